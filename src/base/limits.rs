@@ -1,0 +1,134 @@
+//! Every bound of the engine, with its arithmetic. Nothing else may spell a capacity or a timeout.
+//!
+//! Runs on:  any (pure).
+use super::time::{MILLISECOND_NS, SECOND_NS};
+
+// ---- Connections and subscriptions ---------------------------------------------------------
+
+/// Tokens that placement puts on one connection. At 400 every snapshot arrives dependably; above
+/// about 750 the venue silently sends none.
+pub const TOKENS_PER_CONNECTION_TARGET: usize = 400;
+/// Tokens that a connection never exceeds, whoever asks.
+pub const TOKENS_PER_CONNECTION_MAX: usize = 500;
+/// Pending tokens of one shard that are worth a connection of their own.
+pub const PENDING_TOKENS_WORTH_CONNECTION: usize = 50;
+/// Connections of one shard: 64 x 400 tokens is a quarter of the venue's universe.
+pub const CONNECTIONS_PER_SHARD_MAX: usize = 256;
+/// Interval between two checks for pending markets.
+pub const PLACEMENT_INTERVAL_NS: u64 = 30 * SECOND_NS;
+/// Interval between two dials, all connections together: bursts of handshakes earn HTTP 429.
+pub const DIAL_INTERVAL_NS: u64 = 100 * MILLISECOND_NS;
+/// Dials in progress at once.
+pub const DIALS_IN_PROGRESS_MAX: usize = 16;
+/// Resolving, connecting, TLS and the WebSocket upgrade together.
+pub const DIAL_TIMEOUT_NS: u64 = 10 * SECOND_NS;
+/// First and longest delay before a redial.
+pub const BACKOFF_MIN_NS: u64 = SECOND_NS;
+/// Longest delay before a redial of one connection.
+pub const BACKOFF_MAX_NS: u64 = 30 * SECOND_NS;
+/// While every connection is down, one of them is tried this often whatever its own backoff says,
+/// so that the engine notices within seconds that the venue is back.
+pub const PROBE_INTERVAL_NS: u64 = 2 * SECOND_NS;
+
+// ---- Heartbeats ----------------------------------------------------------------------------
+
+/// Text `PING` to the venue (AsyncAPI of the market channel: every 10 s).
+pub const PING_INTERVAL_NS: u64 = 10 * SECOND_NS;
+/// A connection from which no byte came for this long is unhealthy and replaced.
+pub const SILENCE_MAX_NS: u64 = 60 * SECOND_NS;
+/// A shard reports this often.
+pub const HEARTBEAT_INTERVAL_NS: u64 = 500 * MILLISECOND_NS;
+/// A shard that has not reported for this long is unhealthy.
+pub const HEARTBEAT_MISSED_NS: u64 = 3 * SECOND_NS;
+/// After a close frame was sent, the venue has this long to answer it.
+pub const CLOSE_TIMEOUT_NS: u64 = 2 * SECOND_NS;
+
+// ---- Buffers -------------------------------------------------------------------------------
+
+/// One read from a socket, shared by all connections of a shard.
+pub const READ_BUFFER_BYTES: usize = 64 * 1024;
+/// Reads from one connection before the others get their turn.
+pub const READS_PER_CONNECTION: usize = 4;
+/// Largest WebSocket frame and message: a dump of 500 tokens with 200 levels a side is 8 MB.
+pub const FRAME_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Bytes that wait to be sent on one connection: the subscription of 500 tokens is 41 kB.
+pub const SEND_BUFFER_BYTES_MAX: usize = 1024 * 1024;
+/// Levels on one side of a book: every tick of the finest grid (1e-4) and room above.
+pub const LEVELS_PER_SIDE_MAX: usize = 16_384;
+/// Messages in one array frame: a dump of every token a connection may carry, and room above.
+pub const MESSAGES_PER_FRAME_MAX: usize = 4 * TOKENS_PER_CONNECTION_MAX;
+/// Books of one shard: the venue's universe of 2026 (93,000 tokens) fits one shard ten times.
+pub const BOOKS_PER_SHARD_MAX: usize = 1 << 20;
+
+// ---- Rings ---------------------------------------------------------------------------------
+
+/// Orders to one shard: a full set of connections, opened and closed.
+pub const CONTROL_SHARD_DEPTH: usize = 1024;
+/// Reports of one shard.
+pub const SHARD_CONTROL_DEPTH: usize = 4096;
+/// Book queries from the serve core to one shard, and its answers.
+pub const SERVE_SHARD_DEPTH: usize = 64;
+/// Queries from the serve core to the control core, and its answers.
+pub const SERVE_CONTROL_DEPTH: usize = 16;
+/// Orders that a shard takes in one step.
+pub const ORDERS_PER_STEP: usize = 32;
+
+const _: () = {
+    assert!(CONTROL_SHARD_DEPTH >= 2 * CONNECTIONS_PER_SHARD_MAX);
+    assert!(SHARD_CONTROL_DEPTH >= 4 * CONNECTIONS_PER_SHARD_MAX);
+    assert!(TOKENS_PER_CONNECTION_TARGET <= TOKENS_PER_CONNECTION_MAX);
+    assert!(PENDING_TOKENS_WORTH_CONNECTION <= TOKENS_PER_CONNECTION_TARGET);
+    assert!(SILENCE_MAX_NS >= 3 * PING_INTERVAL_NS);
+    assert!(HEARTBEAT_MISSED_NS >= 3 * HEARTBEAT_INTERVAL_NS);
+    // A subscription of token ids with quotes and commas fits the send buffer twice.
+    assert!(
+        SEND_BUFFER_BYTES_MAX >= 2 * TOKENS_PER_CONNECTION_MAX * (super::id::TOKEN_BYTES_MAX + 3)
+    );
+};
+
+// ---- Discovery -----------------------------------------------------------------------------
+
+/// A full scan of the venue's catalogue starts this often.
+pub const DISCOVERY_INTERVAL_NS: u64 = 60 * SECOND_NS;
+/// Markets whose end has passed are looked for this often.
+pub const EXPIRY_INTERVAL_NS: u64 = 30 * SECOND_NS;
+/// Expired markets are removed this often.
+pub const CLEANUP_INTERVAL_NS: u64 = 3600 * SECOND_NS;
+/// A market stays this long after it expired.
+pub const CLEANUP_GRACE_NS: u64 = 3600 * SECOND_NS;
+/// Markets on one page of `/markets/keyset` (venue's maximum since 2026-05-14).
+pub const DISCOVERY_PAGE_MARKETS: usize = 100;
+/// Pages a second: 80 % of the venue's 300 per 10 s on `/markets`.
+pub const DISCOVERY_PAGES_PER_SECOND: u64 = 24;
+/// Pages of one scan: ten times the universe of 2026; a longer scan is a loop of the venue's.
+pub const DISCOVERY_PAGES_MAX: usize = 5_000;
+
+// ---- REST ----------------------------------------------------------------------------------
+
+/// Whole answer to a REST request, inflated: 100 markets are about 0.5 MB.
+pub const REST_BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// One REST request from first to last byte.
+pub const REST_TIMEOUT_NS: u64 = 15 * SECOND_NS;
+
+// ---- Local HTTP ----------------------------------------------------------------------------
+
+/// Clients of the serve core at once.
+pub const SERVE_CLIENTS_MAX: usize = 256;
+/// Request line and headers of a local client.
+pub const SERVE_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// A local client that sends nothing for this long is disconnected.
+pub const SERVE_IDLE_NS: u64 = 60 * SECOND_NS;
+/// An answer from the control core or a shard to the serve core.
+pub const SERVE_ANSWER_TIMEOUT_NS: u64 = 2 * SECOND_NS;
+
+// ---- Start and stop ------------------------------------------------------------------------
+
+/// After start, `/health` is not yet judged by connections for this long.
+pub const HEALTH_GRACE_NS: u64 = 30 * SECOND_NS;
+/// From the first signal until every connection is closed and every thread has ended.
+pub const STOP_TIMEOUT_NS: u64 = 10 * SECOND_NS;
+
+// ---- Logging -------------------------------------------------------------------------------
+
+/// Lines about malformed input, per kind and second; the rest is counted.
+pub const LOG_LINES_PER_SECOND: u64 = 5;

@@ -1,0 +1,9 @@
+//! Words that every layer speaks: identifiers, prices, time units, limits, routing, randomness.
+//!
+//! Runs on:  any (pure). Uses nothing else of this crate.
+pub mod id;
+pub mod limits;
+pub mod price;
+pub mod random;
+pub mod routing;
+pub mod time;

@@ -1,0 +1,168 @@
+//! Prices and quantities in fixed point; the only place where a decimal string becomes a number.
+//!
+//! Runs on:  any (pure).
+//! Bounds:   a value that does not fit is refused, never rounded.
+use std::fmt;
+
+/// Digits after the point that one unit of [`Price`] and [`Quantity`] resolves.
+const SCALE_DIGITS: usize = 6;
+/// Units in one dollar or one share.
+const SCALE: u64 = 1_000_000;
+
+/// A price. One unit is 1e-6 of a dollar; venues quote outcomes within `0..=1_000_000`.
+///
+/// The scale never depends on a market's tick size, which the venue may change at any time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Price(pub u32);
+
+/// A quantity. One unit is 1e-6 of a share or contract; zero removes a level.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Quantity(pub u64);
+
+impl Price {
+    /// Nothing: what the venue sends as the best bid of an empty side.
+    pub const ZERO: Self = Self(0);
+    /// One dollar: the payout of a winning share.
+    pub const ONE: Self = Self(1_000_000);
+
+    /// Reads a decimal such as `0.53`, `.53`, `1` or `0.0025`.
+    ///
+    /// `None` when it is no plain decimal, exceeds one dollar, or needs more than six digits after
+    /// the point.
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let units = parse_decimal(text)?;
+        (units <= SCALE).then_some(Self(units as u32))
+    }
+
+    /// The price of the other outcome: `1 - self`. Prices above one dollar do not occur.
+    #[must_use]
+    pub const fn complement(self) -> Self {
+        Self(Self::ONE.0.saturating_sub(self.0))
+    }
+
+    /// The venue's format of a last trade price: at least three decimals, as in `0.870`.
+    #[must_use]
+    pub fn three_decimals(self) -> String {
+        let mut text = self.to_string();
+        let decimals = text.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+        if decimals == 0 {
+            text.push('.');
+        }
+        text.extend(std::iter::repeat_n('0', 3usize.saturating_sub(decimals)));
+        text
+    }
+}
+
+impl Quantity {
+    /// No shares: the level is gone.
+    pub const ZERO: Self = Self(0);
+
+    /// Reads a decimal such as `503.32`; `None` when it is no plain decimal, has more than six
+    /// digits after the point, or exceeds 1.8e13 shares.
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        parse_decimal(text).map(Self)
+    }
+}
+
+impl fmt::Display for Price {
+    /// The venue's wire format: no trailing zeros, as in `0.5`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        format_decimal(u64::from(self.0), f)
+    }
+}
+
+impl fmt::Display for Quantity {
+    /// The venue's wire format: no trailing zeros, as in `503.32`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        format_decimal(self.0, f)
+    }
+}
+
+/// Digits, at most one point, at least one digit; value times 1e6, or `None`.
+///
+/// Zeros beyond the sixth decimal carry nothing and are accepted.
+fn parse_decimal(text: &[u8]) -> Option<u64> {
+    let mut units: u64 = 0;
+    let mut decimals: Option<usize> = None;
+    let mut digits = 0usize;
+    for &byte in text {
+        match byte {
+            b'0'..=b'9' => {
+                digits += 1;
+                let digit = u64::from(byte - b'0');
+                if let Some(seen) = &mut decimals {
+                    if *seen == SCALE_DIGITS {
+                        if digit != 0 {
+                            return None;
+                        }
+                        continue;
+                    }
+                    *seen += 1;
+                }
+                units = units.checked_mul(10)?.checked_add(digit)?;
+            }
+            b'.' if decimals.is_none() => decimals = Some(0),
+            _ => return None,
+        }
+    }
+    if digits == 0 {
+        return None;
+    }
+    const POWERS: [u64; SCALE_DIGITS + 1] = [1_000_000, 100_000, 10_000, 1_000, 100, 10, 1];
+    units.checked_mul(POWERS[decimals.unwrap_or(0)])
+}
+
+fn format_decimal(units: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let whole = units / SCALE;
+    let mut fraction = units % SCALE;
+    if fraction == 0 {
+        return write!(f, "{whole}");
+    }
+    let mut width = SCALE_DIGITS;
+    while fraction.is_multiple_of(10) {
+        fraction /= 10;
+        width -= 1;
+    }
+    write!(f, "{whole}.{fraction:0width$}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_are_read_exactly_or_refused() {
+        let price = |text: &str| Price::parse(text.as_bytes()).map(|p| p.0);
+        assert_eq!(price("0.53"), Some(530_000));
+        assert_eq!(price(".48"), Some(480_000));
+        assert_eq!(price("1"), Some(1_000_000));
+        assert_eq!(price("0"), Some(0));
+        assert_eq!(price("0.0001"), Some(100));
+        assert_eq!(price("0.5000000"), Some(500_000));
+        assert_eq!(price("1."), Some(1_000_000));
+        for bad in ["", ".", "-0.1", "1e-3", "0.1234567", "1.000001", "0..1", " 0.1", "0,1", "NaN"]
+        {
+            assert_eq!(price(bad), None, "{bad}");
+        }
+        let quantity = |text: &str| Quantity::parse(text.as_bytes()).map(|q| q.0);
+        assert_eq!(quantity("31045290"), Some(31_045_290_000_000));
+        assert_eq!(quantity("219.217767"), Some(219_217_767));
+        assert_eq!(quantity("18446744073709.551615"), Some(u64::MAX));
+        assert_eq!(quantity("18446744073709.551616"), None);
+        assert_eq!(quantity("99999999999999999999"), None);
+    }
+
+    #[test]
+    fn display_is_the_wire_format() {
+        assert_eq!(Price(500_000).to_string(), "0.5");
+        assert_eq!(Price(1_000_000).to_string(), "1");
+        assert_eq!(Price(100).to_string(), "0.0001");
+        assert_eq!(Quantity(503_320_000).to_string(), "503.32");
+        assert_eq!(Price(870_000).three_decimals(), "0.870");
+        assert_eq!(Price(1_000_000).three_decimals(), "1.000");
+        assert_eq!(Price(123_400).three_decimals(), "0.1234");
+        assert_eq!(Price(530_000).complement(), Price(470_000));
+    }
+}

@@ -1,0 +1,19 @@
+//! Units of time. Nothing here reads a clock: time is an argument everywhere but in `io::clock`.
+//!
+//! Runs on:  any (pure).
+
+/// One microsecond in nanoseconds.
+pub const MICROSECOND_NS: u64 = 1_000;
+/// One millisecond in nanoseconds.
+pub const MILLISECOND_NS: u64 = 1_000_000;
+/// One second in nanoseconds.
+pub const SECOND_NS: u64 = 1_000_000_000;
+
+/// One reading of the clocks: a monotonic one for intervals, a wall clock for venue timestamps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// Monotonic nanoseconds since an arbitrary start; never goes back.
+    pub mono_ns: u64,
+    /// Nanoseconds since the Unix epoch; may step when the host's clock is set.
+    pub wall_ns: u64,
+}

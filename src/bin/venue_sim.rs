@@ -1,0 +1,2 @@
+//! `venue-sim`: a Polymarket of our own (stub).
+fn main() {}

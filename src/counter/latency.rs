@@ -1,0 +1,134 @@
+//! Latency histograms: one set per shard, recorded by one thread, merged by the control core.
+//!
+//! Runs on:  any (pure). Bounds: 1 ns to 10 minutes at two significant digits, 34 KB a stage.
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+/// What is measured. The order is the order of the path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Venue timestamp (milliseconds) to the read of the frame: includes clock difference.
+    VenueToRead,
+    /// Read of the socket to the frame's decoding done.
+    ReadToDecoded,
+    /// Decoding done to the books changed.
+    DecodedToApplied,
+    /// Read of the socket to the books changed.
+    ReadToApplied,
+    /// An order's wait in the ring from the control core.
+    ControlRing,
+    /// Lateness of a wake-up: when the shard meant to wake and when it did.
+    WakeUp,
+}
+
+impl Stage {
+    /// Every stage, in the order of the path.
+    pub const ALL: [Self; 6] = [
+        Self::VenueToRead,
+        Self::ReadToDecoded,
+        Self::DecodedToApplied,
+        Self::ReadToApplied,
+        Self::ControlRing,
+        Self::WakeUp,
+    ];
+
+    /// Name in reports, metrics and file names.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::VenueToRead => "venue_to_read",
+            Self::ReadToDecoded => "read_to_decoded",
+            Self::DecodedToApplied => "decoded_to_applied",
+            Self::ReadToApplied => "read_to_applied",
+            Self::ControlRing => "control_ring",
+            Self::WakeUp => "wake_up",
+        }
+    }
+}
+
+/// Longest value kept, nanoseconds; longer ones count as this.
+const LATENCY_MAX_NS: u64 = 600_000_000_000;
+
+/// One histogram per stage, in nanoseconds.
+#[derive(Clone, Debug)]
+pub struct Latencies {
+    stages: [Histogram<u64>; Stage::ALL.len()],
+}
+
+impl Default for Latencies {
+    fn default() -> Self {
+        let one =
+            || Histogram::new_with_bounds(1, LATENCY_MAX_NS, 2).expect("the bounds are constant");
+        Self { stages: std::array::from_fn(|_| one()) }
+    }
+}
+
+impl Latencies {
+    /// Records one value; never allocates.
+    pub fn record(&mut self, stage: Stage, ns: u64) {
+        self.stages[stage as usize].saturating_record(ns.max(1));
+    }
+
+    /// The histogram of one stage.
+    #[must_use]
+    pub fn stage(&self, stage: Stage) -> &Histogram<u64> {
+        &self.stages[stage as usize]
+    }
+
+    /// Adds everything that `other` counted.
+    pub fn add(&mut self, other: &Self) {
+        for (mine, theirs) in self.stages.iter_mut().zip(&other.stages) {
+            mine.add(theirs).expect("all sets have the same bounds");
+        }
+    }
+
+    /// Forgets all counts and keeps the memory.
+    pub fn clear(&mut self) {
+        self.stages.iter_mut().for_each(Histogram::reset);
+    }
+
+    /// Percentiles of every stage, in the order of the path.
+    #[must_use]
+    pub fn summaries(&self) -> Vec<LatencySummary> {
+        Stage::ALL.iter().map(|&s| LatencySummary::of(s.name(), self.stage(s))).collect()
+    }
+}
+
+/// Percentiles of one histogram, nanoseconds.
+#[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
+pub struct LatencySummary {
+    /// What was measured.
+    pub stage: String,
+    /// Values recorded.
+    pub count: u64,
+    /// Smallest value.
+    pub min_ns: u64,
+    /// Half of the values are at most this.
+    pub p50_ns: u64,
+    /// 90 % of the values are at most this.
+    pub p90_ns: u64,
+    /// 99 % of the values are at most this.
+    pub p99_ns: u64,
+    /// 99.9 % of the values are at most this.
+    pub p999_ns: u64,
+    /// Largest value.
+    pub max_ns: u64,
+}
+
+impl LatencySummary {
+    /// The percentiles of `histogram` under the name `stage`.
+    #[must_use]
+    pub fn of(stage: &str, histogram: &Histogram<u64>) -> Self {
+        let at = |quantile| histogram.value_at_quantile(quantile);
+        Self {
+            stage: stage.to_owned(),
+            count: histogram.len(),
+            min_ns: histogram.min(),
+            p50_ns: at(0.5),
+            p90_ns: at(0.9),
+            p99_ns: at(0.99),
+            p999_ns: at(0.999),
+            max_ns: histogram.max(),
+        }
+    }
+}

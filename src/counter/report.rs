@@ -1,0 +1,223 @@
+//! One picture of the whole engine, made by the control core, shown by `/stats`, `/metrics`,
+//! `/health`, the status line and the exit line.
+//!
+//! Runs on:  any (pure).
+use super::latency::LatencySummary;
+use serde::Serialize;
+
+/// Everything that can be seen of a running engine. Times are nanoseconds since the Unix epoch
+/// where they end in `_wall_ns`; 0 means never.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct EngineReport {
+    /// Version of the program.
+    pub version: String,
+    /// When the engine started.
+    pub started_wall_ns: u64,
+    /// When this picture was made.
+    pub now_wall_ns: u64,
+    /// Whether the engine does its work, and if not, why.
+    pub health: HealthReport,
+    /// Markets and tokens by status.
+    pub registry: RegistryReport,
+    /// Connections.
+    pub pool: PoolReport,
+    /// Links between cores.
+    pub router: Vec<LinkReport>,
+    /// Shards, in order.
+    pub shards: Vec<ShardReport>,
+    /// Discovery and expiry.
+    pub lifecycle: LifecycleReport,
+    /// Percentiles since the start, all shards together.
+    pub latencies: Vec<LatencySummary>,
+}
+
+/// Whether the engine does its work.
+#[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
+pub struct HealthReport {
+    /// True when nothing below is wrong.
+    pub healthy: bool,
+    /// True within the grace after the start, when missing connections are not yet a fault.
+    pub in_grace: bool,
+    /// Faults, one line each with what follows; empty when healthy.
+    pub reasons: Vec<String>,
+    /// Things that a person should know but that do not make the engine unhealthy.
+    pub notices: Vec<String>,
+}
+
+/// Markets and tokens by status.
+#[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
+pub struct RegistryReport {
+    /// Markets known.
+    pub markets: u64,
+    /// Tokens known.
+    pub tokens: u64,
+    /// Tokens that wait for a connection.
+    pub tokens_pending: u64,
+    /// Tokens placed on a connection and not expired.
+    pub tokens_subscribed: u64,
+    /// Tokens whose market has ended or resolved.
+    pub tokens_expired: u64,
+}
+
+/// The connections and what they may carry.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct PoolReport {
+    /// Tokens that placement puts on one connection.
+    pub tokens_per_connection_target: u64,
+    /// Tokens that a connection never exceeds.
+    pub tokens_per_connection_max: u64,
+    /// Tokens that the connections could carry together at the target.
+    pub capacity_tokens: u64,
+    /// Connections that are up.
+    pub connections_active: u64,
+    /// Connections that are being dialled or wait for their next dial.
+    pub connections_waiting: u64,
+    /// Connections opened since the start (first dials that succeeded).
+    pub connections_opened: u64,
+    /// Dials that failed since the start.
+    pub dials_failed: u64,
+    /// Reconnects that succeeded since the start.
+    pub reconnects: u64,
+    /// Every connection.
+    pub connections: Vec<ConnectionReport>,
+}
+
+/// One connection. Its number stays the same over reconnects.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ConnectionReport {
+    /// The connection's number.
+    pub id: u32,
+    /// The shard that owns it.
+    pub shard: u16,
+    /// `dialling`, `waiting`, `active` or `closing`.
+    pub state: String,
+    /// Why it is not active, if it is not.
+    pub why: String,
+    /// Tokens placed on it.
+    pub tokens: u64,
+    /// Of these, tokens of markets that expired.
+    pub tokens_expired: u64,
+    /// `tokens_expired / tokens`, 0 to 1.
+    pub pollution: f64,
+    /// Books that have their snapshot.
+    pub snapshots: u64,
+    /// Text and binary frames received.
+    pub frames: u64,
+    /// Bytes received from the socket.
+    pub bytes: u64,
+    /// Frames or messages that could not be decoded.
+    pub decode_errors: u64,
+    /// Reconnects since the start.
+    pub reconnects: u64,
+    /// When the present socket came up.
+    pub connected_wall_ns: u64,
+    /// Last `PING` sent.
+    pub last_ping_wall_ns: u64,
+    /// Last `PONG` received.
+    pub last_pong_wall_ns: u64,
+    /// Last frame with market data.
+    pub last_data_wall_ns: u64,
+}
+
+/// One ring between two threads.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct LinkReport {
+    /// Producer, consumer and number, as in `control_shard-0`.
+    pub name: String,
+    /// Messages accepted.
+    pub routed: u64,
+    /// Messages given back because the ring was full.
+    pub refused: u64,
+    /// Messages that wait now.
+    pub depth: u64,
+    /// Messages that fit.
+    pub capacity: u64,
+    /// Mean wait of a message, nanoseconds; 0 where it is not measured.
+    pub delay_mean_ns: u64,
+    /// Longest wait of a message, nanoseconds.
+    pub delay_max_ns: u64,
+}
+
+/// One shard.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ShardReport {
+    /// The shard's number.
+    pub shard: u16,
+    /// The CPU it is pinned to, if it is.
+    pub core: Option<u32>,
+    /// True while its heartbeat is current.
+    pub healthy: bool,
+    /// Its last heartbeat.
+    pub heartbeat_wall_ns: u64,
+    /// Connections it owns.
+    pub connections: u64,
+    /// WebSocket frames handled.
+    pub frames: u64,
+    /// Bytes received.
+    pub bytes: u64,
+    /// Venue messages decoded (an array frame holds many).
+    pub messages: u64,
+    /// Level changes applied.
+    pub updates: u64,
+    /// Snapshots applied.
+    pub snapshots: u64,
+    /// Trades seen.
+    pub trades: u64,
+    /// Frames or messages that could not be decoded.
+    pub decode_errors: u64,
+    /// Messages with an event type that is not known.
+    pub unknown_events: u64,
+    /// Text frames that are no JSON and no `PONG`.
+    pub unknown_texts: u64,
+    /// Changes for a book that has no snapshot yet: not applied.
+    pub changes_before_snapshot: u64,
+    /// Changes older than the book: not applied.
+    pub changes_stale: u64,
+    /// Messages about tokens that this shard does not hold.
+    pub foreign_tokens: u64,
+    /// Mean time from read to applied for one frame, nanoseconds.
+    pub frame_mean_ns: u64,
+    /// Last market data.
+    pub last_message_wall_ns: u64,
+    /// Books held.
+    pub books: u64,
+    /// Of these, books that are live.
+    pub books_live: u64,
+    /// Books that wait for their first snapshot.
+    pub books_awaiting: u64,
+    /// Books that are known to be behind.
+    pub books_stale: u64,
+    /// Heap bytes of the books and their index.
+    pub book_bytes: u64,
+    /// Orders taken from the control core.
+    pub orders: u64,
+}
+
+/// Discovery and expiry.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct LifecycleReport {
+    /// Scans of the catalogue that reached the last page.
+    pub scans_completed: u64,
+    /// Scans that were given up.
+    pub scans_failed: u64,
+    /// Pages read.
+    pub pages: u64,
+    /// Requests that failed and were tried again.
+    pub requests_failed: u64,
+    /// Markets first seen in the catalogue.
+    pub markets_discovered: u64,
+    /// Markets first seen on the stream (`new_market`).
+    pub markets_announced: u64,
+    /// Markets resolved as the stream said (`market_resolved`).
+    pub markets_resolved: u64,
+    /// Markets whose end passed.
+    pub markets_expired: u64,
+    /// Markets removed after the grace period.
+    pub markets_removed: u64,
+    /// Catalogue entries that could not be used (no order book, no tokens, bad fields).
+    pub markets_skipped: u64,
+    /// When the last complete scan ended.
+    pub last_scan_wall_ns: u64,
+    /// The last failure, empty if the last request succeeded.
+    pub last_error: String,
+}

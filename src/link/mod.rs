@@ -1,0 +1,7 @@
+//! The links between cores, one file each: message types, depth, what happens when one is full.
+//!
+//! Runs on:  both ends of each link. One producer and one consumer per link, nobody waits.
+pub mod control_shard;
+pub mod serve_control;
+pub mod serve_shard;
+pub mod shard_control;

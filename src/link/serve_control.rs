@@ -1,0 +1,27 @@
+//! `serve_control` and `control_serve`: the serve core asks for a picture of the engine.
+//!
+//! Producer: serve core. Consumer: control core (at its next cycle, at most 10 ms later).
+//! When full: the request is answered with 503 and counted. Healed by the client's next request.
+use crate::counter::report::EngineReport;
+
+/// What the serve core asks of the control core.
+#[derive(Debug)]
+pub enum ControlQuery {
+    /// A fresh [`EngineReport`]. Sent by `/health`, `/stats` and `/metrics`.
+    Report {
+        /// Given back in the answer.
+        ticket: u64,
+    },
+}
+
+/// The control core's answer.
+#[derive(Debug)]
+pub enum ControlAnswer {
+    /// The picture asked for.
+    Report {
+        /// The ticket of the query.
+        ticket: u64,
+        /// The picture.
+        report: Box<EngineReport>,
+    },
+}

@@ -1,0 +1,2 @@
+//! `ringbook`: the command line.
+fn main() {}

@@ -1,0 +1,167 @@
+//! A copy of one book for other cores and for people, with its JSON in the venue's own shape.
+//!
+//! Runs on:  any (pure).
+use super::{Book, BookState, Level};
+use crate::base::{
+    id::{MarketId, TokenId},
+    price::{Price, Quantity},
+};
+use std::fmt::Write as _;
+
+/// A book's last hash as the venue sent it: 40 hexadecimal digits.
+pub type BookHash = [u8; 40];
+
+/// What a book needs besides its levels to be shown in the venue's `/book` shape.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BookFacts {
+    /// Venue time of the last message that changed the book, milliseconds since the Unix epoch.
+    pub timestamp_ms: u64,
+    /// Hash that came with that message.
+    pub hash: Option<BookHash>,
+    /// Smallest order, if the catalogue said.
+    pub min_order_size: Option<Quantity>,
+    /// Smallest price step, if catalogue or stream said.
+    pub tick_size: Option<Price>,
+    /// Part of a set of markets of which one wins.
+    pub neg_risk: bool,
+    /// Last trade price of the market as far as it is known.
+    pub last_trade: Option<Price>,
+    /// Messages that changed the book since it was opened.
+    pub updates: u64,
+    /// When the last of them was read, nanoseconds since the Unix epoch; 0 if none.
+    pub updated_wall_ns: u64,
+}
+
+/// A copy of one book.
+#[derive(Clone, Debug, Default)]
+pub struct BookImage {
+    /// The market, once the image is filled.
+    pub market: Option<MarketId>,
+    /// The token, once the image is filled.
+    pub token: Option<TokenId>,
+    /// Whether the book could be trusted when the copy was made.
+    pub state: BookState,
+    /// Everything but the levels.
+    pub facts: BookFacts,
+    /// Buyers, best last.
+    pub bids: Vec<Level>,
+    /// Sellers, best last.
+    pub asks: Vec<Level>,
+}
+
+impl BookImage {
+    /// An image with room for `levels` levels on each side.
+    #[must_use]
+    pub fn with_capacity(levels: usize) -> Self {
+        Self {
+            bids: Vec::with_capacity(levels),
+            asks: Vec::with_capacity(levels),
+            ..Self::default()
+        }
+    }
+
+    /// Copies a book. Allocates only when a side has more levels than there is room for.
+    pub fn fill(
+        &mut self,
+        market: MarketId,
+        token: TokenId,
+        state: BookState,
+        facts: BookFacts,
+        book: &Book,
+    ) {
+        (self.market, self.token) = (Some(market), Some(token));
+        (self.state, self.facts) = (state, facts);
+        self.bids.clear();
+        self.bids.extend(book.bids.levels());
+        self.asks.clear();
+        self.asks.extend(book.asks.levels());
+    }
+
+    /// Appends the book as one line of JSON in exactly the shape of the CLOB's `GET /book`
+    /// (key order included; `protocol/polymarket.md` §4). What is not known is an empty string.
+    pub fn write_json(&self, out: &mut String) {
+        self.write(out, false);
+    }
+
+    /// The same with a last key `state`, as replay writes it.
+    pub fn write_json_with_state(&self, out: &mut String) {
+        self.write(out, true);
+    }
+
+    fn write(&self, out: &mut String, with_state: bool) {
+        let market = self.market.as_ref().map_or("", MarketId::as_str);
+        let token = self.token.as_ref().map_or("", TokenId::as_str);
+        let hash = self.facts.hash.as_ref().and_then(|h| std::str::from_utf8(h).ok()).unwrap_or("");
+        // Writing to a string cannot fail; ids hold no character that JSON escapes.
+        let _ = write!(
+            out,
+            r#"{{"market":"{market}","asset_id":"{token}","timestamp":"{}","hash":"{hash}","bids":"#,
+            self.facts.timestamp_ms
+        );
+        write_levels(out, &self.bids);
+        out.push_str(r#","asks":"#);
+        write_levels(out, &self.asks);
+        let text = |value: Option<String>| value.unwrap_or_default();
+        let _ = write!(
+            out,
+            r#","min_order_size":"{}","tick_size":"{}","neg_risk":{},"last_trade_price":"{}""#,
+            text(self.facts.min_order_size.map(|q| q.to_string())),
+            text(self.facts.tick_size.map(|p| p.to_string())),
+            self.facts.neg_risk,
+            text(self.facts.last_trade.map(Price::three_decimals)),
+        );
+        if with_state {
+            let _ = write!(out, r#","state":"{}""#, self.state.name());
+        }
+        out.push('}');
+    }
+}
+
+fn write_levels(out: &mut String, levels: &[Level]) {
+    out.push('[');
+    for (i, level) in levels.iter().enumerate() {
+        let comma = if i == 0 { "" } else { "," };
+        let (price, size) = (level.price, level.quantity);
+        let _ = write!(out, r#"{comma}{{"price":"{price}","size":"{size}"}}"#);
+    }
+    out.push(']');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::market::book::Side;
+
+    #[test]
+    fn json_has_the_venues_shape_to_the_letter() {
+        let mut book = Book::default();
+        for (side, price, quantity) in [
+            (Side::Bid, 10_000, 5_000_000),
+            (Side::Bid, 20_000, 1_500_000),
+            (Side::Ask, 990_000, 1),
+        ] {
+            book.set(side, Level { price: Price(price), quantity: Quantity(quantity) }).unwrap();
+        }
+        let facts = BookFacts {
+            timestamp_ms: 1_786_728_198_766,
+            hash: Some(*b"4514cbfcdad578db98c9bdac47e6c3b3b4632ced"),
+            min_order_size: Some(Quantity(5_000_000)),
+            tick_size: Some(Price(1_000)),
+            neg_risk: true,
+            last_trade: Some(Price(4_000)),
+            ..BookFacts::default()
+        };
+        let mut image = BookImage::with_capacity(2);
+        let (market, token) = (MarketId::new("0x7d").unwrap(), TokenId::new("27").unwrap());
+        image.fill(market, token, BookState::Live, facts, &book);
+        let mut text = String::new();
+        image.write_json(&mut text);
+        assert_eq!(
+            text,
+            r#"{"market":"0x7d","asset_id":"27","timestamp":"1786728198766","hash":"4514cbfcdad578db98c9bdac47e6c3b3b4632ced","bids":[{"price":"0.01","size":"5"},{"price":"0.02","size":"1.5"}],"asks":[{"price":"0.99","size":"0.000001"}],"min_order_size":"5","tick_size":"0.001","neg_risk":true,"last_trade_price":"0.004"}"#
+        );
+        text.clear();
+        image.write_json_with_state(&mut text);
+        assert!(text.ends_with(r#""last_trade_price":"0.004","state":"live"}"#), "{text}");
+    }
+}

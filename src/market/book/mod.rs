@@ -1,0 +1,147 @@
+//! One order book: both sides, its state, and an image of it for other cores.
+//!
+//! Runs on:  any (pure). Owned by one shard.
+pub mod image;
+pub mod ladder;
+
+use crate::base::price::{Price, Quantity};
+use ladder::Ladder;
+
+/// One price level. A quantity of zero means "no level at this price".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Level {
+    /// The price.
+    pub price: Price,
+    /// The whole quantity at this price.
+    pub quantity: Quantity,
+}
+
+/// Which side of the book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Buyers (`BUY` on the wire).
+    Bid,
+    /// Sellers (`SELL` on the wire).
+    Ask,
+}
+
+/// Whether a book can be trusted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BookState {
+    /// Subscribed; the first snapshot has not come. The book is empty.
+    #[default]
+    AwaitingSnapshot,
+    /// Follows the venue.
+    Live,
+    /// Was live and is known to be behind; the next snapshot mends it.
+    Stale {
+        /// What happened.
+        why: StaleReason,
+        /// Since when, nanoseconds since the Unix epoch.
+        since_wall_ns: u64,
+    },
+}
+
+/// Why a book is behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StaleReason {
+    /// Its connection closed; a new one is on its way.
+    Disconnected,
+    /// A capture says that frames were lost here.
+    FramesLost,
+    /// The venue sent more levels than [`crate::base::limits::LEVELS_PER_SIDE_MAX`].
+    TooManyLevels,
+    /// A message about it could not be decoded, so a change may be missing.
+    UndecodedMessage,
+}
+
+impl BookState {
+    /// One word for headers, reports and files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AwaitingSnapshot => "awaiting_snapshot",
+            Self::Live => "live",
+            Self::Stale { why: StaleReason::Disconnected, .. } => "stale:disconnected",
+            Self::Stale { why: StaleReason::FramesLost, .. } => "stale:frames_lost",
+            Self::Stale { why: StaleReason::TooManyLevels, .. } => "stale:too_many_levels",
+            Self::Stale { why: StaleReason::UndecodedMessage, .. } => "stale:undecoded_message",
+        }
+    }
+}
+
+/// Both sides of one token's book.
+#[derive(Clone, Debug, Default)]
+pub struct Book {
+    /// Buyers.
+    pub bids: Ladder,
+    /// Sellers.
+    pub asks: Ladder,
+}
+
+/// The book refused a change because a side is full; it is incomplete from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SideFull;
+
+impl Book {
+    /// Replaces both sides. Levels may come in any order; a repeated price keeps its last quantity.
+    ///
+    /// # Errors
+    /// [`SideFull`] when a side has more than `LEVELS_PER_SIDE_MAX` levels: *mark stale*. The book
+    /// is then empty.
+    pub fn replace(&mut self, bids: &[Level], asks: &[Level]) -> Result<(), SideFull> {
+        let result =
+            self.bids.replace(Side::Bid, bids).and_then(|()| self.asks.replace(Side::Ask, asks));
+        if result.is_err() {
+            self.clear();
+        }
+        result
+    }
+
+    /// Sets the whole quantity at one price; zero removes the level. Idempotent.
+    ///
+    /// # Errors
+    /// [`SideFull`]: *mark stale*; nothing was changed.
+    pub fn set(&mut self, side: Side, level: Level) -> Result<(), SideFull> {
+        match side {
+            Side::Bid => self.bids.set(side, level),
+            Side::Ask => self.asks.set(side, level),
+        }
+    }
+
+    /// Forgets all levels and keeps the memory.
+    pub fn clear(&mut self) {
+        self.bids.clear();
+        self.asks.clear();
+    }
+
+    /// Highest price that somebody pays.
+    #[must_use]
+    pub fn best_bid(&self) -> Option<Level> {
+        self.bids.best()
+    }
+
+    /// Lowest price that somebody asks.
+    #[must_use]
+    pub fn best_ask(&self) -> Option<Level> {
+        self.asks.best()
+    }
+
+    /// Best ask minus best bid in units of [`Price`]; negative while the book is crossed.
+    #[must_use]
+    pub fn spread(&self) -> Option<i64> {
+        Some(i64::from(self.best_ask()?.price.0) - i64::from(self.best_bid()?.price.0))
+    }
+
+    /// The middle between best bid and best ask, in half units of [`Price`] (5e-7 dollar).
+    #[must_use]
+    pub fn mid_half_units(&self) -> Option<u64> {
+        Some(u64::from(self.best_ask()?.price.0) + u64::from(self.best_bid()?.price.0))
+    }
+
+    /// Heap bytes in use and in reserve.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        self.bids.heap_bytes() + self.asks.heap_bytes()
+    }
+}
