@@ -1,1 +1,77 @@
-//! (stub: not written yet)
+//! The seam between venues and the engine: what a venue must be able to do.
+//!
+//! Runs on:  any (pure). Nothing outside `venue/` asks which venue it is.
+//!
+//! | part | Polymarket |
+//! |---|---|
+//! | message: JSON of one message, fields borrowed | [`polymarket::message`] |
+//! | decode: frame to events | [`polymarket::decode`] |
+//! | subscribe: what to send, and when to ping | [`polymarket::subscribe`] |
+//! | catalog: markets over REST | [`polymarket::catalog`] |
+//! | sign | not needed: public data |
+pub mod polymarket;
+
+use crate::market::{event::Event, info::MarketNews};
+
+/// Where a decoder delivers what it read, in the order of the frame.
+pub trait Sink {
+    /// A message about a book, wholly checked.
+    fn on_event(&mut self, event: &Event<'_>);
+
+    /// The stream's own news about a market's life. Rare; may have allocated.
+    fn on_news(&mut self, news: MarketNews);
+
+    /// Something that is no event: counted, never fatal.
+    fn on_oddity(&mut self, oddity: &Oddity<'_>);
+}
+
+/// What a decoder counts and passes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Oddity<'a> {
+    /// The frame is no JSON from byte `offset` on. Messages before it were delivered whole.
+    /// *Count; a book may have missed a change.*
+    BadFrame {
+        /// Byte within the frame.
+        offset: usize,
+    },
+    /// One message is JSON but breaks the protocol; nothing of it was delivered.
+    /// *Count; a book may have missed a change.*
+    BadMessage {
+        /// What is wrong.
+        fault: MessageFault,
+        /// Byte within the frame where the message ends.
+        offset: usize,
+        /// The token concerned, empty if it is not known.
+        token: &'a str,
+    },
+    /// A message of a kind that is not known. *Count.*
+    UnknownEvent(&'a str),
+    /// A text that is no JSON and not the answer to a ping. *Count.*
+    UnknownText(&'a str),
+    /// The answer to a ping.
+    Pong,
+}
+
+/// Why a message was refused. The venue's fault, or a change of its protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageFault {
+    /// A key that the event needs is missing.
+    Missing(&'static str),
+    /// A value is not what the key promises: no decimal, too many digits, out of range.
+    BadValue(&'static str),
+    /// A key came twice.
+    Repeated(&'static str),
+    /// More levels or changes than the limits allow.
+    TooMany(&'static str),
+}
+
+impl std::fmt::Display for MessageFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Missing(key) => write!(f, "`{key}` is missing"),
+            Self::BadValue(key) => write!(f, "`{key}` has no usable value"),
+            Self::Repeated(key) => write!(f, "`{key}` came twice"),
+            Self::TooMany(key) => write!(f, "`{key}` holds more entries than the limit"),
+        }
+    }
+}

@@ -1,0 +1,178 @@
+use super::*;
+use crate::base::price::{Price, Quantity};
+use crate::market::book::Side;
+
+/// Everything delivered, as text, so that a test states what it expects in one line each.
+#[derive(Default)]
+struct Log(Vec<String>);
+
+impl Sink for Log {
+    fn on_event(&mut self, event: &Event<'_>) {
+        let line = match event {
+            Event::Snapshot(s) => {
+                let levels = |levels: &[Level]| {
+                    let one = |l: &Level| format!("{}x{}", l.price, l.quantity);
+                    levels.iter().map(one).collect::<Vec<_>>().join(" ")
+                };
+                let (bids, asks) = (levels(s.bids), levels(s.asks));
+                format!("book {} {} {} [{bids}] [{asks}]", s.market, s.token, s.timestamp_ms)
+            }
+            Event::Changes(c) => {
+                let one = |(token, change): (&str, &ChangeSpan)| {
+                    let side = if change.side == Side::Bid { "bid" } else { "ask" };
+                    let Level { price, quantity } = change.level;
+                    let top = |p: Option<Price>| p.map_or("-".into(), |p| p.to_string());
+                    let (bid, ask) = (top(change.best_bid), top(change.best_ask));
+                    let hash = if change.hash.is_some() { "#" } else { "" };
+                    format!("{token} {side} {price}x{quantity} {bid}/{ask}{hash}")
+                };
+                let all = c.iter().map(one).collect::<Vec<_>>().join(", ");
+                format!("changes {} {}: {all}", c.market, c.timestamp_ms)
+            }
+            Event::Trade(t) => format!(
+                "trade {} {} {:?} {}x{} {}",
+                t.token, t.timestamp_ms, t.side, t.price, t.quantity, t.transaction_hash
+            ),
+            Event::TickSize(t) => format!("tick {} {:?}->{}", t.token, t.old, t.new),
+            Event::TopOfBook(t) => format!("top {} {:?} {:?}", t.token, t.best_bid, t.best_ask),
+        };
+        self.0.push(line);
+    }
+    fn on_news(&mut self, news: MarketNews) {
+        self.0.push(format!("{news:?}"));
+    }
+    fn on_oddity(&mut self, oddity: &Oddity<'_>) {
+        self.0.push(format!("{oddity:?}"));
+    }
+}
+
+fn decode(frame: &str) -> Vec<String> {
+    let mut log = Log::default();
+    Decoder::default().decode(frame, &mut log);
+    log.0
+}
+
+const HASH: &str = "924ec9bc1c6dd89f5db9b7b2b68cdab458cc2dc6";
+
+#[test]
+fn a_book_is_read_whatever_the_key_order_and_the_spaces() {
+    let expected = ["book 0xa1 11 1786728432337 [0.001x2200.8 0.004x100] [0.999x50 0.009x25]"];
+    let dump = format!(
+        r#"[{{"market":"0xa1","asset_id":"11","timestamp":"1786728432337","hash":"{HASH}","bids":[{{"price":"0.001","size":"2200.8"}},{{"price":"0.004","size":"100"}}],"asks":[{{"price":"0.999","size":"50"}},{{"price":"0.009","size":"25"}}],"tick_size":"0.001","event_type":"book","last_trade_price":""}}]"#
+    );
+    assert_eq!(decode(&dump), expected);
+    let refresh = r#"{"event_type":"book", "new_key":{"a":[1,{"b":null}]}, "asks":[{"size":"50","price":"0.999"}, {"price":".009", "size":"25", "more":1}], "bids":[{"price":"0.001","size":"2200.80"}, {"price":"0.004","size":"100"}], "asset_id":"11", "timestamp":1786728432337, "market":"0xa1"}"#;
+    assert_eq!(decode(refresh), expected);
+    let one_sided = r#"{"market":"0xa1","asset_id":"11","bids":[],"asks":null,"timestamp":"5"}"#;
+    assert_eq!(decode(one_sided), ["book 0xa1 11 5 [] []"]);
+}
+
+#[test]
+fn a_price_change_carries_both_tokens() {
+    let frame = format!(
+        r#"{{"market":"0xa1", "price_changes":[{{"asset_id":"11", "price":"0.85", "size":"503.32", "side":"BUY", "hash":"{HASH}", "best_bid":"0.85", "best_ask":"0.86"}}, {{"asset_id":"22", "price":"0.15", "size":"0", "side":"SELL", "best_bid":"", "best_ask":"1"}}], "timestamp":"1778204225252", "event_type":"price_change"}}"#
+    );
+    let expected = "changes 0xa1 1778204225252: 11 bid 0.85x503.32 0.85/0.86#, 22 ask 0.15x0 -/1";
+    assert_eq!(decode(&frame), [expected]);
+    assert_eq!(decode(&format!("[{frame},{frame}]")), [expected, expected]);
+}
+
+#[test]
+fn the_older_forms_are_read() {
+    let old = format!(
+        r#"{{"asset_id":"11","changes":[{{"price":"0.4","side":"SELL","size":"3300"}},{{"price":"0.5","side":"SELL","size":"0"}}],"event_type":"price_change","market":"0xa1","timestamp":"17","hash":"{HASH}"}}"#
+    );
+    assert_eq!(decode(&old), ["changes 0xa1 17: 11 ask 0.4x3300 -/-, 11 ask 0.5x0 -/-#"]);
+    let flat = r#"{"asset_id":"11","price":"0.4","side":"BUY","size":"3","event_type":"price_change","market":"0xa1","timestamp":"17"}"#;
+    assert_eq!(decode(flat), ["changes 0xa1 17: 11 bid 0.4x3 -/-"]);
+}
+
+#[test]
+fn the_other_events_are_read() {
+    let trade = r#"{"market":"0xa1","asset_id":"11","price":"0.585","size":"219.217767","fee_rate_bps":"","side":"SELL","timestamp":"7","event_type":"last_trade_price","transaction_hash":"0x6c"}"#;
+    assert_eq!(decode(trade), ["trade 11 7 Ask 0.585x219.217767 0x6c"]);
+    let tick = r#"{"asset_id":"11","event_type":"tick_size_change","market":"0xa1","new_tick_size":"0.001","old_tick_size":"0.01","side":"","timestamp":"7"}"#;
+    assert_eq!(decode(tick), ["tick 11 Some(Price(10000))->0.001"]);
+    let top = r#"{"market":"0xa1","asset_id":"11","best_bid":"","best_ask":"0.587","spread":"0.002","timestamp":"7","event_type":"best_bid_ask"}"#;
+    assert_eq!(decode(top), ["top 11 None Some(Price(587000))"]);
+    let resolved = r#"{"event_type":"market_resolved","market":"0xa1","assets_ids":["11","22"],"winning_asset_id":"22","winning_outcome":"No","timestamp":"7","tags":["a"]}"#;
+    assert_eq!(decode(resolved), [r#"Resolved { market: "0xa1", winner: Some("22") }"#]);
+}
+
+#[test]
+fn a_new_market_is_read_with_escapes_and_unusable_extras() {
+    let frame = r#"{"id":"5","question":"Will \"it\" rain\u003f","market":"0xa1","slug":"rain","assets_ids":["11","22"],"outcomes":["Yes","N\/o"],"event_message":{"id":"1"},"timestamp":"7","event_type":"new_market","clob_token_ids":["11","22"],"order_price_min_tick_size":"soon","fee_schedule":{"exponent":"1"}}"#;
+    let log = decode(frame);
+    assert_eq!(log.len(), 1, "{log:?}");
+    for part in [r#""0xa1""#, r#"Will \"it\" rain?"#, r#"token: "22", name: "N/o""#, "rain"] {
+        assert!(log[0].contains(part), "{part} in {}", log[0]);
+    }
+}
+
+#[test]
+fn what_is_no_message_is_counted_by_kind() {
+    assert_eq!(decode("PONG"), ["Pong"]);
+    assert_eq!(decode("NO NEW ASSETS"), [r#"UnknownText("NO NEW ASSETS")"#]);
+    assert_eq!(decode("\"INVALID OPERATION\""), [r#"UnknownText("\"INVALID OPERATION\"")"#]);
+    assert_eq!(decode("[]"), [""; 0]);
+    assert_eq!(decode(r#"{"event_type":"moon","market":"0xa1"}"#), [r#"UnknownEvent("moon")"#]);
+    assert_eq!(decode("{}"), [r#"UnknownEvent("")"#]);
+}
+
+#[test]
+fn a_bad_message_is_refused_whole_and_its_neighbours_are_not() {
+    let good = r#"{"market":"0xa1","asset_id":"11","bids":[],"asks":[],"timestamp":"5","event_type":"book"}"#;
+    for (bad, fault) in [
+        (r#""bids":[{"price":"0.1","size":"5"},{"price":"x","size":"5"}]"#, "BadValue(\"price\")"),
+        (r#""bids":[{"price":"0.1"}]"#, "BadValue(\"bids\")"),
+        (r#""bids":[{"price":"1.5","size":"5"}]"#, "BadValue(\"price\")"),
+        (r#""bids":[{"price":"0.12345678","size":"5"}]"#, "BadValue(\"price\")"),
+        (r#""bids":[{"price":"0.1","size":"1e5"}]"#, "BadValue(\"size\")"),
+        (r#""bids":[{"price":0.1,"size":"5"}]"#, "BadValue(\"price\")"),
+        (r#""bids":[],"bids":[]"#, "Repeated(\"bids\")"),
+        (r#""no":1"#, "Missing(\"bids\")"),
+    ] {
+        let bad = format!(
+            r#"{{"market":"0xa1","asset_id":"11","timestamp":"5",{bad},"event_type":"book"}}"#
+        );
+        let log = decode(&format!("[{good},{bad},{good}]"));
+        assert_eq!(log.len(), 3, "{log:?}");
+        assert!(log[0].starts_with("book") && log[2].starts_with("book"), "{log:?}");
+        assert!(log[1].contains(fault) && log[1].contains("token: \"11\""), "{fault}: {log:?}");
+    }
+    let late =
+        r#"{"market":"0xa1","asset_id":"11","bids":[],"timestamp":"soon","event_type":"book"}"#;
+    assert!(decode(late)[0].contains("BadValue(\"timestamp\")"));
+    let nameless = r#"{"market":"0xa1","price_changes":[{"price":"0.1","size":"1","side":"BUY"}],"timestamp":"5","event_type":"price_change"}"#;
+    assert!(decode(nameless)[0].contains("Missing(\"asset_id\")"));
+}
+
+#[test]
+fn a_frame_cut_at_any_byte_never_delivers_half_a_message() {
+    let frame = format!(
+        r#"[{{"market":"0xa1", "price_changes":[{{"asset_id":"11", "price":"0.85", "size":"503.32", "side":"BUY", "hash":"{HASH}"}}, {{"asset_id":"22", "price":"0.15", "size":"1", "side":"SELL"}}], "timestamp":"17", "event_type":"price_change"}},{{"market":"0xa1","asset_id":"11","bids":[{{"price":"0.1","size":"5"}}],"asks":[],"timestamp":"18","event_type":"book"}}]"#
+    );
+    let whole = decode(&frame);
+    assert_eq!(whole.len(), 2);
+    for cut in 0..frame.len() {
+        let log = decode(&frame[..cut]);
+        let (last, before) = log.split_last().expect("a cut frame is odd");
+        assert!(last.contains("BadFrame") || last.contains("UnknownText"), "{cut}: {log:?}");
+        assert_eq!(before, &whole[..before.len()], "{cut}");
+        let mut broken = frame.clone().into_bytes();
+        broken[cut] = b'}';
+        decode(&String::from_utf8(broken).unwrap());
+    }
+}
+
+#[test]
+fn quantities_beyond_the_range_are_refused() {
+    let frame = |size: &str| {
+        format!(
+            r#"{{"market":"0xa1","asset_id":"11","bids":[{{"price":"0.1","size":"{size}"}}],"timestamp":"5","event_type":"book"}}"#
+        )
+    };
+    assert_eq!(decode(&frame("18446744073709.551615")).len(), 1);
+    assert!(decode(&frame("18446744073709.551616"))[0].contains("BadValue(\"size\")"));
+    assert_eq!(Quantity::parse(b"18446744073709.551615"), Some(Quantity(u64::MAX)));
+}

@@ -1,0 +1,608 @@
+//! One message of the market channel as JSON: every key in any order, fields borrowed or exact.
+//!
+//! Runs on:  shards, replay (pure). Owns: scratch memory that is reused for every message.
+//! Bounds:   `LEVELS_PER_SIDE_MAX` levels a side, the same number of changes; more is a fault.
+//!
+//! The kind of a message stands in `event_type`, usually its last key, so all keys are gathered
+//! first and interpreted afterwards (`protocol/polymarket.md` §1.6: never rely on key order).
+use crate::base::{
+    id::TokenId,
+    limits::{LEVELS_PER_SIDE_MAX, TOKENS_PER_CONNECTION_MAX},
+    price::{Price, Quantity},
+};
+use crate::market::book::{Level, Side, image::BookHash};
+use crate::market::event::{ChangeSpan, Span};
+use crate::venue::MessageFault;
+use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::fmt;
+
+/// Memory for one message at a time: lists, and the rare texts of `new_market`.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// `bids`.
+    pub bids: Vec<Level>,
+    /// `asks`.
+    pub asks: Vec<Level>,
+    /// `price_changes` or `changes`.
+    pub changes: Vec<ChangeSpan>,
+    /// `assets_ids`, or `clob_token_ids` where that is missing.
+    pub tokens: Vec<TokenId>,
+    /// `outcomes`.
+    pub outcomes: Vec<String>,
+}
+
+impl Scratch {
+    fn clear(&mut self) {
+        self.bids.clear();
+        self.asks.clear();
+        self.changes.clear();
+        self.tokens.clear();
+        self.outcomes.clear();
+    }
+}
+
+/// The scalar fields of one message. Texts are borrowed from the frame.
+#[derive(Clone, Debug, Default)]
+pub struct Fields<'a> {
+    /// `event_type`.
+    pub event_type: Option<&'a str>,
+    /// `market`.
+    pub market: Option<&'a str>,
+    /// `asset_id`.
+    pub asset_id: Option<&'a str>,
+    /// `timestamp`, milliseconds.
+    pub timestamp_ms: Option<u64>,
+    /// `hash`.
+    pub hash: Option<BookHash>,
+    /// `price`.
+    pub price: Option<Price>,
+    /// `size`.
+    pub size: Option<Quantity>,
+    /// `side`.
+    pub side: Option<Side>,
+    /// `tick_size`.
+    pub tick_size: Option<Price>,
+    /// `old_tick_size`.
+    pub old_tick_size: Option<Price>,
+    /// `new_tick_size`.
+    pub new_tick_size: Option<Price>,
+    /// `order_price_min_tick_size` of `new_market`.
+    pub first_tick_size: Option<Price>,
+    /// `last_trade_price`.
+    pub last_trade: Option<Price>,
+    /// `min_order_size`.
+    pub min_order_size: Option<Quantity>,
+    /// `neg_risk`.
+    pub neg_risk: Option<bool>,
+    /// `best_bid`.
+    pub best_bid: Option<Price>,
+    /// `best_ask`.
+    pub best_ask: Option<Price>,
+    /// `fee_rate_bps`.
+    pub fee_rate_bps: Option<Quantity>,
+    /// `transaction_hash`.
+    pub transaction_hash: Option<&'a str>,
+    /// `winning_asset_id`.
+    pub winning_asset_id: Option<&'a str>,
+    /// `slug`; owned because it may hold escapes. Only in `new_market` and `market_resolved`.
+    pub slug: Option<String>,
+    /// `question`, likewise.
+    pub question: Option<String>,
+    /// Keys with lists that were there, whatever they held.
+    pub lists: Lists,
+    /// The first thing that is wrong with the message.
+    pub fault: Option<MessageFault>,
+    seen: u64,
+}
+
+/// Which lists a message had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lists {
+    /// `bids` or `asks`.
+    pub levels: bool,
+    /// `price_changes`: the form since 2025-09-15.
+    pub price_changes: bool,
+    /// `changes`: the form before 2025-09-15.
+    pub old_changes: bool,
+}
+
+macro_rules! keys {
+    ($($name:literal => $variant:ident),+ $(,)?) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        enum Key { $($variant,)+ Unknown }
+        impl Key {
+            fn of(name: &str) -> Self {
+                match name { $($name => Self::$variant,)+ _ => Self::Unknown }
+            }
+            const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ Self::Unknown => "?" }
+            }
+        }
+    };
+}
+
+keys! {
+    "asset_id" => AssetId, "price" => Price, "size" => Size, "side" => Side, "hash" => Hash,
+    "best_bid" => BestBid, "best_ask" => BestAsk, "market" => Market, "timestamp" => Timestamp,
+    "event_type" => EventType, "price_changes" => PriceChanges, "bids" => Bids, "asks" => Asks,
+    "changes" => Changes, "tick_size" => TickSize, "last_trade_price" => LastTradePrice,
+    "fee_rate_bps" => FeeRateBps, "transaction_hash" => TransactionHash,
+    "old_tick_size" => OldTickSize, "new_tick_size" => NewTickSize,
+    "min_order_size" => MinOrderSize, "neg_risk" => NegRisk, "assets_ids" => AssetsIds,
+    "clob_token_ids" => ClobTokenIds, "outcomes" => Outcomes, "slug" => Slug,
+    "question" => Question, "winning_asset_id" => WinningAssetId,
+    "order_price_min_tick_size" => FirstTickSize,
+}
+
+struct KeySeed;
+
+impl<'de> DeserializeSeed<'de> for KeySeed {
+    type Value = Key;
+    fn deserialize<D: de::Deserializer<'de>>(self, from: D) -> Result<Key, D::Error> {
+        from.deserialize_identifier(self)
+    }
+}
+
+impl Visitor<'_> for KeySeed {
+    type Value = Key;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<Key, E> {
+        Ok(Key::of(name))
+    }
+}
+
+/// A JSON value of which only texts, small numbers and booleans matter.
+enum Scalar<'de> {
+    Text(&'de str),
+    Escaped(String),
+    Number(u64),
+    Bool(bool),
+    Null,
+    Other,
+}
+
+struct ScalarSeed;
+
+impl<'de> DeserializeSeed<'de> for ScalarSeed {
+    type Value = Scalar<'de>;
+    fn deserialize<D: de::Deserializer<'de>>(self, from: D) -> Result<Scalar<'de>, D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ScalarSeed {
+    type Value = Scalar<'de>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Text(text))
+    }
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Escaped(text.to_owned()))
+    }
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Number(number))
+    }
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Other)
+    }
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Other)
+    }
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Bool(value))
+    }
+    fn visit_unit<E: de::Error>(self) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Null)
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Scalar<'de>, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Scalar::Other)
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Scalar<'de>, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Scalar::Other)
+    }
+}
+
+impl<'de> Scalar<'de> {
+    fn text(&self) -> Option<&'de str> {
+        if let Scalar::Text(text) = self { Some(text) } else { None }
+    }
+
+    /// A decimal in text. Empty text and null are "not known", as the venue means them.
+    fn decimal<T>(
+        &self,
+        key: Key,
+        fault: &mut Option<MessageFault>,
+        parse: impl Fn(&[u8]) -> Option<T>,
+    ) -> Option<T> {
+        let parsed = match self {
+            Scalar::Text("") | Scalar::Null => return None,
+            Scalar::Text(text) => parse(text.as_bytes()),
+            _ => None,
+        };
+        if parsed.is_none() {
+            fault.get_or_insert(MessageFault::BadValue(key.name()));
+        }
+        parsed
+    }
+
+    fn hash(&self) -> Option<BookHash> {
+        self.text()?.as_bytes().try_into().ok()
+    }
+
+    fn side(&self, fault: &mut Option<MessageFault>) -> Option<Side> {
+        let side = match self.text() {
+            Some("BUY" | "buy") => Some(Side::Bid),
+            Some("SELL" | "sell") => Some(Side::Ask),
+            _ => None,
+        };
+        if side.is_none() {
+            fault.get_or_insert(MessageFault::BadValue("side"));
+        }
+        side
+    }
+
+    fn timestamp_ms(&self, fault: &mut Option<MessageFault>) -> Option<u64> {
+        let value = match self {
+            Scalar::Text(text) => text.parse().ok(),
+            Scalar::Number(number) => Some(*number),
+            _ => None,
+        };
+        if value.is_none() {
+            fault.get_or_insert(MessageFault::BadValue("timestamp"));
+        }
+        value
+    }
+
+    fn into_owned(self) -> Option<String> {
+        match self {
+            Scalar::Text(text) => Some(text.to_owned()),
+            Scalar::Escaped(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// Reads one message object into `scratch` and gives its scalar fields.
+pub(super) struct MessageSeed<'s, 'de> {
+    pub(super) scratch: &'s mut Scratch,
+    pub(super) frame: &'de str,
+}
+
+impl<'de> DeserializeSeed<'de> for MessageSeed<'_, 'de> {
+    type Value = Fields<'de>;
+    fn deserialize<D: de::Deserializer<'de>>(self, from: D) -> Result<Fields<'de>, D::Error> {
+        from.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for MessageSeed<'_, 'de> {
+    type Value = Fields<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a message object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Fields<'de>, A::Error> {
+        self.scratch.clear();
+        let mut fields = Fields::default();
+        while let Some(key) = map.next_key_seed(KeySeed)? {
+            if key == Key::Unknown {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            let bit = 1u64 << (key as u32);
+            if fields.seen & bit != 0 {
+                fields.fault.get_or_insert(MessageFault::Repeated(key.name()));
+            }
+            fields.seen |= bit;
+            self.read_value(key, &mut fields, &mut map)?;
+        }
+        Ok(fields)
+    }
+}
+
+impl<'de> MessageSeed<'_, 'de> {
+    fn read_value<A: MapAccess<'de>>(
+        &mut self,
+        key: Key,
+        fields: &mut Fields<'de>,
+        map: &mut A,
+    ) -> Result<(), A::Error> {
+        let Fields { fault, lists, .. } = fields;
+        match key {
+            Key::Bids | Key::Asks => {
+                lists.levels = true;
+                let into = match key {
+                    Key::Bids => &mut self.scratch.bids,
+                    _ => &mut self.scratch.asks,
+                };
+                map.next_value_seed(LevelsSeed { into, key, fault })
+            }
+            Key::PriceChanges | Key::Changes => {
+                lists.price_changes |= key == Key::PriceChanges;
+                lists.old_changes |= key == Key::Changes;
+                let into = &mut self.scratch.changes;
+                map.next_value_seed(ChangesSeed { into, key, fault, frame: self.frame })
+            }
+            Key::AssetsIds | Key::ClobTokenIds => {
+                self.scratch.tokens.clear();
+                map.next_value_seed(TokensSeed { into: &mut self.scratch.tokens, fault })
+            }
+            Key::Outcomes => map.next_value_seed(OutcomesSeed { into: &mut self.scratch.outcomes }),
+            _ => {
+                let value = map.next_value_seed(ScalarSeed)?;
+                read_scalar(key, value, fields);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn read_scalar<'de>(key: Key, value: Scalar<'de>, fields: &mut Fields<'de>) {
+    let fault = &mut fields.fault;
+    match key {
+        Key::EventType => fields.event_type = value.text(),
+        Key::Market => fields.market = value.text(),
+        Key::AssetId => fields.asset_id = value.text(),
+        Key::Timestamp => fields.timestamp_ms = value.timestamp_ms(fault),
+        Key::Hash => fields.hash = value.hash(),
+        Key::Price => fields.price = value.decimal(key, fault, Price::parse),
+        Key::Size => fields.size = value.decimal(key, fault, Quantity::parse),
+        Key::Side => {
+            // Where no event needs it an empty side means nothing.
+            if value.text() != Some("") {
+                fields.side = value.side(fault);
+            }
+        }
+        Key::TickSize => fields.tick_size = value.decimal(key, fault, Price::parse),
+        Key::OldTickSize => fields.old_tick_size = value.decimal(key, fault, Price::parse),
+        Key::NewTickSize => fields.new_tick_size = value.decimal(key, fault, Price::parse),
+        // A wrong first tick size must not cost a new market; the first snapshot has it again.
+        Key::FirstTickSize => {
+            fields.first_tick_size = value.decimal(key, &mut None, Price::parse);
+        }
+        Key::LastTradePrice => fields.last_trade = value.decimal(key, fault, Price::parse),
+        Key::MinOrderSize => fields.min_order_size = value.decimal(key, fault, Quantity::parse),
+        Key::NegRisk => {
+            fields.neg_risk = if let Scalar::Bool(value) = value { Some(value) } else { None };
+        }
+        Key::BestBid => fields.best_bid = value.decimal(key, fault, Price::parse),
+        Key::BestAsk => fields.best_ask = value.decimal(key, fault, Price::parse),
+        Key::FeeRateBps => fields.fee_rate_bps = value.decimal(key, &mut None, Quantity::parse),
+        Key::TransactionHash => fields.transaction_hash = value.text(),
+        Key::WinningAssetId => fields.winning_asset_id = value.text(),
+        Key::Slug => fields.slug = value.into_owned(),
+        Key::Question => fields.question = value.into_owned(),
+        _ => {}
+    }
+}
+
+/// `[{"price":"0.01","size":"5"}, …]` straight into level memory.
+struct LevelsSeed<'s> {
+    into: &'s mut Vec<Level>,
+    key: Key,
+    fault: &'s mut Option<MessageFault>,
+}
+
+impl<'de> DeserializeSeed<'de> for LevelsSeed<'_> {
+    type Value = ();
+    fn deserialize<D: de::Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for LevelsSeed<'_> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of levels")
+    }
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        Ok(()) // null: an empty list
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        self.into.clear();
+        while let Some(entry) = seq.next_element_seed(EntrySeed { fault: self.fault, frame: "" })? {
+            let (Some(price), Some(quantity)) = (entry.price, entry.size) else {
+                self.fault.get_or_insert(MessageFault::BadValue(self.key.name()));
+                continue;
+            };
+            if self.into.len() == LEVELS_PER_SIDE_MAX {
+                self.fault.get_or_insert(MessageFault::TooMany(self.key.name()));
+                continue;
+            }
+            self.into.push(Level { price, quantity });
+        }
+        Ok(())
+    }
+}
+
+/// `price_changes` (entries name their token) and the older `changes` (the envelope does).
+struct ChangesSeed<'s, 'de> {
+    into: &'s mut Vec<ChangeSpan>,
+    key: Key,
+    fault: &'s mut Option<MessageFault>,
+    frame: &'de str,
+}
+
+impl<'de> DeserializeSeed<'de> for ChangesSeed<'_, 'de> {
+    type Value = ();
+    fn deserialize<D: de::Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ChangesSeed<'_, 'de> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of changes")
+    }
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        Ok(()) // null: an empty list
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        self.into.clear();
+        let frame = self.frame;
+        while let Some(entry) = seq.next_element_seed(EntrySeed { fault: self.fault, frame })? {
+            let (Some(price), Some(quantity), Some(side)) = (entry.price, entry.size, entry.side)
+            else {
+                self.fault.get_or_insert(MessageFault::BadValue(self.key.name()));
+                continue;
+            };
+            if self.key == Key::PriceChanges && entry.token.len == 0 {
+                self.fault.get_or_insert(MessageFault::Missing("asset_id"));
+                continue;
+            }
+            if self.into.len() == LEVELS_PER_SIDE_MAX {
+                self.fault.get_or_insert(MessageFault::TooMany(self.key.name()));
+                continue;
+            }
+            self.into.push(ChangeSpan {
+                token: entry.token,
+                side,
+                level: Level { price, quantity },
+                hash: entry.hash,
+                best_bid: entry.best_bid,
+                best_ask: entry.best_ask,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// One object with a price and a size: a level or a change.
+#[derive(Default)]
+struct Entry {
+    token: Span,
+    price: Option<Price>,
+    size: Option<Quantity>,
+    side: Option<Side>,
+    hash: Option<BookHash>,
+    best_bid: Option<Price>,
+    best_ask: Option<Price>,
+}
+
+struct EntrySeed<'s, 'de> {
+    fault: &'s mut Option<MessageFault>,
+    frame: &'de str,
+}
+
+impl<'de> DeserializeSeed<'de> for EntrySeed<'_, 'de> {
+    type Value = Entry;
+    fn deserialize<D: de::Deserializer<'de>>(self, from: D) -> Result<Entry, D::Error> {
+        from.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for EntrySeed<'_, 'de> {
+    type Value = Entry;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with price and size")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entry, A::Error> {
+        let mut entry = Entry::default();
+        let mut seen = 0u64;
+        while let Some(key) = map.next_key_seed(KeySeed)? {
+            if key == Key::Unknown {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            let bit = 1u64 << (key as u32);
+            if seen & bit != 0 {
+                self.fault.get_or_insert(MessageFault::Repeated(key.name()));
+            }
+            seen |= bit;
+            let value = map.next_value_seed(ScalarSeed)?;
+            match key {
+                Key::AssetId => entry.token = span_of(self.frame, value.text().unwrap_or("")),
+                Key::Price => entry.price = value.decimal(key, self.fault, Price::parse),
+                Key::Size => entry.size = value.decimal(key, self.fault, Quantity::parse),
+                Key::Side => entry.side = value.side(self.fault),
+                Key::Hash => entry.hash = value.hash(),
+                Key::BestBid => entry.best_bid = value.decimal(key, self.fault, Price::parse),
+                Key::BestAsk => entry.best_ask = value.decimal(key, self.fault, Price::parse),
+                _ => {}
+            }
+        }
+        Ok(entry)
+    }
+}
+
+/// Where `text`, a part of `frame`, stands in it. Frames are far below 4 GiB (`FRAME_BYTES_MAX`).
+fn span_of(frame: &str, text: &str) -> Span {
+    let start = (text.as_ptr() as usize).wrapping_sub(frame.as_ptr() as usize);
+    if start > frame.len() {
+        return Span::default();
+    }
+    Span { start: start as u32, len: text.len() as u32 }
+}
+
+struct TokensSeed<'s> {
+    into: &'s mut Vec<TokenId>,
+    fault: &'s mut Option<MessageFault>,
+}
+
+impl<'de> DeserializeSeed<'de> for TokensSeed<'_> {
+    type Value = ();
+    fn deserialize<D: de::Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for TokensSeed<'_> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of token ids")
+    }
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        Ok(()) // null: an empty list
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while let Some(value) = seq.next_element_seed(ScalarSeed)? {
+            match value.text().and_then(TokenId::new) {
+                Some(_) if self.into.len() == TOKENS_PER_CONNECTION_MAX => {
+                    self.fault.get_or_insert(MessageFault::TooMany("assets_ids"));
+                }
+                Some(token) => self.into.push(token),
+                None => {
+                    self.fault.get_or_insert(MessageFault::BadValue("assets_ids"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+struct OutcomesSeed<'s> {
+    into: &'s mut Vec<String>,
+}
+
+impl<'de> DeserializeSeed<'de> for OutcomesSeed<'_> {
+    type Value = ();
+    fn deserialize<D: de::Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for OutcomesSeed<'_> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of outcomes")
+    }
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        Ok(()) // null: an empty list
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while let Some(value) = seq.next_element_seed(ScalarSeed)? {
+            if self.into.len() < TOKENS_PER_CONNECTION_MAX {
+                self.into.extend(value.into_owned());
+            }
+        }
+        Ok(())
+    }
+}

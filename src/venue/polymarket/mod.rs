@@ -1,0 +1,6 @@
+//! Polymarket's market channel and catalogue.
+//!
+//! Runs on:  any (pure).
+pub mod decode;
+pub mod message;
+pub mod subscribe;
