@@ -1,1 +1,284 @@
-//! (stub: not written yet)
+//! One connection without its socket: TLS, WebSocket, heartbeat and silence.
+//!
+//! Runs on:  shards (pure; time is an argument). Owns: the protocol state of one connection.
+//! Bounds:   `SEND_BUFFER_BYTES_MAX` waiting to be sent; frames as `wire::websocket` bounds them.
+//!
+//! After each `handle_*` or command the caller takes [`Session::output`] and sends it.
+pub mod backoff;
+
+use crate::base::limits::{
+    CLOSE_TIMEOUT_NS, PING_INTERVAL_NS, SEND_BUFFER_BYTES_MAX, SILENCE_MAX_NS,
+};
+use crate::wire::tls::{TlsError, TlsSession};
+use crate::wire::websocket::{ClientSocket, Incoming, WebSocketError};
+
+/// Why a session is over. The caller closes the socket, marks the books and asks for a new one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionError {
+    /// The venue broke TLS.
+    Tls(TlsError),
+    /// The venue broke the WebSocket protocol, or does not read.
+    WebSocket(WebSocketError),
+    /// The venue closed, with its code and reason.
+    ClosedByVenue {
+        /// WebSocket close code; 1006 when the socket ended without one.
+        code: u16,
+        /// The venue's words.
+        reason: String,
+    },
+    /// No byte came for [`SILENCE_MAX_NS`].
+    Silent,
+    /// Our own close was answered, or its time is up.
+    Finished,
+}
+
+impl std::fmt::Display for SessionError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tls(error) => write!(f, "{error}"),
+            Self::WebSocket(error) => write!(f, "{error}"),
+            Self::ClosedByVenue { code, reason } if reason.is_empty() => {
+                write!(f, "the venue closed the connection (code {code})")
+            }
+            Self::ClosedByVenue { code, reason } => {
+                write!(f, "the venue closed the connection (code {code}: {reason})")
+            }
+            Self::Silent => {
+                write!(f, "no byte for {} s", SILENCE_MAX_NS / 1_000_000_000)
+            }
+            Self::Finished => f.write_str("closed as asked"),
+        }
+    }
+}
+
+impl std::error::Error for SessionError {}
+
+/// What one session has seen and done. Times are monotonic nanoseconds, 0 for never.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SessionCounts {
+    /// Text and binary messages received.
+    pub frames: u64,
+    /// Bytes received from the socket.
+    pub bytes: u64,
+    /// Binary messages, which the venue should never send.
+    pub binary_frames: u64,
+    /// Last heartbeat sent.
+    pub last_ping_ns: u64,
+    /// Last answer to one.
+    pub last_pong_ns: u64,
+    /// Last byte received.
+    pub last_byte_ns: u64,
+    /// Last market data.
+    pub last_data_ns: u64,
+}
+
+/// One connection without its socket.
+#[derive(Debug)]
+pub struct Session {
+    tls: Option<TlsSession>,
+    socket: ClientSocket,
+    output: Vec<u8>,
+    sent: usize,
+    heartbeat: &'static str,
+    next_ping_ns: Option<u64>,
+    close_deadline_ns: Option<u64>,
+    closed_by_venue: Option<(u16, String)>,
+    counts: SessionCounts,
+}
+
+impl Session {
+    /// Takes over a connection whose upgrade is complete. `heartbeat` is the text that the venue
+    /// wants every [`PING_INTERVAL_NS`]; none is sent before [`Session::start_heartbeat`].
+    #[must_use]
+    pub fn new(tls: Option<TlsSession>, socket: ClientSocket, heartbeat: &'static str) -> Self {
+        Self {
+            tls,
+            socket,
+            output: Vec::new(),
+            sent: 0,
+            heartbeat,
+            next_ping_ns: None,
+            close_deadline_ns: None,
+            closed_by_venue: None,
+            counts: SessionCounts::default(),
+        }
+    }
+
+    /// From now on heartbeats are sent and silence is an error.
+    pub fn start_heartbeat(&mut self, now_ns: u64) {
+        self.next_ping_ns = Some(now_ns + PING_INTERVAL_NS);
+        self.counts.last_byte_ns = now_ns;
+    }
+
+    /// Takes bytes from the socket and delivers every whole text message.
+    ///
+    /// # Errors
+    /// The session is over; messages before the error were delivered.
+    pub fn handle_bytes(
+        &mut self,
+        bytes: &[u8],
+        now_ns: u64,
+        mut on_text: impl FnMut(&str),
+    ) -> Result<(), SessionError> {
+        self.counts.bytes += bytes.len() as u64;
+        self.counts.last_byte_ns = now_ns;
+        let Self { tls, socket, counts, closed_by_venue, .. } = self;
+        let mut on_message = |message: Incoming<'_>| match message {
+            Incoming::Text(text) => {
+                counts.frames += 1;
+                on_text(text);
+            }
+            Incoming::Binary(_) => {
+                counts.frames += 1;
+                counts.binary_frames += 1;
+            }
+            Incoming::Close { code, reason } => *closed_by_venue = Some((code, reason)),
+        };
+        let result = match tls {
+            None => {
+                socket.handle_bytes(bytes);
+                socket.poll_messages(&mut on_message).map_err(SessionError::WebSocket)
+            }
+            Some(tls) => {
+                let mut failed = Ok(());
+                let fed = tls.handle_ciphertext(bytes, &mut |plain| {
+                    if failed.is_ok() {
+                        socket.handle_bytes(plain);
+                        failed = socket.poll_messages(&mut on_message);
+                    }
+                });
+                failed.map_err(SessionError::WebSocket).and(fed.map_err(SessionError::Tls))
+            }
+        };
+        self.collect_output();
+        match (result, self.closed_by_venue.take()) {
+            (Err(SessionError::WebSocket(WebSocketError::Closed)), _) if self.is_closing() => {
+                Err(SessionError::Finished)
+            }
+            (_, Some(_)) if self.is_closing() => Err(SessionError::Finished),
+            (_, Some((code, reason))) => Err(SessionError::ClosedByVenue { code, reason }),
+            (result, None) => result,
+        }
+    }
+
+    /// The socket ended: gives the reason for the report.
+    #[must_use]
+    pub fn handle_end(&self) -> SessionError {
+        if self.is_closing() {
+            return SessionError::Finished;
+        }
+        SessionError::ClosedByVenue { code: 1006, reason: "end of stream".into() }
+    }
+
+    /// Does what is due: heartbeat, silence, the deadline of a close.
+    ///
+    /// # Errors
+    /// The session is over.
+    pub fn handle_timeout(&mut self, now_ns: u64) -> Result<(), SessionError> {
+        if self.close_deadline_ns.is_some_and(|deadline| now_ns >= deadline) {
+            return Err(SessionError::Finished);
+        }
+        let Some(next_ping_ns) = self.next_ping_ns else { return Ok(()) };
+        if now_ns.saturating_sub(self.counts.last_byte_ns) >= SILENCE_MAX_NS {
+            return Err(SessionError::Silent);
+        }
+        if now_ns >= next_ping_ns && !self.is_closing() {
+            self.next_ping_ns = Some(now_ns + PING_INTERVAL_NS);
+            self.counts.last_ping_ns = now_ns;
+            let heartbeat = self.heartbeat;
+            self.send_text(heartbeat)?;
+        }
+        Ok(())
+    }
+
+    /// When [`Session::handle_timeout`] has something to do next, monotonic nanoseconds.
+    #[must_use]
+    pub fn next_timeout_ns(&self) -> Option<u64> {
+        let silence = self.counts.last_byte_ns.saturating_add(SILENCE_MAX_NS);
+        let heartbeat = self.next_ping_ns.map(|ping| ping.min(silence));
+        match (heartbeat, self.close_deadline_ns) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// The decoder found the answer to a heartbeat.
+    pub fn on_pong(&mut self, now_ns: u64) {
+        self.counts.last_pong_ns = now_ns;
+    }
+
+    /// The decoder found market data.
+    pub fn on_data(&mut self, now_ns: u64) {
+        self.counts.last_data_ns = now_ns;
+    }
+
+    /// Queues a text message.
+    ///
+    /// # Errors
+    /// The venue does not read, or the session is closing.
+    pub fn send_text(&mut self, text: &str) -> Result<(), SessionError> {
+        if self.output().len() + text.len() > SEND_BUFFER_BYTES_MAX {
+            return Err(SessionError::WebSocket(WebSocketError::SendBufferFull));
+        }
+        let result = self.socket.send_text(text).map_err(SessionError::WebSocket);
+        self.collect_output();
+        result
+    }
+
+    /// Begins the closing handshake; the session is over at the venue's answer or after
+    /// [`CLOSE_TIMEOUT_NS`].
+    pub fn close(&mut self, now_ns: u64) {
+        if self.is_closing() {
+            return;
+        }
+        self.close_deadline_ns = Some(now_ns + CLOSE_TIMEOUT_NS);
+        self.socket.close();
+        self.collect_output();
+        if let Some(tls) = &mut self.tls {
+            tls.close_notify();
+            tls.poll_ciphertext(&mut self.output);
+        }
+    }
+
+    /// True after [`Session::close`].
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.close_deadline_ns.is_some()
+    }
+
+    /// Bytes for the socket.
+    #[must_use]
+    pub fn output(&self) -> &[u8] {
+        &self.output[self.sent..]
+    }
+
+    /// `count` bytes of the output went to the socket.
+    pub fn on_sent(&mut self, count: usize) {
+        self.sent = (self.sent + count).min(self.output.len());
+        if self.sent == self.output.len() {
+            self.output.clear();
+            self.sent = 0;
+        }
+    }
+
+    /// What the session has seen and done.
+    #[must_use]
+    pub fn counts(&self) -> &SessionCounts {
+        &self.counts
+    }
+
+    /// Moves what the WebSocket wants to send through TLS into the output.
+    fn collect_output(&mut self) {
+        match &mut self.tls {
+            None => self.output.extend_from_slice(self.socket.output()),
+            Some(tls) => {
+                if !self.socket.output().is_empty() {
+                    // It fails only on a closed TLS session, which the next read reports.
+                    let _ = tls.write_plaintext(self.socket.output());
+                }
+                tls.poll_ciphertext(&mut self.output);
+            }
+        }
+        self.socket.clear_output();
+    }
+}

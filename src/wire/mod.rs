@@ -1,1 +1,6 @@
-//! (stub: not written yet)
+//! Bytes in, frames out: TLS, WebSocket, HTTP, each without its socket and without a clock.
+//!
+//! Runs on:  any (pure).
+pub mod http;
+pub mod tls;
+pub mod websocket;
