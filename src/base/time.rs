@@ -17,3 +17,19 @@ pub struct Now {
     /// Nanoseconds since the Unix epoch; may step when the host's clock is set.
     pub wall_ns: u64,
 }
+
+/// A source of monotonic time, implemented by the rim (`io::clock`) and by tests.
+pub trait Clock {
+    /// Monotonic nanoseconds since an arbitrary start.
+    fn mono_ns(&self) -> u64;
+}
+
+/// A clock that stands still: for code that needs times but measures none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StillClock(pub u64);
+
+impl Clock for StillClock {
+    fn mono_ns(&self) -> u64 {
+        self.0
+    }
+}

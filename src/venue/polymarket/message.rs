@@ -354,12 +354,9 @@ fn read_scalar<'de>(key: Key, value: Scalar<'de>, fields: &mut Fields<'de>) {
         Key::Hash => fields.hash = value.hash(),
         Key::Price => fields.price = value.decimal(key, fault, Price::parse),
         Key::Size => fields.size = value.decimal(key, fault, Quantity::parse),
-        Key::Side => {
-            // Where no event needs it an empty side means nothing.
-            if value.text() != Some("") {
-                fields.side = value.side(fault);
-            }
-        }
+        // Where no event needs it an empty side means nothing.
+        Key::Side if value.text() == Some("") => {}
+        Key::Side => fields.side = value.side(fault),
         Key::TickSize => fields.tick_size = value.decimal(key, fault, Price::parse),
         Key::OldTickSize => fields.old_tick_size = value.decimal(key, fault, Price::parse),
         Key::NewTickSize => fields.new_tick_size = value.decimal(key, fault, Price::parse),

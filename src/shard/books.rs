@@ -1,0 +1,519 @@
+//! The books of one shard, found by token, and how an event changes them.
+//!
+//! Runs on:  shard cores, replay (pure; time is an argument). Owns: the books and their index.
+//! Bounds:   `BOOKS_PER_SHARD_MAX`; nothing is allocated after a book has reached its size.
+use super::publish::{BookView, Change, Handler};
+use crate::base::{
+    id::{BookIndex, MarketId, ShardId, TokenId},
+    limits::BOOKS_PER_SHARD_MAX,
+    price::{Price, Quantity},
+    routing::shard_of,
+};
+use crate::market::book::{
+    Book, BookState, SideFull, StaleReason,
+    image::{BookFacts, BookImage},
+};
+use crate::market::event::{Changes, Event, Snapshot, TickSize, Trade};
+use foldhash::quality::RandomState;
+use hashbrown::HashTable;
+use std::hash::BuildHasher;
+
+/// A connection's place within its shard; what a book says it hangs on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionSlot(pub u32);
+
+/// What is needed to open a book.
+#[derive(Clone, Copy, Debug)]
+pub struct BookOpening {
+    /// The market.
+    pub market: MarketId,
+    /// The token.
+    pub token: TokenId,
+    /// Price step, if the catalogue said.
+    pub tick_size: Option<Price>,
+    /// Smallest order, if the catalogue said.
+    pub min_order_size: Option<Quantity>,
+    /// Part of a set of markets of which one wins.
+    pub neg_risk: bool,
+}
+
+/// Which books a shard holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// Those that were opened; anything else is counted as foreign.
+    Listed,
+    /// Every token that is mentioned and whose market hashes to this one of `shards` shards:
+    /// replay, where subscriptions are implied by what appears.
+    Implied {
+        /// Number of shards, at least one.
+        shards: u16,
+    },
+}
+
+/// Counters of all books of a shard; single writer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BookCounts {
+    /// Level changes applied.
+    pub updates: u64,
+    /// Snapshots applied.
+    pub snapshots: u64,
+    /// Trades seen.
+    pub trades: u64,
+    /// Changes of a book without snapshot: not applied.
+    pub changes_before_snapshot: u64,
+    /// Changes older than the book's snapshot: not applied.
+    pub changes_stale: u64,
+    /// Messages about tokens that are not held here.
+    pub foreign_tokens: u64,
+    /// Books open.
+    pub books: u64,
+    /// Of these, live.
+    pub live: u64,
+    /// Of these, waiting for the first snapshot.
+    pub awaiting: u64,
+    /// Of these, known to be behind.
+    pub stale: u64,
+}
+
+/// The shard holds [`BOOKS_PER_SHARD_MAX`] books; the book was not opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardFull;
+
+#[derive(Debug)]
+struct Slot {
+    token: TokenId,
+    market: MarketId,
+    open: bool,
+    /// Another book of the same market.
+    sibling: Option<BookIndex>,
+    connection: ConnectionSlot,
+    state: BookState,
+    snapshot_ms: u64,
+    facts: BookFacts,
+    book: Book,
+}
+
+/// The books of one shard.
+#[derive(Debug)]
+pub struct Books<H> {
+    shard: ShardId,
+    admission: Admission,
+    handler: H,
+    hasher: RandomState,
+    by_token: HashTable<BookIndex>,
+    by_market: HashTable<BookIndex>,
+    slots: Vec<Slot>,
+    free: Vec<BookIndex>,
+    live_on: Vec<u32>,
+    /// Changes of the message at hand that were applied: book, place in the message.
+    applied: Vec<(BookIndex, u32)>,
+    counts: BookCounts,
+}
+
+impl<H: Handler> Books<H> {
+    /// No books yet.
+    #[must_use]
+    pub fn new(shard: ShardId, admission: Admission, handler: H) -> Self {
+        Self {
+            shard,
+            admission,
+            handler,
+            hasher: RandomState::default(),
+            by_token: HashTable::new(),
+            by_market: HashTable::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            live_on: Vec::new(),
+            applied: Vec::new(),
+            counts: BookCounts::default(),
+        }
+    }
+
+    /// Opens a book that hangs on `connection`, or moves it there if it is open already.
+    ///
+    /// # Errors
+    /// [`ShardFull`]: *count and go on*.
+    pub fn open(
+        &mut self,
+        opening: &BookOpening,
+        connection: ConnectionSlot,
+    ) -> Result<BookIndex, ShardFull> {
+        if let Some(index) = self.find(opening.token.as_str()) {
+            self.hang_on(index, connection);
+            return Ok(index);
+        }
+        if self.counts.books as usize >= BOOKS_PER_SHARD_MAX {
+            return Err(ShardFull);
+        }
+        let sibling = self.find_market(opening.market.as_bytes());
+        let slot = Slot {
+            token: opening.token,
+            market: opening.market,
+            open: true,
+            sibling,
+            connection,
+            state: BookState::AwaitingSnapshot,
+            snapshot_ms: 0,
+            facts: BookFacts {
+                tick_size: opening.tick_size,
+                min_order_size: opening.min_order_size,
+                neg_risk: opening.neg_risk,
+                ..BookFacts::default()
+            },
+            book: Book::default(),
+        };
+        let index = match self.free.pop() {
+            Some(index) => {
+                self.slots[index.0 as usize] = slot;
+                index
+            }
+            None => {
+                self.slots.push(slot);
+                BookIndex(self.slots.len() as u32 - 1)
+            }
+        };
+        self.insert(index, sibling);
+        self.counts.books += 1;
+        self.counts.awaiting += 1;
+        Ok(index)
+    }
+
+    fn insert(&mut self, index: BookIndex, sibling: Option<BookIndex>) {
+        let Self { by_token, by_market, slots, hasher, .. } = self;
+        let slot = &slots[index.0 as usize];
+        let token_hash = hasher.hash_one(slot.token.as_bytes());
+        let rehash = |i: &BookIndex| hasher.hash_one(slots[i.0 as usize].token.as_bytes());
+        by_token.insert_unique(token_hash, index, rehash);
+        match sibling {
+            None => {
+                let market_hash = hasher.hash_one(slot.market.as_bytes());
+                let rehash = |i: &BookIndex| hasher.hash_one(slots[i.0 as usize].market.as_bytes());
+                by_market.insert_unique(market_hash, index, rehash);
+            }
+            // With more than two outcomes the siblings form a ring.
+            Some(sibling) => {
+                let next = slots[sibling.0 as usize].sibling.unwrap_or(sibling);
+                self.slots[index.0 as usize].sibling = Some(next);
+                self.slots[sibling.0 as usize].sibling = Some(index);
+            }
+        }
+    }
+
+    /// Closes a book and forgets its levels.
+    pub fn close(&mut self, token: &TokenId) {
+        let Some(index) = self.find(token.as_str()) else { return };
+        self.set_state(index, BookState::AwaitingSnapshot, 0);
+        let Self { by_token, by_market, slots, hasher, .. } = self;
+        let slot = &slots[index.0 as usize];
+        let hash = hasher.hash_one(slot.token.as_bytes());
+        if let Ok(entry) = by_token.find_entry(hash, |&i| i == index) {
+            entry.remove();
+        }
+        let market_hash = hasher.hash_one(slot.market.as_bytes());
+        let next = slot.sibling.filter(|&next| next != index);
+        if let Ok(mut entry) = by_market.find_entry(market_hash, |&i| i == index) {
+            match next {
+                Some(next) => *entry.get_mut() = next,
+                None => drop(entry.remove()),
+            }
+        }
+        if let Some(next) = next {
+            let mut before = next;
+            while let Some(after) = slots[before.0 as usize].sibling.filter(|&i| i != index) {
+                before = after;
+            }
+            slots[before.0 as usize].sibling = Some(next).filter(|&n| n != before);
+        }
+        let slot = &mut slots[index.0 as usize];
+        (slot.open, slot.sibling, slot.book) = (false, None, Book::default());
+        self.free.push(index);
+        self.counts.books -= 1;
+        self.counts.awaiting -= 1;
+    }
+
+    /// The book of a token.
+    #[must_use]
+    pub fn find(&self, token: &str) -> Option<BookIndex> {
+        let hash = self.hasher.hash_one(token.as_bytes());
+        let same = |i: &BookIndex| self.slots[i.0 as usize].token.as_bytes() == token.as_bytes();
+        self.by_token.find(hash, same).copied()
+    }
+
+    fn find_market(&self, market: &[u8]) -> Option<BookIndex> {
+        let hash = self.hasher.hash_one(market);
+        let same = |i: &BookIndex| self.slots[i.0 as usize].market.as_bytes() == market;
+        self.by_market.find(hash, same).copied()
+    }
+
+    /// Applies one event that was read at `read_wall_ns` from `connection`.
+    pub fn on_event(&mut self, event: &Event<'_>, connection: ConnectionSlot, read_wall_ns: u64) {
+        match event {
+            Event::Snapshot(snapshot) => self.on_snapshot(snapshot, connection, read_wall_ns),
+            Event::Changes(changes) => self.on_changes(changes, read_wall_ns),
+            Event::Trade(trade) => self.on_trade(trade, read_wall_ns),
+            Event::TickSize(tick) => self.on_tick_size(tick, read_wall_ns),
+            Event::TopOfBook(_) => {}
+        }
+    }
+
+    fn on_snapshot(&mut self, event: &Snapshot<'_>, connection: ConnectionSlot, wall_ns: u64) {
+        let Some(index) = self.admit(event.market, event.token) else { return };
+        self.hang_on(index, connection);
+        self.counts.snapshots += 1;
+        let slot = &mut self.slots[index.0 as usize];
+        let result = slot.book.replace(event.bids, event.asks);
+        slot.snapshot_ms = event.timestamp_ms;
+        let facts = &mut slot.facts;
+        facts.timestamp_ms = event.timestamp_ms;
+        facts.hash = event.hash;
+        facts.tick_size = event.tick_size.or(facts.tick_size);
+        facts.last_trade = event.last_trade.or(facts.last_trade);
+        facts.min_order_size = event.min_order_size.or(facts.min_order_size);
+        facts.neg_risk = event.neg_risk.unwrap_or(facts.neg_risk);
+        facts.updates += 1;
+        facts.updated_wall_ns = wall_ns;
+        match result {
+            Ok(()) => self.set_state(index, BookState::Live, wall_ns),
+            Err(SideFull) => self.set_stale(index, StaleReason::TooManyLevels, wall_ns),
+        }
+        let (view, handler) = view(&self.slots, index, self.shard, wall_ns, &mut self.handler);
+        handler.on_snapshot(&view);
+    }
+
+    fn on_changes(&mut self, event: &Changes<'_>, wall_ns: u64) {
+        // First all changes, then the handler: it sees the book after the whole message.
+        self.applied.clear();
+        for (place, (token, change)) in event.iter().enumerate() {
+            let Some(index) = self.admit(event.market, token) else { continue };
+            let slot = &mut self.slots[index.0 as usize];
+            if slot.state == BookState::AwaitingSnapshot {
+                self.counts.changes_before_snapshot += 1;
+                continue;
+            }
+            if event.timestamp_ms < slot.snapshot_ms {
+                self.counts.changes_stale += 1;
+                continue;
+            }
+            self.counts.updates += 1;
+            slot.facts.timestamp_ms = event.timestamp_ms;
+            slot.facts.hash = change.hash;
+            slot.facts.updates += 1;
+            slot.facts.updated_wall_ns = wall_ns;
+            if slot.book.set(change.side, change.level) == Err(SideFull) {
+                self.set_stale(index, StaleReason::TooManyLevels, wall_ns);
+            }
+            self.applied.push((index, place as u32));
+        }
+        for at in 0..self.applied.len() {
+            let (index, place) = self.applied[at];
+            let change = &event.changes[place as usize];
+            let change = Change {
+                side: change.side,
+                level: change.level,
+                venue_best_bid: change.best_bid,
+                venue_best_ask: change.best_ask,
+            };
+            let (view, handler) = view(&self.slots, index, self.shard, wall_ns, &mut self.handler);
+            handler.on_price_change(&view, &change);
+        }
+    }
+
+    fn on_trade(&mut self, event: &Trade<'_>, wall_ns: u64) {
+        let Some(index) = self.admit(event.market, event.token) else { return };
+        self.counts.trades += 1;
+        // The last trade price is one value per market, the same for all its tokens.
+        self.for_market(index, |slot| slot.facts.last_trade = Some(event.price));
+        let (view, handler) = view(&self.slots, index, self.shard, wall_ns, &mut self.handler);
+        handler.on_trade(&view, event);
+    }
+
+    fn on_tick_size(&mut self, event: &TickSize<'_>, wall_ns: u64) {
+        let Some(index) = self.admit(event.market, event.token) else { return };
+        self.slots[index.0 as usize].facts.tick_size = Some(event.new);
+        let (view, handler) = view(&self.slots, index, self.shard, wall_ns, &mut self.handler);
+        handler.on_tick_size(&view, event);
+    }
+
+    fn for_market(&mut self, first: BookIndex, mut apply: impl FnMut(&mut Slot)) {
+        let mut at = first;
+        loop {
+            let slot = &mut self.slots[at.0 as usize];
+            apply(slot);
+            match slot.sibling {
+                Some(next) if next != first => at = next,
+                _ => return,
+            }
+        }
+    }
+
+    /// The book of a token of `market`; counted when it is not held here.
+    fn admit(&mut self, market: &str, token: &str) -> Option<BookIndex> {
+        let found = self.find(token);
+        if found.is_some() {
+            return found;
+        }
+        if let Admission::Implied { shards } = self.admission {
+            if shard_of(market.as_bytes(), shards) != self.shard {
+                return None;
+            }
+            if let (Some(market), Some(token)) = (MarketId::new(market), TokenId::new(token)) {
+                let opening = BookOpening {
+                    market,
+                    token,
+                    tick_size: None,
+                    min_order_size: None,
+                    neg_risk: false,
+                };
+                if let Ok(index) = self.open(&opening, ConnectionSlot::default()) {
+                    return Some(index);
+                }
+            }
+        }
+        self.counts.foreign_tokens += 1;
+        None
+    }
+
+    /// A message about `token` could not be decoded: its book may have missed a change.
+    pub fn on_undecoded(&mut self, token: &str, wall_ns: u64) {
+        if let Some(index) = self.find(token) {
+            self.set_stale(index, StaleReason::UndecodedMessage, wall_ns);
+        }
+    }
+
+    /// Marks every live book of `connection` as behind; gives their number.
+    pub fn set_connection_stale(
+        &mut self,
+        connection: ConnectionSlot,
+        why: StaleReason,
+        wall_ns: u64,
+    ) -> usize {
+        let mut marked = 0;
+        for index in 0..self.slots.len() {
+            let slot = &self.slots[index];
+            if slot.open && slot.connection == connection && slot.state == BookState::Live {
+                self.set_stale(BookIndex(index as u32), why, wall_ns);
+                marked += 1;
+            }
+        }
+        marked
+    }
+
+    fn set_stale(&mut self, index: BookIndex, why: StaleReason, since_wall_ns: u64) {
+        if self.slots[index.0 as usize].state == BookState::Live {
+            self.set_state(index, BookState::Stale { why, since_wall_ns }, since_wall_ns);
+        }
+    }
+
+    fn set_state(&mut self, index: BookIndex, state: BookState, wall_ns: u64) {
+        let slot = &mut self.slots[index.0 as usize];
+        if slot.state == state {
+            return;
+        }
+        let before = std::mem::replace(&mut slot.state, state);
+        let connection = slot.connection;
+        *self.counter_of(before) -= 1;
+        *self.counter_of(state) += 1;
+        match (before, state) {
+            (BookState::Live, _) => *self.live_counter(connection) -= 1,
+            (_, BookState::Live) => *self.live_counter(connection) += 1,
+            _ => {}
+        }
+        let (view, handler) = view(&self.slots, index, self.shard, wall_ns, &mut self.handler);
+        handler.on_status(&view, before);
+    }
+
+    fn counter_of(&mut self, state: BookState) -> &mut u64 {
+        match state {
+            BookState::AwaitingSnapshot => &mut self.counts.awaiting,
+            BookState::Live => &mut self.counts.live,
+            BookState::Stale { .. } => &mut self.counts.stale,
+        }
+    }
+
+    fn live_counter(&mut self, connection: ConnectionSlot) -> &mut u32 {
+        let place = connection.0 as usize;
+        if place >= self.live_on.len() {
+            self.live_on.resize(place + 1, 0);
+        }
+        &mut self.live_on[place]
+    }
+
+    fn hang_on(&mut self, index: BookIndex, connection: ConnectionSlot) {
+        let slot = &mut self.slots[index.0 as usize];
+        if slot.connection == connection {
+            return;
+        }
+        let before = std::mem::replace(&mut slot.connection, connection);
+        if slot.state == BookState::Live {
+            *self.live_counter(before) -= 1;
+            *self.live_counter(connection) += 1;
+        }
+    }
+
+    /// Live books that hang on `connection`.
+    #[must_use]
+    pub fn live_on(&self, connection: ConnectionSlot) -> u32 {
+        self.live_on.get(connection.0 as usize).copied().unwrap_or(0)
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn counts(&self) -> &BookCounts {
+        &self.counts
+    }
+
+    /// Heap bytes of books and index. Walks all books: for reports, not for every message.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        let books: usize = self.slots.iter().map(|slot| slot.book.heap_bytes()).sum();
+        let index = self.by_token.capacity() + self.by_market.capacity();
+        books + self.slots.capacity() * size_of::<Slot>() + index * (size_of::<BookIndex>() + 1)
+    }
+
+    /// Copies one book; false when it is not held here.
+    pub fn fill_image(&self, token: &str, image: &mut BookImage) -> bool {
+        let Some(index) = self.find(token) else { return false };
+        let slot = &self.slots[index.0 as usize];
+        image.fill(slot.market, slot.token, slot.state, slot.facts, &slot.book);
+        true
+    }
+
+    /// Tokens of all open books, in no order.
+    pub fn tokens(&self) -> impl Iterator<Item = &TokenId> {
+        self.slots.iter().filter(|slot| slot.open).map(|slot| &slot.token)
+    }
+
+    /// The user's handler.
+    pub fn handler_mut(&mut self) -> &mut H {
+        &mut self.handler
+    }
+
+    /// Gives the user's handler back.
+    pub fn into_handler(self) -> H {
+        self.handler
+    }
+}
+
+/// What a handler is shown, and the handler: two parts of `Books` at once.
+fn view<'a, H>(
+    slots: &'a [Slot],
+    index: BookIndex,
+    shard: ShardId,
+    read_wall_ns: u64,
+    handler: &'a mut H,
+) -> (BookView<'a>, &'a mut H) {
+    let slot = &slots[index.0 as usize];
+    let view = BookView {
+        shard,
+        market: &slot.market,
+        token: &slot.token,
+        state: slot.state,
+        facts: &slot.facts,
+        book: &slot.book,
+        read_wall_ns,
+    };
+    (view, handler)
+}
+
+#[cfg(test)]
+mod tests;

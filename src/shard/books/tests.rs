@@ -1,0 +1,162 @@
+use super::*;
+use crate::base::time::{Now, StillClock};
+use crate::shard::intake::{Findings, Intake};
+
+fn token(i: u32) -> TokenId {
+    TokenId::new(&format!("{i}")).unwrap()
+}
+
+fn opening(market: u32, i: u32) -> BookOpening {
+    BookOpening {
+        market: MarketId::new(&format!("0x{market}")).unwrap(),
+        token: token(i),
+        tick_size: None,
+        min_order_size: None,
+        neg_risk: false,
+    }
+}
+
+const HERE: ConnectionSlot = ConnectionSlot(0);
+const THERE: ConnectionSlot = ConnectionSlot(3);
+
+fn intake(markets: &[(u32, &[u32])]) -> Intake<(), StillClock> {
+    let mut books = Books::new(ShardId(0), Admission::Listed, ());
+    for (market, tokens) in markets {
+        for &i in *tokens {
+            books.open(&opening(*market, i), HERE).unwrap();
+        }
+    }
+    Intake::new(books, StillClock(0))
+}
+
+fn feed(intake: &mut Intake<(), StillClock>, connection: ConnectionSlot, frame: &str) {
+    intake.on_frame(frame, connection, Now::default(), &mut Findings::default());
+}
+
+fn shown(intake: &Intake<(), StillClock>, i: u32) -> String {
+    let mut image = BookImage::default();
+    assert!(intake.books.fill_image(token(i).as_str(), &mut image));
+    let levels = |l: &[crate::market::book::Level]| {
+        l.iter().map(|l| format!("{}x{}", l.price, l.quantity)).collect::<Vec<_>>().join(" ")
+    };
+    format!("{} [{}] [{}]", image.state.name(), levels(&image.bids), levels(&image.asks))
+}
+
+fn book(i: u32, ms: u64, bid: &str) -> String {
+    format!(
+        r#"{{"market":"0x1","asset_id":"{i}","timestamp":"{ms}","event_type":"book","bids":[{{"price":"{bid}","size":"5"}}],"asks":[]}}"#
+    )
+}
+
+fn change(i: u32, ms: u64, price: &str, size: &str) -> String {
+    format!(
+        r#"{{"market":"0x1","price_changes":[{{"asset_id":"{i}","price":"{price}","size":"{size}","side":"BUY"}}],"timestamp":"{ms}","event_type":"price_change"}}"#
+    )
+}
+
+#[test]
+fn a_book_is_live_only_after_its_snapshot_and_old_changes_do_not_touch_it() {
+    let mut intake = intake(&[(1, &[11, 12])]);
+    feed(&mut intake, HERE, &change(11, 10, "0.3", "7"));
+    assert_eq!(shown(&intake, 11), "awaiting_snapshot [] []");
+    feed(&mut intake, HERE, &book(11, 20, "0.4"));
+    feed(&mut intake, HERE, &change(11, 19, "0.3", "7"));
+    assert_eq!(shown(&intake, 11), "live [0.4x5] []");
+    feed(&mut intake, HERE, &change(11, 20, "0.3", "7"));
+    feed(&mut intake, HERE, &change(11, 21, "0.4", "0"));
+    feed(&mut intake, HERE, &change(99, 21, "0.4", "0"));
+    assert_eq!(shown(&intake, 11), "live [0.3x7] []");
+    let counts = *intake.books.counts();
+    let expected = BookCounts {
+        updates: 2,
+        snapshots: 1,
+        changes_before_snapshot: 1,
+        changes_stale: 1,
+        foreign_tokens: 1,
+        books: 2,
+        live: 1,
+        awaiting: 1,
+        ..BookCounts::default()
+    };
+    assert_eq!(counts, expected);
+}
+
+#[test]
+fn a_lost_connection_makes_its_books_stale_until_the_next_snapshot() {
+    let mut intake = intake(&[(1, &[11, 12])]);
+    feed(&mut intake, HERE, &book(11, 20, "0.4"));
+    feed(&mut intake, THERE, &book(12, 20, "0.5"));
+    assert_eq!((intake.books.live_on(HERE), intake.books.live_on(THERE)), (1, 1));
+    let marked = intake.books.set_connection_stale(HERE, StaleReason::Disconnected, 7);
+    assert_eq!(marked, 1);
+    assert_eq!(shown(&intake, 11), "stale:disconnected [0.4x5] []");
+    assert_eq!(shown(&intake, 12), "live [0.5x5] []");
+    feed(&mut intake, THERE, &book(11, 21, "0.6"));
+    assert_eq!(shown(&intake, 11), "live [0.6x5] []");
+    assert_eq!((intake.books.live_on(HERE), intake.books.live_on(THERE)), (0, 2));
+}
+
+#[test]
+fn a_message_that_cannot_be_read_makes_its_book_stale() {
+    let mut intake = intake(&[(1, &[11, 12])]);
+    feed(&mut intake, HERE, &book(11, 20, "0.4"));
+    feed(&mut intake, HERE, &book(11, 21, "4"));
+    assert_eq!(shown(&intake, 11), "stale:undecoded_message [0.4x5] []");
+    assert_eq!(intake.counts.decode_errors, 1);
+    feed(&mut intake, HERE, &book(11, 22, "0.3"));
+    assert_eq!(shown(&intake, 11), "live [0.3x5] []");
+}
+
+#[test]
+fn a_trade_sets_the_last_price_of_the_whole_market_and_no_level() {
+    let mut intake = intake(&[(1, &[11, 12, 13]), (2, &[21, 22])]);
+    let trade = r#"{"market":"0x1","asset_id":"12","price":"0.585","size":"2","side":"SELL","timestamp":"7","event_type":"last_trade_price"}"#;
+    feed(&mut intake, HERE, trade);
+    let last = |i: u32| {
+        let mut image = BookImage::default();
+        intake.books.fill_image(token(i).as_str(), &mut image);
+        image.facts.last_trade
+    };
+    let price = Some(Price(585_000));
+    assert_eq!([last(11), last(12), last(13), last(21)], [price, price, price, None]);
+}
+
+#[test]
+fn opening_and_closing_in_any_order_keeps_index_and_siblings_whole() {
+    let mut random = crate::base::random::Random::new(5);
+    let mut books = Books::new(ShardId(0), Admission::Listed, ());
+    let mut open = std::collections::BTreeSet::new();
+    for _ in 0..20_000 {
+        let i = random.below(60) as u32;
+        if random.chance(1, 2) {
+            books.open(&opening(i / 3, i), ConnectionSlot(i % 4)).unwrap();
+            open.insert(i);
+        } else {
+            books.close(&token(i));
+            open.remove(&i);
+        }
+        assert_eq!(books.counts().books, open.len() as u64);
+        let probe = random.below(60) as u32;
+        assert_eq!(books.find(token(probe).as_str()).is_some(), open.contains(&probe));
+        if let Some(first) = books.find(token(probe).as_str()) {
+            let mut family = 0;
+            books.for_market(first, |_| family += 1);
+            let expected = open.iter().filter(|&&o| o / 3 == probe / 3).count();
+            assert_eq!(family, expected);
+        }
+    }
+    assert_eq!(books.tokens().count(), open.len());
+}
+
+#[test]
+fn implied_books_open_on_the_shard_that_owns_their_market_and_nowhere_else() {
+    for shard in 0..3 {
+        let admission = Admission::Implied { shards: 3 };
+        let books = Books::new(ShardId(shard), admission, ());
+        let mut intake = Intake::new(books, StillClock(0));
+        feed(&mut intake, HERE, &book(11, 20, "0.4"));
+        let own = shard_of(b"0x1", 3) == ShardId(shard);
+        assert_eq!(intake.books.find("11").is_some(), own);
+        assert_eq!(intake.books.counts().foreign_tokens, 0);
+    }
+}

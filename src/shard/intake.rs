@@ -1,0 +1,167 @@
+//! One frame's way into the books: decode, apply, count, time. Live and replay alike.
+//!
+//! Runs on:  shard cores, replay (pure; the clock is an argument). Owns: decoder, books, counters.
+//! Bounds:   two clock reads a message; nothing is formatted, logged or locked.
+use super::books::{Books, ConnectionSlot};
+use super::publish::Handler;
+use crate::base::time::{Clock, MILLISECOND_NS, Now};
+use crate::counter::latency::{Latencies, Stage};
+use crate::market::{event::Event, info::MarketNews};
+use crate::venue::{MessageFault, Oddity, Sink, polymarket::decode::Decoder};
+
+/// Counters of what was read; single writer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IntakeCounts {
+    /// Text frames.
+    pub frames: u64,
+    /// Venue messages within them.
+    pub messages: u64,
+    /// Frames or messages that could not be decoded.
+    pub decode_errors: u64,
+    /// Messages of an unknown kind.
+    pub unknown_events: u64,
+    /// Texts that are no JSON and no answer to a heartbeat.
+    pub unknown_texts: u64,
+    /// Sum of the times from read to applied, nanoseconds, over all frames.
+    pub frame_ns: u64,
+}
+
+/// Something undecodable, for the log of the core that may log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadInput {
+    /// What is wrong with the message; `None` when the frame is no JSON.
+    pub fault: Option<MessageFault>,
+    /// Byte within the frame.
+    pub offset: usize,
+}
+
+/// What a frame held besides events.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// There was market data.
+    pub data: bool,
+    /// The answer to a heartbeat.
+    pub pong: bool,
+    /// Decode errors in this frame.
+    pub bad_count: u32,
+    /// The first thing that could not be decoded.
+    pub bad: Option<BadInput>,
+    /// News about markets; rare.
+    pub news: Vec<MarketNews>,
+}
+
+/// Decoder, books and counters of one shard.
+#[derive(Debug)]
+pub struct Intake<H, C> {
+    /// The books.
+    pub books: Books<H>,
+    /// What was read.
+    pub counts: IntakeCounts,
+    /// How long it took.
+    pub latencies: Box<Latencies>,
+    /// The clock of the host, or one that stands still.
+    pub clock: C,
+    decoder: Decoder,
+}
+
+impl<H: Handler, C: Clock> Intake<H, C> {
+    /// Nothing read yet.
+    #[must_use]
+    pub fn new(books: Books<H>, clock: C) -> Self {
+        Self {
+            books,
+            counts: IntakeCounts::default(),
+            latencies: Box::default(),
+            clock,
+            decoder: Decoder::default(),
+        }
+    }
+
+    /// Applies one text frame that was read at `read` from `connection`.
+    pub fn on_frame(
+        &mut self,
+        frame: &str,
+        connection: ConnectionSlot,
+        read: Now,
+        findings: &mut Findings,
+    ) {
+        findings.data = false;
+        findings.pong = false;
+        findings.bad_count = 0;
+        findings.bad = None;
+        self.counts.frames += 1;
+        let Self { books, counts, latencies, clock, decoder } = self;
+        let mut delivery = Delivery {
+            books,
+            counts,
+            latencies,
+            clock,
+            connection,
+            read,
+            findings,
+            done_ns: read.mono_ns,
+        };
+        let messages = decoder.decode(frame, &mut delivery);
+        let done_ns = delivery.done_ns;
+        self.counts.messages += u64::from(messages);
+        self.counts.frame_ns += done_ns.saturating_sub(read.mono_ns);
+    }
+}
+
+struct Delivery<'a, H, C> {
+    books: &'a mut Books<H>,
+    counts: &'a mut IntakeCounts,
+    latencies: &'a mut Latencies,
+    clock: &'a C,
+    connection: ConnectionSlot,
+    read: Now,
+    findings: &'a mut Findings,
+    /// When the last message was done, monotonic.
+    done_ns: u64,
+}
+
+impl<H: Handler, C: Clock> Sink for Delivery<'_, H, C> {
+    fn on_event(&mut self, event: &Event<'_>) {
+        let decoded_ns = self.clock.mono_ns();
+        self.findings.data = true;
+        self.books.on_event(event, self.connection, self.read.wall_ns);
+        let applied_ns = self.clock.mono_ns();
+        let venue_ns = event.timestamp_ms().saturating_mul(MILLISECOND_NS);
+        let read_ns = self.read.mono_ns;
+        let record = &mut *self.latencies;
+        // A snapshot's timestamp is its book's last change, possibly days ago: not a delay.
+        if !matches!(event, Event::Snapshot(_)) {
+            record.record(Stage::VenueToRead, self.read.wall_ns.saturating_sub(venue_ns));
+        }
+        record.record(Stage::ReadToDecoded, decoded_ns.saturating_sub(read_ns));
+        record.record(Stage::DecodedToApplied, applied_ns.saturating_sub(decoded_ns));
+        record.record(Stage::ReadToApplied, applied_ns.saturating_sub(read_ns));
+        self.done_ns = applied_ns;
+    }
+
+    fn on_news(&mut self, news: MarketNews) {
+        self.findings.data = true;
+        self.findings.news.push(news);
+    }
+
+    fn on_oddity(&mut self, oddity: &Oddity<'_>) {
+        match *oddity {
+            Oddity::Pong => self.findings.pong = true,
+            Oddity::UnknownText(_) => self.counts.unknown_texts += 1,
+            Oddity::UnknownEvent(_) => self.counts.unknown_events += 1,
+            Oddity::BadFrame { offset } => self.on_bad(BadInput { fault: None, offset }),
+            Oddity::BadMessage { fault, offset, token } => {
+                self.books.on_undecoded(token, self.read.wall_ns);
+                self.on_bad(BadInput { fault: Some(fault), offset });
+            }
+        }
+    }
+}
+
+impl<H, C> Delivery<'_, H, C> {
+    fn on_bad(&mut self, bad: BadInput) {
+        self.counts.decode_errors += 1;
+        self.findings.bad_count += 1;
+        self.findings.bad.get_or_insert(bad);
+    }
+}
