@@ -72,6 +72,12 @@ pub const SERVE_SHARD_DEPTH: usize = 64;
 pub const SERVE_CONTROL_DEPTH: usize = 16;
 /// Orders that a shard takes in one step.
 pub const ORDERS_PER_STEP: usize = 32;
+/// Book queries that a shard answers in one step.
+pub const QUERIES_PER_STEP: usize = 8;
+/// Timers, heartbeats and the like are looked at this often.
+pub const HOUSEKEEPING_INTERVAL_NS: u64 = 100 * MILLISECOND_NS;
+/// Books weighed in one housekeeping: 20,000 books a second.
+pub const BOOKS_WEIGHED_PER_HOUSEKEEPING: usize = 2048;
 
 const _: () = {
     assert!(CONTROL_SHARD_DEPTH >= 2 * CONNECTIONS_PER_SHARD_MAX);

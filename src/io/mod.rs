@@ -2,3 +2,6 @@
 //!
 //! Runs on:  the core that owns the object. Knows no venue.
 pub mod clock;
+pub mod driver;
+pub mod executor;
+pub mod socket;
