@@ -1,1 +1,167 @@
-//! (stub: not written yet)
+//! Configuration: raw flags, and what becomes of them once they are checked.
+//!
+//! Runs on:  main thread, before anything starts. A [`Config`] exists only if it is valid.
+pub mod flags;
+
+use crate::base::id::TokenId;
+use crate::base::time::SECOND_NS;
+use flags::{LayoutFlags, RunFlags};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// The market channel of the real venue.
+pub const WS_URL: &str = "wss://ws-subscriptions-clob.polymarket.com/ws/market";
+/// The catalogue of the real venue.
+pub const GAMMA_URL: &str = "https://gamma-api.polymarket.com";
+/// The order book interface of the real venue.
+pub const CLOB_URL: &str = "https://clob.polymarket.com";
+
+/// A flag whose value cannot be used: one line that names flag, value and remedy. Exit code 2.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageError(pub String);
+
+impl std::fmt::Display for UsageError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+/// An address of the venue, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The whole address without a trailing slash.
+    pub url: String,
+    /// Its host: a name or an IP address without brackets.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// `https` or `wss`.
+    pub tls: bool,
+}
+
+impl Endpoint {
+    /// Checks the address given with `flag`; `schemes` are the plain and the TLS scheme.
+    ///
+    /// # Errors
+    /// [`UsageError`] that says what is wrong.
+    pub fn parse(flag: &str, text: &str, schemes: [&str; 2]) -> Result<Self, UsageError> {
+        let [plain, secure] = schemes;
+        let wrong = |what: &str| {
+            UsageError(format!("{flag} {text}: {what}; expected {secure}://HOST[:PORT][/PATH]"))
+        };
+        let uri: http::Uri = text.parse().map_err(|_| wrong("this is no address"))?;
+        let tls = match uri.scheme_str() {
+            Some(scheme) if scheme == secure => true,
+            Some(scheme) if scheme == plain => false,
+            Some(_) => return Err(wrong("the scheme does not fit")),
+            None => return Err(wrong("the scheme is missing")),
+        };
+        let host = uri.host().filter(|host| !host.is_empty());
+        let host = host.ok_or_else(|| wrong("the host is missing"))?;
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
+        Ok(Self { url: text.trim_end_matches('/').to_owned(), host, port, tls })
+    }
+}
+
+/// Everything that the engine needs to run, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Which thread runs where, as asked for.
+    pub layout: LayoutFlags,
+    /// The catalogue.
+    pub gamma: Endpoint,
+    /// The order book interface.
+    pub clob: Endpoint,
+    /// The market channel.
+    pub ws: Endpoint,
+    /// A certificate authority to trust besides the usual ones, PEM.
+    pub tls_ca: Option<Vec<u8>>,
+    /// Where to answer health, statistics and books.
+    pub serve: Option<SocketAddr>,
+    /// Where to write histograms at exit.
+    pub histograms: Option<PathBuf>,
+    /// Markets to follow by condition id or slug.
+    pub markets: Vec<String>,
+    /// Tokens whose markets to follow.
+    pub tokens: Vec<TokenId>,
+    /// Whether to follow every market of the catalogue.
+    pub discover: bool,
+    /// Follow at most so many markets.
+    pub markets_max: Option<usize>,
+    /// Ask the stream for news of markets too.
+    pub custom_features: bool,
+    /// Stop by itself after this long.
+    pub duration_ns: Option<u64>,
+}
+
+impl Config {
+    /// Checks the flags of `ringbook run` and reads the files that they name.
+    ///
+    /// # Errors
+    /// [`UsageError`]: one line.
+    pub fn new(flags: &RunFlags) -> Result<Self, UsageError> {
+        let tls_ca = match &flags.tls_ca {
+            None => None,
+            Some(path) => Some(std::fs::read(path).map_err(|error| {
+                UsageError(format!("--tls-ca {}: cannot be read: {error}", path.display()))
+            })?),
+        };
+        if let Some(dir) = &flags.histograms {
+            std::fs::create_dir_all(dir).map_err(|error| {
+                UsageError(format!("--histograms {}: cannot be made: {error}", dir.display()))
+            })?;
+        }
+        let token = |text: &String| {
+            let wrong = || UsageError(format!("--token {text}: this is no token id (decimal)"));
+            let decimal = text.bytes().all(|b| b.is_ascii_digit());
+            TokenId::new(text).filter(|_| decimal).ok_or_else(wrong)
+        };
+        let tokens = flags.tokens.iter().map(token).collect::<Result<Vec<_>, _>>()?;
+        if flags.no_discovery && flags.markets.is_empty() && tokens.is_empty() {
+            return Err(UsageError(
+                "--no-discovery leaves nothing to follow: name markets with --market or --token"
+                    .into(),
+            ));
+        }
+        Ok(Self {
+            layout: flags.layout.clone(),
+            gamma: Endpoint::parse("--gamma-url", &flags.gamma_url, ["http", "https"])?,
+            clob: Endpoint::parse("--clob-url", &flags.clob_url, ["http", "https"])?,
+            ws: Endpoint::parse("--ws-url", &flags.ws_url, ["ws", "wss"])?,
+            tls_ca,
+            serve: flags.serve,
+            histograms: flags.histograms.clone(),
+            markets: flags.markets.clone(),
+            tokens,
+            discover: !flags.no_discovery,
+            markets_max: flags.markets_max,
+            custom_features: !flags.no_custom_features,
+            duration_ns: (flags.duration > 0).then(|| flags.duration.saturating_mul(SECOND_NS)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_checked_and_completed() {
+        let ws = |text: &str| Endpoint::parse("--ws-url", text, ["ws", "wss"]);
+        let real = ws(WS_URL).unwrap();
+        assert_eq!(
+            (real.host.as_str(), real.port, real.tls),
+            ("ws-subscriptions-clob.polymarket.com", 443, true)
+        );
+        let local = ws("ws://[::1]:8080/ws/market/").unwrap();
+        assert_eq!((local.host.as_str(), local.port, local.tls), ("::1", 8080, false));
+        assert_eq!(local.url, "ws://[::1]:8080/ws/market");
+        for wrong in ["", "host", "https://host", "wss://", "wss:///x", "wss://a b"] {
+            let error = ws(wrong).unwrap_err().0;
+            assert!(error.starts_with("--ws-url") && error.contains("wss://HOST"), "{error}");
+        }
+    }
+}
