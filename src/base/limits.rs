@@ -14,6 +14,13 @@ pub const TOKENS_PER_CONNECTION_MAX: usize = 500;
 pub const PENDING_TOKENS_WORTH_CONNECTION: usize = 50;
 /// Connections of one shard: 64 x 400 tokens is a quarter of the venue's universe.
 pub const CONNECTIONS_PER_SHARD_MAX: usize = 256;
+/// Tokens of one market: two on every venue known, and room for markets with more outcomes.
+pub const TOKENS_PER_MARKET_MAX: usize = 16;
+/// Markets registered at once: seven times the universe of 2026 (46,540 active markets).
+pub const MARKETS_MAX: usize = 1 << 18;
+/// Ids of removed markets that are remembered so that a late listing does not bring them back:
+/// months of them. 17 MB of ids when full.
+pub const REMEMBERED_MARKETS_MAX: usize = 1 << 18;
 /// Interval between two checks for pending markets.
 pub const PLACEMENT_INTERVAL_NS: u64 = 30 * SECOND_NS;
 /// Interval between two dials, all connections together: bursts of handshakes earn HTTP 429.
@@ -78,6 +85,8 @@ const _: () = {
     assert!(SHARD_CONTROL_DEPTH >= 4 * CONNECTIONS_PER_SHARD_MAX);
     assert!(TOKENS_PER_CONNECTION_TARGET <= TOKENS_PER_CONNECTION_MAX);
     assert!(PENDING_TOKENS_WORTH_CONNECTION <= TOKENS_PER_CONNECTION_TARGET);
+    // A market always fits a connection of its own, with room for the whole of it.
+    assert!(TOKENS_PER_MARKET_MAX <= PENDING_TOKENS_WORTH_CONNECTION);
     assert!(SILENCE_MAX_NS >= 3 * PING_INTERVAL_NS);
     assert!(HEARTBEAT_MISSED_NS >= 3 * HEARTBEAT_INTERVAL_NS);
     // A subscription of token ids with quotes and commas fits the send buffer twice.
