@@ -1,1 +1,4 @@
-//! (stub: not written yet)
+//! One connection without its socket.
+//!
+//! Runs on:  any (pure).
+pub mod backoff;
