@@ -1,5 +1,13 @@
 //! What should be: every market, the connection it belongs on, and who dials when.
 //!
 //! Runs on:  control core. Owns: registry, placement, discovery, dials. Never names `shard`.
+//!
+//! All decisions are pure (time comes in, actions come out); only `dial`, `pump` and
+//! `shard_proxy` act.
 pub mod dial;
+pub mod dialing;
+pub mod discovery;
+pub mod lifecycle;
+pub mod placement;
+pub mod registry;
 pub mod shard_proxy;
