@@ -5,6 +5,7 @@ pub mod flags;
 
 use crate::base::id::TokenId;
 use crate::base::time::SECOND_NS;
+use crate::wire::endpoint::Endpoint;
 use flags::{LayoutFlags, RunFlags};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -27,44 +28,6 @@ impl std::fmt::Display for UsageError {
 }
 
 impl std::error::Error for UsageError {}
-
-/// An address of the venue, checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// The whole address without a trailing slash.
-    pub url: String,
-    /// Its host: a name or an IP address without brackets.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-    /// `https` or `wss`.
-    pub tls: bool,
-}
-
-impl Endpoint {
-    /// Checks the address given with `flag`; `schemes` are the plain and the TLS scheme.
-    ///
-    /// # Errors
-    /// [`UsageError`] that says what is wrong.
-    pub fn parse(flag: &str, text: &str, schemes: [&str; 2]) -> Result<Self, UsageError> {
-        let [plain, secure] = schemes;
-        let wrong = |what: &str| {
-            UsageError(format!("{flag} {text}: {what}; expected {secure}://HOST[:PORT][/PATH]"))
-        };
-        let uri: http::Uri = text.parse().map_err(|_| wrong("this is no address"))?;
-        let tls = match uri.scheme_str() {
-            Some(scheme) if scheme == secure => true,
-            Some(scheme) if scheme == plain => false,
-            Some(_) => return Err(wrong("the scheme does not fit")),
-            None => return Err(wrong("the scheme is missing")),
-        };
-        let host = uri.host().filter(|host| !host.is_empty());
-        let host = host.ok_or_else(|| wrong("the host is missing"))?;
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
-        Ok(Self { url: text.trim_end_matches('/').to_owned(), host, port, tls })
-    }
-}
 
 /// Everything that the engine needs to run, checked.
 #[derive(Clone, Debug)]
@@ -128,9 +91,9 @@ impl Config {
         }
         Ok(Self {
             layout: flags.layout.clone(),
-            gamma: Endpoint::parse("--gamma-url", &flags.gamma_url, ["http", "https"])?,
-            clob: Endpoint::parse("--clob-url", &flags.clob_url, ["http", "https"])?,
-            ws: Endpoint::parse("--ws-url", &flags.ws_url, ["ws", "wss"])?,
+            gamma: endpoint("--gamma-url", &flags.gamma_url, ["http", "https"])?,
+            clob: endpoint("--clob-url", &flags.clob_url, ["http", "https"])?,
+            ws: endpoint("--ws-url", &flags.ws_url, ["ws", "wss"])?,
             tls_ca,
             serve: flags.serve,
             histograms: flags.histograms.clone(),
@@ -144,24 +107,6 @@ impl Config {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_checked_and_completed() {
-        let ws = |text: &str| Endpoint::parse("--ws-url", text, ["ws", "wss"]);
-        let real = ws(WS_URL).unwrap();
-        assert_eq!(
-            (real.host.as_str(), real.port, real.tls),
-            ("ws-subscriptions-clob.polymarket.com", 443, true)
-        );
-        let local = ws("ws://[::1]:8080/ws/market/").unwrap();
-        assert_eq!((local.host.as_str(), local.port, local.tls), ("::1", 8080, false));
-        assert_eq!(local.url, "ws://[::1]:8080/ws/market");
-        for wrong in ["", "host", "https://host", "wss://", "wss:///x", "wss://a b"] {
-            let error = ws(wrong).unwrap_err().0;
-            assert!(error.starts_with("--ws-url") && error.contains("wss://HOST"), "{error}");
-        }
-    }
+fn endpoint(flag: &str, text: &str, schemes: [&str; 2]) -> Result<Endpoint, UsageError> {
+    Endpoint::parse(text, schemes).map_err(|error| UsageError(format!("{flag} {error}")))
 }

@@ -105,6 +105,15 @@ pub struct BadInput {
     pub offset: usize,
 }
 
+impl std::fmt::Display for BadInput {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.fault {
+            Some(fault) => write!(f, "{fault} in the message at byte {}", self.offset),
+            None => write!(f, "no JSON from byte {} on", self.offset),
+        }
+    }
+}
+
 /// Why a message was refused. The venue's fault, or a change of its protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageFault {
