@@ -2,3 +2,7 @@
 //!
 //! Runs on:  the core that owns the object. Knows no venue.
 pub mod clock;
+pub mod dial;
+pub mod fetch;
+pub mod listen;
+pub mod resolve;

@@ -232,10 +232,13 @@ impl TlsSession {
                 CertificateError::NotValidForNameContext { presented, .. } => {
                     TlsError::NameMismatch { server, presented: presented.join(", ") }
                 }
-                // The server presented an authority's certificate as its own.
-                CertificateError::Other(other) if other.to_string().contains("CaUsed") => {
-                    TlsError::UnknownIssuer { server }
-                }
+                // Two authorities of one name: the usual mix-up with authorities of one's own.
+                CertificateError::BadSignature => TlsError::Certificate {
+                    server,
+                    why: "another authority than the trusted one of the same name signed it; \
+                          see --tls-ca"
+                        .to_owned(),
+                },
                 other => TlsError::Certificate { server, why: one_line(&other) },
             },
             rustls::Error::AlertReceived(alert) => TlsError::Alert(format!("{alert:?}")),
