@@ -1,7 +1,7 @@
 //! Every bound of the engine, with its arithmetic. Nothing else may spell a capacity or a timeout.
 //!
 //! Runs on:  any (pure).
-use super::time::{MILLISECOND_NS, SECOND_NS};
+use super::time::{MICROSECOND_NS, MILLISECOND_NS, SECOND_NS};
 
 // ---- Connections and subscriptions ---------------------------------------------------------
 
@@ -139,6 +139,27 @@ pub const DISCOVERY_PAGES_MAX: usize = 5_000;
 pub const REST_BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// One REST request from first to last byte.
 pub const REST_TIMEOUT_NS: u64 = 15 * SECOND_NS;
+/// Connecting to all addresses of a service, within [`REST_TIMEOUT_NS`].
+pub const REST_CONNECT_TIMEOUT_NS: u64 = 5 * SECOND_NS;
+/// Status line and headers of an answer.
+pub const HTTP_HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Portion in which a body leaves its framing.
+pub const HTTP_SCRATCH_BYTES: usize = 16 * 1024;
+/// Idle connections kept for one service: discovery asks for one page at a time.
+pub const REST_IDLE_CONNECTIONS_MAX: usize = 4;
+/// An idle connection older than this is not used again: load balancers forget after 60 s.
+pub const REST_IDLE_NS: u64 = 50 * SECOND_NS;
+
+// ---- Name resolution -----------------------------------------------------------------------
+
+/// An address that was resolved is used this long before the name is asked for again.
+pub const RESOLVE_TTL_NS: u64 = 60 * SECOND_NS;
+/// Questions that wait for the resolver's thread: the engine knows fewer than ten names.
+pub const RESOLVE_QUEUE_DEPTH: usize = 64;
+/// Names remembered; when there are more, all are forgotten.
+pub const RESOLVE_NAMES_MAX: usize = 64;
+/// Addresses of one name that are tried.
+pub const ADDRESSES_MAX: usize = 16;
 
 // ---- Local HTTP ----------------------------------------------------------------------------
 
@@ -148,6 +169,28 @@ pub const SERVE_CLIENTS_MAX: usize = 256;
 pub const SERVE_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// A local client that sends nothing for this long is disconnected.
 pub const SERVE_IDLE_NS: u64 = 60 * SECOND_NS;
+/// A local client must send the whole head of a request within this, from its first byte.
+pub const SERVE_HEAD_TIMEOUT_NS: u64 = 10 * SECOND_NS;
+/// A local client must take a whole answer within this.
+pub const SERVE_WRITE_TIMEOUT_NS: u64 = 10 * SECOND_NS;
+/// After the last answer of a connection, bytes of the client that are still read, so that the
+/// answer is not lost to a reset.
+pub const SERVE_LINGER_BYTES_MAX: usize = 256 * 1024;
+/// And for how long.
+pub const SERVE_LINGER_NS: u64 = 500 * MILLISECOND_NS;
+/// Headers of a request.
+pub const SERVE_HEADERS_MAX: usize = 64;
+/// Connections accepted by the kernel that wait for the serve core.
+pub const SERVE_ACCEPT_QUEUE: usize = 64;
+/// The serve core looks for the order to stop this often.
+pub const SERVE_STOP_POLL_NS: u64 = 100 * MILLISECOND_NS;
+/// While an answer is outstanding, the answer rings are looked at after this first; the interval
+/// doubles up to the next.
+pub const SERVE_PUMP_MIN_NS: u64 = 100 * MICROSECOND_NS;
+/// Longest interval between two looks at the answer rings while an answer is outstanding.
+pub const SERVE_PUMP_MAX_NS: u64 = MILLISECOND_NS;
+/// Levels a side for which a new image has room; a larger book makes its image grow once.
+pub const SERVE_IMAGE_LEVELS: usize = 256;
 /// An answer from the control core or a shard to the serve core.
 pub const SERVE_ANSWER_TIMEOUT_NS: u64 = 2 * SECOND_NS;
 

@@ -5,3 +5,7 @@ pub mod clock;
 pub mod driver;
 pub mod executor;
 pub mod socket;
+pub mod dial;
+pub mod fetch;
+pub mod listen;
+pub mod resolve;

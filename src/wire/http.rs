@@ -1,1 +1,449 @@
-//! stub
+//! One HTTP/1.1 exchange over memory: a request out, bytes in, a whole response out.
+//!
+//! Runs on:  control core (pure). Owns: the request's bytes and the response so far.
+//! Bounds:   `HTTP_HEAD_BYTES_MAX` of response head, and the body bound given by the caller, which
+//!           holds for the inflated body.
+use crate::base::limits::{HTTP_HEAD_BYTES_MAX, HTTP_SCRATCH_BYTES};
+use ::http::{HeaderMap, Method, header};
+use flate2::write::MultiGzDecoder;
+use std::io::Write;
+use ureq_proto::client::state::{RecvBody, RecvResponse, SendRequest};
+use ureq_proto::client::{Call, RecvBodyResult, RecvResponseResult, SendRequestResult};
+
+/// How the program calls itself to servers.
+pub const USER_AGENT: &str = concat!("ringbook/", env!("CARGO_PKG_VERSION"));
+
+/// Why an exchange cannot go on. The connection is closed in every case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HttpError {
+    /// Our own request cannot be written (bad URL or header): *a bug or a bad configuration*.
+    BadRequest(String),
+    /// The server closed before the first byte of its answer. On a connection that was used before
+    /// that is the ordinary end of keep-alive: *send an idempotent request once more*.
+    ClosedBeforeAnswer,
+    /// The server closed in the middle of its answer: *count and try later*.
+    Truncated,
+    /// The head of the answer exceeds `HTTP_HEAD_BYTES_MAX`: *count and give up*.
+    HeadTooLarge,
+    /// The body, inflated, exceeds the caller's bound: *count and give up*.
+    BodyTooLarge {
+        /// The bound in bytes.
+        bytes_max: usize,
+    },
+    /// The answer is not HTTP, or its compressed body is damaged: *count and try later*.
+    Malformed(String),
+    /// The body is encoded in a way that was not asked for: *count and give up*.
+    UnknownEncoding(String),
+}
+
+impl std::fmt::Display for HttpError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::BadRequest(why) => write!(f, "the request cannot be written: {why}"),
+            Self::ClosedBeforeAnswer => f.write_str("the server closed without an answer"),
+            Self::Truncated => f.write_str("the server closed in the middle of its answer"),
+            Self::HeadTooLarge => {
+                write!(f, "the head of the answer exceeds {HTTP_HEAD_BYTES_MAX} bytes")
+            }
+            Self::BodyTooLarge { bytes_max } => {
+                write!(f, "the body of the answer exceeds {bytes_max} bytes")
+            }
+            Self::Malformed(what) => write!(f, "the answer is not valid HTTP: {what}"),
+            Self::UnknownEncoding(name) => {
+                write!(f, "the answer is encoded as `{name}`, which was not asked for")
+            }
+        }
+    }
+}
+
+impl std::error::Error for HttpError {}
+
+/// A request before it is sent.
+#[derive(Clone, Debug)]
+pub struct Request {
+    method: Method,
+    url: String,
+    headers: Vec<(&'static str, String)>,
+    body: Vec<u8>,
+}
+
+impl Request {
+    /// `GET` of an absolute URL, `http://` or `https://`.
+    #[must_use]
+    pub fn get(url: impl Into<String>) -> Self {
+        Self { method: Method::GET, url: url.into(), headers: Vec::new(), body: Vec::new() }
+    }
+
+    /// `POST` of a JSON body to an absolute URL.
+    #[must_use]
+    pub fn post_json(url: impl Into<String>, body: Vec<u8>) -> Self {
+        let headers = vec![("content-type", "application/json".to_owned())];
+        Self { method: Method::POST, url: url.into(), headers, body }
+    }
+
+    /// Adds a header; the name in lower case.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// True when sending it twice does no more than sending it once.
+    #[must_use]
+    pub fn is_idempotent(&self) -> bool {
+        self.method == Method::GET
+    }
+}
+
+/// A whole response.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// HTTP status; anything from 101 on, 4xx and 5xx too.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, inflated.
+    pub body: Vec<u8>,
+    /// True when the connection may carry another request.
+    pub keep_alive: bool,
+}
+
+impl Response {
+    /// True for 200 to 299.
+    #[must_use]
+    pub const fn is_success(&self) -> bool {
+        matches!(self.status, 200..=299)
+    }
+
+    /// The first value of a header, if it is text; the name in lower case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// `Retry-After` in seconds; `None` when it is missing or a date.
+    #[must_use]
+    pub fn retry_after_s(&self) -> Option<u64> {
+        self.header("retry-after").and_then(|text| text.trim().parse().ok())
+    }
+}
+
+/// One request and its response.
+pub struct Exchange {
+    output: Vec<u8>,
+    phase: Option<Phase>,
+    input: Vec<u8>,
+    taken: usize,
+    answered: bool,
+    head: Option<(u16, HeaderMap)>,
+    body: Body,
+    scratch: Box<[u8]>,
+}
+
+enum Phase {
+    Head(Call<RecvResponse>),
+    Body(Call<RecvBody>),
+}
+
+impl std::fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Exchange").field("answered", &self.answered).finish_non_exhaustive()
+    }
+}
+
+impl Exchange {
+    /// An exchange whose response body may have up to `body_bytes_max` bytes.
+    ///
+    /// # Errors
+    /// [`HttpError::BadRequest`] when the URL or a header cannot be sent.
+    pub fn new(request: &Request, body_bytes_max: usize) -> Result<Self, HttpError> {
+        let bad = |e: &dyn std::fmt::Display| HttpError::BadRequest(e.to_string());
+        let mut builder = ::http::Request::builder()
+            .method(request.method.clone())
+            .uri(&request.url)
+            .header(header::USER_AGENT, USER_AGENT)
+            .header(header::ACCEPT, "application/json")
+            .header(header::ACCEPT_ENCODING, "gzip");
+        for (name, value) in &request.headers {
+            builder = builder.header(*name, value);
+        }
+        if request.method != Method::GET {
+            builder = builder.header(header::CONTENT_LENGTH, request.body.len());
+        }
+        let head = builder.body(()).map_err(|e| bad(&e))?;
+        if head.uri().host().is_none() {
+            return Err(HttpError::BadRequest(format!("`{}` names no host", request.url)));
+        }
+        let call = Call::new(head).map_err(|e| bad(&e))?.proceed();
+        let mut output = Vec::with_capacity(512 + request.body.len());
+        let call = write_request(call, &request.body, &mut output).map_err(|e| bad(&e))?;
+        Ok(Self {
+            output,
+            phase: Some(Phase::Head(call)),
+            input: Vec::new(),
+            taken: 0,
+            answered: false,
+            head: None,
+            body: Body::new(body_bytes_max),
+            scratch: vec![0; HTTP_SCRATCH_BYTES].into(),
+        })
+    }
+
+    /// The whole request; to be sent once.
+    #[must_use]
+    pub fn take_output(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.output)
+    }
+
+    /// True once any byte of the answer has come.
+    #[must_use]
+    pub const fn is_answered(&self) -> bool {
+        self.answered
+    }
+
+    /// Takes bytes of the answer, in any portions; gives the response when it is complete.
+    ///
+    /// # Errors
+    /// Every error but [`HttpError::BadRequest`] and those of [`Exchange::handle_eof`].
+    pub fn handle_bytes(&mut self, bytes: &[u8]) -> Result<Option<Response>, HttpError> {
+        self.answered |= !bytes.is_empty();
+        if self.taken == self.input.len() {
+            self.input.clear();
+            self.taken = 0;
+        }
+        self.input.extend_from_slice(bytes);
+        loop {
+            match self.phase.take() {
+                None => return Err(HttpError::Malformed("bytes after the answer".to_owned())),
+                Some(Phase::Head(call)) => match self.read_head(call)? {
+                    Step::Wait => return Ok(None),
+                    Step::Again => {}
+                    Step::Done(close) => return self.finish(close).map(Some),
+                },
+                Some(Phase::Body(call)) => match self.read_body(call)? {
+                    Step::Done(close) => return self.finish(close).map(Some),
+                    Step::Wait | Step::Again => return Ok(None),
+                },
+            }
+        }
+    }
+
+    /// The server closed its side; a body without a length ends here.
+    ///
+    /// # Errors
+    /// [`HttpError::ClosedBeforeAnswer`] or [`HttpError::Truncated`] when more was announced.
+    pub fn handle_eof(&mut self) -> Result<Response, HttpError> {
+        if !self.answered {
+            return Err(HttpError::ClosedBeforeAnswer);
+        }
+        match self.phase.take() {
+            // Only a close-delimited body can proceed before its end was seen.
+            Some(Phase::Body(call)) if call.can_proceed() => self.finish(true),
+            _ => Err(HttpError::Truncated),
+        }
+    }
+
+    fn read_head(&mut self, mut call: Call<RecvResponse>) -> Result<Step, HttpError> {
+        let unread = &self.input[self.taken..];
+        let (used, response) = call.try_response(unread, false).map_err(malformed)?;
+        self.taken += used;
+        let Some(response) = response else {
+            let left = self.input.len() - self.taken;
+            if left > HTTP_HEAD_BYTES_MAX {
+                return Err(HttpError::HeadTooLarge);
+            }
+            self.phase = Some(Phase::Head(call));
+            // A head of class 1xx was taken whole: the real one may follow at once.
+            return Ok(if used > 0 { Step::Again } else { Step::Wait });
+        };
+        let length = response.headers().get(header::CONTENT_LENGTH);
+        let length = length.and_then(|v| v.to_str().ok()).and_then(|t| t.trim().parse().ok());
+        self.body.announce(response.headers(), length)?;
+        self.head = Some((response.status().as_u16(), response.into_parts().0.headers));
+        match call.proceed() {
+            Some(RecvResponseResult::RecvBody(call)) => {
+                self.phase = Some(Phase::Body(call));
+                Ok(Step::Again)
+            }
+            Some(RecvResponseResult::Redirect(call)) => {
+                Ok(Step::Done(call.must_close_connection()))
+            }
+            Some(RecvResponseResult::Cleanup(call)) => Ok(Step::Done(call.must_close_connection())),
+            None => Err(HttpError::Malformed("the head has no end".to_owned())),
+        }
+    }
+
+    fn read_body(&mut self, mut call: Call<RecvBody>) -> Result<Step, HttpError> {
+        loop {
+            let unread = &self.input[self.taken..];
+            let (used, made) = call.read(unread, &mut self.scratch).map_err(malformed)?;
+            self.taken += used;
+            self.body.push(&self.scratch[..made])?;
+            // `can_proceed` is always true for a close-delimited body, whose end is the EOF.
+            let close_delimited = call.body_mode() == ureq_proto::BodyMode::CloseDelimited;
+            if !close_delimited && call.can_proceed() {
+                return match call.proceed() {
+                    Some(RecvBodyResult::Redirect(c)) => Ok(Step::Done(c.must_close_connection())),
+                    Some(RecvBodyResult::Cleanup(c)) => Ok(Step::Done(c.must_close_connection())),
+                    None => Err(HttpError::Malformed("the body has no end".to_owned())),
+                };
+            }
+            if used == 0 && made == 0 {
+                if self.input.len() - self.taken > HTTP_HEAD_BYTES_MAX {
+                    return Err(HttpError::Malformed("a chunk header without an end".to_owned()));
+                }
+                self.phase = Some(Phase::Body(call));
+                return Ok(Step::Wait);
+            }
+        }
+    }
+
+    fn finish(&mut self, must_close: bool) -> Result<Response, HttpError> {
+        let (status, headers) = self.head.take().expect("the head comes before the body's end");
+        let body = self.body.finish()?;
+        // Bytes after the answer belong to nobody: such a connection must not be used again.
+        let keep_alive = !must_close && self.taken == self.input.len();
+        Ok(Response { status, headers, body, keep_alive })
+    }
+}
+
+enum Step {
+    Wait,
+    Again,
+    /// With whether the connection must be closed.
+    Done(bool),
+}
+
+fn malformed(error: ureq_proto::Error) -> HttpError {
+    HttpError::Malformed(error.to_string())
+}
+
+/// Writes head and body at once; the head grows the buffer until it fits.
+fn write_request(
+    mut call: Call<SendRequest>,
+    body: &[u8],
+    output: &mut Vec<u8>,
+) -> Result<Call<RecvResponse>, ureq_proto::Error> {
+    let mut room = 1024;
+    while !call.can_proceed() {
+        let start = output.len();
+        output.resize(start + room, 0);
+        match call.write(&mut output[start..]) {
+            Ok(written) => output.truncate(start + written),
+            Err(ureq_proto::Error::OutputOverflow) if room < HTTP_HEAD_BYTES_MAX => {
+                output.truncate(start);
+                room *= 2;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match call.proceed()? {
+        Some(SendRequestResult::RecvResponse(call)) => Ok(call),
+        Some(SendRequestResult::SendBody(mut call)) => {
+            output.extend_from_slice(body);
+            call.consume_direct_write(body.len())?;
+            Ok(call.proceed().expect("the announced length was written"))
+        }
+        Some(SendRequestResult::Await100(_)) | None => {
+            Err(ureq_proto::Error::BadHeader("expect is not supported".to_owned()))
+        }
+    }
+}
+
+/// The body so far, inflated as it comes.
+struct Body {
+    bytes_max: usize,
+    gzip: bool,
+    inflating: Option<MultiGzDecoder<Bounded>>,
+    plain: Bounded,
+}
+
+impl Body {
+    fn new(bytes_max: usize) -> Self {
+        Self { bytes_max, gzip: false, inflating: None, plain: Bounded::new(bytes_max) }
+    }
+
+    fn too_large(&self) -> HttpError {
+        HttpError::BodyTooLarge { bytes_max: self.bytes_max }
+    }
+
+    fn announce(&mut self, headers: &HeaderMap, length: Option<usize>) -> Result<(), HttpError> {
+        for value in headers.get_all(header::CONTENT_ENCODING) {
+            let name = value.to_str().unwrap_or("?").trim();
+            if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") {
+                self.gzip = true;
+            } else if !name.is_empty() && !name.eq_ignore_ascii_case("identity") {
+                return Err(HttpError::UnknownEncoding(name.to_owned()));
+            }
+        }
+        if length.is_some_and(|length| length > self.bytes_max) {
+            return Err(self.too_large());
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> Result<(), HttpError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        if !self.gzip {
+            return self.plain.write_all(bytes).map_err(|_| self.too_large());
+        }
+        let bytes_max = self.bytes_max;
+        let decoder =
+            self.inflating.get_or_insert_with(|| MultiGzDecoder::new(Bounded::new(bytes_max)));
+        let result = decoder.write_all(bytes);
+        let full = decoder.get_ref().full;
+        result.map_err(|e| gzip_error(&e, full, bytes_max))
+    }
+
+    /// The whole body. An announced gzip body without a byte is an empty one.
+    fn finish(&mut self) -> Result<Vec<u8>, HttpError> {
+        let Some(mut decoder) = self.inflating.take() else {
+            return Ok(std::mem::take(&mut self.plain.bytes));
+        };
+        let result = decoder.try_finish();
+        let full = decoder.get_ref().full;
+        result.map_err(|e| gzip_error(&e, full, self.bytes_max))?;
+        Ok(std::mem::take(&mut decoder.get_mut().bytes))
+    }
+}
+
+fn gzip_error(error: &std::io::Error, full: bool, bytes_max: usize) -> HttpError {
+    if full {
+        HttpError::BodyTooLarge { bytes_max }
+    } else {
+        HttpError::Malformed(format!("gzip: {error}"))
+    }
+}
+
+/// Memory that refuses to grow beyond its bound, so that a small answer cannot inflate to a huge one.
+struct Bounded {
+    bytes: Vec<u8>,
+    bytes_max: usize,
+    full: bool,
+}
+
+impl Bounded {
+    const fn new(bytes_max: usize) -> Self {
+        Self { bytes: Vec::new(), bytes_max, full: false }
+    }
+}
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if bytes.len() > self.bytes_max - self.bytes.len() {
+            self.full = true;
+            return Err(std::io::ErrorKind::OutOfMemory.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

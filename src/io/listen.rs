@@ -1,0 +1,182 @@
+//! A listening socket that is bound before any executor runs, and awaited on one of them.
+//!
+//! Runs on:  a plain thread that blocks in `accept`, and the serve core.
+//! Owns:     the socket and the thread. Bounds: `SERVE_ACCEPT_QUEUE` connections wait.
+//!
+//! glommio binds with `SO_REUSEPORT`, so that a second program on the same port is no error, and
+//! adopts a bound socket only by an unsafe call; hence the thread. It inherits the CPU mask of the
+//! thread that calls [`Listener::bind`]: bind before anything is pinned.
+use crate::base::limits::{SERVE_ACCEPT_QUEUE, SERVE_STOP_POLL_NS};
+use glommio::net::TcpStream;
+use socket2::Socket;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, Waker};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// The address cannot be listened on. *The user must choose another.*
+#[derive(Debug)]
+pub struct BindError {
+    /// The address asked for.
+    pub address: SocketAddr,
+    /// What the kernel said.
+    pub error: io::Error,
+}
+
+impl std::fmt::Display for BindError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { address, error } = self;
+        write!(f, "cannot listen on {address}: ")?;
+        match error.kind() {
+            io::ErrorKind::AddrInUse => f.write_str("another program listens there"),
+            io::ErrorKind::AddrNotAvailable => f.write_str("this host has no such address"),
+            io::ErrorKind::PermissionDenied => f.write_str("ports below 1024 need a permission"),
+            _ => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for BindError {}
+
+#[derive(Default)]
+struct Accepted {
+    sockets: VecDeque<std::net::TcpStream>,
+    waker: Option<Waker>,
+    refused: u64,
+    closed: bool,
+}
+
+/// A bound socket with the thread that accepts on it.
+pub struct Listener {
+    address: SocketAddr,
+    socket: TcpListener,
+    accepted: Arc<Mutex<Accepted>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Listener").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Listener {
+    /// Binds and starts to accept. Port 0 lets the kernel choose; see [`Listener::address`].
+    ///
+    /// # Errors
+    /// [`BindError`] at once, before anything else was started.
+    pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
+        let fail = |error| BindError { address, error };
+        let socket = TcpListener::bind(address).map_err(fail)?;
+        let address = socket.local_addr().map_err(fail)?;
+        let accepted = Arc::new(Mutex::new(Accepted::default()));
+        let (theirs, shared) = (socket.try_clone().map_err(fail)?, Arc::clone(&accepted));
+        let thread = std::thread::Builder::new()
+            .name("accept".to_owned())
+            .spawn(move || accept_all(&theirs, &shared))
+            .map_err(fail)?;
+        Ok(Self { address, socket, accepted, thread: Some(thread) })
+    }
+
+    /// The address, with the port that the kernel chose if 0 was asked for.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Connections that were closed at once because `SERVE_ACCEPT_QUEUE` were waiting.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.accepted.lock().unwrap_or_else(PoisonError::into_inner).refused
+    }
+
+    /// The next client, on the executor that calls this. One caller at a time.
+    ///
+    /// # Errors
+    /// When the thread has ended or a socket cannot be set up.
+    pub async fn accept(&self) -> io::Result<TcpStream> {
+        let _withdraw = Withdraw(&self.accepted);
+        let socket = poll_fn(|context| {
+            let mut accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(socket) = accepted.sockets.pop_front() {
+                return Poll::Ready(io::Result::Ok(socket));
+            }
+            if accepted.closed {
+                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+            }
+            accepted.waker = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await?;
+        socket.set_nonblocking(true)?;
+        socket.set_nodelay(true)?;
+        Ok(TcpStream::from(Socket::from(socket)))
+    }
+}
+
+/// Takes the waker back when nobody waits any more.
+struct Withdraw<'a>(&'a Mutex<Accepted>);
+
+impl Drop for Withdraw<'_> {
+    fn drop(&mut self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).waker = None;
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        // Wakes the thread out of `accept` with an error; after that no client is accepted.
+        self.accepted.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn accept_all(socket: &TcpListener, shared: &Mutex<Accepted>) {
+    loop {
+        let client = socket.accept();
+        let mut accepted = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if accepted.closed {
+            return;
+        }
+        match client {
+            Ok((client, _)) if accepted.sockets.len() < SERVE_ACCEPT_QUEUE => {
+                accepted.sockets.push_back(client);
+                if let Some(waker) = accepted.waker.take() {
+                    waker.wake();
+                }
+            }
+            Ok(_) => accepted.refused += 1,
+            Err(error) => {
+                drop(accepted);
+                // Mostly "too many open files", which passes: wait instead of spinning.
+                log::warn!("a local client could not be accepted: {error}");
+                std::thread::sleep(Duration::from_nanos(SERVE_STOP_POLL_NS));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_address_is_refused_at_once_and_free_again_after_the_end() {
+        let first = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = first.address();
+        assert_ne!(address.port(), 0);
+        let error = Listener::bind(address).unwrap_err().to_string();
+        assert_eq!(error, format!("cannot listen on {address}: another program listens there"));
+        drop(first);
+        drop(Listener::bind(address).unwrap());
+        let elsewhere = Listener::bind("192.0.2.1:80".parse().unwrap()).unwrap_err().to_string();
+        assert!(elsewhere.ends_with("this host has no such address"), "{elsewhere}");
+    }
+}

@@ -1,0 +1,267 @@
+use super::*;
+use flate2::{Compression, write::GzEncoder};
+
+const LIMIT: usize = 100_000;
+
+fn get() -> Exchange {
+    Exchange::new(&Request::get("http://venue.test:8080/markets?limit=1"), LIMIT).unwrap()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn join(head: &str, body: &[u8]) -> Vec<u8> {
+    [head.as_bytes(), body].concat()
+}
+
+/// Feeds `bytes` whole, then split at every byte; all must give the same response.
+fn at_every_split(bytes: &[u8]) -> Response {
+    let whole = get().handle_bytes(bytes).unwrap().expect("complete");
+    for split in 0..bytes.len() {
+        let mut exchange = get();
+        assert!(exchange.handle_bytes(&bytes[..split]).unwrap().is_none(), "split {split}");
+        let response = exchange.handle_bytes(&bytes[split..]).unwrap().expect("complete");
+        assert_eq!(
+            (response.status, &response.body, response.keep_alive),
+            (whole.status, &whole.body, whole.keep_alive),
+            "split {split}"
+        );
+    }
+    let mut exchange = get();
+    let last = bytes.iter().fold(None, |_, byte| exchange.handle_bytes(&[*byte]).unwrap());
+    assert_eq!(last.expect("complete").body, whole.body);
+    whole
+}
+
+#[test]
+fn requests_are_written_whole() {
+    let text = String::from_utf8(get().take_output()).unwrap();
+    assert!(text.starts_with("GET /markets?limit=1 HTTP/1.1\r\n"), "{text}");
+    assert!(text.contains("host: venue.test:8080\r\n"), "{text}");
+    assert!(text.contains(&format!("user-agent: {USER_AGENT}\r\n")), "{text}");
+    assert!(text.contains("accept-encoding: gzip\r\n"), "{text}");
+    assert!(text.ends_with("\r\n\r\n") && !text.contains("content-length"), "{text}");
+
+    let post = Request::post_json("https://venue.test/books", b"[1]".to_vec())
+        .header("kalshi-access-key", "k".repeat(5000));
+    assert!(!post.is_idempotent());
+    let text = Exchange::new(&post, LIMIT).unwrap().take_output();
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.starts_with("POST /books HTTP/1.1\r\n"), "{text}");
+    assert!(text.contains("content-type: application/json\r\n"), "{text}");
+    assert!(text.contains("content-length: 3\r\n"), "{text}");
+    assert!(text.contains("host: venue.test\r\n"), "{text}");
+    assert!(text.ends_with("\r\n\r\n[1]"), "{text}");
+
+    let empty = Exchange::new(&Request::post_json("http://v.test/x", Vec::new()), LIMIT);
+    let text = String::from_utf8(empty.unwrap().take_output()).unwrap();
+    assert!(text.contains("content-length: 0\r\n"), "{text}");
+}
+
+#[test]
+fn requests_that_cannot_be_sent_are_refused() {
+    let bad = [
+        Request::get("/relative"),
+        Request::get("http://a b/"),
+        Request::get("http://v.test/").header("x-note", "two\r\nlines"),
+    ];
+    for request in bad {
+        assert!(matches!(Exchange::new(&request, LIMIT), Err(HttpError::BadRequest(_))));
+    }
+}
+
+#[test]
+fn a_body_with_a_length() {
+    let bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Note: a\r\n\r\nhello";
+    let response = at_every_split(bytes);
+    assert_eq!((response.status, response.body.as_slice()), (200, b"hello".as_slice()));
+    assert_eq!(response.header("x-note"), Some("a"));
+    assert!(response.keep_alive && response.is_success());
+}
+
+#[test]
+fn a_chunked_body_with_extension_and_trailer() {
+    let bytes = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n\
+        5\r\nhello\r\n6;a=b\r\n world\r\n0\r\nx-sum: 1\r\n\r\n";
+    let response = at_every_split(bytes);
+    assert_eq!(response.body, b"hello world");
+    assert!(response.keep_alive);
+}
+
+#[test]
+fn gzip_bodies_with_length_and_chunked() {
+    let body: Vec<u8> = (0..9000u32).flat_map(|i| (i % 251).to_le_bytes()).collect();
+    let packed = gzip(&body);
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
+        packed.len()
+    );
+    assert_eq!(at_every_split(&join(&head, &packed)).body, body);
+
+    let mut chunked =
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    for piece in packed.chunks(100) {
+        chunked.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+        chunked.extend_from_slice(piece);
+        chunked.extend_from_slice(b"\r\n");
+    }
+    chunked.extend_from_slice(b"0\r\n\r\n");
+    assert_eq!(at_every_split(&chunked).body, body);
+
+    let empty = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(at_every_split(empty).body, b"");
+}
+
+#[test]
+fn damaged_gzip_is_an_error_and_never_a_short_body() {
+    let mut packed = gzip(b"hello hello hello hello");
+    let whole = packed.len();
+    for length in 1..whole {
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {length}\r\n\r\n"
+        );
+        let result = get().handle_bytes(&join(&head, &packed[..length]));
+        assert!(matches!(result, Err(HttpError::Malformed(_))), "{length} of {whole}: {result:?}");
+    }
+    packed[whole - 5] ^= 1; // the checksum
+    let head =
+        format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {whole}\r\n\r\n");
+    assert!(matches!(get().handle_bytes(&join(&head, &packed)), Err(HttpError::Malformed(_))));
+}
+
+#[test]
+fn a_body_without_a_length_ends_with_the_connection() {
+    for packed in [false, true] {
+        let body = if packed { gzip(b"to the end") } else { b"to the end".to_vec() };
+        let note = if packed { "Content-Encoding: gzip\r\n" } else { "" };
+        let bytes = join(&format!("HTTP/1.1 200 OK\r\n{note}\r\n"), &body);
+        for split in 0..bytes.len() {
+            let mut exchange = get();
+            assert!(exchange.handle_bytes(&bytes[..split]).unwrap().is_none());
+            assert!(exchange.handle_bytes(&bytes[split..]).unwrap().is_none());
+            let response = exchange.handle_eof().unwrap();
+            assert_eq!(response.body, b"to the end");
+            assert!(!response.keep_alive);
+        }
+    }
+}
+
+#[test]
+fn answers_without_a_body() {
+    for head in [
+        "HTTP/1.1 204 No Content\r\n\r\n",
+        "HTTP/1.1 304 Not Modified\r\nContent-Length: 500\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    ] {
+        let response = at_every_split(head.as_bytes());
+        assert!(response.body.is_empty() && response.keep_alive, "{head}");
+    }
+}
+
+#[test]
+fn interim_answers_are_skipped_and_others_are_returned_as_they_are() {
+    let bytes = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n\
+        HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\nContent-Length: 2\r\n\r\nno";
+    let response = at_every_split(bytes);
+    assert_eq!((response.status, response.retry_after_s()), (429, Some(7)));
+    assert!(!response.is_success());
+    let moved = b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 1\r\n\r\n.";
+    assert_eq!(at_every_split(moved).status, 302);
+    let moved = b"HTTP/1.1 301 Moved\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(at_every_split(moved).status, 301);
+}
+
+#[test]
+fn the_verdict_on_keep_alive() {
+    let keeps = |bytes: &[u8]| get().handle_bytes(bytes).unwrap().unwrap().keep_alive;
+    assert!(keeps(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n."));
+    assert!(!keeps(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\n."));
+    assert!(!keeps(b"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\n."));
+    // Unasked bytes behind the answer.
+    assert!(!keeps(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n.HTTP/1.1 200 OK\r\n"));
+}
+
+#[test]
+fn bounds_hold_for_head_body_and_inflated_body() {
+    let too_large = HttpError::BodyTooLarge { bytes_max: LIMIT };
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", LIMIT + 1);
+    assert_eq!(get().handle_bytes(head.as_bytes()).unwrap_err(), too_large);
+
+    let mut endless = get();
+    endless.handle_bytes(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+    endless.handle_bytes(&vec![b'.'; LIMIT]).unwrap();
+    assert_eq!(endless.handle_bytes(b".").unwrap_err(), too_large);
+
+    let bomb = gzip(&vec![0; 50 * LIMIT]);
+    assert!(bomb.len() < LIMIT);
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
+        bomb.len()
+    );
+    assert_eq!(get().handle_bytes(&join(&head, &bomb)).unwrap_err(), too_large);
+
+    let mut long = get();
+    let head = format!("HTTP/1.1 200 OK\r\nX: {}", "a".repeat(HTTP_HEAD_BYTES_MAX));
+    assert_eq!(long.handle_bytes(head.as_bytes()).unwrap_err(), HttpError::HeadTooLarge);
+}
+
+#[test]
+fn an_early_end_is_told_apart_from_no_answer() {
+    assert_eq!(get().handle_eof().unwrap_err(), HttpError::ClosedBeforeAnswer);
+    for part in [
+        "HTTP/1.1 200",
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+    ] {
+        let mut exchange = get();
+        assert!(exchange.handle_bytes(part.as_bytes()).unwrap().is_none());
+        assert!(exchange.is_answered());
+        assert_eq!(exchange.handle_eof().unwrap_err(), HttpError::Truncated, "{part}");
+    }
+}
+
+#[test]
+fn garbage_is_refused() {
+    for bytes in [
+        "SSH-2.0-OpenSSH_9.2\r\n\r\n",
+        "HTTP/1.1 2000 OK\r\n\r\n",
+        "HTTP/1.1 000 OK\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: five\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n",
+    ] {
+        let result = get().handle_bytes(bytes.as_bytes());
+        assert!(matches!(result, Err(HttpError::Malformed(_))), "{bytes}: {result:?}");
+    }
+    let bytes = b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 1\r\n\r\n.";
+    assert_eq!(get().handle_bytes(bytes).unwrap_err(), HttpError::UnknownEncoding("br".into()));
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_bytes_in_any_portions_never_panic(
+        bytes in proptest::collection::vec(0u8..=255, 0..300),
+        prefix in 0usize..4,
+        portion in 1usize..50,
+    ) {
+        let prefixes = [
+            "",
+            "HTTP/1.1 200 OK\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n",
+        ];
+        let bytes = join(prefixes[prefix], &bytes);
+        let mut exchange = get();
+        for piece in bytes.chunks(portion) {
+            match exchange.handle_bytes(piece) {
+                Ok(None) => {}
+                Ok(Some(_)) | Err(_) => return Ok(()),
+            }
+        }
+        let _ = exchange.handle_eof();
+    }
+}

@@ -1,0 +1,323 @@
+//! The client side of TLS over memory: ciphertext in, plaintext out, and the other way round.
+//!
+//! Runs on:  control core (handshake), then shards (pure). Owns: one rustls connection.
+//! Bounds:   one TLS record (16 KiB) of plaintext is held at a time; what waits to be sent is
+//!           bounded by the caller, who takes it with [`TlsSession::poll_ciphertext`].
+use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
+use rustls::{CertificateError, ClientConfig, ClientConnection, RootCertStore};
+use std::io::{BufRead as _, Write as _};
+use std::sync::Arc;
+
+#[cfg(not(any(feature = "tls-ring", feature = "tls-aws-lc")))]
+compile_error!("one of the features `tls-ring` (default) and `tls-aws-lc` must be on");
+
+#[cfg(all(feature = "tls-aws-lc", not(feature = "tls-ring")))]
+use rustls::crypto::aws_lc_rs as provider;
+#[cfg(feature = "tls-ring")]
+use rustls::crypto::ring as provider;
+
+/// Why TLS cannot be set up or go on. Only [`TlsError::CaFile`] and [`TlsError::ServerName`] are
+/// found before a connection exists; after the others the caller closes the connection, once it
+/// has sent what [`TlsSession::poll_ciphertext`] still gives (the alert that says why).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TlsError {
+    /// The file given with `--tls-ca` holds no usable certificate: *stop, the user must mend it*.
+    CaFile(String),
+    /// The host of an address is neither a DNS name nor an IP address: *stop, bad configuration*.
+    ServerName(String),
+    /// Nobody we trust signed the server's certificate: *close, back off*.
+    UnknownIssuer {
+        /// The name that was asked for.
+        server: String,
+    },
+    /// The certificate is for another name: *close, back off*.
+    NameMismatch {
+        /// The name that was asked for.
+        server: String,
+        /// The names in the certificate, comma separated; empty if rustls did not say.
+        presented: String,
+    },
+    /// The certificate is unusable for another reason, such as its dates: *close, back off*.
+    Certificate {
+        /// The name that was asked for.
+        server: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// The server ended the session with an alert: *close, back off*.
+    Alert(String),
+    /// What came is not TLS; often a plain-text port: *close, back off*.
+    NotTls,
+    /// The server broke the protocol in another way: *close, back off*.
+    Protocol(String),
+}
+
+impl std::fmt::Display for TlsError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::CaFile(why) => write!(f, "the file given with --tls-ca is unusable: {why}"),
+            Self::ServerName(name) => write!(f, "`{name}` is no host name and no IP address"),
+            Self::UnknownIssuer { server } => write!(
+                f,
+                "the certificate of {server} is signed by an authority that is not trusted; \
+                 name that authority's file with --tls-ca"
+            ),
+            Self::NameMismatch { server, presented } if presented.is_empty() => {
+                write!(f, "the certificate shown by {server} is for another name")
+            }
+            Self::NameMismatch { server, presented } => {
+                write!(f, "the certificate shown by {server} is for another name: {presented}")
+            }
+            Self::Certificate { server, why } => {
+                write!(f, "the certificate of {server} is unusable: {why}")
+            }
+            Self::Alert(what) => write!(f, "the server ended TLS with the alert {what}"),
+            Self::NotTls => f.write_str("the server does not speak TLS on this port"),
+            Self::Protocol(what) => write!(f, "the server broke the TLS protocol: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for TlsError {}
+
+/// A client configuration that trusts the public authorities and, if `extra_ca_pem` is given,
+/// every certificate in that PEM text as well. ALPN is `http/1.1`, which WebSockets need too.
+///
+/// One configuration per core: its session cache sits behind a lock.
+///
+/// # Errors
+/// [`TlsError::CaFile`] when the PEM text holds no certificate or one that cannot be read.
+pub fn client_config(extra_ca_pem: Option<&[u8]>) -> Result<Arc<ClientConfig>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    if let Some(pem) = extra_ca_pem {
+        add_authorities(&mut roots, pem)?;
+    }
+    let mut config = ClientConfig::builder_with_provider(Arc::new(provider::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("the provider supports TLS 1.2 and 1.3")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn add_authorities(roots: &mut RootCertStore, pem: &[u8]) -> Result<(), TlsError> {
+    let mut found = 0usize;
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        found += 1;
+        let bad = |why: String| TlsError::CaFile(format!("certificate {found}: {why}"));
+        let certificate = certificate.map_err(|e| bad(e.to_string()))?;
+        roots.add(certificate).map_err(|e| bad(e.to_string()))?;
+    }
+    if found == 0 {
+        return Err(TlsError::CaFile("it holds no certificate in PEM form".to_owned()));
+    }
+    Ok(())
+}
+
+/// The name that a certificate must carry: a DNS name or an IP address, IPv6 with or without
+/// brackets.
+///
+/// # Errors
+/// [`TlsError::ServerName`] when `host` is neither.
+pub fn server_name(host: &str) -> Result<ServerName<'static>, TlsError> {
+    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+    ServerName::try_from(bare.to_owned()).map_err(|_| TlsError::ServerName(host.to_owned()))
+}
+
+/// One TLS connection without its socket.
+///
+/// It is `Send`: the control core shakes hands, a shard goes on.
+#[derive(Debug)]
+pub struct TlsSession {
+    connection: ClientConnection,
+    server: String,
+}
+
+impl TlsSession {
+    /// A session with the server `host`, before its first byte. The handshake's first message is
+    /// waiting in [`TlsSession::poll_ciphertext`].
+    ///
+    /// # Errors
+    /// [`TlsError::ServerName`] when `host` is no name; [`TlsError::Protocol`] when rustls refuses
+    /// the configuration, which does not happen with [`client_config`].
+    pub fn new(config: &Arc<ClientConfig>, host: &str) -> Result<Self, TlsError> {
+        let name = server_name(host)?;
+        let mut connection = ClientConnection::new(Arc::clone(config), name)
+            .map_err(|e| TlsError::Protocol(e.to_string()))?;
+        // The callers bound what they write; a limit here would cut a write short.
+        connection.set_buffer_limit(None);
+        Ok(Self { connection, server: host.to_owned() })
+    }
+
+    /// Takes what the socket gave and passes the plaintext on, slice by slice, in order.
+    /// Afterwards there may be something to send even if there was no plaintext.
+    ///
+    /// # Errors
+    /// Any of the errors after which the connection must be closed. Plaintext that came before
+    /// the error was passed on.
+    pub fn handle_ciphertext(
+        &mut self,
+        mut bytes: &[u8],
+        sink: &mut impl FnMut(&[u8]),
+    ) -> Result<(), TlsError> {
+        while !bytes.is_empty() {
+            // Takes at most 4 KiB; zero once the server has said goodbye: the rest is not ours.
+            let taken = self.connection.read_tls(&mut bytes);
+            if taken.map_err(|e| TlsError::Protocol(e.to_string()))? == 0 {
+                break;
+            }
+            let processed = self.connection.process_new_packets();
+            // rustls holds one record of plaintext and then refuses more: drain it now.
+            self.drain(sink);
+            processed.map_err(|e| self.explain(e))?;
+        }
+        Ok(())
+    }
+
+    fn drain(&mut self, sink: &mut impl FnMut(&[u8])) {
+        let mut reader = self.connection.reader();
+        // `WouldBlock` and the end of the stream both mean that nothing is left.
+        while let Ok(plaintext) = reader.fill_buf() {
+            let length = plaintext.len();
+            if length == 0 {
+                return;
+            }
+            sink(plaintext);
+            reader.consume(length);
+        }
+    }
+
+    /// Queues `bytes` to be encrypted; before the handshake is done they wait for it.
+    ///
+    /// # Errors
+    /// [`TlsError::Protocol`] when the session is already broken.
+    pub fn write_plaintext(&mut self, bytes: &[u8]) -> Result<(), TlsError> {
+        self.connection.writer().write_all(bytes).map_err(|e| TlsError::Protocol(e.to_string()))
+    }
+
+    /// Appends to `out` everything that must be sent now.
+    pub fn poll_ciphertext(&mut self, out: &mut Vec<u8>) {
+        while self.connection.wants_write() {
+            self.connection.write_tls(out).expect("memory takes every write");
+        }
+    }
+
+    /// True until both sides have the keys.
+    #[must_use]
+    pub fn is_handshaking(&self) -> bool {
+        self.connection.is_handshaking()
+    }
+
+    /// True once the server has said goodbye in TLS: an end of stream is then no truncation.
+    pub fn is_closed_by_server(&mut self) -> bool {
+        // Without new bytes this only reports the state; an old error is reported again.
+        self.connection.process_new_packets().is_ok_and(|state| state.peer_has_closed())
+    }
+
+    /// Queues our goodbye; send what [`TlsSession::poll_ciphertext`] gives, then close.
+    pub fn close_notify(&mut self) {
+        self.connection.send_close_notify();
+    }
+
+    fn explain(&self, error: rustls::Error) -> TlsError {
+        let server = self.server.clone();
+        match error {
+            rustls::Error::InvalidCertificate(why) => match why {
+                CertificateError::UnknownIssuer => TlsError::UnknownIssuer { server },
+                CertificateError::NotValidForName => {
+                    TlsError::NameMismatch { server, presented: String::new() }
+                }
+                CertificateError::NotValidForNameContext { presented, .. } => {
+                    TlsError::NameMismatch { server, presented: presented.join(", ") }
+                }
+                // Two authorities of one name: the usual mix-up with authorities of one's own.
+                CertificateError::BadSignature => TlsError::Certificate {
+                    server,
+                    why: "another authority than the trusted one of the same name signed it; \
+                          see --tls-ca"
+                        .to_owned(),
+                },
+                other => TlsError::Certificate { server, why: one_line(&other) },
+            },
+            rustls::Error::AlertReceived(alert) => TlsError::Alert(format!("{alert:?}")),
+            rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {
+                TlsError::NotTls
+            }
+            other => TlsError::Protocol(one_line(&other)),
+        }
+    }
+}
+
+fn one_line(what: &impl std::fmt::Display) -> String {
+    what.to_string().replace(['\n', '\r'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn needs_send<T: Send>() {}
+
+    #[test]
+    fn a_session_may_move_between_threads() {
+        needs_send::<TlsSession>();
+    }
+
+    #[test]
+    fn a_ca_file_without_certificates_is_refused_with_a_reason() {
+        for text in ["", "hello", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"]
+        {
+            let error = client_config(Some(text.as_bytes())).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "the file given with --tls-ca is unusable: it holds no certificate in PEM form"
+            );
+        }
+        for text in [
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            "-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n",
+            "-----BEGIN CERTIFICATE-----\nAAAA\n",
+        ] {
+            let error = client_config(Some(text.as_bytes())).unwrap_err().to_string();
+            assert!(error.contains("--tls-ca") && error.contains("certificate 1"), "{error}");
+        }
+    }
+
+    #[test]
+    fn several_authorities_in_one_file_are_all_taken() {
+        let authority = || {
+            let key = rcgen::KeyPair::generate().unwrap();
+            let mut params = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            params.self_signed(&key).unwrap().pem()
+        };
+        let both = format!("{}\n# a remark\n{}", authority(), authority());
+        assert!(client_config(Some(both.as_bytes())).is_ok());
+        assert!(client_config(None).is_ok());
+    }
+
+    #[test]
+    fn names_and_addresses_are_server_names() {
+        for good in ["localhost", "clob.polymarket.com", "127.0.0.1", "::1", "[::1]"] {
+            assert!(server_name(good).is_ok(), "{good}");
+        }
+        for bad in ["", "a b", "https://x"] {
+            assert_eq!(server_name(bad), Err(TlsError::ServerName(bad.to_owned())));
+        }
+    }
+
+    #[test]
+    fn plain_text_from_the_server_is_named_as_such() {
+        let config = client_config(None).unwrap();
+        let mut session = TlsSession::new(&config, "localhost").unwrap();
+        assert!(session.is_handshaking());
+        let mut out = Vec::new();
+        session.poll_ciphertext(&mut out);
+        assert_eq!(out[0], 22, "a handshake record");
+        let answer = b"HTTP/1.1 400 Bad Request\r\n\r\n";
+        let error = session.handle_ciphertext(answer, &mut |_| panic!("no plaintext")).unwrap_err();
+        assert_eq!(error, TlsError::NotTls);
+    }
+}
