@@ -1,1 +1,4 @@
-//! (stub: not written yet)
+//! The venues.
+//!
+//! Runs on:  any (pure).
+pub mod polymarket;

@@ -1,0 +1,4 @@
+//! Polymarket.
+//!
+//! Runs on:  any (pure).
+pub mod catalog;
