@@ -8,6 +8,7 @@
 //! bare array of markets or events, a single market, a single event. Arrays may be arrays or
 //! strings that hold one; numbers may be numbers or strings and are read from their text, never
 //! through floating point. One bad entry is skipped and said; it never spoils the page.
+mod depth;
 mod entry;
 #[cfg(test)]
 mod tests;
@@ -68,6 +69,11 @@ pub enum CatalogError {
         /// Where it stops being JSON, bytes from the start.
         offset: usize,
     },
+    /// It nests deeper than [`limits::JSON_DEPTH_MAX`].
+    TooDeep {
+        /// Where it first does, bytes from the start.
+        offset: usize,
+    },
     /// It is JSON, but none of the known shapes.
     UnknownShape {
         /// Its beginning.
@@ -79,6 +85,7 @@ impl fmt::Display for CatalogError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotJson { offset } => write!(f, "catalogue: no JSON at byte {offset}"),
+            Self::TooDeep { offset } => write!(f, "catalogue: nested too deeply at byte {offset}"),
             Self::UnknownShape { start } => {
                 write!(f, "catalogue: neither markets nor events: {start}")
             }
@@ -95,6 +102,9 @@ impl std::error::Error for CatalogError {}
 /// [`CatalogError`] when the answer as a whole is unusable; a bad entry is in
 /// [`Page::skipped`].
 pub fn parse_page(body: &[u8]) -> Result<Page, CatalogError> {
+    if let Some(offset) = depth::too_deep(body, limits::JSON_DEPTH_MAX) {
+        return Err(CatalogError::TooDeep { offset });
+    }
     let not_json = |error: sonic_rs::Error| CatalogError::NotJson { offset: error.offset() };
     // The whole is checked first, so that below every value is well formed.
     sonic_rs::from_slice::<serde::de::IgnoredAny>(body).map_err(not_json)?;

@@ -1,7 +1,7 @@
 //! One market of the catalogue: its fields as they come, and the verdict on it.
 //!
 //! Runs on:  the control core (pure).
-use super::SkipReason;
+use super::{SkipReason, depth};
 use crate::base::id::{MarketId, TokenId};
 use crate::base::limits;
 use crate::base::price::{Price, Quantity};
@@ -137,6 +137,9 @@ fn flag(value: &LazyValue<'_>) -> bool {
 /// An array of strings or numbers, or a string that holds one; empty when it is neither.
 fn list(value: &LazyValue<'_>) -> Vec<String> {
     if let Some(inner) = value.as_str() {
+        if depth::too_deep(inner.as_bytes(), 1).is_some() {
+            return Vec::new();
+        }
         let Ok(inner) = sonic_rs::from_str::<LazyValue<'_>>(inner) else { return Vec::new() };
         return if inner.is_array() { list(&inner) } else { Vec::new() };
     }

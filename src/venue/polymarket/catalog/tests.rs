@@ -166,7 +166,10 @@ fn an_answer_that_is_no_catalogue_is_an_error() {
         assert!(offset(&whole[..cut]) <= cut);
     }
     offset(&format!("{whole}x"));
-    offset(&"[".repeat(1 << 20));
+    let deep = parse_page("[".repeat(1 << 20).as_bytes());
+    assert_eq!(deep, Err(CatalogError::TooDeep { offset: limits::JSON_DEPTH_MAX }));
+    let deep = format!(r#""clobTokenIds":"{}""#, "[".repeat(1 << 20));
+    assert_eq!(one(&deep).skipped[0].reason, SkipReason::NotTwoTokens);
     assert!(matches!(parse_page(b"\xff"), Err(CatalogError::NotJson { .. })));
     for body in ["1", "null", "{}", r#"{"error":"rate limited"}"#, r#"{"markets":1}"#] {
         let error = parse_page(body.as_bytes()).unwrap_err();
