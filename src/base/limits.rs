@@ -132,6 +132,16 @@ pub const DISCOVERY_PAGE_MARKETS: usize = 100;
 pub const DISCOVERY_PAGES_PER_SECOND: u64 = 24;
 /// Pages of one scan: ten times the universe of 2026; a longer scan is a loop of the venue's.
 pub const DISCOVERY_PAGES_MAX: usize = 5_000;
+/// Nesting of the catalogue's JSON (a market in an event in a page is 6 deep): the parser recurses.
+pub const JSON_DEPTH_MAX: usize = 64;
+/// A name or question taken from the catalogue; the rest is cut off.
+pub const CATALOGUE_TEXT_BYTES_MAX: usize = 1024;
+/// A scan's cursor: base64 of a sort key, 40 bytes in practice.
+pub const CURSOR_BYTES_MAX: usize = 2048;
+/// Attempts at one page of a scan before the scan is given up and begun anew.
+pub const SCAN_ATTEMPTS_MAX: u32 = 10;
+/// Markets that wait to be looked up one by one: asked for by a person, or gone from a scan.
+pub const LOOKUPS_MAX: usize = 65_536;
 
 // ---- REST ----------------------------------------------------------------------------------
 

@@ -4,10 +4,14 @@
 //!
 //! All decisions are pure (time comes in, actions come out); only `dial`, `pump` and
 //! `shard_proxy` act.
+pub mod catalogue;
 pub mod dial;
 pub mod dialing;
 pub mod discovery;
 pub mod lifecycle;
+mod picture;
 pub mod placement;
+pub mod pump;
 pub mod registry;
+pub mod run;
 pub mod shard_proxy;

@@ -84,6 +84,17 @@ pub enum ForceError {
     NoConnectionLeft,
 }
 
+impl std::fmt::Display for ForceError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::NothingPending => "none of the tokens is known and waits for a connection",
+            Self::NoConnectionLeft => "the shard has as many connections as it may have",
+        })
+    }
+}
+
+impl std::error::Error for ForceError {}
+
 #[derive(Clone, Debug)]
 struct Connection {
     shard: ShardId,

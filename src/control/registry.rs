@@ -236,8 +236,8 @@ impl Registry {
         Ok(())
     }
 
-    /// Takes a market off its connection and lets it wait again, last in the queue; also revives
-    /// an expired one. False when it is unknown or pending already.
+    /// Takes a market off its connection, which the caller unsubscribes, and lets it wait again,
+    /// last in the queue. False when it is unknown or pending already.
     pub fn mark_pending(&mut self, market: &MarketId, now_ns: u64) -> bool {
         let Some(&slot) = self.by_market.get(market) else { return false };
         if self.record(slot).status == Status::Pending {
@@ -261,6 +261,24 @@ impl Registry {
         }
         self.change(slot, |record| {
             record.status = Status::Expired;
+            record.since_ns = now_ns;
+        });
+        true
+    }
+
+    /// An expired market trades again after all: it is subscribed where it still is on a
+    /// connection, else pending. False when it is unknown or not expired.
+    pub fn revive(&mut self, market: &MarketId, now_ns: u64) -> bool {
+        let Some(&slot) = self.by_market.get(market) else { return false };
+        let record = self.record(slot);
+        if record.status != Status::Expired {
+            return false;
+        }
+        if record.connection.is_none() {
+            return self.mark_pending(market, now_ns);
+        }
+        self.change(slot, |record| {
+            record.status = Status::Subscribed;
             record.since_ns = now_ns;
         });
         true

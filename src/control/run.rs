@@ -38,12 +38,25 @@ enum Outcome {
     Resolved(ConnectionId, Result<Vec<SocketAddr>, String>),
 }
 
-/// Steps until the pump says that all is over.
-pub async fn run(mut control: Control, sources: Sources, mut clock: HostClock) {
-    let inbox: Rc<RefCell<Vec<Outcome>>> = Rc::default();
+/// What a task needs to do its errand and bring it home.
+#[derive(Clone)]
+struct Home {
+    sources: Sources,
+    catalogue: Rc<Fetcher>,
+    inbox: Rc<RefCell<Vec<Outcome>>>,
+}
+
+/// Steps until the pump says that all is over. `catalogue` is made on this core.
+pub async fn run(
+    mut control: Control,
+    sources: Sources,
+    catalogue: Fetcher,
+    mut clock: HostClock,
+) {
+    let home = Home { sources, catalogue: Rc::new(catalogue), inbox: Rc::default() };
     loop {
         clock.align();
-        for outcome in inbox.take() {
+        for outcome in home.inbox.take() {
             match outcome {
                 Outcome::Fetched(fetched) => control.on_fetched(fetched, clock.now()),
                 Outcome::Resolved(connection, addresses) => {
@@ -53,8 +66,32 @@ pub async fn run(mut control: Control, sources: Sources, mut clock: HostClock) {
         }
         let Some(rest_ns) = control.step(clock.now()) else { return };
         while let Some(errand) = control.poll_errand() {
-            send(errand, &sources, &inbox);
+            send(errand, &home);
         }
         sleep(rest_ns).await;
+    }
+}
+
+/// Starts a task for the errand; it ends by itself, at the latest at its time limit.
+fn send(errand: Errand, home: &Home) {
+    let home = home.clone();
+    match errand {
+        Errand::Fetch(path) => spawn(async move {
+            let fetched = match home.catalogue.get(&path).await {
+                Ok(response) => Fetched::Response {
+                    status: response.status,
+                    retry_after_s: response.retry_after_s(),
+                    body: response.body,
+                },
+                Err(error) => Fetched::Failed(error.to_string()),
+            };
+            home.inbox.borrow_mut().push(Outcome::Fetched(fetched));
+        }),
+        Errand::Resolve(connection) => spawn(async move {
+            let ws = &home.sources.ws;
+            let addresses = home.sources.resolver.resolve(&ws.host, ws.port).await;
+            let addresses = addresses.map_err(|error| error.to_string());
+            home.inbox.borrow_mut().push(Outcome::Resolved(connection, addresses));
+        }),
     }
 }

@@ -120,6 +120,17 @@ impl Model {
         self.settle(&[connection]);
         true
     }
+    fn revive(&mut self, number: u32) -> bool {
+        let clock = self.clock;
+        let Some(row) = self.find(number).filter(|row| row.status == Status::Expired) else {
+            return false;
+        };
+        let connection = row.connection;
+        row.status = if connection.is_some() { Status::Subscribed } else { Status::Pending };
+        row.since = clock;
+        self.settle(&[connection]);
+        true
+    }
     fn remove(&mut self, number: u32) -> bool {
         let Some(at) = self.rows.iter().position(|row| row.number == number) else { return false };
         let row = self.rows.remove(at);
@@ -170,6 +181,7 @@ enum Step {
     SubscribeBatch { shard: u16, tokens: usize, to: u32 },
     Pend(u32),
     Expire(u32),
+    Revive(u32),
     Remove(u32),
     Reassign { from: u32, to: u32 },
     Release(u32),
@@ -187,6 +199,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|(shard, tokens, to)| Step::SubscribeBatch { shard, tokens, to }),
         1 => number.clone().prop_map(Step::Pend),
         2 => number.clone().prop_map(Step::Expire),
+        1 => number.clone().prop_map(Step::Revive),
         2 => number.prop_map(Step::Remove),
         1 => (to.clone(), to.clone()).prop_map(|(from, to)| Step::Reassign { from, to }),
         1 => to.clone().prop_map(Step::Release),
@@ -221,6 +234,9 @@ fn apply(step: &Step, registry: &mut Registry, model: &mut Model) {
         }
         Step::Expire(number) => {
             assert_eq!(registry.mark_expired(&id(number), now), model.expire(number));
+        }
+        Step::Revive(number) => {
+            assert_eq!(registry.revive(&id(number), now), model.revive(number));
         }
         Step::Remove(number) => {
             assert_eq!(registry.remove(&id(number)).is_some(), model.remove(number));
@@ -306,7 +322,10 @@ fn compare_sets(registry: &Registry, model: &Model) {
         let mut queue: Vec<&Row> = model.rows.iter().filter(waits).collect();
         queue.sort_by_key(|row| registry.market(&id(row.number)).unwrap().sequence);
         assert!(queue.is_sorted_by_key(|row| row.since), "first in, first out");
-        assert_eq!(registry.pending_tokens(shard), queue.iter().map(|row| row.tokens).sum());
+        assert_eq!(
+            registry.pending_tokens(shard),
+            queue.iter().map(|row| row.tokens).sum::<usize>()
+        );
         assert_eq!(registry.oldest_pending_since(shard), queue.first().map(|row| row.since));
         for tokens_max in [0, 7, 50, 10_000] {
             let mut tokens = 0;
