@@ -47,12 +47,7 @@ struct Home {
 }
 
 /// Steps until the pump says that all is over. `catalogue` is made on this core.
-pub async fn run(
-    mut control: Control,
-    sources: Sources,
-    catalogue: Fetcher,
-    mut clock: HostClock,
-) {
+pub async fn run(mut control: Control, sources: Sources, catalogue: Fetcher, mut clock: HostClock) {
     let home = Home { sources, catalogue: Rc::new(catalogue), inbox: Rc::default() };
     loop {
         clock.align();

@@ -2,10 +2,10 @@
 //!
 //! Runs on:  the core that owns the object. Knows no venue.
 pub mod clock;
+pub mod dial;
 pub mod driver;
 pub mod executor;
-pub mod socket;
-pub mod dial;
 pub mod fetch;
 pub mod listen;
 pub mod resolve;
+pub mod socket;

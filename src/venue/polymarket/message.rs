@@ -16,6 +16,9 @@ use crate::venue::MessageFault;
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
+// Every seed here asks for "any" value, never for a map or a list: asked for a map, sonic-rs 0.5.10
+// skips a list by recursion without a limit before it reports the wrong type.
+
 /// Memory for one message at a time: lists, and the rare texts of `new_market`.
 #[derive(Debug, Default)]
 pub struct Scratch {
@@ -288,7 +291,7 @@ pub(super) struct MessageSeed<'s, 'de> {
 impl<'de> DeserializeSeed<'de> for MessageSeed<'_, 'de> {
     type Value = Fields<'de>;
     fn deserialize<D: de::Deserializer<'de>>(self, from: D) -> Result<Fields<'de>, D::Error> {
-        from.deserialize_map(self)
+        from.deserialize_any(self)
     }
 }
 
@@ -503,7 +506,7 @@ struct EntrySeed<'s, 'de> {
 impl<'de> DeserializeSeed<'de> for EntrySeed<'_, 'de> {
     type Value = Entry;
     fn deserialize<D: de::Deserializer<'de>>(self, from: D) -> Result<Entry, D::Error> {
-        from.deserialize_map(self)
+        from.deserialize_any(self)
     }
 }
 
