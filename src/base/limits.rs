@@ -3,6 +3,14 @@
 //! Runs on:  any (pure).
 use super::time::{MICROSECOND_NS, MILLISECOND_NS, SECOND_NS};
 
+// ---- Threads -------------------------------------------------------------------------------
+
+/// Shards of one engine.
+pub const SHARDS_MAX: usize = 256;
+/// Most shards when the command line does not say: the whole exchange sends about 4,000 messages
+/// a second, in bursts ten times that; more shards than this only cut the connections smaller.
+pub const SHARDS_DEFAULT_MAX: usize = 8;
+
 // ---- Connections and subscriptions ---------------------------------------------------------
 
 /// Tokens that placement puts on one connection. At 400 every snapshot arrives dependably; above

@@ -21,7 +21,7 @@ use crate::counter::report::LifecycleReport;
 use crate::market::info::MarketInfo;
 use crate::session::backoff::Backoff;
 use crate::venue::polymarket::catalog::{self, Page};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
 /// Shortest time between two requests.
 const PACE_NS: u64 = SECOND_NS / limits::DISCOVERY_PAGES_PER_SECOND;
@@ -86,8 +86,15 @@ pub struct Answer {
 #[derive(Clone, Debug)]
 enum Task {
     Page,
-    Lookup(Lookup),
+    Lookup(Question),
     Confirm(Vec<MarketId>),
+}
+
+/// A market asked for, with its own backoff: one that fails holds up nothing else.
+#[derive(Clone, Debug)]
+struct Question {
+    lookup: Lookup,
+    backoff: Backoff,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -104,14 +111,19 @@ struct Scan {
 pub struct Discovery {
     scanning: bool,
     random: Random,
-    backoff: Backoff,
-    lookups: VecDeque<Lookup>,
+    /// By the time when they are due, then in the order asked.
+    questions: BTreeMap<(u64, u64), Question>,
+    asked: u64,
     confirms: VecDeque<MarketId>,
     confirms_queued: HashSet<MarketId>,
     outstanding: Option<Task>,
     scan: Option<Scan>,
     scans_begun: u64,
     next_scan_ns: u64,
+    /// Backoff of scan pages and confirmations, and the time until which it holds.
+    backoff: Backoff,
+    retry_ns: u64,
+    /// Pace and the venue's Retry-After, for every request.
     not_before_ns: u64,
     counts: LifecycleReport,
 }
@@ -164,14 +176,16 @@ impl Discovery {
         Self {
             scanning,
             random: Random::new(seed),
-            backoff: Backoff::new(),
-            lookups: VecDeque::new(),
+            questions: BTreeMap::new(),
+            asked: 0,
             confirms: VecDeque::new(),
             confirms_queued: HashSet::new(),
             outstanding: None,
             scan: None,
             scans_begun: 0,
             next_scan_ns: 0,
+            backoff: Backoff::new(),
+            retry_ns: 0,
             not_before_ns: 0,
             counts: LifecycleReport::default(),
         }
@@ -179,9 +193,9 @@ impl Discovery {
 
     /// Asks for a market, until the venue has answered. False when too many questions wait.
     pub fn look_up(&mut self, lookup: Lookup) -> bool {
-        let room = self.lookups.len() < limits::LOOKUPS_MAX;
-        if room && !self.lookups.contains(&lookup) {
-            self.lookups.push_back(lookup);
+        let room = self.questions.len() < limits::LOOKUPS_MAX;
+        if room {
+            self.ask(0, Question { lookup, backoff: Backoff::new() });
         }
         room
     }
@@ -201,8 +215,9 @@ impl Discovery {
         if self.next_due(now_ns).is_none_or(|due_ns| due_ns > now_ns) {
             return None;
         }
-        let task = if let Some(lookup) = self.lookups.pop_front() {
-            Task::Lookup(lookup)
+        let question = self.questions.first_entry().filter(|first| first.key().0 <= now_ns);
+        let task = if let Some(question) = question {
+            Task::Lookup(question.remove())
         } else if self.scan.is_none() && !self.confirms.is_empty() {
             let count = self.confirms.len().min(limits::DISCOVERY_PAGE_MARKETS);
             let batch: Vec<MarketId> = self.confirms.drain(..count).collect();
@@ -220,7 +235,7 @@ impl Discovery {
             Task::Page => {
                 catalog::scan_path(self.scan.as_ref().and_then(|scan| scan.cursor.as_deref()))
             }
-            Task::Lookup(lookup) => lookup.path(),
+            Task::Lookup(question) => question.lookup.path(),
             Task::Confirm(markets) => catalog::conditions_path(markets, true),
         };
         self.outstanding = Some(task);
@@ -231,18 +246,19 @@ impl Discovery {
     /// The answer to the outstanding request. One that nobody waits for is ignored.
     pub fn on_page(&mut self, now: Now, page: Page) -> Answer {
         let Some(task) = self.outstanding.take() else { return Answer::default() };
-        self.backoff.reset();
         self.counts.last_error.clear();
         self.counts.pages += 1;
+        if !matches!(task, Task::Lookup(_)) {
+            self.backoff.reset();
+        }
         match task {
             Task::Page => self.on_scan_page(now, page),
-            Task::Confirm(_) => Answer {
+            Task::Confirm(_) => {
                 // Those that trade after all are left to the next scan.
-                closed: page.closed,
-                source: Some(Source::Catalogue),
-                ..Answer::default()
-            },
-            Task::Lookup(lookup) => {
+                let (closed, source) = (page.closed, Some(Source::Catalogue));
+                Answer { closed, source, ..Answer::default() }
+            }
+            Task::Lookup(Question { lookup, .. }) => {
                 let mut markets = page.markets;
                 markets.retain(|info| lookup.names(info));
                 let not_found = markets.is_empty().then(|| {
@@ -265,10 +281,17 @@ impl Discovery {
         let task = self.outstanding.take()?;
         self.counts.requests_failed += 1;
         let pause_ns = failure.retry_after_ns.unwrap_or(0).min(limits::RETRY_AFTER_MAX_NS);
-        let delay_ns = self.backoff.next_delay_ns(&mut self.random).max(pause_ns);
-        self.not_before_ns = self.not_before_ns.max(now_ns + delay_ns);
+        self.not_before_ns = self.not_before_ns.max(now_ns + pause_ns);
         self.counts.last_error.clone_from(&failure.reason);
         match task {
+            Task::Lookup(question) if failure.refused => {
+                return Some(NotFound { lookup: question.lookup, why: failure.reason });
+            }
+            Task::Lookup(mut question) => {
+                let delay_ns = question.backoff.next_delay_ns(&mut self.random);
+                self.ask(now_ns + delay_ns, question);
+                return None;
+            }
             Task::Page => {
                 let attempts = self.scan.as_mut().map_or(0, |scan| {
                     scan.attempts += 1;
@@ -278,22 +301,21 @@ impl Discovery {
                     self.give_up(&failure.reason);
                 }
             }
-            Task::Lookup(lookup) if failure.refused => {
-                return Some(NotFound { lookup, why: failure.reason });
-            }
-            // Last in line, so that it does not hold up the others.
-            Task::Lookup(lookup) => self.lookups.push_back(lookup),
             Task::Confirm(markets) if !failure.refused => self.confirm(markets),
             Task::Confirm(_) => {}
         }
+        self.retry_ns = now_ns + self.backoff.next_delay_ns(&mut self.random);
         None
     }
 
-    /// No more markets are wanted: the present scan counts as completed.
-    pub fn end_scan(&mut self, now: Now) {
-        if self.scan.is_some() && !matches!(self.outstanding, Some(Task::Page)) {
+    /// No more markets are wanted: the present scan, if there is one, counts as completed. True
+    /// when it does: pending markets should be placed now.
+    pub fn end_scan(&mut self, now: Now) -> bool {
+        let ends = self.scan.is_some() && !matches!(self.outstanding, Some(Task::Page));
+        if ends {
             self.complete(now);
         }
+        ends
     }
 
     /// When [`Discovery::poll`] next names a request if nothing else happens; `None` while one is
@@ -303,15 +325,14 @@ impl Discovery {
         if self.outstanding.is_some() {
             return None;
         }
-        let at_once = !self.lookups.is_empty() || !self.confirms.is_empty() || self.scan.is_some();
-        let wanted_ns = if at_once {
-            now_ns
-        } else if self.scanning {
-            self.next_scan_ns
+        let question_ns = self.questions.first_key_value().map(|(&(due_ns, _), _)| due_ns);
+        let catalogue_ns = if self.scan.is_some() || !self.confirms.is_empty() {
+            Some(self.retry_ns)
         } else {
-            return None;
+            self.scanning.then(|| self.next_scan_ns.max(self.retry_ns))
         };
-        Some(wanted_ns.max(self.not_before_ns).max(now_ns))
+        let due_ns = [question_ns, catalogue_ns].into_iter().flatten().min()?;
+        Some(due_ns.max(self.not_before_ns).max(now_ns))
     }
 
     /// Writes what discovery counts into the report: scans, pages, failures, skipped entries.
@@ -326,6 +347,11 @@ impl Discovery {
         let present = self.scan.as_ref().map_or(0, |scan| scan.skipped);
         let first = self.counts.scans_completed == 0;
         report.markets_skipped = if first { present } else { self.counts.markets_skipped };
+    }
+
+    fn ask(&mut self, due_ns: u64, question: Question) {
+        self.asked += 1;
+        self.questions.insert((due_ns, self.asked), question);
     }
 
     fn on_scan_page(&mut self, now: Now, page: Page) -> Answer {

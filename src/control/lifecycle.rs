@@ -95,7 +95,7 @@ impl Lifecycle {
                 self.counts.markets_expired += 1;
             }
         }
-        self.scan_completed |= answer.scan_completed;
+        self.scan_completed |= answer.scan_completed || answer.scan != 0 && self.is_full(registry);
     }
 
     /// Takes over what the stream said. The same announcement comes on every connection; only the
@@ -154,13 +154,14 @@ impl Lifecycle {
     }
 
     /// Writes what the lifecycle counts into the report: discovered, announced, resolved,
-    /// expired, removed.
+    /// expired, removed, and adds what the registry refused to the skipped.
     pub fn report(&self, report: &mut LifecycleReport) {
         report.markets_discovered = self.counts.markets_discovered;
         report.markets_announced = self.counts.markets_announced;
         report.markets_resolved = self.counts.markets_resolved;
         report.markets_expired = self.counts.markets_expired;
         report.markets_removed = self.counts.markets_removed;
+        report.markets_skipped += self.counts.markets_skipped;
     }
 
     /// Registers a market, or takes over what is new about it. True when it is new.
@@ -172,24 +173,32 @@ impl Lifecycle {
         registry: &mut Registry,
     ) -> bool {
         let ended = info.end_wall_ns.is_some_and(|end| end < now.wall_ns);
-        let stays = self.options.trust_catalogue_after_end || source == Source::Manual;
+        let market = info.market;
+        let known = registry.market(&market).map(|record| record.source);
+        let asked = source == Source::Manual || known == Some(Source::Manual);
+        let stays = self.options.trust_catalogue_after_end || asked;
         if ended && stays {
             // It trades: its end does not bind.
             info.end_wall_ns = None;
         }
-        let market = info.market;
-        if registry.market(&market).is_some() {
+        if known.is_some() {
             registry.refresh(&info);
             if ended && stays && self.ended.remove(&market) {
                 registry.revive(&market, now.mono_ns);
             }
             return false;
         }
-        let unasked = source != Source::Manual;
-        if unasked && ((ended && !stays) || self.is_full(registry)) {
+        if !asked && ((ended && !stays) || self.is_full(registry)) {
             return false;
         }
-        registry.register(info, now.mono_ns, source) == Registered::New
+        match registry.register(info, now.mono_ns, source) {
+            Registered::New => true,
+            Registered::Known => false,
+            Registered::Refused(_) => {
+                self.counts.markets_skipped += 1;
+                false
+            }
+        }
     }
 
     fn expire_ended(&mut self, now: Now, registry: &mut Registry) {
