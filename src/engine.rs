@@ -5,7 +5,7 @@
 //! Start: sockets to listen on, links, shards, control core, serve core. Stop: serve core, control
 //! core (which stops the shards and waits for them), then the threads are joined.
 use crate::base::{
-    id::{ConnectionId, ShardId, TokenId},
+    id::{ShardId, TokenId},
     limits::{self, STOP_TIMEOUT_NS},
     time::{Clock, SECOND_NS},
 };
@@ -23,7 +23,7 @@ use crate::io::{
     clock::HostClock,
     driver::Doorbell,
     executor::{Executor, StartError, check_host},
-    fetch::{FetchError, Fetcher},
+    fetch::{FetchError, FetchLimits, Fetcher},
     resolve::Resolver,
 };
 use crate::link::{
@@ -34,7 +34,7 @@ use crate::link::{
 use crate::ring::{Consumer, Producer, ring};
 use crate::serve::{ServeLinks, Server, Wake};
 use crate::shard::{Idle, Shard, ShardLinks, publish::Handler};
-use crate::topology::{Topology, TopologyError};
+use crate::topology::{self, Topology, TopologyError};
 use crate::venue::Feed;
 use crate::wire::{
     endpoint::Endpoint,
@@ -142,11 +142,12 @@ impl Engine {
         F: FnMut(ShardId) -> H,
     {
         check_host().map_err(EngineError::Start)?;
-        let topology = Topology::of(&config.layout).map_err(EngineError::Topology)?;
+        let topology = plan(config).map_err(EngineError::Topology)?;
         let listener = config.serve.map(listen).transpose()?;
         let serving = listener.as_ref().and_then(|listener| listener.local_addr().ok());
         let clock = HostClock::new();
         let sources = sources(config)?;
+        fetcher(&sources).map_err(EngineError::Service)?;
         let built = build_shards(&topology, config, &clock, factory)?;
         let (query_sender, queries) = ring(limits::SERVE_CONTROL_DEPTH);
         let (answers, answer_receiver) = ring(limits::SERVE_CONTROL_DEPTH);
@@ -166,17 +167,22 @@ impl Engine {
         };
         let mut shards = Vec::new();
         for (place, shard) in built.shards.into_iter().enumerate() {
-            let (name, idle) = (format!("shard-{place}"), topology.idle());
-            let core = topology.shard_core(place);
-            let executor = Executor::start(&name, core, move || async move {
+            let plan = &topology.shards[place];
+            let idle = match plan.idle {
+                topology::Idle::Park => Idle::Park,
+                topology::Idle::Spin => Idle::Spin,
+            };
+            let executor = Executor::start(&plan.name, plan.core, move || async move {
                 shard.run(idle).await;
             });
             shards.push(executor.map_err(EngineError::Start)?);
         }
         let control_clock = clock.clone();
-        let control = Executor::start("control", topology.control_core(), move || async move {
+        let control = Executor::start("control", topology.control.core, move || async move {
             let now = control_clock.now();
-            run::run(Control::new(parts, now), sources, control_clock).await;
+            // The address was checked before any thread started.
+            let fetcher = fetcher(&sources).expect("an address that parsed once parses again");
+            run::run(Control::new(parts, now), sources, fetcher, control_clock).await;
         })
         .map_err(EngineError::Start)?;
         let serve_stop = Arc::new(AtomicBool::new(false));
@@ -283,6 +289,17 @@ impl Engine {
     }
 }
 
+/// Lays the threads out over the cores that this process may use.
+fn plan(config: &Config) -> Result<Topology, TopologyError> {
+    Topology::plan(&config.layout, &crate::io::executor::usable_cores())
+}
+
+fn fetcher(sources: &Sources) -> Result<Fetcher, FetchError> {
+    let (url, resolver) = (&sources.gamma.url, sources.resolver.clone());
+    let tls = Arc::clone(&sources.tls);
+    Fetcher::new("polymarket-gamma", url, resolver, tls, FetchLimits::default())
+}
+
 fn listen(address: SocketAddr) -> Result<TcpListener, EngineError> {
     crate::serve::bind(address).map_err(|error| EngineError::Listen(address, error))
 }
@@ -345,7 +362,7 @@ where
         serve: Vec::new(),
         doorbells: Vec::new(),
     };
-    for place in 0..topology.shards() {
+    for (place, plan) in topology.shards.iter().enumerate() {
         let id = ShardId(place as u16);
         let (order_sender, orders) = ring(limits::CONTROL_SHARD_DEPTH);
         let (reports, report_receiver) = ring(limits::SHARD_CONTROL_DEPTH);
@@ -357,7 +374,7 @@ where
         let shard = shard.map_err(EngineError::Files)?;
         built.proxies.push(ShardProxy::new(
             id,
-            topology.shard_core(place),
+            plan.core,
             order_sender,
             report_receiver,
             reports_gauge,
@@ -378,7 +395,7 @@ fn start_serve(
     stop: &Arc<AtomicBool>,
 ) -> Result<Executor<()>, EngineError> {
     let stop = Arc::clone(stop);
-    let core = topology.serve_core();
+    let core = topology.serve.core;
     let executor = Executor::start("serve", core, move || async move {
         let wake = move |wake: Wake| match wake {
             // The control core looks into its rings every 10 ms by itself.
@@ -395,4 +412,3 @@ fn start_serve(
     });
     executor.map_err(EngineError::Start)
 }
-

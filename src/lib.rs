@@ -6,6 +6,7 @@ pub mod base;
 pub mod config;
 pub mod control;
 pub mod counter;
+pub mod engine;
 pub mod io;
 pub mod link;
 pub mod market;

@@ -5,8 +5,9 @@ pub mod flags;
 
 use crate::base::id::TokenId;
 use crate::base::time::SECOND_NS;
+use crate::topology::{Idle, LayoutFlags, parse_cores};
 use crate::wire::endpoint::Endpoint;
-use flags::{LayoutFlags, RunFlags};
+use flags::RunFlags;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -90,7 +91,7 @@ impl Config {
             ));
         }
         Ok(Self {
-            layout: flags.layout.clone(),
+            layout: layout(&flags.layout)?,
             gamma: endpoint("--gamma-url", &flags.gamma_url, ["http", "https"])?,
             clob: endpoint("--clob-url", &flags.clob_url, ["http", "https"])?,
             ws: endpoint("--ws-url", &flags.ws_url, ["ws", "wss"])?,
@@ -105,6 +106,28 @@ impl Config {
             duration_ns: (flags.duration > 0).then(|| flags.duration.saturating_mul(SECOND_NS)),
         })
     }
+}
+
+/// Checks the flags of the core layout.
+///
+/// # Errors
+/// [`UsageError`]: one line.
+pub fn layout(flags: &flags::LayoutFlags) -> Result<LayoutFlags, UsageError> {
+    let cores = |text: &String| {
+        parse_cores(text).map_err(|error| UsageError(format!("--shard-cores {text}: {error}")))
+    };
+    let idle = |text: &String| match text.as_str() {
+        "park" => Ok(Idle::Park),
+        "spin" => Ok(Idle::Spin),
+        _ => Err(UsageError(format!("--idle {text}: expected park or spin"))),
+    };
+    Ok(LayoutFlags {
+        control_core: flags.control_core,
+        shard_cores: flags.shard_cores.as_ref().map(cores).transpose()?.unwrap_or_default(),
+        shards: flags.shards,
+        serve_core: flags.serve_core,
+        idle: flags.idle.as_ref().map(idle).transpose()?,
+    })
 }
 
 fn endpoint(flag: &str, text: &str, schemes: [&str; 2]) -> Result<Endpoint, UsageError> {

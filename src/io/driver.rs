@@ -6,9 +6,9 @@
 //! The runtime's own TCP path costs 35 to 45 µs a message and saturates at 50,000 wake-ups a
 //! second; this one polls the kernel from inside a task (`shared/stack.md` §3, measured).
 use super::socket::Stream;
-use rustix::buffer::spare_capacity;
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 use rustix::fd::OwnedFd;
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 
@@ -51,7 +51,8 @@ impl Doorbell {
 pub struct Readiness {
     epoll: OwnedFd,
     doorbell: Doorbell,
-    events: Vec<epoll::Event>,
+    reported: Vec<Ready>,
+    rung: bool,
 }
 
 impl std::fmt::Debug for Readiness {
@@ -81,7 +82,7 @@ impl Readiness {
         let doorbell = Doorbell::new()?;
         let data = epoll::EventData::new_u64(DOORBELL_KEY);
         epoll::add(&epoll, &*doorbell.event, data, epoll::EventFlags::IN)?;
-        Ok(Self { epoll, doorbell, events: Vec::with_capacity(EVENTS_PER_WAIT) })
+        Ok(Self { epoll, doorbell, reported: Vec::with_capacity(EVENTS_PER_WAIT), rung: false })
     }
 
     /// The bell that ends a wait.
@@ -123,7 +124,7 @@ impl Readiness {
     /// Waits up to `timeout_ns` (0: not at all) unless `is_idle` says that there is work after
     /// all; it is asked once, after the doorbell was armed. Ready sockets are in [`Self::ready`].
     pub fn wait(&mut self, timeout_ns: u64, is_idle: impl FnOnce() -> bool) {
-        self.events.clear();
+        self.reported.clear();
         let mut timeout_ns = timeout_ns;
         if timeout_ns > 0 {
             self.doorbell.asleep.store(true, Ordering::Relaxed);
@@ -136,33 +137,46 @@ impl Readiness {
             tv_sec: (timeout_ns / 1_000_000_000) as i64,
             tv_nsec: (timeout_ns % 1_000_000_000) as i64,
         };
+        let mut events = [MaybeUninit::<epoll::Event>::uninit(); EVENTS_PER_WAIT];
         // An interrupted wait is a short one.
-        let _ = epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&timeout));
+        let found = epoll::wait(&self.epoll, &mut events[..], Some(&timeout));
         self.doorbell.asleep.store(false, Ordering::Relaxed);
-        if self.events.iter().any(|event| event.data.u64() == DOORBELL_KEY) {
+        self.rung = false;
+        for event in found.map(|(found, _)| found).unwrap_or_default() {
+            // The structure is packed: copy before looking.
+            let epoll::Event { flags, data } = *event;
+            if data.u64() == DOORBELL_KEY {
+                self.rung = true;
+                continue;
+            }
+            let readable = epoll::EventFlags::IN | epoll::EventFlags::HUP | epoll::EventFlags::ERR;
+            self.reported.push(Ready {
+                key: data.u64() as u32,
+                readable: flags.intersects(readable),
+                writable: flags.contains(epoll::EventFlags::OUT),
+            });
+        }
+        if self.rung {
             self.doorbell.clear();
         }
     }
 
-    /// Number of sockets and bells that the last wait reported.
+    /// Whether the doorbell ended the last wait.
     #[must_use]
-    pub fn reported(&self) -> usize {
-        self.events.len()
+    pub fn was_rung(&self) -> bool {
+        self.rung
     }
 
-    /// One report of the last wait; `None` for the doorbell.
+    /// Number of sockets that the last wait reported.
     #[must_use]
-    pub fn ready(&self, place: usize) -> Option<Ready> {
-        // The structure is packed: copy before looking.
-        let epoll::Event { flags, data } = self.events[place];
-        let key = data.u64();
-        (key != DOORBELL_KEY).then(|| Ready {
-            key: key as u32,
-            readable: flags.intersects(
-                epoll::EventFlags::IN | epoll::EventFlags::HUP | epoll::EventFlags::ERR,
-            ),
-            writable: flags.contains(epoll::EventFlags::OUT),
-        })
+    pub fn reported(&self) -> usize {
+        self.reported.len()
+    }
+
+    /// One report of the last wait, `place` in `0..reported()`.
+    #[must_use]
+    pub fn ready(&self, place: usize) -> Ready {
+        self.reported[place]
     }
 }
 
@@ -185,13 +199,13 @@ mod tests {
         let expected = Ready { key: 7, readable: true, writable: false };
         for _ in 0..2 {
             set.wait(5_000_000_000, || true);
-            assert_eq!((set.reported(), set.ready(0)), (1, Some(expected)));
+            assert_eq!((set.reported(), set.ready(0)), (1, expected));
         }
         let mut buffer = [0; 4];
         assert_eq!(socket.read(&mut buffer).unwrap(), 1);
         set.want_write(&socket, 7, true).unwrap();
         set.wait(0, || true);
-        assert!(set.ready(0).unwrap().writable);
+        assert!(set.ready(0).writable);
         set.remove(&socket);
 
         let bell = set.doorbell();
@@ -203,7 +217,7 @@ mod tests {
             }
         });
         set.wait(60_000_000_000, || true);
-        assert_eq!((set.reported(), set.ready(0)), (1, None));
+        assert_eq!((set.reported(), set.was_rung()), (0, true));
         set.wait(60_000_000_000, || false);
         drop(ringer);
     }

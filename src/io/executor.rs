@@ -41,6 +41,15 @@ pub fn check_host() -> Result<(), StartError> {
     Ok(())
 }
 
+/// The cores that this process may run on, by number.
+#[must_use]
+pub fn usable_cores() -> Vec<u32> {
+    let cores = core_affinity::get_core_ids().unwrap_or_default();
+    let mut cores: Vec<u32> = cores.into_iter().map(|core| core.id as u32).collect();
+    cores.sort_unstable();
+    cores
+}
+
 /// A running executor.
 pub struct Executor<T: Send + 'static> {
     handle: ExecutorJoinHandle<T>,

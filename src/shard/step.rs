@@ -52,7 +52,7 @@ impl<H: Handler> Shard<H> {
         self.wait(timeout_ns);
         let mut work = 0;
         for place in 0..self.readiness.reported() {
-            let Some(ready) = self.readiness.ready(place) else { continue };
+            let ready = self.readiness.ready(place);
             work += 1;
             let slot = ConnectionSlot(ready.key);
             if ready.readable {
@@ -79,7 +79,7 @@ impl<H: Handler> Shard<H> {
         let until_ns = schedule.housekeeping_ns.clamp(before_ns, before_ns + timeout_ns);
         readiness
             .wait(until_ns - before_ns, || links.orders.is_empty() && links.queries.is_empty());
-        if readiness.reported() == 0 && until_ns > before_ns {
+        if readiness.reported() == 0 && !readiness.was_rung() && until_ns > before_ns {
             // Woken by time alone: how late?
             let late_ns = intake.clock.mono_ns().saturating_sub(until_ns);
             intake.latencies.record(Stage::WakeUp, late_ns);
