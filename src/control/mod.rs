@@ -6,3 +6,5 @@ pub mod discovery;
 pub mod lifecycle;
 pub mod placement;
 pub mod registry;
+#[cfg(test)]
+mod tests;
