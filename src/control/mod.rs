@@ -15,3 +15,5 @@ pub mod pump;
 pub mod registry;
 pub mod run;
 pub mod shard_proxy;
+#[cfg(test)]
+mod tests;

@@ -214,9 +214,9 @@ impl Placement {
         let same_shard = pending.filter(|record| record.shard == shard);
         let mut batch = vec![first.info.market];
         batch.extend(same_shard.map(|record| record.info.market));
-        let action = self.open(shard, &batch, now_ns, registry)?;
-        let Action::Open { connection, .. } = action else { unreachable!("open opens") };
-        self.queued.push(action);
+        let connection = self.add(shard)?;
+        let tokens = put(&batch, connection, now_ns, registry);
+        self.queued.push(Action::Open { connection, shard, tokens });
         Ok(connection)
     }
 
@@ -308,25 +308,16 @@ impl Placement {
         Ok(connection)
     }
 
+    /// A new connection for the shard's oldest pending markets.
     fn open_pending(
         &mut self,
         shard: ShardId,
         now_ns: u64,
         registry: &mut Registry,
     ) -> Result<Action, ForceError> {
-        let batch = registry.pending_batch(shard, limits::TOKENS_PER_CONNECTION_TARGET);
-        self.open(shard, &batch, now_ns, registry)
-    }
-
-    fn open(
-        &mut self,
-        shard: ShardId,
-        markets: &[MarketId],
-        now_ns: u64,
-        registry: &mut Registry,
-    ) -> Result<Action, ForceError> {
         let connection = self.add(shard)?;
-        let tokens = put(markets, connection, now_ns, registry);
+        let batch = registry.pending_batch(shard, limits::TOKENS_PER_CONNECTION_TARGET);
+        let tokens = put(&batch, connection, now_ns, registry);
         Ok(Action::Open { connection, shard, tokens })
     }
 

@@ -7,7 +7,7 @@
 //!           [`limits::REMEMBERED_MARKETS_MAX`] ids of markets that were removed.
 //!
 //! A market is the unit: its tokens change status and connection together. Every change goes
-//! through [`Registry::change`], which takes the market out of all indexes and puts it back, so
+//! through `Registry::change`, which takes the market out of all indexes and puts it back, so
 //! an index cannot be forgotten. Changes and lookups cost O(log n).
 mod load;
 mod lookup;
