@@ -117,8 +117,7 @@ pub(crate) fn replay(files: &[PathBuf], options: &[&str]) -> Run {
     let stream = |name: &str| Stdio::from(std::fs::File::create(path(name)).unwrap());
     // Another build of the engine (or a stand-in, to test these tests) can be named.
     let other = std::env::var_os("ORACLE_BINARY");
-    let mut command =
-        Command::new(other.unwrap_or_else(|| env!("CARGO_BIN_EXE_ringbook").into()));
+    let mut command = Command::new(other.unwrap_or_else(|| env!("CARGO_BIN_EXE_ringbook").into()));
     command.arg("replay").args(files).args(options).arg("--json");
     command.arg("--books-out").arg(path("books"));
     command.stdin(Stdio::null()).stdout(stream("stdout")).stderr(stream("stderr"));

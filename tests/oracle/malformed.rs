@@ -196,11 +196,9 @@ fn tolerance(case: &Case, end: bool) -> Tolerance {
 /// Replays the stream with one more line; what is wrong then.
 fn replay(case: &Case, form: Form, broken: &[u8], tolerance: &Tolerance) -> (Vec<String>, u64) {
     let folder = tempfile::tempdir().unwrap();
-    let good = |i: usize, f: &Frame| generate::line(form, i, f.text.as_bytes(), f.json);
-    let mut lines: Vec<Option<Vec<u8>>> =
-        case.frames.iter().enumerate().map(|(i, f)| good(i, f)).collect();
-    lines.insert(case.position, generate::line(form, case.position, broken, true));
-    let lines: Vec<Vec<u8>> = lines.into_iter().flatten().collect();
+    let mut frames: Vec<(&[u8], bool)> = case.frames.iter().map(Frame::bytes).collect();
+    frames.insert(case.position, (broken, true));
+    let lines = generate::lines(form, frames);
     let file = generate::pack(folder.path(), "broken", "", &lines);
     let run = binary::replay(&[file], &["--shards", "2"]);
     let reference = Reference::of(case.frames.iter().map(|f| &f.text));

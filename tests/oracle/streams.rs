@@ -2,7 +2,7 @@
 
 use crate::binary;
 use crate::compare::{self, Tolerance};
-use crate::generate::{self, FORMS, PACKINGS, Stream};
+use crate::generate::{self, FORMS, Frame, PACKINGS, Stream};
 use crate::reference::Reference;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -19,9 +19,7 @@ fn files(stream: &Stream, seed: u64, folder: &std::path::Path) -> Vec<PathBuf> {
     let pick = usize::try_from(seed).unwrap();
     let form = FORMS[pick % FORMS.len()];
     let packing = PACKINGS[pick / FORMS.len() % PACKINGS.len()];
-    let frames = stream.frames.iter().enumerate();
-    let lines: Vec<Vec<u8>> =
-        frames.filter_map(|(i, f)| generate::line(form, i, f.text.as_bytes(), f.json)).collect();
+    let lines = generate::lines(form, stream.frames.iter().map(Frame::bytes));
     let parts = if seed % 5 == 4 { 2 } else { 1 };
     lines
         .chunks(lines.len().div_ceil(parts))

@@ -17,6 +17,12 @@ pub(crate) struct Frame {
     pub(crate) json: bool,
 }
 
+impl Frame {
+    pub(crate) fn bytes(&self) -> (&[u8], bool) {
+        (self.text.as_bytes(), self.json)
+    }
+}
+
 pub(crate) struct Names {
     pub(crate) id: String,
     pub(crate) tokens: [String; 2],
@@ -152,22 +158,31 @@ pub(crate) enum Form {
 pub(crate) const FORMS: [Form; 4] = [Form::Raw, Form::Capture, Form::Escaped, Form::Embedded];
 pub(crate) const PACKINGS: [&str; 3] = ["", ".zst", ".gz"];
 
-/// One line; `None` where the form has no room for texts that are no JSON.
-pub(crate) fn line(form: Form, number: usize, text: &[u8], json: bool) -> Option<Vec<u8>> {
+/// The lines of frames `(text, is JSON)`, numbered without gaps; only some forms have room for
+/// texts that are no JSON.
+pub(crate) fn lines<'a>(
+    form: Form,
+    frames: impl IntoIterator<Item = (&'a [u8], bool)>,
+) -> Vec<Vec<u8>> {
+    let room = |json: bool| json || matches!(form, Form::Raw | Form::Escaped);
+    let kept = frames.into_iter().filter(|(_, json)| room(*json));
+    kept.enumerate().map(|(number, (text, _))| line(form, number, text)).collect()
+}
+
+fn line(form: Form, number: usize, text: &[u8]) -> Vec<u8> {
     let wrap = |before: String, after: &str| [before.as_bytes(), text, after.as_bytes()].concat();
     let time = 1_790_491_136_100_000_000 + number as u64 * 1_234_567;
-    Some(match form {
+    match form {
         Form::Raw => text.to_vec(),
         Form::Escaped => {
-            let raw = std::str::from_utf8(text).ok()?;
+            let raw = std::str::from_utf8(text).unwrap();
             json!({"recv_ms": time / 1_000_000, "raw": raw}).to_string().into_bytes()
         }
-        _ if !json => return None,
         Form::Capture => {
             wrap(format!(r#"{{"t":{time},"c":0,"s":{},"k":"t","f":"#, number + 1), "}")
         }
         Form::Embedded => wrap(format!(r#"{{"msg_index":{number},"msg":"#), "}"),
-    })
+    }
 }
 
 pub(crate) fn pack(folder: &Path, name: &str, packing: &str, lines: &[Vec<u8>]) -> PathBuf {
