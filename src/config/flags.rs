@@ -28,8 +28,6 @@ pub enum Command {
     Demo(Box<DemoFlags>),
     /// Print the threads, cores and links that a command line would start.
     Topology(LayoutFlags),
-    /// Print every metric: name, unit, meaning, what to do when it rises.
-    Counters,
 }
 
 /// Which thread runs where.
