@@ -110,6 +110,10 @@ const _: () = {
     assert!(SHARD_CONTROL_DEPTH >= 4 * CONNECTIONS_PER_SHARD_MAX);
     assert!(TOKENS_PER_CONNECTION_TARGET <= TOKENS_PER_CONNECTION_MAX);
     assert!(PENDING_TOKENS_WORTH_CONNECTION <= TOKENS_PER_CONNECTION_TARGET);
+    // A rest that is not worth a connection rides along with the last one.
+    assert!(
+        TOKENS_PER_CONNECTION_TARGET + PENDING_TOKENS_WORTH_CONNECTION <= TOKENS_PER_CONNECTION_MAX
+    );
     // 40 connections are dialled again within 5 s of the venue's return: probe, then stagger.
     assert!(PROBE_INTERVAL_NS + 39 * DIAL_INTERVAL_NS < 5 * SECOND_NS);
     // Probes that all run into their timeout leave room for the next.

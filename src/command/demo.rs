@@ -1,11 +1,109 @@
-//! stub
-use super::Failure;
-use crate::config::flags::DemoFlags;
+//! `ringbook demo`: a venue of our own, followed over real sockets, and every book checked.
+//!
+//! Runs on:  main thread; the venue has threads of its own.
+use super::{
+    Failure,
+    compare::{Comparison, Verdict},
+    run::{Session, listen},
+};
+use crate::config::{Config, UsageError, flags::DemoFlags};
+use crate::io::blocking::BlockingClient;
+use crate::sim::{SimConfig, SimError, Venue};
+use crate::wire::{endpoint::Endpoint, tls::client_config};
+use log::info;
 use std::process::ExitCode;
-/// stub
+use std::time::{Duration, Instant};
+
+/// What was sent before the pause has arrived after this long.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// Follows the embedded venue for `--duration` (or until a signal), then compares.
 ///
 /// # Errors
-/// stub
-pub fn run(_flags: &DemoFlags) -> Result<ExitCode, Failure> {
-    Ok(ExitCode::SUCCESS)
+/// Venue or engine cannot start, or a live book differs.
+pub fn run(flags: &DemoFlags) -> Result<ExitCode, Failure> {
+    let venue = Venue::start(sim_config(flags)).map_err(explain)?;
+    let config = engine_config(flags, &venue)?;
+    let signals = listen()?;
+    info!("venue {} with {} markets, {} events/s", venue.http_url(), flags.markets, flags.rate);
+    let mut session = Session::start(&config)?;
+    let deadline = Instant::now() + Duration::from_secs(flags.duration);
+    while !signals.asked() && Instant::now() < deadline {
+        session.look();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    venue.pause().map_err(explain)?;
+    std::thread::sleep(SETTLE);
+    session.look();
+    let verdict = check(&session, &config);
+    if let Some(report) = &session.report {
+        info!("{} connections, {} shards", report.pool.connections_active, report.shards.len());
+    }
+    let code = session.stop()?;
+    let sent = venue.stats();
+    venue.stop();
+    let verdict = verdict.map_err(|line| Failure { line: format!("no check: {line}"), code: 1 })?;
+    println!("the venue sent {} events", sent.events());
+    println!("{verdict}");
+    if verdict.different > 0 || verdict.equal == 0 {
+        return Err(Failure { line: "the books are not the venue's".into(), code: 1 });
+    }
+    println!("every live book equals the venue's");
+    Ok(code)
+}
+
+fn check(session: &Session, config: &Config) -> Result<Verdict, String> {
+    let address = session.serving().ok_or("nothing is served")?;
+    let tls = client_config(config.tls_ca.as_deref()).map_err(|error| error.to_string())?;
+    let engine = Endpoint::parse(&format!("http://{address}"), ["http", "https"]);
+    let client = |service: Endpoint| BlockingClient::new(service, tls.clone());
+    let mut comparison = Comparison {
+        engine: client(engine.map_err(|error| error.to_string())?),
+        gamma: client(config.gamma.clone()),
+        venue: client(config.clob.clone()),
+        venue_path: "/sim/truth/",
+    };
+    comparison.run()
+}
+
+fn sim_config(flags: &DemoFlags) -> SimConfig {
+    SimConfig {
+        tls: !flags.plain,
+        seed: flags.seed,
+        markets: flags.markets as usize,
+        rate: flags.rate,
+        levels: flags.levels as usize,
+        burst: flags.burst,
+        ..SimConfig::default()
+    }
+}
+
+fn engine_config(flags: &DemoFlags, venue: &Venue) -> Result<Config, Failure> {
+    let parse = |url: &str, schemes| {
+        Endpoint::parse(url, schemes).map_err(|error| UsageError(error.to_string()))
+    };
+    let mut layout = crate::config::layout(&flags.layout)?;
+    if layout.shards.is_none() && layout.shard_cores.is_empty() {
+        layout.shards = Some(2);
+    }
+    Ok(Config {
+        layout,
+        gamma: parse(&venue.http_url(), ["http", "https"])?,
+        clob: parse(&venue.http_url(), ["http", "https"])?,
+        ws: parse(&venue.ws_url(), ["ws", "wss"])?,
+        tls_ca: venue.ca_pem().map(|pem| pem.as_bytes().to_vec()),
+        serve: Some(flags.serve),
+        histograms: crate::config::histograms(flags.histograms.as_deref())?,
+        markets: Vec::new(),
+        tokens: Vec::new(),
+        discover: true,
+        markets_max: None,
+        custom_features: true,
+        duration_ns: None,
+    })
+}
+
+fn explain(error: SimError) -> Failure {
+    let code = if matches!(error, SimError::Config(_)) { 2 } else { 1 };
+    Failure { line: format!("the embedded venue: {error}"), code }
 }

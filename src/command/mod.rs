@@ -1,6 +1,7 @@
 //! The subcommands: each turns flags into work and results into an exit code.
 //!
 //! Runs on:  main thread, never pinned.
+pub mod compare;
 pub mod demo;
 pub mod histograms;
 pub mod run;

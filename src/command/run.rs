@@ -11,6 +11,7 @@ use crate::counter::report::EngineReport;
 use crate::engine::Engine;
 use crate::link::main_control::ControlNews;
 use log::{info, warn};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -70,12 +71,13 @@ impl Session {
             info!("http://{address}/ answers health, stats, metrics and book?token_id=");
         }
         let histograms = HistogramFiles::new(config.histograms.clone());
-        Ok(Self { engine, histograms, status: StatusLine::new(), report: None })
+        Ok(Self { engine, histograms, status: StatusLine::on_terminal(), report: None })
     }
 
-    /// The engine.
-    pub fn engine(&self) -> &Engine {
-        &self.engine
+    /// Where local clients are answered.
+    #[must_use]
+    pub fn serving(&self) -> Option<SocketAddr> {
+        self.engine.serving()
     }
 
     /// Takes the news and rewrites the status line.

@@ -40,7 +40,7 @@ pub fn start_logging(level: log::LevelFilter) {
 }
 
 /// One line that is rewritten in place, only where a person watches.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct StatusLine {
     watched: bool,
     before: Option<(u64, u64)>,
@@ -49,7 +49,7 @@ pub struct StatusLine {
 impl StatusLine {
     /// Silent when standard error is no terminal.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn on_terminal() -> Self {
         Self { watched: std::io::stderr().is_terminal(), before: None }
     }
 

@@ -26,6 +26,8 @@ pub enum Command {
     Run(Box<RunFlags>),
     /// Follow a venue of our own (embedded, over TLS on loopback) and check every book at the end.
     Demo(Box<DemoFlags>),
+    /// Compare every book of a running engine with the venue's own, level by level.
+    Compare(CompareFlags),
     /// Print the threads, cores and links that a command line would start.
     Topology(LayoutFlags),
 }
@@ -124,16 +126,16 @@ pub struct DemoFlags {
     pub markets: u32,
 
     /// Events a second over all markets.
-    #[arg(long, value_name = "EVENTS", default_value_t = 2000)]
-    pub rate: u32,
+    #[arg(long, value_name = "EVENTS", default_value_t = 2000.0)]
+    pub rate: f64,
 
     /// Typical levels on one side of a book.
     #[arg(long, value_name = "COUNT", default_value_t = 30)]
     pub levels: u32,
 
-    /// How bursty events come: 1 evenly, higher in clumps.
-    #[arg(long, value_name = "FACTOR", default_value_t = 8)]
-    pub burst: u32,
+    /// How bursty events come: 0 evenly, 1 as recorded sessions.
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    pub burst: f64,
 
     /// Seed of the venue's scenario.
     #[arg(long, value_name = "SEED", default_value_t = 1)]
@@ -154,4 +156,24 @@ pub struct DemoFlags {
     /// Write latency histograms into this folder at exit (text and HdrHistogram logs).
     #[arg(long, value_name = "DIR")]
     pub histograms: Option<PathBuf>,
+}
+
+/// Flags of `ringbook compare`.
+#[derive(Args, Clone, Debug)]
+pub struct CompareFlags {
+    /// The running engine (its --serve address).
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9300")]
+    pub engine_url: String,
+
+    /// Catalogue of markets.
+    #[arg(long, value_name = "URL", default_value = GAMMA_URL)]
+    pub gamma_url: String,
+
+    /// The venue's own books.
+    #[arg(long, value_name = "URL", default_value = CLOB_URL)]
+    pub clob_url: String,
+
+    /// Trust this certificate authority too (PEM), as venue-sim writes it.
+    #[arg(long, value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
 }

@@ -9,7 +9,7 @@ use crate::topology::{Idle, LayoutFlags, parse_cores};
 use crate::wire::endpoint::Endpoint;
 use flags::RunFlags;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The market channel of the real venue.
 pub const WS_URL: &str = "wss://ws-subscriptions-clob.polymarket.com/ws/market";
@@ -67,17 +67,6 @@ impl Config {
     /// # Errors
     /// [`UsageError`]: one line.
     pub fn new(flags: &RunFlags) -> Result<Self, UsageError> {
-        let tls_ca = match &flags.tls_ca {
-            None => None,
-            Some(path) => Some(std::fs::read(path).map_err(|error| {
-                UsageError(format!("--tls-ca {}: cannot be read: {error}", path.display()))
-            })?),
-        };
-        if let Some(dir) = &flags.histograms {
-            std::fs::create_dir_all(dir).map_err(|error| {
-                UsageError(format!("--histograms {}: cannot be made: {error}", dir.display()))
-            })?;
-        }
         let token = |text: &String| {
             let wrong = || UsageError(format!("--token {text}: this is no token id (decimal)"));
             let decimal = text.bytes().all(|b| b.is_ascii_digit());
@@ -95,9 +84,9 @@ impl Config {
             gamma: endpoint("--gamma-url", &flags.gamma_url, ["http", "https"])?,
             clob: endpoint("--clob-url", &flags.clob_url, ["http", "https"])?,
             ws: endpoint("--ws-url", &flags.ws_url, ["ws", "wss"])?,
-            tls_ca,
+            tls_ca: tls_ca(flags.tls_ca.as_deref())?,
             serve: flags.serve,
-            histograms: flags.histograms.clone(),
+            histograms: histograms(flags.histograms.as_deref())?,
             markets: flags.markets.clone(),
             tokens,
             discover: !flags.no_discovery,
@@ -106,6 +95,29 @@ impl Config {
             duration_ns: (flags.duration > 0).then(|| flags.duration.saturating_mul(SECOND_NS)),
         })
     }
+}
+
+/// Reads the certificate authority that `--tls-ca` names.
+///
+/// # Errors
+/// [`UsageError`]: the file cannot be read.
+pub fn tls_ca(path: Option<&Path>) -> Result<Option<Vec<u8>>, UsageError> {
+    let Some(path) = path else { return Ok(None) };
+    std::fs::read(path).map(Some).map_err(|error| {
+        UsageError(format!("--tls-ca {}: cannot be read: {error}", path.display()))
+    })
+}
+
+/// Makes the folder that `--histograms` names, before anything runs.
+///
+/// # Errors
+/// [`UsageError`]: it cannot be made.
+pub fn histograms(dir: Option<&Path>) -> Result<Option<PathBuf>, UsageError> {
+    let Some(dir) = dir else { return Ok(None) };
+    std::fs::create_dir_all(dir).map_err(|error| {
+        UsageError(format!("--histograms {}: cannot be made: {error}", dir.display()))
+    })?;
+    Ok(Some(dir.to_owned()))
 }
 
 /// Checks the flags of the core layout.

@@ -27,8 +27,8 @@ pub enum Fetched {
 
 impl Control {
     pub(super) fn step_catalogue(&mut self, now: Now) {
-        if self.lifecycle.is_full(&self.registry) {
-            self.discovery.end_scan(now);
+        if self.lifecycle.is_full(&self.registry) && self.discovery.end_scan(now) {
+            self.placement.request_check();
         }
         if let Some(request) = self.discovery.poll(now.mono_ns) {
             self.errands.push_back(Errand::Fetch(request.path));

@@ -316,7 +316,11 @@ impl Placement {
         registry: &mut Registry,
     ) -> Result<Action, ForceError> {
         let connection = self.add(shard)?;
-        let batch = registry.pending_batch(shard, limits::TOKENS_PER_CONNECTION_TARGET);
+        // A rest that is not worth a connection of its own rides along instead of waiting.
+        let rest =
+            registry.pending_tokens(shard).saturating_sub(limits::TOKENS_PER_CONNECTION_TARGET);
+        let extra = if rest < limits::PENDING_TOKENS_WORTH_CONNECTION { rest } else { 0 };
+        let batch = registry.pending_batch(shard, limits::TOKENS_PER_CONNECTION_TARGET + extra);
         let tokens = put(&batch, connection, now_ns, registry);
         Ok(Action::Open { connection, shard, tokens })
     }

@@ -1,0 +1,191 @@
+//! `ringbook compare`: every book of a running engine against the venue's own, level by level.
+//!
+//! Runs on:  main thread; speaks HTTP to both, like any other client.
+use super::Failure;
+use crate::base::limits::DISCOVERY_PAGES_MAX;
+use crate::config::{UsageError, flags::CompareFlags, tls_ca};
+use crate::io::blocking::BlockingClient;
+use crate::venue::polymarket::catalog::{parse_page, scan_path};
+use crate::wire::{endpoint::Endpoint, tls::client_config};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Differences shown one by one; the rest is counted.
+const DIFFERENCES_SHOWN: usize = 10;
+
+#[derive(Debug, Deserialize, PartialEq, Eq)]
+struct Level {
+    price: String,
+    size: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Shown {
+    timestamp: String,
+    hash: String,
+    bids: Vec<Level>,
+    asks: Vec<Level>,
+}
+
+/// What a comparison found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Tokens that the catalogue lists.
+    pub tokens: usize,
+    /// Books that are live and equal to the venue's in every level.
+    pub equal: usize,
+    /// Of these, books whose timestamp and hash are the venue's too.
+    pub same_hash: usize,
+    /// Books that are live and differ.
+    pub different: usize,
+    /// Levels compared in the books that are equal.
+    pub levels: usize,
+    /// Books that are not live, by state; tokens without a book are `none`.
+    pub not_live: BTreeMap<String, usize>,
+    /// The first differences, for people.
+    pub differences: Vec<String>,
+}
+
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { tokens, equal, same_hash, different, levels, .. } = self;
+        write!(
+            f,
+            "{tokens} tokens: {equal} live books equal the venue's in all {levels} levels ({same_hash} with its timestamp and hash), {different} differ"
+        )?;
+        for (state, count) in &self.not_live {
+            write!(f, ", {count} {state}")?;
+        }
+        self.differences.iter().try_for_each(|line| write!(f, "\n  {line}"))
+    }
+}
+
+/// One engine and one venue.
+#[derive(Debug)]
+pub struct Comparison {
+    /// Answers `/book?token_id=` with the engine's books.
+    pub engine: BlockingClient,
+    /// The catalogue.
+    pub gamma: BlockingClient,
+    /// The venue's own books.
+    pub venue: BlockingClient,
+    /// Path before the token at the venue: `/book?token_id=` or `/sim/truth/`.
+    pub venue_path: &'static str,
+}
+
+impl Comparison {
+    /// Compares every token that the catalogue lists. A difference is looked at once more after a
+    /// second, because the venue may have moved between the two requests.
+    ///
+    /// # Errors
+    /// One line: one of the three does not answer.
+    pub fn run(&mut self) -> Result<Verdict, String> {
+        let tokens = self.tokens()?;
+        let mut verdict = Verdict { tokens: tokens.len(), ..Verdict::default() };
+        let mut again = Vec::new();
+        for token in tokens {
+            if self.compare(&token, &mut verdict)?.is_some() {
+                again.push(token);
+            }
+        }
+        if !again.is_empty() {
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        for token in again {
+            if let Some(difference) = self.compare(&token, &mut verdict)? {
+                verdict.different += 1;
+                if verdict.differences.len() < DIFFERENCES_SHOWN {
+                    verdict.differences.push(format!("{token}: {difference}"));
+                }
+            }
+        }
+        Ok(verdict)
+    }
+
+    fn tokens(&mut self) -> Result<Vec<String>, String> {
+        let mut tokens = Vec::new();
+        let mut cursor: Option<String> = None;
+        for _ in 0..DISCOVERY_PAGES_MAX {
+            let response = self.gamma.get(&scan_path(cursor.as_deref()))?;
+            if response.status == 429 {
+                let pause_s = response.retry_after_s().unwrap_or(1).max(1);
+                std::thread::sleep(Duration::from_secs(pause_s));
+                continue;
+            }
+            let page = parse_page(&response.body).map_err(|error| error.to_string())?;
+            let outcomes = page.markets.iter().flat_map(|market| &market.tokens);
+            tokens.extend(outcomes.map(|outcome| outcome.token.to_string()));
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        Ok(tokens)
+    }
+
+    /// `None` when equal or not comparable (then counted), else the difference.
+    fn compare(&mut self, token: &str, verdict: &mut Verdict) -> Result<Option<String>, String> {
+        let mine = self.engine.get(&format!("/book?token_id={token}"))?;
+        let state = mine.header("x-ringbook-state").unwrap_or("none").to_owned();
+        if state != "live" {
+            *verdict.not_live.entry(state).or_default() += 1;
+            return Ok(None);
+        }
+        let theirs = self.venue.get(&format!("{}{token}", self.venue_path))?;
+        if theirs.status != 200 {
+            // The market ended between catalogue and comparison.
+            *verdict.not_live.entry("gone at the venue".into()).or_default() += 1;
+            return Ok(None);
+        }
+        let read = |body: &[u8], whose: &str| {
+            sonic_rs::from_slice::<Shown>(body).map_err(|error| format!("{whose} book: {error}"))
+        };
+        let (mine, theirs) =
+            (read(&mine.body, "the engine's")?, read(&theirs.body, "the venue's")?);
+        for (side, mine, theirs) in
+            [("bids", &mine.bids, &theirs.bids), ("asks", &mine.asks, &theirs.asks)]
+        {
+            if mine != theirs {
+                let at = mine.iter().zip(theirs.iter()).take_while(|(a, b)| a == b).count();
+                return Ok(Some(format!(
+                    "{side} differ from level {at}: engine has {} levels {:?}, venue {} levels {:?}",
+                    mine.len(),
+                    mine.get(at),
+                    theirs.len(),
+                    theirs.get(at)
+                )));
+            }
+        }
+        verdict.equal += 1;
+        verdict.levels += mine.bids.len() + mine.asks.len();
+        verdict.same_hash +=
+            usize::from(mine.hash == theirs.hash && mine.timestamp == theirs.timestamp);
+        Ok(None)
+    }
+}
+
+/// Compares and prints; exit code 1 when a live book differs.
+///
+/// # Errors
+/// A flag is unusable, or somebody does not answer.
+pub fn run(flags: &CompareFlags) -> Result<ExitCode, Failure> {
+    let ca = tls_ca(flags.tls_ca.as_deref())?;
+    let tls = client_config(ca.as_deref()).map_err(|error| UsageError(error.to_string()))?;
+    let client = |flag: &str, url: &str| {
+        let service = Endpoint::parse(url, ["http", "https"]);
+        let service = service.map_err(|error| UsageError(format!("{flag} {error}")))?;
+        Ok::<_, UsageError>(BlockingClient::new(service, tls.clone()))
+    };
+    let mut comparison = Comparison {
+        engine: client("--engine-url", &flags.engine_url)?,
+        gamma: client("--gamma-url", &flags.gamma_url)?,
+        venue: client("--clob-url", &flags.clob_url)?,
+        venue_path: "/book?token_id=",
+    };
+    let verdict = comparison.run().map_err(|line| Failure { line, code: 1 })?;
+    println!("{verdict}");
+    let good = verdict.different == 0 && verdict.equal > 0;
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

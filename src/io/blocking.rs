@@ -1,0 +1,102 @@
+//! A small HTTP client for threads that may wait: one connection, kept alive.
+//!
+//! Runs on:  main thread and tests, never on an executor. Bounds: `REST_TIMEOUT_NS` a read,
+//!           `REST_BODY_BYTES_MAX` a body.
+use crate::base::limits::{REST_BODY_BYTES_MAX, REST_TIMEOUT_NS};
+use crate::wire::{
+    endpoint::Endpoint,
+    http::{Exchange, Request, Response},
+    tls::TlsSession,
+};
+use rustls::ClientConfig;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A client of one service.
+#[derive(Debug)]
+pub struct BlockingClient {
+    service: Endpoint,
+    tls: Arc<ClientConfig>,
+    line: Option<(TcpStream, Option<TlsSession>)>,
+}
+
+impl BlockingClient {
+    /// Connects at the first request.
+    #[must_use]
+    pub fn new(service: Endpoint, tls: Arc<ClientConfig>) -> Self {
+        Self { service, tls, line: None }
+    }
+
+    /// `GET`; the path starts with a slash. Tried once more when a kept connection had died.
+    ///
+    /// # Errors
+    /// One line for people: the service cannot be reached or does not speak HTTP.
+    pub fn get(&mut self, path: &str) -> Result<Response, String> {
+        let kept = self.line.is_some();
+        match self.attempt(path) {
+            Err(_) if kept => {
+                self.line = None;
+                self.attempt(path)
+            }
+            result => result,
+        }
+    }
+
+    fn attempt(&mut self, path: &str) -> Result<Response, String> {
+        let url = format!("{}{path}", self.service.url);
+        let tell = |error: &dyn std::fmt::Display| format!("{url}: {error}");
+        let mut exchange =
+            Exchange::new(&Request::get(url.clone()), REST_BODY_BYTES_MAX).map_err(|e| tell(&e))?;
+        let (mut socket, mut tls) = match self.line.take() {
+            Some(line) => line,
+            None => self.connect().map_err(|e| tell(&e))?,
+        };
+        let mut output = exchange.take_output();
+        if let Some(tls) = &mut tls {
+            tls.write_plaintext(&output).map_err(|e| tell(&e))?;
+            output.clear();
+        }
+        let mut buffer = vec![0; 16 * 1024];
+        loop {
+            if let Some(tls) = &mut tls {
+                tls.poll_ciphertext(&mut output);
+            }
+            socket.write_all(&output).map_err(|e| tell(&e))?;
+            output.clear();
+            let count = socket.read(&mut buffer).map_err(|e| tell(&e))?;
+            let response = match (count, &mut tls) {
+                (0, _) => Some(exchange.handle_eof().map_err(|e| tell(&e))?),
+                (_, None) => exchange.handle_bytes(&buffer[..count]).map_err(|e| tell(&e))?,
+                (_, Some(tls)) => {
+                    let mut plain = Vec::new();
+                    tls.handle_ciphertext(&buffer[..count], &mut |bytes| {
+                        plain.extend_from_slice(bytes);
+                    })
+                    .map_err(|e| tell(&e))?;
+                    exchange.handle_bytes(&plain).map_err(|e| tell(&e))?
+                }
+            };
+            if let Some(response) = response {
+                if response.keep_alive {
+                    self.line = Some((socket, tls));
+                }
+                return Ok(response);
+            }
+        }
+    }
+
+    fn connect(&self) -> Result<(TcpStream, Option<TlsSession>), String> {
+        let Endpoint { host, port, tls, .. } = &self.service;
+        let socket = TcpStream::connect((host.as_str(), *port)).map_err(|e| e.to_string())?;
+        let timeout = Some(Duration::from_nanos(REST_TIMEOUT_NS));
+        socket
+            .set_read_timeout(timeout)
+            .and_then(|()| socket.set_write_timeout(timeout))
+            .and_then(|()| socket.set_nodelay(true))
+            .map_err(|e| e.to_string())?;
+        let tls = tls.then(|| TlsSession::new(&self.tls, host)).transpose();
+        Ok((socket, tls.map_err(|e| e.to_string())?))
+    }
+}
