@@ -3,6 +3,7 @@
 //! See the [README](https://crates.io/crates/ringbook) for how to use it.
 
 pub mod base;
+pub mod command;
 pub mod config;
 pub mod control;
 pub mod counter;

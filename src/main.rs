@@ -1,2 +1,25 @@
-//! `ringbook`: the command line.
-fn main() {}
+//! `ringbook`: the command line. Flags to configuration, configuration to a running engine.
+use clap::Parser;
+use ringbook::command;
+use ringbook::config::flags::{Cli, Command};
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    command::terminal::start_logging(cli.log);
+    let result = match cli.command {
+        Command::Run(flags) => command::run::run(&flags),
+        Command::Demo(flags) => command::demo::run(&flags),
+        Command::Topology(flags) => command::topology::run(&flags),
+    };
+    match result {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("ringbook: {}", failure.line);
+            ExitCode::from(failure.code)
+        }
+    }
+}

@@ -1,1 +1,302 @@
-//! (stub: not written yet)
+//! The topology: which threads run, on which cores, joined by which rings.
+//!
+//! Runs on:  the main thread, once (pure: the usable cores are an argument).
+//! Bounds:   [`limits::SHARDS_MAX`] shards.
+//!
+//! Only shards may spin; control core and serve core always park. A shard that spins needs a core
+//! that no other thread of the engine is pinned to, and one usable core must be left for the
+//! others. What is wished and cannot be is refused when it names a core, and otherwise adapted
+//! with a note, so that the same command line runs on 2 cores and on 64.
+mod cores;
+mod show;
+#[cfg(test)]
+mod tests;
+
+pub use cores::{CoreListError, parse_cores};
+
+use crate::base::limits;
+use std::fmt;
+
+/// What a thread does when nothing is to be done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Idle {
+    /// It sleeps until there is work: cheap, a wake-up late.
+    #[default]
+    Park,
+    /// It polls without end: a core for itself, no wake-up.
+    Spin,
+}
+
+/// What the command line says of the layout; what is not said is chosen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LayoutFlags {
+    /// Core of the control thread.
+    pub control_core: Option<u32>,
+    /// Cores of the shards, one each; empty when not said. See [`parse_cores`].
+    pub shard_cores: Vec<u32>,
+    /// Number of shards.
+    pub shards: Option<u16>,
+    /// Core of the serve thread.
+    pub serve_core: Option<u32>,
+    /// What shards do when idle.
+    pub idle: Option<Idle>,
+}
+
+/// One thread of the engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ThreadPlan {
+    /// Its name: `control`, `shard-0`, `serve`.
+    pub name: String,
+    /// What it does, in a few words.
+    pub role: &'static str,
+    /// The core that it is pinned to; `None` when the kernel chooses.
+    pub core: Option<u32>,
+    /// What it does when idle.
+    pub idle: Idle,
+}
+
+/// One ring between two threads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkPlan {
+    /// Producer, consumer and number, as in `control_shard-0`.
+    pub name: String,
+    /// Messages that fit.
+    pub depth: usize,
+}
+
+/// Threads and links of one run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topology {
+    /// The control thread.
+    pub control: ThreadPlan,
+    /// The shards, in order; at least one.
+    pub shards: Vec<ThreadPlan>,
+    /// The serve thread.
+    pub serve: ThreadPlan,
+    /// What was adapted to this machine, and why; for people.
+    pub notes: Vec<String>,
+}
+
+/// Why a layout is refused. *Say it and exit.*
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TopologyError {
+    /// The process may run on no core at all.
+    NoCores,
+    /// A core was named that this process may not use.
+    CoreNotUsable {
+        /// The flag that named it.
+        flag: &'static str,
+        /// The core.
+        core: u32,
+        /// The cores that it may use.
+        usable: Vec<u32>,
+    },
+    /// A shard that is to spin was given a core that another thread was given too.
+    CoreTwice {
+        /// The core.
+        core: u32,
+    },
+    /// The number of shards is 0 or above [`limits::SHARDS_MAX`].
+    ShardCount {
+        /// The number asked for.
+        shards: usize,
+    },
+    /// `--shards` and `--shard-cores` disagree.
+    ShardsAndCores {
+        /// The number asked for.
+        shards: usize,
+        /// The number of cores given.
+        cores: usize,
+    },
+}
+
+impl fmt::Display for TopologyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoCores => write!(f, "this process may run on no core"),
+            Self::CoreNotUsable { flag, core, usable } => {
+                let usable = cores::format_cores(usable);
+                write!(f, "{flag}: core {core} is not usable here; usable: {usable}")
+            }
+            Self::CoreTwice { core } => write!(
+                f,
+                "core {core} is given to two threads, one of them a shard that spins; \
+                 use another core or --idle park"
+            ),
+            Self::ShardCount { shards } => {
+                write!(f, "--shards {shards}: must be 1 to {}", limits::SHARDS_MAX)
+            }
+            Self::ShardsAndCores { shards, cores } => {
+                write!(f, "--shards {shards}, but --shard-cores names {cores} cores")
+            }
+        }
+    }
+}
+
+impl std::error::Error for TopologyError {}
+
+/// The cores chosen so far.
+struct Chosen {
+    control: Option<u32>,
+    shards: Vec<u32>,
+    serve: Option<u32>,
+    notes: Vec<String>,
+}
+
+impl Topology {
+    /// Lays threads out over the cores that this process may use, in the order given.
+    ///
+    /// # Errors
+    /// [`TopologyError`], when something was asked for that cannot be.
+    pub fn plan(flags: &LayoutFlags, usable: &[u32]) -> Result<Self, TopologyError> {
+        let shards = check(flags, usable)?;
+        let Chosen { control, shards, serve, mut notes } = choose(flags, shards, usable);
+        let spins = flags.idle == Some(Idle::Spin) && may_spin(&shards, control, serve, usable);
+        if flags.idle == Some(Idle::Spin) && !spins {
+            let (threads, cores) = (shards.len() + 2, usable.len());
+            notes.push(format!(
+                "--idle spin is not possible: {threads} threads share {cores} usable cores; \
+                 every thread parks when idle"
+            ));
+        }
+        let idle = if spins { Idle::Spin } else { Idle::Park };
+        let thread = |name: String, role, core, idle| ThreadPlan { name, role, core, idle };
+        Ok(Self {
+            control: thread(
+                "control".to_owned(),
+                "registry, discovery, placement, dials",
+                control,
+                Idle::Park,
+            ),
+            shards: (shards.iter().enumerate())
+                .map(|(i, &core)| {
+                    thread(format!("shard-{i}"), "sockets, decode, books", Some(core), idle)
+                })
+                .collect(),
+            serve: thread("serve".to_owned(), "local HTTP", serve, Idle::Park),
+            notes,
+        })
+    }
+
+    /// Every thread: control, shards in order, serve.
+    pub fn threads(&self) -> impl Iterator<Item = &ThreadPlan> {
+        std::iter::once(&self.control).chain(&self.shards).chain(std::iter::once(&self.serve))
+    }
+
+    /// Every ring between them.
+    #[must_use]
+    pub fn links(&self) -> Vec<LinkPlan> {
+        let mut links = Vec::new();
+        let mut add = |name: String, depth| links.push(LinkPlan { name, depth });
+        for i in 0..self.shards.len() {
+            add(format!("control_shard-{i}"), limits::CONTROL_SHARD_DEPTH);
+            add(format!("shard_control-{i}"), limits::SHARD_CONTROL_DEPTH);
+            add(format!("serve_shard-{i}"), limits::SERVE_SHARD_DEPTH);
+            add(format!("shard_serve-{i}"), limits::SERVE_SHARD_DEPTH);
+        }
+        add("serve_control".to_owned(), limits::SERVE_CONTROL_DEPTH);
+        add("control_serve".to_owned(), limits::SERVE_CONTROL_DEPTH);
+        links
+    }
+}
+
+/// The number of shards, if everything asked for is possible.
+fn check(flags: &LayoutFlags, usable: &[u32]) -> Result<usize, TopologyError> {
+    if usable.is_empty() {
+        return Err(TopologyError::NoCores);
+    }
+    let named = [("--control-core", flags.control_core), ("--serve-core", flags.serve_core)];
+    let named = named.into_iter().filter_map(|(flag, core)| core.map(|core| (flag, core)));
+    let shard_cores = flags.shard_cores.iter().map(|&core| ("--shard-cores", core));
+    for (flag, core) in named.clone().chain(shard_cores) {
+        if !usable.contains(&core) {
+            return Err(TopologyError::CoreNotUsable { flag, core, usable: usable.to_vec() });
+        }
+    }
+    let given = flags.shard_cores.len();
+    // One for the control core, one for the serve core, the rest for shards.
+    let default = usable.len().saturating_sub(2).clamp(1, limits::SHARDS_DEFAULT_MAX);
+    let shards = match flags.shards.map(usize::from) {
+        Some(shards) if given > 0 && given != shards => {
+            return Err(TopologyError::ShardsAndCores { shards, cores: given });
+        }
+        Some(shards) => shards,
+        None if given > 0 => given,
+        None => default,
+    };
+    if shards == 0 || shards > limits::SHARDS_MAX {
+        return Err(TopologyError::ShardCount { shards });
+    }
+    if flags.idle == Some(Idle::Spin) {
+        for (i, &core) in flags.shard_cores.iter().enumerate() {
+            let others = named.clone().map(|(_, core)| core);
+            if flags.shard_cores[..i].iter().copied().chain(others).any(|other| other == core) {
+                return Err(TopologyError::CoreTwice { core });
+            }
+        }
+    }
+    Ok(shards)
+}
+
+/// Gives every thread its core: first what was asked for, then what is left.
+fn choose(flags: &LayoutFlags, shards: usize, usable: &[u32]) -> Chosen {
+    let mut notes = Vec::new();
+    let taken = |core: &u32| {
+        flags.shard_cores.contains(core)
+            || flags.control_core == Some(*core)
+            || flags.serve_core == Some(*core)
+    };
+    let mut free = usable.iter().copied().filter(|core| !taken(core));
+    let free_count = free.clone().count();
+    let shards_wanted = if flags.shard_cores.is_empty() { shards } else { 0 };
+    let others_wanted =
+        usize::from(flags.control_core.is_none()) + usize::from(flags.serve_core.is_none());
+    // Shards come first; control core and serve core share what is left.
+    let left = free_count.saturating_sub(shards_wanted);
+    let mut control = flags.control_core;
+    if control.is_none() && left > 0 {
+        control = free.next();
+    }
+    let shard_cores: Vec<u32> = if shards_wanted == 0 {
+        flags.shard_cores.clone()
+    } else if free_count >= shards_wanted {
+        free.by_ref().take(shards_wanted).collect()
+    } else {
+        notes.push(format!(
+            "{shards_wanted} shards share {} usable cores: each gets a part of one",
+            usable.len()
+        ));
+        usable.iter().copied().cycle().take(shards_wanted).collect()
+    };
+    let mut serve = flags.serve_core;
+    if serve.is_none() {
+        let own = if left >= others_wanted { free.next() } else { None };
+        serve = own.or(if flags.control_core.is_none() && left > 0 { control } else { None });
+        if own.is_none()
+            && let Some(core) = serve
+        {
+            notes.push(format!("control and serve share core {core}: no other is left"));
+        }
+    }
+    for (name, core) in [("control", control), ("serve", serve)] {
+        if core.is_none() {
+            notes.push(format!("{name} is not pinned: no usable core is left for it"));
+        }
+    }
+    let mut pinned = shard_cores.clone();
+    pinned.sort_unstable();
+    let twice = pinned.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]);
+    if let Some(core) = twice.filter(|_| shards_wanted == 0) {
+        notes.push(format!("core {core} is given to more than one shard"));
+    }
+    Chosen { control, shards: shard_cores, serve, notes }
+}
+
+/// Every shard has a core for itself, and one usable core is left for the other threads.
+fn may_spin(shards: &[u32], control: Option<u32>, serve: Option<u32>, usable: &[u32]) -> bool {
+    let alone = |i: usize, core: u32| {
+        !shards[..i].contains(&core) && control != Some(core) && serve != Some(core)
+    };
+    let left = usable.iter().any(|core| !shards.contains(core));
+    left && shards.iter().enumerate().all(|(i, &core)| alone(i, core))
+}

@@ -12,7 +12,7 @@ use ringbook::link::serve_shard::{BookAnswer, BookQuery};
 use ringbook::market::book::image::BookFacts;
 use ringbook::market::book::{Book, BookState, Level, Side, StaleReason};
 use ringbook::ring::{Consumer, Producer, ring};
-use ringbook::serve::{Listener, Patience, ServeLinks, Server, Target};
+use ringbook::serve::{Patience, ServeLinks, Server, Wake, bind};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -43,7 +43,7 @@ struct Engine {
 
 impl Engine {
     fn start(cores: Cores, shards: usize, patience: Patience) -> Self {
-        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.address();
         let stop = Arc::new(AtomicBool::new(false));
         let (reports, woken) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
@@ -64,14 +64,16 @@ impl Engine {
         }
         let rung = Arc::clone(&woken);
         let wake = Box::new(move |target| {
-            let bit = if let Target::Shard(i) = target { 2 << i } else { 1 };
+            let bit = if let Wake::Shard(i) = target { 2 << i } else { 1 };
             rung.fetch_or(bit, Ordering::Relaxed);
         });
         let links = ServeLinks { control_queries, control_answers, shards: links, wake };
         let ended = Arc::clone(&stop);
         let server = LocalExecutorBuilder::new(Placement::Unbound)
             .io_memory(0)
-            .spawn(move || async move { Server::new(links, listener, patience).run(ended).await })
+            .spawn(move || async move {
+                Server::with_patience(links, listener, patience).run(ended).await
+            })
             .unwrap();
         let server = std::thread::spawn(move || server.join().unwrap());
         Self { address, stop, reports, woken, threads, server: Some(server) }

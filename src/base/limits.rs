@@ -3,6 +3,14 @@
 //! Runs on:  any (pure).
 use super::time::{MICROSECOND_NS, MILLISECOND_NS, SECOND_NS};
 
+// ---- Threads -------------------------------------------------------------------------------
+
+/// Shards of one engine.
+pub const SHARDS_MAX: usize = 256;
+/// Most shards when the command line does not say: the whole exchange sends about 4,000 messages
+/// a second, in bursts ten times that; more shards than this only cut the connections smaller.
+pub const SHARDS_DEFAULT_MAX: usize = 8;
+
 // ---- Connections and subscriptions ---------------------------------------------------------
 
 /// Tokens that placement puts on one connection. At 400 every snapshot arrives dependably; above
@@ -14,6 +22,13 @@ pub const TOKENS_PER_CONNECTION_MAX: usize = 500;
 pub const PENDING_TOKENS_WORTH_CONNECTION: usize = 50;
 /// Connections of one shard: 64 x 400 tokens is a quarter of the venue's universe.
 pub const CONNECTIONS_PER_SHARD_MAX: usize = 256;
+/// Tokens of one market: two on every venue known, and room for markets with more outcomes.
+pub const TOKENS_PER_MARKET_MAX: usize = 16;
+/// Markets registered at once: seven times the universe of 2026 (46,540 active markets).
+pub const MARKETS_MAX: usize = 1 << 18;
+/// Ids of removed markets that are remembered so that a late listing does not bring them back:
+/// months of them. 17 MB of ids when full.
+pub const REMEMBERED_MARKETS_MAX: usize = 1 << 18;
 /// Interval between two checks for pending markets.
 pub const PLACEMENT_INTERVAL_NS: u64 = 30 * SECOND_NS;
 /// Interval between two dials, all connections together: bursts of handshakes earn HTTP 429.
@@ -26,9 +41,20 @@ pub const DIAL_TIMEOUT_NS: u64 = 10 * SECOND_NS;
 pub const BACKOFF_MIN_NS: u64 = SECOND_NS;
 /// Longest delay before a redial of one connection.
 pub const BACKOFF_MAX_NS: u64 = 30 * SECOND_NS;
-/// While every connection is down, one of them is tried this often whatever its own backoff says,
-/// so that the engine notices within seconds that the venue is back.
-pub const PROBE_INTERVAL_NS: u64 = 2 * SECOND_NS;
+/// Dials that fail in a row, all connections together, before the venue is taken to be down.
+pub const OUTAGE_FAILURES: u32 = 2;
+/// While the venue is down, one connection is tried this often whatever its own backoff says, and
+/// no other: the engine notices within a second that the venue is back.
+pub const PROBE_INTERVAL_NS: u64 = SECOND_NS;
+/// A probe has this long instead of [`DIAL_TIMEOUT_NS`], so that few dials hang when the venue
+/// comes back; but every [`PROBES_PER_PATIENT_ONE`]-th has the full time, for a venue that is slow.
+pub const PROBE_TIMEOUT_NS: u64 = 3 * SECOND_NS;
+/// Of so many probes, one is given [`DIAL_TIMEOUT_NS`].
+pub const PROBES_PER_PATIENT_ONE: u64 = 8;
+/// A connection that was up for less is redialled after a short delay, not at once.
+pub const CONNECTION_STABLE_NS: u64 = 5 * SECOND_NS;
+/// Longest pause that an answer `429 Retry-After` may ask for.
+pub const RETRY_AFTER_MAX_NS: u64 = 300 * SECOND_NS;
 
 // ---- Heartbeats ----------------------------------------------------------------------------
 
@@ -72,12 +98,24 @@ pub const SERVE_SHARD_DEPTH: usize = 64;
 pub const SERVE_CONTROL_DEPTH: usize = 16;
 /// Orders that a shard takes in one step.
 pub const ORDERS_PER_STEP: usize = 32;
+/// Book queries that a shard answers in one step.
+pub const QUERIES_PER_STEP: usize = 8;
+/// Timers, heartbeats and the like are looked at this often.
+pub const HOUSEKEEPING_INTERVAL_NS: u64 = 100 * MILLISECOND_NS;
+/// Books weighed in one housekeeping: 20,000 books a second.
+pub const BOOKS_WEIGHED_PER_HOUSEKEEPING: usize = 2048;
 
 const _: () = {
     assert!(CONTROL_SHARD_DEPTH >= 2 * CONNECTIONS_PER_SHARD_MAX);
     assert!(SHARD_CONTROL_DEPTH >= 4 * CONNECTIONS_PER_SHARD_MAX);
     assert!(TOKENS_PER_CONNECTION_TARGET <= TOKENS_PER_CONNECTION_MAX);
     assert!(PENDING_TOKENS_WORTH_CONNECTION <= TOKENS_PER_CONNECTION_TARGET);
+    // 40 connections are dialled again within 5 s of the venue's return: probe, then stagger.
+    assert!(PROBE_INTERVAL_NS + 39 * DIAL_INTERVAL_NS < 5 * SECOND_NS);
+    // Probes that all run into their timeout leave room for the next.
+    assert!(DIAL_TIMEOUT_NS / PROBE_INTERVAL_NS < DIALS_IN_PROGRESS_MAX as u64);
+    // A market always fits a connection of its own, with room for the whole of it.
+    assert!(TOKENS_PER_MARKET_MAX <= PENDING_TOKENS_WORTH_CONNECTION);
     assert!(SILENCE_MAX_NS >= 3 * PING_INTERVAL_NS);
     assert!(HEARTBEAT_MISSED_NS >= 3 * HEARTBEAT_INTERVAL_NS);
     // A subscription of token ids with quotes and commas fits the send buffer twice.
@@ -102,6 +140,16 @@ pub const DISCOVERY_PAGE_MARKETS: usize = 100;
 pub const DISCOVERY_PAGES_PER_SECOND: u64 = 24;
 /// Pages of one scan: ten times the universe of 2026; a longer scan is a loop of the venue's.
 pub const DISCOVERY_PAGES_MAX: usize = 5_000;
+/// Nesting of the catalogue's JSON (a market in an event in a page is 6 deep): the parser recurses.
+pub const JSON_DEPTH_MAX: usize = 64;
+/// A name or question taken from the catalogue; the rest is cut off.
+pub const CATALOGUE_TEXT_BYTES_MAX: usize = 1024;
+/// A scan's cursor: base64 of a sort key, 40 bytes in practice.
+pub const CURSOR_BYTES_MAX: usize = 2048;
+/// Attempts at one page of a scan before the scan is given up and begun anew.
+pub const SCAN_ATTEMPTS_MAX: u32 = 10;
+/// Markets that wait to be looked up one by one: asked for by a person, or gone from a scan.
+pub const LOOKUPS_MAX: usize = 65_536;
 
 // ---- REST ----------------------------------------------------------------------------------
 

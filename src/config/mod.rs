@@ -1,1 +1,135 @@
-//! (stub: not written yet)
+//! Configuration: raw flags, and what becomes of them once they are checked.
+//!
+//! Runs on:  main thread, before anything starts. A [`Config`] exists only if it is valid.
+pub mod flags;
+
+use crate::base::id::TokenId;
+use crate::base::time::SECOND_NS;
+use crate::topology::{Idle, LayoutFlags, parse_cores};
+use crate::wire::endpoint::Endpoint;
+use flags::RunFlags;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// The market channel of the real venue.
+pub const WS_URL: &str = "wss://ws-subscriptions-clob.polymarket.com/ws/market";
+/// The catalogue of the real venue.
+pub const GAMMA_URL: &str = "https://gamma-api.polymarket.com";
+/// The order book interface of the real venue.
+pub const CLOB_URL: &str = "https://clob.polymarket.com";
+
+/// A flag whose value cannot be used: one line that names flag, value and remedy. Exit code 2.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageError(pub String);
+
+impl std::fmt::Display for UsageError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+/// Everything that the engine needs to run, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Which thread runs where, as asked for.
+    pub layout: LayoutFlags,
+    /// The catalogue.
+    pub gamma: Endpoint,
+    /// The order book interface.
+    pub clob: Endpoint,
+    /// The market channel.
+    pub ws: Endpoint,
+    /// A certificate authority to trust besides the usual ones, PEM.
+    pub tls_ca: Option<Vec<u8>>,
+    /// Where to answer health, statistics and books.
+    pub serve: Option<SocketAddr>,
+    /// Where to write histograms at exit.
+    pub histograms: Option<PathBuf>,
+    /// Markets to follow by condition id or slug.
+    pub markets: Vec<String>,
+    /// Tokens whose markets to follow.
+    pub tokens: Vec<TokenId>,
+    /// Whether to follow every market of the catalogue.
+    pub discover: bool,
+    /// Follow at most so many markets.
+    pub markets_max: Option<usize>,
+    /// Ask the stream for news of markets too.
+    pub custom_features: bool,
+    /// Stop by itself after this long.
+    pub duration_ns: Option<u64>,
+}
+
+impl Config {
+    /// Checks the flags of `ringbook run` and reads the files that they name.
+    ///
+    /// # Errors
+    /// [`UsageError`]: one line.
+    pub fn new(flags: &RunFlags) -> Result<Self, UsageError> {
+        let tls_ca = match &flags.tls_ca {
+            None => None,
+            Some(path) => Some(std::fs::read(path).map_err(|error| {
+                UsageError(format!("--tls-ca {}: cannot be read: {error}", path.display()))
+            })?),
+        };
+        if let Some(dir) = &flags.histograms {
+            std::fs::create_dir_all(dir).map_err(|error| {
+                UsageError(format!("--histograms {}: cannot be made: {error}", dir.display()))
+            })?;
+        }
+        let token = |text: &String| {
+            let wrong = || UsageError(format!("--token {text}: this is no token id (decimal)"));
+            let decimal = text.bytes().all(|b| b.is_ascii_digit());
+            TokenId::new(text).filter(|_| decimal).ok_or_else(wrong)
+        };
+        let tokens = flags.tokens.iter().map(token).collect::<Result<Vec<_>, _>>()?;
+        if flags.no_discovery && flags.markets.is_empty() && tokens.is_empty() {
+            return Err(UsageError(
+                "--no-discovery leaves nothing to follow: name markets with --market or --token"
+                    .into(),
+            ));
+        }
+        Ok(Self {
+            layout: layout(&flags.layout)?,
+            gamma: endpoint("--gamma-url", &flags.gamma_url, ["http", "https"])?,
+            clob: endpoint("--clob-url", &flags.clob_url, ["http", "https"])?,
+            ws: endpoint("--ws-url", &flags.ws_url, ["ws", "wss"])?,
+            tls_ca,
+            serve: flags.serve,
+            histograms: flags.histograms.clone(),
+            markets: flags.markets.clone(),
+            tokens,
+            discover: !flags.no_discovery,
+            markets_max: flags.markets_max,
+            custom_features: !flags.no_custom_features,
+            duration_ns: (flags.duration > 0).then(|| flags.duration.saturating_mul(SECOND_NS)),
+        })
+    }
+}
+
+/// Checks the flags of the core layout.
+///
+/// # Errors
+/// [`UsageError`]: one line.
+pub fn layout(flags: &flags::LayoutFlags) -> Result<LayoutFlags, UsageError> {
+    let cores = |text: &String| {
+        parse_cores(text).map_err(|error| UsageError(format!("--shard-cores {text}: {error}")))
+    };
+    let idle = |text: &String| match text.as_str() {
+        "park" => Ok(Idle::Park),
+        "spin" => Ok(Idle::Spin),
+        _ => Err(UsageError(format!("--idle {text}: expected park or spin"))),
+    };
+    Ok(LayoutFlags {
+        control_core: flags.control_core,
+        shard_cores: flags.shard_cores.as_ref().map(cores).transpose()?.unwrap_or_default(),
+        shards: flags.shards,
+        serve_core: flags.serve_core,
+        idle: flags.idle.as_ref().map(idle).transpose()?,
+    })
+}
+
+fn endpoint(flag: &str, text: &str, schemes: [&str; 2]) -> Result<Endpoint, UsageError> {
+    Endpoint::parse(text, schemes).map_err(|error| UsageError(format!("{flag} {error}")))
+}

@@ -1,1 +1,19 @@
-//! (stub: not written yet)
+//! What should be: every market, the connection it belongs on, and who dials when.
+//!
+//! Runs on:  control core. Owns: registry, placement, discovery, dials. Never names `shard`.
+//!
+//! All decisions are pure (time comes in, actions come out); only `dial`, `pump` and
+//! `shard_proxy` act.
+pub mod catalogue;
+pub mod dial;
+pub mod dialing;
+pub mod discovery;
+pub mod lifecycle;
+mod picture;
+pub mod placement;
+pub mod pump;
+pub mod registry;
+pub mod run;
+pub mod shard_proxy;
+#[cfg(test)]
+mod tests;

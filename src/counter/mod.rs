@@ -3,3 +3,4 @@
 //! Runs on:  any (pure).
 pub mod latency;
 pub mod report;
+pub mod shard;

@@ -19,6 +19,9 @@ use std::task::{Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+/// A connection to a local client, awaited on the executor that accepted it.
+pub type ClientStream = TcpStream;
+
 /// The address cannot be listened on. *The user must choose another.*
 #[derive(Debug)]
 pub struct BindError {
@@ -105,7 +108,7 @@ impl Listener {
     ///
     /// # Errors
     /// When the thread has ended or a socket cannot be set up.
-    pub async fn accept(&self) -> io::Result<TcpStream> {
+    pub async fn accept(&self) -> io::Result<ClientStream> {
         let _withdraw = Withdraw(&self.shared);
         let socket = poll_fn(|context| {
             let mut accepted = self.shared.lock();

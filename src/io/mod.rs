@@ -3,6 +3,9 @@
 //! Runs on:  the core that owns the object. Knows no venue.
 pub mod clock;
 pub mod dial;
+pub mod driver;
+pub mod executor;
 pub mod fetch;
 pub mod listen;
 pub mod resolve;
+pub mod socket;

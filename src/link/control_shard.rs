@@ -1,1 +1,66 @@
-//! stub
+//! `control_shard`: what the control core orders of one shard.
+//!
+//! Producer: control core. Consumer: the shard, at most `ORDERS_PER_STEP` a step.
+//! Depth: `CONTROL_SHARD_DEPTH`. When full: control keeps the order and tries again next cycle.
+//! Healed by: the audit, which compares what a shard reports with what it should have.
+use crate::base::id::{ConnectionId, TokenId};
+use crate::counter::latency::Latencies;
+use crate::io::socket::Stream;
+use crate::market::book::BookOpening;
+use crate::session::Session;
+
+/// An order and when it was given, monotonic nanoseconds: the shard measures the ring's delay.
+#[derive(Debug)]
+pub struct Stamped {
+    /// When it entered the ring.
+    pub sent_ns: u64,
+    /// The order.
+    pub order: Order,
+}
+
+/// What a shard is told to do.
+#[derive(Debug)]
+pub enum Order {
+    /// Know this connection and open these books on it. No socket yet. Repeating it adds books.
+    Open {
+        /// The connection.
+        connection: ConnectionId,
+        /// Its books.
+        books: Box<[BookOpening]>,
+    },
+    /// Take over a socket whose upgrade is complete, and subscribe everything of the connection.
+    Attach {
+        /// The connection, known from `Open`.
+        connection: ConnectionId,
+        /// The socket.
+        stream: Box<dyn Stream>,
+        /// TLS and WebSocket state.
+        session: Box<Session>,
+    },
+    /// More books on a connection, by dynamic subscription if its socket is up.
+    Subscribe {
+        /// The connection.
+        connection: ConnectionId,
+        /// The new books.
+        books: Box<[BookOpening]>,
+    },
+    /// Fewer books; they are closed and forgotten.
+    Unsubscribe {
+        /// The connection.
+        connection: ConnectionId,
+        /// Their tokens.
+        tokens: Box<[TokenId]>,
+    },
+    /// Close the socket, close the connection's books, forget the connection.
+    Close {
+        /// The connection.
+        connection: ConnectionId,
+    },
+    /// Swap the latency histograms: the filled set comes back in a report.
+    SwapLatencies {
+        /// An empty set.
+        empty: Box<Latencies>,
+    },
+    /// Close every socket and end. The last order.
+    Stop,
+}

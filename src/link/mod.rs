@@ -2,6 +2,7 @@
 //!
 //! Runs on:  both ends of each link. One producer and one consumer per link, nobody waits.
 pub mod control_shard;
+pub mod main_control;
 pub mod serve_control;
 pub mod serve_shard;
 pub mod shard_control;

@@ -1,1 +1,93 @@
-//! stub
+//! `shard_control`: what one shard reports to the control core.
+//!
+//! Producer: the shard. Consumer: control core, every cycle (2 to 10 ms).
+//! Depth: `SHARD_CONTROL_DEPTH`. When full: the report is dropped and counted; heartbeats carry
+//! the whole state twice a second, so the next one heals everything but news and histograms
+//! (news come again from the catalogue; a lost set of histograms is lost, and counted).
+use crate::base::id::{ConnectionId, ShardId};
+use crate::base::time::Now;
+use crate::counter::latency::Latencies;
+use crate::counter::shard::{BookCounts, IntakeCounts};
+use crate::market::info::MarketNews;
+use crate::session::SessionCounts;
+use crate::venue::BadInput;
+
+/// What a shard reports.
+#[derive(Debug)]
+pub enum Report {
+    /// A connection's socket is up and its subscription is sent.
+    Up {
+        /// The connection.
+        connection: ConnectionId,
+    },
+    /// A connection's socket is gone; its books are stale. Control dials again.
+    Down {
+        /// The connection.
+        connection: ConnectionId,
+        /// Why, for people.
+        why: String,
+    },
+    /// The stream's own news about a market.
+    News(MarketNews),
+    /// Something could not be decoded; a sample, at a bounded rate.
+    Bad {
+        /// The connection.
+        connection: ConnectionId,
+        /// What and where.
+        input: BadInput,
+        /// Samples withheld since the last one.
+        withheld: u64,
+    },
+    /// The state of the shard, every `HEARTBEAT_INTERVAL_NS`.
+    Heartbeat(Box<Heartbeat>),
+    /// The filled histograms that were asked for.
+    Latencies(Box<Latencies>),
+    /// Every socket is closed; the shard has ended.
+    Stopped,
+}
+
+/// The state of a shard.
+#[derive(Clone, Debug, Default)]
+pub struct Heartbeat {
+    /// Which shard.
+    pub shard: ShardId,
+    /// When.
+    pub at: Now,
+    /// What was read.
+    pub intake: IntakeCounts,
+    /// The books.
+    pub books: BookCounts,
+    /// Heap bytes of the books and their index.
+    pub book_bytes: u64,
+    /// Bytes received.
+    pub bytes: u64,
+    /// Last market data, nanoseconds since the Unix epoch.
+    pub last_data_wall_ns: u64,
+    /// Orders taken.
+    pub orders: u64,
+    /// Sum of the orders' waits in the ring, nanoseconds.
+    pub order_wait_ns: u64,
+    /// Longest wait of an order.
+    pub order_wait_max_ns: u64,
+    /// Every connection that the shard knows.
+    pub connections: Vec<ConnectionBeat>,
+}
+
+/// The state of one connection on its shard.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ConnectionBeat {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// True while its socket is up.
+    pub up: bool,
+    /// Tokens placed on it.
+    pub tokens: u32,
+    /// Books that are live.
+    pub live: u32,
+    /// Frames or messages that could not be decoded, over all its sockets.
+    pub decode_errors: u64,
+    /// When the present socket was attached, monotonic nanoseconds; 0 if none.
+    pub attached_ns: u64,
+    /// What the present and all earlier sockets did; times are the present one's.
+    pub session: SessionCounts,
+}

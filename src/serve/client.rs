@@ -7,17 +7,15 @@ use super::event::Event;
 use super::request::{self, Head, HeadError, Method};
 use super::{Patience, Server, route};
 use crate::base::limits::{SERVE_LINGER_BYTES_MAX, SERVE_LINGER_NS};
-use crate::io::dial::within;
+use crate::io::{dial::within, listen::ClientStream};
 use futures_lite::future::or;
 use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _};
-use glommio::net::TcpStream;
-use std::net::Shutdown;
 
 /// Bytes asked of the socket at once: a request is a few hundred.
 const READ_BYTES: usize = 4096;
 
 pub(super) struct Client {
-    stream: TcpStream,
+    stream: ClientStream,
     input: Vec<u8>,
 }
 
@@ -29,7 +27,7 @@ enum Next {
 }
 
 impl Client {
-    pub(super) const fn new(stream: TcpStream) -> Self {
+    pub(super) const fn new(stream: ClientStream) -> Self {
         Self { stream, input: Vec::new() }
     }
 
@@ -123,10 +121,10 @@ impl Client {
         within(timeout_ns, or(write, stopped)).await.unwrap_or(false)
     }
 
-    /// Closes our side and reads the rest of the client's: closing with bytes unread would reset
+    /// Closes our sending side and reads the rest of the client's: closing with bytes unread would reset
     /// the connection and take the answer with it.
     async fn linger(&mut self, stopping: &Event) {
-        if self.stream.shutdown(Shutdown::Write).await.is_err() {
+        if self.stream.close().await.is_err() {
             return;
         }
         let mut read = 0;

@@ -11,7 +11,7 @@ use crate::base::limits::{
     SERVE_SHARD_DEPTH,
 };
 use crate::counter::report::EngineReport;
-use crate::io::dial::{pause, within};
+use crate::io::{dial::within, executor::sleep};
 use crate::link::serve_control::{ControlAnswer, ControlQuery};
 use crate::link::serve_shard::{BookAnswer, BookQuery};
 use crate::market::book::image::BookImage;
@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 /// Whose doorbell is rung after a question was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum Wake {
     /// The control core.
     Control,
     /// The shard with this place in [`ServeLinks::shards`].
@@ -39,8 +39,8 @@ pub struct ServeLinks {
     pub control_answers: Consumer<ControlAnswer>,
     /// Questions to each shard and its answers, in the shards' order.
     pub shards: Vec<(Producer<BookQuery>, Consumer<BookAnswer>)>,
-    /// Rung after each question that was sent: wakes the other core if it is parked.
-    pub wake: Box<dyn Fn(Target) + Send>,
+    /// Called after each question that was sent: rings the other core's doorbell.
+    pub wake: Box<dyn Fn(Wake) + Send>,
 }
 
 impl std::fmt::Debug for ServeLinks {
@@ -136,7 +136,7 @@ impl Inquiries {
             return Err(NoAnswer::Busy);
         }
         links.control_under_way += 1;
-        (links.links.wake)(Target::Control);
+        (links.links.wake)(Wake::Control);
         *under_way = Some(ReportInquiry { ticket, waiting: vec![Rc::clone(slot)] });
         Ok(())
     }
@@ -177,7 +177,7 @@ impl Inquiries {
                 Ok(()) => {
                     shards_under_way[i] += 1;
                     inquiry.open += 1;
-                    (links.wake)(Target::Shard(i));
+                    (links.wake)(Wake::Shard(i));
                 }
                 Err(back) => {
                     inquiry.unasked += 1;
@@ -216,7 +216,7 @@ impl Inquiries {
                 if self.take_answers() {
                     interval_ns = SERVE_PUMP_MIN_NS;
                 }
-                pause(interval_ns).await;
+                sleep(interval_ns).await;
                 interval_ns = (2 * interval_ns).min(SERVE_PUMP_MAX_NS);
             }
             if stop.is_set() {

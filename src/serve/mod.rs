@@ -16,24 +16,25 @@ pub mod request;
 pub mod route;
 
 pub use crate::io::listen::{BindError, Listener};
-pub use inquiry::{ServeLinks, Target};
+pub use inquiry::{ServeLinks, Wake};
 
 use crate::base::limits::{
     SERVE_ANSWER_TIMEOUT_NS, SERVE_CLIENTS_MAX, SERVE_HEAD_TIMEOUT_NS, SERVE_IDLE_NS,
     SERVE_STOP_POLL_NS, SERVE_TURNED_AWAY_MAX, SERVE_WRITE_TIMEOUT_NS,
 };
 use crate::io::clock::HostClock;
-use crate::io::dial::pause;
+use crate::io::executor::{sleep, spawn};
+use crate::io::listen::ClientStream;
 use answer::Answer;
 use client::Client;
 use event::Event;
 use futures_lite::future::or;
-use glommio::net::TcpStream;
 use inquiry::Inquiries;
 use metrics::ServeReport;
 use request::Head;
 use route::Plan;
 use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -62,6 +63,15 @@ impl Default for Patience {
     }
 }
 
+/// Binds the address for local clients: first of all, so that the error is immediate and the port
+/// is known where 0 was asked for.
+///
+/// # Errors
+/// [`BindError`]: *the user must choose another address*.
+pub fn bind(address: SocketAddr) -> Result<Listener, BindError> {
+    Listener::bind(address)
+}
+
 /// The server.
 pub struct Server {
     listener: Listener,
@@ -71,6 +81,7 @@ pub struct Server {
     clock: RefCell<HostClock>,
     clients: Cell<usize>,
     turned_away: Cell<usize>,
+    tasks: Cell<usize>,
     counts: RefCell<ServeReport>,
 }
 
@@ -83,7 +94,13 @@ impl std::fmt::Debug for Server {
 impl Server {
     /// A server on a bound listener; nothing happens before [`Server::run`].
     #[must_use]
-    pub fn new(links: ServeLinks, listener: Listener, patience: Patience) -> Rc<Self> {
+    pub fn new(links: ServeLinks, listener: Listener) -> Rc<Self> {
+        Self::with_patience(links, listener, Patience::default())
+    }
+
+    /// The same with other timeouts.
+    #[must_use]
+    pub fn with_patience(links: ServeLinks, listener: Listener, patience: Patience) -> Rc<Self> {
         Rc::new(Self {
             listener,
             inquiries: Inquiries::new(links),
@@ -92,6 +109,7 @@ impl Server {
             clock: RefCell::new(HostClock::new()),
             clients: Cell::new(0),
             turned_away: Cell::new(0),
+            tasks: Cell::new(0),
             counts: RefCell::default(),
         })
     }
@@ -99,16 +117,8 @@ impl Server {
     /// Serves on the executor that runs this, until `stop` is true: then no client is accepted
     /// any more, and within about 200 ms every task of the server has ended by itself.
     pub async fn run(self: Rc<Self>, stop: Arc<AtomicBool>) {
-        let pump = {
-            let server = Rc::clone(&self);
-            async move { server.inquiries.pump(&server.stopping).await }
-        };
-        let watch = {
-            let server = Rc::clone(&self);
-            async move { server.watch(&stop).await }
-        };
-        let pump = glommio::spawn_local(pump).detach();
-        let watch = glommio::spawn_local(watch).detach();
+        self.spawn(|server| async move { server.inquiries.pump(&server.stopping).await });
+        self.spawn(|server| async move { server.watch(&stop).await });
         while !self.stopping.is_set() {
             let next = or(async { Some(self.listener.accept().await) }, async {
                 self.stopping.wait().await;
@@ -118,46 +128,52 @@ impl Server {
                 Some(Ok(stream)) => self.on_client(stream),
                 Some(Err(error)) => {
                     log::warn!("a local client was lost: {error}");
-                    pause(SERVE_STOP_POLL_NS).await;
+                    sleep(SERVE_STOP_POLL_NS).await;
                 }
                 None => {}
             }
         }
         // They have all been woken by `stopping` and hold nothing that could keep them.
-        while self.clients.get() + self.turned_away.get() > 0 {
-            pause(SERVE_STOP_POLL_NS / 10).await;
+        while self.tasks.get() > 0 {
+            sleep(SERVE_STOP_POLL_NS / 10).await;
         }
-        pump.await;
-        watch.await;
+    }
+
+    /// Starts a task that [`Server::run`] waits for.
+    fn spawn<F: Future<Output = ()> + 'static>(self: &Rc<Self>, make: impl FnOnce(Rc<Self>) -> F) {
+        let server = Rc::clone(self);
+        let task = make(Rc::clone(self));
+        self.tasks.set(self.tasks.get() + 1);
+        spawn(async move {
+            task.await;
+            server.tasks.set(server.tasks.get() - 1);
+        });
     }
 
     async fn watch(&self, stop: &AtomicBool) {
         while !stop.load(Ordering::Acquire) {
-            pause(SERVE_STOP_POLL_NS).await;
+            sleep(SERVE_STOP_POLL_NS).await;
         }
         self.stopping.set();
     }
 
-    fn on_client(self: &Rc<Self>, stream: TcpStream) {
-        let server = Rc::clone(self);
+    fn on_client(self: &Rc<Self>, stream: ClientStream) {
         let client = Client::new(stream);
         if self.clients.get() < SERVE_CLIENTS_MAX {
             self.clients.set(self.clients.get() + 1);
-            glommio::spawn_local(async move {
+            self.spawn(|server| async move {
                 client.run(&server).await;
                 server.clients.set(server.clients.get() - 1);
-            })
-            .detach();
+            });
             return;
         }
         self.counts.borrow_mut().clients_refused += 1;
         if self.turned_away.get() < SERVE_TURNED_AWAY_MAX {
             self.turned_away.set(self.turned_away.get() + 1);
-            glommio::spawn_local(async move {
+            self.spawn(|server| async move {
                 client.turn_away(&route::too_many_clients(), &server.stopping).await;
                 server.turned_away.set(server.turned_away.get() - 1);
-            })
-            .detach();
+            });
         }
     }
 

@@ -1,1 +1,79 @@
-//! stub
+//! Backoff: how long to wait before the next attempt at something that failed.
+//!
+//! Runs on:  any (pure).
+//! Bounds:   every delay is within `BACKOFF_MIN_NS..=BACKOFF_MAX_NS`.
+use crate::base::limits::{BACKOFF_MAX_NS, BACKOFF_MIN_NS};
+use crate::base::random::Random;
+
+/// Exponential backoff with full jitter above a floor.
+///
+/// The n-th delay is uniform between [`BACKOFF_MIN_NS`] and `BACKOFF_MIN_NS * 2^n`, the latter at
+/// most [`BACKOFF_MAX_NS`]: many that failed together do not come back together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    /// Nothing has failed yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { failures: 0 }
+    }
+
+    /// Counts one more failure and draws the delay before the next attempt, nanoseconds.
+    pub const fn next_delay_ns(&mut self, random: &mut Random) -> u64 {
+        self.failures = self.failures.saturating_add(1);
+        let doublings = if self.failures < 32 { self.failures } else { 32 };
+        let longest = BACKOFF_MIN_NS << doublings;
+        let longest = if longest < BACKOFF_MAX_NS { longest } else { BACKOFF_MAX_NS };
+        BACKOFF_MIN_NS + random.below(longest - BACKOFF_MIN_NS + 1)
+    }
+
+    /// An attempt succeeded: the next failure starts again from the shortest delay.
+    pub const fn reset(&mut self) {
+        self.failures = 0;
+    }
+
+    /// Failures since the last success.
+    #[must_use]
+    pub const fn failures(&self) -> u32 {
+        self.failures
+    }
+}
+
+const _: () = assert!(BACKOFF_MIN_NS < BACKOFF_MAX_NS && BACKOFF_MIN_NS <= u64::MAX >> 33);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_grow_within_their_bounds_and_spread() {
+        let mut random = Random::new(7);
+        let mut longest = [0u64; 12];
+        for _ in 0..500 {
+            let mut backoff = Backoff::new();
+            for (n, longest) in longest.iter_mut().enumerate() {
+                let delay = backoff.next_delay_ns(&mut random);
+                let bound = (BACKOFF_MIN_NS << (n + 1)).min(BACKOFF_MAX_NS);
+                assert!((BACKOFF_MIN_NS..=bound).contains(&delay), "{n}: {delay}");
+                *longest = delay.max(*longest);
+            }
+        }
+        assert!(longest.iter().take(5).is_sorted());
+        assert!(longest[11] > BACKOFF_MAX_NS * 9 / 10);
+    }
+
+    #[test]
+    fn success_starts_over_and_many_failures_do_not_overflow() {
+        let mut random = Random::new(1);
+        let mut backoff = Backoff::new();
+        for _ in 0..100 {
+            assert!(backoff.next_delay_ns(&mut random) <= BACKOFF_MAX_NS);
+        }
+        backoff.reset();
+        assert_eq!(backoff.failures(), 0);
+        assert!(backoff.next_delay_ns(&mut random) <= 2 * BACKOFF_MIN_NS);
+    }
+}

@@ -140,7 +140,8 @@ impl Session {
                 socket.poll_messages(&mut on_message).map_err(SessionError::WebSocket)
             }
             Some(tls) => {
-                let mut failed = Ok(());
+                // Frames that came with the answer to the upgrade wait without any new byte.
+                let mut failed = socket.poll_messages(&mut on_message);
                 let fed = tls.handle_ciphertext(bytes, &mut |plain| {
                     if failed.is_ok() {
                         socket.handle_bytes(plain);

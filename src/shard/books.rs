@@ -6,11 +6,11 @@ use super::publish::{BookView, Change, Handler};
 use crate::base::{
     id::{BookIndex, MarketId, ShardId, TokenId},
     limits::BOOKS_PER_SHARD_MAX,
-    price::{Price, Quantity},
     routing::shard_of,
 };
+use crate::counter::shard::BookCounts;
 use crate::market::book::{
-    Book, BookState, SideFull, StaleReason,
+    Book, BookOpening, BookState, SideFull, StaleReason,
     image::{BookFacts, BookImage},
 };
 use crate::market::event::{Changes, Event, Snapshot, TickSize, Trade};
@@ -21,21 +21,6 @@ use std::hash::BuildHasher;
 /// A connection's place within its shard; what a book says it hangs on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConnectionSlot(pub u32);
-
-/// What is needed to open a book.
-#[derive(Clone, Copy, Debug)]
-pub struct BookOpening {
-    /// The market.
-    pub market: MarketId,
-    /// The token.
-    pub token: TokenId,
-    /// Price step, if the catalogue said.
-    pub tick_size: Option<Price>,
-    /// Smallest order, if the catalogue said.
-    pub min_order_size: Option<Quantity>,
-    /// Part of a set of markets of which one wins.
-    pub neg_risk: bool,
-}
 
 /// Which books a shard holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,31 +33,6 @@ pub enum Admission {
         /// Number of shards, at least one.
         shards: u16,
     },
-}
-
-/// Counters of all books of a shard; single writer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct BookCounts {
-    /// Level changes applied.
-    pub updates: u64,
-    /// Snapshots applied.
-    pub snapshots: u64,
-    /// Trades seen.
-    pub trades: u64,
-    /// Changes of a book without snapshot: not applied.
-    pub changes_before_snapshot: u64,
-    /// Changes older than the book's snapshot: not applied.
-    pub changes_stale: u64,
-    /// Messages about tokens that are not held here.
-    pub foreign_tokens: u64,
-    /// Books open.
-    pub books: u64,
-    /// Of these, live.
-    pub live: u64,
-    /// Of these, waiting for the first snapshot.
-    pub awaiting: u64,
-    /// Of these, known to be behind.
-    pub stale: u64,
 }
 
 /// The shard holds [`BOOKS_PER_SHARD_MAX`] books; the book was not opened.
@@ -93,6 +53,14 @@ struct Slot {
     book: Book,
 }
 
+/// How far the books are weighed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Weighed {
+    next: usize,
+    sum: u64,
+    whole: u64,
+}
+
 /// The books of one shard.
 #[derive(Debug)]
 pub struct Books<H> {
@@ -107,6 +75,7 @@ pub struct Books<H> {
     live_on: Vec<u32>,
     /// Changes of the message at hand that were applied: book, place in the message.
     applied: Vec<(BookIndex, u32)>,
+    weighed: Weighed,
     counts: BookCounts,
 }
 
@@ -125,6 +94,7 @@ impl<H: Handler> Books<H> {
             free: Vec::new(),
             live_on: Vec::new(),
             applied: Vec::new(),
+            weighed: Weighed::default(),
             counts: BookCounts::default(),
         }
     }
@@ -398,6 +368,22 @@ impl<H: Handler> Books<H> {
         marked
     }
 
+    /// Marks the live books among `tokens` that hang on `connection` as behind.
+    pub fn set_tokens_stale(
+        &mut self,
+        tokens: &[TokenId],
+        connection: ConnectionSlot,
+        why: StaleReason,
+        wall_ns: u64,
+    ) {
+        for token in tokens {
+            let Some(index) = self.find(token.as_str()) else { continue };
+            if self.slots[index.0 as usize].connection == connection {
+                self.set_stale(index, why, wall_ns);
+            }
+        }
+    }
+
     fn set_stale(&mut self, index: BookIndex, why: StaleReason, since_wall_ns: u64) {
         if self.slots[index.0 as usize].state == BookState::Live {
             self.set_state(index, BookState::Stale { why, since_wall_ns }, since_wall_ns);
@@ -462,12 +448,29 @@ impl<H: Handler> Books<H> {
         &self.counts
     }
 
-    /// Heap bytes of books and index. Walks all books: for reports, not for every message.
+    /// Heap bytes of books and index. Walks all books: for the end of a run, not during it.
     #[must_use]
-    pub fn heap_bytes(&self) -> usize {
+    pub fn heap_bytes(&self) -> u64 {
         let books: usize = self.slots.iter().map(|slot| slot.book.heap_bytes()).sum();
+        books as u64 + self.index_bytes()
+    }
+
+    fn index_bytes(&self) -> u64 {
         let index = self.by_token.capacity() + self.by_market.capacity();
-        books + self.slots.capacity() * size_of::<Slot>() + index * (size_of::<BookIndex>() + 1)
+        (self.slots.capacity() * size_of::<Slot>() + index * (size_of::<BookIndex>() + 1)) as u64
+    }
+
+    /// Weighs the next `count` books and gives the heap bytes of all as of the last whole round,
+    /// so that a report of 100,000 books does not stop the data.
+    pub fn weigh(&mut self, count: usize) -> u64 {
+        let end = (self.weighed.next + count).min(self.slots.len());
+        let part = &self.slots[self.weighed.next..end];
+        self.weighed.sum += part.iter().map(|slot| slot.book.heap_bytes() as u64).sum::<u64>();
+        self.weighed.next = end;
+        if end == self.slots.len() {
+            self.weighed = Weighed { whole: self.weighed.sum, ..Weighed::default() };
+        }
+        self.weighed.whole + self.index_bytes()
     }
 
     /// Copies one book; false when it is not held here.

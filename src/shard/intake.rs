@@ -6,34 +6,9 @@ use super::books::{Books, ConnectionSlot};
 use super::publish::Handler;
 use crate::base::time::{Clock, MILLISECOND_NS, Now};
 use crate::counter::latency::{Latencies, Stage};
+use crate::counter::shard::IntakeCounts;
 use crate::market::{event::Event, info::MarketNews};
-use crate::venue::{MessageFault, Oddity, Sink, polymarket::decode::Decoder};
-
-/// Counters of what was read; single writer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct IntakeCounts {
-    /// Text frames.
-    pub frames: u64,
-    /// Venue messages within them.
-    pub messages: u64,
-    /// Frames or messages that could not be decoded.
-    pub decode_errors: u64,
-    /// Messages of an unknown kind.
-    pub unknown_events: u64,
-    /// Texts that are no JSON and no answer to a heartbeat.
-    pub unknown_texts: u64,
-    /// Sum of the times from read to applied, nanoseconds, over all frames.
-    pub frame_ns: u64,
-}
-
-/// Something undecodable, for the log of the core that may log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BadInput {
-    /// What is wrong with the message; `None` when the frame is no JSON.
-    pub fault: Option<MessageFault>,
-    /// Byte within the frame.
-    pub offset: usize,
-}
+use crate::venue::{BadInput, Decoder, Oddity, Sink};
 
 /// What a frame held besides events.
 #[derive(Debug, Default)]

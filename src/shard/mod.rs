@@ -2,6 +2,114 @@
 //!
 //! Runs on:  shard cores, one executor each; replay runs the same books on plain threads.
 //! Owns:     the shard's connections and the books that hash to it.
+//! Bounds:   see `step`: every part of a duty cycle is limited.
 pub mod books;
+mod connections;
 pub mod intake;
+mod orders;
 pub mod publish;
+mod step;
+
+pub use step::Idle;
+
+use crate::base::{id::ShardId, limits::READ_BUFFER_BYTES};
+use crate::io::{
+    clock::HostClock,
+    driver::{Doorbell, Readiness},
+};
+use crate::link::{
+    control_shard::Stamped,
+    serve_shard::{BookAnswer, BookQuery},
+    shard_control::Report,
+};
+use crate::ring::{Consumer, Producer};
+use crate::venue::Feed;
+use books::{Admission, Books};
+use connections::Connections;
+use intake::{Findings, Intake};
+use publish::Handler;
+
+/// The ends of the links that a shard holds.
+#[derive(Debug)]
+pub struct ShardLinks {
+    /// Orders from the control core.
+    pub orders: Consumer<Stamped>,
+    /// Reports to the control core.
+    pub reports: Producer<Report>,
+    /// Book queries from the serve core.
+    pub queries: Consumer<BookQuery>,
+    /// Answers to the serve core.
+    pub answers: Producer<BookAnswer>,
+}
+
+/// One hot core's state.
+#[derive(Debug)]
+pub struct Shard<H> {
+    id: ShardId,
+    feed: Feed,
+    intake: Intake<H, HostClock>,
+    connections: Connections,
+    readiness: Readiness,
+    links: ShardLinks,
+    /// One read, shared by all connections.
+    buffer: Box<[u8]>,
+    findings: Findings,
+    tally: Tally,
+    schedule: Schedule,
+}
+
+/// Counters that belong to no book and no connection.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    bytes: u64,
+    last_data_wall_ns: u64,
+    orders: u64,
+    order_wait_ns: u64,
+    order_wait_max_ns: u64,
+    book_bytes: u64,
+    bad_samples: u64,
+    bad_withheld: u64,
+}
+
+/// When things are due, monotonic nanoseconds.
+#[derive(Clone, Copy, Debug, Default)]
+struct Schedule {
+    housekeeping_ns: u64,
+    heartbeat_ns: u64,
+    bad_samples_ns: u64,
+    stopping: bool,
+    stopped: bool,
+}
+
+impl<H: Handler> Shard<H> {
+    /// A shard without connections. Built on the main thread, run on its core.
+    ///
+    /// # Errors
+    /// No file descriptors left for the epoll set: `ulimit -n`.
+    pub fn new(
+        id: ShardId,
+        feed: Feed,
+        handler: H,
+        clock: HostClock,
+        links: ShardLinks,
+    ) -> std::io::Result<Self> {
+        Ok(Self {
+            id,
+            feed,
+            intake: Intake::new(Books::new(id, Admission::Listed, handler), clock),
+            connections: Connections::default(),
+            readiness: Readiness::new()?,
+            links,
+            buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
+            findings: Findings::default(),
+            tally: Tally::default(),
+            schedule: Schedule::default(),
+        })
+    }
+
+    /// The bell that wakes this shard when it is parked.
+    #[must_use]
+    pub fn doorbell(&self) -> Doorbell {
+        self.readiness.doorbell()
+    }
+}

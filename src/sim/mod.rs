@@ -1,1 +1,42 @@
-//! (stub: not written yet)
+//! A Polymarket of our own: a simulated venue over real TCP and TLS, for tests, demos and benchmarks.
+//!
+//! Runs on:  one thread of its own, started by [`Venue::start`].
+//! Owns:     one listening port with Gamma, CLOB REST, the market channel and `/sim`.
+//! Bounds:   requests, client messages and each connection's backlog are limited.
+//!
+//! It shares nothing with the engine but `base`: own encoders, own books, own frames. An encoder
+//! that shared the decoder's bug would prove nothing.
+//!
+//! From the inside out: `book`, `market`, `flow` (what traders do), `scenario` (when), `exchange`
+//! (all of it in virtual time); `summary`, `message`, `catalog`, `fault` (what is said about it);
+//! `frame`, `request`, `subscription`, `quota` (how it is said); `connection`, `connections`,
+//! `channel`, `routes`, `steering`, `server` (to whom).
+mod book;
+mod catalog;
+mod certificate;
+mod channel;
+mod clock;
+mod config;
+mod connection;
+mod connections;
+mod exchange;
+mod fault;
+mod flow;
+mod frame;
+mod json;
+mod market;
+mod message;
+mod quota;
+mod request;
+mod routes;
+mod scenario;
+mod server;
+mod stats;
+mod steering;
+mod subscription;
+mod summary;
+mod venue;
+
+pub use config::{SimConfig, SimError};
+pub use stats::Stats;
+pub use venue::Venue;

@@ -11,7 +11,51 @@
 //! | sign | not needed: public data |
 pub mod polymarket;
 
+use crate::base::id::TokenId;
 use crate::market::{event::Event, info::MarketNews};
+
+/// A venue's market-data stream: what to send on it. The decoder is [`Decoder`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feed {
+    /// Polymarket's market channel.
+    Polymarket {
+        /// Ask for `new_market`, `market_resolved` and `best_bid_ask` too.
+        custom_features: bool,
+    },
+}
+
+/// The decoder of the venue's frames.
+pub type Decoder = polymarket::decode::Decoder;
+
+impl Feed {
+    /// The first message of a connection.
+    #[must_use]
+    pub fn first_message(self, tokens: &[TokenId]) -> String {
+        let Self::Polymarket { custom_features } = self;
+        polymarket::subscribe::first_message(tokens, custom_features)
+    }
+
+    /// More tokens on a connection that has had its first message.
+    #[must_use]
+    pub fn subscribe(self, tokens: &[TokenId]) -> String {
+        let Self::Polymarket { custom_features } = self;
+        polymarket::subscribe::subscribe(tokens, custom_features)
+    }
+
+    /// Fewer tokens.
+    #[must_use]
+    pub fn unsubscribe(self, tokens: &[TokenId]) -> String {
+        let Self::Polymarket { .. } = self;
+        polymarket::subscribe::unsubscribe(tokens)
+    }
+
+    /// The text that keeps a connection open.
+    #[must_use]
+    pub const fn heartbeat(self) -> &'static str {
+        let Self::Polymarket { .. } = self;
+        polymarket::subscribe::PING
+    }
+}
 
 /// Where a decoder delivers what it read, in the order of the frame.
 pub trait Sink {
@@ -50,6 +94,24 @@ pub enum Oddity<'a> {
     UnknownText(&'a str),
     /// The answer to a ping.
     Pong,
+}
+
+/// Something undecodable, for the log of the core that may log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadInput {
+    /// What is wrong with the message; `None` when the frame is no JSON.
+    pub fault: Option<MessageFault>,
+    /// Byte within the frame.
+    pub offset: usize,
+}
+
+impl std::fmt::Display for BadInput {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.fault {
+            Some(fault) => write!(f, "{fault} in the message at byte {}", self.offset),
+            None => write!(f, "no JSON from byte {} on", self.offset),
+        }
+    }
 }
 
 /// Why a message was refused. The venue's fault, or a change of its protocol.

@@ -4,6 +4,7 @@
 pub mod image;
 pub mod ladder;
 
+use crate::base::id::{MarketId, TokenId};
 use crate::base::price::{Price, Quantity};
 use ladder::Ladder;
 
@@ -14,6 +15,21 @@ pub struct Level {
     pub price: Price,
     /// The whole quantity at this price.
     pub quantity: Quantity,
+}
+
+/// What is needed to open a book.
+#[derive(Clone, Copy, Debug)]
+pub struct BookOpening {
+    /// The market.
+    pub market: MarketId,
+    /// The token.
+    pub token: TokenId,
+    /// Price step, if the catalogue said.
+    pub tick_size: Option<Price>,
+    /// Smallest order, if the catalogue said.
+    pub min_order_size: Option<Quantity>,
+    /// Part of a set of markets of which one wins.
+    pub neg_risk: bool,
 }
 
 /// Which side of the book.

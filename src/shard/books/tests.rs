@@ -1,4 +1,5 @@
 use super::*;
+use crate::base::price::Price;
 use crate::base::time::{Now, StillClock};
 use crate::shard::intake::{Findings, Intake};
 

@@ -13,8 +13,11 @@ use crate::base::{
 use crate::market::book::{Level, Side, image::BookHash};
 use crate::market::event::{ChangeSpan, Span};
 use crate::venue::MessageFault;
-use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use std::fmt;
+
+// Every seed here asks for "any" value, never for a map or a list: asked for a map, sonic-rs 0.5.10
+// skips a list by recursion without a limit before it reports the wrong type.
 
 /// Memory for one message at a time: lists, and the rare texts of `new_market`.
 #[derive(Debug, Default)]
@@ -153,6 +156,17 @@ impl Visitor<'_> for KeySeed {
     }
 }
 
+/// A value that nobody asks for. Not serde's `IgnoredAny`: sonic-rs 0.5.10 skips that by recursion
+/// without a limit, and a megabyte of `[` would overflow the stack; this way its limit of 255
+/// levels holds.
+struct Skip;
+
+impl<'de> de::Deserialize<'de> for Skip {
+    fn deserialize<D: de::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(ScalarSeed).map(|_| Self)
+    }
+}
+
 /// A JSON value of which only texts, small numbers and booleans matter.
 enum Scalar<'de> {
     Text(&'de str),
@@ -199,11 +213,11 @@ impl<'de> Visitor<'de> for ScalarSeed {
         Ok(Scalar::Null)
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Scalar<'de>, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        while seq.next_element::<Skip>()?.is_some() {}
         Ok(Scalar::Other)
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Scalar<'de>, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        while map.next_entry::<Skip, Skip>()?.is_some() {}
         Ok(Scalar::Other)
     }
 }
@@ -277,7 +291,7 @@ pub(super) struct MessageSeed<'s, 'de> {
 impl<'de> DeserializeSeed<'de> for MessageSeed<'_, 'de> {
     type Value = Fields<'de>;
     fn deserialize<D: de::Deserializer<'de>>(self, from: D) -> Result<Fields<'de>, D::Error> {
-        from.deserialize_map(self)
+        from.deserialize_any(self)
     }
 }
 
@@ -293,7 +307,7 @@ impl<'de> Visitor<'de> for MessageSeed<'_, 'de> {
         let mut fields = Fields::default();
         while let Some(key) = map.next_key_seed(KeySeed)? {
             if key == Key::Unknown {
-                map.next_value::<IgnoredAny>()?;
+                map.next_value::<Skip>()?;
                 continue;
             }
             let bit = 1u64 << (key as u32);
@@ -492,7 +506,7 @@ struct EntrySeed<'s, 'de> {
 impl<'de> DeserializeSeed<'de> for EntrySeed<'_, 'de> {
     type Value = Entry;
     fn deserialize<D: de::Deserializer<'de>>(self, from: D) -> Result<Entry, D::Error> {
-        from.deserialize_map(self)
+        from.deserialize_any(self)
     }
 }
 
@@ -506,7 +520,7 @@ impl<'de> Visitor<'de> for EntrySeed<'_, 'de> {
         let mut seen = 0u64;
         while let Some(key) = map.next_key_seed(KeySeed)? {
             if key == Key::Unknown {
-                map.next_value::<IgnoredAny>()?;
+                map.next_value::<Skip>()?;
                 continue;
             }
             let bit = 1u64 << (key as u32);

@@ -1,6 +1,7 @@
 //! Polymarket's market channel and catalogue.
 //!
 //! Runs on:  any (pure).
+pub mod catalog;
 pub mod decode;
 pub mod message;
 pub mod subscribe;

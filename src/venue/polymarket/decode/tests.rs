@@ -176,3 +176,20 @@ fn quantities_beyond_the_range_are_refused() {
     assert!(decode(&frame("18446744073709.551616"))[0].contains("BadValue(\"size\")"));
     assert_eq!(Quantity::parse(b"18446744073709.551615"), Some(Quantity(u64::MAX)));
 }
+
+#[test]
+fn nesting_without_end_is_a_bad_frame_and_no_crash() {
+    let deep = "[".repeat(1_000_000);
+    for frame in [
+        deep.clone(),
+        format!(r#"{{"unknown":{deep}"#),
+        format!(r#"{{"price":{deep}"#),
+        format!(r#"{{"bids":{deep}"#),
+        format!(r#"{{"price_changes":[{{"size":{deep}"#),
+        format!(r#"{{"bids":[{{"unknown":{}"#, r#"{"a":"#.repeat(300_000)),
+        format!(r#"{{"unknown":{}"#, r#"[{"a":"#.repeat(300_000)),
+    ] {
+        let log = decode(&frame);
+        assert!(log.last().expect("odd").contains("BadFrame"), "{log:?}");
+    }
+}

@@ -1,0 +1,147 @@
+//! `ringbook run`: follow the venue until a signal.
+//!
+//! Runs on:  main thread.
+use super::{
+    Failure,
+    histograms::HistogramFiles,
+    terminal::{Signals, StatusLine},
+};
+use crate::config::{Config, flags::RunFlags};
+use crate::counter::report::EngineReport;
+use crate::engine::Engine;
+use crate::link::main_control::ControlNews;
+use log::{info, warn};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// How often the main thread looks for news and signals.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Runs until a signal or `--duration`.
+///
+/// # Errors
+/// The engine cannot start.
+pub fn run(flags: &RunFlags) -> Result<ExitCode, Failure> {
+    let config = Config::new(flags)?;
+    let signals = listen()?;
+    let mut session = Session::start(&config)?;
+    info!("catalogue {}, market channel {}", config.gamma.url, config.ws.url);
+    let deadline = config.duration_ns.map(|ns| Instant::now() + Duration::from_nanos(ns));
+    while !signals.asked() && deadline.is_none_or(|deadline| Instant::now() < deadline) {
+        session.look();
+        std::thread::sleep(LOOK_INTERVAL);
+    }
+    session.stop()
+}
+
+/// Signals, or one clear line.
+///
+/// # Errors
+/// The kernel refuses a handler.
+pub fn listen() -> Result<Signals, Failure> {
+    Signals::listen()
+        .map_err(|error| Failure { line: format!("cannot listen for signals: {error}"), code: 1 })
+}
+
+/// A running engine and what the main thread keeps of it.
+#[derive(Debug)]
+pub struct Session {
+    engine: Engine,
+    histograms: HistogramFiles,
+    status: StatusLine,
+    /// The last picture of the engine.
+    pub report: Option<Box<EngineReport>>,
+}
+
+impl Session {
+    /// Starts the engine.
+    ///
+    /// # Errors
+    /// It cannot start.
+    pub fn start(config: &Config) -> Result<Self, Failure> {
+        let engine = Engine::start(config, |_| ())?;
+        for note in &engine.topology().notes {
+            warn!("{note}");
+        }
+        for line in engine.topology().to_string().lines() {
+            info!("{line}");
+        }
+        if let Some(address) = engine.serving() {
+            info!("http://{address}/ answers health, stats, metrics and book?token_id=");
+        }
+        let histograms = HistogramFiles::new(config.histograms.clone());
+        Ok(Self { engine, histograms, status: StatusLine::new(), report: None })
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Takes the news and rewrites the status line.
+    pub fn look(&mut self) {
+        while let Some(news) = self.engine.poll_news() {
+            match news {
+                ControlNews::Report(report) => {
+                    self.status.show(&report);
+                    self.report = Some(report);
+                }
+                ControlNews::Interval { start_wall_ns, duration_ns, latencies } => {
+                    self.histograms.add(start_wall_ns, duration_ns, &latencies);
+                }
+                ControlNews::Forced { .. } | ControlNews::Stopped { .. } => {}
+            }
+        }
+    }
+
+    /// Stops the engine, prints what it did, writes the histograms.
+    ///
+    /// # Errors
+    /// The histograms cannot be written.
+    pub fn stop(self) -> Result<ExitCode, Failure> {
+        let Self { engine, mut histograms, status, .. } = self;
+        status.clear();
+        let begun = Instant::now();
+        let ending = engine.stop(|news| {
+            if let ControlNews::Interval { start_wall_ns, duration_ns, latencies } = news {
+                histograms.add(*start_wall_ns, *duration_ns, latencies);
+            }
+        });
+        for left in &ending.left_behind {
+            warn!("{left}");
+        }
+        if let Some(report) = &ending.report {
+            eprintln!("{}", last_line(report));
+        }
+        eprint!("{}", histograms.table());
+        let written = histograms.write();
+        let dir =
+            written.map_err(|line| Failure { line: format!("--histograms {line}"), code: 1 })?;
+        if let Some(dir) = dir {
+            info!("histograms are in {}", dir.display());
+        }
+        info!("stopped in {} ms", begun.elapsed().as_millis());
+        Ok(if ending.left_behind.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+fn last_line(report: &EngineReport) -> String {
+    let sum = |of: fn(&crate::counter::report::ShardReport) -> u64| -> u64 {
+        report.shards.iter().map(of).sum()
+    };
+    let seconds = report.now_wall_ns.saturating_sub(report.started_wall_ns) as f64 / 1e9;
+    format!(
+        "{seconds:.1} s: {} frames, {} bytes, {} messages, {} changes, {} snapshots, {} trades, {} undecodable, {} reconnects; {} markets, {} books in {} bytes",
+        sum(|shard| shard.frames),
+        sum(|shard| shard.bytes),
+        sum(|shard| shard.messages),
+        sum(|shard| shard.updates),
+        sum(|shard| shard.snapshots),
+        sum(|shard| shard.trades),
+        sum(|shard| shard.decode_errors),
+        report.pool.reconnects,
+        report.registry.markets,
+        sum(|shard| shard.books),
+        sum(|shard| shard.book_bytes),
+    )
+}

@@ -1,0 +1,146 @@
+//! The terminal: log lines, one status line that they do not tear, and signals.
+//!
+//! Runs on:  any thread may log; the status line belongs to the main thread.
+use crate::counter::report::EngineReport;
+use std::io::{IsTerminal as _, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// A status line stands on the terminal and must be wiped before anything else is printed.
+static STATUS_SHOWN: AtomicBool = AtomicBool::new(false);
+
+/// Wipes the status line before each log line.
+struct LogTarget;
+
+impl Write for LogTarget {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut stderr = std::io::stderr().lock();
+        if STATUS_SHOWN.swap(false, Ordering::Relaxed) {
+            stderr.write_all(b"\r\x1b[K")?;
+        }
+        stderr.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
+}
+
+/// Log lines go to standard error, with time and level; the runtime's own only when they matter.
+pub fn start_logging(level: log::LevelFilter) {
+    let result = env_logger::Builder::new()
+        .filter_level(level)
+        .filter_module("rustls", level.min(log::LevelFilter::Warn))
+        .filter_module("glommio", level.min(log::LevelFilter::Error))
+        .format_target(false)
+        .target(env_logger::Target::Pipe(Box::new(LogTarget)))
+        .try_init();
+    // Somebody has set a logger already: theirs it is.
+    drop(result);
+}
+
+/// One line that is rewritten in place, only where a person watches.
+#[derive(Debug)]
+pub struct StatusLine {
+    watched: bool,
+    before: Option<(u64, u64)>,
+}
+
+impl StatusLine {
+    /// Silent when standard error is no terminal.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { watched: std::io::stderr().is_terminal(), before: None }
+    }
+
+    /// Shows the state of the engine.
+    pub fn show(&mut self, report: &EngineReport) {
+        let messages: u64 = report.shards.iter().map(|shard| shard.messages).sum();
+        let now_ns = report.now_wall_ns;
+        let before = self.before.replace((now_ns, messages));
+        if !self.watched {
+            return;
+        }
+        let rate = before.map_or(0, |(at_ns, count)| {
+            let elapsed_ms = now_ns.saturating_sub(at_ns) / 1_000_000;
+            (messages.saturating_sub(count) * 1000).checked_div(elapsed_ms).unwrap_or(0)
+        });
+        let line = status(report, rate);
+        let mut stderr = std::io::stderr().lock();
+        let _ = write!(stderr, "\r\x1b[K{line}");
+        let _ = stderr.flush();
+        STATUS_SHOWN.store(true, Ordering::Relaxed);
+    }
+
+    /// Wipes it.
+    pub fn clear(&self) {
+        if STATUS_SHOWN.swap(false, Ordering::Relaxed) {
+            eprint!("\r\x1b[K");
+        }
+    }
+}
+
+fn status(report: &EngineReport, rate: u64) -> String {
+    let sum = |of: fn(&crate::counter::report::ShardReport) -> u64| -> u64 {
+        report.shards.iter().map(of).sum()
+    };
+    let stage = |name: &str| report.latencies.iter().find(|latency| latency.stage == name);
+    let micros = |ns: u64| {
+        if ns < 10_000 { format!("{:.1}µs", ns as f64 / 1e3) } else { format!("{}µs", ns / 1000) }
+    };
+    let delay = stage("read_to_applied").filter(|latency| latency.count > 0).map_or_else(
+        String::new,
+        |latency| {
+            format!("  read→book p50 {} p99 {}", micros(latency.p50_ns), micros(latency.p99_ns))
+        },
+    );
+    let errors = sum(|shard| shard.decode_errors);
+    let trouble = match (&report.health.reasons[..], errors) {
+        ([first, ..], _) => format!("  UNHEALTHY: {first}"),
+        ([], 0) => String::new(),
+        ([], errors) => format!("  {errors} undecodable"),
+    };
+    format!(
+        "{:>4}s  {} of {} books live  {}/{} connections  {rate} msg/s{delay}{trouble}",
+        report.now_wall_ns.saturating_sub(report.started_wall_ns) / 1_000_000_000,
+        sum(|shard| shard.books_live),
+        report.registry.tokens,
+        report.pool.connections_active,
+        report.pool.connections.len(),
+    )
+}
+
+/// SIGINT and SIGTERM: the first asks to stop, the second ends the process at once.
+#[derive(Clone, Debug)]
+pub struct Signals {
+    count: Arc<AtomicUsize>,
+}
+
+impl Signals {
+    /// Listens from now on.
+    ///
+    /// # Errors
+    /// The kernel refuses a handler.
+    pub fn listen() -> std::io::Result<Self> {
+        use signal_hook::consts::{SIGINT, SIGTERM};
+        let count = Arc::new(AtomicUsize::new(0));
+        let seen = Arc::clone(&count);
+        let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+        let watch = move || {
+            for signal in signals.forever() {
+                if seen.fetch_add(1, Ordering::SeqCst) > 0 {
+                    eprintln!("\nringbook: second signal, ending at once");
+                    std::process::exit(128 + signal);
+                }
+            }
+        };
+        std::thread::Builder::new().name("signals".into()).spawn(watch)?;
+        Ok(Self { count })
+    }
+
+    /// True after the first signal.
+    #[must_use]
+    pub fn asked(&self) -> bool {
+        self.count.load(Ordering::SeqCst) > 0
+    }
+}

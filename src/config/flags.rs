@@ -1,0 +1,157 @@
+//! The command line as it is typed: flags and defaults, nothing checked but their form.
+//!
+//! Runs on:  main thread.
+use super::{CLOB_URL, GAMMA_URL, WS_URL};
+use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Every order book of a prediction market on one machine, live or replayed.
+#[derive(Debug, Parser)]
+#[command(name = "ringbook", version, about, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// How much to log: error, warn, info, debug.
+    #[arg(long, global = true, default_value = "info", value_name = "LEVEL")]
+    pub log: log::LevelFilter,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Follow the venue live.
+    Run(Box<RunFlags>),
+    /// Follow a venue of our own (embedded, over TLS on loopback) and check every book at the end.
+    Demo(Box<DemoFlags>),
+    /// Print the threads, cores and links that a command line would start.
+    Topology(LayoutFlags),
+}
+
+/// Which thread runs where.
+#[derive(Args, Clone, Debug, Default)]
+pub struct LayoutFlags {
+    /// Core of the control thread (registry, discovery, dials). Default: not pinned, or the first
+    /// core where there are enough.
+    #[arg(long, value_name = "CORE")]
+    pub control_core: Option<u32>,
+
+    /// Cores of the shards, one shard a core, as in 1-3,5. Default: all but the control core.
+    #[arg(long, value_name = "CORES")]
+    pub shard_cores: Option<String>,
+
+    /// Number of shards, where --shard-cores does not say. More shards than cores share cores.
+    #[arg(long, value_name = "COUNT")]
+    pub shards: Option<u16>,
+
+    /// Core of the serve thread (--serve). Default: that of the control thread.
+    #[arg(long, value_name = "CORE")]
+    pub serve_core: Option<u32>,
+
+    /// What a shard does without work: park (sleep until woken) or spin (poll; lowest delay, needs
+    /// a core of its own). Default: park.
+    #[arg(long, value_name = "POLICY")]
+    pub idle: Option<String>,
+}
+
+/// Flags of `ringbook run`.
+#[derive(Args, Clone, Debug)]
+pub struct RunFlags {
+    /// Which thread runs where.
+    #[command(flatten)]
+    pub layout: LayoutFlags,
+
+    /// Catalogue of markets.
+    #[arg(long, value_name = "URL", default_value = GAMMA_URL)]
+    pub gamma_url: String,
+
+    /// REST order books.
+    #[arg(long, value_name = "URL", default_value = CLOB_URL)]
+    pub clob_url: String,
+
+    /// Market channel.
+    #[arg(long, value_name = "URL", default_value = WS_URL)]
+    pub ws_url: String,
+
+    /// Trust this certificate authority too (PEM), as venue-sim writes it.
+    #[arg(long, value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
+
+    /// Answer /health, /stats, /metrics and /book here, as in 127.0.0.1:9300.
+    #[arg(long, value_name = "ADDRESS")]
+    pub serve: Option<SocketAddr>,
+
+    /// Write latency histograms into this folder at exit (text and HdrHistogram logs).
+    #[arg(long, value_name = "DIR")]
+    pub histograms: Option<PathBuf>,
+
+    /// Follow this market (condition id or slug), whatever discovery finds. Repeatable.
+    #[arg(long = "market", value_name = "ID")]
+    pub markets: Vec<String>,
+
+    /// Follow the market of this token. Repeatable.
+    #[arg(long = "token", value_name = "ID")]
+    pub tokens: Vec<String>,
+
+    /// Follow only what --market and --token name.
+    #[arg(long)]
+    pub no_discovery: bool,
+
+    /// Follow at most so many markets.
+    #[arg(long, value_name = "COUNT")]
+    pub markets_max: Option<usize>,
+
+    /// Do not ask the stream for new and resolved markets; discovery finds them within a minute.
+    #[arg(long)]
+    pub no_custom_features: bool,
+
+    /// Stop by itself after so many seconds; 0 runs until a signal.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub duration: u64,
+}
+
+/// Flags of `ringbook demo`.
+#[derive(Args, Clone, Debug)]
+pub struct DemoFlags {
+    /// Which thread runs where.
+    #[command(flatten)]
+    pub layout: LayoutFlags,
+
+    /// Markets of the embedded venue, two tokens each.
+    #[arg(long, value_name = "COUNT", default_value_t = 2000)]
+    pub markets: u32,
+
+    /// Events a second over all markets.
+    #[arg(long, value_name = "EVENTS", default_value_t = 2000)]
+    pub rate: u32,
+
+    /// Typical levels on one side of a book.
+    #[arg(long, value_name = "COUNT", default_value_t = 30)]
+    pub levels: u32,
+
+    /// How bursty events come: 1 evenly, higher in clumps.
+    #[arg(long, value_name = "FACTOR", default_value_t = 8)]
+    pub burst: u32,
+
+    /// Seed of the venue's scenario.
+    #[arg(long, value_name = "SEED", default_value_t = 1)]
+    pub seed: u64,
+
+    /// Plain TCP instead of TLS.
+    #[arg(long)]
+    pub plain: bool,
+
+    /// How many seconds to follow the venue before the check.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub duration: u64,
+
+    /// Answer /health, /stats, /metrics and /book here. Default: a free port on loopback.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    pub serve: SocketAddr,
+
+    /// Write latency histograms into this folder at exit (text and HdrHistogram logs).
+    #[arg(long, value_name = "DIR")]
+    pub histograms: Option<PathBuf>,
+}

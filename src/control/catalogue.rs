@@ -1,0 +1,104 @@
+//! The catalogue's way into the registry: requests out, answers in, upkeep.
+//!
+//! Runs on:  control core. Owns: nothing; drives `discovery` and `lifecycle`.
+use super::discovery::{Answer, Failure, Lookup, NotFound};
+use super::pump::{Control, Errand};
+use crate::base::time::{Now, SECOND_NS};
+use crate::counter::report::LifecycleReport;
+use crate::market::info::MarketNews;
+use crate::venue::polymarket::catalog::parse_page;
+use log::{info, warn};
+
+/// What a task fetched, or why it could not.
+#[derive(Debug)]
+pub enum Fetched {
+    /// The venue answered.
+    Response {
+        /// HTTP status.
+        status: u16,
+        /// `Retry-After` in seconds, where there was one.
+        retry_after_s: Option<u64>,
+        /// The body, inflated.
+        body: Vec<u8>,
+    },
+    /// There was no answer; the reason, for people.
+    Failed(String),
+}
+
+impl Control {
+    pub(super) fn step_catalogue(&mut self, now: Now) {
+        if self.lifecycle.is_full(&self.registry) {
+            self.discovery.end_scan(now);
+        }
+        if let Some(request) = self.discovery.poll(now.mono_ns) {
+            self.errands.push_back(Errand::Fetch(request.path));
+        }
+        let upkeep = self.lifecycle.poll(now, &mut self.registry);
+        self.discovery.confirm(upkeep.confirm);
+        for action in upkeep.actions {
+            self.carry_out(action, now);
+        }
+    }
+
+    pub(super) fn on_news(&mut self, news: MarketNews, now: Now) {
+        self.lifecycle.on_news(now, news, &mut self.registry);
+    }
+
+    pub(super) fn look_up(&mut self, lookup: Lookup) {
+        let name = lookup.to_string();
+        if !self.discovery.look_up(lookup) {
+            warn!("{name}: not looked up, too many questions wait already; ask again later");
+        }
+    }
+
+    /// A request to the catalogue has ended.
+    pub fn on_fetched(&mut self, fetched: Fetched, now: Now) {
+        let failure = match fetched {
+            Fetched::Response { status: 200, body, .. } => match parse_page(&body) {
+                Ok(page) => {
+                    let answer = self.discovery.on_page(now, page);
+                    return self.on_answer(answer, now);
+                }
+                Err(error) => Failure { reason: error.to_string(), ..Failure::default() },
+            },
+            Fetched::Response { status, retry_after_s, .. } => Failure {
+                reason: format!("HTTP {status}"),
+                retry_after_ns: retry_after_s.map(|s| s.saturating_mul(SECOND_NS)),
+                refused: (400..500).contains(&status) && ![408, 425, 429].contains(&status),
+            },
+            Fetched::Failed(reason) => Failure { reason, ..Failure::default() },
+        };
+        warn!("the catalogue did not answer: {}; trying again", failure.reason);
+        if let Some(not_found) = self.discovery.on_failure(now.mono_ns, failure) {
+            warn_not_found(&not_found);
+        }
+    }
+
+    fn on_answer(&mut self, answer: Answer, now: Now) {
+        if let Some(not_found) = &answer.not_found {
+            warn_not_found(not_found);
+        }
+        let completed = answer.scan_completed;
+        let (scan, first) = (answer.scan, completed && answer.scan == 1);
+        self.lifecycle.on_answer(now, answer, &mut self.registry);
+        if completed {
+            // Whatever waits is placed now and not at the next interval.
+            self.placement.request_check();
+        }
+        if first {
+            let known = self.registry.report();
+            info!("catalogue scan {scan}: {} markets, {} tokens", known.markets, known.tokens);
+        }
+    }
+
+    pub(super) fn lifecycle_report(&self) -> LifecycleReport {
+        let mut report = LifecycleReport::default();
+        self.discovery.report(&mut report);
+        self.lifecycle.report(&mut report);
+        report
+    }
+}
+
+fn warn_not_found(not_found: &NotFound) {
+    warn!("{}: {}; check the name with the venue", not_found.lookup, not_found.why);
+}

@@ -1,0 +1,271 @@
+//! One dial: TCP, TLS and the WebSocket upgrade in steps that never wait.
+//!
+//! Runs on:  control core, stepped every cycle: handshakes (0.3 ms of CPU each) never touch a
+//!           shard. Owns: the socket until a shard takes it over.
+//! Bounds:   one deadline for everything; all addresses of the host are tried in turn.
+use crate::io::socket::{Connecting, Socket, Stream};
+use crate::session::Session;
+use crate::wire::{
+    tls::{TlsError, TlsSession},
+    websocket::{ClientSocket, Upgrade, WebSocketError},
+};
+use rustls::ClientConfig;
+use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Where and how to dial.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The whole address, as in `wss://host/ws/market`.
+    pub url: String,
+    /// Host of the URL, for TLS.
+    pub host: String,
+    /// TLS settings; `None` for `ws://`.
+    pub tls: Option<Arc<ClientConfig>>,
+    /// What the venue wants to hear regularly once subscribed.
+    pub heartbeat: &'static str,
+}
+
+/// Why a dial failed. The control core backs off and dials again.
+#[derive(Debug)]
+pub enum DialError {
+    /// No address of the host answered; the last one's error.
+    Connect {
+        /// The address.
+        address: Option<SocketAddr>,
+        /// The kernel's word.
+        error: std::io::Error,
+    },
+    /// TLS failed.
+    Tls(TlsError),
+    /// The upgrade was refused or broken.
+    WebSocket(WebSocketError),
+    /// The connection ended during the handshake.
+    Ended,
+    /// Not done within the dial's time.
+    Timeout(&'static str),
+}
+
+impl std::fmt::Display for DialError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Connect { address: Some(address), error } => {
+                write!(f, "cannot connect to {address}: {error}")
+            }
+            Self::Connect { address: None, error } => write!(f, "cannot connect: {error}"),
+            Self::Tls(error) => write!(f, "{error}"),
+            Self::WebSocket(error) => write!(f, "{error}"),
+            Self::Ended => f.write_str("the venue closed the connection during the handshake"),
+            Self::Timeout(phase) => write!(f, "timed out while {phase}"),
+        }
+    }
+}
+
+impl std::error::Error for DialError {}
+
+/// How far a dial is.
+#[derive(Debug)]
+pub enum Progress {
+    /// Step again.
+    Pending,
+    /// The upgrade is complete.
+    Ready(Box<dyn Stream>, Box<Session>),
+    /// It failed.
+    Failed(DialError),
+}
+
+#[derive(Debug)]
+struct Handshake {
+    socket: Socket,
+    tls: Option<TlsSession>,
+    upgrade: Upgrade,
+    output: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    NextAddress,
+    Connecting(SocketAddr, Socket),
+    Handshaking(Box<Handshake>),
+    Over,
+}
+
+/// A dial in progress.
+#[derive(Debug)]
+pub struct Dial {
+    target: Target,
+    addresses: VecDeque<SocketAddr>,
+    deadline_ns: u64,
+    /// An address that does not answer by then gives way to the next one.
+    address_deadline_ns: u64,
+    phase: Phase,
+    last_error: Option<(Option<SocketAddr>, std::io::Error)>,
+}
+
+impl Dial {
+    /// A dial of `target` at `addresses`, to be done before `deadline_ns` (monotonic).
+    #[must_use]
+    pub fn new(target: Target, addresses: Vec<SocketAddr>, deadline_ns: u64) -> Self {
+        Self {
+            target,
+            addresses: addresses.into(),
+            deadline_ns,
+            address_deadline_ns: 0,
+            phase: Phase::NextAddress,
+            last_error: None,
+        }
+    }
+
+    /// Goes as far as it can without waiting. `buffer` is scratch memory for reads.
+    pub fn step(&mut self, now_ns: u64, buffer: &mut [u8]) -> Progress {
+        loop {
+            if now_ns >= self.deadline_ns {
+                return self.fail(DialError::Timeout(self.doing()));
+            }
+            match std::mem::replace(&mut self.phase, Phase::Over) {
+                Phase::NextAddress => {
+                    if let Err(error) = self.next_address(now_ns) {
+                        return self.fail(error);
+                    }
+                }
+                Phase::Connecting(address, socket) => match socket.poll_connected() {
+                    Ok(Connecting::Pending) if now_ns < self.address_deadline_ns => {
+                        self.phase = Phase::Connecting(address, socket);
+                        return Progress::Pending;
+                    }
+                    Ok(Connecting::Pending) => {
+                        self.last_error = Some((Some(address), ErrorKind::TimedOut.into()));
+                        self.phase = Phase::NextAddress;
+                    }
+                    Ok(Connecting::Done) => match self.begin_handshake(socket) {
+                        Ok(handshake) => self.phase = Phase::Handshaking(handshake),
+                        Err(error) => return self.fail(error),
+                    },
+                    Err(error) => {
+                        self.last_error = Some((Some(address), error));
+                        self.phase = Phase::NextAddress;
+                    }
+                },
+                Phase::Handshaking(mut handshake) => match handshake.step(buffer) {
+                    Ok(Some(client)) => {
+                        let Handshake { socket, tls, .. } = *handshake;
+                        let session = Session::new(tls, client, self.target.heartbeat);
+                        return Progress::Ready(Box::new(socket), Box::new(session));
+                    }
+                    Ok(None) => {
+                        self.phase = Phase::Handshaking(handshake);
+                        return Progress::Pending;
+                    }
+                    Err(error) => return self.fail(error),
+                },
+                Phase::Over => return Progress::Failed(DialError::Ended),
+            }
+        }
+    }
+
+    const fn doing(&self) -> &'static str {
+        match self.phase {
+            Phase::Handshaking(_) => "waiting for the venue's handshake",
+            _ => "connecting",
+        }
+    }
+
+    fn fail(&mut self, error: DialError) -> Progress {
+        self.phase = Phase::Over;
+        Progress::Failed(error)
+    }
+
+    fn next_address(&mut self, now_ns: u64) -> Result<(), DialError> {
+        while let Some(address) = self.addresses.pop_front() {
+            match Socket::connect(address) {
+                Ok(socket) => {
+                    // What is left of the time is shared by the addresses that are left.
+                    let shares = self.addresses.len() as u64 + 1;
+                    let left_ns = self.deadline_ns.saturating_sub(now_ns);
+                    self.address_deadline_ns = now_ns + left_ns / shares;
+                    self.phase = Phase::Connecting(address, socket);
+                    return Ok(());
+                }
+                Err(error) => self.last_error = Some((Some(address), error)),
+            }
+        }
+        let none = || (None, std::io::Error::other("the host has no address"));
+        let (address, error) = self.last_error.take().unwrap_or_else(none);
+        Err(DialError::Connect { address, error })
+    }
+
+    fn begin_handshake(&self, socket: Socket) -> Result<Box<Handshake>, DialError> {
+        let agent = concat!("ringbook/", env!("CARGO_PKG_VERSION"));
+        let mut upgrade = Upgrade::start(&self.target.url, agent).map_err(DialError::WebSocket)?;
+        let request = upgrade.take_output();
+        let mut output = Vec::new();
+        let tls = match &self.target.tls {
+            None => {
+                output = request;
+                None
+            }
+            Some(config) => {
+                let mut tls = TlsSession::new(config, &self.target.host).map_err(DialError::Tls)?;
+                tls.write_plaintext(&request).map_err(DialError::Tls)?;
+                tls.poll_ciphertext(&mut output);
+                Some(tls)
+            }
+        };
+        Ok(Box::new(Handshake { socket, tls, upgrade, output }))
+    }
+}
+
+impl Handshake {
+    fn step(&mut self, buffer: &mut [u8]) -> Result<Option<ClientSocket>, DialError> {
+        loop {
+            self.send()?;
+            let count = match self.socket.read(buffer) {
+                Ok(0) => return Err(DialError::Ended),
+                Ok(count) => count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+                Err(error) => return Err(DialError::Connect { address: None, error }),
+            };
+            if let Some(client) = self.handle_bytes(&buffer[..count])? {
+                self.send()?;
+                return Ok(Some(client));
+            }
+        }
+    }
+
+    fn send(&mut self) -> Result<(), DialError> {
+        while !self.output.is_empty() {
+            match self.socket.write(&self.output) {
+                Ok(count) => drop(self.output.drain(..count)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(DialError::Connect { address: None, error }),
+            }
+        }
+        Ok(())
+    }
+
+    fn handle_bytes(&mut self, bytes: &[u8]) -> Result<Option<ClientSocket>, DialError> {
+        let Self { tls, upgrade, output, .. } = self;
+        let Some(tls) = tls else {
+            return upgrade.handle_bytes(bytes).map_err(DialError::WebSocket);
+        };
+        let mut client: Option<ClientSocket> = None;
+        let mut failed = None;
+        let fed = tls.handle_ciphertext(bytes, &mut |plain| match &mut client {
+            // Frames right behind the answer.
+            Some(client) => client.handle_bytes(plain),
+            None => match upgrade.handle_bytes(plain) {
+                Ok(done) => client = done,
+                Err(error) => failed = failed.take().or(Some(error)),
+            },
+        });
+        tls.poll_ciphertext(output);
+        if let Err(error) = fed {
+            // The alert tells the other side why.
+            let _ = self.send();
+            return Err(DialError::Tls(error));
+        }
+        failed.map_or(Ok(client), |error| Err(DialError::WebSocket(error)))
+    }
+}

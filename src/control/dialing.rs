@@ -1,0 +1,249 @@
+//! The dial queue: which connection may dial now.
+//!
+//! Runs on:  the control core (pure). All times are monotonic nanoseconds.
+//! Owns:     each connection's backoff, the stagger between dials, the pause after a 429.
+//! Bounds:   one dial per [`DIAL_INTERVAL_NS`], [`DIALS_IN_PROGRESS_MAX`] in progress.
+//!
+//! A connection that asks is dialled as soon as the stagger lets it; one that failed waits for its
+//! own backoff. After [`OUTAGE_FAILURES`] failures in a row, whoever failed, the venue counts as
+//! down: then only a probe goes out every [`PROBE_INTERVAL_NS`], and backoffs do not matter. The
+//! first success ends the outage and makes every waiting connection due at once, spread by the
+//! stagger. So 40 connections are up again within 5 s of the venue's return, however long it was
+//! away, and a venue that is down sees one dial a second and not hundreds.
+#[cfg(test)]
+mod tests;
+
+use crate::base::id::ConnectionId;
+use crate::base::limits::{
+    CONNECTION_STABLE_NS, DIAL_INTERVAL_NS, DIAL_TIMEOUT_NS, DIALS_IN_PROGRESS_MAX,
+    OUTAGE_FAILURES, PROBE_INTERVAL_NS, PROBE_TIMEOUT_NS, PROBES_PER_PATIENT_ONE,
+    RETRY_AFTER_MAX_NS,
+};
+use crate::base::random::Random;
+use crate::session::backoff::Backoff;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What the queue knows of one connection.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    phase: Phase,
+    backoff: Backoff,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// It dials from this time on.
+    Waiting { due_ns: u64 },
+    /// Its dial is in progress since then.
+    Dialling { begun_ns: u64 },
+    /// It came up then.
+    Up { since_ns: u64 },
+}
+
+/// A dial that may begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dial {
+    /// The connection to dial.
+    pub connection: ConnectionId,
+    /// The time it has, nanoseconds, for everything up to the WebSocket upgrade.
+    pub timeout_ns: u64,
+}
+
+/// Decides who dials when.
+#[derive(Clone, Debug)]
+pub struct DialQueue {
+    random: Random,
+    lines: BTreeMap<ConnectionId, Line>,
+    waiting: BTreeSet<(u64, ConnectionId)>,
+    in_progress: usize,
+    last_dial_ns: Option<u64>,
+    hold_until_ns: u64,
+    failures_in_a_row: u32,
+    outage_ended_ns: u64,
+    probes: u64,
+    counts: DialCounts,
+}
+
+/// Dials since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DialCounts {
+    /// Dials begun.
+    pub begun: u64,
+    /// Dials that ended in a connection.
+    pub succeeded: u64,
+    /// Dials that failed.
+    pub failed: u64,
+    /// Failures with HTTP 429 and a pause.
+    pub throttled: u64,
+}
+
+impl DialQueue {
+    /// An empty queue; `seed` fixes the jitter.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
+        Self {
+            random: Random::new(seed),
+            lines: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            in_progress: 0,
+            last_dial_ns: None,
+            hold_until_ns: 0,
+            failures_in_a_row: 0,
+            outage_ended_ns: 0,
+            probes: 0,
+            counts: DialCounts { begun: 0, succeeded: 0, failed: 0, throttled: 0 },
+        }
+    }
+
+    /// A connection is new, or its socket is gone: it wants to dial. Nothing happens when it
+    /// waits or dials already.
+    ///
+    /// It is due at once, except when it had been up for less than [`CONNECTION_STABLE_NS`]: a
+    /// venue that accepts and then drops is not to be dialled in a loop, and waits 1 to 2 s.
+    pub fn request(&mut self, connection: ConnectionId, now_ns: u64) {
+        let line = self.lines.get(&connection).copied();
+        let (due_ns, backoff) = match line {
+            Some(Line { phase: Phase::Waiting { .. } | Phase::Dialling { .. }, .. }) => return,
+            None => (now_ns, Backoff::new()),
+            Some(Line { phase: Phase::Up { since_ns }, mut backoff }) => {
+                backoff.reset();
+                if now_ns.saturating_sub(since_ns) >= CONNECTION_STABLE_NS {
+                    (now_ns, backoff)
+                } else {
+                    (now_ns + backoff.next_delay_ns(&mut self.random), backoff)
+                }
+            }
+        };
+        self.wait(connection, due_ns, backoff);
+    }
+
+    /// The dial to begin now, if one may. Ask again until `None`.
+    pub fn poll(&mut self, now_ns: u64) -> Option<Dial> {
+        if self.next_due(now_ns).is_none_or(|due_ns| due_ns > now_ns) {
+            return None;
+        }
+        let (_, connection) = self.waiting.pop_first()?;
+        if let Some(line) = self.lines.get_mut(&connection) {
+            line.phase = Phase::Dialling { begun_ns: now_ns };
+        }
+        self.in_progress += 1;
+        self.last_dial_ns = Some(now_ns);
+        self.counts.begun += 1;
+        let mut timeout_ns = DIAL_TIMEOUT_NS;
+        if self.is_outage() {
+            self.probes += 1;
+            if !self.probes.is_multiple_of(PROBES_PER_PATIENT_ONE) {
+                timeout_ns = PROBE_TIMEOUT_NS;
+            }
+        }
+        Some(Dial { connection, timeout_ns })
+    }
+
+    /// A dial ended in a connection. Ends an outage: whoever waits is due now.
+    pub fn on_success(&mut self, connection: ConnectionId, now_ns: u64) {
+        let Some(line) = self.lines.get_mut(&connection) else { return };
+        if !matches!(line.phase, Phase::Dialling { .. }) {
+            return;
+        }
+        line.phase = Phase::Up { since_ns: now_ns };
+        line.backoff.reset();
+        self.in_progress -= 1;
+        self.counts.succeeded += 1;
+        let outage = self.is_outage();
+        self.failures_in_a_row = 0;
+        if outage {
+            self.outage_ended_ns = now_ns;
+            self.make_all_due(now_ns);
+        }
+    }
+
+    /// A dial failed. `retry_after_ns` is the pause that the venue asked for with HTTP 429 (zero
+    /// when it named none); it holds for every connection, at most [`RETRY_AFTER_MAX_NS`].
+    pub fn on_failure(
+        &mut self,
+        connection: ConnectionId,
+        now_ns: u64,
+        retry_after_ns: Option<u64>,
+    ) {
+        let Some(line) = self.lines.get(&connection).copied() else { return };
+        let Phase::Dialling { begun_ns } = line.phase else { return };
+        self.in_progress -= 1;
+        self.counts.failed += 1;
+        if let Some(pause_ns) = retry_after_ns {
+            self.counts.throttled += 1;
+            let until_ns = now_ns.saturating_add(pause_ns.min(RETRY_AFTER_MAX_NS));
+            self.hold_until_ns = self.hold_until_ns.max(until_ns);
+        }
+        if begun_ns < self.outage_ended_ns {
+            // It hung since the outage: that says nothing about the venue now.
+            self.wait(connection, now_ns, Backoff::new());
+            return;
+        }
+        self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
+        let mut backoff = line.backoff;
+        let delay_ns = backoff.next_delay_ns(&mut self.random);
+        self.wait(connection, now_ns + delay_ns, backoff);
+    }
+
+    /// The connection is closed for good; a dial of it that is in progress no longer counts.
+    pub fn cancel(&mut self, connection: ConnectionId) {
+        match self.lines.remove(&connection).map(|line| line.phase) {
+            Some(Phase::Waiting { due_ns }) => _ = self.waiting.remove(&(due_ns, connection)),
+            Some(Phase::Dialling { .. }) => self.in_progress -= 1,
+            Some(Phase::Up { .. }) | None => {}
+        }
+    }
+
+    /// When [`DialQueue::poll`] will next name a connection if nothing else happens; never before
+    /// `now_ns`. `None` when nobody waits or too many dials are in progress.
+    #[must_use]
+    pub fn next_due(&self, now_ns: u64) -> Option<u64> {
+        let &(own_due_ns, _) = self.waiting.first()?;
+        if self.in_progress >= DIALS_IN_PROGRESS_MAX {
+            return None;
+        }
+        let after_last = |interval| self.last_dial_ns.map_or(0, |last| last + interval);
+        let due_ns = if self.is_outage() {
+            after_last(PROBE_INTERVAL_NS)
+        } else {
+            own_due_ns.max(after_last(DIAL_INTERVAL_NS))
+        };
+        Some(due_ns.max(self.hold_until_ns).max(now_ns))
+    }
+
+    /// True while the venue is taken to be down: the last [`OUTAGE_FAILURES`] dials failed.
+    #[must_use]
+    pub const fn is_outage(&self) -> bool {
+        self.failures_in_a_row >= OUTAGE_FAILURES
+    }
+
+    /// Connections that wait for their dial.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Dials in progress.
+    #[must_use]
+    pub const fn in_progress(&self) -> usize {
+        self.in_progress
+    }
+
+    /// Dials since the start.
+    #[must_use]
+    pub const fn counts(&self) -> DialCounts {
+        self.counts
+    }
+
+    fn wait(&mut self, connection: ConnectionId, due_ns: u64, backoff: Backoff) {
+        self.lines.insert(connection, Line { phase: Phase::Waiting { due_ns }, backoff });
+        self.waiting.insert((due_ns, connection));
+    }
+
+    fn make_all_due(&mut self, now_ns: u64) {
+        let waiting = std::mem::take(&mut self.waiting);
+        for (due_ns, connection) in waiting {
+            self.wait(connection, due_ns.min(now_ns), Backoff::new());
+        }
+    }
+}

@@ -1,0 +1,401 @@
+//! Discovery: which page of the venue's catalogue to ask for now, and what an answer means.
+//!
+//! Runs on:  the control core (pure). Times are monotonic nanoseconds.
+//! Owns:     the scan's place, the questions about single markets, the pace of requests.
+//! Bounds:   one request outstanding, [`limits::DISCOVERY_PAGES_PER_SECOND`],
+//!           [`limits::DISCOVERY_PAGES_MAX`] pages a scan, [`limits::LOOKUPS_MAX`] questions.
+//!
+//! A scan begins every [`limits::DISCOVERY_INTERVAL_NS`] and reads page after page. A page that
+//! fails is asked for again after a backoff, so that a scan goes on where it stopped; one that
+//! fails [`limits::SCAN_ATTEMPTS_MAX`] times, is refused, or leads in a circle ends the scan.
+//! Markets that a person asks for come first; markets that may have closed come between scans.
+#[cfg(test)]
+mod tests;
+
+use crate::base::id::{MarketId, TokenId};
+use crate::base::limits;
+use crate::base::random::Random;
+use crate::base::time::{Now, SECOND_NS};
+use crate::control::registry::Source;
+use crate::counter::report::LifecycleReport;
+use crate::market::info::MarketInfo;
+use crate::session::backoff::Backoff;
+use crate::venue::polymarket::catalog::{self, Page};
+use std::collections::{BTreeMap, HashSet, VecDeque};
+
+/// Shortest time between two requests.
+const PACE_NS: u64 = SECOND_NS / limits::DISCOVERY_PAGES_PER_SECOND;
+
+/// A request to the catalogue, to be answered by [`Discovery::on_page`] or
+/// [`Discovery::on_failure`] before there is another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Path and query, percent-encoded.
+    pub path: String,
+}
+
+/// A market that a person asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Lookup {
+    /// By its id.
+    Market(MarketId),
+    /// By its readable name.
+    Slug(String),
+    /// By one of its tokens.
+    Token(TokenId),
+}
+
+/// A request failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Failure {
+    /// For people, as in `HTTP 503`.
+    pub reason: String,
+    /// The pause that the venue asked for, nanoseconds.
+    pub retry_after_ns: Option<u64>,
+    /// The venue refused the request itself (a status 4xx other than 408, 425 and 429): the same
+    /// request again would be refused again.
+    pub refused: bool,
+}
+
+/// A market that a person asked for gives no book.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotFound {
+    /// What was asked for.
+    pub lookup: Lookup,
+    /// Why it gives no book, for people.
+    pub why: String,
+}
+
+/// What an answer of the catalogue means.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// Markets that trade.
+    pub markets: Vec<MarketInfo>,
+    /// Who asked; `None` when the answer was not expected, and empty.
+    pub source: Option<Source>,
+    /// Markets that the venue has closed.
+    pub closed: Vec<MarketId>,
+    /// The scan that this page belongs to, counted from 1; 0 when it belongs to none.
+    pub scan: u64,
+    /// This page was the scan's last: pending markets should be placed now.
+    pub scan_completed: bool,
+    /// A market that a person asked for gives no book.
+    pub not_found: Option<NotFound>,
+}
+
+#[derive(Clone, Debug)]
+enum Task {
+    Page,
+    Lookup(Question),
+    Confirm(Vec<MarketId>),
+}
+
+/// A market asked for, with its own backoff: one that fails holds up nothing else.
+#[derive(Clone, Debug)]
+struct Question {
+    lookup: Lookup,
+    backoff: Backoff,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Scan {
+    cursor: Option<String>,
+    cursors: HashSet<String>,
+    pages: usize,
+    attempts: u32,
+    skipped: u64,
+}
+
+/// Asks for the catalogue's pages. Decides; sends nothing itself.
+#[derive(Clone, Debug)]
+pub struct Discovery {
+    scanning: bool,
+    random: Random,
+    /// By the time when they are due, then in the order asked.
+    questions: BTreeMap<(u64, u64), Question>,
+    asked: u64,
+    confirms: VecDeque<MarketId>,
+    confirms_queued: HashSet<MarketId>,
+    outstanding: Option<Task>,
+    scan: Option<Scan>,
+    scans_begun: u64,
+    next_scan_ns: u64,
+    /// Backoff of scan pages and confirmations, and the time until which it holds.
+    backoff: Backoff,
+    retry_ns: u64,
+    /// Pace and the venue's Retry-After, for every request.
+    not_before_ns: u64,
+    counts: LifecycleReport,
+}
+
+impl Lookup {
+    /// What `--market` names: a condition id (`0x` and 64 hexadecimal digits) or else a slug.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let text = text.trim();
+        let digits = text.strip_prefix("0x").unwrap_or_default();
+        let id = digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match MarketId::new(&text.to_ascii_lowercase()) {
+            Some(market) if id => Self::Market(market),
+            _ => Self::Slug(text.to_owned()),
+        }
+    }
+
+    fn path(&self) -> String {
+        match self {
+            Self::Market(market) => catalog::conditions_path(std::slice::from_ref(market), false),
+            Self::Slug(slug) => catalog::slug_path(slug),
+            Self::Token(token) => catalog::token_path(token),
+        }
+    }
+
+    fn names(&self, info: &MarketInfo) -> bool {
+        match self {
+            Self::Market(market) => info.market == *market,
+            Self::Slug(slug) => info.slug == *slug,
+            Self::Token(token) => info.tokens.iter().any(|outcome| outcome.token == *token),
+        }
+    }
+}
+
+impl std::fmt::Display for Lookup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Market(market) => write!(f, "market {market}"),
+            Self::Slug(slug) => write!(f, "market {slug}"),
+            Self::Token(token) => write!(f, "token {token}"),
+        }
+    }
+}
+
+impl Discovery {
+    /// Nothing asked yet. Without `scanning` only [`Discovery::look_up`] and
+    /// [`Discovery::confirm`] lead to requests. `seed` fixes the jitter.
+    #[must_use]
+    pub fn new(scanning: bool, seed: u64) -> Self {
+        Self {
+            scanning,
+            random: Random::new(seed),
+            questions: BTreeMap::new(),
+            asked: 0,
+            confirms: VecDeque::new(),
+            confirms_queued: HashSet::new(),
+            outstanding: None,
+            scan: None,
+            scans_begun: 0,
+            next_scan_ns: 0,
+            backoff: Backoff::new(),
+            retry_ns: 0,
+            not_before_ns: 0,
+            counts: LifecycleReport::default(),
+        }
+    }
+
+    /// Asks for a market, until the venue has answered. False when too many questions wait.
+    pub fn look_up(&mut self, lookup: Lookup) -> bool {
+        let room = self.questions.len() < limits::LOOKUPS_MAX;
+        if room {
+            self.ask(0, Question { lookup, backoff: Backoff::new() });
+        }
+        room
+    }
+
+    /// Asks, between scans, which of these markets the venue has closed. Those beyond
+    /// [`limits::LOOKUPS_MAX`] are left out; they come again after the next scan.
+    pub fn confirm(&mut self, markets: impl IntoIterator<Item = MarketId>) {
+        for market in markets {
+            if self.confirms.len() < limits::LOOKUPS_MAX && self.confirms_queued.insert(market) {
+                self.confirms.push_back(market);
+            }
+        }
+    }
+
+    /// The request to send now, if there is one.
+    pub fn poll(&mut self, now_ns: u64) -> Option<Request> {
+        if self.next_due(now_ns).is_none_or(|due_ns| due_ns > now_ns) {
+            return None;
+        }
+        let question = self.questions.first_entry().filter(|first| first.key().0 <= now_ns);
+        let task = if let Some(question) = question {
+            Task::Lookup(question.remove())
+        } else if self.scan.is_none() && !self.confirms.is_empty() {
+            let count = self.confirms.len().min(limits::DISCOVERY_PAGE_MARKETS);
+            let batch: Vec<MarketId> = self.confirms.drain(..count).collect();
+            batch.iter().for_each(|market| _ = self.confirms_queued.remove(market));
+            Task::Confirm(batch)
+        } else {
+            if self.scan.is_none() {
+                self.scan = Some(Scan::default());
+                self.scans_begun += 1;
+                self.next_scan_ns = now_ns + limits::DISCOVERY_INTERVAL_NS;
+            }
+            Task::Page
+        };
+        let path = match &task {
+            Task::Page => {
+                catalog::scan_path(self.scan.as_ref().and_then(|scan| scan.cursor.as_deref()))
+            }
+            Task::Lookup(question) => question.lookup.path(),
+            Task::Confirm(markets) => catalog::conditions_path(markets, true),
+        };
+        self.outstanding = Some(task);
+        self.not_before_ns = now_ns + PACE_NS;
+        Some(Request { path })
+    }
+
+    /// The answer to the outstanding request. One that nobody waits for is ignored.
+    pub fn on_page(&mut self, now: Now, page: Page) -> Answer {
+        let Some(task) = self.outstanding.take() else { return Answer::default() };
+        self.counts.last_error.clear();
+        self.counts.pages += 1;
+        if !matches!(task, Task::Lookup(_)) {
+            self.backoff.reset();
+        }
+        match task {
+            Task::Page => self.on_scan_page(now, page),
+            Task::Confirm(_) => {
+                // Those that trade after all are left to the next scan.
+                let (closed, source) = (page.closed, Some(Source::Catalogue));
+                Answer { closed, source, ..Answer::default() }
+            }
+            Task::Lookup(Question { lookup, .. }) => {
+                let mut markets = page.markets;
+                markets.retain(|info| lookup.names(info));
+                let not_found = markets.is_empty().then(|| {
+                    let why = match page.skipped.first() {
+                        Some(skipped) => format!("it is listed but unusable: {:?}", skipped.reason),
+                        None if !page.closed.is_empty() => "it is closed".to_owned(),
+                        None => "the venue lists no such open market".to_owned(),
+                    };
+                    NotFound { lookup, why }
+                });
+                let (closed, source) = (page.closed, Some(Source::Manual));
+                Answer { markets, source, closed, not_found, ..Answer::default() }
+            }
+        }
+    }
+
+    /// The outstanding request failed: it is sent again after a backoff and no sooner than the
+    /// venue asked. A market that a person asked for and the venue refuses is not found.
+    pub fn on_failure(&mut self, now_ns: u64, failure: Failure) -> Option<NotFound> {
+        let task = self.outstanding.take()?;
+        self.counts.requests_failed += 1;
+        let pause_ns = failure.retry_after_ns.unwrap_or(0).min(limits::RETRY_AFTER_MAX_NS);
+        self.not_before_ns = self.not_before_ns.max(now_ns + pause_ns);
+        self.counts.last_error.clone_from(&failure.reason);
+        match task {
+            Task::Lookup(question) if failure.refused => {
+                return Some(NotFound { lookup: question.lookup, why: failure.reason });
+            }
+            Task::Lookup(mut question) => {
+                let delay_ns = question.backoff.next_delay_ns(&mut self.random);
+                self.ask(now_ns + delay_ns, question);
+                return None;
+            }
+            Task::Page => {
+                let attempts = self.scan.as_mut().map_or(0, |scan| {
+                    scan.attempts += 1;
+                    scan.attempts
+                });
+                if failure.refused || attempts >= limits::SCAN_ATTEMPTS_MAX {
+                    self.give_up(&failure.reason);
+                }
+            }
+            Task::Confirm(markets) if !failure.refused => self.confirm(markets),
+            Task::Confirm(_) => {}
+        }
+        self.retry_ns = now_ns + self.backoff.next_delay_ns(&mut self.random);
+        None
+    }
+
+    /// No more markets are wanted: the present scan, if there is one, counts as completed. True
+    /// when it does: pending markets should be placed now.
+    pub fn end_scan(&mut self, now: Now) -> bool {
+        let ends = self.scan.is_some() && !matches!(self.outstanding, Some(Task::Page));
+        if ends {
+            self.complete(now);
+        }
+        ends
+    }
+
+    /// When [`Discovery::poll`] next names a request if nothing else happens; `None` while one is
+    /// outstanding or when there is nothing to ask.
+    #[must_use]
+    pub fn next_due(&self, now_ns: u64) -> Option<u64> {
+        if self.outstanding.is_some() {
+            return None;
+        }
+        let question_ns = self.questions.first_key_value().map(|(&(due_ns, _), _)| due_ns);
+        let catalogue_ns = if self.scan.is_some() || !self.confirms.is_empty() {
+            Some(self.retry_ns)
+        } else {
+            self.scanning.then(|| self.next_scan_ns.max(self.retry_ns))
+        };
+        let due_ns = [question_ns, catalogue_ns].into_iter().flatten().min()?;
+        Some(due_ns.max(self.not_before_ns).max(now_ns))
+    }
+
+    /// Writes what discovery counts into the report: scans, pages, failures, skipped entries.
+    pub fn report(&self, report: &mut LifecycleReport) {
+        report.scans_completed = self.counts.scans_completed;
+        report.scans_failed = self.counts.scans_failed;
+        report.pages = self.counts.pages;
+        report.requests_failed = self.counts.requests_failed;
+        report.last_scan_wall_ns = self.counts.last_scan_wall_ns;
+        report.last_error.clone_from(&self.counts.last_error);
+        // Of the last complete scan; of the present one as long as there was none.
+        let present = self.scan.as_ref().map_or(0, |scan| scan.skipped);
+        let first = self.counts.scans_completed == 0;
+        report.markets_skipped = if first { present } else { self.counts.markets_skipped };
+    }
+
+    fn ask(&mut self, due_ns: u64, question: Question) {
+        self.asked += 1;
+        self.questions.insert((due_ns, self.asked), question);
+    }
+
+    fn on_scan_page(&mut self, now: Now, page: Page) -> Answer {
+        let mut answer = Answer {
+            markets: page.markets,
+            source: Some(Source::Catalogue),
+            closed: page.closed,
+            scan: self.scans_begun,
+            ..Answer::default()
+        };
+        let Some(scan) = &mut self.scan else { return answer };
+        scan.pages += 1;
+        scan.attempts = 0;
+        scan.skipped += page.skipped.len() as u64;
+        match page.next_cursor {
+            None => {
+                self.complete(now);
+                answer.scan_completed = true;
+            }
+            Some(cursor) if cursor.len() > limits::CURSOR_BYTES_MAX => {
+                self.give_up("the venue's cursor is too long");
+            }
+            Some(_) if scan.pages >= limits::DISCOVERY_PAGES_MAX => {
+                self.give_up("the scan has too many pages");
+            }
+            Some(cursor) if !scan.cursors.insert(cursor.clone()) => {
+                self.give_up("the venue's cursors lead in a circle");
+            }
+            cursor => scan.cursor = cursor,
+        }
+        answer
+    }
+
+    fn complete(&mut self, now: Now) {
+        if let Some(scan) = self.scan.take() {
+            self.counts.scans_completed += 1;
+            self.counts.markets_skipped = scan.skipped;
+            self.counts.last_scan_wall_ns = now.wall_ns;
+        }
+    }
+
+    fn give_up(&mut self, why: &str) {
+        self.scan = None;
+        self.counts.scans_failed += 1;
+        why.clone_into(&mut self.counts.last_error);
+    }
+}

@@ -1,0 +1,239 @@
+//! Discovery against a small catalogue under virtual time.
+use super::*;
+use crate::base::time::MILLISECOND_NS;
+use crate::market::info::Outcome;
+use proptest::prelude::*;
+
+fn at(mono_ns: u64) -> Now {
+    Now { mono_ns, wall_ns: 1_000_000 * SECOND_NS + mono_ns }
+}
+
+fn info(number: u32) -> MarketInfo {
+    let token = TokenId::new(&number.to_string()).unwrap();
+    MarketInfo {
+        market: id(number),
+        tokens: vec![Outcome { token, name: "Yes".to_owned() }],
+        slug: format!("slug-{number}"),
+        question: String::new(),
+        end_wall_ns: None,
+        tick_size: None,
+        min_order_size: None,
+        neg_risk: false,
+    }
+}
+
+fn id(number: u32) -> MarketId {
+    MarketId::new(&format!("0x{number:064x}")).unwrap()
+}
+
+fn page(numbers: std::ops::Range<u32>, next: Option<&str>) -> Page {
+    let markets = numbers.map(info).collect();
+    Page { markets, next_cursor: next.map(str::to_owned), ..Page::default() }
+}
+
+fn failure(reason: &str, retry_after_ns: Option<u64>, refused: bool) -> Failure {
+    Failure { reason: reason.to_owned(), retry_after_ns, refused }
+}
+
+fn report(discovery: &Discovery) -> LifecycleReport {
+    let mut report = LifecycleReport::default();
+    discovery.report(&mut report);
+    report
+}
+
+/// The next request and the time when it may be sent.
+fn next(discovery: &mut Discovery, now: &mut u64) -> String {
+    let due = discovery.next_due(*now).expect("something is to be asked");
+    if due > *now {
+        assert_eq!(discovery.poll(due - 1), None, "not before it is due");
+    }
+    *now = due;
+    discovery.poll(due).expect("it is due").path
+}
+
+#[test]
+fn a_scan_reads_page_after_page_and_begins_again_after_a_minute() {
+    let mut discovery = Discovery::new(true, 1);
+    let mut now = 5 * SECOND_NS;
+    assert!(next(&mut discovery, &mut now).ends_with("closed=false"));
+    assert_eq!(discovery.poll(now + SECOND_NS), None, "one request at a time");
+    let answer = discovery.on_page(at(now), page(0..2, Some("a=")));
+    assert_eq!((answer.markets.len(), answer.scan, answer.scan_completed), (2, 1, false));
+    assert!(next(&mut discovery, &mut now).ends_with("after_cursor=a%3D"));
+    assert_eq!(now, 5 * SECOND_NS + PACE_NS);
+    let answer = discovery.on_page(at(now), page(2..3, None));
+    assert_eq!((answer.source, answer.scan_completed), (Some(Source::Catalogue), true));
+    assert!(next(&mut discovery, &mut now).ends_with("closed=false"));
+    assert_eq!(now, 5 * SECOND_NS + limits::DISCOVERY_INTERVAL_NS);
+    let report = report(&discovery);
+    assert_eq!((report.scans_completed, report.pages, report.last_error.as_str()), (1, 2, ""));
+    assert!(report.last_scan_wall_ns > 0);
+    assert_eq!(Discovery::new(true, 1).on_page(at(1), page(0..1, None)), Answer::default());
+}
+
+#[test]
+fn a_page_that_fails_is_asked_for_again_where_the_scan_stopped() {
+    let mut discovery = Discovery::new(true, 1);
+    let mut now = 0;
+    next(&mut discovery, &mut now);
+    discovery.on_page(at(now), page(0..1, Some("a")));
+    let path = next(&mut discovery, &mut now);
+    let failed = now;
+    discovery.on_failure(now, failure("HTTP 429", Some(20 * SECOND_NS), false));
+    assert_eq!(report(&discovery).last_error, "HTTP 429");
+    assert_eq!(next(&mut discovery, &mut now), path);
+    assert!(now >= failed + 20 * SECOND_NS);
+    let failed = now;
+    discovery.on_failure(now, failure("timeout", None, false));
+    assert_eq!(next(&mut discovery, &mut now), path);
+    assert!((limits::BACKOFF_MIN_NS..=limits::BACKOFF_MAX_NS).contains(&(now - failed)));
+    assert!(discovery.on_page(at(now), page(1..2, None)).scan_completed);
+    let report = report(&discovery);
+    assert_eq!((report.requests_failed, report.scans_failed, report.scans_completed), (2, 0, 1));
+    assert_eq!(report.last_error, "");
+}
+
+#[test]
+fn a_scan_that_cannot_go_on_is_given_up_and_begun_anew() {
+    let mut discovery = Discovery::new(true, 1);
+    let mut now = 0;
+    // Refused: a cursor that the venue no longer knows.
+    next(&mut discovery, &mut now);
+    discovery.on_page(at(now), page(0..1, Some("a")));
+    next(&mut discovery, &mut now);
+    discovery.on_failure(now, failure("HTTP 422", None, true));
+    assert!(next(&mut discovery, &mut now).ends_with("closed=false"));
+    assert!(now >= limits::DISCOVERY_INTERVAL_NS);
+    // A circle.
+    discovery.on_page(at(now), page(0..1, Some("a")));
+    next(&mut discovery, &mut now);
+    discovery.on_page(at(now), page(0..1, Some("b")));
+    next(&mut discovery, &mut now);
+    discovery.on_page(at(now), page(0..1, Some("a")));
+    assert!(report(&discovery).last_error.contains("circle"));
+    // Too long a cursor, too many failures.
+    next(&mut discovery, &mut now);
+    discovery.on_page(at(now), page(0..1, Some(&"x".repeat(limits::CURSOR_BYTES_MAX + 1))));
+    next(&mut discovery, &mut now);
+    discovery.on_page(at(now), page(0..1, Some("a")));
+    for _ in 0..limits::SCAN_ATTEMPTS_MAX {
+        assert!(next(&mut discovery, &mut now).ends_with("after_cursor=a"));
+        discovery.on_failure(now, failure("HTTP 500", None, false));
+    }
+    assert!(next(&mut discovery, &mut now).ends_with("closed=false"));
+    assert_eq!(report(&discovery).scans_failed, 4);
+    // Too many pages.
+    for n in 0..limits::DISCOVERY_PAGES_MAX {
+        discovery.on_page(at(now), page(0..0, Some(&n.to_string())));
+        next(&mut discovery, &mut now);
+    }
+    assert_eq!(report(&discovery).scans_failed, 5);
+}
+
+#[test]
+fn markets_asked_for_come_first_and_are_found_or_not() {
+    let mut discovery = Discovery::new(true, 1);
+    let market = Lookup::parse(&format!("0x{:064X}", 0xAB));
+    assert_eq!(market, Lookup::Market(id(0xAB)));
+    assert_eq!(Lookup::parse("0xab"), Lookup::Slug("0xab".to_owned()));
+    let token = Lookup::Token(TokenId::new("7").unwrap());
+    for lookup in [market, Lookup::parse("slug-9"), token.clone(), Lookup::parse("x")] {
+        assert!(discovery.look_up(lookup));
+    }
+    let mut now = 0;
+    assert!(next(&mut discovery, &mut now).contains("condition_ids=0x"));
+    let answer = discovery.on_page(at(now), page(0xAB..0xAC, None));
+    assert_eq!((answer.source, answer.markets.len()), (Some(Source::Manual), 1));
+    assert_eq!((answer.scan, answer.not_found), (0, None));
+
+    assert!(next(&mut discovery, &mut now).ends_with("?slug=slug-9"));
+    let mut closed = page(5..6, None); // Another market is not what was asked for.
+    closed.closed.push(id(9));
+    let not_found = discovery.on_page(at(now), closed).not_found.unwrap();
+    assert_eq!(
+        (not_found.lookup, not_found.why.as_str()),
+        (Lookup::parse("slug-9"), "it is closed")
+    );
+
+    assert!(next(&mut discovery, &mut now).ends_with("clob_token_ids=7"));
+    assert_eq!(discovery.on_failure(now, failure("HTTP 503", None, false)), None);
+    // One that fails holds up neither the others nor the scan.
+    assert!(next(&mut discovery, &mut now).ends_with("?slug=x"));
+    let not_found = discovery.on_failure(now, failure("HTTP 404", None, true)).unwrap();
+    assert_eq!(
+        (not_found.why.as_str(), not_found.lookup.to_string().as_str()),
+        ("HTTP 404", "market x")
+    );
+    assert!(next(&mut discovery, &mut now).contains("keyset"));
+    discovery.on_page(at(now), page(0..1, None));
+    assert!(next(&mut discovery, &mut now).ends_with("clob_token_ids=7"));
+    assert_eq!(discovery.on_page(at(now), page(0..0, None)).not_found.unwrap().lookup, token);
+}
+
+#[test]
+fn without_scanning_only_questions_are_asked() {
+    let mut discovery = Discovery::new(false, 1);
+    assert_eq!(discovery.next_due(0), None);
+    assert_eq!(discovery.poll(1000 * SECOND_NS), None);
+    discovery.confirm((0..150).map(id));
+    discovery.confirm((0..150).map(id));
+    let mut now = 0;
+    for count in [100, 50] {
+        let path = next(&mut discovery, &mut now);
+        assert!(path.contains("closed=true"));
+        assert_eq!(path.matches("condition_ids").count(), count);
+        let closed = vec![id(3)];
+        let answer = discovery.on_page(at(now), Page { closed, ..Page::default() });
+        assert_eq!((answer.closed.len(), answer.scan_completed), (1, false));
+    }
+    assert_eq!(discovery.next_due(now), None);
+}
+
+#[test]
+fn a_scan_can_be_ended_when_enough_is_known() {
+    let mut discovery = Discovery::new(true, 1);
+    let mut now = 0;
+    assert!(!discovery.end_scan(at(0)));
+    next(&mut discovery, &mut now);
+    discovery.on_page(at(now), page(0..1, Some("a")));
+    assert!(discovery.end_scan(at(now)));
+    assert_eq!(report(&discovery).scans_completed, 1);
+    assert!(next(&mut discovery, &mut now).ends_with("closed=false"));
+    assert_eq!(now, limits::DISCOVERY_INTERVAL_NS);
+}
+
+proptest! {
+    /// A catalogue of random length with random failures is read once over, in order.
+    #[test]
+    fn every_page_is_read_once_in_order_whatever_fails(
+        pages in 1u32..30,
+        seed: u64,
+        fails in prop::collection::vec(any::<bool>(), 0..40),
+    ) {
+        let mut discovery = Discovery::new(true, seed);
+        let mut now = 0;
+        let mut fails = fails.into_iter();
+        let mut requests: Vec<u64> = Vec::new();
+        let (mut read, mut in_a_row) = (0, 0);
+        while read < pages {
+            let path = next(&mut discovery, &mut now);
+            requests.push(now);
+            // Nine failures in a row are the most that a page survives.
+            if fails.next() == Some(true) && in_a_row < limits::SCAN_ATTEMPTS_MAX - 1 {
+                in_a_row += 1;
+                discovery.on_failure(now, failure("down", None, false));
+                continue;
+            }
+            in_a_row = 0;
+            let expected = if read == 0 { "closed=false".to_owned() } else { format!("cursor=c{read}") };
+            prop_assert!(path.ends_with(&expected), "{path} {expected}");
+            read += 1;
+            let cursor = format!("c{read}");
+            let last = read == pages;
+            now += 7 * MILLISECOND_NS;
+            let answer = discovery.on_page(at(now), page(0..1, (!last).then_some(&cursor)));
+            prop_assert_eq!(answer.scan_completed, last);
+        }
+        prop_assert!(requests.windows(2).all(|pair| pair[1] - pair[0] >= PACE_NS));
+    }
+}

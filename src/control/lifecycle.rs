@@ -1,0 +1,247 @@
+//! The lifecycle of markets: registered, expired, removed.
+//!
+//! Runs on:  the control core (pure). Ends are compared with the wall clock, waits with the
+//!           monotonic one.
+//! Owns:     when to look for ends and for what to remove; the markets seen by the present scan.
+//! Bounds:   `markets_max`, if set, for markets that nobody asked for by name.
+//!
+//! The venue may end a market without a word, so ends are looked for by time; and since a scan
+//! lists open markets only, a market that a scan no longer listed is asked about by id.
+#[cfg(test)]
+mod tests;
+
+use crate::base::id::{ConnectionId, MarketId, TokenId};
+use crate::base::limits;
+use crate::base::time::Now;
+use crate::control::discovery::Answer;
+use crate::control::placement::Action;
+use crate::control::registry::{Registered, Registry, Source, Status};
+use crate::counter::report::LifecycleReport;
+use crate::market::info::{MarketInfo, MarketNews};
+use std::collections::{BTreeMap, HashSet};
+
+/// What is wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LifecycleOptions {
+    /// Markets that nobody asked for by name are registered: from scans and from the stream.
+    pub scanning: bool,
+    /// No more markets are registered from scans and the stream once so many are.
+    pub markets_max: Option<u64>,
+    /// A market whose end has passed but which the catalogue still lists as trading stays, or
+    /// comes back. Otherwise it expires at its end whatever the catalogue says.
+    pub trust_catalogue_after_end: bool,
+}
+
+/// What [`Lifecycle::poll`] asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Upkeep {
+    /// Tokens to unsubscribe, by connection.
+    pub actions: Vec<Action>,
+    /// Markets that may have closed, for [`super::discovery::Discovery::confirm`].
+    pub confirm: Vec<MarketId>,
+}
+
+/// Registers, expires and removes markets.
+#[derive(Clone, Debug)]
+pub struct Lifecycle {
+    options: LifecycleOptions,
+    next_expiry_ns: u64,
+    next_cleanup_ns: Option<u64>,
+    next_confirm_ns: Option<u64>,
+    /// Markets that the present scan has listed.
+    seen: HashSet<MarketId>,
+    scan: u64,
+    scan_completed: bool,
+    /// Markets that expired by the clock alone.
+    ended: HashSet<MarketId>,
+    counts: LifecycleReport,
+}
+
+impl Lifecycle {
+    /// Nothing has happened yet.
+    #[must_use]
+    pub fn new(options: LifecycleOptions) -> Self {
+        Self {
+            options,
+            next_expiry_ns: 0,
+            next_cleanup_ns: None,
+            next_confirm_ns: None,
+            seen: HashSet::new(),
+            scan: 0,
+            scan_completed: false,
+            ended: HashSet::new(),
+            counts: LifecycleReport::default(),
+        }
+    }
+
+    /// Takes over what the catalogue answered.
+    pub fn on_answer(&mut self, now: Now, answer: Answer, registry: &mut Registry) {
+        let Some(source) = answer.source else { return };
+        if answer.scan != 0 && answer.scan != self.scan {
+            self.scan = answer.scan;
+            self.seen.clear();
+        }
+        for info in answer.markets {
+            if answer.scan != 0 {
+                self.seen.insert(info.market);
+            }
+            if self.add(now, info, source, registry) {
+                self.counts.markets_discovered += 1;
+            }
+        }
+        for market in &answer.closed {
+            self.ended.remove(market);
+            if registry.mark_expired(market, now.mono_ns) {
+                self.counts.markets_expired += 1;
+            }
+        }
+        self.scan_completed |= answer.scan_completed || answer.scan != 0 && self.is_full(registry);
+    }
+
+    /// Takes over what the stream said. The same announcement comes on every connection; only the
+    /// first counts.
+    pub fn on_news(&mut self, now: Now, news: MarketNews, registry: &mut Registry) {
+        match news {
+            MarketNews::Announced(info) => {
+                if !registry.is_known(&info.market)
+                    && self.options.scanning
+                    && self.add(now, info, Source::Stream, registry)
+                {
+                    self.counts.markets_announced += 1;
+                }
+            }
+            MarketNews::Resolved { market, .. } => {
+                self.ended.remove(&market);
+                if registry.mark_expired(&market, now.mono_ns) {
+                    self.counts.markets_resolved += 1;
+                }
+            }
+        }
+    }
+
+    /// True when scans need not go on: as many markets are registered as are wanted.
+    #[must_use]
+    pub fn is_full(&self, registry: &Registry) -> bool {
+        self.options.markets_max.is_some_and(|max| registry.report().markets >= max)
+    }
+
+    /// Expires what has ended, removes what expired long ago, and says what to ask about. Cheap
+    /// when nothing is due.
+    pub fn poll(&mut self, now: Now, registry: &mut Registry) -> Upkeep {
+        let mut upkeep = Upkeep::default();
+        if now.mono_ns >= self.next_expiry_ns {
+            self.next_expiry_ns = now.mono_ns + limits::EXPIRY_INTERVAL_NS;
+            self.expire_ended(now, registry);
+        }
+        let first = now.mono_ns + limits::CLEANUP_INTERVAL_NS;
+        let cleanup_ns = *self.next_cleanup_ns.get_or_insert(first);
+        if now.mono_ns >= cleanup_ns {
+            self.next_cleanup_ns = Some(now.mono_ns + limits::CLEANUP_INTERVAL_NS);
+            upkeep.actions = self.remove_expired(now, registry);
+        }
+        upkeep.confirm = self.absent(now, registry);
+        upkeep
+    }
+
+    /// When [`Lifecycle::poll`] next has something to do if nothing else happens.
+    #[must_use]
+    pub fn next_due(&self, now_ns: u64) -> u64 {
+        if self.scan_completed {
+            return now_ns;
+        }
+        let others = [self.next_cleanup_ns, self.next_confirm_ns].into_iter().flatten();
+        others.fold(self.next_expiry_ns, u64::min).max(now_ns)
+    }
+
+    /// Writes what the lifecycle counts into the report: discovered, announced, resolved,
+    /// expired, removed, and adds what the registry refused to the skipped.
+    pub fn report(&self, report: &mut LifecycleReport) {
+        report.markets_discovered = self.counts.markets_discovered;
+        report.markets_announced = self.counts.markets_announced;
+        report.markets_resolved = self.counts.markets_resolved;
+        report.markets_expired = self.counts.markets_expired;
+        report.markets_removed = self.counts.markets_removed;
+        report.markets_skipped += self.counts.markets_skipped;
+    }
+
+    /// Registers a market, or takes over what is new about it. True when it is new.
+    fn add(
+        &mut self,
+        now: Now,
+        mut info: MarketInfo,
+        source: Source,
+        registry: &mut Registry,
+    ) -> bool {
+        let ended = info.end_wall_ns.is_some_and(|end| end < now.wall_ns);
+        let market = info.market;
+        let known = registry.market(&market).map(|record| record.source);
+        let asked = source == Source::Manual || known == Some(Source::Manual);
+        let stays = self.options.trust_catalogue_after_end || asked;
+        if ended && stays {
+            // It trades: its end does not bind.
+            info.end_wall_ns = None;
+        }
+        if known.is_some() {
+            registry.refresh(&info);
+            if ended && stays && self.ended.remove(&market) {
+                registry.revive(&market, now.mono_ns);
+            }
+            return false;
+        }
+        if !asked && ((ended && !stays) || self.is_full(registry)) {
+            return false;
+        }
+        match registry.register(info, now.mono_ns, source) {
+            Registered::New => true,
+            Registered::Known => false,
+            Registered::Refused(_) => {
+                self.counts.markets_skipped += 1;
+                false
+            }
+        }
+    }
+
+    fn expire_ended(&mut self, now: Now, registry: &mut Registry) {
+        let due = registry.expiring_before(now.wall_ns).map(|record| record.info.market);
+        for market in due.collect::<Vec<_>>() {
+            if registry.mark_expired(&market, now.mono_ns) {
+                self.counts.markets_expired += 1;
+                self.ended.insert(market);
+            }
+        }
+    }
+
+    fn remove_expired(&mut self, now: Now, registry: &mut Registry) -> Vec<Action> {
+        let before_ns = (now.mono_ns + 1).saturating_sub(limits::CLEANUP_GRACE_NS);
+        let due = registry.expired_before(before_ns).map(|record| record.info.market);
+        let mut left: BTreeMap<ConnectionId, Vec<TokenId>> = BTreeMap::new();
+        for market in due.collect::<Vec<_>>() {
+            self.ended.remove(&market);
+            let Some(record) = registry.remove(&market) else { continue };
+            self.counts.markets_removed += 1;
+            if let Some(connection) = record.connection {
+                let tokens = record.info.tokens.iter().map(|outcome| outcome.token);
+                left.entry(connection).or_default().extend(tokens);
+            }
+        }
+        let unsubscribe = |(connection, tokens)| Action::Unsubscribe { connection, tokens };
+        left.into_iter().map(unsubscribe).collect()
+    }
+
+    /// After a scan, the markets it did not list; without scans, every market once an interval.
+    fn absent(&mut self, now: Now, registry: &Registry) -> Vec<MarketId> {
+        if !self.options.scanning {
+            let first = now.mono_ns + limits::DISCOVERY_INTERVAL_NS;
+            let due_ns = *self.next_confirm_ns.get_or_insert(first);
+            if now.mono_ns < due_ns {
+                return Vec::new();
+            }
+            self.next_confirm_ns = Some(first);
+        } else if !std::mem::take(&mut self.scan_completed) {
+            return Vec::new();
+        }
+        let open = registry.markets().filter(|record| record.status != Status::Expired);
+        let absent = open.map(|record| record.info.market).filter(|m| !self.seen.contains(m));
+        absent.collect()
+    }
+}

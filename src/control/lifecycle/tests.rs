@@ -1,0 +1,181 @@
+//! The life of markets, from catalogue and stream to removal.
+use super::*;
+use crate::base::time::SECOND_NS;
+use crate::market::info::Outcome;
+
+const EPOCH: u64 = 1_700_000_000 * SECOND_NS;
+
+fn at(seconds: u64) -> Now {
+    Now { mono_ns: seconds * SECOND_NS, wall_ns: EPOCH + seconds * SECOND_NS }
+}
+
+fn id(number: u32) -> MarketId {
+    MarketId::new(&format!("0x{number:064x}")).unwrap()
+}
+
+fn info(number: u32, end_s: Option<u64>) -> MarketInfo {
+    let outcome = |i: u32| Outcome {
+        token: TokenId::new(&format!("{}", 2 * number + i)).unwrap(),
+        name: String::new(),
+    };
+    MarketInfo {
+        market: id(number),
+        tokens: vec![outcome(0), outcome(1)],
+        slug: String::new(),
+        question: String::new(),
+        end_wall_ns: end_s.map(|s| EPOCH + s * SECOND_NS),
+        tick_size: None,
+        min_order_size: None,
+        neg_risk: false,
+    }
+}
+
+fn listing(scan: u64, markets: Vec<MarketInfo>, scan_completed: bool) -> Answer {
+    let source = Some(Source::Catalogue);
+    Answer { markets, source, scan, scan_completed, ..Answer::default() }
+}
+
+fn found(market: MarketInfo) -> Answer {
+    Answer { markets: vec![market], source: Some(Source::Manual), ..Answer::default() }
+}
+
+fn start(trust_catalogue_after_end: bool) -> (Lifecycle, Registry) {
+    let options = LifecycleOptions { scanning: true, markets_max: None, trust_catalogue_after_end };
+    (Lifecycle::new(options), Registry::new(1))
+}
+
+fn counts(lifecycle: &Lifecycle) -> [u64; 5] {
+    let mut report = LifecycleReport::default();
+    lifecycle.report(&mut report);
+    [
+        report.markets_discovered,
+        report.markets_announced,
+        report.markets_resolved,
+        report.markets_expired,
+        report.markets_removed,
+    ]
+}
+
+fn status(registry: &Registry, number: u32) -> Option<Status> {
+    registry.market(&id(number)).map(|record| record.status)
+}
+
+#[test]
+fn a_market_expires_at_its_end_and_is_removed_after_the_grace() {
+    let (mut lifecycle, mut registry) = start(false);
+    lifecycle.on_answer(
+        at(0),
+        listing(1, vec![info(1, Some(100)), info(2, None)], true),
+        &mut registry,
+    );
+    lifecycle.poll(at(0), &mut registry);
+    for number in [1, 2] {
+        registry.mark_subscribed(&id(number), ConnectionId(7), 0).unwrap();
+    }
+    lifecycle.poll(at(90), &mut registry);
+    assert_eq!(status(&registry, 1), Some(Status::Subscribed));
+    lifecycle.poll(at(119), &mut registry);
+    assert_eq!(status(&registry, 1), Some(Status::Subscribed), "the check is every 30 s");
+    lifecycle.poll(at(120), &mut registry);
+    assert_eq!(status(&registry, 1), Some(Status::Expired));
+    // The cleanup after one hour finds it 58 minutes old; the next one removes it.
+    assert_eq!(lifecycle.poll(at(3600), &mut registry).actions, []);
+    let upkeep = lifecycle.poll(at(7200), &mut registry);
+    let tokens = info(1, None).tokens.iter().map(|outcome| outcome.token).collect();
+    let connection = ConnectionId(7);
+    assert_eq!(upkeep.actions, [Action::Unsubscribe { connection, tokens }]);
+    assert_eq!(status(&registry, 1), None);
+    // A late listing does not bring it back; a person does.
+    lifecycle.on_answer(at(7201), listing(2, vec![info(1, None)], true), &mut registry);
+    lifecycle.on_news(at(7201), MarketNews::Announced(info(1, None)), &mut registry);
+    assert_eq!(status(&registry, 1), None);
+    lifecycle.on_answer(at(7202), found(info(1, Some(100))), &mut registry);
+    assert_eq!(status(&registry, 1), Some(Status::Pending));
+    lifecycle.on_answer(at(7203), listing(3, vec![info(1, Some(100))], true), &mut registry);
+    lifecycle.poll(at(7300), &mut registry);
+    assert_eq!(
+        status(&registry, 1),
+        Some(Status::Pending),
+        "asked for: its past end does not bind"
+    );
+    assert_eq!(counts(&lifecycle), [3, 0, 0, 1, 1]);
+}
+
+#[test]
+fn the_stream_announces_once_and_resolves_at_once() {
+    let (mut lifecycle, mut registry) = start(false);
+    for _ in 0..146 {
+        lifecycle.on_news(at(1), MarketNews::Announced(info(1, Some(9))), &mut registry);
+    }
+    assert_eq!(registry.pending_tokens_total(), 2);
+    let resolved = MarketNews::Resolved { market: id(1), winner: None };
+    lifecycle.on_news(at(2), resolved.clone(), &mut registry);
+    lifecycle.on_news(at(2), resolved, &mut registry);
+    lifecycle.on_news(at(2), MarketNews::Resolved { market: id(5), winner: None }, &mut registry);
+    assert_eq!(status(&registry, 1), Some(Status::Expired));
+    assert_eq!(counts(&lifecycle), [0, 1, 1, 0, 0]);
+    lifecycle.on_news(at(20), MarketNews::Announced(info(3, Some(9))), &mut registry);
+    assert_eq!(status(&registry, 3), None, "its end has passed");
+}
+
+#[test]
+fn a_market_that_a_scan_no_longer_lists_is_asked_about_and_expires_if_closed() {
+    let (mut lifecycle, mut registry) = start(false);
+    let all = vec![info(1, None), info(2, None), info(3, None)];
+    lifecycle.on_answer(at(0), listing(1, all, true), &mut registry);
+    assert_eq!(lifecycle.poll(at(0), &mut registry).confirm, []);
+    lifecycle.on_answer(at(60), listing(2, vec![info(1, None)], false), &mut registry);
+    assert_eq!(lifecycle.poll(at(60), &mut registry).confirm, [], "the scan goes on");
+    lifecycle.on_answer(at(61), listing(2, vec![info(3, None)], true), &mut registry);
+    assert_eq!(lifecycle.next_due(61 * SECOND_NS), 61 * SECOND_NS);
+    assert_eq!(lifecycle.poll(at(61), &mut registry).confirm, [id(2)]);
+    assert_eq!(lifecycle.poll(at(62), &mut registry).confirm, []);
+    let (closed, source) = (vec![id(2)], Some(Source::Catalogue));
+    lifecycle.on_answer(at(63), Answer { closed, source, ..Answer::default() }, &mut registry);
+    assert_eq!(status(&registry, 2), Some(Status::Expired));
+    assert_eq!(counts(&lifecycle), [3, 0, 0, 1, 0]);
+}
+
+#[test]
+fn a_catalogue_that_is_trusted_keeps_markets_beyond_their_end() {
+    let (mut lifecycle, mut registry) = start(true);
+    let list = |scan, at_s, lifecycle: &mut Lifecycle, registry: &mut Registry| {
+        let markets = vec![info(1, Some(100)), info(2, Some(5))];
+        lifecycle.on_answer(at(at_s), listing(scan, markets, true), registry);
+    };
+    list(1, 10, &mut lifecycle, &mut registry);
+    assert_eq!(status(&registry, 2), Some(Status::Pending), "listed after its end: it trades");
+    registry.mark_subscribed(&id(1), ConnectionId(1), 0).unwrap();
+    lifecycle.poll(at(130), &mut registry);
+    assert_eq!(status(&registry, 1), Some(Status::Expired));
+    list(2, 140, &mut lifecycle, &mut registry);
+    assert_eq!(status(&registry, 1), Some(Status::Subscribed), "where it was");
+    lifecycle.poll(at(200), &mut registry);
+    assert_eq!(status(&registry, 1), Some(Status::Subscribed));
+    // A resolution is final.
+    lifecycle.on_news(at(201), MarketNews::Resolved { market: id(1), winner: None }, &mut registry);
+    list(3, 210, &mut lifecycle, &mut registry);
+    assert_eq!(status(&registry, 1), Some(Status::Expired));
+}
+
+#[test]
+fn only_so_many_markets_are_registered_unasked() {
+    let options = LifecycleOptions { scanning: true, markets_max: Some(2), ..Default::default() };
+    let (mut lifecycle, mut registry) = (Lifecycle::new(options), Registry::new(1));
+    let markets = (1..5).map(|number| info(number, None)).collect();
+    lifecycle.on_answer(at(0), listing(1, markets, false), &mut registry);
+    lifecycle.on_news(at(0), MarketNews::Announced(info(8, None)), &mut registry);
+    assert!(lifecycle.is_full(&registry));
+    assert_eq!(registry.report().markets, 2);
+    lifecycle.on_answer(at(0), found(info(9, None)), &mut registry);
+    assert_eq!(registry.report().markets, 3, "a person may ask for more");
+
+    let options = LifecycleOptions::default();
+    let (mut lifecycle, mut registry) = (Lifecycle::new(options), Registry::new(1));
+    lifecycle.on_news(at(0), MarketNews::Announced(info(8, None)), &mut registry);
+    lifecycle.on_answer(at(0), found(info(9, None)), &mut registry);
+    assert_eq!(registry.report().markets, 1, "without scanning only what is asked for");
+    assert_eq!(lifecycle.poll(at(0), &mut registry).confirm, []);
+    assert_eq!(lifecycle.poll(at(60), &mut registry).confirm, [id(9)]);
+    assert_eq!(lifecycle.poll(at(61), &mut registry).confirm, []);
+}

@@ -1,0 +1,134 @@
+//! The picture of the whole engine, and the verdict on its health.
+//!
+//! Runs on:  control core, when somebody asks and once a second.
+use super::pump::Control;
+use crate::base::{
+    limits::{HEALTH_GRACE_NS, HEARTBEAT_MISSED_NS},
+    time::Now,
+};
+use crate::counter::report::{EngineReport, HealthReport, PoolReport, ShardReport};
+use crate::link::shard_control::ConnectionBeat;
+use std::collections::BTreeMap;
+
+impl Control {
+    /// Everything that can be seen of the engine now.
+    #[must_use]
+    pub fn report(&self, now: Now) -> EngineReport {
+        let pool = self.pool_report(now);
+        EngineReport {
+            version: env!("CARGO_PKG_VERSION").into(),
+            started_wall_ns: self.started.wall_ns,
+            now_wall_ns: now.wall_ns,
+            health: self.health(&pool, now),
+            registry: self.registry.report(),
+            router: self.shards.iter().flat_map(|shard| shard.links()).collect(),
+            shards: (0..self.shards.len()).map(|place| self.shard_report(place, now)).collect(),
+            lifecycle: self.lifecycle_report(),
+            latencies: self.latencies.summaries(),
+            pool,
+        }
+    }
+
+    fn pool_report(&self, now: Now) -> PoolReport {
+        let mut report = self.placement.report(&self.registry);
+        report.dials_failed = self.dials.counts().failed;
+        let beats: BTreeMap<u32, &ConnectionBeat> = self
+            .shards
+            .iter()
+            .flat_map(|shard| &shard.heartbeat.connections)
+            .map(|beat| (beat.connection.0, beat))
+            .collect();
+        // Beats give monotonic times; zero means never.
+        let wall = |mono_ns: u64| match mono_ns {
+            0 => 0,
+            at => now.wall_ns.saturating_sub(now.mono_ns.saturating_sub(at)),
+        };
+        for connection in &mut report.connections {
+            let Some(beat) = beats.get(&connection.id) else { continue };
+            connection.snapshots = u64::from(beat.live);
+            connection.frames = beat.session.frames;
+            connection.bytes = beat.session.bytes;
+            connection.decode_errors = beat.decode_errors;
+            connection.last_ping_wall_ns = wall(beat.session.last_ping_ns);
+            connection.last_pong_wall_ns = wall(beat.session.last_pong_ns);
+            connection.last_data_wall_ns = wall(beat.session.last_data_ns);
+        }
+        report
+    }
+
+    fn shard_report(&self, place: usize, now: Now) -> ShardReport {
+        let shard = &self.shards[place];
+        let beat = &shard.heartbeat;
+        ShardReport {
+            shard: shard.id.0,
+            core: shard.core,
+            healthy: self.is_current(place, now),
+            heartbeat_wall_ns: beat.at.wall_ns,
+            connections: beat.connections.iter().filter(|connection| connection.up).count() as u64,
+            frames: beat.intake.frames,
+            bytes: beat.bytes,
+            messages: beat.intake.messages,
+            updates: beat.books.updates,
+            snapshots: beat.books.snapshots,
+            trades: beat.books.trades,
+            decode_errors: beat.intake.decode_errors,
+            unknown_events: beat.intake.unknown_events,
+            unknown_texts: beat.intake.unknown_texts,
+            changes_before_snapshot: beat.books.changes_before_snapshot,
+            changes_stale: beat.books.changes_stale,
+            foreign_tokens: beat.books.foreign_tokens,
+            frame_mean_ns: beat.intake.frame_ns.checked_div(beat.intake.frames).unwrap_or(0),
+            last_message_wall_ns: beat.last_data_wall_ns,
+            books: beat.books.books,
+            books_live: beat.books.live,
+            books_awaiting: beat.books.awaiting,
+            books_stale: beat.books.stale,
+            book_bytes: beat.book_bytes,
+            orders: beat.orders,
+        }
+    }
+
+    /// Whether a shard's heartbeat is current; before the first one it has the same time.
+    fn is_current(&self, place: usize, now: Now) -> bool {
+        let seen_ns = self.shards[place].heartbeat_seen_ns.max(self.started.mono_ns);
+        now.mono_ns.saturating_sub(seen_ns) < HEARTBEAT_MISSED_NS
+    }
+
+    fn health(&self, pool: &PoolReport, now: Now) -> HealthReport {
+        let in_grace = now.mono_ns.saturating_sub(self.started.mono_ns) < HEALTH_GRACE_NS;
+        let mut reasons = Vec::new();
+        let mut notices = Vec::new();
+        for place in (0..self.shards.len()).filter(|&place| !self.is_current(place, now)) {
+            let id = self.shards[place].id;
+            reasons.push(format!(
+                "{id} has not reported for {} s: its core is overloaded or its thread hangs",
+                HEARTBEAT_MISSED_NS / 1_000_000_000
+            ));
+        }
+        if self.is_stopping() {
+            reasons.push("stopping".into());
+        }
+        let known = self.registry.report();
+        let lifecycle = self.lifecycle_report();
+        if lifecycle.scans_completed == 0 && !lifecycle.last_error.is_empty() {
+            let line = format!("the catalogue has not been read yet: {}", lifecycle.last_error);
+            // Without markets there is nothing to do, however new the engine is.
+            if known.markets == 0 { reasons.push(line) } else { notices.push(line) }
+        } else if !lifecycle.last_error.is_empty() {
+            notices.push(format!("the catalogue cannot be read now: {}", lifecycle.last_error));
+        }
+        let wanted = pool.connections.len() as u64;
+        if wanted > 0 && pool.connections_active == 0 {
+            let why = pool.connections.iter().map(|c| c.why.as_str()).find(|why| !why.is_empty());
+            let line = format!("no connection is up: {}", why.unwrap_or("dialling"));
+            if in_grace { notices.push(line) } else { reasons.push(line) }
+        } else if pool.connections_active < wanted {
+            let missing = wanted - pool.connections_active;
+            notices.push(format!("{missing} of {wanted} connections are being dialled"));
+        }
+        for shard in self.placement.shards_without_room() {
+            notices.push(format!("{shard} has no connection left for its pending markets"));
+        }
+        HealthReport { healthy: reasons.is_empty(), in_grace, reasons, notices }
+    }
+}

@@ -1,0 +1,409 @@
+//! Placement: which connections exist, and which markets go on them.
+//!
+//! Runs on:  the control core (pure). Times are monotonic nanoseconds unless they end in `_wall_ns`.
+//! Owns:     the list of connections; what each carries is the registry's.
+//! Bounds:   [`limits::TOKENS_PER_CONNECTION_MAX`] tokens a connection,
+//!           [`limits::CONNECTIONS_PER_SHARD_MAX`] connections a shard.
+//!
+//! Every [`limits::PLACEMENT_INTERVAL_NS`], and at once after a discovery scan, a shard with at
+//! least [`limits::PENDING_TOKENS_WORTH_CONNECTION`] pending tokens gets connections of
+//! [`limits::TOKENS_PER_CONNECTION_TARGET`]; a shard with a whole connection's worth gets it
+//! without waiting for the check. Fewer tokens wait for company, at most two intervals: then
+//! they take spare slots, below the target first and up to the limit second, or else a small
+//! connection. A connection whose last active market has gone is closed and not replaced.
+mod replace;
+mod report;
+#[cfg(test)]
+mod tests;
+
+pub use replace::ReplaceError;
+
+use crate::base::id::{ConnectionId, MarketId, ShardId, TokenId};
+use crate::base::limits;
+use crate::control::registry::{Registry, Status};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Longest wait of a pending market.
+const WAIT_MAX_NS: u64 = 2 * limits::PLACEMENT_INTERVAL_NS;
+
+/// What the control core must do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Dial a new connection that subscribes to these tokens. It is in the state
+    /// [`ConnectionState::Waiting`] until the executor says otherwise; at hand-over the executor
+    /// reads [`Placement::subscription`] again, which may have grown by then.
+    Open {
+        /// The new connection.
+        connection: ConnectionId,
+        /// The shard that is to own it.
+        shard: ShardId,
+        /// Its tokens; a market's tokens follow each other.
+        tokens: Vec<TokenId>,
+    },
+    /// Subscribe to more tokens on a connection. To be ignored while the connection has not been
+    /// handed over, since the hand-over reads [`Placement::subscription`].
+    Subscribe {
+        /// The connection.
+        connection: ConnectionId,
+        /// The tokens that are new on it.
+        tokens: Vec<TokenId>,
+    },
+    /// Unsubscribe from tokens whose market was removed.
+    Unsubscribe {
+        /// The connection.
+        connection: ConnectionId,
+        /// The tokens that left it.
+        tokens: Vec<TokenId>,
+    },
+    /// Close a connection for good; then call [`Placement::on_closed`].
+    Close {
+        /// The connection.
+        connection: ConnectionId,
+    },
+}
+
+/// Where a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionState {
+    /// A dial is in progress.
+    Dialling,
+    /// It waits for its next dial.
+    Waiting,
+    /// It is up.
+    Active,
+    /// It is being closed for good.
+    Closing,
+}
+
+/// Why [`Placement::force_subscribe`] opened nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForceError {
+    /// None of the markets is registered and pending. *Tell who asked.*
+    NothingPending,
+    /// The shard has [`limits::CONNECTIONS_PER_SHARD_MAX`] connections. *Tell who asked.*
+    NoConnectionLeft,
+}
+
+impl std::fmt::Display for ForceError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::NothingPending => "none of the tokens is known and waits for a connection",
+            Self::NoConnectionLeft => "the shard has as many connections as it may have",
+        })
+    }
+}
+
+impl std::error::Error for ForceError {}
+
+#[derive(Clone, Debug)]
+struct Connection {
+    shard: ShardId,
+    state: ConnectionState,
+    why: String,
+    connected_wall_ns: u64,
+    connects: u64,
+    /// The connection that this one is to take over from.
+    replaces: Option<ConnectionId>,
+    /// The connection that is to take over from this one.
+    replaced_by: Option<ConnectionId>,
+}
+
+/// The connections of all shards. Decides; does nothing itself.
+#[derive(Clone, Debug)]
+pub struct Placement {
+    connections: BTreeMap<ConnectionId, Connection>,
+    by_shard: Vec<BTreeSet<ConnectionId>>,
+    last_id: u32,
+    next_check_ns: Option<u64>,
+    check_requested: bool,
+    /// Per shard: no room was found; not tried again before the next check.
+    blocked: Vec<bool>,
+    queued: Vec<Action>,
+    connections_opened: u64,
+    reconnects: u64,
+}
+
+impl Placement {
+    /// No connections yet, for `shards` shards (at least one).
+    #[must_use]
+    pub fn new(shards: u16) -> Self {
+        let shards = usize::from(shards.max(1));
+        Self {
+            connections: BTreeMap::new(),
+            by_shard: vec![BTreeSet::new(); shards],
+            last_id: 0,
+            next_check_ns: None,
+            check_requested: false,
+            blocked: vec![false; shards],
+            queued: Vec::new(),
+            connections_opened: 0,
+            reconnects: 0,
+        }
+    }
+
+    /// Check for pending markets at the next [`Placement::poll`], as when a scan has completed.
+    pub const fn request_check(&mut self) {
+        self.check_requested = true;
+    }
+
+    /// What is to be done now. Cheap when nothing is; to be called every cycle of the core.
+    pub fn poll(&mut self, now_ns: u64, registry: &mut Registry) -> Vec<Action> {
+        let mut actions = std::mem::take(&mut self.queued);
+        self.close_idle(now_ns, registry, &mut actions);
+        let due = self.next_check_ns.is_none_or(|at| now_ns >= at);
+        let check = due || std::mem::take(&mut self.check_requested);
+        if due {
+            self.next_check_ns = Some(now_ns + limits::PLACEMENT_INTERVAL_NS);
+        }
+        if check {
+            self.blocked.fill(false);
+        }
+        for shard in (0..self.by_shard.len() as u16).map(ShardId) {
+            let worth = if check {
+                limits::PENDING_TOKENS_WORTH_CONNECTION
+            } else {
+                limits::TOKENS_PER_CONNECTION_TARGET
+            };
+            while registry.pending_tokens(shard) >= worth
+                && let Ok(action) = self.open_pending(shard, now_ns, registry)
+            {
+                actions.push(action);
+            }
+            let waited = registry.oldest_pending_since(shard).is_some_and(|since| {
+                now_ns >= since.saturating_add(WAIT_MAX_NS)
+                    || registry.pending_tokens(shard) >= limits::PENDING_TOKENS_WORTH_CONNECTION
+                        && self.is_full(shard)
+            });
+            if waited && !self.blocked[usize::from(shard.0)] {
+                self.place_rest(shard, now_ns, registry, &mut actions);
+            }
+        }
+        actions
+    }
+
+    /// When [`Placement::poll`] next has something to do if nothing else happens.
+    #[must_use]
+    pub fn next_due(&self, now_ns: u64, registry: &Registry) -> u64 {
+        if self.check_requested || !self.queued.is_empty() {
+            return now_ns;
+        }
+        let shards = (0..self.by_shard.len()).filter(|&shard| !self.blocked[shard]);
+        let waits = shards.filter_map(|shard| registry.oldest_pending_since(ShardId(shard as u16)));
+        let deadline = waits.map(|since| since.saturating_add(WAIT_MAX_NS)).min();
+        let check = self.next_check_ns.unwrap_or(now_ns);
+        deadline.map_or(check, |deadline| deadline.min(check)).max(now_ns)
+    }
+
+    /// Opens a connection at once for the pending ones among `markets`, without threshold but
+    /// within the limits. The first pending market decides the shard; markets of other shards and
+    /// those beyond [`limits::TOKENS_PER_CONNECTION_MAX`] stay pending, so ask again for them.
+    /// The [`Action::Open`] comes out of the next [`Placement::poll`].
+    ///
+    /// # Errors
+    /// [`ForceError`]; nothing has changed then.
+    pub fn force_subscribe(
+        &mut self,
+        markets: &[MarketId],
+        now_ns: u64,
+        registry: &mut Registry,
+    ) -> Result<ConnectionId, ForceError> {
+        let pending = markets.iter().filter_map(|market| registry.market(market));
+        let mut pending = pending.filter(|record| record.status == Status::Pending);
+        let first = pending.next().ok_or(ForceError::NothingPending)?;
+        let shard = first.shard;
+        let same_shard = pending.filter(|record| record.shard == shard);
+        let mut batch = vec![first.info.market];
+        batch.extend(same_shard.map(|record| record.info.market));
+        let connection = self.add(shard)?;
+        let tokens = put(&batch, connection, now_ns, registry);
+        self.queued.push(Action::Open { connection, shard, tokens });
+        Ok(connection)
+    }
+
+    /// [`Placement::force_subscribe`] for the markets that these tokens belong to.
+    ///
+    /// # Errors
+    /// [`ForceError`]; nothing has changed then.
+    pub fn force_subscribe_tokens(
+        &mut self,
+        tokens: &[TokenId],
+        now_ns: u64,
+        registry: &mut Registry,
+    ) -> Result<ConnectionId, ForceError> {
+        let records = tokens.iter().filter_map(|token| registry.market_of(token));
+        let markets: Vec<MarketId> = records.map(|record| record.info.market).collect();
+        self.force_subscribe(&markets, now_ns, registry)
+    }
+
+    /// A dial of the connection has begun.
+    pub fn on_dialling(&mut self, connection: ConnectionId) {
+        self.set_state(connection, ConnectionState::Dialling, "");
+    }
+
+    /// The connection is down and waits for its next dial; `why` is for people.
+    pub fn on_waiting(&mut self, connection: ConnectionId, why: &str) {
+        self.set_state(connection, ConnectionState::Waiting, why);
+    }
+
+    /// The connection is up since `wall_ns` (Unix nanoseconds).
+    pub fn on_active(&mut self, connection: ConnectionId, wall_ns: u64) {
+        self.set_state(connection, ConnectionState::Active, "");
+        if let Some(known) = self.connections.get_mut(&connection) {
+            known.connected_wall_ns = wall_ns;
+            known.connects += 1;
+            let counter = if known.connects == 1 {
+                &mut self.connections_opened
+            } else {
+                &mut self.reconnects
+            };
+            *counter += 1;
+        }
+    }
+
+    /// The connection is closed for good and may be forgotten. Markets that are still on it
+    /// (none after an [`Action::Close`]) wait again.
+    pub fn on_closed(&mut self, connection: ConnectionId, now_ns: u64, registry: &mut Registry) {
+        if let Some(known) = self.connections.remove(&connection) {
+            self.by_shard[usize::from(known.shard.0)].remove(&connection);
+            self.unlink(connection, &known);
+            registry.release(connection, now_ns);
+        }
+    }
+
+    /// The tokens that a connection is to subscribe to when it comes up: its active ones, or
+    /// those of the connection that it is to take over from.
+    #[must_use]
+    pub fn subscription(&self, connection: ConnectionId, registry: &Registry) -> Vec<TokenId> {
+        let source = self.connections.get(&connection).and_then(|known| known.replaces);
+        registry.active_tokens_of(source.unwrap_or(connection)).collect()
+    }
+
+    fn set_state(&mut self, connection: ConnectionId, state: ConnectionState, why: &str) {
+        if let Some(known) = self.connections.get_mut(&connection)
+            && known.state != ConnectionState::Closing
+        {
+            known.state = state;
+            why.clone_into(&mut known.why);
+        }
+    }
+
+    fn is_full(&self, shard: ShardId) -> bool {
+        self.by_shard[usize::from(shard.0)].len() >= limits::CONNECTIONS_PER_SHARD_MAX
+    }
+
+    /// A new, empty connection.
+    fn add(&mut self, shard: ShardId) -> Result<ConnectionId, ForceError> {
+        if self.is_full(shard) {
+            return Err(ForceError::NoConnectionLeft);
+        }
+        self.last_id += 1;
+        let connection = ConnectionId(self.last_id);
+        self.by_shard[usize::from(shard.0)].insert(connection);
+        let (state, why) = (ConnectionState::Waiting, "not dialled yet".to_owned());
+        let (connected_wall_ns, connects) = (0, 0);
+        let (replaces, replaced_by) = (None, None);
+        let new =
+            Connection { shard, state, why, connected_wall_ns, connects, replaces, replaced_by };
+        self.connections.insert(connection, new);
+        Ok(connection)
+    }
+
+    /// A new connection for the shard's oldest pending markets.
+    fn open_pending(
+        &mut self,
+        shard: ShardId,
+        now_ns: u64,
+        registry: &mut Registry,
+    ) -> Result<Action, ForceError> {
+        let connection = self.add(shard)?;
+        let batch = registry.pending_batch(shard, limits::TOKENS_PER_CONNECTION_TARGET);
+        let tokens = put(&batch, connection, now_ns, registry);
+        Ok(Action::Open { connection, shard, tokens })
+    }
+
+    /// Places every pending market of a shard: in spare slots below the target, then up to the
+    /// limit, then on a small connection.
+    fn place_rest(
+        &mut self,
+        shard: ShardId,
+        now_ns: u64,
+        registry: &mut Registry,
+        actions: &mut Vec<Action>,
+    ) {
+        let mut added = BTreeMap::new();
+        for bound in [limits::TOKENS_PER_CONNECTION_TARGET, limits::TOKENS_PER_CONNECTION_MAX] {
+            for connection in self.candidates(shard) {
+                let load = registry.load(connection).map_or(0, |load| load.tokens);
+                let batch = registry.pending_batch(shard, bound.saturating_sub(load));
+                let tokens = put(&batch, connection, now_ns, registry);
+                added.entry(connection).or_insert_with(Vec::new).extend(tokens);
+            }
+        }
+        for (connection, tokens) in added {
+            if !tokens.is_empty() {
+                actions.push(Action::Subscribe { connection, tokens });
+            }
+        }
+        while registry.pending_tokens(shard) > 0 {
+            let Ok(action) = self.open_pending(shard, now_ns, registry) else {
+                self.blocked[usize::from(shard.0)] = true;
+                return;
+            };
+            actions.push(action);
+        }
+    }
+
+    /// Connections of a shard that may take more, those that are up first.
+    fn candidates(&self, shard: ShardId) -> Vec<ConnectionId> {
+        let of_shard = self.by_shard[usize::from(shard.0)].iter().copied();
+        let open = of_shard.filter(|connection| {
+            let known = &self.connections[connection];
+            let whole = known.replaces.is_none() && known.replaced_by.is_none();
+            whole && known.state != ConnectionState::Closing
+        });
+        let mut open: Vec<ConnectionId> = open.collect();
+        open.sort_by_key(|c| self.connections[c].state != ConnectionState::Active);
+        open
+    }
+
+    fn close_idle(&mut self, now_ns: u64, registry: &mut Registry, actions: &mut Vec<Action>) {
+        let idle: Vec<ConnectionId> = registry.idle_connections().collect();
+        for connection in idle {
+            registry.release(connection, now_ns);
+            self.close(connection, "no active market is left", actions);
+            // What was to take over from it has nothing to take over.
+            if let Some(to) = self.connections.get(&connection).and_then(|c| c.replaced_by) {
+                self.close(to, "nothing is left to take over", actions);
+            }
+        }
+    }
+
+    fn close(&mut self, connection: ConnectionId, why: &str, actions: &mut Vec<Action>) {
+        let Some(known) = self.connections.get_mut(&connection) else { return };
+        if known.state != ConnectionState::Closing {
+            known.state = ConnectionState::Closing;
+            why.clone_into(&mut known.why);
+            actions.push(Action::Close { connection });
+        }
+    }
+}
+
+/// Puts the pending ones of these markets on a connection as far as they fit; the tokens that are on it now.
+fn put(
+    markets: &[MarketId],
+    connection: ConnectionId,
+    now_ns: u64,
+    registry: &mut Registry,
+) -> Vec<TokenId> {
+    let mut tokens = Vec::new();
+    for market in markets {
+        let pending = registry.market(market).is_some_and(|r| r.status == Status::Pending);
+        if pending
+            && registry.mark_subscribed(market, connection, now_ns).is_ok()
+            && let Some(record) = registry.market(market)
+        {
+            tokens.extend(record.info.tokens.iter().map(|outcome| outcome.token));
+        }
+    }
+    tokens
+}

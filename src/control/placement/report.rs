@@ -1,0 +1,96 @@
+//! What placement says of its connections, for `/stats` and `/health`.
+//!
+//! Runs on:  the control core (pure).
+use super::{Connection, ConnectionState, Placement};
+use crate::base::id::{ConnectionId, ShardId};
+use crate::base::limits;
+use crate::control::registry::Registry;
+use crate::counter::report::{ConnectionReport, PoolReport};
+
+impl ConnectionState {
+    /// The name in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Dialling => "dialling",
+            Self::Waiting => "waiting",
+            Self::Active => "active",
+            Self::Closing => "closing",
+        }
+    }
+}
+
+impl Placement {
+    /// The state of a connection; `None` when it is unknown or closed.
+    #[must_use]
+    pub fn state(&self, connection: ConnectionId) -> Option<ConnectionState> {
+        self.connections.get(&connection).map(|known| known.state)
+    }
+
+    /// The shard of a connection; `None` when it is unknown or closed.
+    #[must_use]
+    pub fn shard(&self, connection: ConnectionId) -> Option<ShardId> {
+        self.connections.get(&connection).map(|known| known.shard)
+    }
+
+    /// Every connection that is not closed yet, by number.
+    pub fn connections(&self) -> impl Iterator<Item = (ConnectionId, ShardId, ConnectionState)> {
+        self.connections.iter().map(|(&id, known)| (id, known.shard, known.state))
+    }
+
+    /// Tokens that the connections which are not closing could carry together at the target.
+    #[must_use]
+    pub fn capacity_tokens(&self) -> u64 {
+        let open = self.connections.values().filter(|c| c.state != ConnectionState::Closing);
+        (open.count() * limits::TOKENS_PER_CONNECTION_TARGET) as u64
+    }
+
+    /// Shards whose pending markets found no connection at the last attempt.
+    pub fn shards_without_room(&self) -> impl Iterator<Item = ShardId> {
+        let blocked = self.blocked.iter().enumerate().filter(|&(_, &blocked)| blocked);
+        blocked.map(|(shard, _)| ShardId(shard as u16))
+    }
+
+    /// The part of the report that placement knows; sockets' counters and `dials_failed` are
+    /// added by the executor.
+    #[must_use]
+    pub fn report(&self, registry: &Registry) -> PoolReport {
+        let with = |state| self.connections.values().filter(move |c| c.state == state).count();
+        let waiting = with(ConnectionState::Waiting) + with(ConnectionState::Dialling);
+        PoolReport {
+            tokens_per_connection_target: limits::TOKENS_PER_CONNECTION_TARGET as u64,
+            tokens_per_connection_max: limits::TOKENS_PER_CONNECTION_MAX as u64,
+            capacity_tokens: self.capacity_tokens(),
+            connections_active: with(ConnectionState::Active) as u64,
+            connections_waiting: waiting as u64,
+            connections_opened: self.connections_opened,
+            dials_failed: 0,
+            reconnects: self.reconnects,
+            connections: self
+                .connections
+                .iter()
+                .map(|(&id, known)| connection_report(id, known, registry))
+                .collect(),
+        }
+    }
+}
+
+fn connection_report(
+    id: ConnectionId,
+    known: &Connection,
+    registry: &Registry,
+) -> ConnectionReport {
+    let load = registry.load(id);
+    ConnectionReport {
+        id: id.0,
+        shard: known.shard.0,
+        state: known.state.name().to_owned(),
+        why: known.why.clone(),
+        tokens: load.map_or(0, |load| load.tokens as u64),
+        tokens_expired: load.map_or(0, |load| load.tokens_expired as u64),
+        pollution: load.map_or(0.0, |load| load.pollution()),
+        reconnects: known.connects.saturating_sub(1),
+        connected_wall_ns: known.connected_wall_ns,
+        ..ConnectionReport::default()
+    }
+}

@@ -1,0 +1,277 @@
+//! Placement under random markets, ends and faults, and its rules one by one.
+use super::*;
+use crate::base::routing::shard_of;
+use crate::base::time::SECOND_NS;
+use crate::control::registry::{Registered, Source};
+use crate::market::info::{MarketInfo, Outcome};
+use proptest::prelude::*;
+
+const INTERVAL: u64 = limits::PLACEMENT_INTERVAL_NS;
+
+fn info(number: u32) -> MarketInfo {
+    let outcome = |i: u32| Outcome {
+        token: TokenId::new(&format!("{}", 2 * number + i)).unwrap(),
+        name: String::new(),
+    };
+    MarketInfo {
+        market: MarketId::new(&format!("0x{number:064x}")).unwrap(),
+        tokens: vec![outcome(0), outcome(1)],
+        slug: String::new(),
+        question: String::new(),
+        end_wall_ns: None,
+        tick_size: None,
+        min_order_size: None,
+        neg_risk: false,
+    }
+}
+
+fn id(number: u32) -> MarketId {
+    info(number).market
+}
+
+fn register(registry: &mut Registry, numbers: std::ops::Range<u32>, now: u64) {
+    for number in numbers {
+        let registered = registry.register(info(number), now, Source::Catalogue);
+        assert_eq!(registered, Registered::New);
+    }
+}
+
+fn opened(actions: &[Action]) -> Vec<(ConnectionId, usize)> {
+    let open = actions.iter().filter_map(|action| match action {
+        Action::Open { connection, tokens, .. } => Some((*connection, tokens.len())),
+        _ => None,
+    });
+    open.collect()
+}
+
+#[test]
+fn a_connection_is_opened_for_fifty_tokens_and_fewer_wait_two_intervals() {
+    let (mut registry, mut placement) = (Registry::new(1), Placement::new(1));
+    assert!(placement.poll(0, &mut registry).is_empty());
+    register(&mut registry, 0..25, 1);
+    assert!(placement.poll(INTERVAL - 1, &mut registry).is_empty());
+    let actions = placement.poll(INTERVAL, &mut registry);
+    assert_eq!(opened(&actions), [(ConnectionId(1), 50)]);
+    placement.on_active(ConnectionId(1), 0);
+
+    register(&mut registry, 25..49, INTERVAL + 1);
+    assert!(placement.poll(2 * INTERVAL, &mut registry).is_empty(), "48 tokens wait");
+    assert!(placement.poll(3 * INTERVAL, &mut registry).is_empty(), "not yet two intervals");
+    assert_eq!(placement.next_due(3 * INTERVAL, &registry), 3 * INTERVAL + 1);
+    let actions = placement.poll(3 * INTERVAL + 1, &mut registry);
+    let [Action::Subscribe { connection: ConnectionId(1), tokens }] = &actions[..] else {
+        panic!("{actions:?}")
+    };
+    assert_eq!(tokens.len(), 48);
+}
+
+#[test]
+fn a_whole_connections_worth_and_a_completed_scan_do_not_wait() {
+    let (mut registry, mut placement) = (Registry::new(1), Placement::new(1));
+    placement.poll(0, &mut registry);
+    register(&mut registry, 0..450, 1);
+    let actions = placement.poll(2, &mut registry);
+    assert_eq!(opened(&actions), [(ConnectionId(1), 400), (ConnectionId(2), 400)]);
+    placement.request_check();
+    assert_eq!(opened(&placement.poll(3, &mut registry)), [(ConnectionId(3), 100)]);
+    assert_eq!(placement.capacity_tokens(), 1200);
+}
+
+#[test]
+fn spare_slots_are_filled_below_the_target_first_and_never_above_the_limit() {
+    let (mut registry, mut placement) = (Registry::new(1), Placement::new(1));
+    register(&mut registry, 0..225, 0);
+    assert_eq!(opened(&placement.poll(0, &mut registry)).len(), 2, "400 and 50");
+    register(&mut registry, 225..249, 1);
+    let actions = placement.poll(2 * INTERVAL + 1, &mut registry);
+    let [Action::Subscribe { connection, tokens }] = &actions[..] else { panic!("{actions:?}") };
+    assert_eq!((*connection, tokens.len()), (ConnectionId(2), 48));
+}
+
+#[test]
+fn force_opens_at_once_and_keeps_the_limit() {
+    let (mut registry, mut placement) = (Registry::new(1), Placement::new(1));
+    placement.poll(0, &mut registry);
+    register(&mut registry, 0..300, 1);
+    let all: Vec<MarketId> = (0..300).map(id).collect();
+    assert_eq!(placement.force_subscribe(&all[..1], 2, &mut registry), Ok(ConnectionId(1)));
+    let tokens: Vec<TokenId> = (2..602).map(|n| TokenId::new(&n.to_string()).unwrap()).collect();
+    let forced = placement.force_subscribe_tokens(&tokens, 2, &mut registry);
+    assert_eq!(forced, Ok(ConnectionId(2)));
+    let actions = placement.poll(2, &mut registry);
+    assert_eq!(opened(&actions), [(ConnectionId(1), 2), (ConnectionId(2), 500)]);
+    let again = placement.force_subscribe(&all[..5], 2, &mut registry);
+    assert_eq!(again, Err(ForceError::NothingPending));
+    assert_eq!(registry.pending_tokens_total(), 98);
+}
+
+#[test]
+fn a_connection_without_active_markets_is_closed_and_not_replaced() {
+    let (mut registry, mut placement) = (Registry::new(1), Placement::new(1));
+    register(&mut registry, 0..30, 0);
+    assert_eq!(opened(&placement.poll(0, &mut registry)).len(), 1);
+    placement.on_active(ConnectionId(1), 7);
+    for number in 0..29 {
+        registry.mark_expired(&id(number), 1);
+    }
+    assert!(placement.poll(1, &mut registry).is_empty());
+    let report = placement.report(&registry);
+    assert_eq!(report.connections[0].tokens_expired, 58);
+    assert_eq!((report.connections_active, report.connections[0].state.as_str()), (1, "active"));
+    registry.mark_expired(&id(29), 1);
+    let close = vec![Action::Close { connection: ConnectionId(1) }];
+    assert_eq!(placement.poll(1, &mut registry), close);
+    assert!(placement.poll(10 * INTERVAL, &mut registry).is_empty());
+    placement.on_closed(ConnectionId(1), 2, &mut registry);
+    assert_eq!(placement.connections().count(), 0);
+    assert_eq!(registry.tokens_of(ConnectionId(1)).count(), 0);
+}
+
+#[test]
+fn a_replacement_takes_over_the_active_markets_and_the_old_one_is_closed() {
+    let (mut registry, mut placement) = (Registry::new(1), Placement::new(1));
+    register(&mut registry, 0..30, 0);
+    placement.poll(0, &mut registry);
+    let (from, to) = (ConnectionId(1), ConnectionId(2));
+    (0..10).for_each(|number| _ = registry.mark_expired(&id(number), 1));
+    assert_eq!(placement.begin_replacement(from, &registry), Ok(to));
+    let again = placement.begin_replacement(from, &registry);
+    assert_eq!(again, Err(ReplaceError::NotReplaceable));
+    assert_eq!(opened(&placement.poll(1, &mut registry)), [(to, 40)]);
+    assert_eq!(placement.subscription(to, &registry).len(), 40);
+    assert_eq!(registry.tokens_of(to).count(), 0, "never on two connections");
+    placement.on_active(to, 1);
+    assert_eq!(placement.complete_replacement(to, 2, &mut registry), Ok(()));
+    assert_eq!(placement.poll(2, &mut registry), [Action::Close { connection: from }]);
+    assert_eq!(registry.tokens_of(to).count(), 40);
+
+    let third = placement.begin_replacement(to, &registry).unwrap();
+    placement.abandon_replacement(third);
+    let actions = placement.poll(3, &mut registry);
+    assert!(actions.contains(&Action::Close { connection: third }), "{actions:?}");
+    assert_eq!(placement.state(to), Some(ConnectionState::Active));
+}
+
+#[test]
+fn the_number_of_connections_is_bounded_and_the_rest_is_reported() {
+    let (mut registry, mut placement) = (Registry::new(1), Placement::new(1));
+    let fits = (limits::CONNECTIONS_PER_SHARD_MAX * limits::TOKENS_PER_CONNECTION_MAX / 2) as u32;
+    register(&mut registry, 0..fits + 60, 0);
+    placement.poll(0, &mut registry);
+    assert_eq!(placement.connections().count(), limits::CONNECTIONS_PER_SHARD_MAX);
+    assert_eq!(registry.pending_tokens_total(), 120);
+    assert_eq!(placement.shards_without_room().count(), 1);
+    assert!(placement.poll(1, &mut registry).is_empty());
+    let forced = placement.force_subscribe(&[id(fits + 59)], 1, &mut registry);
+    assert_eq!(forced, Err(ForceError::NoConnectionLeft));
+    assert!(registry.loads().all(|(_, load)| load.tokens == 500));
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Register(u32),
+    Expire(u32),
+    Remove(u32),
+    Pass(u64),
+    Up(usize),
+    Down(usize),
+    Force(u32),
+    Check,
+    Replace(usize),
+    Switch(usize),
+    Abandon(usize),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        5 => (1u32..300).prop_map(Step::Register),
+        2 => (0u32..2000).prop_map(Step::Expire),
+        2 => (0u32..2000).prop_map(Step::Remove),
+        6 => (0u64..45).prop_map(|s| Step::Pass(s * SECOND_NS)),
+        3 => any::<usize>().prop_map(Step::Up),
+        1 => any::<usize>().prop_map(Step::Down),
+        1 => (0u32..2000).prop_map(Step::Force),
+        1 => Just(Step::Check),
+        1 => any::<usize>().prop_map(Step::Replace),
+        1 => any::<usize>().prop_map(Step::Switch),
+        1 => any::<usize>().prop_map(Step::Abandon),
+    ];
+    prop::collection::vec(step, 1..60)
+}
+
+const SHARDS: u16 = 3;
+
+fn apply(step: Step, now: &mut u64, next: &mut u32, registry: &mut Registry, p: &mut Placement) {
+    let all: Vec<ConnectionId> = p.connections().map(|(connection, ..)| connection).collect();
+    let pick = |n: usize| all.get(n % all.len().max(1)).copied().unwrap_or(ConnectionId(0));
+    match step {
+        Step::Register(count) => {
+            register(registry, *next..*next + count, *now);
+            *next += count;
+        }
+        // Whole stretches, so that connections run empty.
+        Step::Expire(n) => (n..n + 150).for_each(|n| _ = registry.mark_expired(&id(n), *now)),
+        Step::Remove(n) => (n..n + 150).for_each(|n| _ = registry.remove(&id(n))),
+        Step::Pass(ns) => *now += ns,
+        Step::Up(n) => p.on_active(pick(n), *now),
+        Step::Down(n) => p.on_waiting(pick(n), "test"),
+        Step::Force(n) => {
+            let markets: Vec<MarketId> = (n..n + 300).map(id).collect();
+            _ = p.force_subscribe(&markets, *now, registry);
+        }
+        Step::Check => p.request_check(),
+        Step::Replace(n) => _ = p.begin_replacement(pick(n), registry),
+        Step::Switch(n) => _ = p.complete_replacement(pick(n), *now, registry),
+        Step::Abandon(n) => p.abandon_replacement(pick(n)),
+    }
+}
+
+fn check(actions: &[Action], now: u64, registry: &Registry, placement: &Placement) {
+    let mut placed = std::collections::HashSet::new();
+    for (connection, shard, state) in placement.connections() {
+        let tokens: Vec<TokenId> = registry.tokens_of(connection).collect();
+        assert!(tokens.len() <= limits::TOKENS_PER_CONNECTION_MAX);
+        assert!(tokens.iter().all(|token| placed.insert(*token)), "a token on two connections");
+        assert!(placement.subscription(connection, registry).len() <= 500);
+        for record in registry.markets_of(connection) {
+            assert_eq!(record.shard, shard);
+            assert_eq!(shard_of(record.info.market.as_bytes(), SHARDS), shard);
+            assert!(record.info.tokens.iter().all(|outcome| tokens.contains(&outcome.token)));
+        }
+        let idle = registry.active_tokens_of(connection).next().is_none();
+        let closing = state == ConnectionState::Closing;
+        assert!(!closing || idle, "a closing connection carries nothing");
+        assert!(closing || !idle || placement.replaces(connection).is_some(), "idle is closed");
+    }
+    for shard in (0..SHARDS).map(ShardId) {
+        if let Some(since) = registry.oldest_pending_since(shard) {
+            assert!(now - since < 2 * INTERVAL, "a market waits too long");
+        }
+        let open = placement.connections().filter(|&(_, of, _)| of == shard);
+        assert!(open.count() <= limits::CONNECTIONS_PER_SHARD_MAX);
+    }
+    for action in actions {
+        if let Action::Open { tokens, .. } = action {
+            assert!(!tokens.is_empty() && tokens.len() <= limits::TOKENS_PER_CONNECTION_MAX);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+    #[test]
+    fn its_promises_hold_whatever_happens(steps in steps()) {
+        let (mut registry, mut placement) = (Registry::new(SHARDS), Placement::new(SHARDS));
+        let (mut now, mut next) = (0, 0);
+        for step in steps {
+            apply(step, &mut now, &mut next, &mut registry, &mut placement);
+            let actions = placement.poll(now, &mut registry);
+            check(&actions, now, &registry, &placement);
+            for action in actions {
+                if let Action::Close { connection } = action {
+                    placement.on_closed(connection, now, &mut registry);
+                }
+            }
+        }
+    }
+}

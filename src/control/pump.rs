@@ -1,0 +1,442 @@
+//! The control core's cycle: commands, reports, decisions, dials, orders.
+//!
+//! Runs on:  control core, every 2 ms while a dial is in progress, else every 10 ms.
+//! Owns:     registry, placement, dials, the far ends of all links.
+//! Bounds:   every ring is drained at most once around per cycle.
+//!
+//! One cycle is synchronous and the only place that changes state; tasks only fetch bytes and
+//! put them into the inbox ([`Control::on_fetched`], [`Control::on_resolved`]).
+use super::{
+    dial::{Dial, Progress, Target},
+    dialing::DialQueue,
+    discovery::{Discovery, Lookup},
+    lifecycle::Lifecycle,
+    placement::{Action, Placement},
+    registry::Registry,
+    shard_proxy::ShardProxy,
+};
+use crate::base::{
+    id::{ConnectionId, TokenId},
+    limits::{DIAL_TIMEOUT_NS, SHARD_CONTROL_DEPTH, STOP_TIMEOUT_NS},
+    time::{MILLISECOND_NS, Now, SECOND_NS},
+};
+use crate::counter::latency::Latencies;
+use crate::link::{
+    main_control::{Command, ControlNews},
+    serve_control::{ControlAnswer, ControlQuery},
+    shard_control::Report,
+};
+use crate::market::book::BookOpening;
+use crate::ring::{Consumer, Producer};
+use crate::wire::websocket::WebSocketError;
+use log::{debug, info, warn};
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+
+/// Between two cycles while a dial is in progress.
+const DIALLING_CYCLE_NS: u64 = 2 * MILLISECOND_NS;
+/// Between two cycles otherwise: each park of the runtime disturbs the other cores.
+const QUIET_CYCLE_NS: u64 = 10 * MILLISECOND_NS;
+/// Pictures for the main thread and interval histograms of the shards are taken this often.
+const PICTURE_INTERVAL_NS: u64 = SECOND_NS;
+/// One line of the histogram log covers this long.
+const HISTOGRAM_INTERVAL_NS: u64 = 60 * SECOND_NS;
+/// A socket that the shard reports as missing is redialled if it was handed over before this.
+const AUDIT_AFTER_NS: u64 = 3 * SECOND_NS;
+/// Scratch memory for handshakes: a certificate chain fits.
+const HANDSHAKE_BUFFER_BYTES: usize = 16 * 1024;
+
+/// Something that only a task can do: it waits for the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Errand {
+    /// Fetch this path of the catalogue; then [`Control::on_fetched`].
+    Fetch(String),
+    /// Resolve the market channel's host for this dial; then [`Control::on_resolved`].
+    Resolve(ConnectionId),
+}
+
+/// What the control core is made of; built on the main thread.
+#[derive(Debug)]
+pub struct ControlParts {
+    /// The shards, in order.
+    pub shards: Vec<ShardProxy>,
+    /// Where to dial.
+    pub target: Target,
+    /// What to look for in the catalogue.
+    pub discovery: Discovery,
+    /// How markets come and go.
+    pub lifecycle: Lifecycle,
+    /// Seed of the jitter.
+    pub seed: u64,
+    /// Commands of the main thread.
+    pub commands: Consumer<Command>,
+    /// News to the main thread.
+    pub news: Producer<ControlNews>,
+    /// Queries of the serve core.
+    pub queries: Consumer<ControlQuery>,
+    /// Answers to the serve core.
+    pub answers: Producer<ControlAnswer>,
+}
+
+#[derive(Debug)]
+struct Dialling {
+    connection: ConnectionId,
+    deadline_ns: u64,
+    /// `None` until the host is resolved.
+    dial: Option<Dial>,
+}
+
+/// The control core's state.
+#[derive(Debug)]
+pub struct Control {
+    pub(super) registry: Registry,
+    pub(super) placement: Placement,
+    pub(super) discovery: Discovery,
+    pub(super) lifecycle: Lifecycle,
+    pub(super) dials: DialQueue,
+    pub(super) shards: Vec<ShardProxy>,
+    target: Target,
+    dialling: Vec<Dialling>,
+    /// When each connection's socket was handed to its shard, monotonic.
+    attached_ns: BTreeMap<ConnectionId, u64>,
+    pub(super) errands: VecDeque<Errand>,
+    pub(super) latencies: Latencies,
+    interval: Box<Latencies>,
+    interval_since: Now,
+    pub(super) started: Now,
+    next_picture_ns: u64,
+    stop_deadline_ns: Option<u64>,
+    commands: Consumer<Command>,
+    news: Producer<ControlNews>,
+    queries: Consumer<ControlQuery>,
+    answers: Producer<ControlAnswer>,
+    buffer: Box<[u8]>,
+}
+
+impl Control {
+    /// Nothing known, nothing open.
+    #[must_use]
+    pub fn new(parts: ControlParts, now: Now) -> Self {
+        let shards = parts.shards.len() as u16;
+        Self {
+            registry: Registry::new(shards),
+            placement: Placement::new(shards),
+            discovery: parts.discovery,
+            lifecycle: parts.lifecycle,
+            dials: DialQueue::new(parts.seed),
+            shards: parts.shards,
+            target: parts.target,
+            dialling: Vec::new(),
+            attached_ns: BTreeMap::new(),
+            errands: VecDeque::new(),
+            latencies: Latencies::default(),
+            interval: Box::default(),
+            interval_since: now,
+            started: now,
+            next_picture_ns: now.mono_ns + PICTURE_INTERVAL_NS,
+            stop_deadline_ns: None,
+            commands: parts.commands,
+            news: parts.news,
+            queries: parts.queries,
+            answers: parts.answers,
+            buffer: vec![0; HANDSHAKE_BUFFER_BYTES].into_boxed_slice(),
+        }
+    }
+
+    /// One cycle. Gives how long to rest, nanoseconds; `None` when all is over.
+    pub fn step(&mut self, now: Now) -> Option<u64> {
+        self.take_commands(now);
+        self.take_reports(now);
+        if let Some(deadline_ns) = self.stop_deadline_ns {
+            return self.step_stop(now, deadline_ns);
+        }
+        self.step_catalogue(now);
+        for action in self.placement.poll(now.mono_ns, &mut self.registry) {
+            self.carry_out(action, now);
+        }
+        self.step_dials(now);
+        self.shards.iter_mut().for_each(|shard| shard.flush(now));
+        self.answer_queries(now);
+        self.take_picture(now);
+        Some(if self.dialling.is_empty() { QUIET_CYCLE_NS } else { DIALLING_CYCLE_NS })
+    }
+
+    /// The next thing that a task must do.
+    pub fn poll_errand(&mut self) -> Option<Errand> {
+        self.errands.pop_front()
+    }
+
+    fn take_commands(&mut self, now: Now) {
+        while let Some(command) = self.commands.try_receive() {
+            match command {
+                Command::ForceSubscribe { ticket, tokens } => {
+                    let result = self.force_subscribe(&tokens, now);
+                    let _ = self.news.try_send(ControlNews::Forced { ticket, result });
+                }
+                Command::AddMarket(name) => self.look_up(Lookup::parse(&name)),
+                Command::Stop => self.begin_stop(now),
+            }
+        }
+    }
+
+    fn force_subscribe(&mut self, tokens: &[TokenId], now: Now) -> Result<ConnectionId, String> {
+        let registry = &mut self.registry;
+        let placed = self.placement.force_subscribe_tokens(tokens, now.mono_ns, registry);
+        placed.map_err(|error| error.to_string())
+    }
+
+    fn take_reports(&mut self, now: Now) {
+        for place in 0..self.shards.len() {
+            for _ in 0..SHARD_CONTROL_DEPTH {
+                let Some(report) = self.shards[place].receive() else { break };
+                self.on_report(place, report, now);
+            }
+        }
+    }
+
+    fn on_report(&mut self, place: usize, report: Report, now: Now) {
+        match report {
+            Report::Up { connection } => debug!("{connection} is up"),
+            Report::Down { connection, why } => self.on_down(connection, &why, now),
+            Report::News(news) => self.on_news(news, now),
+            Report::Bad { connection, input, withheld } => {
+                let more = if withheld == 0 {
+                    String::new()
+                } else {
+                    format!(" ({withheld} more since the last line)")
+                };
+                warn!("{connection}: undecodable input, counted and passed over: {input}{more}");
+            }
+            Report::Heartbeat(heartbeat) => {
+                self.shards[place].heartbeat = *heartbeat;
+                self.shards[place].heartbeat_seen_ns = now.mono_ns;
+                self.audit(place, now);
+            }
+            Report::Latencies(filled) => {
+                self.latencies.add(&filled);
+                self.interval.add(&filled);
+            }
+            Report::Stopped => self.shards[place].stopped = true,
+        }
+    }
+
+    /// A `Down` that found the ring full is noticed here: the socket is gone, nobody dials.
+    fn audit(&mut self, place: usize, now: Now) {
+        let beat = &self.shards[place].heartbeat;
+        let lost: Vec<ConnectionId> = beat
+            .connections
+            .iter()
+            .filter(|connection| !connection.up)
+            .map(|connection| connection.connection)
+            .filter(|id| {
+                let attached = self.attached_ns.get(id);
+                attached.is_some_and(|&at| beat.at.mono_ns > at + AUDIT_AFTER_NS)
+            })
+            .collect();
+        for connection in lost {
+            self.on_down(connection, "the shard lost its socket", now);
+        }
+    }
+
+    fn on_down(&mut self, connection: ConnectionId, why: &str, now: Now) {
+        if self.attached_ns.remove(&connection).is_none() || self.stop_deadline_ns.is_some() {
+            return;
+        }
+        warn!("{connection}: {why}; its books are stale until it is back");
+        self.placement.on_waiting(connection, why);
+        self.dials.request(connection, now.mono_ns);
+    }
+
+    pub(super) fn carry_out(&mut self, action: Action, now: Now) {
+        match action {
+            Action::Open { connection, shard, tokens } => {
+                debug!("{connection} on {shard} for {} tokens", tokens.len());
+                let books = self.openings(&tokens);
+                self.shards[usize::from(shard.0)].open(connection, books, now);
+                self.dials.request(connection, now.mono_ns);
+            }
+            Action::Subscribe { connection, tokens } => {
+                let books = self.openings(&tokens);
+                if let Some(shard) = self.proxy_of(connection) {
+                    shard.subscribe(connection, books, now);
+                }
+            }
+            Action::Unsubscribe { connection, tokens } => {
+                if let Some(shard) = self.proxy_of(connection) {
+                    shard.unsubscribe(connection, tokens.into(), now);
+                }
+            }
+            Action::Close { connection } => {
+                debug!("{connection} is closed: none of its markets is active");
+                self.dials.cancel(connection);
+                self.dialling.retain(|dialling| dialling.connection != connection);
+                self.attached_ns.remove(&connection);
+                if let Some(shard) = self.proxy_of(connection) {
+                    shard.close(connection, now);
+                }
+                self.placement.on_closed(connection, now.mono_ns, &mut self.registry);
+            }
+        }
+    }
+
+    fn proxy_of(&mut self, connection: ConnectionId) -> Option<&mut ShardProxy> {
+        let shard = self.placement.shard(connection)?;
+        self.shards.get_mut(usize::from(shard.0))
+    }
+
+    fn openings(&self, tokens: &[TokenId]) -> Box<[BookOpening]> {
+        let opening = |token: &TokenId| {
+            let info = &self.registry.market_of(token)?.info;
+            Some(BookOpening {
+                market: info.market,
+                token: *token,
+                tick_size: info.tick_size,
+                min_order_size: info.min_order_size,
+                neg_risk: info.neg_risk,
+            })
+        };
+        tokens.iter().filter_map(opening).collect()
+    }
+
+    fn step_dials(&mut self, now: Now) {
+        while let Some(due) = self.dials.poll(now.mono_ns) {
+            self.placement.on_dialling(due.connection);
+            let deadline_ns = now.mono_ns + due.timeout_ns.min(DIAL_TIMEOUT_NS);
+            let connection = due.connection;
+            self.dialling.push(Dialling { connection, deadline_ns, dial: None });
+            self.errands.push_back(Errand::Resolve(connection));
+        }
+        let mut place = 0;
+        while place < self.dialling.len() {
+            let dialling = &mut self.dialling[place];
+            let progress = match &mut dialling.dial {
+                Some(dial) => dial.step(now.mono_ns, &mut self.buffer),
+                None if now.mono_ns < dialling.deadline_ns => Progress::Pending,
+                None => Progress::Failed(super::dial::DialError::Timeout("resolving the host")),
+            };
+            let connection = dialling.connection;
+            match progress {
+                Progress::Pending => place += 1,
+                Progress::Ready(stream, session) => {
+                    self.dialling.swap_remove(place);
+                    self.dials.on_success(connection, now.mono_ns);
+                    self.placement.on_active(connection, now.wall_ns);
+                    self.attached_ns.insert(connection, now.mono_ns);
+                    if let Some(shard) = self.proxy_of(connection) {
+                        shard.attach(connection, stream, session, now);
+                    }
+                }
+                Progress::Failed(error) => {
+                    self.dialling.swap_remove(place);
+                    let retry_after_ns = match &error {
+                        super::dial::DialError::WebSocket(WebSocketError::Refused {
+                            status: 429,
+                            retry_after_s,
+                        }) => Some(retry_after_s.unwrap_or(0).saturating_mul(SECOND_NS)),
+                        _ => None,
+                    };
+                    self.on_dial_failed(connection, &error.to_string(), retry_after_ns, now);
+                }
+            }
+        }
+    }
+
+    fn on_dial_failed(
+        &mut self,
+        connection: ConnectionId,
+        why: &str,
+        retry_after_ns: Option<u64>,
+        now: Now,
+    ) {
+        warn!("{connection}: dial of {} failed: {why}; backing off", self.target.url);
+        self.dials.on_failure(connection, now.mono_ns, retry_after_ns);
+        self.placement.on_waiting(connection, why);
+    }
+
+    /// The host of a dial is resolved, or cannot be.
+    pub fn on_resolved(
+        &mut self,
+        connection: ConnectionId,
+        addresses: Result<Vec<SocketAddr>, String>,
+        now: Now,
+    ) {
+        let Some(place) = self.dialling.iter().position(|d| d.connection == connection) else {
+            return;
+        };
+        match addresses {
+            Ok(addresses) => {
+                let deadline_ns = self.dialling[place].deadline_ns;
+                let dial = Dial::new(self.target.clone(), addresses, deadline_ns);
+                self.dialling[place].dial = Some(dial);
+            }
+            Err(why) => {
+                self.dialling.swap_remove(place);
+                self.on_dial_failed(connection, &why, None, now);
+            }
+        }
+    }
+
+    /// True once the stop has begun.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stop_deadline_ns.is_some()
+    }
+
+    fn answer_queries(&mut self, now: Now) {
+        while let Some(ControlQuery::Report { ticket }) = self.queries.try_receive() {
+            let report = Box::new(self.report(now));
+            // If refused, the asker's request times out and says so.
+            let _ = self.answers.try_send(ControlAnswer::Report { ticket, report });
+        }
+    }
+
+    fn take_picture(&mut self, now: Now) {
+        if now.mono_ns < self.next_picture_ns {
+            return;
+        }
+        self.next_picture_ns = now.mono_ns + PICTURE_INTERVAL_NS;
+        self.shards.iter_mut().for_each(|shard| shard.swap_latencies(now));
+        let report = Box::new(self.report(now));
+        let _ = self.news.try_send(ControlNews::Report(report));
+        if now.mono_ns >= self.interval_since.mono_ns + HISTOGRAM_INTERVAL_NS {
+            self.send_interval(now);
+        }
+    }
+
+    fn send_interval(&mut self, now: Now) {
+        let news = ControlNews::Interval {
+            start_wall_ns: self.interval_since.wall_ns,
+            duration_ns: now.mono_ns - self.interval_since.mono_ns,
+            latencies: std::mem::take(&mut self.interval),
+        };
+        match self.news.try_send(news) {
+            Ok(()) => self.interval_since = now,
+            // The next interval will hold both.
+            Err(ControlNews::Interval { latencies, .. }) => self.interval = latencies,
+            Err(_) => {}
+        }
+    }
+
+    fn begin_stop(&mut self, now: Now) {
+        if self.stop_deadline_ns.is_some() {
+            return;
+        }
+        info!("closing {} connections", self.attached_ns.len());
+        self.stop_deadline_ns = Some(now.mono_ns + STOP_TIMEOUT_NS);
+        self.dialling.clear();
+        self.shards.iter_mut().for_each(|shard| shard.stop(now));
+    }
+
+    fn step_stop(&mut self, now: Now, deadline_ns: u64) -> Option<u64> {
+        self.shards.iter_mut().for_each(|shard| shard.flush(now));
+        self.answer_queries(now);
+        let left = self.shards.iter().filter(|shard| !shard.stopped).count();
+        if left > 0 && now.mono_ns < deadline_ns {
+            return Some(DIALLING_CYCLE_NS);
+        }
+        let report = Box::new(self.report(now));
+        let _ = self.news.try_send(ControlNews::Report(report));
+        self.send_interval(now);
+        let _ = self.news.try_send(ControlNews::Stopped { shards_left: left as u16 });
+        None
+    }
+}

@@ -1,0 +1,135 @@
+//! Lookups: what the control core asks the registry. Nothing here changes it.
+//!
+//! Runs on:  the control core (pure).
+use super::{Load, Record, Registry, Status};
+use crate::base::id::{ConnectionId, MarketId, ShardId, TokenId};
+use crate::counter::report::RegistryReport;
+
+impl Registry {
+    /// The record of a market.
+    #[must_use]
+    pub fn market(&self, market: &MarketId) -> Option<&Record> {
+        self.by_market.get(market).map(|&slot| self.record(slot))
+    }
+
+    /// The record of the market that a token belongs to.
+    #[must_use]
+    pub fn market_of(&self, token: &TokenId) -> Option<&Record> {
+        self.by_token.get(token).map(|&slot| self.record(slot))
+    }
+
+    /// True when the market is registered, or was and has been removed.
+    #[must_use]
+    pub fn is_known(&self, market: &MarketId) -> bool {
+        self.by_market.contains_key(market) || self.remembered.contains_key(market)
+    }
+
+    /// Every registered market, in no particular order. O(markets).
+    pub fn markets(&self) -> impl Iterator<Item = &Record> {
+        self.slots.iter().flatten()
+    }
+
+    /// The markets with a status: pending by shard and wait, expired by the time they did.
+    pub fn with_status(&self, status: Status) -> Box<dyn Iterator<Item = &Record> + '_> {
+        match status {
+            Status::Pending => Box::new(
+                self.pending.iter().flat_map(|p| p.queue.values()).map(|&slot| self.record(slot)),
+            ),
+            Status::Subscribed => Box::new(self.subscribed.iter().map(|&slot| self.record(slot))),
+            Status::Expired => Box::new(self.expired.iter().map(|&(_, slot)| self.record(slot))),
+        }
+    }
+
+    /// Shards that markets are spread over.
+    #[must_use]
+    pub const fn shards(&self) -> u16 {
+        self.shards
+    }
+
+    /// Tokens of a shard that wait for a connection.
+    #[must_use]
+    pub fn pending_tokens(&self, shard: ShardId) -> usize {
+        self.pending.get(usize::from(shard.0)).map_or(0, |pending| pending.tokens)
+    }
+
+    /// Tokens that wait for a connection.
+    #[must_use]
+    pub const fn pending_tokens_total(&self) -> u64 {
+        self.counts.tokens_pending
+    }
+
+    /// The markets of a shard that have waited longest and together have at most `tokens_max`
+    /// tokens, in order. They stay pending until [`Registry::mark_subscribed`].
+    #[must_use]
+    pub fn pending_batch(&self, shard: ShardId, tokens_max: usize) -> Vec<MarketId> {
+        let mut batch = Vec::new();
+        let mut tokens = 0;
+        for &slot in self.pending.get(usize::from(shard.0)).iter().flat_map(|p| p.queue.values()) {
+            let info = &self.record(slot).info;
+            tokens += info.tokens.len();
+            if tokens > tokens_max {
+                break;
+            }
+            batch.push(info.market);
+        }
+        batch
+    }
+
+    /// When the longest wait of a shard's pending markets began, monotonic nanoseconds.
+    #[must_use]
+    pub fn oldest_pending_since(&self, shard: ShardId) -> Option<u64> {
+        let (_, &slot) = self.pending.get(usize::from(shard.0))?.queue.first_key_value()?;
+        Some(self.record(slot).since_ns)
+    }
+
+    /// Markets that are not expired and end before `wall_ns` (Unix nanoseconds), soonest first.
+    pub fn expiring_before(&self, wall_ns: u64) -> impl Iterator<Item = &Record> {
+        self.by_end.range(..(wall_ns, 0)).map(|&(_, slot)| self.record(slot))
+    }
+
+    /// Markets that expired before `now_ns` (monotonic), longest ago first.
+    pub fn expired_before(&self, now_ns: u64) -> impl Iterator<Item = &Record> {
+        self.expired.range(..(now_ns, 0)).map(|&(_, slot)| self.record(slot))
+    }
+
+    /// What a connection carries; `None` when nothing.
+    #[must_use]
+    pub fn load(&self, connection: ConnectionId) -> Option<&Load> {
+        self.loads.get(&connection)
+    }
+
+    /// Connections that carry something, by number.
+    pub fn loads(&self) -> impl Iterator<Item = (ConnectionId, &Load)> {
+        self.loads.iter().map(|(&connection, load)| (connection, load))
+    }
+
+    /// The markets on a connection, expired ones too.
+    pub fn markets_of(&self, connection: ConnectionId) -> impl Iterator<Item = &Record> {
+        let slots = self.loads.get(&connection).map(|load| &load.slots);
+        slots.into_iter().flatten().map(|&slot| self.record(slot))
+    }
+
+    /// The tokens on a connection, expired ones too; a market's tokens follow each other.
+    pub fn tokens_of(&self, connection: ConnectionId) -> impl Iterator<Item = TokenId> {
+        self.markets_of(connection).flat_map(|record| &record.info.tokens).map(|o| o.token)
+    }
+
+    /// The tokens on a connection whose market has not expired: what it should subscribe to.
+    pub fn active_tokens_of(&self, connection: ConnectionId) -> impl Iterator<Item = TokenId> {
+        self.markets_of(connection)
+            .filter(|record| record.status == Status::Subscribed)
+            .flat_map(|record| &record.info.tokens)
+            .map(|outcome| outcome.token)
+    }
+
+    /// Connections that lost their last active market and were not released since.
+    pub fn idle_connections(&self) -> impl Iterator<Item = ConnectionId> {
+        self.idle.iter().copied()
+    }
+
+    /// Markets and tokens by status. O(1).
+    #[must_use]
+    pub fn report(&self) -> RegistryReport {
+        self.counts.clone()
+    }
+}

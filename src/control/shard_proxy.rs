@@ -1,0 +1,154 @@
+//! The control core's side of one shard: orders out, reports in.
+//!
+//! Runs on:  control core. Owns: the producing end of `control_shard`, orders that did not fit.
+//! Bounds:   the backlog holds what a full ring gave back; it is tried again every cycle.
+use crate::base::{
+    id::{ConnectionId, ShardId, TokenId},
+    time::Now,
+};
+use crate::counter::report::LinkReport;
+use crate::io::{driver::Doorbell, socket::Stream};
+use crate::link::{
+    control_shard::{Order, Stamped},
+    shard_control::{Heartbeat, Report},
+};
+use crate::market::book::BookOpening;
+use crate::ring::{Consumer, Gauge, Producer};
+use crate::session::Session;
+use std::collections::VecDeque;
+
+/// The control core's side of one shard.
+#[derive(Debug)]
+pub struct ShardProxy {
+    /// Which shard.
+    pub id: ShardId,
+    /// The CPU it is pinned to, if it is.
+    pub core: Option<u32>,
+    /// Its last heartbeat.
+    pub heartbeat: Heartbeat,
+    /// When that arrived, monotonic nanoseconds; 0 before the first.
+    pub heartbeat_seen_ns: u64,
+    /// It said that it has ended.
+    pub stopped: bool,
+    orders: Producer<Stamped>,
+    orders_gauge: Gauge<Stamped>,
+    reports: Consumer<Report>,
+    reports_gauge: Gauge<Report>,
+    backlog: VecDeque<Order>,
+    doorbell: Doorbell,
+}
+
+impl ShardProxy {
+    /// The ends of the links to shard `id`.
+    #[must_use]
+    pub fn new(
+        id: ShardId,
+        core: Option<u32>,
+        orders: Producer<Stamped>,
+        reports: Consumer<Report>,
+        reports_gauge: Gauge<Report>,
+        doorbell: Doorbell,
+    ) -> Self {
+        Self {
+            id,
+            core,
+            heartbeat: Heartbeat { shard: id, ..Heartbeat::default() },
+            heartbeat_seen_ns: 0,
+            stopped: false,
+            orders_gauge: orders.gauge(),
+            orders,
+            reports,
+            reports_gauge,
+            backlog: VecDeque::new(),
+            doorbell,
+        }
+    }
+
+    /// Know a connection and open its books.
+    pub fn open(&mut self, connection: ConnectionId, books: Box<[BookOpening]>, now: Now) {
+        self.send(Order::Open { connection, books }, now);
+    }
+
+    /// Take over a socket.
+    pub fn attach(
+        &mut self,
+        connection: ConnectionId,
+        stream: Box<dyn Stream>,
+        session: Box<Session>,
+        now: Now,
+    ) {
+        self.send(Order::Attach { connection, stream, session }, now);
+    }
+
+    /// More books on a connection.
+    pub fn subscribe(&mut self, connection: ConnectionId, books: Box<[BookOpening]>, now: Now) {
+        self.send(Order::Subscribe { connection, books }, now);
+    }
+
+    /// Fewer books on a connection.
+    pub fn unsubscribe(&mut self, connection: ConnectionId, tokens: Box<[TokenId]>, now: Now) {
+        self.send(Order::Unsubscribe { connection, tokens }, now);
+    }
+
+    /// Close a connection for good.
+    pub fn close(&mut self, connection: ConnectionId, now: Now) {
+        self.send(Order::Close { connection }, now);
+    }
+
+    /// Give back the filled histograms.
+    pub fn swap_latencies(&mut self, now: Now) {
+        self.send(Order::SwapLatencies { empty: Box::default() }, now);
+    }
+
+    /// Close everything and end.
+    pub fn stop(&mut self, now: Now) {
+        self.send(Order::Stop, now);
+    }
+
+    /// Tries again what did not fit. Call once a cycle.
+    pub fn flush(&mut self, now: Now) {
+        while let Some(order) = self.backlog.pop_front() {
+            if let Err(back) = self.orders.try_send(Stamped { sent_ns: now.mono_ns, order }) {
+                self.backlog.push_front(back.order);
+                break;
+            }
+        }
+        self.doorbell.ring();
+    }
+
+    fn send(&mut self, order: Order, now: Now) {
+        // Order is kept: nothing overtakes the backlog.
+        self.backlog.push_back(order);
+        self.flush(now);
+    }
+
+    /// The next report.
+    pub fn receive(&mut self) -> Option<Report> {
+        self.reports.try_receive()
+    }
+
+    /// Counters of both links.
+    #[must_use]
+    pub fn links(&self) -> [LinkReport; 2] {
+        let beat = &self.heartbeat;
+        let orders = LinkReport {
+            name: format!("control_{}", self.id),
+            routed: self.orders_gauge.sent(),
+            refused: self.orders_gauge.refused(),
+            depth: (self.orders_gauge.depth() + self.backlog.len()) as u64,
+            capacity: self.orders_gauge.capacity() as u64,
+            delay_mean_ns: beat.order_wait_ns.checked_div(beat.orders).unwrap_or(0),
+            delay_max_ns: beat.order_wait_max_ns,
+        };
+        let reports = LinkReport {
+            name: format!("{}_control", self.id),
+            routed: self.reports_gauge.sent(),
+            refused: self.reports_gauge.refused(),
+            depth: self.reports_gauge.depth() as u64,
+            capacity: self.reports_gauge.capacity() as u64,
+            delay_mean_ns: 0,
+            delay_max_ns: 0,
+        };
+        [orders, reports]
+    }
+}

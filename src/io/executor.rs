@@ -1,0 +1,123 @@
+//! The runtime's executors: one thread each, pinned or not. The only file that builds them.
+//!
+//! Runs on:  main thread (start), then each executor's own.
+//!
+//! `io_memory(0)` because 30 MiB would be pinned per executor otherwise; the preempt timer stays
+//! at its default because a shorter one can hang the executor (`shared/stack.md` §1).
+use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+use rustix::process::{Resource, getrlimit};
+use std::future::Future;
+use std::time::Duration;
+
+/// Locked memory that the runtime insists on for its rings, bytes per process.
+const LOCKED_MEMORY_MIN_BYTES: u64 = 512 * 1024;
+
+/// Why an executor cannot start: one line with the remedy. Exit code 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartError(pub String);
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// Checks what can be checked before any thread starts.
+///
+/// # Errors
+/// [`StartError`] that names the limit and how to raise it.
+pub fn check_host() -> Result<(), StartError> {
+    if let Some(bytes) = getrlimit(Resource::Memlock).current
+        && bytes < LOCKED_MEMORY_MIN_BYTES
+    {
+        return Err(StartError(format!(
+            "too little locked memory for io_uring: {} KiB allowed, {} KiB needed; raise it with `ulimit -l 8192` or LimitMEMLOCK=8M in the service file",
+            bytes / 1024,
+            LOCKED_MEMORY_MIN_BYTES / 1024
+        )));
+    }
+    Ok(())
+}
+
+/// The cores that this process may run on, by number.
+#[must_use]
+pub fn usable_cores() -> Vec<u32> {
+    let cores = core_affinity::get_core_ids().unwrap_or_default();
+    let mut cores: Vec<u32> = cores.into_iter().map(|core| core.id as u32).collect();
+    cores.sort_unstable();
+    cores
+}
+
+/// A running executor.
+pub struct Executor<T: Send + 'static> {
+    handle: ExecutorJoinHandle<T>,
+}
+
+impl<T: Send + 'static> std::fmt::Debug for Executor<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Executor").finish_non_exhaustive()
+    }
+}
+
+impl<T: Send + 'static> Executor<T> {
+    /// Starts a thread called `name`, on `core` if one is given, that runs what `make` makes.
+    ///
+    /// Call it from a thread that is not pinned: a new thread inherits the mask.
+    ///
+    /// # Errors
+    /// [`StartError`] when io_uring is not to be had or the core cannot be pinned.
+    pub fn start<G, F>(name: &str, core: Option<u32>, make: G) -> Result<Self, StartError>
+    where
+        G: FnOnce() -> F + Send + 'static,
+        F: Future<Output = T> + 'static,
+    {
+        let placement = core.map_or(Placement::Unbound, |core| Placement::Fixed(core as usize));
+        let builder = LocalExecutorBuilder::new(placement).name(name).io_memory(0);
+        let handle = builder.spawn(move || async move {
+            // The first park of an executor costs 8 to 17 ms: now, not at the first frame.
+            glommio::timer::sleep(Duration::from_millis(1)).await;
+            make().await
+        });
+        let handle = handle.map_err(|error| explain(name, &error.to_string()))?;
+        Ok(Self { handle })
+    }
+
+    /// Waits for the thread's end.
+    ///
+    /// # Errors
+    /// [`StartError`]: the executor could not be set up on its thread.
+    pub fn join(self) -> Result<T, StartError> {
+        self.handle.join().map_err(|error| explain("executor", &error.to_string()))
+    }
+}
+
+fn explain(name: &str, error: &str) -> StartError {
+    let lower = error.to_lowercase();
+    let remedy = if lower.contains("not permitted") || lower.contains("not implemented") {
+        "io_uring is disabled here: set sysctl kernel.io_uring_disabled=0, or allow io_uring_setup in the container's seccomp profile"
+    } else if lower.contains("memory") || lower.contains("memlock") {
+        "raise the locked memory with `ulimit -l 8192` or LimitMEMLOCK=8M in the service file, or start fewer shards"
+    } else if lower.contains("too many open files") {
+        "raise the number of files with `ulimit -n 65536`"
+    } else {
+        "`ringbook topology` shows which cores may be used"
+    };
+    StartError(format!("cannot start the thread {name}: {error}; {remedy}"))
+}
+
+/// Lets other tasks of this executor run.
+pub async fn yield_now() {
+    glommio::executor().yield_task_queue_now().await;
+}
+
+/// Lets this task rest; other tasks of this executor run.
+pub async fn sleep(ns: u64) {
+    glommio::timer::sleep(Duration::from_nanos(ns)).await;
+}
+
+/// Runs `task` beside the others of this executor; it must end by itself (a cancelled task leaks).
+pub fn spawn(task: impl Future<Output = ()> + 'static) {
+    glommio::spawn_local(task).detach();
+}

@@ -1,0 +1,55 @@
+//! `main_control` and `control_main`: the main thread commands, the control core tells.
+//!
+//! Producer of commands: main thread. Consumer: control core, every cycle (2 to 10 ms).
+//! Producer of news: control core. Consumer: main thread, several times a second.
+//! When full: a command is given back to its caller; pictures are conflated (the next one is
+//! whole); an interval of histograms is merged into the next.
+use crate::base::id::{ConnectionId, TokenId};
+use crate::counter::{latency::Latencies, report::EngineReport};
+
+/// Commands and news that fit.
+pub const MAIN_CONTROL_DEPTH: usize = 64;
+
+/// What the main thread asks of the control core.
+#[derive(Debug)]
+pub enum Command {
+    /// Open a connection for these tokens at once, without waiting for a threshold.
+    ForceSubscribe {
+        /// Given back in the answer.
+        ticket: u64,
+        /// The tokens; their markets must be known and pending.
+        tokens: Vec<TokenId>,
+    },
+    /// Follow a market that discovery has not found: condition id, slug or token id.
+    AddMarket(String),
+    /// Stop the shards, then end.
+    Stop,
+}
+
+/// What the control core tells the main thread.
+#[derive(Debug)]
+pub enum ControlNews {
+    /// A picture of the engine, once a second.
+    Report(Box<EngineReport>),
+    /// The histograms of one interval.
+    Interval {
+        /// When the interval began, nanoseconds since the Unix epoch.
+        start_wall_ns: u64,
+        /// How long it was.
+        duration_ns: u64,
+        /// What was recorded in it, all shards together.
+        latencies: Box<Latencies>,
+    },
+    /// The answer to [`Command::ForceSubscribe`].
+    Forced {
+        /// The ticket of the command.
+        ticket: u64,
+        /// The connection, or why there is none.
+        result: Result<ConnectionId, String>,
+    },
+    /// Every shard has ended or its time was up; the last news.
+    Stopped {
+        /// Shards that did not end in time.
+        shards_left: u16,
+    },
+}

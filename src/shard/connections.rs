@@ -1,0 +1,170 @@
+//! The connections of one shard: which sockets are up, what is subscribed on each.
+//!
+//! Runs on:  shard cores. Owns: sockets and sessions.
+//! Bounds:   `CONNECTIONS_PER_SHARD_MAX`; slots are reused.
+use super::books::ConnectionSlot;
+use crate::base::{
+    id::{ConnectionId, TokenId},
+    limits::CONNECTIONS_PER_SHARD_MAX,
+};
+use crate::io::{driver::Readiness, socket::Stream};
+use crate::link::shard_control::ConnectionBeat;
+use crate::session::{Session, SessionCounts, SessionError};
+use std::io::ErrorKind;
+
+/// A socket and its protocol state.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) stream: Box<dyn Stream>,
+    pub(super) session: Box<Session>,
+    /// The kernel was asked to say when there is room to write.
+    waits_for_room: bool,
+}
+
+/// One connection, with or without a socket.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) id: ConnectionId,
+    pub(super) line: Option<Line>,
+    pub(super) tokens: Vec<TokenId>,
+    pub(super) decode_errors: u64,
+    pub(super) attached_ns: u64,
+    /// To be forgotten when its socket is gone.
+    pub(super) leaving: bool,
+    /// What earlier sockets did.
+    past: SessionCounts,
+}
+
+/// The connections of one shard.
+#[derive(Debug, Default)]
+pub(super) struct Connections {
+    slots: Vec<Option<Connection>>,
+}
+
+impl Connections {
+    /// The slot of a connection, made if it is new; `None` when there are too many.
+    pub(super) fn open(&mut self, id: ConnectionId) -> Option<ConnectionSlot> {
+        if let Some(slot) = self.find(id) {
+            return Some(slot);
+        }
+        let free = self.slots.iter().position(Option::is_none);
+        let place = free.unwrap_or(self.slots.len());
+        if place >= CONNECTIONS_PER_SHARD_MAX {
+            return None;
+        }
+        if place == self.slots.len() {
+            self.slots.push(None);
+        }
+        self.slots[place] = Some(Connection {
+            id,
+            line: None,
+            tokens: Vec::new(),
+            decode_errors: 0,
+            attached_ns: 0,
+            leaving: false,
+            past: SessionCounts::default(),
+        });
+        Some(ConnectionSlot(place as u32))
+    }
+
+    /// The slot of a known connection. A scan: orders are rare and connections few.
+    pub(super) fn find(&self, id: ConnectionId) -> Option<ConnectionSlot> {
+        let same = |c: &Option<Connection>| c.as_ref().is_some_and(|c| c.id == id && !c.leaving);
+        self.slots.iter().position(same).map(|place| ConnectionSlot(place as u32))
+    }
+
+    pub(super) fn get_mut(&mut self, slot: ConnectionSlot) -> Option<&mut Connection> {
+        self.slots.get_mut(slot.0 as usize)?.as_mut()
+    }
+
+    pub(super) fn forget(&mut self, slot: ConnectionSlot) {
+        if let Some(place) = self.slots.get_mut(slot.0 as usize) {
+            *place = None;
+        }
+    }
+
+    /// Number of slots to walk.
+    pub(super) fn slots(&self) -> u32 {
+        self.slots.len() as u32
+    }
+
+    pub(super) fn any_line(&self) -> bool {
+        self.slots.iter().flatten().any(|connection| connection.line.is_some())
+    }
+
+    pub(super) fn beats(
+        &self,
+        live_on: impl Fn(ConnectionSlot) -> u32,
+    ) -> impl Iterator<Item = ConnectionBeat> {
+        self.slots.iter().enumerate().filter_map(move |(place, connection)| {
+            let connection = connection.as_ref().filter(|connection| !connection.leaving)?;
+            Some(ConnectionBeat {
+                connection: connection.id,
+                up: connection.line.is_some(),
+                tokens: connection.tokens.len() as u32,
+                live: live_on(ConnectionSlot(place as u32)),
+                decode_errors: connection.decode_errors,
+                attached_ns: connection.attached_ns,
+                session: connection.counts(),
+            })
+        })
+    }
+}
+
+impl Connection {
+    /// Puts a socket under the connection.
+    pub(super) fn attach(&mut self, stream: Box<dyn Stream>, session: Box<Session>, now_ns: u64) {
+        self.attached_ns = now_ns;
+        self.line = Some(Line { stream, session, waits_for_room: false });
+    }
+
+    /// Takes the socket away; what it did is kept in the counters.
+    pub(super) fn detach(&mut self, readiness: &Readiness) {
+        self.past = self.counts();
+        self.attached_ns = 0;
+        if let Some(line) = self.line.take() {
+            readiness.remove(&*line.stream);
+        }
+    }
+
+    /// Sums over all sockets; times of the present one, or of the last.
+    fn counts(&self) -> SessionCounts {
+        let Some(line) = &self.line else { return self.past };
+        let now = line.session.counts();
+        SessionCounts {
+            frames: self.past.frames + now.frames,
+            bytes: self.past.bytes + now.bytes,
+            binary_frames: self.past.binary_frames + now.binary_frames,
+            ..*now
+        }
+    }
+}
+
+impl Line {
+    /// Sends what the session wants sent, as far as there is room.
+    ///
+    /// # Errors
+    /// The socket is gone.
+    pub(super) fn flush(&mut self, readiness: &Readiness, key: u32) -> Result<(), SessionError> {
+        while !self.session.output().is_empty() {
+            match self.stream.write(self.session.output()) {
+                Ok(count) => self.session.on_sent(count),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if !self.waits_for_room {
+                        self.waits_for_room = true;
+                        let asked = readiness.want_write(&*self.stream, key, true);
+                        asked.map_err(|_| self.session.handle_end())?;
+                    }
+                    return Ok(());
+                }
+                Err(_) => return Err(self.session.handle_end()),
+            }
+        }
+        if self.waits_for_room {
+            self.waits_for_room = false;
+            let asked = readiness.want_write(&*self.stream, key, false);
+            asked.map_err(|_| self.session.handle_end())?;
+        }
+        Ok(())
+    }
+}

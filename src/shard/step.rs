@@ -1,0 +1,273 @@
+//! The duty cycle of a hot core: bytes, orders, queries, timers, report.
+//!
+//! Runs on:  shard cores; allocates only for orders, news and heartbeats, never for a frame.
+//! Bounds:   one wait's sockets, `READS_PER_CONNECTION` reads of each, `ORDERS_PER_STEP` orders,
+//!           `QUERIES_PER_STEP` queries a step.
+use super::{Shard, books::ConnectionSlot, publish::Handler};
+use crate::base::{
+    limits::{
+        BOOKS_WEIGHED_PER_HOUSEKEEPING, HEARTBEAT_INTERVAL_NS, HOUSEKEEPING_INTERVAL_NS,
+        LOG_LINES_PER_SECOND, ORDERS_PER_STEP, QUERIES_PER_STEP, READS_PER_CONNECTION,
+    },
+    time::{Clock, MILLISECOND_NS, Now, SECOND_NS},
+};
+use crate::counter::latency::Stage;
+use crate::link::{
+    serve_shard::BookAnswer,
+    shard_control::{Heartbeat, Report},
+};
+use crate::market::book::StaleReason;
+use crate::session::SessionError;
+use std::io::ErrorKind;
+
+/// What a shard does when it has nothing to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
+    /// Sleeps in the kernel until a socket, a bell or a timer: shares its core.
+    Park,
+    /// Polls without sleeping: lowest delay, needs a core of its own.
+    Spin,
+}
+
+impl<H: Handler> Shard<H> {
+    /// Runs until ordered to stop. Yields to other tasks of the executor twice a second.
+    pub async fn run(mut self, idle: Idle) -> H {
+        let mut idle_last_step = true;
+        while !self.schedule.stopped {
+            let timeout_ns = match idle {
+                Idle::Park if idle_last_step => HOUSEKEEPING_INTERVAL_NS,
+                _ => 0,
+            };
+            let beats = self.schedule.heartbeat_ns;
+            idle_last_step = self.step(timeout_ns) == 0;
+            if beats != self.schedule.heartbeat_ns {
+                crate::io::executor::yield_now().await;
+            }
+        }
+        self.intake.books.into_handler()
+    }
+
+    /// One duty cycle; waits for work at most `timeout_ns`. Gives the amount of work done.
+    pub fn step(&mut self, timeout_ns: u64) -> usize {
+        self.wait(timeout_ns);
+        let mut work = 0;
+        for place in 0..self.readiness.reported() {
+            let ready = self.readiness.ready(place);
+            work += 1;
+            let slot = ConnectionSlot(ready.key);
+            if ready.readable {
+                self.receive(slot);
+            }
+            if ready.writable {
+                self.flush(slot);
+            }
+        }
+        work += self.take_orders() + self.answer_queries();
+        let now = self.intake.clock.now();
+        if now.mono_ns >= self.schedule.housekeeping_ns {
+            self.keep_house(now);
+        }
+        work
+    }
+
+    fn wait(&mut self, timeout_ns: u64) {
+        let Self { readiness, links, intake, schedule, .. } = self;
+        if timeout_ns == 0 {
+            return readiness.wait(0, || true);
+        }
+        let before_ns = intake.clock.mono_ns();
+        let until_ns = schedule.housekeeping_ns.clamp(before_ns, before_ns + timeout_ns);
+        readiness
+            .wait(until_ns - before_ns, || links.orders.is_empty() && links.queries.is_empty());
+        if readiness.reported() == 0 && !readiness.was_rung() && until_ns > before_ns {
+            // Woken by time alone: how late?
+            let late_ns = intake.clock.mono_ns().saturating_sub(until_ns);
+            intake.latencies.record(Stage::WakeUp, late_ns);
+        }
+    }
+
+    /// Reads one socket, within the budget, into books.
+    fn receive(&mut self, slot: ConnectionSlot) {
+        let mut outcome = Ok(());
+        for _ in 0..READS_PER_CONNECTION {
+            let Some(connection) = self.connections.get_mut(slot) else { return };
+            let Some(line) = &mut connection.line else { return };
+            let count = match line.stream.read(&mut self.buffer) {
+                Ok(0) => {
+                    outcome = Err(line.session.handle_end());
+                    break;
+                }
+                Ok(count) => count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(_) => {
+                    outcome = Err(line.session.handle_end());
+                    break;
+                }
+            };
+            let read = self.intake.clock.now();
+            self.tally.bytes += count as u64;
+            outcome = self.handle_bytes(slot, count, read);
+            if outcome.is_err() || count < self.buffer.len() {
+                break;
+            }
+        }
+        match outcome {
+            Ok(()) => self.flush(slot),
+            Err(error) => self.hang_up(slot, &error),
+        }
+    }
+
+    /// Runs `count` bytes of the buffer through the session and every frame into the books.
+    pub(super) fn handle_bytes(
+        &mut self,
+        slot: ConnectionSlot,
+        count: usize,
+        read: Now,
+    ) -> Result<(), SessionError> {
+        let Self { connections, intake, findings, links, buffer, tally, .. } = self;
+        let Some(connection) = connections.get_mut(slot) else { return Ok(()) };
+        let id = connection.id;
+        let Some(line) = &mut connection.line else { return Ok(()) };
+        let (mut data, mut pong, mut bad_count) = (false, false, 0u64);
+        let result = line.session.handle_bytes(&buffer[..count], read.mono_ns, |text| {
+            intake.on_frame(text, slot, read, findings);
+            data |= findings.data;
+            pong |= findings.pong;
+            if let Some(input) = findings.bad {
+                bad_count += u64::from(findings.bad_count);
+                if tally.bad_samples < LOG_LINES_PER_SECOND {
+                    tally.bad_samples += 1;
+                    let withheld = std::mem::take(&mut tally.bad_withheld);
+                    let _ = links.reports.try_send(Report::Bad { connection: id, input, withheld });
+                } else {
+                    tally.bad_withheld += 1;
+                }
+            }
+            for news in findings.news.drain(..) {
+                let _ = links.reports.try_send(Report::News(news));
+            }
+        });
+        connection.decode_errors += bad_count;
+        if pong {
+            line.session.on_pong(read.mono_ns);
+        }
+        if data {
+            line.session.on_data(read.mono_ns);
+            tally.last_data_wall_ns = read.wall_ns;
+        }
+        result
+    }
+
+    pub(super) fn flush(&mut self, slot: ConnectionSlot) {
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        let Some(line) = &mut connection.line else { return };
+        if let Err(error) = line.flush(&self.readiness, slot.0) {
+            self.hang_up(slot, &error);
+        }
+    }
+
+    /// A socket is over: books become stale, control hears why and dials again.
+    pub(super) fn hang_up(&mut self, slot: ConnectionSlot, why: &SessionError) {
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        connection.detach(&self.readiness);
+        if connection.leaving {
+            return self.connections.forget(slot);
+        }
+        let now = self.intake.clock.now();
+        let books = &mut self.intake.books;
+        let reason = StaleReason::Disconnected;
+        books.set_tokens_stale(&connection.tokens, slot, reason, now.wall_ns);
+        let report = Report::Down { connection: connection.id, why: why.to_string() };
+        // If refused, the next heartbeat says that the socket is gone.
+        let _ = self.links.reports.try_send(report);
+    }
+
+    fn take_orders(&mut self) -> usize {
+        for taken in 0..ORDERS_PER_STEP {
+            let Some(stamped) = self.links.orders.try_receive() else { return taken };
+            let now = self.intake.clock.now();
+            let wait_ns = now.mono_ns.saturating_sub(stamped.sent_ns);
+            self.intake.latencies.record(Stage::ControlRing, wait_ns);
+            self.tally.orders += 1;
+            self.tally.order_wait_ns += wait_ns;
+            self.tally.order_wait_max_ns = self.tally.order_wait_max_ns.max(wait_ns);
+            self.on_order(stamped.order, now);
+        }
+        ORDERS_PER_STEP
+    }
+
+    fn answer_queries(&mut self) -> usize {
+        for taken in 0..QUERIES_PER_STEP {
+            let Some(mut query) = self.links.queries.try_receive() else { return taken };
+            let found = self.intake.books.fill_image(query.token.as_str(), &mut query.image);
+            let answer = BookAnswer { ticket: query.ticket, found, image: query.image };
+            // If refused, the asker's request times out and says so.
+            let _ = self.links.answers.try_send(answer);
+        }
+        QUERIES_PER_STEP
+    }
+
+    fn keep_house(&mut self, now: Now) {
+        self.schedule.housekeeping_ns = now.mono_ns + HOUSEKEEPING_INTERVAL_NS;
+        self.tally.book_bytes = self.intake.books.weigh(BOOKS_WEIGHED_PER_HOUSEKEEPING);
+        for place in 0..self.connections.slots() {
+            let slot = ConnectionSlot(place);
+            let Some(connection) = self.connections.get_mut(slot) else { continue };
+            let Some(line) = &mut connection.line else { continue };
+            match line.session.handle_timeout(now.mono_ns) {
+                Ok(()) => self.flush(slot),
+                Err(error) => self.hang_up(slot, &error),
+            }
+        }
+        if now.mono_ns >= self.schedule.bad_samples_ns {
+            self.schedule.bad_samples_ns = now.mono_ns + SECOND_NS;
+            self.tally.bad_samples = 0;
+        }
+        if now.mono_ns >= self.schedule.heartbeat_ns {
+            self.schedule.heartbeat_ns = now.mono_ns + HEARTBEAT_INTERVAL_NS;
+            self.intake.clock.align();
+            self.report(now);
+        }
+        if self.schedule.stopping && !self.connections.any_line() {
+            self.finish(now);
+        }
+    }
+
+    /// The last words; tried for a second, because nothing comes after them.
+    fn finish(&mut self, now: Now) {
+        self.report(now);
+        let latencies = std::mem::take(&mut self.intake.latencies);
+        let deadline_ns = now.mono_ns + SECOND_NS;
+        for last in [Report::Latencies(latencies), Report::Stopped] {
+            let mut message = last;
+            while let Err(back) = self.links.reports.try_send(message) {
+                message = back;
+                if self.intake.clock.mono_ns() > deadline_ns {
+                    break;
+                }
+                self.readiness.wait(MILLISECOND_NS, || true);
+            }
+        }
+        self.schedule.stopped = true;
+    }
+
+    fn report(&mut self, now: Now) {
+        let Self { intake, connections, tally, .. } = self;
+        let books = &intake.books;
+        let heartbeat = Heartbeat {
+            shard: self.id,
+            at: now,
+            intake: intake.counts,
+            books: *books.counts(),
+            book_bytes: tally.book_bytes,
+            bytes: tally.bytes,
+            last_data_wall_ns: tally.last_data_wall_ns,
+            orders: tally.orders,
+            order_wait_ns: tally.order_wait_ns,
+            order_wait_max_ns: tally.order_wait_max_ns,
+            connections: connections.beats(|slot| books.live_on(slot)).collect(),
+        };
+        // If refused, control misses this beat and counts it; the next one comes soon.
+        let _ = self.links.reports.try_send(Report::Heartbeat(Box::new(heartbeat)));
+    }
+}

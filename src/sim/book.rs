@@ -1,0 +1,193 @@
+//! The one physical book of a market, in terms of its first outcome, and the view of either outcome.
+//!
+//! Runs on:  the venue's thread (pure).
+//! Bounds:   prices lie on the market's grid, so a side has at most 999 levels.
+use crate::base::price::{Price, Quantity};
+
+/// A side of the book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    /// Who buys the first outcome.
+    Bid,
+    /// Who sells the first outcome.
+    Ask,
+}
+
+impl Side {
+    /// The other side.
+    pub(super) const fn opposite(self) -> Self {
+        match self {
+            Self::Bid => Self::Ask,
+            Self::Ask => Self::Bid,
+        }
+    }
+
+    /// The venue's word for an order on this side.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Bid => "BUY",
+            Self::Ask => "SELL",
+        }
+    }
+}
+
+/// One of the two tokens of a market.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// `Yes`, `Up`: the book as it is stored.
+    First,
+    /// `No`, `Down`: the mirrored book.
+    Second,
+}
+
+impl Outcome {
+    /// Both, in the venue's order.
+    pub(super) const BOTH: [Self; 2] = [Self::First, Self::Second];
+
+    /// 0 or 1.
+    pub(super) const fn index(self) -> usize {
+        match self {
+            Self::First => 0,
+            Self::Second => 1,
+        }
+    }
+
+    /// The bit of this outcome in a subscriber's mask.
+    pub(super) const fn bit(self) -> u8 {
+        1 << self.index()
+    }
+
+    /// A price of the first outcome, as this outcome sees it.
+    pub(super) const fn price(self, price: Price) -> Price {
+        match self {
+            Self::First => price,
+            Self::Second => price.complement(),
+        }
+    }
+
+    /// A side of the first outcome's book, as this outcome sees it.
+    pub(super) const fn side(self, side: Side) -> Side {
+        match self {
+            Self::First => side,
+            Self::Second => side.opposite(),
+        }
+    }
+}
+
+/// A price level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Level {
+    /// Price of the first outcome.
+    pub(super) price: Price,
+    /// Shares resting there, never zero.
+    pub(super) size: Quantity,
+}
+
+/// Bids ascending, asks descending: the best level is the last of either.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Book {
+    bids: Vec<Level>,
+    asks: Vec<Level>,
+}
+
+impl Book {
+    /// The levels of one side, best last.
+    pub(super) fn side(&self, side: Side) -> &[Level] {
+        match side {
+            Side::Bid => &self.bids,
+            Side::Ask => &self.asks,
+        }
+    }
+
+    /// Best price of one side.
+    pub(super) fn best(&self, side: Side) -> Option<Price> {
+        self.side(side).last().map(|level| level.price)
+    }
+
+    /// Shares at a price; zero where there is no level.
+    pub(super) fn size_at(&self, side: Side, price: Price) -> Quantity {
+        match self.find(side, price) {
+            Ok(at) => self.side(side)[at].size,
+            Err(_) => Quantity::ZERO,
+        }
+    }
+
+    /// Puts a level; size zero removes it.
+    pub(super) fn set(&mut self, side: Side, price: Price, size: Quantity) {
+        let found = self.find(side, price);
+        let levels = match side {
+            Side::Bid => &mut self.bids,
+            Side::Ask => &mut self.asks,
+        };
+        match found {
+            Ok(at) if size == Quantity::ZERO => drop(levels.remove(at)),
+            Ok(at) => levels[at].size = size,
+            Err(_) if size == Quantity::ZERO => {}
+            Err(at) => levels.insert(at, Level { price, size }),
+        }
+    }
+
+    /// Removes every level.
+    pub(super) fn clear(&mut self) {
+        self.bids.clear();
+        self.asks.clear();
+    }
+
+    /// True when somebody bids at least what somebody asks.
+    pub(super) fn is_crossed(&self) -> bool {
+        matches!((self.best(Side::Bid), self.best(Side::Ask)), (Some(bid), Some(ask)) if bid >= ask)
+    }
+
+    /// The levels that an outcome shows on one of its own sides, best last, prices as it sees them.
+    pub(super) fn view(&self, outcome: Outcome, side: Side) -> impl Iterator<Item = Level> {
+        self.side(outcome.side(side))
+            .iter()
+            .map(move |level| Level { price: outcome.price(level.price), size: level.size })
+    }
+
+    /// Best price on a side of an outcome; 0 for no bid and 1 for no ask, as the venue says it.
+    pub(super) fn best_or_bound(&self, outcome: Outcome, side: Side) -> Price {
+        match (self.best(outcome.side(side)), side) {
+            (Some(price), _) => outcome.price(price),
+            (None, Side::Bid) => Price::ZERO,
+            (None, Side::Ask) => Price::ONE,
+        }
+    }
+
+    fn find(&self, side: Side, price: Price) -> Result<usize, usize> {
+        match side {
+            Side::Bid => self.bids.binary_search_by(|level| level.price.cmp(&price)),
+            Side::Ask => self.asks.binary_search_by(|level| price.cmp(&level.price)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_outcomes_see_one_book_best_last() {
+        let mut book = Book::default();
+        for (price, size) in [(300_000, 5), (320_000, 7), (310_000, 6)] {
+            book.set(Side::Bid, Price(price), Quantity(size));
+        }
+        for (price, size) in [(350_000, 2), (340_000, 1), (360_000, 3)] {
+            book.set(Side::Ask, Price(price), Quantity(size));
+        }
+        let prices =
+            |outcome, side| book.view(outcome, side).map(|l| l.price.0).collect::<Vec<_>>();
+        assert_eq!(prices(Outcome::First, Side::Bid), [300_000, 310_000, 320_000]);
+        assert_eq!(prices(Outcome::First, Side::Ask), [360_000, 350_000, 340_000]);
+        assert_eq!(prices(Outcome::Second, Side::Bid), [640_000, 650_000, 660_000]);
+        assert_eq!(prices(Outcome::Second, Side::Ask), [700_000, 690_000, 680_000]);
+        assert_eq!(book.best_or_bound(Outcome::Second, Side::Bid), Price(660_000));
+        book.set(Side::Ask, Price(340_000), Quantity::ZERO);
+        assert_eq!(book.best(Side::Ask), Some(Price(350_000)));
+        assert_eq!(book.size_at(Side::Ask, Price(340_000)), Quantity::ZERO);
+        assert!(!book.is_crossed());
+        book.clear();
+        assert_eq!(book.best_or_bound(Outcome::First, Side::Bid), Price::ZERO);
+        assert_eq!(book.best_or_bound(Outcome::Second, Side::Ask), Price::ONE);
+    }
+}

@@ -1,0 +1,55 @@
+//! A certificate authority of the venue's own, made anew at every start.
+//!
+//! Runs on:  the thread that starts the venue.
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{ExtendedKeyUsagePurpose, KeyUsagePurpose};
+use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
+use rustls_pki_types::PrivateKeyDer;
+
+use super::config::SimError;
+
+/// Names that the certificate is valid for.
+const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
+#[cfg(feature = "tls-ring")]
+fn provider() -> CryptoProvider {
+    rustls::crypto::ring::default_provider()
+}
+
+#[cfg(not(feature = "tls-ring"))]
+fn provider() -> CryptoProvider {
+    rustls::crypto::aws_lc_rs::default_provider()
+}
+
+/// A server configuration for [`NAMES`], and the authority's certificate in PEM.
+pub(super) fn make_authority() -> Result<(Arc<ServerConfig>, String), SimError> {
+    let fault = |error: rcgen::Error| SimError::Certificate(error.to_string());
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, "ringbook simulated venue");
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let key = KeyPair::generate().map_err(fault)?;
+    let authority = CertifiedIssuer::self_signed(params, key).map_err(fault)?;
+
+    let names = NAMES.map(str::to_owned).to_vec();
+    let mut params = CertificateParams::new(names).map_err(fault)?;
+    params.distinguished_name.push(DnType::CommonName, "localhost");
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let key = KeyPair::generate().map_err(fault)?;
+    let leaf = params.signed_by(&key, &authority).map_err(fault)?;
+
+    let fault = |error: rustls::Error| SimError::Certificate(error.to_string());
+    let private = PrivateKeyDer::try_from(key.serialize_der())
+        .map_err(|error| SimError::Certificate(error.to_owned()))?;
+    let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(fault)?
+        .with_no_client_auth()
+        .with_single_cert(vec![leaf.der().clone()], private)
+        .map_err(fault)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok((Arc::new(config), authority.pem()))
+}

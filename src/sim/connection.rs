@@ -1,0 +1,202 @@
+//! One accepted socket: TLS or not, bytes in, bytes out, HTTP until it is upgraded.
+//!
+//! Runs on:  the venue's thread.
+//! Bounds:   what waits to be sent is limited by the configuration; see [`Connection::backlog`].
+use std::collections::HashSet;
+use std::io::{self, ErrorKind, Read, Write};
+use std::sync::Arc;
+
+use mio::net::TcpStream;
+use rustls::{ServerConfig, ServerConnection};
+
+use super::exchange::TokenIndex;
+use super::frame::Assembly;
+
+/// Plaintext given to TLS at once: bounds what is encrypted ahead of the socket.
+const SEAL_BYTES: usize = 64 * 1024;
+/// Sent bytes are removed from the front of the buffer when there are this many.
+const COMPACT_BYTES: usize = 256 * 1024;
+
+/// State of a connection that was upgraded.
+#[derive(Debug, Default)]
+pub(super) struct Client {
+    pub(super) assembly: Assembly,
+    /// The initial subscription has been taken.
+    pub(super) subscribed: bool,
+    pub(super) custom: bool,
+    /// Data was stopped on purpose; pings are still answered.
+    pub(super) frozen: bool,
+    /// Tokens subscribed now, and tokens ever subscribed here.
+    pub(super) tokens: HashSet<TokenIndex>,
+    pub(super) seen: HashSet<TokenIndex>,
+}
+
+/// One accepted socket.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) socket: TcpStream,
+    tls: Option<Box<ServerConnection>>,
+    /// Plaintext received and not yet taken.
+    pub(super) input: Vec<u8>,
+    /// Plaintext to be sent; the first `sent` bytes are gone.
+    pub(super) output: Vec<u8>,
+    sent: usize,
+    /// `Some` once upgraded.
+    pub(super) client: Option<Box<Client>>,
+    /// Ends when everything is sent.
+    pub(super) closing: bool,
+    /// Already on the list of connections to flush.
+    pub(super) dirty: bool,
+    /// Real milliseconds since the venue's start when the last bytes came.
+    pub(super) heard_ms: u64,
+}
+
+/// What a read or flush found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Go on.
+    Open,
+    /// Ended by the peer, by an error, or as intended.
+    Over,
+}
+
+impl Connection {
+    pub(super) fn new(
+        socket: TcpStream,
+        config: Option<&Arc<ServerConfig>>,
+        now_ms: u64,
+    ) -> Result<Self, rustls::Error> {
+        let tls = match config {
+            Some(config) => {
+                let mut tls = ServerConnection::new(Arc::clone(config))?;
+                tls.set_buffer_limit(None);
+                Some(Box::new(tls))
+            }
+            None => None,
+        };
+        Ok(Self {
+            socket,
+            tls,
+            input: Vec::new(),
+            output: Vec::new(),
+            sent: 0,
+            client: None,
+            closing: false,
+            dirty: false,
+            heard_ms: now_ms,
+        })
+    }
+
+    /// Plaintext bytes that wait to be sent.
+    pub(super) fn backlog(&self) -> usize {
+        self.output.len() - self.sent
+    }
+
+    /// Reads until the socket has no more, at most about 1 MiB; appends to `input`.
+    pub(super) fn receive(&mut self, scratch: &mut [u8]) -> Fate {
+        for _ in 0..16 {
+            let received = match &mut self.tls {
+                None => match self.socket.read(scratch) {
+                    Ok(0) => return Fate::Over,
+                    Ok(count) => {
+                        self.input.extend_from_slice(&scratch[..count]);
+                        Ok(())
+                    }
+                    Err(error) => Err(error),
+                },
+                Some(tls) => receive_tls(tls, &mut self.socket, &mut self.input, scratch),
+            };
+            match received {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Fate::Open,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return Fate::Over,
+            }
+        }
+        // More than a client has to say within one turn.
+        Fate::Over
+    }
+
+    /// Writes until the socket takes no more; counts what was written.
+    pub(super) fn flush(&mut self, written: &mut u64) -> Fate {
+        let fate = match self.drain(written) {
+            Ok(()) if self.closing => Fate::Over,
+            Ok(()) => Fate::Open,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Fate::Open,
+            Err(_) => Fate::Over,
+        };
+        if self.sent == self.output.len() {
+            self.output.clear();
+            self.sent = 0;
+        } else if self.sent > COMPACT_BYTES {
+            self.output.drain(..self.sent);
+            self.sent = 0;
+        }
+        if self.output.is_empty() && self.output.capacity() > 4 * COMPACT_BYTES {
+            self.output = Vec::new();
+        }
+        fate
+    }
+
+    fn drain(&mut self, written: &mut u64) -> io::Result<()> {
+        let Self { socket, tls, output, sent, closing, .. } = self;
+        let Some(tls) = tls else {
+            while *sent < output.len() {
+                let count = retry(|| socket.write(&output[*sent..]))?;
+                *sent += count;
+                *written += count as u64;
+            }
+            return Ok(());
+        };
+        loop {
+            while tls.wants_write() {
+                *written += retry(|| tls.write_tls(socket))? as u64;
+            }
+            if *sent == output.len() && *closing {
+                tls.send_close_notify();
+                if tls.wants_write() {
+                    continue;
+                }
+            }
+            if *sent == output.len() || tls.is_handshaking() {
+                return Ok(());
+            }
+            let end = output.len().min(*sent + SEAL_BYTES);
+            tls.writer().write_all(&output[*sent..end])?;
+            *sent = end;
+        }
+    }
+}
+
+fn receive_tls(
+    tls: &mut ServerConnection,
+    socket: &mut TcpStream,
+    input: &mut Vec<u8>,
+    scratch: &mut [u8],
+) -> io::Result<()> {
+    if tls.read_tls(socket)? == 0 {
+        return Err(ErrorKind::UnexpectedEof.into());
+    }
+    let processed = tls.process_new_packets();
+    let result = processed.map_err(|error| io::Error::new(ErrorKind::InvalidData, error));
+    loop {
+        match tls.reader().read(scratch) {
+            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+            Ok(count) => input.extend_from_slice(&scratch[..count]),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) => return Err(error),
+        }
+    }
+    result.map(|_| ())
+}
+
+/// A write of zero bytes means that the peer is gone.
+fn retry(mut write: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match write() {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Every open connection, by slot, and the way frames reach them.
+//!
+//! Runs on:  the venue's thread.
+//! Bounds:   a connection with too large a backlog is ended rather than waited for.
+use std::sync::Arc;
+
+use super::connection::{Client, Connection, Fate};
+use super::exchange::Outlet;
+use super::stats::Counters;
+
+/// Open connections.
+pub(super) struct Connections {
+    slots: Vec<Option<Connection>>,
+    free: Vec<usize>,
+    /// Slots with something to send.
+    dirty: Vec<usize>,
+    /// Slots that must be ended: they do not read.
+    overdue: Vec<usize>,
+    backlog_bytes_max: usize,
+    counters: Arc<Counters>,
+}
+
+impl Connections {
+    pub(super) fn new(backlog_bytes_max: usize, counters: Arc<Counters>) -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            dirty: Vec::new(),
+            overdue: Vec::new(),
+            backlog_bytes_max,
+            counters,
+        }
+    }
+
+    /// A slot that is free now.
+    pub(super) fn reserve(&mut self) -> usize {
+        self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        })
+    }
+
+    /// Fills a reserved slot, or gives it back.
+    pub(super) fn fill(&mut self, slot: usize, connection: Option<Connection>) {
+        if connection.is_none() {
+            self.free.push(slot);
+        }
+        self.slots[slot] = connection;
+    }
+
+    pub(super) fn get(&mut self, slot: usize) -> Option<&mut Connection> {
+        self.slots.get_mut(slot)?.as_mut()
+    }
+
+    /// Empties a slot.
+    pub(super) fn take(&mut self, slot: usize) -> Option<Connection> {
+        let connection = self.slots.get_mut(slot)?.take()?;
+        self.free.push(slot);
+        Some(connection)
+    }
+
+    /// Slots of open connections.
+    pub(super) fn slots(&self) -> impl Iterator<Item = (usize, &Connection)> {
+        let open = self.slots.iter().enumerate();
+        open.filter_map(|(slot, connection)| Some((slot, connection.as_ref()?)))
+    }
+
+    /// Slots of upgraded connections.
+    pub(super) fn clients(&self) -> Vec<usize> {
+        let upgraded = self.slots().filter(|(_, connection)| connection.client.is_some());
+        upgraded.map(|(slot, _)| slot).collect()
+    }
+
+    /// Notes that a slot has something to send.
+    pub(super) fn mark(&mut self, slot: usize) {
+        if let Some(connection) = self.slots.get_mut(slot).and_then(Option::as_mut)
+            && !connection.dirty
+        {
+            connection.dirty = true;
+            self.dirty.push(slot);
+        }
+    }
+
+    /// Sends what waits; returns the slots that are over.
+    pub(super) fn flush(&mut self) -> Vec<usize> {
+        let mut over = std::mem::take(&mut self.overdue);
+        let mut written = 0;
+        for slot in std::mem::take(&mut self.dirty) {
+            let Some(connection) = self.slots[slot].as_mut() else { continue };
+            connection.dirty = false;
+            if connection.flush(&mut written) == Fate::Over {
+                over.push(slot);
+            }
+        }
+        self.counters.bytes_sent.add(written);
+        over
+    }
+
+    /// Appends whole frames made elsewhere; counts them.
+    pub(super) fn append(&mut self, slot: usize, frames: &[u8], count: u64) {
+        let Some(connection) = self.get(slot) else { return };
+        connection.output.extend_from_slice(frames);
+        self.counters.frames.add(count);
+        self.mark(slot);
+    }
+
+    fn push(&mut self, slot: usize, frame: &[u8], admits: impl Fn(&Client) -> bool) {
+        let Some(connection) = self.slots.get_mut(slot).and_then(Option::as_mut) else { return };
+        let admitted = connection.client.as_ref().is_some_and(|c| !c.frozen && admits(c));
+        if !admitted || connection.closing {
+            return;
+        }
+        connection.output.extend_from_slice(frame);
+        self.counters.frames.add(1);
+        if connection.backlog() > self.backlog_bytes_max {
+            connection.closing = true;
+            self.counters.slow_clients.add(1);
+            self.overdue.push(slot);
+        }
+        if !connection.dirty {
+            connection.dirty = true;
+            self.dirty.push(slot);
+        }
+    }
+}
+
+impl Outlet for Connections {
+    fn send(&mut self, connection: usize, frame: &[u8]) {
+        self.push(connection, frame, |_| true);
+    }
+
+    fn send_custom(&mut self, connection: usize, frame: &[u8]) {
+        self.push(connection, frame, |client| client.custom);
+    }
+
+    fn broadcast_custom(&mut self, frame: &[u8]) {
+        for slot in 0..self.slots.len() {
+            self.push(slot, frame, |client| client.custom);
+        }
+    }
+}

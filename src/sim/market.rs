@@ -1,0 +1,274 @@
+//! A market of the simulated venue: its identity, its book and who listens; and events that group markets.
+//!
+//! Runs on:  the venue's thread (pure).
+use super::book::{Book, Outcome};
+use super::summary::{self, Hash, Heading};
+use crate::base::price::{Price, Quantity};
+use crate::base::random::{Random, mix};
+
+/// Smallest order, as on the wire.
+pub(super) const MIN_ORDER_SIZE: &str = "5";
+/// Grid of an ordinary market.
+pub(super) const TICK_COARSE: Price = Price(10_000);
+/// Grid of a market near a certain outcome.
+pub(super) const TICK_FINE: Price = Price(1_000);
+/// Gamma's number of the first market.
+const NUMBER_FIRST: u64 = 600_001;
+/// Gamma's number of the first event.
+const EVENT_NUMBER_FIRST: u64 = 40_001;
+
+/// Who gets a market's messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Subscriber {
+    /// Slot of the connection.
+    pub(super) connection: usize,
+    /// Bits of the outcomes subscribed, see [`Outcome::bit`].
+    pub(super) outcomes: u8,
+}
+
+/// What trading allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Orders come and go.
+    Open,
+    /// The end has passed; the book stands still until the market is resolved.
+    Ended,
+    /// Decided; there is no book any more.
+    Resolved(Outcome),
+}
+
+/// A market.
+#[derive(Debug)]
+pub(super) struct Market {
+    /// Gamma's `id`.
+    pub(super) number: u64,
+    /// Condition id.
+    pub(super) condition: String,
+    /// Token ids.
+    pub(super) tokens: [String; 2],
+    /// `Yes`/`No` or `Up`/`Down`.
+    pub(super) outcomes: [&'static str; 2],
+    pub(super) question: String,
+    pub(super) slug: String,
+    /// Index of its event.
+    pub(super) event: usize,
+    pub(super) neg_risk: bool,
+    pub(super) fee_rate_bps: &'static str,
+    /// Born and ended, milliseconds since the Unix epoch, as Gamma tells it.
+    pub(super) start_ms: u64,
+    pub(super) end_ms: u64,
+    pub(super) phase: Phase,
+    /// When it was resolved.
+    pub(super) closed_ms: u64,
+    pub(super) tick: Price,
+    pub(super) book: Book,
+    /// Time of the book's last change, milliseconds since the Unix epoch.
+    pub(super) changed_ms: u64,
+    /// One value for the market, as the outcome that traded last saw it.
+    pub(super) last_trade: Option<Price>,
+    /// Its text with three decimals, empty before the first trade.
+    pub(super) last_trade_text: String,
+    /// Shares traded.
+    pub(super) volume: Quantity,
+    /// Where the flow pulls the price to.
+    pub(super) fair: Price,
+    /// Levels a side that the flow aims at.
+    pub(super) depth: usize,
+    /// Source of everything that happens in this market.
+    pub(super) random: Random,
+    pub(super) subscribers: Vec<Subscriber>,
+}
+
+impl Market {
+    /// Token id of an outcome.
+    pub(super) fn token(&self, outcome: Outcome) -> &str {
+        &self.tokens[outcome.index()]
+    }
+
+    /// The book's heading for an outcome.
+    pub(super) fn heading(&self, outcome: Outcome) -> Heading<'_> {
+        Heading {
+            market: &self.condition,
+            asset: self.token(outcome),
+            timestamp_ms: self.changed_ms,
+            min_order_size: MIN_ORDER_SIZE,
+            tick: self.tick,
+            neg_risk: self.neg_risk,
+            last_trade_price: &self.last_trade_text,
+        }
+    }
+
+    /// The hash of an outcome's book as it stands; `scratch` is overwritten.
+    pub(super) fn hash(&self, scratch: &mut Vec<u8>, outcome: Outcome) -> Hash {
+        summary::hash(scratch, &self.heading(outcome), &self.book, outcome)
+    }
+
+    /// Appends what REST answers for an outcome; `scratch` is overwritten.
+    pub(super) fn push_rest_book(
+        &self,
+        out: &mut Vec<u8>,
+        scratch: &mut Vec<u8>,
+        outcome: Outcome,
+    ) {
+        let hash = self.hash(scratch, outcome);
+        summary::push_summary(out, &self.heading(outcome), &self.book, outcome, &hash);
+    }
+
+    /// Whether there is a book.
+    pub(super) const fn has_book(&self) -> bool {
+        !matches!(self.phase, Phase::Resolved(_))
+    }
+
+    /// Notes a trade at `price` of the outcome that traded.
+    pub(super) fn note_trade(&mut self, price: Price, size: Quantity) {
+        self.last_trade = Some(price);
+        self.last_trade_text = price.three_decimals();
+        self.volume.0 = self.volume.0.saturating_add(size.0);
+    }
+}
+
+/// Markets that belong together.
+#[derive(Debug)]
+pub(super) struct Event {
+    pub(super) number: u64,
+    pub(super) slug: String,
+    pub(super) title: String,
+    pub(super) neg_risk: bool,
+    /// Indices of its markets.
+    pub(super) markets: Vec<usize>,
+}
+
+/// What kind of event to make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Theme {
+    /// `Up`/`Down` of a coin within five minutes.
+    Crypto,
+    /// A question with a distant end.
+    Question,
+}
+
+const COINS: [&str; 4] = ["Bitcoin", "Ethereum", "Solana", "XRP"];
+const SUBJECTS: [&str; 8] = [
+    "the northern league",
+    "the autumn election",
+    "the harbour race",
+    "the lower house",
+    "the science prize",
+    "the winter games",
+    "the rate decision",
+    "the final",
+];
+const NAMES: [&str; 12] = [
+    "Aldermoor",
+    "Brightwater",
+    "Corvane",
+    "Dunmere",
+    "Eastholm",
+    "Farrow",
+    "Greyfield",
+    "Hartwick",
+    "Ironbridge",
+    "Juniper",
+    "Kestrel",
+    "Lowmarsh",
+];
+
+/// The `index`-th event.
+pub(super) fn make_event(index: usize, theme: Theme, neg_risk: bool, seed: u64) -> Event {
+    let mut random = Random::new(mix(seed ^ 0x00e7_e217).wrapping_add(mix(index as u64)));
+    let number = EVENT_NUMBER_FIRST + index as u64;
+    let (slug, title) = match theme {
+        Theme::Crypto => {
+            let coin = COINS[random.below(4) as usize];
+            let slug = format!("{}-updown-5m-{number}", coin.to_lowercase());
+            (slug, format!("{coin} Up or Down, window {number}"))
+        }
+        Theme::Question => {
+            let subject = SUBJECTS[random.below(8) as usize];
+            let slug = format!("{}-{number}", subject.replace(' ', "-"));
+            (slug, format!("Who takes {subject} ({number})?"))
+        }
+    };
+    Event { number, slug, title, neg_risk, markets: Vec::new() }
+}
+
+/// When a market begins and ends, milliseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    pub(super) start_ms: u64,
+    pub(super) end_ms: u64,
+}
+
+/// The `index`-th market with an empty book.
+pub(super) fn make_market(
+    index: usize,
+    (event_index, event): (usize, &Event),
+    theme: Theme,
+    span: Span,
+    seed: u64,
+) -> Market {
+    let mut random = Random::new(mix(seed).wrapping_add(mix(index as u64 + 1)));
+    let place = event.markets.len();
+    let (question, slug, outcomes) = match theme {
+        Theme::Crypto => (event.title.clone(), event.slug.clone(), ["Up", "Down"]),
+        Theme::Question => {
+            let name = NAMES[place % NAMES.len()];
+            let turn = place / NAMES.len();
+            let question = format!("Will {name} {turn} \"win\": {}", event.title);
+            (question, format!("{}-{}-{turn}", event.slug, name.to_lowercase()), ["Yes", "No"])
+        }
+    };
+    // 28 % of the universe has the fine grid: what is nearly certain, and some more.
+    let fine = random.chance(28, 100);
+    let fair = match (fine, random.below(10)) {
+        (true, 0..4) => 5_000 + random.below(60) * 1_000,
+        (true, 4..7) => 935_000 + random.below(60) * 1_000,
+        _ => 80_000 + random.below(84) * 10_000,
+    };
+    Market {
+        number: NUMBER_FIRST + index as u64,
+        condition: make_condition(&mut random),
+        tokens: [make_token(&mut random), make_token(&mut random)],
+        outcomes,
+        question,
+        slug,
+        event: event_index,
+        neg_risk: event.neg_risk,
+        fee_rate_bps: if theme == Theme::Crypto { "1000" } else { "0" },
+        start_ms: span.start_ms,
+        end_ms: span.end_ms,
+        phase: Phase::Open,
+        closed_ms: 0,
+        tick: if fine { TICK_FINE } else { TICK_COARSE },
+        book: Book::default(),
+        changed_ms: span.start_ms,
+        last_trade: None,
+        last_trade_text: String::new(),
+        volume: Quantity::ZERO,
+        fair: Price(fair as u32),
+        depth: 0,
+        random,
+        subscribers: Vec::new(),
+    }
+}
+
+/// `0x` and 64 hexadecimal digits.
+pub(super) fn make_condition(random: &mut Random) -> String {
+    let [a, b, c, d] = std::array::from_fn(|_| random.next_u64());
+    format!("0x{a:016x}{b:016x}{c:016x}{d:016x}")
+}
+
+/// 76 to 78 decimal digits, below 2^256.
+fn make_token(random: &mut Random) -> String {
+    let (prefix, digits) = match random.below(10) {
+        0 => ("", 76),
+        1 => ("10", 78),
+        _ => ("", 77),
+    };
+    let mut text = String::from(prefix);
+    while text.len() < digits {
+        let least = u64::from(text.is_empty());
+        text.push(char::from(b'0' + (least + random.below(10 - least)) as u8));
+    }
+    text
+}

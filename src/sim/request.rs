@@ -1,0 +1,245 @@
+//! One HTTP/1.1 request, bounded, and the answer to it.
+//!
+//! Runs on:  the venue's thread (pure).
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+/// Request line and headers: a query of 100 condition ids is 8 kB.
+const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// Body: 500 token ids are 48 kB; what is longer gets 413.
+const BODY_BYTES_MAX: usize = 256 * 1024;
+const HEADERS_MAX: usize = 64;
+/// Bodies shorter than this are not worth compressing.
+const GZIP_BYTES_MIN: usize = 512;
+
+/// Names and values of a query string, decoded.
+#[derive(Debug, Default)]
+pub(super) struct Query(Vec<(String, String)>);
+
+impl Query {
+    fn parse(text: &str) -> Self {
+        let pair = |pair: &str| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decode(name), decode(value))
+        };
+        Self(text.split('&').filter(|pair| !pair.is_empty()).map(pair).collect())
+    }
+
+    /// The first value of a name.
+    pub(super) fn first(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Every value of a name, whether it is repeated or its values are joined with commas.
+    pub(super) fn all(&self, name: &str) -> Vec<&str> {
+        let values = self
+            .0
+            .iter()
+            .filter(|(other, _)| other == name || other.strip_suffix("[]") == Some(name));
+        values.flat_map(|(_, value)| value.split(',')).filter(|value| !value.is_empty()).collect()
+    }
+}
+
+fn decode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        let escaped = bytes.get(at + 1..at + 3).filter(|_| byte == b'%');
+        let escaped = escaped.and_then(|hex| std::str::from_utf8(hex).ok());
+        match escaped.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(value) => {
+                out.push(value);
+                at += 3;
+            }
+            None => {
+                out.push(if byte == b'+' { b' ' } else { byte });
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// A request.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) query: Query,
+    pub(super) body: Vec<u8>,
+    pub(super) keep_alive: bool,
+    pub(super) gzip: bool,
+    /// `Sec-WebSocket-Key` of a well-formed upgrade.
+    pub(super) websocket_key: Option<String>,
+}
+
+/// A request that cannot be answered as it is: answer with this status and close.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unacceptable(pub(super) u16);
+
+impl Request {
+    /// Takes one request from the front of `input`; `None` when more bytes are needed.
+    ///
+    /// # Errors
+    /// The request is malformed or too large.
+    pub(super) fn take(input: &mut Vec<u8>) -> Result<Option<Self>, Unacceptable> {
+        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let mut parsed = httparse::Request::new(&mut headers);
+        let head = match parsed.parse(input) {
+            Ok(httparse::Status::Complete(head)) => head,
+            Ok(httparse::Status::Partial) if input.len() > HEAD_BYTES_MAX => {
+                return Err(Unacceptable(431));
+            }
+            Ok(httparse::Status::Partial) => return Ok(None),
+            Err(_) => return Err(Unacceptable(400)),
+        };
+        let length = match header(&parsed, "content-length") {
+            Some(text) => text.trim().parse::<usize>().map_err(|_| Unacceptable(400))?,
+            None => 0,
+        };
+        if header(&parsed, "transfer-encoding").is_some() {
+            return Err(Unacceptable(411));
+        }
+        if length > BODY_BYTES_MAX {
+            return Err(Unacceptable(413));
+        }
+        if input.len() < head + length {
+            return Ok(None);
+        }
+        let target = parsed.path.unwrap_or("/");
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let connection = header(&parsed, "connection").unwrap_or("").to_ascii_lowercase();
+        let upgrade = header(&parsed, "upgrade").unwrap_or("").eq_ignore_ascii_case("websocket")
+            && connection.contains("upgrade")
+            && header(&parsed, "sec-websocket-version") == Some("13");
+        let key = header(&parsed, "sec-websocket-key").filter(|_| upgrade);
+        let request = Self {
+            method: parsed.method.unwrap_or("").to_owned(),
+            path: decode(path),
+            query: Query::parse(query),
+            body: input[head..head + length].to_vec(),
+            keep_alive: parsed.version == Some(1) && !connection.contains("close"),
+            gzip: header(&parsed, "accept-encoding").is_some_and(|text| text.contains("gzip")),
+            websocket_key: key.map(str::to_owned),
+        };
+        input.drain(..head + length);
+        Ok(Some(request))
+    }
+}
+
+fn header<'h>(request: &httparse::Request<'_, 'h>, name: &str) -> Option<&'h str> {
+    let found = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
+    found.and_then(|header| std::str::from_utf8(header.value).ok())
+}
+
+/// An answer with a JSON body.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: Vec<u8>,
+    /// Seconds after which to try again.
+    pub(super) retry_after_s: Option<u64>,
+}
+
+impl Answer {
+    /// 200.
+    pub(super) fn ok(body: Vec<u8>) -> Self {
+        Self { status: 200, body, retry_after_s: None }
+    }
+
+    /// `{"error":…}`.
+    pub(super) fn error(status: u16, text: &str) -> Self {
+        let mut body = Vec::new();
+        let mut object = super::json::Object::new(&mut body);
+        object.text("error", text);
+        object.end();
+        Self { status, body, retry_after_s: None }
+    }
+
+    /// Appends the answer as it goes onto the wire.
+    pub(super) fn push(&self, out: &mut Vec<u8>, keep_alive: bool, gzip: bool) {
+        let packed = gzip && self.body.len() >= GZIP_BYTES_MIN;
+        let squeezed;
+        let body = if packed {
+            squeezed = compress(&self.body);
+            &squeezed
+        } else {
+            &self.body
+        };
+        let mut head = format!(
+            "HTTP/1.1 {} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n",
+            self.status,
+            reason(self.status),
+            body.len()
+        );
+        if packed {
+            head.push_str("content-encoding: gzip\r\nvary: accept-encoding\r\n");
+        }
+        if let Some(seconds) = self.retry_after_s {
+            head.push_str(&format!("retry-after: {seconds}\r\n"));
+        }
+        head.push_str(if keep_alive { "\r\n" } else { "connection: close\r\n\r\n" });
+        out.extend_from_slice(head.as_bytes());
+        out.extend_from_slice(body);
+    }
+}
+
+fn compress(body: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
+    encoder.write_all(body).expect("a Vec takes every byte");
+    encoder.finish().expect("a Vec takes every byte")
+}
+
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        400 => "Bad Request",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        411 => "Length Required",
+        413 => "Content Too Large",
+        422 => "Unprocessable Entity",
+        426 => "Upgrade Required",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        503 => "Service Unavailable",
+        _ => "Unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_taken_at_every_split() {
+        let wire = b"POST /books?x=a%20b&y=1,2&y=3 HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\
+            Accept-Encoding: gzip, br\r\n\r\n[{}]GET /time HTTP/1.1\r\nConnection: close\r\n\r\n";
+        for split in 0..wire.len() {
+            let (mut input, mut requests) = (Vec::new(), Vec::new());
+            for part in [&wire[..split], &wire[split..]] {
+                input.extend_from_slice(part);
+                while let Some(request) = Request::take(&mut input).unwrap() {
+                    requests.push(request);
+                }
+            }
+            assert_eq!(requests.len(), 2);
+            assert_eq!(requests[0].query.first("x"), Some("a b"));
+            assert_eq!(requests[0].query.all("y"), ["1", "2", "3"]);
+            assert_eq!(requests[0].body, b"[{}]");
+            assert!(requests[0].gzip && requests[0].keep_alive && !requests[1].keep_alive);
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_is_refused() {
+        let mut long = b"GET / HTTP/1.1\r\nx: ".to_vec();
+        long.extend(std::iter::repeat_n(b'x', HEAD_BYTES_MAX));
+        assert_eq!(Request::take(&mut long).unwrap_err(), Unacceptable(431));
+        let mut body = b"POST / HTTP/1.1\r\ncontent-length: 999999999\r\n\r\n".to_vec();
+        assert_eq!(Request::take(&mut body).unwrap_err(), Unacceptable(413));
+    }
+}

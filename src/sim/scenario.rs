@@ -1,0 +1,217 @@
+//! When something happens, and where: bursts over markets, births and early decisions, in virtual time.
+//!
+//! Runs on:  the venue's thread (pure).
+//!
+//! One draw a virtual millisecond. Three slowly redrawn factors make the rate uneven on scales of
+//! 30 ms, 0.4 s and 4 s; a few markets get most of the flow.
+use super::config::SimConfig;
+use super::flow::TRADES_PER_10_000;
+use crate::base::random::Random;
+
+/// Milliseconds between redraws of the three rate factors, on average.
+const FACTOR_PERIODS_MS: [u64; 3] = [30, 400, 4_000];
+/// Actions of a burst with more than one, on average; see [`Scenario::draw_actions`].
+const EXTRA_MEAN: f64 = 0.83 * 2.0 + 0.14 * 5.5 + 0.03 * 24.0;
+
+/// What happens within one virtual millisecond.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Moment {
+    /// Virtual milliseconds since the start.
+    pub(super) at_ms: u64,
+    /// Slots of markets and how many actions each sees.
+    pub(super) bursts: Vec<(usize, u32)>,
+    pub(super) births: u32,
+    pub(super) resolutions: u32,
+}
+
+/// The source of moments.
+#[derive(Debug)]
+pub(super) struct Scenario {
+    random: Random,
+    bursts_per_ms: f64,
+    births_per_ms: f64,
+    resolutions_per_ms: f64,
+    many_chance: f64,
+    swing: f64,
+    factors: [f64; 3],
+    /// Running sums of the slots' weights.
+    weights: Vec<f64>,
+    next: Moment,
+}
+
+impl Scenario {
+    /// With as many slots as there are markets at the start.
+    pub(super) fn new(config: &SimConfig) -> Self {
+        let mut random = Random::new(config.seed ^ 0x5ce9_a210);
+        let many_chance = (0.3 * config.burst).min(0.9);
+        let trades = TRADES_PER_10_000 as f64 / 10_000.0;
+        let actions_per_ms = config.rate / 1000.0 / (1.0 + 3.0 * trades);
+        let weights = running_weights(config.markets, &mut random);
+        Self {
+            bursts_per_ms: actions_per_ms / (1.0 + many_chance * EXTRA_MEAN),
+            births_per_ms: config.births_per_minute / 60_000.0,
+            resolutions_per_ms: config.resolutions_per_minute / 60_000.0,
+            many_chance,
+            swing: config.burst.min(1.5) / 2.0,
+            factors: [1.0; 3],
+            weights,
+            random,
+            next: Moment::default(),
+        }
+    }
+
+    /// Slots that draws choose from.
+    pub(super) fn slots(&self) -> usize {
+        self.weights.len()
+    }
+
+    /// One more slot, of ordinary weight.
+    pub(super) fn add_slot(&mut self) {
+        let total = self.weights.last().copied().unwrap_or(0.0);
+        self.weights.push(total + total / (self.weights.len() + 1) as f64);
+    }
+
+    /// Time of the next moment with anything in it, looking no further than `until_ms`.
+    pub(super) fn peek_ms(&mut self, until_ms: u64) -> u64 {
+        while self.next.is_empty() && self.next.at_ms < until_ms {
+            self.next.at_ms += 1;
+            self.draw();
+        }
+        self.next.at_ms
+    }
+
+    /// The next moment, if it is at `at_ms`.
+    pub(super) fn take(&mut self, at_ms: u64) -> Option<Moment> {
+        if self.next.at_ms != at_ms || self.next.is_empty() {
+            return None;
+        }
+        let next = Moment { at_ms, ..Moment::default() };
+        Some(std::mem::replace(&mut self.next, next))
+    }
+
+    fn draw(&mut self) {
+        for (factor, period) in self.factors.iter_mut().zip(FACTOR_PERIODS_MS) {
+            if self.random.chance(1, period) {
+                // Mean 1: four fifths of the time below, one fifth high above.
+                let high = self.random.chance(1, 5);
+                *factor = if high { 1.0 + 4.0 * self.swing } else { 1.0 - self.swing };
+            }
+        }
+        let rate = self.bursts_per_ms * self.factors.iter().product::<f64>();
+        for _ in 0..poisson(&mut self.random, rate) {
+            let slot = self.draw_slot();
+            let actions = self.draw_actions();
+            match self.next.bursts.iter_mut().find(|(other, _)| *other == slot) {
+                Some((_, sum)) => *sum += actions,
+                None => self.next.bursts.push((slot, actions)),
+            }
+        }
+        self.next.births = poisson(&mut self.random, self.births_per_ms);
+        self.next.resolutions = poisson(&mut self.random, self.resolutions_per_ms);
+    }
+
+    fn draw_slot(&mut self) -> usize {
+        let total = self.weights.last().copied().unwrap_or(0.0);
+        let target = self.random.unit() * total;
+        self.weights.partition_point(|&sum| sum <= target).min(self.weights.len() - 1)
+    }
+
+    fn draw_actions(&mut self) -> u32 {
+        if self.random.unit() >= self.many_chance {
+            return 1;
+        }
+        let extra = match self.random.below(100) {
+            0..83 => 1 + self.random.below(3),
+            83..97 => 4 + self.random.below(4),
+            _ => 8 + self.random.below(33),
+        };
+        1 + extra as u32
+    }
+}
+
+impl Moment {
+    fn is_empty(&self) -> bool {
+        self.bursts.is_empty() && self.births == 0 && self.resolutions == 0
+    }
+}
+
+/// Zipf-like weights in random order, summed up.
+fn running_weights(slots: usize, random: &mut Random) -> Vec<f64> {
+    let mut ranks: Vec<usize> = (0..slots).collect();
+    for at in (1..slots).rev() {
+        ranks.swap(at, random.below(at as u64 + 1) as usize);
+    }
+    let mut sum = 0.0;
+    let add = |rank: usize| {
+        sum += 1.0 / (1.0 + rank as f64);
+        sum
+    };
+    ranks.into_iter().map(add).collect()
+}
+
+/// A count with the given mean: exact below 16, sums of such above.
+fn poisson(random: &mut Random, mean: f64) -> u32 {
+    let (mut left, mut count) = (mean, 0);
+    while left > 0.0 {
+        let part = left.min(16.0);
+        left -= part;
+        let bound = (-part).exp();
+        let mut product = random.unit();
+        while product > bound {
+            count += 1;
+            product *= random.unit();
+        }
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> SimConfig {
+        SimConfig { rate: 2_000.0, markets: 100, ..SimConfig::default() }
+    }
+
+    #[test]
+    fn the_rate_is_kept_and_a_few_slots_are_hot() {
+        let mut scenario = Scenario::new(&config());
+        let (mut actions, mut by_slot) = (0u64, vec![0u64; 100]);
+        let (mut at, mut most) = (0, 0);
+        while at < 120_000 {
+            at = scenario.peek_ms(120_000);
+            for (slot, count) in scenario.take(at).unwrap_or_default().bursts {
+                actions += u64::from(count);
+                by_slot[slot] += u64::from(count);
+                most = most.max(count);
+            }
+        }
+        let expected = 2_000.0 * 120.0 / 1.04;
+        let ratio = actions as f64 / expected;
+        assert!((0.7..1.4).contains(&ratio), "{ratio} of the rate");
+        by_slot.sort_unstable();
+        assert!(by_slot[90..].iter().sum::<u64>() * 2 > actions, "ten slots get half of it");
+        assert!(most >= 20, "the largest burst has {most}");
+    }
+
+    #[test]
+    fn moments_do_not_depend_on_how_far_one_looks() {
+        let collect = |step: u64| {
+            let mut scenario = Scenario::new(&config());
+            let mut moments = Vec::new();
+            let mut until = 0;
+            while until < 3_000 {
+                until += step;
+                loop {
+                    let at = scenario.peek_ms(until.min(3_000));
+                    match scenario.take(at) {
+                        Some(moment) => moments.push(moment),
+                        None => break,
+                    }
+                }
+            }
+            moments
+        };
+        assert_eq!(collect(1), collect(700));
+    }
+}

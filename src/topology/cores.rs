@@ -1,0 +1,91 @@
+//! Lists of cores, as in `1-3,5`.
+//!
+//! Runs on:  the main thread (pure).
+use std::fmt;
+
+/// Highest core number accepted.
+const CORE_MAX: u32 = 4095;
+
+/// What is wrong with a list of cores; every variant names the part that is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CoreListError {
+    /// Nothing stands between two commas, or at all.
+    Empty {
+        /// The part's place, counted from 1.
+        part: usize,
+    },
+    /// A part is neither a number nor a range.
+    NotANumber {
+        /// The part.
+        part: String,
+    },
+    /// A range ends before it begins.
+    Backwards {
+        /// The part.
+        part: String,
+    },
+    /// A core has a number above 4095.
+    TooHigh {
+        /// The part.
+        part: String,
+    },
+}
+
+impl fmt::Display for CoreListError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty { part } => write!(f, "part {part} of the core list is empty"),
+            Self::NotANumber { part } => {
+                write!(f, "{part:?} is neither a core nor a range such as 1-3")
+            }
+            Self::Backwards { part } => write!(f, "the range {part:?} ends before it begins"),
+            Self::TooHigh { part } => write!(f, "{part:?}: cores are numbered 0 to {CORE_MAX}"),
+        }
+    }
+}
+
+impl std::error::Error for CoreListError {}
+
+/// Reads `1-3,5` as 1, 2, 3, 5, in the order given; a core may come twice.
+///
+/// # Errors
+/// [`CoreListError`], naming the first part that is wrong.
+pub fn parse_cores(text: &str) -> Result<Vec<u32>, CoreListError> {
+    let mut cores = Vec::new();
+    for (i, part) in text.split(',').map(str::trim).enumerate() {
+        if part.is_empty() {
+            return Err(CoreListError::Empty { part: i + 1 });
+        }
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last) = (number(first, part)?, number(last, part)?);
+        if first > last {
+            return Err(CoreListError::Backwards { part: part.to_owned() });
+        }
+        cores.extend(first..=last);
+    }
+    Ok(cores)
+}
+
+fn number(text: &str, part: &str) -> Result<u32, CoreListError> {
+    let text = text.trim();
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(CoreListError::NotANumber { part: part.to_owned() });
+    }
+    let core = text.parse::<u32>().ok().filter(|&core| core <= CORE_MAX);
+    core.ok_or_else(|| CoreListError::TooHigh { part: part.to_owned() })
+}
+
+/// The opposite of [`parse_cores`]: `1-3,5`.
+pub(super) fn format_cores(cores: &[u32]) -> String {
+    let mut parts: Vec<(u32, u32)> = Vec::new();
+    for &core in cores {
+        match parts.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(core) => *last = core,
+            _ => parts.push((core, core)),
+        }
+    }
+    let show = |&(first, last): &(u32, u32)| {
+        if first == last { first.to_string() } else { format!("{first}-{last}") }
+    };
+    parts.iter().map(show).collect::<Vec<_>>().join(",")
+}

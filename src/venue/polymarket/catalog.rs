@@ -1,0 +1,217 @@
+//! The catalogue (Gamma API): request paths, and markets out of answers.
+//!
+//! Runs on:  the control core (pure).
+//! Bounds:   one answer's size is the caller's ([`limits::REST_BODY_BYTES_MAX`]); a text taken
+//!           from it is cut at [`limits::CATALOGUE_TEXT_BYTES_MAX`].
+//!
+//! Accepted shapes: a keyset page (`{"markets":[..],"next_cursor":".."}`, also with `events`), a
+//! bare array of markets or events, a single market, a single event. Arrays may be arrays or
+//! strings that hold one; numbers may be numbers or strings and are read from their text, never
+//! through floating point. One bad entry is skipped and said; it never spoils the page.
+mod depth;
+mod entry;
+#[cfg(test)]
+mod tests;
+
+use crate::base::id::{MarketId, TokenId};
+use crate::base::limits;
+use crate::market::info::MarketInfo;
+use sonic_rs::{JsonValueTrait, LazyValue};
+use std::fmt;
+use std::fmt::Write as _;
+
+/// What one answer of the catalogue says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Markets with a live order book, in the answer's order.
+    pub markets: Vec<MarketInfo>,
+    /// Entries that are neither closed nor streamable.
+    pub skipped: Vec<Skipped>,
+    /// Markets that the venue has closed.
+    pub closed: Vec<MarketId>,
+    /// Where the next page begins; `None` on the last one.
+    pub next_cursor: Option<String>,
+}
+
+/// An entry that gives no book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// The market, if its id could be read.
+    pub market: Option<MarketId>,
+    /// Why.
+    pub reason: SkipReason,
+}
+
+/// Why an entry of the catalogue gives no book. *Count and go on.*
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SkipReason {
+    /// `active` is not true.
+    Inactive,
+    /// `enableOrderBook` is not true: it trades elsewhere.
+    NoOrderBook,
+    /// `acceptingOrders` is not true: not yet, or no longer.
+    NotAccepting,
+    /// Not exactly two tokens (not yet created, or a legacy market).
+    NotTwoTokens,
+    /// The condition id is missing or no id.
+    BadId,
+    /// A token is no id, or both are the same.
+    BadToken,
+    /// The entry is no object.
+    NoObject,
+}
+
+/// Why an answer cannot be used at all. *Retry the request.*
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CatalogError {
+    /// It is no JSON (an error page of a proxy, or cut off).
+    NotJson {
+        /// Where it stops being JSON, bytes from the start.
+        offset: usize,
+    },
+    /// It nests deeper than [`limits::JSON_DEPTH_MAX`].
+    TooDeep {
+        /// Where it first does, bytes from the start.
+        offset: usize,
+    },
+    /// It is JSON, but none of the known shapes.
+    UnknownShape {
+        /// Its beginning.
+        start: String,
+    },
+}
+
+impl fmt::Display for CatalogError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotJson { offset } => write!(f, "catalogue: no JSON at byte {offset}"),
+            Self::TooDeep { offset } => write!(f, "catalogue: nested too deeply at byte {offset}"),
+            Self::UnknownShape { start } => {
+                write!(f, "catalogue: neither markets nor events: {start}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for CatalogError {}
+
+/// Reads any answer of `/markets`, `/markets/keyset`, `/events`, `/events/keyset`,
+/// `/markets/slug/..` and `/events/slug/..`.
+///
+/// # Errors
+/// [`CatalogError`] when the answer as a whole is unusable; a bad entry is in
+/// [`Page::skipped`].
+pub fn parse_page(body: &[u8]) -> Result<Page, CatalogError> {
+    if let Some(offset) = depth::too_deep(body, limits::JSON_DEPTH_MAX) {
+        return Err(CatalogError::TooDeep { offset });
+    }
+    let not_json = |error: sonic_rs::Error| CatalogError::NotJson { offset: error.offset() };
+    // The whole is checked first, so that below every value is well formed.
+    sonic_rs::from_slice::<serde::de::IgnoredAny>(body).map_err(not_json)?;
+    let root: LazyValue<'_> = sonic_rs::from_slice(body).map_err(not_json)?;
+    let mut page = Page::default();
+    if root.is_array() {
+        add_entries(&root, &mut page);
+    } else if root.get("conditionId").is_some() {
+        add_entry(&root, &mut page);
+    } else if let Some(list) = root.get("markets").or_else(|| root.get("events"))
+        && list.is_array()
+    {
+        add_entries(&list, &mut page);
+    } else {
+        let start = root.as_raw_str().chars().take(80).collect();
+        return Err(CatalogError::UnknownShape { start });
+    }
+    let cursor = root.get("next_cursor");
+    let cursor = cursor.as_ref().and_then(LazyValue::as_str).filter(|text| !text.is_empty());
+    page.next_cursor = cursor.map(str::to_owned);
+    Ok(page)
+}
+
+fn add_entries(list: &LazyValue<'_>, page: &mut Page) {
+    for value in list.clone().into_array_iter().into_iter().flatten().flatten() {
+        add_entry(&value, page);
+    }
+}
+
+/// Adds a market, or an event's markets.
+fn add_entry(value: &LazyValue<'_>, page: &mut Page) {
+    if !value.is_object() {
+        page.skipped.push(Skipped { market: None, reason: SkipReason::NoObject });
+        return;
+    }
+    let markets = value.get("markets").filter(JsonValueTrait::is_array);
+    match markets {
+        Some(list) if value.get("conditionId").is_none() => {
+            for market in list.into_array_iter().into_iter().flatten().flatten() {
+                add_market(&market, page);
+            }
+        }
+        _ => add_market(value, page),
+    }
+}
+
+fn add_market(value: &LazyValue<'_>, page: &mut Page) {
+    let entry = entry::Entry::read(value);
+    let market = entry.market;
+    match entry.judge() {
+        entry::Verdict::Streamable(info) => page.markets.push(*info),
+        entry::Verdict::Closed(market) => page.closed.push(market),
+        entry::Verdict::Skip(reason) => page.skipped.push(Skipped { market, reason }),
+    }
+}
+
+// ---- Request paths -------------------------------------------------------------------------
+
+/// One page of the scan: open markets, from the start or from a page's
+/// [`Page::next_cursor`].
+#[must_use]
+pub fn scan_path(cursor: Option<&str>) -> String {
+    let limit = limits::DISCOVERY_PAGE_MARKETS;
+    let mut path = format!("/markets/keyset?limit={limit}&active=true&closed=false");
+    if let Some(cursor) = cursor {
+        path.push_str("&after_cursor=");
+        percent_encode(cursor, &mut path);
+    }
+    path
+}
+
+/// The markets with these condition ids, open or (`closed`) closed ones; at most
+/// [`limits::DISCOVERY_PAGE_MARKETS`] ids.
+#[must_use]
+pub fn conditions_path(markets: &[MarketId], closed: bool) -> String {
+    let markets = &markets[..markets.len().min(limits::DISCOVERY_PAGE_MARKETS)];
+    let mut path = format!("/markets?limit={}&closed={closed}", limits::DISCOVERY_PAGE_MARKETS);
+    for market in markets {
+        path.push_str("&condition_ids=");
+        percent_encode(market.as_str(), &mut path);
+    }
+    path
+}
+
+/// The open market with this readable name.
+#[must_use]
+pub fn slug_path(slug: &str) -> String {
+    let mut path = String::from("/markets?slug=");
+    percent_encode(slug, &mut path);
+    path
+}
+
+/// The open market that this token belongs to.
+#[must_use]
+pub fn token_path(token: &TokenId) -> String {
+    let mut path = String::from("/markets?clob_token_ids=");
+    percent_encode(token.as_str(), &mut path);
+    path
+}
+
+/// Everything but RFC 3986's unreserved characters as `%XX`.
+fn percent_encode(text: &str, path: &mut String) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            path.push(char::from(byte));
+        } else {
+            write!(path, "%{byte:02X}").expect("a string takes every write");
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Nesting of a JSON text, checked before a parser that recurses sees it.
+//!
+//! Runs on:  any (pure).
+//!
+//! sonic-rs 0.5.10 skips a value by recursion without a limit: a megabyte of `[` overflows the
+//! stack and takes the process down. So whatever comes from outside is measured first.
+
+/// Where `json` first nests deeper than `depth_max`, bytes from its start; `None` if nowhere. Text
+/// that is no JSON gets some answer, never a panic.
+pub(super) fn too_deep(json: &[u8], depth_max: usize) -> Option<usize> {
+    let mut depth = 0usize;
+    let mut in_string = false;
+    let mut escaped = false;
+    for (at, &byte) in json.iter().enumerate() {
+        if in_string {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_string = false,
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            b'"' => in_string = true,
+            b'[' | b'{' => {
+                depth += 1;
+                if depth > depth_max {
+                    return Some(at);
+                }
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::too_deep;
+
+    #[test]
+    fn brackets_count_outside_of_strings_only() {
+        assert_eq!(too_deep(br#"{"a":[1,{"b":"[[[[\"[[["}]}"#, 3), None);
+        assert_eq!(too_deep(br#"{"a":[1,{"b":2}]}"#, 2), Some(8));
+        assert_eq!(too_deep(b"[[],[],[]]]]][[", 2), None);
+        assert_eq!(too_deep(br#"["\\",[[["#, 2), Some(7));
+    }
+}

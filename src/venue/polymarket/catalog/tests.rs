@@ -1,0 +1,241 @@
+//! Answers made after the protocol page, and a walk over recorded ones where they exist.
+use super::*;
+use crate::base::price::{Price, Quantity};
+use proptest::prelude::*;
+
+const CONDITION: &str = "0x1111111111111111111111111111111111111111111111111111111111111111";
+
+/// A streamable market with further fields, which win over the standard ones when named again.
+fn market(condition: &str, more: &str) -> String {
+    let mut fields = vec![
+        ("conditionId", format!("\"{condition}\"")),
+        ("question", "\"Will it \\\"rain\\\" in Z\\u00fcrich?\"".to_owned()),
+        ("slug", "\"rain-zurich\"".to_owned()),
+        ("endDate", "\"2026-03-12T09:25:00Z\"".to_owned()),
+        ("outcomes", r#""[\"Up\", \"Down\"]""#.to_owned()),
+        ("clobTokenIds", r#""[\"1001\", \"1002\"]""#.to_owned()),
+        ("active", "true".to_owned()),
+        ("closed", "false".to_owned()),
+        ("enableOrderBook", "true".to_owned()),
+        ("acceptingOrders", "true".to_owned()),
+        ("orderPriceMinTickSize", "0.001".to_owned()),
+        ("orderMinSize", "5".to_owned()),
+        ("negRisk", "false".to_owned()),
+        ("events", r#"[{"id":"1","markets":[{"conditionId":"0xbad"}]}]"#.to_owned()),
+    ];
+    let named = |key: &str| more.contains(&format!("\"{key}\":"));
+    fields.retain(|(key, _)| !named(key));
+    let mut text: Vec<String> = fields.iter().map(|(k, v)| format!("\"{k}\":{v}")).collect();
+    if !more.is_empty() {
+        text.push(more.to_owned());
+    }
+    format!("{{{}}}", text.join(","))
+}
+
+fn one(more: &str) -> Page {
+    parse_page(market(CONDITION, more).as_bytes()).unwrap()
+}
+
+#[test]
+fn a_market_is_read_exactly() {
+    let page = one("");
+    let [info] = &page.markets[..] else { panic!("{page:?}") };
+    assert_eq!(info.market.as_str(), CONDITION);
+    assert_eq!(info.question, "Will it \"rain\" in Zürich?");
+    assert_eq!(info.slug, "rain-zurich");
+    assert_eq!(info.tokens[0].token.as_str(), "1001");
+    assert_eq!((info.tokens[0].name.as_str(), info.tokens[1].name.as_str()), ("Up", "Down"));
+    assert_eq!(info.end_wall_ns, Some(1_773_307_500_000_000_000));
+    assert_eq!(info.tick_size, Some(Price(1_000)));
+    assert_eq!(info.min_order_size, Some(Quantity(5_000_000)));
+    assert!(!info.neg_risk && page.skipped.is_empty() && page.closed.is_empty());
+    assert_eq!(page.next_cursor, None);
+}
+
+#[test]
+fn every_shape_is_accepted() {
+    let m = market(CONDITION, "");
+    let other = CONDITION.replace('1', "2");
+    let n = market(&other, "");
+    let cases = [
+        (format!(r#"{{"markets":[{m},{n}],"next_cursor":"YWJj"}}"#), 2, Some("YWJj")),
+        (format!(r#"{{"next_cursor":"","markets":[{m}]}}"#), 1, None),
+        (format!(r#"{{"markets":[{m}],"next_cursor":null}}"#), 1, None),
+        (format!("[{m},{n}]"), 2, None),
+        ("[]".to_owned(), 0, None),
+        (r#"{"markets":[]}"#.to_owned(), 0, None),
+        (
+            format!(r#"{{"events":[{{"slug":"e","markets":[{m},{n}]}}],"next_cursor":"x"}}"#),
+            2,
+            Some("x"),
+        ),
+        (format!(r#"[{{"slug":"e","active":true,"markets":[{m}]}},{{"markets":[{n}]}}]"#), 2, None),
+        (format!(r#"{{"id":"9","slug":"e","markets":[{m}]}}"#), 1, None),
+        (format!("  {m}\n"), 1, None),
+    ];
+    for (body, markets, cursor) in cases {
+        let page = parse_page(body.as_bytes()).unwrap();
+        assert_eq!(page.markets.len(), markets, "{body}");
+        assert_eq!(page.next_cursor.as_deref(), cursor, "{body}");
+        assert!(page.skipped.is_empty(), "{body}");
+    }
+}
+
+#[test]
+fn lists_numbers_and_dates_come_in_several_forms() {
+    let page = one(r#""clobTokenIds":["7","8"],"outcomes":["A","B"]"#);
+    assert_eq!(page.markets[0].tokens[1].token.as_str(), "8");
+    assert_eq!(page.markets[0].tokens[1].name, "B");
+    let big = "104239898038807136052399800151408521467737075933964991162589336683346093173875";
+    let page = one(&format!(r#""clobTokenIds":[{big},8]"#));
+    assert_eq!(page.markets[0].tokens[0].token.as_str(), big, "numbers keep every digit");
+    assert_eq!(one(r#""outcomes":null"#).markets[0].tokens[1].name, "outcome 1");
+    let ticks = [
+        ("0.0025", Some(2_500)),
+        ("\"0.01\"", Some(10_000)),
+        ("0", None),
+        ("1e-2", None),
+        ("null", None),
+        ("[]", None),
+    ];
+    for (text, tick) in ticks {
+        let page = one(&format!("\"orderPriceMinTickSize\":{text}"));
+        assert_eq!(page.markets[0].tick_size, tick.map(Price), "{text}");
+    }
+    assert_eq!(
+        one(r#""orderMinSize":"15.5""#).markets[0].min_order_size,
+        Some(Quantity(15_500_000))
+    );
+    let end = Some(1_784_851_216_000_000_000);
+    let dates = [
+        (r#""2026-07-24 00:00:16+00""#, end),
+        (r#""2026-07-24T00:00:16Z""#, end),
+        (r#""2026-07-24T02:00:16+02:00""#, end),
+        (r#""2026-07-24T00:00:16.5Z""#, end.map(|ns: u64| ns + 500_000_000)),
+        (r#""1960-01-01T00:00:00Z""#, None),
+        (r#""soon""#, None),
+        ("17", None),
+        ("null", None),
+    ];
+    for (text, end) in dates {
+        assert_eq!(one(&format!("\"endDate\":{text}")).markets[0].end_wall_ns, end, "{text}");
+    }
+}
+
+#[test]
+fn what_gives_no_book_is_skipped_with_its_reason() {
+    use SkipReason::*;
+    let cases = [
+        (r#""active":false"#, Inactive),
+        (r#""active":null"#, Inactive),
+        (r#""enableOrderBook":false"#, NoOrderBook),
+        (r#""acceptingOrders":false"#, NotAccepting),
+        (r#""clobTokenIds":"[]""#, NotTwoTokens),
+        (r#""clobTokenIds":"[\"1\"""#, NotTwoTokens),
+        (r#""clobTokenIds":"""#, NotTwoTokens),
+        (r#""clobTokenIds":"[\"1\",\"2\",\"3\"]""#, NotTwoTokens),
+        (r#""clobTokenIds":"[\"1\",\"1\"]""#, BadToken),
+        (r#""clobTokenIds":"[\"1\",\"2 3\"]""#, BadToken),
+        (r#""clobTokenIds":[1,null]"#, BadToken),
+        (r#""conditionId":null"#, BadId),
+        (r#""conditionId":"0x\"""#, BadId),
+    ];
+    for (more, reason) in cases {
+        // A good neighbour on either side is not touched.
+        let good = |digit| market(&CONDITION.replace('1', digit), "");
+        let body = format!("[{},{},{}]", good("2"), market(CONDITION, more), good("3"));
+        let page = parse_page(body.as_bytes()).unwrap();
+        assert_eq!(page.markets.len(), 2, "{more}");
+        assert_eq!(page.skipped.iter().map(|s| s.reason).collect::<Vec<_>>(), [reason], "{more}");
+    }
+    assert_eq!(one(r#""closed":true,"active":false"#).closed, [MarketId::new(CONDITION).unwrap()]);
+    let page = parse_page(b"[1,null,\"x\",{},[]]").unwrap();
+    assert_eq!(page.skipped.len(), 5);
+}
+
+#[test]
+fn an_answer_that_is_no_catalogue_is_an_error() {
+    let offset = |body: &str| match parse_page(body.as_bytes()) {
+        Err(CatalogError::NotJson { offset }) => offset,
+        other => panic!("{body}: {other:?}"),
+    };
+    assert_eq!(offset("<html>502</html>"), 0);
+    assert!(offset(r#"{"markets":[{"a":1},]}"#) >= 19);
+    let whole = format!(r#"{{"markets":[{}]}}"#, market(CONDITION, ""));
+    for cut in 0..whole.len() {
+        assert!(offset(&whole[..cut]) <= cut);
+    }
+    offset(&format!("{whole}x"));
+    let deep = parse_page("[".repeat(1 << 20).as_bytes());
+    assert_eq!(deep, Err(CatalogError::TooDeep { offset: limits::JSON_DEPTH_MAX }));
+    let deep = format!(r#""clobTokenIds":"{}""#, "[".repeat(1 << 20));
+    assert_eq!(one(&deep).skipped[0].reason, SkipReason::NotTwoTokens);
+    assert!(matches!(parse_page(b"\xff"), Err(CatalogError::NotJson { .. })));
+    for body in ["1", "null", "{}", r#"{"error":"rate limited"}"#, r#"{"markets":1}"#] {
+        let error = parse_page(body.as_bytes()).unwrap_err();
+        assert!(matches!(error, CatalogError::UnknownShape { .. }), "{body}: {error}");
+    }
+}
+
+#[test]
+fn paths_are_percent_encoded() {
+    assert_eq!(scan_path(None), "/markets/keyset?limit=100&active=true&closed=false");
+    assert!(scan_path(Some("a+b/c==&x é")).ends_with("&after_cursor=a%2Bb%2Fc%3D%3D%26x%20%C3%A9"));
+    let market = MarketId::new("0xab").unwrap();
+    let path = conditions_path(&[market, market], true);
+    assert_eq!(path, "/markets?limit=100&closed=true&condition_ids=0xab&condition_ids=0xab");
+    assert_eq!(conditions_path(&[market; 150], false).matches("condition_ids").count(), 100);
+    assert_eq!(slug_path("a-b c"), "/markets?slug=a-b%20c");
+    assert_eq!(token_path(&TokenId::new("12").unwrap()), "/markets?clob_token_ids=12");
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        _ = parse_page(&bytes);
+    }
+
+    #[test]
+    fn no_damage_makes_it_panic(at in any::<prop::sample::Index>(), byte: u8) {
+        let mut body = format!(r#"{{"markets":[{}],"next_cursor":"x"}}"#, market(CONDITION, ""));
+        // Keep it text: JSON is UTF-8.
+        let at = at.index(body.len());
+        if body.is_char_boundary(at) && body.is_char_boundary(at + 1) {
+            body.replace_range(at..=at, &char::from(byte % 128).to_string());
+        }
+        _ = parse_page(body.as_bytes());
+    }
+}
+
+#[test]
+fn recorded_answers_are_read() {
+    let folder = std::path::Path::new("/work/shared/fixtures/polymarket");
+    if !folder.is_dir() {
+        println!("skipped: {} does not exist", folder.display());
+        return;
+    }
+    let mut seen = (0, 0, 0);
+    for folder in ["nautilus_rust", "polygolem_2026-05-17"] {
+        let folder = std::fs::read_dir(
+            std::path::Path::new("/work/shared/fixtures/polymarket").join(folder),
+        );
+        for file in folder.into_iter().flatten().flatten() {
+            let name = file.file_name().into_string().unwrap();
+            let gamma = name.starts_with("gamma") && !name.contains("tags");
+            if !gamma {
+                continue;
+            }
+            let page = parse_page(&std::fs::read(file.path()).unwrap()).expect(&name);
+            println!("{name}: {} {:?} {:?}", page.markets.len(), page.skipped, page.closed.len());
+            assert!(page.markets.len() + page.closed.len() > 0, "{name}");
+            for info in &page.markets {
+                assert_eq!(info.market.as_str().len(), 66);
+                assert!(info.end_wall_ns.is_some() && info.tick_size.is_some(), "{name}");
+                assert!(info.min_order_size == Some(Quantity(5_000_000)) && !info.slug.is_empty());
+            }
+            seen = (seen.0 + 1, seen.1 + page.markets.len(), seen.2 + page.closed.len());
+        }
+    }
+    println!("{} files, {} markets, {} closed", seen.0, seen.1, seen.2);
+    assert!(seen.0 > 0);
+}

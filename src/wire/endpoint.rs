@@ -1,0 +1,72 @@
+//! Addresses of the venue's services, checked.
+//!
+//! Runs on:  any (pure).
+
+/// An address that cannot be used: one line with the address, the fault and what is expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointError(String);
+
+impl std::fmt::Display for EndpointError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for EndpointError {}
+
+/// An address of the venue, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The whole address without a trailing slash.
+    pub url: String,
+    /// Its host: a name or an IP address without brackets.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// `https` or `wss`.
+    pub tls: bool,
+}
+
+impl Endpoint {
+    /// Checks an address; `schemes` are the plain and the TLS scheme.
+    ///
+    /// # Errors
+    /// [`EndpointError`] that says what is wrong: *the user must mend it*.
+    pub fn parse(text: &str, schemes: [&str; 2]) -> Result<Self, EndpointError> {
+        let [plain, secure] = schemes;
+        let wrong = |what: &str| {
+            EndpointError(format!("{text}: {what}; expected {secure}://HOST[:PORT][/PATH]"))
+        };
+        let uri: http::Uri = text.parse().map_err(|_| wrong("this is no address"))?;
+        let tls = match uri.scheme_str() {
+            Some(scheme) if scheme == secure => true,
+            Some(scheme) if scheme == plain => false,
+            Some(_) => return Err(wrong("the scheme does not fit")),
+            None => return Err(wrong("the scheme is missing")),
+        };
+        let host = uri.host().filter(|host| !host.is_empty());
+        let host = host.ok_or_else(|| wrong("the host is missing"))?;
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
+        Ok(Self { url: text.trim_end_matches('/').to_owned(), host, port, tls })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_checked_and_completed() {
+        let ws = |text: &str| Endpoint::parse(text, ["ws", "wss"]);
+        let named = ws("wss://venue.test/ws/market").unwrap();
+        assert_eq!((named.host.as_str(), named.port, named.tls), ("venue.test", 443, true));
+        let local = ws("ws://[::1]:8080/ws/market/").unwrap();
+        assert_eq!((local.host.as_str(), local.port, local.tls), ("::1", 8080, false));
+        assert_eq!(local.url, "ws://[::1]:8080/ws/market");
+        for wrong in ["", "host", "https://host", "wss://", "wss:///x", "wss://a b"] {
+            let error = ws(wrong).unwrap_err().0;
+            assert!(error.contains("wss://HOST"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! Broken messages between good ones: counted, never half applied, never contagious.
+
+use crate::binary;
+use crate::compare::{self, Tolerance};
+use crate::generate::{self, Form, Frame, Names};
+use crate::reference::Reference;
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::ops::Range;
+
+/// A broken line, as bytes: not all of them are texts.
+struct Broken {
+    name: String,
+    bytes: Vec<u8>,
+}
+
+struct Context<'a> {
+    market: &'a Names,
+    time: u64,
+}
+
+impl Context<'_> {
+    /// A good message with two changes for each token, none of them a no-op; `{n}` marks entries.
+    fn changes(&self) -> [String; 4] {
+        let [a, b] = &self.market.tokens;
+        let entry = |token: &str, price: &str, size: &str, side: &str| {
+            format!(
+                r#"{{"asset_id":"{token}","price":"{price}","size":"{size}","side":"{side}","hash":"{:040x}","best_bid":"0.1","best_ask":"0.9"}}"#,
+                7
+            )
+        };
+        [
+            entry(a, "0.1", "777.77", "BUY"),
+            entry(b, "0.9", "777.77", "SELL"),
+            entry(a, "0.9", "888.88", "SELL"),
+            entry(b, "0.1", "888.88", "BUY"),
+        ]
+    }
+
+    fn envelope(&self, entries: &[String]) -> String {
+        format!(
+            r#"{{"market":"{}","price_changes":[{}],"timestamp":"{}","event_type":"price_change"}}"#,
+            self.market.id,
+            entries.join(","),
+            self.time
+        )
+    }
+
+    fn book(&self) -> String {
+        format!(
+            r#"{{"market":"{}","asset_id":"{}","timestamp":"{}","hash":"{:040x}","bids":[{{"price":"0.1","size":"5"}},{{"price":"0.2","size":"6"}}],"asks":[{{"price":"0.9","size":"7"}},{{"price":"0.8","size":"8"}}],"tick_size":"0.1","event_type":"book","last_trade_price":"0.500"}}"#,
+            self.market.id, self.market.tokens[0], self.time, 9
+        )
+    }
+}
+
+/// What may be wrong with one change: `(name, from, to)` on its text.
+const ENTRY_FAULTS: &[(&str, &str, &str)] = &[
+    ("price of a wrong type", r#""price":"0."#, r#""price":{"a":1},"_":"0."#),
+    ("size null", r#""size":"#, r#""size":null,"_":"#),
+    ("size true", r#""size":"#, r#""size":true,"_":"#),
+    ("side of a wrong type", r#""side":"#, r#""side":["BUY"],"_":"#),
+    ("token of a wrong type", r#""asset_id":"#, r#""asset_id":{},"_":"#),
+    ("no price", r#""price":"#, r#""_":"#),
+    ("no size", r#""size":"#, r#""_":"#),
+    ("no side", r#""side":"#, r#""_":"#),
+    ("no token", r#""asset_id":"#, r#""_":"#),
+    ("unknown side", r#""side":""#, r#""side":"HOLD","_":""#),
+    ("price with too many decimals", r#""price":"0."#, r#""price":"0.1234567","_":"0."#),
+    ("size with too many decimals", r#""size":""#, r#""size":"1.23456789","_":""#),
+    ("price above one", r#""price":"0."#, r#""price":"1.5","_":"0."#),
+    ("negative price", r#""price":"0."#, r#""price":"-0.1","_":"0."#),
+    ("negative size", r#""size":""#, r#""size":"-"#),
+    ("size NaN as text", r#""size":""#, r#""size":"NaN","_":""#),
+    ("size NaN as number", r#""size":"#, r#""size":NaN,"_":"#),
+    ("size Infinity", r#""size":"#, r#""size":Infinity,"_":"#),
+    ("huge size", r#""size":""#, r#""size":"99999999999999999999999999999999999999999"#),
+    ("huge price", r#""price":"0."#, r#""price":"1e400","_":"0."#),
+    ("price of two points", r#""price":"0."#, r#""price":"0.1."#),
+    ("empty size", r#""size":""#, r#""size":"","_":""#),
+    ("blank in a size", r#""size":""#, r#""size":" "#),
+    ("duplicate price", r#""price":"#, r#""price":"0.3","price":"#),
+    ("duplicate size", r#""size":"#, r#""size":"1","size":"#),
+    ("token that is no number", r#""asset_id":""#, r#""asset_id":"0xzz"#),
+    ("missing comma", r#","size""#, r#" "size""#),
+    ("control character", r#""hash":""#, "\"hash\":\"\u{1}"),
+    ("bad escape", r#""hash":""#, r#""hash":"\q"#),
+    ("single quotes", r#""side":"#, r#"'side':"#),
+];
+
+/// What may be wrong with a book.
+const BOOK_FAULTS: &[(&str, &str, &str)] = &[
+    ("bids an object", r#""bids":["#, r#""bids":{},"_":["#),
+    ("asks null", r#""asks":["#, r#""asks":null,"_":["#),
+    ("no bids", r#""bids":"#, r#""_":"#),
+    ("no asks", r#""asks":"#, r#""_":"#),
+    ("no token", r#""asset_id":"#, r#""_":"#),
+    ("no timestamp", r#""timestamp":"#, r#""_":"#),
+    ("a level without size", r#","size":"6""#, ""),
+    ("a level's price above one", r#""price":"0.2""#, r#""price":"2.0""#),
+    ("a level's size negative", r#""size":"8""#, r#""size":"-8""#),
+    ("a level's size with too many decimals", r#""size":"8""#, r#""size":"8.00000001""#),
+    ("a level that is a text", r#"{"price":"0.8","size":"8"}"#, r#""0.8""#),
+    ("trailing comma", r#"{"price":"0.8","size":"8"}"#, r#"{"price":"0.8","size":"8"},"#),
+    ("duplicate bids", r#""asks":"#, r#""bids":[],"asks":"#),
+    ("timestamp of letters", r#""timestamp":""#, r#""timestamp":"x"#),
+    ("huge timestamp", r#""timestamp":""#, r#""timestamp":"99999999999999999999999"#),
+    ("negative timestamp", r#""timestamp":""#, r#""timestamp":"-"#),
+];
+
+const ENVELOPE_FAULTS: &[(&str, &str, &str)] = &[
+    ("price_changes a text", r#""price_changes":["#, r#""price_changes":"x","_":["#),
+    ("price_changes missing", r#""price_changes":"#, r#""_":"#),
+    ("no timestamp", r#""timestamp":"#, r#""_":"#),
+    ("timestamp an object", r#""timestamp":"#, r#""timestamp":{},"_":"#),
+    ("an entry that is a number", r#""price_changes":["#, r#""price_changes":[17,"#),
+    ("trailing garbage", r#""event_type":"price_change"}"#, r#""event_type":"price_change"}}"#),
+];
+
+fn replaced(text: &str, from: &str, to: &str) -> String {
+    assert!(text.contains(from), "{from} is not in {text}");
+    text.replacen(from, to, 1)
+}
+
+fn cut(text: &str, range: Range<usize>) -> Vec<u8> {
+    text.as_bytes()[range].to_vec()
+}
+
+fn faults(context: &Context) -> Vec<Broken> {
+    let mut all = Vec::new();
+    let mut add = |name: String, bytes: Vec<u8>| all.push(Broken { name, bytes });
+    let entries = context.changes();
+    for (name, from, to) in ENTRY_FAULTS {
+        for at in [0, 3] {
+            let mut entries = entries.clone();
+            entries[at] = replaced(&entries[at], from, to);
+            add(format!("{name}, change {at}"), context.envelope(&entries).into_bytes());
+        }
+    }
+    let good = context.envelope(&entries);
+    for (name, from, to) in ENVELOPE_FAULTS {
+        add((*name).into(), replaced(&good, from, to).into_bytes());
+    }
+    let book = context.book();
+    for (name, from, to) in BOOK_FAULTS {
+        add(format!("book, {name}"), replaced(&book, from, to).into_bytes());
+    }
+    for part in 1..8 {
+        add(format!("changes cut {part}/8"), cut(&good, 0..good.len() * part / 8));
+        add(format!("book cut {part}/8"), cut(&book, 0..book.len() * part / 8));
+    }
+    add("changes without their brace".into(), cut(&good, 0..good.len() - 1));
+    add("array without its bracket".into(), format!("[{good}").into_bytes());
+    add("two values".into(), format!("{good}{book}").into_bytes());
+    for (name, key) in [("hash", r#""hash":""#), ("price", r#""price":""#)] {
+        let at = good.rfind(key).unwrap() + key.len();
+        let bytes = [&good.as_bytes()[..at], b"\xff\xc0", &good.as_bytes()[at..]].concat();
+        add(format!("invalid UTF-8 in {name}"), bytes);
+    }
+    let odd = [br#"{"note":"#.as_slice(), b"\"\xed\xa0\x80\",", &good.as_bytes()[1..]].concat();
+    add("invalid UTF-8 in an unknown key".into(), odd);
+    add("a megabyte of nesting".into(), vec![b'['; 1 << 20]);
+    let deep = format!(r#"{{"x":{}"#, r#"{"x":["#.repeat(100_000));
+    add("nested objects without end".into(), deep.into_bytes());
+    all
+}
+
+/// The seed's stream must have a market with both books; its position is in the middle or the end.
+struct Case {
+    frames: Vec<Frame>,
+    market: Names,
+    position: usize,
+    time: u64,
+}
+
+fn case(seed: u64, end: bool) -> Option<Case> {
+    let stream = generate::stream(seed);
+    let market = stream.markets.into_iter().find(|m| m.covered)?;
+    let frames = stream.frames;
+    let position = if end { frames.len() } else { frames.len() / 2 };
+    let before = Reference::of(frames[..position].iter().map(|f| &f.text));
+    let tokens = market.tokens.iter().map(|t| before.books.get(t));
+    let known: Option<Vec<_>> = tokens.collect();
+    let time = known?.iter().map(|b| b.newest).max()?;
+    Some(Case { frames, market, position, time })
+}
+
+fn tolerance(case: &Case, end: bool) -> Tolerance {
+    // A book that is later sent in full must be live and equal again.
+    let after = Reference::of(case.frames[case.position..].iter().map(|f| &f.text));
+    let renewed = |t: &&String| after.books.get(*t).is_some_and(|b| b.snapshots > 0);
+    let concerned = case.market.tokens.iter().filter(|t| !renewed(t)).cloned();
+    Tolerance { concerned: concerned.collect(), levels_when_stale: end, otherwise: None }
+}
+
+/// Replays the stream with one more line; what is wrong then.
+fn replay(case: &Case, form: Form, broken: &[u8], tolerance: &Tolerance) -> (Vec<String>, u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut frames: Vec<(&[u8], bool)> = case.frames.iter().map(Frame::bytes).collect();
+    frames.insert(case.position, (broken, true));
+    let lines = generate::lines(form, frames);
+    let file = generate::pack(folder.path(), "broken", "", &lines);
+    let run = binary::replay(&[file], &["--shards", "2"]);
+    let reference = Reference::of(case.frames.iter().map(|f| &f.text));
+    (compare::differences(&reference, &run.books, tolerance), run.report.errors)
+}
+
+fn shorten(failures: &mut [String]) -> String {
+    failures.iter_mut().for_each(|f| f.truncate(f.floor_char_boundary(1200)));
+    failures.join("\n")
+}
+
+fn broken_messages(end: bool, form: Form, seeds: Range<u64>) {
+    let cases: Vec<(u64, Case)> = seeds.filter_map(|s| Some((s, case(s, end)?))).collect();
+    assert!(!cases.is_empty());
+    let mut failures = Vec::new();
+    let mut count = 0;
+    for i in 0.. {
+        let (seed, case) = &cases[i % cases.len()];
+        let context = Context { market: &case.market, time: case.time };
+        let Some(broken) = faults(&context).into_iter().nth(i) else { break };
+        let tolerance = tolerance(case, end);
+        let (wrong, errors) = replay(case, form, &broken.bytes, &tolerance);
+        let name = format!("{} (seed {seed}, {form:?})", broken.name);
+        if errors == 0 {
+            failures.push(format!("{name}: no error counted"));
+        }
+        failures.extend(wrong.iter().map(|w| format!("{name}: {w}")));
+        count += 1;
+    }
+    println!("{count} broken messages, {form:?}, at the end: {end}");
+    assert!(failures.is_empty(), "{}", shorten(&mut failures));
+}
+
+#[test]
+fn a_broken_last_message_changes_no_level() {
+    broken_messages(true, Form::Raw, 100..112);
+}
+
+#[test]
+fn a_broken_message_between_good_ones_spoils_no_other_book() {
+    broken_messages(false, Form::Raw, 112..124);
+}
+
+#[test]
+fn a_broken_frame_in_a_capture_spoils_no_other_book() {
+    broken_messages(false, Form::Capture, 124..130);
+}
+
+/// Of an array with a broken message, each other message counts whole or not at all.
+#[test]
+fn an_array_with_a_broken_message_is_never_half_applied() {
+    let mut failures = Vec::new();
+    for seed in 140..152 {
+        let Some(case) = case(seed, true) else { continue };
+        let context = Context { market: &case.market, time: case.time };
+        let mut entries = context.changes();
+        entries[3] = replaced(&entries[3], r#""size":"#, r#""_":"#);
+        let (good, bad) = (context.book(), context.envelope(&entries));
+        let arrays = [format!("[{good},{bad}]"), format!("[{bad},{good}]")];
+        for array in arrays {
+            let mut otherwise = Reference::of(case.frames.iter().map(|f| &f.text));
+            otherwise.frame(&good);
+            let mut tolerance = tolerance(&case, true);
+            tolerance.otherwise = Some(otherwise);
+            let (wrong, errors) = replay(&case, Form::Raw, array.as_bytes(), &tolerance);
+            if errors == 0 {
+                failures.push(format!("seed {seed}: no error counted"));
+            }
+            failures.extend(wrong.iter().map(|w| format!("seed {seed}: {w}")));
+        }
+    }
+    assert!(failures.is_empty(), "{}", shorten(&mut failures));
+}
+
+/// Valid JSON of absurd depth under a key nobody knows: applied or refused, never a crash.
+#[test]
+fn absurd_depth_does_not_crash() {
+    let case = (160..180).find_map(|seed| case(seed, true)).unwrap();
+    let context = Context { market: &case.market, time: case.time };
+    let book = context.book();
+    for (open, close) in [("[", "]"), (r#"{"x":"#, "}")] {
+        let mut deep = format!(r#"{{"x":{}"#, open.repeat(300_000));
+        let inside = if open == "[" { "" } else { "1" };
+        write!(deep, "{inside}{},{}", close.repeat(300_000), &book[1..]).unwrap();
+        let mut otherwise = Reference::of(case.frames.iter().map(|f| &f.text));
+        otherwise.frame(&book);
+        let mut tolerance = tolerance(&case, true);
+        tolerance.otherwise = Some(otherwise);
+        let (mut wrong, _) = replay(&case, Form::Raw, deep.as_bytes(), &tolerance);
+        assert!(wrong.is_empty(), "{}", shorten(&mut wrong));
+    }
+}
+
+/// The faults are faults: each is refused by a strict reading, and the untouched texts are not.
+#[test]
+fn the_broken_messages_are_distinct_and_the_good_ones_good() {
+    let case = (0..20).find_map(|seed| case(seed, true)).unwrap();
+    let context = Context { market: &case.market, time: case.time };
+    let all = faults(&context);
+    let distinct: BTreeSet<&[u8]> = all.iter().map(|b| b.bytes.as_slice()).collect();
+    assert_eq!(distinct.len(), all.len());
+    let mut reference = Reference::of(case.frames.iter().map(|f| &f.text));
+    reference.frame(&context.envelope(&context.changes()));
+    reference.frame(&context.book());
+    assert_eq!(reference.books[&case.market.tokens[0]].bids.len(), 2);
+    println!("{} broken messages", all.len());
+}
