@@ -32,7 +32,7 @@ use crate::link::{
     serve_shard::{BookAnswer, BookQuery},
 };
 use crate::ring::{Consumer, Producer, ring};
-use crate::serve::{ServeLinks, Server, Wake};
+use crate::serve::{Listener, ServeLinks, Server, Wake};
 use crate::shard::{Idle, Shard, ShardLinks, publish::Handler};
 use crate::topology::{self, Topology, TopologyError};
 use crate::venue::Feed;
@@ -40,7 +40,7 @@ use crate::wire::{
     endpoint::Endpoint,
     tls::{TlsError, client_config},
 };
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -144,7 +144,7 @@ impl Engine {
         check_host().map_err(EngineError::Start)?;
         let topology = plan(config).map_err(EngineError::Topology)?;
         let listener = config.serve.map(listen).transpose()?;
-        let serving = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+        let serving = listener.as_ref().map(Listener::address);
         let clock = HostClock::new();
         let sources = sources(config)?;
         fetcher(&sources).map_err(EngineError::Service)?;
@@ -300,8 +300,9 @@ fn fetcher(sources: &Sources) -> Result<Fetcher, FetchError> {
     Fetcher::new("polymarket-gamma", url, resolver, tls, FetchLimits::default())
 }
 
-fn listen(address: SocketAddr) -> Result<TcpListener, EngineError> {
-    crate::serve::bind(address).map_err(|error| EngineError::Listen(address, error))
+fn listen(address: SocketAddr) -> Result<Listener, EngineError> {
+    crate::serve::bind(address)
+        .map_err(|refused| EngineError::Listen(refused.address, refused.error))
 }
 
 fn feed(config: &Config) -> Feed {
@@ -388,7 +389,7 @@ where
 }
 
 fn start_serve(
-    listener: TcpListener,
+    listener: Listener,
     ends: ServeEnds,
     doorbells: Vec<Doorbell>,
     topology: &Topology,

@@ -202,6 +202,8 @@ pub const SERVE_LINGER_BYTES_MAX: usize = 256 * 1024;
 pub const SERVE_LINGER_NS: u64 = 500 * MILLISECOND_NS;
 /// Headers of a request.
 pub const SERVE_HEADERS_MAX: usize = 64;
+/// Clients beyond [`SERVE_CLIENTS_MAX`] that are told so; the others are closed without a word.
+pub const SERVE_TURNED_AWAY_MAX: usize = 16;
 /// Connections accepted by the kernel that wait for the serve core.
 pub const SERVE_ACCEPT_QUEUE: usize = 64;
 /// The serve core looks for the order to stop this often.

@@ -64,11 +64,6 @@ pub async fn within<T>(timeout_ns: u64, work: impl Future<Output = T>) -> Option
     .await
 }
 
-/// Waits.
-pub async fn pause(duration_ns: u64) {
-    Timer::new(Duration::from_nanos(duration_ns)).await;
-}
-
 /// Connects to the first address that answers, in the given order. Each gets an equal share of
 /// `timeout_ns`; what one leaves unused is not carried over. `TCP_NODELAY` is on.
 ///

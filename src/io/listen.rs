@@ -1,7 +1,8 @@
 //! A listening socket that is bound before any executor runs, and awaited on one of them.
 //!
 //! Runs on:  a plain thread that blocks in `accept`, and the serve core.
-//! Owns:     the socket and the thread. Bounds: `SERVE_ACCEPT_QUEUE` connections wait.
+//! Owns:     the socket and the thread.
+//! Bounds:   `SERVE_ACCEPT_QUEUE` connections wait here, the others in the kernel's queue.
 //!
 //! glommio binds with `SO_REUSEPORT`, so that a second program on the same port is no error, and
 //! adopts a bound socket only by an unsafe call; hence the thread. It inherits the CPU mask of the
@@ -13,10 +14,13 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::Duration;
+
+/// A connection to a local client, awaited on the executor that accepted it.
+pub type ClientStream = TcpStream;
 
 /// The address cannot be listened on. *The user must choose another.*
 #[derive(Debug)]
@@ -43,10 +47,22 @@ impl std::fmt::Display for BindError {
 impl std::error::Error for BindError {}
 
 #[derive(Default)]
+struct Shared {
+    accepted: Mutex<Accepted>,
+    /// Rung when there is room again.
+    room: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Accepted> {
+        self.accepted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Default)]
 struct Accepted {
     sockets: VecDeque<std::net::TcpStream>,
     waker: Option<Waker>,
-    refused: u64,
     closed: bool,
 }
 
@@ -54,7 +70,7 @@ struct Accepted {
 pub struct Listener {
     address: SocketAddr,
     socket: TcpListener,
-    accepted: Arc<Mutex<Accepted>>,
+    shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -73,13 +89,13 @@ impl Listener {
         let fail = |error| BindError { address, error };
         let socket = TcpListener::bind(address).map_err(fail)?;
         let address = socket.local_addr().map_err(fail)?;
-        let accepted = Arc::new(Mutex::new(Accepted::default()));
-        let (theirs, shared) = (socket.try_clone().map_err(fail)?, Arc::clone(&accepted));
+        let shared = Arc::new(Shared::default());
+        let (theirs, queue) = (socket.try_clone().map_err(fail)?, Arc::clone(&shared));
         let thread = std::thread::Builder::new()
             .name("accept".to_owned())
-            .spawn(move || accept_all(&theirs, &shared))
+            .spawn(move || accept_all(&theirs, &queue))
             .map_err(fail)?;
-        Ok(Self { address, socket, accepted, thread: Some(thread) })
+        Ok(Self { address, socket, shared, thread: Some(thread) })
     }
 
     /// The address, with the port that the kernel chose if 0 was asked for.
@@ -88,21 +104,16 @@ impl Listener {
         self.address
     }
 
-    /// Connections that were closed at once because `SERVE_ACCEPT_QUEUE` were waiting.
-    #[must_use]
-    pub fn refused(&self) -> u64 {
-        self.accepted.lock().unwrap_or_else(PoisonError::into_inner).refused
-    }
-
     /// The next client, on the executor that calls this. One caller at a time.
     ///
     /// # Errors
     /// When the thread has ended or a socket cannot be set up.
-    pub async fn accept(&self) -> io::Result<TcpStream> {
-        let _withdraw = Withdraw(&self.accepted);
+    pub async fn accept(&self) -> io::Result<ClientStream> {
+        let _withdraw = Withdraw(&self.shared);
         let socket = poll_fn(|context| {
-            let mut accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut accepted = self.shared.lock();
             if let Some(socket) = accepted.sockets.pop_front() {
+                self.shared.room.notify_one();
                 return Poll::Ready(io::Result::Ok(socket));
             }
             if accepted.closed {
@@ -119,18 +130,19 @@ impl Listener {
 }
 
 /// Takes the waker back when nobody waits any more.
-struct Withdraw<'a>(&'a Mutex<Accepted>);
+struct Withdraw<'a>(&'a Shared);
 
 impl Drop for Withdraw<'_> {
     fn drop(&mut self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).waker = None;
+        self.0.lock().waker = None;
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
         // Wakes the thread out of `accept` with an error; after that no client is accepted.
-        self.accepted.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        self.shared.lock().closed = true;
+        self.shared.room.notify_one();
         let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -138,27 +150,32 @@ impl Drop for Listener {
     }
 }
 
-fn accept_all(socket: &TcpListener, shared: &Mutex<Accepted>) {
+fn accept_all(socket: &TcpListener, shared: &Shared) {
     loop {
         let client = socket.accept();
-        let mut accepted = shared.lock().unwrap_or_else(PoisonError::into_inner);
-        if accepted.closed {
-            return;
-        }
+        let mut accepted = shared.lock();
         match client {
-            Ok((client, _)) if accepted.sockets.len() < SERVE_ACCEPT_QUEUE => {
+            Ok((client, _)) => {
                 accepted.sockets.push_back(client);
                 if let Some(waker) = accepted.waker.take() {
                     waker.wake();
                 }
+                // While the serve core is behind, clients wait in the kernel's queue.
+                while accepted.sockets.len() >= SERVE_ACCEPT_QUEUE && !accepted.closed {
+                    accepted = shared.room.wait(accepted).unwrap_or_else(PoisonError::into_inner);
+                }
             }
-            Ok(_) => accepted.refused += 1,
-            Err(error) => {
+            Err(error) if !accepted.closed => {
                 drop(accepted);
                 // Mostly "too many open files", which passes: wait instead of spinning.
                 log::warn!("a local client could not be accepted: {error}");
                 std::thread::sleep(Duration::from_nanos(SERVE_STOP_POLL_NS));
+                accepted = shared.lock();
             }
+            Err(_) => {}
+        }
+        if accepted.closed {
+            return;
         }
     }
 }

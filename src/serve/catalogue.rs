@@ -1,0 +1,302 @@
+//! Every metric: name, unit, meaning, what to do when it rises, and where its value comes from.
+//!
+//! Runs on:  any (pure). Owns: nothing; `/metrics` and `ringbook counters` read the same tables,
+//! so that no metric can lack its explanation.
+use super::metrics::ServeReport;
+use crate::counter::latency::LatencySummary;
+use crate::counter::report::{ConnectionReport, EngineReport, LinkReport, ShardReport};
+
+/// How a value moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only up; shown with the suffix `_total`.
+    Counter,
+    /// Up and down.
+    Gauge,
+    /// Always 1; the labels say it. Shown with the suffix `_info`.
+    Info,
+}
+
+/// What a person must know about a metric.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// Name as in `/metrics`, without the suffix `_total` or `_info`.
+    pub name: &'static str,
+    /// How it moves.
+    pub kind: Kind,
+    /// Unit of one.
+    pub unit: &'static str,
+    /// Labels, comma separated; empty if there is one value for the engine.
+    pub labels: &'static str,
+    /// What it says.
+    pub meaning: &'static str,
+    /// What to do when it rises (or, where that is worse, falls).
+    pub when_it_rises: &'static str,
+}
+
+/// A value, if there is one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Value {
+    /// A whole number.
+    Whole(u64),
+    /// Seconds or a ratio.
+    Real(f64),
+    /// Never happened or not measured: the series is left out.
+    Absent,
+}
+use Value::{Absent, Real, Whole};
+
+/// A metric with its source; `now_wall_ns` is the time of the report.
+pub(super) struct Row<T: 'static> {
+    pub(super) metric: Metric,
+    pub(super) read: fn(&T, u64) -> Value,
+}
+
+type Rows<T> = &'static [Row<T>];
+
+/// Every metric, in the order of `/metrics`.
+#[must_use]
+pub fn catalogue() -> Vec<Metric> {
+    fn of<T>(rows: Rows<T>) -> impl Iterator<Item = Metric> {
+        rows.iter().map(|row| row.metric)
+    }
+    std::iter::once(BUILD)
+        .chain(of(ENGINE))
+        .chain(of(SHARD))
+        .chain(of(CONNECTION))
+        .chain(of(LINK))
+        .chain(of(QUANTILE))
+        .chain(of(LATENCY))
+        .chain(of(SERVE))
+        .chain(of(REQUESTS))
+        .collect()
+}
+
+const fn metric(
+    name: &'static str,
+    kind: Kind,
+    unit: &'static str,
+    labels: &'static str,
+    meaning: &'static str,
+    when_it_rises: &'static str,
+) -> Metric {
+    Metric { name, kind, unit, labels, meaning, when_it_rises }
+}
+
+/// One line of a table below: `name, unit, meaning, advice, value`.
+macro_rules! rows {
+    ($labels:literal, $t:ty; $($kind:ident $name:literal, $unit:literal, $meaning:literal,
+        $advice:literal, |$item:pat_param, $now:pat_param| $value:expr;)*) => {
+        &[$(Row::<$t> {
+            metric: metric(concat!("ringbook_", $name), Kind::$kind, $unit, $labels, $meaning, $advice),
+            read: |$item, $now| $value,
+        }),*]
+    };
+}
+
+/// Seconds from `then_wall_ns` to `now_wall_ns`; absent if it never happened.
+fn age(then_wall_ns: u64, now_wall_ns: u64) -> Value {
+    if then_wall_ns == 0 { Absent } else { seconds(now_wall_ns.saturating_sub(then_wall_ns)) }
+}
+
+fn seconds(ns: u64) -> Value {
+    Real(ns as f64 / 1e9)
+}
+
+fn flag(yes: bool) -> Value {
+    Whole(u64::from(yes))
+}
+
+pub(super) const BUILD: Metric =
+    metric("ringbook_build", Kind::Info, "1", "version", "The program's version", "nothing");
+
+pub(super) const ENGINE: Rows<EngineReport> = rows! { "", EngineReport;
+    Gauge "healthy", "1", "1 while the engine does its work, else 0",
+        "when it falls: read /health, it gives the reasons", |r, _| flag(r.health.healthy);
+    Gauge "uptime_seconds", "s", "Time since the start",
+        "nothing; when it falls, the process was restarted",
+        |r, now| age(r.started_wall_ns, now);
+    Gauge "markets", "markets", "Markets known",
+        "nothing; the venue grows", |r, _| Whole(r.registry.markets);
+    Gauge "tokens", "tokens", "Tokens known",
+        "nothing; the venue grows", |r, _| Whole(r.registry.tokens);
+    Gauge "tokens_pending", "tokens", "Tokens that wait for a connection",
+        "if it stays up: connections are at their maximum or cannot be dialled",
+        |r, _| Whole(r.registry.tokens_pending);
+    Gauge "tokens_subscribed", "tokens", "Tokens placed on a connection and not expired",
+        "when it falls without tokens_expired rising: connections are lost",
+        |r, _| Whole(r.registry.tokens_subscribed);
+    Gauge "tokens_expired", "tokens", "Tokens whose market has ended or resolved",
+        "nothing; cleanup removes them after its grace period",
+        |r, _| Whole(r.registry.tokens_expired);
+    Gauge "pool_capacity_tokens", "tokens", "Tokens that the connections could carry together",
+        "nothing", |r, _| Whole(r.pool.capacity_tokens);
+    Gauge "connections_active", "connections", "Connections that are up",
+        "when it falls: the venue or the network closes connections",
+        |r, _| Whole(r.pool.connections_active);
+    Gauge "connections_waiting", "connections", "Connections being dialled or waiting for a dial",
+        "if it stays up: see dials_failed and the log", |r, _| Whole(r.pool.connections_waiting);
+    Counter "connections_opened", "connections", "First dials that succeeded",
+        "nothing", |r, _| Whole(r.pool.connections_opened);
+    Counter "dials_failed", "dials", "Dials that failed",
+        "check the network and whether the venue refuses this address (429, 403 in the log)",
+        |r, _| Whole(r.pool.dials_failed);
+    Counter "reconnects", "connections", "Reconnects that succeeded",
+        "steadily: the venue recycles connections; in bursts: an outage",
+        |r, _| Whole(r.pool.reconnects);
+    Counter "discovery_scans_completed", "scans", "Scans of the catalogue that reached the last page",
+        "nothing; when it stops rising, new markets are found on the stream only",
+        |r, _| Whole(r.lifecycle.scans_completed);
+    Counter "discovery_scans_failed", "scans", "Scans of the catalogue that were given up",
+        "see last_error in /stats", |r, _| Whole(r.lifecycle.scans_failed);
+    Counter "discovery_pages", "pages", "Pages of the catalogue read",
+        "nothing", |r, _| Whole(r.lifecycle.pages);
+    Counter "discovery_requests_failed", "requests", "REST requests that failed and were repeated",
+        "see last_error in /stats; perhaps the rate limit",
+        |r, _| Whole(r.lifecycle.requests_failed);
+    Gauge "discovery_last_scan_age_seconds", "s", "Time since the last complete scan",
+        "above a few minutes: discovery hangs or fails",
+        |r, now| age(r.lifecycle.last_scan_wall_ns, now);
+    Counter "markets_discovered", "markets", "Markets first seen in the catalogue",
+        "nothing", |r, _| Whole(r.lifecycle.markets_discovered);
+    Counter "markets_announced", "markets", "Markets first seen on the stream",
+        "nothing", |r, _| Whole(r.lifecycle.markets_announced);
+    Counter "markets_resolved", "markets", "Markets resolved as the stream said",
+        "nothing", |r, _| Whole(r.lifecycle.markets_resolved);
+    Counter "markets_expired", "markets", "Markets whose end passed",
+        "nothing", |r, _| Whole(r.lifecycle.markets_expired);
+    Counter "markets_removed", "markets", "Markets removed after the grace period",
+        "nothing", |r, _| Whole(r.lifecycle.markets_removed);
+    Counter "markets_skipped", "markets", "Catalogue entries that could not be used",
+        "in bursts: the venue changed the shape of its catalogue",
+        |r, _| Whole(r.lifecycle.markets_skipped);
+};
+
+pub(super) const SHARD: Rows<ShardReport> = rows! { "shard", ShardReport;
+    Gauge "shard_healthy", "1", "1 while the shard's heartbeat is current, else 0",
+        "when it falls: the shard's core is overloaded or hangs", |s, _| flag(s.healthy);
+    Gauge "shard_heartbeat_age_seconds", "s", "Time since the shard's last heartbeat",
+        "above 3 s: the shard's core is overloaded or hangs",
+        |s, now| age(s.heartbeat_wall_ns, now);
+    Gauge "shard_last_message_age_seconds", "s", "Time since the shard's last market data",
+        "while others receive: its connections are silent",
+        |s, now| age(s.last_message_wall_ns, now);
+    Gauge "shard_connections", "connections", "Connections that the shard owns",
+        "nothing; far from the others' number: placement is uneven", |s, _| Whole(s.connections);
+    Counter "shard_frames", "frames", "WebSocket frames handled", "nothing", |s, _| Whole(s.frames);
+    Counter "shard_received_bytes", "bytes", "Bytes received from sockets",
+        "nothing", |s, _| Whole(s.bytes);
+    Counter "shard_messages", "messages", "Venue messages decoded",
+        "nothing", |s, _| Whole(s.messages);
+    Counter "shard_updates", "levels", "Level changes applied", "nothing", |s, _| Whole(s.updates);
+    Counter "shard_snapshots", "books", "Snapshots applied", "nothing", |s, _| Whole(s.snapshots);
+    Counter "shard_trades", "trades", "Trades seen", "nothing", |s, _| Whole(s.trades);
+    Counter "shard_decode_errors", "messages", "Frames or messages that could not be decoded",
+        "the venue changed its format; the log shows samples", |s, _| Whole(s.decode_errors);
+    Counter "shard_unknown_events", "messages", "Messages of an event type that is not known",
+        "the venue added an event; nothing is lost that was known", |s, _| Whole(s.unknown_events);
+    Counter "shard_unknown_texts", "frames", "Text frames that are no JSON and no PONG",
+        "the log shows samples: often the venue's error texts", |s, _| Whole(s.unknown_texts);
+    Counter "shard_changes_before_snapshot", "changes", "Changes for a book without its snapshot",
+        "steadily: snapshots do not arrive; fewer tokens a connection help",
+        |s, _| Whole(s.changes_before_snapshot);
+    Counter "shard_changes_stale", "changes", "Changes older than their book, not applied",
+        "nothing; the venue repeats itself around snapshots", |s, _| Whole(s.changes_stale);
+    Counter "shard_foreign_tokens", "messages", "Messages about tokens that the shard does not hold",
+        "steadily: a subscription outlives its book", |s, _| Whole(s.foreign_tokens);
+    Gauge "shard_frame_mean_seconds", "s", "Mean time from read to applied for one frame",
+        "the core is slowed down: neighbours, frequency, pinning", |s, _| seconds(s.frame_mean_ns);
+    Gauge "shard_books", "books", "Books held", "nothing", |s, _| Whole(s.books);
+    Gauge "shard_books_live", "books", "Books that follow the venue",
+        "when it falls: see books_awaiting and books_stale", |s, _| Whole(s.books_live);
+    Gauge "shard_books_awaiting", "books", "Books that wait for their first snapshot",
+        "if it stays up: snapshots do not arrive; fewer tokens a connection help",
+        |s, _| Whole(s.books_awaiting);
+    Gauge "shard_books_stale", "books", "Books known to be behind",
+        "if it stays up: connections are lost or messages cannot be decoded",
+        |s, _| Whole(s.books_stale);
+    Gauge "shard_book_bytes", "bytes", "Heap bytes of the books and their index",
+        "steadily at constant books: deep books; plan memory", |s, _| Whole(s.book_bytes);
+    Counter "shard_orders", "orders", "Orders taken from the control core",
+        "nothing", |s, _| Whole(s.orders);
+};
+
+pub(super) const CONNECTION: Rows<ConnectionReport> = rows! { "connection,shard", ConnectionReport;
+    Gauge "connection_active", "1", "1 while the connection is up, else 0",
+        "when it falls: /stats gives the reason", |c, _| flag(c.state == "active");
+    Gauge "connection_tokens", "tokens", "Tokens placed on the connection",
+        "nothing", |c, _| Whole(c.tokens);
+    Gauge "connection_pollution_ratio", "1", "Share of its tokens whose market expired, 0 to 1",
+        "nothing; recycling replaces a polluted connection", |c, _| Real(c.pollution);
+    Gauge "connection_snapshots", "books", "Books of the connection that have their snapshot",
+        "when it stays below connection_tokens: snapshots do not arrive",
+        |c, _| Whole(c.snapshots);
+    Counter "connection_frames", "frames", "Text and binary frames received",
+        "nothing", |c, _| Whole(c.frames);
+    Counter "connection_received_bytes", "bytes", "Bytes received from the socket",
+        "nothing", |c, _| Whole(c.bytes);
+    Counter "connection_decode_errors", "messages", "Frames or messages that could not be decoded",
+        "the venue changed its format; the log shows samples", |c, _| Whole(c.decode_errors);
+    Counter "connection_reconnects", "connections", "Reconnects of this connection",
+        "more than its neighbours: a bad path or an oversized subscription",
+        |c, _| Whole(c.reconnects);
+    Gauge "connection_pong_age_seconds", "s", "Time since the last PONG",
+        "above 20 s: the path is dead; it is replaced at 60 s without a byte",
+        |c, now| age(c.last_pong_wall_ns, now);
+    Gauge "connection_data_age_seconds", "s", "Time since the last market data",
+        "while PONGs come: quiet markets, or the venue forgot the subscription",
+        |c, now| age(c.last_data_wall_ns, now);
+};
+
+pub(super) const LINK: Rows<LinkReport> = rows! { "link", LinkReport;
+    Counter "link_routed", "messages", "Messages accepted by the ring",
+        "nothing", |l, _| Whole(l.routed);
+    Counter "link_refused", "messages", "Messages given back because the ring was full",
+        "the consumer is too slow; what is lost is said by the link's own page",
+        |l, _| Whole(l.refused);
+    Gauge "link_depth", "messages", "Messages that wait now",
+        "near link_capacity: the consumer is too slow", |l, _| Whole(l.depth);
+    Gauge "link_capacity", "messages", "Messages that fit", "nothing", |l, _| Whole(l.capacity);
+    Gauge "link_delay_mean_seconds", "s", "Mean wait of a message; 0 where it is not measured",
+        "the consumer is too slow or sleeps too long", |l, _| seconds(l.delay_mean_ns);
+    Gauge "link_delay_max_seconds", "s", "Longest wait of a message; 0 where it is not measured",
+        "the consumer stood still for that long", |l, _| seconds(l.delay_max_ns);
+};
+
+/// One point of a latency distribution.
+pub(super) struct Quantile {
+    pub(super) ns: u64,
+}
+
+pub(super) const QUANTILE: Rows<Quantile> = rows! { "stage,quantile", Quantile;
+    Gauge "latency_seconds", "s", "Latency since the start, all shards; quantile 1 is the longest",
+        "venue_to_read: network, venue or this host's clock; the others: this host",
+        |q, _| seconds(q.ns);
+};
+
+pub(super) const LATENCY: Rows<LatencySummary> = rows! { "stage", LatencySummary;
+    Counter "latency_samples", "values", "Values behind latency_seconds",
+        "nothing", |l, _| Whole(l.count);
+};
+
+pub(super) const SERVE: Rows<ServeReport> = rows! { "", ServeReport;
+    Gauge "serve_clients", "clients", "Local HTTP clients connected now",
+        "near 256: clients leave connections open", |s, _| Whole(s.clients);
+    Counter "serve_clients_refused", "clients", "Local HTTP clients turned away",
+        "too many clients: keep connections open and use fewer",
+        |s, _| Whole(s.clients_refused);
+    Counter "serve_answers_late", "answers", "Questions that another core did not answer in time",
+        "a core hangs or is overloaded; see shard_healthy", |s, _| Whole(s.answers_late);
+    Counter "serve_questions_refused", "questions", "Questions not asked: too many were under way",
+        "too many requests at once, or a core hangs", |s, _| Whole(s.questions_refused);
+};
+
+/// Requests of one route and status.
+pub(super) struct Requests {
+    pub(super) count: u64,
+}
+
+pub(super) const REQUESTS: Rows<Requests> = rows! { "route,status", Requests;
+    Counter "serve_requests", "requests", "Local HTTP requests answered",
+        "status 503 on /book: snapshots missing or a core hangs", |r, _| Whole(r.count);
+};

@@ -1,0 +1,149 @@
+//! Waiting within one executor: for something that happens once, and for a bell that rings often.
+//!
+//! Runs on:  one executor. Owns: the wakers of those who wait, and takes them back when they go.
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::task::{Poll, Waker};
+
+/// Happens once; any number may wait.
+#[derive(Debug, Default)]
+pub(super) struct Event {
+    happened: Cell<bool>,
+    next: Cell<u64>,
+    waiting: RefCell<BTreeMap<u64, Waker>>,
+}
+
+impl Event {
+    /// Lets everybody go on who waits now or later.
+    pub(super) fn set(&self) {
+        self.happened.set(true);
+        for (_, waker) in self.waiting.take() {
+            waker.wake();
+        }
+    }
+
+    pub(super) const fn is_set(&self) -> bool {
+        self.happened.get()
+    }
+
+    pub(super) async fn wait(&self) {
+        let number = self.next.get();
+        self.next.set(number + 1);
+        let place = Place { event: self, number };
+        poll_fn(|context| {
+            if place.event.is_set() {
+                return Poll::Ready(());
+            }
+            place.event.waiting.borrow_mut().insert(number, context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+struct Place<'a> {
+    event: &'a Event,
+    number: u64,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.event.waiting.borrow_mut().remove(&self.number);
+    }
+}
+
+/// Wakes one waiter, now or at its next wait; rings in between count once.
+#[derive(Debug, Default)]
+pub(super) struct Bell {
+    rung: Cell<bool>,
+    waiting: RefCell<Option<Waker>>,
+}
+
+impl Bell {
+    pub(super) fn ring(&self) {
+        self.rung.set(true);
+        if let Some(waker) = self.waiting.take() {
+            waker.wake();
+        }
+    }
+
+    /// One caller at a time.
+    pub(super) async fn wait(&self) {
+        poll_fn(|context| {
+            if self.rung.take() {
+                return Poll::Ready(());
+            }
+            *self.waiting.borrow_mut() = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+/// A value that one side puts and the other waits for.
+#[derive(Debug)]
+pub(super) struct Slot<T> {
+    value: RefCell<Option<T>>,
+    waiting: RefCell<Option<Waker>>,
+}
+
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
+        Self { value: RefCell::new(None), waiting: RefCell::new(None) }
+    }
+}
+
+impl<T> Slot<T> {
+    pub(super) fn put(&self, value: T) {
+        *self.value.borrow_mut() = Some(value);
+        if let Some(waker) = self.waiting.take() {
+            waker.wake();
+        }
+    }
+
+    pub(super) async fn take(&self) -> T {
+        poll_fn(|context| match self.value.take() {
+            Some(value) => Poll::Ready(value),
+            None => {
+                *self.waiting.borrow_mut() = Some(context.waker().clone());
+                Poll::Pending
+            }
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_lite::future::{block_on, or, poll_once};
+
+    #[test]
+    fn an_event_frees_all_and_forgets_those_who_left() {
+        let event = Event::default();
+        assert_eq!(block_on(poll_once(event.wait())), None);
+        assert!(event.waiting.borrow().is_empty(), "the waker was taken back");
+        block_on(or(event.wait(), async { event.set() }));
+        assert!(event.is_set());
+        assert_eq!(block_on(poll_once(event.wait())), Some(()));
+    }
+
+    #[test]
+    fn a_bell_rung_before_the_wait_counts_once() {
+        let bell = Bell::default();
+        bell.ring();
+        bell.ring();
+        assert_eq!(block_on(poll_once(bell.wait())), Some(()));
+        assert_eq!(block_on(poll_once(bell.wait())), None);
+    }
+
+    #[test]
+    fn a_slot_hands_its_value_over_once() {
+        let slot = Slot::default();
+        assert_eq!(block_on(poll_once(slot.take())), None);
+        slot.put(3);
+        assert_eq!(block_on(slot.take()), 3);
+        assert_eq!(block_on(poll_once(slot.take())), None);
+    }
+}

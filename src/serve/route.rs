@@ -1,0 +1,327 @@
+//! Which request needs what, and what each answer looks like. Request in, answer out.
+//!
+//! Runs on:  serve core (pure). Owns: nothing.
+use super::answer::Answer;
+use super::metrics::{self, ServeReport};
+use super::request::{Head, HeadError, Method};
+use crate::base::id::TokenId;
+use crate::base::time::{MILLISECOND_NS, SECOND_NS};
+use crate::counter::report::{EngineReport, HealthReport};
+use crate::market::book::BookState;
+use crate::market::book::image::BookImage;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// Every path, with what is found there.
+pub const PATHS: [(&str, &str); 5] = [
+    ("/", "this page"),
+    ("/health", "200 when the engine does its work, 503 when not, with reasons"),
+    ("/stats", "everything that is counted, as JSON"),
+    ("/metrics", "the same for Prometheus"),
+    ("/book?token_id=", "one order book, in the shape of the venue's REST interface"),
+];
+
+/// What must be asked of other cores before a request can be answered.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// Nothing: this is the answer.
+    Answer(Answer),
+    /// A report of the control core.
+    Report(Page),
+    /// A book of some shard.
+    Book(TokenId),
+}
+
+/// The pages that are made of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Page {
+    /// `/health`
+    Health,
+    /// `/stats`
+    Stats,
+    /// `/metrics`
+    Metrics,
+}
+
+/// Why another core's answer is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// Too many questions are under way.
+    Busy,
+    /// It did not answer in time.
+    Late,
+}
+
+/// Name of the route for counters; one name for all unknown paths.
+#[must_use]
+pub fn name(head: &Head) -> &'static str {
+    match head.path.as_str() {
+        "/" => "/",
+        "/health" => "/health",
+        "/stats" => "/stats",
+        "/metrics" => "/metrics",
+        "/book" => "/book",
+        _ => "other",
+    }
+}
+
+/// What to do about a request.
+#[must_use]
+pub fn plan(head: &Head) -> Plan {
+    let plan = match head.path.as_str() {
+        "/" => Plan::Answer(index()),
+        "/health" => Plan::Report(Page::Health),
+        "/stats" => Plan::Report(Page::Stats),
+        "/metrics" => Plan::Report(Page::Metrics),
+        "/book" => match head.query_value("token_id").and_then(TokenId::new) {
+            Some(token) => Plan::Book(token),
+            None => Plan::Answer(Answer::error(400, "Invalid token id")),
+        },
+        _ => return Plan::Answer(not_found()),
+    };
+    if head.method == Method::Other {
+        let text = "only GET and HEAD are served here";
+        return Plan::Answer(Answer::error(405, text).with("Allow", "GET, HEAD"));
+    }
+    plan
+}
+
+/// The answer to bytes that are no request.
+#[must_use]
+pub fn bad_head(error: HeadError) -> Answer {
+    match error {
+        HeadError::TooLarge => Answer::error(431, "the head of the request is too large"),
+        HeadError::Malformed(why) => Answer::error(400, why),
+        HeadError::Version => Answer::error(505, "only HTTP/1.0 and HTTP/1.1 are spoken here"),
+    }
+}
+
+/// The answer to a client beyond `SERVE_CLIENTS_MAX`.
+#[must_use]
+pub fn too_many_clients() -> Answer {
+    Answer::error(503, "too many clients").with("Retry-After", "1")
+}
+
+/// A page made of a report, or of its absence.
+#[must_use]
+pub fn page(
+    page: Page,
+    report: Result<Arc<EngineReport>, NoAnswer>,
+    serve: &ServeReport,
+) -> Answer {
+    match (page, report) {
+        (Page::Health, Ok(report)) => health(&report),
+        (Page::Health, Err(why)) => health_unknown(why),
+        (_, Err(why)) => no_answer("control core", why),
+        (Page::Stats, Ok(report)) => match sonic_rs::to_vec(&*report) {
+            Ok(body) => Answer::json(200, body),
+            Err(_) => Answer::error(500, "the report cannot be written as JSON"),
+        },
+        (Page::Metrics, Ok(report)) => Answer {
+            status: 200,
+            content_type: metrics::CONTENT_TYPE,
+            headers: Vec::new(),
+            body: metrics::exposition(&report, serve).into_bytes(),
+        },
+    }
+}
+
+#[derive(Serialize)]
+struct Health<'a> {
+    status: &'static str,
+    version: &'a str,
+    uptime_s: u64,
+    #[serde(flatten)]
+    health: &'a HealthReport,
+}
+
+fn health(report: &EngineReport) -> Answer {
+    let healthy = report.health.healthy;
+    let body = Health {
+        status: if healthy { "healthy" } else { "unhealthy" },
+        version: &report.version,
+        uptime_s: report.now_wall_ns.saturating_sub(report.started_wall_ns) / SECOND_NS,
+        health: &report.health,
+    };
+    health_answer(healthy, &body)
+}
+
+fn health_unknown(why: NoAnswer) -> Answer {
+    let reason = match why {
+        NoAnswer::Busy => "the control core is too busy to report: it may hang",
+        NoAnswer::Late => "the control core does not report: it may hang",
+    };
+    let health = HealthReport { reasons: vec![reason.to_owned()], ..HealthReport::default() };
+    let version = env!("CARGO_PKG_VERSION");
+    health_answer(false, &Health { status: "unhealthy", version, uptime_s: 0, health: &health })
+}
+
+fn health_answer(healthy: bool, body: &Health<'_>) -> Answer {
+    match sonic_rs::to_vec(body) {
+        Ok(body) => Answer::json(if healthy { 200 } else { 503 }, body),
+        Err(_) => Answer::error(500, "the report cannot be written as JSON"),
+    }
+}
+
+/// A book, or why there is none. `now_wall_ns` is the present, for the age.
+#[must_use]
+pub fn book(image: Result<Option<&BookImage>, NoAnswer>, now_wall_ns: u64) -> Answer {
+    let image = match image {
+        Ok(Some(image)) => image,
+        Ok(None) => {
+            return Answer::error(404, "No orderbook exists for the requested token id");
+        }
+        Err(why) => return no_answer("shards", why),
+    };
+    let answer = if image.state == BookState::AwaitingSnapshot {
+        Answer::error(503, "the first snapshot of this book has not come yet")
+            .with("Retry-After", "1")
+    } else {
+        let mut body = String::with_capacity(512 + 32 * (image.bids.len() + image.asks.len()));
+        image.write_json(&mut body);
+        Answer::json(200, body)
+    };
+    let answer = answer.with("X-Ringbook-State", image.state.name());
+    if image.facts.updated_wall_ns == 0 {
+        return answer;
+    }
+    let age_ms = now_wall_ns.saturating_sub(image.facts.updated_wall_ns) / MILLISECOND_NS;
+    answer.with("X-Ringbook-Age-Ms", age_ms.to_string())
+}
+
+fn no_answer(who: &str, why: NoAnswer) -> Answer {
+    let what = match why {
+        NoAnswer::Busy => "too busy to answer",
+        NoAnswer::Late => "not answering",
+    };
+    Answer::error(503, &format!("{who}: {what}")).with("Retry-After", "1")
+}
+
+fn not_found() -> Answer {
+    let paths: Vec<String> = PATHS.iter().map(|(path, _)| format!("\"{path}\"")).collect();
+    let body = format!(r#"{{"error":"there is nothing here","paths":[{}]}}"#, paths.join(","));
+    Answer::json(404, body)
+}
+
+fn index() -> Answer {
+    let mut rows = String::new();
+    for (path, what) in PATHS {
+        rows.push_str(&format!("<li><a href=\"{path}\"><code>{path}</code></a> {what}\n"));
+    }
+    let body = format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>ringbook</title>\
+         <style>body{{font:1rem/1.5 system-ui,sans-serif;max-width:40rem;margin:3rem auto;\
+         padding:0 1rem}}</style>\n<h1>{}</h1>\n<ul>\n{rows}</ul>\n",
+        crate::wire::http::USER_AGENT
+    );
+    Answer {
+        status: 200,
+        content_type: "text/html; charset=utf-8",
+        headers: Vec::new(),
+        body: body.into_bytes(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::market::book::StaleReason;
+    use crate::market::book::image::BookFacts;
+
+    fn head(method: Method, path: &str, query: &str) -> Head {
+        let (path, query) = (path.to_owned(), query.to_owned());
+        Head { method, path, query, keep_alive: true, has_body: false }
+    }
+
+    fn answer(head: &Head) -> Answer {
+        match plan(head) {
+            Plan::Answer(answer) => answer,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn text(answer: &Answer) -> &str {
+        std::str::from_utf8(&answer.body).unwrap()
+    }
+
+    #[test]
+    fn plans() {
+        assert_eq!(plan(&head(Method::Get, "/health", "")), Plan::Report(Page::Health));
+        assert_eq!(plan(&head(Method::Head, "/stats", "x")), Plan::Report(Page::Stats));
+        assert_eq!(plan(&head(Method::Get, "/metrics", "")), Plan::Report(Page::Metrics));
+        let token = TokenId::new("27").unwrap();
+        assert_eq!(plan(&head(Method::Get, "/book", "token_id=27")), Plan::Book(token));
+        for query in ["", "token_id=", "token_id=a b", "token_id=%22", "token=27"] {
+            let bad = answer(&head(Method::Get, "/book", query));
+            assert_eq!((bad.status, text(&bad)), (400, r#"{"error":"Invalid token id"}"#));
+        }
+        let post = answer(&head(Method::Other, "/stats", ""));
+        assert_eq!(post.status, 405);
+        assert_eq!(post.headers, [("Allow", "GET, HEAD".to_owned())]);
+        let missing = answer(&head(Method::Other, "/stat", ""));
+        assert_eq!(missing.status, 404);
+        for (path, _) in PATHS {
+            assert!(text(&missing).contains(path), "{path}");
+            assert!(text(&index()).contains(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn health_has_its_reasons_and_a_silent_control_core_is_one() {
+        let serve = ServeReport::default();
+        let mut report = EngineReport {
+            version: "1.2.3".into(),
+            started_wall_ns: SECOND_NS,
+            now_wall_ns: 64 * SECOND_NS,
+            ..EngineReport::default()
+        };
+        report.health.reasons.push("no connection is up: \"x\"".into());
+        let bad = page(Page::Health, Ok(Arc::new(report.clone())), &serve);
+        assert_eq!(bad.status, 503);
+        assert_eq!(
+            text(&bad),
+            r#"{"status":"unhealthy","version":"1.2.3","uptime_s":63,"healthy":false,"in_grace":false,"reasons":["no connection is up: \"x\""],"notices":[]}"#
+        );
+        report.health = HealthReport { healthy: true, ..HealthReport::default() };
+        let good = page(Page::Health, Ok(Arc::new(report)), &serve);
+        assert_eq!(good.status, 200);
+        let silent = page(Page::Health, Err(NoAnswer::Late), &serve);
+        assert_eq!(silent.status, 503);
+        assert!(text(&silent).contains(r#""reasons":["the control core does not report"#));
+        let busy = page(Page::Stats, Err(NoAnswer::Busy), &serve);
+        assert_eq!(busy.status, 503);
+        assert_eq!(text(&busy), r#"{"error":"control core: too busy to answer"}"#);
+    }
+
+    #[test]
+    fn books_carry_their_state_and_age() {
+        let header = |answer: &Answer, name: &str| {
+            answer.headers.iter().find(|(n, _)| *n == name).map(|(_, v)| v.clone())
+        };
+        let mut image = BookImage { token: TokenId::new("27"), ..BookImage::default() };
+        let waiting = book(Ok(Some(&image)), 0);
+        assert_eq!(waiting.status, 503);
+        assert_eq!(header(&waiting, "Retry-After").as_deref(), Some("1"));
+        assert_eq!(header(&waiting, "X-Ringbook-State").as_deref(), Some("awaiting_snapshot"));
+        assert_eq!(header(&waiting, "X-Ringbook-Age-Ms"), None);
+
+        image.state = BookState::Live;
+        image.facts = BookFacts { updated_wall_ns: 5 * MILLISECOND_NS, ..BookFacts::default() };
+        let live = book(Ok(Some(&image)), 47 * MILLISECOND_NS);
+        assert_eq!(live.status, 200);
+        assert_eq!(header(&live, "X-Ringbook-State").as_deref(), Some("live"));
+        assert_eq!(header(&live, "X-Ringbook-Age-Ms").as_deref(), Some("42"));
+        assert!(text(&live).starts_with(r#"{"market":"","asset_id":"27","timestamp":"0""#));
+
+        let (why, since_wall_ns) = (StaleReason::Disconnected, 1);
+        image.state = BookState::Stale { why, since_wall_ns };
+        let stale = book(Ok(Some(&image)), 0);
+        assert_eq!(stale.status, 200);
+        assert_eq!(header(&stale, "X-Ringbook-State").as_deref(), Some("stale:disconnected"));
+
+        let missing = book(Ok(None), 0);
+        assert_eq!(missing.status, 404);
+        assert_eq!(text(&missing), r#"{"error":"No orderbook exists for the requested token id"}"#);
+        assert_eq!(book(Err(NoAnswer::Late), 0).status, 503);
+    }
+}
