@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         Command::Demo(flags) => command::demo::run(&flags),
         Command::Compare(flags) => command::compare::run(&flags),
         Command::Topology(flags) => command::topology::run(&flags),
+        Command::Counters => command::counters::run(),
     };
     match result {
         Ok(code) => code,

@@ -2,6 +2,7 @@
 //!
 //! Runs on:  main thread, never pinned.
 pub mod compare;
+pub mod counters;
 pub mod demo;
 pub mod histograms;
 pub mod run;

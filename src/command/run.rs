@@ -64,9 +64,11 @@ impl Session {
         for note in &engine.topology().notes {
             warn!("{note}");
         }
-        for line in engine.topology().to_string().lines() {
-            info!("{line}");
-        }
+        let threads = engine.topology().threads().map(|thread| {
+            let core = thread.core.map_or_else(|| "any core".into(), |core| format!("core {core}"));
+            format!("{} on {core} ({})", thread.name, thread.idle)
+        });
+        info!("{}; `ringbook topology` has the links", threads.collect::<Vec<_>>().join(", "));
         if let Some(address) = engine.serving() {
             info!("http://{address}/ answers health, stats, metrics and book?token_id=");
         }

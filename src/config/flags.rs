@@ -30,6 +30,8 @@ pub enum Command {
     Compare(CompareFlags),
     /// Print the threads, cores and links that a command line would start.
     Topology(LayoutFlags),
+    /// Print every metric of /metrics: name, unit, meaning, what to do when it rises.
+    Counters,
 }
 
 /// Which thread runs where.
