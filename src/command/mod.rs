@@ -5,6 +5,7 @@ pub mod compare;
 pub mod counters;
 pub mod demo;
 pub mod histograms;
+pub mod replay;
 pub mod run;
 pub mod terminal;
 pub mod topology;
