@@ -1,7 +1,10 @@
 //! The simulated venue as a client meets it: real sockets, a decoder and a book of the test's own.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
+
 mod client;
 mod faults;
 mod model;
+mod program;
 mod rest;
 mod stream;
 

@@ -127,6 +127,8 @@ pub(crate) struct Model {
     pub(crate) changes: u64,
     pub(crate) checks: u64,
     pub(crate) pairs: u64,
+    /// Changes after which a book was crossed, within a timestamp.
+    pub(crate) crossed: u64,
     pub(crate) kinds: HashMap<String, u64>,
 }
 
@@ -188,6 +190,8 @@ impl Model {
             book.hash = text(&entry["hash"]);
             book.best = Some((text(&entry["best_bid"]), text(&entry["best_ask"])));
             book.timestamp = timestamp.to_owned();
+            let best = (book.bids.last_key_value(), book.asks.first_key_value());
+            self.crossed += u64::from(matches!(best, (Some(bid), Some(ask)) if bid.0 >= ask.0));
             self.touch(market, asset);
         }
     }

@@ -83,6 +83,7 @@ fn the_stream_adds_up_to_the_truth_over_tls() {
         assert!(model.kinds.get(kind).is_some_and(|&count| count > 0), "{kind}: {:?}", model.kinds);
     }
     assert!(model.pairs > 0, "some changes travel in pairs");
+    assert!(model.crossed > 0, "books are crossed within a timestamp now and then");
     // And once more, after a pause.
     let target = model.changes + 2_000;
     venue.resume().unwrap();
@@ -180,6 +181,25 @@ fn ping_rules_are_the_venue_s() {
     assert!(discovery.text().contains("new_market"));
     discovery.send(Message::Close(None));
     discovery.over();
+}
+
+#[test]
+fn a_long_subscription_gets_its_dump_over_tls() {
+    let venue = venue(|config| {
+        config.tls = true;
+        config.markets = 50;
+        config.upgrades_per_second_max = 3;
+    });
+    let mut tokens = all_tokens(&venue);
+    // 3,000 unknown tokens in front: 230 kB in one message.
+    let unknown = (0..3_000u64).map(|at| format!("{:077}", u128::from(at) + 10u128.pow(38)));
+    tokens.splice(0..0, unknown);
+    let mut channel = Channel::open(&venue);
+    channel.subscribe(&tokens, false);
+    let books: Vec<Value> = serde_json::from_str(&channel.text()).unwrap();
+    assert_eq!(books.len(), 100);
+    let refused = (0..20).find_map(|_| Channel::try_open(&venue).err());
+    assert_eq!(refused.expect("more than 3 a second").0, 429);
 }
 
 #[test]
