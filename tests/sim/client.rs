@@ -5,6 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ringbook::sim::Venue;
+#[cfg(not(feature = "tls-ring"))]
+use rustls::crypto::aws_lc_rs as crypto;
+#[cfg(feature = "tls-ring")]
+use rustls::crypto::ring as crypto;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
@@ -41,7 +45,7 @@ pub(crate) fn connect(venue: &Venue, read_timeout: Duration) -> Box<dyn Stream> 
     let Some(pem) = venue.ca_pem() else { return Box::new(socket) };
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(crypto::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
