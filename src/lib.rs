@@ -11,7 +11,6 @@ pub mod engine;
 pub mod io;
 pub mod link;
 pub mod market;
-pub mod pool;
 pub mod replay;
 pub mod ring;
 pub mod serve;
