@@ -237,7 +237,8 @@ impl<H: Handler> Books<H> {
             Event::Changes(changes) => self.on_changes(changes, read_wall_ns),
             Event::Trade(trade) => self.on_trade(trade, read_wall_ns),
             Event::TickSize(tick) => self.on_tick_size(tick, read_wall_ns),
-            Event::TopOfBook(_) => {}
+            // The venue's own top is a cross-check; that it is sent implies a book.
+            Event::TopOfBook(top) => drop(self.admit(top.market, top.token)),
         }
     }
 

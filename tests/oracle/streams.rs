@@ -85,13 +85,3 @@ fn generated_streams_cover_the_wire() {
     assert!(*applied > 5000 && *late > 50 && *early > 500 && live > 200 && awaiting > 50);
     assert!(optional.len() > 100 && texts > 50 && arrays > 100);
 }
-
-#[test]
-#[ignore]
-fn dump_streams_tmp() {
-    for seed in 0..SEEDS {
-        let stream = generate::stream(seed);
-        let text: Vec<String> = stream.frames.iter().map(|f| f.text.clone()).collect();
-        std::fs::write(format!("/tmp/oracle/s{seed}.jsonl"), text.join("\n") + "\n").unwrap();
-    }
-}
