@@ -196,7 +196,7 @@ impl Visitor<'_> for KeySeed {
 /// A value that nobody asks for. Not serde's `IgnoredAny`: sonic-rs 0.5.10 skips that by recursion
 /// without a limit, and a megabyte of `[` would overflow the stack; this way its limit of 255
 /// levels holds.
-struct Skip;
+pub(super) struct Skip;
 
 impl<'de> de::Deserialize<'de> for Skip {
     fn deserialize<D: de::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
