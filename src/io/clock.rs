@@ -1,6 +1,6 @@
 //! The only file that reads a clock.
 //!
-//! Runs on:  any. Cost: one counter read, about 11 ns in a virtual machine (`shared/stack.md` §7).
+//! Runs on:  any. Cost: one counter read, about 11 ns in a virtual machine.
 use crate::base::time::{Clock, Now};
 use std::time::{SystemTime, UNIX_EPOCH};
 

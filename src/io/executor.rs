@@ -3,7 +3,7 @@
 //! Runs on:  main thread (start), then each executor's own.
 //!
 //! `io_memory(0)` because 30 MiB would be pinned per executor otherwise; the preempt timer stays
-//! at its default because a shorter one can hang the executor (`shared/stack.md` §1).
+//! at its default because a shorter one can hang the executor.
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 use rustix::process::{Resource, getrlimit};
 use std::future::Future;

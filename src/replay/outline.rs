@@ -1,7 +1,9 @@
-//! Where the values of a JSON text begin and end, without reading them: what routing, wrapper
-//! lines and pretty-printed input need. Whether a frame is good JSON is the decoder's business.
+//! Where the values of a JSON text begin and end, without reading them.
 //!
 //! Runs on:  the replay's reader (pure). Bounds: one pass, no recursion, nothing allocated.
+//!
+//! What routing, wrapper lines and pretty-printed input need. Whether a frame is good JSON is the
+//! decoder's business.
 use crate::base::{id::ShardId, routing::shard_of};
 
 /// What live frames of both serialisers begin with (`protocol/polymarket.md` §1.6).

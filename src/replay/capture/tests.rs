@@ -1,3 +1,4 @@
+//! Records written and read back, and lines that are no records.
 use super::*;
 use proptest::prelude::*;
 

@@ -1,3 +1,4 @@
+//! Frames of every shape into events, and frames that are none.
 use super::*;
 use crate::base::price::{Price, Quantity};
 use crate::market::book::Side;
