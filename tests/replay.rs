@@ -1,4 +1,5 @@
 //! `ringbook replay` as a user runs it: the real binary, real files.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
