@@ -1,15 +1,18 @@
-//! Events to books, decoding aside: nanoseconds a message of a busy stream.
+//! Events to books, decoding aside: CPU time a message of a busy stream.
 mod frames;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{
+    BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
+};
 use ringbook::base::id::ShardId;
+use ringbook::io::clock::thread_cpu_ns;
 use ringbook::market::book::Level;
 use ringbook::market::event::{ChangeSpan, Changes, Event, Snapshot};
 use ringbook::market::info::MarketNews;
 use ringbook::shard::books::{Admission, Books, ConnectionSlot};
 use ringbook::venue::polymarket::decode::Decoder;
 use ringbook::venue::{Oddity, Sink};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -86,6 +89,7 @@ fn apply(books: &mut Books<()>, events: &[Kept]) {
 
 fn book(c: &mut Criterion) {
     let mut group = c.benchmark_group("book_update");
+    group.sampling_mode(SamplingMode::Flat);
     for tokens in [1_000, 16_000] {
         let frames = frames::frames(tokens, 50_000, 1);
         let (dump, stream) = (keep(&frames.dump), keep(&frames.stream));
@@ -97,9 +101,9 @@ fn book(c: &mut Criterion) {
                     let admission = Admission::Implied { shards: 1 };
                     let mut books = Books::new(ShardId(0), admission, ());
                     apply(&mut books, &dump);
-                    let start = Instant::now();
+                    let start_ns = thread_cpu_ns();
                     apply(&mut books, &stream);
-                    total += start.elapsed();
+                    total += Duration::from_nanos(thread_cpu_ns() - start_ns);
                     assert_eq!(books.counts().live, tokens as u64);
                     assert_eq!(books.counts().changes_stale, 0);
                 }

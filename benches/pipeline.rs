@@ -1,17 +1,17 @@
-//! Frame to changed book as on a shard, clock reads and histograms included: nanoseconds a message.
+//! Frame to changed book as on a shard, clock reads and histograms included: CPU time a message.
 //!
 //! With `RINGBOOK_BENCH_FRAMES_OUT=frames.jsonl` nothing is measured: the same frames are written
 //! to `frames-1000.jsonl` and `frames-16000.jsonl`, one a line, for `ringbook replay`.
 mod frames;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
+use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group};
 use frames::Frames;
 use ringbook::base::id::ShardId;
-use ringbook::io::clock::HostClock;
+use ringbook::io::clock::{HostClock, thread_cpu_ns};
 use ringbook::shard::books::{Admission, Books, ConnectionSlot};
 use ringbook::shard::intake::{Findings, Intake};
 use std::io::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -30,6 +30,7 @@ fn feed(intake: &mut Intake<(), HostClock>, findings: &mut Findings, frames: &[S
 fn pipeline(c: &mut Criterion) {
     let clock = HostClock::new();
     let mut group = c.benchmark_group("decode_and_apply");
+    group.sampling_mode(SamplingMode::Flat);
     for tokens in TOKENS {
         let Frames { dump, stream } = frames::frames(tokens, STREAM, 1);
         group.throughput(Throughput::Elements(stream.len() as u64));
@@ -42,9 +43,9 @@ fn pipeline(c: &mut Criterion) {
                     let mut intake = Intake::new(books, clock.clone());
                     let mut findings = Findings::default();
                     feed(&mut intake, &mut findings, &dump);
-                    let start = Instant::now();
+                    let start_ns = thread_cpu_ns();
                     feed(&mut intake, &mut findings, &stream);
-                    total += start.elapsed();
+                    total += Duration::from_nanos(thread_cpu_ns() - start_ns);
                     assert_eq!(intake.counts.decode_errors, 0);
                 }
                 total

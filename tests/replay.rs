@@ -346,6 +346,11 @@ fn a_cut_file_is_replayed_as_far_as_it_goes_and_said_to_be_cut() {
             assert!(run.stderr.contains(part), "{part} in {run}");
         }
     }
+    for (name, bytes) in [("head.zst", &zstd(b"{}")[..6]), ("head.gz", &gzip(b"{}")[..6])] {
+        let run = replay(&[&folder.file(name, bytes), "--json"]);
+        assert_eq!((run.code, number(&run.json(), "frames")), (1, 0), "{run}");
+        assert!(run.stderr.contains("truncated"), "{run}");
+    }
     let mut damaged = zstd(text.as_bytes());
     let middle = damaged.len() / 2;
     damaged[middle..middle + 64].fill(0xa5);
@@ -386,7 +391,7 @@ fn broken_lines_cost_only_themselves_and_are_named() {
 
 #[test]
 fn what_a_capture_says_of_connections_makes_books_stale() {
-    use ringbook::replay::capture::{Stamp, write_ended, write_lost, write_text};
+    use ringbook::replay::capture::{Stamp, write_ended, write_lost, write_opened, write_text};
     let stamp = |connection: u32| Stamp { receive_ns: 5, connection, sequence: 0 };
     let states = |end: &dyn Fn(&mut Vec<u8>)| {
         let folder = Folder::new();
@@ -420,6 +425,9 @@ fn what_a_capture_says_of_connections_makes_books_stale() {
         write_ended(out, stamp(7), "never seen");
     });
     assert_eq!((live, stale), (4, 2));
+    // Opened again: the end is missing.
+    let (live, stale, _) = states(&|out| write_opened(out, stamp(1), ""));
+    assert_eq!((live, stale), (3, 3));
     let (live, _, capture) =
         states(&|out| out.extend(b"{\"t\":5,\"c\":1,\"s\":1,\"k\":\"new\"}\n"));
     assert_eq!((live, capture["unknown_kinds"].as_u64()), (6, Some(1)));
