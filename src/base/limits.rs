@@ -139,7 +139,8 @@ pub const REPLAY_BATCH_BYTES: usize = 128 * 1024;
 pub const REPLAY_BATCH_FRAMES: usize = 1024;
 /// A batch that grew beyond this is not used again.
 pub const REPLAY_BATCH_KEPT_BYTES: usize = 8 * REPLAY_BATCH_BYTES;
-/// Batches on their way to one shard: 1 MiB, enough to bridge a sleep of the reader.
+/// Batches on their way to one shard: 1 MiB, enough to bridge a sleep of the reader. More only
+/// where single frames are longer than a batch.
 pub const REPLAY_DEPTH: usize = 8;
 /// Shards of a replay.
 pub const REPLAY_SHARDS_MAX: u16 = 64;
