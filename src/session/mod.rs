@@ -283,3 +283,6 @@ impl Session {
         self.socket.clear_output();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -168,3 +168,19 @@ impl Line {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_that_leave_do_not_take_the_place_of_new_ones() {
+        let mut connections = Connections::default();
+        for id in 1..=CONNECTIONS_PER_SHARD_MAX as u32 {
+            let slot = connections.open(ConnectionId(id)).expect("within the bound");
+            connections.get_mut(slot).expect("just opened").leaving = true;
+        }
+        let last = ConnectionId(CONNECTIONS_PER_SHARD_MAX as u32 + 1);
+        assert!(connections.open(last).is_some());
+    }
+}
