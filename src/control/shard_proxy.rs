@@ -107,6 +107,10 @@ impl ShardProxy {
 
     /// Tries again what did not fit. Call once a cycle.
     pub fn flush(&mut self, now: Now) {
+        if self.backlog.is_empty() {
+            // A bell for nothing would wake a sleeping shard a hundred times a second.
+            return;
+        }
         while let Some(order) = self.backlog.pop_front() {
             if let Err(back) = self.orders.try_send(Stamped { sent_ns: now.mono_ns, order }) {
                 self.backlog.push_front(back.order);
