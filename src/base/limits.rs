@@ -22,6 +22,9 @@ pub const TOKENS_PER_CONNECTION_MAX: usize = 500;
 pub const PENDING_TOKENS_WORTH_CONNECTION: usize = 50;
 /// Connections of one shard: 64 x 400 tokens is a quarter of the venue's universe.
 pub const CONNECTIONS_PER_SHARD_MAX: usize = 256;
+/// Places for connections of one shard: one that closes keeps its place until its socket is gone
+/// ([`CLOSE_TIMEOUT_NS`]), while placement fills its number again.
+pub const CONNECTION_SLOTS_MAX: usize = 2 * CONNECTIONS_PER_SHARD_MAX;
 /// Tokens of one market: two on every venue known, and room for markets with more outcomes.
 pub const TOKENS_PER_MARKET_MAX: usize = 16;
 /// Markets registered at once: seven times the universe of 2026 (46,540 active markets).
