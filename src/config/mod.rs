@@ -1,1 +1,4 @@
-//! (stub: not written yet)
+//! Flags and files, as given and as checked.
+//!
+//! Runs on:  the starting thread.
+pub mod replay;

@@ -2,3 +2,4 @@
 //!
 //! Runs on:  the core that owns the object. Knows no venue.
 pub mod clock;
+pub mod file;

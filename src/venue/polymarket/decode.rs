@@ -151,8 +151,10 @@ fn deliver<S: Sink>(frame: &str, fields: &Fields<'_>, scratch: &mut Scratch, sin
         (None, _) => event(kind, fields, scratch).map(|event| sink.on_event(&event)),
     };
     if let Err(fault) = delivered {
+        let news = matches!(kind, Kind::NewMarket | Kind::MarketResolved);
+        let market = fields.market.filter(|_| !news).unwrap_or("");
         let token = fields.asset_id.unwrap_or("");
-        sink.on_oddity(&Oddity::BadMessage { fault, offset: end_of(frame, fields), token });
+        sink.on_oddity(&Oddity::BadMessage { fault, offset: end_of(frame, fields), market, token });
     }
 }
 
