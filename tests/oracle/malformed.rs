@@ -81,6 +81,7 @@ const ENTRY_FAULTS: &[(&str, &str, &str)] = &[
     ("blank in a size", r#""size":""#, r#""size":" "#),
     ("duplicate price", r#""price":"#, r#""price":"0.3","price":"#),
     ("duplicate size", r#""size":"#, r#""size":"1","size":"#),
+    ("token that is no number", r#""asset_id":""#, r#""asset_id":"0xzz"#),
     ("missing comma", r#","size""#, r#" "size""#),
     ("control character", r#""hash":""#, "\"hash\":\"\u{1}"),
     ("bad escape", r#""hash":""#, r#""hash":"\q"#),
