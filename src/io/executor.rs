@@ -151,7 +151,7 @@ mod tests {
     fn a_thread_that_cannot_be_set_up_is_an_error_of_its_start() {
         check_host().unwrap();
         let lost = Executor::start("lost", Some(100_000), || async {});
-        let line = lost.err().expect("no such core").to_string();
+        let line = lost.expect_err("no such core").to_string();
         assert!(line.starts_with("cannot start the thread lost: "), "{line}");
         let executor = Executor::start("found", None, || async { 7 }).unwrap();
         assert_eq!(executor.join(), Ok(7));
