@@ -249,6 +249,8 @@ pub const SERVE_ANSWER_TIMEOUT_NS: u64 = 2 * SECOND_NS;
 pub const HEALTH_GRACE_NS: u64 = 30 * SECOND_NS;
 /// From the first signal until every connection is closed and every thread has ended.
 pub const STOP_TIMEOUT_NS: u64 = 10 * SECOND_NS;
+/// A thread that was told to end, or said that it has, is waited for so long.
+pub const THREAD_END_NS: u64 = 2 * SECOND_NS;
 
 // ---- Logging -------------------------------------------------------------------------------
 
