@@ -5,8 +5,10 @@
 //! `io_memory(0)` because 30 MiB would be pinned per executor otherwise; the preempt timer stays
 //! at its default because a shorter one can hang the executor.
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+use rustix::io_uring::{io_uring_params, io_uring_setup};
 use rustix::process::{Resource, getrlimit};
 use std::future::Future;
+use std::sync::mpsc;
 use std::time::Duration;
 
 /// Locked memory that the runtime insists on for its rings, bytes per process.
@@ -38,6 +40,17 @@ pub fn check_host() -> Result<(), StartError> {
             LOCKED_MEMORY_MIN_BYTES / 1024
         )));
     }
+    probe_io_uring().map_err(|error| explain("control", &error.to_string()))
+}
+
+/// Makes the smallest ring and drops it: the runtime panics where the kernel refuses one.
+#[allow(unsafe_code)]
+fn probe_io_uring() -> std::io::Result<()> {
+    let mut params = io_uring_params::default();
+    // SAFETY: without flags the kernel only fills `params` in; the ring is never mapped and ends
+    // with its descriptor.
+    let ring = unsafe { io_uring_setup(1, &mut params) }?;
+    drop(ring);
     Ok(())
 }
 
@@ -75,19 +88,27 @@ impl<T: Send + 'static> Executor<T> {
     {
         let placement = core.map_or(Placement::Unbound, |core| Placement::Fixed(core as usize));
         let builder = LocalExecutorBuilder::new(placement).name(name).io_memory(0);
+        let (running, begun) = mpsc::channel();
         let handle = builder.spawn(move || async move {
             // The first park of an executor costs 8 to 17 ms: now, not at the first frame.
             glommio::timer::sleep(Duration::from_millis(1)).await;
+            let _ = running.send(());
+            drop(running);
             make().await
         });
         let handle = handle.map_err(|error| explain(name, &error.to_string()))?;
+        // The runtime makes its rings on the new thread; where that fails, the thread just ends.
+        if begun.recv().is_err() {
+            let error = handle.join().err().map_or("it ended at once".into(), |e| e.to_string());
+            return Err(explain(name, &error));
+        }
         Ok(Self { handle })
     }
 
     /// Waits for the thread's end.
     ///
     /// # Errors
-    /// [`StartError`]: the executor could not be set up on its thread.
+    /// [`StartError`]: the thread has failed.
     pub fn join(self) -> Result<T, StartError> {
         self.handle.join().map_err(|error| explain("executor", &error.to_string()))
     }
@@ -120,4 +141,19 @@ pub async fn sleep(ns: u64) {
 /// Runs `task` beside the others of this executor; it must end by itself (a cancelled task leaks).
 pub fn spawn(task: impl Future<Output = ()> + 'static) {
     glommio::spawn_local(task).detach();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_cannot_be_set_up_is_an_error_of_its_start() {
+        check_host().unwrap();
+        let lost = Executor::start("lost", Some(100_000), || async {});
+        let line = lost.expect_err("no such core").to_string();
+        assert!(line.starts_with("cannot start the thread lost: "), "{line}");
+        let executor = Executor::start("found", None, || async { 7 }).unwrap();
+        assert_eq!(executor.join(), Ok(7));
+    }
 }

@@ -35,10 +35,9 @@ pub(super) fn route(frame: &[u8], shards: u16) -> Route {
                     return Route::All;
                 }
             }
-            match only {
-                Some(shard) => Route::One(shard),
-                None if list.whole() => Route::One(ShardId(0)),
-                None => Route::All,
+            match list.whole() {
+                true => Route::One(only.unwrap_or_default()),
+                false => Route::All,
             }
         }
         _ => Route::One(ShardId(0)),
@@ -268,6 +267,8 @@ mod tests {
         assert_eq!(go(r#"[{"market":"0xa1"},{}]"#), Route::All);
         assert_eq!(go("[]"), Route::One(ShardId(0)));
         assert_eq!(go("["), Route::All);
+        assert_eq!(go(r#"[{"market":"0xa1"},{"market":"0xb"#), Route::All);
+        assert_eq!(go(r#"[{"market":"0xa1"},1]"#), Route::All);
         assert_eq!(go("{}"), Route::All);
         assert_eq!(go(r#"{"market":"0x\u0061"}"#), Route::All);
         assert_eq!(go(r#"{"mark\u0065t":"0xb7","market":"0xa1"}"#), Route::All);

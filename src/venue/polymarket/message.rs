@@ -413,7 +413,8 @@ fn read_scalar<'de>(key: Key, value: Scalar<'de>, fields: &mut Fields<'de>) {
     let fault = &mut fields.fault;
     match key {
         Key::EventType => fields.event_type = value.text(),
-        Key::Market => fields.market = value.text(),
+        // The first counts where a key is repeated: it is the one that frames are routed by.
+        Key::Market => fields.market = fields.market.or(value.text()),
         Key::AssetId => fields.asset_id = value.token(fault),
         Key::Timestamp => fields.timestamp_ms = value.timestamp_ms(fault),
         Key::Hash => fields.hash = value.hash(),
