@@ -45,7 +45,7 @@ pub fn check_host() -> Result<(), StartError> {
 }
 
 /// Makes the smallest ring and drops it: the runtime panics where the kernel refuses one.
-#[allow(unsafe_code)]
+#[expect(unsafe_code, reason = "io_uring_setup has no safe form")]
 fn probe_io_uring() -> std::io::Result<()> {
     let mut params = io_uring_params::default();
     // SAFETY: without flags the kernel only fills `params` in; the ring is never mapped and ends

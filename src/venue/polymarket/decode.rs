@@ -19,7 +19,7 @@ use crate::venue::{MessageFault, Oddity, Sink};
 use serde::de::{self, DeserializeSeed, SeqAccess, Visitor};
 use std::fmt;
 
-/// Texts that the venue sends besides JSON (`protocol/polymarket.md` §1.4), all harmless.
+/// Texts that the venue sends besides JSON, all harmless.
 const PONG: &str = "PONG";
 
 /// Decodes frames; one per thread.
