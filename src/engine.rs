@@ -31,7 +31,7 @@ use crate::link::{
     serve_control::{ControlAnswer, ControlQuery},
     serve_shard::{BookAnswer, BookQuery},
 };
-use crate::ring::{Consumer, Producer, ring};
+use crate::ring::{Consumer, LinkGauge, Producer, ring};
 use crate::serve::{BindError, Listener, ServeLinks, Server, Wake};
 use crate::shard::{Idle, Shard, ShardLinks, publish::Handler};
 use crate::topology::{self, Topology, TopologyError};
@@ -127,6 +127,8 @@ struct BuiltShards<H> {
     proxies: Vec<ShardProxy>,
     serve: Vec<(Producer<BookQuery>, Consumer<BookAnswer>)>,
     doorbells: Vec<Doorbell>,
+    /// Links without an end in the control core.
+    links: Vec<(String, Box<dyn LinkGauge>)>,
 }
 
 impl Engine {
@@ -152,7 +154,13 @@ impl Engine {
         let (commands, command_receiver) = ring(MAIN_CONTROL_DEPTH);
         let (news_sender, news) = ring(MAIN_CONTROL_DEPTH);
         let target = target(config, &sources, feed(config));
+        let mut links = built.links;
+        links.push(("serve_control".into(), Box::new(query_sender.gauge())));
+        links.push(("control_serve".into(), Box::new(answers.gauge())));
+        links.push(("main_control".into(), Box::new(commands.gauge())));
+        links.push(("control_main".into(), Box::new(news_sender.gauge())));
         let parts = ControlParts {
+            links,
             shards: built.proxies,
             target,
             discovery: discovery(config, clock.mono_ns()),
@@ -364,6 +372,7 @@ where
         proxies: Vec::new(),
         serve: Vec::new(),
         doorbells: Vec::new(),
+        links: Vec::new(),
     };
     for (place, plan) in topology.shards.iter().enumerate() {
         let id = ShardId(place as u16);
@@ -372,6 +381,8 @@ where
         let (query_sender, queries) = ring(limits::SERVE_SHARD_DEPTH);
         let (answers, answer_receiver) = ring(limits::SERVE_SHARD_DEPTH);
         let reports_gauge = reports.gauge();
+        built.links.push((format!("serve_{id}"), Box::new(query_sender.gauge())));
+        built.links.push((format!("{id}_serve"), Box::new(answers.gauge())));
         let links = ShardLinks { orders, reports, queries, answers };
         let shard = Shard::new(id, feed(config), factory(id), clock.clone(), links);
         let shard = shard.map_err(EngineError::Files)?;

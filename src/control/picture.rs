@@ -6,7 +6,8 @@ use crate::base::{
     limits::{HEALTH_GRACE_NS, HEARTBEAT_MISSED_NS},
     time::Now,
 };
-use crate::counter::report::{EngineReport, HealthReport, PoolReport, ShardReport};
+use crate::control::shard_proxy::ShardProxy;
+use crate::counter::report::{EngineReport, HealthReport, LinkReport, PoolReport, ShardReport};
 use crate::link::shard_control::ConnectionBeat;
 use std::collections::BTreeMap;
 
@@ -21,12 +22,21 @@ impl Control {
             now_wall_ns: now.wall_ns,
             health: self.health(&pool, now),
             registry: self.registry.report(),
-            router: self.shards.iter().flat_map(|shard| shard.links()).collect(),
+            router: self.link_reports(),
             shards: (0..self.shards.len()).map(|place| self.shard_report(place, now)).collect(),
             lifecycle: self.lifecycle_report(),
             latencies: self.latencies.summaries(),
             pool,
         }
+    }
+
+    fn link_reports(&self) -> Vec<LinkReport> {
+        let others = self.links.iter().map(|(name, gauge)| {
+            let [routed, refused, depth, capacity] = gauge.read();
+            let name = name.clone();
+            LinkReport { name, routed, refused, depth, capacity, ..LinkReport::default() }
+        });
+        self.shards.iter().flat_map(ShardProxy::links).chain(others).collect()
     }
 
     fn pool_report(&self, now: Now) -> PoolReport {
@@ -167,6 +177,7 @@ mod tests {
         let bell = Readiness::new().expect("an epoll set").doorbell();
         let gauge = reports.gauge();
         let parts = ControlParts {
+            links: Vec::new(),
             shards: vec![ShardProxy::new(ShardId(0), None, orders, receiver, gauge, bell)],
             target: Target {
                 url: "ws://127.0.0.1:9/".into(),

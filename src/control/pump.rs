@@ -27,7 +27,7 @@ use crate::link::{
     shard_control::Report,
 };
 use crate::market::book::BookOpening;
-use crate::ring::{Consumer, Producer};
+use crate::ring::{Consumer, LinkGauge, Producer};
 use crate::wire::websocket::WebSocketError;
 use log::{debug, info, warn};
 use std::collections::{BTreeMap, VecDeque};
@@ -66,6 +66,8 @@ pub struct ControlParts {
     pub discovery: Discovery,
     /// How markets come and go.
     pub lifecycle: Lifecycle,
+    /// Names and gauges of the links that the control core has no end of, for the report.
+    pub links: Vec<(String, Box<dyn LinkGauge>)>,
     /// Seed of the jitter.
     pub seed: u64,
     /// Commands of the main thread.
@@ -111,6 +113,7 @@ pub struct Control {
     dialling: Vec<Dialling>,
     /// When each connection's socket was handed to its shard, monotonic.
     attached_ns: BTreeMap<ConnectionId, u64>,
+    pub(super) links: Vec<(String, Box<dyn LinkGauge>)>,
     pub(super) errands: VecDeque<Errand>,
     pub(super) latencies: Latencies,
     interval: Box<Latencies>,
@@ -140,6 +143,7 @@ impl Control {
             target: parts.target,
             dialling: Vec::new(),
             attached_ns: BTreeMap::new(),
+            links: parts.links,
             errands: VecDeque::new(),
             latencies: Latencies::default(),
             interval: Box::default(),
@@ -220,8 +224,7 @@ impl Control {
                 warn!("{connection}: undecodable input, counted and passed over: {input}{more}");
             }
             Report::Heartbeat(heartbeat) => {
-                self.shards[place].heartbeat = *heartbeat;
-                self.shards[place].heartbeat_seen_ns = now.mono_ns;
+                self.shards[place].on_heartbeat(*heartbeat, now);
                 self.audit(place, now);
             }
             Report::Latencies(filled) => {

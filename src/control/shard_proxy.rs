@@ -28,6 +28,8 @@ pub struct ShardProxy {
     pub heartbeat: Heartbeat,
     /// When that arrived, monotonic nanoseconds; 0 before the first.
     pub heartbeat_seen_ns: u64,
+    /// How long heartbeats waited in the ring: count, sum and longest, nanoseconds.
+    pub report_waits: [u64; 3],
     /// It said that it has ended.
     pub stopped: bool,
     orders: Producer<Stamped>,
@@ -54,6 +56,7 @@ impl ShardProxy {
             core,
             heartbeat: Heartbeat { shard: id, ..Heartbeat::default() },
             heartbeat_seen_ns: 0,
+            report_waits: [0; 3],
             stopped: false,
             orders_gauge: orders.gauge(),
             orders,
@@ -105,6 +108,15 @@ impl ShardProxy {
         self.send(Order::Stop, now);
     }
 
+    /// A heartbeat has arrived.
+    pub fn on_heartbeat(&mut self, heartbeat: Heartbeat, now: Now) {
+        let wait_ns = now.mono_ns.saturating_sub(heartbeat.at.mono_ns);
+        let [count, sum_ns, max_ns] = self.report_waits;
+        self.report_waits = [count + 1, sum_ns + wait_ns, max_ns.max(wait_ns)];
+        self.heartbeat = heartbeat;
+        self.heartbeat_seen_ns = now.mono_ns;
+    }
+
     /// Tries again what did not fit. Call once a cycle.
     pub fn flush(&mut self, now: Now) {
         if self.backlog.is_empty() {
@@ -150,8 +162,8 @@ impl ShardProxy {
             refused: self.reports_gauge.refused(),
             depth: self.reports_gauge.depth() as u64,
             capacity: self.reports_gauge.capacity() as u64,
-            delay_mean_ns: 0,
-            delay_max_ns: 0,
+            delay_mean_ns: self.report_waits[1].checked_div(self.report_waits[0]).unwrap_or(0),
+            delay_max_ns: self.report_waits[2],
         };
         [orders, reports]
     }

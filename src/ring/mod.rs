@@ -33,6 +33,18 @@ pub struct Gauge<T> {
     shared: Arc<Shared<T>>,
 }
 
+/// A [`Gauge`] whatever the messages are, for lists of links.
+pub trait LinkGauge: std::fmt::Debug + Send {
+    /// Messages accepted, messages given back, messages that wait now, messages that fit.
+    fn read(&self) -> [u64; 4];
+}
+
+impl<T: Send + std::fmt::Debug> LinkGauge for Gauge<T> {
+    fn read(&self) -> [u64; 4] {
+        [self.sent(), self.refused(), self.depth() as u64, self.capacity() as u64]
+    }
+}
+
 /// Makes a ring for `capacity` messages (at least one).
 #[must_use]
 pub fn ring<T>(capacity: usize) -> (Producer<T>, Consumer<T>) {
