@@ -57,6 +57,9 @@ struct Flags {
     /// Do not answer 429 beyond the venue's published rates.
     #[arg(long)]
     no_rate_limits: bool,
+    /// Fault: answer 429 to more upgrades within one second; 0 for no limit.
+    #[arg(long, default_value_t = 0, value_name = "COUNT")]
+    upgrades_per_second: u32,
     /// Fault: a connection with more tokens gets no books at the start, silently.
     #[arg(long, default_value_t = 750, value_name = "TOKENS")]
     dump_tokens_max: usize,
@@ -86,6 +89,7 @@ impl Flags {
             resolutions_per_minute: self.resolutions_per_minute,
             ending_soon_percent: self.ending_soon,
             rate_limits: !self.no_rate_limits,
+            upgrades_per_second_max: self.upgrades_per_second,
             dump_tokens_max: self.dump_tokens_max,
             lost_books_percent: self.lose_books,
             drop_interval_s: self.drop_every,

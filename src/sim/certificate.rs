@@ -6,23 +6,16 @@ use std::sync::Arc;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rcgen::{ExtendedKeyUsagePurpose, KeyUsagePurpose};
 use rustls::ServerConfig;
-use rustls::crypto::CryptoProvider;
+#[cfg(not(feature = "tls-ring"))]
+use rustls::crypto::aws_lc_rs as crypto;
+#[cfg(feature = "tls-ring")]
+use rustls::crypto::ring as crypto;
 use rustls_pki_types::PrivateKeyDer;
 
 use super::config::SimError;
 
 /// Names that the certificate is valid for.
 const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
-
-#[cfg(feature = "tls-ring")]
-fn provider() -> CryptoProvider {
-    rustls::crypto::ring::default_provider()
-}
-
-#[cfg(not(feature = "tls-ring"))]
-fn provider() -> CryptoProvider {
-    rustls::crypto::aws_lc_rs::default_provider()
-}
 
 /// A server configuration for [`NAMES`], and the authority's certificate in PEM.
 pub(super) fn make_authority() -> Result<(Arc<ServerConfig>, String), SimError> {
@@ -44,7 +37,7 @@ pub(super) fn make_authority() -> Result<(Arc<ServerConfig>, String), SimError> 
     let fault = |error: rustls::Error| SimError::Certificate(error.to_string());
     let private = PrivateKeyDer::try_from(key.serialize_der())
         .map_err(|error| SimError::Certificate(error.to_owned()))?;
-    let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
+    let mut config = ServerConfig::builder_with_provider(Arc::new(crypto::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(fault)?
         .with_no_client_auth()

@@ -30,6 +30,8 @@ pub struct SimConfig {
     pub ending_soon_percent: u64,
     /// Answer 429 beyond the venue's published rates.
     pub rate_limits: bool,
+    /// Upgrades within one second beyond this are answered with 429; 0 for no limit.
+    pub upgrades_per_second_max: u32,
     /// A connection with more tokens than this gets no books at the start, silently.
     pub dump_tokens_max: usize,
     /// Of 100 books due in a dump, how many are silently left out.
@@ -57,6 +59,7 @@ impl Default for SimConfig {
             resolutions_per_minute: 1.0,
             ending_soon_percent: 2,
             rate_limits: true,
+            upgrades_per_second_max: 0,
             dump_tokens_max: 750,
             lost_books_percent: 0,
             drop_interval_s: 0,

@@ -10,10 +10,12 @@ use mio::net::TcpStream;
 use rustls::{ServerConfig, ServerConnection};
 
 use super::exchange::TokenIndex;
-use super::frame::Assembly;
+use super::frame::{Assembly, MESSAGE_BYTES_MAX};
 
 /// Plaintext given to TLS at once: bounds what is encrypted ahead of the socket.
 const SEAL_BYTES: usize = 64 * 1024;
+/// Received and not yet taken: twice the largest message.
+const INPUT_BYTES_MAX: usize = 2 * MESSAGE_BYTES_MAX;
 /// Sent bytes are removed from the front of the buffer when there are this many.
 const COMPACT_BYTES: usize = 256 * 1024;
 
@@ -92,9 +94,10 @@ impl Connection {
         self.output.len() - self.sent
     }
 
-    /// Reads until the socket has no more, at most about 1 MiB; appends to `input`.
+    /// Reads until the socket has no more; appends to `input`.
     pub(super) fn receive(&mut self, scratch: &mut [u8]) -> Fate {
-        for _ in 0..16 {
+        // Readiness is told once, so that stopping earlier would lose what is left.
+        while self.input.len() < INPUT_BYTES_MAX {
             let received = match &mut self.tls {
                 None => match self.socket.read(scratch) {
                     Ok(0) => return Fate::Over,
@@ -113,7 +116,7 @@ impl Connection {
                 Err(_) => return Fate::Over,
             }
         }
-        // More than a client has to say within one turn.
+        // More than a client has to say at once.
         Fate::Over
     }
 

@@ -100,7 +100,7 @@ pub(super) fn act(market: &mut Market, actions: u32, crossings: bool) -> Burst {
     debug_assert!(!market.book.is_crossed(), "a burst left the book crossed");
     let middle = middle(market);
     burst.finer_tick =
-        market.tick == TICK_COARSE && (middle > FINE_ABOVE.0 || middle < FINE_BELOW.0);
+        market.tick == TICK_COARSE && !(FINE_BELOW.0..=FINE_ABOVE.0).contains(&middle);
     burst
 }
 
@@ -316,6 +316,7 @@ mod tests {
             }
         }
         let percent = |part: u32| 100 * part / changes;
+        println!("{removed} removed, {near} near, {far} far of {changes}");
         assert!((8..=14).contains(&percent(removed)), "{} % remove", percent(removed));
         assert!((55..=72).contains(&percent(near)), "{} % near", percent(near));
         assert!((12..=25).contains(&percent(far)), "{} % far", percent(far));

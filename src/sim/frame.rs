@@ -4,7 +4,7 @@
 //! Bounds:   a client's message has at most [`MESSAGE_BYTES_MAX`].
 
 /// Largest message taken from a client: a subscription of 10,000 tokens is 0.8 MB.
-const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+pub(super) const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 /// Longest header of an unmasked frame.
 const HEADER_BYTES_MAX: usize = 10;
 

@@ -77,6 +77,8 @@ pub(super) struct Server {
     commands: Receiver<Command>,
     random: Random,
     refusal: Option<Refusal>,
+    /// The current second since the start, and upgrades within it.
+    upgrades: (u64, u32),
     faults_sent: u64,
     swept_ms: u64,
     dropped_ms: u64,
@@ -115,6 +117,7 @@ impl Server {
             commands,
             random: Random::new(config.seed ^ 0x0fa1_75ed),
             refusal: None,
+            upgrades: (0, 0),
             faults_sent: 0,
             swept_ms: 0,
             dropped_ms: 0,
@@ -336,14 +339,7 @@ impl Server {
         let Some(key) = &request.websocket_key else {
             return Err(Answer::error(426, "this is a WebSocket endpoint"));
         };
-        let now_ms = self.clock.uptime_ms();
-        if let Some(refusal) = self.refusal.as_ref().filter(|refusal| now_ms < refusal.until_ms) {
-            self.counters.refused.add(1);
-            let mut answer = Answer::error(refusal.status, "refused");
-            answer.retry_after_s =
-                (refusal.status == 429).then(|| (refusal.until_ms - now_ms).div_ceil(1000).max(1));
-            return Err(answer);
-        }
+        self.admit_upgrade()?;
         let digest = Sha1::digest(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
         let Some(connection) = self.connections.get(slot) else { return Ok(()) };
         let head = format!(
@@ -355,6 +351,30 @@ impl Server {
         connection.client = Some(Box::new(Client::default()));
         self.counters.upgrades.add(1);
         self.counters.connections.add(1);
+        Ok(())
+    }
+
+    /// Refuses an upgrade on purpose or for its rate.
+    fn admit_upgrade(&mut self) -> Result<(), Answer> {
+        let now_ms = self.clock.uptime_ms();
+        let refuse = |status, retry_after_s| {
+            let mut answer = Answer::error(status, "refused");
+            answer.retry_after_s = retry_after_s;
+            Err(answer)
+        };
+        if let Some(refusal) = self.refusal.as_ref().filter(|refusal| now_ms < refusal.until_ms) {
+            self.counters.refused.add(1);
+            let seconds = (refusal.until_ms - now_ms).div_ceil(1000).max(1);
+            return refuse(refusal.status, (refusal.status == 429).then_some(seconds));
+        }
+        let second = now_ms / 1000;
+        let within = if self.upgrades.0 == second { self.upgrades.1 } else { 0 };
+        let most = self.config.upgrades_per_second_max;
+        if most > 0 && within >= most {
+            self.counters.rate_limited.add(1);
+            return refuse(429, Some(1));
+        }
+        self.upgrades = (second, within + 1);
         Ok(())
     }
 

@@ -1,0 +1,100 @@
+//! Faults on request: they happen, and the real stream stays whole.
+use serde_json::Value;
+
+use crate::client::{Channel, all_tokens, get, post, request};
+use crate::venue;
+
+#[test]
+fn connections_are_dropped_frozen_and_refused() {
+    let venue = venue(|config| config.tls = true);
+    let tokens = all_tokens(&venue);
+    let mut channels: Vec<Channel> = (0..3).map(|_| Channel::open(&venue)).collect();
+    for channel in &mut channels {
+        channel.subscribe(&tokens, false);
+        channel.text();
+    }
+    assert_eq!(venue.stats().connections, 3);
+    assert_eq!(post(&venue, "/sim/freeze?connections=all")["count"], 3);
+    venue.resume().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    for channel in &mut channels {
+        assert!(channel.drain().is_empty(), "a PONG and no data");
+    }
+    assert_eq!(post(&venue, "/sim/drop?connections=2")["count"], 2);
+    assert_eq!(post(&venue, "/sim/drop?connections=all")["count"], 1);
+    for channel in &mut channels {
+        assert_eq!(channel.over(), None, "no close frame");
+    }
+    assert_eq!((venue.stats().connections, venue.stats().subscriptions), (0, 0));
+
+    post(&venue, "/sim/refuse?ms=60000&status=429");
+    let refused = Channel::try_open(&venue).err().unwrap();
+    assert!(refused.0 == 429 && refused.1.contains("retry-after"), "{refused:?}");
+    post(&venue, "/sim/refuse?ms=60000");
+    assert_eq!(Channel::try_open(&venue).err().unwrap().0, 503);
+    post(&venue, "/sim/refuse?ms=0");
+    Channel::open(&venue).subscribe(&tokens, false);
+    assert_eq!(get(&venue, "/sim/stats")["refused"], 2);
+    assert_eq!(request(&venue, "GET", "/sim/drop").status, 405);
+    assert_eq!(request(&venue, "POST", "/sim/drop?connections=-1").status, 400);
+    assert_eq!(request(&venue, "POST", "/sim/nothing").status, 404);
+}
+
+#[test]
+fn malformed_and_unknown_frames_come_on_top() {
+    let venue = venue(|_| {});
+    let tokens = all_tokens(&venue);
+    let mut channel = Channel::open(&venue);
+    channel.subscribe(&tokens[..10], true);
+    channel.text();
+    assert_eq!(post(&venue, "/sim/malformed?count=24")["count"], 24);
+    let broken = channel.drain();
+    assert_eq!(broken.len(), 22, "two of them are binary");
+    let parsed = |text: &&String| serde_json::from_str::<Value>(text).is_ok();
+    assert!(broken.iter().filter(parsed).count() > 4, "some are only wrong in what they say");
+    assert!(broken.iter().filter(|text| !parsed(text)).count() > 4, "some are no JSON");
+    assert_eq!(post(&venue, "/sim/unknown?count=10")["count"], 10);
+    let unknown = channel.drain();
+    assert_eq!(unknown.len(), 10);
+    assert!(unknown.iter().all(|text| serde_json::from_str::<Value>(text).is_ok()));
+    let stats = venue.stats();
+    assert_eq!((stats.malformed, stats.unknown), (24, 10));
+    // Nothing of it touched the books.
+    let before = venue.truth(&tokens[0]);
+    assert!(before.is_some());
+    assert_eq!(post(&venue, "/sim/resume")["paused"], false);
+    channel.until(|text| text.contains("price_change"));
+    assert_eq!(post(&venue, "/sim/pause")["paused"], true);
+    channel.drain();
+    assert!(channel.drain().is_empty(), "nothing after a pause");
+}
+
+#[test]
+fn books_are_lost_on_request() {
+    let most = venue(|config| config.dump_tokens_max = 10);
+    let tokens = all_tokens(&most);
+    let mut channel = Channel::open(&most);
+    channel.subscribe(&tokens[..11], false);
+    assert!(channel.drain().is_empty(), "too many tokens: no dump, no word");
+    most.stop();
+    let some = venue(|config| config.lost_books_percent = 30);
+    let tokens = all_tokens(&some);
+    let mut channel = Channel::open(&some);
+    channel.subscribe(&tokens, false);
+    let books: Vec<Value> = serde_json::from_str(&channel.text()).unwrap();
+    assert!((20..46).contains(&books.len()), "{} of 48", books.len());
+    assert_eq!(some.stats().lost_books, 48 - books.len() as u64);
+}
+
+#[test]
+fn what_cannot_start_says_why() {
+    use ringbook::sim::{SimConfig, SimError, Venue};
+    let first = venue(|_| {});
+    let config = SimConfig { listen: first.address(), ..SimConfig::default() };
+    let error = Venue::start(config).err().unwrap();
+    assert!(matches!(error, SimError::Listen(..)), "{error}");
+    assert!(error.to_string().starts_with("cannot listen on 127.0.0.1:"), "{error}");
+    let config = SimConfig { markets: 0, ..SimConfig::default() };
+    assert!(matches!(Venue::start(config).err().unwrap(), SimError::Config(_)));
+    first.stop();
+}
