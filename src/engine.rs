@@ -32,7 +32,7 @@ use crate::link::{
     serve_shard::{BookAnswer, BookQuery},
 };
 use crate::ring::{Consumer, Producer, ring};
-use crate::serve::{Listener, ServeLinks, Server, Wake};
+use crate::serve::{BindError, Listener, ServeLinks, Server, Wake};
 use crate::shard::{Idle, Shard, ShardLinks, publish::Handler};
 use crate::topology::{self, Topology, TopologyError};
 use crate::venue::Feed;
@@ -53,7 +53,7 @@ pub enum EngineError {
     /// A certificate authority or host name is unusable. Exit code 2.
     Tls(TlsError),
     /// The address for local clients cannot be used. Exit code 1.
-    Listen(SocketAddr, std::io::Error),
+    Listen(BindError),
     /// A service's address is unusable. Exit code 2.
     Service(FetchError),
     /// A thread cannot start. Exit code 1.
@@ -67,9 +67,7 @@ impl std::fmt::Display for EngineError {
         match self {
             Self::Topology(error) => write!(f, "{error}"),
             Self::Tls(error) => write!(f, "{error}"),
-            Self::Listen(address, error) => {
-                write!(f, "--serve {address}: cannot listen there: {error}")
-            }
+            Self::Listen(error) => write!(f, "--serve: {error}; choose another address"),
             Self::Service(error) => write!(f, "{error}"),
             Self::Start(error) => write!(f, "{error}"),
             Self::Files(error) => {
@@ -301,8 +299,7 @@ fn fetcher(sources: &Sources) -> Result<Fetcher, FetchError> {
 }
 
 fn listen(address: SocketAddr) -> Result<Listener, EngineError> {
-    crate::serve::bind(address)
-        .map_err(|refused| EngineError::Listen(refused.address, refused.error))
+    crate::serve::bind(address).map_err(EngineError::Listen)
 }
 
 fn feed(config: &Config) -> Feed {

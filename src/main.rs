@@ -13,8 +13,10 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(flags) => command::run::run(&flags),
         Command::Demo(flags) => command::demo::run(&flags),
+        Command::Replay(args) => command::replay::run(&args),
         Command::Compare(flags) => command::compare::run(&flags),
         Command::Topology(flags) => command::topology::run(&flags),
+        Command::Counters => command::counters::run(),
     };
     match result {
         Ok(code) => code,

@@ -128,6 +128,28 @@ const _: () = {
     );
 };
 
+// ---- Replay --------------------------------------------------------------------------------
+
+/// One value of an input file: a frame of [`FRAME_BYTES_MAX`] as an escaped or base64 text (a
+/// third longer), and the rest of its line.
+pub const REPLAY_VALUE_BYTES_MAX: usize = FRAME_BYTES_MAX / 2 * 3;
+/// Bytes of frames that travel to a shard together; one frame may be longer.
+pub const REPLAY_BATCH_BYTES: usize = 128 * 1024;
+/// Frames that travel to a shard together.
+pub const REPLAY_BATCH_FRAMES: usize = 1024;
+/// A batch that grew beyond this is not used again.
+pub const REPLAY_BATCH_KEPT_BYTES: usize = 8 * REPLAY_BATCH_BYTES;
+/// Batches on their way to one shard: 1 MiB, enough to bridge a sleep of the reader.
+pub const REPLAY_DEPTH: usize = 8;
+/// Shards of a replay.
+pub const REPLAY_SHARDS_MAX: u16 = 64;
+/// Connections of a capture that are open at once; any more share the last place.
+pub const REPLAY_CONNECTIONS_MAX: u32 = 1 << 16;
+/// Undecodable inputs that are reported with their place; the rest is counted.
+pub const REPLAY_ERRORS_SHOWN: usize = 5;
+
+const _: () = assert!(REPLAY_VALUE_BYTES_MAX < u32::MAX as usize / 2);
+
 // ---- Discovery -----------------------------------------------------------------------------
 
 /// A full scan of the venue's catalogue starts this often.

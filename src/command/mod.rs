@@ -2,8 +2,10 @@
 //!
 //! Runs on:  main thread, never pinned.
 pub mod compare;
+pub mod counters;
 pub mod demo;
 pub mod histograms;
+pub mod replay;
 pub mod run;
 pub mod terminal;
 pub mod topology;

@@ -64,9 +64,14 @@ impl Session {
         for note in &engine.topology().notes {
             warn!("{note}");
         }
-        for line in engine.topology().to_string().lines() {
-            info!("{line}");
-        }
+        let threads: Vec<String> = (engine.topology().threads())
+            .map(|thread| {
+                let core =
+                    thread.core.map_or_else(|| "any core".into(), |core| format!("core {core}"));
+                format!("{} on {core} ({})", thread.name, thread.idle)
+            })
+            .collect();
+        info!("{}; `ringbook topology` has the links", threads.join(", "));
         if let Some(address) = engine.serving() {
             info!("http://{address}/ answers health, stats, metrics and book?token_id=");
         }

@@ -1,7 +1,7 @@
 //! The command line as it is typed: flags and defaults, nothing checked but their form.
 //!
 //! Runs on:  main thread.
-use super::{CLOB_URL, GAMMA_URL, WS_URL};
+use super::{CLOB_URL, GAMMA_URL, WS_URL, replay::ReplayArgs};
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -26,10 +26,14 @@ pub enum Command {
     Run(Box<RunFlags>),
     /// Follow a venue of our own (embedded, over TLS on loopback) and check every book at the end.
     Demo(Box<DemoFlags>),
+    /// Replay captures: the benchmark mode.
+    Replay(ReplayArgs),
     /// Compare every book of a running engine with the venue's own, level by level.
     Compare(CompareFlags),
     /// Print the threads, cores and links that a command line would start.
     Topology(LayoutFlags),
+    /// Print every metric of /metrics: name, unit, meaning, what to do when it rises.
+    Counters,
 }
 
 /// Which thread runs where.

@@ -2,6 +2,7 @@
 //!
 //! Runs on:  main thread, before anything starts. A [`Config`] exists only if it is valid.
 pub mod flags;
+pub mod replay;
 
 use crate::base::id::TokenId;
 use crate::base::time::SECOND_NS;

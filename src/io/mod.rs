@@ -7,6 +7,7 @@ pub mod dial;
 pub mod driver;
 pub mod executor;
 pub mod fetch;
+pub mod file;
 pub mod listen;
 pub mod resolve;
 pub mod socket;

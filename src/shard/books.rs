@@ -108,7 +108,7 @@ impl<H: Handler> Books<H> {
         opening: &BookOpening,
         connection: ConnectionSlot,
     ) -> Result<BookIndex, ShardFull> {
-        if let Some(index) = self.find(opening.token.as_str()) {
+        if let Some(index) = self.find_in(opening.market.as_str(), opening.token.as_str()) {
             self.hang_on(index, connection);
             return Ok(index);
         }
@@ -209,6 +209,21 @@ impl<H: Handler> Books<H> {
         self.by_token.find(hash, same).copied()
     }
 
+    /// The book of a token, as a message that also names the market means it. Where books are
+    /// implied by what appears, a token that comes under two markets has two books: which shard
+    /// sees a message depends on the market alone, and so must what it does.
+    fn find_in(&self, market: &str, token: &str) -> Option<BookIndex> {
+        if self.admission == Admission::Listed || market.is_empty() {
+            return self.find(token);
+        }
+        let hash = self.hasher.hash_one(token.as_bytes());
+        let same = |i: &BookIndex| {
+            let slot = &self.slots[i.0 as usize];
+            slot.token.as_bytes() == token.as_bytes() && slot.market.as_bytes() == market.as_bytes()
+        };
+        self.by_token.find(hash, same).copied()
+    }
+
     fn find_market(&self, market: &[u8]) -> Option<BookIndex> {
         let hash = self.hasher.hash_one(market);
         let same = |i: &BookIndex| self.slots[i.0 as usize].market.as_bytes() == market;
@@ -222,7 +237,8 @@ impl<H: Handler> Books<H> {
             Event::Changes(changes) => self.on_changes(changes, read_wall_ns),
             Event::Trade(trade) => self.on_trade(trade, read_wall_ns),
             Event::TickSize(tick) => self.on_tick_size(tick, read_wall_ns),
-            Event::TopOfBook(_) => {}
+            // The venue's own top is a cross-check; that it is sent implies a book.
+            Event::TopOfBook(top) => drop(self.admit(top.market, top.token)),
         }
     }
 
@@ -318,7 +334,7 @@ impl<H: Handler> Books<H> {
 
     /// The book of a token of `market`; counted when it is not held here.
     fn admit(&mut self, market: &str, token: &str) -> Option<BookIndex> {
-        let found = self.find(token);
+        let found = self.find_in(market, token);
         if found.is_some() {
             return found;
         }
@@ -343,11 +359,33 @@ impl<H: Handler> Books<H> {
         None
     }
 
-    /// A message about `token` could not be decoded: its book may have missed a change.
-    pub fn on_undecoded(&mut self, token: &str, wall_ns: u64) {
-        if let Some(index) = self.find(token) {
-            self.set_stale(index, StaleReason::UndecodedMessage, wall_ns);
+    /// A message could not be decoded: the book of `token` may have missed a change. Where the
+    /// token is not known (empty), any book of `market` may have.
+    pub fn on_undecoded(&mut self, market: &str, token: &str, wall_ns: u64) {
+        if !token.is_empty() {
+            if let Some(index) = self.find_in(market, token) {
+                self.set_stale(index, StaleReason::UndecodedMessage, wall_ns);
+            }
+            return;
         }
+        let Some(first) = self.find_market(market.as_bytes()) else { return };
+        let mut at = first;
+        loop {
+            self.set_stale(at, StaleReason::UndecodedMessage, wall_ns);
+            match self.slots[at.0 as usize].sibling {
+                Some(next) if next != first => at = next,
+                _ => return,
+            }
+        }
+    }
+
+    /// Marks every live book as behind; gives their number.
+    pub fn set_all_stale(&mut self, why: StaleReason, wall_ns: u64) -> usize {
+        let before = self.counts.live;
+        for index in 0..self.slots.len() {
+            self.set_stale(BookIndex(index as u32), why, wall_ns);
+        }
+        (before - self.counts.live) as usize
     }
 
     /// Marks every live book of `connection` as behind; gives their number.
@@ -475,10 +513,22 @@ impl<H: Handler> Books<H> {
 
     /// Copies one book; false when it is not held here.
     pub fn fill_image(&self, token: &str, image: &mut BookImage) -> bool {
-        let Some(index) = self.find(token) else { return false };
-        let slot = &self.slots[index.0 as usize];
+        self.find(token).is_some_and(|index| self.fill_image_at(index, image))
+    }
+
+    /// Copies the book at one place; false when none is open there.
+    pub fn fill_image_at(&self, index: BookIndex, image: &mut BookImage) -> bool {
+        let Some(slot) = self.slots.get(index.0 as usize).filter(|slot| slot.open) else {
+            return false;
+        };
         image.fill(slot.market, slot.token, slot.state, slot.facts, &slot.book);
         true
+    }
+
+    /// Token, market and place of every open book, in no order.
+    pub fn places(&self) -> impl Iterator<Item = (TokenId, MarketId, BookIndex)> {
+        let open = self.slots.iter().enumerate().filter(|(_, slot)| slot.open);
+        open.map(|(at, slot)| (slot.token, slot.market, BookIndex(at as u32)))
     }
 
     /// Tokens of all open books, in no order.

@@ -125,8 +125,8 @@ impl<H: Handler, C: Clock> Sink for Delivery<'_, H, C> {
             Oddity::UnknownText(_) => self.counts.unknown_texts += 1,
             Oddity::UnknownEvent(_) => self.counts.unknown_events += 1,
             Oddity::BadFrame { offset } => self.on_bad(BadInput { fault: None, offset }),
-            Oddity::BadMessage { fault, offset, token } => {
-                self.books.on_undecoded(token, self.read.wall_ns);
+            Oddity::BadMessage { fault, offset, market, token } => {
+                self.books.on_undecoded(market, token, self.read.wall_ns);
                 self.on_bad(BadInput { fault: Some(fault), offset });
             }
         }

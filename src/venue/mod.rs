@@ -85,7 +85,9 @@ pub enum Oddity<'a> {
         fault: MessageFault,
         /// Byte within the frame where the message ends.
         offset: usize,
-        /// The token concerned, empty if it is not known.
+        /// The market whose books may have missed a change; empty if none or not known.
+        market: &'a str,
+        /// The token concerned, empty if it is not known or if several are.
         token: &'a str,
     },
     /// A message of a kind that is not known. *Count.*

@@ -161,3 +161,35 @@ fn implied_books_open_on_the_shard_that_owns_their_market_and_nowhere_else() {
         assert_eq!(intake.books.counts().foreign_tokens, 0);
     }
 }
+
+#[test]
+fn an_undecodable_change_of_unknown_token_makes_its_whole_market_stale() {
+    let mut intake = intake(&[(1, &[11, 12]), (2, &[21])]);
+    for (market, i) in [(1, 11), (1, 12), (2, 21)] {
+        let frame = book(i, 20, "0.4").replace("\"0x1\"", &format!("\"0x{market}\""));
+        feed(&mut intake, HERE, &frame);
+    }
+    assert_eq!(intake.books.counts().live, 3);
+    let bad = r#"{"market":"0x1","price_changes":[{"asset_id":"11","price":"9","size":"1","side":"BUY"}],"timestamp":"21","event_type":"price_change"}"#;
+    feed(&mut intake, HERE, bad);
+    assert!(shown(&intake, 11).starts_with("stale:undecoded_message"));
+    assert!(shown(&intake, 12).starts_with("stale:undecoded_message"));
+    assert!(shown(&intake, 21).starts_with("live"));
+    assert_eq!(intake.books.set_all_stale(StaleReason::FramesLost, 0), 1);
+    assert!(shown(&intake, 21).starts_with("stale:frames_lost"));
+}
+
+#[test]
+fn an_implied_book_is_known_by_market_and_token() {
+    let books = Books::new(ShardId(0), Admission::Implied { shards: 1 }, ());
+    let mut intake = Intake::new(books, StillClock(0));
+    feed(&mut intake, HERE, &book(11, 20, "0.4"));
+    feed(&mut intake, HERE, &book(11, 21, "0.5").replace("\"0x1\"", "\"0x9\""));
+    let mut lines: Vec<String> = Vec::new();
+    let mut image = BookImage::default();
+    for (token, market, place) in intake.books.places() {
+        assert!(intake.books.fill_image_at(place, &mut image));
+        lines.push(format!("{market} {token} {}", image.bids[0].price));
+    }
+    assert_eq!(lines, ["0x1 11 0.4", "0x9 11 0.5"]);
+}

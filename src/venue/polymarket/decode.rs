@@ -43,7 +43,12 @@ impl Decoder {
                     sink: &mut *sink,
                     messages: &mut messages,
                 };
-                if let Err(error) = seed.deserialize(&mut json).and_then(|()| json.end()) {
+                let read = if body.starts_with('[') {
+                    seed.deserialize(&mut json).and_then(|()| json.end())
+                } else {
+                    seed.read_one(&mut json)
+                };
+                if let Err(error) = read {
                     let offset = error.offset().min(frame.len());
                     sink.on_oddity(&Oddity::BadFrame { offset });
                 }
@@ -68,11 +73,20 @@ impl<'de, S: Sink> DeserializeSeed<'de> for FrameSeed<'_, 'de, S> {
     type Value = ();
 
     fn deserialize<D: de::Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
-        if self.frame.trim_start().starts_with('[') {
-            return from.deserialize_seq(self);
-        }
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de, S: Sink> FrameSeed<'_, 'de, S> {
+    /// A frame of one message: delivered after its end was seen, so that nothing of a frame that
+    /// goes on with garbage is applied.
+    fn read_one(
+        self,
+        json: &mut sonic_rs::Deserializer<sonic_rs::Read<'de>>,
+    ) -> sonic_rs::Result<()> {
         let Self { scratch, frame, sink, messages } = self;
-        let fields = MessageSeed { scratch: &mut *scratch, frame }.deserialize(from)?;
+        let fields = MessageSeed { scratch: &mut *scratch, frame }.deserialize(&mut *json)?;
+        json.end()?;
         *messages += 1;
         deliver(frame, &fields, scratch, sink);
         Ok(())
@@ -126,7 +140,7 @@ impl<'a> Kind<'a> {
             Some("market_resolved") => Self::MarketResolved,
             Some(other) => Self::Unknown(other),
             None if fields.lists.price_changes || fields.lists.old_changes => Self::PriceChange,
-            None if fields.lists.levels => Self::Book,
+            None if fields.lists.bids || fields.lists.asks => Self::Book,
             None => Self::Unknown(""),
         }
     }
@@ -135,7 +149,10 @@ impl<'a> Kind<'a> {
 /// Checks one message whole and hands it on.
 fn deliver<S: Sink>(frame: &str, fields: &Fields<'_>, scratch: &mut Scratch, sink: &mut S) {
     let kind = Kind::of(fields);
-    if let Kind::Unknown(name) = kind {
+    if let Kind::Unknown(name) = kind
+        && fields.is_object
+    {
+        // Whatever the keys of an unknown kind hold is its own affair.
         return sink.on_oddity(&Oddity::UnknownEvent(name));
     }
     let delivered = match (fields.fault, kind) {
@@ -151,8 +168,10 @@ fn deliver<S: Sink>(frame: &str, fields: &Fields<'_>, scratch: &mut Scratch, sin
         (None, _) => event(kind, fields, scratch).map(|event| sink.on_event(&event)),
     };
     if let Err(fault) = delivered {
+        let news = matches!(kind, Kind::NewMarket | Kind::MarketResolved);
+        let market = fields.market.filter(|_| !news).unwrap_or("");
         let token = fields.asset_id.unwrap_or("");
-        sink.on_oddity(&Oddity::BadMessage { fault, offset: end_of(frame, fields), token });
+        sink.on_oddity(&Oddity::BadMessage { fault, offset: end_of(frame, fields), market, token });
     }
 }
 
@@ -181,8 +200,10 @@ fn event<'a>(
     let timestamp_ms = need(fields.timestamp_ms, "timestamp")?;
     Ok(match kind {
         Kind::Book => {
-            if !fields.lists.levels {
-                return Err(MessageFault::Missing("bids"));
+            for (there, key) in [(fields.lists.bids, "bids"), (fields.lists.asks, "asks")] {
+                if !there {
+                    return Err(MessageFault::Missing(key));
+                }
             }
             Event::Snapshot(Snapshot {
                 market,

@@ -6,7 +6,7 @@
 //! The kind of a message stands in `event_type`, usually its last key, so all keys are gathered
 //! first and interpreted afterwards (`protocol/polymarket.md` §1.6: never rely on key order).
 use crate::base::{
-    id::TokenId,
+    id::{TOKEN_BYTES_MAX, TokenId},
     limits::{LEVELS_PER_SIDE_MAX, TOKENS_PER_CONNECTION_MAX},
     price::{Price, Quantity},
 };
@@ -91,6 +91,8 @@ pub struct Fields<'a> {
     pub slug: Option<String>,
     /// `question`, likewise.
     pub question: Option<String>,
+    /// False when the message is no JSON object at all.
+    pub is_object: bool,
     /// Keys with lists that were there, whatever they held.
     pub lists: Lists,
     /// The first thing that is wrong with the message.
@@ -98,11 +100,20 @@ pub struct Fields<'a> {
     seen: u64,
 }
 
+impl Fields<'_> {
+    /// What stands where a message should, and is none.
+    fn not_an_object() -> Self {
+        Self { fault: Some(MessageFault::BadValue("message")), ..Self::default() }
+    }
+}
+
 /// Which lists a message had.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lists {
-    /// `bids` or `asks`.
-    pub levels: bool,
+    /// `bids`.
+    pub bids: bool,
+    /// `asks`.
+    pub asks: bool,
     /// `price_changes`: the form since 2025-09-15.
     pub price_changes: bool,
     /// `changes`: the form before 2025-09-15.
@@ -135,6 +146,32 @@ keys! {
     "clob_token_ids" => ClobTokenIds, "outcomes" => Outcomes, "slug" => Slug,
     "question" => Question, "winning_asset_id" => WinningAssetId,
     "order_price_min_tick_size" => FirstTickSize,
+}
+
+/// The visits of JSON values that a seed has no use for. Each is read whole and `$on_other` says what
+/// it means, so that a value of an unexpected type is a fault of its message and not of its frame.
+macro_rules! other_values {
+    ($value:ty, $on_other:expr; $($kind:ident),+) => { $( other_values!(@$kind $value, $on_other); )+ };
+    (@scalar $value:ty, $on_other:expr) => {
+        fn visit_bool<E: de::Error>(self, _: bool) -> Result<$value, E> { $on_other(self) }
+        fn visit_i64<E: de::Error>(self, _: i64) -> Result<$value, E> { $on_other(self) }
+        fn visit_u64<E: de::Error>(self, _: u64) -> Result<$value, E> { $on_other(self) }
+        fn visit_f64<E: de::Error>(self, _: f64) -> Result<$value, E> { $on_other(self) }
+        fn visit_str<E: de::Error>(self, _: &str) -> Result<$value, E> { $on_other(self) }
+        fn visit_unit<E: de::Error>(self) -> Result<$value, E> { $on_other(self) }
+    };
+    (@seq $value:ty, $on_other:expr) => {
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<$value, A::Error> {
+            while seq.next_element::<Skip>()?.is_some() {}
+            $on_other(self)
+        }
+    };
+    (@map $value:ty, $on_other:expr) => {
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<$value, A::Error> {
+            while map.next_entry::<Skip, Skip>()?.is_some() {}
+            $on_other(self)
+        }
+    };
 }
 
 struct KeySeed;
@@ -245,6 +282,18 @@ impl<'de> Scalar<'de> {
         parsed
     }
 
+    /// A token id: a uint256 in decimal.
+    fn token(&self, fault: &mut Option<MessageFault>) -> Option<&'de str> {
+        let decimal = |text: &&str| {
+            matches!(text.len(), 1..=TOKEN_BYTES_MAX) && text.bytes().all(|b| b.is_ascii_digit())
+        };
+        let token = self.text().filter(decimal);
+        if token.is_none() {
+            fault.get_or_insert(MessageFault::BadValue("asset_id"));
+        }
+        token
+    }
+
     fn hash(&self) -> Option<BookHash> {
         self.text()?.as_bytes().try_into().ok()
     }
@@ -297,6 +346,7 @@ impl<'de> DeserializeSeed<'de> for MessageSeed<'_, 'de> {
 
 impl<'de> Visitor<'de> for MessageSeed<'_, 'de> {
     type Value = Fields<'de>;
+    other_values!(Fields<'de>, |_| Ok(Fields::not_an_object()); scalar, seq);
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a message object")
@@ -304,7 +354,7 @@ impl<'de> Visitor<'de> for MessageSeed<'_, 'de> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Fields<'de>, A::Error> {
         self.scratch.clear();
-        let mut fields = Fields::default();
+        let mut fields = Fields { is_object: true, ..Fields::default() };
         while let Some(key) = map.next_key_seed(KeySeed)? {
             if key == Key::Unknown {
                 map.next_value::<Skip>()?;
@@ -331,7 +381,8 @@ impl<'de> MessageSeed<'_, 'de> {
         let Fields { fault, lists, .. } = fields;
         match key {
             Key::Bids | Key::Asks => {
-                lists.levels = true;
+                lists.bids |= key == Key::Bids;
+                lists.asks |= key == Key::Asks;
                 let into = match key {
                     Key::Bids => &mut self.scratch.bids,
                     _ => &mut self.scratch.asks,
@@ -363,7 +414,7 @@ fn read_scalar<'de>(key: Key, value: Scalar<'de>, fields: &mut Fields<'de>) {
     match key {
         Key::EventType => fields.event_type = value.text(),
         Key::Market => fields.market = value.text(),
-        Key::AssetId => fields.asset_id = value.text(),
+        Key::AssetId => fields.asset_id = value.token(fault),
         Key::Timestamp => fields.timestamp_ms = value.timestamp_ms(fault),
         Key::Hash => fields.hash = value.hash(),
         Key::Price => fields.price = value.decimal(key, fault, Price::parse),
@@ -410,11 +461,9 @@ impl<'de> DeserializeSeed<'de> for LevelsSeed<'_> {
 
 impl<'de> Visitor<'de> for LevelsSeed<'_> {
     type Value = ();
+    other_values!((), |this: Self| this.refuse(); scalar, map);
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of levels")
-    }
-    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
-        Ok(()) // null: an empty list
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         self.into.clear();
@@ -429,6 +478,13 @@ impl<'de> Visitor<'de> for LevelsSeed<'_> {
             }
             self.into.push(Level { price, quantity });
         }
+        Ok(())
+    }
+}
+
+impl LevelsSeed<'_> {
+    fn refuse<E>(self) -> Result<(), E> {
+        self.fault.get_or_insert(MessageFault::BadValue(self.key.name()));
         Ok(())
     }
 }
@@ -450,11 +506,9 @@ impl<'de> DeserializeSeed<'de> for ChangesSeed<'_, 'de> {
 
 impl<'de> Visitor<'de> for ChangesSeed<'_, 'de> {
     type Value = ();
+    other_values!((), |this: Self| this.refuse(); scalar, map);
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of changes")
-    }
-    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
-        Ok(()) // null: an empty list
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         self.into.clear();
@@ -486,6 +540,13 @@ impl<'de> Visitor<'de> for ChangesSeed<'_, 'de> {
     }
 }
 
+impl ChangesSeed<'_, '_> {
+    fn refuse<E>(self) -> Result<(), E> {
+        self.fault.get_or_insert(MessageFault::BadValue(self.key.name()));
+        Ok(())
+    }
+}
+
 /// One object with a price and a size: a level or a change.
 #[derive(Default)]
 struct Entry {
@@ -512,6 +573,7 @@ impl<'de> DeserializeSeed<'de> for EntrySeed<'_, 'de> {
 
 impl<'de> Visitor<'de> for EntrySeed<'_, 'de> {
     type Value = Entry;
+    other_values!(Entry, |this: Self| this.refuse(); scalar, seq);
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object with price and size")
     }
@@ -530,7 +592,9 @@ impl<'de> Visitor<'de> for EntrySeed<'_, 'de> {
             seen |= bit;
             let value = map.next_value_seed(ScalarSeed)?;
             match key {
-                Key::AssetId => entry.token = span_of(self.frame, value.text().unwrap_or("")),
+                Key::AssetId => {
+                    entry.token = span_of(self.frame, value.token(self.fault).unwrap_or(""));
+                }
                 Key::Price => entry.price = value.decimal(key, self.fault, Price::parse),
                 Key::Size => entry.size = value.decimal(key, self.fault, Quantity::parse),
                 Key::Side => entry.side = value.side(self.fault),
@@ -541,6 +605,13 @@ impl<'de> Visitor<'de> for EntrySeed<'_, 'de> {
             }
         }
         Ok(entry)
+    }
+}
+
+impl EntrySeed<'_, '_> {
+    fn refuse<E>(self) -> Result<Entry, E> {
+        self.fault.get_or_insert(MessageFault::BadValue("entry"));
+        Ok(Entry::default())
     }
 }
 
@@ -567,11 +638,9 @@ impl<'de> DeserializeSeed<'de> for TokensSeed<'_> {
 
 impl<'de> Visitor<'de> for TokensSeed<'_> {
     type Value = ();
+    other_values!((), |_| Ok(()); scalar, map); // said by `Missing` where it matters
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of token ids")
-    }
-    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
-        Ok(()) // null: an empty list
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         while let Some(value) = seq.next_element_seed(ScalarSeed)? {
@@ -602,11 +671,9 @@ impl<'de> DeserializeSeed<'de> for OutcomesSeed<'_> {
 
 impl<'de> Visitor<'de> for OutcomesSeed<'_> {
     type Value = ();
+    other_values!((), |_| Ok(()); scalar, map); // names are for people only
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of outcomes")
-    }
-    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
-        Ok(()) // null: an empty list
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         while let Some(value) = seq.next_element_seed(ScalarSeed)? {

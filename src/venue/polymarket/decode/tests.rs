@@ -63,7 +63,7 @@ fn a_book_is_read_whatever_the_key_order_and_the_spaces() {
     assert_eq!(decode(&dump), expected);
     let refresh = r#"{"event_type":"book", "new_key":{"a":[1,{"b":null}]}, "asks":[{"size":"50","price":"0.999"}, {"price":".009", "size":"25", "more":1}], "bids":[{"price":"0.001","size":"2200.80"}, {"price":"0.004","size":"100"}], "asset_id":"11", "timestamp":1786728432337, "market":"0xa1"}"#;
     assert_eq!(decode(refresh), expected);
-    let one_sided = r#"{"market":"0xa1","asset_id":"11","bids":[],"asks":null,"timestamp":"5"}"#;
+    let one_sided = r#"{"market":"0xa1","asset_id":"11","bids":[],"asks":[],"timestamp":"5"}"#;
     assert_eq!(decode(one_sided), ["book 0xa1 11 5 [] []"]);
 }
 
@@ -131,6 +131,10 @@ fn a_bad_message_is_refused_whole_and_its_neighbours_are_not() {
         (r#""bids":[{"price":0.1,"size":"5"}]"#, "BadValue(\"price\")"),
         (r#""bids":[],"bids":[]"#, "Repeated(\"bids\")"),
         (r#""no":1"#, "Missing(\"bids\")"),
+        (r#""bids":[]"#, "Missing(\"asks\")"),
+        (r#""bids":[],"asks":null"#, "BadValue(\"asks\")"),
+        (r#""bids":"none","asks":[]"#, "BadValue(\"bids\")"),
+        (r#""bids":[7],"asks":[]"#, "BadValue(\"entry\")"),
     ] {
         let bad = format!(
             r#"{{"market":"0xa1","asset_id":"11","timestamp":"5",{bad},"event_type":"book"}}"#
@@ -192,4 +196,16 @@ fn nesting_without_end_is_a_bad_frame_and_no_crash() {
         let log = decode(&frame);
         assert!(log.last().expect("odd").contains("BadFrame"), "{log:?}");
     }
+}
+
+#[test]
+fn an_unknown_event_may_hold_anything_and_a_frame_may_not_go_on_after_its_message() {
+    let odd = r#"{"event_type":"flow","bids":"none","price":{"low":1},"asset_id":[7],"side":1}"#;
+    assert_eq!(decode(odd), [r#"UnknownEvent("flow")"#]);
+    assert!(decode("[7]")[0].contains("BadValue(\"message\")"));
+    let good = r#"{"market":"0xa1","asset_id":"11","bids":[],"asks":[],"timestamp":"5"}"#;
+    let log = decode(&format!("{good} garbage"));
+    assert!(log.len() == 1 && log[0].contains("BadFrame"), "{log:?}");
+    let named = r#"{"market":"0xa1","asset_id":"0xzz","bids":[],"asks":[],"timestamp":"5"}"#;
+    assert!(decode(named)[0].contains("BadValue(\"asset_id\")"));
 }

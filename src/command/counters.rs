@@ -1,0 +1,26 @@
+//! `ringbook counters`: the catalogue of all metrics.
+//!
+//! Runs on:  main thread.
+use super::Failure;
+use crate::serve::catalogue::catalogue;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+/// Prints the catalogue.
+///
+/// # Errors
+/// None; the type is that of all commands.
+pub fn run() -> Result<ExitCode, Failure> {
+    let mut out = String::new();
+    for metric in catalogue() {
+        let labels =
+            if metric.labels.is_empty() { String::new() } else { format!(" by {}", metric.labels) };
+        let _ = writeln!(out, "{} ({}{labels})", metric.name, metric.unit);
+        let _ = writeln!(out, "    {}", metric.meaning);
+        let _ = writeln!(out, "    when it rises: {}", metric.when_it_rises);
+    }
+    // A reader that has seen enough (`| head`) is no failure.
+    let _ = std::io::stdout().write_all(out.as_bytes());
+    Ok(ExitCode::SUCCESS)
+}

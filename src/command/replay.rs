@@ -1,0 +1,23 @@
+//! `ringbook replay`: captures back into books, with numbers.
+//!
+//! Runs on:  main thread; readers and shards have threads of their own.
+use super::Failure;
+use crate::config::{UsageError, replay::ReplayArgs};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// Replays and prints; a signal stops it and prints what was replayed, a second one ends at once.
+///
+/// # Errors
+/// A flag is unusable.
+pub fn run(args: &ReplayArgs) -> Result<ExitCode, Failure> {
+    let plan = args.plan().map_err(UsageError)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        // Without handlers a signal ends the process as usual, which is good enough.
+        let _ = signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop));
+        let _ = signal_hook::flag::register(signal, Arc::clone(&stop));
+    }
+    Ok(ExitCode::from(crate::replay::execute(&plan, args.json, &stop)))
+}

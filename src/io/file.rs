@@ -1,0 +1,266 @@
+//! Files that are read from one end to the other: plain, zstd or gzip, by content and not by name.
+//!
+//! Runs on:  plain threads; may block. Knows no venue and no format of lines.
+//! Bounds:   two buffers of 128 KiB a file, and what zstd's window needs (at most 128 MiB).
+use flate2::bufread::MultiGzDecoder;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+const BUFFER_BYTES: usize = 128 * 1024;
+/// While a pipe is silent the stop flag is looked at this often.
+const STOP_LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+
+/// Where input comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Standard input.
+    Stdin,
+    /// A file, pipe or device.
+    Path(PathBuf),
+}
+
+impl Source {
+    /// `-` is standard input, anything else a path.
+    #[must_use]
+    pub fn of(argument: PathBuf) -> Self {
+        if argument.as_os_str() == "-" { Self::Stdin } else { Self::Path(argument) }
+    }
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Stdin => f.write_str("standard input"),
+            Self::Path(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// What can be known of a source without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Bytes as stored, compressed or not; `None` for pipes.
+    pub len: Option<u64>,
+}
+
+/// Looks whether a source can be read.
+///
+/// # Errors
+/// Why not, in words for a person: *say it and end*.
+pub fn look(source: &Source) -> Result<Facts, String> {
+    let Source::Path(path) = source else { return Ok(Facts { len: None }) };
+    let metadata = std::fs::metadata(path).map_err(|error| explain(source, &error))?;
+    if metadata.is_dir() {
+        return Err(format!("{source} is a directory: name the files in it"));
+    }
+    if !metadata.is_file() {
+        // A pipe that was opened and closed again would have lost its writer.
+        return Ok(Facts { len: None });
+    }
+    File::open(path).map_err(|error| explain(source, &error))?;
+    Ok(Facts { len: Some(metadata.len()) })
+}
+
+fn explain(source: &Source, error: &io::Error) -> String {
+    let advice = match error.kind() {
+        ErrorKind::NotFound => "no such file: check the name, or use `-` for standard input",
+        ErrorKind::PermissionDenied => "permission denied: run as a user who may read it",
+        _ => return format!("cannot read {source}: {error}"),
+    };
+    format!("cannot read {source}: {advice}")
+}
+
+/// How the bytes are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As they are.
+    Plain,
+    /// One or more zstd frames.
+    Zstd,
+    /// One or more gzip members.
+    Gzip,
+}
+
+impl Form {
+    /// By the first bytes.
+    #[must_use]
+    pub fn of(head: &[u8]) -> Self {
+        match head {
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
+            [0x1f, 0x8b, ..] => Self::Gzip,
+            _ => Self::Plain,
+        }
+    }
+
+    /// One word for messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Zstd => "zstd",
+            Self::Gzip => "gzip",
+        }
+    }
+}
+
+/// An open source: its bytes, decompressed.
+pub struct Input {
+    /// The bytes.
+    pub reader: Box<dyn BufRead>,
+    /// How they are stored.
+    pub form: Form,
+    /// Bytes read so far as stored.
+    pub taken: Arc<AtomicU64>,
+}
+
+/// Opens a source. Once `stop` is set a pipe looks as if it had ended.
+///
+/// # Errors
+/// Why it cannot be read, in words for a person: *say it and end*.
+pub fn open(source: &Source, stop: &Arc<AtomicBool>) -> Result<Input, String> {
+    let fault = |error: io::Error| explain(source, &error);
+    let (fd, patient) = match source {
+        Source::Stdin => (io::stdin().as_fd().try_clone_to_owned().map_err(fault)?, true),
+        Source::Path(path) => {
+            let file = File::open(path).map_err(fault)?;
+            let patient = !file.metadata().map_err(fault)?.is_file();
+            (OwnedFd::from(file), patient)
+        }
+    };
+    let taken = Arc::new(AtomicU64::new(0));
+    let stop = patient.then(|| Arc::clone(stop));
+    let mut raw = Taps { file: File::from(fd), taken: Arc::clone(&taken), stop };
+    let mut head = [0; 4];
+    let mut filled = 0;
+    while filled < head.len() {
+        match raw.read(&mut head[filled..]).map_err(fault)? {
+            0 => break,
+            n => filled += n,
+        }
+    }
+    let form = Form::of(&head[..filled]);
+    let whole = Cursor::new(head).take(filled as u64).chain(raw);
+    let whole = BufReader::with_capacity(BUFFER_BYTES, whole);
+    let reader: Box<dyn BufRead> = match form {
+        Form::Plain => Box::new(whole),
+        Form::Zstd => {
+            let decoder = zstd::stream::read::Decoder::with_buffer(whole).map_err(fault)?;
+            Box::new(BufReader::with_capacity(BUFFER_BYTES, decoder))
+        }
+        Form::Gzip => Box::new(BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(whole))),
+    };
+    Ok(Input { reader, form, taken })
+}
+
+/// Counts what is read, and lets a waiting read be stopped.
+struct Taps {
+    file: File,
+    taken: Arc<AtomicU64>,
+    stop: Option<Arc<AtomicBool>>,
+}
+
+impl Read for Taps {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while let Some(stop) = &self.stop {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(0);
+            }
+            let mut fds = [PollFd::new(&self.file, PollFlags::IN)];
+            match poll(&mut fds, Some(&STOP_LOOK)) {
+                Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                // What the poll cannot say, the read will.
+                Ok(_) | Err(_) => break,
+            }
+        }
+        loop {
+            match self.file.read(into) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => {
+                    self.taken.fetch_add(*result.as_ref().unwrap_or(&0) as u64, Ordering::Relaxed);
+                    return result;
+                }
+            }
+        }
+    }
+}
+
+/// Creates a file for results, or empties it.
+///
+/// # Errors
+/// Why it cannot be written, in words for a person: *say it and end*.
+pub fn create(path: &Path) -> Result<File, String> {
+    File::create(path).map_err(|error| {
+        format!("cannot write {}: {error}; name a file in a folder that exists", path.display())
+    })
+}
+
+/// True when both paths lead to one existing file.
+#[must_use]
+pub fn same_file(a: &Path, b: &Path) -> bool {
+    match (a.canonicalize(), b.canonicalize()) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn read(bytes: &[u8]) -> (Form, String, Option<ErrorKind>) {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(bytes).unwrap();
+        let source = Source::of(file.path().to_owned());
+        assert_eq!(look(&source), Ok(Facts { len: Some(bytes.len() as u64) }));
+        let mut input = open(&source, &Arc::default()).unwrap();
+        let mut text = Vec::new();
+        let fault = input.reader.read_to_end(&mut text).err().map(|error| error.kind());
+        assert!(fault.is_some() || input.taken.load(Ordering::Relaxed) == bytes.len() as u64);
+        (input.form, String::from_utf8(text).unwrap(), fault)
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn the_form_follows_the_content_and_parts_are_joined() {
+        assert_eq!(read(b""), (Form::Plain, String::new(), None));
+        assert_eq!(read(b"ab"), (Form::Plain, "ab".into(), None));
+        let zstd = |bytes: &[u8]| zstd::stream::encode_all(bytes, 1).unwrap();
+        let two = [zstd(b"one\n"), zstd(b"two\n")].concat();
+        assert_eq!(read(&two), (Form::Zstd, "one\ntwo\n".into(), None));
+        let two = [gzip(b"one\n"), gzip(b"two\n")].concat();
+        assert_eq!(read(&two), (Form::Gzip, "one\ntwo\n".into(), None));
+        let skippable = [b"\x50\x2a\x4d\x18\x01\0\0\0x".to_vec(), zstd(b"one\n")].concat();
+        assert_eq!(read(&skippable), (Form::Zstd, "one\n".into(), None));
+    }
+
+    #[test]
+    fn a_cut_stream_gives_what_is_there_and_then_an_unexpected_end() {
+        let text = "0123456789abcdef\n".repeat(60_000);
+        for whole in [zstd::stream::encode_all(text.as_bytes(), 1).unwrap(), gzip(text.as_bytes())]
+        {
+            let cut = [&whole[..], &whole[..whole.len() - 1]].concat();
+            let (_, got, fault) = read(&cut);
+            assert_eq!(fault, Some(ErrorKind::UnexpectedEof));
+            assert!(got.len() >= text.len() && got.starts_with(&text));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_explained() {
+        let missing = look(&Source::of("/no/such/file".into())).unwrap_err();
+        assert!(missing.contains("/no/such/file: no such file"), "{missing}");
+        let folder = look(&Source::of("/tmp".into())).unwrap_err();
+        assert!(folder.contains("is a directory"), "{folder}");
+    }
+}

@@ -1,0 +1,279 @@
+//! Lines of a capture: one record each, written and read.
+//!
+//! Runs on:  the capture's writer, the replay's reader (pure).
+//!
+//! A record is one line of JSON with a fixed prefix, so that a reader needs no JSON parser:
+//!
+//! ```text
+//! {"t":<receive time, ns since 1970>,"c":<connection>,"s":<sequence>,"k":"<kind>"<rest>}
+//! ```
+//!
+//! | `k` | what | rest |
+//! |---|---|---|
+//! | `t` | text frame that is one line of JSON | `,"f":<the frame, byte for byte>` |
+//! | `x` | any other text frame (`PONG`, broken or several lines) | `,"f":"<escaped as a JSON string>"` |
+//! | `b` | binary frame | `,"f":"<base64, standard alphabet, padded>"` |
+//! | `w` | text that we sent | `,"f":"<escaped as a JSON string>"` |
+//! | `o` | connection opened | `,"url":"<address>"`, may be missing |
+//! | `e` | connection ended: its live books are stale from here on | `,"why":"<reason>"`, may be missing |
+//! | `l` | frames lost here: all live books of the connection are stale | `,"n":<how many>`, may be missing |
+//!
+//! `c` is the connection's number in the process that captured; a loss without `c` concerns every
+//! connection. `s` counts the records of a connection from 0. `f` is always the last key. Unknown
+//! kinds and keys are passed over. Keys in another order and space between them are understood,
+//! only slower. Frames of kinds `t`, `x` and `b` come back byte for byte.
+use super::outline::{Values, is_whole};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// What every record begins with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stamp {
+    /// When it happened here, nanoseconds since the Unix epoch.
+    pub receive_ns: u64,
+    /// The connection's number in the capturing process.
+    pub connection: u32,
+    /// Number of the record on its connection, from 0.
+    pub sequence: u64,
+}
+
+/// Appends a text frame that was received, as kind `t` or `x`, and a newline.
+pub fn write_text(out: &mut Vec<u8>, stamp: Stamp, frame: &str) {
+    let one_line = !frame.contains(['\n', '\r']);
+    let json = one_line && is_whole(frame.as_bytes());
+    // Brackets that close are not yet JSON; whoever reads captures elsewhere relies on it.
+    if json && sonic_rs::from_str::<serde::de::IgnoredAny>(frame).is_ok() {
+        write_prefix(out, stamp, "t");
+        out.extend_from_slice(b",\"f\":");
+        out.extend_from_slice(frame.as_bytes());
+        out.extend_from_slice(b"}\n");
+    } else {
+        write_prefix(out, stamp, "x");
+        write_string(out, "f", frame);
+        out.extend_from_slice(b"}\n");
+    }
+}
+
+/// Appends a binary frame that was received, and a newline.
+pub fn write_binary(out: &mut Vec<u8>, stamp: Stamp, frame: &[u8]) {
+    write_prefix(out, stamp, "b");
+    write_string(out, "f", &STANDARD.encode(frame));
+    out.extend_from_slice(b"}\n");
+}
+
+/// Appends a text that was sent, and a newline.
+pub fn write_sent(out: &mut Vec<u8>, stamp: Stamp, text: &str) {
+    write_prefix(out, stamp, "w");
+    write_string(out, "f", text);
+    out.extend_from_slice(b"}\n");
+}
+
+/// Appends that the connection was opened, and a newline.
+pub fn write_opened(out: &mut Vec<u8>, stamp: Stamp, url: &str) {
+    write_prefix(out, stamp, "o");
+    write_string(out, "url", url);
+    out.extend_from_slice(b"}\n");
+}
+
+/// Appends that the connection ended, and a newline.
+pub fn write_ended(out: &mut Vec<u8>, stamp: Stamp, why: &str) {
+    write_prefix(out, stamp, "e");
+    write_string(out, "why", why);
+    out.extend_from_slice(b"}\n");
+}
+
+/// Appends that `frames` frames of the connection could not be captured here, and a newline.
+pub fn write_lost(out: &mut Vec<u8>, stamp: Stamp, frames: u64) {
+    write_prefix(out, stamp, "l");
+    out.extend_from_slice(format!(",\"n\":{frames}}}\n").as_bytes());
+}
+
+fn write_prefix(out: &mut Vec<u8>, stamp: Stamp, kind: &str) {
+    let Stamp { receive_ns, connection, sequence } = stamp;
+    let mut text = String::with_capacity(64);
+    // Writing to a string cannot fail.
+    let _ = write!(text, r#"{{"t":{receive_ns},"c":{connection},"s":{sequence},"k":"{kind}""#);
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn write_string(out: &mut Vec<u8>, key: &str, text: &str) {
+    out.extend_from_slice(format!(",\"{key}\":\"").as_bytes());
+    for &byte in text.as_bytes() {
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            0..0x20 => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+            _ => out.push(byte),
+        }
+    }
+    out.push(b'"');
+}
+
+/// One value of an input file, understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// When it was received, nanoseconds since the Unix epoch, if the line says.
+    pub receive_ns: Option<u64>,
+    /// The connection, if the line says.
+    pub connection: Option<u64>,
+    /// What happened.
+    pub what: What<'a>,
+}
+
+/// What a line says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What<'a> {
+    /// A text frame was received. Borrowed where it stands in the line as it was received.
+    Text(Cow<'a, str>),
+    /// A binary frame of so many bytes was received.
+    Binary(Vec<u8>),
+    /// A text was sent.
+    Sent,
+    /// The connection was opened.
+    Opened,
+    /// The connection ended.
+    Ended,
+    /// So many frames are missing.
+    Lost(u64),
+    /// A record of a kind that is not known.
+    UnknownKind,
+    /// A record that cannot be read, and why.
+    Broken(&'static str),
+}
+
+impl<'a> Record<'a> {
+    fn raw(frame: &'a str) -> Self {
+        Self { receive_ns: None, connection: None, what: What::Text(Cow::Borrowed(frame)) }
+    }
+
+    /// Understands one value: a record of a capture, a wrapper line of a public archive (the
+    /// frame in `raw` as a string or in `msg` as an object, the time in `recv_ns` or `recv_ms`),
+    /// or, if it is neither, a frame as received.
+    #[must_use]
+    pub fn read(value: &'a str) -> Self {
+        if value.starts_with(r#"{"market":""#) || !value.starts_with('{') {
+            return Self::raw(value);
+        }
+        if let Some(record) = read_fixed(value) {
+            return record;
+        }
+        Keys::of(value).record(value)
+    }
+}
+
+/// The fast way: kind `t` with the fixed prefix.
+fn read_fixed(value: &str) -> Option<Record<'_>> {
+    let (receive_ns, rest) = take_number(value.strip_prefix(r#"{"t":"#)?)?;
+    let (connection, rest) = take_number(rest.strip_prefix(r#","c":"#)?)?;
+    let (_, rest) = take_number(rest.strip_prefix(r#","s":"#)?)?;
+    let frame = rest.strip_prefix(r#","k":"t","f":"#)?.strip_suffix('}')?;
+    // A key behind the frame would end otherwise.
+    frame.trim_end().ends_with(['}', ']']).then_some(())?;
+    Some(Record {
+        receive_ns: Some(receive_ns),
+        connection: Some(connection),
+        what: What::Text(Cow::Borrowed(frame)),
+    })
+}
+
+fn take_number(text: &str) -> Option<(u64, &str)> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, rest) = text.split_at(digits);
+    Some((number.parse().ok()?, rest))
+}
+
+/// The keys of a line that matter, as they stand in it.
+#[derive(Debug, Default)]
+struct Keys<'a> {
+    time: Option<&'a str>,
+    connection: Option<&'a str>,
+    kind: Option<&'a str>,
+    frame: Option<&'a str>,
+    lost: Option<&'a str>,
+    raw: Option<&'a str>,
+    message: Option<&'a str>,
+    receive_ns: Option<&'a str>,
+    receive_ms: Option<&'a str>,
+    whole: bool,
+}
+
+impl<'a> Keys<'a> {
+    fn of(value: &'a str) -> Self {
+        let mut keys = Self::default();
+        let mut members = Values::of(value.as_bytes());
+        while let Some((key, text)) = members.next() {
+            let into = match key {
+                b"t" => &mut keys.time,
+                b"c" => &mut keys.connection,
+                b"k" => &mut keys.kind,
+                b"f" => &mut keys.frame,
+                b"n" => &mut keys.lost,
+                b"raw" => &mut keys.raw,
+                b"msg" => &mut keys.message,
+                b"recv_ns" => &mut keys.receive_ns,
+                b"recv_ms" => &mut keys.receive_ms,
+                // The venue's own: a frame as received, whatever else it holds.
+                b"event_type" | b"asset_id" | b"price_changes" => return Self::default(),
+                _ => continue,
+            };
+            *into = std::str::from_utf8(text).ok();
+        }
+        keys.whole = members.whole();
+        keys
+    }
+
+    fn record(&self, value: &'a str) -> Record<'a> {
+        let number = |text: Option<&str>| text?.trim_matches('"').parse::<u64>().ok();
+        if let (Some(time), Some(kind)) = (self.time, self.kind) {
+            let receive_ns = number(Some(time));
+            let what = match self.whole && receive_ns.is_some() {
+                true => self.what(kind, number(self.lost)),
+                false => What::Broken("capture record is not whole"),
+            };
+            return Record { receive_ns, connection: number(self.connection), what };
+        }
+        let receive_ms = number(self.receive_ms).and_then(|ms| ms.checked_mul(1_000_000));
+        let receive_ns = number(self.receive_ns).or(receive_ms);
+        let Some(wrapped) = self.raw.or(self.message).filter(|_| self.whole) else {
+            return Record::raw(value);
+        };
+        let what = match wrapped.as_bytes().first() {
+            Some(b'"') => text(wrapped),
+            Some(b'{' | b'[') => What::Text(Cow::Borrowed(wrapped)),
+            _ => return Record::raw(value),
+        };
+        Record { receive_ns, connection: None, what }
+    }
+
+    fn what(&self, kind: &str, lost: Option<u64>) -> What<'a> {
+        match (kind, self.frame) {
+            (r#""t""#, Some(frame)) => What::Text(Cow::Borrowed(frame)),
+            (r#""x""#, Some(frame)) => text(frame),
+            (r#""b""#, Some(frame)) => match STANDARD.decode(frame.trim_matches('"')) {
+                Ok(bytes) => What::Binary(bytes),
+                Err(_) => What::Broken("binary frame is not base64"),
+            },
+            (r#""t""# | r#""x""# | r#""b""#, None) => What::Broken("capture record without `f`"),
+            (r#""w""#, _) => What::Sent,
+            (r#""o""#, _) => What::Opened,
+            (r#""e""#, _) => What::Ended,
+            (r#""l""#, _) => What::Lost(lost.unwrap_or(1)),
+            _ => What::UnknownKind,
+        }
+    }
+}
+
+/// A frame that stands in the line as a JSON string.
+fn text(quoted: &str) -> What<'_> {
+    match sonic_rs::from_str::<String>(quoted) {
+        Ok(text) => What::Text(Cow::Owned(text)),
+        Err(_) => What::Broken("frame is not a JSON string"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

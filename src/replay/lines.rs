@@ -1,0 +1,179 @@
+//! One value after the other from a text: a line each, or pretty-printed JSON over several.
+//!
+//! Runs on:  the replay's reader (pure: bytes come from any `BufRead`).
+//! Bounds:   `REPLAY_VALUE_BYTES_MAX` bytes a value; the rest of a longer one is passed over.
+//!
+//! A line that begins with space or a closing bracket continues the one before if that is JSON
+//! whose brackets are still open. Any other line begins anew, so a torn line costs only itself.
+use super::outline::{Openness, is_whole};
+use crate::base::limits::REPLAY_VALUE_BYTES_MAX;
+use std::io::{self, BufRead};
+
+/// One value and its place in the (decompressed) text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Value<'a> {
+    /// The bytes without the line end, never empty.
+    pub(super) bytes: &'a [u8],
+    /// Number of its first line, from 1.
+    pub(super) line: u64,
+    /// Bytes before it.
+    pub(super) offset: u64,
+    /// Whether it is all there.
+    pub(super) condition: Condition,
+}
+
+/// Whether a value is all there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// As far as lines can tell.
+    Whole,
+    /// Longer than the bound; what was kept is its beginning.
+    TooLong,
+    /// The text ended within it.
+    Torn,
+}
+
+/// Reads values from `R`.
+#[derive(Debug)]
+pub(super) struct Lines<R> {
+    reader: R,
+    buffer: Vec<u8>,
+    /// Lines and bytes read so far.
+    lines: u64,
+    bytes: u64,
+    bytes_max: usize,
+    fault: Option<io::Error>,
+}
+
+impl<R: BufRead> Lines<R> {
+    pub(super) fn new(reader: R) -> Self {
+        Self::with_bound(reader, REPLAY_VALUE_BYTES_MAX)
+    }
+
+    fn with_bound(reader: R, bytes_max: usize) -> Self {
+        Self { reader, buffer: Vec::new(), lines: 0, bytes: 0, bytes_max, fault: None }
+    }
+
+    /// The next value, `None` at the end.
+    ///
+    /// # Errors
+    /// What the reader says, after every value that was whole before it.
+    pub(super) fn next(&mut self) -> io::Result<Option<Value<'_>>> {
+        loop {
+            if let Some(fault) = self.fault.take() {
+                return Err(fault);
+            }
+            self.buffer.clear();
+            let (line, offset) = (self.lines + 1, self.bytes);
+            let mut ended = self.take_line();
+            if ended == LineEnd::Nothing {
+                match self.fault.take() {
+                    Some(fault) => return Err(fault),
+                    None => return Ok(None),
+                }
+            }
+            let first = self.buffer.iter().position(|byte| !byte.is_ascii_whitespace());
+            let bom = offset == 0 && self.buffer.starts_with(b"\xef\xbb\xbf");
+            let first = if bom { Some(3) } else { first };
+            let Some(first) = first else { continue };
+            let mut joined = false;
+            if matches!(self.buffer.get(first), Some(b'{' | b'[')) {
+                let mut openness = Openness::default();
+                while self.continues() && openness.is_open(&self.buffer[first..]) {
+                    joined = true;
+                    ended = self.take_line();
+                }
+            }
+            let end = self.buffer.trim_ascii_end().len().max(first);
+            let last = ended != LineEnd::Newline || (joined && self.at_end());
+            let cut = last && !is_whole(&self.buffer[first..end]);
+            if end == first || (cut && self.fault.is_some()) {
+                continue; // Nothing in it, or the fault says it all.
+            }
+            let json = matches!(self.buffer[first], b'{' | b'[');
+            let condition = match self.buffer.len() <= self.bytes_max {
+                false => Condition::TooLong,
+                true if cut && json => Condition::Torn,
+                true => Condition::Whole,
+            };
+            let bytes = &self.buffer[first..end.min(self.bytes_max + 1)];
+            return Ok(Some(Value { bytes, line, offset: offset + first as u64, condition }));
+        }
+    }
+
+    /// Appends one line with its end to the buffer, as much of it as the bound allows.
+    fn take_line(&mut self) -> LineEnd {
+        let mut ended = LineEnd::Nothing;
+        loop {
+            let mut rest = match self.reader.fill_buf() {
+                Ok(rest) => rest,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    self.fault = Some(error);
+                    return ended;
+                }
+            };
+            let available = rest;
+            // The standard library's search, the fastest at hand.
+            let n = rest.skip_until(b'\n').unwrap_or(0);
+            if n == 0 {
+                return ended;
+            }
+            let room = (self.bytes_max + 1).saturating_sub(self.buffer.len());
+            self.buffer.extend_from_slice(&available[..n.min(room)]);
+            let newline = available[n - 1] == b'\n';
+            self.reader.consume(n);
+            self.bytes += n as u64;
+            if ended == LineEnd::Nothing {
+                self.lines += 1;
+                ended = LineEnd::EndOfText;
+            }
+            if newline {
+                return LineEnd::Newline;
+            }
+        }
+    }
+
+    /// The first byte of the next line that is not empty. Empty lines count with the value before
+    /// them, which changes nothing: space may stand around and within JSON.
+    fn peek(&mut self) -> Option<u8> {
+        loop {
+            let byte = match self.reader.fill_buf() {
+                Ok(rest) => *rest.first()?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    self.fault = Some(error);
+                    return None;
+                }
+            };
+            if !matches!(byte, b'\n' | b'\r') {
+                return Some(byte);
+            }
+            if self.buffer.len() <= self.bytes_max {
+                self.buffer.push(byte);
+            }
+            self.reader.consume(1);
+            self.bytes += 1;
+            self.lines += u64::from(byte == b'\n');
+        }
+    }
+
+    fn continues(&mut self) -> bool {
+        self.fault.is_none() && matches!(self.peek(), Some(b' ' | b'\t' | b'}' | b']'))
+    }
+
+    fn at_end(&mut self) -> bool {
+        self.fault.is_some() || self.peek().is_none()
+    }
+}
+
+/// How a line ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LineEnd {
+    Nothing,
+    EndOfText,
+    Newline,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+use super::*;
+use std::io::{BufReader, Read};
+
+fn all(text: &[u8], buffer: usize, bytes_max: usize) -> Vec<String> {
+    let mut lines = Lines::with_bound(BufReader::with_capacity(buffer, text), bytes_max);
+    let mut seen = Vec::new();
+    while let Some(value) = lines.next().unwrap() {
+        let at = value.offset as usize;
+        assert!(text[at..].starts_with(&value.bytes[..value.bytes.len().min(bytes_max)]));
+        let mark = match value.condition {
+            Condition::Whole => "",
+            Condition::TooLong => "TOO LONG ",
+            Condition::Torn => "TORN ",
+        };
+        let shown = String::from_utf8_lossy(value.bytes).replace(['\n', '\r'], "~");
+        seen.push(format!("{}: {mark}{shown}", value.line));
+    }
+    seen
+}
+
+#[test]
+fn values_are_the_same_however_the_buffer_splits_them() {
+    let text = "\u{feff}{\"a\":1}\r\n\n  \nPONG\n{\n  \"b\": [\n\n    1\n  ]\n}\n{\"c\":\n{\"d\":1}\n  {\"e\":1}\n\r\n]\n[{},\n\t{}]\n\"x\"\n{\"f\":1}";
+    let expected = [
+        "1: {\"a\":1}",
+        "4: PONG",
+        "5: {~  \"b\": [~~    1~  ]~}",
+        "11: {\"c\":",
+        "12: {\"d\":1}",
+        "13: {\"e\":1}",
+        "15: ]",
+        "16: [{},~\t{}]",
+        "18: \"x\"",
+        "19: {\"f\":1}",
+    ];
+    for buffer in 1..=text.len() {
+        assert_eq!(all(text.as_bytes(), buffer, 1000), expected, "buffer of {buffer}");
+    }
+}
+
+#[test]
+fn a_text_cut_at_any_byte_gives_the_values_before_the_cut() {
+    let text = "{\"a\":[1]}\n{\n  \"b\": 2\n}\n{\"c\":\"x\"}\n";
+    let whole = all(text.as_bytes(), 64, 1000);
+    assert_eq!(whole, ["1: {\"a\":[1]}", "2: {~  \"b\": 2~}", "5: {\"c\":\"x\"}"]);
+    for cut in 1..text.len() {
+        let got = all(&text.as_bytes()[..cut], 64, 1000);
+        let before = [9, 22, 32].iter().filter(|&&end| end <= cut).count();
+        assert_eq!(got[..before], whole[..before], "{cut}");
+        for value in &got[before..] {
+            // A first line alone that ended with its newline is broken rather than torn.
+            assert!(value.contains("TORN") || value == "2: {", "{cut}: {got:?}");
+        }
+    }
+}
+
+#[test]
+fn a_value_beyond_the_bound_costs_only_itself() {
+    let text = format!(
+        "{{\"a\":1}}\n{{\"{}\":1}}\n{{\"b\":1}}\n[\n  1,\n  2,\n  3\n]\n[]\n",
+        "x".repeat(40)
+    );
+    let got = all(text.as_bytes(), 7, 12);
+    assert_eq!(got.len(), 5, "{got:?}");
+    assert_eq!((&*got[0], &*got[2], &*got[4]), ("1: {\"a\":1}", "3: {\"b\":1}", "9: []"));
+    assert!(got[1].starts_with("2: TOO LONG {") && got[3].starts_with("4: TOO LONG ["), "{got:?}");
+}
+
+struct Failing<'a>(&'a [u8]);
+
+impl Read for Failing<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(into)? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            n => Ok(n),
+        }
+    }
+}
+
+#[test]
+fn a_fault_comes_after_every_whole_value() {
+    for (text, values) in [("", 0), ("{}\n", 1), ("{}\n{\"a\":", 1), ("{}\n{}", 2), ("{}\n\n", 1)] {
+        let mut lines = Lines::new(BufReader::new(Failing(text.as_bytes())));
+        for _ in 0..values {
+            assert_eq!(lines.next().unwrap().unwrap().bytes, b"{}", "{text:?}");
+        }
+        let fault = lines.next().unwrap_err();
+        assert_eq!(fault.kind(), io::ErrorKind::UnexpectedEof, "{text:?}");
+    }
+}

@@ -1,0 +1,276 @@
+//! Where the values of a JSON text begin and end, without reading them: what routing, wrapper
+//! lines and pretty-printed input need. Whether a frame is good JSON is the decoder's business.
+//!
+//! Runs on:  the replay's reader (pure). Bounds: one pass, no recursion, nothing allocated.
+use crate::base::{id::ShardId, routing::shard_of};
+
+/// What live frames of both serialisers begin with (`protocol/polymarket.md` §1.6).
+const MARKET_FIRST: &[u8] = br#"{"market":""#;
+
+/// Which shards a frame concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    /// All of it is about markets of one shard.
+    One(ShardId),
+    /// Several shards, or it cannot be told.
+    All,
+}
+
+/// The shards whose books `frame` may change. What is no JSON changes none.
+pub(super) fn route(frame: &[u8], shards: u16) -> Route {
+    if shards <= 1 {
+        return Route::One(ShardId(0));
+    }
+    let frame = frame.trim_ascii_start();
+    match frame.first() {
+        Some(b'{') => owner(frame, shards).map_or(Route::All, Route::One),
+        Some(b'[') => {
+            let mut list = Values::of(frame);
+            let mut only = None;
+            while let Some((_, value)) = list.next() {
+                let Some(shard) = owner(value, shards) else { return Route::All };
+                if *only.get_or_insert(shard) != shard {
+                    return Route::All;
+                }
+            }
+            match only {
+                Some(shard) => Route::One(shard),
+                None if list.whole() => Route::One(ShardId(0)),
+                None => Route::All,
+            }
+        }
+        _ => Route::One(ShardId(0)),
+    }
+}
+
+/// The owner of an object's `market`. `None` when it has none or writes it with escapes.
+fn owner(object: &[u8], shards: u16) -> Option<ShardId> {
+    let market = match object.strip_prefix(MARKET_FIRST) {
+        Some(rest) => rest,
+        None => {
+            let mut members = Values::of(object);
+            loop {
+                let (key, value) = members.next()?;
+                if key.contains(&b'\\') {
+                    return None;
+                }
+                if key == b"market" {
+                    break value.strip_prefix(b"\"")?;
+                }
+            }
+        }
+    };
+    let end = market.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+    (market[end] == b'"').then(|| shard_of(&market[..end], shards))
+}
+
+/// The values of an object or array in order, each with its key (raw, empty within an array).
+#[derive(Debug)]
+pub(super) struct Values<'a> {
+    text: &'a [u8],
+    at: usize,
+    close: u8,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    First,
+    Later,
+    Ended,
+    Broken,
+}
+
+impl<'a> Values<'a> {
+    /// The values of `text`; none when it is neither object nor array.
+    pub(super) fn of(text: &'a [u8]) -> Self {
+        let at = skip_space(text, 0);
+        let (close, state) = match text.get(at) {
+            Some(b'{') => (b'}', State::First),
+            Some(b'[') => (b']', State::First),
+            _ => (0, State::Broken),
+        };
+        Self { text, at: at + 1, close, state }
+    }
+
+    /// Key and value, or `None` at the end or where the text breaks off.
+    pub(super) fn next(&mut self) -> Option<(&'a [u8], &'a [u8])> {
+        let found = match self.state {
+            State::Ended | State::Broken => return None,
+            State::First | State::Later => self.step(),
+        };
+        if found.is_none() && self.state != State::Ended {
+            self.state = State::Broken;
+        }
+        found
+    }
+
+    fn step(&mut self) -> Option<(&'a [u8], &'a [u8])> {
+        let text = self.text;
+        let mut at = skip_space(text, self.at);
+        if text.get(at) == Some(&self.close) {
+            (self.state, self.at) = (State::Ended, at + 1);
+            return None;
+        }
+        if self.state == State::Later {
+            if text.get(at) != Some(&b',') {
+                return None;
+            }
+            at = skip_space(text, at + 1);
+        }
+        let mut key: &[u8] = b"";
+        if self.close == b'}' {
+            if text.get(at) != Some(&b'"') {
+                return None;
+            }
+            let end = skip_string(text, at)?;
+            key = &text[at + 1..end - 1];
+            at = skip_space(text, end);
+            if text.get(at) != Some(&b':') {
+                return None;
+            }
+            at = skip_space(text, at + 1);
+        }
+        let end = skip_value(text, at)?;
+        (self.state, self.at) = (State::Later, end);
+        Some((key, &text[at..end]))
+    }
+
+    /// After the last value: the text ended where it should, but for space.
+    pub(super) fn whole(&self) -> bool {
+        self.state == State::Ended && skip_space(self.text, self.at) == self.text.len()
+    }
+}
+
+/// True when `text` is one object or array whose brackets and quotes all close.
+pub(super) fn is_whole(text: &[u8]) -> bool {
+    let at = skip_space(text, 0);
+    matches!(text.get(at), Some(b'{' | b'['))
+        && skip_value(text, at).is_some_and(|end| skip_space(text, end) == text.len())
+}
+
+/// Whether the brackets of a text that grows at its end are still open.
+#[derive(Debug, Default)]
+pub(super) struct Openness {
+    seen: usize,
+    depth: usize,
+    in_string: bool,
+}
+
+impl Openness {
+    /// Looks at what `text` has more than last time.
+    pub(super) fn is_open(&mut self, text: &[u8]) -> bool {
+        while let Some(&byte) = text.get(self.seen) {
+            match (self.in_string, byte) {
+                (true, b'\\') => self.seen += 1,
+                (_, b'"') => self.in_string = !self.in_string,
+                (false, b'{' | b'[') => self.depth += 1,
+                (false, b'}' | b']') => self.depth = self.depth.saturating_sub(1),
+                _ => {}
+            }
+            self.seen += 1;
+        }
+        self.in_string || self.depth > 0
+    }
+}
+
+fn skip_space(text: &[u8], at: usize) -> usize {
+    let rest = text.get(at..).unwrap_or(b"");
+    at + rest.iter().take_while(|b| matches!(b, b' ' | b'\t' | b'\n' | b'\r')).count()
+}
+
+/// The place after the string that begins at `at` (its quote), or `None` if it does not end.
+fn skip_string(text: &[u8], at: usize) -> Option<usize> {
+    let mut at = at + 1;
+    loop {
+        match text.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+}
+
+/// The place after the value that begins at `at`, or `None` if it does not end.
+fn skip_value(text: &[u8], mut at: usize) -> Option<usize> {
+    let mut depth = 0usize;
+    loop {
+        match text.get(at)? {
+            b'"' => at = skip_string(text, at)?,
+            b'{' | b'[' => {
+                depth += 1;
+                at += 1;
+            }
+            b'}' | b']' => {
+                depth = depth.checked_sub(1)?;
+                at += 1;
+            }
+            _ if depth > 0 => {
+                at += 1;
+                continue;
+            }
+            _ => {
+                let rest = &text[at..];
+                let scalar = rest
+                    .iter()
+                    .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'+' | b'.'));
+                let len = scalar.count();
+                return (len > 0).then_some(at + len);
+            }
+        }
+        if depth == 0 {
+            return Some(at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_found_in_any_order_and_spacing() {
+        let text = br#" { "a" : [1,{"x":"}]\""}] ,"b":"q\"}","c":-1.5e+3 , "d":null,"e":{} } "#;
+        let mut members = Values::of(text);
+        let mut seen = Vec::new();
+        while let Some((key, value)) = members.next() {
+            seen.push(format!("{}={}", key.escape_ascii(), String::from_utf8_lossy(value)));
+        }
+        let expected = [r#"a=[1,{"x":"}]\""}]"#, r#"b="q\"}""#, "c=-1.5e+3", "d=null", "e={}"];
+        assert_eq!(seen, expected);
+        assert!(members.whole() && is_whole(text));
+        for cut in 1..text.len() - 2 {
+            assert!(!is_whole(&text[..cut]), "{cut}");
+            let mut members = Values::of(&text[..cut]);
+            while members.next().is_some() {}
+            assert!(!members.whole(), "{cut}");
+        }
+        for odd in ["", "x", "\"a\"", "12", "{}{}", "{} x", "}", "]["] {
+            assert!(!is_whole(odd.as_bytes()), "{odd}");
+        }
+        for good in ["{}", " []", "[[],{}]\n"] {
+            assert!(is_whole(good.as_bytes()), "{good}");
+        }
+    }
+
+    #[test]
+    fn a_frame_goes_to_the_shard_that_owns_its_market_or_to_all() {
+        let one = |market: &str| Route::One(shard_of(market.as_bytes(), 5));
+        let go = |frame: &str| route(frame.as_bytes(), 5);
+        assert_ne!(one("0xa1"), one("0xb7"), "the test needs two shards");
+        assert_eq!(go(r#"{"market":"0xa1","x"#), one("0xa1"));
+        assert_eq!(go(r#"{ "m":{"market":"0xb7"}, "market" : "0xa1"}"#), one("0xa1"));
+        assert_eq!(go(r#"{"t":"\"market\":\"0xb7\"","market":"0xa1"}"#), one("0xa1"));
+        assert_eq!(go(r#"[{"market":"0xa1"},{"n":[1],"market":"0xa1"}]"#), one("0xa1"));
+        assert_eq!(go(r#"[{"market":"0xa1"},{"market":"0xb7"}]"#), Route::All);
+        assert_eq!(go(r#"[{"market":"0xa1"},{}]"#), Route::All);
+        assert_eq!(go("[]"), Route::One(ShardId(0)));
+        assert_eq!(go("["), Route::All);
+        assert_eq!(go("{}"), Route::All);
+        assert_eq!(go(r#"{"market":"0x\u0061"}"#), Route::All);
+        assert_eq!(go(r#"{"mark\u0065t":"0xb7","market":"0xa1"}"#), Route::All);
+        assert_eq!(go(r#"{"market":7}"#), Route::All);
+        assert_eq!(go("PONG"), Route::One(ShardId(0)));
+        assert_eq!(route(b"{}", 1), Route::One(ShardId(0)));
+    }
+}

@@ -1,0 +1,160 @@
+//! What a replay is to do, valid by construction.
+//!
+//! Runs on:  the starting thread (pure).
+use crate::base::limits::REPLAY_SHARDS_MAX;
+use crate::io::file::Source;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// How fast frames are handed to the shards.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Speed {
+    /// As fast as the shards take them.
+    #[default]
+    Max,
+    /// So many times as fast as they were received; above zero.
+    Times(f64),
+}
+
+impl FromStr for Speed {
+    type Err = String;
+
+    /// `max`, or a positive decimal with `x` behind it: `1x`, `2.5x`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "max" {
+            return Ok(Self::Max);
+        }
+        let factor = text.strip_suffix(['x', 'X']).and_then(|digits| {
+            let plain = digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+            digits.parse::<f64>().ok().filter(|_| plain)
+        });
+        match factor {
+            Some(factor) if (1e-3..=1e6).contains(&factor) => Ok(Self::Times(factor)),
+            _ => {
+                Err("use `max`, or a factor from 0.001x to 1000000x such as `1x` or `2.5x`".into())
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Speed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Max => f.write_str("max"),
+            Self::Times(factor) => write!(f, "{factor}x"),
+        }
+    }
+}
+
+/// What a replay is to do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    files: Vec<Source>,
+    shards: u16,
+    repeat: u32,
+    speed: Speed,
+    books_out: Option<PathBuf>,
+}
+
+impl Plan {
+    /// Checks what can be checked without opening anything.
+    ///
+    /// # Errors
+    /// Which flag is wrong and what to use instead, in words for a person.
+    pub fn new(
+        files: Vec<Source>,
+        shards: u16,
+        repeat: u32,
+        speed: Speed,
+        books_out: Option<PathBuf>,
+    ) -> Result<Self, String> {
+        if files.is_empty() {
+            return Err("name at least one file, or `-` for standard input".into());
+        }
+        if !(1..=REPLAY_SHARDS_MAX).contains(&shards) {
+            return Err(format!("--shards takes 1 to {REPLAY_SHARDS_MAX}"));
+        }
+        if repeat == 0 {
+            return Err("--repeat takes 1 or more".into());
+        }
+        let stdin = files.iter().filter(|&file| *file == Source::Stdin).count();
+        if stdin > 1 {
+            return Err("standard input (`-`) can be read only once".into());
+        }
+        if stdin == 1 && repeat > 1 {
+            return Err("standard input (`-`) cannot be repeated: save it to a file first".into());
+        }
+        if books_out.as_ref().is_some_and(|path| path.as_os_str() == "-") {
+            return Err("--books-out takes a file name; standard output has the results".into());
+        }
+        Ok(Self { files, shards, repeat, speed, books_out })
+    }
+
+    /// What to read, in order; at least one.
+    #[must_use]
+    pub fn files(&self) -> &[Source] {
+        &self.files
+    }
+
+    /// Shards, at least one.
+    #[must_use]
+    pub const fn shards(&self) -> u16 {
+        self.shards
+    }
+
+    /// Passes over all files, at least one.
+    #[must_use]
+    pub const fn repeat(&self) -> u32 {
+        self.repeat
+    }
+
+    /// How fast.
+    #[must_use]
+    pub const fn speed(&self) -> Speed {
+        self.speed
+    }
+
+    /// Where the final books go.
+    #[must_use]
+    pub fn books_out(&self) -> Option<&std::path::Path> {
+        self.books_out.as_deref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn speeds_are_read_or_explained() {
+        for (text, speed) in [
+            ("max", Speed::Max),
+            ("1x", Speed::Times(1.0)),
+            ("2.5x", Speed::Times(2.5)),
+            ("100X", Speed::Times(100.0)),
+            (".5x", Speed::Times(0.5)),
+        ] {
+            assert_eq!(text.parse(), Ok(speed), "{text}");
+        }
+        for bad in
+            ["", "x", "1", "0x", "-1x", "1e3x", "infx", "nanx", "1.2.3x", "MAX", "1 x", "9999999x"]
+        {
+            assert!(bad.parse::<Speed>().is_err(), "{bad}");
+        }
+        assert_eq!(Speed::Times(2.5).to_string(), "2.5x");
+    }
+
+    #[test]
+    fn a_plan_that_cannot_work_is_refused() {
+        let stdin = || vec![Source::Stdin];
+        let plan = |files, shards, repeat| Plan::new(files, shards, repeat, Speed::Max, None);
+        assert!(plan(stdin(), 1, 1).is_ok());
+        assert!(plan(stdin(), 1, 2).unwrap_err().contains("repeated"));
+        assert!(plan(vec![Source::Stdin, Source::Stdin], 1, 1).is_err());
+        assert!(plan(vec![], 1, 1).is_err());
+        assert!(plan(stdin(), 0, 1).is_err());
+        assert!(plan(stdin(), REPLAY_SHARDS_MAX + 1, 1).is_err());
+        assert!(plan(stdin(), 1, 0).is_err());
+        assert!(Plan::new(stdin(), 1, 1, Speed::Max, Some("-".into())).is_err());
+    }
+}

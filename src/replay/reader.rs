@@ -1,0 +1,398 @@
+//! Reads the files, understands their lines, and hands frames to the shards that own them.
+//!
+//! Runs on:  the starting thread; waits for slow shards, pipes and recorded times.
+//! Bounds:   one value and one open batch a shard; connections as `REPLAY_CONNECTIONS_MAX` says.
+use super::batch::{Lane, Order, Place, Task};
+use super::capture::{Record, What};
+use super::lines::{Condition, Lines};
+use super::outline::{Route, route};
+use super::pace::Pace;
+use super::plan::Plan;
+use super::progress::Progress;
+use super::worker::BadPlace;
+use crate::base::limits::{FRAME_BYTES_MAX, REPLAY_CONNECTIONS_MAX, REPLAY_ERRORS_SHOWN};
+use crate::base::time::{Clock, MILLISECOND_NS};
+use crate::io::clock::HostClock;
+use crate::io::file::{self, Form};
+use crate::shard::books::ConnectionSlot;
+use std::collections::HashMap;
+use std::io::{BufRead, ErrorKind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// What the reader itself counts, over all passes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct ReaderCounts {
+    /// Frames that never reached a shard: binary, too long, not UTF-8.
+    pub(super) frames: u64,
+    /// Their bytes.
+    pub(super) bytes: u64,
+    /// Lines that could not be understood.
+    pub(super) errors: u64,
+    /// Texts that are not UTF-8 and do not look like JSON.
+    pub(super) unknown_texts: u64,
+    /// Binary frames.
+    pub(super) binary_frames: u64,
+    /// Connections opened.
+    pub(super) opened: u64,
+    /// Connections ended.
+    pub(super) ended: u64,
+    /// Frames that a capture says were lost.
+    pub(super) frames_lost: u64,
+    /// Texts sent by us.
+    pub(super) sent: u64,
+    /// Records of unknown kind.
+    pub(super) unknown_kinds: u64,
+}
+
+/// Why a replay gave no results.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReplayError {
+    /// The input cannot be used: *say it, exit code 1*.
+    Input(String),
+    /// The flags do not fit the input: *say it, exit code 2*.
+    Usage(String),
+}
+
+/// What stands in the way of a line that has no receive time.
+const NO_TIME: &str = "a frame without receive time; only captures can be replayed at recorded \
+                       speed: use --speed max";
+
+/// Reads everything that the plan names.
+pub(super) struct Reader<'a> {
+    plan: &'a Plan,
+    stop: &'a Arc<AtomicBool>,
+    clock: HostClock,
+    lanes: Vec<Lane>,
+    progress: Progress,
+    pace: Option<Pace>,
+    connections: Connections,
+    pass: u32,
+    /// Frames read from the file at hand.
+    file_frames: u64,
+    counts: ReaderCounts,
+    /// The first lines of the first pass that could not be understood.
+    bad: Vec<BadPlace>,
+    /// Files that could not be read to their end, one line each.
+    troubles: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(
+        plan: &'a Plan,
+        stop: &'a Arc<AtomicBool>,
+        clock: HostClock,
+        lanes: Vec<Lane>,
+        progress: Progress,
+    ) -> Self {
+        Self {
+            plan,
+            stop,
+            clock,
+            lanes,
+            progress,
+            pace: Pace::of(plan.speed()),
+            connections: Connections::default(),
+            pass: 0,
+            file_frames: 0,
+            counts: ReaderCounts::default(),
+            bad: Vec::new(),
+            troubles: Vec::new(),
+        }
+    }
+
+    /// Reads all files as often as planned, until stopped. Ends the shards' input.
+    pub(super) fn run(&mut self) -> Result<(), ReplayError> {
+        for pass in 0..self.plan.repeat() {
+            self.pass = pass;
+            self.pace = Pace::of(self.plan.speed());
+            self.connections = Connections::default();
+            if pass > 0 {
+                self.lanes.iter_mut().for_each(|lane| lane.send(Order::Reset));
+            }
+            for number in 0..self.plan.files().len() {
+                self.read_file(number)?;
+            }
+            self.lanes.iter_mut().for_each(Lane::flush);
+            if self.stopped() {
+                break;
+            }
+        }
+        self.lanes.iter_mut().for_each(|lane| lane.send(Order::Finish));
+        self.progress.finish();
+        Ok(())
+    }
+
+    /// What was found, once the lanes are closed.
+    pub(super) fn into_findings(self) -> (ReaderCounts, Vec<BadPlace>, Vec<String>) {
+        (self.counts, self.bad, self.troubles)
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    fn read_file(&mut self, number: usize) -> Result<(), ReplayError> {
+        let source = &self.plan.files()[number];
+        self.file_frames = 0;
+        let mut input = match file::open(source, self.stop) {
+            Ok(input) => input,
+            Err(why) => return self.on_unreadable(why),
+        };
+        if let Ok(head) = input.reader.fill_buf()
+            && looks_binary(head)
+        {
+            let inside = if input.form == Form::Plain { "" } else { " inside its compression" };
+            return self.on_unreadable(format!(
+                "{source} is not text{inside}: give frames or capture lines, one a line, plain or \
+                 as .zst or .gz"
+            ));
+        }
+        let taken = Arc::clone(&input.taken);
+        let mut lines = Lines::new(input.reader);
+        while !self.stopped() {
+            match lines.next() {
+                Ok(Some(value)) => {
+                    let place =
+                        Place { file: number as u32, line: value.line, offset: value.offset };
+                    match value.condition {
+                        Condition::Whole => self.on_value(value.bytes, place)?,
+                        Condition::TooLong => self.on_frame_lost(value.bytes, place, TOO_LONG),
+                        Condition::Torn => self.on_trouble(format!(
+                            "{source}: the last line ({}) is torn: the file ends within its JSON; \
+                             {} frames before it were replayed",
+                            place.line, self.file_frames
+                        )),
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    let what = match error.kind() {
+                        ErrorKind::UnexpectedEof => "truncated: its end is missing".to_owned(),
+                        _ => format!("damaged ({error})"),
+                    };
+                    if !self.stopped() {
+                        self.on_trouble(format!(
+                            "{source}: the {} stream is {what}; {} frames before that were \
+                             replayed",
+                            input.form.name(),
+                            self.file_frames
+                        ));
+                    }
+                    break;
+                }
+            }
+            self.progress.at(taken.load(Ordering::Relaxed));
+        }
+        self.progress.file_done(taken.load(Ordering::Relaxed));
+        Ok(())
+    }
+
+    /// A file that gives nothing: fatal if it is all there is.
+    fn on_unreadable(&mut self, why: String) -> Result<(), ReplayError> {
+        if self.plan.files().len() == 1 {
+            return Err(ReplayError::Input(why));
+        }
+        self.on_trouble(why);
+        Ok(())
+    }
+
+    fn on_trouble(&mut self, why: String) {
+        if self.pass == 0 {
+            self.troubles.push(why);
+        }
+    }
+
+    fn on_value(&mut self, bytes: &[u8], place: Place) -> Result<(), ReplayError> {
+        let text = match std::str::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                let offset = place.offset + error.valid_up_to() as u64;
+                self.on_frame_lost(bytes, Place { offset, ..place }, "not UTF-8");
+                return Ok(());
+            }
+        };
+        let record = Record::read(text);
+        self.wait_until_due(&record, place)?;
+        let receive_ns = record.receive_ns.unwrap_or(0);
+        let slot = record.connection.map_or(ConnectionSlot(0), |c| self.connections.slot(c));
+        match record.what {
+            What::Text(frame) => {
+                if frame.len() > FRAME_BYTES_MAX {
+                    self.on_frame_lost(frame.as_bytes(), place, TOO_LONG);
+                    return Ok(());
+                }
+                self.file_frames += 1;
+                // Where the frame stands in the line as it is, so does its first byte.
+                let inset = (frame.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize);
+                let inset = if inset < text.len() { inset as u64 } else { 0 };
+                let place = Place { offset: place.offset + inset, ..place };
+                self.on_text(&frame, slot, receive_ns, place);
+            }
+            What::Binary(bytes) => {
+                self.file_frames += 1;
+                self.counts.frames += 1;
+                self.counts.binary_frames += 1;
+                self.counts.bytes += bytes.len() as u64;
+            }
+            What::Sent => self.counts.sent += 1,
+            What::Opened => self.counts.opened += 1,
+            What::Ended => {
+                self.counts.ended += 1;
+                self.tell_all(Task::Ended, slot, receive_ns, place);
+                record.connection.inspect(|&c| self.connections.ended(c));
+            }
+            What::Lost(frames) => {
+                self.counts.frames_lost = self.counts.frames_lost.saturating_add(frames);
+                let task = record.connection.map_or(Task::LostAnywhere, |_| Task::Lost);
+                self.tell_all(task, slot, receive_ns, place);
+            }
+            What::UnknownKind => self.counts.unknown_kinds += 1,
+            What::Broken(why) => {
+                self.counts.errors += 1;
+                self.note_bad(place, why);
+            }
+        }
+        Ok(())
+    }
+
+    fn on_text(&mut self, frame: &str, slot: ConnectionSlot, receive_ns: u64, place: Place) {
+        match route(frame.as_bytes(), self.plan.shards()) {
+            Route::One(shard) => {
+                let open = self.lanes[usize::from(shard.0)].open();
+                open.push(Task::Frame, frame, slot, receive_ns, place);
+            }
+            Route::All => {
+                let mut task = Task::Frame;
+                for lane in &mut self.lanes {
+                    lane.open().push(task, frame, slot, receive_ns, place);
+                    task = Task::Echo;
+                }
+            }
+        }
+    }
+
+    fn tell_all(&mut self, task: Task, slot: ConnectionSlot, receive_ns: u64, place: Place) {
+        for lane in &mut self.lanes {
+            lane.open().push(task, "", slot, receive_ns, place);
+        }
+    }
+
+    /// A frame that no decoder can be given.
+    fn on_frame_lost(&mut self, bytes: &[u8], place: Place, why: &str) {
+        self.file_frames += 1;
+        self.counts.frames += 1;
+        self.counts.bytes += bytes.len() as u64;
+        if matches!(bytes.first(), Some(b'{' | b'[')) {
+            self.counts.errors += 1;
+            self.note_bad(place, why);
+        } else {
+            self.counts.unknown_texts += 1;
+        }
+    }
+
+    fn note_bad(&mut self, place: Place, why: &str) {
+        if self.pass == 0 && self.bad.len() < REPLAY_ERRORS_SHOWN {
+            self.bad.push(BadPlace { place, why: why.to_owned() });
+        }
+    }
+
+    fn wait_until_due(&mut self, record: &Record<'_>, place: Place) -> Result<(), ReplayError> {
+        let Some(pace) = &mut self.pace else { return Ok(()) };
+        let Some(receive_ns) = record.receive_ns else {
+            // A text such as `PONG` between frames goes with them.
+            let json = matches!(&record.what, What::Text(text) if text.starts_with(['{', '[']));
+            let source = &self.plan.files()[place.file as usize];
+            let why = format!("{source}, line {}: {NO_TIME}", place.line);
+            return if json { Err(ReplayError::Usage(why)) } else { Ok(()) };
+        };
+        let due_ns = pace.due_ns(receive_ns, self.clock.mono_ns());
+        if due_ns > self.clock.mono_ns() {
+            self.lanes.iter_mut().for_each(Lane::flush);
+        }
+        while !self.stopped() {
+            let left_ns = due_ns.saturating_sub(self.clock.mono_ns());
+            if left_ns == 0 {
+                break;
+            }
+            std::thread::sleep(Duration::from_nanos(left_ns.min(50 * MILLISECOND_NS)));
+            self.progress.tick();
+        }
+        Ok(())
+    }
+}
+
+const TOO_LONG: &str = "longer than a frame can be";
+
+/// True for what no text begins with. Looks at the first 4 KiB at most.
+fn looks_binary(head: &[u8]) -> bool {
+    let head = &head[..head.len().min(4096)];
+    let line = head.split(|&byte| byte == b'\n').next().unwrap_or(head);
+    let odd = std::str::from_utf8(line).is_err_and(|error| error.error_len().is_some());
+    head.contains(&0) || (odd && !matches!(line.trim_ascii_start().first(), Some(b'{' | b'[')))
+}
+
+/// Places for the connections of a capture. Place 0 is for frames that name none.
+///
+/// A place is free again once its connection has ended: no live book hangs on it then.
+#[derive(Debug, Default)]
+struct Connections {
+    slots: HashMap<u64, ConnectionSlot>,
+    free: Vec<ConnectionSlot>,
+    used: u32,
+}
+
+impl Connections {
+    fn slot(&mut self, connection: u64) -> ConnectionSlot {
+        if let Some(&slot) = self.slots.get(&connection) {
+            return slot;
+        }
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.used = (self.used + 1).min(REPLAY_CONNECTIONS_MAX);
+            ConnectionSlot(self.used)
+        });
+        if slot.0 < REPLAY_CONNECTIONS_MAX {
+            self.slots.insert(connection, slot);
+        }
+        slot
+    }
+
+    fn ended(&mut self, connection: u64) {
+        if let Some(slot) = self.slots.remove(&connection) {
+            self.free.push(slot);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_have_places_of_their_own_within_the_bound() {
+        let mut connections = Connections::default();
+        let (a, b) = (connections.slot(u64::MAX), connections.slot(0));
+        assert_eq!((a, b), (ConnectionSlot(1), ConnectionSlot(2)));
+        assert_eq!(connections.slot(u64::MAX), a);
+        connections.ended(u64::MAX);
+        connections.ended(u64::MAX);
+        assert_eq!(connections.slot(5), a);
+        let most = u64::from(REPLAY_CONNECTIONS_MAX) + 10;
+        assert!((10..most).all(|c| connections.slot(c).0 <= REPLAY_CONNECTIONS_MAX));
+        assert_eq!(connections.slot(most), ConnectionSlot(REPLAY_CONNECTIONS_MAX));
+        assert!(connections.slots.len() < REPLAY_CONNECTIONS_MAX as usize);
+    }
+
+    #[test]
+    fn text_is_told_from_bytes_that_are_none() {
+        for text in ["", "{}", "PONG\n", "{\"a\":\"\u{e9}\"}", "\u{feff}{}"] {
+            assert!(!looks_binary(text.as_bytes()), "{text}");
+        }
+        assert!(!looks_binary(b"{\"a\":\"\xff\"}"), "one bad byte in a frame is an error, no file");
+        assert!(!looks_binary(b"\"\xc3"), "a character cut by the buffer");
+        for bytes in [&b"\x7fELF\x02\0"[..], b"PAR1\0", b"\xfd7zXZ\0", b"{}\n\0", b"BZh9\xff1AY"] {
+            assert!(looks_binary(bytes), "{bytes:?}");
+        }
+    }
+}

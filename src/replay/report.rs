@@ -1,0 +1,291 @@
+//! The results of a replay, for people and for programs.
+//!
+//! Runs on:  the starting thread (pure).
+use crate::counter::latency::LatencySummary;
+use serde::Serialize;
+use std::fmt::Write as _;
+
+/// Everything that a replay found out. Counts are of all passes together; the numbers of books
+/// and the digest are of the last pass. None of the counts depends on the number of shards.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ReplayReport {
+    /// Version of the program.
+    pub version: String,
+    /// What was read, in order.
+    pub files: Vec<String>,
+    /// Number of shards.
+    pub shards: u16,
+    /// Passes asked for.
+    pub repeat: u32,
+    /// `max` or a factor such as `2.5x`.
+    pub speed: String,
+    /// True when the replay was stopped before the end of its input.
+    pub interrupted: bool,
+    /// Frames as they came from the venue: text and binary.
+    pub frames: u64,
+    /// Venue messages within them (an array frame holds many).
+    pub messages: u64,
+    /// Bytes of the frames, without what a capture adds.
+    pub bytes: u64,
+    /// Level changes applied.
+    pub changes: u64,
+    /// Snapshots applied.
+    pub snapshots: u64,
+    /// Trades seen.
+    pub trades: u64,
+    /// Frames, messages or capture records that could not be decoded.
+    pub errors: u64,
+    /// Messages of an unknown kind.
+    pub unknown_events: u64,
+    /// Texts that are no JSON object or array, `PONG` among them.
+    pub unknown_texts: u64,
+    /// Changes of a book that had no snapshot yet: not applied.
+    pub changes_before_snapshot: u64,
+    /// Changes older than the book's snapshot: not applied.
+    pub changes_stale: u64,
+    /// Messages about tokens that could not be held (unusable id, too many books).
+    pub foreign_tokens: u64,
+    /// From the start of reading until every shard was done, nanoseconds.
+    pub elapsed_ns: u64,
+    /// Time that the shards spent on frames, all together, nanoseconds; waiting is not in it.
+    pub busy_ns: u64,
+    /// `messages / busy_ns`: what one core does in a second.
+    pub messages_per_second_per_core: f64,
+    /// `frames / busy_ns`, likewise.
+    pub frames_per_second_per_core: f64,
+    /// `messages / elapsed_ns`: what this run did in a second, reading included.
+    pub messages_per_second: f64,
+    /// Percentiles of decoding, applying and both, a message each.
+    pub latencies: Vec<LatencySummary>,
+    /// Books at the end.
+    pub books: BooksReport,
+    /// SHA-1 of the final books: of exactly the bytes that `--books-out` writes.
+    pub digest: String,
+    /// What a capture said besides frames.
+    pub capture: CaptureReport,
+    /// Each shard.
+    pub per_shard: Vec<ShardLine>,
+    /// The first undecodable inputs.
+    pub first_errors: Vec<ErrorLine>,
+    /// Files that could not be read to their end, one line each.
+    pub troubles: Vec<String>,
+}
+
+/// Books at the end, by state.
+#[derive(Clone, Copy, Debug, Default, Serialize, PartialEq, Eq)]
+pub struct BooksReport {
+    /// All.
+    pub total: u64,
+    /// Follow the venue.
+    pub live: u64,
+    /// Never had a snapshot.
+    pub awaiting_snapshot: u64,
+    /// Known to be behind.
+    pub stale: u64,
+}
+
+/// What a capture said besides frames.
+#[derive(Clone, Copy, Debug, Default, Serialize, PartialEq, Eq)]
+pub struct CaptureReport {
+    /// Connections opened.
+    pub opened: u64,
+    /// Connections ended.
+    pub ended: u64,
+    /// Frames that were lost.
+    pub frames_lost: u64,
+    /// Texts sent by us.
+    pub sent: u64,
+    /// Binary frames.
+    pub binary_frames: u64,
+    /// Records of a kind that is not known.
+    pub unknown_kinds: u64,
+}
+
+/// One shard's share.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct ShardLine {
+    /// The shard.
+    pub shard: u16,
+    /// Frames counted there.
+    pub frames: u64,
+    /// Messages counted there.
+    pub messages: u64,
+    /// Time spent on frames, nanoseconds.
+    pub busy_ns: u64,
+    /// Books held at the end.
+    pub books: u64,
+}
+
+/// One undecodable input.
+#[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
+pub struct ErrorLine {
+    /// The file.
+    pub file: String,
+    /// Line, from 1.
+    pub line: u64,
+    /// Byte, from 0, in the decompressed file.
+    pub offset: u64,
+    /// What is wrong.
+    pub why: String,
+}
+
+impl std::fmt::Display for ErrorLine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { file, line, offset, why } = self;
+        write!(f, "{file}, line {line}, byte {offset}: {why}")
+    }
+}
+
+impl ReplayReport {
+    /// Fills in what follows from the counts.
+    pub(super) fn set_rates(&mut self) {
+        let rate = |count: u64, ns: u64| {
+            if ns == 0 { 0.0 } else { (count as f64 * 1e9 / ns as f64).round() }
+        };
+        self.messages_per_second_per_core = rate(self.messages, self.busy_ns);
+        self.frames_per_second_per_core = rate(self.frames, self.busy_ns);
+        self.messages_per_second = rate(self.messages, self.elapsed_ns);
+    }
+
+    /// One JSON object on one line.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        sonic_rs::to_string(self).expect("plain numbers and texts are JSON")
+    }
+
+    /// A table for people.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut out = String::new();
+        let mut row = |name: &str, value: String| {
+            // Writing to a string cannot fail.
+            let _ = writeln!(out, "{name:<22}{value}");
+        };
+        let stopped = if self.interrupted { ", stopped before the end" } else { "" };
+        let (files, repeat) = (self.files.join(", "), self.repeat);
+        row("replayed", format!("{files}; {repeat} time(s), speed {}{stopped}", self.speed));
+        for (name, value) in self.counts() {
+            row(name, grouped(value));
+        }
+        let books = &self.books;
+        row(
+            "books",
+            format!(
+                "{} (live {}, awaiting snapshot {}, stale {})",
+                grouped(books.total),
+                grouped(books.live),
+                grouped(books.awaiting_snapshot),
+                grouped(books.stale)
+            ),
+        );
+        row("elapsed", format!("{:.3} s", seconds(self.elapsed_ns)));
+        row("busy", format!("{:.3} s on {} shard(s)", seconds(self.busy_ns), self.shards));
+        row("messages/s per core", grouped(self.messages_per_second_per_core as u64));
+        row("frames/s per core", grouped(self.frames_per_second_per_core as u64));
+        row("messages/s in all", grouped(self.messages_per_second as u64));
+        if self.shards > 1 {
+            for shard in &self.per_shard {
+                let ShardLine { frames, messages, busy_ns, books, .. } = *shard;
+                row(
+                    &format!("shard {}", shard.shard),
+                    format!(
+                        "{} frames, {} messages, {} books, busy {:.3} s",
+                        grouped(frames),
+                        grouped(messages),
+                        grouped(books),
+                        seconds(busy_ns)
+                    ),
+                );
+            }
+        }
+        row(
+            "latency, ns",
+            format!("{:>9}{:>9}{:>9}{:>9}{:>11}", "p50", "p90", "p99", "p99.9", "max"),
+        );
+        for latency in &self.latencies {
+            let LatencySummary { stage, p50_ns, p90_ns, p99_ns, p999_ns, max_ns, .. } = latency;
+            let name = format!("  {stage}");
+            row(&name, format!("{p50_ns:>9}{p90_ns:>9}{p99_ns:>9}{p999_ns:>9}{max_ns:>11}"));
+        }
+        row("digest", self.digest.clone());
+        out
+    }
+
+    fn counts(&self) -> Vec<(&'static str, u64)> {
+        let capture = &self.capture;
+        let mut counts = vec![
+            ("frames", self.frames),
+            ("messages", self.messages),
+            ("bytes", self.bytes),
+            ("changes", self.changes),
+            ("snapshots", self.snapshots),
+            ("trades", self.trades),
+            ("errors", self.errors),
+            ("unknown events", self.unknown_events),
+            ("unknown texts", self.unknown_texts),
+        ];
+        let rare = [
+            ("early changes", self.changes_before_snapshot),
+            ("old changes", self.changes_stale),
+            ("foreign tokens", self.foreign_tokens),
+            ("connections opened", capture.opened),
+            ("connections ended", capture.ended),
+            ("frames lost", capture.frames_lost),
+            ("texts sent", capture.sent),
+            ("binary frames", capture.binary_frames),
+            ("unknown records", capture.unknown_kinds),
+        ];
+        counts.extend(rare.into_iter().filter(|&(_, value)| value > 0));
+        counts
+    }
+}
+
+fn seconds(ns: u64) -> f64 {
+    ns as f64 / 1e9
+}
+
+/// Digits in groups of three.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        let shown = [0, 999, 1_000, 1_234_567].map(grouped);
+        assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn both_forms_say_the_same() {
+        let mut report = ReplayReport {
+            messages: 3_000_000,
+            frames: 1_000_000,
+            busy_ns: 2_000_000_000,
+            elapsed_ns: 4_000_000_000,
+            shards: 2,
+            per_shard: vec![ShardLine::default(); 2],
+            digest: "abc".into(),
+            ..ReplayReport::default()
+        };
+        report.set_rates();
+        let text = report.to_text();
+        assert!(text.contains("messages/s per core   1,500,000"), "{text}");
+        let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
+        assert_eq!(json["messages_per_second_per_core"], 1_500_000.0);
+        assert_eq!(json["messages_per_second"], 750_000.0);
+        assert_eq!(json["books"]["live"], 0);
+        assert_eq!(json["digest"], "abc");
+    }
+}

@@ -1,0 +1,188 @@
+//! A whole replay: threads up, files in, books and numbers out.
+//!
+//! Runs on:  the starting thread.
+use super::batch::lane;
+use super::plan::Plan;
+use super::progress::Progress;
+use super::reader::{Reader, ReaderCounts, ReplayError};
+use super::report::{BooksReport, CaptureReport, ErrorLine, ReplayReport, ShardLine};
+use super::worker::{BadPlace, Harvest, Worker};
+use crate::base::id::{BookIndex, MarketId, ShardId, TokenId};
+use crate::base::limits::REPLAY_ERRORS_SHOWN;
+use crate::base::time::Clock;
+use crate::counter::latency::{Latencies, LatencySummary, Stage};
+use crate::io::{clock::HostClock, file};
+use crate::market::book::image::BookImage;
+use sha1::{Digest, Sha1};
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Replays what the plan names, until its end or until `stop` is set.
+///
+/// # Errors
+/// [`ReplayError`]: nothing was replayed, or the results could not be written.
+pub fn run(plan: &Plan, stop: &Arc<AtomicBool>) -> Result<ReplayReport, ReplayError> {
+    let total = check_files(plan)?;
+    let books_out = plan.books_out().map(file::create).transpose().map_err(ReplayError::Input)?;
+    let clock = HostClock::new();
+    let start_ns = clock.mono_ns();
+    let mut lanes = Vec::new();
+    let mut threads = Vec::new();
+    for shard in 0..plan.shards() {
+        let (lane, inbox) = lane();
+        let worker = Worker::new(ShardId(shard), plan.shards(), inbox, clock.clone());
+        let thread = std::thread::Builder::new()
+            .name(format!("replay-{shard}"))
+            .spawn(move || worker.run())
+            .map_err(|error| ReplayError::Input(format!("cannot start a thread: {error}")))?;
+        lanes.push(lane);
+        threads.push(thread);
+    }
+    let mut reader = Reader::new(plan, stop, clock.clone(), lanes, Progress::new(total));
+    let result = reader.run();
+    let (counts, bad, troubles) = reader.into_findings();
+    let harvests: Vec<Harvest> = threads
+        .into_iter()
+        .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        .collect();
+    result?;
+    let mut report = ReplayReport {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        files: plan.files().iter().map(ToString::to_string).collect(),
+        shards: plan.shards(),
+        repeat: plan.repeat(),
+        speed: plan.speed().to_string(),
+        interrupted: stop.load(Ordering::Relaxed),
+        elapsed_ns: clock.mono_ns().saturating_sub(start_ns),
+        troubles,
+        ..ReplayReport::default()
+    };
+    add_counts(&mut report, &counts, &harvests);
+    report.first_errors = first_errors(plan, bad, &harvests);
+    report.set_rates();
+    report.digest = write_books(&harvests, books_out, plan.books_out())?;
+    Ok(report)
+}
+
+/// Looks at every file before the first is read; gives the bytes of all passes, if known.
+fn check_files(plan: &Plan) -> Result<Option<u64>, ReplayError> {
+    let mut total = Some(0u64);
+    for source in plan.files() {
+        let facts = file::look(source).map_err(ReplayError::Input)?;
+        if facts.len.is_none() && plan.repeat() > 1 {
+            return Err(ReplayError::Usage(format!(
+                "{source} is no regular file and cannot be repeated: save it to a file first"
+            )));
+        }
+        if let (file::Source::Path(path), Some(out)) = (source, plan.books_out())
+            && file::same_file(path, out)
+        {
+            return Err(ReplayError::Usage(format!("--books-out would overwrite {source}")));
+        }
+        total = total.zip(facts.len).map(|(total, len)| total + len);
+    }
+    Ok(total.map(|total| total * u64::from(plan.repeat())))
+}
+
+fn add_counts(report: &mut ReplayReport, read: &ReaderCounts, harvests: &[Harvest]) {
+    report.frames = read.frames;
+    report.bytes = read.bytes;
+    report.errors = read.errors;
+    report.unknown_texts = read.unknown_texts;
+    report.capture = CaptureReport {
+        opened: read.opened,
+        ended: read.ended,
+        frames_lost: read.frames_lost,
+        sent: read.sent,
+        binary_frames: read.binary_frames,
+        unknown_kinds: read.unknown_kinds,
+    };
+    let mut latencies = Latencies::default();
+    let mut books = BooksReport::default();
+    for harvest in harvests {
+        let (counts, on_books) = (&harvest.counts, &harvest.book_counts);
+        report.frames += counts.frames;
+        report.messages += counts.messages;
+        report.bytes += harvest.bytes;
+        report.errors += counts.decode_errors;
+        report.unknown_events += counts.unknown_events;
+        report.unknown_texts += counts.unknown_texts + harvest.pongs;
+        report.changes += on_books.updates;
+        report.snapshots += on_books.snapshots;
+        report.trades += on_books.trades;
+        report.changes_before_snapshot += on_books.changes_before_snapshot;
+        report.changes_stale += on_books.changes_stale;
+        report.foreign_tokens += on_books.foreign_tokens;
+        report.busy_ns += harvest.busy_ns;
+        books.total += on_books.books;
+        books.live += on_books.live;
+        books.awaiting_snapshot += on_books.awaiting;
+        books.stale += on_books.stale;
+        latencies.add(&harvest.latencies);
+        report.per_shard.push(ShardLine {
+            shard: harvest.shard.0,
+            frames: counts.frames,
+            messages: counts.messages,
+            busy_ns: harvest.busy_ns,
+            books: on_books.books,
+        });
+    }
+    report.books = books;
+    let stages = [Stage::ReadToDecoded, Stage::DecodedToApplied, Stage::ReadToApplied];
+    report.latencies =
+        stages.iter().map(|&s| LatencySummary::of(s.name(), latencies.stage(s))).collect();
+}
+
+fn first_errors(plan: &Plan, bad: Vec<BadPlace>, harvests: &[Harvest]) -> Vec<ErrorLine> {
+    let mut all = bad;
+    all.extend(harvests.iter().flat_map(|harvest| harvest.bad.iter().cloned()));
+    all.sort_by_key(|bad| bad.place);
+    all.truncate(REPLAY_ERRORS_SHOWN);
+    let line = |bad: BadPlace| ErrorLine {
+        file: plan.files()[bad.place.file as usize].to_string(),
+        line: bad.place.line,
+        offset: bad.place.offset,
+        why: bad.why,
+    };
+    all.into_iter().map(line).collect()
+}
+
+/// Writes every book in the order of its token, and gives the SHA-1 of what was or would have
+/// been written. One book at a time is in memory as text.
+fn write_books(
+    harvests: &[Harvest],
+    out: Option<std::fs::File>,
+    path: Option<&Path>,
+) -> Result<String, ReplayError> {
+    let mut places: Vec<(TokenId, MarketId, usize, BookIndex)> = Vec::new();
+    for (at, harvest) in harvests.iter().enumerate() {
+        places.extend(harvest.books.places().map(|(token, market, i)| (token, market, at, i)));
+    }
+    places.sort_unstable_by(|a, b| {
+        (a.0.as_bytes(), a.1.as_bytes()).cmp(&(b.0.as_bytes(), b.1.as_bytes()))
+    });
+    let mut out = out.map(|file| BufWriter::with_capacity(1 << 20, file));
+    let mut digest = Sha1::new();
+    let mut image = BookImage::default();
+    let mut line = String::new();
+    let fault = |error: std::io::Error| {
+        let path = path.unwrap_or(Path::new("")).display();
+        ReplayError::Input(format!("cannot write {path}: {error}"))
+    };
+    for (_, _, at, index) in places {
+        harvests[at].books.fill_image_at(index, &mut image);
+        line.clear();
+        image.write_json_with_state(&mut line);
+        line.push('\n');
+        digest.update(line.as_bytes());
+        if let Some(out) = &mut out {
+            out.write_all(line.as_bytes()).map_err(fault)?;
+        }
+    }
+    if let Some(out) = &mut out {
+        out.flush().map_err(fault)?;
+    }
+    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
