@@ -5,12 +5,16 @@
 //! `io_memory(0)` because 30 MiB would be pinned per executor otherwise; the preempt timer stays
 //! at its default because a shorter one can hang the executor (`shared/stack.md` §1).
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+use rustix::io_uring::{io_uring_params, io_uring_setup};
 use rustix::process::{Resource, getrlimit};
 use std::future::Future;
 use std::time::Duration;
 
 /// Locked memory that the runtime insists on for its rings, bytes per process.
 const LOCKED_MEMORY_MIN_BYTES: u64 = 512 * 1024;
+/// File descriptors that a few threads and their first sockets take, with room. The runtime
+/// panics on its own thread when it gets none.
+const FILES_MIN: u64 = 128;
 
 /// Why an executor cannot start: one line with the remedy. Exit code 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,8 +31,15 @@ impl std::error::Error for StartError {}
 /// Checks what can be checked before any thread starts.
 ///
 /// # Errors
-/// [`StartError`] that names the limit and how to raise it.
+/// [`StartError`] that names the limit and how to raise it, or why there is no io_uring.
 pub fn check_host() -> Result<(), StartError> {
+    if let Some(files) = getrlimit(Resource::Nofile).current
+        && files < FILES_MIN
+    {
+        return Err(StartError(format!(
+            "too few open files: {files} allowed, {FILES_MIN} needed; raise them with `ulimit -n 65536` or LimitNOFILE=65536 in the service file"
+        )));
+    }
     if let Some(bytes) = getrlimit(Resource::Memlock).current
         && bytes < LOCKED_MEMORY_MIN_BYTES
     {
@@ -38,7 +49,19 @@ pub fn check_host() -> Result<(), StartError> {
             LOCKED_MEMORY_MIN_BYTES / 1024
         )));
     }
-    Ok(())
+    check_ring()
+}
+
+/// Sets up a small ring and drops it: the runtime does not say that it gets none, it panics.
+#[expect(unsafe_code, reason = "rustix has no safe way to set up a ring")]
+fn check_ring() -> Result<(), StartError> {
+    let mut params = io_uring_params::default();
+    // SAFETY: `ATTACH_WQ` is not set, so no descriptor in `params` is looked at.
+    let ring = unsafe { io_uring_setup(2, &mut params) };
+    ring.map(drop).map_err(|error| {
+        let error = std::io::Error::from(error).to_string();
+        StartError(format!("the kernel gives no io_uring: {error}; {}", remedy(&error)))
+    })
 }
 
 /// The cores that this process may run on, by number.
@@ -94,8 +117,12 @@ impl<T: Send + 'static> Executor<T> {
 }
 
 fn explain(name: &str, error: &str) -> StartError {
+    StartError(format!("cannot start the thread {name}: {error}; {}", remedy(error)))
+}
+
+fn remedy(error: &str) -> &'static str {
     let lower = error.to_lowercase();
-    let remedy = if lower.contains("not permitted") || lower.contains("not implemented") {
+    if lower.contains("not permitted") || lower.contains("not implemented") {
         "io_uring is disabled here: set sysctl kernel.io_uring_disabled=0, or allow io_uring_setup in the container's seccomp profile"
     } else if lower.contains("memory") || lower.contains("memlock") {
         "raise the locked memory with `ulimit -l 8192` or LimitMEMLOCK=8M in the service file, or start fewer shards"
@@ -103,8 +130,7 @@ fn explain(name: &str, error: &str) -> StartError {
         "raise the number of files with `ulimit -n 65536`"
     } else {
         "`ringbook topology` shows which cores may be used"
-    };
-    StartError(format!("cannot start the thread {name}: {error}; {remedy}"))
+    }
 }
 
 /// Lets other tasks of this executor run.
