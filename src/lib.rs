@@ -1,6 +1,144 @@
 //! **ringbook**: a thread-per-core market-data engine for prediction markets.
 //!
-//! See the [README](https://crates.io/crates/ringbook) for how to use it.
+//! It holds every order book of thousands of markets on one machine. Pinned threads each own a
+//! slice of the venue's WebSocket connections and the books that hash to them; nothing is shared,
+//! and what threads tell each other goes through bounded rings with one producer and one consumer.
+//! This page is the map: who reads it and then the seven files of the data path knows the engine.
+//!
+//! # The data path
+//!
+//! A frame is read, decrypted, decoded, applied and published on one thread, in one go:
+//!
+//! | | file | does |
+//! |---|---|---|
+//! | 1 | [`io::socket`] | bytes from the kernel, without waiting |
+//! | 2 | `shard/step` | the duty cycle: which socket, how much of it, what else is due |
+//! | 3 | [`session`] | one connection without its socket: heartbeat, silence, close |
+//! | 4 | [`wire::websocket`] | bytes to frames ([`wire::tls`] before it) |
+//! | 5 | [`venue::polymarket::decode`] | a frame to events, checked whole, numbers exact |
+//! | 6 | [`market::book`] | events to levels |
+//! | 7 | [`shard::publish`] | what changed, to your own code |
+//!
+//! # Layers
+//!
+//! Leaf to top. A layer names only layers above it in this table; `tests/tidy.rs` holds the exact
+//! rule for each, and fails when one is crossed.
+//!
+//! | layer | what it is |
+//! |---|---|
+//! | [`base`] | words: time, ids, exact prices, every limit, routing, randomness |
+//! | [`ring`] | the ring between two threads |
+//! | [`counter`] | counters, latency histograms, the report that all readers share |
+//! | [`wire`] | TLS, WebSocket and HTTP over memory: bytes in, frames out |
+//! | [`market`] | events, what is known of a market, books |
+//! | [`venue`] | the seam to a venue; Polymarket's messages, decoding, catalogue |
+//! | [`session`] | one connection without its socket |
+//! | [`io`] | the rim: the only files that name the runtime, the kernel or a clock |
+//! | [`link`] | one file for each link between threads: messages, depth, what happens when full |
+//! | [`shard`] | what *is*: connections, books, the hot core's duty cycle |
+//! | [`control`] | what *should be*: registry, discovery, placement, dials |
+//! | [`serve`] | health, statistics, metrics and books over local HTTP |
+//! | [`replay`] | captures back into books, by the shard's own code |
+//! | [`topology`] | which threads run on which cores |
+//! | [`config`] | flags, and what they become once they are checked |
+//! | [`engine`] | builds links and threads in order, stops them in reverse |
+//! | [`command`] | the subcommands |
+//! | [`sim`] | apart from all: a venue of our own over real sockets; uses `base` only |
+//!
+//! From `base` to `session` the layers are pure: no socket, no thread, no runtime, and time is an
+//! argument. So they are tested by example and by property, without waiting for anything.
+//!
+//! # Threads
+//!
+//! | thread | owns | waits |
+//! |---|---|---|
+//! | main | the engine, the terminal, files at exit | as it likes; never pinned |
+//! | control core, one | the registry, what each connection should carry, dials, REST | on its executor |
+//! | shard cores, n | sockets, sessions, decoders, books, handlers | parks or spins; only in its own epoll set |
+//! | serve core, one, if asked for | local clients | on its executor |
+//! | `resolve`, `accept` | name lookups, new clients | in the kernel |
+//!
+//! Control core, shards and serve core are glommio executors. A shard is one task that polls its
+//! own epoll set inside its executor. The control core resolves, connects, does TLS and the
+//! upgrade, and hands the finished connection over: no handshake ever runs on a shard. On a small
+//! machine the threads share cores; `ringbook topology` prints what a command line would start.
+//!
+//! # Links
+//!
+//! | link | carries | when full |
+//! |---|---|---|
+//! | [`link::control_shard`] | orders: open, attach, subscribe, close | control keeps the order, tries next cycle |
+//! | [`link::shard_control`] | heartbeats with all counts, ended connections, news, histograms | counted; the next heartbeat heals |
+//! | [`link::serve_control`] | a request for the report, and the report | 503, counted |
+//! | [`link::serve_shard`] | a request for a book, and its image | 503, counted |
+//! | [`link::main_control`] | commands; reports and histograms back | given back; conflated |
+//!
+//! A market hashes to one shard, by a consistent hash over the market and not the token: both
+//! outcomes live together, each connection carries markets of one shard only, and no market data
+//! crosses a core.
+//!
+//! # Invariants
+//!
+//! - A book is [`AwaitingSnapshot`], [`Live`] or [`Stale`] with a reason, and whoever reads it sees
+//!   which. A book is never silently wrong.
+//! - Nothing waits on a hot core. A full ring is counted and healed by its link's rule.
+//! - A message is applied whole or not at all; what cannot be decoded makes its books stale.
+//! - Prices and quantities are exact. What does not fit is refused, never rounded:
+//!
+//! ```
+//! use ringbook::base::price::Price;
+//!
+//! assert_eq!(Price::parse(b"0.420").unwrap().to_string(), "0.42");
+//! assert!(Price::parse(b"0.4200001").is_none());
+//! ```
+//!
+//! - Every bound stands in [`base::limits`] with its arithmetic.
+//! - The venue's faults are counted and survived, the network's are retried, our own panic and end
+//!   the process.
+//!
+//! # Your own code on the shard core
+//!
+//! Implement [`shard::publish::Handler`] (its page has a tested example) and give the engine a
+//! factory; each shard gets a handler of its own, so a handler needs no lock.
+//!
+//! ```no_run
+//! use clap::Parser as _;
+//! use ringbook::config::Config;
+//! use ringbook::config::flags::{Cli, Command};
+//! use ringbook::engine::Engine;
+//! use ringbook::market::book::BookState;
+//! use ringbook::shard::publish::{BookView, Handler};
+//!
+//! struct Watch;
+//!
+//! impl Handler for Watch {
+//!     fn on_status(&mut self, view: &BookView<'_>, before: BookState) {
+//!         println!("{}: {} after {}", view.token, view.state.name(), before.name());
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let cli = Cli::parse_from(["ringbook", "run", "--shards", "2"]);
+//! let Command::Run(flags) = cli.command else { unreachable!("`run` was asked for") };
+//! let engine = Engine::start(&Config::new(&flags)?, |_shard| Watch)?;
+//! std::thread::sleep(std::time::Duration::from_secs(60));
+//! engine.stop(|_news| ());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Absent on purpose, for now
+//!
+//! - *A trade database, a bus, a capture file.* A sink is a link and a thread that may block; the
+//!   replay reads captures already.
+//! - *Recycling*: connections full of expired markets are not replaced by fuller ones.
+//! - *Hash verification*: the venue's hash of a book is kept and shown, not checked.
+//! - *Kalshi.* [`venue`] is the seam that it will use, and a link between shards is where its global
+//!   streams will cross.
+//!
+//! [`AwaitingSnapshot`]: market::book::BookState::AwaitingSnapshot
+//! [`Live`]: market::book::BookState::Live
+//! [`Stale`]: market::book::BookState::Stale
 
 pub mod base;
 pub mod command;
@@ -11,7 +149,6 @@ pub mod engine;
 pub mod io;
 pub mod link;
 pub mod market;
-pub mod pool;
 pub mod replay;
 pub mod ring;
 pub mod serve;

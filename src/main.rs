@@ -1,4 +1,6 @@
-//! `ringbook`: the command line. Flags to configuration, configuration to a running engine.
+//! `ringbook`: the command line, turned into one of its subcommands.
+//!
+//! Runs on:  main thread.
 use clap::Parser;
 use ringbook::command;
 use ringbook::config::flags::{Cli, Command};

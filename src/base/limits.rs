@@ -22,6 +22,9 @@ pub const TOKENS_PER_CONNECTION_MAX: usize = 500;
 pub const PENDING_TOKENS_WORTH_CONNECTION: usize = 50;
 /// Connections of one shard: 64 x 400 tokens is a quarter of the venue's universe.
 pub const CONNECTIONS_PER_SHARD_MAX: usize = 256;
+/// Places for connections of one shard: one that closes keeps its place until its socket is gone
+/// ([`CLOSE_TIMEOUT_NS`]), while placement fills its number again.
+pub const CONNECTION_SLOTS_MAX: usize = 2 * CONNECTIONS_PER_SHARD_MAX;
 /// Tokens of one market: two on every venue known, and room for markets with more outcomes.
 pub const TOKENS_PER_MARKET_MAX: usize = 16;
 /// Markets registered at once: seven times the universe of 2026 (46,540 active markets).
@@ -139,7 +142,8 @@ pub const REPLAY_BATCH_BYTES: usize = 128 * 1024;
 pub const REPLAY_BATCH_FRAMES: usize = 1024;
 /// A batch that grew beyond this is not used again.
 pub const REPLAY_BATCH_KEPT_BYTES: usize = 8 * REPLAY_BATCH_BYTES;
-/// Batches on their way to one shard: 1 MiB, enough to bridge a sleep of the reader.
+/// Batches on their way to one shard: 1 MiB, enough to bridge a sleep of the reader. More only
+/// where single frames are longer than a batch.
 pub const REPLAY_DEPTH: usize = 8;
 /// Shards of a replay.
 pub const REPLAY_SHARDS_MAX: u16 = 64;

@@ -6,13 +6,14 @@ use super::{
     compare::{Comparison, Verdict},
     run::{Session, listen},
 };
+use crate::base::time::{Clock as _, SECOND_NS};
 use crate::config::{Config, UsageError, flags::DemoFlags};
-use crate::io::blocking::BlockingClient;
+use crate::io::{blocking::BlockingClient, clock::HostClock};
 use crate::sim::{SimConfig, SimError, Venue};
 use crate::wire::{endpoint::Endpoint, tls::client_config};
 use log::info;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What was sent before the pause has arrived after this long.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -27,8 +28,9 @@ pub fn run(flags: &DemoFlags) -> Result<ExitCode, Failure> {
     let signals = listen()?;
     info!("venue {} with {} markets, {} events/s", venue.http_url(), flags.markets, flags.rate);
     let mut session = Session::start(&config)?;
-    let deadline = Instant::now() + Duration::from_secs(flags.duration);
-    while !signals.asked() && Instant::now() < deadline {
+    let clock = HostClock::new();
+    let deadline_ns = clock.mono_ns().saturating_add(flags.duration.saturating_mul(SECOND_NS));
+    while !signals.asked() && clock.mono_ns() < deadline_ns {
         session.look();
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -6,14 +6,16 @@ use super::{
     histograms::HistogramFiles,
     terminal::{Signals, StatusLine},
 };
+use crate::base::time::{Clock as _, MILLISECOND_NS};
 use crate::config::{Config, flags::RunFlags};
 use crate::counter::report::EngineReport;
 use crate::engine::Engine;
+use crate::io::clock::HostClock;
 use crate::link::main_control::ControlNews;
 use log::{info, warn};
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often the main thread looks for news and signals.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
@@ -27,8 +29,9 @@ pub fn run(flags: &RunFlags) -> Result<ExitCode, Failure> {
     let signals = listen()?;
     let mut session = Session::start(&config)?;
     info!("catalogue {}, market channel {}", config.gamma.url, config.ws.url);
-    let deadline = config.duration_ns.map(|ns| Instant::now() + Duration::from_nanos(ns));
-    while !signals.asked() && deadline.is_none_or(|deadline| Instant::now() < deadline) {
+    let clock = HostClock::new();
+    let deadline_ns = config.duration_ns.map(|ns| clock.mono_ns().saturating_add(ns));
+    while !signals.asked() && deadline_ns.is_none_or(|deadline_ns| clock.mono_ns() < deadline_ns) {
         session.look();
         std::thread::sleep(LOOK_INTERVAL);
     }
@@ -108,7 +111,8 @@ impl Session {
     pub fn stop(self) -> Result<ExitCode, Failure> {
         let Self { engine, mut histograms, status, .. } = self;
         status.clear();
-        let begun = Instant::now();
+        let clock = HostClock::new();
+        let begun_ns = clock.mono_ns();
         let ending = engine.stop(|news| {
             if let ControlNews::Interval { start_wall_ns, duration_ns, latencies } = news {
                 histograms.add(*start_wall_ns, *duration_ns, latencies);
@@ -127,7 +131,7 @@ impl Session {
         if let Some(dir) = dir {
             info!("histograms are in {}", dir.display());
         }
-        info!("stopped in {} ms", begun.elapsed().as_millis());
+        info!("stopped in {} ms", (clock.mono_ns() - begun_ns) / MILLISECOND_NS);
         Ok(if ending.left_behind.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }

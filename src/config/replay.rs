@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// Feed recorded frames through the live decoder and books, and print how fast that was.
 ///
 /// FILE holds frames, one a line: as received, as capture records ({"t":..,"c":..,"s":..,"k":"t",
-/// "f":<frame>}), or wrapped ({"recv_ns":..,"raw":"<frame>"}, {"msg":<frame>}). It may be plain,
+/// "f":FRAME}), or wrapped ({"recv_ns":..,"raw":"FRAME"}, {"msg":FRAME}). It may be plain,
 /// zstd or gzip, whatever its name. Subscriptions are implied by what appears.
 ///
 /// Exit code: 0; 1 when a file cannot be read to its end (what was read is replayed and printed);

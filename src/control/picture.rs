@@ -126,9 +126,92 @@ impl Control {
             let missing = wanted - pool.connections_active;
             notices.push(format!("{missing} of {wanted} connections are being dialled"));
         }
+        let books = self.shards.iter().map(|shard| shard.heartbeat.books);
+        let (held, live) = books.fold((0, 0), |sum, b| (sum.0 + b.books, sum.1 + b.live));
+        if pool.connections_active > 0 && held > 0 && live == 0 {
+            // Open sockets, answered pings and no data: the venue's silent freeze looks like this.
+            let line = format!("no book is live: {held} wait for a snapshot");
+            if in_grace { notices.push(line) } else { reasons.push(line) }
+        } else if live < held {
+            notices.push(format!("{} of {held} books are not live", held - live));
+        }
         for shard in self.placement.shards_without_room() {
             notices.push(format!("{shard} has no connection left for its pending markets"));
         }
         HealthReport { healthy: reasons.is_empty(), in_grace, reasons, notices }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::id::{MarketId, ShardId, TokenId};
+    use crate::control::{
+        dial::Target,
+        discovery::Discovery,
+        lifecycle::{Lifecycle, LifecycleOptions},
+        pump::ControlParts,
+        registry::Source,
+        shard_proxy::ShardProxy,
+    };
+    use crate::io::driver::Readiness;
+    use crate::market::info::{MarketInfo, Outcome};
+    use crate::ring::ring;
+
+    const LATER: Now = Now { mono_ns: 10 * HEALTH_GRACE_NS, wall_ns: 10 * HEALTH_GRACE_NS };
+
+    /// A control core with one shard, and one connection that is up.
+    fn control() -> Control {
+        let (orders, _) = ring(64);
+        let (reports, receiver) = ring(64);
+        let bell = Readiness::new().expect("an epoll set").doorbell();
+        let gauge = reports.gauge();
+        let parts = ControlParts {
+            shards: vec![ShardProxy::new(ShardId(0), None, orders, receiver, gauge, bell)],
+            target: Target {
+                url: "ws://127.0.0.1:9/".into(),
+                host: "127.0.0.1".into(),
+                tls: None,
+                heartbeat: "PING",
+            },
+            discovery: Discovery::new(false, 1),
+            lifecycle: Lifecycle::new(LifecycleOptions::default()),
+            seed: 1,
+            commands: ring(1).1,
+            news: ring(1).0,
+            queries: ring(1).1,
+            answers: ring(1).0,
+        };
+        let mut control = Control::new(parts, Now::default());
+        let market = MarketId::new("0x1").expect("an id");
+        let token = TokenId::new("11").expect("an id");
+        let info = MarketInfo {
+            market,
+            tokens: vec![Outcome { token, name: String::new() }],
+            slug: String::new(),
+            question: String::new(),
+            end_wall_ns: None,
+            tick_size: None,
+            min_order_size: None,
+            neg_risk: false,
+        };
+        control.registry.register(info, 0, Source::Manual);
+        let opened = control.placement.force_subscribe(&[market], 0, &mut control.registry);
+        control.placement.on_active(opened.expect("it was pending"), 0);
+        control.shards[0].heartbeat_seen_ns = LATER.mono_ns;
+        control
+    }
+
+    #[test]
+    fn an_engine_whose_books_are_all_behind_is_not_healthy() {
+        let mut control = control();
+        assert_eq!(control.report(LATER).health.reasons, Vec::<String>::new());
+        control.shards[0].heartbeat.books.books = 1;
+        control.shards[0].heartbeat.books.awaiting = 1;
+        let health = control.report(LATER).health;
+        assert!(!health.healthy && health.reasons[0].contains("no book is live"), "{health:?}");
+        let young = Now { mono_ns: 1, wall_ns: 1 };
+        control.shards[0].heartbeat_seen_ns = 1;
+        assert!(control.report(young).health.healthy, "not yet judged");
     }
 }

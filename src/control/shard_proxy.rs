@@ -107,6 +107,10 @@ impl ShardProxy {
 
     /// Tries again what did not fit. Call once a cycle.
     pub fn flush(&mut self, now: Now) {
+        if self.backlog.is_empty() {
+            // A bell for nothing would wake a sleeping shard a hundred times a second.
+            return;
+        }
         while let Some(order) = self.backlog.pop_front() {
             if let Err(back) = self.orders.try_send(Stamped { sent_ns: now.mono_ns, order }) {
                 self.backlog.push_front(back.order);
@@ -150,5 +154,38 @@ impl ShardProxy {
             delay_max_ns: 0,
         };
         [orders, reports]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::driver::Readiness;
+    use crate::ring::ring;
+    use std::time::Duration;
+
+    #[test]
+    fn the_bell_is_rung_for_an_order_and_not_for_nothing() {
+        let mut set = Readiness::new().unwrap();
+        let (orders, _orders) = ring(8);
+        let (reports, receiver) = ring(8);
+        let gauge = reports.gauge();
+        let mut proxy = ShardProxy::new(ShardId(0), None, orders, receiver, gauge, set.doorbell());
+        let sleeper = std::thread::spawn(move || {
+            set.wait(300_000_000, || true);
+            let disturbed = set.was_rung();
+            set.wait(60_000_000_000, || true);
+            (disturbed, set.was_rung())
+        });
+        for _ in 0..200 {
+            proxy.flush(Now::default());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // By then it has gone to sleep for the second time.
+        while !sleeper.is_finished() {
+            std::thread::sleep(Duration::from_millis(150));
+            proxy.close(ConnectionId(1), Now::default());
+        }
+        assert_eq!(sleeper.join().unwrap(), (false, true));
     }
 }

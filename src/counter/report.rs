@@ -1,7 +1,6 @@
-//! One picture of the whole engine, made by the control core, shown by `/stats`, `/metrics`,
-//! `/health`, the status line and the exit line.
+//! One picture of the whole engine, made by the control core.
 //!
-//! Runs on:  any (pure).
+//! Runs on:  any (pure). Shown by `/stats`, `/metrics`, `/health`, the status and the exit line.
 use super::latency::LatencySummary;
 use serde::Serialize;
 

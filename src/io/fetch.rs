@@ -337,7 +337,7 @@ impl Connection {
         loop {
             if self.receive(&mut buffer).await? == 0 {
                 // An end without TLS's goodbye may have been forged: no body ends that way.
-                let cut = self.tls.as_mut().is_some_and(|tls| !tls.is_closed_by_server());
+                let cut = self.tls.as_ref().is_some_and(|tls| !tls.is_closed_by_server());
                 if cut && exchange.is_answered() {
                     return Err(HttpError::Truncated.into());
                 }
@@ -346,7 +346,7 @@ impl Connection {
             if let Some(response) = exchange.handle_bytes(&self.plaintext)? {
                 return Ok(response);
             }
-            if self.tls.as_mut().is_some_and(TlsSession::is_closed_by_server) {
+            if self.tls.as_ref().is_some_and(TlsSession::is_closed_by_server) {
                 return Ok(exchange.handle_eof()?);
             }
             self.flush().await?;
@@ -397,7 +397,7 @@ impl Connection {
             return Err(FetchError::Tls(error));
         }
         let ended = self.plaintext.is_empty()
-            && self.tls.as_mut().is_some_and(TlsSession::is_closed_by_server);
+            && self.tls.as_ref().is_some_and(TlsSession::is_closed_by_server);
         Ok(if ended { 0 } else { received })
     }
 

@@ -1,6 +1,6 @@
 //! `control_shard`: what the control core orders of one shard.
 //!
-//! Producer: control core. Consumer: the shard, at most `ORDERS_PER_STEP` a step.
+//! Runs on:  control core (producer), the shard (consumer), at most `ORDERS_PER_STEP` a step.
 //! Depth: `CONTROL_SHARD_DEPTH`. When full: control keeps the order and tries again next cycle.
 //! Healed by: the audit, which compares what a shard reports with what it should have.
 use crate::base::id::{ConnectionId, TokenId};

@@ -1,7 +1,7 @@
 //! `main_control` and `control_main`: the main thread commands, the control core tells.
 //!
-//! Producer of commands: main thread. Consumer: control core, every cycle (2 to 10 ms).
-//! Producer of news: control core. Consumer: main thread, several times a second.
+//! Runs on:  main thread (commands out, news in, several times a second) and control core
+//!           (commands in, news out, every cycle of 2 to 10 ms).
 //! When full: a command is given back to its caller; pictures are conflated (the next one is
 //! whole); an interval of histograms is merged into the next.
 use crate::base::id::{ConnectionId, TokenId};

@@ -1,6 +1,6 @@
 //! `serve_control` and `control_serve`: the serve core asks for a picture of the engine.
 //!
-//! Producer: serve core. Consumer: control core (at its next cycle, at most 10 ms later).
+//! Runs on:  serve core (asks), control core (answers at its next cycle, at most 10 ms later).
 //! When full: the request is answered with 503 and counted. Healed by the client's next request.
 use crate::counter::report::EngineReport;
 

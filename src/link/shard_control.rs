@@ -1,6 +1,6 @@
 //! `shard_control`: what one shard reports to the control core.
 //!
-//! Producer: the shard. Consumer: control core, every cycle (2 to 10 ms).
+//! Runs on:  the shard (producer), control core (consumer, every cycle of 2 to 10 ms).
 //! Depth: `SHARD_CONTROL_DEPTH`. When full: the report is dropped and counted; heartbeats carry
 //! the whole state twice a second, so the next one heals everything but news and histograms
 //! (news come again from the catalogue; a lost set of histograms is lost, and counted).

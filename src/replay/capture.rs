@@ -14,7 +14,7 @@
 //! | `x` | any other text frame (`PONG`, broken or several lines) | `,"f":"<escaped as a JSON string>"` |
 //! | `b` | binary frame | `,"f":"<base64, standard alphabet, padded>"` |
 //! | `w` | text that we sent | `,"f":"<escaped as a JSON string>"` |
-//! | `o` | connection opened | `,"url":"<address>"`, may be missing |
+//! | `o` | connection opened; whatever it had before, under the same number, is behind it | `,"url":"<address>"`, may be missing |
 //! | `e` | connection ended: its live books are stale from here on | `,"why":"<reason>"`, may be missing |
 //! | `l` | frames lost here: all live books of the connection are stale | `,"n":<how many>`, may be missing |
 //!
@@ -198,6 +198,8 @@ struct Keys<'a> {
     message: Option<&'a str>,
     receive_ns: Option<&'a str>,
     receive_ms: Option<&'a str>,
+    /// There is an `event_type`: perhaps a frame as received.
+    event: bool,
     whole: bool,
 }
 
@@ -216,8 +218,12 @@ impl<'a> Keys<'a> {
                 b"msg" => &mut keys.message,
                 b"recv_ns" => &mut keys.receive_ns,
                 b"recv_ms" => &mut keys.receive_ms,
+                b"event_type" => {
+                    keys.event = true;
+                    continue;
+                }
                 // The venue's own: a frame as received, whatever else it holds.
-                b"event_type" | b"asset_id" | b"price_changes" => return Self::default(),
+                b"price_changes" | b"changes" | b"bids" | b"asks" => return Self::default(),
                 _ => continue,
             };
             *into = std::str::from_utf8(text).ok();
@@ -242,7 +248,7 @@ impl<'a> Keys<'a> {
             return Record::raw(value);
         };
         let what = match wrapped.as_bytes().first() {
-            Some(b'"') => text(wrapped),
+            Some(b'"') if !self.event || wrapped[1..].starts_with(['{', '[']) => text(wrapped),
             Some(b'{' | b'[') => What::Text(Cow::Borrowed(wrapped)),
             _ => return Record::raw(value),
         };

@@ -1,7 +1,9 @@
-//! Where the values of a JSON text begin and end, without reading them: what routing, wrapper
-//! lines and pretty-printed input need. Whether a frame is good JSON is the decoder's business.
+//! Where the values of a JSON text begin and end, without reading them.
 //!
 //! Runs on:  the replay's reader (pure). Bounds: one pass, no recursion, nothing allocated.
+//!
+//! What routing, wrapper lines and pretty-printed input need. Whether a frame is good JSON is the
+//! decoder's business.
 use crate::base::{id::ShardId, routing::shard_of};
 
 /// What live frames of both serialisers begin with (`protocol/polymarket.md` §1.6).
@@ -33,10 +35,9 @@ pub(super) fn route(frame: &[u8], shards: u16) -> Route {
                     return Route::All;
                 }
             }
-            match only {
-                Some(shard) => Route::One(shard),
-                None if list.whole() => Route::One(ShardId(0)),
-                None => Route::All,
+            match list.whole() {
+                true => Route::One(only.unwrap_or_default()),
+                false => Route::All,
             }
         }
         _ => Route::One(ShardId(0)),
@@ -266,6 +267,8 @@ mod tests {
         assert_eq!(go(r#"[{"market":"0xa1"},{}]"#), Route::All);
         assert_eq!(go("[]"), Route::One(ShardId(0)));
         assert_eq!(go("["), Route::All);
+        assert_eq!(go(r#"[{"market":"0xa1"},{"market":"0xb"#), Route::All);
+        assert_eq!(go(r#"[{"market":"0xa1"},1]"#), Route::All);
         assert_eq!(go("{}"), Route::All);
         assert_eq!(go(r#"{"market":"0x\u0061"}"#), Route::All);
         assert_eq!(go(r#"{"mark\u0065t":"0xb7","market":"0xa1"}"#), Route::All);

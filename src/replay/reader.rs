@@ -13,7 +13,7 @@ use super::worker::BadPlace;
 use crate::base::limits::{FRAME_BYTES_MAX, REPLAY_CONNECTIONS_MAX, REPLAY_ERRORS_SHOWN};
 use crate::base::time::{Clock, MILLISECOND_NS};
 use crate::io::clock::HostClock;
-use crate::io::file::{self, Form};
+use crate::io::file::{self, Form, Source};
 use crate::shard::books::ConnectionSlot;
 use std::collections::HashMap;
 use std::io::{BufRead, ErrorKind};
@@ -140,9 +140,14 @@ impl<'a> Reader<'a> {
             Ok(input) => input,
             Err(why) => return self.on_unreadable(why),
         };
-        if let Ok(head) = input.reader.fill_buf()
-            && looks_binary(head)
-        {
+        let head = match input.reader.fill_buf() {
+            Ok(head) => head,
+            Err(error) => {
+                self.on_fault(source, input.form, &error);
+                return Ok(());
+            }
+        };
+        if looks_binary(head) {
             let inside = if input.form == Form::Plain { "" } else { " inside its compression" };
             return self.on_unreadable(format!(
                 "{source} is not text{inside}: give frames or capture lines, one a line, plain or \
@@ -168,18 +173,7 @@ impl<'a> Reader<'a> {
                 }
                 Ok(None) => break,
                 Err(error) => {
-                    let what = match error.kind() {
-                        ErrorKind::UnexpectedEof => "truncated: its end is missing".to_owned(),
-                        _ => format!("damaged ({error})"),
-                    };
-                    if !self.stopped() {
-                        self.on_trouble(format!(
-                            "{source}: the {} stream is {what}; {} frames before that were \
-                             replayed",
-                            input.form.name(),
-                            self.file_frames
-                        ));
-                    }
+                    self.on_fault(source, input.form, &error);
                     break;
                 }
             }
@@ -187,6 +181,21 @@ impl<'a> Reader<'a> {
         }
         self.progress.file_done(taken.load(Ordering::Relaxed));
         Ok(())
+    }
+
+    /// The file cannot be read on.
+    fn on_fault(&mut self, source: &Source, form: Form, error: &std::io::Error) {
+        let what = match error.kind() {
+            ErrorKind::UnexpectedEof => "truncated: its end is missing".to_owned(),
+            _ => format!("damaged ({error})"),
+        };
+        if !self.stopped() {
+            self.on_trouble(format!(
+                "{source}: the {} stream is {what}; {} frames before that were replayed",
+                form.name(),
+                self.file_frames
+            ));
+        }
     }
 
     /// A file that gives nothing: fatal if it is all there is.
@@ -216,6 +225,7 @@ impl<'a> Reader<'a> {
         let record = Record::read(text);
         self.wait_until_due(&record, place)?;
         let receive_ns = record.receive_ns.unwrap_or(0);
+        let known = record.connection.is_some_and(|c| self.connections.slots.contains_key(&c));
         let slot = record.connection.map_or(ConnectionSlot(0), |c| self.connections.slot(c));
         match record.what {
             What::Text(frame) => {
@@ -237,7 +247,13 @@ impl<'a> Reader<'a> {
                 self.counts.bytes += bytes.len() as u64;
             }
             What::Sent => self.counts.sent += 1,
-            What::Opened => self.counts.opened += 1,
+            What::Opened => {
+                self.counts.opened += 1;
+                // Its end is missing, as when the capturing process was killed.
+                if known {
+                    self.tell_all(Task::Ended, slot, receive_ns, place);
+                }
+            }
             What::Ended => {
                 self.counts.ended += 1;
                 self.tell_all(Task::Ended, slot, receive_ns, place);

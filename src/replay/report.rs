@@ -47,7 +47,8 @@ pub struct ReplayReport {
     pub foreign_tokens: u64,
     /// From the start of reading until every shard was done, nanoseconds.
     pub elapsed_ns: u64,
-    /// Time that the shards spent on frames, all together, nanoseconds; waiting is not in it.
+    /// CPU time that the shards spent on frames, all together, nanoseconds. Neither waiting for the
+    /// reader is in it nor time in which their core ran something else.
     pub busy_ns: u64,
     /// `messages / busy_ns`: what one core does in a second.
     pub messages_per_second_per_core: f64,
@@ -55,7 +56,8 @@ pub struct ReplayReport {
     pub frames_per_second_per_core: f64,
     /// `messages / elapsed_ns`: what this run did in a second, reading included.
     pub messages_per_second: f64,
-    /// Percentiles of decoding, applying and both, a message each.
+    /// Percentiles of decoding, applying and both, a message each. The messages of an array frame
+    /// all count from the start of the frame, so a large dump shows up in the last percentiles.
     pub latencies: Vec<LatencySummary>,
     /// Books at the end.
     pub books: BooksReport,
@@ -110,7 +112,7 @@ pub struct ShardLine {
     pub frames: u64,
     /// Messages counted there.
     pub messages: u64,
-    /// Time spent on frames, nanoseconds.
+    /// CPU time spent on frames, nanoseconds.
     pub busy_ns: u64,
     /// Books held at the end.
     pub books: u64,
@@ -179,7 +181,7 @@ impl ReplayReport {
             ),
         );
         row("elapsed", format!("{:.3} s", seconds(self.elapsed_ns)));
-        row("busy", format!("{:.3} s on {} shard(s)", seconds(self.busy_ns), self.shards));
+        row("busy", format!("{:.3} s of CPU on {} shard(s)", seconds(self.busy_ns), self.shards));
         row("messages/s per core", grouped(self.messages_per_second_per_core as u64));
         row("frames/s per core", grouped(self.frames_per_second_per_core as u64));
         row("messages/s in all", grouped(self.messages_per_second as u64));

@@ -7,7 +7,7 @@ use crate::base::limits::REPLAY_ERRORS_SHOWN;
 use crate::base::time::{Clock, Now};
 use crate::counter::latency::Latencies;
 use crate::counter::shard::{BookCounts, IntakeCounts};
-use crate::io::clock::HostClock;
+use crate::io::clock::{HostClock, thread_cpu_ns};
 use crate::market::book::StaleReason;
 use crate::shard::books::{Admission, Books};
 use crate::shard::intake::{Findings, Intake};
@@ -35,7 +35,7 @@ pub(super) struct Harvest {
     pub(super) pongs: u64,
     /// Bytes of the frames counted here.
     pub(super) bytes: u64,
-    /// Time spent on batches, nanoseconds.
+    /// CPU time spent on batches, nanoseconds.
     pub(super) busy_ns: u64,
     /// Percentiles of the frames counted here.
     pub(super) latencies: Box<Latencies>,
@@ -87,10 +87,9 @@ impl Worker {
         loop {
             match self.inbox.wait() {
                 Order::Batch(batch) => {
-                    let start_ns = self.intake.clock.mono_ns();
+                    let start_ns = thread_cpu_ns();
                     self.on_batch(&batch);
-                    let end_ns = self.intake.clock.mono_ns();
-                    self.busy_ns += end_ns.saturating_sub(start_ns);
+                    self.busy_ns += thread_cpu_ns().saturating_sub(start_ns);
                     self.inbox.give_back(batch);
                 }
                 Order::Reset => {

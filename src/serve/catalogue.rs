@@ -227,7 +227,7 @@ pub(super) const CONNECTION: Rows<ConnectionReport> = rows! { "connection,shard"
     Gauge "connection_tokens", "tokens", "Tokens placed on the connection",
         "nothing", |c, _| Whole(c.tokens);
     Gauge "connection_pollution_ratio", "1", "Share of its tokens whose market expired, 0 to 1",
-        "nothing; recycling replaces a polluted connection", |c, _| Real(c.pollution);
+        "nothing: cleanup frees its slots for new markets", |c, _| Real(c.pollution);
     Gauge "connection_snapshots", "books", "Books of the connection that have their snapshot",
         "when it stays below connection_tokens: snapshots do not arrive",
         |c, _| Whole(c.snapshots);

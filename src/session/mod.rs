@@ -152,12 +152,19 @@ impl Session {
             }
         };
         self.collect_output();
+        let ended = self.tls.as_ref().is_some_and(TlsSession::is_closed_by_server);
         match (result, self.closed_by_venue.take()) {
             (Err(SessionError::WebSocket(WebSocketError::Closed)), _) if self.is_closing() => {
                 Err(SessionError::Finished)
             }
             (_, Some(_)) if self.is_closing() => Err(SessionError::Finished),
             (_, Some((code, reason))) => Err(SessionError::ClosedByVenue { code, reason }),
+            // Goodbye in TLS alone: nothing will come any more, whatever the socket says.
+            (Ok(()), None) if ended => Err(self.handle_end()),
+            // Answers to pings are queued without being asked for.
+            (Ok(()), None) if self.output().len() > SEND_BUFFER_BYTES_MAX => {
+                Err(SessionError::WebSocket(WebSocketError::SendBufferFull))
+            }
             (result, None) => result,
         }
     }
@@ -259,6 +266,9 @@ impl Session {
         if self.sent == self.output.len() {
             self.output.clear();
             self.sent = 0;
+        } else if self.sent > self.output.len() / 2 {
+            self.output.drain(..self.sent);
+            self.sent = 0;
         }
     }
 
@@ -283,3 +293,6 @@ impl Session {
         self.socket.clear_output();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -169,6 +169,14 @@ impl<H: Handler> Books<H> {
         }
     }
 
+    /// Closes a book that hangs on `connection`; one that hangs on another stays.
+    pub fn close_on(&mut self, token: &TokenId, connection: ConnectionSlot) {
+        let found = self.find(token.as_str());
+        if found.is_some_and(|index| self.slots[index.0 as usize].connection == connection) {
+            self.close(token);
+        }
+    }
+
     /// Closes a book and forgets its levels.
     pub fn close(&mut self, token: &TokenId) {
         let Some(index) = self.find(token.as_str()) else { return };

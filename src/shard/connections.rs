@@ -1,11 +1,11 @@
 //! The connections of one shard: which sockets are up, what is subscribed on each.
 //!
 //! Runs on:  shard cores. Owns: sockets and sessions.
-//! Bounds:   `CONNECTIONS_PER_SHARD_MAX`; slots are reused.
+//! Bounds:   `CONNECTION_SLOTS_MAX`; slots are reused.
 use super::books::ConnectionSlot;
 use crate::base::{
     id::{ConnectionId, TokenId},
-    limits::CONNECTIONS_PER_SHARD_MAX,
+    limits::CONNECTION_SLOTS_MAX,
 };
 use crate::io::{driver::Readiness, socket::Stream};
 use crate::link::shard_control::ConnectionBeat;
@@ -49,7 +49,7 @@ impl Connections {
         }
         let free = self.slots.iter().position(Option::is_none);
         let place = free.unwrap_or(self.slots.len());
-        if place >= CONNECTIONS_PER_SHARD_MAX {
+        if place >= CONNECTION_SLOTS_MAX {
             return None;
         }
         if place == self.slots.len() {
@@ -166,5 +166,22 @@ impl Line {
             asked.map_err(|_| self.session.handle_end())?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::limits::CONNECTIONS_PER_SHARD_MAX;
+
+    #[test]
+    fn connections_that_leave_do_not_take_the_place_of_new_ones() {
+        let mut connections = Connections::default();
+        for id in 1..=CONNECTIONS_PER_SHARD_MAX as u32 {
+            let slot = connections.open(ConnectionId(id)).expect("within the bound");
+            connections.get_mut(slot).expect("just opened").leaving = true;
+        }
+        let last = ConnectionId(CONNECTIONS_PER_SHARD_MAX as u32 + 1);
+        assert!(connections.open(last).is_some());
     }
 }

@@ -113,3 +113,6 @@ impl<H: Handler> Shard<H> {
         self.readiness.doorbell()
     }
 }
+
+#[cfg(test)]
+mod tests;

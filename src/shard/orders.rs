@@ -9,7 +9,7 @@ use crate::base::{
 };
 use crate::io::socket::Stream;
 use crate::link::{control_shard::Order, shard_control::Report};
-use crate::market::book::BookOpening;
+use crate::market::book::{BookOpening, StaleReason};
 use crate::session::Session;
 
 impl<H: Handler> Shard<H> {
@@ -61,6 +61,11 @@ impl<H: Handler> Shard<H> {
         // Closed in the meantime: dropping the socket is all that is left to do.
         let Some(slot) = self.connections.find(id) else { return };
         let Some(connection) = self.connections.get_mut(slot) else { return };
+        if connection.line.is_some() {
+            // What the old socket has yet to say is lost; the new one's snapshots mend the books.
+            let (books, why) = (&mut self.intake.books, StaleReason::Disconnected);
+            books.set_tokens_stale(&connection.tokens, slot, why, now.wall_ns);
+        }
         connection.detach(&self.readiness);
         connection.attach(stream, session, now.mono_ns);
         let first = self.feed.first_message(&connection.tokens);
@@ -96,7 +101,7 @@ impl<H: Handler> Shard<H> {
         let Some(slot) = self.connections.find(id) else { return };
         let Some(connection) = self.connections.get_mut(slot) else { return };
         connection.tokens.retain(|token| !tokens.contains(token));
-        tokens.iter().for_each(|token| self.intake.books.close(token));
+        tokens.iter().for_each(|token| self.intake.books.close_on(token, slot));
         let message = self.feed.unsubscribe(tokens);
         self.send(id, &message);
     }
@@ -116,7 +121,7 @@ impl<H: Handler> Shard<H> {
         let Some(slot) = self.connections.find(id) else { return };
         let Some(connection) = self.connections.get_mut(slot) else { return };
         for token in std::mem::take(&mut connection.tokens) {
-            self.intake.books.close(&token);
+            self.intake.books.close_on(&token, slot);
         }
         connection.leaving = true;
         self.begin_close(slot, now);

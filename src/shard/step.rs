@@ -147,11 +147,16 @@ impl<H: Handler> Shard<H> {
     ) -> Result<(), SessionError> {
         let Self { connections, intake, findings, links, buffer, tally, .. } = self;
         let Some(connection) = connections.get_mut(slot) else { return Ok(()) };
-        let id = connection.id;
+        let (id, leaving) = (connection.id, connection.leaving);
         let Some(line) = &mut connection.line else { return Ok(()) };
         let (mut data, mut pong, mut bad_count) = (false, false, 0u64);
         let binary_before = line.session.counts().binary_frames;
         let result = line.session.handle_bytes(&buffer[..count], read.mono_ns, |text| {
+            // The venue may go on sending until it answers our close; the books are closed, or
+            // another connection feeds them by now.
+            if leaving {
+                return;
+            }
             intake.on_frame(text, slot, read, findings);
             data |= findings.data;
             pong |= findings.pong;

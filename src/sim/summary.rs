@@ -141,9 +141,12 @@ mod tests {
 
     #[test]
     fn recorded_rest_books_reproduce() {
-        let path = "/work/shared/fixtures/polymarket/polygolem_2026-05-17/clob-books.json";
-        let Ok(text) = std::fs::read(path) else {
-            eprintln!("skipped: {path} is not on this machine");
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let file = "polymarket/polygolem_2026-05-17/clob-books.json";
+        let beside = ["../shared/fixtures", "../../shared/fixtures"];
+        let read = |folder| std::fs::read(root.join(folder).join(file)).ok();
+        let Some(text) = beside.into_iter().find_map(read) else {
+            eprintln!("note: no recordings beside this clone; skipped");
             return;
         };
         let books: Vec<serde_json::Value> = serde_json::from_slice(&text).unwrap();

@@ -72,7 +72,7 @@ pub trait Sink {
 /// What a decoder counts and passes over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Oddity<'a> {
-    /// The frame is no JSON from byte `offset` on. Messages before it were delivered whole.
+    /// The frame is no JSON from byte `offset` on; nothing of it was delivered.
     /// *Count; a book may have missed a change.*
     BadFrame {
         /// Byte within the frame.

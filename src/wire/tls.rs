@@ -133,6 +133,7 @@ pub fn server_name(host: &str) -> Result<ServerName<'static>, TlsError> {
 pub struct TlsSession {
     connection: ClientConnection,
     server: String,
+    closed_by_server: bool,
 }
 
 impl TlsSession {
@@ -148,7 +149,7 @@ impl TlsSession {
             .map_err(|e| TlsError::Protocol(e.to_string()))?;
         // The callers bound what they write; a limit here would cut a write short.
         connection.set_buffer_limit(None);
-        Ok(Self { connection, server: host.to_owned() })
+        Ok(Self { connection, server: host.to_owned(), closed_by_server: false })
     }
 
     /// Takes what the socket gave and passes the plaintext on, slice by slice, in order.
@@ -171,7 +172,8 @@ impl TlsSession {
             let processed = self.connection.process_new_packets();
             // rustls holds one record of plaintext and then refuses more: drain it now.
             self.drain(sink);
-            processed.map_err(|e| self.explain(e))?;
+            let state = processed.map_err(|e| self.explain(e))?;
+            self.closed_by_server |= state.peer_has_closed();
         }
         Ok(())
     }
@@ -211,9 +213,9 @@ impl TlsSession {
     }
 
     /// True once the server has said goodbye in TLS: an end of stream is then no truncation.
-    pub fn is_closed_by_server(&mut self) -> bool {
-        // Without new bytes this only reports the state; an old error is reported again.
-        self.connection.process_new_packets().is_ok_and(|state| state.peer_has_closed())
+    #[must_use]
+    pub const fn is_closed_by_server(&self) -> bool {
+        self.closed_by_server
     }
 
     /// Queues our goodbye; send what [`TlsSession::poll_ciphertext`] gives, then close.

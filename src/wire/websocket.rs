@@ -4,7 +4,7 @@
 //! Bounds:   `FRAME_BYTES_MAX` a message, `SEND_BUFFER_BYTES_MAX` waiting to be sent.
 //!
 //! tungstenite's read buffer is 4 KiB because it is zeroed before every read; its write buffer is
-//! off because the bytes go to memory anyway (`shared/stack.md` §2.3, measured).
+//! off because the bytes go to memory anyway (both measured).
 use crate::base::limits::{FRAME_BYTES_MAX, SEND_BUFFER_BYTES_MAX};
 use std::io::{ErrorKind, Read, Write};
 use tungstenite::handshake::{MidHandshake, client::ClientHandshake};

@@ -112,6 +112,11 @@ fn parse_report(stdout: &str) -> Report {
 
 /// Runs `ringbook replay` to its end; a crash or a hang fails the test.
 pub(crate) fn replay(files: &[PathBuf], options: &[&str]) -> Run {
+    attempt(files, options).unwrap_or_else(|crash| panic!("{crash}"))
+}
+
+/// The same, with a crash or a hang as an error.
+pub(crate) fn attempt(files: &[PathBuf], options: &[&str]) -> Result<Run, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let stream = |name: &str| Stdio::from(std::fs::File::create(path(name)).unwrap());
@@ -129,7 +134,7 @@ pub(crate) fn replay(files: &[PathBuf], options: &[&str]) -> Run {
             None if start.elapsed() > PATIENCE => {
                 child.kill().unwrap();
                 child.wait().unwrap();
-                panic!("{command:?} does not end");
+                return Err(format!("{command:?} does not end"));
             }
             None => std::thread::sleep(Duration::from_millis(2)),
         }
@@ -137,7 +142,9 @@ pub(crate) fn replay(files: &[PathBuf], options: &[&str]) -> Run {
     let text = |name: &str| std::fs::read_to_string(path(name)).unwrap_or_default();
     let (stdout, stderr) = (text("stdout"), text("stderr"));
     let crashed = status.code().is_none_or(|code| code == 101);
-    assert!(!crashed && !stdout.is_empty(), "{command:?}: {status}\n{stderr}");
+    if crashed || stdout.is_empty() {
+        return Err(format!("crash: {status}: {}", stderr.trim()));
+    }
     let books = text("books").lines().map(Line::parse).collect();
-    Run { report: parse_report(&stdout), books, status }
+    Ok(Run { report: parse_report(&stdout), books, status })
 }

@@ -129,9 +129,7 @@ impl Reference {
                 self.trade(message, price);
                 self.trade(message, decimal::ONE - price);
             }
-            "best_bid_ask" => {
-                self.mention(message, text(message, "asset_id"));
-            }
+            // `best_bid_ask` too: only ever a cross-check, it says nothing about a book.
             _ => self.elsewhere(message),
         }
     }

@@ -1,3 +1,4 @@
+//! Records written and read back, and lines that are no records.
 use super::*;
 use proptest::prelude::*;
 
@@ -112,4 +113,8 @@ fn wrapper_lines_give_their_frame_and_time() {
     assert_eq!(read(r#"{"raw":"PONG","recv_ms":"7"}"#), text(Some(7_000_000), "PONG"));
     assert_eq!(read(r#"{"msg_index":0,"msg":{"a":[1]}}"#), text(None, r#"{"a":[1]}"#));
     assert_eq!(read(r#"{"msg":5}"#), text(None, r#"{"msg":5}"#));
+    let both = r#"{"event_type":"book","asset_id":"1","raw":"{\"a\":1}","recv_ns":5}"#;
+    assert_eq!(read(both), text(Some(5), "{\"a\":1}"));
+    let venue = r#"{"event_type":"news","raw":"words"}"#;
+    assert_eq!(read(venue), text(None, venue));
 }

@@ -1,3 +1,4 @@
+//! Values found in lines, over several lines, and in torn input.
 use super::*;
 use std::io::{BufReader, Read};
 

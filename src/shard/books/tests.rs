@@ -1,3 +1,4 @@
+//! Books through frames, and their states through faults.
 use super::*;
 use crate::base::price::Price;
 use crate::base::time::{Now, StillClock};

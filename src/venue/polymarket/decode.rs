@@ -1,10 +1,11 @@
 //! A frame of the market channel into events: object or array, any key order, any serialiser.
 //!
 //! Runs on:  shards, replay (pure). Owns: the scratch memory of one message.
-//! Bounds:   one pass over the frame; no allocation but for `new_market` and escaped texts.
+//! Bounds:   one pass over an object, two over a list; no allocation but for `new_market` and escaped texts.
 //!
-//! A message is delivered only after it was checked whole, so nothing is ever applied by half.
-use super::message::{Fields, MessageSeed, Scratch};
+//! A message is delivered only after it was checked whole, and nothing of a frame that is no JSON
+//! to its end: nothing is ever applied by half.
+use super::message::{Fields, MessageSeed, Scratch, Skip};
 use crate::base::{
     id::{MarketId, TokenId},
     limits::MESSAGES_PER_FRAME_MAX,
@@ -44,7 +45,12 @@ impl Decoder {
                     messages: &mut messages,
                 };
                 let read = if body.starts_with('[') {
-                    seed.deserialize(&mut json).and_then(|()| json.end())
+                    // A list is read twice: once to see that it is whole, then to deliver. Lists
+                    // are rare (the dump after a subscription); a torn one must not apply by half.
+                    let mut whole = sonic_rs::Deserializer::from_str(frame);
+                    (whole.deserialize::<Skip>().map(drop))
+                        .and_then(|()| whole.end())
+                        .and_then(|()| seed.deserialize(&mut json))
                 } else {
                     seed.read_one(&mut json)
                 };
@@ -140,7 +146,7 @@ impl<'a> Kind<'a> {
             Some("market_resolved") => Self::MarketResolved,
             Some(other) => Self::Unknown(other),
             None if fields.lists.price_changes || fields.lists.old_changes => Self::PriceChange,
-            None if fields.lists.bids || fields.lists.asks => Self::Book,
+            None if fields.lists.bids && fields.lists.asks => Self::Book,
             None => Self::Unknown(""),
         }
     }

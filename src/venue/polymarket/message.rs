@@ -196,7 +196,7 @@ impl Visitor<'_> for KeySeed {
 /// A value that nobody asks for. Not serde's `IgnoredAny`: sonic-rs 0.5.10 skips that by recursion
 /// without a limit, and a megabyte of `[` would overflow the stack; this way its limit of 255
 /// levels holds.
-struct Skip;
+pub(super) struct Skip;
 
 impl<'de> de::Deserialize<'de> for Skip {
     fn deserialize<D: de::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -413,7 +413,8 @@ fn read_scalar<'de>(key: Key, value: Scalar<'de>, fields: &mut Fields<'de>) {
     let fault = &mut fields.fault;
     match key {
         Key::EventType => fields.event_type = value.text(),
-        Key::Market => fields.market = value.text(),
+        // The first counts where a key is repeated: it is the one that frames are routed by.
+        Key::Market => fields.market = fields.market.or(value.text()),
         Key::AssetId => fields.asset_id = value.token(fault),
         Key::Timestamp => fields.timestamp_ms = value.timestamp_ms(fault),
         Key::Hash => fields.hash = value.hash(),

@@ -1,3 +1,4 @@
+//! Exchanges with answers of every kind, in pieces of every size.
 use super::*;
 use flate2::{Compression, write::GzEncoder};
 

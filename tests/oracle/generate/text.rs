@@ -119,7 +119,7 @@ fn rearrange(random: &mut Random, map: &mut Map<String, Value>, shuffle: bool, o
 pub(crate) fn reword(random: &mut Random, message: &Value) -> Value {
     let mut message = message.clone();
     let (shuffle, odd) = (random.percent(30), random.percent(10));
-    let inferable = message.get("price_changes").is_some() || message.get("bids").is_some();
+    let inferable = message.get("price_changes").is_some() || message["event_type"] == "book";
     let map = message.as_object_mut().unwrap();
     if inferable && random.percent(10) {
         map.shift_remove("event_type");

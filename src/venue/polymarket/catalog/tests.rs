@@ -209,16 +209,15 @@ proptest! {
 
 #[test]
 fn recorded_answers_are_read() {
-    let folder = std::path::Path::new("/work/shared/fixtures/polymarket");
-    if !folder.is_dir() {
-        println!("skipped: {} does not exist", folder.display());
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let beside = ["../shared/fixtures/polymarket", "../../shared/fixtures/polymarket"];
+    let Some(recordings) = beside.map(|f| root.join(f)).into_iter().find(|f| f.is_dir()) else {
+        eprintln!("note: no recordings beside this clone; skipped");
         return;
-    }
+    };
     let mut seen = (0, 0, 0);
     for folder in ["nautilus_rust", "polygolem_2026-05-17"] {
-        let folder = std::fs::read_dir(
-            std::path::Path::new("/work/shared/fixtures/polymarket").join(folder),
-        );
+        let folder = std::fs::read_dir(recordings.join(folder));
         for file in folder.into_iter().flatten().flatten() {
             let name = file.file_name().into_string().unwrap();
             let gamma = name.starts_with("gamma") && !name.contains("tags");

@@ -1,0 +1,60 @@
+//! Frame to events, books aside: CPU time a message.
+mod frames;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use ringbook::io::clock::thread_cpu_ns;
+use ringbook::market::event::Event;
+use ringbook::market::info::MarketNews;
+use ringbook::venue::polymarket::decode::Decoder;
+use ringbook::venue::{Oddity, Sink};
+use std::hint::black_box;
+use std::time::Duration;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Looks at every event and keeps nothing.
+struct Eye;
+
+impl Sink for Eye {
+    fn on_event(&mut self, event: &Event<'_>) {
+        black_box(event);
+    }
+    fn on_news(&mut self, news: MarketNews) {
+        black_box(news);
+    }
+    fn on_oddity(&mut self, oddity: &Oddity<'_>) {
+        panic!("{oddity:?} in generated frames");
+    }
+}
+
+fn decode(c: &mut Criterion) {
+    let mut group = c.benchmark_group("decode");
+    for tokens in [1_000, 16_000] {
+        let frames = frames::frames(tokens, 50_000, 1);
+        for (name, with) in [("all", ""), ("price_change", "price_change\""), ("book", "\"book\"")]
+        {
+            let chosen: Vec<&String> =
+                frames.stream.iter().filter(|frame| frame.contains(with)).collect();
+            let mut decoder = Decoder::default();
+            group.throughput(Throughput::Elements(chosen.len() as u64));
+            group.bench_function(BenchmarkId::new(name, tokens), |b| {
+                b.iter_custom(|iterations| {
+                    let start_ns = thread_cpu_ns();
+                    for frame in (0..iterations).flat_map(|_| &chosen) {
+                        black_box(decoder.decode(frame, &mut Eye));
+                    }
+                    Duration::from_nanos(thread_cpu_ns() - start_ns)
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(20);
+    targets = decode
+}
+criterion_main!(benches);

@@ -1,0 +1,233 @@
+//! A shard over real sockets on loopback, stepped by hand: no executor, no control core.
+use super::*;
+use crate::base::{
+    id::{ConnectionId, MarketId, TokenId},
+    time::{Clock as _, SECOND_NS},
+};
+use crate::io::socket::{Connecting, Socket, Stream};
+use crate::link::control_shard::Order;
+use crate::market::book::{BookOpening, image::BookImage};
+use crate::ring::ring;
+use crate::session::Session;
+use crate::wire::websocket::Upgrade;
+use std::net::{TcpListener, TcpStream};
+use tungstenite::handshake::derive_accept_key;
+use tungstenite::protocol::Role;
+use tungstenite::{Message, WebSocket};
+
+const A: ConnectionId = ConnectionId(1);
+const B: ConnectionId = ConnectionId(2);
+
+/// A shard and the far ends of its links.
+struct Rig {
+    shard: Shard<()>,
+    orders: Producer<Stamped>,
+    reports: Consumer<Report>,
+    queries: Producer<BookQuery>,
+    answers: Consumer<BookAnswer>,
+    listener: TcpListener,
+    clock: HostClock,
+}
+
+type Peer = WebSocket<TcpStream>;
+
+impl Rig {
+    fn new() -> Self {
+        let (orders, order_receiver) = ring(1024);
+        let (report_sender, reports) = ring(4096);
+        let (queries, query_receiver) = ring(64);
+        let (answer_sender, answers) = ring(64);
+        let links = ShardLinks {
+            orders: order_receiver,
+            reports: report_sender,
+            queries: query_receiver,
+            answers: answer_sender,
+        };
+        let clock = HostClock::new();
+        let feed = Feed::Polymarket { custom_features: false };
+        let shard = Shard::new(ShardId(0), feed, (), clock.clone(), links).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self { shard, orders, reports, queries, answers, listener, clock }
+    }
+
+    fn order(&mut self, order: Order) {
+        let stamped = Stamped { sent_ns: self.clock.mono_ns(), order };
+        assert!(self.orders.try_send(stamped).is_ok());
+        self.shard.step(0);
+    }
+
+    fn open(&mut self, connection: ConnectionId, tokens: &[u32]) {
+        let opening = |&token: &u32| BookOpening {
+            market: MarketId::new("0x1").unwrap(),
+            token: TokenId::new(&token.to_string()).unwrap(),
+            tick_size: None,
+            min_order_size: None,
+            neg_risk: false,
+        };
+        let books = tokens.iter().map(opening).collect();
+        self.order(Order::Open { connection, books });
+    }
+
+    /// A new socket under the connection; gives the venue's end of it.
+    fn attach(&mut self, connection: ConnectionId) -> Peer {
+        let socket = Socket::connect(self.listener.local_addr().unwrap()).unwrap();
+        let (peer, _) = self.listener.accept().unwrap();
+        while socket.poll_connected().unwrap() != Connecting::Done {}
+        let stream: Box<dyn Stream> = Box::new(socket);
+        self.order(Order::Attach { connection, stream, session: session() });
+        peer.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+        WebSocket::from_raw_socket(peer, Role::Server, None)
+    }
+
+    /// Steps until `done`, at most five seconds.
+    fn until(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
+        let deadline_ns = self.clock.mono_ns() + 5 * SECOND_NS;
+        while !done(self) {
+            assert!(self.clock.mono_ns() < deadline_ns, "{what}");
+            self.shard.step(1_000_000);
+        }
+    }
+
+    /// State and best bid of a book, `none` when there is no such book.
+    fn shown(&mut self, token: u32) -> String {
+        let token = TokenId::new(&token.to_string()).unwrap();
+        let image = Box::new(BookImage::default());
+        self.queries.try_send(BookQuery { ticket: 0, token, image }).unwrap();
+        let answer = loop {
+            self.shard.step(0);
+            if let Some(answer) = self.answers.try_receive() {
+                break answer;
+            }
+        };
+        if !answer.found {
+            return "none".into();
+        }
+        let best = answer.image.bids.last().map_or("-".into(), |level| level.price.to_string());
+        format!("{} {best}", answer.image.state.name())
+    }
+
+    fn until_shown(&mut self, token: u32, wanted: &str) {
+        let what = format!("{token} never became `{wanted}`");
+        self.until(&what, |rig| rig.shown(token) == wanted);
+    }
+}
+
+/// A session whose upgrade is complete.
+fn session() -> Box<Session> {
+    let mut upgrade = Upgrade::start("ws://127.0.0.1:9/ws/market", "ringbook/test").unwrap();
+    let request = String::from_utf8(upgrade.take_output()).unwrap();
+    let key = request.lines().find(|line| line.to_lowercase().starts_with("sec-websocket-key:"));
+    let accept = derive_accept_key(key.unwrap()[18..].trim().as_bytes());
+    let answer = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
+    );
+    let socket = upgrade.handle_bytes(answer.as_bytes()).unwrap().unwrap();
+    Box::new(Session::new(None, socket, "PING"))
+}
+
+fn book(token: u32, ms: u64, bid: &str) -> Message {
+    Message::text(format!(
+        r#"{{"market":"0x1","asset_id":"{token}","timestamp":"{ms}","event_type":"book","bids":[{{"price":"{bid}","size":"5"}}],"asks":[]}}"#
+    ))
+}
+
+#[test]
+fn a_socket_subscribes_once_and_its_end_makes_the_books_stale() {
+    let mut rig = Rig::new();
+    rig.open(A, &[11, 12]);
+    let mut peer = rig.attach(A);
+    let first = peer.read().unwrap();
+    assert_eq!(
+        first.to_text().unwrap(),
+        r#"{"assets_ids":["11","12"],"type":"market","initial_dump":true}"#
+    );
+    peer.send(book(11, 5, "0.4")).unwrap();
+    rig.until_shown(11, "live 0.4");
+    drop(peer);
+    rig.until_shown(11, "stale:disconnected 0.4");
+    assert_eq!(rig.shown(12), "awaiting_snapshot -");
+    let mut peer = rig.attach(A);
+    assert!(peer.read().unwrap().to_text().unwrap().contains(r#"["11","12"]"#));
+    peer.send(book(11, 6, "0.5")).unwrap();
+    rig.until_shown(11, "live 0.5");
+}
+
+#[test]
+fn a_connection_that_leaves_no_longer_touches_a_book_that_has_moved() {
+    let mut rig = Rig::new();
+    rig.open(A, &[11]);
+    let mut old = rig.attach(A);
+    old.send(book(11, 5, "0.4")).unwrap();
+    rig.until_shown(11, "live 0.4");
+    // The venue is slow to answer our close and goes on sending.
+    rig.order(Order::Close { connection: A });
+    rig.open(B, &[11]);
+    let mut new = rig.attach(B);
+    new.send(book(11, 6, "0.5")).unwrap();
+    rig.until_shown(11, "live 0.5");
+    old.send(book(11, 5, "0.4")).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    for _ in 0..10 {
+        rig.shard.step(1_000_000);
+    }
+    assert_eq!(rig.shown(11), "live 0.5");
+    drop(old);
+    drop(new);
+    rig.until_shown(11, "stale:disconnected 0.5");
+}
+
+#[test]
+fn closing_a_connection_leaves_the_books_that_moved_to_another() {
+    let mut rig = Rig::new();
+    rig.open(A, &[11, 12]);
+    rig.open(B, &[11]);
+    rig.order(Order::Close { connection: A });
+    assert_eq!((rig.shown(11), rig.shown(12)), ("awaiting_snapshot -".into(), "none".into()));
+}
+
+#[test]
+fn a_second_socket_under_a_connection_makes_its_books_stale_until_it_has_spoken() {
+    let mut rig = Rig::new();
+    rig.open(A, &[11]);
+    let mut first = rig.attach(A);
+    first.send(book(11, 5, "0.4")).unwrap();
+    rig.until_shown(11, "live 0.4");
+    let mut second = rig.attach(A);
+    assert_eq!(rig.shown(11), "stale:disconnected 0.4");
+    second.send(book(11, 6, "0.5")).unwrap();
+    rig.until_shown(11, "live 0.5");
+}
+
+#[test]
+fn a_flood_does_not_keep_a_shard_from_stopping() {
+    let mut rig = Rig::new();
+    rig.open(A, &[11]);
+    rig.open(B, &[12]);
+    let mut flooding = rig.attach(A);
+    let quiet = rig.attach(B);
+    let flood = std::thread::spawn(move || while flooding.send(book(11, 5, "0.4")).is_ok() {});
+    rig.until_shown(11, "live 0.4");
+    rig.order(Order::Stop);
+    rig.until("the shard does not stop", |rig| rig.shard.schedule.stopped);
+    let mut stopped = false;
+    while let Some(report) = rig.reports.try_receive() {
+        stopped = matches!(report, Report::Stopped);
+    }
+    assert!(stopped, "the last report is not the end");
+    flood.join().unwrap();
+    drop(quiet);
+}
+
+#[test]
+fn an_order_to_a_connection_that_was_closed_is_nothing() {
+    let mut rig = Rig::new();
+    rig.open(A, &[11]);
+    rig.order(Order::Close { connection: A });
+    let mut peer = rig.attach(A);
+    assert!(peer.read().is_err(), "the socket was dropped");
+    rig.order(Order::Close { connection: A });
+    assert_eq!(rig.shown(11), "none");
+    assert_eq!(rig.shard.connections.slots(), 1);
+    rig.open(B, &[11]);
+    assert_eq!(rig.shard.connections.slots(), 1, "the slot is used again");
+}

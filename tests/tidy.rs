@@ -1,0 +1,317 @@
+//! The repository's own rules: who may use whom, who may touch the machine, and how files look.
+//!
+//! The rules are the tables below. A breach is told as `file:line: what is wrong`. To change a
+//! rule, change its row, and say why in the commit.
+#[path = "tidy/fakes.rs"]
+mod fakes;
+#[path = "tidy/rules.rs"]
+mod rules;
+#[path = "tidy/source.rs"]
+mod source;
+
+use source::{Breach, Source};
+use std::path::Path;
+
+/// What a top module of `src/` may name of the crate, leaf to top: only rows above its own.
+///
+/// `shard` and `control` do not name each other: the links between them are all they share.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("base", &[]),
+    // A venue of its own: an encoder that shared the decoder's bug would prove nothing.
+    ("sim", &["base"]),
+    ("ring", &[]),
+    ("counter", &["base"]),
+    ("wire", &["base"]),
+    ("market", &["base"]),
+    ("venue", &["base", "market"]),
+    ("session", &["base", "wire"]),
+    ("io", &["base", "wire"]),
+    ("link", &["base", "ring", "counter", "market", "venue", "session", "io"]),
+    ("shard", &["base", "ring", "counter", "market", "venue", "session", "io", "link"]),
+    ("control", &["base", "ring", "counter", "wire", "market", "venue", "session", "io", "link"]),
+    ("serve", &["base", "ring", "counter", "wire", "market", "io", "link"]),
+    ("replay", &["base", "ring", "counter", "market", "venue", "io", "shard"]),
+    ("topology", &["base"]),
+    ("config", &["base", "wire", "io", "replay", "topology"]),
+    (
+        "engine",
+        &[
+            "base", "ring", "counter", "wire", "venue", "io", "link", "shard", "control", "serve",
+            "topology", "config",
+        ],
+    ),
+    (
+        "command",
+        &[
+            "base", "counter", "wire", "venue", "io", "link", "serve", "replay", "topology",
+            "config", "engine",
+        ],
+    ),
+    ("lib", &[]),
+    ("main", &["config", "command"]),
+    ("bin", &["sim"]),
+];
+
+/// A thing that has its place: nothing outside `only` names one of `names`.
+struct Reach {
+    names: &'static [&'static str],
+    /// Beginnings of file names.
+    only: &'static [&'static str],
+    why: &'static str,
+}
+
+/// The rim: what touches the machine, and what knows one library or one venue.
+const RIM: &[Reach] = &[
+    Reach {
+        names: &["glommio", "rustix", "socket2", "core_affinity", "libc", "std::os"],
+        only: &["src/io/"],
+        why: "only io names the runtime and the kernel",
+    },
+    Reach {
+        names: &["mio"],
+        only: &["src/sim/"],
+        why: "the simulated venue's rim; the engine's is io",
+    },
+    Reach {
+        names: &[
+            "std::net::TcpStream",
+            "std::net::TcpListener",
+            "std::net::UdpSocket",
+            "std::net::ToSocketAddrs",
+            "std::os::unix::net",
+        ],
+        only: &["src/io/"],
+        why: "sockets and name lookups belong to io",
+    },
+    Reach {
+        names: &["std::net"],
+        only: &[
+            "src/io/",
+            "src/sim/",
+            "src/shard/",
+            "src/control/",
+            "src/serve/",
+            "src/config/",
+            "src/engine.rs",
+            "src/command/",
+            "src/bin/",
+        ],
+        why: "the pure layers know no addresses",
+    },
+    Reach {
+        names: &["std::fs"],
+        only: &["src/io/", "src/config/", "src/command/", "src/replay/run.rs", "src/bin/"],
+        why: "files are read and written before and after the engine runs, never on its cores",
+    },
+    Reach {
+        names: &["std::thread"],
+        only: &["src/io/", "src/engine.rs", "src/command/", "src/replay/", "src/sim/", "src/bin/"],
+        why: "executors and threads are io's; only threads that may block can sleep",
+    },
+    Reach {
+        names: &["std::time::Instant", "std::time::SystemTime", "quanta"],
+        only: &["src/io/clock.rs", "src/sim/clock.rs"],
+        why: "time is an argument; one file reads a clock (and one of the simulated venue)",
+    },
+    Reach {
+        names: &["std::process", "signal_hook"],
+        only: &["src/main.rs", "src/bin/", "src/command/"],
+        why: "only the command line ends the process or hears signals",
+    },
+    Reach {
+        names: &["std::env"],
+        only: &["src/main.rs", "src/bin/"],
+        why: "the engine's input is its flags, not its environment",
+    },
+    Reach {
+        names: &["clap"],
+        only: &["src/main.rs", "src/bin/", "src/config/"],
+        why: "flags become a valid configuration before anything else sees them",
+    },
+    Reach {
+        names: &["tungstenite", "ureq_proto"],
+        only: &["src/wire/", "src/sim/"],
+        why: "wire turns bytes into frames; everything above sees frames",
+    },
+    Reach {
+        names: &["crossbeam_queue"],
+        only: &["src/ring/"],
+        why: "a ring is used by its two halves only, so that it stays one to one",
+    },
+    Reach {
+        names: &["crate::venue::polymarket"],
+        only: &["src/venue/"],
+        why: "nothing outside venue asks which venue it is",
+    },
+    Reach {
+        names: &["crate::sim"],
+        only: &["src/sim/", "src/bin/", "src/command/demo.rs"],
+        why: "the simulated venue is for the demo, its own program and the tests",
+    },
+];
+
+/// A breach that is right where it is.
+struct Exception {
+    file: &'static str,
+    name: &'static str,
+    why: &'static str,
+}
+
+const EXCEPTIONS: &[Exception] = &[
+    Exception { file: "src/command/demo.rs", name: "crate::sim", why: "the demo embeds the venue" },
+    Exception {
+        file: "src/ring/mod.rs",
+        name: "std::thread",
+        why: "unit test: a ring is shown to work between two threads",
+    },
+    Exception {
+        file: "src/sim/summary.rs",
+        name: "std::fs",
+        why: "unit test: reads recordings beside the clone, where they exist",
+    },
+    Exception {
+        file: "src/venue/polymarket/catalog/tests.rs",
+        name: "std::fs",
+        why: "unit test: reads recordings beside the clone, where they exist",
+    },
+    Exception {
+        file: "src/bin/venue_sim.rs",
+        name: "std::time::Instant",
+        why: "the main thread waits for --duration; this program has none of the engine's rim",
+    },
+    Exception {
+        file: "src/control/catalogue.rs",
+        name: "crate::venue::polymarket",
+        why: "one venue has a catalogue so far; a second one brings the seam",
+    },
+    Exception {
+        file: "src/control/discovery.rs",
+        name: "crate::venue::polymarket",
+        why: "one venue has a catalogue so far; a second one brings the seam",
+    },
+    Exception {
+        file: "src/control/tests.rs",
+        name: "crate::venue::polymarket",
+        why: "unit test of the two above",
+    },
+    Exception {
+        file: "src/command/compare.rs",
+        name: "crate::venue::polymarket",
+        why: "it asks the venue itself, not the engine",
+    },
+];
+
+/// Longest file.
+const LINES_MAX: usize = 800;
+
+/// Names that say nothing about what is inside.
+const EMPTY_NAMES: &[&str] = &[
+    "util", "utils", "common", "helper", "helpers", "manager", "handler", "handlers", "type",
+    "types", "misc",
+];
+
+/// The visible top level, and what else the root holds.
+const TOP_LEVEL: &[&str] = &[
+    "Cargo.toml",
+    "Cargo.lock",
+    "src",
+    "benches",
+    "tests",
+    "tuning",
+    "README.md",
+    "rust-toolchain.toml",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+];
+
+/// Words of unfinished work; macros are found in code, the others anywhere in a text.
+const UNFINISHED_MACROS: &[&str] = &["todo", "unimplemented", "dbg"];
+const UNFINISHED_WORDS: &[&str] = &["TODO", "FIXME", "XXX", "HACK", "stub", "Stub"];
+
+/// Where this was written is nobody's business: a clone must not name it.
+const FOREIGN: &[&str] = &["/work/", ".library", "subagent", "shared/"];
+/// The one exception: recordings that lie beside a clone and are no part of it.
+const RECORDINGS: &str = "../shared/fixtures";
+
+#[test]
+fn no_layer_is_crossed() {
+    report(&rules::layers(&tracked()));
+}
+
+#[test]
+fn only_the_rim_touches_the_machine() {
+    report(&rules::rim(&tracked()));
+}
+
+#[test]
+fn the_layers_have_an_order() {
+    report(&rules::order());
+}
+
+#[test]
+fn files_are_rooms() {
+    report(&tracked().iter().flat_map(rules::room).collect::<Vec<_>>());
+}
+
+#[test]
+fn modules_say_what_they_are() {
+    report(&tracked().iter().flat_map(rules::header).collect::<Vec<_>>());
+}
+
+#[test]
+fn lints_are_kept() {
+    report(&tracked().iter().flat_map(rules::lint).collect::<Vec<_>>());
+}
+
+#[test]
+fn texts_are_clean() {
+    report(&tracked().iter().flat_map(rules::text).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_runtime_is_not_tokio() {
+    report(&tracked().iter().flat_map(rules::lock).collect::<Vec<_>>());
+}
+
+fn report(breaches: &[Breach]) {
+    let lines: Vec<String> = breaches.iter().map(ToString::to_string).collect();
+    assert!(lines.is_empty(), "{} breaches\n{}\n", lines.len(), lines.join("\n"));
+}
+
+/// Every file that belongs to the repository and is text. A clone asks git; a bare copy of the
+/// files (a package) is walked.
+fn tracked() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let listed = std::process::Command::new("git")
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        .current_dir(root)
+        .output();
+    let mut files: Vec<String> = match listed {
+        Ok(output) if output.status.success() => {
+            let text = String::from_utf8_lossy(&output.stdout);
+            text.split('\0').filter(|file| !file.is_empty()).map(str::to_owned).collect()
+        }
+        _ => walked(root),
+    };
+    files.sort();
+    let read = |file: &String| {
+        // Missing: deleted and not yet committed. Not UTF-8: data.
+        Some(Source::new(file, &std::fs::read_to_string(root.join(file)).ok()?))
+    };
+    let sources: Vec<Source> = files.iter().filter_map(read).collect();
+    assert!(sources.len() > 50, "only {} files found under {}", sources.len(), root.display());
+    sources
+}
+
+fn walked(root: &Path) -> Vec<String> {
+    let mut files = Vec::new();
+    let mut left: Vec<_> = TOP_LEVEL.iter().map(|&name| root.join(name)).collect();
+    while let Some(path) = left.pop() {
+        if let Ok(entries) = std::fs::read_dir(&path) {
+            left.extend(entries.flatten().map(|entry| entry.path()));
+        } else if let Some(file) = path.strip_prefix(root).ok().and_then(Path::to_str) {
+            files.push(file.replace('\\', "/"));
+        }
+    }
+    files
+}
