@@ -243,16 +243,17 @@ impl Engine {
         let mut left_behind = Vec::new();
         self.serve_stop.store(true, Ordering::Release);
         if let Some(serve) = self.serve.take()
-            && let Err(error) = serve.join()
+            && let Err(error) = serve.join_within(limits::THREAD_END_NS)
         {
             left_behind.push(error.to_string());
         }
-        // The ring is drained below, so the command finds room within a cycle.
-        while self.commands.try_send(Command::Stop).is_err() {
-            std::thread::sleep(Duration::from_millis(1));
-        }
         let mut last = None;
         let deadline_ns = self.clock.mono_ns() + STOP_TIMEOUT_NS + SECOND_NS;
+        // The control core empties the ring every cycle; if it hangs, the deadline says so.
+        while self.commands.try_send(Command::Stop).is_err() && self.clock.mono_ns() <= deadline_ns
+        {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         loop {
             let stopped = match self.news.try_receive() {
                 Some(ControlNews::Stopped { shards_left }) => {
@@ -281,7 +282,11 @@ impl Engine {
         }
         if left_behind.is_empty() {
             let threads = self.shards.into_iter().chain([self.control]);
-            left_behind.extend(threads.filter_map(|t| t.join().err()).map(|e| e.to_string()));
+            left_behind.extend(
+                threads
+                    .filter_map(|t| t.join_within(limits::THREAD_END_NS).err())
+                    .map(|e| e.to_string()),
+            );
         }
         Ending { report: last, left_behind }
     }

@@ -1,6 +1,6 @@
 //! Frames shaped like recorded ones, from a seed: what the benchmarks and `ringbook replay` read.
 //!
-//! Shapes and shares follow `protocol/polymarket.md` §1.6, §2 and §10: price changes of about
+//! Shapes and shares are those of recordings: price changes of about
 //! 600 bytes with one change for each of two mirrored tokens, 3 % books, 1.3 % trades; 10 % of
 //! changes remove a level, 60 % fall within 7 ticks of the best, 20 % beyond 20.
 #![allow(dead_code, reason = "every bench uses another part")]

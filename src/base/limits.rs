@@ -56,6 +56,8 @@ pub const PROBE_TIMEOUT_NS: u64 = 3 * SECOND_NS;
 pub const PROBES_PER_PATIENT_ONE: u64 = 8;
 /// A connection that was up for less is redialled after a short delay, not at once.
 pub const CONNECTION_STABLE_NS: u64 = 5 * SECOND_NS;
+/// Pause of all dials after an HTTP 429 that names none.
+pub const RETRY_AFTER_DEFAULT_NS: u64 = 5 * SECOND_NS;
 /// Longest pause that an answer `429 Retry-After` may ask for.
 pub const RETRY_AFTER_MAX_NS: u64 = 300 * SECOND_NS;
 
@@ -250,6 +252,8 @@ pub const SERVE_ANSWER_TIMEOUT_NS: u64 = 2 * SECOND_NS;
 pub const HEALTH_GRACE_NS: u64 = 30 * SECOND_NS;
 /// From the first signal until every connection is closed and every thread has ended.
 pub const STOP_TIMEOUT_NS: u64 = 10 * SECOND_NS;
+/// A thread that was told to end, or said that it has, is waited for so long.
+pub const THREAD_END_NS: u64 = 2 * SECOND_NS;
 
 // ---- Logging -------------------------------------------------------------------------------
 

@@ -27,7 +27,10 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Copy, Debug)]
 struct Line {
     phase: Phase,
+    /// Of dials that failed; over with a dial that succeeds.
     backoff: Backoff,
+    /// Of connections that came up and did not stay; over with one that did.
+    flapping: Backoff,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,22 +102,28 @@ impl DialQueue {
     /// waits or dials already.
     ///
     /// It is due at once, except when it had been up for less than [`CONNECTION_STABLE_NS`]: a
-    /// venue that accepts and then drops is not to be dialled in a loop, and waits 1 to 2 s.
+    /// venue that accepts and then drops is not dialled in a loop, but after 1 s at first and up
+    /// to 30 s in the end.
     pub fn request(&mut self, connection: ConnectionId, now_ns: u64) {
         let line = self.lines.get(&connection).copied();
-        let (due_ns, backoff) = match line {
+        let due_ns = match line {
             Some(Line { phase: Phase::Waiting { .. } | Phase::Dialling { .. }, .. }) => return,
-            None => (now_ns, Backoff::new()),
-            Some(Line { phase: Phase::Up { since_ns }, mut backoff }) => {
-                backoff.reset();
-                if now_ns.saturating_sub(since_ns) >= CONNECTION_STABLE_NS {
-                    (now_ns, backoff)
+            None => now_ns,
+            Some(Line { phase: Phase::Up { since_ns }, mut flapping, .. }) => {
+                let stable = now_ns.saturating_sub(since_ns) >= CONNECTION_STABLE_NS;
+                let delay_ns = if stable {
+                    flapping.reset();
+                    0
                 } else {
-                    (now_ns + backoff.next_delay_ns(&mut self.random), backoff)
+                    flapping.next_delay_ns(&mut self.random)
+                };
+                if let Some(line) = self.lines.get_mut(&connection) {
+                    line.flapping = flapping;
                 }
+                now_ns + delay_ns
             }
         };
-        self.wait(connection, due_ns, backoff);
+        self.wait(connection, due_ns, Backoff::new());
     }
 
     /// The dial to begin now, if one may. Ask again until `None`.
@@ -157,8 +166,8 @@ impl DialQueue {
         }
     }
 
-    /// A dial failed. `retry_after_ns` is the pause that the venue asked for with HTTP 429 (zero
-    /// when it named none); it holds for every connection, at most [`RETRY_AFTER_MAX_NS`].
+    /// A dial failed. `retry_after_ns` is the pause that the venue asked for with HTTP 429; it
+    /// holds for every connection, at most [`RETRY_AFTER_MAX_NS`], and is no sign of an outage.
     pub fn on_failure(
         &mut self,
         connection: ConnectionId,
@@ -179,7 +188,9 @@ impl DialQueue {
             self.wait(connection, now_ns, Backoff::new());
             return;
         }
-        self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
+        if retry_after_ns.is_none() {
+            self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
+        }
         let mut backoff = line.backoff;
         let delay_ns = backoff.next_delay_ns(&mut self.random);
         self.wait(connection, now_ns + delay_ns, backoff);
@@ -236,7 +247,9 @@ impl DialQueue {
     }
 
     fn wait(&mut self, connection: ConnectionId, due_ns: u64, backoff: Backoff) {
-        self.lines.insert(connection, Line { phase: Phase::Waiting { due_ns }, backoff });
+        let flapping = self.lines.get(&connection).map_or_else(Backoff::new, |line| line.flapping);
+        let phase = Phase::Waiting { due_ns };
+        self.lines.insert(connection, Line { phase, backoff, flapping });
         self.waiting.insert((due_ns, connection));
     }
 

@@ -7,7 +7,7 @@
 //! One cycle is synchronous and the only place that changes state; tasks only fetch bytes and
 //! put them into the inbox ([`Control::on_fetched`], [`Control::on_resolved`]).
 use super::{
-    dial::{Dial, Progress, Target},
+    dial::{Dial, DialError, Progress, Target},
     dialing::DialQueue,
     discovery::{Discovery, Lookup},
     lifecycle::Lifecycle,
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::base::{
     id::{ConnectionId, TokenId},
-    limits::{DIAL_TIMEOUT_NS, SHARD_CONTROL_DEPTH, STOP_TIMEOUT_NS},
+    limits::{DIAL_TIMEOUT_NS, RETRY_AFTER_DEFAULT_NS, SHARD_CONTROL_DEPTH, STOP_TIMEOUT_NS},
     time::{MILLISECOND_NS, Now, SECOND_NS},
 };
 use crate::counter::latency::Latencies;
@@ -76,6 +76,18 @@ pub struct ControlParts {
     pub queries: Consumer<ControlQuery>,
     /// Answers to the serve core.
     pub answers: Producer<ControlAnswer>,
+}
+
+/// The pause that the venue wants from all dials, if it wants one.
+fn pause_of(error: &DialError) -> Option<u64> {
+    let DialError::WebSocket(WebSocketError::Refused { status, retry_after_s }) = error else {
+        return None;
+    };
+    match (status, retry_after_s) {
+        (_, Some(seconds)) => Some(seconds.saturating_mul(SECOND_NS)),
+        (429, None) => Some(RETRY_AFTER_DEFAULT_NS),
+        _ => None,
+    }
 }
 
 #[derive(Debug)]
@@ -312,7 +324,7 @@ impl Control {
             let progress = match &mut dialling.dial {
                 Some(dial) => dial.step(now.mono_ns, &mut self.buffer),
                 None if now.mono_ns < dialling.deadline_ns => Progress::Pending,
-                None => Progress::Failed(super::dial::DialError::Timeout("resolving the host")),
+                None => Progress::Failed(DialError::Timeout("resolving the host")),
             };
             let connection = dialling.connection;
             match progress {
@@ -328,13 +340,7 @@ impl Control {
                 }
                 Progress::Failed(error) => {
                     self.dialling.swap_remove(place);
-                    let retry_after_ns = match &error {
-                        super::dial::DialError::WebSocket(WebSocketError::Refused {
-                            status: 429,
-                            retry_after_s,
-                        }) => Some(retry_after_s.unwrap_or(0).saturating_mul(SECOND_NS)),
-                        _ => None,
-                    };
+                    let retry_after_ns = pause_of(&error);
                     self.on_dial_failed(connection, &error.to_string(), retry_after_ns, now);
                 }
             }

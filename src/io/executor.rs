@@ -4,6 +4,7 @@
 //!
 //! `io_memory(0)` because 30 MiB would be pinned per executor otherwise; the preempt timer stays
 //! at its default because a shorter one can hang the executor.
+use crate::base::time::SECOND_NS;
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 use rustix::io_uring::{io_uring_params, io_uring_setup};
 use rustix::process::{Resource, getrlimit};
@@ -54,7 +55,7 @@ pub fn check_host() -> Result<(), StartError> {
 }
 
 /// Makes the smallest ring and drops it: the runtime panics where the kernel refuses one.
-#[allow(unsafe_code)]
+#[expect(unsafe_code, reason = "io_uring_setup has no safe form")]
 fn probe_io_uring() -> std::io::Result<()> {
     let mut params = io_uring_params::default();
     // SAFETY: without flags the kernel only fills `params` in; the ring is never mapped and ends
@@ -76,6 +77,8 @@ pub fn usable_cores() -> Vec<u32> {
 /// A running executor.
 pub struct Executor<T: Send + 'static> {
     handle: ExecutorJoinHandle<T>,
+    /// Its sender lives as long as the thread's work.
+    over: mpsc::Receiver<()>,
 }
 
 impl<T: Send + 'static> std::fmt::Debug for Executor<T> {
@@ -98,21 +101,22 @@ impl<T: Send + 'static> Executor<T> {
     {
         let placement = core.map_or(Placement::Unbound, |core| Placement::Fixed(core as usize));
         let builder = LocalExecutorBuilder::new(placement).name(name).io_memory(0);
-        let (running, begun) = mpsc::channel();
+        let (running, over) = mpsc::channel();
         let handle = builder.spawn(move || async move {
             // The first park of an executor costs 8 to 17 ms: now, not at the first frame.
             glommio::timer::sleep(Duration::from_millis(1)).await;
             let _ = running.send(());
+            let result = make().await;
             drop(running);
-            make().await
+            result
         });
         let handle = handle.map_err(|error| explain(name, &error.to_string()))?;
         // The runtime makes its rings on the new thread; where that fails, the thread just ends.
-        if begun.recv().is_err() {
+        if over.recv().is_err() {
             let error = handle.join().err().map_or("it ended at once".into(), |e| e.to_string());
             return Err(explain(name, &error));
         }
-        Ok(Self { handle })
+        Ok(Self { handle, over })
     }
 
     /// Waits for the thread's end.
@@ -121,6 +125,21 @@ impl<T: Send + 'static> Executor<T> {
     /// [`StartError`]: the thread has failed.
     pub fn join(self) -> Result<T, StartError> {
         self.handle.join().map_err(|error| explain("executor", &error.to_string()))
+    }
+
+    /// Waits for the thread's end, but no longer than `timeout_ns`; a thread that takes longer is
+    /// left to itself.
+    ///
+    /// # Errors
+    /// [`StartError`]: the thread has failed, or has not ended.
+    pub fn join_within(self, timeout_ns: u64) -> Result<T, StartError> {
+        match self.over.recv_timeout(Duration::from_nanos(timeout_ns)) {
+            Err(mpsc::RecvTimeoutError::Disconnected) => self.join(),
+            Ok(()) | Err(mpsc::RecvTimeoutError::Timeout) => {
+                let seconds = timeout_ns / SECOND_NS;
+                Err(StartError(format!("a thread did not end within {seconds} s of being asked")))
+            }
+        }
     }
 }
 
@@ -165,5 +184,9 @@ mod tests {
         assert!(line.starts_with("cannot start the thread lost: "), "{line}");
         let executor = Executor::start("found", None, || async { 7 }).unwrap();
         assert_eq!(executor.join(), Ok(7));
+        let executor = Executor::start("patient", None, || sleep(300_000_000)).unwrap();
+        assert!(executor.join_within(1).is_err());
+        let executor = Executor::start("quick", None, || sleep(1)).unwrap();
+        assert_eq!(executor.join_within(60 * SECOND_NS), Ok(()));
     }
 }

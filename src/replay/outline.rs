@@ -6,7 +6,7 @@
 //! decoder's business.
 use crate::base::{id::ShardId, routing::shard_of};
 
-/// What live frames of both serialisers begin with (`protocol/polymarket.md` §1.6).
+/// What live frames of both serialisers begin with.
 const MARKET_FIRST: &[u8] = br#"{"market":""#;
 
 /// Which shards a frame concerns.

@@ -8,7 +8,7 @@ use crate::base::time::{Clock, MILLISECOND_NS, Now};
 use crate::counter::latency::{Latencies, Stage};
 use crate::counter::shard::IntakeCounts;
 use crate::market::{event::Event, info::MarketNews};
-use crate::venue::{BadInput, Decoder, Oddity, Sink};
+use crate::venue::{BadInput, Decoder, Oddity, Sink, markets_named_in};
 
 /// What a frame held besides events.
 #[derive(Debug, Default)]
@@ -124,7 +124,12 @@ impl<H: Handler, C: Clock> Sink for Delivery<'_, H, C> {
             Oddity::Pong => self.findings.pong = true,
             Oddity::UnknownText(_) => self.counts.unknown_texts += 1,
             Oddity::UnknownEvent(_) => self.counts.unknown_events += 1,
-            Oddity::BadFrame { offset } => self.on_bad(BadInput { fault: None, offset }),
+            Oddity::BadFrame { offset, frame } => {
+                for market in markets_named_in(frame) {
+                    self.books.on_undecoded(market, "", self.read.wall_ns);
+                }
+                self.on_bad(BadInput { fault: None, offset });
+            }
             Oddity::BadMessage { fault, offset, market, token } => {
                 self.books.on_undecoded(market, token, self.read.wall_ns);
                 self.on_bad(BadInput { fault: Some(fault), offset });

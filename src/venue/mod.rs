@@ -24,6 +24,11 @@ pub enum Feed {
     },
 }
 
+/// The markets that a frame names although it cannot be read, at most `MESSAGES_PER_FRAME_MAX`.
+pub fn markets_named_in(frame: &str) -> impl Iterator<Item = &str> {
+    polymarket::decode::markets_named_in(frame)
+}
+
 /// The decoder of the venue's frames.
 pub type Decoder = polymarket::decode::Decoder;
 
@@ -73,10 +78,12 @@ pub trait Sink {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Oddity<'a> {
     /// The frame is no JSON from byte `offset` on; nothing of it was delivered.
-    /// *Count; a book may have missed a change.*
+    /// *Count; the books of the markets that it names may have missed a change.*
     BadFrame {
         /// Byte within the frame.
         offset: usize,
+        /// The frame, for [`markets_named_in`].
+        frame: &'a str,
     },
     /// One message is JSON but breaks the protocol; nothing of it was delivered.
     /// *Count; a book may have missed a change.*

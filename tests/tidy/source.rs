@@ -62,6 +62,8 @@ impl Source {
 pub(crate) struct Named {
     pub(crate) line: usize,
     pub(crate) path: Vec<String>,
+    /// Below a module `tests`: not in the program.
+    pub(crate) in_tests: bool,
 }
 
 impl Named {
@@ -155,7 +157,8 @@ impl<'t> Walk<'t> {
         if path.len() > before.len() {
             let line = self.tokens[at - 1].line;
             let path = self.resolved(&path);
-            self.found.push(Named { line, path });
+            let in_tests = self.module.iter().any(|module| module == "tests");
+            self.found.push(Named { line, path, in_tests });
         }
         if self.text(at) == "as" { at + 2 } else { at }
     }

@@ -78,7 +78,7 @@ impl BookImage {
     }
 
     /// Appends the book as one line of JSON in exactly the shape of the CLOB's `GET /book`
-    /// (key order included; `protocol/polymarket.md` §4). What is not known is an empty string.
+    /// (key order included). What is not known is an empty string.
     pub fn write_json(&self, out: &mut String) {
         self.write(out, false);
     }

@@ -194,3 +194,17 @@ fn an_implied_book_is_known_by_market_and_token() {
     }
     assert_eq!(lines, ["0x1 11 0.4", "0x9 11 0.5"]);
 }
+
+#[test]
+fn a_torn_frame_makes_the_books_of_the_markets_it_names_stale() {
+    let mut intake = intake(&[(1, &[11, 12]), (2, &[21])]);
+    for i in [11, 12] {
+        feed(&mut intake, HERE, &book(i, 20, "0.4"));
+    }
+    feed(&mut intake, HERE, &book(21, 20, "0.4").replace("0x1", "0x2"));
+    let whole = change(11, 21, "0.3", "7");
+    feed(&mut intake, HERE, &whole[..whole.len() - 3]);
+    assert_eq!(shown(&intake, 11), "stale:undecoded_message [0.4x5] []");
+    assert_eq!(shown(&intake, 12), "stale:undecoded_message [0.4x5] []");
+    assert_eq!(shown(&intake, 21), "live [0.4x5] []");
+}

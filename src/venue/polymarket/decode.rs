@@ -19,7 +19,7 @@ use crate::venue::{MessageFault, Oddity, Sink};
 use serde::de::{self, DeserializeSeed, SeqAccess, Visitor};
 use std::fmt;
 
-/// Texts that the venue sends besides JSON (`protocol/polymarket.md` §1.4), all harmless.
+/// Texts that the venue sends besides JSON, all harmless.
 const PONG: &str = "PONG";
 
 /// Decodes frames; one per thread.
@@ -56,7 +56,7 @@ impl Decoder {
                 };
                 if let Err(error) = read {
                     let offset = error.offset().min(frame.len());
-                    sink.on_oddity(&Oddity::BadFrame { offset });
+                    sink.on_oddity(&Oddity::BadFrame { offset, frame });
                 }
             }
             _ => match body.trim_end() {
@@ -66,6 +66,17 @@ impl Decoder {
         }
         messages
     }
+}
+
+/// The values of all keys `market`, read as text from a frame that is no JSON.
+pub(crate) fn markets_named_in(frame: &str) -> impl Iterator<Item = &str> {
+    let behind_key = frame.split("\"market\"").skip(1);
+    behind_key
+        .filter_map(|rest| {
+            let rest = rest.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?;
+            rest.split_once('"').map(|(market, _)| market)
+        })
+        .take(MESSAGES_PER_FRAME_MAX)
 }
 
 struct FrameSeed<'s, 'de, S> {

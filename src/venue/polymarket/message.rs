@@ -4,7 +4,7 @@
 //! Bounds:   `LEVELS_PER_SIDE_MAX` levels a side, the same number of changes; more is a fault.
 //!
 //! The kind of a message stands in `event_type`, usually its last key, so all keys are gathered
-//! first and interpreted afterwards (`protocol/polymarket.md` §1.6: never rely on key order).
+//! first and interpreted afterwards: the order of keys says nothing.
 use crate::base::{
     id::{TOKEN_BYTES_MAX, TokenId},
     limits::{LEVELS_PER_SIDE_MAX, TOKENS_PER_CONNECTION_MAX},

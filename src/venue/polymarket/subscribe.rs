@@ -1,6 +1,6 @@
 //! What is sent on the market channel: subscriptions and pings.
 //!
-//! Runs on:  shards (pure). Formats: `protocol/polymarket.md` §1.2 to §1.4.
+//! Runs on:  shards (pure).
 use crate::base::id::TokenId;
 
 /// The heartbeat, every `limits::PING_INTERVAL_NS`, never before the first subscription (the
