@@ -14,6 +14,9 @@ use std::time::Duration;
 
 /// Locked memory that the runtime insists on for its rings, bytes per process.
 const LOCKED_MEMORY_MIN_BYTES: u64 = 512 * 1024;
+/// File descriptors that a few threads and their first sockets take, with room. The runtime
+/// panics on its own thread when it gets none.
+const FILES_MIN: u64 = 128;
 
 /// Why an executor cannot start: one line with the remedy. Exit code 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +35,13 @@ impl std::error::Error for StartError {}
 /// # Errors
 /// [`StartError`] that names the limit and how to raise it.
 pub fn check_host() -> Result<(), StartError> {
+    if let Some(files) = getrlimit(Resource::Nofile).current
+        && files < FILES_MIN
+    {
+        return Err(StartError(format!(
+            "too few open files: {files} allowed, {FILES_MIN} needed; raise them with `ulimit -n 65536` or LimitNOFILE=65536 in the service file"
+        )));
+    }
     if let Some(bytes) = getrlimit(Resource::Memlock).current
         && bytes < LOCKED_MEMORY_MIN_BYTES
     {

@@ -3,8 +3,9 @@
 //! Runs on:  shard cores; allocates only for orders, news and heartbeats, never for a frame.
 //! Bounds:   one wait's sockets, `READS_PER_CONNECTION` reads of each, `ORDERS_PER_STEP` orders,
 //!           `QUERIES_PER_STEP` queries a step.
-use super::{Shard, books::ConnectionSlot, publish::Handler};
+use super::{Shard, Tally, books::ConnectionSlot, publish::Handler};
 use crate::base::{
+    id::ConnectionId,
     limits::{
         BOOKS_WEIGHED_PER_HOUSEKEEPING, HEARTBEAT_INTERVAL_NS, HOUSEKEEPING_INTERVAL_NS,
         LOG_LINES_PER_SECOND, ORDERS_PER_STEP, QUERIES_PER_STEP, READS_PER_CONNECTION,
@@ -17,7 +18,9 @@ use crate::link::{
     shard_control::{Heartbeat, Report},
 };
 use crate::market::book::StaleReason;
+use crate::ring::Producer;
 use crate::session::SessionError;
+use crate::venue::BadInput;
 use std::io::ErrorKind;
 
 /// What a shard does when it has nothing to do.
@@ -27,6 +30,24 @@ pub enum Idle {
     Park,
     /// Polls without sleeping: lowest delay, needs a core of its own.
     Spin,
+}
+
+impl Tally {
+    /// Shows the control core something undecodable, at a bounded rate.
+    fn sample(
+        &mut self,
+        connection: ConnectionId,
+        input: BadInput,
+        reports: &mut Producer<Report>,
+    ) {
+        if self.bad_samples < LOG_LINES_PER_SECOND {
+            self.bad_samples += 1;
+            let withheld = std::mem::take(&mut self.bad_withheld);
+            let _ = reports.try_send(Report::Bad { connection, input, withheld });
+        } else {
+            self.bad_withheld += 1;
+        }
+    }
 }
 
 impl<H: Handler> Shard<H> {
@@ -129,6 +150,7 @@ impl<H: Handler> Shard<H> {
         let (id, leaving) = (connection.id, connection.leaving);
         let Some(line) = &mut connection.line else { return Ok(()) };
         let (mut data, mut pong, mut bad_count) = (false, false, 0u64);
+        let binary_before = line.session.counts().binary_frames;
         let result = line.session.handle_bytes(&buffer[..count], read.mono_ns, |text| {
             // The venue may go on sending until it answers our close; the books are closed, or
             // another connection feeds them by now.
@@ -140,18 +162,20 @@ impl<H: Handler> Shard<H> {
             pong |= findings.pong;
             if let Some(input) = findings.bad {
                 bad_count += u64::from(findings.bad_count);
-                if tally.bad_samples < LOG_LINES_PER_SECOND {
-                    tally.bad_samples += 1;
-                    let withheld = std::mem::take(&mut tally.bad_withheld);
-                    let _ = links.reports.try_send(Report::Bad { connection: id, input, withheld });
-                } else {
-                    tally.bad_withheld += 1;
-                }
+                tally.sample(id, input, &mut links.reports);
             }
             for news in findings.news.drain(..) {
                 let _ = links.reports.try_send(Report::News(news));
             }
         });
+        // The venue speaks text; what a binary frame was to say is not known.
+        let binary = line.session.counts().binary_frames - binary_before;
+        if binary > 0 {
+            bad_count += binary;
+            intake.counts.frames += binary;
+            intake.counts.decode_errors += binary;
+            tally.sample(id, BadInput { fault: None, offset: 0 }, &mut links.reports);
+        }
         connection.decode_errors += bad_count;
         if pong {
             line.session.on_pong(read.mono_ns);

@@ -1,0 +1,167 @@
+//! Command lines and hosts on which `ringbook run` cannot start: one line, the right exit code.
+//!
+//! Runs on:  test threads; each case is a process that must end by itself.
+use crate::program::{PATIENCE, Program};
+use std::net::TcpListener;
+use std::process::Command;
+
+/// Runs to the end; gives the exit code and standard error.
+fn run(command: Command) -> (Option<i32>, Vec<String>) {
+    let mut program = Program::start(command);
+    let status = program.wait(PATIENCE);
+    program.assert_clean();
+    assert_eq!(program.stdout(), Vec::<String>::new(), "{program}");
+    (status.code(), program.stderr())
+}
+
+/// Runs `ringbook run` with `flags` and without a venue.
+fn flags(flags: &[&str]) -> (Option<i32>, Vec<String>) {
+    let mut command = Program::ringbook();
+    command.arg("run").args(flags);
+    for (flag, url) in [("--gamma-url", "http://127.0.0.1:1"), ("--ws-url", "ws://127.0.0.1:1/ws")]
+    {
+        if !flags.contains(&flag) {
+            command.args([flag, url]);
+        }
+    }
+    run(command)
+}
+
+/// Runs it from a shell that has changed something about itself first; `wrap` ends in `exec`.
+fn within(program: &str, wrap: &[&str]) -> (Option<i32>, Vec<String>) {
+    let mut command = Command::new(program);
+    command.args(wrap).arg(env!("CARGO_BIN_EXE_ringbook"));
+    command.args(["run", "--duration", "5", "--gamma-url", "http://127.0.0.1:1"]);
+    command.args(["--ws-url", "ws://127.0.0.1:1/ws"]);
+    command.env_remove("RUST_BACKTRACE");
+    run(command)
+}
+
+/// One line that begins with our name and holds every one of `words`.
+fn check((code, lines): (Option<i32>, Vec<String>), expected: i32, words: &[&str]) {
+    assert_eq!(code, Some(expected), "{lines:#?}");
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    assert!(lines[0].starts_with("ringbook: "), "{}", lines[0]);
+    for word in words {
+        assert!(lines[0].contains(word), "no `{word}` in: {}", lines[0]);
+    }
+}
+
+#[test]
+fn unusable_flags_are_one_line_and_code_two() {
+    let cases: [(&[&str], &[&str]); 14] = [
+        (&["--shard-cores", "99"], &["--shard-cores", "99", "usable"]),
+        (&["--control-core", "99"], &["--control-core", "99", "usable"]),
+        (&["--serve-core", "4095"], &["--serve-core", "4095", "usable"]),
+        (&["--shard-cores", "3-1"], &["--shard-cores", "3-1"]),
+        (&["--shard-cores", ","], &["--shard-cores"]),
+        (&["--shards", "0"], &["--shards 0", "1 to"]),
+        (&["--shards", "2", "--shard-cores", "0"], &["--shards 2", "--shard-cores"]),
+        (&["--idle", "fly"], &["--idle fly", "park or spin"]),
+        (&["--ws-url", "http://127.0.0.1/"], &["--ws-url", "wss://HOST"]),
+        (&["--ws-url", "wss://"], &["--ws-url", "wss://HOST"]),
+        (&["--gamma-url", "gamma.example"], &["--gamma-url", "https://HOST"]),
+        (&["--clob-url", "ftp://127.0.0.1"], &["--clob-url", "https://HOST"]),
+        (&["--token", "0xabc"], &["--token 0xabc", "decimal"]),
+        (&["--no-discovery"], &["--no-discovery", "--market", "--token"]),
+    ];
+    for (line, words) in cases {
+        check(flags(line), 2, words);
+    }
+}
+
+/// The argument parser speaks for itself: several lines, of which the first says it all.
+#[test]
+fn unknown_flags_are_named_and_code_two() {
+    let cases: [(&[&str], &str); 5] = [
+        (&["--bogus"], "--bogus"),
+        (&["--serve", "nowhere"], "--serve"),
+        (&["--duration", "soon"], "--duration"),
+        (&["--markets-max", "-1"], "-1"),
+        (&["--shard", "1"], "--shard"),
+    ];
+    for (line, word) in cases {
+        let (code, lines) = flags(line);
+        assert_eq!(code, Some(2), "{lines:#?}");
+        assert!(lines[0].starts_with("error: ") && lines[0].contains(word), "{lines:#?}");
+    }
+}
+
+#[test]
+fn unusable_files_and_addresses_are_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let write = |name: &str, text: &str| std::fs::write(path(name), text).unwrap();
+    write("garbage.pem", "this is no certificate\n");
+    write("broken.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    write("empty.pem", "");
+    for name in ["garbage.pem", "broken.pem", "empty.pem"] {
+        check(flags(&["--tls-ca", &path(name)]), 2, &["--tls-ca"]);
+    }
+    check(flags(&["--tls-ca", &path("missing.pem")]), 2, &["--tls-ca", "missing.pem"]);
+    check(flags(&["--tls-ca", &path("")]), 2, &["--tls-ca"]);
+    // Below a file no folder can be made, not even by root.
+    let below = path("empty.pem/histograms");
+    check(flags(&["--histograms", &below]), 2, &["--histograms", &below]);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    check(flags(&["--serve", &address]), 1, &["--serve", &address]);
+    check(flags(&["--serve", "203.0.113.9:9300"]), 1, &["--serve", "203.0.113.9"]);
+}
+
+#[test]
+fn histograms_that_cannot_be_written_at_the_end_are_said() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("latencies.hlog")).unwrap();
+    let dir = folder.path().display().to_string();
+    let (code, lines) = flags(&["--histograms", &dir, "--duration", "1"]);
+    assert_eq!(code, Some(1), "{lines:#?}");
+    let ours: Vec<&String> = lines.iter().filter(|l| l.starts_with("ringbook: ")).collect();
+    assert_eq!(ours.len(), 1, "{lines:#?}");
+    assert!(ours[0].contains("--histograms") && ours[0].contains("latencies.hlog"), "{ours:?}");
+}
+
+#[test]
+fn too_little_locked_memory_is_one_line_with_a_remedy() {
+    let result = within("sh", &["-c", "ulimit -l 64; exec \"$0\" \"$@\""]);
+    check(result, 1, &["locked memory", "64 KiB", "ulimit -l"]);
+}
+
+#[test]
+fn too_few_files_are_one_line_with_a_remedy() {
+    for files in ["10", "16", "64"] {
+        let wrap = format!("ulimit -n {files}; exec \"$0\" \"$@\"");
+        check(within("sh", &["-c", &wrap]), 1, &["open files", files, "ulimit -n"]);
+    }
+}
+
+/// A seccomp filter that answers `io_uring_setup` with an error, as container runtimes do.
+const NO_IO_URING: &str = r#"
+import ctypes, os, struct, sys
+op = lambda *parts: struct.pack("HBBI", *parts)
+code = op(0x20, 0, 0, 0) + op(0x15, 0, 1, 425)
+code += op(0x06, 0, 0, 0x00050000 | int(sys.argv[1])) + op(0x06, 0, 0, 0x7FFF0000)
+code = ctypes.create_string_buffer(code)
+class Filter(ctypes.Structure):
+    _fields_ = [("len", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
+program = Filter(4, ctypes.addressof(code))
+libc = ctypes.CDLL(None)
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+assert libc.prctl(22, 2, ctypes.byref(program), 0, 0) == 0
+os.execv(sys.argv[2], sys.argv[2:])
+"#;
+
+/// Needs Python for the filter; without it there is nothing to see.
+#[test]
+fn a_host_without_io_uring_is_one_line_with_a_remedy() {
+    let python = Command::new("python3").arg("--version").output();
+    if !python.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: there is no python3 to set a seccomp filter with");
+        return;
+    }
+    // EPERM: seccomp or the sysctl. ENOSYS: an old kernel. Both name what to do.
+    for errno in ["1", "38"] {
+        let result = within("python3", &["-c", NO_IO_URING, errno]);
+        check(result, 1, &["io_uring", "kernel.io_uring_disabled", "seccomp"]);
+    }
+}

@@ -1,0 +1,108 @@
+//! A `ringbook run` process, asked over its own HTTP.
+//!
+//! Runs on:  test threads.
+use crate::http::{Client, Response};
+use crate::program::{LOOK, PATIENCE, Program};
+use crate::venue::Venue;
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+pub(crate) struct Engine {
+    pub(crate) program: Program,
+    pub(crate) address: SocketAddr,
+    client: Client,
+}
+
+impl Engine {
+    /// Follows a venue.
+    pub(crate) fn start(venue: &Venue, flags: &[&str]) -> Self {
+        let mut all = venue.addresses();
+        all.extend(flags.iter().map(|&flag| flag.to_owned()));
+        Self::with_flags(&all)
+    }
+
+    pub(crate) fn with_flags(flags: &[String]) -> Self {
+        let mut command = Program::ringbook();
+        command.args(["run", "--serve", "127.0.0.1:0"]).args(flags);
+        let mut program = Program::start(command);
+        let line = program.said(" answers health");
+        let url = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
+        let client = Client::new(url, None);
+        let address = url["http://".len()..].trim_end_matches('/').parse().unwrap();
+        Self { program, address, client }
+    }
+
+    pub(crate) fn get(&mut self, path: &str) -> Response {
+        let answer = self.client.request("GET", path);
+        answer.unwrap_or_else(|e| panic!("GET {path}: {e}: {}", self.program))
+    }
+
+    pub(crate) fn stats(&mut self) -> Value {
+        let response = self.get("/stats");
+        assert_eq!(response.status, 200, "{}: {}", response.text(), self.program);
+        response.json()
+    }
+
+    /// Status and body of `/health`.
+    pub(crate) fn health(&mut self) -> (u16, Value) {
+        let response = self.get("/health");
+        (response.status, response.json())
+    }
+
+    pub(crate) fn book(&mut self, token: &str) -> Response {
+        self.get(&format!("/book?token_id={token}"))
+    }
+
+    /// Looks at `/stats` until it is as wanted; gives it and how long that took.
+    pub(crate) fn wait_for(
+        &mut self,
+        what: &str,
+        patience: Duration,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> (Value, Duration) {
+        let begun = Instant::now();
+        loop {
+            let stats = self.stats();
+            if wanted(&stats) {
+                return (stats, begun.elapsed());
+            }
+            let late = begun.elapsed() > patience;
+            assert!(!late, "no {what} after {patience:?}: {stats:#}\n{}", self.program);
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Waits until so many books, and no more, are live and nothing is behind.
+    pub(crate) fn wait_live(&mut self, tokens: usize) -> Duration {
+        let all = move |stats: &Value| {
+            sum(stats, "books_live") == tokens as u64 && sum(stats, "books") == tokens as u64
+        };
+        self.wait_for(&format!("{tokens} live books"), PATIENCE, all).1
+    }
+
+    /// Looks at `/health` until it has this status and its body holds `text`.
+    pub(crate) fn wait_health(&mut self, status: u16, text: &str) -> Duration {
+        let begun = Instant::now();
+        loop {
+            let (code, body) = self.health();
+            if code == status && body.to_string().contains(text) {
+                return begun.elapsed();
+            }
+            let late = begun.elapsed() > PATIENCE;
+            assert!(!late, "never {status} with `{text}`: {code} {body}\n{}", self.program);
+            std::thread::sleep(LOOK);
+        }
+    }
+}
+
+/// A count of all shards together.
+pub(crate) fn sum(stats: &Value, key: &str) -> u64 {
+    let shards = stats["shards"].as_array().unwrap();
+    shards.iter().map(|shard| shard[key].as_u64().unwrap_or_else(|| panic!("{key}"))).sum()
+}
+
+/// A count anywhere in `/stats`, by its pointer.
+pub(crate) fn count(stats: &Value, pointer: &str) -> u64 {
+    stats.pointer(pointer).and_then(Value::as_u64).unwrap_or_else(|| panic!("{pointer}: {stats:#}"))
+}

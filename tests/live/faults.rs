@@ -1,0 +1,113 @@
+//! Frames that the venue should not send: counted, logged at a bounded rate, harmless.
+//!
+//! Runs on:  test threads, with one venue and one engine as processes.
+use crate::books::compare;
+use crate::engine::{Engine, sum};
+use crate::program::PATIENCE;
+use crate::venue::Venue;
+use std::time::{Duration, Instant};
+
+/// Kinds of malformed frames that `venue-sim` sends in turn; one is binary.
+const KINDS: u64 = 12;
+/// Lines about undecodable input that a shard may log in a second.
+const LINES_PER_SECOND: u64 = 5;
+
+fn followed(venue: &Venue) -> Engine {
+    let mut engine = Engine::start(venue, &["--shards", "1"]);
+    engine.wait_live(240);
+    engine
+}
+
+fn venue() -> Venue {
+    Venue::start(&["--plain", "--markets", "120", "--rate", "150", "--levels", "8"])
+}
+
+/// Everything that could not be read, wherever it is counted.
+fn unread(stats: &serde_json::Value) -> u64 {
+    sum(stats, "decode_errors") + sum(stats, "unknown_texts")
+}
+
+#[test]
+fn malformed_frames_are_counted_logged_sparingly_and_harmless() {
+    let mut venue = venue();
+    let tokens = venue.tokens();
+    let mut engine = followed(&venue);
+    let begun = Instant::now();
+    for _ in 0..5 {
+        venue.order(&format!("malformed?count={}", 100 * KINDS));
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    let sent = 500 * KINDS;
+    engine.wait_for("count of them all", PATIENCE, |stats| unread(stats) >= sent);
+    let seconds = begun.elapsed().as_secs() + 2;
+    assert_eq!(venue.stat("malformed"), sent);
+    venue.pause();
+    std::thread::sleep(Duration::from_secs(1));
+    let stats = engine.stats();
+    assert_eq!(unread(&stats), sent, "{stats:#}");
+    let of_connections: u64 = {
+        let each = stats["pool"]["connections"].as_array().unwrap();
+        each.iter().map(|connection| connection["decode_errors"].as_u64().unwrap()).sum()
+    };
+    assert_eq!(of_connections, sum(&stats, "decode_errors"), "{stats:#}");
+    assert!(engine.program.is_running());
+    let lines: Vec<String> = engine.program.stderr();
+    let lines: Vec<&String> = lines.iter().filter(|line| line.contains("undecodable")).collect();
+    let most = LINES_PER_SECOND * seconds;
+    assert!((1..=most).contains(&(lines.len() as u64)), "{} lines in {seconds} s", lines.len());
+    for line in &lines {
+        assert!(line.contains("connection-") && line.contains("byte "), "{line}");
+    }
+    let verdict = compare(&mut engine, &mut venue, &tokens);
+    eprintln!("after {sent} malformed frames: {verdict:?}");
+    assert_eq!(verdict.differences, Vec::<String>::new());
+    // A book that may have missed a change says so; no other state is right here.
+    let marked = verdict.others.get("stale:undecoded_message").copied().unwrap_or(0);
+    assert_eq!(verdict.equal + marked, tokens.len(), "{verdict:?}");
+    engine.program.assert_clean();
+}
+
+#[test]
+fn undecoded_messages_mark_only_the_market_they_name() {
+    let mut venue = venue();
+    let tokens = venue.tokens();
+    let mut engine = followed(&venue);
+    // One turn through the kinds: seven name a market, each a random one.
+    venue.order(&format!("malformed?count={KINDS}"));
+    engine.wait_for("count of them all", PATIENCE, |stats| unread(stats) >= KINDS);
+    venue.pause();
+    std::thread::sleep(Duration::from_secs(1));
+    let verdict = compare(&mut engine, &mut venue, &tokens);
+    assert_eq!(verdict.differences, Vec::<String>::new());
+    let marked: usize = verdict.others.values().sum();
+    assert!(marked <= 2 * 8, "{verdict:?}");
+    assert!(verdict.equal >= tokens.len() - 16, "{verdict:?}");
+    // Nothing of a malformed message was applied: also the marked books are the venue's.
+    for token in &tokens {
+        let (mine, theirs) = (engine.book(token).json(), venue.truth(token).unwrap());
+        assert_eq!((&mine["bids"], &mine["asks"]), (&theirs["bids"], &theirs["asks"]), "{token}");
+    }
+    // A reconnect brings a snapshot of each book: all are live again.
+    venue.order("drop?connections=all");
+    engine.wait_for("reconnect", PATIENCE, |stats| stats["pool"]["reconnects"] == 1);
+    engine.wait_live(240);
+    engine.program.assert_clean();
+}
+
+#[test]
+fn unknown_messages_and_keys_are_passed_over() {
+    let mut venue = venue();
+    let tokens = venue.tokens();
+    let mut engine = followed(&venue);
+    venue.order("unknown?count=500");
+    // Of five frames: two messages of unknown kinds, one without a kind, two in an array, and a
+    // book with keys that came later, which is a book.
+    let unknown = |stats: &_| sum(stats, "unknown_events") >= 500;
+    let (stats, _) = engine.wait_for("unknown events", PATIENCE, unknown);
+    assert_eq!(sum(&stats, "decode_errors"), 0, "{stats:#}");
+    assert_eq!(sum(&stats, "unknown_events"), 500, "{stats:#}");
+    venue.pause();
+    let verdict = crate::books::agree(&mut engine, &mut venue, &tokens);
+    assert_eq!(verdict.equal, 240, "{verdict:?}");
+    engine.program.assert_clean();
+}

@@ -1,0 +1,22 @@
+//! The live tests: the real `ringbook` against the real `venue-sim`, as processes on loopback.
+//!
+//! Runs on:  test threads; every process is killed when its test ends, whatever happens.
+//!
+//! Nothing here shares code with the engine but the rustls configuration of the test's own HTTP
+//! client: books are compared as JSON, level by level, by `books`.
+#![allow(clippy::unwrap_used)] // tests
+
+mod adding;
+mod bad_days;
+mod books;
+mod dropping;
+mod engine;
+mod faults;
+mod following;
+mod http;
+mod library;
+mod outage;
+mod program;
+mod proxy;
+mod stopping;
+mod venue;

@@ -1,0 +1,64 @@
+//! A plain TCP proxy that keeps the last bytes that each client sent.
+//!
+//! Runs on:  one thread to accept, two for each connection; they end with their sockets.
+use std::collections::VecDeque;
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+/// Bytes kept of each client.
+const KEPT: usize = 64;
+
+type Tails = Arc<Mutex<Vec<VecDeque<u8>>>>;
+
+pub(crate) struct Proxy {
+    pub(crate) address: SocketAddr,
+    tails: Tails,
+}
+
+impl Proxy {
+    pub(crate) fn start(target: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let tails = Tails::default();
+        let kept = Arc::clone(&tails);
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let Ok(server) = TcpStream::connect(target) else { continue };
+                let place = {
+                    let mut tails = kept.lock().unwrap();
+                    tails.push(VecDeque::new());
+                    tails.len() - 1
+                };
+                let (from, into) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                let tails = Arc::clone(&kept);
+                std::thread::spawn(move || {
+                    copy(from, into, |bytes| {
+                        let tail = &mut tails.lock().unwrap()[place];
+                        tail.extend(bytes);
+                        let excess = tail.len().saturating_sub(KEPT);
+                        tail.drain(..excess);
+                    });
+                });
+                std::thread::spawn(move || copy(server, client, |_| {}));
+            }
+        });
+        Self { address, tails }
+    }
+
+    /// The last bytes of every client so far.
+    pub(crate) fn tails(&self) -> Vec<Vec<u8>> {
+        self.tails.lock().unwrap().iter().map(|tail| tail.iter().copied().collect()).collect()
+    }
+}
+
+fn copy(mut from: TcpStream, mut into: TcpStream, mut see: impl FnMut(&[u8])) {
+    let mut part = [0; 16 * 1024];
+    while let Ok(count @ 1..) = from.read(&mut part) {
+        see(&part[..count]);
+        if into.write_all(&part[..count]).is_err() {
+            break;
+        }
+    }
+    drop(into.shutdown(Shutdown::Write));
+}
