@@ -3,6 +3,7 @@
 //! Runs on:  control core. Owns: nothing; drives `discovery` and `lifecycle`.
 use super::discovery::{Answer, Failure, Lookup, NotFound};
 use super::pump::{Control, Errand};
+use crate::base::id::TokenId;
 use crate::base::time::{Now, SECOND_NS};
 use crate::counter::report::LifecycleReport;
 use crate::market::info::MarketNews;
@@ -81,6 +82,7 @@ impl Control {
         let completed = answer.scan_completed;
         let (scan, first) = (answer.scan, completed && answer.scan == 1);
         self.lifecycle.on_answer(now, answer, &mut self.registry);
+        self.redescribe(now);
         if completed {
             // Whatever waits is placed now and not at the next interval.
             self.placement.request_check();
@@ -88,6 +90,21 @@ impl Control {
         if first {
             let known = self.registry.report();
             info!("catalogue scan {scan}: {} markets, {} tokens", known.markets, known.tokens);
+        }
+    }
+
+    /// Tells the shards what the catalogue says anew, as of a market that the stream announced
+    /// without its smallest order.
+    fn redescribe(&mut self, now: Now) {
+        let mut tokens: Vec<Vec<TokenId>> = vec![Vec::new(); self.shards.len()];
+        for market in self.registry.take_redescribed() {
+            let Some(record) = self.registry.market(&market) else { continue };
+            let outcomes = record.info.tokens.iter().map(|outcome| outcome.token);
+            tokens[usize::from(record.shard.0)].extend(outcomes);
+        }
+        for (place, tokens) in tokens.iter().enumerate().filter(|(_, tokens)| !tokens.is_empty()) {
+            let books = self.openings(tokens);
+            self.shards[place].describe(books, now);
         }
     }
 

@@ -299,7 +299,7 @@ impl Control {
         self.shards.get_mut(usize::from(shard.0))
     }
 
-    fn openings(&self, tokens: &[TokenId]) -> Box<[BookOpening]> {
+    pub(super) fn openings(&self, tokens: &[TokenId]) -> Box<[BookOpening]> {
         let opening = |token: &TokenId| {
             let info = &self.registry.market_of(token)?.info;
             Some(BookOpening {

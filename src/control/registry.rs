@@ -115,6 +115,7 @@ pub struct Registry {
     by_end: BTreeSet<(u64, Slot)>,
     loads: BTreeMap<ConnectionId, Load>,
     idle: BTreeSet<ConnectionId>,
+    redescribed: Vec<MarketId>,
     remembered: HashMap<MarketId, u64, FixedState>,
     remembered_order: BTreeMap<u64, MarketId>,
     sequence: u64,
@@ -145,6 +146,7 @@ impl Registry {
             by_end: BTreeSet::new(),
             loads: BTreeMap::new(),
             idle: BTreeSet::new(),
+            redescribed: Vec::new(),
             remembered: HashMap::default(),
             remembered_order: BTreeMap::new(),
             sequence: 0,
@@ -196,10 +198,20 @@ impl Registry {
             return false;
         }
         if known != info {
+            let facts = |info: &MarketInfo| (info.tick_size, info.min_order_size, info.neg_risk);
+            if facts(known) != facts(info) && self.record(slot).status == Status::Subscribed {
+                self.redescribed.push(info.market);
+            }
             let info = info.clone();
             self.change(slot, |record| record.info = info);
         }
         true
+    }
+
+    /// Subscribed markets whose tick size, smallest order or set changed since the last call:
+    /// their shards are to be told.
+    pub fn take_redescribed(&mut self) -> Vec<MarketId> {
+        std::mem::take(&mut self.redescribed)
     }
 
     /// Puts a market on a connection; one that is on another connection moves.

@@ -88,6 +88,11 @@ impl ShardProxy {
         self.send(Order::Subscribe { connection, books }, now);
     }
 
+    /// The catalogue says more about these books.
+    pub fn describe(&mut self, books: Box<[BookOpening]>, now: Now) {
+        self.send(Order::Describe { books }, now);
+    }
+
     /// Fewer books on a connection.
     pub fn unsubscribe(&mut self, connection: ConnectionId, tokens: Box<[TokenId]>, now: Now) {
         self.send(Order::Unsubscribe { connection, tokens }, now);

@@ -44,6 +44,11 @@ pub enum Order {
         /// The new books.
         books: Box<[BookOpening]>,
     },
+    /// The catalogue says more about these books than when they were opened.
+    Describe {
+        /// The books.
+        books: Box<[BookOpening]>,
+    },
     /// Fewer books; they are closed and forgotten.
     Unsubscribe {
         /// The connection.

@@ -177,6 +177,15 @@ impl<H: Handler> Books<H> {
         }
     }
 
+    /// Takes over what the catalogue says of an open book. The stream knows the tick size better.
+    pub fn describe(&mut self, opening: &BookOpening) {
+        let Some(index) = self.find(opening.token.as_str()) else { return };
+        let facts = &mut self.slots[index.0 as usize].facts;
+        facts.min_order_size = opening.min_order_size.or(facts.min_order_size);
+        facts.tick_size = facts.tick_size.or(opening.tick_size);
+        facts.neg_risk = opening.neg_risk;
+    }
+
     /// Closes a book and forgets its levels.
     pub fn close(&mut self, token: &TokenId) {
         let Some(index) = self.find(token.as_str()) else { return };

@@ -22,6 +22,9 @@ impl<H: Handler> Shard<H> {
                 self.on_attach(connection, stream, session, now);
             }
             Order::Subscribe { connection, books } => self.on_subscribe(connection, &books),
+            Order::Describe { books } => {
+                books.iter().for_each(|opening| self.intake.books.describe(opening));
+            }
             Order::Unsubscribe { connection, tokens } => self.on_unsubscribe(connection, &tokens),
             Order::Close { connection } => self.on_close(connection, now),
             Order::SwapLatencies { empty } => {

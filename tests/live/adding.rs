@@ -78,6 +78,10 @@ fn many_births_at_once_are_live_at_once() {
         assert!(connection["tokens"].as_u64().unwrap() <= most, "{connection}");
     }
     venue.pause();
+    // An announcement does not say the smallest order; the next scan of the catalogue does.
+    let scans = count(&stats, "/lifecycle/scans_completed");
+    let scanned = |stats: &_| count(stats, "/lifecycle/scans_completed") > scans;
+    engine.wait_for("the next scan", PATIENCE * 2, scanned);
     let tokens = venue.tokens();
     assert_eq!(agree(&mut engine, &mut venue, &tokens).equal, 530);
 }

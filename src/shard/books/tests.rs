@@ -208,3 +208,23 @@ fn a_torn_frame_makes_the_books_of_the_markets_it_names_stale() {
     assert_eq!(shown(&intake, 12), "stale:undecoded_message [0.4x5] []");
     assert_eq!(shown(&intake, 21), "live [0.4x5] []");
 }
+
+#[test]
+fn the_catalogue_completes_an_announced_book_and_the_stream_keeps_its_tick_size() {
+    let mut intake = intake(&[(1, &[11])]);
+    let tick = r#"{"market":"0x1","asset_id":"11","old_tick_size":"0.01","new_tick_size":"0.001","timestamp":"7","event_type":"tick_size_change"}"#;
+    feed(&mut intake, HERE, tick);
+    let told = BookOpening {
+        tick_size: Some(Price(10_000)),
+        min_order_size: Some(crate::base::price::Quantity(5_000_000)),
+        neg_risk: true,
+        ..opening(1, 11)
+    };
+    intake.books.describe(&told);
+    intake.books.describe(&opening(1, 99));
+    let mut image = BookImage::default();
+    assert!(intake.books.fill_image("11", &mut image));
+    assert_eq!(image.facts.tick_size, Some(Price(1_000)));
+    assert_eq!(image.facts.min_order_size, told.min_order_size);
+    assert!(image.facts.neg_risk);
+}
