@@ -211,6 +211,9 @@ pub const RESOLVE_NAMES_MAX: usize = 64;
 /// Addresses of one name that are tried.
 pub const ADDRESSES_MAX: usize = 16;
 
+/// Each step of the first look at a service before the engine starts.
+pub const FIRST_LOOK_TIMEOUT_NS: u64 = 3 * SECOND_NS;
+
 // ---- Local HTTP ----------------------------------------------------------------------------
 
 /// Clients of the serve core at once.

@@ -10,8 +10,10 @@ use crate::base::time::{Clock as _, MILLISECOND_NS};
 use crate::config::{Config, flags::RunFlags};
 use crate::counter::report::EngineReport;
 use crate::engine::Engine;
+use crate::io::blocking::{FirstLook, first_look};
 use crate::io::clock::HostClock;
 use crate::link::main_control::ControlNews;
+use crate::wire::tls::client_config;
 use log::{info, warn};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -27,6 +29,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 pub fn run(flags: &RunFlags) -> Result<ExitCode, Failure> {
     let config = Config::new(flags)?;
     let signals = listen()?;
+    look_first(&config)?;
     let mut session = Session::start(&config)?;
     info!("catalogue {}, market channel {}", config.gamma.url, config.ws.url);
     let clock = HostClock::new();
@@ -36,6 +39,24 @@ pub fn run(flags: &RunFlags) -> Result<ExitCode, Failure> {
         std::thread::sleep(LOOK_INTERVAL);
     }
     session.stop()
+}
+
+/// Stops at once where waiting cannot help: a host that does not exist, a certificate that is not
+/// to be trusted. A venue that is merely away is waited for.
+fn look_first(config: &Config) -> Result<(), Failure> {
+    let tls = client_config(config.tls_ca.as_deref());
+    let tls = tls.map_err(|error| Failure { line: error.to_string(), code: 2 })?;
+    for (flag, service) in [("--gamma-url", &config.gamma), ("--ws-url", &config.ws)] {
+        match first_look(service, &tls) {
+            // A venue that is away: the engine says so and tries again.
+            FirstLook::Fine | FirstLook::Away(_) => {}
+            FirstLook::Wrong(why) => {
+                let line = format!("{flag} {}: {why}", service.url);
+                return Err(Failure { line, code: 1 });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Signals, or one clear line.

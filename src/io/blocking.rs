@@ -2,17 +2,99 @@
 //!
 //! Runs on:  main thread and tests, never on an executor. Bounds: `REST_TIMEOUT_NS` a read,
 //!           `REST_BODY_BYTES_MAX` a body.
-use crate::base::limits::{REST_BODY_BYTES_MAX, REST_TIMEOUT_NS};
+use crate::base::limits::{FIRST_LOOK_TIMEOUT_NS, REST_BODY_BYTES_MAX, REST_TIMEOUT_NS};
 use crate::wire::{
     endpoint::Endpoint,
     http::{Exchange, Request, Response},
-    tls::TlsSession,
+    tls::{TlsError, TlsSession},
 };
 use rustls::ClientConfig;
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpStream, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// What a first look at a service says before anything depends on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FirstLook {
+    /// It answers, or nobody there speaks TLS to be checked.
+    Fine,
+    /// It cannot be reached now, which may pass: *go on and try again*.
+    Away(String),
+    /// The address is wrong or its certificate is not to be trusted, which does not pass by
+    /// itself: *stop, the user must mend it*.
+    Wrong(String),
+}
+
+/// Resolves the host, connects, and shakes hands where TLS is asked for; at most
+/// [`FIRST_LOOK_TIMEOUT_NS`] for each of the three.
+#[must_use]
+pub fn first_look(service: &Endpoint, tls: &Arc<ClientConfig>) -> FirstLook {
+    let Endpoint { host, port, .. } = service;
+    let addresses = match (host.as_str(), *port).to_socket_addrs() {
+        Ok(addresses) => addresses,
+        // The resolver's words for a name that does not exist; others may pass.
+        Err(error) if error.to_string().contains("not known") => {
+            return FirstLook::Wrong(format!(
+                "the host {host} does not exist ({error}); check the address"
+            ));
+        }
+        Err(error) => return FirstLook::Away(format!("{host}: {error}")),
+    };
+    let timeout = Duration::from_nanos(FIRST_LOOK_TIMEOUT_NS);
+    let mut away = format!("{host} has no address");
+    for address in addresses {
+        match TcpStream::connect_timeout(&address, timeout) {
+            Err(error) => away = format!("{host} ({address}): {error}"),
+            Ok(_) if !service.tls => return FirstLook::Fine,
+            Ok(socket) => return shake_hands(socket, host, tls, timeout),
+        }
+    }
+    FirstLook::Away(away)
+}
+
+fn shake_hands(
+    mut socket: TcpStream,
+    host: &str,
+    tls: &Arc<ClientConfig>,
+    timeout: Duration,
+) -> FirstLook {
+    let wrong = |error: &TlsError| FirstLook::Wrong(format!("{host}: {error}"));
+    let away = |error: std::io::Error| FirstLook::Away(format!("{host}: {error}"));
+    let mut session = match TlsSession::new(tls, host) {
+        Ok(session) => session,
+        Err(error) => return wrong(&error),
+    };
+    if let Err(error) = socket
+        .set_read_timeout(Some(timeout))
+        .and_then(|()| socket.set_write_timeout(Some(timeout)))
+    {
+        return away(error);
+    }
+    let mut buffer = [0; 16 * 1024];
+    while session.is_handshaking() {
+        let mut output = Vec::new();
+        session.poll_ciphertext(&mut output);
+        let count = match socket.write_all(&output).and_then(|()| socket.read(&mut buffer)) {
+            Ok(0) => return FirstLook::Away(format!("{host} closed the connection")),
+            Ok(count) => count,
+            Err(error) => return away(error),
+        };
+        if let Err(error) = session.handle_ciphertext(&buffer[..count], &mut |_| {}) {
+            let mut alert = Vec::new();
+            session.poll_ciphertext(&mut alert);
+            // The alert tells the other side why.
+            let _ = socket.write_all(&alert);
+            return match error {
+                TlsError::Alert(_) | TlsError::Protocol(_) => {
+                    FirstLook::Away(format!("{host}: {error}"))
+                }
+                error => wrong(&error),
+            };
+        }
+    }
+    FirstLook::Fine
+}
 
 /// A client of one service.
 #[derive(Debug)]

@@ -2,8 +2,8 @@
 //!
 //! Runs on:  test threads; engines and venues as processes.
 use crate::books::agree;
-use crate::engine::{Engine, sum};
-use crate::program::PATIENCE;
+use crate::engine::Engine;
+use crate::program::{PATIENCE, Program};
 use crate::venue::Venue;
 use rustix::process::Signal;
 use std::net::TcpListener;
@@ -67,14 +67,23 @@ fn a_market_channel_that_refuses_is_named_and_tried_again() {
     end(engine);
 }
 
+/// What cannot pass by itself ends the program at once: one line, exit code 1.
+fn refused(flags: &[String], expected: &[&str]) {
+    let mut command = Program::ringbook();
+    command.arg("run").args(flags);
+    let mut run = Program::start(command);
+    assert_eq!(run.wait(PATIENCE).code(), Some(1), "{run}");
+    let line = run.said("ringbook: ");
+    assert!(expected.iter().all(|part| line.contains(part)), "{line}");
+    run.assert_clean();
+}
+
 #[test]
 fn a_host_that_does_not_exist_is_named() {
-    let ws = "wss://nowhere.invalid/ws/market";
-    let mut engine = Engine::with_flags(&flags("https://nowhere.invalid", ws, &[]));
-    engine.wait_health(503, "nowhere.invalid");
-    engine.program.said("the name nowhere.invalid cannot be resolved");
-    assert!(engine.program.is_running());
-    end(engine);
+    let (gamma, ws) = ("https://nowhere.invalid", "wss://nowhere.invalid/ws/market");
+    refused(&flags(gamma, ws, &[]), &["--gamma-url", "nowhere.invalid", "does not exist"]);
+    let venue = Venue::start(&["--plain", "--markets", "5"]);
+    refused(&flags(&venue.url, ws, &[]), &["--ws-url", "nowhere.invalid", "does not exist"]);
 }
 
 #[test]
@@ -83,21 +92,14 @@ fn a_certificate_of_nobody_or_of_another_name_is_refused_with_a_remedy() {
     // No authority, and that of another venue.
     let theirs = other.ca.as_ref().unwrap().display().to_string();
     for trust in [vec![], vec!["--tls-ca", theirs.as_str()]] {
-        let mut engine = Engine::with_flags(&flags(&venue.url, &venue.ws, &trust));
-        engine.wait_health(503, "--tls-ca");
-        engine.program.said("--tls-ca");
-        assert_eq!(sum(&engine.stats(), "books"), 0);
-        end(engine);
+        refused(&flags(&venue.url, &venue.ws, &trust), &["--gamma-url", "--tls-ca"]);
     }
     // The certificate is for localhost, 127.0.0.1 and ::1.
     let elsewhere = Venue::start(&["--markets", "5", "--listen", "127.0.0.2:0"]);
     let ca = elsewhere.ca.as_ref().unwrap().display().to_string();
     let more = ["--tls-ca", ca.as_str()];
-    let mut engine = Engine::with_flags(&flags(&elsewhere.url, &elsewhere.ws, &more));
-    engine.wait_health(503, "is for another name");
-    let line = engine.program.said("is for another name");
-    assert!(line.contains("127.0.0.2") && line.contains("localhost"), "{line}");
-    end(engine);
+    let expected = ["is for another name", "127.0.0.2", "localhost"];
+    refused(&flags(&elsewhere.url, &elsewhere.ws, &more), &expected);
 }
 
 #[test]
@@ -116,12 +118,11 @@ fn the_name_localhost_is_resolved_and_trusted() {
 fn plain_and_tls_mixed_up_is_said() {
     let plain = Venue::start(&["--plain", "--markets", "60", "--levels", "6"]);
     let ws = plain.ws.replace("ws://", "wss://");
-    let mut engine = Engine::with_flags(&flags(&plain.url, &ws, &["--shards", "1"]));
-    engine.wait_health(200, "does not speak TLS");
-    end(engine);
+    refused(&flags(&plain.url, &ws, &["--shards", "1"]), &["--ws-url", "does not speak TLS"]);
     let tls = Venue::start(&["--markets", "60", "--levels", "6"]);
     let gamma = tls.url.replace("https://", "http://");
-    let mut engine = Engine::with_flags(&flags(&gamma, &tls.ws, &[]));
+    let ca = tls.ca.as_ref().unwrap().display().to_string();
+    let mut engine = Engine::with_flags(&flags(&gamma, &tls.ws, &["--tls-ca", &ca]));
     engine.wait_health(503, "the catalogue has not been read yet");
     end(engine);
 }
