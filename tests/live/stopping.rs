@@ -132,7 +132,9 @@ fn sigint_closes_each_websocket_with_a_close_frame() {
     let (code, took) = stop(&mut engine, Signal::INT);
     eprintln!("SIGINT under load: {took:?}");
     assert_eq!(code, Some(0), "{}", engine.program);
-    let tails = proxy.tails();
+    // The first look before the start connects and says nothing.
+    let mut tails = proxy.tails();
+    tails.retain(|tail| !tail.is_empty());
     assert!(tails.len() >= 2, "{tails:?}");
     for tail in tails {
         // Masked close with a two-byte code, 1000.
