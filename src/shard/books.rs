@@ -1,7 +1,7 @@
 //! The books of one shard, found by token, and how an event changes them.
 //!
 //! Runs on:  shard cores, replay (pure; time is an argument). Owns: the books and their index.
-//! Bounds:   `BOOKS_PER_SHARD_MAX`; nothing is allocated after a book has reached its size.
+//! Bounds:   `BOOKS_PER_SHARD_MAX`; a book allocates only while it grows.
 use super::publish::{BookView, Change, Handler};
 use crate::base::{
     id::{BookIndex, MarketId, ShardId, TokenId},
@@ -503,13 +503,6 @@ impl<H: Handler> Books<H> {
         &self.counts
     }
 
-    /// Heap bytes of books and index. Walks all books: for the end of a run, not during it.
-    #[must_use]
-    pub fn heap_bytes(&self) -> u64 {
-        let books: usize = self.slots.iter().map(|slot| slot.book.heap_bytes()).sum();
-        books as u64 + self.index_bytes()
-    }
-
     fn index_bytes(&self) -> u64 {
         let index = self.by_token.capacity() + self.by_market.capacity();
         (self.slots.capacity() * size_of::<Slot>() + index * (size_of::<BookIndex>() + 1)) as u64
@@ -546,16 +539,6 @@ impl<H: Handler> Books<H> {
     pub fn places(&self) -> impl Iterator<Item = (TokenId, MarketId, BookIndex)> {
         let open = self.slots.iter().enumerate().filter(|(_, slot)| slot.open);
         open.map(|(at, slot)| (slot.token, slot.market, BookIndex(at as u32)))
-    }
-
-    /// Tokens of all open books, in no order.
-    pub fn tokens(&self) -> impl Iterator<Item = &TokenId> {
-        self.slots.iter().filter(|slot| slot.open).map(|slot| &slot.token)
-    }
-
-    /// The user's handler.
-    pub fn handler_mut(&mut self) -> &mut H {
-        &mut self.handler
     }
 
     /// Gives the user's handler back.

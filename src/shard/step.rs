@@ -1,6 +1,7 @@
 //! The duty cycle of a hot core: bytes, orders, queries, timers, report.
 //!
-//! Runs on:  shard cores; allocates only for orders, news and heartbeats, never for a frame.
+//! Runs on:  shard cores; allocates for orders, news and heartbeats. For a frame only where a book
+//!           grows or the TLS library takes a buffer for its record.
 //! Bounds:   one wait's sockets, `READS_PER_CONNECTION` reads of each, `ORDERS_PER_STEP` orders,
 //!           `QUERIES_PER_STEP` queries a step.
 use super::{Shard, Tally, books::ConnectionSlot, publish::Handler};

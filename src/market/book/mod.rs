@@ -161,3 +161,35 @@ impl Book {
         self.bids.heap_bytes() + self.asks.heap_bytes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn book(bids: &[(u32, u64)], asks: &[(u32, u64)]) -> Book {
+        let levels = |side: &[(u32, u64)]| -> Vec<Level> {
+            let one = |&(p, q): &(u32, u64)| Level { price: Price(p), quantity: Quantity(q) };
+            side.iter().map(one).collect()
+        };
+        let mut book = Book::default();
+        book.replace(&levels(bids), &levels(asks)).unwrap();
+        book
+    }
+
+    #[test]
+    fn spread_middle_depth_and_totals_follow_the_levels() {
+        let mut book = book(&[(10_000, 5), (20_000, 7)], &[(990_000, 1), (35_000, 2)]);
+        assert_eq!((book.spread(), book.mid_half_units()), (Some(15_000), Some(55_000)));
+        assert_eq!((book.bids.len(), book.asks.len()), (2, 2));
+        assert_eq!((book.bids.total_units(), book.asks.total_units()), (12, 3));
+        let level = |p, q| Level { price: Price(p), quantity: Quantity(q) };
+        book.set(Side::Bid, level(40_000, 1)).unwrap();
+        assert_eq!(book.spread(), Some(-5_000), "crossed");
+        book.set(Side::Ask, level(35_000, 0)).unwrap();
+        book.set(Side::Ask, level(990_000, 0)).unwrap();
+        assert_eq!((book.best_ask(), book.spread(), book.mid_half_units()), (None, None, None));
+        assert!(book.heap_bytes() > 0);
+        book.clear();
+        assert_eq!((book.best_bid(), book.bids.total_units()), (None, 0));
+    }
+}

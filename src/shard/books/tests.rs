@@ -147,7 +147,7 @@ fn opening_and_closing_in_any_order_keeps_index_and_siblings_whole() {
             assert_eq!(family, expected);
         }
     }
-    assert_eq!(books.tokens().count(), open.len());
+    assert_eq!(books.places().count(), open.len());
 }
 
 #[test]
