@@ -245,6 +245,12 @@ impl Engine {
         self.commands.try_send(command).is_ok().then_some(ticket)
     }
 
+    /// Asks for the histograms of the interval so far, which come as [`ControlNews::Interval`]
+    /// within two seconds. False when the ring is full: ask again.
+    pub fn cut_interval(&mut self) -> bool {
+        self.commands.try_send(Command::CutInterval).is_ok()
+    }
+
     /// Stops in reverse order of the start, every stage bounded. `on_news` hears what the control
     /// core still tells (the last interval of histograms is among it).
     pub fn stop(mut self, mut on_news: impl FnMut(&ControlNews)) -> Ending {

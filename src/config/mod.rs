@@ -1,6 +1,7 @@
 //! Configuration: raw flags, and what becomes of them once they are checked.
 //!
 //! Runs on:  main thread, before anything starts. A [`Config`] exists only if it is valid.
+pub mod bench_live;
 pub mod flags;
 pub mod replay;
 

@@ -11,3 +11,4 @@ pub mod file;
 pub mod listen;
 pub mod resolve;
 pub mod socket;
+pub mod threads;

@@ -94,6 +94,11 @@ impl Connection {
         self.output.len() - self.sent
     }
 
+    /// Whether the socket took not everything at the last flush.
+    pub(super) fn is_held_up(&self) -> bool {
+        self.backlog() > 0 || self.tls.as_ref().is_some_and(|tls| tls.wants_write())
+    }
+
     /// Reads until the socket has no more; appends to `input`.
     pub(super) fn receive(&mut self, scratch: &mut [u8]) -> Fate {
         // Readiness is told once, so that stopping earlier would lose what is left.

@@ -16,6 +16,8 @@ pub(super) struct Connections {
     dirty: Vec<usize>,
     /// Slots that must be ended: they do not read.
     overdue: Vec<usize>,
+    /// Flushes that met a full socket.
+    held_up: u64,
     backlog_bytes_max: usize,
     counters: Arc<Counters>,
 }
@@ -27,6 +29,7 @@ impl Connections {
             free: Vec::new(),
             dirty: Vec::new(),
             overdue: Vec::new(),
+            held_up: 0,
             backlog_bytes_max,
             counters,
         }
@@ -85,15 +88,26 @@ impl Connections {
     pub(super) fn flush(&mut self) -> Vec<usize> {
         let mut over = std::mem::take(&mut self.overdue);
         let mut written = 0;
-        for slot in std::mem::take(&mut self.dirty) {
+        for slot in self.dirty.drain(..) {
             let Some(connection) = self.slots[slot].as_mut() else { continue };
             connection.dirty = false;
             if connection.flush(&mut written) == Fate::Over {
                 over.push(slot);
             }
+            self.held_up += u64::from(connection.is_held_up());
         }
         self.counters.bytes_sent.add(written);
         over
+    }
+
+    /// Flushes that met a full socket since this was last asked.
+    pub(super) const fn take_held_up(&mut self) -> u64 {
+        std::mem::replace(&mut self.held_up, 0)
+    }
+
+    /// Plaintext bytes that wait for sockets, all connections together.
+    pub(super) fn backlog(&self) -> usize {
+        self.slots().map(|(_, connection)| connection.backlog()).sum()
     }
 
     /// Appends whole frames made elsewhere; counts them.

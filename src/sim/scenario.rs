@@ -93,9 +93,7 @@ impl Scenario {
     fn draw(&mut self) {
         for (factor, (period_ms, reach)) in self.factors.iter_mut().zip(FACTORS) {
             if self.random.chance(1, period_ms) {
-                // Mean 1: four fifths of the time below, one fifth high above.
-                let (high, swing) = (self.random.chance(1, 5), self.swing * reach);
-                *factor = if high { 1.0 + 4.0 * swing } else { 1.0 - swing };
+                *factor = draw_factor(&mut self.random, self.swing * reach);
             }
         }
         let rate = self.bursts_per_ms * self.factors.iter().product::<f64>();
@@ -111,7 +109,26 @@ impl Scenario {
         self.next.resolutions = poisson(&mut self.random, self.resolutions_per_ms);
     }
 
-    fn draw_slot(&mut self) -> usize {
+    /// Nanoseconds from one beat of a paced flow to the next and the actions of that beat, where
+    /// `gap_ns` is the mean gap between two actions. Exactly `gap_ns` and one action without
+    /// bursts.
+    pub(super) fn draw_beat(&mut self, gap_ns: f64) -> (f64, u32) {
+        if self.many_chance == 0.0 {
+            return (gap_ns, 1);
+        }
+        let factor = self.factors.iter().product::<f64>();
+        let mean_ns = gap_ns * (1.0 + self.many_chance * EXTRA_MEAN) / factor.max(0.01);
+        let gap_ns = -mean_ns * (1.0 - self.random.unit()).ln();
+        for (factor, (period_ms, reach)) in self.factors.iter_mut().zip(FACTORS) {
+            if self.random.unit() * (period_ms as f64) < gap_ns / 1e6 {
+                *factor = draw_factor(&mut self.random, self.swing * reach);
+            }
+        }
+        (gap_ns, self.draw_actions())
+    }
+
+    /// A slot, by the weights.
+    pub(super) fn draw_slot(&mut self) -> usize {
         let total = self.weights.last().copied().unwrap_or(0.0);
         let target = self.random.unit() * total;
         self.weights.partition_point(|&sum| sum <= target).min(self.weights.len() - 1)
@@ -134,6 +151,11 @@ impl Moment {
     fn is_empty(&self) -> bool {
         self.bursts.is_empty() && self.births == 0 && self.resolutions == 0
     }
+}
+
+/// Mean 1: four fifths of the time below, one fifth high above.
+fn draw_factor(random: &mut Random, swing: f64) -> f64 {
+    if random.chance(1, 5) { 1.0 + 4.0 * swing } else { 1.0 - swing }
 }
 
 /// Zipf-like weights in random order, summed up.
