@@ -165,6 +165,7 @@ impl Engine {
             target,
             discovery: discovery(config, clock.mono_ns()),
             lifecycle: lifecycle(config),
+            tokens_per_connection: config.tokens_per_connection,
             seed: clock.now().wall_ns,
             commands: command_receiver,
             news: news_sender,

@@ -6,6 +6,7 @@ use super::{
     compare::{Comparison, Verdict},
     run::{Session, listen},
 };
+use crate::base::limits::TOKENS_PER_CONNECTION_TARGET;
 use crate::base::time::{Clock as _, SECOND_NS};
 use crate::config::{Config, UsageError, flags::DemoFlags};
 use crate::io::{blocking::BlockingClient, clock::HostClock};
@@ -111,6 +112,7 @@ pub fn engine_config(layout: LayoutFlags, venue: &Venue) -> Result<Config, Failu
         tokens: Vec::new(),
         discover: true,
         markets_max: None,
+        tokens_per_connection: TOKENS_PER_CONNECTION_TARGET,
         custom_features: true,
         duration_ns: None,
     })

@@ -37,12 +37,16 @@ pub struct BenchLiveFlags {
           value_parser = clap::value_parser!(u64).range(0..=60))]
     pub warm_up: u64,
 
+    /// Measure every rate, even after one that was not kept up with.
+    #[arg(long)]
+    pub all_rates: bool,
+
     /// Markets of the embedded venue, two tokens each.
     #[arg(long, value_name = "COUNT", default_value_t = 2000,
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub markets: u32,
 
-    /// Spread the tokens over about so many connections. Default: as `run` does, about 400 on each.
+    /// Spread the tokens evenly over about so many connections. Default: as `run` does, 400 on each.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     pub sockets: Option<u32>,
 

@@ -66,6 +66,8 @@ pub struct ControlParts {
     pub discovery: Discovery,
     /// How markets come and go.
     pub lifecycle: Lifecycle,
+    /// Tokens that placement puts on a connection.
+    pub tokens_per_connection: usize,
     /// Names and gauges of the links that the control core has no end of, for the report.
     pub links: Vec<(String, Box<dyn LinkGauge>)>,
     /// Seed of the jitter.
@@ -137,7 +139,7 @@ impl Control {
         let shards = parts.shards.len() as u16;
         Self {
             registry: Registry::new(shards),
-            placement: Placement::new(shards),
+            placement: Placement::new(shards).with_target(parts.tokens_per_connection),
             discovery: parts.discovery,
             lifecycle: parts.lifecycle,
             dials: DialQueue::new(parts.seed),

@@ -16,7 +16,7 @@ pub(super) struct Connections {
     dirty: Vec<usize>,
     /// Slots that must be ended: they do not read.
     overdue: Vec<usize>,
-    /// Flushes that met a full socket.
+    /// Flushes that found a socket full.
     held_up: u64,
     backlog_bytes_max: usize,
     counters: Arc<Counters>,
@@ -84,6 +84,14 @@ impl Connections {
         }
     }
 
+    /// Notes that a socket was heard of, and whether it has room again.
+    pub(super) fn mark_writable(&mut self, slot: usize, writable: bool) {
+        if let Some(connection) = self.get(slot) {
+            connection.full &= !writable;
+        }
+        self.mark(slot);
+    }
+
     /// Sends what waits; returns the slots that are over.
     pub(super) fn flush(&mut self) -> Vec<usize> {
         let mut over = std::mem::take(&mut self.overdue);
@@ -94,13 +102,13 @@ impl Connections {
             if connection.flush(&mut written) == Fate::Over {
                 over.push(slot);
             }
-            self.held_up += u64::from(connection.is_held_up());
+            self.held_up += u64::from(connection.full);
         }
         self.counters.bytes_sent.add(written);
         over
     }
 
-    /// Flushes that met a full socket since this was last asked.
+    /// Flushes that found a socket full since this was last asked.
     pub(super) const fn take_held_up(&mut self) -> u64 {
         std::mem::replace(&mut self.held_up, 0)
     }

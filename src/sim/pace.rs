@@ -106,7 +106,7 @@ pub struct PaceReport {
     pub warm_up_messages: u64,
     /// WebSocket frames of any kind made from the first beat to the last, warm-up included.
     pub frames: u64,
-    /// Beats after which a socket was full.
+    /// Beats after which a socket was full: what they made may wait at the venue.
     pub held_up: u64,
     /// Why it ended before its time, if it did.
     pub given_up: Option<GivenUp>,

@@ -178,7 +178,7 @@ impl Server {
                         if event.is_readable() || event.is_read_closed() || event.is_error() {
                             self.receive(slot);
                         }
-                        self.connections.mark(slot);
+                        self.connections.mark_writable(slot, event.is_writable());
                     }
                 }
             }

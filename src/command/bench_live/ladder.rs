@@ -76,7 +76,7 @@ pub(super) struct Evidence {
 pub(super) enum Verdict {
     /// Venue and engine did it.
     KeptUp,
-    /// The venue could not send that fast: nothing is known of the engine.
+    /// The venue was not on time: nothing is known of the engine.
     VenueTooSlow,
     /// The engine could not take it.
     EngineTooSlow,
@@ -93,9 +93,9 @@ impl Verdict {
     pub(super) const fn words(self) -> &'static str {
         match self {
             Self::KeptUp => "kept up",
-            Self::VenueTooSlow => "venue too slow",
-            Self::EngineTooSlow => "engine too slow",
-            Self::BothTooSlow => "both too slow",
+            Self::VenueTooSlow => "venue late",
+            Self::EngineTooSlow => "engine saturated",
+            Self::BothTooSlow => "saturated, venue late",
             Self::Lost => "messages lost",
             Self::Cut => "cut short",
         }

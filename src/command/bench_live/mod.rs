@@ -11,6 +11,7 @@ mod step;
 mod table;
 
 use super::{Failure, demo, run::Session};
+use crate::base::limits;
 use crate::base::time::{Clock as _, SECOND_NS};
 use crate::config::{Config, UsageError, bench_live::BenchLiveFlags};
 use crate::engine::Engine;
@@ -30,7 +31,8 @@ const LOOK: Duration = Duration::from_millis(20);
 /// What was sent before the pause has arrived after this long.
 const SETTLE: Duration = Duration::from_secs(2);
 /// Books are live within this time, and one second for each thousand tokens.
-const LIVE_PATIENCE_NS: u64 = 60 * SECOND_NS;
+/// A shard with next to no tokens waits for company first, which takes a minute.
+const LIVE_PATIENCE_NS: u64 = 90 * SECOND_NS;
 /// Books are live again within this time after a step that broke connections.
 const HEAL_PATIENCE_NS: u64 = 30 * SECOND_NS;
 /// A connection that lets a quarter of this pile up at the venue ends its step.
@@ -186,9 +188,33 @@ fn engine_config(
     layout: LayoutFlags,
     venue: &Venue,
 ) -> Result<Config, Failure> {
-    let config = demo::engine_config(layout, venue)?;
-    let _ = flags;
+    let mut config = demo::engine_config(layout, venue)?;
+    // So few tokens do not wait for company.
+    config.tokens_per_connection = config.tokens_per_connection.min(2 * flags.markets as usize);
+    if let Some(sockets) = flags.sockets {
+        let shards = config.layout.shards.map_or(config.layout.shard_cores.len(), usize::from);
+        let tokens = tokens_per_connection(flags.markets as usize, sockets as usize, shards);
+        let tokens = tokens.map_err(|why| UsageError(format!("--sockets {sockets}: {why}")))?;
+        config.tokens_per_connection = tokens;
+    }
     Ok(config)
+}
+
+/// Tokens on each of so many connections: whole markets of two.
+fn tokens_per_connection(markets: usize, sockets: usize, shards: usize) -> Result<usize, String> {
+    let tokens = 2 * markets.div_ceil(sockets);
+    let most = limits::CONNECTIONS_PER_SHARD_MAX * 3 / 4 * shards;
+    if sockets > markets {
+        return Err(format!("each carries a market or more, and there are {markets} markets"));
+    }
+    if tokens > limits::TOKENS_PER_CONNECTION_TARGET {
+        let least = (2 * markets).div_ceil(limits::TOKENS_PER_CONNECTION_TARGET);
+        return Err(format!("{markets} markets need {least} or more; or use fewer --markets"));
+    }
+    if sockets > most {
+        return Err(format!("{most} are the most for {shards} shards; use more --shards"));
+    }
+    Ok(tokens)
 }
 
 fn setting(flags: &BenchLiveFlags, rig: &Rig, venue_core: Option<u32>) -> Setting {
@@ -227,7 +253,7 @@ fn climb(flags: &BenchLiveFlags, rates: &[u64], rig: &mut Rig) -> Result<Vec<Ste
             print!("{}", table::line(&step));
         }
         steps.push(step);
-        if verdict != Verdict::KeptUp {
+        if verdict == Verdict::Cut || (verdict != Verdict::KeptUp && !flags.all_rates) {
             break;
         }
     }
@@ -259,6 +285,22 @@ fn explain(error: SimError) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sockets_share_the_tokens() {
+        assert_eq!(tokens_per_connection(2_000, 10, 1), Ok(400));
+        assert_eq!(tokens_per_connection(2_000, 190, 1), Ok(22));
+        assert_eq!(tokens_per_connection(200, 1, 1), Ok(400));
+        assert_eq!(tokens_per_connection(7, 7, 1), Ok(2));
+        for (markets, sockets, said) in [
+            (201, 1, "201 markets need 2 or more"),
+            (7, 8, "there are 7 markets"),
+            (1_000, 193, "192 are the most for 1 shards"),
+        ] {
+            let error = tokens_per_connection(markets, sockets, 1).unwrap_err();
+            assert!(error.contains(said), "{error}");
+        }
+    }
 
     #[test]
     fn the_venue_gets_a_core_of_its_own_where_there_is_one() {

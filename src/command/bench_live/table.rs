@@ -150,7 +150,7 @@ pub(super) fn line(step: &Step) -> String {
         let _ = write!(out, " ({} of {} sent never came)", step.sent - step.received, step.sent);
     }
     if step.held_up > 0 {
-        let _ = write!(out, " ({} sends met a full socket)", step.held_up);
+        let _ = write!(out, " ({} sent while a socket was full)", step.held_up);
     }
     if step.reconnects > 0 {
         let _ = write!(out, " ({} reconnects)", step.reconnects);
@@ -171,10 +171,11 @@ pub(super) fn ending(outcome: &Outcome) -> String {
     }
     match ended_by {
         Some(Verdict::VenueTooSlow) => out.push_str(
-            "the venue could not send the next one: what the engine can take is not known\n",
+            "the venue was not on time: that is too fast for it, or others took its core; what the \
+             engine can take is not known\n",
         ),
         Some(verdict) => {
-            let _ = writeln!(out, "the next one: {}", verdict.words());
+            let _ = writeln!(out, "the last one: {}", verdict.words());
         }
         None if !steps.is_empty() => out.push_str("nothing saturated: the ladder may go higher\n"),
         None => {}

@@ -118,7 +118,7 @@ fn names_stand_apart_and_the_limit_is_marked() {
     let places: Vec<f64> = names.map(|text| numbers(&format!(" {text}"), "y")[0]).collect();
     assert_eq!(places.len(), CURVES.len());
     assert!(places.windows(2).all(|pair| pair[1] - pair[0] >= LABEL_GAP - 0.2), "{places:?}");
-    assert!(read(&svg).iter().any(|text| text == "5k: venue too slow"));
+    assert!(read(&svg).iter().any(|text| text == "5k: venue late"));
 }
 
 #[test]
