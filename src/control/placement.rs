@@ -151,7 +151,7 @@ impl Placement {
     #[must_use]
     pub fn with_target(mut self, tokens: usize) -> Self {
         self.target = tokens.clamp(1, limits::TOKENS_PER_CONNECTION_TARGET);
-        self.worth = limits::PENDING_TOKENS_WORTH_CONNECTION.min(self.target);
+        self.worth = limits::PENDING_TOKENS_WORTH_CONNECTION.min(self.target.div_ceil(2));
         self
     }
 

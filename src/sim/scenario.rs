@@ -35,6 +35,8 @@ pub(super) struct Scenario {
     many_chance: f64,
     swing: f64,
     factors: [f64; 3],
+    /// Paced flow: nanoseconds that the first factor is still good for.
+    factor_ns: f64,
     /// Running sums of the slots' weights.
     weights: Vec<f64>,
     next: Moment,
@@ -55,6 +57,7 @@ impl Scenario {
             many_chance,
             swing: config.burst.min(1.5) / 2.0,
             factors: [1.0; 3],
+            factor_ns: 0.0,
             weights,
             random,
             next: Moment::default(),
@@ -111,20 +114,31 @@ impl Scenario {
 
     /// Nanoseconds from one beat of a paced flow to the next and the actions of that beat, where
     /// `gap_ns` is the mean gap between two actions. Exactly `gap_ns` and one action without
-    /// bursts.
+    /// bursts. Of the rate factors only the quickest is used: with the others a step of seconds
+    /// would have another rate than the one asked for.
     pub(super) fn draw_beat(&mut self, gap_ns: f64) -> (f64, u32) {
         if self.many_chance == 0.0 {
             return (gap_ns, 1);
         }
-        let factor = self.factors.iter().product::<f64>();
-        let mean_ns = gap_ns * (1.0 + self.many_chance * EXTRA_MEAN) / factor.max(0.01);
-        let gap_ns = -mean_ns * (1.0 - self.random.unit()).ln();
-        for (factor, (period_ms, reach)) in self.factors.iter_mut().zip(FACTORS) {
-            if self.random.unit() * (period_ms as f64) < gap_ns / 1e6 {
-                *factor = draw_factor(&mut self.random, self.swing * reach);
-            }
+        let (period_ms, reach) = FACTORS[0];
+        let mean_ns = gap_ns * (1.0 + self.many_chance * EXTRA_MEAN);
+        // What has to pass at factor 1, spent at the factors that follow each other meanwhile.
+        let mut left_ns = mean_ns * self.draw_exponential();
+        let mut passed_ns = 0.0;
+        while left_ns > self.factor_ns * self.factors[0] {
+            left_ns -= self.factor_ns * self.factors[0];
+            passed_ns += self.factor_ns;
+            self.factors[0] = draw_factor(&mut self.random, self.swing * reach);
+            self.factor_ns = period_ms as f64 * 1e6 * self.draw_exponential();
         }
-        (gap_ns, self.draw_actions())
+        let rest_ns = left_ns / self.factors[0].max(f64::MIN_POSITIVE);
+        self.factor_ns -= rest_ns;
+        (passed_ns + rest_ns, self.draw_actions())
+    }
+
+    /// Mean 1.
+    fn draw_exponential(&mut self) -> f64 {
+        -(1.0 - self.random.unit()).ln()
     }
 
     /// A slot, by the weights.

@@ -54,8 +54,12 @@ pub fn run(flags: &BenchLiveFlags) -> Result<ExitCode, Failure> {
         print!("{}", table::heading(&setting));
     }
     let steps = climb(flags, &rates, &mut rig)?;
-    let books = compare(&mut rig);
-    let outcome = Outcome::new(setting, steps, books?);
+    // What was measured is shown even when the books cannot be compared.
+    let (books, failure) = match compare(&mut rig) {
+        Ok(books) => (Some(books), None),
+        Err(failure) => (None, Some(failure)),
+    };
+    let outcome = Outcome::new(setting, steps, books);
     if let Some(mut file) = svg {
         let text = plot::svg(&outcome);
         std::io::Write::write_all(&mut file, text.as_bytes()).map_err(|error| Failure {
@@ -70,10 +74,13 @@ pub fn run(flags: &BenchLiveFlags) -> Result<ExitCode, Failure> {
     } else {
         print!("{}", table::ending(&outcome));
     }
-    if outcome.books.different > 0 || outcome.books.equal == 0 {
-        return Err(Failure { line: "the books are not the venue's".into(), code: 1 });
+    match (failure, outcome.books) {
+        (Some(failure), _) => Err(failure),
+        (None, Some(books)) if books.different > 0 || books.equal == 0 => {
+            Err(Failure { line: "the books are not the venue's".into(), code: 1 })
+        }
+        _ => Ok(code),
     }
-    Ok(code)
 }
 
 /// One shard unless more are asked for: what saturates then is a core.
@@ -141,6 +148,7 @@ fn start(
             true => "ended before every book was live".to_owned(),
             false => format!("not every book was live after {} s", patience_ns / SECOND_NS),
         };
+        rig.session.stop()?;
         return Err(Failure { line, code: 1 });
     }
     Ok(rig)

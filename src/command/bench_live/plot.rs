@@ -63,15 +63,15 @@ impl Axis {
         self.place.0 + share * (self.place.1 - self.place.0)
     }
 
-    /// 1, 2 and 5 times powers of ten within it, and whether each is to be labelled: with many
-    /// decades, the powers of ten only.
-    fn ticks(&self) -> Vec<(f64, bool)> {
+    /// 1, 2 and 5 times powers of ten within it, and whether each is to be labelled: above
+    /// `decades_max` decades, the powers of ten only.
+    fn ticks(&self, decades_max: f64) -> Vec<(f64, bool)> {
         let decades = (self.to / self.from).log10();
         let lowest = self.from.log10().floor() as i32;
         let all = (lowest..=self.to.log10().ceil() as i32)
             .flat_map(|power| [1.0, 2.0, 5.0].map(|digit| (digit, digit * 10f64.powi(power))));
         all.filter(|&(_, value)| value >= self.from * 0.999 && value <= self.to * 1.001)
-            .map(|(digit, value)| (value, digit == 1.0 || decades < 2.5))
+            .map(|(digit, value)| (value, digit == 1.0 || decades < decades_max))
             .collect()
     }
 }
@@ -133,17 +133,19 @@ fn above(value: f64) -> f64 {
 }
 
 fn grid(out: &mut String, rates: &Axis, times: &Axis) {
-    for (value, labelled) in times.ticks() {
+    for (value, labelled) in times.ticks(2.5) {
         let y = times.at(value);
         line(out, "grid", (LEFT, y), (RIGHT, y));
         if labelled {
             text(out, (LEFT - 8.0, y + 4.0), "", "end", &round_duration(value));
         }
     }
-    for (value, _) in rates.ticks() {
+    for (value, labelled) in rates.ticks(4.5) {
         let x = rates.at(value);
         line(out, "grid", (x, TOP), (x, BOTTOM));
-        text(out, (x, BOTTOM + 18.0), "", "middle", &round_count(value));
+        if labelled {
+            text(out, (x, BOTTOM + 18.0), "", "middle", &round_count(value));
+        }
     }
     line(out, "axis", (LEFT, BOTTOM), (RIGHT, BOTTOM));
     line(out, "axis", (LEFT, TOP), (LEFT, BOTTOM));

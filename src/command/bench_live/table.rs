@@ -7,6 +7,9 @@ use crate::command::histograms::duration;
 use serde::Serialize;
 use std::fmt::Write as _;
 
+/// Shards named one by one.
+const SHARDS_SHOWN: usize = 4;
+
 /// What was measured on what.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Setting {
@@ -64,13 +67,13 @@ pub(super) struct Outcome {
     pub highest_rate_kept: u64,
     /// Why the ladder ended, where it was not at its end.
     pub ended_by: Option<Verdict>,
-    /// The comparison at the end.
-    pub books: Books,
+    /// The comparison at the end, if it was possible.
+    pub books: Option<Books>,
 }
 
 impl Outcome {
     /// Of the steps that were measured.
-    pub(super) fn new(setting: Setting, steps: Vec<Step>, books: Books) -> Self {
+    pub(super) fn new(setting: Setting, steps: Vec<Step>, books: Option<Books>) -> Self {
         let kept = steps.iter().filter(|step| step.verdict == Verdict::KeptUp);
         let highest_rate_kept = kept.map(|step| step.rate).max().unwrap_or(0);
         let last = steps.last().map(|step| step.verdict);
@@ -83,10 +86,16 @@ impl Setting {
     /// The machine and what runs on it, in two short lines.
     pub(super) fn lines(&self) -> [String; 2] {
         let core = |core: Option<u32>| core.map_or_else(|| "any".to_owned(), |n| n.to_string());
+        let shards = self.threads.iter().filter(|(name, _)| name.starts_with("shard")).count();
+        // With many shards the line would leave the plot; JSON has all of them.
+        let shown = |name: &str| name == "control" || (name != "serve" && shards <= SHARDS_SHOWN);
         let mut threads: Vec<String> = (self.threads.iter())
-            .filter(|(name, _)| name != "serve")
+            .filter(|(name, _)| shown(name))
             .map(|(name, on)| format!("{name}: {}", core(*on)))
             .collect();
+        if shards > SHARDS_SHOWN {
+            threads.push(format!("{shards} shards"));
+        }
         threads.push(format!("venue: {}", core(self.venue_core)));
         let transport = if self.tls { "TLS" } else { "plain TCP" };
         let flow = if self.burst > 0.0 { format!("burst {}", self.burst) } else { "even".into() };
@@ -180,7 +189,7 @@ pub(super) fn ending(outcome: &Outcome) -> String {
         None if !steps.is_empty() => out.push_str("nothing saturated: the ladder may go higher\n"),
         None => {}
     }
-    let Books { equal, levels, different, not_live } = books;
+    let Some(Books { equal, levels, different, not_live }) = books else { return out };
     let _ = writeln!(
         out,
         "{equal} live books equal the venue's in all {levels} levels (hashes aside: stamps stand in \

@@ -71,11 +71,14 @@ fn a_smaller_target_makes_more_and_smaller_connections() {
     let mut placement = placement.with_target(20);
     placement.poll(0, &mut registry);
     register(&mut registry, 0..35, 1);
-    placement.request_check();
-    // The last ten tokens ride along.
-    let wanted = [(ConnectionId(1), 20), (ConnectionId(2), 20), (ConnectionId(3), 30)];
+    let wanted = [(ConnectionId(1), 20), (ConnectionId(2), 20), (ConnectionId(3), 20)];
     assert_eq!(opened(&placement.poll(2, &mut registry)), wanted);
-    assert_eq!(placement.capacity_tokens(), 60);
+    placement.request_check();
+    assert_eq!(opened(&placement.poll(3, &mut registry)), [(ConnectionId(4), 10)]);
+    // Less than half a connection's worth rides along.
+    register(&mut registry, 35..49, 4);
+    assert_eq!(opened(&placement.poll(5, &mut registry)), [(ConnectionId(5), 28)]);
+    assert_eq!(placement.capacity_tokens(), 100);
     assert_eq!(placement.report(&registry).tokens_per_connection_target, 20);
 }
 

@@ -1,6 +1,6 @@
 //! The plot: well-formed for any run, everything within the picture, labels apart.
 use super::*;
-use crate::command::bench_live::table::{Books, Setting};
+use crate::command::bench_live::table::Setting;
 use crate::counter::latency::LatencySummary;
 
 fn step(rate: u64, p50_ns: u64, verdict: Verdict) -> Step {
@@ -36,7 +36,7 @@ fn step(rate: u64, p50_ns: u64, verdict: Verdict) -> Step {
 
 fn outcome(steps: Vec<Step>) -> Outcome {
     let setting = Setting { machine: "AT&T <1> \"x\"\u{7}".into(), ..Setting::default() };
-    Outcome::new(setting, steps, Books::default())
+    Outcome::new(setting, steps, None)
 }
 
 /// Every tag closed in order, attributes quoted, no bare `&` or `<`; gives the texts.
@@ -131,6 +131,6 @@ fn axes_have_room_and_round_numbers() {
     let axis = Axis { from: 1e3, to: 1e6, place: (0.0, 300.0) };
     assert!((axis.at(1e5) - 200.0).abs() < 1e-9);
     let labelled: Vec<f64> =
-        axis.ticks().into_iter().filter(|t| t.1).map(|t| t.0.round()).collect();
+        axis.ticks(2.5).into_iter().filter(|t| t.1).map(|t| t.0.round()).collect();
     assert_eq!(labelled, [1e3, 1e4, 1e5, 1e6]);
 }
