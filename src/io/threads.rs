@@ -4,10 +4,12 @@
 use crate::base::time::SECOND_NS;
 use core_affinity::CoreId;
 
-/// Pins the calling thread; false where the kernel does not let it.
+/// Pins the calling thread; false for a core that it may not use.
 #[must_use]
 pub fn pin_current(core: u32) -> bool {
-    core_affinity::set_for_current(CoreId { id: core as usize })
+    // The library panics at numbers that no kernel has.
+    super::executor::usable_cores().contains(&core)
+        && core_affinity::set_for_current(CoreId { id: core as usize })
 }
 
 /// A thread's name and the CPU time it has had, nanoseconds. The kernel keeps 15 bytes of a name.

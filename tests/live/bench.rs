@@ -69,7 +69,8 @@ fn a_short_ladder_over_several_plain_sockets_hears_every_change() {
 
 #[test]
 fn a_signal_ends_it_with_what_was_measured() {
-    let mut program = bench(&["--plain", "--rates", "100,200", "--seconds", "300"]);
+    let mut program =
+        bench(&["--plain", "--rates", "100,200", "--warm-up", "0", "--seconds", "300"]);
     let begun = Instant::now();
     while !program.stdout().iter().any(|line| line.contains("verdict")) {
         assert!(begun.elapsed() < PATIENCE && program.is_running(), "{program}");

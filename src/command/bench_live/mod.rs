@@ -151,6 +151,8 @@ fn start(
         rig.session.stop()?;
         return Err(Failure { line, code: 1 });
     }
+    // What the engine measured of the dumps belongs to no step.
+    rig.read_to_applied();
     Ok(rig)
 }
 
@@ -247,8 +249,6 @@ fn setting(flags: &BenchLiveFlags, rig: &Rig, venue_core: Option<u32>) -> Settin
 }
 
 fn climb(flags: &BenchLiveFlags, rates: &[u64], rig: &mut Rig) -> Result<Vec<Step>, Failure> {
-    // What the engine measured of the dumps belongs to no step.
-    rig.read_to_applied();
     let length = Length { seconds: flags.seconds, warm_up: flags.warm_up };
     let mut steps = Vec::new();
     for (place, &rate) in rates.iter().enumerate() {

@@ -35,7 +35,7 @@ fn step(rate: u64, p50_ns: u64, verdict: Verdict) -> Step {
 }
 
 fn outcome(steps: Vec<Step>) -> Outcome {
-    let setting = Setting { machine: "AT&T <1> \"x\"\u{7}".into(), ..Setting::default() };
+    let setting = Setting { machine: "AT&T <1>\u{7}\"x\"".into(), ..Setting::default() };
     Outcome::new(setting, steps, None)
 }
 
@@ -87,7 +87,7 @@ fn any_run_gives_a_well_formed_picture() {
     for steps in runs {
         let svg = svg(&outcome(steps));
         let texts = read(&svg);
-        assert!(texts.iter().any(|text| text.contains("AT&amp;T &lt;1&gt; &quot;x&quot; ")));
+        assert!(texts.iter().any(|text| text.contains("AT&amp;T &lt;1&gt; &quot;x&quot;")));
         for (attribute, most) in [("x", WIDTH), ("x1", WIDTH), ("y", HEIGHT), ("cy", HEIGHT)] {
             let all = numbers(&svg, attribute);
             assert!(all.iter().all(|&value| (0.0..=most).contains(&value)), "{attribute} {all:?}");
