@@ -6,10 +6,13 @@ use super::books::ConnectionSlot;
 use crate::base::{
     id::{ConnectionId, TokenId},
     limits::CONNECTION_SLOTS_MAX,
+    time::Now,
 };
 use crate::io::{driver::Readiness, socket::Stream};
 use crate::link::shard_control::ConnectionBeat;
 use crate::session::{Session, SessionCounts, SessionError};
+use crate::venue::Progress;
+use std::collections::VecDeque;
 use std::io::ErrorKind;
 
 /// A socket and its protocol state.
@@ -17,8 +20,18 @@ use std::io::ErrorKind;
 pub(super) struct Line {
     pub(super) stream: Box<dyn Stream>,
     pub(super) session: Box<Session>,
+    /// Frames that wait for a large one before them; while there are any, nothing is read.
+    pub(super) backlog: VecDeque<Waiting>,
     /// The kernel was asked to say when there is room to write.
     waits_for_room: bool,
+}
+
+/// A frame that is decoded in parts, or that came behind one.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) text: String,
+    pub(super) progress: Progress,
+    pub(super) read: Now,
 }
 
 /// One connection, with or without a socket.
@@ -115,7 +128,8 @@ impl Connection {
     /// Puts a socket under the connection.
     pub(super) fn attach(&mut self, stream: Box<dyn Stream>, session: Box<Session>, now_ns: u64) {
         self.attached_ns = now_ns;
-        self.line = Some(Line { stream, session, waits_for_room: false });
+        let backlog = VecDeque::new();
+        self.line = Some(Line { stream, session, backlog, waits_for_room: false });
     }
 
     /// Takes the socket away; what it did is kept in the counters.

@@ -8,7 +8,7 @@ use crate::base::time::{Clock, MILLISECOND_NS, Now};
 use crate::counter::latency::{Latencies, Stage};
 use crate::counter::shard::IntakeCounts;
 use crate::market::{event::Event, info::MarketNews};
-use crate::venue::{BadInput, Decoder, Oddity, Sink, markets_named_in};
+use crate::venue::{BadInput, Decoder, Oddity, Progress, Sink, markets_named_in};
 
 /// What a frame held besides events.
 #[derive(Debug, Default)]
@@ -53,9 +53,24 @@ impl<H: Handler, C: Clock> Intake<H, C> {
     }
 
     /// Applies one text frame that was read at `read` from `connection`.
+    #[inline]
     pub fn on_frame(
         &mut self,
         frame: &str,
+        connection: ConnectionSlot,
+        read: Now,
+        findings: &mut Findings,
+    ) {
+        let mut progress = Progress::default();
+        self.on_part(frame, &mut progress, usize::MAX, connection, read, findings);
+    }
+
+    /// Applies about `budget_bytes` of a frame; what `progress` says was applied before.
+    pub fn on_part(
+        &mut self,
+        frame: &str,
+        progress: &mut Progress,
+        budget_bytes: usize,
         connection: ConnectionSlot,
         read: Now,
         findings: &mut Findings,
@@ -64,7 +79,6 @@ impl<H: Handler, C: Clock> Intake<H, C> {
         findings.pong = false;
         findings.bad_count = 0;
         findings.bad = None;
-        self.counts.frames += 1;
         let Self { books, counts, latencies, clock, decoder } = self;
         let mut delivery = Delivery {
             books,
@@ -76,10 +90,13 @@ impl<H: Handler, C: Clock> Intake<H, C> {
             findings,
             done_ns: read.mono_ns,
         };
-        let messages = decoder.decode(frame, &mut delivery);
+        let messages = decoder.decode_part(frame, progress, budget_bytes, &mut delivery);
         let done_ns = delivery.done_ns;
         self.counts.messages += u64::from(messages);
-        self.counts.frame_ns += done_ns.saturating_sub(read.mono_ns);
+        if progress.is_done() {
+            self.counts.frames += 1;
+            self.counts.frame_ns += done_ns.saturating_sub(read.mono_ns);
+        }
     }
 }
 

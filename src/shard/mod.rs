@@ -8,6 +8,7 @@ mod connections;
 pub mod intake;
 mod orders;
 pub mod publish;
+mod receive;
 mod step;
 
 pub use step::Idle;
@@ -24,10 +25,11 @@ use crate::link::{
 };
 use crate::ring::{Consumer, Producer};
 use crate::venue::Feed;
-use books::{Admission, Books};
+use books::{Admission, Books, ConnectionSlot};
 use connections::Connections;
 use intake::{Findings, Intake};
 use publish::Handler;
+use std::collections::VecDeque;
 
 /// The ends of the links that a shard holds.
 #[derive(Debug)]
@@ -54,6 +56,8 @@ pub struct Shard<H> {
     /// One read, shared by all connections.
     buffer: Box<[u8]>,
     findings: Findings,
+    /// Connections with a backlog, in the order of their turns.
+    large: VecDeque<ConnectionSlot>,
     tally: Tally,
     schedule: Schedule,
 }
@@ -102,6 +106,7 @@ impl<H: Handler> Shard<H> {
             links,
             buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
             findings: Findings::default(),
+            large: VecDeque::new(),
             tally: Tally::default(),
             schedule: Schedule::default(),
         })
