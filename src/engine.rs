@@ -176,6 +176,7 @@ impl Engine {
             let plan = &topology.shards[place];
             let idle = match plan.idle {
                 topology::Idle::Park => Idle::Park,
+                topology::Idle::Adaptive => Idle::Adaptive,
                 topology::Idle::Spin => Idle::Spin,
             };
             let executor = Executor::start(&plan.name, plan.core, move || async move {

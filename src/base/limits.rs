@@ -106,6 +106,11 @@ pub const SHARD_CONTROL_DEPTH: usize = 4096;
 pub const SERVE_SHARD_DEPTH: usize = 64;
 /// Queries from the serve core to the control core, and its answers.
 pub const SERVE_CONTROL_DEPTH: usize = 16;
+/// An adaptive shard polls for so long before it sleeps: about what a sleep and its wake-up cost (30
+/// to 50 µs in a virtual machine), so that it never costs more than twice the better choice.
+pub const ADAPTIVE_SPIN_NS: u64 = 50 * MICROSECOND_NS;
+/// Where polling has not been worth it, one pause of so many is polled to see whether it is now.
+pub const ADAPTIVE_PROBE_PAUSES: u32 = 16;
 /// Orders that a shard takes in one step.
 pub const ORDERS_PER_STEP: usize = 32;
 /// Book queries that a shard answers in one step.

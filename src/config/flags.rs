@@ -56,8 +56,9 @@ pub struct LayoutFlags {
     #[arg(long, value_name = "CORE")]
     pub serve_core: Option<u32>,
 
-    /// What a shard does without work: park (sleep until woken) or spin (poll; lowest delay, needs
-    /// a core of its own). Default: park.
+    /// What a shard does without work: park (sleep until woken), adaptive (poll for as long as a
+    /// wake-up costs, while that pays, then sleep) or spin (poll; lowest delay, needs a core of its
+    /// own). Default: park.
     #[arg(long, value_name = "POLICY")]
     pub idle: Option<String>,
 }

@@ -131,8 +131,9 @@ pub fn layout(flags: &flags::LayoutFlags) -> Result<LayoutFlags, UsageError> {
     };
     let idle = |text: &String| match text.as_str() {
         "park" => Ok(Idle::Park),
+        "adaptive" => Ok(Idle::Adaptive),
         "spin" => Ok(Idle::Spin),
-        _ => Err(UsageError(format!("--idle {text}: expected park or spin"))),
+        _ => Err(UsageError(format!("--idle {text}: expected park, adaptive or spin"))),
     };
     Ok(LayoutFlags {
         control_core: flags.control_core,

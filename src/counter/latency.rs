@@ -9,9 +9,9 @@ use serde::Serialize;
 pub enum Stage {
     /// Venue timestamp (milliseconds) to the read of the frame: includes clock difference.
     VenueToRead,
-    /// Read of the socket to the frame's decoding done.
+    /// Read of the socket to the frame's decoding done. One message of 16 is timed so.
     ReadToDecoded,
-    /// Decoding done to the books changed.
+    /// Decoding done to the books changed. One message of 16 is timed so.
     DecodedToApplied,
     /// Read of the socket to the books changed.
     ReadToApplied,

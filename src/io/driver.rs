@@ -47,6 +47,17 @@ impl Doorbell {
     }
 }
 
+/// Whether this kernel waits to the nanosecond (`epoll_pwait2`, Linux 5.11).
+///
+/// # Errors
+/// It does not, or the process has no file descriptors left.
+pub fn probe() -> std::io::Result<()> {
+    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    let mut events = [MaybeUninit::<epoll::Event>::uninit(); 1];
+    epoll::wait(&epoll, &mut events[..], Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
+    Ok(())
+}
+
 /// Which sockets can be read or written.
 pub struct Readiness {
     epoll: OwnedFd,

@@ -51,6 +51,9 @@ pub fn check_host() -> Result<(), StartError> {
             LOCKED_MEMORY_MIN_BYTES / 1024
         )));
     }
+    super::driver::probe().map_err(|error| {
+        StartError(format!("Linux 5.11 or newer is needed to wait for sockets: {error}"))
+    })?;
     probe_io_uring().map_err(|error| explain("control", &error.to_string()))
 }
 

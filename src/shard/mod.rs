@@ -5,13 +5,14 @@
 //! Bounds:   see `step`: every part of a duty cycle is limited.
 pub mod books;
 mod connections;
+mod idle;
 pub mod intake;
 mod orders;
 pub mod publish;
 mod receive;
 mod step;
 
-pub use step::Idle;
+pub use idle::Idle;
 
 use crate::base::{id::ShardId, limits::READ_BUFFER_BYTES};
 use crate::io::{
@@ -78,6 +79,8 @@ struct Tally {
 /// When things are due, monotonic nanoseconds.
 #[derive(Clone, Copy, Debug, Default)]
 struct Schedule {
+    /// The end of the last step.
+    now_ns: u64,
     housekeeping_ns: u64,
     heartbeat_ns: u64,
     bad_samples_ns: u64,

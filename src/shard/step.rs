@@ -4,7 +4,12 @@
 //!           grows or the TLS library takes a buffer for its record.
 //! Bounds:   one wait's sockets, `READS_PER_CONNECTION` reads of each, one part of a large frame,
 //!           `ORDERS_PER_STEP` orders, `QUERIES_PER_STEP` queries a step.
-use super::{Shard, books::ConnectionSlot, publish::Handler};
+use super::{
+    Shard,
+    books::ConnectionSlot,
+    idle::{Idle, Pacer},
+    publish::Handler,
+};
 use crate::base::{
     limits::{
         BOOKS_WEIGHED_PER_HOUSEKEEPING, HEARTBEAT_INTERVAL_NS, HOUSEKEEPING_INTERVAL_NS,
@@ -18,26 +23,15 @@ use crate::link::{
     shard_control::{Heartbeat, Report},
 };
 
-/// What a shard does when it has nothing to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Idle {
-    /// Sleeps in the kernel until a socket, a bell or a timer: shares its core.
-    Park,
-    /// Polls without sleeping: lowest delay, needs a core of its own.
-    Spin,
-}
-
 impl<H: Handler> Shard<H> {
     /// Runs until ordered to stop. Yields to other tasks of the executor twice a second.
     pub async fn run(mut self, idle: Idle) -> H {
-        let mut idle_last_step = true;
+        let mut pacer = Pacer::new(idle);
+        let mut worked = false;
         while !self.schedule.stopped {
-            let timeout_ns = match idle {
-                Idle::Park if idle_last_step => HOUSEKEEPING_INTERVAL_NS,
-                _ => 0,
-            };
+            let timeout_ns = pacer.timeout_ns(worked, self.schedule.now_ns);
             let beats = self.schedule.heartbeat_ns;
-            idle_last_step = self.step(timeout_ns) == 0;
+            worked = self.step(timeout_ns) > 0;
             if beats != self.schedule.heartbeat_ns {
                 crate::io::executor::yield_now().await;
             }
@@ -63,6 +57,7 @@ impl<H: Handler> Shard<H> {
         work += self.decode_backlogs();
         work += self.take_orders() + self.answer_queries();
         let now = self.intake.clock.now();
+        self.schedule.now_ns = now.mono_ns;
         if now.mono_ns >= self.schedule.housekeeping_ns {
             self.keep_house(now);
         }
