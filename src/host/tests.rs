@@ -63,6 +63,7 @@ fn a_tuned_host_has_nothing_to_be_done() {
         assert!(finding.verdict <= Verdict::Info, "{finding:?}");
         assert!(finding.remedy.is_empty(), "{finding:?}");
     }
+    assert!(find(&findings, "interrupts").found.starts_with("0/s on shard cores 2-31"));
     assert!(can_run(&findings));
     let line = summary(&tuned(), &server(), &findings);
     assert!(line.starts_with("Test 9000, 32 own cores, Linux 6.18.44, clock tsc"), "{line}");

@@ -22,9 +22,9 @@ const CLOCK: &str = "/sys/devices/system/clocksource/clocksource0";
 #[must_use]
 pub fn facts(window: Duration) -> Facts {
     let mut facts = Facts {
-        online: kernel_text::cores(&read(&format!("{CPUS}/online"))).unwrap_or_default(),
+        online: kernel_text::cores(&read(format!("{CPUS}/online"))).unwrap_or_default(),
         usable: usable_cores(),
-        isolated: kernel_text::cores(&read(&format!("{CPUS}/isolated"))).unwrap_or_default(),
+        isolated: kernel_text::cores(&read(format!("{CPUS}/isolated"))).unwrap_or_default(),
         kernel: read("/proc/sys/kernel/osrelease"),
         load: read("/proc/loadavg").split(' ').next().and_then(|word| word.parse().ok()),
         io_uring_fault: io_uring_fault(),

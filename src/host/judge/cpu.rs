@@ -128,7 +128,7 @@ pub(super) fn interrupts(facts: &Facts, profile: &Profile) -> Finding {
         .filter(|(rate, _)| *rate > 0.0)
         .collect();
     busy.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let total: f64 = busy.iter().map(|(rate, _)| rate).sum();
+    let total = busy.iter().fold(0.0, |total, (rate, _)| total + rate);
     let who = busy.first().map_or(String::new(), |(_, device)| format!(", most of {device}"));
     let on = format_cores(shards);
     let ok = Finding::ok("interrupts", STAGE, format!("{total:.0}/s on shard cores {on}{who}"));
