@@ -95,7 +95,7 @@ pub fn judge(facts: &Facts, profile: &Profile) -> Vec<Finding> {
         system::io_uring(facts),
         system::locked_memory(facts, profile),
         system::open_files(facts, profile),
-        cpu::cores(facts),
+        cpu::cores(facts, profile),
         cpu::cpu_quota(facts),
         cpu::isolation(facts, profile),
         cpu::kernel_workers(facts, profile),

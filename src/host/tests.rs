@@ -91,6 +91,7 @@ fn each_fault_is_told_by_its_own_setting_and_no_other() {
         (|f| f.open_files = Some(1024), "open-files", Warn, "ulimit -n 65536"),
         (|f| f.layout = None, "cores", Bad, "topology"),
         (|f| f.usable = (0..16).collect(), "cores", Warn, "CPUAffinity=0-31"),
+        (|f| f.layout.as_mut().unwrap().shard_cores = vec![1], "cores", Warn, "--shard-cores 2-31"),
         (|f| f.cpu_quota = Some(2.0), "cpu-quota", Warn, "no quota"),
         (
             |f| f.isolated.clear(),

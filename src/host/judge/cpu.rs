@@ -25,7 +25,7 @@ fn within(inner: &[u32], outer: &[u32]) -> bool {
     inner.iter().all(|core| outer.contains(core))
 }
 
-pub(super) fn cores(facts: &Facts) -> Finding {
+pub(super) fn cores(facts: &Facts, profile: &Profile) -> Finding {
     let usable = facts.usable.len();
     let mut found =
         format!("{usable} of {} online ({})", facts.online.len(), format_cores(&facts.usable));
@@ -34,20 +34,24 @@ pub(super) fn cores(facts: &Facts) -> Finding {
             .bad("`ringbook topology` with the same flags says why the layout does not fit");
     };
     found += &format!(", {} threads", layout.threads);
-    if usable < facts.online.len() && within(&facts.isolated, &facts.online) {
-        let shut = facts.isolated.iter().filter(|core| !facts.usable.contains(core)).count();
-        if shut > 0 {
-            let all = format_cores(&facts.online);
-            return Finding::unless(
-                false,
-                Finding::ok(
-                    "cores",
-                    ISOLATION,
-                    format!("{found}; {shut} isolated ones not usable"),
-                ),
-                format!("isolated cores must be named: CPUAffinity={all} or taskset -c {all}"),
-            );
-        }
+    let shut = facts.isolated.iter().filter(|core| !facts.usable.contains(core)).count();
+    if shut > 0 {
+        let all = format_cores(&facts.online);
+        let found = format!("{found}; {shut} isolated ones not usable");
+        return Finding::unless(
+            false,
+            Finding::ok("cores", ISOLATION, found),
+            format!("isolated cores must be named: CPUAffinity={all} or taskset -c {all}"),
+        );
+    }
+    let apart = &profile.shard_cores;
+    if !apart.is_empty() && !within(&layout.shard_cores, apart) {
+        let found = format!("{found}, shards on {}", format_cores(&layout.shard_cores));
+        return Finding::unless(
+            false,
+            Finding::ok("cores", ISOLATION, found),
+            format!("the profile sets others apart: --shard-cores {}", format_cores(apart)),
+        );
     }
     Finding::unless(
         usable >= layout.threads,
