@@ -31,6 +31,7 @@ const MACHINE: &[(&str, &str)] = &[
     ("proc/irq/24/smp_affinity_list", "0-3\n"),
     ("proc/irq/24/virtio0-input/name", "\n"),
     ("proc/irq/25/smp_affinity_list", "2\n"),
+    ("proc/irq/25/effective_affinity_list", "2\n"),
     ("sys/devices/virtual/workqueue/cpumask", "0000000f\n"),
     ("sys/devices/system/cpu/online", "0-3\n"),
     ("sys/devices/system/cpu/isolated", "\n"),
@@ -211,6 +212,8 @@ fn init_changes_what_it_says_and_fini_puts_every_byte_back() {
     init.assert_line("interrupt 24 (virtio0-input)", "set", "0-3 -> 0-1");
     init.assert_line("core 2 sleeps not in C6", "set", "0 -> 1");
     assert!(!init.out.contains("sleeps not in POLL"));
+    let kept = machine.state().join("irq-affinity/+proc+irq+25+smp_affinity_list/effective");
+    assert_eq!(std::fs::read_to_string(kept).unwrap(), "2\n", "the core, not only the mask");
     assert!(init.out.contains("\nclock: fully configured\n"), "{}", init.out);
     assert!(init.out.contains("cpu-isolation: partly configured"), "{}", init.out);
     for (file, text) in [

@@ -30,7 +30,7 @@ fn tuned() -> Facts {
             IdleState { name: "C1".into(), latency_us: 2, disabled: false },
             IdleState { name: "C6".into(), latency_us: 133, disabled: true },
         ],
-        transparent_huge_pages: Some("always".into()),
+        transparent_huge_pages: Some("madvise".into()),
         swap_bytes: Some((0, 0)),
         receive_buffer_max: Some(16 << 20),
         tcp_receive_max: Some(16 << 20),
