@@ -29,6 +29,7 @@ fn feed(intake: &mut Intake<(), HostClock>, findings: &mut Findings, frames: &[S
 
 fn pipeline(c: &mut Criterion) {
     let clock = HostClock::new();
+    eprintln!("host: {}", ringbook::io::host::summary());
     let mut group = c.benchmark_group("decode_and_apply");
     group.sampling_mode(SamplingMode::Flat);
     for tokens in TOKENS {

@@ -33,13 +33,14 @@
 //! | [`market`] | events, what is known of a market, books |
 //! | [`venue`] | the seam to a venue; Polymarket's messages, decoding, catalogue |
 //! | [`session`] | one connection without its socket |
+//! | [`topology`] | which threads run on which cores |
+//! | [`host`] | what the host is like, and what that means: one verdict a setting |
 //! | [`io`] | the rim: the only files that name the runtime, the kernel or a clock |
 //! | [`link`] | one file for each link between threads: messages, depth, what happens when full |
 //! | [`shard`] | what *is*: connections, books, the hot core's duty cycle |
 //! | [`control`] | what *should be*: registry, discovery, placement, dials |
 //! | [`serve`] | health, statistics, metrics and books over local HTTP |
 //! | [`replay`] | captures back into books, by the shard's own code |
-//! | [`topology`] | which threads run on which cores |
 //! | [`config`] | flags, and what they become once they are checked |
 //! | [`engine`] | builds links and threads in order, stops them in reverse |
 //! | [`command`] | the subcommands |
@@ -146,6 +147,7 @@ pub mod config;
 pub mod control;
 pub mod counter;
 pub mod engine;
+pub mod host;
 pub mod io;
 pub mod link;
 pub mod market;

@@ -12,7 +12,7 @@ mod show;
 #[cfg(test)]
 mod tests;
 
-pub use cores::{CoreListError, parse_cores};
+pub use cores::{CoreListError, format_cores, parse_cores};
 
 use crate::base::limits;
 use std::fmt;

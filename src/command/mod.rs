@@ -4,6 +4,7 @@
 pub mod compare;
 pub mod counters;
 pub mod demo;
+pub mod doctor;
 pub mod histograms;
 pub mod replay;
 pub mod run;

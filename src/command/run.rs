@@ -11,7 +11,7 @@ use crate::config::{Config, flags::RunFlags};
 use crate::counter::report::EngineReport;
 use crate::engine::Engine;
 use crate::io::blocking::{FirstLook, first_look};
-use crate::io::clock::HostClock;
+use crate::io::{clock::HostClock, host::summary};
 use crate::link::main_control::ControlNews;
 use crate::wire::tls::client_config;
 use log::{info, warn};
@@ -74,6 +74,8 @@ pub struct Session {
     engine: Engine,
     histograms: HistogramFiles,
     status: StatusLine,
+    /// What the figures are taken on.
+    host: String,
     /// The last picture of the engine.
     pub report: Option<Box<EngineReport>>,
 }
@@ -99,8 +101,10 @@ impl Session {
         if let Some(address) = engine.serving() {
             info!("http://{address}/ answers health, stats, metrics and book?token_id=");
         }
+        let host = summary();
+        info!("host: {host}");
         let histograms = HistogramFiles::new(config.histograms.clone());
-        Ok(Self { engine, histograms, status: StatusLine::on_terminal(), report: None })
+        Ok(Self { host, engine, histograms, status: StatusLine::on_terminal(), report: None })
     }
 
     /// Where local clients are answered.
@@ -130,7 +134,7 @@ impl Session {
     /// # Errors
     /// The histograms cannot be written.
     pub fn stop(self) -> Result<ExitCode, Failure> {
-        let Self { engine, mut histograms, status, .. } = self;
+        let Self { engine, mut histograms, status, host, .. } = self;
         status.clear();
         let clock = HostClock::new();
         let begun_ns = clock.mono_ns();
@@ -145,6 +149,7 @@ impl Session {
         if let Some(report) = &ending.report {
             eprintln!("{}", last_line(report));
         }
+        eprintln!("host: {host}");
         eprint!("{}", histograms.table());
         let written = histograms.write();
         let dir =

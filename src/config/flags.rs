@@ -32,6 +32,9 @@ pub enum Command {
     Compare(CompareFlags),
     /// Print the threads, cores and links that a command line would start.
     Topology(LayoutFlags),
+    /// Look at the host, setting by setting: what is found, whether it will do, what to do about it.
+    /// Changes nothing.
+    Doctor(DoctorFlags),
     /// Print every metric of /metrics: name, unit, meaning, what to do when it rises.
     Counters,
 }
@@ -61,6 +64,30 @@ pub struct LayoutFlags {
     /// own). Default: park.
     #[arg(long, value_name = "POLICY")]
     pub idle: Option<String>,
+}
+
+/// Flags of `ringbook doctor`.
+///
+/// Exit code: 0; 1 when something prevents running; 2 for wrong flags or a wrong profile.
+#[derive(Args, Clone, Debug)]
+pub struct DoctorFlags {
+    /// The layout that the host is to carry.
+    #[command(flatten)]
+    pub layout: LayoutFlags,
+
+    /// What the host should be like: laptop, vm-2, server-32, or a file. Default: what fits it best.
+    #[arg(long, value_name = "NAME|FILE")]
+    pub profile: Option<String>,
+
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Also measure for so many seconds: what interrupts each core, how late a sleeping thread
+    /// wakes up. Loads the cores meanwhile.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0,
+          value_parser = clap::value_parser!(u64).range(0..=600))]
+    pub measure: u64,
 }
 
 /// Flags of `ringbook run`.

@@ -68,6 +68,12 @@ fn probe_io_uring() -> std::io::Result<()> {
     Ok(())
 }
 
+/// Why the kernel gives this process no io_uring; `None` when it does.
+#[must_use]
+pub fn io_uring_fault() -> Option<String> {
+    probe_io_uring().err().map(|error| error.to_string())
+}
+
 /// The cores that this process may run on, by number.
 #[must_use]
 pub fn usable_cores() -> Vec<u32> {

@@ -8,6 +8,8 @@ pub mod driver;
 pub mod executor;
 pub mod fetch;
 pub mod file;
+pub mod host;
 pub mod listen;
+pub mod probe;
 pub mod resolve;
 pub mod socket;
