@@ -165,6 +165,7 @@ impl Engine {
             target,
             discovery: discovery(config, clock.mono_ns()),
             lifecycle: lifecycle(config),
+            tokens_per_connection: config.tokens_per_connection,
             seed: clock.now().wall_ns,
             commands: command_receiver,
             news: news_sender,
@@ -244,6 +245,12 @@ impl Engine {
         let ticket = self.last_ticket;
         let command = Command::ForceSubscribe { ticket, tokens };
         self.commands.try_send(command).is_ok().then_some(ticket)
+    }
+
+    /// Asks for the histograms of the interval so far, which come as [`ControlNews::Interval`]
+    /// within two seconds. False when the ring is full: ask again.
+    pub fn cut_interval(&mut self) -> bool {
+        self.commands.try_send(Command::CutInterval).is_ok()
     }
 
     /// Stops in reverse order of the start, every stage bounded. `on_news` hears what the control

@@ -15,6 +15,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(flags) => command::run::run(&flags),
         Command::Demo(flags) => command::demo::run(&flags),
+        Command::BenchLive(flags) => command::bench_live::run(&flags),
         Command::Replay(args) => command::replay::run(&args),
         Command::Compare(flags) => command::compare::run(&flags),
         Command::Topology(flags) => command::topology::run(&flags),

@@ -148,8 +148,8 @@ const RIM: &[Reach] = &[
     },
     Reach {
         names: &["crate::sim"],
-        only: &["src/sim/", "src/bin/", "src/command/demo.rs"],
-        why: "the simulated venue is for the demo, its own program and the tests",
+        only: &["src/sim/", "src/bin/", "src/command/demo.rs", "src/command/bench_live"],
+        why: "the simulated venue is for demo, benchmark, its own program and the tests",
     },
 ];
 
@@ -162,6 +162,26 @@ struct Exception {
 
 const EXCEPTIONS: &[Exception] = &[
     Exception { file: "src/command/demo.rs", name: "crate::sim", why: "the demo embeds the venue" },
+    Exception {
+        file: "src/command/bench_live/mod.rs",
+        name: "crate::sim",
+        why: "the benchmark embeds the venue",
+    },
+    Exception {
+        file: "src/command/bench_live/step.rs",
+        name: "crate::sim",
+        why: "the benchmark embeds the venue",
+    },
+    Exception {
+        file: "src/command/bench_live/probe.rs",
+        name: "crate::sim",
+        why: "the probe reads the venue's stamps",
+    },
+    Exception {
+        file: "src/command/bench_live/probe.rs",
+        name: "crate::shard",
+        why: "the probe is a handler, as a user's own code would be",
+    },
     Exception {
         file: "src/bin/venue_sim.rs",
         name: "std::time::Instant",

@@ -6,10 +6,12 @@ use super::{
     compare::{Comparison, Verdict},
     run::{Session, listen},
 };
+use crate::base::limits::TOKENS_PER_CONNECTION_TARGET;
 use crate::base::time::{Clock as _, SECOND_NS};
 use crate::config::{Config, UsageError, flags::DemoFlags};
 use crate::io::{blocking::BlockingClient, clock::HostClock};
 use crate::sim::{SimConfig, SimError, Venue};
+use crate::topology::LayoutFlags;
 use crate::wire::{endpoint::Endpoint, tls::client_config};
 use log::info;
 use std::process::ExitCode;
@@ -24,7 +26,13 @@ const SETTLE: Duration = Duration::from_secs(2);
 /// Venue or engine cannot start, or a live book differs.
 pub fn run(flags: &DemoFlags) -> Result<ExitCode, Failure> {
     let venue = Venue::start(sim_config(flags)).map_err(explain)?;
-    let config = engine_config(flags, &venue)?;
+    let mut layout = crate::config::layout(&flags.layout)?;
+    if layout.shards.is_none() && layout.shard_cores.is_empty() {
+        layout.shards = Some(2);
+    }
+    let mut config = engine_config(layout, &venue)?;
+    config.serve = Some(flags.serve);
+    config.histograms = crate::config::histograms(flags.histograms.as_deref())?;
     let signals = listen()?;
     info!("venue {} with {} markets, {} events/s", venue.http_url(), flags.markets, flags.rate);
     let mut session = Session::start(&config)?;
@@ -54,7 +62,11 @@ pub fn run(flags: &DemoFlags) -> Result<ExitCode, Failure> {
     Ok(code)
 }
 
-fn check(session: &Session, config: &Config) -> Result<Verdict, String> {
+/// Compares every book with the venue's.
+///
+/// # Errors
+/// One line: engine or venue does not answer.
+pub fn check(session: &Session, config: &Config) -> Result<Verdict, String> {
     let address = session.serving().ok_or("nothing is served")?;
     let tls = client_config(config.tls_ca.as_deref()).map_err(|error| error.to_string())?;
     let engine = Endpoint::parse(&format!("http://{address}"), ["http", "https"]);
@@ -80,32 +92,35 @@ fn sim_config(flags: &DemoFlags) -> SimConfig {
     }
 }
 
-fn engine_config(flags: &DemoFlags, venue: &Venue) -> Result<Config, Failure> {
+/// An engine that follows everything of an embedded venue and serves on a free port.
+///
+/// # Errors
+/// The venue's addresses are none: a fault of ours.
+pub fn engine_config(layout: LayoutFlags, venue: &Venue) -> Result<Config, Failure> {
     let parse = |url: &str, schemes| {
         Endpoint::parse(url, schemes).map_err(|error| UsageError(error.to_string()))
     };
-    let mut layout = crate::config::layout(&flags.layout)?;
-    if layout.shards.is_none() && layout.shard_cores.is_empty() {
-        layout.shards = Some(2);
-    }
     Ok(Config {
         layout,
         gamma: parse(&venue.http_url(), ["http", "https"])?,
         clob: parse(&venue.http_url(), ["http", "https"])?,
         ws: parse(&venue.ws_url(), ["ws", "wss"])?,
         tls_ca: venue.ca_pem().map(|pem| pem.as_bytes().to_vec()),
-        serve: Some(flags.serve),
-        histograms: crate::config::histograms(flags.histograms.as_deref())?,
+        serve: Some((std::net::Ipv4Addr::LOCALHOST, 0).into()),
+        histograms: None,
         markets: Vec::new(),
         tokens: Vec::new(),
         discover: true,
         markets_max: None,
+        tokens_per_connection: TOKENS_PER_CONNECTION_TARGET,
         custom_features: true,
         duration_ns: None,
     })
 }
 
-fn explain(error: SimError) -> Failure {
+/// What went wrong with the embedded venue, for people.
+#[must_use]
+pub fn explain(error: SimError) -> Failure {
     let code = if matches!(error, SimError::Config(_)) { 2 } else { 1 };
     Failure { line: format!("the embedded venue: {error}"), code }
 }

@@ -1,6 +1,7 @@
 //! The subcommands: each turns flags into work and results into an exit code.
 //!
 //! Runs on:  main thread, never pinned.
+pub mod bench_live;
 pub mod compare;
 pub mod counters;
 pub mod demo;

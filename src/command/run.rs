@@ -8,11 +8,12 @@ use super::{
 };
 use crate::base::time::{Clock as _, MILLISECOND_NS};
 use crate::config::{Config, flags::RunFlags};
-use crate::counter::report::EngineReport;
-use crate::engine::Engine;
+use crate::counter::{latency::Latencies, report::EngineReport};
+use crate::engine::{Engine, EngineError};
 use crate::io::blocking::{FirstLook, first_look};
 use crate::io::{clock::HostClock, host::summary};
 use crate::link::main_control::ControlNews;
+use crate::topology::Topology;
 use crate::wire::tls::client_config;
 use log::{info, warn};
 use std::net::SocketAddr;
@@ -78,6 +79,8 @@ pub struct Session {
     host: String,
     /// The last picture of the engine.
     pub report: Option<Box<EngineReport>>,
+    /// The last interval's histograms.
+    pub interval: Option<Box<Latencies>>,
 }
 
 impl Session {
@@ -86,7 +89,15 @@ impl Session {
     /// # Errors
     /// It cannot start.
     pub fn start(config: &Config) -> Result<Self, Failure> {
-        let engine = Engine::start(config, |_| ())?;
+        Self::of(Engine::start(config, |_| ()), config)
+    }
+
+    /// Takes over an engine that was just started with this configuration.
+    ///
+    /// # Errors
+    /// It did not start.
+    pub fn of(engine: Result<Engine, EngineError>, config: &Config) -> Result<Self, Failure> {
+        let engine = engine?;
         for note in &engine.topology().notes {
             warn!("{note}");
         }
@@ -104,7 +115,20 @@ impl Session {
         let host = summary();
         info!("host: {host}");
         let histograms = HistogramFiles::new(config.histograms.clone());
-        Ok(Self { host, engine, histograms, status: StatusLine::on_terminal(), report: None })
+        let status = StatusLine::on_terminal();
+        Ok(Self { engine, histograms, status, host, report: None, interval: None })
+    }
+
+    /// Which thread runs where.
+    #[must_use]
+    pub fn topology(&self) -> &Topology {
+        self.engine.topology()
+    }
+
+    /// Asks for the histograms of the interval so far; they come within two seconds.
+    pub fn cut_interval(&mut self) -> bool {
+        self.interval = None;
+        self.engine.cut_interval()
     }
 
     /// Where local clients are answered.
@@ -123,6 +147,7 @@ impl Session {
                 }
                 ControlNews::Interval { start_wall_ns, duration_ns, latencies } => {
                     self.histograms.add(start_wall_ns, duration_ns, &latencies);
+                    self.interval = Some(latencies);
                 }
                 ControlNews::Forced { .. } | ControlNews::Stopped { .. } => {}
             }

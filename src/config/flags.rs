@@ -1,7 +1,7 @@
 //! The command line as it is typed: flags and defaults, nothing checked but their form.
 //!
 //! Runs on:  main thread.
-use super::{CLOB_URL, GAMMA_URL, WS_URL, replay::ReplayArgs};
+use super::{CLOB_URL, GAMMA_URL, WS_URL, bench_live::BenchLiveFlags, replay::ReplayArgs};
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -26,6 +26,8 @@ pub enum Command {
     Run(Box<RunFlags>),
     /// Follow a venue of our own (embedded, over TLS on loopback) and check every book at the end.
     Demo(Box<DemoFlags>),
+    /// Measure latency against a venue of our own at rising rates, until something saturates.
+    BenchLive(Box<BenchLiveFlags>),
     /// Replay captures: the benchmark mode.
     Replay(ReplayArgs),
     /// Compare every book of a running engine with the venue's own, level by level.

@@ -1,10 +1,12 @@
 //! Configuration: raw flags, and what becomes of them once they are checked.
 //!
 //! Runs on:  main thread, before anything starts. A [`Config`] exists only if it is valid.
+pub mod bench_live;
 pub mod flags;
 pub mod replay;
 
 use crate::base::id::TokenId;
+use crate::base::limits::TOKENS_PER_CONNECTION_TARGET;
 use crate::base::time::SECOND_NS;
 use crate::topology::{Idle, LayoutFlags, parse_cores};
 use crate::wire::endpoint::Endpoint;
@@ -56,6 +58,8 @@ pub struct Config {
     pub discover: bool,
     /// Follow at most so many markets.
     pub markets_max: Option<usize>,
+    /// Tokens that placement puts on one connection; more than the default are not.
+    pub tokens_per_connection: usize,
     /// Ask the stream for news of markets too.
     pub custom_features: bool,
     /// Stop by itself after this long.
@@ -92,6 +96,7 @@ impl Config {
             tokens,
             discover: !flags.no_discovery,
             markets_max: flags.markets_max,
+            tokens_per_connection: TOKENS_PER_CONNECTION_TARGET,
             custom_features: !flags.no_custom_features,
             duration_ns: (flags.duration > 0).then(|| flags.duration.saturating_mul(SECOND_NS)),
         })

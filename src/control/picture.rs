@@ -187,6 +187,7 @@ mod tests {
             },
             discovery: Discovery::new(false, 1),
             lifecycle: Lifecycle::new(LifecycleOptions::default()),
+            tokens_per_connection: 400,
             seed: 1,
             commands: ring(1).1,
             news: ring(1).0,

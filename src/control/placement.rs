@@ -114,6 +114,9 @@ pub struct Placement {
     connections: BTreeMap<ConnectionId, Connection>,
     by_shard: Vec<BTreeSet<ConnectionId>>,
     last_id: u32,
+    /// Tokens that are put on a connection, and pending tokens that are worth one.
+    target: usize,
+    worth: usize,
     next_check_ns: Option<u64>,
     check_requested: bool,
     /// Per shard: no room was found; not tried again before the next check.
@@ -132,6 +135,8 @@ impl Placement {
             connections: BTreeMap::new(),
             by_shard: vec![BTreeSet::new(); shards],
             last_id: 0,
+            target: limits::TOKENS_PER_CONNECTION_TARGET,
+            worth: limits::PENDING_TOKENS_WORTH_CONNECTION,
             next_check_ns: None,
             check_requested: false,
             blocked: vec![false; shards],
@@ -139,6 +144,15 @@ impl Placement {
             connections_opened: 0,
             reconnects: 0,
         }
+    }
+
+    /// Puts `tokens` on a connection instead of [`limits::TOKENS_PER_CONNECTION_TARGET`], which is
+    /// also the most.
+    #[must_use]
+    pub fn with_target(mut self, tokens: usize) -> Self {
+        self.target = tokens.clamp(1, limits::TOKENS_PER_CONNECTION_TARGET);
+        self.worth = limits::PENDING_TOKENS_WORTH_CONNECTION.min(self.target.div_ceil(2));
+        self
     }
 
     /// Check for pending markets at the next [`Placement::poll`], as when a scan has completed.
@@ -159,11 +173,7 @@ impl Placement {
             self.blocked.fill(false);
         }
         for shard in (0..self.by_shard.len() as u16).map(ShardId) {
-            let worth = if check {
-                limits::PENDING_TOKENS_WORTH_CONNECTION
-            } else {
-                limits::TOKENS_PER_CONNECTION_TARGET
-            };
+            let worth = if check { self.worth } else { self.target };
             while registry.pending_tokens(shard) >= worth
                 && let Ok(action) = self.open_pending(shard, now_ns, registry)
             {
@@ -171,8 +181,7 @@ impl Placement {
             }
             let waited = registry.oldest_pending_since(shard).is_some_and(|since| {
                 now_ns >= since.saturating_add(WAIT_MAX_NS)
-                    || registry.pending_tokens(shard) >= limits::PENDING_TOKENS_WORTH_CONNECTION
-                        && self.is_full(shard)
+                    || registry.pending_tokens(shard) >= self.worth && self.is_full(shard)
             });
             if waited && !self.blocked[usize::from(shard.0)] {
                 self.place_rest(shard, now_ns, registry, &mut actions);
@@ -317,10 +326,9 @@ impl Placement {
     ) -> Result<Action, ForceError> {
         let connection = self.add(shard)?;
         // A rest that is not worth a connection of its own rides along instead of waiting.
-        let rest =
-            registry.pending_tokens(shard).saturating_sub(limits::TOKENS_PER_CONNECTION_TARGET);
-        let extra = if rest < limits::PENDING_TOKENS_WORTH_CONNECTION { rest } else { 0 };
-        let batch = registry.pending_batch(shard, limits::TOKENS_PER_CONNECTION_TARGET + extra);
+        let rest = registry.pending_tokens(shard).saturating_sub(self.target);
+        let extra = if rest < self.worth { rest } else { 0 };
+        let batch = registry.pending_batch(shard, self.target + extra);
         let tokens = put(&batch, connection, now_ns, registry);
         Ok(Action::Open { connection, shard, tokens })
     }
@@ -335,7 +343,7 @@ impl Placement {
         actions: &mut Vec<Action>,
     ) {
         let mut added = BTreeMap::new();
-        for bound in [limits::TOKENS_PER_CONNECTION_TARGET, limits::TOKENS_PER_CONNECTION_MAX] {
+        for bound in [self.target, limits::TOKENS_PER_CONNECTION_MAX] {
             for connection in self.candidates(shard) {
                 let load = registry.load(connection).map_or(0, |load| load.tokens);
                 let batch = registry.pending_batch(shard, bound.saturating_sub(load));

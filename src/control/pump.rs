@@ -66,6 +66,8 @@ pub struct ControlParts {
     pub discovery: Discovery,
     /// How markets come and go.
     pub lifecycle: Lifecycle,
+    /// Tokens that placement puts on a connection.
+    pub tokens_per_connection: usize,
     /// Names and gauges of the links that the control core has no end of, for the report.
     pub links: Vec<(String, Box<dyn LinkGauge>)>,
     /// Seed of the jitter.
@@ -118,6 +120,8 @@ pub struct Control {
     pub(super) latencies: Latencies,
     interval: Box<Latencies>,
     interval_since: Now,
+    /// Pictures until the interval is sent before its time; 0 when nobody asked for that.
+    interval_cut: u8,
     pub(super) started: Now,
     next_picture_ns: u64,
     stop_deadline_ns: Option<u64>,
@@ -135,7 +139,7 @@ impl Control {
         let shards = parts.shards.len() as u16;
         Self {
             registry: Registry::new(shards),
-            placement: Placement::new(shards),
+            placement: Placement::new(shards).with_target(parts.tokens_per_connection),
             discovery: parts.discovery,
             lifecycle: parts.lifecycle,
             dials: DialQueue::new(parts.seed),
@@ -148,6 +152,7 @@ impl Control {
             latencies: Latencies::default(),
             interval: Box::default(),
             interval_since: now,
+            interval_cut: 0,
             started: now,
             next_picture_ns: now.mono_ns + PICTURE_INTERVAL_NS,
             stop_deadline_ns: None,
@@ -190,6 +195,8 @@ impl Control {
                     let _ = self.news.try_send(ControlNews::Forced { ticket, result });
                 }
                 Command::AddMarket(name) => self.look_up(Lookup::parse(&name)),
+                // The next picture asks the shards, the one after that has their answers.
+                Command::CutInterval => self.interval_cut = 2,
                 Command::Stop => self.begin_stop(now),
             }
         }
@@ -406,7 +413,9 @@ impl Control {
         self.shards.iter_mut().for_each(|shard| shard.swap_latencies(now));
         let report = Box::new(self.report(now));
         let _ = self.news.try_send(ControlNews::Report(report));
-        if now.mono_ns >= self.interval_since.mono_ns + HISTOGRAM_INTERVAL_NS {
+        let cut = self.interval_cut == 1;
+        self.interval_cut = self.interval_cut.saturating_sub(1);
+        if cut || now.mono_ns >= self.interval_since.mono_ns + HISTOGRAM_INTERVAL_NS {
             self.send_interval(now);
         }
     }

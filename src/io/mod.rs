@@ -13,3 +13,4 @@ pub mod listen;
 pub mod probe;
 pub mod resolve;
 pub mod socket;
+pub mod threads;

@@ -22,6 +22,9 @@ pub enum Command {
     },
     /// Follow a market that discovery has not found: condition id, slug or token id.
     AddMarket(String),
+    /// Send the histograms of the interval so far ([`ControlNews::Interval`], within two seconds:
+    /// all that the shards have recorded by now is in it), and begin a new one.
+    CutInterval,
     /// Stop the shards, then end.
     Stop,
 }

@@ -43,6 +43,8 @@ pub(super) struct Connection {
     /// Plaintext to be sent; the first `sent` bytes are gone.
     pub(super) output: Vec<u8>,
     sent: usize,
+    /// The socket took not everything; nothing is tried before it says that it has room.
+    pub(super) full: bool,
     /// `Some` once upgraded.
     pub(super) client: Option<Box<Client>>,
     /// Ends when everything is sent.
@@ -82,6 +84,7 @@ impl Connection {
             input: Vec::new(),
             output: Vec::new(),
             sent: 0,
+            full: false,
             client: None,
             closing: false,
             dirty: false,
@@ -122,16 +125,23 @@ impl Connection {
 
     /// Writes until the socket takes no more; counts what was written.
     pub(super) fn flush(&mut self, written: &mut u64) -> Fate {
+        if self.full {
+            return Fate::Open;
+        }
         let fate = match self.drain(written) {
             Ok(()) if self.closing => Fate::Over,
             Ok(()) => Fate::Open,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Fate::Open,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.full = true;
+                Fate::Open
+            }
             Err(_) => Fate::Over,
         };
         if self.sent == self.output.len() {
             self.output.clear();
             self.sent = 0;
-        } else if self.sent > COMPACT_BYTES {
+        } else if self.sent > COMPACT_BYTES.max(self.backlog()) {
+            // No more is moved than was sent: a long backlog costs nothing extra.
             self.output.drain(..self.sent);
             self.sent = 0;
         }

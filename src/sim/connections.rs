@@ -16,6 +16,8 @@ pub(super) struct Connections {
     dirty: Vec<usize>,
     /// Slots that must be ended: they do not read.
     overdue: Vec<usize>,
+    /// Flushes that found a socket full.
+    held_up: u64,
     backlog_bytes_max: usize,
     counters: Arc<Counters>,
 }
@@ -27,6 +29,7 @@ impl Connections {
             free: Vec::new(),
             dirty: Vec::new(),
             overdue: Vec::new(),
+            held_up: 0,
             backlog_bytes_max,
             counters,
         }
@@ -81,19 +84,38 @@ impl Connections {
         }
     }
 
+    /// Notes that a socket was heard of, and whether it has room again.
+    pub(super) fn mark_writable(&mut self, slot: usize, writable: bool) {
+        if let Some(connection) = self.get(slot) {
+            connection.full &= !writable;
+        }
+        self.mark(slot);
+    }
+
     /// Sends what waits; returns the slots that are over.
     pub(super) fn flush(&mut self) -> Vec<usize> {
         let mut over = std::mem::take(&mut self.overdue);
         let mut written = 0;
-        for slot in std::mem::take(&mut self.dirty) {
+        for slot in self.dirty.drain(..) {
             let Some(connection) = self.slots[slot].as_mut() else { continue };
             connection.dirty = false;
             if connection.flush(&mut written) == Fate::Over {
                 over.push(slot);
             }
+            self.held_up += u64::from(connection.full);
         }
         self.counters.bytes_sent.add(written);
         over
+    }
+
+    /// Flushes that found a socket full since this was last asked.
+    pub(super) const fn take_held_up(&mut self) -> u64 {
+        std::mem::replace(&mut self.held_up, 0)
+    }
+
+    /// Plaintext bytes that wait for sockets, all connections together.
+    pub(super) fn backlog(&self) -> usize {
+        self.slots().map(|(_, connection)| connection.backlog()).sum()
     }
 
     /// Appends whole frames made elsewhere; counts them.

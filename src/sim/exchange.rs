@@ -13,6 +13,7 @@ use super::market::{
     Event, Market, Phase, Span, Subscriber, TICK_FINE, Theme, make_event, make_market,
 };
 use super::message::{self, Tops};
+use super::pace::Stamp;
 use super::scenario::{Moment, Scenario};
 use super::stats::Counters;
 use crate::base::random::Random;
@@ -285,9 +286,28 @@ impl Exchange {
             self.play(&moment, &mut ticks, outlet);
         }
         for market in ticks {
-            self.trade_in(market, 0, true, outlet);
+            self.trade_in(market, 0, true, None, outlet);
         }
         any
+    }
+
+    /// Moves virtual time on where nothing is due before `now_ms`.
+    pub(super) fn advance(&mut self, now_ms: u64) {
+        self.now_ms = self.now_ms.max(now_ms);
+    }
+
+    /// One beat of a paced flow: `actions` in some market, now. Gives the number of stamped
+    /// `price_change` messages.
+    pub(super) fn beat(&mut self, stamp: Stamp, actions: u32, outlet: &mut impl Outlet) -> u64 {
+        let market = self.slots[self.scenario.draw_slot()];
+        let before = self.counters.price_changes.get();
+        self.trade_in(market, actions, false, Some(stamp), outlet);
+        self.counters.price_changes.get() - before
+    }
+
+    /// Until the next beat of a paced flow, and its actions; see [`Scenario::draw_beat`].
+    pub(super) fn draw_beat(&mut self, gap_ns: f64) -> (f64, u32) {
+        self.scenario.draw_beat(gap_ns)
     }
 
     fn play(&mut self, moment: &Moment, ticks: &mut Vec<usize>, outlet: &mut impl Outlet) {
@@ -300,7 +320,7 @@ impl Exchange {
             if let Some(at) = tick {
                 ticks.swap_remove(at);
             }
-            self.trade_in(market, actions, tick.is_some(), outlet);
+            self.trade_in(market, actions, tick.is_some(), None, outlet);
         }
         for _ in 0..moment.births {
             self.happen(Due::Birth, outlet);
@@ -327,7 +347,14 @@ impl Exchange {
     }
 
     /// Everything of one market with one timestamp.
-    fn trade_in(&mut self, index: usize, actions: u32, finer: bool, outlet: &mut impl Outlet) {
+    fn trade_in(
+        &mut self,
+        index: usize,
+        actions: u32,
+        finer: bool,
+        stamp: Option<Stamp>,
+        outlet: &mut impl Outlet,
+    ) {
         let timestamp_ms = self.wall_ms();
         let market = &mut self.markets[index];
         if market.phase != Phase::Open {
@@ -346,7 +373,7 @@ impl Exchange {
             burst.refresh = true;
         }
         let moved = message::best(market) != before;
-        self.publish(index, &burst, finer.then_some(old_tick), moved, outlet);
+        self.publish(index, &burst, (finer.then_some(old_tick), stamp), moved, outlet);
         if burst.finer_tick && !finer {
             self.put_due(self.now_ms + 1, Due::FinerTick(index));
         }
@@ -359,7 +386,7 @@ impl Exchange {
         &mut self,
         index: usize,
         burst: &Burst,
-        old_tick: Option<crate::base::price::Price>,
+        (old_tick, stamp): (Option<crate::base::price::Price>, Option<Stamp>),
         moved: bool,
         outlet: &mut impl Outlet,
     ) {
@@ -374,7 +401,10 @@ impl Exchange {
         if market.subscribers.is_empty() {
             return;
         }
-        let tops = Tops::new(market, scratch);
+        let tops = match stamp {
+            Some(stamp) => Tops::stamped(market, stamp),
+            None => Tops::new(market, scratch),
+        };
         if let Some(old) = old_tick {
             each_outcome(market, frame, outlet, |out, outcome| {
                 message::push_tick_size(out, market, outcome, (old, market.tick));

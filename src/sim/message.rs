@@ -7,6 +7,7 @@ use super::book::{Outcome, Side};
 use super::flow::{Change, Trade};
 use super::json::{Object, push_integer, push_price, push_quantity};
 use super::market::{Event, Market};
+use super::pace::Stamp;
 use super::summary::{Hash, push_levels};
 use crate::base::price::Price;
 
@@ -16,7 +17,7 @@ const GAP: &str = ", ";
 /// What all messages of one market with one timestamp share: the state after the last of them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tops {
-    /// Hash of each outcome's book.
+    /// Hash of each outcome's book, or the stamp that stands in its place.
     pub(super) hashes: [Hash; 2],
     /// Best bid and ask of each outcome, bounds for empty sides.
     pub(super) best: [(Price, Price); 2],
@@ -29,6 +30,11 @@ impl Tops {
             hashes: Outcome::BOTH.map(|outcome| market.hash(scratch, outcome)),
             best: best(market),
         }
+    }
+
+    /// Of the market as it stands, with a stamp in place of the hashes.
+    pub(super) fn stamped(market: &Market, stamp: Stamp) -> Self {
+        Self { hashes: Outcome::BOTH.map(|outcome| stamp.hash(outcome)), best: best(market) }
     }
 }
 

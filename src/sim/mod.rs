@@ -8,7 +8,8 @@
 //! that shared the decoder's bug would prove nothing.
 //!
 //! From the inside out: `book`, `market`, `flow` (what traders do), `scenario` (when), `exchange`
-//! (all of it in virtual time); `summary`, `message`, `catalog`, `fault` (what is said about it);
+//! (all of it in virtual time), `pace` (a flow at times fixed beforehand, for measurements);
+//! `summary`, `message`, `catalog`, `fault` (what is said about it);
 //! `frame`, `request`, `subscription`, `quota` (how it is said); `connection`, `connections`,
 //! `channel`, `routes`, `steering`, `server` (to whom).
 mod book;
@@ -26,6 +27,7 @@ mod frame;
 mod json;
 mod market;
 mod message;
+mod pace;
 mod quota;
 mod request;
 mod routes;
@@ -38,5 +40,6 @@ mod summary;
 mod venue;
 
 pub use config::{SimConfig, SimError};
+pub use pace::{GivenUp, Pace, PaceReport, STAMP_DIGITS, STEP_DIGITS};
 pub use stats::Stats;
-pub use venue::Venue;
+pub use venue::{Host, Venue};

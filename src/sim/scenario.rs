@@ -35,6 +35,8 @@ pub(super) struct Scenario {
     many_chance: f64,
     swing: f64,
     factors: [f64; 3],
+    /// Paced flow: nanoseconds that the first factor is still good for.
+    factor_ns: f64,
     /// Running sums of the slots' weights.
     weights: Vec<f64>,
     next: Moment,
@@ -55,6 +57,7 @@ impl Scenario {
             many_chance,
             swing: config.burst.min(1.5) / 2.0,
             factors: [1.0; 3],
+            factor_ns: 0.0,
             weights,
             random,
             next: Moment::default(),
@@ -93,9 +96,7 @@ impl Scenario {
     fn draw(&mut self) {
         for (factor, (period_ms, reach)) in self.factors.iter_mut().zip(FACTORS) {
             if self.random.chance(1, period_ms) {
-                // Mean 1: four fifths of the time below, one fifth high above.
-                let (high, swing) = (self.random.chance(1, 5), self.swing * reach);
-                *factor = if high { 1.0 + 4.0 * swing } else { 1.0 - swing };
+                *factor = draw_factor(&mut self.random, self.swing * reach);
             }
         }
         let rate = self.bursts_per_ms * self.factors.iter().product::<f64>();
@@ -111,7 +112,37 @@ impl Scenario {
         self.next.resolutions = poisson(&mut self.random, self.resolutions_per_ms);
     }
 
-    fn draw_slot(&mut self) -> usize {
+    /// Nanoseconds from one beat of a paced flow to the next and the actions of that beat, where
+    /// `gap_ns` is the mean gap between two actions. Exactly `gap_ns` and one action without
+    /// bursts. Of the rate factors only the quickest is used: with the others a step of seconds
+    /// would have another rate than the one asked for.
+    pub(super) fn draw_beat(&mut self, gap_ns: f64) -> (f64, u32) {
+        if self.many_chance == 0.0 {
+            return (gap_ns, 1);
+        }
+        let (period_ms, reach) = FACTORS[0];
+        let mean_ns = gap_ns * (1.0 + self.many_chance * EXTRA_MEAN);
+        // What has to pass at factor 1, spent at the factors that follow each other meanwhile.
+        let mut left_ns = mean_ns * self.draw_exponential();
+        let mut passed_ns = 0.0;
+        while left_ns > self.factor_ns * self.factors[0] {
+            left_ns -= self.factor_ns * self.factors[0];
+            passed_ns += self.factor_ns;
+            self.factors[0] = draw_factor(&mut self.random, self.swing * reach);
+            self.factor_ns = period_ms as f64 * 1e6 * self.draw_exponential();
+        }
+        let rest_ns = left_ns / self.factors[0].max(f64::MIN_POSITIVE);
+        self.factor_ns -= rest_ns;
+        (passed_ns + rest_ns, self.draw_actions())
+    }
+
+    /// Mean 1.
+    fn draw_exponential(&mut self) -> f64 {
+        -(1.0 - self.random.unit()).ln()
+    }
+
+    /// A slot, by the weights.
+    pub(super) fn draw_slot(&mut self) -> usize {
         let total = self.weights.last().copied().unwrap_or(0.0);
         let target = self.random.unit() * total;
         self.weights.partition_point(|&sum| sum <= target).min(self.weights.len() - 1)
@@ -134,6 +165,11 @@ impl Moment {
     fn is_empty(&self) -> bool {
         self.bursts.is_empty() && self.births == 0 && self.resolutions == 0
     }
+}
+
+/// Mean 1: four fifths of the time below, one fifth high above.
+fn draw_factor(random: &mut Random, swing: f64) -> f64 {
+    if random.chance(1, 5) { 1.0 + 4.0 * swing } else { 1.0 - swing }
 }
 
 /// Zipf-like weights in random order, summed up.

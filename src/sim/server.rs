@@ -23,12 +23,14 @@ use super::connections::Connections;
 use super::exchange::Exchange;
 use super::fault::{push_malformed, push_unknown};
 use super::json::Object;
+use super::pace::{GivenUp, Pace, PaceReport, Pacer};
 use super::quota::{Quota, Route};
 use super::request::{Answer, Request, Unacceptable};
 use super::routes;
 use super::stats::Counters;
 use super::steering::{self, Amount, Order};
 use crate::base::random::Random;
+use crate::base::time::Clock as PaceClock;
 
 const LISTENER: Token = Token(0);
 const WAKER: Token = Token(1);
@@ -38,6 +40,8 @@ const SLOT_FIRST: usize = 2;
 const READ_BYTES: usize = 64 * 1024;
 /// Virtual milliseconds played before sockets get their turn again.
 const STEPS_PER_TURN: u32 = 20;
+/// A paced flow has the thread for so long before sockets and commands get their turn again.
+const PACE_TURN_NS: u64 = 100_000;
 /// Virtual time further behind than this is skipped, and counted.
 const BEHIND_MS_MAX: u64 = 2_000;
 /// The loop looks at least this often at what is due.
@@ -52,6 +56,8 @@ pub(super) enum Command {
     Pause(Sender<()>),
     Resume(Sender<()>),
     Truth(String, Sender<Option<String>>),
+    Pace(Pace, Sender<PaceReport>, Sender<Result<(), SimError>>),
+    CutPace(Sender<()>),
     Stop,
 }
 
@@ -75,6 +81,9 @@ pub(super) struct Server {
     quota: Quota,
     counters: Arc<Counters>,
     commands: Receiver<Command>,
+    pace_clock: Option<Box<dyn PaceClock + Send>>,
+    /// The paced flow under way, and who hears of its end.
+    pacer: Option<(Pacer, Sender<PaceReport>)>,
     random: Random,
     refusal: Option<Refusal>,
     /// The current second since the start, and upgrades within it.
@@ -115,6 +124,8 @@ impl Server {
             quota: Quota::new(),
             counters,
             commands,
+            pace_clock: None,
+            pacer: None,
             random: Random::new(config.seed ^ 0x0fa1_75ed),
             refusal: None,
             upgrades: (0, 0),
@@ -129,6 +140,11 @@ impl Server {
     /// Where it listens.
     pub(super) const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The clock of paced flows.
+    pub(super) fn set_pace_clock(&mut self, clock: Box<dyn PaceClock + Send>) {
+        self.pace_clock = Some(clock);
     }
 
     /// Wakes the loop for a command.
@@ -162,11 +178,12 @@ impl Server {
                         if event.is_readable() || event.is_read_closed() || event.is_error() {
                             self.receive(slot);
                         }
-                        self.connections.mark(slot);
+                        self.connections.mark_writable(slot, event.is_writable());
                     }
                 }
             }
             self.play();
+            self.keep_pace();
             self.sweep();
             self.flush();
         }
@@ -180,6 +197,10 @@ impl Server {
     }
 
     fn wait(&mut self) -> Duration {
+        if self.pacer.is_some() {
+            // `keep_pace` does the waiting.
+            return Duration::ZERO;
+        }
         let longest = Duration::from_millis(TURN_MS_MAX);
         if self.clock.is_paused() {
             return longest;
@@ -204,6 +225,14 @@ impl Server {
                 Ok(Command::Truth(token, answer)) => {
                     let book = routes::truth(&self.exchange, &token);
                     drop(answer.send(book.and_then(|bytes| String::from_utf8(bytes).ok())));
+                }
+                Ok(Command::Pace(pace, report, answer)) => {
+                    let begun = self.begin_pace(pace, report);
+                    drop(answer.send(begun));
+                }
+                Ok(Command::CutPace(done)) => {
+                    self.end_pace(Some(GivenUp::Cut));
+                    let _ = done.send(());
                 }
                 Ok(Command::Stop) => return true,
                 Err(std::sync::mpsc::TryRecvError::Empty) => return false,
@@ -236,6 +265,64 @@ impl Server {
             let epoch_ms = self.clock.hold_back(reached);
             self.exchange.set_epoch_ms(epoch_ms);
         }
+    }
+
+    fn begin_pace(&mut self, pace: Pace, report: Sender<PaceReport>) -> Result<(), SimError> {
+        let refuse = |why: &str| Err(SimError::Config(why.to_owned()));
+        if self.pace_clock.is_none() {
+            return refuse("a paced flow needs the clock of its reader");
+        }
+        if !(pace.rate > 0.0 && pace.rate <= 1e9) {
+            return refuse("a paced flow needs a rate within 0..=1e9");
+        }
+        if self.pacer.is_some() {
+            return refuse("a paced flow is under way already");
+        }
+        let pacer = Pacer::new(pace, self.counters.frames.get(), &mut self.exchange);
+        self.pacer = Some((pacer, report));
+        Ok(())
+    }
+
+    fn end_pace(&mut self, given_up: Option<GivenUp>) {
+        let Some((pacer, report)) = self.pacer.take() else { return };
+        let frames = self.counters.frames.get();
+        // Who has gone does not want to hear of it.
+        drop(report.send(pacer.finish(given_up, frames, &mut self.exchange)));
+    }
+
+    /// Makes and writes the beats that are due, and waits for the next if it is near.
+    fn keep_pace(&mut self) {
+        let (Some((pacer, _)), Some(clock)) = (&mut self.pacer, &self.pace_clock) else { return };
+        self.exchange.advance(self.clock.virtual_ms());
+        let turn_ns = clock.mono_ns();
+        let mut now_ns = turn_ns;
+        let mut ending = pacer.ending(now_ns);
+        let mut over = Vec::new();
+        while ending.is_none() && now_ns < turn_ns + PACE_TURN_NS {
+            for _ in 0..pacer.batch(now_ns) {
+                let Some((stamp, actions)) = pacer.take(now_ns, &mut self.exchange) else { break };
+                let count = self.exchange.beat(stamp, actions, &mut self.connections);
+                pacer.on_messages(stamp, count);
+            }
+            over.append(&mut self.connections.flush());
+            now_ns = clock.mono_ns();
+            pacer.on_offered(now_ns, self.connections.take_held_up());
+            ending = pacer.ending(now_ns);
+            if pacer.wants_backlog()
+                && self.connections.backlog() > self.config.backlog_bytes_max / 4
+            {
+                ending = Some(Some(GivenUp::Backlog));
+            }
+            // The kernel's waits are whole milliseconds, too coarse for this.
+            while now_ns < pacer.next_ns() && now_ns < turn_ns + PACE_TURN_NS {
+                std::hint::spin_loop();
+                now_ns = clock.mono_ns();
+            }
+        }
+        if let Some(given_up) = ending {
+            self.end_pace(given_up);
+        }
+        over.into_iter().for_each(|slot| self.end(slot));
     }
 
     fn accept(&mut self) {

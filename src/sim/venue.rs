@@ -11,13 +11,23 @@ use mio::Waker;
 
 use super::certificate::make_authority;
 use super::config::{SimConfig, SimError};
+use super::pace::{Pace, PaceReport};
 use super::server::{Command, Server};
 use super::stats::{Counters, Stats};
+use crate::base::time::Clock;
 
 /// The thread answers a command within this time, or is taken for gone.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// The thread ends within this time, or is left to itself.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the surrounding program lends the venue's thread.
+pub struct Host {
+    /// The clock of paced flows: the reader must use the same one.
+    pub clock: Box<dyn Clock + Send>,
+    /// Called first on the venue's thread: the place to pin it to a core.
+    pub at_start: Box<dyn FnOnce() + Send>,
+}
 
 /// A running simulated venue: Gamma, CLOB REST, WebSocket and `/sim` on one port.
 ///
@@ -38,6 +48,18 @@ impl Venue {
     /// # Errors
     /// See [`SimError`].
     pub fn start(config: SimConfig) -> Result<Self, SimError> {
+        Self::launch(&config, None)
+    }
+
+    /// Like [`start`](Self::start), on a host whose clock paced flows are stamped with.
+    ///
+    /// # Errors
+    /// See [`SimError`].
+    pub fn start_on(host: Host, config: SimConfig) -> Result<Self, SimError> {
+        Self::launch(&config, Some(host))
+    }
+
+    fn launch(config: &SimConfig, host: Option<Host>) -> Result<Self, SimError> {
         config.check()?;
         let (tls, ca_pem) = if config.tls {
             let (tls, pem) = make_authority()?;
@@ -47,10 +69,14 @@ impl Venue {
         };
         let counters = Arc::new(Counters::default());
         let (commands, orders) = mpsc::channel();
-        let server = Server::new(&config, tls, Arc::clone(&counters), orders)?;
+        let mut server = Server::new(config, tls, Arc::clone(&counters), orders)?;
         let (address, waker) = (server.address(), server.waker());
         let (done, ended) = mpsc::channel();
         let run = move || {
+            if let Some(host) = host {
+                (host.at_start)();
+                server.set_pace_clock(host.clock);
+            }
             server.run();
             drop(done);
         };
@@ -100,6 +126,29 @@ impl Venue {
     /// The venue's thread has ended.
     pub fn resume(&self) -> Result<(), SimError> {
         self.ask(Command::Resume)
+    }
+
+    /// Begins a paced flow, on top of whatever else happens at the venue; one at a time. The report
+    /// comes at its end. Until then the venue's thread polls and takes a core for itself.
+    ///
+    /// The hashes of its messages are no hashes but stamps, see [`STAMP_DIGITS`](super::STAMP_DIGITS);
+    /// what REST tells is not changed.
+    ///
+    /// # Errors
+    /// The venue was not started with [`start_on`](Self::start_on), the rate is not above 0, another
+    /// flow is under way, or the venue's thread has ended.
+    pub fn pace(&self, pace: Pace) -> Result<Receiver<PaceReport>, SimError> {
+        let (report, receiver) = mpsc::channel();
+        self.ask(|answer| Command::Pace(pace, report, answer))??;
+        Ok(receiver)
+    }
+
+    /// Ends the paced flow that is under way, if there is one; its report comes at once.
+    ///
+    /// # Errors
+    /// The venue's thread has ended.
+    pub fn cut_pace(&self) -> Result<(), SimError> {
+        self.ask(Command::CutPace)
     }
 
     /// The book of a token as `GET /book` shows it; `None` when there is none.

@@ -79,7 +79,7 @@ fn shards_spin_where_each_has_a_core_and_one_is_left() {
         assert_eq!((topology.control.idle, topology.serve.idle), (Idle::Park, Idle::Park));
     }
     let all = plan(&LayoutFlags { shards: Some(4), ..spin() }, 4);
-    assert!(all.shards.iter().all(|shard| shard.idle == Idle::Park));
+    assert!(all.shards.iter().all(|shard| shard.idle == Idle::Adaptive));
     let named = LayoutFlags {
         control_core: Some(0),
         serve_core: Some(0),
@@ -138,7 +138,7 @@ fn named_cores_are_kept_and_the_rest_is_spread_around_them() {
 fn the_table_names_threads_links_and_depths() {
     let text = plan(&spin(), 4).to_string();
     assert!(text.contains("shard-1          2  spin     sockets, decode, books\n"), "{text}");
-    assert!(text.contains("control          0  park  registry"), "{text}");
+    assert!(text.contains("control          0  park     registry"), "{text}");
     assert!(text.contains("control_shard-1        1024\n"), "{text}");
     assert!(text.contains("control_serve            16\n"), "{text}");
     assert!(plan(&LayoutFlags::default(), 1).to_string().contains("note: serve is not pinned"));

@@ -8,6 +8,7 @@
 
 mod adding;
 mod bad_days;
+mod bench;
 mod books;
 mod dropping;
 mod engine;

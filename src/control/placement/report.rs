@@ -42,7 +42,7 @@ impl Placement {
     #[must_use]
     pub fn capacity_tokens(&self) -> u64 {
         let open = self.connections.values().filter(|c| c.state != ConnectionState::Closing);
-        (open.count() * limits::TOKENS_PER_CONNECTION_TARGET) as u64
+        (open.count() * self.target) as u64
     }
 
     /// Shards whose pending markets found no connection at the last attempt.
@@ -58,7 +58,7 @@ impl Placement {
         let with = |state| self.connections.values().filter(move |c| c.state == state).count();
         let waiting = with(ConnectionState::Waiting) + with(ConnectionState::Dialling);
         PoolReport {
-            tokens_per_connection_target: limits::TOKENS_PER_CONNECTION_TARGET as u64,
+            tokens_per_connection_target: self.target as u64,
             tokens_per_connection_max: limits::TOKENS_PER_CONNECTION_MAX as u64,
             capacity_tokens: self.capacity_tokens(),
             connections_active: with(ConnectionState::Active) as u64,

@@ -66,6 +66,23 @@ fn a_connection_is_opened_for_fifty_tokens_and_fewer_wait_two_intervals() {
 }
 
 #[test]
+fn a_smaller_target_makes_more_and_smaller_connections() {
+    let (mut registry, placement) = (Registry::new(1), Placement::new(1));
+    let mut placement = placement.with_target(20);
+    placement.poll(0, &mut registry);
+    register(&mut registry, 0..35, 1);
+    let wanted = [(ConnectionId(1), 20), (ConnectionId(2), 20), (ConnectionId(3), 20)];
+    assert_eq!(opened(&placement.poll(2, &mut registry)), wanted);
+    placement.request_check();
+    assert_eq!(opened(&placement.poll(3, &mut registry)), [(ConnectionId(4), 10)]);
+    // Less than half a connection's worth rides along.
+    register(&mut registry, 35..49, 4);
+    assert_eq!(opened(&placement.poll(5, &mut registry)), [(ConnectionId(5), 28)]);
+    assert_eq!(placement.capacity_tokens(), 100);
+    assert_eq!(placement.report(&registry).tokens_per_connection_target, 20);
+}
+
+#[test]
 fn a_whole_connections_worth_and_a_completed_scan_do_not_wait() {
     let (mut registry, mut placement) = (Registry::new(1), Placement::new(1));
     placement.poll(0, &mut registry);

@@ -1,0 +1,189 @@
+//! The rungs of the ladder, and when one was too high.
+//!
+//! Runs on:  main thread (pure).
+use crate::base::time::MILLISECOND_NS;
+use serde::Serialize;
+
+/// Most rungs.
+pub(super) const RUNGS_MAX: usize = 64;
+/// Highest rung.
+const RATE_MAX: u64 = 1_000_000;
+/// Of what was due within a step, this part must have been done within it.
+const IN_TIME_SHARE: f64 = 0.99;
+/// The venue is too slow when it is later than this with one change of a hundred.
+pub(super) const VENUE_LATE_NS_MAX: u64 = 10 * MILLISECOND_NS;
+/// The engine is too slow when it needs longer than this with one change of a hundred, after the
+/// venue has sent it.
+pub(super) const ENGINE_LATE_NS_MAX: u64 = 100 * MILLISECOND_NS;
+
+/// The rule that [`verdict`] follows, for people.
+pub(super) const RULE: &str = "kept up: 99 % of a step's changes sent and applied within it, venue at \
+     most 10 ms late at p99, engine at most 100 ms behind it at p99, nothing lost";
+
+/// The rates of `--rates`, rising.
+///
+/// # Errors
+/// What is wrong, for a person.
+pub(super) fn parse_rates(text: &str) -> Result<Vec<u64>, String> {
+    let rates =
+        text.split(',').map(|rate| parse_rate(rate.trim())).collect::<Result<Vec<_>, _>>()?;
+    if let Some(pair) = rates.windows(2).find(|pair| pair[0] >= pair[1]) {
+        return Err(format!("{} comes after {}; a ladder rises", pair[1], pair[0]));
+    }
+    if rates.len() > RUNGS_MAX {
+        return Err(format!("{} rates; {RUNGS_MAX} are the most", rates.len()));
+    }
+    Ok(rates)
+}
+
+fn parse_rate(text: &str) -> Result<u64, String> {
+    let (digits, unit) = match text.as_bytes().last() {
+        Some(b'k') => (&text[..text.len() - 1], 1_000),
+        Some(b'M') => (&text[..text.len() - 1], 1_000_000),
+        _ => (text, 1),
+    };
+    let rate = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    let rate = rate.filter(|rate| (1..=RATE_MAX).contains(rate));
+    rate.ok_or_else(|| format!("`{text}` is no rate; numbers from 1 to {RATE_MAX}, such as 10k"))
+}
+
+/// What decides whether a step was kept up with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Evidence {
+    /// Changes due within the step.
+    pub intended: u64,
+    /// Of these, changes that the venue offered to its sockets within the step.
+    pub offered_in_time: u64,
+    /// Messages that the venue sent, however late.
+    pub sent: u64,
+    /// Messages that were applied, however late.
+    pub received: u64,
+    /// Messages that were applied within the step.
+    pub received_in_time: u64,
+    /// How late the venue was, p99.
+    pub venue_late_p99_ns: u64,
+    /// From the intended sending to the book, p99.
+    pub latency_p99_ns: u64,
+    /// Whether the venue gave up because its sockets stayed full.
+    pub backlog: bool,
+    /// Whether the run was ended from outside within the step.
+    pub cut: bool,
+}
+
+/// Whether a step was kept up with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Verdict {
+    /// Venue and engine did it.
+    KeptUp,
+    /// The venue was not on time: nothing is known of the engine.
+    VenueTooSlow,
+    /// The engine could not take it.
+    EngineTooSlow,
+    /// Neither could, or they took each other's cores.
+    BothTooSlow,
+    /// Messages were lost: a connection fell, or a book was not followed.
+    Lost,
+    /// The run was ended within the step.
+    Cut,
+}
+
+impl Verdict {
+    /// For people.
+    pub(super) const fn words(self) -> &'static str {
+        match self {
+            Self::KeptUp => "kept up",
+            Self::VenueTooSlow => "venue late",
+            Self::EngineTooSlow => "engine saturated",
+            Self::BothTooSlow => "saturated, venue late",
+            Self::Lost => "messages lost",
+            Self::Cut => "cut short",
+        }
+    }
+}
+
+/// The rule; see [`RULE`].
+pub(super) fn verdict(evidence: &Evidence) -> Verdict {
+    let Evidence { intended, offered_in_time, sent, received, received_in_time, .. } = *evidence;
+    if evidence.cut {
+        return Verdict::Cut;
+    }
+    let short = |part: u64, whole: u64| (part as f64) < IN_TIME_SHARE * whole as f64;
+    let late_ns = evidence.venue_late_p99_ns;
+    let behind_ns = evidence.latency_p99_ns.saturating_sub(late_ns);
+    // Full sockets are the engine's fault: the venue had something to send.
+    let venue =
+        !evidence.backlog && (short(offered_in_time, intended) || late_ns > VENUE_LATE_NS_MAX);
+    // What the venue sent too late to be in time is not the engine's fault.
+    let due = sent as f64 * offered_in_time as f64 / intended.max(1) as f64;
+    let engine = evidence.backlog
+        || behind_ns > ENGINE_LATE_NS_MAX
+        || (received_in_time as f64) < IN_TIME_SHARE * due.min(sent as f64);
+    match (venue, engine) {
+        (true, true) => Verdict::BothTooSlow,
+        (true, false) => Verdict::VenueTooSlow,
+        (false, true) => Verdict::EngineTooSlow,
+        (false, false) if received < sent => Verdict::Lost,
+        (false, false) => Verdict::KeptUp,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_rise_and_may_have_a_unit() {
+        assert_eq!(parse_rates("500, 1k,2000,1M"), Ok(vec![500, 1_000, 2_000, 1_000_000]));
+        for (text, said) in [
+            ("", "`` is no rate"),
+            ("10,", "`` is no rate"),
+            ("0", "`0` is no rate"),
+            ("ten", "`ten` is no rate"),
+            ("1.5k", "`1.5k` is no rate"),
+            ("2M", "`2M` is no rate"),
+            ("99999999999999999999M", "is no rate"),
+            ("10,10", "10 comes after 10"),
+            ("10k,1k", "1000 comes after 10000"),
+        ] {
+            let error = parse_rates(text).unwrap_err();
+            assert!(error.contains(said), "{text}: {error}");
+        }
+        let many: Vec<String> = (1..=65).map(|rate| rate.to_string()).collect();
+        assert!(parse_rates(&many.join(",")).unwrap_err().contains("64 are the most"));
+    }
+
+    const GOOD: Evidence = Evidence {
+        intended: 10_000,
+        offered_in_time: 10_000,
+        sent: 10_020,
+        received: 10_020,
+        received_in_time: 10_015,
+        venue_late_p99_ns: 20_000,
+        latency_p99_ns: 200_000,
+        backlog: false,
+        cut: false,
+    };
+
+    #[test]
+    fn whose_fault_it_is() {
+        assert_eq!(verdict(&GOOD), Verdict::KeptUp);
+        // The engine lags a little at the end of a step: 1 % is allowed.
+        let evidence = Evidence { received_in_time: 9_925, ..GOOD };
+        assert_eq!(verdict(&evidence), Verdict::KeptUp);
+        let evidence = Evidence { received_in_time: 9_900, ..GOOD };
+        assert_eq!(verdict(&evidence), Verdict::EngineTooSlow);
+        let evidence = Evidence { latency_p99_ns: ENGINE_LATE_NS_MAX + 20_001, ..GOOD };
+        assert_eq!(verdict(&evidence), Verdict::EngineTooSlow);
+        assert_eq!(verdict(&Evidence { backlog: true, ..GOOD }), Verdict::EngineTooSlow);
+        // The venue sent half of it in time, and the engine took that half.
+        let slow = Evidence { offered_in_time: 5_000, received_in_time: 5_000, ..GOOD };
+        assert_eq!(verdict(&slow), Verdict::VenueTooSlow);
+        assert_eq!(verdict(&Evidence { received_in_time: 4_000, ..slow }), Verdict::BothTooSlow);
+        // A late venue makes late books; that is not the engine's doing.
+        let late = Evidence { venue_late_p99_ns: 200_000_000, latency_p99_ns: 201_000_000, ..GOOD };
+        assert_eq!(verdict(&late), Verdict::VenueTooSlow);
+        assert_eq!(verdict(&Evidence { received: 10_019, ..GOOD }), Verdict::Lost);
+        assert_eq!(verdict(&Evidence { cut: true, ..GOOD }), Verdict::Cut);
+    }
+}

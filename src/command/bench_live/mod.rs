@@ -1,0 +1,326 @@
+//! `ringbook bench-live`: latency at rising rates against an embedded venue, until something saturates.
+//!
+//! Runs on:  main thread; venue and engine have threads of their own.
+//!
+//! From the inside out: `ladder` (the rungs and the verdict), `probe` (what the shards hear), `step`
+//! (one rung), `table` and `plot` (what is shown).
+mod ladder;
+mod plot;
+mod probe;
+mod step;
+mod table;
+
+use super::{Failure, demo, run::Session};
+use crate::base::limits;
+use crate::base::time::{Clock as _, SECOND_NS};
+use crate::config::{Config, UsageError, bench_live::BenchLiveFlags};
+use crate::engine::Engine;
+use crate::io::{clock::HostClock, executor::usable_cores, threads};
+use crate::sim::{Host, SimConfig, SimError, Venue};
+use crate::topology::{LayoutFlags, Topology};
+use ladder::Verdict;
+use log::{info, warn};
+use probe::Probe;
+use std::process::ExitCode;
+use std::time::Duration;
+use step::{Length, Rig, Step};
+use table::{Books, Outcome, Setting};
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(20);
+/// What was sent before the pause has arrived after this long.
+const SETTLE: Duration = Duration::from_secs(2);
+/// Books are live within this time, and one second for each thousand tokens.
+/// A shard with next to no tokens waits for company first, which takes a minute.
+const LIVE_PATIENCE_NS: u64 = 90 * SECOND_NS;
+/// Books are live again within this time after a step that broke connections.
+const HEAL_PATIENCE_NS: u64 = 30 * SECOND_NS;
+/// A connection that lets a quarter of this pile up at the venue ends its step.
+const BACKLOG_BYTES_MAX: usize = 1024 * 1024 * 1024;
+
+/// Climbs until a step is not kept up with, then compares every book.
+///
+/// # Errors
+/// A flag is unusable, venue or engine cannot start, or a live book differs.
+pub fn run(flags: &BenchLiveFlags) -> Result<ExitCode, Failure> {
+    let rates = ladder::parse_rates(&flags.rates);
+    let rates = rates.map_err(|why| UsageError(format!("--rates {}: {why}", flags.rates)))?;
+    let layout = layout(flags)?;
+    let venue_core = venue_core(flags, &layout)?;
+    let svg = flags.svg.as_deref().map(create).transpose()?;
+    let mut rig = start(flags, layout, venue_core, rates.len())?;
+    let setting = setting(flags, &rig, venue_core);
+    if !flags.json {
+        print!("{}", table::heading(&setting));
+    }
+    let steps = climb(flags, &rates, &mut rig)?;
+    // What was measured is shown even when the books cannot be compared.
+    let (books, failure) = match compare(&mut rig) {
+        Ok(books) => (Some(books), None),
+        Err(failure) => (None, Some(failure)),
+    };
+    let outcome = Outcome::new(setting, steps, books);
+    if let Some(mut file) = svg {
+        let text = plot::svg(&outcome);
+        std::io::Write::write_all(&mut file, text.as_bytes()).map_err(|error| Failure {
+            line: format!("--svg: cannot be written: {error}"),
+            code: 1,
+        })?;
+    }
+    let code = rig.session.stop()?;
+    rig.venue.stop();
+    if flags.json {
+        println!("{}", table::json(&outcome));
+    } else {
+        print!("{}", table::ending(&outcome));
+    }
+    match (failure, outcome.books) {
+        (Some(failure), _) => Err(failure),
+        (None, Some(books)) if books.different > 0 || books.equal == 0 => {
+            Err(Failure { line: "the books are not the venue's".into(), code: 1 })
+        }
+        _ => Ok(code),
+    }
+}
+
+/// One shard unless more are asked for: what saturates then is a core.
+fn layout(flags: &BenchLiveFlags) -> Result<LayoutFlags, Failure> {
+    let mut layout = crate::config::layout(&flags.layout)?;
+    if layout.shards.is_none() && layout.shard_cores.is_empty() {
+        layout.shards = Some(1);
+    }
+    Ok(layout)
+}
+
+/// The core asked for, or else the last one without a shard, control core and serve core last.
+fn venue_core(flags: &BenchLiveFlags, layout: &LayoutFlags) -> Result<Option<u32>, Failure> {
+    let usable = usable_cores();
+    if let Some(core) = flags.venue_core {
+        if !usable.contains(&core) {
+            let line = format!("--venue-core {core}: not usable here; usable: {usable:?}");
+            return Err(UsageError(line).into());
+        }
+        return Ok(Some(core));
+    }
+    let plan = Topology::plan(layout, &usable).map_err(crate::engine::EngineError::Topology)?;
+    Ok(free_core(&plan, &usable))
+}
+
+fn free_core(plan: &Topology, usable: &[u32]) -> Option<u32> {
+    let without_shard =
+        || usable.iter().rev().filter(|&&core| plan.shards.iter().all(|s| s.core != Some(core)));
+    let others = [plan.control.core, plan.serve.core];
+    let alone = without_shard().find(|&&core| !others.contains(&Some(core)));
+    alone.or_else(|| without_shard().next()).copied()
+}
+
+fn create(path: &std::path::Path) -> Result<std::fs::File, UsageError> {
+    std::fs::File::create(path).map_err(|error| {
+        UsageError(format!("--svg {}: cannot be written: {error}", path.display()))
+    })
+}
+
+/// Starts venue and engine, and waits until every book is live.
+fn start(
+    flags: &BenchLiveFlags,
+    layout: LayoutFlags,
+    venue_core: Option<u32>,
+    steps: usize,
+) -> Result<Rig, Failure> {
+    let signals = super::run::listen()?;
+    let clock = HostClock::new();
+    let at_start = move || {
+        if let Some(core) = venue_core.filter(|&core| !threads::pin_current(core)) {
+            warn!("the venue's thread cannot be pinned to core {core}");
+        }
+    };
+    let host = Host { clock: Box::new(clock.clone()), at_start: Box::new(at_start) };
+    let venue = Venue::start_on(host, sim_config(flags)).map_err(explain)?;
+    let config = engine_config(flags, layout, &venue)?;
+    let mut probe = Probe::new(steps);
+    let engine = Engine::start(&config, |_| probe.handler(clock.clone()));
+    let session = Session::of(engine, &config)?;
+    let mut rig = Rig { venue, session, probe, clock, signals, warm_up_sent: 0, config };
+    let tokens = u64::from(flags.markets) * 2;
+    let patience_ns = LIVE_PATIENCE_NS + tokens * SECOND_NS / 1000;
+    if !rig.wait_live(tokens, patience_ns) {
+        let line = match rig.signals.asked() {
+            true => "ended before every book was live".to_owned(),
+            false => format!("not every book was live after {} s", patience_ns / SECOND_NS),
+        };
+        rig.session.stop()?;
+        return Err(Failure { line, code: 1 });
+    }
+    Ok(rig)
+}
+
+impl Rig {
+    /// True once so many books are live and no other is held; false when time is up or a signal
+    /// came.
+    fn wait_live(&mut self, tokens: u64, patience_ns: u64) -> bool {
+        let deadline_ns = self.clock.mono_ns() + patience_ns;
+        while self.clock.mono_ns() < deadline_ns && !self.signals.asked() {
+            self.session.look();
+            let live = self.session.report.as_ref().map_or(0, |report| {
+                report.shards.iter().map(|shard| shard.books_live).sum::<u64>()
+            });
+            if live == tokens {
+                return true;
+            }
+            std::thread::sleep(LOOK);
+        }
+        false
+    }
+}
+
+fn sim_config(flags: &BenchLiveFlags) -> SimConfig {
+    SimConfig {
+        tls: !flags.plain,
+        seed: flags.seed,
+        markets: flags.markets as usize,
+        // Everything that happens is paced.
+        rate: 0.0,
+        births_per_minute: 0.0,
+        resolutions_per_minute: 0.0,
+        ending_soon_percent: 0,
+        levels: flags.levels as usize,
+        burst: flags.burst,
+        rate_limits: false,
+        backlog_bytes_max: BACKLOG_BYTES_MAX,
+        ..SimConfig::default()
+    }
+}
+
+fn engine_config(
+    flags: &BenchLiveFlags,
+    layout: LayoutFlags,
+    venue: &Venue,
+) -> Result<Config, Failure> {
+    let mut config = demo::engine_config(layout, venue)?;
+    // So few tokens do not wait for company.
+    config.tokens_per_connection = config.tokens_per_connection.min(2 * flags.markets as usize);
+    if let Some(sockets) = flags.sockets {
+        let shards = config.layout.shards.map_or(config.layout.shard_cores.len(), usize::from);
+        let tokens = tokens_per_connection(flags.markets as usize, sockets as usize, shards);
+        let tokens = tokens.map_err(|why| UsageError(format!("--sockets {sockets}: {why}")))?;
+        config.tokens_per_connection = tokens;
+    }
+    Ok(config)
+}
+
+/// Tokens on each of so many connections: whole markets of two.
+fn tokens_per_connection(markets: usize, sockets: usize, shards: usize) -> Result<usize, String> {
+    let tokens = 2 * markets.div_ceil(sockets);
+    let most = limits::CONNECTIONS_PER_SHARD_MAX * 3 / 4 * shards;
+    if sockets > markets {
+        return Err(format!("each carries a market or more, and there are {markets} markets"));
+    }
+    if tokens > limits::TOKENS_PER_CONNECTION_TARGET {
+        let least = (2 * markets).div_ceil(limits::TOKENS_PER_CONNECTION_TARGET);
+        return Err(format!("{markets} markets need {least} or more; or use fewer --markets"));
+    }
+    if sockets > most {
+        return Err(format!("{most} are the most for {shards} shards; use more --shards"));
+    }
+    Ok(tokens)
+}
+
+fn setting(flags: &BenchLiveFlags, rig: &Rig, venue_core: Option<u32>) -> Setting {
+    let topology = rig.session.topology();
+    let report = rig.session.report.as_ref();
+    Setting {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        machine: threads::machine_line(),
+        threads: topology.threads().map(|t| (t.name.clone(), t.core)).collect(),
+        idle: topology.shards[0].idle.to_string(),
+        venue_core,
+        markets: flags.markets,
+        tokens: u64::from(flags.markets) * 2,
+        connections: report.map_or(0, |report| report.pool.connections_active),
+        levels: flags.levels,
+        burst: flags.burst,
+        tls: !flags.plain,
+        seed: flags.seed,
+        warm_up: flags.warm_up,
+        rule: ladder::RULE.to_owned(),
+    }
+}
+
+fn climb(flags: &BenchLiveFlags, rates: &[u64], rig: &mut Rig) -> Result<Vec<Step>, Failure> {
+    // What the engine measured of the dumps belongs to no step.
+    rig.read_to_applied();
+    let length = Length { seconds: flags.seconds, warm_up: flags.warm_up };
+    let mut steps = Vec::new();
+    for (place, &rate) in rates.iter().enumerate() {
+        if rig.signals.asked() {
+            break;
+        }
+        let step = rig.measure(place as u8 + 1, rate, length)?;
+        let verdict = step.verdict;
+        if !flags.json {
+            print!("{}", table::line(&step));
+        }
+        steps.push(step);
+        if verdict == Verdict::Cut || (verdict != Verdict::KeptUp && !flags.all_rates) {
+            break;
+        }
+    }
+    Ok(steps)
+}
+
+/// Lets the venue stand still and compares; connections that fell have time to come back.
+fn compare(rig: &mut Rig) -> Result<Books, Failure> {
+    rig.venue.pause().map_err(explain)?;
+    std::thread::sleep(SETTLE);
+    let tokens = rig.venue.stats().live_markets * 2;
+    rig.wait_live(tokens, HEAL_PATIENCE_NS);
+    info!("comparing {tokens} books with the venue's");
+    let verdict = demo::check(&rig.session, &rig.config);
+    let verdict = verdict.map_err(|line| Failure { line: format!("no check: {line}"), code: 1 })?;
+    verdict.differences.iter().for_each(|line| warn!("{line}"));
+    Ok(Books {
+        equal: verdict.equal,
+        levels: verdict.levels,
+        different: verdict.different,
+        not_live: verdict.not_live.values().sum(),
+    })
+}
+
+fn explain(error: SimError) -> Failure {
+    demo::explain(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_share_the_tokens() {
+        assert_eq!(tokens_per_connection(2_000, 10, 1), Ok(400));
+        assert_eq!(tokens_per_connection(2_000, 190, 1), Ok(22));
+        assert_eq!(tokens_per_connection(200, 1, 1), Ok(400));
+        assert_eq!(tokens_per_connection(7, 7, 1), Ok(2));
+        for (markets, sockets, said) in [
+            (201, 1, "201 markets need 2 or more"),
+            (7, 8, "there are 7 markets"),
+            (1_000, 193, "192 are the most for 1 shards"),
+        ] {
+            let error = tokens_per_connection(markets, sockets, 1).unwrap_err();
+            assert!(error.contains(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_venue_gets_a_core_of_its_own_where_there_is_one() {
+        let free = |flags: &LayoutFlags, usable: &[u32]| {
+            free_core(&Topology::plan(flags, usable).unwrap(), usable)
+        };
+        let one = LayoutFlags { shards: Some(1), ..LayoutFlags::default() };
+        let two = LayoutFlags { shards: Some(2), ..LayoutFlags::default() };
+        assert_eq!(free(&one, &[0, 1, 2, 3]), Some(3));
+        assert_eq!(free(&two, &[0, 1]), None);
+        let core = free(&one, &[0, 1]).unwrap();
+        let plan = Topology::plan(&one, &[0, 1]).unwrap();
+        assert_ne!(plan.shards[0].core, Some(core));
+    }
+}

@@ -1,0 +1,243 @@
+//! What the benchmark hears on the shards: the age of every stamped change, once its book is changed.
+//!
+//! Runs on:  shard cores (recording: no lock, no allocation), main thread (reading).
+//! Bounds:   one table of counters per shard and step, 37 KB.
+use crate::base::time::Clock as _;
+use crate::io::clock::HostClock;
+use crate::shard::publish::{BookView, Change, Handler};
+use crate::sim::{STAMP_DIGITS, STEP_DIGITS};
+use hdrhistogram::Histogram;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Values below 2^this have a counter of their own; above, every octave has as many counters as
+/// half of that: an error below 0.8 %.
+const EXACT_BITS: u32 = 8;
+const PER_OCTAVE: usize = 1 << (EXACT_BITS - 1);
+/// Largest value kept apart: 18 minutes.
+const VALUE_BITS: u32 = 40;
+const BUCKETS: usize = (1 << EXACT_BITS) + (VALUE_BITS - EXACT_BITS) as usize * PER_OCTAVE;
+
+/// What all shards have heard.
+#[derive(Clone, Debug)]
+pub(super) struct Probe {
+    /// By shard; each has one writer.
+    shards: Vec<Arc<[Step]>>,
+}
+
+/// One step as one shard heard it.
+#[derive(Debug)]
+struct Step {
+    /// What is applied later than this is not in time; monotonic nanoseconds.
+    end_ns: AtomicU64,
+    received: AtomicU64,
+    in_time: AtomicU64,
+    max_ns: AtomicU64,
+    buckets: Box<[AtomicU64]>,
+}
+
+/// One step as all shards heard it.
+#[derive(Clone, Debug)]
+pub(super) struct Heard {
+    /// Messages applied.
+    pub received: u64,
+    /// Of these, applied before the step's end.
+    pub in_time: u64,
+    /// From the intended sending to the book applied, nanoseconds.
+    pub latency: Histogram<u64>,
+}
+
+impl Probe {
+    /// For so many steps besides the warm-up.
+    pub(super) fn new(steps: usize) -> Self {
+        debug_assert!(steps < 256, "a stamp has two digits for the step");
+        Self { shards: vec![steps_of(steps + 1)] }
+    }
+
+    /// The handler of the next shard.
+    pub(super) fn handler(&mut self, clock: HostClock) -> Stopwatch {
+        let steps = Arc::clone(&self.shards[self.shards.len() - 1]);
+        // One spare table is always there, so that the number of steps need not be kept.
+        self.shards.push(steps_of(steps.len()));
+        Stopwatch { clock, steps }
+    }
+
+    /// Says when a step will end.
+    pub(super) fn set_end(&self, step: u8, end_ns: u64) {
+        for steps in &self.shards {
+            steps[usize::from(step)].end_ns.store(end_ns, Ordering::Relaxed);
+        }
+    }
+
+    /// Messages of a step applied so far; step 0 is every warm-up.
+    pub(super) fn received(&self, step: u8) -> u64 {
+        let of = |steps: &Arc<[Step]>| steps[usize::from(step)].received.load(Ordering::Relaxed);
+        self.shards.iter().map(of).sum()
+    }
+
+    /// A step as it stands.
+    pub(super) fn heard(&self, step: u8) -> Heard {
+        let bounds = Histogram::new_with_bounds(1, 1 << VALUE_BITS, 3);
+        let mut latency = bounds.expect("the bounds are constant");
+        let (mut received, mut in_time, mut max_ns) = (0, 0, 0);
+        for steps in &self.shards {
+            let step = &steps[usize::from(step)];
+            received += step.received.load(Ordering::Relaxed);
+            in_time += step.in_time.load(Ordering::Relaxed);
+            max_ns = max_ns.max(step.max_ns.load(Ordering::Relaxed));
+        }
+        for steps in &self.shards {
+            for (bucket, count) in steps[usize::from(step)].buckets.iter().enumerate() {
+                // The largest value is known exactly: no bucket says more.
+                let value = top_of(bucket).min(max_ns).max(1);
+                let count = count.load(Ordering::Relaxed);
+                if count > 0 {
+                    latency.saturating_record_n(value, count);
+                }
+            }
+        }
+        Heard { received, in_time, latency }
+    }
+}
+
+fn steps_of(count: usize) -> Arc<[Step]> {
+    let zero = || AtomicU64::new(0);
+    let step = || Step {
+        end_ns: zero(),
+        received: zero(),
+        in_time: zero(),
+        max_ns: zero(),
+        buckets: std::iter::repeat_with(zero).take(BUCKETS).collect(),
+    };
+    std::iter::repeat_with(step).take(count).collect()
+}
+
+/// The handler: reads a stamp, reads the clock, counts.
+#[derive(Debug)]
+pub(super) struct Stopwatch {
+    clock: HostClock,
+    steps: Arc<[Step]>,
+}
+
+impl Handler for Stopwatch {
+    fn on_price_change(&mut self, view: &BookView<'_>, _: &Change) {
+        let Some(hash) = &view.facts.hash else { return };
+        // Each message has an entry of either outcome: one of them stands for it.
+        if hash[STEP_DIGITS.end] != b'0' {
+            return;
+        }
+        let (Some(intended_ns), Some(step)) = (hex(&hash[STAMP_DIGITS]), hex(&hash[STEP_DIGITS]))
+        else {
+            return;
+        };
+        if let Some(step) = self.steps.get(step as usize) {
+            step.record(intended_ns, self.clock.mono_ns());
+        }
+    }
+}
+
+impl Step {
+    fn record(&self, intended_ns: u64, now_ns: u64) {
+        let age_ns = now_ns.saturating_sub(intended_ns);
+        add(&self.received, 1);
+        add(&self.in_time, u64::from(now_ns <= self.end_ns.load(Ordering::Relaxed)));
+        if age_ns > self.max_ns.load(Ordering::Relaxed) {
+            self.max_ns.store(age_ns, Ordering::Relaxed);
+        }
+        add(&self.buckets[bucket_of(age_ns)], 1);
+    }
+}
+
+/// One writer: a load and a store are enough.
+fn add(counter: &AtomicU64, amount: u64) {
+    counter.store(counter.load(Ordering::Relaxed) + amount, Ordering::Relaxed);
+}
+
+fn bucket_of(value: u64) -> usize {
+    let value = value.min((1 << VALUE_BITS) - 1);
+    let bits = u64::BITS - value.leading_zeros();
+    if bits <= EXACT_BITS {
+        return value as usize;
+    }
+    let octave = bits - EXACT_BITS;
+    let within = (value >> octave) as usize - PER_OCTAVE;
+    (1 << EXACT_BITS) + (octave as usize - 1) * PER_OCTAVE + within
+}
+
+/// The largest value of a bucket.
+fn top_of(bucket: usize) -> u64 {
+    if bucket < 1 << EXACT_BITS {
+        return bucket as u64;
+    }
+    let above = bucket - (1 << EXACT_BITS);
+    let (octave, within) = (above / PER_OCTAVE + 1, above % PER_OCTAVE);
+    (((PER_OCTAVE + within + 1) as u64) << octave) - 1
+}
+
+fn hex(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0u64, |value, &digit| {
+        let digit = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => return None,
+        };
+        Some(value << 4 | u64::from(digit))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_follow_each_other_and_are_narrow() {
+        let mut last = 0;
+        for bucket in 0..BUCKETS {
+            let top = top_of(bucket);
+            assert_eq!(bucket_of(top), bucket, "{top}");
+            assert!(bucket == 0 || bucket_of(last + 1) == bucket);
+            assert!(top - last <= 1 + top / 120, "{last}..={top}");
+            last = top;
+        }
+        assert_eq!((last, bucket_of(u64::MAX)), ((1 << VALUE_BITS) - 1, BUCKETS - 1));
+    }
+
+    #[test]
+    fn stamped_messages_are_counted_once_by_their_step() {
+        let mut probe = Probe::new(2);
+        let mut stopwatch = probe.handler(HostClock::new());
+        std::thread::sleep(std::time::Duration::from_millis(1));
+        let entry = |stamp: &str, token: u8| {
+            format!(
+                r#"{{"market":"0xa1","timestamp":"2","event_type":"price_change","price_changes":
+                [{{"asset_id":"{token}","side":"BUY","price":"0.42","size":"5","hash":"{stamp}"}}]}}"#
+            )
+        };
+        let now_ns = stopwatch.clock.mono_ns();
+        let hash = |step: u8, outcome: u8| {
+            format!("{:016x}{step:02x}{outcome}{:021}", now_ns - 400_000, 0)
+        };
+        let book = r#"{"market":"0xa1","asset_id":"7","timestamp":"1","event_type":"book",
+            "bids":[{"price":"0.40","size":"10"}],"asks":[{"price":"0.45","size":"10"}]}"#;
+        probe.set_end(1, now_ns + 60_000_000_000);
+        let frames = [
+            book.to_owned(),
+            book.replace("\"7\"", "\"8\""),
+            entry(&hash(1, 0), 7),
+            entry(&hash(1, 1), 8),
+            entry(&hash(2, 0), 7),
+            entry(&hash(0, 0), 7),
+            // No stamps: a step that does not exist, and a word.
+            entry(&hash(3, 0), 7),
+            entry("what", 7),
+        ];
+        stopwatch = crate::replay::feed(stopwatch, frames.iter().map(String::as_str));
+        drop(stopwatch);
+        let heard = [0, 1, 2].map(|step| probe.heard(step));
+        assert_eq!(heard.each_ref().map(|heard| heard.received), [1, 1, 1]);
+        assert_eq!(heard.each_ref().map(|heard| heard.in_time), [0, 1, 0]);
+        let latency = &heard[1].latency;
+        assert!((400_000..60_000_000_000).contains(&latency.max()), "{}", latency.max());
+        assert_eq!((latency.len(), probe.received(1)), (1, 1));
+    }
+}

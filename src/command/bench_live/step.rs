@@ -1,0 +1,261 @@
+//! One rung of the ladder, measured.
+//!
+//! Runs on:  main thread; it looks at clocks and counters every few milliseconds.
+use super::ladder::{Evidence, Verdict, verdict};
+use super::probe::Probe;
+use crate::base::time::{Clock as _, MILLISECOND_NS, SECOND_NS};
+use crate::command::{Failure, run::Session, terminal::Signals};
+use crate::config::Config;
+use crate::counter::latency::{LatencySummary, Stage};
+use crate::io::clock::HostClock;
+use crate::io::threads::{ThreadTime, thread_times};
+use crate::sim::{GivenUp, Pace, PaceReport, Venue};
+use serde::Serialize;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::Duration;
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(5);
+/// From the order to the first beat: the venue has begun by then.
+const LEAD_NS: u64 = 50 * MILLISECOND_NS;
+/// Messages that have not come this long after the last one did are lost.
+const QUIET_NS: u64 = 3 * SECOND_NS;
+/// The engine's own histograms come within this time.
+const INTERVAL_PATIENCE_NS: u64 = 4 * SECOND_NS;
+
+/// Everything that a step shows.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Step {
+    /// Changes a second asked for.
+    pub rate: u64,
+    /// Measured seconds.
+    pub seconds: u64,
+    /// Changes due within the step.
+    pub intended: u64,
+    /// Of these, changes offered to the sockets within the step.
+    pub offered_in_time: u64,
+    /// Messages sent, each of one change as both tokens see it, however late.
+    pub sent: u64,
+    /// Messages applied, however late.
+    pub received: u64,
+    /// Messages applied within the step.
+    pub received_in_time: u64,
+    /// `received_in_time / intended`, at most 1: a change is now and then told in two messages.
+    pub in_time_share: f64,
+    /// Frames of any kind a second, books and trades included, warm-up included.
+    pub frames_per_second: f64,
+    /// Beats after which a socket was full.
+    pub held_up: u64,
+    /// From the intended sending to the book applied.
+    pub latency: LatencySummary,
+    /// How late the venue was: from the intended sending to the kernel.
+    pub venue_late: LatencySummary,
+    /// From the read of the socket to the book applied, as the engine measures it: all messages,
+    /// warm-up included. No counts when it did not come.
+    pub read_to_applied: LatencySummary,
+    /// Share of a core that each shard used; a shard that spins uses all of it.
+    pub shard_cpu: Vec<f64>,
+    /// Share of a core that the control core used.
+    pub control_cpu: f64,
+    /// Share of a core that the venue used; it polls while it measures.
+    pub venue_cpu: f64,
+    /// Connections that fell and came back during the step.
+    pub reconnects: u64,
+    /// Whether it was kept up with.
+    pub verdict: Verdict,
+}
+
+/// What a step needs.
+pub(super) struct Rig {
+    /// The venue.
+    pub venue: Venue,
+    /// The engine.
+    pub session: Session,
+    /// What the shards hear.
+    pub probe: Probe,
+    /// The clock that all three share.
+    pub clock: HostClock,
+    /// Ends the run.
+    pub signals: Signals,
+    /// Messages of warm-ups so far.
+    pub warm_up_sent: u64,
+    /// Where engine and venue are.
+    pub config: Config,
+}
+
+/// How long a step lasts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Length {
+    /// Measured seconds.
+    pub seconds: u64,
+    /// Seconds before them.
+    pub warm_up: u64,
+}
+
+impl Rig {
+    /// Measures at `rate` as step `number`, 1 to 255.
+    ///
+    /// # Errors
+    /// The venue has ended.
+    pub(super) fn measure(
+        &mut self,
+        number: u8,
+        rate: u64,
+        length: Length,
+    ) -> Result<Step, Failure> {
+        let reconnects = self.reconnects();
+        let pace = Pace {
+            rate: rate as f64,
+            start_ns: self.clock.mono_ns() + LEAD_NS,
+            warm_up_ns: length.warm_up * SECOND_NS,
+            measure_ns: length.seconds * SECOND_NS,
+            step: number,
+        };
+        self.probe.set_end(number, pace.end_ns());
+        let report = self.venue.pace(pace).map_err(super::explain)?;
+        self.rest_until(pace.measured_from_ns());
+        let before = (self.clock.mono_ns(), thread_times());
+        self.rest_until(pace.end_ns());
+        let after = (self.clock.mono_ns(), thread_times());
+        let report = self.await_report(&report)?;
+        self.warm_up_sent += report.warm_up_messages;
+        self.drain(number, report.messages);
+        let read_to_applied = self.read_to_applied();
+        let heard = self.probe.heard(number);
+        let venue_late = LatencySummary::of("venue_late", &report.lateness);
+        let latency = LatencySummary::of("send_to_applied", &heard.latency);
+        let evidence = Evidence {
+            intended: report.intended,
+            offered_in_time: report.offered_in_time,
+            sent: report.messages,
+            received: heard.received,
+            received_in_time: heard.in_time,
+            venue_late_p99_ns: venue_late.p99_ns,
+            latency_p99_ns: latency.p99_ns,
+            backlog: report.given_up == Some(GivenUp::Backlog),
+            cut: report.given_up == Some(GivenUp::Cut),
+        };
+        let cpu = |name: &str| busy(name, &before, &after);
+        let shards = 0..self.session.topology().shards.len();
+        let whole = (length.seconds + length.warm_up) as f64;
+        Ok(Step {
+            rate,
+            seconds: length.seconds,
+            intended: report.intended,
+            offered_in_time: report.offered_in_time,
+            sent: report.messages,
+            received: heard.received,
+            received_in_time: heard.in_time,
+            in_time_share: (heard.in_time as f64 / report.intended.max(1) as f64).min(1.0),
+            frames_per_second: report.frames as f64 / whole,
+            held_up: report.held_up,
+            latency,
+            venue_late,
+            read_to_applied,
+            shard_cpu: shards.map(|shard| cpu(&format!("shard-{shard}"))).collect(),
+            control_cpu: cpu("control"),
+            venue_cpu: cpu("venue-sim"),
+            reconnects: self.reconnects().saturating_sub(reconnects),
+            verdict: verdict(&evidence),
+        })
+    }
+
+    /// Reconnects so far, as the last picture of the engine has them.
+    fn reconnects(&mut self) -> u64 {
+        self.session.look();
+        self.session.report.as_ref().map_or(0, |report| report.pool.reconnects)
+    }
+
+    /// Rests, unless a signal ends the step; then the venue is told.
+    fn rest_until(&mut self, at_ns: u64) {
+        while self.clock.mono_ns() < at_ns && !self.signals.asked() {
+            self.session.look();
+            let left = Duration::from_nanos(at_ns.saturating_sub(self.clock.mono_ns()));
+            std::thread::sleep(left.min(LOOK));
+        }
+        if self.signals.asked() {
+            // A venue that has ended is noticed by who waits for its report.
+            drop(self.venue.cut_pace());
+        }
+    }
+
+    fn await_report(&mut self, report: &Receiver<PaceReport>) -> Result<PaceReport, Failure> {
+        loop {
+            match report.try_recv() {
+                Ok(report) => return Ok(report),
+                Err(TryRecvError::Disconnected) => {
+                    return Err(super::explain(crate::sim::SimError::Gone));
+                }
+                Err(TryRecvError::Empty) => self.rest_until(self.clock.mono_ns() + 1),
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Waits until all that was sent has been applied, or nothing comes any more.
+    fn drain(&mut self, number: u8, sent: u64) {
+        let heard = |probe: &Probe| (probe.received(number), probe.received(0));
+        let mut last = (heard(&self.probe), self.clock.mono_ns());
+        while last.0 != (sent, self.warm_up_sent) && self.clock.mono_ns() - last.1 < QUIET_NS {
+            self.session.look();
+            std::thread::sleep(LOOK);
+            let now = heard(&self.probe);
+            if now != last.0 {
+                last = (now, self.clock.mono_ns());
+            }
+        }
+    }
+
+    /// The engine's own figure since this was last asked.
+    pub(super) fn read_to_applied(&mut self) -> LatencySummary {
+        let stage = Stage::ReadToApplied;
+        let deadline_ns = self.clock.mono_ns() + INTERVAL_PATIENCE_NS;
+        if self.session.cut_interval() {
+            while self.session.interval.is_none() && self.clock.mono_ns() < deadline_ns {
+                self.session.look();
+                std::thread::sleep(LOOK);
+            }
+        }
+        let none = LatencySummary { stage: stage.name().to_owned(), ..Default::default() };
+        let interval = self.session.interval.as_ref();
+        interval.map_or(none, |all| LatencySummary::of(stage.name(), all.stage(stage)))
+    }
+}
+
+/// The runtime puts a number of its own behind a thread's name.
+fn is_called(thread: &str, name: &str) -> bool {
+    let behind = thread.strip_prefix(name);
+    behind.is_some_and(|rest| {
+        rest.strip_prefix('-').unwrap_or(rest).bytes().all(|byte| byte.is_ascii_digit())
+            && (rest.is_empty() || rest.starts_with('-'))
+    })
+}
+
+/// Share of a core that the threads of a name used between two looks.
+fn busy(name: &str, before: &(u64, Vec<ThreadTime>), after: &(u64, Vec<ThreadTime>)) -> f64 {
+    let of = |times: &[ThreadTime]| -> u64 {
+        times
+            .iter()
+            .filter(|thread| is_called(&thread.name, name))
+            .map(|thread| thread.cpu_ns)
+            .sum()
+    };
+    let used_ns = of(&after.1).saturating_sub(of(&before.1));
+    used_ns as f64 / after.0.saturating_sub(before.0).max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_time_is_a_share_of_what_passed() {
+        let thread = |name: &str, cpu_ns| ThreadTime { name: name.to_owned(), cpu_ns };
+        let before = (1_000, vec![thread("shard-0-7", 100), thread("shard-1", 5)]);
+        let after = vec![thread("shard-1", 1_005), thread("shard-0-7", 600), thread("shard-10", 9)];
+        let after = (3_000, after);
+        assert_eq!(busy("shard-0", &before, &after), 0.25);
+        assert_eq!(busy("shard-1", &before, &after), 0.5);
+        assert_eq!(busy("venue-sim", &before, &after), 0.0);
+    }
+}

@@ -1,0 +1,77 @@
+//! Threads of this process and the machine below them: pinning, CPU time, a line for people.
+//!
+//! Runs on:  any thread that may read files under `/proc`.
+use crate::base::time::SECOND_NS;
+use core_affinity::CoreId;
+
+/// Pins the calling thread; false where the kernel does not let it.
+#[must_use]
+pub fn pin_current(core: u32) -> bool {
+    core_affinity::set_for_current(CoreId { id: core as usize })
+}
+
+/// A thread's name and the CPU time it has had, nanoseconds. The kernel keeps 15 bytes of a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ThreadTime {
+    /// The name.
+    pub name: String,
+    /// Time on a core since its start.
+    pub cpu_ns: u64,
+}
+
+/// Every thread of this process; empty where there is no `/proc`.
+#[must_use]
+pub fn thread_times() -> Vec<ThreadTime> {
+    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return Vec::new() };
+    let time = |task: std::io::Result<std::fs::DirEntry>| {
+        let path = task.ok()?.path();
+        let name = std::fs::read_to_string(path.join("comm")).ok()?.trim_end().to_owned();
+        let schedule = std::fs::read_to_string(path.join("schedstat")).ok();
+        let exact = schedule.as_deref().and_then(|text| text.split(' ').next()?.parse().ok());
+        // Kernels without scheduler statistics count in ticks of 10 ms.
+        let cpu_ns = exact.or_else(|| ticks(&std::fs::read_to_string(path.join("stat")).ok()?))?;
+        Some(ThreadTime { name, cpu_ns })
+    };
+    tasks.filter_map(time).collect()
+}
+
+/// User and system time of a `stat` line. The name in it may hold spaces and brackets.
+fn ticks(stat: &str) -> Option<u64> {
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let number = |place: usize| fields.get(place)?.parse::<u64>().ok();
+    Some((number(11)? + number(12)?) * (SECOND_NS / 100))
+}
+
+/// Processor, usable cores and kernel in one line.
+#[must_use]
+pub fn machine_line() -> String {
+    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let model = model.map_or("unknown processor", |(_, model)| model.trim());
+    let cores = super::executor::usable_cores().len();
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    format!("{model}, {cores} usable cores, Linux {}", kernel.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_thread_is_seen_and_pinning_says_whether_it_worked() {
+        let busy = || {
+            assert!(!pin_current(100_000));
+            let core = super::super::executor::usable_cores()[0];
+            assert!(pin_current(core));
+            let until = std::time::Instant::now() + std::time::Duration::from_millis(60);
+            while std::time::Instant::now() < until {}
+            thread_times().into_iter().find(|thread| thread.name == "a busy thread")
+        };
+        let thread = std::thread::Builder::new().name("a busy thread".into()).spawn(busy).unwrap();
+        let time = thread.join().unwrap().unwrap().cpu_ns;
+        assert!((1..10 * SECOND_NS).contains(&time), "{time}");
+        let stat = "7 (a) b (c) R 1 1 1 0 -1 0 1 0 0 0 12 30 0 0 20 0 5 0";
+        assert_eq!(ticks(stat), Some(420_000_000));
+        assert!(machine_line().contains(" usable cores, Linux "));
+    }
+}

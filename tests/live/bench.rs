@@ -1,0 +1,107 @@
+//! `ringbook bench-live`, short: every step is there, everything arrives, every book is right.
+//!
+//! Runs on:  test threads.
+use crate::program::{LOOK, Program};
+use rustix::process::Signal;
+use serde_json::Value;
+use std::time::{Duration, Instant};
+
+/// A loaded machine may take its time.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+fn bench(flags: &[&str]) -> Program {
+    let mut command = Program::ringbook();
+    // Whether a loaded machine keeps up is not what is tested: every rate is measured.
+    command.args(["bench-live", "--markets", "30", "--levels", "8", "--all-rates"]).args(flags);
+    Program::start(command)
+}
+
+fn number(value: &Value, pointer: &str) -> u64 {
+    value.pointer(pointer).and_then(Value::as_u64).unwrap_or_else(|| panic!("{pointer}: {value:#}"))
+}
+
+fn check(flags: &[&str], connections: u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let svg = folder.path().join("ladder.svg");
+    let mut all = vec!["--rates", "200,1k", "--seconds", "1", "--warm-up", "0", "--json", "--svg"];
+    all.push(svg.to_str().unwrap());
+    all.extend(flags);
+    let mut program = bench(&all);
+    let status = program.wait(PATIENCE);
+    assert_eq!(status.code(), Some(0), "{program}");
+    program.assert_clean();
+    let lines = program.stdout();
+    assert_eq!(lines.len(), 1, "one object: {lines:?}");
+    let outcome: Value = serde_json::from_str(&lines[0]).unwrap();
+    let steps = outcome["steps"].as_array().unwrap();
+    assert_eq!(steps.len(), 2, "{outcome:#}");
+    for (step, rate) in steps.iter().zip([200, 1_000]) {
+        assert_eq!((number(step, "/rate"), number(step, "/intended")), (rate, rate), "{step:#}");
+        let (sent, received) = (number(step, "/sent"), number(step, "/received"));
+        assert!(received == sent && sent > rate / 2, "{step:#}");
+        assert_eq!(number(step, "/latency/count"), received);
+        // Nothing arrives before it was sent, and the kernel takes its time.
+        assert!(number(step, "/latency/min_ns") > 1_000, "{step:#}");
+        assert!(number(step, "/latency/p50_ns") >= number(step, "/latency/min_ns"));
+        assert!(number(step, "/venue_late/count") > 0);
+        assert!(number(step, "/read_to_applied/count") >= received, "{step:#}");
+        let cpu = |pointer: &str| step.pointer(pointer).and_then(Value::as_f64).unwrap();
+        assert!(cpu("/shard_cpu/0") > 0.0 && cpu("/venue_cpu") > 0.0, "{step:#}");
+    }
+    assert_eq!(number(&outcome, "/books/equal"), 60, "{outcome:#}");
+    assert_eq!(number(&outcome, "/books/different"), 0);
+    assert_eq!(number(&outcome, "/books/not_live"), 0);
+    assert_eq!(number(&outcome, "/setting/connections"), connections);
+    let picture = std::fs::read_to_string(svg).unwrap();
+    assert!(picture.starts_with("<svg ") && picture.ends_with("</svg>\n"));
+    assert_eq!(picture.matches("<circle").count(), 5 * 2, "five lines of two steps");
+}
+
+#[test]
+fn a_short_ladder_over_tls_hears_every_change() {
+    check(&[], 1);
+}
+
+#[test]
+fn a_short_ladder_over_several_plain_sockets_hears_every_change() {
+    check(&["--plain", "--sockets", "5"], 5);
+}
+
+#[test]
+fn a_signal_ends_it_with_what_was_measured() {
+    let mut program = bench(&["--plain", "--rates", "100,200", "--seconds", "300"]);
+    let begun = Instant::now();
+    while !program.stdout().iter().any(|line| line.contains("verdict")) {
+        assert!(begun.elapsed() < PATIENCE && program.is_running(), "{program}");
+        std::thread::sleep(LOOK);
+    }
+    std::thread::sleep(Duration::from_secs(2));
+    program.signal(Signal::INT);
+    assert_eq!(program.wait(Duration::from_secs(60)).code(), Some(0), "{program}");
+    program.assert_clean();
+    let lines = program.stdout();
+    let step = lines.iter().find(|line| line.contains("cut short")).unwrap();
+    let received = step.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap();
+    assert!((1..3_000).contains(&received), "{step}");
+    assert!(lines.iter().any(|line| line.starts_with("60 live books equal")), "{lines:?}");
+}
+
+#[test]
+fn a_wrong_flag_is_one_line() {
+    for (flags, said) in [
+        (&["--rates", "10,5"][..], "--rates 10,5: 5 comes after 10"),
+        (&["--rates", "fast"], "`fast` is no rate"),
+        (&["--venue-core", "9999"], "--venue-core 9999: not usable here"),
+        (&["--sockets", "31"], "--sockets 31: each carries a market or more"),
+        (&["--svg", "/nowhere/at/all.svg"], "--svg /nowhere/at/all.svg: cannot be written"),
+        (&["--burst", "9"], "burst is 9"),
+        (&["--shard-cores", "63"], "core 63 is not usable here"),
+    ] {
+        let mut program = bench(flags);
+        let status = program.wait(PATIENCE);
+        let lines = program.stderr();
+        assert_eq!(status.code(), Some(2), "{flags:?}: {program}");
+        assert!(lines.last().is_some_and(|line| line.contains(said)), "{flags:?}: {lines:?}");
+        assert_eq!(lines.len(), 1, "{flags:?}: {lines:?}");
+    }
+}
