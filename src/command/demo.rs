@@ -108,6 +108,7 @@ pub fn engine_config(layout: LayoutFlags, venue: &Venue) -> Result<Config, Failu
         tls_ca: venue.ca_pem().map(|pem| pem.as_bytes().to_vec()),
         serve: Some((std::net::Ipv4Addr::LOCALHOST, 0).into()),
         histograms: None,
+        connection_histograms: false,
         markets: Vec::new(),
         tokens: Vec::new(),
         discover: true,

@@ -149,6 +149,7 @@ impl Session {
                     self.histograms.add(start_wall_ns, duration_ns, &latencies);
                     self.interval = Some(latencies);
                 }
+                ControlNews::Connections(all) => self.histograms.add_connections(&all),
                 ControlNews::Forced { .. } | ControlNews::Stopped { .. } => {}
             }
         }
@@ -163,10 +164,12 @@ impl Session {
         status.clear();
         let clock = HostClock::new();
         let begun_ns = clock.mono_ns();
-        let ending = engine.stop(|news| {
-            if let ControlNews::Interval { start_wall_ns, duration_ns, latencies } = news {
+        let ending = engine.stop(|news| match news {
+            ControlNews::Interval { start_wall_ns, duration_ns, latencies } => {
                 histograms.add(*start_wall_ns, *duration_ns, latencies);
             }
+            ControlNews::Connections(all) => histograms.add_connections(all),
+            _ => {}
         });
         for left in &ending.left_behind {
             warn!("{left}");

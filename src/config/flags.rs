@@ -123,6 +123,11 @@ pub struct RunFlags {
     #[arg(long, value_name = "DIR")]
     pub histograms: Option<PathBuf>,
 
+    /// Keep histograms of each connection too (70 KB each) and write connections.txt beside the
+    /// others.
+    #[arg(long, requires = "histograms")]
+    pub connection_histograms: bool,
+
     /// Follow this market (condition id or slug), whatever discovery finds. Repeatable.
     #[arg(long = "market", value_name = "ID")]
     pub markets: Vec<String>,

@@ -50,6 +50,8 @@ pub struct Config {
     pub serve: Option<SocketAddr>,
     /// Where to write histograms at exit.
     pub histograms: Option<PathBuf>,
+    /// Whether to keep histograms of each connection too.
+    pub connection_histograms: bool,
     /// Markets to follow by condition id or slug.
     pub markets: Vec<String>,
     /// Tokens whose markets to follow.
@@ -92,6 +94,7 @@ impl Config {
             tls_ca: tls_ca(flags.tls_ca.as_deref())?,
             serve: flags.serve,
             histograms: histograms(flags.histograms.as_deref())?,
+            connection_histograms: flags.connection_histograms,
             markets: flags.markets.clone(),
             tokens,
             discover: !flags.no_discovery,

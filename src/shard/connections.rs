@@ -8,6 +8,7 @@ use crate::base::{
     limits::CONNECTION_SLOTS_MAX,
     time::Now,
 };
+use crate::counter::latency::ConnectionLatencies;
 use crate::io::{driver::Readiness, socket::Stream};
 use crate::link::shard_control::ConnectionBeat;
 use crate::session::{Session, SessionCounts, SessionError};
@@ -44,6 +45,8 @@ pub(super) struct Connection {
     pub(super) attached_ns: u64,
     /// To be forgotten when its socket is gone.
     pub(super) leaving: bool,
+    /// What its frames took, where that was asked for.
+    pub(super) latencies: Option<Box<ConnectionLatencies>>,
     /// What earlier sockets did.
     past: SessionCounts,
 }
@@ -75,6 +78,7 @@ impl Connections {
             decode_errors: 0,
             attached_ns: 0,
             leaving: false,
+            latencies: None,
             past: SessionCounts::default(),
         });
         Some(ConnectionSlot(place as u32))

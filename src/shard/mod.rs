@@ -59,6 +59,8 @@ pub struct Shard<H> {
     findings: Findings,
     /// Connections with a backlog, in the order of their turns.
     large: VecDeque<ConnectionSlot>,
+    /// Whether the frames of each connection are timed apart.
+    times_connections: bool,
     tally: Tally,
     schedule: Schedule,
 }
@@ -110,9 +112,16 @@ impl<H: Handler> Shard<H> {
             buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
             findings: Findings::default(),
             large: VecDeque::new(),
+            times_connections: false,
             tally: Tally::default(),
             schedule: Schedule::default(),
         })
+    }
+
+    /// The same, with the frames of each connection timed apart or not.
+    #[must_use]
+    pub fn timing_connections(self, times_connections: bool) -> Self {
+        Self { times_connections, ..self }
     }
 
     /// The bell that wakes this shard when it is parked.

@@ -3,7 +3,7 @@
 //! Runs on:  shard cores; allocates for nothing but frames that wait for a large one.
 //! Bounds:   `READS_PER_CONNECTION` reads of a socket at a time; `LARGE_FRAME_PART_BYTES` of one large
 //!           frame a step, and nothing is read from its socket until it is done.
-use super::connections::Waiting;
+use super::connections::{Connection, Waiting};
 use super::intake::Findings;
 use super::{Shard, Tally, books::ConnectionSlot, publish::Handler};
 use crate::base::{
@@ -11,6 +11,7 @@ use crate::base::{
     limits::{LARGE_FRAME_PART_BYTES, LOG_LINES_PER_SECOND, READS_PER_CONNECTION},
     time::Now,
 };
+use crate::counter::latency::ConnectionLatencies;
 use crate::link::shard_control::Report;
 use crate::market::book::StaleReason;
 use crate::ring::Producer;
@@ -44,6 +45,15 @@ impl Found {
         for news in findings.news.drain(..) {
             let _ = reports.try_send(Report::News(news));
         }
+    }
+}
+
+/// Records what a frame took on its connection, where that was asked for.
+fn time(latencies: &mut Option<Box<ConnectionLatencies>>, findings: &Findings) {
+    if let Some(latencies) = latencies
+        && findings.data
+    {
+        latencies.record(findings.venue_to_read_ns, findings.read_to_applied_ns);
     }
 }
 
@@ -109,8 +119,8 @@ impl<H: Handler> Shard<H> {
     ) -> Result<(), SessionError> {
         let Self { connections, intake, findings, links, buffer, tally, large, .. } = self;
         let Some(connection) = connections.get_mut(slot) else { return Ok(()) };
-        let (id, leaving) = (connection.id, connection.leaving);
-        let Some(line) = &mut connection.line else { return Ok(()) };
+        let Connection { id, leaving, ref mut line, ref mut latencies, .. } = *connection;
+        let Some(line) = line else { return Ok(()) };
         let mut found = Found::default();
         let binary_before = line.session.counts().binary_frames;
         let (session, backlog) = (&mut line.session, &mut line.backlog);
@@ -124,6 +134,7 @@ impl<H: Handler> Shard<H> {
                 Text::Short(text) if backlog.is_empty() => {
                     intake.on_frame(text, slot, read, findings);
                     found.add(id, findings, tally, &mut links.reports);
+                    time(latencies, findings);
                 }
                 text => {
                     if backlog.is_empty() {
@@ -166,8 +177,8 @@ impl<H: Handler> Shard<H> {
         let Self { connections, intake, findings, links, tally, .. } = self;
         // A socket that has ended took its backlog with it: its books are stale.
         let Some(connection) = connections.get_mut(slot) else { return 1 };
-        let (id, leaving) = (connection.id, connection.leaving);
-        let Some(line) = &mut connection.line else { return 1 };
+        let Connection { id, leaving, ref mut line, ref mut latencies, .. } = *connection;
+        let Some(line) = line else { return 1 };
         if leaving {
             line.backlog.clear();
         }
@@ -183,6 +194,7 @@ impl<H: Handler> Shard<H> {
             found.add(id, findings, tally, &mut links.reports);
             left_bytes = left_bytes.saturating_sub(text.len());
             if progress.is_done() {
+                time(latencies, findings);
                 line.backlog.pop_front();
             }
         }
@@ -201,12 +213,29 @@ impl<H: Handler> Shard<H> {
         }
     }
 
+    /// A connection is closed for good.
+    pub(super) fn forget(&mut self, slot: ConnectionSlot) {
+        self.report_latencies(slot);
+        self.connections.forget(slot);
+    }
+
+    /// Tells what the frames of a connection took, where that was recorded.
+    pub(super) fn report_latencies(&mut self, slot: ConnectionSlot) {
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        let (connection, latencies) = (connection.id, connection.latencies.take());
+        if let Some(latencies) = latencies {
+            // If refused, this connection's histograms are lost, and counted as a refusal.
+            let _ =
+                self.links.reports.try_send(Report::ConnectionLatencies { connection, latencies });
+        }
+    }
+
     /// A socket is over: books become stale, control hears why and dials again.
     pub(super) fn hang_up(&mut self, slot: ConnectionSlot, why: &SessionError) {
         let Some(connection) = self.connections.get_mut(slot) else { return };
         connection.detach(&self.readiness);
         if connection.leaving {
-            return self.connections.forget(slot);
+            return self.forget(slot);
         }
         let now = self.intake.clock.now();
         let books = &mut self.intake.books;

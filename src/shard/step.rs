@@ -134,6 +134,9 @@ impl<H: Handler> Shard<H> {
     /// The last words; tried for a second, because nothing comes after them.
     fn finish(&mut self, now: Now) {
         self.report(now);
+        for place in 0..self.connections.slots() {
+            self.report_latencies(ConnectionSlot(place));
+        }
         let latencies = std::mem::take(&mut self.intake.latencies);
         let deadline_ns = now.mono_ns + SECOND_NS;
         for last in [Report::Latencies(latencies), Report::Stopped] {
