@@ -9,7 +9,7 @@ use super::{
 use crate::base::limits::TOKENS_PER_CONNECTION_TARGET;
 use crate::base::time::{Clock as _, SECOND_NS};
 use crate::config::{Config, UsageError, flags::DemoFlags};
-use crate::io::{blocking::BlockingClient, clock::HostClock};
+use crate::io::{blocking::BlockingClient, clock::HostClock, driver::Driver};
 use crate::sim::{SimConfig, SimError, Venue};
 use crate::topology::LayoutFlags;
 use crate::wire::{endpoint::Endpoint, tls::client_config};
@@ -31,6 +31,7 @@ pub fn run(flags: &DemoFlags) -> Result<ExitCode, Failure> {
         layout.shards = Some(2);
     }
     let mut config = engine_config(layout, &venue)?;
+    config.driver = crate::config::driver(&flags.layout)?;
     config.serve = Some(flags.serve);
     config.histograms = crate::config::histograms(flags.histograms.as_deref())?;
     let signals = listen()?;
@@ -112,6 +113,7 @@ pub fn engine_config(layout: LayoutFlags, venue: &Venue) -> Result<Config, Failu
         markets: Vec::new(),
         tokens: Vec::new(),
         discover: true,
+        driver: Driver::Epoll,
         markets_max: None,
         tokens_per_connection: TOKENS_PER_CONNECTION_TARGET,
         custom_features: true,

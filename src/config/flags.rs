@@ -66,6 +66,11 @@ pub struct LayoutFlags {
     /// own). Default: park.
     #[arg(long, value_name = "POLICY")]
     pub idle: Option<String>,
+
+    /// Who tells a shard that a socket is ready: epoll (our own set) or native (the runtime's
+    /// reactor, slower; for comparison). Default: epoll.
+    #[arg(long, value_name = "DRIVER")]
+    pub driver: Option<String>,
 }
 
 /// Flags of `ringbook doctor`.

@@ -8,6 +8,7 @@ pub mod replay;
 use crate::base::id::TokenId;
 use crate::base::limits::TOKENS_PER_CONNECTION_TARGET;
 use crate::base::time::SECOND_NS;
+use crate::io::driver::Driver;
 use crate::topology::{Idle, LayoutFlags, parse_cores};
 use crate::wire::endpoint::Endpoint;
 use flags::RunFlags;
@@ -58,6 +59,8 @@ pub struct Config {
     pub tokens: Vec<TokenId>,
     /// Whether to follow every market of the catalogue.
     pub discover: bool,
+    /// Who tells the shards that a socket is ready.
+    pub driver: Driver,
     /// Follow at most so many markets.
     pub markets_max: Option<usize>,
     /// Tokens that placement puts on one connection; more than the default are not.
@@ -98,6 +101,7 @@ impl Config {
             markets: flags.markets.clone(),
             tokens,
             discover: !flags.no_discovery,
+            driver: driver(&flags.layout)?,
             markets_max: flags.markets_max,
             tokens_per_connection: TOKENS_PER_CONNECTION_TARGET,
             custom_features: !flags.no_custom_features,
@@ -150,6 +154,18 @@ pub fn layout(flags: &flags::LayoutFlags) -> Result<LayoutFlags, UsageError> {
         serve_core: flags.serve_core,
         idle: flags.idle.as_ref().map(idle).transpose()?,
     })
+}
+
+/// Checks the flag of the receive path.
+///
+/// # Errors
+/// [`UsageError`]: one line.
+pub fn driver(flags: &flags::LayoutFlags) -> Result<Driver, UsageError> {
+    match flags.driver.as_deref() {
+        None | Some("epoll") => Ok(Driver::Epoll),
+        Some("native") => Ok(Driver::Native),
+        Some(text) => Err(UsageError(format!("--driver {text}: expected epoll or native"))),
+    }
 }
 
 fn endpoint(flag: &str, text: &str, schemes: [&str; 2]) -> Result<Endpoint, UsageError> {

@@ -10,6 +10,7 @@ pub mod fetch;
 pub mod file;
 pub mod host;
 pub mod listen;
+mod native;
 pub mod probe;
 pub mod resolve;
 pub mod socket;

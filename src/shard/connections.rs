@@ -137,11 +137,11 @@ impl Connection {
     }
 
     /// Takes the socket away; what it did is kept in the counters.
-    pub(super) fn detach(&mut self, readiness: &Readiness) {
+    pub(super) fn detach(&mut self, readiness: &mut Readiness, key: u32) {
         self.past = self.counts();
         self.attached_ns = 0;
         if let Some(line) = self.line.take() {
-            readiness.remove(&*line.stream);
+            readiness.remove(&*line.stream, key);
         }
     }
 
@@ -163,7 +163,11 @@ impl Line {
     ///
     /// # Errors
     /// The socket is gone.
-    pub(super) fn flush(&mut self, readiness: &Readiness, key: u32) -> Result<(), SessionError> {
+    pub(super) fn flush(
+        &mut self,
+        readiness: &mut Readiness,
+        key: u32,
+    ) -> Result<(), SessionError> {
         while !self.session.output().is_empty() {
             match self.stream.write(self.session.output()) {
                 Ok(count) => self.session.on_sent(count),

@@ -72,7 +72,7 @@ impl<H: Handler> Shard<H> {
             let (books, why) = (&mut self.intake.books, StaleReason::Disconnected);
             books.set_tokens_stale(&connection.tokens, slot, why, now.wall_ns);
         }
-        connection.detach(&self.readiness);
+        connection.detach(&mut self.readiness, slot.0);
         connection.attach(stream, session, now.mono_ns);
         let first = self.feed.first_message(&connection.tokens);
         let Some(line) = &mut connection.line else { return };

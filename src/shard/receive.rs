@@ -208,7 +208,7 @@ impl<H: Handler> Shard<H> {
     pub(super) fn flush(&mut self, slot: ConnectionSlot) {
         let Some(connection) = self.connections.get_mut(slot) else { return };
         let Some(line) = &mut connection.line else { return };
-        if let Err(error) = line.flush(&self.readiness, slot.0) {
+        if let Err(error) = line.flush(&mut self.readiness, slot.0) {
             self.hang_up(slot, &error);
         }
     }
@@ -233,7 +233,7 @@ impl<H: Handler> Shard<H> {
     /// A socket is over: books become stale, control hears why and dials again.
     pub(super) fn hang_up(&mut self, slot: ConnectionSlot, why: &SessionError) {
         let Some(connection) = self.connections.get_mut(slot) else { return };
-        connection.detach(&self.readiness);
+        connection.detach(&mut self.readiness, slot.0);
         if connection.leaving {
             return self.forget(slot);
         }

@@ -18,6 +18,7 @@ use crate::base::{
     time::{Clock, MILLISECOND_NS, Now, SECOND_NS},
 };
 use crate::counter::latency::Stage;
+use crate::io::driver::Driver;
 use crate::link::{
     serve_shard::BookAnswer,
     shard_control::{Heartbeat, Report},
@@ -25,7 +26,10 @@ use crate::link::{
 
 impl<H: Handler> Shard<H> {
     /// Runs until ordered to stop. Yields to other tasks of the executor twice a second.
-    pub async fn run(mut self, idle: Idle) -> H {
+    pub async fn run(mut self, idle: Idle, driver: Driver) -> H {
+        if driver == Driver::Native {
+            return self.run_native().await;
+        }
         let mut pacer = Pacer::new(idle);
         let mut worked = false;
         while !self.schedule.stopped {
@@ -39,9 +43,25 @@ impl<H: Handler> Shard<H> {
         self.intake.books.into_handler()
     }
 
+    /// The same with the runtime's reactor, which sleeps or spins as its executor was told to.
+    async fn run_native(mut self) -> H {
+        self.readiness.go_native();
+        let mut worked = false;
+        while !self.schedule.stopped {
+            let timeout_ns = if worked { 0 } else { HOUSEKEEPING_INTERVAL_NS };
+            self.readiness.wait_native(timeout_ns).await;
+            worked = self.work() > 0;
+        }
+        self.intake.books.into_handler()
+    }
+
     /// One duty cycle; waits for work at most `timeout_ns`. Gives the amount of work done.
     pub fn step(&mut self, timeout_ns: u64) -> usize {
         self.wait(timeout_ns);
+        self.work()
+    }
+
+    fn work(&mut self) -> usize {
         let mut work = 0;
         for place in 0..self.readiness.reported() {
             let ready = self.readiness.ready(place);
