@@ -14,8 +14,8 @@
 //! | 1 | [`io::socket`] | bytes from the kernel, without waiting |
 //! | 2 | `shard/step` | the duty cycle: which socket, how much of it, what else is due |
 //! | 3 | [`session`] | one connection without its socket: heartbeat, silence, close |
-//! | 4 | [`wire::websocket`] | bytes to frames ([`wire::tls`] before it) |
-//! | 5 | [`venue::polymarket::decode`] | a frame to events, checked whole, numbers exact |
+//! | 4 | [`wire::websocket`] | bytes to frames, where they lie ([`wire::tls`] before it) |
+//! | 5 | [`venue::polymarket::decode`] | a frame to events, checked whole, numbers exact; usual layouts by `scan` |
 //! | 6 | [`market::book`] | events to levels |
 //! | 7 | [`shard::publish`] | what changed, to your own code |
 //!
@@ -55,7 +55,7 @@
 //! |---|---|---|
 //! | main | the engine, the terminal, files at exit | as it likes; never pinned |
 //! | control core, one | the registry, what each connection should carry, dials, REST | on its executor |
-//! | shard cores, n | sockets, sessions, decoders, books, handlers | parks or spins; only in its own epoll set |
+//! | shard cores, n | sockets, sessions, decoders, books, handlers | parks, adapts or spins; only in its own epoll set |
 //! | serve core, one, if asked for | local clients | on its executor |
 //! | `resolve`, `accept` | name lookups, new clients | in the kernel |
 //!
