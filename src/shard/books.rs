@@ -15,8 +15,10 @@ use crate::market::book::{
 };
 use crate::market::event::{Changes, Event, Snapshot, TickSize, Trade};
 use foldhash::quality::RandomState;
-use hashbrown::HashTable;
-use std::hash::BuildHasher;
+use index::Index;
+use std::hash::BuildHasher as _;
+
+mod index;
 
 /// A connection's place within its shard; what a book says it hangs on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,19 +41,25 @@ pub enum Admission {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShardFull;
 
+/// One book and all that belongs to it, in the order in which an update needs it, on cache lines of
+/// its own: 0 and 1 find the book and say whether it follows, 2 leads to its levels, 3 and 4 note
+/// what changed it. The rest is read only where books are implied.
 #[derive(Debug)]
+#[repr(C, align(64))]
 struct Slot {
     token: TokenId,
-    market: MarketId,
     open: bool,
-    /// Another book of the same market.
-    sibling: Option<BookIndex>,
+    /// Another book of the same market; this one if there is none.
+    sibling: BookIndex,
     connection: ConnectionSlot,
-    state: BookState,
     snapshot_ms: u64,
-    facts: BookFacts,
+    state: BookState,
     book: Book,
+    facts: BookFacts,
+    market: MarketId,
 }
+
+const _: () = assert!(size_of::<Slot>() == 512);
 
 /// How far the books are weighed.
 #[derive(Clone, Copy, Debug, Default)]
@@ -68,8 +76,8 @@ pub struct Books<H> {
     admission: Admission,
     handler: H,
     hasher: RandomState,
-    by_token: HashTable<BookIndex>,
-    by_market: HashTable<BookIndex>,
+    by_token: Index,
+    by_market: Index,
     slots: Vec<Slot>,
     free: Vec<BookIndex>,
     live_on: Vec<u32>,
@@ -88,8 +96,8 @@ impl<H: Handler> Books<H> {
             admission,
             handler,
             hasher: RandomState::default(),
-            by_token: HashTable::new(),
-            by_market: HashTable::new(),
+            by_token: Index::default(),
+            by_market: Index::default(),
             slots: Vec::new(),
             free: Vec::new(),
             live_on: Vec::new(),
@@ -115,12 +123,15 @@ impl<H: Handler> Books<H> {
         if self.counts.books as usize >= BOOKS_PER_SHARD_MAX {
             return Err(ShardFull);
         }
-        let sibling = self.find_market(opening.market.as_bytes());
+        let index = match self.free.pop() {
+            Some(index) => index,
+            None => BookIndex(self.slots.len() as u32),
+        };
         let slot = Slot {
             token: opening.token,
             market: opening.market,
             open: true,
-            sibling,
+            sibling: index,
             connection,
             state: BookState::AwaitingSnapshot,
             snapshot_ms: 0,
@@ -132,39 +143,26 @@ impl<H: Handler> Books<H> {
             },
             book: Book::default(),
         };
-        let index = match self.free.pop() {
-            Some(index) => {
-                self.slots[index.0 as usize] = slot;
-                index
-            }
-            None => {
-                self.slots.push(slot);
-                BookIndex(self.slots.len() as u32 - 1)
-            }
-        };
-        self.insert(index, sibling);
+        match self.slots.get_mut(index.0 as usize) {
+            Some(free) => *free = slot,
+            None => self.slots.push(slot),
+        }
+        self.enter(index);
         self.counts.books += 1;
         self.counts.awaiting += 1;
         Ok(index)
     }
 
-    fn insert(&mut self, index: BookIndex, sibling: Option<BookIndex>) {
-        let Self { by_token, by_market, slots, hasher, .. } = self;
-        let slot = &slots[index.0 as usize];
-        let token_hash = hasher.hash_one(slot.token.as_bytes());
-        let rehash = |i: &BookIndex| hasher.hash_one(slots[i.0 as usize].token.as_bytes());
-        by_token.insert_unique(token_hash, index, rehash);
-        match sibling {
-            None => {
-                let market_hash = hasher.hash_one(slot.market.as_bytes());
-                let rehash = |i: &BookIndex| hasher.hash_one(slots[i.0 as usize].market.as_bytes());
-                by_market.insert_unique(market_hash, index, rehash);
-            }
-            // With more than two outcomes the siblings form a ring.
+    /// Enters a book into the indices and among its siblings.
+    fn enter(&mut self, index: BookIndex) {
+        let Slot { token, market, .. } = self.slots[index.0 as usize];
+        self.by_token.insert(self.hash(token.as_bytes()), index.0);
+        match self.find_market(market.as_bytes()) {
+            None => self.by_market.insert(self.hash(market.as_bytes()), index.0),
+            // The siblings form a ring.
             Some(sibling) => {
-                let next = slots[sibling.0 as usize].sibling.unwrap_or(sibling);
-                self.slots[index.0 as usize].sibling = Some(next);
-                self.slots[sibling.0 as usize].sibling = Some(index);
+                let next = std::mem::replace(&mut self.slots[sibling.0 as usize].sibling, index);
+                self.slots[index.0 as usize].sibling = next;
             }
         }
     }
@@ -190,40 +188,38 @@ impl<H: Handler> Books<H> {
     pub fn close(&mut self, token: &TokenId) {
         let Some(index) = self.find(token.as_str()) else { return };
         self.set_state(index, BookState::AwaitingSnapshot, 0);
-        let Self { by_token, by_market, slots, hasher, .. } = self;
-        let slot = &slots[index.0 as usize];
-        let hash = hasher.hash_one(slot.token.as_bytes());
-        if let Ok(entry) = by_token.find_entry(hash, |&i| i == index) {
-            entry.remove();
-        }
-        let market_hash = hasher.hash_one(slot.market.as_bytes());
-        let next = slot.sibling.filter(|&next| next != index);
-        if let Ok(mut entry) = by_market.find_entry(market_hash, |&i| i == index) {
-            match next {
-                Some(next) => *entry.get_mut() = next,
-                None => drop(entry.remove()),
-            }
-        }
-        if let Some(next) = next {
+        let Slot { market, sibling: next, .. } = self.slots[index.0 as usize];
+        self.by_token.remove(self.hash(token.as_bytes()), index.0);
+        let market_hash = self.hash(market.as_bytes());
+        if next == index {
+            self.by_market.remove(market_hash, index.0);
+        } else {
+            // Nothing happens where another book of the ring stands for the market.
+            self.by_market.replace(market_hash, index.0, next.0);
             let mut before = next;
-            while let Some(after) = slots[before.0 as usize].sibling.filter(|&i| i != index) {
-                before = after;
+            while self.slots[before.0 as usize].sibling != index {
+                before = self.slots[before.0 as usize].sibling;
             }
-            slots[before.0 as usize].sibling = Some(next).filter(|&n| n != before);
+            self.slots[before.0 as usize].sibling = next;
         }
-        let slot = &mut slots[index.0 as usize];
-        (slot.open, slot.sibling, slot.book) = (false, None, Book::default());
+        let slot = &mut self.slots[index.0 as usize];
+        (slot.open, slot.sibling, slot.book) = (false, index, Book::default());
         self.free.push(index);
         self.counts.books -= 1;
         self.counts.awaiting -= 1;
     }
 
+    /// Half a hash is enough: 2^20 books share one 128 times or so, and then their texts differ.
+    fn hash(&self, text: &[u8]) -> u32 {
+        (self.hasher.hash_one(text) >> 32) as u32
+    }
+
     /// The book of a token.
     #[must_use]
     pub fn find(&self, token: &str) -> Option<BookIndex> {
-        let hash = self.hasher.hash_one(token.as_bytes());
-        let same = |i: &BookIndex| self.slots[i.0 as usize].token.as_bytes() == token.as_bytes();
-        self.by_token.find(hash, same).copied()
+        let token = token.as_bytes();
+        let same = |place: u32| self.slots[place as usize].token.as_bytes() == token;
+        self.by_token.find(self.hash(token), same).map(BookIndex)
     }
 
     /// The book of a token, as a message that also names the market means it. Where books are
@@ -233,18 +229,31 @@ impl<H: Handler> Books<H> {
         if self.admission == Admission::Listed || market.is_empty() {
             return self.find(token);
         }
-        let hash = self.hasher.hash_one(token.as_bytes());
-        let same = |i: &BookIndex| {
-            let slot = &self.slots[i.0 as usize];
-            slot.token.as_bytes() == token.as_bytes() && slot.market.as_bytes() == market.as_bytes()
+        let (market, token) = (market.as_bytes(), token.as_bytes());
+        let same = |place: u32| {
+            let slot = &self.slots[place as usize];
+            slot.token.as_bytes() == token && slot.market.as_bytes() == market
         };
-        self.by_token.find(hash, same).copied()
+        self.by_token.find(self.hash(token), same).map(BookIndex)
+    }
+
+    /// The same without a hash, if `token` is a sibling of `found` or itself, and `found` was found
+    /// for the same message: so it nearly always is. Siblings are of one market.
+    fn find_beside(&self, found: BookIndex, market: &str, token: &str) -> Option<BookIndex> {
+        if self.admission != Admission::Listed && market.is_empty() {
+            return None;
+        }
+        let is_of = |at: BookIndex| self.slots[at.0 as usize].token.as_bytes() == token.as_bytes();
+        let sibling = self.slots[found.0 as usize].sibling;
+        if is_of(sibling) {
+            return Some(sibling);
+        }
+        is_of(found).then_some(found)
     }
 
     fn find_market(&self, market: &[u8]) -> Option<BookIndex> {
-        let hash = self.hasher.hash_one(market);
-        let same = |i: &BookIndex| self.slots[i.0 as usize].market.as_bytes() == market;
-        self.by_market.find(hash, same).copied()
+        let same = |place: u32| self.slots[place as usize].market.as_bytes() == market;
+        self.by_market.find(self.hash(market), same).map(BookIndex)
     }
 
     /// Applies one event that was read at `read_wall_ns` from `connection`.
@@ -286,8 +295,11 @@ impl<H: Handler> Books<H> {
     fn on_changes(&mut self, event: &Changes<'_>, wall_ns: u64) {
         // First all changes, then the handler: it sees the book after the whole message.
         self.applied.clear();
+        let mut last = None;
         for (place, (token, change)) in event.iter().enumerate() {
-            let Some(index) = self.admit(event.market, token) else { continue };
+            let found = last.and_then(|last| self.find_beside(last, event.market, token));
+            let Some(index) = found.or_else(|| self.admit(event.market, token)) else { continue };
+            last = Some(index);
             let slot = &mut self.slots[index.0 as usize];
             if slot.state == BookState::AwaitingSnapshot {
                 self.counts.changes_before_snapshot += 1;
@@ -342,9 +354,9 @@ impl<H: Handler> Books<H> {
         loop {
             let slot = &mut self.slots[at.0 as usize];
             apply(slot);
-            match slot.sibling {
-                Some(next) if next != first => at = next,
-                _ => return,
+            at = slot.sibling;
+            if at == first {
+                return;
             }
         }
     }
@@ -389,9 +401,9 @@ impl<H: Handler> Books<H> {
         let mut at = first;
         loop {
             self.set_stale(at, StaleReason::UndecodedMessage, wall_ns);
-            match self.slots[at.0 as usize].sibling {
-                Some(next) if next != first => at = next,
-                _ => return,
+            at = self.slots[at.0 as usize].sibling;
+            if at == first {
+                return;
             }
         }
     }
@@ -504,8 +516,8 @@ impl<H: Handler> Books<H> {
     }
 
     fn index_bytes(&self) -> u64 {
-        let index = self.by_token.capacity() + self.by_market.capacity();
-        (self.slots.capacity() * size_of::<Slot>() + index * (size_of::<BookIndex>() + 1)) as u64
+        let slots = self.slots.capacity() * size_of::<Slot>();
+        (slots + self.by_token.heap_bytes() + self.by_market.heap_bytes()) as u64
     }
 
     /// Weighs the next `count` books and gives the heap bytes of all as of the last whole round,
