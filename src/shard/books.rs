@@ -1,7 +1,7 @@
 //! The books of one shard, found by token, and how an event changes them.
 //!
 //! Runs on:  shard cores, replay (pure; time is an argument). Owns: the books and their index.
-//! Bounds:   `BOOKS_PER_SHARD_MAX`; a book allocates only while it grows.
+//! Bounds:   `BOOKS_PER_SHARD_MAX`; a book allocates only while it grows. Books never move.
 use super::publish::{BookView, Change, Handler};
 use crate::base::{
     id::{BookIndex, MarketId, ShardId, TokenId},
@@ -16,9 +16,11 @@ use crate::market::book::{
 use crate::market::event::{Changes, Event, Snapshot, TickSize, Trade};
 use foldhash::quality::RandomState;
 use index::Index;
+use slots::{Slot, Slots};
 use std::hash::BuildHasher as _;
 
 mod index;
+mod slots;
 
 /// A connection's place within its shard; what a book says it hangs on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,26 +43,6 @@ pub enum Admission {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShardFull;
 
-/// One book and all that belongs to it, in the order in which an update needs it, on cache lines of
-/// its own: 0 and 1 find the book and say whether it follows, 2 leads to its levels, 3 and 4 note
-/// what changed it. The rest is read only where books are implied.
-#[derive(Debug)]
-#[repr(C, align(64))]
-struct Slot {
-    token: TokenId,
-    open: bool,
-    /// Another book of the same market; this one if there is none.
-    sibling: BookIndex,
-    connection: ConnectionSlot,
-    snapshot_ms: u64,
-    state: BookState,
-    book: Book,
-    facts: BookFacts,
-    market: MarketId,
-}
-
-const _: () = assert!(size_of::<Slot>() == 512);
-
 /// How far the books are weighed.
 #[derive(Clone, Copy, Debug, Default)]
 struct Weighed {
@@ -78,7 +60,7 @@ pub struct Books<H> {
     hasher: RandomState,
     by_token: Index,
     by_market: Index,
-    slots: Vec<Slot>,
+    slots: Slots,
     free: Vec<BookIndex>,
     live_on: Vec<u32>,
     /// Changes of the message at hand that were applied: book, place in the message.
@@ -98,7 +80,7 @@ impl<H: Handler> Books<H> {
             hasher: RandomState::default(),
             by_token: Index::default(),
             by_market: Index::default(),
-            slots: Vec::new(),
+            slots: Slots::default(),
             free: Vec::new(),
             live_on: Vec::new(),
             applied: Vec::new(),
@@ -143,7 +125,7 @@ impl<H: Handler> Books<H> {
             },
             book: Book::default(),
         };
-        match self.slots.get_mut(index.0 as usize) {
+        match self.slots.get_mut(index) {
             Some(free) => *free = slot,
             None => self.slots.push(slot),
         }
@@ -155,14 +137,14 @@ impl<H: Handler> Books<H> {
 
     /// Enters a book into the indices and among its siblings.
     fn enter(&mut self, index: BookIndex) {
-        let Slot { token, market, .. } = self.slots[index.0 as usize];
+        let Slot { token, market, .. } = self.slots[index];
         self.by_token.insert(self.hash(token.as_bytes()), index.0);
         match self.find_market(market.as_bytes()) {
             None => self.by_market.insert(self.hash(market.as_bytes()), index.0),
             // The siblings form a ring.
             Some(sibling) => {
-                let next = std::mem::replace(&mut self.slots[sibling.0 as usize].sibling, index);
-                self.slots[index.0 as usize].sibling = next;
+                let next = std::mem::replace(&mut self.slots[sibling].sibling, index);
+                self.slots[index].sibling = next;
             }
         }
     }
@@ -170,7 +152,7 @@ impl<H: Handler> Books<H> {
     /// Closes a book that hangs on `connection`; one that hangs on another stays.
     pub fn close_on(&mut self, token: &TokenId, connection: ConnectionSlot) {
         let found = self.find(token.as_str());
-        if found.is_some_and(|index| self.slots[index.0 as usize].connection == connection) {
+        if found.is_some_and(|index| self.slots[index].connection == connection) {
             self.close(token);
         }
     }
@@ -178,7 +160,7 @@ impl<H: Handler> Books<H> {
     /// Takes over what the catalogue says of an open book. The stream knows the tick size better.
     pub fn describe(&mut self, opening: &BookOpening) {
         let Some(index) = self.find(opening.token.as_str()) else { return };
-        let facts = &mut self.slots[index.0 as usize].facts;
+        let facts = &mut self.slots[index].facts;
         facts.min_order_size = opening.min_order_size.or(facts.min_order_size);
         facts.tick_size = facts.tick_size.or(opening.tick_size);
         facts.neg_risk = opening.neg_risk;
@@ -188,7 +170,7 @@ impl<H: Handler> Books<H> {
     pub fn close(&mut self, token: &TokenId) {
         let Some(index) = self.find(token.as_str()) else { return };
         self.set_state(index, BookState::AwaitingSnapshot, 0);
-        let Slot { market, sibling: next, .. } = self.slots[index.0 as usize];
+        let Slot { market, sibling: next, .. } = self.slots[index];
         self.by_token.remove(self.hash(token.as_bytes()), index.0);
         let market_hash = self.hash(market.as_bytes());
         if next == index {
@@ -197,12 +179,12 @@ impl<H: Handler> Books<H> {
             // Nothing happens where another book of the ring stands for the market.
             self.by_market.replace(market_hash, index.0, next.0);
             let mut before = next;
-            while self.slots[before.0 as usize].sibling != index {
-                before = self.slots[before.0 as usize].sibling;
+            while self.slots[before].sibling != index {
+                before = self.slots[before].sibling;
             }
-            self.slots[before.0 as usize].sibling = next;
+            self.slots[before].sibling = next;
         }
-        let slot = &mut self.slots[index.0 as usize];
+        let slot = &mut self.slots[index];
         (slot.open, slot.sibling, slot.book) = (false, index, Book::default());
         self.free.push(index);
         self.counts.books -= 1;
@@ -218,7 +200,7 @@ impl<H: Handler> Books<H> {
     #[must_use]
     pub fn find(&self, token: &str) -> Option<BookIndex> {
         let token = token.as_bytes();
-        let same = |place: u32| self.slots[place as usize].token.as_bytes() == token;
+        let same = |place: u32| self.slots[BookIndex(place)].token.as_bytes() == token;
         self.by_token.find(self.hash(token), same).map(BookIndex)
     }
 
@@ -231,7 +213,7 @@ impl<H: Handler> Books<H> {
         }
         let (market, token) = (market.as_bytes(), token.as_bytes());
         let same = |place: u32| {
-            let slot = &self.slots[place as usize];
+            let slot = &self.slots[BookIndex(place)];
             slot.token.as_bytes() == token && slot.market.as_bytes() == market
         };
         self.by_token.find(self.hash(token), same).map(BookIndex)
@@ -243,8 +225,8 @@ impl<H: Handler> Books<H> {
         if self.admission != Admission::Listed && market.is_empty() {
             return None;
         }
-        let is_of = |at: BookIndex| self.slots[at.0 as usize].token.as_bytes() == token.as_bytes();
-        let sibling = self.slots[found.0 as usize].sibling;
+        let is_of = |at: BookIndex| self.slots[at].token.as_bytes() == token.as_bytes();
+        let sibling = self.slots[found].sibling;
         if is_of(sibling) {
             return Some(sibling);
         }
@@ -252,7 +234,7 @@ impl<H: Handler> Books<H> {
     }
 
     fn find_market(&self, market: &[u8]) -> Option<BookIndex> {
-        let same = |place: u32| self.slots[place as usize].market.as_bytes() == market;
+        let same = |place: u32| self.slots[BookIndex(place)].market.as_bytes() == market;
         self.by_market.find(self.hash(market), same).map(BookIndex)
     }
 
@@ -272,7 +254,7 @@ impl<H: Handler> Books<H> {
         let Some(index) = self.admit(event.market, event.token) else { return };
         self.hang_on(index, connection);
         self.counts.snapshots += 1;
-        let slot = &mut self.slots[index.0 as usize];
+        let slot = &mut self.slots[index];
         let result = slot.book.replace(event.bids, event.asks);
         slot.snapshot_ms = event.timestamp_ms;
         let facts = &mut slot.facts;
@@ -299,8 +281,16 @@ impl<H: Handler> Books<H> {
         for (place, (token, change)) in event.iter().enumerate() {
             let found = last.and_then(|last| self.find_beside(last, event.market, token));
             let Some(index) = found.or_else(|| self.admit(event.market, token)) else { continue };
+            // Both books of a market were opened together. So the second is fetched while the first
+            // is still on its way from memory, and not after it.
+            if last.is_none()
+                && event.changes.len() > 1
+                && let Some(beside) = self.slots.get(BookIndex(index.0 ^ 1))
+            {
+                beside.touch();
+            }
             last = Some(index);
-            let slot = &mut self.slots[index.0 as usize];
+            let slot = &mut self.slots[index];
             if slot.state == BookState::AwaitingSnapshot {
                 self.counts.changes_before_snapshot += 1;
                 continue;
@@ -344,7 +334,7 @@ impl<H: Handler> Books<H> {
 
     fn on_tick_size(&mut self, event: &TickSize<'_>, wall_ns: u64) {
         let Some(index) = self.admit(event.market, event.token) else { return };
-        self.slots[index.0 as usize].facts.tick_size = Some(event.new);
+        self.slots[index].facts.tick_size = Some(event.new);
         let (view, handler) = view(&self.slots, index, self.shard, wall_ns, &mut self.handler);
         handler.on_tick_size(&view, event);
     }
@@ -352,7 +342,7 @@ impl<H: Handler> Books<H> {
     fn for_market(&mut self, first: BookIndex, mut apply: impl FnMut(&mut Slot)) {
         let mut at = first;
         loop {
-            let slot = &mut self.slots[at.0 as usize];
+            let slot = &mut self.slots[at];
             apply(slot);
             at = slot.sibling;
             if at == first {
@@ -401,7 +391,7 @@ impl<H: Handler> Books<H> {
         let mut at = first;
         loop {
             self.set_stale(at, StaleReason::UndecodedMessage, wall_ns);
-            at = self.slots[at.0 as usize].sibling;
+            at = self.slots[at].sibling;
             if at == first {
                 return;
             }
@@ -411,8 +401,8 @@ impl<H: Handler> Books<H> {
     /// Marks every live book as behind; gives their number.
     pub fn set_all_stale(&mut self, why: StaleReason, wall_ns: u64) -> usize {
         let before = self.counts.live;
-        for index in 0..self.slots.len() {
-            self.set_stale(BookIndex(index as u32), why, wall_ns);
+        for index in (0..self.slots.len() as u32).map(BookIndex) {
+            self.set_stale(index, why, wall_ns);
         }
         (before - self.counts.live) as usize
     }
@@ -425,10 +415,10 @@ impl<H: Handler> Books<H> {
         wall_ns: u64,
     ) -> usize {
         let mut marked = 0;
-        for index in 0..self.slots.len() {
+        for index in (0..self.slots.len() as u32).map(BookIndex) {
             let slot = &self.slots[index];
             if slot.open && slot.connection == connection && slot.state == BookState::Live {
-                self.set_stale(BookIndex(index as u32), why, wall_ns);
+                self.set_stale(index, why, wall_ns);
                 marked += 1;
             }
         }
@@ -445,20 +435,20 @@ impl<H: Handler> Books<H> {
     ) {
         for token in tokens {
             let Some(index) = self.find(token.as_str()) else { continue };
-            if self.slots[index.0 as usize].connection == connection {
+            if self.slots[index].connection == connection {
                 self.set_stale(index, why, wall_ns);
             }
         }
     }
 
     fn set_stale(&mut self, index: BookIndex, why: StaleReason, since_wall_ns: u64) {
-        if self.slots[index.0 as usize].state == BookState::Live {
+        if self.slots[index].state == BookState::Live {
             self.set_state(index, BookState::Stale { why, since_wall_ns }, since_wall_ns);
         }
     }
 
     fn set_state(&mut self, index: BookIndex, state: BookState, wall_ns: u64) {
-        let slot = &mut self.slots[index.0 as usize];
+        let slot = &mut self.slots[index];
         if slot.state == state {
             return;
         }
@@ -492,7 +482,7 @@ impl<H: Handler> Books<H> {
     }
 
     fn hang_on(&mut self, index: BookIndex, connection: ConnectionSlot) {
-        let slot = &mut self.slots[index.0 as usize];
+        let slot = &mut self.slots[index];
         if slot.connection == connection {
             return;
         }
@@ -516,16 +506,16 @@ impl<H: Handler> Books<H> {
     }
 
     fn index_bytes(&self) -> u64 {
-        let slots = self.slots.capacity() * size_of::<Slot>();
-        (slots + self.by_token.heap_bytes() + self.by_market.heap_bytes()) as u64
+        (self.slots.heap_bytes() + self.by_token.heap_bytes() + self.by_market.heap_bytes()) as u64
     }
 
     /// Weighs the next `count` books and gives the heap bytes of all as of the last whole round,
     /// so that a report of 100,000 books does not stop the data.
     pub fn weigh(&mut self, count: usize) -> u64 {
         let end = (self.weighed.next + count).min(self.slots.len());
-        let part = &self.slots[self.weighed.next..end];
-        self.weighed.sum += part.iter().map(|slot| slot.book.heap_bytes() as u64).sum::<u64>();
+        for index in (self.weighed.next as u32..end as u32).map(BookIndex) {
+            self.weighed.sum += self.slots[index].book.heap_bytes() as u64;
+        }
         self.weighed.next = end;
         if end == self.slots.len() {
             self.weighed = Weighed { whole: self.weighed.sum, ..Weighed::default() };
@@ -540,7 +530,7 @@ impl<H: Handler> Books<H> {
 
     /// Copies the book at one place; false when none is open there.
     pub fn fill_image_at(&self, index: BookIndex, image: &mut BookImage) -> bool {
-        let Some(slot) = self.slots.get(index.0 as usize).filter(|slot| slot.open) else {
+        let Some(slot) = self.slots.get(index).filter(|slot| slot.open) else {
             return false;
         };
         image.fill(slot.market, slot.token, slot.state, slot.facts, &slot.book);
@@ -549,8 +539,8 @@ impl<H: Handler> Books<H> {
 
     /// Token, market and place of every open book, in no order.
     pub fn places(&self) -> impl Iterator<Item = (TokenId, MarketId, BookIndex)> {
-        let open = self.slots.iter().enumerate().filter(|(_, slot)| slot.open);
-        open.map(|(at, slot)| (slot.token, slot.market, BookIndex(at as u32)))
+        let open = self.slots.iter().filter(|(_, slot)| slot.open);
+        open.map(|(index, slot)| (slot.token, slot.market, index))
     }
 
     /// Gives the user's handler back.
@@ -561,13 +551,13 @@ impl<H: Handler> Books<H> {
 
 /// What a handler is shown, and the handler: two parts of `Books` at once.
 fn view<'a, H>(
-    slots: &'a [Slot],
+    slots: &'a Slots,
     index: BookIndex,
     shard: ShardId,
     read_wall_ns: u64,
     handler: &'a mut H,
 ) -> (BookView<'a>, &'a mut H) {
-    let slot = &slots[index.0 as usize];
+    let slot = &slots[index];
     let view = BookView {
         shard,
         market: &slot.market,
