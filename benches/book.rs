@@ -1,12 +1,18 @@
-//! Events to books, decoding aside: CPU time a message of a busy stream.
+//! Events to books, decoding aside: CPU time a message of a busy stream; one change by depth and
+//! number of books, with the look-up and without; what a book weighs.
+mod books;
 mod frames;
+mod ladders;
 
+use books::{Choice, Messages, Universe};
+use criterion::measurement::WallTime;
 use criterion::{
-    BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
+    BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group,
 };
+use ladders::{Bitmap, Both, Form, Narrow, Tree, TwoArrays, Words};
 use ringbook::base::id::ShardId;
 use ringbook::io::clock::thread_cpu_ns;
-use ringbook::market::book::Level;
+use ringbook::market::book::{Book, Level, Side};
 use ringbook::market::event::{ChangeSpan, Changes, Event, Snapshot};
 use ringbook::market::info::MarketNews;
 use ringbook::shard::books::{Admission, Books, ConnectionSlot};
@@ -114,9 +120,207 @@ fn book(c: &mut Criterion) {
     group.finish();
 }
 
+/// Changes between two reads of the clock: enough that the clock costs 2 ns a change or so, few
+/// enough to lie in the nearest cache, where a decoder leaves them.
+const BATCH: usize = 128;
+const BOOKS: [usize; 3] = [1_000, 16_000, 200_000];
+const LEVELS: [u32; 4] = [5, 30, 100, 1_000];
+
+/// Two thousand levels times 200,000 books do not fit the memory of a usual machine.
+fn sizes() -> impl Iterator<Item = (usize, u32)> {
+    let all = BOOKS.into_iter().flat_map(|books| LEVELS.map(|levels| (books, levels)));
+    all.filter(|&(books, levels)| books * levels as usize <= 20_000_000)
+}
+
+fn filled(universe: &mut Universe, count: usize) -> Books<()> {
+    let mut books = Books::new(ShardId(0), Admission::Implied { shards: 1 }, ());
+    universe.fill(&mut books);
+    assert_eq!(books.counts().live, count as u64);
+    books
+}
+
+/// CPU time of `apply` alone, over `iterations` batches that `make` prepares.
+fn timed<T>(
+    iterations: u64,
+    state: &mut T,
+    make: impl Fn(&mut T),
+    apply: impl Fn(&mut T),
+) -> Duration {
+    let mut total_ns = 0;
+    for _ in 0..iterations {
+        make(state);
+        let start_ns = thread_cpu_ns();
+        apply(state);
+        total_ns += thread_cpu_ns() - start_ns;
+    }
+    Duration::from_nanos(total_ns)
+}
+
+/// Look-up and update, by depth and number of books.
+fn change(c: &mut Criterion) {
+    let mut group = c.benchmark_group("book_change");
+    group.sampling_mode(SamplingMode::Flat).throughput(Throughput::Elements(BATCH as u64));
+    for (count, levels) in sizes() {
+        let mut universe = Universe::new(count, levels);
+        let books = filled(&mut universe, count);
+        let mut state = (universe, books, Messages::default());
+        for (both, name) in [(false, "one"), (true, "both")] {
+            for choice in [Choice::Uniform, Choice::Busy] {
+                let id = format!("{name} {choice:?}/{count} books/{levels} levels");
+                group.bench_function(id.to_lowercase(), |b| {
+                    b.iter_custom(|iterations| {
+                        timed(
+                            iterations,
+                            &mut state,
+                            |(universe, _, messages)| {
+                                messages.make(universe, BATCH, both, choice);
+                            },
+                            |(_, books, messages)| messages.apply(books),
+                        )
+                    });
+                });
+            }
+        }
+        assert_eq!(state.1.counts().changes_stale + state.1.counts().foreign_tokens, 0);
+    }
+    group.finish();
+}
+
+/// The update alone, in each of the forms, books chosen uniformly.
+fn ladder(c: &mut Criterion) {
+    agree();
+    let mut group = c.benchmark_group("ladder_change");
+    group.sampling_mode(SamplingMode::Flat).throughput(Throughput::Elements(BATCH as u64));
+    for (count, levels) in sizes() {
+        form::<Book>(&mut group, count, levels);
+        form::<Both<Words>>(&mut group, count, levels);
+        form::<Both<Narrow>>(&mut group, count, levels);
+        form::<Both<Bitmap>>(&mut group, count, levels);
+        form::<Both<TwoArrays>>(&mut group, count, levels);
+        form::<Both<Tree>>(&mut group, count, levels);
+    }
+    group.finish();
+}
+
+/// Books of one form, and the changes of the batch at hand.
+type Forms<F> = (Universe, Vec<F>, Vec<(usize, Side, Level)>);
+
+fn form<F: Form>(group: &mut BenchmarkGroup<'_, WallTime>, count: usize, levels: u32) {
+    let id = format!("{}/{count} books/{levels} levels", F::NAME);
+    // Filled only when it is asked for.
+    let mut state: Option<Forms<F>> = None;
+    group.bench_function(id, |b| {
+        let state = state.get_or_insert_with(|| {
+            let mut universe = Universe::new(count, levels);
+            let books: Vec<F> = (0..count).map(|_| whole(&mut universe)).collect();
+            let bytes: usize = books.iter().map(|book| size_of::<F>() + book.heap_bytes()).sum();
+            println!("{}: {} bytes a book of {levels} levels", F::NAME, bytes / count);
+            (universe, books, Vec::new())
+        });
+        b.iter_custom(|iterations| {
+            timed(
+                iterations,
+                state,
+                |(universe, _, changes)| {
+                    changes.clear();
+                    changes.extend((0..BATCH).map(|_| {
+                        let book = 2 * universe.market(Choice::Uniform) + universe.outcome();
+                        let (side, level) = universe.change();
+                        (book, side, level)
+                    }));
+                },
+                |(_, books, changes)| {
+                    for &(book, side, level) in &*changes {
+                        books[book].set(side, level);
+                    }
+                },
+            )
+        });
+    });
+}
+
+fn whole<F: Form>(universe: &mut Universe) -> F {
+    let mut book = F::new(universe.tick());
+    for side in [Side::Bid, Side::Ask] {
+        universe.side(side).into_iter().for_each(|level| book.set(side, level));
+    }
+    book
+}
+
+/// All forms hold the same levels after the same changes, or nothing is measured.
+fn agree() {
+    fn run<F: Form>(levels: u32) -> [Vec<Level>; 2] {
+        let mut universe = Universe::new(2, levels);
+        let mut book = whole::<F>(&mut universe);
+        for _ in 0..20_000 {
+            let (side, level) = universe.change();
+            book.set(side, level);
+        }
+        [Side::Bid, Side::Ask].map(|side| book.levels(side))
+    }
+    fn check<F: Form>(levels: u32, expected: &[Vec<Level>; 2]) {
+        assert_eq!(&run::<F>(levels), expected, "{}", F::NAME);
+    }
+    for levels in LEVELS {
+        let expected = run::<Both<Tree>>(levels);
+        assert!(expected[0].len() > levels as usize / 2);
+        check::<Book>(levels, &expected);
+        check::<Both<Words>>(levels, &expected);
+        check::<Both<Narrow>>(levels, &expected);
+        check::<Both<Bitmap>>(levels, &expected);
+        check::<Both<TwoArrays>>(levels, &expected);
+    }
+}
+
+/// Books and levels of a child process that only weighs.
+const WEIGH: &str = "RINGBOOK_BENCH_WEIGH";
+
+fn resident_bytes() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/statm").expect("Linux has it");
+    let pages = text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    pages.expect("the second number is what is resident") * 4096
+}
+
+/// Prints what a book weighs: everything that `Books` holds by its own arithmetic, and how much
+/// more of the process is resident. In a process of its own, because an allocator keeps memory.
+fn weigh(count: usize, levels: u32) {
+    let mut universe = Universe::new(count, levels);
+    let before = resident_bytes();
+    let mut books = filled(&mut universe, count);
+    let resident = resident_bytes() - before;
+    // Rounds of the weigher end with the sum of all.
+    let counted = books.weigh(count);
+    println!(
+        "{count} books, {levels} levels a side: {} bytes a book counted, {} resident",
+        counted / count as u64,
+        resident / count as u64
+    );
+}
+
+fn weigh_all() {
+    let Ok(program) = std::env::current_exe() else { return };
+    for (count, levels) in
+        [16_000, 200_000].into_iter().flat_map(|n| [5, 10, 30, 100].map(|l| (n, l)))
+    {
+        let child =
+            std::process::Command::new(&program).env(WEIGH, format!("{count} {levels}")).status();
+        assert!(child.is_ok_and(|status| status.success()), "the weighing process failed");
+    }
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(20);
-    targets = book
+    targets = book, change, ladder
 }
-criterion_main!(benches);
+
+fn main() {
+    if let Ok(text) = std::env::var(WEIGH) {
+        let (count, levels) = text.split_once(' ').expect("books and levels");
+        weigh(count.parse().expect("books"), levels.parse().expect("levels"));
+        return;
+    }
+    weigh_all();
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+}

@@ -21,7 +21,7 @@ use crate::control::{
 use crate::counter::report::EngineReport;
 use crate::io::{
     clock::HostClock,
-    driver::Doorbell,
+    driver::{Doorbell, Driver},
     executor::{Executor, StartError, check_host},
     fetch::{FetchError, FetchLimits, Fetcher},
     resolve::Resolver,
@@ -34,7 +34,7 @@ use crate::link::{
 use crate::ring::{Consumer, LinkGauge, Producer, ring};
 use crate::serve::{BindError, Listener, ServeLinks, Server, Wake};
 use crate::shard::{Idle, Shard, ShardLinks, publish::Handler};
-use crate::topology::{self, Topology, TopologyError};
+use crate::topology::{self, ThreadPlan, Topology, TopologyError};
 use crate::venue::Feed;
 use crate::wire::{
     endpoint::Endpoint,
@@ -172,18 +172,9 @@ impl Engine {
             queries,
             answers,
         };
-        let mut shards = Vec::new();
-        for (place, shard) in built.shards.into_iter().enumerate() {
-            let plan = &topology.shards[place];
-            let idle = match plan.idle {
-                topology::Idle::Park => Idle::Park,
-                topology::Idle::Spin => Idle::Spin,
-            };
-            let executor = Executor::start(&plan.name, plan.core, move || async move {
-                shard.run(idle).await;
-            });
-            shards.push(executor.map_err(EngineError::Start)?);
-        }
+        let shards = (built.shards.into_iter().zip(&topology.shards))
+            .map(|(shard, plan)| start_shard(shard, plan, config.driver))
+            .collect::<Result<_, _>>()?;
         let control_clock = clock.clone();
         let control = Executor::start("control", topology.control.core, move || async move {
             let now = control_clock.now();
@@ -393,6 +384,7 @@ where
         let links = ShardLinks { orders, reports, queries, answers };
         let shard = Shard::new(id, feed(config), factory(id), clock.clone(), links);
         let shard = shard.map_err(EngineError::Files)?;
+        let shard = shard.timing_connections(config.connection_histograms);
         built.proxies.push(ShardProxy::new(
             id,
             plan.core,
@@ -406,6 +398,28 @@ where
         built.shards.push(shard);
     }
     Ok(built)
+}
+
+fn start_shard<H: Handler + Send>(
+    shard: Shard<H>,
+    plan: &ThreadPlan,
+    driver: Driver,
+) -> Result<Executor<()>, EngineError> {
+    let idle = match plan.idle {
+        topology::Idle::Park => Idle::Park,
+        topology::Idle::Adaptive => Idle::Adaptive,
+        topology::Idle::Spin => Idle::Spin,
+    };
+    // Only the native driver leaves the waiting to the runtime.
+    let spin_ns = match (driver, idle) {
+        (Driver::Epoll, _) | (Driver::Native, Idle::Park) => 0,
+        (Driver::Native, Idle::Adaptive) => limits::ADAPTIVE_SPIN_NS,
+        (Driver::Native, Idle::Spin) => SECOND_NS,
+    };
+    let executor = Executor::start_spinning(&plan.name, plan.core, spin_ns, move || async move {
+        shard.run(idle, driver).await;
+    });
+    executor.map_err(EngineError::Start)
 }
 
 fn start_serve(

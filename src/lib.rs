@@ -14,8 +14,8 @@
 //! | 1 | [`io::socket`] | bytes from the kernel, without waiting |
 //! | 2 | `shard/step` | the duty cycle: which socket, how much of it, what else is due |
 //! | 3 | [`session`] | one connection without its socket: heartbeat, silence, close |
-//! | 4 | [`wire::websocket`] | bytes to frames ([`wire::tls`] before it) |
-//! | 5 | [`venue::polymarket::decode`] | a frame to events, checked whole, numbers exact |
+//! | 4 | [`wire::websocket`] | bytes to frames, where they lie ([`wire::tls`] before it) |
+//! | 5 | [`venue::polymarket::decode`] | a frame to events, checked whole, numbers exact; usual layouts by `scan` |
 //! | 6 | [`market::book`] | events to levels |
 //! | 7 | [`shard::publish`] | what changed, to your own code |
 //!
@@ -33,13 +33,14 @@
 //! | [`market`] | events, what is known of a market, books |
 //! | [`venue`] | the seam to a venue; Polymarket's messages, decoding, catalogue |
 //! | [`session`] | one connection without its socket |
+//! | [`topology`] | which threads run on which cores |
+//! | [`host`] | what the host is like, and what that means: one verdict a setting |
 //! | [`io`] | the rim: the only files that name the runtime, the kernel or a clock |
 //! | [`link`] | one file for each link between threads: messages, depth, what happens when full |
 //! | [`shard`] | what *is*: connections, books, the hot core's duty cycle |
 //! | [`control`] | what *should be*: registry, discovery, placement, dials |
 //! | [`serve`] | health, statistics, metrics and books over local HTTP |
 //! | [`replay`] | captures back into books, by the shard's own code |
-//! | [`topology`] | which threads run on which cores |
 //! | [`config`] | flags, and what they become once they are checked |
 //! | [`engine`] | builds links and threads in order, stops them in reverse |
 //! | [`command`] | the subcommands |
@@ -54,7 +55,7 @@
 //! |---|---|---|
 //! | main | the engine, the terminal, files at exit | as it likes; never pinned |
 //! | control core, one | the registry, what each connection should carry, dials, REST | on its executor |
-//! | shard cores, n | sockets, sessions, decoders, books, handlers | parks or spins; only in its own epoll set |
+//! | shard cores, n | sockets, sessions, decoders, books, handlers | parks, adapts or spins; only in its own epoll set |
 //! | serve core, one, if asked for | local clients | on its executor |
 //! | `resolve`, `accept` | name lookups, new clients | in the kernel |
 //!
@@ -146,6 +147,7 @@ pub mod config;
 pub mod control;
 pub mod counter;
 pub mod engine;
+pub mod host;
 pub mod io;
 pub mod link;
 pub mod market;

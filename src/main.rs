@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         Command::Replay(args) => command::replay::run(&args),
         Command::Compare(flags) => command::compare::run(&flags),
         Command::Topology(flags) => command::topology::run(&flags),
+        Command::Doctor(flags) => command::doctor::run(&flags),
         Command::Counters => command::counters::run(),
     };
     match result {

@@ -3,7 +3,7 @@
 //! Runs on:  the main thread, once (pure: the usable cores are an argument).
 //! Bounds:   [`limits::SHARDS_MAX`] shards.
 //!
-//! Only shards may spin; control core and serve core always park. A shard that spins needs a core
+//! Only shards may spin or adapt; control core and serve core always park. A shard that spins needs a core
 //! that no other thread of the engine is pinned to, and one usable core must be left for the
 //! others. What is wished and cannot be is refused when it names a core, and otherwise adapted
 //! with a note, so that the same command line runs on 2 cores and on 64.
@@ -12,7 +12,7 @@ mod show;
 #[cfg(test)]
 mod tests;
 
-pub use cores::{CoreListError, parse_cores};
+pub use cores::{CoreListError, format_cores, parse_cores};
 
 use crate::base::limits;
 use std::fmt;
@@ -23,6 +23,8 @@ pub enum Idle {
     /// It sleeps until there is work: cheap, a wake-up late.
     #[default]
     Park,
+    /// It polls for as long as a wake-up costs, while that pays, then sleeps: may share a core.
+    Adaptive,
     /// It polls without end: a core for itself, no wake-up.
     Spin,
 }
@@ -156,10 +158,13 @@ impl Topology {
             let (threads, cores) = (shards.len() + 2, usable.len());
             notes.push(format!(
                 "--idle spin is not possible: {threads} threads share {cores} usable cores; \
-                 every thread parks when idle"
+                 shards are adaptive instead"
             ));
         }
-        let idle = if spins { Idle::Spin } else { Idle::Park };
+        let idle = match flags.idle.unwrap_or_default() {
+            Idle::Spin if !spins => Idle::Adaptive,
+            idle => idle,
+        };
         let thread = |name: String, role, core, idle| ThreadPlan { name, role, core, idle };
         Ok(Self {
             control: thread(

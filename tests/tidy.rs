@@ -26,14 +26,16 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("market", &["base"]),
     ("venue", &["base", "market"]),
     ("session", &["base", "wire"]),
-    ("io", &["base", "wire"]),
+    ("topology", &["base"]),
+    ("host", &["base", "topology"]),
+    // The facts of a host are gathered at the rim, into the layer that judges them.
+    ("io", &["base", "wire", "host"]),
     ("link", &["base", "ring", "counter", "market", "venue", "session", "io"]),
     ("shard", &["base", "ring", "counter", "market", "venue", "session", "io", "link"]),
     ("control", &["base", "ring", "counter", "wire", "market", "venue", "session", "io", "link"]),
     ("serve", &["base", "ring", "counter", "wire", "market", "io", "link"]),
     ("replay", &["base", "ring", "counter", "market", "venue", "io", "shard"]),
-    ("topology", &["base"]),
-    ("config", &["base", "wire", "io", "replay", "topology"]),
+    ("config", &["base", "wire", "host", "io", "replay", "topology"]),
     (
         "engine",
         &[
@@ -44,8 +46,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "command",
         &[
-            "base", "counter", "wire", "venue", "io", "link", "serve", "replay", "topology",
-            "config", "engine",
+            "base", "counter", "wire", "venue", "host", "io", "link", "serve", "replay",
+            "topology", "config", "engine",
         ],
     ),
     ("lib", &[]),

@@ -82,6 +82,11 @@ pub const READ_BUFFER_BYTES: usize = 64 * 1024;
 pub const READS_PER_CONNECTION: usize = 4;
 /// Largest WebSocket frame and message: a dump of 500 tokens with 200 levels a side is 8 MB.
 pub const FRAME_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// A frame longer than this is decoded in parts: the dump of a subscription is 1 to 2 MB.
+pub const LARGE_FRAME_BYTES: usize = 64 * 1024;
+/// Bytes of a large frame that are decoded in one step: at 0.5 to 1 GB/s, books included, other
+/// connections wait for 30 to 60 µs. One message is never divided, so a book of more bytes is the bound.
+pub const LARGE_FRAME_PART_BYTES: usize = 32 * 1024;
 /// Bytes that wait to be sent on one connection: the subscription of 500 tokens is 41 kB.
 pub const SEND_BUFFER_BYTES_MAX: usize = 1024 * 1024;
 /// Levels on one side of a book: every tick of the finest grid (1e-4) and room above.
@@ -101,6 +106,11 @@ pub const SHARD_CONTROL_DEPTH: usize = 4096;
 pub const SERVE_SHARD_DEPTH: usize = 64;
 /// Queries from the serve core to the control core, and its answers.
 pub const SERVE_CONTROL_DEPTH: usize = 16;
+/// An adaptive shard polls for so long before it sleeps: about what a sleep and its wake-up cost (30
+/// to 50 µs in a virtual machine), so that it never costs more than twice the better choice.
+pub const ADAPTIVE_SPIN_NS: u64 = 50 * MICROSECOND_NS;
+/// Where polling has not been worth it, one pause of so many is polled to see whether it is now.
+pub const ADAPTIVE_PROBE_PAUSES: u32 = 16;
 /// Orders that a shard takes in one step.
 pub const ORDERS_PER_STEP: usize = 32;
 /// Book queries that a shard answers in one step.
@@ -126,6 +136,7 @@ const _: () = {
     // A market always fits a connection of its own, with room for the whole of it.
     assert!(TOKENS_PER_MARKET_MAX <= PENDING_TOKENS_WORTH_CONNECTION);
     assert!(SILENCE_MAX_NS >= 3 * PING_INTERVAL_NS);
+    assert!(LARGE_FRAME_PART_BYTES <= LARGE_FRAME_BYTES && LARGE_FRAME_BYTES < FRAME_BYTES_MAX);
     assert!(HEARTBEAT_MISSED_NS >= 3 * HEARTBEAT_INTERVAL_NS);
     // A subscription of token ids with quotes and commas fits the send buffer twice.
     assert!(

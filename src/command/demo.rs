@@ -9,7 +9,7 @@ use super::{
 use crate::base::limits::TOKENS_PER_CONNECTION_TARGET;
 use crate::base::time::{Clock as _, SECOND_NS};
 use crate::config::{Config, UsageError, flags::DemoFlags};
-use crate::io::{blocking::BlockingClient, clock::HostClock};
+use crate::io::{blocking::BlockingClient, clock::HostClock, driver::Driver};
 use crate::sim::{SimConfig, SimError, Venue};
 use crate::topology::LayoutFlags;
 use crate::wire::{endpoint::Endpoint, tls::client_config};
@@ -31,6 +31,7 @@ pub fn run(flags: &DemoFlags) -> Result<ExitCode, Failure> {
         layout.shards = Some(2);
     }
     let mut config = engine_config(layout, &venue)?;
+    config.driver = crate::config::driver(&flags.layout)?;
     config.serve = Some(flags.serve);
     config.histograms = crate::config::histograms(flags.histograms.as_deref())?;
     let signals = listen()?;
@@ -108,9 +109,11 @@ pub fn engine_config(layout: LayoutFlags, venue: &Venue) -> Result<Config, Failu
         tls_ca: venue.ca_pem().map(|pem| pem.as_bytes().to_vec()),
         serve: Some((std::net::Ipv4Addr::LOCALHOST, 0).into()),
         histograms: None,
+        connection_histograms: false,
         markets: Vec::new(),
         tokens: Vec::new(),
         discover: true,
+        driver: Driver::Epoll,
         markets_max: None,
         tokens_per_connection: TOKENS_PER_CONNECTION_TARGET,
         custom_features: true,

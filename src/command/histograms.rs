@@ -1,7 +1,8 @@
 //! Latency histograms at exit: percentiles as text, intervals in HdrHistogram's log format.
 //!
 //! Runs on:  main thread, which may block on files.
-use crate::counter::latency::{Latencies, LatencySummary, Stage};
+use crate::base::id::ConnectionId;
+use crate::counter::latency::{ConnectionLatencies, Latencies, LatencySummary, Stage};
 use hdrhistogram::serialization::interval_log::Tag;
 use hdrhistogram::serialization::{V2DeflateSerializer, interval_log::IntervalLogWriterBuilder};
 use std::fmt::Write as _;
@@ -20,6 +21,7 @@ pub struct HistogramFiles {
     dir: Option<PathBuf>,
     intervals: Vec<Interval>,
     total: Latencies,
+    connections: Vec<(ConnectionId, Box<ConnectionLatencies>)>,
 }
 
 #[derive(Debug)]
@@ -36,7 +38,8 @@ impl HistogramFiles {
     /// Without a folder only the sums are kept.
     #[must_use]
     pub fn new(dir: Option<PathBuf>) -> Self {
-        Self { dir, intervals: Vec::new(), total: Latencies::default() }
+        let (intervals, connections) = (Vec::new(), Vec::new());
+        Self { dir, intervals, total: Latencies::default(), connections }
     }
 
     /// One more interval.
@@ -54,6 +57,36 @@ impl HistogramFiles {
         }
         let latencies = Box::new(latencies.clone());
         self.intervals.push(Interval { start_wall_ns, duration_ns, latencies });
+    }
+
+    /// What the frames of each connection took.
+    pub fn add_connections(&mut self, all: &[(ConnectionId, Box<ConnectionLatencies>)]) {
+        self.connections.extend_from_slice(all);
+    }
+
+    /// One line a connection and stage, in the order of their numbers.
+    fn connection_table(&self) -> String {
+        let mut out = format!(
+            "{:<16} {:<16} {:>10} {:>12} {:>12} {:>12} {:>12}\n",
+            "connection", "stage", "frames", "p50_ns", "p99_ns", "p999_ns", "max_ns"
+        );
+        let mut sorted: Vec<_> = self.connections.iter().collect();
+        sorted.sort_by_key(|(connection, _)| *connection);
+        for (connection, latencies) in sorted {
+            for (stage, histogram) in [
+                (Stage::VenueToRead, &latencies.venue_to_read),
+                (Stage::ReadToApplied, &latencies.read_to_applied),
+            ] {
+                let LatencySummary { stage, count, p50_ns, p99_ns, p999_ns, max_ns, .. } =
+                    LatencySummary::of(stage.name(), histogram);
+                let _ = writeln!(
+                    out,
+                    "{:<16} {stage:<16} {count:>10} {p50_ns:>12} {p99_ns:>12} {p999_ns:>12} {max_ns:>12}",
+                    connection.to_string()
+                );
+            }
+        }
+        out
     }
 
     /// The table of percentiles, for people.
@@ -76,7 +109,7 @@ impl HistogramFiles {
         out
     }
 
-    /// Writes `STAGE.txt` per stage and `latencies.hlog`; gives the folder, if there is one.
+    /// Writes `STAGE.txt` per stage, `connections.txt` if there are any, and `latencies.hlog`; gives the folder, if there is one.
     ///
     /// # Errors
     /// The folder cannot be written; the message names the file.
@@ -85,6 +118,11 @@ impl HistogramFiles {
         for stage in Stage::ALL {
             let path = dir.join(format!("{}.txt", stage.name()));
             std::fs::write(&path, self.percentiles(stage))
+                .map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+        if !self.connections.is_empty() {
+            let path = dir.join("connections.txt");
+            std::fs::write(&path, self.connection_table())
                 .map_err(|error| format!("{}: {error}", path.display()))?;
         }
         let path = dir.join("latencies.hlog");

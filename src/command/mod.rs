@@ -5,6 +5,7 @@ pub mod bench_live;
 pub mod compare;
 pub mod counters;
 pub mod demo;
+pub mod doctor;
 pub mod histograms;
 pub mod replay;
 pub mod run;

@@ -11,7 +11,7 @@ use crate::config::{Config, flags::RunFlags};
 use crate::counter::{latency::Latencies, report::EngineReport};
 use crate::engine::{Engine, EngineError};
 use crate::io::blocking::{FirstLook, first_look};
-use crate::io::clock::HostClock;
+use crate::io::{clock::HostClock, host::summary};
 use crate::link::main_control::ControlNews;
 use crate::topology::Topology;
 use crate::wire::tls::client_config;
@@ -75,6 +75,8 @@ pub struct Session {
     engine: Engine,
     histograms: HistogramFiles,
     status: StatusLine,
+    /// What the figures are taken on.
+    host: String,
     /// The last picture of the engine.
     pub report: Option<Box<EngineReport>>,
     /// The last interval's histograms.
@@ -110,9 +112,11 @@ impl Session {
         if let Some(address) = engine.serving() {
             info!("http://{address}/ answers health, stats, metrics and book?token_id=");
         }
+        let host = summary();
+        info!("host: {host}");
         let histograms = HistogramFiles::new(config.histograms.clone());
         let status = StatusLine::on_terminal();
-        Ok(Self { engine, histograms, status, report: None, interval: None })
+        Ok(Self { engine, histograms, status, host, report: None, interval: None })
     }
 
     /// Which thread runs where.
@@ -145,6 +149,7 @@ impl Session {
                     self.histograms.add(start_wall_ns, duration_ns, &latencies);
                     self.interval = Some(latencies);
                 }
+                ControlNews::Connections(all) => self.histograms.add_connections(&all),
                 ControlNews::Forced { .. } | ControlNews::Stopped { .. } => {}
             }
         }
@@ -155,14 +160,16 @@ impl Session {
     /// # Errors
     /// The histograms cannot be written.
     pub fn stop(self) -> Result<ExitCode, Failure> {
-        let Self { engine, mut histograms, status, .. } = self;
+        let Self { engine, mut histograms, status, host, .. } = self;
         status.clear();
         let clock = HostClock::new();
         let begun_ns = clock.mono_ns();
-        let ending = engine.stop(|news| {
-            if let ControlNews::Interval { start_wall_ns, duration_ns, latencies } = news {
+        let ending = engine.stop(|news| match news {
+            ControlNews::Interval { start_wall_ns, duration_ns, latencies } => {
                 histograms.add(*start_wall_ns, *duration_ns, latencies);
             }
+            ControlNews::Connections(all) => histograms.add_connections(all),
+            _ => {}
         });
         for left in &ending.left_behind {
             warn!("{left}");
@@ -170,6 +177,7 @@ impl Session {
         if let Some(report) = &ending.report {
             eprintln!("{}", last_line(report));
         }
+        eprintln!("host: {host}");
         eprint!("{}", histograms.table());
         let written = histograms.write();
         let dir =

@@ -34,6 +34,9 @@ pub enum Command {
     Compare(CompareFlags),
     /// Print the threads, cores and links that a command line would start.
     Topology(LayoutFlags),
+    /// Look at the host, setting by setting: what is found, whether it will do, what to do about it.
+    /// Changes nothing.
+    Doctor(DoctorFlags),
     /// Print every metric of /metrics: name, unit, meaning, what to do when it rises.
     Counters,
 }
@@ -58,10 +61,40 @@ pub struct LayoutFlags {
     #[arg(long, value_name = "CORE")]
     pub serve_core: Option<u32>,
 
-    /// What a shard does without work: park (sleep until woken) or spin (poll; lowest delay, needs
-    /// a core of its own). Default: park.
+    /// What a shard does without work: park (sleep until woken), adaptive (poll for as long as a
+    /// wake-up costs, while that pays, then sleep) or spin (poll; lowest delay, needs a core of its
+    /// own). Default: park.
     #[arg(long, value_name = "POLICY")]
     pub idle: Option<String>,
+
+    /// Who tells a shard that a socket is ready: epoll (our own set) or native (the runtime's
+    /// reactor, slower; for comparison). Default: epoll.
+    #[arg(long, value_name = "DRIVER")]
+    pub driver: Option<String>,
+}
+
+/// Flags of `ringbook doctor`.
+///
+/// Exit code: 0; 1 when something prevents running; 2 for wrong flags or a wrong profile.
+#[derive(Args, Clone, Debug)]
+pub struct DoctorFlags {
+    /// The layout that the host is to carry.
+    #[command(flatten)]
+    pub layout: LayoutFlags,
+
+    /// What the host should be like: laptop, vm-2, server-32, or a file. Default: what fits it best.
+    #[arg(long, value_name = "NAME|FILE")]
+    pub profile: Option<String>,
+
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Also measure for so many seconds: what interrupts each core, how late a sleeping thread
+    /// wakes up. Loads the cores meanwhile.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0,
+          value_parser = clap::value_parser!(u64).range(0..=600))]
+    pub measure: u64,
 }
 
 /// Flags of `ringbook run`.
@@ -94,6 +127,11 @@ pub struct RunFlags {
     /// Write latency histograms into this folder at exit (text and HdrHistogram logs).
     #[arg(long, value_name = "DIR")]
     pub histograms: Option<PathBuf>,
+
+    /// Keep histograms of each connection too (70 KB each) and write connections.txt beside the
+    /// others.
+    #[arg(long, requires = "histograms")]
+    pub connection_histograms: bool,
 
     /// Follow this market (condition id or slug), whatever discovery finds. Repeatable.
     #[arg(long = "market", value_name = "ID")]

@@ -8,6 +8,7 @@ pub mod replay;
 use crate::base::id::TokenId;
 use crate::base::limits::TOKENS_PER_CONNECTION_TARGET;
 use crate::base::time::SECOND_NS;
+use crate::io::driver::Driver;
 use crate::topology::{Idle, LayoutFlags, parse_cores};
 use crate::wire::endpoint::Endpoint;
 use flags::RunFlags;
@@ -50,12 +51,16 @@ pub struct Config {
     pub serve: Option<SocketAddr>,
     /// Where to write histograms at exit.
     pub histograms: Option<PathBuf>,
+    /// Whether to keep histograms of each connection too.
+    pub connection_histograms: bool,
     /// Markets to follow by condition id or slug.
     pub markets: Vec<String>,
     /// Tokens whose markets to follow.
     pub tokens: Vec<TokenId>,
     /// Whether to follow every market of the catalogue.
     pub discover: bool,
+    /// Who tells the shards that a socket is ready.
+    pub driver: Driver,
     /// Follow at most so many markets.
     pub markets_max: Option<usize>,
     /// Tokens that placement puts on one connection; more than the default are not.
@@ -92,9 +97,11 @@ impl Config {
             tls_ca: tls_ca(flags.tls_ca.as_deref())?,
             serve: flags.serve,
             histograms: histograms(flags.histograms.as_deref())?,
+            connection_histograms: flags.connection_histograms,
             markets: flags.markets.clone(),
             tokens,
             discover: !flags.no_discovery,
+            driver: driver(&flags.layout)?,
             markets_max: flags.markets_max,
             tokens_per_connection: TOKENS_PER_CONNECTION_TARGET,
             custom_features: !flags.no_custom_features,
@@ -136,8 +143,9 @@ pub fn layout(flags: &flags::LayoutFlags) -> Result<LayoutFlags, UsageError> {
     };
     let idle = |text: &String| match text.as_str() {
         "park" => Ok(Idle::Park),
+        "adaptive" => Ok(Idle::Adaptive),
         "spin" => Ok(Idle::Spin),
-        _ => Err(UsageError(format!("--idle {text}: expected park or spin"))),
+        _ => Err(UsageError(format!("--idle {text}: expected park, adaptive or spin"))),
     };
     Ok(LayoutFlags {
         control_core: flags.control_core,
@@ -146,6 +154,18 @@ pub fn layout(flags: &flags::LayoutFlags) -> Result<LayoutFlags, UsageError> {
         serve_core: flags.serve_core,
         idle: flags.idle.as_ref().map(idle).transpose()?,
     })
+}
+
+/// Checks the flag of the receive path.
+///
+/// # Errors
+/// [`UsageError`]: one line.
+pub fn driver(flags: &flags::LayoutFlags) -> Result<Driver, UsageError> {
+    match flags.driver.as_deref() {
+        None | Some("epoll") => Ok(Driver::Epoll),
+        Some("native") => Ok(Driver::Native),
+        Some(text) => Err(UsageError(format!("--driver {text}: expected epoll or native"))),
+    }
 }
 
 fn endpoint(flag: &str, text: &str, schemes: [&str; 2]) -> Result<Endpoint, UsageError> {

@@ -254,7 +254,7 @@ impl Handshake {
         let mut failed = None;
         let fed = tls.handle_ciphertext(bytes, &mut |plain| match &mut client {
             // Frames right behind the answer.
-            Some(client) => client.handle_bytes(plain),
+            Some(client) => client.keep_early(plain),
             None => match upgrade.handle_bytes(plain) {
                 Ok(done) => client = done,
                 Err(error) => failed = failed.take().or(Some(error)),

@@ -20,7 +20,7 @@ use crate::base::{
     limits::{DIAL_TIMEOUT_NS, RETRY_AFTER_DEFAULT_NS, SHARD_CONTROL_DEPTH, STOP_TIMEOUT_NS},
     time::{MILLISECOND_NS, Now, SECOND_NS},
 };
-use crate::counter::latency::Latencies;
+use crate::counter::latency::{ConnectionLatencies, Latencies};
 use crate::link::{
     main_control::{Command, ControlNews},
     serve_control::{ControlAnswer, ControlQuery},
@@ -119,6 +119,7 @@ pub struct Control {
     pub(super) errands: VecDeque<Errand>,
     pub(super) latencies: Latencies,
     interval: Box<Latencies>,
+    by_connection: Vec<(ConnectionId, Box<ConnectionLatencies>)>,
     interval_since: Now,
     /// Pictures until the interval is sent before its time; 0 when nobody asked for that.
     interval_cut: u8,
@@ -150,6 +151,7 @@ impl Control {
             links: parts.links,
             errands: VecDeque::new(),
             latencies: Latencies::default(),
+            by_connection: Vec::new(),
             interval: Box::default(),
             interval_since: now,
             interval_cut: 0,
@@ -237,6 +239,9 @@ impl Control {
             Report::Latencies(filled) => {
                 self.latencies.add(&filled);
                 self.interval.add(&filled);
+            }
+            Report::ConnectionLatencies { connection, latencies } => {
+                self.by_connection.push((connection, latencies));
             }
             Report::Stopped => self.shards[place].stopped = true,
         }
@@ -454,6 +459,10 @@ impl Control {
         let report = Box::new(self.report(now));
         let _ = self.news.try_send(ControlNews::Report(report));
         self.send_interval(now);
+        if !self.by_connection.is_empty() {
+            let all = std::mem::take(&mut self.by_connection);
+            let _ = self.news.try_send(ControlNews::Connections(all));
+        }
         let _ = self.news.try_send(ControlNews::Stopped { shards_left: left as u16 });
         None
     }

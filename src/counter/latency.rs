@@ -9,9 +9,9 @@ use serde::Serialize;
 pub enum Stage {
     /// Venue timestamp (milliseconds) to the read of the frame: includes clock difference.
     VenueToRead,
-    /// Read of the socket to the frame's decoding done.
+    /// Read of the socket to the frame's decoding done. One message of 16 is timed so.
     ReadToDecoded,
-    /// Decoding done to the books changed.
+    /// Decoding done to the books changed. One message of 16 is timed so.
     DecodedToApplied,
     /// Read of the socket to the books changed.
     ReadToApplied,
@@ -57,9 +57,7 @@ pub struct Latencies {
 
 impl Default for Latencies {
     fn default() -> Self {
-        let one =
-            || Histogram::new_with_bounds(1, LATENCY_MAX_NS, 2).expect("the bounds are constant");
-        Self { stages: std::array::from_fn(|_| one()) }
+        Self { stages: std::array::from_fn(|_| histogram()) }
     }
 }
 
@@ -92,6 +90,35 @@ impl Latencies {
     pub fn summaries(&self) -> Vec<LatencySummary> {
         Stage::ALL.iter().map(|&s| LatencySummary::of(s.name(), self.stage(s))).collect()
     }
+}
+
+/// What one connection's frames took; kept only where it was asked for.
+#[derive(Clone, Debug)]
+pub struct ConnectionLatencies {
+    /// [`Stage::VenueToRead`] of the last message of each frame.
+    pub venue_to_read: Histogram<u64>,
+    /// [`Stage::ReadToApplied`] of the last message of each frame.
+    pub read_to_applied: Histogram<u64>,
+}
+
+impl Default for ConnectionLatencies {
+    fn default() -> Self {
+        Self { venue_to_read: histogram(), read_to_applied: histogram() }
+    }
+}
+
+impl ConnectionLatencies {
+    /// Records one frame; never allocates. A frame of snapshots has no time of the venue.
+    pub fn record(&mut self, venue_to_read_ns: Option<u64>, read_to_applied_ns: u64) {
+        if let Some(ns) = venue_to_read_ns {
+            self.venue_to_read.saturating_record(ns.max(1));
+        }
+        self.read_to_applied.saturating_record(read_to_applied_ns.max(1));
+    }
+}
+
+fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LATENCY_MAX_NS, 2).expect("the bounds are constant")
 }
 
 /// Percentiles of one histogram, nanoseconds.

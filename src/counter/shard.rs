@@ -9,6 +9,8 @@ pub struct IntakeCounts {
     pub frames: u64,
     /// Venue messages within them.
     pub messages: u64,
+    /// Of these, the ones about a book that could be decoded.
+    pub events: u64,
     /// Frames or messages that could not be decoded.
     pub decode_errors: u64,
     /// Messages of an unknown kind.

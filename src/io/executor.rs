@@ -51,6 +51,9 @@ pub fn check_host() -> Result<(), StartError> {
             LOCKED_MEMORY_MIN_BYTES / 1024
         )));
     }
+    super::driver::probe().map_err(|error| {
+        StartError(format!("Linux 5.11 or newer is needed to wait for sockets: {error}"))
+    })?;
     probe_io_uring().map_err(|error| explain("control", &error.to_string()))
 }
 
@@ -63,6 +66,12 @@ fn probe_io_uring() -> std::io::Result<()> {
     let ring = unsafe { io_uring_setup(1, &mut params) }?;
     drop(ring);
     Ok(())
+}
+
+/// Why the kernel gives this process no io_uring; `None` when it does.
+#[must_use]
+pub fn io_uring_fault() -> Option<String> {
+    probe_io_uring().err().map(|error| error.to_string())
 }
 
 /// The cores that this process may run on, by number.
@@ -99,8 +108,30 @@ impl<T: Send + 'static> Executor<T> {
         G: FnOnce() -> F + Send + 'static,
         F: Future<Output = T> + 'static,
     {
+        Self::start_spinning(name, core, 0, make)
+    }
+
+    /// The same, of which the runtime itself polls for `spin_ns` before it sleeps. Only pinned
+    /// executors do.
+    ///
+    /// # Errors
+    /// As [`Executor::start`].
+    pub fn start_spinning<G, F>(
+        name: &str,
+        core: Option<u32>,
+        spin_ns: u64,
+        make: G,
+    ) -> Result<Self, StartError>
+    where
+        G: FnOnce() -> F + Send + 'static,
+        F: Future<Output = T> + 'static,
+    {
         let placement = core.map_or(Placement::Unbound, |core| Placement::Fixed(core as usize));
         let builder = LocalExecutorBuilder::new(placement).name(name).io_memory(0);
+        let builder = match spin_ns {
+            0 => builder,
+            ns => builder.spin_before_park(Duration::from_nanos(ns)),
+        };
         let (running, over) = mpsc::channel();
         let handle = builder.spawn(move || async move {
             // The first park of an executor costs 8 to 17 ms: now, not at the first frame.

@@ -5,7 +5,8 @@
 //! When full: a command is given back to its caller; pictures are conflated (the next one is
 //! whole); an interval of histograms is merged into the next.
 use crate::base::id::{ConnectionId, TokenId};
-use crate::counter::{latency::Latencies, report::EngineReport};
+use crate::counter::latency::{ConnectionLatencies, Latencies};
+use crate::counter::report::EngineReport;
 
 /// Commands and news that fit.
 pub const MAIN_CONTROL_DEPTH: usize = 64;
@@ -43,6 +44,8 @@ pub enum ControlNews {
         /// What was recorded in it, all shards together.
         latencies: Box<Latencies>,
     },
+    /// What the frames of each connection took, where it was asked for; once, at the end.
+    Connections(Vec<(ConnectionId, Box<ConnectionLatencies>)>),
     /// The answer to [`Command::ForceSubscribe`].
     Forced {
         /// The ticket of the command.

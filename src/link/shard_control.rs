@@ -6,7 +6,7 @@
 //! (news come again from the catalogue; a lost set of histograms is lost, and counted).
 use crate::base::id::{ConnectionId, ShardId};
 use crate::base::time::Now;
-use crate::counter::latency::Latencies;
+use crate::counter::latency::{ConnectionLatencies, Latencies};
 use crate::counter::shard::{BookCounts, IntakeCounts};
 use crate::market::info::MarketNews;
 use crate::session::SessionCounts;
@@ -42,6 +42,13 @@ pub enum Report {
     Heartbeat(Box<Heartbeat>),
     /// The filled histograms that were asked for.
     Latencies(Box<Latencies>),
+    /// What the frames of a connection took, where it was asked for; when it is closed for good.
+    ConnectionLatencies {
+        /// The connection.
+        connection: ConnectionId,
+        /// What was recorded.
+        latencies: Box<ConnectionLatencies>,
+    },
     /// Every socket is closed; the shard has ended.
     Stopped,
 }

@@ -11,6 +11,8 @@ use std::fmt::Write as _;
 pub struct ReplayReport {
     /// Version of the program.
     pub version: String,
+    /// What the figures were taken on, one line: `ringbook doctor` has the rest.
+    pub host: String,
     /// What was read, in order.
     pub files: Vec<String>,
     /// Number of shards.
@@ -166,6 +168,7 @@ impl ReplayReport {
         let stopped = if self.interrupted { ", stopped before the end" } else { "" };
         let (files, repeat) = (self.files.join(", "), self.repeat);
         row("replayed", format!("{files}; {repeat} time(s), speed {}{stopped}", self.speed));
+        row("host", self.host.clone());
         for (name, value) in self.counts() {
             row(name, grouped(value));
         }

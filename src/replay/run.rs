@@ -11,7 +11,7 @@ use crate::base::id::{BookIndex, MarketId, ShardId, TokenId};
 use crate::base::limits::REPLAY_ERRORS_SHOWN;
 use crate::base::time::Clock;
 use crate::counter::latency::{Latencies, LatencySummary, Stage};
-use crate::io::{clock::HostClock, file};
+use crate::io::{clock::HostClock, file, host};
 use crate::market::book::image::BookImage;
 use sha1::{Digest, Sha1};
 use std::io::{BufWriter, Write};
@@ -50,6 +50,7 @@ pub fn run(plan: &Plan, stop: &Arc<AtomicBool>) -> Result<ReplayReport, ReplayEr
     result?;
     let mut report = ReplayReport {
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        host: host::summary(),
         files: plan.files().iter().map(ToString::to_string).collect(),
         shards: plan.shards(),
         repeat: plan.repeat(),

@@ -53,6 +53,35 @@ impl std::fmt::Display for SessionError {
 
 impl std::error::Error for SessionError {}
 
+/// A text message from the venue.
+#[derive(Debug)]
+pub enum Text<'a> {
+    /// Short enough to be read at once.
+    Short(&'a str),
+    /// Longer than `LARGE_FRAME_BYTES`: to be read in parts, so that other connections have their turn.
+    Large(String),
+}
+
+impl Text<'_> {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Short(text) => text,
+            Self::Large(text) => text,
+        }
+    }
+
+    /// The text, copied if it is short.
+    #[must_use]
+    pub fn into_string(self) -> String {
+        match self {
+            Self::Short(text) => text.to_owned(),
+            Self::Large(text) => text,
+        }
+    }
+}
+
 /// What one session has seen and done. Times are monotonic nanoseconds, 0 for never.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SessionCounts {
@@ -118,7 +147,7 @@ impl Session {
         &mut self,
         bytes: &[u8],
         now_ns: u64,
-        mut on_text: impl FnMut(&str),
+        mut on_text: impl FnMut(Text<'_>),
     ) -> Result<(), SessionError> {
         self.counts.bytes += bytes.len() as u64;
         self.counts.last_byte_ns = now_ns;
@@ -126,7 +155,11 @@ impl Session {
         let mut on_message = |message: Incoming<'_>| match message {
             Incoming::Text(text) => {
                 counts.frames += 1;
-                on_text(text);
+                on_text(Text::Short(text));
+            }
+            Incoming::Large(text) => {
+                counts.frames += 1;
+                on_text(Text::Large(text));
             }
             Incoming::Binary(_) => {
                 counts.frames += 1;
@@ -135,17 +168,13 @@ impl Session {
             Incoming::Close { code, reason } => *closed_by_venue = Some((code, reason)),
         };
         let result = match tls {
-            None => {
-                socket.handle_bytes(bytes);
-                socket.poll_messages(&mut on_message).map_err(SessionError::WebSocket)
-            }
+            None => socket.handle_bytes(bytes, &mut on_message).map_err(SessionError::WebSocket),
             Some(tls) => {
                 // Frames that came with the answer to the upgrade wait without any new byte.
-                let mut failed = socket.poll_messages(&mut on_message);
+                let mut failed = socket.handle_bytes(&[], &mut on_message);
                 let fed = tls.handle_ciphertext(bytes, &mut |plain| {
                     if failed.is_ok() {
-                        socket.handle_bytes(plain);
-                        failed = socket.poll_messages(&mut on_message);
+                        failed = socket.handle_bytes(plain, &mut on_message);
                     }
                 });
                 failed.map_err(SessionError::WebSocket).and(fed.map_err(SessionError::Tls))

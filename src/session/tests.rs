@@ -146,7 +146,7 @@ fn texts_are_delivered_in_order_and_counted_with_their_bytes() {
     bytes.extend(server_frame(1, b"two"));
     let mut texts = Vec::new();
     for byte in &bytes {
-        session.handle_bytes(&[*byte], 7, |text| texts.push(text.to_owned())).unwrap();
+        session.handle_bytes(&[*byte], 7, |text| texts.push(text.as_str().to_owned())).unwrap();
     }
     assert_eq!(texts, ["one", "two"]);
     let counts = session.counts();

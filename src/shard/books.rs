@@ -1,7 +1,7 @@
 //! The books of one shard, found by token, and how an event changes them.
 //!
 //! Runs on:  shard cores, replay (pure; time is an argument). Owns: the books and their index.
-//! Bounds:   `BOOKS_PER_SHARD_MAX`; a book allocates only while it grows.
+//! Bounds:   `BOOKS_PER_SHARD_MAX`; a book allocates only while it grows. Books never move.
 use super::publish::{BookView, Change, Handler};
 use crate::base::{
     id::{BookIndex, MarketId, ShardId, TokenId},
@@ -15,8 +15,12 @@ use crate::market::book::{
 };
 use crate::market::event::{Changes, Event, Snapshot, TickSize, Trade};
 use foldhash::quality::RandomState;
-use hashbrown::HashTable;
-use std::hash::BuildHasher;
+use index::Index;
+use slots::{Slot, Slots};
+use std::hash::BuildHasher as _;
+
+mod index;
+mod slots;
 
 /// A connection's place within its shard; what a book says it hangs on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,20 +43,6 @@ pub enum Admission {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShardFull;
 
-#[derive(Debug)]
-struct Slot {
-    token: TokenId,
-    market: MarketId,
-    open: bool,
-    /// Another book of the same market.
-    sibling: Option<BookIndex>,
-    connection: ConnectionSlot,
-    state: BookState,
-    snapshot_ms: u64,
-    facts: BookFacts,
-    book: Book,
-}
-
 /// How far the books are weighed.
 #[derive(Clone, Copy, Debug, Default)]
 struct Weighed {
@@ -68,9 +58,9 @@ pub struct Books<H> {
     admission: Admission,
     handler: H,
     hasher: RandomState,
-    by_token: HashTable<BookIndex>,
-    by_market: HashTable<BookIndex>,
-    slots: Vec<Slot>,
+    by_token: Index,
+    by_market: Index,
+    slots: Slots,
     free: Vec<BookIndex>,
     live_on: Vec<u32>,
     /// Changes of the message at hand that were applied: book, place in the message.
@@ -88,9 +78,9 @@ impl<H: Handler> Books<H> {
             admission,
             handler,
             hasher: RandomState::default(),
-            by_token: HashTable::new(),
-            by_market: HashTable::new(),
-            slots: Vec::new(),
+            by_token: Index::default(),
+            by_market: Index::default(),
+            slots: Slots::default(),
             free: Vec::new(),
             live_on: Vec::new(),
             applied: Vec::new(),
@@ -115,12 +105,15 @@ impl<H: Handler> Books<H> {
         if self.counts.books as usize >= BOOKS_PER_SHARD_MAX {
             return Err(ShardFull);
         }
-        let sibling = self.find_market(opening.market.as_bytes());
+        let index = match self.free.pop() {
+            Some(index) => index,
+            None => BookIndex(self.slots.len() as u32),
+        };
         let slot = Slot {
             token: opening.token,
             market: opening.market,
             open: true,
-            sibling,
+            sibling: index,
             connection,
             state: BookState::AwaitingSnapshot,
             snapshot_ms: 0,
@@ -132,39 +125,26 @@ impl<H: Handler> Books<H> {
             },
             book: Book::default(),
         };
-        let index = match self.free.pop() {
-            Some(index) => {
-                self.slots[index.0 as usize] = slot;
-                index
-            }
-            None => {
-                self.slots.push(slot);
-                BookIndex(self.slots.len() as u32 - 1)
-            }
-        };
-        self.insert(index, sibling);
+        match self.slots.get_mut(index) {
+            Some(free) => *free = slot,
+            None => self.slots.push(slot),
+        }
+        self.enter(index);
         self.counts.books += 1;
         self.counts.awaiting += 1;
         Ok(index)
     }
 
-    fn insert(&mut self, index: BookIndex, sibling: Option<BookIndex>) {
-        let Self { by_token, by_market, slots, hasher, .. } = self;
-        let slot = &slots[index.0 as usize];
-        let token_hash = hasher.hash_one(slot.token.as_bytes());
-        let rehash = |i: &BookIndex| hasher.hash_one(slots[i.0 as usize].token.as_bytes());
-        by_token.insert_unique(token_hash, index, rehash);
-        match sibling {
-            None => {
-                let market_hash = hasher.hash_one(slot.market.as_bytes());
-                let rehash = |i: &BookIndex| hasher.hash_one(slots[i.0 as usize].market.as_bytes());
-                by_market.insert_unique(market_hash, index, rehash);
-            }
-            // With more than two outcomes the siblings form a ring.
+    /// Enters a book into the indices and among its siblings.
+    fn enter(&mut self, index: BookIndex) {
+        let Slot { token, market, .. } = self.slots[index];
+        self.by_token.insert(self.hash(token.as_bytes()), index.0);
+        match self.find_market(market.as_bytes()) {
+            None => self.by_market.insert(self.hash(market.as_bytes()), index.0),
+            // The siblings form a ring.
             Some(sibling) => {
-                let next = slots[sibling.0 as usize].sibling.unwrap_or(sibling);
-                self.slots[index.0 as usize].sibling = Some(next);
-                self.slots[sibling.0 as usize].sibling = Some(index);
+                let next = std::mem::replace(&mut self.slots[sibling].sibling, index);
+                self.slots[index].sibling = next;
             }
         }
     }
@@ -172,7 +152,7 @@ impl<H: Handler> Books<H> {
     /// Closes a book that hangs on `connection`; one that hangs on another stays.
     pub fn close_on(&mut self, token: &TokenId, connection: ConnectionSlot) {
         let found = self.find(token.as_str());
-        if found.is_some_and(|index| self.slots[index.0 as usize].connection == connection) {
+        if found.is_some_and(|index| self.slots[index].connection == connection) {
             self.close(token);
         }
     }
@@ -180,7 +160,7 @@ impl<H: Handler> Books<H> {
     /// Takes over what the catalogue says of an open book. The stream knows the tick size better.
     pub fn describe(&mut self, opening: &BookOpening) {
         let Some(index) = self.find(opening.token.as_str()) else { return };
-        let facts = &mut self.slots[index.0 as usize].facts;
+        let facts = &mut self.slots[index].facts;
         facts.min_order_size = opening.min_order_size.or(facts.min_order_size);
         facts.tick_size = facts.tick_size.or(opening.tick_size);
         facts.neg_risk = opening.neg_risk;
@@ -190,40 +170,38 @@ impl<H: Handler> Books<H> {
     pub fn close(&mut self, token: &TokenId) {
         let Some(index) = self.find(token.as_str()) else { return };
         self.set_state(index, BookState::AwaitingSnapshot, 0);
-        let Self { by_token, by_market, slots, hasher, .. } = self;
-        let slot = &slots[index.0 as usize];
-        let hash = hasher.hash_one(slot.token.as_bytes());
-        if let Ok(entry) = by_token.find_entry(hash, |&i| i == index) {
-            entry.remove();
-        }
-        let market_hash = hasher.hash_one(slot.market.as_bytes());
-        let next = slot.sibling.filter(|&next| next != index);
-        if let Ok(mut entry) = by_market.find_entry(market_hash, |&i| i == index) {
-            match next {
-                Some(next) => *entry.get_mut() = next,
-                None => drop(entry.remove()),
-            }
-        }
-        if let Some(next) = next {
+        let Slot { market, sibling: next, .. } = self.slots[index];
+        self.by_token.remove(self.hash(token.as_bytes()), index.0);
+        let market_hash = self.hash(market.as_bytes());
+        if next == index {
+            self.by_market.remove(market_hash, index.0);
+        } else {
+            // Nothing happens where another book of the ring stands for the market.
+            self.by_market.replace(market_hash, index.0, next.0);
             let mut before = next;
-            while let Some(after) = slots[before.0 as usize].sibling.filter(|&i| i != index) {
-                before = after;
+            while self.slots[before].sibling != index {
+                before = self.slots[before].sibling;
             }
-            slots[before.0 as usize].sibling = Some(next).filter(|&n| n != before);
+            self.slots[before].sibling = next;
         }
-        let slot = &mut slots[index.0 as usize];
-        (slot.open, slot.sibling, slot.book) = (false, None, Book::default());
+        let slot = &mut self.slots[index];
+        (slot.open, slot.sibling, slot.book) = (false, index, Book::default());
         self.free.push(index);
         self.counts.books -= 1;
         self.counts.awaiting -= 1;
     }
 
+    /// Half a hash is enough: 2^20 books share one 128 times or so, and then their texts differ.
+    fn hash(&self, text: &[u8]) -> u32 {
+        (self.hasher.hash_one(text) >> 32) as u32
+    }
+
     /// The book of a token.
     #[must_use]
     pub fn find(&self, token: &str) -> Option<BookIndex> {
-        let hash = self.hasher.hash_one(token.as_bytes());
-        let same = |i: &BookIndex| self.slots[i.0 as usize].token.as_bytes() == token.as_bytes();
-        self.by_token.find(hash, same).copied()
+        let token = token.as_bytes();
+        let same = |place: u32| self.slots[BookIndex(place)].token.as_bytes() == token;
+        self.by_token.find(self.hash(token), same).map(BookIndex)
     }
 
     /// The book of a token, as a message that also names the market means it. Where books are
@@ -233,18 +211,31 @@ impl<H: Handler> Books<H> {
         if self.admission == Admission::Listed || market.is_empty() {
             return self.find(token);
         }
-        let hash = self.hasher.hash_one(token.as_bytes());
-        let same = |i: &BookIndex| {
-            let slot = &self.slots[i.0 as usize];
-            slot.token.as_bytes() == token.as_bytes() && slot.market.as_bytes() == market.as_bytes()
+        let (market, token) = (market.as_bytes(), token.as_bytes());
+        let same = |place: u32| {
+            let slot = &self.slots[BookIndex(place)];
+            slot.token.as_bytes() == token && slot.market.as_bytes() == market
         };
-        self.by_token.find(hash, same).copied()
+        self.by_token.find(self.hash(token), same).map(BookIndex)
+    }
+
+    /// The same without a hash, if `token` is a sibling of `found` or itself, and `found` was found
+    /// for the same message: so it nearly always is. Siblings are of one market.
+    fn find_beside(&self, found: BookIndex, market: &str, token: &str) -> Option<BookIndex> {
+        if self.admission != Admission::Listed && market.is_empty() {
+            return None;
+        }
+        let is_of = |at: BookIndex| self.slots[at].token.as_bytes() == token.as_bytes();
+        let sibling = self.slots[found].sibling;
+        if is_of(sibling) {
+            return Some(sibling);
+        }
+        is_of(found).then_some(found)
     }
 
     fn find_market(&self, market: &[u8]) -> Option<BookIndex> {
-        let hash = self.hasher.hash_one(market);
-        let same = |i: &BookIndex| self.slots[i.0 as usize].market.as_bytes() == market;
-        self.by_market.find(hash, same).copied()
+        let same = |place: u32| self.slots[BookIndex(place)].market.as_bytes() == market;
+        self.by_market.find(self.hash(market), same).map(BookIndex)
     }
 
     /// Applies one event that was read at `read_wall_ns` from `connection`.
@@ -263,7 +254,7 @@ impl<H: Handler> Books<H> {
         let Some(index) = self.admit(event.market, event.token) else { return };
         self.hang_on(index, connection);
         self.counts.snapshots += 1;
-        let slot = &mut self.slots[index.0 as usize];
+        let slot = &mut self.slots[index];
         let result = slot.book.replace(event.bids, event.asks);
         slot.snapshot_ms = event.timestamp_ms;
         let facts = &mut slot.facts;
@@ -286,9 +277,20 @@ impl<H: Handler> Books<H> {
     fn on_changes(&mut self, event: &Changes<'_>, wall_ns: u64) {
         // First all changes, then the handler: it sees the book after the whole message.
         self.applied.clear();
+        let mut last = None;
         for (place, (token, change)) in event.iter().enumerate() {
-            let Some(index) = self.admit(event.market, token) else { continue };
-            let slot = &mut self.slots[index.0 as usize];
+            let found = last.and_then(|last| self.find_beside(last, event.market, token));
+            let Some(index) = found.or_else(|| self.admit(event.market, token)) else { continue };
+            // Both books of a market were opened together. So the second is fetched while the first
+            // is still on its way from memory, and not after it.
+            if last.is_none()
+                && event.changes.len() > 1
+                && let Some(beside) = self.slots.get(BookIndex(index.0 ^ 1))
+            {
+                beside.touch();
+            }
+            last = Some(index);
+            let slot = &mut self.slots[index];
             if slot.state == BookState::AwaitingSnapshot {
                 self.counts.changes_before_snapshot += 1;
                 continue;
@@ -332,7 +334,7 @@ impl<H: Handler> Books<H> {
 
     fn on_tick_size(&mut self, event: &TickSize<'_>, wall_ns: u64) {
         let Some(index) = self.admit(event.market, event.token) else { return };
-        self.slots[index.0 as usize].facts.tick_size = Some(event.new);
+        self.slots[index].facts.tick_size = Some(event.new);
         let (view, handler) = view(&self.slots, index, self.shard, wall_ns, &mut self.handler);
         handler.on_tick_size(&view, event);
     }
@@ -340,11 +342,11 @@ impl<H: Handler> Books<H> {
     fn for_market(&mut self, first: BookIndex, mut apply: impl FnMut(&mut Slot)) {
         let mut at = first;
         loop {
-            let slot = &mut self.slots[at.0 as usize];
+            let slot = &mut self.slots[at];
             apply(slot);
-            match slot.sibling {
-                Some(next) if next != first => at = next,
-                _ => return,
+            at = slot.sibling;
+            if at == first {
+                return;
             }
         }
     }
@@ -389,9 +391,9 @@ impl<H: Handler> Books<H> {
         let mut at = first;
         loop {
             self.set_stale(at, StaleReason::UndecodedMessage, wall_ns);
-            match self.slots[at.0 as usize].sibling {
-                Some(next) if next != first => at = next,
-                _ => return,
+            at = self.slots[at].sibling;
+            if at == first {
+                return;
             }
         }
     }
@@ -399,8 +401,8 @@ impl<H: Handler> Books<H> {
     /// Marks every live book as behind; gives their number.
     pub fn set_all_stale(&mut self, why: StaleReason, wall_ns: u64) -> usize {
         let before = self.counts.live;
-        for index in 0..self.slots.len() {
-            self.set_stale(BookIndex(index as u32), why, wall_ns);
+        for index in (0..self.slots.len() as u32).map(BookIndex) {
+            self.set_stale(index, why, wall_ns);
         }
         (before - self.counts.live) as usize
     }
@@ -413,10 +415,10 @@ impl<H: Handler> Books<H> {
         wall_ns: u64,
     ) -> usize {
         let mut marked = 0;
-        for index in 0..self.slots.len() {
+        for index in (0..self.slots.len() as u32).map(BookIndex) {
             let slot = &self.slots[index];
             if slot.open && slot.connection == connection && slot.state == BookState::Live {
-                self.set_stale(BookIndex(index as u32), why, wall_ns);
+                self.set_stale(index, why, wall_ns);
                 marked += 1;
             }
         }
@@ -433,20 +435,20 @@ impl<H: Handler> Books<H> {
     ) {
         for token in tokens {
             let Some(index) = self.find(token.as_str()) else { continue };
-            if self.slots[index.0 as usize].connection == connection {
+            if self.slots[index].connection == connection {
                 self.set_stale(index, why, wall_ns);
             }
         }
     }
 
     fn set_stale(&mut self, index: BookIndex, why: StaleReason, since_wall_ns: u64) {
-        if self.slots[index.0 as usize].state == BookState::Live {
+        if self.slots[index].state == BookState::Live {
             self.set_state(index, BookState::Stale { why, since_wall_ns }, since_wall_ns);
         }
     }
 
     fn set_state(&mut self, index: BookIndex, state: BookState, wall_ns: u64) {
-        let slot = &mut self.slots[index.0 as usize];
+        let slot = &mut self.slots[index];
         if slot.state == state {
             return;
         }
@@ -480,7 +482,7 @@ impl<H: Handler> Books<H> {
     }
 
     fn hang_on(&mut self, index: BookIndex, connection: ConnectionSlot) {
-        let slot = &mut self.slots[index.0 as usize];
+        let slot = &mut self.slots[index];
         if slot.connection == connection {
             return;
         }
@@ -504,16 +506,16 @@ impl<H: Handler> Books<H> {
     }
 
     fn index_bytes(&self) -> u64 {
-        let index = self.by_token.capacity() + self.by_market.capacity();
-        (self.slots.capacity() * size_of::<Slot>() + index * (size_of::<BookIndex>() + 1)) as u64
+        (self.slots.heap_bytes() + self.by_token.heap_bytes() + self.by_market.heap_bytes()) as u64
     }
 
     /// Weighs the next `count` books and gives the heap bytes of all as of the last whole round,
     /// so that a report of 100,000 books does not stop the data.
     pub fn weigh(&mut self, count: usize) -> u64 {
         let end = (self.weighed.next + count).min(self.slots.len());
-        let part = &self.slots[self.weighed.next..end];
-        self.weighed.sum += part.iter().map(|slot| slot.book.heap_bytes() as u64).sum::<u64>();
+        for index in (self.weighed.next as u32..end as u32).map(BookIndex) {
+            self.weighed.sum += self.slots[index].book.heap_bytes() as u64;
+        }
         self.weighed.next = end;
         if end == self.slots.len() {
             self.weighed = Weighed { whole: self.weighed.sum, ..Weighed::default() };
@@ -528,7 +530,7 @@ impl<H: Handler> Books<H> {
 
     /// Copies the book at one place; false when none is open there.
     pub fn fill_image_at(&self, index: BookIndex, image: &mut BookImage) -> bool {
-        let Some(slot) = self.slots.get(index.0 as usize).filter(|slot| slot.open) else {
+        let Some(slot) = self.slots.get(index).filter(|slot| slot.open) else {
             return false;
         };
         image.fill(slot.market, slot.token, slot.state, slot.facts, &slot.book);
@@ -537,8 +539,8 @@ impl<H: Handler> Books<H> {
 
     /// Token, market and place of every open book, in no order.
     pub fn places(&self) -> impl Iterator<Item = (TokenId, MarketId, BookIndex)> {
-        let open = self.slots.iter().enumerate().filter(|(_, slot)| slot.open);
-        open.map(|(at, slot)| (slot.token, slot.market, BookIndex(at as u32)))
+        let open = self.slots.iter().filter(|(_, slot)| slot.open);
+        open.map(|(index, slot)| (slot.token, slot.market, index))
     }
 
     /// Gives the user's handler back.
@@ -549,13 +551,13 @@ impl<H: Handler> Books<H> {
 
 /// What a handler is shown, and the handler: two parts of `Books` at once.
 fn view<'a, H>(
-    slots: &'a [Slot],
+    slots: &'a Slots,
     index: BookIndex,
     shard: ShardId,
     read_wall_ns: u64,
     handler: &'a mut H,
 ) -> (BookView<'a>, &'a mut H) {
-    let slot = &slots[index.0 as usize];
+    let slot = &slots[index];
     let view = BookView {
         shard,
         market: &slot.market,

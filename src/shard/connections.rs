@@ -6,10 +6,14 @@ use super::books::ConnectionSlot;
 use crate::base::{
     id::{ConnectionId, TokenId},
     limits::CONNECTION_SLOTS_MAX,
+    time::Now,
 };
+use crate::counter::latency::ConnectionLatencies;
 use crate::io::{driver::Readiness, socket::Stream};
 use crate::link::shard_control::ConnectionBeat;
 use crate::session::{Session, SessionCounts, SessionError};
+use crate::venue::Progress;
+use std::collections::VecDeque;
 use std::io::ErrorKind;
 
 /// A socket and its protocol state.
@@ -17,8 +21,18 @@ use std::io::ErrorKind;
 pub(super) struct Line {
     pub(super) stream: Box<dyn Stream>,
     pub(super) session: Box<Session>,
+    /// Frames that wait for a large one before them; while there are any, nothing is read.
+    pub(super) backlog: VecDeque<Waiting>,
     /// The kernel was asked to say when there is room to write.
     waits_for_room: bool,
+}
+
+/// A frame that is decoded in parts, or that came behind one.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) text: String,
+    pub(super) progress: Progress,
+    pub(super) read: Now,
 }
 
 /// One connection, with or without a socket.
@@ -31,6 +45,8 @@ pub(super) struct Connection {
     pub(super) attached_ns: u64,
     /// To be forgotten when its socket is gone.
     pub(super) leaving: bool,
+    /// What its frames took, where that was asked for.
+    pub(super) latencies: Option<Box<ConnectionLatencies>>,
     /// What earlier sockets did.
     past: SessionCounts,
 }
@@ -62,6 +78,7 @@ impl Connections {
             decode_errors: 0,
             attached_ns: 0,
             leaving: false,
+            latencies: None,
             past: SessionCounts::default(),
         });
         Some(ConnectionSlot(place as u32))
@@ -115,15 +132,16 @@ impl Connection {
     /// Puts a socket under the connection.
     pub(super) fn attach(&mut self, stream: Box<dyn Stream>, session: Box<Session>, now_ns: u64) {
         self.attached_ns = now_ns;
-        self.line = Some(Line { stream, session, waits_for_room: false });
+        let backlog = VecDeque::new();
+        self.line = Some(Line { stream, session, backlog, waits_for_room: false });
     }
 
     /// Takes the socket away; what it did is kept in the counters.
-    pub(super) fn detach(&mut self, readiness: &Readiness) {
+    pub(super) fn detach(&mut self, readiness: &mut Readiness, key: u32) {
         self.past = self.counts();
         self.attached_ns = 0;
         if let Some(line) = self.line.take() {
-            readiness.remove(&*line.stream);
+            readiness.remove(&*line.stream, key);
         }
     }
 
@@ -145,7 +163,11 @@ impl Line {
     ///
     /// # Errors
     /// The socket is gone.
-    pub(super) fn flush(&mut self, readiness: &Readiness, key: u32) -> Result<(), SessionError> {
+    pub(super) fn flush(
+        &mut self,
+        readiness: &mut Readiness,
+        key: u32,
+    ) -> Result<(), SessionError> {
         while !self.session.output().is_empty() {
             match self.stream.write(self.session.output()) {
                 Ok(count) => self.session.on_sent(count),

@@ -5,12 +5,14 @@
 //! Bounds:   see `step`: every part of a duty cycle is limited.
 pub mod books;
 mod connections;
+mod idle;
 pub mod intake;
 mod orders;
 pub mod publish;
+mod receive;
 mod step;
 
-pub use step::Idle;
+pub use idle::Idle;
 
 use crate::base::{id::ShardId, limits::READ_BUFFER_BYTES};
 use crate::io::{
@@ -24,10 +26,11 @@ use crate::link::{
 };
 use crate::ring::{Consumer, Producer};
 use crate::venue::Feed;
-use books::{Admission, Books};
+use books::{Admission, Books, ConnectionSlot};
 use connections::Connections;
 use intake::{Findings, Intake};
 use publish::Handler;
+use std::collections::VecDeque;
 
 /// The ends of the links that a shard holds.
 #[derive(Debug)]
@@ -54,6 +57,10 @@ pub struct Shard<H> {
     /// One read, shared by all connections.
     buffer: Box<[u8]>,
     findings: Findings,
+    /// Connections with a backlog, in the order of their turns.
+    large: VecDeque<ConnectionSlot>,
+    /// Whether the frames of each connection are timed apart.
+    times_connections: bool,
     tally: Tally,
     schedule: Schedule,
 }
@@ -74,6 +81,8 @@ struct Tally {
 /// When things are due, monotonic nanoseconds.
 #[derive(Clone, Copy, Debug, Default)]
 struct Schedule {
+    /// The end of the last step.
+    now_ns: u64,
     housekeeping_ns: u64,
     heartbeat_ns: u64,
     bad_samples_ns: u64,
@@ -102,9 +111,17 @@ impl<H: Handler> Shard<H> {
             links,
             buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
             findings: Findings::default(),
+            large: VecDeque::new(),
+            times_connections: false,
             tally: Tally::default(),
             schedule: Schedule::default(),
         })
+    }
+
+    /// The same, with the frames of each connection timed apart or not.
+    #[must_use]
+    pub fn timing_connections(self, times_connections: bool) -> Self {
+        Self { times_connections, ..self }
     }
 
     /// The bell that wakes this shard when it is parked.

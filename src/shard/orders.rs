@@ -40,6 +40,9 @@ impl<H: Handler> Shard<H> {
     fn on_open(&mut self, id: ConnectionId, books: &[BookOpening]) -> Vec<TokenId> {
         let Some(slot) = self.connections.open(id) else { return Vec::new() };
         let Some(connection) = self.connections.get_mut(slot) else { return Vec::new() };
+        if self.times_connections {
+            connection.latencies.get_or_insert_default();
+        }
         let mut added = Vec::with_capacity(books.len());
         for opening in books {
             let full = connection.tokens.len() >= TOKENS_PER_CONNECTION_MAX;
@@ -69,7 +72,7 @@ impl<H: Handler> Shard<H> {
             let (books, why) = (&mut self.intake.books, StaleReason::Disconnected);
             books.set_tokens_stale(&connection.tokens, slot, why, now.wall_ns);
         }
-        connection.detach(&self.readiness);
+        connection.detach(&mut self.readiness, slot.0);
         connection.attach(stream, session, now.mono_ns);
         let first = self.feed.first_message(&connection.tokens);
         let Some(line) = &mut connection.line else { return };
@@ -146,7 +149,7 @@ impl<H: Handler> Shard<H> {
                 line.session.close(now.mono_ns);
                 self.flush(slot);
             }
-            None if connection.leaving => self.connections.forget(slot),
+            None if connection.leaving => self.forget(slot),
             None => {}
         }
     }

@@ -2,66 +2,40 @@
 //!
 //! Runs on:  shard cores; allocates for orders, news and heartbeats. For a frame only where a book
 //!           grows or the TLS library takes a buffer for its record.
-//! Bounds:   one wait's sockets, `READS_PER_CONNECTION` reads of each, `ORDERS_PER_STEP` orders,
-//!           `QUERIES_PER_STEP` queries a step.
-use super::{Shard, Tally, books::ConnectionSlot, publish::Handler};
+//! Bounds:   one wait's sockets, `READS_PER_CONNECTION` reads of each, one part of a large frame,
+//!           `ORDERS_PER_STEP` orders, `QUERIES_PER_STEP` queries a step.
+use super::{
+    Shard,
+    books::ConnectionSlot,
+    idle::{Idle, Pacer},
+    publish::Handler,
+};
 use crate::base::{
-    id::ConnectionId,
     limits::{
         BOOKS_WEIGHED_PER_HOUSEKEEPING, HEARTBEAT_INTERVAL_NS, HOUSEKEEPING_INTERVAL_NS,
-        LOG_LINES_PER_SECOND, ORDERS_PER_STEP, QUERIES_PER_STEP, READS_PER_CONNECTION,
+        ORDERS_PER_STEP, QUERIES_PER_STEP,
     },
     time::{Clock, MILLISECOND_NS, Now, SECOND_NS},
 };
 use crate::counter::latency::Stage;
+use crate::io::driver::Driver;
 use crate::link::{
     serve_shard::BookAnswer,
     shard_control::{Heartbeat, Report},
 };
-use crate::market::book::StaleReason;
-use crate::ring::Producer;
-use crate::session::SessionError;
-use crate::venue::BadInput;
-use std::io::ErrorKind;
-
-/// What a shard does when it has nothing to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Idle {
-    /// Sleeps in the kernel until a socket, a bell or a timer: shares its core.
-    Park,
-    /// Polls without sleeping: lowest delay, needs a core of its own.
-    Spin,
-}
-
-impl Tally {
-    /// Shows the control core something undecodable, at a bounded rate.
-    fn sample(
-        &mut self,
-        connection: ConnectionId,
-        input: BadInput,
-        reports: &mut Producer<Report>,
-    ) {
-        if self.bad_samples < LOG_LINES_PER_SECOND {
-            self.bad_samples += 1;
-            let withheld = std::mem::take(&mut self.bad_withheld);
-            let _ = reports.try_send(Report::Bad { connection, input, withheld });
-        } else {
-            self.bad_withheld += 1;
-        }
-    }
-}
 
 impl<H: Handler> Shard<H> {
     /// Runs until ordered to stop. Yields to other tasks of the executor twice a second.
-    pub async fn run(mut self, idle: Idle) -> H {
-        let mut idle_last_step = true;
+    pub async fn run(mut self, idle: Idle, driver: Driver) -> H {
+        if driver == Driver::Native {
+            return self.run_native().await;
+        }
+        let mut pacer = Pacer::new(idle);
+        let mut worked = false;
         while !self.schedule.stopped {
-            let timeout_ns = match idle {
-                Idle::Park if idle_last_step => HOUSEKEEPING_INTERVAL_NS,
-                _ => 0,
-            };
+            let timeout_ns = pacer.timeout_ns(worked, self.schedule.now_ns);
             let beats = self.schedule.heartbeat_ns;
-            idle_last_step = self.step(timeout_ns) == 0;
+            worked = self.step(timeout_ns) > 0;
             if beats != self.schedule.heartbeat_ns {
                 crate::io::executor::yield_now().await;
             }
@@ -69,9 +43,25 @@ impl<H: Handler> Shard<H> {
         self.intake.books.into_handler()
     }
 
+    /// The same with the runtime's reactor, which sleeps or spins as its executor was told to.
+    async fn run_native(mut self) -> H {
+        self.readiness.go_native();
+        let mut worked = false;
+        while !self.schedule.stopped {
+            let timeout_ns = if worked { 0 } else { HOUSEKEEPING_INTERVAL_NS };
+            self.readiness.wait_native(timeout_ns).await;
+            worked = self.work() > 0;
+        }
+        self.intake.books.into_handler()
+    }
+
     /// One duty cycle; waits for work at most `timeout_ns`. Gives the amount of work done.
     pub fn step(&mut self, timeout_ns: u64) -> usize {
         self.wait(timeout_ns);
+        self.work()
+    }
+
+    fn work(&mut self) -> usize {
         let mut work = 0;
         for place in 0..self.readiness.reported() {
             let ready = self.readiness.ready(place);
@@ -84,8 +74,10 @@ impl<H: Handler> Shard<H> {
                 self.flush(slot);
             }
         }
+        work += self.decode_backlogs();
         work += self.take_orders() + self.answer_queries();
         let now = self.intake.clock.now();
+        self.schedule.now_ns = now.mono_ns;
         if now.mono_ns >= self.schedule.housekeeping_ns {
             self.keep_house(now);
         }
@@ -106,110 +98,6 @@ impl<H: Handler> Shard<H> {
             let late_ns = intake.clock.mono_ns().saturating_sub(until_ns);
             intake.latencies.record(Stage::WakeUp, late_ns);
         }
-    }
-
-    /// Reads one socket, within the budget, into books.
-    fn receive(&mut self, slot: ConnectionSlot) {
-        let mut outcome = Ok(());
-        for _ in 0..READS_PER_CONNECTION {
-            let Some(connection) = self.connections.get_mut(slot) else { return };
-            let Some(line) = &mut connection.line else { return };
-            let count = match line.stream.read(&mut self.buffer) {
-                Ok(0) => {
-                    outcome = Err(line.session.handle_end());
-                    break;
-                }
-                Ok(count) => count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(_) => {
-                    outcome = Err(line.session.handle_end());
-                    break;
-                }
-            };
-            let read = self.intake.clock.now();
-            self.tally.bytes += count as u64;
-            outcome = self.handle_bytes(slot, count, read);
-            if outcome.is_err() || count < self.buffer.len() {
-                break;
-            }
-        }
-        match outcome {
-            Ok(()) => self.flush(slot),
-            Err(error) => self.hang_up(slot, &error),
-        }
-    }
-
-    /// Runs `count` bytes of the buffer through the session and every frame into the books.
-    pub(super) fn handle_bytes(
-        &mut self,
-        slot: ConnectionSlot,
-        count: usize,
-        read: Now,
-    ) -> Result<(), SessionError> {
-        let Self { connections, intake, findings, links, buffer, tally, .. } = self;
-        let Some(connection) = connections.get_mut(slot) else { return Ok(()) };
-        let (id, leaving) = (connection.id, connection.leaving);
-        let Some(line) = &mut connection.line else { return Ok(()) };
-        let (mut data, mut pong, mut bad_count) = (false, false, 0u64);
-        let binary_before = line.session.counts().binary_frames;
-        let result = line.session.handle_bytes(&buffer[..count], read.mono_ns, |text| {
-            // The venue may go on sending until it answers our close; the books are closed, or
-            // another connection feeds them by now.
-            if leaving {
-                return;
-            }
-            intake.on_frame(text, slot, read, findings);
-            data |= findings.data;
-            pong |= findings.pong;
-            if let Some(input) = findings.bad {
-                bad_count += u64::from(findings.bad_count);
-                tally.sample(id, input, &mut links.reports);
-            }
-            for news in findings.news.drain(..) {
-                let _ = links.reports.try_send(Report::News(news));
-            }
-        });
-        // The venue speaks text; what a binary frame was to say is not known.
-        let binary = line.session.counts().binary_frames - binary_before;
-        if binary > 0 {
-            bad_count += binary;
-            intake.counts.frames += binary;
-            intake.counts.decode_errors += binary;
-            tally.sample(id, BadInput { fault: None, offset: 0 }, &mut links.reports);
-        }
-        connection.decode_errors += bad_count;
-        if pong {
-            line.session.on_pong(read.mono_ns);
-        }
-        if data {
-            line.session.on_data(read.mono_ns);
-            tally.last_data_wall_ns = read.wall_ns;
-        }
-        result
-    }
-
-    pub(super) fn flush(&mut self, slot: ConnectionSlot) {
-        let Some(connection) = self.connections.get_mut(slot) else { return };
-        let Some(line) = &mut connection.line else { return };
-        if let Err(error) = line.flush(&self.readiness, slot.0) {
-            self.hang_up(slot, &error);
-        }
-    }
-
-    /// A socket is over: books become stale, control hears why and dials again.
-    pub(super) fn hang_up(&mut self, slot: ConnectionSlot, why: &SessionError) {
-        let Some(connection) = self.connections.get_mut(slot) else { return };
-        connection.detach(&self.readiness);
-        if connection.leaving {
-            return self.connections.forget(slot);
-        }
-        let now = self.intake.clock.now();
-        let books = &mut self.intake.books;
-        let reason = StaleReason::Disconnected;
-        books.set_tokens_stale(&connection.tokens, slot, reason, now.wall_ns);
-        let report = Report::Down { connection: connection.id, why: why.to_string() };
-        // If refused, the next heartbeat says that the socket is gone.
-        let _ = self.links.reports.try_send(report);
     }
 
     fn take_orders(&mut self) -> usize {
@@ -266,6 +154,9 @@ impl<H: Handler> Shard<H> {
     /// The last words; tried for a second, because nothing comes after them.
     fn finish(&mut self, now: Now) {
         self.report(now);
+        for place in 0..self.connections.slots() {
+            self.report_latencies(ConnectionSlot(place));
+        }
         let latencies = std::mem::take(&mut self.intake.latencies);
         let deadline_ns = now.mono_ns + SECOND_NS;
         for last in [Report::Latencies(latencies), Report::Stopped] {

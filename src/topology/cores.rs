@@ -76,7 +76,8 @@ fn number(text: &str, part: &str) -> Result<u32, CoreListError> {
 }
 
 /// The opposite of [`parse_cores`]: `1-3,5`.
-pub(super) fn format_cores(cores: &[u32]) -> String {
+#[must_use]
+pub fn format_cores(cores: &[u32]) -> String {
     let mut parts: Vec<(u32, u32)> = Vec::new();
     for &core in cores {
         match parts.last_mut() {

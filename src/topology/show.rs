@@ -8,6 +8,7 @@ impl fmt::Display for Idle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Park => "park",
+            Self::Adaptive => "adaptive",
             Self::Spin => "spin",
         })
     }
@@ -16,10 +17,10 @@ impl fmt::Display for Idle {
 impl fmt::Display for Topology {
     /// Threads, then links, then notes; one line each, every line ends with a line feed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<12} {:>5}  {:<5} role", "thread", "core", "idle")?;
+        writeln!(f, "{:<12} {:>5}  {:<8} role", "thread", "core", "idle")?;
         for thread in self.threads() {
             let core = thread.core.map_or_else(|| "any".to_owned(), |core| core.to_string());
-            writeln!(f, "{:<12} {core:>5}  {:<5} {}", thread.name, thread.idle, thread.role)?;
+            writeln!(f, "{:<12} {core:>5}  {:<8} {}", thread.name, thread.idle, thread.role)?;
         }
         writeln!(f, "\n{:<20} {:>6}", "link", "depth")?;
         for link in self.links() {

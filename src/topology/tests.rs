@@ -62,7 +62,8 @@ fn every_machine_has_a_default() {
 fn two_shards_on_two_cores_are_allowed() {
     let two = plan(&LayoutFlags { shards: Some(2), ..spin() }, 2);
     assert_eq!(places(&two), (None, vec![0, 1], None));
-    assert!(two.threads().all(|thread| thread.idle == Idle::Park));
+    assert!(two.shards.iter().all(|shard| shard.idle == Idle::Adaptive));
+    assert_eq!((two.control.idle, two.serve.idle), (Idle::Park, Idle::Park));
     assert!(two.notes.iter().any(|note| note.contains("spin is not possible")), "{:?}", two.notes);
     let crowded = plan(&LayoutFlags { shards: Some(5), ..LayoutFlags::default() }, 2);
     assert_eq!(places(&crowded), (None, vec![0, 1, 0, 1, 0], None));
@@ -73,12 +74,12 @@ fn two_shards_on_two_cores_are_allowed() {
 fn shards_spin_where_each_has_a_core_and_one_is_left() {
     for (count, spins) in [(1, false), (2, true), (4, true), (64, true)] {
         let topology = plan(&spin(), count);
-        let idle = if spins { Idle::Spin } else { Idle::Park };
+        let idle = if spins { Idle::Spin } else { Idle::Adaptive };
         assert!(topology.shards.iter().all(|shard| shard.idle == idle), "{count} cores");
         assert_eq!((topology.control.idle, topology.serve.idle), (Idle::Park, Idle::Park));
     }
     let all = plan(&LayoutFlags { shards: Some(4), ..spin() }, 4);
-    assert!(all.shards.iter().all(|shard| shard.idle == Idle::Park));
+    assert!(all.shards.iter().all(|shard| shard.idle == Idle::Adaptive));
     let named = LayoutFlags {
         control_core: Some(0),
         serve_core: Some(0),
@@ -136,8 +137,8 @@ fn named_cores_are_kept_and_the_rest_is_spread_around_them() {
 #[test]
 fn the_table_names_threads_links_and_depths() {
     let text = plan(&spin(), 4).to_string();
-    assert!(text.contains("shard-1          2  spin  sockets, decode, books\n"), "{text}");
-    assert!(text.contains("control          0  park  registry"), "{text}");
+    assert!(text.contains("shard-1          2  spin     sockets, decode, books\n"), "{text}");
+    assert!(text.contains("control          0  park     registry"), "{text}");
     assert!(text.contains("control_shard-1        1024\n"), "{text}");
     assert!(text.contains("control_serve            16\n"), "{text}");
     assert!(plan(&LayoutFlags::default(), 1).to_string().contains("note: serve is not pinned"));

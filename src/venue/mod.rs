@@ -32,6 +32,9 @@ pub fn markets_named_in(frame: &str) -> impl Iterator<Item = &str> {
 /// The decoder of the venue's frames.
 pub type Decoder = polymarket::decode::Decoder;
 
+/// How far the decoding of one frame is.
+pub type Progress = polymarket::decode::Progress;
+
 impl Feed {
     /// The first message of a connection.
     #[must_use]

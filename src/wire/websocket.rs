@@ -1,11 +1,18 @@
-//! The client side of a WebSocket over memory: tungstenite between two byte buffers.
+//! The client side of a WebSocket over memory: text frames where they lie, tungstenite for the rest.
 //!
 //! Runs on:  control core (upgrade), then shards (pure). Owns: the bytes not yet parsed or sent.
 //! Bounds:   `FRAME_BYTES_MAX` a message, `SEND_BUFFER_BYTES_MAX` waiting to be sent.
 //!
+//! Whole text frames go from the reader's buffer to the decoder without a copy ([`lane`]). Handshake,
+//! pings, closes, fragments, violations and everything that is sent are tungstenite's.
 //! tungstenite's read buffer is 4 KiB because it is zeroed before every read; its write buffer is
 //! off because the bytes go to memory anyway (both measured).
+mod lane;
+
+#[cfg(test)]
+use crate::base::limits::LARGE_FRAME_BYTES;
 use crate::base::limits::{FRAME_BYTES_MAX, SEND_BUFFER_BYTES_MAX};
+use lane::{Lane, Piece};
 use std::io::{ErrorKind, Read, Write};
 use tungstenite::handshake::{MidHandshake, client::ClientHandshake};
 use tungstenite::protocol::{WebSocketConfig, frame::coding::CloseCode};
@@ -106,6 +113,33 @@ fn config() -> WebSocketConfig {
 #[derive(Debug)]
 pub struct Upgrade {
     middle: Option<MidHandshake<ClientHandshake<Memory>>>,
+    /// How much of the empty line behind the answer's head was seen.
+    head: HeadEnd,
+}
+
+/// Finds the end of an HTTP head, which may be split anywhere.
+#[derive(Debug, Default)]
+struct HeadEnd {
+    /// Bytes of `\r\n\r\n` that the head ends with so far.
+    matched: usize,
+}
+
+impl HeadEnd {
+    /// Number of bytes up to and with the end of the head, if it is among `bytes`.
+    fn find(&mut self, bytes: &[u8]) -> Option<usize> {
+        const END: &[u8] = b"\r\n\r\n";
+        for (place, &byte) in bytes.iter().enumerate() {
+            self.matched = match byte {
+                _ if byte == END[self.matched] => self.matched + 1,
+                b'\r' => 1,
+                _ => 0,
+            };
+            if self.matched == END.len() {
+                return Some(place + 1);
+            }
+        }
+        None
+    }
 }
 
 impl Upgrade {
@@ -122,7 +156,9 @@ impl Upgrade {
         request.headers_mut().insert(http::header::USER_AGENT, agent);
         let memory = Memory::default();
         match tungstenite::client::client_with_config(request, memory, Some(config())) {
-            Err(HandshakeError::Interrupted(middle)) => Ok(Self { middle: Some(middle) }),
+            Err(HandshakeError::Interrupted(middle)) => {
+                Ok(Self { middle: Some(middle), head: HeadEnd::default() })
+            }
             Err(HandshakeError::Failure(error)) => Err(bad(&error)),
             Ok(_) => Err(WebSocketError::Protocol("an answer before the request".into())),
         }
@@ -141,14 +177,16 @@ impl Upgrade {
     /// Whatever is wrong with the answer; the upgrade is then over.
     pub fn handle_bytes(&mut self, bytes: &[u8]) -> Result<Option<ClientSocket>, WebSocketError> {
         let Some(mut middle) = self.middle.take() else { return Err(WebSocketError::Closed) };
-        middle.get_mut().get_mut().feed(bytes);
+        // What comes behind the head is kept apart, so that tungstenite begins at a frame's start.
+        let (head, early) = bytes.split_at(self.head.find(bytes).unwrap_or(bytes.len()));
+        middle.get_mut().get_mut().feed(head);
         match middle.handshake() {
             Ok((socket, response)) => {
                 if let Some(name) = response.headers().get("sec-websocket-extensions") {
                     let name = name.to_str().unwrap_or("?").to_owned();
                     return Err(WebSocketError::UnknownExtension(name));
                 }
-                Ok(Some(ClientSocket { socket }))
+                Ok(Some(ClientSocket { socket, lane: Lane::new(), early: early.to_vec() }))
             }
             Err(HandshakeError::Interrupted(middle)) => {
                 self.middle = Some(middle);
@@ -171,6 +209,8 @@ impl Upgrade {
 pub enum Incoming<'a> {
     /// A text message, valid UTF-8.
     Text(&'a str),
+    /// The same, longer than `LARGE_FRAME_BYTES`: whoever takes it may read it in parts.
+    Large(String),
     /// A binary message of that many bytes.
     Binary(usize),
     /// The server closes; the connection ends after this.
@@ -186,41 +226,79 @@ pub enum Incoming<'a> {
 #[derive(Debug)]
 pub struct ClientSocket {
     socket: WebSocket<Memory>,
+    lane: Lane,
+    /// What came behind the answer to the upgrade.
+    early: Vec<u8>,
 }
 
 impl ClientSocket {
-    /// Gives bytes from the server (plain, after TLS).
-    pub fn handle_bytes(&mut self, bytes: &[u8]) {
-        self.socket.get_mut().feed(bytes);
+    /// Keeps bytes that came right behind the answer to the upgrade for the first call of
+    /// [`ClientSocket::handle_bytes`].
+    pub fn keep_early(&mut self, bytes: &[u8]) {
+        self.early.extend_from_slice(bytes);
     }
 
-    /// Delivers every whole message that has arrived. Pings are answered into the output.
+    /// Gives bytes from the server (plain, after TLS) and delivers every message that they
+    /// complete. Pings are answered into the output.
+    ///
+    /// Bytes that came with the answer to the upgrade are delivered by the first call, which may
+    /// be one without bytes.
     ///
     /// # Errors
-    /// [`WebSocketError::Protocol`], [`WebSocketError::Closed`]: *close*.
-    pub fn poll_messages(
+    /// [`WebSocketError::Protocol`], [`WebSocketError::Closed`]: *close*. Messages before the error
+    /// were delivered.
+    #[inline]
+    pub fn handle_bytes(
         &mut self,
-        mut on_message: impl FnMut(Incoming<'_>),
+        bytes: &[u8],
+        on_message: &mut impl FnMut(Incoming<'_>),
     ) -> Result<(), WebSocketError> {
-        loop {
-            match self.socket.read() {
-                Ok(Message::Text(text)) => on_message(Incoming::Text(text.as_str())),
-                Ok(Message::Binary(bytes)) => on_message(Incoming::Binary(bytes.len())),
-                Ok(Message::Close(frame)) => {
-                    let (code, reason) = frame
-                        .map_or((1005, String::new()), |f| (f.code.into(), f.reason.to_string()));
-                    on_message(Incoming::Close { code, reason });
-                }
-                Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
-                Err(tungstenite::Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => {
-                    return Ok(());
-                }
-                Err(tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed) => {
-                    return Err(WebSocketError::Closed);
-                }
-                Err(error) => return Err(WebSocketError::Protocol(error.to_string())),
-            }
+        if !self.early.is_empty() {
+            let early = std::mem::take(&mut self.early);
+            self.take_pieces(&early, on_message)?;
         }
+        self.take_pieces(bytes, on_message)
+    }
+
+    #[inline]
+    fn take_pieces(
+        &mut self,
+        mut bytes: &[u8],
+        on_message: &mut impl FnMut(Incoming<'_>),
+    ) -> Result<(), WebSocketError> {
+        let Self { socket, lane, .. } = self;
+        while let Some(piece) = lane.next(&mut bytes) {
+            let broken = match piece {
+                Piece::Text(payload) => match std::str::from_utf8(payload) {
+                    Ok(text) => {
+                        on_message(Incoming::Text(text));
+                        continue;
+                    }
+                    Err(_) => text_frame(payload),
+                },
+                Piece::Large(payload) => match String::from_utf8(payload) {
+                    Ok(text) => {
+                        on_message(Incoming::Large(text));
+                        continue;
+                    }
+                    Err(error) => text_frame(error.as_bytes()),
+                },
+                Piece::Other(bytes) => {
+                    socket.get_mut().feed(bytes);
+                    let read = read_messages(socket, on_message);
+                    if read.is_err() {
+                        lane.give_up();
+                    }
+                    read?;
+                    continue;
+                }
+            };
+            // No UTF-8: the full implementation says so in its own words.
+            lane.give_up();
+            socket.get_mut().feed(&broken);
+            read_messages(socket, on_message)?;
+        }
+        Ok(())
     }
 
     /// Queues a text message into the output.
@@ -257,128 +335,51 @@ impl ClientSocket {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tungstenite::handshake::derive_accept_key;
-
-    fn answer_to(request: &[u8], extra_header: &str) -> Vec<u8> {
-        let request = std::str::from_utf8(request).unwrap();
-        let key = request
-            .lines()
-            .find_map(|l| {
-                l.to_lowercase().starts_with("sec-websocket-key:").then(|| l[18..].trim())
-            })
-            .unwrap();
-        let accept = derive_accept_key(key.as_bytes());
-        format!(
-            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n{extra_header}\r\n"
-        )
-        .into_bytes()
-    }
-
-    fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
-        let mut out = vec![0x80 | opcode];
-        match payload.len() {
-            n @ 0..=125 => out.push(n as u8),
-            n => {
-                out.push(126);
-                out.extend((n as u16).to_be_bytes());
+/// Delivers every whole message that tungstenite has.
+fn read_messages(
+    socket: &mut WebSocket<Memory>,
+    on_message: &mut impl FnMut(Incoming<'_>),
+) -> Result<(), WebSocketError> {
+    loop {
+        match socket.read() {
+            Ok(Message::Text(text)) => on_message(Incoming::Text(text.as_str())),
+            Ok(Message::Binary(bytes)) => on_message(Incoming::Binary(bytes.len())),
+            Ok(Message::Close(frame)) => {
+                let (code, reason) =
+                    frame.map_or((1005, String::new()), |f| (f.code.into(), f.reason.to_string()));
+                on_message(Incoming::Close { code, reason });
             }
+            Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
+            Err(tungstenite::Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => {
+                return Ok(());
+            }
+            Err(tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed) => {
+                return Err(WebSocketError::Closed);
+            }
+            Err(error) => return Err(WebSocketError::Protocol(error.to_string())),
         }
-        out.extend(payload);
-        out
-    }
-
-    fn open() -> ClientSocket {
-        let mut upgrade = Upgrade::start("ws://127.0.0.1:9/ws/market", "ringbook/test").unwrap();
-        let request = upgrade.take_output();
-        assert!(String::from_utf8_lossy(&request).contains("ringbook/test"));
-        upgrade.handle_bytes(&answer_to(&request, "")).unwrap().unwrap()
-    }
-
-    fn texts(socket: &mut ClientSocket) -> Vec<String> {
-        let mut all = Vec::new();
-        socket
-            .poll_messages(|message| match message {
-                Incoming::Text(text) => all.push(text.to_owned()),
-                other => all.push(format!("{other:?}")),
-            })
-            .unwrap();
-        all
-    }
-
-    #[test]
-    fn bytes_may_arrive_one_by_one_and_frames_behind_the_answer_are_kept() {
-        let mut upgrade = Upgrade::start("wss://venue.test/ws/market", "ringbook/test").unwrap();
-        let request = upgrade.take_output();
-        let mut bytes = answer_to(&request, "");
-        bytes.extend(frame(1, b"[1]"));
-        bytes.extend(frame(1, "x".repeat(5000).as_bytes()));
-        let mut socket = None;
-        let mut got = Vec::new();
-        // The answer in two pieces (tungstenite takes many tiny ones for an attack), the first
-        // frame glued to the second, everything behind that byte by byte.
-        let glued = bytes.len() - 5000;
-        for piece in [&bytes[..40], &bytes[40..glued]] {
-            socket = upgrade.handle_bytes(piece).unwrap().or(socket);
-        }
-        let mut socket = socket.unwrap();
-        for byte in &bytes[glued..] {
-            socket.handle_bytes(&[*byte]);
-            got.extend(texts(&mut socket));
-        }
-        assert_eq!(got, ["[1]".to_owned(), "x".repeat(5000)]);
-    }
-
-    #[test]
-    fn a_ping_is_answered_and_a_close_is_delivered() {
-        let mut socket = open();
-        socket.handle_bytes(&frame(9, b"hi"));
-        assert!(texts(&mut socket).is_empty());
-        assert_eq!(socket.output()[0], 0x8a, "a pong");
-        socket.clear_output();
-        socket.send_text("PING").unwrap();
-        assert_eq!(socket.output().len(), 2 + 4 + 4);
-        socket.handle_bytes(&frame(8, &[&1008u16.to_be_bytes()[..], b"no"].concat()));
-        let mut got = Vec::new();
-        let _ = socket.poll_messages(|m| got.push(format!("{m:?}")));
-        assert_eq!(got, [r#"Close { code: 1008, reason: "no" }"#]);
-        assert_eq!(socket.send_text("PING"), Err(WebSocketError::Closed));
-    }
-
-    #[test]
-    fn refusals_and_broken_frames_are_told_apart() {
-        let upgrade = || {
-            let mut upgrade = Upgrade::start("ws://127.0.0.1:9/", "ringbook/test").unwrap();
-            let request = upgrade.take_output();
-            (upgrade, request)
-        };
-        let (mut u, _) = upgrade();
-        let busy = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n";
-        let refused = WebSocketError::Refused { status: 429, retry_after_s: Some(7) };
-        assert_eq!(u.handle_bytes(busy).unwrap_err(), refused);
-        let (mut u, request) = upgrade();
-        let deflate = answer_to(&request, "Sec-WebSocket-Extensions: permessage-deflate\r\n");
-        let error = u.handle_bytes(&deflate).unwrap_err();
-        assert_eq!(error, WebSocketError::UnknownExtension("permessage-deflate".into()));
-        let (mut u, _) = upgrade();
-        assert!(matches!(u.handle_bytes(b"220 smtp\r\n\r\n"), Err(WebSocketError::Protocol(_))));
-        assert!(matches!(Upgrade::start("nonsense", "x"), Err(WebSocketError::BadUrl(_))));
-        let mut socket = open();
-        socket.handle_bytes(&[0xf1, 0x00]);
-        assert!(matches!(socket.poll_messages(|_| {}), Err(WebSocketError::Protocol(_))));
-        let mut socket = open();
-        let huge = [&[0x81, 127][..], &(FRAME_BYTES_MAX as u64 + 1).to_be_bytes()].concat();
-        socket.handle_bytes(&huge);
-        assert!(matches!(socket.poll_messages(|_| {}), Err(WebSocketError::Protocol(_))));
-    }
-
-    #[test]
-    fn what_waits_to_be_sent_is_bounded() {
-        let mut socket = open();
-        let text = "x".repeat(SEND_BUFFER_BYTES_MAX / 2);
-        assert!(socket.send_text(&text).is_ok());
-        assert_eq!(socket.send_text(&text), Err(WebSocketError::SendBufferFull));
     }
 }
+
+/// A text frame with this payload, as a server sends it.
+fn text_frame(payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0x81];
+    match payload.len() {
+        short @ 0..126 => frame.push(short as u8),
+        medium @ 126..0x1_0000 => {
+            frame.push(126);
+            frame.extend_from_slice(&(medium as u16).to_be_bytes());
+        }
+        long => {
+            frame.push(127);
+            frame.extend_from_slice(&(long as u64).to_be_bytes());
+        }
+    }
+    frame.extend_from_slice(payload);
+    frame
+}
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod upgrade_tests;

@@ -57,7 +57,7 @@ fn unusable_flags_are_one_line_and_code_two() {
         (&["--shard-cores", ","], &["--shard-cores"]),
         (&["--shards", "0"], &["--shards 0", "1 to"]),
         (&["--shards", "2", "--shard-cores", "0"], &["--shards 2", "--shard-cores"]),
-        (&["--idle", "fly"], &["--idle fly", "park or spin"]),
+        (&["--idle", "fly"], &["--idle fly", "park, adaptive or spin"]),
         (&["--ws-url", "http://127.0.0.1/"], &["--ws-url", "wss://HOST"]),
         (&["--ws-url", "wss://"], &["--ws-url", "wss://HOST"]),
         (&["--gamma-url", "gamma.example"], &["--gamma-url", "https://HOST"]),

@@ -169,7 +169,9 @@ impl Rig {
             match news {
                 ControlNews::Report(report) => self.report = Some(report),
                 ControlNews::Forced { ticket, result } => _ = self.forced.insert(ticket, result),
-                ControlNews::Interval { .. } | ControlNews::Stopped { .. } => {}
+                ControlNews::Interval { .. }
+                | ControlNews::Connections(_)
+                | ControlNews::Stopped { .. } => {}
             }
         }
     }

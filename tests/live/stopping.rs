@@ -59,6 +59,16 @@ fn counts_of_texts(folder: &Path) -> BTreeMap<String, u64> {
     counts
 }
 
+/// Frames of each connection by connections.txt.
+fn frames_of_connections(folder: &Path) -> BTreeMap<String, u64> {
+    let text = std::fs::read_to_string(folder.join("connections.txt")).unwrap();
+    let lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    lines
+        .filter(|words| words[1] == "read_to_applied")
+        .map(|words| (words[0].to_owned(), words[2].parse().unwrap()))
+        .collect()
+}
+
 /// Values of each tag of the log, by the reader of the hdrhistogram crate.
 fn counts_of_log(folder: &Path) -> BTreeMap<String, u64> {
     let bytes = std::fs::read(folder.join("latencies.hlog")).unwrap();
@@ -90,9 +100,11 @@ fn sigterm_under_load_writes_histograms_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let histograms = folder.path().join("new/folder");
     let dir = histograms.display().to_string();
-    let mut engine = Engine::start(&venue, &["--histograms", &dir, "--shards", "2"]);
+    let flags = ["--histograms", &dir, "--connection-histograms", "--shards", "2"];
+    let mut engine = Engine::start(&venue, &flags);
     engine.wait_live(400);
     engine.wait_for("load", PATIENCE, |stats| sum(stats, "updates") > 4_000);
+    let engine_connections = engine.stats()["pool"]["connections"].as_array().unwrap().len();
     let children = format!("/proc/{0}/task/{0}/children", engine.program.id());
     assert_eq!(std::fs::read_to_string(children).unwrap_or_default().trim(), "");
     let (code, took) = stop(&mut engine, Signal::TERM);
@@ -107,8 +119,14 @@ fn sigterm_under_load_writes_histograms_and_leaves_nothing() {
     assert!(log.is_empty(), "{log:?}");
     assert!(texts["read_to_applied"] > 4_000 / 8, "{texts:?}");
     for stage in ["read_to_decoded", "decoded_to_applied"] {
-        assert_eq!(texts[stage], texts["read_to_applied"], "{texts:?}");
+        // Each shard times its first message stage by stage, and every 16th after it.
+        let (sampled, all) = (16 * texts[stage], texts["read_to_applied"]);
+        assert!(sampled >= all && sampled < all + 2 * 16, "{texts:?}");
     }
+    let frames = frames_of_connections(&histograms);
+    assert_eq!(frames.len(), engine_connections, "{frames:?}");
+    let sum: u64 = frames.values().sum();
+    assert!(sum > 4_000 / 8 && sum <= texts["read_to_applied"], "{frames:?}");
     assert!(texts["venue_to_read"] > 0 && texts["control_ring"] > 0, "{texts:?}");
     engine.program.said(" frames, ");
     for stage in STAGES {

@@ -199,6 +199,7 @@ fn engine_config(
     venue: &Venue,
 ) -> Result<Config, Failure> {
     let mut config = demo::engine_config(layout, venue)?;
+    config.driver = crate::config::driver(&flags.layout)?;
     // So few tokens do not wait for company.
     config.tokens_per_connection = config.tokens_per_connection.min(2 * flags.markets as usize);
     if let Some(sockets) = flags.sockets {

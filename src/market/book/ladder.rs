@@ -1,24 +1,245 @@
-//! One side of a book: sorted arrays with the best level last, as the venue sends them.
+//! One side of a book: packed levels in order, the best in place and the rest on the heap.
 //!
 //! Runs on:  any (pure). Bounds: `LEVELS_PER_SIDE_MAX` levels; memory follows the levels in use.
 //!
-//! Prices and quantities stand in two arrays, so that a search reads prices only. Changes gather
-//! near the best price, which is the end: little moves on insertion and removal.
+//! A level is one word, price above quantity, and words of both sides sort from worst to best. The
+//! best [`NEAR`] stand in the ladder itself: most changes fall there, and need no cache line but
+//! those that hold the book anyway. The others stand in one array with the best last, which is also
+//! where levels come and go as the best ones move.
+//!
+//! Values that do not fit a word are as exact as all others: the first of them makes its side wide,
+//! with a word for each, until the next snapshot. `cargo bench --bench book` compares this with the
+//! other forms that were tried.
 use super::{Level, Side, SideFull};
 use crate::base::{
     limits::LEVELS_PER_SIDE_MAX,
     price::{Price, Quantity},
 };
 
-/// Levels looked at one by one from the best before the search halves the rest.
-const NEAR_BEST: usize = 8;
+/// Levels within the ladder: one cache line of words.
+const NEAR: usize = 8;
+/// Levels of a cache line.
+const LINE: usize = 8;
+/// Lines of the others looked at from the best before the search halves what is left: lines in a
+/// row are fetched together, while halving waits for each.
+const LINES: usize = 3;
+
+/// Bits of a word below the price.
+const PRICE_SHIFT: u32 = 44;
+/// Prices of a word lie below. A seller's is told as what it lacks to this: higher is better.
+const PRICE_END: u64 = u64::MAX >> PRICE_SHIFT;
+/// Set in words of buyers. A seller's price is not zero in a word: no word of a level is zero.
+const BID: u64 = 1 << 43;
+/// Set in a word whose quantity counts [`CENT`]s of a share.
+const CENTS: u64 = 1 << 42;
+/// A hundredth of a share, the venue's usual step, in units of [`Quantity`].
+const CENT: u64 = 10_000;
+/// What a word refuses, 1.1e9 shares: so the sum of a full side fits 64 bits.
+const QUANTITY_END: u64 = 1 << 50;
+
+const _: () = {
+    assert!((LEVELS_PER_SIDE_MAX as u64 - 1) <= u64::MAX / QUANTITY_END);
+    assert!(QUANTITY_END / CENT < CENTS);
+    assert!((Price::ONE.0 as u64) < PRICE_END);
+};
 
 /// One side of a book, best level last. Every quantity is above zero, every price is there once.
 #[derive(Clone, Debug, Default)]
-pub struct Ladder {
-    prices: Vec<u32>,
-    quantities: Vec<u64>,
+pub struct Ladder(Form);
+
+#[derive(Clone, Debug)]
+enum Form {
+    Packed(Packed),
+    Wide(Box<Wide>),
+}
+
+impl Default for Form {
+    fn default() -> Self {
+        Self::Packed(Packed::default())
+    }
+}
+
+/// Levels as words, from worst to best: `far`, then what is in use of `near`.
+#[derive(Clone, Debug, Default)]
+struct Packed {
+    /// Best last; absent ones, all zero, first. There is a `far` only while none is absent.
+    near: [Word; NEAR],
+    far: Vec<Word>,
+    /// Sum of all quantities.
+    total: u64,
+}
+
+/// A side with a level that does not fit a word: seen in no recording.
+#[derive(Clone, Debug)]
+struct Wide {
+    levels: Vec<Level>,
     total: u128,
+}
+
+/// From the top: 20 bits of price (a seller's turned around); [`BID`]; [`CENTS`]; 42 bits of
+/// quantity, in units (to 4.4e6 shares) or in cents (to 1.1e9 shares).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Word(u64);
+
+impl Word {
+    const ABSENT: Self = Self(0);
+
+    /// The lowest word of this price; `None` when it is out of range.
+    fn at(side: Side, price: Price) -> Option<Self> {
+        let price = u64::from(price.0);
+        let low = match side {
+            Side::Bid => price << PRICE_SHIFT | BID,
+            Side::Ask => (PRICE_END ^ price) << PRICE_SHIFT,
+        };
+        (price < PRICE_END).then_some(Self(low))
+    }
+
+    /// The word with a quantity; `None` when it cannot say it exactly.
+    fn with(self, quantity: Quantity) -> Option<Self> {
+        if quantity.0 < CENTS {
+            Some(Self(self.0 | quantity.0))
+        } else if quantity.0 < QUANTITY_END && quantity.0.is_multiple_of(CENT) {
+            Some(Self(self.0 | CENTS | (quantity.0 / CENT)))
+        } else {
+            None
+        }
+    }
+
+    fn same_price(self, other: Self) -> bool {
+        self.0 >> PRICE_SHIFT == other.0 >> PRICE_SHIFT
+    }
+
+    fn units(self) -> u64 {
+        let count = self.0 & (CENTS - 1);
+        if self.0 & CENTS == 0 { count } else { count * CENT }
+    }
+
+    fn level(self) -> Level {
+        let above = self.0 >> PRICE_SHIFT;
+        let price = if self.0 & BID == 0 { PRICE_END ^ above } else { above };
+        Level { price: Price(price as u32), quantity: Quantity(self.units()) }
+    }
+}
+
+impl Packed {
+    fn len(&self) -> usize {
+        self.far.len() + self.near.iter().filter(|&&word| word != Word::ABSENT).count()
+    }
+
+    /// Sets the level whose lowest word is `low` to `word`; to `low`, which has no quantity, to
+    /// take it out.
+    #[inline]
+    fn set(&mut self, low: Word, word: Word) -> Result<(), SideFull> {
+        let worse = self.near.iter().filter(|&&near| near < low).count();
+        let place = match self.near.get_mut(worse) {
+            Some(there) if there.same_price(low) => there,
+            _ => return self.set_absent(worse, low, word),
+        };
+        self.total = self.total - place.units() + word.units();
+        if word != low {
+            *place = word;
+        } else {
+            self.near.copy_within(..worse, 1);
+            self.near[0] = self.far.pop().unwrap_or(Word::ABSENT);
+        }
+        Ok(())
+    }
+
+    /// The same where the price is not among the near ones, of which `worse` are worse.
+    fn set_absent(&mut self, worse: usize, low: Word, word: Word) -> Result<(), SideFull> {
+        let worst = self.near[0];
+        if worse == 0 && worst != Word::ABSENT {
+            return self.set_far(low, word);
+        }
+        if word != low {
+            if worst != Word::ABSENT {
+                make_place(&mut self.far)?;
+                self.far.push(worst);
+            }
+            self.near.copy_within(1..worse, 0);
+            self.near[worse - 1] = word;
+            self.total += word.units();
+        }
+        Ok(())
+    }
+
+    fn set_far(&mut self, low: Word, word: Word) -> Result<(), SideFull> {
+        let place = find(&self.far, low);
+        match self.far.get_mut(place) {
+            Some(there) if there.same_price(low) => {
+                self.total = self.total - there.units() + word.units();
+                if word != low {
+                    *there = word;
+                } else {
+                    self.far.remove(place);
+                }
+            }
+            _ if word != low => {
+                make_place(&mut self.far)?;
+                self.far.insert(place, word);
+                self.total += word.units();
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// First place whose price is not worse than that of `low`.
+fn find(words: &[Word], low: Word) -> usize {
+    // Free of branches that hang on single prices: a processor guesses those wrong.
+    let count_worse = |words: &[Word]| words.iter().filter(|&&word| word < low).count();
+    let mut left = words;
+    for _ in 0..LINES {
+        let Some((rest, line)) = left.split_last_chunk::<LINE>() else { return count_worse(left) };
+        match count_worse(line) {
+            0 => left = rest,
+            worse => return rest.len() + worse,
+        }
+    }
+    left.partition_point(|&word| word < low)
+}
+
+/// Makes place for one more level besides those that are near.
+fn make_place(far: &mut Vec<Word>) -> Result<(), SideFull> {
+    if far.len() + NEAR == LEVELS_PER_SIDE_MAX {
+        return Err(SideFull);
+    }
+    if far.len() == far.capacity() {
+        far.reserve_exact(room(far.len() + 1) - far.len());
+    }
+    Ok(())
+}
+
+/// Places to make for `count` levels: the next quarter of a power of two, which is also how
+/// allocators step their sizes, so that at most a fifth of the memory waits unused.
+fn room(count: usize) -> usize {
+    if count <= 4 {
+        return count.next_multiple_of(4);
+    }
+    let step = (count - 1).ilog2().saturating_sub(2).max(1);
+    ((count - 1) >> step << step) + (1 << step)
+}
+
+impl Wide {
+    fn set(&mut self, side: Side, level: Level) -> Result<(), SideFull> {
+        let worse = |other: &Level| match side {
+            Side::Bid => other.price < level.price,
+            Side::Ask => other.price > level.price,
+        };
+        let place = self.levels.partition_point(worse);
+        let there = self.levels.get(place).filter(|there| there.price == level.price);
+        let before = there.map_or(0, |there| there.quantity.0);
+        match (there.is_some(), level.quantity) {
+            (true, Quantity::ZERO) => drop(self.levels.remove(place)),
+            (true, _) => self.levels[place] = level,
+            (false, Quantity::ZERO) => {}
+            (false, _) if self.levels.len() == LEVELS_PER_SIDE_MAX => return Err(SideFull),
+            (false, _) => self.levels.insert(place, level),
+        }
+        self.total = self.total - u128::from(before) + u128::from(level.quantity.0);
+        Ok(())
+    }
 }
 
 impl Ladder {
@@ -27,95 +248,111 @@ impl Ladder {
         if levels.len() > LEVELS_PER_SIDE_MAX {
             return Err(SideFull);
         }
-        self.prices.reserve(levels.len());
-        self.quantities.reserve(levels.len());
+        if let Form::Packed(Packed { far, .. }) = &mut self.0 {
+            let room = room(levels.len().saturating_sub(NEAR));
+            if far.capacity() < room {
+                far.reserve_exact(room);
+            } else if far.capacity() / 4 > room {
+                far.shrink_to(room);
+            }
+        }
         // The venue sends each side worst first, so this appends; any other order sorts itself in.
         levels.iter().try_for_each(|&level| self.set(side, level))
     }
 
+    #[inline]
     pub(super) fn set(&mut self, side: Side, level: Level) -> Result<(), SideFull> {
-        let place = match side {
-            Side::Bid => self.find(level.price.0, |stored, wanted| stored < wanted),
-            Side::Ask => self.find(level.price.0, |stored, wanted| stored > wanted),
-        };
-        let present = self.prices.get(place) == Some(&level.price.0);
-        match (present, level.quantity.0) {
-            (true, 0) => {
-                self.prices.remove(place);
-                self.total -= u128::from(self.quantities.remove(place));
-            }
-            (true, quantity) => {
-                let old = std::mem::replace(&mut self.quantities[place], quantity);
-                self.total = self.total - u128::from(old) + u128::from(quantity);
-            }
-            (false, 0) => {}
-            (false, quantity) => {
-                if self.prices.len() == LEVELS_PER_SIDE_MAX {
-                    return Err(SideFull);
-                }
-                self.prices.insert(place, level.price.0);
-                self.quantities.insert(place, quantity);
-                self.total += u128::from(quantity);
-            }
+        if let Form::Packed(packed) = &mut self.0
+            && let Some(low) = Word::at(side, level.price)
+            && let Some(word) = low.with(level.quantity)
+        {
+            return packed.set(low, word);
         }
-        Ok(())
+        self.wide().set(side, level)
     }
 
-    /// First place whose price is not worse than `price`.
-    fn find(&self, price: u32, worse: impl Fn(u32, u32) -> bool) -> usize {
-        let len = self.prices.len();
-        let near = len.saturating_sub(NEAR_BEST);
-        for place in (near..len).rev() {
-            if worse(self.prices[place], price) {
-                return place + 1;
-            }
+    #[cold]
+    fn wide(&mut self) -> &mut Wide {
+        if let Form::Packed(packed) = &self.0 {
+            let wide = Wide { levels: self.levels().collect(), total: packed.total.into() };
+            self.0 = Form::Wide(Box::new(wide));
         }
-        self.prices[..near].partition_point(|&stored| worse(stored, price))
+        match &mut self.0 {
+            Form::Wide(wide) => wide,
+            Form::Packed(_) => unreachable!("it was made wide above"),
+        }
     }
 
+    /// Forgets all levels; a side that was wide is packed again.
     pub(super) fn clear(&mut self) {
-        self.prices.clear();
-        self.quantities.clear();
-        self.total = 0;
+        match &mut self.0 {
+            Form::Packed(Packed { near, far, total }) => {
+                *near = Default::default();
+                far.clear();
+                *total = 0;
+            }
+            Form::Wide(_) => self.0 = Form::default(),
+        }
     }
 
     /// The best level.
     #[must_use]
     pub fn best(&self) -> Option<Level> {
-        let (&price, &quantity) = (self.prices.last()?, self.quantities.last()?);
-        Some(Level { price: Price(price), quantity: Quantity(quantity) })
+        match &self.0 {
+            Form::Packed(packed) => {
+                let best = packed.near[NEAR - 1];
+                (best != Word::ABSENT).then(|| best.level())
+            }
+            Form::Wide(wide) => wide.levels.last().copied(),
+        }
     }
 
     /// All levels, worst first, best last: the venue's own order.
     pub fn levels(&self) -> impl DoubleEndedIterator<Item = Level> + ExactSizeIterator + '_ {
-        self.prices
-            .iter()
-            .zip(&self.quantities)
-            .map(|(&price, &quantity)| Level { price: Price(price), quantity: Quantity(quantity) })
+        let (far, near, wide): (&[Word], &[Word], &[Level]) = match &self.0 {
+            Form::Packed(packed) => {
+                let absent = packed.far.len() + NEAR - packed.len();
+                (&packed.far, &packed.near[absent..], &[])
+            }
+            Form::Wide(wide) => (&[], &[], &wide.levels),
+        };
+        (0..far.len() + near.len() + wide.len()).map(move |place| {
+            let word = far.get(place).or_else(|| near.get(place - far.len()));
+            word.map_or_else(|| wide[place], |word| word.level())
+        })
     }
 
     /// Levels on this side: its depth.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.prices.len()
+        match &self.0 {
+            Form::Packed(packed) => packed.len(),
+            Form::Wide(wide) => wide.levels.len(),
+        }
     }
 
     /// True when nobody is on this side.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.prices.is_empty()
+        self.best().is_none()
     }
 
     /// Sum of all quantities, in units of [`Quantity`].
     #[must_use]
     pub fn total_units(&self) -> u128 {
-        self.total
+        match &self.0 {
+            Form::Packed(packed) => packed.total.into(),
+            Form::Wide(wide) => wide.total,
+        }
     }
 
     /// Heap bytes in use and in reserve.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
-        self.prices.capacity() * size_of::<u32>() + self.quantities.capacity() * size_of::<u64>()
+        match &self.0 {
+            Form::Packed(packed) => packed.far.capacity() * size_of::<Word>(),
+            Form::Wide(wide) => size_of::<Wide>() + wide.levels.capacity() * size_of::<Level>(),
+        }
     }
 }
 
@@ -129,17 +366,47 @@ mod tests {
     enum Step {
         Set(u32, u64),
         Replace(Vec<(u32, u64)>),
+        Clear,
     }
 
-    fn step() -> impl Strategy<Value = Step> {
-        let price = prop_oneof![8 => 480_000u32..520_000, 2 => 0u32..=1_000_000]
-            .prop_map(|p| p / 1000 * 1000);
-        let quantity = prop_oneof![3 => Just(0u64), 7 => 1u64..1_000_000_000];
-        let level = (price, quantity);
+    /// Crowded prices on a grid; and any at all, beyond a dollar too.
+    fn price() -> impl Strategy<Value = u32> {
         prop_oneof![
-            20 => level.clone().prop_map(|(p, q)| Step::Set(p, q)),
-            1 => prop::collection::vec(level, 0..80).prop_map(Step::Replace),
+            160 => (480u32..520).prop_map(|p| p * 1000),
+            30 => (0u32..=1000).prop_map(|p| p * 1000),
+            10 => 0u32..=1_000_000,
         ]
+    }
+
+    /// Whole cents and not, few and many shares: every way in which a word can say it.
+    fn quantity() -> impl Strategy<Value = u64> {
+        prop_oneof![
+            60 => Just(0u64),
+            90 => (1u64..100_000_000).prop_map(|cents| cents * CENT),
+            30 => 1u64..1_000_000_000,
+            10 => CENTS - 2..CENTS + 2,
+            10 => (CENTS / CENT..QUANTITY_END / CENT).prop_map(|cents| cents * CENT),
+        ]
+    }
+
+    /// Levels that no word can say; so few that most runs have long stretches without one.
+    fn level_of_any_kind() -> impl Strategy<Value = (u32, u64)> {
+        prop_oneof![
+            400 => (price(), quantity()),
+            1 => (price(), any::<u64>()),
+            1 => (any::<u32>(), quantity()),
+            1 => (price(), prop_oneof![Just(u64::MAX), Just(QUANTITY_END), Just(CENTS + 1)]),
+        ]
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let set = || level_of_any_kind().prop_map(|(p, q)| Step::Set(p, q));
+        let plain = || (price(), quantity()).prop_map(|(p, q)| Step::Set(p, q));
+        let whole = prop::collection::vec(level_of_any_kind(), 0..120).prop_map(Step::Replace);
+        prop::collection::vec(
+            prop_oneof![60 => plain(), 20 => set(), 3 => whole, 1 => Just(Step::Clear)],
+            1..300,
+        )
     }
 
     fn level(&(price, quantity): &(u32, u64)) -> Level {
@@ -154,9 +421,27 @@ mod tests {
         }
     }
 
+    fn check(ladder: &Ladder, side: Side, model: &BTreeMap<u32, u64>) -> Result<(), TestCaseError> {
+        let mut expected: Vec<Level> = model.iter().map(|(&p, &q)| level(&(p, q))).collect();
+        if side == Side::Ask {
+            expected.reverse();
+        }
+        prop_assert_eq!(ladder.best(), expected.last().copied());
+        prop_assert_eq!((ladder.len(), ladder.is_empty()), (model.len(), model.is_empty()));
+        prop_assert_eq!(ladder.levels().len(), expected.len());
+        let backwards: Vec<Level> = ladder.levels().rev().collect();
+        prop_assert!(backwards.iter().eq(expected.iter().rev()));
+        prop_assert_eq!(ladder.levels().collect::<Vec<_>>(), expected);
+        let total: u128 = model.values().map(|&q| u128::from(q)).sum();
+        prop_assert_eq!(ladder.total_units(), total);
+        // No run here has more levels at once, so none has ever made room for more.
+        prop_assert!(ladder.heap_bytes() <= 300 * size_of::<Level>());
+        Ok(())
+    }
+
     proptest! {
         #[test]
-        fn both_sides_agree_with_a_sorted_map(steps in prop::collection::vec(step(), 1..200)) {
+        fn both_sides_agree_with_a_sorted_map(steps in steps()) {
             for side in [Side::Bid, Side::Ask] {
                 let mut ladder = Ladder::default();
                 let mut model = BTreeMap::new();
@@ -172,33 +457,80 @@ mod tests {
                             model.clear();
                             levels.iter().for_each(|&(p, q)| apply(&mut model, p, q));
                         }
+                        Step::Clear => {
+                            ladder.clear();
+                            model.clear();
+                        }
                     }
-                    let mut expected: Vec<Level> =
-                        model.iter().map(|(&p, &q)| level(&(p, q))).collect();
-                    if side == Side::Ask {
-                        expected.reverse();
-                    }
-                    prop_assert_eq!(ladder.levels().collect::<Vec<_>>(), expected.clone());
-                    prop_assert_eq!(ladder.best(), expected.last().copied());
-                    let total: u128 = model.values().map(|&q| u128::from(q)).sum();
-                    prop_assert_eq!(ladder.total_units(), total);
+                    check(&ladder, side, &model)?;
                 }
             }
         }
     }
 
     #[test]
-    fn a_full_side_refuses_and_stays_as_it_was() {
-        let mut ladder = Ladder::default();
-        for price in 0..LEVELS_PER_SIDE_MAX as u32 {
-            ladder.set(Side::Bid, level(&(price, 1))).unwrap();
+    fn the_ends_of_prices_and_quantities_are_exact() {
+        let prices = [0, 1, 999_999, 1_000_000, PRICE_END as u32 - 1, PRICE_END as u32, u32::MAX];
+        let quantities = [1, CENTS - 1, CENTS, CENTS + 1, 1 << 43, QUANTITY_END, u64::MAX];
+        for side in [Side::Bid, Side::Ask] {
+            for (price, quantity) in prices.iter().flat_map(|&p| quantities.map(|q| (p, q))) {
+                let mut ladder = Ladder::default();
+                ladder.set(side, level(&(price, quantity))).unwrap();
+                assert_eq!(ladder.best(), Some(level(&(price, quantity))), "{side:?}");
+                assert_eq!(ladder.total_units(), u128::from(quantity));
+                ladder.set(side, level(&(price, 0))).unwrap();
+                assert!(ladder.is_empty());
+                assert_eq!(ladder.total_units(), 0);
+            }
         }
-        assert_eq!(ladder.set(Side::Bid, level(&(999_999, 1))), Err(SideFull));
-        assert_eq!(ladder.len(), LEVELS_PER_SIDE_MAX);
-        assert_eq!(ladder.set(Side::Bid, level(&(5, 0))), Ok(()));
-        assert_eq!(ladder.set(Side::Bid, level(&(999_999, 1))), Ok(()));
-        let many = vec![level(&(1, 1)); LEVELS_PER_SIDE_MAX + 1];
-        assert_eq!(ladder.replace(Side::Bid, &many), Err(SideFull));
-        assert!(ladder.is_empty());
+    }
+
+    #[test]
+    fn a_full_side_refuses_and_stays_as_it_was() {
+        // The second fills a side that is wide.
+        for first in [1, u64::MAX] {
+            for side in [Side::Bid, Side::Ask] {
+                let mut ladder = Ladder::default();
+                ladder.set(side, level(&(500_000, first))).unwrap();
+                for i in 1..LEVELS_PER_SIDE_MAX as u32 {
+                    ladder.set(side, level(&(500_000 + i, QUANTITY_END - CENT))).unwrap();
+                }
+                let total = ladder.total_units();
+                let sum = u128::from(QUANTITY_END - CENT) * (LEVELS_PER_SIDE_MAX as u128 - 1);
+                assert_eq!(total, sum + u128::from(first));
+                for price in [999_999, 1] {
+                    assert_eq!(ladder.set(side, level(&(price, 1))), Err(SideFull));
+                }
+                assert_eq!((ladder.len(), ladder.total_units()), (LEVELS_PER_SIDE_MAX, total));
+                assert_eq!(ladder.set(side, level(&(500_005, 0))), Ok(()));
+                assert_eq!(ladder.set(side, level(&(1, 0))), Ok(()));
+                assert_eq!(ladder.set(side, level(&(999_999, 1))), Ok(()));
+                assert_eq!(ladder.set(side, level(&(500_007, 5))), Ok(()));
+                let many = vec![level(&(1, 1)); LEVELS_PER_SIDE_MAX + 1];
+                assert_eq!(ladder.replace(side, &many), Err(SideFull));
+                assert!(ladder.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn memory_follows_the_levels_in_use() {
+        let side = |count: u32| -> Vec<Level> { (0..count).map(|p| level(&(p, 1))).collect() };
+        let mut ladder = Ladder::default();
+        ladder.replace(Side::Bid, &side(NEAR as u32)).unwrap();
+        assert_eq!(ladder.heap_bytes(), 0);
+        for count in [10, 30, 100, 1_000] {
+            let mut grown = Ladder::default();
+            side(count).into_iter().for_each(|level| grown.set(Side::Ask, level).unwrap());
+            ladder.replace(Side::Bid, &side(count)).unwrap();
+            let least = (count as usize - NEAR) * size_of::<Word>();
+            for bytes in [grown.heap_bytes(), ladder.heap_bytes()] {
+                assert!((least..=least * 5 / 4 + 16).contains(&bytes), "{count}: {bytes}");
+            }
+        }
+        ladder.replace(Side::Bid, &side(20)).unwrap();
+        assert!(ladder.heap_bytes() <= 128, "given back: {}", ladder.heap_bytes());
+        ladder.set(Side::Bid, level(&(7, u64::MAX))).unwrap();
+        assert!(ladder.heap_bytes() >= 20 * size_of::<Level>());
     }
 }

@@ -228,3 +228,87 @@ fn the_catalogue_completes_an_announced_book_and_the_stream_keeps_its_tick_size(
     assert_eq!(image.facts.min_order_size, told.min_order_size);
     assert!(image.facts.neg_risk);
 }
+
+#[test]
+fn a_quiet_book_weighs_little_with_all_that_belongs_to_it() {
+    let side = |levels: u32| -> Vec<crate::market::book::Level> {
+        let level = |p| crate::market::book::Level {
+            price: Price(p * 1_000),
+            quantity: crate::base::price::Quantity(1_230_000),
+        };
+        (1..=levels).map(level).collect()
+    };
+    // A number of books just above a power of two: the worst of doubling.
+    let count = 4_200;
+    for (levels, bytes_max) in [(0, 1_024), (10, 1_024), (100, 4_096)] {
+        let mut books = Books::new(ShardId(0), Admission::Implied { shards: 1 }, ());
+        let (bids, asks) = (side(levels), side(levels));
+        for i in 0..count {
+            let (market, token) = (format!("0x{}", i / 2), format!("{i}"));
+            let snapshot = Snapshot {
+                market: &market,
+                token: &token,
+                timestamp_ms: 1,
+                hash: None,
+                bids: &bids,
+                asks: &asks,
+                tick_size: None,
+                last_trade: None,
+                min_order_size: None,
+                neg_risk: None,
+            };
+            books.on_event(&Event::Snapshot(snapshot), HERE, 1);
+        }
+        let bytes = books.weigh(count) / count as u64;
+        assert!(bytes <= bytes_max, "{bytes} bytes a book of {levels} levels a side");
+    }
+}
+
+#[test]
+fn a_message_finds_each_of_its_tokens_whatever_their_order() {
+    // Two markets in one intake, and a message that names tokens of both: siblings are tried
+    // first, and what is none is looked up.
+    let mut intake = intake(&[(1, &[11, 12, 13]), (2, &[21])]);
+    for i in [11, 12, 13, 21] {
+        feed(&mut intake, HERE, &book(i, 20, "0.4"));
+    }
+    let order = [12, 12, 11, 21, 99, 21, 13, 12, 11];
+    let changes: Vec<String> = (1..)
+        .zip(order)
+        .map(|(size, i)| {
+            format!(r#"{{"asset_id":"{i}","price":"0.3","size":"{size}","side":"BUY"}}"#)
+        })
+        .collect();
+    let changes = changes.join(",");
+    let frame = format!(
+        r#"{{"market":"0x1","price_changes":[{changes}],"timestamp":"21","event_type":"price_change"}}"#
+    );
+    feed(&mut intake, HERE, &frame);
+    for (i, size) in [(11, 9), (12, 8), (13, 7), (21, 6)] {
+        assert_eq!(shown(&intake, i), format!("live [0.3x{size} 0.4x5] []"));
+    }
+    assert_eq!((intake.books.counts().updates, intake.books.counts().foreign_tokens), (8, 1));
+}
+
+#[test]
+fn a_token_of_two_markets_keeps_its_books_apart_within_messages_of_two_changes() {
+    let books = Books::new(ShardId(0), Admission::Implied { shards: 1 }, ());
+    let mut intake = Intake::new(books, StillClock(0));
+    for market in ["0x1", "0x9"] {
+        for i in [11, 12] {
+            feed(&mut intake, HERE, &book(i, 20, "0.4").replace("0x1", market));
+        }
+    }
+    let two = r#"{"market":"0x9","price_changes":[{"asset_id":"11","price":"0.3","size":"7","side":"BUY"},{"asset_id":"12","price":"0.2","size":"8","side":"BUY"}],"timestamp":"21","event_type":"price_change"}"#;
+    feed(&mut intake, HERE, two);
+    let mut image = BookImage::default();
+    for (token, market, place) in intake.books.places() {
+        assert!(intake.books.fill_image_at(place, &mut image));
+        let worst = match (market.as_str(), token.as_str()) {
+            ("0x9", "11") => 300_000,
+            ("0x9", _) => 200_000,
+            _ => 400_000,
+        };
+        assert_eq!(image.bids[0].price, Price(worst), "{market} {token}");
+    }
+}

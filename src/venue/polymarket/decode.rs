@@ -1,11 +1,14 @@
 //! A frame of the market channel into events: object or array, any key order, any serialiser.
 //!
 //! Runs on:  shards, replay (pure). Owns: the scratch memory of one message.
-//! Bounds:   one pass over an object, two over a list; no allocation but for `new_market` and escaped texts.
+//! Bounds:   one pass over an object, two over a list; no allocation but for `new_market` and escaped
+//!           texts. A list may be decoded in parts; an object is decoded at once.
 //!
+//! Messages of the venue's usual layouts are read by [`scan`](super::scan), all others by a full JSON parser.
 //! A message is delivered only after it was checked whole, and nothing of a frame that is no JSON
 //! to its end: nothing is ever applied by half.
 use super::message::{Fields, MessageSeed, Scratch, Skip};
+use super::scan::{Body, Scanned, scan};
 use crate::base::{
     id::{MarketId, TokenId},
     limits::MESSAGES_PER_FRAME_MAX,
@@ -28,11 +31,161 @@ pub struct Decoder {
     scratch: Scratch,
 }
 
+/// How far the decoding of one frame is; for frames that are decoded in parts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    phase: Phase,
+    /// Byte of the frame that is looked at next.
+    at: usize,
+    /// Messages found by the check.
+    checked: u32,
+}
+
+/// A list is read twice: once to see that it is whole, then to deliver. So nothing of a torn one
+/// is applied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    /// Nothing was looked at.
+    #[default]
+    New,
+    /// A list's messages are checked one by one.
+    Check,
+    /// A list's messages are delivered one by one.
+    Deliver,
+    /// Everything was delivered.
+    Done,
+}
+
+impl Progress {
+    /// True when the frame was decoded to its end.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.phase == Phase::Done
+    }
+}
+
 impl Decoder {
     /// Reads one text frame and delivers its messages to `sink` in order; gives their number.
     ///
     /// Never fails: what cannot be read is delivered as an [`Oddity`].
     pub fn decode(&mut self, frame: &str, sink: &mut impl Sink) -> u32 {
+        self.decode_part(frame, &mut Progress::default(), usize::MAX, sink)
+    }
+
+    /// Goes on with a frame, for about `budget_bytes` of it: the first message that ends beyond is
+    /// the last one of this part. Gives the number of messages delivered by this part.
+    ///
+    /// Only lists are divided, and only between their messages. What is no list of messages is
+    /// read at once; so is a list that turns out to be none, to say what is wrong with it.
+    pub fn decode_part(
+        &mut self,
+        frame: &str,
+        progress: &mut Progress,
+        budget_bytes: usize,
+        sink: &mut impl Sink,
+    ) -> u32 {
+        let until = progress.at.saturating_add(budget_bytes);
+        if progress.phase == Phase::New {
+            if !frame.starts_with('[') {
+                progress.phase = Phase::Done;
+                return match scan(frame, 0, &mut self.scratch) {
+                    Some(message) if message.end == frame.len() => {
+                        hand_over(frame, &message, &self.scratch, sink);
+                        1
+                    }
+                    _ => self.decode_whole(frame, sink),
+                };
+            }
+            (progress.phase, progress.at) = (Phase::Check, 1);
+        }
+        if progress.phase == Phase::Check {
+            let whole = self.check(frame, progress, until);
+            if !whole {
+                progress.phase = Phase::Done;
+                return self.decode_whole(frame, sink);
+            }
+            // A part either checks or delivers.
+            if progress.phase == Phase::Check || budget_bytes < usize::MAX {
+                return 0;
+            }
+        }
+        if progress.phase == Phase::Deliver {
+            return self.deliver_list(frame, progress, until, sink);
+        }
+        0
+    }
+
+    /// Checks messages of a list up to `until`; false when this is no list of JSON objects.
+    fn check(&mut self, frame: &str, progress: &mut Progress, until: usize) -> bool {
+        let bytes = frame.as_bytes();
+        while progress.at < until {
+            let Some(end) = self.check_one(frame, progress.at) else { return false };
+            progress.checked += 1;
+            match list_goes_on(bytes, end) {
+                Some(Some(next)) if (progress.checked as usize) < MESSAGES_PER_FRAME_MAX => {
+                    progress.at = next;
+                }
+                // The end of the list: from the beginning again.
+                Some(None) => {
+                    (progress.phase, progress.at) = (Phase::Deliver, 1);
+                    return true;
+                }
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    /// The end of the object that begins at `at`, if it is one and whole.
+    fn check_one(&mut self, frame: &str, at: usize) -> Option<usize> {
+        if let Some(message) = scan(frame, at, &mut self.scratch) {
+            return Some(message.end);
+        }
+        let end = end_of_object(frame.as_bytes(), at)?;
+        let mut json = sonic_rs::Deserializer::from_str(frame.get(at..end)?);
+        json.deserialize::<Skip>().and_then(|_| json.end()).ok().map(|()| end)
+    }
+
+    fn deliver_list(
+        &mut self,
+        frame: &str,
+        progress: &mut Progress,
+        until: usize,
+        sink: &mut impl Sink,
+    ) -> u32 {
+        let mut delivered = 0;
+        while progress.at < until {
+            let at = progress.at;
+            let end = match scan(frame, at, &mut self.scratch) {
+                Some(message) => {
+                    hand_over(frame, &message, &self.scratch, sink);
+                    message.end
+                }
+                None => {
+                    // Both were there when the list was checked.
+                    let Some(end) = end_of_object(frame.as_bytes(), at) else { break };
+                    let mut json = sonic_rs::Deserializer::from_str(&frame[at..end]);
+                    let seed = MessageSeed { scratch: &mut self.scratch, frame };
+                    let Ok(fields) = seed.deserialize(&mut json) else { break };
+                    deliver(frame, &fields, &mut self.scratch, sink);
+                    end
+                }
+            };
+            delivered += 1;
+            match list_goes_on(frame.as_bytes(), end) {
+                Some(Some(next)) => progress.at = next,
+                _ => {
+                    progress.phase = Phase::Done;
+                    break;
+                }
+            }
+        }
+        delivered
+    }
+
+    /// By the full parser alone, in one go: any layout, and the word on what is wrong. The scan of
+    /// usual layouts must never say anything else.
+    pub fn decode_whole(&mut self, frame: &str, sink: &mut impl Sink) -> u32 {
         let body = frame.trim_start();
         let mut messages = 0;
         match body.as_bytes().first() {
@@ -45,8 +198,6 @@ impl Decoder {
                     messages: &mut messages,
                 };
                 let read = if body.starts_with('[') {
-                    // A list is read twice: once to see that it is whole, then to deliver. Lists
-                    // are rare (the dump after a subscription); a torn one must not apply by half.
                     let mut whole = sonic_rs::Deserializer::from_str(frame);
                     (whole.deserialize::<Skip>().map(drop))
                         .and_then(|()| whole.end())
@@ -66,6 +217,75 @@ impl Decoder {
         }
         messages
     }
+}
+
+/// Where the next message of a list begins, or that it was the last; `None` if neither follows.
+fn list_goes_on(bytes: &[u8], end: usize) -> Option<Option<usize>> {
+    match (bytes.get(end)?, bytes.get(end + 1)) {
+        (b']', None) => Some(None),
+        (b',', Some(b' ')) => Some(Some(end + 2)),
+        (b',', Some(_)) => Some(Some(end + 1)),
+        _ => None,
+    }
+}
+
+/// The byte behind the object that begins at `at`, found by its brackets; what is between them is
+/// not checked.
+fn end_of_object(bytes: &[u8], at: usize) -> Option<usize> {
+    if bytes.get(at) != Some(&b'{') {
+        return None;
+    }
+    let (mut depth, mut in_text, mut escaped) = (0usize, false, false);
+    for (place, &byte) in bytes.iter().enumerate().skip(at) {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_text,
+            b'"' => in_text = !in_text,
+            b'{' | b'[' if !in_text => depth += 1,
+            b'}' | b']' if !in_text => {
+                depth -= 1;
+                if depth == 0 {
+                    return Some(place + 1);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Delivers a message that was read by its layout.
+fn hand_over<S: Sink>(frame: &str, message: &Scanned<'_>, scratch: &Scratch, sink: &mut S) {
+    let &Scanned { market, timestamp_ms, ref body, .. } = message;
+    sink.on_event(&match *body {
+        Body::Changes => {
+            Event::Changes(Changes { market, timestamp_ms, frame, changes: &scratch.changes })
+        }
+        Body::Book { token, hash, tick_size, last_trade } => Event::Snapshot(Snapshot {
+            market,
+            token,
+            timestamp_ms,
+            hash: Some(hash),
+            bids: &scratch.bids,
+            asks: &scratch.asks,
+            tick_size,
+            last_trade,
+            min_order_size: None,
+            neg_risk: None,
+        }),
+        Body::Trade { token, price, quantity, side, fee_rate_bps, transaction_hash } => {
+            Event::Trade(Trade {
+                market,
+                token,
+                timestamp_ms,
+                price,
+                quantity,
+                side,
+                fee_rate_bps,
+                transaction_hash,
+            })
+        }
+    });
 }
 
 /// The values of all keys `market`, read as text from a frame that is no JSON.
@@ -345,5 +565,7 @@ fn news(
     }))
 }
 
+#[cfg(test)]
+mod layouts;
 #[cfg(test)]
 mod tests;

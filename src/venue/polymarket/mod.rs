@@ -4,4 +4,5 @@
 pub mod catalog;
 pub mod decode;
 pub mod message;
+mod scan;
 pub mod subscribe;

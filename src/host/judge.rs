@@ -1,0 +1,121 @@
+//! The verdicts: one for each setting, each with what was found and the remedy.
+//!
+//! Runs on:  main thread (pure).
+//!
+//! *bad* prevents running, or makes what is measured wrong; *warn* costs time or steadiness;
+//! *info* says something about the host that no setting changes.
+mod cpu;
+mod memory;
+mod system;
+
+use super::{Facts, Profile};
+use serde::Serialize;
+
+/// How a setting stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// As it should be.
+    Ok,
+    /// Nothing to be judged, good to know.
+    Info,
+    /// It costs time or steadiness.
+    Warn,
+    /// The engine cannot run so.
+    Bad,
+}
+
+impl Verdict {
+    /// One word.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Bad => "bad",
+        }
+    }
+}
+
+/// The verdict on one setting.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Name of the setting.
+    pub setting: &'static str,
+    /// The stage of `tuning/tune` that sets it, if one does.
+    pub stage: Option<&'static str>,
+    /// How it stands.
+    pub verdict: Verdict,
+    /// What was found, in words.
+    pub found: String,
+    /// What to do, in one line; empty when nothing is to be done.
+    pub remedy: String,
+}
+
+impl Finding {
+    fn new(
+        setting: &'static str,
+        stage: Option<&'static str>,
+        verdict: Verdict,
+        found: impl Into<String>,
+    ) -> Self {
+        Self { setting, stage, verdict, found: found.into(), remedy: String::new() }
+    }
+
+    fn ok(setting: &'static str, stage: Option<&'static str>, found: impl Into<String>) -> Self {
+        Self::new(setting, stage, Verdict::Ok, found)
+    }
+
+    fn info(setting: &'static str, stage: Option<&'static str>, found: impl Into<String>) -> Self {
+        Self::new(setting, stage, Verdict::Info, found)
+    }
+
+    /// This, or a warning with its remedy when `fine` does not hold.
+    fn unless(fine: bool, ok: Self, remedy: impl Into<String>) -> Self {
+        if fine { ok } else { Self { verdict: Verdict::Warn, remedy: remedy.into(), ..ok } }
+    }
+
+    fn bad(mut self, remedy: impl Into<String>) -> Self {
+        (self.verdict, self.remedy) = (Verdict::Bad, remedy.into());
+        self
+    }
+}
+
+/// The remedy of everything that a stage can set.
+fn tune(stage: &str, profile: &Profile) -> String {
+    format!("sudo tuning/tune init --profile {} {stage}", profile.name)
+}
+
+/// Judges every setting, always the same ones in the same order.
+#[must_use]
+pub fn judge(facts: &Facts, profile: &Profile) -> Vec<Finding> {
+    vec![
+        system::kernel(facts),
+        system::io_uring(facts),
+        system::locked_memory(facts, profile),
+        system::open_files(facts, profile),
+        cpu::cores(facts, profile),
+        cpu::cpu_quota(facts),
+        cpu::isolation(facts, profile),
+        cpu::kernel_workers(facts, profile),
+        cpu::interrupts(facts, profile),
+        cpu::governor(facts, profile),
+        cpu::idle_states(facts, profile),
+        cpu::halt_polling(facts, profile),
+        cpu::steal(facts),
+        cpu::load(facts),
+        memory::huge_pages(facts, profile),
+        memory::swap(facts),
+        memory::memory_bound(facts),
+        memory::numa(facts),
+        system::socket_buffers(facts, profile),
+        system::busy_poll(facts, profile),
+        system::backlog(facts, profile),
+        system::slow_start(facts, profile),
+        system::clock_source(facts, profile),
+        system::tsc(facts),
+        system::time_daemon(facts),
+        system::mitigations(facts),
+    ]
+}

@@ -1,0 +1,240 @@
+//! The texts of `/proc` and `/sys`, read into numbers.
+//!
+//! Runs on:  main thread (pure). What cannot be read is left out: a host is judged by what it says.
+use crate::topology::parse_cores;
+
+/// Highest core number in a mask that is believed.
+const MASK_CORES_MAX: usize = 4096;
+
+/// A sleep that a core may enter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IdleState {
+    /// As the driver calls it: `C6`, `POLL`.
+    pub name: String,
+    /// How late a core wakes up from it, microseconds.
+    pub latency_us: u64,
+    /// Nobody may enter it.
+    pub disabled: bool,
+}
+
+/// One device's interrupt.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Interrupt {
+    /// Its number.
+    pub number: u32,
+    /// The device, in the kernel's words.
+    pub device: String,
+    /// How often it came, for each core of [`InterruptTable::cores`].
+    pub counts: Vec<u64>,
+    /// Cores that it came to, of those that were looked at, with what came to each.
+    pub on_cores: Vec<(u32, f64)>,
+}
+
+/// `/proc/interrupts`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct InterruptTable {
+    /// The columns.
+    pub cores: Vec<u32>,
+    /// Device interrupts; the kernel's own (timer, calls between cores) are left out.
+    pub rows: Vec<Interrupt>,
+}
+
+/// The chosen word of `always [madvise] never`.
+#[must_use]
+pub fn chosen(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once('[')?;
+    Some(rest.split_once(']')?.0)
+}
+
+/// A list of cores such as `0-3,8`; empty text is no core.
+#[must_use]
+pub fn cores(text: &str) -> Option<Vec<u32>> {
+    let text = text.trim();
+    if text.is_empty() || text == "(null)" {
+        return Some(Vec::new());
+    }
+    parse_cores(text).ok()
+}
+
+/// The cores of a hex mask such as `1,00000003`, 32 a word, the highest word first.
+#[must_use]
+pub fn mask(text: &str) -> Option<Vec<u32>> {
+    let words: Vec<&str> = text.trim().split(',').collect();
+    if words.len() * 32 > MASK_CORES_MAX {
+        return None;
+    }
+    let mut cores = Vec::new();
+    for (place, word) in words.iter().rev().enumerate() {
+        let bits = u32::from_str_radix(word, 16).ok()?;
+        cores.extend((0..32).filter(|bit| bits >> bit & 1 == 1).map(|bit| place as u32 * 32 + bit));
+    }
+    Some(cores)
+}
+
+/// Steal and total of all cores from `/proc/stat`, in ticks.
+#[must_use]
+pub fn steal(stat: &str) -> Option<(u64, u64)> {
+    let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
+    let ticks: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    // user nice system idle iowait irq softirq steal; guest time is in user time already.
+    let all: u64 = ticks.get(..8)?.iter().sum();
+    Some((ticks[7], all))
+}
+
+/// `/proc/interrupts` without the kernel's own.
+#[must_use]
+pub fn interrupts(text: &str) -> InterruptTable {
+    let mut lines = text.lines();
+    let core = |word: &str| word.strip_prefix("CPU")?.parse().ok();
+    let cores: Vec<u32> = lines.next().unwrap_or("").split_whitespace().filter_map(core).collect();
+    let row = |line: &str| {
+        let (number, rest) = line.trim_start().split_once(':')?;
+        let number = number.parse().ok()?;
+        let mut words = rest.split_whitespace();
+        let counts = words.by_ref().take(cores.len()).filter_map(|word| word.parse().ok());
+        let counts: Vec<u64> = counts.collect();
+        let device = words.last().unwrap_or("?").to_owned();
+        (counts.len() == cores.len()).then_some(Interrupt {
+            number,
+            device,
+            counts,
+            on_cores: Vec::new(),
+        })
+    };
+    let rows = lines.filter_map(row).collect();
+    InterruptTable { cores, rows }
+}
+
+/// What came to each core between two looks, a second. An interrupt that came nowhere has no cores.
+#[must_use]
+pub fn interrupt_rates(
+    before: &InterruptTable,
+    after: InterruptTable,
+    seconds: f64,
+) -> Vec<Interrupt> {
+    let InterruptTable { cores, rows } = after;
+    let mut rated = Vec::new();
+    for mut row in rows {
+        let old = before.rows.iter().find(|it| it.number == row.number);
+        let old = old.map_or(&[][..], |it| &it.counts);
+        for (place, &core) in cores.iter().enumerate() {
+            let was = old.get(place).copied().unwrap_or(0);
+            let came = row.counts[place].saturating_sub(was);
+            if came > 0 {
+                row.on_cores.push((core, came as f64 / seconds.max(1e-3)));
+            }
+        }
+        rated.push(row);
+    }
+    rated
+}
+
+/// Value of `name : value` in `/proc/cpuinfo`, of the first core.
+#[must_use]
+pub fn cpuinfo<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    text.lines().find_map(|line| {
+        let (key, value) = line.split_once(':')?;
+        (key.trim() == name).then(|| value.trim())
+    })
+}
+
+/// Bytes behind `name:` in `/proc/meminfo`.
+#[must_use]
+pub fn meminfo(text: &str, name: &str) -> Option<u64> {
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    Some(value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
+/// Cores worth of time in `cpu.max` (control groups 2): `quota period`, or `max period`.
+#[must_use]
+pub fn cpu_max(text: &str) -> Option<f64> {
+    let mut words = text.split_whitespace();
+    quota(words.next()?.parse().ok()?, words.next()?.parse().ok()?)
+}
+
+/// Cores worth of time, of a quota and a period in microseconds; a negative quota is none.
+#[must_use]
+pub fn quota(quota: i64, period: i64) -> Option<f64> {
+    (quota > 0 && period > 0).then(|| quota as f64 / period as f64)
+}
+
+/// Path of this process below the mount of a controller, from `/proc/self/cgroup`; `""` is the
+/// unified hierarchy.
+#[must_use]
+pub fn cgroup_path<'t>(text: &'t str, controller: &str) -> Option<&'t str> {
+    text.lines().find_map(|line| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (parts.next()?, parts.next()?);
+        controllers.split(',').any(|it| it == controller).then_some(path)
+    })
+}
+
+/// Major and minor number of a kernel release such as `6.18.44-fc`.
+#[must_use]
+pub fn kernel_version(release: &str) -> Option<(u32, u32)> {
+    let mut parts = release.split(|c: char| !c.is_ascii_digit());
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_lists_and_masks() {
+        assert_eq!(chosen("always [madvise] never\n"), Some("madvise"));
+        assert_eq!(chosen("madvise"), None);
+        assert_eq!(cores("0-2,5\n"), Some(vec![0, 1, 2, 5]));
+        assert_eq!(cores("\n"), Some(vec![]));
+        assert_eq!(cores("(null)"), Some(vec![]));
+        assert_eq!(cores("0-"), None);
+        assert_eq!(mask("3\n"), Some(vec![0, 1]));
+        assert_eq!(mask("1,00000002"), Some(vec![1, 32]));
+        assert_eq!(mask("1,x"), None);
+        assert_eq!(mask(&"0,".repeat(500)), None);
+    }
+
+    #[test]
+    fn steal_is_the_eighth_column() {
+        let stat = "cpu  10 0 5 80 1 0 1 3 7 0\ncpu0 1 2 3 4 5 6 7 8\n";
+        assert_eq!(steal(stat), Some((3, 100)));
+        assert_eq!(steal("cpu 1 2 3"), None);
+        assert_eq!(steal(""), None);
+    }
+
+    #[test]
+    fn interrupts_are_counted_between_two_looks() {
+        let text = |a: u64, b: u64| {
+            format!(
+                "       CPU0  CPU3\n 24:  {a}  {b}  PCI-MSI 1-edge  virtio3-rx\n\
+                 LOC:  5  6  Local timer interrupts\nERR:  0\n 25: 1\n"
+            )
+        };
+        let before = interrupts(&text(10, 20));
+        assert_eq!(before.cores, [0, 3]);
+        assert_eq!(before.rows.len(), 1, "{before:?}");
+        assert_eq!(before.rows[0].device, "virtio3-rx");
+        let rated = interrupt_rates(&before, interrupts(&text(10, 30)), 0.5);
+        assert_eq!(rated[0].on_cores, [(3, 20.0)]);
+        let rated = interrupt_rates(&InterruptTable::default(), before, 10.0);
+        assert_eq!(rated[0].on_cores, [(0, 1.0), (3, 2.0)]);
+    }
+
+    #[test]
+    fn names_values_and_quotas() {
+        let text = "processor\t: 0\nmodel name\t: A B\nflags\t\t: x y\n\nmodel name\t: C\n";
+        assert_eq!(cpuinfo(text, "model name"), Some("A B"));
+        assert_eq!(cpuinfo(text, "model"), None);
+        assert_eq!(meminfo("MemTotal:  4 kB\nSwapTotal:  8 kB\n", "SwapTotal"), Some(8192));
+        assert_eq!(meminfo("MemTotal:  4 kB\n", "Mem"), None);
+        assert_eq!(cpu_max("150000 100000\n"), Some(1.5));
+        assert_eq!(cpu_max("max 100000\n"), None);
+        assert_eq!(quota(-1, 100_000), None);
+        let groups = "4:memory:/a/b\n3:cpu,cpuacct:/c\n0::/d\n";
+        assert_eq!(cgroup_path(groups, "cpu"), Some("/c"));
+        assert_eq!(cgroup_path(groups, ""), Some("/d"));
+        assert_eq!(cgroup_path(groups, "cpuset"), None);
+        assert_eq!(kernel_version("6.18.44-fc-v657"), Some((6, 18)));
+        assert_eq!(kernel_version("x"), None);
+    }
+}

@@ -1,0 +1,239 @@
+//! Profiles: what a kind of host should be like, as lines `key=value`.
+//!
+//! Runs on:  main thread (pure). `tuning/profile` reads the same form; what is not said, or `keep`,
+//! is not expected of the host.
+use super::Facts;
+use crate::topology::parse_cores;
+
+/// The profiles that the program brings.
+const OURS: &[(&str, &str)] = &[
+    ("laptop", include_str!("../../tuning/profiles/laptop.profile")),
+    ("vm-2", include_str!("../../tuning/profiles/vm-2.profile")),
+    ("server-32", include_str!("../../tuning/profiles/server-32.profile")),
+];
+
+/// Keys with a number and the most digits that each may have.
+const NUMBERS: &[(&str, usize)] = &[
+    ("idle_latency_max_us", 6),
+    ("halt_poll_us", 5),
+    ("huge_pages_2m", 6),
+    ("compaction_proactiveness", 3),
+    ("swappiness", 3),
+    ("socket_buffer_max_kib", 7),
+    ("busy_poll_us", 4),
+    ("netdev_backlog", 7),
+    ("defer_hard_irqs", 3),
+    ("gro_flush_timeout_ns", 8),
+    ("locked_memory_mib", 6),
+    ("open_files", 7),
+];
+
+/// Keys with a word and the words to choose from.
+const WORDS: &[(&str, &[&str])] = &[
+    ("interrupts", &["off_shard_cores"]),
+    ("governor", &["performance", "schedutil", "powersave"]),
+    ("energy_preference", &["performance", "balance_performance"]),
+    ("boost", &["on", "off"]),
+    ("transparent_huge_pages", &["always", "madvise", "never"]),
+    ("huge_page_defrag", &["always", "defer", "defer+madvise", "madvise", "never"]),
+    ("slow_start_after_idle", &["on", "off"]),
+    ("io_uring", &["on"]),
+];
+
+/// Why a profile cannot be used: one line. *Say it, exit code 2.*
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProfileError(pub String);
+
+impl std::fmt::Display for ProfileError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ProfileError {}
+
+/// What is expected of a host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Profile {
+    /// Its name, or its file.
+    pub name: String,
+    /// Cores that are the shards' alone; empty when they have none.
+    pub shard_cores: Vec<u32>,
+    pairs: Vec<(String, String)>,
+}
+
+impl Profile {
+    /// One of the profiles that the program brings.
+    ///
+    /// # Errors
+    /// There is none of this name; the error lists those there are.
+    pub fn ours(name: &str) -> Result<Self, ProfileError> {
+        let text = OURS.iter().find(|(it, _)| *it == name).map(|(_, text)| *text);
+        let Some(text) = text else {
+            let names: Vec<&str> = OURS.iter().map(|(name, _)| *name).collect();
+            return Err(ProfileError(format!(
+                "profile {name}: there are {}; a file needs a path with a /",
+                names.join(", ")
+            )));
+        };
+        Self::parse(name, text)
+    }
+
+    /// The profile that fits a host best, for when nobody says: `tuning/profile` guesses the same.
+    #[must_use]
+    pub fn guess(facts: &Facts) -> Self {
+        let cores = facts.online.len();
+        let name = match () {
+            () if facts.battery => "laptop",
+            () if cores >= 32 => "server-32",
+            () if cores >= 2 && facts.is_virtual() => "vm-2",
+            () => "laptop",
+        };
+        Self::ours(name).expect("our own profiles are tested")
+    }
+
+    /// Reads a profile; `name` is for messages.
+    ///
+    /// # Errors
+    /// [`ProfileError`], naming the line.
+    pub fn parse(name: &str, text: &str) -> Result<Self, ProfileError> {
+        let mut profile = Self { name: name.to_owned(), ..Self::default() };
+        for (index, line) in text.lines().enumerate() {
+            let wrong = |what: String| {
+                Err(ProfileError(format!("profile {name}, line {}: {what}", index + 1)))
+            };
+            if line.trim_start().is_empty() || line.trim_start().starts_with('#') {
+                continue;
+            }
+            let is_key = |key: &str| {
+                !key.is_empty()
+                    && key
+                        .bytes()
+                        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+            };
+            let Some((key, value)) = line.split_once('=').filter(|(key, _)| is_key(key)) else {
+                return wrong("expected key=value, without spaces around the =".into());
+            };
+            match takes(key, value) {
+                None => return wrong(format!("no key {key}")),
+                Some(false) => return wrong(format!("{key} does not take this value")),
+                Some(true) => {}
+            }
+            if profile.get(key).is_some() {
+                return wrong(format!("{key} is given twice"));
+            }
+            if key == "shard_cores" && value != "none" && value != "keep" {
+                let Ok(cores) = parse_cores(value) else {
+                    return wrong("shard_cores takes a list such as 2-7,9".into());
+                };
+                profile.shard_cores = cores;
+                profile.shard_cores.sort_unstable();
+                profile.shard_cores.dedup();
+            }
+            profile.pairs.push((key.to_owned(), value.to_owned()));
+        }
+        Ok(profile)
+    }
+
+    fn get(&self, key: &str) -> Option<&str> {
+        self.pairs.iter().find(|(it, _)| it == key).map(|(_, value)| value.as_str())
+    }
+
+    /// The word that is expected, if anything is.
+    #[must_use]
+    pub fn word(&self, key: &str) -> Option<&str> {
+        self.get(key).filter(|value| *value != "keep")
+    }
+
+    /// The number that is expected, if anything is.
+    #[must_use]
+    pub fn number(&self, key: &str) -> Option<u64> {
+        self.word(key)?.parse().ok()
+    }
+}
+
+/// Whether the key takes the value; `None` when there is no such key.
+fn takes(key: &str, value: &str) -> Option<bool> {
+    let keep = value == "keep";
+    if let Some((_, digits)) = NUMBERS.iter().find(|(it, _)| *it == key) {
+        let number =
+            (1..=*digits).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit());
+        return Some(keep || number);
+    }
+    if let Some((_, words)) = WORDS.iter().find(|(it, _)| *it == key) {
+        return Some(keep || words.contains(&value));
+    }
+    let bytes = || value.bytes();
+    let fits = match key {
+        "about" => (1..=100).contains(&value.len()) && bytes().all(|b| (b' '..=b'~').contains(&b)),
+        "shard_cores" => {
+            let list = |b: u8| b.is_ascii_digit() || b == b',' || b == b'-';
+            let starts = value.starts_with(|c: char| c.is_ascii_digit());
+            value == "none" || (value.len() <= 100 && starts && bytes().all(list))
+        }
+        "limits_user" => {
+            let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b);
+            let starts = value.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+            value == "*" || (starts && value.len() <= 31 && bytes().all(inner))
+        }
+        "clock_source" => {
+            let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b);
+            let starts = value.starts_with(|c: char| c.is_ascii_lowercase());
+            starts && (2..=32).contains(&value.len()) && bytes().all(inner)
+        }
+        _ => return None,
+    };
+    Some(keep || fits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_profiles_are_valid_and_expect_something() {
+        for (name, _) in OURS {
+            let profile = Profile::ours(name).unwrap();
+            assert_eq!(profile.word("io_uring"), Some("on"), "{name}");
+            assert!(profile.number("open_files") >= Some(1024), "{name}");
+        }
+        assert_eq!(Profile::ours("vm-2").unwrap().shard_cores, [1]);
+        let error = Profile::ours("vm").unwrap_err().to_string();
+        assert!(error.contains("laptop, vm-2, server-32"), "{error}");
+    }
+
+    #[test]
+    fn lines_are_checked() {
+        for (text, why) in [
+            ("swappiness", "line 1: expected key=value"),
+            ("swappiness = 1", "line 1: expected key=value"),
+            ("about=x\nswapiness=1", "line 2: no key swapiness"),
+            ("swappiness=1\nswappiness=2", "line 2: swappiness is given twice"),
+            ("swappiness=$(id)", "swappiness does not take this value"),
+            ("swappiness=", "swappiness does not take this value"),
+            ("governor=../../etc", "does not take this value"),
+            ("shard_cores=3-2", "shard_cores takes a list"),
+            ("limits_user=root x", "does not take this value"),
+            ("clock_source=t", "does not take this value"),
+        ] {
+            let error = Profile::parse("x", text).unwrap_err().to_string();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+        let profile =
+            Profile::parse("x", "# a\n\n  # b\nswappiness=keep\nshard_cores=5,2-3").unwrap();
+        assert_eq!((profile.word("swappiness"), profile.number("swappiness")), (None, None));
+        assert_eq!(profile.shard_cores, [2, 3, 5]);
+    }
+
+    #[test]
+    fn a_host_gets_the_profile_of_its_kind() {
+        let mut facts = Facts { online: vec![0, 1], ..Facts::default() };
+        assert_eq!(Profile::guess(&facts).name, "laptop");
+        facts.cpu_flags = vec!["hypervisor".into()];
+        assert_eq!(Profile::guess(&facts).name, "vm-2");
+        facts.online = (0..64).collect();
+        assert_eq!(Profile::guess(&facts).name, "server-32");
+        facts.battery = true;
+        assert_eq!(Profile::guess(&facts).name, "laptop");
+    }
+}

@@ -1,0 +1,93 @@
+//! Verdicts as a table for people, as JSON for programs, and as one line beside figures.
+//!
+//! Runs on:  main thread (pure).
+use super::{Facts, Finding, Profile, Verdict};
+use serde::Serialize;
+use std::fmt::Write as _;
+
+/// Everything that `ringbook doctor --json` prints, besides what it measures.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report<'f> {
+    /// The profile that was expected.
+    pub profile: &'f str,
+    /// The same as [`summary`].
+    pub summary: String,
+    /// Number of settings that are as they should be.
+    pub ok: usize,
+    /// Number that cost time or steadiness.
+    pub warn: usize,
+    /// Number that prevent running.
+    pub bad: usize,
+    /// Each setting.
+    pub settings: &'f [Finding],
+}
+
+fn count(findings: &[Finding], verdict: Verdict) -> usize {
+    findings.iter().filter(|finding| finding.verdict == verdict).count()
+}
+
+/// Whether nothing prevents running.
+#[must_use]
+pub fn can_run(findings: &[Finding]) -> bool {
+    count(findings, Verdict::Bad) == 0
+}
+
+/// One line that says what the figures beside it were taken on.
+#[must_use]
+pub fn summary(facts: &Facts, profile: &Profile, findings: &[Finding]) -> String {
+    let named = |verdict: Verdict| -> Vec<&str> {
+        findings.iter().filter(|it| it.verdict == verdict).map(|it| it.setting).collect()
+    };
+    let (ok, warn, bad) = (named(Verdict::Ok), named(Verdict::Warn), named(Verdict::Bad));
+    let place = if facts.is_virtual() { "virtual" } else { "own" };
+    let mut line = format!(
+        "{}, {} {place} cores, Linux {}, clock {}, load {:.1}; profile {}: {} ok",
+        facts.cpu_model,
+        facts.online.len(),
+        facts.kernel,
+        facts.clock_source.as_deref().unwrap_or("?"),
+        facts.load.unwrap_or(0.0),
+        profile.name,
+        ok.len(),
+    );
+    for (names, word) in [(warn, "warn"), (bad, "bad")] {
+        if !names.is_empty() {
+            // Writing to a string cannot fail.
+            let _ = write!(line, ", {} {word} ({})", names.len(), names.join(" "));
+        }
+    }
+    line
+}
+
+/// The JSON object for programs.
+#[must_use]
+pub fn report<'f>(facts: &Facts, profile: &'f Profile, findings: &'f [Finding]) -> Report<'f> {
+    Report {
+        profile: &profile.name,
+        summary: summary(facts, profile, findings),
+        ok: count(findings, Verdict::Ok),
+        warn: count(findings, Verdict::Warn),
+        bad: count(findings, Verdict::Bad),
+        settings: findings,
+    }
+}
+
+/// One line for each setting, and a second with the remedy where there is one.
+#[must_use]
+pub fn table(findings: &[Finding], coloured: bool) -> String {
+    let width = findings.iter().map(|finding| finding.setting.len()).max().unwrap_or(0);
+    let mut out = String::new();
+    for finding in findings {
+        let word = finding.verdict.name();
+        let (colour, end) = match (coloured, finding.verdict) {
+            (false, _) | (true, Verdict::Info) => ("", ""),
+            (true, Verdict::Ok) => ("\x1b[32m", "\x1b[0m"),
+            (true, Verdict::Warn) => ("\x1b[33m", "\x1b[0m"),
+            (true, Verdict::Bad) => ("\x1b[31m", "\x1b[0m"),
+        };
+        let Finding { setting, found, remedy, .. } = finding;
+        let arrow = if remedy.is_empty() { "" } else { "  -> " };
+        let _ = writeln!(out, "{colour}{word:<4}{end}  {setting:<width$}  {found}{arrow}{remedy}");
+    }
+    out
+}

@@ -1,0 +1,100 @@
+//! Where a shard's books lie: in blocks that never move.
+//!
+//! Runs on:  any (pure). Bounds: as many places as there were ever books at once; the last block
+//! is the only one with places to spare. One growing array would wait for 100 MB to be copied.
+use super::ConnectionSlot;
+use crate::base::id::{BookIndex, MarketId, TokenId};
+use crate::market::book::{Book, BookState, image::BookFacts};
+use std::hint::black_box;
+use std::ops::{Index, IndexMut};
+
+/// One book and all that belongs to it, in the order in which an update needs it: two cache lines
+/// that find the book and say whether it follows, three with the best levels of both sides, two
+/// that note what changed it. The market is read only where books are implied. Not aligned to
+/// cache lines: that was no faster, and allocators waste a quarter on aligned blocks.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Slot {
+    pub(super) token: TokenId,
+    pub(super) open: bool,
+    /// Another book of the same market; this one if there is none.
+    pub(super) sibling: BookIndex,
+    pub(super) connection: ConnectionSlot,
+    pub(super) snapshot_ms: u64,
+    pub(super) state: BookState,
+    pub(super) book: Book,
+    pub(super) facts: BookFacts,
+    pub(super) market: MarketId,
+}
+
+const _: () = assert!(size_of::<Slot>() <= 488);
+
+/// Places of one block: 122 KB.
+const BLOCK: usize = 256;
+
+/// Books by their index.
+#[derive(Debug, Default)]
+pub(super) struct Slots {
+    /// All but the last are full.
+    blocks: Vec<Vec<Slot>>,
+    len: usize,
+}
+
+impl Slot {
+    /// Has the parts that an update needs on their way to the cache.
+    pub(super) fn touch(&self) {
+        let book = &self.book;
+        black_box((self.token.as_bytes().len(), self.state, self.facts.updates));
+        black_box((book.bids.is_empty(), book.asks.is_empty()));
+    }
+}
+
+impl Slots {
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn push(&mut self, slot: Slot) {
+        if self.len.is_multiple_of(BLOCK) {
+            self.blocks.push(Vec::with_capacity(BLOCK));
+        }
+        self.blocks[self.len / BLOCK].push(slot);
+        self.len += 1;
+    }
+
+    pub(super) fn get(&self, index: BookIndex) -> Option<&Slot> {
+        let at = index.0 as usize;
+        self.blocks.get(at / BLOCK)?.get(at % BLOCK)
+    }
+
+    pub(super) fn get_mut(&mut self, index: BookIndex) -> Option<&mut Slot> {
+        let at = index.0 as usize;
+        self.blocks.get_mut(at / BLOCK)?.get_mut(at % BLOCK)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (BookIndex, &Slot)> {
+        (0..).map(BookIndex).zip(self.blocks.iter().flatten())
+    }
+
+    /// Bytes of the blocks, in use and in reserve.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.blocks.len() * BLOCK * size_of::<Slot>()
+            + self.blocks.capacity() * size_of::<Vec<Slot>>()
+    }
+}
+
+impl Index<BookIndex> for Slots {
+    type Output = Slot;
+
+    fn index(&self, index: BookIndex) -> &Slot {
+        let at = index.0 as usize;
+        &self.blocks[at / BLOCK][at % BLOCK]
+    }
+}
+
+impl IndexMut<BookIndex> for Slots {
+    fn index_mut(&mut self, index: BookIndex) -> &mut Slot {
+        let at = index.0 as usize;
+        &mut self.blocks[at / BLOCK][at % BLOCK]
+    }
+}

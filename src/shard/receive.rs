@@ -1,0 +1,248 @@
+//! From a socket's bytes to applied frames, and what the end of a socket means.
+//!
+//! Runs on:  shard cores; allocates for nothing but frames that wait for a large one.
+//! Bounds:   `READS_PER_CONNECTION` reads of a socket at a time; `LARGE_FRAME_PART_BYTES` of one large
+//!           frame a step, and nothing is read from its socket until it is done.
+use super::connections::{Connection, Waiting};
+use super::intake::Findings;
+use super::{Shard, Tally, books::ConnectionSlot, publish::Handler};
+use crate::base::{
+    id::ConnectionId,
+    limits::{LARGE_FRAME_PART_BYTES, LOG_LINES_PER_SECOND, READS_PER_CONNECTION},
+    time::Now,
+};
+use crate::counter::latency::ConnectionLatencies;
+use crate::link::shard_control::Report;
+use crate::market::book::StaleReason;
+use crate::ring::Producer;
+use crate::session::{SessionError, Text};
+use crate::venue::{BadInput, Progress};
+use std::io::ErrorKind;
+
+/// What the frames of one turn held.
+#[derive(Debug, Default)]
+struct Found {
+    data: bool,
+    pong: bool,
+    bad_count: u64,
+}
+
+impl Found {
+    /// Adds what one frame held, and sends news on.
+    fn add(
+        &mut self,
+        id: ConnectionId,
+        findings: &mut Findings,
+        tally: &mut Tally,
+        reports: &mut Producer<Report>,
+    ) {
+        self.data |= findings.data;
+        self.pong |= findings.pong;
+        if let Some(input) = findings.bad {
+            self.bad_count += u64::from(findings.bad_count);
+            tally.sample(id, input, reports);
+        }
+        for news in findings.news.drain(..) {
+            let _ = reports.try_send(Report::News(news));
+        }
+    }
+}
+
+/// Records what a frame took on its connection, where that was asked for.
+fn time(latencies: &mut Option<Box<ConnectionLatencies>>, findings: &Findings) {
+    if let Some(latencies) = latencies
+        && findings.data
+    {
+        latencies.record(findings.venue_to_read_ns, findings.read_to_applied_ns);
+    }
+}
+
+impl Tally {
+    /// Shows the control core something undecodable, at a bounded rate.
+    fn sample(
+        &mut self,
+        connection: ConnectionId,
+        input: BadInput,
+        reports: &mut Producer<Report>,
+    ) {
+        if self.bad_samples < LOG_LINES_PER_SECOND {
+            self.bad_samples += 1;
+            let withheld = std::mem::take(&mut self.bad_withheld);
+            let _ = reports.try_send(Report::Bad { connection, input, withheld });
+        } else {
+            self.bad_withheld += 1;
+        }
+    }
+}
+
+impl<H: Handler> Shard<H> {
+    /// Reads one socket, within the budget, into books.
+    pub(super) fn receive(&mut self, slot: ConnectionSlot) {
+        let mut outcome = Ok(());
+        for _ in 0..READS_PER_CONNECTION {
+            let Some(connection) = self.connections.get_mut(slot) else { return };
+            let Some(line) = &mut connection.line else { return };
+            if !line.backlog.is_empty() {
+                break;
+            }
+            let count = match line.stream.read(&mut self.buffer) {
+                Ok(0) => {
+                    outcome = Err(line.session.handle_end());
+                    break;
+                }
+                Ok(count) => count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(_) => {
+                    outcome = Err(line.session.handle_end());
+                    break;
+                }
+            };
+            let read = self.intake.clock.now();
+            self.tally.bytes += count as u64;
+            outcome = self.handle_bytes(slot, count, read);
+            if outcome.is_err() || count < self.buffer.len() {
+                break;
+            }
+        }
+        match outcome {
+            Ok(()) => self.flush(slot),
+            Err(error) => self.hang_up(slot, &error),
+        }
+    }
+
+    /// Runs `count` bytes of the buffer through the session and every frame into the books.
+    pub(super) fn handle_bytes(
+        &mut self,
+        slot: ConnectionSlot,
+        count: usize,
+        read: Now,
+    ) -> Result<(), SessionError> {
+        let Self { connections, intake, findings, links, buffer, tally, large, .. } = self;
+        let Some(connection) = connections.get_mut(slot) else { return Ok(()) };
+        let Connection { id, leaving, ref mut line, ref mut latencies, .. } = *connection;
+        let Some(line) = line else { return Ok(()) };
+        let mut found = Found::default();
+        let binary_before = line.session.counts().binary_frames;
+        let (session, backlog) = (&mut line.session, &mut line.backlog);
+        let result = session.handle_bytes(&buffer[..count], read.mono_ns, |text| {
+            // The venue may go on sending until it answers our close; the books are closed, or
+            // another connection feeds them by now.
+            if leaving {
+                return;
+            }
+            match text {
+                Text::Short(text) if backlog.is_empty() => {
+                    intake.on_frame(text, slot, read, findings);
+                    found.add(id, findings, tally, &mut links.reports);
+                    time(latencies, findings);
+                }
+                text => {
+                    if backlog.is_empty() {
+                        large.push_back(slot);
+                    }
+                    let text = text.into_string();
+                    backlog.push_back(Waiting { text, progress: Progress::default(), read });
+                }
+            }
+        });
+        // The venue speaks text; what a binary frame was to say is not known.
+        let binary = session.counts().binary_frames - binary_before;
+        if binary > 0 {
+            found.bad_count += binary;
+            intake.counts.frames += binary;
+            intake.counts.decode_errors += binary;
+            tally.sample(id, BadInput { fault: None, offset: 0 }, &mut links.reports);
+        }
+        self.note(slot, &found, read);
+        result
+    }
+
+    fn note(&mut self, slot: ConnectionSlot, found: &Found, read: Now) {
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        connection.decode_errors += found.bad_count;
+        let Some(line) = &mut connection.line else { return };
+        if found.pong {
+            line.session.on_pong(read.mono_ns);
+        }
+        if found.data {
+            line.session.on_data(read.mono_ns);
+            self.tally.last_data_wall_ns = read.wall_ns;
+        }
+    }
+
+    /// Goes on with one large frame for one part, and with the short ones behind it. Gives the
+    /// number of parts.
+    pub(super) fn decode_backlogs(&mut self) -> usize {
+        let Some(slot) = self.large.pop_front() else { return 0 };
+        let Self { connections, intake, findings, links, tally, .. } = self;
+        // A socket that has ended took its backlog with it: its books are stale.
+        let Some(connection) = connections.get_mut(slot) else { return 1 };
+        let Connection { id, leaving, ref mut line, ref mut latencies, .. } = *connection;
+        let Some(line) = line else { return 1 };
+        if leaving {
+            line.backlog.clear();
+        }
+        let mut found = Found::default();
+        let mut left_bytes = LARGE_FRAME_PART_BYTES;
+        let mut read = Now::default();
+        while left_bytes > 0
+            && let Some(waiting) = line.backlog.front_mut()
+        {
+            read = waiting.read;
+            let Waiting { text, progress, .. } = waiting;
+            intake.on_part(text, progress, left_bytes, slot, read, findings);
+            found.add(id, findings, tally, &mut links.reports);
+            left_bytes = left_bytes.saturating_sub(text.len());
+            if progress.is_done() {
+                time(latencies, findings);
+                line.backlog.pop_front();
+            }
+        }
+        if !line.backlog.is_empty() {
+            self.large.push_back(slot);
+        }
+        self.note(slot, &found, read);
+        1
+    }
+
+    pub(super) fn flush(&mut self, slot: ConnectionSlot) {
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        let Some(line) = &mut connection.line else { return };
+        if let Err(error) = line.flush(&mut self.readiness, slot.0) {
+            self.hang_up(slot, &error);
+        }
+    }
+
+    /// A connection is closed for good.
+    pub(super) fn forget(&mut self, slot: ConnectionSlot) {
+        self.report_latencies(slot);
+        self.connections.forget(slot);
+    }
+
+    /// Tells what the frames of a connection took, where that was recorded.
+    pub(super) fn report_latencies(&mut self, slot: ConnectionSlot) {
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        let (connection, latencies) = (connection.id, connection.latencies.take());
+        if let Some(latencies) = latencies {
+            // If refused, this connection's histograms are lost, and counted as a refusal.
+            let _ =
+                self.links.reports.try_send(Report::ConnectionLatencies { connection, latencies });
+        }
+    }
+
+    /// A socket is over: books become stale, control hears why and dials again.
+    pub(super) fn hang_up(&mut self, slot: ConnectionSlot, why: &SessionError) {
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        connection.detach(&mut self.readiness, slot.0);
+        if connection.leaving {
+            return self.forget(slot);
+        }
+        let now = self.intake.clock.now();
+        let books = &mut self.intake.books;
+        let reason = StaleReason::Disconnected;
+        books.set_tokens_stale(&connection.tokens, slot, reason, now.wall_ns);
+        let report = Report::Down { connection: connection.id, why: why.to_string() };
+        // If refused, the next heartbeat says that the socket is gone.
+        let _ = self.links.reports.try_send(report);
+    }
+}

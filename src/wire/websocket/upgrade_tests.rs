@@ -1,0 +1,119 @@
+//! The upgrade, pings, closes and bounds of an open WebSocket.
+use super::*;
+use tungstenite::handshake::derive_accept_key;
+
+fn answer_to(request: &[u8], extra_header: &str) -> Vec<u8> {
+    let request = std::str::from_utf8(request).unwrap();
+    let key = request
+        .lines()
+        .find_map(|l| l.to_lowercase().starts_with("sec-websocket-key:").then(|| l[18..].trim()))
+        .unwrap();
+    let accept = derive_accept_key(key.as_bytes());
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n{extra_header}\r\n"
+    )
+    .into_bytes()
+}
+
+fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let mut out = vec![0x80 | opcode];
+    match payload.len() {
+        n @ 0..=125 => out.push(n as u8),
+        n => {
+            out.push(126);
+            out.extend((n as u16).to_be_bytes());
+        }
+    }
+    out.extend(payload);
+    out
+}
+
+fn open() -> ClientSocket {
+    let mut upgrade = Upgrade::start("ws://127.0.0.1:9/ws/market", "ringbook/test").unwrap();
+    let request = upgrade.take_output();
+    assert!(String::from_utf8_lossy(&request).contains("ringbook/test"));
+    upgrade.handle_bytes(&answer_to(&request, "")).unwrap().unwrap()
+}
+
+fn texts(socket: &mut ClientSocket, bytes: &[u8]) -> Vec<String> {
+    let mut all = Vec::new();
+    let read = socket.handle_bytes(bytes, &mut |message| match message {
+        Incoming::Text(text) => all.push(text.to_owned()),
+        Incoming::Large(text) => all.push(text),
+        other => all.push(format!("{other:?}")),
+    });
+    read.unwrap();
+    all
+}
+
+#[test]
+fn bytes_may_arrive_one_by_one_and_frames_behind_the_answer_are_kept() {
+    let mut upgrade = Upgrade::start("wss://venue.test/ws/market", "ringbook/test").unwrap();
+    let request = upgrade.take_output();
+    let mut bytes = answer_to(&request, "");
+    bytes.extend(frame(1, b"[1]"));
+    bytes.extend(frame(1, "x".repeat(5000).as_bytes()));
+    let mut socket = None;
+    let mut got = Vec::new();
+    // The answer in two pieces (tungstenite takes many tiny ones for an attack), the first
+    // frame glued to the second, everything behind that byte by byte.
+    let glued = bytes.len() - 5000;
+    for piece in [&bytes[..40], &bytes[40..glued]] {
+        socket = upgrade.handle_bytes(piece).unwrap().or(socket);
+    }
+    let mut socket = socket.unwrap();
+    for byte in &bytes[glued..] {
+        got.extend(texts(&mut socket, &[*byte]));
+    }
+    assert_eq!(got, ["[1]".to_owned(), "x".repeat(5000)]);
+}
+
+#[test]
+fn a_ping_is_answered_and_a_close_is_delivered() {
+    let mut socket = open();
+    assert!(texts(&mut socket, &frame(9, b"hi")).is_empty());
+    assert_eq!(socket.output()[0], 0x8a, "a pong");
+    socket.clear_output();
+    socket.send_text("PING").unwrap();
+    assert_eq!(socket.output().len(), 2 + 4 + 4);
+    let close = frame(8, &[&1008u16.to_be_bytes()[..], b"no"].concat());
+    let mut got = Vec::new();
+    let _ = socket.handle_bytes(&close, &mut |m| got.push(format!("{m:?}")));
+    assert_eq!(got, [r#"Close { code: 1008, reason: "no" }"#]);
+    assert_eq!(socket.send_text("PING"), Err(WebSocketError::Closed));
+}
+
+#[test]
+fn refusals_and_broken_frames_are_told_apart() {
+    let upgrade = || {
+        let mut upgrade = Upgrade::start("ws://127.0.0.1:9/", "ringbook/test").unwrap();
+        let request = upgrade.take_output();
+        (upgrade, request)
+    };
+    let (mut u, _) = upgrade();
+    let busy = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n";
+    let refused = WebSocketError::Refused { status: 429, retry_after_s: Some(7) };
+    assert_eq!(u.handle_bytes(busy).unwrap_err(), refused);
+    let (mut u, request) = upgrade();
+    let deflate = answer_to(&request, "Sec-WebSocket-Extensions: permessage-deflate\r\n");
+    let error = u.handle_bytes(&deflate).unwrap_err();
+    assert_eq!(error, WebSocketError::UnknownExtension("permessage-deflate".into()));
+    let (mut u, _) = upgrade();
+    assert!(matches!(u.handle_bytes(b"220 smtp\r\n\r\n"), Err(WebSocketError::Protocol(_))));
+    assert!(matches!(Upgrade::start("nonsense", "x"), Err(WebSocketError::BadUrl(_))));
+    let mut socket = open();
+    let read = socket.handle_bytes(&[0xf1, 0x00], &mut |_| {});
+    assert!(matches!(read, Err(WebSocketError::Protocol(_))));
+    let mut socket = open();
+    let huge = [&[0x81, 127][..], &(FRAME_BYTES_MAX as u64 + 1).to_be_bytes()].concat();
+    let read = socket.handle_bytes(&huge, &mut |_| {});
+    assert!(matches!(read, Err(WebSocketError::Protocol(_))));
+}
+
+#[test]
+fn what_waits_to_be_sent_is_bounded() {
+    let mut socket = open();
+    let text = "x".repeat(SEND_BUFFER_BYTES_MAX / 2);
+    assert!(socket.send_text(&text).is_ok());
+    assert_eq!(socket.send_text(&text), Err(WebSocketError::SendBufferFull));
+}

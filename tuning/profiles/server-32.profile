@@ -1,0 +1,22 @@
+# Thirty-two real cores: 0-1 for the kernel, control and serve, 2-31 for shards.
+about=thirty-two cores, 2-31 for shards
+shard_cores=2-31
+interrupts=off_shard_cores
+governor=performance
+energy_preference=performance
+boost=on
+idle_latency_max_us=2
+transparent_huge_pages=madvise
+huge_page_defrag=madvise
+compaction_proactiveness=0
+swappiness=1
+socket_buffer_max_kib=16384
+busy_poll_us=50
+netdev_backlog=16384
+slow_start_after_idle=off
+defer_hard_irqs=2
+gro_flush_timeout_ns=200000
+locked_memory_mib=64
+open_files=65536
+io_uring=on
+clock_source=tsc
