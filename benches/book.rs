@@ -1,5 +1,7 @@
-//! Events to books, decoding aside: CPU time a message of a busy stream; one change by depth and
-//! number of books, with the look-up and without; what a book weighs.
+//! Events to books, decoding aside: CPU time and bytes.
+//!
+//! A message of a busy stream; one change by depth and number of books, with the look-up and
+//! without, the latter in every form of a side that was tried; what a book weighs.
 mod books;
 mod frames;
 mod ladders;
