@@ -65,8 +65,13 @@ pub const PIPELINES: &[Entry] = &[
     },
     Entry {
         name: "scanner",
-        about: "hand-written, known layout, nothing validated, flat sorted arrays: the yardstick",
-        make: || Box::<scanner::Scanner>::default(),
+        about: "hand-written: token, price, size, side at known places, nothing validated: yardstick",
+        make: || Box::<scanner::Scanner<false>>::default(),
+    },
+    Entry {
+        name: "scanner-whole",
+        about: "the same, and time, hash, best bid and ask kept, whole tokens compared",
+        make: || Box::<scanner::Scanner<true>>::default(),
     },
     Entry {
         name: "sonic-rs",

@@ -1,8 +1,10 @@
 //! A scanner that knows where the fields lie and believes what it finds: the yardstick.
 //!
-//! It looks for token, price, size and side at the distances that the venue's layouts have (with
-//! or without a space behind commas), validates nothing, does not look at times, hashes and tops,
-//! and knows a token by 16 of its digits. No honest decoder can do less.
+//! It looks for fields at the distances that the venue's layouts have (with or without a space
+//! behind commas) and validates nothing. There are two of it. The *bare* one looks at token, price,
+//! size and side only, and knows a token by 16 of its digits: nobody can do less. The *whole* one
+//! does with each change what a book with its facts needs: it compares the whole token, keeps time
+//! and hash, and reads the venue's best bid and ask.
 
 use super::{FinalBooks, Levels, Pipeline, file::Frames};
 use memchr::{memchr, memmem};
@@ -11,6 +13,8 @@ use memchr::{memchr, memmem};
 const MARKET_END: usize = 77;
 /// Tokens have at least so many digits.
 const TOKEN_DIGITS_MIN: usize = 60;
+/// Hexadecimal digits of a hash.
+const HASH_DIGITS: usize = 40;
 /// Which digits tell one token from another.
 const TOKEN_KEY: std::ops::Range<usize> = 8..24;
 /// Steps from the best level before a binary search.
@@ -62,6 +66,22 @@ struct Book {
     token: String,
     /// Bids, asks.
     sides: [Side; 2],
+    facts: Facts,
+}
+
+/// What the whole scanner keeps besides levels.
+#[derive(Debug)]
+struct Facts {
+    timestamp: u64,
+    hash: [u8; HASH_DIGITS],
+    /// The venue's best bid and ask.
+    top: [u32; 2],
+}
+
+impl Default for Facts {
+    fn default() -> Self {
+        Self { timestamp: 0, hash: [b'0'; HASH_DIGITS], top: [0, DOLLAR] }
+    }
 }
 
 /// Open addressing from a token's digits to its book.
@@ -106,16 +126,19 @@ impl Index {
     }
 }
 
-pub(super) struct Scanner {
+/// The bare one, or the `WHOLE` one.
+pub(super) struct Scanner<const WHOLE: bool> {
     books: Vec<Book>,
     index: Index,
+    /// Books of the message at hand.
+    changed: Vec<usize>,
     refused: u64,
 }
 
-impl Default for Scanner {
+impl<const WHOLE: bool> Default for Scanner<WHOLE> {
     fn default() -> Self {
         let index = Index { places: vec![(0, 0); 16], used: 0 };
-        Self { books: Vec::new(), index, refused: 0 }
+        Self { books: Vec::new(), index, changed: Vec::new(), refused: 0 }
     }
 }
 
@@ -152,7 +175,7 @@ fn token_end(frame: &[u8], at: usize) -> Option<usize> {
     Some(far + memchr(b'"', frame.get(far..)?)?)
 }
 
-impl Scanner {
+impl<const WHOLE: bool> Scanner<WHOLE> {
     fn on_frame(&mut self, frame: &[u8]) -> Option<()> {
         if *frame.first()? == b'[' {
             let mut at = 1;
@@ -193,15 +216,44 @@ impl Scanner {
             let book = self.index.find(key_of(&frame[token..end])?)? as usize;
             let price = price as u32;
             let key = if ask { DOLLAR - price } else { price };
+            if WHOLE && self.books[book].token.as_bytes() != &frame[token..end] {
+                return None;
+            }
             self.books[book].sides[usize::from(ask)].set(key, size);
-            // Over the side and the hash of 40 digits.
-            let rest = side + r#"BUY","hash":""#.len() + 40;
+            let hash = side + r#"BUY","hash":""#.len() + usize::from(ask) + space;
+            let mut rest = hash + HASH_DIGITS;
+            if WHOLE {
+                rest = self.keep(book, frame, hash, space)?;
+            }
             let next = rest + memchr(b'}', frame.get(rest..)?)? + 1;
             if *frame.get(next)? != b',' {
-                return Some(next);
+                return if WHOLE { self.keep_time(frame, next, space) } else { Some(next) };
             }
             at = next + 1 + space;
         }
+    }
+
+    /// Keeps hash and top of a change; the place behind them.
+    #[inline]
+    fn keep(&mut self, book: usize, frame: &[u8], hash: usize, space: usize) -> Option<usize> {
+        let end = hash + HASH_DIGITS;
+        let facts = &mut self.books[book].facts;
+        facts.hash = frame.get(hash..end)?.try_into().ok()?;
+        let (bid, end) = number(frame, end + r#"","best_bid":""#.len() + space)?;
+        let (ask, end) = number(frame, end + r#"","best_ask":""#.len() + space)?;
+        facts.top = [bid as u32, ask as u32];
+        self.changed.push(book);
+        Some(end)
+    }
+
+    /// Keeps the time of a message whose changes end at `at`.
+    #[inline]
+    fn keep_time(&mut self, frame: &[u8], at: usize, space: usize) -> Option<usize> {
+        let (micros, end) = number(frame, at + r#"],"timestamp":""#.len() + space)?;
+        for book in self.changed.drain(..) {
+            self.books[book].facts.timestamp = micros / FACTORS[0];
+        }
+        Some(end)
     }
 
     fn on_book(&mut self, frame: &[u8], token: usize, space: usize) -> Option<usize> {
@@ -216,7 +268,7 @@ impl Scanner {
             None => {
                 let token = String::from_utf8_lossy(&frame[token..end]).into_owned();
                 self.index.insert(key, self.books.len() as u32);
-                self.books.push(Book { token, sides: Default::default() });
+                self.books.push(Book { token, sides: Default::default(), facts: Facts::default() });
                 self.books.len() - 1
             }
         };
@@ -251,7 +303,7 @@ fn on_levels(
     Some(at)
 }
 
-impl Pipeline for Scanner {
+impl<const WHOLE: bool> Pipeline for Scanner<WHOLE> {
     fn feed(&mut self, frames: Frames<'_>) {
         for frame in frames.iter() {
             self.refused += u64::from(self.on_frame(frame.as_bytes()).is_none());
@@ -296,6 +348,24 @@ mod tests {
         assert_eq!(side.keys, expected);
         assert_eq!(side.sizes.len(), 41);
         assert_eq!(side.sizes[1], 2);
+    }
+
+    #[test]
+    fn the_whole_one_keeps_the_facts_of_a_change_with_and_without_spaces() {
+        let market = crate::live::frame::Market::new(5);
+        let mut template = market.templates().remove(0);
+        let spaced = String::from_utf8(template.stamped(0xabc, 0xdef)[4..].to_vec()).unwrap();
+        for change in [spaced.replace(", ", ","), spaced] {
+            let mut scanner = Scanner::<true>::default();
+            let dump = format!("[{},{}]", market.snapshot(0), market.snapshot(1));
+            scanner.on_frame(dump.as_bytes()).unwrap();
+            scanner.on_frame(change.as_bytes()).unwrap();
+            let [yes, no] = [0, 1].map(|place| &scanner.books[place].facts);
+            assert_eq!(&yes.hash, b"0000000000000abc100000000000000000000000");
+            assert_eq!(&no.hash, b"0000000000000def200000000000000000000000");
+            assert_eq!([yes.top, no.top], [[250_000, 800_000], [200_000, 750_000]]);
+            assert_eq!([yes.timestamp, no.timestamp], [1_790_491_135_816; 2]);
+        }
     }
 
     #[test]
