@@ -142,7 +142,8 @@ fn run_client(flags: &Flags, round: usize, sockets: usize, name: &str) -> Result
     }
     let ended = client.end();
     venue.end();
-    result.and(ended)
+    // What the client failed of says more than that it ended.
+    ended.and(result)
 }
 
 /// Sends one run, and looks after the client meanwhile.

@@ -62,7 +62,7 @@ pub(super) fn sweep(task: Task) -> Result<(), String> {
             read(socket, &mut reader).map_err(|error| error.to_string())?;
         }
     }
-    Ok(())
+    reader.verdict()
 }
 
 /// The IO service that tries every socket.
@@ -141,5 +141,5 @@ where
             }
         }
     }
-    Ok(())
+    reader.verdict()
 }

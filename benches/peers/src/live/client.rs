@@ -3,7 +3,7 @@
 use super::frame::Market;
 use super::recorder::{Recorder, Shared};
 use super::{boomnet, glommio, ours, tokio};
-use crate::decode::{Typed, typed::Sonic};
+use crate::decode::{Pipeline as _, Typed, typed::Sonic};
 use crate::host;
 use clap::ValueEnum;
 use std::net::SocketAddr;
@@ -171,5 +171,16 @@ impl Reader {
     #[must_use]
     pub fn stopping(&self) -> bool {
         self.recorder.shared().stopping()
+    }
+
+    /// Whether every frame became a change of a book.
+    ///
+    /// # Errors
+    /// How many did not: the run is worth nothing.
+    pub fn verdict(&self) -> Result<(), String> {
+        match self.books.refused() {
+            0 => Ok(()),
+            refused => Err(format!("{refused} frames were not applied")),
+        }
     }
 }

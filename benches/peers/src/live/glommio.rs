@@ -83,7 +83,7 @@ fn run(task: Task, spin: Duration) -> Result<(), String> {
         for task in readers {
             task.cancel().await;
         }
-        Ok(())
+        reader.borrow().verdict()
     })
 }
 

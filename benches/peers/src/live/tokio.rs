@@ -35,6 +35,6 @@ pub(super) fn run(task: Task) -> Result<(), String> {
         while !reader.borrow().stopping() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        Ok(())
+        reader.borrow().verdict()
     })
 }
