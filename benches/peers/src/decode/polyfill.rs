@@ -7,8 +7,9 @@ use polyfill_rs::WsBookUpdateProcessor;
 use polyfill_rs::decode::parse_stream_messages_bytes;
 use polyfill_rs::types::{BookLevel, OrderDelta, StreamMessage};
 
-/// Levels a side: every tick of the finest grid in the files, so that nothing is cut off.
-const DEPTH_MAX: usize = 1_000;
+/// Levels a side: more than the deepest one of the files (142), so that nothing is cut off; not
+/// many more, because it reserves them at once.
+const DEPTH_MAX: usize = 200;
 
 /// Bytes of a usual frame, for its buffers.
 const FRAME_BYTES: usize = 1_024;

@@ -207,10 +207,11 @@ impl Desk {
         if !peer.upgraded {
             let request = request(&peer.input)?;
             peer.input.drain(..request.length);
-            return Some(match request.key {
+            match request.key {
                 Some(key) if request.path.starts_with(CHANNEL) => peer.upgrade(&key),
                 _ => peer.write(&http(&self.catalogue(&request.path))),
-            });
+            }
+            return Some(());
         }
         let frame = client_frame(&peer.input)?;
         peer.input.drain(..frame.length);
