@@ -50,7 +50,7 @@ pub fn description() -> String {
     let cpu = read("/proc/cpuinfo");
     let model = cpu.lines().find(|line| line.starts_with("model name"));
     let model = model.and_then(|line| line.split(": ").nth(1)).unwrap_or("unknown CPU").trim();
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let cores = cpu.lines().filter(|line| line.starts_with("processor")).count();
     let kernel = read("/proc/sys/kernel/osrelease");
     let load = read("/proc/loadavg");
     let load: Vec<&str> = load.split(' ').take(3).collect();
