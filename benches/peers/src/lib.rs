@@ -1,0 +1,9 @@
+//! Clients of other projects beside ringbook: one message file, one sender, the same work.
+//!
+//! [`decode`] takes frames from a file to books, without sockets; [`live`] takes them from one
+//! paced sender over loopback. The programs `peers-decode` and `peers-live` print the figures.
+
+pub mod decimal;
+pub mod decode;
+pub mod host;
+pub mod live;

@@ -1,0 +1,98 @@
+//! ringbook itself: its engine as a user starts it, with a handler that reads the stamps.
+
+use super::CHANNEL;
+use super::client::Task;
+use super::recorder::Recorder;
+use clap::Parser as _;
+use ringbook::base::id::TokenId;
+use ringbook::config::Config;
+use ringbook::config::flags::{Cli, Command};
+use ringbook::engine::Engine;
+use ringbook::link::main_control::ControlNews;
+use ringbook::shard::publish::{BookView, Change, Handler};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Called on the shard's own thread, after each message was applied whole.
+struct Stamps(Recorder);
+
+impl Handler for Stamps {
+    fn on_snapshot(&mut self, _: &BookView<'_>) {
+        self.0.shared().snapshots.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn on_price_change(&mut self, view: &BookView<'_>, _: &Change) {
+        if let Some(hash) = &view.facts.hash {
+            self.0.on_hash(hash);
+        }
+    }
+}
+
+/// A running engine.
+pub struct Ours {
+    engine: Engine,
+    /// Sockets that are not asked for yet: their tokens.
+    waiting: Vec<Vec<TokenId>>,
+    /// The socket that is being asked for.
+    asked: Option<(u64, Vec<TokenId>)>,
+}
+
+impl Ours {
+    /// Starts `ringbook run` for the tokens of the task with this idle policy.
+    pub(super) fn start(policy: &str, task: Task) -> Result<Self, String> {
+        let address = task.address;
+        let (http, ws) = (format!("http://{address}"), format!("ws://{address}{CHANNEL}"));
+        let (core, other) = (task.core.to_string(), task.other_core.to_string());
+        let mut line = vec!["ringbook", "run", "--gamma-url", &http, "--clob-url", &http];
+        line.extend(["--ws-url", &ws, "--no-discovery", "--idle", policy]);
+        line.extend(["--shard-cores", &core, "--control-core", &other]);
+        // One token is enough to find a market.
+        let first = task.sockets.iter().flatten().map(|market| market.tokens[0].as_str());
+        line.extend(first.flat_map(|token| ["--token", token]));
+        let cli = Cli::try_parse_from(line).map_err(|error| error.to_string())?;
+        let Command::Run(flags) = cli.command else { return Err("`run` was asked for".into()) };
+        let config = Config::new(&flags).map_err(|error| error.to_string())?;
+        let shared = Arc::clone(&task.shared);
+        let factory = |_| Stamps(Recorder::new(Arc::clone(&shared)));
+        let engine = Engine::start(&config, factory).map_err(|error| error.to_string())?;
+        let tokens = |text: &String| TokenId::new(text).ok_or_else(|| format!("{text}: no token"));
+        let of_socket = |markets: &Vec<super::frame::Market>| {
+            markets.iter().flat_map(|market| &market.tokens).map(tokens).collect()
+        };
+        let waiting: Result<Vec<_>, String> = task.sockets.iter().map(of_socket).collect();
+        let mut waiting = waiting?;
+        waiting.reverse();
+        Ok(Self { engine, waiting, asked: None })
+    }
+
+    /// Hears the news; asks for one connection after the other, each with its own tokens, because
+    /// placement by itself would put all of them on one.
+    pub(super) fn look(&mut self) -> Result<(), String> {
+        while let Some(news) = self.engine.poll_news() {
+            let ControlNews::Forced { ticket, result } = news else { continue };
+            if let Some((_, tokens)) = self.asked.take_if(|(asked, _)| *asked == ticket)
+                && result.is_err()
+            {
+                // Its markets are not looked up yet.
+                self.waiting.push(tokens);
+            }
+        }
+        if self.asked.is_none()
+            && let Some(tokens) = self.waiting.pop()
+        {
+            self.asked = match self.engine.force_subscribe(tokens.clone()) {
+                Some(ticket) => Some((ticket, tokens)),
+                None => return Err("the engine takes no orders".into()),
+            };
+        }
+        Ok(())
+    }
+
+    pub(super) fn end(self: Box<Self>) -> Result<(), String> {
+        let ending = self.engine.stop(|_| ());
+        match ending.left_behind.first() {
+            Some(left) => Err(left.clone()),
+            None => Ok(()),
+        }
+    }
+}
