@@ -382,4 +382,5 @@ fn text_frame(payload: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-mod upgrade_tests;
+#[path = "websocket/upgrade/tests.rs"]
+mod upgrade;

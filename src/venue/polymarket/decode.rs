@@ -566,6 +566,7 @@ fn news(
 }
 
 #[cfg(test)]
+#[path = "decode/layouts/tests.rs"]
 mod layouts;
 #[cfg(test)]
 mod tests;
