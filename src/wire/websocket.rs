@@ -3,7 +3,7 @@
 //! Runs on:  control core (upgrade), then shards (pure). Owns: the bytes not yet parsed or sent.
 //! Bounds:   `FRAME_BYTES_MAX` a message, `SEND_BUFFER_BYTES_MAX` waiting to be sent.
 //!
-//! Whole text frames go from the reader's buffer to the decoder without a copy ([`lane`]). Handshake,
+//! Whole text frames go from the reader's buffer to the decoder without a copy (`lane`). Handshake,
 //! pings, closes, fragments, violations and everything that is sent are tungstenite's.
 //! tungstenite's read buffer is 4 KiB because it is zeroed before every read; its write buffer is
 //! off because the bytes go to memory anyway (both measured).

@@ -3,7 +3,7 @@
 //! Runs on:  any (pure). Bounds: `LEVELS_PER_SIDE_MAX` levels; memory follows the levels in use.
 //!
 //! A level is one word, price above quantity, and words of both sides sort from worst to best. The
-//! best [`NEAR`] stand in the ladder itself: most changes fall there, and need no cache line but
+//! best `NEAR` stand in the ladder itself: most changes fall there, and need no cache line but
 //! those that hold the book anyway. The others stand in one array with the best last, which is also
 //! where levels come and go as the best ones move.
 //!

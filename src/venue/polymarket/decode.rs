@@ -4,7 +4,7 @@
 //! Bounds:   one pass over an object, two over a list; no allocation but for `new_market` and escaped
 //!           texts. A list may be decoded in parts; an object is decoded at once.
 //!
-//! Messages of the venue's usual layouts are read by [`scan`](super::scan), all others by a full JSON parser.
+//! Messages of the venue's usual layouts are read by `scan`, all others by a full JSON parser.
 //! A message is delivered only after it was checked whole, and nothing of a frame that is no JSON
 //! to its end: nothing is ever applied by half.
 use super::message::{Fields, MessageSeed, Scratch, Skip};
