@@ -2,7 +2,7 @@
 
 use super::frame::Market;
 use super::recorder::{Recorder, Shared};
-use super::{boomnet, glommio, ours, tokio};
+use super::{boomnet, glommio, ours, tokio, uring};
 use crate::decode::{Pipeline as _, Typed, typed::Sonic};
 use crate::host;
 use clap::ValueEnum;
@@ -22,6 +22,9 @@ pub const NAMES: &[&str] = &[
     "tokio-tungstenite",
     "glommio",
     "glommio-spin",
+    "io-uring",
+    "io-uring-spin",
+    "io-uring-look",
 ];
 
 /// What the clients that are mere transports do with a frame.
@@ -90,6 +93,9 @@ impl Client {
             "tokio-tungstenite" => tokio::run,
             "glommio" => glommio::park,
             "glommio-spin" => glommio::spin,
+            "io-uring" => uring::park,
+            "io-uring-spin" => uring::spin,
+            "io-uring-look" => uring::look,
             _ => return Err(format!("{name}: no such client; there are {}", NAMES.join(", "))),
         };
         let shared = Arc::clone(&task.shared);

@@ -1,60 +1,19 @@
 //! glommio's own TCP streams with tungstenite over memory: one task a socket.
 
-use super::CHANNEL;
 use super::client::{Reader, Task};
+use super::memory::{Memory, upgrade_request};
 use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _};
 use glommio::net::TcpStream;
 use glommio::{LocalExecutorBuilder, Placement};
 use std::cell::RefCell;
-use std::io::{ErrorKind, Read, Write};
+use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::Duration;
 use tungstenite::protocol::{Role, WebSocket};
-use tungstenite::{Error, Message, handshake::client::generate_key};
+use tungstenite::{Error, Message};
 
-/// Bytes of one read.
-const READ_BYTES: usize = 64 * 1024;
 /// How long the spinning executor polls before it sleeps.
 const SPIN: Duration = Duration::from_millis(10);
-
-/// Bytes on their way between glommio's stream and tungstenite.
-struct Memory {
-    input: Box<[u8]>,
-    read: usize,
-    filled: usize,
-    output: Vec<u8>,
-}
-
-impl Memory {
-    fn new() -> Self {
-        let input = vec![0; READ_BYTES].into_boxed_slice();
-        Self { input, read: 0, filled: 0, output: Vec::new() }
-    }
-}
-
-impl Read for Memory {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let rest = &self.input[self.read..self.filled];
-        if rest.is_empty() {
-            return Err(ErrorKind::WouldBlock.into());
-        }
-        let count = rest.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&rest[..count]);
-        self.read += count;
-        Ok(count)
-    }
-}
-
-impl Write for Memory {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.output.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
 
 /// Sleeps in the kernel when nothing is to be done.
 pub(super) fn park(task: Task) -> Result<(), String> {
@@ -91,10 +50,7 @@ async fn open(task: &Task, socket: usize) -> Result<(TcpStream, WebSocket<Memory
     let stream = TcpStream::connect(task.address).await;
     let mut stream = stream.map_err(|error| error.to_string())?;
     stream.set_nodelay(true).map_err(|error| error.to_string())?;
-    let (host, key) = (task.address, generate_key());
-    let request = format!(
-        "GET {CHANNEL} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
-    );
+    let request = upgrade_request(task.address);
     stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -108,7 +64,7 @@ async fn open(task: &Task, socket: usize) -> Result<(TcpStream, WebSocket<Memory
     let mut websocket = WebSocket::from_raw_socket(Memory::new(), Role::Client, None);
     let subscription = Message::text(task.subscription(socket));
     websocket.send(subscription).map_err(|error| error.to_string())?;
-    let output = std::mem::take(&mut websocket.get_mut().output);
+    let output = websocket.get_mut().take_output();
     stream.write_all(&output).await.map_err(|error| error.to_string())?;
     Ok((stream, websocket))
 }
@@ -120,8 +76,8 @@ async fn follow(
 ) {
     loop {
         let memory = websocket.get_mut();
-        let Ok(count @ 1..) = stream.read(&mut memory.input).await else { return };
-        (memory.read, memory.filled) = (0, count);
+        let Ok(count @ 1..) = stream.read(memory.input_mut()).await else { return };
+        memory.filled(count);
         loop {
             match websocket.read() {
                 Ok(Message::Text(text)) => reader.borrow_mut().on_text(text.as_str()),

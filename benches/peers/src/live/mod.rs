@@ -8,11 +8,13 @@ mod boomnet;
 pub mod client;
 pub mod frame;
 mod glommio;
+mod memory;
 mod ours;
 pub mod recorder;
 pub mod request;
 pub mod sender;
 mod tokio;
+mod uring;
 pub mod venue;
 
 pub use client::{Client, NAMES};
