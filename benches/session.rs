@@ -32,6 +32,7 @@ fn session(c: &mut Criterion) {
             (Stage::WebSocket, "websocket"),
             (Stage::Tls, "tls"),
             (Stage::Decode, "decode"),
+            (Stage::Books { timed: false }, "books untimed"),
             (Stage::Books { timed: true }, "books"),
         ] {
             group.bench_function(BenchmarkId::new(what, name), |b| {
