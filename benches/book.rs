@@ -322,6 +322,7 @@ fn main() {
         weigh(count.parse().expect("books"), levels.parse().expect("levels"));
         return;
     }
+    eprintln!("host: {}", ringbook::io::host::summary());
     weigh_all();
     benches();
     Criterion::default().configure_from_args().final_summary();

@@ -29,6 +29,7 @@ impl Sink for Eye {
 }
 
 fn decode(c: &mut Criterion) {
+    eprintln!("host: {}", ringbook::io::host::summary());
     let mut group = c.benchmark_group("decode");
     for tokens in [1_000, 16_000] {
         let frames = frames::frames(tokens, 50_000, 1);
