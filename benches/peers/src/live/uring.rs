@@ -66,7 +66,9 @@ impl Buffers {
         // SAFETY: the layout is not empty; the memory lives until `drop`, after the ring's end.
         let entries = unsafe { alloc_zeroed(layout) }.cast::<types::BufRingEntry>();
         // SAFETY: page-aligned, BUFFERS entries long, and zeroed.
-        unsafe { ring.submitter().register_buf_ring_with_flags(entries as u64, BUFFERS, GROUP, 0) }?;
+        unsafe {
+            ring.submitter().register_buf_ring_with_flags(entries as u64, BUFFERS, GROUP, 0)
+        }?;
         let bytes = vec![0; usize::from(BUFFERS) * BUFFER_BYTES].into_boxed_slice();
         let mut this = Self { entries, layout, bytes, tail: 0 };
         for id in 0..BUFFERS {
@@ -209,7 +211,9 @@ fn run(task: &Task, wait: Wait) -> std::io::Result<Result<(), String>> {
 /// No arrival in time is no error.
 fn end_of_time(entered: std::io::Result<usize>) -> std::io::Result<()> {
     match entered {
-        Err(error) if error.raw_os_error() == Some(62) || error.kind() == ErrorKind::Interrupted => {
+        Err(error)
+            if error.raw_os_error() == Some(62) || error.kind() == ErrorKind::Interrupted =>
+        {
             Ok(())
         }
         other => other.map(|_| ()),
