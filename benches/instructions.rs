@@ -1,6 +1,6 @@
-//! The same stages as in `session`, in instructions a message: a count that a noisy machine does
-//! not change.
+//! Instructions a message, for the stages of `session`.
 //!
+//! A count that a noisy machine does not change.
 //! Each row runs once in a process of its own under `valgrind --tool=callgrind`, which counts
 //! only inside [`counted`]. The cost of memory and of system calls is not in it, and the decryption is that of
 //! the processor which valgrind imitates. Says so and ends well where there is no valgrind.
