@@ -384,7 +384,8 @@ where
         let links = ShardLinks { orders, reports, queries, answers };
         let shard = Shard::new(id, feed(config), factory(id), clock.clone(), links);
         let shard = shard.map_err(EngineError::Files)?;
-        let shard = shard.timing_connections(config.connection_histograms);
+        let shard =
+            shard.timing_connections(config.connection_histograms).checking(config.hash_checks);
         built.proxies.push(ShardProxy::new(
             id,
             plan.core,

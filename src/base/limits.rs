@@ -115,6 +115,20 @@ pub const ADAPTIVE_PROBE_PAUSES: u32 = 16;
 pub const ORDERS_PER_STEP: usize = 32;
 /// Book queries that a shard answers in one step.
 pub const QUERIES_PER_STEP: usize = 8;
+/// A group of messages with one timestamp is over after this long without another: its best prices
+/// and hash are compared. The venue's bursts of one timestamp are over within a millisecond or so.
+pub const CHECK_SILENCE_NS: u64 = 200 * MILLISECOND_NS;
+/// A hash waits so long for the trade that explains it. Trade messages come 30 to 100 ms after the
+/// book that they changed.
+pub const CHECK_PATIENCE_NS: u64 = 2 * SECOND_NS;
+/// Hashes of a shard that wait.
+pub const CHECK_CASES_MAX: usize = 256;
+/// Trades of a shard that are remembered to explain hashes.
+pub const CHECK_TRADES_MAX: usize = 1024;
+/// Books whose silence is looked at in one housekeeping.
+pub const CHECKS_PER_HOUSEKEEPING: usize = 4096;
+/// One of so many groups has its hash compared where they are sampled.
+pub const HASH_SAMPLE: u64 = 256;
 /// Timers, heartbeats and the like are looked at this often.
 pub const HOUSEKEEPING_INTERVAL_NS: u64 = 100 * MILLISECOND_NS;
 /// Books weighed in one housekeeping: 20,000 books a second.

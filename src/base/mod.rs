@@ -3,6 +3,7 @@
 //! Runs on:  any (pure). Uses nothing else of this crate.
 pub mod id;
 pub mod limits;
+pub mod policy;
 pub mod price;
 pub mod random;
 pub mod routing;

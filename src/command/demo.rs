@@ -7,6 +7,7 @@ use super::{
     run::{Session, listen},
 };
 use crate::base::limits::TOKENS_PER_CONNECTION_TARGET;
+use crate::base::policy::HashChecks;
 use crate::base::time::{Clock as _, SECOND_NS};
 use crate::config::{Config, UsageError, flags::DemoFlags};
 use crate::io::{blocking::BlockingClient, clock::HostClock, driver::Driver};
@@ -110,6 +111,7 @@ pub fn engine_config(layout: LayoutFlags, venue: &Venue) -> Result<Config, Failu
         serve: Some((std::net::Ipv4Addr::LOCALHOST, 0).into()),
         histograms: None,
         connection_histograms: false,
+        hash_checks: HashChecks::All,
         markets: Vec::new(),
         tokens: Vec::new(),
         discover: true,

@@ -8,7 +8,10 @@ use super::{
 };
 use crate::base::time::{Clock as _, MILLISECOND_NS};
 use crate::config::{Config, flags::RunFlags};
-use crate::counter::{latency::Latencies, report::EngineReport};
+use crate::counter::{
+    latency::Latencies,
+    report::{CorrectnessReport, EngineReport},
+};
 use crate::engine::{Engine, EngineError};
 use crate::io::blocking::{FirstLook, first_look};
 use crate::io::{clock::HostClock, host::summary};
@@ -176,6 +179,7 @@ impl Session {
         }
         if let Some(report) = &ending.report {
             eprintln!("{}", last_line(report));
+            eprintln!("{}", correctness_line(&report.correctness));
         }
         eprintln!("host: {host}");
         eprint!("{}", histograms.table());
@@ -188,6 +192,25 @@ impl Session {
         info!("stopped in {} ms", (clock.mono_ns() - begun_ns) / MILLISECOND_NS);
         Ok(if ending.left_behind.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
+}
+
+/// How right the books were wherever that could be told.
+fn correctness_line(correctness: &CorrectnessReport) -> String {
+    let CorrectnessReport { score, checks } = correctness;
+    let Some(score) = score else {
+        return "books against the venue's word: nothing to compare".into();
+    };
+    format!(
+        "books against the venue's word: {:.4} % right; best prices {} right, {} wrong, {} untold; hashes {} right, {} explained later, {} wrong, {} unverifiable",
+        score * 100.0,
+        checks.tops_matched,
+        checks.tops_mismatched,
+        checks.tops_unverifiable,
+        checks.hashes_matched,
+        checks.hashes_explained,
+        checks.hashes_mismatched,
+        checks.hashes_unverifiable,
+    )
 }
 
 fn last_line(report: &EngineReport) -> String {

@@ -133,6 +133,11 @@ pub struct RunFlags {
     #[arg(long, requires = "histograms")]
     pub connection_histograms: bool,
 
+    /// Which hashes of the venue's are compared with our books: off, sampled (one group of changes in
+    /// 256) or all (some microseconds each). Best prices are always compared.
+    #[arg(long, value_name = "WHICH", default_value = "sampled")]
+    pub verify_hash: String,
+
     /// Follow this market (condition id or slug), whatever discovery finds. Repeatable.
     #[arg(long = "market", value_name = "ID")]
     pub markets: Vec<String>,

@@ -7,6 +7,7 @@ pub mod replay;
 
 use crate::base::id::TokenId;
 use crate::base::limits::TOKENS_PER_CONNECTION_TARGET;
+use crate::base::policy::HashChecks;
 use crate::base::time::SECOND_NS;
 use crate::io::driver::Driver;
 use crate::topology::{Idle, LayoutFlags, parse_cores};
@@ -53,6 +54,8 @@ pub struct Config {
     pub histograms: Option<PathBuf>,
     /// Whether to keep histograms of each connection too.
     pub connection_histograms: bool,
+    /// Which books' hashes are compared with the venue's.
+    pub hash_checks: HashChecks,
     /// Markets to follow by condition id or slug.
     pub markets: Vec<String>,
     /// Tokens whose markets to follow.
@@ -98,6 +101,7 @@ impl Config {
             serve: flags.serve,
             histograms: histograms(flags.histograms.as_deref())?,
             connection_histograms: flags.connection_histograms,
+            hash_checks: hash_checks(&flags.verify_hash)?,
             markets: flags.markets.clone(),
             tokens,
             discover: !flags.no_discovery,
@@ -154,6 +158,19 @@ pub fn layout(flags: &flags::LayoutFlags) -> Result<LayoutFlags, UsageError> {
         serve_core: flags.serve_core,
         idle: flags.idle.as_ref().map(idle).transpose()?,
     })
+}
+
+/// Reads `--verify-hash`.
+///
+/// # Errors
+/// [`UsageError`]: one line.
+pub fn hash_checks(text: &str) -> Result<HashChecks, UsageError> {
+    match text {
+        "off" => Ok(HashChecks::Off),
+        "sampled" => Ok(HashChecks::Sampled),
+        "all" => Ok(HashChecks::All),
+        _ => Err(UsageError(format!("--verify-hash {text}: expected off, sampled or all"))),
+    }
 }
 
 /// Checks the flag of the receive path.

@@ -7,7 +7,10 @@ use crate::base::{
     time::Now,
 };
 use crate::control::shard_proxy::ShardProxy;
-use crate::counter::report::{EngineReport, HealthReport, LinkReport, PoolReport, ShardReport};
+use crate::counter::report::{
+    CorrectnessReport, EngineReport, HealthReport, LinkReport, PoolReport, ShardReport,
+};
+use crate::counter::shard::CheckCounts;
 use crate::link::shard_control::ConnectionBeat;
 use std::collections::BTreeMap;
 
@@ -23,11 +26,18 @@ impl Control {
             health: self.health(&pool, now),
             registry: self.registry.report(),
             router: self.link_reports(),
+            correctness: self.correctness_report(),
             shards: (0..self.shards.len()).map(|place| self.shard_report(place, now)).collect(),
             lifecycle: self.lifecycle_report(),
             latencies: self.latencies.summaries(),
             pool,
         }
+    }
+
+    fn correctness_report(&self) -> CorrectnessReport {
+        let none = CheckCounts::default();
+        let checks = self.shards.iter().fold(none, |sum, s| sum.plus(&s.heartbeat.checks));
+        CorrectnessReport { score: checks.score(), checks }
     }
 
     fn link_reports(&self) -> Vec<LinkReport> {
@@ -90,6 +100,7 @@ impl Control {
             frame_mean_ns: beat.intake.frame_ns.checked_div(beat.intake.frames).unwrap_or(0),
             last_message_wall_ns: beat.last_data_wall_ns,
             books: beat.books.books,
+            checks: beat.checks,
             books_live: beat.books.live,
             books_awaiting: beat.books.awaiting,
             books_stale: beat.books.stale,

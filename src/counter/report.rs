@@ -2,6 +2,7 @@
 //!
 //! Runs on:  any (pure). Shown by `/stats`, `/metrics`, `/health`, the status and the exit line.
 use super::latency::LatencySummary;
+use super::shard::CheckCounts;
 use serde::Serialize;
 
 /// Everything that can be seen of a running engine. Times are nanoseconds since the Unix epoch
@@ -22,12 +23,23 @@ pub struct EngineReport {
     pub pool: PoolReport,
     /// Links between cores.
     pub router: Vec<LinkReport>,
+    /// How right the books were wherever the venue's word allowed to tell.
+    pub correctness: CorrectnessReport,
     /// Shards, in order.
     pub shards: Vec<ShardReport>,
     /// Discovery and expiry.
     pub lifecycle: LifecycleReport,
     /// Percentiles since the start, all shards together.
     pub latencies: Vec<LatencySummary>,
+}
+
+/// Books against the venue's word, all shards together.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct CorrectnessReport {
+    /// Share of the verdicts in which the book was right, 0 to 1; absent before the first.
+    pub score: Option<f64>,
+    /// The verdicts.
+    pub checks: CheckCounts,
 }
 
 /// Whether the engine does its work.
@@ -178,6 +190,8 @@ pub struct ShardReport {
     pub frame_mean_ns: u64,
     /// Last market data.
     pub last_message_wall_ns: u64,
+    /// What comparing its books with the venue's word gave.
+    pub checks: CheckCounts,
     /// Books held.
     pub books: u64,
     /// Of these, books that are live.

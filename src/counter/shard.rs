@@ -2,6 +2,8 @@
 //!
 //! Runs on:  any (pure).
 
+use serde::Serialize;
+
 /// Counters of what was read; single writer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IntakeCounts {
@@ -44,4 +46,48 @@ pub struct BookCounts {
     pub awaiting: u64,
     /// Of these, known to be behind.
     pub stale: u64,
+}
+
+/// What became of comparing books with what the venue says of them; single writer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CheckCounts {
+    /// Best prices that were the venue's.
+    pub tops_matched: u64,
+    /// Best prices that were not.
+    pub tops_mismatched: u64,
+    /// Groups of changes without best prices, or out of order: nothing to compare.
+    pub tops_unverifiable: u64,
+    /// Hashes that were the venue's at once.
+    pub hashes_matched: u64,
+    /// Hashes that were the venue's with the price of a trade that arrived later, or never.
+    pub hashes_explained: u64,
+    /// Hashes that were not, whatever the price of the last trade.
+    pub hashes_mismatched: u64,
+    /// Hashes of which an ingredient was not known.
+    pub hashes_unverifiable: u64,
+}
+
+impl CheckCounts {
+    /// Both together.
+    #[must_use]
+    pub const fn plus(&self, other: &Self) -> Self {
+        Self {
+            tops_matched: self.tops_matched + other.tops_matched,
+            tops_mismatched: self.tops_mismatched + other.tops_mismatched,
+            tops_unverifiable: self.tops_unverifiable + other.tops_unverifiable,
+            hashes_matched: self.hashes_matched + other.hashes_matched,
+            hashes_explained: self.hashes_explained + other.hashes_explained,
+            hashes_mismatched: self.hashes_mismatched + other.hashes_mismatched,
+            hashes_unverifiable: self.hashes_unverifiable + other.hashes_unverifiable,
+        }
+    }
+
+    /// Share of the verdicts in which the book was right, 0 to 1; `None` before the first. What
+    /// could not be verified is in neither number.
+    #[must_use]
+    pub fn score(&self) -> Option<f64> {
+        let right = self.tops_matched + self.hashes_matched + self.hashes_explained;
+        let all = right + self.tops_mismatched + self.hashes_mismatched;
+        (all > 0).then(|| right as f64 / all as f64)
+    }
 }

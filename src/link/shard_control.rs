@@ -7,7 +7,7 @@
 use crate::base::id::{ConnectionId, ShardId};
 use crate::base::time::Now;
 use crate::counter::latency::{ConnectionLatencies, Latencies};
-use crate::counter::shard::{BookCounts, IntakeCounts};
+use crate::counter::shard::{BookCounts, CheckCounts, IntakeCounts};
 use crate::market::info::MarketNews;
 use crate::session::SessionCounts;
 use crate::venue::BadInput;
@@ -64,6 +64,8 @@ pub struct Heartbeat {
     pub intake: IntakeCounts,
     /// The books.
     pub books: BookCounts,
+    /// What comparing them with the venue's word gave.
+    pub checks: CheckCounts,
     /// Heap bytes of the books and their index.
     pub book_bytes: u64,
     /// Bytes received.

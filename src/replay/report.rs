@@ -2,6 +2,7 @@
 //!
 //! Runs on:  the starting thread (pure).
 use crate::counter::latency::LatencySummary;
+use crate::counter::shard::CheckCounts;
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -63,6 +64,8 @@ pub struct ReplayReport {
     pub latencies: Vec<LatencySummary>,
     /// Books at the end.
     pub books: BooksReport,
+    /// What comparing books with the venue's best prices gave, in all passes. Hashes are not compared.
+    pub checks: CheckCounts,
     /// SHA-1 of the final books: of exactly the bytes that `--books-out` writes.
     pub digest: String,
     /// What a capture said besides frames.
@@ -233,6 +236,9 @@ impl ReplayReport {
             ("early changes", self.changes_before_snapshot),
             ("old changes", self.changes_stale),
             ("foreign tokens", self.foreign_tokens),
+            ("tops right", self.checks.tops_matched),
+            ("tops wrong", self.checks.tops_mismatched),
+            ("tops untold", self.checks.tops_unverifiable),
             ("connections opened", capture.opened),
             ("connections ended", capture.ended),
             ("frames lost", capture.frames_lost),

@@ -116,6 +116,7 @@ fn add_counts(report: &mut ReplayReport, read: &ReaderCounts, harvests: &[Harves
         report.changes_before_snapshot += on_books.changes_before_snapshot;
         report.changes_stale += on_books.changes_stale;
         report.foreign_tokens += on_books.foreign_tokens;
+        report.checks = report.checks.plus(&harvest.checks);
         report.busy_ns += harvest.busy_ns;
         books.total += on_books.books;
         books.live += on_books.live;

@@ -4,9 +4,10 @@
 use super::batch::{Batch, Inbox, Item, Order, Place, Task};
 use crate::base::id::ShardId;
 use crate::base::limits::REPLAY_ERRORS_SHOWN;
+use crate::base::policy::HashChecks;
 use crate::base::time::{Clock, Now};
 use crate::counter::latency::Latencies;
-use crate::counter::shard::{BookCounts, IntakeCounts};
+use crate::counter::shard::{BookCounts, CheckCounts, IntakeCounts};
 use crate::io::clock::{HostClock, thread_cpu_ns};
 use crate::market::book::StaleReason;
 use crate::shard::books::{Admission, Books};
@@ -31,6 +32,8 @@ pub(super) struct Harvest {
     pub(super) counts: IntakeCounts,
     /// What happened to books in all passes; states are those at the end.
     pub(super) book_counts: BookCounts,
+    /// What comparing them with the venue's best prices gave in all passes.
+    pub(super) checks: CheckCounts,
     /// Answers to heartbeats.
     pub(super) pongs: u64,
     /// Bytes of the frames counted here.
@@ -53,6 +56,7 @@ pub(super) struct Worker {
     /// Where frames count that another shard counts.
     aside: (IntakeCounts, Box<Latencies>),
     earlier: BookCounts,
+    earlier_checks: CheckCounts,
     pongs: u64,
     bytes: u64,
     busy_ns: u64,
@@ -61,7 +65,8 @@ pub(super) struct Worker {
 }
 
 fn empty_books(shard: ShardId, shards: u16) -> Books<()> {
-    Books::new(shard, Admission::Implied { shards }, ())
+    // A recording lacks what a hash is made of: tick size and smallest order of the catalogue.
+    Books::new(shard, Admission::Implied { shards }, ()).checking(HashChecks::Off)
 }
 
 impl Worker {
@@ -74,6 +79,7 @@ impl Worker {
             findings: Findings::default(),
             aside: Default::default(),
             earlier: BookCounts::default(),
+            earlier_checks: CheckCounts::default(),
             pongs: 0,
             bytes: 0,
             busy_ns: 0,
@@ -93,13 +99,23 @@ impl Worker {
                     self.inbox.give_back(batch);
                 }
                 Order::Reset => {
+                    self.settle();
                     self.earlier = sum(&self.earlier, self.intake.books.counts());
                     self.intake.books = empty_books(self.shard, self.shards);
                     self.passes += 1;
                 }
-                Order::Finish => return self.harvest(),
+                Order::Finish => {
+                    self.settle();
+                    return self.harvest();
+                }
             }
         }
+    }
+
+    /// The end of a pass is the end of every group of messages.
+    fn settle(&mut self) {
+        self.intake.books.settle_all();
+        self.earlier_checks = self.earlier_checks.plus(self.intake.books.checks());
     }
 
     fn on_batch(&mut self, batch: &Batch) {
@@ -161,6 +177,7 @@ impl Worker {
             latencies: self.intake.latencies,
             books: self.intake.books,
             book_counts,
+            checks: self.earlier_checks,
             pongs: self.pongs,
             bytes: self.bytes,
             busy_ns: self.busy_ns,

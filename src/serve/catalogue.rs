@@ -206,6 +206,23 @@ pub(super) const SHARD: Rows<ShardReport> = rows! { "shard", ShardReport;
         "steadily: a subscription outlives its book", |s, _| Whole(s.foreign_tokens);
     Gauge "shard_frame_mean_seconds", "s", "Mean time from read to applied for one frame",
         "the core is slowed down: neighbours, frequency, pinning", |s, _| seconds(s.frame_mean_ns);
+    Counter "shard_tops_matched", "checks", "Best prices of a book that were the venue's",
+        "nothing", |s, _| Whole(s.checks.tops_matched);
+    Counter "shard_tops_mismatched", "checks", "Best prices of a book that were not the venue's",
+        "a change was lost or misread; a book that stays wrong becomes stale:disproved",
+        |s, _| Whole(s.checks.tops_mismatched);
+    Counter "shard_tops_unverifiable", "checks", "Changes without best prices, or out of order",
+        "steadily: the venue stopped sending best prices", |s, _| Whole(s.checks.tops_unverifiable);
+    Counter "shard_hashes_matched", "checks", "Hashes of a book that were the venue's",
+        "nothing", |s, _| Whole(s.checks.hashes_matched);
+    Counter "shard_hashes_explained", "checks", "Hashes that a later trade made the venue's",
+        "nothing; the venue knows a trade before it tells", |s, _| Whole(s.checks.hashes_explained);
+    Counter "shard_hashes_mismatched", "checks", "Hashes of a book that were not the venue's",
+        "a change was lost or misread, or the venue hashes otherwise since",
+        |s, _| Whole(s.checks.hashes_mismatched);
+    Counter "shard_hashes_unverifiable", "checks", "Hashes of which an ingredient is not known",
+        "nothing; the catalogue did not say tick size or smallest order",
+        |s, _| Whole(s.checks.hashes_unverifiable);
     Gauge "shard_books", "books", "Books held", "nothing", |s, _| Whole(s.books);
     Gauge "shard_books_live", "books", "Books that follow the venue",
         "when it falls: see books_awaiting and books_stale", |s, _| Whole(s.books_live);

@@ -5,20 +5,23 @@
 use super::publish::{BookView, Change, Handler};
 use crate::base::{
     id::{BookIndex, MarketId, ShardId, TokenId},
-    limits::BOOKS_PER_SHARD_MAX,
+    limits::{BOOKS_PER_SHARD_MAX, CHECK_SILENCE_NS},
+    policy::HashChecks,
     routing::shard_of,
 };
-use crate::counter::shard::BookCounts;
+use crate::counter::shard::{BookCounts, CheckCounts};
 use crate::market::book::{
     Book, BookOpening, BookState, SideFull, StaleReason,
     image::{BookFacts, BookImage},
 };
 use crate::market::event::{Changes, Event, Snapshot, TickSize, Trade};
+use checks::{Checks, Group, Overdue, SEARCH_COST};
 use foldhash::quality::RandomState;
 use index::Index;
 use slots::{Slot, Slots};
 use std::hash::BuildHasher as _;
 
+mod checks;
 mod index;
 mod slots;
 
@@ -67,6 +70,7 @@ pub struct Books<H> {
     applied: Vec<(BookIndex, u32)>,
     weighed: Weighed,
     counts: BookCounts,
+    checks: Checks,
 }
 
 impl<H: Handler> Books<H> {
@@ -86,7 +90,15 @@ impl<H: Handler> Books<H> {
             applied: Vec::new(),
             weighed: Weighed::default(),
             counts: BookCounts::default(),
+            checks: Checks::default(),
         }
+    }
+
+    /// The same with these hashes compared.
+    #[must_use]
+    pub fn checking(mut self, hashes: HashChecks) -> Self {
+        self.checks.hashes = hashes;
+        self
     }
 
     /// Opens a book that hangs on `connection`, or moves it there if it is open already.
@@ -117,6 +129,7 @@ impl<H: Handler> Books<H> {
             connection,
             state: BookState::AwaitingSnapshot,
             snapshot_ms: 0,
+            group: Group::default(),
             facts: BookFacts {
                 tick_size: opening.tick_size,
                 min_order_size: opening.min_order_size,
@@ -126,7 +139,11 @@ impl<H: Handler> Books<H> {
             book: Book::default(),
         };
         match self.slots.get_mut(index) {
-            Some(free) => *free = slot,
+            Some(free) => {
+                let queued = free.group.queued;
+                *free = slot;
+                free.group.queued = queued;
+            }
             None => self.slots.push(slot),
         }
         self.enter(index);
@@ -186,6 +203,7 @@ impl<H: Handler> Books<H> {
         }
         let slot = &mut self.slots[index];
         (slot.open, slot.sibling, slot.book) = (false, index, Book::default());
+        self.checks.forget(index);
         self.free.push(index);
         self.counts.books -= 1;
         self.counts.awaiting -= 1;
@@ -254,7 +272,13 @@ impl<H: Handler> Books<H> {
         let Some(index) = self.admit(event.market, event.token) else { return };
         self.hang_on(index, connection);
         self.counts.snapshots += 1;
+        self.end_group_before(index, event.timestamp_ms, wall_ns);
         let slot = &mut self.slots[index];
+        if slot.state != BookState::Live {
+            // A new book: what was said of the one before has no bearing on it.
+            slot.group.forget();
+            self.checks.forget(index);
+        }
         let result = slot.book.replace(event.bids, event.asks);
         slot.snapshot_ms = event.timestamp_ms;
         let facts = &mut slot.facts;
@@ -266,6 +290,10 @@ impl<H: Handler> Books<H> {
         facts.neg_risk = event.neg_risk.unwrap_or(facts.neg_risk);
         facts.updates += 1;
         facts.updated_wall_ns = wall_ns;
+        if event.hash.is_some() {
+            slot.group.snapshot();
+            self.checks.queue(index, slot);
+        }
         match result {
             Ok(()) => self.set_state(index, BookState::Live, wall_ns),
             Err(SideFull) => self.set_stale(index, StaleReason::TooManyLevels, wall_ns),
@@ -290,6 +318,7 @@ impl<H: Handler> Books<H> {
                 beside.touch();
             }
             last = Some(index);
+            self.end_group_before(index, event.timestamp_ms, wall_ns);
             let slot = &mut self.slots[index];
             if slot.state == BookState::AwaitingSnapshot {
                 self.counts.changes_before_snapshot += 1;
@@ -300,6 +329,14 @@ impl<H: Handler> Books<H> {
                 continue;
             }
             self.counts.updates += 1;
+            if event.timestamp_ms < slot.facts.timestamp_ms {
+                // Of an earlier book than ours.
+                slot.group.open = false;
+                self.checks.counts.tops_unverifiable += 1;
+            } else {
+                slot.group.change(change.best_bid, change.best_ask);
+                self.checks.queue(index, slot);
+            }
             slot.facts.timestamp_ms = event.timestamp_ms;
             slot.facts.hash = change.hash;
             slot.facts.updates += 1;
@@ -326,6 +363,13 @@ impl<H: Handler> Books<H> {
     fn on_trade(&mut self, event: &Trade<'_>, wall_ns: u64) {
         let Some(index) = self.admit(event.market, event.token) else { return };
         self.counts.trades += 1;
+        let Self { slots, checks, .. } = self;
+        let (market, before) = (slots[index].market, slots[index].facts.last_trade);
+        checks.on_trade(&market, event.price, before, wall_ns, |index| {
+            if let Some(slot) = slots.get_mut(index) {
+                slot.group.hash_was_right();
+            }
+        });
         // The last trade price is one value per market, the same for all its tokens.
         self.for_market(index, |slot| slot.facts.last_trade = Some(event.price));
         let (view, handler) = view(&self.slots, index, self.shard, wall_ns, &mut self.handler);
@@ -334,6 +378,8 @@ impl<H: Handler> Books<H> {
 
     fn on_tick_size(&mut self, event: &TickSize<'_>, wall_ns: u64) {
         let Some(index) = self.admit(event.market, event.token) else { return };
+        // The hash of the group that ends here was made with the old step.
+        self.end_group_before(index, event.timestamp_ms, wall_ns);
         self.slots[index].facts.tick_size = Some(event.new);
         let (view, handler) = view(&self.slots, index, self.shard, wall_ns, &mut self.handler);
         handler.on_tick_size(&view, event);
@@ -453,6 +499,9 @@ impl<H: Handler> Books<H> {
             return;
         }
         let before = std::mem::replace(&mut slot.state, state);
+        if state != BookState::Live {
+            slot.group.forget();
+        }
         let connection = slot.connection;
         *self.counter_of(before) -= 1;
         *self.counter_of(state) += 1;
@@ -493,6 +542,75 @@ impl<H: Handler> Books<H> {
         }
     }
 
+    /// Ends a book's group of messages with one timestamp if `timestamp_ms` is of another.
+    #[inline]
+    fn end_group_before(&mut self, index: BookIndex, timestamp_ms: u64, wall_ns: u64) {
+        let slot = &self.slots[index];
+        if slot.group.open && slot.facts.timestamp_ms != timestamp_ms {
+            self.end_group(index, wall_ns);
+        }
+    }
+
+    /// Compares a book with what the venue said of it.
+    fn end_group(&mut self, index: BookIndex, wall_ns: u64) {
+        let Self { slots, checks, .. } = self;
+        let slot = &mut slots[index];
+        slot.group.open = false;
+        if slot.state != BookState::Live {
+            return;
+        }
+        let disproved = checks.on_top(&mut slot.group, &slot.book);
+        if disproved {
+            self.set_stale(index, StaleReason::Disproved, wall_ns);
+        } else if checks.takes_hash() {
+            checks.on_hash(index, slot, wall_ns);
+        }
+    }
+
+    /// Compares books whose last message was a while ago, and judges hashes that no trade explained:
+    /// as many as cost `count` comparisons. Call it some times a second.
+    pub fn settle(&mut self, count: usize, now_wall_ns: u64) {
+        for _ in 0..count.min(self.checks.queued()) {
+            let Some(index) = self.checks.next_queued() else { break };
+            let Some(slot) = self.slots.get_mut(index) else { continue };
+            slot.group.queued = false;
+            if !slot.group.open {
+                continue;
+            }
+            if now_wall_ns.saturating_sub(slot.facts.updated_wall_ns) < CHECK_SILENCE_NS {
+                self.checks.queue(index, slot);
+                continue;
+            }
+            let last_wall_ns = slot.facts.updated_wall_ns;
+            self.end_group(index, last_wall_ns);
+        }
+        for _ in 0..count.div_ceil(SEARCH_COST) {
+            let Some(overdue) = self.checks.poll_overdue(now_wall_ns) else { break };
+            self.on_overdue(overdue);
+        }
+    }
+
+    fn on_overdue(&mut self, overdue: Overdue) {
+        let Overdue { index, hash, last_trade, since_wall_ns } = overdue;
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        let Some(price) = last_trade else {
+            if slot.group.hash_was_wrong() {
+                self.set_stale(index, StaleReason::Disproved, since_wall_ns);
+            }
+            return;
+        };
+        slot.group.hash_was_right();
+        if slot.facts.hash == Some(hash) {
+            // The venue's word of what we missed, or were told in another order.
+            self.for_market(index, |slot| slot.facts.last_trade = price);
+        }
+    }
+
+    /// Compares all that waits for a comparison: at the end of a recording.
+    pub fn settle_all(&mut self) {
+        self.settle(usize::MAX, u64::MAX);
+    }
+
     /// Live books that hang on `connection`.
     #[must_use]
     pub fn live_on(&self, connection: ConnectionSlot) -> u32 {
@@ -503,6 +621,12 @@ impl<H: Handler> Books<H> {
     #[must_use]
     pub fn counts(&self) -> &BookCounts {
         &self.counts
+    }
+
+    /// What comparing the books with the venue's word gave.
+    #[must_use]
+    pub fn checks(&self) -> &CheckCounts {
+        &self.checks.counts
     }
 
     fn index_bytes(&self) -> u64 {

@@ -14,7 +14,7 @@ mod step;
 
 pub use idle::Idle;
 
-use crate::base::{id::ShardId, limits::READ_BUFFER_BYTES};
+use crate::base::{id::ShardId, limits::READ_BUFFER_BYTES, policy::HashChecks};
 use crate::io::{
     clock::HostClock,
     driver::{Doorbell, Readiness},
@@ -122,6 +122,13 @@ impl<H: Handler> Shard<H> {
     #[must_use]
     pub fn timing_connections(self, times_connections: bool) -> Self {
         Self { times_connections, ..self }
+    }
+
+    /// The same with these hashes compared with the venue's.
+    #[must_use]
+    pub fn checking(mut self, hashes: HashChecks) -> Self {
+        self.intake.books = self.intake.books.checking(hashes);
+        self
     }
 
     /// The bell that wakes this shard when it is parked.

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::base::{
     limits::{
-        BOOKS_WEIGHED_PER_HOUSEKEEPING, HEARTBEAT_INTERVAL_NS, HOUSEKEEPING_INTERVAL_NS,
-        ORDERS_PER_STEP, QUERIES_PER_STEP,
+        BOOKS_WEIGHED_PER_HOUSEKEEPING, CHECKS_PER_HOUSEKEEPING, HEARTBEAT_INTERVAL_NS,
+        HOUSEKEEPING_INTERVAL_NS, ORDERS_PER_STEP, QUERIES_PER_STEP,
     },
     time::{Clock, MILLISECOND_NS, Now, SECOND_NS},
 };
@@ -127,6 +127,7 @@ impl<H: Handler> Shard<H> {
 
     fn keep_house(&mut self, now: Now) {
         self.schedule.housekeeping_ns = now.mono_ns + HOUSEKEEPING_INTERVAL_NS;
+        self.intake.books.settle(CHECKS_PER_HOUSEKEEPING, now.wall_ns);
         self.tally.book_bytes = self.intake.books.weigh(BOOKS_WEIGHED_PER_HOUSEKEEPING);
         for place in 0..self.connections.slots() {
             let slot = ConnectionSlot(place);
@@ -180,6 +181,7 @@ impl<H: Handler> Shard<H> {
             at: now,
             intake: intake.counts,
             books: *books.counts(),
+            checks: *books.checks(),
             book_bytes: tally.book_bytes,
             bytes: tally.bytes,
             last_data_wall_ns: tally.last_data_wall_ns,

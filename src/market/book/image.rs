@@ -92,15 +92,8 @@ impl BookImage {
         let market = self.market.as_ref().map_or("", MarketId::as_str);
         let token = self.token.as_ref().map_or("", TokenId::as_str);
         let hash = self.facts.hash.as_ref().and_then(|h| std::str::from_utf8(h).ok()).unwrap_or("");
-        // Writing to a string cannot fail; ids hold no character that JSON escapes.
-        let _ = write!(
-            out,
-            r#"{{"market":"{market}","asset_id":"{token}","timestamp":"{}","hash":"{hash}","bids":"#,
-            self.facts.timestamp_ms
-        );
-        write_levels(out, &self.bids);
-        out.push_str(r#","asks":"#);
-        write_levels(out, &self.asks);
+        let sides = (self.bids.iter().copied(), self.asks.iter().copied());
+        write_head(out, (market, token), self.facts.timestamp_ms, hash, sides.0, sides.1);
         let text = |value: Option<String>| value.unwrap_or_default();
         let _ = write!(
             out,
@@ -117,9 +110,28 @@ impl BookImage {
     }
 }
 
-fn write_levels(out: &mut String, levels: &[Level]) {
+/// The first six keys of a book in the venue's shape; `ids` are market and token.
+pub(super) fn write_head(
+    out: &mut String,
+    (market, token): (&str, &str),
+    timestamp_ms: u64,
+    hash: &str,
+    bids: impl Iterator<Item = Level>,
+    asks: impl Iterator<Item = Level>,
+) {
+    // Writing to a string cannot fail; ids hold no character that JSON escapes.
+    let _ = write!(
+        out,
+        r#"{{"market":"{market}","asset_id":"{token}","timestamp":"{timestamp_ms}","hash":"{hash}","bids":"#,
+    );
+    write_levels(out, bids);
+    out.push_str(r#","asks":"#);
+    write_levels(out, asks);
+}
+
+fn write_levels(out: &mut String, levels: impl Iterator<Item = Level>) {
     out.push('[');
-    for (i, level) in levels.iter().enumerate() {
+    for (i, level) in levels.enumerate() {
         let comma = if i == 0 { "" } else { "," };
         let (price, size) = (level.price, level.quantity);
         let _ = write!(out, r#"{comma}{{"price":"{price}","size":"{size}"}}"#);

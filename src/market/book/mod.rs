@@ -3,6 +3,7 @@
 //! Runs on:  any (pure). Owned by one shard.
 pub mod image;
 pub mod ladder;
+pub mod summary;
 
 use crate::base::id::{MarketId, TokenId};
 use crate::base::price::{Price, Quantity};
@@ -69,6 +70,8 @@ pub enum StaleReason {
     TooManyLevels,
     /// A message about it could not be decoded, so a change may be missing.
     UndecodedMessage,
+    /// What the venue says of it was not so, again and again.
+    Disproved,
 }
 
 impl BookState {
@@ -82,6 +85,7 @@ impl BookState {
             Self::Stale { why: StaleReason::FramesLost, .. } => "stale:frames_lost",
             Self::Stale { why: StaleReason::TooManyLevels, .. } => "stale:too_many_levels",
             Self::Stale { why: StaleReason::UndecodedMessage, .. } => "stale:undecoded_message",
+            Self::Stale { why: StaleReason::Disproved, .. } => "stale:disproved",
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Runs on:  any (pure). Bounds: as many places as there were ever books at once; the last block
 //! is the only one with places to spare. One growing array would wait for 100 MB to be copied.
 use super::ConnectionSlot;
+use super::checks::Group;
 use crate::base::id::{BookIndex, MarketId, TokenId};
 use crate::market::book::{Book, BookState, image::BookFacts};
 use std::hint::black_box;
@@ -22,12 +23,13 @@ pub(super) struct Slot {
     pub(super) connection: ConnectionSlot,
     pub(super) snapshot_ms: u64,
     pub(super) state: BookState,
+    pub(super) group: Group,
     pub(super) book: Book,
     pub(super) facts: BookFacts,
     pub(super) market: MarketId,
 }
 
-const _: () = assert!(size_of::<Slot>() <= 488);
+const _: () = assert!(size_of::<Slot>() <= 512);
 
 /// Places of one block: 122 KB.
 const BLOCK: usize = 256;

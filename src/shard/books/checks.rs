@@ -1,0 +1,273 @@
+//! Whether books are what the venue says they are.
+//!
+//! Runs on:  shard cores, replay (pure; time is an argument). Owns: what waits for a verdict.
+//! Bounds:   one entry a book that has changed; `CHECK_CASES_MAX` hashes; `CHECK_TRADES_MAX` trades.
+//!
+//! Best prices and hash of a change describe the book after *all* messages with its timestamp, so
+//! they are compared at the end of such a group: when a message with another timestamp comes, or
+//! after a while of silence. A hash holds the market's last trade price, which the venue knows before its trade
+//! message reaches us, and may be p or 1 - p: a hash that no known price explains waits for the
+//! trades of the next seconds. Then every price that there is gets tried, because a trade's message may
+//! be lost or come out of order: a hash that is wrong with all of them is wrong for its levels.
+use super::Slot;
+use crate::base::id::{BookIndex, MarketId};
+use crate::base::limits::{CHECK_CASES_MAX, CHECK_PATIENCE_NS, CHECK_TRADES_MAX, HASH_SAMPLE};
+use crate::base::policy::HashChecks;
+use crate::base::price::Price;
+use crate::counter::shard::CheckCounts;
+use crate::market::book::{Book, image::BookHash, summary::Summary};
+use std::collections::VecDeque;
+
+/// What the venue said with the last message of a group.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Group {
+    best_bid: Option<Price>,
+    best_ask: Option<Price>,
+    /// There is something to compare at the end of the group.
+    pub(super) open: bool,
+    /// Best prices are to be compared, not only the hash.
+    has_tops: bool,
+    /// The book stands in the queue of those to be looked at after a silence.
+    pub(super) queued: bool,
+    /// Comparisons in a row that failed: best prices, hashes.
+    tops_wrong: u8,
+    hashes_wrong: u8,
+}
+
+/// Failed comparisons of best prices in a row after which a book is not trusted any more.
+const TOPS_WRONG_MAX: u8 = 2;
+/// The same of hashes.
+const HASHES_WRONG_MAX: u8 = 2;
+/// Comparisons of best prices that take as long as trying every price behind a hash.
+pub(super) const SEARCH_COST: usize = 2048;
+
+/// What a comparison says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Right,
+    Wrong,
+    Unverifiable,
+}
+
+impl Group {
+    /// After a change that was applied.
+    pub(super) fn change(&mut self, best_bid: Option<Price>, best_ask: Option<Price>) {
+        (self.best_bid, self.best_ask) = (best_bid, best_ask);
+        (self.open, self.has_tops) = (true, true);
+    }
+
+    /// After a snapshot, which says nothing of best prices; what changes of its group said holds on.
+    pub(super) fn snapshot(&mut self) {
+        self.has_tops &= self.open;
+        self.open = true;
+    }
+
+    /// Nothing is to be compared any more; what went wrong before is forgotten too.
+    pub(super) fn forget(&mut self) {
+        *self = Self { queued: self.queued, ..Self::default() };
+    }
+
+    /// Compares best prices. An empty side is told as a bid of nothing or an ask of a dollar.
+    fn top(&self, book: &Book) -> Verdict {
+        let bid = book.best_bid().map_or(Price::ZERO, |level| level.price);
+        let ask = book.best_ask().map_or(Price::ONE, |level| level.price);
+        match (self.best_bid, self.best_ask) {
+            (None, None) => Verdict::Unverifiable,
+            (said_bid, said_ask) => {
+                let right = said_bid.is_none_or(|said| said == bid)
+                    && said_ask.is_none_or(|said| said == ask);
+                if right { Verdict::Right } else { Verdict::Wrong }
+            }
+        }
+    }
+}
+
+/// A hash that no known price explains.
+#[derive(Debug)]
+struct Case {
+    index: BookIndex,
+    market: MarketId,
+    summary: Summary,
+    hash: BookHash,
+    since_wall_ns: u64,
+}
+
+/// A hash that no trade has explained in time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Overdue {
+    pub(super) index: BookIndex,
+    pub(super) hash: BookHash,
+    /// The last trade price that explains it after all; `None` when none does.
+    pub(super) last_trade: Option<Option<Price>>,
+    pub(super) since_wall_ns: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct RecentTrade {
+    market: MarketId,
+    price: Price,
+    wall_ns: u64,
+}
+
+/// Compares and counts.
+#[derive(Debug, Default)]
+pub(super) struct Checks {
+    pub(super) hashes: HashChecks,
+    pub(super) counts: CheckCounts,
+    /// Books to be looked at after a silence, oldest first.
+    queue: VecDeque<BookIndex>,
+    groups: u64,
+    cases: VecDeque<Case>,
+    trades: VecDeque<RecentTrade>,
+    scratch: String,
+}
+
+impl Checks {
+    /// Has a book looked at after a silence.
+    #[inline]
+    pub(super) fn queue(&mut self, index: BookIndex, slot: &mut Slot) {
+        if !slot.group.queued {
+            slot.group.queued = true;
+            self.queue.push_back(index);
+        }
+    }
+
+    /// Number of books in the queue.
+    pub(super) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Takes the first book out of the queue.
+    pub(super) fn next_queued(&mut self) -> Option<BookIndex> {
+        self.queue.pop_front()
+    }
+
+    /// A book is gone or new: its hashes get no verdict.
+    pub(super) fn forget(&mut self, index: BookIndex) {
+        self.cases.retain(|case| case.index != index);
+    }
+
+    /// Compares best prices at the end of a group; true when the book is not to be trusted any more.
+    pub(super) fn on_top(&mut self, group: &mut Group, book: &Book) -> bool {
+        if !group.has_tops {
+            return false;
+        }
+        match group.top(book) {
+            Verdict::Unverifiable => self.counts.tops_unverifiable += 1,
+            Verdict::Right => {
+                self.counts.tops_matched += 1;
+                group.tops_wrong = 0;
+            }
+            Verdict::Wrong => {
+                self.counts.tops_mismatched += 1;
+                group.tops_wrong += 1;
+            }
+        }
+        group.tops_wrong >= TOPS_WRONG_MAX
+    }
+
+    /// Whether this group's hash is one of those to be compared.
+    pub(super) fn takes_hash(&mut self) -> bool {
+        self.groups += 1;
+        match self.hashes {
+            HashChecks::Off => false,
+            HashChecks::Sampled => self.groups.is_multiple_of(HASH_SAMPLE),
+            HashChecks::All => true,
+        }
+    }
+
+    /// Compares a book's hash at the end of a group, as far as that is possible now.
+    pub(super) fn on_hash(&mut self, index: BookIndex, slot: &mut Slot, wall_ns: u64) {
+        let Some(hash) = slot.facts.hash else { return };
+        let Slot { market, token, facts, book, group, .. } = slot;
+        let Some(summary) = Summary::new(market, token, facts, book, &mut self.scratch) else {
+            self.counts.hashes_unverifiable += 1;
+            return;
+        };
+        let known = facts.last_trade;
+        let either = |price: Price| {
+            summary.matches(Some(price), &hash) || summary.matches(Some(price.complement()), &hash)
+        };
+        let mut recent = self.trades.iter().rev().filter(|trade| trade.market == *market);
+        let traded = known.is_some_and(either) || recent.any(|trade| either(trade.price));
+        if traded || summary.matches(None, &hash) {
+            self.counts.hashes_matched += 1;
+            group.hashes_wrong = 0;
+            return;
+        }
+        if self.cases.len() == CHECK_CASES_MAX {
+            // Never judged for lack of room: that is no verdict.
+            self.cases.pop_front();
+            self.counts.hashes_unverifiable += 1;
+        }
+        let case = Case { index, market: *market, summary, hash, since_wall_ns: wall_ns };
+        self.cases.push_back(case);
+    }
+
+    /// A trade explains hashes that came before it and after it, and so does the price `before` it:
+    /// a group of changes may be compared only after the trade that came after it. Gives the books whose
+    /// hashes it explained, one after the other.
+    pub(super) fn on_trade(
+        &mut self,
+        market: &MarketId,
+        price: Price,
+        before: Option<Price>,
+        wall_ns: u64,
+        mut explained: impl FnMut(BookIndex),
+    ) {
+        if self.hashes == HashChecks::Off {
+            return;
+        }
+        let counts = &mut self.counts;
+        self.cases.retain(|case| {
+            let fits = case.market == *market
+                && [price, price.complement()]
+                    .iter()
+                    .any(|&price| case.summary.matches(Some(price), &case.hash));
+            if fits {
+                counts.hashes_explained += 1;
+                explained(case.index);
+            }
+            !fits
+        });
+        while self.trades.len() + 2 > CHECK_TRADES_MAX
+            || self.trades.front().is_some_and(|trade| trade.wall_ns + CHECK_PATIENCE_NS < wall_ns)
+        {
+            self.trades.pop_front();
+        }
+        for price in before.filter(|&before| before != price).into_iter().chain([price]) {
+            self.trades.push_back(RecentTrade { market: *market, price, wall_ns });
+        }
+    }
+
+    /// The next hash whose time is over at `now_wall_ns`; costs as much as `SEARCH_COST` comparisons.
+    pub(super) fn poll_overdue(&mut self, now_wall_ns: u64) -> Option<Overdue> {
+        let due = self.cases.front()?.since_wall_ns.saturating_add(CHECK_PATIENCE_NS);
+        if now_wall_ns < due {
+            return None;
+        }
+        let Case { index, summary, hash, since_wall_ns, .. } = self.cases.pop_front()?;
+        let last_trade = summary.find_last_trade(&hash);
+        match last_trade {
+            None => self.counts.hashes_mismatched += 1,
+            Some(_) => self.counts.hashes_explained += 1,
+        }
+        Some(Overdue { index, hash, last_trade, since_wall_ns })
+    }
+}
+
+impl Group {
+    /// A hash was explained in the end.
+    pub(super) fn hash_was_right(&mut self) {
+        self.hashes_wrong = 0;
+    }
+
+    /// A hash was wrong; true when the book is not to be trusted any more.
+    pub(super) fn hash_was_wrong(&mut self) -> bool {
+        self.hashes_wrong = self.hashes_wrong.saturating_add(1);
+        self.hashes_wrong >= HASHES_WRONG_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests;
