@@ -15,7 +15,7 @@ use crate::control::{
     discovery::{Discovery, Lookup},
     lifecycle::{Lifecycle, LifecycleOptions},
     pump::{Control, ControlParts},
-    run::{self, Sources},
+    run::{self, Fetchers, Sources},
     shard_proxy::ShardProxy,
 };
 use crate::counter::report::EngineReport;
@@ -147,7 +147,7 @@ impl Engine {
         let serving = listener.as_ref().map(Listener::address);
         let clock = HostClock::new();
         let sources = sources(config)?;
-        fetcher(&sources).map_err(EngineError::Service)?;
+        fetchers(&sources).map_err(EngineError::Service)?;
         let built = build_shards(&topology, config, &clock, factory)?;
         let (query_sender, queries) = ring(limits::SERVE_CONTROL_DEPTH);
         let (answers, answer_receiver) = ring(limits::SERVE_CONTROL_DEPTH);
@@ -178,9 +178,9 @@ impl Engine {
         let control_clock = clock.clone();
         let control = Executor::start("control", topology.control.core, move || async move {
             let now = control_clock.now();
-            // The address was checked before any thread started.
-            let fetcher = fetcher(&sources).expect("an address that parsed once parses again");
-            run::run(Control::new(parts, now), sources, fetcher, control_clock).await;
+            // The addresses were checked before any thread started.
+            let fetchers = fetchers(&sources).expect("an address that parsed once parses again");
+            run::run(Control::new(parts, now), sources, fetchers, control_clock).await;
         })
         .map_err(EngineError::Start)?;
         let serve_stop = Arc::new(AtomicBool::new(false));
@@ -303,10 +303,15 @@ fn plan(config: &Config) -> Result<Topology, TopologyError> {
     Topology::plan(&config.layout, &crate::io::executor::usable_cores())
 }
 
-fn fetcher(sources: &Sources) -> Result<Fetcher, FetchError> {
-    let (url, resolver) = (&sources.gamma.url, sources.resolver.clone());
-    let tls = Arc::clone(&sources.tls);
-    Fetcher::new("polymarket-gamma", url, resolver, tls, FetchLimits::default())
+fn fetchers(sources: &Sources) -> Result<Fetchers, FetchError> {
+    let fetcher = |name, endpoint: &Endpoint| {
+        let (resolver, tls) = (sources.resolver.clone(), Arc::clone(&sources.tls));
+        Fetcher::new(name, &endpoint.url, resolver, tls, FetchLimits::default())
+    };
+    Ok(Fetchers {
+        catalogue: fetcher("polymarket-gamma", &sources.gamma)?,
+        books: fetcher("polymarket-clob", &sources.clob)?,
+    })
 }
 
 fn listen(address: SocketAddr) -> Result<Listener, EngineError> {
@@ -321,7 +326,9 @@ fn sources(config: &Config) -> Result<Sources, EngineError> {
     let tls = client_config(config.tls_ca.as_deref()).map_err(EngineError::Tls)?;
     Ok(Sources {
         gamma: config.gamma.clone(),
+        clob: config.clob.clone(),
         ws: config.ws.clone(),
+        feed: feed(config),
         tls,
         resolver: Resolver::new().map_err(EngineError::Files)?,
     })
@@ -384,8 +391,10 @@ where
         let links = ShardLinks { orders, reports, queries, answers };
         let shard = Shard::new(id, feed(config), factory(id), clock.clone(), links);
         let shard = shard.map_err(EngineError::Files)?;
-        let shard =
-            shard.timing_connections(config.connection_histograms).checking(config.hash_checks);
+        let shard = shard
+            .timing_connections(config.connection_histograms)
+            .checking(config.hash_checks)
+            .auditing(config.audit_round_ns);
         built.proxies.push(ShardProxy::new(
             id,
             plan.core,

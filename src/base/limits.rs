@@ -129,6 +129,39 @@ pub const CHECK_TRADES_MAX: usize = 1024;
 pub const CHECKS_PER_HOUSEKEEPING: usize = 4096;
 /// One of so many groups has its hash compared where they are sampled.
 pub const HASH_SAMPLE: u64 = 256;
+/// Tokens of one `POST /books`: the venue takes 500, and fails above about 500 by bytes.
+pub const TOKENS_PER_BOOKS_REQUEST: usize = 250;
+/// `POST /books` a second, all shards together: 40 % of the venue's 500 per 10 s.
+pub const BOOKS_REQUESTS_PER_SECOND: u64 = 20;
+/// `POST /books` without an answer yet.
+pub const BOOKS_REQUESTS_OPEN_MAX: usize = 4;
+/// Tokens that wait to be asked for; what finds no room is asked for again by its shard.
+pub const BOOKS_WAITING_MAX: usize = 1 << 17;
+/// A subscribed book whose snapshot has not come after this long is asked for over REST. The dump of
+/// 400 tokens takes a second or two.
+pub const SNAPSHOT_PATIENCE_NS: u64 = 5 * SECOND_NS;
+/// The books of a connection are counted this often.
+pub const CENSUS_INTERVAL_NS: u64 = SECOND_NS;
+/// A book that was asked for in vain is asked for again after this long, then twice as long.
+pub const REPAIR_RETRY_MIN_NS: u64 = 2 * SECOND_NS;
+/// Longest pause between two questions for one book.
+pub const REPAIR_RETRY_MAX_NS: u64 = 60 * SECOND_NS;
+/// Changes kept of one book between question and answer: a second of the busiest market and more.
+pub const REPAIR_CHANGES_MAX: usize = 4096;
+/// A message that the venue's REST interface already knows of may be on its way for so long; a book
+/// that has not heard by then is behind.
+pub const AUDIT_PATIENCE_NS: u64 = 2 * SECOND_NS;
+/// Books of a shard that wait for this.
+pub const AUDITS_OPEN_MAX: usize = 4096;
+/// Markets whose two books are compared with each other in one housekeeping.
+pub const MIRRORS_PER_HOUSEKEEPING: usize = 256;
+/// A connection whose data stops for longer than this, and than [`DATA_SILENCE_GAPS`] of its mean gaps, is
+/// looked into: the venue's REST interface says whether it is quiet or frozen.
+pub const DATA_SILENCE_MIN_NS: u64 = 5 * SECOND_NS;
+/// A connection is looked into after so long a silence whatever its mean gap.
+pub const DATA_SILENCE_MAX_NS: u64 = 120 * SECOND_NS;
+/// See [`DATA_SILENCE_MIN_NS`].
+pub const DATA_SILENCE_GAPS: u64 = 8;
 /// Timers, heartbeats and the like are looked at this often.
 pub const HOUSEKEEPING_INTERVAL_NS: u64 = 100 * MILLISECOND_NS;
 /// Books weighed in one housekeeping: 20,000 books a second.

@@ -112,6 +112,7 @@ pub fn engine_config(layout: LayoutFlags, venue: &Venue) -> Result<Config, Failu
         histograms: None,
         connection_histograms: false,
         hash_checks: HashChecks::All,
+        audit_round_ns: 10 * SECOND_NS,
         markets: Vec::new(),
         tokens: Vec::new(),
         discover: true,

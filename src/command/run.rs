@@ -196,12 +196,12 @@ impl Session {
 
 /// How right the books were wherever that could be told.
 fn correctness_line(correctness: &CorrectnessReport) -> String {
-    let CorrectnessReport { score, checks } = correctness;
+    let CorrectnessReport { score, checks, repairs, .. } = correctness;
     let Some(score) = score else {
         return "books against the venue's word: nothing to compare".into();
     };
     format!(
-        "books against the venue's word: {:.4} % right; best prices {} right, {} wrong, {} untold; hashes {} right, {} explained later, {} wrong, {} unverifiable",
+        "books against the venue's word: {:.4} % right; best prices {} right, {} wrong, {} untold; hashes {} right, {} explained later, {} wrong, {} unverifiable; over REST {} mended, {} compared equal, {} behind, {} wrong; {} frozen connections",
         score * 100.0,
         checks.tops_matched,
         checks.tops_mismatched,
@@ -210,6 +210,11 @@ fn correctness_line(correctness: &CorrectnessReport) -> String {
         checks.hashes_explained,
         checks.hashes_mismatched,
         checks.hashes_unverifiable,
+        repairs.repaired,
+        repairs.audits_matched,
+        repairs.audits_behind,
+        repairs.audits_mismatched,
+        repairs.frozen,
     )
 }
 

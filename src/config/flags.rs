@@ -138,6 +138,11 @@ pub struct RunFlags {
     #[arg(long, value_name = "WHICH", default_value = "sampled")]
     pub verify_hash: String,
 
+    /// Compare every live book with the venue's REST interface once in so many seconds; 0 is never. A
+    /// book or connection whose messages stopped unnoticed is found by that.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub audit: u32,
+
     /// Follow this market (condition id or slug), whatever discovery finds. Repeatable.
     #[arg(long = "market", value_name = "ID")]
     pub markets: Vec<String>,

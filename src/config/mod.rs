@@ -56,6 +56,9 @@ pub struct Config {
     pub connection_histograms: bool,
     /// Which books' hashes are compared with the venue's.
     pub hash_checks: HashChecks,
+    /// Every live book is compared with the venue's REST interface once in so long, nanoseconds; 0 is
+    /// never.
+    pub audit_round_ns: u64,
     /// Markets to follow by condition id or slug.
     pub markets: Vec<String>,
     /// Tokens whose markets to follow.
@@ -102,6 +105,7 @@ impl Config {
             histograms: histograms(flags.histograms.as_deref())?,
             connection_histograms: flags.connection_histograms,
             hash_checks: hash_checks(&flags.verify_hash)?,
+            audit_round_ns: u64::from(flags.audit) * SECOND_NS,
             markets: flags.markets.clone(),
             tokens,
             discover: !flags.no_discovery,

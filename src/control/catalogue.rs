@@ -4,11 +4,12 @@
 use super::discovery::{Answer, Failure, Lookup, NotFound};
 use super::pump::{Control, Errand};
 use crate::base::id::TokenId;
+use crate::base::limits::RETRY_AFTER_DEFAULT_NS;
 use crate::base::time::{Now, SECOND_NS};
 use crate::counter::report::LifecycleReport;
 use crate::market::info::MarketNews;
 use crate::venue::polymarket::catalog::parse_page;
-use log::{info, warn};
+use log::{debug, info, warn};
 
 /// What a task fetched, or why it could not.
 #[derive(Debug)]
@@ -73,6 +74,30 @@ impl Control {
         if let Some(not_found) = self.discovery.on_failure(now.mono_ns, failure) {
             warn_not_found(&not_found);
         }
+    }
+
+    /// A request for books has ended; `shard` is the place of the one that wants them.
+    pub fn on_books(&mut self, shard: usize, fetched: Fetched, now: Now) {
+        let (why, retry_after_ns) = match fetched {
+            Fetched::Response { status: 200, body, .. } => match String::from_utf8(body) {
+                Ok(text) => {
+                    self.resync.on_answer();
+                    if let Some(shard) = self.shards.get_mut(shard) {
+                        shard.books(text, now);
+                    }
+                    return;
+                }
+                Err(error) => (error.to_string(), None),
+            },
+            Fetched::Response { status, retry_after_s, .. } => {
+                let pause_ns = retry_after_s.map(|s| s.saturating_mul(SECOND_NS));
+                let pause_ns = pause_ns.or((status == 429).then_some(RETRY_AFTER_DEFAULT_NS));
+                (format!("HTTP {status}"), pause_ns)
+            }
+            Fetched::Failed(reason) => (reason, None),
+        };
+        debug!("books were not fetched: {why}; their shard asks again");
+        self.resync.on_failure(now.mono_ns, why, retry_after_ns);
     }
 
     fn on_answer(&mut self, answer: Answer, now: Now) {

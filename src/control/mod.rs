@@ -13,6 +13,7 @@ mod picture;
 pub mod placement;
 pub mod pump;
 pub mod registry;
+pub mod resync;
 pub mod run;
 pub mod shard_proxy;
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::control::shard_proxy::ShardProxy;
 use crate::counter::report::{
     CorrectnessReport, EngineReport, HealthReport, LinkReport, PoolReport, ShardReport,
 };
-use crate::counter::shard::CheckCounts;
+use crate::counter::shard::{CheckCounts, RepairCounts};
 use crate::link::shard_control::ConnectionBeat;
 use std::collections::BTreeMap;
 
@@ -37,7 +37,10 @@ impl Control {
     fn correctness_report(&self) -> CorrectnessReport {
         let none = CheckCounts::default();
         let checks = self.shards.iter().fold(none, |sum, s| sum.plus(&s.heartbeat.checks));
-        CorrectnessReport { score: checks.score(), checks }
+        let none = RepairCounts::default();
+        let repairs = self.shards.iter().fold(none, |sum, s| sum.plus(&s.heartbeat.repairs));
+        let resync = self.resync.report();
+        CorrectnessReport { score: checks.score(), checks, repairs, resync }
     }
 
     fn link_reports(&self) -> Vec<LinkReport> {
@@ -101,6 +104,7 @@ impl Control {
             last_message_wall_ns: beat.last_data_wall_ns,
             books: beat.books.books,
             checks: beat.checks,
+            repairs: beat.repairs,
             books_live: beat.books.live,
             books_awaiting: beat.books.awaiting,
             books_stale: beat.books.stale,
@@ -155,6 +159,11 @@ impl Control {
             if in_grace { notices.push(line) } else { reasons.push(line) }
         } else if live < held {
             notices.push(format!("{} of {held} books are not live", held - live));
+        }
+        let resync = self.resync.report();
+        if !resync.last_error.is_empty() {
+            let line = format!("books cannot be fetched over REST now: {}", resync.last_error);
+            notices.push(line);
         }
         for shard in self.placement.shards_without_room() {
             notices.push(format!("{shard} has no connection left for its pending markets"));

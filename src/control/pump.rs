@@ -13,6 +13,7 @@ use super::{
     lifecycle::Lifecycle,
     placement::{Action, Placement},
     registry::Registry,
+    resync::{BooksRequest, Resync},
     shard_proxy::ShardProxy,
 };
 use crate::base::{
@@ -53,6 +54,8 @@ pub enum Errand {
     Fetch(String),
     /// Resolve the market channel's host for this dial; then [`Control::on_resolved`].
     Resolve(ConnectionId),
+    /// Ask the venue's REST interface for these books; then [`Control::on_books`].
+    Books(BooksRequest),
 }
 
 /// What the control core is made of; built on the main thread.
@@ -110,6 +113,7 @@ pub struct Control {
     pub(super) discovery: Discovery,
     pub(super) lifecycle: Lifecycle,
     pub(super) dials: DialQueue,
+    pub(super) resync: Resync,
     pub(super) shards: Vec<ShardProxy>,
     target: Target,
     dialling: Vec<Dialling>,
@@ -144,6 +148,7 @@ impl Control {
             discovery: parts.discovery,
             lifecycle: parts.lifecycle,
             dials: DialQueue::new(parts.seed),
+            resync: Resync::new(parts.shards.len()),
             shards: parts.shards,
             target: parts.target,
             dialling: Vec::new(),
@@ -178,6 +183,9 @@ impl Control {
             self.carry_out(action, now);
         }
         self.step_dials(now);
+        while let Some(request) = self.resync.poll(now.mono_ns) {
+            self.errands.push_back(Errand::Books(request));
+        }
         self.shards.iter_mut().for_each(|shard| shard.flush(now));
         self.answer_queries(now);
         self.take_picture(now);
@@ -243,6 +251,7 @@ impl Control {
             Report::ConnectionLatencies { connection, latencies } => {
                 self.by_connection.push((connection, latencies));
             }
+            Report::Wanted { tokens, urgent } => self.resync.want(place, &tokens, urgent),
             Report::Stopped => self.shards[place].stopped = true,
         }
     }

@@ -4,15 +4,17 @@
 use super::{
     catalogue::Fetched,
     pump::{Control, Errand},
+    resync::BooksRequest,
 };
 use crate::base::id::ConnectionId;
 use crate::io::{
     clock::HostClock,
     executor::{sleep, spawn},
-    fetch::Fetcher,
+    fetch::{FetchError, Fetcher},
     resolve::Resolver,
 };
-use crate::wire::endpoint::Endpoint;
+use crate::venue::Feed;
+use crate::wire::{endpoint::Endpoint, http::Response};
 use rustls::ClientConfig;
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -24,8 +26,12 @@ use std::sync::Arc;
 pub struct Sources {
     /// The catalogue.
     pub gamma: Endpoint,
+    /// Books over REST.
+    pub clob: Endpoint,
     /// The market channel.
     pub ws: Endpoint,
+    /// What is sent to the venue.
+    pub feed: Feed,
     /// TLS settings for both.
     pub tls: Arc<ClientConfig>,
     /// Names to addresses.
@@ -35,6 +41,7 @@ pub struct Sources {
 /// What a task brought home.
 enum Outcome {
     Fetched(Fetched),
+    Books(usize, Fetched),
     Resolved(ConnectionId, Result<Vec<SocketAddr>, String>),
 }
 
@@ -43,17 +50,30 @@ enum Outcome {
 struct Home {
     sources: Sources,
     catalogue: Rc<Fetcher>,
+    books: Rc<Fetcher>,
     inbox: Rc<RefCell<Vec<Outcome>>>,
 }
 
-/// Steps until the pump says that all is over. `catalogue` is made on this core.
-pub async fn run(mut control: Control, sources: Sources, catalogue: Fetcher, mut clock: HostClock) {
-    let home = Home { sources, catalogue: Rc::new(catalogue), inbox: Rc::default() };
+/// The REST clients of the control core, made on it.
+#[derive(Debug)]
+pub struct Fetchers {
+    /// The catalogue's.
+    pub catalogue: Fetcher,
+    /// The books'.
+    pub books: Fetcher,
+}
+
+/// Steps until the pump says that all is over.
+pub async fn run(mut control: Control, sources: Sources, fetchers: Fetchers, mut clock: HostClock) {
+    let Fetchers { catalogue, books } = fetchers;
+    let (catalogue, books) = (Rc::new(catalogue), Rc::new(books));
+    let home = Home { sources, catalogue, books, inbox: Rc::default() };
     loop {
         clock.align();
         for outcome in home.inbox.take() {
             match outcome {
                 Outcome::Fetched(fetched) => control.on_fetched(fetched, clock.now()),
+                Outcome::Books(shard, fetched) => control.on_books(shard, fetched, clock.now()),
                 Outcome::Resolved(connection, addresses) => {
                     control.on_resolved(connection, addresses, clock.now());
                 }
@@ -67,20 +87,29 @@ pub async fn run(mut control: Control, sources: Sources, catalogue: Fetcher, mut
     }
 }
 
+fn fetched(result: Result<Response, FetchError>) -> Fetched {
+    match result {
+        Ok(response) => Fetched::Response {
+            status: response.status,
+            retry_after_s: response.retry_after_s(),
+            body: response.body,
+        },
+        Err(error) => Fetched::Failed(error.to_string()),
+    }
+}
+
 /// Starts a task for the errand; it ends by itself, at the latest at its time limit.
 fn send(errand: Errand, home: &Home) {
     let home = home.clone();
     match errand {
         Errand::Fetch(path) => spawn(async move {
-            let fetched = match home.catalogue.get(&path).await {
-                Ok(response) => Fetched::Response {
-                    status: response.status,
-                    retry_after_s: response.retry_after_s(),
-                    body: response.body,
-                },
-                Err(error) => Fetched::Failed(error.to_string()),
-            };
+            let fetched = fetched(home.catalogue.get(&path).await);
             home.inbox.borrow_mut().push(Outcome::Fetched(fetched));
+        }),
+        Errand::Books(BooksRequest { shard, tokens }) => spawn(async move {
+            let (path, body) = home.sources.feed.books_request(&tokens);
+            let fetched = fetched(home.books.post_json(path, body.into_bytes()).await);
+            home.inbox.borrow_mut().push(Outcome::Books(shard, fetched));
         }),
         Errand::Resolve(connection) => spawn(async move {
             let ws = &home.sources.ws;

@@ -103,6 +103,11 @@ impl ShardProxy {
         self.send(Order::Close { connection }, now);
     }
 
+    /// Books as the venue's REST interface tells them.
+    pub fn books(&mut self, text: String, now: Now) {
+        self.send(Order::Books { text }, now);
+    }
+
     /// Give back the filled histograms.
     pub fn swap_latencies(&mut self, now: Now) {
         self.send(Order::SwapLatencies { empty: Box::default() }, now);

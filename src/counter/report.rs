@@ -2,7 +2,7 @@
 //!
 //! Runs on:  any (pure). Shown by `/stats`, `/metrics`, `/health`, the status and the exit line.
 use super::latency::LatencySummary;
-use super::shard::CheckCounts;
+use super::shard::{CheckCounts, RepairCounts};
 use serde::Serialize;
 
 /// Everything that can be seen of a running engine. Times are nanoseconds since the Unix epoch
@@ -40,6 +40,29 @@ pub struct CorrectnessReport {
     pub score: Option<f64>,
     /// The verdicts.
     pub checks: CheckCounts,
+    /// What the venue's REST interface did for the books.
+    pub repairs: RepairCounts,
+    /// The questions to it.
+    pub resync: ResyncReport,
+}
+
+/// Questions to the venue's REST interface for books.
+#[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
+pub struct ResyncReport {
+    /// Requests sent.
+    pub requests: u64,
+    /// Tokens in them.
+    pub tokens: u64,
+    /// Requests answered with books.
+    pub answers: u64,
+    /// Requests that failed or were refused.
+    pub failed: u64,
+    /// Why the last one failed; empty since one was answered.
+    pub last_error: String,
+    /// Tokens that wait to be asked for.
+    pub tokens_waiting: u64,
+    /// Tokens for which there was no room; their shards ask again.
+    pub tokens_dropped: u64,
 }
 
 /// Whether the engine does its work.
@@ -192,6 +215,8 @@ pub struct ShardReport {
     pub last_message_wall_ns: u64,
     /// What comparing its books with the venue's word gave.
     pub checks: CheckCounts,
+    /// What the venue's REST interface did for them.
+    pub repairs: RepairCounts,
     /// Books held.
     pub books: u64,
     /// Of these, books that are live.

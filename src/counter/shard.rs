@@ -67,6 +67,62 @@ pub struct CheckCounts {
     pub hashes_unverifiable: u64,
 }
 
+/// What became of books that were asked for over the venue's REST interface; single writer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RepairCounts {
+    /// Books asked for because they were not live.
+    pub asked: u64,
+    /// Books that an answer made live.
+    pub repaired: u64,
+    /// Answers older than what was known at the asking: not used.
+    pub answers_old: u64,
+    /// Answers whose levels do not have the hash that they say: not used.
+    pub answers_broken: u64,
+    /// Live books that were compared and had the same levels.
+    pub audits_matched: u64,
+    /// The answer was older than the book.
+    pub audits_older: u64,
+    /// Same time, other message of it: nothing can be said.
+    pub audits_undecided: u64,
+    /// Same time and hash, other levels: the book was wrong.
+    pub audits_mismatched: u64,
+    /// The answer was newer, and the stream said the same soon after.
+    pub audits_caught_up: u64,
+    /// The answer was newer, and the stream never said so: a message was lost.
+    pub audits_behind: u64,
+    /// Markets at rest whose two books mirror each other.
+    pub mirrors_matched: u64,
+    /// Markets at rest whose two books do not: both were compared with the venue's then.
+    pub mirrors_mismatched: u64,
+    /// Connections that were looked into because their data had stopped.
+    pub silences: u64,
+    /// Of these, connections that were replaced because the venue's books had moved on.
+    pub frozen: u64,
+}
+
+impl RepairCounts {
+    /// Both together.
+    #[must_use]
+    pub const fn plus(&self, other: &Self) -> Self {
+        Self {
+            asked: self.asked + other.asked,
+            repaired: self.repaired + other.repaired,
+            answers_old: self.answers_old + other.answers_old,
+            answers_broken: self.answers_broken + other.answers_broken,
+            audits_matched: self.audits_matched + other.audits_matched,
+            audits_older: self.audits_older + other.audits_older,
+            audits_undecided: self.audits_undecided + other.audits_undecided,
+            audits_mismatched: self.audits_mismatched + other.audits_mismatched,
+            audits_caught_up: self.audits_caught_up + other.audits_caught_up,
+            audits_behind: self.audits_behind + other.audits_behind,
+            mirrors_matched: self.mirrors_matched + other.mirrors_matched,
+            mirrors_mismatched: self.mirrors_mismatched + other.mirrors_mismatched,
+            silences: self.silences + other.silences,
+            frozen: self.frozen + other.frozen,
+        }
+    }
+}
+
 impl CheckCounts {
     /// Both together.
     #[must_use]

@@ -61,6 +61,11 @@ pub enum Order {
         /// The connection.
         connection: ConnectionId,
     },
+    /// Books as the venue's REST interface tells them, asked for by a report `Wanted`.
+    Books {
+        /// The answer: a JSON list.
+        text: String,
+    },
     /// Swap the latency histograms: the filled set comes back in a report.
     SwapLatencies {
         /// An empty set.

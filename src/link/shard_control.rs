@@ -4,10 +4,10 @@
 //! Depth: `SHARD_CONTROL_DEPTH`. When full: the report is dropped and counted; heartbeats carry
 //! the whole state twice a second, so the next one heals everything but news and histograms
 //! (news come again from the catalogue; a lost set of histograms is lost, and counted).
-use crate::base::id::{ConnectionId, ShardId};
+use crate::base::id::{ConnectionId, ShardId, TokenId};
 use crate::base::time::Now;
 use crate::counter::latency::{ConnectionLatencies, Latencies};
-use crate::counter::shard::{BookCounts, CheckCounts, IntakeCounts};
+use crate::counter::shard::{BookCounts, CheckCounts, IntakeCounts, RepairCounts};
 use crate::market::info::MarketNews;
 use crate::session::SessionCounts;
 use crate::venue::BadInput;
@@ -38,6 +38,14 @@ pub enum Report {
         /// Samples withheld since the last one.
         withheld: u64,
     },
+    /// Books to be asked for over the venue's REST interface; the answer comes as an order. At most
+    /// `TOKENS_PER_BOOKS_REQUEST`.
+    Wanted {
+        /// Their tokens.
+        tokens: Box<[TokenId]>,
+        /// A book is not live, or a connection may be frozen; otherwise a comparison that can wait.
+        urgent: bool,
+    },
     /// The state of the shard, every `HEARTBEAT_INTERVAL_NS`.
     Heartbeat(Box<Heartbeat>),
     /// The filled histograms that were asked for.
@@ -66,6 +74,8 @@ pub struct Heartbeat {
     pub books: BookCounts,
     /// What comparing them with the venue's word gave.
     pub checks: CheckCounts,
+    /// What the venue's REST interface did for them.
+    pub repairs: RepairCounts,
     /// Heap bytes of the books and their index.
     pub book_bytes: u64,
     /// Bytes received.

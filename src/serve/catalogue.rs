@@ -223,6 +223,33 @@ pub(super) const SHARD: Rows<ShardReport> = rows! { "shard", ShardReport;
     Counter "shard_hashes_unverifiable", "checks", "Hashes of which an ingredient is not known",
         "nothing; the catalogue did not say tick size or smallest order",
         |s, _| Whole(s.checks.hashes_unverifiable);
+    Counter "shard_books_asked", "books", "Books asked for over REST because they were not live",
+        "snapshots do not come, or books are disproved", |s, _| Whole(s.repairs.asked);
+    Counter "shard_books_repaired", "books", "Books that an answer over REST made live",
+        "as books_asked", |s, _| Whole(s.repairs.repaired);
+    Counter "shard_rest_answers_old", "books", "Answers over REST that were older than the stream",
+        "the venue's REST interface serves stale books", |s, _| Whole(s.repairs.answers_old);
+    Counter "shard_rest_answers_broken", "books", "Answers over REST that do not have their hash",
+        "the venue hashes otherwise since, or a proxy spoils its answers",
+        |s, _| Whole(s.repairs.answers_broken);
+    Counter "shard_audits_matched", "books", "Live books that had the venue's levels over REST",
+        "nothing", |s, _| Whole(s.repairs.audits_matched);
+    Counter "shard_audits_mismatched", "books", "Live books with other levels at the same hash",
+        "a bug: please report it with a capture", |s, _| Whole(s.repairs.audits_mismatched);
+    Counter "shard_audits_behind", "books", "Live books that had missed a message of the stream",
+        "the venue loses messages; the book is mended", |s, _| Whole(s.repairs.audits_behind);
+    Counter "shard_audits_undecided", "books", "Comparisons over REST without a verdict",
+        "nothing; the book changed meanwhile",
+        |s, _| Whole(s.repairs.audits_older + s.repairs.audits_caught_up + s.repairs.audits_undecided);
+    Counter "shard_mirrors_matched", "markets", "Markets at rest whose two books mirror each other",
+        "nothing", |s, _| Whole(s.repairs.mirrors_matched);
+    Counter "shard_mirrors_mismatched", "markets", "Markets at rest whose two books do not",
+        "one of them missed a message; both are compared over REST",
+        |s, _| Whole(s.repairs.mirrors_mismatched);
+    Counter "shard_silences", "connections", "Connections looked into because their data stopped",
+        "nothing; quiet markets are silent too", |s, _| Whole(s.repairs.silences);
+    Counter "shard_frozen", "connections", "Connections replaced because only their data had stopped",
+        "the venue freezes connections", |s, _| Whole(s.repairs.frozen);
     Gauge "shard_books", "books", "Books held", "nothing", |s, _| Whole(s.books);
     Gauge "shard_books_live", "books", "Books that follow the venue",
         "when it falls: see books_awaiting and books_stale", |s, _| Whole(s.books_live);

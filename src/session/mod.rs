@@ -5,6 +5,7 @@
 //!
 //! After each `handle_*` or command the caller takes [`Session::output`] and sends it.
 pub mod backoff;
+pub mod watch;
 
 use crate::base::limits::{
     CLOSE_TIMEOUT_NS, PING_INTERVAL_NS, SEND_BUFFER_BYTES_MAX, SILENCE_MAX_NS,
@@ -28,6 +29,8 @@ pub enum SessionError {
     },
     /// No byte came for [`SILENCE_MAX_NS`].
     Silent,
+    /// Pings are answered and no data comes, while the venue's books move on.
+    Frozen,
     /// Our own close was answered, or its time is up.
     Finished,
 }
@@ -45,6 +48,9 @@ impl std::fmt::Display for SessionError {
             }
             Self::Silent => {
                 write!(f, "no byte for {} s", SILENCE_MAX_NS / 1_000_000_000)
+            }
+            Self::Frozen => {
+                f.write_str("data stopped while the venue's books moved on (pings are answered)")
             }
             Self::Finished => f.write_str("closed as asked"),
         }
@@ -99,6 +105,8 @@ pub struct SessionCounts {
     pub last_byte_ns: u64,
     /// Last market data.
     pub last_data_ns: u64,
+    /// Reads that brought market data.
+    pub data_turns: u64,
 }
 
 /// One connection without its socket.
@@ -247,6 +255,7 @@ impl Session {
     /// The decoder found market data.
     pub fn on_data(&mut self, now_ns: u64) {
         self.counts.last_data_ns = now_ns;
+        self.counts.data_turns += 1;
     }
 
     /// Queues a text message.

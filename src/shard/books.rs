@@ -5,7 +5,7 @@
 use super::publish::{BookView, Change, Handler};
 use crate::base::{
     id::{BookIndex, MarketId, ShardId, TokenId},
-    limits::{BOOKS_PER_SHARD_MAX, CHECK_SILENCE_NS},
+    limits::BOOKS_PER_SHARD_MAX,
     policy::HashChecks,
     routing::shard_of,
 };
@@ -14,16 +14,21 @@ use crate::market::book::{
     Book, BookOpening, BookState, SideFull, StaleReason,
     image::{BookFacts, BookImage},
 };
-use crate::market::event::{Changes, Event, Snapshot, TickSize, Trade};
-use checks::{Checks, Group, Overdue, SEARCH_COST};
+use crate::market::event::{ChangeSpan, Changes, Event, Snapshot, TickSize, Trade};
+use checks::{Checks, Group};
 use foldhash::quality::RandomState;
 use index::Index;
+use repairs::Repairs;
 use slots::{Slot, Slots};
 use std::hash::BuildHasher as _;
 
 mod checks;
 mod index;
+mod repairs;
 mod slots;
+mod states;
+
+pub use repairs::Behind;
 
 /// A connection's place within its shard; what a book says it hangs on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,6 +76,7 @@ pub struct Books<H> {
     weighed: Weighed,
     counts: BookCounts,
     checks: Checks,
+    repairs: Repairs,
 }
 
 impl<H: Handler> Books<H> {
@@ -91,6 +97,7 @@ impl<H: Handler> Books<H> {
             weighed: Weighed::default(),
             counts: BookCounts::default(),
             checks: Checks::default(),
+            repairs: Repairs::default(),
         }
     }
 
@@ -204,6 +211,7 @@ impl<H: Handler> Books<H> {
         let slot = &mut self.slots[index];
         (slot.open, slot.sibling, slot.book) = (false, index, Book::default());
         self.checks.forget(index);
+        self.repairs.forget(index);
         self.free.push(index);
         self.counts.books -= 1;
         self.counts.awaiting -= 1;
@@ -278,18 +286,10 @@ impl<H: Handler> Books<H> {
             // A new book: what was said of the one before has no bearing on it.
             slot.group.forget();
             self.checks.forget(index);
+            self.repairs.forget(index);
         }
         let result = slot.book.replace(event.bids, event.asks);
-        slot.snapshot_ms = event.timestamp_ms;
-        let facts = &mut slot.facts;
-        facts.timestamp_ms = event.timestamp_ms;
-        facts.hash = event.hash;
-        facts.tick_size = event.tick_size.or(facts.tick_size);
-        facts.last_trade = event.last_trade.or(facts.last_trade);
-        facts.min_order_size = event.min_order_size.or(facts.min_order_size);
-        facts.neg_risk = event.neg_risk.unwrap_or(facts.neg_risk);
-        facts.updates += 1;
-        facts.updated_wall_ns = wall_ns;
+        slot.take_facts(event, wall_ns);
         if event.hash.is_some() {
             slot.group.snapshot();
             self.checks.queue(index, slot);
@@ -320,10 +320,12 @@ impl<H: Handler> Books<H> {
             last = Some(index);
             self.end_group_before(index, event.timestamp_ms, wall_ns);
             let slot = &mut self.slots[index];
-            if slot.state == BookState::AwaitingSnapshot {
-                self.counts.changes_before_snapshot += 1;
+            if slot.state != BookState::Live
+                && !self.on_change_unsure(index, event.timestamp_ms, change)
+            {
                 continue;
             }
+            let slot = &mut self.slots[index];
             if event.timestamp_ms < slot.snapshot_ms {
                 self.counts.changes_stale += 1;
                 continue;
@@ -358,6 +360,24 @@ impl<H: Handler> Books<H> {
             let (view, handler) = view(&self.slots, index, self.shard, wall_ns, &mut self.handler);
             handler.on_price_change(&view, &change);
         }
+    }
+
+    /// A change of a book that is not live: kept for its repair. True when it is applied too.
+    #[cold]
+    fn on_change_unsure(
+        &mut self,
+        index: BookIndex,
+        timestamp_ms: u64,
+        change: &ChangeSpan,
+    ) -> bool {
+        self.repairs.keep(index, timestamp_ms, change);
+        let slot = &mut self.slots[index];
+        if slot.state != BookState::AwaitingSnapshot {
+            return true;
+        }
+        self.counts.changes_before_snapshot += 1;
+        slot.facts.timestamp_ms = slot.facts.timestamp_ms.max(timestamp_ms);
+        false
     }
 
     fn on_trade(&mut self, event: &Trade<'_>, wall_ns: u64) {
@@ -442,179 +462,6 @@ impl<H: Handler> Books<H> {
                 return;
             }
         }
-    }
-
-    /// Marks every live book as behind; gives their number.
-    pub fn set_all_stale(&mut self, why: StaleReason, wall_ns: u64) -> usize {
-        let before = self.counts.live;
-        for index in (0..self.slots.len() as u32).map(BookIndex) {
-            self.set_stale(index, why, wall_ns);
-        }
-        (before - self.counts.live) as usize
-    }
-
-    /// Marks every live book of `connection` as behind; gives their number.
-    pub fn set_connection_stale(
-        &mut self,
-        connection: ConnectionSlot,
-        why: StaleReason,
-        wall_ns: u64,
-    ) -> usize {
-        let mut marked = 0;
-        for index in (0..self.slots.len() as u32).map(BookIndex) {
-            let slot = &self.slots[index];
-            if slot.open && slot.connection == connection && slot.state == BookState::Live {
-                self.set_stale(index, why, wall_ns);
-                marked += 1;
-            }
-        }
-        marked
-    }
-
-    /// Marks the live books among `tokens` that hang on `connection` as behind.
-    pub fn set_tokens_stale(
-        &mut self,
-        tokens: &[TokenId],
-        connection: ConnectionSlot,
-        why: StaleReason,
-        wall_ns: u64,
-    ) {
-        for token in tokens {
-            let Some(index) = self.find(token.as_str()) else { continue };
-            if self.slots[index].connection == connection {
-                self.set_stale(index, why, wall_ns);
-            }
-        }
-    }
-
-    fn set_stale(&mut self, index: BookIndex, why: StaleReason, since_wall_ns: u64) {
-        if self.slots[index].state == BookState::Live {
-            self.set_state(index, BookState::Stale { why, since_wall_ns }, since_wall_ns);
-        }
-    }
-
-    fn set_state(&mut self, index: BookIndex, state: BookState, wall_ns: u64) {
-        let slot = &mut self.slots[index];
-        if slot.state == state {
-            return;
-        }
-        let before = std::mem::replace(&mut slot.state, state);
-        if state != BookState::Live {
-            slot.group.forget();
-        }
-        let connection = slot.connection;
-        *self.counter_of(before) -= 1;
-        *self.counter_of(state) += 1;
-        match (before, state) {
-            (BookState::Live, _) => *self.live_counter(connection) -= 1,
-            (_, BookState::Live) => *self.live_counter(connection) += 1,
-            _ => {}
-        }
-        let (view, handler) = view(&self.slots, index, self.shard, wall_ns, &mut self.handler);
-        handler.on_status(&view, before);
-    }
-
-    fn counter_of(&mut self, state: BookState) -> &mut u64 {
-        match state {
-            BookState::AwaitingSnapshot => &mut self.counts.awaiting,
-            BookState::Live => &mut self.counts.live,
-            BookState::Stale { .. } => &mut self.counts.stale,
-        }
-    }
-
-    fn live_counter(&mut self, connection: ConnectionSlot) -> &mut u32 {
-        let place = connection.0 as usize;
-        if place >= self.live_on.len() {
-            self.live_on.resize(place + 1, 0);
-        }
-        &mut self.live_on[place]
-    }
-
-    fn hang_on(&mut self, index: BookIndex, connection: ConnectionSlot) {
-        let slot = &mut self.slots[index];
-        if slot.connection == connection {
-            return;
-        }
-        let before = std::mem::replace(&mut slot.connection, connection);
-        if slot.state == BookState::Live {
-            *self.live_counter(before) -= 1;
-            *self.live_counter(connection) += 1;
-        }
-    }
-
-    /// Ends a book's group of messages with one timestamp if `timestamp_ms` is of another.
-    #[inline]
-    fn end_group_before(&mut self, index: BookIndex, timestamp_ms: u64, wall_ns: u64) {
-        let slot = &self.slots[index];
-        if slot.group.open && slot.facts.timestamp_ms != timestamp_ms {
-            self.end_group(index, wall_ns);
-        }
-    }
-
-    /// Compares a book with what the venue said of it.
-    fn end_group(&mut self, index: BookIndex, wall_ns: u64) {
-        let Self { slots, checks, .. } = self;
-        let slot = &mut slots[index];
-        slot.group.open = false;
-        if slot.state != BookState::Live {
-            return;
-        }
-        let disproved = checks.on_top(&mut slot.group, &slot.book);
-        if disproved {
-            self.set_stale(index, StaleReason::Disproved, wall_ns);
-        } else if checks.takes_hash() {
-            checks.on_hash(index, slot, wall_ns);
-        }
-    }
-
-    /// Compares books whose last message was a while ago, and judges hashes that no trade explained:
-    /// as many as cost `count` comparisons. Call it some times a second.
-    pub fn settle(&mut self, count: usize, now_wall_ns: u64) {
-        for _ in 0..count.min(self.checks.queued()) {
-            let Some(index) = self.checks.next_queued() else { break };
-            let Some(slot) = self.slots.get_mut(index) else { continue };
-            slot.group.queued = false;
-            if !slot.group.open {
-                continue;
-            }
-            if now_wall_ns.saturating_sub(slot.facts.updated_wall_ns) < CHECK_SILENCE_NS {
-                self.checks.queue(index, slot);
-                continue;
-            }
-            let last_wall_ns = slot.facts.updated_wall_ns;
-            self.end_group(index, last_wall_ns);
-        }
-        for _ in 0..count.div_ceil(SEARCH_COST) {
-            let Some(overdue) = self.checks.poll_overdue(now_wall_ns) else { break };
-            self.on_overdue(overdue);
-        }
-    }
-
-    fn on_overdue(&mut self, overdue: Overdue) {
-        let Overdue { index, hash, last_trade, since_wall_ns } = overdue;
-        let Some(slot) = self.slots.get_mut(index) else { return };
-        let Some(price) = last_trade else {
-            if slot.group.hash_was_wrong() {
-                self.set_stale(index, StaleReason::Disproved, since_wall_ns);
-            }
-            return;
-        };
-        slot.group.hash_was_right();
-        if slot.facts.hash == Some(hash) {
-            // The venue's word of what we missed, or were told in another order.
-            self.for_market(index, |slot| slot.facts.last_trade = price);
-        }
-    }
-
-    /// Compares all that waits for a comparison: at the end of a recording.
-    pub fn settle_all(&mut self) {
-        self.settle(usize::MAX, u64::MAX);
-    }
-
-    /// Live books that hang on `connection`.
-    #[must_use]
-    pub fn live_on(&self, connection: ConnectionSlot) -> u32 {
-        self.live_on.get(connection.0 as usize).copied().unwrap_or(0)
     }
 
     /// The counters.

@@ -5,12 +5,13 @@
 use super::books::ConnectionSlot;
 use crate::base::{
     id::{ConnectionId, TokenId},
-    limits::CONNECTION_SLOTS_MAX,
+    limits::{CONNECTION_SLOTS_MAX, SNAPSHOT_PATIENCE_NS},
     time::Now,
 };
 use crate::counter::latency::ConnectionLatencies;
 use crate::io::{driver::Readiness, socket::Stream};
 use crate::link::shard_control::ConnectionBeat;
+use crate::session::watch::Watch;
 use crate::session::{Session, SessionCounts, SessionError};
 use crate::venue::Progress;
 use std::collections::VecDeque;
@@ -43,6 +44,9 @@ pub(super) struct Connection {
     pub(super) tokens: Vec<TokenId>,
     pub(super) decode_errors: u64,
     pub(super) attached_ns: u64,
+    /// When its books are counted next, monotonic nanoseconds.
+    pub(super) census_ns: u64,
+    pub(super) watch: Watch,
     /// To be forgotten when its socket is gone.
     pub(super) leaving: bool,
     /// What its frames took, where that was asked for.
@@ -77,6 +81,8 @@ impl Connections {
             tokens: Vec::new(),
             decode_errors: 0,
             attached_ns: 0,
+            census_ns: 0,
+            watch: Watch::default(),
             leaving: false,
             latencies: None,
             past: SessionCounts::default(),
@@ -132,6 +138,8 @@ impl Connection {
     /// Puts a socket under the connection.
     pub(super) fn attach(&mut self, stream: Box<dyn Stream>, session: Box<Session>, now_ns: u64) {
         self.attached_ns = now_ns;
+        self.census_ns = now_ns + SNAPSHOT_PATIENCE_NS;
+        self.watch.begin(now_ns);
         let backlog = VecDeque::new();
         self.line = Some(Line { stream, session, backlog, waits_for_room: false });
     }

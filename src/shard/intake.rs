@@ -114,6 +114,46 @@ impl<H: Handler, C: Clock> Intake<H, C> {
     }
 }
 
+impl<H: Handler, C> Intake<H, C> {
+    /// Applies about `budget_bytes` of an answer of the venue's REST interface: a list of books.
+    pub fn on_rest_part(
+        &mut self,
+        text: &str,
+        progress: &mut Progress,
+        budget_bytes: usize,
+        read: Now,
+    ) {
+        let mut delivery = RestDelivery { books: &mut self.books, read, errors: 0 };
+        self.decoder.decode_part(text, progress, budget_bytes, &mut delivery);
+        self.counts.decode_errors += delivery.errors;
+    }
+}
+
+/// Books of the REST interface; anything else has no business there.
+struct RestDelivery<'a, H> {
+    books: &'a mut Books<H>,
+    read: Now,
+    errors: u64,
+}
+
+impl<H: Handler> Sink for RestDelivery<'_, H> {
+    fn on_event(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Snapshot(snapshot) => self.books.on_rest_book(snapshot, self.read),
+            _ => self.errors += 1,
+        }
+    }
+
+    fn on_news(&mut self, _news: MarketNews) {
+        self.errors += 1;
+    }
+
+    fn on_oddity(&mut self, _oddity: &Oddity<'_>) {
+        // Nothing was applied; the books that are missing are asked for again.
+        self.errors += 1;
+    }
+}
+
 struct Delivery<'a, H, C> {
     books: &'a mut Books<H>,
     counts: &'a mut IntakeCounts,

@@ -4,6 +4,7 @@
 //! Owns:     the shard's connections and the books that hash to it.
 //! Bounds:   see `step`: every part of a duty cycle is limited.
 pub mod books;
+mod census;
 mod connections;
 mod idle;
 pub mod intake;
@@ -14,7 +15,11 @@ mod step;
 
 pub use idle::Idle;
 
-use crate::base::{id::ShardId, limits::READ_BUFFER_BYTES, policy::HashChecks};
+use crate::base::{
+    id::{ShardId, TokenId},
+    limits::READ_BUFFER_BYTES,
+    policy::HashChecks,
+};
 use crate::io::{
     clock::HostClock,
     driver::{Doorbell, Readiness},
@@ -27,7 +32,7 @@ use crate::link::{
 use crate::ring::{Consumer, Producer};
 use crate::venue::Feed;
 use books::{Admission, Books, ConnectionSlot};
-use connections::Connections;
+use connections::{Connections, Waiting};
 use intake::{Findings, Intake};
 use publish::Handler;
 use std::collections::VecDeque;
@@ -59,6 +64,12 @@ pub struct Shard<H> {
     findings: Findings,
     /// Connections with a backlog, in the order of their turns.
     large: VecDeque<ConnectionSlot>,
+    /// Books that were asked for over REST, decoded in parts.
+    answers: VecDeque<Waiting>,
+    /// Tokens to be asked for, gathered within one housekeeping.
+    wanted: Vec<TokenId>,
+    /// Every live book is compared with the venue's REST interface once in so long; 0 is never.
+    audit_round_ns: u64,
     /// Whether the frames of each connection are timed apart.
     times_connections: bool,
     tally: Tally,
@@ -76,6 +87,8 @@ struct Tally {
     book_bytes: u64,
     bad_samples: u64,
     bad_withheld: u64,
+    silences: u64,
+    frozen: u64,
 }
 
 /// When things are due, monotonic nanoseconds.
@@ -86,6 +99,7 @@ struct Schedule {
     housekeeping_ns: u64,
     heartbeat_ns: u64,
     bad_samples_ns: u64,
+    audit_ns: u64,
     stopping: bool,
     stopped: bool,
 }
@@ -112,6 +126,9 @@ impl<H: Handler> Shard<H> {
             buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
             findings: Findings::default(),
             large: VecDeque::new(),
+            answers: VecDeque::new(),
+            wanted: Vec::new(),
+            audit_round_ns: 0,
             times_connections: false,
             tally: Tally::default(),
             schedule: Schedule::default(),
@@ -129,6 +146,13 @@ impl<H: Handler> Shard<H> {
     pub fn checking(mut self, hashes: HashChecks) -> Self {
         self.intake.books = self.intake.books.checking(hashes);
         self
+    }
+
+    /// The same with every live book compared with the venue's REST interface once in `round_ns`
+    /// nanoseconds; 0 is never.
+    #[must_use]
+    pub fn auditing(self, round_ns: u64) -> Self {
+        Self { audit_round_ns: round_ns, ..self }
     }
 
     /// The bell that wakes this shard when it is parked.

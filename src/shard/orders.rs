@@ -21,12 +21,13 @@ impl<H: Handler> Shard<H> {
             Order::Attach { connection, stream, session } => {
                 self.on_attach(connection, stream, session, now);
             }
-            Order::Subscribe { connection, books } => self.on_subscribe(connection, &books),
+            Order::Subscribe { connection, books } => self.on_subscribe(connection, &books, now),
             Order::Describe { books } => {
                 books.iter().for_each(|opening| self.intake.books.describe(opening));
             }
             Order::Unsubscribe { connection, tokens } => self.on_unsubscribe(connection, &tokens),
             Order::Close { connection } => self.on_close(connection, now),
+            Order::Books { text } => self.on_books(text, now),
             Order::SwapLatencies { empty } => {
                 let filled = std::mem::replace(&mut self.intake.latencies, empty);
                 // If refused, one interval of histograms is lost; the link counts it.
@@ -95,9 +96,10 @@ impl<H: Handler> Shard<H> {
         }
     }
 
-    fn on_subscribe(&mut self, id: ConnectionId, books: &[BookOpening]) {
+    fn on_subscribe(&mut self, id: ConnectionId, books: &[BookOpening], now: Now) {
         let added = self.on_open(id, books);
         if !added.is_empty() {
+            self.postpone_census(id, now);
             let message = self.feed.subscribe(&added);
             self.send(id, &message);
         }

@@ -17,7 +17,7 @@ use crate::base::{
     },
     time::{Clock, MILLISECOND_NS, Now, SECOND_NS},
 };
-use crate::counter::latency::Stage;
+use crate::counter::{latency::Stage, shard::RepairCounts};
 use crate::io::driver::Driver;
 use crate::link::{
     serve_shard::BookAnswer,
@@ -74,7 +74,7 @@ impl<H: Handler> Shard<H> {
                 self.flush(slot);
             }
         }
-        work += self.decode_backlogs();
+        work += self.decode_backlogs() + self.decode_answer();
         work += self.take_orders() + self.answer_queries();
         let now = self.intake.clock.now();
         self.schedule.now_ns = now.mono_ns;
@@ -128,6 +128,7 @@ impl<H: Handler> Shard<H> {
     fn keep_house(&mut self, now: Now) {
         self.schedule.housekeeping_ns = now.mono_ns + HOUSEKEEPING_INTERVAL_NS;
         self.intake.books.settle(CHECKS_PER_HOUSEKEEPING, now.wall_ns);
+        self.take_census(now);
         self.tally.book_bytes = self.intake.books.weigh(BOOKS_WEIGHED_PER_HOUSEKEEPING);
         for place in 0..self.connections.slots() {
             let slot = ConnectionSlot(place);
@@ -182,6 +183,11 @@ impl<H: Handler> Shard<H> {
             intake: intake.counts,
             books: *books.counts(),
             checks: *books.checks(),
+            repairs: RepairCounts {
+                silences: tally.silences,
+                frozen: tally.frozen,
+                ..*books.repairs()
+            },
             book_bytes: tally.book_bytes,
             bytes: tally.bytes,
             last_data_wall_ns: tally.last_data_wall_ns,

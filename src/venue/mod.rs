@@ -57,6 +57,14 @@ impl Feed {
         polymarket::subscribe::unsubscribe(tokens)
     }
 
+    /// Path and body of a `POST` that answers with the books of these tokens; those that the venue does
+    /// not know are left out of the answer.
+    #[must_use]
+    pub fn books_request(self, tokens: &[TokenId]) -> (&'static str, String) {
+        let Self::Polymarket { .. } = self;
+        (polymarket::subscribe::BOOKS_PATH, polymarket::subscribe::books_body(tokens))
+    }
+
     /// The text that keeps a connection open.
     #[must_use]
     pub const fn heartbeat(self) -> &'static str {

@@ -16,6 +16,7 @@ mod faults;
 mod following;
 mod http;
 mod library;
+mod mending;
 mod outage;
 mod program;
 mod proxy;

@@ -72,6 +72,8 @@ pub enum StaleReason {
     UndecodedMessage,
     /// What the venue says of it was not so, again and again.
     Disproved,
+    /// The venue's REST interface had a newer book, and no message about it came.
+    Behind,
 }
 
 impl BookState {
@@ -86,6 +88,7 @@ impl BookState {
             Self::Stale { why: StaleReason::TooManyLevels, .. } => "stale:too_many_levels",
             Self::Stale { why: StaleReason::UndecodedMessage, .. } => "stale:undecoded_message",
             Self::Stale { why: StaleReason::Disproved, .. } => "stale:disproved",
+            Self::Stale { why: StaleReason::Behind, .. } => "stale:behind",
         }
     }
 }

@@ -9,13 +9,16 @@
 //! message reaches us, and may be p or 1 - p: a hash that no known price explains waits for the
 //! trades of the next seconds. Then every price that there is gets tried, because a trade's message may
 //! be lost or come out of order: a hash that is wrong with all of them is wrong for its levels.
-use super::Slot;
+use super::{Books, Slot};
 use crate::base::id::{BookIndex, MarketId};
-use crate::base::limits::{CHECK_CASES_MAX, CHECK_PATIENCE_NS, CHECK_TRADES_MAX, HASH_SAMPLE};
+use crate::base::limits::{
+    CHECK_CASES_MAX, CHECK_PATIENCE_NS, CHECK_SILENCE_NS, CHECK_TRADES_MAX, HASH_SAMPLE,
+};
 use crate::base::policy::HashChecks;
 use crate::base::price::Price;
 use crate::counter::shard::CheckCounts;
-use crate::market::book::{Book, image::BookHash, summary::Summary};
+use crate::market::book::{Book, BookState, StaleReason, image::BookHash, summary::Summary};
+use crate::shard::publish::Handler;
 use std::collections::VecDeque;
 
 /// What the venue said with the last message of a group.
@@ -266,6 +269,77 @@ impl Group {
     pub(super) fn hash_was_wrong(&mut self) -> bool {
         self.hashes_wrong = self.hashes_wrong.saturating_add(1);
         self.hashes_wrong >= HASHES_WRONG_MAX
+    }
+}
+
+impl<H: Handler> Books<H> {
+    /// Ends a book's group of messages with one timestamp if `timestamp_ms` is of another.
+    #[inline]
+    pub(super) fn end_group_before(&mut self, index: BookIndex, timestamp_ms: u64, wall_ns: u64) {
+        let slot = &self.slots[index];
+        if slot.group.open && slot.facts.timestamp_ms != timestamp_ms {
+            self.end_group(index, wall_ns);
+        }
+    }
+
+    /// Compares a book with what the venue said of it.
+    pub(super) fn end_group(&mut self, index: BookIndex, wall_ns: u64) {
+        let Self { slots, checks, .. } = self;
+        let slot = &mut slots[index];
+        slot.group.open = false;
+        if slot.state != BookState::Live {
+            return;
+        }
+        let disproved = checks.on_top(&mut slot.group, &slot.book);
+        if disproved {
+            self.set_stale(index, StaleReason::Disproved, wall_ns);
+        } else if checks.takes_hash() {
+            checks.on_hash(index, slot, wall_ns);
+        }
+    }
+
+    /// Compares books whose last message was a while ago, and judges hashes that no trade explained:
+    /// as many as cost `count` comparisons. Call it some times a second.
+    pub fn settle(&mut self, count: usize, now_wall_ns: u64) {
+        for _ in 0..count.min(self.checks.queued()) {
+            let Some(index) = self.checks.next_queued() else { break };
+            let Some(slot) = self.slots.get_mut(index) else { continue };
+            slot.group.queued = false;
+            if !slot.group.open {
+                continue;
+            }
+            if now_wall_ns.saturating_sub(slot.facts.updated_wall_ns) < CHECK_SILENCE_NS {
+                self.checks.queue(index, slot);
+                continue;
+            }
+            let last_wall_ns = slot.facts.updated_wall_ns;
+            self.end_group(index, last_wall_ns);
+        }
+        for _ in 0..count.div_ceil(SEARCH_COST) {
+            let Some(overdue) = self.checks.poll_overdue(now_wall_ns) else { break };
+            self.on_overdue(overdue);
+        }
+    }
+
+    pub(super) fn on_overdue(&mut self, overdue: Overdue) {
+        let Overdue { index, hash, last_trade, since_wall_ns } = overdue;
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        let Some(price) = last_trade else {
+            if slot.group.hash_was_wrong() {
+                self.set_stale(index, StaleReason::Disproved, since_wall_ns);
+            }
+            return;
+        };
+        slot.group.hash_was_right();
+        if slot.facts.hash == Some(hash) {
+            // The venue's word of what we missed, or were told in another order.
+            self.for_market(index, |slot| slot.facts.last_trade = price);
+        }
+    }
+
+    /// Compares all that waits for a comparison: at the end of a recording.
+    pub fn settle_all(&mut self) {
+        self.settle(usize::MAX, u64::MAX);
     }
 }
 

@@ -6,6 +6,7 @@ use super::ConnectionSlot;
 use super::checks::Group;
 use crate::base::id::{BookIndex, MarketId, TokenId};
 use crate::market::book::{Book, BookState, image::BookFacts};
+use crate::market::event::Snapshot;
 use std::hint::black_box;
 use std::ops::{Index, IndexMut};
 
@@ -43,6 +44,20 @@ pub(super) struct Slots {
 }
 
 impl Slot {
+    /// Takes over what a snapshot says besides its levels.
+    pub(super) fn take_facts(&mut self, event: &Snapshot<'_>, wall_ns: u64) {
+        self.snapshot_ms = event.timestamp_ms;
+        let facts = &mut self.facts;
+        facts.timestamp_ms = event.timestamp_ms;
+        facts.hash = event.hash;
+        facts.tick_size = event.tick_size.or(facts.tick_size);
+        facts.last_trade = event.last_trade.or(facts.last_trade);
+        facts.min_order_size = event.min_order_size.or(facts.min_order_size);
+        facts.neg_risk = event.neg_risk.unwrap_or(facts.neg_risk);
+        facts.updates += 1;
+        facts.updated_wall_ns = wall_ns;
+    }
+
     /// Has the parts that an update needs on their way to the cache.
     pub(super) fn touch(&self) {
         let book = &self.book;

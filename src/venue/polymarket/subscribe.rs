@@ -29,6 +29,24 @@ pub fn subscribe(tokens: &[TokenId], custom_features: bool) -> String {
     out
 }
 
+/// Path of the CLOB that answers with the books of many tokens (`POST`; at most 500, and those that it
+/// does not know are left out).
+pub const BOOKS_PATH: &str = "/books";
+
+/// What to send to [`BOOKS_PATH`].
+#[must_use]
+pub fn books_body(tokens: &[TokenId]) -> String {
+    let mut out = String::with_capacity(2 + tokens.len() * 96);
+    for token in tokens {
+        out.push_str(if out.is_empty() { "[" } else { "," });
+        out.push_str(r#"{"token_id":""#);
+        out.push_str(token.as_str());
+        out.push_str("\"}");
+    }
+    out.push_str(if out.is_empty() { "[]" } else { "]" });
+    out
+}
+
 /// Fewer tokens. The venue does not answer.
 #[must_use]
 pub fn unsubscribe(tokens: &[TokenId]) -> String {
@@ -72,6 +90,8 @@ mod tests {
             subscribe(&tokens[..1], true),
             r#"{"operation":"subscribe","assets_ids":["12"],"custom_feature_enabled":true}"#
         );
+        assert_eq!(books_body(&tokens), r#"[{"token_id":"12"},{"token_id":"34"}]"#);
+        assert_eq!(books_body(&[]), "[]");
         assert_eq!(unsubscribe(&tokens), r#"{"operation":"unsubscribe","assets_ids":["12","34"]}"#);
     }
 }

@@ -1,0 +1,182 @@
+//! Books over the venue's REST interface: who is asked for next, and how fast.
+//!
+//! Runs on:  control core (pure; time is an argument). Owns: the tokens that wait.
+//! Bounds:   `BOOKS_REQUESTS_PER_SECOND`, `BOOKS_REQUESTS_OPEN_MAX`, `TOKENS_PER_BOOKS_REQUEST`,
+//!           `BOOKS_WAITING_MAX`.
+//!
+//! Urgent tokens (no snapshot, a wrong book, a silent connection) go before comparisons. What finds no
+//! room or no answer is not remembered here: its shard asks again.
+use crate::base::id::TokenId;
+use crate::base::limits::{
+    BOOKS_REQUESTS_OPEN_MAX, BOOKS_REQUESTS_PER_SECOND, BOOKS_WAITING_MAX, RETRY_AFTER_DEFAULT_NS,
+    RETRY_AFTER_MAX_NS, TOKENS_PER_BOOKS_REQUEST,
+};
+use crate::base::time::SECOND_NS;
+use crate::counter::report::ResyncReport;
+use std::collections::VecDeque;
+
+/// One question to the venue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BooksRequest {
+    /// Place of the shard that gets the answer.
+    pub shard: usize,
+    /// The tokens.
+    pub tokens: Vec<TokenId>,
+}
+
+/// Tokens of one shard that wait.
+#[derive(Clone, Debug, Default)]
+struct Waiting {
+    urgent: VecDeque<TokenId>,
+    others: VecDeque<TokenId>,
+}
+
+/// The questions of all shards.
+#[derive(Clone, Debug)]
+pub struct Resync {
+    waiting: Vec<Waiting>,
+    count: usize,
+    /// The shard whose turn is next.
+    turn: usize,
+    open: usize,
+    next_ns: u64,
+    counts: ResyncReport,
+}
+
+impl Resync {
+    /// Nothing waits.
+    #[must_use]
+    pub fn new(shards: usize) -> Self {
+        Self {
+            waiting: vec![Waiting::default(); shards],
+            count: 0,
+            turn: 0,
+            open: 0,
+            next_ns: 0,
+            counts: ResyncReport::default(),
+        }
+    }
+
+    /// A shard wants these books.
+    pub fn want(&mut self, shard: usize, tokens: &[TokenId], urgent: bool) {
+        let Some(waiting) = self.waiting.get_mut(shard) else { return };
+        // Comparisons leave half of the room to what is urgent.
+        let room = if urgent { BOOKS_WAITING_MAX } else { BOOKS_WAITING_MAX / 2 };
+        if self.count + tokens.len() > room {
+            self.counts.tokens_dropped += tokens.len() as u64;
+            return;
+        }
+        self.count += tokens.len();
+        let queue = if urgent { &mut waiting.urgent } else { &mut waiting.others };
+        queue.extend(tokens);
+    }
+
+    /// The next question, when it may be asked.
+    pub fn poll(&mut self, now_ns: u64) -> Option<BooksRequest> {
+        if self.count == 0 || self.open >= BOOKS_REQUESTS_OPEN_MAX || now_ns < self.next_ns {
+            return None;
+        }
+        let shards = self.waiting.len();
+        let urgent = self.waiting.iter().any(|waiting| !waiting.urgent.is_empty());
+        let shard = (0..shards).map(|step| (self.turn + step) % shards).find(|&shard| {
+            let Waiting { urgent: first, others } = &self.waiting[shard];
+            if urgent { !first.is_empty() } else { !others.is_empty() }
+        })?;
+        self.turn = (shard + 1) % shards;
+        let Waiting { urgent, others } = &mut self.waiting[shard];
+        let mut tokens = Vec::with_capacity(TOKENS_PER_BOOKS_REQUEST);
+        for queue in [urgent, others] {
+            let count = queue.len().min(TOKENS_PER_BOOKS_REQUEST - tokens.len());
+            tokens.extend(queue.drain(..count));
+        }
+        self.count -= tokens.len();
+        self.open += 1;
+        self.counts.requests += 1;
+        self.counts.tokens += tokens.len() as u64;
+        self.next_ns = now_ns + SECOND_NS / BOOKS_REQUESTS_PER_SECOND;
+        Some(BooksRequest { shard, tokens })
+    }
+
+    /// A question was answered.
+    pub fn on_answer(&mut self) {
+        self.open = self.open.saturating_sub(1);
+        self.counts.answers += 1;
+        self.counts.last_error.clear();
+    }
+
+    /// A question was not answered, or not with books; `retry_after_ns` if the venue wants a pause.
+    pub fn on_failure(&mut self, now_ns: u64, why: String, retry_after_ns: Option<u64>) {
+        self.open = self.open.saturating_sub(1);
+        self.counts.failed += 1;
+        self.counts.last_error = why;
+        let pause_ns = retry_after_ns.unwrap_or(RETRY_AFTER_DEFAULT_NS / 5);
+        self.next_ns = self.next_ns.max(now_ns + pause_ns.min(RETRY_AFTER_MAX_NS));
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn report(&self) -> ResyncReport {
+        ResyncReport { tokens_waiting: self.count as u64, ..self.counts.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens(from: usize, count: usize) -> Vec<TokenId> {
+        (from..from + count).map(|i| TokenId::new(&i.to_string()).unwrap()).collect()
+    }
+
+    #[test]
+    fn urgent_tokens_go_first_and_shards_take_turns() {
+        let mut resync = Resync::new(2);
+        assert_eq!(resync.poll(0), None);
+        resync.want(0, &tokens(0, 10), false);
+        resync.want(0, &tokens(100, 300), true);
+        resync.want(1, &tokens(1_000, 20), true);
+        let gap_ns = SECOND_NS / BOOKS_REQUESTS_PER_SECOND;
+        let asked: Vec<BooksRequest> = (0..4).filter_map(|i| resync.poll(i * gap_ns)).collect();
+        assert_eq!(asked[0], BooksRequest { shard: 0, tokens: tokens(100, 250) });
+        assert_eq!(asked[1], BooksRequest { shard: 1, tokens: tokens(1_000, 20) });
+        let rest = [tokens(350, 50), tokens(0, 10)].concat();
+        assert_eq!(asked[2], BooksRequest { shard: 0, tokens: rest });
+        assert_eq!(asked.len(), 3);
+        assert_eq!(resync.report().tokens_waiting, 0);
+    }
+
+    #[test]
+    fn the_rate_the_open_questions_and_the_pauses_of_the_venue_are_kept() {
+        let mut resync = Resync::new(1);
+        for _ in 0..20 {
+            resync.want(0, &tokens(0, TOKENS_PER_BOOKS_REQUEST), true);
+        }
+        assert!(resync.poll(0).is_some());
+        let gap_ns = SECOND_NS / BOOKS_REQUESTS_PER_SECOND;
+        assert!(resync.poll(gap_ns - 1).is_none());
+        for asked in 1..BOOKS_REQUESTS_OPEN_MAX as u64 {
+            assert!(resync.poll(asked * gap_ns).is_some());
+        }
+        assert!(resync.poll(10 * SECOND_NS).is_none(), "too many are open");
+        resync.on_failure(10 * SECOND_NS, "HTTP 429".into(), Some(7 * SECOND_NS));
+        assert!(resync.poll(17 * SECOND_NS - 1).is_none());
+        assert!(resync.poll(17 * SECOND_NS).is_some());
+        resync.on_answer();
+        assert!(resync.poll(18 * SECOND_NS).is_some());
+        let report = resync.report();
+        assert_eq!((report.requests, report.answers, report.failed), (6, 1, 1));
+    }
+
+    #[test]
+    fn comparisons_leave_room_for_what_is_urgent() {
+        let mut resync = Resync::new(1);
+        let many = tokens(0, BOOKS_WAITING_MAX / 2);
+        resync.want(0, &many, false);
+        resync.want(0, &tokens(0, 1), false);
+        assert_eq!(resync.report().tokens_dropped, 1);
+        resync.want(0, &many, true);
+        resync.want(0, &tokens(0, 1), true);
+        let report = resync.report();
+        assert_eq!((report.tokens_waiting, report.tokens_dropped), (BOOKS_WAITING_MAX as u64, 2));
+    }
+}

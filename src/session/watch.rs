@@ -1,0 +1,115 @@
+//! Whether a connection's silence is worth a look: quiet or frozen cannot be told by silence alone.
+//!
+//! Runs on:  shard cores (pure; time is an argument). Owns: one connection's mean gap.
+//!
+//! A connection of busy markets is looked into after seconds, one of dead markets after minutes. The
+//! look itself (asking the venue's REST interface) gives the verdict; so a wrong suspicion costs a
+//! request and no connection.
+use crate::base::limits::{DATA_SILENCE_GAPS, DATA_SILENCE_MAX_NS, DATA_SILENCE_MIN_NS};
+use crate::base::time::SECOND_NS;
+
+/// The mean is taken over about so long.
+const WINDOW_NS: u64 = 300 * SECOND_NS;
+
+/// What is known of a connection's gaps.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Watch {
+    looked_ns: u64,
+    /// Data seen and time passed, both fading with the window.
+    arrivals: f64,
+    span_ns: f64,
+    counted: u64,
+    measured_ns: u64,
+}
+
+impl Watch {
+    /// A new socket: silence counts from now on; what is known of the connection's pace stays.
+    pub fn begin(&mut self, now_ns: u64) {
+        (self.looked_ns, self.measured_ns) = (now_ns, now_ns);
+    }
+
+    /// Call it several times a second with the number of arrivals so far and the last one's time
+    /// (0 for never). True when the silence is worth a look now.
+    pub fn poll(&mut self, arrivals: u64, last_ns: u64, now_ns: u64) -> bool {
+        let passed_ns = now_ns.saturating_sub(self.measured_ns);
+        self.measured_ns = now_ns;
+        let fading = 1.0 - (passed_ns as f64 / WINDOW_NS as f64).min(1.0);
+        // A new socket counts from zero.
+        let new = arrivals.checked_sub(self.counted).unwrap_or(arrivals);
+        self.counted = arrivals;
+        self.arrivals = self.arrivals * fading + new as f64;
+        self.span_ns = self.span_ns * fading + passed_ns as f64;
+        let since_ns = last_ns.max(self.looked_ns);
+        if now_ns.saturating_sub(since_ns) < self.patience_ns() {
+            return false;
+        }
+        self.looked_ns = now_ns;
+        true
+    }
+
+    /// Silence that is not worth a look, nanoseconds.
+    #[must_use]
+    pub fn patience_ns(&self) -> u64 {
+        let gap_ns = self.span_ns / self.arrivals.max(1.0);
+        let patience_ns = (gap_ns * DATA_SILENCE_GAPS as f64) as u64;
+        patience_ns.clamp(DATA_SILENCE_MIN_NS, DATA_SILENCE_MAX_NS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Polls ten times a second for `seconds` with an arrival every `gap_ns`; the looks.
+    fn run(
+        watch: &mut Watch,
+        from_ns: u64,
+        seconds: u64,
+        gap_ns: Option<u64>,
+        seen: &mut (u64, u64),
+    ) -> u64 {
+        let mut looks = 0;
+        for tenth in 1..=seconds * 10 {
+            let now_ns = from_ns + tenth * SECOND_NS / 10;
+            if let Some(gap_ns) = gap_ns {
+                while seen.1 + gap_ns <= now_ns {
+                    *seen = (seen.0 + 1, seen.1 + gap_ns);
+                }
+            }
+            looks += u64::from(watch.poll(seen.0, seen.1, now_ns));
+        }
+        looks
+    }
+
+    #[test]
+    fn a_busy_connection_is_looked_into_after_seconds_and_a_quiet_one_after_minutes() {
+        for (gap_ns, patience_s) in
+            [(SECOND_NS / 10, 5), (5 * SECOND_NS, 40), (60 * SECOND_NS, 120)]
+        {
+            let (mut watch, mut seen) = (Watch::default(), (0, 0));
+            watch.begin(0);
+            run(&mut watch, 0, 900, Some(gap_ns), &mut seen);
+            let patience_ns = watch.patience_ns();
+            let expected = patience_s * SECOND_NS;
+            assert!(patience_ns.abs_diff(expected) < expected / 4, "{gap_ns}: {patience_ns}");
+            // As long as data comes at its pace, nobody looks.
+            assert_eq!(run(&mut watch, 900 * SECOND_NS, 300, Some(gap_ns), &mut seen), 0);
+        }
+    }
+
+    #[test]
+    fn a_silence_is_looked_into_again_and_again_but_not_all_the_time() {
+        let (mut watch, mut seen) = (Watch::default(), (0, 0));
+        watch.begin(0);
+        run(&mut watch, 0, 100, Some(SECOND_NS / 10), &mut seen);
+        let looks = run(&mut watch, 100 * SECOND_NS, 60, None, &mut seen);
+        assert!((8..=12).contains(&looks), "{looks} looks in a minute");
+    }
+
+    #[test]
+    fn a_connection_that_never_says_anything_is_looked_into() {
+        let (mut watch, mut seen) = (Watch::default(), (0, 0));
+        watch.begin(0);
+        assert!(run(&mut watch, 0, 130, None, &mut seen) >= 1);
+    }
+}

@@ -1,0 +1,89 @@
+//! Books that the stream does not keep right: fetched over REST, and proven by it.
+//!
+//! Runs on:  test threads, with one venue and one engine as processes.
+use crate::books::agree;
+use crate::engine::{Engine, count};
+use crate::program::PATIENCE;
+use crate::venue::Venue;
+use std::time::Duration;
+
+const MARKETS: &str = "120";
+const TOKENS: usize = 240;
+
+fn venue(faults: &[&str]) -> Venue {
+    let flags = ["--plain", "--markets", MARKETS, "--rate", "300", "--levels", "8"];
+    Venue::start(&[&flags, faults].concat())
+}
+
+fn repairs(stats: &serde_json::Value, name: &str) -> u64 {
+    count(stats, &format!("/correctness/repairs/{name}"))
+}
+
+/// Every book is live and the venue's.
+fn assert_right(engine: &mut Engine, venue: &mut Venue) {
+    venue.pause();
+    std::thread::sleep(Duration::from_millis(500));
+    let tokens = venue.tokens();
+    let verdict = agree(engine, venue, &tokens);
+    assert_eq!(verdict.equal, TOKENS, "{verdict:?}");
+}
+
+#[test]
+fn snapshots_that_never_come_are_fetched() {
+    let mut venue = venue(&["--lose-books", "40"]);
+    let mut engine = Engine::start(&venue, &["--shards", "2", "--verify-hash", "all"]);
+    engine.wait_live(TOKENS);
+    let stats = engine.stats();
+    let repaired = repairs(&stats, "repaired");
+    assert!(repaired >= TOKENS as u64 / 10, "{stats:#}");
+    assert_eq!(count(&stats, "/pool/reconnects"), 0, "{stats:#}");
+    assert_right(&mut engine, &mut venue);
+    let checks = &engine.stats()["correctness"]["checks"];
+    assert_eq!(checks["hashes_mismatched"], 0, "{checks:#}");
+    assert_eq!(checks["tops_mismatched"], 0, "{checks:#}");
+    engine.program.assert_clean();
+}
+
+#[test]
+fn books_that_missed_a_message_are_mended_without_a_reconnect() {
+    let mut venue = venue(&[]);
+    let mut engine = Engine::start(&venue, &["--shards", "1"]);
+    engine.wait_live(TOKENS);
+    venue.order("malformed?count=60");
+    engine.wait_for("repairs", PATIENCE, |stats| repairs(stats, "repaired") >= 5);
+    engine.wait_live(TOKENS);
+    assert_eq!(count(&engine.stats(), "/pool/reconnects"), 0);
+    assert_right(&mut engine, &mut venue);
+    engine.program.assert_clean();
+}
+
+#[test]
+fn a_connection_that_only_answers_pings_is_found_and_replaced() {
+    let mut venue = venue(&[]);
+    let mut engine = Engine::start(&venue, &["--shards", "1"]);
+    engine.wait_live(TOKENS);
+    venue.order("freeze?connections=all");
+    let (stats, _) =
+        engine.wait_for("a frozen connection", PATIENCE, |stats| repairs(stats, "frozen") >= 1);
+    assert!(repairs(&stats, "audits_behind") >= 1, "it was proven: {stats:#}");
+    engine.wait_live(TOKENS);
+    assert_right(&mut engine, &mut venue);
+    engine.program.assert_clean();
+}
+
+#[test]
+fn a_connection_that_is_only_quiet_is_left_alone() {
+    let mut venue = venue(&[]);
+    let mut engine = Engine::start(&venue, &["--shards", "1"]);
+    engine.wait_live(TOKENS);
+    // The whole venue stands still, and so do its books.
+    venue.pause();
+    let (stats, _) =
+        engine.wait_for("a look", PATIENCE, |stats| repairs(stats, "audits_matched") > 0);
+    assert!(repairs(&stats, "silences") >= 1, "{stats:#}");
+    std::thread::sleep(Duration::from_secs(3));
+    let stats = engine.stats();
+    assert_eq!(repairs(&stats, "frozen"), 0, "{stats:#}");
+    assert_eq!(count(&stats, "/pool/reconnects"), 0, "{stats:#}");
+    engine.program.assert_clean();
+}
