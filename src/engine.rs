@@ -5,7 +5,7 @@
 //! Start: sockets to listen on, links, shards, control core, serve core. Stop: serve core, control
 //! core (which stops the shards and waits for them), then the threads are joined.
 use crate::base::{
-    id::{ShardId, TokenId},
+    id::{ConnectionId, ShardId, TokenId},
     limits::{self, STOP_TIMEOUT_NS},
     time::{Clock, SECOND_NS},
 };
@@ -234,6 +234,16 @@ impl Engine {
         self.last_ticket += 1;
         let ticket = self.last_ticket;
         let command = Command::ForceSubscribe { ticket, tokens };
+        self.commands.try_send(command).is_ok().then_some(ticket)
+    }
+
+    /// Replaces a connection by a fresh one without a gap. Whether it waits for its turn comes as
+    /// [`ControlNews::Recycling`] with the ticket that this gives, what became of it is in the report;
+    /// `None` when the ring is full: ask again.
+    pub fn force_recycle(&mut self, connection: ConnectionId) -> Option<u64> {
+        self.last_ticket += 1;
+        let ticket = self.last_ticket;
+        let command = Command::Recycle { ticket, connection };
         self.commands.try_send(command).is_ok().then_some(ticket)
     }
 

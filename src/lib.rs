@@ -82,6 +82,8 @@
 //!
 //! - A book is [`AwaitingSnapshot`], [`Live`] or [`Stale`] with a reason, and whoever reads it sees
 //!   which. Best prices and hashes are compared with the venue's, and what stays wrong is not live.
+//! - No message is lost or repeated when a connection is replaced: both carry the same tokens for a while,
+//!   and the shard matches what they say.
 //! - Nothing waits on a hot core. A full ring is counted and healed by its link's rule.
 //! - A message is applied whole or not at all; what cannot be decoded makes its books stale.
 //! - Prices and quantities are exact. What does not fit is refused, never rounded:
@@ -132,7 +134,6 @@
 //!
 //! - *A trade database, a bus, a capture file.* A sink is a link and a thread that may block; the
 //!   replay reads captures already.
-//! - *Recycling*: connections full of expired markets are not replaced by fuller ones.
 //! - *Kalshi.* [`venue`] is the seam that it will use, and a link between shards is where its global
 //!   streams will cross.
 //!

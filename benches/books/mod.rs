@@ -5,6 +5,7 @@
 //! level, so that about nine in ten levels are there at any time.
 use ringbook::base::price::{Price, Quantity};
 use ringbook::base::random::Random;
+use ringbook::base::time::Now;
 use ringbook::market::book::{Level, Side};
 use ringbook::market::event::{ChangeSpan, Changes, Event, Snapshot, Span};
 use ringbook::shard::books::{Books, ConnectionSlot};
@@ -128,7 +129,7 @@ impl Universe {
                 min_order_size: None,
                 neg_risk: None,
             };
-            books.on_event(&Event::Snapshot(snapshot), ConnectionSlot(0), 1);
+            books.on_event(&Event::Snapshot(snapshot), ConnectionSlot(0), Now::default());
         }
     }
 }
@@ -170,7 +171,7 @@ impl Messages {
                 frame: &self.frame,
                 changes: &self.changes[range.clone()],
             };
-            books.on_event(&Event::Changes(changes), ConnectionSlot(0), 2);
+            books.on_event(&Event::Changes(changes), ConnectionSlot(0), Now::default());
         }
     }
 }

@@ -148,6 +148,42 @@ pub const REPAIR_RETRY_MIN_NS: u64 = 2 * SECOND_NS;
 pub const REPAIR_RETRY_MAX_NS: u64 = 60 * SECOND_NS;
 /// Changes kept of one book between question and answer: a second of the busiest market and more.
 pub const REPAIR_CHANGES_MAX: usize = 4096;
+/// Connections are looked at for recycling this often.
+pub const RECYCLE_INTERVAL_NS: u64 = 250 * MILLISECOND_NS;
+/// Share of expired tokens at which a connection is replaced, percent.
+pub const RECYCLE_POLLUTION_PERCENT: usize = 30;
+/// Age of a socket at which it is replaced.
+pub const RECYCLE_AGE_NS: u64 = 24 * 3600 * SECOND_NS;
+/// A younger socket is replaced only if it is unhealthy, or by order.
+pub const RECYCLE_AGE_MIN_NS: u64 = 300 * SECOND_NS;
+/// A connection most of whose books are not live for so long is unhealthy.
+pub const RECYCLE_UNHEALTHY_NS: u64 = 60 * SECOND_NS;
+/// Replacements under way at once.
+pub const RECYCLES_MAX: usize = 2;
+/// A replacement is up with every snapshot for so long before it takes over.
+pub const RECYCLE_SETTLE_NS: u64 = 3 * SECOND_NS;
+/// A replacement must be up within this, and have every snapshot within this again.
+pub const RECYCLE_FILL_TIMEOUT_NS: u64 = 30 * SECOND_NS;
+/// A shard must have switched within this.
+pub const RECYCLE_SWITCH_TIMEOUT_NS: u64 = 30 * SECOND_NS;
+/// First pause after a replacement that failed; then twice as long.
+pub const RECYCLE_RETRY_MIN_NS: u64 = 60 * SECOND_NS;
+/// Longest such pause.
+pub const RECYCLE_RETRY_MAX_NS: u64 = 3600 * SECOND_NS;
+/// Proofs of the last recycles that are shown.
+pub const RECYCLE_PROOFS_MAX: usize = 32;
+/// Messages that a handover keeps because only one of its two connections has said them: ten seconds
+/// of a busy connection.
+pub const HANDOVER_KEPT_MAX: usize = 16_384;
+/// A market whose two connections are never in step is switched after so long all the same.
+pub const HANDOVER_STEP_NS: u64 = 2 * SECOND_NS;
+/// A trade that the old connection tells so soon after the new one's snapshots may have been sent before it
+/// subscribed.
+pub const HANDOVER_EARLY_NS: u64 = SECOND_NS;
+/// What only the new connection has said for so long is taken to be lost on the old one, and is applied.
+pub const HANDOVER_AGE_NS: u64 = 5 * SECOND_NS;
+/// What the new connection owes for so long is taken to be lost on it.
+pub const HANDOVER_OWED_NS: u64 = 5 * SECOND_NS;
 /// A message that the venue's REST interface already knows of may be on its way for so long; a book
 /// that has not heard by then is behind.
 pub const AUDIT_PATIENCE_NS: u64 = 2 * SECOND_NS;
@@ -182,6 +218,8 @@ const _: () = {
     assert!(DIAL_TIMEOUT_NS / PROBE_INTERVAL_NS < DIALS_IN_PROGRESS_MAX as u64);
     // A market always fits a connection of its own, with room for the whole of it.
     assert!(TOKENS_PER_MARKET_MAX <= PENDING_TOKENS_WORTH_CONNECTION);
+    // A switch that waits for step and for what is owed ends in time.
+    assert!(RECYCLE_SWITCH_TIMEOUT_NS > 2 * (HANDOVER_STEP_NS + HANDOVER_OWED_NS));
     assert!(SILENCE_MAX_NS >= 3 * PING_INTERVAL_NS);
     assert!(LARGE_FRAME_PART_BYTES <= LARGE_FRAME_BYTES && LARGE_FRAME_BYTES < FRAME_BYTES_MAX);
     assert!(HEARTBEAT_MISSED_NS >= 3 * HEARTBEAT_INTERVAL_NS);

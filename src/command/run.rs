@@ -153,7 +153,9 @@ impl Session {
                     self.interval = Some(latencies);
                 }
                 ControlNews::Connections(all) => self.histograms.add_connections(&all),
-                ControlNews::Forced { .. } | ControlNews::Stopped { .. } => {}
+                ControlNews::Forced { .. }
+                | ControlNews::Recycling { .. }
+                | ControlNews::Stopped { .. } => {}
             }
         }
     }

@@ -12,6 +12,8 @@ pub mod lifecycle;
 mod picture;
 pub mod placement;
 pub mod pump;
+mod recycle;
+pub mod recycling;
 pub mod registry;
 pub mod resync;
 pub mod run;

@@ -28,6 +28,7 @@ impl Control {
             router: self.link_reports(),
             correctness: self.correctness_report(),
             shards: (0..self.shards.len()).map(|place| self.shard_report(place, now)).collect(),
+            recycling: self.recycling.report(),
             lifecycle: self.lifecycle_report(),
             latencies: self.latencies.summaries(),
             pool,

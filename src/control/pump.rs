@@ -12,6 +12,7 @@ use super::{
     discovery::{Discovery, Lookup},
     lifecycle::Lifecycle,
     placement::{Action, Placement},
+    recycling::Recycling,
     registry::Registry,
     resync::{BooksRequest, Resync},
     shard_proxy::ShardProxy,
@@ -114,6 +115,8 @@ pub struct Control {
     pub(super) lifecycle: Lifecycle,
     pub(super) dials: DialQueue,
     pub(super) resync: Resync,
+    pub(super) recycling: Recycling,
+    pub(super) next_recycle_ns: u64,
     pub(super) shards: Vec<ShardProxy>,
     target: Target,
     dialling: Vec<Dialling>,
@@ -149,6 +152,8 @@ impl Control {
             lifecycle: parts.lifecycle,
             dials: DialQueue::new(parts.seed),
             resync: Resync::new(parts.shards.len()),
+            recycling: Recycling::default(),
+            next_recycle_ns: 0,
             shards: parts.shards,
             target: parts.target,
             dialling: Vec::new(),
@@ -179,6 +184,7 @@ impl Control {
             return self.step_stop(now, deadline_ns);
         }
         self.step_catalogue(now);
+        self.step_recycling(now);
         for action in self.placement.poll(now.mono_ns, &mut self.registry) {
             self.carry_out(action, now);
         }
@@ -203,6 +209,10 @@ impl Control {
                 Command::ForceSubscribe { ticket, tokens } => {
                     let result = self.force_subscribe(&tokens, now);
                     let _ = self.news.try_send(ControlNews::Forced { ticket, result });
+                }
+                Command::Recycle { ticket, connection } => {
+                    let result = self.force_recycle(connection).map_err(|error| error.to_string());
+                    let _ = self.news.try_send(ControlNews::Recycling { ticket, result });
                 }
                 Command::AddMarket(name) => self.look_up(Lookup::parse(&name)),
                 // The next picture asks the shards, the one after that has their answers.
@@ -229,8 +239,19 @@ impl Control {
 
     fn on_report(&mut self, place: usize, report: Report, now: Now) {
         match report {
-            Report::Up { connection } => debug!("{connection} is up"),
-            Report::Down { connection, why } => self.on_down(connection, &why, now),
+            Report::Up { connection } => {
+                debug!("{connection} is up");
+                self.recycling.on_up(connection, now.mono_ns);
+            }
+            Report::Down { connection, why, taken_over: true } => {
+                info!("{connection}: {why}; its replacement has taken over");
+                self.attached_ns.remove(&connection);
+                self.placement.on_waiting(connection, &why);
+            }
+            Report::Down { connection, why, taken_over: false } => {
+                self.on_down(connection, &why, now);
+            }
+            Report::HandedOver { from, to, counts } => self.on_handed_over(from, to, counts, now),
             Report::News(news) => self.on_news(news, now),
             Report::Bad { connection, input, withheld } => {
                 let more = if withheld == 0 {
@@ -243,6 +264,7 @@ impl Control {
             Report::Heartbeat(heartbeat) => {
                 self.shards[place].on_heartbeat(*heartbeat, now);
                 self.audit(place, now);
+                self.note_owing(place, now);
             }
             Report::Latencies(filled) => {
                 self.latencies.add(&filled);
@@ -278,6 +300,9 @@ impl Control {
         if self.attached_ns.remove(&connection).is_none() || self.stop_deadline_ns.is_some() {
             return;
         }
+        if self.recycle_lost(connection, now) {
+            return;
+        }
         warn!("{connection}: {why}; its books are stale until it is back");
         self.placement.on_waiting(connection, why);
         self.dials.request(connection, now.mono_ns);
@@ -288,7 +313,8 @@ impl Control {
             Action::Open { connection, shard, tokens } => {
                 debug!("{connection} on {shard} for {} tokens", tokens.len());
                 let books = self.openings(&tokens);
-                self.shards[usize::from(shard.0)].open(connection, books, now);
+                let replaces = self.placement.replaces(connection);
+                self.shards[usize::from(shard.0)].open(connection, books, replaces, now);
                 self.dials.request(connection, now.mono_ns);
             }
             Action::Subscribe { connection, tokens } => {
@@ -298,6 +324,12 @@ impl Control {
                 }
             }
             Action::Unsubscribe { connection, tokens } => {
+                // Both carry them while one takes over from the other.
+                if let Some(to) = self.placement.replaced_by(connection)
+                    && let Some(shard) = self.proxy_of(to)
+                {
+                    shard.unsubscribe(to, tokens.clone().into(), now);
+                }
                 if let Some(shard) = self.proxy_of(connection) {
                     shard.unsubscribe(connection, tokens.into(), now);
                 }
@@ -315,7 +347,11 @@ impl Control {
         }
     }
 
-    fn proxy_of(&mut self, connection: ConnectionId) -> Option<&mut ShardProxy> {
+    pub(super) fn is_attached(&self, connection: ConnectionId) -> bool {
+        self.attached_ns.contains_key(&connection)
+    }
+
+    pub(super) fn proxy_of(&mut self, connection: ConnectionId) -> Option<&mut ShardProxy> {
         let shard = self.placement.shard(connection)?;
         self.shards.get_mut(usize::from(shard.0))
     }
@@ -412,10 +448,18 @@ impl Control {
     }
 
     fn answer_queries(&mut self, now: Now) {
-        while let Some(ControlQuery::Report { ticket }) = self.queries.try_receive() {
-            let report = Box::new(self.report(now));
+        while let Some(query) = self.queries.try_receive() {
+            let answer = match query {
+                ControlQuery::Report { ticket } => {
+                    ControlAnswer::Report { ticket, report: Box::new(self.report(now)) }
+                }
+                ControlQuery::Recycle { ticket, connection } => {
+                    let result = self.force_recycle(connection).map_err(|error| error.to_string());
+                    ControlAnswer::Recycle { ticket, result }
+                }
+            };
             // If refused, the asker's request times out and says so.
-            let _ = self.answers.try_send(ControlAnswer::Report { ticket, report });
+            let _ = self.answers.try_send(answer);
         }
     }
 

@@ -68,8 +68,19 @@ impl ShardProxy {
     }
 
     /// Know a connection and open its books.
-    pub fn open(&mut self, connection: ConnectionId, books: Box<[BookOpening]>, now: Now) {
-        self.send(Order::Open { connection, books }, now);
+    pub fn open(
+        &mut self,
+        connection: ConnectionId,
+        books: Box<[BookOpening]>,
+        replaces: Option<ConnectionId>,
+        now: Now,
+    ) {
+        self.send(Order::Open { connection, books, replaces }, now);
+    }
+
+    /// The replacement takes over.
+    pub fn switch(&mut self, to: ConnectionId, now: Now) {
+        self.send(Order::Switch { to }, now);
     }
 
     /// Take over a socket.

@@ -2,7 +2,7 @@
 //!
 //! Runs on:  any (pure). Shown by `/stats`, `/metrics`, `/health`, the status and the exit line.
 use super::latency::LatencySummary;
-use super::shard::{CheckCounts, RepairCounts};
+use super::shard::{CheckCounts, HandoverCounts, RepairCounts};
 use serde::Serialize;
 
 /// Everything that can be seen of a running engine. Times are nanoseconds since the Unix epoch
@@ -27,6 +27,8 @@ pub struct EngineReport {
     pub correctness: CorrectnessReport,
     /// Shards, in order.
     pub shards: Vec<ShardReport>,
+    /// Connections that were replaced.
+    pub recycling: RecycleReport,
     /// Discovery and expiry.
     pub lifecycle: LifecycleReport,
     /// Percentiles since the start, all shards together.
@@ -63,6 +65,57 @@ pub struct ResyncReport {
     pub tokens_waiting: u64,
     /// Tokens for which there was no room; their shards ask again.
     pub tokens_dropped: u64,
+}
+
+/// Connections that were replaced by fresh ones, make before break.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct RecycleReport {
+    /// Replacements begun.
+    pub initiated: u64,
+    /// Of these, replacements that took over.
+    pub completed: u64,
+    /// Replacements that did not; the old connection stayed.
+    pub failed: u64,
+    /// `completed` among the ended ones, 0 to 1; absent before the first.
+    pub success_rate: Option<f64>,
+    /// Replacements under way.
+    pub under_way: u64,
+    /// Markets that moved.
+    pub markets_migrated: u64,
+    /// Time during which two connections carried the same tokens, nanoseconds, over all replacements.
+    pub overlap_ns: u64,
+    /// Live books that were not live after they moved: downtime, and to be 0.
+    pub interrupted: u64,
+    /// Why the last one failed.
+    pub last_failure: String,
+    /// The last ones, oldest first.
+    pub proofs: Vec<RecycleProof>,
+}
+
+/// Proof of one recycle.
+#[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
+pub struct RecycleProof {
+    /// The connection that was replaced.
+    pub from: u32,
+    /// Its replacement.
+    pub to: u32,
+    /// `polluted`, `aged`, `unhealthy` or `asked`.
+    pub reason: String,
+    /// When it began.
+    pub began_wall_ns: u64,
+    /// Until the replacement was up.
+    pub dial_ns: u64,
+    /// From there until it had delivered every snapshot.
+    pub fill_ns: u64,
+    /// From there until it was told to take over.
+    pub settle_ns: u64,
+    /// How long both carried the tokens.
+    pub overlap_ns: u64,
+    /// Live books that were not live any more after the switch.
+    pub interrupted: u64,
+    /// What both said meanwhile; `switch_ns` is the last phase.
+    #[serde(flatten)]
+    pub counts: HandoverCounts,
 }
 
 /// Whether the engine does its work.

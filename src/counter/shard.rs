@@ -67,6 +67,33 @@ pub struct CheckCounts {
     pub hashes_unverifiable: u64,
 }
 
+/// Proof of one handover: what two connections said while both carried the same tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct HandoverCounts {
+    /// Tokens that moved.
+    pub tokens: u64,
+    /// Markets that moved.
+    pub markets: u64,
+    /// Books that were live when they moved.
+    pub live: u64,
+    /// Books that are live at the end.
+    pub live_after: u64,
+    /// Messages of both connections while both carried the tokens.
+    pub messages: u64,
+    /// Messages that both said: the second one was removed.
+    pub duplicates: u64,
+    /// Messages that the new connection said first, applied at the switch.
+    pub ahead: u64,
+    /// Messages of the old connection after the switch: not applied.
+    pub after_switch: u64,
+    /// Messages that only one of them said: lost on the other.
+    pub differences: u64,
+    /// From the order to switch until nothing was owed, nanoseconds.
+    pub switch_ns: u64,
+    /// The old connection ended before the switch was ordered, and nothing was lost by that.
+    pub cut_short: bool,
+}
+
 /// What became of books that were asked for over the venue's REST interface; single writer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RepairCounts {

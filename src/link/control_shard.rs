@@ -27,6 +27,13 @@ pub enum Order {
         connection: ConnectionId,
         /// Its books.
         books: Box<[BookOpening]>,
+        /// The connection from which it is to take them over; they stay there until `Switch`.
+        replaces: Option<ConnectionId>,
+    },
+    /// The replacement takes over the books; a report `HandedOver` says when it has.
+    Switch {
+        /// The replacement.
+        to: ConnectionId,
     },
     /// Take over a socket whose upgrade is complete, and subscribe everything of the connection.
     Attach {

@@ -23,6 +23,13 @@ pub enum Command {
     },
     /// Follow a market that discovery has not found: condition id, slug or token id.
     AddMarket(String),
+    /// Replace a connection by a fresh one, make before break ([`ControlNews::Recycling`]).
+    Recycle {
+        /// Given back in the answer.
+        ticket: u64,
+        /// Which.
+        connection: ConnectionId,
+    },
     /// Send the histograms of the interval so far ([`ControlNews::Interval`], within two seconds:
     /// all that the shards have recorded by now is in it), and begin a new one.
     CutInterval,
@@ -52,6 +59,14 @@ pub enum ControlNews {
         ticket: u64,
         /// The connection, or why there is none.
         result: Result<ConnectionId, String>,
+    },
+    /// The answer to [`Command::Recycle`]: it waits for its turn, or why it does not. What became of it is
+    /// in the report.
+    Recycling {
+        /// The ticket of the command.
+        ticket: u64,
+        /// The reason is for people.
+        result: Result<(), String>,
     },
     /// Every shard has ended or its time was up; the last news.
     Stopped {

@@ -2,6 +2,7 @@
 //!
 //! Runs on:  serve core (asks), control core (answers at its next cycle, at most 10 ms later).
 //! When full: the request is answered with 503 and counted. Healed by the client's next request.
+use crate::base::id::ConnectionId;
 use crate::counter::report::EngineReport;
 
 /// What the serve core asks of the control core.
@@ -11,6 +12,13 @@ pub enum ControlQuery {
     Report {
         /// Given back in the answer.
         ticket: u64,
+    },
+    /// Replace a connection. Sent by `/admin/recycle`.
+    Recycle {
+        /// Given back in the answer.
+        ticket: u64,
+        /// Which.
+        connection: ConnectionId,
     },
 }
 
@@ -23,5 +31,12 @@ pub enum ControlAnswer {
         ticket: u64,
         /// The picture.
         report: Box<EngineReport>,
+    },
+    /// Whether the connection is being replaced, or why not.
+    Recycle {
+        /// The ticket of the query.
+        ticket: u64,
+        /// The reason is for people.
+        result: Result<(), String>,
     },
 }

@@ -7,7 +7,7 @@
 use crate::base::id::{ConnectionId, ShardId, TokenId};
 use crate::base::time::Now;
 use crate::counter::latency::{ConnectionLatencies, Latencies};
-use crate::counter::shard::{BookCounts, CheckCounts, IntakeCounts, RepairCounts};
+use crate::counter::shard::{BookCounts, CheckCounts, HandoverCounts, IntakeCounts, RepairCounts};
 use crate::market::info::MarketNews;
 use crate::session::SessionCounts;
 use crate::venue::BadInput;
@@ -26,6 +26,17 @@ pub enum Report {
         connection: ConnectionId,
         /// Why, for people.
         why: String,
+        /// Its replacement had everything and has taken over: nothing is stale, nothing to dial.
+        taken_over: bool,
+    },
+    /// A replacement has taken over every book.
+    HandedOver {
+        /// The connection that may be closed.
+        from: ConnectionId,
+        /// Its replacement.
+        to: ConnectionId,
+        /// The proof.
+        counts: HandoverCounts,
     },
     /// The stream's own news about a market.
     News(MarketNews),
@@ -103,6 +114,8 @@ pub struct ConnectionBeat {
     pub tokens: u32,
     /// Books that are live.
     pub live: u32,
+    /// Of a replacement: live books whose snapshot it has yet to deliver.
+    pub owing: Option<u32>,
     /// Frames or messages that could not be decoded, over all its sockets.
     pub decode_errors: u64,
     /// When the present socket was attached, monotonic nanoseconds; 0 if none.

@@ -16,6 +16,8 @@ const READ_BYTES: usize = 4096;
 
 pub(super) struct Client {
     stream: ClientStream,
+    /// It is a program on this host.
+    is_local: bool,
     input: Vec<u8>,
 }
 
@@ -27,8 +29,9 @@ enum Next {
 }
 
 impl Client {
-    pub(super) const fn new(stream: ClientStream) -> Self {
-        Self { stream, input: Vec::new() }
+    pub(super) fn new(stream: ClientStream) -> Self {
+        let is_local = stream.peer_addr().is_ok_and(|address| address.ip().is_loopback());
+        Self { stream, is_local, input: Vec::new() }
     }
 
     /// Serves until the client leaves, one of the two must close, or the server stops.
@@ -36,7 +39,7 @@ impl Client {
         loop {
             let (head, answer) = match self.next(&server.patience, &server.stopping).await {
                 Next::Request(head) => {
-                    let answer = or(server.answer(&head), server.stopped()).await;
+                    let answer = or(server.answer(&head, self.is_local), server.stopped()).await;
                     server.count(route::name(&head), answer.status);
                     (Some(head), answer)
                 }

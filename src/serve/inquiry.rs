@@ -5,7 +5,7 @@
 //!           that an answer always finds room.
 use super::event::{Bell, Event, Slot};
 use super::route::NoAnswer;
-use crate::base::id::TokenId;
+use crate::base::id::{ConnectionId, TokenId};
 use crate::base::limits::{
     SERVE_CONTROL_DEPTH, SERVE_IMAGE_LEVELS, SERVE_PUMP_MAX_NS, SERVE_PUMP_MIN_NS,
     SERVE_SHARD_DEPTH,
@@ -50,6 +50,8 @@ impl std::fmt::Debug for ServeLinks {
 }
 
 type Report = Arc<EngineReport>;
+/// What became of an order.
+type Ordered = Result<(), String>;
 type Found = Result<Option<Box<BookImage>>, NoAnswer>;
 
 /// What was asked and not yet answered.
@@ -59,6 +61,7 @@ pub(super) struct Inquiries {
     /// The report under way; who asks meanwhile waits for the same one.
     report: RefCell<Option<ReportInquiry>>,
     books: RefCell<HashMap<u64, BookInquiry>>,
+    orders: RefCell<HashMap<u64, Rc<Slot<Ordered>>>>,
     /// Rung when the pump has something to look for.
     asked: Bell,
     late: Cell<u64>,
@@ -95,6 +98,7 @@ impl Inquiries {
             next_ticket: Cell::new(1),
             report: RefCell::default(),
             books: RefCell::default(),
+            orders: RefCell::default(),
             asked: Bell::default(),
             late: Cell::new(0),
             refused: Cell::new(0),
@@ -139,6 +143,34 @@ impl Inquiries {
         (links.links.wake)(Wake::Control);
         *under_way = Some(ReportInquiry { ticket, waiting: vec![Rc::clone(slot)] });
         Ok(())
+    }
+
+    /// Orders the replacement of a connection; the reason of a refusal is for people.
+    pub(super) async fn recycle(
+        &self,
+        connection: ConnectionId,
+        timeout_ns: u64,
+    ) -> Result<Ordered, NoAnswer> {
+        self.take_answers();
+        let ticket = self.ticket();
+        let slot = Rc::new(Slot::default());
+        {
+            let mut links = self.links.borrow_mut();
+            let query = ControlQuery::Recycle { ticket, connection };
+            if links.control_under_way >= SERVE_CONTROL_DEPTH
+                || links.links.control_queries.try_send(query).is_err()
+            {
+                self.refused.set(self.refused.get() + 1);
+                return Err(NoAnswer::Busy);
+            }
+            links.control_under_way += 1;
+            (links.links.wake)(Wake::Control);
+        }
+        self.orders.borrow_mut().insert(ticket, Rc::clone(&slot));
+        let _place = OrderPlace { inquiries: self, ticket };
+        self.asked.ring();
+        let answer = within(timeout_ns, slot.take()).await;
+        answer.ok_or_else(|| self.too_late())
     }
 
     /// The book of a token: every shard is asked, the one that holds it answers. Give the image
@@ -203,7 +235,9 @@ impl Inquiries {
     }
 
     fn is_waiting(&self) -> bool {
-        self.report.borrow().is_some() || !self.books.borrow().is_empty()
+        self.report.borrow().is_some()
+            || !self.books.borrow().is_empty()
+            || !self.orders.borrow().is_empty()
     }
 
     /// Looks for answers while somebody waits for one, and sleeps otherwise; ends with `stop` once
@@ -228,8 +262,17 @@ impl Inquiries {
     /// Hands every answer that is there to whoever waits for it; true if there was one.
     fn take_answers(&self) -> bool {
         let mut any = false;
-        while let Some(ControlAnswer::Report { ticket, report }) = self.next_control_answer() {
+        while let Some(answer) = self.next_control_answer() {
             any = true;
+            let (ticket, report) = match answer {
+                ControlAnswer::Report { ticket, report } => (ticket, report),
+                ControlAnswer::Recycle { ticket, result } => {
+                    if let Some(slot) = self.orders.borrow_mut().remove(&ticket) {
+                        slot.put(result);
+                    }
+                    continue;
+                }
+            };
             let mut under_way = self.report.borrow_mut();
             if under_way.as_ref().is_some_and(|inquiry| inquiry.ticket == ticket) {
                 let report: Report = Arc::from(report);
@@ -300,6 +343,18 @@ impl Drop for ReportPlace<'_> {
                 *under_way = None;
             }
         }
+    }
+}
+
+/// Whoever waits for what became of an order; leaves when its time is over or the server stops.
+struct OrderPlace<'a> {
+    inquiries: &'a Inquiries,
+    ticket: u64,
+}
+
+impl Drop for OrderPlace<'_> {
+    fn drop(&mut self) {
+        self.inquiries.orders.borrow_mut().remove(&self.ticket);
     }
 }
 

@@ -178,13 +178,16 @@ impl Server {
     }
 
     /// The answer to a request, once the other cores have said what they know.
-    async fn answer(&self, head: &Head) -> Answer {
+    async fn answer(&self, head: &Head, is_local: bool) -> Answer {
         let answer_ns = self.patience.answer_ns;
-        match route::plan(head) {
+        match route::plan(head, is_local) {
             Plan::Answer(answer) => answer,
             Plan::Report(page) => {
                 let report = self.inquiries.report(answer_ns).await;
                 route::page(page, report, &self.report())
+            }
+            Plan::Recycle(connection) => {
+                route::recycling(self.inquiries.recycle(connection, answer_ns).await)
             }
             Plan::Book(token) => {
                 let found = self.inquiries.book(token, answer_ns).await;

@@ -13,6 +13,8 @@ pub enum Method {
     Get,
     /// `HEAD`: as `GET`, without the body.
     Head,
+    /// `POST`: an order.
+    Post,
     /// Anything else.
     Other,
 }
@@ -28,6 +30,8 @@ pub struct Head {
     pub query: String,
     /// True when the client wants to send another request.
     pub keep_alive: bool,
+    /// True when a web page of somebody else's may have sent it.
+    pub from_page: bool,
     /// True when a body follows: it is not read, so the connection must be closed.
     pub has_body: bool,
 }
@@ -70,6 +74,7 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, HeadError> {
     let method = match request.method {
         Some("GET") => Method::Get,
         Some("HEAD") => Method::Head,
+        Some("POST") => Method::Post,
         _ => Method::Other,
     };
     let (path, query) = target(request.path.unwrap_or("/"))?;
@@ -85,7 +90,8 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, HeadError> {
     let keep_alive = if http11 { !has_token("close") } else { has_token("keep-alive") };
     let has_body = value("transfer-encoding").is_some()
         || value("content-length").is_some_and(|length| length.trim() != "0");
-    Ok(Some((Head { method, path, query, keep_alive, has_body }, length)))
+    let from_page = value("origin").is_some();
+    Ok(Some((Head { method, path, query, keep_alive, from_page, has_body }, length)))
 }
 
 /// Path and query of a request target, which may be a whole URL.
@@ -121,7 +127,7 @@ mod tests {
         let absolute = head("GET http://a:1/stats?b HTTP/1.1\r\nHost: a\r\n\r\n");
         assert_eq!((absolute.path.as_str(), absolute.query.as_str()), ("/stats", "b"));
         let post = head("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n");
-        assert_eq!((post.method, post.has_body), (Method::Other, true));
+        assert_eq!((post.method, post.has_body), (Method::Post, true));
         assert!(head("GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n").has_body);
         assert!(!head("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").has_body);
     }

@@ -4,7 +4,7 @@
 use super::answer::Answer;
 use super::metrics::{self, ServeReport};
 use super::request::{Head, HeadError, Method};
-use crate::base::id::TokenId;
+use crate::base::id::{ConnectionId, TokenId};
 use crate::base::time::{MILLISECOND_NS, SECOND_NS};
 use crate::counter::report::{EngineReport, HealthReport};
 use crate::market::book::BookState;
@@ -13,12 +13,13 @@ use serde::Serialize;
 use std::sync::Arc;
 
 /// Every path, with what is found there.
-pub const PATHS: [(&str, &str); 5] = [
+pub const PATHS: [(&str, &str); 6] = [
     ("/", "this page"),
     ("/health", "200 when the engine does its work, 503 when not, with reasons"),
     ("/stats", "everything that is counted, as JSON"),
     ("/metrics", "the same for Prometheus"),
     ("/book?token_id=", "one order book, in the shape of the venue's REST interface"),
+    ("/admin/recycle?connection=", "POST, from this host: replace a connection without a gap"),
 ];
 
 /// What must be asked of other cores before a request can be answered.
@@ -30,6 +31,8 @@ pub enum Plan {
     Report(Page),
     /// A book of some shard.
     Book(TokenId),
+    /// A connection to be replaced.
+    Recycle(ConnectionId),
 }
 
 /// The pages that are made of a report.
@@ -61,13 +64,17 @@ pub fn name(head: &Head) -> &'static str {
         "/stats" => "/stats",
         "/metrics" => "/metrics",
         "/book" => "/book",
+        "/admin/recycle" => "/admin/recycle",
         _ => "other",
     }
 }
 
-/// What to do about a request.
+/// What to do about a request; `is_local` when it comes from this host.
 #[must_use]
-pub fn plan(head: &Head) -> Plan {
+pub fn plan(head: &Head, is_local: bool) -> Plan {
+    if head.path == "/admin/recycle" {
+        return recycle_plan(head, is_local);
+    }
     let plan = match head.path.as_str() {
         "/" => Plan::Answer(index()),
         "/health" => Plan::Report(Page::Health),
@@ -79,11 +86,40 @@ pub fn plan(head: &Head) -> Plan {
         },
         _ => return Plan::Answer(not_found()),
     };
-    if head.method == Method::Other {
+    if !matches!(head.method, Method::Get | Method::Head) {
         let text = "only GET and HEAD are served here";
         return Plan::Answer(Answer::error(405, text).with("Allow", "GET, HEAD"));
     }
     plan
+}
+
+/// Orders are taken from programs on this host only, and not from web pages that it looks at.
+fn recycle_plan(head: &Head, is_local: bool) -> Plan {
+    if head.method != Method::Post {
+        return Plan::Answer(Answer::error(405, "use POST").with("Allow", "POST"));
+    }
+    if !is_local || head.from_page {
+        return Plan::Answer(Answer::error(
+            403,
+            "orders are taken from programs on this host only",
+        ));
+    }
+    let number = head.query_value("connection");
+    let number = number.map(|text| text.strip_prefix("connection-").unwrap_or(text));
+    match number.and_then(|text| text.parse().ok()) {
+        Some(number) => Plan::Recycle(ConnectionId(number)),
+        None => Plan::Answer(Answer::error(400, "connection= must be a number, as in /stats")),
+    }
+}
+
+/// The answer to an order to replace a connection.
+#[must_use]
+pub fn recycling(result: Result<Result<(), String>, NoAnswer>) -> Answer {
+    match result {
+        Ok(Ok(())) => Answer::json(202, r#"{"status":"it waits for its turn; /stats shows it"}"#),
+        Ok(Err(why)) => Answer::error(409, &why),
+        Err(why) => no_answer("control core", why),
+    }
 }
 
 /// The answer to bytes that are no request.
@@ -230,11 +266,11 @@ mod tests {
 
     fn head(method: Method, path: &str, query: &str) -> Head {
         let (path, query) = (path.to_owned(), query.to_owned());
-        Head { method, path, query, keep_alive: true, has_body: false }
+        Head { method, path, query, keep_alive: true, from_page: false, has_body: false }
     }
 
     fn answer(head: &Head) -> Answer {
-        match plan(head) {
+        match plan(head, true) {
             Plan::Answer(answer) => answer,
             other => panic!("{other:?}"),
         }
@@ -246,11 +282,11 @@ mod tests {
 
     #[test]
     fn plans() {
-        assert_eq!(plan(&head(Method::Get, "/health", "")), Plan::Report(Page::Health));
-        assert_eq!(plan(&head(Method::Head, "/stats", "x")), Plan::Report(Page::Stats));
-        assert_eq!(plan(&head(Method::Get, "/metrics", "")), Plan::Report(Page::Metrics));
+        assert_eq!(plan(&head(Method::Get, "/health", ""), true), Plan::Report(Page::Health));
+        assert_eq!(plan(&head(Method::Head, "/stats", "x"), true), Plan::Report(Page::Stats));
+        assert_eq!(plan(&head(Method::Get, "/metrics", ""), true), Plan::Report(Page::Metrics));
         let token = TokenId::new("27").unwrap();
-        assert_eq!(plan(&head(Method::Get, "/book", "token_id=27")), Plan::Book(token));
+        assert_eq!(plan(&head(Method::Get, "/book", "token_id=27"), true), Plan::Book(token));
         for query in ["", "token_id=", "token_id=a b", "token_id=%22", "token=27"] {
             let bad = answer(&head(Method::Get, "/book", query));
             assert_eq!((bad.status, text(&bad)), (400, r#"{"error":"Invalid token id"}"#));
@@ -264,6 +300,26 @@ mod tests {
             assert!(text(&missing).contains(path), "{path}");
             assert!(text(&index()).contains(path), "{path}");
         }
+    }
+
+    #[test]
+    fn orders_come_from_this_host_and_from_no_page() {
+        let path = "/admin/recycle";
+        let order = head(Method::Post, path, "connection=7");
+        assert_eq!(plan(&order, true), Plan::Recycle(ConnectionId(7)));
+        let named = head(Method::Post, path, "connection=connection-7");
+        assert_eq!(plan(&named, true), Plan::Recycle(ConnectionId(7)));
+        let status = |head: &Head, is_local| match plan(head, is_local) {
+            Plan::Answer(answer) => answer.status,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(status(&order, false), 403);
+        assert_eq!(status(&Head { from_page: true, ..order }, true), 403);
+        assert_eq!(status(&head(Method::Get, path, "connection=7"), true), 405);
+        assert_eq!(status(&head(Method::Post, path, "connection=x"), true), 400);
+        assert_eq!(recycling(Ok(Ok(()))).status, 202);
+        assert_eq!(recycling(Ok(Err("no".into()))).status, 409);
+        assert_eq!(recycling(Err(NoAnswer::Late)).status, 503);
     }
 
     #[test]

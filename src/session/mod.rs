@@ -31,6 +31,8 @@ pub enum SessionError {
     Silent,
     /// Pings are answered and no data comes, while the venue's books move on.
     Frozen,
+    /// It was to replace another connection, and the two are too far apart.
+    Overrun,
     /// Our own close was answered, or its time is up.
     Finished,
 }
@@ -52,6 +54,7 @@ impl std::fmt::Display for SessionError {
             Self::Frozen => {
                 f.write_str("data stopped while the venue's books moved on (pings are answered)")
             }
+            Self::Overrun => f.write_str("too far from the connection that it was to replace"),
             Self::Finished => f.write_str("closed as asked"),
         }
     }

@@ -8,6 +8,7 @@ use crate::base::{
     limits::BOOKS_PER_SHARD_MAX,
     policy::HashChecks,
     routing::shard_of,
+    time::Now,
 };
 use crate::counter::shard::{BookCounts, CheckCounts};
 use crate::market::book::{
@@ -17,17 +18,20 @@ use crate::market::book::{
 use crate::market::event::{ChangeSpan, Changes, Event, Snapshot, TickSize, Trade};
 use checks::{Checks, Group};
 use foldhash::quality::RandomState;
+use handover::Handover;
 use index::Index;
 use repairs::Repairs;
 use slots::{Slot, Slots};
 use std::hash::BuildHasher as _;
 
 mod checks;
+mod handover;
 mod index;
 mod repairs;
 mod slots;
 mod states;
 
+pub use handover::HandedOver;
 pub use repairs::Behind;
 
 /// A connection's place within its shard; what a book says it hangs on.
@@ -77,6 +81,7 @@ pub struct Books<H> {
     counts: BookCounts,
     checks: Checks,
     repairs: Repairs,
+    handovers: Vec<Handover>,
 }
 
 impl<H: Handler> Books<H> {
@@ -98,6 +103,7 @@ impl<H: Handler> Books<H> {
             counts: BookCounts::default(),
             checks: Checks::default(),
             repairs: Repairs::default(),
+            handovers: Vec::new(),
         }
     }
 
@@ -264,8 +270,18 @@ impl<H: Handler> Books<H> {
         self.by_market.find(self.hash(market), same).map(BookIndex)
     }
 
-    /// Applies one event that was read at `read_wall_ns` from `connection`.
-    pub fn on_event(&mut self, event: &Event<'_>, connection: ConnectionSlot, read_wall_ns: u64) {
+    /// Applies one event that was read at `read` from `connection`, unless the connection shares
+    /// its tokens with another and this is the other's to say.
+    #[inline]
+    pub fn on_event(&mut self, event: &Event<'_>, connection: ConnectionSlot, read: Now) {
+        if !self.handovers.is_empty() && self.on_overlap(event, connection, read) {
+            return;
+        }
+        self.apply(event, connection, read.wall_ns);
+    }
+
+    #[inline]
+    fn apply(&mut self, event: &Event<'_>, connection: ConnectionSlot, read_wall_ns: u64) {
         match event {
             Event::Snapshot(snapshot) => self.on_snapshot(snapshot, connection, read_wall_ns),
             Event::Changes(changes) => self.on_changes(changes, read_wall_ns),

@@ -47,6 +47,10 @@ pub(super) struct Connection {
     /// When its books are counted next, monotonic nanoseconds.
     pub(super) census_ns: u64,
     pub(super) watch: Watch,
+    /// The connection from which it takes over, once its socket is up.
+    pub(super) replaces: Option<ConnectionSlot>,
+    /// Another has taken over: what it still says was said already.
+    pub(super) retired: bool,
     /// To be forgotten when its socket is gone.
     pub(super) leaving: bool,
     /// What its frames took, where that was asked for.
@@ -83,6 +87,8 @@ impl Connections {
             attached_ns: 0,
             census_ns: 0,
             watch: Watch::default(),
+            replaces: None,
+            retired: false,
             leaving: false,
             latencies: None,
             past: SessionCounts::default(),
@@ -118,6 +124,7 @@ impl Connections {
     pub(super) fn beats(
         &self,
         live_on: impl Fn(ConnectionSlot) -> u32,
+        owing: impl Fn(ConnectionSlot) -> Option<u32>,
     ) -> impl Iterator<Item = ConnectionBeat> {
         self.slots.iter().enumerate().filter_map(move |(place, connection)| {
             let connection = connection.as_ref().filter(|connection| !connection.leaving)?;
@@ -126,6 +133,7 @@ impl Connections {
                 up: connection.line.is_some(),
                 tokens: connection.tokens.len() as u32,
                 live: live_on(ConnectionSlot(place as u32)),
+                owing: owing(ConnectionSlot(place as u32)),
                 decode_errors: connection.decode_errors,
                 attached_ns: connection.attached_ns,
                 session: connection.counts(),

@@ -173,11 +173,11 @@ impl<H: Handler, C: Clock> Sink for Delivery<'_, H, C> {
         self.findings.data = true;
         self.counts.events += 1;
         if !self.timed {
-            return self.books.on_event(event, self.connection, self.read.wall_ns);
+            return self.books.on_event(event, self.connection, self.read);
         }
         let sampled = self.counts.events % STAGES_SAMPLED == 1;
         let decoded_ns = if sampled { self.clock.mono_ns() } else { 0 };
-        self.books.on_event(event, self.connection, self.read.wall_ns);
+        self.books.on_event(event, self.connection, self.read);
         let applied_ns = self.clock.mono_ns();
         self.done_ns = applied_ns;
         let read_ns = self.read.mono_ns;

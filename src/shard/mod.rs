@@ -6,6 +6,7 @@
 pub mod books;
 mod census;
 mod connections;
+mod handover;
 mod idle;
 pub mod intake;
 mod orders;
@@ -68,6 +69,8 @@ pub struct Shard<H> {
     answers: VecDeque<Waiting>,
     /// Tokens to be asked for, gathered within one housekeeping.
     wanted: Vec<TokenId>,
+    /// Reports that control must not miss and that found the ring full.
+    unsent: VecDeque<Report>,
     /// Every live book is compared with the venue's REST interface once in so long; 0 is never.
     audit_round_ns: u64,
     /// Whether the frames of each connection are timed apart.
@@ -128,6 +131,7 @@ impl<H: Handler> Shard<H> {
             large: VecDeque::new(),
             answers: VecDeque::new(),
             wanted: Vec::new(),
+            unsent: VecDeque::new(),
             audit_round_ns: 0,
             times_connections: false,
             tally: Tally::default(),

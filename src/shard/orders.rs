@@ -15,9 +15,13 @@ use crate::session::Session;
 impl<H: Handler> Shard<H> {
     pub(super) fn on_order(&mut self, order: Order, now: Now) {
         match order {
-            Order::Open { connection, books } => {
+            Order::Open { connection, books, replaces: None } => {
                 self.on_open(connection, &books);
             }
+            Order::Open { connection, books, replaces: Some(from) } => {
+                self.on_open_replacement(connection, from, &books);
+            }
+            Order::Switch { to } => self.on_switch(to, now),
             Order::Attach { connection, stream, session } => {
                 self.on_attach(connection, stream, session, now);
             }
@@ -75,6 +79,9 @@ impl<H: Handler> Shard<H> {
         }
         connection.detach(&mut self.readiness, slot.0);
         connection.attach(stream, session, now.mono_ns);
+        if let Some(from) = connection.replaces.take() {
+            self.intake.books.begin_handover(from, slot, &connection.tokens);
+        }
         let first = self.feed.first_message(&connection.tokens);
         let Some(line) = &mut connection.line else { return };
         let started = self
@@ -127,6 +134,7 @@ impl<H: Handler> Shard<H> {
 
     fn on_close(&mut self, id: ConnectionId, now: Now) {
         let Some(slot) = self.connections.find(id) else { return };
+        self.intake.books.abandon(slot, now);
         let Some(connection) = self.connections.get_mut(slot) else { return };
         for token in std::mem::take(&mut connection.tokens) {
             self.intake.books.close_on(&token, slot);

@@ -119,7 +119,7 @@ impl<H: Handler> Shard<H> {
     ) -> Result<(), SessionError> {
         let Self { connections, intake, findings, links, buffer, tally, large, .. } = self;
         let Some(connection) = connections.get_mut(slot) else { return Ok(()) };
-        let Connection { id, leaving, ref mut line, ref mut latencies, .. } = *connection;
+        let Connection { id, leaving, retired, ref mut line, ref mut latencies, .. } = *connection;
         let Some(line) = line else { return Ok(()) };
         let mut found = Found::default();
         let binary_before = line.session.counts().binary_frames;
@@ -127,7 +127,7 @@ impl<H: Handler> Shard<H> {
         let result = session.handle_bytes(&buffer[..count], read.mono_ns, |text| {
             // The venue may go on sending until it answers our close; the books are closed, or
             // another connection feeds them by now.
-            if leaving {
+            if leaving || retired {
                 return;
             }
             match text {
@@ -177,9 +177,9 @@ impl<H: Handler> Shard<H> {
         let Self { connections, intake, findings, links, tally, .. } = self;
         // A socket that has ended took its backlog with it: its books are stale.
         let Some(connection) = connections.get_mut(slot) else { return 1 };
-        let Connection { id, leaving, ref mut line, ref mut latencies, .. } = *connection;
+        let Connection { id, leaving, retired, ref mut line, ref mut latencies, .. } = *connection;
         let Some(line) = line else { return 1 };
-        if leaving {
+        if leaving || retired {
             line.backlog.clear();
         }
         let mut found = Found::default();
@@ -239,9 +239,11 @@ impl<H: Handler> Shard<H> {
         }
         let now = self.intake.clock.now();
         let books = &mut self.intake.books;
+        let taken_over = books.on_line_end(slot, now);
         let reason = StaleReason::Disconnected;
+        // Where another connection has taken over, none of them hangs on this one any more.
         books.set_tokens_stale(&connection.tokens, slot, reason, now.wall_ns);
-        let report = Report::Down { connection: connection.id, why: why.to_string() };
+        let report = Report::Down { connection: connection.id, why: why.to_string(), taken_over };
         // If refused, the next heartbeat says that the socket is gone.
         let _ = self.links.reports.try_send(report);
     }

@@ -129,6 +129,7 @@ impl<H: Handler> Shard<H> {
         self.schedule.housekeeping_ns = now.mono_ns + HOUSEKEEPING_INTERVAL_NS;
         self.intake.books.settle(CHECKS_PER_HOUSEKEEPING, now.wall_ns);
         self.take_census(now);
+        self.look_after_handovers(now);
         self.tally.book_bytes = self.intake.books.weigh(BOOKS_WEIGHED_PER_HOUSEKEEPING);
         for place in 0..self.connections.slots() {
             let slot = ConnectionSlot(place);
@@ -194,7 +195,9 @@ impl<H: Handler> Shard<H> {
             orders: tally.orders,
             order_wait_ns: tally.order_wait_ns,
             order_wait_max_ns: tally.order_wait_max_ns,
-            connections: connections.beats(|slot| books.live_on(slot)).collect(),
+            connections: connections
+                .beats(|slot| books.live_on(slot), |slot| books.owing(slot))
+                .collect(),
         };
         // If refused, control misses this beat and counts it; the next one comes soon.
         let _ = self.links.reports.try_send(Report::Heartbeat(Box::new(heartbeat)));

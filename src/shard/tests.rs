@@ -65,7 +65,7 @@ impl Rig {
             neg_risk: false,
         };
         let books = tokens.iter().map(opening).collect();
-        self.order(Order::Open { connection, books });
+        self.order(Order::Open { connection, books, replaces: None });
     }
 
     /// A new socket under the connection; gives the venue's end of it.

@@ -31,6 +31,8 @@ struct Told {
     went_stale: u64,
     levels: [Vec<[String; 2]>; 2],
     shards: HashSet<u16>,
+    /// Updates of the book and its venue time, as last told.
+    version: (u64, u64),
 }
 
 /// What all handlers were told.
@@ -56,6 +58,11 @@ impl Diarist {
         let told = diary.tokens.entry(view.token.to_string()).or_default();
         told.shards.insert(view.shard.0);
         let mut result = note(told);
+        let version = (view.facts.updates, view.facts.timestamp_ms);
+        if version.0 < told.version.0 || version.1 < told.version.1 {
+            result = Err(format!("{version:?} after {:?}", told.version));
+        }
+        told.version = version;
         if result.is_ok() && told.state != view.state {
             result = Err(format!("{:?} was not said before {:?}", view.state, told.state));
         }
@@ -127,6 +134,7 @@ struct Rig {
     diarist: Diarist,
     report: Option<Box<EngineReport>>,
     forced: HashMap<u64, Result<ConnectionId, String>>,
+    recycling: HashMap<u64, Result<(), String>>,
 }
 
 fn quiet(markets: usize, rate: f64) -> SimConfig {
@@ -161,7 +169,14 @@ impl Rig {
         let engine = Engine::start(&Config::new(&flags).unwrap(), factory).unwrap();
         let each: Vec<u16> = (0..engine.topology().shards.len() as u16).collect();
         assert_eq!(shards, each, "one handler for each shard");
-        Self { engine, venue, diarist, report: None, forced: HashMap::new() }
+        Self {
+            engine,
+            venue,
+            diarist,
+            report: None,
+            forced: HashMap::new(),
+            recycling: HashMap::new(),
+        }
     }
 
     fn look(&mut self) {
@@ -169,6 +184,9 @@ impl Rig {
             match news {
                 ControlNews::Report(report) => self.report = Some(report),
                 ControlNews::Forced { ticket, result } => _ = self.forced.insert(ticket, result),
+                ControlNews::Recycling { ticket, result } => {
+                    self.recycling.insert(ticket, result);
+                }
                 ControlNews::Interval { .. }
                 | ControlNews::Connections(_)
                 | ControlNews::Stopped { .. } => {}
@@ -328,6 +346,66 @@ fn a_batch_of_four_hundred_is_placed_well_within_a_second() {
     assert!(rig.engine.add_market(&markets[210].0));
     let more = |rig: &Rig| rig.report.as_ref().is_some_and(|r| r.registry.markets == 200);
     rig.wait_for("the market added by name", more);
+    rig.check();
+    rig.stop();
+}
+
+impl Rig {
+    /// Replaces every connection that is up; they are others afterwards.
+    fn recycle_all(&mut self) {
+        let report = self.report.as_ref().unwrap();
+        let before = report.recycling.completed;
+        let up = report.pool.connections.iter().filter(|c| c.state == "active");
+        let old: Vec<u32> = up.map(|connection| connection.id).collect();
+        for &id in &old {
+            let ticket = self.engine.force_recycle(ConnectionId(id)).unwrap();
+            self.wait_for("an answer", |rig| rig.recycling.contains_key(&ticket));
+            self.recycling.remove(&ticket).unwrap().unwrap();
+        }
+        let done = before + old.len() as u64;
+        self.wait_for("replacements", |rig| {
+            let report = rig.report.as_ref().unwrap();
+            let gone = |id: &u32| !report.pool.connections.iter().any(|c| c.id == *id);
+            report.recycling.completed >= done && old.iter().all(gone)
+        });
+    }
+}
+
+#[test]
+fn replaced_connections_lose_nothing_and_repeat_nothing() {
+    let mut rig =
+        Rig::start(quiet(150, 1_500.0), &owned(&["--shards", "2", "--verify-hash", "all"]));
+    rig.wait_for("300 live books", |rig| rig.live() == 300);
+    rig.wait_for("a report", |rig| {
+        rig.report
+            .as_ref()
+            .is_some_and(|r| r.shards.iter().map(|s| s.books_live).sum::<u64>() == 300)
+    });
+    rig.venue.resume().unwrap();
+    rig.recycle_all();
+    rig.recycle_all();
+    rig.venue.pause().unwrap();
+    let stats = rig.venue.stats();
+    rig.wait_for("the last trade", |rig| rig.diarist.diary().trades >= stats.trades);
+    std::thread::sleep(Duration::from_millis(1_500));
+    rig.look();
+    let report = rig.report.clone().unwrap();
+    eprintln!("{:#?}", report.recycling);
+    assert_eq!((report.recycling.failed, report.recycling.interrupted), (0, 0));
+    assert_eq!(report.pool.reconnects, 0);
+    for proof in &report.recycling.proofs {
+        let counts = proof.counts;
+        assert_eq!((counts.differences, counts.live_after), (0, counts.tokens), "{proof:?}");
+        assert!(counts.duplicates > 0, "both said the same: {proof:?}");
+    }
+    assert_eq!(report.correctness.checks.tops_mismatched, 0);
+    assert_eq!(report.correctness.checks.hashes_mismatched, 0);
+    {
+        let diary = rig.diarist.diary();
+        assert_eq!((diary.trades, diary.transactions.len() as u64), (stats.trades, stats.trades));
+        let never_stale = diary.tokens.values().all(|told| told.went_live == 1);
+        assert!(never_stale, "a book was not live for a moment");
+    }
     rig.check();
     rig.stop();
 }

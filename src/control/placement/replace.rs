@@ -87,6 +87,19 @@ impl Placement {
         }
     }
 
+    /// Whether a connection is part of no replacement.
+    #[must_use]
+    pub fn is_whole(&self, connection: ConnectionId) -> bool {
+        let known = self.connections.get(&connection);
+        known.is_some_and(|known| known.replaces.is_none() && known.replaced_by.is_none())
+    }
+
+    /// The replacement of a connection, while it has not taken over.
+    #[must_use]
+    pub fn replaced_by(&self, from: ConnectionId) -> Option<ConnectionId> {
+        self.connections.get(&from).and_then(|old| old.replaced_by)
+    }
+
     /// The connection that `to` is to take over from.
     #[must_use]
     pub fn replaces(&self, to: ConnectionId) -> Option<ConnectionId> {

@@ -257,7 +257,7 @@ fn a_quiet_book_weighs_little_with_all_that_belongs_to_it() {
                 min_order_size: None,
                 neg_risk: None,
             };
-            books.on_event(&Event::Snapshot(snapshot), HERE, 1);
+            books.on_event(&Event::Snapshot(snapshot), HERE, Now::default());
         }
         let bytes = books.weigh(count) / count as u64;
         assert!(bytes <= bytes_max, "{bytes} bytes a book of {levels} levels a side");

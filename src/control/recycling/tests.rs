@@ -1,0 +1,152 @@
+//! Decisions by example: who is replaced, in which steps, and what a failure leaves behind.
+use super::*;
+use crate::base::time::SECOND_NS;
+
+fn candidate(id: u32) -> Candidate {
+    Candidate {
+        connection: ConnectionId(id),
+        age_ns: RECYCLE_AGE_MIN_NS,
+        tokens: 100,
+        tokens_expired: 0,
+        live: 100,
+    }
+}
+
+fn begins(decisions: &[Decision]) -> Vec<(u32, Reason)> {
+    let begin = |decision: &Decision| match decision {
+        Decision::Begin { from, reason } => Some((from.0, *reason)),
+        _ => None,
+    };
+    decisions.iter().filter_map(begin).collect()
+}
+
+fn at(ns: u64) -> Now {
+    Now { mono_ns: ns, wall_ns: ns }
+}
+
+const FROM: ConnectionId = ConnectionId(1);
+const TO: ConnectionId = ConnectionId(9);
+
+#[test]
+fn polluted_aged_and_unhealthy_connections_are_replaced_and_others_are_not() {
+    let mut recycling = Recycling::default();
+    let polluted = Candidate { tokens_expired: 30, live: 70, ..candidate(1) };
+    let clean = Candidate { tokens_expired: 29, live: 71, ..candidate(2) };
+    let dead = Candidate { tokens_expired: 100, live: 0, ..candidate(3) };
+    assert_eq!(begins(&recycling.poll(0, &[clean, dead])), []);
+    assert_eq!(begins(&recycling.poll(0, &[polluted])), [(1, Reason::Polluted)]);
+    let young = Candidate { age_ns: RECYCLE_AGE_MIN_NS - 1, ..polluted };
+    assert_eq!(begins(&recycling.poll(0, &[young])), []);
+    let aged = Candidate { age_ns: RECYCLE_AGE_NS, ..candidate(4) };
+    assert_eq!(begins(&recycling.poll(0, &[aged])), [(4, Reason::Aged)]);
+    // Unhealthy for long enough, and then whatever its age.
+    let ill = Candidate { age_ns: SECOND_NS, live: 49, ..candidate(5) };
+    assert_eq!(begins(&recycling.poll(10, &[ill])), []);
+    assert_eq!(begins(&recycling.poll(9 + RECYCLE_UNHEALTHY_NS, &[ill])), []);
+    assert_eq!(
+        begins(&recycling.poll(10 + RECYCLE_UNHEALTHY_NS, &[ill])),
+        [(5, Reason::Unhealthy)]
+    );
+    let well = Candidate { live: 50, ..ill };
+    assert_eq!(begins(&recycling.poll(11 + RECYCLE_UNHEALTHY_NS, &[well])), []);
+    assert_eq!(begins(&recycling.poll(12 + RECYCLE_UNHEALTHY_NS, &[ill])), [], "counted anew");
+}
+
+#[test]
+fn so_many_at_once_the_worst_first_and_who_asks_goes_before() {
+    let mut recycling = Recycling::default();
+    let polluted = |id| Candidate { tokens_expired: 40, live: 60, ..candidate(id) };
+    let aged = Candidate { age_ns: RECYCLE_AGE_NS, ..candidate(1) };
+    let all = [aged, polluted(2), polluted(3)];
+    assert_eq!(
+        begins(&recycling.poll(0, &all)),
+        [(2, Reason::Polluted), (3, Reason::Polluted)],
+        "no more than {RECYCLES_MAX} at once"
+    );
+    recycling.ask(ConnectionId(1), true).unwrap();
+    assert_eq!(recycling.ask(ConnectionId(1), true), Err(RecycleError::UnderWay));
+    assert_eq!(recycling.ask(ConnectionId(8), false), Err(RecycleError::NotUp));
+    let decided = recycling.poll(0, &all);
+    assert_eq!(begins(&decided), [(1, Reason::Asked), (2, Reason::Polluted)]);
+    recycling.on_begun(ConnectionId(1), TO, Reason::Asked, Vec::new(), at(0));
+    recycling.on_begun(ConnectionId(2), ConnectionId(10), Reason::Polluted, Vec::new(), at(0));
+    assert_eq!(begins(&recycling.poll(1, &[polluted(3)])), []);
+    assert_eq!(recycling.ask(TO, true), Err(RecycleError::UnderWay), "a replacement");
+}
+
+#[test]
+fn a_replacement_settles_before_it_takes_over() {
+    let mut recycling = Recycling::default();
+    recycling.on_begun(FROM, TO, Reason::Asked, Vec::new(), at(100));
+    recycling.on_owing(TO, 0, 110);
+    recycling.on_up(TO, 200);
+    recycling.on_owing(TO, 3, 300);
+    assert_eq!(recycling.poll(300 + RECYCLE_SETTLE_NS, &[]), []);
+    recycling.on_owing(TO, 0, 400);
+    assert_eq!(recycling.poll(399 + RECYCLE_SETTLE_NS, &[]), []);
+    // A book that became live meanwhile.
+    recycling.on_owing(TO, 1, 500);
+    assert_eq!(recycling.poll(400 + RECYCLE_SETTLE_NS, &[]), []);
+    recycling.on_owing(TO, 0, 600);
+    let ordered_ns = 600 + RECYCLE_SETTLE_NS;
+    assert_eq!(recycling.poll(ordered_ns, &[]), [Decision::Switch { to: TO }]);
+    assert_eq!(recycling.poll(ordered_ns + 1, &[]), [], "ordered once");
+    let counts =
+        HandoverCounts { markets: 7, live: 14, live_after: 14, ..HandoverCounts::default() };
+    let (to, _, proof) = recycling.on_handed_over(FROM, counts, at(ordered_ns + 50)).unwrap();
+    assert_eq!((to, proof.dial_ns, proof.fill_ns), (TO, 100, 400));
+    assert_eq!((proof.settle_ns, proof.overlap_ns), (RECYCLE_SETTLE_NS, ordered_ns - 150));
+    let report = recycling.report();
+    assert_eq!((report.initiated, report.completed, report.failed), (1, 1, 0));
+    assert_eq!(
+        (report.markets_migrated, report.interrupted, report.success_rate),
+        (7, 0, Some(1.0))
+    );
+    assert_eq!(report.proofs.len(), 1);
+}
+
+#[test]
+fn what_does_not_come_up_fill_or_switch_in_time_is_given_up_and_tried_later() {
+    for phase in 0..3 {
+        let mut recycling = Recycling::default();
+        recycling.on_begun(FROM, TO, Reason::Aged, Vec::new(), at(0));
+        let mut due_ns = RECYCLE_FILL_TIMEOUT_NS;
+        if phase >= 1 {
+            recycling.on_up(TO, SECOND_NS);
+            due_ns = SECOND_NS + RECYCLE_FILL_TIMEOUT_NS;
+        }
+        if phase >= 2 {
+            recycling.on_owing(TO, 0, 2 * SECOND_NS);
+            let ordered_ns = 2 * SECOND_NS + RECYCLE_SETTLE_NS;
+            assert_eq!(recycling.poll(ordered_ns, &[]).len(), 1);
+            due_ns = ordered_ns + RECYCLE_SWITCH_TIMEOUT_NS;
+        }
+        assert_eq!(recycling.poll(due_ns - 1, &[]), []);
+        let decided = recycling.poll(due_ns, &[]);
+        let [Decision::Abandon { from: FROM, to: TO, why }] = decided[..] else {
+            panic!("{decided:?}")
+        };
+        recycling.fail(FROM, why, due_ns);
+        assert_eq!(recycling.report().failed, 1);
+        let aged = Candidate { age_ns: RECYCLE_AGE_NS, ..candidate(1) };
+        assert_eq!(begins(&recycling.poll(due_ns + RECYCLE_RETRY_MIN_NS - 1, &[aged])), []);
+        let again = recycling.poll(due_ns + RECYCLE_RETRY_MIN_NS, &[aged]);
+        assert_eq!(begins(&again), [(1, Reason::Aged)]);
+    }
+}
+
+#[test]
+fn a_connection_that_is_lost_ends_its_attempt_whichever_it_is() {
+    for lost in [FROM, TO] {
+        let mut recycling = Recycling::default();
+        recycling.on_begun(FROM, TO, Reason::Aged, Vec::new(), at(0));
+        recycling.on_up(TO, 1);
+        assert_eq!(recycling.on_down(ConnectionId(5), 2), None);
+        let decision = recycling.on_down(lost, 2);
+        assert!(matches!(decision, Some(Decision::Abandon { from: FROM, to: TO, .. })));
+        assert_eq!(recycling.on_down(lost, 3), None);
+        let report = recycling.report();
+        assert_eq!((report.under_way, report.failed, report.success_rate), (0, 1, Some(0.0)));
+        assert!(!report.last_failure.is_empty());
+    }
+}

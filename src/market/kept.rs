@@ -1,0 +1,152 @@
+//! An event that outlives its frame, and the fingerprint by which two copies of it are known.
+//!
+//! Runs on:  any (pure). Allocates: only while a connection takes over from another.
+use super::book::{Level, image::BookHash};
+use super::event::{ChangeSpan, Changes, Event, Snapshot, Span, TickSize, Trade};
+use crate::base::price::{Price, Quantity};
+use foldhash::fast::FixedState;
+use std::hash::{BuildHasher as _, Hash as _, Hasher as _};
+
+/// An event with everything that it borrows.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    market: String,
+    token: String,
+    timestamp_ms: u64,
+    body: Body,
+}
+
+#[derive(Clone, Debug)]
+enum Body {
+    Snapshot {
+        hash: Option<BookHash>,
+        bids: Vec<Level>,
+        asks: Vec<Level>,
+        tick_size: Option<Price>,
+        last_trade: Option<Price>,
+    },
+    /// The tokens stand one after the other in the event's `token`.
+    Changes(Vec<ChangeSpan>),
+    Trade {
+        price: Price,
+        quantity: Quantity,
+        side: super::book::Side,
+        fee_rate_bps: Option<Quantity>,
+        transaction_hash: String,
+    },
+    TickSize {
+        old: Option<Price>,
+        new: Price,
+    },
+}
+
+impl Kept {
+    /// Copies an event. `None` for the venue's own top of book, which changes nothing.
+    #[must_use]
+    pub fn new(event: &Event<'_>) -> Option<Self> {
+        let (token, body) = match event {
+            Event::Snapshot(e) => {
+                let (bids, asks) = (e.bids.to_vec(), e.asks.to_vec());
+                let (tick_size, last_trade) = (e.tick_size, e.last_trade);
+                (
+                    e.token.to_owned(),
+                    Body::Snapshot { hash: e.hash, bids, asks, tick_size, last_trade },
+                )
+            }
+            Event::Changes(e) => {
+                let (mut tokens, mut changes) =
+                    (String::new(), Vec::with_capacity(e.changes.len()));
+                for (token, change) in e.iter() {
+                    let span = Span { start: tokens.len() as u32, len: token.len() as u32 };
+                    tokens.push_str(token);
+                    changes.push(ChangeSpan { token: span, ..*change });
+                }
+                (tokens, Body::Changes(changes))
+            }
+            Event::Trade(e) => {
+                let transaction_hash = e.transaction_hash.to_owned();
+                let &Trade { price, quantity, side, fee_rate_bps, .. } = e;
+                let body = Body::Trade { price, quantity, side, fee_rate_bps, transaction_hash };
+                (e.token.to_owned(), body)
+            }
+            Event::TickSize(e) => (e.token.to_owned(), Body::TickSize { old: e.old, new: e.new }),
+            Event::TopOfBook(_) => return None,
+        };
+        let (market, timestamp_ms) = (event.market().to_owned(), event.timestamp_ms());
+        Some(Self { market, token, timestamp_ms, body })
+    }
+
+    /// The event again.
+    #[must_use]
+    pub fn event(&self) -> Event<'_> {
+        let Self { market, token, timestamp_ms, body } = self;
+        let (market, token, timestamp_ms) = (market.as_str(), token.as_str(), *timestamp_ms);
+        match body {
+            Body::Snapshot { hash, bids, asks, tick_size, last_trade } => {
+                Event::Snapshot(Snapshot {
+                    market,
+                    token,
+                    timestamp_ms,
+                    hash: *hash,
+                    bids,
+                    asks,
+                    tick_size: *tick_size,
+                    last_trade: *last_trade,
+                    min_order_size: None,
+                    neg_risk: None,
+                })
+            }
+            Body::Changes(changes) => {
+                Event::Changes(Changes { market, timestamp_ms, frame: token, changes })
+            }
+            Body::Trade { price, quantity, side, fee_rate_bps, transaction_hash } => {
+                Event::Trade(Trade {
+                    market,
+                    token,
+                    timestamp_ms,
+                    price: *price,
+                    quantity: *quantity,
+                    side: *side,
+                    fee_rate_bps: *fee_rate_bps,
+                    transaction_hash,
+                })
+            }
+            &Body::TickSize { old, new } => {
+                Event::TickSize(TickSize { market, token, timestamp_ms, old, new })
+            }
+        }
+    }
+}
+
+/// Equal for two copies of one message within a market, whatever their key order and spacing. By
+/// content, because messages have no number; two trades may share a transaction.
+#[must_use]
+pub fn fingerprint(event: &Event<'_>) -> u64 {
+    let mut hasher = FixedState::with_seed(0).build_hasher();
+    event.timestamp_ms().hash(&mut hasher);
+    match event {
+        Event::Snapshot(e) => {
+            (0u8, e.token, e.hash).hash(&mut hasher);
+            for level in e.bids.iter().chain(e.asks) {
+                (level.price.0, level.quantity.0).hash(&mut hasher);
+            }
+        }
+        Event::Changes(e) => {
+            1u8.hash(&mut hasher);
+            for (token, change) in e.iter() {
+                let ChangeSpan { side, level, hash, best_bid, best_ask, .. } = change;
+                (token, *side as u8, level.price.0, level.quantity.0, hash).hash(&mut hasher);
+                (best_bid.map(|p| p.0), best_ask.map(|p| p.0)).hash(&mut hasher);
+            }
+        }
+        Event::Trade(e) => {
+            (2u8, e.token, e.price.0, e.quantity.0, e.side as u8).hash(&mut hasher);
+            e.transaction_hash.hash(&mut hasher);
+        }
+        Event::TickSize(e) => (3u8, e.token, e.new.0).hash(&mut hasher),
+        Event::TopOfBook(e) => {
+            (4u8, e.token, e.best_bid.map(|p| p.0), e.best_ask.map(|p| p.0)).hash(&mut hasher);
+        }
+    }
+    hasher.finish()
+}

@@ -1,0 +1,419 @@
+//! One connection takes over from another: no message lost, none twice, order kept.
+//!
+//! Runs on:  shard cores (pure; time is an argument). Owns: what one of the two connections has said
+//!           and the other has not yet.
+//! Bounds:   `HANDOVER_KEPT_MAX` messages a handover; when there are more it is given up.
+//!
+//! Both connections carry the same messages of a market in the same order, at different times. Until the
+//! switch the old one's are applied, as always. What the new one says is matched with them by content: what
+//! it has said and the old one has not is kept (it is ahead), what the old one has said and it has not is
+//! noted (it owes them). At the switch of a market, what is ahead is applied, and from then on what the
+//! new one owed is passed over when it comes. Mostly both are in step at some moment within the next
+//! hundred milliseconds, and nothing has to be done but to change the book's connection.
+//!
+//! What one of them never says is a difference: a message that the venue lost on one connection.
+use super::{Books, ConnectionSlot};
+use crate::base::id::{BookIndex, MarketId, TokenId};
+use crate::base::limits::{
+    HANDOVER_AGE_NS, HANDOVER_EARLY_NS, HANDOVER_KEPT_MAX, HANDOVER_OWED_NS, HANDOVER_STEP_NS,
+};
+use crate::base::time::Now;
+use crate::counter::shard::HandoverCounts;
+use crate::market::book::{BookState, StaleReason};
+use crate::market::event::Event;
+use crate::market::kept::{Kept, fingerprint};
+use crate::shard::publish::Handler;
+use std::collections::{BTreeMap, VecDeque};
+
+/// A message of one connection that the other has not said.
+#[derive(Debug)]
+struct Entry {
+    print: u64,
+    ms: u64,
+    read_ns: u64,
+    trade: bool,
+    /// It may have been sent before the other connection subscribed: no difference then.
+    early: bool,
+    kept: Option<Kept>,
+}
+
+/// Both connections' messages of one market.
+#[derive(Debug)]
+struct Lead {
+    tokens: Vec<TokenId>,
+    /// Tokens whose snapshot the new connection has delivered.
+    dumped: Vec<TokenId>,
+    /// Newest time of these snapshots: what is older is in them.
+    floor_ms: u64,
+    ready: bool,
+    ready_ns: u64,
+    /// The new connection's books are the ones that count.
+    moved: bool,
+    ahead: VecDeque<Entry>,
+    owed: VecDeque<Entry>,
+    /// Messages of the old connection with just the time of the snapshots, in them or not, and when they
+    /// were read.
+    boundary: Vec<(u64, u64)>,
+}
+
+/// What is to be done with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Apply,
+    Pass,
+    /// The new connection's first snapshot of a token: of use where the book is not live.
+    Offer,
+}
+
+impl Lead {
+    fn new(tokens: Vec<TokenId>) -> Self {
+        Self {
+            tokens,
+            dumped: Vec::new(),
+            floor_ms: 0,
+            ready: false,
+            ready_ns: 0,
+            moved: false,
+            ahead: VecDeque::new(),
+            owed: VecDeque::new(),
+            boundary: Vec::new(),
+        }
+    }
+
+    /// Nothing that one connection has said is missing from the other.
+    fn is_in_step(&self) -> bool {
+        self.ahead.is_empty() && self.owed.iter().all(|entry| entry.early)
+    }
+
+    /// `floor_ms` is the newest time of all snapshots of the new connection: what is older was said before
+    /// it subscribed.
+    fn on_old(
+        &mut self,
+        event: &Event<'_>,
+        read_ns: u64,
+        floor_ms: u64,
+        counts: &mut HandoverCounts,
+    ) -> Verdict {
+        let print = fingerprint(event);
+        if self.moved {
+            // The new connection has said it, or will.
+            counts.after_switch += 1;
+            return Verdict::Pass;
+        }
+        if let Some(place) = self.ahead.iter().position(|entry| entry.print == print) {
+            self.ahead.remove(place);
+            counts.duplicates += 1;
+            return Verdict::Apply;
+        }
+        let (ms, trade) = (event.timestamp_ms(), matches!(event, Event::Trade(_)));
+        if !self.ready || trade || ms > self.floor_ms {
+            // A trade is in no snapshot. On a quiet connection, the snapshots do not say when it subscribed.
+            let young = read_ns < self.ready_ns + HANDOVER_EARLY_NS;
+            let early = !self.ready || trade && (ms <= floor_ms || young);
+            self.owed.push_back(Entry { print, ms, read_ns, trade, early, kept: None });
+        } else if ms == self.floor_ms {
+            self.boundary.push((print, read_ns));
+        }
+        Verdict::Apply
+    }
+
+    fn on_new(&mut self, event: &Event<'_>, read_ns: u64, counts: &mut HandoverCounts) -> Verdict {
+        if let Event::Snapshot(snapshot) = event
+            && let Some(&token) = self.tokens.iter().find(|t| t.as_str() == snapshot.token)
+            && !self.dumped.contains(&token)
+        {
+            self.dumped.push(token);
+            self.floor_ms = self.floor_ms.max(snapshot.timestamp_ms);
+            if self.dumped.len() == self.tokens.len() {
+                self.begin_matching(read_ns);
+            }
+            return Verdict::Offer;
+        }
+        let print = fingerprint(event);
+        if let Some(place) = self.owed.iter().position(|entry| entry.print == print) {
+            self.owed.remove(place);
+            counts.duplicates += 1;
+            return Verdict::Pass;
+        }
+        let (ms, trade) = (event.timestamp_ms(), matches!(event, Event::Trade(_)));
+        if !trade && ms <= self.floor_ms {
+            // In the snapshots; the old connection said it before they came.
+            if let Some(place) = self.boundary.iter().position(|&(known, _)| known == print) {
+                self.boundary.swap_remove(place);
+                counts.duplicates += 1;
+                return Verdict::Pass;
+            }
+        }
+        if self.moved {
+            // Behind where the old connection was: it skipped this, and the book is past it.
+            let newest_ms = self.owed.iter().filter(|e| !e.trade && !e.early).map(|e| e.ms).max();
+            if !trade && newest_ms.is_some_and(|newest_ms| ms < newest_ms) {
+                counts.differences += 1;
+                return Verdict::Pass;
+            }
+            return Verdict::Apply;
+        }
+        let kept = Kept::new(event);
+        self.ahead.push_back(Entry { print, ms, read_ns, trade, early: false, kept });
+        Verdict::Pass
+    }
+
+    /// Every snapshot has come: what is older than they are is in them, and is not owed.
+    fn begin_matching(&mut self, now_ns: u64) {
+        (self.ready, self.ready_ns) = (true, now_ns);
+        let floor_ms = self.floor_ms;
+        let at_floor = self.owed.iter().filter(|e| !e.trade && e.ms == floor_ms);
+        self.boundary.extend(at_floor.map(|entry| (entry.print, now_ns)));
+        self.owed.retain(|entry| entry.trade || entry.ms > floor_ms);
+        // The time to say it begins now.
+        self.owed.iter_mut().for_each(|entry| entry.read_ns = entry.read_ns.max(now_ns));
+    }
+
+    /// Forgets what the new connection has owed for so long that it will not say it any more.
+    fn age(&mut self, now_ns: u64, counts: &mut HandoverCounts) {
+        if !self.ready {
+            return;
+        }
+        self.boundary.retain(|(_, read_ns)| now_ns < read_ns + HANDOVER_OWED_NS);
+        let keeps = |entry: &Entry| now_ns < entry.read_ns + HANDOVER_OWED_NS;
+        self.owed.retain(|entry| {
+            let stays = keeps(entry);
+            counts.differences += u64::from(!stays && !entry.early);
+            stays
+        });
+    }
+}
+
+/// One connection taking over from another.
+#[derive(Debug)]
+pub(super) struct Handover {
+    from: ConnectionSlot,
+    to: ConnectionSlot,
+    leads: BTreeMap<MarketId, Lead>,
+    floor_ms: u64,
+    counts: HandoverCounts,
+    /// When the order to switch came, monotonic.
+    switch_ns: Option<u64>,
+}
+
+/// The end of a handover.
+#[derive(Clone, Copy, Debug)]
+pub struct HandedOver {
+    /// The connection that may be closed.
+    pub from: ConnectionSlot,
+    /// The one that took over.
+    pub to: ConnectionSlot,
+    /// The proof.
+    pub counts: HandoverCounts,
+}
+
+impl<H: Handler> Books<H> {
+    /// From now on both connections carry these tokens, and the books stay with `from` until
+    /// [`Books::switch`].
+    pub fn begin_handover(&mut self, from: ConnectionSlot, to: ConnectionSlot, tokens: &[TokenId]) {
+        let mut leads: BTreeMap<MarketId, Vec<TokenId>> = BTreeMap::new();
+        for token in tokens {
+            let Some(index) = self.find(token.as_str()) else { continue };
+            leads.entry(self.slots[index].market).or_default().push(*token);
+        }
+        let leads = leads.into_iter().map(|(market, tokens)| (market, Lead::new(tokens)));
+        let counts = HandoverCounts { tokens: tokens.len() as u64, ..HandoverCounts::default() };
+        let leads: BTreeMap<MarketId, Lead> = leads.collect();
+        let (floor_ms, switch_ns) = (0, None);
+        self.handovers.push(Handover { from, to, leads, floor_ms, counts, switch_ns });
+    }
+
+    /// Live books whose snapshot the new connection has yet to deliver; `None` when `to` takes nothing
+    /// over.
+    #[must_use]
+    pub fn owing(&self, to: ConnectionSlot) -> Option<u32> {
+        let handover = self.handovers.iter().find(|handover| handover.to == to)?;
+        let owing = handover.leads.values().flat_map(|lead| {
+            lead.tokens.iter().filter(|token| !lead.dumped.contains(token)).filter(|token| {
+                let index = self.find(token.as_str());
+                index.is_some_and(|index| self.slots[index].state == BookState::Live)
+            })
+        });
+        Some(owing.count() as u32)
+    }
+
+    /// The new connection is to take over, each market as soon as both are in step there.
+    pub fn switch(&mut self, to: ConnectionSlot, now_ns: u64) {
+        let handover = self.handovers.iter_mut().find(|handover| handover.to == to);
+        if let Some(handover) = handover {
+            handover.switch_ns.get_or_insert(now_ns);
+        }
+    }
+
+    /// The socket of `slot` is gone. True when the other connection of its handover has everything and has
+    /// taken over at once, so that nothing is stale; otherwise a handover that it was part of is over, and
+    /// the books are with the old connection.
+    pub fn on_line_end(&mut self, slot: ConnectionSlot, now: Now) -> bool {
+        let Some(place) = self.handovers.iter().position(|h| h.from == slot || h.to == slot) else {
+            return false;
+        };
+        let to = self.handovers[place].to;
+        if slot == self.handovers[place].from && self.owing(to) == Some(0) {
+            // All that the old one said was applied; what it could not say any more is ahead.
+            let handover = &mut self.handovers[place];
+            handover.counts.cut_short = true;
+            handover.switch_ns.get_or_insert(now.mono_ns);
+            self.move_markets(place, now);
+            return true;
+        }
+        self.abandon(to, now);
+        false
+    }
+
+    /// Gives a handover up: books that had moved go back, and are asked for anew.
+    pub fn abandon(&mut self, to: ConnectionSlot, now: Now) {
+        let Some(place) = self.handovers.iter().position(|h| h.to == to) else { return };
+        let handover = self.handovers.swap_remove(place);
+        for lead in handover.leads.values().filter(|lead| lead.moved) {
+            for token in &lead.tokens {
+                let Some(index) = self.find(token.as_str()) else { continue };
+                if self.slots[index].connection == to {
+                    self.hang_on(index, handover.from);
+                    self.set_stale(index, StaleReason::Disconnected, now.wall_ns);
+                }
+            }
+        }
+    }
+
+    /// Moves what can be moved, ages what is kept. Gives a handover that has ended.
+    pub fn poll_handover(&mut self, now: Now) -> Option<HandedOver> {
+        for place in 0..self.handovers.len() {
+            self.move_markets(place, now);
+            let handover = &mut self.handovers[place];
+            for lead in handover.leads.values_mut() {
+                lead.age(now.mono_ns, &mut handover.counts);
+            }
+            let Some(switch_ns) = handover.switch_ns else { continue };
+            // What is owed is waited for, so that it is passed over when it comes.
+            let owes = |lead: &Lead| !lead.owed.is_empty() || !lead.boundary.is_empty();
+            if handover.leads.values().any(|lead| !lead.moved || owes(lead)) {
+                continue;
+            }
+            let Handover { from, to, mut counts, leads, .. } = self.handovers.swap_remove(place);
+            counts.switch_ns = now.mono_ns.saturating_sub(switch_ns);
+            let tokens = leads.values().flat_map(|lead| &lead.tokens);
+            let places = tokens.filter_map(|token| self.find(token.as_str()));
+            let live = places.filter(|&index| self.slots[index].state == BookState::Live);
+            counts.live_after = live.count() as u64;
+            return Some(HandedOver { from, to, counts });
+        }
+        None
+    }
+
+    /// Whether a handover keeps more than it may.
+    #[must_use]
+    pub fn is_overrun(&self, to: ConnectionSlot) -> bool {
+        let handover = self.handovers.iter().find(|handover| handover.to == to);
+        handover.is_some_and(|handover| {
+            let kept = handover.leads.values().map(|lead| lead.ahead.len() + lead.owed.len());
+            kept.sum::<usize>() > HANDOVER_KEPT_MAX
+        })
+    }
+
+    /// Switches the markets whose turn it is: in step, or waited for long enough. Applies what the old
+    /// connection never said.
+    fn move_markets(&mut self, place: usize, now: Now) {
+        let Handover {
+            to, switch_ns, ref mut leads, counts: HandoverCounts { cut_short, .. }, ..
+        } = self.handovers[place];
+        let force =
+            cut_short || switch_ns.is_some_and(|at_ns| now.mono_ns >= at_ns + HANDOVER_STEP_NS);
+        let mut late: Vec<(Kept, u64)> = Vec::new();
+        let mut moving = Vec::new();
+        for (market, lead) in leads.iter_mut().filter(|(_, lead)| !lead.moved) {
+            let moves = switch_ns.is_some() && (force || lead.is_in_step());
+            let old_enough = |entry: &Entry| now.mono_ns >= entry.read_ns + HANDOVER_AGE_NS;
+            while lead.ahead.front().is_some_and(|entry| moves || old_enough(entry)) {
+                let Some(entry) = lead.ahead.pop_front() else { break };
+                late.extend(entry.kept.map(|kept| (kept, u64::from(!moves))));
+            }
+            if moves {
+                lead.moved = true;
+                moving.push((*market, lead.tokens.clone()));
+            }
+        }
+        for (kept, difference) in late {
+            let event = kept.event();
+            let applied = self.apply_late(&event, now.wall_ns);
+            let counts = &mut self.handovers[place].counts;
+            counts.ahead += u64::from(applied);
+            counts.differences += difference.max(u64::from(!applied));
+        }
+        for (_, tokens) in &moving {
+            for token in tokens {
+                let Some(index) = self.find(token.as_str()) else { continue };
+                let live = self.slots[index].state == BookState::Live;
+                self.hang_on(index, to);
+                self.handovers[place].counts.live += u64::from(live);
+            }
+        }
+        self.handovers[place].counts.markets += moving.len() as u64;
+    }
+
+    /// Applies what the new connection said and the old one did not, unless the book is past it.
+    fn apply_late(&mut self, event: &Event<'_>, wall_ns: u64) -> bool {
+        let past = |index: BookIndex| self.slots[index].facts.timestamp_ms > event.timestamp_ms();
+        let is_past = match event {
+            Event::Trade(_) => false,
+            Event::Changes(changes) => {
+                changes.iter().any(|(token, _)| self.find(token).is_some_and(past))
+            }
+            Event::Snapshot(snapshot) => self.find(snapshot.token).is_some_and(past),
+            Event::TickSize(tick) => self.find(tick.token).is_some_and(past),
+            Event::TopOfBook(_) => true,
+        };
+        if is_past {
+            return false;
+        }
+        let connection = self.find_market(event.market().as_bytes());
+        let connection = connection.map_or(ConnectionSlot(0), |at| self.slots[at].connection);
+        self.apply(event, connection, wall_ns);
+        true
+    }
+
+    /// A message of a connection that is part of a handover, if it is; true when that is all that is to
+    /// be done with it.
+    #[cold]
+    pub(super) fn on_overlap(
+        &mut self,
+        event: &Event<'_>,
+        connection: ConnectionSlot,
+        read: Now,
+    ) -> bool {
+        let found = self.handovers.iter_mut().find(|h| h.from == connection || h.to == connection);
+        let Some(handover) = found else { return false };
+        let lead = MarketId::new(event.market()).and_then(|market| handover.leads.get_mut(&market));
+        let Some(lead) = lead else { return false };
+        handover.counts.messages += 1;
+        let counts = &mut handover.counts;
+        let verdict = if handover.from == connection {
+            lead.on_old(event, read.mono_ns, handover.floor_ms, counts)
+        } else {
+            let verdict = lead.on_new(event, read.mono_ns, counts);
+            handover.floor_ms = handover.floor_ms.max(lead.floor_ms);
+            verdict
+        };
+        match (verdict, event) {
+            (Verdict::Apply, _) => false,
+            (Verdict::Offer, Event::Snapshot(snapshot)) => {
+                // A book that waits for one takes it from wherever it comes.
+                if let Some(index) = self.find(snapshot.token)
+                    && self.slots[index].state != BookState::Live
+                {
+                    let owner = self.slots[index].connection;
+                    self.apply(event, owner, read.wall_ns);
+                }
+                true
+            }
+            (Verdict::Pass | Verdict::Offer, _) => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

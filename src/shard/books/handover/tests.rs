@@ -1,0 +1,419 @@
+//! Two connections with delays of their own, and what a handler sees of it: one stream.
+use super::*;
+use crate::base::id::ShardId;
+use crate::base::random::Random;
+use crate::base::time::{MILLISECOND_NS, SECOND_NS, StillClock};
+use crate::market::book::{BookOpening, image::BookImage};
+use crate::market::event::Trade;
+use crate::market::info::MarketNews;
+use crate::shard::books::Admission;
+use crate::shard::intake::{Findings, Intake};
+use crate::shard::publish::{BookView, Change, Handler};
+use crate::venue::{Decoder, Oddity, Sink};
+
+const OLD: ConnectionSlot = ConnectionSlot(0);
+const NEW: ConnectionSlot = ConnectionSlot(1);
+const MARKETS: u32 = 3;
+
+/// Writes down what it is told, by market.
+#[derive(Default)]
+struct Scribe {
+    seen: BTreeMap<String, Vec<String>>,
+    versions: BTreeMap<String, u64>,
+    not_live: u64,
+}
+
+impl Scribe {
+    fn note(&mut self, view: &BookView<'_>, line: String) {
+        self.seen.entry(view.market.to_string()).or_default().push(line);
+        self.not_live += u64::from(view.state != BookState::Live);
+    }
+}
+
+impl Handler for Scribe {
+    fn on_price_change(&mut self, view: &BookView<'_>, change: &Change) {
+        let Change { level, .. } = change;
+        self.note(view, format!("{} {}x{}", view.token, level.price, level.quantity));
+        let version = self.versions.entry(view.token.to_string()).or_default();
+        assert!(view.facts.updates > *version, "{} goes back to {version}", view.token);
+        *version = view.facts.updates;
+    }
+    fn on_trade(&mut self, view: &BookView<'_>, trade: &Trade<'_>) {
+        self.note(view, format!("{} trade {}", view.token, trade.transaction_hash));
+    }
+}
+
+/// A venue of some markets of one token each: what it says, and its books.
+struct Venue {
+    random: Random,
+    ms: u64,
+    /// Frame, line that a handler is to see, market.
+    said: Vec<(String, String, u32)>,
+    books: Vec<BTreeMap<u32, u64>>,
+    changed_ms: Vec<u64>,
+}
+
+impl Venue {
+    fn new(seed: u64) -> Self {
+        let books = vec![BTreeMap::from([(10, 1)]); MARKETS as usize];
+        Self {
+            random: Random::new(seed),
+            ms: 1_000,
+            said: Vec::new(),
+            books,
+            changed_ms: vec![1_000; 3],
+        }
+    }
+
+    fn speak(&mut self) {
+        // Many messages share a millisecond.
+        self.ms += self.random.below(3) / 2;
+        let market = self.random.below(MARKETS.into()) as u32;
+        let (token, ms, number) = (market + 11, self.ms, self.said.len());
+        if self.random.chance(1, 5) {
+            let frame = format!(
+                r#"{{"market":"0x{market}","asset_id":"{token}","price":"0.5","size":"1","side":"BUY","timestamp":"{ms}","event_type":"last_trade_price","transaction_hash":"0x{number}"}}"#
+            );
+            self.said.push((frame, format!("{token} trade 0x{number}"), market));
+            return;
+        }
+        let (price, size) = (1 + self.random.below(9) as u32, self.random.below(4));
+        let book = &mut self.books[market as usize];
+        match size {
+            0 => book.remove(&price),
+            _ => book.insert(price, size),
+        };
+        self.changed_ms[market as usize] = ms;
+        let frame = format!(
+            r#"{{"market":"0x{market}","price_changes":[{{"asset_id":"{token}","price":"0.0{price}","size":"{size}","side":"BUY","hash":"{number:040}"}}],"timestamp":"{ms}","event_type":"price_change"}}"#
+        );
+        self.said.push((frame, format!("{token} 0.0{price}x{size}"), market));
+    }
+
+    fn dump(&self, market: u32) -> String {
+        let levels: Vec<String> = self.books[market as usize]
+            .iter()
+            .map(|(price, size)| format!(r#"{{"price":"0.{price:02}","size":"{size}"}}"#))
+            .collect();
+        format!(
+            r#"{{"market":"0x{market}","asset_id":"{}","timestamp":"{}","event_type":"book","bids":[{}],"asks":[]}}"#,
+            market + 11,
+            self.changed_ms[market as usize],
+            levels.join(",")
+        )
+    }
+}
+
+fn token(market: u32) -> TokenId {
+    TokenId::new(&(market + 11).to_string()).unwrap()
+}
+
+struct Run {
+    intake: Intake<Scribe, StillClock>,
+    now_ns: u64,
+}
+
+impl Run {
+    fn new() -> Self {
+        let mut books = Books::new(ShardId(0), Admission::Listed, Scribe::default());
+        for market in 0..MARKETS {
+            let opening = BookOpening {
+                market: MarketId::new(&format!("0x{market}")).unwrap(),
+                token: token(market),
+                tick_size: None,
+                min_order_size: None,
+                neg_risk: false,
+            };
+            books.open(&opening, OLD).unwrap();
+        }
+        Self { intake: Intake::new(books, StillClock(0)), now_ns: SECOND_NS }
+    }
+
+    fn now(&self) -> Now {
+        Now { mono_ns: self.now_ns, wall_ns: self.now_ns }
+    }
+
+    fn feed(&mut self, connection: ConnectionSlot, frame: &str) {
+        let now = self.now();
+        self.intake.on_frame(frame, connection, now, &mut Findings::default());
+    }
+
+    fn begin(&mut self) {
+        let tokens: Vec<TokenId> = (0..MARKETS).map(token).collect();
+        self.intake.books.begin_handover(OLD, NEW, &tokens);
+    }
+
+    /// Lets time pass in housekeepings, until the handover has ended.
+    fn finish(&mut self) -> HandedOver {
+        for _ in 0..200 {
+            self.now_ns += 100 * MILLISECOND_NS;
+            let now = self.now();
+            if let Some(done) = self.intake.books.poll_handover(now) {
+                return done;
+            }
+        }
+        panic!("the handover does not end");
+    }
+
+    fn owners(&self) -> Vec<u32> {
+        (0..MARKETS)
+            .map(|market| {
+                let index = self.intake.books.find(token(market).as_str()).unwrap();
+                self.intake.books.slots[index].connection.0
+            })
+            .collect()
+    }
+
+    fn assert_books(&self, venue: &Venue) {
+        let mut image = BookImage::default();
+        for market in 0..MARKETS {
+            assert!(self.intake.books.fill_image(token(market).as_str(), &mut image));
+            let ours: Vec<(u32, u64)> =
+                image.bids.iter().map(|l| (l.price.0 / 10_000, l.quantity.0 / 1_000_000)).collect();
+            let theirs: Vec<(u32, u64)> =
+                venue.books[market as usize].iter().map(|(&p, &q)| (p, q)).collect();
+            assert_eq!((image.state, ours), (BookState::Live, theirs), "market {market}");
+        }
+    }
+}
+
+/// Every book is with the new connection and right, and the handler saw what the venue said.
+fn check(run: Run, venue: &Venue, seed: u64) {
+    assert_eq!(run.owners(), [NEW.0; MARKETS as usize]);
+    run.assert_books(venue);
+    let scribe = run.intake.books.into_handler();
+    assert_eq!(scribe.not_live, 0);
+    for market in 0..MARKETS {
+        let said = venue.said.iter().filter(|(_, _, m)| *m == market);
+        let said: Vec<&str> = said.map(|(_, line, _)| line.as_str()).collect();
+        let seen = scribe.seen.get(&format!("0x{market}")).cloned().unwrap_or_default();
+        assert_eq!(seen, said, "market {market}, seed {seed}");
+    }
+}
+
+/// A whole handover: both connections deliver at random paces of their own.
+fn hand_over(seed: u64) -> HandoverCounts {
+    let mut random = Random::new(seed ^ 0xabcd);
+    let (mut venue, mut run) = (Venue::new(seed), Run::new());
+    for market in 0..MARKETS {
+        let dump = venue.dump(market);
+        run.feed(OLD, &dump);
+    }
+    let mut old = 0;
+    for _ in 0..random.below(20) {
+        venue.speak();
+    }
+    while old < venue.said.len() && !random.chance(1, 10) {
+        let frame = venue.said[old].0.clone();
+        run.feed(OLD, &frame);
+        old += 1;
+    }
+    run.begin();
+    // Subscribed now: the dump comes before what the venue says from here on.
+    let dumps: Vec<String> = (0..MARKETS).map(|market| venue.dump(market)).collect();
+    let (mut new, subscribed) = (venue.said.len(), venue.said.len());
+    let mut dumped = 0;
+    let mut switched = false;
+    let pace = 1 + random.below(9);
+    // The old connection may stall after the switch: what it never says is ahead.
+    let stalls = random.chance(1, 2);
+    for round in 0..400 {
+        run.now_ns += 5 * MILLISECOND_NS;
+        if round < 150 && random.chance(1, 2) {
+            venue.speak();
+        }
+        if old < venue.said.len()
+            && (random.chance(pace, 10) || round > 250)
+            && !(switched && stalls)
+        {
+            let frame = venue.said[old].0.clone();
+            run.feed(OLD, &frame);
+            old += 1;
+        }
+        if random.chance(10 - pace, 10) || round > 250 {
+            if dumped < dumps.len() {
+                run.feed(NEW, &dumps[dumped]);
+                dumped += 1;
+            } else if new < venue.said.len() {
+                let frame = venue.said[new].0.clone();
+                run.feed(NEW, &frame);
+                new += 1;
+            }
+        }
+        let ready = dumped == dumps.len() && old >= subscribed;
+        if ready && !switched && random.chance(1, 20) {
+            assert_eq!(run.intake.books.owing(NEW), Some(0));
+            run.intake.books.switch(NEW, run.now_ns);
+            switched = true;
+        }
+        if random.chance(1, 8) {
+            let now = run.now();
+            assert!(run.intake.books.poll_handover(now).is_none_or(|_| {
+                // Over already: the rest of the rounds is the new connection alone.
+                old = usize::MAX;
+                true
+            }));
+        }
+    }
+    let counts = if old == usize::MAX {
+        HandoverCounts::default()
+    } else {
+        if !switched {
+            run.intake.books.switch(NEW, run.now_ns);
+        }
+        run.finish().counts
+    };
+    check(run, &venue, seed);
+    assert_eq!(counts.differences, 0, "seed {seed}: {counts:?}");
+    counts
+}
+
+#[test]
+fn whoever_is_ahead_a_handler_sees_each_message_once_and_in_order() {
+    let (mut duplicates, mut ahead) = (0, 0);
+    for seed in 0..400 {
+        let counts = hand_over(seed);
+        duplicates += counts.duplicates;
+        ahead += counts.ahead;
+    }
+    assert!(duplicates > 1_000 && ahead > 50, "{duplicates} duplicates, {ahead} ahead");
+}
+
+/// Both connections have everything so far; the new one has its snapshots.
+fn in_step(venue: &mut Venue) -> Run {
+    let mut run = Run::new();
+    for market in 0..MARKETS {
+        run.feed(OLD, &venue.dump(market));
+    }
+    run.begin();
+    for market in 0..MARKETS {
+        run.feed(NEW, &venue.dump(market));
+    }
+    run
+}
+
+#[test]
+fn the_old_connection_may_end_once_the_new_one_has_its_snapshots() {
+    let mut venue = Venue::new(5);
+    let mut run = in_step(&mut venue);
+    for _ in 0..30 {
+        venue.speak();
+    }
+    // The old one said a third of it, the new one two thirds, and then the old one is gone.
+    let said = venue.said.clone();
+    said[..10].iter().for_each(|(frame, ..)| run.feed(OLD, frame));
+    said[..20].iter().for_each(|(frame, ..)| run.feed(NEW, frame));
+    let now = run.now();
+    assert!(run.intake.books.on_line_end(OLD, now), "it has taken over");
+    assert_eq!(run.owners(), [NEW.0; MARKETS as usize]);
+    said[20..].iter().for_each(|(frame, ..)| run.feed(NEW, frame));
+    let counts = run.finish().counts;
+    assert!(counts.cut_short && counts.differences == 0, "{counts:?}");
+    assert_eq!((counts.live, counts.live_after), (3, 3));
+    run.assert_books(&venue);
+    let scribe = run.intake.books.into_handler();
+    assert_eq!(scribe.seen.values().map(Vec::len).sum::<usize>(), 30);
+}
+
+#[test]
+fn without_its_snapshots_the_new_one_does_not_take_over() {
+    let venue = Venue::new(5);
+    let mut run = Run::new();
+    (0..MARKETS).for_each(|market| run.feed(OLD, &venue.dump(market)));
+    run.begin();
+    run.feed(NEW, &venue.dump(0));
+    assert_eq!(run.intake.books.owing(NEW), Some(2));
+    let now = run.now();
+    assert!(!run.intake.books.on_line_end(OLD, now));
+    assert_eq!(run.owners(), [OLD.0; MARKETS as usize]);
+    assert_eq!(run.intake.books.owing(NEW), None, "it is over");
+}
+
+#[test]
+fn a_new_connection_that_is_lost_in_mid_switch_gives_its_books_back() {
+    let mut venue = Venue::new(5);
+    let mut run = in_step(&mut venue);
+    // One market is out of step, so that it does not move at once.
+    let lone = r#"{"market":"0x1","price_changes":[{"asset_id":"12","price":"0.05","size":"7","side":"BUY"}],"timestamp":"2000","event_type":"price_change"}"#;
+    run.feed(OLD, lone);
+    run.intake.books.switch(NEW, run.now_ns);
+    let now = run.now();
+    assert!(run.intake.books.poll_handover(now).is_none());
+    assert_eq!(run.owners(), [NEW.0, OLD.0, NEW.0]);
+    assert!(!run.intake.books.on_line_end(NEW, now));
+    assert_eq!(run.owners(), [OLD.0; MARKETS as usize]);
+    let counts = run.intake.books.counts();
+    assert_eq!((counts.live, counts.stale), (1, 2), "what had moved is asked for anew");
+}
+
+#[test]
+fn what_only_one_of_them_says_is_a_difference_and_is_not_lost() {
+    let mut venue = Venue::new(5);
+    let mut run = in_step(&mut venue);
+    let said = |ms: u64, price: u32| {
+        format!(
+            r#"{{"market":"0x1","price_changes":[{{"asset_id":"12","price":"0.0{price}","size":"7","side":"BUY"}}],"timestamp":"{ms}","event_type":"price_change"}}"#
+        )
+    };
+    run.feed(OLD, &said(2_000, 1));
+    run.feed(NEW, &said(2_000, 1));
+    // Lost on the old one: applied when it is old enough. Lost on the new one: applied at once.
+    run.feed(NEW, &said(2_001, 2));
+    run.now_ns += HANDOVER_AGE_NS;
+    let now = run.now();
+    assert!(run.intake.books.poll_handover(now).is_none());
+    run.feed(OLD, &said(2_002, 3));
+    run.intake.books.switch(NEW, run.now_ns);
+    let counts = run.finish().counts;
+    assert_eq!((counts.differences, counts.duplicates), (2, 1), "{counts:?}");
+    let scribe = run.intake.books.into_handler();
+    assert_eq!(scribe.seen["0x1"], ["12 0.01x7", "12 0.02x7", "12 0.03x7"]);
+}
+
+#[test]
+fn a_book_that_waits_for_a_snapshot_takes_the_new_connection_s() {
+    let venue = Venue::new(5);
+    let mut run = Run::new();
+    run.feed(OLD, &venue.dump(0));
+    run.begin();
+    (0..MARKETS).for_each(|market| run.feed(NEW, &venue.dump(market)));
+    run.assert_books(&venue);
+    assert_eq!(run.owners(), [OLD.0; MARKETS as usize]);
+}
+
+struct Seen(Vec<(u64, u64)>);
+
+impl Sink for Seen {
+    fn on_event(&mut self, event: &Event<'_>) {
+        let kept = Kept::new(event).expect("no top of book");
+        assert_eq!(format!("{:?}", Kept::new(&kept.event()).unwrap()), format!("{kept:?}"));
+        self.0.push((fingerprint(event), fingerprint(&kept.event())));
+    }
+    fn on_news(&mut self, _: MarketNews) {}
+    fn on_oddity(&mut self, oddity: &Oddity<'_>) {
+        panic!("{oddity:?}");
+    }
+}
+
+#[test]
+fn a_kept_event_is_the_event_and_each_has_a_fingerprint_of_its_own() {
+    let frames = [
+        r#"{"market":"0x1","asset_id":"11","timestamp":"7","event_type":"book","bids":[{"price":"0.4","size":"5"}],"asks":[]}"#,
+        r#"{"market":"0x1","asset_id":"11","timestamp":"7","event_type":"book","bids":[{"price":"0.4","size":"6"}],"asks":[]}"#,
+        r#"{"market":"0x1","price_changes":[{"asset_id":"11","price":"0.3","size":"1","side":"BUY"},{"asset_id":"12","price":"0.7","size":"1","side":"SELL"}],"timestamp":"7","event_type":"price_change"}"#,
+        r#"{"market":"0x1","price_changes":[{"asset_id":"11","price":"0.3","size":"1","side":"SELL"},{"asset_id":"12","price":"0.7","size":"1","side":"SELL"}],"timestamp":"7","event_type":"price_change"}"#,
+        r#"{"market":"0x1","asset_id":"11","price":"0.5","size":"2","side":"SELL","timestamp":"7","event_type":"last_trade_price","transaction_hash":"0x6c"}"#,
+        r#"{"market":"0x1","asset_id":"11","price":"0.5","size":"2","side":"SELL","timestamp":"7","event_type":"last_trade_price","transaction_hash":"0x6d"}"#,
+        r#"{"market":"0x1","asset_id":"11","old_tick_size":"0.01","new_tick_size":"0.001","timestamp":"7","event_type":"tick_size_change"}"#,
+    ];
+    let mut seen = Seen(Vec::new());
+    for frame in frames {
+        Decoder::default().decode(frame, &mut seen);
+    }
+    assert_eq!(seen.0.len(), frames.len());
+    assert!(seen.0.iter().all(|(event, kept)| event == kept));
+    let mut prints: Vec<u64> = seen.0.iter().map(|(event, _)| *event).collect();
+    prints.sort_unstable();
+    prints.dedup();
+    assert_eq!(prints.len(), frames.len());
+}

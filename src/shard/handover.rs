@@ -1,0 +1,66 @@
+//! A connection that takes over from another: opened beside it, switched to, proven.
+//!
+//! Runs on:  shard cores. Owns: nothing; `books/handover` matches the two streams.
+use super::{Shard, publish::Handler};
+use crate::base::{
+    id::{ConnectionId, TokenId},
+    limits::TOKENS_PER_CONNECTION_MAX,
+    time::Now,
+};
+use crate::link::shard_control::Report;
+use crate::market::book::BookOpening;
+use crate::session::SessionError;
+
+impl<H: Handler> Shard<H> {
+    /// Knows a connection that will carry the books of another, which keeps them for now.
+    pub(super) fn on_open_replacement(
+        &mut self,
+        id: ConnectionId,
+        from: ConnectionId,
+        books: &[BookOpening],
+    ) {
+        let Some(old) = self.connections.find(from) else { return };
+        let Some(slot) = self.connections.open(id) else { return };
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        if self.times_connections {
+            connection.latencies.get_or_insert_default();
+        }
+        let tokens = books.iter().map(|opening| opening.token).take(TOKENS_PER_CONNECTION_MAX);
+        let held = |token: &TokenId| self.intake.books.find(token.as_str()).is_some();
+        connection.tokens = tokens.filter(held).collect();
+        connection.replaces = Some(old);
+    }
+
+    pub(super) fn on_switch(&mut self, to: ConnectionId, now: Now) {
+        let Some(slot) = self.connections.find(to) else { return };
+        self.intake.books.switch(slot, now.mono_ns);
+        self.look_after_handovers(now);
+    }
+
+    /// Moves markets whose turn it is, and reports a handover that has ended.
+    pub(super) fn look_after_handovers(&mut self, now: Now) {
+        while let Some(done) = self.intake.books.poll_handover(now) {
+            if let Some(old) = self.connections.get_mut(done.from) {
+                old.retired = true;
+            }
+            let id = |connection: Option<&mut super::connections::Connection>| {
+                connection.map_or(ConnectionId(0), |connection| connection.id)
+            };
+            let from = id(self.connections.get_mut(done.from));
+            let to = id(self.connections.get_mut(done.to));
+            self.unsent.push_back(Report::HandedOver { from, to, counts: done.counts });
+        }
+        for place in 0..self.connections.slots() {
+            let slot = super::books::ConnectionSlot(place);
+            if self.intake.books.is_overrun(slot) {
+                self.hang_up(slot, &SessionError::Overrun);
+            }
+        }
+        while let Some(report) = self.unsent.pop_front() {
+            if let Err(back) = self.links.reports.try_send(report) {
+                self.unsent.push_front(back);
+                return;
+            }
+        }
+    }
+}
