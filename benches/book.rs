@@ -13,6 +13,7 @@ use criterion::{
 };
 use ladders::{Bitmap, Both, Form, Narrow, Tree, TwoArrays, Words};
 use ringbook::base::id::ShardId;
+use ringbook::base::time::Now;
 use ringbook::io::clock::thread_cpu_ns;
 use ringbook::market::book::{Book, Level, Side};
 use ringbook::market::event::{ChangeSpan, Changes, Event, Snapshot};
@@ -91,7 +92,7 @@ fn apply(books: &mut Books<()>, events: &[Kept]) {
                 Event::Changes(Changes { market, timestamp_ms: *ms, frame, changes })
             }
         };
-        books.on_event(&event, ConnectionSlot(0), 0);
+        books.on_event(&event, ConnectionSlot(0), Now::default());
     }
 }
 

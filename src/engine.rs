@@ -25,6 +25,7 @@ use crate::io::{
     executor::{Executor, StartError, check_host},
     fetch::{FetchError, FetchLimits, Fetcher},
     resolve::Resolver,
+    socket::Tcp,
 };
 use crate::link::{
     main_control::{Command, ControlNews, MAIN_CONTROL_DEPTH},
@@ -350,6 +351,7 @@ fn target(config: &Config, sources: &Sources, feed: Feed) -> Target {
         url: url.clone(),
         host: host.clone(),
         tls: tls.then(|| Arc::clone(&sources.tls)),
+        connector: Arc::new(Tcp),
         heartbeat: feed.heartbeat(),
     }
 }

@@ -22,6 +22,15 @@ pub struct Now {
 pub trait Clock {
     /// Monotonic nanoseconds since an arbitrary start.
     fn mono_ns(&self) -> u64;
+
+    /// Both clocks at one moment; where there is only one, the wall shows the same.
+    fn now(&self) -> Now {
+        let mono_ns = self.mono_ns();
+        Now { mono_ns, wall_ns: mono_ns }
+    }
+
+    /// Follows the wall clock, which may have been set; call about once a second.
+    fn align(&mut self) {}
 }
 
 /// A clock that stands still: for code that needs times but measures none.

@@ -3,7 +3,7 @@
 //! Runs on:  control core, stepped every cycle: handshakes (0.3 ms of CPU each) never touch a
 //!           shard. Owns: the socket until a shard takes it over.
 //! Bounds:   one deadline for everything; all addresses of the host are tried in turn.
-use crate::io::socket::{Connecting, Socket, Stream};
+use crate::io::socket::{Connecting, Connector, Stream};
 use crate::session::Session;
 use crate::wire::{
     tls::{TlsError, TlsSession},
@@ -24,6 +24,8 @@ pub struct Target {
     pub host: String,
     /// TLS settings; `None` for `ws://`.
     pub tls: Option<Arc<ClientConfig>>,
+    /// Who connects.
+    pub connector: Arc<dyn Connector>,
     /// What the venue wants to hear regularly once subscribed.
     pub heartbeat: &'static str,
 }
@@ -78,7 +80,7 @@ pub enum Progress {
 
 #[derive(Debug)]
 struct Handshake {
-    socket: Socket,
+    socket: Box<dyn Stream>,
     tls: Option<TlsSession>,
     upgrade: Upgrade,
     output: Vec<u8>,
@@ -87,7 +89,7 @@ struct Handshake {
 #[derive(Debug)]
 enum Phase {
     NextAddress,
-    Connecting(SocketAddr, Socket),
+    Connecting(SocketAddr, Box<dyn Stream>),
     Handshaking(Box<Handshake>),
     Over,
 }
@@ -152,7 +154,7 @@ impl Dial {
                     Ok(Some(client)) => {
                         let Handshake { socket, tls, .. } = *handshake;
                         let session = Session::new(tls, client, self.target.heartbeat);
-                        return Progress::Ready(Box::new(socket), Box::new(session));
+                        return Progress::Ready(socket, Box::new(session));
                     }
                     Ok(None) => {
                         self.phase = Phase::Handshaking(handshake);
@@ -179,7 +181,7 @@ impl Dial {
 
     fn next_address(&mut self, now_ns: u64) -> Result<(), DialError> {
         while let Some(address) = self.addresses.pop_front() {
-            match Socket::connect(address) {
+            match self.target.connector.connect(address) {
                 Ok(socket) => {
                     // What is left of the time is shared by the addresses that are left.
                     let shares = self.addresses.len() as u64 + 1;
@@ -196,7 +198,7 @@ impl Dial {
         Err(DialError::Connect { address, error })
     }
 
-    fn begin_handshake(&self, socket: Socket) -> Result<Box<Handshake>, DialError> {
+    fn begin_handshake(&self, socket: Box<dyn Stream>) -> Result<Box<Handshake>, DialError> {
         let agent = concat!("ringbook/", env!("CARGO_PKG_VERSION"));
         let mut upgrade = Upgrade::start(&self.target.url, agent).map_err(DialError::WebSocket)?;
         let request = upgrade.take_output();

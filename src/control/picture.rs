@@ -204,6 +204,7 @@ mod tests {
                 url: "ws://127.0.0.1:9/".into(),
                 host: "127.0.0.1".into(),
                 tls: None,
+                connector: std::sync::Arc::new(crate::io::socket::Tcp),
                 heartbeat: "PING",
             },
             discovery: Discovery::new(false, 1),

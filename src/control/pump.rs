@@ -198,6 +198,18 @@ impl Control {
         Some(if self.dialling.is_empty() { QUIET_CYCLE_NS } else { DIALLING_CYCLE_NS })
     }
 
+    /// The registry.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The connections.
+    #[must_use]
+    pub fn placement(&self) -> &Placement {
+        &self.placement
+    }
+
     /// The next thing that a task must do.
     pub fn poll_errand(&mut self) -> Option<Errand> {
         self.errands.pop_front()

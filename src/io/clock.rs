@@ -62,4 +62,12 @@ impl Clock for HostClock {
     fn mono_ns(&self) -> u64 {
         self.clock.delta_as_nanos(self.start, self.clock.raw())
     }
+
+    fn now(&self) -> Now {
+        Self::now(self)
+    }
+
+    fn align(&mut self) {
+        Self::align(self);
+    }
 }

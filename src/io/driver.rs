@@ -76,6 +76,8 @@ pub struct Readiness {
     native: Option<Native>,
     /// Sockets with bytes to send that found no room; the native driver tries them each time.
     full: Vec<u32>,
+    /// Streams of memory: nobody can tell when they are ready, so they are looked at each time.
+    memory: Vec<u32>,
     epoll: OwnedFd,
     doorbell: Doorbell,
     reported: Vec<Ready>,
@@ -110,7 +112,8 @@ impl Readiness {
         let data = epoll::EventData::new_u64(DOORBELL_KEY);
         epoll::add(&epoll, &*doorbell.event, data, epoll::EventFlags::IN)?;
         let reported = Vec::with_capacity(EVENTS_PER_WAIT);
-        Ok(Self { native: None, full: Vec::new(), epoll, doorbell, reported, rung: false })
+        let (full, memory) = (Vec::new(), Vec::new());
+        Ok(Self { native: None, full, memory, epoll, doorbell, reported, rung: false })
     }
 
     /// Hands the sockets that are added from now on to the runtime. Call it on the executor.
@@ -136,15 +139,19 @@ impl Readiness {
         self.doorbell.clone()
     }
 
-    /// Reports `stream` from now on under `key`; memory streams are never reported.
+    /// Reports `stream` from now on under `key`; a stream of memory is reported at each wait, which
+    /// then does not wait.
     ///
     /// # Errors
     /// As the kernel's `epoll_ctl`.
-    pub fn add(&self, stream: &dyn Stream, key: u32) -> std::io::Result<()> {
+    pub fn add(&mut self, stream: &dyn Stream, key: u32) -> std::io::Result<()> {
         if let Some(native) = &self.native {
             return native.add(stream, key);
         }
-        let Some(handle) = stream.handle() else { return Ok(()) };
+        let Some(handle) = stream.handle() else {
+            self.memory.push(key);
+            return Ok(());
+        };
         let data = epoll::EventData::new_u64(u64::from(key));
         Ok(epoll::add(&self.epoll, handle, data, epoll::EventFlags::IN)?)
     }
@@ -177,6 +184,7 @@ impl Readiness {
             self.full.retain(|&full| full != key);
             return native.remove(stream, key);
         }
+        self.memory.retain(|&known| known != key);
         if let Some(handle) = stream.handle() {
             // A socket that is not in the set is what was wanted.
             let _ = epoll::delete(&self.epoll, handle);
@@ -187,7 +195,7 @@ impl Readiness {
     /// all; it is asked once, after the doorbell was armed. Ready sockets are in [`Self::ready`].
     pub fn wait(&mut self, timeout_ns: u64, is_idle: impl FnOnce() -> bool) {
         self.reported.clear();
-        let mut timeout_ns = timeout_ns;
+        let mut timeout_ns = if self.memory.is_empty() { timeout_ns } else { 0 };
         if timeout_ns > 0 {
             self.doorbell.asleep.store(true, Ordering::Relaxed);
             fence(Ordering::SeqCst);
@@ -221,6 +229,8 @@ impl Readiness {
         if self.rung {
             self.doorbell.clear();
         }
+        let memory = self.memory.iter();
+        self.reported.extend(memory.map(|&key| Ready { key, readable: true, writable: true }));
     }
 
     /// Whether the doorbell ended the last wait.

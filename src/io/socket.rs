@@ -23,6 +23,33 @@ pub trait Stream: Send + std::fmt::Debug {
 
     /// The kernel's handle, for waiting; `None` for memory.
     fn handle(&self) -> Option<BorrowedFd<'_>>;
+
+    /// Whether the connection stands; memory always does.
+    ///
+    /// # Errors
+    /// The attempt failed: refused, unreachable, timed out.
+    fn poll_connected(&self) -> std::io::Result<Connecting> {
+        Ok(Connecting::Done)
+    }
+}
+
+/// Who makes connections.
+pub trait Connector: Send + Sync + std::fmt::Debug {
+    /// Begins to connect; ask [`Stream::poll_connected`] until it says `Done`.
+    ///
+    /// # Errors
+    /// No socket to be had, or the address cannot be reached from here.
+    fn connect(&self, address: SocketAddr) -> std::io::Result<Box<dyn Stream>>;
+}
+
+/// Connections over the kernel's TCP.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tcp;
+
+impl Connector for Tcp {
+    fn connect(&self, address: SocketAddr) -> std::io::Result<Box<dyn Stream>> {
+        Ok(Box::new(Socket::connect(address)?))
+    }
 }
 
 /// A TCP socket.
@@ -84,6 +111,9 @@ impl Stream for Socket {
     }
     fn handle(&self) -> Option<BorrowedFd<'_>> {
         Some(self.stream.as_fd())
+    }
+    fn poll_connected(&self) -> std::io::Result<Connecting> {
+        Self::poll_connected(self)
     }
 }
 

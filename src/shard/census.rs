@@ -12,13 +12,13 @@ use crate::base::{
         CENSUS_INTERVAL_NS, DATA_SILENCE_MIN_NS, LARGE_FRAME_PART_BYTES, MIRRORS_PER_HOUSEKEEPING,
         SNAPSHOT_PATIENCE_NS, TOKENS_PER_BOOKS_REQUEST,
     },
-    time::Now,
+    time::{Clock, Now},
 };
 use crate::link::shard_control::Report;
 use crate::session::SessionError;
 use crate::venue::Progress;
 
-impl<H: Handler> Shard<H> {
+impl<H: Handler, C: Clock> Shard<H, C> {
     pub(super) fn take_census(&mut self, now: Now) {
         for place in 0..self.connections.slots() {
             self.count_books(ConnectionSlot(place), now);

@@ -5,13 +5,13 @@ use super::{Shard, publish::Handler};
 use crate::base::{
     id::{ConnectionId, TokenId},
     limits::TOKENS_PER_CONNECTION_MAX,
-    time::Now,
+    time::{Clock, Now},
 };
 use crate::link::shard_control::Report;
 use crate::market::book::BookOpening;
 use crate::session::SessionError;
 
-impl<H: Handler> Shard<H> {
+impl<H: Handler, C: Clock> Shard<H, C> {
     /// Knows a connection that will carry the books of another, which keeps them for now.
     pub(super) fn on_open_replacement(
         &mut self,

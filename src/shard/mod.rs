@@ -20,6 +20,7 @@ use crate::base::{
     id::{ShardId, TokenId},
     limits::READ_BUFFER_BYTES,
     policy::HashChecks,
+    time::Clock,
 };
 use crate::io::{
     clock::HostClock,
@@ -53,10 +54,10 @@ pub struct ShardLinks {
 
 /// One hot core's state.
 #[derive(Debug)]
-pub struct Shard<H> {
+pub struct Shard<H, C = HostClock> {
     id: ShardId,
     feed: Feed,
-    intake: Intake<H, HostClock>,
+    intake: Intake<H, C>,
     connections: Connections,
     readiness: Readiness,
     links: ShardLinks,
@@ -107,7 +108,7 @@ struct Schedule {
     stopped: bool,
 }
 
-impl<H: Handler> Shard<H> {
+impl<H: Handler, C: Clock> Shard<H, C> {
     /// A shard without connections. Built on the main thread, run on its core.
     ///
     /// # Errors
@@ -116,7 +117,7 @@ impl<H: Handler> Shard<H> {
         id: ShardId,
         feed: Feed,
         handler: H,
-        clock: HostClock,
+        clock: C,
         links: ShardLinks,
     ) -> std::io::Result<Self> {
         Ok(Self {

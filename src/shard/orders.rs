@@ -5,14 +5,14 @@ use super::{Shard, books::ConnectionSlot, publish::Handler};
 use crate::base::{
     id::{ConnectionId, TokenId},
     limits::TOKENS_PER_CONNECTION_MAX,
-    time::Now,
+    time::{Clock, Now},
 };
 use crate::io::socket::Stream;
 use crate::link::{control_shard::Order, shard_control::Report};
 use crate::market::book::{BookOpening, StaleReason};
 use crate::session::Session;
 
-impl<H: Handler> Shard<H> {
+impl<H: Handler, C: Clock> Shard<H, C> {
     pub(super) fn on_order(&mut self, order: Order, now: Now) {
         match order {
             Order::Open { connection, books, replaces: None } => {

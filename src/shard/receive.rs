@@ -9,7 +9,7 @@ use super::{Shard, Tally, books::ConnectionSlot, publish::Handler};
 use crate::base::{
     id::ConnectionId,
     limits::{LARGE_FRAME_PART_BYTES, LOG_LINES_PER_SECOND, READS_PER_CONNECTION},
-    time::Now,
+    time::{Clock, Now},
 };
 use crate::counter::latency::ConnectionLatencies;
 use crate::link::shard_control::Report;
@@ -75,7 +75,7 @@ impl Tally {
     }
 }
 
-impl<H: Handler> Shard<H> {
+impl<H: Handler, C: Clock> Shard<H, C> {
     /// Reads one socket, within the budget, into books.
     pub(super) fn receive(&mut self, slot: ConnectionSlot) {
         let mut outcome = Ok(());

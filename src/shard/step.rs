@@ -24,7 +24,7 @@ use crate::link::{
     shard_control::{Heartbeat, Report},
 };
 
-impl<H: Handler> Shard<H> {
+impl<H: Handler, C: Clock> Shard<H, C> {
     /// Runs until ordered to stop. Yields to other tasks of the executor twice a second.
     pub async fn run(mut self, idle: Idle, driver: Driver) -> H {
         if driver == Driver::Native {

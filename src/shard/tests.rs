@@ -2,7 +2,7 @@
 use super::*;
 use crate::base::{
     id::{ConnectionId, MarketId, TokenId},
-    time::{Clock as _, SECOND_NS},
+    time::SECOND_NS,
 };
 use crate::io::socket::{Connecting, Socket, Stream};
 use crate::link::control_shard::Order;
