@@ -54,6 +54,9 @@ struct Lead {
     /// Messages of the old connection with just the time of the snapshots, in them or not, and when they
     /// were read.
     boundary: Vec<(u64, u64)>,
+    /// Snapshots of the new connection that were newer than the book, and when they were read: what the
+    /// old one had yet to say before them it may never say.
+    beyond: Vec<(u64, Kept)>,
 }
 
 /// What is to be done with a message.
@@ -77,12 +80,13 @@ impl Lead {
             ahead: VecDeque::new(),
             owed: VecDeque::new(),
             boundary: Vec::new(),
+            beyond: Vec::new(),
         }
     }
 
     /// Nothing that one connection has said is missing from the other.
     fn is_in_step(&self) -> bool {
-        self.ahead.is_empty() && self.owed.iter().all(|entry| entry.early)
+        self.ahead.is_empty() && self.beyond.is_empty() && self.owed.iter().all(|entry| entry.early)
     }
 
     /// `floor_ms` is the newest time of all snapshots of the new connection: what is older was said before
@@ -318,41 +322,53 @@ impl<H: Handler> Books<H> {
     /// Switches the markets whose turn it is: in step, or waited for long enough. Applies what the old
     /// connection never said.
     fn move_markets(&mut self, place: usize, now: Now) {
-        let Handover {
-            to, switch_ns, ref mut leads, counts: HandoverCounts { cut_short, .. }, ..
-        } = self.handovers[place];
+        let Handover { to, switch_ns, counts: HandoverCounts { cut_short, .. }, .. } =
+            self.handovers[place];
+        let mut leads = std::mem::take(&mut self.handovers[place].leads);
         let force =
             cut_short || switch_ns.is_some_and(|at_ns| now.mono_ns >= at_ns + HANDOVER_STEP_NS);
-        let mut late: Vec<(Kept, u64)> = Vec::new();
-        let mut moving = Vec::new();
-        for (market, lead) in leads.iter_mut().filter(|(_, lead)| !lead.moved) {
+        let mut counts = HandoverCounts::default();
+        for lead in leads.values_mut().filter(|lead| !lead.moved) {
+            lead.beyond.retain(|(_, kept)| self.is_behind(&kept.event()));
             let moves = switch_ns.is_some() && (force || lead.is_in_step());
-            let old_enough = |entry: &Entry| now.mono_ns >= entry.read_ns + HANDOVER_AGE_NS;
-            while lead.ahead.front().is_some_and(|entry| moves || old_enough(entry)) {
-                let Some(entry) = lead.ahead.pop_front() else { break };
-                late.extend(entry.kept.map(|kept| (kept, u64::from(!moves))));
+            let due = |read_ns: u64| moves || now.mono_ns >= read_ns + HANDOVER_AGE_NS;
+            let oldest_ns = lead.ahead.front().map(|entry| entry.read_ns);
+            if lead.beyond.iter().any(|(read_ns, _)| due(*read_ns)) || oldest_ns.is_some_and(due) {
+                for (_, kept) in lead.beyond.drain(..) {
+                    // What is missing is in the snapshot.
+                    self.apply_late(&kept.event(), now.wall_ns);
+                    counts.differences += 1;
+                }
+            }
+            while lead.ahead.front().is_some_and(|entry| due(entry.read_ns)) {
+                let Some(kept) = lead.ahead.pop_front().and_then(|entry| entry.kept) else { break };
+                let applied = self.apply_late(&kept.event(), now.wall_ns);
+                counts.ahead += u64::from(applied);
+                counts.differences += u64::from(!applied || !moves);
             }
             if moves {
                 lead.moved = true;
-                moving.push((*market, lead.tokens.clone()));
+                counts.markets += 1;
+                for token in &lead.tokens {
+                    let Some(index) = self.find(token.as_str()) else { continue };
+                    counts.live += u64::from(self.slots[index].state == BookState::Live);
+                    self.hang_on(index, to);
+                }
             }
         }
-        for (kept, difference) in late {
-            let event = kept.event();
-            let applied = self.apply_late(&event, now.wall_ns);
-            let counts = &mut self.handovers[place].counts;
-            counts.ahead += u64::from(applied);
-            counts.differences += difference.max(u64::from(!applied));
-        }
-        for (_, tokens) in &moving {
-            for token in tokens {
-                let Some(index) = self.find(token.as_str()) else { continue };
-                let live = self.slots[index].state == BookState::Live;
-                self.hang_on(index, to);
-                self.handovers[place].counts.live += u64::from(live);
-            }
-        }
-        self.handovers[place].counts.markets += moving.len() as u64;
+        let handover = &mut self.handovers[place];
+        handover.leads = leads;
+        handover.counts.ahead += counts.ahead;
+        handover.counts.differences += counts.differences;
+        handover.counts.markets += counts.markets;
+        handover.counts.live += counts.live;
+    }
+
+    /// Whether a book has not come as far as this snapshot.
+    fn is_behind(&self, event: &Event<'_>) -> bool {
+        let Event::Snapshot(snapshot) = event else { return false };
+        let index = self.find(snapshot.token);
+        index.is_some_and(|index| self.slots[index].facts.timestamp_ms < snapshot.timestamp_ms)
     }
 
     /// Applies what the new connection said and the old one did not, unless the book is past it.
@@ -374,6 +390,15 @@ impl<H: Handler> Books<H> {
         let connection = connection.map_or(ConnectionSlot(0), |at| self.slots[at].connection);
         self.apply(event, connection, wall_ns);
         true
+    }
+
+    fn keep_beyond(&mut self, to: ConnectionSlot, event: &Event<'_>, read_ns: u64) {
+        let handover = self.handovers.iter_mut().find(|handover| handover.to == to);
+        let market = MarketId::new(event.market());
+        let lead = handover.zip(market).and_then(|(h, market)| h.leads.get_mut(&market));
+        if let (Some(lead), Some(kept)) = (lead, Kept::new(event)) {
+            lead.beyond.push((read_ns, kept));
+        }
     }
 
     /// A message of a connection that is part of a handover, if it is; true when that is all that is to
@@ -401,12 +426,14 @@ impl<H: Handler> Books<H> {
         match (verdict, event) {
             (Verdict::Apply, _) => false,
             (Verdict::Offer, Event::Snapshot(snapshot)) => {
-                // A book that waits for one takes it from wherever it comes.
-                if let Some(index) = self.find(snapshot.token)
-                    && self.slots[index].state != BookState::Live
-                {
-                    let owner = self.slots[index].connection;
+                let Some(index) = self.find(snapshot.token) else { return true };
+                let slot = &self.slots[index];
+                if slot.state != BookState::Live {
+                    // A book that waits for one takes it from wherever it comes.
+                    let owner = slot.connection;
                     self.apply(event, owner, read.wall_ns);
+                } else if slot.facts.timestamp_ms < snapshot.timestamp_ms {
+                    self.keep_beyond(connection, event, read.mono_ns);
                 }
                 true
             }

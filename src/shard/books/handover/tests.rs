@@ -417,3 +417,22 @@ fn a_kept_event_is_the_event_and_each_has_a_fingerprint_of_its_own() {
     prints.dedup();
     assert_eq!(prints.len(), frames.len());
 }
+
+#[test]
+fn an_old_connection_that_stalled_before_the_snapshots_leaves_no_hole() {
+    let mut venue = Venue::new(5);
+    let mut run = Run::new();
+    (0..MARKETS).for_each(|market| run.feed(OLD, &venue.dump(market)));
+    // From here on the old one says nothing; the new one subscribes only after some of it.
+    (0..40).for_each(|_| venue.speak());
+    let subscribed = venue.said.len();
+    run.begin();
+    (0..MARKETS).for_each(|market| run.feed(NEW, &venue.dump(market)));
+    (0..20).for_each(|_| venue.speak());
+    let said = venue.said.clone();
+    said[subscribed..].iter().for_each(|(frame, ..)| run.feed(NEW, frame));
+    run.intake.books.switch(NEW, run.now_ns);
+    let counts = run.finish().counts;
+    assert!(counts.differences > 0, "the old one lost something: {counts:?}");
+    run.assert_books(&venue);
+}

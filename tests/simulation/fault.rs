@@ -1,0 +1,142 @@
+//! What may go wrong, how often, and how often it did.
+//!
+//! Runs on:  the simulation's thread.
+use ringbook::base::random::Random;
+use std::collections::BTreeMap;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Fault {
+    /// A new connection ends after some thousand bytes, be they of the handshake.
+    Cut,
+    /// A connection ends after some hundred bytes.
+    Drop,
+    /// A connection says nothing any more and hears nothing, and never ends.
+    HalfOpen,
+    /// A connection answers pings, and that is all.
+    Freeze,
+    /// One market's messages stop on a connection.
+    FreezeMarket,
+    /// A message is not sent to one connection.
+    Lost,
+    /// A message is sent twice.
+    Doubled,
+    /// Two messages of different markets change places.
+    Reordered,
+    /// A book is left out of a dump.
+    LostSnapshot,
+    /// A frame that is no message.
+    Garbage,
+    /// Upgrades are answered with 429.
+    TooMany,
+    /// Upgrades are answered with 503.
+    Unavailable,
+    /// Connections are refused.
+    Refused,
+    /// The catalogue does not answer, or with an error.
+    CatalogueDown,
+    /// The catalogue answers late.
+    CatalogueSlow,
+    /// A request for books is not answered.
+    BooksDown,
+    /// The REST interface tells an old book.
+    StaleBook,
+    /// The host's wall clock is set.
+    ClockStep,
+    /// The control core does not run for a while: rings fill.
+    ControlPause,
+    /// A shard does not run for a while.
+    ShardPause,
+    /// A connection is replaced by order.
+    Recycle,
+    /// Many markets are born.
+    Births,
+    /// Many markets end.
+    Deaths,
+}
+
+use Fault::{
+    Births, BooksDown, CatalogueDown, CatalogueSlow, ClockStep, ControlPause, Cut, Deaths, Doubled,
+    Drop, Freeze, FreezeMarket, Garbage, HalfOpen, Lost, LostSnapshot, Recycle, Refused, Reordered,
+    ShardPause, StaleBook, TooMany, Unavailable,
+};
+
+/// Every fault with its rate per chance in 100,000 where it is switched on.
+const RATES: [(Fault, u64); 23] = [
+    (Cut, 20_000),
+    (Drop, 200),
+    (HalfOpen, 60),
+    (Freeze, 60),
+    (FreezeMarket, 100),
+    (Lost, 300),
+    (Doubled, 1_000),
+    (Reordered, 2_000),
+    (LostSnapshot, 10_000),
+    (Garbage, 300),
+    (TooMany, 100),
+    (Unavailable, 100),
+    (Refused, 100),
+    (CatalogueDown, 30_000),
+    (CatalogueSlow, 50_000),
+    (BooksDown, 20_000),
+    (StaleBook, 10_000),
+    (ClockStep, 100),
+    (ControlPause, 200),
+    (ShardPause, 300),
+    (Recycle, 1_500),
+    (Births, 60),
+    (Deaths, 100),
+];
+
+/// The faults of one run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Faults {
+    rates: BTreeMap<Fault, u64>,
+    pub(crate) injected: BTreeMap<Fault, u64>,
+}
+
+impl Faults {
+    /// A choice of faults: of each seed's run some are on.
+    pub(crate) fn choose(random: &mut Random) -> Self {
+        let mut faults = Self::default();
+        // One run in eight has recycles and delays only: then nothing at all may be lost.
+        let calm = random.chance(1, 8);
+        for (fault, rate) in RATES {
+            let on = if calm { matches!(fault, Recycle | Reordered) } else { random.chance(2, 5) };
+            if on {
+                faults.rates.insert(fault, rate);
+            }
+        }
+        faults
+    }
+
+    /// Those that may strike.
+    pub(crate) fn names(&self) -> String {
+        let names: Vec<String> = self.rates.keys().map(|fault| format!("{fault:?}")).collect();
+        names.join(" ")
+    }
+
+    pub(crate) fn possible(&self, fault: Fault) -> bool {
+        self.rates.contains_key(&fault)
+    }
+
+    /// Whether the fault strikes now.
+    pub(crate) fn strikes(&mut self, fault: Fault, random: &mut Random) -> bool {
+        let Some(&rate) = self.rates.get(&fault) else { return false };
+        let strikes = random.chance(rate, 100_000);
+        if strikes {
+            *self.injected.entry(fault).or_default() += 1;
+        }
+        strikes
+    }
+
+    pub(crate) fn end(&mut self) {
+        self.rates.clear();
+    }
+
+    /// No message can be lost, spoiled or doubled in this run.
+    pub(crate) fn is_lossless(&self) -> bool {
+        let lossless =
+            [Recycle, Reordered, CatalogueSlow, CatalogueDown, StaleBook, BooksDown, Births];
+        self.rates.keys().all(|fault| lossless.contains(fault))
+    }
+}

@@ -1,0 +1,55 @@
+//! The whole engine in virtual time, from a seed, while the venue and the host do their worst.
+//!
+//! Runs on:  one thread a seed. The control core, the shards, their rings, dials, sessions, decoder and books
+//!           are the real ones; the venue is a model of its own.
+//!
+//! `SIMULATION_SEED` is the first seed, `SIMULATION_SEEDS` their number.
+#![allow(clippy::unwrap_used)] // tests
+
+mod fault;
+mod market;
+mod venue;
+mod wire;
+mod witness;
+mod world;
+
+use fault::Fault;
+use std::collections::BTreeMap;
+use world::World;
+
+fn number(name: &str, absent: u64) -> u64 {
+    std::env::var(name).ok().map_or(absent, |text| text.parse().expect("a number"))
+}
+
+/// Runs seeds one after the other and says what was injected.
+fn run(first: u64, count: u64) {
+    let mut injected: BTreeMap<Fault, u64> = BTreeMap::new();
+    let (mut seen, mut checked) = (0, 0);
+    for seed in first..first + count {
+        let mut world = World::new(seed);
+        match world.run() {
+            Ok(faults) => {
+                faults.into_iter().for_each(|(f, n)| *injected.entry(f).or_default() += n)
+            }
+            Err(breach) => panic!("{breach}"),
+        }
+        seen += world.seen();
+        checked += world.checked;
+    }
+    eprintln!("{count} seeds from {first}: {seen} updates seen, {checked} live books checked");
+    for (fault, count) in &injected {
+        eprintln!("{:>9} {fault:?}", count);
+    }
+    assert!(seen > 0 && checked > 0, "nothing happened");
+}
+
+#[test]
+fn simulation_short() {
+    run(number("SIMULATION_SEED", 1), number("SIMULATION_SEEDS", 40));
+}
+
+#[test]
+#[ignore = "long: as many seeds as SIMULATION_SEEDS says"]
+fn simulation_long() {
+    run(number("SIMULATION_SEED", 1), number("SIMULATION_SEEDS", 10_000));
+}
