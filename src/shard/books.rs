@@ -31,7 +31,7 @@ mod repairs;
 mod slots;
 mod states;
 
-pub use handover::HandedOver;
+pub use handover::{HandedOver, LineEnd};
 pub use repairs::Behind;
 
 /// A connection's place within its shard; what a book says it hangs on.

@@ -3,9 +3,10 @@
 //! Runs on:  shard cores; allocates for nothing but frames that wait for a large one.
 //! Bounds:   `READS_PER_CONNECTION` reads of a socket at a time; `LARGE_FRAME_PART_BYTES` of one large
 //!           frame a step, and nothing is read from its socket until it is done.
+use super::books::{ConnectionSlot, LineEnd};
 use super::connections::{Connection, Waiting};
 use super::intake::Findings;
-use super::{Shard, Tally, books::ConnectionSlot, publish::Handler};
+use super::{Shard, Tally, publish::Handler};
 use crate::base::{
     id::ConnectionId,
     limits::{LARGE_FRAME_PART_BYTES, LOG_LINES_PER_SECOND, READS_PER_CONNECTION},
@@ -239,11 +240,17 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         }
         let now = self.intake.clock.now();
         let books = &mut self.intake.books;
-        let taken_over = books.on_line_end(slot, now);
+        let end = books.on_line_end(slot, now);
+        let taken_over = end == LineEnd::TakenOver;
         let reason = StaleReason::Disconnected;
         // Where another connection has taken over, none of them hangs on this one any more.
         books.set_tokens_stale(&connection.tokens, slot, reason, now.wall_ns);
         let report = Report::Down { connection: connection.id, why: why.to_string(), taken_over };
+        if let LineEnd::GivenUp { to } = end
+            && let Some(replacement) = self.connections.get_mut(to)
+        {
+            replacement.retired = true;
+        }
         // If refused, the next heartbeat says that the socket is gone.
         let _ = self.links.reports.try_send(report);
     }

@@ -23,6 +23,8 @@ fn number(name: &str, absent: u64) -> u64 {
 
 /// Runs seeds one after the other and says what was injected.
 fn run(first: u64, count: u64) {
+    // RUST_LOG=info shows what the engine says.
+    let _ = env_logger::builder().is_test(true).format_timestamp(None).try_init();
     let mut injected: BTreeMap<Fault, u64> = BTreeMap::new();
     let (mut seen, mut checked) = (0, 0);
     for seed in first..first + count {

@@ -502,18 +502,43 @@ impl World {
             for outcome in 0..2 {
                 let token = self.venue.markets[market].tokens[outcome].clone();
                 let Some(image) = self.image(&token) else {
-                    return Some(format!("{token} (market {market}) has no book"));
+                    return Some(format!(
+                        "{token} (market {market}) has no book; {}",
+                        self.whereabouts(&token)
+                    ));
                 };
                 let (ours, theirs) = (levels(&image), self.venue.markets[market].levels(outcome));
                 if image.state != BookState::Live || ours != theirs {
                     return Some(format!(
-                        "{token} (market {market}) is {} with [{ours}], the venue has [{theirs}]",
-                        image.state.name()
+                        "{token} (market {market}) is {} with [{ours}], the venue has [{theirs}]; {}",
+                        image.state.name(),
+                        self.whereabouts(&token)
                     ));
                 }
             }
         }
         None
+    }
+
+    /// Where the engine has a token.
+    fn whereabouts(&self, token: &str) -> String {
+        let record =
+            TokenId::new(token).and_then(|token| self.control.registry().market_of(&token));
+        let Some(record) = record else { return "not registered".into() };
+        let state =
+            record.connection.and_then(|connection| self.control.placement().state(connection));
+        let pool = self.control.report(self.clock.get()).pool.connections;
+        let pool: Vec<String> = pool
+            .iter()
+            .map(|c| format!("{} {} {}/{} {}", c.id, c.state, c.snapshots, c.tokens, c.why))
+            .collect();
+        format!(
+            "{:?} since {} on {:?} {state:?}; {}",
+            record.status,
+            record.since_ns,
+            record.connection,
+            pool.join(", ")
+        )
     }
 
     /// No trade twice but those that the venue sent twice; none missing where nothing was lost.

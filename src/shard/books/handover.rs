@@ -57,6 +57,9 @@ struct Lead {
     /// Snapshots of the new connection that were newer than the book, and when they were read: what the
     /// old one had yet to say before them it may never say.
     beyond: Vec<(u64, Kept)>,
+    /// What the new connection has said since the switch and the old one has not, and when it was read: should
+    /// the new one be lost, the old one says it again.
+    echo: VecDeque<(u64, u64)>,
 }
 
 /// What is to be done with a message.
@@ -81,6 +84,7 @@ impl Lead {
             owed: VecDeque::new(),
             boundary: Vec::new(),
             beyond: Vec::new(),
+            echo: VecDeque::new(),
         }
     }
 
@@ -102,6 +106,7 @@ impl Lead {
         if self.moved {
             // The new connection has said it, or will.
             counts.after_switch += 1;
+            self.hear_echo(print);
             return Verdict::Pass;
         }
         if let Some(place) = self.ahead.iter().position(|entry| entry.print == print) {
@@ -155,11 +160,18 @@ impl Lead {
                 counts.differences += 1;
                 return Verdict::Pass;
             }
+            self.echo.push_back((print, read_ns));
             return Verdict::Apply;
         }
         let kept = Kept::new(event);
         self.ahead.push_back(Entry { print, ms, read_ns, trade, early: false, kept });
         Verdict::Pass
+    }
+
+    /// Whether this was said by the new connection before.
+    fn hear_echo(&mut self, print: u64) -> bool {
+        let place = self.echo.iter().position(|&(known, _)| known == print);
+        place.is_some_and(|place| self.echo.remove(place).is_some())
     }
 
     /// Every snapshot has come: what is older than they are is in them, and is not owed.
@@ -178,6 +190,7 @@ impl Lead {
         if !self.ready {
             return;
         }
+        self.echo.retain(|(_, read_ns)| now_ns < read_ns + HANDOVER_OWED_NS);
         self.boundary.retain(|(_, read_ns)| now_ns < read_ns + HANDOVER_OWED_NS);
         let keeps = |entry: &Entry| now_ns < entry.read_ns + HANDOVER_OWED_NS;
         self.owed.retain(|entry| {
@@ -198,6 +211,23 @@ pub(super) struct Handover {
     counts: HandoverCounts,
     /// When the order to switch came, monotonic.
     switch_ns: Option<u64>,
+    /// The new connection is lost; what it said is passed over when the old one says it.
+    given_up: bool,
+}
+
+/// What the end of a socket means for the handover that it was part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LineEnd {
+    /// It was part of none.
+    Alone,
+    /// The replacement had everything and has taken over at once: nothing is stale.
+    TakenOver,
+    /// The handover is over, the books are with the old connection; what the replacement still says has
+    /// no bearing.
+    GivenUp {
+        /// The replacement.
+        to: ConnectionSlot,
+    },
 }
 
 /// The end of a handover.
@@ -223,15 +253,16 @@ impl<H: Handler> Books<H> {
         let leads = leads.into_iter().map(|(market, tokens)| (market, Lead::new(tokens)));
         let counts = HandoverCounts { tokens: tokens.len() as u64, ..HandoverCounts::default() };
         let leads: BTreeMap<MarketId, Lead> = leads.collect();
-        let (floor_ms, switch_ns) = (0, None);
-        self.handovers.push(Handover { from, to, leads, floor_ms, counts, switch_ns });
+        let (floor_ms, switch_ns, given_up) = (0, None, false);
+        let handover = Handover { from, to, leads, floor_ms, counts, switch_ns, given_up };
+        self.handovers.push(handover);
     }
 
     /// Live books whose snapshot the new connection has yet to deliver; `None` when `to` takes nothing
     /// over.
     #[must_use]
     pub fn owing(&self, to: ConnectionSlot) -> Option<u32> {
-        let handover = self.handovers.iter().find(|handover| handover.to == to)?;
+        let handover = self.handovers.iter().find(|h| h.to == to && !h.given_up)?;
         let owing = handover.leads.values().flat_map(|lead| {
             lead.tokens.iter().filter(|token| !lead.dumped.contains(token)).filter(|token| {
                 let index = self.find(token.as_str());
@@ -243,19 +274,18 @@ impl<H: Handler> Books<H> {
 
     /// The new connection is to take over, each market as soon as both are in step there.
     pub fn switch(&mut self, to: ConnectionSlot, now_ns: u64) {
-        let handover = self.handovers.iter_mut().find(|handover| handover.to == to);
+        let handover = self.handovers.iter_mut().find(|h| h.to == to && !h.given_up);
         if let Some(handover) = handover {
             handover.switch_ns.get_or_insert(now_ns);
         }
     }
 
-    /// The socket of `slot` is gone. True when the other connection of its handover has everything and has
-    /// taken over at once, so that nothing is stale; otherwise a handover that it was part of is over, and
-    /// the books are with the old connection.
-    pub fn on_line_end(&mut self, slot: ConnectionSlot, now: Now) -> bool {
-        let Some(place) = self.handovers.iter().position(|h| h.from == slot || h.to == slot) else {
-            return false;
-        };
+    /// The socket of `slot` is gone.
+    pub fn on_line_end(&mut self, slot: ConnectionSlot, now: Now) -> LineEnd {
+        // A new socket says nothing that the lost one had said.
+        self.handovers.retain(|handover| !(handover.given_up && handover.from == slot));
+        let part = |h: &Handover| !h.given_up && (h.from == slot || h.to == slot);
+        let Some(place) = self.handovers.iter().position(part) else { return LineEnd::Alone };
         let to = self.handovers[place].to;
         if slot == self.handovers[place].from && self.owing(to) == Some(0) {
             // All that the old one said was applied; what it could not say any more is ahead.
@@ -263,16 +293,17 @@ impl<H: Handler> Books<H> {
             handover.counts.cut_short = true;
             handover.switch_ns.get_or_insert(now.mono_ns);
             self.move_markets(place, now);
-            return true;
+            return LineEnd::TakenOver;
         }
         self.abandon(to, now);
-        false
+        LineEnd::GivenUp { to }
     }
 
     /// Gives a handover up: books that had moved go back, and are asked for anew.
     pub fn abandon(&mut self, to: ConnectionSlot, now: Now) {
-        let Some(place) = self.handovers.iter().position(|h| h.to == to) else { return };
-        let handover = self.handovers.swap_remove(place);
+        let part = |h: &Handover| h.to == to && !h.given_up;
+        let Some(place) = self.handovers.iter().position(part) else { return };
+        let mut handover = self.handovers.swap_remove(place);
         for lead in handover.leads.values().filter(|lead| lead.moved) {
             for token in &lead.tokens {
                 let Some(index) = self.find(token.as_str()) else { continue };
@@ -282,16 +313,27 @@ impl<H: Handler> Books<H> {
                 }
             }
         }
+        handover.leads.retain(|_, lead| lead.moved && !lead.echo.is_empty());
+        if !handover.leads.is_empty() {
+            handover.given_up = true;
+            self.handovers.push(handover);
+        }
     }
 
     /// Moves what can be moved, ages what is kept. Gives a handover that has ended.
     pub fn poll_handover(&mut self, now: Now) -> Option<HandedOver> {
-        for place in 0..self.handovers.len() {
-            self.move_markets(place, now);
-            let handover = &mut self.handovers[place];
+        self.handovers.retain_mut(|handover| {
             for lead in handover.leads.values_mut() {
                 lead.age(now.mono_ns, &mut handover.counts);
             }
+            !handover.given_up || handover.leads.values().any(|lead| !lead.echo.is_empty())
+        });
+        for place in 0..self.handovers.len() {
+            if self.handovers[place].given_up {
+                continue;
+            }
+            self.move_markets(place, now);
+            let handover = &mut self.handovers[place];
             let Some(switch_ns) = handover.switch_ns else { continue };
             // What is owed is waited for, so that it is passed over when it comes.
             let owes = |lead: &Lead| !lead.owed.is_empty() || !lead.boundary.is_empty();
@@ -393,7 +435,7 @@ impl<H: Handler> Books<H> {
     }
 
     fn keep_beyond(&mut self, to: ConnectionSlot, event: &Event<'_>, read_ns: u64) {
-        let handover = self.handovers.iter_mut().find(|handover| handover.to == to);
+        let handover = self.handovers.iter_mut().find(|h| h.to == to && !h.given_up);
         let market = MarketId::new(event.market());
         let lead = handover.zip(market).and_then(|(h, market)| h.leads.get_mut(&market));
         if let (Some(lead), Some(kept)) = (lead, Kept::new(event)) {
@@ -410,10 +452,15 @@ impl<H: Handler> Books<H> {
         connection: ConnectionSlot,
         read: Now,
     ) -> bool {
-        let found = self.handovers.iter_mut().find(|h| h.from == connection || h.to == connection);
-        let Some(handover) = found else { return false };
-        let lead = MarketId::new(event.market()).and_then(|market| handover.leads.get_mut(&market));
-        let Some(lead) = lead else { return false };
+        let Some(market) = MarketId::new(event.market()) else { return false };
+        let lost = self.handovers.iter_mut().filter(|h| h.given_up && h.from == connection);
+        let mut echoes = lost.filter_map(|handover| handover.leads.get_mut(&market));
+        if echoes.any(|lead| lead.hear_echo(fingerprint(event))) {
+            return true;
+        }
+        let part = |h: &&mut Handover| !h.given_up && (h.from == connection || h.to == connection);
+        let Some(handover) = self.handovers.iter_mut().find(part) else { return false };
+        let Some(lead) = handover.leads.get_mut(&market) else { return false };
         handover.counts.messages += 1;
         let counts = &mut handover.counts;
         let verdict = if handover.from == connection {

@@ -304,7 +304,7 @@ fn the_old_connection_may_end_once_the_new_one_has_its_snapshots() {
     said[..10].iter().for_each(|(frame, ..)| run.feed(OLD, frame));
     said[..20].iter().for_each(|(frame, ..)| run.feed(NEW, frame));
     let now = run.now();
-    assert!(run.intake.books.on_line_end(OLD, now), "it has taken over");
+    assert_eq!(run.intake.books.on_line_end(OLD, now), LineEnd::TakenOver);
     assert_eq!(run.owners(), [NEW.0; MARKETS as usize]);
     said[20..].iter().for_each(|(frame, ..)| run.feed(NEW, frame));
     let counts = run.finish().counts;
@@ -324,7 +324,7 @@ fn without_its_snapshots_the_new_one_does_not_take_over() {
     run.feed(NEW, &venue.dump(0));
     assert_eq!(run.intake.books.owing(NEW), Some(2));
     let now = run.now();
-    assert!(!run.intake.books.on_line_end(OLD, now));
+    assert_eq!(run.intake.books.on_line_end(OLD, now), LineEnd::GivenUp { to: NEW });
     assert_eq!(run.owners(), [OLD.0; MARKETS as usize]);
     assert_eq!(run.intake.books.owing(NEW), None, "it is over");
 }
@@ -340,7 +340,8 @@ fn a_new_connection_that_is_lost_in_mid_switch_gives_its_books_back() {
     let now = run.now();
     assert!(run.intake.books.poll_handover(now).is_none());
     assert_eq!(run.owners(), [NEW.0, OLD.0, NEW.0]);
-    assert!(!run.intake.books.on_line_end(NEW, now));
+    assert_eq!(run.intake.books.on_line_end(NEW, now), LineEnd::GivenUp { to: NEW });
+    assert_eq!(run.intake.books.on_line_end(NEW, now), LineEnd::Alone);
     assert_eq!(run.owners(), [OLD.0; MARKETS as usize]);
     let counts = run.intake.books.counts();
     assert_eq!((counts.live, counts.stale), (1, 2), "what had moved is asked for anew");
@@ -435,4 +436,27 @@ fn an_old_connection_that_stalled_before_the_snapshots_leaves_no_hole() {
     let counts = run.finish().counts;
     assert!(counts.differences > 0, "the old one lost something: {counts:?}");
     run.assert_books(&venue);
+}
+
+#[test]
+fn what_a_lost_replacement_had_said_is_not_told_again_by_the_old_connection() {
+    let mut venue = Venue::new(5);
+    let mut run = in_step(&mut venue);
+    // The market of the lone message is out of step, so that the handover goes on.
+    let lone = r#"{"market":"0x1","price_changes":[{"asset_id":"12","price":"0.05","size":"7","side":"BUY"}],"timestamp":"2000","event_type":"price_change"}"#;
+    run.feed(OLD, lone);
+    run.intake.books.switch(NEW, run.now_ns);
+    let now = run.now();
+    assert!(run.intake.books.poll_handover(now).is_none());
+    let trade = r#"{"market":"0x2","asset_id":"13","price":"0.5","size":"1","side":"BUY","timestamp":"2001","event_type":"last_trade_price","transaction_hash":"0xabc"}"#;
+    run.feed(NEW, trade);
+    assert_eq!(run.intake.books.on_line_end(NEW, now), LineEnd::GivenUp { to: NEW });
+    run.feed(OLD, trade);
+    run.feed(OLD, &trade.replace("0xabc", "0xabd"));
+    run.now_ns += HANDOVER_OWED_NS;
+    let later = run.now();
+    assert!(run.intake.books.poll_handover(later).is_none());
+    assert!(run.intake.books.handovers.is_empty());
+    let scribe = run.intake.books.into_handler();
+    assert_eq!(scribe.seen["0x2"], ["13 trade 0xabc", "13 trade 0xabd"]);
 }
