@@ -175,6 +175,8 @@ pub const RECYCLE_PROOFS_MAX: usize = 32;
 /// Messages that a handover keeps because only one of its two connections has said them: ten seconds
 /// of a busy connection.
 pub const HANDOVER_KEPT_MAX: usize = 16_384;
+/// Messages of one market that are remembered as said by both connections.
+pub const HANDOVER_SAID_MAX: usize = 64;
 /// A market whose two connections are never in step is switched after so long all the same.
 pub const HANDOVER_STEP_NS: u64 = 2 * SECOND_NS;
 /// A trade that the old connection tells so soon after the new one's snapshots may have been sent before it

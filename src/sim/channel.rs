@@ -42,6 +42,10 @@ impl Channel<'_> {
             let Some(client) = connection.client.as_mut().filter(|_| !connection.closing) else {
                 return;
             };
+            if client.half_open {
+                connection.input.clear();
+                return;
+            }
             match client.assembly.poll_message(&mut connection.input) {
                 Ok(Some(message)) => self.handle_message(slot, message),
                 Ok(None) => return,

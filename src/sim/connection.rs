@@ -28,6 +28,8 @@ pub(super) struct Client {
     pub(super) custom: bool,
     /// Data was stopped on purpose; pings are still answered.
     pub(super) frozen: bool,
+    /// Nothing is sent and nothing is heard any more, on purpose; the socket stays.
+    pub(super) half_open: bool,
     /// Tokens subscribed now, and tokens ever subscribed here.
     pub(super) tokens: HashSet<TokenIndex>,
     pub(super) seen: HashSet<TokenIndex>,

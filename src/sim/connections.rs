@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::connection::{Client, Connection, Fate};
 use super::exchange::Outlet;
 use super::stats::Counters;
+use super::stream_fault::{Kind, StreamFaults};
 
 /// Open connections.
 pub(super) struct Connections {
@@ -20,6 +21,9 @@ pub(super) struct Connections {
     held_up: u64,
     backlog_bytes_max: usize,
     counters: Arc<Counters>,
+    pub(super) faults: StreamFaults,
+    /// The venue's time, for the faults' end.
+    pub(super) now_ms: u64,
 }
 
 impl Connections {
@@ -32,6 +36,8 @@ impl Connections {
             held_up: 0,
             backlog_bytes_max,
             counters,
+            faults: StreamFaults::new(1),
+            now_ms: 0,
         }
     }
 
@@ -121,6 +127,9 @@ impl Connections {
     /// Appends whole frames made elsewhere; counts them.
     pub(super) fn append(&mut self, slot: usize, frames: &[u8], count: u64) {
         let Some(connection) = self.get(slot) else { return };
+        if connection.client.as_ref().is_some_and(|client| client.half_open) {
+            return;
+        }
         connection.output.extend_from_slice(frames);
         self.counters.frames.add(count);
         self.mark(slot);
@@ -128,11 +137,33 @@ impl Connections {
 
     fn push(&mut self, slot: usize, frame: &[u8], admits: impl Fn(&Client) -> bool) {
         let Some(connection) = self.slots.get_mut(slot).and_then(Option::as_mut) else { return };
-        let admitted = connection.client.as_ref().is_some_and(|c| !c.frozen && admits(c));
+        let hears = |c: &Client| !c.frozen && !c.half_open && admits(c);
+        let admitted = connection.client.as_deref().is_some_and(hears);
         if !admitted || connection.closing {
             return;
         }
-        connection.output.extend_from_slice(frame);
+        match self.faults.roll(self.now_ms) {
+            None => connection.output.extend_from_slice(frame),
+            Some(Kind::Lost) => return self.counters.lost_frames.add(1),
+            Some(Kind::Doubled) => {
+                self.counters.doubled_frames.add(1);
+                connection.output.extend_from_slice(frame);
+                connection.output.extend_from_slice(frame);
+            }
+            Some(Kind::Cut) => {
+                self.counters.cut.add(1);
+                let place = self.faults.place(frame.len());
+                connection.output.extend_from_slice(&frame[..place]);
+                connection.closing = true;
+            }
+            Some(Kind::HalfOpen) => {
+                self.counters.half_open.add(1);
+                if let Some(client) = &mut connection.client {
+                    client.half_open = true;
+                }
+                return;
+            }
+        }
         self.counters.frames.add(1);
         if connection.backlog() > self.backlog_bytes_max {
             connection.closing = true;

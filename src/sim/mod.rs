@@ -11,7 +11,7 @@
 //! (all of it in virtual time), `pace` (a flow at times fixed beforehand, for measurements);
 //! `summary`, `message`, `catalog`, `fault` (what is said about it);
 //! `frame`, `request`, `subscription`, `quota` (how it is said); `connection`, `connections`,
-//! `channel`, `routes`, `steering`, `server` (to whom).
+//! `channel`, `routes`, `steering`, `stream_fault`, `server` (to whom).
 mod book;
 mod catalog;
 mod certificate;
@@ -35,6 +35,7 @@ mod scenario;
 mod server;
 mod stats;
 mod steering;
+mod stream_fault;
 mod subscription;
 mod summary;
 mod venue;

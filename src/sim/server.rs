@@ -86,6 +86,8 @@ pub(super) struct Server {
     pacer: Option<(Pacer, Sender<PaceReport>)>,
     random: Random,
     refusal: Option<Refusal>,
+    /// The same for requests for books.
+    books_refusal: Option<Refusal>,
     /// The current second since the start, and upgrades within it.
     upgrades: (u64, u32),
     faults_sent: u64,
@@ -128,6 +130,7 @@ impl Server {
             pacer: None,
             random: Random::new(config.seed ^ 0x0fa1_75ed),
             refusal: None,
+            books_refusal: None,
             upgrades: (0, 0),
             faults_sent: 0,
             swept_ms: 0,
@@ -182,6 +185,7 @@ impl Server {
                     }
                 }
             }
+            self.connections.now_ms = self.clock.uptime_ms();
             self.play();
             self.keep_pace();
             self.sweep();
@@ -412,6 +416,13 @@ impl Server {
             answer.retry_after_s = Some(seconds);
             return answer;
         }
+        let now_ms = self.clock.uptime_ms();
+        if matches!(route, Route::Book | Route::Books)
+            && let Some(refusal) = self.books_refusal.as_ref().filter(|r| now_ms < r.until_ms)
+        {
+            self.counters.refused.add(1);
+            return Answer::error(refusal.status, "refused on purpose");
+        }
         if route == Route::Free && !request.path.starts_with("/sim/truth/") {
             return match steering::parse(request) {
                 Ok(order) => self.obey(order),
@@ -476,6 +487,18 @@ impl Server {
             Order::Refuse { status, for_ms } => {
                 let until_ms = self.clock.uptime_ms() + for_ms;
                 self.refusal = Some(Refusal { status, until_ms });
+            }
+            Order::Fault { kind, rate, for_ms } => {
+                let until_ms = self.clock.uptime_ms() + for_ms;
+                self.connections.faults.set(kind, rate, until_ms);
+            }
+            Order::Stall { for_ms } => {
+                self.counters.stalls.add(1);
+                std::thread::sleep(std::time::Duration::from_millis(for_ms));
+            }
+            Order::RefuseBooks { status, for_ms } => {
+                let until_ms = self.clock.uptime_ms() + for_ms;
+                self.books_refusal = Some(Refusal { status, until_ms });
             }
             Order::Malformed(wanted) => count = self.send_faults(wanted, false),
             Order::Unknown(wanted) => count = self.send_faults(wanted, true),

@@ -71,6 +71,16 @@ counts! {
     dropped,
     /// Connections whose data was stopped on purpose.
     frozen,
+    /// Connections that say and hear nothing any more on purpose.
+    half_open,
+    /// Connections ended in the middle of a frame on purpose.
+    cut,
+    /// Frames not sent to one client on purpose.
+    lost_frames,
+    /// Frames sent twice on purpose.
+    doubled_frames,
+    /// Times that the whole venue stood still on purpose.
+    stalls,
     /// Malformed frames sent on purpose.
     malformed,
     /// Messages of unknown kinds or with unknown keys sent on purpose.

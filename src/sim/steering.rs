@@ -2,6 +2,7 @@
 //!
 //! Runs on:  the venue's thread (pure).
 use super::request::{Query, Request};
+use super::stream_fault::{KINDS, Kind};
 
 /// How many of something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +36,21 @@ pub(super) enum Order {
         status: u16,
         for_ms: u64,
     },
+    /// Something happens to so many of 100,000 frames for some milliseconds.
+    Fault {
+        kind: Kind,
+        rate: u64,
+        for_ms: u64,
+    },
+    /// The venue's thread sleeps, as a stopped process would.
+    Stall {
+        for_ms: u64,
+    },
+    /// Requests for books are answered with a status for some milliseconds.
+    RefuseBooks {
+        status: u16,
+        for_ms: u64,
+    },
     Malformed(u64),
     Unknown(u64),
     Birth(u64),
@@ -56,14 +72,8 @@ pub(super) fn parse(request: &Request) -> Result<Order, (u16, &'static str)> {
         "/sim/resume" => Order::Resume,
         "/sim/drop" => Order::Drop(amount(query)?),
         "/sim/freeze" => Order::Freeze(amount(query)?),
-        "/sim/refuse" => Order::Refuse {
-            status: match query.first("status") {
-                None | Some("503") => 503,
-                Some("429") => 429,
-                Some(_) => return Err((400, "status must be 503 or 429")),
-            },
-            for_ms: number(query, "ms", 1_000, 3_600_000)?,
-        },
+        "/sim/refuse" => Order::Refuse { status: status(query)?, for_ms: duration(query)? },
+        "/sim/fault" => fault(query)?,
         "/sim/malformed" => Order::Malformed(number(query, "count", 1, COUNT_MAX)?),
         "/sim/unknown" => Order::Unknown(number(query, "count", 1, COUNT_MAX)?),
         "/sim/birth" => Order::Birth(number(query, "count", 1, COUNT_MAX)?),
@@ -72,6 +82,37 @@ pub(super) fn parse(request: &Request) -> Result<Order, (u16, &'static str)> {
         _ => return Err((404, "no such path")),
     };
     if request.method == "POST" { Ok(order) } else { Err((405, "use POST")) }
+}
+
+/// The order of `/sim/fault`: `kind` is one of [`KINDS`], `stall` or `books`.
+fn fault(query: &Query) -> Result<Order, (u16, &'static str)> {
+    let for_ms = duration(query)?;
+    match query.first("kind") {
+        Some("stall") => Ok(Order::Stall { for_ms: for_ms.min(STALL_MS_MAX) }),
+        Some("books") => Ok(Order::RefuseBooks { status: status(query)?, for_ms }),
+        Some(name) => {
+            let known = KINDS.iter().find(|(known, _)| *known == name);
+            let &(_, kind) = known.ok_or((400, KINDS_HELP))?;
+            Ok(Order::Fault { kind, rate: number(query, "rate", 100, 100_000)?, for_ms })
+        }
+        None => Err((400, KINDS_HELP)),
+    }
+}
+
+/// Longest sleep of the whole venue.
+const STALL_MS_MAX: u64 = 60_000;
+const KINDS_HELP: &str = "kind must be lost, doubled, cut, half-open, stall or books";
+
+fn status(query: &Query) -> Result<u16, (u16, &'static str)> {
+    match query.first("status") {
+        None | Some("503") => Ok(503),
+        Some("429") => Ok(429),
+        Some(_) => Err((400, "status must be 503 or 429")),
+    }
+}
+
+fn duration(query: &Query) -> Result<u64, (u16, &'static str)> {
+    number(query, "ms", 1_000, 3_600_000)
 }
 
 fn amount(query: &Query) -> Result<Amount, (u16, &'static str)> {

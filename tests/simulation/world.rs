@@ -194,6 +194,10 @@ impl World {
                 Some(_) => {}
             }
         }
+        // The last trades are told some time after their books.
+        for _ in 0..50 {
+            self.step(40 * MILLISECOND_NS, 0)?;
+        }
         self.check_trades()?;
         Ok(injected)
     }

@@ -15,7 +15,8 @@
 use super::{Books, ConnectionSlot};
 use crate::base::id::{BookIndex, MarketId, TokenId};
 use crate::base::limits::{
-    HANDOVER_AGE_NS, HANDOVER_EARLY_NS, HANDOVER_KEPT_MAX, HANDOVER_OWED_NS, HANDOVER_STEP_NS,
+    HANDOVER_AGE_NS, HANDOVER_EARLY_NS, HANDOVER_KEPT_MAX, HANDOVER_OWED_NS, HANDOVER_SAID_MAX,
+    HANDOVER_STEP_NS,
 };
 use crate::base::time::Now;
 use crate::counter::shard::HandoverCounts;
@@ -57,6 +58,8 @@ struct Lead {
     /// Snapshots of the new connection that were newer than the book, and when they were read: what the
     /// old one had yet to say before them it may never say.
     beyond: Vec<(u64, Kept)>,
+    /// The last messages that both have said: the venue may repeat one on one connection.
+    said: VecDeque<u64>,
     /// What the new connection has said since the switch and the old one has not, and when it was read: should
     /// the new one be lost, the old one says it again.
     echo: VecDeque<(u64, u64)>,
@@ -84,6 +87,7 @@ impl Lead {
             owed: VecDeque::new(),
             boundary: Vec::new(),
             beyond: Vec::new(),
+            said: VecDeque::new(),
             echo: VecDeque::new(),
         }
     }
@@ -112,6 +116,7 @@ impl Lead {
         if let Some(place) = self.ahead.iter().position(|entry| entry.print == print) {
             self.ahead.remove(place);
             counts.duplicates += 1;
+            self.note_said(print);
             return Verdict::Apply;
         }
         let (ms, trade) = (event.timestamp_ms(), matches!(event, Event::Trade(_)));
@@ -142,6 +147,7 @@ impl Lead {
         if let Some(place) = self.owed.iter().position(|entry| entry.print == print) {
             self.owed.remove(place);
             counts.duplicates += 1;
+            self.note_said(print);
             return Verdict::Pass;
         }
         let (ms, trade) = (event.timestamp_ms(), matches!(event, Event::Trade(_)));
@@ -163,9 +169,21 @@ impl Lead {
             self.echo.push_back((print, read_ns));
             return Verdict::Apply;
         }
+        if !trade && self.said.contains(&print) {
+            // Applied later it would undo what came after it in the same millisecond.
+            counts.duplicates += 1;
+            return Verdict::Pass;
+        }
         let kept = Kept::new(event);
         self.ahead.push_back(Entry { print, ms, read_ns, trade, early: false, kept });
         Verdict::Pass
+    }
+
+    fn note_said(&mut self, print: u64) {
+        if self.said.len() == HANDOVER_SAID_MAX {
+            self.said.pop_front();
+        }
+        self.said.push_back(print);
     }
 
     /// Whether this was said by the new connection before.
@@ -476,9 +494,12 @@ impl<H: Handler> Books<H> {
                 let Some(index) = self.find(snapshot.token) else { return true };
                 let slot = &self.slots[index];
                 if slot.state != BookState::Live {
-                    // A book that waits for one takes it from wherever it comes.
-                    let owner = slot.connection;
-                    self.apply(event, owner, read.wall_ns);
+                    // A book that waits for one takes it from wherever it comes, unless the old connection
+                    // is past it: then changes would be missing.
+                    if slot.facts.timestamp_ms <= snapshot.timestamp_ms {
+                        let owner = slot.connection;
+                        self.apply(event, owner, read.wall_ns);
+                    }
                 } else if slot.facts.timestamp_ms < snapshot.timestamp_ms {
                     self.keep_beyond(connection, event, read.mono_ns);
                 }

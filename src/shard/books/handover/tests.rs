@@ -460,3 +460,36 @@ fn what_a_lost_replacement_had_said_is_not_told_again_by_the_old_connection() {
     let scribe = run.intake.books.into_handler();
     assert_eq!(scribe.seen["0x2"], ["13 trade 0xabc", "13 trade 0xabd"]);
 }
+
+#[test]
+fn a_message_that_the_venue_repeats_on_the_new_connection_does_not_undo_a_later_one() {
+    let mut venue = Venue::new(5);
+    let mut run = in_step(&mut venue);
+    let said = |size: u32| {
+        format!(
+            r#"{{"market":"0x1","price_changes":[{{"asset_id":"12","price":"0.05","size":"{size}","side":"BUY"}}],"timestamp":"2000","event_type":"price_change"}}"#
+        )
+    };
+    [1, 2].iter().for_each(|&size| run.feed(OLD, &said(size)));
+    [1, 1, 2].iter().for_each(|&size| run.feed(NEW, &said(size)));
+    run.intake.books.switch(NEW, run.now_ns);
+    let counts = run.finish().counts;
+    assert_eq!((counts.ahead, counts.differences), (0, 0), "{counts:?}");
+    let mut image = BookImage::default();
+    assert!(run.intake.books.fill_image("12", &mut image));
+    assert_eq!(image.bids[0].quantity.to_string(), "2");
+}
+
+#[test]
+fn a_stale_book_does_not_take_a_snapshot_that_it_is_past() {
+    let mut venue = Venue::new(5);
+    let mut run = Run::new();
+    (0..MARKETS).for_each(|market| run.feed(OLD, &venue.dump(market)));
+    run.begin();
+    let dumps: Vec<String> = (0..MARKETS).map(|market| venue.dump(market)).collect();
+    run.intake.books.set_all_stale(StaleReason::UndecodedMessage, 1);
+    (0..40).for_each(|_| venue.speak());
+    venue.said.iter().for_each(|(frame, ..)| run.feed(OLD, frame));
+    dumps.iter().for_each(|dump| run.feed(NEW, dump));
+    assert_eq!(run.intake.books.counts().live, 0, "they wait for a newer one");
+}
