@@ -87,3 +87,23 @@ fn a_connection_that_is_only_quiet_is_left_alone() {
     assert_eq!(count(&stats, "/pool/reconnects"), 0, "{stats:#}");
     engine.program.assert_clean();
 }
+
+#[test]
+fn lost_and_doubled_and_cut_frames_do_no_lasting_harm() {
+    let mut venue = venue(&[]);
+    let flags = ["--shards", "2", "--verify-hash", "all", "--audit", "5"];
+    let mut engine = Engine::start(&venue, &flags);
+    engine.wait_live(TOKENS);
+    for fault in ["lost&rate=1000", "doubled&rate=2000", "cut&rate=300"] {
+        venue.order(&format!("fault?kind={fault}&ms=6000"));
+    }
+    venue.order("fault?kind=books&ms=2000");
+    std::thread::sleep(Duration::from_secs(7));
+    assert!(venue.stat("lost_frames") > 0 && venue.stat("doubled_frames") > 0);
+    assert!(venue.stat("cut") > 0, "connections ended in mid-frame");
+    // What was lost is noticed by the next hash or by an audit, and mended.
+    std::thread::sleep(Duration::from_secs(12));
+    engine.wait_live(TOKENS);
+    assert_right(&mut engine, &mut venue);
+    engine.program.assert_clean();
+}

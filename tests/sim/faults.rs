@@ -98,3 +98,85 @@ fn what_cannot_start_says_why() {
     assert!(matches!(Venue::start(config).err().unwrap(), SimError::Config(_)));
     first.stop();
 }
+
+#[test]
+fn frames_are_lost_and_doubled_on_request() {
+    let venue = venue(|_| {});
+    let tokens = all_tokens(&venue);
+    let mut channel = Channel::open(&venue);
+    channel.subscribe(&tokens, false);
+    channel.text();
+    let before = venue.stats();
+    post(&venue, "/sim/fault?kind=lost&rate=50000&ms=60000");
+    venue.resume().unwrap();
+    let wait = |wanted: &dyn Fn(ringbook::sim::Stats) -> bool| {
+        for _ in 0..1_000 {
+            if wanted(venue.stats()) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        panic!("{:?}", venue.stats());
+    };
+    wait(&|stats| stats.lost_frames >= 20 && stats.events() >= 30);
+    post(&venue, "/sim/fault?kind=lost&rate=0");
+    post(&venue, "/sim/fault?kind=doubled&rate=100000&ms=60000");
+    wait(&|stats| stats.doubled_frames >= 20);
+    venue.pause().unwrap();
+    let stats = venue.stats();
+    let got = channel.drain().len() as u64;
+    // A frame that is sent twice is counted once; one that is lost is not counted as sent.
+    assert_eq!(got, stats.frames - before.frames + stats.doubled_frames, "{stats:?}");
+    assert!(stats.lost_frames < stats.events(), "half of them, not all");
+}
+
+#[test]
+fn connections_are_cut_and_left_half_open_on_request() {
+    let venue = venue(|_| {});
+    let tokens = all_tokens(&venue);
+    let open = || {
+        let mut channel = Channel::open(&venue);
+        channel.subscribe(&tokens, false);
+        channel.text();
+        channel
+    };
+    let mut cut = open();
+    post(&venue, "/sim/fault?kind=cut&rate=100000&ms=60000");
+    venue.resume().unwrap();
+    assert_eq!(cut.over(), None, "no close frame");
+    assert_eq!(venue.stats().cut, 1);
+    venue.pause().unwrap();
+    post(&venue, "/sim/fault?kind=cut&rate=0");
+    let mut mute = open();
+    post(&venue, "/sim/fault?kind=half-open&rate=100000&ms=60000");
+    venue.resume().unwrap();
+    for _ in 0..500 {
+        if venue.stats().half_open == 1 {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let before = venue.stats();
+    assert_eq!((before.half_open, before.connections), (1, 1), "it stays");
+    mute.say("PING");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert_eq!(venue.stats().frames, before.frames, "not even a PONG");
+}
+
+#[test]
+fn books_are_refused_and_the_venue_stands_still_on_request() {
+    let venue = venue(|_| {});
+    let tokens = all_tokens(&venue);
+    let path = format!("/book?token_id={}", tokens[0]);
+    post(&venue, "/sim/fault?kind=books&status=429&ms=60000");
+    assert_eq!(request(&venue, "GET", &path).status, 429);
+    post(&venue, "/sim/fault?kind=books&ms=0");
+    assert_eq!(request(&venue, "GET", &path).status, 200);
+    let begun = std::time::Instant::now();
+    post(&venue, "/sim/fault?kind=stall&ms=300");
+    assert!(begun.elapsed() >= std::time::Duration::from_millis(300));
+    assert_eq!(venue.stats().stalls, 1);
+    for bad in ["kind=nothing", "rate=5", "kind=lost&rate=100001", "kind=books&status=200"] {
+        assert_eq!(request(&venue, "POST", &format!("/sim/fault?{bad}")).status, 400, "{bad}");
+    }
+}
