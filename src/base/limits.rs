@@ -358,5 +358,13 @@ pub const THREAD_END_NS: u64 = 2 * SECOND_NS;
 
 // ---- Logging -------------------------------------------------------------------------------
 
+/// Kinds of messages that nobody knows, of which a shard shows one each.
+pub const STRANGE_KINDS_MAX: usize = 32;
+/// Bytes of such a message that are shown.
+pub const STRANGE_BYTES_MAX: usize = 80;
+/// Share of messages that are not understood, percent, at which the engine says that it is not healthy.
+pub const STRANGE_PERCENT_MAX: u64 = 5;
+/// The share is taken over so long.
+pub const STRANGE_WINDOW_NS: u64 = 60 * SECOND_NS;
 /// Lines about malformed input, per kind and second; the rest is counted.
 pub const LOG_LINES_PER_SECOND: u64 = 5;

@@ -3,7 +3,7 @@
 //! Runs on:  control core, when somebody asks and once a second.
 use super::pump::Control;
 use crate::base::{
-    limits::{HEALTH_GRACE_NS, HEARTBEAT_MISSED_NS},
+    limits::{HEALTH_GRACE_NS, HEARTBEAT_MISSED_NS, STRANGE_PERCENT_MAX, STRANGE_WINDOW_NS},
     time::Now,
 };
 use crate::control::shard_proxy::ShardProxy;
@@ -14,7 +14,39 @@ use crate::counter::shard::{CheckCounts, RepairCounts};
 use crate::link::shard_control::ConnectionBeat;
 use std::collections::BTreeMap;
 
+/// How much of what the venue says is not understood.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Strangeness {
+    since_ns: u64,
+    /// Messages and strange ones among them when the window began.
+    messages: u64,
+    strange: u64,
+    /// Of the last whole window, percent.
+    percent: u64,
+}
+
+impl Strangeness {
+    /// Takes note of the sums so far.
+    fn note(&mut self, messages: u64, strange: u64, now_ns: u64) {
+        if now_ns < self.since_ns + STRANGE_WINDOW_NS {
+            return;
+        }
+        let new = strange.saturating_sub(self.strange);
+        let all = messages.saturating_sub(self.messages);
+        self.percent = (100 * new).checked_div(all).unwrap_or(0);
+        (self.since_ns, self.messages, self.strange) = (now_ns, messages, strange);
+    }
+}
+
 impl Control {
+    pub(super) fn note_strangeness(&mut self, now: Now) {
+        let intakes = self.shards.iter().map(|shard| shard.heartbeat.intake);
+        let (messages, strange) = intakes.fold((0, 0), |(all, strange), i| {
+            (all + i.messages, strange + i.unknown_events + i.unknown_texts + i.decode_errors)
+        });
+        self.strangeness.note(messages, strange, now.mono_ns);
+    }
+
     /// Everything that can be seen of the engine now.
     #[must_use]
     pub fn report(&self, now: Now) -> EngineReport {
@@ -134,6 +166,12 @@ impl Control {
         if self.is_stopping() {
             reasons.push("stopping".into());
         }
+        if self.strangeness.percent >= STRANGE_PERCENT_MAX {
+            let percent = self.strangeness.percent;
+            reasons.push(format!(
+                "{percent} % of the venue's messages are not understood: its protocol has changed, the log shows samples"
+            ));
+        }
         let known = self.registry.report();
         let lifecycle = self.lifecycle_report();
         if lifecycle.scans_completed == 0 && !lifecycle.last_error.is_empty() {
@@ -234,6 +272,21 @@ mod tests {
         control.placement.on_active(opened.expect("it was pending"), 0);
         control.shards[0].heartbeat_seen_ns = LATER.mono_ns;
         control
+    }
+
+    #[test]
+    fn an_engine_that_does_not_understand_the_venue_is_not_healthy() {
+        let mut control = control();
+        let mut note = |messages, unknown_events, mono_ns| {
+            let intake = &mut control.shards[0].heartbeat.intake;
+            (intake.messages, intake.unknown_events) = (messages, unknown_events);
+            control.note_strangeness(Now { mono_ns, wall_ns: mono_ns });
+            control.report(LATER).health.reasons.len()
+        };
+        assert_eq!(note(10_000, 499, STRANGE_WINDOW_NS), 0);
+        assert_eq!(note(10_100, 599, STRANGE_WINDOW_NS + 1), 0, "the window is not over");
+        assert_eq!(note(10_100, 599, 2 * STRANGE_WINDOW_NS), 1);
+        assert_eq!(note(20_100, 599, 3 * STRANGE_WINDOW_NS), 0, "it is understood again");
     }
 
     #[test]

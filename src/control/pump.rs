@@ -11,6 +11,7 @@ use super::{
     dialing::DialQueue,
     discovery::{Discovery, Lookup},
     lifecycle::Lifecycle,
+    picture::Strangeness,
     placement::{Action, Placement},
     recycling::Recycling,
     registry::Registry,
@@ -117,6 +118,7 @@ pub struct Control {
     pub(super) resync: Resync,
     pub(super) recycling: Recycling,
     pub(super) next_recycle_ns: u64,
+    pub(super) strangeness: Strangeness,
     pub(super) shards: Vec<ShardProxy>,
     target: Target,
     dialling: Vec<Dialling>,
@@ -154,6 +156,7 @@ impl Control {
             resync: Resync::new(parts.shards.len()),
             recycling: Recycling::default(),
             next_recycle_ns: 0,
+            strangeness: Strangeness::default(),
             shards: parts.shards,
             target: parts.target,
             dialling: Vec::new(),
@@ -284,6 +287,11 @@ impl Control {
             }
             Report::ConnectionLatencies { connection, latencies } => {
                 self.by_connection.push((connection, latencies));
+            }
+            Report::Strange { connection, text } => {
+                warn!(
+                    "{connection}: a message of a kind that is not known, counted and passed over: {text:?}"
+                );
             }
             Report::Wanted { tokens, urgent } => self.resync.want(place, &tokens, urgent),
             Report::Stopped => self.shards[place].stopped = true,
@@ -480,6 +488,7 @@ impl Control {
             return;
         }
         self.next_picture_ns = now.mono_ns + PICTURE_INTERVAL_NS;
+        self.note_strangeness(now);
         self.shards.iter_mut().for_each(|shard| shard.swap_latencies(now));
         let report = Box::new(self.report(now));
         let _ = self.news.try_send(ControlNews::Report(report));

@@ -49,6 +49,13 @@ pub enum Report {
         /// Samples withheld since the last one.
         withheld: u64,
     },
+    /// The first message of a kind that nobody knows.
+    Strange {
+        /// The connection.
+        connection: ConnectionId,
+        /// Its event type, or its text if it is no JSON; cut.
+        text: String,
+    },
     /// Books to be asked for over the venue's REST interface; the answer comes as an order. At most
     /// `TOKENS_PER_BOOKS_REQUEST`.
     Wanted {

@@ -5,6 +5,7 @@
 //!           formatted, logged or locked.
 use super::books::{Books, ConnectionSlot};
 use super::publish::Handler;
+use crate::base::limits::{STRANGE_BYTES_MAX, STRANGE_KINDS_MAX};
 use crate::base::time::{Clock, MILLISECOND_NS, Now};
 use crate::counter::latency::{Latencies, Stage};
 use crate::counter::shard::IntakeCounts;
@@ -28,6 +29,8 @@ pub struct Findings {
     pub bad: Option<BadInput>,
     /// News about markets; rare.
     pub news: Vec<MarketNews>,
+    /// The first message of a kind that nobody knows: its event type or its text, cut.
+    pub strange: Vec<String>,
     /// Of the last message: read to books changed, nanoseconds.
     pub read_to_applied_ns: u64,
     /// Of the last message but snapshots: venue timestamp to read, nanoseconds.
@@ -48,6 +51,8 @@ pub struct Intake<H, C> {
     /// Whether messages are timed. Only a benchmark of the timing itself says no.
     pub timed: bool,
     decoder: Decoder,
+    /// Kinds of strange messages that were shown.
+    shown: Vec<String>,
 }
 
 impl<H: Handler, C: Clock> Intake<H, C> {
@@ -61,6 +66,7 @@ impl<H: Handler, C: Clock> Intake<H, C> {
             clock,
             timed: true,
             decoder: Decoder::default(),
+            shown: Vec::new(),
         }
     }
 
@@ -92,7 +98,7 @@ impl<H: Handler, C: Clock> Intake<H, C> {
         findings.bad_count = 0;
         findings.bad = None;
         findings.venue_to_read_ns = None;
-        let Self { books, counts, latencies, clock, timed, decoder } = self;
+        let Self { books, counts, latencies, clock, timed, decoder, shown } = self;
         let mut delivery = Delivery {
             books,
             counts,
@@ -102,6 +108,7 @@ impl<H: Handler, C: Clock> Intake<H, C> {
             connection,
             read,
             findings,
+            shown,
             done_ns: read.mono_ns,
         };
         let messages = decoder.decode_part(frame, progress, budget_bytes, &mut delivery);
@@ -163,6 +170,7 @@ struct Delivery<'a, H, C> {
     connection: ConnectionSlot,
     read: Now,
     findings: &'a mut Findings,
+    shown: &'a mut Vec<String>,
     /// When the last message was done, monotonic.
     done_ns: u64,
 }
@@ -206,8 +214,14 @@ impl<H: Handler, C: Clock> Sink for Delivery<'_, H, C> {
     fn on_oddity(&mut self, oddity: &Oddity<'_>) {
         match *oddity {
             Oddity::Pong => self.findings.pong = true,
-            Oddity::UnknownText(_) => self.counts.unknown_texts += 1,
-            Oddity::UnknownEvent(_) => self.counts.unknown_events += 1,
+            Oddity::UnknownText(text) => {
+                self.counts.unknown_texts += 1;
+                self.show(text);
+            }
+            Oddity::UnknownEvent(name) => {
+                self.counts.unknown_events += 1;
+                self.show(name);
+            }
             Oddity::BadFrame { offset, frame } => {
                 for market in markets_named_in(frame) {
                     self.books.on_undecoded(market, "", self.read.wall_ns);
@@ -223,6 +237,15 @@ impl<H: Handler, C: Clock> Sink for Delivery<'_, H, C> {
 }
 
 impl<H, C> Delivery<'_, H, C> {
+    /// Shows the first of each kind; of kinds without number, some.
+    fn show(&mut self, kind: &str) {
+        let kind: String = kind.chars().take(STRANGE_BYTES_MAX).collect();
+        if self.shown.len() < STRANGE_KINDS_MAX && !self.shown.contains(&kind) {
+            self.shown.push(kind.clone());
+            self.findings.strange.push(kind);
+        }
+    }
+
     fn on_bad(&mut self, bad: BadInput) {
         self.counts.decode_errors += 1;
         self.findings.bad_count += 1;

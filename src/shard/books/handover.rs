@@ -60,6 +60,8 @@ struct Lead {
     beyond: Vec<(u64, Kept)>,
     /// The last messages that both have said: the venue may repeat one on one connection.
     said: VecDeque<u64>,
+    /// Repetitions on the new connection, passed over: not owed when the old one repeats them too.
+    repeated: VecDeque<u64>,
     /// What the new connection has said since the switch and the old one has not, and when it was read: should
     /// the new one be lost, the old one says it again.
     echo: VecDeque<(u64, u64)>,
@@ -88,6 +90,7 @@ impl Lead {
             boundary: Vec::new(),
             beyond: Vec::new(),
             said: VecDeque::new(),
+            repeated: VecDeque::new(),
             echo: VecDeque::new(),
         }
     }
@@ -116,7 +119,11 @@ impl Lead {
         if let Some(place) = self.ahead.iter().position(|entry| entry.print == print) {
             self.ahead.remove(place);
             counts.duplicates += 1;
-            self.note_said(print);
+            note(&mut self.said, print);
+            return Verdict::Apply;
+        }
+        if let Some(place) = self.repeated.iter().position(|&known| known == print) {
+            self.repeated.remove(place);
             return Verdict::Apply;
         }
         let (ms, trade) = (event.timestamp_ms(), matches!(event, Event::Trade(_)));
@@ -147,7 +154,7 @@ impl Lead {
         if let Some(place) = self.owed.iter().position(|entry| entry.print == print) {
             self.owed.remove(place);
             counts.duplicates += 1;
-            self.note_said(print);
+            note(&mut self.said, print);
             return Verdict::Pass;
         }
         let (ms, trade) = (event.timestamp_ms(), matches!(event, Event::Trade(_)));
@@ -172,18 +179,12 @@ impl Lead {
         if !trade && self.said.contains(&print) {
             // Applied later it would undo what came after it in the same millisecond.
             counts.duplicates += 1;
+            note(&mut self.repeated, print);
             return Verdict::Pass;
         }
         let kept = Kept::new(event);
         self.ahead.push_back(Entry { print, ms, read_ns, trade, early: false, kept });
         Verdict::Pass
-    }
-
-    fn note_said(&mut self, print: u64) {
-        if self.said.len() == HANDOVER_SAID_MAX {
-            self.said.pop_front();
-        }
-        self.said.push_back(print);
     }
 
     /// Whether this was said by the new connection before.
@@ -217,6 +218,14 @@ impl Lead {
             stays
         });
     }
+}
+
+/// Remembers one more of the last ones.
+fn note(last: &mut VecDeque<u64>, print: u64) {
+    if last.len() == HANDOVER_SAID_MAX {
+        last.pop_front();
+    }
+    last.push_back(print);
 }
 
 /// One connection taking over from another.
