@@ -12,6 +12,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 const BUFFER_BYTES: usize = 128 * 1024;
+/// Bytes that tell how a source is stored.
+const MAGIC_BYTES: usize = 4;
+/// Bytes of a first read, so that whoever looks at the beginning sees more than the form's mark. A
+/// pipe gives what it has.
+const HEAD_BYTES: usize = 4096;
 /// While a pipe is silent the stop flag is looked at this often.
 const STOP_LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
@@ -135,9 +140,9 @@ pub fn open(source: &Source, stop: &Arc<AtomicBool>) -> Result<Input, String> {
     let taken = Arc::new(AtomicU64::new(0));
     let stop = patient.then(|| Arc::clone(stop));
     let mut raw = Taps { file: File::from(fd), taken: Arc::clone(&taken), stop };
-    let mut head = [0; 4];
+    let mut head = [0; HEAD_BYTES];
     let mut filled = 0;
-    while filled < head.len() {
+    while filled < MAGIC_BYTES {
         match raw.read(&mut head[filled..]).map_err(fault)? {
             0 => break,
             n => filled += n,
@@ -253,6 +258,19 @@ mod tests {
             let (_, got, fault) = read(&cut);
             assert_eq!(fault, Some(ErrorKind::UnexpectedEof));
             assert!(got.len() >= text.len() && got.starts_with(&text));
+        }
+    }
+
+    #[test]
+    fn the_first_look_sees_as_much_of_a_plain_file_as_of_a_packed_one() {
+        let text = b"{}\n".repeat(HEAD_BYTES);
+        let packed = zstd::stream::encode_all(&text[..], 1).unwrap();
+        for bytes in [&text, &packed] {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(bytes).unwrap();
+            let mut input = open(&Source::of(file.path().to_owned()), &Arc::default()).unwrap();
+            let seen = input.reader.fill_buf().unwrap();
+            assert!(seen.len() >= HEAD_BYTES && text.starts_with(seen), "{} bytes", seen.len());
         }
     }
 

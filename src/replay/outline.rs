@@ -5,6 +5,7 @@
 //! What routing, wrapper lines and pretty-printed input need. Whether a frame is good JSON is the
 //! decoder's business.
 use crate::base::{id::ShardId, routing::shard_of};
+use std::io::BufRead as _;
 
 /// What live frames of both serialisers begin with.
 const MARKET_FIRST: &[u8] = br#"{"market":""#;
@@ -25,23 +26,44 @@ pub(super) fn route(frame: &[u8], shards: u16) -> Route {
     }
     let frame = frame.trim_ascii_start();
     match frame.first() {
+        Some(b'{') if names_more_than(1, frame) => Route::All,
         Some(b'{') => owner(frame, shards).map_or(Route::All, Route::One),
         Some(b'[') => {
             let mut list = Values::of(frame);
             let mut only = None;
+            let mut count = 0;
             while let Some((_, value)) = list.next() {
+                count += 1;
                 let Some(shard) = owner(value, shards) else { return Route::All };
                 if *only.get_or_insert(shard) != shard {
                     return Route::All;
                 }
             }
-            match list.whole() {
+            match list.whole() && !names_more_than(count, frame) {
                 true => Route::One(only.unwrap_or_default()),
                 false => Route::All,
             }
         }
         _ => Route::One(ShardId(0)),
     }
+}
+
+/// Whether more than `count` markets are named in a frame, each where it may be. Should the frame be
+/// no JSON after all, the books of all these markets are behind, wherever they are.
+fn names_more_than(count: usize, frame: &[u8]) -> bool {
+    const KEY: &[u8] = b"\"market\"";
+    let mut found = 0;
+    let mut rest = frame;
+    // The standard library's search, the fastest at hand, for a letter that is rare in frames.
+    while rest.skip_until(b'm').is_ok_and(|skipped| skipped > 0) {
+        let at = frame.len() - rest.len();
+        let there = at >= 2 && frame[at - 2..].starts_with(KEY);
+        found += usize::from(there);
+        if found > count {
+            return true;
+        }
+    }
+    false
 }
 
 /// The owner of an object's `market`. `None` when it has none or writes it with escapes.
@@ -260,7 +282,10 @@ mod tests {
         let go = |frame: &str| route(frame.as_bytes(), 5);
         assert_ne!(one("0xa1"), one("0xb7"), "the test needs two shards");
         assert_eq!(go(r#"{"market":"0xa1","x"#), one("0xa1"));
-        assert_eq!(go(r#"{ "m":{"market":"0xb7"}, "market" : "0xa1"}"#), one("0xa1"));
+        assert_eq!(go(r#"{ "m":{"mar":"0xb7"}, "market" : "0xa1"}"#), one("0xa1"));
+        assert_eq!(go(r#"{ "m":{"market":"0xb7"}, "market" : "0xa1"}"#), Route::All);
+        assert_eq!(go(r#"{"market":"0xa1","x":"market":"0xb7"}"#), Route::All, "no JSON");
+        assert_eq!(go(r#"[{"market":"0xa1","x":"market":"0xb7"}]"#), Route::All, "no JSON");
         assert_eq!(go(r#"{"t":"\"market\":\"0xb7\"","market":"0xa1"}"#), one("0xa1"));
         assert_eq!(go(r#"[{"market":"0xa1"},{"n":[1],"market":"0xa1"}]"#), one("0xa1"));
         assert_eq!(go(r#"[{"market":"0xa1"},{"market":"0xb7"}]"#), Route::All);

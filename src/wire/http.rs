@@ -207,10 +207,9 @@ impl Exchange {
     /// Every error but [`HttpError::BadRequest`] and those of [`Exchange::handle_eof`].
     pub fn handle_bytes(&mut self, bytes: &[u8]) -> Result<Option<Response>, HttpError> {
         self.answered |= !bytes.is_empty();
-        if self.taken == self.input.len() {
-            self.input.clear();
-            self.taken = 0;
-        }
+        // What was read is dropped, or the answer's framing would pile up: it has no bound.
+        self.input.drain(..self.taken);
+        self.taken = 0;
         self.input.extend_from_slice(bytes);
         loop {
             match self.phase.take() {
@@ -245,13 +244,15 @@ impl Exchange {
 
     fn read_head(&mut self, mut call: Call<RecvResponse>) -> Result<Step, HttpError> {
         let unread = &self.input[self.taken..];
+        let unread_bytes = unread.len();
         let (used, response) = call.try_response(unread, false).map_err(malformed)?;
         self.taken += used;
+        // However it was cut: the same head is too large whole and in pieces.
+        let head_bytes = if used > 0 || response.is_some() { used } else { unread_bytes };
+        if head_bytes > HTTP_HEAD_BYTES_MAX {
+            return Err(HttpError::HeadTooLarge);
+        }
         let Some(response) = response else {
-            let left = self.input.len() - self.taken;
-            if left > HTTP_HEAD_BYTES_MAX {
-                return Err(HttpError::HeadTooLarge);
-            }
             self.phase = Some(Phase::Head(call));
             // A head of class 1xx was taken whole: the real one may follow at once.
             return Ok(if used > 0 { Step::Again } else { Step::Wait });

@@ -117,26 +117,35 @@ pub struct Upgrade {
     head: HeadEnd,
 }
 
-/// Finds the end of an HTTP head, which may be split anywhere.
-#[derive(Debug, Default)]
-struct HeadEnd {
-    /// Bytes of `\r\n\r\n` that the head ends with so far.
-    matched: usize,
+/// Finds the end of an HTTP head, which may be split anywhere, as the parser of the head does: lines
+/// end with or without `\r`, and empty ones before the first are passed over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum HeadEnd {
+    /// Nothing but empty lines so far.
+    #[default]
+    Before,
+    /// Within a line.
+    Line,
+    /// Behind a line; whether a `\r` came since.
+    LineEnd { carriage_return: bool },
 }
 
 impl HeadEnd {
     /// Number of bytes up to and with the end of the head, if it is among `bytes`.
     fn find(&mut self, bytes: &[u8]) -> Option<usize> {
-        const END: &[u8] = b"\r\n\r\n";
         for (place, &byte) in bytes.iter().enumerate() {
-            self.matched = match byte {
-                _ if byte == END[self.matched] => self.matched + 1,
-                b'\r' => 1,
-                _ => 0,
+            *self = match (*self, byte) {
+                (Self::Before, b'\r' | b'\n') => Self::Before,
+                (Self::LineEnd { .. }, b'\n') => {
+                    *self = Self::Before;
+                    return Some(place + 1);
+                }
+                (Self::Line, b'\n') => Self::LineEnd { carriage_return: false },
+                (Self::LineEnd { carriage_return: false }, b'\r') => {
+                    Self::LineEnd { carriage_return: true }
+                }
+                _ => Self::Line,
             };
-            if self.matched == END.len() {
-                return Some(place + 1);
-            }
         }
         None
     }
@@ -188,6 +197,10 @@ impl Upgrade {
                 }
                 Ok(Some(ClientSocket { socket, lane: Lane::new(), early: early.to_vec() }))
             }
+            // A head that ended and is none yet: nothing that the parser knows.
+            Err(HandshakeError::Interrupted(_)) if !early.is_empty() => {
+                Err(WebSocketError::Protocol("the answer's head has no end".into()))
+            }
             Err(HandshakeError::Interrupted(middle)) => {
                 self.middle = Some(middle);
                 Ok(None)
@@ -211,8 +224,8 @@ pub enum Incoming<'a> {
     Text(&'a str),
     /// The same, longer than `LARGE_FRAME_BYTES`: whoever takes it may read it in parts.
     Large(String),
-    /// A binary message of that many bytes.
-    Binary(usize),
+    /// A binary message.
+    Binary(&'a [u8]),
     /// The server closes; the connection ends after this.
     Close {
         /// Close code, 1005 if there was none.
@@ -343,7 +356,7 @@ fn read_messages(
     loop {
         match socket.read() {
             Ok(Message::Text(text)) => on_message(Incoming::Text(text.as_str())),
-            Ok(Message::Binary(bytes)) => on_message(Incoming::Binary(bytes.len())),
+            Ok(Message::Binary(bytes)) => on_message(Incoming::Binary(&bytes)),
             Ok(Message::Close(frame)) => {
                 let (code, reason) =
                     frame.map_or((1005, String::new()), |f| (f.code.into(), f.reason.to_string()));

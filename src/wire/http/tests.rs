@@ -210,6 +210,32 @@ fn bounds_hold_for_head_body_and_inflated_body() {
 }
 
 #[test]
+fn a_head_is_too_large_whole_and_in_pieces() {
+    let padding = "a".repeat(HTTP_HEAD_BYTES_MAX);
+    let head = format!("HTTP/1.1 200 OK\r\nX: {padding}\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(get().handle_bytes(head.as_bytes()).unwrap_err(), HttpError::HeadTooLarge);
+    let mut pieces = get();
+    let result = head.as_bytes().chunks(1000).map(|piece| pieces.handle_bytes(piece));
+    assert_eq!(result.last().unwrap().unwrap_err(), HttpError::HeadTooLarge);
+}
+
+/// Trailers without end, each cut in its middle, so that something is always left unread.
+#[test]
+fn the_framing_of_a_body_does_not_pile_up() {
+    let mut exchange = get();
+    let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n.\r\n0\r\na:";
+    assert!(exchange.handle_bytes(head).unwrap().is_none());
+    let trailer = format!("{}\r\na:", "e".repeat(5_000));
+    for _ in 0..1_000 {
+        assert!(exchange.handle_bytes(trailer.as_bytes()).unwrap().is_none());
+        let kept = exchange.input.capacity();
+        assert!(kept <= 4 * trailer.len(), "{kept} bytes are kept");
+    }
+    let response = exchange.handle_bytes(b"\r\n\r\n").unwrap().expect("complete");
+    assert_eq!(response.body, b".");
+}
+
+#[test]
 fn an_early_end_is_told_apart_from_no_answer() {
     assert_eq!(get().handle_eof().unwrap_err(), HttpError::ClosedBeforeAnswer);
     for part in [

@@ -16,7 +16,7 @@ fn show(message: Incoming<'_>) -> String {
     match message {
         Incoming::Text(text) => format!("text {text}"),
         Incoming::Large(text) => format!("text {text}"),
-        Incoming::Binary(len) => format!("binary {len}"),
+        Incoming::Binary(bytes) => format!("binary {bytes:?}"),
         Incoming::Close { code, reason } => format!("close {code} {reason}"),
     }
 }

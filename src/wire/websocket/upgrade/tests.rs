@@ -68,6 +68,33 @@ fn bytes_may_arrive_one_by_one_and_frames_behind_the_answer_are_kept() {
     assert_eq!(got, ["[1]".to_owned(), "x".repeat(5000)]);
 }
 
+/// The parser of the head passes over empty lines before it and takes lines that end without `\r`.
+#[test]
+fn the_head_ends_where_its_parser_says() {
+    for (front, line_end) in [("", "\r\n"), ("\r\n\r\n", "\r\n"), ("", "\n"), ("\n", "\n")] {
+        let mut upgrade = Upgrade::start("ws://127.0.0.1:9/ws/market", "ringbook/test").unwrap();
+        let answer = String::from_utf8(answer_to(&upgrade.take_output(), "")).unwrap();
+        let mut bytes = format!("{front}{}", answer.replace("\r\n", line_end)).into_bytes();
+        // The beginning of a frame right behind it.
+        bytes.extend(&frame(1, b"[1]")[..3]);
+        let (first, rest) = bytes.split_at(front.len());
+        let mut socket = None;
+        for piece in [first, rest].into_iter().filter(|piece| !piece.is_empty()) {
+            socket = upgrade.handle_bytes(piece).unwrap();
+        }
+        let mut socket = socket.expect("open");
+        assert_eq!(texts(&mut socket, &frame(1, b"[1]")[3..]), ["[1]"], "{front:?} {line_end:?}");
+    }
+}
+
+#[test]
+fn an_answer_of_empty_lines_ends_no_process() {
+    let mut upgrade = Upgrade::start("ws://127.0.0.1:9/ws/market", "ringbook/test").unwrap();
+    assert!(upgrade.handle_bytes(b"\r\n\r\n").unwrap().is_none());
+    let refused = upgrade.handle_bytes(b"nonsense\r\n\r\n");
+    assert!(matches!(refused, Err(WebSocketError::Protocol(_))), "{refused:?}");
+}
+
 #[test]
 fn a_ping_is_answered_and_a_close_is_delivered() {
     let mut socket = open();

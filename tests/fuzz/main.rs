@@ -1,0 +1,80 @@
+//! Hostile input: whatever reads bytes from outside, fed with spoilt ones, beside a second opinion.
+//!
+//! ```text
+//! cargo test --test fuzz
+//! FUZZ_SECONDS=600 cargo test --release --test fuzz -- --ignored --nocapture --test-threads=1
+//! ```
+//!
+//! The first gives every target of [`target`] a fixed number of inputs. The second goes on for so
+//! many seconds a target. Inputs are mutations of the seeds of the target, of the recordings in
+//! `../shared/fixtures` where that folder exists, and of earlier inputs that did something new.
+//! `FUZZ_SEED` begins elsewhere. An input that fails is cut down, printed as a Rust byte string,
+//! and written into the temporary folder.
+#![allow(clippy::unwrap_used)] // tests
+
+mod campaign;
+mod mutation;
+mod recordings;
+mod target;
+
+use campaign::Campaign;
+use std::time::{Duration, Instant};
+
+/// A seed of the run; the same inputs follow from the same seed.
+fn seed() -> u64 {
+    std::env::var("FUZZ_SEED").map_or(1, |text| text.parse().expect("FUZZ_SEED is a number"))
+}
+
+/// So many inputs, the same ones every time.
+fn short(name: &str, inputs: u64) {
+    let mut campaign = Campaign::new(target::named(name), seed());
+    for _ in 0..inputs {
+        campaign.step();
+    }
+    println!("{}", campaign.summary());
+    assert!(campaign.behaviours() > 1, "{name}: all inputs behave alike");
+}
+
+/// As long as the environment says.
+fn long(name: &str) {
+    let seconds = std::env::var("FUZZ_SECONDS").map_or(20, |text| text.parse().unwrap());
+    let mut campaign = Campaign::new(target::named(name), seed());
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(seconds) {
+        campaign.step();
+    }
+    println!("{}, {:.0} s", campaign.summary(), start.elapsed().as_secs_f64());
+    assert!(campaign.behaviours() > 1, "{name}: all inputs behave alike");
+}
+
+macro_rules! targets {
+    ($($name:ident: $inputs:literal),+ $(,)?) => {
+        mod some_inputs {
+            $(#[test] fn $name() { super::short(stringify!($name), $inputs); })+
+        }
+        mod many_inputs {
+            $(
+                #[test]
+                #[ignore = "for as long as FUZZ_SECONDS says"]
+                fn $name() { super::long(stringify!($name)); }
+            )+
+        }
+        #[test]
+        fn every_target_is_run() {
+            let run = [$(stringify!($name)),+];
+            let names: Vec<&str> = target::TARGETS.iter().map(|target| target.name).collect();
+            assert_eq!(names, run);
+        }
+    };
+}
+
+targets! {
+    frames: 4_000,
+    upgrade: 3_000,
+    decode: 6_000,
+    catalogue: 4_000,
+    exchange: 4_000,
+    request: 6_000,
+    replay: 400,
+    books: 3_000,
+}
