@@ -12,6 +12,7 @@ mod table;
 
 use super::{Failure, demo, run::Session};
 use crate::base::limits;
+use crate::base::policy::HashChecks;
 use crate::base::time::{Clock as _, SECOND_NS};
 use crate::config::{Config, UsageError, bench_live::BenchLiveFlags};
 use crate::engine::Engine;
@@ -200,6 +201,9 @@ fn engine_config(
 ) -> Result<Config, Failure> {
     let mut config = demo::engine_config(layout, venue)?;
     config.driver = crate::config::driver(&flags.layout)?;
+    // Stamps stand where hashes would; and nothing but the flow is to be measured.
+    config.hash_checks = HashChecks::Off;
+    config.audit_round_ns = 0;
     // So few tokens do not wait for company.
     config.tokens_per_connection = config.tokens_per_connection.min(2 * flags.markets as usize);
     if let Some(sockets) = flags.sockets {
