@@ -134,6 +134,11 @@ impl Comparison {
             return Ok(None);
         }
         let theirs = self.venue.get(&format!("{}{token}", self.venue_path))?;
+        if theirs.status == 429 {
+            // Too fast for the venue: both books are asked for anew after the pause that it wants.
+            std::thread::sleep(Duration::from_secs(theirs.retry_after_s().unwrap_or(1).max(1)));
+            return self.compare(token, verdict);
+        }
         if theirs.status != 200 {
             // The market ended between catalogue and comparison.
             *verdict.not_live.entry("gone at the venue".into()).or_default() += 1;
