@@ -273,7 +273,7 @@ fn every_route_on_one_connection() {
     let missing = client.ask("GET", "/heath");
     assert_eq!(missing.status, 404);
     let paths = missing.json()["paths"].as_array().unwrap().len();
-    assert_eq!(paths, 5);
+    assert_eq!(paths, 6);
 
     let head = client.ask("HEAD", "/health");
     assert_eq!(head.status, 200);
@@ -528,4 +528,17 @@ fn clients_beyond_the_maximum_are_told_so() {
     while engine.get("/health").status != 200 {
         assert!(Instant::now() < deadline);
     }
+}
+
+#[test]
+fn orders_that_nobody_may_give_are_refused_at_the_door() {
+    let engine = Engine::default();
+    let mut client = engine.client();
+    assert_eq!(client.ask("GET", "/admin/recycle?connection=1").status, 405);
+    assert_eq!(client.ask("POST", "/admin/recycle?connection=x").status, 400);
+    client.send(
+        "POST /admin/recycle?connection=1 HTTP/1.1\r\nHost: ringbook\r\nOrigin: http://evil\r\n\r\n",
+    );
+    assert_eq!(client.receive(false).status, 403);
+    assert_eq!(engine.woken.load(Ordering::Relaxed), 0, "nobody was asked");
 }
