@@ -179,13 +179,14 @@ pub const HANDOVER_KEPT_MAX: usize = 16_384;
 pub const HANDOVER_SAID_MAX: usize = 64;
 /// A market whose two connections are never in step is switched after so long all the same.
 pub const HANDOVER_STEP_NS: u64 = 2 * SECOND_NS;
-/// A trade that the old connection tells so soon after the new one's snapshots may have been sent before it
-/// subscribed.
-pub const HANDOVER_EARLY_NS: u64 = SECOND_NS;
 /// What only the new connection has said for so long is taken to be lost on the old one, and is applied.
 pub const HANDOVER_AGE_NS: u64 = 5 * SECOND_NS;
-/// What the new connection owes for so long is taken to be lost on it.
+/// What the new connection owes for so long is taken to be lost on it, if it is past it.
 pub const HANDOVER_OWED_NS: u64 = 5 * SECOND_NS;
+/// It is past a message when it has said something so much newer, milliseconds of the venue's.
+pub const HANDOVER_PAST_MS: u64 = 1_000;
+/// A connection that lags is waited for so long.
+pub const HANDOVER_LAG_MAX_NS: u64 = 20 * SECOND_NS;
 /// A message that the venue's REST interface already knows of may be on its way for so long; a book
 /// that has not heard by then is behind.
 pub const AUDIT_PATIENCE_NS: u64 = 2 * SECOND_NS;
@@ -221,7 +222,7 @@ const _: () = {
     // A market always fits a connection of its own, with room for the whole of it.
     assert!(TOKENS_PER_MARKET_MAX <= PENDING_TOKENS_WORTH_CONNECTION);
     // A switch that waits for step and for what is owed ends in time.
-    assert!(RECYCLE_SWITCH_TIMEOUT_NS > 2 * (HANDOVER_STEP_NS + HANDOVER_OWED_NS));
+    assert!(RECYCLE_SWITCH_TIMEOUT_NS > HANDOVER_STEP_NS + HANDOVER_LAG_MAX_NS);
     assert!(SILENCE_MAX_NS >= 3 * PING_INTERVAL_NS);
     assert!(LARGE_FRAME_PART_BYTES <= LARGE_FRAME_BYTES && LARGE_FRAME_BYTES < FRAME_BYTES_MAX);
     assert!(HEARTBEAT_MISSED_NS >= 3 * HEARTBEAT_INTERVAL_NS);

@@ -15,8 +15,8 @@
 use super::{Books, ConnectionSlot};
 use crate::base::id::{BookIndex, MarketId, TokenId};
 use crate::base::limits::{
-    HANDOVER_AGE_NS, HANDOVER_EARLY_NS, HANDOVER_KEPT_MAX, HANDOVER_OWED_NS, HANDOVER_SAID_MAX,
-    HANDOVER_STEP_NS,
+    HANDOVER_AGE_NS, HANDOVER_KEPT_MAX, HANDOVER_LAG_MAX_NS, HANDOVER_OWED_NS, HANDOVER_PAST_MS,
+    HANDOVER_SAID_MAX, HANDOVER_STEP_NS,
 };
 use crate::base::time::Now;
 use crate::counter::shard::HandoverCounts;
@@ -33,9 +33,32 @@ struct Entry {
     ms: u64,
     read_ns: u64,
     trade: bool,
-    /// It may have been sent before the other connection subscribed: no difference then.
+    /// Read before the new connection had delivered its snapshots.
     early: bool,
     kept: Option<Kept>,
+}
+
+/// How far the new connection has come in the venue's time, all markets together, snapshots aside.
+#[derive(Clone, Copy, Debug, Default)]
+struct Heard {
+    /// Its first message: what is not older was said after it subscribed.
+    first_ms: Option<u64>,
+    newest_ms: u64,
+}
+
+impl Heard {
+    fn note(&mut self, ms: u64) {
+        self.first_ms.get_or_insert(ms);
+        self.newest_ms = self.newest_ms.max(ms);
+    }
+}
+
+impl Entry {
+    /// It may have been said before the new connection subscribed: then that owes nothing. A trade is in
+    /// no snapshot, so nothing but the first message tells.
+    fn is_early(&self, heard: Heard) -> bool {
+        self.early || self.trade && heard.first_ms.is_none_or(|first_ms| self.ms <= first_ms)
+    }
 }
 
 /// Both connections' messages of one market.
@@ -47,7 +70,6 @@ struct Lead {
     /// Newest time of these snapshots: what is older is in them.
     floor_ms: u64,
     ready: bool,
-    ready_ns: u64,
     /// The new connection's books are the ones that count.
     moved: bool,
     ahead: VecDeque<Entry>,
@@ -62,8 +84,8 @@ struct Lead {
     said: VecDeque<u64>,
     /// Repetitions on the new connection, passed over: not owed when the old one repeats them too.
     repeated: VecDeque<u64>,
-    /// What the new connection has said since the switch and the old one has not, and when it was read: should
-    /// the new one be lost, the old one says it again.
+    /// What was applied because the new connection said it, and the old one has not, and when it was read: the
+    /// old one may yet say it, also after the new one is lost.
     echo: VecDeque<(u64, u64)>,
 }
 
@@ -83,7 +105,6 @@ impl Lead {
             dumped: Vec::new(),
             floor_ms: 0,
             ready: false,
-            ready_ns: 0,
             moved: false,
             ahead: VecDeque::new(),
             owed: VecDeque::new(),
@@ -96,24 +117,23 @@ impl Lead {
     }
 
     /// Nothing that one connection has said is missing from the other.
-    fn is_in_step(&self) -> bool {
-        self.ahead.is_empty() && self.beyond.is_empty() && self.owed.iter().all(|entry| entry.early)
+    fn is_in_step(&self, heard: Heard) -> bool {
+        self.ahead.is_empty()
+            && self.beyond.is_empty()
+            && self.owed.iter().all(|entry| entry.is_early(heard))
     }
 
-    /// `floor_ms` is the newest time of all snapshots of the new connection: what is older was said before
-    /// it subscribed.
-    fn on_old(
-        &mut self,
-        event: &Event<'_>,
-        read_ns: u64,
-        floor_ms: u64,
-        counts: &mut HandoverCounts,
-    ) -> Verdict {
+    fn on_old(&mut self, event: &Event<'_>, read_ns: u64, counts: &mut HandoverCounts) -> Verdict {
         let print = fingerprint(event);
         if self.moved {
             // The new connection has said it, or will.
             counts.after_switch += 1;
             self.hear_echo(print);
+            return Verdict::Pass;
+        }
+        if self.hear_echo(print) {
+            // Applied when it was old enough to be taken for lost here.
+            counts.duplicates += 1;
             return Verdict::Pass;
         }
         if let Some(place) = self.ahead.iter().position(|entry| entry.print == print) {
@@ -128,9 +148,7 @@ impl Lead {
         }
         let (ms, trade) = (event.timestamp_ms(), matches!(event, Event::Trade(_)));
         if !self.ready || trade || ms > self.floor_ms {
-            // A trade is in no snapshot. On a quiet connection, the snapshots do not say when it subscribed.
-            let young = read_ns < self.ready_ns + HANDOVER_EARLY_NS;
-            let early = !self.ready || trade && (ms <= floor_ms || young);
+            let early = !self.ready;
             self.owed.push_back(Entry { print, ms, read_ns, trade, early, kept: None });
         } else if ms == self.floor_ms {
             self.boundary.push((print, read_ns));
@@ -195,7 +213,7 @@ impl Lead {
 
     /// Every snapshot has come: what is older than they are is in them, and is not owed.
     fn begin_matching(&mut self, now_ns: u64) {
-        (self.ready, self.ready_ns) = (true, now_ns);
+        self.ready = true;
         let floor_ms = self.floor_ms;
         let at_floor = self.owed.iter().filter(|e| !e.trade && e.ms == floor_ms);
         self.boundary.extend(at_floor.map(|entry| (entry.print, now_ns)));
@@ -204,17 +222,23 @@ impl Lead {
         self.owed.iter_mut().for_each(|entry| entry.read_ns = entry.read_ns.max(now_ns));
     }
 
-    /// Forgets what the new connection has owed for so long that it will not say it any more.
-    fn age(&mut self, now_ns: u64, counts: &mut HandoverCounts) {
+    /// Forgets what the new connection has owed for so long, and is so far past, that it will not say it any
+    /// more. One that only lags is waited for.
+    fn age(&mut self, heard: Heard, now_ns: u64, counts: &mut HandoverCounts) {
         if !self.ready {
             return;
         }
-        self.echo.retain(|(_, read_ns)| now_ns < read_ns + HANDOVER_OWED_NS);
-        self.boundary.retain(|(_, read_ns)| now_ns < read_ns + HANDOVER_OWED_NS);
-        let keeps = |entry: &Entry| now_ns < entry.read_ns + HANDOVER_OWED_NS;
+        self.echo.retain(|(_, read_ns)| now_ns < read_ns + HANDOVER_LAG_MAX_NS);
+        let past_ms = |ms: u64| heard.newest_ms >= ms + HANDOVER_PAST_MS;
+        let keeps = |read_ns: u64, ms: u64| {
+            let patience_ns = if past_ms(ms) { HANDOVER_OWED_NS } else { HANDOVER_LAG_MAX_NS };
+            now_ns < read_ns + patience_ns
+        };
+        let floor_ms = self.floor_ms;
+        self.boundary.retain(|(_, read_ns)| keeps(*read_ns, floor_ms));
         self.owed.retain(|entry| {
-            let stays = keeps(entry);
-            counts.differences += u64::from(!stays && !entry.early);
+            let stays = keeps(entry.read_ns, entry.ms);
+            counts.differences += u64::from(!stays && !entry.is_early(heard));
             stays
         });
     }
@@ -234,7 +258,7 @@ pub(super) struct Handover {
     from: ConnectionSlot,
     to: ConnectionSlot,
     leads: BTreeMap<MarketId, Lead>,
-    floor_ms: u64,
+    heard: Heard,
     counts: HandoverCounts,
     /// When the order to switch came, monotonic.
     switch_ns: Option<u64>,
@@ -280,8 +304,8 @@ impl<H: Handler> Books<H> {
         let leads = leads.into_iter().map(|(market, tokens)| (market, Lead::new(tokens)));
         let counts = HandoverCounts { tokens: tokens.len() as u64, ..HandoverCounts::default() };
         let leads: BTreeMap<MarketId, Lead> = leads.collect();
-        let (floor_ms, switch_ns, given_up) = (0, None, false);
-        let handover = Handover { from, to, leads, floor_ms, counts, switch_ns, given_up };
+        let (heard, switch_ns, given_up) = (Heard::default(), None, false);
+        let handover = Handover { from, to, leads, heard, counts, switch_ns, given_up };
         self.handovers.push(handover);
     }
 
@@ -340,7 +364,7 @@ impl<H: Handler> Books<H> {
                 }
             }
         }
-        handover.leads.retain(|_, lead| lead.moved && !lead.echo.is_empty());
+        handover.leads.retain(|_, lead| !lead.echo.is_empty());
         if !handover.leads.is_empty() {
             handover.given_up = true;
             self.handovers.push(handover);
@@ -351,7 +375,7 @@ impl<H: Handler> Books<H> {
     pub fn poll_handover(&mut self, now: Now) -> Option<HandedOver> {
         self.handovers.retain_mut(|handover| {
             for lead in handover.leads.values_mut() {
-                lead.age(now.mono_ns, &mut handover.counts);
+                lead.age(handover.heard, now.mono_ns, &mut handover.counts);
             }
             !handover.given_up || handover.leads.values().any(|lead| !lead.echo.is_empty())
         });
@@ -391,7 +415,7 @@ impl<H: Handler> Books<H> {
     /// Switches the markets whose turn it is: in step, or waited for long enough. Applies what the old
     /// connection never said.
     fn move_markets(&mut self, place: usize, now: Now) {
-        let Handover { to, switch_ns, counts: HandoverCounts { cut_short, .. }, .. } =
+        let Handover { to, heard, switch_ns, counts: HandoverCounts { cut_short, .. }, .. } =
             self.handovers[place];
         let mut leads = std::mem::take(&mut self.handovers[place].leads);
         let force =
@@ -399,7 +423,7 @@ impl<H: Handler> Books<H> {
         let mut counts = HandoverCounts::default();
         for lead in leads.values_mut().filter(|lead| !lead.moved) {
             lead.beyond.retain(|(_, kept)| self.is_behind(&kept.event()));
-            let moves = switch_ns.is_some() && (force || lead.is_in_step());
+            let moves = switch_ns.is_some() && (force || lead.is_in_step(heard));
             let due = |read_ns: u64| moves || now.mono_ns >= read_ns + HANDOVER_AGE_NS;
             let oldest_ns = lead.ahead.front().map(|entry| entry.read_ns);
             if lead.beyond.iter().any(|(read_ns, _)| due(*read_ns)) || oldest_ns.is_some_and(due) {
@@ -410,7 +434,9 @@ impl<H: Handler> Books<H> {
                 }
             }
             while lead.ahead.front().is_some_and(|entry| due(entry.read_ns)) {
-                let Some(kept) = lead.ahead.pop_front().and_then(|entry| entry.kept) else { break };
+                let Some(entry) = lead.ahead.pop_front() else { break };
+                lead.echo.push_back((entry.print, now.mono_ns));
+                let Some(kept) = entry.kept else { continue };
                 let applied = self.apply_late(&kept.event(), now.wall_ns);
                 counts.ahead += u64::from(applied);
                 counts.differences += u64::from(!applied || !moves);
@@ -491,10 +517,12 @@ impl<H: Handler> Books<H> {
         handover.counts.messages += 1;
         let counts = &mut handover.counts;
         let verdict = if handover.from == connection {
-            lead.on_old(event, read.mono_ns, handover.floor_ms, counts)
+            lead.on_old(event, read.mono_ns, counts)
         } else {
             let verdict = lead.on_new(event, read.mono_ns, counts);
-            handover.floor_ms = handover.floor_ms.max(lead.floor_ms);
+            if verdict != Verdict::Offer {
+                handover.heard.note(event.timestamp_ms());
+            }
             verdict
         };
         match (verdict, event) {

@@ -493,3 +493,35 @@ fn a_stale_book_does_not_take_a_snapshot_that_it_is_past() {
     dumps.iter().for_each(|dump| run.feed(NEW, dump));
     assert_eq!(run.intake.books.counts().live, 0, "they wait for a newer one");
 }
+
+#[test]
+fn what_was_applied_ahead_of_the_old_connection_is_not_told_again_by_it() {
+    let trade = |hash: &str| {
+        format!(
+            r#"{{"market":"0x2","asset_id":"13","price":"0.5","size":"1","side":"BUY","timestamp":"2001","event_type":"last_trade_price","transaction_hash":"{hash}"}}"#
+        )
+    };
+    for lost in [false, true] {
+        let mut venue = Venue::new(5);
+        let mut run = in_step(&mut venue);
+        run.feed(NEW, &trade("0xabc"));
+        // What is owed keeps the handover going.
+        run.now_ns += MILLISECOND_NS;
+        let lone = r#"{"market":"0x1","price_changes":[{"asset_id":"12","price":"0.05","size":"7","side":"BUY"}],"timestamp":"2000","event_type":"price_change"}"#;
+        run.feed(OLD, lone);
+        // Old enough to be taken for lost on the old connection, or forced by the switch.
+        if lost {
+            run.intake.books.switch(NEW, run.now_ns);
+        }
+        run.now_ns += if lost { HANDOVER_STEP_NS } else { HANDOVER_AGE_NS };
+        let now = run.now();
+        assert!(run.intake.books.poll_handover(now).is_none());
+        if lost {
+            run.intake.books.on_line_end(NEW, now);
+        }
+        run.feed(OLD, &trade("0xabc"));
+        run.feed(OLD, &trade("0xabd"));
+        let scribe = run.intake.books.into_handler();
+        assert_eq!(scribe.seen["0x2"], ["13 trade 0xabc", "13 trade 0xabd"], "lost: {lost}");
+    }
+}
