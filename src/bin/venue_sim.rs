@@ -72,6 +72,20 @@ struct Flags {
     /// Fault: malformed frames a minute, in addition to the real ones.
     #[arg(long, default_value_t = 0, value_name = "COUNT")]
     malformed_per_minute: u64,
+    /// Fault: what happens to so many of 100,000 frames: lost, doubled, late, cut or half-open; may be given
+    /// for each kind.
+    #[arg(long = "fault", value_name = "KIND=RATE", value_parser = stream_fault)]
+    faults: Vec<(String, u64)>,
+    /// Fault: milliseconds by which REST answers are late.
+    #[arg(long, default_value_t = 0, value_name = "MS")]
+    slow_rest: u64,
+}
+
+/// `KIND=RATE`; the venue says whether it knows them.
+fn stream_fault(text: &str) -> Result<(String, u64), String> {
+    let (kind, rate) = text.split_once('=').ok_or("it must be KIND=RATE")?;
+    let rate = rate.parse().map_err(|_| format!("{rate:?} is no whole number"))?;
+    Ok((kind.to_owned(), rate))
 }
 
 impl Flags {
@@ -94,6 +108,8 @@ impl Flags {
             lost_books_percent: self.lose_books,
             drop_interval_s: self.drop_every,
             malformed_per_minute: self.malformed_per_minute,
+            stream_faults: self.faults.clone(),
+            slow_rest_ms: self.slow_rest,
             ..SimConfig::default()
         }
     }

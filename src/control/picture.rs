@@ -42,7 +42,8 @@ impl Control {
     pub(super) fn note_strangeness(&mut self, now: Now) {
         let intakes = self.shards.iter().map(|shard| shard.heartbeat.intake);
         let (messages, strange) = intakes.fold((0, 0), |(all, strange), i| {
-            (all + i.messages, strange + i.unknown_events + i.unknown_texts + i.decode_errors)
+            let unknown = i.unknown_events + i.unknown_keys + i.unknown_texts;
+            (all + i.messages, strange + unknown + i.decode_errors)
         });
         self.strangeness.note(messages, strange, now.mono_ns);
     }
@@ -129,6 +130,7 @@ impl Control {
             trades: beat.books.trades,
             decode_errors: beat.intake.decode_errors,
             unknown_events: beat.intake.unknown_events,
+            unknown_keys: beat.intake.unknown_keys,
             unknown_texts: beat.intake.unknown_texts,
             changes_before_snapshot: beat.books.changes_before_snapshot,
             changes_stale: beat.books.changes_stale,

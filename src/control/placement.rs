@@ -8,7 +8,8 @@
 //! Every [`limits::PLACEMENT_INTERVAL_NS`], and at once after a discovery scan, a shard with at
 //! least [`limits::PENDING_TOKENS_WORTH_CONNECTION`] pending tokens gets connections of
 //! [`limits::TOKENS_PER_CONNECTION_TARGET`]; a shard with a whole connection's worth gets it
-//! without waiting for the check. Fewer tokens wait for company, at most two intervals: then
+//! without waiting for the check. Connections that carry fewer than that, which recycling leaves
+//! behind, are filled before another is opened. Fewer tokens wait for company, at most two intervals: then
 //! they take spare slots, below the target first and up to the limit second, or else a small
 //! connection. A connection whose last active market has gone is closed and not replaced.
 mod replace;
@@ -174,6 +175,11 @@ impl Placement {
         }
         for shard in (0..self.by_shard.len() as u16).map(ShardId) {
             let worth = if check { self.worth } else { self.target };
+            if registry.pending_tokens(shard) >= worth {
+                let small = |load: usize| load < self.worth;
+                let added = self.fill(shard, self.target, small, now_ns, registry);
+                actions.extend(added);
+            }
             while registry.pending_tokens(shard) >= worth
                 && let Ok(action) = self.open_pending(shard, now_ns, registry)
             {
@@ -342,19 +348,8 @@ impl Placement {
         registry: &mut Registry,
         actions: &mut Vec<Action>,
     ) {
-        let mut added = BTreeMap::new();
         for bound in [self.target, limits::TOKENS_PER_CONNECTION_MAX] {
-            for connection in self.candidates(shard) {
-                let load = registry.load(connection).map_or(0, |load| load.tokens);
-                let batch = registry.pending_batch(shard, bound.saturating_sub(load));
-                let tokens = put(&batch, connection, now_ns, registry);
-                added.entry(connection).or_insert_with(Vec::new).extend(tokens);
-            }
-        }
-        for (connection, tokens) in added {
-            if !tokens.is_empty() {
-                actions.push(Action::Subscribe { connection, tokens });
-            }
+            actions.extend(self.fill(shard, bound, |_| true, now_ns, registry));
         }
         while registry.pending_tokens(shard) > 0 {
             let Ok(action) = self.open_pending(shard, now_ns, registry) else {
@@ -363,6 +358,30 @@ impl Placement {
             };
             actions.push(action);
         }
+    }
+
+    /// Puts pending markets on connections whose load in tokens is right, up to `bound` tokens each.
+    fn fill(
+        &self,
+        shard: ShardId,
+        bound: usize,
+        is_right: impl Fn(usize) -> bool,
+        now_ns: u64,
+        registry: &mut Registry,
+    ) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for connection in self.candidates(shard) {
+            let load = registry.load(connection).map_or(0, |load| load.tokens);
+            if !is_right(load) {
+                continue;
+            }
+            let batch = registry.pending_batch(shard, bound.saturating_sub(load));
+            let tokens = put(&batch, connection, now_ns, registry);
+            if !tokens.is_empty() {
+                actions.push(Action::Subscribe { connection, tokens });
+            }
+        }
+        actions
     }
 
     /// Connections of a shard that may take more, those that are up first.

@@ -290,7 +290,7 @@ impl Control {
             }
             Report::Strange { connection, text } => {
                 warn!(
-                    "{connection}: a message of a kind that is not known, counted and passed over: {text:?}"
+                    "{connection}: the venue sent what is not known, counted and passed over: {text:?}"
                 );
             }
             Report::Wanted { tokens, urgent } => self.resync.want(place, &tokens, urgent),

@@ -254,6 +254,8 @@ pub struct ShardReport {
     pub decode_errors: u64,
     /// Messages with an event type that is not known.
     pub unknown_events: u64,
+    /// Messages of a known type with keys that are not known.
+    pub unknown_keys: u64,
     /// Text frames that are no JSON and no `PONG`.
     pub unknown_texts: u64,
     /// Changes for a book that has no snapshot yet: not applied.

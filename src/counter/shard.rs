@@ -17,6 +17,8 @@ pub struct IntakeCounts {
     pub decode_errors: u64,
     /// Messages of an unknown kind.
     pub unknown_events: u64,
+    /// Messages of a known kind with keys that are not known.
+    pub unknown_keys: u64,
     /// Texts that are no JSON and no answer to a heartbeat.
     pub unknown_texts: u64,
     /// Sum of the times from read to applied, nanoseconds, over all frames.

@@ -40,6 +40,8 @@ pub struct ReplayReport {
     pub errors: u64,
     /// Messages of an unknown kind.
     pub unknown_events: u64,
+    /// Messages of a known kind with keys that are not known.
+    pub unknown_keys: u64,
     /// Texts that are no JSON object or array, `PONG` among them.
     pub unknown_texts: u64,
     /// Changes of a book that had no snapshot yet: not applied.
@@ -230,6 +232,7 @@ impl ReplayReport {
             ("trades", self.trades),
             ("errors", self.errors),
             ("unknown events", self.unknown_events),
+            ("messages with unknown keys", self.unknown_keys),
             ("unknown texts", self.unknown_texts),
         ];
         let rare = [

@@ -109,6 +109,7 @@ fn add_counts(report: &mut ReplayReport, read: &ReaderCounts, harvests: &[Harves
         report.bytes += harvest.bytes;
         report.errors += counts.decode_errors;
         report.unknown_events += counts.unknown_events;
+        report.unknown_keys += counts.unknown_keys;
         report.unknown_texts += counts.unknown_texts + harvest.pongs;
         report.changes += on_books.updates;
         report.snapshots += on_books.snapshots;

@@ -195,6 +195,8 @@ pub(super) const SHARD: Rows<ShardReport> = rows! { "shard", ShardReport;
         "the venue changed its format; the log shows samples", |s, _| Whole(s.decode_errors);
     Counter "shard_unknown_events", "messages", "Messages of an event type that is not known",
         "the venue added an event; nothing is lost that was known", |s, _| Whole(s.unknown_events);
+    Counter "shard_unknown_keys", "messages", "Messages of a known type with keys that are not known",
+        "the venue added a field; such messages take the slower parser", |s, _| Whole(s.unknown_keys);
     Counter "shard_unknown_texts", "frames", "Text frames that are no JSON and no PONG",
         "the log shows samples: often the venue's error texts", |s, _| Whole(s.unknown_texts);
     Counter "shard_changes_before_snapshot", "changes", "Changes for a book without its snapshot",

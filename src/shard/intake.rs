@@ -29,7 +29,7 @@ pub struct Findings {
     pub bad: Option<BadInput>,
     /// News about markets; rare.
     pub news: Vec<MarketNews>,
-    /// The first message of a kind that nobody knows: its event type or its text, cut.
+    /// The first message of a kind that nobody knows: its event type, its text or its new keys, cut.
     pub strange: Vec<String>,
     /// Of the last message: read to books changed, nanoseconds.
     pub read_to_applied_ns: u64,
@@ -155,9 +155,9 @@ impl<H: Handler> Sink for RestDelivery<'_, H> {
         self.errors += 1;
     }
 
-    fn on_oddity(&mut self, _oddity: &Oddity<'_>) {
-        // Nothing was applied; the books that are missing are asked for again.
-        self.errors += 1;
+    fn on_oddity(&mut self, oddity: &Oddity<'_>) {
+        // A new key costs no book. Otherwise nothing was applied; the books that are missing are asked for again.
+        self.errors += u64::from(!matches!(oddity, Oddity::UnknownKeys(_)));
     }
 }
 
@@ -216,11 +216,15 @@ impl<H: Handler, C: Clock> Sink for Delivery<'_, H, C> {
             Oddity::Pong => self.findings.pong = true,
             Oddity::UnknownText(text) => {
                 self.counts.unknown_texts += 1;
-                self.show(text);
+                self.show("", text);
             }
             Oddity::UnknownEvent(name) => {
                 self.counts.unknown_events += 1;
-                self.show(name);
+                self.show("", name);
+            }
+            Oddity::UnknownKeys(keys) => {
+                self.counts.unknown_keys += 1;
+                self.show("new keys: ", keys);
             }
             Oddity::BadFrame { offset, frame } => {
                 for market in markets_named_in(frame) {
@@ -238,11 +242,13 @@ impl<H: Handler, C: Clock> Sink for Delivery<'_, H, C> {
 
 impl<H, C> Delivery<'_, H, C> {
     /// Shows the first of each kind; of kinds without number, some.
-    fn show(&mut self, kind: &str) {
-        let kind: String = kind.chars().take(STRANGE_BYTES_MAX).collect();
-        if self.shown.len() < STRANGE_KINDS_MAX && !self.shown.contains(&kind) {
-            self.shown.push(kind.clone());
-            self.findings.strange.push(kind);
+    fn show(&mut self, what: &str, kind: &str) {
+        let kind = &kind[..kind.floor_char_boundary(STRANGE_BYTES_MAX)];
+        let is_known = |shown: &String| shown.strip_prefix(what) == Some(kind);
+        if self.shown.len() < STRANGE_KINDS_MAX && !self.shown.iter().any(is_known) {
+            let shown = format!("{what}{kind}");
+            self.shown.push(shown.clone());
+            self.findings.strange.push(shown);
         }
     }
 

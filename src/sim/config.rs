@@ -1,6 +1,7 @@
 //! What a simulated venue is to be, and why it may not start.
 //!
 //! Runs on:  any.
+use super::stream_fault::{KINDS, RATE_OF};
 use std::net::SocketAddr;
 
 /// Knobs of a simulated venue. [`SimConfig::default`] is a small quiet one on a free loopback port.
@@ -40,6 +41,10 @@ pub struct SimConfig {
     pub drop_interval_s: u64,
     /// Malformed frames a minute, on random connections.
     pub malformed_per_minute: u64,
+    /// Faults of frames, as `POST /sim/fault` names them, each with its rate per 100,000 frames.
+    pub stream_faults: Vec<(String, u64)>,
+    /// Milliseconds by which REST answers are late.
+    pub slow_rest_ms: u64,
     /// A connection that lets this many bytes pile up is ended.
     pub backlog_bytes_max: usize,
 }
@@ -64,6 +69,8 @@ impl Default for SimConfig {
             lost_books_percent: 0,
             drop_interval_s: 0,
             malformed_per_minute: 0,
+            stream_faults: Vec::new(),
+            slow_rest_ms: 0,
             backlog_bytes_max: 64 * 1024 * 1024,
         }
     }
@@ -129,6 +136,15 @@ impl SimConfig {
         whole("levels", self.levels, 1, 400)?;
         whole("lost books percent", self.lost_books_percent as usize, 0, 100)?;
         whole("ending soon percent", self.ending_soon_percent as usize, 0, 100)?;
+        for (name, rate) in &self.stream_faults {
+            if *rate > RATE_OF || !KINDS.iter().any(|(known, _)| known == name) {
+                let known = KINDS.map(|(known, _)| known).join(", ");
+                let why = format!(
+                    "fault {name}={rate}: it must be one of {known}, at a rate within 0..={RATE_OF} of {RATE_OF} frames"
+                );
+                return Err(SimError::Config(why));
+            }
+        }
         whole("backlog bytes", self.backlog_bytes_max, 1024 * 1024, usize::MAX)
     }
 }

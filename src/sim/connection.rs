@@ -51,6 +51,8 @@ pub(super) struct Connection {
     pub(super) client: Option<Box<Client>>,
     /// Ends when everything is sent.
     pub(super) closing: bool,
+    /// Nothing is sent before, on purpose; real milliseconds since the venue's start.
+    pub(super) held_until_ms: u64,
     /// Already on the list of connections to flush.
     pub(super) dirty: bool,
     /// Real milliseconds since the venue's start when the last bytes came.
@@ -89,6 +91,7 @@ impl Connection {
             full: false,
             client: None,
             closing: false,
+            held_until_ms: 0,
             dirty: false,
             heard_ms: now_ms,
         })

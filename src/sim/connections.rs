@@ -4,10 +4,11 @@
 //! Bounds:   a connection with too large a backlog is ended rather than waited for.
 use std::sync::Arc;
 
+use super::config::SimConfig;
 use super::connection::{Client, Connection, Fate};
 use super::exchange::Outlet;
 use super::stats::Counters;
-use super::stream_fault::{Kind, StreamFaults};
+use super::stream_fault::{KINDS, Kind, LATE_MS, StreamFaults};
 
 /// Open connections.
 pub(super) struct Connections {
@@ -27,16 +28,22 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    pub(super) fn new(backlog_bytes_max: usize, counters: Arc<Counters>) -> Self {
+    pub(super) fn new(config: &SimConfig, counters: Arc<Counters>) -> Self {
+        let mut faults = StreamFaults::new(1);
+        for (name, rate) in &config.stream_faults {
+            if let Some((_, kind)) = KINDS.iter().find(|(known, _)| known == name) {
+                faults.set(*kind, *rate, u64::MAX);
+            }
+        }
         Self {
             slots: Vec::new(),
             free: Vec::new(),
             dirty: Vec::new(),
             overdue: Vec::new(),
             held_up: 0,
-            backlog_bytes_max,
+            backlog_bytes_max: config.backlog_bytes_max,
             counters,
-            faults: StreamFaults::new(1),
+            faults,
             now_ms: 0,
         }
     }
@@ -102,8 +109,12 @@ impl Connections {
     pub(super) fn flush(&mut self) -> Vec<usize> {
         let mut over = std::mem::take(&mut self.overdue);
         let mut written = 0;
-        for slot in self.dirty.drain(..) {
+        for slot in std::mem::take(&mut self.dirty) {
             let Some(connection) = self.slots[slot].as_mut() else { continue };
+            if self.now_ms < connection.held_until_ms {
+                self.dirty.push(slot);
+                continue;
+            }
             connection.dirty = false;
             if connection.flush(&mut written) == Fate::Over {
                 over.push(slot);
@@ -149,6 +160,11 @@ impl Connections {
                 self.counters.doubled_frames.add(1);
                 connection.output.extend_from_slice(frame);
                 connection.output.extend_from_slice(frame);
+            }
+            Some(Kind::Late) => {
+                self.counters.late_frames.add(1);
+                connection.output.extend_from_slice(frame);
+                connection.held_until_ms = self.now_ms + LATE_MS;
             }
             Some(Kind::Cut) => {
                 self.counters.cut.add(1);

@@ -27,6 +27,7 @@ mod frame;
 mod json;
 mod market;
 mod message;
+mod old_books;
 mod pace;
 mod quota;
 mod request;

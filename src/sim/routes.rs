@@ -27,7 +27,14 @@ pub(super) fn route(path: &str) -> Route {
 }
 
 /// The answer of Gamma or CLOB; `None` when there is no such path.
-pub(super) fn answer(exchange: &Exchange, request: &Request, wall_ms: u64) -> Option<Answer> {
+///
+/// `book_of` gives a token's book in REST shape, true or not.
+pub(super) fn answer(
+    exchange: &Exchange,
+    request: &Request,
+    wall_ms: u64,
+    book_of: &mut dyn FnMut(&str) -> Option<Vec<u8>>,
+) -> Option<Answer> {
     let query = &request.query;
     let mut out = Vec::new();
     let listed = match (request.method.as_str(), request.path.as_str()) {
@@ -35,8 +42,8 @@ pub(super) fn answer(exchange: &Exchange, request: &Request, wall_ms: u64) -> Op
         ("GET", "/markets/keyset") => exchange.page_markets(query, &mut out),
         ("GET", "/events") => exchange.list_events(query, &mut out),
         ("GET", "/events/keyset") => exchange.page_events(query, &mut out),
-        ("GET", "/book") => return Some(book(exchange, request)),
-        ("POST", "/books") => return Some(books(exchange, &request.body)),
+        ("GET", "/book") => return Some(book(request, book_of)),
+        ("POST", "/books") => return Some(books(&request.body, book_of)),
         ("GET", "/tick-size") => return Some(tick_size(exchange, request)),
         ("GET", "/time") => return Some(Answer::ok((wall_ms / 1000).to_string().into_bytes())),
         ("GET", path) => return named(exchange, path),
@@ -73,10 +80,10 @@ fn is_token(text: &str) -> bool {
     !text.is_empty() && text.len() <= 78 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn book(exchange: &Exchange, request: &Request) -> Answer {
+fn book(request: &Request, book_of: &mut dyn FnMut(&str) -> Option<Vec<u8>>) -> Answer {
     match request.query.first("token_id") {
         Some(token) if is_token(token) => {
-            truth(exchange, token).map_or_else(|| Answer::error(404, NO_BOOK), Answer::ok)
+            book_of(token).map_or_else(|| Answer::error(404, NO_BOOK), Answer::ok)
         }
         _ => Answer::error(400, "Invalid token id"),
     }
@@ -87,7 +94,7 @@ struct BookParameter {
     token_id: String,
 }
 
-fn books(exchange: &Exchange, body: &[u8]) -> Answer {
+fn books(body: &[u8], book_of: &mut dyn FnMut(&str) -> Option<Vec<u8>>) -> Answer {
     let Ok(wanted) = sonic_rs::from_slice::<Vec<BookParameter>>(body) else {
         return Answer::error(400, "Invalid payload");
     };
@@ -95,14 +102,13 @@ fn books(exchange: &Exchange, body: &[u8]) -> Answer {
         return Answer::error(400, "Payload exceeds the limit");
     }
     let mut out = vec![b'['];
-    let mut scratch = Vec::new();
     for parameter in &wanted {
         // Unknown tokens are left out without a word.
-        let Some((market, token)) = exchange.open_token(&parameter.token_id) else { continue };
+        let Some(book) = book_of(&parameter.token_id) else { continue };
         if out.len() > 1 {
             out.push(b',');
         }
-        market.push_rest_book(&mut out, &mut scratch, token.outcome());
+        out.extend_from_slice(&book);
     }
     out.push(b']');
     Answer::ok(out)

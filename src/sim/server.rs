@@ -20,9 +20,10 @@ use super::clock::{Clock, wall_ms};
 use super::config::{SimConfig, SimError};
 use super::connection::{Client, Connection, Fate};
 use super::connections::Connections;
-use super::exchange::Exchange;
+use super::exchange::{Exchange, TokenIndex};
 use super::fault::{push_malformed, push_unknown};
 use super::json::Object;
+use super::old_books::OldBooks;
 use super::pace::{GivenUp, Pace, PaceReport, Pacer};
 use super::quota::{Quota, Route};
 use super::request::{Answer, Request, Unacceptable};
@@ -88,6 +89,9 @@ pub(super) struct Server {
     refusal: Option<Refusal>,
     /// The same for requests for books.
     books_refusal: Option<Refusal>,
+    /// How late REST answers are, milliseconds, and until when.
+    slow: (u64, u64),
+    old_books: OldBooks,
     /// The current second since the start, and upgrades within it.
     upgrades: (u64, u32),
     faults_sent: u64,
@@ -115,7 +119,7 @@ impl Server {
         let exchange = Exchange::new(config, wall_ms(), Arc::clone(&counters));
         Ok(Self {
             clock: Clock::new(config.paused),
-            connections: Connections::new(config.backlog_bytes_max, Arc::clone(&counters)),
+            connections: Connections::new(config, Arc::clone(&counters)),
             poll,
             waker: Arc::new(waker),
             listener,
@@ -131,6 +135,8 @@ impl Server {
             random: Random::new(config.seed ^ 0x0fa1_75ed),
             refusal: None,
             books_refusal: None,
+            slow: (config.slow_rest_ms, u64::MAX),
+            old_books: OldBooks::default(),
             upgrades: (0, 0),
             faults_sent: 0,
             swept_ms: 0,
@@ -400,7 +406,14 @@ impl Server {
         } else {
             self.answer(request)
         };
+        let now_ms = self.clock.uptime_ms();
+        let (by_ms, until_ms) = self.slow;
+        let slow = by_ms > 0 && now_ms < until_ms && !request.path.starts_with("/sim/");
         if let Some(connection) = self.connections.get(slot) {
+            if slow {
+                self.counters.slow_answers.add(1);
+                connection.held_until_ms = now_ms + by_ms;
+            }
             answer.push(&mut connection.output, request.keep_alive, request.gzip);
             connection.closing |= !request.keep_alive;
         }
@@ -429,7 +442,9 @@ impl Server {
                 Err((status, why)) => Answer::error(status, why),
             };
         }
-        let answer = routes::answer(&self.exchange, request, wall_ms());
+        let (exchange, old) = (&self.exchange, &mut self.old_books);
+        let book = &mut |token: &str| old.book(token, exchange, now_ms, &self.counters);
+        let answer = routes::answer(exchange, request, wall_ms(), book);
         answer.unwrap_or_else(|| Answer::error(404, "no such path"))
     }
 
@@ -484,6 +499,7 @@ impl Server {
             Order::Stats => {}
             Order::Drop(amount) => count = self.drop_clients(amount),
             Order::Freeze(amount) => count = self.freeze_clients(amount),
+            Order::FreezeMarkets(wanted) => count = self.freeze_markets(wanted),
             Order::Refuse { status, for_ms } => {
                 let until_ms = self.clock.uptime_ms() + for_ms;
                 self.refusal = Some(Refusal { status, until_ms });
@@ -495,6 +511,12 @@ impl Server {
             Order::Stall { for_ms } => {
                 self.counters.stalls.add(1);
                 std::thread::sleep(std::time::Duration::from_millis(for_ms));
+            }
+            Order::Slow { by_ms, for_ms } => {
+                self.slow = (by_ms, self.clock.uptime_ms() + for_ms);
+            }
+            Order::OldBooks { for_ms } => {
+                self.old_books = OldBooks::until(self.clock.uptime_ms() + for_ms);
             }
             Order::RefuseBooks { status, for_ms } => {
                 let until_ms = self.clock.uptime_ms() + for_ms;
@@ -569,6 +591,27 @@ impl Server {
         }
         self.counters.frozen.add(slots.len() as u64);
         slots.len() as u64
+    }
+
+    /// Some markets are no longer told to one client each, which does not hear of that either.
+    fn freeze_markets(&mut self, wanted: u64) -> u64 {
+        let mut frozen = 0;
+        for _ in 0..wanted {
+            let slots = self.choose_clients(Amount::Some(1), |client| !client.tokens.is_empty());
+            let Some(&slot) = slots.first() else { break };
+            let client = self.connections.get(slot).and_then(|c| c.client.as_deref());
+            let Some(client) = client else { break };
+            let mut tokens: Vec<TokenIndex> = client.tokens.iter().copied().collect();
+            tokens.sort_unstable();
+            let market = tokens[self.random.below(tokens.len() as u64) as usize].market();
+            tokens.retain(|token| token.market() == market);
+            for token in tokens {
+                self.exchange.unsubscribe(slot, token);
+            }
+            frozen += 1;
+        }
+        self.counters.frozen_markets.add(frozen);
+        frozen
     }
 
     /// Sends extra frames to random connections that have subscribed.

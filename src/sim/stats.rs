@@ -79,6 +79,14 @@ counts! {
     lost_frames,
     /// Frames sent twice on purpose.
     doubled_frames,
+    /// Frames held back on purpose, each with what came behind it.
+    late_frames,
+    /// Markets that one connection no longer hears of, on purpose.
+    frozen_markets,
+    /// REST answers held back on purpose.
+    slow_answers,
+    /// Books of REST answers that were old on purpose.
+    old_books,
     /// Times that the whole venue stood still on purpose.
     stalls,
     /// Malformed frames sent on purpose.

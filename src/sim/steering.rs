@@ -31,6 +31,8 @@ pub(super) enum Order {
     Drop(Amount),
     /// Stops the data of connections.
     Freeze(Amount),
+    /// Stops the data of so many markets, each on one connection.
+    FreezeMarkets(u64),
     /// Refuses upgrades with a status for some milliseconds.
     Refuse {
         status: u16,
@@ -44,6 +46,15 @@ pub(super) enum Order {
     },
     /// The venue's thread sleeps, as a stopped process would.
     Stall {
+        for_ms: u64,
+    },
+    /// REST answers are held back for `by_ms`, for some milliseconds.
+    Slow {
+        by_ms: u64,
+        for_ms: u64,
+    },
+    /// Requests for books are answered as the first time, for some milliseconds.
+    OldBooks {
         for_ms: u64,
     },
     /// Requests for books are answered with a status for some milliseconds.
@@ -71,6 +82,9 @@ pub(super) fn parse(request: &Request) -> Result<Order, (u16, &'static str)> {
         "/sim/pause" => Order::Pause,
         "/sim/resume" => Order::Resume,
         "/sim/drop" => Order::Drop(amount(query)?),
+        "/sim/freeze" if query.first("markets").is_some() => {
+            Order::FreezeMarkets(number(query, "markets", 1, COUNT_MAX)?)
+        }
         "/sim/freeze" => Order::Freeze(amount(query)?),
         "/sim/refuse" => Order::Refuse { status: status(query)?, for_ms: duration(query)? },
         "/sim/fault" => fault(query)?,
@@ -84,11 +98,15 @@ pub(super) fn parse(request: &Request) -> Result<Order, (u16, &'static str)> {
     if request.method == "POST" { Ok(order) } else { Err((405, "use POST")) }
 }
 
-/// The order of `/sim/fault`: `kind` is one of [`KINDS`], `stall` or `books`.
+/// The order of `/sim/fault`: `kind` is one of [`KINDS`], `stall`, `slow`, `old-books` or `books`.
 fn fault(query: &Query) -> Result<Order, (u16, &'static str)> {
     let for_ms = duration(query)?;
     match query.first("kind") {
         Some("stall") => Ok(Order::Stall { for_ms: for_ms.min(STALL_MS_MAX) }),
+        Some("slow") => {
+            Ok(Order::Slow { by_ms: number(query, "by", 2_000, STALL_MS_MAX)?, for_ms })
+        }
+        Some("old-books") => Ok(Order::OldBooks { for_ms }),
         Some("books") => Ok(Order::RefuseBooks { status: status(query)?, for_ms }),
         Some(name) => {
             let known = KINDS.iter().find(|(known, _)| *known == name);
@@ -101,7 +119,8 @@ fn fault(query: &Query) -> Result<Order, (u16, &'static str)> {
 
 /// Longest sleep of the whole venue.
 const STALL_MS_MAX: u64 = 60_000;
-const KINDS_HELP: &str = "kind must be lost, doubled, cut, half-open, stall or books";
+const KINDS_HELP: &str =
+    "kind must be lost, doubled, late, cut, half-open, stall, slow, old-books or books";
 
 fn status(query: &Query) -> Result<u16, (u16, &'static str)> {
     match query.first("status") {

@@ -1,4 +1,4 @@
-//! What may happen to a frame on its way to one client: lost, doubled, cut, or the last one ever.
+//! What may happen to a frame on its way to one client: lost, doubled, late, cut, or the last one ever.
 //!
 //! Runs on:  the venue's thread (pure). Each kind has a rate and an end; all start at nothing.
 use crate::base::random::Random;
@@ -10,6 +10,8 @@ pub(super) enum Kind {
     Lost,
     /// It is sent twice.
     Doubled,
+    /// The connection says nothing for [`LATE_MS`], and then everything.
+    Late,
     /// The connection ends in the middle of it.
     Cut,
     /// From now on the connection says and hears nothing, and does not end.
@@ -17,15 +19,18 @@ pub(super) enum Kind {
 }
 
 /// Every kind with its name.
-pub(super) const KINDS: [(&str, Kind); 4] = [
+pub(super) const KINDS: [(&str, Kind); 5] = [
     ("lost", Kind::Lost),
     ("doubled", Kind::Doubled),
+    ("late", Kind::Late),
     ("cut", Kind::Cut),
     ("half-open", Kind::HalfOpen),
 ];
 
+/// How late.
+pub(super) const LATE_MS: u64 = 3_000;
 /// Rates are per this many frames.
-const RATE_OF: u64 = 100_000;
+pub(super) const RATE_OF: u64 = 100_000;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Rate {

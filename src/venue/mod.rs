@@ -110,6 +110,8 @@ pub enum Oddity<'a> {
     },
     /// A message of a kind that is not known. *Count.*
     UnknownEvent(&'a str),
+    /// Keys that are not known, with commas between them, in the message just delivered. *Count.*
+    UnknownKeys(&'a str),
     /// A text that is no JSON and not the answer to a ping. *Count.*
     UnknownText(&'a str),
     /// The answer to a ping.

@@ -106,6 +106,7 @@ fn unknown_messages_and_keys_are_passed_over() {
     let (stats, _) = engine.wait_for("unknown events", PATIENCE, unknown);
     assert_eq!(sum(&stats, "decode_errors"), 0, "{stats:#}");
     assert_eq!(sum(&stats, "unknown_events"), 500, "{stats:#}");
+    assert!(sum(&stats, "unknown_keys") >= 99, "{stats:#}");
     venue.pause();
     let verdict = crate::books::agree(&mut engine, &mut venue, &tokens);
     assert_eq!(verdict.equal, 240, "{verdict:?}");

@@ -72,6 +72,42 @@ fn a_connection_that_only_answers_pings_is_found_and_replaced() {
 }
 
 #[test]
+fn markets_of_which_nothing_is_told_any_more_are_mended_alone() {
+    let mut venue = venue(&[]);
+    let mut engine = Engine::start(&venue, &["--shards", "1", "--audit", "4"]);
+    engine.wait_live(TOKENS);
+    venue.order("freeze?markets=3");
+    let behind = |stats: &_| repairs(stats, "audits_behind") >= 1;
+    engine.wait_for("a book that is behind", PATIENCE, behind);
+    // Two more rounds of audits and their patience, while the venue stands still.
+    venue.pause();
+    std::thread::sleep(Duration::from_secs(11));
+    engine.wait_live(TOKENS);
+    assert_right(&mut engine, &mut venue);
+    let stats = engine.stats();
+    assert_eq!(count(&stats, "/pool/reconnects"), 0, "the rest went on: {stats:#}");
+    engine.program.assert_clean();
+}
+
+#[test]
+fn old_answers_and_late_ones_and_late_connections_do_no_harm() {
+    let mut venue = venue(&["--slow-rest", "700", "--fault", "late=20"]);
+    let mut engine = Engine::start(&venue, &["--shards", "2", "--audit", "4"]);
+    engine.wait_live(TOKENS);
+    venue.order("fault?kind=old-books&ms=8000");
+    venue.order("malformed?count=30");
+    std::thread::sleep(Duration::from_secs(9));
+    assert!(venue.stat("old_books") > 0 && venue.stat("slow_answers") > 0);
+    assert!(venue.stat("late_frames") > 0);
+    venue.order("fault?kind=late&rate=0");
+    // Held back for at most 3 s.
+    std::thread::sleep(Duration::from_secs(9));
+    engine.wait_live(TOKENS);
+    assert_right(&mut engine, &mut venue);
+    engine.program.assert_clean();
+}
+
+#[test]
 fn a_connection_that_is_only_quiet_is_left_alone() {
     let mut venue = venue(&[]);
     let mut engine = Engine::start(&venue, &["--shards", "1"]);

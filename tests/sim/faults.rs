@@ -1,7 +1,8 @@
 //! Faults on request: they happen, and the real stream stays whole.
+use ringbook::sim::{SimConfig, Venue};
 use serde_json::Value;
 
-use crate::client::{Channel, all_tokens, get, post, request};
+use crate::client::{Channel, PATIENCE, all_tokens, ask, connect, get, post, request};
 use crate::venue;
 
 #[test]
@@ -161,6 +162,81 @@ fn connections_are_cut_and_left_half_open_on_request() {
     mute.say("PING");
     std::thread::sleep(std::time::Duration::from_millis(300));
     assert_eq!(venue.stats().frames, before.frames, "not even a PONG");
+}
+
+#[test]
+fn connections_are_late_and_markets_stop_on_request() {
+    let config = |c: &mut SimConfig| c.stream_faults = vec![("late".to_owned(), 100_000)];
+    let venue = venue(config);
+    let tokens = all_tokens(&venue);
+    let mut channel = Channel::open(&venue);
+    channel.subscribe(&tokens, false);
+    channel.text();
+    venue.resume().unwrap();
+    let wait = |wanted: &dyn Fn(ringbook::sim::Stats) -> bool| {
+        let met = (0..1_000).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            wanted(venue.stats())
+        });
+        assert!(met, "{:?}", venue.stats());
+    };
+    wait(&|stats| stats.late_frames >= 1);
+    let begun = std::time::Instant::now();
+    post(&venue, "/sim/fault?kind=late&rate=0");
+    channel.text();
+    assert!(begun.elapsed() >= std::time::Duration::from_millis(2_000), "{:?}", begun.elapsed());
+    // A market of which nothing is told any more: one after the other, all of them.
+    let answer = post(&venue, "/sim/freeze?markets=10000");
+    assert_eq!(answer["count"], 10_000);
+    venue.pause().unwrap();
+    channel.drain();
+    let before = venue.stats();
+    venue.resume().unwrap();
+    wait(&|stats| stats.events() >= before.events() + 50);
+    venue.pause().unwrap();
+    let heard = channel.drain().len() as u64;
+    assert!(heard < 5, "{heard} messages of some market that was not chosen in 10,000 draws");
+}
+
+#[test]
+fn rest_answers_are_late_and_old_on_request() {
+    let venue = venue(|config| config.slow_rest_ms = 400);
+    let token = all_tokens(&venue).remove(0);
+    let path = format!("/book?token_id={token}");
+    let begun = std::time::Instant::now();
+    assert_eq!(request(&venue, "GET", &path).status, 200);
+    assert!(begun.elapsed() >= std::time::Duration::from_millis(400));
+    post(&venue, "/sim/fault?kind=slow&by=0");
+    post(&venue, "/sim/fault?kind=old-books&ms=60000");
+    let first = request(&venue, "GET", &path).body;
+    venue.resume().unwrap();
+    let moved = || venue.truth(&token).unwrap().into_bytes() != first;
+    for _ in 0..1_000 {
+        if moved() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    venue.pause().unwrap();
+    assert!(moved());
+    assert_eq!(request(&venue, "GET", &path).body, first);
+    let body = format!(r#"[{{"token_id":"{token}"}}]"#);
+    let more = format!("accept: */*\r\n\r\n{body}");
+    let listed = ask(&mut *connect(&venue, PATIENCE), "POST", "/books", &more).body;
+    assert_eq!(listed, [b"[", &first[..], b"]"].concat());
+    assert_eq!(venue.stats().old_books, 2);
+    post(&venue, "/sim/fault?kind=old-books&ms=0");
+    assert_ne!(request(&venue, "GET", &path).body, first);
+}
+
+#[test]
+fn a_fault_that_is_none_is_refused_at_the_start() {
+    for (name, rate) in [("lots", 1), ("lost", 100_001)] {
+        let stream_faults = vec![(name.to_owned(), rate)];
+        let config = SimConfig { stream_faults, ..SimConfig::default() };
+        let error = Venue::start(config).err().unwrap();
+        assert!(error.to_string().contains(name), "{error}");
+    }
 }
 
 #[test]

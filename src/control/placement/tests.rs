@@ -106,6 +106,27 @@ fn spare_slots_are_filled_below_the_target_first_and_never_above_the_limit() {
 }
 
 #[test]
+fn a_connection_that_recycling_left_small_is_filled_before_another_is_opened() {
+    let (mut registry, mut placement) = (Registry::new(1), Placement::new(1));
+    register(&mut registry, 0..200, 0);
+    placement.poll(0, &mut registry);
+    (3..200).for_each(|number| _ = registry.mark_expired(&id(number), 1));
+    let to = placement.begin_replacement(ConnectionId(1), &registry).unwrap();
+    register(&mut registry, 200..230, 1);
+    let actions = placement.poll(INTERVAL, &mut registry);
+    assert_eq!(opened(&actions), [(to, 6), (ConnectionId(3), 60)], "not while it replaces");
+    placement.complete_replacement(to, INTERVAL, &mut registry).unwrap();
+    register(&mut registry, 230..260, INTERVAL);
+    let actions = placement.poll(2 * INTERVAL, &mut registry);
+    let filled = |a: &Action| matches!(a, Action::Subscribe { connection, tokens } if *connection == to && tokens.len() == 60);
+    assert!(actions.iter().any(filled), "{actions:?}");
+    assert_eq!(opened(&actions), []);
+    register(&mut registry, 260..290, 2 * INTERVAL);
+    let actions = placement.poll(3 * INTERVAL, &mut registry);
+    assert_eq!(opened(&actions), [(ConnectionId(4), 60)], "66 tokens are worth a connection");
+}
+
+#[test]
 fn force_opens_at_once_and_keeps_the_limit() {
     let (mut registry, mut placement) = (Registry::new(1), Placement::new(1));
     placement.poll(0, &mut registry);

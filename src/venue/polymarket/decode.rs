@@ -409,6 +409,8 @@ fn deliver<S: Sink>(frame: &str, fields: &Fields<'_>, scratch: &mut Scratch, sin
         let market = fields.market.filter(|_| !news).unwrap_or("");
         let token = fields.asset_id.unwrap_or("");
         sink.on_oddity(&Oddity::BadMessage { fault, offset: end_of(frame, fields), market, token });
+    } else if !scratch.unknown_keys.is_empty() {
+        sink.on_oddity(&Oddity::UnknownKeys(&scratch.unknown_keys));
     }
 }
 

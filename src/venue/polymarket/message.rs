@@ -7,7 +7,7 @@
 //! first and interpreted afterwards: the order of keys says nothing.
 use crate::base::{
     id::{TOKEN_BYTES_MAX, TokenId},
-    limits::{LEVELS_PER_SIDE_MAX, TOKENS_PER_CONNECTION_MAX},
+    limits::{LEVELS_PER_SIDE_MAX, STRANGE_BYTES_MAX, TOKENS_PER_CONNECTION_MAX},
     price::{Price, Quantity},
 };
 use crate::market::book::{Level, Side, image::BookHash};
@@ -32,6 +32,9 @@ pub struct Scratch {
     pub tokens: Vec<TokenId>,
     /// `outcomes`.
     pub outcomes: Vec<String>,
+    /// Keys that no known message has, each once, with commas between them; cut at
+    /// `STRANGE_BYTES_MAX`. Nothing of what they hold is used.
+    pub unknown_keys: String,
 }
 
 impl Scratch {
@@ -41,6 +44,7 @@ impl Scratch {
         self.changes.clear();
         self.tokens.clear();
         self.outcomes.clear();
+        self.unknown_keys.clear();
     }
 }
 
@@ -174,22 +178,62 @@ macro_rules! other_values {
     };
 }
 
-struct KeySeed;
+/// Keys that the venue has sent and that say nothing to a book (polymarket.md, 2.5 to 2.7, and
+/// recordings of May to October 2026).
+const KEYS_WITHOUT_USE: [&str; 15] = [
+    "active",
+    "condition_id",
+    "description",
+    "event_message",
+    "fee_schedule",
+    "fees_enabled",
+    "game_start_time",
+    "group_item_title",
+    "id",
+    "line",
+    "sports_market_type",
+    "spread",
+    "tags",
+    "taker_base_fee",
+    "winning_outcome",
+];
 
-impl<'de> DeserializeSeed<'de> for KeySeed {
+/// A key; one that nobody knows is noted.
+struct KeySeed<'s> {
+    unknown: &'s mut String,
+}
+
+impl KeySeed<'_> {
+    fn note(self, name: &str) {
+        let known = KEYS_WITHOUT_USE.contains(&name) || self.unknown.split(',').any(|k| k == name);
+        if known || self.unknown.len() + name.len() >= STRANGE_BYTES_MAX {
+            return;
+        }
+        if !self.unknown.is_empty() {
+            self.unknown.push(',');
+        }
+        self.unknown.push_str(name);
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
     type Value = Key;
     fn deserialize<D: de::Deserializer<'de>>(self, from: D) -> Result<Key, D::Error> {
         from.deserialize_identifier(self)
     }
 }
 
-impl Visitor<'_> for KeySeed {
+impl Visitor<'_> for KeySeed<'_> {
     type Value = Key;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
     }
     fn visit_str<E: de::Error>(self, name: &str) -> Result<Key, E> {
-        Ok(Key::of(name))
+        let key = Key::of(name);
+        if key == Key::Unknown {
+            self.note(name);
+        }
+        Ok(key)
     }
 }
 
@@ -355,7 +399,9 @@ impl<'de> Visitor<'de> for MessageSeed<'_, 'de> {
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Fields<'de>, A::Error> {
         self.scratch.clear();
         let mut fields = Fields { is_object: true, ..Fields::default() };
-        while let Some(key) = map.next_key_seed(KeySeed)? {
+        while let Some(key) =
+            map.next_key_seed(KeySeed { unknown: &mut self.scratch.unknown_keys })?
+        {
             if key == Key::Unknown {
                 map.next_value::<Skip>()?;
                 continue;
@@ -383,17 +429,15 @@ impl<'de> MessageSeed<'_, 'de> {
             Key::Bids | Key::Asks => {
                 lists.bids |= key == Key::Bids;
                 lists.asks |= key == Key::Asks;
-                let into = match key {
-                    Key::Bids => &mut self.scratch.bids,
-                    _ => &mut self.scratch.asks,
-                };
-                map.next_value_seed(LevelsSeed { into, key, fault })
+                let Scratch { bids, asks, unknown_keys: unknown, .. } = &mut *self.scratch;
+                let into = if key == Key::Bids { bids } else { asks };
+                map.next_value_seed(LevelsSeed { into, key, fault, unknown })
             }
             Key::PriceChanges | Key::Changes => {
                 lists.price_changes |= key == Key::PriceChanges;
                 lists.old_changes |= key == Key::Changes;
-                let into = &mut self.scratch.changes;
-                map.next_value_seed(ChangesSeed { into, key, fault, frame: self.frame })
+                let Scratch { changes: into, unknown_keys: unknown, .. } = &mut *self.scratch;
+                map.next_value_seed(ChangesSeed { into, key, fault, frame: self.frame, unknown })
             }
             Key::AssetsIds | Key::ClobTokenIds => {
                 self.scratch.tokens.clear();
@@ -451,6 +495,7 @@ struct LevelsSeed<'s> {
     into: &'s mut Vec<Level>,
     key: Key,
     fault: &'s mut Option<MessageFault>,
+    unknown: &'s mut String,
 }
 
 impl<'de> DeserializeSeed<'de> for LevelsSeed<'_> {
@@ -468,7 +513,11 @@ impl<'de> Visitor<'de> for LevelsSeed<'_> {
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         self.into.clear();
-        while let Some(entry) = seq.next_element_seed(EntrySeed { fault: self.fault, frame: "" })? {
+        while let Some(entry) = seq.next_element_seed(EntrySeed {
+            fault: self.fault,
+            frame: "",
+            unknown: self.unknown,
+        })? {
             let (Some(price), Some(quantity)) = (entry.price, entry.size) else {
                 self.fault.get_or_insert(MessageFault::BadValue(self.key.name()));
                 continue;
@@ -496,6 +545,7 @@ struct ChangesSeed<'s, 'de> {
     key: Key,
     fault: &'s mut Option<MessageFault>,
     frame: &'de str,
+    unknown: &'s mut String,
 }
 
 impl<'de> DeserializeSeed<'de> for ChangesSeed<'_, 'de> {
@@ -514,7 +564,9 @@ impl<'de> Visitor<'de> for ChangesSeed<'_, 'de> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         self.into.clear();
         let frame = self.frame;
-        while let Some(entry) = seq.next_element_seed(EntrySeed { fault: self.fault, frame })? {
+        while let Some(entry) =
+            seq.next_element_seed(EntrySeed { fault: self.fault, frame, unknown: self.unknown })?
+        {
             let (Some(price), Some(quantity), Some(side)) = (entry.price, entry.size, entry.side)
             else {
                 self.fault.get_or_insert(MessageFault::BadValue(self.key.name()));
@@ -563,6 +615,7 @@ struct Entry {
 struct EntrySeed<'s, 'de> {
     fault: &'s mut Option<MessageFault>,
     frame: &'de str,
+    unknown: &'s mut String,
 }
 
 impl<'de> DeserializeSeed<'de> for EntrySeed<'_, 'de> {
@@ -581,7 +634,7 @@ impl<'de> Visitor<'de> for EntrySeed<'_, 'de> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entry, A::Error> {
         let mut entry = Entry::default();
         let mut seen = 0u64;
-        while let Some(key) = map.next_key_seed(KeySeed)? {
+        while let Some(key) = map.next_key_seed(KeySeed { unknown: self.unknown })? {
             if key == Key::Unknown {
                 map.next_value::<Skip>()?;
                 continue;

@@ -3,7 +3,7 @@
 //! Input: the frame; what is no UTF-8 is replaced, since no other frame comes so far.
 
 use super::{Target, behaviour, magnitude, messages};
-use ringbook::base::limits::{LEVELS_PER_SIDE_MAX, MESSAGES_PER_FRAME_MAX};
+use ringbook::base::limits::{LEVELS_PER_SIDE_MAX, MESSAGES_PER_FRAME_MAX, STRANGE_BYTES_MAX};
 use ringbook::market::book::{Level, Side};
 use ringbook::market::event::Event;
 use ringbook::market::info::MarketNews;
@@ -85,6 +85,10 @@ impl Sink for Log {
             Oddity::Pong => Said::Pong,
             Oddity::UnknownText(text) => Said::Text(text.to_owned()),
             Oddity::UnknownEvent(name) => Said::Unknown(name.to_owned()),
+            // Of the message before it; which keys are new is not judged here.
+            Oddity::UnknownKeys(keys) => {
+                return assert!(keys.len() < STRANGE_BYTES_MAX, "{keys:?}");
+            }
             Oddity::BadFrame { offset, frame } => {
                 assert!(offset <= frame.len());
                 assert!(markets_named_in(frame).count() <= MESSAGES_PER_FRAME_MAX);

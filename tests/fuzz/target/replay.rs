@@ -10,6 +10,8 @@ use ringbook::replay::capture::{self, Record, Stamp};
 use ringbook::replay::plan::{Plan, Speed};
 use ringbook::replay::report::ReplayReport;
 use ringbook::replay::{ReplayError, run as replay};
+use serde_json::Value;
+use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -87,6 +89,29 @@ fn store(bytes: &[u8]) -> tempfile::NamedTempFile {
     file
 }
 
+/// Markets are what is divided among shards: a token of two of them has a book on each. No venue has such.
+/// Content that is not plain is not looked into.
+fn each_token_has_one_market(content: &[u8]) -> bool {
+    let mut owners = HashMap::new();
+    let lines = content.split(|&byte| byte == b'\n');
+    lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok()).all(|line| {
+        let frame = line.get("f").unwrap_or(&line);
+        let text = frame.as_str().and_then(|text| serde_json::from_str(text).ok());
+        let frame: &Value = text.as_ref().unwrap_or(frame);
+        let single = std::slice::from_ref(frame);
+        let messages = frame.as_array().map_or(single, Vec::as_slice);
+        messages.iter().all(|message| {
+            let market = message["market"].as_str().unwrap_or("");
+            let entries = [&message["price_changes"], &message["changes"]];
+            let entries = entries.into_iter().filter_map(Value::as_array).flatten();
+            std::iter::once(message).chain(entries).all(|entry| {
+                let Some(token) = entry["asset_id"].as_str() else { return true };
+                owners.entry(token.to_owned()).or_insert_with(|| market.to_owned()) == market
+            })
+        })
+    })
+}
+
 fn run(input: &[u8]) -> u64 {
     let Some((&form, content)) = input.split_first() else { return 0 };
     if let Ok(text) = std::str::from_utf8(content) {
@@ -94,8 +119,10 @@ fn run(input: &[u8]) -> u64 {
     }
     let file = store(content);
     let (one, report) = of_file(file.path(), 1);
-    let three = of_file(file.path(), 3).0;
-    assert_eq!(one, three, "one shard and three");
+    if each_token_has_one_market(content) {
+        let three = of_file(file.path(), 3).0;
+        assert_eq!(one, three, "one shard and three");
+    }
     let is_plain = !content.starts_with(&[0x1f, 0x8b])
         && !content.starts_with(&[0x28, 0xb5, 0x2f, 0xfd])
         && !matches!(content, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]);

@@ -58,7 +58,8 @@ fn answer(stream: &[u8], request: &[u8]) -> Vec<u8> {
     assert_eq!(accept.len(), ACCEPT_BYTES);
     let mut bytes = Vec::with_capacity(stream.len() + ACCEPT_BYTES);
     let mut rest = stream;
-    while let Some(at) = rest.windows(ACCEPT.len()).position(|window| window == ACCEPT) {
+    // The first alone: the key is another one for each client, and the messages must be the same.
+    if let Some(at) = rest.windows(ACCEPT.len()).position(|window| window == ACCEPT) {
         bytes.extend_from_slice(&rest[..at]);
         bytes.extend_from_slice(accept.as_bytes());
         rest = &rest[at + ACCEPT.len()..];
