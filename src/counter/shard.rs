@@ -76,9 +76,9 @@ pub struct HandoverCounts {
     pub tokens: u64,
     /// Markets that moved.
     pub markets: u64,
-    /// Books that were live when they moved.
+    /// Books that were live when they moved and are held at the end.
     pub live: u64,
-    /// Books that are live at the end.
+    /// Of these, live at the end.
     pub live_after: u64,
     /// Messages of both connections while both carried the tokens.
     pub messages: u64,

@@ -72,6 +72,8 @@ struct Lead {
     ready: bool,
     /// The new connection's books are the ones that count.
     moved: bool,
+    /// Tokens whose books were live when they moved.
+    live: Vec<TokenId>,
     ahead: VecDeque<Entry>,
     owed: VecDeque<Entry>,
     /// Messages of the old connection with just the time of the snapshots, in them or not, and when they
@@ -106,6 +108,7 @@ impl Lead {
             floor_ms: 0,
             ready: false,
             moved: false,
+            live: Vec::new(),
             ahead: VecDeque::new(),
             owed: VecDeque::new(),
             boundary: Vec::new(),
@@ -393,10 +396,12 @@ impl<H: Handler> Books<H> {
             }
             let Handover { from, to, mut counts, leads, .. } = self.handovers.swap_remove(place);
             counts.switch_ns = now.mono_ns.saturating_sub(switch_ns);
-            let tokens = leads.values().flat_map(|lead| &lead.tokens);
-            let places = tokens.filter_map(|token| self.find(token.as_str()));
-            let live = places.filter(|&index| self.slots[index].state == BookState::Live);
-            counts.live_after = live.count() as u64;
+            // Of markets that have ended meanwhile, nothing is to be said.
+            let tokens = leads.values().flat_map(|lead| &lead.live);
+            for index in tokens.filter_map(|token| self.find(token.as_str())) {
+                counts.live += 1;
+                counts.live_after += u64::from(self.slots[index].state == BookState::Live);
+            }
             return Some(HandedOver { from, to, counts });
         }
         None
@@ -446,7 +451,9 @@ impl<H: Handler> Books<H> {
                 counts.markets += 1;
                 for token in &lead.tokens {
                     let Some(index) = self.find(token.as_str()) else { continue };
-                    counts.live += u64::from(self.slots[index].state == BookState::Live);
+                    if self.slots[index].state == BookState::Live {
+                        lead.live.push(*token);
+                    }
                     self.hang_on(index, to);
                 }
             }
@@ -456,7 +463,6 @@ impl<H: Handler> Books<H> {
         handover.counts.ahead += counts.ahead;
         handover.counts.differences += counts.differences;
         handover.counts.markets += counts.markets;
-        handover.counts.live += counts.live;
     }
 
     /// Whether a book has not come as far as this snapshot.
@@ -526,6 +532,14 @@ impl<H: Handler> Books<H> {
             verdict
         };
         match (verdict, event) {
+            (Verdict::Apply, Event::Snapshot(snapshot)) => {
+                // A dump that the old connection brings late, after the book has taken the new one's: it would
+                // take the book back behind what the new connection says.
+                let slot = self.find(snapshot.token).map(|index| &self.slots[index]);
+                slot.is_some_and(|slot| {
+                    slot.state == BookState::Live && snapshot.timestamp_ms < slot.snapshot_ms
+                })
+            }
             (Verdict::Apply, _) => false,
             (Verdict::Offer, Event::Snapshot(snapshot)) => {
                 let Some(index) = self.find(snapshot.token) else { return true };

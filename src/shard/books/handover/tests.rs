@@ -525,3 +525,39 @@ fn what_was_applied_ahead_of_the_old_connection_is_not_told_again_by_it() {
         assert_eq!(scribe.seen["0x2"], ["13 trade 0xabc", "13 trade 0xabd"], "lost: {lost}");
     }
 }
+
+#[test]
+fn a_dump_that_the_old_connection_brings_late_does_not_take_a_book_back() {
+    let mut venue = Venue::new(5);
+    let mut run = Run::new();
+    let early: Vec<String> = (0..MARKETS).map(|market| venue.dump(market)).collect();
+    (0..300).for_each(|_| venue.speak());
+    run.begin();
+    for market in 0..MARKETS {
+        run.feed(NEW, &venue.dump(market));
+    }
+    let live = |run: &Run| {
+        let books = &run.intake.books;
+        let slot = |m| &books.slots[books.find(token(m).as_str()).expect("it is held")];
+        (0..MARKETS).map(slot).map(|s| (s.state, s.facts.timestamp_ms)).collect::<Vec<_>>()
+    };
+    let before = live(&run);
+    early.iter().for_each(|dump| run.feed(OLD, dump));
+    assert_eq!(live(&run), before, "they are newer");
+}
+
+#[test]
+fn a_market_that_ends_while_it_moves_is_no_interruption() {
+    let mut venue = Venue::new(5);
+    let mut run = in_step(&mut venue);
+    run.intake.books.switch(NEW, run.now_ns);
+    run.now_ns += MILLISECOND_NS;
+    // What is owed keeps the handover going after the other markets have moved.
+    let lone = r#"{"market":"0x1","price_changes":[{"asset_id":"12","price":"0.05","size":"7","side":"BUY"}],"timestamp":"2000","event_type":"price_change"}"#;
+    run.feed(OLD, lone);
+    let now = run.now();
+    assert!(run.intake.books.poll_handover(now).is_none());
+    run.intake.books.close(&token(0));
+    let counts = run.finish().counts;
+    assert_eq!((counts.live, counts.live_after), (u64::from(MARKETS) - 1, u64::from(MARKETS) - 1));
+}
