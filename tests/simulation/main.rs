@@ -55,7 +55,7 @@ fn simulation_short() {
 /// change and a snapshot from before (211, 436), false differences (236, 359, 361).
 #[test]
 fn seeds_that_found_something() {
-    [19, 63, 132, 211, 236, 359, 361, 436, 5080, 5124, 5139, 10468, 10733]
+    [19, 63, 132, 211, 236, 359, 361, 436, 5080, 5124, 5139, 10468]
         .into_iter()
         .for_each(|seed| run(seed, 1));
 }
