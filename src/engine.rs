@@ -9,7 +9,7 @@ use crate::base::{
     limits::{self, STOP_TIMEOUT_NS},
     time::{Clock, SECOND_NS},
 };
-use crate::config::Config;
+use crate::config::{Config, venue::VenueConfig};
 use crate::control::{
     dial::Target,
     discovery::{Discovery, Lookup},
@@ -18,7 +18,9 @@ use crate::control::{
     run::{self, Fetchers, Sources},
     shard_proxy::ShardProxy,
 };
+use crate::counter::capture::{CaptureBoard, CaptureReport};
 use crate::counter::report::EngineReport;
+use crate::counter::trades::TradeReport;
 use crate::io::{
     clock::HostClock,
     driver::{Doorbell, Driver},
@@ -28,19 +30,26 @@ use crate::io::{
     socket::Tcp,
 };
 use crate::link::{
+    control_sink::SinkEnd,
     main_control::{Command, ControlNews, MAIN_CONTROL_DEPTH},
     serve_control::{ControlAnswer, ControlQuery},
     serve_shard::{BookAnswer, BookQuery},
+    shard_capture::{CaptureSpring, capture_link},
+    shard_shard::Peers,
+    shard_trade::{TradeSpring, TradeTap},
 };
 use crate::ring::{Consumer, LinkGauge, Producer, ring};
 use crate::serve::{BindError, Listener, ServeLinks, Server, Wake};
 use crate::shard::{Idle, Shard, ShardLinks, publish::Handler};
+use crate::sink::capture::CaptureSink;
+use crate::sink::trades::TradeSink;
 use crate::topology::{self, ThreadPlan, Topology, TopologyError};
-use crate::venue::Feed;
+use crate::venue::Catalogue;
 use crate::wire::{
     endpoint::Endpoint,
     tls::{TlsError, client_config},
 };
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -61,6 +70,10 @@ pub enum EngineError {
     Start(StartError),
     /// The kernel gives no file descriptors. Exit code 1.
     Files(std::io::Error),
+    /// Trades cannot be kept. Exit code 1.
+    Trades(String),
+    /// Nothing can be captured. Exit code 1.
+    Capture(String),
 }
 
 impl std::fmt::Display for EngineError {
@@ -71,6 +84,8 @@ impl std::fmt::Display for EngineError {
             Self::Listen(error) => write!(f, "--serve: {error}; choose another address"),
             Self::Service(error) => write!(f, "{error}"),
             Self::Start(error) => write!(f, "{error}"),
+            Self::Trades(why) => write!(f, "--trades {why}"),
+            Self::Capture(why) => write!(f, "--capture {why}"),
             Self::Files(error) => {
                 write!(f, "no file descriptors left: {error}; raise them with `ulimit -n 65536`")
             }
@@ -86,7 +101,11 @@ impl EngineError {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Topology(_) | Self::Tls(_) | Self::Service(_) => 2,
-            Self::Listen(..) | Self::Start(_) | Self::Files(_) => 1,
+            Self::Listen(..)
+            | Self::Start(_)
+            | Self::Files(_)
+            | Self::Trades(_)
+            | Self::Capture(_) => 1,
         }
     }
 }
@@ -96,6 +115,10 @@ impl EngineError {
 pub struct Ending {
     /// The last picture, if there was one.
     pub report: Option<Box<EngineReport>>,
+    /// The last word about the trades, where they were kept.
+    pub trades: Option<TradeReport>,
+    /// The last word about the capture, where there was one.
+    pub capture: Option<CaptureReport>,
     /// Shards or threads that did not end in time.
     pub left_behind: Vec<String>,
 }
@@ -112,6 +135,8 @@ pub struct Engine {
     serve: Option<Executor<()>>,
     control: Executor<()>,
     shards: Vec<Executor<()>>,
+    trades: Option<TradeSink>,
+    capture: Option<CaptureSink>,
     last_ticket: u64,
 }
 
@@ -128,8 +153,21 @@ struct BuiltShards<H> {
     proxies: Vec<ShardProxy>,
     serve: Vec<(Producer<BookQuery>, Consumer<BookAnswer>)>,
     doorbells: Vec<Doorbell>,
+    /// Where trades come out, if they are kept.
+    trades: Vec<TradeSpring>,
+    /// Where captured chunks come out, if there is a capture.
+    captures: Vec<CaptureSpring>,
     /// Links without an end in the control core.
     links: Vec<(String, Box<dyn LinkGauge>)>,
+}
+
+/// What one venue's part of the engine is made of.
+struct BuiltVenue<H> {
+    venue: VenueConfig,
+    sources: Sources,
+    shards: BuiltShards<H>,
+    /// The number of its first shard.
+    first: usize,
 }
 
 impl Engine {
@@ -147,48 +185,28 @@ impl Engine {
         let listener = config.serve.map(listen).transpose()?;
         let serving = listener.as_ref().map(Listener::address);
         let clock = HostClock::new();
-        let sources = sources(config)?;
-        fetchers(&sources).map_err(EngineError::Service)?;
-        let built = build_shards(&topology, config, &clock, factory)?;
         let (query_sender, queries) = ring(limits::SERVE_CONTROL_DEPTH);
         let (answers, answer_receiver) = ring(limits::SERVE_CONTROL_DEPTH);
         let (commands, command_receiver) = ring(MAIN_CONTROL_DEPTH);
         let (news_sender, news) = ring(MAIN_CONTROL_DEPTH);
-        let target = target(config, &sources, feed(config));
-        let mut links = built.links;
-        links.push(("serve_control".into(), Box::new(query_sender.gauge())));
-        links.push(("control_serve".into(), Box::new(answers.gauge())));
-        links.push(("main_control".into(), Box::new(commands.gauge())));
-        links.push(("control_main".into(), Box::new(news_sender.gauge())));
-        let parts = ControlParts {
-            links,
-            shards: built.proxies,
-            target,
-            discovery: discovery(config, clock.mono_ns()),
-            lifecycle: lifecycle(config),
-            tokens_per_connection: config.tokens_per_connection,
-            seed: clock.now().wall_ns,
-            commands: command_receiver,
-            news: news_sender,
-            queries,
-            answers,
-        };
-        let shards = (built.shards.into_iter().zip(&topology.shards))
-            .map(|(shard, plan)| start_shard(shard, plan, config.driver))
-            .collect::<Result<_, _>>()?;
-        let control_clock = clock.clone();
-        let control = Executor::start("control", topology.control.core, move || async move {
-            let now = control_clock.now();
-            // The addresses were checked before any thread started.
-            let fetchers = fetchers(&sources).expect("an address that parsed once parses again");
-            run::run(Control::new(parts, now), sources, fetchers, control_clock).await;
-        })
-        .map_err(EngineError::Start)?;
+        let mut links: Vec<(String, Box<dyn LinkGauge>)> = vec![
+            ("serve_control".into(), Box::new(query_sender.gauge())),
+            ("control_serve".into(), Box::new(answers.gauge())),
+            ("main_control".into(), Box::new(commands.gauge())),
+            ("control_main".into(), Box::new(news_sender.gauge())),
+        ];
+        let mut built = build(&topology, config, &clock, factory)?;
+        let (trades, sinks) = start_sink(config, &mut built, &mut links, &clock)?;
+        let captures = built.iter_mut().flat_map(|b| std::mem::take(&mut b.shards.captures));
+        let capture = start_capture(config, captures.collect(), &clock)?;
+        let board = capture.as_ref().map(CaptureSink::board);
+        let ears = (command_receiver, news_sender, queries, answers);
+        let cores = start_cores(config, &topology, built, (ears, sinks, board, links), &clock)?;
         let serve_stop = Arc::new(AtomicBool::new(false));
         let ends =
-            ServeEnds { shards: built.serve, queries: query_sender, answers: answer_receiver };
+            ServeEnds { shards: cores.serve, queries: query_sender, answers: answer_receiver };
         let serve = listener
-            .map(|listener| start_serve(listener, ends, built.doorbells, &topology, &serve_stop))
+            .map(|listener| start_serve(listener, ends, cores.doorbells, &topology, &serve_stop))
             .transpose()?;
         let last_ticket = 0;
         Ok(Self {
@@ -199,8 +217,10 @@ impl Engine {
             news,
             serve_stop,
             serve,
-            control,
-            shards,
+            control: cores.control,
+            shards: cores.shards,
+            trades,
+            capture,
             last_ticket,
         })
     }
@@ -256,7 +276,15 @@ impl Engine {
 
     /// Stops in reverse order of the start, every stage bounded. `on_news` hears what the control
     /// core still tells (the last interval of histograms is among it).
-    pub fn stop(mut self, mut on_news: impl FnMut(&ControlNews)) -> Ending {
+    pub fn stop(mut self, on_news: impl FnMut(&ControlNews)) -> Ending {
+        let (trades, capture) = (self.trades.take(), self.capture.take());
+        let ending = self.stop_cores(on_news);
+        // The shards have ended, or never will: what they saw is in the rings.
+        let (trades, capture) = (trades.map(TradeSink::stop), capture.map(CaptureSink::stop));
+        Ending { trades, capture, ..ending }
+    }
+
+    fn stop_cores(mut self, mut on_news: impl FnMut(&ControlNews)) -> Ending {
         let mut left_behind = Vec::new();
         self.serve_stop.store(true, Ordering::Release);
         if let Some(serve) = self.serve.take()
@@ -293,7 +321,7 @@ impl Engine {
             }
             if self.clock.mono_ns() > deadline_ns {
                 left_behind.push("the control core did not end in time".into());
-                return Ending { report: last, left_behind };
+                return Ending { report: last, trades: None, capture: None, left_behind };
             }
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -305,13 +333,21 @@ impl Engine {
                     .map(|e| e.to_string()),
             );
         }
-        Ending { report: last, left_behind }
+        Ending { report: last, trades: None, capture: None, left_behind }
     }
 }
 
 /// Lays the threads out over the cores that this process may use.
 fn plan(config: &Config) -> Result<Topology, TopologyError> {
-    Topology::plan(&config.layout, &crate::io::executor::usable_cores())
+    // Each venue has shards of its own.
+    let venues = 1 + config.further.len() as u16;
+    let mut layout = config.layout.clone();
+    let usable = crate::io::executor::usable_cores();
+    if venues > 1 && layout.shard_cores.is_empty() {
+        let asked = layout.shards.unwrap_or(0);
+        layout.shards = Some(asked.max(venues));
+    }
+    Topology::plan(&layout, &usable)
 }
 
 fn fetchers(sources: &Sources) -> Result<Fetchers, FetchError> {
@@ -320,8 +356,8 @@ fn fetchers(sources: &Sources) -> Result<Fetchers, FetchError> {
         Fetcher::new(name, &endpoint.url, resolver, tls, FetchLimits::default())
     };
     Ok(Fetchers {
-        catalogue: fetcher("polymarket-gamma", &sources.gamma)?,
-        books: fetcher("polymarket-clob", &sources.clob)?,
+        catalogue: fetcher(sources.feed.service_names()[0], &sources.gamma)?,
+        books: fetcher(sources.feed.service_names()[1], &sources.clob)?,
     })
 }
 
@@ -329,45 +365,141 @@ fn listen(address: SocketAddr) -> Result<Listener, EngineError> {
     crate::serve::bind(address).map_err(EngineError::Listen)
 }
 
-fn feed(config: &Config) -> Feed {
-    Feed::Polymarket { custom_features: config.custom_features }
+/// Shards and control core at work, and what the serve core needs of them.
+struct Cores {
+    shards: Vec<Executor<()>>,
+    control: Executor<()>,
+    serve: Vec<(Producer<BookQuery>, Consumer<BookAnswer>)>,
+    doorbells: Vec<Doorbell>,
 }
 
-fn sources(config: &Config) -> Result<Sources, EngineError> {
+/// The first pump's ends of the links with main thread and serve core.
+type Ears =
+    (Consumer<Command>, Producer<ControlNews>, Consumer<ControlQuery>, Producer<ControlAnswer>);
+
+/// What the pumps have besides their shards.
+type Gear = (Ears, VecDeque<SinkEnd>, Option<Arc<CaptureBoard>>, Vec<(String, Box<dyn LinkGauge>)>);
+
+/// Starts the shards of every venue, and on the control core a pump for each.
+fn start_cores<H: Handler + Send>(
+    config: &Config,
+    topology: &Topology,
+    built: Vec<BuiltVenue<H>>,
+    (ears, mut sinks, capture, mut links): Gear,
+    clock: &HostClock,
+) -> Result<Cores, EngineError> {
+    let (mut shards, mut serve, mut doorbells) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut desks, mut ears) = (Vec::new(), Some(ears));
+    for BuiltVenue { venue, sources, shards: built, first } in built {
+        // Only the first pump hears and speaks; the others work beside it.
+        let silent = || (ring(1).1, ring(1).0, ring(1).1, ring(1).0);
+        let (commands, news, queries, answers) = ears.take().unwrap_or_else(silent);
+        let is_first = first == 0;
+        links.extend(built.links);
+        let parts = ControlParts {
+            links: std::mem::take(&mut links),
+            venue: venue.feed.venue(),
+            shards: built.proxies,
+            target: target(&venue, &sources),
+            discovery: discovery(config, &venue, is_first, clock.mono_ns()),
+            lifecycle: lifecycle(config, &venue),
+            tokens_per_connection: venue.tokens_per_connection,
+            table: venue.table,
+            sink: sinks.pop_front(),
+            capture: capture.clone().filter(|_| is_first),
+            seed: clock.now().wall_ns,
+            commands,
+            news,
+            queries,
+            answers,
+        };
+        desks.push((parts, sources));
+        for (shard, plan) in built.shards.into_iter().zip(&topology.shards[first..]) {
+            shards.push(start_shard(shard, plan, config.driver)?);
+        }
+        serve.extend(built.serve);
+        doorbells.extend(built.doorbells);
+    }
+    let clock = clock.clone();
+    let control = Executor::start("control", topology.control.core, move || async move {
+        let now = clock.now();
+        let pumps = desks.into_iter().map(|(parts, sources)| {
+            // The addresses were checked before any thread started.
+            let fetchers = fetchers(&sources).expect("an address that parsed once parses again");
+            (Control::new(parts, now), sources, fetchers)
+        });
+        run::run_all(pumps.collect(), clock).await;
+    });
+    let control = control.map_err(EngineError::Start)?;
+    Ok(Cores { shards, control, serve, doorbells })
+}
+
+/// Builds the shards of every venue: as many for each, the first ones have one more where that does not go out even.
+fn build<H, F>(
+    topology: &Topology,
+    config: &Config,
+    clock: &HostClock,
+    mut factory: F,
+) -> Result<Vec<BuiltVenue<H>>, EngineError>
+where
+    H: Handler + Send,
+    F: FnMut(ShardId) -> H,
+{
+    let venues = config.venues();
+    let (shards, count) = (topology.shards.len(), venues.len());
+    let mut built = Vec::new();
+    let mut first = 0;
+    for (place, venue) in venues.into_iter().enumerate() {
+        let share = shards / count + usize::from(place < shards % count);
+        let sources = sources(config, &venue)?;
+        fetchers(&sources).map_err(EngineError::Service)?;
+        let plans = &topology.shards[first..first + share];
+        let shards = build_shards((plans, first), config, &venue, clock, &mut factory)?;
+        built.push(BuiltVenue { venue, sources, shards, first });
+        first += share;
+    }
+    Ok(built)
+}
+
+fn sources(config: &Config, venue: &VenueConfig) -> Result<Sources, EngineError> {
     let tls = client_config(config.tls_ca.as_deref()).map_err(EngineError::Tls)?;
     Ok(Sources {
-        gamma: config.gamma.clone(),
-        clob: config.clob.clone(),
-        ws: config.ws.clone(),
-        feed: feed(config),
+        gamma: venue.catalogue.clone(),
+        clob: venue.books.clone(),
+        ws: venue.ws.clone(),
+        feed: venue.feed,
         tls,
         resolver: Resolver::new().map_err(EngineError::Files)?,
     })
 }
 
-fn target(config: &Config, sources: &Sources, feed: Feed) -> Target {
-    let Endpoint { url, host, tls, .. } = &config.ws;
+fn target(venue: &VenueConfig, sources: &Sources) -> Target {
+    let Endpoint { url, host, tls, .. } = &venue.ws;
     Target {
         url: url.clone(),
         host: host.clone(),
         tls: tls.then(|| Arc::clone(&sources.tls)),
         connector: Arc::new(Tcp),
-        heartbeat: feed.heartbeat(),
+        heartbeat: venue.feed.heartbeat(),
+        signer: venue.signer.clone(),
     }
 }
 
-fn discovery(config: &Config, seed: u64) -> Discovery {
-    let mut discovery = Discovery::new(config.discover, seed);
+/// What a person names is of the first venue.
+fn discovery(config: &Config, venue: &VenueConfig, is_first: bool, seed: u64) -> Discovery {
+    let discovery = Discovery::new(config.discover, seed);
+    let mut discovery = discovery.of(Catalogue::from(venue.feed));
     let markets = config.markets.iter().map(|name| Lookup::parse(name));
     let tokens = config.tokens.iter().map(|&token| Lookup::Token(token));
-    markets.chain(tokens).for_each(|lookup| {
+    markets.chain(tokens).filter(|_| is_first).for_each(|lookup| {
         discovery.look_up(lookup);
     });
     discovery
 }
 
-fn lifecycle(config: &Config) -> Lifecycle {
+fn lifecycle(config: &Config, venue: &VenueConfig) -> Lifecycle {
     Lifecycle::new(LifecycleOptions {
+        opens_by_clock: venue.feed.is_sequenced(),
         scanning: config.discover,
         markets_max: config.markets_max.map(|max| max as u64),
         trust_catalogue_after_end: true,
@@ -375,10 +507,11 @@ fn lifecycle(config: &Config) -> Lifecycle {
 }
 
 fn build_shards<H, F>(
-    topology: &Topology,
+    (plans, first): (&[ThreadPlan], usize),
     config: &Config,
+    venue: &VenueConfig,
     clock: &HostClock,
-    mut factory: F,
+    factory: &mut F,
 ) -> Result<BuiltShards<H>, EngineError>
 where
     H: Handler + Send,
@@ -389,10 +522,12 @@ where
         proxies: Vec::new(),
         serve: Vec::new(),
         doorbells: Vec::new(),
+        trades: Vec::new(),
+        captures: Vec::new(),
         links: Vec::new(),
     };
-    for (place, plan) in topology.shards.iter().enumerate() {
-        let id = ShardId(place as u16);
+    for (place, plan) in plans.iter().enumerate() {
+        let id = ShardId((first + place) as u16);
         let (order_sender, orders) = ring(limits::CONTROL_SHARD_DEPTH);
         let (reports, report_receiver) = ring(limits::SHARD_CONTROL_DEPTH);
         let (query_sender, queries) = ring(limits::SERVE_SHARD_DEPTH);
@@ -400,13 +535,32 @@ where
         let reports_gauge = reports.gauge();
         built.links.push((format!("serve_{id}"), Box::new(query_sender.gauge())));
         built.links.push((format!("{id}_serve"), Box::new(answers.gauge())));
-        let links = ShardLinks { orders, reports, queries, answers };
-        let shard = Shard::new(id, feed(config), factory(id), clock.clone(), links);
+        let peers = Peers::default();
+        let links = ShardLinks { orders, reports, queries, answers, peers };
+        let shard = Shard::new(id, venue.feed, factory(id), clock.clone(), links);
         let shard = shard.map_err(EngineError::Files)?;
         let shard = shard
             .timing_connections(config.connection_histograms)
             .checking(config.hash_checks)
             .auditing(config.audit_round_ns);
+        let shard = match &config.trades {
+            None => shard,
+            Some(_) => {
+                let (producer, trades) = ring(limits::SHARD_TRADE_DEPTH);
+                built.links.push((format!("{id}_trades"), Box::new(producer.gauge())));
+                built.trades.push(TradeSpring { trades, gauge: producer.gauge() });
+                shard.tapped(TradeTap::new(venue.feed.venue(), producer))
+            }
+        };
+        let shard = match &config.capture {
+            None => shard,
+            Some(_) => {
+                let (tap, spring) = capture_link(id, limits::SHARD_CAPTURE_CHUNKS);
+                built.links.push((format!("{id}_capture"), Box::new(tap.gauge())));
+                built.captures.push(spring);
+                shard.captured(tap, plans.len() as u16)
+            }
+        };
         built.proxies.push(ShardProxy::new(
             id,
             plan.core,
@@ -419,7 +573,81 @@ where
         built.serve.push((query_sender, answer_receiver));
         built.shards.push(shard);
     }
+    if venue.feed.is_sequenced() {
+        link_shards(&mut built, first);
+    }
     Ok(built)
+}
+
+/// Links every shard with every other, where streams for all markets come on some connections.
+fn link_shards<H: Handler>(built: &mut BuiltShards<H>, first: usize) {
+    let count = built.shards.len();
+    let mut peers: Vec<Peers> = (0..count).map(|_| Peers::default()).collect();
+    for from in 0..count {
+        for to in 0..count {
+            if from == to {
+                peers[from].out.push(None);
+                continue;
+            }
+            let (producer, incoming) = ring(limits::SHARD_SHARD_DEPTH);
+            built.links.push((
+                format!("shard-{}_shard-{}", first + from, first + to),
+                Box::new(producer.gauge()),
+            ));
+            peers[from].out.push(Some((producer, built.doorbells[to].clone())));
+            peers[to].incoming.push(incoming);
+        }
+    }
+    let shards = std::mem::take(&mut built.shards);
+    let beside = shards.into_iter().zip(peers);
+    built.shards =
+        beside.map(|(shard, peers)| shard.beside(peers, count as u16, first as u16)).collect();
+}
+
+/// Starts the threads that keep trades, if any are to be kept, and links them with the pump of each venue.
+fn start_sink<H>(
+    config: &Config,
+    built: &mut [BuiltVenue<H>],
+    links: &mut Vec<(String, Box<dyn LinkGauge>)>,
+    clock: &HostClock,
+) -> Result<(Option<TradeSink>, VecDeque<SinkEnd>), EngineError> {
+    let Some(options) = &config.trades else {
+        return Ok((None, VecDeque::new()));
+    };
+    let mut springs = Vec::new();
+    let (mut producers, mut receivers) = (Vec::new(), Vec::new());
+    for BuiltVenue { venue, shards, .. } in built {
+        let (markets, receiver) = ring(limits::CONTROL_SINK_DEPTH);
+        let venue = venue.feed.venue();
+        let name = if producers.is_empty() {
+            "control_sink".to_owned()
+        } else {
+            format!("control_sink_{}", venue.name())
+        };
+        links.push((name, Box::new(markets.gauge())));
+        producers.push((venue, markets));
+        receivers.push(receiver);
+        springs.append(&mut shards.trades);
+    }
+    let sink = TradeSink::start(options, springs, receivers, clock.clone());
+    let mut sink = sink.map_err(EngineError::Trades)?;
+    let mut ends = VecDeque::new();
+    for (venue, markets) in producers {
+        let known = if config.discover { sink.take_known(venue) } else { Vec::new() };
+        ends.push_back(SinkEnd { markets, board: sink.board(), known });
+    }
+    Ok((Some(sink), ends))
+}
+
+/// Starts the thread that captures, if there is to be one.
+fn start_capture(
+    config: &Config,
+    springs: Vec<CaptureSpring>,
+    clock: &HostClock,
+) -> Result<Option<CaptureSink>, EngineError> {
+    let Some(options) = &config.capture else { return Ok(None) };
+    let sink = CaptureSink::start(options, springs, &config.ws.url, clock.clone());
+    sink.map(Some).map_err(EngineError::Capture)
 }
 
 fn start_shard<H: Handler + Send>(

@@ -31,16 +31,19 @@
 //! | [`counter`] | counters, latency histograms, the report that all readers share |
 //! | [`wire`] | TLS, WebSocket and HTTP over memory: bytes in, frames out |
 //! | [`market`] | events, what is known of a market, books |
-//! | [`venue`] | the seam to a venue; Polymarket's messages, decoding, catalogue |
+//! | [`capture`] | lines, index and manifest of a capture |
+//! | [`venue`] | the seam to a venue; messages, decoding, conversation, catalogue of Polymarket and of Kalshi |
 //! | [`session`] | one connection without its socket |
 //! | [`topology`] | which threads run on which cores |
 //! | [`host`] | what the host is like, and what that means: one verdict a setting |
 //! | [`io`] | the rim: the only files that name the runtime, the kernel or a clock |
 //! | [`link`] | one file for each link between threads: messages, depth, what happens when full |
 //! | [`shard`] | what *is*: connections, books, the hot core's duty cycle |
+//! | [`sink`] | what is kept: trades in a database, all that comes in a capture, on threads that may block |
 //! | [`control`] | what *should be*: registry, discovery, placement, dials |
 //! | [`serve`] | health, statistics, metrics and books over local HTTP |
 //! | [`replay`] | captures back into books, by the shard's own code |
+//! | [`export`] | captures and databases as Parquet |
 //! | [`config`] | flags, and what they become once they are checked |
 //! | [`engine`] | builds links and threads in order, stops them in reverse |
 //! | [`command`] | the subcommands |
@@ -57,6 +60,8 @@
 //! | control core, one | the registry, what each connection should carry, dials, REST | on its executor |
 //! | shard cores, n | sockets, sessions, decoders, books, handlers | parks, adapts or spins; only in its own epoll set |
 //! | serve core, one, if asked for | local clients | on its executor |
+//! | `trades`, `trade-store` | the trade sink and its database, which may block | SQLite, PostgreSQL |
+//! | `capture` | the files of a capture | the disk |
 //! | `resolve`, `accept` | name lookups, new clients | in the kernel |
 //!
 //! Control core, shards and serve core are glommio executors. A shard is one task that polls its
@@ -70,6 +75,10 @@
 //! |---|---|---|
 //! | [`link::control_shard`] | orders: open, attach, subscribe, close | control keeps the order, tries next cycle |
 //! | [`link::shard_control`] | heartbeats with all counts, ended connections, news, histograms | counted; the next heartbeat heals |
+//! | [`link::shard_shard`] | trades and tickers of markets that another shard has (Kalshi) | counted; the other connection of the pair brings them too |
+//! | [`link::shard_trade`] | every trade, with `--trades` | counted, and written down beside the trades |
+//! | [`link::shard_capture`] | every frame, and what becomes of books beside it, with `--capture` | frames are dropped, counted and marked |
+//! | [`link::control_sink`] | markets that have changed, with `--trades` | control keeps them, tries next cycle |
 //! | [`link::serve_control`] | a request for the report, and the report | 503, counted |
 //! | [`link::serve_shard`] | a request for a book, and its image | 503, counted |
 //! | [`link::main_control`] | commands; reports and histograms back | given back; conflated |
@@ -132,21 +141,22 @@
 //!
 //! # Absent on purpose, for now
 //!
-//! - *A trade database, a bus, a capture file.* A sink is a link and a thread that may block; the
-//!   replay reads captures already.
-//! - *Kalshi.* [`venue`] is the seam that it will use, and a link between shards is where its global
-//!   streams will cross.
+//! - *A bus.* A sink is a link and a thread that may block.
+//! - *Shards of several venues.* Each venue has shards of its own, so that a burst of one delays no book of the
+//!   other; the pumps of both share the control core.
 //!
 //! [`AwaitingSnapshot`]: market::book::BookState::AwaitingSnapshot
 //! [`Live`]: market::book::BookState::Live
 //! [`Stale`]: market::book::BookState::Stale
 
 pub mod base;
+pub mod capture;
 pub mod command;
 pub mod config;
 pub mod control;
 pub mod counter;
 pub mod engine;
+pub mod export;
 pub mod host;
 pub mod io;
 pub mod link;
@@ -157,6 +167,7 @@ pub mod serve;
 pub mod session;
 pub mod shard;
 pub mod sim;
+pub mod sink;
 pub mod topology;
 pub mod venue;
 pub mod wire;

@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Command::Demo(flags) => command::demo::run(&flags),
         Command::BenchLive(flags) => command::bench_live::run(&flags),
         Command::Replay(args) => command::replay::run(&args),
+        Command::Export(args) => command::export::run(&args),
         Command::Compare(flags) => command::compare::run(&flags),
         Command::Topology(flags) => command::topology::run(&flags),
         Command::Doctor(flags) => command::doctor::run(&flags),

@@ -58,8 +58,9 @@ impl Connection {
             tls: None,
             connector: std::sync::Arc::new(ringbook::io::socket::Tcp),
             heartbeat: "PING",
+            signer: None,
         };
-        let mut dial = Dial::new(target, vec![address], u64::MAX);
+        let mut dial = Dial::new(target, vec![address], u64::MAX, 0);
         let mut buffer = vec![0; 64 * 1024];
         loop {
             match dial.step(0, &mut buffer) {

@@ -249,7 +249,7 @@ fn books_are_sorted_by_token_in_the_shape_of_the_venue_and_the_digest_is_their_s
 }
 
 fn capture(lines: &[String]) -> String {
-    use ringbook::replay::capture::{Stamp, write_opened, write_sent, write_text};
+    use ringbook::capture::line::{Stamp, write_opened, write_sent, write_text};
     let mut out = Vec::new();
     let stamp = |sequence: u64| Stamp { receive_ns: 1_000 + sequence, connection: 9, sequence };
     write_opened(&mut out, stamp(0), "wss://example.com/ws");
@@ -397,7 +397,7 @@ fn broken_lines_cost_only_themselves_and_are_named() {
 
 #[test]
 fn what_a_capture_says_of_connections_makes_books_stale() {
-    use ringbook::replay::capture::{Stamp, write_ended, write_lost, write_opened, write_text};
+    use ringbook::capture::line::{Stamp, write_ended, write_lost, write_opened, write_text};
     let stamp = |connection: u32| Stamp { receive_ns: 5, connection, sequence: 0 };
     let states = |end: &dyn Fn(&mut Vec<u8>)| {
         let folder = Folder::new();
@@ -473,7 +473,7 @@ fn what_cannot_be_replayed_is_said_in_one_line() {
     for (arguments, code, word) in [
         (vec!["/no/such/file"], 1, "no such file"),
         (vec![&*good, "/no/such/file"], 1, "no such file"),
-        (vec![path], 1, "is a directory"),
+        (vec![path], 1, "is a folder without a capture"),
         (vec![&*noise_file], 1, "is not text"),
         (vec![&*noise_zst], 1, "is not text inside its compression"),
         (vec![&*good, "--books-out", "/no/such/folder/x"], 1, "cannot write"),

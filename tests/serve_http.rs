@@ -186,7 +186,10 @@ fn play_shard(
                 };
                 let state = match number {
                     27 => BookState::Live,
-                    28 => BookState::Stale { why: StaleReason::Disconnected, since_wall_ns: 1 },
+                    28 => BookState::Stale {
+                        why: StaleReason::Disconnected,
+                        since_wall_ns: 1_786_728_199_000_000_000,
+                    },
                     _ => BookState::AwaitingSnapshot,
                 };
                 image.fill(MarketId::new("0x7d").unwrap(), token, state, facts, &book);
@@ -299,7 +302,11 @@ fn books_are_found_wherever_they_live() {
         assert!(live.header("x-ringbook-age-ms").parse::<u64>().unwrap() > 1_000_000);
         let stale = client.ask("GET", "/book?token_id=28");
         assert_eq!((stale.status, stale.header("x-ringbook-state")), (200, "stale:disconnected"));
-        assert_eq!(stale.body, BOOK.replace("\"27\"", "\"28\""));
+        let whole = BOOK.replace("\"27\"", "\"28\"");
+        let since = r#","state":"stale:disconnected","stale_since":"1786728199000"}"#;
+        let levels = whole.strip_suffix('}').unwrap();
+        assert_eq!(stale.body, format!("{levels}{since}"));
+        assert_eq!(stale.header("x-ringbook-stale-since-ms"), "1786728199000");
     }
     let waiting = client.ask("GET", "/book?token_id=29");
     assert_eq!((waiting.status, waiting.header("retry-after")), (503, "1"));

@@ -24,29 +24,33 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("counter", &["base"]),
     ("wire", &["base"]),
     ("market", &["base"]),
+    ("capture", &["base"]),
     ("venue", &["base", "market"]),
     ("session", &["base", "wire"]),
     ("topology", &["base"]),
     ("host", &["base", "topology"]),
     // The facts of a host are gathered at the rim, into the layer that judges them.
     ("io", &["base", "wire", "host"]),
-    ("link", &["base", "ring", "counter", "market", "venue", "session", "io"]),
-    ("shard", &["base", "ring", "counter", "market", "venue", "session", "io", "link"]),
+    ("link", &["base", "ring", "counter", "market", "capture", "venue", "session", "io"]),
+    ("shard", &["base", "ring", "counter", "market", "capture", "venue", "session", "io", "link"]),
+    ("sink", &["base", "ring", "counter", "wire", "market", "capture", "io", "link"]),
     ("control", &["base", "ring", "counter", "wire", "market", "venue", "session", "io", "link"]),
     ("serve", &["base", "ring", "counter", "wire", "market", "io", "link"]),
-    ("replay", &["base", "ring", "counter", "market", "venue", "io", "shard"]),
-    ("config", &["base", "wire", "host", "io", "replay", "topology"]),
+    ("replay", &["base", "ring", "counter", "market", "capture", "venue", "io", "shard"]),
+    ("export", &["base", "market", "shard", "sink", "replay"]),
+    // What a venue's flags mean, and its key.
+    ("config", &["base", "wire", "venue", "host", "io", "sink", "replay", "export", "topology"]),
     (
         "engine",
         &[
             "base", "ring", "counter", "wire", "venue", "io", "link", "shard", "control", "serve",
-            "topology", "config",
+            "sink", "topology", "config",
         ],
     ),
     (
         "command",
         &[
-            "base", "counter", "wire", "venue", "host", "io", "link", "serve", "replay",
+            "base", "counter", "wire", "venue", "host", "io", "link", "serve", "replay", "export",
             "topology", "config", "engine",
         ],
     ),
@@ -103,12 +107,28 @@ const RIM: &[Reach] = &[
     },
     Reach {
         names: &["std::fs"],
-        only: &["src/io/", "src/config/", "src/command/", "src/replay/run.rs", "src/bin/"],
+        only: &[
+            "src/io/",
+            "src/config/",
+            "src/command/",
+            "src/replay/run.rs",
+            "src/export/",
+            "src/sink/",
+            "src/bin/",
+        ],
         why: "files are read and written before and after the engine runs, never on its cores",
     },
     Reach {
         names: &["std::thread"],
-        only: &["src/io/", "src/engine.rs", "src/command/", "src/replay/", "src/sim/", "src/bin/"],
+        only: &[
+            "src/io/",
+            "src/engine.rs",
+            "src/command/",
+            "src/replay/",
+            "src/sink/",
+            "src/sim/",
+            "src/bin/",
+        ],
         why: "executors and threads are io's; only threads that may block can sleep",
     },
     Reach {
@@ -142,7 +162,7 @@ const RIM: &[Reach] = &[
         why: "a ring is used by its two halves only, so that it stays one to one",
     },
     Reach {
-        names: &["crate::venue::polymarket"],
+        names: &["crate::venue::polymarket", "crate::venue::kalshi"],
         only: &["src/venue/"],
         why: "nothing outside venue asks which venue it is",
     },
@@ -188,14 +208,9 @@ const EXCEPTIONS: &[Exception] = &[
         why: "the main thread waits for --duration; this program has none of the engine's rim",
     },
     Exception {
-        file: "src/control/catalogue.rs",
-        name: "crate::venue::polymarket",
-        why: "one venue has a catalogue so far; a second one brings the seam",
-    },
-    Exception {
-        file: "src/control/discovery.rs",
-        name: "crate::venue::polymarket",
-        why: "one venue has a catalogue so far; a second one brings the seam",
+        file: "src/config/venue.rs",
+        name: "crate::venue::kalshi",
+        why: "the flags of a venue name its key",
     },
     Exception {
         file: "src/command/compare.rs",
@@ -232,7 +247,8 @@ const UNFINISHED_MACROS: &[&str] = &["todo", "unimplemented", "dbg"];
 const UNFINISHED_WORDS: &[&str] = &["TODO", "FIXME", "XXX", "HACK", "stub", "Stub"];
 
 /// Where this was written is nobody's business: a clone must not name it.
-const FOREIGN: &[&str] = &["/work/", ".library", "subagent", "shared/", "protocol/polymarket.md"];
+const FOREIGN: &[&str] =
+    &["/work/", ".library", "subagent", "shared/", "protocol/polymarket.md", "protocol/kalshi.md"];
 /// The one exception: recordings that lie beside a clone and are no part of it.
 const RECORDINGS: &str = "../shared/fixtures";
 

@@ -17,10 +17,50 @@ pub struct ShortText<const N: usize> {
     len: u8,
 }
 
-/// A token (one outcome of a market): Polymarket's `asset_id`, a uint256 in decimal.
+/// A token (one outcome of a market): Polymarket's `asset_id`, a uint256 in decimal; of a Kalshi market, which is one
+/// book in terms of YES, its ticker.
 pub type TokenId = ShortText<TOKEN_BYTES_MAX>;
-/// A market: Polymarket's condition id, `0x` and 64 hexadecimal digits.
+/// A market: Polymarket's condition id, `0x` and 64 hexadecimal digits; Kalshi's ticker.
 pub type MarketId = ShortText<MARKET_BYTES_MAX>;
+
+/// What a venue tells trades apart by: Polymarket's transaction hash, `0x` and 64 hexadecimal digits;
+/// Kalshi's trade id, a UUID.
+pub type TradeId = ShortText<MARKET_BYTES_MAX>;
+
+/// A venue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Venue {
+    /// Polymarket.
+    Polymarket,
+    /// Kalshi.
+    Kalshi,
+}
+
+impl Venue {
+    /// Every venue.
+    pub const ALL: [Self; 2] = [Self::Polymarket, Self::Kalshi];
+
+    /// The word for it in files, tables and flags.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Polymarket => "polymarket",
+            Self::Kalshi => "kalshi",
+        }
+    }
+
+    /// True where messages are numbered and say by how much a level changed.
+    #[must_use]
+    pub const fn is_sequenced(self) -> bool {
+        matches!(self, Self::Kalshi)
+    }
+
+    /// The venue of this name.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|venue| venue.name() == name)
+    }
+}
 
 impl<const N: usize> ShortText<N> {
     const FITS: () = assert!(N <= u8::MAX as usize);

@@ -18,6 +18,33 @@ pub const SHARDS_DEFAULT_MAX: usize = 8;
 pub const TOKENS_PER_CONNECTION_TARGET: usize = 400;
 /// Tokens that a connection never exceeds, whoever asks.
 pub const TOKENS_PER_CONNECTION_MAX: usize = 500;
+/// Markets of one Kalshi subscription. What the venue takes is not documented (kalshi.md, 1: 7,500 is folklore);
+/// it says so when it is less, and that is learnt.
+pub const MARKETS_PER_SUBSCRIPTION_MAX: usize = 10_000;
+/// Subscriptions of one connection whose messages are numbered. The engine opens one.
+pub const SIDS_PER_CONNECTION_MAX: usize = 16;
+/// Commands of one connection that wait for their answer. Answers to more come out of order anyway.
+pub const COMMANDS_OPEN_MAX: usize = 4;
+/// Tickers of one command: 17 kB, and an answer of at most 250 kB of snapshots.
+pub const TICKERS_PER_COMMAND: usize = 256;
+/// A command without an answer is sent again after this long.
+pub const COMMAND_TIMEOUT_NS: u64 = 5 * SECOND_NS;
+/// Commands pause for this long when the venue refuses one as too many, then twice as long.
+pub const COMMAND_PAUSE_NS: u64 = 250 * MILLISECOND_NS;
+/// Books of one connection that are compared at a time where the venue tells them on the connection.
+pub const AUDIT_BOOKS: usize = 8;
+/// A snapshot that was asked for on a connection is asked for again after this long.
+pub const SNAPSHOT_WAIT_NS: u64 = 5 * SECOND_NS;
+/// Tries of a command or a snapshot before the connection is suspected.
+pub const SNAPSHOT_TRIES: u32 = 3;
+/// Subscriptions that the venue may end within a minute before the connection is replaced.
+pub const RESUBSCRIBES_MAX: usize = 3;
+/// Best prices of books that a shard remembers for tickers that come late: half a second at 4,000 changes a second, and
+/// a scan of 40 kB at worst for each ticker.
+pub const TOPS_REMEMBERED: usize = 2_048;
+/// Ids of trades that a shard remembers, to tell each once where two connections bring it: 40 minutes at 25
+/// trades a second.
+pub const TRADES_REMEMBERED: usize = 1 << 16;
 /// Pending tokens of one shard that are worth a connection of their own.
 pub const PENDING_TOKENS_WORTH_CONNECTION: usize = 50;
 /// Connections of one shard: 64 x 400 tokens is a quarter of the venue's universe.
@@ -28,14 +55,31 @@ pub const CONNECTION_SLOTS_MAX: usize = 2 * CONNECTIONS_PER_SHARD_MAX;
 /// Tokens of one market: two on every venue known, and room for markets with more outcomes.
 pub const TOKENS_PER_MARKET_MAX: usize = 16;
 /// Markets registered at once: seven times the universe of 2026 (46,540 active markets).
-pub const MARKETS_MAX: usize = 1 << 18;
+pub const MARKETS_MAX: usize = 1 << 20;
 /// Ids of removed markets that are remembered so that a late listing does not bring them back:
 /// months of them. 17 MB of ids when full.
 pub const REMEMBERED_MARKETS_MAX: usize = 1 << 18;
+/// Connections of a fixed table: twice what the venue grants anybody without being asked.
+pub const TABLE_CONNECTIONS_MAX: u32 = 400;
+/// Connections of a fixed table have numbers above this, so that those of another venue never meet them.
+pub const TABLE_FIRST_ID: u32 = 1_000_000;
+/// Markets wait this long at the start for a fixed table of connections to come up.
+pub const START_GATE_NS: u64 = 10 * SECOND_NS;
+/// A connection of a fixed table may be away for this long before others take its markets: a dial that succeeds at
+/// once takes a tenth of it.
+pub const AWAY_PATIENCE_NS: u64 = SECOND_NS;
+/// Connections of a fixed table are compared this often.
+pub const BALANCE_INTERVAL_NS: u64 = SECOND_NS;
+/// Markets that move for balance in one go, so that few books are stale at once.
+pub const MOVES_PER_CHECK: usize = 64;
+/// Markets by which two connections may differ without any moving.
+pub const BALANCE_SLACK: usize = 20;
 /// Interval between two checks for pending markets.
 pub const PLACEMENT_INTERVAL_NS: u64 = 30 * SECOND_NS;
 /// Interval between two dials, all connections together: bursts of handshakes earn HTTP 429.
 pub const DIAL_INTERVAL_NS: u64 = 100 * MILLISECOND_NS;
+/// The same for a fixed table of connections, which all dial at the start: 150 of them within 3 s.
+pub const TABLE_DIAL_INTERVAL_NS: u64 = 20 * MILLISECOND_NS;
 /// Dials in progress at once.
 pub const DIALS_IN_PROGRESS_MAX: usize = 16;
 /// Resolving, connecting, TLS and the WebSocket upgrade together.
@@ -259,6 +303,8 @@ const _: () = assert!(REPLAY_VALUE_BYTES_MAX < u32::MAX as usize / 2);
 
 /// A full scan of the venue's catalogue starts this often.
 pub const DISCOVERY_INTERVAL_NS: u64 = 60 * SECOND_NS;
+/// The state of the whole exchange is asked for this often.
+pub const EXCHANGE_STATUS_INTERVAL_NS: u64 = 60 * SECOND_NS;
 /// Markets whose end has passed are looked for this often.
 pub const EXPIRY_INTERVAL_NS: u64 = 30 * SECOND_NS;
 /// Expired markets are removed this often.
@@ -267,6 +313,12 @@ pub const CLEANUP_INTERVAL_NS: u64 = 3600 * SECOND_NS;
 pub const CLEANUP_GRACE_NS: u64 = 3600 * SECOND_NS;
 /// Markets on one page of `/markets/keyset` (venue's maximum since 2026-05-14).
 pub const DISCOVERY_PAGE_MARKETS: usize = 100;
+/// Events on one page of Kalshi's `/events` (its maximum); about 1,500 markets, 3 MB.
+pub const KALSHI_PAGE_EVENTS: usize = 200;
+/// Markets on one page of Kalshi's `/markets` (its maximum).
+pub const KALSHI_PAGE_MARKETS: usize = 1_000;
+/// Tickers of one request to Kalshi; 7 kB of path at most.
+pub const KALSHI_TICKERS_PER_REQUEST: usize = 100;
 /// Pages a second: 80 % of the venue's 300 per 10 s on `/markets`.
 pub const DISCOVERY_PAGES_PER_SECOND: u64 = 24;
 /// Pages of one scan: ten times the universe of 2026; a longer scan is a loop of the venue's.
@@ -347,6 +399,64 @@ pub const SERVE_PUMP_MAX_NS: u64 = MILLISECOND_NS;
 pub const SERVE_IMAGE_LEVELS: usize = 256;
 /// An answer from the control core or a shard to the serve core.
 pub const SERVE_ANSWER_TIMEOUT_NS: u64 = 2 * SECOND_NS;
+
+// ---- Sinks ---------------------------------------------------------------------------------
+
+/// Events of books of another shard on their way there: a second of 4,000 trades and tickers; 1 MB a link.
+pub const SHARD_SHARD_DEPTH: usize = 4_096;
+/// Events of other shards taken in one step, from each.
+pub const PASSED_PER_STEP: usize = 64;
+/// Trades of a shard on their way to the sink: eight seconds at 2,000 a second; 4 MB a shard.
+pub const SHARD_TRADE_DEPTH: usize = 16_384;
+/// Markets on their way to the sink. What does not fit waits in the control core's list.
+pub const CONTROL_SINK_DEPTH: usize = 1_024;
+/// Markets of one batch: a first scan's 50,000 take 25.
+pub const SINK_MARKETS_MAX: usize = 2_000;
+/// Trades that the sink takes out of a ring at a time.
+pub const TRADES_PER_LOOK: usize = 4_096;
+/// The trade sink looks into the rings so often when it has nothing to do.
+pub const SINK_LOOK_NS: u64 = 5 * MILLISECOND_NS;
+/// A trade that the database has not taken for so long goes into the journal: what a killed process may
+/// lose. (With batches that wait longer than half of it: twice their wait.)
+pub const SINK_SPILL_AGE_NS: u64 = SECOND_NS;
+/// Trades that wait in memory, before they go into the journal: 26 MB.
+pub const SINK_MEMORY_TRADES: usize = 100_000;
+/// Trades that may wait in memory while the journal's disk is full, too; then they are lost, and counted.
+pub const SINK_MEMORY_TRADES_MAX: usize = 4 * SINK_MEMORY_TRADES;
+/// First wait after the database failed; doubles up to the next.
+pub const SINK_RETRY_MIN_NS: u64 = 250 * MILLISECOND_NS;
+/// Longest wait.
+pub const SINK_RETRY_MAX_NS: u64 = 5 * SECOND_NS;
+/// At the end: from the last shard's end until the database has everything. What it has not goes into
+/// the journal.
+pub const SINK_DRAIN_NS: u64 = 10 * SECOND_NS;
+/// Records of a shard on their way to the capture go round in chunks of so many bytes.
+pub const CAPTURE_CHUNK_BYTES: usize = 64 * 1024;
+/// So many of them: 16 MB a shard, a second of a shard's 20,000 messages a second.
+pub const SHARD_CAPTURE_CHUNKS: usize = 256;
+/// Text of one zstd frame of a capture; less where `--capture-flush-ms` comes first.
+pub const CAPTURE_BLOCK_BYTES: usize = 2 * 1024 * 1024;
+/// Text that waits in memory while the capture's disk is full; then the rings fill, and frames are dropped
+/// and counted.
+pub const CAPTURE_WAITING_BYTES_MAX: usize = 32 * CAPTURE_BLOCK_BYTES;
+/// A capture's file that cannot be written is tried again after so long.
+pub const CAPTURE_RETRY_NS: u64 = SECOND_NS;
+/// Live books whose digest is written into the capture at each housekeeping: 20 a second.
+pub const PROOFS_PER_HOUSEKEEPING: usize = 2;
+/// Rows of an export that are in memory until they are written: about 60 MB a table.
+pub const EXPORT_ROWS_PER_GROUP: usize = 262_144;
+/// Markets that are over and whose winner is not known, asked about: three days of 400,000 a month.
+pub const RESOLUTIONS_MAX: usize = 40_000;
+/// First wait before one of them is asked about, and between its first questions; doubles up to the next.
+pub const RESOLUTION_ASK_MIN_NS: u64 = 60 * SECOND_NS;
+/// Longest wait between two questions about one of them.
+pub const RESOLUTION_ASK_MAX_NS: u64 = 3_600 * SECOND_NS;
+/// One whose winner is not known after so long (disputes take days) is not asked about any more.
+pub const RESOLUTION_PATIENCE_NS: u64 = 7 * 24 * 3_600 * SECOND_NS;
+/// A server of databases that does not answer for so long is away.
+pub const STORE_TIMEOUT_NS: u64 = 5 * SECOND_NS;
+/// A database file that another program holds for so long is away.
+pub const SQLITE_BUSY_NS: u64 = SECOND_NS / 2;
 
 // ---- Start and stop ------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 //! Choices of the user that reach the hot path.
 //!
 //! Runs on:  any (pure).
+use super::limits::TABLE_CONNECTIONS_MAX;
 
 /// Which hashes are compared. One costs some microseconds of the shard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,4 +13,76 @@ pub enum HashChecks {
     Sampled,
     /// That of every group.
     All,
+}
+
+impl HashChecks {
+    /// As `--verify-hash` has it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Sampled => "sampled",
+            Self::All => "all",
+        }
+    }
+
+    /// The one of that name.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        [Self::Off, Self::Sampled, Self::All].into_iter().find(|checks| checks.name() == name)
+    }
+}
+
+/// A fixed number of connections for each purpose, where a venue's streams are divided by purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionTable {
+    /// For tickers.
+    pub tickers: u16,
+    /// For trades.
+    pub trades: u16,
+    /// For the life of markets.
+    pub lifecycle: u16,
+    /// For books; at least one.
+    pub books: u16,
+}
+
+impl Default for ConnectionTable {
+    /// 150 connections, 50 below what one user of Kalshi may have (kalshi.md, 1); in pairs where one stands in for
+    /// the other.
+    fn default() -> Self {
+        Self { tickers: 2, trades: 2, lifecycle: 2, books: 144 }
+    }
+}
+
+impl ConnectionTable {
+    /// All of them.
+    #[must_use]
+    pub const fn total(self) -> u32 {
+        self.tickers as u32 + self.trades as u32 + self.lifecycle as u32 + self.books as u32
+    }
+
+    /// Reads four numbers with commas between them, in the order of the fields: `2,2,2,144`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let numbers: Vec<u16> =
+            text.split(',').map(|number| number.trim().parse().ok()).collect::<Option<_>>()?;
+        let [tickers, trades, lifecycle, books] = numbers.try_into().ok()?;
+        let table = Self { tickers, trades, lifecycle, books };
+        (books > 0 && table.total() <= TABLE_CONNECTIONS_MAX).then_some(table)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_four_numbers_within_the_bound() {
+        assert_eq!(ConnectionTable::parse("2,2,2,144"), Some(ConnectionTable::default()));
+        let small = ConnectionTable { tickers: 0, trades: 1, lifecycle: 1, books: 4 };
+        assert_eq!(ConnectionTable::parse("0, 1, 1, 4"), Some(small));
+        for bad in ["", "1,2,3", "1,2,3,4,5", "1,1,1,0", "a,1,1,1", "-1,1,1,1", "1,1,1,60000"] {
+            assert_eq!(ConnectionTable::parse(bad), None, "{bad}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! `venue-sim`: a Polymarket of our own on a port of this machine.
+//! `venue-sim`: a Polymarket or a Kalshi of our own on a port of this machine.
 //!
 //! Runs on:  the main thread waits for signals; the venue runs on its own.
 use std::net::SocketAddr;
@@ -9,12 +9,43 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use ringbook::sim::kalshi::{KalshiConfig, KalshiVenue};
 use ringbook::sim::{SimConfig, SimError, Venue};
 
-/// A simulated Polymarket: Gamma, CLOB REST, the market channel and /sim on one port.
+/// A simulated Polymarket (Gamma, CLOB REST, the market channel) or Kalshi (REST, WebSocket v2), and /sim, on one port.
 #[derive(Debug, Parser)]
 #[command(name = "venue-sim", version, max_term_width = 100)]
 struct Flags {
+    /// Which venue: polymarket or kalshi.
+    #[arg(long, default_value = "polymarket", value_parser = ["polymarket", "kalshi"])]
+    venue: String,
+    /// Kalshi: the only key that is let in.
+    #[arg(long, value_name = "ID")]
+    key_id: Option<String>,
+    /// Kalshi: the public key (PEM) that verifies signatures; they are only required to be there otherwise.
+    #[arg(long, value_name = "FILE")]
+    public_key: Option<PathBuf>,
+    /// Kalshi: markets of one subscription; more are refused with code 26.
+    #[arg(long, default_value_t = 10_000, value_name = "COUNT")]
+    subscription_markets_max: usize,
+    /// Kalshi: commands that wait are carried out in another order.
+    #[arg(long)]
+    shuffle_acks: bool,
+    /// Kalshi: commands are carried out so many milliseconds late.
+    #[arg(long, default_value_t = 0, value_name = "MS")]
+    ack_delay: u64,
+    /// Kalshi: a get_snapshot is answered by an ok before its snapshots.
+    #[arg(long)]
+    snapshot_ok_first: bool,
+    /// Kalshi: only the first snapshot of a get_snapshot bears its id.
+    #[arg(long)]
+    snapshot_id_on_first: bool,
+    /// Kalshi: an ok lists the markets even where skip_ticker_ack was asked for.
+    #[arg(long)]
+    ok_always_lists: bool,
+    /// Kalshi: every message says when it was sent.
+    #[arg(long)]
+    sending_ts: bool,
     /// Address to listen on; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:8443", value_name = "ADDRESS")]
     listen: SocketAddr,
@@ -33,6 +64,9 @@ struct Flags {
     /// Messages a second over all markets, on average.
     #[arg(long, default_value_t = 500.0)]
     rate: f64,
+    /// Of 10,000 actions, how many are trades; each makes four messages [recorded sessions: 135].
+    #[arg(long, default_value_t = 135, value_name = "COUNT")]
+    trades: u64,
     /// Typical levels on one side of a book.
     #[arg(long, default_value_t = 40)]
     levels: usize,
@@ -72,8 +106,8 @@ struct Flags {
     /// Fault: malformed frames a minute, in addition to the real ones.
     #[arg(long, default_value_t = 0, value_name = "COUNT")]
     malformed_per_minute: u64,
-    /// Fault: what happens to so many of 100,000 frames: lost, doubled, late, cut or half-open; may be given
-    /// for each kind.
+    /// Fault: what happens to so many of 100,000 frames: lost, doubled, late, reordered, cut or half-open; may
+    /// be given for each kind.
     #[arg(long = "fault", value_name = "KIND=RATE", value_parser = stream_fault)]
     faults: Vec<(String, u64)>,
     /// Fault: milliseconds by which REST answers are late.
@@ -96,6 +130,7 @@ impl Flags {
             seed: self.seed,
             markets: self.markets,
             rate: self.rate,
+            trades_per_10_000: self.trades,
             levels: self.levels,
             burst: self.burst,
             paused: self.paused,
@@ -113,6 +148,72 @@ impl Flags {
             ..SimConfig::default()
         }
     }
+}
+
+impl Flags {
+    fn kalshi_config(&self) -> Result<KalshiConfig, Failure> {
+        let read = |path: &PathBuf| {
+            std::fs::read(path).map_err(|error| Failure {
+                text: format!("cannot read {}: {error}", path.display()),
+                code: EXIT_USAGE,
+            })
+        };
+        Ok(KalshiConfig {
+            listen: self.listen,
+            tls: !self.plain,
+            seed: self.seed,
+            markets: self.markets,
+            rate: self.rate,
+            trades_per_10_000: self.trades,
+            levels: self.levels,
+            paused: self.paused,
+            births_per_minute: self.births_per_minute,
+            deaths_per_minute: self.resolutions_per_minute,
+            rate_limits: !self.no_rate_limits,
+            key_id: self.key_id.clone(),
+            public_key: self.public_key.as_ref().map(read).transpose()?,
+            markets_per_subscription_max: self.subscription_markets_max,
+            ok_always_lists: self.ok_always_lists,
+            snapshot_ok_first: self.snapshot_ok_first,
+            snapshot_id_on_first: self.snapshot_id_on_first,
+            sending_ts: self.sending_ts,
+            shuffle_acks: self.shuffle_acks,
+            ack_delay_ms: self.ack_delay,
+            ..KalshiConfig::default()
+        })
+    }
+}
+
+fn run_kalshi(flags: &Flags, stop: &AtomicBool) -> Result<(), Failure> {
+    let venue = KalshiVenue::start(&flags.kalshi_config()?)?;
+    let mut trust = String::new();
+    if let Some(pem) = venue.ca_pem() {
+        write_ca(flags, pem)?;
+        trust = format!(" --tls-ca {}", flags.tls_ca_out.display());
+    }
+    println!("rest  {}", venue.rest_url());
+    println!("ws    {}", venue.ws_url());
+    println!(
+        "run   ringbook run --venue kalshi --kalshi-rest-url {} --kalshi-ws-url {} \
+         --kalshi-key-id ID --kalshi-key KEY{trust}",
+        venue.rest_url(),
+        venue.ws_url()
+    );
+    let ends = (flags.duration > 0).then(|| Instant::now() + Duration::from_secs(flags.duration));
+    while !stop.load(Ordering::Relaxed) && ends.is_none_or(|ends| Instant::now() < ends) {
+        if !venue.is_running() {
+            return Err(SimError::Gone.into());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+fn write_ca(flags: &Flags, pem: &str) -> Result<(), Failure> {
+    std::fs::write(&flags.tls_ca_out, pem).map_err(|error| Failure {
+        text: format!("cannot write {}: {error}", flags.tls_ca_out.display()),
+        code: EXIT_FAILURE,
+    })
 }
 
 /// Usage was wrong.
@@ -155,12 +256,12 @@ fn run(flags: &Flags) -> Result<(), Failure> {
             code: EXIT_FAILURE,
         })?;
     }
+    if flags.venue == "kalshi" {
+        return run_kalshi(flags, &stop);
+    }
     let venue = Venue::start(flags.config())?;
     if let Some(pem) = venue.ca_pem() {
-        std::fs::write(&flags.tls_ca_out, pem).map_err(|error| Failure {
-            text: format!("cannot write {}: {error}", flags.tls_ca_out.display()),
-            code: EXIT_FAILURE,
-        })?;
+        write_ca(flags, pem)?;
     }
     announce(flags, &venue);
     let ends = (flags.duration > 0).then(|| Instant::now() + Duration::from_secs(flags.duration));

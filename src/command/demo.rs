@@ -13,6 +13,7 @@ use crate::config::{Config, UsageError, flags::DemoFlags};
 use crate::io::{blocking::BlockingClient, clock::HostClock, driver::Driver};
 use crate::sim::{SimConfig, SimError, Venue};
 use crate::topology::LayoutFlags;
+use crate::venue::Feed;
 use crate::wire::{endpoint::Endpoint, tls::client_config};
 use log::info;
 use std::process::ExitCode;
@@ -119,7 +120,12 @@ pub fn engine_config(layout: LayoutFlags, venue: &Venue) -> Result<Config, Failu
         driver: Driver::Epoll,
         markets_max: None,
         tokens_per_connection: TOKENS_PER_CONNECTION_TARGET,
-        custom_features: true,
+        feed: Feed::Polymarket { custom_features: true },
+        table: None,
+        signer: None,
+        further: Vec::new(),
+        trades: None,
+        capture: None,
         duration_ns: None,
     })
 }

@@ -6,6 +6,7 @@ pub mod compare;
 pub mod counters;
 pub mod demo;
 pub mod doctor;
+pub mod export;
 pub mod histograms;
 pub mod replay;
 pub mod run;

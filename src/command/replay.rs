@@ -13,11 +13,17 @@ use std::sync::atomic::AtomicBool;
 /// A flag is unusable.
 pub fn run(args: &ReplayArgs) -> Result<ExitCode, Failure> {
     let plan = args.plan().map_err(UsageError)?;
+    let stop = stop_on_signals();
+    Ok(ExitCode::from(crate::replay::execute(&plan, args.json, &stop)))
+}
+
+/// A flag that the first signal sets; the second one ends the process.
+pub(super) fn stop_on_signals() -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         // Without handlers a signal ends the process as usual, which is good enough.
         let _ = signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop));
         let _ = signal_hook::flag::register(signal, Arc::clone(&stop));
     }
-    Ok(ExitCode::from(crate::replay::execute(&plan, args.json, &stop)))
+    stop
 }

@@ -183,6 +183,12 @@ impl Session {
             eprintln!("{}", last_line(report));
             eprintln!("{}", correctness_line(&report.correctness));
         }
+        if let Some(trades) = &ending.trades {
+            eprintln!("{}", trades.line());
+        }
+        if let Some(capture) = &ending.capture {
+            eprintln!("{}", capture.line());
+        }
         eprintln!("host: {host}");
         eprint!("{}", histograms.table());
         let written = histograms.write();

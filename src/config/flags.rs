@@ -1,7 +1,9 @@
 //! The command line as it is typed: flags and defaults, nothing checked but their form.
 //!
 //! Runs on:  main thread.
-use super::{CLOB_URL, GAMMA_URL, WS_URL, bench_live::BenchLiveFlags, replay::ReplayArgs};
+use super::{
+    CLOB_URL, GAMMA_URL, WS_URL, bench_live::BenchLiveFlags, export::ExportArgs, replay::ReplayArgs,
+};
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -30,6 +32,8 @@ pub enum Command {
     BenchLive(Box<BenchLiveFlags>),
     /// Replay captures: the benchmark mode.
     Replay(ReplayArgs),
+    /// Write captures or a database of trades as Parquet.
+    Export(ExportArgs),
     /// Compare every book of a running engine with the venue's own, level by level.
     Compare(CompareFlags),
     /// Print the threads, cores and links that a command line would start.
@@ -104,17 +108,25 @@ pub struct RunFlags {
     #[command(flatten)]
     pub layout: LayoutFlags,
 
-    /// Catalogue of markets.
+    /// The venue: polymarket or kalshi; or both with a comma between them, each with shards of its own.
+    #[arg(long, value_name = "VENUE", default_value = "polymarket")]
+    pub venue: String,
+
+    /// Catalogue of markets of Polymarket.
     #[arg(long, value_name = "URL", default_value = GAMMA_URL)]
     pub gamma_url: String,
 
-    /// REST order books.
+    /// REST order books of Polymarket.
     #[arg(long, value_name = "URL", default_value = CLOB_URL)]
     pub clob_url: String,
 
-    /// Market channel.
+    /// Market channel of Polymarket.
     #[arg(long, value_name = "URL", default_value = WS_URL)]
     pub ws_url: String,
+
+    /// Kalshi's side.
+    #[command(flatten)]
+    pub kalshi: KalshiFlags,
 
     /// Trust this certificate authority too (PEM), as venue-sim writes it.
     #[arg(long, value_name = "FILE")]
@@ -143,6 +155,14 @@ pub struct RunFlags {
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     pub audit: u32,
 
+    /// The database of trades.
+    #[command(flatten)]
+    pub trades: TradeFlags,
+
+    /// The capture.
+    #[command(flatten)]
+    pub capture: CaptureFlags,
+
     /// Follow this market (condition id or slug), whatever discovery finds. Repeatable.
     #[arg(long = "market", value_name = "ID")]
     pub markets: Vec<String>,
@@ -166,6 +186,92 @@ pub struct RunFlags {
     /// Stop by itself after so many seconds; 0 runs until a signal.
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub duration: u64,
+}
+
+/// Kalshi: who asks, where, and over how many connections.
+#[derive(Args, Clone, Debug)]
+pub struct KalshiFlags {
+    /// Id of the API key (a UUID) that --kalshi-key belongs to.
+    #[arg(long, value_name = "ID")]
+    pub kalshi_key_id: Option<String>,
+
+    /// The private key (PEM) with which every connection is signed. Nobody but its owner may read it.
+    #[arg(long, value_name = "FILE")]
+    pub kalshi_key: Option<PathBuf>,
+
+    /// Which of the venue's environments: prod or demo. Keys belong to one of them.
+    #[arg(long, value_name = "NAME", default_value = "prod")]
+    pub kalshi_env: String,
+
+    /// Another REST interface, as in https://127.0.0.1:8444/trade-api/v2.
+    #[arg(long, value_name = "URL")]
+    pub kalshi_rest_url: Option<String>,
+
+    /// Another WebSocket, as in wss://127.0.0.1:8444/trade-api/ws/v2.
+    #[arg(long, value_name = "URL")]
+    pub kalshi_ws_url: Option<String>,
+
+    /// Connections for tickers, trades, the life of markets, and books.
+    #[arg(long, value_name = "T,T,L,B", default_value = "2,2,2,144")]
+    pub kalshi_connections: String,
+
+    /// Put at most so many markets on one connection; what the venue refuses as too many is learnt.
+    #[arg(long, value_name = "COUNT", default_value_t = 7500,
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub kalshi_markets_per_connection: u32,
+
+    /// Follow combos too (tickers that begin with KXMVE; some hundred are made a minute).
+    #[arg(long)]
+    pub kalshi_combos: bool,
+}
+
+/// Where trades are kept.
+#[derive(Args, Clone, Debug)]
+pub struct TradeFlags {
+    /// Keep every trade in this database: sqlite:FILE, or postgres://USER@HOST/DATABASE (with
+    /// passfile=FILE, sslmode=disable or verify-full, sslrootcert=FILE). Other programs may read it
+    /// meanwhile.
+    #[arg(long, value_name = "DATABASE")]
+    pub trades: Option<String>,
+
+    /// File in which trades wait while the database is away. Default: beside it.
+    #[arg(long, value_name = "FILE", requires = "trades")]
+    pub trades_journal: Option<PathBuf>,
+
+    /// Store at most so many trades in one transaction.
+    #[arg(long, value_name = "COUNT", default_value_t = 5000,
+          value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    pub trades_batch: u32,
+
+    /// A trade waits for others at most so many milliseconds.
+    #[arg(long, value_name = "MS", default_value_t = 500,
+          value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    pub trades_batch_ms: u64,
+}
+
+/// Where all that comes and goes is captured.
+#[derive(Args, Clone, Debug)]
+pub struct CaptureFlags {
+    /// Write every frame that comes, every text that goes and all that becomes of books beside them
+    /// into this folder; `ringbook replay DIR` makes the same books of it. The folder may hold
+    /// earlier captures.
+    #[arg(long, value_name = "DIR")]
+    pub capture: Option<PathBuf>,
+
+    /// A record waits for others at most so many milliseconds: what a killed process may lose.
+    #[arg(long, value_name = "MS", default_value_t = 1000,
+          value_parser = clap::value_parser!(u64).range(10..=60_000))]
+    pub capture_flush_ms: u64,
+
+    /// Begin another file when one has so many megabytes, compressed.
+    #[arg(long, value_name = "MB", default_value_t = 1024,
+          value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
+    pub capture_file_mb: u64,
+
+    /// Begin another file after so many minutes.
+    #[arg(long, value_name = "MINUTES", default_value_t = 60,
+          value_parser = clap::value_parser!(u64).range(1..=10_080))]
+    pub capture_file_minutes: u64,
 }
 
 /// Flags of `ringbook demo`.

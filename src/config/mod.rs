@@ -2,19 +2,25 @@
 //!
 //! Runs on:  main thread, before anything starts. A [`Config`] exists only if it is valid.
 pub mod bench_live;
+pub mod export;
 pub mod flags;
 pub mod replay;
+pub mod venue;
 
-use crate::base::id::TokenId;
-use crate::base::limits::TOKENS_PER_CONNECTION_TARGET;
-use crate::base::policy::HashChecks;
-use crate::base::time::SECOND_NS;
+use crate::base::id::{TokenId, Venue};
+use crate::base::policy::{ConnectionTable, HashChecks};
+use crate::base::time::{MILLISECOND_NS, SECOND_NS};
 use crate::io::driver::Driver;
+use crate::sink::capture::CaptureOptions;
+use crate::sink::{ledger::Batching, store::StoreAddress, trades::SinkOptions};
 use crate::topology::{Idle, LayoutFlags, parse_cores};
+use crate::venue::{Feed, Signer};
 use crate::wire::endpoint::Endpoint;
 use flags::RunFlags;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use venue::VenueConfig;
 
 /// The market channel of the real venue.
 pub const WS_URL: &str = "wss://ws-subscriptions-clob.polymarket.com/ws/market";
@@ -71,13 +77,38 @@ pub struct Config {
     pub markets_max: Option<usize>,
     /// Tokens that placement puts on one connection; more than the default are not.
     pub tokens_per_connection: usize,
-    /// Ask the stream for news of markets too.
-    pub custom_features: bool,
+    /// The venue, and what is asked of it.
+    pub feed: Feed,
+    /// The connections, where they are a fixed table.
+    pub table: Option<ConnectionTable>,
+    /// Who signs requests, where the venue wants that.
+    pub signer: Option<Arc<dyn Signer>>,
+    /// More venues than that one.
+    pub further: Vec<VenueConfig>,
+    /// Where trades are kept.
+    pub trades: Option<SinkOptions>,
+    /// Where all that comes and goes is captured.
+    pub capture: Option<CaptureOptions>,
     /// Stop by itself after this long.
     pub duration_ns: Option<u64>,
 }
 
 impl Config {
+    /// Every venue, the first one first.
+    #[must_use]
+    pub fn venues(&self) -> Vec<VenueConfig> {
+        let first = VenueConfig {
+            feed: self.feed,
+            catalogue: self.gamma.clone(),
+            books: self.clob.clone(),
+            ws: self.ws.clone(),
+            table: self.table,
+            signer: self.signer.clone(),
+            tokens_per_connection: self.tokens_per_connection,
+        };
+        std::iter::once(first).chain(self.further.iter().cloned()).collect()
+    }
+
     /// Checks the flags of `ringbook run` and reads the files that they name.
     ///
     /// # Errors
@@ -95,11 +126,22 @@ impl Config {
                     .into(),
             ));
         }
+        let (first, further) = venue::read(flags)?;
+        if flags.capture.capture.is_some() && !further.is_empty() {
+            return Err(UsageError(
+                "--capture takes one venue: run another process for the second".into(),
+            ));
+        }
+        let VenueConfig { feed, catalogue, books, ws, table, signer, tokens_per_connection } =
+            first;
+        let venues: Vec<Venue> = std::iter::once(feed.venue())
+            .chain(further.iter().map(|venue| venue.feed.venue()))
+            .collect();
         Ok(Self {
             layout: layout(&flags.layout)?,
-            gamma: endpoint("--gamma-url", &flags.gamma_url, ["http", "https"])?,
-            clob: endpoint("--clob-url", &flags.clob_url, ["http", "https"])?,
-            ws: endpoint("--ws-url", &flags.ws_url, ["ws", "wss"])?,
+            gamma: catalogue,
+            clob: books,
+            ws,
             tls_ca: tls_ca(flags.tls_ca.as_deref())?,
             serve: flags.serve,
             histograms: histograms(flags.histograms.as_deref())?,
@@ -111,8 +153,13 @@ impl Config {
             discover: !flags.no_discovery,
             driver: driver(&flags.layout)?,
             markets_max: flags.markets_max,
-            tokens_per_connection: TOKENS_PER_CONNECTION_TARGET,
-            custom_features: !flags.no_custom_features,
+            tokens_per_connection,
+            feed,
+            table,
+            signer,
+            trades: trades(venues, &flags.trades)?,
+            further,
+            capture: capture(&flags.capture),
             duration_ns: (flags.duration > 0).then(|| flags.duration.saturating_mul(SECOND_NS)),
         })
     }
@@ -169,12 +216,8 @@ pub fn layout(flags: &flags::LayoutFlags) -> Result<LayoutFlags, UsageError> {
 /// # Errors
 /// [`UsageError`]: one line.
 pub fn hash_checks(text: &str) -> Result<HashChecks, UsageError> {
-    match text {
-        "off" => Ok(HashChecks::Off),
-        "sampled" => Ok(HashChecks::Sampled),
-        "all" => Ok(HashChecks::All),
-        _ => Err(UsageError(format!("--verify-hash {text}: expected off, sampled or all"))),
-    }
+    HashChecks::of(text)
+        .ok_or_else(|| UsageError(format!("--verify-hash {text}: expected off, sampled or all")))
 }
 
 /// Checks the flag of the receive path.
@@ -187,6 +230,34 @@ pub fn driver(flags: &flags::LayoutFlags) -> Result<Driver, UsageError> {
         Some("native") => Ok(Driver::Native),
         Some(text) => Err(UsageError(format!("--driver {text}: expected epoll or native"))),
     }
+}
+
+/// Checks the flags of the trade database.
+///
+/// # Errors
+/// [`UsageError`]: one line.
+fn trades(
+    venues: Vec<Venue>,
+    flags: &flags::TradeFlags,
+) -> Result<Option<SinkOptions>, UsageError> {
+    let Some(text) = &flags.trades else { return Ok(None) };
+    let address = StoreAddress::parse(text);
+    let address = address.map_err(|error| UsageError(format!("--trades {error}")))?;
+    let journal = flags.trades_journal.clone().unwrap_or_else(|| address.journal());
+    let batching = Batching {
+        trades_max: flags.trades_batch as usize,
+        age_max_ns: flags.trades_batch_ms * MILLISECOND_NS,
+    };
+    Ok(Some(SinkOptions { venues, address, journal, batching }))
+}
+
+fn capture(flags: &flags::CaptureFlags) -> Option<CaptureOptions> {
+    Some(CaptureOptions {
+        folder: flags.capture.clone()?,
+        flush_ns: flags.capture_flush_ms * MILLISECOND_NS,
+        segment_bytes: flags.capture_file_mb * 1_000_000,
+        segment_ns: flags.capture_file_minutes * 60 * SECOND_NS,
+    })
 }
 
 fn endpoint(flag: &str, text: &str, schemes: [&str; 2]) -> Result<Endpoint, UsageError> {

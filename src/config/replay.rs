@@ -1,22 +1,25 @@
 //! The flags of `ringbook replay`.
 //!
 //! Runs on:  the starting thread.
-use crate::base::limits::REPLAY_SHARDS_MAX;
-use crate::io::file::Source;
+use crate::base::{id::Venue, limits::REPLAY_SHARDS_MAX};
+use crate::io::file::{Source, segments};
 use crate::replay::plan::{Plan, Speed};
+use std::ops::Range;
 use std::path::PathBuf;
 
 /// Feed recorded frames through the live decoder and books, and print how fast that was.
 ///
 /// FILE holds frames, one a line: as received, as capture records ({"t":..,"c":..,"s":..,"k":"t",
 /// "f":FRAME}), or wrapped ({"recv_ns":..,"raw":"FRAME"}, {"msg":FRAME}). It may be plain,
-/// zstd or gzip, whatever its name. Subscriptions are implied by what appears.
+/// zstd or gzip, whatever its name. Subscriptions are implied by what appears, unless it is a capture of
+/// `ringbook run --capture DIR`: then the very books of that run come of it, and are compared with the
+/// proofs in it. DIR stands for all files in it.
 ///
 /// Exit code: 0; 1 when a file cannot be read to its end (what was read is replayed and printed);
 /// 2 for wrong flags; 130 when interrupted.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ReplayArgs {
-    /// Files in order; `-` is standard input
+    /// Files or folders of captures, in order; `-` is standard input
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
 
@@ -24,6 +27,10 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u16).range(1..=i64::from(REPLAY_SHARDS_MAX)))]
     pub shards: u16,
+
+    /// Whose frames they are: polymarket or kalshi
+    #[arg(long, value_name = "VENUE", default_value = "polymarket", value_parser = venue)]
+    pub venue: Venue,
 
     /// Passes over all files; books are forgotten in between, counts add up
     #[arg(long, value_name = "N", default_value_t = 1,
@@ -33,6 +40,15 @@ pub struct ReplayArgs {
     /// `max`, or a multiple of the recorded speed such as `1x` or `2.5x` (needs receive times)
     #[arg(long, value_name = "SPEED", default_value = "max")]
     pub speed: Speed,
+
+    /// Begin here: leave out what was received before (2026-11-27T07:15:00Z, or nanoseconds since
+    /// 1970). Books begin with their first snapshot after that
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub from: Option<u64>,
+
+    /// End here: leave out what was received at that time and later
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub to: Option<u64>,
 
     /// Print the results as one JSON object
     #[arg(long)]
@@ -49,7 +65,69 @@ impl ReplayArgs {
     /// # Errors
     /// Which is wrong and what to use instead, in words for a person: *say it, exit code 2*.
     pub fn plan(&self) -> Result<Plan, String> {
-        let files = self.files.iter().cloned().map(Source::of).collect();
-        Plan::new(files, self.shards, self.repeat, self.speed, self.books_out.clone())
+        let files = files(&self.files)?;
+        let range = range(self.from, self.to, ["--from", "--to"])?;
+        let plan = Plan::new(files, self.shards, self.repeat, self.speed, self.books_out.clone())?;
+        Ok(plan.between(range).of(self.venue))
+    }
+}
+
+/// The files that are named; a folder stands for the segments in it.
+pub(super) fn files(named: &[PathBuf]) -> Result<Vec<Source>, String> {
+    let mut files = Vec::new();
+    for path in named {
+        let within = if path.is_dir() { segments(path)? } else { Vec::new() };
+        match within.is_empty() {
+            false => files.extend(within.into_iter().map(Source::Path)),
+            // A folder that holds none is refused where files are looked at, as a wrong file is.
+            true => files.push(Source::of(path.clone())),
+        }
+    }
+    Ok(files)
+}
+
+/// The times between two flags of these names, if either is given.
+pub(super) fn range(
+    from: Option<u64>,
+    to: Option<u64>,
+    [from_flag, to_flag]: [&str; 2],
+) -> Result<Option<Range<u64>>, String> {
+    let range = from.unwrap_or(0)..to.unwrap_or(u64::MAX);
+    if range.is_empty() {
+        return Err(format!("{from_flag} must be before {to_flag}"));
+    }
+    Ok((from.is_some() || to.is_some()).then_some(range))
+}
+
+/// A venue by its name.
+pub(super) fn venue(text: &str) -> Result<Venue, String> {
+    Venue::of(text).ok_or_else(|| {
+        let known = Venue::ALL.map(Venue::name).join(" or ");
+        format!("expected {known}")
+    })
+}
+
+/// Nanoseconds since the Unix epoch.
+pub(super) fn time(text: &str) -> Result<u64, String> {
+    if let Ok(ns) = text.parse() {
+        return Ok(ns);
+    }
+    let at: jiff::Timestamp = text.parse().map_err(|_| {
+        "expected a time such as 2026-11-27T07:15:00Z, or nanoseconds since 1970".to_owned()
+    })?;
+    u64::try_from(at.as_nanosecond()).map_err(|_| "a time after 1970 is expected".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_in_both_forms() {
+        assert_eq!(time("1790491135816123456"), Ok(1_790_491_135_816_123_456));
+        assert_eq!(time("2026-11-27T07:15:00.5Z"), Ok(1_795_763_700_500_000_000));
+        assert_eq!(time("2026-11-27T08:15:00.5+01:00"), time("2026-11-27T07:15:00.5Z"));
+        assert!(time("yesterday").unwrap_err().contains("2026-11-27T07:15:00Z"));
+        assert!(time("1960-01-01T00:00:00Z").is_err());
     }
 }

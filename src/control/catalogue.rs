@@ -3,12 +3,13 @@
 //! Runs on:  control core. Owns: nothing; drives `discovery` and `lifecycle`.
 use super::discovery::{Answer, Failure, Lookup, NotFound};
 use super::pump::{Control, Errand};
-use crate::base::id::TokenId;
-use crate::base::limits::RETRY_AFTER_DEFAULT_NS;
+use super::registry::{Record, Status};
+use crate::base::id::{TokenId, Venue};
+use crate::base::limits::{CONTROL_SINK_DEPTH, RETRY_AFTER_DEFAULT_NS};
 use crate::base::time::{Now, SECOND_NS};
 use crate::counter::report::LifecycleReport;
-use crate::market::info::MarketNews;
-use crate::venue::polymarket::catalog::parse_page;
+use crate::link::control_sink::{MarketRow, MarketStatus};
+use crate::market::info::{Closed, MarketNews};
 use log::{debug, info, warn};
 
 /// What a task fetched, or why it could not.
@@ -32,11 +33,17 @@ impl Control {
         if self.lifecycle.is_full(&self.registry) && self.discovery.end_scan(now) {
             self.placement.request_check();
         }
+        if let Some(path) = self.discovery.catalogue().status_path()
+            && self.exchange.poll(now.mono_ns)
+        {
+            self.errands.push_back(Errand::Status(path));
+        }
         if let Some(request) = self.discovery.poll(now.mono_ns) {
             self.errands.push_back(Errand::Fetch(request.path));
         }
         let upkeep = self.lifecycle.poll(now, &mut self.registry);
         self.discovery.confirm(upkeep.confirm);
+        self.discovery.confirm(self.resolutions.poll(now.mono_ns));
         for action in upkeep.actions {
             self.carry_out(action, now);
         }
@@ -44,6 +51,26 @@ impl Control {
 
     pub(super) fn on_news(&mut self, news: MarketNews, now: Now) {
         self.lifecycle.on_news(now, news, &mut self.registry);
+    }
+
+    /// Tells the sink of markets that have changed, as many as fit; the others next time.
+    pub(super) fn tell_markets(&mut self, now: Now) {
+        let Some(sink) = &mut self.sink else { return };
+        let venue = self.venue;
+        for _ in 0..CONTROL_SINK_DEPTH {
+            let Some(market) = self.registry.take_retold() else { break };
+            let Some(record) = self.registry.market(&market) else { continue };
+            self.resolutions.note(record, now.mono_ns);
+            if sink.markets.try_send(Box::new(row(venue, record, now.wall_ns))).is_err() {
+                self.registry.retell(&market);
+                return;
+            }
+        }
+        while let Some(record) = self.resolutions.take_settled() {
+            if sink.markets.try_send(Box::new(row(venue, &record, now.wall_ns))).is_err() {
+                return self.resolutions.keep_settled(record);
+            }
+        }
     }
 
     pub(super) fn look_up(&mut self, lookup: Lookup) {
@@ -56,13 +83,15 @@ impl Control {
     /// A request to the catalogue has ended.
     pub fn on_fetched(&mut self, fetched: Fetched, now: Now) {
         let failure = match fetched {
-            Fetched::Response { status: 200, body, .. } => match parse_page(&body) {
-                Ok(page) => {
-                    let answer = self.discovery.on_page(now, page);
-                    return self.on_answer(answer, now);
+            Fetched::Response { status: 200, body, .. } => {
+                match self.discovery.catalogue().parse_page(&body) {
+                    Ok(page) => {
+                        let answer = self.discovery.on_page(now, page);
+                        return self.on_answer(answer, now);
+                    }
+                    Err(error) => Failure { reason: error.to_string(), ..Failure::default() },
                 }
-                Err(error) => Failure { reason: error.to_string(), ..Failure::default() },
-            },
+            }
             Fetched::Response { status, retry_after_s, .. } => Failure {
                 reason: format!("HTTP {status}"),
                 retry_after_ns: retry_after_s.map(|s| s.saturating_mul(SECOND_NS)),
@@ -74,6 +103,14 @@ impl Control {
         if let Some(not_found) = self.discovery.on_failure(now.mono_ns, failure) {
             warn_not_found(&not_found);
         }
+    }
+
+    /// A question about the state of the exchange was answered, with whatever status: a venue that is down says so
+    /// with an error's.
+    pub fn on_status(&mut self, fetched: Fetched, now: Now) {
+        let Fetched::Response { body, .. } = fetched else { return };
+        let status = self.discovery.catalogue().parse_status(&body);
+        self.exchange.on_status(status, now);
     }
 
     /// A request for books has ended; `shard` is the place of the one that wants them.
@@ -106,6 +143,11 @@ impl Control {
         }
         let completed = answer.scan_completed;
         let (scan, first) = (answer.scan, completed && answer.scan == 1);
+        for Closed { market, winner, .. } in &answer.closed {
+            if let Some(winner) = winner {
+                self.resolutions.on_winner(market, *winner, now.wall_ns);
+            }
+        }
         self.lifecycle.on_answer(now, answer, &mut self.registry);
         self.redescribe(now);
         if completed {
@@ -143,4 +185,30 @@ impl Control {
 
 fn warn_not_found(not_found: &NotFound) {
     warn!("{}: {}; check the name with the venue", not_found.lookup, not_found.why);
+}
+
+/// A market as the database is to know it.
+fn row(venue: Venue, record: &Record, wall_ns: u64) -> MarketRow {
+    let Record { info, status, resolution, .. } = record;
+    let status = match (resolution, status) {
+        (Some(_), _) => MarketStatus::Resolved,
+        (None, Status::Expired) => MarketStatus::Ended,
+        (None, Status::Pending | Status::Subscribed) => MarketStatus::Open,
+    };
+    MarketRow {
+        venue,
+        market: info.market,
+        slug: info.slug.clone(),
+        question: info.question.clone(),
+        tokens: info.tokens.clone(),
+        tick_size: info.tick_size,
+        min_order_size: info.min_order_size,
+        neg_risk: info.neg_risk,
+        start_wall_ns: info.start_wall_ns,
+        end_wall_ns: info.end_wall_ns,
+        status,
+        winner: resolution.and_then(|(winner, _)| winner),
+        resolved_wall_ns: resolution.map(|(_, wall_ns)| wall_ns),
+        wall_ns,
+    }
 }

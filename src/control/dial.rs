@@ -5,6 +5,7 @@
 //! Bounds:   one deadline for everything; all addresses of the host are tried in turn.
 use crate::io::socket::{Connecting, Connector, Stream};
 use crate::session::Session;
+use crate::venue::Signer;
 use crate::wire::{
     tls::{TlsError, TlsSession},
     websocket::{ClientSocket, Upgrade, WebSocketError},
@@ -28,6 +29,8 @@ pub struct Target {
     pub connector: Arc<dyn Connector>,
     /// What the venue wants to hear regularly once subscribed.
     pub heartbeat: &'static str,
+    /// Who signs the upgrade, where the venue wants that.
+    pub signer: Option<Arc<dyn Signer>>,
 }
 
 /// Why a dial failed. The control core backs off and dials again.
@@ -42,6 +45,8 @@ pub enum DialError {
     },
     /// TLS failed.
     Tls(TlsError),
+    /// The upgrade could not be signed.
+    Sign(String),
     /// The upgrade was refused or broken.
     WebSocket(WebSocketError),
     /// The connection ended during the handshake.
@@ -58,6 +63,7 @@ impl std::fmt::Display for DialError {
             }
             Self::Connect { address: None, error } => write!(f, "cannot connect: {error}"),
             Self::Tls(error) => write!(f, "{error}"),
+            Self::Sign(why) => f.write_str(why),
             Self::WebSocket(error) => write!(f, "{error}"),
             Self::Ended => f.write_str("the venue closed the connection during the handshake"),
             Self::Timeout(phase) => write!(f, "timed out while {phase}"),
@@ -100,6 +106,8 @@ pub struct Dial {
     target: Target,
     addresses: VecDeque<SocketAddr>,
     deadline_ns: u64,
+    /// What time it was when the dial began, for its signature.
+    wall_ns: u64,
     /// An address that does not answer by then gives way to the next one.
     address_deadline_ns: u64,
     phase: Phase,
@@ -107,13 +115,14 @@ pub struct Dial {
 }
 
 impl Dial {
-    /// A dial of `target` at `addresses`, to be done before `deadline_ns` (monotonic).
+    /// A dial of `target` at `addresses`, to be done before `deadline_ns` (monotonic). It is `wall_ns` now.
     #[must_use]
-    pub fn new(target: Target, addresses: Vec<SocketAddr>, deadline_ns: u64) -> Self {
+    pub fn new(target: Target, addresses: Vec<SocketAddr>, deadline_ns: u64, wall_ns: u64) -> Self {
         Self {
             target,
             addresses: addresses.into(),
             deadline_ns,
+            wall_ns,
             address_deadline_ns: 0,
             phase: Phase::NextAddress,
             last_error: None,
@@ -200,7 +209,12 @@ impl Dial {
 
     fn begin_handshake(&self, socket: Box<dyn Stream>) -> Result<Box<Handshake>, DialError> {
         let agent = concat!("ringbook/", env!("CARGO_PKG_VERSION"));
-        let mut upgrade = Upgrade::start(&self.target.url, agent).map_err(DialError::WebSocket)?;
+        let url = &self.target.url;
+        let signer = self.target.signer.as_ref();
+        let headers = signer.map(|signer| signer.headers("GET", path_of(url), self.wall_ns));
+        let headers = headers.transpose().map_err(DialError::Sign)?.unwrap_or_default();
+        let mut upgrade =
+            Upgrade::start_with(url, agent, &headers).map_err(DialError::WebSocket)?;
         let request = upgrade.take_output();
         let mut output = Vec::new();
         let tls = match &self.target.tls {
@@ -217,6 +231,13 @@ impl Dial {
         };
         Ok(Box::new(Handshake { socket, tls, upgrade, output }))
     }
+}
+
+/// The path of an address, without its query.
+fn path_of(url: &str) -> &str {
+    let behind = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let path = behind.find('/').map_or("/", |at| &behind[at..]);
+    path.split(['?', '#']).next().unwrap_or(path)
 }
 
 impl Handshake {

@@ -56,6 +56,7 @@ pub struct Dial {
 #[derive(Clone, Debug)]
 pub struct DialQueue {
     random: Random,
+    interval_ns: u64,
     lines: BTreeMap<ConnectionId, Line>,
     waiting: BTreeSet<(u64, ConnectionId)>,
     in_progress: usize,
@@ -86,6 +87,7 @@ impl DialQueue {
     pub const fn new(seed: u64) -> Self {
         Self {
             random: Random::new(seed),
+            interval_ns: DIAL_INTERVAL_NS,
             lines: BTreeMap::new(),
             waiting: BTreeSet::new(),
             in_progress: 0,
@@ -96,6 +98,13 @@ impl DialQueue {
             probes: 0,
             counts: DialCounts { begun: 0, succeeded: 0, failed: 0, throttled: 0 },
         }
+    }
+
+    /// The same with another interval between two dials.
+    #[must_use]
+    pub const fn every(mut self, interval_ns: u64) -> Self {
+        self.interval_ns = interval_ns;
+        self
     }
 
     /// A connection is new, or its socket is gone: it wants to dial. Nothing happens when it
@@ -217,7 +226,7 @@ impl DialQueue {
         let due_ns = if self.is_outage() {
             after_last(PROBE_INTERVAL_NS)
         } else {
-            own_due_ns.max(after_last(DIAL_INTERVAL_NS))
+            own_due_ns.max(after_last(self.interval_ns))
         };
         Some(due_ns.max(self.hold_until_ns).max(now_ns))
     }

@@ -18,13 +18,10 @@ use crate::base::random::Random;
 use crate::base::time::{Now, SECOND_NS};
 use crate::control::registry::Source;
 use crate::counter::report::LifecycleReport;
-use crate::market::info::MarketInfo;
+use crate::market::info::{Closed, MarketInfo};
 use crate::session::backoff::Backoff;
-use crate::venue::polymarket::catalog::{self, Page};
+use crate::venue::catalogue::{Catalogue, Page};
 use std::collections::{BTreeMap, HashSet, VecDeque};
-
-/// Shortest time between two requests.
-const PACE_NS: u64 = SECOND_NS / limits::DISCOVERY_PAGES_PER_SECOND;
 
 /// A request to the catalogue, to be answered by [`Discovery::on_page`] or
 /// [`Discovery::on_failure`] before there is another.
@@ -74,7 +71,7 @@ pub struct Answer {
     /// Who asked; `None` when the answer was not expected, and empty.
     pub source: Option<Source>,
     /// Markets that the venue has closed.
-    pub closed: Vec<MarketId>,
+    pub closed: Vec<Closed>,
     /// The scan that this page belongs to, counted from 1; 0 when it belongs to none.
     pub scan: u64,
     /// This page was the scan's last: pending markets should be placed now.
@@ -109,6 +106,7 @@ struct Scan {
 /// Asks for the catalogue's pages. Decides; sends nothing itself.
 #[derive(Clone, Debug)]
 pub struct Discovery {
+    catalogue: Catalogue,
     scanning: bool,
     random: Random,
     /// By the time when they are due, then in the order asked.
@@ -141,11 +139,11 @@ impl Lookup {
         }
     }
 
-    fn path(&self) -> String {
+    fn path(&self, catalogue: Catalogue) -> String {
         match self {
-            Self::Market(market) => catalog::conditions_path(std::slice::from_ref(market), false),
-            Self::Slug(slug) => catalog::slug_path(slug),
-            Self::Token(token) => catalog::token_path(token),
+            Self::Market(market) => catalogue.market_path(market),
+            Self::Slug(slug) => catalogue.slug_path(slug),
+            Self::Token(token) => catalogue.token_path(token),
         }
     }
 
@@ -174,6 +172,7 @@ impl Discovery {
     #[must_use]
     pub fn new(scanning: bool, seed: u64) -> Self {
         Self {
+            catalogue: Catalogue::Polymarket,
             scanning,
             random: Random::new(seed),
             questions: BTreeMap::new(),
@@ -189,6 +188,18 @@ impl Discovery {
             not_before_ns: 0,
             counts: LifecycleReport::default(),
         }
+    }
+
+    /// The same for this catalogue.
+    #[must_use]
+    pub fn of(self, catalogue: Catalogue) -> Self {
+        Self { catalogue, ..self }
+    }
+
+    /// Whose pages are asked for.
+    #[must_use]
+    pub const fn catalogue(&self) -> Catalogue {
+        self.catalogue
     }
 
     /// Asks for a market, until the venue has answered. False when too many questions wait.
@@ -233,13 +244,14 @@ impl Discovery {
         };
         let path = match &task {
             Task::Page => {
-                catalog::scan_path(self.scan.as_ref().and_then(|scan| scan.cursor.as_deref()))
+                let cursor = self.scan.as_ref().and_then(|scan| scan.cursor.as_deref());
+                self.catalogue.scan_path(cursor)
             }
-            Task::Lookup(question) => question.lookup.path(),
-            Task::Confirm(markets) => catalog::conditions_path(markets, true),
+            Task::Lookup(question) => question.lookup.path(self.catalogue),
+            Task::Confirm(markets) => self.catalogue.confirm_path(markets),
         };
         self.outstanding = Some(task);
-        self.not_before_ns = now_ns + PACE_NS;
+        self.not_before_ns = now_ns + SECOND_NS / self.catalogue.requests_per_second();
         Some(Request { path })
     }
 
@@ -366,7 +378,7 @@ impl Discovery {
         scan.pages += 1;
         scan.attempts = 0;
         scan.skipped += page.skipped.len() as u64;
-        match page.next_cursor {
+        match self.catalogue.next_cursor(scan.cursor.as_deref(), page.next_cursor) {
             None => {
                 self.complete(now);
                 answer.scan_completed = true;

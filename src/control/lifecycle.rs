@@ -17,8 +17,8 @@ use crate::control::discovery::Answer;
 use crate::control::placement::Action;
 use crate::control::registry::{Registered, Registry, Source, Status};
 use crate::counter::report::LifecycleReport;
-use crate::market::info::{MarketInfo, MarketNews};
-use std::collections::{BTreeMap, HashSet};
+use crate::market::info::{Closed, MarketInfo, MarketNews};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What is wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct LifecycleOptions {
     /// A market whose end has passed but which the catalogue still lists as trading stays, or
     /// comes back. Otherwise it expires at its end whatever the catalogue says.
     pub trust_catalogue_after_end: bool,
+    /// Markets open at their start without a word of the venue's: until then they only wait.
+    pub opens_by_clock: bool,
 }
 
 /// What [`Lifecycle::poll`] asks for.
@@ -52,6 +54,9 @@ pub struct Lifecycle {
     seen: HashSet<MarketId>,
     scan: u64,
     scan_completed: bool,
+    /// Markets that have not begun, by their start.
+    scheduled: BTreeMap<(u64, MarketId), (MarketInfo, Source)>,
+    scheduled_starts: HashMap<MarketId, u64>,
     /// Markets that expired by the clock alone.
     ended: HashSet<MarketId>,
     counts: LifecycleReport,
@@ -69,6 +74,8 @@ impl Lifecycle {
             seen: HashSet::new(),
             scan: 0,
             scan_completed: false,
+            scheduled: BTreeMap::new(),
+            scheduled_starts: HashMap::new(),
             ended: HashSet::new(),
             counts: LifecycleReport::default(),
         }
@@ -89,8 +96,11 @@ impl Lifecycle {
                 self.counts.markets_discovered += 1;
             }
         }
-        for market in &answer.closed {
+        for Closed { market, winner, decided } in &answer.closed {
             self.ended.remove(market);
+            if *decided {
+                registry.resolve(market, *winner, now.wall_ns);
+            }
             if registry.mark_expired(market, now.mono_ns) {
                 self.counts.markets_expired += 1;
             }
@@ -110,8 +120,41 @@ impl Lifecycle {
                     self.counts.markets_announced += 1;
                 }
             }
-            MarketNews::Resolved { market, .. } => {
+            MarketNews::Resolved { market, winner } => {
                 self.ended.remove(&market);
+                registry.resolve(&market, winner, now.wall_ns);
+                self.unschedule(&market);
+                if registry.mark_expired(&market, now.mono_ns) {
+                    self.counts.markets_resolved += 1;
+                }
+            }
+            MarketNews::Activated { market } => {
+                if let Some((info, source)) = self.unschedule(&market) {
+                    let info = MarketInfo { start_wall_ns: Some(now.wall_ns), ..info };
+                    self.counts.markets_announced +=
+                        u64::from(self.add(now, info, source, registry));
+                } else if self.ended.remove(&market) {
+                    // It was closed and trades again; its new end was told before (kalshi.md, 3.4).
+                    registry.revive(&market, now.mono_ns);
+                }
+            }
+            // A market that pauses keeps its book.
+            MarketNews::Deactivated { .. } => {}
+            MarketNews::EndMoved { market, end_wall_ns } => {
+                let moved = |info: &MarketInfo| MarketInfo {
+                    end_wall_ns: Some(end_wall_ns),
+                    ..info.clone()
+                };
+                if let Some((info, source)) = self.unschedule(&market) {
+                    self.schedule(moved(&info), source);
+                } else if let Some(record) = registry.market(&market) {
+                    let info = moved(&record.info);
+                    registry.refresh(&info);
+                }
+            }
+            MarketNews::Settled { market } => {
+                self.ended.remove(&market);
+                self.unschedule(&market);
                 if registry.mark_expired(&market, now.mono_ns) {
                     self.counts.markets_resolved += 1;
                 }
@@ -131,6 +174,11 @@ impl Lifecycle {
         let mut upkeep = Upkeep::default();
         if now.mono_ns >= self.next_expiry_ns {
             self.next_expiry_ns = now.mono_ns + limits::EXPIRY_INTERVAL_NS;
+            self.expire_ended(now, registry);
+        }
+        if self.options.opens_by_clock {
+            // Nothing else tells of it (kalshi.md, 3.4), and both looks cost nothing where nothing is due.
+            self.open_begun(now, registry);
             self.expire_ended(now, registry);
         }
         let first = now.mono_ns + limits::CLEANUP_INTERVAL_NS;
@@ -181,6 +229,11 @@ impl Lifecycle {
             // It trades: its end does not bind.
             info.end_wall_ns = None;
         }
+        let begins = info.start_wall_ns.is_some_and(|start| start > now.wall_ns);
+        if self.options.opens_by_clock && begins && known.is_none() && !ended {
+            self.schedule(info, source);
+            return false;
+        }
         if known.is_some() {
             registry.refresh(&info);
             if ended && stays && self.ended.remove(&market) {
@@ -199,6 +252,39 @@ impl Lifecycle {
                 false
             }
         }
+    }
+
+    /// Keeps a market that has not begun, or what is new about it.
+    fn schedule(&mut self, info: MarketInfo, source: Source) {
+        self.unschedule(&info.market);
+        let Some(start) = info.start_wall_ns else { return };
+        if self.scheduled.len() < limits::MARKETS_MAX {
+            self.scheduled_starts.insert(info.market, start);
+            self.scheduled.insert((start, info.market), (info, source));
+        }
+    }
+
+    fn unschedule(&mut self, market: &MarketId) -> Option<(MarketInfo, Source)> {
+        let start = self.scheduled_starts.remove(market)?;
+        self.scheduled.remove(&(start, *market))
+    }
+
+    /// Registers the markets whose start has come.
+    fn open_begun(&mut self, now: Now, registry: &mut Registry) {
+        while let Some(first) = self.scheduled.first_entry() {
+            if first.key().0 > now.wall_ns {
+                return;
+            }
+            let (info, source) = first.remove();
+            self.scheduled_starts.remove(&info.market);
+            self.counts.markets_discovered += u64::from(self.add(now, info, source, registry));
+        }
+    }
+
+    /// Markets that are known and have not begun.
+    #[must_use]
+    pub fn scheduled(&self) -> usize {
+        self.scheduled.len()
     }
 
     fn expire_ended(&mut self, now: Now, registry: &mut Registry) {

@@ -5,9 +5,11 @@
 //! All decisions are pure (time comes in, actions come out); only `dial`, `pump` and
 //! `shard_proxy` act.
 pub mod catalogue;
+mod companion;
 pub mod dial;
 pub mod dialing;
 pub mod discovery;
+pub mod exchange;
 pub mod lifecycle;
 mod picture;
 pub mod placement;
@@ -15,6 +17,7 @@ pub mod pump;
 mod recycle;
 pub mod recycling;
 pub mod registry;
+pub mod resolutions;
 pub mod resync;
 pub mod run;
 pub mod shard_proxy;

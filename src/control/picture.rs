@@ -1,6 +1,7 @@
 //! The picture of the whole engine, and the verdict on its health.
 //!
 //! Runs on:  control core, when somebody asks and once a second.
+use super::companion::Side;
 use super::pump::Control;
 use crate::base::{
     limits::{HEALTH_GRACE_NS, HEARTBEAT_MISSED_NS, STRANGE_PERCENT_MAX, STRANGE_WINDOW_NS},
@@ -8,10 +9,13 @@ use crate::base::{
 };
 use crate::control::shard_proxy::ShardProxy;
 use crate::counter::report::{
-    CorrectnessReport, EngineReport, HealthReport, LinkReport, PoolReport, ShardReport,
+    CorrectnessReport, DialogReport, EngineReport, HealthReport, LinkReport, PoolReport,
+    ShardReport, VenueReport,
 };
 use crate::counter::shard::{CheckCounts, RepairCounts};
+use crate::counter::trades::TradeReport;
 use crate::link::shard_control::ConnectionBeat;
+use crate::venue::DialogCounts;
 use std::collections::BTreeMap;
 
 /// How much of what the venue says is not understood.
@@ -48,20 +52,50 @@ impl Control {
         self.strangeness.note(messages, strange, now.mono_ns);
     }
 
-    /// Everything that can be seen of the engine now.
+    /// Everything that can be seen of the engine now, of all its venues.
     #[must_use]
     pub fn report(&self, now: Now) -> EngineReport {
+        let mut report = self.own_report(now);
+        if let Side::First(desk) = &self.side {
+            let desk = desk.borrow();
+            desk.report.iter().for_each(|other| report.absorb(other));
+            let mut latencies = self.latencies.clone();
+            latencies.add(&desk.latencies);
+            report.latencies = latencies.summaries();
+        }
+        report
+    }
+
+    /// The same of this venue alone.
+    pub(super) fn own_report(&self, now: Now) -> EngineReport {
         let pool = self.pool_report(now);
+        let registry = self.registry.report();
+        let shards: Vec<ShardReport> =
+            (0..self.shards.len()).map(|place| self.shard_report(place, now)).collect();
+        let sum = |of: fn(&ShardReport) -> u64| shards.iter().map(of).sum();
+        let venue = VenueReport {
+            venue: self.venue.name().to_owned(),
+            markets: registry.markets,
+            connections_active: pool.connections_active,
+            shards: shards.iter().map(|shard| shard.shard).collect(),
+            books: sum(|shard| shard.books),
+            books_live: sum(|shard| shard.books_live),
+            trades: sum(|shard| shard.trades),
+        };
         EngineReport {
+            venues: vec![venue],
             version: env!("CARGO_PKG_VERSION").into(),
             started_wall_ns: self.started.wall_ns,
+            exchange: self.exchange.report(),
             now_wall_ns: now.wall_ns,
             health: self.health(&pool, now),
-            registry: self.registry.report(),
+            registry,
             router: self.link_reports(),
             correctness: self.correctness_report(),
-            shards: (0..self.shards.len()).map(|place| self.shard_report(place, now)).collect(),
+            shards,
             recycling: self.recycling.report(),
+            trades: self.trade_report(&pool),
+            capture: self.capture.as_ref().map(|board| board.read()),
             lifecycle: self.lifecycle_report(),
             latencies: self.latencies.summaries(),
             pool,
@@ -75,6 +109,16 @@ impl Control {
         let repairs = self.shards.iter().fold(none, |sum, s| sum.plus(&s.heartbeat.repairs));
         let resync = self.resync.report();
         CorrectnessReport { score: checks.score(), checks, repairs, resync }
+    }
+
+    fn trade_report(&self, pool: &PoolReport) -> Option<TradeReport> {
+        let board = &self.sink.as_ref()?.board;
+        Some(TradeReport {
+            connections_active: pool.connections_active,
+            reconnections: pool.reconnects,
+            last_reconnect_wall_ns: pool.last_reconnect_wall_ns,
+            ..board.read()
+        })
     }
 
     fn link_reports(&self) -> Vec<LinkReport> {
@@ -102,6 +146,7 @@ impl Control {
         };
         for connection in &mut report.connections {
             let Some(beat) = beats.get(&connection.id) else { continue };
+            connection.dialog = dialog_report(&beat.dialog);
             connection.snapshots = u64::from(beat.live);
             connection.frames = beat.session.frames;
             connection.bytes = beat.session.bytes;
@@ -109,6 +154,7 @@ impl Control {
             connection.last_ping_wall_ns = wall(beat.session.last_ping_ns);
             connection.last_pong_wall_ns = wall(beat.session.last_pong_ns);
             connection.last_data_wall_ns = wall(beat.session.last_data_ns);
+            report.dialog = report.dialog.plus(connection.dialog);
         }
         report
     }
@@ -206,10 +252,28 @@ impl Control {
             let line = format!("books cannot be fetched over REST now: {}", resync.last_error);
             notices.push(line);
         }
+        let trades = self.trade_report(pool);
+        reasons.extend(trades.and_then(|trades| trades.trouble(now.wall_ns)));
+        let capture = self.capture.as_ref().map(|board| board.read());
+        reasons.extend(capture.and_then(|capture| capture.trouble(now.wall_ns)));
         for shard in self.placement.shards_without_room() {
             notices.push(format!("{shard} has no connection left for its pending markets"));
         }
         HealthReport { healthy: reasons.is_empty(), in_grace, reasons, notices }
+    }
+}
+
+fn dialog_report(counts: &DialogCounts) -> DialogReport {
+    DialogReport {
+        commands: counts.commands,
+        errors: counts.errors,
+        retries: counts.retries,
+        timeouts: counts.timeouts,
+        refused: counts.refused,
+        resubscribes: counts.resubscribes,
+        sequence_holes: counts.holes,
+        sequence_missing: counts.missing,
+        sequence_duplicates: counts.duplicates,
     }
 }
 
@@ -246,10 +310,15 @@ mod tests {
                 tls: None,
                 connector: std::sync::Arc::new(crate::io::socket::Tcp),
                 heartbeat: "PING",
+                signer: None,
             },
             discovery: Discovery::new(false, 1),
             lifecycle: Lifecycle::new(LifecycleOptions::default()),
             tokens_per_connection: 400,
+            venue: crate::base::id::Venue::Polymarket,
+            table: None,
+            sink: None,
+            capture: None,
             seed: 1,
             commands: ring(1).1,
             news: ring(1).0,
@@ -264,6 +333,7 @@ mod tests {
             tokens: vec![Outcome { token, name: String::new() }],
             slug: String::new(),
             question: String::new(),
+            start_wall_ns: None,
             end_wall_ns: None,
             tick_size: None,
             min_order_size: None,

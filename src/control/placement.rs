@@ -12,6 +12,7 @@
 //! behind, are filled before another is opened. Fewer tokens wait for company, at most two intervals: then
 //! they take spare slots, below the target first and up to the limit second, or else a small
 //! connection. A connection whose last active market has gone is closed and not replaced.
+mod fixed;
 mod replace;
 mod report;
 #[cfg(test)]
@@ -21,7 +22,10 @@ pub use replace::ReplaceError;
 
 use crate::base::id::{ConnectionId, MarketId, ShardId, TokenId};
 use crate::base::limits;
+use crate::base::policy::ConnectionTable;
 use crate::control::registry::{Registry, Status};
+use crate::venue::Role;
+use fixed::Fixed;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Longest wait of a pending market.
@@ -99,6 +103,7 @@ impl std::error::Error for ForceError {}
 #[derive(Clone, Debug)]
 struct Connection {
     shard: ShardId,
+    role: Role,
     state: ConnectionState,
     why: String,
     connected_wall_ns: u64,
@@ -115,6 +120,10 @@ pub struct Placement {
     connections: BTreeMap<ConnectionId, Connection>,
     by_shard: Vec<BTreeSet<ConnectionId>>,
     last_id: u32,
+    /// Numbers of connections are above it.
+    first_id: u32,
+    /// The table, where connections are not opened as they are needed.
+    fixed: Option<Fixed>,
     /// Tokens that are put on a connection, and pending tokens that are worth one.
     target: usize,
     worth: usize,
@@ -125,6 +134,7 @@ pub struct Placement {
     queued: Vec<Action>,
     connections_opened: u64,
     reconnects: u64,
+    last_reconnect_wall_ns: u64,
 }
 
 impl Placement {
@@ -136,6 +146,8 @@ impl Placement {
             connections: BTreeMap::new(),
             by_shard: vec![BTreeSet::new(); shards],
             last_id: 0,
+            first_id: 0,
+            fixed: None,
             target: limits::TOKENS_PER_CONNECTION_TARGET,
             worth: limits::PENDING_TOKENS_WORTH_CONNECTION,
             next_check_ns: None,
@@ -144,6 +156,7 @@ impl Placement {
             queued: Vec::new(),
             connections_opened: 0,
             reconnects: 0,
+            last_reconnect_wall_ns: 0,
         }
     }
 
@@ -156,6 +169,16 @@ impl Placement {
         self
     }
 
+    /// Has these connections from the start, and no others, with at most `tokens` tokens each. Their numbers are
+    /// above `first_id`.
+    #[must_use]
+    pub fn fixed(mut self, table: ConnectionTable, tokens: usize, first_id: u32) -> Self {
+        self.fixed = Some(Fixed::new(table));
+        self.target = tokens.max(1);
+        (self.first_id, self.last_id) = (first_id, first_id);
+        self
+    }
+
     /// Check for pending markets at the next [`Placement::poll`], as when a scan has completed.
     pub const fn request_check(&mut self) {
         self.check_requested = true;
@@ -163,6 +186,9 @@ impl Placement {
 
     /// What is to be done now. Cheap when nothing is; to be called every cycle of the core.
     pub fn poll(&mut self, now_ns: u64, registry: &mut Registry) -> Vec<Action> {
+        if self.fixed.is_some() {
+            return self.poll_fixed(now_ns, registry);
+        }
         let mut actions = std::mem::take(&mut self.queued);
         self.close_idle(now_ns, registry, &mut actions);
         let due = self.next_check_ns.is_none_or(|at| now_ns >= at);
@@ -269,6 +295,7 @@ impl Placement {
             let counter = if known.connects == 1 {
                 &mut self.connections_opened
             } else {
+                self.last_reconnect_wall_ns = wall_ns;
                 &mut self.reconnects
             };
             *counter += 1;
@@ -316,9 +343,17 @@ impl Placement {
         self.by_shard[usize::from(shard.0)].insert(connection);
         let (state, why) = (ConnectionState::Waiting, "not dialled yet".to_owned());
         let (connected_wall_ns, connects) = (0, 0);
-        let (replaces, replaced_by) = (None, None);
-        let new =
-            Connection { shard, state, why, connected_wall_ns, connects, replaces, replaced_by };
+        let (replaces, replaced_by, role) = (None, None, Role::Books);
+        let new = Connection {
+            shard,
+            role,
+            state,
+            why,
+            connected_wall_ns,
+            connects,
+            replaces,
+            replaced_by,
+        };
         self.connections.insert(connection, new);
         Ok(connection)
     }

@@ -7,24 +7,33 @@
 //! One cycle is synchronous and the only place that changes state; tasks only fetch bytes and
 //! put them into the inbox ([`Control::on_fetched`], [`Control::on_resolved`]).
 use super::{
+    companion::Side,
     dial::{Dial, DialError, Progress, Target},
     dialing::DialQueue,
-    discovery::{Discovery, Lookup},
+    discovery::{Answer, Discovery, Lookup},
+    exchange::Exchange,
     lifecycle::Lifecycle,
     picture::Strangeness,
     placement::{Action, Placement},
     recycling::Recycling,
-    registry::Registry,
+    registry::{Registry, Source},
+    resolutions::Resolutions,
     resync::{BooksRequest, Resync},
     shard_proxy::ShardProxy,
 };
 use crate::base::{
-    id::{ConnectionId, TokenId},
-    limits::{DIAL_TIMEOUT_NS, RETRY_AFTER_DEFAULT_NS, SHARD_CONTROL_DEPTH, STOP_TIMEOUT_NS},
+    id::{ConnectionId, TokenId, Venue},
+    limits::{
+        DIAL_INTERVAL_NS, DIAL_TIMEOUT_NS, RETRY_AFTER_DEFAULT_NS, SHARD_CONTROL_DEPTH,
+        STOP_TIMEOUT_NS, TABLE_DIAL_INTERVAL_NS, TABLE_FIRST_ID,
+    },
+    policy::ConnectionTable,
     time::{MILLISECOND_NS, Now, SECOND_NS},
 };
+use crate::counter::capture::CaptureBoard;
 use crate::counter::latency::{ConnectionLatencies, Latencies};
 use crate::link::{
+    control_sink::SinkEnd,
     main_control::{Command, ControlNews},
     serve_control::{ControlAnswer, ControlQuery},
     shard_control::Report,
@@ -35,6 +44,8 @@ use crate::wire::websocket::WebSocketError;
 use log::{debug, info, warn};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
 
 /// Between two cycles while a dial is in progress.
 const DIALLING_CYCLE_NS: u64 = 2 * MILLISECOND_NS;
@@ -54,6 +65,8 @@ const HANDSHAKE_BUFFER_BYTES: usize = 16 * 1024;
 pub enum Errand {
     /// Fetch this path of the catalogue; then [`Control::on_fetched`].
     Fetch(String),
+    /// Ask this path for the state of the exchange; then [`Control::on_status`].
+    Status(&'static str),
     /// Resolve the market channel's host for this dial; then [`Control::on_resolved`].
     Resolve(ConnectionId),
     /// Ask the venue's REST interface for these books; then [`Control::on_books`].
@@ -63,6 +76,8 @@ pub enum Errand {
 /// What the control core is made of; built on the main thread.
 #[derive(Debug)]
 pub struct ControlParts {
+    /// The venue.
+    pub venue: Venue,
     /// The shards, in order.
     pub shards: Vec<ShardProxy>,
     /// Where to dial.
@@ -73,8 +88,14 @@ pub struct ControlParts {
     pub lifecycle: Lifecycle,
     /// Tokens that placement puts on a connection.
     pub tokens_per_connection: usize,
+    /// The connections, where they are a fixed table.
+    pub table: Option<ConnectionTable>,
     /// Names and gauges of the links that the control core has no end of, for the report.
     pub links: Vec<(String, Box<dyn LinkGauge>)>,
+    /// The trade sink, if there is one.
+    pub sink: Option<SinkEnd>,
+    /// The capture's figures, if there is one.
+    pub capture: Option<Arc<CaptureBoard>>,
     /// Seed of the jitter.
     pub seed: u64,
     /// Commands of the main thread.
@@ -110,15 +131,21 @@ struct Dialling {
 /// The control core's state.
 #[derive(Debug)]
 pub struct Control {
+    pub(super) venue: Venue,
+    pub(super) side: Side,
     pub(super) registry: Registry,
     pub(super) placement: Placement,
     pub(super) discovery: Discovery,
     pub(super) lifecycle: Lifecycle,
+    pub(super) exchange: Exchange,
     pub(super) dials: DialQueue,
     pub(super) resync: Resync,
     pub(super) recycling: Recycling,
     pub(super) next_recycle_ns: u64,
+    pub(super) resolutions: Resolutions,
     pub(super) strangeness: Strangeness,
+    pub(super) sink: Option<SinkEnd>,
+    pub(super) capture: Option<Arc<CaptureBoard>>,
     pub(super) shards: Vec<ShardProxy>,
     target: Target,
     dialling: Vec<Dialling>,
@@ -147,16 +174,48 @@ impl Control {
     #[must_use]
     pub fn new(parts: ControlParts, now: Now) -> Self {
         let shards = parts.shards.len() as u16;
+        let (tokens, table) = (parts.tokens_per_connection, parts.table);
+        let mut registry = Registry::new(shards);
+        if table.is_some() {
+            registry = registry.carrying(tokens);
+        }
+        let mut sink = parts.sink;
+        if sink.is_some() {
+            registry.tell_changes();
+        }
+        let mut placement = Placement::new(shards);
+        placement = match table {
+            Some(table) => placement.fixed(table, tokens, TABLE_FIRST_ID),
+            None => placement.with_target(tokens),
+        };
+        let mut lifecycle = parts.lifecycle;
+        let known = sink.as_mut().map(|sink| std::mem::take(&mut sink.known)).unwrap_or_default();
+        if !known.is_empty() {
+            info!("{} markets are known from the database", known.len());
+            let source = Some(Source::Catalogue);
+            let answer = Answer { markets: known, source, ..Answer::default() };
+            lifecycle.on_answer(now, answer, &mut registry);
+            placement.request_check();
+        }
         Self {
-            registry: Registry::new(shards),
-            placement: Placement::new(shards).with_target(parts.tokens_per_connection),
+            venue: parts.venue,
+            side: Side::Alone,
+            registry,
+            placement,
             discovery: parts.discovery,
-            lifecycle: parts.lifecycle,
-            dials: DialQueue::new(parts.seed),
+            lifecycle,
+            exchange: Exchange::default(),
+            dials: DialQueue::new(parts.seed).every(match table {
+                Some(_) => TABLE_DIAL_INTERVAL_NS,
+                None => DIAL_INTERVAL_NS,
+            }),
             resync: Resync::new(parts.shards.len()),
             recycling: Recycling::default(),
             next_recycle_ns: 0,
+            resolutions: Resolutions::default(),
             strangeness: Strangeness::default(),
+            sink,
+            capture: parts.capture,
             shards: parts.shards,
             target: parts.target,
             dialling: Vec::new(),
@@ -179,14 +238,25 @@ impl Control {
         }
     }
 
+    /// Two pumps on one core, of which the first speaks for both.
+    #[must_use]
+    pub fn pair(first: Self, second: Self) -> (Self, Self) {
+        let (one, other) = Side::pair();
+        (Self { side: one, ..first }, Self { side: other, ..second })
+    }
+
     /// One cycle. Gives how long to rest, nanoseconds; `None` when all is over.
     pub fn step(&mut self, now: Now) -> Option<u64> {
         self.take_commands(now);
+        if self.side.is_told_to_stop() {
+            self.begin_stop(now);
+        }
         self.take_reports(now);
         if let Some(deadline_ns) = self.stop_deadline_ns {
             return self.step_stop(now, deadline_ns);
         }
         self.step_catalogue(now);
+        self.tell_markets(now);
         self.step_recycling(now);
         for action in self.placement.poll(now.mono_ns, &mut self.registry) {
             self.carry_out(action, now);
@@ -255,11 +325,13 @@ impl Control {
     fn on_report(&mut self, place: usize, report: Report, now: Now) {
         match report {
             Report::Up { connection } => {
-                debug!("{connection} is up");
+                let name = self.placement.name(connection);
+                debug!("{name} is up");
                 self.recycling.on_up(connection, now.mono_ns);
             }
             Report::Down { connection, why, taken_over: true } => {
-                info!("{connection}: {why}; its replacement has taken over");
+                let name = self.placement.name(connection);
+                info!("{name}: {why}; its replacement has taken over");
                 self.attached_ns.remove(&connection);
                 self.placement.on_waiting(connection, &why);
             }
@@ -274,7 +346,8 @@ impl Control {
                 } else {
                     format!(" ({withheld} more since the last line)")
                 };
-                warn!("{connection}: undecodable input, counted and passed over: {input}{more}");
+                let name = self.placement.name(connection);
+                warn!("{name}: undecodable input, counted and passed over: {input}{more}");
             }
             Report::Heartbeat(heartbeat) => {
                 self.shards[place].on_heartbeat(*heartbeat, now);
@@ -289,13 +362,25 @@ impl Control {
                 self.by_connection.push((connection, latencies));
             }
             Report::Strange { connection, text } => {
+                let name = self.placement.name(connection);
+                if let Some(error) = text.strip_prefix("error ") {
+                    return warn!("{name}: the venue answered with error {error}");
+                }
                 warn!(
-                    "{connection}: the venue sent what is not known, counted and passed over: {text:?}"
+                    "{name}: the venue sent what is not known, counted and passed over: {text:?}"
                 );
             }
             Report::Wanted { tokens, urgent } => self.resync.want(place, &tokens, urgent),
+            Report::Full { connection, tokens } => self.on_full(connection, &tokens, now),
             Report::Stopped => self.shards[place].stopped = true,
         }
+    }
+
+    /// The venue takes no more on this connection: its cap is learnt, and the others go elsewhere.
+    fn on_full(&mut self, connection: ConnectionId, tokens: &[TokenId], now: Now) {
+        let name = self.placement.name(connection);
+        warn!("{name}: the venue takes no more markets here; {} go elsewhere", tokens.len());
+        self.placement.on_full(connection, tokens, now.mono_ns, &mut self.registry);
     }
 
     /// A `Down` that found the ring full is noticed here: the socket is gone, nobody dials.
@@ -323,7 +408,8 @@ impl Control {
         if self.recycle_lost(connection, now) {
             return;
         }
-        warn!("{connection}: {why}; its books are stale until it is back");
+        let name = self.placement.name(connection);
+        warn!("{name}: {why}; its books are stale until it is back");
         self.placement.on_waiting(connection, why);
         self.dials.request(connection, now.mono_ns);
     }
@@ -331,10 +417,13 @@ impl Control {
     pub(super) fn carry_out(&mut self, action: Action, now: Now) {
         match action {
             Action::Open { connection, shard, tokens } => {
-                debug!("{connection} on {shard} for {} tokens", tokens.len());
+                let name = self.placement.name(connection);
+                debug!("{name} on {shard} for {} tokens", tokens.len());
                 let books = self.openings(&tokens);
                 let replaces = self.placement.replaces(connection);
-                self.shards[usize::from(shard.0)].open(connection, books, replaces, now);
+                let role = self.placement.role(connection);
+                let opened = (connection, role);
+                self.shards[usize::from(shard.0)].open(opened, books, replaces, now);
                 self.dials.request(connection, now.mono_ns);
             }
             Action::Subscribe { connection, tokens } => {
@@ -355,7 +444,8 @@ impl Control {
                 }
             }
             Action::Close { connection } => {
-                debug!("{connection} is closed: none of its markets is active");
+                let name = self.placement.name(connection);
+                debug!("{name} is closed: none of its markets is active");
                 self.dials.cancel(connection);
                 self.dialling.retain(|dialling| dialling.connection != connection);
                 self.attached_ns.remove(&connection);
@@ -421,10 +511,25 @@ impl Control {
                 Progress::Failed(error) => {
                     self.dialling.swap_remove(place);
                     let retry_after_ns = pause_of(&error);
-                    self.on_dial_failed(connection, &error.to_string(), retry_after_ns, now);
+                    let why = self.explain(&error);
+                    self.on_dial_failed(connection, &why, retry_after_ns, now);
                 }
             }
         }
+    }
+
+    /// What is wrong with a dial, with the remedy where it is the key's fault.
+    fn explain(&self, error: &DialError) -> String {
+        let refused = matches!(
+            error,
+            DialError::WebSocket(WebSocketError::Refused { status: 401 | 403, .. })
+        );
+        if refused && self.target.signer.is_some() {
+            return format!(
+                "{error}: the key is not accepted; check --kalshi-key-id and --kalshi-key, which belong to prod or to demo, and this machine's clock"
+            );
+        }
+        error.to_string()
     }
 
     fn on_dial_failed(
@@ -434,7 +539,8 @@ impl Control {
         retry_after_ns: Option<u64>,
         now: Now,
     ) {
-        warn!("{connection}: dial of {} failed: {why}; backing off", self.target.url);
+        let name = self.placement.name(connection);
+        warn!("{name}: dial of {} failed: {why}; backing off", self.target.url);
         self.dials.on_failure(connection, now.mono_ns, retry_after_ns);
         self.placement.on_waiting(connection, why);
     }
@@ -452,7 +558,8 @@ impl Control {
         match addresses {
             Ok(addresses) => {
                 let deadline_ns = self.dialling[place].deadline_ns;
-                let dial = Dial::new(self.target.clone(), addresses, deadline_ns);
+                let target = self.target.clone();
+                let dial = Dial::new(target, addresses, deadline_ns, now.wall_ns);
                 self.dialling[place].dial = Some(dial);
             }
             Err(why) => {
@@ -490,12 +597,34 @@ impl Control {
         self.next_picture_ns = now.mono_ns + PICTURE_INTERVAL_NS;
         self.note_strangeness(now);
         self.shards.iter_mut().for_each(|shard| shard.swap_latencies(now));
+        if self.lay_down(now) {
+            return;
+        }
+        self.take_up();
         let report = Box::new(self.report(now));
         let _ = self.news.try_send(ControlNews::Report(report));
         let cut = self.interval_cut == 1;
         self.interval_cut = self.interval_cut.saturating_sub(1);
         if cut || now.mono_ns >= self.interval_since.mono_ns + HISTOGRAM_INTERVAL_NS {
             self.send_interval(now);
+        }
+    }
+
+    /// The second of two pumps lays its picture down. False for any other.
+    fn lay_down(&mut self, now: Now) -> bool {
+        let Side::Second(desk) = &self.side else { return false };
+        let desk = Rc::clone(desk);
+        let mut desk = desk.borrow_mut();
+        desk.report = Some(Box::new(self.own_report(now)));
+        desk.latencies = self.latencies.clone();
+        desk.interval.add(&std::mem::take(&mut *self.interval));
+        true
+    }
+
+    /// The first of two takes up what the second recorded in the interval.
+    fn take_up(&mut self) {
+        if let Side::First(desk) = &self.side {
+            self.interval.add(&std::mem::take(&mut desk.borrow_mut().interval));
         }
     }
 
@@ -520,6 +649,7 @@ impl Control {
         info!("closing {} connections", self.attached_ns.len());
         self.stop_deadline_ns = Some(now.mono_ns + STOP_TIMEOUT_NS);
         self.dialling.clear();
+        self.side.tell_stop();
         self.shards.iter_mut().for_each(|shard| shard.stop(now));
     }
 
@@ -527,9 +657,23 @@ impl Control {
         self.shards.iter_mut().for_each(|shard| shard.flush(now));
         self.answer_queries(now);
         let left = self.shards.iter().filter(|shard| !shard.stopped).count();
-        if left > 0 && now.mono_ns < deadline_ns {
+        let other_left = self.side.other_left();
+        if (left > 0 || other_left.is_none()) && now.mono_ns < deadline_ns {
             return Some(DIALLING_CYCLE_NS);
         }
+        if self.lay_down(now) {
+            if let Side::Second(desk) = &self.side {
+                let mut desk = desk.borrow_mut();
+                desk.by_connection = std::mem::take(&mut self.by_connection);
+                desk.left = Some(left as u16);
+            }
+            return None;
+        }
+        self.take_up();
+        if let Side::First(desk) = &self.side {
+            self.by_connection.append(&mut desk.borrow_mut().by_connection);
+        }
+        let left = left + usize::from(other_left.unwrap_or(1));
         let report = Box::new(self.report(now));
         let _ = self.news.try_send(ControlNews::Report(report));
         self.send_interval(now);

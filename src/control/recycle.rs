@@ -24,7 +24,8 @@ impl Control {
     }
 
     pub(super) fn step_recycling(&mut self, now: Now) {
-        if now.mono_ns < self.next_recycle_ns {
+        // A fixed table is not recycled: a market leaves its subscription at the venue too.
+        if self.placement.is_fixed() || now.mono_ns < self.next_recycle_ns {
             return;
         }
         self.next_recycle_ns = now.mono_ns + RECYCLE_INTERVAL_NS;

@@ -12,7 +12,7 @@
 mod load;
 mod lookup;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use load::Load;
 
@@ -95,6 +95,8 @@ pub struct Record {
     pub source: Source,
     /// When its status began, monotonic nanoseconds.
     pub since_ns: u64,
+    /// What the venue said of its outcome, and when, nanoseconds since the Unix epoch.
+    pub resolution: Option<(Option<TokenId>, u64)>,
     /// Place in the queue of pending markets; grows with every wait that begins.
     sequence: u64,
 }
@@ -105,6 +107,7 @@ type Slot = u32;
 #[derive(Clone, Debug)]
 pub struct Registry {
     shards: u16,
+    tokens_per_connection: usize,
     slots: Vec<Option<Record>>,
     free: Vec<Slot>,
     by_market: HashMap<MarketId, Slot, FixedState>,
@@ -116,6 +119,8 @@ pub struct Registry {
     loads: BTreeMap<ConnectionId, Load>,
     idle: BTreeSet<ConnectionId>,
     redescribed: Vec<MarketId>,
+    /// Markets that the database does not know as they are; `None` when nobody asks.
+    retold: Option<BTreeSet<MarketId>>,
     remembered: HashMap<MarketId, u64, FixedState>,
     remembered_order: BTreeMap<u64, MarketId>,
     sequence: u64,
@@ -136,6 +141,7 @@ impl Registry {
         let shards = shards.max(1);
         Self {
             shards,
+            tokens_per_connection: limits::TOKENS_PER_CONNECTION_MAX,
             slots: Vec::new(),
             free: Vec::new(),
             by_market: HashMap::default(),
@@ -147,11 +153,19 @@ impl Registry {
             loads: BTreeMap::new(),
             idle: BTreeSet::new(),
             redescribed: Vec::new(),
+            retold: None,
             remembered: HashMap::default(),
             remembered_order: BTreeMap::new(),
             sequence: 0,
             counts: RegistryReport::default(),
         }
+    }
+
+    /// The same for connections that carry at most so many tokens.
+    #[must_use]
+    pub const fn carrying(mut self, tokens_per_connection: usize) -> Self {
+        self.tokens_per_connection = tokens_per_connection;
+        self
     }
 
     /// Adds a market, pending, with all its tokens. `now_ns` is monotonic.
@@ -182,8 +196,18 @@ impl Registry {
         }
         let sequence = self.next_sequence();
         let (status, connection) = (Status::Pending, None);
-        self.slots[slot as usize] =
-            Some(Record { info, shard, status, connection, source, since_ns: now_ns, sequence });
+        self.retell(&info.market);
+        let (since_ns, resolution) = (now_ns, None);
+        self.slots[slot as usize] = Some(Record {
+            info,
+            shard,
+            status,
+            connection,
+            source,
+            since_ns,
+            resolution,
+            sequence,
+        });
         self.enter(slot);
         Registered::New
     }
@@ -202,6 +226,7 @@ impl Registry {
             if facts(known) != facts(info) && self.record(slot).status == Status::Subscribed {
                 self.redescribed.push(info.market);
             }
+            self.retell(&info.market);
             let info = info.clone();
             self.change(slot, |record| record.info = info);
         }
@@ -236,7 +261,7 @@ impl Registry {
             if load.shard != record.shard {
                 return Err(PlaceError::OtherShard);
             }
-            if load.tokens + record.info.tokens.len() > limits::TOKENS_PER_CONNECTION_MAX {
+            if load.tokens + record.info.tokens.len() > self.tokens_per_connection {
                 return Err(PlaceError::ConnectionFull);
             }
         }
@@ -271,11 +296,39 @@ impl Registry {
         if self.record(slot).status == Status::Expired {
             return false;
         }
+        self.retell(market);
         self.change(slot, |record| {
             record.status = Status::Expired;
             record.since_ns = now_ns;
         });
         true
+    }
+
+    /// The venue has named the token that pays, or only that it has decided. The first word counts.
+    pub fn resolve(&mut self, market: &MarketId, winner: Option<TokenId>, wall_ns: u64) {
+        let Some(&slot) = self.by_market.get(market) else { return };
+        if self.record(slot).resolution.is_none_or(|(known, _)| known.is_none() && winner.is_some())
+        {
+            self.retell(market);
+            self.change(slot, |record| record.resolution = Some((winner, wall_ns)));
+        }
+    }
+
+    /// From now on [`Registry::take_retold`] gives what has changed.
+    pub fn tell_changes(&mut self) {
+        self.retold.get_or_insert_default();
+    }
+
+    /// The next market whose facts, end or outcome have changed; each once, however often it did.
+    pub fn take_retold(&mut self) -> Option<MarketId> {
+        self.retold.as_mut()?.pop_first()
+    }
+
+    /// It is to be given by [`Registry::take_retold`] (again).
+    pub fn retell(&mut self, market: &MarketId) {
+        if let Some(retold) = &mut self.retold {
+            retold.insert(*market);
+        }
     }
 
     /// An expired market trades again after all: it is subscribed where it still is on a
@@ -286,7 +339,9 @@ impl Registry {
         if record.status != Status::Expired {
             return false;
         }
-        if record.connection.is_none() {
+        let on_none = record.connection.is_none();
+        self.retell(market);
+        if on_none {
             return self.mark_pending(market, now_ns);
         }
         self.change(slot, |record| {
@@ -315,7 +370,7 @@ impl Registry {
             if target.shard != source.shard {
                 return Err(PlaceError::OtherShard);
             }
-            if target.tokens + source.active() > limits::TOKENS_PER_CONNECTION_MAX {
+            if target.tokens + source.active() > self.tokens_per_connection {
                 return Err(PlaceError::ConnectionFull);
             }
         }

@@ -15,6 +15,7 @@ use crate::io::{
 };
 use crate::venue::Feed;
 use crate::wire::{endpoint::Endpoint, http::Response};
+use futures_lite::future::zip;
 use rustls::ClientConfig;
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -41,6 +42,7 @@ pub struct Sources {
 /// What a task brought home.
 enum Outcome {
     Fetched(Fetched),
+    Status(Fetched),
     Books(usize, Fetched),
     Resolved(ConnectionId, Result<Vec<SocketAddr>, String>),
 }
@@ -63,6 +65,20 @@ pub struct Fetchers {
     pub books: Fetcher,
 }
 
+/// Runs the pumps of one venue or of two until all is over.
+pub async fn run_all(desks: Vec<(Control, Sources, Fetchers)>, clock: HostClock) {
+    let mut desks = desks.into_iter();
+    match (desks.next(), desks.next()) {
+        (Some((control, sources, fetchers)), None) => run(control, sources, fetchers, clock).await,
+        (Some((first, one, fetch_one)), Some((second, other, fetch_other))) => {
+            let (first, second) = Control::pair(first, second);
+            let (a, b) = (clock.clone(), clock);
+            zip(run(first, one, fetch_one, a), run(second, other, fetch_other, b)).await;
+        }
+        (None, _) => {}
+    }
+}
+
 /// Steps until the pump says that all is over.
 pub async fn run(mut control: Control, sources: Sources, fetchers: Fetchers, mut clock: HostClock) {
     let Fetchers { catalogue, books } = fetchers;
@@ -73,6 +89,7 @@ pub async fn run(mut control: Control, sources: Sources, fetchers: Fetchers, mut
         for outcome in home.inbox.take() {
             match outcome {
                 Outcome::Fetched(fetched) => control.on_fetched(fetched, clock.now()),
+                Outcome::Status(fetched) => control.on_status(fetched, clock.now()),
                 Outcome::Books(shard, fetched) => control.on_books(shard, fetched, clock.now()),
                 Outcome::Resolved(connection, addresses) => {
                     control.on_resolved(connection, addresses, clock.now());
@@ -106,8 +123,12 @@ fn send(errand: Errand, home: &Home) {
             let fetched = fetched(home.catalogue.get(&path).await);
             home.inbox.borrow_mut().push(Outcome::Fetched(fetched));
         }),
+        Errand::Status(path) => spawn(async move {
+            let fetched = fetched(home.catalogue.get(path).await);
+            home.inbox.borrow_mut().push(Outcome::Status(fetched));
+        }),
         Errand::Books(BooksRequest { shard, tokens }) => spawn(async move {
-            let (path, body) = home.sources.feed.books_request(&tokens);
+            let Some((path, body)) = home.sources.feed.books_request(&tokens) else { return };
             let fetched = fetched(home.books.post_json(path, body.into_bytes()).await);
             home.inbox.borrow_mut().push(Outcome::Books(shard, fetched));
         }),

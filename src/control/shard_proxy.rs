@@ -15,6 +15,7 @@ use crate::link::{
 use crate::market::book::BookOpening;
 use crate::ring::{Consumer, Gauge, Producer};
 use crate::session::Session;
+use crate::venue::Role;
 use std::collections::VecDeque;
 
 /// The control core's side of one shard.
@@ -70,12 +71,12 @@ impl ShardProxy {
     /// Know a connection and open its books.
     pub fn open(
         &mut self,
-        connection: ConnectionId,
+        (connection, role): (ConnectionId, Role),
         books: Box<[BookOpening]>,
         replaces: Option<ConnectionId>,
         now: Now,
     ) {
-        self.send(Order::Open { connection, books, replaces }, now);
+        self.send(Order::Open { connection, books, role, replaces }, now);
     }
 
     /// The replacement takes over.

@@ -7,7 +7,7 @@ use super::registry::Registry;
 use crate::base::id::{ConnectionId, MarketId, TokenId};
 use crate::base::limits;
 use crate::base::time::{MILLISECOND_NS, Now, SECOND_NS};
-use crate::market::info::{MarketInfo, Outcome};
+use crate::market::info::{Closed, MarketInfo, Outcome};
 use crate::venue::polymarket::catalog::Page;
 use std::collections::HashSet;
 
@@ -25,6 +25,7 @@ fn info(number: u32) -> MarketInfo {
         tokens: vec![outcome(0), outcome(1)],
         slug: String::new(),
         question: String::new(),
+        start_wall_ns: None,
         end_wall_ns: None,
         tick_size: None,
         min_order_size: None,
@@ -75,7 +76,9 @@ impl Engine {
             if request.path.contains("closed=true") {
                 let ids = request.path.split("condition_ids=").skip(1);
                 let id = |text: &str| MarketId::new(text.trim_end_matches('&')).unwrap();
-                page = Page { closed: ids.map(id).collect(), ..Page::default() };
+                let closed =
+                    ids.map(|number| Closed { market: id(number), winner: None, decided: false });
+                page = Page { closed: closed.collect(), ..Page::default() };
             }
             let answer = self.discovery.on_page(now, page);
             if answer.scan_completed {

@@ -1,6 +1,10 @@
 //! What the engine counts: latency histograms, and the report that every reader of it shares.
 //!
 //! Runs on:  any (pure).
+pub mod capture;
+pub mod figure;
 pub mod latency;
+mod merge;
 pub mod report;
 pub mod shard;
+pub mod trades;

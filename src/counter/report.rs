@@ -1,8 +1,10 @@
 //! One picture of the whole engine, made by the control core.
 //!
 //! Runs on:  any (pure). Shown by `/stats`, `/metrics`, `/health`, the status and the exit line.
+use super::capture::CaptureReport;
 use super::latency::LatencySummary;
 use super::shard::{CheckCounts, HandoverCounts, RepairCounts};
+use super::trades::TradeReport;
 use serde::Serialize;
 
 /// Everything that can be seen of a running engine. Times are nanoseconds since the Unix epoch
@@ -11,10 +13,14 @@ use serde::Serialize;
 pub struct EngineReport {
     /// Version of the program.
     pub version: String,
+    /// The venues that are followed.
+    pub venues: Vec<VenueReport>,
     /// When the engine started.
     pub started_wall_ns: u64,
     /// When this picture was made.
     pub now_wall_ns: u64,
+    /// Whether the venue trades at all, where it says so.
+    pub exchange: Option<ExchangeReport>,
     /// Whether the engine does its work, and if not, why.
     pub health: HealthReport,
     /// Markets and tokens by status.
@@ -29,6 +35,10 @@ pub struct EngineReport {
     pub shards: Vec<ShardReport>,
     /// Connections that were replaced.
     pub recycling: RecycleReport,
+    /// Trades on their way to the database; absent without `--trades`.
+    pub trades: Option<TradeReport>,
+    /// The capture; absent without `--capture`.
+    pub capture: Option<CaptureReport>,
     /// Discovery and expiry.
     pub lifecycle: LifecycleReport,
     /// Percentiles since the start, all shards together.
@@ -131,6 +141,38 @@ pub struct HealthReport {
     pub notices: Vec<String>,
 }
 
+/// What one venue has of all that.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct VenueReport {
+    /// Its name.
+    pub venue: String,
+    /// Markets known.
+    pub markets: u64,
+    /// Connections that are up.
+    pub connections_active: u64,
+    /// The shards that have its books, by number.
+    pub shards: Vec<u16>,
+    /// Books held.
+    pub books: u64,
+    /// Of these, books that are live.
+    pub books_live: u64,
+    /// Trades seen.
+    pub trades: u64,
+}
+
+/// Whether the venue trades at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ExchangeReport {
+    /// It answers to anything.
+    pub active: bool,
+    /// Orders are matched.
+    pub trading: bool,
+    /// When it means to go on, nanoseconds since the Unix epoch; 0 if it does not say.
+    pub resumes_wall_ns: u64,
+    /// When it said so.
+    pub seen_wall_ns: u64,
+}
+
 /// Markets and tokens by status.
 #[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
 pub struct RegistryReport {
@@ -165,6 +207,12 @@ pub struct PoolReport {
     pub dials_failed: u64,
     /// Reconnects that succeeded since the start.
     pub reconnects: u64,
+    /// When the last one came up.
+    pub last_reconnect_wall_ns: u64,
+    /// Markets that left a connection of a fixed table, because it failed or for balance.
+    pub markets_moved: u64,
+    /// What was asked on all connections, and what came of it.
+    pub dialog: DialogReport,
     /// Every connection.
     pub connections: Vec<ConnectionReport>,
 }
@@ -174,6 +222,8 @@ pub struct PoolReport {
 pub struct ConnectionReport {
     /// The connection's number.
     pub id: u32,
+    /// What it is called, as in `connection-7` or `orderbook-7`.
+    pub name: String,
     /// The shard that owns it.
     pub shard: u16,
     /// `dialling`, `waiting`, `active` or `closing`.
@@ -204,6 +254,49 @@ pub struct ConnectionReport {
     pub last_pong_wall_ns: u64,
     /// Last frame with market data.
     pub last_data_wall_ns: u64,
+    /// What was asked of the venue and answered, where it answers.
+    pub dialog: DialogReport,
+}
+
+/// What was asked on connections, and what came of it; zeros where a venue answers nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DialogReport {
+    /// Commands sent.
+    pub commands: u64,
+    /// Answers that were errors.
+    pub errors: u64,
+    /// Commands sent again because the venue wanted a pause.
+    pub retries: u64,
+    /// Commands that were not answered in time.
+    pub timeouts: u64,
+    /// Tokens or commands that the venue does not take.
+    pub refused: u64,
+    /// Subscriptions that the venue ended.
+    pub resubscribes: u64,
+    /// Places where numbered messages are missing.
+    pub sequence_holes: u64,
+    /// Messages that are missing there.
+    pub sequence_missing: u64,
+    /// Messages whose number had been there: dropped.
+    pub sequence_duplicates: u64,
+}
+
+impl DialogReport {
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            commands: self.commands + other.commands,
+            errors: self.errors + other.errors,
+            retries: self.retries + other.retries,
+            timeouts: self.timeouts + other.timeouts,
+            refused: self.refused + other.refused,
+            resubscribes: self.resubscribes + other.resubscribes,
+            sequence_holes: self.sequence_holes + other.sequence_holes,
+            sequence_missing: self.sequence_missing + other.sequence_missing,
+            sequence_duplicates: self.sequence_duplicates + other.sequence_duplicates,
+        }
+    }
 }
 
 /// One ring between two threads.

@@ -40,6 +40,8 @@ pub struct BookCounts {
     pub changes_stale: u64,
     /// Messages about tokens that are not held here.
     pub foreign_tokens: u64,
+    /// Trades that another connection had told already.
+    pub trades_repeated: u64,
     /// Books open.
     pub books: u64,
     /// Of these, live.
@@ -111,7 +113,7 @@ pub struct RepairCounts {
     pub audits_matched: u64,
     /// The answer was older than the book.
     pub audits_older: u64,
-    /// Same time, other message of it: nothing can be said.
+    /// Same time, other message of it, or more of it to come: nothing can be said.
     pub audits_undecided: u64,
     /// Same time and hash, other levels: the book was wrong.
     pub audits_mismatched: u64,

@@ -5,7 +5,8 @@
 use flate2::bufread::MultiGzDecoder;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
+use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read, Seek as _, SeekFrom};
+use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -61,7 +62,7 @@ pub fn look(source: &Source) -> Result<Facts, String> {
     let Source::Path(path) = source else { return Ok(Facts { len: None }) };
     let metadata = std::fs::metadata(path).map_err(|error| explain(source, &error))?;
     if metadata.is_dir() {
-        return Err(format!("{source} is a directory: name the files in it"));
+        return Err(format!("{source} is a folder without a capture: name the files in it"));
     }
     if !metadata.is_file() {
         // A pipe that was opened and closed again would have lost its writer.
@@ -123,23 +124,75 @@ pub struct Input {
     pub taken: Arc<AtomicU64>,
 }
 
+/// The index beside a segment of a capture, if there is one.
+#[must_use]
+pub fn read_index(source: &Source) -> Option<String> {
+    let Source::Path(path) = source else { return None };
+    let stem = path.to_str()?.strip_suffix(".ndjson.zst")?;
+    std::fs::read_to_string(format!("{stem}.index")).ok()
+}
+
+/// The segments of a capture in a folder, in the order of their times; none if it holds none.
+///
+/// # Errors
+/// Why it cannot be listed, in words for a person: *say it and end*.
+pub fn segments(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let entries =
+        std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let paths = entries.flatten().map(|entry| entry.path());
+    let is_segment = |path: &PathBuf| path.to_str().is_some_and(|p| p.ends_with(".ndjson.zst"));
+    let mut found: Vec<PathBuf> = paths.filter(is_segment).collect();
+    found.sort();
+    Ok(found)
+}
+
+/// Reads a file that nobody but its owner may read.
+///
+/// # Errors
+/// It cannot be read, or others may read it; in words for a person: *say it and end*.
+pub fn read_private(path: &Path) -> Result<Vec<u8>, String> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let shown = path.display();
+    let mode = std::fs::metadata(path).map_err(|error| format!("{shown}: {error}"))?.permissions();
+    if mode.mode() & 0o077 != 0 {
+        return Err(format!("{shown}: others may read it; `chmod 600 {shown}` mends that"));
+    }
+    std::fs::read(path).map_err(|error| format!("{shown}: {error}"))
+}
+
 /// Opens a source. Once `stop` is set a pipe looks as if it had ended.
 ///
 /// # Errors
 /// Why it cannot be read, in words for a person: *say it and end*.
 pub fn open(source: &Source, stop: &Arc<AtomicBool>) -> Result<Input, String> {
+    open_part(source, stop, 0..u64::MAX)
+}
+
+/// The same with a part of a regular file, in bytes as stored; another source is read whole.
+///
+/// # Errors
+/// Why it cannot be read, in words for a person: *say it and end*.
+pub fn open_part(
+    source: &Source,
+    stop: &Arc<AtomicBool>,
+    part: Range<u64>,
+) -> Result<Input, String> {
     let fault = |error: io::Error| explain(source, &error);
     let (fd, patient) = match source {
         Source::Stdin => (io::stdin().as_fd().try_clone_to_owned().map_err(fault)?, true),
         Source::Path(path) => {
-            let file = File::open(path).map_err(fault)?;
+            let mut file = File::open(path).map_err(fault)?;
             let patient = !file.metadata().map_err(fault)?.is_file();
+            if !patient && part.start > 0 {
+                file.seek(SeekFrom::Start(part.start)).map_err(fault)?;
+            }
             (OwnedFd::from(file), patient)
         }
     };
     let taken = Arc::new(AtomicU64::new(0));
     let stop = patient.then(|| Arc::clone(stop));
-    let mut raw = Taps { file: File::from(fd), taken: Arc::clone(&taken), stop };
+    let left = part.end.saturating_sub(part.start);
+    let mut raw = Taps { file: File::from(fd), left, taken: Arc::clone(&taken), stop };
     let mut head = [0; HEAD_BYTES];
     let mut filled = 0;
     while filled < MAGIC_BYTES {
@@ -165,6 +218,8 @@ pub fn open(source: &Source, stop: &Arc<AtomicBool>) -> Result<Input, String> {
 /// Counts what is read, and lets a waiting read be stopped.
 struct Taps {
     file: File,
+    /// Bytes that are to be read.
+    left: u64,
     taken: Arc<AtomicU64>,
     stop: Option<Arc<AtomicBool>>,
 }
@@ -182,10 +237,12 @@ impl Read for Taps {
                 Ok(_) | Err(_) => break,
             }
         }
+        let most = into.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
         loop {
-            match self.file.read(into) {
+            match self.file.read(&mut into[..most]) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 result => {
+                    self.left -= *result.as_ref().unwrap_or(&0) as u64;
                     self.taken.fetch_add(*result.as_ref().unwrap_or(&0) as u64, Ordering::Relaxed);
                     return result;
                 }
@@ -279,6 +336,6 @@ mod tests {
         let missing = look(&Source::of("/no/such/file".into())).unwrap_err();
         assert!(missing.contains("/no/such/file: no such file"), "{missing}");
         let folder = look(&Source::of("/tmp".into())).unwrap_err();
-        assert!(folder.contains("is a directory"), "{folder}");
+        assert!(folder.contains("is a folder without a capture"), "{folder}");
     }
 }

@@ -9,6 +9,7 @@ pub mod executor;
 pub mod fetch;
 pub mod file;
 pub mod host;
+pub mod line;
 pub mod listen;
 mod native;
 pub mod probe;

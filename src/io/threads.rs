@@ -3,6 +3,8 @@
 //! Runs on:  any thread that may read files under `/proc`.
 use crate::base::time::SECOND_NS;
 use core_affinity::CoreId;
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Pins the calling thread; false for a core that it may not use.
 #[must_use]
@@ -10,6 +12,27 @@ pub fn pin_current(core: u32) -> bool {
     // The library panics at numbers that no kernel has.
     super::executor::usable_cores().contains(&core)
         && core_affinity::set_for_current(CoreId { id: core as usize })
+}
+
+/// Lets the calling thread stand back behind those that must not wait, where they share cores. A kernel that
+/// does not allow it changes nothing but delays.
+pub fn stand_back() {
+    let _ = rustix::process::nice(STAND_BACK);
+}
+
+/// Of 20 steps: a thread that does not stand back gets about ten times as much of a core that is wanted by both.
+const STAND_BACK: i32 = 10;
+
+/// Waits until a thread has ended, for so long at most; false when it has not, or has panicked.
+#[must_use]
+pub fn ends_within(thread: JoinHandle<()>, patience_ns: u64) -> bool {
+    let (patience, step) = (Duration::from_nanos(patience_ns), Duration::from_millis(2));
+    let mut waited = Duration::ZERO;
+    while !thread.is_finished() && waited < patience {
+        std::thread::sleep(step);
+        waited += step;
+    }
+    thread.is_finished() && thread.join().is_ok()
 }
 
 /// A thread's name and the CPU time it has had, nanoseconds. The kernel keeps 15 bytes of a name.

@@ -8,6 +8,7 @@ use crate::counter::latency::Latencies;
 use crate::io::socket::Stream;
 use crate::market::book::BookOpening;
 use crate::session::Session;
+use crate::venue::Role;
 
 /// An order and when it was given, monotonic nanoseconds: the shard measures the ring's delay.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub enum Order {
         connection: ConnectionId,
         /// Its books.
         books: Box<[BookOpening]>,
+        /// What it is for.
+        role: Role,
         /// The connection from which it is to take them over; they stay there until `Switch`.
         replaces: Option<ConnectionId>,
     },

@@ -2,7 +2,11 @@
 //!
 //! Runs on:  both ends of each link. One producer and one consumer per link, nobody waits.
 pub mod control_shard;
+pub mod control_sink;
 pub mod main_control;
 pub mod serve_control;
 pub mod serve_shard;
+pub mod shard_capture;
 pub mod shard_control;
+pub mod shard_shard;
+pub mod shard_trade;

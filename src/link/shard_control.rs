@@ -10,7 +10,7 @@ use crate::counter::latency::{ConnectionLatencies, Latencies};
 use crate::counter::shard::{BookCounts, CheckCounts, HandoverCounts, IntakeCounts, RepairCounts};
 use crate::market::info::MarketNews;
 use crate::session::SessionCounts;
-use crate::venue::BadInput;
+use crate::venue::{BadInput, DialogCounts};
 
 /// What a shard reports.
 #[derive(Debug)]
@@ -75,6 +75,13 @@ pub enum Report {
         /// What was recorded.
         latencies: Box<ConnectionLatencies>,
     },
+    /// The venue refuses these tokens on this connection: it takes no more.
+    Full {
+        /// The connection.
+        connection: ConnectionId,
+        /// Tokens that are to go elsewhere; they are no longer on it.
+        tokens: Box<[TokenId]>,
+    },
     /// Every socket is closed; the shard has ended.
     Stopped,
 }
@@ -129,4 +136,6 @@ pub struct ConnectionBeat {
     pub attached_ns: u64,
     /// What the present and all earlier sockets did; times are the present one's.
     pub session: SessionCounts,
+    /// What was asked and answered.
+    pub dialog: DialogCounts,
 }

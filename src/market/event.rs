@@ -11,6 +11,8 @@ pub enum Event<'a> {
     Snapshot(Snapshot<'a>),
     /// New quantities at some prices, of one or more tokens of one market.
     Changes(Changes<'a>),
+    /// By how much the quantity at one price changed.
+    Delta(Delta<'a>),
     /// A trade.
     Trade(Trade<'a>),
     /// The market's price step changed.
@@ -100,6 +102,23 @@ impl<'a> Changes<'a> {
     }
 }
 
+/// A relative change of one level: right only if nothing before it is missing and it is applied once.
+#[derive(Clone, Copy, Debug)]
+pub struct Delta<'a> {
+    /// Venue id of the market.
+    pub market: &'a str,
+    /// Venue id of the token.
+    pub token: &'a str,
+    /// Venue time, milliseconds since the Unix epoch; 0 if the venue did not say.
+    pub timestamp_ms: u64,
+    /// Which side.
+    pub side: Side,
+    /// The price.
+    pub price: Price,
+    /// What is added to the quantity there, units of [`Quantity`].
+    pub units: i64,
+}
+
 /// A trade.
 #[derive(Clone, Copy, Debug)]
 pub struct Trade<'a> {
@@ -117,7 +136,8 @@ pub struct Trade<'a> {
     pub side: Side,
     /// Fee in basis points, if the venue said.
     pub fee_rate_bps: Option<Quantity>,
-    /// Hash of the settling transaction, empty if the venue did not say.
+    /// What the venue tells the trade apart by: hash of the settling transaction, or a trade id; empty if it
+    /// did not say.
     pub transaction_hash: &'a str,
 }
 
@@ -158,6 +178,7 @@ impl<'a> Event<'a> {
         match self {
             Self::Snapshot(e) => e.market,
             Self::Changes(e) => e.market,
+            Self::Delta(e) => e.market,
             Self::Trade(e) => e.market,
             Self::TickSize(e) => e.market,
             Self::TopOfBook(e) => e.market,
@@ -170,6 +191,7 @@ impl<'a> Event<'a> {
         match self {
             Self::Snapshot(e) => e.timestamp_ms,
             Self::Changes(e) => e.timestamp_ms,
+            Self::Delta(e) => e.timestamp_ms,
             Self::Trade(e) => e.timestamp_ms,
             Self::TickSize(e) => e.timestamp_ms,
             Self::TopOfBook(e) => e.timestamp_ms,

@@ -17,6 +17,8 @@ pub struct MarketInfo {
     pub slug: String,
     /// The question.
     pub question: String,
+    /// When it began, nanoseconds since the Unix epoch; `None` when the venue does not say.
+    pub start_wall_ns: Option<u64>,
     /// When it ends, nanoseconds since the Unix epoch; `None` when the venue does not say.
     pub end_wall_ns: Option<u64>,
     /// Smallest price step now; it may change.
@@ -36,6 +38,29 @@ pub struct Outcome {
     pub name: String,
 }
 
+/// Whether a venue trades at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExchangeStatus {
+    /// It answers to anything.
+    pub active: bool,
+    /// Orders are matched.
+    pub trading: bool,
+    /// When it means to go on, nanoseconds since the Unix epoch.
+    pub resumes_wall_ns: Option<u64>,
+}
+
+/// A market that the venue has closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// The market.
+    pub market: MarketId,
+    /// The token that pays: its price has settled at a dollar, and the others' at nothing. `None` while they
+    /// have not, where the stake is shared, and where the market's only token has lost.
+    pub winner: Option<TokenId>,
+    /// The venue has decided, whether a token pays or not.
+    pub decided: bool,
+}
+
 /// What the stream itself says about a market's life.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MarketNews {
@@ -47,5 +72,27 @@ pub enum MarketNews {
         market: MarketId,
         /// The token that pays.
         winner: Option<TokenId>,
+    },
+    /// A market trades, for the first time or again (`activated`).
+    Activated {
+        /// The market.
+        market: MarketId,
+    },
+    /// A market pauses (`deactivated`).
+    Deactivated {
+        /// The market.
+        market: MarketId,
+    },
+    /// A market ends at another time (`close_date_updated`).
+    EndMoved {
+        /// The market.
+        market: MarketId,
+        /// When it ends, nanoseconds since the Unix epoch.
+        end_wall_ns: u64,
+    },
+    /// A market is paid out (`settled`).
+    Settled {
+        /// The market.
+        market: MarketId,
     },
 }

@@ -41,7 +41,8 @@ enum Body {
 }
 
 impl Kept {
-    /// Copies an event. `None` for the venue's own top of book, which changes nothing.
+    /// Copies an event. `None` for the venue's own top of book, which changes nothing, and for relative changes,
+    /// which no other connection can repeat.
     #[must_use]
     pub fn new(event: &Event<'_>) -> Option<Self> {
         let (token, body) = match event {
@@ -70,7 +71,7 @@ impl Kept {
                 (e.token.to_owned(), body)
             }
             Event::TickSize(e) => (e.token.to_owned(), Body::TickSize { old: e.old, new: e.new }),
-            Event::TopOfBook(_) => return None,
+            Event::Delta(_) | Event::TopOfBook(_) => return None,
         };
         let (market, timestamp_ms) = (event.market().to_owned(), event.timestamp_ms());
         Some(Self { market, token, timestamp_ms, body })
@@ -144,6 +145,7 @@ pub fn fingerprint(event: &Event<'_>) -> u64 {
             e.transaction_hash.hash(&mut hasher);
         }
         Event::TickSize(e) => (3u8, e.token, e.new.0).hash(&mut hasher),
+        Event::Delta(e) => (5u8, e.token, e.side as u8, e.price.0, e.units).hash(&mut hasher),
         Event::TopOfBook(e) => {
             (4u8, e.token, e.best_bid.map(|p| p.0), e.best_ask.map(|p| p.0)).hash(&mut hasher);
         }

@@ -5,6 +5,7 @@
 use crate::base::limits::{
     REPLAY_BATCH_BYTES, REPLAY_BATCH_FRAMES, REPLAY_BATCH_KEPT_BYTES, REPLAY_DEPTH,
 };
+use crate::capture::line::Note;
 use crate::ring::{Consumer, Producer, ring};
 use crate::shard::books::ConnectionSlot;
 use std::sync::Arc;
@@ -31,6 +32,16 @@ pub(super) enum Task {
     Echo,
     /// The connection ended.
     Ended,
+    /// The same, in the capture of an engine: a replacement may have taken over.
+    HungUp,
+    /// Nothing is open: an engine begins.
+    Begin,
+    /// Do what the note says; the connection replaces that one.
+    Note(Note, Option<ConnectionSlot>),
+    /// Apply books of the REST interface.
+    Answer,
+    /// Messages of the connection are missing, by their numbers.
+    Hole,
     /// Frames of the connection are missing.
     Lost,
     /// Frames of no matter which connection are missing.

@@ -5,8 +5,8 @@
 //!
 //! A line that begins with space or a closing bracket continues the one before if that is JSON
 //! whose brackets are still open. Any other line begins anew, so a torn line costs only itself.
-use super::outline::{Openness, is_whole};
 use crate::base::limits::REPLAY_VALUE_BYTES_MAX;
+use crate::capture::outline::{Openness, is_whole};
 use std::io::{self, BufRead};
 
 /// One value and its place in the (decompressed) text.

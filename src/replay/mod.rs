@@ -6,14 +6,14 @@
 //! io/file -> lines -> capture -> outline (route) -> batch ==ring==> worker -> shard/intake
 //! ```
 //!
-//! The input is frames, one a line: as received, as records of a [`capture`], or as wrapper lines
+//! The input is frames, one a line: as received, as records of a [capture](crate::capture), or as wrapper lines
 //! of public archives. Subscriptions are implied by what appears. A frame goes to the shard that
 //! owns its market; one that concerns several goes to every shard and is counted on one, so that
 //! neither counts nor books depend on the number of shards.
 mod batch;
-pub mod capture;
 mod lines;
-mod outline;
+mod notes;
+mod numbers;
 mod pace;
 pub mod plan;
 mod progress;
@@ -23,7 +23,7 @@ mod run;
 mod worker;
 
 pub use reader::ReplayError;
-pub use run::run;
+pub use run::{run, run_with};
 
 use crate::base::id::ShardId;
 use crate::base::time::{Now, StillClock};

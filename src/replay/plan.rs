@@ -1,8 +1,9 @@
 //! What a replay is to do, valid by construction.
 //!
 //! Runs on:  the starting thread (pure).
-use crate::base::limits::REPLAY_SHARDS_MAX;
+use crate::base::{id::Venue, limits::REPLAY_SHARDS_MAX};
 use crate::io::file::Source;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -54,6 +55,8 @@ pub struct Plan {
     repeat: u32,
     speed: Speed,
     books_out: Option<PathBuf>,
+    range: Option<Range<u64>>,
+    venue: Venue,
 }
 
 impl Plan {
@@ -87,7 +90,32 @@ impl Plan {
         if books_out.as_ref().is_some_and(|path| path.as_os_str() == "-") {
             return Err("--books-out takes a file name; standard output has the results".into());
         }
-        Ok(Self { files, shards, repeat, speed, books_out })
+        Ok(Self { files, shards, repeat, speed, books_out, range: None, venue: Venue::Polymarket })
+    }
+
+    /// The same with nothing that was received before `range.start` or from `range.end` on, nanoseconds since
+    /// the Unix epoch.
+    #[must_use]
+    pub fn between(self, range: Option<Range<u64>>) -> Self {
+        Self { range, ..self }
+    }
+
+    /// The same with frames of this venue.
+    #[must_use]
+    pub fn of(self, venue: Venue) -> Self {
+        Self { venue, ..self }
+    }
+
+    /// Whose frames they are.
+    #[must_use]
+    pub const fn venue(&self) -> Venue {
+        self.venue
+    }
+
+    /// The times to be read, where not all are.
+    #[must_use]
+    pub const fn range(&self) -> Option<&Range<u64>> {
+        self.range.as_ref()
     }
 
     /// What to read, in order; at least one.

@@ -3,20 +3,24 @@
 //! Runs on:  the starting thread; waits for slow shards, pipes and recorded times.
 //! Bounds:   one value and one open batch a shard; connections as `REPLAY_CONNECTIONS_MAX` says.
 use super::batch::{Lane, Order, Place, Task};
-use super::capture::{Record, What};
 use super::lines::{Condition, Lines};
-use super::outline::{Route, route};
+use super::numbers::{Found, Numbers};
 use super::pace::Pace;
 use super::plan::Plan;
 use super::progress::Progress;
 use super::worker::BadPlace;
 use crate::base::limits::{FRAME_BYTES_MAX, REPLAY_CONNECTIONS_MAX, REPLAY_ERRORS_SHOWN};
 use crate::base::time::{Clock, MILLISECOND_NS};
+use crate::capture::index;
+use crate::capture::line::{Note, Record, What};
+use crate::capture::outline::{Route, route};
 use crate::io::clock::HostClock;
 use crate::io::file::{self, Form, Source};
 use crate::shard::books::ConnectionSlot;
+use crate::venue::Verdict;
 use std::collections::HashMap;
 use std::io::{BufRead, ErrorKind};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -44,6 +48,14 @@ pub(super) struct ReaderCounts {
     pub(super) sent: u64,
     /// Records of unknown kind.
     pub(super) unknown_kinds: u64,
+    /// Frames that the live engine passed over.
+    pub(super) passed: u64,
+    /// Places where numbered messages are missing.
+    pub(super) holes: u64,
+    /// Messages that are missing there.
+    pub(super) missing: u64,
+    /// Messages whose number had been there.
+    pub(super) duplicates: u64,
 }
 
 /// Why a replay gave no results.
@@ -68,7 +80,15 @@ pub(super) struct Reader<'a> {
     progress: Progress,
     pace: Option<Pace>,
     connections: Connections,
+    /// Where messages are numbered.
+    numbers: Option<Numbers>,
+    /// Shards of the engine at hand that have begun; empty where no engine captured.
+    begun: Vec<u64>,
     pass: u32,
+    /// A range of times was asked for, and something was in it.
+    in_range: bool,
+    /// Lines without a time, where a range of times was asked for.
+    untimed: u64,
     /// Frames read from the file at hand.
     file_frames: u64,
     counts: ReaderCounts,
@@ -94,7 +114,11 @@ impl<'a> Reader<'a> {
             progress,
             pace: Pace::of(plan.speed()),
             connections: Connections::default(),
+            numbers: Numbers::of(plan.venue()),
+            begun: Vec::new(),
             pass: 0,
+            in_range: false,
+            untimed: 0,
             file_frames: 0,
             counts: ReaderCounts::default(),
             bad: Vec::new(),
@@ -108,6 +132,8 @@ impl<'a> Reader<'a> {
             self.pass = pass;
             self.pace = Pace::of(self.plan.speed());
             self.connections = Connections::default();
+            self.numbers = Numbers::of(self.plan.venue());
+            self.begun.clear();
             if pass > 0 {
                 self.lanes.iter_mut().for_each(|lane| lane.send(Order::Reset));
             }
@@ -118,6 +144,17 @@ impl<'a> Reader<'a> {
             if self.stopped() {
                 break;
             }
+        }
+        if self.plan.range().is_some() && !self.in_range && self.untimed == 0 {
+            self.pass = 0;
+            self.on_trouble("no record was received between --from and --to".to_owned());
+        }
+        if self.untimed > 0 {
+            let untimed = self.untimed;
+            self.pass = 0;
+            self.on_trouble(format!(
+                "{untimed} lines without receive time are left out by --from and --to: only captures have times"
+            ));
         }
         self.lanes.iter_mut().for_each(|lane| lane.send(Order::Finish));
         self.progress.finish();
@@ -136,7 +173,8 @@ impl<'a> Reader<'a> {
     fn read_file(&mut self, number: usize) -> Result<(), ReplayError> {
         let source = &self.plan.files()[number];
         self.file_frames = 0;
-        let mut input = match file::open(source, self.stop) {
+        let part = self.plan.range().map_or(0..u64::MAX, |range| part(source, range));
+        let mut input = match file::open_part(source, self.stop, part) {
             Ok(input) => input,
             Err(why) => return self.on_unreadable(why),
         };
@@ -223,22 +261,22 @@ impl<'a> Reader<'a> {
             }
         };
         let record = Record::read(text);
+        if self.is_outside(&record, text) {
+            return Ok(());
+        }
         self.wait_until_due(&record, place)?;
-        let receive_ns = record.receive_ns.unwrap_or(0);
-        let known = record.connection.is_some_and(|c| self.connections.slots.contains_key(&c));
-        let slot = record.connection.map_or(ConnectionSlot(0), |c| self.connections.slot(c));
         match record.what {
+            What::Text(frame) if frame.len() > FRAME_BYTES_MAX => {
+                self.on_frame_lost(frame.as_bytes(), place, TOO_LONG);
+            }
             What::Text(frame) => {
-                if frame.len() > FRAME_BYTES_MAX {
-                    self.on_frame_lost(frame.as_bytes(), place, TOO_LONG);
-                    return Ok(());
-                }
                 self.file_frames += 1;
                 // Where the frame stands in the line as it is, so does its first byte.
                 let inset = (frame.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize);
                 let inset = if inset < text.len() { inset as u64 } else { 0 };
                 let place = Place { offset: place.offset + inset, ..place };
-                self.on_text(&frame, slot, receive_ns, place);
+                let slot = self.connections.slot_of(record.connection);
+                self.on_text(&frame, slot, record.receive_ns.unwrap_or(0), place);
             }
             What::Binary(bytes) => {
                 self.file_frames += 1;
@@ -246,34 +284,102 @@ impl<'a> Reader<'a> {
                 self.counts.binary_frames += 1;
                 self.counts.bytes += bytes.len() as u64;
             }
+            What::Passed => {
+                self.file_frames += 1;
+                self.counts.passed += 1;
+            }
             What::Sent => self.counts.sent += 1,
-            What::Opened => {
-                self.counts.opened += 1;
-                // Its end is missing, as when the capturing process was killed.
-                if known {
-                    self.tell_all(Task::Ended, slot, receive_ns, place);
-                }
-            }
-            What::Ended => {
-                self.counts.ended += 1;
-                self.tell_all(Task::Ended, slot, receive_ns, place);
-                record.connection.inspect(|&c| self.connections.ended(c));
-            }
-            What::Lost(frames) => {
-                self.counts.frames_lost = self.counts.frames_lost.saturating_add(frames);
-                let task = record.connection.map_or(Task::LostAnywhere, |_| Task::Lost);
-                self.tell_all(task, slot, receive_ns, place);
-            }
             What::UnknownKind => self.counts.unknown_kinds += 1,
             What::Broken(why) => {
                 self.counts.errors += 1;
                 self.note_bad(place, why);
             }
+            _ => self.on_turn(&record, text, place),
         }
         Ok(())
     }
 
+    /// Whether a range of times was asked for and this is not in it.
+    fn is_outside(&mut self, record: &Record<'_>, text: &str) -> bool {
+        let Some(range) = self.plan.range() else { return false };
+        match record.receive_ns {
+            Some(at_ns) => {
+                let inside = range.contains(&at_ns);
+                self.in_range |= inside;
+                !inside
+            }
+            None => {
+                self.untimed += u64::from(text.starts_with(['{', '[']));
+                true
+            }
+        }
+    }
+
+    /// A turn in the life of connections and books, beside what the stream says.
+    fn on_turn(&mut self, record: &Record<'_>, text: &str, place: Place) {
+        let receive_ns = record.receive_ns.unwrap_or(0);
+        let known = record.connection.is_some_and(|c| self.connections.slots.contains_key(&c));
+        let slot = self.connections.slot_of(record.connection);
+        if let (What::Opened { .. } | What::Ended, Some(numbers)) =
+            (&record.what, &mut self.numbers)
+        {
+            for slot in numbers.begin(slot) {
+                self.tell_all(Task::Ended, "", slot, receive_ns, place);
+            }
+        }
+        match &record.what {
+            What::Opened { from } if self.is_engines() => {
+                self.counts.opened += 1;
+                let from = from.map(|from| self.connections.slot(from));
+                self.tell_all(Task::Note(Note::Opened, from), text, slot, receive_ns, place);
+            }
+            What::Opened { .. } => {
+                self.counts.opened += 1;
+                // Its end is missing, as when the capturing process was killed.
+                if known {
+                    self.tell_all(Task::Ended, "", slot, receive_ns, place);
+                }
+            }
+            What::Ended => {
+                self.counts.ended += 1;
+                let task = if self.is_engines() { Task::HungUp } else { Task::Ended };
+                // In an engine's capture a connection lives until it is closed for good, and then it has no
+                // books any more.
+                if !self.is_engines() || known {
+                    self.tell_all(task, "", slot, receive_ns, place);
+                }
+                if !self.is_engines() || !known {
+                    record.connection.inspect(|&c| self.connections.ended(c));
+                }
+            }
+            What::Lost(frames) => {
+                self.counts.frames_lost = self.counts.frames_lost.saturating_add(*frames);
+                let task = record.connection.map_or(Task::LostAnywhere, |_| Task::Lost);
+                for slot in self.numbers.as_ref().map_or_else(Vec::new, |n| n.places(slot)) {
+                    self.tell_all(task, "", slot, receive_ns, place);
+                }
+                self.tell_all(task, "", slot, receive_ns, place);
+            }
+            What::Answer(answer) => self.tell_all(Task::Answer, answer, slot, receive_ns, place),
+            What::Note(note) => {
+                if *note == Note::Begun {
+                    self.begin(text, receive_ns, place);
+                }
+                self.tell_all(Task::Note(*note, None), text, slot, receive_ns, place);
+                if *note == Note::Closed {
+                    record.connection.inspect(|&c| self.connections.ended(c));
+                }
+            }
+            _ => {}
+        }
+    }
+
     fn on_text(&mut self, frame: &str, slot: ConnectionSlot, receive_ns: u64, place: Place) {
+        if let Some(numbers) = &mut self.numbers {
+            let whole = !self.begun.is_empty();
+            let found = numbers.look(frame, slot, whole, self.plan.shards());
+            return self.on_numbered(found, frame, slot, receive_ns, place);
+        }
         match route(frame.as_bytes(), self.plan.shards()) {
             Route::One(shard) => {
                 let open = self.lanes[usize::from(shard.0)].open();
@@ -289,9 +395,67 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn tell_all(&mut self, task: Task, slot: ConnectionSlot, receive_ns: u64, place: Place) {
+    /// A frame of a venue that numbers its messages. One shard has it all, and all hear of holes.
+    fn on_numbered(
+        &mut self,
+        found: Found,
+        frame: &str,
+        slot: ConnectionSlot,
+        receive_ns: u64,
+        place: Place,
+    ) {
+        match found.verdict {
+            Verdict::Next => {}
+            Verdict::Duplicate => {
+                self.counts.duplicates += 1;
+                self.counts.frames += 1;
+                self.counts.bytes += frame.len() as u64;
+                return;
+            }
+            Verdict::Hole(missing) => {
+                self.counts.holes += 1;
+                self.counts.missing += missing;
+                self.tell_all(Task::Hole, "", found.slot, receive_ns, place);
+            }
+        }
+        if found.broken {
+            // Whichever subscription it belonged to.
+            let places = self.numbers.as_ref().map_or_else(Vec::new, |n| n.places(slot));
+            for slot in places.into_iter().chain([slot]) {
+                self.tell_all(Task::Hole, "", slot, receive_ns, place);
+            }
+        }
+        let slot = found.slot;
+        let open = self.lanes[usize::from(found.shard.0)].open();
+        open.push(Task::Frame, frame, slot, receive_ns, place);
+    }
+
+    /// Whether an engine captured what is at hand: then books are opened and closed by its notes.
+    fn is_engines(&self) -> bool {
+        !self.begun.is_empty()
+    }
+
+    /// A shard of an engine begins; if it did before, it is another engine.
+    fn begin(&mut self, line: &str, receive_ns: u64, place: Place) {
+        let shard = shard_in(line);
+        if self.begun.is_empty() || self.begun.contains(&shard) {
+            self.begun.clear();
+            self.connections = Connections::default();
+            self.tell_all(Task::Begin, "", ConnectionSlot(0), receive_ns, place);
+        }
+        self.begun.push(shard);
+    }
+
+    fn tell_all(
+        &mut self,
+        task: Task,
+        text: &str,
+        slot: ConnectionSlot,
+        receive_ns: u64,
+        place: Place,
+    ) {
         for lane in &mut self.lanes {
-            lane.open().push(task, "", slot, receive_ns, place);
+            lane.open().push(task, text, slot, receive_ns, place);
         }
     }
 
@@ -339,6 +503,25 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The part of a file that has a range of times in it, as far as its index says.
+fn part(source: &Source, range: &Range<u64>) -> Range<u64> {
+    let blocks = index::read(&file::read_index(source).unwrap_or_default());
+    let Some(last) = blocks.last() else { return 0..u64::MAX };
+    let end = last.offset + last.bytes;
+    let start = index::begin(&blocks, range.start).unwrap_or(end);
+    // What stands behind the index's end may be of any time.
+    let later = blocks.iter().rev().take_while(|block| block.from >= range.end);
+    let cut = later.last().map_or(u64::MAX, |block| block.offset);
+    start..cut.max(start)
+}
+
+/// The number of the shard in a note.
+fn shard_in(line: &str) -> u64 {
+    let rest = line.split_once(r#","d":"#).map_or("", |(_, rest)| rest);
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    rest[..digits].parse().unwrap_or(0)
+}
+
 const TOO_LONG: &str = "longer than a frame can be";
 
 /// True for what no text begins with. Looks at the first 4 KiB at most.
@@ -360,6 +543,11 @@ struct Connections {
 }
 
 impl Connections {
+    /// The place of a connection, or of frames that name none.
+    fn slot_of(&mut self, connection: Option<u64>) -> ConnectionSlot {
+        connection.map_or(ConnectionSlot(0), |connection| self.slot(connection))
+    }
+
     fn slot(&mut self, connection: u64) -> ConnectionSlot {
         if let Some(&slot) = self.slots.get(&connection) {
             return slot;

@@ -50,6 +50,14 @@ pub struct ReplayReport {
     pub changes_stale: u64,
     /// Messages about tokens that could not be held (unusable id, too many books).
     pub foreign_tokens: u64,
+    /// Trades that another connection had told already.
+    pub trades_repeated: u64,
+    /// Places where numbered messages are missing.
+    pub sequence_holes: u64,
+    /// Messages that are missing there.
+    pub sequence_missing: u64,
+    /// Messages whose number had been there: not applied.
+    pub sequence_duplicates: u64,
     /// From the start of reading until every shard was done, nanoseconds.
     pub elapsed_ns: u64,
     /// CPU time that the shards spent on frames, all together, nanoseconds. Neither waiting for the
@@ -108,6 +116,14 @@ pub struct CaptureReport {
     pub binary_frames: u64,
     /// Records of a kind that is not known.
     pub unknown_kinds: u64,
+    /// Frames that the live engine passed over, because another connection had taken over.
+    pub passed: u64,
+    /// Proofs in the capture: live books that are here, at that point, what they were there.
+    pub proofs_equal: u64,
+    /// Those that are not.
+    pub proofs_different: u64,
+    /// Those that cannot be told, because frames are missing in the capture, or not in the range of times.
+    pub proofs_untold: u64,
 }
 
 /// One shard's share.
@@ -232,13 +248,17 @@ impl ReplayReport {
             ("trades", self.trades),
             ("errors", self.errors),
             ("unknown events", self.unknown_events),
-            ("messages with unknown keys", self.unknown_keys),
+            ("unknown keys", self.unknown_keys),
             ("unknown texts", self.unknown_texts),
         ];
         let rare = [
             ("early changes", self.changes_before_snapshot),
             ("old changes", self.changes_stale),
             ("foreign tokens", self.foreign_tokens),
+            ("trades repeated", self.trades_repeated),
+            ("sequence holes", self.sequence_holes),
+            ("sequence missing", self.sequence_missing),
+            ("sequence repeated", self.sequence_duplicates),
             ("tops right", self.checks.tops_matched),
             ("tops wrong", self.checks.tops_mismatched),
             ("tops untold", self.checks.tops_unverifiable),
@@ -248,6 +268,10 @@ impl ReplayReport {
             ("texts sent", capture.sent),
             ("binary frames", capture.binary_frames),
             ("unknown records", capture.unknown_kinds),
+            ("frames passed over", capture.passed),
+            ("proofs equal", capture.proofs_equal),
+            ("proofs different", capture.proofs_different),
+            ("proofs untold", capture.proofs_untold),
         ];
         counts.extend(rare.into_iter().filter(|&(_, value)| value > 0));
         counts

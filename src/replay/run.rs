@@ -2,6 +2,7 @@
 //!
 //! Runs on:  the starting thread.
 use super::batch::lane;
+use super::notes::Proofs;
 use super::plan::Plan;
 use super::progress::Progress;
 use super::reader::{Reader, ReaderCounts, ReplayError};
@@ -13,6 +14,7 @@ use crate::base::time::Clock;
 use crate::counter::latency::{Latencies, LatencySummary, Stage};
 use crate::io::{clock::HostClock, file, host};
 use crate::market::book::image::BookImage;
+use crate::shard::publish::Handler;
 use sha1::{Digest, Sha1};
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -24,6 +26,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// # Errors
 /// [`ReplayError`]: nothing was replayed, or the results could not be written.
 pub fn run(plan: &Plan, stop: &Arc<AtomicBool>) -> Result<ReplayReport, ReplayError> {
+    run_with(plan, stop, &())
+}
+
+/// The same with a handler on the books. Each shard, and each pass or engine that begins, has a clone.
+///
+/// # Errors
+/// [`ReplayError`]: nothing was replayed, or the results could not be written.
+pub fn run_with<H: Handler + Clone + Send>(
+    plan: &Plan,
+    stop: &Arc<AtomicBool>,
+    handler: &H,
+) -> Result<ReplayReport, ReplayError> {
     let total = check_files(plan)?;
     let books_out = plan.books_out().map(file::create).transpose().map_err(ReplayError::Input)?;
     let clock = HostClock::new();
@@ -32,7 +46,8 @@ pub fn run(plan: &Plan, stop: &Arc<AtomicBool>) -> Result<ReplayReport, ReplayEr
     let mut threads = Vec::new();
     for shard in 0..plan.shards() {
         let (lane, inbox) = lane();
-        let worker = Worker::new(ShardId(shard), plan.shards(), inbox, clock.clone());
+        let (id, clock) = (ShardId(shard), clock.clone());
+        let worker = Worker::new((id, plan.venue()), plan.shards(), inbox, clock, handler.clone());
         let thread = std::thread::Builder::new()
             .name(format!("replay-{shard}"))
             .spawn(move || worker.run())
@@ -43,7 +58,7 @@ pub fn run(plan: &Plan, stop: &Arc<AtomicBool>) -> Result<ReplayReport, ReplayEr
     let mut reader = Reader::new(plan, stop, clock.clone(), lanes, Progress::new(total));
     let result = reader.run();
     let (counts, bad, troubles) = reader.into_findings();
-    let harvests: Vec<Harvest> = threads
+    let harvests: Vec<Harvest<H>> = threads
         .into_iter()
         .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         .collect();
@@ -61,6 +76,7 @@ pub fn run(plan: &Plan, stop: &Arc<AtomicBool>) -> Result<ReplayReport, ReplayEr
         ..ReplayReport::default()
     };
     add_counts(&mut report, &counts, &harvests);
+    report.troubles.extend(failed_proof(plan, &report, &harvests));
     report.first_errors = first_errors(plan, bad, &harvests);
     report.set_rates();
     report.digest = write_books(&harvests, books_out, plan.books_out())?;
@@ -87,11 +103,15 @@ fn check_files(plan: &Plan) -> Result<Option<u64>, ReplayError> {
     Ok(total.map(|total| total * u64::from(plan.repeat())))
 }
 
-fn add_counts(report: &mut ReplayReport, read: &ReaderCounts, harvests: &[Harvest]) {
+fn add_counts<H>(report: &mut ReplayReport, read: &ReaderCounts, harvests: &[Harvest<H>]) {
     report.frames = read.frames;
     report.bytes = read.bytes;
     report.errors = read.errors;
     report.unknown_texts = read.unknown_texts;
+    report.sequence_holes = read.holes;
+    report.sequence_missing = read.missing;
+    report.sequence_duplicates = read.duplicates;
+    let proofs = harvests.iter().fold(Proofs::default(), |sum, h| sum.plus(h.proofs));
     report.capture = CaptureReport {
         opened: read.opened,
         ended: read.ended,
@@ -99,6 +119,10 @@ fn add_counts(report: &mut ReplayReport, read: &ReaderCounts, harvests: &[Harves
         sent: read.sent,
         binary_frames: read.binary_frames,
         unknown_kinds: read.unknown_kinds,
+        passed: read.passed,
+        proofs_equal: proofs.equal,
+        proofs_different: proofs.different,
+        proofs_untold: proofs.untold,
     };
     let mut latencies = Latencies::default();
     let mut books = BooksReport::default();
@@ -117,6 +141,7 @@ fn add_counts(report: &mut ReplayReport, read: &ReaderCounts, harvests: &[Harves
         report.changes_before_snapshot += on_books.changes_before_snapshot;
         report.changes_stale += on_books.changes_stale;
         report.foreign_tokens += on_books.foreign_tokens;
+        report.trades_repeated += on_books.trades_repeated;
         report.checks = report.checks.plus(&harvest.checks);
         report.busy_ns += harvest.busy_ns;
         books.total += on_books.books;
@@ -138,7 +163,20 @@ fn add_counts(report: &mut ReplayReport, read: &ReaderCounts, harvests: &[Harves
         stages.iter().map(|&s| LatencySummary::of(s.name(), latencies.stage(s))).collect();
 }
 
-fn first_errors(plan: &Plan, bad: Vec<BadPlace>, harvests: &[Harvest]) -> Vec<ErrorLine> {
+/// The first proof in the capture that failed, in words.
+fn failed_proof<H>(plan: &Plan, report: &ReplayReport, harvests: &[Harvest<H>]) -> Option<String> {
+    let first = harvests.iter().filter_map(|h| h.different.as_ref()).min_by_key(|d| d.place)?;
+    Some(format!(
+        "{} of {} books are not here what they were when they were captured; the first: {}, line {}: {}",
+        report.capture.proofs_different,
+        report.capture.proofs_different + report.capture.proofs_equal,
+        plan.files()[first.place.file as usize],
+        first.place.line,
+        first.why,
+    ))
+}
+
+fn first_errors<H>(plan: &Plan, bad: Vec<BadPlace>, harvests: &[Harvest<H>]) -> Vec<ErrorLine> {
     let mut all = bad;
     all.extend(harvests.iter().flat_map(|harvest| harvest.bad.iter().cloned()));
     all.sort_by_key(|bad| bad.place);
@@ -154,8 +192,8 @@ fn first_errors(plan: &Plan, bad: Vec<BadPlace>, harvests: &[Harvest]) -> Vec<Er
 
 /// Writes every book in the order of its token, and gives the SHA-1 of what was or would have
 /// been written. One book at a time is in memory as text.
-fn write_books(
-    harvests: &[Harvest],
+fn write_books<H: Handler>(
+    harvests: &[Harvest<H>],
     out: Option<std::fs::File>,
     path: Option<&Path>,
 ) -> Result<String, ReplayError> {

@@ -2,17 +2,20 @@
 //!
 //! Runs on:  a plain thread of its own. Owns: the shard's books, counters and histograms.
 use super::batch::{Batch, Inbox, Item, Order, Place, Task};
-use crate::base::id::ShardId;
+use super::notes::{self, Left, Notes, Proofs};
+use crate::base::id::{ShardId, Venue};
 use crate::base::limits::REPLAY_ERRORS_SHOWN;
 use crate::base::policy::HashChecks;
 use crate::base::time::{Clock, Now};
+use crate::capture::line::Note;
 use crate::counter::latency::Latencies;
 use crate::counter::shard::{BookCounts, CheckCounts, IntakeCounts};
 use crate::io::clock::{HostClock, thread_cpu_ns};
 use crate::market::book::StaleReason;
-use crate::shard::books::{Admission, Books};
+use crate::shard::books::{Admission, Books, ConnectionSlot};
 use crate::shard::intake::{Findings, Intake};
-use crate::venue::BadInput;
+use crate::shard::publish::Handler;
+use crate::venue::{BadInput, Progress};
 
 /// Something undecodable and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,11 +26,11 @@ pub(super) struct BadPlace {
 
 /// What a shard has at the end.
 #[derive(Debug)]
-pub(super) struct Harvest {
+pub(super) struct Harvest<H> {
     /// The shard.
     pub(super) shard: ShardId,
     /// Books of the last pass.
-    pub(super) books: Books<()>,
+    pub(super) books: Books<H>,
     /// What was read in all passes.
     pub(super) counts: IntakeCounts,
     /// What happened to books in all passes; states are those at the end.
@@ -44,14 +47,20 @@ pub(super) struct Harvest {
     pub(super) latencies: Box<Latencies>,
     /// The first undecodable inputs of the first pass.
     pub(super) bad: Vec<BadPlace>,
+    /// What the proofs in the capture gave in all passes.
+    pub(super) proofs: Proofs,
+    /// The first that failed.
+    pub(super) different: Option<BadPlace>,
 }
 
 /// A shard at work.
-pub(super) struct Worker {
+pub(super) struct Worker<H> {
     shard: ShardId,
     shards: u16,
+    venue: Venue,
     inbox: Inbox,
-    intake: Intake<(), HostClock>,
+    intake: Intake<H, HostClock>,
+    handler: H,
     findings: Findings,
     /// Where frames count that another shard counts.
     aside: (IntakeCounts, Box<Latencies>),
@@ -62,20 +71,37 @@ pub(super) struct Worker {
     busy_ns: u64,
     passes: u32,
     bad: Vec<BadPlace>,
+    notes: Notes,
+    different: Option<BadPlace>,
 }
 
-fn empty_books(shard: ShardId, shards: u16) -> Books<()> {
+fn empty_books<H: Handler>(
+    (shard, venue): (ShardId, Venue),
+    admission: Admission,
+    handler: H,
+) -> Books<H> {
     // A recording lacks what a hash is made of: tick size and smallest order of the catalogue.
-    Books::new(shard, Admission::Implied { shards }, ()).checking(HashChecks::Off)
+    let books = Books::new(shard, admission, handler).checking(HashChecks::Off);
+    books.sequenced(venue.is_sequenced())
 }
 
-impl Worker {
-    pub(super) fn new(shard: ShardId, shards: u16, inbox: Inbox, clock: HostClock) -> Self {
+impl<H: Handler + Clone> Worker<H> {
+    pub(super) fn new(
+        (shard, venue): (ShardId, Venue),
+        shards: u16,
+        inbox: Inbox,
+        clock: HostClock,
+        handler: H,
+    ) -> Self {
+        let admission = Admission::Implied { shards };
+        let books = empty_books((shard, venue), admission, handler.clone());
         Self {
             shard,
             shards,
             inbox,
-            intake: Intake::new(empty_books(shard, shards), clock),
+            venue,
+            intake: Intake::of(venue, books, clock),
+            handler,
             findings: Findings::default(),
             aside: Default::default(),
             earlier: BookCounts::default(),
@@ -85,11 +111,13 @@ impl Worker {
             busy_ns: 0,
             passes: 0,
             bad: Vec::new(),
+            notes: Notes::default(),
+            different: None,
         }
     }
 
     /// Works until the input is over.
-    pub(super) fn run(mut self) -> Harvest {
+    pub(super) fn run(mut self) -> Harvest<H> {
         loop {
             match self.inbox.wait() {
                 Order::Batch(batch) => {
@@ -99,9 +127,7 @@ impl Worker {
                     self.inbox.give_back(batch);
                 }
                 Order::Reset => {
-                    self.settle();
-                    self.earlier = sum(&self.earlier, self.intake.books.counts());
-                    self.intake.books = empty_books(self.shard, self.shards);
+                    self.begin(self.books(Admission::Implied { shards: self.shards }));
                     self.passes += 1;
                 }
                 Order::Finish => {
@@ -110,6 +136,19 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// No books yet.
+    fn books(&self, admission: Admission) -> Books<H> {
+        empty_books((self.shard, self.venue), admission, self.handler.clone())
+    }
+
+    /// Forgets all books and goes on with others.
+    fn begin(&mut self, books: Books<H>) {
+        self.settle();
+        self.earlier = sum(&self.earlier, self.intake.books.counts());
+        self.intake.books = books;
+        self.notes.lossy = false;
     }
 
     /// The end of a pass is the end of every group of messages.
@@ -136,11 +175,31 @@ impl Worker {
                     let why = StaleReason::Disconnected;
                     self.intake.books.set_connection_stale(item.connection, why, item.receive_ns);
                 }
+                Task::HungUp => {
+                    let (at, why) = (recorded(item), StaleReason::Disconnected);
+                    self.intake.books.on_line_end(item.connection, at);
+                    self.intake.books.set_connection_stale(item.connection, why, item.receive_ns);
+                }
+                Task::Begin => {
+                    self.begin(self.books(Admission::Listed));
+                }
+                Task::Note(note, from) => self.on_note(note, from, item, frame),
+                Task::Answer => {
+                    let (mut progress, at) = (Progress::default(), recorded(item));
+                    self.intake.on_rest_part(frame, &mut progress, usize::MAX, at);
+                }
                 Task::Lost => {
+                    self.notes.lossy = true;
+                    let why = StaleReason::FramesLost;
+                    self.intake.books.set_connection_stale(item.connection, why, item.receive_ns);
+                }
+                Task::Hole => {
+                    // The live shard found it too.
                     let why = StaleReason::FramesLost;
                     self.intake.books.set_connection_stale(item.connection, why, item.receive_ns);
                 }
                 Task::LostAnywhere => {
+                    self.notes.lossy = true;
                     self.intake.books.set_all_stale(StaleReason::FramesLost, item.receive_ns);
                 }
             }
@@ -148,8 +207,46 @@ impl Worker {
     }
 
     fn on_frame(&mut self, item: &Item, frame: &str) {
-        let read = Now { mono_ns: self.intake.clock.mono_ns(), wall_ns: item.receive_ns };
+        let read = if self.intake.books.has_handovers() {
+            // What two connections say is matched in the recorded time, which nothing here can be timed by.
+            self.intake.timed = false;
+            recorded(item)
+        } else {
+            self.intake.timed = true;
+            Now { mono_ns: self.intake.clock.mono_ns(), wall_ns: item.receive_ns }
+        };
         self.intake.on_frame(frame, item.connection, read, &mut self.findings);
+    }
+
+    fn on_note(&mut self, note: Note, from: Option<ConnectionSlot>, item: &Item, line: &str) {
+        let place = notes::Place {
+            shard: self.shard.0,
+            shards: self.shards,
+            connection: item.connection,
+            from,
+            at: recorded(item),
+        };
+        match self.notes.on_note(note, line, place, &mut self.intake.books) {
+            Left::Nothing => {}
+            Left::Check(hashes) => {
+                let fresh = self.books(Admission::Listed);
+                let books = std::mem::replace(&mut self.intake.books, fresh);
+                self.intake.books = books.checking(hashes);
+            }
+            // Every shard reads it, and one says so.
+            Left::Broken if self.shard.0 > 0 => {}
+            Left::Broken => {
+                self.intake.counts.decode_errors += 1;
+                if self.passes == 0 && self.bad.len() < REPLAY_ERRORS_SHOWN {
+                    let why = "note of a shard cannot be read".to_owned();
+                    self.bad.push(BadPlace { place: item.place, why });
+                }
+            }
+            Left::Different => {
+                let why = line.to_owned();
+                self.different.get_or_insert(BadPlace { place: item.place, why });
+            }
+        }
     }
 
     fn look_at_findings(&mut self, item: &Item) {
@@ -169,7 +266,7 @@ impl Worker {
         std::mem::swap(&mut self.intake.latencies, &mut self.aside.1);
     }
 
-    fn harvest(self) -> Harvest {
+    fn harvest(self) -> Harvest<H> {
         let book_counts = sum(&self.earlier, self.intake.books.counts());
         Harvest {
             shard: self.shard,
@@ -182,8 +279,15 @@ impl Worker {
             bytes: self.bytes,
             busy_ns: self.busy_ns,
             bad: self.bad,
+            proofs: self.notes.proofs,
+            different: self.different,
         }
     }
+}
+
+/// The time of a record, as both clocks.
+fn recorded(item: &Item) -> Now {
+    Now { mono_ns: item.receive_ns, wall_ns: item.receive_ns }
 }
 
 fn explain(bad: &BadInput) -> String {
@@ -202,6 +306,7 @@ fn sum(earlier: &BookCounts, now: &BookCounts) -> BookCounts {
         changes_before_snapshot: earlier.changes_before_snapshot + now.changes_before_snapshot,
         changes_stale: earlier.changes_stale + now.changes_stale,
         foreign_tokens: earlier.foreign_tokens + now.foreign_tokens,
+        trades_repeated: earlier.trades_repeated + now.trades_repeated,
         ..*now
     }
 }

@@ -1,6 +1,6 @@
 //! A bounded ring between two threads: one producer, one consumer, nobody waits.
 //!
-//! Runs on:  any. Bounds: the capacity given to [`ring`]; a full ring gives the message back.
+//! Runs on:  any. Bounds: the capacity given to [`ring()`]; a full ring gives the message back.
 //!
 //! The halves cannot be cloned, so the type and not a comment says that there is one producer
 //! and one consumer. A full ring is counted by the producer and healed by whoever owns the link.

@@ -3,8 +3,11 @@
 //! Runs on:  any (pure). Owns: nothing; `/metrics` and `ringbook counters` read the same tables,
 //! so that no metric can lack its explanation.
 use super::metrics::ServeReport;
+use crate::base::time::MICROSECOND_NS;
+use crate::counter::capture::CaptureReport;
 use crate::counter::latency::LatencySummary;
 use crate::counter::report::{ConnectionReport, EngineReport, LinkReport, ShardReport};
+use crate::counter::trades::TradeReport;
 
 /// How a value moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +65,8 @@ pub fn catalogue() -> Vec<Metric> {
     }
     std::iter::once(BUILD)
         .chain(of(ENGINE))
+        .chain(of(TRADES))
+        .chain(of(CAPTURE))
         .chain(of(SHARD))
         .chain(of(CONNECTION))
         .chain(of(LINK))
@@ -307,6 +312,52 @@ pub(super) const LINK: Rows<LinkReport> = rows! { "link", LinkReport;
         "the consumer is too slow or sleeps too long", |l, _| seconds(l.delay_mean_ns);
     Gauge "link_delay_max_seconds", "s", "Longest wait of a message; 0 where it is not measured",
         "the consumer stood still for that long", |l, _| seconds(l.delay_max_ns);
+};
+
+pub(super) const TRADES: Rows<TradeReport> = rows! { "", TradeReport;
+    Counter "trades_received", "trades", "Trades on their way to the database (--trades)",
+        "nothing", |t, _| Whole(t.received);
+    Counter "trades_inserted", "trades", "Rows inserted", "nothing", |t, _| Whole(t.inserted);
+    Counter "trades_repeated", "trades", "Trades that the database had already",
+        "the venue told them twice, or an earlier run had stored them", |t, _| Whole(t.repeated);
+    Counter "trades_batches", "batches", "Batches stored", "nothing", |t, _| Whole(t.batches);
+    Counter "trades_failures", "batches", "Batches that the database did not take; they are tried again",
+        "/health has the database's own words", |t, _| Whole(t.failures);
+    Gauge "trades_queued", "trades", "Trades in memory that are not stored yet",
+        "the database is slow or away", |t, _| Whole(t.queued);
+    Gauge "trades_journaled", "trades", "Trades in the journal that are not stored yet",
+        "the database is slow or away; they are stored when it is back", |t, _| Whole(t.journaled);
+    Counter "trades_spilled", "trades", "Trades ever written into the journal",
+        "the database is slow or away", |t, _| Whole(t.spilled);
+    Counter "trades_lost", "trades", "Trades that are in no database and in no journal",
+        "a full ring: the sink's thread gets no core; else memory and disk are full",
+        |t, _| Whole(t.lost);
+    Gauge "trades_store_up", "1", "1 while the database takes trades, else 0",
+        "when it falls: /health has the database's own words", |t, _| flag(t.down_since_wall_ns == 0);
+    Gauge "trades_last_trade_age_seconds", "s", "Time since the last trade came",
+        "the venue is quiet, or no connection is up", |t, now| age(t.last_trade_wall_ns, now);
+    Gauge "trades_last_insert_age_seconds", "s", "Time since the database took a batch",
+        "the venue is quiet, or the database is away", |t, now| age(t.last_insert_wall_ns, now);
+    Gauge "trades_batch_tail_seconds", "s", "Time of a batch in the database; 99 of 100 take less",
+        "the database or its disk is slow", |t, _| seconds(t.batch_p99_us * MICROSECOND_NS);
+};
+
+pub(super) const CAPTURE: Rows<CaptureReport> = rows! { "", CaptureReport;
+    Counter "capture_frames", "frames", "Frames taken over by the capture (--capture)",
+        "nothing", |c, _| Whole(c.frames);
+    Counter "capture_records", "records", "Records written: frames, and what becomes of books beside them",
+        "nothing", |c, _| Whole(c.records);
+    Counter "capture_text_bytes", "bytes", "Bytes of their lines", "nothing",
+        |c, _| Whole(c.text_bytes);
+    Counter "capture_bytes", "bytes", "Bytes written, compressed",
+        "the disk fills at this rate", |c, _| Whole(c.bytes);
+    Gauge "capture_waiting_bytes", "bytes", "Bytes of lines that are not written yet",
+        "the disk is slow or full", |c, _| Whole(c.waiting_bytes);
+    Counter "capture_lost", "frames", "Frames that are not in the capture",
+        "the capture's thread gets no core, or the disk is slow or full; the manifest says when",
+        |c, _| Whole(c.lost);
+    Gauge "capture_up", "1", "1 while the capture can be written, else 0",
+        "when it falls: /health has the disk's own words", |c, _| flag(c.failing_since_wall_ns == 0);
 };
 
 /// One point of a latency distribution.

@@ -2,8 +2,8 @@
 //!
 //! Runs on:  serve core, at scrape only (pure). Owns: nothing.
 use super::catalogue::{
-    BUILD, CONNECTION, ENGINE, Kind, LATENCY, LINK, Metric, QUANTILE, Quantile, REQUESTS, Requests,
-    Row, SERVE, SHARD, Value,
+    BUILD, CAPTURE, CONNECTION, ENGINE, Kind, LATENCY, LINK, Metric, QUANTILE, Quantile, REQUESTS,
+    Requests, Row, SERVE, SHARD, TRADES, Value,
 };
 use crate::counter::latency::LatencySummary;
 use crate::counter::report::EngineReport;
@@ -59,6 +59,8 @@ impl Collector for Reports {
         let mut out = Out { encoder: &mut encoder, now_wall_ns };
         out.version(&engine.version)?;
         out.rows(ENGINE, [(vec![], &**engine)])?;
+        out.rows(TRADES, engine.trades.iter().map(|t| (vec![], t)))?;
+        out.rows(CAPTURE, engine.capture.iter().map(|c| (vec![], c)))?;
         out.rows(SHARD, engine.shards.iter().map(|s| (vec![("shard", s.shard.to_string())], s)))?;
         let connections = engine.pool.connections.iter();
         out.rows(

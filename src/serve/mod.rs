@@ -189,13 +189,16 @@ impl Server {
             Plan::Recycle(connection) => {
                 route::recycling(self.inquiries.recycle(connection, answer_ns).await)
             }
-            Plan::Book(token) => {
+            Plan::Book { token, opposite } => {
                 let found = self.inquiries.book(token, answer_ns).await;
                 let mut clock = self.clock.borrow_mut();
                 clock.align();
                 let now_wall_ns = clock.now().wall_ns;
                 match found {
-                    Ok(Some(image)) => {
+                    Ok(Some(mut image)) => {
+                        if opposite {
+                            image.turn_around();
+                        }
                         let answer = route::book(Ok(Some(&image)), now_wall_ns);
                         self.inquiries.give_back(image);
                         answer

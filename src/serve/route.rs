@@ -18,7 +18,10 @@ pub const PATHS: [(&str, &str); 6] = [
     ("/health", "200 when the engine does its work, 503 when not, with reasons"),
     ("/stats", "everything that is counted, as JSON"),
     ("/metrics", "the same for Prometheus"),
-    ("/book?token_id=", "one order book, in the shape of the venue's REST interface"),
+    (
+        "/book?token_id=",
+        "one order book, in the shape of the venue's REST interface; &outcome=no turns a book in terms of YES around",
+    ),
     ("/admin/recycle?connection=", "POST, from this host: replace a connection without a gap"),
 ];
 
@@ -30,7 +33,12 @@ pub enum Plan {
     /// A report of the control core.
     Report(Page),
     /// A book of some shard.
-    Book(TokenId),
+    Book {
+        /// Its token.
+        token: TokenId,
+        /// As seen from the other outcome.
+        opposite: bool,
+    },
     /// A connection to be replaced.
     Recycle(ConnectionId),
 }
@@ -81,7 +89,11 @@ pub fn plan(head: &Head, is_local: bool) -> Plan {
         "/stats" => Plan::Report(Page::Stats),
         "/metrics" => Plan::Report(Page::Metrics),
         "/book" => match head.query_value("token_id").and_then(TokenId::new) {
-            Some(token) => Plan::Book(token),
+            Some(token) => match head.query_value("outcome") {
+                None | Some("yes") => Plan::Book { token, opposite: false },
+                Some("no") => Plan::Book { token, opposite: true },
+                Some(_) => Plan::Answer(Answer::error(400, "outcome is yes or no")),
+            },
             None => Plan::Answer(Answer::error(400, "Invalid token id")),
         },
         _ => return Plan::Answer(not_found()),
@@ -217,7 +229,11 @@ pub fn book(image: Result<Option<&BookImage>, NoAnswer>, now_wall_ns: u64) -> An
         image.write_json(&mut body);
         Answer::json(200, body)
     };
-    let answer = answer.with("X-Ringbook-State", image.state.name());
+    let mut answer = answer.with("X-Ringbook-State", image.state.name());
+    if let BookState::Stale { since_wall_ns, .. } = image.state {
+        let since_ms = since_wall_ns / MILLISECOND_NS;
+        answer = answer.with("X-Ringbook-Stale-Since-Ms", since_ms.to_string());
+    }
     if image.facts.updated_wall_ns == 0 {
         return answer;
     }
@@ -286,7 +302,12 @@ mod tests {
         assert_eq!(plan(&head(Method::Head, "/stats", "x"), true), Plan::Report(Page::Stats));
         assert_eq!(plan(&head(Method::Get, "/metrics", ""), true), Plan::Report(Page::Metrics));
         let token = TokenId::new("27").unwrap();
-        assert_eq!(plan(&head(Method::Get, "/book", "token_id=27"), true), Plan::Book(token));
+        let of = |query: &str| plan(&head(Method::Get, "/book", query), true);
+        assert_eq!(of("token_id=27"), Plan::Book { token, opposite: false });
+        assert_eq!(of("token_id=27&outcome=no"), Plan::Book { token, opposite: true });
+        assert!(
+            matches!(of("token_id=27&outcome=maybe"), Plan::Answer(answer) if answer.status == 400)
+        );
         for query in ["", "token_id=", "token_id=a b", "token_id=%22", "token=27"] {
             let bad = answer(&head(Method::Get, "/book", query));
             assert_eq!((bad.status, text(&bad)), (400, r#"{"error":"Invalid token id"}"#));
@@ -369,11 +390,13 @@ mod tests {
         assert_eq!(header(&live, "X-Ringbook-Age-Ms").as_deref(), Some("42"));
         assert!(text(&live).starts_with(r#"{"market":"","asset_id":"27","timestamp":"0""#));
 
-        let (why, since_wall_ns) = (StaleReason::Disconnected, 1);
+        let (why, since_wall_ns) = (StaleReason::Disconnected, 46 * MILLISECOND_NS);
         image.state = BookState::Stale { why, since_wall_ns };
         let stale = book(Ok(Some(&image)), 0);
         assert_eq!(stale.status, 200);
         assert_eq!(header(&stale, "X-Ringbook-State").as_deref(), Some("stale:disconnected"));
+        assert_eq!(header(&stale, "X-Ringbook-Stale-Since-Ms").as_deref(), Some("46"));
+        assert_eq!(header(&live, "X-Ringbook-Stale-Since-Ms"), None);
 
         let missing = book(Ok(None), 0);
         assert_eq!(missing.status, 404);

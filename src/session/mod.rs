@@ -31,6 +31,8 @@ pub enum SessionError {
     Silent,
     /// Pings are answered and no data comes, while the venue's books move on.
     Frozen,
+    /// The dialog with the venue has failed; what about it.
+    Unanswered(&'static str),
     /// It was to replace another connection, and the two are too far apart.
     Overrun,
     /// Our own close was answered, or its time is up.
@@ -54,6 +56,7 @@ impl std::fmt::Display for SessionError {
             Self::Frozen => {
                 f.write_str("data stopped while the venue's books moved on (pings are answered)")
             }
+            Self::Unanswered(why) => f.write_str(why),
             Self::Overrun => f.write_str("too far from the connection that it was to replace"),
             Self::Finished => f.write_str("closed as asked"),
         }
@@ -127,6 +130,12 @@ pub struct Session {
 }
 
 impl Session {
+    /// The text of a heartbeat.
+    #[must_use]
+    pub const fn heartbeat(&self) -> &'static str {
+        self.heartbeat
+    }
+
     /// Takes over a connection whose upgrade is complete. `heartbeat` is the text that the venue
     /// wants every [`PING_INTERVAL_NS`]; none is sent before [`Session::start_heartbeat`].
     #[must_use]
@@ -233,8 +242,11 @@ impl Session {
         if now_ns >= next_ping_ns && !self.is_closing() {
             self.next_ping_ns = Some(now_ns + PING_INTERVAL_NS);
             self.counts.last_ping_ns = now_ns;
-            let heartbeat = self.heartbeat;
-            self.send_text(heartbeat)?;
+            // A venue that pings by itself wants none.
+            if !self.heartbeat.is_empty() {
+                let heartbeat = self.heartbeat;
+                self.send_text(heartbeat)?;
+            }
         }
         Ok(())
     }

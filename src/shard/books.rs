@@ -4,13 +4,14 @@
 //! Bounds:   `BOOKS_PER_SHARD_MAX`; a book allocates only while it grows. Books never move.
 use super::publish::{BookView, Change, Handler};
 use crate::base::{
-    id::{BookIndex, MarketId, ShardId, TokenId},
+    id::{BookIndex, ConnectionId, MarketId, ShardId, TokenId},
     limits::BOOKS_PER_SHARD_MAX,
     policy::HashChecks,
     routing::shard_of,
     time::Now,
 };
 use crate::counter::shard::{BookCounts, CheckCounts};
+use crate::link::{shard_shard::Passed, shard_trade::TradeTap};
 use crate::market::book::{
     Book, BookOpening, BookState, SideFull, StaleReason,
     image::{BookFacts, BookImage},
@@ -20,13 +21,16 @@ use checks::{Checks, Group};
 use foldhash::quality::RandomState;
 use handover::Handover;
 use index::Index;
+use numbered::{Past, Remembered};
 use repairs::Repairs;
 use slots::{Slot, Slots};
+use std::collections::VecDeque;
 use std::hash::BuildHasher as _;
 
 mod checks;
 mod handover;
 mod index;
+mod numbered;
 mod repairs;
 mod slots;
 mod states;
@@ -68,6 +72,14 @@ struct Weighed {
 pub struct Books<H> {
     shard: ShardId,
     admission: Admission,
+    /// Only the connection that a book hangs on speaks for it, and trades come on several connections.
+    sequenced: bool,
+    trades: Remembered,
+    past: Past,
+    /// How many shards there are, and what other shards are to be told.
+    shards: u16,
+    first: u16,
+    passing: VecDeque<(ShardId, Passed)>,
     handler: H,
     hasher: RandomState,
     by_token: Index,
@@ -75,6 +87,9 @@ pub struct Books<H> {
     slots: Slots,
     free: Vec<BookIndex>,
     live_on: Vec<u32>,
+    /// Where trades go besides the handler, and what connections are called there, by slot.
+    tap: Option<TradeTap>,
+    names: Vec<ConnectionId>,
     /// Changes of the message at hand that were applied: book, place in the message.
     applied: Vec<(BookIndex, u32)>,
     weighed: Weighed,
@@ -91,6 +106,12 @@ impl<H: Handler> Books<H> {
         Self {
             shard,
             admission,
+            sequenced: false,
+            trades: Remembered::default(),
+            past: Past::default(),
+            shards: 1,
+            first: 0,
+            passing: VecDeque::new(),
             handler,
             hasher: RandomState::default(),
             by_token: Index::default(),
@@ -98,6 +119,8 @@ impl<H: Handler> Books<H> {
             slots: Slots::default(),
             free: Vec::new(),
             live_on: Vec::new(),
+            tap: None,
+            names: Vec::new(),
             applied: Vec::new(),
             weighed: Weighed::default(),
             counts: BookCounts::default(),
@@ -114,6 +137,30 @@ impl<H: Handler> Books<H> {
         self
     }
 
+    /// The same for a venue whose messages are numbered: only the connection that a book hangs on speaks for it, and
+    /// a trade that another connection told is not told again.
+    #[must_use]
+    pub const fn sequenced(mut self, sequenced: bool) -> Self {
+        self.sequenced = sequenced;
+        self
+    }
+
+    /// The same with every trade sent on.
+    #[must_use]
+    pub fn tapped(mut self, tap: TradeTap) -> Self {
+        self.tap = Some(tap);
+        self
+    }
+
+    /// What the connection in a slot is called from now on.
+    pub fn name_connection(&mut self, slot: ConnectionSlot, name: ConnectionId) {
+        let place = slot.0 as usize;
+        if place >= self.names.len() {
+            self.names.resize(place + 1, ConnectionId::default());
+        }
+        self.names[place] = name;
+    }
+
     /// Opens a book that hangs on `connection`, or moves it there if it is open already.
     ///
     /// # Errors
@@ -124,6 +171,10 @@ impl<H: Handler> Books<H> {
         connection: ConnectionSlot,
     ) -> Result<BookIndex, ShardFull> {
         if let Some(index) = self.find_in(opening.market.as_str(), opening.token.as_str()) {
+            if self.sequenced && self.slots[index].connection != connection {
+                // What the old connection still says is no continuation of what the new one will.
+                self.set_stale(index, StaleReason::Moving, self.slots[index].facts.updated_wall_ns);
+            }
             self.hang_on(index, connection);
             return Ok(index);
         }
@@ -285,17 +336,30 @@ impl<H: Handler> Books<H> {
         match event {
             Event::Snapshot(snapshot) => self.on_snapshot(snapshot, connection, read_wall_ns),
             Event::Changes(changes) => self.on_changes(changes, read_wall_ns),
-            Event::Trade(trade) => self.on_trade(trade, read_wall_ns),
+            Event::Delta(delta) => self.on_delta(delta, connection, read_wall_ns),
+            Event::Trade(_) | Event::TopOfBook(_)
+                if self.shards > 1 && self.pass_on(event, connection, read_wall_ns) => {}
+            Event::Trade(trade) => {
+                let name = self.names.get(connection.0 as usize).copied().unwrap_or_default();
+                self.on_trade(trade, name, read_wall_ns);
+            }
             Event::TickSize(tick) => self.on_tick_size(tick, read_wall_ns),
-            // The venue's own top is a cross-check; that it is sent implies a book.
-            Event::TopOfBook(top) => drop(self.admit(top.market, top.token)),
+            Event::TopOfBook(top) => self.on_top(top, read_wall_ns),
         }
     }
 
     fn on_snapshot(&mut self, event: &Snapshot<'_>, connection: ConnectionSlot, wall_ns: u64) {
         let Some(index) = self.admit(event.market, event.token) else { return };
+        let listed = self.admission == Admission::Listed;
+        if self.sequenced && listed && self.slots[index].connection != connection {
+            self.counts.foreign_tokens += 1;
+            return;
+        }
         self.hang_on(index, connection);
         self.counts.snapshots += 1;
+        if self.sequenced {
+            self.weigh_snapshot(index, event);
+        }
         self.end_group_before(index, event.timestamp_ms, wall_ns);
         let slot = &mut self.slots[index];
         if slot.state != BookState::Live {
@@ -396,9 +460,19 @@ impl<H: Handler> Books<H> {
         false
     }
 
-    fn on_trade(&mut self, event: &Trade<'_>, wall_ns: u64) {
-        let Some(index) = self.admit(event.market, event.token) else { return };
+    fn on_trade(&mut self, event: &Trade<'_>, name: ConnectionId, wall_ns: u64) {
+        if self.sequenced && !self.trades.is_new(self.hasher.hash_one(event.transaction_hash)) {
+            self.counts.trades_repeated += 1;
+            return;
+        }
+        let Some(index) = self.admit(event.market, event.token) else {
+            return self.on_trade_without_book(event, name, wall_ns);
+        };
         self.counts.trades += 1;
+        if let Some(tap) = &mut self.tap {
+            let Slot { market, token, .. } = self.slots[index];
+            tap.send((market, token), event, name, wall_ns);
+        }
         let Self { slots, checks, .. } = self;
         let (market, before) = (slots[index].market, slots[index].facts.last_trade);
         checks.on_trade(&market, event.price, before, wall_ns, |index| {

@@ -4,16 +4,17 @@
 //! Bounds:   `TOKENS_PER_BOOKS_REQUEST` tokens a question; a connection is counted once in
 //!           `CENSUS_INTERVAL_NS`, and its tokens are walked only when a book is missing; one part of an
 //!           answer a step.
-use super::connections::Waiting;
+use super::connections::{Connection, Waiting};
 use super::{Shard, books::ConnectionSlot, publish::Handler};
 use crate::base::{
     id::{ConnectionId, TokenId},
     limits::{
-        CENSUS_INTERVAL_NS, DATA_SILENCE_MIN_NS, LARGE_FRAME_PART_BYTES, MIRRORS_PER_HOUSEKEEPING,
-        SNAPSHOT_PATIENCE_NS, TOKENS_PER_BOOKS_REQUEST,
+        AUDIT_BOOKS, CENSUS_INTERVAL_NS, DATA_SILENCE_MIN_NS, LARGE_FRAME_PART_BYTES,
+        MIRRORS_PER_HOUSEKEEPING, SNAPSHOT_PATIENCE_NS, TOKENS_PER_BOOKS_REQUEST,
     },
     time::{Clock, Now},
 };
+use crate::capture::line::Note;
 use crate::link::shard_control::Report;
 use crate::session::SessionError;
 use crate::venue::Progress;
@@ -23,16 +24,19 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         for place in 0..self.connections.slots() {
             self.count_books(ConnectionSlot(place), now);
         }
+        if self.feed.is_sequenced() {
+            return;
+        }
         self.hang_up_frozen(now);
         let mut wanted = std::mem::take(&mut self.wanted);
         self.intake.books.witness(MIRRORS_PER_HOUSEKEEPING, now.wall_ns, &mut wanted);
-        self.ask(&mut wanted, false);
+        self.ask(&mut wanted, false, now);
         if now.mono_ns >= self.schedule.audit_ns && self.audit_round_ns > 0 {
             let live = self.intake.books.counts().live;
             let questions = live.div_ceil(TOKENS_PER_BOOKS_REQUEST as u64).max(1);
             self.schedule.audit_ns = now.mono_ns + self.audit_round_ns / questions;
             self.intake.books.sweep(TOKENS_PER_BOOKS_REQUEST.min(live as usize), &mut wanted);
-            self.ask(&mut wanted, false);
+            self.ask(&mut wanted, false, now);
         }
         self.wanted = wanted;
     }
@@ -41,6 +45,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     /// when its data has stopped.
     fn count_books(&mut self, slot: ConnectionSlot, now: Now) {
         let mut wanted = std::mem::take(&mut self.wanted);
+        let (sequenced, audit_round_ns) = (self.feed.is_sequenced(), self.audit_round_ns);
         let Self { connections, intake, tally, .. } = self;
         if let Some(connection) = connections.get_mut(slot)
             && let Some(line) = &connection.line
@@ -50,15 +55,26 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             let watch = &mut connection.watch;
             if watch.poll(counts.data_turns, counts.last_data_ns, now.mono_ns) {
                 tally.silences += 1;
-                intake.books.live_of(&connection.tokens, slot, &mut wanted);
+                if !connection.dialog.probe(connection.tokens.first().copied()) {
+                    intake.books.live_of(&connection.tokens, slot, &mut wanted);
+                }
+            }
+            if sequenced && audit_round_ns > 0 && now.mono_ns >= connection.audit_ns {
+                audit(connection, audit_round_ns, now);
             }
             let missing = (intake.books.live_on(slot) as usize) < connection.tokens.len();
             if missing && now.mono_ns >= connection.census_ns {
                 connection.census_ns = now.mono_ns + CENSUS_INTERVAL_NS;
-                intake.books.census(&connection.tokens, slot, now.mono_ns, &mut wanted);
+                if sequenced {
+                    intake.books.not_live_of(&connection.tokens, slot, &mut wanted);
+                    connection.dialog.ask(&wanted);
+                    wanted.clear();
+                } else {
+                    intake.books.census(&connection.tokens, slot, now.mono_ns, &mut wanted);
+                }
             }
         }
-        self.ask(&mut wanted, true);
+        self.ask(&mut wanted, true, now);
         self.wanted = wanted;
     }
 
@@ -81,8 +97,11 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     }
 
     /// Sends what was gathered to the control core.
-    fn ask(&mut self, wanted: &mut Vec<TokenId>, urgent: bool) {
+    fn ask(&mut self, wanted: &mut Vec<TokenId>, urgent: bool, now: Now) {
         for tokens in wanted.chunks(TOKENS_PER_BOOKS_REQUEST) {
+            if let Some(capture) = &mut self.capture {
+                capture.tokens(Note::Asked, ConnectionId(0), now.wall_ns, None, tokens);
+            }
             let report = Report::Wanted { tokens: tokens.into(), urgent };
             if self.links.reports.try_send(report).is_err() {
                 self.intake.books.on_unasked(tokens);
@@ -100,6 +119,9 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     }
 
     pub(super) fn on_books(&mut self, text: String, now: Now) {
+        if let Some(capture) = &mut self.capture {
+            capture.answer(now.wall_ns, &text);
+        }
         self.answers.push_back(Waiting { text, progress: Progress::default(), read: now });
     }
 
@@ -113,4 +135,26 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         }
         1
     }
+}
+
+/// Asks for the snapshots of the next few books of a connection, which must say what the books are at that
+/// place of the stream.
+fn audit(connection: &mut Connection, round_ns: u64, now: Now) {
+    let count = connection.tokens.len();
+    let turns = count.div_ceil(AUDIT_BOOKS).max(1) as u64;
+    connection.audit_ns = now.mono_ns + round_ns / turns;
+    if count == 0 {
+        return;
+    }
+    let begin = connection.audited % count;
+    let next: Vec<TokenId> = connection
+        .tokens
+        .iter()
+        .cycle()
+        .skip(begin)
+        .take(AUDIT_BOOKS.min(count))
+        .copied()
+        .collect();
+    connection.audited = begin + next.len();
+    connection.dialog.ask(&next);
 }

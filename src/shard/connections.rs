@@ -13,7 +13,7 @@ use crate::io::{driver::Readiness, socket::Stream};
 use crate::link::shard_control::ConnectionBeat;
 use crate::session::watch::Watch;
 use crate::session::{Session, SessionCounts, SessionError};
-use crate::venue::Progress;
+use crate::venue::{Dialog, Progress};
 use std::collections::VecDeque;
 use std::io::ErrorKind;
 
@@ -42,10 +42,15 @@ pub(super) struct Connection {
     pub(super) id: ConnectionId,
     pub(super) line: Option<Line>,
     pub(super) tokens: Vec<TokenId>,
+    /// What is asked of the venue, and what its answers mean.
+    pub(super) dialog: Dialog,
     pub(super) decode_errors: u64,
     pub(super) attached_ns: u64,
     /// When its books are counted next, monotonic nanoseconds.
     pub(super) census_ns: u64,
+    /// When some of its books are compared next, monotonic nanoseconds, and which were last.
+    pub(super) audit_ns: u64,
+    pub(super) audited: usize,
     pub(super) watch: Watch,
     /// The connection from which it takes over, once its socket is up.
     pub(super) replaces: Option<ConnectionSlot>,
@@ -67,7 +72,11 @@ pub(super) struct Connections {
 
 impl Connections {
     /// The slot of a connection, made if it is new; `None` when there are too many.
-    pub(super) fn open(&mut self, id: ConnectionId) -> Option<ConnectionSlot> {
+    pub(super) fn open(
+        &mut self,
+        id: ConnectionId,
+        dialog: impl FnOnce() -> Dialog,
+    ) -> Option<ConnectionSlot> {
         if let Some(slot) = self.find(id) {
             return Some(slot);
         }
@@ -83,9 +92,12 @@ impl Connections {
             id,
             line: None,
             tokens: Vec::new(),
+            dialog: dialog(),
             decode_errors: 0,
             attached_ns: 0,
             census_ns: 0,
+            audit_ns: 0,
+            audited: 0,
             watch: Watch::default(),
             replaces: None,
             retired: false,
@@ -137,6 +149,7 @@ impl Connections {
                 decode_errors: connection.decode_errors,
                 attached_ns: connection.attached_ns,
                 session: connection.counts(),
+                dialog: connection.dialog.counts(),
             })
         })
     }
@@ -147,6 +160,7 @@ impl Connection {
     pub(super) fn attach(&mut self, stream: Box<dyn Stream>, session: Box<Session>, now_ns: u64) {
         self.attached_ns = now_ns;
         self.census_ns = now_ns + SNAPSHOT_PATIENCE_NS;
+        self.audit_ns = now_ns + SNAPSHOT_PATIENCE_NS;
         self.watch.begin(now_ns);
         let backlog = VecDeque::new();
         self.line = Some(Line { stream, session, backlog, waits_for_room: false });
@@ -211,15 +225,17 @@ impl Line {
 mod tests {
     use super::*;
     use crate::base::limits::CONNECTIONS_PER_SHARD_MAX;
+    use crate::venue::{Feed, Role};
 
     #[test]
     fn connections_that_leave_do_not_take_the_place_of_new_ones() {
         let mut connections = Connections::default();
+        let dialog = || Dialog::new(Feed::Kalshi { combos: false }, Role::Books);
         for id in 1..=CONNECTIONS_PER_SHARD_MAX as u32 {
-            let slot = connections.open(ConnectionId(id)).expect("within the bound");
+            let slot = connections.open(ConnectionId(id), dialog).expect("within the bound");
             connections.get_mut(slot).expect("just opened").leaving = true;
         }
         let last = ConnectionId(CONNECTIONS_PER_SHARD_MAX as u32 + 1);
-        assert!(connections.open(last).is_some());
+        assert!(connections.open(last, dialog).is_some());
     }
 }

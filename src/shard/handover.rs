@@ -7,9 +7,11 @@ use crate::base::{
     limits::TOKENS_PER_CONNECTION_MAX,
     time::{Clock, Now},
 };
+use crate::capture::line::Note;
 use crate::link::shard_control::Report;
 use crate::market::book::BookOpening;
 use crate::session::SessionError;
+use crate::venue::{Dialog, Role};
 
 impl<H: Handler, C: Clock> Shard<H, C> {
     /// Knows a connection that will carry the books of another, which keeps them for now.
@@ -19,8 +21,10 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         from: ConnectionId,
         books: &[BookOpening],
     ) {
-        let Some(old) = self.connections.find(from) else { return };
-        let Some(slot) = self.connections.open(id) else { return };
+        let (Some(old), feed) = (self.connections.find(from), self.feed) else { return };
+        let opened = self.connections.open(id, || Dialog::new(feed, Role::Books));
+        let Some(slot) = opened else { return };
+        self.intake.books.name_connection(slot, id);
         let Some(connection) = self.connections.get_mut(slot) else { return };
         if self.times_connections {
             connection.latencies.get_or_insert_default();
@@ -33,12 +37,20 @@ impl<H: Handler, C: Clock> Shard<H, C> {
 
     pub(super) fn on_switch(&mut self, to: ConnectionId, now: Now) {
         let Some(slot) = self.connections.find(to) else { return };
+        if let Some(capture) = &mut self.capture {
+            capture.note(Note::Switch, to, now.wall_ns);
+        }
         self.intake.books.switch(slot, now.mono_ns);
         self.look_after_handovers(now);
     }
 
     /// Moves markets whose turn it is, and reports a handover that has ended.
     pub(super) fn look_after_handovers(&mut self, now: Now) {
+        if let Some(capture) = &mut self.capture
+            && self.intake.books.has_handovers()
+        {
+            capture.note(Note::Matched, ConnectionId(0), now.wall_ns);
+        }
         while let Some(done) = self.intake.books.poll_handover(now) {
             if let Some(old) = self.connections.get_mut(done.from) {
                 old.retired = true;

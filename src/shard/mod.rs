@@ -29,7 +29,10 @@ use crate::io::{
 use crate::link::{
     control_shard::Stamped,
     serve_shard::{BookAnswer, BookQuery},
+    shard_capture::CaptureTap,
     shard_control::Report,
+    shard_shard::Peers,
+    shard_trade::TradeTap,
 };
 use crate::ring::{Consumer, Producer};
 use crate::venue::Feed;
@@ -50,6 +53,8 @@ pub struct ShardLinks {
     pub queries: Consumer<BookQuery>,
     /// Answers to the serve core.
     pub answers: Producer<BookAnswer>,
+    /// The other shards, where events are passed on.
+    pub peers: Peers,
 }
 
 /// One hot core's state.
@@ -76,6 +81,8 @@ pub struct Shard<H, C = HostClock> {
     audit_round_ns: u64,
     /// Whether the frames of each connection are timed apart.
     times_connections: bool,
+    /// Where all that comes and goes is written down, if it is.
+    capture: Option<CaptureTap>,
     tally: Tally,
     schedule: Schedule,
 }
@@ -123,7 +130,11 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         Ok(Self {
             id,
             feed,
-            intake: Intake::new(Books::new(id, Admission::Listed, handler), clock),
+            intake: Intake::of(
+                feed.venue(),
+                Books::new(id, Admission::Listed, handler).sequenced(feed.is_sequenced()),
+                clock,
+            ),
             connections: Connections::default(),
             readiness: Readiness::new()?,
             links,
@@ -135,6 +146,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             unsent: VecDeque::new(),
             audit_round_ns: 0,
             times_connections: false,
+            capture: None,
             tally: Tally::default(),
             schedule: Schedule::default(),
         })
@@ -153,11 +165,36 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         self
     }
 
+    /// The same with every trade sent on.
+    #[must_use]
+    pub fn tapped(mut self, tap: TradeTap) -> Self {
+        self.intake.books = self.intake.books.tapped(tap);
+        self
+    }
+
+    /// The same with all that comes and goes captured; there are `shards` shards.
+    #[must_use]
+    pub fn captured(mut self, mut tap: CaptureTap, shards: u16) -> Self {
+        let wall_ns = self.intake.clock.now().wall_ns;
+        tap.begun(shards, self.intake.books.hash_checks(), wall_ns);
+        self.capture = Some(tap);
+        self
+    }
+
     /// The same with every live book compared with the venue's REST interface once in `round_ns`
     /// nanoseconds; 0 is never.
     #[must_use]
     pub fn auditing(self, round_ns: u64) -> Self {
         Self { audit_round_ns: round_ns, ..self }
+    }
+
+    /// The same as one of `shards` shards, numbered from `first` on, that pass events on to one another by these
+    /// links.
+    #[must_use]
+    pub fn beside(mut self, peers: Peers, shards: u16, first: u16) -> Self {
+        self.intake.books = self.intake.books.beside(shards, first);
+        self.links.peers = peers;
+        self
     }
 
     /// The bell that wakes this shard when it is parked.

@@ -1,24 +1,26 @@
 //! What a shard does with each order of the control core.
 //!
 //! Runs on:  shard cores. Mirrors `control::shard_proxy`: `ShardProxy::open` ends in `on_open`.
-use super::{Shard, books::ConnectionSlot, publish::Handler};
+use super::{Shard, books::ConnectionSlot, connections::Connection, publish::Handler};
 use crate::base::{
     id::{ConnectionId, TokenId},
-    limits::TOKENS_PER_CONNECTION_MAX,
     time::{Clock, Now},
 };
+use crate::capture::line::Note;
 use crate::io::socket::Stream;
 use crate::link::{control_shard::Order, shard_control::Report};
 use crate::market::book::{BookOpening, StaleReason};
-use crate::session::Session;
+use crate::session::{Session, SessionError};
+use crate::venue::{Dialog, Role, Turn};
+use std::collections::HashSet;
 
 impl<H: Handler, C: Clock> Shard<H, C> {
     pub(super) fn on_order(&mut self, order: Order, now: Now) {
         match order {
-            Order::Open { connection, books, replaces: None } => {
-                self.on_open(connection, &books);
+            Order::Open { connection, books, role, replaces: None } => {
+                self.on_open(connection, role, &books, now);
             }
-            Order::Open { connection, books, replaces: Some(from) } => {
+            Order::Open { connection, books, replaces: Some(from), .. } => {
                 self.on_open_replacement(connection, from, &books);
             }
             Order::Switch { to } => self.on_switch(to, now),
@@ -27,9 +29,15 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             }
             Order::Subscribe { connection, books } => self.on_subscribe(connection, &books, now),
             Order::Describe { books } => {
+                if let Some(capture) = &mut self.capture {
+                    let (note, none) = (Note::Described, ConnectionId(0));
+                    capture.books(note, none, now.wall_ns, books.iter());
+                }
                 books.iter().for_each(|opening| self.intake.books.describe(opening));
             }
-            Order::Unsubscribe { connection, tokens } => self.on_unsubscribe(connection, &tokens),
+            Order::Unsubscribe { connection, tokens } => {
+                self.on_unsubscribe(connection, &tokens, now);
+            }
             Order::Close { connection } => self.on_close(connection, now),
             Order::Books { text } => self.on_books(text, now),
             Order::SwapLatencies { empty } => {
@@ -42,22 +50,41 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     }
 
     /// Opens books on a connection; gives the tokens that are new there.
-    fn on_open(&mut self, id: ConnectionId, books: &[BookOpening]) -> Vec<TokenId> {
-        let Some(slot) = self.connections.open(id) else { return Vec::new() };
+    fn on_open(
+        &mut self,
+        id: ConnectionId,
+        role: Role,
+        books: &[BookOpening],
+        now: Now,
+    ) -> Vec<TokenId> {
+        let feed = self.feed;
+        let opened = self.connections.open(id, || Dialog::new(feed, role));
+        let Some(slot) = opened else { return Vec::new() };
+        self.intake.books.name_connection(slot, id);
         let Some(connection) = self.connections.get_mut(slot) else { return Vec::new() };
         if self.times_connections {
             connection.latencies.get_or_insert_default();
         }
         let mut added = Vec::with_capacity(books.len());
+        let mut opened = Vec::new();
+        let mut known: HashSet<TokenId> = connection.tokens.iter().copied().collect();
         for opening in books {
-            let full = connection.tokens.len() >= TOKENS_PER_CONNECTION_MAX;
-            if full || connection.tokens.contains(&opening.token) {
+            let full = connection.tokens.len() >= feed.tokens_per_connection_max();
+            if full || !known.insert(opening.token) {
                 continue;
             }
             if self.intake.books.open(opening, slot).is_ok() {
                 connection.tokens.push(opening.token);
                 added.push(opening.token);
+                if self.capture.is_some() {
+                    opened.push(*opening);
+                }
             }
+        }
+        if let Some(capture) = &mut self.capture
+            && !opened.is_empty()
+        {
+            capture.books(Note::Books, id, now.wall_ns, opened.iter());
         }
         added
     }
@@ -74,28 +101,40 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         let Some(connection) = self.connections.get_mut(slot) else { return };
         if connection.line.is_some() {
             // What the old socket has yet to say is lost; the new one's snapshots mend the books.
+            if let Some(capture) = &mut self.capture {
+                capture.ended(id, now.wall_ns, "another socket has come");
+            }
             let (books, why) = (&mut self.intake.books, StaleReason::Disconnected);
             books.set_tokens_stale(&connection.tokens, slot, why, now.wall_ns);
         }
         connection.detach(&mut self.readiness, slot.0);
         connection.attach(stream, session, now.mono_ns);
-        if let Some(from) = connection.replaces.take() {
+        let replaces = connection.replaces.take();
+        let mut from = None;
+        if let Some(slot) = replaces
+            && let Some(old) = self.connections.get_mut(slot)
+        {
+            from = Some(old.id);
+        }
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        if let Some(capture) = &mut self.capture {
+            let tokens: &[_] = if from.is_some() { &connection.tokens } else { &[] };
+            capture.tokens(Note::Opened, id, now.wall_ns, from, tokens);
+        }
+        if let Some(from) = replaces {
             self.intake.books.begin_handover(from, slot, &connection.tokens);
         }
-        let first = self.feed.first_message(&connection.tokens);
         let Some(line) = &mut connection.line else { return };
-        let started = self
-            .readiness
-            .add(&*line.stream, slot.0)
-            .map_err(|_| line.session.handle_end())
-            .and_then(|()| line.session.send_text(&first));
+        let started =
+            self.readiness.add(&*line.stream, slot.0).map_err(|_| line.session.handle_end());
         if let Err(error) = started {
             return self.hang_up(slot, &error);
         }
+        connection.dialog.begin(&connection.tokens, now.mono_ns);
         line.session.start_heartbeat(now.mono_ns);
+        self.converse(slot, now);
         // If refused, the next heartbeat says that the socket is up.
         let _ = self.links.reports.try_send(Report::Up { connection: id });
-        self.flush(slot);
         // The venue's first bytes may have come with the answer to the upgrade.
         let outcome = self.handle_bytes(slot, 0, now);
         if let Err(error) = outcome {
@@ -104,29 +143,67 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     }
 
     fn on_subscribe(&mut self, id: ConnectionId, books: &[BookOpening], now: Now) {
-        let added = self.on_open(id, books);
+        let added = self.on_open(id, Role::Books, books, now);
         if !added.is_empty() {
             self.postpone_census(id, now);
-            let message = self.feed.subscribe(&added);
-            self.send(id, &message);
+            self.ask_for(id, now, |dialog| dialog.add(&added));
         }
     }
 
-    fn on_unsubscribe(&mut self, id: ConnectionId, tokens: &[TokenId]) {
+    fn on_unsubscribe(&mut self, id: ConnectionId, tokens: &[TokenId], now: Now) {
         let Some(slot) = self.connections.find(id) else { return };
         let Some(connection) = self.connections.get_mut(slot) else { return };
         connection.tokens.retain(|token| !tokens.contains(token));
+        if let Some(capture) = &mut self.capture {
+            capture.tokens(Note::Dropped, id, now.wall_ns, None, tokens);
+        }
         tokens.iter().for_each(|token| self.intake.books.close_on(token, slot));
-        let message = self.feed.unsubscribe(tokens);
-        self.send(id, &message);
+        self.ask_for(id, now, |dialog| dialog.delete(tokens));
     }
 
-    /// Sends on a connection if its socket is up; a new socket subscribes everything anyway.
-    fn send(&mut self, id: ConnectionId, message: &str) {
+    /// Asks on a connection if its socket is up; a new socket subscribes everything anyway.
+    fn ask_for(&mut self, id: ConnectionId, now: Now, ask: impl FnOnce(&mut Dialog)) {
         let Some(slot) = self.connections.find(id) else { return };
         let Some(connection) = self.connections.get_mut(slot) else { return };
-        let Some(line) = &mut connection.line else { return };
-        match line.session.send_text(message) {
+        if connection.line.is_some() {
+            ask(&mut connection.dialog);
+            self.converse(slot, now);
+        }
+    }
+
+    /// Does what the dialog of a connection wants done, and sends what it has to say.
+    pub(super) fn converse(&mut self, slot: ConnectionSlot, now: Now) {
+        let Self { connections, intake, links, capture, .. } = self;
+        let Some(connection) = connections.get_mut(slot) else { return };
+        let Connection { id, tokens, dialog, line: Some(line), .. } = connection else { return };
+        let mut outcome = Ok(());
+        while let Some(turn) = dialog.poll_turn(now.mono_ns, tokens) {
+            match turn {
+                // They were marked before anything that came behind the hole was applied.
+                Turn::Suspect => {}
+                Turn::Resubscribe => {
+                    let why = StaleReason::Disconnected;
+                    intake.books.set_tokens_stale(tokens, slot, why, now.wall_ns);
+                }
+                Turn::Reconnect(why) => outcome = Err(SessionError::Unanswered(why)),
+                Turn::Full { tokens: refused } => {
+                    tokens.retain(|token| !refused.contains(token));
+                    refused.iter().for_each(|token| intake.books.close_on(token, slot));
+                    let report = Report::Full { connection: *id, tokens: refused.into() };
+                    // If refused, they wait until control looks at what is missing.
+                    let _ = links.reports.try_send(report);
+                }
+            }
+        }
+        while outcome.is_ok()
+            && let Some(text) = dialog.poll(now.mono_ns)
+        {
+            if let Some(capture) = capture {
+                capture.sent(*id, now.wall_ns, &text);
+            }
+            outcome = line.session.send_text(&text);
+        }
+        match outcome {
             Ok(()) => self.flush(slot),
             Err(error) => self.hang_up(slot, &error),
         }
@@ -136,6 +213,9 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         let Some(slot) = self.connections.find(id) else { return };
         self.intake.books.abandon(slot, now);
         let Some(connection) = self.connections.get_mut(slot) else { return };
+        if let Some(capture) = &mut self.capture {
+            capture.tokens(Note::Closed, id, now.wall_ns, None, &connection.tokens);
+        }
         for token in std::mem::take(&mut connection.tokens) {
             self.intake.books.close_on(&token, slot);
         }
@@ -145,6 +225,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
 
     fn on_stop(&mut self, now: Now) {
         self.schedule.stopping = true;
+        self.prove(usize::MAX, now);
         self.schedule.housekeeping_ns = now.mono_ns;
         for place in 0..self.connections.slots() {
             self.begin_close(ConnectionSlot(place), now);

@@ -109,6 +109,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             }
         }
         match outcome {
+            Ok(()) if self.feed.is_sequenced() => self.converse(slot, self.intake.clock.now()),
             Ok(()) => self.flush(slot),
             Err(error) => self.hang_up(slot, &error),
         }
@@ -121,9 +122,17 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         count: usize,
         read: Now,
     ) -> Result<(), SessionError> {
-        let Self { connections, intake, findings, links, buffer, tally, large, .. } = self;
+        let Self { connections, intake, findings, links, buffer, tally, large, capture, .. } = self;
         let Some(connection) = connections.get_mut(slot) else { return Ok(()) };
-        let Connection { id, leaving, retired, ref mut line, ref mut latencies, .. } = *connection;
+        let Connection {
+            id,
+            leaving,
+            retired,
+            ref mut line,
+            ref mut latencies,
+            ref mut dialog,
+            ..
+        } = *connection;
         let Some(line) = line else { return Ok(()) };
         let mut found = Found::default();
         let binary_before = line.session.counts().binary_frames;
@@ -131,12 +140,18 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         let result = session.handle_bytes(&buffer[..count], read.mono_ns, |text| {
             // The venue may go on sending until it answers our close; the books are closed, or
             // another connection feeds them by now.
-            if leaving || retired {
+            let passed = leaving || retired;
+            if let Some(capture) = capture {
+                capture.frame(id, read.wall_ns, text.as_str(), passed);
+            }
+            if passed {
                 return;
             }
             match text {
                 Text::Short(text) if backlog.is_empty() => {
-                    intake.on_frame(text, slot, read, findings);
+                    let mut progress = Progress::default();
+                    let from = (slot, Some(&mut *dialog));
+                    intake.on_part(text, &mut progress, usize::MAX, from, read, findings);
                     found.add(id, findings, tally, &mut links.reports);
                     time(latencies, findings);
                 }
@@ -170,6 +185,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         }
         if found.data {
             line.session.on_data(read.mono_ns);
+            connection.dialog.on_data(read.mono_ns);
             self.tally.last_data_wall_ns = read.wall_ns;
         }
     }
@@ -181,7 +197,15 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         let Self { connections, intake, findings, links, tally, .. } = self;
         // A socket that has ended took its backlog with it: its books are stale.
         let Some(connection) = connections.get_mut(slot) else { return 1 };
-        let Connection { id, leaving, retired, ref mut line, ref mut latencies, .. } = *connection;
+        let Connection {
+            id,
+            leaving,
+            retired,
+            ref mut line,
+            ref mut latencies,
+            ref mut dialog,
+            ..
+        } = *connection;
         let Some(line) = line else { return 1 };
         if leaving || retired {
             line.backlog.clear();
@@ -194,7 +218,8 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         {
             read = waiting.read;
             let Waiting { text, progress, .. } = waiting;
-            intake.on_part(text, progress, left_bytes, slot, read, findings);
+            let from = (slot, Some(&mut *dialog));
+            intake.on_part(text, progress, left_bytes, from, read, findings);
             found.add(id, findings, tally, &mut links.reports);
             left_bytes = left_bytes.saturating_sub(text.len());
             if progress.is_done() {
@@ -238,10 +263,13 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     pub(super) fn hang_up(&mut self, slot: ConnectionSlot, why: &SessionError) {
         let Some(connection) = self.connections.get_mut(slot) else { return };
         connection.detach(&mut self.readiness, slot.0);
+        let now = self.intake.clock.now();
+        if let Some(capture) = &mut self.capture {
+            capture.ended(connection.id, now.wall_ns, &why.to_string());
+        }
         if connection.leaving {
             return self.forget(slot);
         }
-        let now = self.intake.clock.now();
         let books = &mut self.intake.books;
         let end = books.on_line_end(slot, now);
         let taken_over = end == LineEnd::TakenOver;

@@ -13,7 +13,8 @@ use super::{
 use crate::base::{
     limits::{
         BOOKS_WEIGHED_PER_HOUSEKEEPING, CHECKS_PER_HOUSEKEEPING, HEARTBEAT_INTERVAL_NS,
-        HOUSEKEEPING_INTERVAL_NS, ORDERS_PER_STEP, QUERIES_PER_STEP,
+        HOUSEKEEPING_INTERVAL_NS, ORDERS_PER_STEP, PASSED_PER_STEP, PROOFS_PER_HOUSEKEEPING,
+        QUERIES_PER_STEP,
     },
     time::{Clock, MILLISECOND_NS, Now, SECOND_NS},
 };
@@ -75,7 +76,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             }
         }
         work += self.decode_backlogs() + self.decode_answer();
-        work += self.take_orders() + self.answer_queries();
+        work += self.exchange() + self.take_orders() + self.answer_queries();
         let now = self.intake.clock.now();
         self.schedule.now_ns = now.mono_ns;
         if now.mono_ns >= self.schedule.housekeeping_ns {
@@ -91,13 +92,31 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         }
         let before_ns = intake.clock.mono_ns();
         let until_ns = schedule.housekeeping_ns.clamp(before_ns, before_ns + timeout_ns);
-        readiness
-            .wait(until_ns - before_ns, || links.orders.is_empty() && links.queries.is_empty());
+        readiness.wait(until_ns - before_ns, || {
+            links.orders.is_empty() && links.queries.is_empty() && links.peers.is_empty()
+        });
         if readiness.reported() == 0 && !readiness.was_rung() && until_ns > before_ns {
             // Woken by time alone: how late?
             let late_ns = intake.clock.mono_ns().saturating_sub(until_ns);
             intake.latencies.record(Stage::WakeUp, late_ns);
         }
+    }
+
+    /// Passes events on to the shards that own their books, and takes those of others.
+    fn exchange(&mut self) -> usize {
+        let Self { intake, links, .. } = self;
+        while let Some((owner, passed)) = intake.books.poll_passing() {
+            links.peers.pass(owner, passed);
+        }
+        let mut taken = 0;
+        for incoming in &mut links.peers.incoming {
+            for _ in 0..PASSED_PER_STEP {
+                let Some(passed) = incoming.try_receive() else { break };
+                intake.books.on_passed(&passed);
+                taken += 1;
+            }
+        }
+        taken
     }
 
     fn take_orders(&mut self) -> usize {
@@ -127,16 +146,29 @@ impl<H: Handler, C: Clock> Shard<H, C> {
 
     fn keep_house(&mut self, now: Now) {
         self.schedule.housekeeping_ns = now.mono_ns + HOUSEKEEPING_INTERVAL_NS;
+        if let Some(capture) = &mut self.capture {
+            capture.house(now.wall_ns);
+        }
         self.intake.books.settle(CHECKS_PER_HOUSEKEEPING, now.wall_ns);
         self.take_census(now);
         self.look_after_handovers(now);
+        self.prove(PROOFS_PER_HOUSEKEEPING, now);
         self.tally.book_bytes = self.intake.books.weigh(BOOKS_WEIGHED_PER_HOUSEKEEPING);
         for place in 0..self.connections.slots() {
             let slot = ConnectionSlot(place);
             let Some(connection) = self.connections.get_mut(slot) else { continue };
-            let Some(line) = &mut connection.line else { continue };
+            let (id, Some(line)) = (connection.id, &mut connection.line) else { continue };
             match line.session.handle_timeout(now.mono_ns) {
-                Ok(()) => self.flush(slot),
+                Ok(()) => {
+                    connection.dialog.handle_timeout(now.mono_ns);
+                    if let Some(capture) = &mut self.capture
+                        && !line.session.heartbeat().is_empty()
+                        && line.session.counts().last_ping_ns == now.mono_ns
+                    {
+                        capture.sent(id, now.wall_ns, line.session.heartbeat());
+                    }
+                    self.converse(slot, now);
+                }
                 Err(error) => self.hang_up(slot, &error),
             }
         }
@@ -152,6 +184,17 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         if self.schedule.stopping && !self.connections.any_line() {
             self.finish(now);
         }
+    }
+
+    /// Writes the digests of `count` live books into the capture, where all that came is in the books, and sends
+    /// what is captured on.
+    pub(super) fn prove(&mut self, count: usize, now: Now) {
+        let Self { intake, capture, large, answers, .. } = self;
+        let Some(capture) = capture else { return };
+        if large.is_empty() && answers.is_empty() {
+            intake.books.prove(count, |token, digest| capture.proof(now.wall_ns, token, digest));
+        }
+        capture.ship(now.wall_ns);
     }
 
     /// The last words; tried for a second, because nothing comes after them.
@@ -173,6 +216,12 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             }
         }
         self.schedule.stopped = true;
+        let deadline_ns = now.mono_ns + SECOND_NS;
+        if let Some(capture) = &mut self.capture {
+            while !capture.ship(now.wall_ns) && self.intake.clock.mono_ns() < deadline_ns {
+                self.readiness.wait(MILLISECOND_NS, || true);
+            }
+        }
     }
 
     fn report(&mut self, now: Now) {

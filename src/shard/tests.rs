@@ -38,6 +38,7 @@ impl Rig {
         let (queries, query_receiver) = ring(64);
         let (answer_sender, answers) = ring(64);
         let links = ShardLinks {
+            peers: Default::default(),
             orders: order_receiver,
             reports: report_sender,
             queries: query_receiver,
@@ -65,7 +66,12 @@ impl Rig {
             neg_risk: false,
         };
         let books = tokens.iter().map(opening).collect();
-        self.order(Order::Open { connection, books, replaces: None });
+        self.order(Order::Open {
+            connection,
+            books,
+            role: crate::venue::Role::Books,
+            replaces: None,
+        });
     }
 
     /// A new socket under the connection; gives the venue's end of it.

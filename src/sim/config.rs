@@ -1,6 +1,7 @@
 //! What a simulated venue is to be, and why it may not start.
 //!
 //! Runs on:  any.
+use super::flow::TRADES_PER_10_000;
 use super::stream_fault::{KINDS, RATE_OF};
 use std::net::SocketAddr;
 
@@ -17,6 +18,8 @@ pub struct SimConfig {
     pub markets: usize,
     /// Messages a second over all markets, on average.
     pub rate: f64,
+    /// Of 10,000 actions, how many are trades; each makes four messages. Recorded sessions have 135.
+    pub trades_per_10_000: u64,
     /// Typical levels on one side of a book.
     pub levels: usize,
     /// 0 spreads events evenly; 1 is about as bursty as recorded sessions.
@@ -57,6 +60,7 @@ impl Default for SimConfig {
             seed: 1,
             markets: 200,
             rate: 500.0,
+            trades_per_10_000: TRADES_PER_10_000,
             levels: 40,
             burst: 1.0,
             paused: false,
@@ -134,6 +138,7 @@ impl SimConfig {
         };
         whole("markets", self.markets, 1, 200_000)?;
         whole("levels", self.levels, 1, 400)?;
+        whole("trades", self.trades_per_10_000 as usize, 0, 10_000)?;
         whole("lost books percent", self.lost_books_percent as usize, 0, 100)?;
         whole("ending soon percent", self.ending_soon_percent as usize, 0, 100)?;
         for (name, rate) in &self.stream_faults {

@@ -53,6 +53,8 @@ pub(super) struct Connection {
     pub(super) closing: bool,
     /// Nothing is sent before, on purpose; real milliseconds since the venue's start.
     pub(super) held_until_ms: u64,
+    /// A frame that the next one of another market is to overtake, and until when it waits for one.
+    behind: Option<(Vec<u8>, u64)>,
     /// Already on the list of connections to flush.
     pub(super) dirty: bool,
     /// Real milliseconds since the venue's start when the last bytes came.
@@ -92,6 +94,7 @@ impl Connection {
             client: None,
             closing: false,
             held_until_ms: 0,
+            behind: None,
             dirty: false,
             heard_ms: now_ms,
         })
@@ -100,6 +103,36 @@ impl Connection {
     /// Plaintext bytes that wait to be sent.
     pub(super) fn backlog(&self) -> usize {
         self.output.len() - self.sent
+    }
+
+    /// Appends a frame; one that waits to be overtaken goes out behind it, unless it is of the same market.
+    pub(super) fn append(&mut self, frame: &[u8]) {
+        let overtakes = self.behind.as_ref().is_some_and(|(waiting, _)| {
+            let (ours, theirs) = (market_of(frame), market_of(waiting));
+            ours.is_some() && theirs.is_some() && ours != theirs
+        });
+        if !overtakes {
+            self.release(u64::MAX);
+        }
+        self.output.extend_from_slice(frame);
+        self.release(u64::MAX);
+    }
+
+    /// Has a frame wait until another has overtaken it, or a time has come; false when one waits already.
+    pub(super) fn keep_behind(&mut self, frame: &[u8], until_ms: u64) -> bool {
+        if self.behind.is_some() {
+            return false;
+        }
+        self.behind = Some((frame.to_vec(), until_ms));
+        true
+    }
+
+    /// Appends the frame that waits if its time has come; true while one waits.
+    pub(super) fn release(&mut self, now_ms: u64) -> bool {
+        if let Some((frame, _)) = self.behind.take_if(|(_, until_ms)| *until_ms <= now_ms) {
+            self.output.extend_from_slice(&frame);
+        }
+        self.behind.is_some()
     }
 
     /// Reads until the socket has no more; appends to `input`.
@@ -217,4 +250,13 @@ fn retry(mut write: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
             other => return other,
         }
     }
+}
+
+/// The market that a frame names first.
+fn market_of(frame: &[u8]) -> Option<&[u8]> {
+    const KEY: &[u8] = b"\"market\":\"";
+    let head = &frame[..frame.len().min(256)];
+    let at = head.windows(KEY.len()).position(|part| part == KEY)? + KEY.len();
+    let end = head[at..].iter().position(|&byte| byte == b'"')?;
+    Some(&head[at..at + end])
 }

@@ -8,7 +8,7 @@ use super::config::SimConfig;
 use super::connection::{Client, Connection, Fate};
 use super::exchange::Outlet;
 use super::stats::Counters;
-use super::stream_fault::{KINDS, Kind, LATE_MS, StreamFaults};
+use super::stream_fault::{BEHIND_MS, KINDS, Kind, LATE_MS, StreamFaults};
 
 /// Open connections.
 pub(super) struct Connections {
@@ -115,7 +115,10 @@ impl Connections {
                 self.dirty.push(slot);
                 continue;
             }
-            connection.dirty = false;
+            connection.dirty = connection.release(self.now_ms);
+            if connection.dirty {
+                self.dirty.push(slot);
+            }
             if connection.flush(&mut written) == Fate::Over {
                 over.push(slot);
             }
@@ -141,6 +144,7 @@ impl Connections {
         if connection.client.as_ref().is_some_and(|client| client.half_open) {
             return;
         }
+        connection.release(u64::MAX);
         connection.output.extend_from_slice(frames);
         self.counters.frames.add(count);
         self.mark(slot);
@@ -154,21 +158,29 @@ impl Connections {
             return;
         }
         match self.faults.roll(self.now_ms) {
-            None => connection.output.extend_from_slice(frame),
+            None => connection.append(frame),
             Some(Kind::Lost) => return self.counters.lost_frames.add(1),
             Some(Kind::Doubled) => {
                 self.counters.doubled_frames.add(1);
-                connection.output.extend_from_slice(frame);
-                connection.output.extend_from_slice(frame);
+                connection.append(frame);
+                connection.append(frame);
             }
             Some(Kind::Late) => {
                 self.counters.late_frames.add(1);
-                connection.output.extend_from_slice(frame);
+                connection.append(frame);
                 connection.held_until_ms = self.now_ms + LATE_MS;
+            }
+            Some(Kind::Reordered) => {
+                if connection.keep_behind(frame, self.now_ms + BEHIND_MS) {
+                    self.counters.reordered_frames.add(1);
+                } else {
+                    connection.append(frame);
+                }
             }
             Some(Kind::Cut) => {
                 self.counters.cut.add(1);
                 let place = self.faults.place(frame.len());
+                connection.release(u64::MAX);
                 connection.output.extend_from_slice(&frame[..place]);
                 connection.closing = true;
             }

@@ -183,6 +183,11 @@ impl Exchange {
         self.epoch_ms = self.epoch_ms.max(epoch_ms);
     }
 
+    /// Sets the wall clock forward, for good.
+    pub(super) fn step_clock(&mut self, by_ms: u64) {
+        self.epoch_ms += by_ms;
+    }
+
     /// The token, if there is or was such a market.
     pub(super) fn token(&self, text: &str) -> Option<TokenIndex> {
         self.tokens.get(text).copied()
@@ -361,7 +366,8 @@ impl Exchange {
             return;
         }
         let before = message::best(market);
-        let mut burst = flow::act(market, actions, self.config.burst > 0.0);
+        let mut burst =
+            flow::act(market, actions, self.config.trades_per_10_000, self.config.burst > 0.0);
         let old_tick = market.tick;
         let finer = finer && old_tick != TICK_FINE;
         if burst.changes.is_empty() && !finer {

@@ -84,12 +84,12 @@ pub(super) fn seed_book(market: &mut Market, depth: usize) {
     }
 }
 
-/// Lets `actions` things happen; the book is never crossed afterwards.
-pub(super) fn act(market: &mut Market, actions: u32, crossings: bool) -> Burst {
+/// Lets `actions` things happen, `trades` of 10,000 of them trades; the book is never crossed afterwards.
+pub(super) fn act(market: &mut Market, actions: u32, trades: u64, crossings: bool) -> Burst {
     let mut burst = Burst::default();
     for _ in 0..actions {
         drift(market);
-        if market.random.below(10_000) < TRADES_PER_10_000 && trade(market, &mut burst) {
+        if market.random.below(10_000) < trades && trade(market, &mut burst) {
             continue;
         }
         if crossings && market.random.chance(1, 150) && cross(market, &mut burst) {
@@ -297,7 +297,7 @@ mod tests {
             seed_book(&mut market, 40);
             for _ in 0..3_000 {
                 let best = [Side::Bid, Side::Ask].map(|side| market.book.best(side));
-                let burst = act(&mut market, 1, true);
+                let burst = act(&mut market, 1, TRADES_PER_10_000, true);
                 for change in &burst.changes {
                     assert!(change.price.0.is_multiple_of(market.tick.0));
                     assert!(change.price > Price::ZERO && change.price < Price::ONE);

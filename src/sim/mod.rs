@@ -11,7 +11,8 @@
 //! (all of it in virtual time), `pace` (a flow at times fixed beforehand, for measurements);
 //! `summary`, `message`, `catalog`, `fault` (what is said about it);
 //! `frame`, `request`, `subscription`, `quota` (how it is said); `connection`, `connections`,
-//! `channel`, `routes`, `steering`, `stream_fault`, `server` (to whom).
+//! `channel`, `routes`, `steering`, `stream_fault`, `server` (to whom). [`kalshi`] is another venue on the same
+//! foundations.
 mod book;
 mod catalog;
 mod certificate;
@@ -25,6 +26,7 @@ mod fault;
 mod flow;
 mod frame;
 mod json;
+pub mod kalshi;
 mod market;
 mod message;
 mod old_books;

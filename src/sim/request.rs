@@ -74,6 +74,8 @@ pub(super) struct Request {
     pub(super) gzip: bool,
     /// `Sec-WebSocket-Key` of a well-formed upgrade.
     pub(super) websocket_key: Option<String>,
+    /// Headers with which a request is signed, in lower case.
+    pub(super) signed: Vec<(String, String)>,
 }
 
 /// A request that cannot be answered as it is: answer with this status and close.
@@ -124,10 +126,19 @@ impl Request {
             keep_alive: parsed.version == Some(1) && !connection.contains("close"),
             gzip: header(&parsed, "accept-encoding").is_some_and(|text| text.contains("gzip")),
             websocket_key: key.map(str::to_owned),
+            signed: signed(&parsed),
         };
         input.drain(..head + length);
         Ok(Some(request))
     }
+}
+
+/// The headers that a signed request has.
+fn signed(request: &httparse::Request<'_, '_>) -> Vec<(String, String)> {
+    let all = request.headers.iter().map(|h| (h.name.to_ascii_lowercase(), h.value));
+    all.filter(|(name, _)| name.starts_with("kalshi-access-"))
+        .filter_map(|(name, value)| Some((name, String::from_utf8(value.to_vec()).ok()?)))
+        .collect()
 }
 
 fn header<'h>(request: &httparse::Request<'_, 'h>, name: &str) -> Option<&'h str> {

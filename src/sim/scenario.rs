@@ -5,7 +5,6 @@
 //! One draw a virtual millisecond. Three slowly redrawn factors make the rate uneven on scales of
 //! 30 ms, 0.4 s and 4 s; a few markets get most of the flow.
 use super::config::SimConfig;
-use super::flow::TRADES_PER_10_000;
 use crate::base::random::Random;
 
 /// Milliseconds between redraws of the three rate factors, on average, and how far each swings:
@@ -47,7 +46,7 @@ impl Scenario {
     pub(super) fn new(config: &SimConfig) -> Self {
         let mut random = Random::new(config.seed ^ 0x5ce9_a210);
         let many_chance = (0.3 * config.burst).min(0.9);
-        let trades = TRADES_PER_10_000 as f64 / 10_000.0;
+        let trades = config.trades_per_10_000 as f64 / 10_000.0;
         let actions_per_ms = config.rate / 1000.0 / (1.0 + 3.0 * trades);
         let weights = running_weights(config.markets, &mut random);
         Self {

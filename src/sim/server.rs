@@ -515,6 +515,10 @@ impl Server {
             Order::Slow { by_ms, for_ms } => {
                 self.slow = (by_ms, self.clock.uptime_ms() + for_ms);
             }
+            Order::Clock { by_ms } => {
+                self.counters.clock_steps.add(1);
+                self.exchange.step_clock(by_ms);
+            }
             Order::OldBooks { for_ms } => {
                 self.old_books = OldBooks::until(self.clock.uptime_ms() + for_ms);
             }

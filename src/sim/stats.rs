@@ -81,6 +81,10 @@ counts! {
     doubled_frames,
     /// Frames held back on purpose, each with what came behind it.
     late_frames,
+    /// Frames that another was to overtake on purpose.
+    reordered_frames,
+    /// Times that the venue's wall clock was set forward.
+    clock_steps,
     /// Markets that one connection no longer hears of, on purpose.
     frozen_markets,
     /// REST answers held back on purpose.

@@ -53,6 +53,10 @@ pub(super) enum Order {
         by_ms: u64,
         for_ms: u64,
     },
+    /// The venue's wall clock is set forward, and stays so.
+    Clock {
+        by_ms: u64,
+    },
     /// Requests for books are answered as the first time, for some milliseconds.
     OldBooks {
         for_ms: u64,
@@ -98,7 +102,7 @@ pub(super) fn parse(request: &Request) -> Result<Order, (u16, &'static str)> {
     if request.method == "POST" { Ok(order) } else { Err((405, "use POST")) }
 }
 
-/// The order of `/sim/fault`: `kind` is one of [`KINDS`], `stall`, `slow`, `old-books` or `books`.
+/// The order of `/sim/fault`: `kind` is one of [`KINDS`], `stall`, `slow`, `clock`, `old-books` or `books`.
 fn fault(query: &Query) -> Result<Order, (u16, &'static str)> {
     let for_ms = duration(query)?;
     match query.first("kind") {
@@ -106,6 +110,7 @@ fn fault(query: &Query) -> Result<Order, (u16, &'static str)> {
         Some("slow") => {
             Ok(Order::Slow { by_ms: number(query, "by", 2_000, STALL_MS_MAX)?, for_ms })
         }
+        Some("clock") => Ok(Order::Clock { by_ms: number(query, "by", 2_000, STALL_MS_MAX)? }),
         Some("old-books") => Ok(Order::OldBooks { for_ms }),
         Some("books") => Ok(Order::RefuseBooks { status: status(query)?, for_ms }),
         Some(name) => {
@@ -119,8 +124,7 @@ fn fault(query: &Query) -> Result<Order, (u16, &'static str)> {
 
 /// Longest sleep of the whole venue.
 const STALL_MS_MAX: u64 = 60_000;
-const KINDS_HELP: &str =
-    "kind must be lost, doubled, late, cut, half-open, stall, slow, old-books or books";
+const KINDS_HELP: &str = "kind must be lost, doubled, late, reordered, cut, half-open, stall, slow, clock, old-books or books";
 
 fn status(query: &Query) -> Result<u16, (u16, &'static str)> {
     match query.first("status") {

@@ -1,4 +1,4 @@
-//! What may happen to a frame on its way to one client: lost, doubled, late, cut, or the last one ever.
+//! What may happen to a frame on its way to one client: lost, doubled, late, behind another, cut, or the last ever.
 //!
 //! Runs on:  the venue's thread (pure). Each kind has a rate and an end; all start at nothing.
 use crate::base::random::Random;
@@ -12,6 +12,8 @@ pub(super) enum Kind {
     Doubled,
     /// The connection says nothing for [`LATE_MS`], and then everything.
     Late,
+    /// It goes out behind the next one of another market.
+    Reordered,
     /// The connection ends in the middle of it.
     Cut,
     /// From now on the connection says and hears nothing, and does not end.
@@ -19,16 +21,19 @@ pub(super) enum Kind {
 }
 
 /// Every kind with its name.
-pub(super) const KINDS: [(&str, Kind); 5] = [
+pub(super) const KINDS: [(&str, Kind); 6] = [
     ("lost", Kind::Lost),
     ("doubled", Kind::Doubled),
     ("late", Kind::Late),
+    ("reordered", Kind::Reordered),
     ("cut", Kind::Cut),
     ("half-open", Kind::HalfOpen),
 ];
 
 /// How late.
 pub(super) const LATE_MS: u64 = 3_000;
+/// How long a frame waits for another to overtake it.
+pub(super) const BEHIND_MS: u64 = 200;
 /// Rates are per this many frames.
 pub(super) const RATE_OF: u64 = 100_000;
 

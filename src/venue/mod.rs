@@ -2,19 +2,30 @@
 //!
 //! Runs on:  any (pure). Nothing outside `venue/` asks which venue it is.
 //!
-//! | part | Polymarket |
-//! |---|---|
-//! | message: JSON of one message, fields borrowed | [`polymarket::message`] |
-//! | decode: frame to events | [`polymarket::decode`] |
-//! | subscribe: what to send, and when to ping | [`polymarket::subscribe`] |
-//! | catalog: markets over REST | [`polymarket::catalog`] |
-//! | sign | not needed: public data |
+//! | part | Polymarket | Kalshi |
+//! |---|---|---|
+//! | message: JSON of one message, fields borrowed | [`polymarket::message`] | [`kalshi::message`] |
+//! | decode: frame to events | [`polymarket::decode`] | [`kalshi::decode`] |
+//! | subscribe: what to send | [`polymarket::subscribe`] | [`kalshi::command`] |
+//! | dialog: what is asked on a connection, and what answers mean | [`polymarket::dialog`] | [`kalshi::dialog`] |
+//! | sequence: messages that are missing | not numbered | [`kalshi::sequence`] |
+//! | catalog: markets over REST | [`polymarket::catalog`] | `kalshi::catalog` |
+//! | sign | not needed: public data | `kalshi::sign` |
+pub mod catalogue;
+mod json;
+pub mod kalshi;
 pub mod polymarket;
 
-use crate::base::id::TokenId;
-use crate::market::{event::Event, info::MarketNews};
+pub use catalogue::Catalogue;
 
-/// A venue's market-data stream: what to send on it. The decoder is [`Decoder`].
+use crate::base::id::{TokenId, Venue};
+use crate::base::limits;
+use crate::market::{event::Event, info::MarketNews};
+pub use kalshi::sequence::{Sequences, Verdict};
+
+use kalshi::command::Channel;
+
+/// A venue's market-data stream: what to send on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feed {
     /// Polymarket's market channel.
@@ -22,6 +33,50 @@ pub enum Feed {
         /// Ask for `new_market`, `market_resolved` and `best_bid_ask` too.
         custom_features: bool,
     },
+    /// Kalshi's WebSocket v2.
+    Kalshi {
+        /// Follow combos too (`KXMVE` tickers; kalshi.md, 3.5).
+        combos: bool,
+    },
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// The books of its tokens, and all else that is said of them.
+    #[default]
+    Books,
+    /// The venue's own best prices of all markets: a cross-check.
+    Tickers,
+    /// The trades of all markets.
+    Trades,
+    /// The life of all markets.
+    Lifecycle,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 4] = [Self::Tickers, Self::Trades, Self::Lifecycle, Self::Books];
+
+    /// The word for it in names of connections.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Books => "orderbook",
+            Self::Tickers => "ticker",
+            Self::Trades => "trade",
+            Self::Lifecycle => "lifecycle",
+        }
+    }
+
+    const fn channel(self) -> Channel {
+        match self {
+            Self::Books => Channel::Books,
+            Self::Tickers => Channel::Tickers,
+            Self::Trades => Channel::Trades,
+            Self::Lifecycle => Channel::Lifecycle,
+        }
+    }
 }
 
 /// The markets that a frame names although it cannot be read, at most `MESSAGES_PER_FRAME_MAX`.
@@ -29,52 +84,388 @@ pub fn markets_named_in(frame: &str) -> impl Iterator<Item = &str> {
     polymarket::decode::markets_named_in(frame)
 }
 
-/// The decoder of the venue's frames.
-pub type Decoder = polymarket::decode::Decoder;
-
 /// How far the decoding of one frame is.
 pub type Progress = polymarket::decode::Progress;
 
+/// The decoder of a venue's frames; one per thread.
+#[derive(Debug)]
+pub enum Decoder {
+    /// Polymarket's.
+    Polymarket(polymarket::decode::Decoder),
+    /// Kalshi's.
+    Kalshi(kalshi::decode::Decoder),
+}
+
+impl Decoder {
+    /// What a reader must know of a frame without applying it. Empty where messages are not numbered.
+    pub fn outline<'a>(&mut self, frame: &'a str) -> Outline<'a> {
+        match self {
+            Self::Polymarket(_) => Outline::default(),
+            Self::Kalshi(decoder) => decoder.outline(frame),
+        }
+    }
+
+    /// The decoder of this venue.
+    #[must_use]
+    pub fn of(venue: Venue) -> Self {
+        match venue {
+            Venue::Polymarket => Self::Polymarket(polymarket::decode::Decoder::default()),
+            Venue::Kalshi => Self::Kalshi(kalshi::decode::Decoder::default()),
+        }
+    }
+
+    /// Goes on with a frame, for about `budget_bytes` of it; gives the number of messages delivered by this
+    /// part. Only lists of messages are divided.
+    pub fn decode_part(
+        &mut self,
+        frame: &str,
+        progress: &mut Progress,
+        budget_bytes: usize,
+        sink: &mut impl Sink,
+    ) -> u32 {
+        match self {
+            Self::Polymarket(decoder) => decoder.decode_part(frame, progress, budget_bytes, sink),
+            Self::Kalshi(decoder) => {
+                if progress.is_done() {
+                    return 0;
+                }
+                *progress = Progress::done();
+                decoder.decode(frame, sink)
+            }
+        }
+    }
+}
+
 impl Feed {
-    /// The first message of a connection.
+    /// Whose it is.
     #[must_use]
-    pub fn first_message(self, tokens: &[TokenId]) -> String {
-        let Self::Polymarket { custom_features } = self;
-        polymarket::subscribe::first_message(tokens, custom_features)
+    pub const fn venue(self) -> Venue {
+        match self {
+            Self::Polymarket { .. } => Venue::Polymarket,
+            Self::Kalshi { .. } => Venue::Kalshi,
+        }
     }
 
-    /// More tokens on a connection that has had its first message.
+    /// What the REST services of the catalogue and of books are called.
     #[must_use]
-    pub fn subscribe(self, tokens: &[TokenId]) -> String {
-        let Self::Polymarket { custom_features } = self;
-        polymarket::subscribe::subscribe(tokens, custom_features)
+    pub const fn service_names(self) -> [&'static str; 2] {
+        match self {
+            Self::Polymarket { .. } => ["polymarket-gamma", "polymarket-clob"],
+            Self::Kalshi { .. } => ["kalshi-rest", "kalshi-rest"],
+        }
     }
 
-    /// Fewer tokens.
+    /// True where a message says by how much a level changed: then only the connection that a book hangs on may
+    /// speak for it, and a message that is missing is found by its number.
     #[must_use]
-    pub fn unsubscribe(self, tokens: &[TokenId]) -> String {
-        let Self::Polymarket { .. } = self;
-        polymarket::subscribe::unsubscribe(tokens)
+    pub const fn is_sequenced(self) -> bool {
+        self.venue().is_sequenced()
+    }
+
+    /// Tokens that one connection takes at most.
+    #[must_use]
+    pub const fn tokens_per_connection_max(self) -> usize {
+        match self {
+            Self::Polymarket { .. } => limits::TOKENS_PER_CONNECTION_MAX,
+            Self::Kalshi { .. } => limits::MARKETS_PER_SUBSCRIPTION_MAX,
+        }
     }
 
     /// Path and body of a `POST` that answers with the books of these tokens; those that the venue does
-    /// not know are left out of the answer.
+    /// not know are left out of the answer. `None` where books are asked for on the connection itself.
     #[must_use]
-    pub fn books_request(self, tokens: &[TokenId]) -> (&'static str, String) {
-        let Self::Polymarket { .. } = self;
-        (polymarket::subscribe::BOOKS_PATH, polymarket::subscribe::books_body(tokens))
+    pub fn books_request(self, tokens: &[TokenId]) -> Option<(&'static str, String)> {
+        match self {
+            Self::Polymarket { .. } => {
+                Some((polymarket::subscribe::BOOKS_PATH, polymarket::subscribe::books_body(tokens)))
+            }
+            Self::Kalshi { .. } => None,
+        }
     }
 
-    /// The text that keeps a connection open.
+    /// The text that keeps a connection open; empty where the venue pings by itself.
     #[must_use]
     pub const fn heartbeat(self) -> &'static str {
-        let Self::Polymarket { .. } = self;
-        polymarket::subscribe::PING
+        match self {
+            Self::Polymarket { .. } => polymarket::subscribe::PING,
+            // Every 10 s, in frames of the protocol's own (kalshi.md, 1).
+            Self::Kalshi { .. } => "",
+        }
     }
+}
+
+/// What is asked on one connection, and what the answers mean.
+#[derive(Debug)]
+pub enum Dialog {
+    /// Polymarket's: nothing is answered.
+    Polymarket(polymarket::dialog::Dialog),
+    /// Kalshi's.
+    Kalshi(Box<kalshi::dialog::Dialog>),
+}
+
+impl Dialog {
+    /// Nothing asked yet.
+    #[must_use]
+    pub fn new(feed: Feed, role: Role) -> Self {
+        match feed {
+            Feed::Polymarket { custom_features } => {
+                Self::Polymarket(polymarket::dialog::Dialog::new(custom_features))
+            }
+            Feed::Kalshi { .. } => {
+                Self::Kalshi(Box::new(kalshi::dialog::Dialog::new(role.channel())))
+            }
+        }
+    }
+
+    /// A new session begins: everything is asked for anew.
+    pub fn begin(&mut self, tokens: &[TokenId], now_ns: u64) {
+        match self {
+            Self::Polymarket(dialog) => dialog.begin(tokens),
+            Self::Kalshi(dialog) => dialog.begin(tokens, now_ns),
+        }
+    }
+
+    /// More tokens.
+    pub fn add(&mut self, tokens: &[TokenId]) {
+        match self {
+            Self::Polymarket(dialog) => dialog.add(tokens),
+            Self::Kalshi(dialog) => dialog.add(tokens),
+        }
+    }
+
+    /// Fewer tokens.
+    pub fn delete(&mut self, tokens: &[TokenId]) {
+        match self {
+            Self::Polymarket(dialog) => dialog.delete(tokens),
+            Self::Kalshi(dialog) => dialog.delete(tokens),
+        }
+    }
+
+    /// Asks for these books again. False where that is not done on the connection.
+    pub fn ask(&mut self, tokens: &[TokenId]) -> bool {
+        match self {
+            Self::Polymarket(_) => false,
+            Self::Kalshi(dialog) => {
+                dialog.ask(tokens.iter().copied());
+                true
+            }
+        }
+    }
+
+    /// A connection that brings nothing is to show that it is alive. False where that is not done on the
+    /// connection.
+    pub fn probe(&mut self, book: Option<TokenId>) -> bool {
+        match self {
+            Self::Polymarket(_) => false,
+            Self::Kalshi(dialog) => {
+                dialog.probe(book);
+                true
+            }
+        }
+    }
+
+    /// The next text to send.
+    pub fn poll(&mut self, now_ns: u64) -> Option<String> {
+        match self {
+            Self::Polymarket(dialog) => dialog.poll(),
+            Self::Kalshi(dialog) => dialog.poll(now_ns),
+        }
+    }
+
+    /// Takes the number of a message.
+    pub fn on_envelope(&mut self, envelope: &Envelope) -> Verdict {
+        match self {
+            Self::Polymarket(_) => Verdict::Next,
+            Self::Kalshi(dialog) => dialog.on_envelope(envelope),
+        }
+    }
+
+    /// Takes an answer.
+    pub fn on_reply(&mut self, reply: &Reply<'_>, now_ns: u64) {
+        if let Self::Kalshi(dialog) = self {
+            dialog.on_reply(reply, now_ns);
+        }
+    }
+
+    /// A frame could not be read at all. True where every book of the connection is suspect then.
+    pub fn on_broken_frame(&mut self) -> bool {
+        match self {
+            Self::Polymarket(_) => false,
+            Self::Kalshi(dialog) => {
+                dialog.on_broken_frame();
+                true
+            }
+        }
+    }
+
+    /// Market data came.
+    pub fn on_data(&mut self, now_ns: u64) {
+        if let Self::Kalshi(dialog) = self {
+            dialog.on_data(now_ns);
+        }
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now_ns: u64) {
+        if let Self::Kalshi(dialog) = self {
+            dialog.handle_timeout(now_ns);
+        }
+    }
+
+    /// What the shard must do, if anything; `tokens` are all of the connection.
+    pub fn poll_turn(&mut self, now_ns: u64, tokens: &[TokenId]) -> Option<Turn> {
+        match self {
+            Self::Polymarket(_) => None,
+            Self::Kalshi(dialog) => dialog.poll_turn(now_ns, tokens),
+        }
+    }
+
+    /// What was asked and answered.
+    #[must_use]
+    pub fn counts(&self) -> DialogCounts {
+        match self {
+            Self::Polymarket(_) => DialogCounts::default(),
+            Self::Kalshi(dialog) => *dialog.counts(),
+        }
+    }
+}
+
+/// Signs requests.
+pub trait Signer: std::fmt::Debug + Send + Sync {
+    /// Headers for a request of this path, at this time (nanoseconds since the Unix epoch); never logged.
+    ///
+    /// # Errors
+    /// Why nothing can be signed, for people: *back off, dial again*.
+    fn headers(&self, method: &str, path: &str, wall_ns: u64) -> Result<Headers, String>;
+}
+
+/// Headers by name.
+pub type Headers = Vec<(&'static str, String)>;
+
+/// What a reader must know of a frame without applying it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outline<'a> {
+    /// The market that it is about, if it is about one.
+    pub market: Option<&'a str>,
+    /// Subscription and number, where the frame has both.
+    pub sequence: Option<(u64, u64)>,
+    /// What it was to say of some book is lost.
+    pub broken: bool,
+}
+
+/// What a dialog wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Messages are missing: no book of the connection is right until its snapshot comes, which is asked for.
+    Suspect,
+    /// The subscription is over: no book is right; all of them are subscribed anew.
+    Resubscribe,
+    /// The session is of no use: close the socket and dial again.
+    Reconnect(&'static str),
+    /// The connection takes no more: these tokens are to go elsewhere.
+    Full {
+        /// Tokens that were refused.
+        tokens: Vec<TokenId>,
+    },
+}
+
+/// What was asked and answered on one connection, over all its sockets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DialogCounts {
+    /// Commands sent.
+    pub commands: u64,
+    /// Answers that were errors.
+    pub errors: u64,
+    /// Commands sent again because the venue wanted a pause.
+    pub retries: u64,
+    /// Commands that were not answered in time.
+    pub timeouts: u64,
+    /// Tokens or commands that the venue does not take.
+    pub refused: u64,
+    /// Subscriptions that the venue ended.
+    pub resubscribes: u64,
+    /// Places where messages are missing.
+    pub holes: u64,
+    /// Messages that are missing.
+    pub missing: u64,
+    /// Messages that came again, dropped.
+    pub duplicates: u64,
+}
+
+/// What a message says of its place in the stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Envelope {
+    /// The subscription.
+    pub sid: Option<u64>,
+    /// The message's number there.
+    pub seq: Option<u64>,
+    /// The command that it answers.
+    pub id: Option<u64>,
+}
+
+/// An answer to a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply<'a> {
+    /// A subscription exists.
+    Subscribed {
+        /// The command.
+        id: Option<u64>,
+        /// The subscription.
+        sid: Option<u64>,
+        /// Its channel, empty if not said.
+        channel: &'a str,
+    },
+    /// The command is carried out.
+    Ok {
+        /// The command.
+        id: Option<u64>,
+        /// The subscription.
+        sid: Option<u64>,
+    },
+    /// A subscription is over, as asked.
+    Unsubscribed {
+        /// The command.
+        id: Option<u64>,
+        /// The subscription.
+        sid: Option<u64>,
+    },
+    /// A book came, by itself or as asked.
+    Snapshot {
+        /// The command, if one asked.
+        id: Option<u64>,
+        /// The market.
+        market: &'a str,
+    },
+    /// The command is refused, or the subscription has failed.
+    Error {
+        /// The command, if one is meant.
+        id: Option<u64>,
+        /// The subscription, if one is meant.
+        sid: Option<u64>,
+        /// The venue's code.
+        code: u64,
+        /// The venue's words.
+        text: &'a str,
+    },
 }
 
 /// Where a decoder delivers what it read, in the order of the frame.
 pub trait Sink {
+    /// The place of the message that follows in the stream. False when it was there before: nothing of it is
+    /// delivered then.
+    fn on_envelope(&mut self, envelope: &Envelope) -> bool {
+        let _ = envelope;
+        true
+    }
+
+    /// A message about some book could not be read, and which one is not known.
+    fn on_lost(&mut self) {}
+
+    /// An answer to a command.
+    fn on_reply(&mut self, reply: &Reply<'_>) {
+        let _ = reply;
+    }
+
     /// A message about a book, wholly checked.
     fn on_event(&mut self, event: &Event<'_>);
 

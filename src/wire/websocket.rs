@@ -158,11 +158,27 @@ impl Upgrade {
     /// # Errors
     /// [`WebSocketError::BadUrl`].
     pub fn start(url: &str, user_agent: &str) -> Result<Self, WebSocketError> {
+        Self::start_with(url, user_agent, &[])
+    }
+
+    /// The same with more headers.
+    ///
+    /// # Errors
+    /// The URL or a header cannot be used.
+    pub fn start_with(
+        url: &str,
+        user_agent: &str,
+        headers: &[(&'static str, String)],
+    ) -> Result<Self, WebSocketError> {
         use tungstenite::client::IntoClientRequest;
         let bad = |error: &dyn std::fmt::Display| WebSocketError::BadUrl(error.to_string());
         let mut request = url.into_client_request().map_err(|e| bad(&e))?;
         let agent = http::HeaderValue::from_str(user_agent).map_err(|e| bad(&e))?;
         request.headers_mut().insert(http::header::USER_AGENT, agent);
+        for (name, value) in headers {
+            let value = http::HeaderValue::from_str(value).map_err(|e| bad(&e))?;
+            request.headers_mut().insert(*name, value);
+        }
         let memory = Memory::default();
         match tungstenite::client::client_with_config(request, memory, Some(config())) {
             Err(HandshakeError::Interrupted(middle)) => {

@@ -77,4 +77,5 @@ targets! {
     request: 6_000,
     replay: 400,
     books: 3_000,
+    kalshi: 4_000,
 }

@@ -38,6 +38,11 @@ impl Engine {
         answer.unwrap_or_else(|e| panic!("GET {path}: {e}: {}", self.program))
     }
 
+    pub(crate) fn post(&mut self, path: &str) -> Response {
+        let answer = self.client.request("POST", path);
+        answer.unwrap_or_else(|e| panic!("POST {path}: {e}: {}", self.program))
+    }
+
     pub(crate) fn stats(&mut self) -> Value {
         let response = self.get("/stats");
         assert_eq!(response.status, 200, "{}: {}", response.text(), self.program);

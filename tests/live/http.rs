@@ -83,7 +83,11 @@ impl Client {
         let (mut bytes, mut part) = (Vec::new(), [0; 16 * 1024]);
         let mut need = None;
         while need.is_none_or(|(_, end)| bytes.len() < end) {
-            let count = wire.read(&mut part)?;
+            let count = match wire.read(&mut part) {
+                // An engine in this very process has timers that are signals.
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                other => other?,
+            };
             if count == 0 {
                 return Err(ErrorKind::UnexpectedEof.into());
             }

@@ -90,15 +90,17 @@ fn markets_of_which_nothing_is_told_any_more_are_mended_alone() {
 }
 
 #[test]
-fn old_answers_and_late_ones_and_late_connections_do_no_harm() {
-    let mut venue = venue(&["--slow-rest", "700", "--fault", "late=20"]);
+fn old_and_late_answers_late_connections_new_orders_and_clock_steps_do_no_harm() {
+    let mut venue =
+        venue(&["--slow-rest", "700", "--fault", "late=20", "--fault", "reordered=500"]);
     let mut engine = Engine::start(&venue, &["--shards", "2", "--audit", "4"]);
     engine.wait_live(TOKENS);
     venue.order("fault?kind=old-books&ms=8000");
     venue.order("malformed?count=30");
+    venue.order("fault?kind=clock&by=5000");
     std::thread::sleep(Duration::from_secs(9));
     assert!(venue.stat("old_books") > 0 && venue.stat("slow_answers") > 0);
-    assert!(venue.stat("late_frames") > 0);
+    assert!(venue.stat("late_frames") > 0 && venue.stat("reordered_frames") > 0);
     venue.order("fault?kind=late&rate=0");
     // Held back for at most 3 s.
     std::thread::sleep(Duration::from_secs(9));

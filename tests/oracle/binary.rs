@@ -37,6 +37,8 @@ pub(crate) struct Line {
 
 pub(crate) struct Run {
     pub(crate) report: Report,
+    /// The whole report.
+    pub(crate) json: Value,
     pub(crate) books: Vec<Line>,
     pub(crate) status: ExitStatus,
 }
@@ -99,14 +101,12 @@ fn find<'a>(report: &'a Value, names: &[&str]) -> &'a Value {
         .unwrap_or_else(|| panic!("none of {names:?} in {report}"))
 }
 
-fn parse_report(stdout: &str) -> Report {
-    let value: Value =
-        serde_json::from_str(stdout).unwrap_or_else(|e| panic!("report: {e}: {stdout}"));
-    let digest = match find(&value, DIGEST) {
+fn parse_report(value: &Value) -> Report {
+    let digest = match find(value, DIGEST) {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    let number = |names| find(&value, names).as_u64().unwrap();
+    let number = |names| find(value, names).as_u64().unwrap();
     Report { errors: number(ERRORS), messages: number(MESSAGES), digest }
 }
 
@@ -146,5 +146,6 @@ pub(crate) fn attempt(files: &[PathBuf], options: &[&str]) -> Result<Run, String
         return Err(format!("crash: {status}: {}", stderr.trim()));
     }
     let books = text("books").lines().map(Line::parse).collect();
-    Ok(Run { report: parse_report(&stdout), books, status })
+    let json = serde_json::from_str(&stdout).unwrap_or_else(|e| panic!("report: {e}: {stdout}"));
+    Ok(Run { report: parse_report(&json), json, books, status })
 }

@@ -11,6 +11,7 @@ mod decimal;
 mod fixtures;
 mod generate;
 mod hash;
+mod kalshi;
 mod malformed;
 mod recorded;
 mod reference;

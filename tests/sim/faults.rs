@@ -199,6 +199,61 @@ fn connections_are_late_and_markets_stop_on_request() {
 }
 
 #[test]
+fn frames_of_different_markets_change_places_and_those_of_one_do_not() {
+    let venue = venue(|config| config.markets = 20);
+    let tokens = all_tokens(&venue);
+    let (mut straight, mut shuffled) = (Channel::open(&venue), Channel::open(&venue));
+    for channel in [&mut straight, &mut shuffled] {
+        channel.subscribe(&tokens, false);
+        channel.text();
+    }
+    // Half of all frames: both channels are shuffled, each in its own way.
+    post(&venue, "/sim/fault?kind=reordered&rate=50000&ms=600000");
+    venue.resume().unwrap();
+    for _ in 0..1_000 {
+        if venue.stats().events() > 400 {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    venue.pause().unwrap();
+    // What waits for another waits for 200 ms.
+    std::thread::sleep(std::time::Duration::from_millis(400));
+    let told = [straight.drain(), shuffled.drain()];
+    assert!(venue.stats().reordered_frames > 50, "{:?}", venue.stats());
+    let by_market = |texts: &[String]| {
+        let mut markets = std::collections::BTreeMap::<String, Vec<String>>::new();
+        for text in texts {
+            let value: Value = serde_json::from_str(text).unwrap();
+            let message = value.get(0).unwrap_or(&value);
+            let market = message["market"].as_str().unwrap().to_owned();
+            markets.entry(market).or_default().push(text.clone());
+        }
+        markets
+    };
+    assert!(told[0].len() > 300);
+    assert_ne!(told[0], told[1], "other orders");
+    assert_eq!(by_market(&told[0]), by_market(&told[1]), "and none within a market");
+}
+
+#[test]
+fn the_clock_is_set_forward_on_request() {
+    let venue = venue(|_| {});
+    let tokens = all_tokens(&venue);
+    let mut channel = Channel::open(&venue);
+    channel.subscribe(&tokens, false);
+    channel.text();
+    post(&venue, "/sim/fault?kind=clock&by=50000");
+    venue.resume().unwrap();
+    let texts = channel.until(|text| text.contains("price_change"));
+    let told: Value = serde_json::from_str(texts.last().unwrap()).unwrap();
+    let told_ms: u128 = told["timestamp"].as_str().unwrap().parse().unwrap();
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    assert!(told_ms > since.as_millis() + 30_000, "{told_ms} and {since:?}");
+    assert_eq!(venue.stats().clock_steps, 1);
+}
+
+#[test]
 fn rest_answers_are_late_and_old_on_request() {
     let venue = venue(|config| config.slow_rest_ms = 400);
     let token = all_tokens(&venue).remove(0);

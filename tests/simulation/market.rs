@@ -4,7 +4,7 @@
 //!           engine is used.
 use ringbook::base::random::Random;
 use sha1::{Digest as _, Sha1};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// One side of one outcome, price to size.
 pub(crate) type Side = BTreeMap<u32, u64>;
@@ -37,20 +37,36 @@ pub(crate) struct Message {
     pub(crate) delay_ms: u64,
 }
 
-pub(crate) fn price(cents: u32) -> String {
-    match (cents / 100, cents % 100) {
-        (whole, 0) => whole.to_string(),
-        (whole, rest) if rest % 10 == 0 => format!("{whole}.{}", rest / 10),
-        (whole, rest) => format!("{whole}.{rest:02}"),
+/// Writes hundredths as the venue does: no trailing noughts. By hand, because it is half of what the
+/// model costs.
+fn push_number(out: &mut String, hundredths: u64) {
+    let digit = |value: u64| char::from(b'0' + (value % 10) as u8);
+    let (whole, rest) = (hundredths / 100, hundredths % 100);
+    let mut unit = 1;
+    while whole / unit >= 10 {
+        unit *= 10;
+    }
+    while unit > 0 {
+        out.push(digit(whole / unit));
+        unit /= 10;
+    }
+    if rest > 0 {
+        out.push('.');
+        out.push(digit(rest / 10));
+        if rest % 10 > 0 {
+            out.push(digit(rest));
+        }
     }
 }
 
+pub(crate) fn price(cents: u32) -> String {
+    size(u64::from(cents))
+}
+
 fn size(hundredths: u64) -> String {
-    match (hundredths / 100, hundredths % 100) {
-        (whole, 0) => whole.to_string(),
-        (whole, rest) if rest % 10 == 0 => format!("{whole}.{}", rest / 10),
-        (whole, rest) => format!("{whole}.{rest:02}"),
-    }
+    let mut out = String::with_capacity(8);
+    push_number(&mut out, hundredths);
+    out
 }
 
 fn mirrored(side: &Side) -> Side {
@@ -90,10 +106,19 @@ impl Market {
     /// Levels as a text to compare with.
     pub(crate) fn levels(&self, outcome: usize) -> String {
         let (bids, asks) = self.sides(outcome);
-        let text = |levels: &mut dyn Iterator<Item = (&u32, &u64)>| {
-            levels.map(|(&p, &s)| format!("{}x{}", price(p), size(s))).collect::<Vec<_>>().join(" ")
+        let mut text = String::with_capacity(16 * (bids.len() + asks.len()) + 3);
+        let mut push = |levels: &mut dyn Iterator<Item = (&u32, &u64)>, end: &str| {
+            for (place, (&cents, &hundredths)) in levels.enumerate() {
+                text.push_str(if place == 0 { "" } else { " " });
+                push_number(&mut text, u64::from(cents));
+                text.push('x');
+                push_number(&mut text, hundredths);
+            }
+            text.push_str(end);
         };
-        format!("{} | {}", text(&mut bids.iter()), text(&mut asks.iter().rev()))
+        push(&mut bids.iter(), " | ");
+        push(&mut asks.iter().rev(), "");
+        text
     }
 
     fn remember(&mut self) {
@@ -107,13 +132,39 @@ impl Market {
         self.states.get(&ms).is_some_and(|states| states.contains(&levels))
     }
 
+    /// What a book of this outcome, wrong at that time, lacks and has too many, against the last state of
+    /// that time or before.
+    pub(crate) fn difference(&self, outcome: usize, ms: u64, levels: &str) -> String {
+        let Some((then_ms, states)) = self.states.iter().filter(|(at, _)| **at <= ms).max() else {
+            return "nothing is known of that time".into();
+        };
+        let truth = states.last().map_or("", String::as_str);
+        let truth = if outcome == 0 { truth.to_owned() } else { mirror_text(truth) };
+        let split = |text: &str| -> BTreeSet<String> {
+            let (bids, asks) = text.split_once(" | ").unwrap_or_default();
+            let side = |name: char, side: &str| -> Vec<String> {
+                side.split(' ').filter(|l| !l.is_empty()).map(|l| format!("{name}{l}")).collect()
+            };
+            side('b', bids).into_iter().chain(side('a', asks)).collect()
+        };
+        let (ours, truth) = (split(levels), split(&truth));
+        let (lacks, extra): (Vec<_>, Vec<_>) =
+            (truth.difference(&ours).collect(), ours.difference(&truth).collect());
+        format!("at {then_ms} it lacked {lacks:?} and had {extra:?}")
+    }
+
     fn body(&self, outcome: usize, hash: &str, with_facts: bool) -> String {
         let (bids, asks) = self.sides(outcome);
         let list = |levels: &mut dyn Iterator<Item = (&u32, &u64)>| {
-            let one = |(&p, &s): (&u32, &u64)| {
-                format!(r#"{{"price":"{}","size":"{}"}}"#, price(p), size(s))
-            };
-            levels.map(one).collect::<Vec<_>>().join(",")
+            let mut text = String::with_capacity(1_024);
+            for (place, (&cents, &hundredths)) in levels.enumerate() {
+                text.push_str(if place == 0 { r#"{"price":""# } else { r#",{"price":""# });
+                push_number(&mut text, u64::from(cents));
+                text.push_str(r#"","size":""#);
+                push_number(&mut text, hundredths);
+                text.push_str(r#""}"#);
+            }
+            text
         };
         let facts = format!(
             r#","min_order_size":"5","tick_size":"0.01","neg_risk":false,"last_trade_price":"{}""#,
@@ -136,7 +187,8 @@ impl Market {
 
     pub(crate) fn hash(&self, outcome: usize) -> String {
         let digest = Sha1::digest(self.body(outcome, "", true));
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        let nibbles = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        nibbles.filter_map(|nibble| char::from_digit(u32::from(nibble), 16)).collect()
     }
 
     /// A book as the REST interface tells it.
@@ -167,7 +219,7 @@ impl Market {
         (bid, ask)
     }
 
-    fn change_text(&self, bid: bool, cents: u32, hundredths: u64) -> String {
+    fn change_text(&self, bid: bool, cents: u32, hundredths: u64, hashes: &[String; 2]) -> String {
         let entry = |outcome: usize| {
             let (cents, buys) = if outcome == 0 { (cents, bid) } else { (100 - cents, !bid) };
             let (best_bid, best_ask) = self.tops(outcome);
@@ -177,7 +229,7 @@ impl Market {
                 price(cents),
                 size(hundredths),
                 if buys { "BUY" } else { "SELL" },
-                self.hash(outcome),
+                hashes[outcome],
             )
         };
         format!(
@@ -233,7 +285,10 @@ impl Market {
         let (id, ms) = (market, self.changed_ms);
         let message = |text| Message { market: id, ms, text, trade: None, delay_ms: 0 };
         // Hash and best prices are of the book after all of them.
-        let told = changes.iter().map(|&(bid, cents, s)| message(self.change_text(bid, cents, s)));
+        let hashes = [self.hash(0), self.hash(1)];
+        let text =
+            |&(bid, cents, s): &(bool, u32, u64)| message(self.change_text(bid, cents, s, &hashes));
+        let told = changes.iter().map(text);
         let mut told: Vec<Message> = told.collect();
         if trade {
             told.extend([0, 1].map(|outcome| message(self.refresh(outcome))));

@@ -91,6 +91,19 @@ pub(crate) struct World {
     pub(crate) checked: u64,
 }
 
+const FEED: Feed = Feed::Polymarket { custom_features: true };
+
+fn target(board: Switchboard) -> Target {
+    Target {
+        url: "ws://venue/ws/market".into(),
+        host: "venue".into(),
+        tls: None,
+        connector: Arc::new(board),
+        heartbeat: FEED.heartbeat(),
+        signer: None,
+    }
+}
+
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
@@ -102,8 +115,7 @@ impl World {
         let markets = 4 + random.below(20) as usize;
         let now_ms = clock.get().wall_ns / MILLISECOND_NS;
         let venue = Venue::new(board.clone(), markets, now_ms, faults, &mut random);
-        let mut proxies = Vec::new();
-        let mut shards = Vec::new();
+        let (mut proxies, mut shards) = (Vec::new(), Vec::new());
         for place in 0..SHARDS {
             let small = random.chance(1, 3);
             let (order_sender, orders) = ring(if small { 8 } else { 1024 });
@@ -111,13 +123,17 @@ impl World {
             let (queries, query_receiver) = ring(1024);
             let (answer_sender, answers) = ring(1024);
             let gauge = reports.gauge();
-            let links =
-                ShardLinks { orders, reports, queries: query_receiver, answers: answer_sender };
-            let feed = Feed::Polymarket { custom_features: true };
+            let links = ShardLinks {
+                orders,
+                reports,
+                queries: query_receiver,
+                answers: answer_sender,
+                peers: Default::default(),
+            };
             let witness = Witness(Rc::clone(&record));
             let id = ShardId(place as u16);
             let shard =
-                Shard::new(id, feed, witness, VirtualClock(Rc::clone(&clock)), links).unwrap();
+                Shard::new(id, FEED, witness, VirtualClock(Rc::clone(&clock)), links).unwrap();
             let shard = shard.checking(HashChecks::All).auditing(AUDIT_NS);
             let bell = shard.doorbell();
             proxies.push(ShardProxy::new(id, None, order_sender, report_receiver, gauge, bell));
@@ -128,16 +144,14 @@ impl World {
         let options = LifecycleOptions { scanning: true, ..LifecycleOptions::default() };
         let parts = ControlParts {
             shards: proxies,
-            target: Target {
-                url: "ws://venue/ws/market".into(),
-                host: "venue".into(),
-                tls: None,
-                connector: Arc::new(board),
-                heartbeat: "PING",
-            },
+            target: target(board),
             discovery: Discovery::new(true, seed),
             lifecycle: Lifecycle::new(options),
             tokens_per_connection: 4 + random.below(12) as usize,
+            venue: ringbook::base::id::Venue::Polymarket,
+            table: None,
+            sink: None,
+            capture: None,
             links: Vec::new(),
             seed,
             commands: command_receiver,
@@ -145,13 +159,12 @@ impl World {
             queries: ring(1).1,
             answers: ring(1).0,
         };
-        let control = Control::new(parts, clock.get());
         Self {
             seed,
             random,
+            control: Control::new(parts, clock.get()),
             clock,
             venue,
-            control,
             shards,
             commands,
             news,
@@ -335,6 +348,7 @@ impl World {
     fn run_errand(&mut self, errand: Errand, now: Now) {
         let (faults, random) = (&mut self.venue.faults, &mut self.random);
         match errand {
+            Errand::Status(_) => {}
             Errand::Fetch(path) => {
                 let slow = faults.strikes(Fault::CatalogueSlow, random);
                 let delay_ms = 5 + random.below(if slow { 8_000 } else { 100 });
@@ -449,9 +463,10 @@ impl World {
             let levels = levels(&image);
             let ms = image.facts.timestamp_ms;
             if !self.venue.markets[market].was(outcome, ms, &levels) {
-                let now = self.venue.markets[market].levels(outcome);
+                let difference = self.venue.markets[market].difference(outcome, ms, &levels);
+                let now_ms = self.clock.get().wall_ns / MILLISECOND_NS;
                 return Err(self.breach(&format!(
-                    "{token} (market {market}) is live at {ms} with [{levels}], which it never was; now [{now}]; hurt {hurt_ns:?}"
+                    "{token} (market {market}) is live at {ms} as it never was; {difference}; it is {now_ms}; hurt {hurt_ns:?}"
                 )));
             }
         }

@@ -4,6 +4,9 @@ use crate::base::time::MILLISECOND_NS;
 use crate::market::info::Outcome;
 use proptest::prelude::*;
 
+/// Shortest time between two requests to Polymarket.
+const PACE_NS: u64 = SECOND_NS / limits::DISCOVERY_PAGES_PER_SECOND;
+
 fn at(mono_ns: u64) -> Now {
     Now { mono_ns, wall_ns: 1_000_000 * SECOND_NS + mono_ns }
 }
@@ -15,6 +18,7 @@ fn info(number: u32) -> MarketInfo {
         tokens: vec![Outcome { token, name: "Yes".to_owned() }],
         slug: format!("slug-{number}"),
         question: String::new(),
+        start_wall_ns: None,
         end_wall_ns: None,
         tick_size: None,
         min_order_size: None,
@@ -148,7 +152,7 @@ fn markets_asked_for_come_first_and_are_found_or_not() {
 
     assert!(next(&mut discovery, &mut now).ends_with("?slug=slug-9"));
     let mut closed = page(5..6, None); // Another market is not what was asked for.
-    closed.closed.push(id(9));
+    closed.closed.push(Closed { market: id(9), winner: None, decided: false });
     let not_found = discovery.on_page(at(now), closed).not_found.unwrap();
     assert_eq!(
         (not_found.lookup, not_found.why.as_str()),
@@ -182,7 +186,7 @@ fn without_scanning_only_questions_are_asked() {
         let path = next(&mut discovery, &mut now);
         assert!(path.contains("closed=true"));
         assert_eq!(path.matches("condition_ids").count(), count);
-        let closed = vec![id(3)];
+        let closed = vec![Closed { market: id(3), winner: None, decided: false }];
         let answer = discovery.on_page(at(now), Page { closed, ..Page::default() });
         assert_eq!((answer.closed.len(), answer.scan_completed), (1, false));
     }

@@ -19,6 +19,7 @@ fn info(number: u32, end_s: Option<u64>) -> MarketInfo {
         name: String::new(),
     };
     MarketInfo {
+        start_wall_ns: None,
         market: id(number),
         tokens: vec![outcome(0), outcome(1)],
         slug: String::new(),
@@ -40,7 +41,12 @@ fn found(market: MarketInfo) -> Answer {
 }
 
 fn start(trust_catalogue_after_end: bool) -> (Lifecycle, Registry) {
-    let options = LifecycleOptions { scanning: true, markets_max: None, trust_catalogue_after_end };
+    let options = LifecycleOptions {
+        scanning: true,
+        markets_max: None,
+        trust_catalogue_after_end,
+        opens_by_clock: false,
+    };
     (Lifecycle::new(options), Registry::new(1))
 }
 
@@ -130,7 +136,8 @@ fn a_market_that_a_scan_no_longer_lists_is_asked_about_and_expires_if_closed() {
     assert_eq!(lifecycle.next_due(61 * SECOND_NS), 61 * SECOND_NS);
     assert_eq!(lifecycle.poll(at(61), &mut registry).confirm, [id(2)]);
     assert_eq!(lifecycle.poll(at(62), &mut registry).confirm, []);
-    let (closed, source) = (vec![id(2)], Some(Source::Catalogue));
+    let (closed, source) =
+        (vec![Closed { market: id(2), winner: None, decided: false }], Some(Source::Catalogue));
     lifecycle.on_answer(at(63), Answer { closed, source, ..Answer::default() }, &mut registry);
     assert_eq!(status(&registry, 2), Some(Status::Expired));
     assert_eq!(counts(&lifecycle), [3, 0, 0, 1, 0]);

@@ -3,9 +3,8 @@
 //! Runs on:  the control core (pure).
 use super::{Connection, ConnectionState, Placement};
 use crate::base::id::{ConnectionId, ShardId};
-use crate::base::limits;
 use crate::control::registry::Registry;
-use crate::counter::report::{ConnectionReport, PoolReport};
+use crate::counter::report::{ConnectionReport, DialogReport, PoolReport};
 
 impl ConnectionState {
     /// The name in reports.
@@ -59,30 +58,34 @@ impl Placement {
         let waiting = with(ConnectionState::Waiting) + with(ConnectionState::Dialling);
         PoolReport {
             tokens_per_connection_target: self.target as u64,
-            tokens_per_connection_max: limits::TOKENS_PER_CONNECTION_MAX as u64,
+            tokens_per_connection_max: registry.tokens_per_connection() as u64,
             capacity_tokens: self.capacity_tokens(),
             connections_active: with(ConnectionState::Active) as u64,
             connections_waiting: waiting as u64,
             connections_opened: self.connections_opened,
             dials_failed: 0,
             reconnects: self.reconnects,
+            last_reconnect_wall_ns: self.last_reconnect_wall_ns,
+            markets_moved: self.moved(),
+            dialog: DialogReport::default(),
             connections: self
                 .connections
                 .iter()
-                .map(|(&id, known)| connection_report(id, known, registry))
+                .map(|(&id, known)| connection_report((id, self.name(id)), known, registry))
                 .collect(),
         }
     }
 }
 
 fn connection_report(
-    id: ConnectionId,
+    (id, name): (ConnectionId, String),
     known: &Connection,
     registry: &Registry,
 ) -> ConnectionReport {
     let load = registry.load(id);
     ConnectionReport {
         id: id.0,
+        name,
         shard: known.shard.0,
         state: known.state.name().to_owned(),
         why: known.why.clone(),

@@ -18,6 +18,7 @@ fn info(number: u32) -> MarketInfo {
         tokens: vec![outcome(0), outcome(1)],
         slug: String::new(),
         question: String::new(),
+        start_wall_ns: None,
         end_wall_ns: None,
         tick_size: None,
         min_order_size: None,

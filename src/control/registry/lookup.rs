@@ -40,6 +40,12 @@ impl Registry {
         }
     }
 
+    /// Tokens that one connection carries at most.
+    #[must_use]
+    pub const fn tokens_per_connection(&self) -> usize {
+        self.tokens_per_connection
+    }
+
     /// Shards that markets are spread over.
     #[must_use]
     pub const fn shards(&self) -> u16 {

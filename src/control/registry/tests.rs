@@ -15,6 +15,7 @@ pub(crate) fn info(number: u32, tokens: u32, end_wall_ns: Option<u64>) -> Market
         tokens: (0..tokens).map(token).collect(),
         slug: format!("market-{number}"),
         question: String::new(),
+        start_wall_ns: None,
         end_wall_ns,
         tick_size: None,
         min_order_size: None,

@@ -5,6 +5,7 @@ use super::{Book, BookState, Level};
 use crate::base::{
     id::{MarketId, TokenId},
     price::{Price, Quantity},
+    time::MILLISECOND_NS,
 };
 use std::fmt::Write as _;
 
@@ -77,18 +78,38 @@ impl BookImage {
         self.asks.extend(book.asks.levels());
     }
 
+    /// The same book as seen from the other outcome of a market of two: who sells one for p buys the other for
+    /// one dollar less p. There is no hash of that.
+    pub fn turn_around(&mut self) {
+        std::mem::swap(&mut self.bids, &mut self.asks);
+        for level in self.bids.iter_mut().chain(&mut self.asks) {
+            level.price = level.price.complement();
+        }
+        self.facts.last_trade = self.facts.last_trade.map(Price::complement);
+        self.facts.hash = None;
+    }
+
     /// Appends the book as one line of JSON in exactly the shape of the CLOB's `GET /book`
-    /// (key order included). What is not known is an empty string.
+    /// (key order included). What is not known is an empty string. A stale book has two keys more, so
+    /// that nobody takes it for a live one: `state`, and `stale_since` in milliseconds since 1970, as text
+    /// like `timestamp`.
     pub fn write_json(&self, out: &mut String) {
-        self.write(out, false);
+        self.write(out);
+        if let BookState::Stale { since_wall_ns, .. } = self.state {
+            let (state, since_ms) = (self.state.name(), since_wall_ns / MILLISECOND_NS);
+            let _ = write!(out, r#","state":"{state}","stale_since":"{since_ms}""#);
+        }
+        out.push('}');
     }
 
     /// The same with a last key `state`, as replay writes it.
     pub fn write_json_with_state(&self, out: &mut String) {
-        self.write(out, true);
+        self.write(out);
+        let _ = write!(out, r#","state":"{}"}}"#, self.state.name());
     }
 
-    fn write(&self, out: &mut String, with_state: bool) {
+    /// All but the closing brace.
+    fn write(&self, out: &mut String) {
         let market = self.market.as_ref().map_or("", MarketId::as_str);
         let token = self.token.as_ref().map_or("", TokenId::as_str);
         let hash = self.facts.hash.as_ref().and_then(|h| std::str::from_utf8(h).ok()).unwrap_or("");
@@ -103,10 +124,6 @@ impl BookImage {
             self.facts.neg_risk,
             text(self.facts.last_trade.map(Price::three_decimals)),
         );
-        if with_state {
-            let _ = write!(out, r#","state":"{}""#, self.state.name());
-        }
-        out.push('}');
     }
 }
 
@@ -142,7 +159,7 @@ fn write_levels(out: &mut String, levels: impl Iterator<Item = Level>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::market::book::Side;
+    use crate::market::book::{Side, StaleReason};
 
     #[test]
     fn json_has_the_venues_shape_to_the_letter() {
@@ -172,8 +189,25 @@ mod tests {
             text,
             r#"{"market":"0x7d","asset_id":"27","timestamp":"1786728198766","hash":"4514cbfcdad578db98c9bdac47e6c3b3b4632ced","bids":[{"price":"0.01","size":"5"},{"price":"0.02","size":"1.5"}],"asks":[{"price":"0.99","size":"0.000001"}],"min_order_size":"5","tick_size":"0.001","neg_risk":true,"last_trade_price":"0.004"}"#
         );
+        let mut other = image.clone();
+        other.turn_around();
+        let price = |levels: &[Level]| levels.iter().map(|l| l.price.0).collect::<Vec<_>>();
+        assert_eq!(
+            (price(&other.bids), price(&other.asks)),
+            (vec![10_000], vec![990_000, 980_000])
+        );
+        assert_eq!((other.facts.last_trade, other.facts.hash), (Some(Price(996_000)), None));
+        other.turn_around();
+        assert_eq!((&other.bids, &other.asks), (&image.bids, &image.asks), "best last, still");
         text.clear();
         image.write_json_with_state(&mut text);
         assert!(text.ends_with(r#""last_trade_price":"0.004","state":"live"}"#), "{text}");
+        text.clear();
+        image.state =
+            BookState::Stale { why: StaleReason::Behind, since_wall_ns: 1_786_728_198_766_000_000 };
+        image.write_json(&mut text);
+        let end =
+            r#""last_trade_price":"0.004","state":"stale:behind","stale_since":"1786728198766"}"#;
+        assert!(text.ends_with(end), "{text}");
     }
 }

@@ -271,6 +271,27 @@ impl Ladder {
         self.wide().set(side, level)
     }
 
+    /// The quantity at one price; zero where there is no level.
+    #[must_use]
+    pub(super) fn quantity_at(&self, side: Side, price: Price) -> Quantity {
+        match &self.0 {
+            Form::Packed(packed) => {
+                let Some(low) = Word::at(side, price) else { return Quantity::ZERO };
+                let worse = packed.near.iter().filter(|&&near| near < low).count();
+                let near = packed.near.get(worse).filter(|word| word.same_price(low));
+                let found = near.or_else(|| {
+                    let there = packed.far.get(find(&packed.far, low));
+                    there.filter(|word| word.same_price(low))
+                });
+                Quantity(found.map_or(0, |word| word.units()))
+            }
+            Form::Wide(wide) => {
+                let found = wide.levels.iter().find(|level| level.price == price);
+                found.map_or(Quantity::ZERO, |level| level.quantity)
+            }
+        }
+    }
+
     #[cold]
     fn wide(&mut self) -> &mut Wide {
         if let Form::Packed(packed) = &self.0 {

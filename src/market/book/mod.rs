@@ -8,6 +8,7 @@ pub mod summary;
 use crate::base::id::{MarketId, TokenId};
 use crate::base::price::{Price, Quantity};
 use ladder::Ladder;
+use sha1::{Digest as _, Sha1};
 
 /// One price level. A quantity of zero means "no level at this price".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,6 +75,8 @@ pub enum StaleReason {
     Disproved,
     /// The venue's REST interface had a newer book, and no message about it came.
     Behind,
+    /// It is moving to another connection, whose snapshot has not come.
+    Moving,
 }
 
 impl BookState {
@@ -89,6 +92,7 @@ impl BookState {
             Self::Stale { why: StaleReason::UndecodedMessage, .. } => "stale:undecoded_message",
             Self::Stale { why: StaleReason::Disproved, .. } => "stale:disproved",
             Self::Stale { why: StaleReason::Behind, .. } => "stale:behind",
+            Self::Stale { why: StaleReason::Moving, .. } => "stale:moving",
         }
     }
 }
@@ -106,7 +110,33 @@ pub struct Book {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SideFull;
 
+/// Why a relative change cannot be applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddError {
+    /// A side is full: *mark stale*; nothing was changed.
+    SideFull,
+    /// More would be taken away than is there, so a change is missing or came twice: *mark stale*; nothing was
+    /// changed.
+    Negative,
+}
+
 impl Book {
+    /// Adds `units` of [`Quantity`] to the quantity at one price, and gives the level as it is then.
+    ///
+    /// # Errors
+    /// [`AddError`].
+    pub fn add(&mut self, side: Side, price: Price, units: i64) -> Result<Level, AddError> {
+        let ladder = match side {
+            Side::Bid => &self.bids,
+            Side::Ask => &self.asks,
+        };
+        let before = ladder.quantity_at(side, price).0;
+        let quantity = before.checked_add_signed(units).ok_or(AddError::Negative)?;
+        let level = Level { price, quantity: Quantity(quantity) };
+        self.set(side, level).map_err(|SideFull| AddError::SideFull)?;
+        Ok(level)
+    }
+
     /// Replaces both sides. Levels may come in any order; a repeated price keeps its last quantity.
     ///
     /// # Errors
@@ -134,6 +164,22 @@ impl Book {
         ladder.set(side, level)
     }
 
+    /// A digest of all levels under a name and a time: equal books have equal ones, on any machine.
+    #[must_use]
+    pub fn digest(&self, token: &TokenId, timestamp_ms: u64) -> u64 {
+        let mut sha1 = Sha1::new();
+        sha1.update(token.as_bytes());
+        sha1.update(timestamp_ms.to_le_bytes());
+        for ladder in [&self.bids, &self.asks] {
+            sha1.update((ladder.len() as u64).to_le_bytes());
+            for Level { price, quantity } in ladder.levels() {
+                sha1.update(price.0.to_le_bytes());
+                sha1.update(quantity.0.to_le_bytes());
+            }
+        }
+        sha1.finalize()[..8].iter().fold(0, |digest, &byte| digest << 8 | u64::from(byte))
+    }
+
     /// Forgets all levels and keeps the memory.
     pub fn clear(&mut self) {
         self.bids.clear();
@@ -150,6 +196,15 @@ impl Book {
     #[must_use]
     pub fn best_ask(&self) -> Option<Level> {
         self.asks.best()
+    }
+
+    /// Highest price that somebody pays for the other outcome of a market of two, and lowest that somebody asks for
+    /// it: one dollar less the best ask, and one dollar less the best bid.
+    #[must_use]
+    pub fn opposite_best(&self) -> (Option<Level>, Option<Level>) {
+        let turned =
+            |level: Option<Level>| level.map(|l| Level { price: l.price.complement(), ..l });
+        (turned(self.best_ask()), turned(self.best_bid()))
     }
 
     /// Best ask minus best bid in units of [`Price`]; negative while the book is crossed.
@@ -194,11 +249,32 @@ mod tests {
         let level = |p, q| Level { price: Price(p), quantity: Quantity(q) };
         book.set(Side::Bid, level(40_000, 1)).unwrap();
         assert_eq!(book.spread(), Some(-5_000), "crossed");
+        let opposite = book.opposite_best();
+        assert_eq!(opposite, (Some(level(965_000, 2)), Some(level(960_000, 1))));
         book.set(Side::Ask, level(35_000, 0)).unwrap();
         book.set(Side::Ask, level(990_000, 0)).unwrap();
         assert_eq!((book.best_ask(), book.spread(), book.mid_half_units()), (None, None, None));
         assert_eq!(book.heap_bytes(), 0, "few levels need no heap");
         book.clear();
         assert_eq!((book.best_bid(), book.bids.total_units()), (None, 0));
+    }
+
+    #[test]
+    fn relative_changes_add_up_or_are_refused_whole() {
+        let deep: Vec<(u32, u64)> = (1..40).map(|cent| (cent * 10_000, 5)).collect();
+        let mut book = book(&deep, &[(990_000, 7)]);
+        for (price, _) in &deep {
+            let level = book.add(Side::Bid, Price(*price), 3).unwrap();
+            assert_eq!(level.quantity, Quantity(8), "near and far alike");
+            assert_eq!(book.add(Side::Bid, Price(*price), -9), Err(AddError::Negative));
+            assert_eq!(book.bids.quantity_at(Side::Bid, Price(*price)), Quantity(8));
+        }
+        assert_eq!(book.add(Side::Ask, Price(990_000), -7).unwrap().quantity, Quantity::ZERO);
+        assert_eq!((book.best_ask(), book.bids.len()), (None, 39));
+        assert_eq!(book.add(Side::Ask, Price(5), -1), Err(AddError::Negative));
+        // Beyond a word: exact all the same.
+        let huge = i64::MAX / 2 + 1;
+        book.add(Side::Ask, Price(500_000), huge).unwrap();
+        assert_eq!(book.add(Side::Ask, Price(500_000), -huge).unwrap().quantity, Quantity::ZERO);
     }
 }

@@ -32,6 +32,8 @@ pub(super) struct Group {
     has_tops: bool,
     /// The book stands in the queue of those to be looked at after a silence.
     pub(super) queued: bool,
+    /// What was said of best prices by itself is for the end of this millisecond; 0 for none.
+    claim_ms: u64,
     /// Comparisons in a row that failed: best prices, hashes.
     tops_wrong: u8,
     hashes_wrong: u8,
@@ -63,6 +65,22 @@ impl Group {
     pub(super) fn snapshot(&mut self) {
         self.has_tops &= self.open;
         self.open = true;
+    }
+
+    /// What the venue says of the best prices after everything of a millisecond.
+    pub(super) const fn claim(&mut self, claim_ms: u64, bid: Price, ask: Price) {
+        (self.best_bid, self.best_ask) = (Some(bid), Some(ask));
+        (self.claim_ms, self.has_tops) = (claim_ms, true);
+    }
+
+    /// The millisecond of the claim, if it is before this one.
+    pub(super) fn claimed_before(&self, timestamp_ms: u64) -> Option<u64> {
+        (self.claim_ms != 0 && self.claim_ms < timestamp_ms).then_some(self.claim_ms)
+    }
+
+    /// It was compared, or never will be.
+    pub(super) const fn forget_claim(&mut self) {
+        (self.claim_ms, self.has_tops) = (0, false);
     }
 
     /// Nothing is to be compared any more; what went wrong before is forgotten too.
@@ -162,6 +180,28 @@ impl Checks {
                 group.tops_wrong = 0;
             }
             Verdict::Wrong => {
+                self.counts.tops_mismatched += 1;
+                group.tops_wrong += 1;
+            }
+        }
+        group.tops_wrong >= TOPS_WRONG_MAX
+    }
+
+    /// Compares what was said of the best prices of a time that is over with what they were then, if that is still
+    /// known. True when the book is disproved.
+    pub(super) fn on_past_top(
+        &mut self,
+        group: &mut Group,
+        was: Option<[Price; 2]>,
+        said: [Price; 2],
+    ) -> bool {
+        match was {
+            None => self.counts.tops_unverifiable += 1,
+            Some(was) if was == said => {
+                self.counts.tops_matched += 1;
+                group.tops_wrong = 0;
+            }
+            Some(_) => {
                 self.counts.tops_mismatched += 1;
                 group.tops_wrong += 1;
             }
@@ -273,6 +313,12 @@ impl Group {
 }
 
 impl<H: Handler> Books<H> {
+    /// Which hashes are compared.
+    #[must_use]
+    pub fn hash_checks(&self) -> HashChecks {
+        self.checks.hashes
+    }
+
     /// Ends a book's group of messages with one timestamp if `timestamp_ms` is of another.
     #[inline]
     pub(super) fn end_group_before(&mut self, index: BookIndex, timestamp_ms: u64, wall_ns: u64) {

@@ -13,7 +13,7 @@
 //!
 //! What one of them never says is a difference: a message that the venue lost on one connection.
 use super::{Books, ConnectionSlot};
-use crate::base::id::{BookIndex, MarketId, TokenId};
+use crate::base::id::{MarketId, TokenId};
 use crate::base::limits::{
     HANDOVER_AGE_NS, HANDOVER_KEPT_MAX, HANDOVER_LAG_MAX_NS, HANDOVER_OWED_NS, HANDOVER_PAST_MS,
     HANDOVER_SAID_MAX, HANDOVER_STEP_NS,
@@ -21,7 +21,7 @@ use crate::base::limits::{
 use crate::base::time::Now;
 use crate::counter::shard::HandoverCounts;
 use crate::market::book::{BookState, StaleReason};
-use crate::market::event::Event;
+use crate::market::event::{Changes, Event};
 use crate::market::kept::{Kept, fingerprint};
 use crate::shard::publish::Handler;
 use std::collections::{BTreeMap, VecDeque};
@@ -197,7 +197,9 @@ impl Lead {
             self.echo.push_back((print, read_ns));
             return Verdict::Apply;
         }
-        if !trade && self.said.contains(&print) {
+        let last = self.ahead.iter().rev().find(|entry| !entry.trade);
+        let again = last.is_some_and(|entry| entry.print == print) || self.said.contains(&print);
+        if !trade && again {
             // Applied later it would undo what came after it in the same millisecond.
             counts.duplicates += 1;
             note(&mut self.repeated, print);
@@ -407,6 +409,12 @@ impl<H: Handler> Books<H> {
         None
     }
 
+    /// Whether any connection is taking over from another.
+    #[must_use]
+    pub fn has_handovers(&self) -> bool {
+        !self.handovers.is_empty()
+    }
+
     /// Whether a handover keeps more than it may.
     #[must_use]
     pub fn is_overrun(&self, to: ConnectionSlot) -> bool {
@@ -438,8 +446,12 @@ impl<H: Handler> Books<H> {
                     counts.differences += 1;
                 }
             }
-            while lead.ahead.front().is_some_and(|entry| due(entry.read_ns)) {
-                let Some(entry) = lead.ahead.pop_front() else { break };
+            // Without the new one's snapshots there may be a hole before what it says: only trades stand alone.
+            let whole = moves || lead.ready;
+            while let Some(place) = lead.ahead.iter().position(|entry| whole || entry.trade)
+                && due(lead.ahead[place].read_ns)
+                && let Some(entry) = lead.ahead.remove(place)
+            {
                 lead.echo.push_back((entry.print, now.mono_ns));
                 let Some(kept) = entry.kept else { continue };
                 let applied = self.apply_late(&kept.event(), now.wall_ns);
@@ -472,24 +484,35 @@ impl<H: Handler> Books<H> {
         index.is_some_and(|index| self.slots[index].facts.timestamp_ms < snapshot.timestamp_ms)
     }
 
-    /// Applies what the new connection said and the old one did not, unless the book is past it.
+    /// Applies what the new connection said and the old one did not, to those books that are not past it: one
+    /// of a market's two may have taken a newer snapshot than the other.
     fn apply_late(&mut self, event: &Event<'_>, wall_ns: u64) -> bool {
-        let past = |index: BookIndex| self.slots[index].facts.timestamp_ms > event.timestamp_ms();
+        let past = |token: &str| {
+            let slot = self.find(token).map(|index| &self.slots[index]);
+            slot.is_some_and(|slot| slot.facts.timestamp_ms > event.timestamp_ms())
+        };
+        let mut spans = Vec::new();
         let is_past = match event {
             Event::Trade(_) => false,
             Event::Changes(changes) => {
-                changes.iter().any(|(token, _)| self.find(token).is_some_and(past))
+                let open = changes.iter().filter(|(token, _)| !past(token));
+                spans.extend(open.map(|(_, change)| *change));
+                spans.is_empty()
             }
-            Event::Snapshot(snapshot) => self.find(snapshot.token).is_some_and(past),
-            Event::TickSize(tick) => self.find(tick.token).is_some_and(past),
-            Event::TopOfBook(_) => true,
+            Event::Snapshot(snapshot) => past(snapshot.token),
+            Event::TickSize(tick) => past(tick.token),
+            Event::Delta(_) | Event::TopOfBook(_) => true,
         };
         if is_past {
             return false;
         }
+        let open = match event {
+            Event::Changes(changes) => Event::Changes(Changes { changes: &spans, ..*changes }),
+            _ => *event,
+        };
         let connection = self.find_market(event.market().as_bytes());
         let connection = connection.map_or(ConnectionSlot(0), |at| self.slots[at].connection);
-        self.apply(event, connection, wall_ns);
+        self.apply(&open, connection, wall_ns);
         true
     }
 

@@ -60,6 +60,7 @@ pub(super) struct Repairs {
     audits: VecDeque<Audit>,
     pub(super) counts: RepairCounts,
     swept: usize,
+    proven: usize,
     witnessed: usize,
     scratch: String,
 }
@@ -149,6 +150,39 @@ impl<H: Handler> Books<H> {
                 repair.next_ask_ns = 0;
             }
         }
+    }
+
+    /// Books were asked for, as a capture says: what changes from now on is kept for the answer.
+    pub fn on_asked(&mut self, token: &TokenId, now_ns: u64) {
+        let Some(index) = self.find(token.as_str()) else { return };
+        let slot = &self.slots[index];
+        if slot.state != BookState::Live {
+            self.repairs.ask(index, slot, now_ns);
+        }
+    }
+
+    /// The next `count` live books in turn, each with its digest; gives those that there are.
+    pub fn prove(&mut self, count: usize, mut each: impl FnMut(&TokenId, u64)) {
+        let (len, mut left) = (self.slots.len(), count);
+        for _ in 0..len {
+            if left == 0 {
+                return;
+            }
+            self.repairs.proven = (self.repairs.proven + 1) % len;
+            let slot = &self.slots[BookIndex(self.repairs.proven as u32)];
+            if slot.open && slot.state == BookState::Live {
+                each(&slot.token, slot.book.digest(&slot.token, slot.facts.timestamp_ms));
+                left -= 1;
+            }
+        }
+    }
+
+    /// The digest of a live book.
+    #[must_use]
+    pub fn digest(&self, token: &str) -> Option<u64> {
+        let slot = &self.slots[self.find(token)?];
+        (slot.state == BookState::Live)
+            .then(|| slot.book.digest(&slot.token, slot.facts.timestamp_ms))
     }
 
     /// The next `count` live books in turn, to be compared with the venue's REST interface.
@@ -263,11 +297,12 @@ impl<H: Handler> Books<H> {
                 let (token, venue_ms) = (slot.token, event.timestamp_ms);
                 self.repairs.audits.push_back(Audit { index, token, venue_ms, read });
             }
-        } else if event.hash.is_some() && event.hash == slot.facts.hash {
+        } else if event.hash.is_some() && event.hash == slot.facts.hash && !slot.group.open {
             counts.audits_mismatched += 1;
             self.set_stale(index, StaleReason::Disproved, read.wall_ns);
         } else {
-            // Two messages of one time: it saw another of them last.
+            // Two messages of one time: it saw another of them last. All of them may say the hash of
+            // the last one, so an open group is no proof: the rest of it may be on its way.
             counts.audits_undecided += 1;
         }
     }

@@ -105,6 +105,19 @@ impl<H: Handler> Books<H> {
         }
     }
 
+    /// The books among `tokens` that hang on `connection` and are not live.
+    pub fn not_live_of(
+        &self,
+        tokens: &[TokenId],
+        connection: ConnectionSlot,
+        into: &mut Vec<TokenId>,
+    ) {
+        into.extend(tokens.iter().filter(|token| {
+            let slot = self.find(token.as_str()).map(|index| &self.slots[index]);
+            slot.is_some_and(|s| s.connection == connection && s.state != BookState::Live)
+        }));
+    }
+
     /// Live books that hang on `connection`.
     #[must_use]
     pub fn live_on(&self, connection: ConnectionSlot) -> u32 {

@@ -9,13 +9,14 @@
 //! strings that hold one; numbers may be numbers or strings and are read from their text, never
 //! through floating point. One bad entry is skipped and said; it never spoils the page.
 mod depth;
+pub(in crate::venue) use depth::too_deep;
 mod entry;
 #[cfg(test)]
 mod tests;
 
 use crate::base::id::{MarketId, TokenId};
 use crate::base::limits;
-use crate::market::info::MarketInfo;
+use crate::market::info::{Closed, MarketInfo};
 use sonic_rs::{JsonValueTrait, LazyValue};
 use std::fmt;
 use std::fmt::Write as _;
@@ -28,7 +29,7 @@ pub struct Page {
     /// Entries that are neither closed nor streamable.
     pub skipped: Vec<Skipped>,
     /// Markets that the venue has closed.
-    pub closed: Vec<MarketId>,
+    pub closed: Vec<Closed>,
     /// Where the next page begins; `None` on the last one.
     pub next_cursor: Option<String>,
 }
@@ -156,7 +157,7 @@ fn add_market(value: &LazyValue<'_>, page: &mut Page) {
     let market = entry.market;
     match entry.judge() {
         entry::Verdict::Streamable(info) => page.markets.push(*info),
-        entry::Verdict::Closed(market) => page.closed.push(market),
+        entry::Verdict::Closed(closed) => page.closed.push(closed),
         entry::Verdict::Skip(reason) => page.skipped.push(Skipped { market, reason }),
     }
 }
@@ -206,7 +207,7 @@ pub fn token_path(token: &TokenId) -> String {
 }
 
 /// Everything but RFC 3986's unreserved characters as `%XX`.
-fn percent_encode(text: &str, path: &mut String) {
+pub(in crate::venue) fn percent_encode(text: &str, path: &mut String) {
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             path.push(char::from(byte));

@@ -7,7 +7,7 @@
 //! Messages of the venue's usual layouts are read by `scan`, all others by a full JSON parser.
 //! A message is delivered only after it was checked whole, and nothing of a frame that is no JSON
 //! to its end: nothing is ever applied by half.
-use super::message::{Fields, MessageSeed, Scratch, Skip};
+use super::message::{Fields, MessageSeed, Scratch};
 use super::scan::{Body, Scanned, scan};
 use crate::base::{
     id::{MarketId, TokenId},
@@ -18,6 +18,7 @@ use crate::market::event::{
     ChangeSpan, Changes, Event, Snapshot, Span, TickSize, TopOfBook, Trade,
 };
 use crate::market::info::{MarketInfo, MarketNews, Outcome};
+use crate::venue::json::Skip;
 use crate::venue::{MessageFault, Oddity, Sink};
 use serde::de::{self, DeserializeSeed, SeqAccess, Visitor};
 use std::fmt;
@@ -57,6 +58,11 @@ enum Phase {
 }
 
 impl Progress {
+    /// Of a frame that is decoded at once.
+    pub(in crate::venue) const fn done() -> Self {
+        Self { phase: Phase::Done, at: 0, checked: 0 }
+    }
+
     /// True when the frame was decoded to its end.
     #[must_use]
     pub fn is_done(&self) -> bool {
@@ -560,6 +566,7 @@ fn news(
         tokens,
         slug: fields.slug.clone().unwrap_or_default(),
         question: fields.question.clone().unwrap_or_default(),
+        start_wall_ns: None,
         end_wall_ns: None,
         tick_size: fields.first_tick_size,
         min_order_size: fields.min_order_size,

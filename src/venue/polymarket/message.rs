@@ -13,11 +13,9 @@ use crate::base::{
 use crate::market::book::{Level, Side, image::BookHash};
 use crate::market::event::{ChangeSpan, Span};
 use crate::venue::MessageFault;
+use crate::venue::json::{Scalar, ScalarSeed, Skip, other_values};
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use std::fmt;
-
-// Every seed here asks for "any" value, never for a map or a list: asked for a map, sonic-rs 0.5.10
-// skips a list by recursion without a limit before it reports the wrong type.
 
 /// Memory for one message at a time: lists, and the rare texts of `new_market`.
 #[derive(Debug, Default)]
@@ -152,32 +150,6 @@ keys! {
     "order_price_min_tick_size" => FirstTickSize,
 }
 
-/// The visits of JSON values that a seed has no use for. Each is read whole and `$on_other` says what
-/// it means, so that a value of an unexpected type is a fault of its message and not of its frame.
-macro_rules! other_values {
-    ($value:ty, $on_other:expr; $($kind:ident),+) => { $( other_values!(@$kind $value, $on_other); )+ };
-    (@scalar $value:ty, $on_other:expr) => {
-        fn visit_bool<E: de::Error>(self, _: bool) -> Result<$value, E> { $on_other(self) }
-        fn visit_i64<E: de::Error>(self, _: i64) -> Result<$value, E> { $on_other(self) }
-        fn visit_u64<E: de::Error>(self, _: u64) -> Result<$value, E> { $on_other(self) }
-        fn visit_f64<E: de::Error>(self, _: f64) -> Result<$value, E> { $on_other(self) }
-        fn visit_str<E: de::Error>(self, _: &str) -> Result<$value, E> { $on_other(self) }
-        fn visit_unit<E: de::Error>(self) -> Result<$value, E> { $on_other(self) }
-    };
-    (@seq $value:ty, $on_other:expr) => {
-        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<$value, A::Error> {
-            while seq.next_element::<Skip>()?.is_some() {}
-            $on_other(self)
-        }
-    };
-    (@map $value:ty, $on_other:expr) => {
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<$value, A::Error> {
-            while map.next_entry::<Skip, Skip>()?.is_some() {}
-            $on_other(self)
-        }
-    };
-}
-
 /// Keys that the venue has sent and that say nothing to a book (polymarket.md, 2.5 to 2.7, and
 /// recordings of May to October 2026).
 const KEYS_WITHOUT_USE: [&str; 15] = [
@@ -237,95 +209,7 @@ impl Visitor<'_> for KeySeed<'_> {
     }
 }
 
-/// A value that nobody asks for. Not serde's `IgnoredAny`: sonic-rs 0.5.10 skips that by recursion
-/// without a limit, and a megabyte of `[` would overflow the stack; this way its limit of 255
-/// levels holds.
-pub(super) struct Skip;
-
-impl<'de> de::Deserialize<'de> for Skip {
-    fn deserialize<D: de::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(ScalarSeed).map(|_| Self)
-    }
-}
-
-/// A JSON value of which only texts, small numbers and booleans matter.
-enum Scalar<'de> {
-    Text(&'de str),
-    Escaped(String),
-    Number(u64),
-    Bool(bool),
-    Null,
-    Other,
-}
-
-struct ScalarSeed;
-
-impl<'de> DeserializeSeed<'de> for ScalarSeed {
-    type Value = Scalar<'de>;
-    fn deserialize<D: de::Deserializer<'de>>(self, from: D) -> Result<Scalar<'de>, D::Error> {
-        from.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for ScalarSeed {
-    type Value = Scalar<'de>;
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Scalar<'de>, E> {
-        Ok(Scalar::Text(text))
-    }
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Scalar<'de>, E> {
-        Ok(Scalar::Escaped(text.to_owned()))
-    }
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Scalar<'de>, E> {
-        Ok(Scalar::Number(number))
-    }
-    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Scalar<'de>, E> {
-        Ok(Scalar::Other)
-    }
-    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Scalar<'de>, E> {
-        Ok(Scalar::Other)
-    }
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Scalar<'de>, E> {
-        Ok(Scalar::Bool(value))
-    }
-    fn visit_unit<E: de::Error>(self) -> Result<Scalar<'de>, E> {
-        Ok(Scalar::Null)
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Scalar<'de>, A::Error> {
-        while seq.next_element::<Skip>()?.is_some() {}
-        Ok(Scalar::Other)
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Scalar<'de>, A::Error> {
-        while map.next_entry::<Skip, Skip>()?.is_some() {}
-        Ok(Scalar::Other)
-    }
-}
-
 impl<'de> Scalar<'de> {
-    fn text(&self) -> Option<&'de str> {
-        if let Scalar::Text(text) = self { Some(text) } else { None }
-    }
-
-    /// A decimal in text. Empty text and null are "not known", as the venue means them.
-    fn decimal<T>(
-        &self,
-        key: Key,
-        fault: &mut Option<MessageFault>,
-        parse: impl Fn(&[u8]) -> Option<T>,
-    ) -> Option<T> {
-        let parsed = match self {
-            Scalar::Text("") | Scalar::Null => return None,
-            Scalar::Text(text) => parse(text.as_bytes()),
-            _ => None,
-        };
-        if parsed.is_none() {
-            fault.get_or_insert(MessageFault::BadValue(key.name()));
-        }
-        parsed
-    }
-
     /// A token id: a uint256 in decimal.
     fn token(&self, fault: &mut Option<MessageFault>) -> Option<&'de str> {
         let decimal = |text: &&str| {
@@ -364,14 +248,6 @@ impl<'de> Scalar<'de> {
             fault.get_or_insert(MessageFault::BadValue("timestamp"));
         }
         value
-    }
-
-    fn into_owned(self) -> Option<String> {
-        match self {
-            Scalar::Text(text) => Some(text.to_owned()),
-            Scalar::Escaped(text) => Some(text),
-            _ => None,
-        }
     }
 }
 
@@ -462,26 +338,30 @@ fn read_scalar<'de>(key: Key, value: Scalar<'de>, fields: &mut Fields<'de>) {
         Key::AssetId => fields.asset_id = value.token(fault),
         Key::Timestamp => fields.timestamp_ms = value.timestamp_ms(fault),
         Key::Hash => fields.hash = value.hash(),
-        Key::Price => fields.price = value.decimal(key, fault, Price::parse),
-        Key::Size => fields.size = value.decimal(key, fault, Quantity::parse),
+        Key::Price => fields.price = value.decimal(key.name(), fault, Price::parse),
+        Key::Size => fields.size = value.decimal(key.name(), fault, Quantity::parse),
         // Where no event needs it an empty side means nothing.
         Key::Side if value.text() == Some("") => {}
         Key::Side => fields.side = value.side(fault),
-        Key::TickSize => fields.tick_size = value.decimal(key, fault, Price::parse),
-        Key::OldTickSize => fields.old_tick_size = value.decimal(key, fault, Price::parse),
-        Key::NewTickSize => fields.new_tick_size = value.decimal(key, fault, Price::parse),
+        Key::TickSize => fields.tick_size = value.decimal(key.name(), fault, Price::parse),
+        Key::OldTickSize => fields.old_tick_size = value.decimal(key.name(), fault, Price::parse),
+        Key::NewTickSize => fields.new_tick_size = value.decimal(key.name(), fault, Price::parse),
         // A wrong first tick size must not cost a new market; the first snapshot has it again.
         Key::FirstTickSize => {
-            fields.first_tick_size = value.decimal(key, &mut None, Price::parse);
+            fields.first_tick_size = value.decimal(key.name(), &mut None, Price::parse);
         }
-        Key::LastTradePrice => fields.last_trade = value.decimal(key, fault, Price::parse),
-        Key::MinOrderSize => fields.min_order_size = value.decimal(key, fault, Quantity::parse),
+        Key::LastTradePrice => fields.last_trade = value.decimal(key.name(), fault, Price::parse),
+        Key::MinOrderSize => {
+            fields.min_order_size = value.decimal(key.name(), fault, Quantity::parse)
+        }
         Key::NegRisk => {
             fields.neg_risk = if let Scalar::Bool(value) = value { Some(value) } else { None };
         }
-        Key::BestBid => fields.best_bid = value.decimal(key, fault, Price::parse),
-        Key::BestAsk => fields.best_ask = value.decimal(key, fault, Price::parse),
-        Key::FeeRateBps => fields.fee_rate_bps = value.decimal(key, &mut None, Quantity::parse),
+        Key::BestBid => fields.best_bid = value.decimal(key.name(), fault, Price::parse),
+        Key::BestAsk => fields.best_ask = value.decimal(key.name(), fault, Price::parse),
+        Key::FeeRateBps => {
+            fields.fee_rate_bps = value.decimal(key.name(), &mut None, Quantity::parse)
+        }
         Key::TransactionHash => fields.transaction_hash = value.text(),
         Key::WinningAssetId => fields.winning_asset_id = value.text(),
         Key::Slug => fields.slug = value.into_owned(),
@@ -649,12 +529,16 @@ impl<'de> Visitor<'de> for EntrySeed<'_, 'de> {
                 Key::AssetId => {
                     entry.token = span_of(self.frame, value.token(self.fault).unwrap_or(""));
                 }
-                Key::Price => entry.price = value.decimal(key, self.fault, Price::parse),
-                Key::Size => entry.size = value.decimal(key, self.fault, Quantity::parse),
+                Key::Price => entry.price = value.decimal(key.name(), self.fault, Price::parse),
+                Key::Size => entry.size = value.decimal(key.name(), self.fault, Quantity::parse),
                 Key::Side => entry.side = value.side(self.fault),
                 Key::Hash => entry.hash = value.hash(),
-                Key::BestBid => entry.best_bid = value.decimal(key, self.fault, Price::parse),
-                Key::BestAsk => entry.best_ask = value.decimal(key, self.fault, Price::parse),
+                Key::BestBid => {
+                    entry.best_bid = value.decimal(key.name(), self.fault, Price::parse)
+                }
+                Key::BestAsk => {
+                    entry.best_ask = value.decimal(key.name(), self.fault, Price::parse)
+                }
                 _ => {}
             }
         }

@@ -63,6 +63,7 @@ fn line(event: &Event<'_>) -> String {
             let (price, quantity) = (e.price.0, e.quantity.0);
             format!("trade {market} {} {time} {price}:{quantity} {}", e.token, side(e.side))
         }
+        Event::Delta(e) => format!("delta {market} {} {}", e.token, e.units),
         Event::TickSize(e) => format!("tick {market} {} {time} {}", e.token, e.new.0),
         Event::TopOfBook(e) => format!("top {market} {} {time}", e.token),
     }

@@ -8,6 +8,7 @@ mod catalogue;
 mod decode;
 mod exchange;
 mod frames;
+mod kalshi;
 mod messages;
 mod replay;
 mod request;
@@ -37,6 +38,7 @@ pub(crate) const TARGETS: &[Target] = &[
     request::TARGET,
     replay::TARGET,
     books::TARGET,
+    kalshi::TARGET,
 ];
 
 /// The target of that name.

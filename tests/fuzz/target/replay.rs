@@ -5,8 +5,8 @@
 
 use super::{Target, behaviour, magnitude, messages};
 use flate2::{Compression, write::GzEncoder};
+use ringbook::capture::line::{self as capture, Note, Record, Stamp, What};
 use ringbook::io::file::Source;
-use ringbook::replay::capture::{self, Record, Stamp};
 use ringbook::replay::plan::{Plan, Speed};
 use ringbook::replay::report::ReplayReport;
 use ringbook::replay::{ReplayError, run as replay};
@@ -69,12 +69,25 @@ fn of_file(path: &Path, shards: u16) -> (Outcome, Option<ReplayReport>) {
                 changes_stale,
                 foreign_tokens,
             ];
-            assert!(report.troubles.len() <= 1, "{:?}", report.troubles);
+            // Torn, and not what was captured.
+            assert!(report.troubles.len() <= 2, "{:?}", report.troubles);
             let torn = report.troubles.len();
             let text = format!("{counts:?} {books:?} {digest} {capture:?} {torn}");
             (Outcome::Report(text), Some(report))
         }
     }
+}
+
+/// What an engine's capture says of its books holds for as many shards as it had; with others it must do no
+/// harm.
+fn has_notes(content: &[u8]) -> bool {
+    let lines = content.split(|&byte| byte == b'\n').filter_map(|l| std::str::from_utf8(l).ok());
+    lines.map(|line| Record::read(line).what).any(|what| {
+        matches!(
+            what,
+            What::Note(_) | What::Answer(_) | What::Passed | What::Opened { from: Some(_) }
+        )
+    })
 }
 
 /// A folder in memory where there is one.
@@ -93,23 +106,44 @@ fn store(bytes: &[u8]) -> tempfile::NamedTempFile {
 /// Content that is not plain is not looked into.
 fn each_token_has_one_market(content: &[u8]) -> bool {
     let mut owners = HashMap::new();
-    let lines = content.split(|&byte| byte == b'\n');
-    lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok()).all(|line| {
-        let frame = line.get("f").unwrap_or(&line);
-        let text = frame.as_str().and_then(|text| serde_json::from_str(text).ok());
-        let frame: &Value = text.as_ref().unwrap_or(frame);
-        let single = std::slice::from_ref(frame);
-        let messages = frame.as_array().map_or(single, Vec::as_slice);
-        messages.iter().all(|message| {
-            let market = message["market"].as_str().unwrap_or("");
-            let entries = [&message["price_changes"], &message["changes"]];
-            let entries = entries.into_iter().filter_map(Value::as_array).flatten();
-            std::iter::once(message).chain(entries).all(|entry| {
-                let Some(token) = entry["asset_id"].as_str() else { return true };
-                owners.entry(token.to_owned()).or_insert_with(|| market.to_owned()) == market
-            })
-        })
-    })
+    values(content).iter().all(|value| has_one_market(value, "", &mut owners))
+}
+
+/// The same of one value, wherever in it frames stand, be it as texts.
+fn has_one_market(value: &Value, outer: &str, owners: &mut HashMap<String, String>) -> bool {
+    match value {
+        Value::Object(members) => {
+            let market = members.get("market").and_then(Value::as_str).unwrap_or(outer);
+            let token = members.get("asset_id").and_then(Value::as_str);
+            let owner =
+                token.map(|token| owners.entry(token.into()).or_insert_with(|| market.into()));
+            owner.is_none_or(|owner| owner == market)
+                && members.values().all(|member| has_one_market(member, market, owners))
+        }
+        Value::Array(list) => list.iter().all(|entry| has_one_market(entry, outer, owners)),
+        Value::String(text) if text.contains('{') => {
+            let frame = serde_json::from_str::<Value>(text);
+            frame.map_or(true, |frame| has_one_market(&frame, outer, owners))
+        }
+        _ => true,
+    }
+}
+
+/// The JSON values of a text, on one line each or on several; what is none is passed over to the line's end.
+fn values(mut content: &[u8]) -> Vec<Value> {
+    let mut found = Vec::new();
+    while !content.is_empty() {
+        let mut stream = serde_json::Deserializer::from_slice(content).into_iter();
+        let next = match stream.next() {
+            Some(Ok(value)) => {
+                found.push(value);
+                stream.byte_offset()
+            }
+            _ => content.iter().position(|&byte| byte == b'\n').map_or(content.len(), |at| at + 1),
+        };
+        content = &content[next..];
+    }
+    found
 }
 
 fn run(input: &[u8]) -> u64 {
@@ -119,7 +153,7 @@ fn run(input: &[u8]) -> u64 {
     }
     let file = store(content);
     let (one, report) = of_file(file.path(), 1);
-    if each_token_has_one_market(content) {
+    if !has_notes(content) && each_token_has_one_market(content) {
         let three = of_file(file.path(), 3).0;
         assert_eq!(one, three, "one shard and three");
     }
@@ -172,6 +206,62 @@ fn capture_of(frames: &[String]) -> Vec<u8> {
     out
 }
 
+/// The same as an engine captures it, with a connection that takes over from another, and answers over REST.
+fn engine_capture_of(frames: &[String]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let stamp = |sequence: usize, connection: u32| Stamp {
+        receive_ns: 1_790_491_135_816_000_000 + sequence as u64 * 40_000_000,
+        connection,
+        sequence: sequence as u64,
+    };
+    let values: Vec<Value> =
+        frames.iter().filter_map(|frame| serde_json::from_str(frame).ok()).collect();
+    let named = values.iter().filter_map(|value| {
+        Some((value.get("market")?.as_str()?, value.get("asset_id")?.as_str()?))
+    });
+    let (mut openings, mut tokens) = (Vec::new(), Vec::new());
+    for (market, token) in named.take(20) {
+        openings.push(format!(r#"{{"m":"{market}","a":"{token}","n":false,"t":"0.01","o":"5"}}"#));
+        tokens.push(format!("\"{token}\""));
+    }
+    let (openings, tokens) = (openings.join(","), tokens.join(","));
+    let note = |sequence: usize, connection: u32, note: Note, rest: &str| {
+        let mut line = Vec::new();
+        capture::write_note(&mut line, stamp(sequence, connection), note, 0, rest);
+        line
+    };
+    out.extend(note(0, 0, Note::Begun, r#","shards":1,"hashes":"all""#));
+    out.extend(note(0, 1, Note::Books, &format!(r#","books":[{openings}]"#)));
+    out.extend(note(0, 1, Note::Opened, ""));
+    for (place, frame) in frames.iter().enumerate() {
+        capture::write_text(&mut out, stamp(place, 1), frame);
+        match place % 12 {
+            1 => out.extend(note(place, 2, Note::Opened, &format!(r#","from":1,"a":[{tokens}]"#))),
+            2 | 3 => capture::write_text(&mut out, stamp(place, 2), frame),
+            4 => out.extend(note(place, 2, Note::Switch, "")),
+            5 => out.extend(note(place, 0, Note::Matched, "")),
+            6 => out.extend(note(place, 0, Note::House, "")),
+            7 => out.extend(note(place, 0, Note::Asked, &format!(r#","a":[{tokens}]"#))),
+            8 => capture::write_answer(&mut out, stamp(place, 0), 0, &format!("[{frame}]")),
+            9 => out.extend(note(
+                place,
+                0,
+                Note::Proof,
+                &format!(
+                    r#","a":{},"z":"00000000000000ff""#,
+                    tokens.split(',').next().unwrap_or("\"\"")
+                ),
+            )),
+            10 => capture::write_passed(&mut out, stamp(place, 1), frame),
+            11 => capture::write_ended(&mut out, stamp(place, 1), "reset"),
+            _ => {}
+        }
+    }
+    out.extend(note(frames.len(), 1, Note::Dropped, &format!(r#","a":[{tokens}]"#)));
+    out.extend(note(frames.len(), 2, Note::Closed, &format!(r#","a":[{tokens}]"#)));
+    out
+}
+
 fn seeds() -> Vec<Vec<u8>> {
     let frames = messages::frames();
     let lines = (frames.join("\n") + "\n").into_bytes();
@@ -185,8 +275,11 @@ fn seeds() -> Vec<Vec<u8>> {
         .iter()
         .map(|frame| serde_json::json!({"recv_ns": 5, "conn": 1, "raw": frame}).to_string())
         .collect();
+    let engine = engine_capture_of(&frames);
     let plain = [lines, capture, pretty.join("\n").into_bytes(), wrapped.join("\n").into_bytes()];
-    let mut seeds = Vec::new();
+    // Not packed by us: what is packed is not looked into, and notes do not hold for every number of shards.
+    let mut seeds: Vec<Vec<u8>> =
+        (0..3_u8).map(|form| [&[form][..], &engine[..]].concat()).collect();
     for content in &plain {
         for form in 0..3 {
             seeds.push([&[form], &content[..]].concat());

@@ -72,7 +72,7 @@ fn run(input: &[u8]) -> u64 {
             format!("{}", answer.status)
         }
         Plan::Report(page) => format!("{page:?}"),
-        Plan::Book(token) => {
+        Plan::Book { token, .. } => {
             assert_eq!(head.query_value("token_id"), Some(token.as_str()));
             "book".into()
         }

@@ -1,7 +1,7 @@
 //! Generated streams: an honest little venue with every liberty that the wire takes.
 
 pub(crate) mod random;
-mod text;
+pub(crate) mod text;
 mod venue;
 
 use random::Random;

@@ -215,6 +215,10 @@ fn other_levels_at_one_time_and_hash_are_wrong_and_at_another_hash_undecided() {
         };
         let kind = "\"event_type\":\"book\",";
         feed(&mut intake, &with(book(11, 100, &[("0.4", "1")]), &ours, kind));
+        // More of this time may be on its way.
+        rest(&mut intake, &with(book(11, 100, &[("0.4", "7")]), hash, ""), at(1));
+        assert_eq!(shown(&intake, 11), "live 0.4x1");
+        intake.books.settle(1, SECOND_NS);
         rest(&mut intake, &with(book(11, 100, &[("0.4", "7")]), hash, ""), at(1_000));
         assert_eq!(shown(&intake, 11), state);
     }

@@ -7,7 +7,7 @@
 
 /// Where `json` first nests deeper than `depth_max`, bytes from its start; `None` if nowhere. Text
 /// that is no JSON gets some answer, never a panic.
-pub(super) fn too_deep(json: &[u8], depth_max: usize) -> Option<usize> {
+pub(in crate::venue) fn too_deep(json: &[u8], depth_max: usize) -> Option<usize> {
     let mut depth = 0usize;
     let mut in_string = false;
     let mut escaped = false;

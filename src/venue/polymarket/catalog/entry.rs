@@ -5,7 +5,7 @@ use super::{SkipReason, depth};
 use crate::base::id::{MarketId, TokenId};
 use crate::base::limits;
 use crate::base::price::{Price, Quantity};
-use crate::market::info::{MarketInfo, Outcome};
+use crate::market::info::{Closed, MarketInfo, Outcome};
 use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
 
 /// The fields that matter; whatever is missing or unreadable has its default.
@@ -16,7 +16,10 @@ pub(super) struct Entry {
     outcomes: Vec<String>,
     slug: String,
     question: String,
+    start_wall_ns: Option<u64>,
     end_wall_ns: Option<u64>,
+    /// What each outcome is worth, by the venue; at the end 1 for the one that happened.
+    prices: Vec<String>,
     tick_size: Option<Price>,
     min_order_size: Option<Quantity>,
     neg_risk: bool,
@@ -32,7 +35,7 @@ pub(super) enum Verdict {
     /// It has a live book.
     Streamable(Box<MarketInfo>),
     /// The venue has closed it.
-    Closed(MarketId),
+    Closed(Closed),
     /// It gives no book.
     Skip(SkipReason),
 }
@@ -48,6 +51,8 @@ impl Entry {
                 "outcomes" => entry.outcomes = list(&value),
                 "slug" => entry.slug = text(&value).unwrap_or_default(),
                 "question" => entry.question = text(&value).unwrap_or_default(),
+                "startDate" => entry.start_wall_ns = text(&value).and_then(|date| wall_ns(&date)),
+                "outcomePrices" => entry.prices = list(&value),
                 "endDate" => entry.end_wall_ns = text(&value).and_then(|date| wall_ns(&date)),
                 "orderPriceMinTickSize" => {
                     entry.tick_size = number(&value).and_then(|n| Price::parse(n.as_bytes()));
@@ -67,10 +72,21 @@ impl Entry {
         entry
     }
 
+    /// The token that is worth a dollar, where all others are worth nothing: prices have settled.
+    fn winner(&self) -> Option<TokenId> {
+        let parsed = self.prices.iter().map(|text| Price::parse(text.as_bytes()));
+        let prices: Vec<Price> = parsed.collect::<Option<_>>()?;
+        let place = prices.iter().position(|price| *price == Price::ONE)?;
+        let others = prices.iter().filter(|price| **price == Price::ZERO).count();
+        let settled = others + 1 == prices.len() && prices.len() == self.tokens.len();
+        TokenId::new(self.tokens.get(place).filter(|_| settled)?)
+    }
+
     pub(super) fn judge(self) -> Verdict {
         let Some(market) = self.market else { return Verdict::Skip(SkipReason::BadId) };
         if self.closed {
-            return Verdict::Closed(market);
+            let winner = self.winner();
+            return Verdict::Closed(Closed { market, winner, decided: winner.is_some() });
         }
         let reason = if !self.active {
             Some(SkipReason::Inactive)
@@ -102,6 +118,7 @@ impl Entry {
             tokens,
             slug: self.slug,
             question: self.question,
+            start_wall_ns: self.start_wall_ns,
             end_wall_ns: self.end_wall_ns,
             tick_size: self.tick_size.filter(|tick| *tick > Price::ZERO),
             min_order_size: self.min_order_size,

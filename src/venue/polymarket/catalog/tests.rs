@@ -11,6 +11,7 @@ fn market(condition: &str, more: &str) -> String {
         ("conditionId", format!("\"{condition}\"")),
         ("question", "\"Will it \\\"rain\\\" in Z\\u00fcrich?\"".to_owned()),
         ("slug", "\"rain-zurich\"".to_owned()),
+        ("startDate", "\"2026-03-11T09:29:01.328428Z\"".to_owned()),
         ("endDate", "\"2026-03-12T09:25:00Z\"".to_owned()),
         ("outcomes", r#""[\"Up\", \"Down\"]""#.to_owned()),
         ("clobTokenIds", r#""[\"1001\", \"1002\"]""#.to_owned()),
@@ -45,6 +46,7 @@ fn a_market_is_read_exactly() {
     assert_eq!(info.slug, "rain-zurich");
     assert_eq!(info.tokens[0].token.as_str(), "1001");
     assert_eq!((info.tokens[0].name.as_str(), info.tokens[1].name.as_str()), ("Up", "Down"));
+    assert_eq!(info.start_wall_ns, Some(1_773_221_341_328_428_000));
     assert_eq!(info.end_wall_ns, Some(1_773_307_500_000_000_000));
     assert_eq!(info.tick_size, Some(Price(1_000)));
     assert_eq!(info.min_order_size, Some(Quantity(5_000_000)));
@@ -148,7 +150,24 @@ fn what_gives_no_book_is_skipped_with_its_reason() {
         assert_eq!(page.markets.len(), 2, "{more}");
         assert_eq!(page.skipped.iter().map(|s| s.reason).collect::<Vec<_>>(), [reason], "{more}");
     }
-    assert_eq!(one(r#""closed":true,"active":false"#).closed, [MarketId::new(CONDITION).unwrap()]);
+    let market = MarketId::new(CONDITION).unwrap();
+    let closed = |extra: &str| one(&format!(r#""closed":true,"active":false{extra}"#)).closed;
+    assert_eq!(closed(""), [Closed { market, winner: None, decided: false }]);
+    for (prices, winner) in [
+        (r#""[\"0\", \"1\"]""#, Some("1002")),
+        (r#"["1.0000","0.0000"]"#, Some("1001")),
+        (r#"[1,0]"#, Some("1001")),
+        (r#"["0.9995","0.0005"]"#, None),
+        (r#"["0.5","0.5"]"#, None),
+        (r#"["1","0","0"]"#, None),
+        (r#"["1","1"]"#, None),
+        (r#"["1"]"#, None),
+        ("[]", None),
+    ] {
+        let winner = winner.map(|token| TokenId::new(token).unwrap());
+        let closed = closed(&format!(r#","outcomePrices":{prices}"#));
+        assert_eq!(closed, [Closed { market, winner, decided: winner.is_some() }], "{prices}");
+    }
     let page = parse_page(b"[1,null,\"x\",{},[]]").unwrap();
     assert_eq!(page.skipped.len(), 5);
 }

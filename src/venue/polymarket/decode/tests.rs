@@ -34,6 +34,7 @@ impl Sink for Log {
                 "trade {} {} {:?} {}x{} {}",
                 t.token, t.timestamp_ms, t.side, t.price, t.quantity, t.transaction_hash
             ),
+            Event::Delta(d) => format!("delta {d:?}"),
             Event::TickSize(t) => format!("tick {} {:?}->{}", t.token, t.old, t.new),
             Event::TopOfBook(t) => format!("top {} {:?} {:?}", t.token, t.best_bid, t.best_ask),
         };

@@ -18,6 +18,26 @@
 //! | `e` | connection ended: its live books are stale from here on | `,"why":"<reason>"`, may be missing |
 //! | `l` | frames lost here: all live books of the connection are stale | `,"n":<how many>`, may be missing |
 //!
+//! An engine's own capture also holds what its books were told by others than the venue's stream, so that a
+//! replay has the very books. These records say the shard too (`,"d":<shard>` behind the kind; `c` is 0 where
+//! no connection is meant):
+//!
+//! | `k` | what | rest |
+//! |---|---|---|
+//! | `p` | a shard began: nothing is open | `,"shards":<how many>,"hashes":"<off, sampled or all>"` |
+//! | `m` | books were opened on the connection | `,"books":[{"m":market,"a":token,"t":tick,"o":smallest order,"n":neg-risk}]` |
+//! | `d` | what the catalogue says of open books | the same |
+//! | `u` | tokens were unsubscribed | `,"a":[tokens]` |
+//! | `q` | the connection was closed for good, with its books | `,"a":[tokens]` |
+//! | `o` | beside the address: it is to replace another | `,"from":<connection>,"a":[tokens]` |
+//! | `h` | it is to take over now | |
+//! | `j` | what both say was matched once more | |
+//! | `y` | text frame that was passed over: another connection has taken over | as `t` and `x` |
+//! | `a` | books were asked for over REST | `,"a":[tokens]` |
+//! | `r` | the answer | `,"f":<the answer>` |
+//! | `i` | housekeeping | |
+//! | `z` | the proof: this live book, now | `,"a":"<token>","z":"<digest>"` |
+//!
 //! `c` is the connection's number in the process that captured; a loss without `c` concerns every
 //! connection. `s` counts the records of a connection from 0. `f` is always the last key. Unknown
 //! kinds and keys are passed over. Keys in another order and space between them are understood,
@@ -38,12 +58,112 @@ pub struct Stamp {
     pub sequence: u64,
 }
 
-/// Appends a text frame that was received, as kind `t` or `x`, and a newline.
-pub fn write_text(out: &mut Vec<u8>, stamp: Stamp, frame: &str) {
+/// The kinds that an engine's capture has besides frames, ends and losses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// A shard began.
+    Begun,
+    /// Books were opened.
+    Books,
+    /// What the catalogue says of open books.
+    Described,
+    /// Tokens were unsubscribed.
+    Dropped,
+    /// A connection was closed for good.
+    Closed,
+    /// A connection was opened.
+    Opened,
+    /// A connection is to take over.
+    Switch,
+    /// What two connections say was matched once more.
+    Matched,
+    /// Books were asked for over REST.
+    Asked,
+    /// Housekeeping.
+    House,
+    /// A book as it is.
+    Proof,
+}
+
+impl Note {
+    /// Its letter.
+    #[must_use]
+    pub const fn letter(self) -> &'static str {
+        match self {
+            Self::Begun => "p",
+            Self::Books => "m",
+            Self::Described => "d",
+            Self::Dropped => "u",
+            Self::Closed => "q",
+            Self::Opened => "o",
+            Self::Switch => "h",
+            Self::Matched => "j",
+            Self::Asked => "a",
+            Self::House => "i",
+            Self::Proof => "z",
+        }
+    }
+
+    /// The kind of a letter in quotes.
+    fn of(quoted: &str) -> Option<Self> {
+        Some(match quoted {
+            r#""p""# => Self::Begun,
+            r#""m""# => Self::Books,
+            r#""d""# => Self::Described,
+            r#""u""# => Self::Dropped,
+            r#""q""# => Self::Closed,
+            r#""h""# => Self::Switch,
+            r#""j""# => Self::Matched,
+            r#""a""# => Self::Asked,
+            r#""i""# => Self::House,
+            r#""z""# => Self::Proof,
+            _ => return None,
+        })
+    }
+}
+
+/// Appends a note of a shard, and a newline. `rest` is empty or begins with a comma.
+pub fn write_note(out: &mut Vec<u8>, stamp: Stamp, note: Note, shard: u16, rest: &str) {
+    write_prefix(out, stamp, note.letter());
+    out.extend_from_slice(format!(",\"d\":{shard}").as_bytes());
+    out.extend_from_slice(rest.as_bytes());
+    out.extend_from_slice(b"}\n");
+}
+
+/// Appends a text frame that was passed over, and a newline.
+pub fn write_passed(out: &mut Vec<u8>, stamp: Stamp, frame: &str) {
+    write_prefix(out, stamp, "y");
+    write_json_or_string(out, frame);
+}
+
+/// Appends an answer of the venue's REST interface, and a newline.
+pub fn write_answer(out: &mut Vec<u8>, stamp: Stamp, shard: u16, answer: &str) {
+    write_prefix(out, stamp, "r");
+    out.extend_from_slice(format!(",\"d\":{shard}").as_bytes());
+    write_json_or_string(out, answer);
+}
+
+/// The frame as it is where that is one line of JSON, else as a string, and the end of the line.
+fn write_json_or_string(out: &mut Vec<u8>, frame: &str) {
+    if is_json_line(frame) {
+        out.extend_from_slice(b",\"f\":");
+        out.extend_from_slice(frame.as_bytes());
+    } else {
+        write_string(out, "f", frame);
+    }
+    out.extend_from_slice(b"}\n");
+}
+
+fn is_json_line(frame: &str) -> bool {
     let one_line = !frame.contains(['\n', '\r']);
     let json = one_line && is_whole(frame.as_bytes());
     // Brackets that close are not yet JSON; whoever reads captures elsewhere relies on it.
-    if json && sonic_rs::from_str::<serde::de::IgnoredAny>(frame).is_ok() {
+    json && sonic_rs::from_str::<serde::de::IgnoredAny>(frame).is_ok()
+}
+
+/// Appends a text frame that was received, as kind `t` or `x`, and a newline.
+pub fn write_text(out: &mut Vec<u8>, stamp: Stamp, frame: &str) {
+    if is_json_line(frame) {
         write_prefix(out, stamp, "t");
         out.extend_from_slice(b",\"f\":");
         out.extend_from_slice(frame.as_bytes());
@@ -83,9 +203,17 @@ pub fn write_ended(out: &mut Vec<u8>, stamp: Stamp, why: &str) {
     out.extend_from_slice(b"}\n");
 }
 
-/// Appends that `frames` frames of the connection could not be captured here, and a newline.
+/// Appends that `frames` frames of the connection could not be captured here, and a newline. A connection of
+/// 0 is one that is not known: those of a shard, or all.
 pub fn write_lost(out: &mut Vec<u8>, stamp: Stamp, frames: u64) {
-    write_prefix(out, stamp, "l");
+    if stamp.connection == 0 {
+        let Stamp { receive_ns, sequence, .. } = stamp;
+        out.extend_from_slice(
+            format!("{{\"t\":{receive_ns},\"s\":{sequence},\"k\":\"l\"").as_bytes(),
+        );
+    } else {
+        write_prefix(out, stamp, "l");
+    }
     out.extend_from_slice(format!(",\"n\":{frames}}}\n").as_bytes());
 }
 
@@ -133,12 +261,21 @@ pub enum What<'a> {
     Binary(Vec<u8>),
     /// A text was sent.
     Sent,
-    /// The connection was opened.
-    Opened,
+    /// The connection was opened, to replace that one if it says so.
+    Opened {
+        /// The other connection.
+        from: Option<u64>,
+    },
     /// The connection ended.
     Ended,
     /// So many frames are missing.
     Lost(u64),
+    /// A text frame that was passed over.
+    Passed,
+    /// An answer of the venue's REST interface.
+    Answer(Cow<'a, str>),
+    /// A note of a shard; its keys are in the line.
+    Note(Note),
     /// A record of a kind that is not known.
     UnknownKind,
     /// A record that cannot be read, and why.
@@ -186,6 +323,20 @@ fn take_number(text: &str) -> Option<(u64, &str)> {
     Some((number.parse().ok()?, rest))
 }
 
+/// What a venue says of the kind of a frame whose content stands in `msg`, as in a wrapper.
+const FRAME_TYPES: [&str; 10] = [
+    r#""orderbook_snapshot""#,
+    r#""orderbook_delta""#,
+    r#""ticker""#,
+    r#""trade""#,
+    r#""subscribed""#,
+    r#""unsubscribed""#,
+    r#""ok""#,
+    r#""error""#,
+    r#""market_lifecycle_v2""#,
+    r#""multivariate_market_lifecycle""#,
+];
+
 /// The keys of a line that matter, as they stand in it.
 #[derive(Debug, Default)]
 struct Keys<'a> {
@@ -194,9 +345,11 @@ struct Keys<'a> {
     kind: Option<&'a str>,
     frame: Option<&'a str>,
     lost: Option<&'a str>,
+    from: Option<&'a str>,
     raw: Option<&'a str>,
     message: Option<&'a str>,
     receive_ns: Option<&'a str>,
+    wrapped_connection: Option<&'a str>,
     receive_ms: Option<&'a str>,
     /// There is an `event_type`: perhaps a frame as received.
     event: bool,
@@ -206,6 +359,7 @@ struct Keys<'a> {
 impl<'a> Keys<'a> {
     fn of(value: &'a str) -> Self {
         let mut keys = Self::default();
+        let (mut typed, mut answers) = (false, false);
         let mut members = Values::of(value.as_bytes());
         while let Some((key, text)) = members.next() {
             let into = match key {
@@ -214,19 +368,38 @@ impl<'a> Keys<'a> {
                 b"k" => &mut keys.kind,
                 b"f" => &mut keys.frame,
                 b"n" => &mut keys.lost,
+                b"from" => &mut keys.from,
                 b"raw" => &mut keys.raw,
                 b"msg" => &mut keys.message,
-                b"recv_ns" => &mut keys.receive_ns,
+                b"recv_ns" | b"recv_ts_ns" => &mut keys.receive_ns,
+                b"conn" => &mut keys.wrapped_connection,
                 b"recv_ms" => &mut keys.receive_ms,
                 b"event_type" => {
                     keys.event = true;
                     continue;
                 }
-                // The venue's own: a frame as received, whatever else it holds.
-                b"price_changes" | b"changes" | b"bids" | b"asks" => return Self::default(),
+                // The venues' own: a frame as received, whatever else it holds.
+                b"price_changes" | b"changes" | b"bids" | b"asks" | b"sid" | b"seq" => {
+                    return Self::default();
+                }
+                b"type" if FRAME_TYPES.iter().any(|name| text == name.as_bytes()) => {
+                    return Self::default();
+                }
+                b"type" => {
+                    typed = true;
+                    continue;
+                }
+                b"id" => {
+                    answers = true;
+                    continue;
+                }
                 _ => continue,
             };
             *into = std::str::from_utf8(text).ok();
+        }
+        // An answer to a command, likewise.
+        if typed && answers {
+            return Self::default();
         }
         keys.whole = members.whole();
         keys
@@ -237,7 +410,7 @@ impl<'a> Keys<'a> {
         if let (Some(time), Some(kind)) = (self.time, self.kind) {
             let receive_ns = number(Some(time));
             let what = match self.whole && receive_ns.is_some() {
-                true => self.what(kind, number(self.lost)),
+                true => self.what(kind, number(self.lost), number(self.from)),
                 false => What::Broken("capture record is not whole"),
             };
             return Record { receive_ns, connection: number(self.connection), what };
@@ -252,10 +425,10 @@ impl<'a> Keys<'a> {
             Some(b'{' | b'[') => What::Text(Cow::Borrowed(wrapped)),
             _ => return Record::raw(value),
         };
-        Record { receive_ns, connection: None, what }
+        Record { receive_ns, connection: number(self.wrapped_connection), what }
     }
 
-    fn what(&self, kind: &str, lost: Option<u64>) -> What<'a> {
+    fn what(&self, kind: &str, lost: Option<u64>, from: Option<u64>) -> What<'a> {
         match (kind, self.frame) {
             (r#""t""#, Some(frame)) => What::Text(Cow::Borrowed(frame)),
             (r#""x""#, Some(frame)) => text(frame),
@@ -265,10 +438,16 @@ impl<'a> Keys<'a> {
             },
             (r#""t""# | r#""x""# | r#""b""#, None) => What::Broken("capture record without `f`"),
             (r#""w""#, _) => What::Sent,
-            (r#""o""#, _) => What::Opened,
+            (r#""o""#, _) => What::Opened { from },
             (r#""e""#, _) => What::Ended,
             (r#""l""#, _) => What::Lost(lost.unwrap_or(1)),
-            _ => What::UnknownKind,
+            (r#""y""#, _) => What::Passed,
+            (r#""r""#, Some(answer)) if answer.starts_with('"') => match text(answer) {
+                What::Text(answer) => What::Answer(answer),
+                broken => broken,
+            },
+            (r#""r""#, Some(answer)) => What::Answer(Cow::Borrowed(answer)),
+            (kind, _) => Note::of(kind).map_or(What::UnknownKind, What::Note),
         }
     }
 }

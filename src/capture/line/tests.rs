@@ -64,7 +64,10 @@ fn events_of_a_connection_come_back() {
         Record::read(line).what
     }
     assert_eq!(what(&line(|out| write_sent(out, STAMP, "PING"))), What::Sent);
-    assert_eq!(what(&line(|out| write_opened(out, STAMP, "wss://\"x\""))), What::Opened);
+    assert_eq!(
+        what(&line(|out| write_opened(out, STAMP, "wss://\"x\""))),
+        What::Opened { from: None }
+    );
     assert_eq!(what(&line(|out| write_ended(out, STAMP, "reset\nby peer"))), What::Ended);
     assert_eq!(what(&line(|out| write_lost(out, STAMP, 12))), What::Lost(12));
     assert_eq!(what(r#"{"t":1,"c":2,"s":3,"k":"l"}"#), What::Lost(1));
@@ -117,4 +120,35 @@ fn wrapper_lines_give_their_frame_and_time() {
     assert_eq!(read(both), text(Some(5), "{\"a\":1}"));
     let venue = r#"{"event_type":"news","raw":"words"}"#;
     assert_eq!(read(venue), text(None, venue));
+}
+
+#[test]
+fn notes_of_a_shard_come_back_by_their_letters() {
+    for note in [
+        Note::Begun,
+        Note::Books,
+        Note::Described,
+        Note::Dropped,
+        Note::Closed,
+        Note::Switch,
+        Note::Matched,
+        Note::Asked,
+        Note::House,
+        Note::Proof,
+    ] {
+        let line = line(|out| write_note(out, STAMP, note, 3, r#","a":["1"]"#));
+        assert!(line.contains(r#""d":3,"a":["1"]"#), "{line}");
+        assert_eq!(Record::read(&line).what, What::Note(note));
+    }
+    let opened = line(|out| write_note(out, STAMP, Note::Opened, 0, r#","from":12"#));
+    assert_eq!(Record::read(&opened).what, What::Opened { from: Some(12) });
+    let frame = r#"{"market":"0xa1"}"#;
+    assert_eq!(Record::read(&line(|out| write_passed(out, STAMP, frame))).what, What::Passed);
+    for answer in ["[{\"market\":\"0x1\"}]", "[\n]", "oops\""] {
+        let line = line(|out| write_answer(out, STAMP, 1, answer));
+        assert_eq!(Record::read(&line).what, What::Answer(answer.into()), "{line}");
+    }
+    let lost = line(|out| write_lost(out, Stamp { connection: 0, ..STAMP }, 5));
+    let record = Record::read(&lost);
+    assert_eq!((record.connection, record.what), (None, What::Lost(5)));
 }

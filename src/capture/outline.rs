@@ -12,7 +12,7 @@ const MARKET_FIRST: &[u8] = br#"{"market":""#;
 
 /// Which shards a frame concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Route {
+pub(crate) enum Route {
     /// All of it is about markets of one shard.
     One(ShardId),
     /// Several shards, or it cannot be told.
@@ -20,7 +20,7 @@ pub(super) enum Route {
 }
 
 /// The shards whose books `frame` may change. What is no JSON changes none.
-pub(super) fn route(frame: &[u8], shards: u16) -> Route {
+pub(crate) fn route(frame: &[u8], shards: u16) -> Route {
     if shards <= 1 {
         return Route::One(ShardId(0));
     }
@@ -66,7 +66,8 @@ fn names_more_than(count: usize, frame: &[u8]) -> bool {
     false
 }
 
-/// The owner of an object's `market`. `None` when it has none or writes it with escapes.
+/// The owner of an object's `market`. `None` when it has none, an empty one (then its token alone counts) or
+/// writes it with escapes.
 fn owner(object: &[u8], shards: u16) -> Option<ShardId> {
     let market = match object.strip_prefix(MARKET_FIRST) {
         Some(rest) => rest,
@@ -84,12 +85,12 @@ fn owner(object: &[u8], shards: u16) -> Option<ShardId> {
         }
     };
     let end = market.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
-    (market[end] == b'"').then(|| shard_of(&market[..end], shards))
+    (end > 0 && market[end] == b'"').then(|| shard_of(&market[..end], shards))
 }
 
 /// The values of an object or array in order, each with its key (raw, empty within an array).
 #[derive(Debug)]
-pub(super) struct Values<'a> {
+pub(crate) struct Values<'a> {
     text: &'a [u8],
     at: usize,
     close: u8,
@@ -106,7 +107,7 @@ enum State {
 
 impl<'a> Values<'a> {
     /// The values of `text`; none when it is neither object nor array.
-    pub(super) fn of(text: &'a [u8]) -> Self {
+    pub(crate) fn of(text: &'a [u8]) -> Self {
         let at = skip_space(text, 0);
         let (close, state) = match text.get(at) {
             Some(b'{') => (b'}', State::First),
@@ -117,7 +118,7 @@ impl<'a> Values<'a> {
     }
 
     /// Key and value, or `None` at the end or where the text breaks off.
-    pub(super) fn next(&mut self) -> Option<(&'a [u8], &'a [u8])> {
+    pub(crate) fn next(&mut self) -> Option<(&'a [u8], &'a [u8])> {
         let found = match self.state {
             State::Ended | State::Broken => return None,
             State::First | State::Later => self.step(),
@@ -160,13 +161,13 @@ impl<'a> Values<'a> {
     }
 
     /// After the last value: the text ended where it should, but for space.
-    pub(super) fn whole(&self) -> bool {
+    pub(crate) fn whole(&self) -> bool {
         self.state == State::Ended && skip_space(self.text, self.at) == self.text.len()
     }
 }
 
 /// True when `text` is one object or array whose brackets and quotes all close.
-pub(super) fn is_whole(text: &[u8]) -> bool {
+pub(crate) fn is_whole(text: &[u8]) -> bool {
     let at = skip_space(text, 0);
     matches!(text.get(at), Some(b'{' | b'['))
         && skip_value(text, at).is_some_and(|end| skip_space(text, end) == text.len())
@@ -174,7 +175,7 @@ pub(super) fn is_whole(text: &[u8]) -> bool {
 
 /// Whether the brackets of a text that grows at its end are still open.
 #[derive(Debug, Default)]
-pub(super) struct Openness {
+pub(crate) struct Openness {
     seen: usize,
     depth: usize,
     in_string: bool,
@@ -182,7 +183,7 @@ pub(super) struct Openness {
 
 impl Openness {
     /// Looks at what `text` has more than last time.
-    pub(super) fn is_open(&mut self, text: &[u8]) -> bool {
+    pub(crate) fn is_open(&mut self, text: &[u8]) -> bool {
         while let Some(&byte) = text.get(self.seen) {
             match (self.in_string, byte) {
                 (true, b'\\') => self.seen += 1,
@@ -298,6 +299,7 @@ mod tests {
         assert_eq!(go(r#"{"market":"0x\u0061"}"#), Route::All);
         assert_eq!(go(r#"{"mark\u0065t":"0xb7","market":"0xa1"}"#), Route::All);
         assert_eq!(go(r#"{"market":7}"#), Route::All);
+        assert_eq!(go(r#"{"market":""}"#), Route::All);
         assert_eq!(go("PONG"), Route::One(ShardId(0)));
         assert_eq!(route(b"{}", 1), Route::One(ShardId(0)));
     }

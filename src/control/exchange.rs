@@ -1,0 +1,79 @@
+//! The state of the whole exchange: whether the venue trades at all.
+//!
+//! Runs on:  the control core (pure). Bounds: one question a minute.
+//!
+//! A venue that pauses is silent on every connection, and nothing is wrong with them.
+use crate::base::limits::EXCHANGE_STATUS_INTERVAL_NS;
+use crate::base::time::Now;
+use crate::counter::report::ExchangeReport;
+use crate::market::info::ExchangeStatus;
+use log::{info, warn};
+
+/// What is known of the exchange.
+#[derive(Clone, Debug, Default)]
+pub struct Exchange {
+    next_ns: u64,
+    status: Option<ExchangeStatus>,
+    seen_wall_ns: u64,
+}
+
+impl Exchange {
+    /// Whether it is time to ask.
+    pub fn poll(&mut self, now_ns: u64) -> bool {
+        let due = now_ns >= self.next_ns;
+        if due {
+            self.next_ns = now_ns + EXCHANGE_STATUS_INTERVAL_NS;
+        }
+        due
+    }
+
+    /// An answer; `None` for one that could not be read, which changes nothing.
+    pub fn on_status(&mut self, status: Option<ExchangeStatus>, now: Now) {
+        let Some(status) = status else { return };
+        let trades = status.active && status.trading;
+        match self.status {
+            Some(before) if trades == (before.active && before.trading) => {}
+            Some(_) if trades => info!("the exchange trades again"),
+            None if trades => {}
+            _ => {
+                let until = status.resumes_wall_ns.map_or(String::new(), |ns| {
+                    let seconds = ns.saturating_sub(now.wall_ns) / 1_000_000_000;
+                    format!("; it means to go on in {seconds} s")
+                });
+                warn!("the exchange does not trade{until}: silence is no fault meanwhile");
+            }
+        }
+        (self.status, self.seen_wall_ns) = (Some(status), now.wall_ns);
+    }
+
+    /// The part of the report that is known here; `None` before the first answer.
+    #[must_use]
+    pub fn report(&self) -> Option<ExchangeReport> {
+        self.status.map(|status| ExchangeReport {
+            active: status.active,
+            trading: status.trading,
+            resumes_wall_ns: status.resumes_wall_ns.unwrap_or(0),
+            seen_wall_ns: self.seen_wall_ns,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_asked_for_once_a_minute_and_what_cannot_be_read_changes_nothing() {
+        let mut exchange = Exchange::default();
+        assert!(exchange.poll(5) && !exchange.poll(6));
+        assert!(exchange.poll(5 + EXCHANGE_STATUS_INTERVAL_NS));
+        assert_eq!(exchange.report(), None);
+        let status = ExchangeStatus { active: true, trading: false, resumes_wall_ns: Some(9) };
+        let now = Now { mono_ns: 1, wall_ns: 7 };
+        exchange.on_status(Some(status), now);
+        exchange.on_status(None, Now { mono_ns: 2, wall_ns: 8 });
+        let report = exchange.report().unwrap();
+        assert!(report.active && !report.trading);
+        assert_eq!((report.resumes_wall_ns, report.seen_wall_ns), (9, 7));
+    }
+}

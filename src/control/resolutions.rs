@@ -1,0 +1,151 @@
+//! Markets that are over and whose winner nobody has told: asked about until their prices have settled.
+//!
+//! Runs on:  the control core (pure; time is an argument). Owns: what is known of those markets, also when
+//!           the registry has forgotten them.
+//! Bounds:   `RESOLUTIONS_MAX` markets; each is given up after `RESOLUTION_PATIENCE_NS`.
+//!
+//! The stream names a winner (`market_resolved`) only to those who listen then, and the venue decides up to days
+//! after the end. The catalogue says that a market is closed, and when the price of one outcome is a dollar and
+//! the others' are nothing, that one has won.
+use super::registry::{Record, Status};
+use crate::base::id::{MarketId, TokenId};
+use crate::base::limits::{
+    DISCOVERY_PAGE_MARKETS, RESOLUTION_ASK_MAX_NS, RESOLUTION_ASK_MIN_NS, RESOLUTION_PATIENCE_NS,
+    RESOLUTIONS_MAX,
+};
+use std::collections::BTreeMap;
+
+#[derive(Clone, Debug)]
+struct Open {
+    record: Record,
+    since_ns: u64,
+    next_ask_ns: u64,
+    patience_ns: u64,
+}
+
+/// The markets, and those whose winner is new.
+#[derive(Clone, Debug, Default)]
+pub struct Resolutions {
+    open: BTreeMap<MarketId, Open>,
+    settled: Vec<Record>,
+}
+
+impl Resolutions {
+    /// Takes over what a market has become: over without a winner it is asked about, else not.
+    pub fn note(&mut self, record: &Record, now_ns: u64) {
+        let market = record.info.market;
+        let won = record.resolution.is_some_and(|(winner, _)| winner.is_some());
+        if won || record.status != Status::Expired {
+            self.open.remove(&market);
+        } else if let Some(open) = self.open.get_mut(&market) {
+            open.record = record.clone();
+        } else if self.open.len() < RESOLUTIONS_MAX {
+            self.open.insert(
+                market,
+                Open {
+                    record: record.clone(),
+                    since_ns: now_ns,
+                    next_ask_ns: now_ns + RESOLUTION_ASK_MIN_NS,
+                    patience_ns: RESOLUTION_ASK_MIN_NS,
+                },
+            );
+        }
+    }
+
+    /// Markets to be asked about now, at most a page; each less often from time to time.
+    pub fn poll(&mut self, now_ns: u64) -> Vec<MarketId> {
+        self.open.retain(|_, open| now_ns < open.since_ns + RESOLUTION_PATIENCE_NS);
+        let due = self.open.iter_mut().filter(|(_, open)| now_ns >= open.next_ask_ns);
+        due.take(DISCOVERY_PAGE_MARKETS)
+            .map(|(market, open)| {
+                open.patience_ns = (2 * open.patience_ns).min(RESOLUTION_ASK_MAX_NS);
+                open.next_ask_ns = now_ns + open.patience_ns;
+                *market
+            })
+            .collect()
+    }
+
+    /// The catalogue has a closed market with a winner.
+    pub fn on_winner(&mut self, market: &MarketId, winner: TokenId, wall_ns: u64) {
+        let Some(mut open) = self.open.remove(market) else { return };
+        open.record.resolution = Some((Some(winner), wall_ns));
+        self.settled.push(open.record);
+    }
+
+    /// The next market whose winner is new.
+    pub fn take_settled(&mut self) -> Option<Record> {
+        self.settled.pop()
+    }
+
+    /// It could not be told; it is given again.
+    pub fn keep_settled(&mut self, record: Record) {
+        self.settled.push(record);
+    }
+
+    /// Markets that are asked about.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.open.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::id::ConnectionId;
+    use crate::base::time::SECOND_NS;
+    use crate::control::registry::{Registry, Source, tests::info};
+
+    fn over(number: u32) -> Record {
+        let mut registry = Registry::new(1);
+        let info = info(number, 2, None);
+        let market = info.market;
+        registry.register(info, 0, Source::Catalogue);
+        registry.mark_subscribed(&market, ConnectionId(1), 1).unwrap();
+        registry.mark_expired(&market, 2);
+        registry.market(&market).unwrap().clone()
+    }
+
+    #[test]
+    fn a_market_is_asked_about_less_and_less_often_until_it_has_a_winner() {
+        let mut resolutions = Resolutions::default();
+        let record = over(7);
+        let (market, winner) = (record.info.market, record.info.tokens[1].token);
+        resolutions.note(&record, 0);
+        let mut asked = Vec::new();
+        for second in 0..4_000 {
+            if !resolutions.poll(second * SECOND_NS).is_empty() {
+                asked.push(second);
+            }
+        }
+        assert_eq!(asked, [60, 180, 420, 900, 1_860, 3_780]);
+        resolutions.on_winner(&market, winner, 9);
+        let settled = resolutions.take_settled().unwrap();
+        assert_eq!(settled.resolution, Some((Some(winner), 9)));
+        assert_eq!((resolutions.waiting(), resolutions.take_settled().is_none()), (0, true));
+        resolutions.on_winner(&market, winner, 10);
+        assert!(resolutions.take_settled().is_none(), "once");
+    }
+
+    #[test]
+    fn what_trades_again_is_not_asked_about_and_nothing_is_for_ever() {
+        let mut resolutions = Resolutions::default();
+        let record = over(7);
+        resolutions.note(&record, 0);
+        let mut again = record.clone();
+        again.status = Status::Subscribed;
+        resolutions.note(&again, 5);
+        assert_eq!(resolutions.waiting(), 0);
+        resolutions.note(&record, 0);
+        assert!(resolutions.poll(RESOLUTION_PATIENCE_NS).is_empty());
+        assert_eq!(resolutions.waiting(), 0);
+    }
+
+    #[test]
+    fn a_question_has_room_for_a_page_and_the_next_for_the_others() {
+        let mut resolutions = Resolutions::default();
+        (0..150).for_each(|number| resolutions.note(&over(number), 0));
+        let counts = [61, 61, 61].map(|s| resolutions.poll(s * SECOND_NS).len());
+        assert_eq!(counts, [100, 50, 0]);
+    }
+}

@@ -1,0 +1,125 @@
+//! What the capture has done, written by its thread alone and read by whoever reports.
+//!
+//! Runs on:  the capture's thread (writer), control core and main thread (readers).
+use super::figure::Figure;
+use serde::Serialize;
+use std::sync::Mutex;
+
+/// The record of the capture.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CaptureReport {
+    /// Its folder.
+    pub folder: String,
+    /// Frames taken over from the shards.
+    pub frames: u64,
+    /// Records written: frames, and what becomes of books beside them.
+    pub records: u64,
+    /// Bytes of their lines.
+    pub text_bytes: u64,
+    /// Bytes written, compressed.
+    pub bytes: u64,
+    /// Segments begun.
+    pub segments: u64,
+    /// Bytes of lines that are not written yet.
+    pub waiting_bytes: u64,
+    /// Frames that are not in the capture; a marker stands where they are missing.
+    pub lost: u64,
+    /// When the last block was written, nanoseconds since the Unix epoch; 0 before the first.
+    pub last_write_wall_ns: u64,
+    /// Since when nothing can be written, nanoseconds since the Unix epoch; 0 while it can.
+    pub failing_since_wall_ns: u64,
+    /// The disk's last complaint; empty while there is none.
+    pub error: String,
+}
+
+impl CaptureReport {
+    /// The last word, for people.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let Self { folder, frames, records, text_bytes, bytes, segments, lost, .. } = self;
+        let waiting = match self.waiting_bytes {
+            0 => String::new(),
+            bytes => format!(", {bytes} bytes could not be written: {}", self.error),
+        };
+        format!(
+            "capture: {frames} frames and {} other records in {segments} segments of {folder}: {text_bytes} bytes of lines, {bytes} compressed; {lost} frames lost{waiting}",
+            records.saturating_sub(*frames),
+        )
+    }
+
+    /// What is wrong, if anything is.
+    #[must_use]
+    pub fn trouble(&self, now_wall_ns: u64) -> Option<String> {
+        let Self { folder, error, failing_since_wall_ns: since, .. } = self;
+        (*since > 0).then(|| {
+            let seconds = now_wall_ns.saturating_sub(*since) / 1_000_000_000;
+            format!(
+                "the capture in {folder} cannot be written for {seconds} s: {error}; records wait in memory, then frames are dropped and marked: make room"
+            )
+        })
+    }
+}
+
+/// The capture's figures. One thread writes them.
+#[derive(Debug, Default)]
+pub struct CaptureBoard {
+    folder: String,
+    error: Mutex<String>,
+    /// See [`CaptureReport::frames`].
+    pub frames: Figure,
+    /// See [`CaptureReport::records`].
+    pub records: Figure,
+    /// See [`CaptureReport::text_bytes`].
+    pub text_bytes: Figure,
+    /// See [`CaptureReport::bytes`].
+    pub bytes: Figure,
+    /// See [`CaptureReport::segments`].
+    pub segments: Figure,
+    /// See [`CaptureReport::waiting_bytes`].
+    pub waiting_bytes: Figure,
+    /// See [`CaptureReport::lost`].
+    pub lost: Figure,
+    /// See [`CaptureReport::last_write_wall_ns`].
+    pub last_write_wall_ns: Figure,
+    /// See [`CaptureReport::failing_since_wall_ns`].
+    pub failing_since_wall_ns: Figure,
+}
+
+impl CaptureBoard {
+    /// Nothing done yet.
+    #[must_use]
+    pub fn new(folder: String) -> Self {
+        Self { folder, ..Self::default() }
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &str {
+        &self.folder
+    }
+
+    /// Remembers the disk's words; empty: there are none.
+    pub fn complain(&self, words: &str) {
+        if let Ok(mut error) = self.error.lock() {
+            words.clone_into(&mut error);
+        }
+    }
+
+    /// The figures now.
+    #[must_use]
+    pub fn read(&self) -> CaptureReport {
+        CaptureReport {
+            folder: self.folder.clone(),
+            error: self.error.lock().map(|text| text.clone()).unwrap_or_default(),
+            frames: self.frames.get(),
+            records: self.records.get(),
+            text_bytes: self.text_bytes.get(),
+            bytes: self.bytes.get(),
+            segments: self.segments.get(),
+            waiting_bytes: self.waiting_bytes.get(),
+            lost: self.lost.get(),
+            last_write_wall_ns: self.last_write_wall_ns.get(),
+            failing_since_wall_ns: self.failing_since_wall_ns.get(),
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What the trade sink has done, written by it alone and read by whoever reports.
+//!
+//! Runs on:  the trade sink (writer), control core and main thread (readers).
+use super::figure::Figure;
+use crate::base::time::{MICROSECOND_NS, SECOND_NS};
+use serde::Serialize;
+use std::sync::Mutex;
+
+/// The record of the trades: what came, what is stored, what waits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TradeReport {
+    /// The database, as `--trades` names it, without a password.
+    pub store: String,
+    /// The file in which trades wait while it is away.
+    pub journal: String,
+    /// When the sink started, nanoseconds since the Unix epoch.
+    pub started_wall_ns: u64,
+    /// Trades that the shards saw, those of earlier runs in the journal included.
+    pub received: u64,
+    /// Rows inserted.
+    pub inserted: u64,
+    /// Trades that the database had already: told twice by the venue, or stored again after a crash.
+    pub repeated: u64,
+    /// Batches stored.
+    pub batches: u64,
+    /// Markets stored, each as often as it changed.
+    pub markets: u64,
+    /// Attempts that failed.
+    pub failures: u64,
+    /// Trades in memory that are not stored yet.
+    pub queued: u64,
+    /// Trades in the journal that are not stored yet.
+    pub journaled: u64,
+    /// Trades ever written into the journal.
+    pub spilled: u64,
+    /// Trades that are gone: a full ring, or no room in memory and on the disk.
+    pub lost: u64,
+    /// Time of the last trade's arrival, nanoseconds since the Unix epoch; 0 before the first.
+    pub last_trade_wall_ns: u64,
+    /// When the database last took a batch, nanoseconds since the Unix epoch; 0 before the first.
+    pub last_insert_wall_ns: u64,
+    /// Since when the database takes nothing, nanoseconds since the Unix epoch; 0 while it does.
+    pub down_since_wall_ns: u64,
+    /// Median time of a batch in the database, microseconds.
+    pub batch_p50_us: u64,
+    /// The same, 99 of 100.
+    pub batch_p99_us: u64,
+    /// The longest.
+    pub batch_max_us: u64,
+    /// The database's or the disk's last complaint; empty while there is none.
+    pub error: String,
+    /// Connections that bring market data now.
+    pub connections_active: u64,
+    /// Reconnects since the start.
+    pub reconnections: u64,
+    /// The last reconnect, nanoseconds since the Unix epoch; 0 before the first.
+    pub last_reconnect_wall_ns: u64,
+}
+
+macro_rules! board {
+    ($($name:ident),+ $(,)?) => {
+        /// The sink's figures. One thread writes them.
+        #[derive(Debug, Default)]
+        pub struct TradeBoard {
+            store: String,
+            journal: String,
+            error: Mutex<String>,
+            $(
+                #[doc = concat!("See [`TradeReport::", stringify!($name), "`].")]
+                pub $name: Figure,
+            )+
+        }
+
+        impl TradeBoard {
+            /// The figures now. What the sink does not know (connections) is empty.
+            #[must_use]
+            pub fn read(&self) -> TradeReport {
+                TradeReport {
+                    store: self.store.clone(),
+                    journal: self.journal.clone(),
+                    error: self.error.lock().map(|text| text.clone()).unwrap_or_default(),
+                    $($name: self.$name.get(),)+
+                    ..TradeReport::default()
+                }
+            }
+        }
+    };
+}
+
+board!(
+    started_wall_ns,
+    received,
+    inserted,
+    repeated,
+    batches,
+    markets,
+    failures,
+    queued,
+    journaled,
+    spilled,
+    lost,
+    last_trade_wall_ns,
+    last_insert_wall_ns,
+    down_since_wall_ns,
+    batch_p50_us,
+    batch_p99_us,
+    batch_max_us,
+);
+
+impl TradeBoard {
+    /// All at nothing.
+    #[must_use]
+    pub fn new(store: String, journal: String, started_wall_ns: u64) -> Self {
+        let board = Self { store, journal, ..Self::default() };
+        board.started_wall_ns.set(started_wall_ns);
+        board
+    }
+
+    /// What is wrong, or that nothing is.
+    pub fn complain(&self, error: &str) {
+        if let Ok(mut text) = self.error.lock() {
+            error.clone_into(&mut text);
+        }
+    }
+}
+
+impl TradeReport {
+    /// What is wrong, in one line with what follows; `None` while all is well.
+    #[must_use]
+    pub fn trouble(&self, now_wall_ns: u64) -> Option<String> {
+        if self.lost > 0 {
+            return Some(format!("{} trades are lost: {}", self.lost, self.waits()));
+        }
+        if self.down_since_wall_ns > 0 {
+            let seconds = now_wall_ns.saturating_sub(self.down_since_wall_ns) / SECOND_NS;
+            return Some(format!(
+                "{} has taken no trades for {seconds} s: {}; nothing is lost, {}",
+                self.store,
+                self.error,
+                self.waits()
+            ));
+        }
+        (!self.error.is_empty()).then(|| format!("{}; {}", self.error, self.waits()))
+    }
+
+    fn waits(&self) -> String {
+        format!("{} wait in memory, {} in {}", self.queued, self.journaled, self.journal)
+    }
+
+    /// One line for people, at the end.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let Self { received, inserted, batches, repeated, journaled, lost, .. } = self;
+        let ms = |us: u64| (us * MICROSECOND_NS) as f64 / 1e6;
+        let (p50, p99) = (ms(self.batch_p50_us), ms(self.batch_p99_us));
+        let mut line = format!(
+            "trades: {received} received, {inserted} inserted into {} in {batches} batches (p50 {p50:.1} ms, p99 {p99:.1} ms), {repeated} told twice, {journaled} journaled, {lost} lost",
+            self.store
+        );
+        if *journaled > 0 {
+            line.push_str("; the next run stores what waits in ");
+            line.push_str(&self.journal);
+        }
+        line
+    }
+}

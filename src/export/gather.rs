@@ -1,0 +1,242 @@
+//! A handler on a replay's books that turns what it is told into rows.
+//!
+//! Runs on:  the replay's one shard; the starting thread before and after.
+use super::plan::Tables;
+use super::table::{Column, TRADES, Table, Written, trade_columns};
+use crate::base::id::{TokenId, Venue};
+use crate::market::book::{BookState, Level, Side};
+use crate::market::event::Trade;
+use crate::shard::publish::{BookView, Change, Handler};
+use parquet::data_type::ByteArray;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+const LEVELS: &str = "message levels {
+    REQUIRED BYTE_ARRAY market (UTF8);
+    REQUIRED BYTE_ARRAY token (UTF8);
+    REQUIRED BYTE_ARRAY kind (UTF8);
+    REQUIRED BYTE_ARRAY side (UTF8);
+    REQUIRED INT32 price (DECIMAL(7,6));
+    REQUIRED INT64 size (DECIMAL(18,6));
+    REQUIRED INT64 venue_time (TIMESTAMP(MILLIS,true));
+    REQUIRED INT64 receive_time (TIMESTAMP(NANOS,true));
+}";
+
+const TOPS: &str = "message tops {
+    REQUIRED BYTE_ARRAY market (UTF8);
+    REQUIRED BYTE_ARRAY token (UTF8);
+    OPTIONAL INT32 bid (DECIMAL(7,6));
+    OPTIONAL INT64 bid_size (DECIMAL(18,6));
+    OPTIONAL INT32 ask (DECIMAL(7,6));
+    OPTIONAL INT64 ask_size (DECIMAL(18,6));
+    REQUIRED BYTE_ARRAY state (UTF8);
+    REQUIRED INT64 venue_time (TIMESTAMP(MILLIS,true));
+    REQUIRED INT64 receive_time (TIMESTAMP(NANOS,true));
+}";
+
+/// Best bid, best ask, state: what a row of tops says.
+type Top = (Option<Level>, Option<Level>, BookState);
+
+/// The tables and what they need.
+struct Rows {
+    trades: Option<Table>,
+    levels: Option<Table>,
+    tops: Option<Table>,
+    /// Texts that come often, each once in memory.
+    texts: HashMap<String, ByteArray>,
+    last: HashMap<TokenId, Top>,
+    /// The first thing that went wrong; nothing is written after it.
+    error: Option<String>,
+}
+
+/// What came of it.
+pub(super) struct Gathered {
+    pub(super) files: Vec<Written>,
+    pub(super) error: Option<String>,
+}
+
+/// Shared by the replay's successive books and the starting thread; never contended.
+#[derive(Clone)]
+pub(super) struct Gatherer {
+    rows: Arc<Mutex<Rows>>,
+}
+
+impl Gatherer {
+    pub(super) fn create(folder: &Path, tables: Tables) -> Result<Self, String> {
+        let text = || Column::Text(Vec::new());
+        let long = || Column::Long(Vec::new());
+        let maybe_int = || Column::MaybeInt(Vec::new(), Vec::new());
+        let maybe_long = || Column::MaybeLong(Vec::new(), Vec::new());
+        let wanted = |is: bool, name: &str, message_type: &str, columns: Vec<Column>| {
+            is.then(|| Table::create(folder, name, message_type, columns)).transpose()
+        };
+        let levels =
+            vec![text(), text(), text(), text(), Column::Int(Vec::new()), long(), long(), long()];
+        let tops = vec![
+            text(),
+            text(),
+            maybe_int(),
+            maybe_long(),
+            maybe_int(),
+            maybe_long(),
+            text(),
+            long(),
+            long(),
+        ];
+        let rows = Rows {
+            trades: wanted(tables.trades, "trades", TRADES, trade_columns())?,
+            levels: wanted(tables.levels, "levels", LEVELS, levels)?,
+            tops: wanted(tables.tops, "tops", TOPS, tops)?,
+            texts: HashMap::new(),
+            last: HashMap::new(),
+            error: None,
+        };
+        Ok(Self { rows: Arc::new(Mutex::new(rows)) })
+    }
+
+    fn with(&self, add: impl FnOnce(&mut Rows) -> Result<(), String>) {
+        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        if rows.error.is_none()
+            && let Err(error) = add(&mut rows)
+        {
+            rows.error = Some(error);
+        }
+    }
+
+    /// Finishes the files.
+    pub(super) fn finish(self) -> Gathered {
+        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gathered = Gathered { files: Vec::new(), error: rows.error.take() };
+        if gathered.error.is_some() {
+            return gathered;
+        }
+        let Rows { trades, levels, tops, .. } = &mut *rows;
+        for table in [trades.take(), levels.take(), tops.take()].into_iter().flatten() {
+            match table.finish() {
+                Ok(file) => gathered.files.push(file),
+                Err(error) => gathered.error = Some(error),
+            }
+        }
+        gathered
+    }
+}
+
+impl Rows {
+    fn text(&mut self, text: &str) -> ByteArray {
+        if let Some(known) = self.texts.get(text) {
+            return known.clone();
+        }
+        let new = ByteArray::from(text.as_bytes().to_vec());
+        self.texts.insert(text.to_owned(), new.clone());
+        new
+    }
+
+    fn level(
+        &mut self,
+        view: &BookView<'_>,
+        kind: &str,
+        side: Side,
+        level: Level,
+    ) -> Result<(), String> {
+        if self.levels.is_none() {
+            return Ok(());
+        }
+        let side = if side == Side::Bid { "bid" } else { "ask" };
+        let texts = [view.market.as_str(), view.token.as_str(), kind, side].map(|t| self.text(t));
+        let Some(table) = &mut self.levels else { return Ok(()) };
+        table.push(|columns| {
+            for (column, text) in columns.iter_mut().zip(texts) {
+                column.text(text);
+            }
+            columns[4].int(level.price.0);
+            columns[5].long(level.quantity.0);
+            columns[6].long(view.facts.timestamp_ms);
+            columns[7].long(view.read_wall_ns);
+        })
+    }
+
+    fn top(&mut self, view: &BookView<'_>) -> Result<(), String> {
+        if self.tops.is_none() {
+            return Ok(());
+        }
+        let state = match view.state {
+            // Since when is in the row's time.
+            BookState::Stale { why, .. } => BookState::Stale { why, since_wall_ns: 0 },
+            state => state,
+        };
+        let top = (view.book.best_bid(), view.book.best_ask(), state);
+        if self.last.insert(*view.token, top) == Some(top) {
+            return Ok(());
+        }
+        let (bid, ask, state) = top;
+        let texts = [view.market.as_str(), view.token.as_str(), state.name()];
+        let [market, token, state] = texts.map(|text| self.text(text));
+        let Some(table) = &mut self.tops else { return Ok(()) };
+        table.push(|columns| {
+            columns[0].text(market);
+            columns[1].text(token);
+            columns[2].maybe_int(bid.map(|level| level.price.0));
+            columns[3].maybe_long(bid.map(|level| level.quantity.0));
+            columns[4].maybe_int(ask.map(|level| level.price.0));
+            columns[5].maybe_long(ask.map(|level| level.quantity.0));
+            columns[6].text(state);
+            columns[7].long(view.facts.timestamp_ms);
+            columns[8].long(view.read_wall_ns);
+        })
+    }
+
+    fn trade(&mut self, view: &BookView<'_>, trade: &Trade<'_>) -> Result<(), String> {
+        if self.trades.is_none() {
+            return Ok(());
+        }
+        let side = if trade.side == Side::Bid { "buy" } else { "sell" };
+        let venue = Venue::Polymarket.name();
+        let texts = [venue, view.market.as_str(), view.token.as_str(), side];
+        let [venue, market, token, side] = texts.map(|text| self.text(text));
+        let hash = trade.transaction_hash.as_bytes();
+        let id = (!hash.is_empty()).then(|| ByteArray::from(hash.to_vec()));
+        let Some(table) = &mut self.trades else { return Ok(()) };
+        table.push(|columns| {
+            columns[0].text(venue);
+            columns[1].text(market);
+            columns[2].text(token);
+            columns[3].maybe_text(None);
+            columns[4].int(trade.price.0);
+            columns[5].long(trade.quantity.0);
+            columns[6].text(side);
+            columns[7].long(trade.timestamp_ms);
+            columns[8].long(view.read_wall_ns);
+            columns[9].maybe_text(id);
+            columns[10].maybe_long(trade.fee_rate_bps.map(|fee| fee.0));
+        })
+    }
+}
+
+impl Handler for Gatherer {
+    fn on_snapshot(&mut self, view: &BookView<'_>) {
+        self.with(|rows| {
+            for (side, ladder) in [(Side::Bid, &view.book.bids), (Side::Ask, &view.book.asks)] {
+                for level in ladder.levels() {
+                    rows.level(view, "snapshot", side, level)?;
+                }
+            }
+            rows.top(view)
+        });
+    }
+
+    fn on_price_change(&mut self, view: &BookView<'_>, change: &Change) {
+        self.with(|rows| {
+            rows.level(view, "change", change.side, change.level)?;
+            rows.top(view)
+        });
+    }
+
+    fn on_trade(&mut self, view: &BookView<'_>, trade: &Trade<'_>) {
+        self.with(|rows| rows.trade(view, trade));
+    }
+
+    fn on_status(&mut self, view: &BookView<'_>, _before: BookState) {
+        self.with(|rows| rows.top(view));
+    }
+}

@@ -1,0 +1,74 @@
+//! Captures and databases as Parquet, for polars, pandas and DuckDB.
+//!
+//! Runs on:  the starting thread and a replay's.
+//!
+//! ```text
+//! captures  -> replay -> gather (a handler on the books) -> table -> *.parquet
+//! databases ------------> kept (their rows, in order)    -> table -> trades.parquet
+//! ```
+mod gather;
+mod kept;
+pub mod plan;
+mod table;
+
+use crate::replay::{self, ReplayError};
+use gather::{Gathered, Gatherer};
+use plan::{ExportPlan, From};
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Exports for the command line: one line a file to standard output, everything else to standard error.
+/// Setting `stop` ends it early; what was read until then is in the files. Gives the exit code: 0, 1 when an
+/// input could not be read to its end or a file not be written, 130 when stopped.
+#[must_use]
+pub fn execute(plan: &ExportPlan, stop: &Arc<AtomicBool>) -> u8 {
+    let (files, troubles) = match run(plan, stop) {
+        Ok(done) => done,
+        Err(why) => {
+            complain(&why);
+            return 1;
+        }
+    };
+    for file in files {
+        // A reader that went away (`| head`) has what it wanted.
+        let _ = writeln!(std::io::stdout(), "{}: {} rows", file.path.display(), file.rows);
+    }
+    for trouble in &troubles {
+        complain(trouble);
+    }
+    match (stop.load(Ordering::Relaxed), troubles.is_empty()) {
+        (true, _) => 130,
+        (false, false) => 1,
+        (false, true) => 0,
+    }
+}
+
+fn complain(why: &str) {
+    let _ = writeln!(std::io::stderr(), "ringbook export: {why}");
+}
+
+fn run(
+    plan: &ExportPlan,
+    stop: &Arc<AtomicBool>,
+) -> Result<(Vec<table::Written>, Vec<String>), String> {
+    match &plan.from {
+        From::Captures(replayed) => {
+            let gatherer = Gatherer::create(&plan.folder, plan.tables)?;
+            let report = replay::run_with(replayed, stop, &gatherer);
+            let report = report.map_err(|error| match error {
+                ReplayError::Input(why) | ReplayError::Usage(why) => why,
+            })?;
+            let Gathered { files, error } = gatherer.finish();
+            let mut troubles = report.troubles;
+            if report.errors > 0 {
+                troubles.push(format!("{} inputs could not be decoded", report.errors));
+            }
+            troubles.extend(error);
+            Ok((files, troubles))
+        }
+        From::Database(address) => {
+            kept::export(address, &plan.folder, stop).map(|file| (vec![file], Vec::new()))
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! A connection to a service for threads that may wait: TCP, and TLS from where it is asked for.
+//!
+//! Runs on:  sink threads, never on an executor. Bounds: the timeout of each read and write.
+use crate::wire::tls::server_name;
+use rustls::{ClientConfig, ClientConnection, Stream};
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The connection.
+#[derive(Debug)]
+pub struct Line {
+    socket: TcpStream,
+    tls: Option<Box<ClientConnection>>,
+}
+
+impl Line {
+    /// Resolves and connects; tries every address of the host. No wait is longer than `timeout_ns`.
+    ///
+    /// # Errors
+    /// The last address's: *try again later*.
+    pub fn connect(host: &str, port: u16, timeout_ns: u64) -> io::Result<Self> {
+        let timeout = Duration::from_nanos(timeout_ns);
+        let mut failure = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+        for address in (host, port).to_socket_addrs()? {
+            match TcpStream::connect_timeout(&address, timeout) {
+                Err(error) => failure = error,
+                Ok(socket) => {
+                    socket.set_read_timeout(Some(timeout))?;
+                    socket.set_write_timeout(Some(timeout))?;
+                    socket.set_nodelay(true)?;
+                    return Ok(Self { socket, tls: None });
+                }
+            }
+        }
+        Err(failure)
+    }
+
+    /// From now on all is encrypted, and the other side has to be `host`.
+    ///
+    /// # Errors
+    /// The certificate is not to be trusted, or the other side speaks no TLS.
+    pub fn start_tls(&mut self, config: &Arc<ClientConfig>, host: &str) -> io::Result<()> {
+        let name = server_name(host).map_err(io::Error::other)?;
+        let connection = ClientConnection::new(Arc::clone(config), name);
+        let mut connection = Box::new(connection.map_err(io::Error::other)?);
+        while connection.is_handshaking() {
+            connection.complete_io(&mut self.socket)?;
+        }
+        self.tls = Some(connection);
+        Ok(())
+    }
+}
+
+impl Read for Line {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.tls {
+            Some(tls) => Stream::new(&mut **tls, &mut self.socket).read(buffer),
+            None => self.socket.read(buffer),
+        }
+    }
+}
+
+impl Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.tls {
+            Some(tls) => Stream::new(&mut **tls, &mut self.socket).write(bytes),
+            None => self.socket.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.tls {
+            Some(tls) => Stream::new(&mut **tls, &mut self.socket).flush(),
+            None => self.socket.flush(),
+        }
+    }
+}

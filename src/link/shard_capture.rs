@@ -1,0 +1,332 @@
+//! `shard_capture`: what a shard receives and does, on its way to the capture's files.
+//!
+//! Runs on:  the shard (producer), the capture's thread (consumer, at least every `SINK_LOOK_NS`).
+//! Depth: `SHARD_CAPTURE_CHUNKS` chunks of `CAPTURE_CHUNK_BYTES`, which go round: full ones one way, empty
+//! ones back. When none is empty: frames are dropped and counted, and a marker says so where they are
+//! missing. What only the shard knows (which books were opened, what took over from what) is rare and is never
+//! dropped: it waits in the chunk at hand, which grows.
+use crate::base::id::{ConnectionId, ShardId, TokenId};
+use crate::base::limits::CAPTURE_CHUNK_BYTES;
+use crate::base::policy::HashChecks;
+use crate::capture::line::Note;
+use crate::market::book::BookOpening;
+use crate::ring::{Consumer, Producer};
+use std::fmt::Write as _;
+
+/// What a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A text frame was received.
+    Text,
+    /// A text frame was received and passed over.
+    Passed,
+    /// A text was sent.
+    Sent,
+    /// A connection ended; the payload says why.
+    Ended,
+    /// Frames were dropped here; the payload is their number.
+    Lost,
+    /// An answer of the venue's REST interface.
+    Answer,
+    /// A note; the payload is the rest of its line.
+    Note(Note),
+}
+
+/// A record of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// What it is.
+    pub kind: Kind,
+    /// Its connection; 0 is none.
+    pub connection: ConnectionId,
+    /// When, nanoseconds since the Unix epoch.
+    pub wall_ns: u64,
+    /// What it says.
+    pub payload: &'a str,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    kind: Kind,
+    connection: ConnectionId,
+    wall_ns: u64,
+    end: usize,
+}
+
+/// Records, one behind the other.
+#[derive(Debug, Default)]
+pub struct Chunk {
+    heads: Vec<Head>,
+    text: String,
+}
+
+impl Chunk {
+    fn push(&mut self, kind: Kind, connection: ConnectionId, wall_ns: u64) {
+        let end = self.text.len();
+        self.heads.push(Head { kind, connection, wall_ns, end });
+    }
+
+    /// The records, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
+        let mut start = 0;
+        self.heads.iter().map(move |&Head { kind, connection, wall_ns, end }| {
+            let payload = &self.text[start..end];
+            start = end;
+            Entry { kind, connection, wall_ns, payload }
+        })
+    }
+
+    /// Forgets the records, and memory beyond what chunks mostly need.
+    pub fn clear(&mut self) {
+        self.heads.clear();
+        self.text.clear();
+        self.text.shrink_to(4 * CAPTURE_CHUNK_BYTES);
+    }
+}
+
+/// The shard's end.
+#[derive(Debug)]
+pub struct CaptureTap {
+    shard: ShardId,
+    full: Producer<Chunk>,
+    empty: Consumer<Chunk>,
+    /// Chunks that may still be made: as few go round as are needed, which keeps them in the cache.
+    unmade: usize,
+    open: Chunk,
+    /// Frames dropped since the last marker.
+    dropped: u64,
+}
+
+/// The capture's end of one shard's link.
+#[derive(Debug)]
+pub struct CaptureSpring {
+    /// The shard.
+    pub shard: ShardId,
+    /// Full chunks.
+    pub full: Consumer<Chunk>,
+    /// The way back.
+    pub empty: Producer<Chunk>,
+}
+
+/// Both ends of a new link with `chunks` chunks on it, besides the one at hand.
+#[must_use]
+pub fn capture_link(shard: ShardId, chunks: usize) -> (CaptureTap, CaptureSpring) {
+    let (full, full_receiver) = crate::ring::ring(chunks + 1);
+    let (empty_sender, empty) = crate::ring::ring(chunks + 1);
+    let (unmade, open, dropped) = (chunks, Chunk::default(), 0);
+    let tap = CaptureTap { shard, full, empty, unmade, open, dropped };
+    (tap, CaptureSpring { shard, full: full_receiver, empty: empty_sender })
+}
+
+impl CaptureTap {
+    /// A view of the way to the capture, for the reports.
+    #[must_use]
+    pub fn gauge(&self) -> crate::ring::Gauge<Chunk> {
+        self.full.gauge()
+    }
+
+    /// A text frame that was received.
+    #[inline]
+    pub fn frame(&mut self, connection: ConnectionId, wall_ns: u64, frame: &str, passed: bool) {
+        let kind = if passed { Kind::Passed } else { Kind::Text };
+        self.droppable(kind, connection, wall_ns, frame);
+    }
+
+    #[inline]
+    fn droppable(&mut self, kind: Kind, connection: ConnectionId, wall_ns: u64, payload: &str) {
+        if self.has_room(payload.len(), wall_ns) {
+            self.open.text.push_str(payload);
+            self.open.push(kind, connection, wall_ns);
+        } else if matches!(kind, Kind::Text | Kind::Passed) {
+            self.dropped += 1;
+        }
+    }
+
+    #[inline]
+    fn has_room(&mut self, len: usize, wall_ns: u64) -> bool {
+        let fits = self.open.text.is_empty() || self.open.text.len() + len <= CAPTURE_CHUNK_BYTES;
+        // Once frames are missing, the next one comes behind a marker, in a fresh chunk.
+        (fits && self.dropped == 0) || self.ship(wall_ns)
+    }
+
+    /// Sends what there is, if there is an empty chunk to go on with.
+    pub fn ship(&mut self, wall_ns: u64) -> bool {
+        if self.open.heads.is_empty() && self.dropped == 0 {
+            return true;
+        }
+        let empty = match self.empty.try_receive() {
+            Some(empty) => empty,
+            None if self.unmade > 0 => {
+                self.unmade -= 1;
+                Chunk::default()
+            }
+            None => return false,
+        };
+        let full = std::mem::replace(&mut self.open, empty);
+        // As many chunks go round as there is room for.
+        let _ = self.full.try_send(full);
+        if self.dropped > 0 {
+            let _ = write!(self.open.text, "{}", std::mem::take(&mut self.dropped));
+            self.open.push(Kind::Lost, ConnectionId(0), wall_ns);
+        }
+        true
+    }
+
+    /// A text that was sent.
+    pub fn sent(&mut self, connection: ConnectionId, wall_ns: u64, text: &str) {
+        self.keep(Kind::Sent, connection, wall_ns, text);
+    }
+
+    /// A connection that ended.
+    pub fn ended(&mut self, connection: ConnectionId, wall_ns: u64, why: &str) {
+        self.keep(Kind::Ended, connection, wall_ns, why);
+    }
+
+    /// An answer of the venue's REST interface.
+    pub fn answer(&mut self, wall_ns: u64, text: &str) {
+        self.keep(Kind::Answer, ConnectionId(0), wall_ns, text);
+    }
+
+    /// A note without more.
+    pub fn note(&mut self, note: Note, connection: ConnectionId, wall_ns: u64) {
+        self.keep(Kind::Note(note), connection, wall_ns, "");
+    }
+
+    /// Housekeeping: dropped rather than kept, it comes again.
+    pub fn house(&mut self, wall_ns: u64) {
+        self.droppable(Kind::Note(Note::House), ConnectionId(0), wall_ns, "");
+    }
+
+    /// The shard begins.
+    pub fn begun(&mut self, shards: u16, hashes: HashChecks, wall_ns: u64) {
+        let rest = format!(r#","shards":{shards},"hashes":"{}""#, hashes.name());
+        self.keep(Kind::Note(Note::Begun), ConnectionId(0), wall_ns, &rest);
+    }
+
+    /// Books that were opened, or described.
+    pub fn books<'o>(
+        &mut self,
+        note: Note,
+        connection: ConnectionId,
+        wall_ns: u64,
+        books: impl Iterator<Item = &'o BookOpening>,
+    ) {
+        let text = &mut self.open.text;
+        text.push_str(r#","books":["#);
+        for (place, book) in books.enumerate() {
+            let BookOpening { market, token, tick_size, min_order_size, neg_risk } = book;
+            let comma = if place > 0 { "," } else { "" };
+            // Writing to a string cannot fail; ids hold no character that JSON escapes.
+            let _ = write!(text, r#"{comma}{{"m":"{market}","a":"{token}","n":{neg_risk}"#);
+            if let Some(tick_size) = tick_size {
+                let _ = write!(text, r#","t":"{tick_size}""#);
+            }
+            if let Some(min_order_size) = min_order_size {
+                let _ = write!(text, r#","o":"{min_order_size}""#);
+            }
+            text.push('}');
+        }
+        text.push(']');
+        self.open.push(Kind::Note(note), connection, wall_ns);
+    }
+
+    /// Tokens that something happened to.
+    pub fn tokens(
+        &mut self,
+        note: Note,
+        connection: ConnectionId,
+        wall_ns: u64,
+        from: Option<ConnectionId>,
+        tokens: &[TokenId],
+    ) {
+        let text = &mut self.open.text;
+        if let Some(ConnectionId(from)) = from {
+            let _ = write!(text, r#","from":{from}"#);
+        }
+        if !tokens.is_empty() {
+            text.push_str(r#","a":["#);
+            for (place, token) in tokens.iter().enumerate() {
+                let comma = if place > 0 { "," } else { "" };
+                let _ = write!(text, r#"{comma}"{token}""#);
+            }
+            text.push(']');
+        }
+        self.open.push(Kind::Note(note), connection, wall_ns);
+    }
+
+    /// A live book as it is.
+    pub fn proof(&mut self, wall_ns: u64, token: &TokenId, digest: u64) {
+        if self.has_room(128, wall_ns) {
+            let _ = write!(self.open.text, r#","a":"{token}","z":"{digest:016x}""#);
+            self.open.push(Kind::Note(Note::Proof), ConnectionId(0), wall_ns);
+        }
+    }
+
+    fn keep(&mut self, kind: Kind, connection: ConnectionId, wall_ns: u64, payload: &str) {
+        self.open.text.push_str(payload);
+        self.open.push(kind, connection, wall_ns);
+    }
+
+    /// The shard.
+    #[must_use]
+    pub const fn shard(&self) -> ShardId {
+        self.shard
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: ConnectionId = ConnectionId(3);
+
+    fn drain(spring: &mut CaptureSpring) -> Vec<(Kind, u64, String)> {
+        let mut all = Vec::new();
+        while let Some(mut chunk) = spring.full.try_receive() {
+            all.extend(chunk.iter().map(|e| (e.kind, e.wall_ns, e.payload.to_owned())));
+            chunk.clear();
+            assert!(spring.empty.try_send(chunk).is_ok());
+        }
+        all
+    }
+
+    #[test]
+    fn records_come_out_in_order_as_they_went_in() {
+        let (mut tap, mut spring) = capture_link(ShardId(0), 2);
+        tap.frame(AT, 1, "one", false);
+        tap.sent(AT, 2, "two");
+        tap.tokens(Note::Dropped, AT, 3, None, &[TokenId::new("7").unwrap()]);
+        tap.frame(AT, 4, "", true);
+        assert!(tap.ship(5));
+        let text = |text: &str| text.to_owned();
+        assert_eq!(
+            drain(&mut spring),
+            [
+                (Kind::Text, 1, text("one")),
+                (Kind::Sent, 2, text("two")),
+                (Kind::Note(Note::Dropped), 3, text(r#","a":["7"]"#)),
+                (Kind::Passed, 4, text("")),
+            ]
+        );
+    }
+
+    #[test]
+    fn without_an_empty_chunk_frames_are_dropped_and_said_to_be_and_orders_are_kept() {
+        let (mut tap, mut spring) = capture_link(ShardId(0), 1);
+        let frame = "x".repeat(CAPTURE_CHUNK_BYTES);
+        // One fills the chunk at hand, the second one takes the empty one; then there is none.
+        (0..5).for_each(|at| tap.frame(AT, at, &frame, false));
+        tap.ended(AT, 9, "reset");
+        let seen = drain(&mut spring);
+        assert_eq!(seen.iter().map(|(_, at, _)| *at).collect::<Vec<_>>(), [0]);
+        tap.frame(AT, 10, "after", false);
+        assert!(!tap.ship(11), "none is empty");
+        let rest = drain(&mut spring);
+        let short: Vec<_> = rest.iter().map(|(k, at, p)| (*k, *at, p.len().min(9))).collect();
+        assert_eq!(short[..2], [(Kind::Text, 1, 9), (Kind::Ended, 9, 5)]);
+        assert!(tap.ship(12));
+        let rest = drain(&mut spring);
+        assert_eq!(rest[0], (Kind::Lost, 10, "3".into()));
+        assert_eq!(rest[1], (Kind::Text, 10, "after".into()));
+    }
+}

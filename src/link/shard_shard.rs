@@ -1,0 +1,127 @@
+//! `shard_shard`: an event of a book that another shard owns, from the streams that are for all markets.
+//!
+//! Runs on:  the shard that received it (producer), the owner (consumer), at most `PASSED_PER_STEP` a step.
+//! Depth: `SHARD_SHARD_DEPTH`. When full: the event is lost, and counted by the link. No book is made of them:
+//! a trade is for whoever listens, best prices are a cross-check.
+//! Healed by: for trades the other connection of the pair, which brings each of them too.
+use crate::base::id::{ConnectionId, MarketId, ShardId, TokenId, TradeId};
+use crate::base::price::{Price, Quantity};
+use crate::io::driver::Doorbell;
+use crate::market::book::Side;
+use crate::market::event::{Event, TopOfBook, Trade};
+use crate::ring::{Consumer, Producer};
+
+/// An event, with its texts.
+#[derive(Clone, Copy, Debug)]
+pub struct Passed {
+    /// The market.
+    pub market: MarketId,
+    /// The token.
+    pub token: TokenId,
+    /// Venue time, milliseconds since the Unix epoch.
+    pub timestamp_ms: u64,
+    /// When its frame was read, nanoseconds since the Unix epoch.
+    pub read_wall_ns: u64,
+    /// The connection that brought it.
+    pub connection: ConnectionId,
+    /// What it says.
+    pub what: What,
+}
+
+/// What an event says.
+#[derive(Clone, Copy, Debug)]
+pub enum What {
+    /// A trade.
+    Trade {
+        /// Price.
+        price: Price,
+        /// Quantity.
+        quantity: Quantity,
+        /// What the aggressor did.
+        side: Side,
+        /// What the venue tells it apart by.
+        id: Option<TradeId>,
+    },
+    /// The venue's own best prices.
+    Top {
+        /// Best bid.
+        bid: Option<Price>,
+        /// Best ask.
+        ask: Option<Price>,
+    },
+}
+
+impl Passed {
+    /// Copies an event that may be passed on; `None` for one of another kind, or with ids that fit nowhere.
+    #[must_use]
+    pub fn new(event: &Event<'_>, connection: ConnectionId, read_wall_ns: u64) -> Option<Self> {
+        let (token, what) = match event {
+            Event::Trade(e) => {
+                let id = TradeId::new(e.transaction_hash);
+                (e.token, What::Trade { price: e.price, quantity: e.quantity, side: e.side, id })
+            }
+            Event::TopOfBook(e) => (e.token, What::Top { bid: e.best_bid, ask: e.best_ask }),
+            _ => return None,
+        };
+        Some(Self {
+            market: MarketId::new(event.market())?,
+            token: TokenId::new(token)?,
+            timestamp_ms: event.timestamp_ms(),
+            read_wall_ns,
+            connection,
+            what,
+        })
+    }
+
+    /// The event again.
+    #[must_use]
+    pub fn event(&self) -> Event<'_> {
+        let (market, token) = (self.market.as_str(), self.token.as_str());
+        let timestamp_ms = self.timestamp_ms;
+        match &self.what {
+            What::Trade { price, quantity, side, id } => Event::Trade(Trade {
+                market,
+                token,
+                timestamp_ms,
+                price: *price,
+                quantity: *quantity,
+                side: *side,
+                fee_rate_bps: None,
+                transaction_hash: id.as_ref().map_or("", TradeId::as_str),
+            }),
+            What::Top { bid, ask } => Event::TopOfBook(TopOfBook {
+                market,
+                token,
+                timestamp_ms,
+                best_bid: *bid,
+                best_ask: *ask,
+            }),
+        }
+    }
+}
+
+/// One shard's ends of the links with the others.
+#[derive(Debug, Default)]
+pub struct Peers {
+    /// To each shard by its number; none to itself.
+    pub out: Vec<Option<(Producer<Passed>, Doorbell)>>,
+    /// From every other shard.
+    pub incoming: Vec<Consumer<Passed>>,
+}
+
+impl Peers {
+    /// Passes an event on to its owner.
+    pub fn pass(&mut self, owner: ShardId, passed: Passed) {
+        if let Some(Some((producer, bell))) = self.out.get_mut(usize::from(owner.0)) {
+            // If refused, it is lost, and the link's gauge says so.
+            let _ = producer.try_send(passed);
+            bell.ring();
+        }
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.incoming.iter().all(Consumer::is_empty)
+    }
+}

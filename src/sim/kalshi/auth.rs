@@ -1,0 +1,81 @@
+//! Who is let in: signatures of upgrades (kalshi.md, 1).
+//!
+//! Runs on:  the venue's thread (pure).
+use super::super::config::SimError;
+use super::super::request::Request;
+use super::config::KalshiConfig;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ring::signature::{RSA_PSS_2048_8192_SHA256, UnparsedPublicKey};
+use rustls_pki_types::SubjectPublicKeyInfoDer;
+use rustls_pki_types::pem::PemObject as _;
+
+/// What is asked of a client.
+#[derive(Debug)]
+pub(super) struct Door {
+    key_id: Option<String>,
+    /// PKCS#1.
+    key: Option<Vec<u8>>,
+    skew_ms_max: u64,
+}
+
+impl Door {
+    pub(super) fn new(config: &KalshiConfig) -> Result<Self, SimError> {
+        let wrong = || SimError::Config("the public key is no RSA key in PEM".to_owned());
+        let key = match &config.public_key {
+            Some(pem) => {
+                let der = SubjectPublicKeyInfoDer::from_pem_slice(pem).map_err(|_| wrong())?;
+                Some(inner(der.as_ref()).ok_or_else(wrong)?)
+            }
+            None => None,
+        };
+        Ok(Self { key_id: config.key_id.clone(), key, skew_ms_max: config.skew_ms_max })
+    }
+
+    /// Whether a request is signed by whom it should be, at about this time.
+    pub(super) fn admits(&self, request: &Request, now_ms: u64) -> bool {
+        let value = |name: &str| {
+            let found = request.signed.iter().find(|(other, _)| other == name);
+            found.map(|(_, value)| value.as_str())
+        };
+        let (Some(id), Some(time), Some(signature)) = (
+            value("kalshi-access-key"),
+            value("kalshi-access-timestamp"),
+            value("kalshi-access-signature"),
+        ) else {
+            return false;
+        };
+        let fresh = time.parse::<u64>().is_ok_and(|ms| ms.abs_diff(now_ms) <= self.skew_ms_max);
+        if !fresh || self.key_id.as_ref().is_some_and(|known| known != id) {
+            return false;
+        }
+        let Some(key) = &self.key else { return true };
+        let Ok(signature) = STANDARD.decode(signature) else { return false };
+        let text = format!("{time}{}{}", request.method, request.path);
+        let key = UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, key);
+        key.verify(text.as_bytes(), &signature).is_ok()
+    }
+}
+
+/// The key within its wrapping: a sequence of an algorithm and a string of bits, which holds it.
+fn inner(spki: &[u8]) -> Option<Vec<u8>> {
+    let (0x30, body, _) = element(spki)? else { return None };
+    let (0x30, _, rest) = element(body)? else { return None };
+    let (0x03, bits, _) = element(rest)? else { return None };
+    bits.strip_prefix(&[0]).map(<[u8]>::to_vec)
+}
+
+/// Tag and content of the first element of DER, and what follows.
+fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (&tag, rest) = der.split_first()?;
+    let (&first, mut rest) = rest.split_first()?;
+    let length = if first < 0x80 {
+        usize::from(first)
+    } else {
+        let count = usize::from(first & 0x7f);
+        let bytes = rest.get(..count).filter(|_| count <= 4)?;
+        rest = &rest[count..];
+        bytes.iter().fold(0, |length, &byte| length << 8 | usize::from(byte))
+    };
+    Some((tag, rest.get(..length)?, rest.get(length..)?))
+}

@@ -1,0 +1,207 @@
+//! All markets of the simulated Kalshi, and what happens to them as time goes by.
+//!
+//! Runs on:  the venue's thread (pure; time is an argument).
+use super::config::KalshiConfig;
+use super::market::{Change, Deal, Market, Phase};
+use super::words;
+use crate::base::random::Random;
+use std::collections::{HashMap, VecDeque};
+
+/// Happenings beyond this many in one turn wait for the next.
+const ACTIONS_PER_TURN: f64 = 2_000.0;
+/// A market that is announced before it opens does so this much later.
+const OPENS_AFTER_MS: u64 = 5_000;
+
+/// Something that clients hear of. Markets by their place.
+#[derive(Clone, Debug)]
+pub(super) enum Happening {
+    Delta(u32, Change),
+    Trade(u32, Deal, String),
+    Ticker(u32),
+    /// Out of the blue, as at a market's close.
+    Snapshot(u32),
+    Life(u32, &'static str, String),
+}
+
+/// All markets.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) config: KalshiConfig,
+    pub(super) markets: Vec<Market>,
+    by_ticker: HashMap<String, u32>,
+    active: Vec<u32>,
+    scheduled: VecDeque<(u64, u32)>,
+    random: Random,
+    due: [f64; 3],
+    deaths: u64,
+    pub(super) trade_ids: Vec<String>,
+    pub(super) changes: u64,
+}
+
+impl Exchange {
+    pub(super) fn new(config: &KalshiConfig, now_ms: u64) -> Self {
+        let mut exchange = Self {
+            config: config.clone(),
+            markets: Vec::new(),
+            by_ticker: HashMap::new(),
+            active: Vec::new(),
+            scheduled: VecDeque::new(),
+            random: Random::new(config.seed),
+            due: [0.0; 3],
+            deaths: 0,
+            trade_ids: Vec::new(),
+            changes: 0,
+        };
+        for _ in 0..config.markets {
+            exchange.add(now_ms);
+        }
+        exchange
+    }
+
+    fn add(&mut self, now_ms: u64) -> u32 {
+        let number = self.markets.len() as u32;
+        let market = Market::new(number, &self.config, now_ms, &mut self.random);
+        self.by_ticker.insert(market.ticker.clone(), number);
+        self.markets.push(market);
+        self.active.push(number);
+        number
+    }
+
+    pub(super) fn find(&self, ticker: &str) -> Option<u32> {
+        self.by_ticker.get(ticker).copied()
+    }
+
+    pub(super) fn open(&self) -> usize {
+        self.active.len()
+    }
+
+    /// Lets `elapsed_ms` pass until `now_ms`, milliseconds since the Unix epoch.
+    pub(super) fn play(&mut self, now_ms: u64, elapsed_ms: u64, told: &mut Vec<Happening>) {
+        let seconds = elapsed_ms as f64 / 1000.0;
+        let KalshiConfig { rate, births_per_minute, deaths_per_minute, .. } = self.config;
+        for (due, rate) in
+            self.due.iter_mut().zip([rate, births_per_minute / 60.0, deaths_per_minute / 60.0])
+        {
+            *due = (*due + rate * seconds).min(ACTIONS_PER_TURN);
+        }
+        while self.scheduled.front().is_some_and(|&(at, _)| at <= now_ms) {
+            if let Some((_, place)) = self.scheduled.pop_front() {
+                self.on_time(place, now_ms, told);
+            }
+        }
+        while self.due[1] >= 1.0 {
+            self.due[1] -= 1.0;
+            self.bear(now_ms, told);
+        }
+        while self.due[2] >= 1.0 {
+            self.due[2] -= 1.0;
+            self.end(now_ms, told);
+        }
+    }
+
+    /// The next order or trade that is due; false when none is.
+    pub(super) fn act(&mut self, now_ms: u64, told: &mut Vec<Happening>) -> bool {
+        if self.due[0] < 1.0 || self.active.is_empty() {
+            return false;
+        }
+        self.due[0] -= 1.0;
+        let place = self.active[self.random.below(self.active.len() as u64) as usize];
+        let market = &mut self.markets[place as usize];
+        let before = market.best();
+        if self.random.below(10_000) < self.config.trades_per_10_000 {
+            if let Some((deal, change)) = market.deal(now_ms, &mut self.random) {
+                let id = words::uuid(self.trade_ids.len() as u64 + 1_000_000);
+                self.trade_ids.push(id.clone());
+                told.extend([Happening::Trade(place, deal, id), Happening::Delta(place, change)]);
+            }
+        } else if let Some(change) = market.change(now_ms, &mut self.random) {
+            told.push(Happening::Delta(place, change));
+        }
+        if self.markets[place as usize].best() != before {
+            told.push(Happening::Ticker(place));
+        }
+        self.changes += 1;
+        true
+    }
+
+    /// A market is made; every third is only announced, and opens without a word.
+    fn bear(&mut self, now_ms: u64, told: &mut Vec<Happening>) {
+        let place = self.add(now_ms);
+        let market = &mut self.markets[place as usize];
+        let later = place.is_multiple_of(3);
+        if later {
+            market.open_ms = now_ms + OPENS_AFTER_MS;
+            market.phase = Phase::Initialized;
+            self.active.retain(|&other| other != place);
+            self.schedule(now_ms + OPENS_AFTER_MS, place);
+        }
+        let market = &self.markets[place as usize];
+        told.push(Happening::Life(place, "created", words::created(market)));
+        if !later {
+            told.push(Happening::Life(place, "activated", String::new()));
+        }
+    }
+
+    /// A market ends: determined and settled, or, every other time, closed by its time alone.
+    fn end(&mut self, now_ms: u64, told: &mut Vec<Happening>) {
+        if self.active.len() < 2 {
+            return;
+        }
+        let at = self.random.below(self.active.len() as u64) as usize;
+        let place = self.active[at];
+        self.deaths += 1;
+        if self.deaths.is_multiple_of(2) {
+            let market = &mut self.markets[place as usize];
+            if market.close_ms > now_ms + OPENS_AFTER_MS {
+                market.close_ms = now_ms + OPENS_AFTER_MS;
+                let more = format!(r#","close_ts":{}"#, market.close_ms.div_ceil(1000));
+                told.push(Happening::Life(place, "close_date_updated", more));
+                self.schedule(now_ms + OPENS_AFTER_MS, place);
+            }
+            return;
+        }
+        self.active.swap_remove(at);
+        self.clear(place, now_ms, told);
+        let market = &mut self.markets[place as usize];
+        market.phase = Phase::Finalized;
+        market.result_yes = self.random.below(2) == 0;
+        let result = if market.result_yes { "yes" } else { "no" };
+        let more = format!(
+            r#","result":"{result}","determination_ts":{},"settlement_value":"1.0000""#,
+            now_ms / 1000
+        );
+        told.push(Happening::Life(place, "determined", more));
+        let more = format!(r#","settled_ts":{}"#, now_ms / 1000);
+        told.push(Happening::Life(place, "settled", more));
+    }
+
+    fn schedule(&mut self, at_ms: u64, place: u32) {
+        // Everything is scheduled the same time ahead, so the order is that of time.
+        self.scheduled.push_back((at_ms, place));
+    }
+
+    /// A market opens or closes by time alone: nobody is told (kalshi.md, 3.4).
+    fn on_time(&mut self, place: u32, now_ms: u64, told: &mut Vec<Happening>) {
+        let market = &mut self.markets[place as usize];
+        match market.phase {
+            Phase::Initialized => {
+                market.phase = Phase::Active;
+                self.active.push(place);
+            }
+            Phase::Active => {
+                market.phase = Phase::Closed;
+                self.active.retain(|&other| other != place);
+                self.clear(place, now_ms, told);
+            }
+            Phase::Closed | Phase::Finalized => {}
+        }
+    }
+
+    /// At a market's close everything is taken away at one time, and then comes a snapshot with neither side
+    /// (kalshi.md, 8).
+    fn clear(&mut self, place: u32, now_ms: u64, told: &mut Vec<Happening>) {
+        let changes = self.markets[place as usize].clear(now_ms);
+        told.extend(changes.into_iter().map(|change| Happening::Delta(place, change)));
+        told.push(Happening::Snapshot(place));
+    }
+}

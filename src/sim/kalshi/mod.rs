@@ -1,0 +1,19 @@
+//! A Kalshi of our own: REST and WebSocket v2 over real TCP and TLS, for tests and demos.
+//!
+//! Runs on:  one thread of its own, started by [`KalshiVenue::start`].
+//! Owns:     one listening port with `/trade-api/v2`, `/trade-api/ws/v2` and `/sim`.
+//!
+//! Own books, own encoders, own numbers. From the inside out: `market`, `exchange` (what happens), `words` (how it is
+//! said), `session` (to whom, under which number), `auth`, `rest`, `server`.
+mod auth;
+mod config;
+mod exchange;
+mod market;
+mod rest;
+mod server;
+mod session;
+mod venue;
+mod words;
+
+pub use config::KalshiConfig;
+pub use venue::KalshiVenue;

@@ -1,0 +1,455 @@
+//! The event loop of the simulated Kalshi: one thread that owns every connection and the exchange.
+//!
+//! Runs on:  the venue's thread.
+//! Owns:     listener, connections, exchange, clock.
+use super::super::clock::{Clock, wall_ms};
+use super::super::config::SimError;
+use super::super::connection::{Client, Connection, Fate};
+use super::super::frame::{Opcode, push_close, push_frame};
+use super::super::request::{Answer, Request, Unacceptable};
+use super::auth::Door;
+use super::config::KalshiConfig;
+use super::exchange::Exchange;
+use super::rest::{self, Bucket};
+use super::session::{Sessions, Slot};
+use super::words;
+use crate::base::random::Random;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use mio::net::TcpListener;
+use mio::{Events, Interest, Poll, Token, Waker};
+use rustls::ServerConfig;
+use sha1::{Digest, Sha1};
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+const LISTENER: Token = Token(usize::MAX);
+const WAKER: Token = Token(usize::MAX - 1);
+const READ_BYTES: usize = 64 * 1024;
+/// The loop looks at least this often at what is due.
+const TURN: Duration = Duration::from_millis(2);
+const IDLE_TURN: Duration = Duration::from_millis(50);
+/// A client that lets this much pile up is ended.
+const BACKLOG_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// The venue pings every 10 s with this body (kalshi.md, 1).
+const PING_MS: u64 = 10_000;
+const PING_BODY: &[u8] = b"heartbeat";
+const WS_PATH: &str = "/trade-api/ws/v2";
+
+/// The venue.
+pub(super) struct Server {
+    poll: Poll,
+    waker: Arc<Waker>,
+    listener: TcpListener,
+    address: SocketAddr,
+    tls: Option<Arc<ServerConfig>>,
+    config: KalshiConfig,
+    door: Door,
+    bucket: Bucket,
+    clock: Clock,
+    played_ms: u64,
+    pinged_ms: u64,
+    exchange: Exchange,
+    sessions: Sessions,
+    connections: BTreeMap<Slot, Connection>,
+    last_slot: Slot,
+    /// Commands that wait for their turn, by the time of it.
+    waiting: Vec<(u64, Slot, String)>,
+    random: Random,
+    stop: Arc<AtomicBool>,
+    scratch: Vec<u8>,
+}
+
+impl Server {
+    pub(super) fn new(
+        config: &KalshiConfig,
+        tls: Option<Arc<ServerConfig>>,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Self, SimError> {
+        let refused = |error| SimError::Listen(config.listen, error);
+        let mut listener = TcpListener::bind(config.listen).map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        let poll = Poll::new().map_err(SimError::Start)?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER).map_err(SimError::Start)?);
+        let registry = poll.registry();
+        registry.register(&mut listener, LISTENER, Interest::READABLE).map_err(SimError::Start)?;
+        Ok(Self {
+            poll,
+            waker,
+            listener,
+            address,
+            tls,
+            config: config.clone(),
+            door: Door::new(config)?,
+            bucket: Bucket::new(),
+            clock: Clock::new(config.paused),
+            played_ms: 0,
+            pinged_ms: 0,
+            exchange: Exchange::new(config, wall_ms()),
+            sessions: Sessions::default(),
+            connections: BTreeMap::new(),
+            last_slot: 0,
+            waiting: Vec::new(),
+            random: Random::new(config.seed ^ 0x5eed),
+            stop,
+            scratch: vec![0; READ_BYTES],
+        })
+    }
+
+    pub(super) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(super) fn waker(&self) -> Arc<Waker> {
+        Arc::clone(&self.waker)
+    }
+
+    /// Runs until told to stop.
+    pub(super) fn run(mut self) {
+        let mut events = Events::with_capacity(1024);
+        while !self.stop.load(Ordering::Acquire) {
+            let wait = if self.clock.is_paused() { IDLE_TURN } else { TURN };
+            match self.poll.poll(&mut events, Some(wait)) {
+                Err(error) if error.kind() != ErrorKind::Interrupted => {
+                    log::error!("the simulated venue cannot wait for sockets: {error}");
+                    return;
+                }
+                _ => {}
+            }
+            for event in &events {
+                match event.token() {
+                    LISTENER => self.accept(),
+                    WAKER => {}
+                    Token(slot) => {
+                        if let Some(connection) = self.connections.get_mut(&slot)
+                            && event.is_writable()
+                        {
+                            connection.full = false;
+                        }
+                        if event.is_readable() || event.is_read_closed() || event.is_error() {
+                            self.receive(slot);
+                        }
+                    }
+                }
+            }
+            self.obey_commands();
+            self.play();
+            self.ping();
+            self.deliver();
+            self.flush();
+        }
+    }
+
+    fn accept(&mut self) {
+        loop {
+            let mut socket = match self.listener.accept() {
+                Ok((socket, _)) => socket,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(_) => return,
+            };
+            drop(socket.set_nodelay(true));
+            self.last_slot += 1;
+            let slot = self.last_slot;
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            let registered = self.poll.registry().register(&mut socket, Token(slot), interest);
+            let made = registered.and_then(|()| {
+                Connection::new(socket, self.tls.as_ref(), 0).map_err(io::Error::other)
+            });
+            if let Ok(connection) = made {
+                self.connections.insert(slot, connection);
+            }
+        }
+    }
+
+    fn receive(&mut self, slot: Slot) {
+        let Some(connection) = self.connections.get_mut(&slot) else { return };
+        let fate = connection.receive(&mut self.scratch);
+        self.handle_input(slot);
+        if fate == Fate::Over {
+            self.end(slot);
+        }
+    }
+
+    fn end(&mut self, slot: Slot) {
+        self.sessions.remove(slot);
+        if let Some(mut connection) = self.connections.remove(&slot) {
+            drop(self.poll.registry().deregister(&mut connection.socket));
+        }
+    }
+
+    fn handle_input(&mut self, slot: Slot) {
+        loop {
+            let Some(connection) = self.connections.get_mut(&slot).filter(|c| !c.closing) else {
+                return;
+            };
+            if connection.client.is_some() {
+                return self.handle_frames(slot);
+            }
+            match Request::take(&mut connection.input) {
+                Ok(Some(request)) => self.handle_request(slot, &request),
+                Ok(None) => return,
+                Err(Unacceptable(status)) => {
+                    connection.closing = true;
+                    let answer = Answer::error(status, "request not acceptable");
+                    return answer.push(&mut connection.output, false, false);
+                }
+            }
+        }
+    }
+
+    fn handle_frames(&mut self, slot: Slot) {
+        let now_ms = self.clock.uptime_ms();
+        while let Some(connection) = self.connections.get_mut(&slot) {
+            let Connection { client: Some(client), input, output, .. } = connection else { return };
+            if client.half_open {
+                return input.clear();
+            }
+            match client.assembly.poll_message(input) {
+                Ok(None) => return,
+                Ok(Some(message)) => match message.opcode {
+                    Opcode::Text => {
+                        let text = String::from_utf8_lossy(&message.payload).into_owned();
+                        self.waiting.push((now_ms + self.config.ack_delay_ms, slot, text));
+                    }
+                    Opcode::Ping => push_frame(output, Opcode::Pong, &message.payload),
+                    Opcode::Close => {
+                        push_close(output, 1000, "");
+                        connection.closing = true;
+                        return;
+                    }
+                    _ => {}
+                },
+                Err(_) => {
+                    push_close(output, 1002, "protocol");
+                    connection.closing = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Carries out the commands whose time has come, in another order if so configured.
+    fn obey_commands(&mut self) {
+        let now_ms = self.clock.uptime_ms();
+        let (mut due, later): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|(at, ..)| *at <= now_ms);
+        self.waiting = later;
+        while !due.is_empty() {
+            let place = match self.config.shuffle_acks {
+                true => self.random.below(due.len() as u64) as usize,
+                false => 0,
+            };
+            let (_, slot, text) = due.remove(place);
+            self.sessions.on_text(slot, &text, &self.exchange);
+        }
+    }
+
+    fn handle_request(&mut self, slot: Slot, request: &Request) {
+        let answer = if request.path == WS_PATH {
+            match self.upgrade(slot, request) {
+                Ok(()) => return,
+                Err(answer) => answer,
+            }
+        } else if request.path.starts_with("/sim/") {
+            self.steer(request)
+        } else if self.config.rate_limits && !self.bucket.take(self.clock.uptime_ms()) {
+            Answer::error(429, "too many requests")
+        } else {
+            rest::answer(&self.exchange, request, self.door.admits(request, wall_ms()))
+        };
+        if let Some(connection) = self.connections.get_mut(&slot) {
+            answer.push(&mut connection.output, request.keep_alive, request.gzip);
+            connection.closing |= !request.keep_alive;
+        }
+    }
+
+    fn upgrade(&mut self, slot: Slot, request: &Request) -> Result<(), Answer> {
+        let key = request.websocket_key.as_ref();
+        let key = key.ok_or_else(|| Answer::error(426, "this is a WebSocket endpoint"))?;
+        if !self.door.admits(request, wall_ms()) {
+            return Err(Answer::error(401, "unauthorized"));
+        }
+        let digest = Sha1::digest(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
+        let Some(connection) = self.connections.get_mut(&slot) else { return Ok(()) };
+        let head = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\
+             sec-websocket-accept: {}\r\n\r\n",
+            BASE64.encode(digest)
+        );
+        connection.output.extend_from_slice(head.as_bytes());
+        connection.client = Some(Box::new(Client::default()));
+        self.sessions.add(slot);
+        Ok(())
+    }
+
+    /// Lets the exchange catch up with the clock.
+    fn play(&mut self) {
+        let now = self.clock.virtual_ms();
+        let elapsed_ms = now.saturating_sub(self.played_ms);
+        self.played_ms = now;
+        if self.clock.is_paused() || elapsed_ms == 0 {
+            return;
+        }
+        let now_ms = wall_ms();
+        let mut told = Vec::new();
+        self.exchange.play(now_ms, elapsed_ms, &mut told);
+        loop {
+            // Each is told as the books are then.
+            for happening in told.drain(..) {
+                self.sessions.tell(&happening, &self.exchange, now_ms);
+            }
+            if !self.exchange.act(now_ms, &mut told) {
+                return;
+            }
+        }
+    }
+
+    fn ping(&mut self) {
+        let now_ms = self.clock.uptime_ms();
+        if now_ms < self.pinged_ms + PING_MS {
+            return;
+        }
+        self.pinged_ms = now_ms;
+        for connection in self.connections.values_mut() {
+            if connection.client.as_ref().is_some_and(|client| !client.half_open) {
+                push_frame(&mut connection.output, Opcode::Ping, PING_BODY);
+            }
+        }
+    }
+
+    /// Puts what is to be said into frames.
+    fn deliver(&mut self) {
+        let mut outbox = std::mem::take(&mut self.sessions.outbox);
+        for (slot, mut text) in outbox.drain(..) {
+            let Some(connection) = self.connections.get_mut(&slot) else { continue };
+            let Some(client) = &connection.client else { continue };
+            if client.half_open || client.frozen {
+                continue;
+            }
+            if self.config.sending_ts && text.ends_with('}') {
+                text.pop();
+                text.push_str(&format!(r#","sending_ts_ms":{}}}"#, wall_ms()));
+            }
+            push_frame(&mut connection.output, Opcode::Text, text.as_bytes());
+        }
+        self.sessions.outbox = outbox;
+    }
+
+    fn flush(&mut self) {
+        let mut written = 0;
+        let mut over = Vec::new();
+        for (&slot, connection) in &mut self.connections {
+            let late = connection.backlog() > BACKLOG_BYTES_MAX;
+            if connection.flush(&mut written) == Fate::Over || late {
+                over.push(slot);
+            }
+        }
+        over.into_iter().for_each(|slot| self.end(slot));
+    }
+
+    fn steer(&mut self, request: &Request) -> Answer {
+        let done = || Answer::ok(b"{\"ok\":true}".to_vec());
+        match (request.method.as_str(), request.path.as_str()) {
+            ("GET", "/sim/stats") => self.stats(),
+            ("GET", "/sim/book") => {
+                rest::truth(&self.exchange, request.query.first("ticker").or(Some("")))
+            }
+            ("GET", "/sim/books") => rest::truth(&self.exchange, None),
+            ("GET", "/sim/trades") => {
+                let ids: Vec<String> =
+                    self.exchange.trade_ids.iter().map(|id| words::quoted(id)).collect();
+                Answer::ok(format!("[{}]", ids.join(",")).into_bytes())
+            }
+            ("POST", "/sim/pause") => {
+                self.clock.pause();
+                done()
+            }
+            ("POST", "/sim/resume") => {
+                self.clock.resume();
+                self.played_ms = self.clock.virtual_ms();
+                done()
+            }
+            ("POST", "/sim/fault") => match self.fault(request) {
+                Some(count) => Answer::ok(format!(r#"{{"done":{count}}}"#).into_bytes()),
+                None => Answer::error(400, "no such kind of fault"),
+            },
+            _ => Answer::error(404, "no such path"),
+        }
+    }
+
+    fn stats(&self) -> Answer {
+        let pairs = |all: &mut dyn Iterator<Item = (String, u64)>| {
+            let all: Vec<String> = all.map(|(name, count)| format!("\"{name}\":{count}")).collect();
+            all.join(",")
+        };
+        let counts = pairs(&mut self.sessions.counts.iter().map(|(k, &v)| (k.clone(), v)));
+        let faults = pairs(&mut self.sessions.faults.done.iter().map(|(&k, &v)| (k.to_owned(), v)));
+        let body = format!(
+            r#"{{"markets":{},"open":{},"clients":{},"trades_made":{},"changes":{},"sent":{{{counts}}},"faults":{{{faults}}}}}"#,
+            self.exchange.markets.len(),
+            self.exchange.open(),
+            self.sessions.clients(),
+            self.exchange.trade_ids.len(),
+            self.exchange.changes,
+        );
+        Answer::ok(body.into_bytes())
+    }
+
+    /// Does a fault to some clients of a channel, or notes it for what comes; gives how often. `None` for a kind
+    /// that is not known.
+    fn fault(&mut self, request: &Request) -> Option<u64> {
+        let count = request.query.first("count").and_then(|text| text.parse().ok()).unwrap_or(1u64);
+        let faults = &mut self.sessions.faults;
+        match request.query.first("kind")? {
+            "lost" => faults.lost += count,
+            "doubled" => faults.doubled += count,
+            "lost-ack" => faults.lost_acks += count,
+            "error-27" => faults.too_many += count,
+            kind => return self.fault_clients(kind, count, request.query.first("channel")),
+        }
+        Some(count)
+    }
+
+    fn fault_clients(&mut self, kind: &str, count: u64, channel: Option<&str>) -> Option<u64> {
+        let name = ["cut", "half-open", "freeze", "error-10", "error-25", "garbage", "unknown"]
+            .into_iter()
+            .find(|known| *known == kind)?;
+        let mut slots = self.sessions.on_channel(channel);
+        let mut done = 0;
+        while done < count && !slots.is_empty() {
+            let slot = slots.swap_remove(self.random.below(slots.len() as u64) as usize);
+            done += u64::from(self.fault_client(name, slot));
+        }
+        Some(done)
+    }
+
+    fn fault_client(&mut self, name: &'static str, slot: Slot) -> bool {
+        match name {
+            "error-10" => return self.sessions.kill_books(slot, 10, name),
+            "error-25" => return self.sessions.kill_books(slot, 25, name),
+            "cut" => self.end(slot),
+            _ => {
+                let Some(connection) = self.connections.get_mut(&slot) else { return false };
+                let Some(client) = &mut connection.client else { return false };
+                match name {
+                    "half-open" => client.half_open = true,
+                    "freeze" => client.frozen = true,
+                    "garbage" => {
+                        push_frame(&mut connection.output, Opcode::Text, b"{\"type\":\"orderb")
+                    }
+                    _ => push_frame(
+                        &mut connection.output,
+                        Opcode::Text,
+                        br#"{"type":"weather_report","msg":{"sun":true}}"#,
+                    ),
+                }
+            }
+        }
+        *self.sessions.faults.done.entry(name).or_insert(0) += 1;
+        true
+    }
+}

@@ -1,0 +1,84 @@
+//! The handle of a running simulated Kalshi.
+//!
+//! Runs on:  any; the venue itself is one thread.
+use super::super::certificate::make_authority;
+use super::super::config::SimError;
+use super::config::KalshiConfig;
+use super::server::Server;
+use mio::Waker;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+/// A running simulated Kalshi: REST, WebSocket and `/sim` on one port. It stops when dropped.
+#[derive(Debug)]
+pub struct KalshiVenue {
+    address: SocketAddr,
+    ca_pem: Option<String>,
+    waker: Arc<Waker>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl KalshiVenue {
+    /// Makes the markets, listens, and starts the venue's thread.
+    ///
+    /// # Errors
+    /// See [`SimError`].
+    pub fn start(config: &KalshiConfig) -> Result<Self, SimError> {
+        config.check()?;
+        let (tls, ca_pem) = match config.tls {
+            true => make_authority().map(|(tls, pem)| (Some(tls), Some(pem)))?,
+            false => (None, None),
+        };
+        let stop = Arc::new(AtomicBool::new(false));
+        let server = Server::new(config, tls, Arc::clone(&stop))?;
+        let (address, waker) = (server.address(), server.waker());
+        let thread = std::thread::Builder::new().name("venue-sim".to_owned());
+        let thread = thread.spawn(move || server.run()).map_err(SimError::Start)?;
+        Ok(Self { address, ca_pem, waker, stop, thread: Some(thread) })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The certificate authority to trust, in PEM; `None` without TLS.
+    #[must_use]
+    pub fn ca_pem(&self) -> Option<&str> {
+        self.ca_pem.as_deref()
+    }
+
+    /// Base of REST.
+    #[must_use]
+    pub fn rest_url(&self) -> String {
+        let scheme = if self.ca_pem.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}/trade-api/v2", self.address)
+    }
+
+    /// The WebSocket.
+    #[must_use]
+    pub fn ws_url(&self) -> String {
+        let scheme = if self.ca_pem.is_some() { "wss" } else { "ws" };
+        format!("{scheme}://{}/trade-api/ws/v2", self.address)
+    }
+
+    /// Whether the venue's thread still runs.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+}
+
+impl Drop for KalshiVenue {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        drop(self.waker.wake());
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}

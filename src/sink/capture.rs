@@ -1,0 +1,305 @@
+//! The thread that writes a capture: chunks in, lines in zstd frames out.
+//!
+//! Runs on:  the thread `capture`, not pinned. Owns: the capture's files.
+//! Bounds:   `CAPTURE_WAITING_BYTES_MAX` of text while the disk takes nothing; then the chunks stay in their
+//!           rings, and shards drop frames, count them and mark the place.
+//!
+//! A write that fails is tried again; what was written of it is taken back first, so a segment is whole zstd
+//! frames up to its end, whatever happens.
+mod segment;
+
+use crate::base::id::ConnectionId;
+use crate::base::limits::{
+    CAPTURE_BLOCK_BYTES, CAPTURE_RETRY_NS, CAPTURE_WAITING_BYTES_MAX, SINK_DRAIN_NS, SINK_LOOK_NS,
+    THREAD_END_NS,
+};
+use crate::base::time::Now;
+use crate::capture::line::{self, Note, Stamp};
+use crate::capture::manifest::Entry as Event;
+use crate::counter::capture::{CaptureBoard, CaptureReport};
+use crate::io::{
+    clock::HostClock,
+    threads::{ends_within, stand_back},
+};
+use crate::link::shard_capture::{CaptureSpring, Entry, Kind};
+use log::{error, info, warn};
+use segment::{Folder, Rotation};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Where a capture goes and how.
+#[derive(Clone, Debug)]
+pub struct CaptureOptions {
+    /// The folder; it is made if it is missing.
+    pub folder: PathBuf,
+    /// A record is written at most so long after it came, nanoseconds: what a killed process may lose.
+    pub flush_ns: u64,
+    /// A segment ends at so many bytes, compressed.
+    pub segment_bytes: u64,
+    /// A segment ends after so long, nanoseconds.
+    pub segment_ns: u64,
+}
+
+/// The running capture.
+#[derive(Debug)]
+pub struct CaptureSink {
+    stop: Arc<AtomicBool>,
+    board: Arc<CaptureBoard>,
+    thread: JoinHandle<()>,
+}
+
+impl CaptureSink {
+    /// Opens the folder and starts the thread.
+    ///
+    /// # Errors
+    /// One line: the folder cannot be used, or there is no thread left.
+    pub fn start(
+        options: &CaptureOptions,
+        springs: Vec<CaptureSpring>,
+        url: &str,
+        clock: HostClock,
+    ) -> Result<Self, String> {
+        let shown = options.folder.display().to_string();
+        let rotation = Rotation { bytes: options.segment_bytes, ns: options.segment_ns };
+        let now = clock.now();
+        let shards = springs.len() as u16;
+        if options.folder.is_file() {
+            return Err(format!("{shown} is a file: name a folder, new or of earlier captures"));
+        }
+        let (folder, found) = Folder::open(&options.folder, rotation, now.wall_ns, shards)
+            .map_err(|error| format!("{shown}: {error}"))?;
+        if let Some(gap) = found {
+            info!("{shown}: an earlier capture goes on; between them: {gap}");
+        }
+        let board = Arc::new(CaptureBoard::new(shown));
+        let stop = Arc::new(AtomicBool::new(false));
+        let writer = Writer {
+            springs,
+            folder,
+            url: url.to_owned(),
+            sequences: HashMap::new(),
+            down: HashMap::new(),
+            flush_ns: options.flush_ns,
+            begun_ns: now.mono_ns,
+            retry_ns: 0,
+            board: Arc::clone(&board),
+            stop: Arc::clone(&stop),
+            clock,
+        };
+        let thread = std::thread::Builder::new()
+            .name("capture".into())
+            .spawn(move || writer.run())
+            .map_err(|error| format!("no thread for the capture: {error}"))?;
+        Ok(Self { stop, board, thread })
+    }
+
+    /// The figures, for whoever reports them.
+    #[must_use]
+    pub fn board(&self) -> Arc<CaptureBoard> {
+        Arc::clone(&self.board)
+    }
+
+    /// Empties the rings and finishes the files. Call it when the shards have ended.
+    #[must_use]
+    pub fn stop(self) -> CaptureReport {
+        self.stop.store(true, Ordering::Release);
+        if !ends_within(self.thread, SINK_DRAIN_NS + THREAD_END_NS) {
+            error!("the capture did not end in time");
+        }
+        self.board.read()
+    }
+}
+
+/// The thread's state.
+struct Writer {
+    springs: Vec<CaptureSpring>,
+    folder: Folder,
+    url: String,
+    /// Records of each connection so far.
+    sequences: HashMap<ConnectionId, u64>,
+    /// Connections that ended, when and why, until they are up again.
+    down: HashMap<ConnectionId, (u64, String)>,
+    flush_ns: u64,
+    /// When the block at hand began, monotonic.
+    begun_ns: u64,
+    retry_ns: u64,
+    board: Arc<CaptureBoard>,
+    stop: Arc<AtomicBool>,
+    clock: HostClock,
+}
+
+impl Writer {
+    fn run(mut self) {
+        stand_back();
+        let mut stop_ns = None;
+        loop {
+            let now = self.clock.now();
+            let stopping = self.stop.load(Ordering::Acquire);
+            if stopping {
+                stop_ns.get_or_insert(now.mono_ns);
+            }
+            let taken = self.take_chunks();
+            if self.folder.waiting() == 0 {
+                self.begun_ns = now.mono_ns;
+            }
+            let full = self.folder.waiting() >= CAPTURE_BLOCK_BYTES;
+            let due = now.mono_ns >= self.begun_ns + self.flush_ns;
+            if self.folder.waiting() > 0
+                && (full || due || stopping)
+                && (stopping || now.mono_ns >= self.retry_ns)
+            {
+                self.write(now);
+            }
+            let late = stop_ns.is_some_and(|at_ns| now.mono_ns >= at_ns + SINK_DRAIN_NS);
+            if stopping && taken == 0 && (self.folder.waiting() == 0 || late) {
+                self.finish(now);
+                return;
+            }
+            self.tell();
+            if taken == 0 {
+                std::thread::sleep(Duration::from_nanos(SINK_LOOK_NS));
+            }
+        }
+    }
+
+    fn take_chunks(&mut self) -> usize {
+        let Self { springs, folder, url, sequences, down, board, .. } = self;
+        let mut taken = 0;
+        for spring in springs {
+            let shard = spring.shard.0;
+            let failing = board.failing_since_wall_ns.get() > 0;
+            let most = if failing { CAPTURE_WAITING_BYTES_MAX } else { CAPTURE_BLOCK_BYTES };
+            while folder.waiting() < most
+                && let Some(mut chunk) = spring.full.try_receive()
+            {
+                for entry in chunk.iter() {
+                    let sequence = sequences.entry(entry.connection).or_insert(0);
+                    let stamp = Stamp {
+                        receive_ns: entry.wall_ns,
+                        connection: entry.connection.0,
+                        sequence: *sequence,
+                    };
+                    *sequence += 1;
+                    write_line(folder.text(entry.wall_ns), stamp, shard, url, &entry);
+                    note(folder, down, board, shard, &entry);
+                }
+                taken += 1;
+                chunk.clear();
+                // As many chunks go round as there is room for.
+                let _ = spring.empty.try_send(chunk);
+            }
+        }
+        taken
+    }
+
+    fn write(&mut self, now: Now) {
+        let result = self.folder.flush(now.wall_ns);
+        let board = &self.board;
+        match result {
+            Ok(()) => {
+                if board.failing_since_wall_ns.get() > 0 {
+                    info!("{}: can be written again", board.folder());
+                    board.failing_since_wall_ns.set(0);
+                    board.complain("");
+                }
+                self.begun_ns = now.mono_ns;
+            }
+            Err(error) => {
+                let line = error.to_string();
+                if board.failing_since_wall_ns.get() == 0 {
+                    warn!("{}: cannot be written: {line}; what comes waits", board.folder());
+                    board.failing_since_wall_ns.set(now.wall_ns);
+                }
+                board.complain(&line);
+                self.retry_ns = now.mono_ns + CAPTURE_RETRY_NS;
+            }
+        }
+    }
+
+    fn tell(&self) {
+        let board = &self.board;
+        let totals = self.folder.totals();
+        board.records.set(totals.records);
+        board.segments.set(totals.segments);
+        board.text_bytes.set(totals.text_bytes);
+        board.bytes.set(totals.bytes);
+        board.waiting_bytes.set(self.folder.waiting() as u64);
+        board.last_write_wall_ns.set(totals.written_wall_ns);
+    }
+
+    fn finish(mut self, now: Now) {
+        if self.folder.waiting() > 0 {
+            error!("{}: {} bytes of text are lost", self.board.folder(), self.folder.waiting());
+        }
+        if let Err(error) = self.folder.finish(now.wall_ns) {
+            error!("{}: {error}", self.board.folder());
+        }
+        self.tell();
+    }
+}
+
+/// One record as a line.
+fn write_line(out: &mut Vec<u8>, stamp: Stamp, shard: u16, url: &str, entry: &Entry<'_>) {
+    let payload = entry.payload;
+    match entry.kind {
+        Kind::Text => line::write_text(out, stamp, payload),
+        Kind::Passed => line::write_passed(out, stamp, payload),
+        Kind::Sent => line::write_sent(out, stamp, payload),
+        Kind::Ended => line::write_ended(out, stamp, payload),
+        Kind::Answer => line::write_answer(out, stamp, shard, payload),
+        Kind::Lost => line::write_lost(out, stamp, payload.parse().unwrap_or(1)),
+        Kind::Note(Note::Opened) => {
+            let rest = format!(",\"url\":\"{url}\"{payload}");
+            line::write_note(out, stamp, Note::Opened, shard, &rest);
+        }
+        Kind::Note(note) => line::write_note(out, stamp, note, shard, payload),
+    }
+}
+
+/// What the manifest and the figures are to know of a record.
+fn note(
+    folder: &mut Folder,
+    down: &mut HashMap<ConnectionId, (u64, String)>,
+    board: &CaptureBoard,
+    shard: u16,
+    entry: &Entry<'_>,
+) {
+    let Entry { kind, connection, wall_ns, payload } = *entry;
+    match kind {
+        Kind::Text | Kind::Passed => board.frames.add(1),
+        Kind::Ended => {
+            down.insert(connection, (wall_ns, payload.to_owned()));
+        }
+        Kind::Note(Note::Closed) => {
+            down.remove(&connection);
+        }
+        Kind::Note(Note::Opened) => {
+            if let Some((from, cause)) = down.remove(&connection) {
+                let connection = Some(connection.0);
+                let (to, shard, frames) = (wall_ns, None, None);
+                folder.tell(Event::Gap { from, to, connection, shard, frames, cause });
+            }
+        }
+        Kind::Lost => {
+            let frames: u64 = payload.parse().unwrap_or(1);
+            board.lost.add(frames);
+            warn!("{frames} frames of shard-{shard} are not in the capture: it could not keep up");
+            folder.tell(Event::Gap {
+                from: folder.latest(),
+                to: wall_ns,
+                connection: None,
+                shard: Some(shard),
+                frames: Some(frames),
+                cause: "the capture could not keep up with its disk or got no core".into(),
+            });
+        }
+        Kind::Sent | Kind::Answer | Kind::Note(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+//! Lines that come back, also after a crash in the middle of one.
+use super::*;
+use crate::base::id::{ConnectionId, MarketId, TokenId, Venue};
+
+fn trade(number: u64) -> TradeRecord {
+    TradeRecord {
+        venue: Venue::Polymarket,
+        market: MarketId::new("0x6c83cdd2").unwrap(),
+        token: TokenId::new("727101664").unwrap(),
+        price: Price(585_000),
+        quantity: Quantity(number),
+        side: if number.is_multiple_of(2) { Side::Bid } else { Side::Ask },
+        venue_ms: 1_786_728_467_101 + number,
+        receive_wall_ns: u64::MAX / 2,
+        id: (!number.is_multiple_of(3)).then(|| TradeId::new("0x6c83").unwrap()),
+        fee_rate_bps: number.is_multiple_of(5).then_some(Quantity(1_000_000)),
+        connection: ConnectionId(3),
+    }
+}
+
+fn trades(numbers: std::ops::Range<u64>) -> Vec<TradeRecord> {
+    numbers.map(trade).collect()
+}
+
+#[test]
+fn what_was_written_is_read_in_parts_until_it_is_consumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let (mut journal, found) = Journal::open(&path).unwrap();
+    assert_eq!((found, journal.bytes()), (Found::default(), 0));
+    journal.append(&trades(0..7)).unwrap();
+    let mut batch = Vec::new();
+    journal.peek(5, &mut batch).unwrap();
+    assert_eq!(batch, trades(0..5));
+    // Not stored: the same again. More comes behind it meanwhile.
+    journal.append(&trades(7..9)).unwrap();
+    journal.peek(5, &mut batch).unwrap();
+    assert_eq!(batch, trades(0..5));
+    journal.consume().unwrap();
+    journal.peek(5, &mut batch).unwrap();
+    assert_eq!(batch, trades(5..9));
+    // Before it is consumed, another process takes over: nothing is missing, some comes twice.
+    let (_, found) = Journal::open(&path).unwrap();
+    assert_eq!(found, Found { trades: 9, torn: 0 });
+    journal.consume().unwrap();
+    assert_eq!((journal.bytes(), std::fs::metadata(&path).unwrap().len()), (0, 0));
+    journal.peek(5, &mut batch).unwrap();
+    assert!(batch.is_empty());
+    journal.append(&trades(9..10)).unwrap();
+    journal.peek(5, &mut batch).unwrap();
+    assert_eq!(batch, trades(9..10));
+}
+
+#[test]
+fn a_torn_line_costs_itself_only_wherever_it_breaks_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let (mut journal, _) = Journal::open(&path).unwrap();
+    journal.append(&trades(0..2)).unwrap();
+    let text = std::fs::read(&path).unwrap();
+    let first = text.iter().position(|&byte| byte == b'\n').unwrap() + 1;
+    for cut in first..text.len() {
+        std::fs::write(&path, &text[..cut]).unwrap();
+        let (mut journal, found) = Journal::open(&path).unwrap();
+        let whole = cut + 1 == text.len();
+        let torn = u64::from(cut > first && !whole);
+        assert_eq!(found, Found { trades: 1 + u64::from(whole), torn }, "cut at {cut}");
+        journal.append(&trades(5..6)).unwrap();
+        let mut batch = Vec::new();
+        journal.peek(9, &mut batch).unwrap();
+        let left = [trade(0), trade(1), trade(5)];
+        assert_eq!(batch.first(), left.first());
+        assert_eq!(batch[1..], left[if whole { 1 } else { 2 }..], "cut at {cut}");
+        journal.consume().unwrap();
+        assert_eq!(journal.bytes(), 0);
+    }
+}
+
+#[test]
+fn what_is_no_trade_is_counted_and_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let (mut journal, _) = Journal::open(&path).unwrap();
+    journal.append(&trades(0..1)).unwrap();
+    let line = std::fs::read_to_string(&path).unwrap();
+    let other = line.replace("polymarket", "elsewhere");
+    std::fs::write(&path, format!("{other}\0\0\0\nnull\n{{}}\n{line}")).unwrap();
+    let (mut journal, found) = Journal::open(&path).unwrap();
+    assert_eq!(found, Found { trades: 1, torn: 4 });
+    let mut batch = Vec::new();
+    journal.peek(9, &mut batch).unwrap();
+    assert_eq!(batch, trades(0..1));
+    assert!(Journal::open(folder.path()).is_err(), "a folder");
+}

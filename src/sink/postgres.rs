@@ -1,0 +1,665 @@
+//! Trades in a PostgreSQL server.
+//!
+//! Runs on:  the thread `trade-store`, which may block for `STORE_TIMEOUT_NS` at each step.
+//!
+//! A batch is copied into a temporary table, which has no index, and from there inserted where it is
+//! not there yet: the quickest way to rows that are stored once. Both happen in one transaction.
+use super::store::{
+    Batch, KeptTrade, KnownToken, Loss, Reader, Store, StoreError, TRADE_COLUMNS, gather,
+    open_markets_of,
+};
+use crate::base::id::{TradeId, Venue};
+use crate::base::limits::STORE_TIMEOUT_NS;
+use crate::io::line::Line;
+use crate::link::{control_sink::MarketRow, shard_trade::TradeRecord};
+use crate::market::book::Side;
+use crate::market::info::MarketInfo;
+use crate::wire::tls::client_config;
+use bytes::BytesMut;
+use fallible_iterator::FallibleIterator as _;
+use postgres_protocol::authentication::{
+    md5_hash,
+    sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256},
+};
+use postgres_protocol::message::backend::{ErrorFields, Message};
+use postgres_protocol::message::frontend;
+use std::fmt::Write as _;
+use std::io::{self, Read as _, Write as _};
+use std::ops::Range;
+use std::path::PathBuf;
+
+/// The steps from an empty database to the present tables, in order; `ringbook_schema` counts those that
+/// were taken. A step is never changed once a release has it.
+const STEPS: [&str; 1] = ["
+    CREATE TABLE trades (
+        venue       text    NOT NULL,
+        market      text    NOT NULL,
+        token       text    NOT NULL,
+        outcome     text    NOT NULL,
+        price_e6    bigint  NOT NULL,
+        size_e6     bigint  NOT NULL,
+        side        text    NOT NULL,
+        venue_ms    bigint  NOT NULL,
+        receive_ns  bigint  NOT NULL,
+        id          text    NOT NULL,
+        fee_bps_e6  bigint,
+        connection  bigint  NOT NULL,
+        PRIMARY KEY (venue_ms, token, id, price_e6, size_e6, side)
+    );
+    CREATE TABLE trade_losses (
+        noticed_ns  bigint NOT NULL,
+        shard       bigint NOT NULL,
+        trades      bigint NOT NULL
+    );
+    CREATE TABLE markets (
+        venue        text    NOT NULL,
+        market       text    NOT NULL,
+        slug         text    NOT NULL,
+        question     text    NOT NULL,
+        tick_e6      bigint,
+        min_size_e6  bigint,
+        neg_risk     boolean NOT NULL,
+        start_ns     bigint,
+        end_ns       bigint,
+        status       text    NOT NULL,
+        winner       text,
+        resolved_ns  bigint,
+        first_ns     bigint  NOT NULL,
+        updated_ns   bigint  NOT NULL,
+        PRIMARY KEY (market, venue)
+    );
+    CREATE TABLE tokens (
+        token    text    NOT NULL,
+        market   text    NOT NULL,
+        venue    text    NOT NULL,
+        place    bigint  NOT NULL,
+        outcome  text    NOT NULL,
+        PRIMARY KEY (token, venue)
+    );
+"];
+
+/// Two engines that start at once do not both make the tables. The number means nothing.
+const LOCK: &str = "SELECT pg_advisory_xact_lock(7245093112)";
+
+/// A server and a database on it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PostgresAddress {
+    host: String,
+    port: u16,
+    user: String,
+    password: Option<String>,
+    password_file: Option<PathBuf>,
+    database: String,
+    /// Encrypted, and the server's certificate has to be for `host`.
+    tls: bool,
+    authority_file: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for PostgresAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.shown())
+    }
+}
+
+impl PostgresAddress {
+    /// Reads what follows `postgres://`: `USER[:PASSWORD]@HOST[:PORT]/DATABASE[?KEY=VALUE&…]`. Keys:
+    /// `passfile` (a file that holds the password), `sslmode` (`disable` or `verify-full`, which is the
+    /// default but for this host), `sslrootcert` (the authority to trust).
+    ///
+    /// # Errors
+    /// One line that says what is wrong.
+    pub fn parse(rest: &str) -> Result<Self, String> {
+        let expected = "expected postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE";
+        let (place, options) = rest.split_once('?').unwrap_or((rest, ""));
+        let (who, place) = place.rsplit_once('@').ok_or(expected)?;
+        let (server, database) = place.split_once('/').ok_or(expected)?;
+        let (user, password) = match who.split_once(':') {
+            Some((user, password)) => (user, Some(unescaped(password)?)),
+            None => (who, None),
+        };
+        let (host, port) = match server.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => {
+                (host, port.parse().map_err(|_| format!("port {port}: expected a number"))?)
+            }
+            _ => (server, 5_432),
+        };
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let (user, database) = (unescaped(user)?, unescaped(database)?);
+        if host.is_empty() || user.is_empty() || database.is_empty() {
+            return Err(expected.into());
+        }
+        let here = matches!(host.as_str(), "localhost" | "127.0.0.1" | "::1");
+        let (password_file, authority_file) = (None, None);
+        let mut address = Self {
+            host,
+            port,
+            user,
+            password,
+            password_file,
+            database,
+            tls: !here,
+            authority_file,
+        };
+        for option in options.split('&').filter(|option| !option.is_empty()) {
+            let (key, value) = option.split_once('=').unwrap_or((option, ""));
+            let value = unescaped(value)?;
+            match (key, value.as_str()) {
+                ("passfile", _) => address.password_file = Some(value.into()),
+                ("sslrootcert", _) => address.authority_file = Some(value.into()),
+                ("sslmode", "disable") => address.tls = false,
+                ("sslmode", "verify-full") => address.tls = true,
+                ("sslmode", _) => {
+                    return Err(format!("sslmode={value}: expected disable or verify-full"));
+                }
+                _ => return Err(format!("{key}: expected passfile, sslmode or sslrootcert")),
+            }
+        }
+        Ok(address)
+    }
+
+    /// The address without the password.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let Self { host, port, user, database, .. } = self;
+        format!("postgres://{user}@{host}:{port}/{database}")
+    }
+
+    /// The database's name, for files that belong to it.
+    #[must_use]
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
+    fn password(&self) -> Result<Option<String>, StoreError> {
+        let Some(file) = &self.password_file else { return Ok(self.password.clone()) };
+        let text = std::fs::read_to_string(file);
+        let text = text.map_err(|error| StoreError::new(format!("{}: {error}", file.display())))?;
+        Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
+    }
+}
+
+/// Undoes `%41`.
+fn unescaped(text: &str) -> Result<String, String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let mut digit = || rest.next().and_then(|byte| char::from(byte).to_digit(16));
+        let (Some(high), Some(low)) = (digit(), digit()) else {
+            return Err("a % without two hexadecimal digits; write %25 for a % itself".into());
+        };
+        bytes.push((high * 16 + low) as u8);
+    }
+    String::from_utf8(bytes).map_err(|_| "the address is not UTF-8".into())
+}
+
+impl From<io::Error> for StoreError {
+    fn from(error: io::Error) -> Self {
+        let words = match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                format!("no answer within {} s", STORE_TIMEOUT_NS / 1_000_000_000)
+            }
+            io::ErrorKind::UnexpectedEof => "the server closed the connection".into(),
+            _ => error.to_string(),
+        };
+        Self { words, away: true }
+    }
+}
+
+/// The server's own words and its code.
+fn complaint(mut fields: ErrorFields<'_>) -> StoreError {
+    let (mut code, mut message) = (String::new(), String::new());
+    while let Ok(Some(field)) = fields.next() {
+        let text = String::from_utf8_lossy(field.value_bytes()).into_owned();
+        match field.type_() {
+            b'C' => code = text,
+            b'M' => message = text,
+            _ => {}
+        }
+    }
+    // It starts, it stops, or it has no place left.
+    let away = matches!(code.as_str(), "57P01" | "57P03" | "53300");
+    StoreError { words: format!("{message} ({code})"), away }
+}
+
+/// The server, once it has let us in.
+#[derive(Debug)]
+pub struct PostgresStore {
+    line: Line,
+    input: BytesMut,
+    output: BytesMut,
+    rows: String,
+}
+
+impl PostgresStore {
+    /// Connects, says who we are, brings the tables up to date.
+    ///
+    /// # Errors
+    /// The server cannot be reached, does not let us in, or a newer program made its tables.
+    pub fn open(address: &PostgresAddress) -> Result<Self, StoreError> {
+        let line = Line::connect(&address.host, address.port, STORE_TIMEOUT_NS)?;
+        let (input, output) = (BytesMut::with_capacity(8_192), BytesMut::with_capacity(8_192));
+        let mut store = Self { line, input, output, rows: String::new() };
+        if address.tls {
+            store.start_tls(address)?;
+        }
+        store.log_in(address)?;
+        store.make_tables()?;
+        // What is copied into it is gone at the end of each transaction.
+        store.run(
+            "SET synchronous_commit TO on;
+             CREATE TEMP TABLE trade_stage (LIKE trades) ON COMMIT DELETE ROWS;
+             CREATE TEMP TABLE market_stage (LIKE markets) ON COMMIT DELETE ROWS;
+             CREATE TEMP TABLE token_stage (LIKE tokens) ON COMMIT DELETE ROWS",
+        )?;
+        Ok(store)
+    }
+
+    fn start_tls(&mut self, address: &PostgresAddress) -> Result<(), StoreError> {
+        frontend::ssl_request(&mut self.output);
+        self.send()?;
+        let mut answer = [0];
+        self.line.read_exact(&mut answer)?;
+        if answer != *b"S" {
+            return Err(StoreError::new("the server offers no TLS; sslmode=disable goes without"));
+        }
+        let authority = address.authority_file.as_ref().map(std::fs::read).transpose()?;
+        let config = client_config(authority.as_deref());
+        let config = config.map_err(|error| StoreError::new(format!("sslrootcert: {error}")))?;
+        Ok(self.line.start_tls(&config, &address.host)?)
+    }
+
+    fn log_in(&mut self, address: &PostgresAddress) -> Result<(), StoreError> {
+        let PostgresAddress { user, database, .. } = address;
+        let said = [
+            ("user", user.as_str()),
+            ("database", database.as_str()),
+            ("application_name", "ringbook"),
+            ("client_encoding", "UTF8"),
+        ];
+        frontend::startup_message(said, &mut self.output)?;
+        let password = address.password()?;
+        let needed = || {
+            let file = "name it in the address, or a file that holds it with passfile=";
+            StoreError::new(format!("the server wants a password: {file}"))
+        };
+        let mut scram = None;
+        loop {
+            match self.receive()? {
+                Message::AuthenticationOk
+                | Message::ParameterStatus(_)
+                | Message::BackendKeyData(_)
+                | Message::NoticeResponse(_) => {}
+                Message::ReadyForQuery(_) => return Ok(()),
+                Message::AuthenticationCleartextPassword => {
+                    let password = password.as_ref().ok_or_else(needed)?;
+                    frontend::password_message(password.as_bytes(), &mut self.output)?;
+                }
+                Message::AuthenticationMd5Password(body) => {
+                    let password = password.as_ref().ok_or_else(needed)?;
+                    let hash = md5_hash(user.as_bytes(), password.as_bytes(), body.salt());
+                    frontend::password_message(hash.as_bytes(), &mut self.output)?;
+                }
+                Message::AuthenticationSasl(body) => {
+                    let password = password.as_ref().ok_or_else(needed)?;
+                    if !body.mechanisms().any(|mechanism| Ok(mechanism == SCRAM_SHA_256))? {
+                        return Err(StoreError::new("the server wants no login that we know"));
+                    }
+                    let begun =
+                        ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
+                    let first = begun.message();
+                    frontend::sasl_initial_response(SCRAM_SHA_256, first, &mut self.output)?;
+                    scram = Some(begun);
+                }
+                Message::AuthenticationSaslContinue(body) => {
+                    let scram = scram.as_mut().ok_or_else(Self::out_of_order)?;
+                    scram.update(body.data())?;
+                    frontend::sasl_response(scram.message(), &mut self.output)?;
+                }
+                Message::AuthenticationSaslFinal(body) => {
+                    scram.as_mut().ok_or_else(Self::out_of_order)?.finish(body.data())?;
+                }
+                Message::ErrorResponse(body) => return Err(complaint(body.fields())),
+                _ => return Err(StoreError::new("the server wants no login that we know")),
+            }
+        }
+    }
+
+    fn make_tables(&mut self) -> Result<(), StoreError> {
+        self.run("BEGIN")?;
+        self.run(LOCK)?;
+        self.run(
+            "SET client_min_messages TO warning;
+             CREATE TABLE IF NOT EXISTS ringbook_schema (version bigint NOT NULL)",
+        )?;
+        let taken = self.run("SELECT coalesce(max(version), 0) FROM ringbook_schema")?;
+        let taken: usize = taken.first_value().and_then(|text| text.parse().ok()).unwrap_or(0);
+        if taken > STEPS.len() {
+            return Err(StoreError::new(format!(
+                "its tables are of version {taken}, and this program knows {}; use a newer ringbook",
+                STEPS.len()
+            )));
+        }
+        for (number, step) in (1..).zip(STEPS).skip(taken) {
+            self.run(step)?;
+            self.run(&format!("INSERT INTO ringbook_schema VALUES ({number})"))?;
+        }
+        self.run("COMMIT")?;
+        Ok(())
+    }
+
+    fn out_of_order() -> StoreError {
+        StoreError::new("the server's messages come out of order")
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        self.line.write_all(&self.output)?;
+        self.line.flush()?;
+        self.output.clear();
+        Ok(())
+    }
+
+    /// Sends what waits; the server's next message.
+    fn receive(&mut self) -> io::Result<Message> {
+        if !self.output.is_empty() {
+            self.send()?;
+        }
+        let mut part = [0; 8_192];
+        loop {
+            if let Some(message) = Message::parse(&mut self.input)? {
+                return Ok(message);
+            }
+            match self.line.read(&mut part)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                count => self.input.extend_from_slice(&part[..count]),
+            }
+        }
+    }
+
+    /// Runs statements; the first value of the last row that they gave.
+    ///
+    /// # Errors
+    /// The server's own words.
+    pub fn first_value(&mut self, statements: &str) -> Result<Option<String>, StoreError> {
+        self.run(statements).map(|answer| answer.first_value())
+    }
+
+    /// Runs statements; what the last of them said.
+    fn run(&mut self, statements: &str) -> Result<Answer, StoreError> {
+        frontend::query(statements, &mut self.output)?;
+        self.until_ready()
+    }
+
+    fn until_ready(&mut self) -> Result<Answer, StoreError> {
+        let (mut answer, mut failure) = (Answer::default(), None);
+        loop {
+            match self.receive()? {
+                Message::ReadyForQuery(_) => return failure.map_or(Ok(answer), Err),
+                Message::ErrorResponse(body) => {
+                    failure.get_or_insert(complaint(body.fields()));
+                }
+                Message::CommandComplete(body) => {
+                    let rows = body.tag()?.rsplit(' ').next().and_then(|n| n.parse().ok());
+                    answer.touched = rows.unwrap_or(0);
+                }
+                Message::DataRow(body) => {
+                    let text = |range: Option<Range<usize>>| {
+                        let bytes = range.and_then(|range| body.buffer().get(range));
+                        Ok(bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
+                    };
+                    answer.rows.push(body.ranges().map(text).collect()?);
+                }
+                // The server is ready for rows where none were announced.
+                Message::CopyInResponse(_) => {
+                    frontend::copy_fail("no rows", &mut self.output)?;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Copies the rows that are written down into a table.
+    fn copy(&mut self, table: &str) -> Result<(), StoreError> {
+        frontend::query(&format!("COPY {table} FROM STDIN"), &mut self.output)?;
+        loop {
+            match self.receive()? {
+                Message::CopyInResponse(_) => break,
+                Message::ErrorResponse(body) => return Err(complaint(body.fields())),
+                Message::NoticeResponse(_) | Message::ParameterStatus(_) => {}
+                _ => return Err(Self::out_of_order()),
+            }
+        }
+        frontend::CopyData::new(self.rows.as_bytes())?.write(&mut self.output);
+        frontend::copy_done(&mut self.output);
+        self.until_ready().map(drop)
+    }
+}
+
+/// What statements gave.
+#[derive(Debug, Default)]
+struct Answer {
+    /// Rows that the last one touched.
+    touched: u64,
+    /// All rows that came, as texts.
+    rows: Vec<Vec<Option<String>>>,
+}
+
+impl PostgresStore {
+    fn store_markets(&mut self, markets: &[MarketRow]) -> Result<(), StoreError> {
+        self.rows.clear();
+        markets.iter().for_each(|row| push_market(&mut self.rows, row));
+        self.copy("market_stage")?;
+        self.run(MARKETS)?;
+        self.rows.clear();
+        markets.iter().for_each(|row| push_tokens(&mut self.rows, row));
+        self.copy("token_stage")?;
+        self.run(TOKENS)?;
+        Ok(())
+    }
+}
+
+const TRADES: &str = "
+    INSERT INTO trades
+    SELECT s.venue, s.market, s.token, coalesce(t.outcome, ''), s.price_e6, s.size_e6, s.side, s.venue_ms,
+           s.receive_ns, s.id, s.fee_bps_e6, s.connection
+    FROM trade_stage s LEFT JOIN tokens t ON t.token = s.token AND t.venue = s.venue
+    ON CONFLICT DO NOTHING";
+
+/// What is known of the outcome stays known.
+const MARKETS: &str = "
+    INSERT INTO markets SELECT * FROM market_stage
+    ON CONFLICT (market, venue) DO UPDATE SET
+        slug = excluded.slug, question = excluded.question, tick_e6 = excluded.tick_e6,
+        min_size_e6 = excluded.min_size_e6, neg_risk = excluded.neg_risk,
+        start_ns = coalesce(excluded.start_ns, markets.start_ns), end_ns = excluded.end_ns,
+        status = CASE WHEN markets.status = 'resolved' THEN markets.status ELSE excluded.status END,
+        winner = coalesce(excluded.winner, markets.winner),
+        resolved_ns = coalesce(markets.resolved_ns, excluded.resolved_ns),
+        updated_ns = excluded.updated_ns";
+
+const TOKENS: &str = "
+    INSERT INTO tokens SELECT * FROM token_stage
+    ON CONFLICT (token, venue) DO UPDATE
+        SET market = excluded.market, place = excluded.place, outcome = excluded.outcome";
+
+impl Answer {
+    /// First value of the last row.
+    fn first_value(self) -> Option<String> {
+        self.rows.into_iter().next_back()?.into_iter().next()?
+    }
+}
+
+/// A row of [`open_markets_of`].
+fn known(row: Vec<Option<String>>) -> Option<KnownToken> {
+    let mut values = row.into_iter();
+    let mut next = || values.next();
+    Some(KnownToken {
+        market: next()??,
+        slug: next()??,
+        question: next()??,
+        tick_e6: next()?.and_then(|text| text.parse().ok()),
+        min_size_e6: next()?.and_then(|text| text.parse().ok()),
+        neg_risk: next()?? == "t",
+        end_ns: next()?.and_then(|text| text.parse().ok()),
+        token: next()??,
+        outcome: next()??,
+        start_ns: next()?.and_then(|text| text.parse().ok()),
+    })
+}
+
+/// A text as the server's format wants it.
+fn push_text(rows: &mut String, text: &str) {
+    for letter in text.chars() {
+        match letter {
+            '\\' => rows.push_str("\\\\"),
+            '\t' => rows.push_str("\\t"),
+            '\n' => rows.push_str("\\n"),
+            '\r' => rows.push_str("\\r"),
+            // No text of the server's holds this one.
+            '\0' => rows.push('\u{fffd}'),
+            _ => rows.push(letter),
+        }
+    }
+}
+
+fn push_optional(rows: &mut String, value: Option<impl std::fmt::Display>) {
+    // Writing to a string cannot fail.
+    let _ = match value {
+        Some(value) => write!(rows, "{value}\t"),
+        None => write!(rows, "\\N\t"),
+    };
+}
+
+fn push_market(rows: &mut String, row: &MarketRow) {
+    let _ = write!(rows, "{}\t{}\t", row.venue.name(), row.market);
+    push_text(rows, &row.slug);
+    rows.push('\t');
+    push_text(rows, &row.question);
+    rows.push('\t');
+    push_optional(rows, row.tick_size.map(|tick| tick.0));
+    push_optional(rows, row.min_order_size.map(|size| size.0));
+    push_optional(rows, Some(row.neg_risk));
+    push_optional(rows, row.start_wall_ns);
+    push_optional(rows, row.end_wall_ns);
+    push_optional(rows, Some(row.status.name()));
+    push_optional(rows, row.winner);
+    push_optional(rows, row.resolved_wall_ns);
+    let _ = writeln!(rows, "{0}\t{0}", row.wall_ns);
+}
+
+fn push_tokens(rows: &mut String, row: &MarketRow) {
+    for (place, outcome) in row.tokens.iter().enumerate() {
+        let (token, market, venue) = (outcome.token, row.market, row.venue.name());
+        let _ = write!(rows, "{token}\t{market}\t{venue}\t{place}\t");
+        push_text(rows, &outcome.name);
+        rows.push('\n');
+    }
+}
+
+/// A row in the server's text format: no value holds a tab, a line end or a backslash.
+fn push_row(rows: &mut String, trade: &TradeRecord) {
+    let side = if trade.side == Side::Bid { "buy" } else { "sell" };
+    let TradeRecord { market, token, venue_ms, receive_wall_ns, .. } = trade;
+    let (venue, price, size) = (trade.venue.name(), trade.price.0, trade.quantity.0);
+    let id = trade.id.as_ref().map_or("", TradeId::as_str);
+    // Writing to a string cannot fail.
+    let _ = write!(
+        rows,
+        "{venue}\t{market}\t{token}\t\t{price}\t{size}\t{side}\t{venue_ms}\t{receive_wall_ns}\t{id}\t"
+    );
+    let _ = match trade.fee_rate_bps {
+        Some(fee) => write!(rows, "{}", fee.0),
+        None => write!(rows, "\\N"),
+    };
+    let _ = writeln!(rows, "\t{}", trade.connection.0);
+}
+
+impl Reader for PostgresStore {
+    fn count(&mut self) -> Result<u64, StoreError> {
+        let count = self.first_value("SELECT count(*) FROM trades")?;
+        count.and_then(|text| text.parse().ok()).ok_or_else(Self::out_of_order)
+    }
+
+    fn each_trade(&mut self, each: &mut dyn FnMut(&KeptTrade) -> bool) -> Result<(), StoreError> {
+        self.run("BEGIN")?;
+        self.run(&format!(
+            "DECLARE kept NO SCROLL CURSOR FOR SELECT {TRADE_COLUMNS} FROM trades ORDER BY venue_ms"
+        ))?;
+        loop {
+            let rows = self.run("FETCH 10000 FROM kept")?.rows;
+            let more = !rows.is_empty();
+            for row in rows {
+                let trade = kept(row).ok_or_else(Self::out_of_order)?;
+                if !each(&trade) {
+                    return self.run("ROLLBACK").map(drop);
+                }
+            }
+            if !more {
+                return self.run("COMMIT").map(drop);
+            }
+        }
+    }
+}
+
+/// A row of [`TRADE_COLUMNS`].
+fn kept(row: Vec<Option<String>>) -> Option<KeptTrade> {
+    let [venue, market, token, outcome, price, size, side, venue_ms, receive_ns, id, fee] =
+        <[_; 11]>::try_from(row).ok()?;
+    Some(KeptTrade {
+        venue: venue?,
+        market: market?,
+        token: token?,
+        outcome: outcome?,
+        price_e6: price?.parse().ok()?,
+        size_e6: size?.parse().ok()?,
+        side: side?,
+        venue_ms: venue_ms?.parse().ok()?,
+        receive_ns: receive_ns?.parse().ok()?,
+        id: id?,
+        fee_bps_e6: fee.map(|fee| fee.parse()).transpose().ok()?,
+    })
+}
+
+impl Store for PostgresStore {
+    fn insert(&mut self, batch: &Batch) -> Result<u64, StoreError> {
+        let Batch { trades, losses, markets } = batch;
+        self.run("BEGIN")?;
+        if !markets.is_empty() {
+            self.store_markets(markets)?;
+        }
+        self.rows.clear();
+        trades.iter().for_each(|trade| push_row(&mut self.rows, trade));
+        self.copy("trade_stage")?;
+        let inserted = self.run(TRADES)?.touched;
+        for Loss { shard, wall_ns, trades } in losses {
+            let shard = shard.0;
+            let row = format!("INSERT INTO trade_losses VALUES ({wall_ns}, {shard}, {trades})");
+            self.run(&row)?;
+        }
+        self.run("COMMIT")?;
+        Ok(inserted)
+    }
+
+    fn open_markets(
+        &mut self,
+        venue: Venue,
+        now_wall_ns: u64,
+    ) -> Result<Vec<MarketInfo>, StoreError> {
+        let rows = self.run(&open_markets_of(venue))?.rows;
+        Ok(gather(rows.into_iter().filter_map(known), now_wall_ns))
+    }
+}
+
+impl Drop for PostgresStore {
+    fn drop(&mut self) {
+        frontend::terminate(&mut self.output);
+        // A courtesy: the server would notice anyway.
+        let _ = self.send();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,258 @@
+//! Trades in a file of SQLite, which other programs may read meanwhile.
+//!
+//! Runs on:  the thread `trade-store`, which may block for `SQLITE_BUSY_NS`.
+use super::store::{
+    Batch, KeptTrade, KnownToken, Loss, Reader, Store, StoreError, TRADE_COLUMNS, gather,
+    open_markets_of,
+};
+use crate::base::id::{TokenId, TradeId, Venue};
+use crate::base::limits::SQLITE_BUSY_NS;
+use crate::link::control_sink::MarketRow;
+use crate::market::book::Side;
+use crate::market::info::MarketInfo;
+use rusqlite::{Connection, ErrorCode, params};
+use std::path::Path;
+use std::time::Duration;
+
+/// The steps from an empty file to the present tables, in order; `user_version` counts those that were
+/// taken. A step is never changed once a release has it.
+const STEPS: [&str; 1] = ["
+    CREATE TABLE trades (
+        venue       TEXT    NOT NULL,
+        market      TEXT    NOT NULL,
+        token       TEXT    NOT NULL,
+        outcome     TEXT    NOT NULL,
+        price_e6    INTEGER NOT NULL,
+        size_e6     INTEGER NOT NULL,
+        side        TEXT    NOT NULL,
+        venue_ms    INTEGER NOT NULL,
+        receive_ns  INTEGER NOT NULL,
+        id          TEXT    NOT NULL,
+        fee_bps_e6  INTEGER,
+        connection  INTEGER NOT NULL,
+        PRIMARY KEY (venue_ms, token, id, price_e6, size_e6, side)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE trade_losses (
+        noticed_ns  INTEGER NOT NULL,
+        shard       INTEGER NOT NULL,
+        trades      INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE markets (
+        venue        TEXT    NOT NULL,
+        market       TEXT    NOT NULL,
+        slug         TEXT    NOT NULL,
+        question     TEXT    NOT NULL,
+        tick_e6      INTEGER,
+        min_size_e6  INTEGER,
+        neg_risk     INTEGER NOT NULL,
+        start_ns     INTEGER,
+        end_ns       INTEGER,
+        status       TEXT    NOT NULL,
+        winner       TEXT,
+        resolved_ns  INTEGER,
+        first_ns     INTEGER NOT NULL,
+        updated_ns   INTEGER NOT NULL,
+        PRIMARY KEY (market, venue)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE tokens (
+        token    TEXT    NOT NULL,
+        market   TEXT    NOT NULL,
+        venue    TEXT    NOT NULL,
+        place    INTEGER NOT NULL,
+        outcome  TEXT    NOT NULL,
+        PRIMARY KEY (token, venue)
+    ) STRICT, WITHOUT ROWID;
+"];
+
+const INSERT: &str = "
+    INSERT INTO trades (venue, market, token, outcome, price_e6, size_e6, side, venue_ms, receive_ns, id,
+                        fee_bps_e6, connection)
+    VALUES (?1, ?2, ?3, coalesce((SELECT outcome FROM tokens WHERE token = ?3 AND venue = ?1), ''),
+            ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+    ON CONFLICT DO NOTHING";
+
+/// What is known of the outcome stays known.
+const MARKET: &str = "
+    INSERT INTO markets (venue, market, slug, question, tick_e6, min_size_e6, neg_risk, start_ns, end_ns,
+                         status, winner, resolved_ns, first_ns, updated_ns)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13)
+    ON CONFLICT DO UPDATE SET
+        slug = excluded.slug, question = excluded.question, tick_e6 = excluded.tick_e6,
+        min_size_e6 = excluded.min_size_e6, neg_risk = excluded.neg_risk,
+        start_ns = coalesce(excluded.start_ns, markets.start_ns), end_ns = excluded.end_ns,
+        status = CASE WHEN markets.status = 'resolved' THEN markets.status ELSE excluded.status END,
+        winner = coalesce(excluded.winner, markets.winner),
+        resolved_ns = coalesce(markets.resolved_ns, excluded.resolved_ns),
+        updated_ns = excluded.updated_ns";
+
+const TOKEN: &str = "
+    INSERT INTO tokens (token, market, venue, place, outcome) VALUES (?1, ?2, ?3, ?4, ?5)
+    ON CONFLICT DO UPDATE SET market = excluded.market, place = excluded.place, outcome = excluded.outcome";
+
+/// The database.
+#[derive(Debug)]
+pub struct SqliteStore {
+    connection: Connection,
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::new(match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                format!("{error}; another program holds it")
+            }
+            _ => error.to_string(),
+        })
+    }
+}
+
+impl SqliteStore {
+    /// Opens or makes the file; brings its tables up to date.
+    ///
+    /// # Errors
+    /// The file cannot be opened, is none of SQLite, or a newer program made its tables.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let mut connection = Connection::open(path)?;
+        connection.busy_timeout(Duration::from_nanos(SQLITE_BUSY_NS))?;
+        // With a log that is written ahead readers and the writer do not wait for each other, and a killed
+        // process loses nothing that was committed.
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        connection.pragma_update(None, "synchronous", "normal")?;
+        connection.pragma_update(None, "cache_size", -65_536)?;
+        let taken: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        if taken as usize > STEPS.len() {
+            return Err(StoreError::new(format!(
+                "its tables are of version {taken}, and this program knows {}; use a newer ringbook",
+                STEPS.len()
+            )));
+        }
+        for (number, step) in (1u32..).zip(STEPS).skip(taken as usize) {
+            let transaction = connection.transaction()?;
+            transaction.execute_batch(step)?;
+            transaction.pragma_update(None, "user_version", number)?;
+            transaction.commit()?;
+        }
+        Ok(Self { connection })
+    }
+}
+
+fn store_market(connection: &Connection, row: &MarketRow) -> rusqlite::Result<()> {
+    let (venue, market) = (row.venue.name(), row.market.as_str());
+    connection.prepare_cached(MARKET)?.execute(params![
+        venue,
+        market,
+        row.slug,
+        row.question,
+        row.tick_size.map(|tick| tick.0),
+        row.min_order_size.map(|size| size.0.cast_signed()),
+        row.neg_risk,
+        row.start_wall_ns.map(u64::cast_signed),
+        row.end_wall_ns.map(u64::cast_signed),
+        row.status.name(),
+        row.winner.as_ref().map(TokenId::as_str),
+        row.resolved_wall_ns.map(u64::cast_signed),
+        row.wall_ns.cast_signed(),
+    ])?;
+    let mut token = connection.prepare_cached(TOKEN)?;
+    for (place, outcome) in row.tokens.iter().enumerate() {
+        let place = place as u32;
+        token.execute(params![outcome.token.as_str(), market, venue, place, outcome.name])?;
+    }
+    Ok(())
+}
+
+impl Store for SqliteStore {
+    fn insert(&mut self, batch: &Batch) -> Result<u64, StoreError> {
+        let Batch { trades, losses, markets } = batch;
+        let transaction = self.connection.transaction()?;
+        markets.iter().try_for_each(|market| store_market(&transaction, market))?;
+        let mut inserted = 0;
+        {
+            let mut insert = transaction.prepare_cached(INSERT)?;
+            for trade in trades {
+                let side = if trade.side == Side::Bid { "buy" } else { "sell" };
+                // Whole numbers of SQLite have a sign; none of these comes near 2^63.
+                inserted += insert.execute(params![
+                    trade.venue.name(),
+                    trade.market.as_str(),
+                    trade.token.as_str(),
+                    trade.price.0,
+                    trade.quantity.0.cast_signed(),
+                    side,
+                    trade.venue_ms.cast_signed(),
+                    trade.receive_wall_ns.cast_signed(),
+                    trade.id.as_ref().map_or("", TradeId::as_str),
+                    trade.fee_rate_bps.map(|fee| fee.0.cast_signed()),
+                    trade.connection.0,
+                ])? as u64;
+            }
+        }
+        for Loss { shard, wall_ns, trades } in losses {
+            let values = params![wall_ns.cast_signed(), shard.0, trades.cast_signed()];
+            transaction.execute("INSERT INTO trade_losses VALUES (?1, ?2, ?3)", values)?;
+        }
+        transaction.commit()?;
+        Ok(inserted)
+    }
+
+    fn open_markets(
+        &mut self,
+        venue: Venue,
+        now_wall_ns: u64,
+    ) -> Result<Vec<MarketInfo>, StoreError> {
+        let mut query = self.connection.prepare(&open_markets_of(venue))?;
+        let tokens = query.query_map([], |row| {
+            Ok(KnownToken {
+                market: row.get(0)?,
+                slug: row.get(1)?,
+                question: row.get(2)?,
+                tick_e6: row.get(3)?,
+                min_size_e6: row.get::<_, Option<i64>>(4)?.map(i64::cast_unsigned),
+                neg_risk: row.get(5)?,
+                start_ns: row.get::<_, Option<i64>>(9)?.map(i64::cast_unsigned),
+                end_ns: row.get::<_, Option<i64>>(6)?.map(i64::cast_unsigned),
+                token: row.get(7)?,
+                outcome: row.get(8)?,
+            })
+        })?;
+        Ok(gather(tokens.collect::<Result<Vec<_>, _>>()?, now_wall_ns))
+    }
+}
+
+impl Reader for SqliteStore {
+    fn count(&mut self) -> Result<u64, StoreError> {
+        let count = "SELECT count(*) FROM trades";
+        let count: i64 = self.connection.query_row(count, [], |row| row.get(0))?;
+        Ok(count.cast_unsigned())
+    }
+
+    fn each_trade(&mut self, each: &mut dyn FnMut(&KeptTrade) -> bool) -> Result<(), StoreError> {
+        // The primary key begins with the time: nothing has to be sorted.
+        let query = format!("SELECT {TRADE_COLUMNS} FROM trades ORDER BY venue_ms");
+        let mut statement = self.connection.prepare(&query)?;
+        let mut rows = statement.query([])?;
+        let whole = |value: i64| value.cast_unsigned();
+        while let Some(row) = rows.next()? {
+            let trade = KeptTrade {
+                venue: row.get(0)?,
+                market: row.get(1)?,
+                token: row.get(2)?,
+                outcome: row.get(3)?,
+                price_e6: row.get(4)?,
+                size_e6: whole(row.get(5)?),
+                side: row.get(6)?,
+                venue_ms: whole(row.get(7)?),
+                receive_ns: whole(row.get(8)?),
+                id: row.get(9)?,
+                fee_bps_e6: row.get::<_, Option<i64>>(10)?.map(whole),
+            };
+            if !each(&trade) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+//! Rows as they are read back by another connection.
+use super::*;
+use crate::base::id::{ConnectionId, MarketId, ShardId, TokenId, Venue};
+use crate::base::price::{Price, Quantity};
+use crate::link::control_sink::MarketStatus;
+use crate::link::shard_trade::TradeRecord;
+use crate::market::info::Outcome;
+
+fn batch(trades: &[TradeRecord]) -> Batch {
+    Batch { trades: trades.to_vec(), ..Batch::default() }
+}
+
+fn trade(number: u64) -> TradeRecord {
+    TradeRecord {
+        venue: Venue::Polymarket,
+        market: MarketId::new("0x12dc").unwrap(),
+        token: TokenId::new("727").unwrap(),
+        price: Price(585_000),
+        quantity: Quantity(2_460_000),
+        side: Side::Ask,
+        venue_ms: 1_786_728_467_101 + number,
+        receive_wall_ns: 1_786_728_467_135_000_001,
+        id: TradeId::new("0x6c83"),
+        fee_rate_bps: Some(Quantity(0)),
+        connection: ConnectionId(9),
+    }
+}
+
+fn count(path: &Path, table: &str) -> u64 {
+    let reader = Connection::open(path).unwrap();
+    let count = format!("SELECT count(*) FROM {table}");
+    reader.query_row(&count, [], |row| row.get::<_, i64>(0)).unwrap().cast_unsigned()
+}
+
+#[test]
+fn a_trade_is_stored_exactly_and_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trades.db");
+    let mut store = SqliteStore::open(&path).unwrap();
+    assert_eq!(store.insert(&batch(&[trade(0), trade(1), trade(0)])).unwrap(), 2);
+    assert_eq!(store.insert(&batch(&[trade(1), trade(2)])).unwrap(), 1);
+    // Each of these is another trade.
+    let sold = TradeRecord { side: Side::Bid, ..trade(0) };
+    let dearer = TradeRecord { price: Price(586_000), ..trade(0) };
+    let larger = TradeRecord { quantity: Quantity(2_460_001), ..trade(0) };
+    let other = TradeRecord { id: None, fee_rate_bps: None, ..trade(0) };
+    // This is not: another connection told it later.
+    let again = TradeRecord { receive_wall_ns: 7, connection: ConnectionId(1), ..trade(0) };
+    assert_eq!(store.insert(&batch(&[sold, dearer, larger, other, again])).unwrap(), 4);
+    let reader = Connection::open(&path).unwrap();
+    let mut rows = reader.prepare("SELECT * FROM trades WHERE side = 'sell' LIMIT 1").unwrap();
+    let names: Vec<String> = rows.column_names().map(str::to_owned).collect();
+    let row = rows.query_row([], |row| {
+        Ok((0..names.len()).map(|at| format!("{:?}", row.get_ref(at).unwrap())).collect::<Vec<_>>())
+    });
+    let row: Vec<String> =
+        names.iter().zip(row.unwrap()).map(|(n, v)| format!("{n}={v}")).collect();
+    let text = row.join(" ");
+    for part in
+        ["price_e6=Integer(585000)", "size_e6=Integer(2460000)", "venue_ms=Integer(1786728467101)"]
+    {
+        assert!(text.contains(part), "{text}");
+    }
+    assert_eq!(count(&path, "trades"), 7);
+}
+
+#[test]
+fn losses_stand_beside_the_trades_and_a_batch_is_stored_wholly_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trades.db");
+    let mut store = SqliteStore::open(&path).unwrap();
+    let loss = Loss { shard: ShardId(1), wall_ns: 5, trades: 3 };
+    store.insert(&Batch { losses: vec![loss], ..batch(&[trade(0)]) }).unwrap();
+    assert_eq!(count(&path, "trade_losses"), 1);
+    // Somebody takes the second table away.
+    Connection::open(&path).unwrap().execute("DROP TABLE trade_losses", []).unwrap();
+    assert!(store.insert(&Batch { losses: vec![loss], ..batch(&[trade(1)]) }).is_err());
+    assert_eq!(count(&path, "trades"), 1);
+}
+
+#[test]
+fn what_cannot_be_opened_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trades.db");
+    drop(SqliteStore::open(&path).unwrap());
+    drop(SqliteStore::open(&path).expect("its own tables"));
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let error = SqliteStore::open(&path).unwrap_err().to_string();
+    assert!(error.contains("version 99") && error.contains("newer ringbook"), "{error}");
+    std::fs::write(folder.path().join("text"), "no database, but long enough to look like one")
+        .unwrap();
+    let error = SqliteStore::open(&folder.path().join("text")).unwrap_err().to_string();
+    assert!(error.contains("not a database"), "{error}");
+    assert!(SqliteStore::open(&folder.path().join("nowhere/trades.db")).is_err());
+}
+
+fn text(path: &Path, query: &str) -> String {
+    let reader = Connection::open(path).unwrap();
+    reader.query_row(query, [], |row| row.get::<_, String>(0)).unwrap()
+}
+
+#[test]
+fn markets_are_kept_current_and_trades_say_the_outcome() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trades.db");
+    let mut store = SqliteStore::open(&path).unwrap();
+    let outcome = |token: &str, name: &str| Outcome {
+        token: TokenId::new(token).unwrap(),
+        name: name.to_owned(),
+    };
+    let open = MarketRow {
+        venue: Venue::Polymarket,
+        market: MarketId::new("0x12dc").unwrap(),
+        slug: "will-it".into(),
+        question: "Will it 'rain'?".into(),
+        tokens: vec![outcome("727", "Yes"), outcome("728", "No")],
+        tick_size: Some(Price(10_000)),
+        min_order_size: None,
+        neg_risk: true,
+        start_wall_ns: Some(8),
+        end_wall_ns: Some(9),
+        status: MarketStatus::Open,
+        winner: None,
+        resolved_wall_ns: None,
+        wall_ns: 5,
+    };
+    // Unknown yet; known within the batch; a market told twice.
+    let unknown = TradeRecord { token: TokenId::new("999").unwrap(), ..trade(0) };
+    let known = Batch { markets: vec![open.clone(), open.clone()], ..batch(&[unknown, trade(1)]) };
+    assert_eq!(store.insert(&known).unwrap(), 2);
+    let outcomes = "SELECT group_concat(token || '=' || outcome) FROM trades ORDER BY venue_ms";
+    assert_eq!(text(&path, outcomes), "999=,727=Yes");
+    assert_eq!((count(&path, "markets"), count(&path, "tokens")), (1, 2));
+    let winner = Some(TokenId::new("728").unwrap());
+    let resolved_wall_ns = Some(7);
+    let resolved = MarketRow {
+        status: MarketStatus::Resolved,
+        winner,
+        resolved_wall_ns,
+        wall_ns: 7,
+        ..open.clone()
+    };
+    // An older word that comes later does not take the outcome back.
+    let markets = vec![resolved, MarketRow { wall_ns: 8, question: "Did it?".into(), ..open }];
+    store.insert(&Batch { markets, ..Batch::default() }).unwrap();
+    let row =
+        "SELECT question || ' ' || status || ' ' || winner || ' ' || resolved_ns || ' ' || first_ns
+               || ' ' || updated_ns || ' ' || tick_e6 || ' ' || neg_risk FROM markets";
+    assert_eq!(text(&path, row), "Did it? resolved 728 7 5 8 10000 1");
+}

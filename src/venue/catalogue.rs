@@ -1,0 +1,163 @@
+//! The seam between a venue's catalogue and discovery: paths to ask, and what pages mean.
+//!
+//! Runs on:  the control core (pure).
+use super::{Feed, kalshi, kalshi::catalog::EventFilter, polymarket};
+use crate::base::id::{MarketId, TokenId};
+use crate::base::limits;
+use crate::market::info::ExchangeStatus;
+
+pub use super::polymarket::catalog::{CatalogError, Page, SkipReason, Skipped};
+
+/// What Kalshi's second half of a scan begins with: events that have not begun.
+const UNOPENED: &str = "unopened ";
+
+/// A venue's catalogue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Catalogue {
+    /// Polymarket's Gamma API.
+    Polymarket,
+    /// Kalshi's REST API.
+    Kalshi {
+        /// Whether combos are listed too.
+        combos: bool,
+    },
+}
+
+impl From<Feed> for Catalogue {
+    fn from(feed: Feed) -> Self {
+        match feed {
+            Feed::Polymarket { .. } => Self::Polymarket,
+            Feed::Kalshi { combos } => Self::Kalshi { combos },
+        }
+    }
+}
+
+impl Catalogue {
+    /// The page of a scan that begins at a cursor; the first without one.
+    #[must_use]
+    pub fn scan_path(self, cursor: Option<&str>) -> String {
+        match (self, cursor) {
+            (Self::Polymarket, cursor) => polymarket::catalog::scan_path(cursor),
+            (Self::Kalshi { combos: true }, cursor) => {
+                kalshi::catalog::markets_scan_path(cursor, true)
+            }
+            (Self::Kalshi { .. }, cursor) => match cursor.and_then(|c| c.strip_prefix(UNOPENED)) {
+                Some("") => kalshi::catalog::events_path(EventFilter::Unopened, None),
+                Some(cursor) => kalshi::catalog::events_path(EventFilter::Unopened, Some(cursor)),
+                None => kalshi::catalog::events_path(EventFilter::Open, cursor),
+            },
+        }
+    }
+
+    /// Where a scan goes on behind a page that was asked for with `cursor` and names `next`.
+    #[must_use]
+    pub fn next_cursor(self, cursor: Option<&str>, next: Option<String>) -> Option<String> {
+        if self != (Self::Kalshi { combos: false }) {
+            return next;
+        }
+        let second = cursor.is_some_and(|cursor| cursor.starts_with(UNOPENED));
+        match (next, second) {
+            (Some(next), true) => Some(format!("{UNOPENED}{next}")),
+            (Some(next), false) => Some(next),
+            (None, false) => Some(UNOPENED.to_owned()),
+            (None, true) => None,
+        }
+    }
+
+    /// Requests a second, all kinds together. Kalshi's lowest tier has 20 of them (kalshi.md, 4), which its owner
+    /// may need for other things too.
+    #[must_use]
+    pub const fn requests_per_second(self) -> u64 {
+        match self {
+            Self::Polymarket => limits::DISCOVERY_PAGES_PER_SECOND,
+            Self::Kalshi { .. } => limits::DISCOVERY_PAGES_PER_SECOND / 2,
+        }
+    }
+
+    /// Markets that may have closed.
+    #[must_use]
+    pub fn confirm_path(self, markets: &[MarketId]) -> String {
+        match self {
+            Self::Polymarket => polymarket::catalog::conditions_path(markets, true),
+            Self::Kalshi { .. } => kalshi::catalog::markets_path(markets),
+        }
+    }
+
+    /// One market by its id.
+    #[must_use]
+    pub fn market_path(self, market: &MarketId) -> String {
+        let only = std::slice::from_ref(market);
+        match self {
+            Self::Polymarket => polymarket::catalog::conditions_path(only, false),
+            Self::Kalshi { .. } => kalshi::catalog::markets_path(only),
+        }
+    }
+
+    /// One market by its readable name: of Kalshi's the ticker.
+    #[must_use]
+    pub fn slug_path(self, slug: &str) -> String {
+        match (self, MarketId::new(slug)) {
+            (Self::Kalshi { .. }, Some(market)) => self.market_path(&market),
+            // Asked for as it is, so that the venue says that there is none.
+            _ => polymarket::catalog::slug_path(slug),
+        }
+    }
+
+    /// The market of a token.
+    #[must_use]
+    pub fn token_path(self, token: &TokenId) -> String {
+        match (self, MarketId::new(token.as_str())) {
+            (Self::Kalshi { .. }, Some(market)) => self.market_path(&market),
+            _ => polymarket::catalog::token_path(token),
+        }
+    }
+
+    /// What to ask for the state of the whole exchange, where there is such a thing.
+    #[must_use]
+    pub const fn status_path(self) -> Option<&'static str> {
+        match self {
+            Self::Polymarket => None,
+            Self::Kalshi { .. } => Some(kalshi::catalog::status_path()),
+        }
+    }
+
+    /// Reads an answer about the state of the whole exchange.
+    #[must_use]
+    pub fn parse_status(self, body: &[u8]) -> Option<ExchangeStatus> {
+        kalshi::catalog::parse_exchange_status(body).ok()
+    }
+
+    /// Reads a page.
+    ///
+    /// # Errors
+    /// The answer as a whole is unusable: *retry the request*.
+    pub fn parse_page(self, body: &[u8]) -> Result<Page, CatalogError> {
+        match self {
+            Self::Polymarket => polymarket::catalog::parse_page(body),
+            Self::Kalshi { .. } => kalshi::catalog::parse_page(body),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scan_of_kalshi_goes_over_open_events_and_then_over_those_to_come() {
+        let catalogue = Catalogue::Kalshi { combos: false };
+        let mut cursor = None;
+        let mut paths = Vec::new();
+        for next in [Some("a"), None, Some("b"), None] {
+            paths.push(catalogue.scan_path(cursor.as_deref()));
+            cursor = catalogue.next_cursor(cursor.as_deref(), next.map(str::to_owned));
+        }
+        assert_eq!(cursor, None);
+        let has = |place: usize, words: [&str; 2]| words.iter().all(|w| paths[place].contains(w));
+        assert!(has(0, ["status=open", "with_nested_markets=true"]), "{paths:?}");
+        assert!(!paths[0].contains("cursor=") && !paths[2].contains("cursor="), "{paths:?}");
+        assert!(has(1, ["status=open", "cursor=a"]) && has(2, ["status=unopened", "limit=200"]));
+        assert!(has(3, ["status=unopened", "cursor=b"]), "{paths:?}");
+        assert_eq!(Catalogue::Polymarket.next_cursor(None, None), None);
+    }
+}

@@ -1,0 +1,146 @@
+//! JSON values that a decoder passes over or reads as one piece.
+//!
+//! Runs on:  any (pure). Bounds: sonic-rs' limit of 255 levels.
+//!
+//! Every seed asks for "any" value, never for a map or a list: asked for a map, sonic-rs 0.5.10 skips a
+//! list by recursion without a limit before it reports the wrong type.
+use super::MessageFault;
+use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use std::fmt;
+
+/// The visits of JSON values that a seed has no use for. Each is read whole and `$on_other` says what
+/// it means, so that a value of an unexpected type is a fault of its message and not of its frame.
+macro_rules! other_values {
+    ($value:ty, $on_other:expr; $($kind:ident),+) => { $( other_values!(@$kind $value, $on_other); )+ };
+    (@scalar $value:ty, $on_other:expr) => {
+        fn visit_bool<E: de::Error>(self, _: bool) -> Result<$value, E> { $on_other(self) }
+        fn visit_i64<E: de::Error>(self, _: i64) -> Result<$value, E> { $on_other(self) }
+        fn visit_u64<E: de::Error>(self, _: u64) -> Result<$value, E> { $on_other(self) }
+        fn visit_f64<E: de::Error>(self, _: f64) -> Result<$value, E> { $on_other(self) }
+        fn visit_str<E: de::Error>(self, _: &str) -> Result<$value, E> { $on_other(self) }
+        fn visit_unit<E: de::Error>(self) -> Result<$value, E> { $on_other(self) }
+    };
+    (@number $value:ty, $on_other:expr) => {
+        fn visit_bool<E: de::Error>(self, _: bool) -> Result<$value, E> { $on_other(self) }
+        fn visit_i64<E: de::Error>(self, _: i64) -> Result<$value, E> { $on_other(self) }
+        fn visit_u64<E: de::Error>(self, _: u64) -> Result<$value, E> { $on_other(self) }
+        fn visit_f64<E: de::Error>(self, _: f64) -> Result<$value, E> { $on_other(self) }
+    };
+    (@text $value:ty, $on_other:expr) => {
+        fn visit_str<E: de::Error>(self, _: &str) -> Result<$value, E> { $on_other(self) }
+    };
+    (@seq $value:ty, $on_other:expr) => {
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<$value, A::Error> {
+            while seq.next_element::<$crate::venue::json::Skip>()?.is_some() {}
+            $on_other(self)
+        }
+    };
+    (@map $value:ty, $on_other:expr) => {
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<$value, A::Error> {
+            while map.next_entry::<$crate::venue::json::Skip, $crate::venue::json::Skip>()?.is_some() {}
+            $on_other(self)
+        }
+    };
+}
+
+/// A value that nobody asks for. Not serde's `IgnoredAny`: sonic-rs 0.5.10 skips that by recursion
+/// without a limit, and a megabyte of `[` would overflow the stack; this way its limit of 255
+/// levels holds.
+pub(in crate::venue) struct Skip;
+
+impl<'de> de::Deserialize<'de> for Skip {
+    fn deserialize<D: de::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(ScalarSeed).map(|_| Self)
+    }
+}
+
+/// A JSON value of which only texts, small numbers and booleans matter.
+pub(in crate::venue) enum Scalar<'de> {
+    Text(&'de str),
+    Escaped(String),
+    Number(u64),
+    Bool(bool),
+    Null,
+    Other,
+}
+
+pub(in crate::venue) struct ScalarSeed;
+
+impl<'de> DeserializeSeed<'de> for ScalarSeed {
+    type Value = Scalar<'de>;
+    fn deserialize<D: de::Deserializer<'de>>(self, from: D) -> Result<Scalar<'de>, D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ScalarSeed {
+    type Value = Scalar<'de>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Text(text))
+    }
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Escaped(text.to_owned()))
+    }
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Number(number))
+    }
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Other)
+    }
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Other)
+    }
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Bool(value))
+    }
+    fn visit_unit<E: de::Error>(self) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Null)
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Scalar<'de>, A::Error> {
+        while seq.next_element::<Skip>()?.is_some() {}
+        Ok(Scalar::Other)
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Scalar<'de>, A::Error> {
+        while map.next_entry::<Skip, Skip>()?.is_some() {}
+        Ok(Scalar::Other)
+    }
+}
+
+pub(in crate::venue) use other_values;
+
+impl<'de> Scalar<'de> {
+    /// The text, where it is one without escapes.
+    pub(in crate::venue) fn text(&self) -> Option<&'de str> {
+        if let Scalar::Text(text) = self { Some(text) } else { None }
+    }
+
+    /// The text, copied; with escapes or without.
+    pub(in crate::venue) fn into_owned(self) -> Option<String> {
+        match self {
+            Scalar::Text(text) => Some(text.to_owned()),
+            Scalar::Escaped(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A decimal in text. Empty text and null are "not known", as the venue means them.
+    pub(in crate::venue) fn decimal<T>(
+        &self,
+        key: &'static str,
+        fault: &mut Option<MessageFault>,
+        parse: impl Fn(&[u8]) -> Option<T>,
+    ) -> Option<T> {
+        let parsed = match self {
+            Scalar::Text("") | Scalar::Null => return None,
+            Scalar::Text(text) => parse(text.as_bytes()),
+            _ => None,
+        };
+        if parsed.is_none() {
+            fault.get_or_insert(MessageFault::BadValue(key));
+        }
+        parsed
+    }
+}

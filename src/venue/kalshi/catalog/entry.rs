@@ -1,0 +1,172 @@
+//! One market of the catalogue: its fields as they come, and the verdict on it.
+//!
+//! Runs on:  the control core (pure).
+use super::{Listed, MarketPhase, SkipReason, Skipped, entries};
+use crate::base::id::{MarketId, TokenId};
+use crate::base::limits;
+use crate::base::price::Price;
+use crate::market::info::{Closed, MarketInfo, Outcome};
+use sonic_rs::{JsonValueTrait, LazyValue};
+
+/// What an event says about its markets.
+#[derive(Debug, Default)]
+pub(super) struct Event {
+    title: String,
+    mutually_exclusive: bool,
+}
+
+impl Event {
+    pub(super) fn read(object: &LazyValue<'_>) -> Self {
+        Self {
+            title: object.get("title").as_ref().and_then(text).unwrap_or_default(),
+            mutually_exclusive: object.get("mutually_exclusive").as_bool() == Some(true),
+        }
+    }
+}
+
+/// The fields that matter; whatever is missing or unreadable has its default.
+#[derive(Debug, Default)]
+pub(super) struct Entry {
+    ticker: Option<(MarketId, TokenId)>,
+    status: Option<Status>,
+    /// Whether YES has won, once that is decided.
+    yes_won: Option<bool>,
+    title: String,
+    yes_sub_title: String,
+    open_wall_ns: Option<u64>,
+    close_wall_ns: Option<u64>,
+    tick_size: Option<Price>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Status {
+    Alive(MarketPhase),
+    Over,
+}
+
+/// What is done with an entry.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// It is not over.
+    Listed(Box<Listed>),
+    /// It is.
+    Closed(Closed),
+    /// It cannot be used.
+    Skip(Skipped),
+}
+
+impl Entry {
+    /// One pass over the object's keys; unknown ones are passed over.
+    pub(super) fn read(object: &LazyValue<'_>) -> Self {
+        let mut entry = Self::default();
+        for (key, value) in object.clone().into_object_iter().into_iter().flatten().flatten() {
+            match &*key {
+                "ticker" => entry.ticker = value.as_str().and_then(ids),
+                "status" => entry.status = value.as_str().and_then(status),
+                "result" => {
+                    entry.yes_won = match value.as_str() {
+                        Some("yes") => Some(true),
+                        Some("no") => Some(false),
+                        _ => None,
+                    };
+                }
+                "title" => entry.title = text(&value).unwrap_or_default(),
+                "yes_sub_title" => entry.yes_sub_title = text(&value).unwrap_or_default(),
+                "open_time" => entry.open_wall_ns = wall_ns(&value),
+                "close_time" => entry.close_wall_ns = wall_ns(&value),
+                "price_ranges" => entry.tick_size = smallest_step(&value),
+                _ => {}
+            }
+        }
+        entry
+    }
+
+    pub(super) fn judge(self, event: &Event) -> Verdict {
+        let Some((market, token)) = self.ticker else {
+            return Verdict::Skip(Skipped { market: None, reason: SkipReason::BadTicker });
+        };
+        let phase = match self.status {
+            Some(Status::Alive(phase)) => phase,
+            Some(Status::Over) => {
+                let winner = (self.yes_won == Some(true)).then_some(token);
+                let decided = self.yes_won.is_some();
+                return Verdict::Closed(Closed { market, winner, decided });
+            }
+            None => {
+                let reason = SkipReason::UnknownStatus;
+                return Verdict::Skip(Skipped { market: Some(market), reason });
+            }
+        };
+        let opens = phase == MarketPhase::Initialized;
+        Verdict::Listed(Box::new(Listed {
+            opens_wall_ns: self.open_wall_ns.filter(|_| opens),
+            status: phase,
+            info: MarketInfo {
+                market,
+                tokens: vec![Outcome { token, name: "Yes".to_owned() }],
+                slug: market.as_str().to_owned(),
+                question: self.question(event),
+                start_wall_ns: self.open_wall_ns,
+                end_wall_ns: self.close_wall_ns,
+                tick_size: self.tick_size,
+                min_order_size: None,
+                neg_risk: event.mutually_exclusive,
+            },
+        }))
+    }
+
+    /// The title, and what YES stands for where the title does not say it. The venue calls a
+    /// market's title deprecated; the event's takes its place.
+    fn question(&self, event: &Event) -> String {
+        let title = if self.title.is_empty() { &event.title } else { &self.title };
+        let yes = self.yes_sub_title.as_str();
+        let question = match (title.is_empty(), title.contains(yes)) {
+            (true, _) => yes.to_owned(),
+            (false, true) => title.clone(),
+            (false, false) => format!("{title}: {yes}"),
+        };
+        cut(&question).to_owned()
+    }
+}
+
+/// A ticker is market and token at once; what fits neither id is refused.
+fn ids(ticker: &str) -> Option<(MarketId, TokenId)> {
+    MarketId::new(ticker).zip(TokenId::new(ticker))
+}
+
+/// Markets say other words than the filters that find them; both are understood.
+fn status(word: &str) -> Option<Status> {
+    Some(match word {
+        "initialized" | "unopened" => Status::Alive(MarketPhase::Initialized),
+        "active" | "open" => Status::Alive(MarketPhase::Active),
+        "inactive" | "paused" => Status::Alive(MarketPhase::Inactive),
+        "closed" | "determined" | "disputed" | "amended" | "finalized" | "settled" => Status::Over,
+        _ => return None,
+    })
+}
+
+/// The smallest step of any range of prices.
+fn smallest_step(ranges: &LazyValue<'_>) -> Option<Price> {
+    let steps = entries(ranges).filter_map(|range| {
+        let step = range.get("step")?;
+        Price::parse(step.as_str()?.as_bytes())
+    });
+    steps.filter(|step| *step > Price::ZERO).min()
+}
+
+/// A string, unescaped and cut.
+fn text(value: &LazyValue<'_>) -> Option<String> {
+    value.as_str().map(|text| cut(text).to_owned())
+}
+
+/// Cut at a character's end.
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(limits::CATALOGUE_TEXT_BYTES_MAX)]
+}
+
+/// Nanoseconds since 1970 of `2026-08-07T06:46:28.97871Z`; `None` before 1970 (the venue writes
+/// the year 1 for "never"), after 2554 and for anything else.
+pub(super) fn wall_ns(value: &LazyValue<'_>) -> Option<u64> {
+    let timestamp: jiff::Timestamp = value.as_str()?.parse().ok()?;
+    u64::try_from(timestamp.as_nanosecond()).ok()
+}

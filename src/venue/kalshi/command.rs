@@ -1,0 +1,128 @@
+//! The texts of commands (kalshi.md, 2).
+//!
+//! Runs on:  shards (pure).
+use crate::base::id::TokenId;
+use std::fmt::Write as _;
+
+/// A channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channel {
+    /// Books.
+    Books,
+    /// Best prices, of all markets.
+    Tickers,
+    /// Trades, of all markets.
+    Trades,
+    /// The life of markets, of all of them.
+    Lifecycle,
+}
+
+impl Channel {
+    /// Its name on the wire (kalshi.md, 2.2).
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Books => "orderbook_delta",
+            Self::Tickers => "ticker",
+            Self::Trades => "trade",
+            Self::Lifecycle => "market_lifecycle_v2",
+        }
+    }
+}
+
+/// What is changed about a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Update {
+    /// `add_markets`.
+    Add,
+    /// `delete_markets`.
+    Delete,
+    /// `get_snapshot`: the stream of changes goes on.
+    Snapshot,
+}
+
+impl Update {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Add => "add_markets",
+            Self::Delete => "delete_markets",
+            Self::Snapshot => "get_snapshot",
+        }
+    }
+}
+
+fn push_tickers(text: &mut String, tickers: &[TokenId]) {
+    text.push_str(r#""market_tickers":["#);
+    for (place, ticker) in tickers.iter().enumerate() {
+        if place > 0 {
+            text.push(',');
+        }
+        // A token id has nothing that JSON would escape.
+        let _ = write!(text, "\"{ticker}\"");
+    }
+    text.push(']');
+}
+
+/// `subscribe`. Without tickers it is for all markets. What `use_yes_price` stands for when it is left out is
+/// going to change, so it is always said (kalshi.md, 2.2).
+#[must_use]
+pub fn subscribe(id: u64, channel: Channel, tickers: &[TokenId]) -> String {
+    let mut text = format!(
+        r#"{{"id":{id},"cmd":"subscribe","params":{{"channels":["{}"],"skip_ticker_ack":true"#,
+        channel.name()
+    );
+    if channel == Channel::Books {
+        text.push_str(r#","use_yes_price":false"#);
+    }
+    if !tickers.is_empty() {
+        text.push(',');
+        push_tickers(&mut text, tickers);
+    }
+    text.push_str("}}");
+    text
+}
+
+/// `update_subscription`.
+#[must_use]
+pub fn update(id: u64, sid: u64, update: Update, tickers: &[TokenId]) -> String {
+    let mut text = format!(r#"{{"id":{id},"cmd":"update_subscription","params":{{"sids":[{sid}],"#);
+    push_tickers(&mut text, tickers);
+    let _ = write!(text, r#","action":"{}"}}}}"#, update.name());
+    text
+}
+
+/// `list_subscriptions`: an answer shows that commands are still heard.
+#[must_use]
+pub fn list(id: u64) -> String {
+    format!(r#"{{"id":{id},"cmd":"list_subscriptions"}}"#)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_the_venues_json() {
+        let tickers: Vec<TokenId> =
+            ["A-1", "B-2.5"].iter().filter_map(|text| TokenId::new(text)).collect();
+        let all = [
+            subscribe(1, Channel::Books, &tickers),
+            subscribe(2, Channel::Trades, &[]),
+            update(3, 7, Update::Add, &tickers),
+            update(4, 7, Update::Snapshot, &tickers[..1]),
+            list(5),
+        ];
+        for text in &all {
+            assert!(sonic_rs::from_str::<sonic_rs::Value>(text).is_ok(), "{text}");
+        }
+        assert_eq!(
+            all[0],
+            r#"{"id":1,"cmd":"subscribe","params":{"channels":["orderbook_delta"],"skip_ticker_ack":true,"use_yes_price":false,"market_tickers":["A-1","B-2.5"]}}"#
+        );
+        assert_eq!(
+            all[3],
+            r#"{"id":4,"cmd":"update_subscription","params":{"sids":[7],"market_tickers":["A-1"],"action":"get_snapshot"}}"#
+        );
+        assert!(!all[1].contains("market_tickers") && !all[1].contains("use_yes_price"));
+    }
+}

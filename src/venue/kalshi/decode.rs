@@ -1,0 +1,276 @@
+//! A frame of Kalshi's WebSocket v2 into events, answers to commands and news.
+//!
+//! Runs on:  shards, replay (pure). Owns: the scratch memory of one message.
+//! Bounds:   one pass; no allocation but for lifecycle messages, errors and escaped texts.
+//!
+//! A market is one book in terms of YES, and its token is its ticker: bids are the YES bids, asks the NO
+//! bids at one dollar less their price (kalshi.md, 3.1: only bids exist). `use_yes_price` is always sent as
+//! false, so the NO side always comes at its own price.
+use super::message::{Fields, Scratch, read};
+use crate::base::{
+    id::{MarketId, TokenId},
+    limits::CATALOGUE_TEXT_BYTES_MAX,
+    price::Price,
+    time::SECOND_NS,
+};
+use crate::market::book::Side;
+use crate::market::event::{Delta, Event, Snapshot, TopOfBook, Trade};
+use crate::market::info::{MarketInfo, MarketNews, Outcome};
+use crate::venue::{Envelope, MessageFault, Oddity, Outline, Reply, Sink};
+
+/// Decodes frames; one per thread.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    scratch: Scratch,
+}
+
+impl Decoder {
+    /// Reads one text frame and delivers it to `sink`; gives the number of messages.
+    ///
+    /// Never fails: what cannot be read is delivered as an [`Oddity`].
+    pub fn decode(&mut self, frame: &str, sink: &mut impl Sink) -> u32 {
+        let offset = match read(frame, &mut self.scratch) {
+            Ok(fields) if fields.is_object => {
+                deliver(frame, fields, &mut self.scratch, sink);
+                return 1;
+            }
+            Ok(_) => 0,
+            Err(error) => error.offset().min(frame.len()),
+        };
+        // The venue sends objects only: whatever this was to be, its number is lost.
+        sink.on_lost();
+        sink.on_oddity(&Oddity::BadFrame { offset, frame });
+        0
+    }
+
+    /// What a frame is about.
+    pub fn outline<'a>(&mut self, frame: &'a str) -> Outline<'a> {
+        match read(frame, &mut self.scratch) {
+            Ok(fields) => Outline {
+                market: fields.ticker,
+                sequence: fields.sid.zip(fields.seq),
+                broken: !fields.is_object || is_lost(Kind::of(&fields), &fields),
+            },
+            Err(_) => Outline { broken: true, ..Outline::default() },
+        }
+    }
+}
+
+/// What a message is, by its `type` (kalshi.md, 2 and 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind<'a> {
+    Snapshot,
+    Delta,
+    Trade,
+    Ticker,
+    Lifecycle,
+    /// Of an event or its fees: no book is concerned.
+    Passed,
+    Subscribed,
+    Unsubscribed,
+    Ok,
+    Error,
+    Unknown(&'a str),
+}
+
+impl<'a> Kind<'a> {
+    fn of(fields: &Fields<'a>) -> Self {
+        match fields.kind {
+            Some("orderbook_delta") => Self::Delta,
+            Some("orderbook_snapshot") => Self::Snapshot,
+            Some("trade") => Self::Trade,
+            Some("ticker") => Self::Ticker,
+            Some("market_lifecycle_v2" | "multivariate_market_lifecycle") => Self::Lifecycle,
+            Some("event_lifecycle" | "event_fee_update") => Self::Passed,
+            Some("subscribed") => Self::Subscribed,
+            Some("unsubscribed") => Self::Unsubscribed,
+            Some("ok") => Self::Ok,
+            Some("error") => Self::Error,
+            Some(other) => Self::Unknown(other),
+            None => Self::Unknown(""),
+        }
+    }
+}
+
+/// Checks one message whole and hands it on.
+fn deliver<S: Sink>(frame: &str, fields: Fields<'_>, scratch: &mut Scratch, sink: &mut S) {
+    let kind = Kind::of(&fields);
+    let (sid, seq, id) = (fields.sid, fields.seq, fields.id);
+    // Whatever the message turns out to be, it has taken its number.
+    let sequenced = kind != Kind::Subscribed;
+    if sequenced && !sink.on_envelope(&Envelope { sid, seq, id }) {
+        return;
+    }
+    let ticker = fields.ticker.unwrap_or("");
+    if let Kind::Unknown(name) = kind {
+        return sink.on_oddity(&Oddity::UnknownEvent(name));
+    }
+    if is_lost(kind, &fields) {
+        sink.on_lost();
+    }
+    if let Some(reply) = reply(kind, &fields) {
+        sink.on_reply(&reply);
+    }
+    let offset = end_of(frame, &fields);
+    let delivered = match (fields.fault, kind) {
+        (Some(fault), _) => Err(fault),
+        (None, Kind::Lifecycle) => news(fields).map(|news| {
+            if let Some(news) = news {
+                sink.on_news(news);
+            }
+        }),
+        (None, Kind::Snapshot | Kind::Delta | Kind::Trade | Kind::Ticker) => {
+            event(kind, &fields, scratch).map(|event| sink.on_event(&event))
+        }
+        (None, _) => Ok(()),
+    };
+    if let Err(fault) = delivered {
+        let book = matches!(kind, Kind::Snapshot | Kind::Delta);
+        let (market, token) = if book { (ticker, ticker) } else { ("", "") };
+        sink.on_oddity(&Oddity::BadMessage { fault, offset, market, token });
+    } else if !scratch.unknown_keys.is_empty() {
+        sink.on_oddity(&Oddity::UnknownKeys(&scratch.unknown_keys));
+    }
+}
+
+/// Whether it is about a book, and does not say which.
+fn is_lost(kind: Kind<'_>, fields: &Fields<'_>) -> bool {
+    matches!(kind, Kind::Snapshot | Kind::Delta) && fields.ticker.is_none_or(str::is_empty)
+}
+
+/// What a message says to a command, if it answers one.
+fn reply<'a>(kind: Kind<'a>, fields: &'a Fields<'a>) -> Option<Reply<'a>> {
+    let (id, sid) = (fields.id, fields.sid);
+    Some(match kind {
+        Kind::Subscribed => Reply::Subscribed { id, sid, channel: fields.channel.unwrap_or("") },
+        Kind::Unsubscribed => Reply::Unsubscribed { id, sid },
+        Kind::Ok => Reply::Ok { id, sid },
+        Kind::Error => Reply::Error {
+            id,
+            sid,
+            code: fields.code.unwrap_or(0),
+            text: fields.text.as_deref().unwrap_or(""),
+        },
+        Kind::Snapshot => Reply::Snapshot { id, market: fields.ticker.unwrap_or("") },
+        _ => return None,
+    })
+}
+
+/// A place near the message for the log: the last borrowed field's end.
+fn end_of(frame: &str, fields: &Fields<'_>) -> usize {
+    [fields.kind, fields.ticker, fields.trade_id]
+        .into_iter()
+        .flatten()
+        .map(|text| (text.as_ptr() as usize).wrapping_sub(frame.as_ptr() as usize) + text.len())
+        .filter(|&end| end <= frame.len())
+        .max()
+        .unwrap_or(0)
+}
+
+fn need<T>(value: Option<T>, key: &'static str) -> Result<T, MessageFault> {
+    value.ok_or(MessageFault::Missing(key))
+}
+
+fn event<'a>(
+    kind: Kind<'_>,
+    fields: &Fields<'a>,
+    scratch: &'a mut Scratch,
+) -> Result<Event<'a>, MessageFault> {
+    let market = need(fields.ticker, "market_ticker")?;
+    let token = market;
+    // A snapshot names no time of its own (kalshi.md, 3.1).
+    let timestamp_ms = fields.timestamp_ms.or(fields.sending_ts_ms).unwrap_or(0);
+    Ok(match kind {
+        Kind::Snapshot => {
+            for level in &mut scratch.no {
+                level.price = level.price.complement();
+            }
+            Event::Snapshot(Snapshot {
+                market,
+                token,
+                timestamp_ms,
+                hash: None,
+                bids: &scratch.yes,
+                asks: &scratch.no,
+                tick_size: None,
+                last_trade: None,
+                min_order_size: None,
+                neg_risk: None,
+            })
+        }
+        Kind::Delta => {
+            let price = need(fields.price, "price_dollars")?;
+            let is_yes = need(fields.is_yes, "side")?;
+            let (side, price) =
+                if is_yes { (Side::Bid, price) } else { (Side::Ask, price.complement()) };
+            let units = need(fields.delta, "delta_fp")?;
+            Event::Delta(Delta { market, token, timestamp_ms, side, price, units })
+        }
+        Kind::Trade => Event::Trade(Trade {
+            market,
+            token,
+            timestamp_ms,
+            price: need(fields.yes_price, "yes_price_dollars")?,
+            quantity: need(fields.count, "count_fp")?,
+            side: if need(fields.taker_yes, "taker_side")? { Side::Bid } else { Side::Ask },
+            fee_rate_bps: None,
+            transaction_hash: need(fields.trade_id, "trade_id")?,
+        }),
+        // An empty side reads as bid 0 and ask 1 (kalshi.md, 8).
+        _ => Event::TopOfBook(TopOfBook {
+            market,
+            token,
+            timestamp_ms,
+            best_bid: fields.yes_bid.filter(|&bid| bid != Price::ZERO),
+            best_ask: fields.yes_ask.filter(|&ask| ask != Price::ONE),
+        }),
+    })
+}
+
+/// News of a lifecycle message (kalshi.md, 3.4); `None` for what changes nothing here.
+fn news(mut fields: Fields<'_>) -> Result<Option<MarketNews>, MessageFault> {
+    let ticker = need(fields.ticker, "market_ticker")?;
+    let market = MarketId::new(ticker).ok_or(MessageFault::BadValue("market_ticker"))?;
+    let token = TokenId::new(ticker).ok_or(MessageFault::BadValue("market_ticker"))?;
+    let ns = |seconds: Option<u64>| seconds.and_then(|s| s.checked_mul(SECOND_NS));
+    Ok(match need(fields.event_type, "event_type")? {
+        "created" => Some(MarketNews::Announced(MarketInfo {
+            market,
+            tokens: vec![Outcome { token, name: "Yes".to_owned() }],
+            slug: ticker.to_owned(),
+            question: question(fields.title.take(), fields.yes_title.take()),
+            start_wall_ns: ns(fields.open_ts),
+            end_wall_ns: ns(fields.close_ts),
+            tick_size: None,
+            min_order_size: None,
+            neg_risk: false,
+        })),
+        "activated" => Some(MarketNews::Activated { market }),
+        "deactivated" => Some(MarketNews::Deactivated { market }),
+        "close_date_updated" => {
+            ns(fields.close_ts).map(|end_wall_ns| MarketNews::EndMoved { market, end_wall_ns })
+        }
+        "determined" => {
+            let winner = (fields.result == Some("yes")).then_some(token);
+            Some(MarketNews::Resolved { market, winner })
+        }
+        "settled" => Some(MarketNews::Settled { market }),
+        _ => None,
+    })
+}
+
+/// What is asked, with what YES stands for where that says more.
+fn question(title: Option<String>, yes: Option<String>) -> String {
+    let mut text = title.unwrap_or_default();
+    if let Some(yes) = yes.filter(|yes| !yes.is_empty()) {
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&yes);
+    }
+    text.truncate(text.floor_char_boundary(CATALOGUE_TEXT_BYTES_MAX));
+    text
+}
+
+#[cfg(test)]
+mod tests;

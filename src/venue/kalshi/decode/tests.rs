@@ -1,0 +1,208 @@
+//! Frames as the protocol page shows them, and what is wrong with others.
+use super::*;
+use crate::base::price::Quantity;
+use crate::market::book::Level;
+
+/// What a frame was read as, in words.
+#[derive(Default)]
+struct Seen {
+    lines: Vec<String>,
+    repeated: bool,
+}
+
+fn levels(side: &[Level]) -> String {
+    side.iter().map(|l| format!("{}x{}", l.quantity, l.price)).collect::<Vec<_>>().join(" ")
+}
+
+impl Sink for Seen {
+    fn on_envelope(&mut self, envelope: &Envelope) -> bool {
+        if let (Some(sid), Some(seq)) = (envelope.sid, envelope.seq) {
+            self.lines.push(format!("{sid}/{seq}"));
+        }
+        !self.repeated
+    }
+
+    fn on_event(&mut self, event: &Event<'_>) {
+        self.lines.push(match event {
+            Event::Snapshot(e) => {
+                format!("book {} [{}] [{}]", e.token, levels(e.bids), levels(e.asks))
+            }
+            Event::Delta(e) => {
+                format!("{:?} {} {:+} at {} ms", e.side, e.price, e.units, e.timestamp_ms)
+            }
+            Event::Trade(e) => {
+                format!("trade {:?} {} at {} {}", e.side, e.quantity, e.price, e.transaction_hash)
+            }
+            Event::TopOfBook(e) => {
+                format!("top {:?} {:?}", e.best_bid.map(|p| p.0), e.best_ask.map(|p| p.0))
+            }
+            other => format!("{other:?}"),
+        });
+    }
+
+    fn on_news(&mut self, news: MarketNews) {
+        self.lines.push(format!("{news:?}"));
+    }
+
+    fn on_reply(&mut self, reply: &Reply<'_>) {
+        self.lines.push(format!("{reply:?}"));
+    }
+
+    fn on_oddity(&mut self, oddity: &Oddity<'_>) {
+        self.lines.push(format!("{oddity:?}"));
+    }
+}
+
+fn read_frame(frame: &str) -> Vec<String> {
+    let mut seen = Seen::default();
+    Decoder::default().decode(frame, &mut seen);
+    seen.lines
+}
+
+#[test]
+fn books_are_in_terms_of_yes() {
+    let frame = r#"{"type":"orderbook_snapshot","sid":2,"seq":2,"msg":{"market_ticker":"FED-T3.00","market_id":"x",
+        "yes_dollars_fp":[["0.0800","300.00"],["0.2200","333.01"]],"no_dollars_fp":[["0.5400","20.00"],["0.5600","146.50"]]}}"#;
+    let seen = read_frame(frame);
+    assert_eq!(seen[0], "2/2");
+    assert_eq!(seen[2], "book FED-T3.00 [300x0.08 333.01x0.22] [20x0.46 146.5x0.44]");
+    let one = r#"{"seq":1,"msg":{"no_dollars_fp":[["0.9900","1.00"]],"market_ticker":"A"},"id":7,"sid":1,"type":"orderbook_snapshot"}"#;
+    assert_eq!(read_frame(one)[2], "book A [] [1x0.01]", "a side that is missing is empty");
+    let none = r#"{"type":"orderbook_snapshot","sid":1,"seq":1,"msg":{"market_ticker":"A","yes_dollars_fp":null}}"#;
+    assert_eq!(read_frame(none)[2], "book A [] []");
+}
+
+#[test]
+fn changes_say_by_how_much() {
+    let delta = |side: &str, ts: &str| {
+        format!(
+            r#"{{"type":"orderbook_delta","sid":1,"seq":24,"msg":{{"market_ticker":"A-1","market_id":"x","price_dollars":"0.4300","delta_fp":"-100.00","side":"{side}",{ts}}}}}"#
+        )
+    };
+    let both = r#""ts":"2026-08-07T06:46:28.97871Z","ts_ms":1786085188978"#;
+    assert_eq!(
+        read_frame(&delta("yes", both)),
+        ["1/24", "Bid 0.43 -100000000 at 1786085188978 ms"]
+    );
+    let old = r#""ts":"2026-08-07T06:46:28.97871Z""#;
+    assert_eq!(read_frame(&delta("no", old))[1], "Ask 0.57 -100000000 at 1786085188978 ms");
+    assert!(read_frame(&delta("maybe", both))[1].contains("BadValue(\"side\")"));
+    let short = r#"{"type":"orderbook_delta","sid":1,"seq":3,"msg":{"market_ticker":"A-1","price_dollars":"0.4300","side":"yes"}}"#;
+    let seen = read_frame(short);
+    assert_eq!(seen[0], "1/3", "what is wrong has taken its number all the same");
+    assert!(seen[1].contains("Missing(\"delta_fp\")") && seen[1].contains("A-1"), "{seen:?}");
+}
+
+#[test]
+fn trades_and_tickers_are_in_terms_of_yes() {
+    let trade = r#"{"type":"trade","sid":11,"seq":2,"msg":{"trade_id":"d91bc706-ee49-470d-82d8-11418bda6fed","market_ticker":"HIGHNY-B53.5","yes_price_dollars":"0.3600","no_price_dollars":"0.6400","count_fp":"136.00","taker_side":"no","taker_outcome_side":"no","taker_book_side":"ask","is_block_trade":false,"ts":1669149841,"ts_ms":1669149841000}}"#;
+    assert_eq!(
+        read_frame(trade),
+        ["11/2", "trade Ask 136 at 0.36 d91bc706-ee49-470d-82d8-11418bda6fed"]
+    );
+    let ticker = r#"{"type":"ticker","sid":11,"msg":{"market_ticker":"F","price_dollars":"","yes_bid_dollars":"0.0000","yes_ask_dollars":"1.0000","volume_fp":"0.00","dollar_volume":1,"ts":1669149841}}"#;
+    assert_eq!(read_frame(ticker), ["top None None"], "an empty side reads as 0 and 1");
+}
+
+#[test]
+fn answers_come_in_every_shape() {
+    for (frame, expected) in [
+        (
+            r#"{"type":"subscribed","id":2,"msg":{"channel":"orderbook_delta","sid":1}}"#,
+            r#"Subscribed { id: Some(2), sid: Some(1), channel: "orderbook_delta" }"#,
+        ),
+        (
+            r#"{"type":"subscribed","id":1}"#,
+            r#"Subscribed { id: Some(1), sid: None, channel: "" }"#,
+        ),
+        (
+            r#"{"id":4,"type":"ok","msg":[{"channel":"ticker","sid":2}]}"#,
+            "Ok { id: Some(4), sid: None }",
+        ),
+        (
+            r#"{"id":123,"type":"error","msg":{"code":7,"msg":"Unknown \"subscription\" ID"}}"#,
+            r#"Error { id: Some(123), sid: None, code: 7, text: "Unknown \"subscription\" ID" }"#,
+        ),
+        (
+            r#"{"type":"error","id":0,"sid":3}"#,
+            "Error { id: None, sid: Some(3), code: 0, text: \"\" }",
+        ),
+    ] {
+        assert_eq!(read_frame(frame).last().unwrap(), expected, "{frame}");
+    }
+    let ok = r#"{"type":"ok","id":4,"sid":1,"seq":2,"msg":{"market_tickers":["A","B"]}}"#;
+    assert_eq!(read_frame(ok), ["1/2", "Ok { id: Some(4), sid: Some(1) }"]);
+    let gone = r#"{"type":"unsubscribed","id":102,"sid":2,"seq":7}"#;
+    assert_eq!(read_frame(gone), ["2/7", "Unsubscribed { id: Some(102), sid: Some(2) }"]);
+}
+
+#[test]
+fn the_life_of_markets_is_news() {
+    let news = |event: &str| {
+        let frame = format!(
+            r#"{{"type":"market_lifecycle_v2","sid":13,"seq":3,"msg":{{"market_ticker":"INXD-B4487",{event}}}}}"#
+        );
+        read_frame(&frame).pop().unwrap()
+    };
+    let created = news(
+        r#""open_ts":1694635200,"close_ts":1694721600,"event_type":"created","exchange_index":0,"price_level_structure":"linear_cent",
+        "additional_metadata":{"name":"x","title":"S&P \"500\"","yes_sub_title":"above 4487","event_ticker":"INXD","floor_strike":4487}"#,
+    );
+    assert!(created.starts_with("Announced(MarketInfo { market: \"INXD-B4487\""), "{created}");
+    assert!(created.contains(r#"question: "S&P \"500\": above 4487""#), "{created}");
+    assert!(created.contains("end_wall_ns: Some(1694721600000000000)"), "{created}");
+    assert!(news(r#""event_type":"activated""#).starts_with("Activated"));
+    let yes = news(r#""event_type":"determined","result":"yes","settlement_value":"1.0000""#);
+    assert!(yes.contains("winner: Some(\"INXD-B4487\")"), "{yes}");
+    assert!(news(r#""event_type":"determined","result":"no""#).contains("winner: None"));
+    assert!(news(r#""event_type":"close_date_updated","close_ts":2"#).contains("2000000000"));
+    assert_eq!(news(r#""event_type":"metadata_updated""#), "13/3", "nothing here follows from it");
+    assert!(news(r#""event_ty":"x""#).contains("Missing"));
+}
+
+#[test]
+fn what_is_not_known_is_counted_and_passed_over() {
+    assert_eq!(read_frame(r#"{"type":"event_fee_update","sid":5,"seq":9,"msg":{}}"#), ["5/9"]);
+    assert_eq!(read_frame(r#"{"type":"surprise","msg":{}}"#), [r#"UnknownEvent("surprise")"#]);
+    let more = r#"{"type":"trade","sid":1,"seq":1,"sending_ts_ms":5,"msg":{"trade_id":"t","market_ticker":"A","yes_price_dollars":"0.1","count_fp":"1","taker_side":"yes","newness":{"a":[1,{}]},"newness":3}}"#;
+    let seen = read_frame(more);
+    assert!(seen[1].starts_with("trade Bid"), "{seen:?}");
+    assert_eq!(seen[2], r#"UnknownKeys("newness")"#);
+    for frame in [r#"{"type":"#, r#"[{"type":"trade"}"#, r#"{"type":"ok"} x"#] {
+        assert!(read_frame(frame)[0].starts_with("BadFrame"), "{frame}");
+    }
+    for frame in ["[1,2]", "hello", "7", "\"x\""] {
+        assert!(read_frame(frame)[0].starts_with("BadFrame"), "objects only: {frame}");
+    }
+    let twice =
+        r#"{"type":"orderbook_delta","type":"trade","sid":1,"seq":1,"msg":{"market_ticker":"A"}}"#;
+    assert!(read_frame(twice)[1].contains("Repeated"), "{:?}", read_frame(twice));
+}
+
+#[test]
+fn what_came_before_is_not_delivered_again() {
+    let frame = r#"{"type":"orderbook_delta","sid":1,"seq":24,"msg":{"market_ticker":"A","price_dollars":"0.43","delta_fp":"1.00","side":"yes"}}"#;
+    let mut seen = Seen { repeated: true, ..Seen::default() };
+    Decoder::default().decode(frame, &mut seen);
+    assert_eq!(seen.lines, ["1/24"]);
+}
+
+#[test]
+fn outlines_tell_market_and_number() {
+    let mut decoder = Decoder::default();
+    let frame = r#"{"msg":{"market_ticker":"A"},"seq":4,"sid":1,"type":"orderbook_delta"}"#;
+    let outline = decoder.outline(frame);
+    assert_eq!((outline.market, outline.sequence), (Some("A"), Some((1, 4))));
+    assert!(decoder.outline(r#"{"msg""#).broken);
+    assert!(decoder.outline("text").broken);
+    let nameless = r#"{"type":"orderbook_delta","sid":1,"seq":5,"msg":{}}"#;
+    let outline = decoder.outline(nameless);
+    assert_eq!((outline.broken, outline.sequence), (true, Some((1, 5))));
+}
+
+#[test]
+fn quantities_beyond_a_word_are_exact() {
+    let frame = r#"{"type":"orderbook_snapshot","sid":2,"seq":2,"msg":{"market_ticker":"A","yes_dollars_fp":[["0.0001","9999999999999.01"]]}}"#;
+    assert_eq!(read_frame(frame)[2], "book A [9999999999999.01x0.0001] []");
+    assert_eq!(Quantity::parse(b"9999999999999.01").unwrap().0, 9_999_999_999_999_010_000);
+}

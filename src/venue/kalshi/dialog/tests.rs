@@ -1,0 +1,232 @@
+//! Conversations with a venue that answers late, in another order, not at all, or with errors.
+use super::*;
+
+const SECOND: u64 = SECOND_NS;
+
+fn tokens(range: std::ops::Range<usize>) -> Vec<TokenId> {
+    range.map(|number| TokenId::new(&format!("M-{number}")).unwrap()).collect()
+}
+
+/// A dialog that has begun with these tokens, at time 0.
+fn begun(tokens: &[TokenId]) -> Dialog {
+    let mut dialog = Dialog::new(Channel::Books);
+    dialog.begin(tokens, 0);
+    dialog
+}
+
+fn all(dialog: &mut Dialog, now_ns: u64) -> Vec<String> {
+    std::iter::from_fn(|| dialog.poll(now_ns)).collect()
+}
+
+fn snapshots(dialog: &mut Dialog, tokens: &[TokenId], id: Option<u64>) {
+    for token in tokens {
+        dialog.on_reply(&Reply::Snapshot { id, market: token.as_str() }, 1);
+    }
+}
+
+fn subscribed(dialog: &mut Dialog, id: u64) {
+    dialog.on_reply(&Reply::Subscribed { id: Some(id), sid: Some(1), channel: "" }, 1);
+}
+
+fn error(dialog: &mut Dialog, id: Option<u64>, sid: Option<u64>, code: u64, now_ns: u64) {
+    dialog.on_reply(&Reply::Error { id, sid, code, text: "" }, now_ns);
+}
+
+#[test]
+fn one_subscribe_is_awaited_before_anything_is_added() {
+    let markets = tokens(0..600);
+    let mut dialog = begun(&markets);
+    let first = all(&mut dialog, 0);
+    assert_eq!(first.len(), 1, "its answer tells the number that the others need");
+    assert!(first[0].starts_with(r#"{"id":1,"cmd":"subscribe""#), "{}", first[0]);
+    subscribed(&mut dialog, 1);
+    let more = all(&mut dialog, 1);
+    assert_eq!(more.len(), 2, "600 markets in chunks of 256");
+    assert!(more.iter().all(|text| text.contains(r#""sids":[1]"#) && text.contains("add_markets")));
+    assert_eq!(dialog.owed(), 600);
+    snapshots(&mut dialog, &markets, None);
+    dialog.on_reply(&Reply::Ok { id: Some(3), sid: Some(1) }, 1);
+    dialog.on_reply(&Reply::Ok { id: Some(2), sid: Some(1) }, 1);
+    assert_eq!((dialog.owed(), dialog.pending.len()), (0, 0), "answers in any order");
+    dialog.handle_timeout(60 * SECOND);
+    assert_eq!(all(&mut dialog, 60 * SECOND), Vec::<String>::new());
+}
+
+#[test]
+fn channels_without_markets_subscribe_to_all() {
+    let mut dialog = Dialog::new(Channel::Trades);
+    dialog.begin(&[], 0);
+    let text = dialog.poll(0).unwrap();
+    assert!(text.contains(r#""channels":["trade"]"#) && !text.contains("market_tickers"), "{text}");
+    assert_eq!(dialog.poll(0), None);
+    subscribed(&mut dialog, 1);
+    assert_eq!(dialog.poll(0), None);
+    dialog.probe(None);
+    assert!(dialog.poll(0).unwrap().contains("list_subscriptions"));
+}
+
+#[test]
+fn a_hole_asks_for_every_book_once() {
+    let markets = tokens(0..300);
+    let mut dialog = begun(&markets);
+    all(&mut dialog, 0);
+    subscribed(&mut dialog, 1);
+    all(&mut dialog, 0);
+    dialog.on_reply(&Reply::Ok { id: Some(2), sid: Some(1) }, 1);
+    snapshots(&mut dialog, &markets, None);
+    let envelope = |seq| Envelope { sid: Some(1), seq: Some(seq), id: None };
+    assert_eq!(dialog.on_envelope(&envelope(1)), Verdict::Next);
+    assert_eq!(dialog.on_envelope(&envelope(3)), Verdict::Hole(1));
+    assert_eq!(dialog.on_envelope(&envelope(6)), Verdict::Hole(2));
+    assert_eq!(dialog.on_envelope(&envelope(6)), Verdict::Duplicate);
+    assert_eq!(dialog.poll_turn(1, &markets), Some(Turn::Suspect));
+    assert_eq!(dialog.poll_turn(1, &markets), None, "two holes in a row are one");
+    let asked = all(&mut dialog, 1);
+    assert_eq!(asked.len(), 2);
+    assert!(asked.iter().all(|text| text.contains("get_snapshot")));
+    // Answered by snapshots that bear the id, without an `ok`.
+    snapshots(&mut dialog, &markets[..256], Some(3));
+    snapshots(&mut dialog, &markets[256..], Some(4));
+    assert_eq!((dialog.owed(), dialog.pending.len()), (0, 0));
+    let counts = dialog.counts();
+    assert_eq!((counts.holes, counts.missing, counts.duplicates), (2, 3, 1));
+}
+
+#[test]
+fn a_lost_answer_is_asked_for_again_and_then_the_connection_is_given_up() {
+    let markets = tokens(0..2);
+    let mut dialog = begun(&markets);
+    all(&mut dialog, 0);
+    dialog.handle_timeout(4 * SECOND);
+    assert_eq!(all(&mut dialog, 4 * SECOND), Vec::<String>::new());
+    dialog.handle_timeout(5 * SECOND);
+    let again = all(&mut dialog, 5 * SECOND);
+    assert!(again[0].starts_with(r#"{"id":2,"cmd":"subscribe""#), "{again:?}");
+    // It had been carried out: answered as a second subscription is (kalshi.md, 2.2).
+    dialog.on_reply(&Reply::Ok { id: Some(2), sid: Some(4) }, 5 * SECOND);
+    snapshots(&mut dialog, &markets, None);
+    dialog.add(&tokens(2..3));
+    assert!(all(&mut dialog, 6 * SECOND)[0].contains(r#""sids":[4]"#));
+    dialog.handle_timeout(11 * SECOND);
+    assert!(!all(&mut dialog, 11 * SECOND).is_empty(), "again");
+    for at in [16, 22] {
+        dialog.handle_timeout(at * SECOND);
+        all(&mut dialog, at * SECOND);
+    }
+    assert!(matches!(dialog.poll_turn(22 * SECOND, &markets), Some(Turn::Reconnect(_))));
+}
+
+#[test]
+fn a_book_that_never_comes_is_no_reason_to_reconnect_where_others_do() {
+    let markets = tokens(0..2);
+    let mut dialog = begun(&markets);
+    all(&mut dialog, 0);
+    subscribed(&mut dialog, 1);
+    snapshots(&mut dialog, &markets[..1], None);
+    for second in 1..300 {
+        dialog.on_data(second * SECOND);
+        dialog.handle_timeout(second * SECOND);
+        for text in all(&mut dialog, second * SECOND) {
+            assert!(text.contains("get_snapshot") && text.contains("M-1") && !text.contains("M-0"));
+            let id = dialog.last_id;
+            dialog.on_reply(&Reply::Ok { id: Some(id), sid: Some(1) }, second * SECOND);
+        }
+        assert_eq!(dialog.poll_turn(second * SECOND, &markets), None);
+    }
+    assert!(dialog.counts().commands < 30, "ever more rarely: {}", dialog.counts().commands);
+}
+
+#[test]
+fn a_subscription_that_the_venue_ends_begins_anew_and_not_for_ever() {
+    let markets = tokens(0..3);
+    let mut dialog = begun(&markets);
+    all(&mut dialog, 0);
+    subscribed(&mut dialog, 1);
+    snapshots(&mut dialog, &markets, None);
+    let mut now_ns = SECOND;
+    for _ in 0..RESUBSCRIBES_MAX {
+        error(&mut dialog, None, Some(1), 25, now_ns);
+        assert_eq!(dialog.poll_turn(now_ns, &markets), Some(Turn::Resubscribe));
+        now_ns += SECOND;
+        let texts = all(&mut dialog, now_ns);
+        assert!(texts[0].contains("subscribe") && texts[0].contains("M-2"), "{texts:?}");
+        let id = dialog.last_id;
+        subscribed(&mut dialog, id);
+    }
+    error(&mut dialog, None, Some(1), 10, now_ns);
+    assert!(matches!(dialog.poll_turn(now_ns, &markets), Some(Turn::Reconnect(_))));
+}
+
+#[test]
+fn too_many_markets_go_elsewhere_and_too_many_commands_wait() {
+    let markets = tokens(0..600);
+    let mut dialog = begun(&markets);
+    all(&mut dialog, 0);
+    subscribed(&mut dialog, 1);
+    all(&mut dialog, 0);
+    dialog.on_reply(&Reply::Ok { id: Some(2), sid: Some(1) }, 1);
+    snapshots(&mut dialog, &markets[..512], None);
+    error(&mut dialog, Some(3), None, 26, SECOND);
+    let Some(Turn::Full { tokens: refused }) = dialog.poll_turn(SECOND, &markets) else {
+        panic!("told");
+    };
+    assert_eq!(refused, markets[512..]);
+    assert_eq!(dialog.owed(), 0, "they are not waited for");
+
+    dialog.add(&tokens(700..701));
+    assert_eq!(all(&mut dialog, SECOND).len(), 1);
+    error(&mut dialog, Some(4), None, 27, SECOND);
+    assert_eq!(dialog.poll(SECOND), None, "a pause");
+    let later = SECOND + COMMAND_PAUSE_NS;
+    assert!(dialog.poll(later).unwrap().contains("M-700"));
+    error(&mut dialog, Some(5), None, 27, later);
+    assert_eq!(dialog.poll(later + COMMAND_PAUSE_NS), None, "a longer one");
+    assert!(dialog.poll(later + 2 * COMMAND_PAUSE_NS).is_some());
+}
+
+#[test]
+fn the_market_that_the_venue_does_not_know_is_found_by_halves() {
+    let markets = tokens(0..9);
+    let mut dialog = begun(&markets);
+    let mut good = Vec::new();
+    let mut sent = all(&mut dialog, 0);
+    let mut rounds = 0;
+    while let Some(text) = sent.pop() {
+        let id: u64 = text[6..].split(',').next().unwrap().parse().unwrap();
+        let names: Vec<usize> = (0..9).filter(|n| text.contains(&format!("\"M-{n}\""))).collect();
+        if names.contains(&5) {
+            error(&mut dialog, Some(id), None, 16, 1);
+        } else {
+            good.extend(names);
+            subscribed(&mut dialog, id);
+        }
+        sent.extend(all(&mut dialog, 1));
+        rounds += 1;
+        assert!(rounds < 30, "it ends");
+    }
+    good.sort_unstable();
+    assert_eq!(good, [0, 1, 2, 3, 4, 6, 7, 8]);
+    assert_eq!(dialog.counts().refused, 1);
+}
+
+#[test]
+fn markets_that_leave_are_not_asked_for_any_more() {
+    let markets = tokens(0..4);
+    let mut dialog = begun(&markets);
+    all(&mut dialog, 0);
+    subscribed(&mut dialog, 1);
+    dialog.delete(&markets[..2]);
+    let texts = all(&mut dialog, 1);
+    assert!(texts[0].contains("delete_markets") && texts[0].contains("M-1"));
+    assert_eq!(dialog.owed(), 2);
+    dialog.delete(&markets[2..3]);
+    dialog.add(&markets[2..3]);
+    let texts = all(&mut dialog, 1);
+    assert!(
+        texts.iter().all(|text| !text.contains("delete")),
+        "back before it was told: {texts:?}"
+    );
+    // Answers of a session before mean nothing.
+    error(&mut dialog, Some(999), None, 26, 1);
+    assert_eq!(dialog.poll_turn(1, &markets), None);
+}

@@ -1,0 +1,554 @@
+//! One message of Kalshi's WebSocket v2 as JSON: every key in any order, fields borrowed or exact.
+//!
+//! Runs on:  shards, replay (pure). Owns: scratch memory that is reused for every message.
+//! Bounds:   `LEVELS_PER_SIDE_MAX` levels a side; more is a fault.
+//!
+//! The kind of a message stands in `type`, which may be its last key, so all keys of the envelope and of `msg`
+//! are gathered first and interpreted afterwards (kalshi.md, 2.1: the order of keys is not stable).
+use crate::base::{
+    limits::{LEVELS_PER_SIDE_MAX, STRANGE_BYTES_MAX},
+    price::{Price, Quantity},
+};
+use crate::market::book::Level;
+use crate::venue::MessageFault;
+use crate::venue::json::{Scalar, ScalarSeed, Skip, other_values};
+use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use std::fmt;
+
+/// Memory for one message at a time.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// `yes_dollars_fp`, as sent.
+    pub yes: Vec<Level>,
+    /// `no_dollars_fp`, as sent.
+    pub no: Vec<Level>,
+    /// Keys that no known message has, each once, with commas between them; cut at `STRANGE_BYTES_MAX`.
+    pub unknown_keys: String,
+}
+
+/// The scalar fields of one message, of the envelope and of `msg`. Texts are borrowed from the frame.
+#[derive(Clone, Debug, Default)]
+pub struct Fields<'a> {
+    /// `type`.
+    pub kind: Option<&'a str>,
+    /// `id`: the command that this answers; zero is none.
+    pub id: Option<u64>,
+    /// `sid`, on the envelope or, in `subscribed`, within `msg`.
+    pub sid: Option<u64>,
+    /// `seq`.
+    pub seq: Option<u64>,
+    /// `sending_ts_ms`.
+    pub sending_ts_ms: Option<u64>,
+    /// `market_ticker`.
+    pub ticker: Option<&'a str>,
+    /// `channel`.
+    pub channel: Option<&'a str>,
+    /// `code` of an error.
+    pub code: Option<u64>,
+    /// `msg` of an error: its text.
+    pub text: Option<String>,
+    /// `ts_ms`, or `ts` where that is missing; milliseconds since the Unix epoch.
+    pub timestamp_ms: Option<u64>,
+    /// `price_dollars`: of a delta, or the last price of a ticker.
+    pub price: Option<Price>,
+    /// `delta_fp`, signed units of [`Quantity`].
+    pub delta: Option<i64>,
+    /// `side`: true for `yes`.
+    pub is_yes: Option<bool>,
+    /// `trade_id`.
+    pub trade_id: Option<&'a str>,
+    /// `yes_price_dollars`.
+    pub yes_price: Option<Price>,
+    /// `count_fp`.
+    pub count: Option<Quantity>,
+    /// `taker_outcome_side`, or `taker_side` where that is missing: true for `yes`.
+    pub taker_yes: Option<bool>,
+    /// `yes_bid_dollars`.
+    pub yes_bid: Option<Price>,
+    /// `yes_ask_dollars`.
+    pub yes_ask: Option<Price>,
+    /// `event_type` of a lifecycle message.
+    pub event_type: Option<&'a str>,
+    /// `open_ts`, seconds since the Unix epoch.
+    pub open_ts: Option<u64>,
+    /// `close_ts`, seconds since the Unix epoch.
+    pub close_ts: Option<u64>,
+    /// `result`.
+    pub result: Option<&'a str>,
+    /// `title` within `additional_metadata`.
+    pub title: Option<String>,
+    /// `yes_sub_title` within `additional_metadata`.
+    pub yes_title: Option<String>,
+    /// `event_ticker`, there or within `msg`.
+    pub event_ticker: Option<&'a str>,
+    /// False when the frame is no JSON object at all.
+    pub is_object: bool,
+    /// The first thing that is wrong with the message.
+    pub fault: Option<MessageFault>,
+    ts: Option<u64>,
+    taker_side: Option<bool>,
+    seen: u64,
+}
+
+macro_rules! keys {
+    ($($name:literal => $variant:ident),+ $(,)?) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        enum Key { $($variant,)+ Unknown }
+        impl Key {
+            fn of(name: &str) -> Self {
+                match name { $($name => Self::$variant,)+ _ => Self::Unknown }
+            }
+            const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ Self::Unknown => "?" }
+            }
+        }
+    };
+}
+
+keys! {
+    "type" => Type, "id" => Id, "sid" => Sid, "seq" => Seq, "msg" => Msg,
+    "sending_ts_ms" => SendingTsMs, "market_ticker" => MarketTicker, "channel" => Channel,
+    "code" => Code, "ts_ms" => TsMs, "ts" => Ts, "price_dollars" => PriceDollars,
+    "delta_fp" => DeltaFp, "side" => Side, "yes_dollars_fp" => YesDollarsFp,
+    "no_dollars_fp" => NoDollarsFp, "trade_id" => TradeId, "yes_price_dollars" => YesPriceDollars,
+    "count_fp" => CountFp, "taker_side" => TakerSide, "taker_outcome_side" => TakerOutcomeSide,
+    "yes_bid_dollars" => YesBidDollars, "yes_ask_dollars" => YesAskDollars,
+    "event_type" => EventType, "open_ts" => OpenTs, "close_ts" => CloseTs, "result" => Result,
+    "additional_metadata" => AdditionalMetadata, "title" => Title, "yes_sub_title" => YesSubTitle,
+    "event_ticker" => EventTicker,
+}
+
+/// Keys that the venue sends and that say nothing to a book (kalshi.md, 2 and 3, and recordings of 2025 and 2026).
+const KEYS_WITHOUT_USE: [&str; 51] = [
+    "can_close_early",
+    "cap_strike",
+    "client_order_id",
+    "collateral_return_type",
+    "count",
+    "custom_strike",
+    "delta",
+    "determination_ts",
+    "dollar_open_interest",
+    "dollar_volume",
+    "exchange_index",
+    "expected_expiration_ts",
+    "expiration_ts",
+    "fee_multiplier_override",
+    "fee_type_override",
+    "floor_strike",
+    "is_block_trade",
+    "is_deactivated",
+    "last_trade_size_fp",
+    "market_id",
+    "market_ids",
+    "market_tickers",
+    "name",
+    "no",
+    "no_dollars",
+    "no_price",
+    "no_price_dollars",
+    "no_sub_title",
+    "open_interest",
+    "open_interest_fp",
+    "price",
+    "price_level_structure",
+    "price_ranges",
+    "rules_primary",
+    "rules_secondary",
+    "series_ticker",
+    "settled_ts",
+    "settlement_value",
+    "strike_type",
+    "subaccount",
+    "subtitle",
+    "taker_book_side",
+    "time",
+    "volume",
+    "volume_fp",
+    "yes",
+    "yes_ask",
+    "yes_ask_size_fp",
+    "yes_bid",
+    "yes_bid_size_fp",
+    "yes_price",
+];
+
+/// A key; one that nobody knows is noted.
+struct KeySeed<'s> {
+    unknown: &'s mut String,
+}
+
+impl KeySeed<'_> {
+    fn note(self, name: &str) {
+        let known = KEYS_WITHOUT_USE.binary_search(&name).is_ok()
+            || self.unknown.split(',').any(|k| k == name);
+        if known || self.unknown.len() + name.len() >= STRANGE_BYTES_MAX {
+            return;
+        }
+        if !self.unknown.is_empty() {
+            self.unknown.push(',');
+        }
+        self.unknown.push_str(name);
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
+    type Value = Key;
+    fn deserialize<D: de::Deserializer<'de>>(self, from: D) -> Result<Key, D::Error> {
+        from.deserialize_identifier(self)
+    }
+}
+
+impl Visitor<'_> for KeySeed<'_> {
+    type Value = Key;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<Key, E> {
+        let key = Key::of(name);
+        if key == Key::Unknown {
+            self.note(name);
+        }
+        Ok(key)
+    }
+}
+
+/// Which object is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Envelope,
+    Msg,
+    Metadata,
+}
+
+/// Reads one message into `scratch` and gives its scalar fields.
+///
+/// # Errors
+/// The frame is no JSON.
+pub(super) fn read<'de>(
+    frame: &'de str,
+    scratch: &mut Scratch,
+) -> Result<Fields<'de>, sonic_rs::Error> {
+    scratch.yes.clear();
+    scratch.no.clear();
+    scratch.unknown_keys.clear();
+    let mut fields = Fields::default();
+    let mut json = sonic_rs::Deserializer::from_str(frame);
+    let seed = ObjectSeed { scratch, fields: &mut fields, place: Place::Envelope };
+    seed.deserialize(&mut json)?;
+    json.end()?;
+    fields.timestamp_ms = fields.timestamp_ms.or(fields.ts);
+    fields.taker_yes = fields.taker_yes.or(fields.taker_side);
+    if !fields.is_object {
+        fields.fault = Some(MessageFault::BadValue("message"));
+    }
+    Ok(fields)
+}
+
+/// The keys of the envelope, of `msg`, or of `additional_metadata`.
+struct ObjectSeed<'s, 'de> {
+    scratch: &'s mut Scratch,
+    fields: &'s mut Fields<'de>,
+    place: Place,
+}
+
+impl<'de> DeserializeSeed<'de> for ObjectSeed<'_, 'de> {
+    type Value = ();
+    fn deserialize<D: de::Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ObjectSeed<'_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    // Within `msg` a list (the answer to list_subscriptions) or a text (of an error, in older forms) says
+    // nothing that is needed here.
+    other_values!((), |_| Ok(()); number, seq);
+
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
+        if self.place == Place::Msg {
+            self.fields.text = Some(text.to_owned());
+        }
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        if self.place == Place::Envelope {
+            self.fields.is_object = true;
+        }
+        while let Some(key) =
+            map.next_key_seed(KeySeed { unknown: &mut self.scratch.unknown_keys })?
+        {
+            match (key, self.place) {
+                (Key::Unknown, _) => _ = map.next_value::<Skip>()?,
+                (Key::Msg, Place::Envelope) => {
+                    self.once(Key::Msg);
+                    map.next_value_seed(self.within(Place::Msg))?;
+                }
+                (Key::AdditionalMetadata, Place::Msg) => {
+                    map.next_value_seed(self.within(Place::Metadata))?;
+                }
+                (Key::YesDollarsFp | Key::NoDollarsFp, Place::Msg) => {
+                    self.once(key);
+                    let Scratch { yes, no, .. } = &mut *self.scratch;
+                    let into = if key == Key::YesDollarsFp { yes } else { no };
+                    map.next_value_seed(LevelsSeed { into, key, fault: &mut self.fields.fault })?;
+                }
+                (_, place) => {
+                    let value = map.next_value_seed(ScalarSeed)?;
+                    self.read_scalar(key, value, place);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'de> ObjectSeed<'_, 'de> {
+    fn within(&mut self, place: Place) -> ObjectSeed<'_, 'de> {
+        ObjectSeed { scratch: &mut *self.scratch, fields: &mut *self.fields, place }
+    }
+
+    /// Two values of one key contradict each other.
+    fn once(&mut self, key: Key) {
+        let bit = 1u64 << (key as u32);
+        if self.fields.seen & bit != 0 {
+            self.fields.fault.get_or_insert(MessageFault::Repeated(key.name()));
+        }
+        self.fields.seen |= bit;
+    }
+
+    fn read_scalar(&mut self, key: Key, value: Scalar<'de>, place: Place) {
+        let name = key.name();
+        if place == Place::Metadata {
+            return match key {
+                Key::Title => self.fields.title = value.into_owned(),
+                Key::YesSubTitle => self.fields.yes_title = value.into_owned(),
+                Key::EventTicker => self.fields.event_ticker = value.text(),
+                _ => {}
+            };
+        }
+        if place == Place::Envelope {
+            return self.read_envelope(key, &value);
+        }
+        if !matches!(key, Key::Sid | Key::Type | Key::Msg) {
+            self.once(key);
+        }
+        let fields = &mut *self.fields;
+        let fault = &mut fields.fault;
+        match key {
+            Key::MarketTicker => fields.ticker = value.text(),
+            Key::Channel => fields.channel = value.text(),
+            Key::Sid => fields.sid = fields.sid.or(whole(&value)),
+            Key::Code => fields.code = whole(&value),
+            Key::Msg => fields.text = value.into_owned(),
+            Key::TsMs => fields.timestamp_ms = number(&value, name, fault),
+            Key::Ts => fields.ts = time_ms(&value),
+            Key::PriceDollars => fields.price = value.decimal(name, fault, Price::parse),
+            Key::DeltaFp => fields.delta = value.decimal(name, fault, parse_signed),
+            Key::Side => fields.is_yes = yes_or_no(&value, name, fault),
+            Key::TradeId => fields.trade_id = value.text(),
+            Key::YesPriceDollars => fields.yes_price = value.decimal(name, fault, Price::parse),
+            Key::CountFp => fields.count = value.decimal(name, fault, Quantity::parse),
+            Key::TakerSide => fields.taker_side = yes_or_no(&value, name, &mut None),
+            Key::TakerOutcomeSide => fields.taker_yes = yes_or_no(&value, name, &mut None),
+            // A ticker is a cross-check: one that cannot be read costs nothing.
+            Key::YesBidDollars => fields.yes_bid = value.decimal(name, &mut None, Price::parse),
+            Key::YesAskDollars => fields.yes_ask = value.decimal(name, &mut None, Price::parse),
+            Key::EventType => fields.event_type = value.text(),
+            Key::OpenTs => fields.open_ts = whole(&value),
+            Key::CloseTs => fields.close_ts = whole(&value),
+            Key::Result => fields.result = value.text(),
+            Key::EventTicker => fields.event_ticker = value.text(),
+            _ => {}
+        }
+    }
+
+    fn read_envelope(&mut self, key: Key, value: &Scalar<'de>) {
+        if !matches!(key, Key::Sid | Key::Msg) {
+            self.once(key);
+        }
+        let (fields, name) = (&mut *self.fields, key.name());
+        match key {
+            Key::Type => fields.kind = value.text(),
+            Key::Id => fields.id = whole(value).filter(|&id| id > 0),
+            Key::Sid => fields.sid = number(value, name, &mut fields.fault),
+            Key::Seq => fields.seq = number(value, name, &mut fields.fault),
+            Key::SendingTsMs => fields.sending_ts_ms = whole(value),
+            _ => {}
+        }
+    }
+}
+
+fn whole(value: &Scalar<'_>) -> Option<u64> {
+    match value {
+        Scalar::Number(number) => Some(*number),
+        Scalar::Text(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+fn number(value: &Scalar<'_>, key: &'static str, fault: &mut Option<MessageFault>) -> Option<u64> {
+    let number = whole(value);
+    if number.is_none() && !matches!(value, Scalar::Null) {
+        fault.get_or_insert(MessageFault::BadValue(key));
+    }
+    number
+}
+
+fn yes_or_no(
+    value: &Scalar<'_>,
+    key: &'static str,
+    fault: &mut Option<MessageFault>,
+) -> Option<bool> {
+    let side = match value.text() {
+        Some("yes") => Some(true),
+        Some("no") => Some(false),
+        _ => None,
+    };
+    if side.is_none() {
+        fault.get_or_insert(MessageFault::BadValue(key));
+    }
+    side
+}
+
+/// `ts`: RFC 3339 in deltas, seconds in trades and tickers (kalshi.md, 3); milliseconds since the Unix epoch.
+fn time_ms(value: &Scalar<'_>) -> Option<u64> {
+    match value {
+        Scalar::Number(seconds) => seconds.checked_mul(1000),
+        Scalar::Text(text) => {
+            let at: jiff::Timestamp = text.parse().ok()?;
+            u64::try_from(at.as_millisecond()).ok()
+        }
+        _ => None,
+    }
+}
+
+/// A signed decimal, as in `-100.00`; in units of [`Quantity`].
+fn parse_signed(text: &[u8]) -> Option<i64> {
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    let units = i64::try_from(Quantity::parse(digits)?.0).ok()?;
+    Some(if negative { -units } else { units })
+}
+
+/// `[["0.0800","300.00"], …]` straight into level memory.
+struct LevelsSeed<'s> {
+    into: &'s mut Vec<Level>,
+    key: Key,
+    fault: &'s mut Option<MessageFault>,
+}
+
+impl<'de> DeserializeSeed<'de> for LevelsSeed<'_> {
+    type Value = ();
+    fn deserialize<D: de::Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for LevelsSeed<'_> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of levels")
+    }
+    other_values!((), |this: Self| this.refuse(); number, text, map);
+    // A side without levels may be null.
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while let Some(level) = seq.next_element_seed(LevelSeed)? {
+            let Some(level) = level else {
+                self.fault.get_or_insert(MessageFault::BadValue(self.key.name()));
+                continue;
+            };
+            if self.into.len() == LEVELS_PER_SIDE_MAX {
+                self.fault.get_or_insert(MessageFault::TooMany(self.key.name()));
+                continue;
+            }
+            self.into.push(level);
+        }
+        Ok(())
+    }
+}
+
+impl LevelsSeed<'_> {
+    fn refuse<E>(self) -> Result<(), E> {
+        self.fault.get_or_insert(MessageFault::BadValue(self.key.name()));
+        Ok(())
+    }
+}
+
+/// `["0.0800","300.00"]`; `None` when it is anything else.
+struct LevelSeed;
+
+impl<'de> DeserializeSeed<'de> for LevelSeed {
+    type Value = Option<Level>;
+    fn deserialize<D: de::Deserializer<'de>>(self, from: D) -> Result<Option<Level>, D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for LevelSeed {
+    type Value = Option<Level>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a price and a quantity")
+    }
+    other_values!(Option<Level>, |_| Ok(None); scalar, map);
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Option<Level>, A::Error> {
+        let price = seq.next_element_seed(ScalarSeed)?;
+        let quantity = seq.next_element_seed(ScalarSeed)?;
+        let mut more = false;
+        while seq.next_element::<Skip>()?.is_some() {
+            more = true;
+        }
+        let text = |value: Option<Scalar<'de>>| value.as_ref().and_then(Scalar::text);
+        let price = text(price).and_then(|text| Price::parse(text.as_bytes()));
+        let quantity = text(quantity).and_then(|text| Quantity::parse(text.as_bytes()));
+        let level = price.zip(quantity).filter(|_| !more);
+        Ok(level.map(|(price, quantity)| Level { price, quantity }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_without_use_are_sorted_for_the_search() {
+        assert!(KEYS_WITHOUT_USE.is_sorted());
+        let used = KEYS_WITHOUT_USE.iter().filter(|name| Key::of(name) != Key::Unknown);
+        assert_eq!(used.count(), 0);
+    }
+
+    #[test]
+    fn signed_decimals_are_exact() {
+        let signed = |text: &str| parse_signed(text.as_bytes());
+        assert_eq!(signed("-100.00"), Some(-100_000_000));
+        assert_eq!(signed("+0.01"), Some(10_000));
+        assert_eq!(signed("3"), Some(3_000_000));
+        for bad in ["", "-", "--1", "1-", "-1e3", "99999999999999"] {
+            assert_eq!(signed(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn times_of_deltas_and_trades_are_milliseconds() {
+        let text = |text| time_ms(&Scalar::Text(text));
+        assert_eq!(text("2026-08-07T06:46:28.97871Z"), Some(1_786_085_188_978));
+        assert_eq!(time_ms(&Scalar::Number(1_669_149_841)), Some(1_669_149_841_000));
+        assert_eq!(text("yesterday"), None);
+    }
+}

@@ -1,0 +1,10 @@
+//! Kalshi's WebSocket v2 and catalogue.
+//!
+//! Runs on:  any (pure).
+pub mod catalog;
+pub mod command;
+pub mod decode;
+pub mod dialog;
+pub mod message;
+pub mod sequence;
+pub mod sign;

@@ -1,0 +1,82 @@
+//! Sequence numbers: one counter for each subscription of a connection.
+//!
+//! Runs on:  shards, replay's reader (pure). Bounds: `SIDS_PER_CONNECTION_MAX` counters a connection.
+//!
+//! The venue counts everything that it sends on a subscription, acknowledgements too, from 1 (kalshi.md, 2.7
+//! and 8): a number that was passed over is a message that will never come, for whichever market.
+use crate::base::limits::SIDS_PER_CONNECTION_MAX;
+
+/// What a number says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The next one.
+    Next,
+    /// It was there before: *drop the message*.
+    Duplicate,
+    /// So many messages are missing before it: *no book of the subscription is right any more; the message itself
+    /// counts*.
+    Hole(u64),
+}
+
+/// The counters of one connection.
+#[derive(Clone, Debug, Default)]
+pub struct Sequences {
+    last: Vec<(u64, u64)>,
+}
+
+impl Sequences {
+    /// A new session: subscriptions and numbers begin anew (kalshi.md, 2.7).
+    pub fn reset(&mut self) {
+        self.last.clear();
+    }
+
+    /// Takes the number of a message. The first one of a subscription that does not begin at 1 is a hole, but
+    /// for a recording (`begins_anywhere`), whose beginning may be missing.
+    pub fn take(&mut self, sid: u64, seq: u64, begins_anywhere: bool) -> Verdict {
+        let Some((_, last)) = self.last.iter_mut().find(|(known, _)| *known == sid) else {
+            if self.last.len() >= SIDS_PER_CONNECTION_MAX {
+                // A venue that opens subscriptions without end: the oldest is forgotten.
+                self.last.remove(0);
+            }
+            self.last.push((sid, seq));
+            return if seq <= 1 || begins_anywhere {
+                Verdict::Next
+            } else {
+                Verdict::Hole(seq - 1)
+            };
+        };
+        if seq <= *last {
+            return Verdict::Duplicate;
+        }
+        let missing = seq - *last - 1;
+        *last = seq;
+        if missing == 0 { Verdict::Next } else { Verdict::Hole(missing) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_subscription_counts_by_itself_and_nothing_is_taken_twice() {
+        let mut sequences = Sequences::default();
+        let mut take = |sid, seq| sequences.take(sid, seq, false);
+        assert_eq!(take(1, 1), Verdict::Next);
+        assert_eq!(take(2, 1), Verdict::Next);
+        assert_eq!(take(1, 2), Verdict::Next);
+        assert_eq!(take(1, 2), Verdict::Duplicate);
+        assert_eq!(take(1, 5), Verdict::Hole(2));
+        assert_eq!(take(1, 4), Verdict::Duplicate, "late: its place is gone");
+        assert_eq!(take(1, 6), Verdict::Next);
+        assert_eq!(take(2, 2), Verdict::Next);
+        assert_eq!(take(3, 3), Verdict::Hole(2), "a live subscription begins at 1");
+        sequences.reset();
+        assert_eq!(sequences.take(1, 1, false), Verdict::Next);
+        assert_eq!(sequences.take(7, 900, true), Verdict::Next, "a recording begins anywhere");
+        for sid in 10..1000 {
+            sequences.take(sid, 1, false);
+        }
+        assert!(sequences.last.len() <= SIDS_PER_CONNECTION_MAX);
+    }
+}

@@ -1,0 +1,130 @@
+//! Signatures: who asks, in headers of each request and upgrade.
+//!
+//! Runs on:  any (pure; time is an argument). A signature of a key of 2048 bits takes about a millisecond.
+//!
+//! RSA-PSS with SHA-256 over time, method and path, salted as long as the digest (kalshi.md, 1).
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ring::rand::SystemRandom;
+use ring::rsa::KeyPair;
+use ring::signature::RSA_PSS_SHA256;
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{PrivatePkcs1KeyDer, PrivatePkcs8KeyDer};
+
+/// Longest id of a key, in bytes: the venue's are UUIDs of 36.
+const KEY_ID_BYTES_MAX: usize = 128;
+
+/// A private key. Nothing shows it.
+pub struct SigningKey {
+    key: KeyPair,
+    random: SystemRandom,
+}
+
+impl std::fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SigningKey(..)")
+    }
+}
+
+/// Why a file holds no usable key. *Say it and end.*
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyError {
+    /// There is no private key in it.
+    NoPrivateKey,
+    /// It needs a password.
+    Encrypted,
+    /// It is a key of another kind than RSA, or broken.
+    NotRsa,
+}
+
+impl std::fmt::Display for KeyError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::NoPrivateKey => {
+                "holds no private key (a PEM that begins with BEGIN RSA PRIVATE KEY or BEGIN PRIVATE KEY)"
+            }
+            Self::Encrypted => {
+                "is encrypted; `openssl rsa -in FILE -out OTHER` writes it without a password"
+            }
+            Self::NotRsa => "is no usable RSA key of 2048 to 4096 bits",
+        })
+    }
+}
+
+impl std::error::Error for KeyError {}
+
+/// Why a request cannot be signed. *Say it; try again later.*
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignError {
+    /// The key's id does not fit a header.
+    KeyId,
+    /// The machine gives no randomness.
+    NoRandomness,
+}
+
+impl std::fmt::Display for SignError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::KeyId => "the key's id must be visible ASCII without spaces, at most 128 bytes",
+            Self::NoRandomness => "a request cannot be signed: the system gives no randomness",
+        })
+    }
+}
+
+impl std::error::Error for SignError {}
+
+impl SigningKey {
+    /// Reads a key in PEM, as the venue gives it (PKCS#1) or in the newer form (PKCS#8).
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn from_pem(pem: &[u8]) -> Result<Self, KeyError> {
+        let has = |words: &[u8]| pem.windows(words.len()).any(|window| window == words);
+        if has(b"BEGIN ENCRYPTED PRIVATE KEY") || has(b"Proc-Type: 4,ENCRYPTED") {
+            return Err(KeyError::Encrypted);
+        }
+        let key = if let Ok(der) = PrivatePkcs1KeyDer::from_pem_slice(pem) {
+            KeyPair::from_der(der.secret_pkcs1_der())
+        } else if let Ok(der) = PrivatePkcs8KeyDer::from_pem_slice(pem) {
+            KeyPair::from_pkcs8(der.secret_pkcs8_der())
+        } else if has(b"BEGIN EC PRIVATE KEY") {
+            return Err(KeyError::NotRsa);
+        } else {
+            return Err(KeyError::NoPrivateKey);
+        };
+        let key = key.map_err(|_| KeyError::NotRsa)?;
+        Ok(Self { key, random: SystemRandom::new() })
+    }
+
+    /// The headers of a request at `wall_ms`, milliseconds since the Unix epoch. `path` is the whole one; a query is
+    /// not signed.
+    ///
+    /// # Errors
+    /// [`SignError`].
+    pub fn headers(
+        &self,
+        key_id: &str,
+        wall_ms: u64,
+        method: &str,
+        path: &str,
+    ) -> Result<[(&'static str, String); 3], SignError> {
+        let fits = (1..=KEY_ID_BYTES_MAX).contains(&key_id.len());
+        if !fits || !key_id.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(SignError::KeyId);
+        }
+        let path = path.split('?').next().unwrap_or(path);
+        let text = format!("{wall_ms}{method}{path}");
+        let mut signature = vec![0; self.key.public().modulus_len()];
+        self.key
+            .sign(&RSA_PSS_SHA256, &self.random, text.as_bytes(), &mut signature)
+            .map_err(|_| SignError::NoRandomness)?;
+        Ok([
+            ("kalshi-access-key", key_id.to_owned()),
+            ("kalshi-access-timestamp", wall_ms.to_string()),
+            ("kalshi-access-signature", STANDARD.encode(signature)),
+        ])
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,164 @@
+//! Kalshi's frames: the decoder, its outline, the conversation and the catalogue, beside `serde_json`.
+//!
+//! Input: frames, one a line; what is no UTF-8 is replaced.
+
+use super::{Target, behaviour, magnitude};
+use ringbook::base::id::TokenId;
+use ringbook::base::limits::LEVELS_PER_SIDE_MAX;
+use ringbook::market::event::Event;
+use ringbook::market::info::MarketNews;
+use ringbook::venue::kalshi::{catalog, decode::Decoder};
+use ringbook::venue::{Dialog, Envelope, Feed, Oddity, Reply, Role, Sink, Turn};
+use serde_json::Value;
+
+pub(super) const TARGET: Target = Target { name: "kalshi", run, seeds, words: WORDS };
+
+const WORDS: &[&str] = &[
+    "\"type\":",
+    "\"orderbook_snapshot\"",
+    "\"orderbook_delta\"",
+    "\"ticker\"",
+    "\"trade\"",
+    "\"ok\"",
+    "\"subscribed\"",
+    "\"error\"",
+    "\"market_lifecycle_v2\"",
+    "\"sid\":",
+    "\"seq\":",
+    "\"id\":",
+    "\"msg\":",
+    "\"market_ticker\":\"A-1\"",
+    "\"yes_dollars_fp\":[[\"0.0100\",\"1.00\"]]",
+    "\"no_dollars_fp\":",
+    "\"price_dollars\":\"0.4300\"",
+    "\"delta_fp\":\"-1.00\"",
+    "\"side\":\"yes\"",
+    "\"code\":25",
+    "null",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    "\\u0041",
+    "\n",
+    "1e9",
+    "-",
+    "18446744073709551616",
+];
+
+#[derive(Default)]
+struct Log {
+    envelope: Option<(u64, u64)>,
+    events: usize,
+    bad_frame: bool,
+    lost: bool,
+    dialog: Option<Dialog>,
+    longest: usize,
+    last: Option<(String, bool)>,
+}
+
+impl Sink for Log {
+    fn on_envelope(&mut self, envelope: &Envelope) -> bool {
+        self.envelope = envelope.sid.zip(envelope.seq);
+        self.dialog.as_mut().is_none_or(|dialog| {
+            dialog.on_envelope(envelope);
+            true
+        })
+    }
+    fn on_event(&mut self, event: &Event<'_>) {
+        self.events += 1;
+        self.last = Some((event.market().to_owned(), matches!(event, Event::Delta(_))));
+        if let Event::Snapshot(book) = event {
+            self.longest = self.longest.max(book.bids.len()).max(book.asks.len());
+        }
+    }
+    fn on_news(&mut self, _: MarketNews) {
+        self.events += 1;
+    }
+    fn on_lost(&mut self) {
+        self.lost = true;
+    }
+    fn on_reply(&mut self, reply: &Reply<'_>) {
+        if let Some(dialog) = &mut self.dialog {
+            dialog.on_reply(reply, 1);
+        }
+    }
+    fn on_oddity(&mut self, oddity: &Oddity<'_>) {
+        self.bad_frame |= matches!(oddity, Oddity::BadFrame { .. });
+    }
+}
+
+fn run(input: &[u8]) -> u64 {
+    let text = String::from_utf8_lossy(input);
+    let mut decoder = Decoder::default();
+    let tokens: Vec<TokenId> = (0..9).filter_map(|n| TokenId::new(&format!("A-{n}"))).collect();
+    let mut dialog = Dialog::new(Feed::Kalshi { combos: false }, Role::Books);
+    dialog.begin(&tokens, 0);
+    let (mut events, mut commands, mut turns) = (0, 0, 0);
+    for (second, frame) in text.lines().enumerate().take(200) {
+        let now_ns = second as u64 * 1_000_000_000;
+        let mut log = Log { dialog: Some(dialog), ..Log::default() };
+        let messages = decoder.decode(frame, &mut log);
+        let outline = decoder.outline(frame);
+        // The outline is what readers go by who decode nothing.
+        assert_eq!(outline.broken, log.bad_frame || log.lost, "{frame}");
+        assert_eq!(messages, u32::from(!log.bad_frame), "{frame}");
+        assert!(log.longest <= LEVELS_PER_SIDE_MAX);
+        second_opinion(frame, &log);
+        dialog = log.dialog.take().expect("it was lent");
+        dialog.handle_timeout(now_ns);
+        while let Some(turn) = dialog.poll_turn(now_ns, &tokens) {
+            turns += 1;
+            if matches!(turn, Turn::Reconnect(_)) {
+                dialog.begin(&tokens, now_ns);
+            }
+        }
+        while let Some(command) = dialog.poll(now_ns) {
+            let command: Value = serde_json::from_str(&command).expect("a command is JSON");
+            assert!(command["id"].as_u64().is_some_and(|id| id > 0));
+            commands += 1;
+            assert!(commands < 100_000, "a conversation without end");
+        }
+        events += log.events;
+    }
+    let page = catalog::parse_page(input).map_or(0, |page| page.markets.len() + page.closed.len());
+    let status = catalog::parse_exchange_status(input).is_ok();
+    behaviour((magnitude(events), magnitude(commands), magnitude(turns), magnitude(page), status))
+}
+
+/// What `serde_json` makes of the same frame.
+fn second_opinion(frame: &str, log: &Log) {
+    let Ok(value) = serde_json::from_str::<Value>(frame) else {
+        // It knows fewer layouts of numbers, but what it cannot read must not have changed a book.
+        return assert!(log.last.is_none() || frame.contains(['e', 'E', '.']), "{frame}");
+    };
+    if log.bad_frame {
+        // Nested too deeply for the decoder, or a text that one of the two takes for no text.
+        return assert!(!value.is_object() || frame.len() > 250 || frame.contains('\\'), "{frame}");
+    }
+    if let Some((market, is_delta)) = &log.last {
+        assert!(
+            !frame.contains('\\') && value["msg"]["market_ticker"] == **market
+                || frame.contains('\\'),
+            "{frame}"
+        );
+        assert_eq!(*is_delta, value["type"] == "orderbook_delta", "{frame}");
+    }
+}
+
+fn seeds() -> Vec<Vec<u8>> {
+    let frames = [
+        r#"{"type":"subscribed","id":1,"msg":{"channel":"orderbook_delta","sid":1}}"#,
+        r#"{"type":"orderbook_snapshot","sid":1,"seq":1,"msg":{"market_ticker":"A-1","yes_dollars_fp":[["0.0800","300.00"]],"no_dollars_fp":[["0.5400","20.00"]]}}"#,
+        r#"{"type":"orderbook_delta","sid":1,"seq":2,"msg":{"market_ticker":"A-1","price_dollars":"0.4300","delta_fp":"-100.00","side":"yes","ts":"2026-08-07T06:46:28.97871Z","ts_ms":1786085188978}}"#,
+        r#"{"type":"ok","id":2,"sid":1,"seq":3,"msg":{"market_tickers":["A-1"]}}"#,
+        r#"{"type":"trade","sid":2,"seq":9,"msg":{"trade_id":"t","market_ticker":"A-1","yes_price_dollars":"0.36","count_fp":"1.00","taker_side":"no"}}"#,
+        r#"{"type":"ticker","sid":3,"msg":{"market_ticker":"A-1","yes_bid_dollars":"0.1","yes_ask_dollars":"0.2","ts":5}}"#,
+        r#"{"type":"market_lifecycle_v2","sid":4,"seq":1,"msg":{"market_ticker":"A-1","event_type":"created","open_ts":1,"close_ts":2,"additional_metadata":{"title":"x"}}}"#,
+        r#"{"type":"error","sid":1,"msg":{"code":25,"msg":"overflow"}}"#,
+        r#"{"events":[{"markets":[{"ticker":"A-1","status":"active"}]}],"cursor":""}"#,
+    ];
+    let all = frames.join("\n").into_bytes();
+    frames.iter().map(|frame| frame.as_bytes().to_vec()).chain([all]).collect()
+}

@@ -1,0 +1,213 @@
+//! What is captured replays to the very books, whatever happened meanwhile.
+//!
+//! Runs on:  test threads, with one venue and one engine as processes.
+use crate::engine::{Engine, count, sum};
+use crate::program::{PATIENCE, Program};
+use crate::venue::Venue;
+use rustix::process::Signal;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+const TOKENS: usize = 200;
+
+fn venue(flags: &[&str]) -> Venue {
+    let common = ["--paused", "--markets", "100", "--rate", "2000", "--burst", "0"];
+    Venue::start(&[&common[..], flags].concat())
+}
+
+fn start(venue: &Venue, folder: &Path) -> Engine {
+    let folder = folder.display().to_string();
+    let flags = ["--shards", "2", "--capture", &folder, "--capture-flush-ms", "100"];
+    let mut engine = Engine::start(venue, &[&flags[..], &["--verify-hash", "all"]].concat());
+    engine.wait_live(TOKENS);
+    engine
+}
+
+fn replay(folder: &Path, flags: &[&str]) -> Output {
+    let mut command: Command = Program::ringbook();
+    command.arg("replay").arg(folder).arg("--json").args(flags);
+    command.output().unwrap()
+}
+
+fn report(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+/// The books of a running engine, whose venue stands still.
+fn books(engine: &mut Engine, tokens: &[String]) -> BTreeMap<String, Value> {
+    tokens.iter().map(|token| (token.clone(), engine.book(token).json())).collect()
+}
+
+/// The replay's books, without their states: a stopped engine's are stale.
+fn replayed(path: &Path) -> BTreeMap<String, Value> {
+    let text = std::fs::read_to_string(path).unwrap();
+    let books = text.lines().map(|line| {
+        let mut book: Value = serde_json::from_str(line).unwrap();
+        let state = book.as_object_mut().unwrap().remove("state").unwrap();
+        assert_eq!(state, "stale:disconnected");
+        book.as_object_mut().unwrap().remove("stale_since");
+        (book["asset_id"].as_str().unwrap().to_owned(), book)
+    });
+    books.collect()
+}
+
+#[test]
+fn a_capture_with_cuts_lost_messages_and_recycles_replays_to_the_very_books() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut venue = venue(&[]);
+    let capture = folder.path().join("capture");
+    let mut engine = start(&venue, &capture);
+    venue.order("resume");
+    for fault in ["lost", "doubled", "cut"] {
+        venue.order(&format!("fault?kind={fault}&ms=3000"));
+    }
+    std::thread::sleep(Duration::from_secs(4));
+    engine.wait_live(TOKENS);
+    let stats = engine.stats();
+    for connection in stats["pool"]["connections"].as_array().unwrap() {
+        engine.post(&format!("/admin/recycle?connection={}", connection["id"]));
+    }
+    let done = |stats: &Value| count(stats, "/recycling/completed") >= 2;
+    engine.wait_for("recycles", PATIENCE, done);
+    venue.pause();
+    let tokens = venue.tokens();
+    // What was lost is mended by hashes or stays; both are to come out of the replay as they are.
+    std::thread::sleep(Duration::from_secs(3));
+    engine.wait_live(TOKENS);
+    let live = books(&mut engine, &tokens);
+    let stats = engine.stats();
+    assert!(count(&stats, "/pool/reconnects") > 0, "the cuts cut nothing");
+    engine.program.signal(Signal::INT);
+    engine.program.wait(PATIENCE);
+    assert!(engine.program.said("capture: ").contains("; 0 frames lost"));
+    let mut digests = Vec::new();
+    for shards in ["1", "2", "3"] {
+        let out = folder.path().join(format!("books-{shards}"));
+        let path = out.display().to_string();
+        let output = replay(&capture, &["--shards", shards, "--books-out", &path]);
+        let report = report(&output);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let proofs = |name: &str| count(&report, &format!("/capture/proofs_{name}"));
+        assert!(proofs("equal") > 400, "{report:#}");
+        assert_eq!((proofs("different"), proofs("untold")), (0, 0), "{report:#}");
+        assert!(count(&report, "/capture/passed") > 0, "no recycle in it");
+        if shards == "2" {
+            for name in ["changes", "trades"] {
+                let key = if name == "changes" { "updates" } else { name };
+                assert_eq!(count(&report, &format!("/{name}")), sum(&stats, key), "{name}");
+            }
+        }
+        let replayed = replayed(&out);
+        assert_eq!(replayed.len(), live.len());
+        for (token, book) in &live {
+            assert_eq!(&replayed[token], book, "{token} with {shards} shards");
+        }
+        digests.push(report["digest"].clone());
+    }
+    assert_eq!(digests[0], digests[1]);
+    assert_eq!(digests[0], digests[2]);
+    the_proofs_find_a_change(&capture, folder.path());
+}
+
+/// One frame of the capture is left out: a proof must fail, and the exit code say so.
+fn the_proofs_find_a_change(capture: &Path, folder: &Path) {
+    let segments = std::fs::read_dir(capture).unwrap().map(|entry| entry.unwrap().path());
+    let segment = segments.into_iter().find(|path| path.extension().unwrap() == "zst").unwrap();
+    let text = zstd::decode_all(&std::fs::read(segment).unwrap()[..]).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    let is_change = |line: &&str| line.contains("\"price_changes\"");
+    // The last one of all: nothing comes after it that would mend the book.
+    let last = text.lines().rfind(is_change).unwrap();
+    let path = folder.join("changed.ndjson");
+    std::fs::write(&path, text.replace(&format!("{last}\n"), "")).unwrap();
+    let output = replay(&path, &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(count(&report(&output), "/capture/proofs_different") > 0);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("books are not here what they were when they were captured"), "{said}");
+}
+
+#[test]
+fn a_killed_run_leaves_what_it_had_flushed_and_the_next_one_goes_on_behind_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut venue = venue(&[]);
+    venue.order("resume");
+    let mut written = 0;
+    for round in 1..=3_u64 {
+        let mut engine = start(&venue, folder.path());
+        std::thread::sleep(Duration::from_millis(300 * round));
+        let stats = engine.stats();
+        let records = count(&stats, "/capture/records");
+        assert!(records > 100, "{records}");
+        written += records;
+        if round < 3 {
+            engine.program.signal(Signal::KILL);
+            engine.program.wait(PATIENCE);
+            continue;
+        }
+        venue.pause();
+        engine.program.signal(Signal::INT);
+        engine.program.wait(PATIENCE);
+    }
+    let output = replay(folder.path(), &["--shards", "2"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    // A block that was being written when the process was killed is said to be torn.
+    assert!(output.status.success() || said.contains("truncated"), "{said}");
+    let report = report(&output);
+    assert!(count(&report, "/capture/proofs_equal") > 200, "{report:#}");
+    assert_eq!(count(&report, "/capture/proofs_different"), 0, "{said}");
+    assert_eq!(report["files"].as_array().unwrap().len(), 3);
+    let lines: u64 = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().unwrap() == "index")
+        .flat_map(|path| {
+            let text = std::fs::read_to_string(path).unwrap();
+            text.lines().map(|l| serde_json::from_str::<Value>(l).unwrap()).collect::<Vec<_>>()
+        })
+        .map(|block| count(&block, "/records"))
+        .sum();
+    assert!(lines >= written, "{lines} records are in the files, {written} were said to be");
+    let manifest = std::fs::read_to_string(folder.path().join("manifest.ndjson")).unwrap();
+    assert_eq!(manifest.matches("ended without stopping").count(), 2, "{manifest}");
+    assert_eq!(manifest.matches("\"stopped\"").count(), 1, "{manifest}");
+}
+
+#[test]
+fn a_range_of_times_reads_what_is_in_it_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut venue = venue(&[]);
+    let mut engine = start(&venue, folder.path());
+    venue.order("resume");
+    std::thread::sleep(Duration::from_secs(3));
+    venue.pause();
+    engine.program.signal(Signal::INT);
+    engine.program.wait(PATIENCE);
+    let frames = |flags: &[&str]| {
+        let output = replay(folder.path(), flags);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let report = report(&output);
+        count(&report, "/frames") + count(&report, "/capture/passed")
+    };
+    let all = frames(&[]);
+    let index = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().unwrap() == "index")
+        .unwrap();
+    let index = std::fs::read_to_string(index).unwrap();
+    let blocks: Vec<Value> = index.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let middle = count(&blocks[blocks.len() / 2], "/from").to_string();
+    let (before, after) = (frames(&["--to", &middle]), frames(&["--from", &middle]));
+    assert!(before > 100 && after > 100, "{before} and {after} of {all}");
+    assert_eq!(before + after, all);
+    let output = replay(folder.path(), &["--from", "2100-01-01T00:00:00Z"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("no record was received between"), "{said}");
+    let output = replay(folder.path(), &["--from", "2026-01-01T00:00:00Z", "--to", "1"]);
+    assert_eq!(output.status.code(), Some(2));
+}

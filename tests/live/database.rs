@@ -1,0 +1,288 @@
+//! A real PostgreSQL server of the test's own, and what is stored in it.
+//!
+//! Runs on:  test threads; the server ends with its test. Where PostgreSQL is not installed the tests say
+//!           so and end.
+use crate::engine::{Engine, count};
+use crate::program::PATIENCE;
+use crate::venue::Venue as VenueProcess;
+use ringbook::base::id::{ConnectionId, MarketId, ShardId, TokenId, TradeId, Venue};
+use ringbook::base::price::{Price, Quantity};
+use ringbook::link::control_sink::{MarketRow, MarketStatus};
+use ringbook::link::shard_trade::TradeRecord;
+use ringbook::market::book::Side;
+use ringbook::market::info::Outcome;
+use ringbook::sink::postgres::{PostgresAddress, PostgresStore};
+use ringbook::sink::store::{Batch, Loss, Reader as _, Store as _};
+use rustix::process::Signal;
+use serde_json::Value;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+const TOKENS: usize = 100;
+
+/// Where the programs of the server may be.
+fn program(name: &str) -> Command {
+    let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let known = debian.map(|version| version.path().join("bin").join(name)).find(|p| p.exists());
+    let mut command = Command::new(known.unwrap_or_else(|| PathBuf::from(name)));
+    if rustix::process::geteuid().is_root() {
+        // It refuses to run as the superuser.
+        command.uid(65_534).gid(65_534);
+    }
+    command.stdout(Stdio::null()).current_dir("/");
+    command
+}
+
+/// A server of its own on a free port, with a password; ends with the test.
+struct Server {
+    child: Child,
+    folder: tempfile::TempDir,
+    port: u16,
+}
+
+impl Server {
+    /// `None` where PostgreSQL is not installed: the test says so and ends.
+    fn start() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let password = folder.path().join("password");
+        std::fs::write(&password, "open sesame\n").unwrap();
+        std::fs::create_dir(&data).unwrap();
+        if rustix::process::geteuid().is_root() {
+            let nobody = (Some(65_534), Some(65_534));
+            for path in [folder.path(), &data, &password] {
+                std::os::unix::fs::chown(path, nobody.0, nobody.1).unwrap();
+            }
+        }
+        let mut initdb = program("initdb");
+        initdb.arg("-D").arg(&data).args(["-U", "keeper", "-A", "scram-sha-256", "--no-sync"]);
+        let made = initdb.arg("--pwfile").arg(&password).output();
+        let Ok(made) = made else {
+            eprintln!("skipped: initdb is not on the path");
+            return None;
+        };
+        if !made.status.success() {
+            panic!("initdb: {}", String::from_utf8_lossy(&made.stderr).trim());
+        }
+        let port = {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            listener.local_addr().unwrap().port()
+        };
+        let child = Self::spawn(&data, port);
+        Some(Self { child, folder, port })
+    }
+
+    fn spawn(data: &Path, port: u16) -> Child {
+        let mut server = program("postgres");
+        server.arg("-D").arg(data).args(["-p", &port.to_string(), "-k", "", "-F"]);
+        server.stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    fn text(&self, user: &str) -> String {
+        let (port, file) = (self.port, self.folder.path().join("password"));
+        format!("{user}@127.0.0.1:{port}/postgres?passfile={}", file.display())
+    }
+
+    fn address(&self, user: &str) -> PostgresAddress {
+        PostgresAddress::parse(&self.text(user)).unwrap()
+    }
+
+    fn stop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    fn start_again(&mut self) {
+        self.child = Self::spawn(&self.folder.path().join("data"), self.port);
+    }
+
+    fn rows(&self) -> u64 {
+        let rows = self.open().first_value("SELECT count(*) FROM trades").unwrap();
+        rows.unwrap().parse().unwrap()
+    }
+
+    fn open(&self) -> PostgresStore {
+        for _ in 0..300 {
+            if let Ok(store) = PostgresStore::open(&self.address("keeper")) {
+                return store;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("{:?}", PostgresStore::open(&self.address("keeper")).err());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn batch(trades: &[TradeRecord]) -> Batch {
+    Batch { trades: trades.to_vec(), ..Batch::default() }
+}
+
+fn trade(number: u64) -> TradeRecord {
+    TradeRecord {
+        venue: Venue::Polymarket,
+        market: MarketId::new("0x12dc").unwrap(),
+        token: TokenId::new("727").unwrap(),
+        price: Price(585_000),
+        quantity: Quantity(2_460_000),
+        side: Side::Ask,
+        venue_ms: 1_786_728_467_101 + number,
+        receive_wall_ns: 1_786_728_467_135_000_001,
+        id: TradeId::new("0x6c83"),
+        fee_rate_bps: (!number.is_multiple_of(2)).then_some(Quantity(7)),
+        connection: ConnectionId(9),
+    }
+}
+
+/// Text of all kinds comes back as it went in, and what is over does not open again.
+fn a_resolved_market_stays_resolved(store: &mut PostgresStore) {
+    let (token, name) = (TokenId::new("727").unwrap(), "Yes\\\t\n".to_owned());
+    let market = MarketRow {
+        venue: Venue::Polymarket,
+        market: MarketId::new("0x12dc").unwrap(),
+        slug: String::new(),
+        question: "Tab\there, line\nthere, back\\slash?".into(),
+        tokens: vec![Outcome { token, name: name.clone() }],
+        tick_size: Some(Price(1_000)),
+        min_order_size: None,
+        neg_risk: true,
+        start_wall_ns: None,
+        end_wall_ns: None,
+        status: MarketStatus::Resolved,
+        winner: Some(token),
+        resolved_wall_ns: Some(7),
+        wall_ns: 9,
+    };
+    let open = MarketRow { status: MarketStatus::Open, winner: None, ..market.clone() };
+    for markets in [vec![market.clone()], vec![open]] {
+        store.insert(&Batch { markets, ..Batch::default() }).unwrap();
+    }
+    let question = store.first_value("SELECT question FROM markets").unwrap();
+    assert_eq!(question.as_deref(), Some(market.question.as_str()));
+    let kept =
+        store.first_value("SELECT concat(status, winner, resolved_ns, neg_risk) FROM markets");
+    assert_eq!(kept.unwrap().as_deref(), Some("resolved7277t"));
+    let outcome = "SELECT outcome FROM tokens";
+    assert_eq!(store.first_value(outcome).unwrap(), Some(name));
+}
+
+/// What is exported: each row in the order of the venue's time, until no more is wanted.
+fn rows_come_back(store: &mut PostgresStore) {
+    assert_eq!(store.count().unwrap(), 3);
+    let mut seen = Vec::new();
+    store
+        .each_trade(&mut |trade| {
+            seen.push((trade.venue_ms, trade.outcome.clone(), trade.fee_bps_e6));
+            seen.len() < 3
+        })
+        .unwrap();
+    let row = |ms: u64, outcome: &str, fee| (1_786_728_467_101 + ms, outcome.to_owned(), fee);
+    assert_eq!(seen, [row(0, "", None), row(1, "", Some(7)), row(2, "Yes", None)]);
+    seen.clear();
+    store
+        .each_trade(&mut |trade| {
+            seen.push((trade.venue_ms, String::new(), None));
+            false
+        })
+        .unwrap();
+    assert_eq!(seen.len(), 1, "no more was wanted");
+}
+
+#[test]
+fn a_real_server_stores_trades_exactly_and_once_and_says_what_it_does_not_like() {
+    let Some(mut server) = Server::start() else { return };
+    let mut store = server.open();
+    assert_eq!(store.insert(&batch(&[trade(0), trade(1), trade(0)])).unwrap(), 2);
+    a_resolved_market_stays_resolved(&mut store);
+    store.first_value("UPDATE tokens SET outcome = 'Yes'").unwrap();
+    let loss = Loss { shard: ShardId(1), wall_ns: 5, trades: 3 };
+    assert_eq!(
+        store.insert(&Batch { losses: vec![loss], ..batch(&[trade(1), trade(2)]) }).unwrap(),
+        1
+    );
+    let query = "SELECT string_agg(t::text, ' ' ORDER BY venue_ms) FROM trades t";
+    let rows = store.first_value(query).unwrap().unwrap();
+    let row = |ms: u64, outcome: &str, fee: &str| {
+        format!(
+            "(polymarket,0x12dc,727,{outcome},585000,2460000,sell,{ms},1786728467135000001,0x6c83,{fee},9)"
+        )
+    };
+    let wanted = [
+        row(1_786_728_467_101, "\"\"", ""),
+        row(1_786_728_467_102, "\"\"", "7"),
+        row(1_786_728_467_103, "Yes", ""),
+    ];
+    assert_eq!(rows, wanted.join(" "));
+    assert_eq!(
+        store.first_value("SELECT sum(trades) FROM trade_losses").unwrap().as_deref(),
+        Some("3")
+    );
+    rows_come_back(&mut store);
+    // A second client finds the tables, and one of a later version is not touched.
+    server.open();
+    let error = store.first_value("SELECT * FROM nowhere").unwrap_err().to_string();
+    assert!(error.contains("nowhere") && error.contains("42P01"), "{error}");
+    assert_eq!(
+        store.insert(&batch(&[trade(3)])).unwrap(),
+        1,
+        "an error leaves the connection usable"
+    );
+    store.first_value("INSERT INTO ringbook_schema VALUES (99)").unwrap();
+    let error = PostgresStore::open(&server.address("keeper")).unwrap_err().to_string();
+    assert!(error.contains("version 99"), "{error}");
+    let error = PostgresStore::open(&server.address("stranger")).unwrap_err().to_string();
+    assert!(error.contains("password authentication failed"), "{error}");
+    // The server goes away and comes back: an error, and then all is well with a new connection.
+    store.first_value("DELETE FROM ringbook_schema WHERE version = 99").unwrap();
+    server.stop();
+    assert!(store.insert(&batch(&[trade(4)])).is_err());
+    let error = PostgresStore::open(&server.address("keeper")).unwrap_err().to_string();
+    assert!(error.contains("refused"), "{error}");
+    server.start_again();
+    assert_eq!(server.open().insert(&batch(&[trade(4), trade(0)])).unwrap(), 1);
+}
+
+#[test]
+fn a_server_that_goes_away_and_comes_back_gets_every_trade_of_a_run() {
+    let Some(mut server) = Server::start() else { return };
+    drop(server.open());
+    let flags = ["--paused", "--markets", "50", "--rate", "2000", "--burst", "0"];
+    let mut venue = VenueProcess::start(&flags);
+    let folder = tempfile::tempdir().unwrap();
+    let (store, journal) =
+        (format!("postgres://{}", server.text("keeper")), folder.path().join("journal"));
+    let journal = journal.display().to_string();
+    let flags = ["--trades", &store, "--trades-journal", &journal, "--trades-batch-ms", "50"];
+    let mut engine = Engine::start(&venue, &flags);
+    engine.wait_live(TOKENS);
+    venue.order("resume");
+    let some = |stats: &Value| count(stats, "/trades/inserted") > 5;
+    engine.wait_for("rows", PATIENCE, some);
+    server.stop();
+    engine.wait_health(503, "has taken no trades for");
+    let spilled = |stats: &Value| count(stats, "/trades/journaled") > 5;
+    engine.wait_for("a spill", PATIENCE, spilled);
+    server.start_again();
+    engine.wait_health(200, "");
+    std::thread::sleep(Duration::from_secs(1));
+    venue.pause();
+    let told = venue.stat("trades");
+    let stored = move |stats: &Value| count(stats, "/trades/inserted") == told;
+    engine.wait_for("every row", PATIENCE, stored);
+    engine.program.signal(Signal::INT);
+    engine.program.wait(PATIENCE);
+    let line = engine.program.said("trades: ");
+    assert!(
+        line.contains(&format!("{told} received, {told} inserted into postgres://keeper@")),
+        "{line}"
+    );
+    assert!(line.contains("0 journaled, 0 lost"), "{line}");
+    assert_eq!(server.rows(), told);
+}

@@ -1,0 +1,491 @@
+//! Kalshi: the real `ringbook` against a simulated Kalshi over TLS, with signatures that are verified.
+//!
+//! Runs on:  test threads, with one venue and one engine as processes.
+use crate::engine::{Engine, count, sum};
+use crate::http::Client;
+use crate::program::{LOOK, PATIENCE, Program};
+use crate::venue::Venue;
+use rustix::process::Signal;
+use serde_json::Value;
+use std::collections::HashSet;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+const KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/keys");
+
+/// A `venue-sim --venue kalshi` process and everything that may be asked of it.
+struct Kalshi {
+    _program: Program,
+    rest: String,
+    ws: String,
+    client: Client,
+    folder: TempDir,
+}
+
+impl Kalshi {
+    fn start(flags: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let ca = folder.path().join("ca.pem");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_venue-sim"));
+        command.args(["--venue", "kalshi", "--listen", "127.0.0.1:0", "--key-id", "the-key"]);
+        if !flags.contains(&"--births-per-minute") {
+            command.args(["--births-per-minute", "0", "--resolutions-per-minute", "0"]);
+        }
+        command.arg("--public-key").arg(Path::new(KEYS).join("rsa-public.pem"));
+        command.arg("--tls-ca-out").arg(&ca).args(flags);
+        let mut program = Program::start(command);
+        let begun = Instant::now();
+        let lines = loop {
+            let lines = program.stdout();
+            if lines.iter().any(|line| line.starts_with("run ")) {
+                break lines;
+            }
+            let waiting = program.is_running() && begun.elapsed() < PATIENCE;
+            assert!(waiting, "the venue does not start: {program}");
+            std::thread::sleep(LOOK);
+        };
+        let after = |word: &str| {
+            let line = lines.iter().find_map(|line| line.strip_prefix(word));
+            line.unwrap().trim().to_owned()
+        };
+        let (rest, ws) = (after("rest "), after("ws "));
+        let url = rest.strip_suffix("/trade-api/v2").unwrap();
+        let client = Client::new(url, Some(&std::fs::read(&ca).unwrap()));
+        let key = folder.path().join("key.pem");
+        std::fs::copy(Path::new(KEYS).join("rsa-pkcs1.pem"), &key).unwrap();
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+        Self { _program: program, rest, ws, client, folder }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn flags(&self, more: &[&str]) -> Vec<String> {
+        let path = |name: &str| self.file(name).to_str().unwrap().to_owned();
+        let (ca, key) = (path("ca.pem"), path("key.pem"));
+        let flags = [
+            "--venue",
+            "kalshi",
+            "--kalshi-rest-url",
+            &self.rest,
+            "--kalshi-ws-url",
+            &self.ws,
+            "--kalshi-key-id",
+            "the-key",
+            "--kalshi-key",
+            &key,
+            "--tls-ca",
+            &ca,
+        ];
+        flags.iter().chain(more).map(|&flag| flag.to_owned()).collect()
+    }
+
+    fn engine(&self, more: &[&str]) -> Engine {
+        Engine::with_flags(&self.flags(more))
+    }
+
+    fn ask(&mut self, method: &str, path: &str) -> String {
+        let response = self.client.request(method, path).unwrap();
+        assert_eq!(response.status, 200, "{path}: {}", response.text());
+        response.text().to_owned()
+    }
+
+    fn fault(&mut self, kind: &str, count: u64, channel: Option<&str>) -> u64 {
+        let channel = channel.map_or(String::new(), |channel| format!("&channel={channel}"));
+        let path = format!("/sim/fault?kind={kind}&count={count}{channel}");
+        let answer: Value = serde_json::from_str(&self.ask("POST", &path)).unwrap();
+        answer["done"].as_u64().unwrap()
+    }
+
+    fn stat(&mut self, pointer: &str) -> u64 {
+        let stats: Value = serde_json::from_str(&self.ask("GET", "/sim/stats")).unwrap();
+        stats.pointer(pointer).and_then(Value::as_u64).unwrap_or(0)
+    }
+
+    /// The trades so far, by their ids; every one another.
+    fn trades(&mut self) -> HashSet<String> {
+        let list: Vec<String> = serde_json::from_str(&self.ask("GET", "/sim/trades")).unwrap();
+        let all: HashSet<String> = list.iter().cloned().collect();
+        assert_eq!(all.len(), list.len());
+        all
+    }
+
+    /// Every open book of the venue, at rest, in terms of YES: ticker, bids and asks as 1/10,000 dollar and
+    /// 1/100 contract.
+    fn truth(&mut self) -> Vec<(String, Levels, Levels)> {
+        let text = self.ask("GET", "/sim/books");
+        let books = text.lines().map(|line| {
+            let book: Value = serde_json::from_str(line).unwrap();
+            let side = |name: &str| -> Levels {
+                let levels = book[name].as_array().unwrap().iter();
+                levels.map(|level| (fixed(&level[0], 4), fixed(&level[1], 2))).collect()
+            };
+            let asks = side("no").into_iter().map(|(price, size)| (10_000 - price, size)).collect();
+            (book["ticker"].as_str().unwrap().to_owned(), side("yes"), asks)
+        });
+        books.collect()
+    }
+}
+
+type Levels = Vec<(u64, u64)>;
+
+/// A decimal in a text, in units of so many digits behind the point; exact or a panic.
+fn fixed(value: &Value, digits: usize) -> u64 {
+    let text = value.as_str().unwrap();
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    assert!(fraction.len() <= digits, "{text}");
+    format!("{whole}{fraction:0<digits$}").parse().unwrap()
+}
+
+/// Waits until so many books are there and live, and none is pending.
+fn wait_live(engine: &mut Engine, books: u64) {
+    engine.wait_for(&format!("{books} live books"), PATIENCE, move |stats| {
+        sum(stats, "books_live") == books
+            && sum(stats, "books") == books
+            && count(stats, "/registry/tokens_pending") == 0
+    });
+}
+
+/// Stops the venue and compares every book, level by level; then lets it go on.
+fn compare(venue: &mut Kalshi, engine: &mut Engine) -> usize {
+    venue.ask("POST", "/sim/pause");
+    let truth = venue.truth();
+    let begun = Instant::now();
+    let mut wrong = Vec::new();
+    // What was said before the pause may still be on its way.
+    while begun.elapsed() < Duration::from_secs(10) {
+        wrong = truth.iter().filter(|book| !equal(engine, book)).map(|b| b.0.clone()).collect();
+        if wrong.is_empty() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!(wrong, Vec::<String>::new(), "{:#}\n{}", engine.stats()["pool"], engine.program);
+    venue.ask("POST", "/sim/resume");
+    truth.len()
+}
+
+fn equal(engine: &mut Engine, (ticker, bids, asks): &(String, Levels, Levels)) -> bool {
+    let response = engine.book(ticker);
+    if response.status != 200 || response.header("x-ringbook-state") != Some("live") {
+        return false;
+    }
+    let book = response.json();
+    let side = |name: &str| -> Levels {
+        let levels = book[name].as_array().unwrap().iter();
+        levels.map(|level| (fixed(&level["price"], 4), fixed(&level["size"], 2))).collect()
+    };
+    side("bids") == *bids && side("asks") == *asks
+}
+
+/// The ids of the trades in a database, in the order of their rows.
+fn stored(path: &Path) -> Vec<String> {
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let database = rusqlite::Connection::open_with_flags(path, flags).unwrap();
+    let mut rows = database.prepare("SELECT id FROM trades WHERE venue = 'kalshi'").unwrap();
+    let ids = rows.query_map([], |row| row.get(0)).unwrap();
+    ids.map(Result::unwrap).collect()
+}
+
+#[test]
+fn every_kalshi_book_is_right_and_every_trade_is_kept_once() {
+    let flags = ["--markets", "150", "--rate", "600", "--trades", "500", "--paused"];
+    let mut venue = Kalshi::start(&flags);
+    let database = venue.file("trades.db");
+    let trades = format!("sqlite:{}", database.display());
+    let mut engine = venue.engine(&[
+        "--kalshi-connections",
+        "2,2,2,10",
+        "--shards",
+        "2",
+        "--trades",
+        &trades,
+        "--audit",
+        "5",
+    ]);
+    wait_live(&mut engine, 150);
+    venue.ask("POST", "/sim/resume");
+    std::thread::sleep(Duration::from_secs(6));
+    assert_eq!(compare(&mut venue, &mut engine), 150);
+    std::thread::sleep(Duration::from_secs(2));
+    venue.ask("POST", "/sim/pause");
+    std::thread::sleep(Duration::from_secs(1));
+    // What YES is asked for is what NO is paid.
+    let (ticker, _, asks) = venue.truth().swap_remove(7);
+    let no = engine.book(&format!("{ticker}&outcome=no")).json();
+    let bids = no["bids"].as_array().unwrap().iter();
+    let bids: Levels = bids.map(|l| (fixed(&l["price"], 4), fixed(&l["size"], 2))).collect();
+    assert_eq!(bids, asks.iter().map(|(p, s)| (10_000 - p, *s)).collect::<Levels>());
+    let made = venue.trades();
+    let stats = engine.stats();
+    // The venue's own best prices, and its snapshots of live books, at their places of the stream.
+    assert!(count(&stats, "/correctness/checks/tops_matched") > 100, "{stats:#}");
+    assert_eq!(count(&stats, "/correctness/checks/tops_mismatched"), 0);
+    assert!(count(&stats, "/correctness/repairs/audits_matched") > 100, "{stats:#}");
+    assert_eq!(count(&stats, "/correctness/repairs/audits_mismatched"), 0);
+    assert_eq!(count(&stats, "/pool/dialog/sequence_holes"), 0);
+    assert!(made.len() > 50, "{}", made.len());
+    assert_eq!(sum(&stats, "trades"), made.len() as u64, "each is told once, by two connections");
+    let names: Vec<&str> = stats["pool"]["connections"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|connection| connection["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        (names[0], names[2], names[6], names[15]),
+        ("ticker-1", "trade-3", "orderbook-7", "orderbook-16")
+    );
+    engine.program.signal(Signal::INT);
+    assert!(engine.program.wait(PATIENCE).success());
+    let rows = stored(&database);
+    assert_eq!(rows.len(), made.len());
+    assert_eq!(rows.into_iter().collect::<HashSet<_>>(), made);
+    engine.program.assert_clean();
+    let lines = engine.program.stderr().join("\n") + &engine.program.stdout().join("\n");
+    assert!(!lines.contains("BEGIN") && !lines.contains("MII"), "the key is never shown");
+}
+
+#[test]
+fn kalshi_faults_cost_moments_and_no_book_is_wrong() {
+    let flags = ["--markets", "120", "--rate", "600", "--trades", "500", "--paused"];
+    let mut venue = Kalshi::start(&flags);
+    let database = venue.file("trades.db");
+    let trades = format!("sqlite:{}", database.display());
+    let mut engine = venue.engine(&["--kalshi-connections", "2,2,2,9", "--trades", &trades]);
+    wait_live(&mut engine, 120);
+    venue.ask("POST", "/sim/resume");
+    let books = Some("orderbook_delta");
+    for (kind, times, channel) in [
+        ("lost", 3, None),
+        ("doubled", 5, None),
+        ("error-10", 2, None),
+        ("error-25", 2, None),
+        ("garbage", 2, books),
+        ("unknown", 2, books),
+        ("cut", 3, books),
+        ("cut", 1, Some("trade")),
+        ("cut", 1, Some("market_lifecycle_v2")),
+        ("error-27", 2, None),
+    ] {
+        assert_eq!(venue.fault(kind, times, channel), times, "{kind}");
+        std::thread::sleep(Duration::from_millis(500));
+        wait_live(&mut engine, 120);
+    }
+    assert_eq!(compare(&mut venue, &mut engine), 120);
+    // One that had just come up is not dialled again at once.
+    let back = |stats: &Value| count(stats, "/pool/reconnects") == 5;
+    let (stats, _) = engine.wait_for("five new sockets", PATIENCE, back);
+    // Lost trades and lifecycle messages are holes as well.
+    assert_eq!(count(&stats, "/pool/dialog/sequence_missing"), 3, "{:#}", stats["pool"]["dialog"]);
+    assert_eq!(count(&stats, "/pool/dialog/sequence_duplicates"), 5);
+    assert!(count(&stats, "/pool/dialog/resubscribes") >= 4);
+    assert_eq!(count(&stats, "/correctness/checks/tops_mismatched"), 0);
+    assert_eq!(sum(&stats, "unknown_events"), 2);
+    venue.ask("POST", "/sim/pause");
+    std::thread::sleep(Duration::from_secs(1));
+    let made = venue.trades();
+    engine.program.signal(Signal::INT);
+    assert!(engine.program.wait(PATIENCE).success());
+    let rows = stored(&database);
+    assert_eq!(rows.len(), rows.iter().collect::<HashSet<_>>().len(), "none twice");
+    assert_eq!(
+        rows.into_iter().collect::<HashSet<_>>(),
+        made,
+        "one of a pair was away: none is missing"
+    );
+    engine.program.assert_clean();
+}
+
+#[test]
+fn a_dead_kalshi_connection_gives_its_markets_to_others_and_takes_its_share_again() {
+    let flags = ["--markets", "200", "--rate", "300"];
+    let mut venue = Kalshi::start(&flags);
+    let mut engine = venue.engine(&["--kalshi-connections", "0,1,1,5"]);
+    wait_live(&mut engine, 200);
+    // Frozen: pings go on, data has stopped. The engine asks for a book, in vain, and dials again.
+    assert_eq!(venue.fault("freeze", 1, Some("orderbook_delta")), 1);
+    engine.wait_for("new connection", Duration::from_secs(90), |stats| {
+        count(stats, "/pool/reconnects") == 1
+    });
+    wait_live(&mut engine, 200);
+    assert_eq!(compare(&mut venue, &mut engine), 200);
+}
+
+#[test]
+fn what_kalshis_page_leaves_open_makes_no_difference() {
+    let all = [
+        "--shuffle-acks",
+        "--ack-delay",
+        "40",
+        "--snapshot-ok-first",
+        "--snapshot-id-on-first",
+        "--ok-always-lists",
+        "--sending-ts",
+        "--subscription-markets-max",
+        "40",
+    ];
+    let flags: Vec<&str> =
+        ["--markets", "110", "--rate", "400", "--trades", "300"].into_iter().chain(all).collect();
+    let mut venue = Kalshi::start(&flags);
+    // Three connections of 40 hold 110 markets, but only once each has been told that it takes no more.
+    let mut engine = venue.engine(&["--kalshi-connections", "1,1,1,3", "--audit", "5"]);
+    wait_live(&mut engine, 110);
+    venue.fault("lost", 2, None);
+    std::thread::sleep(Duration::from_secs(1));
+    wait_live(&mut engine, 110);
+    assert_eq!(compare(&mut venue, &mut engine), 110);
+    let (stats, _) = engine.wait_for("audits", PATIENCE, |stats| {
+        count(stats, "/correctness/repairs/audits_matched") > 100
+    });
+    assert_eq!(sum(&stats, "unknown_keys"), 0, "sending_ts_ms is known");
+    assert_eq!(count(&stats, "/correctness/repairs/audits_mismatched"), 0);
+}
+
+#[test]
+fn kalshi_markets_open_and_close_by_time_and_by_word() {
+    let more = [
+        "--markets",
+        "40",
+        "--rate",
+        "100",
+        "--births-per-minute",
+        "60",
+        "--resolutions-per-minute",
+        "60",
+    ];
+    let mut venue = Kalshi::start(&more);
+    let mut engine = venue.engine(&["--kalshi-connections", "1,1,2,4"]);
+    engine.wait_for("markets that came and went", PATIENCE, |stats| {
+        count(stats, "/lifecycle/markets_announced") >= 6
+            && count(stats, "/lifecycle/markets_resolved") >= 3
+            && count(stats, "/lifecycle/markets_expired") >= 2
+    });
+    venue.ask("POST", "/sim/pause");
+    // Those that are announced open within five seconds, by time alone.
+    std::thread::sleep(Duration::from_secs(6));
+    assert!(venue.stat("/markets") > 45);
+    let open = compare(&mut venue, &mut engine);
+    assert!(open >= 30, "{open}");
+}
+
+#[test]
+fn two_venues_are_followed_by_one_process() {
+    let mut kalshi = Kalshi::start(&["--markets", "60", "--rate", "200", "--trades", "500"]);
+    let polymarket = Venue::start(&["--markets", "40", "--rate", "200"]);
+    let both = kalshi.file("both.pem");
+    let mut pem = std::fs::read(kalshi.file("ca.pem")).unwrap();
+    pem.extend(std::fs::read(polymarket.ca.as_ref().unwrap()).unwrap());
+    std::fs::write(&both, pem).unwrap();
+    let database = kalshi.file("trades.db");
+    let trades = format!("sqlite:{}", database.display());
+    let mut flags = kalshi.flags(&["--kalshi-connections", "1,2,1,4", "--trades", &trades]);
+    let place = |flags: &[String], name: &str| flags.iter().position(|flag| flag == name).unwrap();
+    let at = place(&flags, "--venue") + 1;
+    flags[at] = "polymarket,kalshi".into();
+    let at = place(&flags, "--tls-ca") + 1;
+    flags[at] = both.to_str().unwrap().to_owned();
+    for flag in ["--gamma-url", "--clob-url", "--ws-url"] {
+        let url = if flag == "--ws-url" { &polymarket.ws } else { &polymarket.url };
+        flags.extend([flag.to_owned(), url.clone()]);
+    }
+    let mut engine = Engine::with_flags(&flags);
+    wait_live(&mut engine, 80 + 60);
+    std::thread::sleep(Duration::from_secs(4));
+    let stats = engine.stats();
+    let venues = stats["venues"].as_array().unwrap();
+    let told: Vec<(&str, u64, u64)> = venues
+        .iter()
+        .map(|v| (v["venue"].as_str().unwrap(), count(v, "/markets"), count(v, "/books_live")))
+        .collect();
+    assert_eq!(told, [("polymarket", 40, 80), ("kalshi", 60, 60)]);
+    assert_eq!(count(&stats, "/pool/connections_active"), 1 + 8);
+    assert_eq!(engine.health().0, 200);
+    assert!(count(&stats, "/correctness/checks/tops_matched") > 100);
+    assert_eq!(count(&stats, "/correctness/checks/tops_mismatched"), 0);
+    assert_eq!(compare(&mut kalshi, &mut engine), 60);
+    engine.program.signal(Signal::INT);
+    assert!(engine.program.wait(PATIENCE).success());
+    engine.program.assert_clean();
+    let rows = stored(&database);
+    assert!(rows.len() > 10 && rows.len() == rows.iter().collect::<HashSet<_>>().len());
+}
+
+#[test]
+fn a_capture_of_kalshi_replays_to_the_very_books() {
+    let flags = ["--markets", "60", "--rate", "300", "--trades", "300"];
+    let mut venue = Kalshi::start(&flags);
+    let folder = venue.file("capture");
+    let shown = folder.to_str().unwrap();
+    let more = ["--kalshi-connections", "1,1,1,3", "--shards", "2", "--capture", shown];
+    let mut engine = venue.engine(&more);
+    wait_live(&mut engine, 60);
+    for (kind, channel) in
+        [("lost", None), ("error-10", None), ("cut", Some("orderbook_delta")), ("doubled", None)]
+    {
+        assert_eq!(venue.fault(kind, 1, channel), 1);
+        std::thread::sleep(Duration::from_millis(700));
+    }
+    std::thread::sleep(Duration::from_secs(3));
+    wait_live(&mut engine, 60);
+    engine.program.signal(Signal::INT);
+    assert!(engine.program.wait(PATIENCE).success());
+    for shards in ["1", "3"] {
+        let mut command = Program::ringbook();
+        command.args(["replay", "--venue", "kalshi", "--json", "--shards", shards]).arg(&folder);
+        let mut replay = Program::start(command);
+        // A proof that fails is exit code 1.
+        assert!(replay.wait(PATIENCE).success(), "{replay}");
+        let report: Value = serde_json::from_str(&replay.stdout().join("\n")).unwrap();
+        assert!(count(&report, "/capture/proofs_equal") > 60, "{report:#}");
+        assert_eq!(count(&report, "/capture/proofs_different"), 0);
+        assert_eq!(count(&report, "/sequence_missing"), 1);
+        assert_eq!(count(&report, "/sequence_duplicates"), 1);
+    }
+}
+
+#[test]
+fn kalshi_keys_that_do_not_fit_are_one_line() {
+    let venue = Kalshi::start(&["--markets", "5"]);
+    let run = |change: &dyn Fn(&mut Vec<String>)| {
+        let mut flags = venue.flags(&["--duration", "3", "--kalshi-connections", "0,0,0,1"]);
+        change(&mut flags);
+        let mut command = Program::ringbook();
+        command.arg("run").args(&flags);
+        let mut program = Program::start(command);
+        let status = program.wait(PATIENCE);
+        program.assert_clean();
+        (status.code(), program.stderr())
+    };
+    let place = |flags: &[String], name: &str| flags.iter().position(|flag| flag == name).unwrap();
+    let (code, lines) =
+        run(&|flags| flags.retain(|flag| flag != "--kalshi-key-id" && flag != "the-key"));
+    assert_eq!((code, lines.len()), (Some(2), 1), "{lines:?}");
+    assert!(lines[0].contains("--kalshi-key-id and --kalshi-key"), "{lines:?}");
+    let (code, lines) = run(&|flags| {
+        let at = place(flags, "--kalshi-key") + 1;
+        flags[at] = format!("{KEYS}/rsa-public.pem");
+    });
+    assert_eq!((code, lines.len()), (Some(2), 1), "{lines:?}");
+    assert!(lines[0].contains("chmod 600") || lines[0].contains("no private key"), "{lines:?}");
+    let open = venue.file("open.pem");
+    std::fs::copy(venue.file("key.pem"), &open).unwrap();
+    std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let (code, lines) = run(&|flags| {
+        let at = place(flags, "--kalshi-key") + 1;
+        flags[at] = open.to_str().unwrap().to_owned();
+    });
+    assert_eq!(code, Some(2), "{lines:?}");
+    assert!(lines[0].contains("chmod 600"), "{lines:?}");
+    let (_, lines) = run(&|flags| {
+        let at = place(flags, "--kalshi-key-id") + 1;
+        flags[at] = "another".into();
+    });
+    let said =
+        lines.iter().find(|line| line.contains("401")).unwrap_or_else(|| panic!("{lines:?}"));
+    assert!(said.contains("--kalshi-key"), "with the remedy: {said}");
+}

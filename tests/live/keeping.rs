@@ -1,0 +1,188 @@
+//! Trades in the database: every one, once, also when the database is away or the process is killed.
+//!
+//! Runs on:  test threads, with one venue and one engine as processes.
+use crate::engine::{Engine, count};
+use crate::program::PATIENCE;
+use crate::venue::Venue;
+use rustix::process::Signal;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tempfile::TempDir;
+
+const MARKETS: &str = "100";
+const TOKENS: usize = 200;
+
+struct Stage {
+    folder: TempDir,
+    venue: Venue,
+    engine: Engine,
+}
+
+impl Stage {
+    fn set() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let venue =
+            Venue::start(&["--paused", "--markets", MARKETS, "--rate", "2000", "--burst", "0"]);
+        let engine = start(&venue, folder.path());
+        Self { folder, venue, engine }
+    }
+
+    fn database(&self) -> PathBuf {
+        self.folder.path().join("trades.db")
+    }
+
+    fn rows(&self) -> u64 {
+        rows(&self.database(), "SELECT count(*) FROM trades")
+    }
+
+    /// Lets the venue trade for a while, and waits until all of it has arrived and is told so.
+    fn trade(&mut self, seconds: u64) -> u64 {
+        self.venue.order("resume");
+        std::thread::sleep(Duration::from_secs(seconds));
+        self.venue.pause();
+        let told = self.venue.stat("trades");
+        assert!(told > 5, "{told}");
+        let arrived = |stats: &Value| count(stats, "/trades/received") >= told;
+        self.engine.wait_for("every trade", PATIENCE, arrived);
+        told
+    }
+}
+
+fn start(venue: &Venue, folder: &Path) -> Engine {
+    let mut engine = start_without_waiting(venue, folder);
+    engine.wait_live(TOKENS);
+    engine
+}
+
+fn start_without_waiting(venue: &Venue, folder: &Path) -> Engine {
+    let database = format!("sqlite:{}", folder.join("trades.db").display());
+    let flags = ["--shards", "2", "--trades", &database, "--trades-batch-ms", "50"];
+    Engine::start(venue, &flags)
+}
+
+fn rows(database: &Path, query: &str) -> u64 {
+    let reader = rusqlite::Connection::open(database).unwrap();
+    reader.busy_timeout(PATIENCE).unwrap();
+    let count: i64 = reader.query_row(query, [], |row| row.get(0)).unwrap();
+    u64::try_from(count).unwrap()
+}
+
+#[test]
+fn every_trade_is_a_row_also_through_recycles_and_the_last_line_says_so() {
+    let mut stage = Stage::set();
+    let stats = stage.engine.stats();
+    let connections = stats["pool"]["connections"].as_array().unwrap().len();
+    for id in 1..=connections {
+        stage.engine.post(&format!("/admin/recycle?connection={id}"));
+    }
+    stage.trade(3);
+    let done = |stats: &Value| count(stats, "/recycling/completed") >= 1;
+    stage.engine.wait_for("a recycle", PATIENCE, done);
+    let told = stage.trade(3);
+    stage.venue.order("resume");
+    stage.venue.order("resolve?count=3");
+    let resolved = |stats: &Value| count(stats, "/lifecycle/markets_resolved") >= 3;
+    stage.engine.wait_for("three winners", PATIENCE, resolved);
+    stage.venue.pause();
+    let told = told.max(stage.venue.stat("trades"));
+    let arrived = |stats: &Value| count(stats, "/trades/received") >= told;
+    stage.engine.wait_for("the last trades", PATIENCE, arrived);
+    stage.engine.program.signal(Signal::INT);
+    stage.engine.program.wait(PATIENCE);
+    let line = stage.engine.program.said("trades: ");
+    let wanted = format!("trades: {told} received, {told} inserted into sqlite:");
+    assert!(line.contains(&wanted) && line.contains(" 0 lost"), "{line}");
+    assert_eq!(stage.rows(), told);
+    let database = stage.database();
+    let odd = "SELECT count(*) FROM trades WHERE venue != 'polymarket' OR price_e6 NOT BETWEEN 1 AND 999999
+               OR size_e6 < 1 OR side NOT IN ('buy', 'sell') OR venue_ms < 1700000000000
+               OR receive_ns < 1700000000000000000 OR connection < 1 OR length(id) != 66";
+    assert_eq!(rows(&database, odd), 0);
+    let markets = rows(&database, "SELECT count(DISTINCT market) FROM trades");
+    assert!(markets > 10, "{markets}");
+    let named = "SELECT count(*) FROM trades WHERE outcome IN (SELECT outcome FROM tokens)";
+    assert_eq!(rows(&database, named), told, "every trade says its outcome");
+    let known = "SELECT count(*) FROM markets JOIN tokens USING (market) WHERE question != ''";
+    assert_eq!(rows(&database, known), TOKENS as u64);
+    let resolved = "SELECT count(*) FROM markets JOIN tokens ON token = winner
+                    WHERE status = 'resolved' AND resolved_ns > 1700000000000000000";
+    assert_eq!(rows(&database, resolved), 3);
+}
+
+#[test]
+fn a_database_that_is_held_is_told_at_once_and_nothing_is_lost() {
+    let mut stage = Stage::set();
+    stage.trade(1);
+    stage.engine.wait_health(200, "");
+    let holder = rusqlite::Connection::open(stage.database()).unwrap();
+    holder.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    stage.venue.order("resume");
+    let noticed = stage.engine.wait_health(503, "has taken no trades for");
+    assert!(noticed < Duration::from_secs(4), "{noticed:?}");
+    let told = stage.trade(3);
+    let (stats, _) =
+        stage.engine.wait_for("a spill", PATIENCE, |stats| count(stats, "/trades/journaled") > 0);
+    assert_eq!(count(&stats, "/trades/lost"), 0, "{stats:#}");
+    holder.execute_batch("ROLLBACK").unwrap();
+    stage.engine.wait_health(200, "");
+    let stored = move |stats: &Value| count(stats, "/trades/inserted") == told;
+    let (stats, _) = stage.engine.wait_for("every row", PATIENCE, stored);
+    assert_eq!(count(&stats, "/trades/repeated"), 0);
+    assert_eq!(stage.rows(), told);
+}
+
+#[test]
+fn a_killed_process_leaves_a_database_that_the_next_one_goes_on_with() {
+    let mut stage = Stage::set();
+    stage.venue.order("resume");
+    let some = |stats: &Value| count(stats, "/trades/inserted") > 20;
+    let (stats, _) = stage.engine.wait_for("rows", PATIENCE, some);
+    stage.engine.program.signal(Signal::KILL);
+    stage.engine.program.wait(PATIENCE);
+    let before = stage.rows();
+    assert!(before >= count(&stats, "/trades/inserted"), "what was told is stored");
+    let reader = rusqlite::Connection::open(stage.database()).unwrap();
+    let verdict: String = reader.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(verdict, "ok");
+    stage.engine = start(&stage.venue, stage.folder.path());
+    let more = |stats: &Value| count(stats, "/trades/inserted") > 20;
+    stage.engine.wait_for("more rows", PATIENCE, more);
+    stage.engine.program.signal(Signal::TERM);
+    stage.engine.program.wait(PATIENCE);
+    assert!(stage.rows() > before);
+}
+
+#[test]
+fn an_engine_follows_what_the_database_knows_before_the_catalogue_answers() {
+    let mut stage = Stage::set();
+    let known = |stats: &Value| count(stats, "/trades/markets") >= TOKENS as u64 / 2;
+    stage.engine.wait_for("markets in the table", PATIENCE, known);
+    stage.engine.program.signal(Signal::TERM);
+    stage.engine.program.wait(PATIENCE);
+    // While nobody looks, three markets are decided, and the catalogue becomes slow.
+    stage.venue.order("resume");
+    stage.venue.order("resolve?count=3");
+    std::thread::sleep(Duration::from_secs(1));
+    stage.venue.order("fault?kind=slow&by=5000&ms=60000");
+    stage.engine = start_without_waiting(&stage.venue, stage.folder.path());
+    let most = TOKENS as u64 - 6;
+    let live = |stats: &Value| crate::engine::sum(stats, "books_live") >= most;
+    let (stats, took) = stage.engine.wait_for("the books of the table", PATIENCE, live);
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert_eq!(count(&stats, "/lifecycle/scans_completed"), 0, "{stats:#}");
+    // The catalogue has the last word on those that have ended meanwhile.
+    stage.venue.order("fault?kind=slow&by=0");
+    let reconciled = |stats: &Value| count(stats, "/lifecycle/markets_expired") >= 3;
+    stage.engine.wait_for("three ended markets", PATIENCE, reconciled);
+    // Their prices have settled: who has won is known although nobody listened when it was said.
+    let won = "SELECT count(*) FROM markets JOIN tokens ON token = winner
+               WHERE status = 'resolved' AND start_ns > 0";
+    for _ in 0..100 {
+        if rows(&stage.database(), won) == 3 {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    panic!("{} markets have winners", rows(&stage.database(), won));
+}

@@ -1,0 +1,38 @@
+//! The oracle of Kalshi's order books: a second, naive implementation.
+//!
+//! Written from the venue's protocol alone. The recordings hold it to account; then the engine is
+//! held to it, over the same recordings and over invented streams.
+
+mod engine;
+mod generate;
+mod malformed;
+mod recorded;
+mod reference;
+mod replayed;
+mod stored;
+mod streams;
+mod wording;
+
+/// The engine reads Kalshi. While it does not, the tests `engine_…` here say so and pass, unless
+/// `ORACLE_BINARY` names an engine that does.
+const ENGINE_READS_KALSHI: bool = true;
+
+/// One thing that happened on a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// A text frame, JSON or not.
+    Frame(String),
+    /// The connection is new: whatever it had before, under the same number, is behind it.
+    Opened,
+    Ended,
+    /// Frames were lost here, nobody knows which.
+    Lost,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    /// Receive time, nanoseconds.
+    pub(crate) time: u64,
+    pub(crate) connection: u64,
+    pub(crate) event: Event,
+}
