@@ -114,21 +114,32 @@ fn a_capture_with_cuts_lost_messages_and_recycles_replays_to_the_very_books() {
 }
 
 /// One frame of the capture is left out: a proof must fail, and the exit code say so.
+///
+/// Not any frame will do: during a recycle a change comes on two connections, and a snapshot may
+/// stand behind it. So frames are left out one at a time, from the last one backwards.
 fn the_proofs_find_a_change(capture: &Path, folder: &Path) {
     let segments = std::fs::read_dir(capture).unwrap().map(|entry| entry.unwrap().path());
     let segment = segments.into_iter().find(|path| path.extension().unwrap() == "zst").unwrap();
     let text = zstd::decode_all(&std::fs::read(segment).unwrap()[..]).unwrap();
     let text = String::from_utf8(text).unwrap();
     let is_change = |line: &&str| line.contains("\"price_changes\"");
-    // The last one of all: nothing comes after it that would mend the book.
-    let last = text.lines().rfind(is_change).unwrap();
     let path = folder.join("changed.ndjson");
-    std::fs::write(&path, text.replace(&format!("{last}\n"), "")).unwrap();
-    let output = replay(&path, &[]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(count(&report(&output), "/capture/proofs_different") > 0);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("books are not here what they were when they were captured"), "{said}");
+    for left_out in text.lines().rev().filter(is_change).take(100) {
+        std::fs::write(&path, text.replace(&format!("{left_out}\n"), "")).unwrap();
+        let output = replay(&path, &[]);
+        if output.status.success() {
+            continue;
+        }
+        assert_eq!(output.status.code(), Some(1));
+        assert!(count(&report(&output), "/capture/proofs_different") > 0);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            said.contains("books are not here what they were when they were captured"),
+            "{said}"
+        );
+        return;
+    }
+    panic!("100 frames were left out, each alone, and no proof failed");
 }
 
 #[test]
