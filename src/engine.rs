@@ -398,7 +398,7 @@ fn start_cores<H: Handler + Send>(
         links.extend(built.links);
         let parts = ControlParts {
             links: std::mem::take(&mut links),
-            venue: venue.feed.venue(),
+            feed: venue.feed,
             shards: built.proxies,
             target: target(&venue, &sources),
             discovery: discovery(config, &venue, is_first, clock.mono_ns()),
@@ -468,6 +468,7 @@ fn sources(config: &Config, venue: &VenueConfig) -> Result<Sources, EngineError>
         clob: venue.books.clone(),
         ws: venue.ws.clone(),
         feed: venue.feed,
+        signer: venue.signer.clone(),
         tls,
         resolver: Resolver::new().map_err(EngineError::Files)?,
     })
@@ -542,7 +543,8 @@ where
         let shard = shard
             .timing_connections(config.connection_histograms)
             .checking(config.hash_checks)
-            .auditing(config.audit_round_ns);
+            .auditing(config.audit_round_ns)
+            .polling(config.poll_round_ns);
         let shard = match &config.trades {
             None => shard,
             Some(_) => {

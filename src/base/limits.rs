@@ -88,6 +88,8 @@ pub const DIAL_TIMEOUT_NS: u64 = 10 * SECOND_NS;
 pub const BACKOFF_MIN_NS: u64 = SECOND_NS;
 /// Longest delay before a redial of one connection.
 pub const BACKOFF_MAX_NS: u64 = 30 * SECOND_NS;
+/// The same where the venue counts attempts against an account.
+pub const SIGNED_BACKOFF_MAX_NS: u64 = 60 * SECOND_NS;
 /// Dials that fail in a row, all connections together, before the venue is taken to be down.
 pub const OUTAGE_FAILURES: u32 = 2;
 /// While the venue is down, one connection is tried this often whatever its own backoff says, and
@@ -234,6 +236,8 @@ pub const HANDOVER_LAG_MAX_NS: u64 = 20 * SECOND_NS;
 /// A message that the venue's REST interface already knows of may be on its way for so long; a book
 /// that has not heard by then is behind.
 pub const AUDIT_PATIENCE_NS: u64 = 2 * SECOND_NS;
+/// A book of the REST interface that says no time may be so old: as long as a request may take.
+pub const POLL_AGE_NS: u64 = 10 * SECOND_NS;
 /// Books of a shard that wait for this.
 pub const AUDITS_OPEN_MAX: usize = 4096;
 /// Markets whose two books are compared with each other in one housekeeping.

@@ -114,6 +114,7 @@ pub fn engine_config(layout: LayoutFlags, venue: &Venue) -> Result<Config, Failu
         connection_histograms: false,
         hash_checks: HashChecks::All,
         audit_round_ns: 10 * SECOND_NS,
+        poll_round_ns: 0,
         markets: Vec::new(),
         tokens: Vec::new(),
         discover: true,

@@ -35,7 +35,9 @@ pub fn run(flags: &RunFlags) -> Result<ExitCode, Failure> {
     let signals = listen()?;
     look_first(&config)?;
     let mut session = Session::start(&config)?;
-    info!("catalogue {}, market channel {}", config.gamma.url, config.ws.url);
+    for venue in config.venues() {
+        info!("catalogue {}, stream {}", venue.catalogue.url, venue.ws.url);
+    }
     let clock = HostClock::new();
     let deadline_ns = config.duration_ns.map(|ns| clock.mono_ns().saturating_add(ns));
     while !signals.asked() && deadline_ns.is_none_or(|deadline_ns| clock.mono_ns() < deadline_ns) {
@@ -50,13 +52,16 @@ pub fn run(flags: &RunFlags) -> Result<ExitCode, Failure> {
 fn look_first(config: &Config) -> Result<(), Failure> {
     let tls = client_config(config.tls_ca.as_deref());
     let tls = tls.map_err(|error| Failure { line: error.to_string(), code: 2 })?;
-    for (flag, service) in [("--gamma-url", &config.gamma), ("--ws-url", &config.ws)] {
-        match first_look(service, &tls) {
-            // A venue that is away: the engine says so and tries again.
-            FirstLook::Fine | FirstLook::Away(_) => {}
-            FirstLook::Wrong(why) => {
-                let line = format!("{flag} {}: {why}", service.url);
-                return Err(Failure { line, code: 1 });
+    for venue in config.venues() {
+        let flags = venue.feed.address_flags();
+        for (flag, service) in flags.into_iter().zip([&venue.catalogue, &venue.ws]) {
+            match first_look(service, &tls) {
+                // A venue that is away: the engine says so and tries again.
+                FirstLook::Fine | FirstLook::Away(_) => {}
+                FirstLook::Wrong(why) => {
+                    let line = format!("{flag} {}: {why}", service.url);
+                    return Err(Failure { line, code: 1 });
+                }
             }
         }
     }

@@ -220,6 +220,11 @@ pub struct KalshiFlags {
           value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub kalshi_markets_per_connection: u32,
 
+    /// Compare every live book with the REST interface once in so many seconds; 0 is never. What differs is
+    /// counted, and asked for again on the book's connection.
+    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
+    pub kalshi_rest_poll: u32,
+
     /// Follow combos too (tickers that begin with KXMVE; some hundred are made a minute).
     #[arg(long)]
     pub kalshi_combos: bool,

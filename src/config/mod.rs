@@ -7,6 +7,7 @@ pub mod flags;
 pub mod replay;
 pub mod venue;
 
+use self::venue::poll_round_ns;
 use crate::base::id::{TokenId, Venue};
 use crate::base::policy::{ConnectionTable, HashChecks};
 use crate::base::time::{MILLISECOND_NS, SECOND_NS};
@@ -65,6 +66,8 @@ pub struct Config {
     /// Every live book is compared with the venue's REST interface once in so long, nanoseconds; 0 is
     /// never.
     pub audit_round_ns: u64,
+    /// The same for books of a venue that numbers its messages, which are compared on their connection besides.
+    pub poll_round_ns: u64,
     /// Markets to follow by condition id or slug.
     pub markets: Vec<String>,
     /// Tokens whose markets to follow.
@@ -148,6 +151,7 @@ impl Config {
             connection_histograms: flags.connection_histograms,
             hash_checks: hash_checks(&flags.verify_hash)?,
             audit_round_ns: u64::from(flags.audit) * SECOND_NS,
+            poll_round_ns: poll_round_ns(flags),
             markets: flags.markets.clone(),
             tokens,
             discover: !flags.no_discovery,

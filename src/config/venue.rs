@@ -6,6 +6,7 @@ use crate::base::{
     id::Venue,
     limits::{TABLE_CONNECTIONS_MAX, TOKENS_PER_CONNECTION_TARGET},
     policy::ConnectionTable,
+    time::SECOND_NS,
 };
 use crate::io::file;
 use crate::venue::{Feed, Headers, Signer, kalshi::sign::SigningKey};
@@ -57,6 +58,11 @@ pub(super) fn read(flags: &RunFlags) -> Result<(VenueConfig, Vec<VenueConfig>), 
     let further = venues.split_off(1);
     let first = venues.pop().ok_or_else(|| UsageError("--venue: expected a venue".into()))?;
     Ok((first, further))
+}
+
+/// Once in so long the books of a venue that numbers its messages are compared with its REST interface.
+pub(super) fn poll_round_ns(flags: &RunFlags) -> u64 {
+    u64::from(flags.kalshi.kalshi_rest_poll) * SECOND_NS
 }
 
 fn one(name: &str, flags: &RunFlags) -> Result<VenueConfig, UsageError> {

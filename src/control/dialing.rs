@@ -15,7 +15,7 @@ mod tests;
 
 use crate::base::id::ConnectionId;
 use crate::base::limits::{
-    CONNECTION_STABLE_NS, DIAL_INTERVAL_NS, DIAL_TIMEOUT_NS, DIALS_IN_PROGRESS_MAX,
+    BACKOFF_MAX_NS, CONNECTION_STABLE_NS, DIAL_INTERVAL_NS, DIAL_TIMEOUT_NS, DIALS_IN_PROGRESS_MAX,
     OUTAGE_FAILURES, PROBE_INTERVAL_NS, PROBE_TIMEOUT_NS, PROBES_PER_PATIENT_ONE,
     RETRY_AFTER_MAX_NS,
 };
@@ -57,6 +57,7 @@ pub struct Dial {
 pub struct DialQueue {
     random: Random,
     interval_ns: u64,
+    backoff_max_ns: u64,
     lines: BTreeMap<ConnectionId, Line>,
     waiting: BTreeSet<(u64, ConnectionId)>,
     in_progress: usize,
@@ -88,6 +89,7 @@ impl DialQueue {
         Self {
             random: Random::new(seed),
             interval_ns: DIAL_INTERVAL_NS,
+            backoff_max_ns: BACKOFF_MAX_NS,
             lines: BTreeMap::new(),
             waiting: BTreeSet::new(),
             in_progress: 0,
@@ -104,6 +106,13 @@ impl DialQueue {
     #[must_use]
     pub const fn every(mut self, interval_ns: u64) -> Self {
         self.interval_ns = interval_ns;
+        self
+    }
+
+    /// The same with another longest delay before a redial.
+    #[must_use]
+    pub const fn backing_off(mut self, max_ns: u64) -> Self {
+        self.backoff_max_ns = max_ns;
         self
     }
 
@@ -132,7 +141,7 @@ impl DialQueue {
                 now_ns + delay_ns
             }
         };
-        self.wait(connection, due_ns, Backoff::new());
+        self.wait(connection, due_ns, Backoff::up_to(self.backoff_max_ns));
     }
 
     /// The dial to begin now, if one may. Ask again until `None`.
@@ -194,7 +203,7 @@ impl DialQueue {
         }
         if begun_ns < self.outage_ended_ns {
             // It hung since the outage: that says nothing about the venue now.
-            self.wait(connection, now_ns, Backoff::new());
+            self.wait(connection, now_ns, Backoff::up_to(self.backoff_max_ns));
             return;
         }
         if retry_after_ns.is_none() {
@@ -265,7 +274,7 @@ impl DialQueue {
     fn make_all_due(&mut self, now_ns: u64) {
         let waiting = std::mem::take(&mut self.waiting);
         for (due_ns, connection) in waiting {
-            self.wait(connection, due_ns.min(now_ns), Backoff::new());
+            self.wait(connection, due_ns.min(now_ns), Backoff::up_to(self.backoff_max_ns));
         }
     }
 }

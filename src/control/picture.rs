@@ -315,7 +315,7 @@ mod tests {
             discovery: Discovery::new(false, 1),
             lifecycle: Lifecycle::new(LifecycleOptions::default()),
             tokens_per_connection: 400,
-            venue: crate::base::id::Venue::Polymarket,
+            feed: crate::venue::Feed::Polymarket { custom_features: true },
             table: None,
             sink: None,
             capture: None,

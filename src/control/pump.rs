@@ -40,6 +40,7 @@ use crate::link::{
 };
 use crate::market::book::BookOpening;
 use crate::ring::{Consumer, LinkGauge, Producer};
+use crate::venue::Feed;
 use crate::wire::websocket::WebSocketError;
 use log::{debug, info, warn};
 use std::collections::{BTreeMap, VecDeque};
@@ -76,8 +77,8 @@ pub enum Errand {
 /// What the control core is made of; built on the main thread.
 #[derive(Debug)]
 pub struct ControlParts {
-    /// The venue.
-    pub venue: Venue,
+    /// The venue, and what is asked of it.
+    pub feed: Feed,
     /// The shards, in order.
     pub shards: Vec<ShardProxy>,
     /// Where to dial.
@@ -198,18 +199,20 @@ impl Control {
             placement.request_check();
         }
         Self {
-            venue: parts.venue,
+            venue: parts.feed.venue(),
             side: Side::Alone,
             registry,
             placement,
             discovery: parts.discovery,
             lifecycle,
             exchange: Exchange::default(),
-            dials: DialQueue::new(parts.seed).every(match table {
-                Some(_) => TABLE_DIAL_INTERVAL_NS,
-                None => DIAL_INTERVAL_NS,
-            }),
-            resync: Resync::new(parts.shards.len()),
+            dials: DialQueue::new(parts.seed)
+                .every(match table {
+                    Some(_) => TABLE_DIAL_INTERVAL_NS,
+                    None => DIAL_INTERVAL_NS,
+                })
+                .backing_off(parts.feed.backoff_max_ns()),
+            resync: Resync::new(parts.shards.len(), parts.feed.books_request_limits()),
             recycling: Recycling::default(),
             next_recycle_ns: 0,
             resolutions: Resolutions::default(),

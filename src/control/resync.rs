@@ -1,15 +1,14 @@
 //! Books over the venue's REST interface: who is asked for next, and how fast.
 //!
 //! Runs on:  control core (pure; time is an argument). Owns: the tokens that wait.
-//! Bounds:   `BOOKS_REQUESTS_PER_SECOND`, `BOOKS_REQUESTS_OPEN_MAX`, `TOKENS_PER_BOOKS_REQUEST`,
+//! Bounds:   the venue's tokens a question and questions a second, `BOOKS_REQUESTS_OPEN_MAX`,
 //!           `BOOKS_WAITING_MAX`.
 //!
 //! Urgent tokens (no snapshot, a wrong book, a silent connection) go before comparisons. What finds no
 //! room or no answer is not remembered here: its shard asks again.
 use crate::base::id::TokenId;
 use crate::base::limits::{
-    BOOKS_REQUESTS_OPEN_MAX, BOOKS_REQUESTS_PER_SECOND, BOOKS_WAITING_MAX, RETRY_AFTER_DEFAULT_NS,
-    RETRY_AFTER_MAX_NS, TOKENS_PER_BOOKS_REQUEST,
+    BOOKS_REQUESTS_OPEN_MAX, BOOKS_WAITING_MAX, RETRY_AFTER_DEFAULT_NS, RETRY_AFTER_MAX_NS,
 };
 use crate::base::time::SECOND_NS;
 use crate::counter::report::ResyncReport;
@@ -35,6 +34,10 @@ struct Waiting {
 #[derive(Clone, Debug)]
 pub struct Resync {
     waiting: Vec<Waiting>,
+    /// Tokens of one question.
+    tokens_max: usize,
+    /// From one question to the next.
+    gap_ns: u64,
     count: usize,
     /// The shard whose turn is next.
     turn: usize,
@@ -44,11 +47,13 @@ pub struct Resync {
 }
 
 impl Resync {
-    /// Nothing waits.
+    /// Nothing waits; at most `tokens_max` tokens a question and `per_second` questions a second.
     #[must_use]
-    pub fn new(shards: usize) -> Self {
+    pub fn new(shards: usize, (tokens_max, per_second): (usize, u64)) -> Self {
         Self {
             waiting: vec![Waiting::default(); shards],
+            tokens_max,
+            gap_ns: SECOND_NS / per_second.max(1),
             count: 0,
             turn: 0,
             open: 0,
@@ -84,16 +89,16 @@ impl Resync {
         })?;
         self.turn = (shard + 1) % shards;
         let Waiting { urgent, others } = &mut self.waiting[shard];
-        let mut tokens = Vec::with_capacity(TOKENS_PER_BOOKS_REQUEST);
+        let mut tokens = Vec::with_capacity(self.tokens_max);
         for queue in [urgent, others] {
-            let count = queue.len().min(TOKENS_PER_BOOKS_REQUEST - tokens.len());
+            let count = queue.len().min(self.tokens_max - tokens.len());
             tokens.extend(queue.drain(..count));
         }
         self.count -= tokens.len();
         self.open += 1;
         self.counts.requests += 1;
         self.counts.tokens += tokens.len() as u64;
-        self.next_ns = now_ns + SECOND_NS / BOOKS_REQUESTS_PER_SECOND;
+        self.next_ns = now_ns + self.gap_ns;
         Some(BooksRequest { shard, tokens })
     }
 
@@ -123,6 +128,9 @@ impl Resync {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::limits::{BOOKS_REQUESTS_PER_SECOND, TOKENS_PER_BOOKS_REQUEST};
+
+    const LIMITS: (usize, u64) = (TOKENS_PER_BOOKS_REQUEST, BOOKS_REQUESTS_PER_SECOND);
 
     fn tokens(from: usize, count: usize) -> Vec<TokenId> {
         (from..from + count).map(|i| TokenId::new(&i.to_string()).unwrap()).collect()
@@ -130,7 +138,7 @@ mod tests {
 
     #[test]
     fn urgent_tokens_go_first_and_shards_take_turns() {
-        let mut resync = Resync::new(2);
+        let mut resync = Resync::new(2, LIMITS);
         assert_eq!(resync.poll(0), None);
         resync.want(0, &tokens(0, 10), false);
         resync.want(0, &tokens(100, 300), true);
@@ -147,7 +155,7 @@ mod tests {
 
     #[test]
     fn the_rate_the_open_questions_and_the_pauses_of_the_venue_are_kept() {
-        let mut resync = Resync::new(1);
+        let mut resync = Resync::new(1, LIMITS);
         for _ in 0..20 {
             resync.want(0, &tokens(0, TOKENS_PER_BOOKS_REQUEST), true);
         }
@@ -169,7 +177,7 @@ mod tests {
 
     #[test]
     fn comparisons_leave_room_for_what_is_urgent() {
-        let mut resync = Resync::new(1);
+        let mut resync = Resync::new(1, LIMITS);
         let many = tokens(0, BOOKS_WAITING_MAX / 2);
         resync.want(0, &many, false);
         resync.want(0, &tokens(0, 1), false);

@@ -13,8 +13,11 @@ use crate::io::{
     fetch::{FetchError, Fetcher},
     resolve::Resolver,
 };
-use crate::venue::Feed;
-use crate::wire::{endpoint::Endpoint, http::Response};
+use crate::venue::{BooksQuestion, Feed, Signer};
+use crate::wire::{
+    endpoint::Endpoint,
+    http::{Request, Response},
+};
 use futures_lite::future::zip;
 use rustls::ClientConfig;
 use std::cell::RefCell;
@@ -33,6 +36,8 @@ pub struct Sources {
     pub ws: Endpoint,
     /// What is sent to the venue.
     pub feed: Feed,
+    /// Who signs requests for books, where the venue wants that.
+    pub signer: Option<Arc<dyn Signer>>,
     /// TLS settings for both.
     pub tls: Arc<ClientConfig>,
     /// Names to addresses.
@@ -115,6 +120,19 @@ fn fetched(result: Result<Response, FetchError>) -> Fetched {
     }
 }
 
+/// The request that asks for books, signed where the venue wants that.
+fn request(home: &Home, question: BooksQuestion) -> Result<Request, String> {
+    let url = home.books.url(&question.path);
+    let (method, request) = match question.body {
+        Some(body) => ("POST", Request::post_json(url, body.into_bytes())),
+        None => ("GET", Request::get(url)),
+    };
+    let Some(signer) = &home.sources.signer else { return Ok(request) };
+    let path = question.path.split('?').next().unwrap_or_default();
+    let headers = signer.headers(method, path, HostClock::new().now().wall_ns)?;
+    Ok(headers.into_iter().fold(request, |request, (name, value)| request.header(name, value)))
+}
+
 /// Starts a task for the errand; it ends by itself, at the latest at its time limit.
 fn send(errand: Errand, home: &Home) {
     let home = home.clone();
@@ -128,8 +146,11 @@ fn send(errand: Errand, home: &Home) {
             home.inbox.borrow_mut().push(Outcome::Status(fetched));
         }),
         Errand::Books(BooksRequest { shard, tokens }) => spawn(async move {
-            let Some((path, body)) = home.sources.feed.books_request(&tokens) else { return };
-            let fetched = fetched(home.books.post_json(path, body.into_bytes()).await);
+            let question = home.sources.feed.books_request(&tokens);
+            let fetched = match request(&home, question) {
+                Ok(request) => fetched(home.books.send(&request).await),
+                Err(why) => Fetched::Failed(why),
+            };
             home.inbox.borrow_mut().push(Outcome::Books(shard, fetched));
         }),
         Errand::Resolve(connection) => spawn(async move {

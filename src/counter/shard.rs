@@ -125,6 +125,12 @@ pub struct RepairCounts {
     pub mirrors_matched: u64,
     /// Markets at rest whose two books do not: both were compared with the venue's then.
     pub mirrors_mismatched: u64,
+    /// Live books of a venue that numbers its messages that had the levels of its REST interface.
+    pub polls_matched: u64,
+    /// They had other levels and had just changed: nothing can be said.
+    pub polls_undecided: u64,
+    /// They had other levels though nothing was said of them around the answer: asked for again on their connection.
+    pub polls_different: u64,
     /// Connections that were looked into because their data had stopped.
     pub silences: u64,
     /// Of these, connections that were replaced because the venue's books had moved on.
@@ -148,6 +154,9 @@ impl RepairCounts {
             audits_behind: self.audits_behind + other.audits_behind,
             mirrors_matched: self.mirrors_matched + other.mirrors_matched,
             mirrors_mismatched: self.mirrors_mismatched + other.mirrors_mismatched,
+            polls_matched: self.polls_matched + other.polls_matched,
+            polls_undecided: self.polls_undecided + other.polls_undecided,
+            polls_different: self.polls_different + other.polls_different,
             silences: self.silences + other.silences,
             frozen: self.frozen + other.frozen,
         }

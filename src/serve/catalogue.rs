@@ -245,6 +245,13 @@ pub(super) const SHARD: Rows<ShardReport> = rows! { "shard", ShardReport;
         "a bug: please report it with a capture", |s, _| Whole(s.repairs.audits_mismatched);
     Counter "shard_audits_behind", "books", "Live books that had missed a message of the stream",
         "the venue loses messages; the book is mended", |s, _| Whole(s.repairs.audits_behind);
+    Counter "shard_polls_matched", "books", "Live books of numbered streams that had the REST interface's levels",
+        "nothing", |s, _| Whole(s.repairs.polls_matched);
+    Counter "shard_polls_undecided", "books", "Such comparisons while the book was changing",
+        "nothing", |s, _| Whole(s.repairs.polls_undecided);
+    Counter "shard_polls_different", "books", "Such books at rest with other levels",
+        "look at shard_audits_mismatched: the snapshot asked for then has the last word",
+        |s, _| Whole(s.repairs.polls_different);
     Counter "shard_audits_undecided", "books", "Comparisons over REST without a verdict",
         "nothing; the book changed meanwhile",
         |s, _| Whole(s.repairs.audits_older + s.repairs.audits_caught_up + s.repairs.audits_undecided);

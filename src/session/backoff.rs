@@ -1,24 +1,38 @@
 //! Backoff: how long to wait before the next attempt at something that failed.
 //!
 //! Runs on:  any (pure).
-//! Bounds:   every delay is within `BACKOFF_MIN_NS..=BACKOFF_MAX_NS`.
+//! Bounds:   every delay is between `BACKOFF_MIN_NS` and the longest that it was made for.
 use crate::base::limits::{BACKOFF_MAX_NS, BACKOFF_MIN_NS};
 use crate::base::random::Random;
 
 /// Exponential backoff with full jitter above a floor.
 ///
 /// The n-th delay is uniform between [`BACKOFF_MIN_NS`] and `BACKOFF_MIN_NS * 2^n`, the latter at
-/// most [`BACKOFF_MAX_NS`]: many that failed together do not come back together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// most the longest: many that failed together do not come back together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
     failures: u32,
+    max_ns: u64,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Backoff {
-    /// Nothing has failed yet.
+    /// Nothing has failed yet; no delay is above [`BACKOFF_MAX_NS`].
     #[must_use]
     pub const fn new() -> Self {
-        Self { failures: 0 }
+        Self::up_to(BACKOFF_MAX_NS)
+    }
+
+    /// Nothing has failed yet; no delay is above `max_ns`, or above [`BACKOFF_MIN_NS`] if that is longer.
+    #[must_use]
+    pub const fn up_to(max_ns: u64) -> Self {
+        let max_ns = if max_ns < BACKOFF_MIN_NS { BACKOFF_MIN_NS } else { max_ns };
+        Self { failures: 0, max_ns }
     }
 
     /// Counts one more failure and draws the delay before the next attempt, nanoseconds.
@@ -26,7 +40,7 @@ impl Backoff {
         self.failures = self.failures.saturating_add(1);
         let doublings = if self.failures < 32 { self.failures } else { 32 };
         let longest = BACKOFF_MIN_NS << doublings;
-        let longest = if longest < BACKOFF_MAX_NS { longest } else { BACKOFF_MAX_NS };
+        let longest = if longest < self.max_ns { longest } else { self.max_ns };
         BACKOFF_MIN_NS + random.below(longest - BACKOFF_MIN_NS + 1)
     }
 
@@ -47,6 +61,18 @@ const _: () = assert!(BACKOFF_MIN_NS < BACKOFF_MAX_NS && BACKOFF_MIN_NS <= u64::
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_longest_delay_is_chosen_by_who_waits() {
+        let mut random = Random::new(7);
+        for max_ns in [0, BACKOFF_MIN_NS, 2 * BACKOFF_MAX_NS] {
+            let mut backoff = Backoff::up_to(max_ns);
+            let delays: Vec<u64> = (0..400).map(|_| backoff.next_delay_ns(&mut random)).collect();
+            let max_ns = max_ns.max(BACKOFF_MIN_NS);
+            assert!(delays.iter().all(|delay| (BACKOFF_MIN_NS..=max_ns).contains(delay)));
+            assert!(delays.iter().any(|&delay| delay > max_ns * 9 / 10));
+        }
+    }
 
     #[test]
     fn delays_grow_within_their_bounds_and_spread() {

@@ -1,7 +1,7 @@
 //! Which books are asked for over the venue's REST interface, and which connections are frozen.
 //!
 //! Runs on:  shard cores, within housekeeping. Owns: nothing; questions go to the control core.
-//! Bounds:   `TOKENS_PER_BOOKS_REQUEST` tokens a question; a connection is counted once in
+//! Bounds:   as many tokens a question as the venue takes; a connection is counted once in
 //!           `CENSUS_INTERVAL_NS`, and its tokens are walked only when a book is missing; one part of an
 //!           answer a step.
 use super::connections::{Connection, Waiting};
@@ -10,7 +10,7 @@ use crate::base::{
     id::{ConnectionId, TokenId},
     limits::{
         AUDIT_BOOKS, CENSUS_INTERVAL_NS, DATA_SILENCE_MIN_NS, LARGE_FRAME_PART_BYTES,
-        MIRRORS_PER_HOUSEKEEPING, SNAPSHOT_PATIENCE_NS, TOKENS_PER_BOOKS_REQUEST,
+        MIRRORS_PER_HOUSEKEEPING, SNAPSHOT_PATIENCE_NS,
     },
     time::{Clock, Now},
 };
@@ -25,20 +25,41 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             self.count_books(ConnectionSlot(place), now);
         }
         if self.feed.is_sequenced() {
-            return;
+            self.ask_again_what_differs(now);
+            return self.sweep(self.poll_round_ns, now);
         }
         self.hang_up_frozen(now);
         let mut wanted = std::mem::take(&mut self.wanted);
         self.intake.books.witness(MIRRORS_PER_HOUSEKEEPING, now.wall_ns, &mut wanted);
         self.ask(&mut wanted, false, now);
-        if now.mono_ns >= self.schedule.audit_ns && self.audit_round_ns > 0 {
-            let live = self.intake.books.counts().live;
-            let questions = live.div_ceil(TOKENS_PER_BOOKS_REQUEST as u64).max(1);
-            self.schedule.audit_ns = now.mono_ns + self.audit_round_ns / questions;
-            self.intake.books.sweep(TOKENS_PER_BOOKS_REQUEST.min(live as usize), &mut wanted);
-            self.ask(&mut wanted, false, now);
-        }
         self.wanted = wanted;
+        self.sweep(self.audit_round_ns, now);
+    }
+
+    /// Asks for the next few live books, so that each has its turn once in `round_ns`; they are to be compared.
+    fn sweep(&mut self, round_ns: u64, now: Now) {
+        let live = self.intake.books.counts().live;
+        let (tokens_max, _) = self.feed.books_request_limits();
+        let questions = live.div_ceil(tokens_max as u64).max(1);
+        if round_ns == 0 || live == 0 || now.mono_ns < self.schedule.swept_ns + round_ns / questions
+        {
+            return;
+        }
+        self.schedule.swept_ns = now.mono_ns;
+        let mut wanted = std::mem::take(&mut self.wanted);
+        self.intake.books.sweep(tokens_max.min(live as usize), &mut wanted);
+        self.ask(&mut wanted, false, now);
+        self.wanted = wanted;
+    }
+
+    /// Books that differ from the REST interface, though nothing was said of them meanwhile: their snapshots on the
+    /// connection have a number, and so the last word.
+    fn ask_again_what_differs(&mut self, now: Now) {
+        while let Some((slot, token)) = self.intake.books.poll_different(now.mono_ns) {
+            if let Some(connection) = self.connections.get_mut(slot) {
+                connection.dialog.ask(&[token]);
+            }
+        }
     }
 
     /// Asks for the books of one connection that have no snapshot or are wrong, and for all of them
@@ -98,8 +119,11 @@ impl<H: Handler, C: Clock> Shard<H, C> {
 
     /// Sends what was gathered to the control core.
     fn ask(&mut self, wanted: &mut Vec<TokenId>, urgent: bool, now: Now) {
-        for tokens in wanted.chunks(TOKENS_PER_BOOKS_REQUEST) {
-            if let Some(capture) = &mut self.capture {
+        for tokens in wanted.chunks(self.feed.books_request_limits().0) {
+            // Where messages are numbered an answer changes nothing, so that a replay has no need of it.
+            if let Some(capture) = &mut self.capture
+                && !self.feed.is_sequenced()
+            {
                 capture.tokens(Note::Asked, ConnectionId(0), now.wall_ns, None, tokens);
             }
             let report = Report::Wanted { tokens: tokens.into(), urgent };
@@ -119,7 +143,9 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     }
 
     pub(super) fn on_books(&mut self, text: String, now: Now) {
-        if let Some(capture) = &mut self.capture {
+        if let Some(capture) = &mut self.capture
+            && !self.feed.is_sequenced()
+        {
             capture.answer(now.wall_ns, &text);
         }
         self.answers.push_back(Waiting { text, progress: Progress::default(), read: now });

@@ -144,7 +144,7 @@ impl<H: Handler, C> Intake<H, C> {
         read: Now,
     ) {
         let mut delivery = RestDelivery { books: &mut self.books, read, errors: 0 };
-        self.decoder.decode_part(text, progress, budget_bytes, &mut delivery);
+        self.decoder.decode_books_part(text, progress, budget_bytes, &mut delivery);
         self.counts.decode_errors += delivery.errors;
     }
 }

@@ -79,6 +79,8 @@ pub struct Shard<H, C = HostClock> {
     unsent: VecDeque<Report>,
     /// Every live book is compared with the venue's REST interface once in so long; 0 is never.
     audit_round_ns: u64,
+    /// The same where the venue numbers its messages.
+    poll_round_ns: u64,
     /// Whether the frames of each connection are timed apart.
     times_connections: bool,
     /// Where all that comes and goes is written down, if it is.
@@ -110,7 +112,8 @@ struct Schedule {
     housekeeping_ns: u64,
     heartbeat_ns: u64,
     bad_samples_ns: u64,
-    audit_ns: u64,
+    /// When books were last asked for to be compared.
+    swept_ns: u64,
     stopping: bool,
     stopped: bool,
 }
@@ -145,6 +148,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             wanted: Vec::new(),
             unsent: VecDeque::new(),
             audit_round_ns: 0,
+            poll_round_ns: 0,
             times_connections: false,
             capture: None,
             tally: Tally::default(),
@@ -186,6 +190,13 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     #[must_use]
     pub fn auditing(self, round_ns: u64) -> Self {
         Self { audit_round_ns: round_ns, ..self }
+    }
+
+    /// The same with every live book of a venue that numbers its messages compared with its REST interface once in
+    /// `round_ns` nanoseconds; 0 is never.
+    #[must_use]
+    pub fn polling(self, round_ns: u64) -> Self {
+        Self { poll_round_ns: round_ns, ..self }
     }
 
     /// The same as one of `shards` shards, numbered from `first` on, that pass events on to one another by these

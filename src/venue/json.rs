@@ -144,3 +144,28 @@ impl<'de> Scalar<'de> {
         parsed
     }
 }
+
+/// The byte behind the object that begins at `at`, found by its brackets; what is between them is
+/// not checked.
+pub(in crate::venue) fn end_of_object(bytes: &[u8], at: usize) -> Option<usize> {
+    if bytes.get(at) != Some(&b'{') {
+        return None;
+    }
+    let (mut depth, mut in_text, mut escaped) = (0usize, false, false);
+    for (place, &byte) in bytes.iter().enumerate().skip(at) {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_text,
+            b'"' => in_text = !in_text,
+            b'{' | b'[' if !in_text => depth += 1,
+            b'}' | b']' if !in_text => {
+                depth -= 1;
+                if depth == 0 {
+                    return Some(place + 1);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}

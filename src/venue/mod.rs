@@ -136,6 +136,23 @@ impl Decoder {
     }
 }
 
+impl Decoder {
+    /// Goes on with an answer to a [`BooksQuestion`], for about `budget_bytes` of it; gives the number of books
+    /// delivered by this part.
+    pub fn decode_books_part(
+        &mut self,
+        text: &str,
+        progress: &mut Progress,
+        budget_bytes: usize,
+        sink: &mut impl Sink,
+    ) -> u32 {
+        match self {
+            Self::Polymarket(decoder) => decoder.decode_part(text, progress, budget_bytes, sink),
+            Self::Kalshi(decoder) => decoder.decode_books_part(text, progress, budget_bytes, sink),
+        }
+    }
+}
+
 impl Feed {
     /// Whose it is.
     #[must_use]
@@ -143,6 +160,24 @@ impl Feed {
         match self {
             Self::Polymarket { .. } => Venue::Polymarket,
             Self::Kalshi { .. } => Venue::Kalshi,
+        }
+    }
+
+    /// The longest delay before a redial, nanoseconds.
+    #[must_use]
+    pub const fn backoff_max_ns(self) -> u64 {
+        match self {
+            Self::Polymarket { .. } => limits::BACKOFF_MAX_NS,
+            Self::Kalshi { .. } => limits::SIGNED_BACKOFF_MAX_NS,
+        }
+    }
+
+    /// The flags that say where the catalogue and the stream are.
+    #[must_use]
+    pub const fn address_flags(self) -> [&'static str; 2] {
+        match self {
+            Self::Polymarket { .. } => ["--gamma-url", "--ws-url"],
+            Self::Kalshi { .. } => ["--kalshi-rest-url", "--kalshi-ws-url"],
         }
     }
 
@@ -171,15 +206,31 @@ impl Feed {
         }
     }
 
-    /// Path and body of a `POST` that answers with the books of these tokens; those that the venue does
-    /// not know are left out of the answer. `None` where books are asked for on the connection itself.
+    /// What the REST interface is asked for the books of these tokens; those that the venue does not know are
+    /// left out of the answer.
     #[must_use]
-    pub fn books_request(self, tokens: &[TokenId]) -> Option<(&'static str, String)> {
+    pub fn books_request(self, tokens: &[TokenId]) -> BooksQuestion {
+        match self {
+            Self::Polymarket { .. } => BooksQuestion {
+                path: polymarket::subscribe::BOOKS_PATH.to_owned(),
+                body: Some(polymarket::subscribe::books_body(tokens)),
+            },
+            Self::Kalshi { .. } => {
+                BooksQuestion { path: kalshi::depth::books_path(tokens), body: None }
+            }
+        }
+    }
+
+    /// Tokens of one such question at most, and questions a second.
+    #[must_use]
+    pub const fn books_request_limits(self) -> (usize, u64) {
         match self {
             Self::Polymarket { .. } => {
-                Some((polymarket::subscribe::BOOKS_PATH, polymarket::subscribe::books_body(tokens)))
+                (limits::TOKENS_PER_BOOKS_REQUEST, limits::BOOKS_REQUESTS_PER_SECOND)
             }
-            Self::Kalshi { .. } => None,
+            Self::Kalshi { .. } => {
+                (kalshi::depth::BOOKS_PER_REQUEST, kalshi::depth::REQUESTS_PER_SECOND)
+            }
         }
     }
 
@@ -192,6 +243,15 @@ impl Feed {
             Self::Kalshi { .. } => "",
         }
     }
+}
+
+/// A question for books over REST.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BooksQuestion {
+    /// Path and query behind the host.
+    pub path: String,
+    /// The JSON of a `POST`; without it the question is a `GET`.
+    pub body: Option<String>,
 }
 
 /// What is asked on one connection, and what the answers mean.

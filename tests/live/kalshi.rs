@@ -206,6 +206,8 @@ fn every_kalshi_book_is_right_and_every_trade_is_kept_once() {
         &trades,
         "--audit",
         "5",
+        "--kalshi-rest-poll",
+        "3",
     ]);
     wait_live(&mut engine, 150);
     venue.ask("POST", "/sim/resume");
@@ -227,6 +229,10 @@ fn every_kalshi_book_is_right_and_every_trade_is_kept_once() {
     assert_eq!(count(&stats, "/correctness/checks/tops_mismatched"), 0);
     assert!(count(&stats, "/correctness/repairs/audits_matched") > 100, "{stats:#}");
     assert_eq!(count(&stats, "/correctness/repairs/audits_mismatched"), 0);
+    // The REST interface as a second opinion, signed.
+    let polls = |name: &str| count(&stats, &format!("/correctness/repairs/polls_{name}"));
+    assert!(polls("matched") > 100, "{stats:#}");
+    assert_eq!(polls("different"), 0, "{stats:#}");
     assert_eq!(count(&stats, "/pool/dialog/sequence_holes"), 0);
     assert!(made.len() > 50, "{}", made.len());
     assert_eq!(sum(&stats, "trades"), made.len() as u64, "each is told once, by two connections");

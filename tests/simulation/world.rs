@@ -148,7 +148,7 @@ impl World {
             discovery: Discovery::new(true, seed),
             lifecycle: Lifecycle::new(options),
             tokens_per_connection: 4 + random.below(12) as usize,
-            venue: ringbook::base::id::Venue::Polymarket,
+            feed: ringbook::venue::Feed::Polymarket { custom_features: true },
             table: None,
             sink: None,
             capture: None,

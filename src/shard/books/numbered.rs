@@ -1,16 +1,20 @@
 //! Books of a venue that numbers its messages: relative changes, and two witnesses that cost nothing.
 //!
 //! Runs on:  shard cores, replay (pure; time is an argument). Owns: the ids of the trades told last.
-//! Bounds:   `TRADES_REMEMBERED`, `TOPS_REMEMBERED`.
+//! Bounds:   `TRADES_REMEMBERED`, `TOPS_REMEMBERED`, `AUDITS_OPEN_MAX` differences.
 //!
 //! The venue's ticker says the best prices after everything of its millisecond (kalshi.md, 8); it comes on another
 //! connection than the changes, before or after them. And a snapshot of a live book, asked for or not, must be what
 //! the book is at that place of the stream.
-use super::{Books, ConnectionSlot, view};
+use super::repairs::{Poll, Repairs, same};
+use super::{Books, ConnectionSlot, Slot, view};
 use crate::base::id::{BookIndex, ConnectionId, MarketId, ShardId, TokenId};
-use crate::base::limits::{TOPS_REMEMBERED, TRADES_REMEMBERED};
+use crate::base::limits::{
+    AUDIT_PATIENCE_NS, AUDITS_OPEN_MAX, POLL_AGE_NS, TOPS_REMEMBERED, TRADES_REMEMBERED,
+};
 use crate::base::price::Price;
 use crate::base::routing::shard_of;
+use crate::base::time::Now;
 use crate::link::shard_shard::Passed;
 use crate::market::book::{AddError, Book, BookState, StaleReason};
 use crate::market::event::{Delta, Event, Snapshot, TopOfBook, Trade};
@@ -191,12 +195,57 @@ impl<H: Handler> Books<H> {
         if said.replace(event.bids, event.asks).is_err() {
             return;
         }
-        let same = said.bids.levels().eq(slot.book.bids.levels())
-            && said.asks.levels().eq(slot.book.asks.levels());
         let counts = &mut self.repairs.counts;
-        match same {
+        match same(&said, &slot.book) {
             true => counts.audits_matched += 1,
             false => counts.audits_mismatched += 1,
+        }
+    }
+
+    /// A book of the REST interface, which has neither number nor time: a second opinion, never a source. Where it
+    /// differs from a book of which something was said lately, one of the two is merely later than the other.
+    pub(super) fn on_polled(&mut self, index: BookIndex, event: &Snapshot<'_>, read: Now) {
+        let slot = &self.slots[index];
+        let Repairs { counts, polls, .. } = &mut self.repairs;
+        let mut said = Book::default();
+        if slot.state != BookState::Live || said.replace(event.bids, event.asks).is_err() {
+            counts.polls_undecided += 1;
+            return;
+        }
+        let updated_wall_ns = slot.facts.updated_wall_ns;
+        if same(&said, &slot.book) {
+            counts.polls_matched += 1;
+        } else if updated_wall_ns + POLL_AGE_NS > read.wall_ns || polls.len() >= AUDITS_OPEN_MAX {
+            counts.polls_undecided += 1;
+        } else {
+            // Its message may be on its way.
+            let (token, read_ns) = (slot.token, read.mono_ns);
+            polls.push_back(Poll { index, token, updated_wall_ns, read_ns });
+        }
+    }
+
+    /// The next book that differs from the REST interface and of which nothing was said since either.
+    pub fn poll_different(&mut self, now_ns: u64) -> Option<(ConnectionSlot, TokenId)> {
+        loop {
+            let Repairs { counts, polls, .. } = &mut self.repairs;
+            let poll = *polls.front()?;
+            if now_ns < poll.read_ns + AUDIT_PATIENCE_NS {
+                return None;
+            }
+            polls.pop_front();
+            let rests = |slot: &&Slot| {
+                slot.open
+                    && slot.token == poll.token
+                    && slot.state == BookState::Live
+                    && slot.facts.updated_wall_ns == poll.updated_wall_ns
+            };
+            match self.slots.get(poll.index).filter(rests) {
+                None => counts.polls_undecided += 1,
+                Some(slot) => {
+                    counts.polls_different += 1;
+                    return Some((slot.connection, poll.token));
+                }
+            }
         }
     }
 
@@ -215,3 +264,6 @@ impl<H: Handler> Books<H> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

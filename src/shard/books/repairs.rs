@@ -44,6 +44,16 @@ struct Audit {
     read: Now,
 }
 
+/// A live book that differs from the REST interface of a venue that numbers its messages.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Poll {
+    pub(super) index: BookIndex,
+    pub(super) token: TokenId,
+    /// When the book had changed last.
+    pub(super) updated_wall_ns: u64,
+    pub(super) read_ns: u64,
+}
+
 /// A book that was proven to be behind the venue.
 #[derive(Clone, Copy, Debug)]
 pub struct Behind {
@@ -58,6 +68,7 @@ pub struct Behind {
 pub(super) struct Repairs {
     open: BTreeMap<BookIndex, Repair>,
     audits: VecDeque<Audit>,
+    pub(super) polls: VecDeque<Poll>,
     pub(super) counts: RepairCounts,
     swept: usize,
     proven: usize,
@@ -233,6 +244,9 @@ impl<H: Handler> Books<H> {
         if slot.market.as_str() != event.market {
             return;
         }
+        if self.sequenced {
+            return self.on_polled(index, event, read);
+        }
         if slot.state == BookState::Live {
             return self.on_audit(index, event, read);
         }
@@ -355,7 +369,7 @@ fn is_whole(event: &Snapshot<'_>, slot: &Slot, scratch: &mut String) -> bool {
     })
 }
 
-fn same(one: &Book, other: &Book) -> bool {
+pub(super) fn same(one: &Book, other: &Book) -> bool {
     one.bids.levels().eq(other.bids.levels()) && one.asks.levels().eq(other.asks.levels())
 }
 

@@ -16,7 +16,7 @@ use crate::base::{
 use crate::market::book::Side;
 use crate::market::event::{Delta, Event, Snapshot, TopOfBook, Trade};
 use crate::market::info::{MarketInfo, MarketNews, Outcome};
-use crate::venue::{Envelope, MessageFault, Oddity, Outline, Reply, Sink};
+use crate::venue::{Envelope, MessageFault, Oddity, Outline, Progress, Reply, Sink};
 
 /// Decodes frames; one per thread.
 #[derive(Debug, Default)]
@@ -41,6 +41,17 @@ impl Decoder {
         sink.on_lost();
         sink.on_oddity(&Oddity::BadFrame { offset, frame });
         0
+    }
+
+    /// Goes on with an answer of the REST interface; see [`depth`](super::depth).
+    pub fn decode_books_part(
+        &mut self,
+        text: &str,
+        progress: &mut Progress,
+        budget_bytes: usize,
+        sink: &mut impl Sink,
+    ) -> u32 {
+        super::depth::decode_part(text, progress, budget_bytes, &mut self.scratch, sink)
     }
 
     /// What a frame is about.

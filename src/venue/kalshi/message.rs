@@ -115,7 +115,8 @@ keys! {
     "yes_bid_dollars" => YesBidDollars, "yes_ask_dollars" => YesAskDollars,
     "event_type" => EventType, "open_ts" => OpenTs, "close_ts" => CloseTs, "result" => Result,
     "additional_metadata" => AdditionalMetadata, "title" => Title, "yes_sub_title" => YesSubTitle,
-    "event_ticker" => EventTicker,
+    "event_ticker" => EventTicker, "ticker" => Ticker, "orderbook_fp" => OrderbookFp,
+    "yes_dollars" => YesDollars, "no_dollars" => NoDollars,
 }
 
 /// Keys that the venue sends and that say nothing to a book (kalshi.md, 2 and 3, and recordings of 2025 and 2026).
@@ -219,6 +220,16 @@ enum Place {
     Envelope,
     Msg,
     Metadata,
+    /// A book of the REST interface, and what is within its `orderbook_fp` (kalshi.md, 4).
+    RestBook,
+    RestLevels,
+}
+
+impl Key {
+    /// Only the REST interface has it.
+    const fn is_rest(self) -> bool {
+        matches!(self, Self::Ticker | Self::OrderbookFp | Self::YesDollars | Self::NoDollars)
+    }
 }
 
 /// Reads one message into `scratch` and gives its scalar fields.
@@ -229,14 +240,7 @@ pub(super) fn read<'de>(
     frame: &'de str,
     scratch: &mut Scratch,
 ) -> Result<Fields<'de>, sonic_rs::Error> {
-    scratch.yes.clear();
-    scratch.no.clear();
-    scratch.unknown_keys.clear();
-    let mut fields = Fields::default();
-    let mut json = sonic_rs::Deserializer::from_str(frame);
-    let seed = ObjectSeed { scratch, fields: &mut fields, place: Place::Envelope };
-    seed.deserialize(&mut json)?;
-    json.end()?;
+    let mut fields = read_at(Place::Envelope, frame, scratch)?;
     fields.timestamp_ms = fields.timestamp_ms.or(fields.ts);
     fields.taker_yes = fields.taker_yes.or(fields.taker_side);
     if !fields.is_object {
@@ -245,7 +249,33 @@ pub(super) fn read<'de>(
     Ok(fields)
 }
 
-/// The keys of the envelope, of `msg`, or of `additional_metadata`.
+/// Reads one book of the REST interface: its ticker and levels.
+///
+/// # Errors
+/// The text is no JSON.
+pub(super) fn read_rest_book<'de>(
+    text: &'de str,
+    scratch: &mut Scratch,
+) -> Result<Fields<'de>, sonic_rs::Error> {
+    read_at(Place::RestBook, text, scratch)
+}
+
+fn read_at<'de>(
+    place: Place,
+    text: &'de str,
+    scratch: &mut Scratch,
+) -> Result<Fields<'de>, sonic_rs::Error> {
+    scratch.yes.clear();
+    scratch.no.clear();
+    scratch.unknown_keys.clear();
+    let mut fields = Fields::default();
+    let mut json = sonic_rs::Deserializer::from_str(text);
+    ObjectSeed { scratch, fields: &mut fields, place }.deserialize(&mut json)?;
+    json.end()?;
+    Ok(fields)
+}
+
+/// The keys of the envelope, of `msg`, or of `additional_metadata`; or of a book of the REST interface.
 struct ObjectSeed<'s, 'de> {
     scratch: &'s mut Scratch,
     fields: &'s mut Fields<'de>,
@@ -297,11 +327,26 @@ impl<'de> Visitor<'de> for ObjectSeed<'_, 'de> {
                 (Key::AdditionalMetadata, Place::Msg) => {
                     map.next_value_seed(self.within(Place::Metadata))?;
                 }
-                (Key::YesDollarsFp | Key::NoDollarsFp, Place::Msg) => {
+                (Key::Ticker, Place::RestBook) => {
+                    self.once(key);
+                    self.fields.ticker = map.next_value_seed(ScalarSeed)?.text();
+                }
+                (Key::OrderbookFp, Place::RestBook) => {
+                    self.once(key);
+                    map.next_value_seed(self.within(Place::RestLevels))?;
+                }
+                (Key::YesDollarsFp | Key::NoDollarsFp, Place::Msg)
+                | (Key::YesDollars | Key::NoDollars, Place::RestLevels) => {
                     self.once(key);
                     let Scratch { yes, no, .. } = &mut *self.scratch;
-                    let into = if key == Key::YesDollarsFp { yes } else { no };
+                    let is_yes = matches!(key, Key::YesDollarsFp | Key::YesDollars);
+                    let into = if is_yes { yes } else { no };
                     map.next_value_seed(LevelsSeed { into, key, fault: &mut self.fields.fault })?;
+                }
+                (_, Place::RestBook | Place::RestLevels) => _ = map.next_value::<Skip>()?,
+                (key, _) if key.is_rest() => {
+                    KeySeed { unknown: &mut self.scratch.unknown_keys }.note(key.name());
+                    map.next_value::<Skip>()?;
                 }
                 (_, place) => {
                     let value = map.next_value_seed(ScalarSeed)?;
@@ -529,8 +574,9 @@ mod tests {
     #[test]
     fn keys_without_use_are_sorted_for_the_search() {
         assert!(KEYS_WITHOUT_USE.is_sorted());
-        let used = KEYS_WITHOUT_USE.iter().filter(|name| Key::of(name) != Key::Unknown);
-        assert_eq!(used.count(), 0);
+        // `no_dollars` has a use over REST only.
+        let of = |name: &&&str| Key::of(name) != Key::Unknown && !Key::of(name).is_rest();
+        assert_eq!(KEYS_WITHOUT_USE.iter().filter(of).count(), 0);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 pub mod catalog;
 pub mod command;
 pub mod decode;
+pub mod depth;
 pub mod dialog;
 pub mod message;
 pub mod sequence;

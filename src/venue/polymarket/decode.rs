@@ -18,7 +18,7 @@ use crate::market::event::{
     ChangeSpan, Changes, Event, Snapshot, Span, TickSize, TopOfBook, Trade,
 };
 use crate::market::info::{MarketInfo, MarketNews, Outcome};
-use crate::venue::json::Skip;
+use crate::venue::json::{Skip, end_of_object};
 use crate::venue::{MessageFault, Oddity, Sink};
 use serde::de::{self, DeserializeSeed, SeqAccess, Visitor};
 use std::fmt;
@@ -61,6 +61,16 @@ impl Progress {
     /// Of a frame that is decoded at once.
     pub(in crate::venue) const fn done() -> Self {
         Self { phase: Phase::Done, at: 0, checked: 0 }
+    }
+
+    /// Of a text that is decoded from `at` on next; its end is [`Progress::done`].
+    pub(in crate::venue) const fn from(at: usize) -> Self {
+        Self { phase: Phase::Deliver, at, checked: 0 }
+    }
+
+    /// The byte that is looked at next.
+    pub(in crate::venue) const fn at(&self) -> usize {
+        self.at
     }
 
     /// True when the frame was decoded to its end.
@@ -233,31 +243,6 @@ fn list_goes_on(bytes: &[u8], end: usize) -> Option<Option<usize>> {
         (b',', Some(_)) => Some(Some(end + 1)),
         _ => None,
     }
-}
-
-/// The byte behind the object that begins at `at`, found by its brackets; what is between them is
-/// not checked.
-fn end_of_object(bytes: &[u8], at: usize) -> Option<usize> {
-    if bytes.get(at) != Some(&b'{') {
-        return None;
-    }
-    let (mut depth, mut in_text, mut escaped) = (0usize, false, false);
-    for (place, &byte) in bytes.iter().enumerate().skip(at) {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = in_text,
-            b'"' => in_text = !in_text,
-            b'{' | b'[' if !in_text => depth += 1,
-            b'}' | b']' if !in_text => {
-                depth -= 1;
-                if depth == 0 {
-                    return Some(place + 1);
-                }
-            }
-            _ => {}
-        }
-    }
-    None
 }
 
 /// Delivers a message that was read by its layout.

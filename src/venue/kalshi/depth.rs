@@ -1,0 +1,188 @@
+//! Books of the REST interface (`GET /markets/orderbooks`): a witness, never a source.
+//!
+//! Runs on:  the control core asks, shards read (pure).
+//! Bounds:   [`BOOKS_PER_REQUEST`] a question; an answer is read in parts, book by book.
+//!
+//! They have neither number nor time (kalshi.md, 4), so they cannot be put into the stream: all they can do
+//! is agree with a book, or give reason to ask for its snapshot on the connection.
+use super::message::{Scratch, read_rest_book};
+use crate::base::id::TokenId;
+use crate::market::event::{Event, Snapshot};
+use crate::venue::json::end_of_object;
+use crate::venue::polymarket::catalog::percent_encode;
+use crate::venue::{MessageFault, Oddity, Progress, Sink};
+
+/// Tickers of one question, at most (kalshi.md, 4).
+pub const BOOKS_PER_REQUEST: usize = 100;
+/// Questions a second: a fifth of the smallest tier's 20 reads, of which the catalogue takes 12 (kalshi.md, 4).
+pub const REQUESTS_PER_SECOND: u64 = 4;
+
+/// The path that answers with these books.
+#[must_use]
+pub fn books_path(tokens: &[TokenId]) -> String {
+    let mut path = String::from("/trade-api/v2/markets/orderbooks");
+    for (place, token) in tokens.iter().enumerate() {
+        path.push_str(if place == 0 { "?tickers=" } else { "&tickers=" });
+        percent_encode(token.as_str(), &mut path);
+    }
+    path
+}
+
+/// Goes on with an answer, for about `budget_bytes` of it; gives the number of books delivered by this part.
+///
+/// Never fails: what cannot be read is delivered as an [`Oddity`].
+pub fn decode_part(
+    text: &str,
+    progress: &mut Progress,
+    budget_bytes: usize,
+    scratch: &mut Scratch,
+    sink: &mut impl Sink,
+) -> u32 {
+    let mut at = match progress.at() {
+        0 => match begin(text) {
+            Some(at) => at,
+            None => return end_broken(text, 0, progress, sink),
+        },
+        at => at,
+    };
+    let until = at.saturating_add(budget_bytes);
+    let mut delivered = 0;
+    while at < until {
+        match text.as_bytes().get(at) {
+            Some(b']') => {
+                *progress = Progress::done();
+                return delivered;
+            }
+            Some(b',' | b' ' | b'\n' | b'\r' | b'\t') => at += 1,
+            _ => {
+                let Some(end) = end_of_object(text.as_bytes(), at) else {
+                    end_broken(text, at, progress, sink);
+                    return delivered;
+                };
+                deliver(text, at, end, scratch, sink);
+                delivered += 1;
+                at = end;
+            }
+        }
+    }
+    *progress = Progress::from(at);
+    delivered
+}
+
+/// The first byte within the list of books.
+fn begin(text: &str) -> Option<usize> {
+    const KEY: &str = "\"orderbooks\"";
+    let behind = text.find(KEY)? + KEY.len();
+    let rest = text[behind..].trim_start().strip_prefix(':')?.trim_start().strip_prefix('[')?;
+    Some(text.len() - rest.len())
+}
+
+fn end_broken(text: &str, offset: usize, progress: &mut Progress, sink: &mut impl Sink) -> u32 {
+    *progress = Progress::done();
+    sink.on_oddity(&Oddity::BadFrame { offset, frame: text });
+    0
+}
+
+fn deliver(text: &str, at: usize, end: usize, scratch: &mut Scratch, sink: &mut impl Sink) {
+    let Ok(fields) = read_rest_book(&text[at..end], scratch) else {
+        return sink.on_oddity(&Oddity::BadFrame { offset: at, frame: text });
+    };
+    let bad = |fault| Oddity::BadMessage { fault, offset: at, market: "", token: "" };
+    if let Some(fault) = fields.fault {
+        return sink.on_oddity(&bad(fault));
+    }
+    let Some(ticker) = fields.ticker else {
+        return sink.on_oddity(&bad(MessageFault::Missing("ticker")));
+    };
+    for level in &mut scratch.no {
+        level.price = level.price.complement();
+    }
+    sink.on_event(&Event::Snapshot(Snapshot {
+        market: ticker,
+        token: ticker,
+        timestamp_ms: 0,
+        hash: None,
+        bids: &scratch.yes,
+        asks: &scratch.no,
+        tick_size: None,
+        last_trade: None,
+        min_order_size: None,
+        neg_risk: None,
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::market::info::MarketNews;
+
+    #[derive(Default)]
+    struct Heard(Vec<String>, u32);
+
+    impl Sink for Heard {
+        fn on_event(&mut self, event: &Event<'_>) {
+            let Event::Snapshot(book) = event else { panic!("{event:?}") };
+            let side = |levels: &[crate::market::book::Level]| {
+                let all = levels.iter().map(|l| format!("{}x{}", l.price, l.quantity));
+                all.collect::<Vec<_>>().join(" ")
+            };
+            self.0.push(format!("{} {} | {}", book.token, side(book.bids), side(book.asks)));
+        }
+        fn on_news(&mut self, _news: MarketNews) {}
+        fn on_oddity(&mut self, oddity: &Oddity<'_>) {
+            self.1 += u32::from(!matches!(oddity, Oddity::UnknownKeys(_)));
+        }
+    }
+
+    fn read(text: &str, budget: usize) -> Heard {
+        let (mut heard, mut progress) = (Heard::default(), Progress::default());
+        let mut parts = 0;
+        while !progress.is_done() {
+            decode_part(text, &mut progress, budget, &mut Scratch::default(), &mut heard);
+            parts += 1;
+            assert!(parts <= text.len() + 1, "it stands still");
+        }
+        heard
+    }
+
+    const ANSWER: &str = r#"{"orderbooks":[
+        {"ticker":"KX-A","orderbook_fp":{"yes_dollars":[["0.1500","100.00"]],"no_dollars":[["0.8000","7.25"],["0.8100","1.00"]]}},
+        {"orderbook_fp":{"no_dollars":null,"new":[[[1]]]},"ticker":"KX-]B"}]}"#;
+
+    #[test]
+    fn books_are_in_terms_of_yes_whatever_the_size_of_the_parts() {
+        for budget in [1, 7, 100, usize::MAX] {
+            let heard = read(ANSWER, budget);
+            assert_eq!(heard.0, ["KX-A 0.15x100 | 0.2x7.25 0.19x1", "KX-]B  | "]);
+            assert_eq!(heard.1, 0);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_costs_itself_only() {
+        for (text, books, odd) in [
+            ("", 0, 1),
+            ("null", 0, 1),
+            (r#"{"orderbooks":[]}"#, 0, 0),
+            (r#"{"orderbooks":[{"ticker":"A"},{"orderbook_fp":{}},{"ticker":"B"}]}"#, 2, 1),
+            (
+                r#"{"orderbooks":[{"ticker":"A"},{"ticker":"B","orderbook_fp":{"yes_dollars":[["x","1"]]}}]}"#,
+                1,
+                1,
+            ),
+            (r#"{"orderbooks":[{"ticker":"A"},{"ticker":"B""#, 1, 1),
+            (r#"{"orderbooks":[{"ticker":"A"} "#, 1, 1),
+            (r#"{"orderbooks":[[1]]}"#, 0, 1),
+        ] {
+            let heard = read(text, 5);
+            assert_eq!((heard.0.len(), heard.1), (books, odd), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_question_names_each_ticker() {
+        let tokens = ["KX-A", "KX-B"].map(|name| TokenId::new(name).unwrap());
+        let path = books_path(&tokens);
+        assert_eq!(path, "/trade-api/v2/markets/orderbooks?tickers=KX-A&tickers=KX-B");
+    }
+}
