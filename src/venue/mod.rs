@@ -216,7 +216,7 @@ impl Feed {
                 body: Some(polymarket::subscribe::books_body(tokens)),
             },
             Self::Kalshi { .. } => {
-                BooksQuestion { path: kalshi::depth::books_path(tokens), body: None }
+                BooksQuestion { path: kalshi::orderbooks::books_path(tokens), body: None }
             }
         }
     }
@@ -229,7 +229,7 @@ impl Feed {
                 (limits::TOKENS_PER_BOOKS_REQUEST, limits::BOOKS_REQUESTS_PER_SECOND)
             }
             Self::Kalshi { .. } => {
-                (kalshi::depth::BOOKS_PER_REQUEST, kalshi::depth::REQUESTS_PER_SECOND)
+                (kalshi::orderbooks::BOOKS_PER_REQUEST, kalshi::orderbooks::REQUESTS_PER_SECOND)
             }
         }
     }

@@ -43,7 +43,7 @@ impl Decoder {
         0
     }
 
-    /// Goes on with an answer of the REST interface; see [`depth`](super::depth).
+    /// Goes on with an answer of the REST interface; see [`orderbooks`](super::orderbooks).
     pub fn decode_books_part(
         &mut self,
         text: &str,
@@ -51,7 +51,7 @@ impl Decoder {
         budget_bytes: usize,
         sink: &mut impl Sink,
     ) -> u32 {
-        super::depth::decode_part(text, progress, budget_bytes, &mut self.scratch, sink)
+        super::orderbooks::decode_part(text, progress, budget_bytes, &mut self.scratch, sink)
     }
 
     /// What a frame is about.

@@ -4,8 +4,8 @@
 pub mod catalog;
 pub mod command;
 pub mod decode;
-pub mod depth;
 pub mod dialog;
 pub mod message;
+pub mod orderbooks;
 pub mod sequence;
 pub mod sign;
