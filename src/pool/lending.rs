@@ -15,7 +15,7 @@ use super::statistics::{Health, Occupation, PoolReport, Statistics};
 use crate::base::limits::POOL_STOP_POLL_NS;
 use crate::base::time::{Clock as _, MILLISECOND_NS, Now};
 use crate::io::clock::HostClock;
-use crate::io::connection::Target;
+use crate::io::connection::{ConnectionError, Target};
 use crate::io::dial::within;
 use crate::io::executor::{sleep, spawn};
 use crate::io::resolve::Resolver;
@@ -348,7 +348,7 @@ impl Pool {
             let reused = guard.is_reused();
             match self.probe_with(guard, timeout_ns).await {
                 // A kept connection may have been closed meanwhile: that says nothing about the service.
-                Err(PoolError::Connection(_)) if reused => {
+                Err(PoolError::Connection(ConnectionError::Broken(_))) if reused => {
                     let guard = self.acquire_at(place, timeout_ns).await?;
                     self.probe_with(guard, timeout_ns).await
                 }
@@ -383,7 +383,7 @@ impl Pool {
             let path = self.service.probe.as_deref();
             let request = Request::get(self.url(path.unwrap_or("/")));
             let mut exchange = Exchange::new(&request, self.service.limits.body_bytes_max)
-                .map_err(crate::io::connection::ConnectionError::from)?;
+                .map_err(ConnectionError::from)?;
             let status = guard.exchange(&mut exchange).await?.status;
             let healthy_below = if path.is_some() { 400 } else { 500 };
             if status >= healthy_below {

@@ -37,6 +37,8 @@ pub struct Line {
     connection: Connection,
     socket: Option<Socket>,
     condition: Condition,
+    /// A pong is outstanding: given up now, nobody knows whether the server is there.
+    pinging: bool,
 }
 
 impl Line {
@@ -53,7 +55,8 @@ impl Line {
     ) -> Result<Self, PoolError> {
         let timeout_ns = service.limits.connect_timeout_ns;
         let connection = Connection::open(target, resolver, timeout_ns, stage).await?;
-        let mut line = Self { connection, socket: None, condition: Condition::Reusable };
+        let condition = Condition::Reusable;
+        let mut line = Self { connection, socket: None, condition, pinging: false };
         if service.kind.is_websocket() {
             stage.set("waiting for the upgrade to WebSocket");
             let client = line.upgrade(&service.url()).await?;
@@ -130,6 +133,7 @@ impl Line {
     /// # Errors
     /// `WrongKind`; `WebSocket` and `Connection` when the connection is over or `timeout_ns` has passed.
     pub async fn ping(&mut self, timeout_ns: u64) -> Result<(), PoolError> {
+        self.pinging = true;
         let waited = within(timeout_ns, async {
             let socket = self.socket()?;
             let pongs = socket.client.pongs();
@@ -140,10 +144,13 @@ impl Line {
             }
             Ok(())
         });
-        waited.await.unwrap_or_else(|| {
-            self.condition = Condition::Broken;
-            Err(PoolError::timeout("waiting for the pong", timeout_ns))
-        })
+        match waited.await {
+            Some(result) => {
+                self.pinging = result.is_err();
+                result
+            }
+            None => Err(PoolError::timeout("waiting for the pong", timeout_ns)),
+        }
     }
 
     fn socket(&mut self) -> Result<&mut Socket, PoolError> {
@@ -210,7 +217,7 @@ impl Line {
     #[must_use]
     pub fn condition(&self) -> Condition {
         match &self.socket {
-            Some(socket) if socket.closed => Condition::Broken,
+            Some(socket) if socket.closed || self.pinging => Condition::Broken,
             _ => self.condition,
         }
     }

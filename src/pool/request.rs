@@ -78,7 +78,7 @@ impl Pool {
         };
         let result = match within(after_ns, self.follow(request, &errand)).await {
             Some(result) => result,
-            None => Err(PoolError::timeout(errand.stage.get(), after_ns)),
+            None => Err(self.count(PoolError::timeout(errand.stage.get(), after_ns))),
         };
         let mut statistics = self.statistics.borrow_mut();
         statistics.on_request(self.now().mono_ns - start_ns, result.is_err());

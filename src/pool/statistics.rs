@@ -18,7 +18,7 @@ pub enum HealthState {
     /// Nobody has asked yet.
     #[default]
     Unknown,
-    /// The last probe, or the last attempt to connect, went well.
+    /// The last probe went well; or the last attempt to connect, where no probe says otherwise.
     Up,
     /// It did not.
     Down,
@@ -55,6 +55,9 @@ pub struct Health {
     pub last_error: Option<String>,
     /// When that was.
     pub last_error_ns: u64,
+    /// It is down because a probe says so: that it takes connections does not mend that.
+    #[serde(skip)]
+    down_by_probe: bool,
 }
 
 impl Health {
@@ -131,7 +134,9 @@ impl Statistics {
         match result {
             Ok(took_ns) => {
                 self.connect.saturating_record(took_ns.max(1));
-                self.health.become_state(HealthState::Up, now.wall_ns);
+                if !self.health.down_by_probe {
+                    self.health.become_state(HealthState::Up, now.wall_ns);
+                }
             }
             Err(error) => {
                 self.on_error(error.kind());
@@ -147,10 +152,12 @@ impl Statistics {
         match result {
             Ok(took_ns) => {
                 self.health.probe_took_ns = took_ns;
+                self.health.down_by_probe = false;
                 self.health.become_state(HealthState::Up, now.wall_ns);
             }
             Err(error) => {
                 self.health.probes_failed += 1;
+                self.health.down_by_probe = true;
                 self.on_down(error, now);
             }
         }
@@ -309,7 +316,11 @@ mod tests {
         assert_eq!((health.state, health.since_ns), (HealthState::Down, 30));
         assert_eq!((health.last_probe_ns, health.probe_took_ns, health.probes), (40, 7, 3));
         assert_eq!(health.last_error.as_deref(), Some("the probe was answered with HTTP 503"));
+        // That it takes connections does not make it healthy.
+        statistics.on_opened(Ok(5), at(45));
+        assert_eq!(statistics.health().state, HealthState::Down);
         statistics.on_probe(Ok(9), at(50));
+        assert_eq!(statistics.health().state, HealthState::Up);
         assert_eq!((statistics.health().since_ns, statistics.health().last_error_ns), (50, 40));
     }
 }
