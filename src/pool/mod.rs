@@ -10,7 +10,7 @@
 //! | [`service`] | what a service is, and its bounds |
 //! | [`slots`] | who has which connection, who waits: pure, and tried for a day of virtual time |
 //! | [`rate`] | how often a service may be asked: pure |
-//! | [`line`] | one connection: an HTTP exchange, or an open WebSocket |
+//! | [`mod@line`] | one connection: an HTTP exchange, or an open WebSocket |
 //! | [`lending`] | [`lending::Pool`] and [`lending::Guard`]: does what the slots decide |
 //! | [`request`] | HTTP on top: turns, redirects, the one repetition |
 //! | [`statistics`], [`error`] | what is told of it |

@@ -6,7 +6,8 @@ use super::slots::SlotLimits;
 use crate::base::limits::{
     POOL_ACQUIRE_TIMEOUT_NS, POOL_BODY_BYTES_MAX, POOL_CONNECT_TIMEOUT_NS, POOL_HEALTH_INTERVAL_NS,
     POOL_HELD_MAX_NS, POOL_IDLE_TIMEOUT_NS, POOL_MAX, POOL_MAX_AGE_NS, POOL_MIN,
-    POOL_PROBE_TIMEOUT_NS, POOL_REQUEST_TIMEOUT_NS, POOL_WAITING_MAX,
+    POOL_PROBE_TIMEOUT_NS, POOL_REQUEST_TIMEOUT_NS, POOL_WAITING_MAX, REST_BODY_BYTES_MAX,
+    REST_CONNECT_TIMEOUT_NS, REST_IDLE_NS, REST_TIMEOUT_NS,
 };
 use crate::wire::endpoint::{Endpoint, EndpointError};
 use std::fmt::Write as _;
@@ -176,6 +177,27 @@ impl Service {
         })
     }
 
+    /// One of the engine's own REST interfaces: the bounds of `base::limits`, nothing opened before it is
+    /// wanted, and no probes, because the engine asks it often enough to know.
+    ///
+    /// # Errors
+    /// As [`Service::new`].
+    pub fn rest(name: &str, url: &str) -> Result<Self, EndpointError> {
+        let kind = if url.starts_with("https:") { Kind::Https } else { Kind::Http };
+        let mut service = Self::new(name, kind, url)?;
+        service.limits = Limits {
+            min: 0,
+            connect_timeout_ns: REST_CONNECT_TIMEOUT_NS,
+            acquire_timeout_ns: REST_TIMEOUT_NS,
+            request_timeout_ns: REST_TIMEOUT_NS,
+            idle_timeout_ns: REST_IDLE_NS,
+            body_bytes_max: REST_BODY_BYTES_MAX,
+            health_interval_ns: 0,
+            ..service.limits
+        };
+        Ok(service)
+    }
+
     /// The address that every request's begins with, without a slash at its end.
     #[must_use]
     pub fn url(&self) -> String {
@@ -229,5 +251,10 @@ mod tests {
             assert!(!service.owns(other), "{other}");
         }
         assert!(Service::new("x", Kind::Ws, "http://venue.test").is_err());
+        let rest = Service::rest("x", "https://venue.test/a").unwrap();
+        assert_eq!((rest.kind, rest.limits.min), (Kind::Https, 0));
+        assert_eq!(rest.limits.request_timeout_ns, REST_TIMEOUT_NS);
+        assert_eq!(Service::rest("x", "http://[::1]:80").unwrap().kind, Kind::Http);
+        assert!(Service::rest("x", "ftp://venue.test").is_err());
     }
 }

@@ -3,7 +3,7 @@
 //! Runs on:  any (pure; time is an argument). Owns: every idle connection of one service.
 //! Bounds:   `max` connections, open or being opened; `waiting_max` waiters.
 //!
-//! Nothing here waits or opens: [`Slots::take_actions`] says what is to be done, in order. A connection
+//! Nothing here waits or opens: [`Slots::take_action`] says what is to be done, in order. A connection
 //! is at one place at any time, which the types say: it is in here, or in a [`Lent`] that cannot be
 //! copied and is given back once.
 //!
