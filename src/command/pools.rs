@@ -9,7 +9,7 @@ use crate::config::{UsageError, pools, tls_ca};
 use crate::io::executor::{Executor, StartError};
 use crate::io::resolve::Resolver;
 use crate::pool::error::PoolError;
-use crate::pool::statistics::PoolReport;
+use crate::pool::statistics::ServiceReport;
 use crate::pool::{Manager, Service};
 use crate::wire::tls::client_config;
 use serde::Serialize;
@@ -96,7 +96,7 @@ fn probe(
     rows.map_err(|error: PoolError| StartError(error.to_string()))
 }
 
-fn row(answer: &Result<u64, PoolError>, report: PoolReport) -> Row {
+fn row(answer: &Result<u64, PoolError>, report: ServiceReport) -> Row {
     Row {
         name: report.service,
         kind: report.kind,

@@ -8,7 +8,7 @@
 //! anybody waits.
 use super::error::PoolError;
 use super::service::Service;
-use super::statistics::PoolReport;
+use super::statistics::ServiceReport;
 use super::{LeftOver, Manager};
 use crate::base::limits::{POOL_REMOTE_MAX, THREAD_END_NS};
 use crate::base::time::SECOND_NS;
@@ -29,7 +29,7 @@ const GRACE_NS: u64 = SECOND_NS;
 
 enum Letter {
     Request { service: String, request: Request, reply: SyncSender<Result<Response, PoolError>> },
-    Reports { reply: SyncSender<Vec<PoolReport>> },
+    Reports { reply: SyncSender<Vec<ServiceReport>> },
     Stop { bound_ns: u64 },
 }
 
@@ -238,7 +238,7 @@ impl BlockingHandle {
     ///
     /// # Errors
     /// [`PoolError::Busy`].
-    pub fn reports(&self) -> Result<Vec<PoolReport>, PoolError> {
+    pub fn reports(&self) -> Result<Vec<ServiceReport>, PoolError> {
         let (reply, answer) = sync_channel(1);
         self.mailbox.put(Letter::Reports { reply })?;
         answer.recv_timeout(Duration::from_nanos(GRACE_NS)).map_err(|_| PoolError::Busy)

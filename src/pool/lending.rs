@@ -11,7 +11,7 @@ use super::line::Line;
 use super::rate::Bucket;
 use super::service::Service;
 use super::slots::{Acquired, Action, Condition, Held, Lent, Refusal, Slots, Ticket};
-use super::statistics::{Health, Occupation, PoolReport, Statistics};
+use super::statistics::{Health, Occupation, ServiceReport, Statistics};
 use crate::base::limits::POOL_STOP_POLL_NS;
 use crate::base::time::{Clock as _, MILLISECOND_NS, Now};
 use crate::io::clock::HostClock;
@@ -108,9 +108,9 @@ impl Pool {
 
     /// What was done since the start, and how things are.
     #[must_use]
-    pub fn report(&self) -> PoolReport {
+    pub fn report(&self) -> ServiceReport {
         let counts = self.slots.borrow().counts();
-        PoolReport::of(&self.service, &self.statistics.borrow(), &counts, self.occupation())
+        self.statistics.borrow().report(&self.service, &counts, self.occupation())
     }
 
     /// How full it is.

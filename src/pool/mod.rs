@@ -33,7 +33,7 @@ pub use lending::{Guard, Pool};
 use rustls::ClientConfig;
 pub use service::{Kind, Limits, Service};
 use slots::Held;
-use statistics::PoolReport;
+use statistics::ServiceReport;
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -89,7 +89,7 @@ impl Manager {
 
     /// What is told of each pool, in the order of the services.
     #[must_use]
-    pub fn reports(&self) -> Vec<PoolReport> {
+    pub fn reports(&self) -> Vec<ServiceReport> {
         self.pools.iter().map(|pool| pool.report()).collect()
     }
 
