@@ -37,6 +37,7 @@
 //! | [`topology`] | which threads run on which cores |
 //! | [`host`] | what the host is like, and what that means: one verdict a setting |
 //! | [`io`] | the rim: the only files that name the runtime, the kernel or a clock |
+//! | [`pool`] | pools of connections to backend services, one for each service, on one core |
 //! | [`link`] | one file for each link between threads: messages, depth, what happens when full |
 //! | [`shard`] | what *is*: connections, books, the hot core's duty cycle |
 //! | [`sink`] | what is kept: trades in a database, all that comes in a capture, on threads that may block |
@@ -161,6 +162,7 @@ pub mod host;
 pub mod io;
 pub mod link;
 pub mod market;
+pub mod pool;
 pub mod replay;
 pub mod ring;
 pub mod serve;

@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         Command::Compare(flags) => command::compare::run(&flags),
         Command::Topology(flags) => command::topology::run(&flags),
         Command::Doctor(flags) => command::doctor::run(&flags),
+        Command::Pools(flags) => command::pools::run(&flags),
         Command::Counters => command::counters::run(),
     };
     match result {

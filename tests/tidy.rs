@@ -31,27 +31,34 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("host", &["base", "topology"]),
     // The facts of a host are gathered at the rim, into the layer that judges them.
     ("io", &["base", "wire", "host"]),
+    ("pool", &["base", "ring", "counter", "wire", "io"]),
     ("link", &["base", "ring", "counter", "market", "capture", "venue", "session", "io"]),
     ("shard", &["base", "ring", "counter", "market", "capture", "venue", "session", "io", "link"]),
     ("sink", &["base", "ring", "counter", "wire", "market", "capture", "io", "link"]),
-    ("control", &["base", "ring", "counter", "wire", "market", "venue", "session", "io", "link"]),
-    ("serve", &["base", "ring", "counter", "wire", "market", "io", "link"]),
+    (
+        "control",
+        &["base", "ring", "counter", "wire", "market", "venue", "session", "io", "pool", "link"],
+    ),
+    ("serve", &["base", "ring", "counter", "wire", "market", "io", "pool", "link"]),
     ("replay", &["base", "ring", "counter", "market", "capture", "venue", "io", "shard"]),
     ("export", &["base", "market", "shard", "sink", "replay"]),
     // What a venue's flags mean, and its key.
-    ("config", &["base", "wire", "venue", "host", "io", "sink", "replay", "export", "topology"]),
+    (
+        "config",
+        &["base", "wire", "venue", "host", "io", "pool", "sink", "replay", "export", "topology"],
+    ),
     (
         "engine",
         &[
-            "base", "ring", "counter", "wire", "venue", "io", "link", "shard", "control", "serve",
-            "sink", "topology", "config",
+            "base", "ring", "counter", "wire", "venue", "io", "pool", "link", "shard", "control",
+            "serve", "sink", "topology", "config",
         ],
     ),
     (
         "command",
         &[
-            "base", "counter", "wire", "venue", "host", "io", "link", "serve", "replay", "export",
-            "topology", "config", "engine",
+            "base", "counter", "wire", "venue", "host", "io", "pool", "link", "serve", "replay",
+            "export", "topology", "config", "engine",
         ],
     ),
     ("lib", &[]),

@@ -355,6 +355,58 @@ pub const REST_IDLE_CONNECTIONS_MAX: usize = 4;
 /// An idle connection older than this is not used again: load balancers forget after 60 s.
 pub const REST_IDLE_NS: u64 = 50 * SECOND_NS;
 
+// ---- Pools ---------------------------------------------------------------------------------
+
+/// Connections to one service that are kept open, where its configuration does not say.
+pub const POOL_MIN: usize = 2;
+/// Connections to one service at most, where its configuration does not say.
+pub const POOL_MAX: usize = 10;
+/// Connections that may be configured for one service: a hundredth of the usual `ulimit -n 65536`, twice
+/// over, at two descriptors a connection.
+pub const POOL_CONNECTIONS_MAX: usize = 256;
+/// Services of one process: the ten of the example, and room.
+pub const POOL_SERVICES_MAX: usize = 64;
+/// Opening a connection: resolving, connecting, TLS, the upgrade.
+pub const POOL_CONNECT_TIMEOUT_NS: u64 = 60 * SECOND_NS;
+/// Waiting for a connection.
+pub const POOL_ACQUIRE_TIMEOUT_NS: u64 = 60 * SECOND_NS;
+/// One request, from asking for a connection to the last byte, redirects and the repetition with it.
+pub const POOL_REQUEST_TIMEOUT_NS: u64 = 60 * SECOND_NS;
+/// A connection that nobody wanted for so long is closed.
+pub const POOL_IDLE_TIMEOUT_NS: u64 = 300 * SECOND_NS;
+/// A service is asked so often whether it is there.
+pub const POOL_HEALTH_INTERVAL_NS: u64 = 30 * SECOND_NS;
+/// A probe that takes longer has failed.
+pub const POOL_PROBE_TIMEOUT_NS: u64 = 10 * SECOND_NS;
+/// A connection older than this is replaced: names move on to other addresses.
+pub const POOL_MAX_AGE_NS: u64 = 3_600 * SECOND_NS;
+/// A connection lent for longer is reported with where it was asked for.
+pub const POOL_HELD_MAX_NS: u64 = 300 * SECOND_NS;
+/// Those who may wait for a connection of one service.
+pub const POOL_WAITING_MAX: usize = 10_000;
+/// Whole answer of a service, inflated.
+pub const POOL_BODY_BYTES_MAX: usize = REST_BODY_BYTES_MAX;
+/// Redirects of one request, all within its host.
+pub const POOL_REDIRECTS_MAX: usize = 5;
+/// First pause after a connection could not be opened while others work, or while nobody waits.
+pub const POOL_REOPEN_MIN_NS: u64 = 250 * MILLISECOND_NS;
+/// Longest such pause.
+pub const POOL_REOPEN_MAX_NS: u64 = 30 * SECOND_NS;
+/// Idle connections, waiters and health are looked after so often.
+pub const POOL_HOUSEKEEPING_NS: u64 = 100 * MILLISECOND_NS;
+/// A stopping pool looks so often whether its connections are back.
+pub const POOL_STOP_POLL_NS: u64 = 5 * MILLISECOND_NS;
+/// Messages of an idle WebSocket that are kept for whoever gets it next; beyond them it is closed.
+pub const POOL_INBOX_MAX: usize = 1_024;
+/// Longest latency that a pool's histograms tell apart: 30 KB each at two digits.
+pub const POOL_LATENCY_MAX_NS: u64 = 600 * SECOND_NS;
+/// Requests of another core, or of threads outside of the engine, that are under way or wait.
+pub const POOL_REMOTE_MAX: usize = 1_024;
+/// Requests that come by ring are looked for after this first; the interval doubles up to the next.
+pub const POOL_REMOTE_PUMP_MIN_NS: u64 = 50 * MICROSECOND_NS;
+/// Longest interval between two looks at a ring of requests.
+pub const POOL_REMOTE_PUMP_MAX_NS: u64 = 2 * MILLISECOND_NS;
+
 // ---- Name resolution -----------------------------------------------------------------------
 
 /// An address that was resolved is used this long before the name is asked for again.

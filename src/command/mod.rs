@@ -8,6 +8,7 @@ pub mod demo;
 pub mod doctor;
 pub mod export;
 pub mod histograms;
+pub mod pools;
 pub mod replay;
 pub mod run;
 pub mod terminal;

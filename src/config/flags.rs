@@ -41,6 +41,8 @@ pub enum Command {
     /// Look at the host, setting by setting: what is found, whether it will do, what to do about it.
     /// Changes nothing.
     Doctor(DoctorFlags),
+    /// Ask every service of a configuration whether it is there, and print a table.
+    Pools(PoolsFlags),
     /// Print every metric of /metrics: name, unit, meaning, what to do when it rises.
     Counters,
 }
@@ -99,6 +101,33 @@ pub struct DoctorFlags {
     #[arg(long, value_name = "SECONDS", default_value_t = 0,
           value_parser = clap::value_parser!(u64).range(0..=600))]
     pub measure: u64,
+}
+
+/// Flags of `ringbook pools`.
+///
+/// Exit code: 0; 1 when a service is down; 2 for wrong flags or a wrong configuration.
+#[derive(Args, Clone, Debug)]
+pub struct PoolsFlags {
+    /// Services, in TOML.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Print a configuration to begin with, and end.
+    #[arg(long)]
+    pub example: bool,
+
+    /// Print one JSON array.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Trust this certificate authority too (PEM).
+    #[arg(long, value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
+
+    /// A service that has not answered within so many milliseconds is down.
+    #[arg(long, value_name = "MS", default_value_t = 5000,
+          value_parser = clap::value_parser!(u64).range(1..=600_000))]
+    pub timeout: u64,
 }
 
 /// Flags of `ringbook run`.

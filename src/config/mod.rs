@@ -4,6 +4,7 @@
 pub mod bench_live;
 pub mod export;
 pub mod flags;
+pub mod pools;
 pub mod replay;
 pub mod venue;
 

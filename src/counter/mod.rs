@@ -6,5 +6,6 @@ pub mod figure;
 pub mod latency;
 mod merge;
 pub mod report;
+pub mod service;
 pub mod shard;
 pub mod trades;

@@ -4,76 +4,19 @@
 //! Bounds:   `REST_TIMEOUT_NS` a request, `REST_BODY_BYTES_MAX` an answer,
 //!           `REST_IDLE_CONNECTIONS_MAX` idle connections for `REST_IDLE_NS`.
 use super::clock::HostClock;
-use super::dial::{ConnectError, Dialed, connect, within};
-use super::resolve::{ResolveError, Resolver};
+pub use super::connection::ConnectionError as FetchError;
+use super::connection::{Connection, Target};
+use super::dial::within;
+use super::resolve::Resolver;
 use crate::base::limits::{
-    HTTP_SCRATCH_BYTES, REST_BODY_BYTES_MAX, REST_CONNECT_TIMEOUT_NS, REST_IDLE_CONNECTIONS_MAX,
-    REST_IDLE_NS, REST_TIMEOUT_NS,
+    REST_BODY_BYTES_MAX, REST_CONNECT_TIMEOUT_NS, REST_IDLE_CONNECTIONS_MAX, REST_IDLE_NS,
+    REST_TIMEOUT_NS,
 };
-use crate::base::time::{Clock as _, MILLISECOND_NS};
-use crate::wire::http::{Exchange, HttpError, Request, Response};
-use crate::wire::tls::{TlsError, TlsSession};
-use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _};
+use crate::base::time::Clock as _;
+use crate::wire::http::{Exchange, Request, Response};
 use rustls::ClientConfig;
 use std::cell::{Cell, RefCell};
-use std::io::{self, Read as _};
 use std::sync::Arc;
-
-/// Why there is no response. A status such as 429 or 500 is a response, not an error.
-#[derive(Debug)]
-pub enum FetchError {
-    /// The base URL or a request is unusable. *Our configuration or a bug: do not retry.*
-    BadRequest(String),
-    /// The name has no address. *The network's fault: back off and retry.*
-    Resolve(ResolveError),
-    /// No address answers. *The network's or the service's fault: back off and retry.*
-    Connect(ConnectError),
-    /// The handshake failed. *Mostly configuration (`--tls-ca`) or a proxy: log, back off.*
-    Tls(TlsError),
-    /// No whole answer within the timeout. *The network's or the service's fault: back off.*
-    Timeout {
-        /// What was waited for.
-        stage: &'static str,
-        /// How long, nanoseconds.
-        after_ns: u64,
-    },
-    /// The connection broke before the answer was whole. *The network's fault: retry later.*
-    Broken(String),
-    /// The answer exceeds its bound. *The service's fault: ask for less.*
-    TooLarge(String),
-    /// The answer is no valid HTTP. *The service's or a proxy's fault: count and retry later.*
-    Protocol(HttpError),
-}
-
-impl std::fmt::Display for FetchError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::BadRequest(why) | Self::Broken(why) | Self::TooLarge(why) => f.write_str(why),
-            Self::Resolve(error) => error.fmt(f),
-            Self::Connect(error) => error.fmt(f),
-            Self::Tls(error) => error.fmt(f),
-            Self::Timeout { stage, after_ns } => {
-                write!(f, "no answer within {} ms while {stage}", after_ns / MILLISECOND_NS)
-            }
-            Self::Protocol(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for FetchError {}
-
-impl From<HttpError> for FetchError {
-    fn from(error: HttpError) -> Self {
-        match error {
-            HttpError::BadRequest(_) => Self::BadRequest(error.to_string()),
-            HttpError::ClosedBeforeAnswer | HttpError::Truncated => Self::Broken(error.to_string()),
-            HttpError::BodyTooLarge { .. } | HttpError::HeadTooLarge => {
-                Self::TooLarge(error.to_string())
-            }
-            HttpError::Malformed(_) | HttpError::UnknownEncoding(_) => Self::Protocol(error),
-        }
-    }
-}
 
 /// Bounds of a [`Fetcher`]; the default is `base::limits`.
 #[derive(Clone, Copy, Debug)]
@@ -115,14 +58,12 @@ struct Service {
     name: String,
     /// `scheme://host:port/prefix` without a slash at the end.
     base: String,
-    host: String,
-    port: u16,
+    target: Target,
 }
 
 /// The client of one service.
 pub struct Fetcher {
     service: Service,
-    tls: Option<Arc<ClientConfig>>,
     resolver: Resolver,
     limits: FetchLimits,
     clock: HostClock,
@@ -163,8 +104,7 @@ impl Fetcher {
         let port = uri.port_u16().unwrap_or(if tls.is_some() { 443 } else { 80 });
         let base = base_url.trim_end_matches('/').to_owned();
         Ok(Self {
-            service: Service { name: name.to_owned(), base, host, port },
-            tls,
+            service: Service { name: name.to_owned(), base, target: Target { host, port, tls } },
             resolver,
             limits,
             clock: HostClock::new(),
@@ -257,20 +197,10 @@ impl Fetcher {
     }
 
     async fn open(&self, stage: &Cell<&'static str>) -> Result<Connection, FetchError> {
-        stage.set("resolving the name");
-        let Service { host, port, .. } = &self.service;
-        let addresses = self.resolver.resolve(host, *port).await.map_err(FetchError::Resolve)?;
-        stage.set("connecting");
-        let connected = connect(&addresses, self.limits.connect_timeout_ns).await;
-        let dialed = connected.map_err(FetchError::Connect)?;
-        let tls = match &self.tls {
-            Some(config) => Some(TlsSession::new(config, host).map_err(FetchError::Tls)?),
-            None => None,
-        };
+        let Self { service, resolver, limits, .. } = self;
+        let timeout_ns = limits.connect_timeout_ns;
+        let connection = Connection::open(&service.target, resolver, timeout_ns, stage).await?;
         self.count(|counts| counts.connections_opened += 1);
-        let mut connection = Connection { dialed, tls, plaintext: Vec::new() };
-        stage.set("shaking hands with TLS");
-        connection.shake_hands().await?;
         Ok(connection)
     }
 
@@ -308,119 +238,4 @@ impl Fetcher {
         change(&mut counts);
         self.counts.set(counts);
     }
-}
-
-/// A connection to a service.
-struct Connection {
-    dialed: Dialed,
-    tls: Option<TlsSession>,
-    plaintext: Vec<u8>,
-}
-
-impl Connection {
-    async fn shake_hands(&mut self) -> Result<(), FetchError> {
-        let mut buffer = vec![0; HTTP_SCRATCH_BYTES];
-        while self.tls.as_ref().is_some_and(TlsSession::is_handshaking) {
-            self.flush().await?;
-            if self.receive(&mut buffer).await? == 0 {
-                return Err(FetchError::Tls(TlsError::Protocol(
-                    "the server closed during the handshake".to_owned(),
-                )));
-            }
-        }
-        self.flush().await
-    }
-
-    async fn run(&mut self, exchange: &mut Exchange) -> Result<Response, FetchError> {
-        self.send(exchange.take_output()).await?;
-        let mut buffer = vec![0; HTTP_SCRATCH_BYTES];
-        loop {
-            if self.receive(&mut buffer).await? == 0 {
-                // An end without TLS's goodbye may have been forged: no body ends that way.
-                let cut = self.tls.as_ref().is_some_and(|tls| !tls.is_closed_by_server());
-                if cut && exchange.is_answered() {
-                    return Err(HttpError::Truncated.into());
-                }
-                return Ok(exchange.handle_eof()?);
-            }
-            if let Some(response) = exchange.handle_bytes(&self.plaintext)? {
-                return Ok(response);
-            }
-            if self.tls.as_ref().is_some_and(TlsSession::is_closed_by_server) {
-                return Ok(exchange.handle_eof()?);
-            }
-            self.flush().await?;
-        }
-    }
-
-    async fn send(&mut self, bytes: Vec<u8>) -> Result<(), FetchError> {
-        match &mut self.tls {
-            None => self.write(&bytes).await,
-            Some(tls) => {
-                tls.write_plaintext(&bytes).map_err(FetchError::Tls)?;
-                self.flush().await
-            }
-        }
-    }
-
-    /// Sends what TLS has to say.
-    async fn flush(&mut self) -> Result<(), FetchError> {
-        let mut bytes = Vec::new();
-        if let Some(tls) = &mut self.tls {
-            tls.poll_ciphertext(&mut bytes);
-        }
-        if bytes.is_empty() { Ok(()) } else { self.write(&bytes).await }
-    }
-
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), FetchError> {
-        self.dialed.stream.write_all(bytes).await.map_err(|e| broken(&e))
-    }
-
-    /// Bytes received from the socket, 0 at its end; their plaintext is in `self.plaintext`.
-    async fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, FetchError> {
-        let received = match self.dialed.stream.read(buffer).await {
-            // Many servers close with a reset; to us that is an end without a goodbye.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
-            other => other.map_err(|e| broken(&e))?,
-        };
-        self.plaintext.clear();
-        let Self { tls, plaintext, .. } = self;
-        let Some(tls) = tls else {
-            plaintext.extend_from_slice(&buffer[..received]);
-            return Ok(received);
-        };
-        let result =
-            tls.handle_ciphertext(&buffer[..received], &mut |p| plaintext.extend_from_slice(p));
-        if let Err(error) = result {
-            // The alert tells the server why; it may be gone already.
-            let _ = self.flush().await;
-            return Err(FetchError::Tls(error));
-        }
-        let ended = self.plaintext.is_empty()
-            && self.tls.as_ref().is_some_and(TlsSession::is_closed_by_server);
-        Ok(if ended { 0 } else { received })
-    }
-
-    /// Looks without waiting whether the server has closed or sent something unasked.
-    fn is_usable(&mut self) -> bool {
-        let mut buffer = [0; 4096];
-        loop {
-            let received = match (&self.dialed.socket).read(&mut buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
-                Ok(0) | Err(_) => return false,
-                Ok(received) => received,
-            };
-            // Session tickets may come at any time; application data may not.
-            let Some(tls) = &mut self.tls else { return false };
-            let mut silent = true;
-            let result = tls.handle_ciphertext(&buffer[..received], &mut |_| silent = false);
-            if result.is_err() || !silent || tls.is_closed_by_server() {
-                return false;
-            }
-        }
-    }
-}
-
-fn broken(error: &io::Error) -> FetchError {
-    FetchError::Broken(format!("the connection broke: {error}"))
 }

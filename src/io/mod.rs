@@ -3,6 +3,7 @@
 //! Runs on:  the core that owns the object. Knows no venue.
 pub mod blocking;
 pub mod clock;
+pub mod connection;
 pub mod dial;
 pub mod driver;
 pub mod executor;

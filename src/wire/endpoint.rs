@@ -47,6 +47,12 @@ impl Endpoint {
         let host = uri.host().filter(|host| !host.is_empty());
         let host = host.ok_or_else(|| wrong("the host is missing"))?;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        // A port beyond 65535 is no port to the parser, and would become the default one.
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        let behind_host = authority.rsplit(['@', ']']).next().unwrap_or("");
+        if behind_host.contains(':') && uri.port_u16().is_none() {
+            return Err(wrong("the port is unusable"));
+        }
         let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
         Ok(Self { url: text.trim_end_matches('/').to_owned(), host, port, tls })
     }
@@ -64,7 +70,16 @@ mod tests {
         let local = ws("ws://[::1]:8080/ws/market/").unwrap();
         assert_eq!((local.host.as_str(), local.port, local.tls), ("::1", 8080, false));
         assert_eq!(local.url, "ws://[::1]:8080/ws/market");
-        for wrong in ["", "host", "https://host", "wss://", "wss:///x", "wss://a b"] {
+        for wrong in [
+            "",
+            "host",
+            "https://host",
+            "wss://",
+            "wss:///x",
+            "wss://a b",
+            "wss://a:99999",
+            "wss://a:",
+        ] {
             let error = ws(wrong).unwrap_err().0;
             assert!(error.contains("wss://HOST"), "{error}");
         }

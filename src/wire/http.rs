@@ -3,8 +3,12 @@
 //! Runs on:  control core (pure). Owns: the request's bytes and the response so far.
 //! Bounds:   `HTTP_HEAD_BYTES_MAX` of response head, and the body bound given by the caller, which
 //!           holds for the inflated body.
+mod location;
+
 use crate::base::limits::{HTTP_HEAD_BYTES_MAX, HTTP_SCRATCH_BYTES};
-use ::http::{HeaderMap, Method, header};
+use crate::base::time::SECOND_NS;
+pub use ::http::Method;
+use ::http::{HeaderMap, header};
 use flate2::write::MultiGzDecoder;
 use std::io::Write;
 use ureq_proto::client::state::{RecvBody, RecvResponse, SendRequest};
@@ -68,6 +72,12 @@ pub struct Request {
 }
 
 impl Request {
+    /// Any method, with an absolute URL and a body, which may be empty.
+    #[must_use]
+    pub fn new(method: Method, url: impl Into<String>, body: Vec<u8>) -> Self {
+        Self { method, url: url.into(), headers: Vec::new(), body }
+    }
+
     /// `GET` of an absolute URL, `http://` or `https://`.
     #[must_use]
     pub fn get(url: impl Into<String>) -> Self {
@@ -91,7 +101,31 @@ impl Request {
     /// True when sending it twice does no more than sending it once.
     #[must_use]
     pub fn is_idempotent(&self) -> bool {
-        self.method == Method::GET
+        self.method.is_idempotent()
+    }
+
+    /// The absolute URL.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The request that an answer with `status`, a redirect to `url`, asks for (RFC 9110, 15.4): 303 is
+    /// fetched, and so is what 301 and 302 made of a `POST`, as everybody does; all else is repeated.
+    #[must_use]
+    pub fn redirected(&self, status: u16, url: String) -> Self {
+        let reads = self.method == Method::GET || self.method == Method::HEAD;
+        let fetch = match status {
+            303 => !reads,
+            301 | 302 => self.method == Method::POST,
+            _ => false,
+        };
+        if !fetch {
+            return Self { url, ..self.clone() };
+        }
+        let about_body = |name: &str| name.starts_with("content-");
+        let headers = self.headers.iter().filter(|(name, _)| !about_body(name)).cloned().collect();
+        Self { method: Method::GET, url, headers, body: Vec::new() }
     }
 }
 
@@ -119,6 +153,33 @@ impl Response {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// Where a redirect leads, as an absolute URL; `asked` is the URL that was asked for. `None` when this is
+    /// no redirect, or one that leads nowhere.
+    #[must_use]
+    pub fn redirect(&self, asked: &str) -> Option<String> {
+        match self.status {
+            301 | 302 | 303 | 307 | 308 => {
+                location::resolve(asked, self.header("location")?.trim())
+            }
+            _ => None,
+        }
+    }
+
+    /// How long the server wants to be left alone after an answer 429 or 503, nanoseconds: `Retry-After`
+    /// in seconds or as a date, which `wall_ns` (since the Unix epoch) is taken from.
+    #[must_use]
+    pub fn pause_ns(&self, wall_ns: u64) -> Option<u64> {
+        if self.status != 429 && self.status != 503 {
+            return None;
+        }
+        if let Some(seconds) = self.retry_after_s() {
+            return Some(seconds.saturating_mul(SECOND_NS));
+        }
+        let date = jiff::fmt::rfc2822::parse(self.header("retry-after")?.trim()).ok()?;
+        let at_ns = u64::try_from(date.timestamp().as_nanosecond()).ok()?;
+        Some(at_ns.saturating_sub(wall_ns))
     }
 
     /// `Retry-After` in seconds; `None` when it is missing or a date.
@@ -167,7 +228,8 @@ impl Exchange {
         for (name, value) in &request.headers {
             builder = builder.header(*name, value);
         }
-        if request.method != Method::GET {
+        let sends = [Method::POST, Method::PUT, Method::PATCH].contains(&request.method);
+        if sends || !request.body.is_empty() {
             builder = builder.header(header::CONTENT_LENGTH, request.body.len());
         }
         let head = builder.body(()).map_err(|e| bad(&e))?;

@@ -211,7 +211,12 @@ impl Upgrade {
                     let name = name.to_str().unwrap_or("?").to_owned();
                     return Err(WebSocketError::UnknownExtension(name));
                 }
-                Ok(Some(ClientSocket { socket, lane: Lane::new(), early: early.to_vec() }))
+                Ok(Some(ClientSocket {
+                    socket,
+                    lane: Lane::new(),
+                    early: early.to_vec(),
+                    pongs: 0,
+                }))
             }
             // A head that ended and is none yet: nothing that the parser knows.
             Err(HandshakeError::Interrupted(_)) if !early.is_empty() => {
@@ -258,6 +263,7 @@ pub struct ClientSocket {
     lane: Lane,
     /// What came behind the answer to the upgrade.
     early: Vec<u8>,
+    pongs: u64,
 }
 
 impl ClientSocket {
@@ -295,7 +301,7 @@ impl ClientSocket {
         mut bytes: &[u8],
         on_message: &mut impl FnMut(Incoming<'_>),
     ) -> Result<(), WebSocketError> {
-        let Self { socket, lane, .. } = self;
+        let Self { socket, lane, pongs, .. } = self;
         while let Some(piece) = lane.next(&mut bytes) {
             let broken = match piece {
                 Piece::Text(payload) => match std::str::from_utf8(payload) {
@@ -314,7 +320,7 @@ impl ClientSocket {
                 },
                 Piece::Other(bytes) => {
                     socket.get_mut().feed(bytes);
-                    let read = read_messages(socket, on_message);
+                    let read = read_messages(socket, pongs, on_message);
                     if read.is_err() {
                         lane.give_up();
                     }
@@ -325,7 +331,7 @@ impl ClientSocket {
             // No UTF-8: the full implementation says so in its own words.
             lane.give_up();
             socket.get_mut().feed(&broken);
-            read_messages(socket, on_message)?;
+            read_messages(socket, pongs, on_message)?;
         }
         Ok(())
     }
@@ -343,6 +349,27 @@ impl ClientSocket {
         }
         let sent = self.socket.send(Message::text(text));
         sent.map_err(|error| WebSocketError::Protocol(error.to_string()))
+    }
+
+    /// Queues a ping of the protocol's own; [`ClientSocket::pongs`] counts the answers.
+    ///
+    /// # Errors
+    /// As [`ClientSocket::send_text`].
+    pub fn send_ping(&mut self) -> Result<(), WebSocketError> {
+        if !self.socket.can_write() {
+            return Err(WebSocketError::Closed);
+        }
+        if self.output().len() > SEND_BUFFER_BYTES_MAX {
+            return Err(WebSocketError::SendBufferFull);
+        }
+        let sent = self.socket.send(Message::Ping(bytes::Bytes::new()));
+        sent.map_err(|error| WebSocketError::Protocol(error.to_string()))
+    }
+
+    /// Pongs that came since the start.
+    #[must_use]
+    pub const fn pongs(&self) -> u64 {
+        self.pongs
     }
 
     /// Queues a close frame with code 1000; the server should answer with its own.
@@ -367,6 +394,7 @@ impl ClientSocket {
 /// Delivers every whole message that tungstenite has.
 fn read_messages(
     socket: &mut WebSocket<Memory>,
+    pongs: &mut u64,
     on_message: &mut impl FnMut(Incoming<'_>),
 ) -> Result<(), WebSocketError> {
     loop {
@@ -378,7 +406,8 @@ fn read_messages(
                     frame.map_or((1005, String::new()), |f| (f.code.into(), f.reason.to_string()));
                 on_message(Incoming::Close { code, reason });
             }
-            Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
+            Ok(Message::Pong(_)) => *pongs += 1,
+            Ok(Message::Ping(_) | Message::Frame(_)) => {}
             Err(tungstenite::Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => {
                 return Ok(());
             }

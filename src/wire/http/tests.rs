@@ -292,3 +292,54 @@ proptest::proptest! {
         let _ = exchange.handle_eof();
     }
 }
+
+fn answer(status: &str, headers: &str) -> Response {
+    let text = format!("HTTP/1.1 {status}\r\n{headers}Content-Length: 0\r\n\r\n");
+    get().handle_bytes(text.as_bytes()).unwrap().unwrap()
+}
+
+#[test]
+fn redirects_lead_where_they_say_and_change_the_method_as_the_standard_says() {
+    let asked = "http://venue.test:8080/markets?limit=1";
+    let moved = answer("301 Moved", "Location: ./other\r\n");
+    assert_eq!(moved.redirect(asked).as_deref(), Some("http://venue.test:8080/other"));
+    assert_eq!(answer("301 Moved", "").redirect(asked), None);
+    assert_eq!(answer("304 Not Modified", "Location: /x\r\n").redirect(asked), None);
+    let written = |request: &Request| {
+        let text = Exchange::new(request, LIMIT).unwrap().take_output();
+        String::from_utf8(text).unwrap()
+    };
+    let post = Request::post_json(asked, b"[1]".to_vec()).header("x-key", "k");
+    for (status, method) in [(301, "GET"), (302, "GET"), (303, "GET"), (307, "POST"), (308, "POST")]
+    {
+        let text = written(&post.redirected(status, "http://venue.test:8080/x".into()));
+        assert!(text.starts_with(&format!("{method} /x HTTP/1.1\r\n")), "{text}");
+        assert!(text.contains("x-key: k\r\n"), "{text}");
+        assert_eq!(text.contains("content-type"), method == "POST", "{text}");
+        assert_eq!(text.ends_with("\r\n\r\n[1]"), method == "POST", "{text}");
+    }
+    let put = Request::new(Method::PUT, asked, b"[2]".to_vec());
+    assert!(put.is_idempotent() && !post.is_idempotent());
+    assert!(written(&put.redirected(302, asked.into())).starts_with("PUT /markets"));
+    assert!(written(&put.redirected(303, asked.into())).starts_with("GET /markets"));
+    let head = Request::new(Method::HEAD, asked, Vec::new());
+    let text = written(&head.redirected(303, asked.into()));
+    assert!(text.starts_with("HEAD /markets") && !text.contains("content-length"), "{text}");
+    let mut exchange = Exchange::new(&head, LIMIT).unwrap();
+    let response = exchange.handle_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n");
+    assert!(response.unwrap().unwrap().body.is_empty(), "an answer to HEAD has no body");
+    let delete = Request::new(Method::DELETE, asked, Vec::new());
+    assert!(written(&delete).starts_with("DELETE /markets"));
+}
+
+#[test]
+fn pauses_are_seconds_or_dates_and_only_where_they_are_asked_for() {
+    let wall_ns = 1_445_412_470 * SECOND_NS;
+    let date = "Retry-After: Wed, 21 Oct 2015 07:28:00 GMT\r\n";
+    assert_eq!(answer("503 Busy", date).pause_ns(wall_ns), Some(10 * SECOND_NS));
+    assert_eq!(answer("503 Busy", date).pause_ns(wall_ns + 20 * SECOND_NS), Some(0));
+    assert_eq!(answer("429 Slow", "Retry-After: 3\r\n").pause_ns(0), Some(3 * SECOND_NS));
+    assert_eq!(answer("429 Slow", "Retry-After: soon\r\n").pause_ns(0), None);
+    assert_eq!(answer("429 Slow", "").pause_ns(0), None);
+    assert_eq!(answer("200 OK", "Retry-After: 3\r\n").pause_ns(0), None);
+}

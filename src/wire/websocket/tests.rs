@@ -32,7 +32,7 @@ fn alone(pieces: &[&[u8]], close_at: Option<usize>) -> Outcome {
             let _ = socket.close(Some(frame));
         }
         socket.get_mut().feed(piece);
-        result = read_messages(&mut socket, &mut |message| messages.push(show(message)));
+        result = read_messages(&mut socket, &mut 0, &mut |message| messages.push(show(message)));
         if result.is_err() {
             break;
         }
@@ -43,7 +43,7 @@ fn alone(pieces: &[&[u8]], close_at: Option<usize>) -> Outcome {
 
 fn with_lane(pieces: &[&[u8]], close_at: Option<usize>) -> Outcome {
     let socket = WebSocket::from_raw_socket(Memory::default(), Role::Client, Some(config()));
-    let mut socket = ClientSocket { socket, lane: Lane::new(), early: Vec::new() };
+    let mut socket = ClientSocket { socket, lane: Lane::new(), early: Vec::new(), pongs: 0 };
     let mut messages = Vec::new();
     let mut result = Ok(());
     for (place, piece) in pieces.iter().enumerate() {
@@ -159,7 +159,7 @@ fn every_split_of_a_stream_delivers_the_same() {
 #[test]
 fn the_memory_of_a_large_frame_is_given_away() {
     let socket = WebSocket::from_raw_socket(Memory::default(), Role::Client, Some(config()));
-    let mut socket = ClientSocket { socket, lane: Lane::new(), early: Vec::new() };
+    let mut socket = ClientSocket { socket, lane: Lane::new(), early: Vec::new(), pongs: 0 };
     let bytes = text_frame(&vec![b'x'; 2_000_000]);
     let mut large = 0;
     for part in bytes.chunks(16_384) {

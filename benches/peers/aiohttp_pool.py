@@ -1,0 +1,39 @@
+"""aiohttp's pooled session, measured as tests/pools/peers.rs measures the pool of this crate.
+
+python aiohttp_pool.py URL REQUESTS AT_ONCE CONNECTIONS
+Prints requests/s, p50 and p99 in microseconds.
+"""
+
+import asyncio
+import sys
+import time
+
+import aiohttp
+
+
+async def main(url, requests, at_once, connections):
+    connector = aiohttp.TCPConnector(limit=connections)
+    async with aiohttp.ClientSession(connector=connector) as session:
+
+        async def ask(count, took_ns):
+            for _ in range(count):
+                started = time.perf_counter_ns()
+                async with session.get(url) as response:
+                    body = await response.read()
+                    assert response.status == 200 and len(body) == 26
+                took_ns.append(time.perf_counter_ns() - started)
+
+        await asyncio.gather(*(ask(10, []) for _ in range(at_once)))
+        took_ns = []
+        started = time.perf_counter()
+        await asyncio.gather(*(ask(requests // at_once, took_ns) for _ in range(at_once)))
+        seconds = time.perf_counter() - started
+        took_ns.sort()
+
+        def at(share):
+            return took_ns[int(len(took_ns) * share)] / 1e3
+
+        print(len(took_ns) / seconds, at(0.5), at(0.99))
+
+
+asyncio.run(main(sys.argv[1], *(int(text) for text in sys.argv[2:5])))

@@ -1,0 +1,438 @@
+//! The file of `ringbook pools`: services in TOML, with every fault told at once.
+//!
+//! Runs on:  main thread. Bounds: `POOL_SERVICES_MAX` services, `POOL_CONNECTIONS_MAX` connections each.
+//!
+//! The tables are read key by key and not by a derived reader, which would end at the first fault.
+use crate::base::limits::{POOL_CONNECTIONS_MAX, POOL_SERVICES_MAX};
+use crate::base::time::SECOND_NS;
+use crate::pool::rate::Rate;
+use crate::pool::service::{Kind, Service};
+use std::path::Path;
+use toml::{Table, Value};
+
+/// A configuration with every preset, to begin with.
+pub const EXAMPLE: &str = include_str!("pools.example.toml");
+
+/// Longest duration that may be configured: a week.
+const DURATION_MAX_S: f64 = 7.0 * 24.0 * 3600.0;
+
+/// Everything that is wrong with a file: one line each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolsError(pub Vec<String>);
+
+impl std::fmt::Display for PoolsError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl std::error::Error for PoolsError {}
+
+/// Reads the services of a file.
+///
+/// # Errors
+/// [`PoolsError`]: the file cannot be read, or what is wrong with it. *The user must mend it.*
+pub fn load(path: &Path) -> Result<Vec<Service>, PoolsError> {
+    let name = path.display();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| PoolsError(vec![format!("--config {name}: cannot be read: {error}")]))?;
+    parse(&text).map_err(|PoolsError(lines)| {
+        PoolsError(lines.into_iter().map(|line| format!("--config {name}: {line}")).collect())
+    })
+}
+
+/// Reads the services of a text.
+///
+/// # Errors
+/// [`PoolsError`]: everything that is wrong with it.
+pub fn parse(text: &str) -> Result<Vec<Service>, PoolsError> {
+    let table: Table = text.parse().map_err(|error: toml::de::Error| {
+        let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+        PoolsError(vec![format!("line {line}: this is no TOML: {}", one_line(error.message()))])
+    })?;
+    let mut faults = Vec::new();
+    for key in table.keys().filter(|key| *key != "service") {
+        faults.push(format!("unknown key `{key}`; services are written as [[service]] tables"));
+    }
+    let services = match table.get("service") {
+        None => {
+            faults.push("there is no service; write at least one [[service]] table".to_owned());
+            &Vec::new()
+        }
+        Some(Value::Array(services)) => services,
+        Some(_) => {
+            faults.push("`service` is no list of tables; write [[service]], not [service]".into());
+            &Vec::new()
+        }
+    };
+    if services.len() > POOL_SERVICES_MAX {
+        faults.push(format!("{} services; {POOL_SERVICES_MAX} are the most", services.len()));
+    }
+    let mut read: Vec<Service> = Vec::new();
+    let mut names: Vec<String> = Vec::new();
+    for (place, value) in services.iter().enumerate() {
+        let Value::Table(table) = value else {
+            faults.push(format!("service {}: it is no table", place + 1));
+            continue;
+        };
+        let mut entry = Entry::new(place, table, &mut faults);
+        if names.contains(&entry.name) {
+            entry.fault("another service has the same name; names are unique");
+        }
+        names.push(entry.name.clone());
+        read.extend(entry.read());
+    }
+    if faults.is_empty() { Ok(read) } else { Err(PoolsError(faults)) }
+}
+
+/// One table, while it is read.
+struct Entry<'a> {
+    name: String,
+    table: &'a Table,
+    faults: &'a mut Vec<String>,
+}
+
+const KEYS: &[&str] = &[
+    "name",
+    "kind",
+    "address",
+    "path",
+    "min",
+    "max",
+    "connect_timeout_s",
+    "acquire_timeout_s",
+    "request_timeout_s",
+    "idle_timeout_s",
+    "health_interval_s",
+    "max_age_s",
+    "guard_held_max_s",
+    "keep_alive",
+    "body_bytes_max",
+    "probe",
+    "rate_per_s",
+    "rate_burst",
+];
+
+impl<'a> Entry<'a> {
+    fn new(place: usize, table: &'a Table, faults: &'a mut Vec<String>) -> Self {
+        let name = match table.get("name").and_then(Value::as_str) {
+            Some(name) if !name.trim().is_empty() => name.to_owned(),
+            _ => {
+                let number = place + 1;
+                faults.push(format!("service {number}: it has no name; write name = \"…\""));
+                format!("number {number}")
+            }
+        };
+        Self { name, table, faults }
+    }
+
+    fn fault(&mut self, what: &str) {
+        self.faults.push(format!("service {}: {what}", self.name));
+    }
+
+    fn read(mut self) -> Option<Service> {
+        for key in self.table.keys().filter(|key| !KEYS.contains(&key.as_str())) {
+            let near = KEYS.iter().find(|known| known.starts_with(key.trim_end_matches("_ms")));
+            let hint = near.map_or_else(String::new, |near| format!("; is it `{near}`?"));
+            self.fault(&format!("unknown key `{key}`{hint}"));
+        }
+        let service = self.place();
+        // Bounds are read even where the place is wrong, so that all faults are told.
+        let mut service = service.unwrap_or_else(|| {
+            let kind = self.table.get("kind").and_then(Value::as_str).and_then(Kind::of);
+            let kind = kind.unwrap_or(Kind::Http);
+            let somewhere = format!("{}://unknown.invalid", kind.name());
+            Service::new(&self.name, kind, &somewhere).expect("it is an address")
+        });
+        self.bounds(&mut service);
+        self.times(&mut service);
+        self.extras(&mut service);
+        Some(service)
+    }
+
+    fn place(&mut self) -> Option<Service> {
+        let kind = match self.text("kind") {
+            Some(text) => Kind::of(&text).or_else(|| {
+                self.fault(&format!("unknown kind `{text}`; expected http, https, ws or wss"));
+                None
+            }),
+            None => {
+                self.missing("kind", "http, https, ws or wss");
+                None
+            }
+        };
+        let address = self.text("address");
+        if address.is_none() {
+            self.missing("address", "\"HOST\" or \"HOST:PORT\"");
+        }
+        let path = self.text("path").unwrap_or_default();
+        if !path.is_empty() && !path.starts_with('/') {
+            self.fault(&format!("path `{path}` does not start with a slash"));
+            return None;
+        }
+        let (kind, address) = (kind?, address?);
+        let expected = "expected HOST or HOST:PORT, without a scheme and without a path";
+        if address.contains(['/', '?', '#', '@']) || address.trim().is_empty() {
+            self.fault(&format!("address `{address}` is unusable; {expected}"));
+            return None;
+        }
+        match Service::new(&self.name, kind, &format!("{}://{address}{path}", kind.name())) {
+            Ok(service) if service.port > 0 => Some(service),
+            _ => {
+                self.fault(&format!(
+                    "address `{address}` with path `{path}` is unusable; {expected}"
+                ));
+                None
+            }
+        }
+    }
+
+    fn bounds(&mut self, service: &mut Service) {
+        let limits = &mut service.limits;
+        let max = self.count("max", 1, POOL_CONNECTIONS_MAX);
+        let min = self.count("min", 0, POOL_CONNECTIONS_MAX);
+        limits.max = max.unwrap_or(limits.max);
+        // Whoever says no minimum means none above the maximum.
+        limits.min = min.unwrap_or(limits.min.min(limits.max));
+        if limits.min > limits.max {
+            let (min, max) = (limits.min, limits.max);
+            self.fault(&format!("min {min} is above max {max}; lower min or raise max"));
+        }
+        if let Some(bytes) = self.count("body_bytes_max", 1, usize::MAX) {
+            limits.body_bytes_max = bytes;
+        }
+    }
+
+    fn times(&mut self, service: &mut Service) {
+        let limits = &mut service.limits;
+        for (key, ns) in [
+            ("connect_timeout_s", &mut limits.connect_timeout_ns),
+            ("acquire_timeout_s", &mut limits.acquire_timeout_ns),
+            ("request_timeout_s", &mut limits.request_timeout_ns),
+        ] {
+            let Some(read_ns) = self.duration(key) else { continue };
+            if read_ns == 0 {
+                self.fault(&format!("{key} is zero; nothing would ever succeed: write 1 or more"));
+            }
+            *ns = read_ns;
+        }
+        for (key, ns) in [
+            ("idle_timeout_s", &mut limits.idle_timeout_ns),
+            ("health_interval_s", &mut limits.health_interval_ns),
+            ("max_age_s", &mut limits.max_age_ns),
+            ("guard_held_max_s", &mut limits.guard_held_max_ns),
+        ] {
+            *ns = self.duration(key).unwrap_or(*ns);
+        }
+    }
+
+    fn extras(&mut self, service: &mut Service) {
+        match self.table.get("keep_alive") {
+            None => {}
+            Some(Value::Boolean(keep)) => service.limits.keep_alive = *keep,
+            Some(_) => self.fault("keep_alive is neither true nor false"),
+        }
+        if let Some(probe) = self.text("probe") {
+            if service.kind.is_websocket() {
+                self.fault("probe is for http and https; a WebSocket is probed by a ping");
+            } else if !probe.starts_with('/') {
+                self.fault(&format!("probe `{probe}` does not start with a slash"));
+            }
+            service.probe = Some(probe);
+        }
+        let per_second = self.number("rate_per_s");
+        let burst = self.count("rate_burst", 1, u32::MAX as usize);
+        match per_second {
+            Some(rate) if rate > 0.0 && rate.is_finite() => {
+                let burst = burst.map_or(1, |burst| burst as u32);
+                service.rate = Some(Rate { per_second: rate, burst });
+            }
+            Some(_) => self.fault("rate_per_s is not above zero; leave it out for no limit"),
+            None if burst.is_some() => self.fault("rate_burst means nothing without rate_per_s"),
+            None => {}
+        }
+    }
+
+    fn missing(&mut self, key: &str, expected: &str) {
+        // A value of another type was told already.
+        if !self.table.contains_key(key) {
+            self.fault(&format!("`{key}` is missing; expected {expected}"));
+        }
+    }
+
+    fn text(&mut self, key: &str) -> Option<String> {
+        match self.table.get(key)? {
+            Value::String(text) => Some(text.clone()),
+            other => {
+                let what = other.type_str();
+                self.fault(&format!("{key} is of type {what}; expected a text in quotes"));
+                None
+            }
+        }
+    }
+
+    fn number(&mut self, key: &str) -> Option<f64> {
+        match self.table.get(key)? {
+            Value::Integer(number) => Some(*number as f64),
+            Value::Float(number) => Some(*number),
+            other => {
+                let what = other.type_str();
+                self.fault(&format!("{key} is of type {what}; expected a number"));
+                None
+            }
+        }
+    }
+
+    fn count(&mut self, key: &str, min: usize, max: usize) -> Option<usize> {
+        let number = match self.table.get(key)? {
+            Value::Integer(number) => usize::try_from(*number).ok(),
+            _ => None,
+        };
+        let fits = number.filter(|number| (min..=max).contains(number));
+        if fits.is_none() {
+            let value = &self.table[key];
+            let upto =
+                if max > POOL_CONNECTIONS_MAX { String::new() } else { format!(" to {max}") };
+            let from = if upto.is_empty() { format!("{min} or more") } else { min.to_string() };
+            self.fault(&format!("{key} = {value} is unusable; expected {from}{upto}"));
+        }
+        fits
+    }
+
+    fn duration(&mut self, key: &str) -> Option<u64> {
+        let seconds = self.number(key)?;
+        if !(0.0..=DURATION_MAX_S).contains(&seconds) {
+            self.fault(&format!("{key} = {seconds} is unusable; expected 0 to {DURATION_MAX_S}"));
+            return None;
+        }
+        Some((seconds * SECOND_NS as f64) as u64)
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(text: &str) -> Vec<String> {
+        parse(text).expect_err("it is wrong").0
+    }
+
+    #[test]
+    fn the_example_has_the_presets() {
+        let services = parse(EXAMPLE).unwrap();
+        let of = |name: &str| services.iter().find(|service| service.name == name).unwrap();
+        let row = |name: &str| {
+            let Service { kind, limits, .. } = of(name);
+            let s = |ns: u64| ns / SECOND_NS;
+            let (idle, connect) = (s(limits.idle_timeout_ns), s(limits.connect_timeout_ns));
+            (kind.name(), limits.max, limits.min, s(limits.health_interval_ns), idle, connect)
+        };
+        assert_eq!(row("comfyui"), ("ws", 5, 1, 30, 300, 60));
+        assert_eq!(row("litellm"), ("http", 20, 5, 30, 600, 60));
+        assert_eq!(row("wan2gp"), ("http", 10, 2, 30, 300, 60));
+        assert_eq!(row("rvc"), ("http", 10, 2, 30, 300, 60));
+        assert_eq!(row("whisper"), ("http", 10, 2, 30, 300, 60));
+        for (name, url) in [
+            ("polymarket-gamma", super::super::GAMMA_URL),
+            ("polymarket-clob", super::super::CLOB_URL),
+            ("polymarket-ws", super::super::WS_URL),
+            ("kalshi-rest", "https://external-api.kalshi.com/trade-api/v2"),
+            ("kalshi-ws", "wss://external-api-ws.kalshi.com/trade-api/ws/v2"),
+        ] {
+            assert_eq!(of(name).url(), url);
+        }
+        assert_eq!(services.len(), 10);
+    }
+
+    #[test]
+    fn all_faults_are_told_at_once_each_with_its_service() {
+        let text = r#"
+colour = "blue"
+
+[[service]]
+name = "one"
+kind = "http"
+address = "127.0.0.1:1"
+min = 9
+max = 3
+connect_timeout = 5
+
+[[service]]
+name = "two"
+kind = "gopher"
+address = "https://two.test"
+request_timeout_s = 0
+max = 0
+
+[[service]]
+name = "one"
+kind = "ws"
+address = "two.test:99999"
+probe = "/x"
+rate_burst = 2
+keep_alive = 1
+
+[[service]]
+kind = "http"
+idle_timeout_s = -1
+address = 7
+"#;
+        let told = faults(text);
+        let expected = [
+            "unknown key `colour`; services are written as [[service]] tables",
+            "service one: unknown key `connect_timeout`; is it `connect_timeout_s`?",
+            "service one: min 9 is above max 3; lower min or raise max",
+            "service two: unknown kind `gopher`; expected http, https, ws or wss",
+            "service two: max = 0 is unusable; expected 1 to 256",
+            "service two: request_timeout_s is zero; nothing would ever succeed: write 1 or more",
+            "service one: another service has the same name; names are unique",
+            "service one: address `two.test:99999` with path `` is unusable; expected HOST or HOST:PORT, without a scheme and without a path",
+            "service one: keep_alive is neither true nor false",
+            "service one: probe is for http and https; a WebSocket is probed by a ping",
+            "service one: rate_burst means nothing without rate_per_s",
+            "service 4: it has no name; write name = \"…\"",
+            "service number 4: address is of type integer; expected a text in quotes",
+            "service number 4: idle_timeout_s = -1 is unusable; expected 0 to 604800",
+        ];
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn what_is_no_list_of_services_is_said() {
+        assert_eq!(faults(""), ["there is no service; write at least one [[service]] table"]);
+        let line = &faults("[[service]]\nname = \"x\nkind = 1\n")[0];
+        assert!(line.starts_with("line 2: this is no TOML: "), "{line}");
+        assert!(faults("[service]\nname = \"x\"")[0].contains("write [[service]], not [service]"));
+        assert!(faults("service = [1]")[0].contains("service 1: it is no table"));
+    }
+
+    #[test]
+    fn values_come_through() {
+        let text = r#"
+[[service]]
+name = "x"
+kind = "https"
+address = "x.test:8443"
+path = "/v1"
+min = 0
+max = 1
+acquire_timeout_s = 0.25
+keep_alive = false
+body_bytes_max = 1000
+probe = "/health"
+rate_per_s = 2.5
+rate_burst = 4
+"#;
+        let service = parse(text).unwrap().remove(0);
+        assert_eq!(service.url(), "https://x.test:8443/v1");
+        let limits = service.limits;
+        assert_eq!((limits.min, limits.max, limits.body_bytes_max), (0, 1, 1000));
+        assert_eq!((limits.acquire_timeout_ns, limits.keep_alive), (SECOND_NS / 4, false));
+        assert_eq!(service.rate, Some(Rate { per_second: 2.5, burst: 4 }));
+        assert_eq!(service.probe.as_deref(), Some("/health"));
+    }
+}

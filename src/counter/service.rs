@@ -1,0 +1,120 @@
+//! What is told of one backend service and of the pool of connections to it.
+//!
+//! Runs on:  any (pure).
+use super::latency::LatencySummary;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Whether a service is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthState {
+    /// Nobody has asked yet.
+    #[default]
+    Unknown,
+    /// The last probe went well; or the last attempt to connect, where no probe says otherwise.
+    Up,
+    /// It did not.
+    Down,
+}
+
+impl HealthState {
+    /// The state in tables.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// How a service is. Times are nanoseconds since the Unix epoch, 0 for never.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Health {
+    /// Whether it is there.
+    pub state: HealthState,
+    /// Since when it is in that state.
+    pub since_ns: u64,
+    /// When it was probed last.
+    pub last_probe_ns: u64,
+    /// How long the last probe that went well took, nanoseconds.
+    pub probe_took_ns: u64,
+    /// Probes sent.
+    pub probes: u64,
+    /// Of these, probes that failed.
+    pub probes_failed: u64,
+    /// The last failure, even if it is over.
+    pub last_error: Option<String>,
+    /// When that was.
+    pub last_error_ns: u64,
+}
+
+/// How full a pool is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Occupation {
+    /// Connections lent.
+    pub in_use: usize,
+    /// Connections that wait for somebody.
+    pub idle: usize,
+    /// Connections being opened.
+    pub opening: usize,
+    /// Those who wait for a connection.
+    pub waiting: usize,
+}
+
+/// What is told of one pool.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ServiceReport {
+    /// The service's name.
+    pub service: String,
+    /// Its kind.
+    pub kind: &'static str,
+    /// Its address.
+    pub address: String,
+    /// Connections kept open.
+    pub min: usize,
+    /// Connections at most.
+    pub max: usize,
+    /// How full it is.
+    pub occupation: Occupation,
+    /// Connections lent since the start.
+    pub acquired: u64,
+    /// Share of these that somebody had before, 0 to 1.
+    pub reuse_rate: f64,
+    /// Connections opened.
+    pub opened: u64,
+    /// Connections closed.
+    pub closed: u64,
+    /// Of these, broken ones.
+    pub closed_broken: u64,
+    /// Waiters whose time was over.
+    pub timed_out: u64,
+    /// Waiters that went away.
+    pub cancelled: u64,
+    /// Connections lent for too long.
+    pub leaks: u64,
+    /// Most connections lent at once.
+    pub peak_in_use: usize,
+    /// Most waiters at once.
+    pub peak_waiting: usize,
+    /// Requests that are over.
+    pub requests: u64,
+    /// Of these, requests that got no answer.
+    pub failed: u64,
+    /// Requests sent once more because a kept connection had died.
+    pub repeated: u64,
+    /// Redirects followed.
+    pub redirected: u64,
+    /// Errors by kind, those that happened.
+    pub errors: BTreeMap<&'static str, u64>,
+    /// Waiting for a connection.
+    pub acquire: LatencySummary,
+    /// Whole requests.
+    pub request: LatencySummary,
+    /// Opening connections.
+    pub connect: LatencySummary,
+    /// How the service is.
+    pub health: Health,
+}

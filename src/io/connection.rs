@@ -1,0 +1,267 @@
+//! A connection to a service, awaited on an executor: TCP, TLS where wanted, bytes and HTTP exchanges.
+//!
+//! Runs on:  control core, or the executor of a pool (glommio). Owns: one socket.
+//! Bounds:   `HTTP_SCRATCH_BYTES` a read; what an exchange takes is bounded by the exchange. There are no
+//!           timeouts in here but that of connecting: the caller drops the future.
+use super::dial::{ConnectError, Dialed, connect};
+use super::resolve::{ResolveError, Resolver};
+use crate::base::limits::HTTP_SCRATCH_BYTES;
+use crate::base::time::MILLISECOND_NS;
+use crate::wire::http::{Exchange, HttpError, Response};
+use crate::wire::tls::{TlsError, TlsSession};
+use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _};
+use rustls::ClientConfig;
+use std::cell::Cell;
+use std::io::{self, Read as _, Write as _};
+use std::sync::Arc;
+
+/// Why there is no response. A status such as 429 or 500 is a response, not an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConnectionError {
+    /// The base URL or a request is unusable. *Our configuration or a bug: do not retry.*
+    BadRequest(String),
+    /// The name has no address. *The network's fault: back off and retry.*
+    Resolve(ResolveError),
+    /// No address answers. *The network's or the service's fault: back off and retry.*
+    Connect(ConnectError),
+    /// The handshake failed. *Mostly configuration (`--tls-ca`) or a proxy: log, back off.*
+    Tls(TlsError),
+    /// No whole answer within the timeout. *The network's or the service's fault: back off.*
+    Timeout {
+        /// What was waited for.
+        stage: &'static str,
+        /// How long, nanoseconds.
+        after_ns: u64,
+    },
+    /// The connection broke before the answer was whole. *The network's fault: retry later.*
+    Broken(String),
+    /// The answer exceeds its bound. *The service's fault: ask for less.*
+    TooLarge(String),
+    /// The answer is no valid HTTP. *The service's or a proxy's fault: count and retry later.*
+    Protocol(HttpError),
+}
+
+impl std::fmt::Display for ConnectionError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::BadRequest(why) | Self::Broken(why) | Self::TooLarge(why) => f.write_str(why),
+            Self::Resolve(error) => error.fmt(f),
+            Self::Connect(error) => error.fmt(f),
+            Self::Tls(error) => error.fmt(f),
+            Self::Timeout { stage, after_ns } => {
+                write!(f, "no answer within {} ms while {stage}", after_ns / MILLISECOND_NS)
+            }
+            Self::Protocol(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ConnectionError {}
+
+impl From<HttpError> for ConnectionError {
+    fn from(error: HttpError) -> Self {
+        match error {
+            HttpError::BadRequest(_) => Self::BadRequest(error.to_string()),
+            HttpError::ClosedBeforeAnswer | HttpError::Truncated => Self::Broken(error.to_string()),
+            HttpError::BodyTooLarge { .. } | HttpError::HeadTooLarge => {
+                Self::TooLarge(error.to_string())
+            }
+            HttpError::Malformed(_) | HttpError::UnknownEncoding(_) => Self::Protocol(error),
+        }
+    }
+}
+
+/// Where to connect to.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// A name or an IP address; the certificate must carry it.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// TLS settings; `None` for plain text.
+    pub tls: Option<Arc<ClientConfig>>,
+}
+
+/// A connection to a service.
+#[derive(Debug)]
+pub struct Connection {
+    dialed: Dialed,
+    tls: Option<TlsSession>,
+    buffer: Box<[u8]>,
+    plaintext: Vec<u8>,
+}
+
+impl Connection {
+    /// Resolves, connects to the first address that answers, and shakes hands. `stage` says what is being
+    /// waited for, for the caller whose time is over.
+    ///
+    /// # Errors
+    /// `Resolve`, `Connect`, `Tls` and `Broken` of [`ConnectionError`].
+    pub async fn open(
+        target: &Target,
+        resolver: &Resolver,
+        connect_timeout_ns: u64,
+        stage: &Cell<&'static str>,
+    ) -> Result<Self, ConnectionError> {
+        stage.set("resolving the name");
+        let Target { host, port, tls } = target;
+        let addresses = resolver.resolve(host, *port).await.map_err(ConnectionError::Resolve)?;
+        stage.set("connecting");
+        let connected = connect(&addresses, connect_timeout_ns).await;
+        let dialed = connected.map_err(ConnectionError::Connect)?;
+        let session = tls.as_ref().map(|config| TlsSession::new(config, host)).transpose();
+        let mut connection = Self {
+            dialed,
+            tls: session.map_err(ConnectionError::Tls)?,
+            buffer: vec![0; HTTP_SCRATCH_BYTES].into(),
+            plaintext: Vec::new(),
+        };
+        stage.set("shaking hands with TLS");
+        connection.shake_hands().await?;
+        Ok(connection)
+    }
+
+    async fn shake_hands(&mut self) -> Result<(), ConnectionError> {
+        while self.tls.as_ref().is_some_and(TlsSession::is_handshaking) {
+            self.flush().await?;
+            if self.receive().await?.is_none() {
+                return Err(ConnectionError::Tls(TlsError::Protocol(
+                    "the server closed during the handshake".to_owned(),
+                )));
+            }
+        }
+        self.flush().await
+    }
+
+    /// Sends the request of `exchange` and reads until its response is whole. A connection whose run was
+    /// given up or has failed must not be used again.
+    ///
+    /// # Errors
+    /// `Tls`, `Broken`, `TooLarge` and `Protocol` of [`ConnectionError`].
+    pub async fn run(&mut self, exchange: &mut Exchange) -> Result<Response, ConnectionError> {
+        self.send(&exchange.take_output()).await?;
+        loop {
+            let Some(plaintext) = self.receive().await? else {
+                // An end without TLS's goodbye may have been forged: no body ends that way.
+                let cut = self.tls.as_ref().is_some_and(|tls| !tls.is_closed_by_server());
+                if cut && exchange.is_answered() {
+                    return Err(HttpError::Truncated.into());
+                }
+                return Ok(exchange.handle_eof()?);
+            };
+            if let Some(response) = exchange.handle_bytes(plaintext)? {
+                return Ok(response);
+            }
+            if self.tls.as_ref().is_some_and(TlsSession::is_closed_by_server) {
+                return Ok(exchange.handle_eof()?);
+            }
+            self.flush().await?;
+        }
+    }
+
+    /// Sends bytes, encrypted where TLS is on.
+    ///
+    /// # Errors
+    /// `Tls` and `Broken` of [`ConnectionError`].
+    pub async fn send(&mut self, bytes: &[u8]) -> Result<(), ConnectionError> {
+        match &mut self.tls {
+            None => self.write(bytes).await,
+            Some(tls) => {
+                tls.write_plaintext(bytes).map_err(ConnectionError::Tls)?;
+                self.flush().await
+            }
+        }
+    }
+
+    /// Sends what TLS has to say.
+    ///
+    /// # Errors
+    /// `Broken` of [`ConnectionError`].
+    pub async fn flush(&mut self) -> Result<(), ConnectionError> {
+        let mut bytes = Vec::new();
+        if let Some(tls) = &mut self.tls {
+            tls.poll_ciphertext(&mut bytes);
+        }
+        if bytes.is_empty() { Ok(()) } else { self.write(&bytes).await }
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), ConnectionError> {
+        self.dialed.stream.write_all(bytes).await.map_err(|e| broken(&e))
+    }
+
+    /// What came, decrypted; `None` at the end. May be nothing where only TLS had something to say.
+    /// A wait that is given up loses nothing.
+    ///
+    /// # Errors
+    /// `Tls` and `Broken` of [`ConnectionError`].
+    pub async fn receive(&mut self) -> Result<Option<&[u8]>, ConnectionError> {
+        let received = match self.dialed.stream.read(&mut self.buffer).await {
+            // Many servers close with a reset; to us that is an end without a goodbye.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
+            other => other.map_err(|e| broken(&e))?,
+        };
+        let Some(tls) = &mut self.tls else {
+            return Ok((received > 0).then_some(&self.buffer[..received]));
+        };
+        let Self { plaintext, buffer, .. } = self;
+        plaintext.clear();
+        let mut sink = |p: &[u8]| plaintext.extend_from_slice(p);
+        let result = tls.handle_ciphertext(&buffer[..received], &mut sink);
+        let over = received == 0 || (plaintext.is_empty() && tls.is_closed_by_server());
+        if let Err(error) = result {
+            // The alert tells the server why; it may be gone already.
+            let _ = self.flush().await;
+            return Err(ConnectionError::Tls(error));
+        }
+        Ok((!over).then_some(&self.plaintext))
+    }
+
+    /// Looks without waiting whether the server has closed or sent something unasked.
+    pub fn is_usable(&mut self) -> bool {
+        self.look(|_| false)
+    }
+
+    /// Takes what has come, without waiting, and passes it to `sink`, which says whether that is in order.
+    /// False when it is not, or when the connection is at its end.
+    pub fn look(&mut self, mut sink: impl FnMut(&[u8]) -> bool) -> bool {
+        loop {
+            let received = match (&self.dialed.socket).read(&mut self.buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                Ok(0) | Err(_) => return false,
+                Ok(received) => &self.buffer[..received],
+            };
+            let Some(tls) = &mut self.tls else {
+                if sink(received) {
+                    continue;
+                }
+                return false;
+            };
+            // Session tickets may come at any time; whether application data may, the sink knows.
+            let mut in_order = true;
+            let result = tls.handle_ciphertext(received, &mut |p| in_order = in_order && sink(p));
+            if result.is_err() || !in_order || tls.is_closed_by_server() {
+                return false;
+            }
+        }
+    }
+
+    /// Sends `last` and TLS's goodbye, as far as that goes without waiting, before the connection is dropped.
+    pub fn say_goodbye(&mut self, last: &[u8]) {
+        let mut bytes = Vec::new();
+        match &mut self.tls {
+            None => bytes.extend_from_slice(last),
+            Some(tls) => {
+                // A session that is broken says nothing more.
+                let _ = tls.write_plaintext(last);
+                tls.close_notify();
+                tls.poll_ciphertext(&mut bytes);
+            }
+        }
+        // Politeness: a server that does not take it sees the end all the same.
+        let _ = (&self.dialed.socket).write(&bytes);
+    }
+}
+
+fn broken(error: &io::Error) -> ConnectionError {
+    ConnectionError::Broken(format!("the connection broke: {error}"))
+}

@@ -1,0 +1,258 @@
+//! One connection of a pool: HTTP, or a WebSocket that is open.
+//!
+//! Runs on:  the pool's core (glommio). Owns: one socket; what a WebSocket has said and nobody has taken.
+//! Bounds:   messages as `wire::websocket` bounds them; one read's worth of them, and `POOL_INBOX_MAX` more
+//!           while it is idle.
+use super::error::PoolError;
+use super::service::Service;
+use super::slots::Condition;
+use crate::base::limits::POOL_INBOX_MAX;
+use crate::io::connection::{Connection, ConnectionError, Target};
+use crate::io::dial::within;
+use crate::io::resolve::Resolver;
+use crate::wire::http::{Exchange, Response, USER_AGENT};
+use crate::wire::websocket::{ClientSocket, Incoming, Upgrade, WebSocketError};
+use std::cell::Cell;
+use std::collections::VecDeque;
+
+/// A message of a WebSocket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// Text.
+    Text(String),
+    /// Anything else.
+    Binary(Vec<u8>),
+}
+
+#[derive(Debug)]
+struct Socket {
+    client: ClientSocket,
+    inbox: VecDeque<Message>,
+    closed: bool,
+}
+
+/// A connection to a service. Whoever has it alone may use it.
+#[derive(Debug)]
+pub struct Line {
+    connection: Connection,
+    socket: Option<Socket>,
+    condition: Condition,
+    /// A pong is outstanding: given up now, nobody knows whether the server is there.
+    pinging: bool,
+}
+
+impl Line {
+    /// Resolves, connects, shakes hands, and does the upgrade where the service is a WebSocket. `stage` says
+    /// what is being waited for.
+    ///
+    /// # Errors
+    /// `Connection` and `WebSocket` of [`PoolError`].
+    pub async fn open(
+        service: &Service,
+        target: &Target,
+        resolver: &Resolver,
+        stage: &Cell<&'static str>,
+    ) -> Result<Self, PoolError> {
+        let timeout_ns = service.limits.connect_timeout_ns;
+        let connection = Connection::open(target, resolver, timeout_ns, stage).await?;
+        let condition = Condition::Reusable;
+        let mut line = Self { connection, socket: None, condition, pinging: false };
+        if service.kind.is_websocket() {
+            stage.set("waiting for the upgrade to WebSocket");
+            let client = line.upgrade(&service.url()).await?;
+            let mut socket = Socket { client, inbox: VecDeque::new(), closed: false };
+            // Frames that came right behind the answer.
+            socket.take(&[])?;
+            line.socket = Some(socket);
+            line.flush_socket().await?;
+        }
+        Ok(line)
+    }
+
+    async fn upgrade(&mut self, url: &str) -> Result<ClientSocket, PoolError> {
+        let mut upgrade = Upgrade::start(url, USER_AGENT)?;
+        self.connection.send(&upgrade.take_output()).await?;
+        loop {
+            let Some(plaintext) = self.connection.receive().await? else {
+                let why = "the server closed during the upgrade".to_owned();
+                return Err(ConnectionError::Broken(why).into());
+            };
+            if let Some(client) = upgrade.handle_bytes(plaintext)? {
+                return Ok(client);
+            }
+            self.connection.flush().await?;
+        }
+    }
+
+    /// Sends a request and waits for its response, however long that takes. A line whose exchange was given
+    /// up or has failed is broken from then on.
+    ///
+    /// # Errors
+    /// `WrongKind`, `Connection` of [`PoolError`].
+    pub async fn exchange(&mut self, exchange: &mut Exchange) -> Result<Response, PoolError> {
+        if self.socket.is_some() {
+            return Err(PoolError::WrongKind { asked: "HTTP" });
+        }
+        self.begin()?;
+        let response = self.connection.run(exchange).await?;
+        self.condition = if response.keep_alive { Condition::Reusable } else { Condition::Spent };
+        Ok(response)
+    }
+
+    /// Sends a text message.
+    ///
+    /// # Errors
+    /// `WrongKind`, `WebSocket`, `Connection` of [`PoolError`].
+    pub async fn send_text(&mut self, text: &str) -> Result<(), PoolError> {
+        self.socket()?.client.send_text(text)?;
+        self.flush_socket().await
+    }
+
+    /// The next message; `None` when there was none for `timeout_ns`. Nothing is lost by giving up.
+    ///
+    /// # Errors
+    /// `WrongKind`; `WebSocket` and `Connection` when the connection is over.
+    pub async fn receive(&mut self, timeout_ns: u64) -> Result<Option<Message>, PoolError> {
+        // What has come is given out even after the close.
+        if let Some(message) = self.socket()?.inbox.pop_front() {
+            return Ok(Some(message));
+        }
+        let waited = within(timeout_ns, async {
+            loop {
+                self.read_socket().await?;
+                if let Some(message) = self.socket()?.inbox.pop_front() {
+                    return Ok(message);
+                }
+            }
+        });
+        waited.await.transpose()
+    }
+
+    /// Pings and waits for the pong; other messages are kept for [`Line::receive`].
+    ///
+    /// # Errors
+    /// `WrongKind`; `WebSocket` and `Connection` when the connection is over or `timeout_ns` has passed.
+    pub async fn ping(&mut self, timeout_ns: u64) -> Result<(), PoolError> {
+        self.pinging = true;
+        let waited = within(timeout_ns, async {
+            let socket = self.socket()?;
+            let pongs = socket.client.pongs();
+            socket.client.send_ping()?;
+            self.flush_socket().await?;
+            while self.socket()?.client.pongs() == pongs {
+                self.read_socket().await?;
+            }
+            Ok(())
+        });
+        match waited.await {
+            Some(result) => {
+                self.pinging = result.is_err();
+                result
+            }
+            None => Err(PoolError::timeout("waiting for the pong", timeout_ns)),
+        }
+    }
+
+    fn socket(&mut self) -> Result<&mut Socket, PoolError> {
+        self.socket.as_mut().ok_or(PoolError::WrongKind { asked: "WebSocket" })
+    }
+
+    /// Marks the line as broken for as long as something is under way.
+    fn begin(&mut self) -> Result<(), PoolError> {
+        if self.condition == Condition::Broken {
+            let why = "the connection was given up in the middle of something".to_owned();
+            return Err(ConnectionError::Broken(why).into());
+        }
+        self.condition = Condition::Broken;
+        Ok(())
+    }
+
+    async fn read_socket(&mut self) -> Result<(), PoolError> {
+        if self.socket()?.closed {
+            self.condition = Condition::Broken;
+            return Err(WebSocketError::Closed.into());
+        }
+        // A read that is given up loses nothing, so the line stays as it was.
+        let read = self.connection.receive().await;
+        let socket = self.socket.as_mut().ok_or(PoolError::WrongKind { asked: "WebSocket" })?;
+        let result = match read {
+            Ok(Some(plaintext)) => socket.take(plaintext),
+            Ok(None) => {
+                socket.closed = true;
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = result {
+            self.condition = Condition::Broken;
+            return Err(error);
+        }
+        self.flush_socket().await
+    }
+
+    /// Sends what the WebSocket has to say, such as a pong.
+    async fn flush_socket(&mut self) -> Result<(), PoolError> {
+        let client = &mut self.socket()?.client;
+        let output = client.output().to_vec();
+        client.clear_output();
+        if output.is_empty() {
+            return Ok(self.connection.flush().await?);
+        }
+        self.begin()?;
+        self.connection.send(&output).await?;
+        self.condition = Condition::Reusable;
+        Ok(())
+    }
+
+    /// Looks without waiting whether the server has closed or, on HTTP, has sent something unasked.
+    pub fn is_usable(&mut self) -> bool {
+        let Some(socket) = &mut self.socket else { return self.connection.is_usable() };
+        let in_order = self.connection.look(|plaintext| {
+            socket.take(plaintext).is_ok() && socket.inbox.len() <= POOL_INBOX_MAX
+        });
+        in_order && !socket.closed
+    }
+
+    /// How it is given back.
+    #[must_use]
+    pub fn condition(&self) -> Condition {
+        match &self.socket {
+            Some(socket) if socket.closed || self.pinging => Condition::Broken,
+            _ => self.condition,
+        }
+    }
+
+    /// Says goodbye, as far as that goes without waiting; then it is to be dropped.
+    pub fn say_goodbye(&mut self) {
+        let mut last = Vec::new();
+        if let Some(socket) = &mut self.socket {
+            socket.client.close();
+            last.extend_from_slice(socket.client.output());
+        }
+        if self.condition == Condition::Broken {
+            // In the middle of something, more bytes would be nonsense.
+            return;
+        }
+        self.connection.say_goodbye(&last);
+    }
+}
+
+impl Socket {
+    fn take(&mut self, plaintext: &[u8]) -> Result<(), PoolError> {
+        let Self { client, inbox, closed } = self;
+        let result = client.handle_bytes(plaintext, &mut |incoming| match incoming {
+            Incoming::Text(text) => inbox.push_back(Message::Text(text.to_owned())),
+            Incoming::Large(text) => inbox.push_back(Message::Text(text)),
+            Incoming::Binary(bytes) => inbox.push_back(Message::Binary(bytes.to_vec())),
+            Incoming::Close { .. } => *closed = true,
+        });
+        match result {
+            // The messages before it are still to be taken.
+            Err(WebSocketError::Closed) => {
+                *closed = true;
+                Ok(())
+            }
+            other => Ok(other?),
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! What a service is: its name, how it is spoken to, where it is, and its bounds.
+//!
+//! Runs on:  any (pure).
+use super::rate::Rate;
+use super::slots::SlotLimits;
+use crate::base::limits::{
+    POOL_ACQUIRE_TIMEOUT_NS, POOL_BODY_BYTES_MAX, POOL_CONNECT_TIMEOUT_NS, POOL_HEALTH_INTERVAL_NS,
+    POOL_HELD_MAX_NS, POOL_IDLE_TIMEOUT_NS, POOL_MAX, POOL_MAX_AGE_NS, POOL_MIN,
+    POOL_PROBE_TIMEOUT_NS, POOL_REQUEST_TIMEOUT_NS, POOL_WAITING_MAX, REST_BODY_BYTES_MAX,
+    REST_CONNECT_TIMEOUT_NS, REST_IDLE_NS, REST_TIMEOUT_NS,
+};
+use crate::wire::endpoint::{Endpoint, EndpointError};
+use std::fmt::Write as _;
+
+/// How a service is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// HTTP in plain text.
+    Http,
+    /// HTTP in TLS.
+    Https,
+    /// A WebSocket in plain text.
+    Ws,
+    /// A WebSocket in TLS.
+    Wss,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Http, Self::Https, Self::Ws, Self::Wss];
+
+    /// The kind as it is written in an address.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::Ws => "ws",
+            Self::Wss => "wss",
+        }
+    }
+
+    /// The kind of that name.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// True where the connection is encrypted.
+    #[must_use]
+    pub const fn is_tls(self) -> bool {
+        matches!(self, Self::Https | Self::Wss)
+    }
+
+    /// True for WebSockets.
+    #[must_use]
+    pub const fn is_websocket(self) -> bool {
+        matches!(self, Self::Ws | Self::Wss)
+    }
+
+    const fn schemes(self) -> [&'static str; 2] {
+        if self.is_websocket() { ["ws", "wss"] } else { ["http", "https"] }
+    }
+}
+
+/// Bounds of a service. Durations in nanoseconds; 0 is never where it says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections kept open.
+    pub min: usize,
+    /// Connections at most.
+    pub max: usize,
+    /// Opening a connection.
+    pub connect_timeout_ns: u64,
+    /// Waiting for a connection.
+    pub acquire_timeout_ns: u64,
+    /// A connection idle for longer is closed, unless it is one of the `min`; 0 is never.
+    pub idle_timeout_ns: u64,
+    /// One request, from asking for a connection to the last byte.
+    pub request_timeout_ns: u64,
+    /// Between two probes; 0 is never.
+    pub health_interval_ns: u64,
+    /// A connection older than this is replaced; 0 is never.
+    pub max_age_ns: u64,
+    /// Whether a connection carries more than one request.
+    pub keep_alive: bool,
+    /// A connection lent for longer is reported; 0 is never.
+    pub guard_held_max_ns: u64,
+    /// Whole answer, inflated, bytes.
+    pub body_bytes_max: usize,
+    /// Those who may wait for a connection.
+    pub waiting_max: usize,
+}
+
+impl Limits {
+    /// What holds where a configuration does not say. A WebSocket may be held and may grow old: its holder
+    /// listens to it for hours.
+    #[must_use]
+    pub const fn of(kind: Kind) -> Self {
+        let lasting = kind.is_websocket();
+        Self {
+            min: POOL_MIN,
+            max: POOL_MAX,
+            connect_timeout_ns: POOL_CONNECT_TIMEOUT_NS,
+            acquire_timeout_ns: POOL_ACQUIRE_TIMEOUT_NS,
+            idle_timeout_ns: POOL_IDLE_TIMEOUT_NS,
+            request_timeout_ns: POOL_REQUEST_TIMEOUT_NS,
+            health_interval_ns: POOL_HEALTH_INTERVAL_NS,
+            max_age_ns: if lasting { 0 } else { POOL_MAX_AGE_NS },
+            keep_alive: true,
+            guard_held_max_ns: if lasting { 0 } else { POOL_HELD_MAX_NS },
+            body_bytes_max: POOL_BODY_BYTES_MAX,
+            waiting_max: POOL_WAITING_MAX,
+        }
+    }
+
+    /// Those of the state machine.
+    #[must_use]
+    pub const fn slots(&self) -> SlotLimits {
+        SlotLimits {
+            min: self.min,
+            max: self.max,
+            idle_timeout_ns: self.idle_timeout_ns,
+            max_age_ns: self.max_age_ns,
+            held_max_ns: self.guard_held_max_ns,
+            waiting_max: self.waiting_max,
+        }
+    }
+
+    /// A probe that takes longer has failed, nanoseconds.
+    #[must_use]
+    pub fn probe_timeout_ns(&self) -> u64 {
+        POOL_PROBE_TIMEOUT_NS.min(self.request_timeout_ns)
+    }
+}
+
+/// A service and its bounds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    /// What it is called, unique within a process.
+    pub name: String,
+    /// How it is spoken to.
+    pub kind: Kind,
+    /// A host name, or an IP address without brackets.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// What every path begins with, without a slash at its end; of a WebSocket, the whole path.
+    pub path: String,
+    /// Its bounds.
+    pub limits: Limits,
+    /// The path, below [`Service::path`], that a probe gets. Without one, a probe gets `/`, and any answer
+    /// below 500 will do. WebSockets are pinged.
+    pub probe: Option<String>,
+    /// How often it may be asked; `None` is as often as you like.
+    pub rate: Option<Rate>,
+}
+
+impl Service {
+    /// The service called `name` at `url`, with the usual bounds.
+    ///
+    /// # Errors
+    /// [`EndpointError`] when that is no address of this kind: *the user must mend it*.
+    pub fn new(name: &str, kind: Kind, url: &str) -> Result<Self, EndpointError> {
+        let endpoint = Endpoint::parse(url, kind.schemes())?;
+        let after = endpoint.url.split_once("://").map_or("", |(_, rest)| rest);
+        let path = after.find('/').map_or("", |slash| &after[slash..]).to_owned();
+        Ok(Self {
+            name: name.to_owned(),
+            kind,
+            host: endpoint.host,
+            port: endpoint.port,
+            path,
+            limits: Limits::of(kind),
+            probe: None,
+            rate: None,
+        })
+    }
+
+    /// One of the engine's own REST interfaces: the bounds of `base::limits`, nothing opened before it is
+    /// wanted, and no probes, because the engine asks it often enough to know.
+    ///
+    /// # Errors
+    /// As [`Service::new`].
+    pub fn rest(name: &str, url: &str) -> Result<Self, EndpointError> {
+        let kind = if url.starts_with("https:") { Kind::Https } else { Kind::Http };
+        let mut service = Self::new(name, kind, url)?;
+        service.limits = Limits {
+            min: 0,
+            connect_timeout_ns: REST_CONNECT_TIMEOUT_NS,
+            acquire_timeout_ns: REST_TIMEOUT_NS,
+            request_timeout_ns: REST_TIMEOUT_NS,
+            idle_timeout_ns: REST_IDLE_NS,
+            body_bytes_max: REST_BODY_BYTES_MAX,
+            health_interval_ns: 0,
+            ..service.limits
+        };
+        Ok(service)
+    }
+
+    /// The address that every request's begins with, without a slash at its end.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let mut url = format!("{}://", self.kind.name());
+        // An IPv6 address stands in brackets.
+        let bracketed = self.host.contains(':');
+        let host = &self.host;
+        let _ = if bracketed { write!(url, "[{host}]") } else { write!(url, "{host}") };
+        let usual = if self.kind.is_tls() { 443 } else { 80 };
+        if self.port != usual {
+            let _ = write!(url, ":{}", self.port);
+        }
+        url.push_str(&self.path);
+        url
+    }
+
+    /// True when `url` leads to this service: the same kind, host and port.
+    #[must_use]
+    pub fn owns(&self, url: &str) -> bool {
+        Endpoint::parse(url, self.kind.schemes()).is_ok_and(|endpoint| {
+            endpoint.host.eq_ignore_ascii_case(&self.host)
+                && endpoint.port == self.port
+                && endpoint.tls == self.kind.is_tls()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_goes_in_and_comes_out() {
+        for (kind, url, port, path) in [
+            (Kind::Http, "http://127.0.0.1:4000", 4000, ""),
+            (Kind::Https, "https://gamma.test", 443, ""),
+            (Kind::Https, "https://venue.test:8443/trade-api/v2", 8443, "/trade-api/v2"),
+            (Kind::Ws, "ws://[::1]:8188/ws", 8188, "/ws"),
+            (Kind::Wss, "wss://venue.test/ws/market", 443, "/ws/market"),
+        ] {
+            let service = Service::new("x", kind, url).unwrap();
+            assert_eq!((service.port, service.path.as_str()), (port, path));
+            assert_eq!(service.url(), url);
+            assert!(service.owns(&format!("{url}/more?a=1")), "{url}");
+        }
+        let service = Service::new("x", Kind::Https, "https://venue.test:8443/a/").unwrap();
+        assert_eq!(service.url(), "https://venue.test:8443/a");
+        for other in
+            ["https://venue.test/a", "http://venue.test:8443/a", "https://x.test:8443/a", "/a"]
+        {
+            assert!(!service.owns(other), "{other}");
+        }
+        assert!(Service::new("x", Kind::Ws, "http://venue.test").is_err());
+        let rest = Service::rest("x", "https://venue.test/a").unwrap();
+        assert_eq!((rest.kind, rest.limits.min), (Kind::Https, 0));
+        assert_eq!(rest.limits.request_timeout_ns, REST_TIMEOUT_NS);
+        assert_eq!(Service::rest("x", "http://[::1]:80").unwrap().kind, Kind::Http);
+        assert!(Service::rest("x", "ftp://venue.test").is_err());
+    }
+}

@@ -1,0 +1,200 @@
+//! What a pool has done, and how its service is.
+//!
+//! Runs on:  the pool's core (pure; time is an argument). Owns: counters and three histograms (30 KB each).
+//! Bounds:   `POOL_LATENCY_MAX_NS`; longer ones are recorded as that.
+use super::error::{ErrorKind, PoolError};
+use super::service::Service;
+use super::slots::SlotCounts;
+use crate::base::limits::POOL_LATENCY_MAX_NS;
+use crate::base::time::Now;
+use crate::counter::latency::LatencySummary;
+pub use crate::counter::service::{Health, HealthState, Occupation, ServiceReport};
+use hdrhistogram::Histogram;
+
+/// The books of one pool.
+#[derive(Debug)]
+pub struct Statistics {
+    requests: u64,
+    failed: u64,
+    repeated: u64,
+    redirected: u64,
+    errors: [u64; ErrorKind::ALL.len()],
+    acquire: Histogram<u64>,
+    request: Histogram<u64>,
+    connect: Histogram<u64>,
+    health: Health,
+    /// It is down because a probe says so: that it takes connections does not mend that.
+    down_by_probe: bool,
+}
+
+impl Default for Statistics {
+    fn default() -> Self {
+        let histogram =
+            || Histogram::new_with_bounds(1, POOL_LATENCY_MAX_NS, 2).expect("constant bounds");
+        Self {
+            requests: 0,
+            failed: 0,
+            repeated: 0,
+            redirected: 0,
+            errors: [0; ErrorKind::ALL.len()],
+            acquire: histogram(),
+            request: histogram(),
+            connect: histogram(),
+            health: Health::default(),
+            down_by_probe: false,
+        }
+    }
+}
+
+impl Statistics {
+    /// Somebody has waited for a connection, nanoseconds, and got one.
+    pub fn on_acquired(&mut self, took_ns: u64) {
+        self.acquire.saturating_record(took_ns.max(1));
+    }
+
+    /// A request is over after so many nanoseconds.
+    pub fn on_request(&mut self, took_ns: u64, failed: bool) {
+        self.requests += 1;
+        self.failed += u64::from(failed);
+        self.request.saturating_record(took_ns.max(1));
+    }
+
+    /// A request is sent once more because its connection had died.
+    pub const fn on_repeated(&mut self) {
+        self.repeated += 1;
+    }
+
+    /// A redirect is followed.
+    pub const fn on_redirected(&mut self) {
+        self.redirected += 1;
+    }
+
+    /// Something failed.
+    pub const fn on_error(&mut self, kind: ErrorKind) {
+        self.errors[kind as usize] += 1;
+    }
+
+    /// A connection was opened after so many nanoseconds, or was not.
+    pub fn on_opened(&mut self, result: Result<u64, &PoolError>, now: Now) {
+        match result {
+            Ok(took_ns) => {
+                self.connect.saturating_record(took_ns.max(1));
+                if !self.down_by_probe {
+                    self.become_state(HealthState::Up, now.wall_ns);
+                }
+            }
+            Err(error) => {
+                self.on_error(error.kind());
+                self.on_down(error, now);
+            }
+        }
+    }
+
+    /// A probe is over after so many nanoseconds.
+    pub fn on_probe(&mut self, result: Result<u64, &PoolError>, now: Now) {
+        self.health.probes += 1;
+        self.health.last_probe_ns = now.wall_ns;
+        match result {
+            Ok(took_ns) => {
+                self.health.probe_took_ns = took_ns;
+                self.down_by_probe = false;
+                self.become_state(HealthState::Up, now.wall_ns);
+            }
+            Err(error) => {
+                self.health.probes_failed += 1;
+                self.down_by_probe = true;
+                self.on_down(error, now);
+            }
+        }
+    }
+
+    fn on_down(&mut self, error: &PoolError, now: Now) {
+        self.health.last_error = Some(error.to_string());
+        self.health.last_error_ns = now.wall_ns;
+        self.become_state(HealthState::Down, now.wall_ns);
+    }
+
+    fn become_state(&mut self, state: HealthState, wall_ns: u64) {
+        if self.health.state != state {
+            self.health.state = state;
+            self.health.since_ns = wall_ns;
+        }
+    }
+
+    /// How the service is.
+    #[must_use]
+    pub const fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// What is told of the service, whose slots have counted this.
+    #[must_use]
+    pub fn report(
+        &self,
+        service: &Service,
+        counts: &SlotCounts,
+        occupation: Occupation,
+    ) -> ServiceReport {
+        let errors = ErrorKind::ALL.iter().map(|&kind| (kind.name(), self.errors[kind as usize]));
+        let reuse_rate = match counts.acquired {
+            0 => 0.0,
+            acquired => counts.reused as f64 / acquired as f64,
+        };
+        ServiceReport {
+            service: service.name.clone(),
+            kind: service.kind.name(),
+            address: service.url(),
+            min: service.limits.min,
+            max: service.limits.max,
+            occupation,
+            acquired: counts.acquired,
+            reuse_rate,
+            opened: counts.opened,
+            closed: counts.closed(),
+            closed_broken: counts.closed_broken,
+            timed_out: counts.timed_out,
+            cancelled: counts.cancelled,
+            leaks: counts.leaks,
+            peak_in_use: counts.peak_in_use,
+            peak_waiting: counts.peak_waiting,
+            requests: self.requests,
+            failed: self.failed,
+            repeated: self.repeated,
+            redirected: self.redirected,
+            errors: errors.filter(|(_, count)| *count > 0).collect(),
+            acquire: LatencySummary::of("acquire", &self.acquire),
+            request: LatencySummary::of("request", &self.request),
+            connect: LatencySummary::of("connect", &self.connect),
+            health: self.health.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_have_their_places_and_health_its_times() {
+        for (place, kind) in ErrorKind::ALL.iter().enumerate() {
+            assert_eq!(*kind as usize, place);
+        }
+        let mut statistics = Statistics::default();
+        let at = |wall_ns| Now { mono_ns: 0, wall_ns };
+        assert_eq!(statistics.health().state, HealthState::Unknown);
+        statistics.on_opened(Ok(5), at(10));
+        statistics.on_probe(Ok(7), at(20));
+        statistics.on_probe(Err(&PoolError::Unhealthy { status: 500 }), at(30));
+        statistics.on_probe(Err(&PoolError::Unhealthy { status: 503 }), at(40));
+        let health = statistics.health();
+        assert_eq!((health.state, health.since_ns), (HealthState::Down, 30));
+        assert_eq!((health.last_probe_ns, health.probe_took_ns, health.probes), (40, 7, 3));
+        assert_eq!(health.last_error.as_deref(), Some("the probe was answered with HTTP 503"));
+        // That it takes connections does not make it healthy.
+        statistics.on_opened(Ok(5), at(45));
+        assert_eq!(statistics.health().state, HealthState::Down);
+        statistics.on_probe(Ok(9), at(50));
+        assert_eq!(statistics.health().state, HealthState::Up);
+        assert_eq!((statistics.health().since_ns, statistics.health().last_error_ns), (50, 40));
+    }
+}
