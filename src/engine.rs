@@ -15,7 +15,7 @@ use crate::control::{
     discovery::{Discovery, Lookup},
     lifecycle::{Lifecycle, LifecycleOptions},
     pump::{Control, ControlParts},
-    run::{self, Fetchers, Sources},
+    run::{self, Sources},
     shard_proxy::ShardProxy,
 };
 use crate::counter::capture::{CaptureBoard, CaptureReport};
@@ -25,7 +25,6 @@ use crate::io::{
     clock::HostClock,
     driver::{Doorbell, Driver},
     executor::{Executor, StartError, check_host},
-    fetch::{FetchError, FetchLimits, Fetcher},
     resolve::Resolver,
     socket::Tcp,
 };
@@ -46,7 +45,7 @@ use crate::sink::trades::TradeSink;
 use crate::topology::{self, ThreadPlan, Topology, TopologyError};
 use crate::venue::Catalogue;
 use crate::wire::{
-    endpoint::Endpoint,
+    endpoint::{Endpoint, EndpointError},
     tls::{TlsError, client_config},
 };
 use std::collections::VecDeque;
@@ -65,7 +64,7 @@ pub enum EngineError {
     /// The address for local clients cannot be used. Exit code 1.
     Listen(BindError),
     /// A service's address is unusable. Exit code 2.
-    Service(FetchError),
+    Service(EndpointError),
     /// A thread cannot start. Exit code 1.
     Start(StartError),
     /// The kernel gives no file descriptors. Exit code 1.
@@ -350,17 +349,6 @@ fn plan(config: &Config) -> Result<Topology, TopologyError> {
     Topology::plan(&layout, &usable)
 }
 
-fn fetchers(sources: &Sources) -> Result<Fetchers, FetchError> {
-    let fetcher = |name, endpoint: &Endpoint| {
-        let (resolver, tls) = (sources.resolver.clone(), Arc::clone(&sources.tls));
-        Fetcher::new(name, &endpoint.url, resolver, tls, FetchLimits::default())
-    };
-    Ok(Fetchers {
-        catalogue: fetcher(sources.feed.service_names()[0], &sources.gamma)?,
-        books: fetcher(sources.feed.service_names()[1], &sources.clob)?,
-    })
-}
-
 fn listen(address: SocketAddr) -> Result<Listener, EngineError> {
     crate::serve::bind(address).map_err(EngineError::Listen)
 }
@@ -423,11 +411,7 @@ fn start_cores<H: Handler + Send>(
     let clock = clock.clone();
     let control = Executor::start("control", topology.control.core, move || async move {
         let now = clock.now();
-        let pumps = desks.into_iter().map(|(parts, sources)| {
-            // The addresses were checked before any thread started.
-            let fetchers = fetchers(&sources).expect("an address that parsed once parses again");
-            (Control::new(parts, now), sources, fetchers)
-        });
+        let pumps = desks.into_iter().map(|(parts, sources)| (Control::new(parts, now), sources));
         run::run_all(pumps.collect(), clock).await;
     });
     let control = control.map_err(EngineError::Start)?;
@@ -452,7 +436,6 @@ where
     for (place, venue) in venues.into_iter().enumerate() {
         let share = shards / count + usize::from(place < shards % count);
         let sources = sources(config, &venue)?;
-        fetchers(&sources).map_err(EngineError::Service)?;
         let plans = &topology.shards[first..first + share];
         let shards = build_shards((plans, first), config, &venue, clock, &mut factory)?;
         built.push(BuiltVenue { venue, sources, shards, first });
@@ -463,7 +446,9 @@ where
 
 fn sources(config: &Config, venue: &VenueConfig) -> Result<Sources, EngineError> {
     let tls = client_config(config.tls_ca.as_deref()).map_err(EngineError::Tls)?;
+    let services = Sources::services(venue.feed, &venue.catalogue, &venue.books);
     Ok(Sources {
+        services: services.map_err(EngineError::Service)?,
         gamma: venue.catalogue.clone(),
         clob: venue.books.clone(),
         ws: venue.ws.clone(),

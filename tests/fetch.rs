@@ -1,15 +1,18 @@
-//! The REST client on a glommio executor against small servers made of std sockets.
+//! REST through a pool, as the control core asks, against small servers made of std sockets.
 #![allow(clippy::unwrap_used)]
 use flate2::{Compression, write::GzEncoder};
 use glommio::{LocalExecutorBuilder, Placement};
+use ringbook::io::connection::ConnectionError;
 use ringbook::io::dial::{connect, within};
-use ringbook::io::fetch::{FetchCounts, FetchError, FetchLimits, Fetcher};
 use ringbook::io::resolve::Resolver;
+use ringbook::pool::{Pool, PoolError, Service};
+use ringbook::wire::http::Response;
 use ringbook::wire::tls::{TlsError, client_config};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -25,12 +28,54 @@ fn local() -> Resolver {
     Resolver::with_lookup(0, |_| Ok(vec!["127.0.0.1".parse().unwrap()])).unwrap()
 }
 
-fn limits() -> FetchLimits {
-    FetchLimits { timeout_ns: 3000 * MS, connect_timeout_ns: 1000 * MS, body_bytes_max: 100_000 }
+/// A pool of one service of the engine's, with short times.
+struct Fetcher(Rc<Pool>);
+
+/// Requests, those that failed, connections opened, requests on open ones, requests sent again.
+type Counts = [u64; 5];
+
+impl Fetcher {
+    fn new(base: &str, resolver: Resolver, ca: Option<&[u8]>, timeout_ns: u64) -> Self {
+        let mut service = Service::rest("test", base).unwrap();
+        service.limits.request_timeout_ns = timeout_ns;
+        service.limits.acquire_timeout_ns = timeout_ns;
+        service.limits.connect_timeout_ns = (1000 * MS).min(timeout_ns / 2);
+        service.limits.body_bytes_max = 100_000;
+        Self(Pool::new(service, resolver, &client_config(ca).unwrap()))
+    }
+
+    async fn get(&self, path: &str) -> Result<Response, ConnectionError> {
+        self.0.get(path).await.map_err(of_the_connection)
+    }
+
+    async fn post_json(&self, path: &str, body: Vec<u8>) -> Result<Response, ConnectionError> {
+        self.0.post_json(path, body).await.map_err(of_the_connection)
+    }
+
+    fn counts(&self) -> Counts {
+        let report = self.0.report();
+        let reused = (report.reuse_rate * report.acquired as f64).round() as u64;
+        [report.requests, report.failed, report.opened, reused, report.repeated]
+    }
+
+    fn opened(&self) -> u64 {
+        self.0.report().opened
+    }
+
+    fn idle_connections(&self) -> usize {
+        self.0.occupation().idle
+    }
+}
+
+fn of_the_connection(error: PoolError) -> ConnectionError {
+    match error {
+        PoolError::Connection(error) => error,
+        other => panic!("{other}"),
+    }
 }
 
 fn fetcher(base: &str, ca: Option<&[u8]>) -> Fetcher {
-    Fetcher::new("test", base, local(), client_config(ca).unwrap(), limits()).unwrap()
+    Fetcher::new(base, local(), ca, 3000 * MS)
 }
 
 trait Duplex: Read + Write {}
@@ -132,25 +177,24 @@ fn every_kind_of_answer_and_one_connection_for_those_that_allow_it() {
         assert_eq!(text("/length?a=1").await, "length");
         assert_eq!(text("/chunked").await, "chunked");
         assert_eq!(text("/gzip").await, "gzip gzip gzip");
-        let limited = fetcher.get("/limit").await.unwrap();
-        assert_eq!((limited.status, limited.retry_after_s()), (429, Some(3)));
         let posted = fetcher.post_json("/echo", b"{\"a\":1}".to_vec()).await.unwrap();
         assert_eq!(posted.body, b"{\"a\":1}");
-        assert_eq!(fetcher.counts().connections_opened, 1);
+        assert_eq!(fetcher.opened(), 1);
         assert_eq!(fetcher.idle_connections(), 1);
 
         assert_eq!(text("/close").await, "to the end");
         assert_eq!(fetcher.idle_connections(), 0);
         let huge = fetcher.get("/huge").await.unwrap_err();
-        assert!(matches!(huge, FetchError::TooLarge(_)), "{huge}");
+        assert!(matches!(huge, ConnectionError::TooLarge(_)), "{huge}");
         let garbage = fetcher.get("/garbage").await.unwrap_err();
-        assert!(matches!(garbage, FetchError::Protocol(_)), "{garbage}");
+        assert!(matches!(garbage, ConnectionError::Protocol(_)), "{garbage}");
         let short = fetcher.get("/short").await.unwrap_err();
-        assert!(matches!(short, FetchError::Broken(_)), "{short}");
+        assert!(matches!(short, ConnectionError::Broken(_)), "{short}");
         assert_eq!(text("/length?a=1").await, "length");
-        let counts = fetcher.counts();
-        assert_eq!((counts.requests, counts.failed, counts.connections_opened), (10, 3, 5));
-        assert_eq!((counts.reused, counts.repeated), (5, 0));
+        // A pause that the service asks for holds the next request up: it is the last one here.
+        let limited = fetcher.get("/limit").await.unwrap();
+        assert_eq!((limited.status, limited.retry_after_s()), (429, Some(3)));
+        assert_eq!(fetcher.counts(), [10, 3, 5, 5, 0]);
     });
     assert_eq!(server.join().unwrap(), 10);
 }
@@ -171,7 +215,7 @@ fn a_kept_connection_that_died_is_replaced() {
         // A POST goes through when the end can be seen before it is sent.
         glommio::timer::sleep(Duration::from_millis(50)).await;
         assert_eq!(fetcher.post_json("/x", b"[]".to_vec()).await.unwrap().body, b"one");
-        assert_eq!(fetcher.counts().connections_opened, 4);
+        assert_eq!(fetcher.opened(), 4);
     });
     assert_eq!(server.join().unwrap(), 4);
 }
@@ -192,9 +236,7 @@ fn a_get_is_repeated_once_when_a_kept_connection_dies_under_it() {
         assert_eq!(fetcher.get("/second").await.unwrap().body, b"ok");
         fetcher.counts()
     });
-    let expected =
-        FetchCounts { requests: 2, failed: 0, connections_opened: 2, reused: 1, repeated: 1 };
-    assert_eq!(counts, expected);
+    assert_eq!(counts, [2, 0, 2, 1, 1]);
     assert_eq!(server.join().unwrap(), 3);
 }
 
@@ -207,10 +249,8 @@ fn silence_refusal_and_unknown_names_have_errors_of_their_own() {
         listener.local_addr().unwrap().port()
     };
     run(async move {
-        let make = |base: String, resolver, timeout_ns| {
-            let limits = FetchLimits { timeout_ns, ..limits() };
-            Fetcher::new("test", &base, resolver, client_config(None).unwrap(), limits).unwrap()
-        };
+        let make =
+            |base: String, resolver, timeout_ns| Fetcher::new(&base, resolver, None, timeout_ns);
         let started = Instant::now();
         let quiet = make(format!("http://127.0.0.1:{silent_port}"), local(), 200 * MS);
         let error = quiet.get("/").await.unwrap_err();
@@ -218,7 +258,7 @@ fn silence_refusal_and_unknown_names_have_errors_of_their_own() {
         assert!(started.elapsed() < Duration::from_secs(2));
         let quiet = make(format!("https://127.0.0.1:{silent_port}"), local(), 200 * MS);
         let error = quiet.get("/").await.unwrap_err();
-        assert!(matches!(error, FetchError::Timeout { stage: "shaking hands with TLS", .. }));
+        assert!(matches!(error, ConnectionError::Timeout { stage: "shaking hands with TLS", .. }));
 
         let two: Vec<IpAddr> = vec!["127.0.0.1".parse().unwrap(), "127.0.0.2".parse().unwrap()];
         let both = Resolver::with_lookup(0, move |_| Ok(two.clone())).unwrap();
@@ -244,12 +284,11 @@ fn silence_refusal_and_unknown_names_have_errors_of_their_own() {
         });
         let stuck = make("http://venue.test".into(), stuck.unwrap(), 100 * MS);
         let error = stuck.get("/").await.unwrap_err();
-        assert!(matches!(error, FetchError::Timeout { stage: "resolving the name", .. }));
+        assert!(matches!(error, ConnectionError::Timeout { stage: "resolving the name", .. }));
     });
     drop(silent);
     for base in ["", "ftp://x", "venue.test", "http://", "http://x?y=1"] {
-        let made = Fetcher::new("test", base, local(), client_config(None).unwrap(), limits());
-        assert!(matches!(made, Err(FetchError::BadRequest(_))), "{base}");
+        assert!(Service::rest("test", base).is_err(), "{base}");
     }
 }
 
@@ -370,10 +409,10 @@ fn tls_with_an_authority_of_our_own() {
         }
         let body = vec![b'a'; 60_000];
         assert_eq!(fetcher.post_json("/echo", body.clone()).await.unwrap().body, body);
-        assert_eq!(fetcher.counts().connections_opened, 1);
+        assert_eq!(fetcher.opened(), 1);
         assert_eq!(fetcher.get("/close").await.unwrap().body, b"to the end");
         assert_eq!(fetcher.get("/chunked").await.unwrap().body, b"chunked");
-        assert_eq!(fetcher.counts().connections_opened, 2);
+        assert_eq!(fetcher.opened(), 2);
     });
     assert_eq!(server.join().unwrap(), 6);
 }
@@ -400,20 +439,23 @@ fn tls_failures_say_what_to_do() {
         let base = format!("https://venue.test:{port}/api");
         for ca in [None, Some(other.as_str())] {
             let error = failure(base.clone(), ca).await;
-            assert!(matches!(error, FetchError::Tls(TlsError::UnknownIssuer { .. })), "{error}");
+            assert!(
+                matches!(error, ConnectionError::Tls(TlsError::UnknownIssuer { .. })),
+                "{error}"
+            );
             assert!(error.to_string().contains("--tls-ca"), "{error}");
         }
         let error = failure(base.clone(), Some(&twin)).await.to_string();
         assert!(error.contains("another authority") && error.contains("--tls-ca"), "{error}");
         let error = failure(format!("https://elsewhere.test:{port}/api"), Some(&ours)).await;
-        assert!(matches!(error, FetchError::Tls(TlsError::NameMismatch { .. })), "{error}");
+        assert!(matches!(error, ConnectionError::Tls(TlsError::NameMismatch { .. })), "{error}");
         assert!(error.to_string().contains("elsewhere.test"), "{error}");
         assert!(!error.to_string().contains('\n'));
         // A body that ends with the connection but without TLS's goodbye may be cut.
         let error = failure(base, Some(&ours)).await;
-        assert!(matches!(error, FetchError::Broken(_)), "{error}");
+        assert!(matches!(error, ConnectionError::Broken(_)), "{error}");
         let error = failure(format!("https://venue.test:{plain_port}"), Some(&ours)).await;
-        assert!(matches!(error, FetchError::Tls(TlsError::NotTls)), "{error}");
+        assert!(matches!(error, ConnectionError::Tls(TlsError::NotTls)), "{error}");
     });
     assert_eq!(server.join().unwrap(), 1);
     plain.join().unwrap();

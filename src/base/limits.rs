@@ -307,6 +307,8 @@ const _: () = assert!(REPLAY_VALUE_BYTES_MAX < u32::MAX as usize / 2);
 
 /// A full scan of the venue's catalogue starts this often.
 pub const DISCOVERY_INTERVAL_NS: u64 = 60 * SECOND_NS;
+/// What the pools of REST services did is looked at this often.
+pub const SERVICES_REPORT_INTERVAL_NS: u64 = SECOND_NS / 2;
 /// The state of the whole exchange is asked for this often.
 pub const EXCHANGE_STATUS_INTERVAL_NS: u64 = 60 * SECOND_NS;
 /// Markets whose end has passed are looked for this often.

@@ -32,6 +32,7 @@ use crate::base::{
 };
 use crate::counter::capture::CaptureBoard;
 use crate::counter::latency::{ConnectionLatencies, Latencies};
+use crate::counter::service::ServiceReport;
 use crate::link::{
     control_sink::SinkEnd,
     main_control::{Command, ControlNews},
@@ -133,6 +134,10 @@ struct Dialling {
 #[derive(Debug)]
 pub struct Control {
     pub(super) venue: Venue,
+    /// What the stream is called among the services.
+    pub(super) stream_name: &'static str,
+    /// The REST services, as their pools told last.
+    pub(super) services: Vec<ServiceReport>,
     pub(super) side: Side,
     pub(super) registry: Registry,
     pub(super) placement: Placement,
@@ -148,7 +153,7 @@ pub struct Control {
     pub(super) sink: Option<SinkEnd>,
     pub(super) capture: Option<Arc<CaptureBoard>>,
     pub(super) shards: Vec<ShardProxy>,
-    target: Target,
+    pub(super) target: Target,
     dialling: Vec<Dialling>,
     /// When each connection's socket was handed to its shard, monotonic.
     attached_ns: BTreeMap<ConnectionId, u64>,
@@ -200,6 +205,8 @@ impl Control {
         }
         Self {
             venue: parts.feed.venue(),
+            stream_name: parts.feed.stream_name(),
+            services: Vec::new(),
             side: Side::Alone,
             registry,
             placement,
@@ -308,6 +315,11 @@ impl Control {
                 Command::Stop => self.begin_stop(now),
             }
         }
+    }
+
+    /// What the pools of the REST services have done.
+    pub fn on_services(&mut self, services: Vec<ServiceReport>) {
+        self.services = services;
     }
 
     fn force_subscribe(&mut self, tokens: &[TokenId], now: Now) -> Result<ConnectionId, String> {

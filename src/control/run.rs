@@ -1,21 +1,24 @@
 //! The control core's executor loop: steps the pump, runs its errands.
 //!
-//! Runs on:  control core. Owns: the HTTP client of the catalogue.
+//! Runs on:  control core. Owns: the pools of the venue's REST services.
 use super::{
     catalogue::Fetched,
     pump::{Control, Errand},
     resync::BooksRequest,
 };
 use crate::base::id::ConnectionId;
+use crate::base::limits::SERVICES_REPORT_INTERVAL_NS;
+use crate::base::time::Clock as _;
 use crate::io::{
     clock::HostClock,
     executor::{sleep, spawn},
-    fetch::{FetchError, Fetcher},
     resolve::Resolver,
 };
+use crate::pool::rate::Rate;
+use crate::pool::{Manager, Pool, PoolError, Service};
 use crate::venue::{BooksQuestion, Feed, Signer};
 use crate::wire::{
-    endpoint::Endpoint,
+    endpoint::{Endpoint, EndpointError},
     http::{Request, Response},
 };
 use futures_lite::future::zip;
@@ -42,6 +45,32 @@ pub struct Sources {
     pub tls: Arc<ClientConfig>,
     /// Names to addresses.
     pub resolver: Resolver,
+    /// The REST services that catalogue and books are asked of; one where they are the same.
+    pub services: Vec<Service>,
+}
+
+impl Sources {
+    /// The REST services of a venue at these addresses.
+    ///
+    /// # Errors
+    /// [`EndpointError`]: an address is of no use.
+    pub fn services(
+        feed: Feed,
+        catalogue: &Endpoint,
+        books: &Endpoint,
+    ) -> Result<Vec<Service>, EndpointError> {
+        let mut services: Vec<Service> = Vec::new();
+        for (name, endpoint) in feed.service_names().into_iter().zip([catalogue, books]) {
+            if services.iter().any(|service| service.name == name) {
+                continue;
+            }
+            let mut service = Service::rest(name, &endpoint.url)?;
+            let rate = feed.rest_rate();
+            service.rate = rate.map(|(each, burst)| Rate { per_second: f64::from(each), burst });
+            services.push(service);
+        }
+        Ok(services)
+    }
 }
 
 /// What a task brought home.
@@ -56,41 +85,42 @@ enum Outcome {
 #[derive(Clone)]
 struct Home {
     sources: Sources,
-    catalogue: Rc<Fetcher>,
-    books: Rc<Fetcher>,
+    catalogue: Rc<Pool>,
+    books: Rc<Pool>,
     inbox: Rc<RefCell<Vec<Outcome>>>,
 }
 
-/// The REST clients of the control core, made on it.
-#[derive(Debug)]
-pub struct Fetchers {
-    /// The catalogue's.
-    pub catalogue: Fetcher,
-    /// The books'.
-    pub books: Fetcher,
-}
-
 /// Runs the pumps of one venue or of two until all is over.
-pub async fn run_all(desks: Vec<(Control, Sources, Fetchers)>, clock: HostClock) {
+pub async fn run_all(desks: Vec<(Control, Sources)>, clock: HostClock) {
     let mut desks = desks.into_iter();
     match (desks.next(), desks.next()) {
-        (Some((control, sources, fetchers)), None) => run(control, sources, fetchers, clock).await,
-        (Some((first, one, fetch_one)), Some((second, other, fetch_other))) => {
+        (Some((control, sources)), None) => run(control, sources, clock).await,
+        (Some((first, one)), Some((second, other))) => {
             let (first, second) = Control::pair(first, second);
             let (a, b) = (clock.clone(), clock);
-            zip(run(first, one, fetch_one, a), run(second, other, fetch_other, b)).await;
+            zip(run(first, one, a), run(second, other, b)).await;
         }
         (None, _) => {}
     }
 }
 
 /// Steps until the pump says that all is over.
-pub async fn run(mut control: Control, sources: Sources, fetchers: Fetchers, mut clock: HostClock) {
-    let Fetchers { catalogue, books } = fetchers;
-    let (catalogue, books) = (Rc::new(catalogue), Rc::new(books));
+pub async fn run(mut control: Control, mut sources: Sources, mut clock: HostClock) {
+    let services = std::mem::take(&mut sources.services);
+    let manager = Manager::new(services, &sources.resolver, &sources.tls);
+    let manager = manager.expect("services of one venue have different names");
+    let [catalogue, books] = sources
+        .feed
+        .service_names()
+        .map(|name| manager.pool(name).expect("both services of the venue are among its sources"));
     let home = Home { sources, catalogue, books, inbox: Rc::default() };
+    let mut reported_ns = 0;
     loop {
         clock.align();
+        if clock.mono_ns() >= reported_ns + SERVICES_REPORT_INTERVAL_NS {
+            reported_ns = clock.mono_ns();
+            control.on_services(manager.reports());
+        }
         for outcome in home.inbox.take() {
             match outcome {
                 Outcome::Fetched(fetched) => control.on_fetched(fetched, clock.now()),
@@ -109,7 +139,7 @@ pub async fn run(mut control: Control, sources: Sources, fetchers: Fetchers, mut
     }
 }
 
-fn fetched(result: Result<Response, FetchError>) -> Fetched {
+fn fetched(result: Result<Response, PoolError>) -> Fetched {
     match result {
         Ok(response) => Fetched::Response {
             status: response.status,
@@ -148,7 +178,7 @@ fn send(errand: Errand, home: &Home) {
         Errand::Books(BooksRequest { shard, tokens }) => spawn(async move {
             let question = home.sources.feed.books_request(&tokens);
             let fetched = match request(&home, question) {
-                Ok(request) => fetched(home.books.send(&request).await),
+                Ok(request) => fetched(home.books.request(&request).await),
                 Err(why) => Fetched::Failed(why),
             };
             home.inbox.borrow_mut().push(Outcome::Books(shard, fetched));

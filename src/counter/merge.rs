@@ -14,6 +14,7 @@ impl EngineReport {
         self.health.absorb(&other.health);
         self.registry.absorb(&other.registry);
         self.pool.absorb(&other.pool);
+        self.services.extend(other.services.iter().cloned());
         self.router.extend(other.router.iter().cloned());
         self.correctness.absorb(&other.correctness);
         self.shards.extend(other.shards.iter().cloned());

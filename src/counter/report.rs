@@ -3,6 +3,7 @@
 //! Runs on:  any (pure). Shown by `/stats`, `/metrics`, `/health`, the status and the exit line.
 use super::capture::CaptureReport;
 use super::latency::LatencySummary;
+use super::service::ServiceReport;
 use super::shard::{CheckCounts, HandoverCounts, RepairCounts};
 use super::trades::TradeReport;
 use serde::Serialize;
@@ -27,6 +28,8 @@ pub struct EngineReport {
     pub registry: RegistryReport,
     /// Connections.
     pub pool: PoolReport,
+    /// The backend services, and the pools of connections to them.
+    pub services: Vec<ServiceReport>,
     /// Links between cores.
     pub router: Vec<LinkReport>,
     /// How right the books were wherever the venue's word allowed to tell.

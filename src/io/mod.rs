@@ -7,7 +7,6 @@ pub mod connection;
 pub mod dial;
 pub mod driver;
 pub mod executor;
-pub mod fetch;
 pub mod file;
 pub mod host;
 pub mod line;

@@ -7,6 +7,7 @@ use crate::base::time::MICROSECOND_NS;
 use crate::counter::capture::CaptureReport;
 use crate::counter::latency::LatencySummary;
 use crate::counter::report::{ConnectionReport, EngineReport, LinkReport, ShardReport};
+use crate::counter::service::{HealthState, ServiceReport};
 use crate::counter::trades::TradeReport;
 
 /// How a value moves.
@@ -69,6 +70,7 @@ pub fn catalogue() -> Vec<Metric> {
         .chain(of(CAPTURE))
         .chain(of(SHARD))
         .chain(of(CONNECTION))
+        .chain(of(SERVICE))
         .chain(of(LINK))
         .chain(of(QUANTILE))
         .chain(of(LATENCY))
@@ -304,6 +306,38 @@ pub(super) const CONNECTION: Rows<ConnectionReport> = rows! { "connection,shard"
     Gauge "connection_data_age_seconds", "s", "Time since the last market data",
         "while PONGs come: quiet markets, or the venue forgot the subscription",
         |c, now| age(c.last_data_wall_ns, now);
+};
+
+pub(super) const SERVICE: Rows<ServiceReport> = rows! { "service", ServiceReport;
+    Gauge "service_up", "1", "1 while the service answers, 0 while it does not; absent until it was asked",
+        "when it falls: /stats has the last error", |s, _| match s.health.state {
+            HealthState::Up => Whole(1),
+            HealthState::Down => Whole(0),
+            HealthState::Unknown => Absent,
+        };
+    Gauge "service_connections_in_use", "connections", "Connections lent, or up where they are a stream",
+        "near service_connections_max: requests wait", |s, _| Whole(s.occupation.in_use as u64);
+    Gauge "service_connections_idle", "connections", "Connections kept open for the next request",
+        "nothing", |s, _| Whole(s.occupation.idle as u64);
+    Gauge "service_connections_max", "connections", "Connections at most",
+        "nothing", |s, _| Whole(s.max as u64);
+    Gauge "service_waiting", "requests", "Requests that wait for a connection, or dials for their turn",
+        "the service is slow, or needs a higher maximum", |s, _| Whole(s.occupation.waiting as u64);
+    Counter "service_connections_opened", "connections", "Connections opened",
+        "as fast as requests: the service closes after each", |s, _| Whole(s.opened);
+    Counter "service_connections_broken", "connections", "Connections that broke while they were lent",
+        "the service or the path breaks connections", |s, _| Whole(s.closed_broken);
+    Gauge "service_reuse_ratio", "1", "Share of the connections lent that were open already, 0 to 1",
+        "nothing", |s, _| Real(s.reuse_rate);
+    Counter "service_requests", "requests", "Requests that are over", "nothing", |s, _| Whole(s.requests);
+    Counter "service_requests_failed", "requests", "Requests without an answer",
+        "/stats has the errors by kind", |s, _| Whole(s.failed);
+    Counter "service_leaks", "connections", "Connections lent for too long",
+        "a bug: the log says where they were asked for", |s, _| Whole(s.leaks);
+    Gauge "service_acquire_tail_seconds", "s", "Wait for a connection; 99 of 100 are shorter",
+        "the pool is too small or the service too slow", |s, _| seconds(s.acquire.p99_ns);
+    Gauge "service_request_tail_seconds", "s", "Time of a request; 99 of 100 are shorter",
+        "the service is slow", |s, _| seconds(s.request.p99_ns);
 };
 
 pub(super) const LINK: Rows<LinkReport> = rows! { "link", LinkReport;

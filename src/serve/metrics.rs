@@ -3,7 +3,7 @@
 //! Runs on:  serve core, at scrape only (pure). Owns: nothing.
 use super::catalogue::{
     BUILD, CAPTURE, CONNECTION, ENGINE, Kind, LATENCY, LINK, Metric, QUANTILE, Quantile, REQUESTS,
-    Requests, Row, SERVE, SHARD, TRADES, Value,
+    Requests, Row, SERVE, SERVICE, SHARD, TRADES, Value,
 };
 use crate::counter::latency::LatencySummary;
 use crate::counter::report::EngineReport;
@@ -69,6 +69,8 @@ impl Collector for Reports {
                 (vec![("connection", c.id.to_string()), ("shard", c.shard.to_string())], c)
             }),
         )?;
+        let services = engine.services.iter();
+        out.rows(SERVICE, services.map(|s| (vec![("service", s.service.clone())], s)))?;
         out.rows(LINK, engine.router.iter().map(|l| (vec![("link", l.name.clone())], l)))?;
         let stages = engine.latencies.iter().filter(|l| l.count > 0);
         out.rows(QUANTILE, stages.flat_map(quantiles))?;

@@ -190,6 +190,25 @@ impl Feed {
         }
     }
 
+    /// What the stream is called among the services.
+    #[must_use]
+    pub const fn stream_name(self) -> &'static str {
+        match self {
+            Self::Polymarket { .. } => "polymarket-ws",
+            Self::Kalshi { .. } => "kalshi-ws",
+        }
+    }
+
+    /// Requests a second that the REST interface takes in the long run, and at once; `None` where each kind of
+    /// request keeps a pace of its own.
+    #[must_use]
+    pub const fn rest_rate(self) -> Option<(u32, u32)> {
+        match self {
+            Self::Polymarket { .. } => None,
+            Self::Kalshi { .. } => Some(kalshi::REST_RATE),
+        }
+    }
+
     /// True where a message says by how much a level changed: then only the connection that a book hangs on may
     /// speak for it, and a message that is missing is found by its number.
     #[must_use]

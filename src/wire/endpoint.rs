@@ -28,6 +28,19 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// The same, if paths may be appended to it.
+    ///
+    /// # Errors
+    /// [`EndpointError`] when it has a query: *the user must mend it*.
+    pub fn as_base(self) -> Result<Self, EndpointError> {
+        match self.url.contains('?') {
+            true => {
+                Err(EndpointError(format!("{}: an address to build on has no query", self.url)))
+            }
+            false => Ok(self),
+        }
+    }
+
     /// Checks an address; `schemes` are the plain and the TLS scheme.
     ///
     /// # Errors
