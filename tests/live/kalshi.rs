@@ -229,6 +229,13 @@ fn every_kalshi_book_is_right_and_every_trade_is_kept_once() {
     assert_eq!(count(&stats, "/correctness/checks/tops_mismatched"), 0);
     assert!(count(&stats, "/correctness/repairs/audits_matched") > 100, "{stats:#}");
     assert_eq!(count(&stats, "/correctness/repairs/audits_mismatched"), 0);
+    // Catalogue and books are one service, the stream another.
+    let services = stats["services"].as_array().unwrap();
+    let named = |place: usize| services[place]["service"].as_str().unwrap();
+    assert_eq!((services.len(), named(0), named(1)), (2, "kalshi-rest", "kalshi-ws"));
+    assert_eq!(services[0]["health"]["state"], "up");
+    assert!(count(&services[0], "/requests") > 3 && count(&services[0], "/failed") == 0);
+    assert_eq!(count(&services[1], "/occupation/in_use"), 16);
     // The REST interface as a second opinion, signed.
     let polls = |name: &str| count(&stats, &format!("/correctness/repairs/polls_{name}"));
     assert!(polls("matched") > 100, "{stats:#}");

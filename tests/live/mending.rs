@@ -36,6 +36,13 @@ fn snapshots_that_never_come_are_fetched() {
     let stats = engine.stats();
     let repaired = repairs(&stats, "repaired");
     assert!(repaired >= TOKENS as u64 / 10, "{stats:#}");
+    // Books are a service of their own, with a pool of connections.
+    let books = &stats["services"][1];
+    assert_eq!(
+        (&books["service"], &books["health"]["state"]),
+        (&"polymarket-clob".into(), &"up".into())
+    );
+    assert!(count(books, "/requests") > 0 && count(books, "/failed") == 0, "{books:#}");
     assert_eq!(count(&stats, "/pool/reconnects"), 0, "{stats:#}");
     assert_right(&mut engine, &mut venue);
     let checks = &engine.stats()["correctness"]["checks"];
