@@ -11,6 +11,7 @@ use crate::config::{Config, flags::RunFlags};
 use crate::counter::{
     latency::Latencies,
     report::{CorrectnessReport, EngineReport},
+    service::ServiceReport,
 };
 use crate::engine::{Engine, EngineError};
 use crate::io::blocking::{FirstLook, first_look};
@@ -187,6 +188,7 @@ impl Session {
         if let Some(report) = &ending.report {
             eprintln!("{}", last_line(report));
             eprintln!("{}", correctness_line(&report.correctness));
+            eprintln!("{}", services_line(&report.services));
         }
         if let Some(trades) = &ending.trades {
             eprintln!("{}", trades.line());
@@ -229,6 +231,24 @@ fn correctness_line(correctness: &CorrectnessReport) -> String {
         repairs.audits_mismatched,
         repairs.frozen,
     )
+}
+
+/// What was asked of the REST services.
+fn services_line(services: &[ServiceReport]) -> String {
+    let asked = services.iter().filter(|service| service.requests > 0).map(|service| {
+        let ServiceReport { service: name, requests, failed, opened, reuse_rate, request, .. } =
+            service;
+        format!(
+            "{name} {requests} requests, {failed} failed, {opened} connections, {:.0} % reused, p99 {:.1} ms",
+            reuse_rate * 100.0,
+            request.p99_ns as f64 / 1e6
+        )
+    });
+    let asked: Vec<String> = asked.collect();
+    if asked.is_empty() {
+        return "services: nothing was asked".into();
+    }
+    format!("services: {}", asked.join("; "))
 }
 
 fn last_line(report: &EngineReport) -> String {
