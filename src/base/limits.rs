@@ -415,6 +415,10 @@ pub const POOL_REMOTE_PUMP_MAX_NS: u64 = 2 * MILLISECOND_NS;
 pub const RESOLVE_TTL_NS: u64 = 60 * SECOND_NS;
 /// Questions that wait for the resolver's thread: the engine knows fewer than ten names.
 pub const RESOLVE_QUEUE_DEPTH: usize = 64;
+/// When there is no room for a question, it is asked again after so long.
+pub const RESOLVE_AGAIN_NS: u64 = 5 * MILLISECOND_NS;
+/// And so often: half a second, in which the thread answers thousands of questions about known names.
+pub const RESOLVE_TRIES: usize = 100;
 /// Names remembered; when there are more, all are forgotten.
 pub const RESOLVE_NAMES_MAX: usize = 64;
 /// Addresses of one name that are tried.

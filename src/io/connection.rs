@@ -4,8 +4,9 @@
 //! Bounds:   `HTTP_SCRATCH_BYTES` a read; what an exchange takes is bounded by the exchange. There are no
 //!           timeouts in here but that of connecting: the caller drops the future.
 use super::dial::{ConnectError, Dialed, connect};
+use super::executor::sleep;
 use super::resolve::{ResolveError, Resolver};
-use crate::base::limits::HTTP_SCRATCH_BYTES;
+use crate::base::limits::{HTTP_SCRATCH_BYTES, RESOLVE_AGAIN_NS, RESOLVE_TRIES};
 use crate::base::time::MILLISECOND_NS;
 use crate::wire::http::{Exchange, HttpError, Response};
 use crate::wire::tls::{TlsError, TlsSession};
@@ -13,6 +14,7 @@ use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _};
 use rustls::ClientConfig;
 use std::cell::Cell;
 use std::io::{self, Read as _, Write as _};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Why there is no response. A status such as 429 or 500 is a response, not an error.
@@ -105,7 +107,7 @@ impl Connection {
     ) -> Result<Self, ConnectionError> {
         stage.set("resolving the name");
         let Target { host, port, tls } = target;
-        let addresses = resolver.resolve(host, *port).await.map_err(ConnectionError::Resolve)?;
+        let addresses = resolve(resolver, host, *port).await?;
         stage.set("connecting");
         let connected = connect(&addresses, connect_timeout_ns).await;
         let dialed = connected.map_err(ConnectionError::Connect)?;
@@ -259,6 +261,24 @@ impl Connection {
         }
         // Politeness: a server that does not take it sees the end all the same.
         let _ = (&self.dialed.socket).write(&bytes);
+    }
+}
+
+/// Asks again while there is no room for the question: a pool opens hundreds of connections at once.
+async fn resolve(
+    resolver: &Resolver,
+    host: &str,
+    port: u16,
+) -> Result<Vec<SocketAddr>, ConnectionError> {
+    let mut tries = 1;
+    loop {
+        match resolver.resolve(host, port).await {
+            Err(ResolveError::Busy { .. }) if tries < RESOLVE_TRIES => {
+                sleep(RESOLVE_AGAIN_NS).await
+            }
+            result => return result.map_err(ConnectionError::Resolve),
+        }
+        tries += 1;
     }
 }
 

@@ -309,7 +309,9 @@ impl Pool {
         self.act();
         let interval_ns = self.service.limits.health_interval_ns;
         let due = interval_ns > 0 && now_ns >= self.next_probe_ns.get() && !self.probing.get();
-        if due && !self.slots.borrow().is_stopping() {
+        // A service that wants to be left alone is not probed either.
+        let wanted = self.bucket.borrow().pause_ns(now_ns) == 0;
+        if due && wanted && !self.slots.borrow().is_stopping() {
             self.next_probe_ns.set(now_ns + interval_ns);
             let pool = self.me.upgrade().expect("it is borrowed");
             spawn(async move { pool.probe_idle().await });

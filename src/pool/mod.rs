@@ -3,7 +3,7 @@
 //! Runs on:  one core (glommio): a pool belongs to the core that made it, and needs no lock. Other cores
 //!           ask by ring ([`remote`]), threads outside of the engine through [`blocking`].
 //! Owns:     every connection of its services.
-//! Bounds:   `POOL_SERVICES_MAX` services, and each service's limits.
+//! Bounds:   each service's limits; a configuration has `POOL_SERVICES_MAX` services at most.
 //!
 //! | file | does |
 //! |---|---|

@@ -43,6 +43,36 @@ fn two_hundred_at_once_over_twenty_connections() {
 }
 
 #[test]
+fn hundreds_of_connections_to_one_name_are_opened_at_once() {
+    let server = Server::start(echo_path);
+    let port = server.address.port();
+    run(async move {
+        let mut named =
+            Service::new("test", Kind::Http, &format!("http://service.test:{port}")).unwrap();
+        named.limits.max = 200;
+        named.limits.min = 0;
+        // The first question takes long, and there is no room for two hundred behind it.
+        let slow = Resolver::with_lookup(60 * S, |_| {
+            std::thread::sleep(Duration::from_millis(50));
+            Ok(vec!["127.0.0.1".parse().unwrap()])
+        });
+        let tls = client_config(None).unwrap();
+        let manager = Manager::new(vec![named], &slow.unwrap(), &tls).unwrap();
+        let pool = manager.pool("test").unwrap();
+        let take = |_| {
+            let pool = Rc::clone(&pool);
+            async move { pool.acquire().await.unwrap() }
+        };
+        let guards = beside(200, take).await;
+        assert_eq!((pool.occupation().in_use, pool.report().opened), (200, 200));
+        drop(guards);
+        assert!(pool.report().errors.is_empty(), "{:?}", pool.report().errors);
+        assert_eq!(manager.stop(S).await, []);
+        drop(server);
+    });
+}
+
+#[test]
 fn first_come_first_served() {
     let server = Server::start(|ask, stream| {
         std::thread::sleep(Duration::from_millis(2));

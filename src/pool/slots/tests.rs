@@ -83,6 +83,18 @@ fn the_minimum_is_opened_and_kept_and_the_last_used_is_lent_first() {
 }
 
 #[test]
+fn an_old_connection_is_not_lent_again_even_before_somebody_looks() {
+    let mut slots = Pool::new(LIMITS);
+    slots.poll(0);
+    open_all(&mut slots, 1, 0);
+    let young = take(&mut slots, 999 * SECOND_NS);
+    slots.release(young, Condition::Reusable, 999 * SECOND_NS);
+    wait(&mut slots, 1_000 * SECOND_NS);
+    let todo = actions(&mut slots);
+    assert!(matches!(todo[..], [Action::Close(1, CloseReason::Old), Action::Open(_)]), "{todo:?}");
+}
+
+#[test]
 fn whoever_comes_later_stands_behind_and_a_broken_one_is_never_lent_again() {
     let mut slots = Pool::new(SlotLimits { max: 1, ..LIMITS });
     let first = wait(&mut slots, 0);
@@ -367,6 +379,7 @@ impl World {
         let open = (slots.idle() + slots.in_use()) as u64;
         assert_eq!(counts.opened, counts.closed() + open, "none is lost, none is made of nothing");
         assert_eq!(counts.closed(), self.closed.len() as u64);
+        assert!(!self.stopped || slots.idle() == 0, "a stopped pool keeps nothing");
         // Nobody waits beside an idle connection, nor for one that nobody brings.
         assert!(self.waiting.is_empty() || slots.idle() == 0);
         assert!(self.waiting.is_empty() || !slots.is_drained(), "they would wait for ever");
