@@ -446,7 +446,7 @@ where
 
 fn sources(config: &Config, venue: &VenueConfig) -> Result<Sources, EngineError> {
     let tls = client_config(config.tls_ca.as_deref()).map_err(EngineError::Tls)?;
-    let services = Sources::services(venue.feed, &venue.catalogue, &venue.books);
+    let services = Sources::services(venue.feed, &venue.catalogue, &venue.books, &config.services);
     Ok(Sources {
         services: services.map_err(EngineError::Service)?,
         gamma: venue.catalogue.clone(),

@@ -115,6 +115,7 @@ pub fn engine_config(layout: LayoutFlags, venue: &Venue) -> Result<Config, Failu
         hash_checks: HashChecks::All,
         audit_round_ns: 10 * SECOND_NS,
         poll_round_ns: 0,
+        services: Vec::new(),
         markets: Vec::new(),
         tokens: Vec::new(),
         discover: true,

@@ -49,8 +49,8 @@ pub fn run(flags: &PoolsFlags) -> Result<ExitCode, Failure> {
         let line = "--config is missing: name a file, or print one to begin with by --example";
         return Err(UsageError(line.into()).into());
     };
-    let services =
-        pools::load(path).map_err(|error| Failure { line: error.to_string(), code: 2 })?;
+    let services = pools::load(path)
+        .map_err(|error| Failure { line: error.of("--config").to_string(), code: 2 })?;
     let authority = tls_ca(flags.tls_ca.as_deref())?;
     let tls = client_config(authority.as_deref()).map_err(|e| UsageError(e.to_string()))?;
     let rows = probe(services, tls, flags.timeout * MILLISECOND_NS);

@@ -184,6 +184,12 @@ pub struct RunFlags {
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     pub audit: u32,
 
+    /// Bounds of the engine's own REST services (polymarket-gamma, polymarket-clob, kalshi-rest) from a
+    /// file as `ringbook pools --example` prints it: connections, times, rate, probe. Addresses are those of the
+    /// flags.
+    #[arg(long, value_name = "FILE")]
+    pub pools: Option<PathBuf>,
+
     /// The database of trades.
     #[command(flatten)]
     pub trades: TradeFlags,

@@ -13,6 +13,7 @@ use crate::base::id::{TokenId, Venue};
 use crate::base::policy::{ConnectionTable, HashChecks};
 use crate::base::time::{MILLISECOND_NS, SECOND_NS};
 use crate::io::driver::Driver;
+use crate::pool::Service;
 use crate::sink::capture::CaptureOptions;
 use crate::sink::{ledger::Batching, store::StoreAddress, trades::SinkOptions};
 use crate::topology::{Idle, LayoutFlags, parse_cores};
@@ -89,6 +90,8 @@ pub struct Config {
     pub signer: Option<Arc<dyn Signer>>,
     /// More venues than that one.
     pub further: Vec<VenueConfig>,
+    /// Bounds of the engine's own REST services that are not the usual ones, by name.
+    pub services: Vec<Service>,
     /// Where trades are kept.
     pub trades: Option<SinkOptions>,
     /// Where all that comes and goes is captured.
@@ -162,12 +165,22 @@ impl Config {
             feed,
             table,
             signer,
+            services: own_services(flags.pools.as_deref())?,
             trades: trades(venues, &flags.trades)?,
             further,
             capture: capture(&flags.capture),
             duration_ns: (flags.duration > 0).then(|| flags.duration.saturating_mul(SECOND_NS)),
         })
     }
+}
+
+/// Reads the file that `--pools` names.
+///
+/// # Errors
+/// [`UsageError`]: a line for each fault.
+fn own_services(path: Option<&Path>) -> Result<Vec<Service>, UsageError> {
+    let Some(path) = path else { return Ok(Vec::new()) };
+    pools::load(path).map_err(|error| UsageError(error.of("--pools").to_string()))
 }
 
 /// Reads the certificate authority that `--tls-ca` names.

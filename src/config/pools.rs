@@ -20,6 +20,14 @@ const DURATION_MAX_S: f64 = 7.0 * 24.0 * 3600.0;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolsError(pub Vec<String>);
 
+impl PoolsError {
+    /// The same, each line with the flag that names the file.
+    #[must_use]
+    pub fn of(self, flag: &str) -> Self {
+        Self(self.0.into_iter().map(|line| format!("{flag} {line}")).collect())
+    }
+}
+
 impl std::fmt::Display for PoolsError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0.join("\n"))
@@ -35,9 +43,9 @@ impl std::error::Error for PoolsError {}
 pub fn load(path: &Path) -> Result<Vec<Service>, PoolsError> {
     let name = path.display();
     let text = std::fs::read_to_string(path)
-        .map_err(|error| PoolsError(vec![format!("--config {name}: cannot be read: {error}")]))?;
+        .map_err(|error| PoolsError(vec![format!("{name}: cannot be read: {error}")]))?;
     parse(&text).map_err(|PoolsError(lines)| {
-        PoolsError(lines.into_iter().map(|line| format!("--config {name}: {line}")).collect())
+        PoolsError(lines.into_iter().map(|line| format!("{name}: {line}")).collect())
     })
 }
 

@@ -50,7 +50,7 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// The REST services of a venue at these addresses.
+    /// The REST services of a venue at these addresses, with the bounds of those of `wanted` that have their names.
     ///
     /// # Errors
     /// [`EndpointError`]: an address is of no use.
@@ -58,6 +58,7 @@ impl Sources {
         feed: Feed,
         catalogue: &Endpoint,
         books: &Endpoint,
+        wanted: &[Service],
     ) -> Result<Vec<Service>, EndpointError> {
         let mut services: Vec<Service> = Vec::new();
         for (name, endpoint) in feed.service_names().into_iter().zip([catalogue, books]) {
@@ -67,6 +68,12 @@ impl Sources {
             let mut service = Service::rest(name, &endpoint.url)?;
             let rate = feed.rest_rate();
             service.rate = rate.map(|(each, burst)| Rate { per_second: f64::from(each), burst });
+            if let Some(wanted) = wanted.iter().find(|wanted| wanted.name == name) {
+                service.limits = wanted.limits;
+                service.rate = wanted.rate.or(service.rate);
+                // The engine's paths are whole ones.
+                service.probe = wanted.probe.as_ref().map(|probe| wanted.path.clone() + probe);
+            }
             services.push(service);
         }
         Ok(services)
@@ -189,5 +196,42 @@ fn send(errand: Errand, home: &Home) {
             let addresses = addresses.map_err(|error| error.to_string());
             home.inbox.borrow_mut().push(Outcome::Resolved(connection, addresses));
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::time::SECOND_NS;
+
+    fn endpoint(url: &str) -> Endpoint {
+        Endpoint::parse(url, ["http", "https"]).unwrap()
+    }
+
+    #[test]
+    fn services_have_the_venues_rate_or_the_bounds_of_a_file() {
+        let (gamma, clob) = (endpoint("https://gamma.test"), endpoint("https://clob.test/v1"));
+        let polymarket = Feed::Polymarket { custom_features: true };
+        let usual = Sources::services(polymarket, &gamma, &clob, &[]).unwrap();
+        let urls: Vec<String> = usual.iter().map(Service::url).collect();
+        assert_eq!(urls, ["https://gamma.test", "https://clob.test/v1"]);
+        assert!(usual.iter().all(|service| service.rate.is_none()));
+
+        // One service where both are the same.
+        let kalshi = Feed::Kalshi { combos: false };
+        let rest = endpoint("https://rest.test");
+        let usual = Sources::services(kalshi, &rest, &rest, &[]).unwrap();
+        assert_eq!(usual.len(), 1);
+        assert_eq!(usual[0].rate, Some(Rate { per_second: 20.0, burst: 40 }));
+
+        let mut wanted =
+            Service::rest("kalshi-rest", "https://elsewhere.test/trade-api/v2").unwrap();
+        wanted.limits.max = 3;
+        wanted.limits.health_interval_ns = 9 * SECOND_NS;
+        wanted.probe = Some("/exchange/status".into());
+        let bounded = Sources::services(kalshi, &rest, &rest, &[wanted.clone()]).unwrap();
+        assert_eq!((bounded[0].limits, bounded[0].rate), (wanted.limits, usual[0].rate));
+        assert_eq!(bounded[0].probe.as_deref(), Some("/trade-api/v2/exchange/status"));
+        assert_eq!(bounded[0].url(), "https://rest.test", "the flags say where it is");
     }
 }

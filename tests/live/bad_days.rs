@@ -100,6 +100,12 @@ fn unusable_files_and_addresses_are_one_line() {
     }
     check(flags(&["--tls-ca", &path("missing.pem")]), 2, &["--tls-ca", "missing.pem"]);
     check(flags(&["--tls-ca", &path("")]), 2, &["--tls-ca"]);
+    check(flags(&["--pools", &path("missing.toml")]), 2, &["--pools", "missing.toml"]);
+    write(
+        "pools.toml",
+        "[[service]]\nname = \"kalshi-rest\"\nkind = \"https\"\naddress = \"h\"\nmin = 9\nmax = 3\n",
+    );
+    check(flags(&["--pools", &path("pools.toml")]), 2, &["--pools", "kalshi-rest", "max"]);
     // Below a file no folder can be made, not even by root.
     let below = path("empty.pem/histograms");
     check(flags(&["--histograms", &below]), 2, &["--histograms", &below]);
