@@ -276,6 +276,12 @@ impl Server {
             };
             let (_, slot, text) = due.remove(place);
             self.sessions.on_text(slot, &text, &self.exchange, now_ms);
+            // Many commands at once must not fill a buffer that its socket could have emptied.
+            self.deliver();
+            let backlog = self.connections.get(&slot).map_or(0, Connection::backlog);
+            if backlog > self.config.outbound_bytes_max / 2 {
+                self.flush();
+            }
         }
     }
 

@@ -1,0 +1,235 @@
+//! The stream: numbers, books, trades and the life of markets.
+use crate::client::{Client, kinds};
+use crate::model::{Model, fixed};
+use crate::venue;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+/// Applies what comes for so long.
+fn follow(client: &mut Client, model: &mut Model, time: Duration) -> Vec<Value> {
+    let (mut all, begun) = (Vec::new(), Instant::now());
+    while begun.elapsed() < time {
+        let message = client.next();
+        model.apply(&message);
+        all.push(message);
+    }
+    all
+}
+
+#[test]
+fn books_tickers_and_trades_are_those_of_the_venue() {
+    let venue = venue(|config| config.trades_per_10_000 = 1_000);
+    let tickers = venue.tickers();
+    let mut client = Client::open(&venue);
+    let first = client.ask(
+        "subscribe",
+        json!({"channels": ["orderbook_delta", "ticker", "trade"], "market_tickers": tickers}),
+    );
+    let mut model = Model::default();
+    model.apply_all(&first);
+    assert_eq!(model.books.len(), 12);
+    assert_eq!(model.counts["subscribed"], 3, "one for each channel");
+    let subscribed = |m: &&Value| m["type"] == "subscribed";
+    let named: Vec<String> = first.iter().filter(subscribed).map(Value::to_string).collect();
+    assert!(named.iter().all(|text| text.contains(r#""id":1,"#) && !text.contains("seq")));
+    venue.steer("resume");
+    let mut all = follow(&mut client, &mut model, Duration::from_millis(800));
+    venue.steer("pause");
+    let (rest, list) = client.settle();
+    model.apply_all(&rest);
+    all.extend(rest);
+    assert_eq!(
+        list,
+        json!([
+            {"channel": "orderbook_delta", "sid": 1},
+            {"channel": "ticker", "sid": 2},
+            {"channel": "trade", "sid": 3}
+        ])
+    );
+    model.check(&venue);
+    assert!(model.counts["orderbook_delta"] > 500, "{:?}", model.counts);
+    assert!(model.counts["tops"] > 100, "{:?}", model.counts);
+    assert!(model.seqs.get(&2).is_none(), "tickers have no numbers");
+    let ids = all.iter().filter(|m| m["type"] == "trade").map(|m| m["msg"]["trade_id"].clone());
+    let ids: Vec<Value> = ids.collect();
+    assert!(ids.len() > 50, "{}", ids.len());
+    assert_eq!(serde_json::from_str::<Vec<Value>>(&venue.asked("trades")).unwrap(), ids);
+    let tickers: BTreeMap<&str, &Value> = (all.iter().filter(|m| m["type"] == "ticker"))
+        .map(|m| (m["msg"]["market_ticker"].as_str().unwrap(), &m["msg"]))
+        .collect();
+    let traded = all.iter().rev().find(|m| m["type"] == "trade").unwrap();
+    let last = tickers[traded["msg"]["market_ticker"].as_str().unwrap()];
+    assert_eq!(last["price_dollars"], traded["msg"]["yes_price_dollars"]);
+    assert_eq!(last["last_trade_size_fp"], traded["msg"]["count_fp"]);
+}
+
+#[test]
+fn more_markets_join_the_same_subscription() {
+    let venue = venue(|_| {});
+    let tickers = venue.tickers();
+    let mut client = Client::open(&venue);
+    let all = client.books(&[tickers[5].clone(), tickers[5].clone()]);
+    assert_eq!(kinds(&all), ["subscribed", "orderbook_snapshot"], "a market that is named twice");
+    assert_eq!(
+        all[0],
+        json!({"type": "subscribed", "id": 1, "msg": {"channel": "orderbook_delta", "sid": 1}})
+    );
+    assert_eq!((&all[1]["sid"], &all[1]["seq"]), (&json!(1), &json!(1)));
+    let all = client.books(&[tickers[9].clone(), tickers[5].clone(), tickers[9].clone()]);
+    assert_eq!(kinds(&all), ["ok", "orderbook_snapshot"]);
+    let mut listed = [tickers[5].clone(), tickers[9].clone()];
+    listed.sort();
+    let ok = json!({"type": "ok", "id": 3, "sid": 1, "seq": 2, "msg": {"market_tickers": listed}});
+    assert_eq!(all[0], ok);
+    assert_eq!(all[1]["seq"], 3);
+    assert_eq!(all[1]["msg"]["market_ticker"], tickers[9].as_str());
+    let again = client.books(&tickers[5..6]);
+    assert_eq!(kinds(&again), ["ok"], "nothing is new");
+    let params = json!({"sid": 1, "action": "add_markets", "market_ticker": tickers[0]});
+    let added = client.ask("update_subscription", params);
+    assert_eq!(kinds(&added), ["ok", "orderbook_snapshot"]);
+    let params = json!({"sids": [1], "action": "delete_markets", "market_tickers": [tickers[5], tickers[9]]});
+    let gone = client.ask("update_subscription", params);
+    assert_eq!(kinds(&gone), ["ok"]);
+    assert_eq!(gone[0]["msg"]["market_tickers"], json!([tickers[0]]));
+    assert_eq!(gone[0]["seq"], 7);
+    venue.steer("resume");
+    let told = client.until(|m| m["type"] == "orderbook_delta" && m["seq"] == 60);
+    assert!(told.iter().all(|m| m["msg"]["market_ticker"] == tickers[0].as_str()));
+}
+
+#[test]
+fn taking_markets_from_one_channel_leaves_the_others_alone() {
+    let venue = venue(|_| {});
+    let tickers = venue.tickers();
+    let mut client = Client::open(&venue);
+    let params = json!({"channels": ["orderbook_delta", "trade"], "market_tickers": tickers});
+    let mut model = Model::default();
+    model.apply_all(&client.ask("subscribe", params));
+    let params = json!({"sid": 2, "action": "delete_markets", "market_tickers": tickers});
+    let all = client.ask("update_subscription", params);
+    assert_eq!(
+        all,
+        [json!({"type": "ok", "id": 3, "sid": 2, "seq": 1, "msg": {"market_tickers": []}})]
+    );
+    venue.steer("resume");
+    follow(&mut client, &mut model, Duration::from_millis(300));
+    venue.steer("pause");
+    model.apply_all(&client.settle().0);
+    model.check(&venue);
+    assert!(model.counts["orderbook_delta"] > 100, "{:?}", model.counts);
+    assert!(!model.counts.contains_key("trade"));
+}
+
+#[test]
+fn a_subscription_that_is_over_is_not_known_any_more() {
+    let venue = venue(|_| {});
+    let tickers = venue.tickers();
+    let mut client = Client::open(&venue);
+    let params = json!({"channels": ["orderbook_delta", "trade"], "market_tickers": tickers});
+    client.ask("subscribe", params);
+    let all = client.ask("unsubscribe", json!({"sids": [2, 1]}));
+    assert_eq!(
+        all,
+        [
+            json!({"type": "unsubscribed", "id": 3, "sid": 2, "seq": 1}),
+            json!({"type": "unsubscribed", "id": 3, "sid": 1, "seq": 13}),
+        ]
+    );
+    assert_eq!(client.settle().1, json!([]));
+    assert_eq!(client.code("unsubscribe", json!({"sids": [1]})), 7);
+    venue.steer("resume");
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(client.settle().0, Vec::<Value>::new(), "nothing comes");
+    venue.steer("pause");
+    let all = client.books(&tickers[..1]);
+    assert_eq!((&all[0]["msg"]["sid"], &all[1]["seq"]), (&json!(3), &json!(1)), "it begins anew");
+    for (code, sid) in [(10, 3), (25, 4)] {
+        assert_eq!(venue.fault(&format!("kind=error-{code}")), 1);
+        let (said, list) = client.settle();
+        assert_eq!((&said[0]["msg"]["code"], &said[0]["sid"]), (&json!(code), &json!(sid)));
+        assert_eq!((said.len(), list), (1, json!([])), "it is over as well");
+        assert_eq!(client.code("unsubscribe", json!({"sids": [sid]})), 7);
+        client.books(&tickers[..1]);
+    }
+}
+
+#[test]
+fn markets_come_and_go() {
+    let venue = venue(|config| {
+        config.markets = 150;
+        config.births_per_minute = 3_000.0;
+        config.deaths_per_minute = 3_000.0;
+        config.rate = 200.0;
+    });
+    let tickers = venue.tickers();
+    let mut client = Client::open(&venue);
+    let mut model = Model::default();
+    model.apply_all(&client.books(&tickers));
+    let life = json!({"channels": ["market_lifecycle_v2"]});
+    model.apply_all(&client.ask("subscribe", life));
+    let opened: BTreeSet<String> = venue.tickers().into_iter().collect();
+    venue.steer("resume");
+    let mut all = follow(&mut client, &mut model, Duration::from_millis(1_500));
+    venue.steer("pause");
+    let rest = client.settle().0;
+    model.apply_all(&rest);
+    all.extend(rest);
+    let events = |name: &'static str| {
+        all.iter().filter(move |m| m["msg"]["event_type"] == name).map(|m| &m["msg"])
+    };
+    let (mut values, mut steps) = (BTreeSet::new(), BTreeSet::new());
+    for msg in events("determined") {
+        let ticker = msg["market_ticker"].as_str().unwrap();
+        let worth = if msg["result"] == "yes" { "1.0000" } else { "0.0000" };
+        assert_eq!(msg["settlement_value"], worth);
+        values.insert(worth);
+        let shown = &venue.rest(&format!("/markets/{ticker}"))["market"];
+        assert_eq!((&shown["status"], &shown["result"]), (&json!("finalized"), &msg["result"]));
+        assert_eq!(shown["settlement_value_dollars"], worth);
+        if let Some(book) = model.books.get(ticker) {
+            assert!(book.iter().all(BTreeMap::is_empty), "everything was taken away");
+        }
+    }
+    assert_eq!(values.len(), 2, "some end this way, some that way");
+    for msg in events("created") {
+        let ticker = msg["market_ticker"].as_str().unwrap();
+        assert!(!opened.contains(ticker));
+        let shown = &venue.rest(&format!("/markets/{ticker}"))["market"];
+        assert_eq!(msg["price_ranges"], shown["price_ranges"]);
+        steps.insert(msg["price_ranges"][0]["step"].as_str().unwrap());
+    }
+    assert_eq!(steps.into_iter().collect::<Vec<_>>(), ["0.0010", "0.0100"]);
+    assert!(events("activated").count() < events("created").count(), "some open without a word");
+    assert!(events("close_date_updated").all(|msg| msg["close_ts"].is_u64()));
+    assert!(events("close_date_updated").count() > 5);
+    let empty =
+        |m: &&Value| m["type"] == "orderbook_snapshot" && m["msg"].as_object().unwrap().len() == 2;
+    assert!(all.iter().filter(empty).count() > 10, "a snapshot with neither side at the end");
+}
+
+#[test]
+fn every_market_has_an_id_of_its_own_and_a_grid() {
+    let venue = venue(|_| {});
+    let tickers = venue.tickers();
+    let mut client = Client::open(&venue);
+    let all = client.books(&tickers);
+    let snapshots = all.iter().filter(|m| m["type"] == "orderbook_snapshot");
+    let ids: BTreeSet<&str> =
+        snapshots.clone().map(|m| m["msg"]["market_id"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), 12);
+    for message in snapshots {
+        let msg = &message["msg"];
+        let ticker = msg["market_ticker"].as_str().unwrap();
+        let market = &venue.rest(&format!("/markets/{ticker}"))["market"];
+        let step = fixed(&market["price_ranges"][0]["step"], 4);
+        let fine = market["price_level_structure"] == "deci_cent";
+        assert_eq!(step, if fine { 10 } else { 100 });
+        let sides = ["yes_dollars_fp", "no_dollars_fp"].map(|key| msg[key].as_array().unwrap());
+        let prices: Vec<i64> =
+            sides.iter().flat_map(|side| side.iter().map(|level| fixed(&level[0], 4))).collect();
+        assert!(prices.iter().all(|price| price % step == 0), "{ticker}: {prices:?}");
+        assert!(!fine || prices.iter().any(|price| price % 100 != 0), "{ticker}: {prices:?}");
+    }
+}
