@@ -37,6 +37,9 @@ fn only_what_is_signed_by_the_key_about_now_is_let_in() {
     assert_eq!(refused(&headers("the-key", &time, "AAAA")), Some(401));
     let plain = venue.request("GET", "/trade-api/ws/v2", &key.sign_upgrade(0));
     assert_eq!(plain.status, 426);
+    let posted =
+        venue.request("POST", "/trade-api/ws/v2", &key.sign("POST", "/trade-api/ws/v2", 0));
+    assert_eq!(posted.status, 405);
 }
 
 #[test]
@@ -109,4 +112,11 @@ fn a_message_that_is_too_long_ends_the_connection() {
     assert_eq!(client.next()["id"], 77);
     client.say(&padded(301));
     assert_eq!(client.over(), Some(1009));
+    let mut client = Client::open(&venue);
+    // The head of a frame of 2 MB is enough.
+    let mut head = vec![0x81, 0xff];
+    head.extend(2_000_000u64.to_be_bytes());
+    head.extend([1, 2, 3, 4]);
+    client.socket.get_mut().write_all(&head).unwrap();
+    assert_eq!(client.over(), Some(1009), "longer than any");
 }

@@ -50,7 +50,7 @@ fn books_tickers_and_trades_are_those_of_the_venue() {
     model.check(&venue);
     assert!(model.counts["orderbook_delta"] > 500, "{:?}", model.counts);
     assert!(model.counts["tops"] > 100, "{:?}", model.counts);
-    assert!(model.seqs.get(&2).is_none(), "tickers have no numbers");
+    assert!(!model.seqs.contains_key(&2), "tickers have no numbers");
     let ids = all.iter().filter(|m| m["type"] == "trade").map(|m| m["msg"]["trade_id"].clone());
     let ids: Vec<Value> = ids.collect();
     assert!(ids.len() > 50, "{}", ids.len());
@@ -61,6 +61,12 @@ fn books_tickers_and_trades_are_those_of_the_venue() {
     let traded = all.iter().rev().find(|m| m["type"] == "trade").unwrap();
     let last = tickers[traded["msg"]["market_ticker"].as_str().unwrap()];
     assert_eq!(last["price_dollars"], traded["msg"]["yes_price_dollars"]);
+    for msg in all.iter().filter(|m| m["type"] == "trade").map(|m| &m["msg"]) {
+        let prices = ["yes_price_dollars", "no_price_dollars"].map(|key| fixed(&msg[key], 4));
+        assert_eq!(prices[0] + prices[1], 10_000, "{msg}");
+        assert_eq!(msg["taker_side"], msg["taker_outcome_side"]);
+        assert_eq!(msg["taker_book_side"] == "bid", msg["taker_side"] == "yes", "{msg}");
+    }
     assert_eq!(last["last_trade_size_fp"], traded["msg"]["count_fp"]);
 }
 
@@ -145,7 +151,11 @@ fn a_subscription_that_is_over_is_not_known_any_more() {
     venue.steer("pause");
     let all = client.books(&tickers[..1]);
     assert_eq!((&all[0]["msg"]["sid"], &all[1]["seq"]), (&json!(3), &json!(1)), "it begins anew");
-    for (code, sid) in [(10, 3), (25, 4)] {
+    client.ask("subscribe", json!({"channels": ["ticker"]}));
+    let all = client.ask("unsubscribe", json!({"sids": [4, 4]}));
+    assert_eq!(kinds(&all), ["unsubscribed"], "a number that is named twice");
+    assert_eq!(all[0]["seq"], 1, "even where nothing else has a number");
+    for (code, sid) in [(10, 3), (25, 5)] {
         assert_eq!(venue.fault(&format!("kind=error-{code}")), 1);
         let (said, list) = client.settle();
         assert_eq!((&said[0]["msg"]["code"], &said[0]["sid"]), (&json!(code), &json!(sid)));

@@ -5,7 +5,7 @@
 use super::super::clock::{Clock, wall_ms};
 use super::super::config::SimError;
 use super::super::connection::{Client, Connection, Fate};
-use super::super::frame::{Opcode, push_close, push_frame};
+use super::super::frame::{Opcode, Violation, push_close, push_frame};
 use super::super::request::{Answer, Request, Unacceptable};
 use super::allowance::Allowance;
 use super::auth::Door;
@@ -254,8 +254,9 @@ impl Server {
                     }
                     _ => {}
                 },
-                Err(_) => {
-                    push_close(output, 1002, "protocol");
+                Err(Violation(what)) => {
+                    let code = if what.ends_with("too long") { 1009 } else { 1002 };
+                    push_close(output, code, what);
                     connection.closing = true;
                     return;
                 }
@@ -307,6 +308,9 @@ impl Server {
     }
 
     fn upgrade(&mut self, slot: Slot, request: &Request) -> Result<(), Answer> {
+        if request.method != "GET" {
+            return Err(Answer::error(405, "method not allowed"));
+        }
         let key = request.websocket_key.as_ref();
         let key = key.ok_or_else(|| Answer::error(426, "this is a WebSocket endpoint"))?;
         if !self.door.admits(request, wall_ms()) {

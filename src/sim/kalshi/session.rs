@@ -2,7 +2,7 @@
 //!
 //! Runs on:  the venue's thread (pure: texts out).
 use super::allowance::Allowance;
-use super::command::{BOOKS, CHANNELS, LIFE, Refusal, TICKERS, TRADES, is_numbered};
+use super::command::{BOOKS, LIFE, Refusal, TICKERS, TRADES, is_numbered};
 use super::config::{CommandScope, KalshiConfig};
 use super::exchange::{Exchange, Happening};
 use super::faults::Faults;
@@ -166,7 +166,8 @@ impl Sessions {
             let _ = write!(text, r#","id":{id}"#);
         }
         let _ = write!(text, r#","sid":{}"#, subscription.sid);
-        if is_numbered(subscription.channel) {
+        // The last answer has a number even where nothing else has.
+        if is_numbered(subscription.channel) || kind == "unsubscribed" {
             subscription.seq += 1;
             let _ = write!(text, r#","seq":{}"#, subscription.seq);
         }
@@ -295,7 +296,6 @@ impl Sessions {
     }
 
     fn tell_channel(&mut self, channel: usize, market: u32, kind: &str, body: &str) {
-        debug_assert!(channel < CHANNELS.len());
         let wants = |s: &Subscription| {
             s.channel == channel && s.markets.as_ref().is_none_or(|m| m.contains(&market))
         };
