@@ -1,6 +1,7 @@
 //! The simulated Kalshi as a client meets it: real sockets, signatures, a decoder and books of the test's own.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
+mod calendar;
 mod client;
 mod errors;
 mod faults;

@@ -1,4 +1,4 @@
-//! The stream: numbers, books, trades and the life of markets.
+//! The stream: numbers, books, tickers and trades.
 use crate::client::{Client, kinds};
 use crate::model::{Model, fixed};
 use crate::venue;
@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// Applies what comes for so long.
-fn follow(client: &mut Client, model: &mut Model, time: Duration) -> Vec<Value> {
+pub(crate) fn follow(client: &mut Client, model: &mut Model, time: Duration) -> Vec<Value> {
     let (mut all, begun) = (Vec::new(), Instant::now());
     while begun.elapsed() < time {
         let message = client.next();
@@ -163,60 +163,6 @@ fn a_subscription_that_is_over_is_not_known_any_more() {
         assert_eq!(client.code("unsubscribe", json!({"sids": [sid]})), 7);
         client.books(&tickers[..1]);
     }
-}
-
-#[test]
-fn markets_come_and_go() {
-    let venue = venue(|config| {
-        config.markets = 150;
-        config.births_per_minute = 3_000.0;
-        config.deaths_per_minute = 3_000.0;
-        config.rate = 200.0;
-    });
-    let tickers = venue.tickers();
-    let mut client = Client::open(&venue);
-    let mut model = Model::default();
-    model.apply_all(&client.books(&tickers));
-    let life = json!({"channels": ["market_lifecycle_v2"]});
-    model.apply_all(&client.ask("subscribe", life));
-    let opened: BTreeSet<String> = venue.tickers().into_iter().collect();
-    venue.steer("resume");
-    let mut all = follow(&mut client, &mut model, Duration::from_millis(1_500));
-    venue.steer("pause");
-    let rest = client.settle().0;
-    model.apply_all(&rest);
-    all.extend(rest);
-    let events = |name: &'static str| {
-        all.iter().filter(move |m| m["msg"]["event_type"] == name).map(|m| &m["msg"])
-    };
-    let (mut values, mut steps) = (BTreeSet::new(), BTreeSet::new());
-    for msg in events("determined") {
-        let ticker = msg["market_ticker"].as_str().unwrap();
-        let worth = if msg["result"] == "yes" { "1.0000" } else { "0.0000" };
-        assert_eq!(msg["settlement_value"], worth);
-        values.insert(worth);
-        let shown = &venue.rest(&format!("/markets/{ticker}"))["market"];
-        assert_eq!((&shown["status"], &shown["result"]), (&json!("finalized"), &msg["result"]));
-        assert_eq!(shown["settlement_value_dollars"], worth);
-        if let Some(book) = model.books.get(ticker) {
-            assert!(book.iter().all(BTreeMap::is_empty), "everything was taken away");
-        }
-    }
-    assert_eq!(values.len(), 2, "some end this way, some that way");
-    for msg in events("created") {
-        let ticker = msg["market_ticker"].as_str().unwrap();
-        assert!(!opened.contains(ticker));
-        let shown = &venue.rest(&format!("/markets/{ticker}"))["market"];
-        assert_eq!(msg["price_ranges"], shown["price_ranges"]);
-        steps.insert(msg["price_ranges"][0]["step"].as_str().unwrap());
-    }
-    assert_eq!(steps.into_iter().collect::<Vec<_>>(), ["0.0010", "0.0100"]);
-    assert!(events("activated").count() < events("created").count(), "some open without a word");
-    assert!(events("close_date_updated").all(|msg| msg["close_ts"].is_u64()));
-    assert!(events("close_date_updated").count() > 5);
-    let empty =
-        |m: &&Value| m["type"] == "orderbook_snapshot" && m["msg"].as_object().unwrap().len() == 2;
-    assert!(all.iter().filter(empty).count() > 10, "a snapshot with neither side at the end");
 }
 
 #[test]
