@@ -2,7 +2,7 @@
 use crate::client::{Client, kinds};
 use crate::model::Model;
 use crate::venue;
-use ringbook::sim::kalshi::CommandScope;
+use ringbook::sim::kalshi::{CommandScope, KalshiConfig};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -261,4 +261,31 @@ fn a_client_that_does_not_read_loses_its_subscription_and_nothing_else() {
     again.check(&venue);
     quick.settle();
     models[1].check(&venue);
+}
+
+#[test]
+fn nothing_comes_behind_the_end_of_a_subscription() {
+    let size = |m: &Value| m.to_string().len();
+    let many = |config: &mut KalshiConfig| {
+        config.markets = 80;
+        config.levels = 60;
+    };
+    let roomy = venue(many);
+    let all = Client::open(&roomy).books(&roomy.tickers());
+    let snapshots = all.iter().filter(|m| m["type"] == "orderbook_snapshot");
+    let big = snapshots.clone().max_by_key(|m| size(m)).unwrap();
+    let small = snapshots.min_by_key(|m| size(m)).unwrap();
+    // The same markets. There is room for what is said before the books and for the small one, not for the big one.
+    let most = size(small) + 190;
+    assert!(size(big) > most, "{} {}", size(big), size(small));
+    let narrow = venue(|config| {
+        many(config);
+        config.outbound_bytes_max = most;
+    });
+    let names = [big, small].map(|m| m["msg"]["market_ticker"].as_str().unwrap().to_owned());
+    let mut client = Client::open(&narrow);
+    let said = client.books(&names);
+    assert_eq!(kinds(&said), ["subscribed", "error"], "{said:?}");
+    assert_eq!(said[1]["msg"]["code"], 25);
+    assert_eq!(kinds(&client.books(&names[1..])), ["subscribed", "orderbook_snapshot"]);
 }
