@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use ringbook::sim::kalshi::{KalshiConfig, KalshiVenue};
+use ringbook::sim::kalshi::{CommandScope, KalshiConfig, KalshiVenue, YesLevels, YesPrice};
 use ringbook::sim::{SimConfig, SimError, Venue};
 
 /// A simulated Polymarket (Gamma, CLOB REST, the market channel) or Kalshi (REST, WebSocket v2), and /sim, on one port.
@@ -46,6 +46,8 @@ struct Flags {
     /// Kalshi: every message says when it was sent.
     #[arg(long)]
     sending_ts: bool,
+    #[command(flatten)]
+    kalshi: KalshiFlags,
     /// Address to listen on; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:8443", value_name = "ADDRESS")]
     listen: SocketAddr,
@@ -115,6 +117,71 @@ struct Flags {
     slow_rest: u64,
 }
 
+/// What Kalshi's own page leaves open, and its limits.
+#[derive(Debug, clap::Args)]
+struct KalshiFlags {
+    /// Kalshi: markets of all subscriptions of a connection; more are refused with code 26.
+    #[arg(long, default_value_t = 500_000, value_name = "COUNT")]
+    kalshi_session_markets_max: usize,
+    /// Kalshi: commands in a second; more are refused with code 27; 0 for no limit.
+    #[arg(long, default_value_t = 10_000, value_name = "COUNT")]
+    kalshi_commands_per_second: u32,
+    /// Kalshi: whose commands are counted: those of one connection, or those of all (user).
+    #[arg(long, default_value = "connection", value_parser = ["connection", "user"], value_name = "WHOSE")]
+    kalshi_commands_scope: String,
+    /// Kalshi: commands to one subscription in a second; more are refused with code 27; 0 for no limit.
+    #[arg(long, default_value_t = 0, value_name = "COUNT")]
+    kalshi_subscription_commands_per_second: u32,
+    /// Kalshi: bytes that wait for a client; a subscription that finds no room ends with code 25.
+    #[arg(long, default_value_t = 128 << 20, value_name = "BYTES")]
+    kalshi_outbound_bytes_max: usize,
+    /// Kalshi: bytes of a client's message; a longer one is answered by close code 1009 [most: 1 MiB].
+    #[arg(long, default_value_t = 1 << 20, value_name = "BYTES")]
+    kalshi_message_bytes_max: usize,
+    /// Kalshi: milliseconds by which the time of a signature may be off.
+    #[arg(long, default_value_t = 30_000, value_name = "MS")]
+    kalshi_skew_max: u64,
+    /// Kalshi: milliseconds between two pings.
+    #[arg(long, default_value_t = 10_000, value_name = "MS")]
+    kalshi_ping_every: u64,
+    /// Kalshi: milliseconds without a pong after which a client is closed; 0 for never.
+    #[arg(long, default_value_t = 0, value_name = "MS")]
+    kalshi_pong_timeout: u64,
+    /// Kalshi: what leaving out use_yes_price means (off, on), or that it no longer matters (always).
+    #[arg(long, default_value = "off", value_parser = ["off", "on", "always"], value_name = "WHEN")]
+    kalshi_yes_price: String,
+    /// Kalshi: the order of levels under use_yes_price.
+    #[arg(long, default_value = "ascending", value_parser = ["ascending", "descending"], value_name = "ORDER")]
+    kalshi_yes_levels: String,
+    /// Kalshi: an ok that lists no markets has an empty msg, and not none.
+    #[arg(long)]
+    kalshi_ok_empty_msg: bool,
+}
+
+impl KalshiFlags {
+    fn commands_scope(&self) -> CommandScope {
+        match self.kalshi_commands_scope.as_str() {
+            "user" => CommandScope::User,
+            _ => CommandScope::Connection,
+        }
+    }
+
+    fn yes_price(&self) -> YesPrice {
+        match self.kalshi_yes_price.as_str() {
+            "always" => YesPrice::Always,
+            "on" => YesPrice::On,
+            _ => YesPrice::Off,
+        }
+    }
+
+    fn yes_levels(&self) -> YesLevels {
+        match self.kalshi_yes_levels.as_str() {
+            "descending" => YesLevels::Descending,
+            _ => YesLevels::Ascending,
+        }
+    }
+}
+
 /// `KIND=RATE`; the venue says whether it knows them.
 fn stream_fault(text: &str) -> Result<(String, u64), String> {
     let (kind, rate) = text.split_once('=').ok_or("it must be KIND=RATE")?;
@@ -158,6 +225,7 @@ impl Flags {
                 code: EXIT_USAGE,
             })
         };
+        let more = &self.kalshi;
         Ok(KalshiConfig {
             listen: self.listen,
             tls: !self.plain,
@@ -173,13 +241,24 @@ impl Flags {
             key_id: self.key_id.clone(),
             public_key: self.public_key.as_ref().map(read).transpose()?,
             markets_per_subscription_max: self.subscription_markets_max,
+            skew_ms_max: more.kalshi_skew_max,
+            markets_per_session_max: more.kalshi_session_markets_max,
+            commands_per_second_max: more.kalshi_commands_per_second,
+            commands_scope: more.commands_scope(),
+            commands_per_second_of_subscription_max: more.kalshi_subscription_commands_per_second,
+            outbound_bytes_max: more.kalshi_outbound_bytes_max,
+            message_bytes_max: more.kalshi_message_bytes_max,
+            ping_ms: more.kalshi_ping_every,
+            pong_timeout_ms: more.kalshi_pong_timeout,
+            yes_price: more.yes_price(),
+            yes_levels: more.yes_levels(),
+            ok_empty_msg: more.kalshi_ok_empty_msg,
             ok_always_lists: self.ok_always_lists,
             snapshot_ok_first: self.snapshot_ok_first,
             snapshot_id_on_first: self.snapshot_id_on_first,
             sending_ts: self.sending_ts,
             shuffle_acks: self.shuffle_acks,
             ack_delay_ms: self.ack_delay,
-            ..KalshiConfig::default()
         })
     }
 }

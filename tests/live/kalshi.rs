@@ -280,6 +280,9 @@ fn kalshi_faults_cost_moments_and_no_book_is_wrong() {
         ("error-25", 2, None),
         ("garbage", 2, books),
         ("unknown", 2, books),
+        ("unknown-fields", 4, books),
+        ("stall-ack", 1, None),
+        ("error-18", 1, None),
         ("cut", 3, books),
         ("cut", 1, Some("trade")),
         ("cut", 1, Some("market_lifecycle_v2")),
@@ -341,6 +344,15 @@ fn what_kalshis_page_leaves_open_makes_no_difference() {
         "--sending-ts",
         "--subscription-markets-max",
         "40",
+        "--kalshi-session-markets-max",
+        "40",
+        "--kalshi-ok-empty-msg",
+        "--kalshi-yes-price",
+        "on",
+        "--kalshi-ping-every",
+        "1000",
+        "--kalshi-pong-timeout",
+        "4000",
     ];
     let flags: Vec<&str> =
         ["--markets", "110", "--rate", "400", "--trades", "300"].into_iter().chain(all).collect();

@@ -29,6 +29,7 @@ pub(super) struct Exchange {
     pub(super) config: KalshiConfig,
     pub(super) markets: Vec<Market>,
     by_ticker: HashMap<String, u32>,
+    by_id: HashMap<String, u32>,
     active: Vec<u32>,
     scheduled: VecDeque<(u64, u32)>,
     random: Random,
@@ -44,6 +45,7 @@ impl Exchange {
             config: config.clone(),
             markets: Vec::new(),
             by_ticker: HashMap::new(),
+            by_id: HashMap::new(),
             active: Vec::new(),
             scheduled: VecDeque::new(),
             random: Random::new(config.seed),
@@ -62,6 +64,7 @@ impl Exchange {
         let number = self.markets.len() as u32;
         let market = Market::new(number, &self.config, now_ms, &mut self.random);
         self.by_ticker.insert(market.ticker.clone(), number);
+        self.by_id.insert(market.id.clone(), number);
         self.markets.push(market);
         self.active.push(number);
         number
@@ -69,6 +72,11 @@ impl Exchange {
 
     pub(super) fn find(&self, ticker: &str) -> Option<u32> {
         self.by_ticker.get(ticker).copied()
+    }
+
+    /// By `market_id`.
+    pub(super) fn find_id(&self, id: &str) -> Option<u32> {
+        self.by_id.get(id).copied()
     }
 
     pub(super) fn open(&self) -> usize {
@@ -107,7 +115,7 @@ impl Exchange {
         self.due[0] -= 1.0;
         let place = self.active[self.random.below(self.active.len() as u64) as usize];
         let market = &mut self.markets[place as usize];
-        let before = market.best();
+        let before = (market.best(), market.volume);
         if self.random.below(10_000) < self.config.trades_per_10_000 {
             if let Some((deal, change)) = market.deal(now_ms, &mut self.random) {
                 let id = words::uuid(self.trade_ids.len() as u64 + 1_000_000);
@@ -117,7 +125,8 @@ impl Exchange {
         } else if let Some(change) = market.change(now_ms, &mut self.random) {
             told.push(Happening::Delta(place, change));
         }
-        if self.markets[place as usize].best() != before {
+        let market = &self.markets[place as usize];
+        if (market.best(), market.volume) != before {
             told.push(Happening::Ticker(place));
         }
         self.changes += 1;
@@ -154,6 +163,7 @@ impl Exchange {
             let market = &mut self.markets[place as usize];
             if market.close_ms > now_ms + OPENS_AFTER_MS {
                 market.close_ms = now_ms + OPENS_AFTER_MS;
+                market.updated_ms = now_ms;
                 let more = format!(r#","close_ts":{}"#, market.close_ms.div_ceil(1000));
                 told.push(Happening::Life(place, "close_date_updated", more));
                 self.schedule(now_ms + OPENS_AFTER_MS, place);
@@ -165,10 +175,13 @@ impl Exchange {
         let market = &mut self.markets[place as usize];
         market.phase = Phase::Finalized;
         market.result_yes = self.random.below(2) == 0;
-        let result = if market.result_yes { "yes" } else { "no" };
+        market.settled_ms = Some(now_ms);
+        market.updated_ms = now_ms;
         let more = format!(
-            r#","result":"{result}","determination_ts":{},"settlement_value":"1.0000""#,
-            now_ms / 1000
+            r#","result":"{}","determination_ts":{},"settlement_value":"{}""#,
+            market.result(),
+            now_ms / 1000,
+            words::dollars(market.settlement())
         );
         told.push(Happening::Life(place, "determined", more));
         let more = format!(r#","settled_ts":{}"#, now_ms / 1000);
@@ -183,6 +196,7 @@ impl Exchange {
     /// A market opens or closes by time alone: nobody is told (kalshi.md, 3.4).
     fn on_time(&mut self, place: u32, now_ms: u64, told: &mut Vec<Happening>) {
         let market = &mut self.markets[place as usize];
+        market.updated_ms = now_ms;
         match market.phase {
             Phase::Initialized => {
                 market.phase = Phase::Active;

@@ -3,6 +3,7 @@
 //! Runs on:  the venue's thread (pure).
 //! Bounds:   a side has at most as many levels as its grid has prices.
 use super::config::KalshiConfig;
+use super::words;
 use crate::base::random::Random;
 use std::collections::BTreeMap;
 
@@ -52,17 +53,27 @@ pub(super) struct Deal {
 #[derive(Clone, Debug)]
 pub(super) struct Market {
     pub(super) ticker: String,
+    pub(super) id: String,
     pub(super) event: u32,
     pub(super) yes: Bids,
     pub(super) no: Bids,
     pub(super) phase: Phase,
     pub(super) result_yes: bool,
     /// Milliseconds since the Unix epoch.
+    pub(super) created_ms: u64,
     pub(super) open_ms: u64,
     pub(super) close_ms: u64,
+    pub(super) settled_ms: Option<u64>,
+    /// When its phase or its times were last another.
+    pub(super) updated_ms: u64,
     pub(super) changed_ms: u64,
     pub(super) last_price: u32,
-    tick: u32,
+    /// 1/100 contract.
+    pub(super) last_count: u64,
+    pub(super) volume: u64,
+    /// What was paid for them, in 1/1,000,000 dollar.
+    pub(super) paid: u64,
+    pub(super) tick: u32,
     middle: u32,
     reach: u32,
 }
@@ -82,15 +93,22 @@ impl Market {
         let middle = (DOLLAR / 20 + random.below(u64::from(DOLLAR * 9 / 10)) as u32) / tick * tick;
         let mut market = Self {
             ticker: format!("KXSIM-26NOV27E{event}-T{number}{half}"),
+            id: words::uuid(u64::from(number) + 1),
             event,
             yes: Bids::new(),
             no: Bids::new(),
             phase: Phase::Active,
             result_yes: false,
+            created_ms: now_ms,
             open_ms: now_ms,
             close_ms: now_ms + 365 * 86_400_000,
+            settled_ms: None,
+            updated_ms: now_ms,
             changed_ms: now_ms,
             last_price: middle,
+            last_count: 0,
+            volume: 0,
+            paid: 0,
             tick,
             middle,
             reach: config.levels.max(1) as u32,
@@ -165,8 +183,25 @@ impl Market {
         let count = if random.below(3) == 0 { size } else { 1 + random.below(size) };
         let yes_price = if taker_yes { DOLLAR - price } else { price };
         self.last_price = yes_price;
+        self.last_count = count;
+        self.volume += count;
+        self.paid += count * u64::from(yes_price);
         let change = self.reduce(!taker_yes, price, count);
         Some((Deal { yes_price, count, taker_yes }, change))
+    }
+
+    /// Its result, if it has one.
+    pub(super) fn result(&self) -> &'static str {
+        match self.phase {
+            Phase::Finalized if self.result_yes => "yes",
+            Phase::Finalized => "no",
+            _ => "",
+        }
+    }
+
+    /// What a contract for YES is worth at the end.
+    pub(super) const fn settlement(&self) -> u32 {
+        if self.result_yes { DOLLAR } else { 0 }
     }
 
     /// Nothing is left: the changes that take everything away.

@@ -4,16 +4,21 @@
 //! Owns:     one listening port with `/trade-api/v2`, `/trade-api/ws/v2` and `/sim`.
 //!
 //! Own books, own encoders, own numbers. From the inside out: `market`, `exchange` (what happens), `words` (how it is
-//! said), `session` (to whom, under which number), `auth`, `rest`, `server`.
+//! said), `session` (to whom, under which number), `command` and `obey` (what is asked), `auth`, `filter`, `rest`, `server`.
+mod allowance;
 mod auth;
+mod command;
 mod config;
 mod exchange;
+mod faults;
+mod filter;
 mod market;
+mod obey;
 mod rest;
 mod server;
 mod session;
 mod venue;
 mod words;
 
-pub use config::KalshiConfig;
+pub use config::{CommandScope, KalshiConfig, YesLevels, YesPrice};
 pub use venue::KalshiVenue;

@@ -3,6 +3,7 @@
 //! Runs on:  the venue's thread (pure).
 use super::super::request::{Answer, Request};
 use super::exchange::Exchange;
+use super::filter::{EVENTS_LIMIT, Filter, MARKETS_LIMIT, SERIES, number};
 use super::market::{Market, Phase};
 use super::words;
 use std::fmt::Write as _;
@@ -10,78 +11,54 @@ use std::fmt::Write as _;
 /// What every path begins with.
 const ROOT: &str = "/trade-api/v2";
 /// Tokens of a request, of a second, and at most at once (kalshi.md, 4).
-const COST: f64 = 10.0;
-const TOKENS_PER_SECOND: f64 = 200.0;
-const TOKENS_MAX: f64 = 400.0;
-
-/// The venue's patience.
-#[derive(Debug)]
-pub(super) struct Bucket {
-    tokens: f64,
-    at_ms: u64,
-}
-
-impl Bucket {
-    pub(super) const fn new() -> Self {
-        Self { tokens: TOKENS_MAX, at_ms: 0 }
-    }
-
-    /// Whether one more request is answered.
-    pub(super) fn take(&mut self, now_ms: u64) -> bool {
-        let passed = now_ms.saturating_sub(self.at_ms) as f64 / 1000.0;
-        self.at_ms = now_ms;
-        self.tokens = (self.tokens + passed * TOKENS_PER_SECOND).min(TOKENS_MAX);
-        let enough = self.tokens >= COST;
-        if enough {
-            self.tokens -= COST;
-        }
-        enough
-    }
-}
-
-fn is(market: &Market, status: Option<&str>) -> bool {
-    match status {
-        None | Some("") => true,
-        Some("open") => market.phase == Phase::Active,
-        Some("unopened") => market.phase == Phase::Initialized,
-        Some("closed") => market.phase == Phase::Closed,
-        Some("settled") => market.phase == Phase::Finalized,
-        Some(_) => false,
-    }
-}
-
-fn number(request: &Request, name: &str, default: usize) -> usize {
-    request.query.first(name).and_then(|text| text.parse().ok()).unwrap_or(default)
-}
+pub(super) const COST: f64 = 10.0;
+pub(super) const TOKENS_PER_SECOND: f64 = 200.0;
+pub(super) const TOKENS_MAX: f64 = 400.0;
+/// Levels of a book that may be asked for; 0 is all of them.
+const DEPTH_MAX: usize = 100;
+/// Books in one answer.
+const BOOKS_MAX: usize = 100;
+/// Markets of an event.
+const EVENT_MARKETS: usize = 5;
 
 /// The answer to a request below [`ROOT`].
 pub(super) fn answer(exchange: &Exchange, request: &Request, admitted: bool) -> Answer {
     let path = request.path.strip_prefix(ROOT).unwrap_or("");
-    match path {
+    let known = matches!(path, "/events" | "/exchange/status") || path.starts_with("/markets");
+    if known && request.method != "GET" {
+        return Answer::error(405, "method not allowed");
+    }
+    let answer = match path {
         "/events" => events(exchange, request),
         "/markets" => markets(exchange, request),
-        "/markets/orderbooks" if !admitted => Answer::error(401, "unauthorized"),
+        "/markets/orderbooks" if !admitted => Err(Answer::error(401, "unauthorized")),
         "/markets/orderbooks" => orderbooks(exchange, request),
-        "/exchange/status" => {
-            Answer::ok(br#"{"exchange_active":true,"trading_active":true}"#.to_vec())
-        }
+        "/exchange/status" => Ok(Answer::ok(
+            br#"{"exchange_active":true,"trading_active":true,"intra_exchange_transfers_active":true,"exchange_estimated_resume_time":null,"exchange_index_statuses":[{"exchange_index":0,"description":"everything","exchange_active":true,"trading_active":true}]}"#
+                .to_vec(),
+        )),
         _ => match path.strip_prefix("/markets/") {
-            Some(rest) => market(exchange, rest),
-            None => Answer::error(404, "not found"),
+            Some(rest) => market(exchange, request, rest),
+            None => Err(Answer::error(404, "not found")),
         },
-    }
+    };
+    answer.unwrap_or_else(|refusal| refusal)
 }
 
-/// Events by number, five markets each; an event is shown if one of its markets fits (kalshi.md, 4).
-fn events(exchange: &Exchange, request: &Request) -> Answer {
-    let limit = number(request, "limit", 200).clamp(1, 200);
-    let begin = number(request, "cursor", 0);
-    let status = request.query.first("status");
-    let nested = request.query.first("with_nested_markets") == Some("true");
+/// Events by number, five markets each (kalshi.md, 4).
+fn events(exchange: &Exchange, request: &Request) -> Result<Answer, Answer> {
+    let query = &request.query;
+    let limit = number(query, "limit", EVENTS_LIMIT)?.unwrap_or(*EVENTS_LIMIT.end());
+    let begin = number(query, "cursor", 0..=usize::MAX)?.unwrap_or(0);
+    let filter = Filter::of_events(query)?;
+    let tickers = query.all("tickers");
+    let nested = query.first("with_nested_markets") == Some("true");
     let mut out = String::from(r#"{"events":["#);
     let (mut shown, mut cursor) = (0, String::new());
-    for (number, chunk) in exchange.markets.chunks(5).enumerate().skip(begin) {
-        if !chunk.iter().any(|market| is(market, status)) {
+    for (number, chunk) in exchange.markets.chunks(EVENT_MARKETS).enumerate().skip(begin) {
+        let name = words::event(number as u32);
+        let named = tickers.is_empty() || tickers.contains(&name.as_str());
+        if !named || !chunk.iter().any(|market| filter.fits(market)) {
             continue;
         }
         if shown == limit {
@@ -90,10 +67,9 @@ fn events(exchange: &Exchange, request: &Request) -> Answer {
         }
         let comma = if shown > 0 { "," } else { "" };
         shown += 1;
-        let name = words::event(number as u32);
         let _ = write!(
             out,
-            r#"{comma}{{"event_ticker":"{name}","series_ticker":"KXSIM","title":"An event","mutually_exclusive":{}"#,
+            r#"{comma}{{"event_ticker":"{name}","series_ticker":"{SERIES}","title":"An event","sub_title":"","exchange_index":0,"mutually_exclusive":{}"#,
             number % 2 == 0
         );
         if nested {
@@ -103,60 +79,59 @@ fn events(exchange: &Exchange, request: &Request) -> Answer {
         out.push('}');
     }
     let _ = write!(out, r#"],"cursor":"{cursor}","milestones":[]}}"#);
-    Answer::ok(out.into_bytes())
+    Ok(Answer::ok(out.into_bytes()))
 }
 
-fn markets(exchange: &Exchange, request: &Request) -> Answer {
-    let limit = number(request, "limit", 100).clamp(1, 1000);
-    let begin = number(request, "cursor", 0);
-    let tickers = request.query.all("tickers");
-    let status = request.query.first("status");
-    let wanted = |market: &&Market| {
-        let named = tickers.is_empty() || tickers.contains(&market.ticker.as_str());
-        named && is(market, status)
-    };
+fn markets(exchange: &Exchange, request: &Request) -> Result<Answer, Answer> {
+    let query = &request.query;
+    let limit = number(query, "limit", MARKETS_LIMIT)?.filter(|&limit| limit > 0).unwrap_or(100);
+    let begin = number(query, "cursor", 0..=usize::MAX)?.unwrap_or(0);
+    let filter = Filter::of_markets(query)?;
     let fitting: Vec<(usize, &Market)> = (exchange.markets.iter().enumerate().skip(begin))
-        .filter(|(_, market)| wanted(market))
+        .filter(|(_, market)| filter.fits(market))
         .take(limit + 1)
         .collect();
     let cursor = fitting.get(limit).map_or(String::new(), |(place, _)| place.to_string());
     let shown: Vec<String> =
         fitting.iter().take(limit).map(|(_, market)| words::rest_market(market)).collect();
     let body = format!(r#"{{"markets":[{}],"cursor":"{cursor}"}}"#, shown.join(","));
-    Answer::ok(body.into_bytes())
+    Ok(Answer::ok(body.into_bytes()))
 }
 
-fn book(market: &Market) -> String {
-    format!(r#""orderbook_fp":{{{}}}"#, words::sides(market, ["yes_dollars", "no_dollars"]))
+fn book(market: &Market, depth: usize) -> String {
+    let sides = words::sides(market, ["yes_dollars", "no_dollars"], depth);
+    format!(r#""orderbook_fp":{{{sides}}}"#)
 }
 
-fn orderbooks(exchange: &Exchange, request: &Request) -> Answer {
+fn orderbooks(exchange: &Exchange, request: &Request) -> Result<Answer, Answer> {
     let tickers = request.query.all("tickers");
-    if tickers.is_empty() || tickers.len() > 100 {
-        return Answer::error(400, "tickers");
+    if tickers.is_empty() || tickers.len() > BOOKS_MAX {
+        return Err(Answer::error(400, "invalid parameter: tickers"));
     }
     let found = tickers.into_iter().filter_map(|ticker| exchange.find(ticker));
     let all: Vec<String> = found
         .map(|place| {
             let market = &exchange.markets[place as usize];
-            format!(r#"{{"ticker":"{}",{}}}"#, market.ticker, book(market))
+            format!(r#"{{"ticker":"{}",{}}}"#, market.ticker, book(market, usize::MAX))
         })
         .collect();
-    Answer::ok(format!(r#"{{"orderbooks":[{}]}}"#, all.join(",")).into_bytes())
+    Ok(Answer::ok(format!(r#"{{"orderbooks":[{}]}}"#, all.join(",")).into_bytes()))
 }
 
-fn market(exchange: &Exchange, rest: &str) -> Answer {
+fn market(exchange: &Exchange, request: &Request, rest: &str) -> Result<Answer, Answer> {
     let (ticker, books) = match rest.strip_suffix("/orderbook") {
         Some(ticker) => (ticker, true),
         None => (rest, false),
     };
-    let Some(place) = exchange.find(ticker) else { return Answer::error(404, "not found") };
+    let place = exchange.find(ticker).ok_or_else(|| Answer::error(404, "not found"))?;
     let market = &exchange.markets[place as usize];
-    let body = match books {
-        true => format!("{{{}}}", book(market)),
-        false => format!(r#"{{"market":{}}}"#, words::rest_market(market)),
+    let body = if books {
+        let depth = number(&request.query, "depth", 0..=DEPTH_MAX)?.filter(|&depth| depth > 0);
+        format!("{{{}}}", book(market, depth.unwrap_or(usize::MAX)))
+    } else {
+        format!(r#"{{"market":{}}}"#, words::rest_market(market))
     };
-    Answer::ok(body.into_bytes())
+    Ok(Answer::ok(body.into_bytes()))
 }
 
 /// The book of one market for whoever steers, or of all that are open, one a line.

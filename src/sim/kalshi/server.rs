@@ -5,13 +5,15 @@
 use super::super::clock::{Clock, wall_ms};
 use super::super::config::SimError;
 use super::super::connection::{Client, Connection, Fate};
-use super::super::frame::{Opcode, push_close, push_frame};
+use super::super::frame::{Opcode, Violation, push_close, push_frame};
 use super::super::request::{Answer, Request, Unacceptable};
+use super::allowance::Allowance;
 use super::auth::Door;
+use super::command::{BOOKS, CHANNELS};
 use super::config::KalshiConfig;
 use super::exchange::Exchange;
-use super::rest::{self, Bucket};
-use super::session::{Sessions, Slot};
+use super::rest;
+use super::session::{Parcel, Sessions, Slot};
 use super::words;
 use crate::base::random::Random;
 use base64::Engine as _;
@@ -20,7 +22,7 @@ use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token, Waker};
 use rustls::ServerConfig;
 use sha1::{Digest, Sha1};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -33,12 +35,29 @@ const READ_BYTES: usize = 64 * 1024;
 /// The loop looks at least this often at what is due.
 const TURN: Duration = Duration::from_millis(2);
 const IDLE_TURN: Duration = Duration::from_millis(50);
-/// A client that lets this much pile up is ended.
-const BACKLOG_BYTES_MAX: usize = 256 * 1024 * 1024;
-/// The venue pings every 10 s with this body (kalshi.md, 1).
-const PING_MS: u64 = 10_000;
+/// A client that lets this much more pile up than its subscriptions may is ended: it asks and does not listen.
+const BACKLOG_BYTES_MORE: usize = 128 * 1024 * 1024;
+/// The venue pings with this body (kalshi.md, 1).
 const PING_BODY: &[u8] = b"heartbeat";
 const WS_PATH: &str = "/trade-api/ws/v2";
+const STEERING: [&str; 7] = [
+    "/sim/stats",
+    "/sim/book",
+    "/sim/books",
+    "/sim/trades",
+    "/sim/pause",
+    "/sim/resume",
+    "/sim/fault",
+];
+/// What befalls the next messages, on one channel or on any that is numbered.
+const FAULTS_OF_MESSAGES: [&str; 3] = ["lost", "doubled", "unknown-fields"];
+/// What befalls the next commands or their answers.
+const FAULTS_OF_COMMANDS: [&str; 4] = ["lost-ack", "stall-ack", "error-18", "error-27"];
+/// What befalls clients, at once; `unknown-type` is another name of `unknown`.
+const FAULTS_OF_CLIENTS: [&str; 8] =
+    ["cut", "half-open", "freeze", "error-10", "error-25", "garbage", "unknown", "unknown-type"];
+/// A stalled command is carried out so much later, if nothing else was asked for.
+const STALL_MS: u64 = 5_000;
 
 /// The venue.
 pub(super) struct Server {
@@ -49,13 +68,15 @@ pub(super) struct Server {
     tls: Option<Arc<ServerConfig>>,
     config: KalshiConfig,
     door: Door,
-    bucket: Bucket,
+    allowance: Allowance,
     clock: Clock,
     played_ms: u64,
     pinged_ms: u64,
     exchange: Exchange,
     sessions: Sessions,
     connections: BTreeMap<Slot, Connection>,
+    /// When each client was last known to answer pings.
+    ponged_ms: BTreeMap<Slot, u64>,
     last_slot: Slot,
     /// Commands that wait for their turn, by the time of it.
     waiting: Vec<(u64, Slot, String)>,
@@ -85,13 +106,14 @@ impl Server {
             tls,
             config: config.clone(),
             door: Door::new(config)?,
-            bucket: Bucket::new(),
+            allowance: Allowance::new(rest::TOKENS_PER_SECOND, rest::TOKENS_MAX),
             clock: Clock::new(config.paused),
             played_ms: 0,
             pinged_ms: 0,
             exchange: Exchange::new(config, wall_ms()),
-            sessions: Sessions::default(),
+            sessions: Sessions::new(config),
             connections: BTreeMap::new(),
+            ponged_ms: BTreeMap::new(),
             last_slot: 0,
             waiting: Vec::new(),
             random: Random::new(config.seed ^ 0x5eed),
@@ -176,6 +198,7 @@ impl Server {
 
     fn end(&mut self, slot: Slot) {
         self.sessions.remove(slot);
+        self.ponged_ms.remove(&slot);
         if let Some(mut connection) = self.connections.remove(&slot) {
             drop(self.poll.registry().deregister(&mut connection.socket));
         }
@@ -211,10 +234,18 @@ impl Server {
             match client.assembly.poll_message(input) {
                 Ok(None) => return,
                 Ok(Some(message)) => match message.opcode {
+                    Opcode::Text if message.payload.len() > self.config.message_bytes_max => {
+                        push_close(output, 1009, "message too big");
+                        connection.closing = true;
+                        return;
+                    }
                     Opcode::Text => {
                         let text = String::from_utf8_lossy(&message.payload).into_owned();
-                        self.waiting.push((now_ms + self.config.ack_delay_ms, slot, text));
+                        let stalled_ms = self.sessions.faults.due_anywhere("stall-ack");
+                        let late_ms = self.config.ack_delay_ms + stalled_ms.unwrap_or(0);
+                        self.waiting.push((now_ms + late_ms, slot, text));
                     }
+                    Opcode::Pong => _ = self.ponged_ms.insert(slot, now_ms),
                     Opcode::Ping => push_frame(output, Opcode::Pong, &message.payload),
                     Opcode::Close => {
                         push_close(output, 1000, "");
@@ -223,8 +254,9 @@ impl Server {
                     }
                     _ => {}
                 },
-                Err(_) => {
-                    push_close(output, 1002, "protocol");
+                Err(Violation(what)) => {
+                    let code = if what.ends_with("too long") { 1009 } else { 1002 };
+                    push_close(output, code, what);
                     connection.closing = true;
                     return;
                 }
@@ -244,7 +276,13 @@ impl Server {
                 false => 0,
             };
             let (_, slot, text) = due.remove(place);
-            self.sessions.on_text(slot, &text, &self.exchange);
+            self.sessions.on_text(slot, &text, &self.exchange, now_ms);
+            // Many commands at once must not fill a buffer that its socket could have emptied.
+            self.deliver();
+            let backlog = self.connections.get(&slot).map_or(0, Connection::backlog);
+            if backlog > self.config.outbound_bytes_max / 2 {
+                self.flush();
+            }
         }
     }
 
@@ -256,7 +294,9 @@ impl Server {
             }
         } else if request.path.starts_with("/sim/") {
             self.steer(request)
-        } else if self.config.rate_limits && !self.bucket.take(self.clock.uptime_ms()) {
+        } else if self.config.rate_limits
+            && !self.allowance.take(self.clock.uptime_ms(), rest::COST)
+        {
             Answer::error(429, "too many requests")
         } else {
             rest::answer(&self.exchange, request, self.door.admits(request, wall_ms()))
@@ -268,6 +308,9 @@ impl Server {
     }
 
     fn upgrade(&mut self, slot: Slot, request: &Request) -> Result<(), Answer> {
+        if request.method != "GET" {
+            return Err(Answer::error(405, "method not allowed"));
+        }
         let key = request.websocket_key.as_ref();
         let key = key.ok_or_else(|| Answer::error(426, "this is a WebSocket endpoint"))?;
         if !self.door.admits(request, wall_ms()) {
@@ -283,6 +326,7 @@ impl Server {
         connection.output.extend_from_slice(head.as_bytes());
         connection.client = Some(Box::new(Client::default()));
         self.sessions.add(slot);
+        self.ponged_ms.insert(slot, self.clock.uptime_ms());
         Ok(())
     }
 
@@ -310,25 +354,48 @@ impl Server {
 
     fn ping(&mut self) {
         let now_ms = self.clock.uptime_ms();
-        if now_ms < self.pinged_ms + PING_MS {
+        let timeout_ms = self.config.pong_timeout_ms;
+        for (slot, ponged_ms) in &self.ponged_ms {
+            let Some(connection) = self.connections.get_mut(slot) else { continue };
+            let late = timeout_ms > 0 && now_ms > ponged_ms + timeout_ms;
+            if late && !connection.closing && !is_half_open(connection) {
+                push_close(&mut connection.output, 1008, "no pong");
+                connection.closing = true;
+            }
+        }
+        if now_ms < self.pinged_ms + self.config.ping_ms {
             return;
         }
         self.pinged_ms = now_ms;
         for connection in self.connections.values_mut() {
-            if connection.client.as_ref().is_some_and(|client| !client.half_open) {
+            if connection.client.is_some() && !connection.closing && !is_half_open(connection) {
                 push_frame(&mut connection.output, Opcode::Ping, PING_BODY);
             }
         }
     }
 
-    /// Puts what is to be said into frames.
+    /// Puts what is to be said into frames. A subscription for which a client's buffer has no room is over
+    /// (kalshi.md, 2.6: code 25).
     fn deliver(&mut self) {
         let mut outbox = std::mem::take(&mut self.sessions.outbox);
-        for (slot, mut text) in outbox.drain(..) {
+        let mut over = HashSet::new();
+        for Parcel { slot, sid, mut text } in outbox.drain(..) {
             let Some(connection) = self.connections.get_mut(&slot) else { continue };
             let Some(client) = &connection.client else { continue };
-            if client.half_open || client.frozen {
+            if client.half_open || client.frozen || connection.closing {
                 continue;
+            }
+            if let Some(sid) = sid {
+                if over.contains(&(slot, sid)) {
+                    continue;
+                }
+                if connection.backlog() + text.len() > self.config.outbound_bytes_max {
+                    over.insert((slot, sid));
+                    let Some(last) = self.sessions.end_subscription(slot, sid, 25) else {
+                        continue;
+                    };
+                    text = last;
+                }
             }
             if self.config.sending_ts && text.ends_with('}') {
                 text.pop();
@@ -336,14 +403,16 @@ impl Server {
             }
             push_frame(&mut connection.output, Opcode::Text, text.as_bytes());
         }
+        // Nothing was said meanwhile: the outbox is the old one, empty.
         self.sessions.outbox = outbox;
     }
 
     fn flush(&mut self) {
         let mut written = 0;
         let mut over = Vec::new();
+        let most = self.config.outbound_bytes_max + BACKLOG_BYTES_MORE;
         for (&slot, connection) in &mut self.connections {
-            let late = connection.backlog() > BACKLOG_BYTES_MAX;
+            let late = connection.backlog() > most;
             if connection.flush(&mut written) == Fate::Over || late {
                 over.push(slot);
             }
@@ -374,9 +443,10 @@ impl Server {
                 done()
             }
             ("POST", "/sim/fault") => match self.fault(request) {
-                Some(count) => Answer::ok(format!(r#"{{"done":{count}}}"#).into_bytes()),
-                None => Answer::error(400, "no such kind of fault"),
+                Ok(count) => Answer::ok(format!(r#"{{"done":{count}}}"#).into_bytes()),
+                Err(refusal) => refusal,
             },
+            (_, path) if STEERING.contains(&path) => Answer::error(405, "method not allowed"),
             _ => Answer::error(404, "no such path"),
         }
     }
@@ -399,57 +469,78 @@ impl Server {
         Answer::ok(body.into_bytes())
     }
 
-    /// Does a fault to some clients of a channel, or notes it for what comes; gives how often. `None` for a kind
-    /// that is not known.
-    fn fault(&mut self, request: &Request) -> Option<u64> {
-        let count = request.query.first("count").and_then(|text| text.parse().ok()).unwrap_or(1u64);
-        let faults = &mut self.sessions.faults;
-        match request.query.first("kind")? {
-            "lost" => faults.lost += count,
-            "doubled" => faults.doubled += count,
-            "lost-ack" => faults.lost_acks += count,
-            "error-27" => faults.too_many += count,
-            kind => return self.fault_clients(kind, count, request.query.first("channel")),
+    /// Does a fault to some clients of a channel, or notes it for what comes; gives how often.
+    fn fault(&mut self, request: &Request) -> Result<u64, Answer> {
+        let query = &request.query;
+        let unknown = |name: &str| Answer::error(400, &format!("no such {name}"));
+        let number = |name: &str, default| match query.first(name) {
+            Some(text) => text.parse().map_err(|_| unknown(name)),
+            None => Ok(default),
+        };
+        let count = number("count", 1u64)?;
+        let ms = number("ms", STALL_MS)?;
+        let channel = match query.first("channel") {
+            Some(name) => {
+                let place = CHANNELS.iter().position(|known| *known == name);
+                Some(place.ok_or_else(|| unknown("channel"))?)
+            }
+            None => None,
+        };
+        let kind = query.first("kind").unwrap_or("");
+        if let Some(name) = FAULTS_OF_MESSAGES.into_iter().find(|known| *known == kind) {
+            self.sessions.faults.note(name, channel, count, ms);
+            return Ok(count);
         }
-        Some(count)
-    }
-
-    fn fault_clients(&mut self, kind: &str, count: u64, channel: Option<&str>) -> Option<u64> {
-        let name = ["cut", "half-open", "freeze", "error-10", "error-25", "garbage", "unknown"]
-            .into_iter()
-            .find(|known| *known == kind)?;
+        if let Some(name) = FAULTS_OF_COMMANDS.into_iter().find(|known| *known == kind) {
+            self.sessions.faults.note(name, None, count, ms);
+            return Ok(count);
+        }
+        let name = FAULTS_OF_CLIENTS.into_iter().find(|known| *known == kind);
+        let name = name.ok_or_else(|| unknown("kind of fault"))?;
+        let channel = match name {
+            "error-10" | "error-25" => channel.or(Some(BOOKS)),
+            _ => channel,
+        };
         let mut slots = self.sessions.on_channel(channel);
         let mut done = 0;
         while done < count && !slots.is_empty() {
             let slot = slots.swap_remove(self.random.below(slots.len() as u64) as usize);
-            done += u64::from(self.fault_client(name, slot));
-        }
-        Some(done)
-    }
-
-    fn fault_client(&mut self, name: &'static str, slot: Slot) -> bool {
-        match name {
-            "error-10" => return self.sessions.kill_books(slot, 10, name),
-            "error-25" => return self.sessions.kill_books(slot, 25, name),
-            "cut" => self.end(slot),
-            _ => {
-                let Some(connection) = self.connections.get_mut(&slot) else { return false };
-                let Some(client) = &mut connection.client else { return false };
-                match name {
-                    "half-open" => client.half_open = true,
-                    "freeze" => client.frozen = true,
-                    "garbage" => {
-                        push_frame(&mut connection.output, Opcode::Text, b"{\"type\":\"orderb")
-                    }
-                    _ => push_frame(
-                        &mut connection.output,
-                        Opcode::Text,
-                        br#"{"type":"weather_report","msg":{"sun":true}}"#,
-                    ),
-                }
+            if self.fault_client(name, slot, channel) {
+                self.sessions.faults.count(name);
+                done += 1;
             }
         }
-        *self.sessions.faults.done.entry(name).or_insert(0) += 1;
+        Ok(done)
+    }
+
+    fn fault_client(&mut self, name: &str, slot: Slot, channel: Option<usize>) -> bool {
+        let channel = channel.unwrap_or(BOOKS);
+        match name {
+            "error-10" => return self.sessions.fail(slot, channel, 10),
+            "error-25" => return self.sessions.fail(slot, channel, 25),
+            "cut" => {
+                self.end(slot);
+                return true;
+            }
+            _ => {}
+        }
+        let Some(connection) = self.connections.get_mut(&slot) else { return false };
+        let Some(client) = &mut connection.client else { return false };
+        let output = &mut connection.output;
+        match name {
+            "half-open" => client.half_open = true,
+            "freeze" => client.frozen = true,
+            "garbage" => push_frame(output, Opcode::Text, b"{\"type\":\"orderb"),
+            _ => {
+                let text = br#"{"type":"weather_report","msg":{"sun":true}}"#;
+                push_frame(output, Opcode::Text, text);
+            }
+        }
         true
     }
+}
+
+/// Nothing is said on such a connection any more, on purpose.
+fn is_half_open(connection: &Connection) -> bool {
+    connection.client.as_ref().is_some_and(|client| client.half_open)
 }

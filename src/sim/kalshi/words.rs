@@ -2,7 +2,9 @@
 //!
 //! Runs on:  the venue's thread (pure).
 use super::super::json::push_string;
-use super::market::{Bids, Change, DOLLAR, Deal, Market, Phase};
+use super::command::Refusal;
+use super::config::YesLevels;
+use super::market::{Bids, Change, DOLLAR, Deal, Market};
 use std::fmt::Write as _;
 
 /// A price of 1/10,000 dollar: four decimals, always.
@@ -38,39 +40,73 @@ pub(super) fn uuid(number: u64) -> String {
     )
 }
 
-fn push_levels(out: &mut String, bids: &Bids) {
+fn push_levels<'l>(out: &mut String, levels: impl Iterator<Item = (u32, &'l u64)>) {
     out.push('[');
-    for (place, (&price, &size)) in bids.iter().enumerate() {
+    for (place, (price, &size)) in levels.enumerate() {
         let comma = if place > 0 { "," } else { "" };
         let _ = write!(out, "{comma}[\"{}\",\"{}\"]", dollars(price), count(size));
     }
     out.push(']');
 }
 
-/// `msg` of a snapshot; a side without bids is left out.
-pub(super) fn snapshot(market: &Market) -> String {
-    let mut out = format!(r#"{{"market_ticker":"{}","market_id":"{}""#, market.ticker, uuid(7));
-    for (name, side) in [("yes_dollars_fp", &market.yes), ("no_dollars_fp", &market.no)] {
-        if !side.is_empty() {
-            let _ = write!(out, r#","{name}":"#);
-            push_levels(&mut out, side);
+fn levels(side: &Bids) -> impl DoubleEndedIterator<Item = (u32, &u64)> {
+    side.iter().map(|(&price, size)| (price, size))
+}
+
+/// `msg` of a snapshot; a side without bids is left out. Bids for NO are told at what YES costs if an order for them
+/// is given.
+pub(super) fn snapshot(market: &Market, yes_price: Option<YesLevels>) -> String {
+    let Market { ticker, id, yes, no, .. } = market;
+    let mut out = format!(r#"{{"market_ticker":"{ticker}","market_id":"{id}""#);
+    if !yes.is_empty() {
+        out.push_str(r#","yes_dollars_fp":"#);
+        push_levels(&mut out, levels(yes));
+    }
+    if !no.is_empty() {
+        out.push_str(r#","no_dollars_fp":"#);
+        let asks = levels(no).map(|(price, size)| (DOLLAR - price, size));
+        match yes_price {
+            None => push_levels(&mut out, levels(no)),
+            Some(YesLevels::Ascending) => push_levels(&mut out, asks.rev()),
+            Some(YesLevels::Descending) => push_levels(&mut out, asks),
         }
     }
     out.push('}');
     out
 }
 
-/// `msg` of a change.
-pub(super) fn delta(market: &Market, change: Change, now_ms: u64) -> String {
+/// `msg` of a change; one of NO is told at what YES costs if `yes_price`.
+pub(super) fn delta(market: &Market, change: Change, now_ms: u64, yes_price: bool) -> String {
+    let Change { yes, price, delta } = change;
+    let price = if yes_price && !yes { DOLLAR - price } else { price };
     format!(
         r#"{{"market_ticker":"{}","market_id":"{}","price_dollars":"{}","delta_fp":"{}","side":"{}","ts":"{}","ts_ms":{now_ms}}}"#,
         market.ticker,
-        uuid(7),
-        dollars(change.price),
-        signed(change.delta),
-        if change.yes { "yes" } else { "no" },
+        market.id,
+        dollars(price),
+        signed(delta),
+        if yes { "yes" } else { "no" },
         time(now_ms),
     )
+}
+
+/// An error; `sid` where a subscription is over.
+pub(super) fn error(id: Option<u64>, sid: Option<u64>, refusal: &Refusal) -> String {
+    let Refusal { code, words, ticker } = refusal;
+    let mut out = String::from("{");
+    if let Some(id) = id {
+        let _ = write!(out, r#""id":{id},"#);
+    }
+    out.push_str(r#""type":"error","#);
+    if let Some(sid) = sid {
+        let _ = write!(out, r#""sid":{sid},"#);
+    }
+    let _ = write!(out, r#""msg":{{"code":{code},"msg":"{words}""#);
+    if let Some(ticker) = ticker {
+        let _ = write!(out, r#","market_ticker":{}"#, quoted(ticker));
+    }
+    out.push_str("}}");
+    out
 }
 
 /// `msg` of a trade.
@@ -87,20 +123,45 @@ pub(super) fn trade(market: &Market, deal: Deal, id: &str, now_ms: u64) -> Strin
     )
 }
 
-/// `msg` of a ticker; an empty side reads as 0 and 1.
+/// What YES is bid for and asked for, and what NO is, with their sizes; an empty side reads as 0 and 1.
+struct Quotes {
+    yes: (u32, u64),
+    no: (u32, u64),
+}
+
+impl Quotes {
+    fn of(market: &Market) -> Self {
+        let [yes, no] = market.best().map(Option::unwrap_or_default);
+        Self { yes, no }
+    }
+
+    const fn yes_ask(&self) -> u32 {
+        DOLLAR - self.no.0
+    }
+
+    const fn no_ask(&self) -> u32 {
+        DOLLAR - self.yes.0
+    }
+}
+
+/// `msg` of a ticker.
 pub(super) fn ticker(market: &Market, now_ms: u64) -> String {
-    let [yes, no] = market.best();
-    let (bid, bid_size) = yes.unwrap_or((0, 0));
-    let (ask, ask_size) = no.map_or((DOLLAR, 0), |(price, size)| (DOLLAR - price, size));
+    let quotes = Quotes::of(market);
+    // Nobody ever closes a position.
+    let open = market.volume * u64::from(market.last_price) / 1_000_000;
     format!(
-        r#"{{"market_id":"{}","market_ticker":"{}","price_dollars":"{}","yes_bid_dollars":"{}","yes_ask_dollars":"{}","volume_fp":"1.00","open_interest_fp":"1.00","dollar_volume":1,"dollar_open_interest":1,"yes_bid_size_fp":"{}","yes_ask_size_fp":"{}","last_trade_size_fp":"1.00","ts":{},"ts_ms":{now_ms},"time":"{}"}}"#,
-        uuid(7),
+        r#"{{"market_id":"{}","market_ticker":"{}","price_dollars":"{}","yes_bid_dollars":"{}","yes_ask_dollars":"{}","volume_fp":"{}","open_interest_fp":"{}","dollar_volume":{},"dollar_open_interest":{open},"yes_bid_size_fp":"{}","yes_ask_size_fp":"{}","last_trade_size_fp":"{}","ts":{},"ts_ms":{now_ms},"time":"{}"}}"#,
+        market.id,
         market.ticker,
         dollars(market.last_price),
-        dollars(bid),
-        dollars(ask),
-        count(bid_size),
-        count(ask_size),
+        dollars(quotes.yes.0),
+        dollars(quotes.yes_ask()),
+        count(market.volume),
+        count(market.volume),
+        market.paid / 1_000_000,
+        count(quotes.yes.1),
+        count(quotes.no.1),
+        count(market.last_count),
         now_ms / 1000,
         time(now_ms),
     )
@@ -111,14 +172,26 @@ pub(super) fn life(market: &Market, event: &str, more: &str) -> String {
     format!(r#"{{"market_ticker":"{}","event_type":"{event}"{more}}}"#, market.ticker)
 }
 
+/// The steps of a market's prices and what the venue calls them.
+fn grid(market: &Market) -> String {
+    let name = if market.tick == 10 { "deci_cent" } else { "linear_cent" };
+    let step = dollars(market.tick);
+    format!(
+        r#""price_level_structure":"{name}","price_ranges":[{{"start":"0.0000","end":"1.0000","step":"{step}"}}]"#
+    )
+}
+
 /// What `created` says besides.
 pub(super) fn created(market: &Market) -> String {
     format!(
-        r#","exchange_index":0,"open_ts":{},"close_ts":{},"price_level_structure":"linear_cent","additional_metadata":{{"name":"a \"simulated\" market","title":"Will it happen?","yes_sub_title":"{}","event_ticker":"{}","can_close_early":true,"strike_type":"greater","floor_strike":1}}"#,
+        r#","exchange_index":0,"open_ts":{},"close_ts":{},{},"additional_metadata":{{"name":"a \"simulated\" market","title":"Will it happen?","yes_sub_title":"{}","no_sub_title":"{}","rules_primary":"If it happens, then the market resolves to Yes.","rules_secondary":"","event_ticker":"{}","expected_expiration_ts":{},"can_close_early":true,"strike_type":"greater","floor_strike":1}}"#,
         market.open_ms / 1000,
         market.close_ms / 1000,
+        grid(market),
+        market.ticker,
         market.ticker,
         event(market.event),
+        market.close_ms / 1000,
     )
 }
 
@@ -129,30 +202,45 @@ pub(super) fn event(number: u32) -> String {
 
 /// A market as REST shows it.
 pub(super) fn rest_market(market: &Market) -> String {
-    let result = match market.phase {
-        Phase::Finalized if market.result_yes => "yes",
-        Phase::Finalized => "no",
-        _ => "",
-    };
-    format!(
-        r#"{{"ticker":"{}","event_ticker":"{}","market_type":"binary","title":"Will it happen?","yes_sub_title":"{}","status":"{}","open_time":"{}","close_time":"{}","result":"{result}","can_close_early":true,"last_price_dollars":"{}","price_level_structure":"linear_cent","price_ranges":[{{"start":"0.0000","end":"1.0000","step":"0.0100"}}],"volume_fp":"1.00"}}"#,
-        market.ticker,
-        event(market.event),
-        market.ticker,
+    let (quotes, volume) = (Quotes::of(market), count(market.volume));
+    let (ticker, event) = (&market.ticker, event(market.event));
+    let [created, updated, open, close] =
+        [market.created_ms, market.updated_ms, market.open_ms, market.close_ms].map(time);
+    let mut out = format!(
+        r#"{{"ticker":"{ticker}","event_ticker":"{event}","market_type":"binary","exchange_index":0,"title":"Will it happen?","yes_sub_title":"{ticker}","no_sub_title":"{ticker}","created_time":"{created}","updated_time":"{updated}","open_time":"{open}","close_time":"{close}","expected_expiration_time":"{close}","expiration_time":"{close}","latest_expiration_time":"{close}","status":"{}","result":"{}","can_close_early":true,"expiration_value":"","settlement_timer_seconds":300,"notional_value_dollars":"1.0000","strike_type":"greater","floor_strike":1,"rules_primary":"If it happens, then the market resolves to Yes.","rules_secondary":"","#,
         market.phase.name(),
-        time(market.open_ms),
-        time(market.close_ms),
+        market.result(),
+    );
+    if let Some(settled_ms) = market.settled_ms {
+        let _ = write!(
+            out,
+            r#""settlement_ts":"{}","settlement_value_dollars":"{}","#,
+            time(settled_ms),
+            dollars(market.settlement())
+        );
+    }
+    let _ = write!(
+        out,
+        r#""yes_bid_dollars":"{}","yes_ask_dollars":"{}","no_bid_dollars":"{}","no_ask_dollars":"{}","yes_bid_size_fp":"{}","yes_ask_size_fp":"{}","last_price_dollars":"{}","volume_fp":"{volume}","volume_24h_fp":"{volume}","open_interest_fp":"{volume}","liquidity_dollars":"0.0000",{}}}"#,
+        dollars(quotes.yes.0),
+        dollars(quotes.yes_ask()),
+        dollars(quotes.no.0),
+        dollars(quotes.no_ask()),
+        count(quotes.yes.1),
+        count(quotes.no.1),
         dollars(market.last_price),
-    )
+        grid(market),
+    );
+    out
 }
 
-/// Both sides in the words of REST, of the stream or of steering.
-pub(super) fn sides(market: &Market, names: [&str; 2]) -> String {
+/// Both sides in the words of REST, of the stream or of steering; so many of the best levels of each.
+pub(super) fn sides(market: &Market, names: [&str; 2], depth: usize) -> String {
     let mut out = String::new();
     for (place, (name, side)) in names.iter().zip([&market.yes, &market.no]).enumerate() {
         let comma = if place > 0 { "," } else { "" };
         let _ = write!(out, r#"{comma}"{name}":"#);
-        push_levels(&mut out, side);
+        push_levels(&mut out, levels(side).skip(side.len().saturating_sub(depth)));
     }
     out
 }
@@ -163,7 +251,7 @@ pub(super) fn truth(market: &Market) -> String {
         r#"{{"ticker":"{}","status":"{}",{},"ts_ms":{}}}"#,
         market.ticker,
         market.phase.name(),
-        sides(market, ["yes", "no"]),
+        sides(market, ["yes", "no"], usize::MAX),
         market.changed_ms,
     )
 }

@@ -1,0 +1,52 @@
+//! How often something may be done: tokens that come back with time.
+//!
+//! Runs on:  the venue's thread (pure; time is an argument).
+
+/// Tokens, at most so many at once.
+#[derive(Debug)]
+pub(super) struct Allowance {
+    per_second: f64,
+    most: f64,
+    tokens: f64,
+    at_ms: u64,
+}
+
+impl Allowance {
+    /// Full at first.
+    pub(super) const fn new(per_second: f64, most: f64) -> Self {
+        Self { per_second, most, tokens: most, at_ms: 0 }
+    }
+
+    /// So many a second, all of them at once if need be; 0 is without limit.
+    pub(super) fn of_commands(per_second: u32) -> Option<Self> {
+        (per_second > 0).then(|| Self::new(f64::from(per_second), f64::from(per_second)))
+    }
+
+    /// Whether so many tokens were there; they are gone then.
+    pub(super) fn take(&mut self, now_ms: u64, cost: f64) -> bool {
+        let passed = now_ms.saturating_sub(self.at_ms) as f64 / 1000.0;
+        self.at_ms = now_ms;
+        self.tokens = (self.tokens + passed * self.per_second).min(self.most);
+        let enough = self.tokens >= cost;
+        if enough {
+            self.tokens -= cost;
+        }
+        enough
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_come_back_with_time_and_never_pile_up() {
+        let mut three = Allowance::of_commands(3).unwrap();
+        let taken = |from: &mut Allowance, at| (0..9).filter(|_| from.take(at, 1.0)).count();
+        assert_eq!(taken(&mut three, 0), 3);
+        assert_eq!(taken(&mut three, 300), 0);
+        assert_eq!(taken(&mut three, 700), 2);
+        assert_eq!(taken(&mut three, 60_000), 3, "a minute of silence is no more than a second");
+        assert!(Allowance::of_commands(0).is_none());
+    }
+}

@@ -1,0 +1,74 @@
+//! What is still to go wrong on purpose, and what already has.
+//!
+//! Runs on:  the venue's thread (pure).
+use std::collections::BTreeMap;
+
+/// A fault that waits for its occasion.
+#[derive(Debug)]
+struct Waiting {
+    name: &'static str,
+    /// Only on this channel.
+    channel: Option<usize>,
+    left: u64,
+    ms: u64,
+}
+
+/// Faults that are still to be done, and counts of what was.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    waiting: Vec<Waiting>,
+    pub(super) done: BTreeMap<&'static str, u64>,
+}
+
+impl Faults {
+    /// The next `left` occasions, of one channel or of any, are to go wrong.
+    pub(super) fn note(&mut self, name: &'static str, channel: Option<usize>, left: u64, ms: u64) {
+        if left > 0 {
+            self.waiting.push(Waiting { name, channel, left, ms });
+        }
+    }
+
+    /// Whether this is an occasion; gives the milliseconds that were noted. Those that were noted for any channel
+    /// are meant only where `any` holds.
+    pub(super) fn due(&mut self, name: &'static str, channel: usize, any: bool) -> Option<u64> {
+        let meant = |w: &Waiting| w.name == name && w.channel.map_or(any, |c| c == channel);
+        let place = self.waiting.iter().position(meant)?;
+        let waiting = &mut self.waiting[place];
+        waiting.left -= 1;
+        let ms = waiting.ms;
+        if waiting.left == 0 {
+            self.waiting.remove(place);
+        }
+        self.count(name);
+        Some(ms)
+    }
+
+    /// Whether this is an occasion of a fault that knows no channels.
+    pub(super) fn due_anywhere(&mut self, name: &'static str) -> Option<u64> {
+        self.due(name, usize::MAX, true)
+    }
+
+    pub(super) fn count(&mut self, name: &'static str) {
+        *self.done.entry(name).or_insert(0) += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_are_done_where_they_were_meant_and_as_often() {
+        let mut faults = Faults::default();
+        faults.note("lost", Some(3), 1, 0);
+        faults.note("lost", None, 2, 0);
+        assert_eq!(faults.due("doubled", 0, true), None);
+        assert_eq!(faults.due("lost", 1, false), None, "it was not meant here");
+        assert!(faults.due("lost", 1, true).is_some());
+        assert!(faults.due("lost", 3, false).is_some());
+        assert_eq!(faults.due("lost", 3, false), None);
+        assert!(faults.due("lost", 0, true).is_some());
+        assert_eq!(faults.due("lost", 0, true), None);
+        assert_eq!(faults.done["lost"], 3);
+    }
+}
