@@ -166,12 +166,11 @@ impl DialQueue {
         Some(Dial { connection, timeout_ns })
     }
 
-    /// A dial ended in a connection. Ends an outage: whoever waits is due now.
-    pub fn on_success(&mut self, connection: ConnectionId, now_ns: u64) {
-        let Some(line) = self.lines.get_mut(&connection) else { return };
-        if !matches!(line.phase, Phase::Dialling { .. }) {
-            return;
-        }
+    /// A dial ended in a connection; how long it took, nanoseconds, if it was one of ours. Ends an outage:
+    /// whoever waits is due now.
+    pub fn on_success(&mut self, connection: ConnectionId, now_ns: u64) -> Option<u64> {
+        let line = self.lines.get_mut(&connection)?;
+        let Phase::Dialling { begun_ns } = line.phase else { return None };
         line.phase = Phase::Up { since_ns: now_ns };
         line.backoff.reset();
         self.in_progress -= 1;
@@ -182,6 +181,7 @@ impl DialQueue {
             self.outage_ended_ns = now_ns;
             self.make_all_due(now_ns);
         }
+        Some(now_ns.saturating_sub(begun_ns))
     }
 
     /// A dial failed. `retry_after_ns` is the pause that the venue asked for with HTTP 429; it

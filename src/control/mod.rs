@@ -21,5 +21,6 @@ pub mod resolutions;
 pub mod resync;
 pub mod run;
 pub mod shard_proxy;
+mod stream;
 #[cfg(test)]
 mod tests;

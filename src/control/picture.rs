@@ -12,7 +12,7 @@ use crate::counter::report::{
     CorrectnessReport, DialogReport, EngineReport, HealthReport, LinkReport, PoolReport,
     ShardReport, VenueReport,
 };
-use crate::counter::service::{Health, HealthState, Occupation, ServiceReport};
+use crate::counter::service::ServiceReport;
 use crate::counter::shard::{CheckCounts, RepairCounts};
 use crate::counter::trades::TradeReport;
 use crate::link::shard_control::ConnectionBeat;
@@ -106,35 +106,8 @@ impl Control {
 
     /// The REST services as their pools told last, and the stream, whose connections the dials and shards have.
     fn service_reports(&self, pool: &PoolReport) -> Vec<ServiceReport> {
-        let (up, waiting) = (pool.connections_active, pool.connections_waiting);
         let dialling = self.dials.in_progress();
-        let state = match (up, pool.dials_failed) {
-            (1.., _) => HealthState::Up,
-            (0, 0) => HealthState::Unknown,
-            (0, _) => HealthState::Down,
-        };
-        let why = pool.connections.iter().map(|c| &c.why).find(|why| !why.is_empty());
-        let errors = [("dial", pool.dials_failed)].into_iter().filter(|(_, count)| *count > 0);
-        let stream = ServiceReport {
-            service: self.stream_name.to_owned(),
-            kind: if self.target.tls.is_some() { "wss" } else { "ws" },
-            address: self.target.url.clone(),
-            min: (up + waiting) as usize,
-            max: (up + waiting) as usize,
-            occupation: Occupation {
-                in_use: up as usize,
-                idle: 0,
-                opening: dialling,
-                waiting: (waiting as usize).saturating_sub(dialling),
-            },
-            acquired: pool.connections_opened + pool.reconnects,
-            opened: pool.connections_opened + pool.reconnects,
-            closed: (pool.connections_opened + pool.reconnects).saturating_sub(up),
-            errors: errors.collect(),
-            health: Health { state, last_error: why.cloned(), ..Health::default() },
-            ..ServiceReport::default()
-        };
-        self.services.iter().cloned().chain([stream]).collect()
+        self.services.iter().cloned().chain([self.stream.report(pool, dialling)]).collect()
     }
 
     fn correctness_report(&self) -> CorrectnessReport {

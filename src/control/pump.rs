@@ -20,6 +20,7 @@ use super::{
     resolutions::Resolutions,
     resync::{BooksRequest, Resync},
     shard_proxy::ShardProxy,
+    stream::Stream,
 };
 use crate::base::{
     id::{ConnectionId, TokenId, Venue},
@@ -134,8 +135,8 @@ struct Dialling {
 #[derive(Debug)]
 pub struct Control {
     pub(super) venue: Venue,
-    /// What the stream is called among the services.
-    pub(super) stream_name: &'static str,
+    /// The stream as one of the services.
+    pub(super) stream: Stream,
     /// The REST services, as their pools told last.
     pub(super) services: Vec<ServiceReport>,
     pub(super) side: Side,
@@ -153,7 +154,7 @@ pub struct Control {
     pub(super) sink: Option<SinkEnd>,
     pub(super) capture: Option<Arc<CaptureBoard>>,
     pub(super) shards: Vec<ShardProxy>,
-    pub(super) target: Target,
+    target: Target,
     dialling: Vec<Dialling>,
     /// When each connection's socket was handed to its shard, monotonic.
     attached_ns: BTreeMap<ConnectionId, u64>,
@@ -205,7 +206,7 @@ impl Control {
         }
         Self {
             venue: parts.feed.venue(),
-            stream_name: parts.feed.stream_name(),
+            stream: Stream::new(parts.feed.stream_name(), &parts.target),
             services: Vec::new(),
             side: Side::Alone,
             registry,
@@ -516,7 +517,9 @@ impl Control {
                 Progress::Pending => place += 1,
                 Progress::Ready(stream, session) => {
                     self.dialling.swap_remove(place);
-                    self.dials.on_success(connection, now.mono_ns);
+                    if let Some(took_ns) = self.dials.on_success(connection, now.mono_ns) {
+                        self.stream.on_up(took_ns, now);
+                    }
                     self.placement.on_active(connection, now.wall_ns);
                     self.attached_ns.insert(connection, now.mono_ns);
                     if let Some(shard) = self.proxy_of(connection) {
@@ -527,6 +530,7 @@ impl Control {
                     self.dialling.swap_remove(place);
                     let retry_after_ns = pause_of(&error);
                     let why = self.explain(&error);
+                    self.stream.on_failure(&error, now);
                     self.on_dial_failed(connection, &why, retry_after_ns, now);
                 }
             }
@@ -579,6 +583,7 @@ impl Control {
             }
             Err(why) => {
                 self.dialling.swap_remove(place);
+                self.stream.on_unresolved(&why, now);
                 self.on_dial_failed(connection, &why, None, now);
             }
         }
