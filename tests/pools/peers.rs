@@ -8,35 +8,48 @@ const REQUESTS: usize = 40_000;
 const AT_ONCE: usize = 200;
 const CONNECTIONS: usize = 20;
 
-struct Figures {
-    per_second: f64,
-    p50_us: f64,
-    p99_us: f64,
+/// How two hundred requests are at once.
+#[derive(Clone, Copy)]
+enum Load {
+    /// Two hundred begin together; when the last is done, the next two hundred do.
+    Bursts,
+    /// Two hundred tasks, each of which asks again as soon as it has its answer. Without a fair line, twenty of
+    /// them go round and the others starve, which the largest latency shows and the 99th percentile does not.
+    Loops,
 }
 
-fn ours(address: SocketAddr) -> Figures {
+/// Requests a second; p50, p99 and the largest latency in microseconds.
+struct Figures([f64; 4]);
+
+fn ours(address: SocketAddr, load: Load) -> Figures {
     run(async move {
         let (manager, pool) =
             manage(service(Kind::Http, address, |s| s.limits.max = CONNECTIONS), None);
-        let round = |count: usize| {
+        let ask = |count: usize| {
             let pool = Rc::clone(&pool);
-            move |_| {
-                let pool = Rc::clone(&pool);
-                async move {
-                    let mut took_ns = Vec::with_capacity(count);
-                    for _ in 0..count {
-                        let started = Instant::now();
-                        let response = pool.get("/small.json").await.unwrap();
-                        took_ns.push(started.elapsed().as_nanos() as u64);
-                        assert_eq!((response.status, response.body.len()), (200, 26));
-                    }
-                    took_ns
+            async move {
+                let mut took_ns = Vec::with_capacity(count);
+                for _ in 0..count {
+                    let started = Instant::now();
+                    let response = pool.get("/small.json").await.unwrap();
+                    took_ns.push(started.elapsed().as_nanos() as u64);
+                    assert_eq!((response.status, response.body.len()), (200, 26));
                 }
+                took_ns
             }
         };
-        beside(AT_ONCE, round(10)).await;
+        beside(AT_ONCE, |_| ask(10)).await;
+        let rounds = REQUESTS / AT_ONCE;
         let started = Instant::now();
-        let mut took_ns = beside(AT_ONCE, round(REQUESTS / AT_ONCE)).await.concat();
+        let mut took_ns = Vec::new();
+        match load {
+            Load::Loops => took_ns = beside(AT_ONCE, |_| ask(rounds)).await.concat(),
+            Load::Bursts => {
+                for _ in 0..rounds {
+                    took_ns.extend(beside(AT_ONCE, |_| ask(1)).await.concat());
+                }
+            }
+        }
         let seconds = started.elapsed().as_secs_f64();
         took_ns.sort_unstable();
         let report = pool.report();
@@ -44,16 +57,21 @@ fn ours(address: SocketAddr) -> Figures {
         assert!(report.reuse_rate > 0.95 && report.peak_in_use <= CONNECTIONS, "{report:?}");
         assert_eq!(manager.stop(S).await, []);
         let at = |share: f64| took_ns[(took_ns.len() as f64 * share) as usize] as f64 / 1e3;
-        Figures { per_second: took_ns.len() as f64 / seconds, p50_us: at(0.5), p99_us: at(0.99) }
+        let largest = took_ns[took_ns.len() - 1] as f64 / 1e3;
+        Figures([took_ns.len() as f64 / seconds, at(0.5), at(0.99), largest])
     })
 }
 
-fn theirs(address: SocketAddr) -> Option<Figures> {
+fn theirs(address: SocketAddr, load: Load) -> Option<Figures> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/aiohttp_pool.py");
     let url = format!("http://{address}/small.json");
     let (requests, at_once) = (REQUESTS.to_string(), AT_ONCE.to_string());
+    let load = match load {
+        Load::Bursts => "bursts",
+        Load::Loops => "loops",
+    };
     let output = Command::new(python())
-        .args([script, &url, &requests, &at_once, &CONNECTIONS.to_string()])
+        .args([script, &url, load, &requests, &at_once, &CONNECTIONS.to_string()])
         .output()
         .ok()?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -61,9 +79,8 @@ fn theirs(address: SocketAddr) -> Option<Figures> {
         eprintln!("skipped: {}", String::from_utf8_lossy(&output.stderr));
         return None;
     }
-    let mut numbers = said.split_whitespace().map(|number| number.parse().unwrap());
-    let mut next = || numbers.next().unwrap();
-    Some(Figures { per_second: next(), p50_us: next(), p99_us: next() })
+    let numbers: Vec<f64> = said.split_whitespace().map(|text| text.parse().unwrap()).collect();
+    Some(Figures(numbers.try_into().unwrap()))
 }
 
 /// Acquiring and giving back while a connection is idle, microseconds: p50, p99, p99.9.
@@ -97,19 +114,20 @@ fn acquiring_an_idle_connection_costs_next_to_nothing() {
 #[ignore = "a comparison; cargo test --release --test pools -- --ignored side_by_side --nocapture"]
 fn side_by_side_with_aiohttp() {
     let Some(nginx) = Nginx::start() else { return };
-    let show = |name: &str, figures: &Figures| {
-        let Figures { per_second, p50_us, p99_us } = figures;
+    let show = |name: &str, Figures([per_second, p50, p99, max]): &Figures| {
         println!(
-            "{name:<10} {per_second:>9.0} requests/s   p50 {p50_us:>8.0} us   p99 {p99_us:>8.0} us"
+            "{name:<10} {per_second:>8.0} requests/s   p50 {p50:>7.0}   p99 {p99:>7.0}   max {max:>8.0} us"
         );
     };
-    for round in 1..=3 {
-        println!(
-            "round {round}: {REQUESTS} requests, {AT_ONCE} at once, {CONNECTIONS} connections"
-        );
-        show("ringbook", &ours(nginx.address));
-        if let Some(figures) = theirs(nginx.address) {
-            show("aiohttp", &figures);
+    for (name, load) in [("in bursts", Load::Bursts), ("in loops", Load::Loops)] {
+        for round in 1..=3 {
+            println!(
+                "round {round}: {REQUESTS} requests, {AT_ONCE} at once {name}, {CONNECTIONS} connections"
+            );
+            show("ringbook", &ours(nginx.address, load));
+            if let Some(figures) = theirs(nginx.address, load) {
+                show("aiohttp", &figures);
+            }
         }
     }
     let [p50, p99, p999] = overhead(nginx.address);
