@@ -74,7 +74,7 @@ fn half_open_slow_and_cut_each_have_their_error() {
     let address = server.address;
     run(async move {
         let faulty = service(Kind::Http, address, |s| {
-            s.limits.request_timeout_ns = 300 * MS;
+            s.limits.request_timeout_ns = 500 * MS;
             s.limits.body_bytes_max = 2000;
             s.limits.max = 2;
         });
