@@ -8,6 +8,7 @@ use crate::base::id::{MarketId, TokenId};
 use crate::base::limits::CHECKS_PER_HOUSEKEEPING;
 use crate::base::policy::HashChecks;
 use crate::base::price::{Price, Quantity};
+use crate::base::routing::shard_of;
 use crate::base::time::Now;
 use crate::capture::line::Note;
 use crate::market::book::BookOpening;
@@ -137,6 +138,11 @@ pub(super) struct Place {
 }
 
 impl Notes {
+    /// Whether an engine captured what was read last.
+    pub(super) const fn is_engines(&self) -> bool {
+        self.recorded_shards > 0
+    }
+
     /// Does what the line says to those books that are here.
     pub(super) fn on_note<H: Handler>(
         &mut self,
@@ -153,9 +159,8 @@ impl Notes {
                 return HashChecks::of(&keys.hashes).map_or(Left::Nothing, Left::Check);
             }
             Note::Books => {
-                let mine = |opening: &BookOpening| {
-                    crate::base::routing::shard_of(opening.market.as_bytes(), shards).0 == shard
-                };
+                let mine =
+                    |opening: &BookOpening| shard_of(opening.market.as_bytes(), shards).0 == shard;
                 for opening in keys.books.iter().filter_map(Opening::read).filter(mine) {
                     // Too many: the live shard had no room for it either.
                     let _ = books.open(&opening, connection);
@@ -184,11 +189,11 @@ impl Notes {
                 keys.tokens().iter().for_each(|token| books.on_asked(token, at.mono_ns));
             }
             Note::House => {
-                // With as many shards as there were, each keeps house when its own did.
-                if self.recorded_shards != shards || keys.d == shard {
-                    books.settle(CHECKS_PER_HOUSEKEEPING, at.wall_ns);
-                    while books.poll_behind(at.mono_ns).is_some() {}
-                }
+                // Each shard kept the house of its own books, however many of them are here.
+                let recorded = self.recorded_shards.max(1);
+                let mine = |market: &MarketId| shard_of(market.as_bytes(), recorded).0 == keys.d;
+                books.settle_some(CHECKS_PER_HOUSEKEEPING, at.wall_ns, mine);
+                while books.poll_some_behind(at.mono_ns, mine).is_some() {}
             }
             Note::Proof => return self.on_proof(&keys, shards, books),
         }

@@ -75,6 +75,12 @@ pub enum Text<'a> {
 }
 
 impl Text<'_> {
+    /// Whether it is to be read at once.
+    #[must_use]
+    pub const fn is_short(&self) -> bool {
+        matches!(self, Self::Short(_))
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -148,7 +148,13 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         {
             capture.answer(now.wall_ns, &text);
         }
-        self.answers.push_back(Waiting { text, progress: Progress::default(), read: now });
+        let mut progress = Progress::default();
+        if self.capture.is_some() {
+            // As with long frames: a replay cannot know what came between two parts.
+            self.intake.on_rest_part(&text, &mut progress, usize::MAX, now);
+            return;
+        }
+        self.answers.push_back(Waiting { text, progress, read: now });
     }
 
     /// Goes on with one answer for one part. Gives the number of parts.

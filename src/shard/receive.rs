@@ -16,7 +16,7 @@ use crate::counter::latency::ConnectionLatencies;
 use crate::link::shard_control::Report;
 use crate::market::book::StaleReason;
 use crate::ring::Producer;
-use crate::session::{SessionError, Text};
+use crate::session::SessionError;
 use crate::venue::{BadInput, Progress};
 use std::io::ErrorKind;
 
@@ -148,9 +148,11 @@ impl<H: Handler, C: Clock> Shard<H, C> {
                 return;
             }
             match text {
-                Text::Short(text) if backlog.is_empty() => {
+                // What is captured is read at once, however long: a replay cannot know what came between two parts.
+                text if backlog.is_empty() && (text.is_short() || capture.is_some()) => {
                     let mut progress = Progress::default();
                     let from = (slot, Some(&mut *dialog));
+                    let text = text.as_str();
                     intake.on_part(text, &mut progress, usize::MAX, from, read, findings);
                     found.add(id, findings, tally, &mut links.reports);
                     time(latencies, findings);

@@ -47,6 +47,26 @@ fn long(name: &str) {
     assert!(campaign.behaviours() > 1, "{name}: all inputs behave alike");
 }
 
+/// Seeds and words of every target, as libFuzzer reads them: `tests/fuzz/guided/run`.
+#[test]
+#[ignore = "writes into the folder that FUZZ_CORPUS names"]
+fn seeds_and_words_are_written() {
+    let folder = std::path::PathBuf::from(std::env::var("FUZZ_CORPUS").expect("FUZZ_CORPUS"));
+    for target in target::TARGETS {
+        let corpus = folder.join(target.name);
+        std::fs::create_dir_all(&corpus).unwrap();
+        for (place, seed) in (target.seeds)().iter().enumerate() {
+            std::fs::write(corpus.join(format!("seed-{place}")), seed).unwrap();
+        }
+        let words = target.words.iter().map(|word| {
+            let bytes = word.bytes().map(|byte| format!("\\x{byte:02x}"));
+            format!("\"{}\"\n", bytes.collect::<String>())
+        });
+        std::fs::write(folder.join(format!("{}.dict", target.name)), words.collect::<String>())
+            .unwrap();
+    }
+}
+
 macro_rules! targets {
     ($($name:ident: $inputs:literal),+ $(,)?) => {
         mod some_inputs {

@@ -9,9 +9,17 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const TOKENS: usize = 200;
+
+/// Gone at the end, unless `RINGBOOK_TEST_KEEP` names a folder to keep it in: for looking at a capture afterwards.
+fn kept_folder() -> tempfile::TempDir {
+    let Ok(keep) = std::env::var("RINGBOOK_TEST_KEEP") else { return tempfile::tempdir().unwrap() };
+    let folder = tempfile::Builder::new().disable_cleanup(true).tempdir_in(keep).unwrap();
+    eprintln!("kept: {}", folder.path().display());
+    folder
+}
 
 fn venue(flags: &[&str]) -> Venue {
     let common = ["--paused", "--markets", "100", "--rate", "2000", "--burst", "0"];
@@ -37,9 +45,23 @@ fn report(output: &Output) -> Value {
         .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
 }
 
-/// The books of a running engine, whose venue stands still.
+/// The books of a running engine whose venue stands still, when nothing that was said waits for a verdict any more.
 fn books(engine: &mut Engine, tokens: &[String]) -> BTreeMap<String, Value> {
-    tokens.iter().map(|token| (token.clone(), engine.book(token).json())).collect()
+    let mut look = || -> BTreeMap<String, Value> {
+        tokens.iter().map(|token| (token.clone(), engine.book(token).json())).collect()
+    };
+    let begun = Instant::now();
+    let mut before = look();
+    loop {
+        // Longer than a hash waits for the trade that explains it.
+        std::thread::sleep(Duration::from_millis(2500));
+        let now = look();
+        if now == before {
+            return now;
+        }
+        assert!(begun.elapsed() < PATIENCE, "the books change though the venue stands still");
+        before = now;
+    }
 }
 
 /// Until no replacement is under way or waits: a snapshot on one may change a book after it was asked for.
@@ -73,7 +95,7 @@ fn replayed(path: &Path) -> BTreeMap<String, Value> {
 
 #[test]
 fn a_capture_with_cuts_lost_messages_and_recycles_replays_to_the_very_books() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = kept_folder();
     let mut venue = venue(&[]);
     let capture = folder.path().join("capture");
     let mut engine = start(&venue, &capture);

@@ -36,12 +36,11 @@ fn snapshots_that_never_come_are_fetched() {
     let stats = engine.stats();
     let repaired = repairs(&stats, "repaired");
     assert!(repaired >= TOKENS as u64 / 10, "{stats:#}");
-    // Books are a service of their own, with a pool of connections.
+    // Books are a service of their own, with a pool of connections, of which is told twice a second.
+    let is_told = |stats: &serde_json::Value| stats["services"][1]["health"]["state"] == "up";
+    let (stats, _) = engine.wait_for("the service of books", PATIENCE, is_told);
     let books = &stats["services"][1];
-    assert_eq!(
-        (&books["service"], &books["health"]["state"]),
-        (&"polymarket-clob".into(), &"up".into())
-    );
+    assert_eq!(books["service"], "polymarket-clob");
     assert!(count(books, "/requests") > 0 && count(books, "/failed") == 0, "{books:#}");
     assert_eq!(count(&stats, "/pool/reconnects"), 0, "{stats:#}");
     assert_right(&mut engine, &mut venue);

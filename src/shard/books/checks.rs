@@ -283,13 +283,19 @@ impl Checks {
         }
     }
 
-    /// The next hash whose time is over at `now_wall_ns`; costs as much as `SEARCH_COST` comparisons.
-    pub(super) fn poll_overdue(&mut self, now_wall_ns: u64) -> Option<Overdue> {
-        let due = self.cases.front()?.since_wall_ns.saturating_add(CHECK_PATIENCE_NS);
+    /// The next hash of those books whose time is over at `now_wall_ns`; costs as much as `SEARCH_COST`
+    /// comparisons.
+    pub(super) fn poll_overdue(
+        &mut self,
+        now_wall_ns: u64,
+        mine: impl Fn(BookIndex) -> bool,
+    ) -> Option<Overdue> {
+        let place = self.cases.iter().position(|case| mine(case.index))?;
+        let due = self.cases.get(place)?.since_wall_ns.saturating_add(CHECK_PATIENCE_NS);
         if now_wall_ns < due {
             return None;
         }
-        let Case { index, summary, hash, since_wall_ns, .. } = self.cases.pop_front()?;
+        let Case { index, summary, hash, since_wall_ns, .. } = self.cases.remove(place)?;
         let last_trade = summary.find_last_trade(&hash);
         match last_trade {
             None => self.counts.hashes_mismatched += 1,
@@ -347,10 +353,24 @@ impl<H: Handler> Books<H> {
     /// Compares books whose last message was a while ago, and judges hashes that no trade explained:
     /// as many as cost `count` comparisons. Call it some times a second.
     pub fn settle(&mut self, count: usize, now_wall_ns: u64) {
+        self.settle_some(count, now_wall_ns, |_| true);
+    }
+
+    /// The same with the books of `mine` only.
+    pub(crate) fn settle_some(
+        &mut self,
+        count: usize,
+        now_wall_ns: u64,
+        mine: impl Fn(&MarketId) -> bool,
+    ) {
         for _ in 0..count.min(self.checks.queued()) {
             let Some(index) = self.checks.next_queued() else { break };
             let Some(slot) = self.slots.get_mut(index) else { continue };
             slot.group.queued = false;
+            if !mine(&slot.market) {
+                self.checks.queue(index, slot);
+                continue;
+            }
             if !slot.group.open {
                 continue;
             }
@@ -362,7 +382,9 @@ impl<H: Handler> Books<H> {
             self.end_group(index, last_wall_ns);
         }
         for _ in 0..count.div_ceil(SEARCH_COST) {
-            let Some(overdue) = self.checks.poll_overdue(now_wall_ns) else { break };
+            let Self { checks, slots, .. } = self;
+            let mine = |index| slots.get(index).is_none_or(|slot| mine(&slot.market));
+            let Some(overdue) = checks.poll_overdue(now_wall_ns, mine) else { break };
             self.on_overdue(overdue);
         }
     }

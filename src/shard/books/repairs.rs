@@ -12,7 +12,7 @@
 //! the book has missed a message, or its connection has gone dead behind answered pings.
 use super::{Books, ConnectionSlot, Slot, view};
 use crate::base::{
-    id::{BookIndex, TokenId},
+    id::{BookIndex, MarketId, TokenId},
     limits::{AUDIT_PATIENCE_NS, AUDITS_OPEN_MAX, REPAIR_CHANGES_MAX},
     limits::{REPAIR_RETRY_MAX_NS, REPAIR_RETRY_MIN_NS},
     time::Now,
@@ -324,12 +324,24 @@ impl<H: Handler> Books<H> {
     /// The next book of which the venue knew something newer so long ago that its message is not on its
     /// way any more. It is stale from now on.
     pub fn poll_behind(&mut self, now_ns: u64) -> Option<Behind> {
+        self.poll_some_behind(now_ns, |_| true)
+    }
+
+    /// The same among the books of `mine`.
+    pub(crate) fn poll_some_behind(
+        &mut self,
+        now_ns: u64,
+        mine: impl Fn(&MarketId) -> bool,
+    ) -> Option<Behind> {
         loop {
-            let audit = *self.repairs.audits.front()?;
+            let slots = &self.slots;
+            let is_mine = |audit: &Audit| slots.get(audit.index).is_none_or(|s| mine(&s.market));
+            let place = self.repairs.audits.iter().position(is_mine)?;
+            let audit = *self.repairs.audits.get(place)?;
             if now_ns < audit.read.mono_ns + AUDIT_PATIENCE_NS {
                 return None;
             }
-            self.repairs.audits.pop_front();
+            self.repairs.audits.remove(place);
             let Some(slot) = self.slots.get(audit.index) else { continue };
             let same = slot.open && slot.token == audit.token && slot.state == BookState::Live;
             if !same || slot.facts.timestamp_ms >= audit.venue_ms {

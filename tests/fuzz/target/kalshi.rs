@@ -8,7 +8,7 @@ use ringbook::base::limits::LEVELS_PER_SIDE_MAX;
 use ringbook::market::event::Event;
 use ringbook::market::info::MarketNews;
 use ringbook::venue::kalshi::{catalog, decode::Decoder};
-use ringbook::venue::{Dialog, Envelope, Feed, Oddity, Reply, Role, Sink, Turn};
+use ringbook::venue::{Dialog, Envelope, Feed, Oddity, Progress, Reply, Role, Sink, Turn};
 use serde_json::Value;
 
 pub(super) const TARGET: Target = Target { name: "kalshi", run, seeds, words: WORDS };
@@ -34,6 +34,9 @@ const WORDS: &[&str] = &[
     "\"delta_fp\":\"-1.00\"",
     "\"side\":\"yes\"",
     "\"code\":25",
+    "\"orderbooks\":[",
+    "\"orderbook_fp\":{",
+    "\"yes_dollars\":",
     "null",
     "{",
     "}",
@@ -122,9 +125,36 @@ fn run(input: &[u8]) -> u64 {
         }
         events += log.events;
     }
+    let rest = rest_books(&text);
     let page = catalog::parse_page(input).map_or(0, |page| page.markets.len() + page.closed.len());
     let status = catalog::parse_exchange_status(input).is_ok();
-    behaviour((magnitude(events), magnitude(commands), magnitude(turns), magnitude(page), status))
+    let counts = [events, commands, turns, page, rest].map(magnitude);
+    behaviour((counts, status))
+}
+
+/// Books of the REST interface: the same whatever the size of the parts, and no more than are there.
+fn rest_books(text: &str) -> usize {
+    let read = |budget: usize| {
+        let (mut log, mut progress, mut parts) = (Log::default(), Progress::default(), 0);
+        let mut decoder = Decoder::default();
+        while !progress.is_done() {
+            decoder.decode_books_part(text, &mut progress, budget, &mut log);
+            parts += 1;
+            assert!(parts <= text.len() + 1, "it stands still: {text}");
+        }
+        assert!(log.longest <= LEVELS_PER_SIDE_MAX);
+        (log.events, log.last, log.bad_frame)
+    };
+    let whole = read(usize::MAX);
+    assert_eq!(whole, read(1 + text.len() / 7), "{text}");
+    if let Ok(value) = serde_json::from_str::<Value>(text)
+        && text.matches("\"orderbooks\"").count() == 1
+        && !text.contains('\\')
+        && let Some(books) = value["orderbooks"].as_array()
+    {
+        assert!(whole.0 <= books.len(), "{text}");
+    }
+    whole.0
 }
 
 /// What `serde_json` makes of the same frame.
@@ -158,6 +188,7 @@ fn seeds() -> Vec<Vec<u8>> {
         r#"{"type":"market_lifecycle_v2","sid":4,"seq":1,"msg":{"market_ticker":"A-1","event_type":"created","open_ts":1,"close_ts":2,"additional_metadata":{"title":"x"}}}"#,
         r#"{"type":"error","sid":1,"msg":{"code":25,"msg":"overflow"}}"#,
         r#"{"events":[{"markets":[{"ticker":"A-1","status":"active"}]}],"cursor":""}"#,
+        r#"{"orderbooks":[{"ticker":"A-1","orderbook_fp":{"yes_dollars":[["0.1500","100.00"]],"no_dollars":[]}},{"ticker":"A-2","orderbook_fp":{"yes_dollars":null}}]}"#,
     ];
     let all = frames.join("\n").into_bytes();
     frames.iter().map(|frame| frame.as_bytes().to_vec()).chain([all]).collect()
