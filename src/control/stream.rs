@@ -1,5 +1,6 @@
-//! The stream as one of the services: its connections are dialled by the control core and held by shards, and
-//! told like a pool's.
+//! The stream as one of the services.
+//!
+//! Its connections are dialled by the control core and held by shards, and told like a pool's.
 //!
 //! Runs on:  control core (pure; time is an argument). Owns: counters and histograms.
 use super::dial::{DialError, Target};
