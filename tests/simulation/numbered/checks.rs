@@ -109,7 +109,8 @@ impl World {
 
     /// What is not right yet, if anything is not.
     pub(super) fn unsettled(&mut self) -> Option<String> {
-        let at_work = self.venue.at_work();
+        let first = TABLE.tickers + TABLE.trades + TABLE.lifecycle;
+        let at_work = self.venue.at_work(first + 1);
         if at_work.len() as u32 != TABLE.total() {
             return Some(format!("of the connections only {at_work:?} are at work"));
         }

@@ -44,7 +44,6 @@ pub(crate) struct Venue {
     pub(crate) violations: Vec<String>,
     /// The host's wall clock, for signatures.
     pub(crate) wall_ms: u64,
-    pub(crate) rest_until_ns: u64,
 }
 
 /// What time it is, for the venue.
@@ -82,7 +81,6 @@ impl Venue {
             markets_max,
             violations: Vec::new(),
             wall_ms: now.ms,
-            rest_until_ns: 0,
         };
         for _ in 0..count {
             let open_ms = match random.chance(1, 5) {
@@ -531,10 +529,11 @@ impl Venue {
         sound.filter(|line| line.markets.contains(&market)).count()
     }
 
-    /// Ports of sound connections with a subscription.
-    pub(crate) fn at_work(&self) -> BTreeSet<u16> {
+    /// Ports of sound connections with a subscription; one for books needs none without markets.
+    pub(crate) fn at_work(&self, first_for_books: u16) -> BTreeSet<u16> {
         let sound = self.lines.iter().filter(|line| line.is_sound());
-        sound.filter(|line| !line.subscriptions.is_empty()).map(|line| line.port).collect()
+        let works = |line: &&Line| line.port >= first_for_books || !line.subscriptions.is_empty();
+        sound.filter(works).map(|line| line.port).collect()
     }
 }
 
