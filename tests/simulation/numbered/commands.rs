@@ -58,6 +58,7 @@ impl Venue {
 
     fn obey(&mut self, place: usize, command: &Value, now: Time, random: &mut Random) {
         let id = command["id"].as_u64().expect("a command has an id");
+        if std::env::var("CMDS").is_ok() { eprintln!("{} port {} {command}", now.ns as f64/1e9, self.lines[place].port); }
         let params = &command["params"];
         match command["cmd"].as_str() {
             Some("subscribe") => self.subscribe(place, id, params, now, random),
@@ -104,7 +105,8 @@ impl Venue {
         let line = &mut lines[place];
         let channel = line.subscriptions.keys().next().copied();
         let body = format!(r#""code":{code},"msg":"no {code}""#);
-        if let (Some(channel), true) = (channel, habits.numbers_errors) {
+        // What is not known has no number.
+        if let (Some(channel), true) = (channel, habits.numbers_errors && code != 7) {
             let head = format!(r#""id":{id},"#);
             let text = ("error", head.as_str(), body.as_str());
             return line.number(channel, text, What::Other, (now.ns, &sending), faults, random);
