@@ -99,6 +99,8 @@ pub struct Dialog {
     channel: Channel,
     last_id: u64,
     sid: Option<u64>,
+    /// The subscription that the venue ended last.
+    over: Option<u64>,
     sequences: Sequences,
     pending: BTreeMap<u64, Pending>,
     /// To be sent again, with the number of times it was.
@@ -125,6 +127,7 @@ impl Dialog {
             channel,
             last_id: 0,
             sid: None,
+            over: None,
             sequences: Sequences::default(),
             pending: BTreeMap::new(),
             again: VecDeque::new(),
@@ -145,6 +148,7 @@ impl Dialog {
     /// A new session begins: everything is asked for anew.
     pub fn begin(&mut self, tokens: &[TokenId], now_ns: u64) {
         self.sequences.reset();
+        self.over = None;
         self.resubscribes.clear();
         self.turns.clear();
         self.not_before_ns = 0;
@@ -410,9 +414,12 @@ impl Dialog {
         let pending = self.take(id);
         match (class(code), pending) {
             (Class::Resubscribe, pending) => {
-                let ours = sid.is_none() || sid == self.sid;
+                // One whose number was never told is ours, if it is not the one from before.
+                let untold = self.sid.is_none() && sid != self.over;
+                let ours = sid.is_none() || sid == self.sid || untold;
                 // An answer to a command that named a subscription from before is about that one.
                 if ours && (pending.is_some() || id.is_none() || sid.is_some()) {
+                    self.over = sid.or(self.sid);
                     self.resubscribe(now_ns);
                 }
             }
