@@ -108,7 +108,8 @@ impl Connector for Switchboard {
         if board.refuses || board.dead.contains(&address.port()) {
             return Err(Error::from(ErrorKind::ConnectionRefused));
         }
-        let pipe = Arc::new(Mutex::new(Pipe { piece: 4096, port: address.port(), ..Pipe::default() }));
+        let pipe =
+            Arc::new(Mutex::new(Pipe { piece: 4096, port: address.port(), ..Pipe::default() }));
         board.new.push(Arc::clone(&pipe));
         Ok(Box::new(ClientEnd(pipe)))
     }

@@ -155,7 +155,8 @@ impl<H: Handler> Books<H> {
         let bid = event.best_bid.unwrap_or(Price::ZERO);
         let ask = event.best_ask.unwrap_or(Price::ONE);
         let is_ahead = event.timestamp_ms >= slot.facts.timestamp_ms;
-        let waits = |claim_ms| claim_ms >= slot.facts.timestamp_ms && claim_ms != event.timestamp_ms;
+        let waits =
+            |claim_ms| claim_ms >= slot.facts.timestamp_ms && claim_ms != event.timestamp_ms;
         if slot.state != BookState::Live || is_ahead && slot.group.claimed().is_some_and(waits) {
             // A claim waits for its book to move on: that of a later time is no sign that it has, for more changes
             // of the millisecond may be on their way.

@@ -34,7 +34,9 @@ impl World {
             self.venue.read(time);
             let told = self.rig.take_trades(&self.venue.trades);
             told.map_err(|why| self.breach(&why))?;
-            let Some(image) = image.filter(|image| image.state == BookState::Live) else { continue };
+            let Some(image) = image.filter(|image| image.state == BookState::Live) else {
+                continue;
+            };
             if let Err(why) = self.compare(market, &both(&image)) {
                 let why = format!("{ticker} (market {market}) is live {why}");
                 return Err(self.breach(&format!("{why}; {}", self.whereabouts(market))));
@@ -80,11 +82,13 @@ impl World {
             if let Some(connection) = record.connection {
                 *by_connection.entry(connection).or_default() += record.info.tokens.len();
                 if placement.shard(connection) != Some(record.shard) {
-                    wrong = Some(format!("{} is on another shard's {connection}", record.info.market));
+                    wrong =
+                        Some(format!("{} is on another shard's {connection}", record.info.market));
                 }
                 let place = connection.0 - TABLE_FIRST_ID;
-                if place < u32::from(TABLE.total()) - u32::from(TABLE.books) {
-                    wrong = Some(format!("{} is on {connection}, not for books", record.info.market));
+                if place <= TABLE.total() - u32::from(TABLE.books) {
+                    wrong =
+                        Some(format!("{} is on {connection}, not for books", record.info.market));
                 }
             }
         }

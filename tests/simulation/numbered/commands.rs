@@ -11,7 +11,13 @@ use serde_json::Value;
 
 impl Line {
     /// A command comes in, and is carried out a little later.
-    pub(super) fn hear(&mut self, command: Value, ns: u64, faults: &mut Faults, random: &mut Random) {
+    pub(super) fn hear(
+        &mut self,
+        command: Value,
+        ns: u64,
+        faults: &mut Faults,
+        random: &mut Random,
+    ) {
         self.commands += 1;
         if faults.strikes(Fault::LostCommand, random) {
             return;
@@ -58,7 +64,6 @@ impl Venue {
 
     fn obey(&mut self, place: usize, command: &Value, now: Time, random: &mut Random) {
         let id = command["id"].as_u64().expect("a command has an id");
-        if std::env::var("CMDS").is_ok() { eprintln!("{} port {} {command}", now.ns as f64/1e9, self.lines[place].port); }
         let params = &command["params"];
         match command["cmd"].as_str() {
             Some("subscribe") => self.subscribe(place, id, params, now, random),

@@ -192,9 +192,13 @@ impl Line {
         }
         // The order of keys is not stable.
         let text = if random.chance(1, 2) {
-            format!(r#"{{"type":"{kind}",{head}"sid":{sid},"seq":{seq},"msg":{{{body}}}{sending}}}"#)
+            format!(
+                r#"{{"type":"{kind}",{head}"sid":{sid},"seq":{seq},"msg":{{{body}}}{sending}}}"#
+            )
         } else {
-            format!(r#"{{{head}"sid":{sid},"msg":{{{body}}},"seq":{seq},"type":"{kind}"{sending}}}"#)
+            format!(
+                r#"{{{head}"sid":{sid},"msg":{{{body}}},"seq":{seq},"type":"{kind}"{sending}}}"#
+            )
         };
         if faults.strikes(Fault::Garbage, random) {
             let cut = random.below(text.len() as u64) as usize;

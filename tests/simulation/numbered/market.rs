@@ -183,7 +183,12 @@ impl Market {
     }
 
     /// Somebody takes the best offer of a side: its price in terms of YES, the size, and the change.
-    pub(crate) fn take(&mut self, yes: bool, ms: u64, random: &mut Random) -> Option<(u32, u64, Told)> {
+    pub(crate) fn take(
+        &mut self,
+        yes: bool,
+        ms: u64,
+        random: &mut Random,
+    ) -> Option<(u32, u64, Told)> {
         let side = if yes { &self.yes } else { &self.no };
         let (&price, &size) = side.last_key_value()?;
         let taken = if random.chance(1, 2) { size } else { 1 + random.below(size) };

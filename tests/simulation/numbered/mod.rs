@@ -53,7 +53,14 @@ fn run(first: u64, count: u64) {
 
 #[test]
 fn numbered_short() {
-    run(number("SIMULATION_SEED", 1), number("SIMULATION_SEEDS", 40));
+    run(number("SIMULATION_SEED", 1), number("SIMULATION_SEEDS", 120));
+}
+
+/// Seeds that found a bug of the engine: best prices that seemed to disprove a right book (2), a book that was live
+/// without being subscribed (22), the end of a subscription that was taken for another's (207, 482).
+#[test]
+fn numbered_seeds_that_found_something() {
+    [2, 22, 207, 482].into_iter().for_each(|seed| run(seed, 1));
 }
 
 #[test]

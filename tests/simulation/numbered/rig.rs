@@ -14,6 +14,7 @@ use ringbook::control::discovery::Discovery;
 use ringbook::control::lifecycle::{Lifecycle, LifecycleOptions};
 use ringbook::control::pump::{Control, ControlParts};
 use ringbook::control::shard_proxy::ShardProxy;
+use ringbook::io::driver::Doorbell;
 use ringbook::link::main_control::{Command, ControlNews};
 use ringbook::link::serve_shard::{BookAnswer, BookQuery};
 use ringbook::link::shard_shard::Peers;
@@ -119,21 +120,50 @@ fn target(board: Switchboard) -> Target {
 }
 
 /// Links every shard with every other.
-fn peers() -> (Vec<Vec<Option<Producer<ringbook::link::shard_shard::Passed>>>>, Vec<Peers>) {
-    let mut out: Vec<Vec<_>> = (0..SHARDS).map(|_| Vec::new()).collect();
-    let mut peers: Vec<Peers> = (0..SHARDS).map(|_| Peers::default()).collect();
-    for from in 0..SHARDS {
-        for to in 0..SHARDS {
+fn peers(bells: &[Doorbell]) -> Vec<Peers> {
+    let mut all: Vec<Peers> = bells.iter().map(|_| Peers::default()).collect();
+    for from in 0..bells.len() {
+        for (to, bell) in bells.iter().enumerate() {
             if from == to {
-                out[from].push(None);
+                all[from].out.push(None);
                 continue;
             }
             let (producer, incoming) = ring(limits::SHARD_SHARD_DEPTH);
-            out[from].push(Some(producer));
-            peers[to].incoming.push(incoming);
+            all[from].out.push(Some((producer, bell.clone())));
+            all[to].incoming.push(incoming);
         }
     }
-    (out, peers)
+    all
+}
+
+/// One shard without peers, and the control core's end of it.
+fn shard(
+    place: usize,
+    clock: &Rc<Cell<Now>>,
+    listener: Listener,
+    random: &mut Random,
+) -> (ShardProxy, ShardRig) {
+    let small = random.chance(1, 3);
+    let (order_sender, orders) = ring(if small { 8 } else { 1024 });
+    let (reports, report_receiver) = ring(if small { 8 } else { 1024 });
+    let (queries, query_receiver) = ring(64);
+    let (answer_sender, answers) = ring(64);
+    let (tap, trades) = ring(4096);
+    let gauge = reports.gauge();
+    let links = ShardLinks {
+        orders,
+        reports,
+        queries: query_receiver,
+        answers: answer_sender,
+        peers: Peers::default(),
+    };
+    let id = ShardId(place as u16);
+    let shard = Shard::new(id, FEED, listener, VirtualClock(Rc::clone(clock)), links).unwrap();
+    let shard = shard.auditing(AUDIT_NS).polling(AUDIT_NS);
+    let shard = shard.tapped(TradeTap::new(FEED.venue(), tap));
+    let bell = shard.doorbell();
+    let proxy = ShardProxy::new(id, None, order_sender, report_receiver, gauge, bell);
+    (proxy, ShardRig { shard, queries, answers, trades, paused_until_ns: 0 })
 }
 
 pub(crate) fn build(
@@ -144,38 +174,16 @@ pub(crate) fn build(
     random: &mut Random,
 ) -> Rig {
     let (updates, handed) = (Rc::default(), Rc::default());
-    let (mut proxies, mut shards, mut bells) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut proxies, mut alone) = (Vec::new(), Vec::new());
     for place in 0..SHARDS {
-        let small = random.chance(1, 3);
-        let (order_sender, orders) = ring(if small { 8 } else { 1024 });
-        let (reports, report_receiver) = ring(if small { 8 } else { 1024 });
-        let (queries, query_receiver) = ring(64);
-        let (answer_sender, answers) = ring(64);
-        let (tap, trades) = ring(4096);
-        let gauge = reports.gauge();
-        let links = ShardLinks {
-            orders,
-            reports,
-            queries: query_receiver,
-            answers: answer_sender,
-            peers: Peers::default(),
-        };
         let listener = Listener { updates: Rc::clone(&updates), trades: Rc::clone(&handed) };
-        let id = ShardId(place as u16);
-        let shard = Shard::new(id, FEED, listener, VirtualClock(Rc::clone(clock)), links).unwrap();
-        let shard = shard.auditing(AUDIT_NS).polling(AUDIT_NS);
-        let shard = shard.tapped(TradeTap::new(FEED.venue(), tap));
-        let bell = shard.doorbell();
-        bells.push(bell.clone());
-        proxies.push(ShardProxy::new(id, None, order_sender, report_receiver, gauge, bell));
-        shards.push((shard, queries, answers, trades));
+        let (proxy, rig) = shard(place, clock, listener, random);
+        proxies.push(proxy);
+        alone.push(rig);
     }
-    let (out, mut peers) = peers();
-    for (peers, out) in peers.iter_mut().zip(out) {
-        peers.out =
-            out.into_iter().zip(&bells).map(|(p, bell)| p.map(|p| (p, bell.clone()))).collect();
-    }
-    let shards = shards.into_iter().zip(peers).map(|((shard, queries, answers, trades), peers)| {
+    let bells: Vec<Doorbell> = alone.iter().map(|rig| rig.shard.doorbell()).collect();
+    let beside = alone.into_iter().zip(peers(&bells)).map(|(rig, peers)| {
+        let ShardRig { shard, queries, answers, trades, .. } = rig;
         let shard = shard.beside(peers, SHARDS as u16, 0);
         ShardRig { shard, queries, answers, trades, paused_until_ns: 0 }
     });
@@ -211,7 +219,7 @@ pub(crate) fn build(
     };
     Rig {
         control: Control::new(parts, clock.get()),
-        shards: shards.collect(),
+        shards: beside.collect(),
         _commands: commands,
         news,
         told: BTreeMap::new(),

@@ -236,7 +236,8 @@ impl Venue {
         for (fault, code) in [(Fault::Ended, 10), (Fault::Overflow, 25)] {
             let Some((&channel, &(sid, _))) = line.subscriptions.iter().next() else { continue };
             if faults.strikes(fault, random) {
-                let sid = if habits.names_ended { format!(r#","sid":{sid}"#) } else { String::new() };
+                let sid =
+                    if habits.names_ended { format!(r#","sid":{sid}"#) } else { String::new() };
                 let text =
                     format!(r#"{{"type":"error"{sid},"msg":{{"code":{code},"msg":"over"}}}}"#);
                 line.text(now.ns, &text);
@@ -360,7 +361,8 @@ impl Venue {
         for told in told {
             let text = known.delta(told, now.ms, &dollars(told.price));
             for line in lines.iter_mut().filter(|line| line.markets.contains(&market)) {
-                let silent = |&(silent, until_ns): &(usize, u64)| silent == market && now.ns < until_ns;
+                let silent =
+                    |&(silent, until_ns): &(usize, u64)| silent == market && now.ns < until_ns;
                 if line.silent.as_ref().is_some_and(silent) {
                     line.mark(now.ns, Effect::Wronged(market));
                     continue;
@@ -487,7 +489,12 @@ impl Venue {
         match known.phase {
             Phase::Open if random.chance(1, 2) => {
                 known.phase = Phase::Paused;
-                self.say(market, r#""event_type":"deactivated","is_deactivated":true"#, now, random);
+                self.say(
+                    market,
+                    r#""event_type":"deactivated","is_deactivated":true"#,
+                    now,
+                    random,
+                );
             }
             Phase::Paused => {
                 known.phase = Phase::Open;

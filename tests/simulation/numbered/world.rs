@@ -72,7 +72,11 @@ pub(crate) struct World {
 
 fn failed(status: u16) -> Fetched {
     // The venue names no pause.
-    Fetched::Response { status, retry_after_s: None, body: br#"{"error":"too many requests"}"#.into() }
+    Fetched::Response {
+        status,
+        retry_after_s: None,
+        body: br#"{"error":"too many requests"}"#.into(),
+    }
 }
 
 impl World {
@@ -271,7 +275,8 @@ impl World {
     fn run_errand(&mut self, errand: Errand, now: Now) {
         let (faults, random) = (&mut self.venue.faults, &mut self.random);
         let slow = faults.strikes(Fault::CatalogueSlow, random);
-        let due_ns = now.mono_ns + (5 + random.below(if slow { 8_000 } else { 100 })) * MILLISECOND_NS;
+        let due_ns =
+            now.mono_ns + (5 + random.below(if slow { 8_000 } else { 100 })) * MILLISECOND_NS;
         match errand {
             Errand::Status(path) => {
                 let fetched = self.fetch(path);
