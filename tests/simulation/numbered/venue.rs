@@ -484,7 +484,11 @@ impl Venue {
 
     /// A word about the life of one market that is neither its beginning nor its end.
     pub(crate) fn say_something(&mut self, now: Time, random: &mut Random) {
-        let market = random.below(self.markets.len() as u64) as usize;
+        let mut market = random.below(self.markets.len() as u64) as usize;
+        let closed = self.markets.iter().position(|market| market.phase == Phase::Closed);
+        if let (Some(closed), true) = (closed, random.chance(1, 3)) {
+            market = closed;
+        }
         let known = &mut self.markets[market];
         match known.phase {
             Phase::Open if random.chance(1, 2) => {
