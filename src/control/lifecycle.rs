@@ -62,6 +62,12 @@ pub struct Lifecycle {
     counts: LifecycleReport,
 }
 
+/// It is over, and nobody has said how it ended.
+fn is_undecided(market: &MarketId, registry: &Registry) -> bool {
+    let record = registry.market(market);
+    record.is_some_and(|r| r.status == Status::Expired && r.resolution.is_none())
+}
+
 impl Lifecycle {
     /// Nothing has happened yet.
     #[must_use]
@@ -133,7 +139,7 @@ impl Lifecycle {
                     let info = MarketInfo { start_wall_ns: Some(now.wall_ns), ..info };
                     self.counts.markets_announced +=
                         u64::from(self.add(now, info, source, registry));
-                } else if self.ended.remove(&market) {
+                } else if self.ended.remove(&market) || is_undecided(&market, registry) {
                     // It was closed and trades again; its new end was told before (kalshi.md, 3.4).
                     registry.revive(&market, now.mono_ns);
                 }
@@ -150,6 +156,10 @@ impl Lifecycle {
                 } else if let Some(record) = registry.market(&market) {
                     let info = moved(&record.info);
                     registry.refresh(&info);
+                    if end_wall_ns > now.wall_ns && self.ended.remove(&market) {
+                        // Only the clock had said that it was over.
+                        registry.revive(&market, now.mono_ns);
+                    }
                 }
             }
             MarketNews::Settled { market } => {
@@ -236,7 +246,8 @@ impl Lifecycle {
         }
         if known.is_some() {
             registry.refresh(&info);
-            if ended && stays && self.ended.remove(&market) {
+            // Only the clock had said that it was over; it is listed as trading, or with a later end.
+            if (stays || !ended) && self.ended.remove(&market) {
                 registry.revive(&market, now.mono_ns);
             }
             return false;

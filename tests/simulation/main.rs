@@ -8,6 +8,7 @@
 
 mod fault;
 mod market;
+mod numbered;
 mod venue;
 mod wire;
 mod witness;

@@ -255,7 +255,7 @@ impl Venue {
                     line.closing = true;
                     line.push(now_ns, frame(8, &1000u16.to_be_bytes()), Vec::new(), false);
                 }
-                Said::Other => {}
+                Said::Pong | Said::Other => {}
             }
         }
     }

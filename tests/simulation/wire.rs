@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use ringbook::io::socket::{Connector, Stream};
 use sha1::{Digest as _, Sha1};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io::{Error, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -22,6 +22,10 @@ pub(crate) struct Pipe {
     pub(crate) piece: usize,
     /// Nothing is taken from the client any more.
     pub(crate) deaf: bool,
+    /// Bytes that the client has read.
+    pub(crate) taken: u64,
+    /// The port that was dialled.
+    pub(crate) port: u16,
 }
 
 /// The client's end.
@@ -38,6 +42,7 @@ impl Stream for ClientEnd {
         for (place, byte) in into.iter_mut().zip(pipe.to_client.drain(..count)) {
             *place = byte;
         }
+        pipe.taken += count as u64;
         Ok(count)
     }
 
@@ -73,6 +78,8 @@ pub(crate) struct Switchboard(Arc<Mutex<Board>>);
 struct Board {
     new: Vec<Arc<Mutex<Pipe>>>,
     refuses: bool,
+    /// Ports where nobody listens.
+    dead: BTreeSet<u16>,
 }
 
 impl Switchboard {
@@ -83,15 +90,26 @@ impl Switchboard {
     pub(crate) fn refuse(&self, refuses: bool) {
         self.0.lock().unwrap().refuses = refuses;
     }
+
+    /// Nobody listens at this port from now on, or somebody does again.
+    pub(crate) fn kill(&self, port: u16, dead: bool) {
+        let mut board = self.0.lock().unwrap();
+        if dead {
+            board.dead.insert(port);
+        } else {
+            board.dead.remove(&port);
+        }
+    }
 }
 
 impl Connector for Switchboard {
-    fn connect(&self, _: SocketAddr) -> std::io::Result<Box<dyn Stream>> {
+    fn connect(&self, address: SocketAddr) -> std::io::Result<Box<dyn Stream>> {
         let mut board = self.0.lock().unwrap();
-        if board.refuses {
+        if board.refuses || board.dead.contains(&address.port()) {
             return Err(Error::from(ErrorKind::ConnectionRefused));
         }
-        let pipe = Arc::new(Mutex::new(Pipe { piece: 4096, ..Pipe::default() }));
+        let pipe =
+            Arc::new(Mutex::new(Pipe { piece: 4096, port: address.port(), ..Pipe::default() }));
         board.new.push(Arc::clone(&pipe));
         Ok(Box::new(ClientEnd(pipe)))
     }
@@ -120,6 +138,7 @@ pub(crate) fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
 pub(crate) enum Said {
     Text(String),
     Close,
+    Pong,
     Other,
 }
 
@@ -139,6 +158,7 @@ pub(crate) fn take_frame(bytes: &mut VecDeque<u8>) -> Option<Said> {
     let said = match first & 0x0f {
         1 => Said::Text(String::from_utf8(body).unwrap()),
         8 => Said::Close,
+        10 => Said::Pong,
         _ => Said::Other,
     };
     bytes.drain(..head + 4 + length);
@@ -147,21 +167,33 @@ pub(crate) fn take_frame(bytes: &mut VecDeque<u8>) -> Option<Said> {
 
 /// The answer to an upgrade request, once its head is whole.
 pub(crate) fn take_upgrade(bytes: &mut VecDeque<u8>) -> Option<Vec<u8>> {
+    Some(answer_to(&take_head(bytes)?))
+}
+
+/// The head of an upgrade request, once it is whole.
+pub(crate) fn take_head(bytes: &mut VecDeque<u8>) -> Option<String> {
     let flat: &[u8] = bytes.make_contiguous();
     let end = flat.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let head = String::from_utf8(flat[..end].to_vec()).unwrap();
     bytes.drain(..end);
-    let key = head.lines().find_map(|line| {
+    Some(head)
+}
+
+/// The value of a header.
+pub(crate) fn header<'a>(head: &'a str, wanted: &str) -> Option<&'a str> {
+    head.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("sec-websocket-key").then(|| value.trim().to_owned())
-    });
-    let key = key.expect("an upgrade has a key");
+        name.eq_ignore_ascii_case(wanted).then(|| value.trim())
+    })
+}
+
+/// The answer to the head of an upgrade request.
+pub(crate) fn answer_to(head: &str) -> Vec<u8> {
+    let key = header(head, "sec-websocket-key").expect("an upgrade has a key");
     let digest = Sha1::digest(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
     let accept = base64::engine::general_purpose::STANDARD.encode(digest);
-    Some(
-        format!(
-            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
-        )
-        .into_bytes(),
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
     )
+    .into_bytes()
 }

@@ -186,3 +186,40 @@ fn only_so_many_markets_are_registered_unasked() {
     assert_eq!(lifecycle.poll(at(60), &mut registry).confirm, [id(9)]);
     assert_eq!(lifecycle.poll(at(61), &mut registry).confirm, []);
 }
+
+/// The clock may be ahead of the venue's, a scan may have found it closed before it was opened again.
+#[test]
+fn a_market_that_gets_a_later_end_trades_again() {
+    let options = LifecycleOptions {
+        scanning: true,
+        opens_by_clock: true,
+        trust_catalogue_after_end: true,
+        ..Default::default()
+    };
+    let (mut lifecycle, mut registry) = (Lifecycle::new(options), Registry::new(1));
+    let later =
+        |seconds| MarketNews::EndMoved { market: id(1), end_wall_ns: EPOCH + seconds * SECOND_NS };
+    let activated = || MarketNews::Activated { market: id(1) };
+    lifecycle.on_answer(at(0), listing(1, vec![info(1, Some(100))], true), &mut registry);
+    lifecycle.poll(at(101), &mut registry);
+    assert_eq!(status(&registry, 1), Some(Status::Expired));
+    lifecycle.on_news(at(102), later(200), &mut registry);
+    assert_eq!(status(&registry, 1), Some(Status::Pending), "only the clock had said so");
+    lifecycle.poll(at(201), &mut registry);
+    lifecycle.on_answer(at(202), listing(2, vec![info(1, Some(300))], true), &mut registry);
+    assert_eq!(status(&registry, 1), Some(Status::Pending), "it is listed with a later end");
+    let closed = |decided| Answer {
+        source: Some(Source::Catalogue),
+        closed: vec![Closed { market: id(1), winner: None, decided }],
+        ..Answer::default()
+    };
+    lifecycle.on_answer(at(203), closed(false), &mut registry);
+    assert_eq!(status(&registry, 1), Some(Status::Expired));
+    lifecycle.on_news(at(204), later(400), &mut registry);
+    assert_eq!(status(&registry, 1), Some(Status::Expired), "the venue has said so");
+    lifecycle.on_news(at(205), activated(), &mut registry);
+    assert_eq!(status(&registry, 1), Some(Status::Pending));
+    lifecycle.on_answer(at(206), closed(true), &mut registry);
+    lifecycle.on_news(at(207), activated(), &mut registry);
+    assert_eq!(status(&registry, 1), Some(Status::Expired), "what is decided is decided");
+}

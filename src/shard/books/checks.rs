@@ -78,6 +78,11 @@ impl Group {
         (self.claim_ms != 0 && self.claim_ms < timestamp_ms).then_some(self.claim_ms)
     }
 
+    /// The millisecond of the claim.
+    pub(super) fn claimed(&self) -> Option<u64> {
+        (self.claim_ms != 0).then_some(self.claim_ms)
+    }
+
     /// It was compared, or never will be.
     pub(super) const fn forget_claim(&mut self) {
         (self.claim_ms, self.has_tops) = (0, false);

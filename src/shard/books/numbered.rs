@@ -151,13 +151,17 @@ impl<H: Handler> Books<H> {
         if !self.sequenced || event.timestamp_ms == 0 {
             return;
         }
-        self.end_claim_before(index, event.timestamp_ms, wall_ns);
         let slot = &mut self.slots[index];
         let bid = event.best_bid.unwrap_or(Price::ZERO);
         let ask = event.best_ask.unwrap_or(Price::ONE);
-        if slot.state != BookState::Live {
+        let is_ahead = event.timestamp_ms >= slot.facts.timestamp_ms;
+        let waits =
+            |claim_ms| claim_ms >= slot.facts.timestamp_ms && claim_ms != event.timestamp_ms;
+        if slot.state != BookState::Live || is_ahead && slot.group.claimed().is_some_and(waits) {
+            // A claim waits for its book to move on: that of a later time is no sign that it has, for more changes
+            // of the millisecond may be on their way.
             self.checks.counts.tops_unverifiable += 1;
-        } else if event.timestamp_ms >= slot.facts.timestamp_ms {
+        } else if is_ahead {
             slot.group.claim(event.timestamp_ms, bid, ask);
         } else {
             // The book's own messages were faster.
@@ -168,7 +172,7 @@ impl<H: Handler> Books<H> {
         }
     }
 
-    /// A message of a later time: what the venue said of the best prices before is compared, if the book has
+    /// A change of a later time: what the venue said of the best prices before is compared, if the book has
     /// heard of that time too.
     fn end_claim_before(&mut self, index: BookIndex, timestamp_ms: u64, wall_ns: u64) {
         let slot = &mut self.slots[index];

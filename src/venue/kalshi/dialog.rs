@@ -6,7 +6,9 @@
 //!
 //! Answers come in any order and are matched by id (kalshi.md, 2.7). Only one `subscribe` is ever open: its answer
 //! tells the number that every later command needs. A book counts as asked for until its snapshot is there,
-//! whatever the acknowledgements say.
+//! whatever the acknowledgements say. While a command that adds or deletes a market is not answered, no other one
+//! about the same market is sent: they may be carried out in any order, and `get_snapshot` answers for markets that
+//! are not subscribed too, whose books would never hear of a change.
 use super::command::{self, Channel, Update};
 use super::sequence::{Sequences, Verdict};
 use crate::base::{
@@ -18,7 +20,7 @@ use crate::base::{
     time::SECOND_NS,
 };
 use crate::venue::{DialogCounts, Envelope, Reply, Turn};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 /// Resubscriptions are counted over this long.
 const RESUBSCRIBE_WINDOW_NS: u64 = 60 * SECOND_NS;
@@ -29,6 +31,17 @@ enum Wish {
     Subscribe(Vec<TokenId>),
     Update(Update, Vec<TokenId>),
     List,
+}
+
+impl Wish {
+    /// It asks for nothing.
+    fn is_idle(&self, channel: Channel) -> bool {
+        match self {
+            Self::Subscribe(tokens) => tokens.is_empty() && channel == Channel::Books,
+            Self::Update(_, tokens) => tokens.is_empty(),
+            Self::List => false,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -86,6 +99,8 @@ pub struct Dialog {
     channel: Channel,
     last_id: u64,
     sid: Option<u64>,
+    /// The subscription that the venue ended last.
+    over: Option<u64>,
     sequences: Sequences,
     pending: BTreeMap<u64, Pending>,
     /// To be sent again, with the number of times it was.
@@ -112,6 +127,7 @@ impl Dialog {
             channel,
             last_id: 0,
             sid: None,
+            over: None,
             sequences: Sequences::default(),
             pending: BTreeMap::new(),
             again: VecDeque::new(),
@@ -132,6 +148,7 @@ impl Dialog {
     /// A new session begins: everything is asked for anew.
     pub fn begin(&mut self, tokens: &[TokenId], now_ns: u64) {
         self.sequences.reset();
+        self.over = None;
         self.resubscribes.clear();
         self.turns.clear();
         self.not_before_ns = 0;
@@ -155,6 +172,7 @@ impl Dialog {
     /// More markets.
     pub fn add(&mut self, tokens: &[TokenId]) {
         self.to_delete.retain(|token| !tokens.contains(token));
+        self.forget_repetitions(tokens);
         self.to_add.extend(tokens);
     }
 
@@ -165,22 +183,74 @@ impl Dialog {
         }
         self.to_add.retain(|token| !tokens.contains(token));
         self.to_ask.retain(|token| !tokens.contains(token));
+        self.forget_repetitions(tokens);
         self.to_delete.extend(tokens);
+    }
+
+    /// These markets are to come or to go: what would be sent again about them says something else.
+    fn forget_repetitions(&mut self, tokens: &[TokenId]) {
+        for (wish, _) in &mut self.again {
+            if let Wish::Subscribe(of) | Wish::Update(_, of) = wish {
+                of.retain(|token| !tokens.contains(token));
+            }
+        }
+        let channel = self.channel;
+        self.again.retain(|(wish, _)| !wish.is_idle(channel));
+    }
+
+    /// A command is sent again, for the markets of which it is still wanted.
+    fn repeat(&mut self, mut wish: Wish, tries: u32) {
+        match &mut wish {
+            Wish::Subscribe(tokens) | Wish::Update(Update::Add, tokens) => {
+                tokens.retain(|token| !self.to_delete.contains(token));
+            }
+            Wish::Update(Update::Delete, tokens) => {
+                tokens.retain(|token| !self.to_add.contains(token));
+            }
+            Wish::Update(Update::Snapshot, _) | Wish::List => {}
+        }
+        if !wish.is_idle(self.channel) {
+            self.again.push_back((wish, tries));
+        }
+    }
+
+    /// Markets that commands without an answer add, or delete.
+    fn under_way(&self, adds: bool) -> HashSet<TokenId> {
+        let pending = self.pending.values().map(|pending| &pending.wish);
+        let wishes = pending.chain(self.again.iter().map(|(wish, _)| wish));
+        let tokens = wishes.filter_map(|wish| match wish {
+            Wish::Subscribe(tokens) | Wish::Update(Update::Add, tokens) => adds.then_some(tokens),
+            Wish::Update(Update::Delete, tokens) => (!adds).then_some(tokens),
+            Wish::Update(Update::Snapshot, _) | Wish::List => None,
+        });
+        tokens.flatten().copied().collect()
     }
 
     /// Asks for the snapshots of these books, which are subscribed, unless they are on their way.
     pub fn ask(&mut self, tokens: impl IntoIterator<Item = TokenId>) {
+        let added = self.under_way(true);
         for token in tokens {
-            let coming = self.owed.contains_key(&token) || self.to_add.contains(&token);
+            let coming = self.owed.contains_key(&token)
+                || self.to_add.contains(&token)
+                || added.contains(&token);
             if !coming && !self.to_ask.contains(&token) {
                 self.to_ask.push_back(token);
             }
         }
     }
 
-    /// Every book is suspect: asks for the snapshots of all that are subscribed.
-    pub fn ask_all(&mut self, tokens: &[TokenId]) {
-        self.to_ask = tokens.iter().filter(|token| !self.to_add.contains(token)).copied().collect();
+    /// Every book is suspect: asks for the snapshots of all that are subscribed. Those that are about to be may have
+    /// come and be suspect too; they are asked for later.
+    pub fn ask_all(&mut self, tokens: &[TokenId], now_ns: u64) {
+        let added = self.under_way(true);
+        self.to_ask.clear();
+        for token in tokens.iter().filter(|token| !self.to_add.contains(token)) {
+            if added.contains(token) {
+                self.owed.entry(*token).or_insert(Owed { asked_ns: now_ns, tries: 0 });
+            } else {
+                self.to_ask.push_back(*token);
+            }
+        }
     }
 
     /// A connection that brings nothing: a command shows whether it is alive.
@@ -227,9 +297,22 @@ impl Dialog {
     }
 
     fn next_wish(&mut self) -> Option<Wish> {
-        fn chunk(from: &mut VecDeque<TokenId>) -> Option<Vec<TokenId>> {
-            let count = from.len().min(TICKERS_PER_COMMAND);
-            (count > 0).then(|| from.drain(..count).collect())
+        /// The next few, but for those that must wait.
+        fn chunk(from: &mut VecDeque<TokenId>, wait: &HashSet<TokenId>) -> Option<Vec<TokenId>> {
+            let mut waiting: VecDeque<TokenId> = VecDeque::new();
+            let mut taken = Vec::new();
+            while taken.len() < TICKERS_PER_COMMAND
+                && let Some(token) = from.pop_front()
+            {
+                if wait.contains(&token) {
+                    waiting.push_back(token);
+                } else {
+                    taken.push(token);
+                }
+            }
+            waiting.append(from);
+            *from = waiting;
+            (!taken.is_empty()).then_some(taken)
         }
         if std::mem::take(&mut self.to_list) {
             return Some(Wish::List);
@@ -242,15 +325,19 @@ impl Dialog {
             if self.channel != Channel::Books {
                 return Some(Wish::Subscribe(Vec::new()));
             }
-            return chunk(&mut self.to_add).map(Wish::Subscribe);
+            return chunk(&mut self.to_add, &HashSet::new()).map(Wish::Subscribe);
         }
-        if let Some(tickers) = chunk(&mut self.to_delete) {
+        if self.to_delete.is_empty() && self.to_add.is_empty() && self.to_ask.is_empty() {
+            return None;
+        }
+        let (added, deleted) = (self.under_way(true), self.under_way(false));
+        if let Some(tickers) = chunk(&mut self.to_delete, &added) {
             return Some(Wish::Update(Update::Delete, tickers));
         }
-        if let Some(tickers) = chunk(&mut self.to_add) {
+        if let Some(tickers) = chunk(&mut self.to_add, &deleted) {
             return Some(Wish::Update(Update::Add, tickers));
         }
-        let tickers = chunk(&mut self.to_ask)?;
+        let tickers = chunk(&mut self.to_ask, &added)?;
         Some(Wish::Update(Update::Snapshot, tickers))
     }
 
@@ -327,9 +414,12 @@ impl Dialog {
         let pending = self.take(id);
         match (class(code), pending) {
             (Class::Resubscribe, pending) => {
-                let ours = sid.is_none() || sid == self.sid;
+                // One whose number was never told is ours, if it is not the one from before.
+                let untold = self.sid.is_none() && sid != self.over;
+                let ours = sid.is_none() || sid == self.sid || untold;
                 // An answer to a command that named a subscription from before is about that one.
                 if ours && (pending.is_some() || id.is_none() || sid.is_some()) {
+                    self.over = sid.or(self.sid);
                     self.resubscribe(now_ns);
                 }
             }
@@ -340,7 +430,7 @@ impl Dialog {
                 self.counts.retries += 1;
                 self.not_before_ns = now_ns + self.pause_ns;
                 self.pause_ns = (self.pause_ns * 2).min(32 * COMMAND_PAUSE_NS);
-                self.again.push_back((wish, tries));
+                self.repeat(wish, tries);
             }
             (Class::Full, Some(Pending { wish, .. })) => self.on_full(wish),
             (Class::Split, Some(Pending { wish, .. })) => self.split(wish),
@@ -364,10 +454,29 @@ impl Dialog {
         });
     }
 
+    /// What the venue takes is learnt to the market: half of what was refused is tried at once, the other half
+    /// waits; where not even one fits, none of those that wait does.
     fn on_full(&mut self, wish: Wish) {
-        let (Wish::Subscribe(tokens) | Wish::Update(Update::Add, tokens)) = wish else { return };
-        // What waits behind would be refused too.
-        let tokens: Vec<TokenId> = tokens.into_iter().chain(self.to_add.drain(..)).collect();
+        let (mut tokens, update) = match wish {
+            Wish::Subscribe(tokens) => (tokens, None),
+            Wish::Update(Update::Add, tokens) => (tokens, Some(Update::Add)),
+            Wish::Update(..) | Wish::List => return,
+        };
+        if tokens.len() > 1 {
+            for token in tokens.split_off(tokens.len() / 2).into_iter().rev() {
+                self.to_add.push_front(token);
+            }
+            let half = update.map_or(Wish::Subscribe(tokens.clone()), |u| Wish::Update(u, tokens));
+            return self.again.push_front((half, 0));
+        }
+        tokens.extend(self.to_add.drain(..));
+        for (wish, _) in &mut self.again {
+            if let Wish::Subscribe(waiting) | Wish::Update(Update::Add, waiting) = wish {
+                tokens.append(waiting);
+            }
+        }
+        let channel = self.channel;
+        self.again.retain(|(wish, _)| !wish.is_idle(channel));
         for token in &tokens {
             self.owed.remove(token);
         }
@@ -415,9 +524,14 @@ impl Dialog {
                 self.turns.push_back(Turn::Reconnect("commands are not answered"));
                 return;
             }
+            if tries >= SNAPSHOT_TRIES && matches!(wish, Wish::Update(Update::Add, _)) {
+                // Whether these markets are subscribed cannot be known here.
+                self.turns.push_back(Turn::Reconnect("markets cannot be added"));
+                return;
+            }
             // A subscription that was carried out without an answer is answered `ok` the second time.
             if tries < SNAPSHOT_TRIES || matches!(wish, Wish::Subscribe(_)) {
-                self.again.push_back((wish, tries + 1));
+                self.repeat(wish, tries + 1);
             }
         }
         let mut silent = false;
@@ -435,8 +549,10 @@ impl Dialog {
             self.turns.push_back(Turn::Reconnect("snapshots do not come"));
             return;
         }
-        if self.sid.is_some() {
-            self.to_ask.extend(ask);
+        if self.sid.is_some() && !ask.is_empty() {
+            // Those that are not subscribed for sure wait on.
+            let added = self.under_way(true);
+            self.to_ask.extend(ask.iter().filter(|token| !added.contains(token)));
         }
     }
 
@@ -449,7 +565,7 @@ impl Dialog {
                 while self.turns.front() == Some(&Turn::Suspect) {
                     self.turns.pop_front();
                 }
-                self.ask_all(tokens);
+                self.ask_all(tokens, now_ns);
             }
             Turn::Resubscribe => {
                 self.subscribe_anew(tokens);

@@ -166,20 +166,38 @@ fn too_many_markets_go_elsewhere_and_too_many_commands_wait() {
     all(&mut dialog, 0);
     dialog.on_reply(&Reply::Ok { id: Some(2), sid: Some(1) }, 1);
     snapshots(&mut dialog, &markets[..512], None);
-    error(&mut dialog, Some(3), None, 26, SECOND);
-    let Some(Turn::Full { tokens: refused }) = dialog.poll_turn(SECOND, &markets) else {
-        panic!("told");
-    };
-    assert_eq!(refused, markets[512..]);
+    // The venue takes 520 markets, and answers everything in turn.
+    let (mut has, mut refused, mut told) = (512, Vec::new(), 3);
+    while told <= dialog.last_id {
+        let Some(Pending { wish: Wish::Update(_, of), .. }) = dialog.pending.get(&told) else {
+            panic!("additions only");
+        };
+        let of = of.clone();
+        if has + of.len() > 520 {
+            error(&mut dialog, Some(told), None, 26, SECOND);
+        } else {
+            has += of.len();
+            dialog.on_reply(&Reply::Ok { id: Some(told), sid: Some(1) }, SECOND);
+            snapshots(&mut dialog, &of, None);
+        }
+        while let Some(Turn::Full { tokens }) = dialog.poll_turn(SECOND, &markets) {
+            refused.extend(tokens);
+        }
+        told += 1;
+        all(&mut dialog, SECOND);
+    }
+    assert_eq!((has, refused.len()), (520, 80), "as many as fit");
+    assert!(told < 60, "{told} commands");
     assert_eq!(dialog.owed(), 0, "they are not waited for");
 
     dialog.add(&tokens(700..701));
     assert_eq!(all(&mut dialog, SECOND).len(), 1);
-    error(&mut dialog, Some(4), None, 27, SECOND);
+    let id = dialog.last_id;
+    error(&mut dialog, Some(id), None, 27, SECOND);
     assert_eq!(dialog.poll(SECOND), None, "a pause");
     let later = SECOND + COMMAND_PAUSE_NS;
     assert!(dialog.poll(later).unwrap().contains("M-700"));
-    error(&mut dialog, Some(5), None, 27, later);
+    error(&mut dialog, Some(id + 1), None, 27, later);
     assert_eq!(dialog.poll(later + COMMAND_PAUSE_NS), None, "a longer one");
     assert!(dialog.poll(later + 2 * COMMAND_PAUSE_NS).is_some());
 }
@@ -207,6 +225,44 @@ fn the_market_that_the_venue_does_not_know_is_found_by_halves() {
     good.sort_unstable();
     assert_eq!(good, [0, 1, 2, 3, 4, 6, 7, 8]);
     assert_eq!(dialog.counts().refused, 1);
+}
+
+/// A book that only answers to `get_snapshot` would be live and hear of no change.
+#[test]
+fn what_is_not_known_to_be_subscribed_is_not_asked_for() {
+    let markets = tokens(0..3);
+    let mut dialog = begun(&markets[..2]);
+    all(&mut dialog, 0);
+    subscribed(&mut dialog, 1);
+    snapshots(&mut dialog, &markets[..2], None);
+    dialog.add(&markets[2..]);
+    assert_eq!(all(&mut dialog, 1).len(), 1);
+    dialog.on_broken_frame();
+    assert_eq!(dialog.poll_turn(1, &markets), Some(Turn::Suspect));
+    dialog.ask(markets.iter().copied());
+    let asked = all(&mut dialog, 1).join(" ");
+    assert!(asked.contains("M-0") && asked.contains("M-1") && !asked.contains("M-2"), "{asked}");
+    dialog.on_reply(&Reply::Ok { id: Some(2), sid: Some(1) }, 1);
+    dialog.handle_timeout(1 + SNAPSHOT_WAIT_NS);
+    assert!(all(&mut dialog, 1 + SNAPSHOT_WAIT_NS).join(" ").contains("M-2"), "it is by then");
+}
+
+/// Commands may be carried out in any order, and those that are repeated come late.
+#[test]
+fn a_market_that_leaves_and_comes_back_is_subscribed_in_the_end() {
+    let markets = tokens(0..2);
+    let mut dialog = begun(&markets);
+    all(&mut dialog, 0);
+    subscribed(&mut dialog, 1);
+    snapshots(&mut dialog, &markets, None);
+    dialog.delete(&markets[1..]);
+    assert!(all(&mut dialog, 1).join(" ").contains("delete_markets"));
+    dialog.add(&markets[1..]);
+    assert!(all(&mut dialog, 1).is_empty(), "the venue has not said that it is gone");
+    error(&mut dialog, Some(2), None, 27, 1);
+    let texts = all(&mut dialog, SECOND);
+    assert_eq!(texts.len(), 1, "{texts:?}");
+    assert!(texts[0].contains("add_markets"), "it is not deleted any more: {}", texts[0]);
 }
 
 #[test]

@@ -1,0 +1,182 @@
+//! What may go wrong at the venue that numbers its messages, how often, and how often it did.
+//!
+//! Runs on:  the simulation's thread.
+use ringbook::base::random::Random;
+use std::collections::BTreeMap;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Fault {
+    /// A new connection ends after some thousand bytes, be they of the handshake.
+    Cut,
+    /// A connection ends after some hundred bytes.
+    Drop,
+    /// A connection says nothing any more and hears nothing, and never ends.
+    HalfOpen,
+    /// A connection pings and answers pings, and that is all.
+    Freeze,
+    /// A connection's bytes are held back for some time, then all of them come.
+    Stall,
+    /// One market's changes are left out on a connection, and take no number.
+    Silent,
+    /// A message took its number and is not sent.
+    Lost,
+    /// A message is sent twice.
+    Doubled,
+    /// Two messages change places.
+    Reordered,
+    /// A frame that is no message, in the place of one or by itself.
+    Garbage,
+    /// A change whose price cannot be read.
+    Spoilt,
+    /// A snapshot that was asked for is not sent, and takes no number.
+    LostSnapshot,
+    /// A command is carried out and not answered.
+    LostAck,
+    /// A command is carried out and answered seconds later.
+    LateAck,
+    /// A command is not heard.
+    LostCommand,
+    /// A command is carried out behind later ones.
+    Overtaken,
+    /// Error 27 or 18: later, please.
+    Busy,
+    /// Error 10: the subscription is over.
+    Ended,
+    /// Error 25: the subscription is over because nobody read it.
+    Overflow,
+    /// Error 26: the subscription holds as many markets as it may.
+    Full,
+    /// Upgrades are answered with 429.
+    TooMany,
+    /// Upgrades are answered with 503.
+    Unavailable,
+    /// Upgrades are answered with 401.
+    Unauthorized,
+    /// Connections are refused.
+    Refused,
+    /// One connection of a pair cannot be had.
+    HalfPair,
+    /// A third of the connections for books end at once and cannot be had.
+    ThirdDead,
+    /// The catalogue does not answer, or with an error.
+    CatalogueDown,
+    /// The catalogue answers late.
+    CatalogueSlow,
+    /// A request for books is not answered.
+    BooksDown,
+    /// The REST interface tells an old book.
+    StaleBook,
+    /// The host's wall clock is set.
+    ClockStep,
+    /// The control core does not run for a while: rings fill.
+    ControlPause,
+    /// A shard does not run for a while.
+    ShardPause,
+    /// Markets are born.
+    Births,
+    /// Markets are decided.
+    Deaths,
+    /// A market ends by the clock.
+    Closed,
+    /// A market begins by the clock.
+    Opened,
+    /// A market pauses, goes on, or gets another end.
+    Words,
+}
+
+use Fault as F;
+
+/// Every fault with its rate per chance in 100,000 where it is switched on.
+const RATES: [(Fault, u64); 34] = [
+    (F::Cut, 15_000),
+    (F::Drop, 200),
+    (F::HalfOpen, 60),
+    (F::Freeze, 60),
+    (F::Stall, 150),
+    (F::Lost, 150),
+    (F::Doubled, 1_000),
+    (F::Reordered, 300),
+    (F::Garbage, 100),
+    (F::Spoilt, 200),
+    (F::LostSnapshot, 5_000),
+    (F::LostAck, 5_000),
+    (F::LateAck, 5_000),
+    (F::LostCommand, 5_000),
+    (F::Overtaken, 20_000),
+    (F::Busy, 10_000),
+    (F::Ended, 60),
+    (F::Overflow, 60),
+    (F::TooMany, 100),
+    (F::Unavailable, 100),
+    (F::Unauthorized, 60),
+    (F::Refused, 100),
+    (F::HalfPair, 150),
+    (F::ThirdDead, 80),
+    (F::CatalogueDown, 30_000),
+    (F::CatalogueSlow, 50_000),
+    (F::BooksDown, 20_000),
+    (F::StaleBook, 10_000),
+    (F::ClockStep, 100),
+    (F::ControlPause, 200),
+    (F::ShardPause, 300),
+    (F::Births, 300),
+    (F::Deaths, 150),
+    (F::Words, 300),
+];
+/// What no number shows: rare, because then books may be wrong for a while.
+const SILENT: (Fault, u64) = (F::Silent, 100);
+
+/// The faults of one run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Faults {
+    rates: BTreeMap<Fault, u64>,
+    pub(crate) injected: BTreeMap<Fault, u64>,
+}
+
+impl Faults {
+    /// A choice of faults: of each seed's run some are on; of one in sixteen none but births and deaths.
+    pub(crate) fn choose(random: &mut Random) -> Self {
+        let mut faults = Self::default();
+        let calm = random.chance(1, 16);
+        for (fault, rate) in RATES {
+            let life = matches!(fault, F::Births | F::Deaths | F::Words);
+            let on = if calm { life } else { random.chance(2, 5) };
+            if on {
+                faults.rates.insert(fault, rate);
+            }
+        }
+        if !calm && random.chance(1, 8) {
+            faults.rates.insert(SILENT.0, SILENT.1);
+        }
+        faults
+    }
+
+    /// Those that may strike.
+    pub(crate) fn names(&self) -> String {
+        let names: Vec<String> = self.rates.keys().map(|fault| format!("{fault:?}")).collect();
+        names.join(" ")
+    }
+
+    pub(crate) fn possible(&self, fault: Fault) -> bool {
+        self.rates.contains_key(&fault)
+    }
+
+    /// Whether the fault strikes now.
+    pub(crate) fn strikes(&mut self, fault: Fault, random: &mut Random) -> bool {
+        let Some(&rate) = self.rates.get(&fault) else { return false };
+        let strikes = random.chance(rate, 100_000);
+        if strikes {
+            self.note(fault);
+        }
+        strikes
+    }
+
+    /// It has struck by itself.
+    pub(crate) fn note(&mut self, fault: Fault) {
+        *self.injected.entry(fault).or_default() += 1;
+    }
+
+    pub(crate) fn end(&mut self) {
+        self.rates.clear();
+    }
+}
