@@ -1,8 +1,8 @@
 //! The rules, each from sources to breaches.
 use super::source::{Breach, Named, Source, named, tokens};
 use super::{
-    EMPTY_NAMES, EXCEPTIONS, Exception, FOREIGN, LAYERS, LINES_MAX, RECORDINGS, RIM, TOP_LEVEL,
-    UNFINISHED_MACROS, UNFINISHED_WORDS,
+    EMPTY_NAMES, EXCEPTIONS, Exception, FOREIGN, LAYERS, LINES_MAX, PRINTING, RECORDINGS, RIM,
+    TOP_LEVEL, UNFINISHED_MACROS, UNFINISHED_WORDS,
 };
 
 /// This test spells the words that it looks for.
@@ -161,6 +161,29 @@ pub(crate) fn lint(source: &Source) -> Vec<Breach> {
                 breaches.push(source.breach(token.line, "a function under 70 lines, no exception"));
             }
             _ => {}
+        }
+    }
+    breaches
+}
+
+/// Printing macros are not used in the program; unit tests may.
+pub(crate) fn printing(source: &Source) -> Vec<Breach> {
+    let is_test = source.file.ends_with("/tests.rs");
+    if !source.file.starts_with("src/") || is_test || source.file == "src/io/output.rs" {
+        return Vec::new();
+    }
+    let tokens = tokens(&source.code);
+    let mut breaches = Vec::new();
+    for (place, pair) in tokens.windows(2).enumerate() {
+        if pair[0].text == "mod" && pair[1].text == "tests" {
+            // Unit tests end a file.
+            break;
+        }
+        // `name!(…)` and not `name != …`.
+        let is_call = tokens.get(place + 2).is_some_and(|token| token.text != "=");
+        if pair[1].text == "!" && is_call && PRINTING.contains(&pair[0].text) {
+            let what = format!("`{}!` fails when nobody reads; use io::output", pair[0].text);
+            breaches.push(source.breach(pair[0].line, what));
         }
     }
     breaches
