@@ -83,11 +83,6 @@ const RIM: &[Reach] = &[
         why: "only io names the runtime and the kernel",
     },
     Reach {
-        names: &["std::io::stdout", "std::io::stderr"],
-        only: &["src/io/output.rs"],
-        why: "either may be gone; io::output prints without failing",
-    },
-    Reach {
         names: &["mio"],
         only: &["src/sim/"],
         why: "the simulated venue's rim; the engine's is io",

