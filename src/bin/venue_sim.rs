@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use ringbook::io::output::{Stderr, complain, hangup_is_ignored, print_line};
 use ringbook::sim::kalshi::{CommandScope, KalshiConfig, KalshiVenue, YesLevels, YesPrice};
 use ringbook::sim::{SimConfig, SimError, Venue};
 
@@ -270,14 +271,14 @@ fn run_kalshi(flags: &Flags, stop: &AtomicBool) -> Result<(), Failure> {
         write_ca(flags, pem)?;
         trust = format!(" --tls-ca {}", flags.tls_ca_out.display());
     }
-    println!("rest  {}", venue.rest_url());
-    println!("ws    {}", venue.ws_url());
-    println!(
+    print_line(format_args!("rest  {}", venue.rest_url()));
+    print_line(format_args!("ws    {}", venue.ws_url()));
+    print_line(format_args!(
         "run   ringbook run --venue kalshi --kalshi-rest-url {} --kalshi-ws-url {} \
          --kalshi-key-id ID --kalshi-key KEY{trust}",
         venue.rest_url(),
         venue.ws_url()
-    );
+    ));
     let ends = (flags.duration > 0).then(|| Instant::now() + Duration::from_secs(flags.duration));
     while !stop.load(Ordering::Relaxed) && ends.is_none_or(|ends| Instant::now() < ends) {
         if !venue.is_running() {
@@ -301,12 +302,14 @@ const EXIT_USAGE: u8 = 2;
 const EXIT_FAILURE: u8 = 1;
 
 fn main() -> ExitCode {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"))
+        .target(env_logger::Target::Pipe(Box::new(Stderr)))
+        .init();
     let flags = Flags::parse();
     match run(&flags) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { text, code }) => {
-            eprintln!("venue-sim: {text}");
+            complain(format_args!("venue-sim: {text}"));
             ExitCode::from(code)
         }
     }
@@ -326,14 +329,16 @@ impl From<SimError> for Failure {
 
 fn run(flags: &Flags) -> Result<(), Failure> {
     let stop = Arc::new(AtomicBool::new(false));
+    if !hangup_is_ignored() {
+        // A terminal that closes sends it more than once: never the end at once.
+        let hangup = signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&stop));
+        hangup.map_err(no_signals)?;
+    }
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         // A second signal ends the process at once.
         let fatal = signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop));
         let gentle = fatal.and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)));
-        gentle.map_err(|error| Failure {
-            text: format!("cannot listen for signals: {error}"),
-            code: EXIT_FAILURE,
-        })?;
+        gentle.map_err(no_signals)?;
     }
     if flags.venue == "kalshi" {
         return run_kalshi(flags, &stop);
@@ -352,29 +357,33 @@ fn run(flags: &Flags) -> Result<(), Failure> {
     }
     let stats = venue.stats();
     venue.stop();
-    eprintln!(
+    complain(format_args!(
         "venue-sim: {} events, {} trades, {} frames, {} bytes sent",
         stats.events(),
         stats.trades,
         stats.frames,
         stats.bytes_sent
-    );
+    ));
     Ok(())
+}
+
+fn no_signals(error: std::io::Error) -> Failure {
+    Failure { text: format!("cannot listen for signals: {error}"), code: EXIT_FAILURE }
 }
 
 /// One line each, to be pasted.
 fn announce(flags: &Flags, venue: &Venue) {
-    println!("gamma {}", venue.http_url());
-    println!("clob  {}", venue.http_url());
-    println!("ws    {}", venue.ws_url());
+    print_line(format_args!("gamma {}", venue.http_url()));
+    print_line(format_args!("clob  {}", venue.http_url()));
+    print_line(format_args!("ws    {}", venue.ws_url()));
     let mut trust = String::new();
     if venue.ca_pem().is_some() {
-        println!("ca    {}", flags.tls_ca_out.display());
+        print_line(format_args!("ca    {}", flags.tls_ca_out.display()));
         trust = format!(" --tls-ca {}", flags.tls_ca_out.display());
     }
-    println!(
+    print_line(format_args!(
         "run   ringbook run --gamma-url {0} --clob-url {0} --ws-url {1}{trust}",
         venue.http_url(),
         venue.ws_url()
-    );
+    ));
 }

@@ -6,10 +6,10 @@ use crate::config::{UsageError, flags::DoctorFlags, layout};
 use crate::host::facts::{Facts, Layout};
 use crate::host::{Finding, Profile, judge, show};
 use crate::io::host::facts;
+use crate::io::output;
 use crate::io::probe::{Measured, measure};
 use crate::topology::{Idle, Topology};
 use serde::Serialize;
-use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -39,8 +39,7 @@ pub fn run(flags: &DoctorFlags) -> Result<ExitCode, Failure> {
     } else {
         text(&facts, &profile, &findings, measured.as_ref())
     };
-    // A reader that has seen enough (`| head`) is no failure.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    output::print(&text);
     Ok(if show::can_run(&findings) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -79,7 +78,7 @@ fn text(
     findings: &[Finding],
     measured: Option<&Measured>,
 ) -> String {
-    let coloured = std::io::stdout().is_terminal();
+    let coloured = output::stdout_is_terminal();
     let table = show::table(findings, coloured);
     let summary = show::summary(facts, profile, findings);
     let measured = measured.map_or_else(String::new, ToString::to_string);

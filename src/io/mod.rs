@@ -12,6 +12,7 @@ pub mod host;
 pub mod line;
 pub mod listen;
 mod native;
+pub mod output;
 pub mod probe;
 pub mod resolve;
 pub mod socket;

@@ -22,6 +22,7 @@ mod keeping;
 mod library;
 mod mending;
 mod outage;
+mod outputs;
 mod program;
 mod proxy;
 mod stopping;
