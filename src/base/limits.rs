@@ -45,6 +45,11 @@ pub const TOPS_REMEMBERED: usize = 2_048;
 /// Ids of trades that a shard remembers, to tell each once where two connections bring it: 40 minutes at 25
 /// trades a second.
 pub const TRADES_REMEMBERED: usize = 1 << 16;
+/// Trades of markets without a book that a shard keeps for the moment in which one opens: 1 MB, and 80 s of 50 trades
+/// a second, combos included.
+pub const EARLY_TRADES_MAX: usize = 4_096;
+/// A trade that is older is not taken over by a book that opens: its market was not followed.
+pub const EARLY_TRADE_AGE_NS: u64 = 60 * SECOND_NS;
 /// Pending tokens of one shard that are worth a connection of their own.
 pub const PENDING_TOKENS_WORTH_CONNECTION: usize = 50;
 /// Connections of one shard: 64 x 400 tokens is a quarter of the venue's universe.
