@@ -31,7 +31,8 @@ use std::path::PathBuf;
 
 /// The steps from an empty database to the present tables, in order; `ringbook_schema` counts those that
 /// were taken. A step is never changed once a release has it.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
     CREATE TABLE trades (
         venue       text    NOT NULL,
         market      text    NOT NULL,
@@ -77,7 +78,12 @@ const STEPS: [&str; 1] = ["
         outcome  text    NOT NULL,
         PRIMARY KEY (token, venue)
     );
-"];
+",
+    "
+    ALTER TABLE markets ADD COLUMN result text;
+    ALTER TABLE markets ADD COLUMN settlement_value numeric;
+",
+];
 
 /// Two engines that start at once do not both make the tables. The number means nothing.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7245093112)";
@@ -502,7 +508,7 @@ const TRADES: &str = "
     FROM trade_stage s LEFT JOIN tokens t ON t.token = s.token AND t.venue = s.venue
     ON CONFLICT DO NOTHING";
 
-/// What is known of the outcome stays known.
+/// What is known of the outcome stays known; a decision takes the place of an earlier one whole.
 const MARKETS: &str = "
     INSERT INTO markets SELECT * FROM market_stage
     ON CONFLICT (market, venue) DO UPDATE SET
@@ -510,7 +516,11 @@ const MARKETS: &str = "
         min_size_e6 = excluded.min_size_e6, neg_risk = excluded.neg_risk,
         start_ns = coalesce(excluded.start_ns, markets.start_ns), end_ns = excluded.end_ns,
         status = CASE WHEN markets.status = 'resolved' THEN markets.status ELSE excluded.status END,
-        winner = coalesce(excluded.winner, markets.winner),
+        winner = CASE WHEN excluded.result IS NULL THEN coalesce(excluded.winner, markets.winner)
+                      ELSE excluded.winner END,
+        settlement_value = CASE WHEN excluded.result IS NULL THEN markets.settlement_value
+                                ELSE excluded.settlement_value END,
+        result = coalesce(excluded.result, markets.result),
         resolved_ns = coalesce(markets.resolved_ns, excluded.resolved_ns),
         updated_ns = excluded.updated_ns";
 
@@ -579,9 +589,17 @@ fn push_market(rows: &mut String, row: &MarketRow) {
     push_optional(rows, row.start_wall_ns);
     push_optional(rows, row.end_wall_ns);
     push_optional(rows, Some(row.status.name()));
-    push_optional(rows, row.winner);
+    push_optional(rows, row.resolution.winner);
     push_optional(rows, row.resolved_wall_ns);
-    let _ = writeln!(rows, "{0}\t{0}", row.wall_ns);
+    let _ = write!(rows, "{0}\t{0}\t", row.wall_ns);
+    match &row.resolution.result {
+        Some(result) => push_text(rows, result),
+        None => rows.push_str("\\N"),
+    }
+    let _ = match row.resolution.settlement_value {
+        Some(value) => writeln!(rows, "\t{value}"),
+        None => writeln!(rows, "\t\\N"),
+    };
 }
 
 fn push_tokens(rows: &mut String, row: &MarketRow) {
