@@ -9,7 +9,8 @@ use super::store::{
     open_markets_of,
 };
 use crate::base::id::{TradeId, Venue};
-use crate::base::limits::STORE_TIMEOUT_NS;
+use crate::base::limits::{SETTINGS_BYTES_MAX, STORE_TIMEOUT_NS};
+use crate::io::file::{read_private, read_small};
 use crate::io::line::Line;
 use crate::link::{control_sink::MarketRow, shard_trade::TradeRecord};
 use crate::market::book::Side;
@@ -170,16 +171,49 @@ impl PostgresAddress {
         format!("postgres://{user}@{host}:{port}/{database}")
     }
 
-    /// The database's name, for files that belong to it.
+    /// A file name that belongs to this database of this server and to no other.
     #[must_use]
-    pub fn database(&self) -> &str {
+    pub fn file_stem(&self) -> String {
+        let Self { host, port, database, .. } = self;
+        let mut stem = String::new();
+        for byte in format!("{host}-{port}-{database}").bytes() {
+            if byte.is_ascii_alphanumeric() || b"-_.".contains(&byte) {
+                stem.push(char::from(byte));
+            } else {
+                // Writing to a string cannot fail.
+                let _ = write!(stem, "%{byte:02x}");
+            }
+        }
+        stem
+    }
+
+    /// The name without the server, as the journal was called once.
+    pub(super) fn database(&self) -> &str {
         &self.database
+    }
+
+    /// Reads the files that the address names, so that what is wrong with them shows before anything runs.
+    ///
+    /// # Errors
+    /// One line: a file cannot be used.
+    pub(super) fn check_files(&self) -> Result<(), StoreError> {
+        self.password()?;
+        self.authority()?;
+        Ok(())
+    }
+
+    fn authority(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        let authority = self.authority_file.as_ref();
+        let authority = authority.map(|file| read_small(file, SETTINGS_BYTES_MAX)).transpose();
+        authority.map_err(|why| StoreError::new(format!("sslrootcert {why}")))
     }
 
     fn password(&self) -> Result<Option<String>, StoreError> {
         let Some(file) = &self.password_file else { return Ok(self.password.clone()) };
-        let text = std::fs::read_to_string(file);
-        let text = text.map_err(|error| StoreError::new(format!("{}: {error}", file.display())))?;
+        let bytes = read_private(file).map_err(|why| StoreError::new(format!("passfile {why}")))?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            StoreError::new(format!("passfile {}: cannot be read: {error}", file.display()))
+        })?;
         Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
     }
 }
@@ -272,7 +306,7 @@ impl PostgresStore {
         if answer != *b"S" {
             return Err(StoreError::new("the server offers no TLS; sslmode=disable goes without"));
         }
-        let authority = address.authority_file.as_ref().map(std::fs::read).transpose()?;
+        let authority = address.authority()?;
         let config = client_config(authority.as_deref());
         let config = config.map_err(|error| StoreError::new(format!("sslrootcert: {error}")))?;
         Ok(self.line.start_tls(&config, &address.host)?)

@@ -15,6 +15,7 @@ use ringbook::sink::postgres::{PostgresAddress, PostgresStore};
 use ringbook::sink::store::{Batch, Loss, Reader as _, Store as _};
 use rustix::process::Signal;
 use serde_json::Value;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -66,6 +67,8 @@ impl Server {
         if !made.status.success() {
             panic!("initdb: {}", String::from_utf8_lossy(&made.stderr).trim());
         }
+        // A passfile that others may read is refused.
+        std::fs::set_permissions(&password, std::fs::Permissions::from_mode(0o600)).unwrap();
         let port = {
             let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             listener.local_addr().unwrap().port()
