@@ -45,6 +45,11 @@ pub const TOPS_REMEMBERED: usize = 2_048;
 /// Ids of trades that a shard remembers, to tell each once where two connections bring it: 40 minutes at 25
 /// trades a second.
 pub const TRADES_REMEMBERED: usize = 1 << 16;
+/// Trades of markets without a book that a shard keeps for the moment in which one opens: 1 MB, and 80 s of 50 trades
+/// a second, combos included.
+pub const EARLY_TRADES_MAX: usize = 4_096;
+/// A trade that is older is not taken over by a book that opens: its market was not followed.
+pub const EARLY_TRADE_AGE_NS: u64 = 60 * SECOND_NS;
 /// Pending tokens of one shard that are worth a connection of their own.
 pub const PENDING_TOKENS_WORTH_CONNECTION: usize = 50;
 /// Connections of one shard: 64 x 400 tokens is a quarter of the venue's universe.
@@ -134,8 +139,8 @@ pub const LARGE_FRAME_BYTES: usize = 64 * 1024;
 /// connections wait for 30 to 60 µs. One message is never divided, so a book of more bytes is the bound.
 pub const LARGE_FRAME_PART_BYTES: usize = 32 * 1024;
 /// Unfinished frames of all connections of one shard together, and large ones that wait to be decoded: after an outage
-/// about 20 dumps of 2 MB arrive at once. One frame of the largest size fits twice.
-pub const UNFINISHED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// about 20 dumps of 2 MB arrive at once. One frame of the largest size fits.
+pub const UNFINISHED_BYTES_MAX: usize = 48 * 1024 * 1024;
 /// A connection that holds less is not closed for that: what it holds is no more than a read or two.
 pub const UNFINISHED_BYTES_FLOOR: usize = 2 * READ_BUFFER_BYTES;
 /// Control frames (pings, pongs) in one read: the venues send one every 10 s.
@@ -286,7 +291,7 @@ const _: () = {
     assert!(RECYCLE_SWITCH_TIMEOUT_NS > HANDOVER_STEP_NS + HANDOVER_LAG_MAX_NS);
     assert!(SILENCE_MAX_NS >= 3 * PING_INTERVAL_NS);
     assert!(LARGE_FRAME_PART_BYTES <= LARGE_FRAME_BYTES && LARGE_FRAME_BYTES < FRAME_BYTES_MAX);
-    assert!(UNFINISHED_BYTES_MAX >= 2 * FRAME_BYTES_MAX);
+    assert!(UNFINISHED_BYTES_MAX > FRAME_BYTES_MAX + UNFINISHED_BYTES_FLOOR);
     assert!(HEARTBEAT_MISSED_NS >= 3 * HEARTBEAT_INTERVAL_NS);
     // A subscription of token ids with quotes and commas fits the send buffer twice.
     assert!(
@@ -448,8 +453,13 @@ pub const RESOLVE_NAMES_MAX: usize = 64;
 /// Addresses of one name that are tried.
 pub const ADDRESSES_MAX: usize = 16;
 
-/// Each step of the first look at a service before the engine starts.
+/// All first looks at services together, before the engine starts.
 pub const FIRST_LOOK_TIMEOUT_NS: u64 = 3 * SECOND_NS;
+
+/// A file with a key or a password: an RSA key of 16,384 bits has 13 KB.
+pub const SECRET_BYTES_MAX: u64 = 64 * 1024;
+/// A file of certificates, services or settings: all authorities of a distribution have 220 KB.
+pub const SETTINGS_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 // ---- Local HTTP ----------------------------------------------------------------------------
 

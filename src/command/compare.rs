@@ -5,7 +5,7 @@ use super::Failure;
 use crate::base::limits::{DISCOVERY_PAGES_MAX, RETRY_AFTER_MAX_NS};
 use crate::base::time::SECOND_NS;
 use crate::config::{UsageError, flags::CompareFlags, tls_ca};
-use crate::io::{blocking::BlockingClient, clock::HostClock};
+use crate::io::{blocking::BlockingClient, clock::HostClock, output::print_line};
 use crate::venue::polymarket::catalog::{parse_page, scan_path};
 use crate::wire::{endpoint::Endpoint, http::Response, tls::client_config};
 use serde::Deserialize;
@@ -190,7 +190,7 @@ pub fn run(flags: &CompareFlags) -> Result<ExitCode, Failure> {
         venue_path: "/book?token_id=",
     };
     let verdict = comparison.run().map_err(|line| Failure { line, code: 1 })?;
-    println!("{verdict}");
+    print_line(&verdict);
     let good = verdict.different == 0 && verdict.equal > 0;
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

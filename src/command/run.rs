@@ -15,7 +15,7 @@ use crate::counter::{
 };
 use crate::engine::{Engine, EngineError};
 use crate::io::blocking::{FirstLook, first_look};
-use crate::io::{clock::HostClock, host::summary};
+use crate::io::{clock::HostClock, host::summary, output::complain};
 use crate::link::main_control::ControlNews;
 use crate::topology::Topology;
 use crate::wire::tls::client_config;
@@ -166,7 +166,7 @@ impl Session {
         }
     }
 
-    /// Stops the engine, prints what it did, writes the histograms.
+    /// Stops the engine, writes the histograms, prints what it did.
     ///
     /// # Errors
     /// The histograms cannot be written.
@@ -185,20 +185,21 @@ impl Session {
         for left in &ending.left_behind {
             warn!("{left}");
         }
+        // Files first: what is printed may have nowhere to go.
+        let written = histograms.write().map(|dir| dir.map(std::path::Path::to_owned));
         if let Some(report) = &ending.report {
-            eprintln!("{}", last_line(report));
-            eprintln!("{}", correctness_line(&report.correctness));
-            eprintln!("{}", services_line(&report.services));
+            complain(last_line(report));
+            complain(correctness_line(&report.correctness));
+            complain(services_line(&report.services));
         }
         if let Some(trades) = &ending.trades {
-            eprintln!("{}", trades.line());
+            complain(trades.line());
         }
         if let Some(capture) = &ending.capture {
-            eprintln!("{}", capture.line());
+            complain(capture.line());
         }
-        eprintln!("host: {host}");
-        eprint!("{}", histograms.table());
-        let written = histograms.write();
+        complain(format_args!("host: {host}"));
+        complain(histograms.table().trim_end());
         let dir =
             written.map_err(|line| Failure { line: format!("--histograms {line}"), code: 1 })?;
         if let Some(dir) = dir {

@@ -360,6 +360,8 @@ pub struct ShardReport {
     pub changes_stale: u64,
     /// Messages about tokens that this shard does not hold.
     pub foreign_tokens: u64,
+    /// Trades of markets that had no book when they came: kept only where one opens within a minute.
+    pub trades_without_book: u64,
     /// Mean time from read to applied for one frame, nanoseconds.
     pub frame_mean_ns: u64,
     /// Last market data.
