@@ -127,14 +127,12 @@ pub struct Discovery {
 }
 
 impl Lookup {
-    /// What `--market` names: a condition id (`0x` and 64 hexadecimal digits) or else a slug.
+    /// What `--market` names: a condition id (`0x` and 62 or 64 hexadecimal digits) or else a slug.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let text = text.trim();
-        let digits = text.strip_prefix("0x").unwrap_or_default();
-        let id = digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-        match MarketId::new(&text.to_ascii_lowercase()) {
-            Some(market) if id => Self::Market(market),
+        match condition::market_id(text) {
+            Some(market) if condition::is_condition(text) => Self::Market(market),
             _ => Self::Slug(text.to_owned()),
         }
     }

@@ -1,11 +1,12 @@
 //! One market of the catalogue: its fields as they come, and the verdict on it.
 //!
 //! Runs on:  the control core (pure).
-use super::{Listed, MarketPhase, SkipReason, Skipped, entries};
+use super::{Listed, MarketPhase, entries};
 use crate::base::id::{MarketId, TokenId};
 use crate::base::limits;
 use crate::base::price::Price;
 use crate::market::info::{Closed, MarketInfo, Outcome};
+use crate::venue::skip::{SkipReason, Skipped};
 use sonic_rs::{JsonValueTrait, LazyValue};
 
 /// What an event says about its markets.
@@ -29,6 +30,8 @@ impl Event {
 pub(super) struct Entry {
     ticker: Option<(MarketId, TokenId)>,
     status: Option<Status>,
+    /// As the venue writes it.
+    status_text: String,
     /// Whether YES has won, once that is decided.
     yes_won: Option<bool>,
     title: String,
@@ -62,7 +65,12 @@ impl Entry {
         for (key, value) in object.clone().into_object_iter().into_iter().flatten().flatten() {
             match &*key {
                 "ticker" => entry.ticker = value.as_str().and_then(ids),
-                "status" => entry.status = value.as_str().and_then(status),
+                "status" => {
+                    entry.status = value.as_str().and_then(status);
+                    if entry.status.is_none() {
+                        entry.status_text = cut(value.as_raw_str()).to_owned();
+                    }
+                }
                 "result" => {
                     entry.yes_won = match value.as_str() {
                         Some("yes") => Some(true),
@@ -83,7 +91,7 @@ impl Entry {
 
     pub(super) fn judge(self, event: &Event) -> Verdict {
         let Some((market, token)) = self.ticker else {
-            return Verdict::Skip(Skipped { market: None, reason: SkipReason::BadTicker });
+            return Verdict::Skip(Skipped::new(None, &self.title, SkipReason::BadId));
         };
         let phase = match self.status {
             Some(Status::Alive(phase)) => phase,
@@ -93,8 +101,9 @@ impl Entry {
                 return Verdict::Closed(Closed { market, winner, decided });
             }
             None => {
+                let status = format!("status {}", self.status_text);
                 let reason = SkipReason::UnknownStatus;
-                return Verdict::Skip(Skipped { market: Some(market), reason });
+                return Verdict::Skip(Skipped::new(Some(market), &status, reason));
             }
         };
         let opens = phase == MarketPhase::Initialized;
