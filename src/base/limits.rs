@@ -432,8 +432,13 @@ pub const RESOLVE_NAMES_MAX: usize = 64;
 /// Addresses of one name that are tried.
 pub const ADDRESSES_MAX: usize = 16;
 
-/// Each step of the first look at a service before the engine starts.
+/// All first looks at services together, before the engine starts.
 pub const FIRST_LOOK_TIMEOUT_NS: u64 = 3 * SECOND_NS;
+
+/// A file with a key or a password: an RSA key of 16,384 bits has 13 KB.
+pub const SECRET_BYTES_MAX: u64 = 64 * 1024;
+/// A file of certificates, services or settings: all authorities of a distribution have 220 KB.
+pub const SETTINGS_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 // ---- Local HTTP ----------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use ringbook::io::file::read_small;
 use ringbook::io::output::{Stderr, complain, hangup_is_ignored, print_line};
 use ringbook::sim::kalshi::{CommandScope, KalshiConfig, KalshiVenue, YesLevels, YesPrice};
 use ringbook::sim::{SimConfig, SimError, Venue};
@@ -221,10 +222,8 @@ impl Flags {
 impl Flags {
     fn kalshi_config(&self) -> Result<KalshiConfig, Failure> {
         let read = |path: &PathBuf| {
-            std::fs::read(path).map_err(|error| Failure {
-                text: format!("cannot read {}: {error}", path.display()),
-                code: EXIT_USAGE,
-            })
+            let bytes = read_small(path, PUBLIC_KEY_BYTES_MAX);
+            bytes.map_err(|why| Failure { text: format!("--public-key {why}"), code: EXIT_USAGE })
         };
         let more = &self.kalshi;
         Ok(KalshiConfig {
@@ -270,6 +269,8 @@ fn run_kalshi(flags: &Flags, stop: &AtomicBool) -> Result<(), Failure> {
     if let Some(pem) = venue.ca_pem() {
         write_ca(flags, pem)?;
         trust = format!(" --tls-ca {}", flags.tls_ca_out.display());
+    } else {
+        trust.push_str(" --kalshi-plain-text");
     }
     print_line(format_args!("rest  {}", venue.rest_url()));
     print_line(format_args!("ws    {}", venue.ws_url()));
@@ -296,6 +297,8 @@ fn write_ca(flags: &Flags, pem: &str) -> Result<(), Failure> {
     })
 }
 
+/// A public key (PEM) is a hundredth of this.
+const PUBLIC_KEY_BYTES_MAX: u64 = 64 * 1024;
 /// Usage was wrong.
 const EXIT_USAGE: u8 = 2;
 /// Everything else that went wrong.

@@ -246,6 +246,10 @@ pub struct KalshiFlags {
     #[arg(long, value_name = "URL")]
     pub kalshi_ws_url: Option<String>,
 
+    /// Allow http:// and ws:// in these addresses: signed requests travel unencrypted. For a venue of your own.
+    #[arg(long)]
+    pub kalshi_plain_text: bool,
+
     /// Connections for tickers, trades, the life of markets, and books.
     #[arg(long, value_name = "T,T,L,B", default_value = "2,2,2,144")]
     pub kalshi_connections: String,

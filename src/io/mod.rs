@@ -11,6 +11,7 @@ pub mod file;
 pub mod host;
 pub mod line;
 pub mod listen;
+pub mod lock;
 mod native;
 pub mod output;
 pub mod probe;

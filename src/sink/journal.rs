@@ -7,8 +7,10 @@
 //! its end (the disk was full, the power went) is passed over and counted.
 use crate::base::id::{ConnectionId, MarketId, TokenId, TradeId, Venue};
 use crate::base::price::{Price, Quantity};
+use crate::io::lock::{LockFault, lock};
 use crate::link::shard_trade::TradeRecord;
 use crate::market::book::Side;
+use log::warn;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
@@ -98,10 +100,24 @@ impl Journal {
     /// Opens or makes the file and counts what is in it.
     ///
     /// # Errors
-    /// The file cannot be opened, read or mended: *say so at the start*.
+    /// The file cannot be opened, read or repaired, or another process uses it: *say so at the start*.
     pub fn open(path: &Path) -> io::Result<(Self, Found)> {
+        if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+            return Err(io::Error::other("is no regular file; name one with --trades-journal"));
+        }
         let mut options = OpenOptions::new();
         let mut file = options.read(true).write(true).create(true).truncate(false).open(path)?;
+        match lock(&file) {
+            Ok(()) => {}
+            Err(LockFault::Held(by)) => {
+                return Err(io::Error::other(format!(
+                    "in use by {by}; stop it, or name another file with --trades-journal"
+                )));
+            }
+            Err(LockFault::Impossible(error)) => {
+                warn!("{}: cannot be locked ({error}); let no second engine use it", path.display())
+            }
+        }
         let mut found = Found::default();
         let (mut end, mut whole) = (0, true);
         let mut line = Vec::new();

@@ -94,6 +94,15 @@ impl TradeSink {
         let (journal, found) = Journal::open(&options.journal)
             .map_err(|error| format!("journal {}: {error}", options.journal.display()))?;
         let shown = options.address.shown();
+        let earlier = options.address.earlier_journal().filter(|path| *path != options.journal);
+        if let Some(path) = earlier
+            && std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() > 0)
+        {
+            warn!(
+                "{0} holds trades of an earlier version; a run with --trades-journal {0} stores them",
+                path.display()
+            );
+        }
         if found.trades > 0 {
             info!("{} trades of an earlier run wait in {}", found.trades, journal.path().display());
         }

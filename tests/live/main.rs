@@ -25,5 +25,6 @@ mod outage;
 mod outputs;
 mod program;
 mod proxy;
+mod sharing;
 mod stopping;
 mod venue;

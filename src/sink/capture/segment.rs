@@ -3,7 +3,9 @@
 //! Runs on:  the capture's thread. Owns: the files.
 use crate::capture::index::Block;
 use crate::capture::manifest::{self, Entry};
+use crate::io::lock::{LockFault, lock};
 use jiff::Timestamp;
+use log::warn;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -45,6 +47,8 @@ struct Segment {
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
+    /// The folder itself, locked: no second process writes into it.
+    _lock: File,
     manifest: File,
     rotation: Rotation,
     segment: Option<Segment>,
@@ -70,7 +74,11 @@ impl Folder {
         shards: u16,
     ) -> io::Result<(Self, Option<String>)> {
         std::fs::create_dir_all(path)?;
+        let lock = take(path)?;
         let name = path.join(manifest::FILE);
+        if std::fs::metadata(&name).is_ok_and(|metadata| !metadata.is_file()) {
+            return Err(io::Error::other("its manifest is no regular file; name another folder"));
+        }
         let earlier = match std::fs::read_to_string(&name) {
             Ok(text) => manifest::read(&text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -101,6 +109,7 @@ impl Folder {
         manifest.write_all(lines.as_bytes())?;
         let folder = Self {
             path: path.to_owned(),
+            _lock: lock,
             manifest,
             rotation,
             segment: None,
@@ -209,6 +218,23 @@ impl Folder {
         self.tell_manifest()?;
         self.manifest.sync_all()
     }
+}
+
+/// Locks the folder.
+fn take(path: &Path) -> io::Result<File> {
+    let folder = File::open(path)?;
+    match lock(&folder) {
+        Ok(()) => {}
+        Err(LockFault::Held(by)) => {
+            return Err(io::Error::other(format!(
+                "in use by {by}; stop it, or name another folder"
+            )));
+        }
+        Err(LockFault::Impossible(error)) => {
+            warn!("{}: cannot be locked ({error}); let no second engine use it", path.display());
+        }
+    }
+    Ok(folder)
 }
 
 impl Segment {

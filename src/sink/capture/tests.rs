@@ -128,6 +128,7 @@ fn a_run_after_a_killed_one_says_what_is_missing() {
     files.text(9_000_000_001).extend_from_slice(b"{}\n");
     files.flush(9_000_000_001).unwrap();
     files.finish(9_000_000_002).unwrap();
+    drop(files);
     let (_, gap) = Folder::open(folder.path(), rotation, 10_000_000_000, 1).unwrap();
     assert_eq!(gap.as_deref(), Some("nothing ran"));
     let gaps: Vec<(u64, u64)> = events(folder.path())
