@@ -5,7 +5,7 @@
 //! A live shard writes down what others than the stream told its books, and when it looked after them. Done
 //! again in the same places, the same books come of it, and the proofs in the capture must hold.
 use crate::base::condition;
-use crate::base::id::TokenId;
+use crate::base::id::{MarketId, TokenId};
 use crate::base::limits::CHECKS_PER_HOUSEKEEPING;
 use crate::base::policy::HashChecks;
 use crate::base::price::{Price, Quantity};

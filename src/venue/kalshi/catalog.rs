@@ -15,8 +15,8 @@ use crate::base::id::MarketId;
 use crate::base::limits;
 use crate::market::info::{Closed, ExchangeStatus, MarketInfo};
 use crate::venue::catalogue::{self, Page};
-use crate::venue::skip::{SkipReason, Skipped};
 use crate::venue::polymarket::catalog::{percent_encode, too_deep};
+use crate::venue::skip::{SkipReason, Skipped};
 use sonic_rs::{JsonValueTrait, LazyValue};
 use std::fmt;
 
@@ -186,21 +186,22 @@ fn add_event(value: &LazyValue<'_>, beside: Option<LazyValue<'_>>, page: &mut Ka
         page.skipped.push(Skipped::new(None, value.as_raw_str(), SkipReason::NoObject));
         return;
     }
-    if nested.is_none() && beside.is_none() {
-        let ticker = value.get("event_ticker");
-        let ticker = ticker.as_ref().and_then(LazyValue::as_str).unwrap_or_default();
-        page.skipped.push(Skipped::new(None, ticker, SkipReason::NoMarkets));
-        return;
-    }
     let event = entry::Event::read(value);
-    let before = (page.markets.len(), page.closed.len(), page.skipped.len());
+    let count = |page: &KalshiPage| page.markets.len() + page.closed.len() + page.skipped.len();
+    let before = count(page);
     for market in nested.iter().flat_map(entries) {
         add_market(&market, &event, page);
     }
-    if before == (page.markets.len(), page.closed.len(), page.skipped.len()) {
+    if before == count(page) {
         for market in beside.iter().flat_map(entries) {
             add_market(&market, &event, page);
         }
+    }
+    if before == count(page) {
+        // An event is listed for one of its markets: they are somewhere else now.
+        let ticker = value.get("event_ticker");
+        let ticker = ticker.as_ref().and_then(LazyValue::as_str).unwrap_or_default();
+        page.skipped.push(Skipped::new(None, ticker, SkipReason::NoMarkets));
     }
 }
 

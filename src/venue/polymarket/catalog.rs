@@ -192,7 +192,8 @@ pub fn slug_path(slug: &str) -> String {
 /// The open market that this token belongs to: by the parameter of its version, or by the `other`.
 #[must_use]
 pub fn token_path(token: &TokenId, other: bool) -> String {
-    let key = if condition::is_position(token) != other { "position_ids" } else { "clob_token_ids" };
+    let key =
+        if condition::is_position(token) != other { "position_ids" } else { "clob_token_ids" };
     let mut path = format!("/markets?{key}=");
     percent_encode(token.as_str(), &mut path);
     path

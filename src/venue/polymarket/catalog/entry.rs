@@ -129,9 +129,7 @@ impl Entry {
         }
         entry.tokens = match entry.version {
             Version::V1 => std::mem::take(&mut entry.v1_tokens),
-            Version::Missing if entry.v2_tokens.is_empty() => {
-                std::mem::take(&mut entry.v1_tokens)
-            }
+            Version::Missing if entry.v2_tokens.is_empty() => std::mem::take(&mut entry.v1_tokens),
             Version::V2 => std::mem::take(&mut entry.v2_tokens),
             Version::Missing | Version::Unknown(_) => Vec::new(),
         };
