@@ -123,9 +123,8 @@ impl Kind<'_> {
 }
 
 /// Codes of errors (kalshi.md, 2.6) that say nothing of a subscription that is there: answers to commands.
-const ERRORS_OF_COMMANDS: [u64; 25] = [
-    1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 18, 19, 20, 21, 22, 23, 24, 26, 27, 28,
-];
+const ERRORS_OF_COMMANDS: [u64; 25] =
+    [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 18, 19, 20, 21, 22, 23, 24, 26, 27, 28];
 
 /// What a message says of a subscription. An error that nobody asked for and whose code is not known may have
 /// ended any.

@@ -417,10 +417,7 @@ impl<'de> Visitor<'de> for ObjectSeed<'_, 'de> {
                     let (form, fault) = (Form::Dollars, &mut self.fields.fault);
                     map.next_value_seed(LevelsSeed { into, key, form, fault })?;
                 }
-                (
-                    Key::YesDollars | Key::NoDollars | Key::Yes | Key::No,
-                    Place::Msg,
-                ) => {
+                (Key::YesDollars | Key::NoDollars | Key::Yes | Key::No, Place::Msg) => {
                     self.once(key);
                     let Older { dollars, cents } = &mut self.scratch.older;
                     let (into, form) = match key {

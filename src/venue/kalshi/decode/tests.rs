@@ -260,7 +260,8 @@ fn older_forms_give_the_same_books_or_are_refused() {
 #[test]
 fn older_deltas_trades_and_tickers_are_exact() {
     let read = |kind: &str, msg: &str| {
-        let frame = format!(r#"{{"type":"{kind}","sid":2,"seq":3,"msg":{{"market_ticker":"A",{msg}}}}}"#);
+        let frame =
+            format!(r#"{{"type":"{kind}","sid":2,"seq":3,"msg":{{"market_ticker":"A",{msg}}}}}"#);
         read_frame(&frame)[1].clone()
     };
     let delta = |msg: &str| read("orderbook_delta", msg);
