@@ -4,6 +4,7 @@
 use clap::Parser;
 use ringbook::command;
 use ringbook::config::flags::{Cli, Command};
+use ringbook::io::output::complain;
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -27,7 +28,7 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(failure) => {
-            eprintln!("ringbook: {}", failure.line);
+            complain(format_args!("ringbook: {}", failure.line));
             ExitCode::from(failure.code)
         }
     }

@@ -41,7 +41,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("serve", &["base", "ring", "counter", "wire", "market", "io", "pool", "link"]),
     ("replay", &["base", "ring", "counter", "market", "capture", "venue", "io", "shard"]),
-    ("export", &["base", "market", "shard", "sink", "replay"]),
+    ("export", &["base", "market", "io", "shard", "sink", "replay"]),
     // What a venue's flags mean, and its key.
     (
         "config",
@@ -62,8 +62,9 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("lib", &[]),
-    ("main", &["config", "command"]),
-    ("bin", &["sim"]),
+    ("main", &["io", "config", "command"]),
+    // Of io only what prints.
+    ("bin", &["sim", "io"]),
 ];
 
 /// A thing that has its place: nothing outside `only` names one of `names`.
@@ -253,6 +254,9 @@ const TOP_LEVEL: &[&str] = &[
 const UNFINISHED_MACROS: &[&str] = &["todo", "unimplemented", "dbg"];
 const UNFINISHED_WORDS: &[&str] = &["TODO", "FIXME", "XXX", "HACK", "stub", "Stub"];
 
+/// They panic when nobody reads any more, and with `panic = "abort"` that is the end before files are written.
+const PRINTING: &[&str] = &["print", "println", "eprint", "eprintln"];
+
 /// Where this was written is nobody's business: a clone must not name it.
 const FOREIGN: &[&str] =
     &["/work/", ".library", "subagent", "shared/", "protocol/polymarket.md", "protocol/kalshi.md"];
@@ -287,6 +291,11 @@ fn modules_say_what_they_are() {
 #[test]
 fn lints_are_kept() {
     report(&tracked().iter().flat_map(rules::lint).collect::<Vec<_>>());
+}
+
+#[test]
+fn one_module_prints() {
+    report(&tracked().iter().flat_map(rules::printing).collect::<Vec<_>>());
 }
 
 #[test]

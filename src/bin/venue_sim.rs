@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use ringbook::io::file::read_small;
+use ringbook::io::output::{Stderr, complain, hangup_is_ignored, print_line};
 use ringbook::sim::kalshi::{CommandScope, KalshiConfig, KalshiVenue, YesLevels, YesPrice};
 use ringbook::sim::{SimConfig, SimError, Venue};
 
@@ -220,10 +222,8 @@ impl Flags {
 impl Flags {
     fn kalshi_config(&self) -> Result<KalshiConfig, Failure> {
         let read = |path: &PathBuf| {
-            std::fs::read(path).map_err(|error| Failure {
-                text: format!("cannot read {}: {error}", path.display()),
-                code: EXIT_USAGE,
-            })
+            let bytes = read_small(path, PUBLIC_KEY_BYTES_MAX);
+            bytes.map_err(|why| Failure { text: format!("--public-key {why}"), code: EXIT_USAGE })
         };
         let more = &self.kalshi;
         Ok(KalshiConfig {
@@ -269,15 +269,17 @@ fn run_kalshi(flags: &Flags, stop: &AtomicBool) -> Result<(), Failure> {
     if let Some(pem) = venue.ca_pem() {
         write_ca(flags, pem)?;
         trust = format!(" --tls-ca {}", flags.tls_ca_out.display());
+    } else {
+        trust.push_str(" --kalshi-plain-text");
     }
-    println!("rest  {}", venue.rest_url());
-    println!("ws    {}", venue.ws_url());
-    println!(
+    print_line(format_args!("rest  {}", venue.rest_url()));
+    print_line(format_args!("ws    {}", venue.ws_url()));
+    print_line(format_args!(
         "run   ringbook run --venue kalshi --kalshi-rest-url {} --kalshi-ws-url {} \
          --kalshi-key-id ID --kalshi-key KEY{trust}",
         venue.rest_url(),
         venue.ws_url()
-    );
+    ));
     let ends = (flags.duration > 0).then(|| Instant::now() + Duration::from_secs(flags.duration));
     while !stop.load(Ordering::Relaxed) && ends.is_none_or(|ends| Instant::now() < ends) {
         if !venue.is_running() {
@@ -295,18 +297,22 @@ fn write_ca(flags: &Flags, pem: &str) -> Result<(), Failure> {
     })
 }
 
+/// A public key (PEM) is a hundredth of this.
+const PUBLIC_KEY_BYTES_MAX: u64 = 64 * 1024;
 /// Usage was wrong.
 const EXIT_USAGE: u8 = 2;
 /// Everything else that went wrong.
 const EXIT_FAILURE: u8 = 1;
 
 fn main() -> ExitCode {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"))
+        .target(env_logger::Target::Pipe(Box::new(Stderr)))
+        .init();
     let flags = Flags::parse();
     match run(&flags) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { text, code }) => {
-            eprintln!("venue-sim: {text}");
+            complain(format_args!("venue-sim: {text}"));
             ExitCode::from(code)
         }
     }
@@ -326,14 +332,16 @@ impl From<SimError> for Failure {
 
 fn run(flags: &Flags) -> Result<(), Failure> {
     let stop = Arc::new(AtomicBool::new(false));
+    if !hangup_is_ignored() {
+        // A terminal that closes sends it more than once: never the end at once.
+        let hangup = signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&stop));
+        hangup.map_err(no_signals)?;
+    }
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         // A second signal ends the process at once.
         let fatal = signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop));
         let gentle = fatal.and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)));
-        gentle.map_err(|error| Failure {
-            text: format!("cannot listen for signals: {error}"),
-            code: EXIT_FAILURE,
-        })?;
+        gentle.map_err(no_signals)?;
     }
     if flags.venue == "kalshi" {
         return run_kalshi(flags, &stop);
@@ -352,29 +360,33 @@ fn run(flags: &Flags) -> Result<(), Failure> {
     }
     let stats = venue.stats();
     venue.stop();
-    eprintln!(
+    complain(format_args!(
         "venue-sim: {} events, {} trades, {} frames, {} bytes sent",
         stats.events(),
         stats.trades,
         stats.frames,
         stats.bytes_sent
-    );
+    ));
     Ok(())
+}
+
+fn no_signals(error: std::io::Error) -> Failure {
+    Failure { text: format!("cannot listen for signals: {error}"), code: EXIT_FAILURE }
 }
 
 /// One line each, to be pasted.
 fn announce(flags: &Flags, venue: &Venue) {
-    println!("gamma {}", venue.http_url());
-    println!("clob  {}", venue.http_url());
-    println!("ws    {}", venue.ws_url());
+    print_line(format_args!("gamma {}", venue.http_url()));
+    print_line(format_args!("clob  {}", venue.http_url()));
+    print_line(format_args!("ws    {}", venue.ws_url()));
     let mut trust = String::new();
     if venue.ca_pem().is_some() {
-        println!("ca    {}", flags.tls_ca_out.display());
+        print_line(format_args!("ca    {}", flags.tls_ca_out.display()));
         trust = format!(" --tls-ca {}", flags.tls_ca_out.display());
     }
-    println!(
+    print_line(format_args!(
         "run   ringbook run --gamma-url {0} --clob-url {0} --ws-url {1}{trust}",
         venue.http_url(),
         venue.ws_url()
-    );
+    ));
 }

@@ -406,11 +406,13 @@ pub(crate) fn prefix(line: &[u8]) -> usize {
 /// The time in a prefix, where there is one.
 fn time_within(prefix: &str) -> Option<u64> {
     let around = |c: char| c.is_ascii_whitespace() || ",;|[]()<>:=\"'#".contains(c);
-    let whole = prefix.trim_matches(around);
-    time_of(whole, None).or_else(|| {
-        let words = || whole.split(around).filter(|word| !word.is_empty());
-        words().find_map(|word| time_of(word, None))
-    })
+    let between = |c: char| c.is_ascii_whitespace() || ",;|[]=".contains(c);
+    let words = prefix.split(between).map(|word| word.trim_matches(around));
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    // A day and a time of day may stand apart.
+    let pairs =
+        words.windows(2).find_map(|pair| time_of(&format!("{}T{}", pair[0], pair[1]), None));
+    pairs.or_else(|| words.iter().find_map(|word| time_of(word, None)))
 }
 
 /// Nanoseconds since the Unix epoch: a number of this unit or, without one, of the unit that its size tells, or a

@@ -2,9 +2,9 @@
 //!
 //! Runs on:  main thread.
 use super::Failure;
+use crate::io::output::print;
 use crate::serve::catalogue::catalogue;
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::process::ExitCode;
 
 /// Prints the catalogue.
@@ -20,7 +20,6 @@ pub fn run() -> Result<ExitCode, Failure> {
         let _ = writeln!(out, "    {}", metric.meaning);
         let _ = writeln!(out, "    when it rises: {}", metric.when_it_rises);
     }
-    // A reader that has seen enough (`| head`) is no failure.
-    let _ = std::io::stdout().write_all(out.as_bytes());
+    print(&out);
     Ok(ExitCode::SUCCESS)
 }

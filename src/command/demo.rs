@@ -10,7 +10,7 @@ use crate::base::limits::TOKENS_PER_CONNECTION_TARGET;
 use crate::base::policy::HashChecks;
 use crate::base::time::{Clock as _, SECOND_NS};
 use crate::config::{Config, UsageError, flags::DemoFlags};
-use crate::io::{blocking::BlockingClient, clock::HostClock, driver::Driver};
+use crate::io::{blocking::BlockingClient, clock::HostClock, driver::Driver, output::print_line};
 use crate::sim::{SimConfig, SimError, Venue};
 use crate::topology::LayoutFlags;
 use crate::venue::Feed;
@@ -56,12 +56,12 @@ pub fn run(flags: &DemoFlags) -> Result<ExitCode, Failure> {
     let sent = venue.stats();
     venue.stop();
     let verdict = verdict.map_err(|line| Failure { line: format!("no check: {line}"), code: 1 })?;
-    println!("the venue sent {} events", sent.events());
-    println!("{verdict}");
+    print_line(format_args!("the venue sent {} events", sent.events()));
+    print_line(&verdict);
     if verdict.different > 0 || verdict.equal == 0 {
         return Err(Failure { line: "the books are not the venue's".into(), code: 1 });
     }
-    println!("every live book equals the venue's");
+    print_line("every live book equals the venue's");
     Ok(code)
 }
 

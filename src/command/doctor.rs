@@ -2,14 +2,15 @@
 //!
 //! Runs on:  main thread; reads only.
 use super::Failure;
+use crate::base::limits::SETTINGS_BYTES_MAX;
 use crate::config::{UsageError, flags::DoctorFlags, layout};
 use crate::host::facts::{Facts, Layout};
 use crate::host::{Finding, Profile, judge, show};
-use crate::io::host::facts;
 use crate::io::probe::{Measured, measure};
+use crate::io::{file, host::facts, output};
 use crate::topology::{Idle, Topology};
 use serde::Serialize;
-use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -39,8 +40,7 @@ pub fn run(flags: &DoctorFlags) -> Result<ExitCode, Failure> {
     } else {
         text(&facts, &profile, &findings, measured.as_ref())
     };
-    // A reader that has seen enough (`| head`) is no failure.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    output::print(&text);
     Ok(if show::can_run(&findings) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -49,7 +49,9 @@ fn profile(name: &str) -> Result<Profile, UsageError> {
     if !name.contains('/') && !name.contains('.') {
         return Profile::ours(name).map_err(|error| UsageError(format!("--{error}")));
     }
-    let text = std::fs::read_to_string(name)
+    let bytes = file::read_small(Path::new(name), SETTINGS_BYTES_MAX);
+    let bytes = bytes.map_err(|why| UsageError(format!("--profile {why}")))?;
+    let text = String::from_utf8(bytes)
         .map_err(|error| UsageError(format!("--profile {name}: cannot be read: {error}")))?;
     Profile::parse(name, &text).map_err(|error| UsageError(format!("--{error}")))
 }
@@ -79,7 +81,7 @@ fn text(
     findings: &[Finding],
     measured: Option<&Measured>,
 ) -> String {
-    let coloured = std::io::stdout().is_terminal();
+    let coloured = output::stdout_is_terminal();
     let table = show::table(findings, coloured);
     let summary = show::summary(facts, profile, findings);
     let measured = measured.map_or_else(String::new, ToString::to_string);

@@ -7,6 +7,7 @@ use crate::base::time::{MICROSECOND_NS, MILLISECOND_NS};
 use crate::config::flags::PoolsFlags;
 use crate::config::{UsageError, pools, tls_ca};
 use crate::io::executor::{Executor, StartError};
+use crate::io::output::print;
 use crate::io::resolve::Resolver;
 use crate::pool::error::PoolError;
 use crate::pool::statistics::ServiceReport;
@@ -14,7 +15,6 @@ use crate::pool::{Manager, Service};
 use crate::wire::tls::client_config;
 use serde::Serialize;
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::process::ExitCode;
 
 /// What became of one probe.
@@ -57,17 +57,12 @@ pub fn run(flags: &PoolsFlags) -> Result<ExitCode, Failure> {
     let rows = rows.map_err(|error| Failure { line: error.to_string(), code: 1 })?;
     if flags.json {
         let text = sonic_rs::to_string(&rows).expect("a row is plain data");
-        print(&(text + "\n"));
+        print(text + "\n");
     } else {
-        print(&table(&rows));
+        print(table(&rows));
     }
     let all_up = rows.iter().all(|row| row.up);
     Ok(if all_up { ExitCode::SUCCESS } else { ExitCode::from(1) })
-}
-
-fn print(text: &str) {
-    // A reader that has seen enough (`| head`) is no failure.
-    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// Probes all of them at the same time, for up to `timeout_ns`.

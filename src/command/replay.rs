@@ -20,9 +20,14 @@ pub fn run(args: &ReplayArgs) -> Result<ExitCode, Failure> {
 /// A flag that the first signal sets; the second one ends the process.
 pub(super) fn stop_on_signals() -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        // Without handlers a signal ends the process as usual, which is good enough.
-        let _ = signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop));
+    super::terminal::survive_file_limit();
+    for signal in super::terminal::stop_signals() {
+        // Without handlers a signal ends the process as usual, which is good enough. A terminal that closes
+        // sends SIGHUP more than once.
+        if signal != signal_hook::consts::SIGHUP {
+            let ends = signal_hook::flag::register_conditional_shutdown;
+            let _ = ends(signal, 130, Arc::clone(&stop));
+        }
         let _ = signal_hook::flag::register(signal, Arc::clone(&stop));
     }
     stop

@@ -13,9 +13,9 @@ use crate::counter::{
     report::{CorrectnessReport, EngineReport},
     service::ServiceReport,
 };
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Ending, Engine, EngineError};
 use crate::io::blocking::{FirstLook, first_look};
-use crate::io::{clock::HostClock, host::summary};
+use crate::io::{clock::HostClock, host::summary, output::complain};
 use crate::link::main_control::ControlNews;
 use crate::topology::Topology;
 use crate::wire::tls::client_config;
@@ -166,7 +166,7 @@ impl Session {
         }
     }
 
-    /// Stops the engine, prints what it did, writes the histograms.
+    /// Stops the engine, writes the histograms, prints what it did.
     ///
     /// # Errors
     /// The histograms cannot be written.
@@ -185,28 +185,53 @@ impl Session {
         for left in &ending.left_behind {
             warn!("{left}");
         }
+        // Files first: what is printed may have nowhere to go.
+        let written = histograms.write().map(|dir| dir.map(std::path::Path::to_owned));
         if let Some(report) = &ending.report {
-            eprintln!("{}", last_line(report));
-            eprintln!("{}", correctness_line(&report.correctness));
-            eprintln!("{}", services_line(&report.services));
+            complain(last_line(report));
+            complain(correctness_line(&report.correctness));
+            complain(services_line(&report.services));
         }
         if let Some(trades) = &ending.trades {
-            eprintln!("{}", trades.line());
+            complain(trades.line());
         }
         if let Some(capture) = &ending.capture {
-            eprintln!("{}", capture.line());
+            complain(capture.line());
         }
-        eprintln!("host: {host}");
-        eprint!("{}", histograms.table());
-        let written = histograms.write();
+        complain(format_args!("host: {host}"));
+        complain(histograms.table().trim_end());
         let dir =
             written.map_err(|line| Failure { line: format!("--histograms {line}"), code: 1 })?;
         if let Some(dir) = dir {
             info!("histograms are in {}", dir.display());
         }
         info!("stopped in {} ms", (clock.mono_ns() - begun_ns) / MILLISECOND_NS);
-        Ok(if ending.left_behind.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        let missing = missing(&ending);
+        for line in &missing {
+            complain(format_args!("ringbook: {line}"));
+        }
+        let is_complete = ending.left_behind.is_empty() && missing.is_empty();
+        Ok(if is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
+}
+
+/// What was to be kept and was not, a line each; exit code 1.
+fn missing(ending: &Ending) -> Vec<String> {
+    let trades = ending.trades.as_ref().filter(|trades| !trades.is_complete()).map(|trades| {
+        let (lost, queued) = (trades.lost, trades.queued);
+        format!(
+            "{} trades are in neither {} nor {}; the log says why",
+            lost + queued,
+            trades.store,
+            trades.journal
+        )
+    });
+    let capture = ending.capture.as_ref().filter(|capture| !capture.is_complete()).map(|capture| {
+        let why = if capture.loss.is_empty() { &capture.error } else { &capture.loss };
+        let (lost, folder) = (capture.lost, &capture.folder);
+        format!("{lost} frames are not in {folder}: {why}; its manifest says when")
+    });
+    trades.into_iter().chain(capture).collect()
 }
 
 /// How right the books were wherever that could be told.

@@ -1,39 +1,25 @@
 //! The terminal: log lines, one status line that they do not tear, and signals.
 //!
 //! Runs on:  any thread may log; the status line belongs to the main thread.
+use crate::base::text::one_line;
 use crate::counter::report::EngineReport;
-use std::io::{IsTerminal as _, Write};
+use crate::io::output;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// A status line stands on the terminal and must be wiped before anything else is printed.
-static STATUS_SHOWN: AtomicBool = AtomicBool::new(false);
-
-/// Wipes the status line before each log line.
-struct LogTarget;
-
-impl Write for LogTarget {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let mut stderr = std::io::stderr().lock();
-        if STATUS_SHOWN.swap(false, Ordering::Relaxed) {
-            stderr.write_all(b"\r\x1b[K")?;
-        }
-        stderr.write_all(bytes)?;
-        Ok(bytes.len())
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        std::io::stderr().flush()
-    }
-}
-
-/// Log lines go to standard error, with time and level; the runtime's own only when they matter.
+/// Log lines go to standard error, with time and level, each on one line whatever a peer has put into it. Other
+/// crates speak only when it matters: their lines hold whole requests, signatures with them.
 pub fn start_logging(level: log::LevelFilter) {
     let result = env_logger::Builder::new()
-        .filter_level(level)
-        .filter_module("rustls", level.min(log::LevelFilter::Warn))
+        .filter_level(level.min(log::LevelFilter::Warn))
+        .filter_module("ringbook", level)
         .filter_module("glommio", level.min(log::LevelFilter::Error))
-        .format_target(false)
-        .target(env_logger::Target::Pipe(Box::new(LogTarget)))
+        .format(|out, record| {
+            let (at, text) = (out.timestamp(), record.args().to_string());
+            writeln!(out, "[{at} {:<5}] {}", record.level(), one_line(&text))
+        })
+        .target(env_logger::Target::Pipe(Box::new(output::Stderr)))
         .try_init();
     // Somebody has set a logger already: theirs it is.
     drop(result);
@@ -50,7 +36,7 @@ impl StatusLine {
     /// Silent when standard error is no terminal.
     #[must_use]
     pub fn on_terminal() -> Self {
-        Self { watched: std::io::stderr().is_terminal(), before: None }
+        Self { watched: output::stderr_is_terminal(), before: None }
     }
 
     /// Shows the state of the engine.
@@ -65,18 +51,12 @@ impl StatusLine {
             let elapsed_ms = now_ns.saturating_sub(at_ns) / 1_000_000;
             (messages.saturating_sub(count) * 1000).checked_div(elapsed_ms).unwrap_or(0)
         });
-        let line = status(report, rate);
-        let mut stderr = std::io::stderr().lock();
-        let _ = write!(stderr, "\r\x1b[K{line}");
-        let _ = stderr.flush();
-        STATUS_SHOWN.store(true, Ordering::Relaxed);
+        output::show_status(&status(report, rate));
     }
 
     /// Wipes it.
     pub fn clear(&self) {
-        if STATUS_SHOWN.swap(false, Ordering::Relaxed) {
-            eprint!("\r\x1b[K");
-        }
+        output::clear_status();
     }
 }
 
@@ -110,37 +90,59 @@ fn status(report: &EngineReport, rate: u64) -> String {
     )
 }
 
-/// SIGINT and SIGTERM: the first asks to stop, the second ends the process at once.
+/// The signals that ask the program to stop: SIGINT, SIGTERM, and SIGHUP unless it was started to survive the
+/// end of its terminal (`nohup`).
+#[must_use]
+pub fn stop_signals() -> Vec<i32> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let mut signals = vec![SIGINT, SIGTERM];
+    if !output::hangup_is_ignored() {
+        signals.push(SIGHUP);
+    }
+    signals
+}
+
+/// A file that reaches the limit of `ulimit -f` is an error of its write, as a full disk is, and not the end of the
+/// process.
+pub fn survive_file_limit() {
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
+}
+
+/// SIGINT, SIGTERM and SIGHUP: the first asks to stop, a second SIGINT or SIGTERM ends the process at once. A
+/// terminal that closes sends SIGHUP more than once (the kernel and the shell do), and so does a service manager
+/// beside SIGTERM: SIGHUP never ends the process at once.
 #[derive(Clone, Debug)]
 pub struct Signals {
-    count: Arc<AtomicUsize>,
+    asked: Arc<AtomicBool>,
 }
 
 impl Signals {
     /// Listens from now on.
     ///
     /// # Errors
-    /// The kernel refuses a handler.
+    /// The kernel refuses a handler, or a thread.
     pub fn listen() -> std::io::Result<Self> {
-        use signal_hook::consts::{SIGINT, SIGTERM};
-        let count = Arc::new(AtomicUsize::new(0));
-        let seen = Arc::clone(&count);
-        let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+        let asked = Arc::new(AtomicBool::new(false));
+        let (seen, hard) = (Arc::clone(&asked), AtomicUsize::new(0));
+        let mut signals = signal_hook::iterator::Signals::new(stop_signals())?;
+        survive_file_limit();
         let watch = move || {
             for signal in signals.forever() {
-                if seen.fetch_add(1, Ordering::SeqCst) > 0 {
-                    eprintln!("\nringbook: second signal, ending at once");
+                seen.store(true, Ordering::SeqCst);
+                let is_hard = signal != signal_hook::consts::SIGHUP;
+                if is_hard && hard.fetch_add(1, Ordering::SeqCst) > 0 {
+                    output::complain("\nringbook: second signal, ending at once");
                     std::process::exit(128 + signal);
                 }
             }
         };
         std::thread::Builder::new().name("signals".into()).spawn(watch)?;
-        Ok(Self { count })
+        Ok(Self { asked })
     }
 
     /// True after the first signal.
     #[must_use]
     pub fn asked(&self) -> bool {
-        self.count.load(Ordering::SeqCst) > 0
+        self.asked.load(Ordering::SeqCst)
     }
 }

@@ -4,6 +4,7 @@
 use super::Failure;
 use crate::config::{UsageError, flags::LayoutFlags, layout};
 use crate::io::executor::usable_cores;
+use crate::io::output::print;
 use crate::topology::Topology;
 use std::process::ExitCode;
 
@@ -14,6 +15,6 @@ use std::process::ExitCode;
 pub fn run(flags: &LayoutFlags) -> Result<ExitCode, Failure> {
     let topology = Topology::plan(&layout(flags)?, &usable_cores())
         .map_err(|error| UsageError(error.to_string()))?;
-    print!("{topology}");
+    print(&topology);
     Ok(ExitCode::SUCCESS)
 }

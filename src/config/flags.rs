@@ -131,6 +131,9 @@ pub struct PoolsFlags {
 }
 
 /// Flags of `ringbook run`.
+///
+/// Exit code: 0; 1 when it cannot start, a thread did not end, or trades or frames that were to be kept are
+/// missing; 2 for wrong flags.
 #[derive(Args, Clone, Debug)]
 pub struct RunFlags {
     /// Which thread runs where.
@@ -245,6 +248,10 @@ pub struct KalshiFlags {
     /// Another WebSocket, as in wss://127.0.0.1:8444/trade-api/ws/v2.
     #[arg(long, value_name = "URL")]
     pub kalshi_ws_url: Option<String>,
+
+    /// Allow http:// and ws:// in these addresses: signed requests travel unencrypted. For a venue of your own.
+    #[arg(long)]
+    pub kalshi_plain_text: bool,
 
     /// Connections for tickers, trades, the life of markets, and books.
     #[arg(long, value_name = "T,T,L,B", default_value = "2,2,2,144")]

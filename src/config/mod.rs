@@ -10,9 +10,10 @@ pub mod venue;
 
 use self::venue::poll_round_ns;
 use crate::base::id::{TokenId, Venue};
+use crate::base::limits::SETTINGS_BYTES_MAX;
 use crate::base::policy::{ConnectionTable, HashChecks};
 use crate::base::time::{MILLISECOND_NS, SECOND_NS};
-use crate::io::driver::Driver;
+use crate::io::{driver::Driver, file};
 use crate::pool::Service;
 use crate::sink::capture::CaptureOptions;
 use crate::sink::{ledger::Batching, store::StoreAddress, trades::SinkOptions};
@@ -189,9 +190,8 @@ fn own_services(path: Option<&Path>) -> Result<Vec<Service>, UsageError> {
 /// [`UsageError`]: the file cannot be read.
 pub fn tls_ca(path: Option<&Path>) -> Result<Option<Vec<u8>>, UsageError> {
     let Some(path) = path else { return Ok(None) };
-    std::fs::read(path).map(Some).map_err(|error| {
-        UsageError(format!("--tls-ca {}: cannot be read: {error}", path.display()))
-    })
+    let pem = file::read_small(path, SETTINGS_BYTES_MAX);
+    pem.map(Some).map_err(|why| UsageError(format!("--tls-ca {why}")))
 }
 
 /// Makes the folder that `--histograms` names, before anything runs.
@@ -261,7 +261,14 @@ fn trades(
     let Some(text) = &flags.trades else { return Ok(None) };
     let address = StoreAddress::parse(text);
     let address = address.map_err(|error| UsageError(format!("--trades {error}")))?;
+    address.check_files().map_err(|error| UsageError(format!("--trades {error}")))?;
     let journal = flags.trades_journal.clone().unwrap_or_else(|| address.journal());
+    if address.file().is_some_and(|database| file::same_file(database, &journal)) {
+        return Err(UsageError(format!(
+            "--trades-journal {}: this is the database itself; name another file",
+            journal.display()
+        )));
+    }
     let batching = Batching {
         trades_max: flags.trades_batch as usize,
         age_max_ns: flags.trades_batch_ms * MILLISECOND_NS,

@@ -3,8 +3,9 @@
 //! Runs on:  main thread. Bounds: `POOL_SERVICES_MAX` services, `POOL_CONNECTIONS_MAX` connections each.
 //!
 //! The tables are read key by key and not by a derived reader, which would end at the first fault.
-use crate::base::limits::{POOL_CONNECTIONS_MAX, POOL_SERVICES_MAX};
+use crate::base::limits::{POOL_CONNECTIONS_MAX, POOL_SERVICES_MAX, SETTINGS_BYTES_MAX};
 use crate::base::time::SECOND_NS;
+use crate::io::file;
 use crate::pool::rate::Rate;
 use crate::pool::service::{Kind, Service};
 use std::path::Path;
@@ -42,7 +43,8 @@ impl std::error::Error for PoolsError {}
 /// [`PoolsError`]: the file cannot be read, or what is wrong with it. *The user must mend it.*
 pub fn load(path: &Path) -> Result<Vec<Service>, PoolsError> {
     let name = path.display();
-    let text = std::fs::read_to_string(path)
+    let bytes = file::read_small(path, SETTINGS_BYTES_MAX).map_err(|why| PoolsError(vec![why]))?;
+    let text = String::from_utf8(bytes)
         .map_err(|error| PoolsError(vec![format!("{name}: cannot be read: {error}")]))?;
     parse(&text).map_err(|PoolsError(lines)| {
         PoolsError(lines.into_iter().map(|line| format!("{name}: {line}")).collect())

@@ -98,6 +98,16 @@ fn kalshi(flags: &KalshiFlags) -> Result<VenueConfig, UsageError> {
         return Err(UsageError(format!("--kalshi-rest-url {rest}: must end in /trade-api/v2")));
     };
     let rest = endpoint("--kalshi-rest-url", host, ["http", "https"])?;
+    let ws = endpoint("--kalshi-ws-url", ws, ["ws", "wss"])?;
+    for (flag, service) in [("--kalshi-rest-url", &rest), ("--kalshi-ws-url", &ws)] {
+        if !service.tls && !flags.kalshi_plain_text {
+            return Err(UsageError(format!(
+                "{flag} {}: signed requests would travel unencrypted; use https:// and wss://, or \
+                 --kalshi-plain-text for a venue of your own",
+                service.url
+            )));
+        }
+    }
     let table = ConnectionTable::parse(&flags.kalshi_connections).ok_or_else(|| {
         UsageError(format!(
             "--kalshi-connections {}: expected four numbers as in 2,2,2,144, at most {TABLE_CONNECTIONS_MAX} together, the last above 0",
@@ -108,7 +118,7 @@ fn kalshi(flags: &KalshiFlags) -> Result<VenueConfig, UsageError> {
         feed: Feed::Kalshi { combos: flags.kalshi_combos },
         catalogue: rest.clone(),
         books: rest,
-        ws: endpoint("--kalshi-ws-url", ws, ["ws", "wss"])?,
+        ws,
         table: Some(table),
         signer: Some(signer(flags)?),
         tokens_per_connection: flags.kalshi_markets_per_connection as usize,

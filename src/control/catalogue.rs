@@ -143,10 +143,8 @@ impl Control {
         }
         let completed = answer.scan_completed;
         let (scan, first) = (answer.scan, completed && answer.scan == 1);
-        for Closed { market, winner, .. } in &answer.closed {
-            if let Some(winner) = winner {
-                self.resolutions.on_winner(market, *winner, now.wall_ns);
-            }
+        for Closed { market, resolution } in &answer.closed {
+            self.resolutions.on_closed(market, resolution, now.wall_ns);
         }
         self.lifecycle.on_answer(now, answer, &mut self.registry);
         self.redescribe(now);
@@ -207,8 +205,8 @@ fn row(venue: Venue, record: &Record, wall_ns: u64) -> MarketRow {
         start_wall_ns: info.start_wall_ns,
         end_wall_ns: info.end_wall_ns,
         status,
-        winner: resolution.and_then(|(winner, _)| winner),
-        resolved_wall_ns: resolution.map(|(_, wall_ns)| wall_ns),
+        resolution: resolution.as_ref().map(|(how, _)| how.clone()).unwrap_or_default(),
+        resolved_wall_ns: resolution.as_ref().map(|(_, wall_ns)| *wall_ns),
         wall_ns,
     }
 }

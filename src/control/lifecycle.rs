@@ -102,10 +102,10 @@ impl Lifecycle {
                 self.counts.markets_discovered += 1;
             }
         }
-        for Closed { market, winner, decided } in &answer.closed {
+        for Closed { market, resolution } in &answer.closed {
             self.ended.remove(market);
-            if *decided {
-                registry.resolve(market, *winner, now.wall_ns);
+            if resolution.is_decided() {
+                registry.resolve(market, resolution.clone(), now.wall_ns);
             }
             if registry.mark_expired(market, now.mono_ns) {
                 self.counts.markets_expired += 1;
@@ -126,9 +126,9 @@ impl Lifecycle {
                     self.counts.markets_announced += 1;
                 }
             }
-            MarketNews::Resolved { market, winner } => {
+            MarketNews::Resolved { market, resolution } => {
                 self.ended.remove(&market);
-                registry.resolve(&market, winner, now.wall_ns);
+                registry.resolve(&market, resolution, now.wall_ns);
                 self.unschedule(&market);
                 if registry.mark_expired(&market, now.mono_ns) {
                     self.counts.markets_resolved += 1;

@@ -19,7 +19,7 @@ pub use load::Load;
 use crate::base::id::{ConnectionId, MarketId, ShardId, TokenId};
 use crate::base::{limits, routing};
 use crate::counter::report::RegistryReport;
-use crate::market::info::MarketInfo;
+use crate::market::info::{MarketInfo, Resolution};
 use foldhash::fast::FixedState;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -95,8 +95,8 @@ pub struct Record {
     pub source: Source,
     /// When its status began, monotonic nanoseconds.
     pub since_ns: u64,
-    /// What the venue said of its outcome, and when, nanoseconds since the Unix epoch.
-    pub resolution: Option<(Option<TokenId>, u64)>,
+    /// How the venue has decided it, and when, nanoseconds since the Unix epoch.
+    pub resolution: Option<(Resolution, u64)>,
     /// Place in the queue of pending markets; grows with every wait that begins.
     sequence: u64,
 }
@@ -304,14 +304,20 @@ impl Registry {
         true
     }
 
-    /// The venue has named the token that pays, or only that it has decided. The first word counts.
-    pub fn resolve(&mut self, market: &MarketId, winner: Option<TokenId>, wall_ns: u64) {
+    /// The venue has decided a market, or says that it has without saying how. A venue may amend its decision: the
+    /// last one counts.
+    pub fn resolve(&mut self, market: &MarketId, resolution: Resolution, wall_ns: u64) {
         let Some(&slot) = self.by_market.get(market) else { return };
-        if self.record(slot).resolution.is_none_or(|(known, _)| known.is_none() && winner.is_some())
-        {
-            self.retell(market);
-            self.change(slot, |record| record.resolution = Some((winner, wall_ns)));
+        let record = self.record(slot);
+        let mut resolution = resolution.completed(&record.info.tokens);
+        if let Some((known, _)) = &record.resolution {
+            resolution = resolution.after(known);
+            if !resolution.is_decided() || resolution == *known {
+                return;
+            }
         }
+        self.retell(market);
+        self.change(slot, |record| record.resolution = Some((resolution, wall_ns)));
     }
 
     /// From now on [`Registry::take_retold`] gives what has changed.

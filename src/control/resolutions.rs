@@ -1,18 +1,18 @@
-//! Markets that are over and whose winner nobody has told: asked about until their prices have settled.
+//! Markets that are over and not decided yet: asked about until they are.
 //!
 //! Runs on:  the control core (pure; time is an argument). Owns: what is known of those markets, also when
 //!           the registry has forgotten them.
 //! Bounds:   `RESOLUTIONS_MAX` markets; each is given up after `RESOLUTION_PATIENCE_NS`.
 //!
-//! The stream names a winner (`market_resolved`) only to those who listen then, and the venue decides up to days
-//! after the end. The catalogue says that a market is closed, and when the price of one outcome is a dollar and
-//! the others' are nothing, that one has won.
+//! The stream names a result (`market_resolved`, `determined`) only to those who listen then, and the venue decides
+//! up to days after the end. A market without a winner (`no`, `scalar`, `void`, a shared stake) is decided too.
 use super::registry::{Record, Status};
-use crate::base::id::{MarketId, TokenId};
+use crate::base::id::MarketId;
 use crate::base::limits::{
     DISCOVERY_PAGE_MARKETS, RESOLUTION_ASK_MAX_NS, RESOLUTION_ASK_MIN_NS, RESOLUTION_PATIENCE_NS,
     RESOLUTIONS_MAX,
 };
+use crate::market::info::Resolution;
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ struct Open {
     patience_ns: u64,
 }
 
-/// The markets, and those whose winner is new.
+/// The markets, and those whose result is new.
 #[derive(Clone, Debug, Default)]
 pub struct Resolutions {
     open: BTreeMap<MarketId, Open>,
@@ -31,11 +31,11 @@ pub struct Resolutions {
 }
 
 impl Resolutions {
-    /// Takes over what a market has become: over without a winner it is asked about, else not.
+    /// Takes over what a market has become: over and not decided it is asked about, else not.
     pub fn note(&mut self, record: &Record, now_ns: u64) {
         let market = record.info.market;
-        let won = record.resolution.is_some_and(|(winner, _)| winner.is_some());
-        if won || record.status != Status::Expired {
+        let decided = record.resolution.as_ref().is_some_and(|(how, _)| how.is_decided());
+        if decided || record.status != Status::Expired {
             self.open.remove(&market);
         } else if let Some(open) = self.open.get_mut(&market) {
             open.record = record.clone();
@@ -65,14 +65,18 @@ impl Resolutions {
             .collect()
     }
 
-    /// The catalogue has a closed market with a winner.
-    pub fn on_winner(&mut self, market: &MarketId, winner: TokenId, wall_ns: u64) {
+    /// The catalogue has a closed market; once that is decided, it is not asked about any more.
+    pub fn on_closed(&mut self, market: &MarketId, resolution: &Resolution, wall_ns: u64) {
+        if !resolution.is_decided() {
+            return;
+        }
         let Some(mut open) = self.open.remove(market) else { return };
-        open.record.resolution = Some((Some(winner), wall_ns));
+        let resolution = resolution.clone().completed(&open.record.info.tokens);
+        open.record.resolution = Some((resolution, wall_ns));
         self.settled.push(open.record);
     }
 
-    /// The next market whose winner is new.
+    /// The next market whose result is new.
     pub fn take_settled(&mut self) -> Option<Record> {
         self.settled.pop()
     }
@@ -93,6 +97,7 @@ impl Resolutions {
 mod tests {
     use super::*;
     use crate::base::id::ConnectionId;
+    use crate::base::price::Price;
     use crate::base::time::SECOND_NS;
     use crate::control::registry::{Registry, Source, tests::info};
 
@@ -107,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_market_is_asked_about_less_and_less_often_until_it_has_a_winner() {
+    fn a_market_is_asked_about_less_and_less_often_until_it_is_decided() {
         let mut resolutions = Resolutions::default();
         let record = over(7);
         let (market, winner) = (record.info.market, record.info.tokens[1].token);
@@ -119,12 +124,39 @@ mod tests {
             }
         }
         assert_eq!(asked, [60, 180, 420, 900, 1_860, 3_780]);
-        resolutions.on_winner(&market, winner, 9);
-        let settled = resolutions.take_settled().unwrap();
-        assert_eq!(settled.resolution, Some((Some(winner), 9)));
+        let won = Resolution { winner: Some(winner), ..Resolution::default() };
+        resolutions.on_closed(&market, &Resolution::default(), 8);
+        assert!(resolutions.take_settled().is_none(), "closed and not decided");
+        resolutions.on_closed(&market, &won, 9);
+        let settled = resolutions.take_settled().unwrap().resolution.unwrap();
+        let name = record.info.tokens[1].name.clone();
+        let value = Some(Price::ZERO);
+        assert_eq!(
+            settled,
+            (Resolution { result: Some(name), settlement_value: value, ..won.clone() }, 9)
+        );
         assert_eq!((resolutions.waiting(), resolutions.take_settled().is_none()), (0, true));
-        resolutions.on_winner(&market, winner, 10);
+        resolutions.on_closed(&market, &won, 10);
         assert!(resolutions.take_settled().is_none(), "once");
+    }
+
+    #[test]
+    fn a_market_that_is_decided_without_a_winner_is_not_asked_about() {
+        for result in ["no", "scalar", "void", Resolution::SPLIT] {
+            let mut resolutions = Resolutions::default();
+            let mut record = over(7);
+            resolutions.note(&record, 0);
+            let how = Resolution { result: Some(result.to_owned()), ..Resolution::default() };
+            record.resolution = Some((how.clone(), 3));
+            resolutions.note(&record, 1);
+            assert_eq!(resolutions.waiting(), 0, "{result}, from the stream");
+            record.resolution = None;
+            resolutions.note(&record, 2);
+            resolutions.on_closed(&record.info.market, &how, 4);
+            assert_eq!(resolutions.waiting(), 0, "{result}, from the catalogue");
+            assert_eq!(resolutions.take_settled().unwrap().resolution, Some((how, 4)));
+            assert!(resolutions.poll(RESOLUTION_PATIENCE_NS - 1).is_empty(), "{result}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::registry::Registry;
 use crate::base::id::{ConnectionId, MarketId, TokenId};
 use crate::base::limits;
 use crate::base::time::{MILLISECOND_NS, Now, SECOND_NS};
-use crate::market::info::{Closed, MarketInfo, Outcome};
+use crate::market::info::{Closed, MarketInfo, Outcome, Resolution};
 use crate::venue::polymarket::catalog::Page;
 use std::collections::HashSet;
 
@@ -76,8 +76,8 @@ impl Engine {
             if request.path.contains("closed=true") {
                 let ids = request.path.split("condition_ids=").skip(1);
                 let id = |text: &str| MarketId::new(text.trim_end_matches('&')).unwrap();
-                let closed =
-                    ids.map(|number| Closed { market: id(number), winner: None, decided: false });
+                let closed = ids
+                    .map(|number| Closed { market: id(number), resolution: Resolution::default() });
                 page = Page { closed: closed.collect(), ..Page::default() };
             }
             let answer = self.discovery.on_page(now, page);

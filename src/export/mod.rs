@@ -11,10 +11,10 @@ mod kept;
 pub mod plan;
 mod table;
 
+use crate::io::output;
 use crate::replay::{self, ReplayError};
 use gather::{Gathered, Gatherer};
 use plan::{ExportPlan, From};
-use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -31,8 +31,7 @@ pub fn execute(plan: &ExportPlan, stop: &Arc<AtomicBool>) -> u8 {
         }
     };
     for file in files {
-        // A reader that went away (`| head`) has what it wanted.
-        let _ = writeln!(std::io::stdout(), "{}: {} rows", file.path.display(), file.rows);
+        output::print_line(format_args!("{}: {} rows", file.path.display(), file.rows));
     }
     for trouble in &troubles {
         complain(trouble);
@@ -45,7 +44,7 @@ pub fn execute(plan: &ExportPlan, stop: &Arc<AtomicBool>) -> u8 {
 }
 
 fn complain(why: &str) {
-    let _ = writeln!(std::io::stderr(), "ringbook export: {why}");
+    output::complain(format_args!("ringbook export: {why}"));
 }
 
 fn run(

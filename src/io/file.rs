@@ -2,12 +2,15 @@
 //!
 //! Runs on:  plain threads; may block. Knows no venue and no format of lines.
 //! Bounds:   two buffers of 128 KiB a file, and what zstd's window needs (at most 128 MiB).
+use crate::base::limits::SECRET_BYTES_MAX;
 use flate2::bufread::MultiGzDecoder;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::fs::File;
+use rustix::fs::{FallocateFlags, OFlags};
+use std::fs::{File, Metadata};
 use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read, Seek as _, SeekFrom};
 use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -146,18 +149,83 @@ pub fn segments(folder: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(found)
 }
 
-/// Reads a file that nobody but its owner may read.
+/// Reads a small file that the user names: a regular one of at most `bytes_max` bytes. What never ends (a pipe that
+/// nobody writes to, `/dev/zero`) is refused without reading it.
 ///
 /// # Errors
-/// It cannot be read, or others may read it; in words for a person: *say it and end*.
+/// It cannot be read, is no regular file or is too large; in words for a person: *say it and end*.
+pub fn read_small(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
+    read_checked(path, bytes_max, |_| Ok(()))
+}
+
+/// The same of a file that nobody but its owner may read: a key, a password.
+///
+/// # Errors
+/// As [`read_small`]; or others may read it.
 pub fn read_private(path: &Path) -> Result<Vec<u8>, String> {
     use std::os::unix::fs::PermissionsExt as _;
+    read_checked(path, SECRET_BYTES_MAX, |metadata| {
+        if metadata.permissions().mode() & 0o077 == 0 {
+            return Ok(());
+        }
+        let shown = path.display();
+        Err(format!("{shown}: others may read it; `chmod 600 {shown}` mends that"))
+    })
+}
+
+fn read_checked(
+    path: &Path,
+    bytes_max: u64,
+    check: impl Fn(&Metadata) -> Result<(), String>,
+) -> Result<Vec<u8>, String> {
     let shown = path.display();
-    let mode = std::fs::metadata(path).map_err(|error| format!("{shown}: {error}"))?.permissions();
-    if mode.mode() & 0o077 != 0 {
-        return Err(format!("{shown}: others may read it; `chmod 600 {shown}` mends that"));
+    let fault = |error: io::Error| format!("{shown}: cannot be read: {error}");
+    // Looked at before it is opened, because opening a device may do something; and again afterwards,
+    // because it may be another file by then.
+    let is_regular = |metadata: Metadata| match metadata.is_file() {
+        true => Ok(metadata),
+        false => Err(format!("{shown}: is no regular file; name one")),
+    };
+    is_regular(std::fs::metadata(path).map_err(fault)?)?;
+    let mut options = File::options();
+    let file = options.read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path);
+    let file = file.map_err(fault)?;
+    check(&is_regular(file.metadata().map_err(fault)?)?)?;
+    let mut bytes = Vec::new();
+    file.take(bytes_max + 1).read_to_end(&mut bytes).map_err(fault)?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(format!(
+            "{shown}: is larger than {} KiB, which no such file is; check the name",
+            bytes_max / 1024
+        ));
     }
-    std::fs::read(path).map_err(|error| format!("{shown}: {error}"))
+    Ok(bytes)
+}
+
+/// What the file system knows of an open file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileState {
+    /// Somebody has deleted it: what is written into it is gone when it is closed.
+    pub is_deleted: bool,
+    /// Its length, bytes.
+    pub len: u64,
+}
+
+/// Looks at an open file.
+///
+/// # Errors
+/// The file system's.
+pub fn state(file: &File) -> io::Result<FileState> {
+    let metadata = file.metadata()?;
+    Ok(FileState { is_deleted: metadata.nlink() == 0, len: metadata.len() })
+}
+
+/// Has the disk keep room for `bytes` more behind a file's end, so that they can be written when it is full. Where
+/// the file system cannot do that, nothing happens.
+pub fn reserve(file: &File, bytes: u64) {
+    if let Ok(FileState { len, .. }) = state(file) {
+        let _ = rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, len, bytes);
+    }
 }
 
 /// Opens a source. Once `stop` is set a pipe looks as if it had ended.
@@ -329,6 +397,38 @@ mod tests {
             let seen = input.reader.fill_buf().unwrap();
             assert!(seen.len() >= HEAD_BYTES && text.starts_with(seen), "{} bytes", seen.len());
         }
+    }
+
+    #[test]
+    fn a_small_file_is_regular_and_bounded_and_a_secret_is_the_owners() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        std::fs::write(&path, "secret").unwrap();
+        assert_eq!(read_small(&path, 6), Ok(b"secret".to_vec()));
+        let large = read_small(&path, 5).unwrap_err();
+        assert!(large.contains("is larger than"), "{large}");
+        for mode in [0o640, 0o604, 0o666, 0o610] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let open = read_private(&path).unwrap_err();
+            assert!(open.contains("others may read it; `chmod 600"), "{open}");
+        }
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(read_private(&path), Ok(b"secret".to_vec()));
+        let pipe = folder.path().join("pipe");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &pipe,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::from_raw_mode(0o600),
+            0,
+        )
+        .unwrap();
+        for endless in [&pipe, Path::new("/dev/zero"), folder.path()] {
+            let refused = read_small(endless, 1 << 20).unwrap_err();
+            assert!(refused.contains("is no regular file"), "{refused}");
+        }
+        assert!(read_private(&pipe).unwrap_err().contains("is no regular file"));
     }
 
     #[test]

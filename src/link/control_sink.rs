@@ -3,10 +3,10 @@
 //! Runs on:  the control core (producer), the trade sink (consumer).
 //! Depth: `CONTROL_SINK_DEPTH`. When full: the control core keeps the market and tries next cycle; a
 //! market that changes meanwhile is told once, as it is then.
-use crate::base::id::{MarketId, TokenId, Venue};
+use crate::base::id::{MarketId, Venue};
 use crate::base::price::{Price, Quantity};
 use crate::counter::trades::TradeBoard;
-use crate::market::info::{MarketInfo, Outcome};
+use crate::market::info::{MarketInfo, Outcome, Resolution};
 use crate::ring::Producer;
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub enum MarketStatus {
     Open,
     /// Its end has passed, or the venue has closed it.
     Ended,
-    /// The venue has named a winner.
+    /// The venue has decided it.
     Resolved,
 }
 
@@ -58,9 +58,9 @@ pub struct MarketRow {
     pub end_wall_ns: Option<u64>,
     /// Where it is in its life.
     pub status: MarketStatus,
-    /// The token that pays, once that is known.
-    pub winner: Option<TokenId>,
-    /// When the venue named it, nanoseconds since the Unix epoch.
+    /// How the venue has decided it, once that is known.
+    pub resolution: Resolution,
+    /// When the venue decided it, nanoseconds since the Unix epoch.
     pub resolved_wall_ns: Option<u64>,
     /// When this became so, nanoseconds since the Unix epoch.
     pub wall_ns: u64,

@@ -49,16 +49,59 @@ pub struct ExchangeStatus {
     pub resumes_wall_ns: Option<u64>,
 }
 
+/// How a venue has decided a market.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resolution {
+    /// The token that pays a dollar. `None` while that is not known, where the stake is shared or given back, and
+    /// where the market's only token has lost.
+    pub winner: Option<TokenId>,
+    /// The venue's word for it, Kalshi: `yes`, `no`, `scalar`, `void`; Polymarket: the name of the outcome that won,
+    /// or [`Resolution::SPLIT`]. `None` while the venue has not decided.
+    pub result: Option<String>,
+    /// What one share of the market's first token pays; `None` where the venue names no value, as of a void market.
+    pub settlement_value: Option<Price>,
+}
+
+impl Resolution {
+    /// The result of a Polymarket market whose outcomes share the stake.
+    pub const SPLIT: &str = "split";
+
+    /// Whether the venue has decided. Until then it is asked again.
+    #[must_use]
+    pub const fn is_decided(&self) -> bool {
+        self.result.is_some() || self.winner.is_some()
+    }
+
+    /// The same with what follows from the token that won: the outcome's name, and what the first token pays.
+    #[must_use]
+    pub fn completed(mut self, tokens: &[Outcome]) -> Self {
+        let Some(winner) = self.winner else { return self };
+        let place = tokens.iter().position(|outcome| outcome.token == winner);
+        if let Some(place) = place {
+            self.result.get_or_insert_with(|| tokens[place].name.clone());
+            let pays = if place == 0 { Price::ONE } else { Price::ZERO };
+            self.settlement_value.get_or_insert(pays);
+        }
+        self
+    }
+
+    /// The same with the value that an earlier message named for the same result.
+    #[must_use]
+    pub fn after(mut self, earlier: &Self) -> Self {
+        if self.result == earlier.result {
+            self.settlement_value = self.settlement_value.or(earlier.settlement_value);
+        }
+        self
+    }
+}
+
 /// A market that the venue has closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closed {
     /// The market.
     pub market: MarketId,
-    /// The token that pays: its price has settled at a dollar, and the others' at nothing. `None` while they
-    /// have not, where the stake is shared, and where the market's only token has lost.
-    pub winner: Option<TokenId>,
-    /// The venue has decided, whether a token pays or not.
-    pub decided: bool,
+    /// How it was decided, as far as the venue says.
+    pub resolution: Resolution,
 }
 
 /// What the stream itself says about a market's life.
@@ -66,12 +109,12 @@ pub struct Closed {
 pub enum MarketNews {
     /// A market was created (`new_market`).
     Announced(MarketInfo),
-    /// A market has a winner (`market_resolved`).
+    /// A market is decided (`market_resolved`, `determined`).
     Resolved {
         /// The market.
         market: MarketId,
-        /// The token that pays.
-        winner: Option<TokenId>,
+        /// How, as far as the message says.
+        resolution: Resolution,
     },
     /// A market trades, for the first time or again (`activated`).
     Activated {

@@ -27,11 +27,11 @@ pub use run::{run, run_with};
 
 use crate::base::id::ShardId;
 use crate::base::time::{Now, StillClock};
+use crate::io::output;
 use crate::shard::books::{Admission, Books};
 use crate::shard::intake::{Findings, Intake};
 use crate::shard::publish::Handler;
 use plan::Plan;
-use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -65,8 +65,7 @@ pub fn execute(plan: &Plan, json: bool, stop: &Arc<AtomicBool>) -> u8 {
         complain(&format!("{unshown} more undecodable inputs were counted"), 1);
     }
     let text = if json { report.to_json() + "\n" } else { report.to_text() };
-    // A reader that went away (`| head`) has what it wanted.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    output::print(text);
     for trouble in &report.troubles {
         complain(trouble, 1);
     }
@@ -78,6 +77,6 @@ pub fn execute(plan: &Plan, json: bool, stop: &Arc<AtomicBool>) -> u8 {
 }
 
 fn complain(why: &str, code: u8) -> u8 {
-    let _ = writeln!(std::io::stderr(), "ringbook replay: {why}");
+    output::complain(format_args!("ringbook replay: {why}"));
     code
 }

@@ -9,7 +9,8 @@ use super::store::{
     open_markets_of,
 };
 use crate::base::id::{TradeId, Venue};
-use crate::base::limits::STORE_TIMEOUT_NS;
+use crate::base::limits::{SETTINGS_BYTES_MAX, STORE_TIMEOUT_NS};
+use crate::io::file::{read_private, read_small};
 use crate::io::line::Line;
 use crate::link::{control_sink::MarketRow, shard_trade::TradeRecord};
 use crate::market::book::Side;
@@ -30,7 +31,8 @@ use std::path::PathBuf;
 
 /// The steps from an empty database to the present tables, in order; `ringbook_schema` counts those that
 /// were taken. A step is never changed once a release has it.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
     CREATE TABLE trades (
         venue       text    NOT NULL,
         market      text    NOT NULL,
@@ -76,7 +78,12 @@ const STEPS: [&str; 1] = ["
         outcome  text    NOT NULL,
         PRIMARY KEY (token, venue)
     );
-"];
+",
+    "
+    ALTER TABLE markets ADD COLUMN result text;
+    ALTER TABLE markets ADD COLUMN settlement_value numeric;
+",
+];
 
 /// Two engines that start at once do not both make the tables. The number means nothing.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7245093112)";
@@ -164,16 +171,49 @@ impl PostgresAddress {
         format!("postgres://{user}@{host}:{port}/{database}")
     }
 
-    /// The database's name, for files that belong to it.
+    /// A file name that belongs to this database of this server and to no other.
     #[must_use]
-    pub fn database(&self) -> &str {
+    pub fn file_stem(&self) -> String {
+        let Self { host, port, database, .. } = self;
+        let mut stem = String::new();
+        for byte in format!("{host}-{port}-{database}").bytes() {
+            if byte.is_ascii_alphanumeric() || b"-_.".contains(&byte) {
+                stem.push(char::from(byte));
+            } else {
+                // Writing to a string cannot fail.
+                let _ = write!(stem, "%{byte:02x}");
+            }
+        }
+        stem
+    }
+
+    /// The name without the server, as the journal was called once.
+    pub(super) fn database(&self) -> &str {
         &self.database
+    }
+
+    /// Reads the files that the address names, so that what is wrong with them shows before anything runs.
+    ///
+    /// # Errors
+    /// One line: a file cannot be used.
+    pub(super) fn check_files(&self) -> Result<(), StoreError> {
+        self.password()?;
+        self.authority()?;
+        Ok(())
+    }
+
+    fn authority(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        let authority = self.authority_file.as_ref();
+        let authority = authority.map(|file| read_small(file, SETTINGS_BYTES_MAX)).transpose();
+        authority.map_err(|why| StoreError::new(format!("sslrootcert {why}")))
     }
 
     fn password(&self) -> Result<Option<String>, StoreError> {
         let Some(file) = &self.password_file else { return Ok(self.password.clone()) };
-        let text = std::fs::read_to_string(file);
-        let text = text.map_err(|error| StoreError::new(format!("{}: {error}", file.display())))?;
+        let bytes = read_private(file).map_err(|why| StoreError::new(format!("passfile {why}")))?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            StoreError::new(format!("passfile {}: cannot be read: {error}", file.display()))
+        })?;
         Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
     }
 }
@@ -266,7 +306,7 @@ impl PostgresStore {
         if answer != *b"S" {
             return Err(StoreError::new("the server offers no TLS; sslmode=disable goes without"));
         }
-        let authority = address.authority_file.as_ref().map(std::fs::read).transpose()?;
+        let authority = address.authority()?;
         let config = client_config(authority.as_deref());
         let config = config.map_err(|error| StoreError::new(format!("sslrootcert: {error}")))?;
         Ok(self.line.start_tls(&config, &address.host)?)
@@ -468,7 +508,7 @@ const TRADES: &str = "
     FROM trade_stage s LEFT JOIN tokens t ON t.token = s.token AND t.venue = s.venue
     ON CONFLICT DO NOTHING";
 
-/// What is known of the outcome stays known.
+/// What is known of the outcome stays known; a decision takes the place of an earlier one whole.
 const MARKETS: &str = "
     INSERT INTO markets SELECT * FROM market_stage
     ON CONFLICT (market, venue) DO UPDATE SET
@@ -476,7 +516,11 @@ const MARKETS: &str = "
         min_size_e6 = excluded.min_size_e6, neg_risk = excluded.neg_risk,
         start_ns = coalesce(excluded.start_ns, markets.start_ns), end_ns = excluded.end_ns,
         status = CASE WHEN markets.status = 'resolved' THEN markets.status ELSE excluded.status END,
-        winner = coalesce(excluded.winner, markets.winner),
+        winner = CASE WHEN excluded.result IS NULL THEN coalesce(excluded.winner, markets.winner)
+                      ELSE excluded.winner END,
+        settlement_value = CASE WHEN excluded.result IS NULL THEN markets.settlement_value
+                                ELSE excluded.settlement_value END,
+        result = coalesce(excluded.result, markets.result),
         resolved_ns = coalesce(markets.resolved_ns, excluded.resolved_ns),
         updated_ns = excluded.updated_ns";
 
@@ -545,9 +589,17 @@ fn push_market(rows: &mut String, row: &MarketRow) {
     push_optional(rows, row.start_wall_ns);
     push_optional(rows, row.end_wall_ns);
     push_optional(rows, Some(row.status.name()));
-    push_optional(rows, row.winner);
+    push_optional(rows, row.resolution.winner);
     push_optional(rows, row.resolved_wall_ns);
-    let _ = writeln!(rows, "{0}\t{0}", row.wall_ns);
+    let _ = write!(rows, "{0}\t{0}\t", row.wall_ns);
+    match &row.resolution.result {
+        Some(result) => push_text(rows, result),
+        None => rows.push_str("\\N"),
+    }
+    let _ = match row.resolution.settlement_value {
+        Some(value) => writeln!(rows, "\t{value}"),
+        None => writeln!(rows, "\t\\N"),
+    };
 }
 
 fn push_tokens(rows: &mut String, row: &MarketRow) {

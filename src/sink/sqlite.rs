@@ -16,7 +16,8 @@ use std::time::Duration;
 
 /// The steps from an empty file to the present tables, in order; `user_version` counts those that were
 /// taken. A step is never changed once a release has it.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
     CREATE TABLE trades (
         venue       TEXT    NOT NULL,
         market      TEXT    NOT NULL,
@@ -62,7 +63,13 @@ const STEPS: [&str; 1] = ["
         outcome  TEXT    NOT NULL,
         PRIMARY KEY (token, venue)
     ) STRICT, WITHOUT ROWID;
-"];
+",
+    // Dollars as an exact decimal, such as 0.5: for people, as `result` is.
+    "
+    ALTER TABLE markets ADD COLUMN result TEXT;
+    ALTER TABLE markets ADD COLUMN settlement_value TEXT;
+",
+];
 
 const INSERT: &str = "
     INSERT INTO trades (venue, market, token, outcome, price_e6, size_e6, side, venue_ms, receive_ns, id,
@@ -71,17 +78,21 @@ const INSERT: &str = "
             ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
     ON CONFLICT DO NOTHING";
 
-/// What is known of the outcome stays known.
+/// What is known of the outcome stays known; a decision takes the place of an earlier one whole.
 const MARKET: &str = "
     INSERT INTO markets (venue, market, slug, question, tick_e6, min_size_e6, neg_risk, start_ns, end_ns,
-                         status, winner, resolved_ns, first_ns, updated_ns)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13)
+                         status, winner, resolved_ns, first_ns, updated_ns, result, settlement_value)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13, ?14, ?15)
     ON CONFLICT DO UPDATE SET
         slug = excluded.slug, question = excluded.question, tick_e6 = excluded.tick_e6,
         min_size_e6 = excluded.min_size_e6, neg_risk = excluded.neg_risk,
         start_ns = coalesce(excluded.start_ns, markets.start_ns), end_ns = excluded.end_ns,
         status = CASE WHEN markets.status = 'resolved' THEN markets.status ELSE excluded.status END,
-        winner = coalesce(excluded.winner, markets.winner),
+        winner = CASE WHEN excluded.result IS NULL THEN coalesce(excluded.winner, markets.winner)
+                      ELSE excluded.winner END,
+        settlement_value = CASE WHEN excluded.result IS NULL THEN markets.settlement_value
+                                ELSE excluded.settlement_value END,
+        result = coalesce(excluded.result, markets.result),
         resolved_ns = coalesce(markets.resolved_ns, excluded.resolved_ns),
         updated_ns = excluded.updated_ns";
 
@@ -149,9 +160,11 @@ fn store_market(connection: &Connection, row: &MarketRow) -> rusqlite::Result<()
         row.start_wall_ns.map(u64::cast_signed),
         row.end_wall_ns.map(u64::cast_signed),
         row.status.name(),
-        row.winner.as_ref().map(TokenId::as_str),
+        row.resolution.winner.as_ref().map(TokenId::as_str),
         row.resolved_wall_ns.map(u64::cast_signed),
         row.wall_ns.cast_signed(),
+        row.resolution.result,
+        row.resolution.settlement_value.map(|value| value.to_string()),
     ])?;
     let mut token = connection.prepare_cached(TOKEN)?;
     for (place, outcome) in row.tokens.iter().enumerate() {

@@ -227,7 +227,38 @@ impl StoreAddress {
     pub fn journal(&self) -> PathBuf {
         match self {
             Self::Sqlite(path) => beside(path, "journal.ndjson"),
-            Self::Postgres(address) => beside(Path::new(address.database()), "journal.ndjson"),
+            Self::Postgres(address) => beside(Path::new(&address.file_stem()), "journal.ndjson"),
+        }
+    }
+
+    /// Where they waited by default before the journal's name had host and port.
+    #[must_use]
+    pub(super) fn earlier_journal(&self) -> Option<PathBuf> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(address) => {
+                Some(beside(Path::new(address.database()), "journal.ndjson"))
+            }
+        }
+    }
+
+    /// Reads the files that the address names besides the database.
+    ///
+    /// # Errors
+    /// One line: a password or an authority cannot be used.
+    pub fn check_files(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(address) => address.check_files(),
+        }
+    }
+
+    /// The database, where it is a file.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Sqlite(path) => Some(path),
+            Self::Postgres(_) => None,
         }
     }
 

@@ -10,11 +10,12 @@ use ringbook::base::price::{Price, Quantity};
 use ringbook::link::control_sink::{MarketRow, MarketStatus};
 use ringbook::link::shard_trade::TradeRecord;
 use ringbook::market::book::Side;
-use ringbook::market::info::Outcome;
+use ringbook::market::info::{Outcome, Resolution};
 use ringbook::sink::postgres::{PostgresAddress, PostgresStore};
 use ringbook::sink::store::{Batch, Loss, Reader as _, Store as _};
 use rustix::process::Signal;
 use serde_json::Value;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -66,6 +67,8 @@ impl Server {
         if !made.status.success() {
             panic!("initdb: {}", String::from_utf8_lossy(&made.stderr).trim());
         }
+        // A passfile that others may read is refused.
+        std::fs::set_permissions(&password, std::fs::Permissions::from_mode(0o600)).unwrap();
         let port = {
             let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             listener.local_addr().unwrap().port()
@@ -156,11 +159,19 @@ fn a_resolved_market_stays_resolved(store: &mut PostgresStore) {
         start_wall_ns: None,
         end_wall_ns: None,
         status: MarketStatus::Resolved,
-        winner: Some(token),
+        resolution: Resolution {
+            winner: Some(token),
+            result: Some("Yes\t".into()),
+            settlement_value: Some(Price(500_000)),
+        },
         resolved_wall_ns: Some(7),
         wall_ns: 9,
     };
-    let open = MarketRow { status: MarketStatus::Open, winner: None, ..market.clone() };
+    let open = MarketRow {
+        status: MarketStatus::Open,
+        resolution: Resolution::default(),
+        ..market.clone()
+    };
     for markets in [vec![market.clone()], vec![open]] {
         store.insert(&Batch { markets, ..Batch::default() }).unwrap();
     }
@@ -169,6 +180,8 @@ fn a_resolved_market_stays_resolved(store: &mut PostgresStore) {
     let kept =
         store.first_value("SELECT concat(status, winner, resolved_ns, neg_risk) FROM markets");
     assert_eq!(kept.unwrap().as_deref(), Some("resolved7277t"));
+    let decision = store.first_value("SELECT concat(result, settlement_value) FROM markets");
+    assert_eq!(decision.unwrap().as_deref(), Some("Yes\t0.5"));
     let outcome = "SELECT outcome FROM tokens";
     assert_eq!(store.first_value(outcome).unwrap(), Some(name));
 }

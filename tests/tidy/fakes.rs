@@ -178,6 +178,26 @@ fn silenced_lints_are_seen() {
 }
 
 #[test]
+fn printing_elsewhere_is_seen() {
+    let printing = each(rules::printing);
+    for text in [
+        "fn f() { println!(); }",
+        "fn f() { std::eprintln!(\"x\") }",
+        "fn f() { print!{} } mod tests { }",
+        "fn f() { eprint![x]; }",
+        "fn f() { io::stderr().flush(); }",
+        "use std::io::stdout;",
+    ] {
+        assert_eq!(lines(&printing, "src/command/run.rs", text), [1], "{text}");
+        assert_eq!(lines(&printing, "src/io/output.rs", text), [0; 0], "{text}");
+        assert_eq!(lines(&printing, "tests/live/main.rs", text), [0; 0], "{text}");
+    }
+    for text in ["// println!()", "fn f() { print != 1 }", "fn f() {} mod tests { println!() }"] {
+        assert_eq!(lines(&printing, "src/command/run.rs", text), [0; 0], "{text}");
+    }
+}
+
+#[test]
 fn unfinished_and_foreign_text_is_seen() {
     let text = each(rules::text);
     let dirty = [

@@ -1,8 +1,8 @@
 //! The rules, each from sources to breaches.
 use super::source::{Breach, Named, Source, named, tokens};
 use super::{
-    EMPTY_NAMES, EXCEPTIONS, Exception, FOREIGN, LAYERS, LINES_MAX, RECORDINGS, RIM, TOP_LEVEL,
-    UNFINISHED_MACROS, UNFINISHED_WORDS,
+    EMPTY_NAMES, EXCEPTIONS, Exception, FOREIGN, LAYERS, LINES_MAX, PRINTING, RECORDINGS, RIM,
+    TOP_LEVEL, UNFINISHED_MACROS, UNFINISHED_WORDS,
 };
 
 /// This test spells the words that it looks for.
@@ -161,6 +161,30 @@ pub(crate) fn lint(source: &Source) -> Vec<Breach> {
                 breaches.push(source.breach(token.line, "a function under 70 lines, no exception"));
             }
             _ => {}
+        }
+    }
+    breaches
+}
+
+/// One module of the program prints; unit tests may too.
+pub(crate) fn printing(source: &Source) -> Vec<Breach> {
+    let is_test = source.file.ends_with("/tests.rs");
+    if !source.file.starts_with("src/") || is_test || source.file == "src/io/output.rs" {
+        return Vec::new();
+    }
+    let mut breaches = Vec::new();
+    for three in tokens(&source.code).windows(3) {
+        let [before, name, after] = [three[0].text, three[1].text, three[2].text];
+        if before == "mod" && name == "tests" {
+            // Unit tests end a file.
+            break;
+        }
+        let is_macro = PRINTING.contains(&before) && name == "!" && after != "=";
+        let is_stream = before == "::" && matches!(name, "stdout" | "stderr");
+        if is_macro || is_stream {
+            let what =
+                format!("`{before}{name}`: printing fails when nobody reads; use io::output");
+            breaches.push(source.breach(three[0].line, what));
         }
     }
     breaches

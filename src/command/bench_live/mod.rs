@@ -16,7 +16,12 @@ use crate::base::policy::HashChecks;
 use crate::base::time::{Clock as _, SECOND_NS};
 use crate::config::{Config, UsageError, bench_live::BenchLiveFlags};
 use crate::engine::Engine;
-use crate::io::{clock::HostClock, executor::usable_cores, threads};
+use crate::io::{
+    clock::HostClock,
+    executor::usable_cores,
+    output::{print, print_line},
+    threads,
+};
 use crate::sim::{Host, SimConfig, SimError, Venue};
 use crate::topology::{LayoutFlags, Topology};
 use ladder::Verdict;
@@ -52,7 +57,7 @@ pub fn run(flags: &BenchLiveFlags) -> Result<ExitCode, Failure> {
     let mut rig = start(flags, layout, venue_core, rates.len())?;
     let setting = setting(flags, &rig, venue_core);
     if !flags.json {
-        print!("{}", table::heading(&setting));
+        print(table::heading(&setting));
     }
     let steps = climb(flags, &rates, &mut rig)?;
     // What was measured is shown even when the books cannot be compared.
@@ -71,9 +76,9 @@ pub fn run(flags: &BenchLiveFlags) -> Result<ExitCode, Failure> {
     let code = rig.session.stop()?;
     rig.venue.stop();
     if flags.json {
-        println!("{}", table::json(&outcome));
+        print_line(table::json(&outcome));
     } else {
-        print!("{}", table::ending(&outcome));
+        print(table::ending(&outcome));
     }
     match (failure, outcome.books) {
         (Some(failure), _) => Err(failure),
@@ -263,7 +268,7 @@ fn climb(flags: &BenchLiveFlags, rates: &[u64], rig: &mut Rig) -> Result<Vec<Ste
         let step = rig.measure(place as u8 + 1, rate, length)?;
         let verdict = step.verdict;
         if !flags.json {
-            print!("{}", table::line(&step));
+            print(table::line(&step));
         }
         steps.push(step);
         if verdict == Verdict::Cut || (verdict != Verdict::KeptUp && !flags.all_rates) {

@@ -1,7 +1,7 @@
 //! Discovery against a small catalogue under virtual time.
 use super::*;
 use crate::base::time::MILLISECOND_NS;
-use crate::market::info::Outcome;
+use crate::market::info::{Outcome, Resolution};
 use proptest::prelude::*;
 
 /// Shortest time between two requests to Polymarket.
@@ -152,7 +152,7 @@ fn markets_asked_for_come_first_and_are_found_or_not() {
 
     assert!(next(&mut discovery, &mut now).ends_with("?slug=slug-9"));
     let mut closed = page(5..6, None); // Another market is not what was asked for.
-    closed.closed.push(Closed { market: id(9), winner: None, decided: false });
+    closed.closed.push(Closed { market: id(9), resolution: Resolution::default() });
     let not_found = discovery.on_page(at(now), closed).not_found.unwrap();
     assert_eq!(
         (not_found.lookup, not_found.why.as_str()),
@@ -186,7 +186,7 @@ fn without_scanning_only_questions_are_asked() {
         let path = next(&mut discovery, &mut now);
         assert!(path.contains("closed=true"));
         assert_eq!(path.matches("condition_ids").count(), count);
-        let closed = vec![Closed { market: id(3), winner: None, decided: false }];
+        let closed = vec![Closed { market: id(3), resolution: Resolution::default() }];
         let answer = discovery.on_page(at(now), Page { closed, ..Page::default() });
         assert_eq!((answer.closed.len(), answer.scan_completed), (1, false));
     }

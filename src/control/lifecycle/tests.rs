@@ -1,7 +1,7 @@
 //! The life of markets, from catalogue and stream to removal.
 use super::*;
 use crate::base::time::SECOND_NS;
-use crate::market::info::Outcome;
+use crate::market::info::{Outcome, Resolution};
 
 const EPOCH: u64 = 1_700_000_000 * SECOND_NS;
 
@@ -114,10 +114,14 @@ fn the_stream_announces_once_and_resolves_at_once() {
         lifecycle.on_news(at(1), MarketNews::Announced(info(1, Some(9))), &mut registry);
     }
     assert_eq!(registry.pending_tokens_total(), 2);
-    let resolved = MarketNews::Resolved { market: id(1), winner: None };
+    let resolved = MarketNews::Resolved { market: id(1), resolution: Resolution::default() };
     lifecycle.on_news(at(2), resolved.clone(), &mut registry);
     lifecycle.on_news(at(2), resolved, &mut registry);
-    lifecycle.on_news(at(2), MarketNews::Resolved { market: id(5), winner: None }, &mut registry);
+    lifecycle.on_news(
+        at(2),
+        MarketNews::Resolved { market: id(5), resolution: Resolution::default() },
+        &mut registry,
+    );
     assert_eq!(status(&registry, 1), Some(Status::Expired));
     assert_eq!(counts(&lifecycle), [0, 1, 1, 0, 0]);
     lifecycle.on_news(at(20), MarketNews::Announced(info(3, Some(9))), &mut registry);
@@ -136,8 +140,10 @@ fn a_market_that_a_scan_no_longer_lists_is_asked_about_and_expires_if_closed() {
     assert_eq!(lifecycle.next_due(61 * SECOND_NS), 61 * SECOND_NS);
     assert_eq!(lifecycle.poll(at(61), &mut registry).confirm, [id(2)]);
     assert_eq!(lifecycle.poll(at(62), &mut registry).confirm, []);
-    let (closed, source) =
-        (vec![Closed { market: id(2), winner: None, decided: false }], Some(Source::Catalogue));
+    let (closed, source) = (
+        vec![Closed { market: id(2), resolution: Resolution::default() }],
+        Some(Source::Catalogue),
+    );
     lifecycle.on_answer(at(63), Answer { closed, source, ..Answer::default() }, &mut registry);
     assert_eq!(status(&registry, 2), Some(Status::Expired));
     assert_eq!(counts(&lifecycle), [3, 0, 0, 1, 0]);
@@ -160,7 +166,11 @@ fn a_catalogue_that_is_trusted_keeps_markets_beyond_their_end() {
     lifecycle.poll(at(200), &mut registry);
     assert_eq!(status(&registry, 1), Some(Status::Subscribed));
     // A resolution is final.
-    lifecycle.on_news(at(201), MarketNews::Resolved { market: id(1), winner: None }, &mut registry);
+    lifecycle.on_news(
+        at(201),
+        MarketNews::Resolved { market: id(1), resolution: Resolution::default() },
+        &mut registry,
+    );
     list(3, 210, &mut lifecycle, &mut registry);
     assert_eq!(status(&registry, 1), Some(Status::Expired));
 }
@@ -208,18 +218,22 @@ fn a_market_that_gets_a_later_end_trades_again() {
     lifecycle.poll(at(201), &mut registry);
     lifecycle.on_answer(at(202), listing(2, vec![info(1, Some(300))], true), &mut registry);
     assert_eq!(status(&registry, 1), Some(Status::Pending), "it is listed with a later end");
-    let closed = |decided| Answer {
-        source: Some(Source::Catalogue),
-        closed: vec![Closed { market: id(1), winner: None, decided }],
-        ..Answer::default()
+    let closed = |result: Option<&str>| {
+        let result = result.map(str::to_owned);
+        let resolution = Resolution { result, ..Resolution::default() };
+        Answer {
+            source: Some(Source::Catalogue),
+            closed: vec![Closed { market: id(1), resolution }],
+            ..Answer::default()
+        }
     };
-    lifecycle.on_answer(at(203), closed(false), &mut registry);
+    lifecycle.on_answer(at(203), closed(None), &mut registry);
     assert_eq!(status(&registry, 1), Some(Status::Expired));
     lifecycle.on_news(at(204), later(400), &mut registry);
     assert_eq!(status(&registry, 1), Some(Status::Expired), "the venue has said so");
     lifecycle.on_news(at(205), activated(), &mut registry);
     assert_eq!(status(&registry, 1), Some(Status::Pending));
-    lifecycle.on_answer(at(206), closed(true), &mut registry);
+    lifecycle.on_answer(at(206), closed(Some("no")), &mut registry);
     lifecycle.on_news(at(207), activated(), &mut registry);
     assert_eq!(status(&registry, 1), Some(Status::Expired), "what is decided is decided");
 }

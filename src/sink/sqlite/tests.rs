@@ -4,7 +4,7 @@ use crate::base::id::{ConnectionId, MarketId, ShardId, TokenId, Venue};
 use crate::base::price::{Price, Quantity};
 use crate::link::control_sink::MarketStatus;
 use crate::link::shard_trade::TradeRecord;
-use crate::market::info::Outcome;
+use crate::market::info::{Outcome, Resolution};
 
 fn batch(trades: &[TradeRecord]) -> Batch {
     Batch { trades: trades.to_vec(), ..Batch::default() }
@@ -120,7 +120,7 @@ fn markets_are_kept_current_and_trades_say_the_outcome() {
         start_wall_ns: Some(8),
         end_wall_ns: Some(9),
         status: MarketStatus::Open,
-        winner: None,
+        resolution: Resolution::default(),
         resolved_wall_ns: None,
         wall_ns: 5,
     };
@@ -131,20 +131,59 @@ fn markets_are_kept_current_and_trades_say_the_outcome() {
     let outcomes = "SELECT group_concat(token || '=' || outcome) FROM trades ORDER BY venue_ms";
     assert_eq!(text(&path, outcomes), "999=,727=Yes");
     assert_eq!((count(&path, "markets"), count(&path, "tokens")), (1, 2));
-    let winner = Some(TokenId::new("728").unwrap());
     let resolved_wall_ns = Some(7);
     let resolved = MarketRow {
         status: MarketStatus::Resolved,
-        winner,
+        resolution: how(Some("728"), "No", Some(0)),
         resolved_wall_ns,
         wall_ns: 7,
         ..open.clone()
     };
     // An older word that comes later does not take the outcome back.
-    let markets = vec![resolved, MarketRow { wall_ns: 8, question: "Did it?".into(), ..open }];
+    let later = MarketRow { wall_ns: 8, question: "Did it?".into(), ..open.clone() };
+    let markets = vec![resolved.clone(), later];
     store.insert(&Batch { markets, ..Batch::default() }).unwrap();
     let row =
         "SELECT question || ' ' || status || ' ' || winner || ' ' || resolved_ns || ' ' || first_ns
                || ' ' || updated_ns || ' ' || tick_e6 || ' ' || neg_risk FROM markets";
     assert_eq!(text(&path, row), "Did it? resolved 728 7 5 8 10000 1");
+    let decision = "SELECT coalesce(winner, '-') || ' ' || result || ' ' ||
+                           coalesce(settlement_value, '-') FROM markets";
+    assert_eq!(text(&path, decision), "728 No 0");
+    for (amended, kept) in [
+        (how(None, "split", Some(500_000)), "- split 0.5"),
+        (how(None, "void", None), "- void -"),
+        (how(None, "scalar", Some(123_456)), "- scalar 0.123456"),
+        (how(Some("727"), "Yes", Some(1_000_000)), "727 Yes 1"),
+    ] {
+        let markets = vec![MarketRow { resolution: amended, ..resolved.clone() }, open.clone()];
+        store.insert(&Batch { markets, ..Batch::default() }).unwrap();
+        assert_eq!(text(&path, decision), kept);
+    }
+}
+
+fn how(winner: Option<&str>, result: &str, settles_at: Option<u32>) -> Resolution {
+    Resolution {
+        winner: winner.map(|token| TokenId::new(token).unwrap()),
+        result: Some(result.to_owned()),
+        settlement_value: settles_at.map(Price),
+    }
+}
+
+#[test]
+fn a_database_of_an_earlier_program_gets_the_new_columns_and_keeps_its_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trades.db");
+    let earlier = Connection::open(&path).unwrap();
+    earlier.execute_batch(STEPS[0]).unwrap();
+    earlier.pragma_update(None, "user_version", 1).unwrap();
+    let row = "INSERT INTO markets VALUES
+        ('kalshi', 'KXA', 's', 'q', NULL, NULL, 0, NULL, NULL, 'resolved', 'KXA', 7, 1, 7)";
+    earlier.execute(row, []).unwrap();
+    drop(earlier);
+    drop(SqliteStore::open(&path).unwrap());
+    drop(SqliteStore::open(&path).expect("each step is taken once"));
+    let kept = "SELECT winner || status || coalesce(result, '-') || coalesce(settlement_value, '-')
+                FROM markets";
+    assert_eq!(text(&path, kept), "KXAresolved--");
 }

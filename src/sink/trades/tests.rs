@@ -128,6 +128,7 @@ fn what_an_earlier_run_left_in_the_journal_is_stored_and_counted() {
     let path = StoreAddress::Sqlite(folder.path().join("trades.db")).journal();
     let (mut journal, _) = Journal::open(Path::new(&path)).unwrap();
     journal.append(&(0..250).map(trade).collect::<Vec<_>>()).unwrap();
+    drop(journal);
     let Rig { _folder, options, mut producer, sink } = start(folder, 4_096);
     (240..260).for_each(|number| producer.try_send(trade(number)).unwrap());
     let report = sink.stop();

@@ -26,8 +26,7 @@ pub struct KalshiPage {
     pub markets: Vec<Listed>,
     /// Entries that could not be read.
     pub skipped: Vec<Skipped>,
-    /// Markets whose trading is over. A winner is named once YES has won; that NO has, and that
-    /// nothing is known yet, are both `None`.
+    /// Markets whose trading is over, decided or not.
     pub closed: Vec<Closed>,
     /// Where the next page begins; `None` on the last one.
     pub next_cursor: Option<String>,

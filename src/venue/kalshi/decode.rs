@@ -7,6 +7,7 @@
 //! bids at one dollar less their price (kalshi.md, 3.1: only bids exist). `use_yes_price` is always sent as
 //! false, so the NO side always comes at its own price.
 use super::message::{Fields, Scratch, read};
+use super::resolution;
 use crate::base::{
     id::{MarketId, TokenId},
     limits::CATALOGUE_TEXT_BYTES_MAX,
@@ -310,8 +311,8 @@ fn news(mut fields: Fields<'_>) -> Result<Option<MarketNews>, MessageFault> {
             ns(fields.close_ts).map(|end_wall_ns| MarketNews::EndMoved { market, end_wall_ns })
         }
         "determined" => {
-            let winner = (fields.result == Some("yes")).then_some(token);
-            Some(MarketNews::Resolved { market, winner })
+            let resolution = resolution(token, fields.result, fields.settlement_value);
+            Some(MarketNews::Resolved { market, resolution })
         }
         "settled" => Some(MarketNews::Settled { market }),
         _ => None,

@@ -200,18 +200,24 @@ impl Dialog {
 
     /// A command is sent again, for the markets of which it is still wanted.
     fn repeat(&mut self, mut wish: Wish, tries: u32) {
-        match &mut wish {
-            Wish::Subscribe(tokens) | Wish::Update(Update::Add, tokens) => {
-                tokens.retain(|token| !self.to_delete.contains(token));
-            }
-            Wish::Update(Update::Delete, tokens) => {
-                tokens.retain(|token| !self.to_add.contains(token));
-            }
-            Wish::Update(Update::Snapshot, _) | Wish::List => {}
-        }
+        self.drop_unwanted(&mut wish);
         if !wish.is_idle(self.channel) {
             self.again.push_back((wish, tries));
         }
+    }
+
+    /// Takes the markets out of a command that are to leave, or to come back, since it was sent. Returns how many.
+    fn drop_unwanted(&self, wish: &mut Wish) -> usize {
+        let (tokens, since) = match wish {
+            Wish::Subscribe(tokens) | Wish::Update(Update::Add, tokens) => {
+                (tokens, &self.to_delete)
+            }
+            Wish::Update(Update::Delete, tokens) => (tokens, &self.to_add),
+            Wish::Update(Update::Snapshot, _) | Wish::List => return 0,
+        };
+        let before = tokens.len();
+        tokens.retain(|token| !since.contains(token));
+        before - tokens.len()
     }
 
     /// Markets that commands without an answer add, or delete.
@@ -456,7 +462,14 @@ impl Dialog {
 
     /// What the venue takes is learnt to the market: half of what was refused is tried at once, the other half
     /// waits; where not even one fits, none of those that wait does.
-    fn on_full(&mut self, wish: Wish) {
+    fn on_full(&mut self, mut wish: Wish) {
+        if self.drop_unwanted(&mut wish) > 0 {
+            // Fewer than were refused: they may fit.
+            if !wish.is_idle(self.channel) {
+                self.again.push_front((wish, 0));
+            }
+            return;
+        }
         let (mut tokens, update) = match wish {
             Wish::Subscribe(tokens) => (tokens, None),
             Wish::Update(Update::Add, tokens) => (tokens, Some(Update::Add)),
@@ -483,7 +496,10 @@ impl Dialog {
         self.turns.push_back(Turn::Full { tokens });
     }
 
-    fn split(&mut self, wish: Wish) {
+    fn split(&mut self, mut wish: Wish) {
+        if self.drop_unwanted(&mut wish) > 0 {
+            return self.repeat(wish, 0);
+        }
         let (tokens, update) = match wish {
             Wish::Subscribe(tokens) => (tokens, None),
             Wish::Update(update, tokens) => (tokens, Some(update)),
@@ -529,8 +545,11 @@ impl Dialog {
                 self.turns.push_back(Turn::Reconnect("markets cannot be added"));
                 return;
             }
-            // A subscription that was carried out without an answer is answered `ok` the second time.
-            if tries < SNAPSHOT_TRIES || matches!(wish, Wish::Subscribe(_)) {
+            // A subscription that was carried out without an answer is answered `ok` the second time; a market that is
+            // not deleted stays subscribed beside its new connection for as long as this one lives.
+            let until_answered =
+                matches!(wish, Wish::Subscribe(_) | Wish::Update(Update::Delete, _));
+            if tries < SNAPSHOT_TRIES || until_answered {
                 self.repeat(wish, tries + 1);
             }
         }

@@ -94,6 +94,8 @@ pub struct Fields<'a> {
     pub close_ts: Option<u64>,
     /// `result`.
     pub result: Option<&'a str>,
+    /// `settlement_value`: what YES pays.
+    pub settlement_value: Option<Price>,
     /// `title` within `additional_metadata`.
     pub title: Option<String>,
     /// `yes_sub_title` within `additional_metadata`.
@@ -143,6 +145,7 @@ keys! {
     "count_fp" => CountFp, "taker_side" => TakerSide, "taker_outcome_side" => TakerOutcomeSide,
     "yes_bid_dollars" => YesBidDollars, "yes_ask_dollars" => YesAskDollars,
     "event_type" => EventType, "open_ts" => OpenTs, "close_ts" => CloseTs, "result" => Result,
+    "settlement_value" => SettlementValue,
     "additional_metadata" => AdditionalMetadata, "title" => Title, "yes_sub_title" => YesSubTitle,
     "event_ticker" => EventTicker, "ticker" => Ticker, "orderbook_fp" => OrderbookFp,
     "yes_dollars" => YesDollars, "no_dollars" => NoDollars, "yes" => Yes, "no" => No, "price" => Price,
@@ -151,7 +154,7 @@ keys! {
 }
 
 /// Keys that the venue sends and that say nothing to a book (kalshi.md, 2 and 3, and recordings of 2025 and 2026).
-const KEYS_WITHOUT_USE: [&str; 42] = [
+const KEYS_WITHOUT_USE: [&str; 41] = [
     "can_close_early",
     "cap_strike",
     "client_order_id",
@@ -184,7 +187,6 @@ const KEYS_WITHOUT_USE: [&str; 42] = [
     "rules_secondary",
     "series_ticker",
     "settled_ts",
-    "settlement_value",
     "strike_type",
     "subaccount",
     "subtitle",
@@ -499,6 +501,10 @@ impl<'de> ObjectSeed<'_, 'de> {
             Key::OpenTs => fields.open_ts = whole(&value),
             Key::CloseTs => fields.close_ts = whole(&value),
             Key::Result => fields.result = value.text(),
+            // One that cannot be read does not cost the result.
+            Key::SettlementValue => {
+                fields.settlement_value = value.decimal(name, &mut None, Price::parse);
+            }
             Key::EventTicker => fields.event_ticker = value.text(),
             Key::Price => fields.price_cents = cents(&value),
             Key::YesPrice => fields.yes_price_cents = cents(&value),

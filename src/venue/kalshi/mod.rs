@@ -10,6 +10,33 @@ pub mod orderbooks;
 pub mod sequence;
 pub mod sign;
 
+use crate::base::{id::TokenId, price::Price};
+use crate::market::info::Resolution;
+
+/// Longest word for a result that is kept, bytes. The venue's longest is `scalar`.
+const RESULT_BYTES_MAX: usize = 32;
+
 /// Requests a second and at once of the smallest tier: 200 tokens a second at 10 a request, two seconds' worth at
 /// once (kalshi.md, 4).
 pub const REST_RATE: (u32, u32) = (20, 40);
+
+/// How a market was decided: `result` and, of YES, `settlement_value` (kalshi.md, 3.4). An empty result is none yet;
+/// every other word is a decision, also one that is not known here.
+fn resolution(token: TokenId, result: Option<&str>, settles_at: Option<Price>) -> Resolution {
+    let word = result.unwrap_or("").trim();
+    let word = &word[..word.floor_char_boundary(RESULT_BYTES_MAX)];
+    if word.is_empty() {
+        return Resolution::default();
+    }
+    let result = word.to_ascii_lowercase();
+    let implied = match result.as_str() {
+        "yes" => Some(Price::ONE),
+        "no" => Some(Price::ZERO),
+        _ => None,
+    };
+    Resolution {
+        winner: (result == "yes").then_some(token),
+        settlement_value: settles_at.filter(|value| *value <= Price::ONE).or(implied),
+        result: Some(result),
+    }
+}

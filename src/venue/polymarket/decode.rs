@@ -17,7 +17,7 @@ use crate::market::book::Level;
 use crate::market::event::{
     ChangeSpan, Changes, Event, Snapshot, Span, TickSize, TopOfBook, Trade,
 };
-use crate::market::info::{MarketInfo, MarketNews, Outcome};
+use crate::market::info::{MarketInfo, MarketNews, Outcome, Resolution};
 use crate::venue::json::{Skip, end_of_object};
 use crate::venue::{MessageFault, Oddity, Sink};
 use serde::de::{self, DeserializeSeed, SeqAccess, Visitor};
@@ -532,10 +532,10 @@ fn news(
     let market = fields.market.and_then(MarketId::new);
     let market = need(market, "market")?;
     if kind == Kind::MarketResolved {
-        return Ok(MarketNews::Resolved {
-            market,
-            winner: fields.winning_asset_id.and_then(TokenId::new),
-        });
+        // The outcome's name and what follows from it are the registry's to know.
+        let winner = fields.winning_asset_id.and_then(TokenId::new);
+        let resolution = Resolution { winner, ..Resolution::default() };
+        return Ok(MarketNews::Resolved { market, resolution });
     }
     if scratch.tokens.is_empty() {
         return Err(MessageFault::Missing("assets_ids"));

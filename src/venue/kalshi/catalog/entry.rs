@@ -1,6 +1,7 @@
 //! One market of the catalogue: its fields as they come, and the verdict on it.
 //!
 //! Runs on:  the control core (pure).
+use super::super::resolution;
 use super::{Listed, MarketPhase, SkipReason, Skipped, entries};
 use crate::base::id::{MarketId, TokenId};
 use crate::base::limits;
@@ -29,8 +30,10 @@ impl Event {
 pub(super) struct Entry {
     ticker: Option<(MarketId, TokenId)>,
     status: Option<Status>,
-    /// Whether YES has won, once that is decided.
-    yes_won: Option<bool>,
+    result: Option<String>,
+    /// What YES pays; once in dollars, once in cents (until 2026-03).
+    settles_at: Option<Price>,
+    settles_at_cents: Option<Price>,
     title: String,
     yes_sub_title: String,
     open_wall_ns: Option<u64>,
@@ -63,12 +66,14 @@ impl Entry {
             match &*key {
                 "ticker" => entry.ticker = value.as_str().and_then(ids),
                 "status" => entry.status = value.as_str().and_then(status),
-                "result" => {
-                    entry.yes_won = match value.as_str() {
-                        Some("yes") => Some(true),
-                        Some("no") => Some(false),
-                        _ => None,
-                    };
+                "result" => entry.result = value.as_str().map(str::to_owned),
+                "settlement_value_dollars" => {
+                    entry.settles_at =
+                        value.as_str().and_then(|text| Price::parse(text.as_bytes()));
+                }
+                "settlement_value" => {
+                    let cents = value.as_u64().and_then(|cents| u32::try_from(cents).ok());
+                    entry.settles_at_cents = cents.filter(|&c| c <= 100).map(|c| Price(c * 10_000));
                 }
                 "title" => entry.title = text(&value).unwrap_or_default(),
                 "yes_sub_title" => entry.yes_sub_title = text(&value).unwrap_or_default(),
@@ -88,9 +93,10 @@ impl Entry {
         let phase = match self.status {
             Some(Status::Alive(phase)) => phase,
             Some(Status::Over) => {
-                let winner = (self.yes_won == Some(true)).then_some(token);
-                let decided = self.yes_won.is_some();
-                return Verdict::Closed(Closed { market, winner, decided });
+                let result = self.result.as_deref();
+                let settles_at = self.settles_at.or(self.settles_at_cents);
+                let resolution = resolution(token, result, settles_at);
+                return Verdict::Closed(Closed { market, resolution });
             }
             None => {
                 let reason = SkipReason::UnknownStatus;

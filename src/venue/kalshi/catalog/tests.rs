@@ -2,6 +2,7 @@
 use super::*;
 use crate::base::id::TokenId;
 use crate::base::price::Price;
+use crate::market::info::Resolution;
 use proptest::prelude::*;
 
 const TICKER: &str = "KXRAIN-26DEC01-T0.5";
@@ -117,18 +118,27 @@ fn a_phase_decides_where_a_market_goes() {
         assert!(page.closed.is_empty() && page.skipped.is_empty(), "{status}");
     }
     for status in ["closed", "determined", "disputed", "amended", "finalized", "settled"] {
-        for (result, winner) in [
-            ("\"yes\"", TokenId::new(TICKER)),
-            ("\"no\"", None),
-            ("\"\"", None),
-            ("\"scalar\"", None),
-            ("\"YES\"", None),
-            ("null", None),
-            ("1", None),
+        let won = TokenId::new(TICKER);
+        for (result, winner, word, settles_at) in [
+            (r#""yes""#, won, "yes", Some(1_000_000)),
+            (r#""no""#, None, "no", Some(0)),
+            (r#""no","settlement_value_dollars":"0.0000""#, None, "no", Some(0)),
+            (r#""""#, None, "", None),
+            (r#""","settlement_value_dollars":"1.0000""#, None, "", None),
+            (r#""scalar","settlement_value_dollars":"0.5000""#, None, "scalar", Some(500_000)),
+            (r#""scalar","settlement_value":37"#, None, "scalar", Some(370_000)),
+            (r#""scalar","settlement_value_dollars":"2""#, None, "scalar", None),
+            (r#""void","settlement_value_dollars":null"#, None, "void", None),
+            (r#""YES""#, won, "yes", Some(1_000_000)),
+            (r#""postponed""#, None, "postponed", None),
+            ("null", None, "", None),
+            ("1", None, "", None),
         ] {
             let page = one(&format!("\"result\":{result},\"status\":\"{status}\""));
-            let decided = matches!(result, "\"yes\"" | "\"no\"");
-            let closed = Closed { market: id(TICKER), winner, decided };
+            let word = Some(word.to_owned()).filter(|word| !word.is_empty());
+            let settlement_value = settles_at.map(Price);
+            let resolution = Resolution { winner, result: word, settlement_value };
+            let closed = Closed { market: id(TICKER), resolution };
             assert_eq!(page.closed, [closed], "{status} {result}");
             assert!(page.markets.is_empty() && page.skipped.is_empty(), "{status} {result}");
         }

@@ -154,7 +154,19 @@ fn the_life_of_markets_is_news() {
     assert!(news(r#""event_type":"activated""#).starts_with("Activated"));
     let yes = news(r#""event_type":"determined","result":"yes","settlement_value":"1.0000""#);
     assert!(yes.contains("winner: Some(\"INXD-B4487\")"), "{yes}");
-    assert!(news(r#""event_type":"determined","result":"no""#).contains("winner: None"));
+    for (result, how) in [
+        (r#""result":"no""#, r#"None, result: Some("no"), settlement_value: Some(Price(0))"#),
+        (
+            r#""result":"scalar","settlement_value":"0.2500""#,
+            r#"None, result: Some("scalar"), settlement_value: Some(Price(250000))"#,
+        ),
+        (r#""result":"void""#, r#"None, result: Some("void"), settlement_value: None"#),
+        (r#""result":"""#, "None, result: None, settlement_value: None"),
+        (r#""settlement_value":"1.0000""#, "None, result: None, settlement_value: None"),
+    ] {
+        let said = news(&format!(r#""event_type":"determined",{result}"#));
+        assert!(said.contains(&format!("winner: {how}")), "{result}: {said}");
+    }
     assert!(news(r#""event_type":"close_date_updated","close_ts":2"#).contains("2000000000"));
     assert_eq!(news(r#""event_type":"metadata_updated""#), "13/3", "nothing here follows from it");
     assert!(news(r#""event_ty":"x""#).contains("Missing"));

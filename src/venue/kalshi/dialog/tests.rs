@@ -265,6 +265,56 @@ fn a_market_that_leaves_and_comes_back_is_subscribed_in_the_end() {
     assert!(texts[0].contains("add_markets"), "it is not deleted any more: {}", texts[0]);
 }
 
+/// The refusal of an addition comes after the order to delete one of its markets.
+#[test]
+fn a_market_that_leaves_while_its_addition_is_refused_is_not_added_again() {
+    for code in [26, 16] {
+        let markets = tokens(0..8);
+        let mut dialog = begun(&markets[..2]);
+        all(&mut dialog, 0);
+        subscribed(&mut dialog, 1);
+        snapshots(&mut dialog, &markets[..2], None);
+        dialog.add(&markets[2..]);
+        assert_eq!(all(&mut dialog, 1).len(), 1);
+        dialog.delete(&markets[7..]);
+        error(&mut dialog, Some(2), None, code, 1);
+        let mut answered = 3;
+        let mut sent = Vec::new();
+        for at in 1..20 {
+            sent.extend(all(&mut dialog, at));
+            while answered <= dialog.last_id {
+                dialog.on_reply(&Reply::Ok { id: Some(answered), sid: Some(1) }, at);
+                answered += 1;
+            }
+        }
+        let named: Vec<&String> = sent.iter().filter(|text| text.contains("\"M-7\"")).collect();
+        assert!(named.iter().all(|text| text.contains("delete_markets")), "{code}: {named:?}");
+        for market in &markets[2..7] {
+            let name = format!("\"{market}\"");
+            let adds = |text: &&String| text.contains("add_markets") && text.contains(&name);
+            assert_eq!(sent.iter().filter(adds).count(), 1, "{code}: {market}");
+        }
+    }
+}
+
+#[test]
+fn a_deletion_is_repeated_until_it_is_answered() {
+    let markets = tokens(0..2);
+    let mut dialog = begun(&markets);
+    all(&mut dialog, 0);
+    subscribed(&mut dialog, 1);
+    snapshots(&mut dialog, &markets, None);
+    dialog.delete(&markets[1..]);
+    let mut sent = all(&mut dialog, 0).len();
+    for second in 1..=60 {
+        dialog.on_data(second * SECOND);
+        dialog.handle_timeout(second * SECOND);
+        sent += all(&mut dialog, second * SECOND).len();
+        assert_eq!(dialog.poll_turn(second * SECOND, &markets[..1]), None);
+    }
+    assert_eq!(sent, 13, "once in five seconds");
+}
+
 #[test]
 fn markets_that_leave_are_not_asked_for_any_more() {
     let markets = tokens(0..4);

@@ -5,8 +5,11 @@ use super::{SkipReason, depth};
 use crate::base::id::{MarketId, TokenId};
 use crate::base::limits;
 use crate::base::price::{Price, Quantity};
-use crate::market::info::{Closed, MarketInfo, Outcome};
+use crate::market::info::{Closed, MarketInfo, Outcome, Resolution};
 use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
+
+/// The oracle's last status.
+const RESOLVED: &str = "resolved";
 
 /// The fields that matter; whatever is missing or unreadable has its default.
 #[derive(Debug, Default)]
@@ -20,6 +23,8 @@ pub(super) struct Entry {
     end_wall_ns: Option<u64>,
     /// What each outcome is worth, by the venue; at the end 1 for the one that happened.
     prices: Vec<String>,
+    /// Where the venue's oracle is with it (`proposed`, `disputed`, `resolved`); empty where it does not say.
+    oracle: String,
     tick_size: Option<Price>,
     min_order_size: Option<Quantity>,
     neg_risk: bool,
@@ -53,6 +58,13 @@ impl Entry {
                 "question" => entry.question = text(&value).unwrap_or_default(),
                 "startDate" => entry.start_wall_ns = text(&value).and_then(|date| wall_ns(&date)),
                 "outcomePrices" => entry.prices = list(&value),
+                // The second is the name since protocol V2 (polymarket.md, 11).
+                "umaResolutionStatus" | "resolutionStatus" => {
+                    let status = text(&value).unwrap_or_default().to_ascii_lowercase();
+                    if entry.oracle != RESOLVED && !status.is_empty() {
+                        entry.oracle = status;
+                    }
+                }
                 "endDate" => entry.end_wall_ns = text(&value).and_then(|date| wall_ns(&date)),
                 "orderPriceMinTickSize" => {
                     entry.tick_size = number(&value).and_then(|n| Price::parse(n.as_bytes()));
@@ -72,21 +84,49 @@ impl Entry {
         entry
     }
 
-    /// The token that is worth a dollar, where all others are worth nothing: prices have settled.
-    fn winner(&self) -> Option<TokenId> {
+    /// How it was decided, by the prices of its outcomes. One of a dollar beside others of nothing has won. Equal
+    /// ones are a shared stake only where the oracle has resolved the market: they are also what a market without
+    /// trades has. Nothing is decided while the oracle is not done.
+    fn resolution(&self) -> Resolution {
         let parsed = self.prices.iter().map(|text| Price::parse(text.as_bytes()));
-        let prices: Vec<Price> = parsed.collect::<Option<_>>()?;
-        let place = prices.iter().position(|price| *price == Price::ONE)?;
-        let others = prices.iter().filter(|price| **price == Price::ZERO).count();
-        let settled = others + 1 == prices.len() && prices.len() == self.tokens.len();
-        TokenId::new(self.tokens.get(place).filter(|_| settled)?)
+        let prices = parsed.collect::<Option<Vec<Price>>>().unwrap_or_default();
+        let is_resolved = self.oracle == RESOLVED;
+        if prices.len() != self.tokens.len() || !(is_resolved || self.oracle.is_empty()) {
+            return Resolution::default();
+        }
+        let of = |wanted: Price| prices.iter().filter(|price| **price == wanted).count();
+        if of(Price::ONE) == 1 && of(Price::ZERO) + 1 == prices.len() {
+            let place = prices.iter().position(|price| *price == Price::ONE);
+            let token = place.and_then(|place| self.tokens.get(place));
+            let winner = token.and_then(|token| TokenId::new(token));
+            return Resolution { winner, ..Resolution::default() }.completed(&self.named());
+        }
+        let half = Price(Price::ONE.0 / 2);
+        if is_resolved && prices == [half, half] {
+            return Resolution {
+                winner: None,
+                result: Some(Resolution::SPLIT.to_owned()),
+                settlement_value: Some(half),
+            };
+        }
+        Resolution::default()
+    }
+
+    /// The tokens with their outcomes' names.
+    fn named(&self) -> Vec<Outcome> {
+        let names = self.outcomes.iter();
+        let pairs = self.tokens.iter().zip(names);
+        let outcome = |(token, name): (&String, &String)| {
+            Some(Outcome { token: TokenId::new(token)?, name: name.clone() })
+        };
+        pairs.filter_map(outcome).collect()
     }
 
     pub(super) fn judge(self) -> Verdict {
         let Some(market) = self.market else { return Verdict::Skip(SkipReason::BadId) };
         if self.closed {
-            let winner = self.winner();
-            return Verdict::Closed(Closed { market, winner, decided: winner.is_some() });
+            let resolution = self.resolution();
+            return Verdict::Closed(Closed { market, resolution });
         }
         let reason = if !self.active {
             Some(SkipReason::Inactive)

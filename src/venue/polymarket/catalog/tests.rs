@@ -1,6 +1,7 @@
 //! Answers made after the protocol page, and a walk over recorded ones where they exist.
 use super::*;
 use crate::base::price::{Price, Quantity};
+use crate::market::info::Resolution;
 use proptest::prelude::*;
 
 const CONDITION: &str = "0x1111111111111111111111111111111111111111111111111111111111111111";
@@ -150,9 +151,15 @@ fn what_gives_no_book_is_skipped_with_its_reason() {
         assert_eq!(page.markets.len(), 2, "{more}");
         assert_eq!(page.skipped.iter().map(|s| s.reason).collect::<Vec<_>>(), [reason], "{more}");
     }
+    let won = |token: &str, name: &str, settles_at| Resolution {
+        winner: TokenId::new(token),
+        result: Some(name.to_owned()),
+        settlement_value: Some(settles_at),
+    };
     let market = MarketId::new(CONDITION).unwrap();
     let closed = |extra: &str| one(&format!(r#""closed":true,"active":false{extra}"#)).closed;
-    assert_eq!(closed(""), [Closed { market, winner: None, decided: false }]);
+    let undecided = Resolution::default();
+    assert_eq!(closed(""), [Closed { market, resolution: undecided.clone() }]);
     for (prices, winner) in [
         (r#""[\"0\", \"1\"]""#, Some("1002")),
         (r#"["1.0000","0.0000"]"#, Some("1001")),
@@ -164,9 +171,37 @@ fn what_gives_no_book_is_skipped_with_its_reason() {
         (r#"["1"]"#, None),
         ("[]", None),
     ] {
-        let winner = winner.map(|token| TokenId::new(token).unwrap());
+        let resolution = match winner {
+            Some("1001") => won("1001", "Up", Price::ONE),
+            Some(_) => won("1002", "Down", Price::ZERO),
+            None => undecided.clone(),
+        };
         let closed = closed(&format!(r#","outcomePrices":{prices}"#));
-        assert_eq!(closed, [Closed { market, winner, decided: winner.is_some() }], "{prices}");
+        assert_eq!(closed, [Closed { market, resolution }], "{prices}");
+    }
+    let half = Price(500_000);
+    let split = Resolution {
+        winner: None,
+        result: Some(Resolution::SPLIT.to_owned()),
+        settlement_value: Some(half),
+    };
+    for (oracle, prices, resolution) in [
+        (r#""umaResolutionStatus":"resolved""#, r#"["0.5","0.5"]"#, &split),
+        (r#""resolutionStatus":"resolved""#, r#""[\"0.50\", \"0.5\"]""#, &split),
+        (r#""umaResolutionStatus":"proposed","resolutionStatus":"resolved""#, "[0.5,0.5]", &split),
+        (r#""umaResolutionStatus":"resolved""#, r#"["1","0"]"#, &won("1001", "Up", Price::ONE)),
+        (r#""umaResolutionStatus":null"#, r#"["0","1"]"#, &won("1002", "Down", Price::ZERO)),
+        (r#""umaResolutionStatus":"disputed""#, r#"["0.5","0.5"]"#, &undecided),
+        (r#""umaResolutionStatus":"proposed""#, r#"["1","0"]"#, &undecided),
+        (r#""umaResolutionStatus":"resolved""#, r#"["0.9995","0.0005"]"#, &undecided),
+        (r#""umaResolutionStatus":"resolved""#, r#"["0","0"]"#, &undecided),
+    ] {
+        let closed = closed(&format!(r#",{oracle},"outcomePrices":{prices}"#));
+        assert_eq!(
+            closed,
+            [Closed { market, resolution: resolution.clone() }],
+            "{oracle} {prices}"
+        );
     }
     let page = parse_page(b"[1,null,\"x\",{},[]]").unwrap();
     assert_eq!(page.skipped.len(), 5);

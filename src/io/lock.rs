@@ -1,0 +1,98 @@
+//! Files and folders that one process at a time may write into.
+//!
+//! Runs on:  plain threads, before they begin; never waits.
+use rustix::fs::{FlockOperation, fstat, major, minor};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+
+/// Why a lock was not taken.
+#[derive(Debug)]
+pub enum LockFault {
+    /// Another process holds it: *say who, and end*. For people, as in `process 4711 (ringbook)`.
+    Held(String),
+    /// This file system has no locks: *go on and say so*.
+    Impossible(io::Error),
+}
+
+/// Locks an open file or folder until it is closed, also by the end of the process. Whoever opens the same file by
+/// another name meets the same lock.
+///
+/// # Errors
+/// [`LockFault`].
+pub fn lock(file: &File) -> Result<(), LockFault> {
+    match rustix::fs::flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(()),
+        Err(Errno::WOULDBLOCK) => Err(LockFault::Held(holder(file))),
+        Err(error) => Err(LockFault::Impossible(error.into())),
+    }
+}
+
+/// Who holds the lock, as the kernel lists it; a process of another container is not in the list.
+fn holder(file: &File) -> String {
+    let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+    let found = fstat(file.as_fd())
+        .ok()
+        .and_then(|stat| holder_in(&locks, (major(stat.st_dev), minor(stat.st_dev)), stat.st_ino));
+    let Some(id) = found else { return "another process".into() };
+    match std::fs::read_to_string(format!("/proc/{id}/comm")) {
+        Ok(name) => format!("process {id} ({})", name.trim_end()),
+        Err(_) => format!("process {id}"),
+    }
+}
+
+/// Reads lines as in `1: FLOCK  ADVISORY  WRITE 4711 fe:00:1234 0 EOF`. Some file systems show another device there
+/// than to whoever asks for the file's, so its number alone is enough where nothing fits better.
+fn holder_in(locks: &str, (major, minor): (u32, u32), inode: u64) -> Option<u32> {
+    let mut near = None;
+    for line in locks.lines() {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [_, "FLOCK", _, _, id, place, ..] = fields[..] else { continue };
+        let (Ok(id), Some((device, number))) = (id.parse(), place.rsplit_once(':')) else {
+            continue;
+        };
+        if number.parse() != Ok(inode) {
+            continue;
+        }
+        if device == format!("{major:02x}:{minor:02x}") {
+            return Some(id);
+        }
+        near = near.or(Some(id));
+    }
+    near
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_met_by_every_name_and_its_holder_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("a"), folder.path().join("b"));
+        let file = File::create(&path).unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        lock(&file).unwrap();
+        let second = File::open(&link).unwrap();
+        let Err(LockFault::Held(by)) = lock(&second) else { panic!("locked twice") };
+        assert!(by.starts_with(&format!("process {}", std::process::id())), "{by}");
+        drop(file);
+        lock(&second).unwrap();
+        let dir = File::open(folder.path()).unwrap();
+        lock(&dir).unwrap();
+        assert!(matches!(lock(&File::open(folder.path()).unwrap()), Err(LockFault::Held(_))));
+    }
+
+    #[test]
+    fn the_holder_is_found_by_device_and_number_or_by_number() {
+        let locks = "1: POSIX  ADVISORY  WRITE 7 fe:00:12 0 EOF\n\
+                     2: FLOCK  ADVISORY  WRITE 8 00:1d:12 0 EOF\n\
+                     2: -> FLOCK  ADVISORY  WRITE 9 fe:00:12 0 EOF\n\
+                     3: FLOCK  ADVISORY  WRITE 10 fe:00:12 0 EOF\n";
+        assert_eq!(holder_in(locks, (0xfe, 0), 12), Some(10));
+        assert_eq!(holder_in(locks, (1, 1), 12), Some(8));
+        assert_eq!(holder_in(locks, (0xfe, 0), 13), None);
+        assert_eq!(holder_in("x", (0, 0), 0), None);
+    }
+}

@@ -1,0 +1,190 @@
+//! Nobody reads any more: closed pipes, a full disk, a terminal that is gone. The work is done all the same.
+//!
+//! Runs on:  test threads, with the programs as processes.
+use crate::engine::Engine;
+use crate::program::{LOOK, PATIENCE, Program};
+use crate::venue::Venue;
+use rustix::process::Signal;
+use std::fs::File;
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Instant;
+
+/// Where outputs go that nobody takes.
+#[derive(Clone, Copy, Debug)]
+enum Gone {
+    /// A pipe whose reader has ended.
+    Pipe,
+    /// A disk that is full.
+    Full,
+}
+
+impl Gone {
+    fn output(self) -> Stdio {
+        match self {
+            Self::Pipe => std::io::pipe().unwrap().1.into(),
+            Self::Full => File::options().write(true).open("/dev/full").unwrap().into(),
+        }
+    }
+}
+
+/// A process without readers that ends with its test.
+struct Unheard(std::process::Child);
+
+impl Unheard {
+    fn start(mut command: Command, gone: Gone) -> Self {
+        command.stdin(Stdio::null()).stdout(gone.output()).stderr(gone.output());
+        Self(command.spawn().unwrap())
+    }
+
+    fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.0), signal).unwrap();
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status;
+            }
+            assert!(begun.elapsed() < PATIENCE, "no end");
+            std::thread::sleep(LOOK);
+        }
+    }
+}
+
+impl Drop for Unheard {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+fn wait_for(what: &str, mut there: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !there() {
+        assert!(begun.elapsed() < PATIENCE, "never: {what}");
+        std::thread::sleep(LOOK);
+    }
+}
+
+#[test]
+fn every_subcommand_ends_as_usual_when_nobody_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let recording = folder.path().join("r.ndjson");
+    std::fs::write(&recording, "{\"market\":\"0x1\"}\nPONG\n").unwrap();
+    let recording = recording.to_str().unwrap();
+    let out = folder.path().join("out");
+    let lines: [&[&str]; 11] = [
+        &["topology"],
+        &["counters"],
+        &["doctor"],
+        &["doctor", "--json"],
+        &["pools", "--example"],
+        &["pools"],
+        &["replay", recording],
+        &["replay", "--json", "/no/such/file"],
+        &["export", recording, "--out", out.to_str().unwrap()],
+        &["run", "--no-discovery"],
+        &["--help"],
+    ];
+    for line in lines {
+        let command = || {
+            let mut command = Program::ringbook();
+            command.args(line);
+            command
+        };
+        let heard = command().output().unwrap().status;
+        assert!(heard.code().is_some(), "{line:?}: {heard}");
+        for gone in [Gone::Pipe, Gone::Full] {
+            let unheard = Unheard::start(command(), gone).wait();
+            assert_eq!(unheard, heard, "{line:?} with {gone:?}");
+        }
+    }
+}
+
+#[test]
+fn a_demo_without_readers_compares_and_writes_its_histograms() {
+    for gone in [Gone::Pipe, Gone::Full] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Program::ringbook();
+        command.args(["demo", "--markets", "60", "--duration", "4", "--histograms"]);
+        command.arg(folder.path());
+        let status = Unheard::start(command, gone).wait();
+        // 1: on a machine so slow that no book was live by then. A panic is 101, an abort a signal.
+        assert!(matches!(status.code(), Some(0 | 1)), "{gone:?}: {status}");
+        assert!(folder.path().join("latencies.hlog").exists(), "{gone:?}");
+    }
+}
+
+/// True once the capture has a segment and the database a row.
+fn has_begun(folder: &Path) -> bool {
+    let capture = std::fs::read_dir(folder.join("capture"));
+    let mut names = capture.into_iter().flatten().flatten().map(|entry| entry.path());
+    names.any(|path| path.extension().is_some_and(|extension| extension == "zst"))
+}
+
+#[test]
+fn a_run_without_readers_stops_and_finishes_its_files() {
+    let venue = Venue::start(&["--markets", "30", "--rate", "500"]);
+    for (gone, signal) in [(Gone::Pipe, Signal::TERM), (Gone::Full, Signal::HUP)] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let mut command = Program::ringbook();
+        command.arg("run").args(venue.addresses()).args(["--shards", "1", "--log", "debug"]);
+        command.args(["--capture", &path("capture"), "--capture-flush-ms", "50"]);
+        command.args(["--trades", &format!("sqlite:{}", path("t.db"))]);
+        command.args(["--histograms", &path("h")]);
+        let mut engine = Unheard::start(command, gone);
+        wait_for("a segment", || has_begun(folder.path()));
+        engine.signal(signal);
+        assert_eq!(engine.wait().code(), Some(0), "{gone:?}");
+        assert!(folder.path().join("h/latencies.hlog").exists(), "{gone:?}");
+        let manifest = std::fs::read_to_string(folder.path().join("capture/manifest.ndjson"));
+        assert!(manifest.unwrap().contains("\"stopped\""), "{gone:?}");
+    }
+}
+
+#[test]
+fn a_simulated_venue_without_readers_runs_to_its_end() {
+    for gone in [Gone::Pipe, Gone::Full] {
+        let folder = tempfile::tempdir().unwrap();
+        for venue in ["polymarket", "kalshi"] {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_venue-sim"));
+            command.args(["--venue", venue, "--listen", "127.0.0.1:0", "--duration", "1"]);
+            command.arg("--tls-ca-out").arg(folder.path().join("ca.pem"));
+            assert_eq!(Unheard::start(command, gone).wait().code(), Some(0), "{venue} {gone:?}");
+        }
+    }
+}
+
+#[test]
+fn a_hangup_asks_to_stop_however_often_it_comes() {
+    let venue = Venue::start(&["--markets", "30"]);
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().display().to_string();
+    let mut engine = Engine::start(&venue, &["--shards", "1", "--histograms", &dir]);
+    engine.wait_live(60);
+    // The kernel and the shell both send it; a service manager sends it beside SIGTERM.
+    for signal in [Signal::HUP, Signal::HUP, Signal::TERM, Signal::HUP] {
+        engine.program.signal(signal);
+    }
+    assert_eq!(engine.program.wait(PATIENCE).code(), Some(0), "{}", engine.program);
+    assert!(folder.path().join("latencies.hlog").exists());
+    engine.program.assert_clean();
+}
+
+#[test]
+fn a_run_that_was_started_to_survive_its_terminal_does() {
+    let venue = Venue::start(&["--markets", "30"]);
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_ringbook"), "run"]);
+    command.args(venue.addresses()).args(["--shards", "1"]);
+    let mut program = Program::start(command);
+    program.said("`ringbook topology` has the links");
+    program.signal(Signal::HUP);
+    program.signal(Signal::TERM);
+    assert_eq!(program.wait(PATIENCE).code(), Some(0), "{program}");
+    // A hangup that counted would have been the first of two.
+    program.assert_clean();
+}
