@@ -4,6 +4,7 @@
 //!
 //! All decisions are pure (time comes in, actions come out); only `dial`, `pump` and
 //! `shard_proxy` act.
+mod announce;
 pub mod catalogue;
 mod companion;
 pub mod dial;
@@ -21,6 +22,7 @@ pub mod resolutions;
 pub mod resync;
 pub mod run;
 pub mod shard_proxy;
+pub mod skips;
 mod stream;
 #[cfg(test)]
 mod tests;
