@@ -537,6 +537,13 @@ pub const CAPTURE_BLOCK_BYTES: usize = 2 * 1024 * 1024;
 pub const CAPTURE_WAITING_BYTES_MAX: usize = 32 * CAPTURE_BLOCK_BYTES;
 /// A capture's file that cannot be written is tried again after so long.
 pub const CAPTURE_RETRY_NS: u64 = SECOND_NS;
+/// The files of a capture are looked at so often, whether they are still there.
+pub const CAPTURE_CHECK_NS: u64 = SECOND_NS;
+/// Places of a segment that are remembered, in case it is cut: every block of an hour at one a second.
+pub const CAPTURE_MARKS_MAX: usize = 4_096;
+/// Room that is kept on the disk behind a manifest, so that a full disk does not keep it from saying what is
+/// missing: 300 lines.
+pub const CAPTURE_MANIFEST_RESERVE_BYTES: u64 = 64 * 1024;
 /// Live books whose digest is written into the capture at each housekeeping: 20 a second.
 pub const PROOFS_PER_HOUSEKEEPING: usize = 2;
 /// Rows of an export that are in memory until they are written: about 60 MB a table.

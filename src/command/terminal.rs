@@ -102,6 +102,12 @@ pub fn stop_signals() -> Vec<i32> {
     signals
 }
 
+/// A file that reaches the limit of `ulimit -f` is an error of its write, as a full disk is, and not the end of the
+/// process.
+pub fn survive_file_limit() {
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
+}
+
 /// SIGINT, SIGTERM and SIGHUP: the first asks to stop, a second SIGINT or SIGTERM ends the process at once. A
 /// terminal that closes sends SIGHUP more than once (the kernel and the shell do), and so does a service manager
 /// beside SIGTERM: SIGHUP never ends the process at once.
@@ -119,6 +125,7 @@ impl Signals {
         let asked = Arc::new(AtomicBool::new(false));
         let (seen, hard) = (Arc::clone(&asked), AtomicUsize::new(0));
         let mut signals = signal_hook::iterator::Signals::new(stop_signals())?;
+        survive_file_limit();
         let watch = move || {
             for signal in signals.forever() {
                 seen.store(true, Ordering::SeqCst);

@@ -20,6 +20,7 @@ mod http;
 mod kalshi;
 mod keeping;
 mod library;
+mod losses;
 mod mending;
 mod outage;
 mod outputs;
