@@ -113,7 +113,7 @@ pub struct ControlParts {
 
 /// The pause that the venue wants from all dials at `wall_ns`, if it wants one. A date that has passed is no pause but for
 /// a 429, which means that dials are too many: the two clocks may differ.
-fn pause_of(error: &DialError, wall_ns: u64) -> Option<u64> {
+pub(super) fn pause_of(error: &DialError, wall_ns: u64) -> Option<u64> {
     let DialError::WebSocket(WebSocketError::Refused { status, retry_after, .. }) = error else {
         return None;
     };
