@@ -15,9 +15,10 @@ use crate::base::limits;
 use crate::base::time::Now;
 use crate::control::discovery::Answer;
 use crate::control::placement::Action;
-use crate::control::registry::{Registered, Registry, Source, Status};
+use crate::control::registry::{Refusal, Registered, Registry, Source, Status};
 use crate::counter::report::LifecycleReport;
 use crate::market::info::{Closed, MarketInfo, MarketNews};
+use crate::venue::skip::{SkipReason, Skipped};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What is wanted.
@@ -59,6 +60,8 @@ pub struct Lifecycle {
     scheduled_starts: HashMap<MarketId, u64>,
     /// Markets that expired by the clock alone.
     ended: HashSet<MarketId>,
+    /// Markets of the last answer that were not taken.
+    refused: Vec<Skipped>,
     counts: LifecycleReport,
 }
 
@@ -83,12 +86,14 @@ impl Lifecycle {
             scheduled: BTreeMap::new(),
             scheduled_starts: HashMap::new(),
             ended: HashSet::new(),
+            refused: Vec::new(),
             counts: LifecycleReport::default(),
         }
     }
 
     /// Takes over what the catalogue answered.
     pub fn on_answer(&mut self, now: Now, answer: Answer, registry: &mut Registry) {
+        self.refused.clear();
         let Some(source) = answer.source else { return };
         if answer.scan != 0 && answer.scan != self.scan {
             self.scan = answer.scan;
@@ -112,6 +117,11 @@ impl Lifecycle {
             }
         }
         self.scan_completed |= answer.scan_completed || answer.scan != 0 && self.is_full(registry);
+    }
+
+    /// Markets of the last answer that were not taken, and why.
+    pub fn take_refused(&mut self) -> Vec<Skipped> {
+        std::mem::take(&mut self.refused)
     }
 
     /// Takes over what the stream said. The same announcement comes on every connection; only the
@@ -252,14 +262,25 @@ impl Lifecycle {
             }
             return false;
         }
-        if !asked && ((ended && !stays) || self.is_full(registry)) {
+        if !asked && ended && !stays {
+            self.refuse(&info, SkipReason::Ended);
             return false;
         }
+        if !asked && self.is_full(registry) {
+            return false;
+        }
+        let (name, market) = (info.slug.clone(), info.market);
         match registry.register(info, now.mono_ns, source) {
             Registered::New => true,
             Registered::Known => false,
-            Registered::Refused(_) => {
+            Registered::Refused(refusal) => {
                 self.counts.markets_skipped += 1;
+                let reason = match refusal {
+                    Refusal::Tokens => SkipReason::BadToken,
+                    Refusal::TokenTaken => SkipReason::TokenTaken,
+                    Refusal::Full => SkipReason::Full,
+                };
+                self.refused.push(Skipped::new(Some(market), &name, reason));
                 false
             }
         }
@@ -269,10 +290,16 @@ impl Lifecycle {
     fn schedule(&mut self, info: MarketInfo, source: Source) {
         self.unschedule(&info.market);
         let Some(start) = info.start_wall_ns else { return };
-        if self.scheduled.len() < limits::MARKETS_MAX {
+        if self.scheduled.len() >= limits::MARKETS_MAX {
+            self.refuse(&info, SkipReason::Full);
+        } else {
             self.scheduled_starts.insert(info.market, start);
             self.scheduled.insert((start, info.market), (info, source));
         }
+    }
+
+    fn refuse(&mut self, info: &MarketInfo, reason: SkipReason) {
+        self.refused.push(Skipped::new(Some(info.market), &info.slug, reason));
     }
 
     fn unschedule(&mut self, market: &MarketId) -> Option<(MarketInfo, Source)> {

@@ -81,6 +81,8 @@ impl LifecycleReport {
         self.markets_expired += other.markets_expired;
         self.markets_removed += other.markets_removed;
         self.markets_skipped += other.markets_skipped;
+        self.markets_listed += other.markets_listed;
+        self.skipped.extend(other.skipped.iter().cloned());
         self.last_scan_wall_ns = self.last_scan_wall_ns.min(other.last_scan_wall_ns);
         if self.last_error.is_empty() {
             self.last_error.clone_from(&other.last_error);
