@@ -13,7 +13,7 @@ use rustix::io_uring::{
 };
 use rustix::process::{Resource, getrlimit};
 use std::future::Future;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 /// Locked memory that the runtime insists on for its rings, bytes per process.
@@ -90,6 +90,27 @@ fn probe_io_uring() -> std::io::Result<()> {
             // Another error is the kernel's own answer to a question that asked for nothing.
             Ok(_) | Err(_) => {}
         }
+    }
+    Ok(())
+}
+
+/// Threads that one executor needs at once, with two that may just be ending.
+const EXECUTOR_THREADS: usize = 4;
+
+/// Starts as many threads as an executor needs, and ends them: the runtime panics on its own thread when it gets none.
+fn probe_threads(name: &str) -> Result<(), StartError> {
+    let gate = Arc::new(Mutex::new(()));
+    let closed = gate.lock();
+    let start = |_| {
+        let gate = Arc::clone(&gate);
+        let wait = move || drop(gate.lock());
+        std::thread::Builder::new().name("probe-threads".into()).spawn(wait)
+    };
+    let started: Vec<_> = (0..EXECUTOR_THREADS).map(start).collect();
+    drop(closed);
+    for thread in started {
+        // They hold nothing and cannot fail.
+        let _ = thread.map_err(|error| no_thread(name, &error))?.join();
     }
     Ok(())
 }
@@ -174,6 +195,7 @@ impl<T: Send + 'static> Executor<T> {
         G: FnOnce() -> F + Send + 'static,
         F: Future<Output = T> + 'static,
     {
+        probe_threads(name)?;
         let placement = core.map_or(Placement::Unbound, |core| Placement::Fixed(core as usize));
         let builder = LocalExecutorBuilder::new(placement).name(name).io_memory(0);
         let builder = match spin_ns {
