@@ -24,7 +24,7 @@ use crate::counter::trades::TradeReport;
 use crate::io::{
     clock::HostClock,
     driver::{Doorbell, Driver},
-    executor::{Executor, StartError, check_host},
+    executor::{Executor, StartError, check_host, check_pinning, no_thread},
     resolve::Resolver,
     socket::Tcp,
 };
@@ -181,6 +181,9 @@ impl Engine {
     {
         check_host().map_err(EngineError::Start)?;
         let topology = plan(config).map_err(EngineError::Topology)?;
+        if let Some(core) = topology.threads().find_map(|thread| thread.core) {
+            check_pinning(core).map_err(EngineError::Start)?;
+        }
         let listener = config.serve.map(listen).transpose()?;
         let serving = listener.as_ref().map(Listener::address);
         let clock = HostClock::new();
@@ -455,7 +458,8 @@ fn sources(config: &Config, venue: &VenueConfig) -> Result<Sources, EngineError>
         feed: venue.feed,
         signer: venue.signer.clone(),
         tls,
-        resolver: Resolver::new().map_err(EngineError::Files)?,
+        resolver: Resolver::new()
+            .map_err(|error| EngineError::Start(no_thread("resolve", &error)))?,
     })
 }
 

@@ -12,7 +12,7 @@ use crate::base::id::{BookIndex, MarketId, ShardId, TokenId};
 use crate::base::limits::REPLAY_ERRORS_SHOWN;
 use crate::base::time::Clock;
 use crate::counter::latency::{Latencies, LatencySummary, Stage};
-use crate::io::{clock::HostClock, file, host};
+use crate::io::{clock::HostClock, executor::no_thread, file, host};
 use crate::market::book::image::BookImage;
 use crate::shard::publish::Handler;
 use sha1::{Digest, Sha1};
@@ -51,7 +51,9 @@ pub fn run_with<H: Handler + Clone + Send>(
         let thread = std::thread::Builder::new()
             .name(format!("replay-{shard}"))
             .spawn(move || worker.run())
-            .map_err(|error| ReplayError::Input(format!("cannot start a thread: {error}")))?;
+            .map_err(|error| {
+                ReplayError::Input(no_thread(&format!("replay-{shard}"), &error).to_string())
+            })?;
         lanes.push(lane);
         threads.push(thread);
     }

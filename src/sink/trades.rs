@@ -13,6 +13,7 @@ use crate::base::time::{Clock as _, MICROSECOND_NS, Now, SECOND_NS};
 use crate::counter::trades::{TradeBoard, TradeReport};
 use crate::io::{
     clock::HostClock,
+    executor::no_thread,
     threads::{ends_within, stand_back},
 };
 use crate::link::control_sink::MarketRow;
@@ -142,7 +143,7 @@ impl TradeSink {
         };
         let stop = Arc::new(AtomicBool::new(false));
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
-        let no_thread = |error: std::io::Error| format!("no thread for trades: {error}");
+        let no_thread = |error: std::io::Error| no_thread("trades", &error).to_string();
         thread("trade-store").spawn(move || writer.run()).map_err(no_thread)?;
         let refused = vec![0; springs.len()];
         let gatherer = Gatherer {
