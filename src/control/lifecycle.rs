@@ -15,7 +15,7 @@ use crate::base::limits;
 use crate::base::time::Now;
 use crate::control::discovery::Answer;
 use crate::control::placement::Action;
-use crate::control::registry::{Registered, Registry, Source, Status};
+use crate::control::registry::{Refusal, Registered, Registry, Source, Status};
 use crate::counter::report::LifecycleReport;
 use crate::market::info::{Closed, MarketInfo, MarketNews};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -59,6 +59,8 @@ pub struct Lifecycle {
     scheduled_starts: HashMap<MarketId, u64>,
     /// Markets that expired by the clock alone.
     ended: HashSet<MarketId>,
+    /// The registry was full when a market came.
+    above_bound: bool,
     counts: LifecycleReport,
 }
 
@@ -83,6 +85,7 @@ impl Lifecycle {
             scheduled: BTreeMap::new(),
             scheduled_starts: HashMap::new(),
             ended: HashSet::new(),
+            above_bound: false,
             counts: LifecycleReport::default(),
         }
     }
@@ -255,10 +258,18 @@ impl Lifecycle {
         if !asked && ((ended && !stays) || self.is_full(registry)) {
             return false;
         }
+        let soon = now.wall_ns.saturating_add(limits::ENDS_SOON_NS);
+        let ends_soon = info.end_wall_ns.is_some_and(|end| end < soon);
         match registry.register(info, now.mono_ns, source) {
-            Registered::New => true,
+            Registered::New => {
+                if ends_soon {
+                    registry.hasten(&market);
+                }
+                true
+            }
             Registered::Known => false,
-            Registered::Refused(_) => {
+            Registered::Refused(refusal) => {
+                self.above_bound |= refusal == Refusal::Full;
                 self.counts.markets_skipped += 1;
                 false
             }
@@ -290,6 +301,19 @@ impl Lifecycle {
             self.scheduled_starts.remove(&info.market);
             self.counts.markets_discovered += u64::from(self.add(now, info, source, registry));
         }
+    }
+
+    /// Whether a market was not registered since too many are.
+    #[must_use]
+    pub const fn is_above_bound(&self) -> bool {
+        self.above_bound
+    }
+
+    /// The market with this token that is known and has not begun. O(scheduled markets).
+    #[must_use]
+    pub fn scheduled_with(&self, token: &TokenId) -> Option<&MarketInfo> {
+        let has = |info: &&MarketInfo| info.tokens.iter().any(|outcome| outcome.token == *token);
+        self.scheduled.values().map(|(info, _)| info).find(has)
     }
 
     /// Markets that are known and have not begun.
