@@ -312,7 +312,7 @@ proptest! {
         while read < pages {
             let path = next(&mut discovery, &mut now);
             requests.push(now);
-            // Nine failures in a row are the most that a page survives.
+            // One failure fewer than the attempts is what a page survives.
             if fails.next() == Some(true) && in_a_row < limits::SCAN_ATTEMPTS_MAX - 1 {
                 in_a_row += 1;
                 discovery.on_failure(now, failure("down", None, false));
