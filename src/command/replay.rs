@@ -20,6 +20,7 @@ pub fn run(args: &ReplayArgs) -> Result<ExitCode, Failure> {
 /// A flag that the first signal sets; the second one ends the process.
 pub(super) fn stop_on_signals() -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
+    super::terminal::survive_file_limit();
     for signal in super::terminal::stop_signals() {
         // Without handlers a signal ends the process as usual, which is good enough. A terminal that closes
         // sends SIGHUP more than once.

@@ -13,7 +13,7 @@ use crate::counter::{
     report::{CorrectnessReport, EngineReport},
     service::ServiceReport,
 };
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Ending, Engine, EngineError};
 use crate::io::blocking::{FirstLook, first_look};
 use crate::io::{clock::HostClock, host::summary, output::complain};
 use crate::link::main_control::ControlNews;
@@ -206,8 +206,32 @@ impl Session {
             info!("histograms are in {}", dir.display());
         }
         info!("stopped in {} ms", (clock.mono_ns() - begun_ns) / MILLISECOND_NS);
-        Ok(if ending.left_behind.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        let missing = missing(&ending);
+        for line in &missing {
+            complain(format_args!("ringbook: {line}"));
+        }
+        let is_complete = ending.left_behind.is_empty() && missing.is_empty();
+        Ok(if is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
+}
+
+/// What was to be kept and was not, a line each; exit code 1.
+fn missing(ending: &Ending) -> Vec<String> {
+    let trades = ending.trades.as_ref().filter(|trades| !trades.is_complete()).map(|trades| {
+        let (lost, queued) = (trades.lost, trades.queued);
+        format!(
+            "{} trades are in neither {} nor {}; the log says why",
+            lost + queued,
+            trades.store,
+            trades.journal
+        )
+    });
+    let capture = ending.capture.as_ref().filter(|capture| !capture.is_complete()).map(|capture| {
+        let why = if capture.loss.is_empty() { &capture.error } else { &capture.loss };
+        let (lost, folder) = (capture.lost, &capture.folder);
+        format!("{lost} frames are not in {folder}: {why}; its manifest says when")
+    });
+    trades.into_iter().chain(capture).collect()
 }
 
 /// How right the books were wherever that could be told.

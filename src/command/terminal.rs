@@ -1,18 +1,24 @@
 //! The terminal: log lines, one status line that they do not tear, and signals.
 //!
 //! Runs on:  any thread may log; the status line belongs to the main thread.
+use crate::base::text::one_line;
 use crate::counter::report::EngineReport;
 use crate::io::output;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Log lines go to standard error, with time and level; the runtime's own only when they matter.
+/// Log lines go to standard error, with time and level, each on one line whatever a peer has put into it. Other
+/// crates speak only when it matters: their lines hold whole requests, signatures with them.
 pub fn start_logging(level: log::LevelFilter) {
     let result = env_logger::Builder::new()
-        .filter_level(level)
-        .filter_module("rustls", level.min(log::LevelFilter::Warn))
+        .filter_level(level.min(log::LevelFilter::Warn))
+        .filter_module("ringbook", level)
         .filter_module("glommio", level.min(log::LevelFilter::Error))
-        .format_target(false)
+        .format(|out, record| {
+            let (at, text) = (out.timestamp(), record.args().to_string());
+            writeln!(out, "[{at} {:<5}] {}", record.level(), one_line(&text))
+        })
         .target(env_logger::Target::Pipe(Box::new(output::Stderr)))
         .try_init();
     // Somebody has set a logger already: theirs it is.
@@ -96,6 +102,12 @@ pub fn stop_signals() -> Vec<i32> {
     signals
 }
 
+/// A file that reaches the limit of `ulimit -f` is an error of its write, as a full disk is, and not the end of the
+/// process.
+pub fn survive_file_limit() {
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
+}
+
 /// SIGINT, SIGTERM and SIGHUP: the first asks to stop, a second SIGINT or SIGTERM ends the process at once. A
 /// terminal that closes sends SIGHUP more than once (the kernel and the shell do), and so does a service manager
 /// beside SIGTERM: SIGHUP never ends the process at once.
@@ -113,6 +125,7 @@ impl Signals {
         let asked = Arc::new(AtomicBool::new(false));
         let (seen, hard) = (Arc::clone(&asked), AtomicUsize::new(0));
         let mut signals = signal_hook::iterator::Signals::new(stop_signals())?;
+        survive_file_limit();
         let watch = move || {
             for signal in signals.forever() {
                 seen.store(true, Ordering::SeqCst);

@@ -131,6 +131,9 @@ pub struct PoolsFlags {
 }
 
 /// Flags of `ringbook run`.
+///
+/// Exit code: 0; 1 when it cannot start, a thread did not end, or trades or frames that were to be kept are
+/// missing; 2 for wrong flags.
 #[derive(Args, Clone, Debug)]
 pub struct RunFlags {
     /// Which thread runs where.

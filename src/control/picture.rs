@@ -189,6 +189,7 @@ impl Control {
             changes_before_snapshot: beat.books.changes_before_snapshot,
             changes_stale: beat.books.changes_stale,
             foreign_tokens: beat.books.foreign_tokens,
+            trades_without_book: beat.books.trades_without_book,
             frame_mean_ns: beat.intake.frame_ns.checked_div(beat.intake.frames).unwrap_or(0),
             last_message_wall_ns: beat.last_data_wall_ns,
             books: beat.books.books,
@@ -198,6 +199,9 @@ impl Control {
             books_awaiting: beat.books.awaiting,
             books_stale: beat.books.stale,
             book_bytes: beat.book_bytes,
+            unfinished_bytes: beat.unfinished_bytes,
+            closed_for_memory: beat.closed_for_memory,
+            closed_for_flood: beat.closed_for_flood,
             orders: beat.orders,
         }
     }

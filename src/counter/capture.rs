@@ -30,6 +30,8 @@ pub struct CaptureReport {
     pub failing_since_wall_ns: u64,
     /// The disk's last complaint; empty while there is none.
     pub error: String,
+    /// Why frames are not in the capture, the last time; empty while none are missing.
+    pub loss: String,
 }
 
 impl CaptureReport {
@@ -41,8 +43,9 @@ impl CaptureReport {
             0 => String::new(),
             bytes => format!(", {bytes} bytes could not be written: {}", self.error),
         };
+        let loss = if *lost > 0 { format!(": {}", self.loss) } else { String::new() };
         format!(
-            "capture: {frames} frames and {} other records in {segments} segments of {folder}: {text_bytes} bytes of lines, {bytes} compressed; {lost} frames lost{waiting}",
+            "capture: {frames} frames and {} other records in {segments} segments of {folder}: {text_bytes} bytes of lines, {bytes} compressed; {lost} frames lost{loss}{waiting}",
             records.saturating_sub(*frames),
         )
     }
@@ -50,13 +53,26 @@ impl CaptureReport {
     /// What is wrong, if anything is.
     #[must_use]
     pub fn trouble(&self, now_wall_ns: u64) -> Option<String> {
-        let Self { folder, error, failing_since_wall_ns: since, .. } = self;
-        (*since > 0).then(|| {
-            let seconds = now_wall_ns.saturating_sub(*since) / 1_000_000_000;
+        let Self { folder, error, failing_since_wall_ns: since, lost, loss, .. } = self;
+        let missing = || {
             format!(
-                "the capture in {folder} cannot be written for {seconds} s: {error}; records wait in memory, then frames are dropped and marked: make room"
+                "{lost} frames are not in the capture in {folder}: {loss}; its manifest says when"
             )
-        })
+        };
+        if *since > 0 {
+            let seconds = now_wall_ns.saturating_sub(*since) / 1_000_000_000;
+            let missing = if *lost > 0 { format!("; {}", missing()) } else { String::new() };
+            return Some(format!(
+                "the capture in {folder} cannot be written for {seconds} s: {error}; records wait in memory, then frames are dropped and marked: make room{missing}"
+            ));
+        }
+        (*lost > 0).then(missing)
+    }
+
+    /// At the end: whether all that came is in the files.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        self.lost == 0 && self.waiting_bytes == 0 && self.failing_since_wall_ns == 0
     }
 }
 
@@ -65,6 +81,7 @@ impl CaptureReport {
 pub struct CaptureBoard {
     folder: String,
     error: Mutex<String>,
+    loss: Mutex<String>,
     /// See [`CaptureReport::frames`].
     pub frames: Figure,
     /// See [`CaptureReport::records`].
@@ -105,12 +122,21 @@ impl CaptureBoard {
         }
     }
 
+    /// Counts frames that are not in the capture, and remembers why.
+    pub fn lose(&self, frames: u64, cause: &str) {
+        self.lost.add(frames);
+        if let Ok(mut loss) = self.loss.lock() {
+            cause.clone_into(&mut loss);
+        }
+    }
+
     /// The figures now.
     #[must_use]
     pub fn read(&self) -> CaptureReport {
         CaptureReport {
             folder: self.folder.clone(),
             error: self.error.lock().map(|text| text.clone()).unwrap_or_default(),
+            loss: self.loss.lock().map(|text| text.clone()).unwrap_or_default(),
             frames: self.frames.get(),
             records: self.records.get(),
             text_bytes: self.text_bytes.get(),

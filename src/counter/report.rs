@@ -360,6 +360,8 @@ pub struct ShardReport {
     pub changes_stale: u64,
     /// Messages about tokens that this shard does not hold.
     pub foreign_tokens: u64,
+    /// Trades of markets that had no book when they came: kept only where one opens within a minute.
+    pub trades_without_book: u64,
     /// Mean time from read to applied for one frame, nanoseconds.
     pub frame_mean_ns: u64,
     /// Last market data.
@@ -378,6 +380,12 @@ pub struct ShardReport {
     pub books_stale: u64,
     /// Heap bytes of the books and their index.
     pub book_bytes: u64,
+    /// Memory of frames that have begun and not ended, and of large ones that wait to be decoded.
+    pub unfinished_bytes: u64,
+    /// Connections closed because they held the most of it when it was too much.
+    pub closed_for_memory: u64,
+    /// Connections closed because they sent too many frames that say nothing.
+    pub closed_for_flood: u64,
     /// Orders taken from the control core.
     pub orders: u64,
 }

@@ -42,6 +42,8 @@ pub struct BookCounts {
     pub foreign_tokens: u64,
     /// Trades that another connection had told already.
     pub trades_repeated: u64,
+    /// Trades of markets that had no book when they came: kept only where one opens soon.
+    pub trades_without_book: u64,
     /// Books open.
     pub books: u64,
     /// Of these, live.

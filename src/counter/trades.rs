@@ -143,6 +143,12 @@ impl TradeReport {
         (!self.error.is_empty()).then(|| format!("{}; {}", self.error, self.waits()))
     }
 
+    /// At the end: whether every trade is in the database or in the journal.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        self.lost == 0 && self.queued == 0
+    }
+
     fn waits(&self) -> String {
         format!("{} wait in memory, {} in {}", self.queued, self.journaled, self.journal)
     }

@@ -5,12 +5,12 @@
 use crate::base::limits::SECRET_BYTES_MAX;
 use flate2::bufread::MultiGzDecoder;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::OFlags;
+use rustix::fs::{FallocateFlags, OFlags};
 use std::fs::{File, Metadata};
 use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read, Seek as _, SeekFrom};
 use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -200,6 +200,32 @@ fn read_checked(
         ));
     }
     Ok(bytes)
+}
+
+/// What the file system knows of an open file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileState {
+    /// Somebody has deleted it: what is written into it is gone when it is closed.
+    pub is_deleted: bool,
+    /// Its length, bytes.
+    pub len: u64,
+}
+
+/// Looks at an open file.
+///
+/// # Errors
+/// The file system's.
+pub fn state(file: &File) -> io::Result<FileState> {
+    let metadata = file.metadata()?;
+    Ok(FileState { is_deleted: metadata.nlink() == 0, len: metadata.len() })
+}
+
+/// Has the disk keep room for `bytes` more behind a file's end, so that they can be written when it is full. Where
+/// the file system cannot do that, nothing happens.
+pub fn reserve(file: &File, bytes: u64) {
+    if let Ok(FileState { len, .. }) = state(file) {
+        let _ = rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, len, bytes);
+    }
 }
 
 /// Opens a source. Once `stop` is set a pipe looks as if it had ended.

@@ -12,6 +12,8 @@ use crate::capture::line::Note;
 use crate::market::book::BookOpening;
 use crate::ring::{Consumer, Producer};
 use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +47,18 @@ pub struct Entry<'a> {
     pub payload: &'a str,
 }
 
+impl Entry<'_> {
+    /// Frames that are missing where this record is: itself, or those that it marks as missing.
+    #[must_use]
+    pub fn frames(&self) -> u64 {
+        match self.kind {
+            Kind::Text | Kind::Passed => 1,
+            Kind::Lost => self.payload.parse().unwrap_or(1),
+            Kind::Sent | Kind::Ended | Kind::Answer | Kind::Note(_) => 0,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Head {
     kind: Kind,
@@ -76,6 +90,12 @@ impl Chunk {
         })
     }
 
+    /// Frames in it, and those that a marker in it says are missing.
+    #[must_use]
+    pub fn frames(&self) -> u64 {
+        self.iter().map(|entry| entry.frames()).sum()
+    }
+
     /// Forgets the records, and memory beyond what chunks mostly need.
     pub fn clear(&mut self) {
         self.heads.clear();
@@ -95,6 +115,8 @@ pub struct CaptureTap {
     open: Chunk,
     /// Frames dropped since the last marker.
     dropped: u64,
+    /// What the other end is told when this one is gone.
+    unsent: Arc<AtomicU64>,
 }
 
 /// The capture's end of one shard's link.
@@ -106,6 +128,15 @@ pub struct CaptureSpring {
     pub full: Consumer<Chunk>,
     /// The way back.
     pub empty: Producer<Chunk>,
+    unsent: Arc<AtomicU64>,
+}
+
+impl CaptureSpring {
+    /// Frames that never came out of the shard, once it has ended: the ring was full to the end.
+    #[must_use]
+    pub fn unsent(&self) -> u64 {
+        self.unsent.load(Ordering::Acquire)
+    }
 }
 
 /// Both ends of a new link with `chunks` chunks on it, besides the one at hand.
@@ -114,8 +145,16 @@ pub fn capture_link(shard: ShardId, chunks: usize) -> (CaptureTap, CaptureSpring
     let (full, full_receiver) = crate::ring::ring(chunks + 1);
     let (empty_sender, empty) = crate::ring::ring(chunks + 1);
     let (unmade, open, dropped) = (chunks, Chunk::default(), 0);
-    let tap = CaptureTap { shard, full, empty, unmade, open, dropped };
-    (tap, CaptureSpring { shard, full: full_receiver, empty: empty_sender })
+    let unsent = Arc::new(AtomicU64::new(0));
+    let theirs = Arc::clone(&unsent);
+    let tap = CaptureTap { shard, full, empty, unmade, open, dropped, unsent };
+    (tap, CaptureSpring { shard, full: full_receiver, empty: empty_sender, unsent: theirs })
+}
+
+impl Drop for CaptureTap {
+    fn drop(&mut self) {
+        self.unsent.store(self.open.frames() + self.dropped, Ordering::Release);
+    }
 }
 
 impl CaptureTap {
@@ -328,5 +367,11 @@ mod tests {
         let rest = drain(&mut spring);
         assert_eq!(rest[0], (Kind::Lost, 10, "3".into()));
         assert_eq!(rest[1], (Kind::Text, 10, "after".into()));
+        assert_eq!(spring.unsent(), 0);
+        // One that finds no room and no chunk at the end is known to the other end.
+        (0..4).for_each(|at| tap.frame(AT, 20 + at, &frame, false));
+        drop(tap);
+        let seen = drain(&mut spring).iter().filter(|(kind, ..)| *kind == Kind::Text).count();
+        assert_eq!(spring.unsent() + seen as u64, 4);
     }
 }

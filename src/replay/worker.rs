@@ -309,6 +309,7 @@ fn sum(earlier: &BookCounts, now: &BookCounts) -> BookCounts {
         changes_stale: earlier.changes_stale + now.changes_stale,
         foreign_tokens: earlier.foreign_tokens + now.foreign_tokens,
         trades_repeated: earlier.trades_repeated + now.trades_repeated,
+        trades_without_book: earlier.trades_without_book + now.trades_without_book,
         ..*now
     }
 }

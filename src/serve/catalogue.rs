@@ -213,6 +213,9 @@ pub(super) const SHARD: Rows<ShardReport> = rows! { "shard", ShardReport;
         "nothing; the venue repeats itself around snapshots", |s, _| Whole(s.changes_stale);
     Counter "shard_foreign_tokens", "messages", "Messages about tokens that the shard does not hold",
         "steadily: a subscription outlives its book", |s, _| Whole(s.foreign_tokens);
+    Counter "shard_trades_without_book", "trades",
+        "Trades of markets that had no book when they came; kept where one opens within a minute",
+        "nothing; Kalshi's trade stream is for all markets", |s, _| Whole(s.trades_without_book);
     Gauge "shard_frame_mean_seconds", "s", "Mean time from read to applied for one frame",
         "the core is slowed down: neighbours, frequency, pinning", |s, _| seconds(s.frame_mean_ns);
     Counter "shard_tops_matched", "checks", "Best prices of a book that were the venue's",
@@ -277,6 +280,15 @@ pub(super) const SHARD: Rows<ShardReport> = rows! { "shard", ShardReport;
         |s, _| Whole(s.books_stale);
     Gauge "shard_book_bytes", "bytes", "Heap bytes of the books and their index",
         "steadily at constant books: deep books; plan memory", |s, _| Whole(s.book_bytes);
+    Gauge "shard_unfinished_bytes", "bytes", "Memory of frames that have begun and not ended",
+        "for longer than a dump takes: the venue begins frames and does not end them",
+        |s, _| Whole(s.unfinished_bytes);
+    Counter "shard_closed_for_memory", "connections",
+        "Connections closed because their unfinished frames held the most memory of the shard when it was too much",
+        "the venue or a proxy before it is broken or hostile; see the log", |s, _| Whole(s.closed_for_memory);
+    Counter "shard_closed_for_flood", "connections",
+        "Connections closed because they sent too many frames that say nothing",
+        "the venue or a proxy before it is broken or hostile; see the log", |s, _| Whole(s.closed_for_flood);
     Counter "shard_orders", "orders", "Orders taken from the control core",
         "nothing", |s, _| Whole(s.orders);
 };

@@ -1,13 +1,14 @@
 //! One local client: its requests in order, on one connection.
 //!
 //! Runs on:  serve core, one task a client. Owns: the socket and the bytes not yet handled.
-//! Bounds:   `SERVE_HEAD_BYTES_MAX`; a timeout on everything that the client can delay.
+//! Bounds:   `SERVE_HEAD_BYTES_MAX`; a timeout on everything that the client can delay; it gives way before each
+//!           read and each request.
 use super::answer::Answer;
 use super::event::Event;
 use super::request::{self, Head, HeadError, Method};
 use super::{Patience, Server, route};
 use crate::base::limits::{SERVE_LINGER_BYTES_MAX, SERVE_LINGER_NS};
-use crate::io::{dial::within, listen::ClientStream};
+use crate::io::{dial::within, executor::yield_now, listen::ClientStream};
 use futures_lite::future::or;
 use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -37,6 +38,8 @@ impl Client {
     /// Serves until the client leaves, one of the two must close, or the server stops.
     pub(super) async fn run(mut self, server: &Server) {
         loop {
+            // A client whose requests have all come already would never let another one have its turn.
+            yield_now().await;
             let (head, answer) = match self.next(&server.patience, &server.stopping).await {
                 Next::Request(head) => {
                     let answer = or(server.answer(&head, self.is_local), server.stopped()).await;
@@ -104,6 +107,8 @@ impl Client {
 
     /// Appends what the client sends next; false at the end.
     async fn receive(&mut self, stopping: &Event) -> bool {
+        // It may always have more: others, and the timers that bound this, have their turn first.
+        yield_now().await;
         let mut buffer = [0; READ_BYTES];
         let received = or(async { self.stream.read(&mut buffer).await.unwrap_or(0) }, async {
             stopping.wait().await;

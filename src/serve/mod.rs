@@ -23,7 +23,7 @@ use crate::base::limits::{
     SERVE_STOP_POLL_NS, SERVE_TURNED_AWAY_MAX, SERVE_WRITE_TIMEOUT_NS,
 };
 use crate::io::clock::HostClock;
-use crate::io::executor::{sleep, spawn};
+use crate::io::executor::{sleep, spawn, yield_now};
 use crate::io::listen::ClientStream;
 use answer::Answer;
 use client::Client;
@@ -125,7 +125,11 @@ impl Server {
                 None
             });
             match next.await {
-                Some(Ok(stream)) => self.on_client(stream),
+                Some(Ok(stream)) => {
+                    self.on_client(stream);
+                    // Clients that come without end leave the others their turn.
+                    yield_now().await;
+                }
                 Some(Err(error)) => {
                     log::warn!("a local client was lost: {error}");
                     sleep(SERVE_STOP_POLL_NS).await;

@@ -18,6 +18,7 @@ use crate::market::book::{
 };
 use crate::market::event::{ChangeSpan, Changes, Event, Snapshot, TickSize, Trade};
 use checks::{Checks, Group};
+use early::Early;
 use foldhash::quality::RandomState;
 use handover::Handover;
 use index::Index;
@@ -28,6 +29,7 @@ use std::collections::VecDeque;
 use std::hash::BuildHasher as _;
 
 mod checks;
+mod early;
 mod handover;
 mod index;
 mod numbered;
@@ -75,6 +77,7 @@ pub struct Books<H> {
     /// Only the connection that a book hangs on speaks for it, and trades come on several connections.
     sequenced: bool,
     trades: Remembered,
+    early: Early,
     past: Past,
     /// How many shards there are, and what other shards are to be told.
     shards: u16,
@@ -108,6 +111,7 @@ impl<H: Handler> Books<H> {
             admission,
             sequenced: false,
             trades: Remembered::default(),
+            early: Early::default(),
             past: Past::default(),
             shards: 1,
             first: 0,
@@ -213,6 +217,7 @@ impl<H: Handler> Books<H> {
         self.enter(index);
         self.counts.books += 1;
         self.counts.awaiting += 1;
+        self.deliver_early(index);
         Ok(index)
     }
 
@@ -465,9 +470,26 @@ impl<H: Handler> Books<H> {
             self.counts.trades_repeated += 1;
             return;
         }
-        let Some(index) = self.admit(event.market, event.token) else {
-            return self.on_trade_without_book(event, name, wall_ns);
+        // The stream of a venue that numbers its messages brings the trades of markets that nobody follows, too.
+        let of_all = self.sequenced && self.admission == Admission::Listed;
+        let found = match of_all {
+            true => self.find_in(event.market, event.token),
+            false => self.admit(event.market, event.token),
         };
+        match found {
+            Some(index) => self.apply_trade(index, event, name, wall_ns),
+            None if of_all => self.on_trade_without_book(event, name, wall_ns),
+            None => {}
+        }
+    }
+
+    fn apply_trade(
+        &mut self,
+        index: BookIndex,
+        event: &Trade<'_>,
+        name: ConnectionId,
+        wall_ns: u64,
+    ) {
         self.counts.trades += 1;
         if let Some(tap) = &mut self.tap {
             let Slot { market, token, .. } = self.slots[index];

@@ -10,8 +10,8 @@ mod segment;
 
 use crate::base::id::ConnectionId;
 use crate::base::limits::{
-    CAPTURE_BLOCK_BYTES, CAPTURE_RETRY_NS, CAPTURE_WAITING_BYTES_MAX, SINK_DRAIN_NS, SINK_LOOK_NS,
-    THREAD_END_NS,
+    CAPTURE_BLOCK_BYTES, CAPTURE_CHECK_NS, CAPTURE_RETRY_NS, CAPTURE_WAITING_BYTES_MAX,
+    SINK_DRAIN_NS, SINK_LOOK_NS, THREAD_END_NS,
 };
 use crate::base::time::Now;
 use crate::capture::line::{self, Note, Stamp};
@@ -23,7 +23,7 @@ use crate::io::{
 };
 use crate::link::shard_capture::{CaptureSpring, Entry, Kind};
 use log::{error, info, warn};
-use segment::{Folder, Rotation};
+use segment::{Folder, Missing, Rotation};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -86,6 +86,7 @@ impl CaptureSink {
             flush_ns: options.flush_ns,
             begun_ns: now.mono_ns,
             retry_ns: 0,
+            checked_ns: 0,
             board: Arc::clone(&board),
             stop: Arc::clone(&stop),
             clock,
@@ -127,6 +128,8 @@ struct Writer {
     /// When the block at hand began, monotonic.
     begun_ns: u64,
     retry_ns: u64,
+    /// When the files were last looked at, monotonic.
+    checked_ns: u64,
     board: Arc<CaptureBoard>,
     stop: Arc<AtomicBool>,
     clock: HostClock,
@@ -143,6 +146,9 @@ impl Writer {
                 stop_ns.get_or_insert(now.mono_ns);
             }
             let taken = self.take_chunks();
+            if now.mono_ns >= self.checked_ns + CAPTURE_CHECK_NS {
+                self.check(now);
+            }
             if self.folder.waiting() == 0 {
                 self.begun_ns = now.mono_ns;
             }
@@ -155,7 +161,7 @@ impl Writer {
                 self.write(now);
             }
             let late = stop_ns.is_some_and(|at_ns| now.mono_ns >= at_ns + SINK_DRAIN_NS);
-            if stopping && taken == 0 && (self.folder.waiting() == 0 || late) {
+            if stopping && (late || taken == 0 && self.folder.waiting() == 0) {
                 self.finish(now);
                 return;
             }
@@ -196,7 +202,18 @@ impl Writer {
         taken
     }
 
+    /// Looks whether the files are still there.
+    fn check(&mut self, now: Now) {
+        self.checked_ns = now.mono_ns;
+        if let Some(Missing { frames, cause }) = self.folder.check() {
+            error!("{}: {cause}; {frames} frames are lost", self.board.folder());
+            self.board.lose(frames, &cause);
+        }
+    }
+
     fn write(&mut self, now: Now) {
+        // Into a file that is gone nothing more is written.
+        self.check(now);
         let result = self.folder.flush(now.wall_ns);
         let board = &self.board;
         match result {
@@ -232,11 +249,29 @@ impl Writer {
     }
 
     fn finish(mut self, now: Now) {
-        if self.folder.waiting() > 0 {
-            error!("{}: {} bytes of text are lost", self.board.folder(), self.folder.waiting());
+        self.check(now);
+        let mut unsent = 0;
+        for spring in &mut self.springs {
+            while let Some(chunk) = spring.full.try_receive() {
+                unsent += chunk.frames();
+            }
+            unsent += spring.unsent();
+        }
+        if self.folder.waiting() > 0 || unsent > 0 {
+            let why = self.board.read().error;
+            let cause = match why.is_empty() {
+                true => "the process ended before the disk had taken it".to_owned(),
+                false => format!("the disk took nothing until the process ended: {why}"),
+            };
+            let frames = self.folder.give_up(unsent, now.wall_ns, &cause);
+            error!("{}: {cause}; {frames} frames are lost", self.board.folder());
+            self.board.lose(frames, &cause);
         }
         if let Err(error) = self.folder.finish(now.wall_ns) {
-            error!("{}: {error}", self.board.folder());
+            let line = format!("cannot be finished: {error}; its end may be missing");
+            error!("{}: {line}", self.board.folder());
+            self.board.complain(&line);
+            self.board.failing_since_wall_ns.set(now.wall_ns);
         }
         self.tell();
     }
@@ -270,7 +305,10 @@ fn note(
 ) {
     let Entry { kind, connection, wall_ns, payload } = *entry;
     match kind {
-        Kind::Text | Kind::Passed => board.frames.add(1),
+        Kind::Text | Kind::Passed => {
+            board.frames.add(1);
+            folder.count_frame();
+        }
         Kind::Ended => {
             down.insert(connection, (wall_ns, payload.to_owned()));
         }
@@ -285,16 +323,17 @@ fn note(
             }
         }
         Kind::Lost => {
-            let frames: u64 = payload.parse().unwrap_or(1);
-            board.lost.add(frames);
-            warn!("{frames} frames of shard-{shard} are not in the capture: it could not keep up");
+            let frames = entry.frames();
+            let cause = "the capture could not keep up with its disk or got no core";
+            warn!("{frames} frames of shard-{shard} are not in the capture: {cause}");
+            board.lose(frames, cause);
             folder.tell(Event::Gap {
                 from: folder.latest(),
                 to: wall_ns,
                 connection: None,
                 shard: Some(shard),
                 frames: Some(frames),
-                cause: "the capture could not keep up with its disk or got no core".into(),
+                cause: cause.into(),
             });
         }
         Kind::Sent | Kind::Answer | Kind::Note(_) => {}

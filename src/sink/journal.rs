@@ -7,6 +7,7 @@
 //! its end (the disk was full, the power went) is passed over and counted.
 use crate::base::id::{ConnectionId, MarketId, TokenId, TradeId, Venue};
 use crate::base::price::{Price, Quantity};
+use crate::io::file::{FileState, state};
 use crate::io::lock::{LockFault, lock};
 use crate::link::shard_trade::TradeRecord;
 use crate::market::book::Side;
@@ -141,6 +142,59 @@ impl Journal {
         Ok((Self { path, file, read: 0, peeked: 0, end }, found))
     }
 
+    /// Looks whether the file is still what was written. One that was deleted is written again at its place; of
+    /// one that was cut, gives the trades that are left and that the database does not have.
+    ///
+    /// # Errors
+    /// The file cannot be written again or read: *try again later*.
+    pub fn check(&mut self) -> io::Result<Option<u64>> {
+        let FileState { is_deleted, len } = state(&self.file)?;
+        let left = if len < self.end {
+            warn!("{}: was cut by somebody else", self.path.display());
+            self.end = len;
+            self.read = self.read.min(len);
+            self.peeked = self.peeked.min(len);
+            Some(self.count_left()?)
+        } else {
+            None
+        };
+        if is_deleted {
+            self.write_again()?;
+            warn!("{}: was deleted by somebody else; it is there again", self.path.display());
+        }
+        Ok(left)
+    }
+
+    fn count_left(&mut self) -> io::Result<u64> {
+        self.file.seek(SeekFrom::Start(self.read))?;
+        let mut reader = BufReader::new((&self.file).take(self.end - self.read));
+        let (mut line, mut count) = (Vec::new(), 0);
+        while reader.read_until(b'\n', &mut line)? > 0 {
+            count += u64::from(read_line(&line).is_some());
+            line.clear();
+        }
+        Ok(count)
+    }
+
+    /// A deleted file can be read until it is closed.
+    fn write_again(&mut self) -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        let mut file = options.read(true).write(true).create_new(true).open(&self.path)?;
+        self.file.seek(SeekFrom::Start(self.read))?;
+        let copied = io::copy(&mut (&self.file).take(self.end - self.read), &mut file);
+        if let Err(error) = copied.and_then(|_| file.sync_data()) {
+            let _ = std::fs::remove_file(&self.path);
+            return Err(error);
+        }
+        // Nobody can hold a file that has just been made.
+        let _ = lock(&file);
+        self.file = file;
+        self.peeked = self.peeked.saturating_sub(self.read);
+        self.end -= self.read;
+        self.read = 0;
+        Ok(())
+    }
+
     /// The file.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -200,7 +254,7 @@ impl Journal {
     /// # Errors
     /// The file cannot be emptied: its trades are told again at the next start, and stored once.
     pub fn consume(&mut self) -> io::Result<()> {
-        self.read = self.peeked;
+        self.read = self.peeked.min(self.end);
         if self.read == self.end && self.end > 0 {
             self.file.set_len(0)?;
             (self.read, self.peeked, self.end) = (0, 0, 0);

@@ -141,7 +141,7 @@ impl Ledger {
         self.under_way = false;
         (self.retry_ns, self.patience_ns) = (0, 0);
         self.batch.clear();
-        self.journaled -= from_journal;
+        self.journaled = self.journaled.saturating_sub(from_journal);
     }
 
     /// The database did not take what was under way; it is tried again later.
@@ -189,6 +189,14 @@ impl Ledger {
         self.lost += self.waiting();
         self.memory.clear();
         self.batch.clear();
+    }
+
+    /// Somebody has cut the journal: `kept` of its trades can still be read, or are under way. Gives how many are lost.
+    pub fn on_journal_cut(&mut self, kept: u64) -> u64 {
+        let lost = self.journaled.saturating_sub(kept);
+        self.journaled -= lost;
+        self.lost += lost;
+        lost
     }
 
     /// The journal cannot be read: what it holds waits for the next start.

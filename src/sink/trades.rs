@@ -289,6 +289,7 @@ impl Gatherer {
     fn take_trades(&mut self, now: Now) -> usize {
         let mut taken = 0;
         for (place, spring) in self.springs.iter_mut().enumerate() {
+            let lost_before = self.ledger.lost();
             for _ in 0..TRADES_PER_LOOK {
                 let Some(trade) = spring.trades.try_receive() else { break };
                 taken += 1;
@@ -297,10 +298,16 @@ impl Gatherer {
             }
             let refused = spring.gauge.refused();
             let before = std::mem::replace(&mut self.refused[place], refused);
-            if refused > before {
-                let (shard, trades) = (ShardId(place as u16), refused - before);
-                self.losses.push(Loss { shard, wall_ns: now.wall_ns, trades });
-                warn!("{trades} trades of {shard} are lost: the sink could not keep up");
+            let shard = ShardId(place as u16);
+            let no_room = self.ledger.lost() - lost_before;
+            for (trades, why) in [
+                (refused - before, "the sink could not keep up"),
+                (no_room, "neither database nor journal takes them, and memory is full"),
+            ] {
+                if trades > 0 {
+                    self.losses.push(Loss { shard, wall_ns: now.wall_ns, trades });
+                    warn!("{trades} trades of {shard} are lost: {why}");
+                }
             }
         }
         self.board.received.add(taken as u64);
@@ -430,7 +437,28 @@ impl Gatherer {
         }
     }
 
+    /// Looks whether the journal is still what was written.
+    fn check_journal(&mut self) {
+        let path = self.journal.path().display().to_string();
+        match self.journal.check() {
+            Ok(None) => {}
+            Ok(Some(left)) => {
+                let under_way = if self.under_way == UnderWay::Journal { self.peeked } else { 0 };
+                let lost = self.ledger.on_journal_cut(left.max(under_way));
+                let line = format!("{path}: was cut by somebody else; {lost} trades are lost");
+                error!("{line}");
+                self.board.complain(&line);
+            }
+            Err(error) => {
+                let line = format!("{path}: was deleted by somebody else: {error}");
+                warn!("{line}; it is tried again");
+                self.board.complain(&line);
+            }
+        }
+    }
+
     fn spill(&mut self, now: Now) {
+        self.check_journal();
         let count = self.ledger.spill().count() as u64;
         match self.journal.append(self.ledger.spill()) {
             Ok(()) => {
@@ -448,14 +476,21 @@ impl Gatherer {
 
     /// Brings the figures up to date; the costly ones once a second.
     fn tell(&mut self, now: Now) {
+        self.tell_counts();
+        if now.mono_ns >= self.told_ns + SECOND_NS {
+            self.told_ns = now.mono_ns;
+            self.tell_times();
+            if self.ledger.journaled() > 0 {
+                self.check_journal();
+            }
+        }
+    }
+
+    fn tell_counts(&self) {
         let board = &self.board;
         board.queued.set(self.ledger.waiting());
         board.journaled.set(self.ledger.journaled());
         board.lost.set(self.ledger.lost() + self.refused.iter().sum::<u64>());
-        if now.mono_ns >= self.told_ns + SECOND_NS {
-            self.told_ns = now.mono_ns;
-            self.tell_times();
-        }
     }
 
     fn tell_times(&self) {
@@ -468,6 +503,7 @@ impl Gatherer {
     /// The last of it: what the database did not take goes into the journal.
     fn finish(&mut self) {
         self.errands = None;
+        self.check_journal();
         let batch = self.ledger.failed_batch();
         let waits: Vec<&TradeRecord> = batch.iter().chain(self.ledger.spill()).collect();
         let count = waits.len() as u64;

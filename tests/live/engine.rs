@@ -25,7 +25,11 @@ impl Engine {
     pub(crate) fn with_flags(flags: &[String]) -> Self {
         let mut command = Program::ringbook();
         command.args(["run", "--serve", "127.0.0.1:0"]).args(flags);
-        let mut program = Program::start(command);
+        Self::of(Program::start(command))
+    }
+
+    /// A program that was started with `--serve 127.0.0.1:0`.
+    pub(crate) fn of(mut program: Program) -> Self {
         let line = program.said(" answers health");
         let url = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
         let client = Client::new(url, None);

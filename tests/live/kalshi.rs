@@ -446,7 +446,11 @@ fn a_capture_of_kalshi_replays_to_the_very_books() {
     let mut venue = Kalshi::start(&flags);
     let folder = venue.file("capture");
     let shown = folder.to_str().unwrap();
-    let more = ["--kalshi-connections", "1,1,1,3", "--shards", "2", "--capture", shown];
+    let database = venue.file("trades.db");
+    let trades = format!("sqlite:{}", database.display());
+    let more = ["--kalshi-connections", "1,2,1,3", "--shards", "2", "--capture", shown];
+    let more: Vec<&str> = more.into_iter().chain(["--trades", &trades]).collect();
+    // Trades are made from the start: some come before the book of their market opens.
     let mut engine = venue.engine(&more);
     wait_live(&mut engine, 60);
     for (kind, channel) in
@@ -470,7 +474,28 @@ fn a_capture_of_kalshi_replays_to_the_very_books() {
         assert_eq!(count(&report, "/capture/proofs_different"), 0);
         assert_eq!(count(&report, "/sequence_missing"), 1);
         assert_eq!(count(&report, "/sequence_duplicates"), 1);
+        assert_eq!(count(&report, "/trades"), stored(&database).len() as u64, "{report:#}");
     }
+}
+
+#[test]
+fn the_trades_of_other_kalshi_markets_are_not_kept() {
+    let mut venue = Kalshi::start(&["--markets", "10", "--rate", "100", "--trades", "1000"]);
+    let ticker = venue.truth().swap_remove(3).0;
+    let database = venue.file("trades.db");
+    let trades = format!("sqlite:{}", database.display());
+    let more = ["--kalshi-connections", "1,2,1,1", "--trades", &trades];
+    let one = ["--market", &ticker, "--no-discovery", "--shards", "2"];
+    let mut engine = venue.engine(&more.into_iter().chain(one).collect::<Vec<_>>());
+    engine.wait_for("trades of all markets", PATIENCE, |stats| {
+        sum(stats, "trades") > 5 && sum(stats, "trades_without_book") > 50
+    });
+    engine.program.signal(Signal::INT);
+    assert!(engine.program.wait(PATIENCE).success());
+    let database = rusqlite::Connection::open(&database).unwrap();
+    let markets = "SELECT group_concat(DISTINCT market) FROM trades";
+    let kept: String = database.query_row(markets, [], |row| row.get(0)).unwrap();
+    assert_eq!(kept, ticker);
 }
 
 #[test]

@@ -8,7 +8,7 @@
 //! the book is at that place of the stream.
 use super::repairs::{Poll, Repairs, same};
 use super::{Books, ConnectionSlot, Slot, view};
-use crate::base::id::{BookIndex, ConnectionId, MarketId, ShardId, TokenId};
+use crate::base::id::{BookIndex, ShardId, TokenId};
 use crate::base::limits::{
     AUDIT_PATIENCE_NS, AUDITS_OPEN_MAX, POLL_AGE_NS, TOPS_REMEMBERED, TRADES_REMEMBERED,
 };
@@ -17,7 +17,7 @@ use crate::base::routing::shard_of;
 use crate::base::time::Now;
 use crate::link::shard_shard::Passed;
 use crate::market::book::{AddError, Book, BookState, StaleReason};
-use crate::market::event::{Delta, Event, Snapshot, TopOfBook, Trade};
+use crate::market::event::{Delta, Event, Snapshot, TopOfBook};
 use crate::shard::publish::{Change, Handler};
 use std::collections::{HashSet, VecDeque};
 
@@ -250,21 +250,6 @@ impl<H: Handler> Books<H> {
                     return Some((slot.connection, poll.token));
                 }
             }
-        }
-    }
-
-    /// A trade of a market that has no book here yet, or no more: it is kept all the same.
-    #[cold]
-    pub(super) fn on_trade_without_book(
-        &mut self,
-        event: &Trade<'_>,
-        name: ConnectionId,
-        wall_ns: u64,
-    ) {
-        let ids = MarketId::new(event.market).zip(TokenId::new(event.token));
-        if let (true, Some(ids), Some(tap)) = (self.sequenced, ids, &mut self.tap) {
-            self.counts.trades += 1;
-            tap.send(ids, event, name, wall_ns);
         }
     }
 }

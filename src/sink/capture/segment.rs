@@ -1,8 +1,10 @@
 //! The files of a capture: segments of zstd frames, their indices, the manifest.
 //!
 //! Runs on:  the capture's thread. Owns: the files.
+use crate::base::limits::{CAPTURE_MANIFEST_RESERVE_BYTES, CAPTURE_MARKS_MAX};
 use crate::capture::index::Block;
 use crate::capture::manifest::{self, Entry};
+use crate::io::file::{FileState, reserve, state};
 use crate::io::lock::{LockFault, lock};
 use jiff::Timestamp;
 use log::warn;
@@ -32,6 +34,24 @@ pub(super) struct Totals {
     pub(super) written_wall_ns: u64,
 }
 
+/// What was written and is there no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Missing {
+    /// Frames.
+    pub(super) frames: u64,
+    /// What became of them.
+    pub(super) cause: String,
+}
+
+/// A segment up to the end of one of its blocks.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mark {
+    /// All blocks together.
+    sum: Block,
+    /// Frames in them.
+    frames: u64,
+}
+
 /// A segment that is being written.
 #[derive(Debug)]
 struct Segment {
@@ -39,23 +59,28 @@ struct Segment {
     file: File,
     index: File,
     begun_wall_ns: u64,
-    /// All blocks together.
-    sum: Block,
+    /// As far as it is written.
+    end: Mark,
+    /// Earlier ends, in order, in case the file is cut; every second one is forgotten when there are too many.
+    marks: Vec<Mark>,
 }
 
 /// The folder of a capture.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
-    /// The folder itself, locked: no second process writes into it.
-    _lock: File,
+    /// The folder itself: no second process writes into it.
+    lock: File,
     manifest: File,
     rotation: Rotation,
     segment: Option<Segment>,
     /// Segments of this process.
     number: u32,
     begun_wall_ns: u64,
+    shards: u16,
     text: Vec<u8>,
+    /// Frames in the text.
+    frames: u64,
     block: Block,
     packed: Vec<u8>,
     /// What the manifest is to be told once it can be written.
@@ -107,15 +132,18 @@ impl Folder {
             lines.insert(0, '\n');
         }
         manifest.write_all(lines.as_bytes())?;
+        reserve(&manifest, CAPTURE_MANIFEST_RESERVE_BYTES);
         let folder = Self {
             path: path.to_owned(),
-            _lock: lock,
+            lock,
             manifest,
             rotation,
             segment: None,
             number: 0,
             begun_wall_ns: wall_ns,
+            shards,
             text: Vec::new(),
+            frames: 0,
             block: Block::default(),
             packed: Vec::new(),
             untold: Vec::new(),
@@ -130,6 +158,11 @@ impl Folder {
         self.block.add(receive_ns);
         self.latest_ns = self.latest_ns.max(receive_ns);
         &mut self.text
+    }
+
+    /// The record that was appended last is a frame.
+    pub(super) fn count_frame(&mut self) {
+        self.frames += 1;
     }
 
     /// Bytes of text that are not written yet.
@@ -161,47 +194,119 @@ impl Folder {
         let segment = match &mut self.segment {
             Some(segment) => segment,
             None => {
-                let segment =
-                    Segment::create(&self.path, self.begun_wall_ns, self.number, wall_ns)?;
+                // Another number each time: what a failed attempt left behind is not in the way.
+                let number = self.number;
                 self.number += 1;
+                if !self.path.exists() {
+                    self.begin_manifest_again()?;
+                }
+                let segment = Segment::create(&self.path, self.begun_wall_ns, number, wall_ns)?;
                 self.totals.segments += 1;
                 self.segment.insert(segment)
             }
         };
         self.packed.clear();
         zstd::stream::copy_encode(&self.text[..], &mut self.packed, LEVEL)?;
-        let (offset, bytes) = (segment.sum.bytes, self.packed.len() as u64);
+        let (offset, bytes) = (segment.end.sum.bytes, self.packed.len() as u64);
         let block = Block { offset, bytes, text_bytes: self.text.len() as u64, ..self.block };
-        segment.append(&self.packed, &block)?;
+        segment.append(&self.packed, &block, self.frames)?;
         self.totals.records += block.records;
         self.totals.text_bytes += block.text_bytes;
         self.totals.bytes += block.bytes;
         self.totals.written_wall_ns = wall_ns;
-        self.text.clear();
-        self.block = Block::default();
+        self.forget_text();
         self.tell_manifest()
+    }
+
+    fn forget_text(&mut self) {
+        self.text.clear();
+        self.frames = 0;
+        self.block = Block::default();
+    }
+
+    /// Looks whether the segment at hand is still what was written. Where it was deleted or cut, the manifest is told
+    /// of the gap, and the next block goes into another segment.
+    pub(super) fn check(&mut self) -> Option<Missing> {
+        let end = self.segment.as_ref()?.end;
+        let FileState { is_deleted, len } = state(&self.segment.as_ref()?.file).ok()?;
+        if !is_deleted && len >= end.sum.bytes {
+            return None;
+        }
+        let mut segment = self.segment.take()?;
+        let (kept, what) =
+            if is_deleted { (Mark::default(), "deleted") } else { (segment.cut(len), "cut") };
+        let name = &segment.name;
+        let cause = format!("{name} was {what} by somebody else while it was being written");
+        let frames = end.frames - kept.frames;
+        let from = if kept.sum.records == 0 { end.sum.from } else { kept.sum.to };
+        let (to, connection, shard) = (end.sum.to, None, None);
+        let (frames_missing, why) = (Some(frames), cause.clone());
+        if kept.sum.records > 0 {
+            // What is left of it is whole. A disk that fails now is met again by the next block.
+            let _ = self.end(segment);
+        } else if !is_deleted {
+            segment.remove(&self.path);
+        }
+        self.tell(Entry::Gap { from, to, connection, shard, frames: frames_missing, cause: why });
+        let _ = self.tell_manifest();
+        Some(Missing { frames, cause })
+    }
+
+    /// Gives up what waits, with the frames that never came as far: the manifest is told.
+    pub(super) fn give_up(&mut self, frames: u64, wall_ns: u64, cause: &str) -> u64 {
+        let frames = frames + std::mem::take(&mut self.frames);
+        let from = if self.block.records > 0 { self.block.from } else { self.latest_ns };
+        let (to, cause, frames_missing) = (wall_ns, cause.to_owned(), Some(frames));
+        let (connection, shard) = (None, None);
+        self.tell(Entry::Gap { from, to, connection, shard, frames: frames_missing, cause });
+        self.forget_text();
+        frames
     }
 
     fn tell_manifest(&mut self) -> io::Result<()> {
         if self.untold.is_empty() {
             return Ok(());
         }
+        if state(&self.manifest)?.is_deleted {
+            self.begin_manifest_again()?;
+        }
         let lines: String = self.untold.iter().map(Entry::to_line).collect();
         self.manifest.write_all(lines.as_bytes())?;
         self.untold.clear();
+        reserve(&self.manifest, CAPTURE_MANIFEST_RESERVE_BYTES);
+        Ok(())
+    }
+
+    /// The manifest was deleted, and the folder may be, too.
+    fn begin_manifest_again(&mut self) -> io::Result<()> {
+        let name = self.path.join(manifest::FILE);
+        if !self.path.exists() {
+            std::fs::create_dir_all(&self.path)?;
+            self.lock = take(&self.path)?;
+        }
+        warn!("{} was deleted by somebody else; it begins anew", name.display());
+        self.manifest = OpenOptions::new().create(true).append(true).open(name)?;
+        let (at, shards) = (self.begun_wall_ns, self.shards);
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        self.untold.insert(0, Entry::Started { at, version, shards });
         Ok(())
     }
 
     /// Ends the segment at hand if it is large or old enough.
     fn rotate(&mut self, wall_ns: u64) -> io::Result<()> {
         let Rotation { bytes, ns } = self.rotation;
-        let done = |s: &mut Segment| s.sum.bytes >= bytes || wall_ns >= s.begun_wall_ns + ns;
+        let done = |s: &mut Segment| s.end.sum.bytes >= bytes || wall_ns >= s.begun_wall_ns + ns;
         self.segment.take_if(done).map_or(Ok(()), |segment| self.end(segment))
     }
 
     fn end(&mut self, segment: Segment) -> io::Result<()> {
+        let Block { from, to, records, bytes, text_bytes, .. } = segment.end.sum;
+        if records == 0 {
+            // Nothing could be written into it.
+            segment.remove(&self.path);
+            return Ok(());
+        }
         segment.file.sync_all()?;
-        let Block { from, to, records, bytes, text_bytes, .. } = segment.sum;
         self.tell(Entry::Segment { file: segment.name, from, to, records, bytes, text_bytes });
         self.tell_manifest()
     }
@@ -211,12 +316,11 @@ impl Folder {
     /// # Errors
     /// The disk's; what was written before is whole.
     pub(super) fn finish(&mut self, wall_ns: u64) -> io::Result<()> {
-        if let Some(segment) = self.segment.take() {
-            self.end(segment)?;
-        }
+        let ended = self.segment.take().map_or(Ok(()), |segment| self.end(segment));
         self.tell(Entry::Stopped { at: wall_ns });
         self.tell_manifest()?;
-        self.manifest.sync_all()
+        self.manifest.sync_all()?;
+        ended
     }
 }
 
@@ -243,25 +347,53 @@ impl Segment {
         let name = format!("{stem}.ndjson.zst");
         let file = OpenOptions::new().create_new(true).write(true).open(path.join(&name))?;
         let index = path.join(format!("{stem}.index"));
-        let index = OpenOptions::new().create_new(true).write(true).open(index)?;
-        Ok(Self { name, file, index, begun_wall_ns: wall_ns, sum: Block::default() })
+        let index = OpenOptions::new().create_new(true).write(true).open(index);
+        let index = index.inspect_err(|_| drop(std::fs::remove_file(path.join(&name))))?;
+        let (end, marks) = (Mark::default(), Vec::new());
+        Ok(Self { name, file, index, begun_wall_ns: wall_ns, end, marks })
     }
 
-    fn append(&mut self, packed: &[u8], block: &Block) -> io::Result<()> {
+    /// Deletes a segment that holds nothing.
+    fn remove(&self, path: &Path) {
+        let _ = std::fs::remove_file(path.join(&self.name));
+        if let Some(stem) = self.name.strip_suffix(".ndjson.zst") {
+            let _ = std::fs::remove_file(path.join(format!("{stem}.index")));
+        }
+    }
+
+    /// Goes back to the last block that is whole in `len` bytes; gives that place.
+    fn cut(&mut self, len: u64) -> Mark {
+        let whole = self.marks.iter().rev().find(|mark| mark.sum.bytes <= len);
+        self.end = whole.copied().unwrap_or_default();
+        let _ = self.file.set_len(self.end.sum.bytes);
+        self.end
+    }
+
+    fn append(&mut self, packed: &[u8], block: &Block, frames: u64) -> io::Result<()> {
+        let place = self.end.sum.bytes;
         if let Err(error) = self.file.write_all(packed) {
             // Half a frame would hide what comes after it.
-            self.file.set_len(self.sum.bytes)?;
-            io::Seek::seek(&mut self.file, io::SeekFrom::Start(self.sum.bytes))?;
+            self.file.set_len(place)?;
+            io::Seek::seek(&mut self.file, io::SeekFrom::Start(place))?;
             return Err(error);
         }
         // A line of the index that is missing costs a search, no record.
         let _ = self.index.write_all(block.to_line().as_bytes());
-        let sum = &mut self.sum;
+        if self.marks.len() >= CAPTURE_MARKS_MAX {
+            let mut place = 0;
+            self.marks.retain(|_| {
+                place += 1;
+                place % 2 == 0
+            });
+        }
+        self.end.frames += frames;
+        let sum = &mut self.end.sum;
         sum.from = if sum.records == 0 { block.from } else { sum.from.min(block.from) };
         sum.to = sum.to.max(block.to);
         sum.records += block.records;
         sum.bytes += block.bytes;
         sum.text_bytes += block.text_bytes;
+        self.marks.push(self.end);
         Ok(())
     }
 }

@@ -141,6 +141,117 @@ fn a_run_after_a_killed_one_says_what_is_missing() {
     assert_eq!(gaps, [(2_000, 9_000_000_000), (9_000_000_002, 10_000_000_000)]);
 }
 
+/// Three blocks of 1, 2 and 3 frames in one segment; gives its path and the ends of the blocks.
+fn three_blocks(folder: &Path) -> (Folder, std::path::PathBuf, [u64; 3]) {
+    let rotation = Rotation { bytes: u64::MAX, ns: u64::MAX / 4 };
+    let (mut files, _) = Folder::open(folder, rotation, 1_000, 1).unwrap();
+    let mut ends = [0; 3];
+    for block in 0..3_u64 {
+        for frame in 0..=block {
+            write_frame(&mut files, 2_000 + 10 * block + frame);
+        }
+        files.flush(3_000).unwrap();
+        ends[block as usize] = files.totals().bytes;
+    }
+    let mut paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let path = paths.find(|path| path.extension().unwrap() == "zst").unwrap();
+    (files, path, ends)
+}
+
+fn write_frame(files: &mut Folder, receive_ns: u64) {
+    let stamp = Stamp { receive_ns, connection: 1, sequence: 0 };
+    line::write_text(files.text(receive_ns), stamp, "{\"market\":\"0x1\"}");
+    files.count_frame();
+}
+
+/// The gap that the manifest tells of, with its frames, and the records of each finished segment.
+fn told(folder: &Path) -> (Vec<(u64, u64, u64)>, Vec<u64>) {
+    let (mut gaps, mut segments) = (Vec::new(), Vec::new());
+    for entry in events(folder) {
+        match entry {
+            manifest::Entry::Gap { from, to, frames: Some(frames), cause, .. } => {
+                assert!(cause.contains("by somebody else"), "{cause}");
+                gaps.push((from, to, frames));
+            }
+            manifest::Entry::Segment { records, .. } => segments.push(records),
+            _ => {}
+        }
+    }
+    (gaps, segments)
+}
+
+#[test]
+fn a_segment_that_is_deleted_is_a_gap_with_its_frames_and_another_one_follows() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut files, path, _) = three_blocks(folder.path());
+    assert_eq!(files.check(), None);
+    std::fs::remove_file(&path).unwrap();
+    let missing = files.check().unwrap();
+    assert_eq!(missing.frames, 6);
+    assert!(missing.cause.contains("was deleted by somebody else"), "{}", missing.cause);
+    assert_eq!(files.check(), None, "told once");
+    write_frame(&mut files, 4_000);
+    files.flush(5_000).unwrap();
+    files.finish(6_000).unwrap();
+    assert_eq!(told(folder.path()), (vec![(2_000, 2_022, 6)], vec![1]));
+    assert_eq!(text(folder.path()).lines().count(), 1);
+}
+
+#[test]
+fn a_segment_that_is_cut_keeps_its_whole_blocks_and_the_rest_is_a_gap() {
+    for (cut, kept, frames, from) in [(0, 0, 6, 2_000), (1, 0, 6, 2_000), (2, 1, 5, 2_000)] {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut files, path, ends) = three_blocks(folder.path());
+        let len = [0, ends[0] - 1, ends[1] - 1][cut];
+        std::fs::File::options().write(true).open(&path).unwrap().set_len(len).unwrap();
+        let missing = files.check().unwrap();
+        assert_eq!(missing.frames, frames, "cut at {len}");
+        write_frame(&mut files, 4_000);
+        files.flush(5_000).unwrap();
+        files.finish(6_000).unwrap();
+        let segments = if kept == 0 { vec![1] } else { vec![kept, 1] };
+        assert_eq!(told(folder.path()), (vec![(from, 2_022, frames)], segments), "cut at {len}");
+        assert_eq!(text(folder.path()).lines().count() as u64, kept + 1, "cut at {len}");
+    }
+}
+
+#[test]
+fn a_folder_that_is_deleted_is_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("capture");
+    let (mut files, ..) = three_blocks(&path);
+    std::fs::remove_dir_all(&path).unwrap();
+    assert_eq!(files.check().unwrap().frames, 6);
+    write_frame(&mut files, 4_000);
+    files.flush(5_000).unwrap();
+    files.finish(6_000).unwrap();
+    assert_eq!(told(&path), (vec![(2_000, 2_022, 6)], vec![1]));
+    assert!(matches!(events(&path)[0], manifest::Entry::Started { at: 1_000, .. }));
+    let rotation = Rotation { bytes: u64::MAX, ns: u64::MAX / 4 };
+    assert!(Folder::open(&path, rotation, 7_000, 1).is_err(), "the new folder is locked, too");
+}
+
+#[test]
+fn what_the_disk_never_took_is_counted_at_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("capture");
+    let (mut tap, sink) = start(&path);
+    // No folder can be made where a file is.
+    std::fs::remove_dir_all(&path).unwrap();
+    std::fs::write(&path, "").unwrap();
+    for at in 0..5 {
+        tap.frame(ONE, 1_000 + at, "{}", false);
+    }
+    assert!(tap.ship(1_005));
+    tap.frame(ONE, 1_006, "{}", false);
+    drop(tap);
+    let report = sink.stop();
+    assert_eq!((report.frames, report.lost), (5, 6), "{report:?}");
+    assert!(!report.is_complete());
+    assert!(report.trouble(0).unwrap().contains("6 frames are not in the capture"), "{report:?}");
+    assert!(report.line().contains("; 6 frames lost: the disk took nothing"), "{}", report.line());
+}
+
 #[test]
 fn a_folder_that_cannot_be_made_is_one_line() {
     let file = tempfile::NamedTempFile::new().unwrap();

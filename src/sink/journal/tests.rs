@@ -96,3 +96,42 @@ fn what_is_no_trade_is_counted_and_passed_over() {
     assert_eq!(batch, trades(0..1));
     assert!(Journal::open(folder.path()).is_err(), "a folder");
 }
+
+#[test]
+fn a_journal_that_is_deleted_is_written_again_with_what_the_database_lacks() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let (mut journal, _) = Journal::open(&path).unwrap();
+    let mut batch = Vec::new();
+    journal.append(&trades(0..5)).unwrap();
+    journal.peek(2, &mut batch).unwrap();
+    journal.consume().unwrap();
+    journal.peek(1, &mut batch).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(journal.check().unwrap(), None);
+    // One is under way and may be stored afterwards.
+    journal.consume().unwrap();
+    journal.append(&trades(5..6)).unwrap();
+    journal.peek(9, &mut batch).unwrap();
+    assert_eq!(batch, trades(3..6));
+    drop(journal);
+    assert_eq!(Journal::open(&path).unwrap().1, Found { trades: 4, torn: 0 });
+}
+
+#[test]
+fn a_journal_that_is_cut_says_what_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let (mut journal, _) = Journal::open(&path).unwrap();
+    journal.append(&trades(0..5)).unwrap();
+    assert_eq!(journal.check().unwrap(), None);
+    let (len, mut batch) = (std::fs::metadata(&path).unwrap().len(), Vec::new());
+    std::fs::File::options().write(true).open(&path).unwrap().set_len(len / 2).unwrap();
+    assert_eq!(journal.check().unwrap(), Some(2));
+    assert_eq!(journal.check().unwrap(), None, "told once");
+    journal.append(&trades(7..8)).unwrap();
+    journal.peek(9, &mut batch).unwrap();
+    assert_eq!(batch[..2], trades(0..2));
+    journal.consume().unwrap();
+    assert_eq!(journal.bytes(), 0);
+}

@@ -1,5 +1,6 @@
 //! What the REST interface of a venue that numbers its messages may say of a book.
 use super::*;
+use crate::base::id::MarketId;
 use crate::base::price::Quantity;
 use crate::base::time::SECOND_NS;
 use crate::market::book::{BookOpening, Level, Side};
