@@ -146,10 +146,20 @@ fn control(
         if cores == Cores::Dead {
             continue;
         }
-        while let Some(ControlQuery::Report { ticket }) = queries.try_receive() {
-            count.fetch_add(1, Ordering::Relaxed);
-            let report = Box::new(report());
-            answers.try_send(ControlAnswer::Report { ticket, report }).unwrap();
+        while let Some(query) = queries.try_receive() {
+            let answer = match query {
+                ControlQuery::Report { ticket } => {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    ControlAnswer::Report { ticket, report: Box::new(report()) }
+                }
+                ControlQuery::Awaited { ticket, token } => {
+                    let awaited = token.as_str() == "31";
+                    let result = if awaited { Err("it waits".to_owned()) } else { Ok(()) };
+                    ControlAnswer::Ordered { ticket, result }
+                }
+                ControlQuery::Recycle { .. } => continue,
+            };
+            answers.try_send(answer).unwrap();
         }
     }
 }
@@ -314,11 +324,19 @@ fn books_are_found_wherever_they_live() {
     let missing = client.ask("GET", "/book?token_id=30");
     assert_eq!(missing.status, 404);
     assert_eq!(missing.body, r#"{"error":"No orderbook exists for the requested token id"}"#);
+    // No shard has it yet, and the control core knows why.
+    let awaited = client.ask("GET", "/book?token_id=31");
+    assert_eq!((awaited.status, awaited.body.as_str()), (503, r#"{"error":"it waits"}"#));
+    assert_eq!(awaited.header("retry-after"), "1");
     for query in ["", "?token_id=", "?token_id=..%2F", "?other=27"] {
         let bad = client.ask("GET", &format!("/book{query}"));
         assert_eq!((bad.status, bad.body.as_str()), (400, r#"{"error":"Invalid token id"}"#));
     }
-    assert_eq!(engine.woken.load(Ordering::Relaxed), 0b110, "both shards and nobody else");
+    assert_eq!(
+        engine.woken.load(Ordering::Relaxed),
+        0b111,
+        "both shards, and control for what they have not"
+    );
     assert!(TokenId::new("27").is_some());
 }
 

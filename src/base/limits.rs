@@ -78,6 +78,9 @@ pub const BALANCE_INTERVAL_NS: u64 = SECOND_NS;
 pub const MOVES_PER_CHECK: usize = 64;
 /// Markets by which two connections may differ without any moving.
 pub const BALANCE_SLACK: usize = 20;
+/// A market that ends within this does not wait for company: markets of five minutes are on a
+/// connection before they open, though a leftover waits for two intervals and is listed at the next scan.
+pub const ENDS_SOON_NS: u64 = 600 * SECOND_NS;
 /// Interval between two checks for pending markets.
 pub const PLACEMENT_INTERVAL_NS: u64 = 30 * SECOND_NS;
 /// Interval between two dials, all connections together: bursts of handshakes earn HTTP 429.
@@ -361,8 +364,15 @@ pub const SKIPPED_NOTICE_PERCENT: u64 = 1;
 pub const SKIPPED_REASON_PERCENT: u64 = 10;
 /// A scan's cursor: base64 of a sort key, 40 bytes in practice.
 pub const CURSOR_BYTES_MAX: usize = 2048;
+/// Pages of a scan in a row that begin like an earlier one before the scan is given up: two seconds of
+/// them. A page that the venue repeats because its list has shifted is one.
+pub const PAGES_WITHOUT_NEW_MAX: usize = 50;
+/// The catalogue is late when no scan has completed for so long.
+pub const SCAN_LATE_NS: u64 = 3 * DISCOVERY_INTERVAL_NS;
 /// Attempts at one page of a scan before the scan is given up and begun anew.
-pub const SCAN_ATTEMPTS_MAX: u32 = 10;
+pub const SCAN_ATTEMPTS_MAX: u32 = 20;
+/// Longest pause between two of them: three minutes of attempts in all.
+pub const SCAN_BACKOFF_MAX_NS: u64 = 10 * SECOND_NS;
 /// Markets that wait to be looked up one by one: asked for by a person, or gone from a scan.
 pub const LOOKUPS_MAX: usize = 65_536;
 

@@ -235,7 +235,9 @@ impl Control {
         }
         let known = self.registry.report();
         let lifecycle = self.lifecycle_report();
-        if lifecycle.scans_completed == 0 && !lifecycle.last_error.is_empty() {
+        if let Some(line) = self.discovery.is_late(now.mono_ns) {
+            reasons.push(line);
+        } else if lifecycle.scans_completed == 0 && !lifecycle.last_error.is_empty() {
             let line = format!("the catalogue has not been read yet: {}", lifecycle.last_error);
             // Without markets there is nothing to do, however new the engine is.
             if known.markets == 0 { reasons.push(line) } else { notices.push(line) }
@@ -362,6 +364,41 @@ mod tests {
         control.placement.on_active(opened.expect("it was pending"), 0);
         control.shards[0].heartbeat_seen_ns = LATER.mono_ns;
         control
+    }
+
+    #[test]
+    fn a_book_that_no_shard_has_yet_is_awaited_until_its_market_ends() {
+        let mut control = control();
+        let token = |text| TokenId::new(text).expect("an id");
+        let market = MarketId::new("0x1").expect("an id");
+        let known = control.why_awaited(&token("11"), LATER);
+        assert!(known.is_some_and(|why| why.contains("is being opened on connection-1")));
+        assert_eq!(control.why_awaited(&token("12"), LATER), None, "nobody follows it");
+        control.registry.mark_pending(&market, 0);
+        let pending = control.why_awaited(&token("11"), LATER);
+        assert!(pending.is_some_and(|why| why.contains("waits for a connection")));
+        control.registry.mark_expired(&market, 0);
+        assert_eq!(control.why_awaited(&token("11"), LATER), None);
+        control.discovery = Discovery::new(true, 1);
+        assert!(control.why_awaited(&token("12"), LATER).is_some(), "before the first scan");
+    }
+
+    #[test]
+    fn an_engine_whose_scans_do_not_complete_is_not_healthy() {
+        use crate::base::limits::SCAN_LATE_NS;
+        use crate::control::discovery::Failure;
+        let mut control = control();
+        control.discovery = Discovery::new(true, 1);
+        assert!(control.discovery.poll(LATER.mono_ns).is_some());
+        let failure = Failure { reason: "HTTP 403".into(), ..Failure::default() };
+        control.discovery.on_failure(LATER.mono_ns, failure);
+        let mut at = |mono_ns| {
+            control.shards[0].heartbeat_seen_ns = mono_ns;
+            control.report(Now { mono_ns, wall_ns: mono_ns }).health
+        };
+        assert!(at(LATER.mono_ns + SCAN_LATE_NS - 1).healthy);
+        let late = at(LATER.mono_ns + SCAN_LATE_NS);
+        assert!(!late.healthy && late.reasons[0].contains("HTTP 403"), "{late:?}");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! One cycle is synchronous and the only place that changes state; tasks only fetch bytes and
 //! put them into the inbox ([`Control::on_fetched`], [`Control::on_resolved`]).
 use super::{
+    catalogue::WithoutRoom,
     companion::Side,
     dial::{Dial, DialError, Progress, Target},
     dialing::DialQueue,
@@ -154,6 +155,7 @@ pub struct Control {
     pub(super) next_recycle_ns: u64,
     pub(super) resolutions: Resolutions,
     pub(super) strangeness: Strangeness,
+    pub(super) without_room: WithoutRoom,
     pub(super) sink: Option<SinkEnd>,
     pub(super) capture: Option<Arc<CaptureBoard>>,
     pub(super) shards: Vec<ShardProxy>,
@@ -231,6 +233,7 @@ impl Control {
             next_recycle_ns: 0,
             resolutions: Resolutions::default(),
             strangeness: Strangeness::default(),
+            without_room: WithoutRoom::default(),
             sink,
             capture: parts.capture,
             shards: parts.shards,
@@ -285,6 +288,7 @@ impl Control {
             self.carry_out(action, now);
         }
         self.announce_idle(now);
+        self.warn_of_bounds();
         self.step_dials(now);
         while let Some(request) = self.resync.poll(now.mono_ns) {
             self.errands.push_back(Errand::Books(request));
@@ -448,7 +452,15 @@ impl Control {
         match action {
             Action::Open { connection, shard, tokens } => {
                 let name = self.placement.name(connection);
-                debug!("{name} on {shard} for {} tokens", tokens.len());
+                match (tokens.len(), self.placement.replaces(connection)) {
+                    // A fixed table is there before its markets.
+                    (0, _) => debug!("{name} is opened on {shard}"),
+                    (count, None) => info!("{name} is opened on {shard} for {count} tokens"),
+                    (count, Some(from)) => {
+                        let from = self.placement.name(from);
+                        info!("{name} is opened on {shard} for {count} tokens of {from}");
+                    }
+                }
                 let books = self.openings(&tokens);
                 let replaces = self.placement.replaces(connection);
                 let role = self.placement.role(connection);
@@ -610,6 +622,10 @@ impl Control {
     }
 
     fn answer_queries(&mut self, now: Now) {
+        self.side.answer_other(|token| self.why_awaited(token, now));
+        for (ticket, result) in self.side.take_answers() {
+            let _ = self.answers.try_send(ControlAnswer::Ordered { ticket, result });
+        }
         while let Some(query) = self.queries.try_receive() {
             let answer = match query {
                 ControlQuery::Report { ticket } => {
@@ -617,7 +633,14 @@ impl Control {
                 }
                 ControlQuery::Recycle { ticket, connection } => {
                     let result = self.force_recycle(connection).map_err(|error| error.to_string());
-                    ControlAnswer::Recycle { ticket, result }
+                    ControlAnswer::Ordered { ticket, result }
+                }
+                ControlQuery::Awaited { ticket, token } => {
+                    let why = self.why_awaited(&token, now);
+                    if why.is_none() && self.side.ask_other(ticket, token) {
+                        continue;
+                    }
+                    ControlAnswer::Ordered { ticket, result: why.map_or(Ok(()), Err) }
                 }
             };
             // If refused, the asker's request times out and says so.

@@ -195,6 +195,9 @@ impl Server {
             }
             Plan::Book { token, opposite } => {
                 let found = self.inquiries.book(token, answer_ns).await;
+                if matches!(found, Ok(None)) {
+                    return route::awaited(self.inquiries.why_awaited(token, answer_ns).await);
+                }
                 let mut clock = self.clock.borrow_mut();
                 clock.align();
                 let now_wall_ns = clock.now().wall_ns;

@@ -241,6 +241,18 @@ pub fn book(image: Result<Option<&BookImage>, NoAnswer>, now_wall_ns: u64) -> An
     answer.with("X-Ringbook-Age-Ms", age_ms.to_string())
 }
 
+/// No shard has the book: why it is awaited, for people, or `None` when nobody follows its token.
+#[must_use]
+pub fn awaited(why: Result<Option<String>, NoAnswer>) -> Answer {
+    match why {
+        Ok(Some(why)) => Answer::error(503, &why)
+            .with("Retry-After", "1")
+            .with("X-Ringbook-State", BookState::AwaitingSnapshot.name()),
+        Ok(None) => book(Ok(None), 0),
+        Err(why) => no_answer("control core", why),
+    }
+}
+
 fn no_answer(who: &str, why: NoAnswer) -> Answer {
     let what = match why {
         NoAnswer::Busy => "too busy to answer",
