@@ -190,7 +190,9 @@ impl Control {
                 Err(error) => (error.to_string(), None),
             },
             Fetched::Response { status, retry_after_s, .. } => {
-                let pause_ns = retry_after_s.map(|s| s.saturating_mul(SECOND_NS));
+                // No time, as after a date that has passed, is no pause asked for.
+                let pause_s = retry_after_s.filter(|&seconds| seconds > 0);
+                let pause_ns = pause_s.map(|s| s.saturating_mul(SECOND_NS));
                 let pause_ns = pause_ns.or((status == 429).then_some(RETRY_AFTER_DEFAULT_NS));
                 (format!("HTTP {status}"), pause_ns)
             }

@@ -5,6 +5,7 @@ use super::answer::Answer;
 use super::metrics::{self, ServeReport};
 use super::request::{Head, HeadError, Method};
 use crate::base::id::{ConnectionId, TokenId};
+use crate::base::text::visible_json;
 use crate::base::time::{MILLISECOND_NS, SECOND_NS};
 use crate::counter::report::{EngineReport, HealthReport};
 use crate::market::book::BookState;
@@ -162,7 +163,7 @@ pub fn page(
         (Page::Health, Err(why)) => health_unknown(why),
         (_, Err(why)) => no_answer("control core", why),
         (Page::Stats, Ok(report)) => match sonic_rs::to_vec(&*report) {
-            Ok(body) => Answer::json(200, body),
+            Ok(body) => Answer::json(200, visible_json(body)),
             Err(_) => Answer::error(500, "the report cannot be written as JSON"),
         },
         (Page::Metrics, Ok(report)) => Answer {
@@ -206,7 +207,7 @@ fn health_unknown(why: NoAnswer) -> Answer {
 
 fn health_answer(healthy: bool, body: &Health<'_>) -> Answer {
     match sonic_rs::to_vec(body) {
-        Ok(body) => Answer::json(if healthy { 200 } else { 503 }, body),
+        Ok(body) => Answer::json(if healthy { 200 } else { 503 }, visible_json(body)),
         Err(_) => Answer::error(500, "the report cannot be written as JSON"),
     }
 }
