@@ -101,7 +101,7 @@ impl Control {
         };
         warn!("the catalogue did not answer: {}; trying again", failure.reason);
         if let Some(not_found) = self.discovery.on_failure(now.mono_ns, failure) {
-            warn_not_found(&not_found);
+            self.on_not_found(&not_found);
         }
     }
 
@@ -137,9 +137,16 @@ impl Control {
         self.resync.on_failure(now.mono_ns, why, retry_after_ns);
     }
 
+    fn on_not_found(&mut self, not_found: &NotFound) {
+        let line =
+            format!("{}: {}; check the name with the venue", not_found.lookup, not_found.why);
+        warn!("{line}");
+        self.not_found.get_or_insert((line, 0)).1 += 1;
+    }
+
     fn on_answer(&mut self, answer: Answer, now: Now) {
         if let Some(not_found) = &answer.not_found {
-            warn_not_found(not_found);
+            self.on_not_found(not_found);
         }
         let completed = answer.scan_completed;
         let (scan, first) = (answer.scan, completed && answer.scan == 1);
@@ -179,10 +186,6 @@ impl Control {
         self.lifecycle.report(&mut report);
         report
     }
-}
-
-fn warn_not_found(not_found: &NotFound) {
-    warn!("{}: {}; check the name with the venue", not_found.lookup, not_found.why);
 }
 
 /// A market as the database is to know it.
