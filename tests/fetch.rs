@@ -193,7 +193,7 @@ fn every_kind_of_answer_and_one_connection_for_those_that_allow_it() {
         assert_eq!(text("/length?a=1").await, "length");
         // A pause that the service asks for holds the next request up: it is the last one here.
         let limited = fetcher.get("/limit").await.unwrap();
-        assert_eq!((limited.status, limited.retry_after_s()), (429, Some(3)));
+        assert_eq!((limited.status, limited.retry_after_s(0)), (429, Some(3)));
         assert_eq!(fetcher.counts(), [10, 3, 5, 5, 0]);
     });
     assert_eq!(server.join().unwrap(), 10);

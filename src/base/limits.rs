@@ -138,6 +138,19 @@ pub const LARGE_FRAME_BYTES: usize = 64 * 1024;
 /// Bytes of a large frame that are decoded in one step: at 0.5 to 1 GB/s, books included, other
 /// connections wait for 30 to 60 µs. One message is never divided, so a book of more bytes is the bound.
 pub const LARGE_FRAME_PART_BYTES: usize = 32 * 1024;
+/// Unfinished frames of all connections of one shard together, and large ones that wait to be decoded: after an outage
+/// about 20 dumps of 2 MB arrive at once. One frame of the largest size fits.
+pub const UNFINISHED_BYTES_MAX: usize = 48 * 1024 * 1024;
+/// A connection that holds less is not closed for that: what it holds is no more than a read or two.
+pub const UNFINISHED_BYTES_FLOOR: usize = 2 * READ_BUFFER_BYTES;
+/// Control frames (pings, pongs) in one read: the venues send one every 10 s.
+pub const CONTROL_FRAMES_PER_READ_MAX: usize = 256;
+/// Fragments of one message that may be of any size, empty ones too.
+pub const FRAGMENTS_FREE: usize = 64;
+/// Bytes that a message must bring for each fragment beyond those.
+pub const FRAGMENT_BYTES_MIN: usize = 16;
+/// Frames of one connection in one turn before the others get theirs.
+pub const FRAMES_PER_TURN: u64 = 4_096;
 /// Bytes that wait to be sent on one connection: the subscription of 500 tokens is 41 kB.
 pub const SEND_BUFFER_BYTES_MAX: usize = 1024 * 1024;
 /// Levels on one side of a book: every tick of the finest grid (1e-4) and room above.
@@ -278,6 +291,7 @@ const _: () = {
     assert!(RECYCLE_SWITCH_TIMEOUT_NS > HANDOVER_STEP_NS + HANDOVER_LAG_MAX_NS);
     assert!(SILENCE_MAX_NS >= 3 * PING_INTERVAL_NS);
     assert!(LARGE_FRAME_PART_BYTES <= LARGE_FRAME_BYTES && LARGE_FRAME_BYTES < FRAME_BYTES_MAX);
+    assert!(UNFINISHED_BYTES_MAX > FRAME_BYTES_MAX + UNFINISHED_BYTES_FLOOR);
     assert!(HEARTBEAT_MISSED_NS >= 3 * HEARTBEAT_INTERVAL_NS);
     // A subscription of token ids with quotes and commas fits the send buffer twice.
     assert!(
@@ -355,6 +369,14 @@ pub const REST_TIMEOUT_NS: u64 = 15 * SECOND_NS;
 pub const REST_CONNECT_TIMEOUT_NS: u64 = 5 * SECOND_NS;
 /// Status line and headers of an answer.
 pub const HTTP_HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of what is wrong with a certificate, its names with it, that are shown.
+pub const CERTIFICATE_BYTES_SHOWN: usize = 400;
+/// Bytes of a redirect's target that are shown.
+pub const LOCATION_BYTES_SHOWN: usize = 200;
+/// TLS and the answer to the upgrade together: a chain of certificates, a head, and one read more.
+pub const HANDSHAKE_BYTES_MAX: usize = 256 * 1024;
+/// Reads of a connection that is looked at without waiting: one that has more is not used again.
+pub const LOOK_READS_MAX: usize = 16;
 /// Portion in which a body leaves its framing.
 pub const HTTP_SCRATCH_BYTES: usize = 16 * 1024;
 /// Idle connections kept for one service: discovery asks for one page at a time.
@@ -405,6 +427,8 @@ pub const POOL_HOUSEKEEPING_NS: u64 = 100 * MILLISECOND_NS;
 pub const POOL_STOP_POLL_NS: u64 = 5 * MILLISECOND_NS;
 /// Messages of an idle WebSocket that are kept for whoever gets it next; beyond them it is closed.
 pub const POOL_INBOX_MAX: usize = 1_024;
+/// Bytes of them.
+pub const POOL_INBOX_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;
 /// Longest latency that a pool's histograms tell apart: 30 KB each at two digits.
 pub const POOL_LATENCY_MAX_NS: u64 = 600 * SECOND_NS;
 /// Requests of another core, or of threads outside of the engine, that are under way or wait.

@@ -7,4 +7,5 @@ pub mod policy;
 pub mod price;
 pub mod random;
 pub mod routing;
+pub mod text;
 pub mod time;

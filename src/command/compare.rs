@@ -2,11 +2,12 @@
 //!
 //! Runs on:  main thread; speaks HTTP to both, like any other client.
 use super::Failure;
-use crate::base::limits::DISCOVERY_PAGES_MAX;
+use crate::base::limits::{DISCOVERY_PAGES_MAX, RETRY_AFTER_MAX_NS};
+use crate::base::time::SECOND_NS;
 use crate::config::{UsageError, flags::CompareFlags, tls_ca};
-use crate::io::{blocking::BlockingClient, output::print_line};
+use crate::io::{blocking::BlockingClient, clock::HostClock, output::print_line};
 use crate::venue::polymarket::catalog::{parse_page, scan_path};
-use crate::wire::{endpoint::Endpoint, tls::client_config};
+use crate::wire::{endpoint::Endpoint, http::Response, tls::client_config};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -110,8 +111,7 @@ impl Comparison {
         for _ in 0..DISCOVERY_PAGES_MAX {
             let response = self.gamma.get(&scan_path(cursor.as_deref()))?;
             if response.status == 429 {
-                let pause_s = response.retry_after_s().unwrap_or(1).max(1);
-                std::thread::sleep(Duration::from_secs(pause_s));
+                std::thread::sleep(pause_of(&response));
                 continue;
             }
             let page = parse_page(&response.body).map_err(|error| error.to_string())?;
@@ -136,7 +136,7 @@ impl Comparison {
         let theirs = self.venue.get(&format!("{}{token}", self.venue_path))?;
         if theirs.status == 429 {
             // Too fast for the venue: both books are asked for anew after the pause that it wants.
-            std::thread::sleep(Duration::from_secs(theirs.retry_after_s().unwrap_or(1).max(1)));
+            std::thread::sleep(pause_of(&theirs));
             return self.compare(token, verdict);
         }
         if theirs.status != 200 {
@@ -193,4 +193,9 @@ pub fn run(flags: &CompareFlags) -> Result<ExitCode, Failure> {
     print_line(&verdict);
     let good = verdict.different == 0 && verdict.equal > 0;
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+/// The pause that the venue wants after an answer 429, within bounds.
+fn pause_of(response: &Response) -> Duration {
+    let wanted_s = response.retry_after_s(HostClock::new().now().wall_ns).unwrap_or(1);
+    Duration::from_secs(wanted_s.clamp(1, RETRY_AFTER_MAX_NS / SECOND_NS))
 }

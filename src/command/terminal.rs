@@ -1,18 +1,24 @@
 //! The terminal: log lines, one status line that they do not tear, and signals.
 //!
 //! Runs on:  any thread may log; the status line belongs to the main thread.
+use crate::base::text::one_line;
 use crate::counter::report::EngineReport;
 use crate::io::output;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Log lines go to standard error, with time and level; the runtime's own only when they matter.
+/// Log lines go to standard error, with time and level, each on one line whatever a peer has put into it. Other
+/// crates speak only when it matters: their lines hold whole requests, signatures with them.
 pub fn start_logging(level: log::LevelFilter) {
     let result = env_logger::Builder::new()
-        .filter_level(level)
-        .filter_module("rustls", level.min(log::LevelFilter::Warn))
+        .filter_level(level.min(log::LevelFilter::Warn))
+        .filter_module("ringbook", level)
         .filter_module("glommio", level.min(log::LevelFilter::Error))
-        .format_target(false)
+        .format(|out, record| {
+            let (at, text) = (out.timestamp(), record.args().to_string());
+            writeln!(out, "[{at} {:<5}] {}", record.level(), one_line(&text))
+        })
         .target(env_logger::Target::Pipe(Box::new(output::Stderr)))
         .try_init();
     // Somebody has set a logger already: theirs it is.

@@ -2,7 +2,9 @@
 //!
 //! Runs on:  control core, stepped every cycle: handshakes (0.3 ms of CPU each) never touch a
 //!           shard. Owns: the socket until a shard takes it over.
-//! Bounds:   one deadline for everything; all addresses of the host are tried in turn.
+//! Bounds:   one deadline for everything; all addresses of the host are tried in turn. `READS_PER_CONNECTION`
+//!           reads a step and `HANDSHAKE_BYTES_MAX` in all: a server may always have more.
+use crate::base::limits::{HANDSHAKE_BYTES_MAX, READS_PER_CONNECTION};
 use crate::io::socket::{Connecting, Connector, Stream};
 use crate::session::Session;
 use crate::venue::Signer;
@@ -90,6 +92,7 @@ struct Handshake {
     tls: Option<TlsSession>,
     upgrade: Upgrade,
     output: Vec<u8>,
+    received_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -229,7 +232,7 @@ impl Dial {
                 Some(tls)
             }
         };
-        Ok(Box::new(Handshake { socket, tls, upgrade, output }))
+        Ok(Box::new(Handshake { socket, tls, upgrade, output, received_bytes: 0 }))
     }
 }
 
@@ -242,7 +245,7 @@ fn path_of(url: &str) -> &str {
 
 impl Handshake {
     fn step(&mut self, buffer: &mut [u8]) -> Result<Option<ClientSocket>, DialError> {
-        loop {
+        for _ in 0..READS_PER_CONNECTION {
             self.send()?;
             let count = match self.socket.read(buffer) {
                 Ok(0) => return Err(DialError::Ended),
@@ -254,7 +257,15 @@ impl Handshake {
                 self.send()?;
                 return Ok(Some(client));
             }
+            self.received_bytes += count;
+            if self.received_bytes > HANDSHAKE_BYTES_MAX {
+                let what = format!("{HANDSHAKE_BYTES_MAX} bytes, and its handshake has no end");
+                return Err(DialError::WebSocket(WebSocketError::Protocol(what)));
+            }
         }
+        self.send()?;
+        // There may be more: the next step reads it, and looks at the deadline first.
+        Ok(None)
     }
 
     fn send(&mut self) -> Result<(), DialError> {
@@ -290,5 +301,61 @@ impl Handshake {
             return Err(DialError::Tls(error));
         }
         failed.map_or(Ok(client), |error| Err(DialError::WebSocket(error)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fd::BorrowedFd;
+
+    /// A server that always has another empty line before its head.
+    #[derive(Debug)]
+    struct Endless;
+
+    impl Stream for Endless {
+        fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+            into.fill(b'\n');
+            Ok(into.len())
+        }
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            Ok(bytes.len())
+        }
+        fn handle(&self) -> Option<BorrowedFd<'_>> {
+            None
+        }
+    }
+
+    impl Connector for Endless {
+        fn connect(&self, _: SocketAddr) -> std::io::Result<Box<dyn Stream>> {
+            Ok(Box::new(Self))
+        }
+    }
+
+    #[test]
+    fn a_server_that_always_has_more_ends_no_step_and_not_the_clock() {
+        let target = Target {
+            url: "ws://127.0.0.1:9/ws".into(),
+            host: "127.0.0.1".into(),
+            tls: None,
+            connector: Arc::new(Endless),
+            heartbeat: "",
+            signer: None,
+        };
+        let begin = || Dial::new(target.clone(), vec!["127.0.0.1:9".parse().unwrap()], 10, 0);
+        // Small reads: a step ends long before the bound in bytes, and the next one sees the deadline.
+        let mut dial = begin();
+        assert!(matches!(dial.step(1, &mut [0; 1000]), Progress::Pending));
+        let late = dial.step(10, &mut [0; 1000]);
+        assert!(matches!(late, Progress::Failed(DialError::Timeout(_))), "{late:?}");
+        // Within the deadline, the bound in bytes ends it.
+        let mut dial = begin();
+        let ended = (0..1000).any(|_| {
+            matches!(
+                dial.step(1, &mut [0; 1000]),
+                Progress::Failed(DialError::WebSocket(WebSocketError::Protocol(_)))
+            )
+        });
+        assert!(ended);
     }
 }

@@ -200,6 +200,9 @@ impl Control {
             books_awaiting: beat.books.awaiting,
             books_stale: beat.books.stale,
             book_bytes: beat.book_bytes,
+            unfinished_bytes: beat.unfinished_bytes,
+            closed_for_memory: beat.closed_for_memory,
+            closed_for_flood: beat.closed_for_flood,
             orders: beat.orders,
         }
     }

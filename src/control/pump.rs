@@ -112,14 +112,15 @@ pub struct ControlParts {
     pub answers: Producer<ControlAnswer>,
 }
 
-/// The pause that the venue wants from all dials, if it wants one.
-fn pause_of(error: &DialError) -> Option<u64> {
-    let DialError::WebSocket(WebSocketError::Refused { status, retry_after_s }) = error else {
+/// The pause that the venue wants from all dials at `wall_ns`, if it wants one. A date that has passed is no pause but for
+/// a 429, which means that dials are too many: the two clocks may differ.
+fn pause_of(error: &DialError, wall_ns: u64) -> Option<u64> {
+    let DialError::WebSocket(WebSocketError::Refused { status, retry_after, .. }) = error else {
         return None;
     };
-    match (status, retry_after_s) {
+    match (status, retry_after.map(|after| after.seconds_from(wall_ns))) {
+        (429, None | Some(0)) => Some(RETRY_AFTER_DEFAULT_NS),
         (_, Some(seconds)) => Some(seconds.saturating_mul(SECOND_NS)),
-        (429, None) => Some(RETRY_AFTER_DEFAULT_NS),
         _ => None,
     }
 }
@@ -542,7 +543,7 @@ impl Control {
                 }
                 Progress::Failed(error) => {
                     self.dialling.swap_remove(place);
-                    let retry_after_ns = pause_of(&error);
+                    let retry_after_ns = pause_of(&error, now.wall_ns);
                     let why = self.explain(&error);
                     self.stream.on_failure(&error, now);
                     self.on_dial_failed(connection, &why, retry_after_ns, now);

@@ -148,9 +148,12 @@ pub async fn run(mut control: Control, mut sources: Sources, mut clock: HostCloc
 
 fn fetched(result: Result<Response, PoolError>) -> Fetched {
     match result {
+        Ok(response) if (300..400).contains(&response.status) => {
+            Fetched::Failed(response.status_line())
+        }
         Ok(response) => Fetched::Response {
             status: response.status,
-            retry_after_s: response.retry_after_s(),
+            retry_after_s: response.retry_after_s(HostClock::new().now().wall_ns),
             body: response.body,
         },
         Err(error) => Fetched::Failed(error.to_string()),

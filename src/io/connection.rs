@@ -1,12 +1,15 @@
 //! A connection to a service, awaited on an executor: TCP, TLS where wanted, bytes and HTTP exchanges.
 //!
 //! Runs on:  control core, or the executor of a pool (glommio). Owns: one socket.
-//! Bounds:   `HTTP_SCRATCH_BYTES` a read; what an exchange takes is bounded by the exchange. There are no
-//!           timeouts in here but that of connecting: the caller drops the future.
+//! Bounds:   `HTTP_SCRATCH_BYTES` a read; what an exchange takes is bounded by the exchange, the handshake by
+//!           `HANDSHAKE_BYTES_MAX`. There are no timeouts in here but that of connecting: the caller drops the
+//!           future, which gives way before each read, or a socket that always has bytes would stop all timers.
 use super::dial::{ConnectError, Dialed, connect};
-use super::executor::sleep;
+use super::executor::{sleep, yield_now};
 use super::resolve::{ResolveError, Resolver};
-use crate::base::limits::{HTTP_SCRATCH_BYTES, RESOLVE_AGAIN_NS, RESOLVE_TRIES};
+use crate::base::limits::{
+    HANDSHAKE_BYTES_MAX, HTTP_SCRATCH_BYTES, LOOK_READS_MAX, RESOLVE_AGAIN_NS, RESOLVE_TRIES,
+};
 use crate::base::time::MILLISECOND_NS;
 use crate::wire::http::{Exchange, HttpError, Response};
 use crate::wire::tls::{TlsError, TlsSession};
@@ -91,6 +94,8 @@ pub struct Connection {
     tls: Option<TlsSession>,
     buffer: Box<[u8]>,
     plaintext: Vec<u8>,
+    /// Bytes read since the connection was made, before decryption.
+    received_bytes: u64,
 }
 
 impl Connection {
@@ -117,6 +122,7 @@ impl Connection {
             tls: session.map_err(ConnectionError::Tls)?,
             buffer: vec![0; HTTP_SCRATCH_BYTES].into(),
             plaintext: Vec::new(),
+            received_bytes: 0,
         };
         stage.set("shaking hands with TLS");
         connection.shake_hands().await?;
@@ -126,6 +132,7 @@ impl Connection {
     async fn shake_hands(&mut self) -> Result<(), ConnectionError> {
         while self.tls.as_ref().is_some_and(TlsSession::is_handshaking) {
             self.flush().await?;
+            self.check_handshake_bytes()?;
             if self.receive().await?.is_none() {
                 return Err(ConnectionError::Tls(TlsError::Protocol(
                     "the server closed during the handshake".to_owned(),
@@ -133,6 +140,19 @@ impl Connection {
             }
         }
         self.flush().await
+    }
+
+    /// For a handshake that goes on: it has a bound in bytes, and time is the caller's.
+    ///
+    /// # Errors
+    /// `TooLarge` of [`ConnectionError`].
+    pub fn check_handshake_bytes(&self) -> Result<(), ConnectionError> {
+        if self.received_bytes <= HANDSHAKE_BYTES_MAX as u64 {
+            return Ok(());
+        }
+        let why =
+            format!("the server sent {HANDSHAKE_BYTES_MAX} bytes and its handshake has no end");
+        Err(ConnectionError::TooLarge(why))
     }
 
     /// Sends the request of `exchange` and reads until its response is whole. A connection whose run was
@@ -197,11 +217,13 @@ impl Connection {
     /// # Errors
     /// `Tls` and `Broken` of [`ConnectionError`].
     pub async fn receive(&mut self) -> Result<Option<&[u8]>, ConnectionError> {
+        yield_now().await;
         let received = match self.dialed.stream.read(&mut self.buffer).await {
             // Many servers close with a reset; to us that is an end without a goodbye.
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
             other => other.map_err(|e| broken(&e))?,
         };
+        self.received_bytes += received as u64;
         let Some(tls) = &mut self.tls else {
             return Ok((received > 0).then_some(&self.buffer[..received]));
         };
@@ -224,9 +246,9 @@ impl Connection {
     }
 
     /// Takes what has come, without waiting, and passes it to `sink`, which says whether that is in order.
-    /// False when it is not, or when the connection is at its end.
+    /// False when it is not, when the connection is at its end, and when it has more than `LOOK_READS_MAX` reads.
     pub fn look(&mut self, mut sink: impl FnMut(&[u8]) -> bool) -> bool {
-        loop {
+        for _ in 0..LOOK_READS_MAX {
             let received = match (&self.dialed.socket).read(&mut self.buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
                 Ok(0) | Err(_) => return false,
@@ -245,6 +267,7 @@ impl Connection {
                 return false;
             }
         }
+        false
     }
 
     /// Sends `last` and TLS's goodbye, as far as that goes without waiting, before the connection is dropped.
@@ -284,4 +307,50 @@ async fn resolve(
 
 fn broken(error: &io::Error) -> ConnectionError {
     ConnectionError::Broken(format!("the connection broke: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::executor::{Executor, spawn};
+    use std::rc::Rc;
+
+    const READS: usize = 4;
+
+    /// A server whose bytes are all there already: others of the executor have their turn between two reads.
+    #[test]
+    fn a_socket_that_always_has_bytes_lets_others_run() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (written, is_written) = std::sync::mpsc::channel();
+        let server = std::thread::spawn(move || {
+            let (mut peer, _) = listener.accept().unwrap();
+            peer.write_all(&[0; READS * HTTP_SCRATCH_BYTES]).unwrap();
+            written.send(()).unwrap();
+            // Open until the client has gone.
+            let _ = peer.read(&mut [0]);
+        });
+        let turns = Executor::start("reader", None, move || async move {
+            let target = Target { host: "127.0.0.1".into(), port: address.port(), tls: None };
+            let resolver = Resolver::with_lookup(0, |_| panic!("not asked")).unwrap();
+            let stage = Cell::new("");
+            let opened = Connection::open(&target, &resolver, 5_000_000_000, &stage).await;
+            let mut connection = opened.unwrap();
+            is_written.recv().unwrap();
+            let turns = Rc::new(Cell::new(0));
+            let counted = Rc::clone(&turns);
+            spawn(async move {
+                for turn in 1..=1_000 {
+                    counted.set(turn);
+                    yield_now().await;
+                }
+            });
+            for _ in 0..READS {
+                assert!(connection.receive().await.unwrap().is_some());
+            }
+            turns.get()
+        });
+        assert!(turns.unwrap().join().unwrap() >= READS - 1);
+        server.join().unwrap();
+    }
 }

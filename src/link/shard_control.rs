@@ -103,6 +103,12 @@ pub struct Heartbeat {
     pub repairs: RepairCounts,
     /// Heap bytes of the books and their index.
     pub book_bytes: u64,
+    /// Memory of frames that have begun and not ended, and of large ones that wait to be decoded.
+    pub unfinished_bytes: u64,
+    /// Connections closed because they held the most of it when it was too much.
+    pub closed_for_memory: u64,
+    /// Connections closed because they sent too many frames that say nothing.
+    pub closed_for_flood: u64,
     /// Bytes received.
     pub bytes: u64,
     /// Last market data, nanoseconds since the Unix epoch.

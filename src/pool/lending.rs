@@ -157,8 +157,26 @@ impl Pool {
         place: &'static Location<'static>,
         timeout_ns: u64,
     ) -> Result<Guard, PoolError> {
+        self.acquire_with(place, timeout_ns, false).await
+    }
+
+    /// The same for a connection that nobody had before.
+    pub(super) async fn acquire_new_at(
+        &self,
+        place: &'static Location<'static>,
+        timeout_ns: u64,
+    ) -> Result<Guard, PoolError> {
+        self.acquire_with(place, timeout_ns, true).await
+    }
+
+    async fn acquire_with(
+        &self,
+        place: &'static Location<'static>,
+        timeout_ns: u64,
+        new_only: bool,
+    ) -> Result<Guard, PoolError> {
         let start_ns = self.clock.mono_ns();
-        let result = self.lend(place, start_ns, timeout_ns).await;
+        let result = self.lend(place, start_ns, timeout_ns, new_only).await;
         let mut statistics = self.statistics.borrow_mut();
         match &result {
             Ok(_) => statistics.on_acquired(self.clock.mono_ns() - start_ns),
@@ -175,9 +193,14 @@ impl Pool {
         place: &'static Location<'static>,
         now_ns: u64,
         timeout_ns: u64,
+        new_only: bool,
     ) -> Result<Guard, PoolError> {
         let deadline_ns = now_ns.saturating_add(timeout_ns);
-        let acquired = self.slots.borrow_mut().acquire(now_ns, deadline_ns, place, Line::is_usable);
+        let acquired = if new_only {
+            self.slots.borrow_mut().acquire_new(now_ns, deadline_ns, place)
+        } else {
+            self.slots.borrow_mut().acquire(now_ns, deadline_ns, place, Line::is_usable)
+        };
         let ticket = match acquired {
             Acquired::Ready(lent) => {
                 self.act();
@@ -351,7 +374,7 @@ impl Pool {
             match self.probe_with(guard, timeout_ns).await {
                 // A kept connection may have been closed meanwhile: that says nothing about the service.
                 Err(PoolError::Connection(ConnectionError::Broken(_))) if reused => {
-                    let guard = self.acquire_at(place, timeout_ns).await?;
+                    let guard = self.acquire_new_at(place, timeout_ns).await?;
                     self.probe_with(guard, timeout_ns).await
                 }
                 result => result,

@@ -1,12 +1,14 @@
 //! One connection of a pool: HTTP, or a WebSocket that is open.
 //!
 //! Runs on:  the pool's core (glommio). Owns: one socket; what a WebSocket has said and nobody has taken.
-//! Bounds:   messages as `wire::websocket` bounds them; one read's worth of them, and `POOL_INBOX_MAX` more
-//!           while it is idle.
+//! Bounds:   messages as `wire::websocket` bounds them; one read's worth of them, and `POOL_INBOX_MAX` of
+//!           `POOL_INBOX_BYTES_MAX` more while nobody takes them: idle, or while a pong is waited for. Loops over
+//!           reads give way before each ([`Connection::receive`]); time is the caller's, the upgrade's bytes are
+//!           `HANDSHAKE_BYTES_MAX`.
 use super::error::PoolError;
 use super::service::Service;
 use super::slots::Condition;
-use crate::base::limits::POOL_INBOX_MAX;
+use crate::base::limits::{POOL_INBOX_BYTES_MAX, POOL_INBOX_MAX};
 use crate::io::connection::{Connection, ConnectionError, Target};
 use crate::io::dial::within;
 use crate::io::resolve::Resolver;
@@ -28,6 +30,8 @@ pub enum Message {
 struct Socket {
     client: ClientSocket,
     inbox: VecDeque<Message>,
+    /// Bytes of the messages in the inbox.
+    inbox_bytes: usize,
     closed: bool,
 }
 
@@ -60,7 +64,8 @@ impl Line {
         if service.kind.is_websocket() {
             stage.set("waiting for the upgrade to WebSocket");
             let client = line.upgrade(&service.url()).await?;
-            let mut socket = Socket { client, inbox: VecDeque::new(), closed: false };
+            let mut socket =
+                Socket { client, inbox: VecDeque::new(), inbox_bytes: 0, closed: false };
             // Frames that came right behind the answer.
             socket.take(&[])?;
             line.socket = Some(socket);
@@ -80,6 +85,7 @@ impl Line {
             if let Some(client) = upgrade.handle_bytes(plaintext)? {
                 return Ok(client);
             }
+            self.connection.check_handshake_bytes()?;
             self.connection.flush().await?;
         }
     }
@@ -114,13 +120,13 @@ impl Line {
     /// `WrongKind`; `WebSocket` and `Connection` when the connection is over.
     pub async fn receive(&mut self, timeout_ns: u64) -> Result<Option<Message>, PoolError> {
         // What has come is given out even after the close.
-        if let Some(message) = self.socket()?.inbox.pop_front() {
+        if let Some(message) = self.socket()?.next_message() {
             return Ok(Some(message));
         }
         let waited = within(timeout_ns, async {
             loop {
                 self.read_socket().await?;
-                if let Some(message) = self.socket()?.inbox.pop_front() {
+                if let Some(message) = self.socket()?.next_message() {
                     return Ok(message);
                 }
             }
@@ -141,6 +147,10 @@ impl Line {
             self.flush_socket().await?;
             while self.socket()?.client.pongs() == pongs {
                 self.read_socket().await?;
+                if !self.socket()?.has_room() {
+                    self.condition = Condition::Broken;
+                    return Err(WebSocketError::Flood("messages that nobody asked for").into());
+                }
             }
             Ok(())
         });
@@ -207,9 +217,8 @@ impl Line {
     /// Looks without waiting whether the server has closed or, on HTTP, has sent something unasked.
     pub fn is_usable(&mut self) -> bool {
         let Some(socket) = &mut self.socket else { return self.connection.is_usable() };
-        let in_order = self.connection.look(|plaintext| {
-            socket.take(plaintext).is_ok() && socket.inbox.len() <= POOL_INBOX_MAX
-        });
+        let in_order =
+            self.connection.look(|plaintext| socket.take(plaintext).is_ok() && socket.has_room());
         in_order && !socket.closed
     }
 
@@ -237,13 +246,38 @@ impl Line {
     }
 }
 
+impl Message {
+    const fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(bytes) => bytes.len(),
+        }
+    }
+}
+
 impl Socket {
+    /// Whether more may come before somebody takes a message.
+    fn has_room(&self) -> bool {
+        self.inbox.len() <= POOL_INBOX_MAX && self.inbox_bytes <= POOL_INBOX_BYTES_MAX
+    }
+
+    fn next_message(&mut self) -> Option<Message> {
+        let message = self.inbox.pop_front()?;
+        self.inbox_bytes -= message.bytes();
+        Some(message)
+    }
+
     fn take(&mut self, plaintext: &[u8]) -> Result<(), PoolError> {
-        let Self { client, inbox, closed } = self;
+        let Self { client, inbox, inbox_bytes, closed } = self;
+        client.begin_read();
+        let mut keep = |message: Message| {
+            *inbox_bytes += message.bytes();
+            inbox.push_back(message);
+        };
         let result = client.handle_bytes(plaintext, &mut |incoming| match incoming {
-            Incoming::Text(text) => inbox.push_back(Message::Text(text.to_owned())),
-            Incoming::Large(text) => inbox.push_back(Message::Text(text)),
-            Incoming::Binary(bytes) => inbox.push_back(Message::Binary(bytes.to_vec())),
+            Incoming::Text(text) => keep(Message::Text(text.to_owned())),
+            Incoming::Large(text) => keep(Message::Text(text)),
+            Incoming::Binary(bytes) => keep(Message::Binary(bytes.to_vec())),
             Incoming::Close { .. } => *closed = true,
         });
         match result {

@@ -51,8 +51,8 @@ impl Pool {
 
     /// Sends a request whose URL leads to this service, and waits for its answer: for its turn, for a
     /// connection, for the last byte, all within the service's request timeout. Redirects within the host are
-    /// followed; one that leads elsewhere is the answer. A request that may be repeated is, once, when a
-    /// connection that was used before dies without a byte of answer.
+    /// followed; one that leads elsewhere is the answer. A request that may be repeated is, once and over a new
+    /// connection, when one that was used before dies without a byte of answer.
     ///
     /// # Errors
     /// Every [`PoolError`] but those of managers; an HTTP status is none.
@@ -114,13 +114,14 @@ impl Pool {
 
     async fn attempt(&self, request: &Request, errand: &Errand) -> Result<Response, PoolError> {
         self.wait_for_turn(errand).await?;
-        let guard = self.connection(errand).await?;
+        let guard = self.connection(errand, false).await?;
         let reused = guard.is_reused();
         let (result, answered) = self.run(guard, request, errand).await;
         let died = matches!(result, Err(PoolError::Connection(ConnectionError::Broken(_))));
         let result = if died && reused && !answered && request.is_idempotent() {
             self.statistics.borrow_mut().on_repeated();
-            let guard = self.connection(errand).await?;
+            // Whatever ended this one, a restart or a balancer, may have ended all that are kept.
+            let guard = self.connection(errand, true).await?;
             self.run(guard, request, errand).await.0
         } else {
             result
@@ -154,10 +155,13 @@ impl Pool {
         Ok(())
     }
 
-    async fn connection(&self, errand: &Errand) -> Result<Guard, PoolError> {
+    async fn connection(&self, errand: &Errand, new_only: bool) -> Result<Guard, PoolError> {
         errand.stage.set("waiting for a connection");
         let left_ns = errand.deadline_ns.saturating_sub(self.now().mono_ns);
         let timeout_ns = self.service().limits.acquire_timeout_ns.min(left_ns);
+        if new_only {
+            return self.acquire_new_at(errand.place, timeout_ns).await;
+        }
         self.acquire_at(errand.place, timeout_ns).await
     }
 

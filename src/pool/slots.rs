@@ -192,6 +192,8 @@ struct Idle<C> {
 #[derive(Debug)]
 struct Waiter {
     deadline_ns: u64,
+    /// It takes no connection that somebody had before.
+    new_only: bool,
     place: &'static Location<'static>,
 }
 
@@ -245,17 +247,36 @@ impl<C, E> Slots<C, E> {
             self.counts.refused += 1;
             return Acquired::Refused(Refusal::Stopped);
         }
-        if self.waiting.is_empty()
+        if self.waiting.values().all(|waiter| waiter.new_only)
             && let Some(idle) = self.take_idle(now_ns, is_usable)
         {
             return Acquired::Ready(self.lend(idle, now_ns, place));
         }
+        self.wait(now_ns, Waiter { deadline_ns, new_only: false, place })
+    }
+
+    /// Asks for a connection that nobody had before: kept ones have turned out to be dead, and the server or what is
+    /// between may have dropped all of them. Where there is no room for a new one, an idle one gives way.
+    pub fn acquire_new(
+        &mut self,
+        now_ns: u64,
+        deadline_ns: u64,
+        place: &'static Location<'static>,
+    ) -> Acquired<C, E> {
+        if self.stopping {
+            self.counts.refused += 1;
+            return Acquired::Refused(Refusal::Stopped);
+        }
+        self.wait(now_ns, Waiter { deadline_ns, new_only: true, place })
+    }
+
+    fn wait(&mut self, now_ns: u64, waiter: Waiter) -> Acquired<C, E> {
         if self.waiting.len() >= self.limits.waiting_max {
             self.counts.refused += 1;
             return Acquired::Refused(Refusal::QueueFull);
         }
         let ticket = Ticket(self.number());
-        self.waiting.insert(ticket, Waiter { deadline_ns, place });
+        self.waiting.insert(ticket, waiter);
         self.counts.peak_waiting = self.counts.peak_waiting.max(self.waiting.len());
         self.open_for_waiters(now_ns);
         Acquired::Wait(ticket)
@@ -481,7 +502,10 @@ impl<C, E> Slots<C, E> {
     }
 
     fn put(&mut self, idle: Idle<C>, now_ns: u64) {
-        match self.waiting.pop_first() {
+        let mut takers =
+            self.waiting.iter().filter(|(_, waiter)| !waiter.new_only || idle.uses == 0);
+        let taker = takers.next().map(|(ticket, _)| *ticket);
+        match taker.and_then(|ticket| Some((ticket, self.waiting.remove(&ticket)?))) {
             Some((ticket, waiter)) => {
                 let lent = self.lend(idle, now_ns, waiter.place);
                 self.actions.push_back(Action::Serve(ticket, lent));
@@ -506,7 +530,12 @@ impl<C, E> Slots<C, E> {
         if self.stopping || (!self.lent.is_empty() && now_ns < self.pause_until_ns) {
             return;
         }
-        while self.opening < self.waiting.len() && self.total() < self.limits.max {
+        while self.opening < self.waiting.len() {
+            if self.total() >= self.limits.max {
+                // Somebody waits although one is idle: for a new one. The oldest gives way.
+                let Some(idle) = self.idle.pop_front() else { return };
+                self.close(idle.connection, CloseReason::Broken);
+            }
             self.open();
         }
     }

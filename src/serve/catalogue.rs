@@ -305,6 +305,15 @@ pub(super) const SHARD: Rows<ShardReport> = rows! { "shard", ShardReport;
         |s, _| Whole(s.books_stale);
     Gauge "shard_book_bytes", "bytes", "Heap bytes of the books and their index",
         "steadily at constant books: deep books; plan memory", |s, _| Whole(s.book_bytes);
+    Gauge "shard_unfinished_bytes", "bytes", "Memory of frames that have begun and not ended",
+        "for longer than a dump takes: the venue begins frames and does not end them",
+        |s, _| Whole(s.unfinished_bytes);
+    Counter "shard_closed_for_memory", "connections",
+        "Connections closed because their unfinished frames held the most memory of the shard when it was too much",
+        "the venue or a proxy before it is broken or hostile; see the log", |s, _| Whole(s.closed_for_memory);
+    Counter "shard_closed_for_flood", "connections",
+        "Connections closed because they sent too many frames that say nothing",
+        "the venue or a proxy before it is broken or hostile; see the log", |s, _| Whole(s.closed_for_flood);
     Counter "shard_orders", "orders", "Orders taken from the control core",
         "nothing", |s, _| Whole(s.orders);
 };

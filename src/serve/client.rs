@@ -1,14 +1,15 @@
 //! One local client: its requests in order, on one connection.
 //!
 //! Runs on:  serve core, one task a client. Owns: the socket and the bytes not yet handled.
-//! Bounds:   `SERVE_HEAD_BYTES_MAX`; a timeout on everything that the client can delay.
+//! Bounds:   `SERVE_HEAD_BYTES_MAX`; a timeout on everything that the client can delay; it gives way before each
+//!           read and each request.
 use super::answer::Answer;
 use super::event::Event;
 use super::places::{Doing, Place};
 use super::request::{self, Head, HeadError, Method};
 use super::{Patience, Server, route};
 use crate::base::limits::{SERVE_LINGER_BYTES_MAX, SERVE_LINGER_NS};
-use crate::io::{dial::within, listen::ClientStream};
+use crate::io::{dial::within, executor::yield_now, listen::ClientStream};
 use futures_lite::future::or;
 use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _};
 use std::net::IpAddr;
@@ -65,6 +66,8 @@ impl Client {
     pub(super) async fn run(mut self, server: &Server, place: &Place) {
         let end = End { stopping: &server.stopping, evicted: Some(&place.evicted) };
         loop {
+            // A client whose requests have all come already would never let another one have its turn.
+            yield_now().await;
             let (head, answer) = match self.next(&server.patience, end, place).await {
                 Next::Request(head) => {
                     place.set(Doing::Waiting);
@@ -143,6 +146,8 @@ impl Client {
 
     /// Appends what the client sends next; false at the end.
     async fn receive(&mut self, end: End<'_>) -> bool {
+        // It may always have more: others, and the timers that bound this, have their turn first.
+        yield_now().await;
         let mut buffer = [0; READ_BYTES];
         // `or` looks at the socket first: a request that has come already is still answered.
         let received = or(async { self.stream.read(&mut buffer).await.unwrap_or(0) }, async {

@@ -24,7 +24,7 @@ use crate::base::limits::{
     SERVE_STOP_POLL_NS, SERVE_TURNED_AWAY_MAX, SERVE_WRITE_TIMEOUT_NS,
 };
 use crate::io::clock::HostClock;
-use crate::io::executor::{sleep, spawn};
+use crate::io::executor::{sleep, spawn, yield_now};
 use crate::io::listen::{ClientStream, descriptor_limit};
 use crate::wire::authority::{Names, ServeName};
 use answer::Answer;
@@ -138,7 +138,11 @@ impl Server {
                 None
             });
             match next.await {
-                Some(Ok(stream)) => self.on_client(stream),
+                Some(Ok(stream)) => {
+                    self.on_client(stream);
+                    // Clients that come without end leave the others their turn.
+                    yield_now().await;
+                }
                 Some(Err(error)) => self.on_accept_error(&error),
                 None => {}
             }

@@ -8,10 +8,11 @@ pub mod backoff;
 pub mod watch;
 
 use crate::base::limits::{
-    CLOSE_TIMEOUT_NS, PING_INTERVAL_NS, SEND_BUFFER_BYTES_MAX, SILENCE_MAX_NS,
+    CLOSE_TIMEOUT_NS, PING_INTERVAL_NS, SEND_BUFFER_BYTES_MAX, SILENCE_MAX_NS, UNFINISHED_BYTES_MAX,
 };
 use crate::wire::tls::{TlsError, TlsSession};
-use crate::wire::websocket::{ClientSocket, Incoming, WebSocketError};
+pub use crate::wire::websocket::WebSocketError;
+use crate::wire::websocket::{ClientSocket, Incoming};
 
 /// Why a session is over. The caller closes the socket, marks the books and asks for a new one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub enum SessionError {
     Unanswered(&'static str),
     /// It was to replace another connection, and the two are too far apart.
     Overrun,
+    /// Its unfinished frames hold the most memory of its shard, bytes, which is more than may be held.
+    FrameMemory(usize),
     /// Our own close was answered, or its time is up.
     Finished,
 }
@@ -58,6 +61,12 @@ impl std::fmt::Display for SessionError {
             }
             Self::Unanswered(why) => f.write_str(why),
             Self::Overrun => f.write_str("too far from the connection that it was to replace"),
+            Self::FrameMemory(bytes) => write!(
+                f,
+                "closed because its unfinished frames hold {} KiB and those of its shard more than {} MiB",
+                bytes / 1024,
+                UNFINISHED_BYTES_MAX >> 20
+            ),
             Self::Finished => f.write_str("closed as asked"),
         }
     }
@@ -178,6 +187,7 @@ impl Session {
         self.counts.bytes += bytes.len() as u64;
         self.counts.last_byte_ns = now_ns;
         let Self { tls, socket, counts, closed_by_venue, .. } = self;
+        socket.begin_read();
         let mut on_message = |message: Incoming<'_>| match message {
             Incoming::Text(text) => {
                 counts.frames += 1;
@@ -329,6 +339,12 @@ impl Session {
             self.output.drain(..self.sent);
             self.sent = 0;
         }
+    }
+
+    /// Memory that is held for frames that have begun and not ended, bytes.
+    #[must_use]
+    pub fn unfinished_bytes(&self) -> usize {
+        self.socket.unfinished_bytes()
     }
 
     /// What the session has seen and done.

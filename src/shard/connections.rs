@@ -24,6 +24,8 @@ pub(super) struct Line {
     pub(super) session: Box<Session>,
     /// Frames that wait for a large one before them; while there are any, nothing is read.
     pub(super) backlog: VecDeque<Waiting>,
+    /// Memory of its unfinished frames and of its backlog, bytes, as the shard has counted it.
+    pub(super) held_bytes: usize,
     /// The kernel was asked to say when there is room to write.
     waits_for_room: bool,
 }
@@ -129,6 +131,16 @@ impl Connections {
         self.slots.len() as u32
     }
 
+    /// The connection that holds the most memory, and how much, bytes.
+    pub(super) fn largest_holder(&self) -> Option<(ConnectionSlot, usize)> {
+        let held =
+            |connection: &Option<Connection>| Some(connection.as_ref()?.line.as_ref()?.held_bytes);
+        let holders = self.slots.iter().enumerate();
+        let holders =
+            holders.filter_map(|(place, c)| Some((ConnectionSlot(place as u32), held(c)?)));
+        holders.max_by_key(|&(_, held)| held)
+    }
+
     pub(super) fn any_line(&self) -> bool {
         self.slots.iter().flatten().any(|connection| connection.line.is_some())
     }
@@ -163,16 +175,16 @@ impl Connection {
         self.audit_ns = now_ns + SNAPSHOT_PATIENCE_NS;
         self.watch.begin(now_ns);
         let backlog = VecDeque::new();
-        self.line = Some(Line { stream, session, backlog, waits_for_room: false });
+        self.line = Some(Line { stream, session, backlog, held_bytes: 0, waits_for_room: false });
     }
 
-    /// Takes the socket away; what it did is kept in the counters.
-    pub(super) fn detach(&mut self, readiness: &mut Readiness, key: u32) {
+    /// Takes the socket away; what it did is kept in the counters. Gives the memory that it held, bytes.
+    pub(super) fn detach(&mut self, readiness: &mut Readiness, key: u32) -> usize {
         self.past = self.counts();
         self.attached_ns = 0;
-        if let Some(line) = self.line.take() {
-            readiness.remove(&*line.stream, key);
-        }
+        let Some(line) = self.line.take() else { return 0 };
+        readiness.remove(&*line.stream, key);
+        line.held_bytes
     }
 
     /// Sums over all sockets; times of the present one, or of the last.
@@ -189,6 +201,19 @@ impl Connection {
 }
 
 impl Line {
+    /// Memory of its unfinished frames and of its backlog, bytes.
+    fn measure_held(&self) -> usize {
+        let backlog = self.backlog.iter().map(|waiting| waiting.text.capacity()).sum::<usize>();
+        self.session.unfinished_bytes().saturating_add(backlog)
+    }
+
+    /// Counts anew what it holds; `sum` is of all connections of the shard.
+    pub(super) fn count_held(&mut self, sum: &mut usize) {
+        let held = self.measure_held();
+        *sum = sum.saturating_sub(self.held_bytes).saturating_add(held);
+        self.held_bytes = held;
+    }
+
     /// Sends what the session wants sent, as far as there is room.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use super::books::{Books, ConnectionSlot};
 use super::publish::Handler;
 use crate::base::id::Venue;
 use crate::base::limits::{STRANGE_BYTES_MAX, STRANGE_KINDS_MAX};
+use crate::base::text::one_line;
 use crate::base::time::{Clock, MILLISECOND_NS, Now};
 use crate::counter::latency::{Latencies, Stage};
 use crate::counter::shard::IntakeCounts;
@@ -216,7 +217,7 @@ impl<H: Handler, C: Clock> Sink for Delivery<'_, H, C> {
 
     fn on_reply(&mut self, reply: &Reply<'_>) {
         if let Reply::Error { code, text, .. } = reply {
-            self.show("error ", &format!("{code}: {text}"));
+            self.show("error ", &format!("{code}: {}", one_line(text)));
         }
         if let Some(dialog) = &mut self.dialog {
             dialog.on_reply(reply, self.read.mono_ns);

@@ -102,6 +102,10 @@ struct Tally {
     bad_withheld: u64,
     silences: u64,
     frozen: u64,
+    /// Memory of unfinished frames and of large ones that wait, all connections together.
+    unfinished_bytes: usize,
+    closed_for_memory: u64,
+    closed_for_flood: u64,
 }
 
 /// When things are due, monotonic nanoseconds.

@@ -107,7 +107,8 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             let (books, why) = (&mut self.intake.books, StaleReason::Disconnected);
             books.set_tokens_stale(&connection.tokens, slot, why, now.wall_ns);
         }
-        connection.detach(&mut self.readiness, slot.0);
+        let held = connection.detach(&mut self.readiness, slot.0);
+        self.tally.unfinished_bytes = self.tally.unfinished_bytes.saturating_sub(held);
         connection.attach(stream, session, now.mono_ns);
         let replaces = connection.replaces.take();
         let mut from = None;

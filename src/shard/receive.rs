@@ -1,22 +1,26 @@
 //! From a socket's bytes to applied frames, and what the end of a socket means.
 //!
 //! Runs on:  shard cores; allocates for nothing but frames that wait for a large one.
-//! Bounds:   `READS_PER_CONNECTION` reads of a socket at a time; `LARGE_FRAME_PART_BYTES` of one large
-//!           frame a step, and nothing is read from its socket until it is done.
+//! Bounds:   `READS_PER_CONNECTION` reads of a socket at a time, fewer after `FRAMES_PER_TURN` frames;
+//!           `LARGE_FRAME_PART_BYTES` of one large frame a step, and nothing is read from its socket until it is
+//!           done. `UNFINISHED_BYTES_MAX` of unfinished frames: the connection that holds the most of them is closed.
 use super::books::{ConnectionSlot, LineEnd};
 use super::connections::{Connection, Waiting};
 use super::intake::Findings;
 use super::{Shard, Tally, publish::Handler};
 use crate::base::{
     id::ConnectionId,
-    limits::{LARGE_FRAME_PART_BYTES, LOG_LINES_PER_SECOND, READS_PER_CONNECTION},
+    limits::{
+        FRAMES_PER_TURN, LARGE_FRAME_PART_BYTES, LOG_LINES_PER_SECOND, READS_PER_CONNECTION,
+        UNFINISHED_BYTES_FLOOR, UNFINISHED_BYTES_MAX,
+    },
     time::{Clock, Now},
 };
 use crate::counter::latency::ConnectionLatencies;
 use crate::link::shard_control::Report;
 use crate::market::book::StaleReason;
 use crate::ring::Producer;
-use crate::session::SessionError;
+use crate::session::{SessionError, WebSocketError};
 use crate::venue::{BadInput, Progress};
 use std::io::ErrorKind;
 
@@ -83,10 +87,13 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     /// Reads one socket, within the budget, into books.
     pub(super) fn receive(&mut self, slot: ConnectionSlot) {
         let mut outcome = Ok(());
+        let mut frames_before = None;
         for _ in 0..READS_PER_CONNECTION {
             let Some(connection) = self.connections.get_mut(slot) else { return };
             let Some(line) = &mut connection.line else { return };
-            if !line.backlog.is_empty() {
+            let frames = line.session.counts().frames;
+            let read_frames = frames - *frames_before.get_or_insert(frames);
+            if !line.backlog.is_empty() || read_frames > FRAMES_PER_TURN {
                 break;
             }
             let count = match line.stream.read(&mut self.buffer) {
@@ -108,10 +115,26 @@ impl<H: Handler, C: Clock> Shard<H, C> {
                 break;
             }
         }
+        self.count_held(slot);
         match outcome {
             Ok(()) if self.feed.is_sequenced() => self.converse(slot, self.intake.clock.now()),
             Ok(()) => self.flush(slot),
             Err(error) => self.hang_up(slot, &error),
+        }
+    }
+
+    /// Counts the memory that a connection holds, and closes the largest holders while all hold too much.
+    fn count_held(&mut self, slot: ConnectionSlot) {
+        let Self { connections, tally, .. } = self;
+        let Some(Some(line)) = connections.get_mut(slot).map(|c| &mut c.line) else { return };
+        line.count_held(&mut tally.unfinished_bytes);
+        while self.tally.unfinished_bytes > UNFINISHED_BYTES_MAX {
+            match self.connections.largest_holder() {
+                Some((holder, held)) if held > UNFINISHED_BYTES_FLOOR => {
+                    self.hang_up(holder, &SessionError::FrameMemory(held));
+                }
+                _ => return,
+            }
         }
     }
 
@@ -232,6 +255,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         if !line.backlog.is_empty() {
             self.large.push_back(slot);
         }
+        line.count_held(&mut tally.unfinished_bytes);
         self.note(slot, &found, read);
         1
     }
@@ -264,7 +288,11 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     /// A socket is over: books become stale, control hears why and dials again.
     pub(super) fn hang_up(&mut self, slot: ConnectionSlot, why: &SessionError) {
         let Some(connection) = self.connections.get_mut(slot) else { return };
-        connection.detach(&mut self.readiness, slot.0);
+        let held = connection.detach(&mut self.readiness, slot.0);
+        self.tally.unfinished_bytes = self.tally.unfinished_bytes.saturating_sub(held);
+        self.tally.closed_for_memory += u64::from(matches!(why, SessionError::FrameMemory(_)));
+        self.tally.closed_for_flood +=
+            u64::from(matches!(why, SessionError::WebSocket(WebSocketError::Flood(_))));
         let now = self.intake.clock.now();
         if let Some(capture) = &mut self.capture {
             capture.ended(connection.id, now.wall_ns, &why.to_string());

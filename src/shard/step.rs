@@ -243,6 +243,9 @@ impl<H: Handler, C: Clock> Shard<H, C> {
                 ..*books.repairs()
             },
             book_bytes: tally.book_bytes,
+            unfinished_bytes: tally.unfinished_bytes as u64,
+            closed_for_memory: tally.closed_for_memory,
+            closed_for_flood: tally.closed_for_flood,
             bytes: tally.bytes,
             last_data_wall_ns: tally.last_data_wall_ns,
             orders: tally.orders,

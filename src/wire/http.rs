@@ -1,11 +1,16 @@
 //! One HTTP/1.1 exchange over memory: a request out, bytes in, a whole response out.
 //!
 //! Runs on:  control core (pure). Owns: the request's bytes and the response so far.
-//! Bounds:   `HTTP_HEAD_BYTES_MAX` of response head, and the body bound given by the caller, which
-//!           holds for the inflated body.
+//! Bounds:   `HTTP_HEAD_BYTES_MAX` for all heads of the answer together, interim ones (class 1xx) with it, and
+//!           for framing (chunk sizes, trailers) without a byte of body between; the body bound given by the
+//!           caller for the body as sent and as inflated, and twice that for its framing.
 mod location;
+mod retry;
 
-use crate::base::limits::{HTTP_HEAD_BYTES_MAX, HTTP_SCRATCH_BYTES};
+pub use retry::RetryAfter;
+
+use crate::base::limits::{HTTP_HEAD_BYTES_MAX, HTTP_SCRATCH_BYTES, LOCATION_BYTES_SHOWN};
+use crate::base::text::{one_line, one_line_of};
 use crate::base::time::SECOND_NS;
 pub use ::http::Method;
 use ::http::{HeaderMap, header};
@@ -52,9 +57,9 @@ impl std::fmt::Display for HttpError {
             Self::BodyTooLarge { bytes_max } => {
                 write!(f, "the body of the answer exceeds {bytes_max} bytes")
             }
-            Self::Malformed(what) => write!(f, "the answer is not valid HTTP: {what}"),
+            Self::Malformed(what) => write!(f, "the answer is not valid HTTP: {}", one_line(what)),
             Self::UnknownEncoding(name) => {
-                write!(f, "the answer is encoded as `{name}`, which was not asked for")
+                write!(f, "the answer is encoded as `{}`, which was not asked for", one_line(name))
             }
         }
     }
@@ -174,19 +179,32 @@ impl Response {
         if self.status != 429 && self.status != 503 {
             return None;
         }
-        if let Some(seconds) = self.retry_after_s() {
-            return Some(seconds.saturating_mul(SECOND_NS));
-        }
-        let date = jiff::fmt::rfc2822::parse(self.header("retry-after")?.trim()).ok()?;
-        let at_ns = u64::try_from(date.timestamp().as_nanosecond()).ok()?;
-        Some(at_ns.saturating_sub(wall_ns))
+        self.retry_after_s(wall_ns).map(|seconds| seconds.saturating_mul(SECOND_NS))
     }
 
-    /// `Retry-After` in seconds; `None` when it is missing or a date.
+    /// `Retry-After` in seconds from `wall_ns` on; `None` when it is missing, or neither a number nor a date.
     #[must_use]
-    pub fn retry_after_s(&self) -> Option<u64> {
-        self.header("retry-after").and_then(|text| text.trim().parse().ok())
+    pub fn retry_after_s(&self, wall_ns: u64) -> Option<u64> {
+        let after = RetryAfter::parse(self.header("retry-after")?)?;
+        Some(after.seconds_from(wall_ns))
     }
+
+    /// The status for people; of a redirect, which is not followed elsewhere, with where it leads.
+    #[must_use]
+    pub fn status_line(&self) -> String {
+        match self.header("location") {
+            Some(location) if (300..400).contains(&self.status) => {
+                redirect_line(self.status, location)
+            }
+            _ => format!("HTTP {}", self.status),
+        }
+    }
+}
+
+/// What is said of a redirect that is not followed.
+pub(crate) fn redirect_line(status: u16, location: &str) -> String {
+    let shown = one_line_of(location.trim().as_bytes(), LOCATION_BYTES_SHOWN);
+    format!("HTTP {status}, a redirect to {shown}, which is not followed; correct the address")
 }
 
 /// One request and its response.
@@ -197,6 +215,12 @@ pub struct Exchange {
     taken: usize,
     answered: bool,
     head: Option<(u16, HeaderMap)>,
+    /// Bytes of interim heads.
+    interim_bytes: usize,
+    /// Bytes of framing since the last byte of the body.
+    framing_bytes: usize,
+    /// Bytes of the body with its framing.
+    body_wire_bytes: usize,
     body: Body,
     scratch: Box<[u8]>,
 }
@@ -246,6 +270,9 @@ impl Exchange {
             taken: 0,
             answered: false,
             head: None,
+            interim_bytes: 0,
+            framing_bytes: 0,
+            body_wire_bytes: 0,
             body: Body::new(body_bytes_max),
             scratch: vec![0; HTTP_SCRATCH_BYTES].into(),
         })
@@ -311,10 +338,11 @@ impl Exchange {
         self.taken += used;
         // However it was cut: the same head is too large whole and in pieces.
         let head_bytes = if used > 0 || response.is_some() { used } else { unread_bytes };
-        if head_bytes > HTTP_HEAD_BYTES_MAX {
+        if self.interim_bytes + head_bytes > HTTP_HEAD_BYTES_MAX {
             return Err(HttpError::HeadTooLarge);
         }
         let Some(response) = response else {
+            self.interim_bytes += used;
             self.phase = Some(Phase::Head(call));
             // A head of class 1xx was taken whole: the real one may follow at once.
             return Ok(if used > 0 { Step::Again } else { Step::Wait });
@@ -342,6 +370,7 @@ impl Exchange {
             let (used, made) = call.read(unread, &mut self.scratch).map_err(malformed)?;
             self.taken += used;
             self.body.push(&self.scratch[..made])?;
+            self.count_framing(used, made)?;
             // `can_proceed` is always true for a close-delimited body, whose end is the EOF.
             let close_delimited = call.body_mode() == ureq_proto::BodyMode::CloseDelimited;
             if !close_delimited && call.can_proceed() {
@@ -359,6 +388,23 @@ impl Exchange {
                 return Ok(Step::Wait);
             }
         }
+    }
+
+    /// Framing has a bound of its own: it may go on without end, and the body's bound knows nothing of it.
+    fn count_framing(&mut self, used: usize, made: usize) -> Result<(), HttpError> {
+        let before = if made > 0 { 0 } else { self.framing_bytes };
+        self.framing_bytes = before + used.saturating_sub(made);
+        if self.framing_bytes > HTTP_HEAD_BYTES_MAX {
+            let what = format!("more than {HTTP_HEAD_BYTES_MAX} bytes of chunk sizes or trailers");
+            return Err(HttpError::Malformed(what));
+        }
+        self.body_wire_bytes += used;
+        let wire_bytes_max =
+            self.body.bytes_max.saturating_mul(2).saturating_add(HTTP_HEAD_BYTES_MAX);
+        if self.body_wire_bytes > wire_bytes_max {
+            return Err(self.body.too_large());
+        }
+        Ok(())
     }
 
     fn finish(&mut self, must_close: bool) -> Result<Response, HttpError> {
@@ -416,6 +462,8 @@ fn write_request(
 /// The body so far, inflated as it comes.
 struct Body {
     bytes_max: usize,
+    /// Bytes as sent.
+    received_bytes: usize,
     gzip: bool,
     inflating: Option<MultiGzDecoder<Bounded>>,
     plain: Bounded,
@@ -423,7 +471,13 @@ struct Body {
 
 impl Body {
     fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, gzip: false, inflating: None, plain: Bounded::new(bytes_max) }
+        Self {
+            bytes_max,
+            received_bytes: 0,
+            gzip: false,
+            inflating: None,
+            plain: Bounded::new(bytes_max),
+        }
     }
 
     fn too_large(&self) -> HttpError {
@@ -453,6 +507,11 @@ impl Body {
             return self.plain.write_all(bytes).map_err(|_| self.too_large());
         }
         let bytes_max = self.bytes_max;
+        // Empty members inflate to nothing, as many as there are.
+        self.received_bytes += bytes.len();
+        if self.received_bytes > bytes_max {
+            return Err(self.too_large());
+        }
         let decoder =
             self.inflating.get_or_insert_with(|| MultiGzDecoder::new(Bounded::new(bytes_max)));
         let result = decoder.write_all(bytes);

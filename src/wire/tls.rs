@@ -3,6 +3,7 @@
 //! Runs on:  control core (handshake), then shards (pure). Owns: one rustls connection.
 //! Bounds:   one TLS record (16 KiB) of plaintext is held at a time; what waits to be sent is
 //!           bounded by the caller, who takes it with [`TlsSession::poll_ciphertext`].
+use crate::base::{limits::CERTIFICATE_BYTES_SHOWN, text};
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use rustls::{CertificateError, ClientConfig, ClientConnection, RootCertStore};
 use std::io::{BufRead as _, Write as _};
@@ -232,7 +233,7 @@ impl TlsSession {
                     TlsError::NameMismatch { server, presented: String::new() }
                 }
                 CertificateError::NotValidForNameContext { presented, .. } => {
-                    TlsError::NameMismatch { server, presented: presented.join(", ") }
+                    TlsError::NameMismatch { server, presented: shown(&presented.join(", ")) }
                 }
                 // Two authorities of one name: the usual mix-up with authorities of one's own.
                 CertificateError::BadSignature => TlsError::Certificate {
@@ -253,7 +254,12 @@ impl TlsSession {
 }
 
 fn one_line(what: &impl std::fmt::Display) -> String {
-    what.to_string().replace(['\n', '\r'], " ")
+    shown(&what.to_string())
+}
+
+/// A certificate may carry any text, and as many names as it likes.
+fn shown(what: &str) -> String {
+    text::one_line_of(what.as_bytes(), CERTIFICATE_BYTES_SHOWN)
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! The client side of a WebSocket over memory: text frames where they lie, tungstenite for the rest.
 //!
 //! Runs on:  control core (upgrade), then shards (pure). Owns: the bytes not yet parsed or sent.
-//! Bounds:   `FRAME_BYTES_MAX` a message, `SEND_BUFFER_BYTES_MAX` waiting to be sent.
+//! Bounds:   `FRAME_BYTES_MAX` a message, `SEND_BUFFER_BYTES_MAX` waiting to be sent, `HTTP_HEAD_BYTES_MAX` of head,
+//!           `CONTROL_FRAMES_PER_READ_MAX`; fragments as `lane` bounds them.
 //!
 //! Whole text frames go from the reader's buffer to the decoder without a copy (`lane`). Handshake,
 //! pings, closes, fragments, violations and everything that is sent are tungstenite's.
@@ -11,7 +12,9 @@ mod lane;
 
 #[cfg(test)]
 use crate::base::limits::LARGE_FRAME_BYTES;
-use crate::base::limits::{FRAME_BYTES_MAX, SEND_BUFFER_BYTES_MAX};
+use crate::base::limits::{FRAME_BYTES_MAX, HTTP_HEAD_BYTES_MAX, SEND_BUFFER_BYTES_MAX};
+use crate::base::text::one_line;
+use crate::wire::http::{RetryAfter, redirect_line};
 use lane::{Lane, Piece};
 use std::io::{ErrorKind, Read, Write};
 use tungstenite::handshake::{MidHandshake, client::ClientHandshake};
@@ -25,13 +28,17 @@ pub enum WebSocketError {
     Refused {
         /// HTTP status.
         status: u16,
-        /// `Retry-After` in seconds, where the server sent one.
-        retry_after_s: Option<u64>,
+        /// `Retry-After`, where the server sent one.
+        retry_after: Option<RetryAfter>,
+        /// Where a redirect leads, where it is one.
+        location: Option<String>,
     },
     /// The server switched on an extension that was not offered: its frames cannot be read.
     UnknownExtension(String),
     /// The server broke the protocol.
     Protocol(String),
+    /// The server sends frames that say nothing, too many of them: what they are.
+    Flood(&'static str),
     /// The URL cannot be asked for.
     BadUrl(String),
     /// The server does not take what is sent; `SEND_BUFFER_BYTES_MAX` are waiting.
@@ -43,13 +50,24 @@ pub enum WebSocketError {
 impl std::fmt::Display for WebSocketError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Refused { status, location: Some(location), .. } => {
+                write!(
+                    f,
+                    "the server refused the WebSocket with {}",
+                    redirect_line(*status, location)
+                )
+            }
             Self::Refused { status, .. } => {
                 write!(f, "the server refused the WebSocket with HTTP {status}")
             }
             Self::UnknownExtension(name) => {
+                let name = one_line(name);
                 write!(f, "the server switched on the extension `{name}` that was not offered")
             }
-            Self::Protocol(what) => write!(f, "the server broke the WebSocket protocol: {what}"),
+            Self::Protocol(what) => {
+                write!(f, "the server broke the WebSocket protocol: {}", one_line(what))
+            }
+            Self::Flood(what) => write!(f, "the server floods the WebSocket with {what}"),
             Self::BadUrl(what) => write!(f, "the WebSocket address is unusable: {what}"),
             Self::SendBufferFull => f.write_str("the server does not take what is sent to it"),
             Self::Closed => f.write_str("the server closed the WebSocket"),
@@ -115,6 +133,7 @@ pub struct Upgrade {
     middle: Option<MidHandshake<ClientHandshake<Memory>>>,
     /// How much of the empty line behind the answer's head was seen.
     head: HeadEnd,
+    head_bytes: usize,
 }
 
 /// Finds the end of an HTTP head, which may be split anywhere, as the parser of the head does: lines
@@ -182,7 +201,7 @@ impl Upgrade {
         let memory = Memory::default();
         match tungstenite::client::client_with_config(request, memory, Some(config())) {
             Err(HandshakeError::Interrupted(middle)) => {
-                Ok(Self { middle: Some(middle), head: HeadEnd::default() })
+                Ok(Self { middle: Some(middle), head: HeadEnd::default(), head_bytes: 0 })
             }
             Err(HandshakeError::Failure(error)) => Err(bad(&error)),
             Ok(_) => Err(WebSocketError::Protocol("an answer before the request".into())),
@@ -204,6 +223,11 @@ impl Upgrade {
         let Some(mut middle) = self.middle.take() else { return Err(WebSocketError::Closed) };
         // What comes behind the head is kept apart, so that tungstenite begins at a frame's start.
         let (head, early) = bytes.split_at(self.head.find(bytes).unwrap_or(bytes.len()));
+        self.head_bytes += head.len();
+        if self.head_bytes > HTTP_HEAD_BYTES_MAX {
+            let what = format!("the head of its answer exceeds {HTTP_HEAD_BYTES_MAX} bytes");
+            return Err(WebSocketError::Protocol(what));
+        }
         middle.get_mut().get_mut().feed(head);
         match middle.handshake() {
             Ok((socket, response)) => {
@@ -227,11 +251,14 @@ impl Upgrade {
                 Ok(None)
             }
             Err(HandshakeError::Failure(tungstenite::Error::Http(response))) => {
-                let retry_after_s = response
-                    .headers()
-                    .get(http::header::RETRY_AFTER)
-                    .and_then(|value| value.to_str().ok()?.trim().parse().ok());
-                Err(WebSocketError::Refused { status: response.status().as_u16(), retry_after_s })
+                let status = response.status().as_u16();
+                let text =
+                    |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+                let retry_after = text(http::header::RETRY_AFTER).and_then(RetryAfter::parse);
+                let location =
+                    text(http::header::LOCATION).filter(|_| (300..400).contains(&status));
+                let location = location.map(str::to_owned);
+                Err(WebSocketError::Refused { status, retry_after, location })
             }
             Err(HandshakeError::Failure(error)) => Err(WebSocketError::Protocol(error.to_string())),
         }
@@ -251,7 +278,7 @@ pub enum Incoming<'a> {
     Close {
         /// Close code, 1005 if there was none.
         code: u16,
-        /// The reason in the server's words.
+        /// The reason in the server's words, on one line.
         reason: String,
     },
 }
@@ -333,7 +360,22 @@ impl ClientSocket {
             socket.get_mut().feed(&broken);
             read_messages(socket, pongs, on_message)?;
         }
-        Ok(())
+        match lane.flood() {
+            Some(what) => Err(WebSocketError::Flood(what)),
+            None => Ok(()),
+        }
+    }
+
+    /// To be called before the bytes of each read: bounds what one read may bring.
+    #[inline]
+    pub const fn begin_read(&mut self) {
+        self.lane.begin_read();
+    }
+
+    /// Memory that is held for messages that have begun and not ended, bytes.
+    #[must_use]
+    pub fn unfinished_bytes(&self) -> usize {
+        self.lane.unfinished_bytes() + self.early.len()
     }
 
     /// Queues a text message into the output.
@@ -402,8 +444,9 @@ fn read_messages(
             Ok(Message::Text(text)) => on_message(Incoming::Text(text.as_str())),
             Ok(Message::Binary(bytes)) => on_message(Incoming::Binary(&bytes)),
             Ok(Message::Close(frame)) => {
-                let (code, reason) =
-                    frame.map_or((1005, String::new()), |f| (f.code.into(), f.reason.to_string()));
+                let (code, reason) = frame.map_or((1005, String::new()), |f| {
+                    (f.code.into(), one_line(&f.reason).into_owned())
+                });
                 on_message(Incoming::Close { code, reason });
             }
             Ok(Message::Pong(_)) => *pongs += 1,

@@ -417,3 +417,44 @@ proptest! {
         prop_assert_eq!(world.closed.len() as u32, world.made);
     }
 }
+
+/// A kept connection was dead, so the others may be: who repeats gets none of them.
+#[test]
+fn who_asks_for_a_new_connection_gets_no_kept_one() {
+    let new = |slots: &mut Pool, now_ns| match slots.acquire_new(now_ns, u64::MAX, here()) {
+        Acquired::Wait(ticket) => ticket,
+        other => panic!("{other:?}"),
+    };
+    let mut slots = Pool::new(LIMITS);
+    let tickets: Vec<Ticket> = (0..3).map(|_| wait(&mut slots, 0)).collect();
+    let mut kept = Vec::new();
+    for action in open_all(&mut slots, 1, 0) {
+        let Action::Serve(_, lent) = action else { panic!("{action:?}") };
+        kept.push(lent);
+    }
+    assert_eq!(kept.len(), tickets.len());
+    let held = kept.pop().unwrap();
+    kept.into_iter().for_each(|lent| slots.release(lent, Condition::Reusable, 1));
+    assert_eq!((slots.idle(), slots.total()), (2, 3));
+
+    // All places are taken: the connection that was idle for longest gives way.
+    let ticket = new(&mut slots, 2);
+    // Who comes behind it has no reason to wait with it.
+    let other = take(&mut slots, 2);
+    slots.release(other, Condition::Reusable, 3);
+    let served = open_all(&mut slots, 10, 3);
+    assert!(matches!(served[0], Action::Close(1, CloseReason::Broken)), "{served:?}");
+    let Action::Serve(to, fresh) = &served[1] else { panic!("{served:?}") };
+    assert_eq!((*to, fresh.connection, fresh.is_reused()), (ticket, 10, false));
+
+    // None is idle and all are lent: it waits for a place, not for what comes back.
+    let _second = take(&mut slots, 4);
+    let ticket = new(&mut slots, 4);
+    assert!(actions(&mut slots).is_empty());
+    slots.release(held, Condition::Reusable, 5);
+    let served = open_all(&mut slots, 20, 5);
+    assert!(matches!(served[0], Action::Close(3, CloseReason::Broken)), "{served:?}");
+    let Action::Serve(to, fresh) = &served[1] else { panic!("{served:?}") };
+    assert_eq!((*to, fresh.connection), (ticket, 20));
+    assert!(slots.total() <= LIMITS.max);
+}

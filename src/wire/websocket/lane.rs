@@ -1,13 +1,18 @@
 //! Which bytes of a stream are whole text frames that can be read where they lie.
 //!
 //! Runs on:  shards (pure). Owns: a frame that arrives in pieces.
-//! Bounds:   `FRAME_BYTES_MAX` a frame; what was kept for one beyond `LARGE_FRAME_BYTES` is given away.
+//! Bounds:   `FRAME_BYTES_MAX` a frame, whose memory grows as its bytes arrive; what was kept for one beyond
+//!           `LARGE_FRAME_BYTES` is given away. `CONTROL_FRAMES_PER_READ_MAX` frames a read that say nothing
+//!           (pings, pongs, empty ones); `FRAGMENT_BYTES_MIN` a fragment beyond `FRAGMENTS_FREE`.
 //!
 //! A market feed is text frames, unmasked and unfragmented, and now and then something else. Those
 //! are taken here, without a copy where they lie whole in one read; every byte of anything else is
 //! passed on to the full WebSocket implementation, which alone knows what a violation is. Both see
 //! frames in the order of the stream. Compared with that implementation alone in `websocket/tests.rs`.
-use crate::base::limits::{FRAME_BYTES_MAX, LARGE_FRAME_BYTES};
+use crate::base::limits::{
+    CONTROL_FRAMES_PER_READ_MAX, FRAGMENT_BYTES_MIN, FRAGMENTS_FREE, FRAME_BYTES_MAX,
+    LARGE_FRAME_BYTES,
+};
 
 /// Longest header looked at: two bytes and a length of eight. A mask is a violation anyway.
 const HEADER_BYTES_MAX: usize = 10;
@@ -35,6 +40,8 @@ enum State {
     Pass { left: u64 },
     /// Everything is passed on for good.
     GivenUp,
+    /// The connection is to be closed: nothing more is read, and this is why.
+    Flooded(&'static str),
 }
 
 /// Follows the frames of one stream.
@@ -45,6 +52,13 @@ pub(super) struct Lane {
     header_len: usize,
     /// A fragmented message has begun and not ended.
     fragmented: bool,
+    /// Fragments of that message, and what they announced, bytes.
+    fragments: usize,
+    fragment_bytes: u64,
+    /// Payload of the frame that is passed on, bytes.
+    passing_bytes: u64,
+    /// Frames of this read that say nothing.
+    empty_frames: usize,
     gathered: Vec<u8>,
 }
 
@@ -61,7 +75,62 @@ impl Lane {
             header: [0; HEADER_BYTES_MAX],
             header_len: 0,
             fragmented: false,
+            fragments: 0,
+            fragment_bytes: 0,
+            passing_bytes: 0,
+            empty_frames: 0,
             gathered: Vec::new(),
+        }
+    }
+
+    /// Another read begins.
+    #[inline]
+    pub(super) const fn begin_read(&mut self) {
+        self.empty_frames = 0;
+    }
+
+    /// What the server floods the connection with, if it does.
+    #[inline]
+    pub(super) const fn flood(&self) -> Option<&'static str> {
+        match self.state {
+            State::Flooded(what) => Some(what),
+            _ => None,
+        }
+    }
+
+    /// Memory of messages that have begun and not ended, bytes. What is passed on counts as announced, because the
+    /// full implementation takes memory for the whole of it.
+    pub(super) fn unfinished_bytes(&self) -> usize {
+        let passed = match self.state {
+            _ if self.fragmented => self.fragment_bytes,
+            State::Pass { left: 1.. } => self.passing_bytes,
+            _ => 0,
+        };
+        let gathered = match self.state {
+            State::Gather { .. } => self.gathered.capacity(),
+            _ => 0,
+        };
+        usize::try_from(passed).unwrap_or(usize::MAX).saturating_add(gathered)
+    }
+
+    /// Counts a frame that says nothing.
+    const fn count_empty(&mut self) {
+        self.empty_frames += 1;
+        if self.empty_frames > CONTROL_FRAMES_PER_READ_MAX {
+            self.state = State::Flooded("control frames and empty frames");
+        }
+    }
+
+    /// Counts a fragment of a message, the last one too.
+    fn count_fragment(&mut self, payload_bytes: u64, last: bool) {
+        self.fragments += 1;
+        self.fragment_bytes = self.fragment_bytes.saturating_add(payload_bytes);
+        let counted = self.fragments.saturating_sub(FRAGMENTS_FREE);
+        if ((counted * FRAGMENT_BYTES_MIN) as u64) > self.fragment_bytes {
+            self.state = State::Flooded("a message in too many small fragments");
+        }
+        if last {
+            (self.fragments, self.fragment_bytes) = (0, 0);
         }
     }
 
@@ -86,6 +155,9 @@ impl Lane {
                     if self.header_len == 0
                         && let Some(payload) = whole_text(bytes, self.fragmented)
                     {
+                        if payload.is_empty() {
+                            self.count_empty();
+                        }
                         return Some(Piece::Text(payload));
                     }
                     let passed_on = self.on_header(bytes)?;
@@ -95,6 +167,10 @@ impl Lane {
                 }
                 State::Gather { left } => {
                     let part = take(bytes, left);
+                    // Twice as much each time, and never more than was announced.
+                    if self.gathered.capacity() - self.gathered.len() < part.len() {
+                        self.gathered.reserve_exact(self.gathered.len().max(part.len()).min(left));
+                    }
                     self.gathered.extend_from_slice(part);
                     if part.len() < left {
                         self.state = State::Gather { left: left - part.len() };
@@ -123,6 +199,7 @@ impl Lane {
                     let all = std::mem::take(bytes);
                     return if all.is_empty() { None } else { Some(Piece::Other(all)) };
                 }
+                State::Flooded(_) => return None,
             }
         }
     }
@@ -156,12 +233,23 @@ impl Lane {
             self.state = match opcode {
                 _ if !known => State::GivenUp,
                 8 => State::GivenUp,
-                9.. => State::Pass { left: header.payload },
-                _ => {
-                    self.fragmented = !last;
-                    State::Pass { left: header.payload }
-                }
+                _ => State::Pass { left: header.payload },
             };
+            if let State::Pass { left } = self.state {
+                self.passing_bytes = left;
+                if opcode >= 9 || (left == 0 && last && opcode != 0) {
+                    self.count_empty();
+                }
+                if opcode < 8 {
+                    if self.fragmented || !last {
+                        self.count_fragment(left, last);
+                    }
+                    self.fragmented = !last;
+                }
+                if self.flood().is_some() {
+                    return None;
+                }
+            }
         }
         Some(header.bytes)
     }

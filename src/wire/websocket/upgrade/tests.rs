@@ -119,7 +119,8 @@ fn refusals_and_broken_frames_are_told_apart() {
     };
     let (mut u, _) = upgrade();
     let busy = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n";
-    let refused = WebSocketError::Refused { status: 429, retry_after_s: Some(7) };
+    let retry_after = Some(RetryAfter::Seconds(7));
+    let refused = WebSocketError::Refused { status: 429, retry_after, location: None };
     assert_eq!(u.handle_bytes(busy).unwrap_err(), refused);
     let (mut u, request) = upgrade();
     let deflate = answer_to(&request, "Sec-WebSocket-Extensions: permessage-deflate\r\n");
@@ -143,4 +144,91 @@ fn what_waits_to_be_sent_is_bounded() {
     let text = "x".repeat(SEND_BUFFER_BYTES_MAX / 2);
     assert!(socket.send_text(&text).is_ok());
     assert_eq!(socket.send_text(&text), Err(WebSocketError::SendBufferFull));
+}
+
+/// What reads like `bytes`, again and again, are answered with: the error, or `None` after `turns` of them.
+fn flooded(front: &[u8], bytes: &[u8], turns: usize) -> Option<WebSocketError> {
+    let mut socket = open();
+    socket.handle_bytes(front, &mut |_| {}).unwrap();
+    for _ in 0..turns {
+        socket.begin_read();
+        if let Err(error) = socket.handle_bytes(bytes, &mut |_| {}) {
+            return Some(error);
+        }
+        socket.clear_output();
+    }
+    None
+}
+
+#[test]
+fn frames_that_say_nothing_end_the_connection() {
+    let begun = [0x01, 1, b'['];
+    let flood = |error: Option<WebSocketError>| matches!(error, Some(WebSocketError::Flood(_)));
+    // Empty continuations, in one read or one by one, and those of a byte.
+    assert!(flood(flooded(&begun, &[0x00, 0].repeat(20_000), 1)));
+    assert!(flood(flooded(&begun, &[0x00, 0], 200)));
+    assert!(flood(flooded(&begun, &[0x00, 1, b' '], 200)));
+    // Pings, pongs, empty texts, empty binary messages; also between fragments.
+    for frame in [frame(9, b"p"), frame(10, b""), vec![0x81, 0], vec![0x82, 0]] {
+        assert!(flood(flooded(&[], &frame.repeat(20_000), 1)), "{frame:?}");
+    }
+    assert!(flood(flooded(&begun, &frame(9, b"").repeat(20_000), 1)));
+    // As many as a venue may send, for ever; and a large message in fragments of a usual size.
+    assert_eq!(flooded(&[], &frame(9, b"p").repeat(100), 1_000), None);
+    let fragment = [&[0x00, 126, 0x03, 0xe8][..], &[b' '; 1000]].concat();
+    assert_eq!(flooded(&begun, &fragment.repeat(64), 100), None);
+}
+
+#[test]
+fn memory_of_unfinished_messages_grows_as_they_arrive_and_is_counted() {
+    let announce = |first: u8, bytes: u64| [&[first, 127][..], &bytes.to_be_bytes()].concat();
+    let mut socket = open();
+    socket.handle_bytes(&announce(0x81, 31 << 20), &mut |_| {}).unwrap();
+    assert_eq!(socket.unfinished_bytes(), 0, "nothing came yet");
+    let part = vec![b' '; 64 * 1024];
+    for _ in 0..20 {
+        socket.handle_bytes(&part, &mut |_| {}).unwrap();
+    }
+    let held = socket.unfinished_bytes();
+    assert!((20 * part.len()..=40 * part.len()).contains(&held), "{held}");
+    for _ in 20..496 {
+        socket.handle_bytes(&part, &mut |_| {}).unwrap();
+    }
+    assert_eq!(socket.unfinished_bytes(), 0, "it is whole");
+    // The full implementation takes memory for the whole frame at once.
+    for first in [0x82, 0x01] {
+        let mut socket = open();
+        socket.handle_bytes(&announce(first, 31 << 20), &mut |_| {}).unwrap();
+        assert_eq!(socket.unfinished_bytes(), 31 << 20);
+    }
+}
+
+#[test]
+fn a_refusal_says_until_when_and_where_to() {
+    let refusal = |head: &str| {
+        let mut upgrade = Upgrade::start("ws://127.0.0.1:9/", "ringbook/test").unwrap();
+        upgrade.handle_bytes(head.as_bytes()).unwrap_err()
+    };
+    let head =
+        "HTTP/1.1 429 X\r\nRetry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 0\r\n\r\n";
+    let retry_after = Some(RetryAfter::Date(784_111_777));
+    assert_eq!(refusal(head), WebSocketError::Refused { status: 429, retry_after, location: None });
+    let head = "HTTP/1.1 302 X\r\nLocation: ws://127.0.0.1:19998/x\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(
+        refusal(head).to_string(),
+        "the server refused the WebSocket with HTTP 302, a redirect to ws://127.0.0.1:19998/x, which is not followed; correct the address"
+    );
+}
+
+#[test]
+fn a_close_reason_is_one_visible_line() {
+    let reason = "\x1b[31mEVIL\u{9b}\u{2028}\n[2026 INFO] forged";
+    let close = frame(8, &[&1008u16.to_be_bytes()[..], reason.as_bytes()].concat());
+    let mut got = String::new();
+    let _ = open().handle_bytes(&close, &mut |message| {
+        if let Incoming::Close { reason, .. } = message {
+            got = reason;
+        }
+    });
+    assert_eq!(got, "\\u{1b}[31mEVIL\\u{9b}\\u{2028}\\n[2026 INFO] forged");
 }

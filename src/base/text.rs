@@ -1,0 +1,93 @@
+//! Text of a peer, made fit to be shown on a line of a log or in a status report.
+//!
+//! Runs on:  any (pure). Allocates only where something is escaped or cut.
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// Whether a terminal, an editor or a log reader may take the character for something else than a visible one:
+/// C0 and C1 controls, separators of lines, and what changes the direction of text.
+const fn is_hidden(c: char) -> bool {
+    matches!(
+        c,
+        '\u{0}'..='\u{1f}'
+            | '\u{7f}'..='\u{9f}'
+            | '\u{ad}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}'
+    )
+}
+
+/// The text on one line: control characters, separators of lines and characters that change the direction of text
+/// are written as `\u{1b}`.
+#[must_use]
+pub fn one_line(text: &str) -> Cow<'_, str> {
+    let Some((first, _)) = text.char_indices().find(|&(_, c)| is_hidden(c)) else {
+        return Cow::Borrowed(text);
+    };
+    let mut shown = String::with_capacity(text.len() + 16);
+    shown.push_str(&text[..first]);
+    for c in text[first..].chars() {
+        match c {
+            '\n' => shown.push_str("\\n"),
+            '\r' => shown.push_str("\\r"),
+            '\t' => shown.push_str("\\t"),
+            c if is_hidden(c) => {
+                // Writing to a string does not fail.
+                let _ = write!(shown, "\\u{{{:x}}}", u32::from(c));
+            }
+            c => shown.push(c),
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// The same of bytes that may be no UTF-8, cut after `bytes_max` of them; what is no UTF-8 is shown as U+FFFD.
+#[must_use]
+pub fn one_line_of(bytes: &[u8], bytes_max: usize) -> String {
+    let cut = &bytes[..bytes.len().min(bytes_max)];
+    let mut shown = one_line(&String::from_utf8_lossy(cut)).into_owned();
+    if bytes.len() > bytes_max {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn visible_text_is_not_touched() {
+        for text in ["", "no such market", "Cöté d’Azur: 50 %, \"quoted\" \\ and 東京 🗳"] {
+            assert!(matches!(one_line(text), Cow::Borrowed(same) if same == text), "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_steers_a_terminal_or_begins_a_line_is_left() {
+        for (text, shown) in [
+            ("\x1b[31mEVIL\x1b]0;x\x07", "\\u{1b}[31mEVIL\\u{1b}]0;x\\u{7}"),
+            ("a\r\n[2026 INFO] forged", "a\\r\\n[2026 INFO] forged"),
+            ("\u{9b}31m\u{85}", "\\u{9b}31m\\u{85}"),
+            ("\u{2028}\u{202e}cod.exe\u{2066}", "\\u{2028}\\u{202e}cod.exe\\u{2066}"),
+            ("\u{7f}\u{0}\u{200b}\u{feff}", "\\u{7f}\\u{0}\\u{200b}\\u{feff}"),
+        ] {
+            assert_eq!(one_line(text), shown);
+        }
+        for c in (0..=0x10_ffff).filter_map(char::from_u32).filter(|c| c.is_control()) {
+            assert!(!one_line(&c.to_string()).contains(c), "{c:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_shown_and_cut() {
+        assert_eq!(one_line_of(b"\xff\xfe ok\x1b", 100), "\u{fffd}\u{fffd} ok\\u{1b}");
+        assert_eq!(one_line_of(b"12345678", 4), "1234…");
+    }
+}

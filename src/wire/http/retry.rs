@@ -1,0 +1,162 @@
+//! `Retry-After`: seconds, or a date in one of the three forms of HTTP (RFC 9110, 5.6.7 and 10.2.3).
+//!
+//! Runs on:  any (pure).
+use crate::base::time::SECOND_NS;
+
+/// How long, or until when, a server wants to be left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryAfter {
+    /// For so many seconds; a number that does not fit is the largest.
+    Seconds(u64),
+    /// Until so many seconds after the Unix epoch; 0 for all that is before it.
+    Date(u64),
+}
+
+impl RetryAfter {
+    /// Reads the header's value; `None` for what is neither a number nor a date.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        // Fractions are no HTTP, and are sent all the same.
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+        if !whole.is_empty()
+            && [whole, fraction].iter().all(|t| t.bytes().all(|b| b.is_ascii_digit()))
+        {
+            let seconds = whole.parse().unwrap_or(u64::MAX);
+            let begun = u64::from(fraction.bytes().any(|digit| digit != b'0'));
+            return Some(Self::Seconds(seconds.saturating_add(begun)));
+        }
+        date(text).map(Self::Date)
+    }
+
+    /// From `wall_ns` (since the Unix epoch) on, whole seconds, rounded up; 0 for a date that has passed.
+    #[must_use]
+    pub const fn seconds_from(self, wall_ns: u64) -> u64 {
+        match self {
+            Self::Seconds(seconds) => seconds,
+            Self::Date(unix_s) => unix_s.saturating_sub(wall_ns / SECOND_NS),
+        }
+    }
+}
+
+/// A date as seconds after the Unix epoch.
+fn date(text: &str) -> Option<u64> {
+    http_date(text).or_else(|| {
+        let date = jiff::fmt::rfc2822::parse(text).ok()?;
+        Some(u64::try_from(date.timestamp().as_second()).unwrap_or(0))
+    })
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT`, `Sunday, 06-Nov-94 08:49:37 GMT`, `Sun Nov  6 08:49:37 1994`.
+fn http_date(text: &str) -> Option<u64> {
+    let (mut day, mut month, mut year, mut time) = (None, None, None, None);
+    for part in text.split([' ', ',', '-']).filter(|part| !part.is_empty()) {
+        if part.contains(':') {
+            time = Some(clock(part)?);
+        } else if let Some(number) = month_of(part) {
+            month = Some(number);
+        } else if part.bytes().all(|b| b.is_ascii_digit()) {
+            match (day, year) {
+                (None, _) => day = Some(part.parse().ok()?),
+                (Some(_), None) => year = Some(year_of(part)?),
+                _ => return None,
+            }
+        } else if !part.bytes().all(|b| b.is_ascii_alphabetic())
+            || (time.is_some() && !["GMT", "UTC", "UT", "Z"].contains(&part))
+        {
+            return None;
+        }
+    }
+    let (hour, minute, second) = time?;
+    let date = jiff::civil::DateTime::new(year?, month?, day?, hour, minute, second, 0).ok()?;
+    let at = date.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    Some(u64::try_from(at.timestamp().as_second()).unwrap_or(0))
+}
+
+fn month_of(part: &str) -> Option<i8> {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let place = MONTHS.iter().position(|month| month.eq_ignore_ascii_case(part))?;
+    Some(place as i8 + 1)
+}
+
+/// Two digits are of this century or of the last one.
+fn year_of(part: &str) -> Option<i16> {
+    let year: i16 = part.parse().ok()?;
+    Some(match (part.len(), year) {
+        (2, ..70) => 2000 + year,
+        (2, _) => 1900 + year,
+        _ => year,
+    })
+}
+
+fn clock(part: &str) -> Option<(i8, i8, i8)> {
+    let mut numbers = part.split(':').map(|number| number.parse::<i8>().ok());
+    let (hour, minute) = (numbers.next()??, numbers.next()??);
+    // A leap second is the one before it.
+    let second = numbers.next().unwrap_or(Some(0))?.min(59);
+    numbers.next().is_none().then_some((hour, minute, second))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_three_forms_of_a_date_are_one_moment() {
+        for text in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            " Sun, 6 Nov 1994 08:49:37 UTC ",
+            // A wrong day of the week changes nothing; another zone does.
+            "Mon, 06 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 09:49:37 +0100",
+        ] {
+            assert_eq!(RetryAfter::parse(text), Some(RetryAfter::Date(784_111_777)), "{text}");
+        }
+        let at = RetryAfter::Date(784_111_777);
+        assert_eq!(at.seconds_from(784_111_770 * SECOND_NS), 7);
+        assert_eq!(at.seconds_from(784_111_769 * SECOND_NS + 1), 8, "rounded up");
+        assert_eq!(at.seconds_from(784_111_900 * SECOND_NS), 0, "it has passed");
+        let old = RetryAfter::parse("Thu, 01 Jan 1931 00:00:00 GMT");
+        assert_eq!(old, Some(RetryAfter::Date(0)));
+    }
+
+    #[test]
+    fn numbers_of_every_size_are_seconds() {
+        for (text, seconds) in [
+            ("0", 0),
+            (" 7 ", 7),
+            ("00012", 12),
+            ("99999999999999999999", u64::MAX),
+            ("1.0", 1),
+            ("0.25", 1),
+        ] {
+            assert_eq!(RetryAfter::parse(text), Some(RetryAfter::Seconds(seconds)), "{text}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_nothing() {
+        for text in [
+            "",
+            "soon",
+            "-5",
+            "1e3",
+            ".",
+            "7s",
+            "1.2.3",
+            "Sun, 06 Nov 1994",
+            "08:49:37 GMT",
+            "Sun, 32 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 25:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:37 7 GMT",
+            "Sun, 06 Nov 99999 08:49:37 GMT",
+            "::::",
+            "\u{661}",
+        ] {
+            assert_eq!(RetryAfter::parse(text), None, "{text}");
+        }
+    }
+}
