@@ -164,7 +164,7 @@ impl Control {
         };
         warn!("the catalogue did not answer: {}; it is asked again", failure.reason);
         if let Some(not_found) = self.discovery.on_failure(now.mono_ns, failure) {
-            warn_not_found(&not_found);
+            self.on_not_found(&not_found);
         }
     }
 
@@ -202,9 +202,16 @@ impl Control {
         self.resync.on_failure(now.mono_ns, why, retry_after_ns);
     }
 
+    fn on_not_found(&mut self, not_found: &NotFound) {
+        let line =
+            format!("{}: {}; check the name with the venue", not_found.lookup, not_found.why);
+        warn!("{line}");
+        self.not_found.get_or_insert((line, 0)).1 += 1;
+    }
+
     fn on_answer(&mut self, mut answer: Answer, now: Now) {
         if let Some(not_found) = &answer.not_found {
-            warn_not_found(not_found);
+            self.on_not_found(not_found);
         }
         let completed = answer.scan_completed;
         let (scan, first) = (answer.scan, completed && answer.scan == 1);
@@ -279,10 +286,6 @@ fn log_skipped(venue: Venue, skipped: &Skipped) {
 /// What people call a market.
 fn name_of(info: &MarketInfo) -> String {
     if info.slug.is_empty() { info.market.to_string() } else { info.slug.clone() }
-}
-
-fn warn_not_found(not_found: &NotFound) {
-    warn!("{}: {}; check the name with the venue", not_found.lookup, not_found.why);
 }
 
 /// A market as the database is to know it.

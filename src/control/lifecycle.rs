@@ -224,6 +224,12 @@ impl Lifecycle {
         others.fold(self.next_expiry_ns, u64::min).max(now_ns)
     }
 
+    /// Whether markets come from scans and the stream, and not only by name.
+    #[must_use]
+    pub const fn is_scanning(&self) -> bool {
+        self.options.scanning
+    }
+
     /// Writes what the lifecycle counts into the report: discovered, announced, resolved,
     /// expired, removed, and adds what the registry refused to the skipped.
     pub fn report(&self, report: &mut LifecycleReport) {

@@ -10,6 +10,7 @@ use crate::base::time::{MILLISECOND_NS, SECOND_NS};
 use crate::counter::report::{EngineReport, HealthReport};
 use crate::market::book::BookState;
 use crate::market::book::image::BookImage;
+use crate::wire::authority::Authority;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -145,7 +146,23 @@ pub fn bad_head(error: HeadError) -> Answer {
     }
 }
 
-/// The answer to a client beyond `SERVE_CLIENTS_MAX`.
+/// The answer to a client that believes this to be another server: DNS rebinding looks like that.
+#[must_use]
+pub fn misdirected(host: &Authority) -> Answer {
+    let host = host.host();
+    let text = format!(
+        "this server is not addressed as {host}; if that is right, start ringbook with --serve-name {host}"
+    );
+    Answer::error(421, &text)
+}
+
+/// Whether a request is answered even where all ordinary places are taken.
+#[must_use]
+pub fn is_reserved(head: &Head) -> bool {
+    matches!(head.path.as_str(), "/health" | "/metrics")
+}
+
+/// The answer to a client for whom there is no place.
 #[must_use]
 pub fn too_many_clients() -> Answer {
     Answer::error(503, "too many clients").with("Retry-After", "1")
@@ -295,7 +312,15 @@ mod tests {
 
     fn head(method: Method, path: &str, query: &str) -> Head {
         let (path, query) = (path.to_owned(), query.to_owned());
-        Head { method, path, query, keep_alive: true, from_page: false, has_body: false }
+        Head {
+            method,
+            path,
+            query,
+            host: None,
+            keep_alive: true,
+            from_page: false,
+            has_body: false,
+        }
     }
 
     fn answer(head: &Head) -> Answer {

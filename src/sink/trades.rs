@@ -294,6 +294,7 @@ impl Gatherer {
             for _ in 0..TRADES_PER_LOOK {
                 let Some(trade) = spring.trades.try_receive() else { break };
                 taken += 1;
+                spring.trades.note_wait(now.wall_ns.saturating_sub(trade.receive_wall_ns));
                 self.board.last_trade_wall_ns.set(trade.receive_wall_ns);
                 self.ledger.handle_trade(trade, now.mono_ns);
             }
