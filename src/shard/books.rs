@@ -28,6 +28,7 @@ use std::collections::VecDeque;
 use std::hash::BuildHasher as _;
 
 mod checks;
+mod damage;
 mod handover;
 mod index;
 mod numbered;
