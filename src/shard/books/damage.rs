@@ -1,7 +1,7 @@
 //! Input that no decoder can read: the books that it may have concerned are stale.
 //!
 //! Runs on:  shard cores, replay (pure), for damaged input only.
-use super::{Books, ConnectionSlot};
+use super::{Admission, Books, ConnectionSlot};
 use crate::base::id::BookIndex;
 use crate::market::book::StaleReason;
 use crate::shard::publish::Handler;
@@ -18,7 +18,9 @@ impl<H: Handler> Books<H> {
             }
             return;
         }
-        let named = each_id_named_in(text, |id| self.on_named(id, wall_ns));
+        // Where books are implied another shard may hold this one, and any number of shards must come to one result.
+        let elsewhere = self.admission != Admission::Listed;
+        let named = each_id_named_in(text, |id| self.on_named(id, wall_ns) || elsewhere);
         if !named && self.live_on(connection) > 0 {
             self.set_connection_stale(connection, StaleReason::UndecodedMessage, wall_ns);
         }

@@ -3,7 +3,6 @@ use super::*;
 use crate::base::id::{MarketId, ShardId, TokenId};
 use crate::base::time::{Now, StillClock};
 use crate::market::book::{BookOpening, BookState, image::BookImage};
-use crate::shard::books::Admission;
 use crate::shard::intake::{Findings, Intake};
 
 const HERE: ConnectionSlot = ConnectionSlot(0);
