@@ -203,7 +203,10 @@ impl<'a> Reader<'a> {
                         Place { file: number as u32, line: value.line, offset: value.offset };
                     match value.condition {
                         Condition::Whole => self.on_value(value.bytes, place)?,
-                        Condition::TooLong => self.on_frame_lost(value.bytes, place, TOO_LONG),
+                        Condition::TooLong => {
+                            self.on_frame_lost(value.bytes, place, TOO_LONG);
+                            self.tell_all(Task::LostAnywhere, "", ConnectionSlot(0), 0, place);
+                        }
                         Condition::Torn => self.on_trouble(format!(
                             "{source}: the last line ({}) is torn: the file ends within its JSON; \
                              {} frames before it were replayed",
@@ -259,6 +262,7 @@ impl<'a> Reader<'a> {
             Err(error) => {
                 let offset = place.offset + error.valid_up_to() as u64;
                 self.on_frame_lost(bytes, Place { offset, ..place }, "not UTF-8");
+                self.on_damaged(&String::from_utf8_lossy(bytes), place);
                 return Ok(());
             }
         };
@@ -270,6 +274,8 @@ impl<'a> Reader<'a> {
         match record.what {
             What::Text(frame) if frame.len() > FRAME_BYTES_MAX => {
                 self.on_frame_lost(frame.as_bytes(), place, TOO_LONG);
+                let slot = self.connections.slot_of(record.connection);
+                self.tell_all(Task::Lost, "", slot, record.receive_ns.unwrap_or(0), place);
             }
             What::Text(frame) => {
                 self.file_frames += 1;
@@ -295,6 +301,7 @@ impl<'a> Reader<'a> {
             What::Broken(why) => {
                 self.counts.errors += 1;
                 self.note_bad(place, why);
+                self.on_damaged(text, place);
             }
             _ => self.on_turn(&record, text, place),
         }
@@ -475,6 +482,29 @@ impl<'a> Reader<'a> {
             self.note_bad(place, why);
         } else {
             self.counts.unknown_texts += 1;
+        }
+    }
+
+    /// A line that cannot be read as it stands: the books that it names may have missed a change.
+    fn on_damaged(&mut self, line: &str, place: Place) {
+        if !line.contains(['{', '}']) {
+            return;
+        }
+        let record = Record::read(line);
+        let receive_ns = record.receive_ns.unwrap_or(0);
+        if record.connection.is_none() && !self.connections.slots.is_empty() {
+            // A capture: whichever connection it was.
+            self.tell_all(Task::LostAnywhere, "", ConnectionSlot(0), receive_ns, place);
+            return;
+        }
+        let slot = self.connections.slot_of(record.connection);
+        let places = self.numbers.as_ref().map_or_else(Vec::new, |n| n.places(slot));
+        for numbered in places {
+            self.tell_all(Task::Hole, "", numbered, receive_ns, place);
+        }
+        match record.what {
+            What::Text(frame) => self.tell_all(Task::Damaged, &frame, slot, receive_ns, place),
+            _ => self.tell_all(Task::Damaged, line, slot, receive_ns, place),
         }
     }
 

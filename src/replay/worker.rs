@@ -195,6 +195,9 @@ impl<H: Handler + Clone> Worker<H> {
                     let why = StaleReason::FramesLost;
                     self.intake.books.set_connection_stale(item.connection, why, item.receive_ns);
                 }
+                Task::Damaged => {
+                    self.intake.books.on_damaged(frame, item.connection, item.receive_ns);
+                }
                 Task::Hole => {
                     // The live shard found it too.
                     let why = StaleReason::FramesLost;
