@@ -6,6 +6,7 @@
 //! at its default because a shorter one can hang the executor.
 use crate::base::time::SECOND_NS;
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::io_uring::{
     IoringEnterFlags, IoringRegisterOp, io_uring_enter, io_uring_params, io_uring_register,
@@ -65,24 +66,14 @@ pub fn check_host() -> Result<(), StartError> {
 
 /// Makes the smallest ring, does with it what the runtime will do, and drops it: the runtime panics where the kernel
 /// refuses any of it. Seccomp profiles deny the three calls one by one.
-#[expect(unsafe_code, reason = "io_uring's system calls have no safe form")]
 fn probe_io_uring() -> std::io::Result<()> {
     let refused = |call: &str, error: Errno| {
         let error = std::io::Error::from(error);
         std::io::Error::new(error.kind(), format!("the kernel refuses {call}: {error}"))
     };
-    let mut params = io_uring_params::default();
-    // SAFETY: without flags the kernel only fills `params` in; the ring is never mapped and ends
-    // with its descriptor.
-    let ring = unsafe { io_uring_setup(1, &mut params) }
-        .map_err(|error| refused("io_uring_setup", error))?;
-    let mut probe = [0_u64; 2];
-    let (call, place) = (IoringRegisterOp::RegisterProbe, (&raw mut probe).cast());
-    // SAFETY: with room for no operation the kernel writes the head of an answer, 16 bytes.
-    let registered = unsafe { io_uring_register(&ring, call, place, 0) };
-    // SAFETY: nothing is submitted and nothing is waited for.
-    let entered = unsafe { io_uring_enter(&ring, 0, 0, IoringEnterFlags::empty()) };
-    for (call, result) in [("io_uring_register", registered), ("io_uring_enter", entered)] {
+    let ring = smallest_ring().map_err(|error| refused("io_uring_setup", error))?;
+    let calls = [("io_uring_register", register(&ring)), ("io_uring_enter", enter(&ring))];
+    for (call, result) in calls {
         match result {
             Err(error @ (Errno::PERM | Errno::ACCESS | Errno::NOSYS)) => {
                 return Err(refused(call, error));
@@ -92,6 +83,28 @@ fn probe_io_uring() -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[expect(unsafe_code, reason = "io_uring_setup has no safe form")]
+fn smallest_ring() -> Result<OwnedFd, Errno> {
+    let mut params = io_uring_params::default();
+    // SAFETY: without flags the kernel only fills `params` in; the ring is never mapped and ends
+    // with its descriptor.
+    unsafe { io_uring_setup(1, &mut params) }
+}
+
+#[expect(unsafe_code, reason = "io_uring_register has no safe form")]
+fn register(ring: &OwnedFd) -> Result<u32, Errno> {
+    let mut probe = [0_u64; 2];
+    let place = (&raw mut probe).cast();
+    // SAFETY: with room for no operation the kernel writes the head of an answer, 16 bytes.
+    unsafe { io_uring_register(ring, IoringRegisterOp::RegisterProbe, place, 0) }
+}
+
+#[expect(unsafe_code, reason = "io_uring_enter has no safe form")]
+fn enter(ring: &OwnedFd) -> Result<u32, Errno> {
+    // SAFETY: nothing is submitted and nothing is waited for.
+    unsafe { io_uring_enter(ring, 0, 0, IoringEnterFlags::empty()) }
 }
 
 /// Threads that one executor needs at once, with two that may just be ending.
