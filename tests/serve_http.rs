@@ -554,18 +554,17 @@ fn health_and_metrics_have_places_of_their_own() {
     let bounds = Bounds { clients: 4, reserved: 2 };
     let engine = Engine::bounded(Cores::Answer, 2, patience, bounds);
     let requests = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(2000);
-    // They take no answer, so each holds its place until the time for writing is over.
-    let greedy: Vec<_> = (0..4)
-        .map(|_| {
-            let mut client = engine.client();
-            let socket = client.reader.get_ref();
-            socket2::SockRef::from(socket).set_recv_buffer_size(4096).unwrap();
-            client.send(&requests);
-            client
-        })
-        .collect();
-    // More than there are reserved places, so those who hold one idle have to give it up.
-    let idle: Vec<_> = (0..8).map(|_| engine.client()).collect();
+    // It takes no answer, so it holds its place until the time for writing is over.
+    let greedy = || {
+        let mut client = engine.client();
+        let socket = client.reader.get_ref();
+        socket2::SockRef::from(socket).set_recv_buffer_size(4096).unwrap();
+        let _ = client.reader.get_mut().write_all(requests.as_bytes());
+        // With the first byte of an answer it is idle no more, and no newcomer takes its place.
+        let _ = client.reader.get_mut().read(&mut [0; 1]);
+        client
+    };
+    let mut held = Vec::new();
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         assert_eq!(engine.get("/health").status, 200);
@@ -574,10 +573,13 @@ fn health_and_metrics_have_places_of_their_own() {
             break;
         }
         assert!(Instant::now() < deadline, "every ordinary place was to be taken");
+        held.push(greedy());
     }
+    // More than there are reserved places, so those who hold one idle have to give it up.
+    held.extend((0..8).map(|_| engine.client()));
     assert_eq!(engine.get("/health").status, 200);
     assert!(engine.get("/metrics").body.contains("ringbook_serve_clients_evicted_total"));
-    drop((greedy, idle));
+    drop(held);
 }
 
 #[test]
