@@ -21,6 +21,7 @@ use crate::control::{
 use crate::counter::capture::{CaptureBoard, CaptureReport};
 use crate::counter::report::EngineReport;
 use crate::counter::trades::TradeReport;
+use crate::io::authority::ServeName;
 use crate::io::{
     clock::{HostClock, ring_clock},
     driver::{Doorbell, Driver},
@@ -44,7 +45,6 @@ use crate::sink::capture::CaptureSink;
 use crate::sink::trades::TradeSink;
 use crate::topology::{self, ThreadPlan, Topology, TopologyError};
 use crate::venue::Catalogue;
-use crate::wire::authority::ServeName;
 use crate::wire::{
     endpoint::{Endpoint, EndpointError},
     tls::{TlsError, client_config},

@@ -12,6 +12,7 @@ use ringbook::link::serve_shard::{BookAnswer, BookQuery};
 use ringbook::market::book::image::BookFacts;
 use ringbook::market::book::{Book, BookState, Level, Side, StaleReason};
 use ringbook::ring::{Consumer, Producer, ring};
+use ringbook::serve::places::Bounds;
 use ringbook::serve::{Patience, ServeLinks, Server, Wake, bind};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -43,6 +44,10 @@ struct Engine {
 
 impl Engine {
     fn start(cores: Cores, shards: usize, patience: Patience) -> Self {
+        Self::bounded(cores, shards, patience, Bounds::for_descriptors(None))
+    }
+
+    fn bounded(cores: Cores, shards: usize, patience: Patience, bounds: Bounds) -> Self {
         let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.address();
         let stop = Arc::new(AtomicBool::new(false));
@@ -72,7 +77,7 @@ impl Engine {
         let server = LocalExecutorBuilder::new(Placement::Unbound)
             .io_memory(0)
             .spawn(move || async move {
-                Server::with_patience(links, listener, Vec::new(), patience).run(ended).await
+                Server::with_limits(links, listener, Vec::new(), patience, bounds).run(ended).await
             })
             .unwrap();
         let server = std::thread::spawn(move || server.join().unwrap());
@@ -564,20 +569,21 @@ fn the_longest_idle_client_gives_its_place_to_a_newcomer() {
 #[test]
 fn health_and_metrics_have_places_of_their_own() {
     let patience = Patience { write_ns: 60_000 * MS, ..patience() };
-    let engine = Engine::start(Cores::Answer, 2, patience);
-    let requests = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(400);
-    // They take no answer, so each holds its place until the time for writing is over.
-    let greedy: Vec<_> = (0..SERVE_CLIENTS_MAX)
-        .map(|_| {
-            let mut client = engine.client();
-            client.reader.get_ref().set_nonblocking(true).unwrap();
-            let _ = client.reader.get_mut().write(requests.as_bytes());
-            client
-        })
-        .collect();
-    // More than there are reserved places, so those who hold one idle have to give it up.
-    let idle: Vec<_> = (0..40).map(|_| engine.client()).collect();
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let bounds = Bounds { clients: 4, reserved: 2 };
+    let engine = Engine::bounded(Cores::Answer, 2, patience, bounds);
+    let requests = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(2000);
+    // It takes no answer, so it holds its place until the time for writing is over.
+    let greedy = || {
+        let mut client = engine.client();
+        let socket = client.reader.get_ref();
+        socket2::SockRef::from(socket).set_recv_buffer_size(4096).unwrap();
+        let _ = client.reader.get_mut().write_all(requests.as_bytes());
+        // With the first byte of an answer it is idle no more, and no newcomer takes its place.
+        let _ = client.reader.get_mut().read(&mut [0; 1]);
+        client
+    };
+    let mut held = Vec::new();
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         assert_eq!(engine.get("/health").status, 200);
         let book = engine.get("/book?token_id=27");
@@ -585,10 +591,13 @@ fn health_and_metrics_have_places_of_their_own() {
             break;
         }
         assert!(Instant::now() < deadline, "every ordinary place was to be taken");
+        held.push(greedy());
     }
+    // More than there are reserved places, so those who hold one idle have to give it up.
+    held.extend((0..8).map(|_| engine.client()));
     assert_eq!(engine.get("/health").status, 200);
     assert!(engine.get("/metrics").body.contains("ringbook_serve_clients_evicted_total"));
-    drop((greedy, idle));
+    drop(held);
 }
 
 #[test]

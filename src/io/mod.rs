@@ -1,6 +1,7 @@
 //! The rim: the only files that name the runtime, the kernel or a clock.
 //!
 //! Runs on:  the core that owns the object. Knows no venue.
+pub mod authority;
 pub mod blocking;
 pub mod clock;
 pub mod connection;

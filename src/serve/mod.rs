@@ -23,10 +23,10 @@ use crate::base::limits::{
     SERVE_ACCEPT_LOG_NS, SERVE_ANSWER_TIMEOUT_NS, SERVE_HEAD_TIMEOUT_NS, SERVE_IDLE_NS,
     SERVE_STOP_POLL_NS, SERVE_TURNED_AWAY_MAX, SERVE_WRITE_TIMEOUT_NS,
 };
+use crate::io::authority::{Names, ServeName};
 use crate::io::clock::HostClock;
 use crate::io::executor::{sleep, spawn, yield_now};
 use crate::io::listen::{ClientStream, descriptor_limit};
-use crate::wire::authority::{Names, ServeName};
 use answer::Answer;
 use client::Client;
 use event::Event;
@@ -100,16 +100,18 @@ impl Server {
     /// A server on a bound listener, addressed as `names` too; nothing happens before [`Server::run`].
     #[must_use]
     pub fn new(links: ServeLinks, listener: Listener, names: Vec<ServeName>) -> Rc<Self> {
-        Self::with_patience(links, listener, names, Patience::default())
+        let bounds = Bounds::for_descriptors(descriptor_limit());
+        Self::with_limits(links, listener, names, Patience::default(), bounds)
     }
 
-    /// The same with other timeouts.
+    /// The same with other timeouts and bounds.
     #[must_use]
-    pub fn with_patience(
+    pub fn with_limits(
         links: ServeLinks,
         listener: Listener,
         names: Vec<ServeName>,
         patience: Patience,
+        bounds: Bounds,
     ) -> Rc<Self> {
         let names = Names::new(listener.address(), names);
         Rc::new(Self {
@@ -119,7 +121,7 @@ impl Server {
             stopping: Event::default(),
             clock: RefCell::new(HostClock::new()),
             names,
-            places: Places::new(Bounds::for_descriptors(descriptor_limit())),
+            places: Places::new(bounds),
             accept_errors: RefCell::default(),
             turned_away: Cell::new(0),
             tasks: Cell::new(0),

@@ -8,9 +8,9 @@ use crate::base::id::{ConnectionId, TokenId};
 use crate::base::text::visible_json;
 use crate::base::time::{MILLISECOND_NS, SECOND_NS};
 use crate::counter::report::{EngineReport, HealthReport};
+use crate::io::authority::Authority;
 use crate::market::book::BookState;
 use crate::market::book::image::BookImage;
-use crate::wire::authority::Authority;
 use serde::Serialize;
 use std::sync::Arc;
 

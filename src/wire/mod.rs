@@ -1,7 +1,6 @@
 //! Bytes in, frames out: TLS, WebSocket, HTTP, each without its socket and without a clock.
 //!
 //! Runs on:  any (pure).
-pub mod authority;
 pub mod endpoint;
 pub mod http;
 pub mod tls;

@@ -1,4 +1,6 @@
 //! Every number of `/stats` is in `/metrics`: each is changed in turn, and the exposition must change with it.
+//!
+//! Runs on:  tests.
 use super::{ServeReport, exposition};
 use crate::counter::capture::CaptureReport;
 use crate::counter::latency::{LatencySummary, Stage};
