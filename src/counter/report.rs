@@ -444,6 +444,7 @@ pub struct LifecycleReport {
 
 /// Markets of one venue's catalogue that are not followed for one reason.
 #[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub struct SkipReport {
     /// The venue.
     pub venue: String,
