@@ -460,3 +460,44 @@ fn tls_failures_say_what_to_do() {
     assert_eq!(server.join().unwrap(), 1);
     plain.join().unwrap();
 }
+
+/// Every kept connection is dead, as after a restart of the server: the request that finds one so is repeated over a
+/// new one.
+#[test]
+fn a_repeated_request_goes_over_a_new_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // The first two connections serve one request each and then answer nothing; the third one serves all.
+    let server = std::thread::spawn(move || {
+        let mut first: Vec<TcpStream> = (0..2).map(|_| listener.accept().unwrap().0).collect();
+        for stream in &mut first {
+            read_request(stream).unwrap();
+        }
+        for stream in &mut first {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").unwrap();
+        }
+        let dead = first.into_iter().map(|mut stream| {
+            std::thread::spawn(move || {
+                let request = read_request(&mut stream);
+                drop(stream);
+                request.is_some()
+            })
+        });
+        let dead: Vec<_> = dead.collect();
+        let (mut third, _) = listener.accept().unwrap();
+        read_request(&mut third).unwrap();
+        third.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nthird").unwrap();
+        drop(third);
+        dead.into_iter().map(|thread| usize::from(thread.join().unwrap())).sum::<usize>()
+    });
+    run(async move {
+        let fetcher = fetcher(&format!("http://{address}"), None);
+        let (one, other) = futures_lite::future::zip(fetcher.get("/1"), fetcher.get("/2")).await;
+        assert_eq!((one.unwrap().status, other.unwrap().status), (200, 200));
+        assert_eq!(fetcher.idle_connections(), 2);
+        assert_eq!(fetcher.get("/3").await.unwrap().body, b"third");
+        let [requests, failed, opened, _, repeated] = fetcher.counts();
+        assert_eq!([requests, failed, opened, repeated], [3, 0, 3, 1]);
+    });
+    assert_eq!(server.join().unwrap(), 1, "one of the kept ones was tried");
+}

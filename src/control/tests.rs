@@ -1,14 +1,17 @@
 //! The pure parts together: a catalogue of the venue's size, dialled, lost and dialled again.
+use super::dial::DialError;
 use super::dialing::{Dial, DialQueue};
 use super::discovery::Discovery;
 use super::lifecycle::{Lifecycle, LifecycleOptions};
 use super::placement::{Action, ConnectionState, Placement};
+use super::pump::pause_of;
 use super::registry::Registry;
 use crate::base::id::{ConnectionId, MarketId, TokenId};
 use crate::base::limits;
 use crate::base::time::{MILLISECOND_NS, Now, SECOND_NS};
 use crate::market::info::{Closed, MarketInfo, Outcome, Resolution};
 use crate::venue::polymarket::catalog::Page;
+use crate::wire::{http::RetryAfter, websocket::WebSocketError};
 use std::collections::HashSet;
 
 const SHARDS: u16 = 2;
@@ -182,4 +185,32 @@ fn a_whole_catalogue_is_subscribed_lost_regained_and_given_up() {
     let polluted = engine.placement.report(&engine.registry);
     assert!(polluted.connections.iter().all(|connection| connection.pollution < 1.0));
     assert!(engine.sockets.len() < 10, "{} sockets", engine.sockets.len());
+}
+
+/// `Retry-After` of a refused upgrade in all its forms; the dial queue bounds what is asked for.
+#[test]
+fn a_refused_upgrade_says_how_long_no_connection_dials() {
+    let wall_ns = 1_000 * SECOND_NS;
+    let pause = |status, text: &str| {
+        let retry_after = RetryAfter::parse(text);
+        let refused = WebSocketError::Refused { status, retry_after, location: None };
+        pause_of(&DialError::WebSocket(refused), wall_ns)
+    };
+    let date = "Thu, 01 Jan 1970 00:17:00 GMT";
+    assert_eq!(pause(429, date), Some(20 * SECOND_NS));
+    assert_eq!(pause(503, date), Some(20 * SECOND_NS));
+    assert_eq!(pause(429, "20"), Some(20 * SECOND_NS));
+    let default = Some(limits::RETRY_AFTER_DEFAULT_NS);
+    for text in ["", "soon", "0", "Thu, 01 Jan 1970 00:10:00 GMT"] {
+        assert_eq!(pause(429, text), default, "{text}");
+    }
+    assert_eq!((pause(503, ""), pause(403, "soon")), (None, None));
+
+    let mut dials = DialQueue::new(7);
+    dials.request(ConnectionId(1), 0);
+    let dial = dials.poll(0).unwrap();
+    let huge = pause(429, "99999999999999999999");
+    dials.on_failure(dial.connection, 0, huge);
+    assert_eq!(dials.poll(limits::RETRY_AFTER_MAX_NS - 1), None);
+    assert!(dials.poll(2 * limits::RETRY_AFTER_MAX_NS).is_some());
 }

@@ -1,7 +1,7 @@
 //! A small HTTP client for threads that may wait: one connection, kept alive.
 //!
-//! Runs on:  main thread and tests, never on an executor. Bounds: `REST_TIMEOUT_NS` a read,
-//!           `REST_BODY_BYTES_MAX` a body.
+//! Runs on:  main thread and tests, never on an executor. Bounds: `REST_TIMEOUT_NS` a read, and a whole answer
+//!           from one read to the next; `REST_BODY_BYTES_MAX` a body.
 use super::clock::HostClock;
 use super::executor::{StartError, no_thread};
 use crate::base::limits::{FIRST_LOOK_TIMEOUT_NS, REST_BODY_BYTES_MAX, REST_TIMEOUT_NS};
@@ -206,7 +206,12 @@ impl BlockingClient {
             output.clear();
         }
         let mut buffer = vec![0; 16 * 1024];
+        let clock = HostClock::new();
+        let deadline_ns = clock.mono_ns() + REST_TIMEOUT_NS;
         loop {
+            if clock.mono_ns() >= deadline_ns {
+                return Err(tell(&"there is no whole answer in time"));
+            }
             if let Some(tls) = &mut tls {
                 tls.poll_ciphertext(&mut output);
             }

@@ -341,7 +341,7 @@ impl Session {
         }
     }
 
-    /// Memory that is held for frames that have begun and not ended, bytes.
+    /// Bytes that are held of frames that have begun and not ended.
     #[must_use]
     pub fn unfinished_bytes(&self) -> usize {
         self.socket.unfinished_bytes()

@@ -372,7 +372,7 @@ impl ClientSocket {
         self.lane.begin_read();
     }
 
-    /// Memory that is held for messages that have begun and not ended, bytes.
+    /// Bytes that are held of messages that have begun and not ended.
     #[must_use]
     pub fn unfinished_bytes(&self) -> usize {
         self.lane.unfinished_bytes() + self.early.len()

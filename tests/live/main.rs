@@ -16,6 +16,7 @@ mod dropping;
 mod engine;
 mod faults;
 mod following;
+mod hostile;
 mod http;
 mod kalshi;
 mod keeping;

@@ -1,7 +1,7 @@
 //! Which bytes of a stream are whole text frames that can be read where they lie.
 //!
 //! Runs on:  shards (pure). Owns: a frame that arrives in pieces.
-//! Bounds:   `FRAME_BYTES_MAX` a frame, whose memory grows as its bytes arrive; what was kept for one beyond
+//! Bounds:   `FRAME_BYTES_MAX` a frame, whose memory is touched as its bytes arrive; what was kept for one beyond
 //!           `LARGE_FRAME_BYTES` is given away. `CONTROL_FRAMES_PER_READ_MAX` frames a read that say nothing
 //!           (pings, pongs, empty ones); `FRAGMENT_BYTES_MIN` a fragment beyond `FRAGMENTS_FREE`.
 //!
@@ -98,19 +98,16 @@ impl Lane {
         }
     }
 
-    /// Memory of messages that have begun and not ended, bytes. What is passed on counts as announced, because the
-    /// full implementation takes memory for the whole of it.
+    /// Bytes that have come of messages that have begun and not ended: what they take of memory.
     pub(super) fn unfinished_bytes(&self) -> usize {
-        let passed = match self.state {
-            _ if self.fragmented => self.fragment_bytes,
-            State::Pass { left: 1.. } => self.passing_bytes,
-            _ => 0,
+        let (announced, left) = match self.state {
+            State::Gather { .. } => return self.gathered.len(),
+            State::Pass { left } if self.fragmented => (self.fragment_bytes, left),
+            State::Pass { left: left @ 1.. } => (self.passing_bytes, left),
+            _ if self.fragmented => (self.fragment_bytes, 0),
+            _ => return 0,
         };
-        let gathered = match self.state {
-            State::Gather { .. } => self.gathered.capacity(),
-            _ => 0,
-        };
-        usize::try_from(passed).unwrap_or(usize::MAX).saturating_add(gathered)
+        usize::try_from(announced.saturating_sub(left)).unwrap_or(usize::MAX)
     }
 
     /// Counts a frame that says nothing.
@@ -167,10 +164,6 @@ impl Lane {
                 }
                 State::Gather { left } => {
                     let part = take(bytes, left);
-                    // Twice as much each time, and never more than was announced.
-                    if self.gathered.capacity() - self.gathered.len() < part.len() {
-                        self.gathered.reserve_exact(self.gathered.len().max(part.len()).min(left));
-                    }
                     self.gathered.extend_from_slice(part);
                     if part.len() < left {
                         self.state = State::Gather { left: left - part.len() };
@@ -224,6 +217,8 @@ impl Lane {
                 self.state = State::GivenUp;
             } else {
                 self.gathered.clear();
+                // Reserved at once, so that nothing is copied; the kernel gives pages as bytes are written to them.
+                self.gathered.reserve_exact(header.payload as usize);
                 self.state = State::Gather { left: header.payload as usize };
                 return Some(0);
             }
