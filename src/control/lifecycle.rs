@@ -264,7 +264,9 @@ impl Lifecycle {
             return false;
         }
         if known.is_some() {
-            registry.refresh(&info);
+            if !registry.refresh(&info) {
+                self.refuse(&info, SkipReason::OtherTokens);
+            }
             // Only the clock had said that it was over; it is listed as trading, or with a later end.
             if (stays || !ended) && self.ended.remove(&market) {
                 registry.revive(&market, now.mono_ns);

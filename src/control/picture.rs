@@ -245,6 +245,13 @@ impl Control {
         } else if !lifecycle.last_error.is_empty() {
             notices.push(format!("the catalogue cannot be read now: {}", lifecycle.last_error));
         }
+        if known.markets_shared > 0 {
+            let (count, venue) = (known.markets_shared, self.venue.name());
+            notices.push(format!(
+                "{count} markets in the catalogue of {venue} have the tokens of another market: the same books \
+                 answer for both; look whether the venue has changed its catalogue"
+            ));
+        }
         match self.skips.drift(self.venue.name()) {
             Drift::Usual => {}
             Drift::Notice(line) => notices.push(line),

@@ -39,6 +39,7 @@ impl HealthReport {
 impl RegistryReport {
     fn absorb(&mut self, other: &Self) {
         self.markets += other.markets;
+        self.markets_shared += other.markets_shared;
         self.tokens += other.tokens;
         self.tokens_pending += other.tokens_pending;
         self.tokens_subscribed += other.tokens_subscribed;

@@ -191,7 +191,9 @@ pub struct ExchangeReport {
 pub struct RegistryReport {
     /// Markets known.
     pub markets: u64,
-    /// Tokens known.
+    /// Of these, markets whose tokens are another one's: the same books answer for both.
+    pub markets_shared: u64,
+    /// Tokens of all markets.
     pub tokens: u64,
     /// Tokens that wait for a connection.
     pub tokens_pending: u64,

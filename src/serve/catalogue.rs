@@ -143,6 +143,8 @@ pub(super) const ENGINE: Rows<EngineReport> = rows! { "", EngineReport;
         "nothing; the venue grows", |r, _| Whole(r.registry.markets);
     Gauge "tokens", "tokens", "Tokens known",
         "nothing; the venue grows", |r, _| Whole(r.registry.tokens);
+    Gauge "markets_shared", "markets", "Markets whose tokens are those of another market",
+        "the venue lists tokens twice: the same books answer for both", |r, _| Whole(r.registry.markets_shared);
     Gauge "tokens_pending", "tokens", "Tokens that wait for a connection",
         "if it stays up: connections are at their maximum or cannot be dialled",
         |r, _| Whole(r.registry.tokens_pending);

@@ -69,6 +69,8 @@ pub enum SkipReason {
     BadToken,
     /// A token belongs to another market already.
     TokenTaken,
+    /// It is followed by other tokens than the catalogue lists now.
+    OtherTokens,
     /// The entry is no object.
     NoObject,
     /// An event has no list of markets.
@@ -96,6 +98,7 @@ impl SkipReason {
             Self::BadId => "bad_id",
             Self::BadToken => "bad_token",
             Self::TokenTaken => "token_taken",
+            Self::OtherTokens => "other_tokens",
             Self::NoObject => "not_an_object",
             Self::NoMarkets => "event_without_markets",
             Self::Full => "too_many_markets",
@@ -135,6 +138,7 @@ impl SkipReason {
             Self::BadId => "its id is missing or unusable",
             Self::BadToken => "one of its tokens is unusable",
             Self::TokenTaken => "one of its tokens belongs to another market",
+            Self::OtherTokens => "it is followed by other tokens than it has now",
             Self::NoObject => "the entry is no JSON object",
             Self::NoMarkets => "the event has no list of markets",
             Self::Full => "as many markets are known as this program can hold",

@@ -31,3 +31,4 @@ mod refused;
 mod sharing;
 mod stopping;
 mod venue;
+mod versions;
