@@ -18,3 +18,4 @@ pub mod probe;
 pub mod resolve;
 pub mod socket;
 pub mod threads;
+mod zstd_frames;
