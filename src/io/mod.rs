@@ -19,3 +19,4 @@ pub mod probe;
 pub mod resolve;
 pub mod socket;
 pub mod threads;
+mod zstd_frames;
