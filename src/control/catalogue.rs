@@ -4,14 +4,24 @@
 use super::discovery::{Answer, Failure, Lookup, NotFound};
 use super::pump::{Control, Errand};
 use super::registry::{Record, Status};
-use crate::base::id::{TokenId, Venue};
-use crate::base::limits::{CONTROL_SINK_DEPTH, RETRY_AFTER_DEFAULT_NS};
+use crate::base::id::{ShardId, TokenId, Venue};
+use crate::base::limits::{
+    CONNECTIONS_PER_SHARD_MAX, CONTROL_SINK_DEPTH, MARKETS_MAX, RETRY_AFTER_DEFAULT_NS,
+};
 use crate::base::time::{Now, SECOND_NS};
 use crate::counter::report::LifecycleReport;
 use crate::link::control_sink::{MarketRow, MarketStatus};
-use crate::market::info::{Closed, MarketNews};
+use crate::market::info::{Closed, MarketInfo, MarketNews};
 use crate::venue::skip::Skipped;
 use log::{debug, info, warn};
+use std::collections::BTreeSet;
+
+/// What was last found to have no room.
+#[derive(Clone, Debug, Default)]
+pub(super) struct WithoutRoom {
+    registry: bool,
+    shards: BTreeSet<ShardId>,
+}
 
 /// What a task fetched, or why it could not.
 #[derive(Debug)]
@@ -31,6 +41,11 @@ pub enum Fetched {
 
 impl Control {
     pub(super) fn step_catalogue(&mut self, now: Now) {
+        while let Some(line) = self.discovery.take_warning() {
+            warn!("{line}");
+            // Nothing more comes for those that wait.
+            self.placement.request_check();
+        }
         if self.lifecycle.is_full(&self.registry) && self.discovery.end_scan(now) {
             self.placement.request_check();
         }
@@ -47,6 +62,53 @@ impl Control {
         self.discovery.confirm(self.resolutions.poll(now.mono_ns));
         for action in upkeep.actions {
             self.carry_out(action, now);
+        }
+    }
+
+    /// Warns, once each time it begins, of markets that cannot be followed for want of room.
+    pub(super) fn warn_of_bounds(&mut self) {
+        let bound = self.lifecycle.is_above_bound();
+        if bound && !self.without_room.registry {
+            warn!(
+                "more than {MARKETS_MAX} markets are listed: those beyond are not followed; name fewer"
+            );
+        }
+        self.without_room.registry = bound;
+        let blocked: BTreeSet<ShardId> = self.placement.shards_without_room().collect();
+        for shard in blocked.difference(&self.without_room.shards) {
+            let tokens = self.registry.pending_tokens(*shard);
+            warn!(
+                "{shard}: {tokens} tokens have no connection, since it has {CONNECTIONS_PER_SHARD_MAX}; use more --shards"
+            );
+        }
+        self.without_room.shards = blocked;
+    }
+
+    /// Why a book that no shard has is awaited, for people; `None` when nobody follows its token.
+    pub(super) fn why_awaited(&self, token: &TokenId, now: Now) -> Option<String> {
+        let Some(record) = self.registry.market_of(token) else {
+            let scheduled = self.lifecycle.scheduled_with(token);
+            let opens = scheduled.map(|info| {
+                let seconds =
+                    info.start_wall_ns.unwrap_or(0).saturating_sub(now.wall_ns) / SECOND_NS;
+                format!("{} opens in {seconds} s", name_of(info))
+            });
+            return opens.or_else(|| self.discovery.is_asking(token));
+        };
+        let name = name_of(&record.info);
+        match (record.status, record.connection) {
+            (Status::Expired, _) => None,
+            (Status::Pending, _) => {
+                let room = !self.placement.shards_without_room().any(|shard| shard == record.shard);
+                let why =
+                    if room { "for others to share one with" } else { "and its shard has no more" };
+                Some(format!("{name} waits for a connection {why}"))
+            }
+            (Status::Subscribed, Some(connection)) => {
+                let name_of_connection = self.placement.name(connection);
+                Some(format!("{name} is being opened on {name_of_connection}"))
+            }
+            (Status::Subscribed, None) => Some(format!("{name} is being opened")),
         }
     }
 
@@ -96,13 +158,13 @@ impl Control {
             Fetched::Response { status, retry_after_s, .. } => Failure {
                 reason: format!("HTTP {status}"),
                 retry_after_ns: retry_after_s.map(|s| s.saturating_mul(SECOND_NS)),
-                refused: (400..500).contains(&status) && ![408, 425, 429].contains(&status),
+                refused: [400, 404, 410, 422].contains(&status),
             },
             Fetched::Failed(reason) => Failure { reason, ..Failure::default() },
         };
-        warn!("the catalogue did not answer: {}; trying again", failure.reason);
+        warn!("the catalogue did not answer: {}; it is asked again", failure.reason);
         if let Some(not_found) = self.discovery.on_failure(now.mono_ns, failure) {
-            warn_not_found(&not_found);
+            self.on_not_found(&not_found);
         }
     }
 
@@ -140,9 +202,16 @@ impl Control {
         self.resync.on_failure(now.mono_ns, why, retry_after_ns);
     }
 
+    fn on_not_found(&mut self, not_found: &NotFound) {
+        let line =
+            format!("{}: {}; check the name with the venue", not_found.lookup, not_found.why);
+        warn!("{line}");
+        self.not_found.get_or_insert((line, 0)).1 += 1;
+    }
+
     fn on_answer(&mut self, mut answer: Answer, now: Now) {
         if let Some(not_found) = &answer.not_found {
-            warn_not_found(not_found);
+            self.on_not_found(not_found);
         }
         let completed = answer.scan_completed;
         let (scan, first) = (answer.scan, completed && answer.scan == 1);
@@ -214,8 +283,9 @@ fn log_skipped(venue: Venue, skipped: &Skipped) {
     }
 }
 
-fn warn_not_found(not_found: &NotFound) {
-    warn!("{}: {}; check the name with the venue", not_found.lookup, not_found.why);
+/// What people call a market.
+fn name_of(info: &MarketInfo) -> String {
+    if info.slug.is_empty() { info.market.to_string() } else { info.slug.clone() }
 }
 
 /// A market as the database is to know it.

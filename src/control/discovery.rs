@@ -6,8 +6,9 @@
 //!           [`limits::DISCOVERY_PAGES_MAX`] pages a scan, [`limits::LOOKUPS_MAX`] questions.
 //!
 //! A scan begins every [`limits::DISCOVERY_INTERVAL_NS`] and reads page after page. A page that
-//! fails is asked for again after a backoff, so that a scan goes on where it stopped; one that
-//! fails [`limits::SCAN_ATTEMPTS_MAX`] times, is refused, or leads in a circle ends the scan.
+//! fails, with whatever status, is asked for again after a backoff, so that a scan goes on where it
+//! stopped; one that fails [`limits::SCAN_ATTEMPTS_MAX`] times, or leads in a circle, ends the scan.
+//! So do [`limits::PAGES_WITHOUT_NEW_MAX`] pages in a row that begin like an earlier one.
 //! Markets that a person asks for come first; markets that may have closed come between scans.
 #[cfg(test)]
 mod tests;
@@ -51,8 +52,8 @@ pub struct Failure {
     pub reason: String,
     /// The pause that the venue asked for, nanoseconds.
     pub retry_after_ns: Option<u64>,
-    /// The venue refused the request itself (a status 4xx other than 408, 425 and 429): the same
-    /// request again would be refused again.
+    /// The venue refused the question itself (400, 404, 410, 422): one about a single market would
+    /// be refused again.
     pub refused: bool,
 }
 
@@ -121,6 +122,9 @@ impl Question {
 struct Scan {
     cursor: Option<String>,
     cursors: HashSet<String>,
+    /// First markets of its pages, and pages in a row that began with one of these.
+    firsts: HashSet<MarketId>,
+    repeated: usize,
     pages: usize,
     attempts: u32,
     skipped: u64,
@@ -146,6 +150,14 @@ pub struct Discovery {
     retry_ns: u64,
     /// Pace and the venue's Retry-After, for every request.
     not_before_ns: u64,
+    /// When the first scan began, and when the last one completed.
+    begun_ns: Option<u64>,
+    completed_ns: Option<u64>,
+    /// What the present scan, or the last one, failed of; empty once one has completed.
+    scan_error: String,
+    /// Troubles of scans that were named in a warning since one completed.
+    warned: HashSet<&'static str>,
+    warnings: VecDeque<String>,
     counts: LifecycleReport,
 }
 
@@ -196,9 +208,14 @@ impl Discovery {
             scan: None,
             scans_begun: 0,
             next_scan_ns: 0,
-            backoff: Backoff::new(),
+            backoff: Backoff::up_to(limits::SCAN_BACKOFF_MAX_NS),
             retry_ns: 0,
             not_before_ns: 0,
+            begun_ns: None,
+            completed_ns: None,
+            scan_error: String::new(),
+            warned: HashSet::new(),
+            warnings: VecDeque::new(),
             counts: LifecycleReport::default(),
         }
     }
@@ -250,6 +267,7 @@ impl Discovery {
         } else {
             if self.scan.is_none() {
                 self.scan = Some(Scan::default());
+                self.begun_ns.get_or_insert(now_ns);
                 self.scans_begun += 1;
                 self.next_scan_ns = now_ns + limits::DISCOVERY_INTERVAL_NS;
             }
@@ -340,7 +358,8 @@ impl Discovery {
                     scan.attempts += 1;
                     scan.attempts
                 });
-                if failure.refused || attempts >= limits::SCAN_ATTEMPTS_MAX {
+                self.scan_error.clone_from(&failure.reason);
+                if attempts >= limits::SCAN_ATTEMPTS_MAX {
                     self.give_up(&failure.reason);
                 }
             }
@@ -376,6 +395,46 @@ impl Discovery {
         };
         let due_ns = [question_ns, catalogue_ns].into_iter().flatten().min()?;
         Some(due_ns.max(self.not_before_ns).max(now_ns))
+    }
+
+    /// The next thing that a person should know of scans; each once until a scan has completed.
+    pub fn take_warning(&mut self) -> Option<String> {
+        self.warnings.pop_front()
+    }
+
+    /// Why no scan has completed for [`limits::SCAN_LATE_NS`], for people, when that is so.
+    #[must_use]
+    pub fn is_late(&self, now_ns: u64) -> Option<String> {
+        let since_ns = self.completed_ns.or(self.begun_ns).filter(|_| self.scanning)?;
+        let late_ns = now_ns.saturating_sub(since_ns);
+        let why = if self.scan_error.is_empty() { "it goes on" } else { &self.scan_error };
+        let seconds = late_ns / SECOND_NS;
+        let line = format!(
+            "no scan of the catalogue has completed for {seconds} s ({why}): new markets are missed; see the log"
+        );
+        (late_ns >= limits::SCAN_LATE_NS).then_some(line)
+    }
+
+    /// What the catalogue is being asked that may bring this token, for people: a market that a
+    /// person named, or the first scan. `None` when nothing is.
+    #[must_use]
+    pub fn is_asking(&self, token: &TokenId) -> Option<String> {
+        let outstanding = match &self.outstanding {
+            Some(Task::Lookup(question)) => Some(&question.lookup),
+            _ => None,
+        };
+        let mut lookups =
+            self.questions.values().map(|question| &question.lookup).chain(outstanding);
+        let names = |lookup: &&Lookup| !matches!(lookup, Lookup::Token(other) if other != token);
+        let what = match lookups.find(names) {
+            Some(lookup) => format!("{lookup} is being looked up"),
+            None if self.scanning && self.counts.scans_completed == 0 => {
+                "the catalogue is being read for the first time".to_owned()
+            }
+            None => return None,
+        };
+        let error = &self.counts.last_error;
+        Some(if error.is_empty() { what } else { format!("{what}; the last answer was: {error}") })
     }
 
     /// Writes what discovery counts into the report: scans, pages, failures, skipped entries.
@@ -415,19 +474,26 @@ impl Discovery {
         scan.pages += 1;
         scan.attempts = 0;
         scan.skipped += skipped;
+        if let Some(first) = answer.markets.first() {
+            let is_new = scan.firsts.insert(first.market);
+            scan.repeated = if is_new { 0 } else { scan.repeated + 1 };
+        }
         match self.catalogue.next_cursor(scan.cursor.as_deref(), page.next_cursor) {
             None => {
                 self.complete(now);
                 answer.scan_completed = true;
             }
             Some(cursor) if cursor.len() > limits::CURSOR_BYTES_MAX => {
-                self.give_up("the venue's cursor is too long");
+                self.break_off("the venue's cursor is too long");
             }
             Some(_) if scan.pages >= limits::DISCOVERY_PAGES_MAX => {
-                self.give_up("the scan has too many pages");
+                self.break_off("the scan has more pages than it may have");
+            }
+            Some(_) if scan.repeated >= limits::PAGES_WITHOUT_NEW_MAX => {
+                self.break_off("the venue's pages repeat without end");
             }
             Some(cursor) if !scan.cursors.insert(cursor.clone()) => {
-                self.give_up("the venue's cursors lead in a circle");
+                self.break_off("the venue's cursors lead in a circle");
             }
             cursor => scan.cursor = cursor,
         }
@@ -439,12 +505,28 @@ impl Discovery {
             self.counts.scans_completed += 1;
             self.counts.markets_skipped = scan.skipped;
             self.counts.last_scan_wall_ns = now.wall_ns;
+            self.completed_ns = Some(now.mono_ns);
+            self.scan_error.clear();
+            self.warned.clear();
         }
+    }
+
+    /// The venue's pages cannot be followed to an end.
+    fn break_off(&mut self, why: &'static str) {
+        if self.warned.insert(why) {
+            let pages = self.scan.as_ref().map_or(0, |scan| scan.pages);
+            self.warnings.push_back(format!(
+                "the catalogue's scan is given up after {pages} pages: {why}; markets that it did not reach are \
+                 missing, and the next scan tries again"
+            ));
+        }
+        self.give_up(why);
     }
 
     fn give_up(&mut self, why: &str) {
         self.scan = None;
         self.counts.scans_failed += 1;
         why.clone_into(&mut self.counts.last_error);
+        why.clone_into(&mut self.scan_error);
     }
 }

@@ -62,6 +62,8 @@ pub struct Lifecycle {
     ended: HashSet<MarketId>,
     /// Markets of the last answer that were not taken.
     refused: Vec<Skipped>,
+    /// The registry was full when a market came.
+    above_bound: bool,
     counts: LifecycleReport,
 }
 
@@ -87,6 +89,7 @@ impl Lifecycle {
             scheduled_starts: HashMap::new(),
             ended: HashSet::new(),
             refused: Vec::new(),
+            above_bound: false,
             counts: LifecycleReport::default(),
         }
     }
@@ -221,6 +224,12 @@ impl Lifecycle {
         others.fold(self.next_expiry_ns, u64::min).max(now_ns)
     }
 
+    /// Whether markets come from scans and the stream, and not only by name.
+    #[must_use]
+    pub const fn is_scanning(&self) -> bool {
+        self.options.scanning
+    }
+
     /// Writes what the lifecycle counts into the report: discovered, announced, resolved,
     /// expired, removed, and adds what the registry refused to the skipped.
     pub fn report(&self, report: &mut LifecycleReport) {
@@ -271,11 +280,19 @@ impl Lifecycle {
         if !asked && self.is_full(registry) {
             return false;
         }
-        let (name, market) = (info.slug.clone(), info.market);
+        let name = info.slug.clone();
+        let soon = now.wall_ns.saturating_add(limits::ENDS_SOON_NS);
+        let ends_soon = info.end_wall_ns.is_some_and(|end| end < soon);
         match registry.register(info, now.mono_ns, source) {
-            Registered::New => true,
+            Registered::New => {
+                if ends_soon {
+                    registry.hasten(&market);
+                }
+                true
+            }
             Registered::Known => false,
             Registered::Refused(refusal) => {
+                self.above_bound |= refusal == Refusal::Full;
                 self.counts.markets_skipped += 1;
                 let reason = match refusal {
                     Refusal::Tokens => SkipReason::BadToken,
@@ -319,6 +336,19 @@ impl Lifecycle {
             self.scheduled_starts.remove(&info.market);
             self.counts.markets_discovered += u64::from(self.add(now, info, source, registry));
         }
+    }
+
+    /// Whether a market was not registered since too many are.
+    #[must_use]
+    pub const fn is_above_bound(&self) -> bool {
+        self.above_bound
+    }
+
+    /// The market with this token that is known and has not begun. O(scheduled markets).
+    #[must_use]
+    pub fn scheduled_with(&self, token: &TokenId) -> Option<&MarketInfo> {
+        let has = |info: &&MarketInfo| info.tokens.iter().any(|outcome| outcome.token == *token);
+        self.scheduled.values().map(|(info, _)| info).find(has)
     }
 
     /// Markets that are known and have not begun.

@@ -5,13 +5,15 @@
 //! Bounds:   [`limits::TOKENS_PER_CONNECTION_MAX`] tokens a connection,
 //!           [`limits::CONNECTIONS_PER_SHARD_MAX`] connections a shard.
 //!
-//! Every [`limits::PLACEMENT_INTERVAL_NS`], and at once after a discovery scan, a shard with at
-//! least [`limits::PENDING_TOKENS_WORTH_CONNECTION`] pending tokens gets connections of
-//! [`limits::TOKENS_PER_CONNECTION_TARGET`]; a shard with a whole connection's worth gets it
-//! without waiting for the check. Connections that carry fewer than that, which recycling leaves
-//! behind, are filled before another is opened. Fewer tokens wait for company, at most two intervals: then
-//! they take spare slots, below the target first and up to the limit second, or else a small
-//! connection. A connection whose last active market has gone is closed and not replaced.
+//! Spare slots first: whatever waits goes at once on a connection of its shard that has fewer than
+//! [`limits::TOKENS_PER_CONNECTION_TARGET`] tokens, the fullest that is up before the others, so
+//! that small ones run empty. Where no slot is free, a connection is opened at once for the
+//! shard's first market, for a whole connection's worth, and for a market that must not wait:
+//! named by a person, announced by the stream, or about to end ([`Registry::hasten`]). Leftovers of
+//! discovery wait for company: every [`limits::PLACEMENT_INTERVAL_NS`], and after a scan,
+//! [`limits::PENDING_TOKENS_WORTH_CONNECTION`] of them are worth a connection. Fewer wait at most two
+//! intervals: then they take slots up to the limit, or else a small connection. A connection whose
+//! last active market has gone is closed and not replaced.
 mod fixed;
 mod replace;
 mod report;
@@ -205,20 +207,26 @@ impl Placement {
             self.blocked.fill(false);
         }
         for shard in (0..self.by_shard.len() as u16).map(ShardId) {
-            let worth = if check { self.worth } else { self.target };
-            if registry.pending_tokens(shard) >= worth {
-                let small = |load: usize| load < self.worth;
-                let added = self.fill(shard, self.target, small, now_ns, registry);
-                actions.extend(added);
+            if registry.pending_tokens(shard) == 0 {
+                continue;
             }
-            while registry.pending_tokens(shard) >= worth
-                && let Ok(action) = self.open_pending(shard, now_ns, registry)
+            let added = self.fill(shard, self.target, now_ns, registry);
+            actions.extend(added);
+            let worth = if check { self.worth } else { self.target };
+            let at_once =
+                |placement: &Self, registry: &Registry| match registry.pending_tokens(shard) {
+                    0 => false,
+                    tokens if tokens >= worth => true,
+                    _ => registry.has_urgent(shard) || !placement.has_open(shard),
+                };
+            while at_once(self, registry)
+                && let Ok(action) = self.open_pending(shard, check, now_ns, registry)
             {
                 actions.push(action);
             }
             let waited = registry.oldest_pending_since(shard).is_some_and(|since| {
                 now_ns >= since.saturating_add(WAIT_MAX_NS)
-                    || registry.pending_tokens(shard) >= self.worth && self.is_full(shard)
+                    || at_once(self, registry) && self.is_full(shard)
             });
             if waited && !self.blocked[usize::from(shard.0)] {
                 self.place_rest(shard, now_ns, registry, &mut actions);
@@ -317,12 +325,13 @@ impl Placement {
         }
     }
 
-    /// The tokens that a connection is to subscribe to when it comes up: its active ones, or
+    /// The tokens that a connection is to subscribe to when it comes up: its active ones, and
     /// those of the connection that it is to take over from.
     #[must_use]
     pub fn subscription(&self, connection: ConnectionId, registry: &Registry) -> Vec<TokenId> {
         let source = self.connections.get(&connection).and_then(|known| known.replaces);
-        registry.active_tokens_of(source.unwrap_or(connection)).collect()
+        let sources = source.into_iter().chain([connection]);
+        sources.flat_map(|source| registry.active_tokens_of(source)).collect()
     }
 
     fn set_state(&mut self, connection: ConnectionId, state: ConnectionState, why: &str) {
@@ -364,24 +373,25 @@ impl Placement {
         Ok(connection)
     }
 
-    /// A new connection for the shard's oldest pending markets.
+    /// A new connection for the shard's oldest pending markets; with `all`, no more are on their way.
     fn open_pending(
         &mut self,
         shard: ShardId,
+        all: bool,
         now_ns: u64,
         registry: &mut Registry,
     ) -> Result<Action, ForceError> {
         let connection = self.add(shard)?;
         // A rest that is not worth a connection of its own rides along instead of waiting.
         let rest = registry.pending_tokens(shard).saturating_sub(self.target);
-        let extra = if rest < self.worth { rest } else { 0 };
+        let extra = if all && rest < self.worth { rest } else { 0 };
         let batch = registry.pending_batch(shard, self.target + extra);
         let tokens = put(&batch, connection, now_ns, registry);
         Ok(Action::Open { connection, shard, tokens })
     }
 
-    /// Places every pending market of a shard: in spare slots below the target, then up to the
-    /// limit, then on a small connection.
+    /// Places every pending market of a shard that found no slot below the target: in slots up to
+    /// the limit, then on a small connection.
     fn place_rest(
         &mut self,
         shard: ShardId,
@@ -389,11 +399,9 @@ impl Placement {
         registry: &mut Registry,
         actions: &mut Vec<Action>,
     ) {
-        for bound in [self.target, limits::TOKENS_PER_CONNECTION_MAX] {
-            actions.extend(self.fill(shard, bound, |_| true, now_ns, registry));
-        }
+        actions.extend(self.fill(shard, limits::TOKENS_PER_CONNECTION_MAX, now_ns, registry));
         while registry.pending_tokens(shard) > 0 {
-            let Ok(action) = self.open_pending(shard, now_ns, registry) else {
+            let Ok(action) = self.open_pending(shard, true, now_ns, registry) else {
                 self.blocked[usize::from(shard.0)] = true;
                 return;
             };
@@ -401,22 +409,17 @@ impl Placement {
         }
     }
 
-    /// Puts pending markets on connections whose load in tokens is right, up to `bound` tokens each.
+    /// Puts pending markets on the connections of a shard, up to `bound` tokens each.
     fn fill(
         &self,
         shard: ShardId,
         bound: usize,
-        is_right: impl Fn(usize) -> bool,
         now_ns: u64,
         registry: &mut Registry,
     ) -> Vec<Action> {
         let mut actions = Vec::new();
-        for connection in self.candidates(shard) {
-            let load = registry.load(connection).map_or(0, |load| load.tokens);
-            if !is_right(load) {
-                continue;
-            }
-            let batch = registry.pending_batch(shard, bound.saturating_sub(load));
+        for (connection, room) in self.with_room(shard, bound, registry) {
+            let batch = registry.pending_batch(shard, room);
             let tokens = put(&batch, connection, now_ns, registry);
             if !tokens.is_empty() {
                 actions.push(Action::Subscribe { connection, tokens });
@@ -425,26 +428,58 @@ impl Placement {
         actions
     }
 
-    /// Connections of a shard that may take more, those that are up first.
-    fn candidates(&self, shard: ShardId) -> Vec<ConnectionId> {
-        let of_shard = self.by_shard[usize::from(shard.0)].iter().copied();
-        let open = of_shard.filter(|connection| {
-            let known = &self.connections[connection];
-            let whole = known.replaces.is_none() && known.replaced_by.is_none();
-            whole && known.state != ConnectionState::Closing
-        });
-        let mut open: Vec<ConnectionId> = open.collect();
-        open.sort_by_key(|c| self.connections[c].state != ConnectionState::Active);
-        open
+    /// Connections of a shard that may take more until they have `bound` tokens, and how many: those
+    /// that are up first, then the fullest.
+    fn with_room(
+        &self,
+        shard: ShardId,
+        bound: usize,
+        registry: &Registry,
+    ) -> Vec<(ConnectionId, usize)> {
+        let of_shard = self.by_shard[usize::from(shard.0)].iter();
+        let mut open: Vec<(bool, usize, ConnectionId)> = of_shard
+            .filter_map(|&connection| {
+                let known = &self.connections[&connection];
+                let ends = known.replaced_by.is_some() || known.state == ConnectionState::Closing;
+                let room = bound.saturating_sub(self.load(connection, registry));
+                let away = known.state != ConnectionState::Active;
+                (!ends && room > 0).then_some((away, room, connection))
+            })
+            .collect();
+        open.sort_unstable();
+        open.into_iter().map(|(_, room, connection)| (connection, room)).collect()
+    }
+
+    /// Tokens of a connection, those that it is to take over too.
+    fn load(&self, connection: ConnectionId, registry: &Registry) -> usize {
+        let own = registry.load(connection).map_or(0, |load| load.tokens);
+        let from = self.connections.get(&connection).and_then(|known| known.replaces);
+        let coming = from.and_then(|from| registry.load(from));
+        own + coming.map_or(0, |load| load.active())
+    }
+
+    /// Whether a shard has a connection that stays.
+    fn has_open(&self, shard: ShardId) -> bool {
+        let mut of_shard = self.by_shard[usize::from(shard.0)].iter();
+        of_shard.any(|connection| self.connections[connection].state != ConnectionState::Closing)
     }
 
     fn close_idle(&mut self, now_ns: u64, registry: &mut Registry, actions: &mut Vec<Action>) {
         let idle: Vec<ConnectionId> = registry.idle_connections().collect();
         for connection in idle {
+            let known = self.connections.get(&connection);
+            if known.is_some_and(|known| known.replaces.is_some()) {
+                // Markets of its own have ended, and those that it is to take over have not.
+                continue;
+            }
+            let replaced_by = known.and_then(|known| known.replaced_by);
             registry.release(connection, now_ns);
             self.close(connection, "no active market is left", actions);
-            // What was to take over from it has nothing to take over.
-            if let Some(to) = self.connections.get(&connection).and_then(|c| c.replaced_by) {
+            let Some(to) = replaced_by else { continue };
+            if registry.load(to).is_some_and(|load| load.active() > 0) {
+                // What was to take over from it has nothing to take over, and markets of its own.
+                self.part(connection, to);
+            } else {
                 self.close(to, "nothing is left to take over", actions);
             }
         }

@@ -7,11 +7,13 @@
 //! One cycle is synchronous and the only place that changes state; tasks only fetch bytes and
 //! put them into the inbox ([`Control::on_fetched`], [`Control::on_resolved`]).
 use super::{
+    catalogue::WithoutRoom,
     companion::Side,
     dial::{Dial, DialError, Progress, Target},
     dialing::DialQueue,
     discovery::{Answer, Discovery, Lookup},
     exchange::Exchange,
+    lag::Lag,
     lifecycle::Lifecycle,
     picture::Strangeness,
     placement::{Action, Placement},
@@ -33,7 +35,7 @@ use crate::base::{
     time::{MILLISECOND_NS, Now, SECOND_NS},
 };
 use crate::counter::capture::CaptureBoard;
-use crate::counter::latency::{ConnectionLatencies, Latencies};
+use crate::counter::latency::{ConnectionLatencies, Latencies, Stage};
 use crate::counter::service::ServiceReport;
 use crate::link::{
     control_sink::SinkEnd,
@@ -154,6 +156,10 @@ pub struct Control {
     pub(super) next_recycle_ns: u64,
     pub(super) resolutions: Resolutions,
     pub(super) strangeness: Strangeness,
+    pub(super) without_room: WithoutRoom,
+    pub(super) lag: Lag,
+    /// The first market that was asked for by name and gives no book, in words, and how many there are.
+    pub(super) not_found: Option<(String, usize)>,
     pub(super) sink: Option<SinkEnd>,
     pub(super) capture: Option<Arc<CaptureBoard>>,
     pub(super) shards: Vec<ShardProxy>,
@@ -231,6 +237,9 @@ impl Control {
             next_recycle_ns: 0,
             resolutions: Resolutions::default(),
             strangeness: Strangeness::default(),
+            without_room: WithoutRoom::default(),
+            lag: Lag::new(parts.shards.len()),
+            not_found: None,
             sink,
             capture: parts.capture,
             shards: parts.shards,
@@ -254,6 +263,13 @@ impl Control {
             answers: parts.answers,
             buffer: vec![0; HANDSHAKE_BUFFER_BYTES].into_boxed_slice(),
         }
+    }
+
+    /// Messages older than this when they are read are reported by `/health`, nanoseconds; 0 is never.
+    #[must_use]
+    pub fn with_lag_warn(mut self, warn_ns: u64) -> Self {
+        self.lag.warn_at(warn_ns);
+        self
     }
 
     /// Two pumps on one core, of which the first speaks for both.
@@ -285,6 +301,7 @@ impl Control {
             self.carry_out(action, now);
         }
         self.announce_idle(now);
+        self.warn_of_bounds();
         self.step_dials(now);
         while let Some(request) = self.resync.poll(now.mono_ns) {
             self.errands.push_back(Errand::Books(request));
@@ -385,6 +402,7 @@ impl Control {
                 self.note_owing(place, now);
             }
             Report::Latencies(filled) => {
+                self.lag.on_window(place, filled.stage(Stage::VenueToRead), now.mono_ns);
                 self.latencies.add(&filled);
                 self.interval.add(&filled);
             }
@@ -448,7 +466,15 @@ impl Control {
         match action {
             Action::Open { connection, shard, tokens } => {
                 let name = self.placement.name(connection);
-                debug!("{name} on {shard} for {} tokens", tokens.len());
+                match (tokens.len(), self.placement.replaces(connection)) {
+                    // A fixed table is there before its markets.
+                    (0, _) => debug!("{name} is opened on {shard}"),
+                    (count, None) => info!("{name} is opened on {shard} for {count} tokens"),
+                    (count, Some(from)) => {
+                        let from = self.placement.name(from);
+                        info!("{name} is opened on {shard} for {count} tokens of {from}");
+                    }
+                }
                 let books = self.openings(&tokens);
                 let replaces = self.placement.replaces(connection);
                 let role = self.placement.role(connection);
@@ -610,6 +636,10 @@ impl Control {
     }
 
     fn answer_queries(&mut self, now: Now) {
+        self.side.answer_other(|token| self.why_awaited(token, now));
+        for (ticket, result) in self.side.take_answers() {
+            let _ = self.answers.try_send(ControlAnswer::Ordered { ticket, result });
+        }
         while let Some(query) = self.queries.try_receive() {
             let answer = match query {
                 ControlQuery::Report { ticket } => {
@@ -617,7 +647,14 @@ impl Control {
                 }
                 ControlQuery::Recycle { ticket, connection } => {
                     let result = self.force_recycle(connection).map_err(|error| error.to_string());
-                    ControlAnswer::Recycle { ticket, result }
+                    ControlAnswer::Ordered { ticket, result }
+                }
+                ControlQuery::Awaited { ticket, token } => {
+                    let why = self.why_awaited(&token, now);
+                    if why.is_none() && self.side.ask_other(ticket, token) {
+                        continue;
+                    }
+                    ControlAnswer::Ordered { ticket, result: why.map_or(Ok(()), Err) }
                 }
             };
             // If refused, the asker's request times out and says so.

@@ -98,6 +98,8 @@ pub struct Record {
     pub since_ns: u64,
     /// How the venue has decided it, and when, nanoseconds since the Unix epoch.
     pub resolution: Option<(Resolution, u64)>,
+    /// It must not wait for company while it is pending.
+    pub urgent: bool,
     /// Place in the queue of pending markets; grows with every wait that begins.
     sequence: u64,
 }
@@ -135,6 +137,8 @@ pub struct Registry {
 struct Pending {
     queue: BTreeMap<u64, Slot>,
     tokens: usize,
+    /// Of these, markets that must not wait for company.
+    urgent: usize,
 }
 
 impl Registry {
@@ -205,6 +209,7 @@ impl Registry {
         let (status, connection) = (Status::Pending, None);
         self.retell(&info.market);
         let (since_ns, resolution) = (now_ns, None);
+        let urgent = source != Source::Catalogue;
         self.slots[slot as usize] = Some(Record {
             info,
             shard,
@@ -213,6 +218,7 @@ impl Registry {
             source,
             since_ns,
             resolution,
+            urgent,
             sequence,
         });
         self.enter(slot);
@@ -281,7 +287,7 @@ impl Registry {
     }
 
     /// Takes a market off its connection, which the caller unsubscribes, and lets it wait again,
-    /// last in the queue. False when it is unknown or pending already.
+    /// last in the queue but not for company. False when it is unknown or pending already.
     pub fn mark_pending(&mut self, market: &MarketId, now_ns: u64) -> bool {
         let Some(&slot) = self.by_market.get(market) else { return false };
         if self.record(slot).status == Status::Pending {
@@ -291,10 +297,19 @@ impl Registry {
         self.change(slot, |record| {
             record.status = Status::Pending;
             record.connection = None;
+            record.urgent = true;
             record.since_ns = now_ns;
             record.sequence = sequence;
         });
         true
+    }
+
+    /// A market that is pending does not wait for company: it gets a connection at once.
+    pub fn hasten(&mut self, market: &MarketId) {
+        let Some(&slot) = self.by_market.get(market) else { return };
+        if !self.record(slot).urgent {
+            self.change(slot, |record| record.urgent = true);
+        }
     }
 
     /// Marks a market expired; it stays on its connection. False when unknown or expired already.
@@ -470,6 +485,7 @@ impl Registry {
                 let pending = &mut self.pending[usize::from(record.shard.0)];
                 pending.queue.insert(record.sequence, slot);
                 pending.tokens += tokens;
+                pending.urgent += usize::from(record.urgent);
             }
             Status::Subscribed => _ = self.subscribed.insert(slot),
             Status::Expired => _ = self.expired.insert((record.since_ns, slot)),
@@ -496,6 +512,7 @@ impl Registry {
                 let pending = &mut self.pending[usize::from(record.shard.0)];
                 pending.queue.remove(&record.sequence);
                 pending.tokens -= tokens;
+                pending.urgent -= usize::from(record.urgent);
             }
             Status::Subscribed => _ = self.subscribed.remove(&slot),
             Status::Expired => _ = self.expired.remove(&(record.since_ns, slot)),

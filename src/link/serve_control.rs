@@ -2,7 +2,7 @@
 //!
 //! Runs on:  serve core (asks), control core (answers at its next cycle, at most 10 ms later).
 //! When full: the request is answered with 503 and counted. Healed by the client's next request.
-use crate::base::id::ConnectionId;
+use crate::base::id::{ConnectionId, TokenId};
 use crate::counter::report::EngineReport;
 
 /// What the serve core asks of the control core.
@@ -20,6 +20,13 @@ pub enum ControlQuery {
         /// Which.
         connection: ConnectionId,
     },
+    /// Whether a book that no shard has is awaited. Sent by `/book`.
+    Awaited {
+        /// Given back in the answer.
+        ticket: u64,
+        /// The book's token.
+        token: TokenId,
+    },
 }
 
 /// The control core's answer.
@@ -32,8 +39,9 @@ pub enum ControlAnswer {
         /// The picture.
         report: Box<EngineReport>,
     },
-    /// Whether the connection is being replaced, or why not.
-    Recycle {
+    /// To `Recycle`: the connection is being replaced, or why not. To `Awaited`: nobody follows the
+    /// token, or why its book is awaited.
+    Ordered {
         /// The ticket of the query.
         ticket: u64,
         /// The reason is for people.

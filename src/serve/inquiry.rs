@@ -151,12 +151,30 @@ impl Inquiries {
         connection: ConnectionId,
         timeout_ns: u64,
     ) -> Result<Ordered, NoAnswer> {
+        self.ask_control(|ticket| ControlQuery::Recycle { ticket, connection }, timeout_ns).await
+    }
+
+    /// Why a book that no shard has is awaited, for people; `None` when nobody follows its token.
+    pub(super) async fn why_awaited(
+        &self,
+        token: TokenId,
+        timeout_ns: u64,
+    ) -> Result<Option<String>, NoAnswer> {
+        let query = |ticket| ControlQuery::Awaited { ticket, token };
+        Ok(self.ask_control(query, timeout_ns).await?.err())
+    }
+
+    async fn ask_control(
+        &self,
+        query: impl FnOnce(u64) -> ControlQuery,
+        timeout_ns: u64,
+    ) -> Result<Ordered, NoAnswer> {
         self.take_answers();
         let ticket = self.ticket();
         let slot = Rc::new(Slot::default());
         {
             let mut links = self.links.borrow_mut();
-            let query = ControlQuery::Recycle { ticket, connection };
+            let query = query(ticket);
             if links.control_under_way >= SERVE_CONTROL_DEPTH
                 || links.links.control_queries.try_send(query).is_err()
             {
@@ -266,7 +284,7 @@ impl Inquiries {
             any = true;
             let (ticket, report) = match answer {
                 ControlAnswer::Report { ticket, report } => (ticket, report),
-                ControlAnswer::Recycle { ticket, result } => {
+                ControlAnswer::Ordered { ticket, result } => {
                     if let Some(slot) = self.orders.borrow_mut().remove(&ticket) {
                         slot.put(result);
                     }

@@ -8,6 +8,7 @@ use crate::base::id::{ConnectionId, TokenId};
 use crate::base::text::visible_json;
 use crate::base::time::{MILLISECOND_NS, SECOND_NS};
 use crate::counter::report::{EngineReport, HealthReport};
+use crate::io::authority::Authority;
 use crate::market::book::BookState;
 use crate::market::book::image::BookImage;
 use serde::Serialize;
@@ -145,7 +146,23 @@ pub fn bad_head(error: HeadError) -> Answer {
     }
 }
 
-/// The answer to a client beyond `SERVE_CLIENTS_MAX`.
+/// The answer to a client that believes this to be another server: DNS rebinding looks like that.
+#[must_use]
+pub fn misdirected(host: &Authority) -> Answer {
+    let host = host.host();
+    let text = format!(
+        "this server is not addressed as {host}; if that is right, start ringbook with --serve-name {host}"
+    );
+    Answer::error(421, &text)
+}
+
+/// Whether a request is answered even where all ordinary places are taken.
+#[must_use]
+pub fn is_reserved(head: &Head) -> bool {
+    matches!(head.path.as_str(), "/health" | "/metrics")
+}
+
+/// The answer to a client for whom there is no place.
 #[must_use]
 pub fn too_many_clients() -> Answer {
     Answer::error(503, "too many clients").with("Retry-After", "1")
@@ -242,6 +259,18 @@ pub fn book(image: Result<Option<&BookImage>, NoAnswer>, now_wall_ns: u64) -> An
     answer.with("X-Ringbook-Age-Ms", age_ms.to_string())
 }
 
+/// No shard has the book: why it is awaited, for people, or `None` when nobody follows its token.
+#[must_use]
+pub fn awaited(why: Result<Option<String>, NoAnswer>) -> Answer {
+    match why {
+        Ok(Some(why)) => Answer::error(503, &why)
+            .with("Retry-After", "1")
+            .with("X-Ringbook-State", BookState::AwaitingSnapshot.name()),
+        Ok(None) => book(Ok(None), 0),
+        Err(why) => no_answer("control core", why),
+    }
+}
+
 fn no_answer(who: &str, why: NoAnswer) -> Answer {
     let what = match why {
         NoAnswer::Busy => "too busy to answer",
@@ -283,7 +312,15 @@ mod tests {
 
     fn head(method: Method, path: &str, query: &str) -> Head {
         let (path, query) = (path.to_owned(), query.to_owned());
-        Head { method, path, query, keep_alive: true, from_page: false, has_body: false }
+        Head {
+            method,
+            path,
+            query,
+            host: None,
+            keep_alive: true,
+            from_page: false,
+            has_body: false,
+        }
     }
 
     fn answer(head: &Head) -> Answer {

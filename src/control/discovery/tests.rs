@@ -101,11 +101,13 @@ fn a_page_that_fails_is_asked_for_again_where_the_scan_stopped() {
 fn a_scan_that_cannot_go_on_is_given_up_and_begun_anew() {
     let mut discovery = Discovery::new(true, 1);
     let mut now = 0;
-    // Refused: a cursor that the venue no longer knows.
+    // Refused again and again: a cursor that the venue no longer knows.
     next(&mut discovery, &mut now);
     discovery.on_page(at(now), page(0..1, Some("a")));
-    next(&mut discovery, &mut now);
-    discovery.on_failure(now, failure("HTTP 422", None, true));
+    for _ in 0..limits::SCAN_ATTEMPTS_MAX {
+        assert!(next(&mut discovery, &mut now).ends_with("after_cursor=a"));
+        discovery.on_failure(now, failure("HTTP 422", None, true));
+    }
     assert!(next(&mut discovery, &mut now).ends_with("closed=false"));
     assert!(now >= limits::DISCOVERY_INTERVAL_NS);
     // A circle.
@@ -132,6 +134,94 @@ fn a_scan_that_cannot_go_on_is_given_up_and_begun_anew() {
         next(&mut discovery, &mut now);
     }
     assert_eq!(report(&discovery).scans_failed, 5);
+    // Pages that repeat without end.
+    for n in 0..=limits::PAGES_WITHOUT_NEW_MAX {
+        assert_eq!(report(&discovery).scans_failed, 5, "page {n}");
+        discovery.on_page(at(now), page(7..8, Some(&format!("c{n}"))));
+        next(&mut discovery, &mut now);
+    }
+    assert_eq!(report(&discovery).scans_failed, 6);
+    let warnings: Vec<String> = std::iter::from_fn(|| discovery.take_warning()).collect();
+    for (warning, why) in
+        warnings.iter().zip(["circle", "too long", "more pages", "repeat without end"])
+    {
+        assert!(warning.contains(why), "{warning}");
+    }
+    assert_eq!(warnings.len(), 4, "{warnings:?}");
+}
+
+#[test]
+fn a_scan_survives_pages_that_are_refused_now_and_then() {
+    for status in ["HTTP 403", "HTTP 401", "HTTP 451", "HTTP 500"] {
+        let mut discovery = Discovery::new(true, 1);
+        let mut now = 0;
+        for n in 0..30 {
+            let path = next(&mut discovery, &mut now);
+            if n % 3 == 1 {
+                discovery.on_failure(now, failure(status, None, true));
+                assert_eq!(next(&mut discovery, &mut now), path, "that page, and no other");
+            }
+            let cursor = (n < 29).then(|| n.to_string());
+            let answer = discovery.on_page(at(now), page(n..n + 1, cursor.as_deref()));
+            assert_eq!(answer.scan_completed, n == 29);
+        }
+        let report = report(&discovery);
+        assert_eq!((report.scans_failed, report.scans_completed), (0, 1));
+    }
+}
+
+#[test]
+fn a_scan_that_never_ends_is_warned_of_once_and_makes_the_engine_late() {
+    let mut discovery = Discovery::new(true, 1);
+    let mut now = 0;
+    let stuck = |discovery: &mut Discovery, now: &mut u64| {
+        next(discovery, now);
+        discovery.on_page(at(*now), page(0..1, Some("a")));
+        next(discovery, now);
+        discovery.on_page(at(*now), page(0..1, Some("a")));
+    };
+    let mut warnings = 0;
+    while now < limits::SCAN_LATE_NS {
+        assert_eq!(discovery.is_late(now), None);
+        stuck(&mut discovery, &mut now);
+        warnings += std::iter::from_fn(|| discovery.take_warning()).count();
+    }
+    assert_eq!(warnings, 1);
+    assert!(discovery.is_late(now).unwrap().contains("circle"));
+    // One that completes makes it current, and what comes later is named again.
+    next(&mut discovery, &mut now);
+    discovery.on_page(at(now), page(0..1, None));
+    assert_eq!(discovery.is_late(now + limits::SCAN_LATE_NS - 1), None);
+    assert!(discovery.is_late(now + limits::SCAN_LATE_NS).is_some());
+    stuck(&mut discovery, &mut now);
+    assert_eq!(std::iter::from_fn(|| discovery.take_warning()).count(), 1);
+    assert_eq!(Discovery::new(false, 1).is_late(u64::MAX), None, "nothing is scanned");
+}
+
+#[test]
+fn what_is_asked_is_told_to_whoever_waits_for_a_book() {
+    let token = |text: &str| TokenId::new(text).unwrap();
+    let mut discovery = Discovery::new(false, 1);
+    assert_eq!(discovery.is_asking(&token("7")), None);
+    discovery.look_up(Lookup::Token(token("7")));
+    assert!(discovery.is_asking(&token("7")).unwrap().contains("token 7 is being looked up"));
+    assert_eq!(discovery.is_asking(&token("8")), None);
+    discovery.look_up(Lookup::parse("slug"));
+    let mut now = 0;
+    next(&mut discovery, &mut now);
+    discovery.on_failure(now, failure("HTTP 403", None, false));
+    // Whose tokens these are is not known yet.
+    let why = discovery.is_asking(&token("8")).unwrap();
+    assert!(why.contains("market slug") && why.contains("HTTP 403"), "{why}");
+    next(&mut discovery, &mut now);
+    discovery.on_page(at(now), page(0..0, None));
+    assert_eq!(discovery.is_asking(&token("8")), None);
+
+    let mut discovery = Discovery::new(true, 1);
+    assert!(discovery.is_asking(&token("8")).unwrap().contains("first time"));
+    next(&mut discovery, &mut now);
+    discovery.on_page(at(now), page(0..1, None));
+    assert_eq!(discovery.is_asking(&token("8")), None);
 }
 
 #[test]
@@ -287,7 +377,7 @@ proptest! {
         while read < pages {
             let path = next(&mut discovery, &mut now);
             requests.push(now);
-            // Nine failures in a row are the most that a page survives.
+            // One failure fewer than the attempts is what a page survives.
             if fails.next() == Some(true) && in_a_row < limits::SCAN_ATTEMPTS_MAX - 1 {
                 in_a_row += 1;
                 discovery.on_failure(now, failure("down", None, false));

@@ -3,8 +3,8 @@
 //! Runs on:  the control core (pure).
 //!
 //! The replacement subscribes to the same active tokens while the old connection still serves.
-//! Until the switch the registry knows the markets on the old connection only, so a token is
-//! never on two.
+//! Until the switch the registry knows these markets on the old connection only, so a token is
+//! never on two. Markets that come meanwhile go on the replacement.
 use super::{Action, Connection, ConnectionState, Placement};
 use crate::base::id::ConnectionId;
 use crate::control::registry::{PlaceError, Registry};
@@ -23,8 +23,8 @@ pub enum ReplaceError {
 
 impl Placement {
     /// Begins to replace `from`: the [`Action::Open`] of the new connection, with the active
-    /// tokens of `from`, comes out of the next [`Placement::poll`]. Neither takes new markets
-    /// until the replacement is completed or abandoned.
+    /// tokens of `from`, comes out of the next [`Placement::poll`]. `from` takes no new markets
+    /// until the replacement is completed or abandoned; the new connection does.
     ///
     /// # Errors
     /// [`ReplaceError`]; nothing has changed then.
@@ -66,13 +66,18 @@ impl Placement {
         let new = self.connections.get(&to).filter(|new| new.state != ConnectionState::Closing);
         let from = new.and_then(|new| new.replaces).ok_or(ReplaceError::NotReplaceable)?;
         registry.reassign(from, to, now_ns).map_err(ReplaceError::Refused)?;
+        self.part(from, to);
+        Ok(())
+    }
+
+    /// Neither has to do with the other any more.
+    pub(super) fn part(&mut self, from: ConnectionId, to: ConnectionId) {
         if let Some(new) = self.connections.get_mut(&to) {
             new.replaces = None;
         }
         if let Some(old) = self.connections.get_mut(&from) {
             old.replaced_by = None;
         }
-        Ok(())
     }
 
     /// The replacement is given up: it is closed by the next [`Placement::poll`], and the old

@@ -46,16 +46,40 @@ fn opened(actions: &[Action]) -> Vec<(ConnectionId, usize)> {
 }
 
 #[test]
-fn a_connection_is_opened_for_fifty_tokens_and_fewer_wait_two_intervals() {
+fn the_first_market_and_what_fits_into_spare_slots_do_not_wait() {
     let (mut registry, mut placement) = (Registry::new(1), Placement::new(1));
     assert!(placement.poll(0, &mut registry).is_empty());
-    register(&mut registry, 0..25, 1);
-    assert!(placement.poll(INTERVAL - 1, &mut registry).is_empty());
-    let actions = placement.poll(INTERVAL, &mut registry);
-    assert_eq!(opened(&actions), [(ConnectionId(1), 50)]);
-    placement.on_active(ConnectionId(1), 0);
+    register(&mut registry, 0..1, 1);
+    assert_eq!(opened(&placement.poll(2, &mut registry)), [(ConnectionId(1), 2)]);
+    // Not up yet, or up: whatever fits goes there in the next cycle, whoever told of it.
+    for (numbers, source) in [(1..60, Source::Catalogue), (60..200, Source::Stream)] {
+        let tokens = 2 * numbers.len();
+        for number in numbers {
+            registry.register(info(number), 3, source);
+        }
+        let actions = placement.poll(4, &mut registry);
+        let [Action::Subscribe { connection: ConnectionId(1), tokens: added }] = &actions[..]
+        else {
+            panic!("{actions:?}")
+        };
+        assert_eq!(added.len(), tokens);
+        placement.on_active(ConnectionId(1), 0);
+    }
+    assert_eq!(registry.load(ConnectionId(1)).unwrap().tokens, 400);
+}
 
-    register(&mut registry, 25..49, INTERVAL + 1);
+#[test]
+fn leftovers_of_discovery_wait_for_company_and_fewer_than_fifty_two_intervals() {
+    let (mut registry, mut placement) = (Registry::new(1), Placement::new(1));
+    register(&mut registry, 0..200, 0);
+    assert_eq!(opened(&placement.poll(0, &mut registry)), [(ConnectionId(1), 400)]);
+    register(&mut registry, 200..225, 1);
+    assert!(placement.poll(INTERVAL - 1, &mut registry).is_empty());
+    assert_eq!(opened(&placement.poll(INTERVAL, &mut registry)), [(ConnectionId(2), 50)]);
+    register(&mut registry, 225..400, INTERVAL);
+    assert_eq!(placement.poll(INTERVAL, &mut registry).len(), 1, "both are full");
+
+    register(&mut registry, 400..424, INTERVAL + 1);
     assert!(placement.poll(2 * INTERVAL, &mut registry).is_empty(), "48 tokens wait");
     assert!(placement.poll(3 * INTERVAL, &mut registry).is_empty(), "not yet two intervals");
     assert_eq!(placement.next_due(3 * INTERVAL, &registry), 3 * INTERVAL + 1);
@@ -64,6 +88,81 @@ fn a_connection_is_opened_for_fifty_tokens_and_fewer_wait_two_intervals() {
         panic!("{actions:?}")
     };
     assert_eq!(tokens.len(), 48);
+}
+
+#[test]
+fn a_market_that_must_not_wait_opens_a_connection_where_no_slot_is_free() {
+    let named = |registry: &mut Registry| _ = registry.register(info(900), 1, Source::Manual);
+    let announced = |registry: &mut Registry| _ = registry.register(info(900), 1, Source::Stream);
+    let ends_soon = |registry: &mut Registry| {
+        registry.register(info(900), 1, Source::Catalogue);
+        registry.hasten(&id(900));
+    };
+    let cases: [&dyn Fn(&mut Registry); 3] = [&named, &announced, &ends_soon];
+    for come in cases {
+        let (mut registry, mut placement) = (Registry::new(1), Placement::new(1));
+        register(&mut registry, 0..200, 0);
+        assert_eq!(opened(&placement.poll(0, &mut registry)), [(ConnectionId(1), 400)]);
+        register(&mut registry, 200..210, 0);
+        assert!(placement.poll(1, &mut registry).is_empty(), "leftovers of discovery");
+        come(&mut registry);
+        let actions = placement.poll(2, &mut registry);
+        assert_eq!(opened(&actions), [(ConnectionId(2), 22)], "they come along");
+        assert!(!registry.has_urgent(ShardId(0)));
+    }
+}
+
+#[test]
+fn while_a_connection_is_replaced_new_markets_go_on_its_replacement() {
+    let (mut registry, mut placement) = (Registry::new(1), Placement::new(1));
+    let (from, to) = (ConnectionId(1), ConnectionId(2));
+    register(&mut registry, 0..100, 0);
+    placement.poll(0, &mut registry);
+    placement.on_active(from, 0);
+    placement.begin_replacement(from, &registry).unwrap();
+    registry.register(info(100), 1, Source::Stream);
+    let actions = placement.poll(1, &mut registry);
+    assert_eq!(opened(&actions), [(to, 200)]);
+    assert_eq!(actions.len(), 2, "{actions:?}");
+    assert_eq!(registry.market(&id(100)).unwrap().connection, Some(to));
+    assert_eq!(placement.subscription(to, &registry).len(), 202);
+    // No more than it will have room for.
+    register(&mut registry, 101..301, 2);
+    placement.poll(2, &mut registry);
+    assert_eq!(registry.load(to).unwrap().tokens, 200);
+    // Its own end before it takes over: it stays.
+    let own: Vec<MarketId> = registry.markets_of(to).map(|record| record.info.market).collect();
+    own.iter().for_each(|market| _ = registry.mark_expired(market, 3));
+    assert!(!placement.poll(3, &mut registry).contains(&Action::Close { connection: to }));
+    placement.complete_replacement(to, 4, &mut registry).unwrap();
+    assert!(placement.poll(4, &mut registry).contains(&Action::Close { connection: from }));
+    assert_eq!(registry.load(to).unwrap().active(), 200);
+}
+
+#[test]
+fn what_a_replacement_has_for_itself_outlives_it_or_the_old_connection() {
+    for given_up in [false, true] {
+        let (mut registry, mut placement) = (Registry::new(1), Placement::new(1));
+        let (from, to) = (ConnectionId(1), ConnectionId(2));
+        register(&mut registry, 0..100, 0);
+        placement.poll(0, &mut registry);
+        placement.begin_replacement(from, &registry).unwrap();
+        registry.register(info(100), 1, Source::Stream);
+        placement.poll(1, &mut registry);
+        let gone = if given_up {
+            placement.abandon_replacement(to);
+            to
+        } else {
+            (0..100).for_each(|number| _ = registry.mark_expired(&id(number), 2));
+            from
+        };
+        assert_eq!(placement.poll(2, &mut registry), [Action::Close { connection: gone }]);
+        placement.on_closed(gone, 2, &mut registry);
+        placement.poll(3, &mut registry);
+        let left = if given_up { from } else { to };
+        assert_eq!(registry.market(&id(100)).unwrap().connection, Some(left));
+        assert!(placement.is_whole(left));
+    }
 }
 
 #[test]
@@ -76,8 +175,9 @@ fn a_smaller_target_makes_more_and_smaller_connections() {
     assert_eq!(opened(&placement.poll(2, &mut registry)), wanted);
     placement.request_check();
     assert_eq!(opened(&placement.poll(3, &mut registry)), [(ConnectionId(4), 10)]);
-    // Less than half a connection's worth rides along.
-    register(&mut registry, 35..49, 4);
+    // Ten fill the last one; what is less than half a connection's worth rides along at a check.
+    register(&mut registry, 35..54, 4);
+    placement.request_check();
     assert_eq!(opened(&placement.poll(5, &mut registry)), [(ConnectionId(5), 28)]);
     assert_eq!(placement.capacity_tokens(), 100);
     assert_eq!(placement.report(&registry).tokens_per_connection_target, 20);
@@ -96,14 +196,25 @@ fn a_whole_connections_worth_and_a_completed_scan_do_not_wait() {
 }
 
 #[test]
-fn spare_slots_are_filled_below_the_target_first_and_never_above_the_limit() {
+fn spare_slots_are_filled_the_fullest_that_is_up_first() {
     let (mut registry, mut placement) = (Registry::new(1), Placement::new(1));
-    register(&mut registry, 0..225, 0);
-    assert_eq!(opened(&placement.poll(0, &mut registry)).len(), 2, "400 and 50");
-    register(&mut registry, 225..249, 1);
-    let actions = placement.poll(2 * INTERVAL + 1, &mut registry);
-    let [Action::Subscribe { connection, tokens }] = &actions[..] else { panic!("{actions:?}") };
-    assert_eq!((*connection, tokens.len()), (ConnectionId(2), 48));
+    register(&mut registry, 0..10, 0);
+    let forced = |n: u32, registry: &mut Registry, placement: &mut Placement| {
+        placement.force_subscribe(&[id(n), id(n + 1)], 0, registry).unwrap()
+    };
+    let small = forced(0, &mut registry, &mut placement);
+    let full = forced(2, &mut registry, &mut placement);
+    let away = placement.force_subscribe(&[id(4), id(5), id(6)], 0, &mut registry).unwrap();
+    placement.on_active(small, 0);
+    placement.on_active(full, 0);
+    placement.poll(1, &mut registry);
+    let tokens = |registry: &Registry| {
+        [small, full, away].map(|connection| registry.load(connection).unwrap().tokens)
+    };
+    assert_eq!(tokens(&registry), [10, 4, 6], "the first of equals");
+    register(&mut registry, 10..300, 2);
+    placement.poll(2, &mut registry);
+    assert_eq!(tokens(&registry), [400, 194, 6]);
 }
 
 #[test]
@@ -115,16 +226,12 @@ fn a_connection_that_recycling_left_small_is_filled_before_another_is_opened() {
     let to = placement.begin_replacement(ConnectionId(1), &registry).unwrap();
     register(&mut registry, 200..230, 1);
     let actions = placement.poll(INTERVAL, &mut registry);
-    assert_eq!(opened(&actions), [(to, 6), (ConnectionId(3), 60)], "not while it replaces");
+    assert_eq!(opened(&actions), [(to, 6)]);
+    assert_eq!(registry.load(to).unwrap().tokens, 60);
     placement.complete_replacement(to, INTERVAL, &mut registry).unwrap();
-    register(&mut registry, 230..260, INTERVAL);
-    let actions = placement.poll(2 * INTERVAL, &mut registry);
-    let filled = |a: &Action| matches!(a, Action::Subscribe { connection, tokens } if *connection == to && tokens.len() == 60);
-    assert!(actions.iter().any(filled), "{actions:?}");
-    assert_eq!(opened(&actions), []);
-    register(&mut registry, 260..290, 2 * INTERVAL);
-    let actions = placement.poll(3 * INTERVAL, &mut registry);
-    assert_eq!(opened(&actions), [(ConnectionId(4), 60)], "66 tokens are worth a connection");
+    register(&mut registry, 230..397, INTERVAL);
+    assert_eq!(opened(&placement.poll(2 * INTERVAL, &mut registry)), []);
+    assert_eq!(registry.load(to).unwrap().tokens, 400);
 }
 
 #[test]
@@ -141,7 +248,8 @@ fn force_opens_at_once_and_keeps_the_limit() {
     assert_eq!(opened(&actions), [(ConnectionId(1), 2), (ConnectionId(2), 500)]);
     let again = placement.force_subscribe(&all[..5], 2, &mut registry);
     assert_eq!(again, Err(ForceError::NothingPending));
-    assert_eq!(registry.pending_tokens_total(), 98);
+    assert_eq!(registry.pending_tokens_total(), 0);
+    assert_eq!(registry.load(ConnectionId(1)).unwrap().tokens, 100, "the others found spare slots");
 }
 
 #[test]
@@ -279,7 +387,8 @@ fn check(actions: &[Action], now: u64, registry: &Registry, placement: &Placemen
         }
         let idle = registry.active_tokens_of(connection).next().is_none();
         let closing = state == ConnectionState::Closing;
-        assert!(!closing || idle, "a closing connection carries nothing");
+        let closes = actions.contains(&Action::Close { connection });
+        assert!(!closing || idle || closes, "a closing connection carries nothing for long");
         assert!(closing || !idle || placement.replaces(connection).is_some(), "idle is closed");
     }
     for shard in (0..SHARDS).map(ShardId) {

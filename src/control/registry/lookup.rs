@@ -60,6 +60,12 @@ impl Registry {
         self.pending.get(usize::from(shard.0)).map_or(0, |pending| pending.tokens)
     }
 
+    /// Whether a pending market of a shard must not wait for company.
+    #[must_use]
+    pub fn has_urgent(&self, shard: ShardId) -> bool {
+        self.pending.get(usize::from(shard.0)).is_some_and(|pending| pending.urgent > 0)
+    }
+
     /// Tokens that wait for a connection.
     #[must_use]
     pub const fn pending_tokens_total(&self) -> u64 {

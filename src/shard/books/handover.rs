@@ -298,12 +298,15 @@ pub struct HandedOver {
 }
 
 impl<H: Handler> Books<H> {
-    /// From now on both connections carry these tokens, and the books stay with `from` until
-    /// [`Books::switch`].
+    /// From now on both connections carry those of these tokens whose books are on `from`; they stay
+    /// there until [`Books::switch`]. The others are on `to` alone.
     pub fn begin_handover(&mut self, from: ConnectionSlot, to: ConnectionSlot, tokens: &[TokenId]) {
         let mut leads: BTreeMap<MarketId, Vec<TokenId>> = BTreeMap::new();
         for token in tokens {
             let Some(index) = self.find(token.as_str()) else { continue };
+            if self.slots[index].connection == to {
+                continue;
+            }
             leads.entry(self.slots[index].market).or_default().push(*token);
         }
         let leads = leads.into_iter().map(|(market, tokens)| (market, Lead::new(tokens)));
