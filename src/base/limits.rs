@@ -64,10 +64,9 @@ pub const MARKETS_MAX: usize = 1 << 20;
 /// Ids of removed markets that are remembered so that a late listing does not bring them back:
 /// months of them. 17 MB of ids when full.
 pub const REMEMBERED_MARKETS_MAX: usize = 1 << 18;
-/// Connections of a fixed table: twice what the venue grants anybody without being asked.
+/// Connections of a fixed table: twice what the venue grants anybody without being asked. They have the numbers from
+/// 1 on; those of another venue in the process have numbers above this.
 pub const TABLE_CONNECTIONS_MAX: u32 = 400;
-/// Connections of a fixed table have numbers above this, so that those of another venue never meet them.
-pub const TABLE_FIRST_ID: u32 = 1_000_000;
 /// Markets wait this long at the start for a fixed table of connections to come up.
 pub const START_GATE_NS: u64 = 10 * SECOND_NS;
 /// A connection of a fixed table may be away for this long before others take its markets: a dial that succeeds at
@@ -391,8 +390,10 @@ pub const LOOK_READS_MAX: usize = 16;
 pub const HTTP_SCRATCH_BYTES: usize = 16 * 1024;
 /// Idle connections kept for one service: discovery asks for one page at a time.
 pub const REST_IDLE_CONNECTIONS_MAX: usize = 4;
-/// An idle connection older than this is not used again: load balancers forget after 60 s.
-pub const REST_IDLE_NS: u64 = 50 * SECOND_NS;
+/// An idle connection older than this is not used again. Longer than two scan intervals, so that a small catalogue,
+/// which is one page a minute, is read over one connection. A server that closes it sooner costs nothing: a
+/// connection that was closed while it was idle is not lent, and a request that meets the close is sent again.
+pub const REST_IDLE_NS: u64 = 150 * SECOND_NS;
 
 // ---- Pools ---------------------------------------------------------------------------------
 
@@ -408,7 +409,7 @@ pub const POOL_SERVICES_MAX: usize = 64;
 /// Opening a connection: resolving, connecting, TLS, the upgrade.
 pub const POOL_CONNECT_TIMEOUT_NS: u64 = 60 * SECOND_NS;
 /// Waiting for a connection.
-pub const POOL_ACQUIRE_TIMEOUT_NS: u64 = 60 * SECOND_NS;
+pub const POOL_ACQUIRE_TIMEOUT_NS: u64 = 30 * SECOND_NS;
 /// One request, from asking for a connection to the last byte, redirects and the repetition with it.
 pub const POOL_REQUEST_TIMEOUT_NS: u64 = 60 * SECOND_NS;
 /// A connection that nobody wanted for so long is closed.

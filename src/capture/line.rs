@@ -42,6 +42,7 @@
 //! connection. `s` counts the records of a connection from 0. `f` is always the last key. Unknown
 //! kinds and keys are passed over. Keys in another order and space between them are understood,
 //! only slower. Frames of kinds `t`, `x` and `b` come back byte for byte.
+use super::envelope::{self, Content};
 use super::outline::{Values, is_whole};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use std::borrow::Cow;
@@ -287,18 +288,31 @@ impl<'a> Record<'a> {
         Self { receive_ns: None, connection: None, what: What::Text(Cow::Borrowed(frame)) }
     }
 
-    /// Understands one value: a record of a capture, a wrapper line of a public archive (the
-    /// frame in `raw` as a string or in `msg` as an object, the time in `recv_ns` or `recv_ms`),
-    /// or, if it is neither, a frame as received.
+    /// Understands one value: a record of a capture, a line of another tool (an [envelope](super::envelope) or a
+    /// prefix around the frame), or, if it is neither, a frame as received.
     #[must_use]
     pub fn read(value: &'a str) -> Self {
-        if value.starts_with(r#"{"market":""#) || !value.starts_with('{') {
+        if value.starts_with(r#"{"market":""#) {
             return Self::raw(value);
+        }
+        if !value.starts_with('{') {
+            return Self::foreign(value).unwrap_or_else(|| Self::raw(value));
         }
         if let Some(record) = read_fixed(value) {
             return record;
         }
         Keys::of(value).record(value)
+    }
+
+    fn foreign(value: &'a str) -> Option<Self> {
+        let (facts, content) = envelope::read(value)?;
+        let what = match content {
+            Content::Frame(frame) => What::Text(frame),
+            Content::Opened => What::Opened { from: None },
+            Content::Ended => What::Ended,
+            Content::Lost => What::Lost(1),
+        };
+        Some(Self { receive_ns: facts.receive_ns, connection: facts.connection, what })
     }
 }
 
@@ -323,20 +337,6 @@ fn take_number(text: &str) -> Option<(u64, &str)> {
     Some((number.parse().ok()?, rest))
 }
 
-/// What a venue says of the kind of a frame whose content stands in `msg`, as in a wrapper.
-const FRAME_TYPES: [&str; 10] = [
-    r#""orderbook_snapshot""#,
-    r#""orderbook_delta""#,
-    r#""ticker""#,
-    r#""trade""#,
-    r#""subscribed""#,
-    r#""unsubscribed""#,
-    r#""ok""#,
-    r#""error""#,
-    r#""market_lifecycle_v2""#,
-    r#""multivariate_market_lifecycle""#,
-];
-
 /// The keys of a line that matter, as they stand in it.
 #[derive(Debug, Default)]
 struct Keys<'a> {
@@ -346,20 +346,12 @@ struct Keys<'a> {
     frame: Option<&'a str>,
     lost: Option<&'a str>,
     from: Option<&'a str>,
-    raw: Option<&'a str>,
-    message: Option<&'a str>,
-    receive_ns: Option<&'a str>,
-    wrapped_connection: Option<&'a str>,
-    receive_ms: Option<&'a str>,
-    /// There is an `event_type`: perhaps a frame as received.
-    event: bool,
     whole: bool,
 }
 
 impl<'a> Keys<'a> {
     fn of(value: &'a str) -> Self {
         let mut keys = Self::default();
-        let (mut typed, mut answers) = (false, false);
         let mut members = Values::of(value.as_bytes());
         while let Some((key, text)) = members.next() {
             let into = match key {
@@ -369,37 +361,9 @@ impl<'a> Keys<'a> {
                 b"f" => &mut keys.frame,
                 b"n" => &mut keys.lost,
                 b"from" => &mut keys.from,
-                b"raw" => &mut keys.raw,
-                b"msg" => &mut keys.message,
-                b"recv_ns" | b"recv_ts_ns" => &mut keys.receive_ns,
-                b"conn" => &mut keys.wrapped_connection,
-                b"recv_ms" => &mut keys.receive_ms,
-                b"event_type" => {
-                    keys.event = true;
-                    continue;
-                }
-                // The venues' own: a frame as received, whatever else it holds.
-                b"price_changes" | b"changes" | b"bids" | b"asks" | b"sid" | b"seq" => {
-                    return Self::default();
-                }
-                b"type" if FRAME_TYPES.iter().any(|name| text == name.as_bytes()) => {
-                    return Self::default();
-                }
-                b"type" => {
-                    typed = true;
-                    continue;
-                }
-                b"id" => {
-                    answers = true;
-                    continue;
-                }
                 _ => continue,
             };
             *into = std::str::from_utf8(text).ok();
-        }
-        // An answer to a command, likewise.
-        if typed && answers {
-            return Self::default();
         }
         keys.whole = members.whole();
         keys
@@ -415,17 +379,7 @@ impl<'a> Keys<'a> {
             };
             return Record { receive_ns, connection: number(self.connection), what };
         }
-        let receive_ms = number(self.receive_ms).and_then(|ms| ms.checked_mul(1_000_000));
-        let receive_ns = number(self.receive_ns).or(receive_ms);
-        let Some(wrapped) = self.raw.or(self.message).filter(|_| self.whole) else {
-            return Record::raw(value);
-        };
-        let what = match wrapped.as_bytes().first() {
-            Some(b'"') if !self.event || wrapped[1..].starts_with(['{', '[']) => text(wrapped),
-            Some(b'{' | b'[') => What::Text(Cow::Borrowed(wrapped)),
-            _ => return Record::raw(value),
-        };
-        Record { receive_ns, connection: number(self.wrapped_connection), what }
+        Record::foreign(value).unwrap_or_else(|| Record::raw(value))
     }
 
     fn what(&self, kind: &str, lost: Option<u64>, from: Option<u64>) -> What<'a> {

@@ -107,6 +107,11 @@ impl Session {
     /// It did not start.
     pub fn of(engine: Result<Engine, EngineError>, config: &Config) -> Result<Self, Failure> {
         let engine = engine?;
+        let ignored = config.ignored_services();
+        if !ignored.is_empty() {
+            let (ignored, asked) = (ignored.join(", "), config.asked_services().join(" and "));
+            warn!("--pools: this run asks {asked} only; it ignores {ignored}");
+        }
         for note in &engine.topology().notes {
             warn!("{note}");
         }

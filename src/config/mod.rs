@@ -117,6 +117,23 @@ impl Config {
         std::iter::once(first).chain(self.further.iter().cloned()).collect()
     }
 
+    /// Services of `--pools` whose bounds nobody takes: they are not among those that this run asks over REST.
+    #[must_use]
+    pub fn ignored_services(&self) -> Vec<&str> {
+        let asked: Vec<&str> = self.asked_services();
+        let names = self.services.iter().map(|service| service.name.as_str());
+        names.filter(|name| !asked.contains(name)).collect()
+    }
+
+    /// Services that this run asks over REST, each once.
+    #[must_use]
+    pub fn asked_services(&self) -> Vec<&'static str> {
+        let feeds = std::iter::once(self.feed).chain(self.further.iter().map(|venue| venue.feed));
+        let mut names: Vec<&str> = feeds.flat_map(Feed::service_names).collect();
+        names.dedup();
+        names
+    }
+
     /// Checks the flags of `ringbook run` and reads the files that they name.
     ///
     /// # Errors
@@ -287,4 +304,27 @@ fn capture(flags: &flags::CaptureFlags) -> Option<CaptureOptions> {
 
 fn endpoint(flag: &str, text: &str, schemes: [&str; 2]) -> Result<Endpoint, UsageError> {
     Endpoint::parse(text, schemes).map_err(|error| UsageError(format!("{flag} {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+    use flags::{Cli, Command};
+
+    #[test]
+    fn services_of_the_file_that_a_run_does_not_ask_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pools.toml");
+        std::fs::write(&path, pools::EXAMPLE).unwrap();
+        let line = ["ringbook", "run", "--pools", path.to_str().unwrap()];
+        let Command::Run(flags) = Cli::parse_from(line).command else {
+            panic!("`run` was asked for")
+        };
+        let config = Config::new(&flags).unwrap();
+        assert_eq!(config.asked_services(), ["polymarket-gamma", "polymarket-clob"]);
+        let own = ["comfyui", "litellm", "wan2gp", "rvc", "whisper"];
+        let venues = ["polymarket-ws", "kalshi-rest", "kalshi-ws"];
+        assert_eq!(config.ignored_services(), [&own[..], &venues].concat());
+    }
 }

@@ -437,6 +437,11 @@ probe = "/health"
 rate_per_s = 2.5
 rate_burst = 4
 "#;
+        let usual = parse("[[service]]\nname = 'x'\nkind = 'http'\naddress = 'x.test'");
+        assert_eq!(usual.unwrap()[0].limits.acquire_timeout_ns, 30 * SECOND_NS);
+        let services = parse(EXAMPLE).unwrap();
+        let patient = services.iter().find(|service| service.name == "wan2gp").unwrap();
+        assert!(patient.limits.acquire_timeout_ns > 30 * SECOND_NS, "a choice of the example");
         let service = parse(text).unwrap().remove(0);
         assert_eq!(service.url(), "https://x.test:8443/v1");
         let limits = service.limits;

@@ -4,6 +4,7 @@
 //!
 //! All decisions are pure (time comes in, actions come out); only `dial`, `pump` and
 //! `shard_proxy` act.
+mod announce;
 pub mod catalogue;
 mod companion;
 pub mod dial;

@@ -106,6 +106,8 @@ impl std::error::Error for ForceError {}
 struct Connection {
     shard: ShardId,
     role: Role,
+    /// Its place among those of its role, from 1 on, in a fixed table.
+    place: u16,
     state: ConnectionState,
     why: String,
     connected_wall_ns: u64,
@@ -122,8 +124,6 @@ pub struct Placement {
     connections: BTreeMap<ConnectionId, Connection>,
     by_shard: Vec<BTreeSet<ConnectionId>>,
     last_id: u32,
-    /// Numbers of connections are above it.
-    first_id: u32,
     /// The table, where connections are not opened as they are needed.
     fixed: Option<Fixed>,
     /// Tokens that are put on a connection, and pending tokens that are worth one.
@@ -148,7 +148,6 @@ impl Placement {
             connections: BTreeMap::new(),
             by_shard: vec![BTreeSet::new(); shards],
             last_id: 0,
-            first_id: 0,
             fixed: None,
             target: limits::TOKENS_PER_CONNECTION_TARGET,
             worth: limits::PENDING_TOKENS_WORTH_CONNECTION,
@@ -172,13 +171,19 @@ impl Placement {
     }
 
     /// Has these connections from the start, and no others, with at most `tokens` tokens each. Their numbers are
-    /// above `first_id`.
+    /// `1..=table.total()`, in the order of [`Role::ALL`], and stay theirs whatever becomes of their sockets.
     #[must_use]
-    pub fn fixed(mut self, table: ConnectionTable, tokens: usize, first_id: u32) -> Self {
+    pub fn fixed(mut self, table: ConnectionTable, tokens: usize) -> Self {
         self.fixed = Some(Fixed::new(table));
         self.target = tokens.max(1);
-        (self.first_id, self.last_id) = (first_id, first_id);
         self
+    }
+
+    /// Gives connections that are opened from now on numbers above this one, except where they are a fixed table.
+    pub fn number_above(&mut self, id: u32) {
+        if self.fixed.is_none() {
+            self.last_id = self.last_id.max(id);
+        }
     }
 
     /// Check for pending markets at the next [`Placement::poll`], as when a scan has completed.
@@ -352,10 +357,11 @@ impl Placement {
         self.by_shard[usize::from(shard.0)].insert(connection);
         let (state, why) = (ConnectionState::Waiting, "not dialled yet".to_owned());
         let (connected_wall_ns, connects) = (0, 0);
-        let (replaces, replaced_by, role) = (None, None, Role::Books);
+        let (replaces, replaced_by, role, place) = (None, None, Role::Books, 0);
         let new = Connection {
             shard,
             role,
+            place,
             state,
             why,
             connected_wall_ns,

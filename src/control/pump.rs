@@ -27,7 +27,7 @@ use crate::base::{
     id::{ConnectionId, TokenId, Venue},
     limits::{
         DIAL_INTERVAL_NS, DIAL_TIMEOUT_NS, RETRY_AFTER_DEFAULT_NS, SHARD_CONTROL_DEPTH,
-        STOP_TIMEOUT_NS, TABLE_DIAL_INTERVAL_NS, TABLE_FIRST_ID,
+        STOP_TIMEOUT_NS, TABLE_CONNECTIONS_MAX, TABLE_DIAL_INTERVAL_NS,
     },
     policy::ConnectionTable,
     time::{MILLISECOND_NS, Now, SECOND_NS},
@@ -159,6 +159,8 @@ pub struct Control {
     pub(super) shards: Vec<ShardProxy>,
     target: Target,
     dialling: Vec<Dialling>,
+    /// Connections of a fixed table without markets, by when they came up, monotonic.
+    pub(super) unannounced: BTreeMap<ConnectionId, u64>,
     /// When each connection's socket was handed to its shard, monotonic.
     attached_ns: BTreeMap<ConnectionId, u64>,
     pub(super) links: Vec<(String, Box<dyn LinkGauge>)>,
@@ -195,7 +197,7 @@ impl Control {
         }
         let mut placement = Placement::new(shards);
         placement = match table {
-            Some(table) => placement.fixed(table, tokens, TABLE_FIRST_ID),
+            Some(table) => placement.fixed(table, tokens),
             None => placement.with_target(tokens),
         };
         let mut lifecycle = parts.lifecycle;
@@ -234,6 +236,7 @@ impl Control {
             shards: parts.shards,
             target: parts.target,
             dialling: Vec::new(),
+            unannounced: BTreeMap::new(),
             attached_ns: BTreeMap::new(),
             links: parts.links,
             errands: VecDeque::new(),
@@ -255,7 +258,12 @@ impl Control {
 
     /// Two pumps on one core, of which the first speaks for both.
     #[must_use]
-    pub fn pair(first: Self, second: Self) -> (Self, Self) {
+    pub fn pair(mut first: Self, mut second: Self) -> (Self, Self) {
+        // A fixed table has the numbers from 1 on, and never more than its size.
+        if first.placement.is_fixed() || second.placement.is_fixed() {
+            first.placement.number_above(TABLE_CONNECTIONS_MAX);
+            second.placement.number_above(TABLE_CONNECTIONS_MAX);
+        }
         let (one, other) = Side::pair();
         (Self { side: one, ..first }, Self { side: other, ..second })
     }
@@ -277,6 +285,7 @@ impl Control {
             self.carry_out(action, now);
         }
         self.warn_of_bounds();
+        self.announce_idle(now);
         self.step_dials(now);
         while let Some(request) = self.resync.poll(now.mono_ns) {
             self.errands.push_back(Errand::Books(request));
@@ -348,6 +357,7 @@ impl Control {
             Report::Up { connection } => {
                 let name = self.placement.name(connection);
                 debug!("{name} is up");
+                self.announce_up(connection, now);
                 self.recycling.on_up(connection, now.mono_ns);
             }
             Report::Down { connection, why, taken_over: true } => {
@@ -429,8 +439,8 @@ impl Control {
         if self.recycle_lost(connection, now) {
             return;
         }
-        let name = self.placement.name(connection);
-        warn!("{name}: {why}; its books are stale until it is back");
+        self.unannounced.remove(&connection);
+        self.report_loss(connection, why);
         self.placement.on_waiting(connection, why);
         self.dials.request(connection, now.mono_ns);
     }
@@ -456,6 +466,7 @@ impl Control {
                 self.dials.request(connection, now.mono_ns);
             }
             Action::Subscribe { connection, tokens } => {
+                self.announce_tokens(connection, tokens.len());
                 let books = self.openings(&tokens);
                 if let Some(shard) = self.proxy_of(connection) {
                     shard.subscribe(connection, books, now);

@@ -225,7 +225,7 @@ pub struct PoolReport {
 pub struct ConnectionReport {
     /// The connection's number.
     pub id: u32,
-    /// What it is called, as in `connection-7` or `orderbook-7`.
+    /// What it is called, as in `connection-7` or `orderbook-1`.
     pub name: String,
     /// The shard that owns it.
     pub shard: u16,

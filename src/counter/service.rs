@@ -103,12 +103,16 @@ pub struct ServiceReport {
     pub requests: u64,
     /// Of these, requests that got no answer.
     pub failed: u64,
+    /// Share of the requests that got no answer, 0 to 1; where there are no requests, of the attempts to connect.
+    pub error_rate: f64,
     /// Requests sent once more because a kept connection had died.
     pub repeated: u64,
     /// Redirects followed.
     pub redirected: u64,
     /// Errors by kind, those that happened.
     pub errors: BTreeMap<&'static str, u64>,
+    /// Mean wait for a connection, nanoseconds.
+    pub acquire_mean_ns: u64,
     /// Waiting for a connection.
     pub acquire: LatencySummary,
     /// Whole requests.

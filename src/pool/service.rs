@@ -229,6 +229,46 @@ impl Service {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::limits::DISCOVERY_INTERVAL_NS;
+    use crate::base::time::SECOND_NS;
+    use crate::pool::slots::{Acquired, Action, Condition, Slots};
+
+    /// A catalogue of one page: at each scan interval a page, the next half of the scan, and beside them the state of
+    /// the exchange, in virtual time.
+    #[test]
+    fn a_catalogue_of_one_page_is_read_over_connections_that_outlive_the_scan_interval() {
+        let mut slots: Slots<u32, ()> =
+            Slots::new(Service::rest("x", "https://venue.test").unwrap().limits.slots());
+        let ask = |slots: &mut Slots<u32, ()>, now_ns: u64, at_once: usize| {
+            let mut lent = Vec::new();
+            for _ in 0..at_once {
+                let place = std::panic::Location::caller();
+                if let Acquired::Ready(one) = slots.acquire(now_ns, u64::MAX, place, |_| true) {
+                    lent.push(one);
+                }
+            }
+            while let Some(action) = slots.take_action() {
+                match action {
+                    Action::Open(opening) => slots.opened(opening, 0, now_ns),
+                    Action::Serve(_, one) => lent.push(one),
+                    _ => {}
+                }
+            }
+            assert_eq!(lent.len(), at_once);
+            lent.into_iter().for_each(|one| slots.release(one, Condition::Reusable, now_ns));
+        };
+        for scan in 0..20 {
+            let begun_ns = scan * (DISCOVERY_INTERVAL_NS + SECOND_NS);
+            ask(&mut slots, begun_ns, 2);
+            ask(&mut slots, begun_ns + SECOND_NS / 5, 1);
+            for tick in 1..600 {
+                slots.poll(begun_ns + tick * (DISCOVERY_INTERVAL_NS / 600));
+            }
+        }
+        let counts = slots.counts();
+        assert_eq!((counts.acquired, counts.opened), (60, 2), "{counts:?}");
+        assert!(counts.reused as f64 / counts.acquired as f64 > 0.8, "{counts:?}");
+    }
 
     #[test]
     fn an_address_goes_in_and_comes_out() {

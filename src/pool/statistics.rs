@@ -18,6 +18,10 @@ pub struct Statistics {
     failed: u64,
     repeated: u64,
     redirected: u64,
+    opened: u64,
+    open_failed: u64,
+    acquired: u64,
+    acquire_sum_ns: u64,
     errors: [u64; ErrorKind::ALL.len()],
     acquire: Histogram<u64>,
     request: Histogram<u64>,
@@ -36,6 +40,10 @@ impl Default for Statistics {
             failed: 0,
             repeated: 0,
             redirected: 0,
+            opened: 0,
+            open_failed: 0,
+            acquired: 0,
+            acquire_sum_ns: 0,
             errors: [0; ErrorKind::ALL.len()],
             acquire: histogram(),
             request: histogram(),
@@ -49,6 +57,8 @@ impl Default for Statistics {
 impl Statistics {
     /// Somebody has waited for a connection, nanoseconds, and got one.
     pub fn on_acquired(&mut self, took_ns: u64) {
+        self.acquired += 1;
+        self.acquire_sum_ns = self.acquire_sum_ns.saturating_add(took_ns);
         self.acquire.saturating_record(took_ns.max(1));
     }
 
@@ -78,12 +88,14 @@ impl Statistics {
     pub fn on_opened(&mut self, result: Result<u64, &PoolError>, now: Now) {
         match result {
             Ok(took_ns) => {
+                self.opened += 1;
                 self.connect.saturating_record(took_ns.max(1));
                 if !self.down_by_probe {
                     self.become_state(HealthState::Up, now.wall_ns);
                 }
             }
             Err(error) => {
+                self.open_failed += 1;
                 self.on_error(error.kind());
                 self.on_down(error, now);
             }
@@ -127,6 +139,15 @@ impl Statistics {
         &self.health
     }
 
+    /// Share of the requests that failed; where there are none, of the attempts to connect.
+    fn error_rate(&self) -> f64 {
+        let (failed, all) = match self.requests {
+            0 => (self.open_failed, self.opened + self.open_failed),
+            requests => (self.failed, requests),
+        };
+        if all == 0 { 0.0 } else { failed as f64 / all as f64 }
+    }
+
     /// What is told of the service, whose slots have counted this.
     #[must_use]
     pub fn report(
@@ -159,9 +180,11 @@ impl Statistics {
             peak_waiting: counts.peak_waiting,
             requests: self.requests,
             failed: self.failed,
+            error_rate: self.error_rate(),
             repeated: self.repeated,
             redirected: self.redirected,
             errors: errors.filter(|(_, count)| *count > 0).collect(),
+            acquire_mean_ns: self.acquire_sum_ns.checked_div(self.acquired).unwrap_or(0),
             acquire: LatencySummary::of("acquire", &self.acquire),
             request: LatencySummary::of("request", &self.request),
             connect: LatencySummary::of("connect", &self.connect),
@@ -173,6 +196,25 @@ impl Statistics {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_share_of_errors_and_the_mean_wait_are_exact() {
+        let mut statistics = Statistics::default();
+        let service = Service::new("x", super::super::Kind::Http, "http://x.test").unwrap();
+        let report = |statistics: &Statistics| {
+            let report = statistics.report(&service, &SlotCounts::default(), Occupation::default());
+            (report.error_rate, report.acquire_mean_ns)
+        };
+        assert_eq!(report(&statistics), (0.0, 0));
+        let error = PoolError::Unhealthy { status: 500 };
+        statistics.on_opened(Err(&error), Now::default());
+        assert_eq!(report(&statistics), (1.0, 0), "there were no requests");
+        for took_ns in [0, 0, 1_000_003] {
+            statistics.on_acquired(took_ns);
+        }
+        (0..4).for_each(|number| statistics.on_request(5, number == 0));
+        assert_eq!(report(&statistics), (0.25, 333_334));
+    }
 
     #[test]
     fn kinds_have_their_places_and_health_its_times() {

@@ -1,20 +1,29 @@
 //! Numbered messages: which are missing, which came twice, and whose book a frame is about.
 //!
 //! Runs on:  the replay's reader (pure). Owns: the counters of every connection.
-//! Bounds:   `REPLAY_CONNECTIONS_MAX` connections.
+//! Bounds:   `REPLAY_CONNECTIONS_MAX` connections; `REPEATS_KNOWN` fingerprints a subscription.
 //!
 //! A live shard sees all frames of its connections; here they are spread over shards by market, so they are counted
 //! before.
+//!
+//! An engine's capture says where each session begins and ends. Other recordings may not: there a session begins
+//! anew when a subscription is acknowledged that was known, when its number is 1 again, or when a number comes back
+//! with another message than it had. The books of the session before are stale from there on.
 use crate::base::{
     id::{ShardId, Venue},
     limits::{REPLAY_CONNECTIONS_MAX, SIDS_PER_CONNECTION_MAX},
     routing::shard_of,
 };
 use crate::shard::books::ConnectionSlot;
-use crate::venue::{Decoder, Sequences, Verdict};
+use crate::venue::{Decoder, Sequences, SubscriptionChange, Verdict};
+
+/// Messages of a subscription that are known again when they are repeated.
+const REPEATS_KNOWN: usize = 1024;
+/// Bytes of a channel's name that are compared.
+const CHANNEL_BYTES: usize = 32;
 
 /// What is known of a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Found {
     /// The place that books hang on: one for each subscription.
     pub(super) slot: ConnectionSlot,
@@ -23,13 +32,99 @@ pub(super) struct Found {
     pub(super) shard: ShardId,
     /// It is no JSON: its number is lost too.
     pub(super) broken: bool,
+    /// Places whose books follow no more, from before the frame on.
+    pub(super) over: Vec<ConnectionSlot>,
+    /// A session began anew.
+    pub(super) restarted: bool,
+}
+
+impl Found {
+    /// Every book of the connection follows no more; those of messages without numbers hang on its own place.
+    fn end_all(&mut self, connection: &mut Connection) {
+        self.over.extend(connection.restart());
+        self.over.push(self.slot);
+    }
+
+    fn restart(&mut self, connection: &mut Connection) {
+        self.restarted = true;
+        self.end_all(connection);
+    }
+}
+
+/// One subscription of a recording that no engine made.
+#[derive(Debug)]
+struct Subscription {
+    sid: u64,
+    /// The place of its books, once it has any.
+    place: Option<ConnectionSlot>,
+    /// Its channel, where it was acknowledged.
+    channel: Option<String>,
+    /// The last number; 0 before the first.
+    last: u64,
+    /// Fingerprints of the last messages, each at its number modulo the length.
+    prints: Vec<u64>,
+}
+
+impl Subscription {
+    const fn new(sid: u64) -> Self {
+        Self { sid, place: None, channel: None, last: 0, prints: Vec::new() }
+    }
+
+    /// Whether the number came with this very message before.
+    fn has(&self, seq: u64, print: u64) -> bool {
+        self.prints.get(seq as usize % REPEATS_KNOWN) == Some(&print)
+    }
+
+    fn take(&mut self, seq: u64, print: u64) {
+        let at = seq as usize % REPEATS_KNOWN;
+        if self.prints.len() <= at {
+            self.prints.resize(at + 1, 0);
+        }
+        (self.prints[at], self.last) = (print, seq);
+    }
 }
 
 /// One connection's counters, and the places of its subscriptions.
 #[derive(Debug, Default)]
 struct Connection {
+    /// In an engine's capture.
     sequences: Sequences,
-    places: Vec<(u64, ConnectionSlot)>,
+    /// The subscription that was acknowledged last, there.
+    acknowledged: Option<u64>,
+    /// In other recordings.
+    subscriptions: Vec<Subscription>,
+}
+
+impl Connection {
+    fn places(&self) -> impl Iterator<Item = ConnectionSlot> {
+        self.subscriptions.iter().filter_map(|subscription| subscription.place)
+    }
+
+    /// Forgets the session; gives the places of its books.
+    fn restart(&mut self) -> Vec<ConnectionSlot> {
+        self.sequences.reset();
+        self.acknowledged = None;
+        let places = self.places().collect();
+        self.subscriptions.clear();
+        places
+    }
+
+    fn end(&mut self, sid: u64) -> Option<ConnectionSlot> {
+        let at = self.subscriptions.iter().position(|s| s.sid == sid)?;
+        self.subscriptions.remove(at).place
+    }
+
+    fn known(&mut self, sid: u64) -> &mut Subscription {
+        let found = self.subscriptions.iter().position(|s| s.sid == sid);
+        let at = found.unwrap_or_else(|| {
+            if self.subscriptions.len() < SIDS_PER_CONNECTION_MAX {
+                self.subscriptions.push(Subscription::new(sid));
+            }
+            // Beyond the bound the last one stands for the rest: its numbers break, its books are stale.
+            self.subscriptions.len() - 1
+        });
+        &mut self.subscriptions[at]
+    }
 }
 
 /// The counters of every connection.
@@ -50,16 +145,13 @@ impl Numbers {
 
     /// A connection begins or ends: its subscriptions are over. Gives the places of their books.
     pub(super) fn begin(&mut self, slot: ConnectionSlot) -> Vec<ConnectionSlot> {
-        let Some(connection) = self.connections.get_mut(slot.0 as usize) else { return Vec::new() };
-        connection.sequences.reset();
-        let places = std::mem::take(&mut connection.places);
-        places.into_iter().map(|(_, place)| place).collect()
+        self.connections.get_mut(slot.0 as usize).map(Connection::restart).unwrap_or_default()
     }
 
     /// The places of a connection's books.
     pub(super) fn places(&self, slot: ConnectionSlot) -> Vec<ConnectionSlot> {
         let connection = self.connections.get(slot.0 as usize);
-        connection.iter().flat_map(|c| &c.places).map(|&(_, place)| place).collect()
+        connection.map(|c| c.places().collect()).unwrap_or_default()
     }
 
     /// Takes the number of a frame. In the capture of an engine (`whole`) books hang on connections, as they did
@@ -76,27 +168,121 @@ impl Numbers {
         if place >= self.connections.len() {
             self.connections.resize_with(place + 1, Connection::default);
         }
-        let Connection { sequences, places } = &mut self.connections[place];
-        let slot = match outline.sequence {
-            Some((sid, _)) if !whole => {
-                let known = places.iter().find(|(known, _)| *known == sid).map(|&(_, at)| at);
-                match (known, places.last()) {
-                    (Some(place), _) => place,
-                    (None, Some(&(_, last))) if places.len() >= SIDS_PER_CONNECTION_MAX => last,
-                    (None, _) => {
-                        // Beyond the places of connections, which end at `REPLAY_CONNECTIONS_MAX`.
-                        self.places += 1;
-                        let place = ConnectionSlot(REPLAY_CONNECTIONS_MAX + self.places);
-                        places.push((sid, place));
-                        place
-                    }
-                }
-            }
-            _ => slot,
-        };
-        let verdict =
-            outline.sequence.map_or(Verdict::Next, |(sid, seq)| sequences.take(sid, seq, true));
+        let connection = &mut self.connections[place];
         let shard = outline.market.map_or(ShardId(0), |market| shard_of(market.as_bytes(), shards));
-        Found { slot, verdict, shard, broken: outline.broken }
+        let mut found = Found {
+            slot,
+            verdict: Verdict::Next,
+            shard,
+            broken: outline.broken,
+            over: Vec::new(),
+            restarted: false,
+        };
+        if whole {
+            if let Some((sid, seq)) = outline.sequence {
+                found.verdict = connection.sequences.take(sid, seq, true);
+            }
+            look_engines(connection, outline.subscription, &mut found);
+            return found;
+        }
+        look_subscription(connection, outline.subscription, &mut found);
+        if let Some((sid, seq)) = outline.sequence {
+            look_number(connection, (sid, seq), fingerprint(frame), &mut found);
+            let subscription = connection.known(sid);
+            found.slot = *subscription.place.get_or_insert_with(|| {
+                // Beyond the places of connections, which end at `REPLAY_CONNECTIONS_MAX`.
+                self.places += 1;
+                ConnectionSlot(REPLAY_CONNECTIONS_MAX + self.places)
+            });
+        }
+        // After its number was taken: what comes under the number next is another subscription.
+        if let Some(
+            SubscriptionChange::Failed { sid: Some(sid), .. } | SubscriptionChange::Ended { sid },
+        ) = outline.subscription
+        {
+            found.over.extend(connection.end(sid));
+        }
+        found
     }
 }
+
+/// What a message of an engine's capture says of its subscription: what the live shard made of it.
+fn look_engines(
+    connection: &mut Connection,
+    change: Option<SubscriptionChange<'_>>,
+    found: &mut Found,
+) {
+    match change {
+        Some(SubscriptionChange::Begun { sid, .. }) => connection.acknowledged = Some(sid),
+        Some(SubscriptionChange::Failed { sid, known: true })
+            if sid.is_none() || sid == connection.acknowledged =>
+        {
+            found.over.push(found.slot);
+        }
+        _ => {}
+    }
+}
+
+fn look_subscription(
+    connection: &mut Connection,
+    change: Option<SubscriptionChange<'_>>,
+    found: &mut Found,
+) {
+    match change {
+        Some(SubscriptionChange::Begun { channel, sid }) => {
+            let channel = &channel[..channel.floor_char_boundary(CHANNEL_BYTES)];
+            let is_same = |s: &&Subscription| s.channel.as_deref() == Some(channel);
+            if connection.subscriptions.iter().any(|s| s.sid == sid) {
+                found.restart(connection);
+            } else if let Some(before) = connection.subscriptions.iter().find(is_same)
+                && !channel.is_empty()
+            {
+                // A connection has one subscription of a channel (kalshi.md, 2.7).
+                let before = before.sid;
+                found.over.extend(connection.end(before));
+            }
+            connection.known(sid).channel = Some(channel.to_owned());
+        }
+        Some(SubscriptionChange::Failed { sid: None, .. }) => found.end_all(connection),
+        Some(SubscriptionChange::Failed { .. } | SubscriptionChange::Ended { .. }) | None => {}
+    }
+}
+
+fn look_number(connection: &mut Connection, (sid, seq): (u64, u64), print: u64, found: &mut Found) {
+    let subscription = connection.known(sid);
+    let last = subscription.last;
+    found.verdict = match seq {
+        // The first of a recording, whose beginning may be missing, or of a session.
+        _ if last == 0 => Verdict::Next,
+        _ if seq > last => match seq - last - 1 {
+            0 => Verdict::Next,
+            missing => Verdict::Hole(missing),
+        },
+        // A quiet market's next session may begin with the same snapshot.
+        _ if subscription.has(seq, print) && (seq > 1 || last == 1) => {
+            found.verdict = Verdict::Duplicate;
+            return;
+        }
+        _ => {
+            found.restart(connection);
+            Verdict::Next
+        }
+    };
+    connection.known(sid).take(seq, print);
+}
+
+/// Sixty-four bits of a frame, eight bytes at a time; never 0.
+fn fingerprint(frame: &str) -> u64 {
+    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut chunks = frame.as_bytes().chunks_exact(8);
+    let mut print = frame.len() as u64;
+    let mut mix = |word: u64| print = (print.rotate_left(29) ^ word).wrapping_mul(FACTOR);
+    for chunk in &mut chunks {
+        mix(u64::from_le_bytes(chunk.try_into().unwrap_or_default()));
+    }
+    chunks.remainder().iter().for_each(|&byte| mix(u64::from(byte)));
+    print | 1
+}
+
+#[cfg(test)]
+mod tests;

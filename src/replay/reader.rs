@@ -56,6 +56,8 @@ pub(super) struct ReaderCounts {
     pub(super) missing: u64,
     /// Messages whose number had been there.
     pub(super) duplicates: u64,
+    /// Sessions that began anew on a connection whose end the input does not show.
+    pub(super) restarts: u64,
 }
 
 /// Why a replay gave no results.
@@ -318,7 +320,7 @@ impl<'a> Reader<'a> {
     /// A turn in the life of connections and books, beside what the stream says.
     fn on_turn(&mut self, record: &Record<'_>, text: &str, place: Place) {
         let receive_ns = record.receive_ns.unwrap_or(0);
-        let known = record.connection.is_some_and(|c| self.connections.slots.contains_key(&c));
+        let known = record.connection.is_none_or(|c| self.connections.slots.contains_key(&c));
         let slot = self.connections.slot_of(record.connection);
         if let (What::Opened { .. } | What::Ended, Some(numbers)) =
             (&record.what, &mut self.numbers)
@@ -404,6 +406,10 @@ impl<'a> Reader<'a> {
         receive_ns: u64,
         place: Place,
     ) {
+        self.counts.restarts += u64::from(found.restarted);
+        for &place_over in &found.over {
+            self.tell_all(Task::Ended, "", place_over, receive_ns, place);
+        }
         match found.verdict {
             Verdict::Next => {}
             Verdict::Duplicate => {

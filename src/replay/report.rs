@@ -58,6 +58,9 @@ pub struct ReplayReport {
     pub sequence_missing: u64,
     /// Messages whose number had been there: not applied.
     pub sequence_duplicates: u64,
+    /// Sessions that began anew on a connection whose end the input does not show: its books were stale from there
+    /// to their next snapshot.
+    pub sequence_restarts: u64,
     /// From the start of reading until every shard was done, nanoseconds.
     pub elapsed_ns: u64,
     /// CPU time that the shards spent on frames, all together, nanoseconds. Neither waiting for the
@@ -259,6 +262,7 @@ impl ReplayReport {
             ("sequence holes", self.sequence_holes),
             ("sequence missing", self.sequence_missing),
             ("sequence repeated", self.sequence_duplicates),
+            ("sessions begun anew", self.sequence_restarts),
             ("tops right", self.checks.tops_matched),
             ("tops wrong", self.checks.tops_mismatched),
             ("tops untold", self.checks.tops_unverifiable),

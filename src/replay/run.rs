@@ -111,6 +111,7 @@ fn add_counts<H>(report: &mut ReplayReport, read: &ReaderCounts, harvests: &[Har
     report.sequence_holes = read.holes;
     report.sequence_missing = read.missing;
     report.sequence_duplicates = read.duplicates;
+    report.sequence_restarts = read.restarts;
     let proofs = harvests.iter().fold(Proofs::default(), |sum, h| sum.plus(h.proofs));
     report.capture = CaptureReport {
         opened: read.opened,

@@ -344,6 +344,11 @@ pub(super) const SERVICE: Rows<ServiceReport> = rows! { "service", ServiceReport
     Counter "service_requests", "requests", "Requests that are over", "nothing", |s, _| Whole(s.requests);
     Counter "service_requests_failed", "requests", "Requests without an answer",
         "/stats has the errors by kind", |s, _| Whole(s.failed);
+    Gauge "service_error_ratio", "1",
+        "Share of requests without an answer, 0 to 1; where there are none, of attempts to connect",
+        "/stats has the errors by kind", |s, _| Real(s.error_rate);
+    Gauge "service_acquire_mean_seconds", "s", "Mean wait for a connection",
+        "the pool is too small or the service too slow", |s, _| seconds(s.acquire_mean_ns);
     Counter "service_leaks", "connections", "Connections lent for too long",
         "a bug: the log says where they were asked for", |s, _| Whole(s.leaks);
     Gauge "service_acquire_tail_seconds", "s", "Wait for a connection; 99 of 100 are shorter",

@@ -59,6 +59,7 @@ pub(in crate::venue) enum Scalar<'de> {
     Text(&'de str),
     Escaped(String),
     Number(u64),
+    Negative(i64),
     Bool(bool),
     Null,
     Other,
@@ -87,8 +88,8 @@ impl<'de> Visitor<'de> for ScalarSeed {
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<Scalar<'de>, E> {
         Ok(Scalar::Number(number))
     }
-    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Scalar<'de>, E> {
-        Ok(Scalar::Other)
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Scalar<'de>, E> {
+        Ok(u64::try_from(number).map_or(Scalar::Negative(number), Scalar::Number))
     }
     fn visit_f64<E: de::Error>(self, _: f64) -> Result<Scalar<'de>, E> {
         Ok(Scalar::Other)

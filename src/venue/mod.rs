@@ -426,10 +426,37 @@ pub type Headers = Vec<(&'static str, String)>;
 pub struct Outline<'a> {
     /// The market that it is about, if it is about one.
     pub market: Option<&'a str>,
-    /// Subscription and number, where the frame has both.
+    /// Subscription and number, where the frame has a number. A frame without subscription counts with its
+    /// channel, under a number that the venue never gives.
     pub sequence: Option<(u64, u64)>,
     /// What it was to say of some book is lost.
     pub broken: bool,
+    /// What it says of a subscription.
+    pub subscription: Option<SubscriptionChange<'a>>,
+}
+
+/// A subscription that begins or ends by what a frame says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubscriptionChange<'a> {
+    /// It began.
+    Begun {
+        /// Its channel; empty where the frame does not say.
+        channel: &'a str,
+        /// Its number.
+        sid: u64,
+    },
+    /// It is over, as was asked for.
+    Ended {
+        /// Its number.
+        sid: u64,
+    },
+    /// The venue ended it: its books follow no more.
+    Failed {
+        /// Its number; `None` is every one of the connection.
+        sid: Option<u64>,
+        /// True for an error of a known code, for which a live connection subscribes anew.
+        known: bool,
+    },
 }
 
 /// What a dialog wants done.

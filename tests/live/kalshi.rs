@@ -251,8 +251,11 @@ fn every_kalshi_book_is_right_and_every_trade_is_kept_once() {
         .collect();
     assert_eq!(
         (names[0], names[2], names[6], names[15]),
-        ("ticker-1", "trade-3", "orderbook-7", "orderbook-16")
+        ("ticker-1", "trade-1", "orderbook-1", "orderbook-10")
     );
+    let ids = stats["pool"]["connections"].as_array().unwrap().iter();
+    let ids: Vec<u64> = ids.map(|connection| count(connection, "/id")).collect();
+    assert_eq!(ids, (1..=16).collect::<Vec<_>>());
     engine.program.signal(Signal::INT);
     assert!(engine.program.wait(PATIENCE).success());
     let rows = stored(&database);
@@ -315,6 +318,18 @@ fn kalshi_faults_cost_moments_and_no_book_is_wrong() {
         "one of a pair was away: none is missing"
     );
     engine.program.assert_clean();
+    // A connection without books has none that could be stale.
+    let lines = engine.program.stderr();
+    let of = |names: &[&str], text: &str| {
+        let named = |line: &&String| names.iter().any(|name| line.contains(name));
+        lines.iter().filter(named).filter(|line| line.contains(text)).count()
+    };
+    assert_eq!(of(&["ticker-", "trade-", "lifecycle-"], "books are stale"), 0, "{lines:#?}");
+    assert_eq!(of(&["trade-"], "no trade is missed, trade-"), 1, "{lines:#?}");
+    assert_eq!(of(&["orderbook-"], "its books are stale until it is back"), 3, "{lines:#?}");
+    assert_eq!(of(&["ticker-", "trade-", "lifecycle-"], "for all markets"), 6 + 2, "{lines:#?}");
+    assert!(of(&["orderbook-"], "is opened on shard-") >= 9, "{lines:#?}");
+    assert_eq!(of(&["orderbook-"], "for 0 tokens"), 0, "{lines:#?}");
 }
 
 #[test]
@@ -428,6 +443,11 @@ fn two_venues_are_followed_by_one_process() {
         .map(|v| (v["venue"].as_str().unwrap(), count(v, "/markets"), count(v, "/books_live")))
         .collect();
     assert_eq!(told, [("polymarket", 40, 80), ("kalshi", 60, 60)]);
+    let ids = stats["pool"]["connections"].as_array().unwrap().iter();
+    let ids: Vec<u64> = ids.map(|connection| count(connection, "/id")).collect();
+    let (table, others): (Vec<u64>, Vec<u64>) = ids.into_iter().partition(|&id| id <= 8);
+    assert_eq!(table, (1..=8).collect::<Vec<_>>(), "the fixed table has the first numbers");
+    assert!(others.iter().all(|&id| id > 400), "{others:?}");
     assert_eq!(count(&stats, "/pool/connections_active"), 1 + 8);
     assert_eq!(engine.health().0, 200);
     assert!(count(&stats, "/correctness/checks/tops_matched") > 100);

@@ -61,13 +61,13 @@ impl Placement {
         self.connections.get(&connection).map_or(Role::Books, |known| known.role)
     }
 
-    /// What a connection is called: fixed ones by their purpose, as in `orderbook-7`.
+    /// What a connection is called: fixed ones by their purpose and their place among those, as in `orderbook-1`.
     #[must_use]
     pub fn name(&self, connection: ConnectionId) -> String {
         let fixed = self.fixed.is_some().then(|| self.connections.get(&connection)).flatten();
         fixed.map_or_else(
             || connection.to_string(),
-            |known| format!("{}-{}", known.role.name(), connection.0 - self.first_id),
+            |known| format!("{}-{}", known.role.name(), known.place),
         )
     }
 
@@ -148,7 +148,7 @@ impl Placement {
                 let shard = ShardId((usize::from(place) % shards) as u16);
                 let Ok(connection) = self.add(shard) else { continue };
                 if let Some(known) = self.connections.get_mut(&connection) {
-                    known.role = role;
+                    (known.role, known.place) = (role, place + 1);
                 }
                 actions.push(Action::Open { connection, shard, tokens: Vec::new() });
             }

@@ -17,7 +17,9 @@ use crate::base::{
 use crate::market::book::Side;
 use crate::market::event::{Delta, Event, Snapshot, TopOfBook, Trade};
 use crate::market::info::{MarketInfo, MarketNews, Outcome};
-use crate::venue::{Envelope, MessageFault, Oddity, Outline, Progress, Reply, Sink};
+use crate::venue::{
+    Envelope, MessageFault, Oddity, Outline, Progress, Reply, Sink, SubscriptionChange,
+};
 
 /// Decodes frames; one per thread.
 #[derive(Debug, Default)]
@@ -58,11 +60,16 @@ impl Decoder {
     /// What a frame is about.
     pub fn outline<'a>(&mut self, frame: &'a str) -> Outline<'a> {
         match read(frame, &mut self.scratch) {
-            Ok(fields) => Outline {
-                market: fields.ticker,
-                sequence: fields.sid.zip(fields.seq),
-                broken: !fields.is_object || is_lost(Kind::of(&fields), &fields),
-            },
+            Ok(fields) => {
+                let kind = Kind::of(&fields);
+                let sequence = fields.seq.filter(|_| kind != Kind::Subscribed);
+                Outline {
+                    market: fields.ticker,
+                    sequence: sequence.map(|seq| (fields.sid.unwrap_or(kind.unnamed_sid()), seq)),
+                    broken: !fields.is_object || is_lost(kind, &fields),
+                    subscription: subscription(kind, &fields),
+                }
+            }
             Err(_) => Outline { broken: true, ..Outline::default() },
         }
     }
@@ -101,6 +108,44 @@ impl<'a> Kind<'a> {
             Some(other) => Self::Unknown(other),
             None => Self::Unknown(""),
         }
+    }
+}
+
+impl Kind<'_> {
+    /// What messages without `sid` count with: the venue counts small numbers from 1.
+    const fn unnamed_sid(self) -> u64 {
+        match self {
+            Self::Trade => u64::MAX - 1,
+            Self::Ticker => u64::MAX - 2,
+            Self::Lifecycle | Self::Passed => u64::MAX - 3,
+            _ => u64::MAX,
+        }
+    }
+}
+
+/// Codes of errors (kalshi.md, 2.6) that say nothing of a subscription that is there: answers to commands.
+const ERRORS_OF_COMMANDS: [u64; 25] =
+    [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 18, 19, 20, 21, 22, 23, 24, 26, 27, 28];
+
+/// What a message says of a subscription. An error that nobody asked for and whose code is not known may have
+/// ended any.
+fn subscription<'a>(kind: Kind<'_>, fields: &Fields<'a>) -> Option<SubscriptionChange<'a>> {
+    let sid = fields.sid;
+    match (kind, fields.code) {
+        (Kind::Subscribed, _) => {
+            let channel = fields.channel.unwrap_or("");
+            sid.map(|sid| SubscriptionChange::Begun { channel, sid })
+        }
+        (Kind::Unsubscribed, _) => sid.map(|sid| SubscriptionChange::Ended { sid }),
+        (Kind::Error, Some(10 | 17 | 25)) => Some(SubscriptionChange::Failed { sid, known: true }),
+        (Kind::Error, Some(7)) if sid.is_some() => {
+            Some(SubscriptionChange::Failed { sid, known: true })
+        }
+        (Kind::Error, Some(code)) if ERRORS_OF_COMMANDS.contains(&code) => None,
+        (Kind::Error, _) if fields.id.is_none() => {
+            Some(SubscriptionChange::Failed { sid, known: false })
+        }
+        _ => None,
     }
 }
 
@@ -193,6 +238,9 @@ fn event<'a>(
     // A snapshot names no time of its own (kalshi.md, 3.1).
     let timestamp_ms = fields.timestamp_ms.or(fields.sending_ts_ms).unwrap_or(0);
     Ok(match kind {
+        Kind::Snapshot if fields.hides_levels() => {
+            return Err(MessageFault::Missing("yes_dollars_fp"));
+        }
         Kind::Snapshot => {
             for level in &mut scratch.no {
                 level.price = level.price.complement();

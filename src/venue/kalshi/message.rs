@@ -15,6 +15,9 @@ use crate::venue::json::{Scalar, ScalarSeed, Skip, other_values};
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
+/// One contract in units of [`Quantity`].
+const CONTRACT_UNITS: u64 = 1_000_000;
+
 /// Memory for one message at a time.
 #[derive(Debug, Default)]
 pub struct Scratch {
@@ -22,8 +25,24 @@ pub struct Scratch {
     pub yes: Vec<Level>,
     /// `no_dollars_fp`, as sent.
     pub no: Vec<Level>,
+    /// The same sides in older forms, for messages that have no other.
+    older: Older,
     /// Keys that no known message has, each once, with commas between them; cut at `STRANGE_BYTES_MAX`.
     pub unknown_keys: String,
+}
+
+/// Sides of a snapshot as they were written until 2026-03 (kalshi.md, 3.1): `yes_dollars` and `no_dollars` hold
+/// `["0.0800",300]`, `yes` and `no` hold `[8,300]` in cents. Some messages have two forms or all three.
+#[derive(Debug, Default)]
+struct Older {
+    dollars: [Vec<Level>; 2],
+    cents: [Vec<Level>; 2],
+}
+
+impl Older {
+    fn clear(&mut self) {
+        self.dollars.iter_mut().chain(&mut self.cents).for_each(Vec::clear);
+    }
 }
 
 /// The scalar fields of one message, of the envelope and of `msg`. Texts are borrowed from the frame.
@@ -87,8 +106,18 @@ pub struct Fields<'a> {
     pub is_object: bool,
     /// The first thing that is wrong with the message.
     pub fault: Option<MessageFault>,
+    /// A list within `msg` under a key that nobody knows.
+    pub unknown_list: bool,
     ts: Option<u64>,
     taker_side: Option<bool>,
+    /// `price`, `yes_price`, `yes_bid` and `yes_ask`: cents, until 2026-03.
+    price_cents: Option<Price>,
+    yes_price_cents: Option<Price>,
+    yes_bid_cents: Option<Price>,
+    yes_ask_cents: Option<Price>,
+    /// `delta` and `count`: whole contracts, until 2026-03.
+    delta_whole: Option<i64>,
+    count_whole: Option<Quantity>,
     seen: u64,
 }
 
@@ -119,18 +148,18 @@ keys! {
     "settlement_value" => SettlementValue,
     "additional_metadata" => AdditionalMetadata, "title" => Title, "yes_sub_title" => YesSubTitle,
     "event_ticker" => EventTicker, "ticker" => Ticker, "orderbook_fp" => OrderbookFp,
-    "yes_dollars" => YesDollars, "no_dollars" => NoDollars,
+    "yes_dollars" => YesDollars, "no_dollars" => NoDollars, "yes" => Yes, "no" => No, "price" => Price,
+    "delta" => Delta, "count" => Count, "yes_price" => YesPrice, "yes_bid" => YesBid,
+    "yes_ask" => YesAsk,
 }
 
 /// Keys that the venue sends and that say nothing to a book (kalshi.md, 2 and 3, and recordings of 2025 and 2026).
-const KEYS_WITHOUT_USE: [&str; 50] = [
+const KEYS_WITHOUT_USE: [&str; 41] = [
     "can_close_early",
     "cap_strike",
     "client_order_id",
     "collateral_return_type",
-    "count",
     "custom_strike",
-    "delta",
     "determination_ts",
     "dollar_open_interest",
     "dollar_volume",
@@ -147,14 +176,11 @@ const KEYS_WITHOUT_USE: [&str; 50] = [
     "market_ids",
     "market_tickers",
     "name",
-    "no",
-    "no_dollars",
     "no_price",
     "no_price_dollars",
     "no_sub_title",
     "open_interest",
     "open_interest_fp",
-    "price",
     "price_level_structure",
     "price_ranges",
     "rules_primary",
@@ -168,12 +194,8 @@ const KEYS_WITHOUT_USE: [&str; 50] = [
     "time",
     "volume",
     "volume_fp",
-    "yes",
-    "yes_ask",
     "yes_ask_size_fp",
-    "yes_bid",
     "yes_bid_size_fp",
-    "yes_price",
 ];
 
 /// A key; one that nobody knows is noted.
@@ -230,7 +252,53 @@ enum Place {
 impl Key {
     /// Only the REST interface has it.
     const fn is_rest(self) -> bool {
-        matches!(self, Self::Ticker | Self::OrderbookFp | Self::YesDollars | Self::NoDollars)
+        matches!(self, Self::Ticker | Self::OrderbookFp)
+    }
+
+    const fn bit(self) -> u64 {
+        1 << (self as u32)
+    }
+}
+
+impl Fields<'_> {
+    /// Values that a message has in older forms only. Each newer form counts alone where it is there.
+    fn take_older(&mut self, scratch: &mut Scratch) {
+        let Scratch { yes, no, older, .. } = scratch;
+        let sides = [
+            (yes, Key::YesDollarsFp, Key::YesDollars, 0),
+            (no, Key::NoDollarsFp, Key::NoDollars, 1),
+        ];
+        for (levels, newest, dollars, side) in sides {
+            if self.seen & newest.bit() != 0 {
+                continue;
+            }
+            let from = match self.seen & dollars.bit() {
+                0 => &mut older.cents[side],
+                _ => &mut older.dollars[side],
+            };
+            std::mem::swap(levels, from);
+        }
+        self.price = self.price.or(self.price_cents);
+        self.yes_price = self.yes_price.or(self.yes_price_cents);
+        self.yes_bid = self.yes_bid.or(self.yes_bid_cents);
+        self.yes_ask = self.yes_ask.or(self.yes_ask_cents);
+        self.delta = self.delta.or(self.delta_whole);
+        self.count = self.count.or(self.count_whole);
+    }
+
+    /// Whether a snapshot has neither side in any form that is known, but a list under another name: levels in a
+    /// form that cannot be read, and no empty book.
+    pub(super) fn hides_levels(&self) -> bool {
+        const SIDES: [Key; 6] = [
+            Key::YesDollarsFp,
+            Key::NoDollarsFp,
+            Key::YesDollars,
+            Key::NoDollars,
+            Key::Yes,
+            Key::No,
+        ];
+        let known = SIDES.into_iter().any(|key| self.seen & key.bit() != 0);
+        !known && self.unknown_list
     }
 }
 
@@ -245,6 +313,7 @@ pub(super) fn read<'de>(
     let mut fields = read_at(Place::Envelope, frame, scratch)?;
     fields.timestamp_ms = fields.timestamp_ms.or(fields.ts);
     fields.taker_yes = fields.taker_yes.or(fields.taker_side);
+    fields.take_older(scratch);
     if !fields.is_object {
         fields.fault = Some(MessageFault::BadValue("message"));
     }
@@ -269,6 +338,7 @@ fn read_at<'de>(
 ) -> Result<Fields<'de>, sonic_rs::Error> {
     scratch.yes.clear();
     scratch.no.clear();
+    scratch.older.clear();
     scratch.unknown_keys.clear();
     let mut fields = Fields::default();
     let mut json = sonic_rs::Deserializer::from_str(text);
@@ -321,6 +391,9 @@ impl<'de> Visitor<'de> for ObjectSeed<'_, 'de> {
             map.next_key_seed(KeySeed { unknown: &mut self.scratch.unknown_keys })?
         {
             match (key, self.place) {
+                (Key::Unknown, Place::Msg) => {
+                    self.fields.unknown_list |= map.next_value_seed(ListSeed)?;
+                }
                 (Key::Unknown, _) => _ = map.next_value::<Skip>()?,
                 (Key::Msg, Place::Envelope) => {
                     self.once(Key::Msg);
@@ -343,7 +416,20 @@ impl<'de> Visitor<'de> for ObjectSeed<'_, 'de> {
                     let Scratch { yes, no, .. } = &mut *self.scratch;
                     let is_yes = matches!(key, Key::YesDollarsFp | Key::YesDollars);
                     let into = if is_yes { yes } else { no };
-                    map.next_value_seed(LevelsSeed { into, key, fault: &mut self.fields.fault })?;
+                    let (form, fault) = (Form::Dollars, &mut self.fields.fault);
+                    map.next_value_seed(LevelsSeed { into, key, form, fault })?;
+                }
+                (Key::YesDollars | Key::NoDollars | Key::Yes | Key::No, Place::Msg) => {
+                    self.once(key);
+                    let Older { dollars, cents } = &mut self.scratch.older;
+                    let (into, form) = match key {
+                        Key::YesDollars => (&mut dollars[0], Form::Dollars),
+                        Key::NoDollars => (&mut dollars[1], Form::Dollars),
+                        Key::Yes => (&mut cents[0], Form::Cents),
+                        _ => (&mut cents[1], Form::Cents),
+                    };
+                    let fault = &mut self.fields.fault;
+                    map.next_value_seed(LevelsSeed { into, key, form, fault })?;
                 }
                 (_, Place::RestBook | Place::RestLevels) => _ = map.next_value::<Skip>()?,
                 (key, _) if key.is_rest() => {
@@ -367,7 +453,7 @@ impl<'de> ObjectSeed<'_, 'de> {
 
     /// Two values of one key contradict each other.
     fn once(&mut self, key: Key) {
-        let bit = 1u64 << (key as u32);
+        let bit = key.bit();
         if self.fields.seen & bit != 0 {
             self.fields.fault.get_or_insert(MessageFault::Repeated(key.name()));
         }
@@ -420,6 +506,12 @@ impl<'de> ObjectSeed<'_, 'de> {
                 fields.settlement_value = value.decimal(name, &mut None, Price::parse);
             }
             Key::EventTicker => fields.event_ticker = value.text(),
+            Key::Price => fields.price_cents = cents(&value),
+            Key::YesPrice => fields.yes_price_cents = cents(&value),
+            Key::YesBid => fields.yes_bid_cents = cents(&value),
+            Key::YesAsk => fields.yes_ask_cents = cents(&value),
+            Key::Delta => fields.delta_whole = whole_signed(&value),
+            Key::Count => fields.count_whole = contracts(&value),
             _ => {}
         }
     }
@@ -435,6 +527,7 @@ impl<'de> ObjectSeed<'_, 'de> {
             Key::Sid => fields.sid = number(value, name, &mut fields.fault),
             Key::Seq => fields.seq = number(value, name, &mut fields.fault),
             Key::SendingTsMs => fields.sending_ts_ms = whole(value),
+            Key::Code => fields.code = whole(value),
             _ => {}
         }
     }
@@ -444,6 +537,31 @@ fn whole(value: &Scalar<'_>) -> Option<u64> {
     match value {
         Scalar::Number(number) => Some(*number),
         Scalar::Text(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+/// Whole cents, as until 2026-03.
+fn cents(value: &Scalar<'_>) -> Option<Price> {
+    let units = whole(value)?.checked_mul(u64::from(Price::ONE.0) / 100)?;
+    u32::try_from(units).ok().map(Price).filter(|&price| price <= Price::ONE)
+}
+
+/// Whole contracts, as until 2026-03.
+fn contracts(value: &Scalar<'_>) -> Option<Quantity> {
+    match value {
+        Scalar::Number(number) => number.checked_mul(CONTRACT_UNITS).map(Quantity),
+        Scalar::Text(text) => Quantity::parse(text.as_bytes()),
+        _ => None,
+    }
+}
+
+/// Whole contracts with a sign.
+fn whole_signed(value: &Scalar<'_>) -> Option<i64> {
+    match value {
+        Scalar::Number(number) => i64::try_from(number.checked_mul(CONTRACT_UNITS)?).ok(),
+        Scalar::Negative(number) => number.checked_mul(CONTRACT_UNITS as i64),
+        Scalar::Text(text) => parse_signed(text.as_bytes()),
         _ => None,
     }
 }
@@ -495,10 +613,20 @@ fn parse_signed(text: &[u8]) -> Option<i64> {
     Some(if negative { -units } else { units })
 }
 
+/// How a level writes its price.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// `"0.0800"`; the quantity is text or, until 2026-03, a whole number.
+    Dollars,
+    /// `8`, until 2026-03.
+    Cents,
+}
+
 /// `[["0.0800","300.00"], …]` straight into level memory.
 struct LevelsSeed<'s> {
     into: &'s mut Vec<Level>,
     key: Key,
+    form: Form,
     fault: &'s mut Option<MessageFault>,
 }
 
@@ -520,7 +648,7 @@ impl<'de> Visitor<'de> for LevelsSeed<'_> {
         Ok(())
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while let Some(level) = seq.next_element_seed(LevelSeed)? {
+        while let Some(level) = seq.next_element_seed(LevelSeed { form: self.form })? {
             let Some(level) = level else {
                 self.fault.get_or_insert(MessageFault::BadValue(self.key.name()));
                 continue;
@@ -543,7 +671,9 @@ impl LevelsSeed<'_> {
 }
 
 /// `["0.0800","300.00"]`; `None` when it is anything else.
-struct LevelSeed;
+struct LevelSeed {
+    form: Form,
+}
 
 impl<'de> DeserializeSeed<'de> for LevelSeed {
     type Value = Option<Level>;
@@ -565,11 +695,39 @@ impl<'de> Visitor<'de> for LevelSeed {
         while seq.next_element::<Skip>()?.is_some() {
             more = true;
         }
-        let text = |value: Option<Scalar<'de>>| value.as_ref().and_then(Scalar::text);
-        let price = text(price).and_then(|text| Price::parse(text.as_bytes()));
-        let quantity = text(quantity).and_then(|text| Quantity::parse(text.as_bytes()));
+        let price = match (self.form, price) {
+            (Form::Dollars, Some(Scalar::Text(text))) => Price::parse(text.as_bytes()),
+            (Form::Dollars, _) => None,
+            (Form::Cents, price) => price.as_ref().and_then(cents),
+        };
+        let quantity = quantity.as_ref().and_then(contracts);
         let level = price.zip(quantity).filter(|_| !more);
         Ok(level.map(|(price, quantity)| Level { price, quantity }))
+    }
+}
+
+/// A value of an unknown key: true for a list that holds something.
+struct ListSeed;
+
+impl<'de> DeserializeSeed<'de> for ListSeed {
+    type Value = bool;
+    fn deserialize<D: de::Deserializer<'de>>(self, from: D) -> Result<bool, D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ListSeed {
+    type Value = bool;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+    other_values!(bool, |_| Ok(false); scalar, map);
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<bool, A::Error> {
+        let mut any = false;
+        while seq.next_element::<Skip>()?.is_some() {
+            any = true;
+        }
+        Ok(any)
     }
 }
 
@@ -580,7 +738,6 @@ mod tests {
     #[test]
     fn keys_without_use_are_sorted_for_the_search() {
         assert!(KEYS_WITHOUT_USE.is_sorted());
-        // `no_dollars` has a use over REST only.
         let of = |name: &&&str| Key::of(name) != Key::Unknown && !Key::of(name).is_rest();
         assert_eq!(KEYS_WITHOUT_USE.iter().filter(of).count(), 0);
     }

@@ -5,7 +5,6 @@ use super::market::{Levels, Phase};
 use super::rig::{TABLE, hundredths, thousandths};
 use super::world::World;
 use ringbook::base::id::{ConnectionId, MarketId};
-use ringbook::base::limits::TABLE_FIRST_ID;
 use ringbook::control::registry::Status;
 use ringbook::market::book::{BookState, Level, image::BookImage};
 use std::collections::BTreeMap;
@@ -85,7 +84,7 @@ impl World {
                     wrong =
                         Some(format!("{} is on another shard's {connection}", record.info.market));
                 }
-                let place = connection.0 - TABLE_FIRST_ID;
+                let place = connection.0;
                 if place <= TABLE.total() - u32::from(TABLE.books) {
                     wrong =
                         Some(format!("{} is on {connection}, not for books", record.info.market));

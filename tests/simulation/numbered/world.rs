@@ -5,7 +5,6 @@ use super::fault::{Fault, Faults};
 use super::rig::{Rig, Telling, build};
 use super::venue::{Time, Venue};
 use crate::wire::Switchboard;
-use ringbook::base::limits::TABLE_FIRST_ID;
 use ringbook::base::random::Random;
 use ringbook::base::time::{MILLISECOND_NS, Now, SECOND_NS};
 use ringbook::control::catalogue::Fetched;
@@ -290,7 +289,7 @@ impl World {
             }
             Errand::Resolve(connection) => {
                 // Its port tells the venue which connection it is.
-                let port = (connection.0 - TABLE_FIRST_ID) as u16;
+                let port = connection.0 as u16;
                 let address: SocketAddr = ([127, 0, 0, 1], port).into();
                 self.rig.control.on_resolved(connection, Ok(vec![address]), now);
             }

@@ -29,7 +29,7 @@ fn info(number: usize) -> MarketInfo {
 
 impl Rig {
     fn new(shards: u16) -> Self {
-        let placement = Placement::new(shards).fixed(TABLE, 10_000, 1_000);
+        let placement = Placement::new(shards).fixed(TABLE, 10_000);
         Self { placement, registry: Registry::new(shards).carrying(10_000), now_ns: 1 }
     }
 
@@ -77,10 +77,10 @@ fn the_table_is_opened_at_once_under_its_names_and_spread_over_shards() {
     let mut rig = Rig::new(2);
     let actions = rig.poll();
     assert_eq!(actions.len(), TABLE.total() as usize);
-    let names: Vec<String> = (1001..=1012).map(|id| rig.placement.name(ConnectionId(id))).collect();
-    assert_eq!(names[0], "ticker-1");
-    assert_eq!((&*names[3], &*names[5]), ("trade-4", "lifecycle-6"));
-    assert_eq!((&*names[6], &*names[11]), ("orderbook-7", "orderbook-12"));
+    let names: Vec<String> = (1..=12).map(|id| rig.placement.name(ConnectionId(id))).collect();
+    assert_eq!(names[..4], ["ticker-1", "ticker-2", "trade-1", "trade-2"]);
+    assert_eq!(names[4..7], ["lifecycle-1", "lifecycle-2", "orderbook-1"]);
+    assert_eq!(names[11], "orderbook-6");
     for role in Role::ALL {
         let on = |shard| {
             let of = |c: &&Connection| c.role == role && c.shard == ShardId(shard);

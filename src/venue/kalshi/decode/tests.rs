@@ -218,3 +218,85 @@ fn quantities_beyond_a_word_are_exact() {
     assert_eq!(read_frame(frame)[2], "book A [9999999999999.01x0.0001] []");
     assert_eq!(Quantity::parse(b"9999999999999.01").unwrap().0, 9_999_999_999_999_010_000);
 }
+
+/// The form until 2026-03 and the forms between, which some recordings have.
+#[test]
+fn older_forms_give_the_same_books_or_are_refused() {
+    let book = |sides: &str| {
+        read_frame(&format!(
+            r#"{{"type":"orderbook_snapshot","sid":2,"seq":2,"msg":{{"market_ticker":"A"{sides}}}}}"#
+        ))[2]
+            .clone()
+    };
+    let same = "book A [300x0.08 333x0.22] [20x0.46 146x0.44]";
+    let cents = r#","yes":[[8,300],[22,333]],"no":[[54,20],[56,146]]"#;
+    let dollars = r#","yes_dollars":[["0.0800",300],["0.2200",333]],"no_dollars":[["0.540",20],["0.560",146]]"#;
+    let newest = r#","yes_dollars_fp":[["0.0800","300.00"],["0.2200","333.00"]],"no_dollars_fp":[["0.5400","20.00"],["0.5600","146.00"]]"#;
+    let of = |forms: &[&str]| forms.concat();
+    for sides in [
+        of(&[cents]),
+        of(&[dollars]),
+        of(&[newest]),
+        of(&[cents, dollars]),
+        of(&[dollars, cents, newest]),
+        of(&[newest, cents]),
+        r#","yes":[["8","300"],["22","333"]],"no":[[54,20],[56,146]]"#.to_owned(),
+    ] {
+        assert_eq!(book(&sides), same, "{sides}");
+    }
+    for (sides, expected) in [
+        (r#","yes":[[8,300]]"#, "book A [300x0.08] []"),
+        (r#","yes":null,"no":[[54,20]]"#, "book A [] [20x0.46]"),
+        (r#","yes_dollars":[["0.0800",300]],"yes":[[9,1]],"no":[]"#, "book A [300x0.08] []"),
+        ("", "book A [] []"),
+        (r#","market_id":"x","version":3"#, "book A [] []"),
+    ] {
+        assert_eq!(book(sides), expected, "{sides}");
+    }
+    for sides in [
+        r#","yes":[[8.5,300]]"#,
+        r#","yes":[[101,300]]"#,
+        r#","yes":[[-1,300]]"#,
+        r#","yes":[[8,-300]]"#,
+        r#","yes":[[8]]"#,
+        r#","yes":{"8":300}"#,
+        r#","yes_dollars":[[0.08,300]]"#,
+        r#","yes_dollars":[["0.08",1.5]]"#,
+        r#","yes_levels":[["0.08","1"]]"#,
+        r#","true":[[8,300]],"false":[[54,20]]"#,
+    ] {
+        assert!(book(sides).starts_with("BadMessage"), "{sides}: {}", book(sides));
+    }
+}
+
+#[test]
+fn older_deltas_trades_and_tickers_are_exact() {
+    let read = |kind: &str, msg: &str| {
+        let frame =
+            format!(r#"{{"type":"{kind}","sid":2,"seq":3,"msg":{{"market_ticker":"A",{msg}}}}}"#);
+        read_frame(&frame)[1].clone()
+    };
+    let delta = |msg: &str| read("orderbook_delta", msg);
+    for msg in [
+        r#""price":96,"price_dollars":"0.960","delta":-54,"side":"yes""#,
+        r#""price":96,"delta":-54,"side":"yes""#,
+        r#""price_dollars":"0.9600","delta":-54,"delta_fp":"-54.00","side":"yes""#,
+        r#""delta":"-54","price":"96","side":"yes""#,
+    ] {
+        assert_eq!(delta(msg), "Bid 0.96 -54000000 at 0 ms", "{msg}");
+    }
+    assert_eq!(delta(r#""price":4,"delta":7,"side":"no""#), "Ask 0.96 +7000000 at 0 ms");
+    for msg in [
+        r#""price":9.5,"delta":7,"side":"no""#,
+        r#""price":4,"delta":7.5,"side":"no""#,
+        r#""price":400,"delta":7,"side":"no""#,
+        r#""price":4,"side":"no""#,
+        r#""delta":7,"side":"no""#,
+    ] {
+        assert!(delta(msg).starts_with("BadMessage"), "{msg}: {}", delta(msg));
+    }
+    let trade = r#""yes_price":36,"no_price":64,"count":136,"taker_side":"no","ts":1669149841,"trade_id":"t""#;
+    assert_eq!(read("trade", trade), "trade Ask 136 at 0.36 t");
+    let ticker = r#""price":48,"yes_bid":45,"yes_ask":53,"volume":1,"ts":1669149841"#;
+    assert_eq!(read("ticker", ticker), "top Some(450000) Some(530000)");
+}

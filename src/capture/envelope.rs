@@ -1,0 +1,454 @@
+//! Lines of other tools' recordings: a frame in an envelope, or behind a prefix.
+//!
+//! Runs on:  the replay's reader (pure). Bounds: `DEPTH_MAX` envelopes within one another, a prefix of
+//!           `PREFIX_BYTES_MAX` bytes.
+//!
+//! | line | frame |
+//! |---|---|
+//! | `{"raw":FRAME,…}`, and under the names in `FRAMES` | object, list, or either as a JSON string |
+//! | `TIME FRAME`, `[TIME] FRAME`, `data: FRAME` | behind the prefix |
+//! | `[TIME,FRAME]` | the second value |
+//! | `"FRAME"` | within the JSON string |
+//!
+//! The receive time stands beside the frame under one of the names in `RECEIVE_TIMES` or, where none is there,
+//! `TIMES`, with its unit as a suffix or told by its size; upper case, `_` and `-` make no difference.
+use super::outline::Values;
+use std::borrow::Cow;
+
+/// Envelopes within one another.
+const DEPTH_MAX: usize = 4;
+/// Bytes before the JSON of a line.
+const PREFIX_BYTES_MAX: usize = 96;
+/// Letters of a key that are compared.
+const KEY_BYTES_MAX: usize = 24;
+
+/// Names that a frame has in its envelope; the first that is there counts.
+const FRAMES: [&str; 18] = [
+    "raw",
+    "rawmessage",
+    "rawmsg",
+    "rawdata",
+    "rawframe",
+    "rawjson",
+    "payload",
+    "data",
+    "message",
+    "frame",
+    "body",
+    "content",
+    "text",
+    "json",
+    "record",
+    "value",
+    "event",
+    "msg",
+];
+/// What a venue says of the kind of a frame whose content stands in `msg`, as in a wrapper.
+const FRAME_TYPES: [&str; 10] = [
+    r#""orderbook_snapshot""#,
+    r#""orderbook_delta""#,
+    r#""ticker""#,
+    r#""trade""#,
+    r#""subscribed""#,
+    r#""unsubscribed""#,
+    r#""ok""#,
+    r#""error""#,
+    r#""market_lifecycle_v2""#,
+    r#""multivariate_market_lifecycle""#,
+];
+
+/// Names of the time when a frame was received.
+const RECEIVE_TIMES: [&str; 29] = [
+    "recv",
+    "recvts",
+    "recvtime",
+    "recvtimestamp",
+    "recvat",
+    "received",
+    "receivedat",
+    "receivedts",
+    "receivedtime",
+    "receivedtimestamp",
+    "receive",
+    "receivets",
+    "receivetime",
+    "receivetimestamp",
+    "rx",
+    "rxts",
+    "rxtime",
+    "local",
+    "localts",
+    "localtime",
+    "localtimestamp",
+    "captured",
+    "capturedat",
+    "capturets",
+    "capturetime",
+    "arrival",
+    "arrivaltime",
+    "ingestedat",
+    "loggedat",
+];
+/// Names that a time has where none of those is there.
+const TIMES: [&str; 9] =
+    ["t", "ts", "time", "timestamp", "datetime", "date", "at", "recordedat", "ingestts"];
+/// Names of a connection.
+const CONNECTIONS: [&str; 8] =
+    ["conn", "connid", "connection", "connectionid", "session", "sessionid", "socketid", "wsid"];
+/// Suffixes of a time's name, and nanoseconds in one unit.
+const UNITS: [(&str, u64); 7] = [
+    ("nanos", 1),
+    ("micros", 1_000),
+    ("millis", 1_000_000),
+    ("seconds", 1_000_000_000),
+    ("ns", 1),
+    ("us", 1_000),
+    ("ms", 1_000_000),
+];
+
+/// What an envelope says besides its frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Facts {
+    /// Nanoseconds since the Unix epoch.
+    pub(super) receive_ns: Option<u64>,
+    pub(super) connection: Option<u64>,
+}
+
+impl Facts {
+    fn or(self, other: Self) -> Self {
+        Self {
+            receive_ns: self.receive_ns.or(other.receive_ns),
+            connection: self.connection.or(other.connection),
+        }
+    }
+}
+
+/// What a line of another tool says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Content<'a> {
+    /// A frame.
+    Frame(Cow<'a, str>),
+    /// The connection was opened.
+    Opened,
+    /// The connection ended.
+    Ended,
+    /// Frames are missing.
+    Lost,
+}
+
+/// Understands a line that is no record of a capture; `None` for a frame as it was received.
+pub(super) fn read(line: &str) -> Option<(Facts, Content<'_>)> {
+    let (mut facts, mut content) = open(line)?;
+    for _ in 1..DEPTH_MAX {
+        let Content::Frame(frame) = &content else { break };
+        let inner = match frame {
+            Cow::Borrowed(text) => open(text),
+            Cow::Owned(text) => open(text).map(|(facts, content)| (facts, owned(content))),
+        };
+        let Some((more, inner)) = inner else { break };
+        (facts, content) = (facts.or(more), inner);
+    }
+    Some((facts, content))
+}
+
+fn owned(content: Content<'_>) -> Content<'static> {
+    match content {
+        Content::Frame(frame) => Content::Frame(Cow::Owned(frame.into_owned())),
+        Content::Opened => Content::Opened,
+        Content::Ended => Content::Ended,
+        Content::Lost => Content::Lost,
+    }
+}
+
+/// Takes one envelope off.
+fn open(text: &str) -> Option<(Facts, Content<'_>)> {
+    let text = text.trim_ascii();
+    match text.as_bytes() {
+        [b'{', ..] => open_object(text),
+        [b'"', ..] => {
+            let frame = unquoted(text).filter(|frame| is_container(frame))?;
+            Some((Facts::default(), Content::Frame(Cow::Owned(frame))))
+        }
+        [b'[', second, ..] => {
+            let at = prefix(text.as_bytes());
+            match (at, second) {
+                (0, b'0'..=b'9' | b'"') => open_pair(text),
+                (0, _) => None,
+                (at, _) => Some(behind_prefix(text, at)),
+            }
+        }
+        _ => match prefix(text.as_bytes()) {
+            0 => None,
+            at => Some(behind_prefix(text, at)),
+        },
+    }
+}
+
+fn behind_prefix(text: &str, at: usize) -> (Facts, Content<'_>) {
+    // A prefix ends before a bracket or a quote, which begin a character.
+    let facts = Facts { receive_ns: time_within(&text[..at]), connection: None };
+    (facts, Content::Frame(Cow::Borrowed(&text[at..])))
+}
+
+/// `[TIME,FRAME]`.
+fn open_pair(text: &str) -> Option<(Facts, Content<'_>)> {
+    let mut values = Values::of(text.as_bytes());
+    let (_, time) = values.next()?;
+    let receive_ns = time_of(std::str::from_utf8(time).ok()?, None);
+    let (_, frame) = values.next()?;
+    let frame = frame_of(std::str::from_utf8(frame).ok()?)?;
+    (receive_ns.is_some() && values.next().is_none() && values.whole())
+        .then_some((Facts { receive_ns, connection: None }, Content::Frame(frame)))
+}
+
+fn open_object(text: &str) -> Option<(Facts, Content<'_>)> {
+    let mut members = Values::of(text.as_bytes());
+    let mut frame: Option<(usize, &str)> = None;
+    let mut time: Option<(usize, u64)> = None;
+    let mut facts = Facts::default();
+    let mut word = None;
+    // A text such as `PONG` in the place of a frame.
+    let mut text_frame = None;
+    let mut own = VenueKeys::default();
+    let mut name = [0; KEY_BYTES_MAX];
+    while let Some((key, value)) = members.next() {
+        if own.note(key, value) {
+            return None;
+        }
+        let name = plain(key, &mut name);
+        let Ok(value) = std::str::from_utf8(value) else { continue };
+        if matches!(name, "event" | "type" | "kind" | "status") && value.starts_with('"') {
+            word = word.or(turn(value));
+            continue;
+        }
+        if let Some(rank) = FRAMES.iter().position(|known| *known == name) {
+            let better = frame.is_none_or(|(best, _)| rank < best);
+            if better && holds_frame(value) {
+                frame = Some((rank, value));
+            } else if text_frame.is_none() && value.starts_with('"') {
+                text_frame = Some((name.starts_with("raw") || name == "msg", value));
+            }
+        } else if CONNECTIONS.contains(&name) {
+            facts.connection = facts.connection.or(connection(value));
+        } else if let Some((rank, unit)) = time_name(name) {
+            let better = time.is_none_or(|(best, _)| rank < best);
+            if better && let Some(ns) = time_of(value, unit) {
+                time = Some((rank, ns));
+            }
+        }
+    }
+    if !members.whole() {
+        return None;
+    }
+    facts.receive_ns = time.map(|(_, ns)| ns);
+    if own.is_frame(frame.is_some_and(|(rank, _)| FRAMES[rank] != "msg")) {
+        return None;
+    }
+    if let Some((_, frame)) = frame {
+        return Some((facts, Content::Frame(frame_of(frame)?)));
+    }
+    if let Some((alone, frame)) = text_frame
+        && !own.event
+        && (alone || facts.receive_ns.is_some())
+    {
+        return Some((facts, Content::Frame(Cow::Owned(unquoted(frame)?))));
+    }
+    let is_beside = facts.receive_ns.is_some() || facts.connection.is_some();
+    Some((facts, word.filter(|_| is_beside)?))
+}
+
+/// Keys that the venues' own frames have.
+#[derive(Clone, Copy, Debug, Default)]
+struct VenueKeys {
+    /// `event_type`.
+    event: bool,
+    /// `type`, and whether it is one of the venue's.
+    typed: bool,
+    known_type: bool,
+    /// `msg`.
+    message: bool,
+    /// `sid`, `seq` or `id`.
+    numbered: bool,
+}
+
+impl VenueKeys {
+    /// True where the key alone says that this is a frame as received, whatever else it holds.
+    fn note(&mut self, key: &[u8], value: &[u8]) -> bool {
+        match key {
+            b"price_changes" | b"changes" | b"bids" | b"asks" => return true,
+            b"event_type" => self.event = true,
+            b"type" => {
+                self.typed = true;
+                self.known_type |= FRAME_TYPES.iter().any(|name| value == name.as_bytes());
+            }
+            b"msg" => self.message = true,
+            b"sid" | b"seq" | b"id" => self.numbered = true,
+            _ => {}
+        }
+        false
+    }
+
+    /// Whether the object is a frame as received: its content stands in `msg`, as in some envelopes.
+    const fn is_frame(self, holds_another: bool) -> bool {
+        self.typed
+            && match holds_another {
+                true => self.known_type && self.message,
+                false => self.known_type || self.numbered,
+            }
+    }
+}
+
+/// What an event of a connection's life is called, in the words that tools use.
+fn turn(value: &str) -> Option<Content<'static>> {
+    let mut name = [0; KEY_BYTES_MAX];
+    let mut word = plain(value.trim_matches('"').as_bytes(), &mut name);
+    for before in ["websocket", "connection", "socket", "session", "ws", "on"] {
+        word = word.strip_prefix(before).unwrap_or(word);
+    }
+    Some(match word {
+        "connected" | "connect" | "open" | "opened" | "reconnected" | "reconnect" | "start"
+        | "started" | "established" => Content::Opened,
+        "disconnected" | "disconnect" | "close" | "closed" | "end" | "ended" | "reset"
+        | "reconnecting" => Content::Ended,
+        "gap" | "lost" | "dropped" | "missed" | "overflow" => Content::Lost,
+        _ => return None,
+    })
+}
+
+/// A key in small letters, without what stands between words; empty if it is too long.
+fn plain<'n>(key: &[u8], name: &'n mut [u8; KEY_BYTES_MAX]) -> &'n str {
+    let mut len = 0;
+    for &byte in key.iter().filter(|byte| !matches!(byte, b'_' | b'-' | b'@' | b'.' | b' ')) {
+        if len == KEY_BYTES_MAX {
+            return "";
+        }
+        name[len] = byte.to_ascii_lowercase();
+        len += 1;
+    }
+    std::str::from_utf8(&name[..len]).unwrap_or("")
+}
+
+/// The rank of a time's name, and its unit where it says one.
+fn time_name(name: &str) -> Option<(usize, Option<u64>)> {
+    let rank = |name: &str| {
+        let receive = RECEIVE_TIMES.contains(&name).then_some(0);
+        receive.or_else(|| TIMES.contains(&name).then_some(1))
+    };
+    let with_unit = UNITS.iter().find_map(|&(suffix, unit)| {
+        let name = name.strip_suffix(suffix)?;
+        Some((rank(name)?, Some(unit)))
+    });
+    with_unit.or_else(|| Some((rank(name)?, None)))
+}
+
+fn connection(value: &str) -> Option<u64> {
+    let text = value.trim_matches('"');
+    if text.is_empty() || text == "null" {
+        return None;
+    }
+    // A name becomes a number that no tool counts to.
+    let mix = |sum: u64, byte: u8| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+    let named = || text.bytes().fold(0xcbf2_9ce4_8422_2325, mix) | 1 << 63;
+    Some(text.parse().unwrap_or_else(|_| named()))
+}
+
+fn is_container(text: &str) -> bool {
+    text.trim_ascii_start().starts_with(['{', '['])
+}
+
+/// Whether a value is a frame, or a text that holds one.
+fn holds_frame(value: &str) -> bool {
+    is_container(value)
+        || value.strip_prefix('"').is_some_and(|text| {
+            let text = text.trim_ascii_start();
+            is_container(text) || text.starts_with(r#"\"{"#) || text.starts_with(r#"\"["#)
+        })
+}
+
+fn frame_of(value: &str) -> Option<Cow<'_, str>> {
+    match value.starts_with('"') {
+        true => unquoted(value).map(Cow::Owned),
+        false => is_container(value).then_some(Cow::Borrowed(value)),
+    }
+}
+
+fn unquoted(quoted: &str) -> Option<String> {
+    sonic_rs::from_str(quoted).ok()
+}
+
+/// Bytes before the JSON of a line; 0 where it begins with it, or has none near its beginning.
+pub(crate) fn prefix(line: &[u8]) -> usize {
+    let head = &line[..line.len().min(PREFIX_BYTES_MAX)];
+    let from = match head {
+        [b'{' | b'"', ..] => return 0,
+        [b'[', inside @ ..] => {
+            // `[2026-08-06T00:00:00Z] {"a":1}`, and no list.
+            let Some(end) = inside.iter().position(|byte| *byte == b']') else { return 0 };
+            let inside = std::str::from_utf8(&inside[..end]);
+            if !inside.is_ok_and(|text| time_of(text, None).is_some()) {
+                return 0;
+            }
+            end + 2
+        }
+        _ => 0,
+    };
+    let begins = |at: usize| {
+        let rest = head[at..].strip_prefix(b"\"").unwrap_or(&head[at..]);
+        let Some((b'{' | b'[', inside)) = rest.split_first() else { return false };
+        let inside = inside.trim_ascii_start();
+        matches!(inside.first(), Some(b'"' | b'{' | b'[' | b'}' | b']' | b'\\') | None)
+    };
+    (from..head.len())
+        .find(|&at| matches!(head[at], b'{' | b'[' | b'"') && begins(at))
+        .unwrap_or_default()
+}
+
+/// The time in a prefix, where there is one.
+fn time_within(prefix: &str) -> Option<u64> {
+    let around = |c: char| c.is_ascii_whitespace() || ",;|[]()<>:=\"'#".contains(c);
+    let between = |c: char| c.is_ascii_whitespace() || ",;|[]=".contains(c);
+    let words = prefix.split(between).map(|word| word.trim_matches(around));
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    // A day and a time of day may stand apart.
+    let pairs =
+        words.windows(2).find_map(|pair| time_of(&format!("{}T{}", pair[0], pair[1]), None));
+    pairs.or_else(|| words.iter().find_map(|word| time_of(word, None)))
+}
+
+/// Nanoseconds since the Unix epoch: a number of this unit or, without one, of the unit that its size tells, or a
+/// time in words (RFC 3339; UTC where no zone is named).
+fn time_of(value: &str, unit: Option<u64>) -> Option<u64> {
+    let text = value.trim_matches('"');
+    if text.len() < 5 && unit.is_none() {
+        return None;
+    }
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if !whole.is_empty() && digits(whole) && digits(fraction) {
+        let whole: u64 = whole.parse().ok()?;
+        let unit = unit.unwrap_or(match whole {
+            0..100_000_000_000 => 1_000_000_000,
+            100_000_000_000..100_000_000_000_000 => 1_000_000,
+            100_000_000_000_000..100_000_000_000_000_000 => 1_000,
+            _ => 1,
+        });
+        let mut ns = whole.checked_mul(unit)?;
+        let mut place = unit;
+        for digit in fraction.bytes() {
+            place /= 10;
+            ns = ns.checked_add(place * u64::from(digit - b'0'))?;
+        }
+        return Some(ns);
+    }
+    if !whole.starts_with(|c: char| c.is_ascii_digit()) || !text.contains('-') {
+        return None;
+    }
+    let at = text.parse::<jiff::Timestamp>().ok().or_else(|| {
+        let civil: jiff::civil::DateTime = text.parse().ok()?;
+        Some(civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+    })?;
+    u64::try_from(at.as_nanosecond()).ok()
+}
+
+#[cfg(test)]
+mod tests;
