@@ -354,6 +354,14 @@ pub const DISCOVERY_PAGES_MAX: usize = 5_000;
 pub const JSON_DEPTH_MAX: usize = 64;
 /// A name or question taken from the catalogue; the rest is cut off.
 pub const CATALOGUE_TEXT_BYTES_MAX: usize = 1024;
+/// Of a catalogue entry that is not followed, the bytes of its name that the log shows.
+pub const SKIPPED_NAME_BYTES_MAX: usize = 80;
+/// Ids of one question about markets: as many as the venue takes.
+pub const CONDITIONS_PER_REQUEST_MAX: usize = 100;
+/// Share of the catalogue's open markets that cannot be followed, percent, above which `/health` tells of it.
+pub const SKIPPED_NOTICE_PERCENT: u64 = 1;
+/// The same from which the engine says that it is not healthy.
+pub const SKIPPED_REASON_PERCENT: u64 = 10;
 /// A scan's cursor: base64 of a sort key, 40 bytes in practice.
 pub const CURSOR_BYTES_MAX: usize = 2048;
 /// Pages of a scan in a row that begin like an earlier one before the scan is given up: two seconds of

@@ -1,6 +1,7 @@
 //! Words that every layer speaks: identifiers, prices, time units, limits, routing, randomness.
 //!
 //! Runs on:  any (pure). Uses nothing else of this crate.
+pub mod condition;
 pub mod id;
 pub mod limits;
 pub mod policy;

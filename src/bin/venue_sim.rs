@@ -89,6 +89,10 @@ struct Flags {
     /// Markets decided early in a minute, on average.
     #[arg(long, default_value_t = 1.0, value_name = "COUNT")]
     resolutions_per_minute: f64,
+    /// Of 100 markets, how many are of Protocol V2: half with position ids only, half with both kinds of ids, which
+    /// differ. The others are of V1. 0 for a catalogue without versions.
+    #[arg(long, default_value_t = 0, value_name = "PERCENT")]
+    v2_share: u64,
     /// Of 100 initial markets, how many end within 5 to 60 minutes.
     #[arg(long, default_value_t = 2, value_name = "PERCENT")]
     ending_soon: u64,
@@ -205,6 +209,7 @@ impl Flags {
             paused: self.paused,
             births_per_minute: self.births_per_minute,
             resolutions_per_minute: self.resolutions_per_minute,
+            v2_percent: self.v2_share,
             ending_soon_percent: self.ending_soon,
             rate_limits: !self.no_rate_limits,
             upgrades_per_second_max: self.upgrades_per_second,

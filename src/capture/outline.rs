@@ -4,7 +4,7 @@
 //!
 //! What routing, wrapper lines and pretty-printed input need. Whether a frame is good JSON is the
 //! decoder's business.
-use crate::base::{id::ShardId, routing::shard_of};
+use crate::base::{condition, id::ShardId, routing::shard_of};
 use std::io::BufRead as _;
 
 /// What live frames of both serialisers begin with.
@@ -85,7 +85,11 @@ fn owner(object: &[u8], shards: u16) -> Option<ShardId> {
         }
     };
     let end = market.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
-    (end > 0 && market[end] == b'"').then(|| shard_of(&market[..end], shards))
+    let market = std::str::from_utf8(&market[..end]).ok().filter(|_| market[end] == b'"')?;
+    if condition::is_canonical(market) {
+        return (end > 0).then(|| shard_of(market.as_bytes(), shards));
+    }
+    Some(shard_of(condition::market_id(market)?.as_bytes(), shards))
 }
 
 /// The values of an object or array in order, each with its key (raw, empty within an array).

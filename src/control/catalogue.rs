@@ -12,6 +12,7 @@ use crate::base::time::{Now, SECOND_NS};
 use crate::counter::report::LifecycleReport;
 use crate::link::control_sink::{MarketRow, MarketStatus};
 use crate::market::info::{Closed, MarketInfo, MarketNews};
+use crate::venue::skip::Skipped;
 use log::{debug, info, warn};
 use std::collections::BTreeSet;
 
@@ -199,7 +200,7 @@ impl Control {
         self.resync.on_failure(now.mono_ns, why, retry_after_ns);
     }
 
-    fn on_answer(&mut self, answer: Answer, now: Now) {
+    fn on_answer(&mut self, mut answer: Answer, now: Now) {
         if let Some(not_found) = &answer.not_found {
             warn_not_found(not_found);
         }
@@ -208,9 +209,21 @@ impl Control {
         for Closed { market, resolution } in &answer.closed {
             self.resolutions.on_closed(market, resolution, now.wall_ns);
         }
+        let skipped = std::mem::take(&mut answer.skipped);
+        let listed = answer.markets.len();
         self.lifecycle.on_answer(now, answer, &mut self.registry);
+        let refused = self.lifecycle.take_refused();
+        if scan == 0 {
+            self.skips.on_asked(&skipped);
+            self.skips.on_asked(&refused);
+        } else {
+            let mut first = self.skips.on_page(scan, listed, skipped);
+            first.extend(self.skips.on_refused(refused));
+            first.iter().for_each(|skipped| log_skipped(self.venue, skipped));
+        }
         self.redescribe(now);
         if completed {
+            self.skips.complete();
             // Whatever waits is placed now and not at the next interval.
             self.placement.request_check();
         }
@@ -239,6 +252,8 @@ impl Control {
         let mut report = LifecycleReport::default();
         self.discovery.report(&mut report);
         self.lifecycle.report(&mut report);
+        report.markets_listed = self.skips.open();
+        report.skipped = self.skips.report(self.venue.name());
         report
     }
 }
@@ -246,6 +261,22 @@ impl Control {
 /// What people call a market.
 fn name_of(info: &MarketInfo) -> String {
     if info.slug.is_empty() { info.market.to_string() } else { info.slug.clone() }
+}
+
+/// The first market of its reason; the others are counted.
+fn log_skipped(venue: Venue, skipped: &Skipped) {
+    let (venue, why) = (venue.name(), skipped.reason.explanation());
+    let name = skipped.reason.name();
+    if skipped.reason.is_drift() {
+        warn!(
+            "{venue} market {skipped} is not followed: {why}; others are counted as {name} in /stats, \
+             look whether the venue has changed its catalogue"
+        );
+    } else {
+        info!(
+            "{venue} market {skipped} is not followed: {why}; others are counted as {name} in /stats"
+        );
+    }
 }
 
 fn warn_not_found(not_found: &NotFound) {

@@ -13,6 +13,7 @@
 #[cfg(test)]
 mod tests;
 
+use crate::base::condition;
 use crate::base::id::{MarketId, TokenId};
 use crate::base::limits;
 use crate::base::random::Random;
@@ -22,6 +23,7 @@ use crate::counter::report::LifecycleReport;
 use crate::market::info::{Closed, MarketInfo};
 use crate::session::backoff::Backoff;
 use crate::venue::catalogue::{Catalogue, Page};
+use crate::venue::skip::{SkipReason, Skipped};
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
 /// A request to the catalogue, to be answered by [`Discovery::on_page`] or
@@ -71,6 +73,8 @@ pub struct Answer {
     pub markets: Vec<MarketInfo>,
     /// Who asked; `None` when the answer was not expected, and empty.
     pub source: Option<Source>,
+    /// Entries that are not followed, and why.
+    pub skipped: Vec<Skipped>,
     /// Markets that the venue has closed.
     pub closed: Vec<Closed>,
     /// The scan that this page belongs to, counted from 1; 0 when it belongs to none.
@@ -80,6 +84,9 @@ pub struct Answer {
     /// A market that a person asked for gives no book.
     pub not_found: Option<NotFound>,
 }
+
+/// Why a market is not found that the venue's answer does not hold.
+const NOT_LISTED: &str = "the venue lists no such open market";
 
 #[derive(Clone, Debug)]
 enum Task {
@@ -93,6 +100,22 @@ enum Task {
 struct Question {
     lookup: Lookup,
     backoff: Backoff,
+    /// A token is asked for by its less likely kind, because the likely one found nothing for this reason.
+    other: Option<String>,
+}
+
+impl Question {
+    const fn new(lookup: Lookup) -> Self {
+        Self { lookup, backoff: Backoff::new(), other: None }
+    }
+
+    fn path(&self, catalogue: Catalogue) -> String {
+        match &self.lookup {
+            Lookup::Market(market) => catalogue.market_path(market),
+            Lookup::Slug(slug) => catalogue.slug_path(slug),
+            Lookup::Token(token) => catalogue.token_path(token, self.other.is_some()),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -139,23 +162,13 @@ pub struct Discovery {
 }
 
 impl Lookup {
-    /// What `--market` names: a condition id (`0x` and 64 hexadecimal digits) or else a slug.
+    /// What `--market` names: a condition id (`0x` and 62 or 64 hexadecimal digits) or else a slug.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let text = text.trim();
-        let digits = text.strip_prefix("0x").unwrap_or_default();
-        let id = digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-        match MarketId::new(&text.to_ascii_lowercase()) {
-            Some(market) if id => Self::Market(market),
+        match condition::market_id(text) {
+            Some(market) if condition::is_condition(text) => Self::Market(market),
             _ => Self::Slug(text.to_owned()),
-        }
-    }
-
-    fn path(&self, catalogue: Catalogue) -> String {
-        match self {
-            Self::Market(market) => catalogue.market_path(market),
-            Self::Slug(slug) => catalogue.slug_path(slug),
-            Self::Token(token) => catalogue.token_path(token),
         }
     }
 
@@ -223,7 +236,7 @@ impl Discovery {
     pub fn look_up(&mut self, lookup: Lookup) -> bool {
         let room = self.questions.len() < limits::LOOKUPS_MAX;
         if room {
-            self.ask(0, Question { lookup, backoff: Backoff::new() });
+            self.ask(0, Question::new(lookup));
         }
         room
     }
@@ -247,7 +260,7 @@ impl Discovery {
         let task = if let Some(question) = question {
             Task::Lookup(question.remove())
         } else if self.scan.is_none() && !self.confirms.is_empty() {
-            let count = self.confirms.len().min(limits::DISCOVERY_PAGE_MARKETS);
+            let count = self.catalogue.confirm_count(self.confirms.iter());
             let batch: Vec<MarketId> = self.confirms.drain(..count).collect();
             batch.iter().for_each(|market| _ = self.confirms_queued.remove(market));
             Task::Confirm(batch)
@@ -265,7 +278,7 @@ impl Discovery {
                 let cursor = self.scan.as_ref().and_then(|scan| scan.cursor.as_deref());
                 self.catalogue.scan_path(cursor)
             }
-            Task::Lookup(question) => question.lookup.path(self.catalogue),
+            Task::Lookup(question) => question.path(self.catalogue),
             Task::Confirm(markets) => self.catalogue.confirm_path(markets),
         };
         self.outstanding = Some(task);
@@ -288,20 +301,38 @@ impl Discovery {
                 let (closed, source) = (page.closed, Some(Source::Catalogue));
                 Answer { closed, source, ..Answer::default() }
             }
-            Task::Lookup(Question { lookup, .. }) => {
-                let mut markets = page.markets;
-                markets.retain(|info| lookup.names(info));
-                let not_found = markets.is_empty().then(|| {
-                    let why = match page.skipped.first() {
-                        Some(skipped) => format!("it is listed but unusable: {:?}", skipped.reason),
-                        None if !page.closed.is_empty() => "it is closed".to_owned(),
-                        None => "the venue lists no such open market".to_owned(),
-                    };
-                    NotFound { lookup, why }
-                });
-                let (closed, source) = (page.closed, Some(Source::Manual));
-                Answer { markets, source, closed, not_found, ..Answer::default() }
+            Task::Lookup(question) => self.on_found(now, question, page),
+        }
+    }
+
+    /// The answer to a question about one market.
+    fn on_found(&mut self, now: Now, question: Question, page: Page) -> Answer {
+        let Page { mut markets, skipped, closed, .. } = page;
+        markets.retain(|info| question.lookup.names(info));
+        let mut answer =
+            Answer { closed, skipped, source: Some(Source::Manual), ..Answer::default() };
+        if markets.is_empty() {
+            let why = match answer.skipped.first() {
+                Some(skipped) => format!("it is listed but {}", skipped.reason.explanation()),
+                None if !answer.closed.is_empty() => "it is closed".to_owned(),
+                None => NOT_LISTED.to_owned(),
+            };
+            answer.not_found = self.on_nothing(now.mono_ns, question, why);
+        }
+        Answer { markets, ..answer }
+    }
+
+    /// A question found no market: the other kind of a token is asked for, where there is one.
+    fn on_nothing(&mut self, now_ns: u64, question: Question, why: String) -> Option<NotFound> {
+        let Question { lookup, other, .. } = question;
+        match other {
+            None if matches!(lookup, Lookup::Token(_)) && self.catalogue.has_other_tokens() => {
+                self.ask(now_ns, Question { other: Some(why), ..Question::new(lookup) });
+                None
             }
+            // What the first answer said is more than that the second had nothing.
+            Some(first) if why == NOT_LISTED => Some(NotFound { lookup, why: first }),
+            _ => Some(NotFound { lookup, why }),
         }
     }
 
@@ -315,7 +346,7 @@ impl Discovery {
         self.counts.last_error.clone_from(&failure.reason);
         match task {
             Task::Lookup(question) if failure.refused => {
-                return Some(NotFound { lookup: question.lookup, why: failure.reason });
+                return self.on_nothing(now_ns, question, failure.reason);
             }
             Task::Lookup(mut question) => {
                 let delay_ns = question.backoff.next_delay_ns(&mut self.random);
@@ -425,9 +456,15 @@ impl Discovery {
         self.questions.insert((due_ns, self.asked), question);
     }
 
-    fn on_scan_page(&mut self, now: Now, page: Page) -> Answer {
+    fn on_scan_page(&mut self, now: Now, mut page: Page) -> Answer {
+        let catalogue = self.catalogue;
+        let left_out = page.markets.extract_if(.., |info| catalogue.leaves_out(&info.market));
+        let left_out = left_out.map(|i| Skipped::new(Some(i.market), "", SkipReason::Combo));
+        page.skipped.extend(left_out);
+        let skipped = page.skipped.len() as u64;
         let mut answer = Answer {
             markets: page.markets,
+            skipped: page.skipped,
             source: Some(Source::Catalogue),
             closed: page.closed,
             scan: self.scans_begun,
@@ -436,7 +473,7 @@ impl Discovery {
         let Some(scan) = &mut self.scan else { return answer };
         scan.pages += 1;
         scan.attempts = 0;
-        scan.skipped += page.skipped.len() as u64;
+        scan.skipped += skipped;
         if let Some(first) = answer.markets.first() {
             let is_new = scan.firsts.insert(first.market);
             scan.repeated = if is_new { 0 } else { scan.repeated + 1 };

@@ -18,6 +18,7 @@ use crate::control::placement::Action;
 use crate::control::registry::{Refusal, Registered, Registry, Source, Status};
 use crate::counter::report::LifecycleReport;
 use crate::market::info::{Closed, MarketInfo, MarketNews};
+use crate::venue::skip::{SkipReason, Skipped};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What is wanted.
@@ -61,6 +62,8 @@ pub struct Lifecycle {
     ended: HashSet<MarketId>,
     /// The registry was full when a market came.
     above_bound: bool,
+    /// Markets of the last answer that were not taken.
+    refused: Vec<Skipped>,
     counts: LifecycleReport,
 }
 
@@ -86,12 +89,14 @@ impl Lifecycle {
             scheduled_starts: HashMap::new(),
             ended: HashSet::new(),
             above_bound: false,
+            refused: Vec::new(),
             counts: LifecycleReport::default(),
         }
     }
 
     /// Takes over what the catalogue answered.
     pub fn on_answer(&mut self, now: Now, answer: Answer, registry: &mut Registry) {
+        self.refused.clear();
         let Some(source) = answer.source else { return };
         if answer.scan != 0 && answer.scan != self.scan {
             self.scan = answer.scan;
@@ -115,6 +120,11 @@ impl Lifecycle {
             }
         }
         self.scan_completed |= answer.scan_completed || answer.scan != 0 && self.is_full(registry);
+    }
+
+    /// Markets of the last answer that were not taken, and why.
+    pub fn take_refused(&mut self) -> Vec<Skipped> {
+        std::mem::take(&mut self.refused)
     }
 
     /// Takes over what the stream said. The same announcement comes on every connection; only the
@@ -248,16 +258,23 @@ impl Lifecycle {
             return false;
         }
         if known.is_some() {
-            registry.refresh(&info);
+            if !registry.refresh(&info) {
+                self.refuse(&info, SkipReason::OtherTokens);
+            }
             // Only the clock had said that it was over; it is listed as trading, or with a later end.
             if (stays || !ended) && self.ended.remove(&market) {
                 registry.revive(&market, now.mono_ns);
             }
             return false;
         }
-        if !asked && ((ended && !stays) || self.is_full(registry)) {
+        if !asked && ended && !stays {
+            self.refuse(&info, SkipReason::Ended);
             return false;
         }
+        if !asked && self.is_full(registry) {
+            return false;
+        }
+        let (name, market) = (info.slug.clone(), info.market);
         let soon = now.wall_ns.saturating_add(limits::ENDS_SOON_NS);
         let ends_soon = info.end_wall_ns.is_some_and(|end| end < soon);
         match registry.register(info, now.mono_ns, source) {
@@ -271,6 +288,12 @@ impl Lifecycle {
             Registered::Refused(refusal) => {
                 self.above_bound |= refusal == Refusal::Full;
                 self.counts.markets_skipped += 1;
+                let reason = match refusal {
+                    Refusal::Tokens => SkipReason::BadToken,
+                    Refusal::TokenTaken => SkipReason::TokenTaken,
+                    Refusal::Full => SkipReason::Full,
+                };
+                self.refused.push(Skipped::new(Some(market), &name, reason));
                 false
             }
         }
@@ -280,10 +303,16 @@ impl Lifecycle {
     fn schedule(&mut self, info: MarketInfo, source: Source) {
         self.unschedule(&info.market);
         let Some(start) = info.start_wall_ns else { return };
-        if self.scheduled.len() < limits::MARKETS_MAX {
+        if self.scheduled.len() >= limits::MARKETS_MAX {
+            self.refuse(&info, SkipReason::Full);
+        } else {
             self.scheduled_starts.insert(info.market, start);
             self.scheduled.insert((start, info.market), (info, source));
         }
+    }
+
+    fn refuse(&mut self, info: &MarketInfo, reason: SkipReason) {
+        self.refused.push(Skipped::new(Some(info.market), &info.slug, reason));
     }
 
     fn unschedule(&mut self, market: &MarketId) -> Option<(MarketInfo, Source)> {

@@ -22,6 +22,7 @@ pub mod resolutions;
 pub mod resync;
 pub mod run;
 pub mod shard_proxy;
+pub mod skips;
 mod stream;
 #[cfg(test)]
 mod tests;

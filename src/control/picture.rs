@@ -3,6 +3,7 @@
 //! Runs on:  control core, when somebody asks and once a second.
 use super::companion::Side;
 use super::pump::Control;
+use super::skips::Drift;
 use crate::base::{
     limits::{HEALTH_GRACE_NS, HEARTBEAT_MISSED_NS, STRANGE_PERCENT_MAX, STRANGE_WINDOW_NS},
     time::Now,
@@ -242,6 +243,18 @@ impl Control {
             if known.markets == 0 { reasons.push(line) } else { notices.push(line) }
         } else if !lifecycle.last_error.is_empty() {
             notices.push(format!("the catalogue cannot be read now: {}", lifecycle.last_error));
+        }
+        if known.markets_shared > 0 {
+            let (count, venue) = (known.markets_shared, self.venue.name());
+            notices.push(format!(
+                "{count} markets in the catalogue of {venue} have the tokens of another market: the same books \
+                 answer for both; look whether the venue has changed its catalogue"
+            ));
+        }
+        match self.skips.drift(self.venue.name()) {
+            Drift::Usual => {}
+            Drift::Notice(line) => notices.push(line),
+            Drift::Reason(line) => reasons.push(line),
         }
         let wanted = pool.connections.len() as u64;
         if wanted > 0 && pool.connections_active == 0 {

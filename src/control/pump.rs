@@ -21,6 +21,7 @@ use super::{
     resolutions::Resolutions,
     resync::{BooksRequest, Resync},
     shard_proxy::ShardProxy,
+    skips::Skips,
     stream::Stream,
 };
 use crate::base::{
@@ -146,6 +147,7 @@ pub struct Control {
     pub(super) placement: Placement,
     pub(super) discovery: Discovery,
     pub(super) lifecycle: Lifecycle,
+    pub(super) skips: Skips,
     pub(super) exchange: Exchange,
     pub(super) dials: DialQueue,
     pub(super) resync: Resync,
@@ -218,6 +220,7 @@ impl Control {
             placement,
             discovery: parts.discovery,
             lifecycle,
+            skips: Skips::default(),
             exchange: Exchange::default(),
             dials: DialQueue::new(parts.seed)
                 .every(match table {

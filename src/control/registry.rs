@@ -11,6 +11,7 @@
 //! an index cannot be forgotten. Changes and lookups cost O(log n).
 mod load;
 mod lookup;
+mod shared;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -48,7 +49,7 @@ pub enum Source {
 /// What became of [`Registry::register`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Registered {
-    /// It is pending now.
+    /// It is pending now, or its books are those of another market.
     New,
     /// It is registered already, or was and has been removed. Nothing changed.
     Known,
@@ -61,7 +62,7 @@ pub enum Registered {
 pub enum Refusal {
     /// It has no token, the same token twice, or more than [`limits::TOKENS_PER_MARKET_MAX`].
     Tokens,
-    /// One of its tokens belongs to another market.
+    /// One of its tokens, but not all, belongs to another market.
     TokenTaken,
     /// [`limits::MARKETS_MAX`] markets are registered.
     Full,
@@ -123,6 +124,8 @@ pub struct Registry {
     redescribed: Vec<MarketId>,
     /// Markets that the database does not know as they are; `None` when nobody asks.
     retold: Option<BTreeSet<MarketId>>,
+    /// Markets whose tokens are another one's, with that one and their number of tokens.
+    shared: HashMap<MarketId, (MarketId, u64), FixedState>,
     remembered: HashMap<MarketId, u64, FixedState>,
     remembered_order: BTreeMap<u64, MarketId>,
     sequence: u64,
@@ -158,6 +161,7 @@ impl Registry {
             idle: BTreeSet::new(),
             redescribed: Vec::new(),
             retold: None,
+            shared: HashMap::default(),
             remembered: HashMap::default(),
             remembered_order: BTreeMap::new(),
             sequence: 0,
@@ -177,13 +181,16 @@ impl Registry {
     /// A market that was removed counts as known, so that a catalogue that still lists it does
     /// not bring it back; only [`Source::Manual`] does.
     pub fn register(&mut self, info: MarketInfo, now_ns: u64, source: Source) -> Registered {
-        if self.by_market.contains_key(&info.market) {
+        if self.by_market.contains_key(&info.market) || self.is_shared(&info.market) {
             return Registered::Known;
         }
         if self.remembered.contains_key(&info.market) && source != Source::Manual {
             return Registered::Known;
         }
         if let Some(refusal) = self.refusal(&info) {
+            if refusal == Refusal::TokenTaken && self.share(&info) {
+                return Registered::New;
+            }
             return Registered::Refused(refusal);
         }
         if let Some(order) = self.remembered.remove(&info.market) {
@@ -307,6 +314,9 @@ impl Registry {
 
     /// Marks a market expired; it stays on its connection. False when unknown or expired already.
     pub fn mark_expired(&mut self, market: &MarketId, now_ns: u64) -> bool {
+        if self.shared.remove(market).is_some() {
+            return true;
+        }
         let Some(&slot) = self.by_market.get(market) else { return false };
         if self.record(slot).status == Status::Expired {
             return false;
@@ -427,6 +437,7 @@ impl Registry {
 
     /// Forgets a market but for its id, which stays known. Its last state, if there was one.
     pub fn remove(&mut self, market: &MarketId) -> Option<Record> {
+        self.unshare(market);
         let slot = self.by_market.remove(market)?;
         let connection = self.record(slot).connection;
         self.leave(slot);

@@ -39,6 +39,7 @@ impl HealthReport {
 impl RegistryReport {
     fn absorb(&mut self, other: &Self) {
         self.markets += other.markets;
+        self.markets_shared += other.markets_shared;
         self.tokens += other.tokens;
         self.tokens_pending += other.tokens_pending;
         self.tokens_subscribed += other.tokens_subscribed;
@@ -81,6 +82,8 @@ impl LifecycleReport {
         self.markets_expired += other.markets_expired;
         self.markets_removed += other.markets_removed;
         self.markets_skipped += other.markets_skipped;
+        self.markets_listed += other.markets_listed;
+        self.skipped.extend(other.skipped.iter().cloned());
         self.last_scan_wall_ns = self.last_scan_wall_ns.min(other.last_scan_wall_ns);
         if self.last_error.is_empty() {
             self.last_error.clone_from(&other.last_error);

@@ -181,7 +181,9 @@ pub struct ExchangeReport {
 pub struct RegistryReport {
     /// Markets known.
     pub markets: u64,
-    /// Tokens known.
+    /// Of these, markets whose tokens are another one's: the same books answer for both.
+    pub markets_shared: u64,
+    /// Tokens of all markets.
     pub tokens: u64,
     /// Tokens that wait for a connection.
     pub tokens_pending: u64,
@@ -413,8 +415,27 @@ pub struct LifecycleReport {
     pub markets_removed: u64,
     /// Catalogue entries that could not be used (no order book, no tokens, bad fields).
     pub markets_skipped: u64,
+    /// Markets that the catalogue lists and that are not closed, in the last complete scan.
+    pub markets_listed: u64,
+    /// Of these, markets that are not followed, by reason; every reason that was met since the start.
+    pub skipped: Vec<SkipReport>,
     /// When the last complete scan ended.
     pub last_scan_wall_ns: u64,
     /// The last failure, empty if the last request succeeded.
     pub last_error: String,
+}
+
+/// Markets of one venue's catalogue that are not followed for one reason.
+#[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
+pub struct SkipReport {
+    /// The venue.
+    pub venue: String,
+    /// Why.
+    pub reason: String,
+    /// True where the venue's rules say that there is no book; false where there should be one.
+    pub by_rule: bool,
+    /// Markets of the last complete scan (of the first one while it runs), and of those asked for by name.
+    pub markets: u64,
+    /// The first of them since the start.
+    pub first: String,
 }

@@ -4,6 +4,7 @@
 //!
 //! A live shard writes down what others than the stream told its books, and when it looked after them. Done
 //! again in the same places, the same books come of it, and the proofs in the capture must hold.
+use crate::base::condition;
 use crate::base::id::{MarketId, TokenId};
 use crate::base::limits::CHECKS_PER_HOUSEKEEPING;
 use crate::base::policy::HashChecks;
@@ -71,7 +72,7 @@ impl Keys {
 impl Opening {
     fn read(&self) -> Option<BookOpening> {
         Some(BookOpening {
-            market: MarketId::new(&self.m)?,
+            market: condition::market_id(&self.m)?,
             token: TokenId::new(&self.a)?,
             tick_size: self.t.as_ref().and_then(|text| Price::parse(text.as_bytes())),
             min_order_size: self.o.as_ref().and_then(|text| Quantity::parse(text.as_bytes())),

@@ -6,7 +6,7 @@ use super::metrics::ServeReport;
 use crate::base::time::MICROSECOND_NS;
 use crate::counter::capture::CaptureReport;
 use crate::counter::latency::LatencySummary;
-use crate::counter::report::{ConnectionReport, EngineReport, LinkReport, ShardReport};
+use crate::counter::report::{ConnectionReport, EngineReport, LinkReport, ShardReport, SkipReport};
 use crate::counter::service::{HealthState, ServiceReport};
 use crate::counter::trades::TradeReport;
 
@@ -66,6 +66,7 @@ pub fn catalogue() -> Vec<Metric> {
     }
     std::iter::once(BUILD)
         .chain(of(ENGINE))
+        .chain(of(SKIP))
         .chain(of(TRADES))
         .chain(of(CAPTURE))
         .chain(of(SHARD))
@@ -127,6 +128,8 @@ pub(super) const ENGINE: Rows<EngineReport> = rows! { "", EngineReport;
         "nothing; the venue grows", |r, _| Whole(r.registry.markets);
     Gauge "tokens", "tokens", "Tokens known",
         "nothing; the venue grows", |r, _| Whole(r.registry.tokens);
+    Gauge "markets_shared", "markets", "Markets whose tokens are those of another market",
+        "the venue lists tokens twice: the same books answer for both", |r, _| Whole(r.registry.markets_shared);
     Gauge "tokens_pending", "tokens", "Tokens that wait for a connection",
         "if it stays up: connections are at their maximum or cannot be dialled",
         |r, _| Whole(r.registry.tokens_pending);
@@ -177,6 +180,14 @@ pub(super) const ENGINE: Rows<EngineReport> = rows! { "", EngineReport;
     Counter "markets_skipped", "markets", "Catalogue entries that could not be used",
         "in bursts: the venue changed the shape of its catalogue",
         |r, _| Whole(r.lifecycle.markets_skipped);
+    Gauge "markets_listed", "markets", "Open markets that the catalogue listed in the last complete scan",
+        "nothing; the venue grows", |r, _| Whole(r.lifecycle.markets_listed);
+};
+
+pub(super) const SKIP: Rows<SkipReport> = rows! { "venue,reason,by_rule", SkipReport;
+    Gauge "discovery_skipped", "markets", "Markets of the last complete scan that are not followed, by reason",
+        "with by_rule false: the venue changed its catalogue; the log names the first market of each reason",
+        |s, _| Whole(s.markets);
 };
 
 pub(super) const SHARD: Rows<ShardReport> = rows! { "shard", ShardReport;
@@ -232,8 +243,8 @@ pub(super) const SHARD: Rows<ShardReport> = rows! { "shard", ShardReport;
     Counter "shard_hashes_mismatched", "checks", "Hashes of a book that were not the venue's",
         "a change was lost or misread, or the venue hashes otherwise since",
         |s, _| Whole(s.checks.hashes_mismatched);
-    Counter "shard_hashes_unverifiable", "checks", "Hashes of which an ingredient is not known",
-        "nothing; the catalogue did not say tick size or smallest order",
+    Counter "shard_hashes_unverifiable", "checks", "Hashes of which an ingredient is not known, or of Protocol V2 and another",
+        "nothing; the catalogue did not say tick size or smallest order, or V2 hashes otherwise",
         |s, _| Whole(s.checks.hashes_unverifiable);
     Counter "shard_books_asked", "books", "Books asked for over REST because they were not live",
         "snapshots do not come, or books are disproved", |s, _| Whole(s.repairs.asked);

@@ -3,7 +3,7 @@
 //! Runs on:  serve core, at scrape only (pure). Owns: nothing.
 use super::catalogue::{
     BUILD, CAPTURE, CONNECTION, ENGINE, Kind, LATENCY, LINK, Metric, QUANTILE, Quantile, REQUESTS,
-    Requests, Row, SERVE, SERVICE, SHARD, TRADES, Value,
+    Requests, Row, SERVE, SERVICE, SHARD, SKIP, TRADES, Value,
 };
 use crate::counter::latency::LatencySummary;
 use crate::counter::report::EngineReport;
@@ -59,6 +59,15 @@ impl Collector for Reports {
         let mut out = Out { encoder: &mut encoder, now_wall_ns };
         out.version(&engine.version)?;
         out.rows(ENGINE, [(vec![], &**engine)])?;
+        let skipped = engine.lifecycle.skipped.iter();
+        out.rows(
+            SKIP,
+            skipped.map(|s| {
+                let labels = [("venue", s.venue.clone()), ("reason", s.reason.clone())];
+                let by_rule = ("by_rule", s.by_rule.to_string());
+                (labels.into_iter().chain([by_rule]).collect(), s)
+            }),
+        )?;
         out.rows(TRADES, engine.trades.iter().map(|t| (vec![], t)))?;
         out.rows(CAPTURE, engine.capture.iter().map(|c| (vec![], c)))?;
         out.rows(SHARD, engine.shards.iter().map(|s| (vec![("shard", s.shard.to_string())], s)))?;

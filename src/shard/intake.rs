@@ -5,6 +5,7 @@
 //!           formatted, logged or locked.
 use super::books::{Books, ConnectionSlot};
 use super::publish::Handler;
+use crate::base::condition;
 use crate::base::id::Venue;
 use crate::base::limits::{STRANGE_BYTES_MAX, STRANGE_KINDS_MAX};
 use crate::base::text::one_line;
@@ -275,8 +276,8 @@ impl<H: Handler, C: Clock> Sink for Delivery<'_, H, C> {
                 self.show("new keys: ", keys);
             }
             Oddity::BadFrame { offset, frame } => {
-                for market in markets_named_in(frame) {
-                    self.books.on_undecoded(market, "", self.read.wall_ns);
+                for market in markets_named_in(frame).filter_map(condition::market_id) {
+                    self.books.on_undecoded(market.as_str(), "", self.read.wall_ns);
                 }
                 self.on_bad(BadInput { fault: None, offset });
             }

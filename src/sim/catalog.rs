@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as CURSOR;
 use super::book::{Outcome, Side};
 use super::exchange::Exchange;
 use super::json::Object;
-use super::market::{Event, Market, Phase};
+use super::market::{Event, Market, Phase, Version};
 use super::request::Query;
 
 /// Most markets of one answer.
@@ -30,6 +30,7 @@ struct Filter<'q> {
     conditions: Vec<&'q str>,
     slugs: Vec<&'q str>,
     tokens: Vec<&'q str>,
+    positions: Vec<&'q str>,
     numbers: Vec<&'q str>,
 }
 
@@ -41,6 +42,7 @@ impl<'q> Filter<'q> {
             conditions: query.all("condition_ids"),
             slugs: query.all("slug"),
             tokens: query.all("clob_token_ids"),
+            positions: query.all("position_ids"),
             numbers: query.all("id"),
         })
     }
@@ -49,10 +51,21 @@ impl<'q> Filter<'q> {
         let among = |wanted: &[&str], value: &str| wanted.is_empty() || wanted.contains(&value);
         is_closed(market) == self.closed
             && self.active != Some(false)
-            && among(&self.conditions, &market.condition)
+            && among(&self.conditions, market.listed_condition())
             && among(&self.slugs, &market.slug)
-            && (self.tokens.is_empty() || market.tokens.iter().any(|t| among(&self.tokens, t)))
+            && (self.tokens.is_empty() || v1_tokens(market).iter().any(|t| among(&self.tokens, t)))
+            && (self.positions.is_empty()
+                || market.is_v2() && market.tokens.iter().any(|t| among(&self.positions, t)))
             && (self.numbers.is_empty() || among(&self.numbers, &market.number.to_string()))
+    }
+}
+
+/// The ids by which the catalogue lists a market for V1.
+fn v1_tokens(market: &Market) -> &[String] {
+    match &market.version {
+        Version::Unsaid | Version::V1 => &market.tokens,
+        Version::Both(tokens) => tokens,
+        Version::V2 { .. } => &[],
     }
 }
 
@@ -257,7 +270,7 @@ fn push_market(out: &mut Vec<u8>, market: &Market, event: Option<&Event>) {
     let prices = [format!("{middle:.4}"), format!("{:.4}", 1.0 - middle)];
     let mut object = Object::new(out);
     object.text("id", &market.number.to_string()).text("question", &market.question);
-    object.text("conditionId", &market.condition).text("slug", &market.slug);
+    object.text("conditionId", market.listed_condition()).text("slug", &market.slug);
     object.text("resolutionSource", "").text("endDate", &end);
     object.text("liquidity", "20328.3747").text("startDate", &start);
     object.text(
@@ -280,7 +293,7 @@ fn push_market(out: &mut Vec<u8>, market: &Market, event: Option<&Event>) {
     object.plain("volumeNum", &volume).plain("liquidityNum", 20_328.374_7);
     object.text("endDateIso", &end[..10]).text("startDateIso", &start[..10]);
     object.plain("hasReviewedDates", true).plain("volume24hr", &volume);
-    object.texts_in_text("clobTokenIds", &[&market.tokens[0], &market.tokens[1]]);
+    push_ids(&mut object, market);
     object.plain("volumeClob", &volume).plain("liquidityClob", 20_328.374_7);
     object.plain("makerBaseFee", market.fee_rate_bps).plain("takerBaseFee", market.fee_rate_bps);
     object.plain("acceptingOrders", market.phase == Phase::Open);
@@ -299,6 +312,21 @@ fn push_market(out: &mut Vec<u8>, market: &Market, event: Option<&Event>) {
     object.text("umaResolutionStatuses", "[]").plain("rfqEnabled", false);
     object.plain("feesEnabled", market.fee_rate_bps != "0");
     object.end();
+}
+
+fn push_ids(object: &mut Object<'_>, market: &Market) {
+    let tokens: Vec<&str> = v1_tokens(market).iter().map(String::as_str).collect();
+    if market.version != (Version::V2 { with_key: false }) {
+        object.texts_in_text("clobTokenIds", &tokens);
+    }
+    if market.is_v2() {
+        object.texts("positionIds", &[&market.tokens[0], &market.tokens[1]]);
+    }
+    match market.version {
+        Version::Unsaid => {}
+        Version::V1 => _ = object.text("version", "v1"),
+        Version::V2 { .. } | Version::Both(_) => _ = object.text("version", "v2"),
+    }
 }
 
 fn push_event_stub(out: &mut Vec<u8>, event: &Event) {

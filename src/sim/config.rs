@@ -30,6 +30,9 @@ pub struct SimConfig {
     pub births_per_minute: f64,
     /// Markets decided early in a minute, on average, besides those whose end comes.
     pub resolutions_per_minute: f64,
+    /// Of 100 markets, how many are of Protocol V2: with position ids only, or with both kinds of ids. The others
+    /// are of V1. 0 for a catalogue without versions, as it was before 2026-08.
+    pub v2_percent: u64,
     /// Of 100 initial markets, how many end within 5 to 60 minutes; the others end in years.
     pub ending_soon_percent: u64,
     /// Answer 429 beyond the venue's published rates.
@@ -66,6 +69,7 @@ impl Default for SimConfig {
             paused: false,
             births_per_minute: 2.0,
             resolutions_per_minute: 1.0,
+            v2_percent: 0,
             ending_soon_percent: 2,
             rate_limits: true,
             upgrades_per_second_max: 0,
@@ -141,6 +145,7 @@ impl SimConfig {
         whole("trades", self.trades_per_10_000 as usize, 0, 10_000)?;
         whole("lost books percent", self.lost_books_percent as usize, 0, 100)?;
         whole("ending soon percent", self.ending_soon_percent as usize, 0, 100)?;
+        whole("V2 percent", self.v2_percent as usize, 0, 100)?;
         for (name, rate) in &self.stream_faults {
             if *rate > RATE_OF || !KINDS.iter().any(|(known, _)| known == name) {
                 let known = KINDS.map(|(known, _)| known).join(", ");

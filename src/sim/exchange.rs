@@ -151,6 +151,12 @@ impl Exchange {
         let span = Span { start_ms, end_ms };
         let whole = (event, &self.events[event]);
         let mut market = make_market(index, whole, theme, span, self.config.seed);
+        if self.config.v2_percent > 0 {
+            market.choose_version(
+                self.config.v2_percent,
+                self.config.seed.wrapping_add((index as u64) << 32),
+            );
+        }
         let levels = self.config.levels as u64;
         let depth = levels / 2 + market.random.below(levels + 1);
         flow::seed_book(&mut market, depth.max(1) as usize);

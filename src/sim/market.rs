@@ -37,6 +37,23 @@ pub(super) enum Phase {
     Resolved(Outcome),
 }
 
+/// What the catalogue says of a market's ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Version {
+    /// Nothing, as before there was a second version.
+    #[default]
+    Unsaid,
+    /// Tokens of V1.
+    V1,
+    /// Position ids only, without the key of V1 or with an empty list in it.
+    V2 {
+        /// The key of V1 is there.
+        with_key: bool,
+    },
+    /// Position ids, and beside them these of V1, by which nothing can be subscribed.
+    Both([String; 2]),
+}
+
 /// A market.
 #[derive(Debug)]
 pub(super) struct Market {
@@ -44,8 +61,9 @@ pub(super) struct Market {
     pub(super) number: u64,
     /// Condition id.
     pub(super) condition: String,
-    /// Token ids.
+    /// Token ids, or position ids.
     pub(super) tokens: [String; 2],
+    pub(super) version: Version,
     /// `Yes`/`No` or `Up`/`Down`.
     pub(super) outcomes: [&'static str; 2],
     pub(super) question: String,
@@ -85,6 +103,44 @@ impl Market {
         &self.tokens[outcome.index()]
     }
 
+    /// Makes a market of V1 or, one in `percent`/100, of V2: condition and tokens are new then.
+    pub(super) fn choose_version(&mut self, percent: u64, seed: u64) {
+        let mut random = Random::new(mix(seed ^ 0x0000_7652));
+        self.version = Version::V1;
+        if !random.chance(percent, 100) {
+            return;
+        }
+        // A module, 144 random bits, 64 zeros, 32 random bits, the outcome.
+        let mut id = [0u8; 32];
+        id[1..9].copy_from_slice(&random.next_u64().to_be_bytes());
+        id[9..17].copy_from_slice(&random.next_u64().to_be_bytes());
+        let [a, b, c, d, e, f, ..] = random.next_u64().to_be_bytes();
+        (id[0], id[17], id[18]) = (1 + a % 3, a, b);
+        id[27..31].copy_from_slice(&[c, d, e, f]);
+        self.condition = id.iter().fold("0x".to_owned(), |hex, byte| hex + &format!("{byte:02x}"));
+        let first = decimal(id);
+        id[31] = 1;
+        let legacy = std::mem::replace(&mut self.tokens, [first, decimal(id)]);
+        self.version = if random.chance(1, 2) {
+            Version::Both(legacy)
+        } else {
+            Version::V2 { with_key: random.chance(1, 2) }
+        };
+    }
+
+    /// Whether its ids are those of Protocol V2.
+    pub(super) const fn is_v2(&self) -> bool {
+        matches!(self.version, Version::V2 { .. } | Version::Both(_))
+    }
+
+    /// The condition as the catalogue shows it: of markets with position ids only in 31 bytes.
+    pub(super) fn listed_condition(&self) -> &str {
+        match self.version {
+            Version::V2 { .. } => &self.condition[..64],
+            _ => &self.condition,
+        }
+    }
+
     /// The book's heading for an outcome.
     pub(super) fn heading(&self, outcome: Outcome) -> Heading<'_> {
         Heading {
@@ -100,7 +156,12 @@ impl Market {
 
     /// The hash of an outcome's book as it stands; `scratch` is overwritten.
     pub(super) fn hash(&self, scratch: &mut Vec<u8>, outcome: Outcome) -> Hash {
-        summary::hash(scratch, &self.heading(outcome), &self.book, outcome)
+        let mut hash = summary::hash(scratch, &self.heading(outcome), &self.book, outcome);
+        if self.is_v2() {
+            // What a hash of V2 is made of is not known: here it is something else.
+            hash.reverse();
+        }
+        hash
     }
 
     /// Appends what REST answers for an outcome; `scratch` is overwritten.
@@ -229,6 +290,7 @@ pub(super) fn make_market(
         number: NUMBER_FIRST + index as u64,
         condition: make_condition(&mut random),
         tokens: [make_token(&mut random), make_token(&mut random)],
+        version: Version::Unsaid,
         outcomes,
         question,
         slug,
@@ -256,6 +318,20 @@ pub(super) fn make_market(
 pub(super) fn make_condition(random: &mut Random) -> String {
     let [a, b, c, d] = std::array::from_fn(|_| random.next_u64());
     format!("0x{a:016x}{b:016x}{c:016x}{d:016x}")
+}
+
+/// A big-endian number in decimal.
+fn decimal(mut number: [u8; 32]) -> String {
+    let mut digits = Vec::new();
+    while number != [0; 32] {
+        let mut rest = 0u32;
+        for byte in &mut number {
+            let value = rest << 8 | u32::from(*byte);
+            (*byte, rest) = ((value / 10) as u8, value % 10);
+        }
+        digits.push(char::from(b'0' + rest as u8));
+    }
+    digits.iter().rev().collect()
 }
 
 /// 76 to 78 decimal digits, below 2^256.

@@ -6,7 +6,8 @@ use crate::base::id::{MarketId, TokenId};
 use crate::base::limits;
 use crate::market::info::ExchangeStatus;
 
-pub use super::polymarket::catalog::{CatalogError, Page, SkipReason, Skipped};
+pub use super::polymarket::catalog::{CatalogError, Page};
+pub use super::skip::{SkipReason, Skipped};
 
 /// What Kalshi's second half of a scan begins with: events that have not begun.
 const UNOPENED: &str = "unopened ";
@@ -74,6 +75,15 @@ impl Catalogue {
         }
     }
 
+    /// How many of these markets, from the first on, fit into one question about markets that may have closed.
+    #[must_use]
+    pub fn confirm_count<'m>(self, markets: impl Iterator<Item = &'m MarketId>) -> usize {
+        match self {
+            Self::Polymarket => polymarket::catalog::conditions_per_request(markets),
+            Self::Kalshi { .. } => markets.take(limits::KALSHI_TICKERS_PER_REQUEST).count(),
+        }
+    }
+
     /// Markets that may have closed.
     #[must_use]
     pub fn confirm_path(self, markets: &[MarketId]) -> String {
@@ -103,13 +113,25 @@ impl Catalogue {
         }
     }
 
-    /// The market of a token.
+    /// The market of a token. Where a token may be of several kinds, `other` asks for the less likely one.
     #[must_use]
-    pub fn token_path(self, token: &TokenId) -> String {
+    pub fn token_path(self, token: &TokenId, other: bool) -> String {
         match (self, MarketId::new(token.as_str())) {
             (Self::Kalshi { .. }, Some(market)) => self.market_path(&market),
-            _ => polymarket::catalog::token_path(token),
+            _ => polymarket::catalog::token_path(token, other),
         }
+    }
+
+    /// Whether a token that is not found by [`Catalogue::token_path`] may be found by its other form.
+    #[must_use]
+    pub const fn has_other_tokens(self) -> bool {
+        matches!(self, Self::Polymarket)
+    }
+
+    /// Whether a scan leaves this market out because combinations of markets are not asked for.
+    #[must_use]
+    pub fn leaves_out(self, market: &MarketId) -> bool {
+        self == (Self::Kalshi { combos: false }) && kalshi::catalog::is_combo(market)
     }
 
     /// What to ask for the state of the whole exchange, where there is such a thing.

@@ -15,6 +15,7 @@ pub mod catalogue;
 mod json;
 pub mod kalshi;
 pub mod polymarket;
+pub mod skip;
 
 pub use catalogue::Catalogue;
 

@@ -30,3 +30,4 @@ mod proxy;
 mod sharing;
 mod stopping;
 mod venue;
+mod versions;

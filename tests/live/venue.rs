@@ -105,7 +105,11 @@ impl Venue {
             let page = self.client.get(&path).json();
             for market in page["markets"].as_array().unwrap() {
                 let text = |key: &str| market[key].as_str().unwrap().to_owned();
-                let tokens = serde_json::from_str(&text("clobTokenIds")).unwrap();
+                let tokens = if market["version"] == "v2" {
+                    serde_json::from_value(market["positionIds"].clone()).unwrap()
+                } else {
+                    serde_json::from_str(&text("clobTokenIds")).unwrap()
+                };
                 let (condition, slug) = (text("conditionId"), text("slug"));
                 listed.push(Listed { condition, slug, tokens });
             }

@@ -66,6 +66,18 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap_or_else(|| panic!("{key} is no text in {value}"))
 }
 
+/// The market: a condition of 31 bytes is the one of 32 that ends with a zero byte.
+fn market(message: &Value) -> String {
+    let shown = text(message, "market");
+    let digits = shown.strip_prefix("0x").unwrap_or_default();
+    let hexadecimal = digits.chars().all(|digit| digit.is_ascii_hexdigit());
+    match digits.len() {
+        62 if hexadecimal => format!("{}00", shown.to_lowercase()),
+        64 if hexadecimal => shown.to_lowercase(),
+        _ => shown.to_owned(),
+    }
+}
+
 fn time(message: &Value) -> u64 {
     text(message, "timestamp").parse().unwrap()
 }
@@ -135,14 +147,14 @@ impl Reference {
     }
 
     fn trade(&mut self, message: &Value, price: i128) {
-        let market = text(message, "market").to_owned();
+        let market = market(message);
         let millis = price / (decimal::ONE / 1000);
         let shown = format!("{}.{:03}", millis / 1000, millis % 1000);
         self.trades.entry(market).or_default().insert(shown);
     }
 
     fn elsewhere(&mut self, message: &Value) {
-        for key in ["asset_id", "assets_ids", "clob_token_ids"] {
+        for key in ["asset_id", "assets_ids", "clob_token_ids", "position_ids"] {
             let named = match &message[key] {
                 Value::Array(tokens) => tokens.clone(),
                 token => vec![token.clone()],
@@ -153,7 +165,7 @@ impl Reference {
 
     fn mention(&mut self, message: &Value, token: &str) -> &mut Book {
         let book = self.books.entry(token.to_owned()).or_default();
-        book.market = text(message, "market").to_owned();
+        book.market = market(message);
         book
     }
 
@@ -171,7 +183,7 @@ impl Reference {
         self.applied += 1;
         let time = time(message);
         if let Some(price) = message["last_trade_price"].as_str() {
-            let market = text(message, "market").to_owned();
+            let market = market(message);
             self.trades.entry(market).or_default().insert(price.to_owned());
         }
         let book = self.mention(message, text(message, "asset_id"));
@@ -209,6 +221,19 @@ impl Reference {
         book.recorded = Recorded { hash, best };
         self.applied += 1;
     }
+}
+
+#[test]
+fn a_market_of_31_bytes_is_one_of_32() {
+    let of = |market: &str| {
+        let frame = format!(
+            r#"{{"market":"{market}","asset_id":"7","timestamp":"5","bids":[],"asks":[]}}"#
+        );
+        Reference::of([frame]).books["7"].market.clone()
+    };
+    let short = format!("0x01{}", "aB".repeat(30));
+    assert_eq!(of(&short), of(&format!("{short}00")));
+    assert_eq!(of("0xa1"), "0xa1");
 }
 
 #[test]

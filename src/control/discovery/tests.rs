@@ -261,7 +261,72 @@ fn markets_asked_for_come_first_and_are_found_or_not() {
     assert!(next(&mut discovery, &mut now).contains("keyset"));
     discovery.on_page(at(now), page(0..1, None));
     assert!(next(&mut discovery, &mut now).ends_with("clob_token_ids=7"));
+    // It may be a token of the other kind, of which nothing tells but the venue.
+    assert_eq!(discovery.on_page(at(now), page(0..0, None)).not_found, None);
+    assert!(next(&mut discovery, &mut now).ends_with("position_ids=7"));
     assert_eq!(discovery.on_page(at(now), page(0..0, None)).not_found.unwrap().lookup, token);
+}
+
+#[test]
+fn a_position_is_asked_for_as_one_and_then_as_a_token_of_the_first_version() {
+    let position = "452312848587682254118947865467376451881589392431889467106046302242318843904";
+    let token = TokenId::new(position).unwrap();
+    let of = |token| MarketInfo { tokens: vec![Outcome { token, name: String::new() }], ..info(1) };
+    let mut discovery = Discovery::new(false, 1);
+    let mut now = 0;
+    for first in [true, false] {
+        assert!(discovery.look_up(Lookup::Token(token)));
+        assert!(next(&mut discovery, &mut now).ends_with(&format!("?position_ids={position}")));
+        let found = Page { markets: vec![of(token)], ..Page::default() };
+        if first {
+            assert_eq!(discovery.on_page(at(now), found).markets.len(), 1);
+            continue;
+        }
+        // A venue that does not know the parameter refuses it, or lists what it likes.
+        assert_eq!(discovery.on_failure(now, failure("HTTP 422", None, true)), None);
+        assert!(next(&mut discovery, &mut now).ends_with(&format!("?clob_token_ids={position}")));
+        assert_eq!(discovery.on_page(at(now), found).markets.len(), 1);
+    }
+    assert_eq!(discovery.next_due(now), None);
+    // What the first answer said of the market is not lost.
+    assert!(discovery.look_up(Lookup::Token(token)));
+    next(&mut discovery, &mut now);
+    let skipped = vec![Skipped::new(None, "x", SkipReason::NotAccepting)];
+    let answer = discovery.on_page(at(now), Page { skipped, ..Page::default() });
+    assert_eq!(answer.not_found, None);
+    next(&mut discovery, &mut now);
+    let not_found = discovery.on_page(at(now), page(0..0, None)).not_found.unwrap();
+    assert_eq!(not_found.why, "it is listed but it accepts no orders");
+}
+
+#[test]
+fn conditions_of_31_bytes_take_two_places_of_a_question() {
+    let long = |n: u32| condition::market_id(&format!("0x01{n:060x}")).unwrap();
+    assert_eq!(Lookup::parse(&format!(" 0x01{:060X}", 0xAB)), Lookup::Market(long(0xAB)));
+    let mut discovery = Discovery::new(false, 1);
+    discovery.confirm((0..150).map(long));
+    let mut now = 0;
+    for count in [100, 100, 100] {
+        assert_eq!(next(&mut discovery, &mut now).matches("condition_ids").count(), count);
+        discovery.on_page(at(now), Page::default());
+    }
+    assert_eq!(discovery.next_due(now), None);
+}
+
+#[test]
+fn a_scan_of_kalshi_leaves_combos_out_and_says_so() {
+    let named = |ticker: &str| MarketInfo { market: MarketId::new(ticker).unwrap(), ..info(1) };
+    for (combos, followed) in [(false, 1), (true, 2)] {
+        let mut discovery = Discovery::new(true, 1).of(Catalogue::Kalshi { combos });
+        let mut now = 0;
+        next(&mut discovery, &mut now);
+        let markets = vec![named("KXMVE-1"), named("KXRAIN-1")];
+        let answer = discovery.on_page(at(now), Page { markets, ..Page::default() });
+        assert_eq!(answer.markets.len(), followed);
+        let reasons: Vec<SkipReason> = answer.skipped.iter().map(|s| s.reason).collect();
+        assert_eq!(reasons, vec![SkipReason::Combo; 2 - followed]);
+        assert_eq!(report(&discovery).markets_skipped, 2 - followed as u64);
+    }
 }
 
 #[test]
@@ -269,8 +334,8 @@ fn without_scanning_only_questions_are_asked() {
     let mut discovery = Discovery::new(false, 1);
     assert_eq!(discovery.next_due(0), None);
     assert_eq!(discovery.poll(1000 * SECOND_NS), None);
-    discovery.confirm((0..150).map(id));
-    discovery.confirm((0..150).map(id));
+    discovery.confirm((1..151).map(id));
+    discovery.confirm((1..151).map(id));
     let mut now = 0;
     for count in [100, 50] {
         let path = next(&mut discovery, &mut now);

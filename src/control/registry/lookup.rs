@@ -21,7 +21,9 @@ impl Registry {
     /// True when the market is registered, or was and has been removed.
     #[must_use]
     pub fn is_known(&self, market: &MarketId) -> bool {
-        self.by_market.contains_key(market) || self.remembered.contains_key(market)
+        self.by_market.contains_key(market)
+            || self.is_shared(market)
+            || self.remembered.contains_key(market)
     }
 
     /// Every registered market, in no particular order. O(markets).
@@ -139,9 +141,13 @@ impl Registry {
         self.idle.iter().copied()
     }
 
-    /// Markets and tokens by status. O(1).
+    /// Markets and tokens by status. O(1) but for markets that share their tokens.
     #[must_use]
     pub fn report(&self) -> RegistryReport {
-        self.counts.clone()
+        let mut report = self.counts.clone();
+        report.markets_shared = self.shared.len() as u64;
+        report.markets += report.markets_shared;
+        report.tokens += self.shared.values().map(|(_, tokens)| tokens).sum::<u64>();
+        report
     }
 }

@@ -413,6 +413,32 @@ fn markets_with_impossible_tokens_are_refused() {
 }
 
 #[test]
+fn a_market_with_the_tokens_of_another_shares_its_books() {
+    let mut registry = Registry::new(1);
+    registry.register(info(1, 2, None), 0, Source::Catalogue);
+    let twin = MarketInfo { tokens: info(1, 2, None).tokens, ..info(2, 2, None) };
+    let register = |registry: &mut Registry| registry.register(twin.clone(), 0, Source::Catalogue);
+    assert_eq!(register(&mut registry), Registered::New);
+    assert_eq!(register(&mut registry), Registered::Known);
+    let counts = |registry: &Registry| {
+        let report = registry.report();
+        (report.markets, report.tokens, report.tokens_pending, report.markets_shared)
+    };
+    assert_eq!(counts(&registry), (2, 4, 2, 1), "the tokens wait once for a connection");
+    assert!(registry.is_known(&twin.market) && registry.market(&twin.market).is_none());
+    // It closes alone.
+    assert!(registry.mark_expired(&twin.market, 1) && !registry.mark_expired(&twin.market, 1));
+    assert_eq!(counts(&registry), (1, 2, 2, 0));
+    // It outlives the one that has the tokens.
+    assert_eq!(register(&mut registry), Registered::New);
+    let first = info(1, 2, None).market;
+    assert!(registry.mark_expired(&first, 1) && registry.remove(&first).is_some());
+    assert_eq!(counts(&registry), (0, 0, 0, 0));
+    assert_eq!(register(&mut registry), Registered::New);
+    assert_eq!(counts(&registry), (1, 2, 2, 0));
+}
+
+#[test]
 fn refreshing_moves_the_end_and_refuses_other_tokens() {
     let mut registry = Registry::new(1);
     registry.register(info(1, 2, Some(100)), 0, Source::Catalogue);

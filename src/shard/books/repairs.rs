@@ -12,6 +12,7 @@
 //! the book has missed a message, or its connection has gone dead behind answered pings.
 use super::{Books, ConnectionSlot, Slot, view};
 use crate::base::{
+    condition,
     id::{BookIndex, MarketId, TokenId},
     limits::{AUDIT_PATIENCE_NS, AUDITS_OPEN_MAX, REPAIR_CHANGES_MAX},
     limits::{REPAIR_RETRY_MAX_NS, REPAIR_RETRY_MIN_NS},
@@ -364,7 +365,10 @@ impl<H: Handler> Books<H> {
 
 /// Whether an answer has the hash that it says it has, as far as that can be told.
 fn is_whole(event: &Snapshot<'_>, slot: &Slot, scratch: &mut String) -> bool {
-    let Some(hash) = event.hash else { return true };
+    let Some(hash) = event.hash.filter(|_| !condition::is_position(&slot.token)) else {
+        // Of a book of Protocol V2 nobody has shown yet what its hash is made of.
+        return true;
+    };
     let mut book = Book::default();
     if book.replace(event.bids, event.asks).is_err() {
         // To be judged by who takes it over.

@@ -16,6 +16,7 @@ use crate::base::limits;
 use crate::market::info::{Closed, ExchangeStatus, MarketInfo};
 use crate::venue::catalogue::{self, Page};
 use crate::venue::polymarket::catalog::{percent_encode, too_deep};
+use crate::venue::skip::{SkipReason, Skipped};
 use sonic_rs::{JsonValueTrait, LazyValue};
 use std::fmt;
 
@@ -54,26 +55,6 @@ pub enum MarketPhase {
     Active,
     /// It is paused.
     Inactive,
-}
-
-/// An entry that gives nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Skipped {
-    /// The market, if its ticker could be read.
-    pub market: Option<MarketId>,
-    /// Why.
-    pub reason: SkipReason,
-}
-
-/// Why an entry of an answer gives nothing. *Count and go on.*
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SkipReason {
-    /// The entry is no object, or an event's markets are no list.
-    NoObject,
-    /// The ticker is missing or no id.
-    BadTicker,
-    /// The status is missing or none that is known.
-    UnknownStatus,
 }
 
 /// Why an answer cannot be used at all. *Retry the request.*
@@ -152,16 +133,8 @@ pub fn parse_page(body: &[u8]) -> Result<Page, catalogue::CatalogError> {
         CatalogError::TooDeep { offset } => catalogue::CatalogError::TooDeep { offset },
         CatalogError::UnknownShape { start, .. } => catalogue::CatalogError::UnknownShape { start },
     })?;
-    let skipped = page.skipped.iter().map(|skipped| catalogue::Skipped {
-        market: skipped.market,
-        reason: match skipped.reason {
-            SkipReason::NoObject => catalogue::SkipReason::NoObject,
-            SkipReason::BadTicker => catalogue::SkipReason::BadId,
-            SkipReason::UnknownStatus => catalogue::SkipReason::Inactive,
-        },
-    });
     Ok(Page {
-        skipped: skipped.collect(),
+        skipped: page.skipped,
         // One that has not begun waits for its start; a paused one keeps its book.
         markets: page.markets.into_iter().map(|listed| listed.info).collect(),
         closed: page.closed,
@@ -210,24 +183,31 @@ fn add_event(value: &LazyValue<'_>, beside: Option<LazyValue<'_>>, page: &mut Ka
     let nested = value.get("markets");
     let usable = nested.as_ref().is_none_or(|list| list.is_array() || list.is_null());
     if !value.is_object() || !usable {
-        page.skipped.push(Skipped { market: None, reason: SkipReason::NoObject });
+        page.skipped.push(Skipped::new(None, value.as_raw_str(), SkipReason::NoObject));
         return;
     }
     let event = entry::Event::read(value);
-    let before = (page.markets.len(), page.closed.len(), page.skipped.len());
+    let count = |page: &KalshiPage| page.markets.len() + page.closed.len() + page.skipped.len();
+    let before = count(page);
     for market in nested.iter().flat_map(entries) {
         add_market(&market, &event, page);
     }
-    if before == (page.markets.len(), page.closed.len(), page.skipped.len()) {
+    if before == count(page) {
         for market in beside.iter().flat_map(entries) {
             add_market(&market, &event, page);
         }
+    }
+    if before == count(page) {
+        // An event is listed for one of its markets: they are somewhere else now.
+        let ticker = value.get("event_ticker");
+        let ticker = ticker.as_ref().and_then(LazyValue::as_str).unwrap_or_default();
+        page.skipped.push(Skipped::new(None, ticker, SkipReason::NoMarkets));
     }
 }
 
 fn add_market(value: &LazyValue<'_>, event: &entry::Event, page: &mut KalshiPage) {
     if !value.is_object() {
-        page.skipped.push(Skipped { market: None, reason: SkipReason::NoObject });
+        page.skipped.push(Skipped::new(None, value.as_raw_str(), SkipReason::NoObject));
         return;
     }
     match entry::Entry::read(value).judge(event) {
@@ -284,6 +264,12 @@ pub fn markets_path(tickers: &[MarketId]) -> String {
         percent_encode(ticker.as_str(), &mut path);
     }
     path
+}
+
+/// Whether a market is a combination of markets, by its ticker.
+#[must_use]
+pub fn is_combo(market: &MarketId) -> bool {
+    market.as_str().starts_with("KXMVE")
 }
 
 /// Whether the exchange works, for [`parse_exchange_status`].

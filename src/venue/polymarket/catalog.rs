@@ -8,15 +8,22 @@
 //! bare array of markets or events, a single market, a single event. Arrays may be arrays or
 //! strings that hold one; numbers may be numbers or strings and are read from their text, never
 //! through floating point. One bad entry is skipped and said; it never spoils the page.
+//!
+//! A market's tokens are chosen by its `version`, even where ids of several versions are present
+//! (docs.polymarket.com/migrate/polymarket-v2/api-integrations, 2026-08): `v1` has `clobTokenIds`, `v2` has
+//! `positionIds`. The venue's own clients refuse any other version, and so does this one. Without any `version`
+//! (answers recorded before 2026-08) the tokens are those of `clobTokenIds`, unless there are `positionIds` too.
 mod depth;
 pub(in crate::venue) use depth::too_deep;
 mod entry;
 #[cfg(test)]
 mod tests;
 
+use crate::base::condition;
 use crate::base::id::{MarketId, TokenId};
 use crate::base::limits;
 use crate::market::info::{Closed, MarketInfo};
+use crate::venue::skip::{SkipReason, Skipped};
 use sonic_rs::{JsonValueTrait, LazyValue};
 use std::fmt;
 use std::fmt::Write as _;
@@ -26,40 +33,12 @@ use std::fmt::Write as _;
 pub struct Page {
     /// Markets with a live order book, in the answer's order.
     pub markets: Vec<MarketInfo>,
-    /// Entries that are neither closed nor streamable.
+    /// Entries that are neither closed nor followed.
     pub skipped: Vec<Skipped>,
     /// Markets that the venue has closed.
     pub closed: Vec<Closed>,
     /// Where the next page begins; `None` on the last one.
     pub next_cursor: Option<String>,
-}
-
-/// An entry that gives no book.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Skipped {
-    /// The market, if its id could be read.
-    pub market: Option<MarketId>,
-    /// Why.
-    pub reason: SkipReason,
-}
-
-/// Why an entry of the catalogue gives no book. *Count and go on.*
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SkipReason {
-    /// `active` is not true.
-    Inactive,
-    /// `enableOrderBook` is not true: it trades elsewhere.
-    NoOrderBook,
-    /// `acceptingOrders` is not true: not yet, or no longer.
-    NotAccepting,
-    /// Not exactly two tokens (not yet created, or a legacy market).
-    NotTwoTokens,
-    /// The condition id is missing or no id.
-    BadId,
-    /// A token is no id, or both are the same.
-    BadToken,
-    /// The entry is no object.
-    NoObject,
 }
 
 /// Why an answer cannot be used at all. *Retry the request.*
@@ -138,7 +117,7 @@ fn add_entries(list: &LazyValue<'_>, page: &mut Page) {
 /// Adds a market, or an event's markets.
 fn add_entry(value: &LazyValue<'_>, page: &mut Page) {
     if !value.is_object() {
-        page.skipped.push(Skipped { market: None, reason: SkipReason::NoObject });
+        page.skipped.push(Skipped::new(None, value.as_raw_str(), SkipReason::NoObject));
         return;
     }
     let markets = value.get("markets").filter(JsonValueTrait::is_array);
@@ -154,11 +133,10 @@ fn add_entry(value: &LazyValue<'_>, page: &mut Page) {
 
 fn add_market(value: &LazyValue<'_>, page: &mut Page) {
     let entry = entry::Entry::read(value);
-    let market = entry.market;
     match entry.judge() {
         entry::Verdict::Streamable(info) => page.markets.push(*info),
         entry::Verdict::Closed(closed) => page.closed.push(closed),
-        entry::Verdict::Skip(reason) => page.skipped.push(Skipped { market, reason }),
+        entry::Verdict::Skip(skipped) => page.skipped.push(skipped),
     }
 }
 
@@ -177,15 +155,28 @@ pub fn scan_path(cursor: Option<&str>) -> String {
     path
 }
 
-/// The markets with these condition ids, open or (`closed`) closed ones; at most
-/// [`limits::DISCOVERY_PAGE_MARKETS`] ids.
+/// How many of these markets, from the first on, one [`conditions_path`] asks about: one that may be of 31 bytes is
+/// asked for in both forms, and the venue takes [`limits::CONDITIONS_PER_REQUEST_MAX`] ids.
+pub fn conditions_per_request<'m>(markets: impl Iterator<Item = &'m MarketId>) -> usize {
+    let mut ids = 0;
+    let fits = |market: &&MarketId| {
+        ids += 1 + usize::from(condition::short_form(market).is_some());
+        ids <= limits::CONDITIONS_PER_REQUEST_MAX
+    };
+    markets.take_while(fits).count()
+}
+
+/// The markets with these condition ids, open or (`closed`) closed ones; the first
+/// [`conditions_per_request`] of them.
 #[must_use]
 pub fn conditions_path(markets: &[MarketId], closed: bool) -> String {
-    let markets = &markets[..markets.len().min(limits::DISCOVERY_PAGE_MARKETS)];
+    let markets = &markets[..conditions_per_request(markets.iter())];
     let mut path = format!("/markets?limit={}&closed={closed}", limits::DISCOVERY_PAGE_MARKETS);
     for market in markets {
-        path.push_str("&condition_ids=");
-        percent_encode(market.as_str(), &mut path);
+        for form in [Some(market.as_str()), condition::short_form(market)].into_iter().flatten() {
+            path.push_str("&condition_ids=");
+            percent_encode(form, &mut path);
+        }
     }
     path
 }
@@ -198,10 +189,12 @@ pub fn slug_path(slug: &str) -> String {
     path
 }
 
-/// The open market that this token belongs to.
+/// The open market that this token belongs to: by the parameter of its version, or by the `other`.
 #[must_use]
-pub fn token_path(token: &TokenId) -> String {
-    let mut path = String::from("/markets?clob_token_ids=");
+pub fn token_path(token: &TokenId, other: bool) -> String {
+    let key =
+        if condition::is_position(token) != other { "position_ids" } else { "clob_token_ids" };
+    let mut path = format!("/markets?{key}=");
     percent_encode(token.as_str(), &mut path);
     path
 }

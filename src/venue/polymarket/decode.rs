@@ -10,6 +10,7 @@
 use super::message::{Fields, MessageSeed, Scratch};
 use super::scan::{Body, Scanned, scan};
 use crate::base::{
+    condition,
     id::{MarketId, TokenId},
     limits::MESSAGES_PER_FRAME_MAX,
 };
@@ -397,7 +398,7 @@ fn deliver<S: Sink>(frame: &str, fields: &Fields<'_>, scratch: &mut Scratch, sin
     };
     if let Err(fault) = delivered {
         let news = matches!(kind, Kind::NewMarket | Kind::MarketResolved);
-        let market = fields.market.filter(|_| !news).unwrap_or("");
+        let market = market_of(fields, scratch).filter(|_| !news).unwrap_or("");
         let token = fields.asset_id.unwrap_or("");
         sink.on_oddity(&Oddity::BadMessage { fault, offset: end_of(frame, fields), market, token });
     } else if !scratch.unknown_keys.is_empty() {
@@ -420,12 +421,17 @@ fn need<T>(value: Option<T>, key: &'static str) -> Result<T, MessageFault> {
     value.ok_or(MessageFault::Missing(key))
 }
 
+/// The market in the form by which it is kept.
+fn market_of<'a>(fields: &Fields<'a>, scratch: &'a Scratch) -> Option<&'a str> {
+    scratch.market.as_ref().map(MarketId::as_str).or(fields.market)
+}
+
 fn event<'a>(
     kind: Kind<'a>,
     fields: &Fields<'a>,
     scratch: &'a Scratch,
 ) -> Result<Event<'a>, MessageFault> {
-    let market = need(fields.market, "market")?;
+    let market = need(market_of(fields, scratch), "market")?;
     let token = need(fields.asset_id, "asset_id")?;
     let timestamp_ms = need(fields.timestamp_ms, "timestamp")?;
     Ok(match kind {
@@ -481,7 +487,7 @@ fn changes<'a>(
     scratch: &'a Scratch,
 ) -> Result<Event<'a>, MessageFault> {
     Ok(Event::Changes(Changes {
-        market: need(fields.market, "market")?,
+        market: need(market_of(fields, scratch), "market")?,
         timestamp_ms: need(fields.timestamp_ms, "timestamp")?,
         frame,
         changes: &scratch.changes,
@@ -529,13 +535,21 @@ fn news(
     fields: &Fields<'_>,
     scratch: &mut Scratch,
 ) -> Result<MarketNews, MessageFault> {
-    let market = fields.market.and_then(MarketId::new);
+    let market = fields.market.and_then(condition::market_id);
     let market = need(market, "market")?;
     if kind == Kind::MarketResolved {
         // The outcome's name and what follows from it are the registry's to know.
         let winner = fields.winning_asset_id.and_then(TokenId::new);
         let resolution = Resolution { winner, ..Resolution::default() };
         return Ok(MarketNews::Resolved { market, resolution });
+    }
+    match fields.version {
+        Some("v2") if !scratch.positions.is_empty() => {
+            std::mem::swap(&mut scratch.tokens, &mut scratch.positions);
+        }
+        // What is subscribed stands in `assets_ids` whatever the version.
+        None | Some("" | "v1" | "v2") => {}
+        Some(_) => return Err(MessageFault::BadValue("version")),
     }
     if scratch.tokens.is_empty() {
         return Err(MessageFault::Missing("assets_ids"));

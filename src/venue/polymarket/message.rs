@@ -6,7 +6,8 @@
 //! The kind of a message stands in `event_type`, usually its last key, so all keys are gathered
 //! first and interpreted afterwards: the order of keys says nothing.
 use crate::base::{
-    id::{TOKEN_BYTES_MAX, TokenId},
+    condition,
+    id::{MarketId, TOKEN_BYTES_MAX, TokenId},
     limits::{LEVELS_PER_SIDE_MAX, STRANGE_BYTES_MAX, TOKENS_PER_CONNECTION_MAX},
     price::{Price, Quantity},
 };
@@ -28,6 +29,10 @@ pub struct Scratch {
     pub changes: Vec<ChangeSpan>,
     /// `assets_ids`, or `clob_token_ids` where that is missing.
     pub tokens: Vec<TokenId>,
+    /// `position_ids`.
+    pub positions: Vec<TokenId>,
+    /// `market` in the form by which it is kept, where the message has another.
+    pub market: Option<MarketId>,
     /// `outcomes`.
     pub outcomes: Vec<String>,
     /// Keys that no known message has, each once, with commas between them; cut at
@@ -41,6 +46,8 @@ impl Scratch {
         self.asks.clear();
         self.changes.clear();
         self.tokens.clear();
+        self.positions.clear();
+        self.market = None;
         self.outcomes.clear();
         self.unknown_keys.clear();
     }
@@ -87,6 +94,8 @@ pub struct Fields<'a> {
     pub fee_rate_bps: Option<Quantity>,
     /// `transaction_hash`.
     pub transaction_hash: Option<&'a str>,
+    /// `version` of `new_market`.
+    pub version: Option<&'a str>,
     /// `winning_asset_id`.
     pub winning_asset_id: Option<&'a str>,
     /// `slug`; owned because it may hold escapes. Only in `new_market` and `market_resolved`.
@@ -120,6 +129,8 @@ pub struct Lists {
     pub price_changes: bool,
     /// `changes`: the form before 2025-09-15.
     pub old_changes: bool,
+    /// `assets_ids`: where it is there, `clob_token_ids` says nothing.
+    pub assets_ids: bool,
 }
 
 macro_rules! keys {
@@ -145,7 +156,7 @@ keys! {
     "fee_rate_bps" => FeeRateBps, "transaction_hash" => TransactionHash,
     "old_tick_size" => OldTickSize, "new_tick_size" => NewTickSize,
     "min_order_size" => MinOrderSize, "neg_risk" => NegRisk, "assets_ids" => AssetsIds,
-    "clob_token_ids" => ClobTokenIds, "outcomes" => Outcomes, "slug" => Slug,
+    "clob_token_ids" => ClobTokenIds, "position_ids" => PositionIds, "version" => Version, "outcomes" => Outcomes, "slug" => Slug,
     "question" => Question, "winning_asset_id" => WinningAssetId,
     "order_price_min_tick_size" => FirstTickSize,
 }
@@ -289,6 +300,11 @@ impl<'de> Visitor<'de> for MessageSeed<'_, 'de> {
             fields.seen |= bit;
             self.read_value(key, &mut fields, &mut map)?;
         }
+        if let Some(market) = fields.market
+            && !condition::is_canonical(market)
+        {
+            self.scratch.market = condition::market_id(market);
+        }
         Ok(fields)
     }
 }
@@ -315,9 +331,16 @@ impl<'de> MessageSeed<'_, 'de> {
                 let Scratch { changes: into, unknown_keys: unknown, .. } = &mut *self.scratch;
                 map.next_value_seed(ChangesSeed { into, key, fault, frame: self.frame, unknown })
             }
+            // The stream names what is subscribed in `assets_ids`, whatever stands beside it.
+            Key::ClobTokenIds if lists.assets_ids => map.next_value::<Skip>().map(drop),
             Key::AssetsIds | Key::ClobTokenIds => {
                 self.scratch.tokens.clear();
-                map.next_value_seed(TokensSeed { into: &mut self.scratch.tokens, fault })
+                map.next_value_seed(TokensSeed { into: &mut self.scratch.tokens, fault })?;
+                lists.assets_ids |= key == Key::AssetsIds && !self.scratch.tokens.is_empty();
+                Ok(())
+            }
+            Key::PositionIds => {
+                map.next_value_seed(TokensSeed { into: &mut self.scratch.positions, fault })
             }
             Key::Outcomes => map.next_value_seed(OutcomesSeed { into: &mut self.scratch.outcomes }),
             _ => {
@@ -363,6 +386,7 @@ fn read_scalar<'de>(key: Key, value: Scalar<'de>, fields: &mut Fields<'de>) {
             fields.fee_rate_bps = value.decimal(key.name(), &mut None, Quantity::parse)
         }
         Key::TransactionHash => fields.transaction_hash = value.text(),
+        Key::Version => fields.version = value.text(),
         Key::WinningAssetId => fields.winning_asset_id = value.text(),
         Key::Slug => fields.slug = value.into_owned(),
         Key::Question => fields.question = value.into_owned(),

@@ -84,7 +84,9 @@ fn run(input: &[u8]) -> u64 {
         }
         assert!(market.tick_size.is_none_or(|tick| tick.0 > 0));
         is_a_path(&catalog::slug_path(&market.slug));
-        is_a_path(&catalog::token_path(&market.tokens[0].token));
+        for other in [false, true] {
+            is_a_path(&catalog::token_path(&market.tokens[0].token, other));
+        }
         is_a_path(&catalog::conditions_path(&[market.market], false));
     }
     is_a_path(&catalog::scan_path(page.next_cursor.as_deref()));

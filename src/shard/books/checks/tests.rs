@@ -93,6 +93,39 @@ fn image(intake: &Intake<(), StillClock>) -> BookImage {
 }
 
 #[test]
+fn a_hash_of_v2_that_is_another_gets_no_verdict() {
+    let position = "452312848587682254118947865467376451881589392431889467106046302242318843904";
+    let named = |text: String, token: &str| text.replace("\"11\"", &format!("\"{token}\""));
+    for (token, wrong) in [("11", 3), (position, 0)] {
+        let mut books = Books::new(ShardId(0), Admission::Listed, ()).checking(HashChecks::All);
+        let opening = BookOpening {
+            market: MarketId::new("0x1").unwrap(),
+            token: TokenId::new(token).unwrap(),
+            tick_size: Some(Price(10_000)),
+            min_order_size: Some(Quantity(15_000_000)),
+            neg_risk: false,
+        };
+        books.open(&opening, CONNECTION).unwrap();
+        let (mut venue, mut intake) = (venue(), Intake::new(books, StillClock(0)));
+        feed(&mut intake, venue.ms, &named(venue.book(), token));
+        for size in ["1", "2", "3"] {
+            venue.ms += 10;
+            venue.bids = vec![("0.3", size), ("0.4", "5")];
+            feed(&mut intake, venue.ms, &named(venue.change("0.3", size), token));
+        }
+        let end_ns = venue.ms * MILLISECOND_NS + CHECK_SILENCE_NS;
+        (0..10).for_each(|_| intake.books.settle(100_000, end_ns + 2 * CHECK_PATIENCE_NS));
+        let counts = intake.books.checks();
+        assert_eq!(counts.hashes_matched, 0, "the smallest order is another one");
+        assert_eq!(counts.hashes_mismatched > 0, wrong > 0, "{token}: {counts:?}");
+        assert_eq!(counts.hashes_unverifiable > 0, wrong == 0, "{token}: {counts:?}");
+        let mut image = BookImage::default();
+        assert!(intake.books.fill_image(token, &mut image));
+        assert_eq!(image.state == BookState::Live, wrong == 0, "{token}: {counts:?}");
+    }
+}
+
+#[test]
 fn a_book_that_follows_is_right_in_prices_and_hashes() {
     let (mut venue, mut intake) = (venue(), follower(HashChecks::All));
     feed(&mut intake, venue.ms, &venue.book());

@@ -2,11 +2,12 @@
 //!
 //! Runs on:  the control core (pure).
 use super::super::resolution;
-use super::{Listed, MarketPhase, SkipReason, Skipped, entries};
+use super::{Listed, MarketPhase, entries};
 use crate::base::id::{MarketId, TokenId};
 use crate::base::limits;
 use crate::base::price::Price;
 use crate::market::info::{Closed, MarketInfo, Outcome};
+use crate::venue::skip::{SkipReason, Skipped};
 use sonic_rs::{JsonValueTrait, LazyValue};
 
 /// What an event says about its markets.
@@ -30,6 +31,8 @@ impl Event {
 pub(super) struct Entry {
     ticker: Option<(MarketId, TokenId)>,
     status: Option<Status>,
+    /// As the venue writes it, where it is not known.
+    status_text: String,
     result: Option<String>,
     /// What YES pays; once in dollars, once in cents (until 2026-03).
     settles_at: Option<Price>,
@@ -65,7 +68,12 @@ impl Entry {
         for (key, value) in object.clone().into_object_iter().into_iter().flatten().flatten() {
             match &*key {
                 "ticker" => entry.ticker = value.as_str().and_then(ids),
-                "status" => entry.status = value.as_str().and_then(status),
+                "status" => {
+                    entry.status = value.as_str().and_then(status);
+                    if entry.status.is_none() {
+                        entry.status_text = cut(value.as_raw_str()).to_owned();
+                    }
+                }
                 "result" => entry.result = value.as_str().map(str::to_owned),
                 "settlement_value_dollars" => {
                     entry.settles_at =
@@ -88,7 +96,7 @@ impl Entry {
 
     pub(super) fn judge(self, event: &Event) -> Verdict {
         let Some((market, token)) = self.ticker else {
-            return Verdict::Skip(Skipped { market: None, reason: SkipReason::BadTicker });
+            return Verdict::Skip(Skipped::new(None, &self.title, SkipReason::BadId));
         };
         let phase = match self.status {
             Some(Status::Alive(phase)) => phase,
@@ -99,8 +107,9 @@ impl Entry {
                 return Verdict::Closed(Closed { market, resolution });
             }
             None => {
+                let status = format!("status {}", self.status_text);
                 let reason = SkipReason::UnknownStatus;
-                return Verdict::Skip(Skipped { market: Some(market), reason });
+                return Verdict::Skip(Skipped::new(Some(market), &status, reason));
             }
         };
         let opens = phase == MarketPhase::Initialized;

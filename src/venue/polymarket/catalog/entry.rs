@@ -1,11 +1,13 @@
 //! One market of the catalogue: its fields as they come, and the verdict on it.
 //!
 //! Runs on:  the control core (pure).
-use super::{SkipReason, depth};
+use super::depth;
+use crate::base::condition;
 use crate::base::id::{MarketId, TokenId};
 use crate::base::limits;
 use crate::base::price::{Price, Quantity};
 use crate::market::info::{Closed, MarketInfo, Outcome, Resolution};
+use crate::venue::skip::{SkipReason, Skipped};
 use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
 
 /// The oracle's last status.
@@ -14,7 +16,15 @@ const RESOLVED: &str = "resolved";
 /// The fields that matter; whatever is missing or unreadable has its default.
 #[derive(Debug, Default)]
 pub(super) struct Entry {
-    pub(super) market: Option<MarketId>,
+    market: Option<MarketId>,
+    /// The venue's number of the market.
+    number: String,
+    version: Version,
+    /// `clobTokenIds`.
+    v1_tokens: Vec<String>,
+    /// `positionIds`.
+    v2_tokens: Vec<String>,
+    /// Of these, the ones of the market's version.
     tokens: Vec<String>,
     outcomes: Vec<String>,
     slug: String,
@@ -28,10 +38,39 @@ pub(super) struct Entry {
     tick_size: Option<Price>,
     min_order_size: Option<Quantity>,
     neg_risk: bool,
-    active: bool,
+    /// `None` where a flag is missing or neither true nor false.
+    active: Option<bool>,
     closed: bool,
-    order_book: bool,
-    accepting: bool,
+    order_book: Option<bool>,
+    accepting: Option<bool>,
+    /// It has a state as a combination of markets.
+    combo: bool,
+    /// It is traded by requests for quotes.
+    quotes: bool,
+}
+
+/// Which ids are a market's tokens.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Version {
+    /// The key is missing or empty: recorded before there was a second version.
+    #[default]
+    Missing,
+    V1,
+    V2,
+    /// None that is known.
+    Unknown(String),
+}
+
+impl Version {
+    fn read(value: &LazyValue<'_>) -> Self {
+        match text(value) {
+            _ if value.is_null() => Self::Missing,
+            Some(version) if version.is_empty() => Self::Missing,
+            Some(version) if version == "v1" => Self::V1,
+            Some(version) if version == "v2" => Self::V2,
+            version => Self::Unknown(version.unwrap_or_else(|| value.as_raw_str().to_owned())),
+        }
+    }
 }
 
 /// What is done with an entry.
@@ -41,8 +80,8 @@ pub(super) enum Verdict {
     Streamable(Box<MarketInfo>),
     /// The venue has closed it.
     Closed(Closed),
-    /// It gives no book.
-    Skip(SkipReason),
+    /// It is not followed.
+    Skip(Skipped),
 }
 
 impl Entry {
@@ -51,8 +90,15 @@ impl Entry {
         let mut entry = Self::default();
         for (key, value) in object.clone().into_object_iter().into_iter().flatten().flatten() {
             match &*key {
-                "conditionId" => entry.market = text(&value).and_then(|id| MarketId::new(&id)),
-                "clobTokenIds" => entry.tokens = list(&value),
+                "conditionId" => {
+                    entry.market = text(&value).and_then(|id| condition::market_id(&id));
+                }
+                "id" => entry.number = number(&value).unwrap_or_default(),
+                "version" => entry.version = Version::read(&value),
+                "clobTokenIds" => entry.v1_tokens = list(&value),
+                "positionIds" => entry.v2_tokens = list(&value),
+                "comboStatus" => entry.combo = text(&value).is_some_and(|state| !state.is_empty()),
+                "rfqEnabled" => entry.quotes = flag(&value) == Some(true),
                 "outcomes" => entry.outcomes = list(&value),
                 "slug" => entry.slug = text(&value).unwrap_or_default(),
                 "question" => entry.question = text(&value).unwrap_or_default(),
@@ -73,14 +119,20 @@ impl Entry {
                     entry.min_order_size =
                         number(&value).and_then(|n| Quantity::parse(n.as_bytes()));
                 }
-                "negRisk" => entry.neg_risk = flag(&value),
+                "negRisk" => entry.neg_risk = flag(&value) == Some(true),
                 "active" => entry.active = flag(&value),
-                "closed" => entry.closed = flag(&value),
+                "closed" => entry.closed = flag(&value) == Some(true),
                 "enableOrderBook" => entry.order_book = flag(&value),
                 "acceptingOrders" => entry.accepting = flag(&value),
                 _ => {}
             }
         }
+        entry.tokens = match entry.version {
+            Version::V1 => std::mem::take(&mut entry.v1_tokens),
+            Version::Missing if entry.v2_tokens.is_empty() => std::mem::take(&mut entry.v1_tokens),
+            Version::V2 => std::mem::take(&mut entry.v2_tokens),
+            Version::Missing | Version::Unknown(_) => Vec::new(),
+        };
         entry
     }
 
@@ -123,35 +175,22 @@ impl Entry {
     }
 
     pub(super) fn judge(self) -> Verdict {
-        let Some(market) = self.market else { return Verdict::Skip(SkipReason::BadId) };
+        let Some(market) = self.market else { return self.skip(SkipReason::BadId) };
         if self.closed {
             let resolution = self.resolution();
             return Verdict::Closed(Closed { market, resolution });
         }
-        let reason = if !self.active {
-            Some(SkipReason::Inactive)
-        } else if !self.order_book {
-            Some(SkipReason::NoOrderBook)
-        } else if !self.accepting {
-            Some(SkipReason::NotAccepting)
-        } else if self.tokens.len() != 2 {
-            Some(SkipReason::NotTwoTokens)
-        } else {
-            None
-        };
-        if let Some(reason) = reason {
-            return Verdict::Skip(reason);
+        if let Some(reason) = self.without_book() {
+            return self.skip(reason);
         }
         let mut tokens = Vec::with_capacity(self.tokens.len());
         for (i, text) in self.tokens.iter().enumerate() {
-            let Some(token) = TokenId::new(text) else {
-                return Verdict::Skip(SkipReason::BadToken);
-            };
+            let Some(token) = TokenId::new(text) else { return self.skip(SkipReason::BadToken) };
             let name = self.outcomes.get(i).cloned().unwrap_or_else(|| format!("outcome {i}"));
             tokens.push(Outcome { token, name });
         }
         if tokens[0].token == tokens[1].token {
-            return Verdict::Skip(SkipReason::BadToken);
+            return self.skip(SkipReason::BadToken);
         }
         Verdict::Streamable(Box::new(MarketInfo {
             market,
@@ -164,6 +203,37 @@ impl Entry {
             min_order_size: self.min_order_size,
             neg_risk: self.neg_risk,
         }))
+    }
+
+    /// Why there is no book, or none that can be found. What the venue says outright comes before what is missing.
+    fn without_book(&self) -> Option<SkipReason> {
+        let flags = [self.active, self.order_book, self.accepting];
+        let listed = flags == [Some(true); 3] && self.tokens.len() == 2;
+        // Markets of ordinary books may be traded by quotes or combined as well: only where a book is missing do these
+        // say why.
+        Some(match flags {
+            _ if self.combo && !listed => SkipReason::Combo,
+            _ if self.quotes && !listed => SkipReason::QuotesOnly,
+            [Some(false), ..] => SkipReason::Inactive,
+            [_, Some(false), _] => SkipReason::NoOrderBook,
+            [.., Some(false)] => SkipReason::NotAccepting,
+            [Some(true), Some(true), Some(true)] => match self.version {
+                Version::Unknown(_) => SkipReason::UnknownVersion,
+                Version::Missing if !self.v2_tokens.is_empty() => SkipReason::NoVersion,
+                _ if self.tokens.len() != 2 => SkipReason::NotTwoTokens,
+                _ => return None,
+            },
+            _ => SkipReason::NoFlag,
+        })
+    }
+
+    fn skip(self, reason: SkipReason) -> Verdict {
+        let mut name = if self.slug.is_empty() { self.number } else { self.slug };
+        if let Version::Unknown(version) = &self.version {
+            name.truncate(name.floor_char_boundary(limits::SKIPPED_NAME_BYTES_MAX / 2));
+            name = format!("{name}, version {version}");
+        }
+        Verdict::Skip(Skipped::new(self.market, &name, reason))
     }
 }
 
@@ -186,9 +256,9 @@ fn number(value: &LazyValue<'_>) -> Option<String> {
     }
 }
 
-/// `true`, also as a string; everything else is false.
-fn flag(value: &LazyValue<'_>) -> bool {
-    value.as_bool().unwrap_or_else(|| value.as_str() == Some("true"))
+/// `true` or `false`, also as a string; nothing else.
+fn flag(value: &LazyValue<'_>) -> Option<bool> {
+    value.as_bool().or_else(|| value.as_str()?.parse().ok())
 }
 
 /// An array of strings or numbers, or a string that holds one; empty when it is neither.

@@ -6,6 +6,12 @@ use proptest::prelude::*;
 
 const CONDITION: &str = "0x1111111111111111111111111111111111111111111111111111111111111111";
 
+/// Position ids of one condition.
+const POSITIONS: [&str; 2] = [
+    "452312848587682254118947865467376451881589392431889467106046302242318843904",
+    "452312848587682254118947865467376451881589392431889467106046302242318843905",
+];
+
 /// A streamable market with further fields, which win over the standard ones when named again.
 fn market(condition: &str, more: &str) -> String {
     let mut fields = vec![
@@ -130,7 +136,10 @@ fn what_gives_no_book_is_skipped_with_its_reason() {
     use SkipReason::*;
     let cases = [
         (r#""active":false"#, Inactive),
-        (r#""active":null"#, Inactive),
+        (r#""active":null"#, NoFlag),
+        (r#""enableOrderBook":"yes""#, NoFlag),
+        (r#""acceptingOrders":null"#, NoFlag),
+        (r#""acceptingOrders":null,"enableOrderBook":false"#, NoOrderBook),
         (r#""enableOrderBook":false"#, NoOrderBook),
         (r#""acceptingOrders":false"#, NotAccepting),
         (r#""clobTokenIds":"[]""#, NotTwoTokens),
@@ -207,6 +216,102 @@ fn what_gives_no_book_is_skipped_with_its_reason() {
     assert_eq!(page.skipped.len(), 5);
 }
 
+/// Tokens of the only market, or why it is not followed.
+fn tokens(more: &str) -> Result<Vec<String>, SkipReason> {
+    let page = one(more);
+    match (&page.markets[..], &page.skipped[..]) {
+        ([info], []) => Ok(info.tokens.iter().map(|o| o.token.to_string()).collect()),
+        ([], [skipped]) => Err(skipped.reason),
+        _ => panic!("{more}: {page:?}"),
+    }
+}
+
+#[test]
+fn tokens_are_those_of_the_version_even_where_both_are_present() {
+    use SkipReason::*;
+    let [a, b] = POSITIONS;
+    let positions = format!(r#""positionIds":["{a}","{b}"]"#);
+    let (v1, v2) =
+        (Ok(vec!["1001".to_owned(), "1002".to_owned()]), Ok(vec![a.to_owned(), b.to_owned()]));
+    let none = r#""clobTokenIds":"[]""#;
+    for (more, expected) in [
+        (format!(r#""version":"v2",{positions}"#), &v2),
+        (format!(r#"{positions},"version":"v2""#), &v2),
+        (format!(r#""version":"v2",{positions},{none}"#), &v2),
+        (format!(r#""version":"v2",{positions},"clobTokenIds":null"#), &v2),
+        (format!(r#""version":"v2","positionIds":"[\"{a}\", \"{b}\"]""#), &v2),
+        (format!(r#""version":"v2","positionIds":[{a},{b}]"#), &v2),
+        (format!(r#""version":"v1",{positions}"#), &v1),
+        (r#""version":"v1""#.to_owned(), &v1),
+        // Recorded before there was a version.
+        (r#""version":null"#.to_owned(), &v1),
+        (r#""version":"","positionIds":[]"#.to_owned(), &v1),
+        (format!(r#""version":null,{positions}"#), &Err(NoVersion)),
+        (format!(r#"{positions},{none}"#), &Err(NoVersion)),
+        (format!(r#""version":"v3",{positions}"#), &Err(UnknownVersion)),
+        (r#""version":"V1""#.to_owned(), &Err(UnknownVersion)),
+        (r#""version":2"#.to_owned(), &Err(UnknownVersion)),
+        (r#""version":"v2""#.to_owned(), &Err(NotTwoTokens)),
+        (r#""version":"v2","positionIds":[]"#.to_owned(), &Err(NotTwoTokens)),
+        (format!(r#""version":"v2","positionIds":["{a}"]"#), &Err(NotTwoTokens)),
+        (format!(r#""version":"v2","positionIds":["{a}","{a}"]"#), &Err(BadToken)),
+        (format!(r#""version":"v1",{positions},{none}"#), &Err(NotTwoTokens)),
+        // What the venue says of its book comes first.
+        (format!(r#""version":"v3",{positions},"active":false"#), &Err(Inactive)),
+    ] {
+        assert_eq!(tokens(&more), *expected, "{more}");
+    }
+    let page = one(&format!(r#""version":"v3","slug":"new\u001b[31m",{positions}"#));
+    assert_eq!(page.skipped[0].to_string(), format!("{CONDITION} (new\\u{{1b}}[31m, version v3)"));
+}
+
+#[test]
+fn the_winner_of_a_market_of_v2_is_a_position() {
+    let [a, b] = POSITIONS;
+    let closed = |version: &str| {
+        let page = one(&format!(
+            r#""closed":true,"outcomePrices":["0","1"],"version":"{version}","positionIds":["{a}","{b}"]"#
+        ));
+        page.closed[0].resolution.winner.map(|token| token.to_string())
+    };
+    assert_eq!(closed("v2").as_deref(), Some(b));
+    assert_eq!(closed("v1").as_deref(), Some("1002"));
+    assert_eq!(closed("v3"), None, "it is closed; who has won cannot be told");
+}
+
+#[test]
+fn a_condition_of_31_bytes_is_one_of_32() {
+    let (short, long) = (format!("0x01{}", "Bc".repeat(30)), format!("0x01{}00", "bc".repeat(30)));
+    for text in [&short, &long] {
+        let page = parse_page(market(text, "").as_bytes()).unwrap();
+        assert_eq!(page.markets[0].market.as_str(), long);
+    }
+}
+
+#[test]
+fn combos_and_markets_of_quotes_have_no_book_by_rule() {
+    use SkipReason::*;
+    let [a, b] = POSITIONS;
+    let v2 = format!(r#""version":"v2","positionIds":["{a}","{b}"]"#);
+    let none = r#""clobTokenIds":"[]""#;
+    for (more, reason) in [
+        (format!(r#""comboStatus":"active","enableOrderBook":false,{v2}"#), Combo),
+        (format!(r#""comboStatus":"active","enableOrderBook":null,{v2}"#), Combo),
+        (format!(r#""comboStatus":"active",{none}"#), Combo),
+        (format!(r#""comboStatus":"active","version":"v9",{none}"#), Combo),
+        (format!(r#""rfqEnabled":true,"enableOrderBook":false,{v2}"#), QuotesOnly),
+        (format!(r#""rfqEnabled":true,{none}"#), QuotesOnly),
+        (format!(r#""rfqEnabled":false,"comboStatus":"",{none}"#), NotTwoTokens),
+    ] {
+        assert_eq!(tokens(&more), Err(reason), "{more}");
+        assert_eq!(reason.is_drift(), reason == NotTwoTokens);
+    }
+    // A leg of a combo, or a market that takes quotes as well, has its book.
+    for more in [r#""comboStatus":"active""#, r#""rfqEnabled":true"#] {
+        assert_eq!(tokens(&format!("{more},{v2}")), Ok(vec![a.to_owned(), b.to_owned()]));
+    }
+}
+
 #[test]
 fn an_answer_that_is_no_catalogue_is_an_error() {
     let offset = |body: &str| match parse_page(body.as_bytes()) {
@@ -240,7 +345,19 @@ fn paths_are_percent_encoded() {
     assert_eq!(path, "/markets?limit=100&closed=true&condition_ids=0xab&condition_ids=0xab");
     assert_eq!(conditions_path(&[market; 150], false).matches("condition_ids").count(), 100);
     assert_eq!(slug_path("a-b c"), "/markets?slug=a-b%20c");
-    assert_eq!(token_path(&TokenId::new("12").unwrap()), "/markets?clob_token_ids=12");
+    let token = TokenId::new("12").unwrap();
+    assert_eq!(token_path(&token, false), "/markets?clob_token_ids=12");
+    assert_eq!(token_path(&token, true), "/markets?position_ids=12");
+    let position = TokenId::new(POSITIONS[1]).unwrap();
+    assert_eq!(token_path(&position, false), format!("/markets?position_ids={position}"));
+    assert_eq!(token_path(&position, true), format!("/markets?clob_token_ids={position}"));
+    // A condition that may be of 31 bytes is asked for in both forms, and a question has a hundred.
+    let short = format!("0x01{}", "b".repeat(60));
+    let market = condition::market_id(&short).unwrap();
+    let path = conditions_path(&[market], true);
+    assert!(path.ends_with(&format!("&condition_ids={short}00&condition_ids={short}")), "{path}");
+    assert_eq!(conditions_path(&[market; 150], false).matches("condition_ids").count(), 100);
+    assert_eq!(conditions_per_request([market; 150].iter()), 50);
 }
 
 proptest! {

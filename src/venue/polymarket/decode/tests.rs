@@ -114,6 +114,54 @@ fn a_new_market_is_read_with_escapes_and_unusable_extras() {
 }
 
 #[test]
+fn a_condition_of_31_bytes_has_the_form_of_32_in_every_message() {
+    let (short, long) = (format!("0x01{}", "bC".repeat(30)), format!("0x01{}00", "bc".repeat(30)));
+    let messages = [
+        r#"{"market":"M","asset_id":"11","bids":[],"asks":[],"timestamp":"5","event_type":"book"}"#,
+        r#"{"market":"M","price_changes":[{"asset_id":"11","price":"0.5","size":"3","side":"BUY"}],"timestamp":"5","event_type":"price_change"}"#,
+        r#"{"event_type":"market_resolved","market":"M","winning_asset_id":"22","timestamp":"7"}"#,
+        r#"{"event_type":"new_market","market":"M","assets_ids":["11","22"],"timestamp":"7"}"#,
+        r#"{"market":"M","asset_id":"11","bids":[{}],"asks":[],"timestamp":"5","event_type":"book"}"#,
+    ];
+    for message in messages {
+        let read = |market: &str| decode(&message.replace('M', market));
+        assert_eq!(read(&short), read(&long), "{message}");
+        // And again after a message that needs no other form.
+        let list = |market: &str| format!("[{},{}]", message.replace('M', market), messages[0]);
+        assert_eq!(decode(&list(&short)), decode(&list(&long)), "{message}");
+    }
+}
+
+#[test]
+fn a_new_market_has_the_tokens_of_its_version_and_of_assets_ids() {
+    let tokens = |ids: &str| {
+        let frame = format!(
+            r#"{{"event_type":"new_market","market":"0xa1","timestamp":"7","outcomes":["Y","N"],{ids}}}"#
+        );
+        let log = decode(&frame).join(" ");
+        let of = |token: &str| log.contains(&format!("token: \"{token}\""));
+        (["1", "3", "5"].into_iter().filter(|t| of(t)).collect::<Vec<_>>().join(","), log)
+    };
+    let (assets, clob) = (r#""assets_ids":["1","2"]"#, r#""clob_token_ids":["3","4"]"#);
+    let positions = r#""position_ids":["5","6"]"#;
+    for (ids, first) in [
+        (format!("{assets},{clob}"), "1"),
+        (format!("{clob},{assets}"), "1"),
+        (clob.to_owned(), "3"),
+        (format!(r#""assets_ids":[],{clob}"#), "3"),
+        (format!(r#"{positions},{assets},{clob},"version":"v2""#), "5"),
+        (format!(r#"{clob},{positions},"version":"v1""#), "3"),
+        (format!(r#"{assets},"version":"v2""#), "1"),
+        (positions.to_owned() + r#","version":"v2""#, "5"),
+    ] {
+        let (found, log) = tokens(&ids);
+        assert_eq!(found, first, "{ids}");
+        assert!(!log.contains("UnknownKeys"), "{log}");
+    }
+    assert!(tokens(&format!(r#"{assets},"version":"v3""#)).1.contains(r#"BadValue("version")"#));
+}
+
+#[test]
 fn what_is_no_message_is_counted_by_kind() {
     assert_eq!(decode("PONG"), ["Pong"]);
     assert_eq!(decode("NO NEW ASSETS"), [r#"UnknownText("NO NEW ASSETS")"#]);

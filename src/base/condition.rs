@@ -1,0 +1,116 @@
+//! Polymarket's condition and position ids: one form of a condition, and which tokens are positions.
+//!
+//! Runs on:  any (pure).
+//!
+//! Facts (docs.polymarket.com/protocol-v2-migration, 2026-08): since Protocol V2 a token is a position id, a 256-bit
+//! number in decimal whose first byte is a module, whose bits 40 to 103 are zero and whose last byte is the outcome.
+//! The condition is its first 31 bytes. The catalogue may show it as `0x` and 62 hexadecimal digits, the stream as
+//! 64, of which the last two are zero.
+use super::id::{MarketId, TokenId};
+
+/// Bytes of `0x` and 31 bytes in hexadecimal.
+const SHORT_BYTES: usize = 64;
+/// Bytes of `0x` and 32 bytes in hexadecimal.
+const LONG_BYTES: usize = 66;
+
+/// A market's id in the one form by which it is kept and compared: a condition of 31 bytes is padded to 32, and its
+/// digits are lower-case. Any other text, as a ticker, stays as it is. `None` when it is no id at all.
+#[must_use]
+pub fn market_id(text: &str) -> Option<MarketId> {
+    if !is_condition(text) {
+        return MarketId::new(text);
+    }
+    let mut bytes = [b'0'; LONG_BYTES];
+    bytes[..text.len()].copy_from_slice(text.as_bytes());
+    bytes.make_ascii_lowercase();
+    MarketId::new(std::str::from_utf8(&bytes).ok()?)
+}
+
+/// Whether a text is that of [`market_id`] already. One comparison for what the stream usually sends.
+#[must_use]
+pub fn is_canonical(text: &str) -> bool {
+    text.len() != SHORT_BYTES && !text.bytes().any(|byte| byte.is_ascii_uppercase())
+        || !is_condition(text)
+}
+
+/// Whether a text is a condition, of 31 or 32 bytes.
+#[must_use]
+pub fn is_condition(text: &str) -> bool {
+    matches!(text.len(), SHORT_BYTES | LONG_BYTES)
+        && matches!(text.as_bytes(), [b'0', b'x' | b'X', digits @ ..] if digits.iter().all(u8::is_ascii_hexdigit))
+}
+
+/// The shorter form of a condition that may be one of 31 bytes: the venue's catalogue may know it by that one only.
+#[must_use]
+pub fn short_form(market: &MarketId) -> Option<&str> {
+    let text = market.as_str();
+    let short = text.strip_suffix("00")?;
+    (short.len() == SHORT_BYTES && is_condition(text)).then_some(short)
+}
+
+/// Whether a token is a position of Protocol V2. A token of V1 is a random number: one in 2^64 looks like one.
+#[must_use]
+pub fn is_position(token: &TokenId) -> bool {
+    // 32-bit digits of the number, the lowest first.
+    let mut number = [0u32; 8];
+    for byte in token.as_bytes() {
+        if !byte.is_ascii_digit() {
+            return false;
+        }
+        let mut carry = u64::from(byte - b'0');
+        for digit in &mut number {
+            carry += u64::from(*digit) * 10;
+            *digit = carry as u32;
+            carry >>= 32;
+        }
+        if carry != 0 {
+            return false;
+        }
+    }
+    let module = number[7] >> 24;
+    // Bits 40 to 103: 24 bits of the second digit, the third, 8 bits of the fourth.
+    module != 0 && number[1] >> 8 == 0 && number[2] == 0 && number[3] & 0xff == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_condition_has_one_form() {
+        let short = format!("0x01{}", "bC".repeat(30));
+        let long = format!("0x01{}00", "bc".repeat(30));
+        for text in [&short, &long, &long.to_uppercase(), &format!("0X{}", &short[2..])] {
+            assert_eq!(market_id(text).unwrap().as_str(), long, "{text}");
+            assert_eq!(is_canonical(text), *text == long, "{text}");
+        }
+        assert_eq!(short_form(&market_id(&short).unwrap()), Some(&long[..64]));
+        for text in ["KXMVE-26-AB", "0xA1", &"F".repeat(64), &format!("0x{}", "g".repeat(62))] {
+            assert_eq!(market_id(text).unwrap().as_str(), text, "what is no condition stays");
+            assert!(is_canonical(text), "{text}");
+            assert_eq!(short_form(&market_id(text).unwrap()), None);
+        }
+        assert_eq!(short_form(&market_id(&format!("0x{}", "1".repeat(64))).unwrap()), None);
+        assert_eq!(market_id(""), None);
+        assert_eq!(market_id("a b"), None);
+    }
+
+    #[test]
+    fn positions_are_told_from_tokens_of_v1() {
+        let is = |text: &str| is_position(&TokenId::new(text).unwrap());
+        // Module, some bits above 104, the outcome.
+        assert!(is("452312848587682254118947865467376451881589392431889467106046302242318843904"));
+        assert!(is("452312848587682254118947865467376451881589392431889467106046302242318843905"));
+        // 1 << 248 and 1 << 248 | 0xff, then one bit too low and one too high of the zeros.
+        let module = "452312848583266388373324160190187140051835877600158453279131187530910662656";
+        assert!(is(module));
+        assert!(is("452312848583266388373324160190187140051835877600158453279131187530910662911"));
+        assert!(!is("452312848583266388373324160190187140051835877600158453279131188630422290432"));
+        assert!(!is("452312848583266388373324160190187140051835887741363255104966399504536305664"));
+        // Numbers of V1, and what is too small or too large.
+        assert!(!is(
+            "104239898038807136052399800151408521467737075933964991162589336683346093173875"
+        ));
+        assert!(!is("7") && !is("KX-A") && !is(&"9".repeat(78)));
+    }
+}
