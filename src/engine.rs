@@ -21,10 +21,11 @@ use crate::control::{
 use crate::counter::capture::{CaptureBoard, CaptureReport};
 use crate::counter::report::EngineReport;
 use crate::counter::trades::TradeReport;
+use crate::io::authority::ServeName;
 use crate::io::{
-    clock::HostClock,
+    clock::{HostClock, ring_clock},
     driver::{Doorbell, Driver},
-    executor::{Executor, StartError, check_host},
+    executor::{Executor, StartError, check_host, check_pinning, no_thread},
     resolve::Resolver,
     socket::Tcp,
 };
@@ -37,7 +38,7 @@ use crate::link::{
     shard_shard::Peers,
     shard_trade::{TradeSpring, TradeTap},
 };
-use crate::ring::{Consumer, LinkGauge, Producer, ring};
+use crate::ring::{Consumer, LinkGauge, Producer, ring, timed};
 use crate::serve::{BindError, Listener, ServeLinks, Server, Wake};
 use crate::shard::{Idle, Shard, ShardLinks, publish::Handler};
 use crate::sink::capture::CaptureSink;
@@ -181,13 +182,16 @@ impl Engine {
     {
         check_host().map_err(EngineError::Start)?;
         let topology = plan(config).map_err(EngineError::Topology)?;
+        if let Some(core) = topology.threads().find_map(|thread| thread.core) {
+            check_pinning(core).map_err(EngineError::Start)?;
+        }
         let listener = config.serve.map(listen).transpose()?;
         let serving = listener.as_ref().map(Listener::address);
         let clock = HostClock::new();
-        let (query_sender, queries) = ring(limits::SERVE_CONTROL_DEPTH);
-        let (answers, answer_receiver) = ring(limits::SERVE_CONTROL_DEPTH);
-        let (commands, command_receiver) = ring(MAIN_CONTROL_DEPTH);
-        let (news_sender, news) = ring(MAIN_CONTROL_DEPTH);
+        let (query_sender, queries) = timed(limits::SERVE_CONTROL_DEPTH, ring_clock);
+        let (answers, answer_receiver) = timed(limits::SERVE_CONTROL_DEPTH, ring_clock);
+        let (commands, command_receiver) = timed(MAIN_CONTROL_DEPTH, ring_clock);
+        let (news_sender, news) = timed(MAIN_CONTROL_DEPTH, ring_clock);
         let mut links: Vec<(String, Box<dyn LinkGauge>)> = vec![
             ("serve_control".into(), Box::new(query_sender.gauge())),
             ("control_serve".into(), Box::new(answers.gauge())),
@@ -205,7 +209,10 @@ impl Engine {
         let ends =
             ServeEnds { shards: cores.serve, queries: query_sender, answers: answer_receiver };
         let serve = listener
-            .map(|listener| start_serve(listener, ends, cores.doorbells, &topology, &serve_stop))
+            .map(|listener| {
+                let names = config.serve_names.clone();
+                start_serve(listener, ends, cores.doorbells, (&topology, names), &serve_stop)
+            })
             .transpose()?;
         let last_ticket = 0;
         Ok(Self {
@@ -408,10 +415,13 @@ fn start_cores<H: Handler + Send>(
         serve.extend(built.serve);
         doorbells.extend(built.doorbells);
     }
+    let lag_warn_ns = config.lag_warn_ns;
     let clock = clock.clone();
     let control = Executor::start("control", topology.control.core, move || async move {
         let now = clock.now();
-        let pumps = desks.into_iter().map(|(parts, sources)| (Control::new(parts, now), sources));
+        let pumps = desks
+            .into_iter()
+            .map(|(parts, sources)| (Control::new(parts, now).with_lag_warn(lag_warn_ns), sources));
         run::run_all(pumps.collect(), clock).await;
     });
     let control = control.map_err(EngineError::Start)?;
@@ -455,7 +465,8 @@ fn sources(config: &Config, venue: &VenueConfig) -> Result<Sources, EngineError>
         feed: venue.feed,
         signer: venue.signer.clone(),
         tls,
-        resolver: Resolver::new().map_err(EngineError::Files)?,
+        resolver: Resolver::new()
+            .map_err(|error| EngineError::Start(no_thread("resolve", &error)))?,
     })
 }
 
@@ -516,8 +527,8 @@ where
         let id = ShardId((first + place) as u16);
         let (order_sender, orders) = ring(limits::CONTROL_SHARD_DEPTH);
         let (reports, report_receiver) = ring(limits::SHARD_CONTROL_DEPTH);
-        let (query_sender, queries) = ring(limits::SERVE_SHARD_DEPTH);
-        let (answers, answer_receiver) = ring(limits::SERVE_SHARD_DEPTH);
+        let (query_sender, queries) = timed(limits::SERVE_SHARD_DEPTH, ring_clock);
+        let (answers, answer_receiver) = timed(limits::SERVE_SHARD_DEPTH, ring_clock);
         let reports_gauge = reports.gauge();
         built.links.push((format!("serve_{id}"), Box::new(query_sender.gauge())));
         built.links.push((format!("{id}_serve"), Box::new(answers.gauge())));
@@ -604,7 +615,7 @@ fn start_sink<H>(
     let mut springs = Vec::new();
     let (mut producers, mut receivers) = (Vec::new(), Vec::new());
     for BuiltVenue { venue, shards, .. } in built {
-        let (markets, receiver) = ring(limits::CONTROL_SINK_DEPTH);
+        let (markets, receiver) = timed(limits::CONTROL_SINK_DEPTH, ring_clock);
         let venue = venue.feed.venue();
         let name = if producers.is_empty() {
             "control_sink".to_owned()
@@ -663,7 +674,7 @@ fn start_serve(
     listener: Listener,
     ends: ServeEnds,
     doorbells: Vec<Doorbell>,
-    topology: &Topology,
+    (topology, names): (&Topology, Vec<ServeName>),
     stop: &Arc<AtomicBool>,
 ) -> Result<Executor<()>, EngineError> {
     let stop = Arc::clone(stop);
@@ -680,7 +691,7 @@ fn start_serve(
             shards: ends.shards,
             wake: Box::new(wake),
         };
-        Server::new(links, listener).run(stop).await;
+        Server::new(links, listener, names).run(stop).await;
     });
     executor.map_err(EngineError::Start)
 }

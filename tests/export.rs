@@ -169,3 +169,23 @@ fn what_cannot_be_exported_is_one_line() {
         assert!(said.contains(words) && said.lines().count() <= 2, "{source}: {said}");
     }
 }
+
+#[test]
+fn the_venue_of_a_recording_is_told_by_its_messages() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, out) = (folder.path().join("kalshi.jsonl"), folder.path().join("out"));
+    let lines = [
+        r#"{"type":"subscribed","id":1,"msg":{"channel":"orderbook_delta","sid":1}}"#,
+        r#"{"type":"orderbook_snapshot","sid":1,"seq":1,"msg":{"market_ticker":"A","yes_dollars_fp":[["0.40","10"]]}}"#,
+        r#"{"type":"orderbook_delta","sid":1,"seq":2,"msg":{"market_ticker":"A","price_dollars":"0.41","delta_fp":"5.00","side":"yes","ts_ms":1786085188000}}"#,
+    ];
+    std::fs::write(&source, lines.join("\n") + "\n").unwrap();
+    for flags in [&[][..], &["--venue", "kalshi"]] {
+        let output = export(&source, &out, flags);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(rows(&out.join("levels.parquet")).len(), 2);
+    }
+    let output = export(&source, &out, &["--venue", "polymarket"]);
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no line is understood"));
+}

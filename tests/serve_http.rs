@@ -12,6 +12,7 @@ use ringbook::link::serve_shard::{BookAnswer, BookQuery};
 use ringbook::market::book::image::BookFacts;
 use ringbook::market::book::{Book, BookState, Level, Side, StaleReason};
 use ringbook::ring::{Consumer, Producer, ring};
+use ringbook::serve::places::Bounds;
 use ringbook::serve::{Patience, ServeLinks, Server, Wake, bind};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -43,6 +44,10 @@ struct Engine {
 
 impl Engine {
     fn start(cores: Cores, shards: usize, patience: Patience) -> Self {
+        Self::bounded(cores, shards, patience, Bounds::for_descriptors(None))
+    }
+
+    fn bounded(cores: Cores, shards: usize, patience: Patience, bounds: Bounds) -> Self {
         let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.address();
         let stop = Arc::new(AtomicBool::new(false));
@@ -72,7 +77,7 @@ impl Engine {
         let server = LocalExecutorBuilder::new(Placement::Unbound)
             .io_memory(0)
             .spawn(move || async move {
-                Server::with_patience(links, listener, patience).run(ended).await
+                Server::with_limits(links, listener, Vec::new(), patience, bounds).run(ended).await
             })
             .unwrap();
         let server = std::thread::spawn(move || server.join().unwrap());
@@ -254,7 +259,7 @@ impl Client {
     }
 
     fn ask(&mut self, method: &str, target: &str) -> Response {
-        self.send(format!("{method} {target} HTTP/1.1\r\nHost: ringbook\r\n\r\n"));
+        self.send(format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
         self.receive(method == "HEAD")
     }
 
@@ -403,7 +408,7 @@ fn metrics_parse_and_count_the_requests() {
 fn requests_in_one_packet_and_in_single_bytes() {
     let engine = Engine::default();
     let mut client = engine.client();
-    let one = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+    let one = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     client.send([one("/health"), one("/book?token_id=27"), one("/nowhere")].concat());
     assert_eq!(client.receive(false).status, 200);
     assert_eq!(client.receive(false).body, BOOK);
@@ -413,7 +418,7 @@ fn requests_in_one_packet_and_in_single_bytes() {
         client.send([byte]);
     }
     assert_eq!(client.receive(false).body, BOOK);
-    client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    client.send("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     assert_eq!(client.receive(false).header("connection"), "close");
     assert!(client.is_closed());
     let mut old = engine.client();
@@ -428,14 +433,22 @@ fn bad_requests_get_their_status_and_the_connection_closes() {
     let long = format!("GET / HTTP/1.1\r\nX: {}", "a".repeat(2 * SERVE_HEAD_BYTES_MAX));
     let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(100));
     let body = "x".repeat(100_000);
-    let body = format!("POST /stats HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n{body}");
+    let body =
+        format!("POST /stats HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n{body}");
     for (bytes, status) in [
         (long.as_str(), 431),
         (many.as_str(), 431),
         ("\x16\x03\x01\x02\0\x01\0\x01\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\n\r\n", 400),
         ("GET / HTTP/2.0\r\n\r\n", 505),
-        ("GET /health HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", 200),
+        ("get /health HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        ("GET /health HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n", 400),
+        (
+            "GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n",
+            400,
+        ),
+        ("GET http://a/health HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        ("GET /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc", 200),
         (body.as_str(), 405),
     ] {
         let mut client = engine.client();
@@ -465,7 +478,7 @@ fn slow_and_silent_clients_are_disconnected() {
 fn a_client_that_takes_nothing_does_not_hold_the_others_up() {
     let mut engine = Engine::default();
     let mut greedy = engine.client();
-    let requests = "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n".repeat(400);
+    let requests = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(400);
     greedy.reader.get_ref().set_nonblocking(true).unwrap();
     let _ = greedy.reader.get_mut().write(requests.as_bytes());
     std::thread::sleep(Duration::from_millis(50));
@@ -513,7 +526,7 @@ fn dead_cores_cost_a_503_and_no_more() {
     let busy = bodies.iter().filter(|b| b.contains("too busy")).count();
     assert_eq!(busy, 21, "one place was taken before");
     // Stopping does not wait for answers that will not come.
-    client.send("GET /book?token_id=27 HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.send("GET /book?token_id=27 HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert!(engine.end() < Duration::from_millis(400));
 }
 
@@ -539,20 +552,73 @@ fn a_core_that_answers_late_serves_the_next_request() {
 }
 
 #[test]
-fn clients_beyond_the_maximum_are_told_so() {
+fn the_longest_idle_client_gives_its_place_to_a_newcomer() {
     let engine = Engine::default();
     let mut clients: Vec<_> = (0..SERVE_CLIENTS_MAX).map(|_| engine.client()).collect();
+    // The last one is served, so the server has seen them all.
     assert_eq!(clients[SERVE_CLIENTS_MAX - 1].ask("GET", "/health").status, 200);
-    let mut extra = engine.client();
-    extra.send("GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
-    let refused = extra.receive(false);
-    assert_eq!((refused.status, refused.header("retry-after")), (503, "1"));
-    assert!(extra.is_closed());
-    drop(clients);
-    let deadline = Instant::now() + Duration::from_secs(2);
-    while engine.get("/health").status != 200 {
-        assert!(Instant::now() < deadline);
+    assert_eq!(clients[0].ask("GET", "/health").status, 200);
+    for _ in 0..3 {
+        assert_eq!(engine.get("/health").status, 200);
+        assert_eq!(engine.get("/book?token_id=27").body, BOOK);
     }
+    assert!(clients[1].is_closed(), "it has been idle for longest");
+    assert_eq!(clients[0].ask("GET", "/health").status, 200, "it had asked something since");
+}
+
+#[test]
+fn health_and_metrics_have_places_of_their_own() {
+    let patience = Patience { write_ns: 60_000 * MS, ..patience() };
+    let bounds = Bounds { clients: 4, reserved: 2 };
+    let engine = Engine::bounded(Cores::Answer, 2, patience, bounds);
+    let requests = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(2000);
+    // It takes no answer, so it holds its place until the time for writing is over.
+    let greedy = || {
+        let mut client = engine.client();
+        let socket = client.reader.get_ref();
+        socket2::SockRef::from(socket).set_recv_buffer_size(4096).unwrap();
+        let _ = client.reader.get_mut().write_all(requests.as_bytes());
+        // With the first byte of an answer it is idle no more, and no newcomer takes its place.
+        let _ = client.reader.get_mut().read(&mut [0; 1]);
+        client
+    };
+    let mut held = Vec::new();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        assert_eq!(engine.get("/health").status, 200);
+        let book = engine.get("/book?token_id=27");
+        if (book.status, book.header("retry-after")) == (503, "1") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "every ordinary place was to be taken");
+        held.push(greedy());
+    }
+    // More than there are reserved places, so those who hold one idle have to give it up.
+    held.extend((0..8).map(|_| engine.client()));
+    assert_eq!(engine.get("/health").status, 200);
+    assert!(engine.get("/metrics").body.contains("ringbook_serve_clients_evicted_total"));
+    drop(held);
+}
+
+#[test]
+fn a_name_that_nobody_gave_is_refused() {
+    let engine = Engine::default();
+    let port = engine.address.port();
+    let ask = |host: &str, path: &str| {
+        let mut client = engine.client();
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        client.receive(false)
+    };
+    for path in ["/health", "/stats", "/metrics", "/book?token_id=27", "/", "/nowhere"] {
+        let response = ask("rebind.example:9300", path);
+        assert_eq!(response.status, 421, "{path}");
+        assert!(response.body.contains("--serve-name rebind.example"), "{}", response.body);
+        assert!(!response.body.contains('\n'));
+    }
+    for host in ["localhost", "127.0.0.1", &format!("127.0.0.1:{port}"), "LOCALHOST:1"] {
+        assert_eq!(ask(host, "/health").status, 200, "{host}");
+    }
+    assert_eq!(ask("10.1.2.3", "/health").status, 421);
 }
 
 #[test]
@@ -562,7 +628,7 @@ fn orders_that_nobody_may_give_are_refused_at_the_door() {
     assert_eq!(client.ask("GET", "/admin/recycle?connection=1").status, 405);
     assert_eq!(client.ask("POST", "/admin/recycle?connection=x").status, 400);
     client.send(
-        "POST /admin/recycle?connection=1 HTTP/1.1\r\nHost: ringbook\r\nOrigin: http://evil\r\n\r\n",
+        "POST /admin/recycle?connection=1 HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil\r\n\r\n",
     );
     assert_eq!(client.receive(false).status, 403);
     assert_eq!(engine.woken.load(Ordering::Relaxed), 0, "nobody was asked");

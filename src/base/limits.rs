@@ -482,8 +482,16 @@ pub const SETTINGS_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 // ---- Local HTTP ----------------------------------------------------------------------------
 
-/// Clients of the serve core at once.
+/// Clients of the serve core at once; fewer where the process may have few descriptors.
 pub const SERVE_CLIENTS_MAX: usize = 256;
+/// And at least so many.
+pub const SERVE_CLIENTS_MIN: usize = 8;
+/// Descriptors that are not for clients: threads, files and the first connections to the venue.
+pub const SERVE_FILES_ELSEWHERE: usize = 128;
+/// Places beyond [`SERVE_CLIENTS_MAX`] in which only `/health` and `/metrics` are answered.
+pub const SERVE_RESERVED_MAX: usize = 16;
+/// Errors of `accept` are logged this often, with their number.
+pub const SERVE_ACCEPT_LOG_NS: u64 = 60 * SECOND_NS;
 /// Request line and headers of a local client.
 pub const SERVE_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// A local client that sends nothing for this long is disconnected.
@@ -499,7 +507,7 @@ pub const SERVE_LINGER_BYTES_MAX: usize = 256 * 1024;
 pub const SERVE_LINGER_NS: u64 = 500 * MILLISECOND_NS;
 /// Headers of a request.
 pub const SERVE_HEADERS_MAX: usize = 64;
-/// Clients beyond [`SERVE_CLIENTS_MAX`] that are told so; the others are closed without a word.
+/// Clients without a place that are told so; the others are closed without a word.
 pub const SERVE_TURNED_AWAY_MAX: usize = 16;
 /// Connections accepted by the kernel that wait for the serve core.
 pub const SERVE_ACCEPT_QUEUE: usize = 64;
@@ -584,6 +592,12 @@ pub const SQLITE_BUSY_NS: u64 = SECOND_NS / 2;
 
 /// After start, `/health` is not yet judged by connections for this long.
 pub const HEALTH_GRACE_NS: u64 = 30 * SECOND_NS;
+/// Messages that are older than this when they are read are a notice in `/health` (`--lag-warn`).
+pub const LAG_WARN_NS: u64 = 5 * SECOND_NS;
+/// When they have been for so long, a reason.
+pub const LAG_REASON_NS: u64 = 30 * SECOND_NS;
+/// After so long without a message, nothing is known of their age.
+pub const LAG_FORGET_NS: u64 = 60 * SECOND_NS;
 /// From the first signal until every connection is closed and every thread has ended.
 pub const STOP_TIMEOUT_NS: u64 = 10 * SECOND_NS;
 /// A thread that was told to end, or said that it has, is waited for so long.

@@ -58,6 +58,28 @@ pub fn one_line_of(bytes: &[u8], bytes_max: usize) -> String {
     shown
 }
 
+/// JSON without such characters: they are written as JSON escapes, so that it says the same to a program. `json` is
+/// compact, which means that they are within strings.
+#[must_use]
+pub fn visible_json(json: Vec<u8>) -> Vec<u8> {
+    let Ok(text) = std::str::from_utf8(&json) else { return json };
+    if !text.contains(is_hidden) {
+        return json;
+    }
+    let mut shown = String::with_capacity(text.len() + 64);
+    for c in text.chars() {
+        if is_hidden(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a string does not fail.
+                let _ = write!(shown, "\\u{unit:04x}");
+            }
+        } else {
+            shown.push(c);
+        }
+    }
+    shown.into_bytes()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,5 +111,17 @@ mod tests {
     fn bytes_that_are_no_text_are_shown_and_cut() {
         assert_eq!(one_line_of(b"\xff\xfe ok\x1b", 100), "\u{fffd}\u{fffd} ok\\u{1b}");
         assert_eq!(one_line_of(b"12345678", 4), "1234…");
+    }
+
+    #[test]
+    fn json_says_the_same_without_hidden_characters() {
+        let json = "{\"why\":\"\\u001b[31m\u{9b}\u{2028}\u{202e}\u{e0001} 東京\",\"n\":1}";
+        let shown = String::from_utf8(visible_json(json.as_bytes().to_vec())).unwrap();
+        assert!(!shown.contains(is_hidden) && shown.contains("東京"), "{shown}");
+        let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(value(&shown), value(json));
+        for same in [b"{}".to_vec(), b"\xff".to_vec()] {
+            assert_eq!(visible_json(same.clone()), same);
+        }
     }
 }

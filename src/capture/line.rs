@@ -16,6 +16,7 @@
 //! | `w` | text that we sent | `,"f":"<escaped as a JSON string>"` |
 //! | `o` | connection opened; whatever it had before, under the same number, is behind it | `,"url":"<address>"`, may be missing |
 //! | `e` | connection ended: its live books are stale from here on | `,"why":"<reason>"`, may be missing |
+//! | `v` | the first record of a file: every key that a record may have | for tools that learn the keys from a file's beginning |
 //! | `l` | frames lost here: all live books of the connection are stale | `,"n":<how many>`, may be missing |
 //!
 //! An engine's own capture also holds what its books were told by others than the venue's stream, so that a
@@ -190,6 +191,16 @@ pub fn write_sent(out: &mut Vec<u8>, stamp: Stamp, text: &str) {
     out.extend_from_slice(b"}\n");
 }
 
+/// Appends the first record of a file, and a newline: every key that a record may have. Tools such as DuckDB learn
+/// the keys from a file's beginning and refuse one that comes later; a text in it lets a key hold anything.
+pub fn write_header(out: &mut Vec<u8>, receive_ns: u64) {
+    write_prefix(out, Stamp { receive_ns, ..Stamp::default() }, "v");
+    out.extend_from_slice(
+        b",\"d\":0,\"n\":0,\"from\":0,\"shards\":0,\"hashes\":\"\",\"url\":\"\",\"why\":\"\",\"a\":\"\",\"z\":\"\",\
+          \"books\":\"\",\"f\":\"\"}\n",
+    );
+}
+
 /// Appends that the connection was opened, and a newline.
 pub fn write_opened(out: &mut Vec<u8>, stamp: Stamp, url: &str) {
     write_prefix(out, stamp, "o");
@@ -275,6 +286,8 @@ pub enum What<'a> {
     Passed,
     /// An answer of the venue's REST interface.
     Answer(Cow<'a, str>),
+    /// The first record of a file; says nothing.
+    Header,
     /// A note of a shard; its keys are in the line.
     Note(Note),
     /// A record of a kind that is not known.
@@ -391,6 +404,7 @@ impl<'a> Keys<'a> {
                 Err(_) => What::Broken("binary frame is not base64"),
             },
             (r#""t""# | r#""x""# | r#""b""#, None) => What::Broken("capture record without `f`"),
+            (r#""v""#, _) => What::Header,
             (r#""w""#, _) => What::Sent,
             (r#""o""#, _) => What::Opened { from },
             (r#""e""#, _) => What::Ended,

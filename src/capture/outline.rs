@@ -19,7 +19,7 @@ pub(crate) enum Route {
     All,
 }
 
-/// The shards whose books `frame` may change. What is no JSON changes none.
+/// The shards whose books `frame` may change. Plain words change none.
 pub(crate) fn route(frame: &[u8], shards: u16) -> Route {
     if shards <= 1 {
         return Route::One(ShardId(0));
@@ -44,6 +44,7 @@ pub(crate) fn route(frame: &[u8], shards: u16) -> Route {
                 false => Route::All,
             }
         }
+        _ if frame.iter().any(|byte| matches!(byte, b'{' | b'}' | b'"')) => Route::All,
         _ => Route::One(ShardId(0)),
     }
 }
@@ -66,7 +67,7 @@ fn names_more_than(count: usize, frame: &[u8]) -> bool {
     false
 }
 
-/// The owner of an object's `market`. `None` when it has none, an empty one (then its token alone counts) or
+/// The owner of an object's `market`. `None` when it has none, one that is no id (then its token alone counts) or
 /// writes it with escapes.
 fn owner(object: &[u8], shards: u16) -> Option<ShardId> {
     let market = match object.strip_prefix(MARKET_FIRST) {
@@ -87,7 +88,7 @@ fn owner(object: &[u8], shards: u16) -> Option<ShardId> {
     let end = market.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
     let market = std::str::from_utf8(&market[..end]).ok().filter(|_| market[end] == b'"')?;
     if condition::is_canonical(market) {
-        return (end > 0).then(|| shard_of(market.as_bytes(), shards));
+        return market.starts_with("0x").then(|| shard_of(market.as_bytes(), shards));
     }
     Some(shard_of(condition::market_id(market)?.as_bytes(), shards))
 }

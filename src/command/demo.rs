@@ -6,7 +6,7 @@ use super::{
     compare::{Comparison, Verdict},
     run::{Session, listen},
 };
-use crate::base::limits::TOKENS_PER_CONNECTION_TARGET;
+use crate::base::limits::{LAG_WARN_NS, TOKENS_PER_CONNECTION_TARGET};
 use crate::base::policy::HashChecks;
 use crate::base::time::{Clock as _, SECOND_NS};
 use crate::config::{Config, UsageError, flags::DemoFlags};
@@ -110,6 +110,8 @@ pub fn engine_config(layout: LayoutFlags, venue: &Venue) -> Result<Config, Failu
         ws: parse(&venue.ws_url(), ["ws", "wss"])?,
         tls_ca: venue.ca_pem().map(|pem| pem.as_bytes().to_vec()),
         serve: Some((std::net::Ipv4Addr::LOCALHOST, 0).into()),
+        serve_names: Vec::new(),
+        lag_warn_ns: LAG_WARN_NS,
         histograms: None,
         connection_histograms: false,
         hash_checks: HashChecks::All,

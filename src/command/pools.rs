@@ -6,7 +6,7 @@ use crate::base::limits::{POOL_SERVICES_MAX, THREAD_END_NS};
 use crate::base::time::{MICROSECOND_NS, MILLISECOND_NS};
 use crate::config::flags::PoolsFlags;
 use crate::config::{UsageError, pools, tls_ca};
-use crate::io::executor::{Executor, StartError};
+use crate::io::executor::{Executor, StartError, no_thread};
 use crate::io::output::print;
 use crate::io::resolve::Resolver;
 use crate::pool::error::PoolError;
@@ -78,7 +78,7 @@ fn probe(
         (limits.min, limits.health_interval_ns) = (0, 0);
         limits.connect_timeout_ns = limits.connect_timeout_ns.min(timeout_ns);
     }
-    let resolver = Resolver::new().map_err(|error| StartError(error.to_string()))?;
+    let resolver = Resolver::new().map_err(|error| no_thread("resolve", &error))?;
     let executor = Executor::start("pools", None, move || async move {
         let manager = Manager::new(services, &resolver, &tls)?;
         let answers = manager.probe_all(timeout_ns).await;

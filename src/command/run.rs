@@ -14,7 +14,8 @@ use crate::counter::{
     service::ServiceReport,
 };
 use crate::engine::{Ending, Engine, EngineError};
-use crate::io::blocking::{FirstLook, first_look};
+use crate::io::blocking::{FirstLook, first_looks};
+use crate::io::executor::no_thread;
 use crate::io::{clock::HostClock, host::summary, output::complain};
 use crate::link::main_control::ControlNews;
 use crate::topology::Topology;
@@ -34,7 +35,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 pub fn run(flags: &RunFlags) -> Result<ExitCode, Failure> {
     let config = Config::new(flags)?;
     let signals = listen()?;
-    look_first(&config)?;
+    look_first(&config, &signals)?;
     let mut session = Session::start(&config)?;
     for venue in config.venues() {
         info!("catalogue {}, stream {}", venue.catalogue.url, venue.ws.url);
@@ -50,19 +51,22 @@ pub fn run(flags: &RunFlags) -> Result<ExitCode, Failure> {
 
 /// Stops at once where waiting cannot help: a host that does not exist, a certificate that is not
 /// to be trusted. A venue that is merely away is waited for.
-fn look_first(config: &Config) -> Result<(), Failure> {
+fn look_first(config: &Config, signals: &Signals) -> Result<(), Failure> {
     let tls = client_config(config.tls_ca.as_deref());
     let tls = tls.map_err(|error| Failure { line: error.to_string(), code: 2 })?;
+    let (mut flags, mut services) = (Vec::new(), Vec::new());
     for venue in config.venues() {
-        let flags = venue.feed.address_flags();
-        for (flag, service) in flags.into_iter().zip([&venue.catalogue, &venue.ws]) {
-            match first_look(service, &tls) {
-                // A venue that is away: the engine says so and tries again.
-                FirstLook::Fine | FirstLook::Away(_) => {}
-                FirstLook::Wrong(why) => {
-                    let line = format!("{flag} {}: {why}", service.url);
-                    return Err(Failure { line, code: 1 });
-                }
+        flags.extend(venue.feed.address_flags());
+        services.extend([venue.catalogue, venue.ws]);
+    }
+    let looks = first_looks(&services, &tls, || signals.asked());
+    let looks = looks.map_err(|error| Failure { line: error.to_string(), code: 1 })?;
+    for ((flag, service), look) in flags.into_iter().zip(&services).zip(looks) {
+        match look {
+            // A venue that is away: the engine says so and tries again.
+            FirstLook::Fine | FirstLook::Away(_) => {}
+            FirstLook::Wrong(why) => {
+                return Err(Failure { line: format!("{flag} {}: {why}", service.url), code: 1 });
             }
         }
     }
@@ -75,7 +79,7 @@ fn look_first(config: &Config) -> Result<(), Failure> {
 /// The kernel refuses a handler.
 pub fn listen() -> Result<Signals, Failure> {
     Signals::listen()
-        .map_err(|error| Failure { line: format!("cannot listen for signals: {error}"), code: 1 })
+        .map_err(|error| Failure { line: no_thread("signals", &error).to_string(), code: 1 })
 }
 
 /// A running engine and what the main thread keeps of it.

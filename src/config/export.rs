@@ -1,9 +1,11 @@
 //! The flags of `ringbook export`.
 //!
 //! Runs on:  the starting thread.
-use super::replay::{files, range, time};
+use super::replay::{files, range, time, venue};
+use crate::base::id::Venue;
 use crate::export::plan::{ExportPlan, From, Tables};
 use crate::replay::plan::{Plan, Speed};
+use crate::replay::venue_of;
 use crate::sink::store::StoreAddress;
 use std::path::PathBuf;
 
@@ -21,6 +23,10 @@ pub struct ExportArgs {
     /// postgres://USER@HOST/DATABASE
     #[arg(value_name = "SOURCE", required = true)]
     pub sources: Vec<PathBuf>,
+
+    /// Whose frames captures hold: polymarket or kalshi [default: told by the first message; polymarket for `-`]
+    #[arg(long, value_name = "VENUE", value_parser = venue)]
+    pub venue: Option<Venue>,
 
     /// The format
     #[arg(long, value_name = "FORMAT", default_value = "parquet", value_parser = ["parquet"])]
@@ -58,8 +64,10 @@ impl ExportArgs {
         let from = match databases {
             0 => {
                 let range = range(self.since, self.until, ["--since", "--until"])?;
-                let plan = Plan::new(files(&self.sources)?, 1, 1, Speed::Max, None)?;
-                From::Captures(plan.between(range))
+                let files = files(&self.sources)?;
+                let venue = self.venue.or_else(|| venue_of(&files)).unwrap_or(Venue::Polymarket);
+                let plan = Plan::new(files, 1, 1, Speed::Max, None)?;
+                From::Captures(plan.between(range).of(venue))
             }
             1 if self.sources.len() == 1 => {
                 if self.since.is_some() || self.until.is_some() {

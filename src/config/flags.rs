@@ -168,6 +168,17 @@ pub struct RunFlags {
     #[arg(long, value_name = "ADDRESS")]
     pub serve: Option<SocketAddr>,
 
+    /// Answer local clients that use this name or address in `Host` too, whatever the port; localhost and the
+    /// address of --serve are answered anyway (any address, where that is 0.0.0.0 or [::]). Repeatable.
+    #[arg(long = "serve-name", value_name = "NAME", requires = "serve")]
+    pub serve_names: Vec<String>,
+
+    /// /health reports messages that are more than so many seconds old when they are read: as a notice, after 30 s
+    /// as a fault. 0 is never.
+    #[arg(long, value_name = "SECONDS", default_value_t = 5,
+          value_parser = clap::value_parser!(u64).range(0..=600))]
+    pub lag_warn: u64,
+
     /// Write latency histograms into this folder at exit (text and HdrHistogram logs).
     #[arg(long, value_name = "DIR")]
     pub histograms: Option<PathBuf>,

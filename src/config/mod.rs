@@ -13,6 +13,7 @@ use crate::base::id::{TokenId, Venue};
 use crate::base::limits::SETTINGS_BYTES_MAX;
 use crate::base::policy::{ConnectionTable, HashChecks};
 use crate::base::time::{MILLISECOND_NS, SECOND_NS};
+use crate::io::authority::ServeName;
 use crate::io::{driver::Driver, file};
 use crate::pool::Service;
 use crate::sink::capture::CaptureOptions;
@@ -60,6 +61,10 @@ pub struct Config {
     pub tls_ca: Option<Vec<u8>>,
     /// Where to answer health, statistics and books.
     pub serve: Option<SocketAddr>,
+    /// Names under which local clients may address it, besides the usual ones.
+    pub serve_names: Vec<ServeName>,
+    /// Messages that are older than this when they are read are reported, nanoseconds; 0 is never.
+    pub lag_warn_ns: u64,
     /// Where to write histograms at exit.
     pub histograms: Option<PathBuf>,
     /// Whether to keep histograms of each connection too.
@@ -169,6 +174,8 @@ impl Config {
             ws,
             tls_ca: tls_ca(flags.tls_ca.as_deref())?,
             serve: flags.serve,
+            lag_warn_ns: flags.lag_warn * SECOND_NS,
+            serve_names: serve_names(&flags.serve_names)?,
             histograms: histograms(flags.histograms.as_deref())?,
             connection_histograms: flags.connection_histograms,
             hash_checks: hash_checks(&flags.verify_hash)?,
@@ -190,6 +197,17 @@ impl Config {
             duration_ns: (flags.duration > 0).then(|| flags.duration.saturating_mul(SECOND_NS)),
         })
     }
+}
+
+fn serve_names(names: &[String]) -> Result<Vec<ServeName>, UsageError> {
+    let read = |name: &String| {
+        ServeName::parse(name).ok_or_else(|| {
+            UsageError(format!(
+                "--serve-name {name}: this is no host name or IP address; give it without scheme, port and path"
+            ))
+        })
+    };
+    names.iter().map(read).collect()
 }
 
 /// Reads the file that `--pools` names.

@@ -164,7 +164,7 @@ impl Control {
         };
         warn!("the catalogue did not answer: {}; it is asked again", failure.reason);
         if let Some(not_found) = self.discovery.on_failure(now.mono_ns, failure) {
-            warn_not_found(&not_found);
+            self.on_not_found(&not_found);
         }
     }
 
@@ -190,7 +190,9 @@ impl Control {
                 Err(error) => (error.to_string(), None),
             },
             Fetched::Response { status, retry_after_s, .. } => {
-                let pause_ns = retry_after_s.map(|s| s.saturating_mul(SECOND_NS));
+                // No time, as after a date that has passed, is no pause asked for.
+                let pause_s = retry_after_s.filter(|&seconds| seconds > 0);
+                let pause_ns = pause_s.map(|s| s.saturating_mul(SECOND_NS));
                 let pause_ns = pause_ns.or((status == 429).then_some(RETRY_AFTER_DEFAULT_NS));
                 (format!("HTTP {status}"), pause_ns)
             }
@@ -200,9 +202,16 @@ impl Control {
         self.resync.on_failure(now.mono_ns, why, retry_after_ns);
     }
 
+    fn on_not_found(&mut self, not_found: &NotFound) {
+        let line =
+            format!("{}: {}; check the name with the venue", not_found.lookup, not_found.why);
+        warn!("{line}");
+        self.not_found.get_or_insert((line, 0)).1 += 1;
+    }
+
     fn on_answer(&mut self, mut answer: Answer, now: Now) {
         if let Some(not_found) = &answer.not_found {
-            warn_not_found(not_found);
+            self.on_not_found(not_found);
         }
         let completed = answer.scan_completed;
         let (scan, first) = (answer.scan, completed && answer.scan == 1);
@@ -258,11 +267,6 @@ impl Control {
     }
 }
 
-/// What people call a market.
-fn name_of(info: &MarketInfo) -> String {
-    if info.slug.is_empty() { info.market.to_string() } else { info.slug.clone() }
-}
-
 /// The first market of its reason; the others are counted.
 fn log_skipped(venue: Venue, skipped: &Skipped) {
     let (venue, why) = (venue.name(), skipped.reason.explanation());
@@ -279,8 +283,9 @@ fn log_skipped(venue: Venue, skipped: &Skipped) {
     }
 }
 
-fn warn_not_found(not_found: &NotFound) {
-    warn!("{}: {}; check the name with the venue", not_found.lookup, not_found.why);
+/// What people call a market.
+fn name_of(info: &MarketInfo) -> String {
+    if info.slug.is_empty() { info.market.to_string() } else { info.slug.clone() }
 }
 
 /// A market as the database is to know it.

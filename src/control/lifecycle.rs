@@ -60,10 +60,10 @@ pub struct Lifecycle {
     scheduled_starts: HashMap<MarketId, u64>,
     /// Markets that expired by the clock alone.
     ended: HashSet<MarketId>,
-    /// The registry was full when a market came.
-    above_bound: bool,
     /// Markets of the last answer that were not taken.
     refused: Vec<Skipped>,
+    /// The registry was full when a market came.
+    above_bound: bool,
     counts: LifecycleReport,
 }
 
@@ -88,8 +88,8 @@ impl Lifecycle {
             scheduled: BTreeMap::new(),
             scheduled_starts: HashMap::new(),
             ended: HashSet::new(),
-            above_bound: false,
             refused: Vec::new(),
+            above_bound: false,
             counts: LifecycleReport::default(),
         }
     }
@@ -224,6 +224,12 @@ impl Lifecycle {
         others.fold(self.next_expiry_ns, u64::min).max(now_ns)
     }
 
+    /// Whether markets come from scans and the stream, and not only by name.
+    #[must_use]
+    pub const fn is_scanning(&self) -> bool {
+        self.options.scanning
+    }
+
     /// Writes what the lifecycle counts into the report: discovered, announced, resolved,
     /// expired, removed, and adds what the registry refused to the skipped.
     pub fn report(&self, report: &mut LifecycleReport) {
@@ -274,7 +280,7 @@ impl Lifecycle {
         if !asked && self.is_full(registry) {
             return false;
         }
-        let (name, market) = (info.slug.clone(), info.market);
+        let name = info.slug.clone();
         let soon = now.wall_ns.saturating_add(limits::ENDS_SOON_NS);
         let ends_soon = info.end_wall_ns.is_some_and(|end| end < soon);
         match registry.register(info, now.mono_ns, source) {

@@ -11,6 +11,7 @@ pub mod dial;
 pub mod dialing;
 pub mod discovery;
 pub mod exchange;
+mod lag;
 pub mod lifecycle;
 mod picture;
 pub mod placement;

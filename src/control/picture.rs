@@ -133,8 +133,9 @@ impl Control {
     fn link_reports(&self) -> Vec<LinkReport> {
         let others = self.links.iter().map(|(name, gauge)| {
             let [routed, refused, depth, capacity] = gauge.read();
+            let [delay_mean_ns, delay_max_ns] = gauge.waits();
             let name = name.clone();
-            LinkReport { name, routed, refused, depth, capacity, ..LinkReport::default() }
+            LinkReport { name, routed, refused, depth, capacity, delay_mean_ns, delay_max_ns }
         });
         self.shards.iter().flat_map(ShardProxy::links).chain(others).collect()
     }
@@ -265,6 +266,13 @@ impl Control {
             let missing = wanted - pool.connections_active;
             notices.push(format!("{missing} of {wanted} connections are being dialled"));
         }
+        if let Some(line) = self.nothing_to_do(wanted).filter(|_| reasons.is_empty()) {
+            if in_grace { notices.push(line) } else { reasons.push(line) }
+        }
+        let ids = self.shards.iter().map(|shard| shard.id);
+        for (line, lasted) in self.lag.lines(ids, now.mono_ns) {
+            if lasted { reasons.push(line) } else { notices.push(line) }
+        }
         let books = self.shards.iter().map(|shard| shard.heartbeat.books);
         let (held, live) = books.fold((0, 0), |sum, b| (sum.0 + b.books, sum.1 + b.live));
         if pool.connections_active > 0 && held > 0 && live == 0 {
@@ -290,6 +298,42 @@ impl Control {
     }
 }
 
+impl Control {
+    /// Why the engine follows nothing, if it does not; `wanted` connections are open or being dialled.
+    fn nothing_to_do(&self, wanted: u64) -> Option<String> {
+        let known = self.registry.report();
+        if known.tokens_pending > 0 && wanted == 0 {
+            let tokens = known.tokens_pending;
+            return Some(format!("no connection is open: {tokens} tokens wait for one"));
+        }
+        let scanning = self.lifecycle.is_scanning();
+        let open = known.tokens_pending + known.tokens_subscribed;
+        // A fixed table of connections is up before there is a market, and waits for the next scan's.
+        if open > 0 || self.lifecycle.scheduled() > 0 || (scanning && wanted > 0) {
+            return None;
+        }
+        // Of two venues, the names that were given are the first one's.
+        if !scanning && matches!(self.side, Side::Second(_)) {
+            return None;
+        }
+        Some(match &self.not_found {
+            Some((line, 1)) => format!("no market is followed: {line}"),
+            Some((line, count)) => format!("no market is followed: {line} ({count} such names)"),
+            None if known.markets > 0 => {
+                "no market is followed: all that were known are over".into()
+            }
+            None if !scanning => {
+                "no market is followed: the venue has not answered about those that were named"
+                    .into()
+            }
+            None if self.lifecycle_report().scans_completed > 0 => {
+                "no market is followed: the catalogue lists no open market".into()
+            }
+            None => "no market is followed: the first scan of the catalogue has not ended".into(),
+        })
+    }
+}
+
 fn dialog_report(counts: &DialogCounts) -> DialogReport {
     DialogReport {
         commands: counts.commands,
@@ -308,6 +352,7 @@ fn dialog_report(counts: &DialogCounts) -> DialogReport {
 mod tests {
     use super::*;
     use crate::base::id::{MarketId, ShardId, TokenId};
+    use crate::base::limits::LAG_REASON_NS;
     use crate::control::{
         dial::Target,
         discovery::Discovery,
@@ -316,6 +361,7 @@ mod tests {
         registry::Source,
         shard_proxy::ShardProxy,
     };
+    use crate::counter::latency::{Latencies, Stage};
     use crate::io::driver::Readiness;
     use crate::market::info::{MarketInfo, Outcome};
     use crate::ring::ring;
@@ -421,6 +467,66 @@ mod tests {
         assert_eq!(note(10_100, 599, STRANGE_WINDOW_NS + 1), 0, "the window is not over");
         assert_eq!(note(10_100, 599, 2 * STRANGE_WINDOW_NS), 1);
         assert_eq!(note(20_100, 599, 3 * STRANGE_WINDOW_NS), 0, "it is understood again");
+    }
+
+    #[test]
+    fn a_shard_that_does_not_report_is_a_reason() {
+        let mut control = control();
+        let at = |control: &mut Control, silent_ns| {
+            control.shards[0].heartbeat_seen_ns = LATER.mono_ns - silent_ns;
+            let report = control.report(LATER);
+            (report.shards[0].healthy, report.health.healthy, report.health.reasons)
+        };
+        assert_eq!(at(&mut control, HEARTBEAT_MISSED_NS - 1), (true, true, Vec::new()));
+        let (shard, engine, reasons) = at(&mut control, HEARTBEAT_MISSED_NS);
+        assert!(!shard && !engine && reasons.len() == 1, "{reasons:?}");
+        assert!(reasons[0].starts_with("shard-0 has not reported for 3 s"), "{reasons:?}");
+        // One that never did has as long, from the start on.
+        control.shards[0].heartbeat_seen_ns = 0;
+        let young = Now { mono_ns: HEARTBEAT_MISSED_NS - 1, wall_ns: 1 };
+        assert!(control.report(young).shards[0].healthy);
+        assert!(!control.report(LATER).shards[0].healthy);
+    }
+
+    #[test]
+    fn an_engine_that_follows_nothing_is_not_healthy_after_the_grace() {
+        let mut control = control();
+        assert!(control.report(LATER).health.healthy);
+        let market = MarketId::new("0x1").expect("an id");
+        control.registry.mark_expired(&market, LATER.mono_ns);
+        let health = control.report(LATER).health;
+        assert_eq!(health.reasons, ["no market is followed: all that were known are over"]);
+        control.not_found = Some(("market x: the venue lists no such open market".into(), 1));
+        let young = Now { mono_ns: 1, wall_ns: 1 };
+        control.shards[0].heartbeat_seen_ns = 1;
+        let health = control.report(young).health;
+        let line = "no market is followed: market x: the venue lists no such open market";
+        assert!(health.healthy && health.notices.contains(&line.to_owned()), "{health:?}");
+        control.shards[0].heartbeat_seen_ns = LATER.mono_ns;
+        assert_eq!(control.report(LATER).health.reasons, [line]);
+    }
+
+    #[test]
+    fn old_messages_are_a_notice_then_a_reason() {
+        let mut control = control().with_lag_warn(2_000_000_000);
+        let mut window = |at_ns| {
+            let mut latencies = Latencies::default();
+            latencies.record(Stage::VenueToRead, 3_000_000_000);
+            control.lag.on_window(0, latencies.stage(Stage::VenueToRead), at_ns);
+            control.report(LATER).health
+        };
+        let health = window(LATER.mono_ns);
+        assert!(
+            health.healthy && health.notices[0].contains("messages are 3.0 s old"),
+            "{health:?}"
+        );
+        assert!(health.notices[0].contains("--lag-warn"));
+        let mut control = super::tests::control().with_lag_warn(2_000_000_000);
+        let mut latencies = Latencies::default();
+        latencies.record(Stage::VenueToRead, 3_000_000_000);
+        let ages = latencies.stage(Stage::VenueToRead);
+        control.lag.on_window(0, ages, LATER.mono_ns - LAG_REASON_NS);
+        assert!(!control.report(LATER).health.healthy);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::{
     dialing::DialQueue,
     discovery::{Answer, Discovery, Lookup},
     exchange::Exchange,
+    lag::Lag,
     lifecycle::Lifecycle,
     picture::Strangeness,
     placement::{Action, Placement},
@@ -34,7 +35,7 @@ use crate::base::{
     time::{MILLISECOND_NS, Now, SECOND_NS},
 };
 use crate::counter::capture::CaptureBoard;
-use crate::counter::latency::{ConnectionLatencies, Latencies};
+use crate::counter::latency::{ConnectionLatencies, Latencies, Stage};
 use crate::counter::service::ServiceReport;
 use crate::link::{
     control_sink::SinkEnd,
@@ -156,6 +157,9 @@ pub struct Control {
     pub(super) resolutions: Resolutions,
     pub(super) strangeness: Strangeness,
     pub(super) without_room: WithoutRoom,
+    pub(super) lag: Lag,
+    /// The first market that was asked for by name and gives no book, in words, and how many there are.
+    pub(super) not_found: Option<(String, usize)>,
     pub(super) sink: Option<SinkEnd>,
     pub(super) capture: Option<Arc<CaptureBoard>>,
     pub(super) shards: Vec<ShardProxy>,
@@ -234,6 +238,8 @@ impl Control {
             resolutions: Resolutions::default(),
             strangeness: Strangeness::default(),
             without_room: WithoutRoom::default(),
+            lag: Lag::new(parts.shards.len()),
+            not_found: None,
             sink,
             capture: parts.capture,
             shards: parts.shards,
@@ -257,6 +263,13 @@ impl Control {
             answers: parts.answers,
             buffer: vec![0; HANDSHAKE_BUFFER_BYTES].into_boxed_slice(),
         }
+    }
+
+    /// Messages older than this when they are read are reported by `/health`, nanoseconds; 0 is never.
+    #[must_use]
+    pub fn with_lag_warn(mut self, warn_ns: u64) -> Self {
+        self.lag.warn_at(warn_ns);
+        self
     }
 
     /// Two pumps on one core, of which the first speaks for both.
@@ -287,8 +300,8 @@ impl Control {
         for action in self.placement.poll(now.mono_ns, &mut self.registry) {
             self.carry_out(action, now);
         }
-        self.warn_of_bounds();
         self.announce_idle(now);
+        self.warn_of_bounds();
         self.step_dials(now);
         while let Some(request) = self.resync.poll(now.mono_ns) {
             self.errands.push_back(Errand::Books(request));
@@ -389,6 +402,7 @@ impl Control {
                 self.note_owing(place, now);
             }
             Report::Latencies(filled) => {
+                self.lag.on_window(place, filled.stage(Stage::VenueToRead), now.mono_ns);
                 self.latencies.add(&filled);
                 self.interval.add(&filled);
             }

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 
 /// The record of the capture.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub struct CaptureReport {
     /// Its folder.
     pub folder: String,

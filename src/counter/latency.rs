@@ -123,6 +123,7 @@ fn histogram() -> Histogram<u64> {
 
 /// Percentiles of one histogram, nanoseconds.
 #[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub struct LatencySummary {
     /// What was measured.
     pub stage: String,

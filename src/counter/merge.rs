@@ -52,6 +52,7 @@ impl PoolReport {
         self.capacity_tokens += other.capacity_tokens;
         self.connections_active += other.connections_active;
         self.connections_waiting += other.connections_waiting;
+        self.connections_draining += other.connections_draining;
         self.connections_opened += other.connections_opened;
         self.dials_failed += other.dials_failed;
         self.reconnects += other.reconnects;

@@ -8,9 +8,11 @@ use super::shard::{CheckCounts, HandoverCounts, RepairCounts};
 use super::trades::TradeReport;
 use serde::Serialize;
 
-/// Everything that can be seen of a running engine. Times are nanoseconds since the Unix epoch
+/// Everything that can be seen of a running engine. Each number in it is in `/metrics` too, and a test compares
+/// them (`serve/metrics/complete.rs`); a struct that is added here derives `Deserialize` for that. Times are nanoseconds since the Unix epoch
 /// where they end in `_wall_ns`; 0 means never.
 #[derive(Clone, Debug, Default, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub struct EngineReport {
     /// Version of the program.
     pub version: String,
@@ -50,6 +52,7 @@ pub struct EngineReport {
 
 /// Books against the venue's word, all shards together.
 #[derive(Clone, Debug, Default, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub struct CorrectnessReport {
     /// Share of the verdicts in which the book was right, 0 to 1; absent before the first.
     pub score: Option<f64>,
@@ -63,6 +66,7 @@ pub struct CorrectnessReport {
 
 /// Questions to the venue's REST interface for books.
 #[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub struct ResyncReport {
     /// Requests sent.
     pub requests: u64,
@@ -82,6 +86,7 @@ pub struct ResyncReport {
 
 /// Connections that were replaced by fresh ones, make before break.
 #[derive(Clone, Debug, Default, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub struct RecycleReport {
     /// Replacements begun.
     pub initiated: u64,
@@ -107,6 +112,7 @@ pub struct RecycleReport {
 
 /// Proof of one recycle.
 #[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub struct RecycleProof {
     /// The connection that was replaced.
     pub from: u32,
@@ -133,6 +139,7 @@ pub struct RecycleProof {
 
 /// Whether the engine does its work.
 #[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub struct HealthReport {
     /// True when nothing below is wrong.
     pub healthy: bool,
@@ -146,6 +153,7 @@ pub struct HealthReport {
 
 /// What one venue has of all that.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub struct VenueReport {
     /// Its name.
     pub venue: String,
@@ -165,6 +173,7 @@ pub struct VenueReport {
 
 /// Whether the venue trades at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub struct ExchangeReport {
     /// It answers to anything.
     pub active: bool,
@@ -178,6 +187,7 @@ pub struct ExchangeReport {
 
 /// Markets and tokens by status.
 #[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub struct RegistryReport {
     /// Markets known.
     pub markets: u64,
@@ -195,6 +205,7 @@ pub struct RegistryReport {
 
 /// The connections and what they may carry.
 #[derive(Clone, Debug, Default, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub struct PoolReport {
     /// Tokens that placement puts on one connection.
     pub tokens_per_connection_target: u64,
@@ -206,6 +217,8 @@ pub struct PoolReport {
     pub connections_active: u64,
     /// Connections that are being dialled or wait for their next dial.
     pub connections_waiting: u64,
+    /// Connections that carry nothing any more and are being closed.
+    pub connections_draining: u64,
     /// Connections opened since the start (first dials that succeeded).
     pub connections_opened: u64,
     /// Dials that failed since the start.
@@ -224,6 +237,7 @@ pub struct PoolReport {
 
 /// One connection. Its number stays the same over reconnects.
 #[derive(Clone, Debug, Default, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub struct ConnectionReport {
     /// The connection's number.
     pub id: u32,
@@ -265,6 +279,7 @@ pub struct ConnectionReport {
 
 /// What was asked on connections, and what came of it; zeros where a venue answers nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub struct DialogReport {
     /// Commands sent.
     pub commands: u64,
@@ -306,6 +321,7 @@ impl DialogReport {
 
 /// One ring between two threads.
 #[derive(Clone, Debug, Default, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub struct LinkReport {
     /// Producer, consumer and number, as in `control_shard-0`.
     pub name: String,
@@ -317,7 +333,8 @@ pub struct LinkReport {
     pub depth: u64,
     /// Messages that fit.
     pub capacity: u64,
-    /// Mean wait of a message, nanoseconds; 0 where it is not measured.
+    /// Mean wait of a message, nanoseconds; 0 before the first. Of trades and of events for another shard it is counted
+    /// from the read of their frame.
     pub delay_mean_ns: u64,
     /// Longest wait of a message, nanoseconds.
     pub delay_max_ns: u64,
@@ -325,6 +342,7 @@ pub struct LinkReport {
 
 /// One shard.
 #[derive(Clone, Debug, Default, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub struct ShardReport {
     /// The shard's number.
     pub shard: u16,
@@ -394,6 +412,7 @@ pub struct ShardReport {
 
 /// Discovery and expiry.
 #[derive(Clone, Debug, Default, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub struct LifecycleReport {
     /// Scans of the catalogue that reached the last page.
     pub scans_completed: u64,
@@ -427,6 +446,7 @@ pub struct LifecycleReport {
 
 /// Markets of one venue's catalogue that are not followed for one reason.
 #[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub struct SkipReport {
     /// The venue.
     pub venue: String,

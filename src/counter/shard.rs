@@ -56,6 +56,7 @@ pub struct BookCounts {
 
 /// What became of comparing books with what the venue says of them; single writer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub struct CheckCounts {
     /// Best prices that were the venue's.
     pub tops_matched: u64,
@@ -75,6 +76,7 @@ pub struct CheckCounts {
 
 /// Proof of one handover: what two connections said while both carried the same tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub struct HandoverCounts {
     /// Tokens that moved.
     pub tokens: u64,
@@ -102,6 +104,7 @@ pub struct HandoverCounts {
 
 /// What became of books that were asked for over the venue's REST interface; single writer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub struct RepairCounts {
     /// Books asked for because they were not live.
     pub asked: u64,

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 
 /// The record of the trades: what came, what is stored, what waits.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub struct TradeReport {
     /// The database, as `--trades` names it, without a password.
     pub store: String,

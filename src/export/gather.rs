@@ -40,6 +40,7 @@ type Top = (Option<Level>, Option<Level>, BookState);
 
 /// The tables and what they need.
 struct Rows {
+    venue: Venue,
     trades: Option<Table>,
     levels: Option<Table>,
     tops: Option<Table>,
@@ -63,7 +64,7 @@ pub(super) struct Gatherer {
 }
 
 impl Gatherer {
-    pub(super) fn create(folder: &Path, tables: Tables) -> Result<Self, String> {
+    pub(super) fn create(folder: &Path, tables: Tables, venue: Venue) -> Result<Self, String> {
         let text = || Column::Text(Vec::new());
         let long = || Column::Long(Vec::new());
         let maybe_int = || Column::MaybeInt(Vec::new(), Vec::new());
@@ -85,6 +86,7 @@ impl Gatherer {
             long(),
         ];
         let rows = Rows {
+            venue,
             trades: wanted(tables.trades, "trades", TRADES, trade_columns())?,
             levels: wanted(tables.levels, "levels", LEVELS, levels)?,
             tops: wanted(tables.tops, "tops", TOPS, tops)?,
@@ -191,7 +193,7 @@ impl Rows {
             return Ok(());
         }
         let side = if trade.side == Side::Bid { "buy" } else { "sell" };
-        let venue = Venue::Polymarket.name();
+        let venue = self.venue.name();
         let texts = [venue, view.market.as_str(), view.token.as_str(), side];
         let [venue, market, token, side] = texts.map(|text| self.text(text));
         let hash = trade.transaction_hash.as_bytes();

@@ -3,8 +3,9 @@
 //! Runs on:  main thread and tests, never on an executor. Bounds: `REST_TIMEOUT_NS` a read, and a whole answer
 //!           from one read to the next; `REST_BODY_BYTES_MAX` a body.
 use super::clock::HostClock;
+use super::executor::{StartError, no_thread};
 use crate::base::limits::{FIRST_LOOK_TIMEOUT_NS, REST_BODY_BYTES_MAX, REST_TIMEOUT_NS};
-use crate::base::time::Clock as _;
+use crate::base::time::{Clock as _, SECOND_NS};
 use crate::wire::{
     endpoint::Endpoint,
     http::{Exchange, Request, Response},
@@ -14,6 +15,7 @@ use rustls::ClientConfig;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 /// What a first look at a service says before anything depends on it.
@@ -28,10 +30,68 @@ pub enum FirstLook {
     Wrong(String),
 }
 
-/// Resolves the host, connects, and shakes hands where TLS is asked for; at most
-/// [`FIRST_LOOK_TIMEOUT_NS`] for each of the three.
-#[must_use]
-pub fn first_look(service: &Endpoint, tls: &Arc<ClientConfig>) -> FirstLook {
+/// Looks at all services at the same time: resolves the host, connects, and shakes hands where TLS is asked for. It
+/// takes [`FIRST_LOOK_TIMEOUT_NS`] at most, whatever they do; what has not answered by then is away. Ends early, with
+/// everything away, when `stopped` says so.
+///
+/// # Errors
+/// There is no thread left: one line with the remedy.
+pub fn first_looks(
+    services: &[Endpoint],
+    tls: &Arc<ClientConfig>,
+    stopped: impl Fn() -> bool,
+) -> Result<Vec<FirstLook>, StartError> {
+    let clock = HostClock::new();
+    let deadline = Deadline { ends_ns: clock.mono_ns() + FIRST_LOOK_TIMEOUT_NS, clock };
+    let late = |service: &Endpoint| {
+        let seconds = FIRST_LOOK_TIMEOUT_NS / SECOND_NS;
+        FirstLook::Away(format!("{} has not answered within {seconds} s", service.host))
+    };
+    let mut looks: Vec<FirstLook> = services.iter().map(late).collect();
+    let (sender, receiver) = channel();
+    for (place, service) in services.iter().enumerate() {
+        let (sender, service, tls) = (sender.clone(), service.clone(), Arc::clone(tls));
+        let deadline = deadline.clone();
+        let look = move || {
+            // Whoever waited may have given up.
+            let _ = sender.send((place, first_look(&service, &tls, &deadline)));
+        };
+        // A lookup of a name may take longer than anybody waits; its thread ends by itself.
+        let thread = std::thread::Builder::new().name("first-look".into()).spawn(look);
+        thread.map_err(|error| no_thread("first-look", &error))?;
+    }
+    drop(sender);
+    while !stopped()
+        && let Some(left) = deadline.left()
+    {
+        match receiver.recv_timeout(left.min(FIRST_LOOK_STEP)) {
+            Ok((place, look)) => looks[place] = look,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    Ok(looks)
+}
+
+/// Between two looks at the signals.
+const FIRST_LOOK_STEP: Duration = Duration::from_millis(20);
+
+/// When everything is to be over.
+#[derive(Clone, Debug)]
+struct Deadline {
+    ends_ns: u64,
+    clock: HostClock,
+}
+
+impl Deadline {
+    /// The time that is left, if any is.
+    fn left(&self) -> Option<Duration> {
+        let left_ns = self.ends_ns.saturating_sub(self.clock.mono_ns());
+        (left_ns > 0).then(|| Duration::from_nanos(left_ns))
+    }
+}
+
+fn first_look(service: &Endpoint, tls: &Arc<ClientConfig>, deadline: &Deadline) -> FirstLook {
     let Endpoint { host, port, .. } = service;
     let addresses = match (host.as_str(), *port).to_socket_addrs() {
         Ok(addresses) => addresses,
@@ -43,13 +103,13 @@ pub fn first_look(service: &Endpoint, tls: &Arc<ClientConfig>) -> FirstLook {
         }
         Err(error) => return FirstLook::Away(format!("{host}: {error}")),
     };
-    let timeout = Duration::from_nanos(FIRST_LOOK_TIMEOUT_NS);
     let mut away = format!("{host} has no address");
     for address in addresses {
-        match TcpStream::connect_timeout(&address, timeout) {
+        let Some(left) = deadline.left() else { break };
+        match TcpStream::connect_timeout(&address, left) {
             Err(error) => away = format!("{host} ({address}): {error}"),
             Ok(_) if !service.tls => return FirstLook::Fine,
-            Ok(socket) => return shake_hands(socket, host, tls, timeout),
+            Ok(socket) => return shake_hands(socket, host, tls, deadline),
         }
     }
     FirstLook::Away(away)
@@ -59,7 +119,7 @@ fn shake_hands(
     mut socket: TcpStream,
     host: &str,
     tls: &Arc<ClientConfig>,
-    timeout: Duration,
+    deadline: &Deadline,
 ) -> FirstLook {
     let wrong = |error: &TlsError| FirstLook::Wrong(format!("{host}: {error}"));
     let away = |error: std::io::Error| FirstLook::Away(format!("{host}: {error}"));
@@ -67,14 +127,17 @@ fn shake_hands(
         Ok(session) => session,
         Err(error) => return wrong(&error),
     };
-    if let Err(error) = socket
-        .set_read_timeout(Some(timeout))
-        .and_then(|()| socket.set_write_timeout(Some(timeout)))
-    {
-        return away(error);
-    }
     let mut buffer = [0; 16 * 1024];
     while session.is_handshaking() {
+        // A server that sends a byte now and then would be read for ever by a timeout of each read alone.
+        let left = deadline.left();
+        if left.is_none() {
+            return FirstLook::Away(format!("{host} has not finished its handshake"));
+        }
+        let limited = socket.set_read_timeout(left).and_then(|()| socket.set_write_timeout(left));
+        if let Err(error) = limited {
+            return away(error);
+        }
         let mut output = Vec::new();
         session.poll_ciphertext(&mut output);
         let count = match socket.write_all(&output).and_then(|()| socket.read(&mut buffer)) {

@@ -50,6 +50,13 @@ impl HostClock {
     }
 }
 
+/// Monotonic nanoseconds by the kernel's clock, for rings that measure their messages' waits.
+#[must_use]
+pub fn ring_clock() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    (now.tv_sec as u64) * SECOND_NS + now.tv_nsec as u64
+}
+
 /// CPU time that the calling thread has used, nanoseconds: what else runs on its core is not in
 /// it, and neither is waiting. A system call: for batches, not for every message.
 #[must_use]

@@ -6,10 +6,15 @@
 //! at its default because a shorter one can hang the executor.
 use crate::base::time::SECOND_NS;
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
-use rustix::io_uring::{io_uring_params, io_uring_setup};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::io_uring::{
+    IoringEnterFlags, IoringRegisterOp, io_uring_enter, io_uring_params, io_uring_register,
+    io_uring_setup,
+};
 use rustix::process::{Resource, getrlimit};
 use std::future::Future;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 /// Locked memory that the runtime insists on for its rings, bytes per process.
@@ -52,20 +57,97 @@ pub fn check_host() -> Result<(), StartError> {
         )));
     }
     super::driver::probe().map_err(|error| {
-        StartError(format!("Linux 5.11 or newer is needed to wait for sockets: {error}"))
+        StartError(format!(
+            "the kernel refuses to wait for sockets: {error}; Linux 5.11 or newer is needed, and epoll_pwait2 and eventfd2 must be allowed in the container's seccomp profile"
+        ))
     })?;
     probe_io_uring().map_err(|error| explain("control", &error.to_string()))
 }
 
-/// Makes the smallest ring and drops it: the runtime panics where the kernel refuses one.
-#[expect(unsafe_code, reason = "io_uring_setup has no safe form")]
+/// Makes the smallest ring, does with it what the runtime will do, and drops it: the runtime panics where the kernel
+/// refuses any of it. Seccomp profiles deny the three calls one by one.
 fn probe_io_uring() -> std::io::Result<()> {
+    let refused = |call: &str, error: Errno| {
+        let error = std::io::Error::from(error);
+        std::io::Error::new(error.kind(), format!("the kernel refuses {call}: {error}"))
+    };
+    let ring = smallest_ring().map_err(|error| refused("io_uring_setup", error))?;
+    let calls = [("io_uring_register", register(&ring)), ("io_uring_enter", enter(&ring))];
+    for (call, result) in calls {
+        match result {
+            Err(error @ (Errno::PERM | Errno::ACCESS | Errno::NOSYS)) => {
+                return Err(refused(call, error));
+            }
+            // Another error is the kernel's own answer to a question that asked for nothing.
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+#[expect(unsafe_code, reason = "io_uring_setup has no safe form")]
+fn smallest_ring() -> Result<OwnedFd, Errno> {
     let mut params = io_uring_params::default();
     // SAFETY: without flags the kernel only fills `params` in; the ring is never mapped and ends
     // with its descriptor.
-    let ring = unsafe { io_uring_setup(1, &mut params) }?;
-    drop(ring);
+    unsafe { io_uring_setup(1, &mut params) }
+}
+
+#[expect(unsafe_code, reason = "io_uring_register has no safe form")]
+fn register(ring: &OwnedFd) -> Result<u32, Errno> {
+    let mut probe = [0_u64; 2];
+    let place = (&raw mut probe).cast();
+    // SAFETY: with room for no operation the kernel writes the head of an answer, 16 bytes.
+    unsafe { io_uring_register(ring, IoringRegisterOp::RegisterProbe, place, 0) }
+}
+
+#[expect(unsafe_code, reason = "io_uring_enter has no safe form")]
+fn enter(ring: &OwnedFd) -> Result<u32, Errno> {
+    // SAFETY: nothing is submitted and nothing is waited for.
+    unsafe { io_uring_enter(ring, 0, 0, IoringEnterFlags::empty()) }
+}
+
+/// Threads that one executor needs at once, with two that may just be ending.
+const EXECUTOR_THREADS: usize = 4;
+
+/// Starts as many threads as an executor needs, and ends them: the runtime panics on its own thread when it gets none.
+fn probe_threads(name: &str) -> Result<(), StartError> {
+    let gate = Arc::new(Mutex::new(()));
+    let closed = gate.lock();
+    let start = |_| {
+        let gate = Arc::clone(&gate);
+        let wait = move || drop(gate.lock());
+        std::thread::Builder::new().name("probe-threads".into()).spawn(wait)
+    };
+    let started: Vec<_> = (0..EXECUTOR_THREADS).map(start).collect();
+    drop(closed);
+    for thread in started {
+        // They hold nothing and cannot fail.
+        let _ = thread.map_err(|error| no_thread(name, &error))?.join();
+    }
     Ok(())
+}
+
+/// Checks that threads can be pinned, on a thread of its own, which keeps the mask to itself.
+///
+/// # Errors
+/// [`StartError`]: the kernel refuses, or has no thread left.
+pub fn check_pinning(core: u32) -> Result<(), StartError> {
+    let pin = move || super::threads::pin_current(core);
+    let thread = std::thread::Builder::new().name("probe-pin".into()).spawn(pin);
+    let thread = thread.map_err(|error| no_thread("probe-pin", &error))?;
+    if thread.join().unwrap_or(false) {
+        return Ok(());
+    }
+    Err(StartError(format!(
+        "threads cannot be pinned: the kernel refuses sched_setaffinity for core {core}; allow it in the container's seccomp profile"
+    )))
+}
+
+/// A thread that the kernel does not give, with the remedy.
+#[must_use]
+pub fn no_thread(name: &str, error: &std::io::Error) -> StartError {
+    explain(name, &error.to_string())
 }
 
 /// Why the kernel gives this process no io_uring; `None` when it does.
@@ -126,6 +208,7 @@ impl<T: Send + 'static> Executor<T> {
         G: FnOnce() -> F + Send + 'static,
         F: Future<Output = T> + 'static,
     {
+        probe_threads(name)?;
         let placement = core.map_or(Placement::Unbound, |core| Placement::Fixed(core as usize));
         let builder = LocalExecutorBuilder::new(placement).name(name).io_memory(0);
         let builder = match spin_ns {
@@ -176,8 +259,13 @@ impl<T: Send + 'static> Executor<T> {
 
 fn explain(name: &str, error: &str) -> StartError {
     let lower = error.to_lowercase();
-    let remedy = if lower.contains("not permitted") || lower.contains("not implemented") {
-        "io_uring is disabled here: set sysctl kernel.io_uring_disabled=0, or allow io_uring_setup in the container's seccomp profile"
+    let remedy = if lower.contains("temporarily unavailable") {
+        "no more threads are allowed here: raise their number with `ulimit -u 4096`, TasksMax= in the service file or the container's limit of processes"
+    } else if lower.contains("not permitted")
+        || lower.contains("not implemented")
+        || lower.contains("permission denied")
+    {
+        "io_uring is disabled here: set sysctl kernel.io_uring_disabled=0, and allow io_uring_setup, io_uring_enter and io_uring_register in the container's seccomp profile"
     } else if lower.contains("memory") || lower.contains("memlock") {
         "raise the locked memory with `ulimit -l 8192` or LimitMEMLOCK=8M in the service file, or start fewer shards"
     } else if lower.contains("too many open files") {
@@ -206,6 +294,21 @@ pub fn spawn(task: impl Future<Output = ()> + 'static) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_kernel_refuses_has_its_remedy() {
+        let full = std::io::Error::from(Errno::AGAIN);
+        let line = no_thread("capture", &full).to_string();
+        assert!(line.starts_with("cannot start the thread capture: "), "{line}");
+        assert!(line.contains("`ulimit -u 4096`"), "{line}");
+        for error in [Errno::PERM, Errno::NOSYS, Errno::ACCESS] {
+            let line = no_thread("control", &std::io::Error::from(error)).to_string();
+            assert!(line.contains("io_uring_enter and io_uring_register"), "{line}");
+        }
+        check_pinning(usable_cores()[0]).unwrap();
+        let line = check_pinning(100_000).expect_err("no such core").to_string();
+        assert!(line.contains("sched_setaffinity"), "{line}");
+    }
 
     #[test]
     fn a_thread_that_cannot_be_set_up_is_an_error_of_its_start() {

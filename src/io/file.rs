@@ -2,6 +2,8 @@
 //!
 //! Runs on:  plain threads; may block. Knows no venue and no format of lines.
 //! Bounds:   two buffers of 128 KiB a file, and what zstd's window needs (at most 128 MiB).
+pub use super::zstd_frames::Damage;
+use super::zstd_frames::ZstdFrames;
 use crate::base::limits::SECRET_BYTES_MAX;
 use flate2::bufread::MultiGzDecoder;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -133,6 +135,20 @@ pub fn read_index(source: &Source) -> Option<String> {
     let Source::Path(path) = source else { return None };
     let stem = path.to_str()?.strip_suffix(".ndjson.zst")?;
     std::fs::read_to_string(format!("{stem}.index")).ok()
+}
+
+/// A small text beside files that are read, if it is there.
+#[must_use]
+pub fn read_beside(path: &Path) -> Option<String> {
+    std::fs::read_to_string(path).ok()
+}
+
+/// The indices of a capture's segments in a folder.
+#[must_use]
+pub fn indices(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path());
+    paths.filter(|path| path.extension().is_some_and(|end| end == "index")).collect()
 }
 
 /// The segments of a capture in a folder, in the order of their times; none if it holds none.
@@ -269,13 +285,22 @@ pub fn open_part(
             n => filled += n,
         }
     }
-    let form = Form::of(&head[..filled]);
+    let form = match (Form::of(&head[..filled]), source) {
+        // The beginning of the file is damaged; reading begins at the next frame.
+        (Form::Plain, Source::Path(path))
+            if path.extension().is_some_and(|end| end == "zst")
+                && head[..filled].iter().any(|byte| *byte == 0 || *byte >= 0x80) =>
+        {
+            Form::Zstd
+        }
+        (form, _) => form,
+    };
     let whole = Cursor::new(head).take(filled as u64).chain(raw);
     let whole = BufReader::with_capacity(BUFFER_BYTES, whole);
     let reader: Box<dyn BufRead> = match form {
         Form::Plain => Box::new(whole),
         Form::Zstd => {
-            let decoder = zstd::stream::read::Decoder::with_buffer(whole).map_err(fault)?;
+            let decoder = ZstdFrames::new(whole, part.start).map_err(fault)?;
             Box::new(BufReader::with_capacity(BUFFER_BYTES, decoder))
         }
         Form::Gzip => Box::new(BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(whole))),

@@ -61,6 +61,8 @@ impl Shared {
 
 #[derive(Default)]
 struct Accepted {
+    /// What the kernel said since the last look, instead of a client.
+    error: Option<io::Error>,
     sockets: VecDeque<std::net::TcpStream>,
     waker: Option<Waker>,
     closed: bool,
@@ -107,7 +109,8 @@ impl Listener {
     /// The next client, on the executor that calls this. One caller at a time.
     ///
     /// # Errors
-    /// When the thread has ended or a socket cannot be set up.
+    /// When the kernel has no client to give (it is tried again meanwhile), the thread has ended or a socket cannot be
+    /// set up.
     pub async fn accept(&self) -> io::Result<ClientStream> {
         let _withdraw = Withdraw(&self.shared);
         let socket = poll_fn(|context| {
@@ -115,6 +118,9 @@ impl Listener {
             if let Some(socket) = accepted.sockets.pop_front() {
                 self.shared.room.notify_one();
                 return Poll::Ready(io::Result::Ok(socket));
+            }
+            if let Some(error) = accepted.error.take() {
+                return Poll::Ready(Err(error));
             }
             if accepted.closed {
                 return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
@@ -150,6 +156,12 @@ impl Drop for Listener {
     }
 }
 
+/// File descriptors that this process may have; `None` if there is no limit.
+#[must_use]
+pub fn descriptor_limit() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+}
+
 fn accept_all(socket: &TcpListener, shared: &Shared) {
     loop {
         let client = socket.accept();
@@ -166,9 +178,12 @@ fn accept_all(socket: &TcpListener, shared: &Shared) {
                 }
             }
             Err(error) if !accepted.closed => {
-                drop(accepted);
                 // Mostly "too many open files", which passes: wait instead of spinning.
-                log::warn!("a local client could not be accepted: {error}");
+                accepted.error = Some(error);
+                if let Some(waker) = accepted.waker.take() {
+                    waker.wake();
+                }
+                drop(accepted);
                 std::thread::sleep(Duration::from_nanos(SERVE_STOP_POLL_NS));
                 accepted = shared.lock();
             }

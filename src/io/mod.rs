@@ -1,6 +1,7 @@
 //! The rim: the only files that name the runtime, the kernel or a clock.
 //!
 //! Runs on:  the core that owns the object. Knows no venue.
+pub mod authority;
 pub mod blocking;
 pub mod clock;
 pub mod connection;
@@ -18,3 +19,4 @@ pub mod probe;
 pub mod resolve;
 pub mod socket;
 pub mod threads;
+mod zstd_frames;

@@ -9,6 +9,7 @@ use crate::base::id::{ConnectionId, ShardId, TokenId};
 use crate::base::limits::CAPTURE_CHUNK_BYTES;
 use crate::base::policy::HashChecks;
 use crate::capture::line::Note;
+use crate::io::clock::ring_clock;
 use crate::market::book::BookOpening;
 use crate::ring::{Consumer, Producer};
 use std::fmt::Write as _;
@@ -142,7 +143,7 @@ impl CaptureSpring {
 /// Both ends of a new link with `chunks` chunks on it, besides the one at hand.
 #[must_use]
 pub fn capture_link(shard: ShardId, chunks: usize) -> (CaptureTap, CaptureSpring) {
-    let (full, full_receiver) = crate::ring::ring(chunks + 1);
+    let (full, full_receiver) = crate::ring::timed(chunks + 1, ring_clock);
     let (empty_sender, empty) = crate::ring::ring(chunks + 1);
     let (unmade, open, dropped) = (chunks, Chunk::default(), 0);
     let unsent = Arc::new(AtomicU64::new(0));

@@ -40,6 +40,8 @@ pub(super) enum Task {
     Note(Note, Option<ConnectionSlot>),
     /// Apply books of the REST interface.
     Answer,
+    /// A text of the connection that cannot be decoded.
+    Damaged,
     /// Messages of the connection are missing, by their numbers.
     Hole,
     /// Frames of the connection are missing.

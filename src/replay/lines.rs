@@ -3,9 +3,12 @@
 //! Runs on:  the replay's reader (pure: bytes come from any `BufRead`).
 //! Bounds:   `REPLAY_VALUE_BYTES_MAX` bytes a value; the rest of a longer one is passed over.
 //!
+//! Runs of NUL bytes, which a power cut leaves where data was to be, end a value and are passed over.
+//!
 //! A line that begins with space or a closing bracket continues the one before if that is JSON
 //! whose brackets are still open. Any other line begins anew, so a torn line costs only itself.
 use crate::base::limits::REPLAY_VALUE_BYTES_MAX;
+use crate::capture::envelope::prefix;
 use crate::capture::outline::{Openness, is_whole};
 use std::io::{self, BufRead};
 
@@ -20,6 +23,10 @@ pub(super) struct Value<'a> {
     pub(super) offset: u64,
     /// Whether it is all there.
     pub(super) condition: Condition,
+    /// Its bytes in the text, with its line end.
+    pub(super) len: u64,
+    /// NUL bytes before it, behind the value before.
+    pub(super) nuls: u64,
 }
 
 /// Whether a value is all there.
@@ -31,6 +38,8 @@ pub(super) enum Condition {
     TooLong,
     /// The text ended within it.
     Torn,
+    /// NUL bytes stand where its end was to be.
+    Cut,
 }
 
 /// Reads values from `R`.
@@ -43,6 +52,10 @@ pub(super) struct Lines<R> {
     bytes: u64,
     bytes_max: usize,
     fault: Option<io::Error>,
+    /// NUL bytes since the last value.
+    nuls: u64,
+    /// The line at hand goes on behind NUL bytes.
+    within: bool,
 }
 
 impl<R: BufRead> Lines<R> {
@@ -51,7 +64,26 @@ impl<R: BufRead> Lines<R> {
     }
 
     fn with_bound(reader: R, bytes_max: usize) -> Self {
-        Self { reader, buffer: Vec::new(), lines: 0, bytes: 0, bytes_max, fault: None }
+        Self {
+            reader,
+            buffer: Vec::new(),
+            lines: 0,
+            bytes: 0,
+            bytes_max,
+            fault: None,
+            nuls: 0,
+            within: false,
+        }
+    }
+
+    /// NUL bytes behind the last value.
+    pub(super) const fn nuls(&self) -> u64 {
+        self.nuls
+    }
+
+    /// Lines read so far.
+    pub(super) const fn count(&self) -> u64 {
+        self.lines
     }
 
     /// The next value, `None` at the end.
@@ -64,7 +96,11 @@ impl<R: BufRead> Lines<R> {
                 return Err(fault);
             }
             self.buffer.clear();
-            let (line, offset) = (self.lines + 1, self.bytes);
+            self.pass_nuls();
+            if let Some(fault) = self.fault.take() {
+                return Err(fault);
+            }
+            let (line, offset) = (self.lines + u64::from(!self.within), self.bytes);
             let mut ended = self.take_line();
             if ended == LineEnd::Nothing {
                 match self.fault.take() {
@@ -77,27 +113,31 @@ impl<R: BufRead> Lines<R> {
             let first = if bom { Some(3) } else { first };
             let Some(first) = first else { continue };
             let mut joined = false;
-            if matches!(self.buffer.get(first), Some(b'{' | b'[')) {
+            let json_at = first + prefix(&self.buffer[first..]);
+            let json = matches!(self.buffer.get(json_at), Some(b'{' | b'['));
+            if json && ended == LineEnd::Newline {
                 let mut openness = Openness::default();
-                while self.continues() && openness.is_open(&self.buffer[first..]) {
+                while self.continues() && openness.is_open(&self.buffer[json_at..]) {
                     joined = true;
                     ended = self.take_line();
                 }
             }
             let end = self.buffer.trim_ascii_end().len().max(first);
             let last = ended != LineEnd::Newline || (joined && self.at_end());
-            let cut = last && !is_whole(&self.buffer[first..end]);
+            let cut = last && !is_whole(&self.buffer[json_at.min(end)..end]);
             if end == first || (cut && self.fault.is_some()) {
                 continue; // Nothing in it, or the fault says it all.
             }
-            let json = matches!(self.buffer[first], b'{' | b'[');
             let condition = match self.buffer.len() <= self.bytes_max {
                 false => Condition::TooLong,
+                true if cut && ended == LineEnd::Nul => Condition::Cut,
                 true if cut && json => Condition::Torn,
                 true => Condition::Whole,
             };
             let bytes = &self.buffer[first..end.min(self.bytes_max + 1)];
-            return Ok(Some(Value { bytes, line, offset: offset + first as u64, condition }));
+            let (len, nuls) = (self.bytes - offset, std::mem::take(&mut self.nuls));
+            let offset = offset + first as u64;
+            return Ok(Some(Value { bytes, line, offset, condition, len, nuls }));
         }
     }
 
@@ -115,22 +155,52 @@ impl<R: BufRead> Lines<R> {
             };
             let available = rest;
             // The standard library's search, the fastest at hand.
-            let n = rest.skip_until(b'\n').unwrap_or(0);
+            let mut n = rest.skip_until(b'\n').unwrap_or(0);
             if n == 0 {
                 return ended;
             }
+            let nul = available[..n].contains(&0);
+            if nul {
+                n = available[..n].iter().position(|&byte| byte == 0).unwrap_or(n);
+            }
             let room = (self.bytes_max + 1).saturating_sub(self.buffer.len());
             self.buffer.extend_from_slice(&available[..n.min(room)]);
-            let newline = available[n - 1] == b'\n';
+            let newline = !nul && available[n - 1] == b'\n';
             self.reader.consume(n);
             self.bytes += n as u64;
             if ended == LineEnd::Nothing {
-                self.lines += 1;
+                self.lines += u64::from(!self.within);
                 ended = LineEnd::EndOfText;
             }
+            self.within = nul;
             if newline {
                 return LineEnd::Newline;
             }
+            if nul {
+                return LineEnd::Nul;
+            }
+        }
+    }
+
+    /// Passes over a run of NUL bytes.
+    fn pass_nuls(&mut self) {
+        loop {
+            let run = match self.reader.fill_buf() {
+                Ok(rest) => rest.iter().take_while(|&&byte| byte == 0).count(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // The read of the line has it again, or is past it.
+                Err(error) => return self.fault = Some(error),
+            };
+            if run == 0 {
+                return;
+            }
+            if !self.within {
+                self.lines += 1;
+                self.within = true;
+            }
+            self.reader.consume(run);
+            self.bytes += run as u64;
+            self.nuls += run as u64;
         }
     }
 
@@ -173,6 +243,8 @@ enum LineEnd {
     Nothing,
     EndOfText,
     Newline,
+    /// At NUL bytes, which are not taken.
+    Nul,
 }
 
 #[cfg(test)]

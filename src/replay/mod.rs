@@ -11,6 +11,8 @@
 //! owns its market; one that concerns several goes to every shard and is counted on one, so that
 //! neither counts nor books depend on the number of shards.
 mod batch;
+mod detect;
+mod expected;
 mod lines;
 mod notes;
 mod numbers;
@@ -22,6 +24,7 @@ pub mod report;
 mod run;
 mod worker;
 
+pub use detect::venue_of;
 pub use reader::ReplayError;
 pub use run::{run, run_with};
 
@@ -50,7 +53,7 @@ pub fn feed<'f, H: Handler>(handler: H, frames: impl IntoIterator<Item = &'f str
 
 /// Runs a replay for the command line: results to standard output, everything else to standard
 /// error. Setting `stop` ends it early. Gives the exit code: 0, 1 when an input could not be read
-/// to its end, 2 when the flags do not fit the input, 130 when stopped.
+/// to its end, was not understood or has holes, 2 when the flags do not fit the input, 130 when stopped.
 pub fn execute(plan: &Plan, json: bool, stop: &Arc<AtomicBool>) -> u8 {
     let report = match run(plan, stop) {
         Ok(report) => report,

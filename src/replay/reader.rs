@@ -3,19 +3,22 @@
 //! Runs on:  the starting thread; waits for slow shards, pipes and recorded times.
 //! Bounds:   one value and one open batch a shard; connections as `REPLAY_CONNECTIONS_MAX` says.
 use super::batch::{Lane, Order, Place, Task};
-use super::lines::{Condition, Lines};
+use super::expected::{self, Missing};
+use super::lines::{Condition, Lines, Value};
 use super::numbers::{Found, Numbers};
 use super::pace::Pace;
 use super::plan::Plan;
 use super::progress::Progress;
 use super::worker::BadPlace;
-use crate::base::limits::{FRAME_BYTES_MAX, REPLAY_CONNECTIONS_MAX, REPLAY_ERRORS_SHOWN};
+use crate::base::limits::{
+    FRAME_BYTES_MAX, REPLAY_CONNECTIONS_MAX, REPLAY_ERRORS_SHOWN, REPLAY_VALUE_BYTES_MAX,
+};
 use crate::base::time::{Clock, MILLISECOND_NS};
 use crate::capture::index;
 use crate::capture::line::{Note, Record, What};
 use crate::capture::outline::{Route, route};
 use crate::io::clock::HostClock;
-use crate::io::file::{self, Form, Source};
+use crate::io::file::{self, Damage, Form, Source};
 use crate::shard::books::ConnectionSlot;
 use crate::venue::Verdict;
 use std::collections::HashMap;
@@ -69,6 +72,15 @@ pub enum ReplayError {
     Usage(String),
 }
 
+/// What a reader found in all files.
+#[derive(Debug)]
+pub(super) struct Findings {
+    pub(super) counts: ReaderCounts,
+    pub(super) bad: Vec<BadPlace>,
+    pub(super) troubles: Vec<String>,
+    pub(super) firsts: Vec<FirstValue>,
+}
+
 /// What stands in the way of a line that has no receive time.
 const NO_TIME: &str = "a frame without receive time; only captures can be replayed at recorded \
                        speed: use --speed max";
@@ -98,6 +110,41 @@ pub(super) struct Reader<'a> {
     bad: Vec<BadPlace>,
     /// Files that could not be read to their end, one line each.
     troubles: Vec<String>,
+    /// Something is missing before the value that comes next.
+    hole: bool,
+    missing: Missing,
+    /// The first value of each file, and whether an engine captured it.
+    firsts: Vec<FirstValue>,
+}
+
+/// What a file begins with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct FirstValue {
+    pub(super) line: u64,
+    /// Its beginning, for people; empty where the file holds nothing.
+    pub(super) text: String,
+    /// There are notes of an engine.
+    pub(super) noted: bool,
+    /// Something that is neither frame nor record.
+    pub(super) strange: bool,
+}
+
+/// What is wrong with one file, told once at its end.
+#[derive(Clone, Copy, Debug, Default)]
+struct FileTroubles {
+    values: u64,
+    /// NUL bytes, the places where they stand, and the line of the first.
+    nuls: u64,
+    nul_places: u64,
+    nul_line: u64,
+    /// Values that are too long; line and length of the first.
+    long: u64,
+    long_line: u64,
+    long_bytes: u64,
+    /// Damaged places, and whether one was told.
+    damages: u64,
+    /// Its end is missing or cannot be read.
+    faulty: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -125,17 +172,23 @@ impl<'a> Reader<'a> {
             counts: ReaderCounts::default(),
             bad: Vec::new(),
             troubles: Vec::new(),
+            hole: false,
+            missing: Missing::default(),
+            firsts: vec![FirstValue::default(); plan.files().len()],
         }
     }
 
     /// Reads all files as often as planned, until stopped. Ends the shards' input.
     pub(super) fn run(&mut self) -> Result<(), ReplayError> {
+        self.missing = expected::missing(self.plan);
+        self.troubles.append(&mut self.missing.troubles);
         for pass in 0..self.plan.repeat() {
             self.pass = pass;
             self.pace = Pace::of(self.plan.speed());
             self.connections = Connections::default();
             self.numbers = Numbers::of(self.plan.venue());
             self.begun.clear();
+            self.hole = false;
             if pass > 0 {
                 self.lanes.iter_mut().for_each(|lane| lane.send(Order::Reset));
             }
@@ -164,8 +217,9 @@ impl<'a> Reader<'a> {
     }
 
     /// What was found, once the lanes are closed.
-    pub(super) fn into_findings(self) -> (ReaderCounts, Vec<BadPlace>, Vec<String>) {
-        (self.counts, self.bad, self.troubles)
+    pub(super) fn into_findings(self) -> Findings {
+        let Self { counts, bad, troubles, firsts, .. } = self;
+        Findings { counts, bad, troubles, firsts }
     }
 
     fn stopped(&self) -> bool {
@@ -175,16 +229,24 @@ impl<'a> Reader<'a> {
     fn read_file(&mut self, number: usize) -> Result<(), ReplayError> {
         let source = &self.plan.files()[number];
         self.file_frames = 0;
+        self.hole |= self.missing.before.contains(&number);
         let part = self.plan.range().map_or(0..u64::MAX, |range| part(source, range));
         let mut input = match file::open_part(source, self.stop, part) {
             Ok(input) => input,
             Err(why) => return self.on_unreadable(why),
         };
+        let mut file = FileTroubles::default();
         let head = match input.reader.fill_buf() {
             Ok(head) => head,
             Err(error) => {
+                // Damage at the very beginning; what is behind it may be readable.
                 self.on_fault(source, input.form, &error);
-                return Ok(());
+                self.hole = true;
+                file.faulty = true;
+                match input.reader.fill_buf() {
+                    Ok(head) => head,
+                    Err(_) => return Ok(()),
+                }
             }
         };
         if looks_binary(head) {
@@ -199,28 +261,108 @@ impl<'a> Reader<'a> {
         while !self.stopped() {
             match lines.next() {
                 Ok(Some(value)) => {
+                    self.note_value(&value, number, &mut file);
                     let place =
                         Place { file: number as u32, line: value.line, offset: value.offset };
                     match value.condition {
                         Condition::Whole => self.on_value(value.bytes, place)?,
-                        Condition::TooLong => self.on_frame_lost(value.bytes, place, TOO_LONG),
-                        Condition::Torn => self.on_trouble(format!(
-                            "{source}: the last line ({}) is torn: the file ends within its JSON; \
-                             {} frames before it were replayed",
-                            place.line, self.file_frames
-                        )),
+                        Condition::TooLong => {
+                            self.on_frame_lost(value.bytes, place, TOO_LONG);
+                            self.tell_all(Task::LostAnywhere, "", ConnectionSlot(0), 0, place);
+                        }
+                        Condition::Cut => {
+                            self.on_frame_lost(value.bytes, place, "cut off by NUL bytes");
+                        }
+                        Condition::Torn => {
+                            file.faulty = true;
+                            self.hole = true;
+                            self.on_trouble(format!(
+                                "{source}: the last line ({}) is torn: the file ends within its \
+                                 JSON; {} frames before it were replayed",
+                                place.line, self.file_frames
+                            ));
+                        }
                     }
                 }
                 Ok(None) => break,
                 Err(error) => {
-                    self.on_fault(source, input.form, &error);
-                    break;
+                    self.hole = true;
+                    file.damages += 1;
+                    if file.damages <= DAMAGES_SHOWN {
+                        self.on_fault(source, input.form, &error);
+                    }
+                    if error.get_ref().is_none_or(|error| !error.is::<Damage>()) {
+                        file.faulty = true;
+                        break;
+                    }
                 }
             }
             self.progress.at(taken.load(Ordering::Relaxed));
         }
         self.progress.file_done(taken.load(Ordering::Relaxed));
+        self.note_nuls(lines.nuls(), lines.count(), &mut file);
+        self.on_file_end(number, &file);
         Ok(())
+    }
+
+    fn note_value(&mut self, value: &Value<'_>, number: usize, file: &mut FileTroubles) {
+        self.note_nuls(value.nuls, value.line, file);
+        file.values += 1;
+        if value.condition == Condition::TooLong {
+            if file.long == 0 {
+                (file.long_line, file.long_bytes) = (value.line, value.len);
+            }
+            file.long += 1;
+        }
+        let first = &mut self.firsts[number];
+        if first.text.is_empty() {
+            let shown = &value.bytes[..value.bytes.len().min(FIRST_BYTES_SHOWN)];
+            let more = if shown.len() < value.bytes.len() { "…" } else { "" };
+            first.line = value.line;
+            first.text = format!("{}{more}", String::from_utf8_lossy(shown).escape_debug());
+        }
+    }
+
+    fn note_nuls(&mut self, nuls: u64, line: u64, file: &mut FileTroubles) {
+        if nuls == 0 {
+            return;
+        }
+        self.hole = true;
+        if file.nul_places == 0 {
+            file.nul_line = line;
+        }
+        file.nuls += nuls;
+        file.nul_places += 1;
+    }
+
+    /// What is wrong with a file as a whole, one line for each kind.
+    fn on_file_end(&mut self, number: usize, file: &FileTroubles) {
+        let source = &self.plan.files()[number];
+        if file.nuls > 0 {
+            let FileTroubles { nuls, nul_places, nul_line, .. } = file;
+            self.on_trouble(format!(
+                "{source}: {nuls} NUL bytes in {nul_places} places, the first near line {nul_line}: what \
+                 was to be there is lost, as after a power cut; books are stale from there to their next snapshot"
+            ));
+        }
+        if file.long > 0 {
+            let FileTroubles { long, long_line, long_bytes, .. } = file;
+            self.on_trouble(format!(
+                "{source}: {long} lines longer than {REPLAY_VALUE_BYTES_MAX} bytes are left out, the first is line \
+                 {long_line} with {long_bytes} bytes: give one frame or record a line"
+            ));
+        }
+        if file.damages > DAMAGES_SHOWN {
+            let more = file.damages - DAMAGES_SHOWN;
+            self.on_trouble(format!("{source}: {more} more damaged places"));
+        }
+        let told = file.nuls > 0 || file.damages > 0 || file.faulty;
+        let cut = self.missing.cut.contains(&number);
+        self.hole |= cut;
+        if file.values == 0 && !told && !cut && self.plan.range().is_none() && !self.stopped() {
+            self.hole = true;
+            self.on_trouble(format!("{source}: the file is empty: nothing of it was replayed"));
+        }
     }
 
     /// The file cannot be read on.
@@ -259,6 +401,7 @@ impl<'a> Reader<'a> {
             Err(error) => {
                 let offset = place.offset + error.valid_up_to() as u64;
                 self.on_frame_lost(bytes, Place { offset, ..place }, "not UTF-8");
+                self.on_damaged(&String::from_utf8_lossy(bytes), place);
                 return Ok(());
             }
         };
@@ -266,10 +409,16 @@ impl<'a> Reader<'a> {
         if self.is_outside(&record, text) {
             return Ok(());
         }
+        if std::mem::take(&mut self.hole) {
+            let receive_ns = record.receive_ns.unwrap_or(0);
+            self.tell_all(Task::LostAnywhere, "", ConnectionSlot(0), receive_ns, place);
+        }
         self.wait_until_due(&record, place)?;
         match record.what {
             What::Text(frame) if frame.len() > FRAME_BYTES_MAX => {
                 self.on_frame_lost(frame.as_bytes(), place, TOO_LONG);
+                let slot = self.connections.slot_of(record.connection);
+                self.tell_all(Task::Lost, "", slot, record.receive_ns.unwrap_or(0), place);
             }
             What::Text(frame) => {
                 self.file_frames += 1;
@@ -291,10 +440,16 @@ impl<'a> Reader<'a> {
                 self.counts.passed += 1;
             }
             What::Sent => self.counts.sent += 1,
-            What::UnknownKind => self.counts.unknown_kinds += 1,
+            What::Header => {}
+            What::UnknownKind => {
+                self.firsts[place.file as usize].strange = true;
+                self.counts.unknown_kinds += 1;
+            }
             What::Broken(why) => {
+                self.firsts[place.file as usize].strange = true;
                 self.counts.errors += 1;
                 self.note_bad(place, why);
+                self.on_damaged(text, place);
             }
             _ => self.on_turn(&record, text, place),
         }
@@ -364,6 +519,7 @@ impl<'a> Reader<'a> {
             }
             What::Answer(answer) => self.tell_all(Task::Answer, answer, slot, receive_ns, place),
             What::Note(note) => {
+                self.firsts[place.file as usize].noted = true;
                 if *note == Note::Begun {
                     self.begin(text, receive_ns, place);
                 }
@@ -470,11 +626,35 @@ impl<'a> Reader<'a> {
         self.file_frames += 1;
         self.counts.frames += 1;
         self.counts.bytes += bytes.len() as u64;
+        self.firsts[place.file as usize].strange = true;
         if matches!(bytes.first(), Some(b'{' | b'[')) {
             self.counts.errors += 1;
             self.note_bad(place, why);
         } else {
             self.counts.unknown_texts += 1;
+        }
+    }
+
+    /// A line that cannot be read as it stands: the books that it names may have missed a change.
+    fn on_damaged(&mut self, line: &str, place: Place) {
+        if !line.contains(['{', '}']) {
+            return;
+        }
+        let record = Record::read(line);
+        let receive_ns = record.receive_ns.unwrap_or(0);
+        if record.connection.is_none() && !self.connections.slots.is_empty() {
+            // A capture: whichever connection it was.
+            self.tell_all(Task::LostAnywhere, "", ConnectionSlot(0), receive_ns, place);
+            return;
+        }
+        let slot = self.connections.slot_of(record.connection);
+        let places = self.numbers.as_ref().map_or_else(Vec::new, |n| n.places(slot));
+        for numbered in places {
+            self.tell_all(Task::Hole, "", numbered, receive_ns, place);
+        }
+        match record.what {
+            What::Text(frame) => self.tell_all(Task::Damaged, &frame, slot, receive_ns, place),
+            _ => self.tell_all(Task::Damaged, line, slot, receive_ns, place),
         }
     }
 
@@ -528,14 +708,27 @@ fn shard_in(line: &str) -> u64 {
     rest[..digits].parse().unwrap_or(0)
 }
 
+/// Damaged places of one file that are told one by one.
+const DAMAGES_SHOWN: u64 = 5;
+/// Bytes of a file's first value that are shown.
+const FIRST_BYTES_SHOWN: usize = 120;
 const TOO_LONG: &str = "longer than a frame can be";
 
 /// True for what no text begins with. Looks at the first 4 KiB at most.
 fn looks_binary(head: &[u8]) -> bool {
     let head = &head[..head.len().min(4096)];
-    let line = head.split(|&byte| byte == b'\n').next().unwrap_or(head);
+    let pieces = || head.split(|byte| matches!(byte, b'\n' | 0)).filter(|piece| !piece.is_empty());
+    let line = pieces().next().unwrap_or_default();
     let odd = std::str::from_utf8(line).is_err_and(|error| error.error_len().is_some());
-    head.contains(&0) || (odd && !matches!(line.trim_ascii_start().first(), Some(b'{' | b'[')))
+    let begins = line.trim_ascii_start().first();
+    if odd && !matches!(begins, Some(b'{' | b'[')) {
+        return true;
+    }
+    // Runs of NUL bytes stand where data was lost; single ones between letters are another encoding.
+    let nuls = head.iter().filter(|&&byte| byte == 0).count();
+    let runs = head.chunk_by(|a, b| (*a == 0) == (*b == 0)).filter(|run| run[0] == 0).count();
+    let is_json = matches!(begins, Some(b'{' | b'[' | b'"' | b'0'..=b'9') | None);
+    nuls > 0 && (!is_json || (runs > 4 && nuls < 4 * runs))
 }
 
 /// Places for the connections of a capture. Place 0 is for frames that name none.
@@ -601,7 +794,16 @@ mod tests {
         }
         assert!(!looks_binary(b"{\"a\":\"\xff\"}"), "one bad byte in a frame is an error, no file");
         assert!(!looks_binary(b"\"\xc3"), "a character cut by the buffer");
-        for bytes in [&b"\x7fELF\x02\0"[..], b"PAR1\0", b"\xfd7zXZ\0", b"{}\n\0", b"BZh9\xff1AY"] {
+        for text in [&b"{}\n\0\0\0"[..], b"\0\0\0\0{}\n", b"{\"a\":\0\0\0{}\n", b"\0\0"] {
+            assert!(!looks_binary(text), "a power cut: {text:?}");
+        }
+        for bytes in [
+            &b"\x7fELF\x02\0"[..],
+            b"PAR1\0",
+            b"\xfd7zXZ\0",
+            b"BZh9\xff1AY",
+            b"{\0\"\0a\0\"\0:\01\0}\0",
+        ] {
             assert!(looks_binary(bytes), "{bytes:?}");
         }
     }

@@ -2,17 +2,18 @@
 //!
 //! Runs on:  the starting thread.
 use super::batch::lane;
+use super::expected;
 use super::notes::Proofs;
 use super::plan::Plan;
 use super::progress::Progress;
-use super::reader::{Reader, ReaderCounts, ReplayError};
+use super::reader::{Findings, FirstValue, Reader, ReaderCounts, ReplayError};
 use super::report::{BooksReport, CaptureReport, ErrorLine, ReplayReport, ShardLine};
 use super::worker::{BadPlace, Harvest, Worker};
-use crate::base::id::{BookIndex, MarketId, ShardId, TokenId};
+use crate::base::id::{BookIndex, MarketId, ShardId, TokenId, Venue};
 use crate::base::limits::REPLAY_ERRORS_SHOWN;
 use crate::base::time::Clock;
 use crate::counter::latency::{Latencies, LatencySummary, Stage};
-use crate::io::{clock::HostClock, file, host};
+use crate::io::{clock::HostClock, executor::no_thread, file, host};
 use crate::market::book::image::BookImage;
 use crate::shard::publish::Handler;
 use sha1::{Digest, Sha1};
@@ -51,13 +52,15 @@ pub fn run_with<H: Handler + Clone + Send>(
         let thread = std::thread::Builder::new()
             .name(format!("replay-{shard}"))
             .spawn(move || worker.run())
-            .map_err(|error| ReplayError::Input(format!("cannot start a thread: {error}")))?;
+            .map_err(|error| {
+                ReplayError::Input(no_thread(&format!("replay-{shard}"), &error).to_string())
+            })?;
         lanes.push(lane);
         threads.push(thread);
     }
     let mut reader = Reader::new(plan, stop, clock.clone(), lanes, Progress::new(total));
     let result = reader.run();
-    let (counts, bad, troubles) = reader.into_findings();
+    let Findings { counts, bad, troubles, firsts } = reader.into_findings();
     let harvests: Vec<Harvest<H>> = threads
         .into_iter()
         .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
@@ -76,6 +79,7 @@ pub fn run_with<H: Handler + Clone + Send>(
         ..ReplayReport::default()
     };
     add_counts(&mut report, &counts, &harvests);
+    report.troubles.extend(not_understood(plan, &firsts, &harvests));
     report.troubles.extend(failed_proof(plan, &report, &harvests));
     report.first_errors = first_errors(plan, bad, &harvests);
     report.set_rates();
@@ -87,7 +91,13 @@ pub fn run_with<H: Handler + Clone + Send>(
 fn check_files(plan: &Plan) -> Result<Option<u64>, ReplayError> {
     let mut total = Some(0u64);
     for source in plan.files() {
-        let facts = file::look(source).map_err(ReplayError::Input)?;
+        let facts = file::look(source).map_err(|why| {
+            let lost = match source {
+                file::Source::Path(path) => expected::lost_in(path),
+                file::Source::Stdin => None,
+            };
+            ReplayError::Input(lost.unwrap_or(why))
+        })?;
         if facts.len.is_none() && plan.repeat() > 1 {
             return Err(ReplayError::Usage(format!(
                 "{source} is no regular file and cannot be repeated: save it to a file first"
@@ -162,6 +172,30 @@ fn add_counts<H>(report: &mut ReplayReport, read: &ReaderCounts, harvests: &[Har
     let stages = [Stage::ReadToDecoded, Stage::DecodedToApplied, Stage::ReadToApplied];
     report.latencies =
         stages.iter().map(|&s| LatencySummary::of(s.name(), latencies.stage(s))).collect();
+}
+
+/// Files no line of which is a message of the venue, one line each.
+fn not_understood<H>(plan: &Plan, firsts: &[FirstValue], harvests: &[Harvest<H>]) -> Vec<String> {
+    let seen = |number: usize| {
+        let of = |h: &Harvest<H>| h.seen.get(number).copied().unwrap_or_default();
+        harvests.iter().map(of).fold((false, false), |a, b| (a.0 | b.0, a.1 | b.1))
+    };
+    let venue = plan.venue();
+    let other = Venue::ALL.into_iter().find(|other| *other != venue).unwrap_or(venue).name();
+    let venue = venue.name();
+    let mut lines = Vec::new();
+    for (number, (source, first)) in plan.files().iter().zip(firsts).enumerate() {
+        let (understood, strange) = seen(number);
+        if understood || first.noted || !(strange || first.strange) {
+            continue;
+        }
+        lines.push(format!(
+            "{source}: no line is understood as a message of {venue}; line {} is: {}; give frames as received or in \
+             one of the envelopes of `ringbook replay --help`, or --venue {other}",
+            first.line, first.text
+        ));
+    }
+    lines
 }
 
 /// The first proof in the capture that failed, in words.

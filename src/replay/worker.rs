@@ -51,6 +51,8 @@ pub(super) struct Harvest<H> {
     pub(super) proofs: Proofs,
     /// The first that failed.
     pub(super) different: Option<BadPlace>,
+    /// Of each file: whether there was market data, and whether there was something that nobody knows.
+    pub(super) seen: Vec<(bool, bool)>,
 }
 
 /// A shard at work.
@@ -73,6 +75,7 @@ pub(super) struct Worker<H> {
     bad: Vec<BadPlace>,
     notes: Notes,
     different: Option<BadPlace>,
+    seen: Vec<(bool, bool)>,
 }
 
 fn empty_books<H: Handler>(
@@ -113,6 +116,7 @@ impl<H: Handler + Clone> Worker<H> {
             bad: Vec::new(),
             notes: Notes::default(),
             different: None,
+            seen: Vec::new(),
         }
     }
 
@@ -195,6 +199,9 @@ impl<H: Handler + Clone> Worker<H> {
                     let why = StaleReason::FramesLost;
                     self.intake.books.set_connection_stale(item.connection, why, item.receive_ns);
                 }
+                Task::Damaged => {
+                    self.intake.books.on_damaged(frame, item.connection, item.receive_ns);
+                }
                 Task::Hole => {
                     // The live shard found it too.
                     let why = StaleReason::FramesLost;
@@ -217,7 +224,16 @@ impl<H: Handler + Clone> Worker<H> {
             self.intake.timed = true;
             Now { mono_ns: self.intake.clock.mono_ns(), wall_ns: item.receive_ns }
         };
+        let before = strange(&self.intake.counts);
         self.intake.on_frame(frame, item.connection, read, &mut self.findings);
+        let is_strange = strange(&self.intake.counts) > before;
+        let is_data = self.findings.data || !self.findings.news.is_empty();
+        let file = item.place.file as usize;
+        if self.seen.len() <= file {
+            self.seen.resize(file + 1, (false, false));
+        }
+        let seen = &mut self.seen[file];
+        *seen = (seen.0 | is_data, seen.1 | is_strange);
     }
 
     fn on_note(&mut self, note: Note, from: Option<ConnectionSlot>, item: &Item, line: &str) {
@@ -283,8 +299,14 @@ impl<H: Handler + Clone> Worker<H> {
             bad: self.bad,
             proofs: self.notes.proofs,
             different: self.different,
+            seen: self.seen,
         }
     }
+}
+
+/// Messages that were not understood.
+fn strange(counts: &IntakeCounts) -> u64 {
+    counts.unknown_events + counts.unknown_texts + counts.decode_errors
 }
 
 /// The time of a record, as both clocks.

@@ -10,9 +10,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 #[derive(Debug)]
 struct Shared<T> {
-    queue: ArrayQueue<T>,
+    queue: ArrayQueue<Queued<T>>,
     sent: AtomicU64,
     refused: AtomicU64,
+    /// Monotonic nanoseconds, where the ring itself measures how long messages wait.
+    clock: Option<fn() -> u64>,
+    waits: AtomicU64,
+    wait_ns: AtomicU64,
+    wait_max_ns: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Queued<T> {
+    /// When it was sent; 0 where the ring has no clock.
+    sent_ns: u64,
+    message: T,
 }
 
 /// The sending half.
@@ -37,21 +49,46 @@ pub struct Gauge<T> {
 pub trait LinkGauge: std::fmt::Debug + Send {
     /// Messages accepted, messages given back, messages that wait now, messages that fit.
     fn read(&self) -> [u64; 4];
+
+    /// How long messages waited, as far as that is measured: mean and longest, nanoseconds.
+    fn waits(&self) -> [u64; 2];
 }
 
 impl<T: Send + std::fmt::Debug> LinkGauge for Gauge<T> {
     fn read(&self) -> [u64; 4] {
         [self.sent(), self.refused(), self.depth() as u64, self.capacity() as u64]
     }
+
+    fn waits(&self) -> [u64; 2] {
+        let read = |value: &AtomicU64| value.load(Ordering::Relaxed);
+        let shared = &self.shared;
+        let mean_ns = read(&shared.wait_ns).checked_div(read(&shared.waits)).unwrap_or(0);
+        [mean_ns, read(&shared.wait_max_ns)]
+    }
 }
 
 /// Makes a ring for `capacity` messages (at least one).
 #[must_use]
 pub fn ring<T>(capacity: usize) -> (Producer<T>, Consumer<T>) {
+    new(capacity, None)
+}
+
+/// The same, and each message's wait is measured with `clock`, which gives monotonic nanoseconds. For links with few
+/// messages: the clock is read twice for each. Elsewhere the consumer says what it knows with [`Consumer::note_wait`].
+#[must_use]
+pub fn timed<T>(capacity: usize, clock: fn() -> u64) -> (Producer<T>, Consumer<T>) {
+    new(capacity, Some(clock))
+}
+
+fn new<T>(capacity: usize, clock: Option<fn() -> u64>) -> (Producer<T>, Consumer<T>) {
     let shared = Arc::new(Shared {
         queue: ArrayQueue::new(capacity.max(1)),
         sent: AtomicU64::new(0),
         refused: AtomicU64::new(0),
+        clock,
+        waits: AtomicU64::new(0),
+        wait_ns: AtomicU64::new(0),
+        wait_max_ns: AtomicU64::new(0),
     });
     (Producer { shared: Arc::clone(&shared) }, Consumer { shared })
 }
@@ -62,11 +99,12 @@ impl<T> Producer<T> {
     /// # Errors
     /// The message itself; the refusal is counted. What it means is said by the link.
     pub fn try_send(&mut self, message: T) -> Result<(), T> {
-        let result = self.shared.queue.push(message);
+        let sent_ns = self.shared.clock.map_or(0, |clock| clock());
+        let result = self.shared.queue.push(Queued { sent_ns, message });
         // One producer: a plain load and store is enough, no other thread writes these.
         let counter = if result.is_ok() { &self.shared.sent } else { &self.shared.refused };
         counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        result
+        result.map_err(|back| back.message)
     }
 
     /// A view of the counters for the reports.
@@ -79,7 +117,23 @@ impl<T> Producer<T> {
 impl<T> Consumer<T> {
     /// The oldest message, or `None`.
     pub fn try_receive(&mut self) -> Option<T> {
-        self.shared.queue.pop()
+        let Queued { sent_ns, message } = self.shared.queue.pop()?;
+        if let Some(clock) = self.shared.clock {
+            self.note_wait(clock().saturating_sub(sent_ns));
+        }
+        Some(message)
+    }
+
+    /// A message has waited for so long, where the ring has no clock of its own and the message says when it was sent.
+    pub fn note_wait(&mut self, ns: u64) {
+        let add = |value: &AtomicU64, by| {
+            // One consumer: a plain load and store is enough, no other thread writes these.
+            value.store(value.load(Ordering::Relaxed) + by, Ordering::Relaxed);
+        };
+        let Shared { waits, wait_ns, wait_max_ns, .. } = &*self.shared;
+        add(waits, 1);
+        add(wait_ns, ns);
+        wait_max_ns.store(wait_max_ns.load(Ordering::Relaxed).max(ns), Ordering::Relaxed);
     }
 
     /// True when nothing waits.
@@ -131,6 +185,28 @@ mod tests {
         assert_eq!(consumer.try_receive(), Some(2));
         assert_eq!(consumer.try_receive(), None);
         assert!(consumer.is_empty());
+    }
+
+    #[test]
+    fn waits_are_measured_by_a_clock_or_by_the_consumer() {
+        use std::sync::atomic::AtomicU64;
+        static NOW: AtomicU64 = AtomicU64::new(0);
+        let (mut producer, mut consumer) = timed(4, || NOW.load(Ordering::Relaxed));
+        let gauge = producer.gauge();
+        assert_eq!(gauge.waits(), [0, 0]);
+        for (sent, received) in [(100, 110), (200, 250)] {
+            NOW.store(sent, Ordering::Relaxed);
+            producer.try_send(1).unwrap();
+            NOW.store(received, Ordering::Relaxed);
+            assert_eq!(consumer.try_receive(), Some(1));
+        }
+        assert_eq!(gauge.waits(), [30, 50]);
+        let (mut producer, mut consumer) = ring(4);
+        producer.try_send(1).unwrap();
+        assert_eq!(consumer.try_receive(), Some(1));
+        assert_eq!(producer.gauge().waits(), [0, 0], "nobody knows");
+        consumer.note_wait(7);
+        assert_eq!(producer.gauge().waits(), [7, 7]);
     }
 
     #[test]

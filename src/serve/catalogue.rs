@@ -67,11 +67,19 @@ pub fn catalogue() -> Vec<Metric> {
     std::iter::once(BUILD)
         .chain(of(ENGINE))
         .chain(of(SKIP))
+        .chain(of(VENUE))
+        .chain(of(EXCHANGE))
+        .chain(of(DIALOG))
+        .chain(of(CORRECTNESS))
+        .chain(of(RESYNC))
+        .chain(of(RECYCLING))
         .chain(of(TRADES))
         .chain(of(CAPTURE))
         .chain(of(SHARD))
         .chain(of(CONNECTION))
         .chain(of(SERVICE))
+        .chain(of(PHASE_QUANTILE))
+        .chain(of(PHASE))
         .chain(of(LINK))
         .chain(of(QUANTILE))
         .chain(of(LATENCY))
@@ -102,6 +110,11 @@ macro_rules! rows {
     };
 }
 
+mod parts;
+pub(super) use parts::{
+    CORRECTNESS, DIALOG, EXCHANGE, PHASE, PHASE_QUANTILE, RECYCLING, RESYNC, VENUE,
+};
+
 /// Seconds from `then_wall_ns` to `now_wall_ns`; absent if it never happened.
 fn age(then_wall_ns: u64, now_wall_ns: u64) -> Value {
     if then_wall_ns == 0 { Absent } else { seconds(now_wall_ns.saturating_sub(then_wall_ns)) }
@@ -121,6 +134,8 @@ pub(super) const BUILD: Metric =
 pub(super) const ENGINE: Rows<EngineReport> = rows! { "", EngineReport;
     Gauge "healthy", "1", "1 while the engine does its work, else 0",
         "when it falls: read /health, it gives the reasons", |r, _| flag(r.health.healthy);
+    Gauge "in_grace", "1", "1 while the start is so recent that missing connections are no fault yet",
+        "nothing", |r, _| flag(r.health.in_grace);
     Gauge "uptime_seconds", "s", "Time since the start",
         "nothing; when it falls, the process was restarted",
         |r, now| age(r.started_wall_ns, now);
@@ -141,6 +156,16 @@ pub(super) const ENGINE: Rows<EngineReport> = rows! { "", EngineReport;
         |r, _| Whole(r.registry.tokens_expired);
     Gauge "pool_capacity_tokens", "tokens", "Tokens that the connections could carry together",
         "nothing", |r, _| Whole(r.pool.capacity_tokens);
+    Gauge "tokens_per_connection_target", "tokens", "Tokens that placement puts on one connection",
+        "nothing", |r, _| Whole(r.pool.tokens_per_connection_target);
+    Gauge "tokens_per_connection_max", "tokens", "Tokens that a connection never exceeds",
+        "nothing", |r, _| Whole(r.pool.tokens_per_connection_max);
+    Gauge "connections_draining", "connections", "Connections without tokens that are being closed",
+        "if it stays up: sockets do not close", |r, _| Whole(r.pool.connections_draining);
+    Counter "markets_moved", "markets", "Markets that left a connection of a fixed table",
+        "connections of the table fail, or markets are many on one", |r, _| Whole(r.pool.markets_moved);
+    Gauge "last_reconnect_age_seconds", "s", "Time since a connection last came up again",
+        "nothing", |r, now| age(r.pool.last_reconnect_wall_ns, now);
     Gauge "connections_active", "connections", "Connections that are up",
         "when it falls: the venue or the network closes connections",
         |r, _| Whole(r.pool.connections_active);
@@ -309,6 +334,12 @@ pub(super) const CONNECTION: Rows<ConnectionReport> = rows! { "connection,shard"
         "when it falls: /stats gives the reason", |c, _| flag(c.state == "active");
     Gauge "connection_tokens", "tokens", "Tokens placed on the connection",
         "nothing", |c, _| Whole(c.tokens);
+    Gauge "connection_tokens_expired", "tokens", "Tokens on the connection whose market expired",
+        "nothing: cleanup frees their slots", |c, _| Whole(c.tokens_expired);
+    Gauge "connection_age_seconds", "s", "Time since the present socket came up",
+        "nothing", |c, now| age(c.connected_wall_ns, now);
+    Gauge "connection_ping_age_seconds", "s", "Time since the last PING was sent",
+        "above 20 s: the shard's core is overloaded", |c, now| age(c.last_ping_wall_ns, now);
     Gauge "connection_pollution_ratio", "1", "Share of its tokens whose market expired, 0 to 1",
         "nothing: cleanup frees its slots for new markets", |c, _| Real(c.pollution);
     Gauge "connection_snapshots", "books", "Books of the connection that have their snapshot",
@@ -346,6 +377,38 @@ pub(super) const SERVICE: Rows<ServiceReport> = rows! { "service", ServiceReport
         "nothing", |s, _| Whole(s.max as u64);
     Gauge "service_waiting", "requests", "Requests that wait for a connection, or dials for their turn",
         "the service is slow, or needs a higher maximum", |s, _| Whole(s.occupation.waiting as u64);
+    Gauge "service_connections_min", "connections", "Connections kept open", "nothing", |s, _| Whole(s.min as u64);
+    Gauge "service_connections_opening", "connections", "Connections being opened",
+        "if it stays up: the service does not take connections", |s, _| Whole(s.occupation.opening as u64);
+    Counter "service_connections_acquired", "connections", "Connections lent",
+        "nothing", |s, _| Whole(s.acquired);
+    Counter "service_connections_closed", "connections", "Connections closed",
+        "as fast as requests: the service closes after each", |s, _| Whole(s.closed);
+    Gauge "service_connections_in_use_peak", "connections", "Most connections lent at once",
+        "near service_connections_max: requests wait", |s, _| Whole(s.peak_in_use as u64);
+    Gauge "service_waiting_peak", "requests", "Most requests that waited at once",
+        "the service is slow, or needs a higher maximum", |s, _| Whole(s.peak_waiting as u64);
+    Counter "service_acquires_timed_out", "requests", "Waits for a connection that were given up in time",
+        "the service is slow, or needs a higher maximum", |s, _| Whole(s.timed_out);
+    Counter "service_acquires_cancelled", "requests", "Waits for a connection whose request was dropped",
+        "nothing", |s, _| Whole(s.cancelled);
+    Counter "service_requests_repeated", "requests", "Requests sent once more because a kept connection had died",
+        "the service closes idle connections: shorten their idle time", |s, _| Whole(s.repeated);
+    Counter "service_redirects", "requests", "Redirects followed",
+        "the configured address is an old one", |s, _| Whole(s.redirected);
+    Counter "service_errors", "errors", "Errors of all kinds", "/stats has them by kind",
+        |s, _| Whole(s.errors.values().sum());
+    Counter "service_probes", "probes", "Probes sent", "nothing", |s, _| Whole(s.health.probes);
+    Counter "service_probes_failed", "probes", "Of these, failed", "/stats has the last error",
+        |s, _| Whole(s.health.probes_failed);
+    Gauge "service_probe_seconds", "s", "Time of the last probe that went well",
+        "the service is slow", |s, _| seconds(s.health.probe_took_ns);
+    Gauge "service_state_age_seconds", "s", "Time since the service came up or went down",
+        "nothing", |s, now| age(s.health.since_ns, now);
+    Gauge "service_probe_age_seconds", "s", "Time since the last probe",
+        "nothing", |s, now| age(s.health.last_probe_ns, now);
+    Gauge "service_error_age_seconds", "s", "Time since the last error",
+        "nothing", |s, now| age(s.health.last_error_ns, now);
     Counter "service_connections_opened", "connections", "Connections opened",
         "as fast as requests: the service closes after each", |s, _| Whole(s.opened);
     Counter "service_connections_broken", "connections", "Connections that broke while they were lent",
@@ -377,9 +440,9 @@ pub(super) const LINK: Rows<LinkReport> = rows! { "link", LinkReport;
     Gauge "link_depth", "messages", "Messages that wait now",
         "near link_capacity: the consumer is too slow", |l, _| Whole(l.depth);
     Gauge "link_capacity", "messages", "Messages that fit", "nothing", |l, _| Whole(l.capacity);
-    Gauge "link_delay_mean_seconds", "s", "Mean wait of a message; 0 where it is not measured",
+    Gauge "link_delay_mean_seconds", "s", "Mean wait of a message; 0 before the first",
         "the consumer is too slow or sleeps too long", |l, _| seconds(l.delay_mean_ns);
-    Gauge "link_delay_max_seconds", "s", "Longest wait of a message; 0 where it is not measured",
+    Gauge "link_delay_max_seconds", "s", "Longest wait of a message; 0 before the first",
         "the consumer stood still for that long", |l, _| seconds(l.delay_max_ns);
 };
 
@@ -403,6 +466,16 @@ pub(super) const TRADES: Rows<TradeReport> = rows! { "", TradeReport;
         |t, _| Whole(t.lost);
     Gauge "trades_store_up", "1", "1 while the database takes trades, else 0",
         "when it falls: /health has the database's own words", |t, _| flag(t.down_since_wall_ns == 0);
+    Gauge "trades_sink_age_seconds", "s", "Time since the sink started", "nothing",
+        |t, now| age(t.started_wall_ns, now);
+    Counter "trades_markets_stored", "markets", "Markets stored, each as often as it changed",
+        "nothing", |t, _| Whole(t.markets);
+    Gauge "trades_store_down_seconds", "s", "How long the database has taken nothing; absent while it does",
+        "/health has the database's own words", |t, now| age(t.down_since_wall_ns, now);
+    Gauge "trades_batch_median_seconds", "s", "Time of a batch in the database; half take less",
+        "the database or its disk is slow", |t, _| seconds(t.batch_p50_us * MICROSECOND_NS);
+    Gauge "trades_batch_max_seconds", "s", "Longest time of a batch in the database",
+        "the database or its disk is slow", |t, _| seconds(t.batch_max_us * MICROSECOND_NS);
     Gauge "trades_last_trade_age_seconds", "s", "Time since the last trade came",
         "the venue is quiet, or no connection is up", |t, now| age(t.last_trade_wall_ns, now);
     Gauge "trades_last_insert_age_seconds", "s", "Time since the database took a batch",
@@ -425,6 +498,11 @@ pub(super) const CAPTURE: Rows<CaptureReport> = rows! { "", CaptureReport;
     Counter "capture_lost", "frames", "Frames that are not in the capture",
         "the capture's thread gets no core, or the disk is slow or full; the manifest says when",
         |c, _| Whole(c.lost);
+    Counter "capture_segments", "files", "Files begun", "nothing", |c, _| Whole(c.segments);
+    Gauge "capture_last_write_age_seconds", "s", "Time since the last block was written",
+        "above a few seconds: the disk hangs, or nothing comes", |c, now| age(c.last_write_wall_ns, now);
+    Gauge "capture_failing_seconds", "s", "How long nothing can be written; absent while it can",
+        "/health has the disk's own words", |c, now| age(c.failing_since_wall_ns, now);
     Gauge "capture_up", "1", "1 while the capture can be written, else 0",
         "when it falls: /health has the disk's own words", |c, _| flag(c.failing_since_wall_ns == 0);
 };
@@ -451,6 +529,10 @@ pub(super) const SERVE: Rows<ServeReport> = rows! { "", ServeReport;
     Counter "serve_clients_refused", "clients", "Local HTTP clients turned away",
         "too many clients: keep connections open and use fewer",
         |s, _| Whole(s.clients_refused);
+    Counter "serve_clients_evicted", "clients", "Local HTTP clients closed, longest idle first, for a newcomer",
+        "clients leave connections open: use fewer, or close them", |s, _| Whole(s.clients_evicted);
+    Counter "serve_accept_errors", "clients", "Local HTTP clients that the kernel could not hand over",
+        "no descriptors are left: raise ulimit -n", |s, _| Whole(s.accept_errors);
     Counter "serve_answers_late", "answers", "Questions that another core did not answer in time",
         "a core hangs or is overloaded; see shard_healthy", |s, _| Whole(s.answers_late);
     Counter "serve_questions_refused", "questions", "Questions not asked: too many were under way",

@@ -2,11 +2,13 @@
 //!
 //! Runs on:  serve core, at scrape only (pure). Owns: nothing.
 use super::catalogue::{
-    BUILD, CAPTURE, CONNECTION, ENGINE, Kind, LATENCY, LINK, Metric, QUANTILE, Quantile, REQUESTS,
-    Requests, Row, SERVE, SERVICE, SHARD, SKIP, TRADES, Value,
+    BUILD, CAPTURE, CONNECTION, CORRECTNESS, DIALOG, ENGINE, EXCHANGE, Kind, LATENCY, LINK, Metric,
+    PHASE, PHASE_QUANTILE, QUANTILE, Quantile, RECYCLING, REQUESTS, RESYNC, Requests, Row, SERVE,
+    SERVICE, SHARD, SKIP, TRADES, VENUE, Value,
 };
 use crate::counter::latency::LatencySummary;
 use crate::counter::report::EngineReport;
+use crate::counter::service::ServiceReport;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
@@ -25,6 +27,10 @@ pub struct ServeReport {
     pub clients: u64,
     /// Clients turned away because there were too many.
     pub clients_refused: u64,
+    /// Clients that gave their place to a newcomer because they had been idle for longest.
+    pub clients_evicted: u64,
+    /// Clients that the kernel could not hand over.
+    pub accept_errors: u64,
     /// Questions to other cores that were not answered in time.
     pub answers_late: u64,
     /// Questions that were not asked because too many were under way.
@@ -68,6 +74,13 @@ impl Collector for Reports {
                 (labels.into_iter().chain([by_rule]).collect(), s)
             }),
         )?;
+        let venues = engine.venues.iter();
+        out.rows(VENUE, venues.map(|v| (vec![("venue", v.venue.clone())], v)))?;
+        out.rows(EXCHANGE, engine.exchange.iter().map(|e| (vec![], e)))?;
+        out.rows(DIALOG, [(vec![], &engine.pool.dialog)])?;
+        out.rows(CORRECTNESS, [(vec![], &engine.correctness)])?;
+        out.rows(RESYNC, [(vec![], &engine.correctness.resync)])?;
+        out.rows(RECYCLING, [(vec![], &engine.recycling)])?;
         out.rows(TRADES, engine.trades.iter().map(|t| (vec![], t)))?;
         out.rows(CAPTURE, engine.capture.iter().map(|c| (vec![], c)))?;
         out.rows(SHARD, engine.shards.iter().map(|s| (vec![("shard", s.shard.to_string())], s)))?;
@@ -80,9 +93,13 @@ impl Collector for Reports {
         )?;
         let services = engine.services.iter();
         out.rows(SERVICE, services.map(|s| (vec![("service", s.service.clone())], s)))?;
+        let phases: Vec<_> = engine.services.iter().flat_map(phases).collect();
+        let known = phases.iter().filter(|(_, latency)| latency.count > 0);
+        out.rows(PHASE_QUANTILE, known.flat_map(|(labels, latency)| quantiles(labels, latency)))?;
+        out.rows(PHASE, phases)?;
         out.rows(LINK, engine.router.iter().map(|l| (vec![("link", l.name.clone())], l)))?;
         let stages = engine.latencies.iter().filter(|l| l.count > 0);
-        out.rows(QUANTILE, stages.flat_map(quantiles))?;
+        out.rows(QUANTILE, stages.flat_map(|l| quantiles(&vec![("stage", l.stage.clone())], l)))?;
         let stages = engine.latencies.iter();
         out.rows(LATENCY, stages.map(|l| (vec![("stage", l.stage.clone())], l)))?;
         out.rows(SERVE, [(vec![], serve)])?;
@@ -96,18 +113,33 @@ impl Collector for Reports {
     }
 }
 
-fn quantiles(latency: &LatencySummary) -> impl Iterator<Item = (Labels, Quantile)> + use<> {
+/// What is timed of a service.
+fn phases(service: &ServiceReport) -> [(Labels, &LatencySummary); 3] {
+    let of = |phase: &str, latency| {
+        (vec![("service", service.service.clone()), ("phase", phase.to_owned())], latency)
+    };
+    [
+        of("acquire", &service.acquire),
+        of("connect", &service.connect),
+        of("request", &service.request),
+    ]
+}
+
+fn quantiles(labels: &Labels, latency: &LatencySummary) -> Vec<(Labels, Quantile)> {
     let points = [
+        ("0", latency.min_ns),
         ("0.5", latency.p50_ns),
         ("0.9", latency.p90_ns),
         ("0.99", latency.p99_ns),
         ("0.999", latency.p999_ns),
         ("1", latency.max_ns),
     ];
-    let stage = latency.stage.clone();
-    points.into_iter().map(move |(quantile, ns)| {
-        (vec![("stage", stage.clone()), ("quantile", quantile.to_owned())], Quantile { ns })
-    })
+    let point = |(quantile, ns): (&str, u64)| {
+        let mut labels = labels.clone();
+        labels.push(("quantile", quantile.to_owned()));
+        (labels, Quantile { ns })
+    };
+    points.into_iter().map(point).collect()
 }
 
 struct Out<'a, 'b> {
@@ -162,6 +194,9 @@ fn write_value(encoder: &mut MetricEncoder<'_>, kind: Kind, value: Value) -> fmt
         (_, Value::Absent) | (Kind::Info, _) => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod complete;
 
 #[cfg(test)]
 mod tests {

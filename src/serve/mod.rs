@@ -2,7 +2,7 @@
 //!
 //! Runs on:  serve core (glommio), and one plain thread in `accept`.
 //! Owns:     its ends of the links to the control core and the shards, and its clients.
-//! Bounds:   `SERVE_CLIENTS_MAX` clients; every wait has a timeout.
+//! Bounds:   `SERVE_CLIENTS_MAX` clients, fewer where descriptors are few; every wait has a timeout.
 //!
 //! It never reads what another core owns: it asks, and the other core answers when it can. A core
 //! that does not answer costs 503 here and nothing there.
@@ -12,6 +12,7 @@ mod client;
 mod event;
 mod inquiry;
 pub mod metrics;
+pub mod places;
 pub mod request;
 pub mod route;
 
@@ -19,18 +20,20 @@ pub use crate::io::listen::{BindError, Listener};
 pub use inquiry::{ServeLinks, Wake};
 
 use crate::base::limits::{
-    SERVE_ANSWER_TIMEOUT_NS, SERVE_CLIENTS_MAX, SERVE_HEAD_TIMEOUT_NS, SERVE_IDLE_NS,
+    SERVE_ACCEPT_LOG_NS, SERVE_ANSWER_TIMEOUT_NS, SERVE_HEAD_TIMEOUT_NS, SERVE_IDLE_NS,
     SERVE_STOP_POLL_NS, SERVE_TURNED_AWAY_MAX, SERVE_WRITE_TIMEOUT_NS,
 };
+use crate::io::authority::{Names, ServeName};
 use crate::io::clock::HostClock;
 use crate::io::executor::{sleep, spawn, yield_now};
-use crate::io::listen::ClientStream;
+use crate::io::listen::{ClientStream, descriptor_limit};
 use answer::Answer;
 use client::Client;
 use event::Event;
 use futures_lite::future::or;
 use inquiry::Inquiries;
 use metrics::ServeReport;
+use places::{Bounds, Places};
 use request::Head;
 use route::Plan;
 use std::cell::{Cell, RefCell};
@@ -79,7 +82,9 @@ pub struct Server {
     patience: Patience,
     stopping: Event,
     clock: RefCell<HostClock>,
-    clients: Cell<usize>,
+    names: Names,
+    places: Rc<Places>,
+    accept_errors: RefCell<AcceptErrors>,
     turned_away: Cell<usize>,
     tasks: Cell<usize>,
     counts: RefCell<ServeReport>,
@@ -92,22 +97,32 @@ impl std::fmt::Debug for Server {
 }
 
 impl Server {
-    /// A server on a bound listener; nothing happens before [`Server::run`].
+    /// A server on a bound listener, addressed as `names` too; nothing happens before [`Server::run`].
     #[must_use]
-    pub fn new(links: ServeLinks, listener: Listener) -> Rc<Self> {
-        Self::with_patience(links, listener, Patience::default())
+    pub fn new(links: ServeLinks, listener: Listener, names: Vec<ServeName>) -> Rc<Self> {
+        let bounds = Bounds::for_descriptors(descriptor_limit());
+        Self::with_limits(links, listener, names, Patience::default(), bounds)
     }
 
-    /// The same with other timeouts.
+    /// The same with other timeouts and bounds.
     #[must_use]
-    pub fn with_patience(links: ServeLinks, listener: Listener, patience: Patience) -> Rc<Self> {
+    pub fn with_limits(
+        links: ServeLinks,
+        listener: Listener,
+        names: Vec<ServeName>,
+        patience: Patience,
+        bounds: Bounds,
+    ) -> Rc<Self> {
+        let names = Names::new(listener.address(), names);
         Rc::new(Self {
             listener,
             inquiries: Inquiries::new(links),
             patience,
             stopping: Event::default(),
             clock: RefCell::new(HostClock::new()),
-            clients: Cell::new(0),
+            names,
+            places: Places::new(bounds),
+            accept_errors: RefCell::default(),
             turned_away: Cell::new(0),
             tasks: Cell::new(0),
             counts: RefCell::default(),
@@ -130,10 +145,7 @@ impl Server {
                     // Clients that come without end leave the others their turn.
                     yield_now().await;
                 }
-                Some(Err(error)) => {
-                    log::warn!("a local client was lost: {error}");
-                    sleep(SERVE_STOP_POLL_NS).await;
-                }
+                Some(Err(error)) => self.on_accept_error(&error),
                 None => {}
             }
         }
@@ -163,15 +175,13 @@ impl Server {
 
     fn on_client(self: &Rc<Self>, stream: ClientStream) {
         let client = Client::new(stream);
-        if self.clients.get() < SERVE_CLIENTS_MAX {
-            self.clients.set(self.clients.get() + 1);
-            self.spawn(|server| async move {
-                client.run(&server).await;
-                server.clients.set(server.clients.get() - 1);
-            });
+        let (place, evicted) = self.places.take();
+        self.counts.borrow_mut().clients_evicted += u64::from(evicted);
+        if let Some(place) = place {
+            self.spawn(|server| async move { client.run(&server, &place).await });
             return;
         }
-        self.counts.borrow_mut().clients_refused += 1;
+        self.refuse();
         if self.turned_away.get() < SERVE_TURNED_AWAY_MAX {
             self.turned_away.set(self.turned_away.get() + 1);
             self.spawn(|server| async move {
@@ -181,8 +191,30 @@ impl Server {
         }
     }
 
+    fn refuse(&self) {
+        self.counts.borrow_mut().clients_refused += 1;
+    }
+
+    /// Mostly "too many open files": the longest idle client gives its descriptor to the next one.
+    fn on_accept_error(&self, error: &std::io::Error) {
+        let evicted = self.places.evict_any();
+        {
+            let mut counts = self.counts.borrow_mut();
+            counts.accept_errors += 1;
+            counts.clients_evicted += u64::from(evicted);
+        }
+        let mut clock = self.clock.borrow_mut();
+        clock.align();
+        if let Some(line) = self.accept_errors.borrow_mut().line(error, clock.now().mono_ns) {
+            log::warn!("{line}");
+        }
+    }
+
     /// The answer to a request, once the other cores have said what they know.
     async fn answer(&self, head: &Head, is_local: bool) -> Answer {
+        if let Some(host) = head.host.as_ref().filter(|host| !self.names.contain(host)) {
+            return route::misdirected(host);
+        }
         let answer_ns = self.patience.answer_ns;
         match route::plan(head, is_local) {
             Plan::Answer(answer) => answer,
@@ -230,8 +262,48 @@ impl Server {
     /// What the server counted so far.
     fn report(&self) -> ServeReport {
         let mut report = self.counts.borrow().clone();
-        report.clients = self.clients.get() as u64;
+        report.clients = self.places.len() as u64;
         (report.answers_late, report.questions_refused) = self.inquiries.counts();
         report
+    }
+}
+
+/// Errors of `accept`, one line a minute whatever their number.
+#[derive(Debug, Default)]
+struct AcceptErrors {
+    logged_ns: Option<u64>,
+    withheld: u64,
+}
+
+impl AcceptErrors {
+    fn line(&mut self, error: &std::io::Error, now_ns: u64) -> Option<String> {
+        if self.logged_ns.is_some_and(|then| now_ns.saturating_sub(then) < SERVE_ACCEPT_LOG_NS) {
+            self.withheld += 1;
+            return None;
+        }
+        self.logged_ns = Some(now_ns);
+        let more = match std::mem::take(&mut self.withheld) {
+            0 => String::new(),
+            count => format!(" ({count} more since the last line)"),
+        };
+        Some(format!(
+            "--serve: a local client cannot be accepted: {error}{more}; it waits until another leaves: raise the descriptor limit (`ulimit -n`) or use fewer clients"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_accept_are_one_line_a_minute() {
+        let mut errors = AcceptErrors::default();
+        let error = std::io::Error::from_raw_os_error(24);
+        let lines: Vec<String> =
+            (0..1200).filter_map(|i| errors.line(&error, i * SERVE_STOP_POLL_NS)).collect();
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(lines[0].contains("Too many open files") && !lines[0].contains("more since"));
+        assert!(lines[1].contains("(599 more since the last line)"), "{}", lines[1]);
     }
 }

@@ -5,6 +5,7 @@
 //! httparse instead of `ureq-proto::server`: that one must read a request's body before it lets
 //! us answer, and has no way to answer a head that it could not parse.
 use crate::base::limits::{SERVE_HEAD_BYTES_MAX, SERVE_HEADERS_MAX};
+use crate::io::authority::Authority;
 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct Head {
     pub path: String,
     /// What follows the `?`, empty if nothing does.
     pub query: String,
+    /// The host that the client believes it has reached; HTTP/1.0 may leave it out.
+    pub host: Option<Authority>,
     /// True when the client wants to send another request.
     pub keep_alive: bool,
     /// True when a web page of somebody else's may have sent it.
@@ -56,7 +59,8 @@ pub enum HeadError {
 }
 
 /// Reads one head from the front of `bytes`; gives it with its length in bytes, or `None` while
-/// it is incomplete.
+/// it is incomplete. What two programs could read differently is refused (RFC 9112, 3.2, 5 and 11.2): a second
+/// `Host` or `Content-Length`, `Content-Length` beside `Transfer-Encoding`, a line that ends in LF alone.
 ///
 /// # Errors
 /// See [`HeadError`].
@@ -70,33 +74,109 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, HeadError> {
         Err(httparse::Error::Version) => return Err(HeadError::Version),
         Err(_) => return Err(HeadError::Malformed("this is not HTTP/1.1")),
     };
+    if !has_whole_line_ends(&bytes[..length]) {
+        return Err(HeadError::Malformed("a line of the head does not end in CR LF"));
+    }
     let http11 = request.version == Some(1);
-    let method = match request.method {
-        Some("GET") => Method::Get,
-        Some("HEAD") => Method::Head,
-        Some("POST") => Method::Post,
-        _ => Method::Other,
-    };
-    let (path, query) = target(request.path.unwrap_or("/"))?;
-    let value = |name: &str| {
-        let mut found = request.headers.iter().filter(|h| h.name.eq_ignore_ascii_case(name));
-        found.next().map(|h| String::from_utf8_lossy(h.value).to_ascii_lowercase())
-    };
-    if http11 && value("host").is_none() {
+    let method = method(request.method.unwrap_or_default())?;
+    let fields = Fields(request.headers);
+    let host = fields.only("host", "there are two Host headers")?;
+    if http11 && host.is_none() {
         return Err(HeadError::Malformed("the Host header is missing"));
     }
-    let connection = value("connection").unwrap_or_default();
+    let host = host.map(|text| Authority::parse(text).ok_or(BAD_HOST)).transpose()?;
+    let (path, query) = target(request.path.unwrap_or_default(), method, host.as_ref())?;
+    let connection = fields.all("connection").collect::<Vec<_>>().join(",").to_ascii_lowercase();
     let has_token = |token: &str| connection.split(',').any(|part| part.trim() == token);
     let keep_alive = if http11 { !has_token("close") } else { has_token("keep-alive") };
-    let has_body = value("transfer-encoding").is_some()
-        || value("content-length").is_some_and(|length| length.trim() != "0");
-    let from_page = value("origin").is_some();
-    Ok(Some((Head { method, path, query, keep_alive, from_page, has_body }, length)))
+    let has_body = has_body(&fields, http11)?;
+    let from_page = fields.all("origin").next().is_some();
+    Ok(Some((Head { method, path, query, host, keep_alive, from_page, has_body }, length)))
 }
 
-/// Path and query of a request target, which may be a whole URL.
-fn target(text: &str) -> Result<(String, String), HeadError> {
-    let uri: http::Uri = text.parse().map_err(|_| HeadError::Malformed("the path is malformed"))?;
+const BAD_HOST: HeadError = HeadError::Malformed("the Host header is malformed");
+const BAD_TARGET: HeadError = HeadError::Malformed("the path is malformed");
+
+/// Methods are case-sensitive, and none that anybody uses has a small letter.
+fn method(text: &str) -> Result<Method, HeadError> {
+    match text {
+        "GET" => Ok(Method::Get),
+        "HEAD" => Ok(Method::Head),
+        "POST" => Ok(Method::Post),
+        _ if text.bytes().all(|b| b.is_ascii_uppercase() || b == b'-') => Ok(Method::Other),
+        _ => Err(HeadError::Malformed("the method is not in capital letters")),
+    }
+}
+
+/// Whether each LF follows a CR, and each CR is followed by a LF.
+fn has_whole_line_ends(head: &[u8]) -> bool {
+    let lines = head.iter().filter(|&&b| b == b'\n').count();
+    let returns = head.iter().filter(|&&b| b == b'\r').count();
+    let pairs = head.windows(2).filter(|pair| pair == b"\r\n").count();
+    lines == pairs && returns == pairs
+}
+
+/// Whether a body follows; an error where its end is not certain.
+fn has_body(fields: &Fields<'_>, http11: bool) -> Result<bool, HeadError> {
+    let length = fields.only("content-length", "there are two Content-Length headers")?;
+    let coding = fields.only("transfer-encoding", "there are two Transfer-Encoding headers")?;
+    match (length, coding) {
+        (Some(_), Some(_)) => {
+            Err(HeadError::Malformed("Content-Length and Transfer-Encoding exclude each other"))
+        }
+        (Some(length), None) => {
+            let is_number = !length.is_empty() && length.bytes().all(|b| b.is_ascii_digit());
+            match length.parse::<u64>() {
+                Ok(bytes) if is_number => Ok(bytes > 0),
+                _ => Err(HeadError::Malformed("Content-Length is not a number")),
+            }
+        }
+        (None, Some(coding)) if http11 && coding.eq_ignore_ascii_case("chunked") => Ok(true),
+        (None, Some(_)) => Err(HeadError::Malformed("Transfer-Encoding can only be chunked")),
+        (None, None) => Ok(false),
+    }
+}
+
+/// The headers by name.
+struct Fields<'a>(&'a [httparse::Header<'a>]);
+
+impl<'a> Fields<'a> {
+    fn all(&self, name: &str) -> impl Iterator<Item = &'a str> {
+        let found = self.0.iter().filter(move |h| h.name.eq_ignore_ascii_case(name));
+        // A value that is not UTF-8 equals nothing that is looked for.
+        found.map(|h| std::str::from_utf8(h.value).map_or("\u{fffd}", str::trim))
+    }
+
+    /// The value of a header that may be there once.
+    fn only(&self, name: &str, twice: &'static str) -> Result<Option<&'a str>, HeadError> {
+        let mut values = self.all(name);
+        let first = values.next();
+        if values.next().is_some() { Err(HeadError::Malformed(twice)) } else { Ok(first) }
+    }
+}
+
+/// Path and query of a request target. A whole URL must name the host that the `Host` header names.
+fn target(
+    text: &str,
+    method: Method,
+    host: Option<&Authority>,
+) -> Result<(String, String), HeadError> {
+    if text == "*" && method == Method::Other {
+        return Ok((text.to_owned(), String::new()));
+    }
+    let scheme = text.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("http://"));
+    if text.contains('#') || (scheme.is_none() && !text.starts_with('/')) {
+        return Err(BAD_TARGET);
+    }
+    let uri: http::Uri = text.parse().map_err(|_| BAD_TARGET)?;
+    if scheme.is_some() {
+        let named = uri.authority().and_then(|authority| Authority::parse(authority.as_str()));
+        if named.is_none() || host.is_some_and(|host| named.as_ref() != Some(host)) {
+            return Err(HeadError::Malformed(
+                "the address and the Host header name different hosts",
+            ));
+        }
+    }
     let path = if uri.path().is_empty() { "/" } else { uri.path() };
     Ok((path.to_owned(), uri.query().unwrap_or_default().to_owned()))
 }
@@ -124,7 +204,7 @@ mod tests {
         assert!(!head("GET / HTTP/1.1\r\nhost: a\r\nConnection: Close\r\n\r\n").keep_alive);
         assert!(!head("GET / HTTP/1.0\r\n\r\n").keep_alive);
         assert!(head("HEAD / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").keep_alive);
-        let absolute = head("GET http://a:1/stats?b HTTP/1.1\r\nHost: a\r\n\r\n");
+        let absolute = head("GET http://a:1/stats?b HTTP/1.1\r\nHost: A:1\r\n\r\n");
         assert_eq!((absolute.path.as_str(), absolute.query.as_str()), ("/stats", "b"));
         let post = head("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n");
         assert_eq!((post.method, post.has_body), (Method::Post, true));
@@ -138,6 +218,62 @@ mod tests {
         assert!(malformed("\x16\x03\x01\x02\x00\x01\x00"));
         assert!(malformed("GET / HTTP/1.1\r\n\r\n"));
         assert!(malformed("GET \"x HTTP/1.1\r\nHost: a\r\n\r\n"));
+        for (start, headers) in [
+            ("get / HTTP/1.1", "Host: a\r\n"),
+            ("Get / HTTP/1.1", "Host: a\r\n"),
+            ("GET  / HTTP/1.1", "Host: a\r\n"),
+            ("GET a:80 HTTP/1.1", "Host: a:80\r\n"),
+            ("GET * HTTP/1.1", "Host: a\r\n"),
+            ("GET /#x HTTP/1.1", "Host: a\r\n"),
+            ("CONNECT a:80 HTTP/1.1", "Host: a:80\r\n"),
+            ("GET http://b/ HTTP/1.1", "Host: a\r\n"),
+            ("GET http://a@b/ HTTP/1.1", "Host: b\r\n"),
+            ("GET http://a:1/ HTTP/1.1", "Host: a\r\n"),
+            ("GET https://a/ HTTP/1.1", "Host: a\r\n"),
+            ("GET / HTTP/1.1", "Host: a\r\nHost: a\r\n"),
+            ("GET / HTTP/1.0", "Host: a\r\nhOST: b\r\n"),
+            ("GET / HTTP/1.1", "Host: a b\r\n"),
+            ("GET / HTTP/1.1", "Host: a, b\r\n"),
+            ("GET / HTTP/1.1", "Host: u@a\r\n"),
+            ("GET / HTTP/1.1", "Host: a:b\r\n"),
+            ("GET / HTTP/1.1", "Host: a:70000\r\n"),
+            ("GET / HTTP/1.1", "Host: [::1\r\n"),
+            ("GET / HTTP/1.1", "Host:\r\n"),
+            ("GET / HTTP/1.1", "Host : a\r\n"),
+            ("GET / HTTP/1.1", " Host: a\r\n"),
+            ("GET / HTTP/1.1", "Host: a\r\nX: a\r\n b\r\n"),
+            ("GET / HTTP/1.1", "Host: a\r\nX: a\r\n\tb\r\n"),
+            ("GET / HTTP/1.1", "Host: a\n"),
+            ("GET / HTTP/1.1", "Host: a\r\nX: a\rb\r\n"),
+            ("GET / HTTP/1.1", "Host: a\r\nX: a\0b\r\n"),
+            ("GET / HTTP/1.1", "Host: a\r\nno colon\r\n"),
+            ("GET / HTTP/1.1", "Host: a\r\n: empty\r\n"),
+            ("GET / HTTP/1.1", "Host: a\r\nContent-Length: 0\r\nContent-Length: 0\r\n"),
+            ("GET / HTTP/1.1", "Host: a\r\nContent-Length: 1\r\ncontent-length: 2\r\n"),
+            ("GET / HTTP/1.1", "Host: a\r\nContent-Length: 3, 3\r\n"),
+            ("GET / HTTP/1.1", "Host: a\r\nContent-Length: +3\r\n"),
+            ("GET / HTTP/1.1", "Host: a\r\nContent-Length: -1\r\n"),
+            ("GET / HTTP/1.1", "Host: a\r\nContent-Length: 0x3\r\n"),
+            ("GET / HTTP/1.1", "Host: a\r\nContent-Length:\r\n"),
+            ("GET / HTTP/1.1", "Host: a\r\nContent-Length: 99999999999999999999\r\n"),
+            ("GET / HTTP/1.1", "Host: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n"),
+            ("GET / HTTP/1.1", "Host: a\r\nContent-Length: 0\r\nTransfer-Encoding: x\r\n"),
+            ("GET / HTTP/1.1", "Host: a\r\nTransfer-Encoding: xchunked\r\n"),
+            ("GET / HTTP/1.1", "Host: a\r\nTransfer-Encoding: identity\r\n"),
+            ("GET / HTTP/1.1", "Host: a\r\nTransfer-Encoding: chunked, chunked\r\n"),
+            ("GET / HTTP/1.1", "Host: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n"),
+            ("GET / HTTP/1.0", "Transfer-Encoding: chunked\r\n"),
+        ] {
+            let text = format!("{start}\r\n{headers}\r\n");
+            assert!(malformed(&text), "{text:?}: {:?}", parse(text.as_bytes()));
+        }
+        for text in [
+            "GET / HTTP/1.1\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\n\n",
+            "\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        ] {
+            assert!(malformed(text), "{text:?}");
+        }
         assert_eq!(parse(b"GET / HTTP/3.1\r\n\r\n"), Err(HeadError::Version));
         let long = format!("GET /{} HTTP/1.1\r\n", "a".repeat(SERVE_HEAD_BYTES_MAX));
         assert_eq!(parse(long.as_bytes()), Err(HeadError::TooLarge));

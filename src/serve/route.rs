@@ -5,8 +5,10 @@ use super::answer::Answer;
 use super::metrics::{self, ServeReport};
 use super::request::{Head, HeadError, Method};
 use crate::base::id::{ConnectionId, TokenId};
+use crate::base::text::visible_json;
 use crate::base::time::{MILLISECOND_NS, SECOND_NS};
 use crate::counter::report::{EngineReport, HealthReport};
+use crate::io::authority::Authority;
 use crate::market::book::BookState;
 use crate::market::book::image::BookImage;
 use serde::Serialize;
@@ -144,7 +146,23 @@ pub fn bad_head(error: HeadError) -> Answer {
     }
 }
 
-/// The answer to a client beyond `SERVE_CLIENTS_MAX`.
+/// The answer to a client that believes this to be another server: DNS rebinding looks like that.
+#[must_use]
+pub fn misdirected(host: &Authority) -> Answer {
+    let host = host.host();
+    let text = format!(
+        "this server is not addressed as {host}; if that is right, start ringbook with --serve-name {host}"
+    );
+    Answer::error(421, &text)
+}
+
+/// Whether a request is answered even where all ordinary places are taken.
+#[must_use]
+pub fn is_reserved(head: &Head) -> bool {
+    matches!(head.path.as_str(), "/health" | "/metrics")
+}
+
+/// The answer to a client for whom there is no place.
 #[must_use]
 pub fn too_many_clients() -> Answer {
     Answer::error(503, "too many clients").with("Retry-After", "1")
@@ -162,7 +180,7 @@ pub fn page(
         (Page::Health, Err(why)) => health_unknown(why),
         (_, Err(why)) => no_answer("control core", why),
         (Page::Stats, Ok(report)) => match sonic_rs::to_vec(&*report) {
-            Ok(body) => Answer::json(200, body),
+            Ok(body) => Answer::json(200, visible_json(body)),
             Err(_) => Answer::error(500, "the report cannot be written as JSON"),
         },
         (Page::Metrics, Ok(report)) => Answer {
@@ -206,7 +224,7 @@ fn health_unknown(why: NoAnswer) -> Answer {
 
 fn health_answer(healthy: bool, body: &Health<'_>) -> Answer {
     match sonic_rs::to_vec(body) {
-        Ok(body) => Answer::json(if healthy { 200 } else { 503 }, body),
+        Ok(body) => Answer::json(if healthy { 200 } else { 503 }, visible_json(body)),
         Err(_) => Answer::error(500, "the report cannot be written as JSON"),
     }
 }
@@ -294,7 +312,15 @@ mod tests {
 
     fn head(method: Method, path: &str, query: &str) -> Head {
         let (path, query) = (path.to_owned(), query.to_owned());
-        Head { method, path, query, keep_alive: true, from_page: false, has_body: false }
+        Head {
+            method,
+            path,
+            query,
+            host: None,
+            keep_alive: true,
+            from_page: false,
+            has_body: false,
+        }
     }
 
     fn answer(head: &Head) -> Answer {

@@ -29,6 +29,7 @@ use std::collections::VecDeque;
 use std::hash::BuildHasher as _;
 
 mod checks;
+mod damage;
 mod early;
 mod handover;
 mod index;

@@ -5,7 +5,6 @@
 //!           formatted, logged or locked.
 use super::books::{Books, ConnectionSlot};
 use super::publish::Handler;
-use crate::base::condition;
 use crate::base::id::Venue;
 use crate::base::limits::{STRANGE_BYTES_MAX, STRANGE_KINDS_MAX};
 use crate::base::text::one_line;
@@ -15,9 +14,7 @@ use crate::counter::shard::IntakeCounts;
 use crate::market::book::StaleReason;
 use crate::market::{event::Event, info::MarketNews};
 use crate::venue::Verdict;
-use crate::venue::{
-    BadInput, Decoder, Dialog, Envelope, Oddity, Progress, Reply, Sink, markets_named_in,
-};
+use crate::venue::{BadInput, Decoder, Dialog, Envelope, Oddity, Progress, Reply, Sink};
 
 /// Of so many messages, one is timed stage by stage; of every one, how long it took in all is.
 /// A counter read costs 11 ns and a record 5 ns beside the 300 ns of a whole message.
@@ -276,13 +273,14 @@ impl<H: Handler, C: Clock> Sink for Delivery<'_, H, C> {
                 self.show("new keys: ", keys);
             }
             Oddity::BadFrame { offset, frame } => {
-                for market in markets_named_in(frame).filter_map(condition::market_id) {
-                    self.books.on_undecoded(market.as_str(), "", self.read.wall_ns);
-                }
+                self.books.on_damaged(frame, self.connection, self.read.wall_ns);
                 self.on_bad(BadInput { fault: None, offset });
             }
-            Oddity::BadMessage { fault, offset, market, token } => {
-                self.books.on_undecoded(market, token, self.read.wall_ns);
+            Oddity::BadMessage { fault, offset, market, token, text } => {
+                match text {
+                    "" => self.books.on_undecoded(market, token, self.read.wall_ns),
+                    text => self.books.on_damaged(text, self.connection, self.read.wall_ns),
+                }
                 self.on_bad(BadInput { fault: Some(fault), offset });
             }
         }

@@ -110,8 +110,12 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         }
         let mut taken = 0;
         for incoming in &mut links.peers.incoming {
+            // One clock for all that wait: a step is far shorter than the sleep that makes them wait.
+            let mut now_wall_ns = None;
             for _ in 0..PASSED_PER_STEP {
                 let Some(passed) = incoming.try_receive() else { break };
+                let now_ns = *now_wall_ns.get_or_insert_with(|| intake.clock.now().wall_ns);
+                incoming.note_wait(now_ns.saturating_sub(passed.read_wall_ns));
                 intake.books.on_passed(&passed);
                 taken += 1;
             }

@@ -19,6 +19,7 @@ use crate::capture::manifest::Entry as Event;
 use crate::counter::capture::{CaptureBoard, CaptureReport};
 use crate::io::{
     clock::HostClock,
+    executor::no_thread,
     threads::{ends_within, stand_back},
 };
 use crate::link::shard_capture::{CaptureSpring, Entry, Kind};
@@ -94,7 +95,7 @@ impl CaptureSink {
         let thread = std::thread::Builder::new()
             .name("capture".into())
             .spawn(move || writer.run())
-            .map_err(|error| format!("no thread for the capture: {error}"))?;
+            .map_err(|error| no_thread("capture", &error).to_string())?;
         Ok(Self { stop, board, thread })
     }
 

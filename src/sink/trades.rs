@@ -13,6 +13,7 @@ use crate::base::time::{Clock as _, MICROSECOND_NS, Now, SECOND_NS};
 use crate::counter::trades::{TradeBoard, TradeReport};
 use crate::io::{
     clock::HostClock,
+    executor::no_thread,
     threads::{ends_within, stand_back},
 };
 use crate::link::control_sink::MarketRow;
@@ -142,7 +143,7 @@ impl TradeSink {
         };
         let stop = Arc::new(AtomicBool::new(false));
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
-        let no_thread = |error: std::io::Error| format!("no thread for trades: {error}");
+        let no_thread = |error: std::io::Error| no_thread("trades", &error).to_string();
         thread("trade-store").spawn(move || writer.run()).map_err(no_thread)?;
         let refused = vec![0; springs.len()];
         let gatherer = Gatherer {
@@ -293,6 +294,7 @@ impl Gatherer {
             for _ in 0..TRADES_PER_LOOK {
                 let Some(trade) = spring.trades.try_receive() else { break };
                 taken += 1;
+                spring.trades.note_wait(now.wall_ns.saturating_sub(trade.receive_wall_ns));
                 self.board.last_trade_wall_ns.set(trade.receive_wall_ns);
                 self.ledger.handle_trade(trade, now.mono_ns);
             }

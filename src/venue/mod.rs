@@ -85,6 +85,12 @@ pub fn markets_named_in(frame: &str) -> impl Iterator<Item = &str> {
     polymarket::decode::markets_named_in(frame)
 }
 
+/// Calls `each` with every id that a damaged text names; it says whether a book of that id is held. False when a
+/// message of the text may be about a book that no id names.
+pub fn each_id_named_in(text: &str, each: impl FnMut(&str) -> bool) -> bool {
+    polymarket::named::each_id_named_in(text, each)
+}
+
 /// How far the decoding of one frame is.
 pub type Progress = polymarket::decode::Progress;
 
@@ -591,7 +597,7 @@ pub enum Oddity<'a> {
     BadFrame {
         /// Byte within the frame.
         offset: usize,
-        /// The frame, for [`markets_named_in`].
+        /// The frame, for [`each_id_named_in`] and [`markets_named_in`].
         frame: &'a str,
     },
     /// One message is JSON but breaks the protocol; nothing of it was delivered.
@@ -605,6 +611,8 @@ pub enum Oddity<'a> {
         market: &'a str,
         /// The token concerned, empty if it is not known or if several are.
         token: &'a str,
+        /// The message, or the frame that it is in, for [`each_id_named_in`]; empty where market and token say all.
+        text: &'a str,
     },
     /// A message of a kind that is not known. *Count.*
     UnknownEvent(&'a str),

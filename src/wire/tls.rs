@@ -328,4 +328,19 @@ mod tests {
         let error = session.handle_ciphertext(answer, &mut |_| panic!("no plaintext")).unwrap_err();
         assert_eq!(error, TlsError::NotTls);
     }
+
+    #[test]
+    fn what_a_certificate_holds_is_shown_on_one_line_and_cut() {
+        let config = client_config(None).unwrap();
+        let session = TlsSession::new(&config, "localhost").unwrap();
+        let mut presented = vec!["\x1b[31mEVIL\n[2026 INFO] forged\u{9b}\u{202e}".to_owned()];
+        presented.extend((0..1_000).map(|i| format!("name-{i}.test")));
+        let expected = server_name("localhost").unwrap();
+        let why = CertificateError::NotValidForNameContext { expected, presented };
+        let line = session.explain(rustls::Error::InvalidCertificate(why)).to_string();
+        let start = "the certificate shown by localhost is for another name: \
+                     \\u{1b}[31mEVIL\\n[2026 INFO] forged\\u{9b}\\u{202e}, name-0.test";
+        assert!(line.starts_with(start), "{line}");
+        assert!(line.len() < 600 && line.ends_with('…'), "{line}");
+    }
 }

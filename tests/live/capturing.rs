@@ -187,11 +187,9 @@ fn a_killed_run_leaves_what_it_had_flushed_and_the_next_one_goes_on_behind_it() 
     let mut written = 0;
     for round in 1..=3_u64 {
         let mut engine = start(&venue, folder.path());
-        std::thread::sleep(Duration::from_millis(300 * round));
-        let stats = engine.stats();
-        let records = count(&stats, "/capture/records");
-        assert!(records > 100, "{records}");
-        written += records;
+        let enough = |stats: &Value| count(stats, "/capture/records") > 100 * round;
+        let (stats, _) = engine.wait_for("records", PATIENCE, enough);
+        written += count(&stats, "/capture/records");
         if round < 3 {
             engine.program.signal(Signal::KILL);
             engine.program.wait(PATIENCE);
@@ -231,7 +229,10 @@ fn a_range_of_times_reads_what_is_in_it_and_nothing_else() {
     let mut venue = venue(&[]);
     let mut engine = start(&venue, folder.path());
     venue.order("resume");
-    std::thread::sleep(Duration::from_secs(3));
+    engine.wait_for("records", PATIENCE, |stats| count(stats, "/capture/records") > 2000);
+    // Frames on both sides of a block in the middle.
+    std::thread::sleep(Duration::from_millis(500));
+    engine.wait_for("records", PATIENCE, |stats| count(stats, "/capture/records") > 4000);
     venue.pause();
     engine.program.signal(Signal::INT);
     engine.program.wait(PATIENCE);

@@ -77,7 +77,7 @@ impl Client {
     fn exchange(&mut self, method: &str, path: &str) -> Result<Response> {
         let wire = self.wire.as_mut().unwrap();
         let request =
-            format!("{method} {path} HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n");
+            format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
         wire.write_all(request.as_bytes())?;
         wire.flush()?;
         let (mut bytes, mut part) = (Vec::new(), [0; 16 * 1024]);

@@ -27,6 +27,7 @@ mod outage;
 mod outputs;
 mod program;
 mod proxy;
+mod refused;
 mod sharing;
 mod stopping;
 mod venue;

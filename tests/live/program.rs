@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Anything that has not happened after this long on a loaded machine will not happen.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two looks.
 pub(crate) const LOOK: Duration = Duration::from_millis(20);
 

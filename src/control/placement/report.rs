@@ -62,6 +62,7 @@ impl Placement {
             capacity_tokens: self.capacity_tokens(),
             connections_active: with(ConnectionState::Active) as u64,
             connections_waiting: waiting as u64,
+            connections_draining: with(ConnectionState::Closing) as u64,
             connections_opened: self.connections_opened,
             dials_failed: 0,
             reconnects: self.reconnects,

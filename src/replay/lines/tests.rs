@@ -12,6 +12,7 @@ fn all(text: &[u8], buffer: usize, bytes_max: usize) -> Vec<String> {
             Condition::Whole => "",
             Condition::TooLong => "TOO LONG ",
             Condition::Torn => "TORN ",
+            Condition::Cut => "CUT ",
         };
         let shown = String::from_utf8_lossy(value.bytes).replace(['\n', '\r'], "~");
         seen.push(format!("{}: {mark}{shown}", value.line));
@@ -88,4 +89,41 @@ fn a_fault_comes_after_every_whole_value() {
         let fault = lines.next().unwrap_err();
         assert_eq!(fault.kind(), io::ErrorKind::UnexpectedEof, "{text:?}");
     }
+}
+
+#[test]
+fn nul_bytes_end_a_value_and_are_passed_over_and_counted() {
+    for (text, expected, nuls) in [
+        ("{}\n@@@\n[]\n", &["1: {}", "3: []"][..], 3),
+        ("{}\n@@@[]\n", &["1: {}", "2: []"], 3),
+        ("@@{}\n", &["1: {}"], 2),
+        ("{}\n@@@", &["1: {}"], 3),
+        ("{}@@@", &["1: {}"], 3),
+        ("{\"a\":@@@{}\n[]\n", &["1: CUT {\"a\":", "1: {}", "2: []"], 3),
+        ("{\"a\":@@@", &["1: CUT {\"a\":"], 3),
+        ("PO@@\n@{}@[]\n", &["1: CUT PO", "2: {}", "2: []"], 4),
+        ("@@@", &[], 3),
+        ("{\n @ 1}\n", &["1: CUT {~", "2: 1}"], 1),
+    ] {
+        let text = text.replace('@', "\0");
+        for buffer in 1..=text.len() {
+            assert_eq!(all(text.as_bytes(), buffer, 1000), expected, "{text:?} {buffer}");
+        }
+        let mut lines = Lines::with_bound(text.as_bytes(), 1000);
+        let mut seen = 0;
+        while let Some(value) = lines.next().unwrap() {
+            seen += value.nuls;
+        }
+        assert_eq!(seen + lines.nuls(), nuls, "{text:?}");
+    }
+    // However many there are, what stands behind them is read.
+    let text = format!("{{}}\n{}[]\n", "\0".repeat(5000));
+    assert_eq!(all(text.as_bytes(), 64, 100), ["1: {}", "2: []"]);
+}
+
+#[test]
+fn a_value_behind_a_prefix_may_be_torn() {
+    let torn = |text: &str| all(text.as_bytes(), 64, 1000);
+    assert_eq!(torn("1786000000123 {\"a\":1}"), ["1: 1786000000123 {\"a\":1}"]);
+    assert_eq!(torn("1786000000123 {\"a\":"), ["1: TORN 1786000000123 {\"a\":"]);
 }

@@ -3,6 +3,7 @@
 //! Runs on:  the capture's thread. Owns: the files.
 use crate::base::limits::{CAPTURE_MANIFEST_RESERVE_BYTES, CAPTURE_MARKS_MAX};
 use crate::capture::index::Block;
+use crate::capture::line::write_header;
 use crate::capture::manifest::{self, Entry};
 use crate::io::file::{FileState, reserve, state};
 use crate::io::lock::{LockFault, lock};
@@ -205,10 +206,21 @@ impl Folder {
                 self.segment.insert(segment)
             }
         };
+        let mut first = Vec::new();
+        let mut text = &self.text;
+        if segment.end.sum.records == 0 {
+            write_header(&mut first, self.block.from);
+            first.extend_from_slice(text);
+            text = &first;
+        }
         self.packed.clear();
-        zstd::stream::copy_encode(&self.text[..], &mut self.packed, LEVEL)?;
+        let mut encoder = zstd::stream::Encoder::new(&mut self.packed, LEVEL)?;
+        // Whoever reads it later can tell damage from data.
+        encoder.include_checksum(true)?;
+        encoder.write_all(text)?;
+        encoder.finish()?;
         let (offset, bytes) = (segment.end.sum.bytes, self.packed.len() as u64);
-        let block = Block { offset, bytes, text_bytes: self.text.len() as u64, ..self.block };
+        let block = Block { offset, bytes, text_bytes: text.len() as u64, ..self.block };
         segment.append(&self.packed, &block, self.frames)?;
         self.totals.records += block.records;
         self.totals.text_bytes += block.text_bytes;

@@ -30,7 +30,13 @@ fn text(folder: &Path) -> String {
     paths.sort();
     let segments = paths.iter().filter(|path| path.extension().unwrap() == "zst");
     let bytes = segments.flat_map(|p| zstd::decode_all(&std::fs::read(p).unwrap()[..]).unwrap());
-    String::from_utf8(bytes.collect()).unwrap()
+    without_headers(&String::from_utf8(bytes.collect()).unwrap())
+}
+
+/// Lines but for the first of each segment, which names the keys.
+fn without_headers(text: &str) -> String {
+    let lines = text.lines().filter(|line| Record::read(line).what != What::Header);
+    lines.map(|line| format!("{line}\n")).collect()
 }
 
 fn events(folder: &Path) -> Vec<manifest::Entry> {
@@ -103,7 +109,8 @@ fn segments_rotate_and_their_indices_lead_to_each_block() {
         for block in index::read(&std::fs::read_to_string(&path).unwrap()) {
             let part = &segment[block.offset as usize..(block.offset + block.bytes) as usize];
             let text = String::from_utf8(zstd::decode_all(part).unwrap()).unwrap();
-            let times = text.lines().map(|line| Record::read(line).receive_ns.unwrap());
+            let records = without_headers(&text);
+            let times = records.lines().map(|line| Record::read(line).receive_ns.unwrap());
             assert_eq!(times.collect::<Vec<_>>(), (block.from..=block.to).collect::<Vec<_>>());
             assert_eq!(text.len() as u64, block.text_bytes);
             seen += 1;
@@ -262,4 +269,54 @@ fn a_folder_that_cannot_be_made_is_one_line() {
         line,
         format!("{} is a file: name a folder, new or of earlier captures", file.path().display())
     );
+}
+
+#[test]
+fn the_first_record_of_every_segment_names_each_key_that_may_come() {
+    use crate::capture::line::{
+        Stamp, write_answer, write_binary, write_ended, write_lost, write_note, write_opened,
+        write_sent, write_text,
+    };
+    let keys = |line: &str| -> Vec<String> {
+        let record: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(line).unwrap();
+        record.keys().cloned().collect()
+    };
+    let mut header = Vec::new();
+    crate::capture::line::write_header(&mut header, 5);
+    let header = String::from_utf8(header).unwrap();
+    let known = keys(&header);
+    let mut out = Vec::new();
+    let stamp = Stamp { receive_ns: 5, connection: 1, sequence: 0 };
+    write_text(&mut out, stamp, "{}");
+    write_binary(&mut out, stamp, b"x");
+    write_sent(&mut out, stamp, "PING");
+    write_opened(&mut out, stamp, "wss://x");
+    write_ended(&mut out, stamp, "reset");
+    write_lost(&mut out, stamp, 3);
+    write_answer(&mut out, stamp, 0, "[]");
+    let rest = r#","shards":2,"hashes":"all","from":1,"a":["1"],"z":"0","books":[]"#;
+    write_note(&mut out, stamp, Note::Begun, 0, rest);
+    for line in String::from_utf8(out).unwrap().lines() {
+        for key in keys(line) {
+            assert!(known.contains(&key), "{key} of {line}");
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let rotation = Rotation { bytes: 1, ns: u64::MAX / 4 };
+    let (mut files, _) = Folder::open(folder.path(), rotation, 1_000, 1).unwrap();
+    for at in [2_000, 3_000] {
+        files.text(at).extend_from_slice(b"{}\n");
+        files.flush(at).unwrap();
+    }
+    files.finish(4_000).unwrap();
+    for path in std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.extension().is_some_and(|end| end == "zst") {
+            let bytes = zstd::decode_all(&std::fs::read(&path).unwrap()[..]).unwrap();
+            let text = String::from_utf8(bytes).unwrap();
+            let first = text.lines().next().unwrap();
+            assert_eq!(Record::read(first).what, What::Header);
+            assert_eq!(keys(first), known);
+        }
+    }
 }

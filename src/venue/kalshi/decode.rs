@@ -184,7 +184,7 @@ fn deliver<S: Sink>(frame: &str, fields: Fields<'_>, scratch: &mut Scratch, sink
     if let Err(fault) = delivered {
         let book = matches!(kind, Kind::Snapshot | Kind::Delta);
         let (market, token) = if book { (ticker, ticker) } else { ("", "") };
-        sink.on_oddity(&Oddity::BadMessage { fault, offset, market, token });
+        sink.on_oddity(&Oddity::BadMessage { fault, offset, market, token, text: "" });
     } else if !scratch.unknown_keys.is_empty() {
         sink.on_oddity(&Oddity::UnknownKeys(&scratch.unknown_keys));
     }

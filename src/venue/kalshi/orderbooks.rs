@@ -87,7 +87,7 @@ fn deliver(text: &str, at: usize, end: usize, scratch: &mut Scratch, sink: &mut 
     let Ok(fields) = read_rest_book(&text[at..end], scratch) else {
         return sink.on_oddity(&Oddity::BadFrame { offset: at, frame: text });
     };
-    let bad = |fault| Oddity::BadMessage { fault, offset: at, market: "", token: "" };
+    let bad = |fault| Oddity::BadMessage { fault, offset: at, market: "", token: "", text: "" };
     if let Some(fault) = fields.fault {
         return sink.on_oddity(&bad(fault));
     }

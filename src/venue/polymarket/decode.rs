@@ -184,7 +184,7 @@ impl Decoder {
                     let mut json = sonic_rs::Deserializer::from_str(&frame[at..end]);
                     let seed = MessageSeed { scratch: &mut self.scratch, frame };
                     let Ok(fields) = seed.deserialize(&mut json) else { break };
-                    deliver(frame, &fields, &mut self.scratch, sink);
+                    deliver((frame, &frame[at..end]), &fields, &mut self.scratch, sink);
                     end
                 }
             };
@@ -229,11 +229,19 @@ impl Decoder {
             }
             _ => match body.trim_end() {
                 PONG => sink.on_oddity(&Oddity::Pong),
+                text if is_broken_json(text) => {
+                    sink.on_oddity(&Oddity::BadFrame { offset: 0, frame });
+                }
                 text => sink.on_oddity(&Oddity::UnknownText(text)),
             },
         }
         messages
     }
+}
+
+/// Whether a text that begins like no message holds one, or a part of one: a JSON text around it, bytes before it.
+fn is_broken_json(text: &str) -> bool {
+    text.contains(['{', '}']) || text.contains("\":")
 }
 
 /// Where the next message of a list begins, or that it was the last; `None` if neither follows.
@@ -317,7 +325,7 @@ impl<'de, S: Sink> FrameSeed<'_, 'de, S> {
         let fields = MessageSeed { scratch: &mut *scratch, frame }.deserialize(&mut *json)?;
         json.end()?;
         *messages += 1;
-        deliver(frame, &fields, scratch, sink);
+        deliver((frame, frame), &fields, scratch, sink);
         Ok(())
     }
 }
@@ -338,7 +346,7 @@ impl<'de, S: Sink> Visitor<'de> for FrameSeed<'_, 'de, S> {
             if *messages as usize > MESSAGES_PER_FRAME_MAX {
                 return Err(de::Error::custom("more messages in one frame than the limit"));
             }
-            deliver(frame, &fields, scratch, sink);
+            deliver((frame, frame), &fields, scratch, sink);
         }
     }
 }
@@ -375,16 +383,26 @@ impl<'a> Kind<'a> {
     }
 }
 
-/// Checks one message whole and hands it on.
-fn deliver<S: Sink>(frame: &str, fields: &Fields<'_>, scratch: &mut Scratch, sink: &mut S) {
+/// Checks one message of `frame` whole and hands it on. Its own `text` is the frame where its place is not known.
+fn deliver<S: Sink>(
+    (frame, text): (&str, &str),
+    fields: &Fields<'_>,
+    scratch: &mut Scratch,
+    sink: &mut S,
+) {
     let kind = Kind::of(fields);
-    if let Kind::Unknown(name) = kind
-        && fields.is_object
+    let unknown = match kind {
+        Kind::Unknown(name) if fields.is_object => Some(name),
+        _ => None,
+    };
+    if let Some(name) = unknown
+        && !fields.may_change_a_book(name)
     {
         // Whatever the keys of an unknown kind hold is its own affair.
         return sink.on_oddity(&Oddity::UnknownEvent(name));
     }
     let delivered = match (fields.fault, kind) {
+        _ if unknown.is_some() => Err(MessageFault::BadValue("event_type")),
         (Some(fault), _) => Err(fault),
         (None, Kind::NewMarket | Kind::MarketResolved) => {
             news(kind, fields, scratch).map(|news| sink.on_news(news))
@@ -400,7 +418,8 @@ fn deliver<S: Sink>(frame: &str, fields: &Fields<'_>, scratch: &mut Scratch, sin
         let news = matches!(kind, Kind::NewMarket | Kind::MarketResolved);
         let market = market_of(fields, scratch).filter(|_| !news).unwrap_or("");
         let token = fields.asset_id.unwrap_or("");
-        sink.on_oddity(&Oddity::BadMessage { fault, offset: end_of(frame, fields), market, token });
+        let (offset, text) = (end_of(frame, fields), if news { "" } else { text });
+        sink.on_oddity(&Oddity::BadMessage { fault, offset, market, token, text });
     } else if !scratch.unknown_keys.is_empty() {
         sink.on_oddity(&Oddity::UnknownKeys(&scratch.unknown_keys));
     }

@@ -18,6 +18,11 @@ use crate::venue::json::{Scalar, ScalarSeed, Skip, other_values};
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
+/// Thirteen digits: the year 2286. More are microseconds or nanoseconds.
+const TIMESTAMP_MS_MAX: u64 = 9_999_999_999_999;
+/// What a time from 2001 to 5138 is in seconds; in milliseconds all of it is before March 1973.
+const SECONDS: std::ops::Range<u64> = 1_000_000_000..100_000_000_000;
+
 /// Memory for one message at a time: lists, and the rare texts of `new_market`.
 #[derive(Debug, Default)]
 pub struct Scratch {
@@ -115,6 +120,18 @@ impl Fields<'_> {
     /// What stands where a message should, and is none.
     fn not_an_object() -> Self {
         Self { fault: Some(MessageFault::BadValue("message")), ..Self::default() }
+    }
+
+    /// Whether a message whose `event_type` names no known kind holds what changes a book: one of a known kind with
+    /// a damaged name, or of a kind that this decoder has yet to learn.
+    pub(super) fn may_change_a_book(&self, event_type: &str) -> bool {
+        let Lists { bids, asks, price_changes, old_changes, .. } = self.lists;
+        let has = |key: Key| self.seen & (1 << key as u32) != 0;
+        let nameless = event_type.is_empty()
+            && [Key::AssetId, Key::Price, Key::Size, Key::Hash, Key::BestBid, Key::BestAsk]
+                .into_iter()
+                .any(has);
+        (bids && asks) || price_changes || old_changes || nameless || has(Key::NewTickSize)
     }
 }
 
@@ -255,6 +272,10 @@ impl<'de> Scalar<'de> {
             Scalar::Number(number) => Some(*number),
             _ => None,
         };
+        let value = value.filter(|ms| {
+            // Seconds, or a finer unit than milliseconds: of no use beside the other times of a book.
+            *ms <= TIMESTAMP_MS_MAX && !SECONDS.contains(ms)
+        });
         if value.is_none() {
             fault.get_or_insert(MessageFault::BadValue("timestamp"));
         }
@@ -357,7 +378,13 @@ fn read_scalar<'de>(key: Key, value: Scalar<'de>, fields: &mut Fields<'de>) {
     match key {
         Key::EventType => fields.event_type = value.text(),
         // The first counts where a key is repeated: it is the one that frames are routed by.
-        Key::Market => fields.market = fields.market.or(value.text()),
+        Key::Market => {
+            let market = value.text();
+            if market.is_some_and(|id| !id.is_empty() && !id.starts_with("0x")) {
+                fault.get_or_insert(MessageFault::BadValue("market"));
+            }
+            fields.market = fields.market.or(market);
+        }
         Key::AssetId => fields.asset_id = value.token(fault),
         Key::Timestamp => fields.timestamp_ms = value.timestamp_ms(fault),
         Key::Hash => fields.hash = value.hash(),

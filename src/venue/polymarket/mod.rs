@@ -5,5 +5,6 @@ pub mod catalog;
 pub mod decode;
 pub mod dialog;
 pub mod message;
+pub(super) mod named;
 mod scan;
 pub mod subscribe;

@@ -95,7 +95,7 @@ impl Sink for Log {
                 assert!(markets_named_in(frame).count() <= MESSAGES_PER_FRAME_MAX);
                 Said::NoJson
             }
-            Oddity::BadMessage { fault, offset, market, token } => {
+            Oddity::BadMessage { fault, offset, market, token, .. } => {
                 assert!(offset < usize::MAX / 2);
                 Said::Refused { fault, market: market.to_owned(), token: token.to_owned() }
             }

@@ -1,0 +1,104 @@
+//! How old messages are when they are read, shard by shard.
+//!
+//! Runs on:  control core (pure; time is an argument). Owns: the last window of each shard.
+//!
+//! A connection that is read too slowly, by the venue's side or by ours, brings every message and nothing is
+//! missing: only its age tells. The age contains the difference of the two clocks.
+use crate::base::id::ShardId;
+use crate::base::limits::{LAG_FORGET_NS, LAG_REASON_NS, LAG_WARN_NS};
+use crate::base::time::SECOND_NS;
+use hdrhistogram::Histogram;
+
+/// What is known of the age of messages.
+#[derive(Clone, Debug)]
+pub(super) struct Lag {
+    warn_ns: u64,
+    shards: Vec<ShardLag>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct ShardLag {
+    /// Since when each window was too old.
+    since_ns: Option<u64>,
+    /// When a window last had a message.
+    heard_ns: u64,
+    /// In the last such window, one message of ten was at least so old.
+    age_ns: u64,
+}
+
+impl Lag {
+    pub(super) fn new(shards: usize) -> Self {
+        Self { warn_ns: LAG_WARN_NS, shards: vec![ShardLag::default(); shards] }
+    }
+
+    /// Another bound; 0 is none.
+    pub(super) fn warn_at(&mut self, warn_ns: u64) {
+        self.warn_ns = warn_ns;
+    }
+
+    /// A window of `venue_to_read` of one shard has ended.
+    pub(super) fn on_window(&mut self, place: usize, ages: &Histogram<u64>, now_ns: u64) {
+        let warn_ns = self.warn_ns;
+        let Some(shard) = self.shards.get_mut(place) else { return };
+        if ages.is_empty() {
+            if now_ns.saturating_sub(shard.heard_ns) >= LAG_FORGET_NS {
+                shard.since_ns = None;
+            }
+            return;
+        }
+        shard.heard_ns = now_ns;
+        shard.age_ns = ages.value_at_quantile(0.9);
+        let late = warn_ns > 0 && shard.age_ns > warn_ns;
+        shard.since_ns = late.then(|| shard.since_ns.unwrap_or(now_ns));
+    }
+
+    /// A line for each shard whose messages are too old, and whether that has lasted.
+    pub(super) fn lines(
+        &self,
+        ids: impl Iterator<Item = ShardId>,
+        now_ns: u64,
+    ) -> Vec<(String, bool)> {
+        let late = self.shards.iter().zip(ids).filter_map(|(shard, id)| {
+            let lasted_ns = now_ns.saturating_sub(shard.since_ns?);
+            let line = format!(
+                "{id}: messages are {:.1} s old when they are read (1 in 10, for {} s; the bound of --lag-warn is {} s): the venue, the network or this core is behind, or a clock is wrong",
+                shard.age_ns as f64 / 1e9,
+                lasted_ns / SECOND_NS,
+                self.warn_ns / SECOND_NS,
+            );
+            Some((line, lasted_ns >= LAG_REASON_NS))
+        });
+        late.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::counter::latency::{Latencies, Stage};
+
+    #[test]
+    fn old_messages_are_a_notice_then_a_reason_and_are_forgotten() {
+        let mut lag = Lag::new(2);
+        let window = |lag: &mut Lag, seconds: &[u64], at_s: u64| {
+            let mut latencies = Latencies::default();
+            seconds.iter().for_each(|s| latencies.record(Stage::VenueToRead, s * SECOND_NS));
+            lag.on_window(1, latencies.stage(Stage::VenueToRead), at_s * SECOND_NS);
+            lag.lines([ShardId(0), ShardId(1)].into_iter(), at_s * SECOND_NS)
+        };
+        assert_eq!(window(&mut lag, &[1; 100], 1), []);
+        let one_late = [[1; 99].as_slice(), &[60]].concat();
+        assert_eq!(window(&mut lag, &one_late, 2), [], "a single message says nothing");
+        let lines = window(&mut lag, &[7; 10], 3);
+        assert!(lines.len() == 1 && !lines[0].1, "{lines:?}");
+        assert!(lines[0].0.starts_with("shard-1: messages are 7."), "{lines:?}");
+        assert!(!window(&mut lag, &[], 20)[0].1, "a second without messages changes nothing");
+        let lasted = 3 + LAG_REASON_NS / SECOND_NS;
+        assert!(window(&mut lag, &[8; 10], lasted)[0].1);
+        assert_eq!(window(&mut lag, &[1; 10], lasted + 1), [], "they are young again");
+        assert_eq!(window(&mut lag, &[9; 10], 100).len(), 1);
+        assert_eq!(window(&mut lag, &[], 100 + LAG_FORGET_NS / SECOND_NS), [], "nothing is known");
+        lag.warn_at(0);
+        assert_eq!(window(&mut lag, &[600; 10], 200), [], "not asked for");
+    }
+}

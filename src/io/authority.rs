@@ -1,0 +1,164 @@
+//! Who is addressed in `Host`, and the names under which the local server may be.
+//!
+//! Runs on:  any (pure). Owns: the names of `--serve-name`.
+//!
+//! A web page can make a name of its own mean an address of this host (DNS rebinding) and then read what is served
+//! here as if it were its own. It cannot choose what stands in `Host`, so a name that nobody gave is refused. An IP
+//! address cannot be made to mean another host.
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+/// Bytes of a host name at most (RFC 1035).
+const NAME_BYTES_MAX: usize = 253;
+
+/// Who is addressed: a name or an address, with or without a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authority {
+    host: Host,
+    port: Option<u16>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Host {
+    Address(IpAddr),
+    /// In small letters, without a dot at the end.
+    Name(String),
+}
+
+impl Authority {
+    /// Reads `host`, `host:port`, `[v6]` or `[v6]:port`; `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Some(rest) = text.strip_prefix('[') {
+            let (address, rest) = rest.split_once(']')?;
+            let address: Ipv6Addr = address.parse().ok()?;
+            let host = Host::Address(IpAddr::V6(address).to_canonical());
+            let port = match rest.strip_prefix(':') {
+                Some(port) => Some(parse_port(port)?),
+                None if rest.is_empty() => None,
+                None => return None,
+            };
+            return Some(Self { host, port });
+        }
+        let (name, port) = match text.split_once(':') {
+            Some((name, port)) => (name, Some(parse_port(port)?)),
+            None => (text, None),
+        };
+        Some(Self { host: parse_name(name)?, port })
+    }
+}
+
+fn parse_port(text: &str) -> Option<u16> {
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+fn parse_name(text: &str) -> Option<Host> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Some(Host::Address(address.to_canonical()));
+    }
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    let is_name = name.len() <= NAME_BYTES_MAX && name.split('.').all(is_label);
+    is_name.then(|| Host::Name(name.to_ascii_lowercase()))
+}
+
+impl std::fmt::Display for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+impl Authority {
+    /// The name or address alone, as `--serve-name` takes it.
+    #[must_use]
+    pub fn host(&self) -> String {
+        self.host.to_string()
+    }
+}
+
+/// A name or IP address that `--serve-name` gives, without a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServeName(Host);
+
+impl ServeName {
+    /// Reads a name or an address; `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+        parse_name(bare.unwrap_or(text)).map(Self)
+    }
+}
+
+/// Every name that is answered to.
+#[derive(Clone, Debug)]
+pub struct Names {
+    listen: IpAddr,
+    given: Vec<ServeName>,
+}
+
+impl Names {
+    /// The address that is listened on, and what `--serve-name` gives.
+    #[must_use]
+    pub fn new(listen: SocketAddr, given: Vec<ServeName>) -> Self {
+        Self { listen: listen.ip().to_canonical(), given }
+    }
+
+    /// Whether a client may mean this server; any port will do, because forwarding changes it.
+    #[must_use]
+    pub fn contain(&self, authority: &Authority) -> bool {
+        if self.given.iter().any(|ServeName(host)| *host == authority.host) {
+            return true;
+        }
+        match &authority.host {
+            Host::Address(address) => {
+                address.is_loopback() || self.listen.is_unspecified() || *address == self.listen
+            }
+            Host::Name(name) => name == "localhost",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accepts(listen: &str, given: &[&str], host: &str) -> bool {
+        let given = given.iter().map(|name| ServeName::parse(name).unwrap()).collect();
+        let names = Names::new(listen.parse().unwrap(), given);
+        names.contain(&Authority::parse(host).unwrap_or_else(|| panic!("{host}")))
+    }
+
+    #[test]
+    fn the_listen_address_localhost_and_given_names_are_answered_to() {
+        for host in ["127.0.0.1", "127.0.0.1:1", "localhost", "LocalHost.:9300", "[::1]:9300"] {
+            assert!(accepts("127.0.0.1:9300", &[], host), "{host}");
+        }
+        for host in ["evil.example", "localhost.evil.example", "10.0.0.1", "127.0.0.1.nip.io"] {
+            assert!(!accepts("127.0.0.1:9300", &[], host), "{host}");
+        }
+        assert!(accepts("10.0.0.1:9300", &[], "10.0.0.1"));
+        assert!(!accepts("10.0.0.1:9300", &[], "10.0.0.2"));
+        for listen in ["0.0.0.0:9300", "[::]:9300"] {
+            assert!(accepts(listen, &[], "10.0.0.2:80") && accepts(listen, &[], "[2001:db8::1]"));
+            assert!(!accepts(listen, &[], "evil.example"));
+        }
+        assert!(accepts("127.0.0.1:9300", &["Metrics.Example."], "metrics.example:443"));
+        assert!(accepts("127.0.0.1:9300", &["10.0.0.2", "[2001:db8::1]"], "[2001:DB8:0::1]:1"));
+        assert!(accepts("[::ffff:10.0.0.1]:9300", &[], "10.0.0.1"));
+    }
+
+    #[test]
+    fn what_is_no_name_is_none() {
+        for text in ["", ":80", "a b", "a:", "a:-1", "a:99999", "[::1", "[::1]x", "a/b", "a..b"] {
+            assert_eq!(Authority::parse(text), None, "{text}");
+        }
+        for text in ["a:80", "a b", "", "*", "[::1]:80"] {
+            assert_eq!(ServeName::parse(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What a capture's manifest and indices say that its files hold, and what of it is missing.
+//!
+//! Runs on:  the starting thread, before anything is read.
+use super::plan::Plan;
+use crate::capture::manifest::Entry;
+use crate::capture::{index, manifest};
+use crate::io::file::{self, Source};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// What every segment's name ends with.
+const SEGMENT: &str = ".ndjson.zst";
+
+/// What is missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Missing {
+    /// One line for each file.
+    pub(super) troubles: Vec<String>,
+    /// Files (by their number) before which a segment is missing.
+    pub(super) before: BTreeSet<usize>,
+    /// Files that are shorter than they were.
+    pub(super) cut: BTreeSet<usize>,
+}
+
+/// Compares the files of a plan with the manifests and indices beside them. A segment that is missing counts where
+/// all others of its folder are read.
+pub(super) fn missing(plan: &Plan) -> Missing {
+    let mut folders: BTreeMap<PathBuf, Vec<(usize, String)>> = BTreeMap::new();
+    for (number, source) in plan.files().iter().enumerate() {
+        if let Source::Path(path) = source
+            && let (Some(folder), Some(name)) = (path.parent(), path.file_name())
+            && let Some(name) = name.to_str().filter(|name| name.ends_with(SEGMENT))
+        {
+            folders.entry(folder.to_owned()).or_default().push((number, name.to_owned()));
+        }
+    }
+    let mut missing = Missing::default();
+    for (folder, files) in folders {
+        let known = Known::of(&folder);
+        for (number, name) in &files {
+            missing.on_file(plan, *number, name, &known);
+        }
+        let given = |name: &String| files.iter().any(|(_, file)| file == name);
+        if !known.present.iter().all(given) {
+            continue;
+        }
+        let is_outside = |name: &String| {
+            let times = known.times.get(name).zip(plan.range());
+            times.is_some_and(|(&(from, to), range)| to < range.start || from >= range.end)
+        };
+        for name in known.lost().filter(|name| !is_outside(name)) {
+            missing.troubles.push(known.line(&folder, name));
+            missing.before.extend(files.iter().find(|(_, file)| file > name).map(|(n, _)| *n));
+        }
+    }
+    missing
+}
+
+/// What a folder without any segment should hold, one line for the first of them.
+pub(super) fn lost_in(folder: &Path) -> Option<String> {
+    let known = Known::of(folder);
+    known.lost().next().map(|name| known.line(folder, name))
+}
+
+/// What is known of a folder.
+#[derive(Debug, Default)]
+struct Known {
+    present: BTreeSet<String>,
+    /// Bytes of finished segments.
+    bytes: BTreeMap<String, u64>,
+    times: BTreeMap<String, (u64, u64)>,
+    /// Segments that have an index.
+    indexed: BTreeSet<String>,
+}
+
+impl Known {
+    fn of(folder: &Path) -> Self {
+        let name = |path: &PathBuf| path.file_name()?.to_str().map(ToOwned::to_owned);
+        let mut known = Self {
+            present: file::segments(folder).unwrap_or_default().iter().filter_map(name).collect(),
+            indexed: file::indices(folder).iter().filter_map(name).collect(),
+            ..Self::default()
+        };
+        let text = file::read_beside(&folder.join(manifest::FILE)).unwrap_or_default();
+        for entry in manifest::read(&text) {
+            if let Entry::Segment { file, from, to, bytes, .. } = entry {
+                known.bytes.insert(file.clone(), bytes);
+                known.times.insert(file, (from, to));
+            }
+        }
+        let segment =
+            |name: &String| name.strip_suffix(".index").map(|stem| stem.to_owned() + SEGMENT);
+        known.indexed = known.indexed.iter().filter_map(segment).collect();
+        known
+    }
+
+    /// Segments that were there, in the order of their names.
+    fn lost(&self) -> impl Iterator<Item = &String> {
+        let named: BTreeSet<&String> = self.bytes.keys().chain(&self.indexed).collect();
+        named.into_iter().filter(|name| !self.present.contains(*name))
+    }
+
+    fn line(&self, folder: &Path, name: &str) -> String {
+        let by = if self.bytes.contains_key(name) { "the manifest" } else { "its index" };
+        let path = folder.join(name);
+        format!(
+            "{}: {by} names this file, but it is missing; what it held is not in the result",
+            path.display()
+        )
+    }
+}
+
+impl Missing {
+    fn on_file(&mut self, plan: &Plan, number: usize, name: &str, known: &Known) {
+        let source = &plan.files()[number];
+        let Ok(file::Facts { len: Some(len) }) = file::look(source) else { return };
+        let blocks = index::read(&file::read_index(source).unwrap_or_default());
+        let (whole, by) = match (known.bytes.get(name), blocks.last()) {
+            (Some(&bytes), _) => (bytes, "the manifest"),
+            (None, Some(last)) => (last.offset + last.bytes, "its index"),
+            (None, None) => return,
+        };
+        if len >= whole {
+            return;
+        }
+        let records: u64 =
+            blocks.iter().filter(|b| b.offset + b.bytes > len).map(|b| b.records).sum();
+        let of_them = match records {
+            0 => String::new(),
+            records => format!(", {records} records,"),
+        };
+        self.troubles.push(format!(
+            "{source}: the file has {len} bytes and {by} says {whole}: the last {} bytes{of_them} are missing",
+            whole - len
+        ));
+        self.cut.insert(number);
+    }
+}

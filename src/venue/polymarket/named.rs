@@ -1,0 +1,183 @@
+//! The ids that a text names which no decoder can read: a damaged message names its books all the same.
+//!
+//! Runs on:  shards, replay (pure), for damaged input only. Allocates where the text holds escapes.
+//! Bounds:   one pass for each of `ROUNDS_MAX` layers of escapes.
+//!
+//! An id counts only as a whole: one that touches the end of the text or a byte that was no UTF-8 may be a part
+//! of another one.
+
+/// Layers of JSON texts within JSON texts that are looked through.
+const ROUNDS_MAX: usize = 4;
+/// A run of digits of this length is a token id wherever it stands: ids are 256-bit numbers.
+const TOKEN_DIGITS_MIN: usize = 50;
+/// Bytes of a market id: `0x` and 31 or 32 bytes in hexadecimal.
+const MARKET_BYTES: [usize; 2] = [64, 66];
+/// Keys whose values are ids of markets, or of tokens, of any length.
+const MARKET_KEYS: [&str; 2] = ["market", "condition_id"];
+const TOKEN_KEYS: [&str; 5] =
+    ["asset_id", "token_id", "assets_ids", "clob_token_ids", "position_ids"];
+/// Keys whose values look like ids and are none.
+const OTHER_KEYS: [&str; 2] = ["hash", "transaction_hash"];
+
+/// Calls `each` with every id in `text`; it says whether a book of that id is held. False when a message of the
+/// text may be about a book that no id names.
+pub(in crate::venue) fn each_id_named_in(text: &str, mut each: impl FnMut(&str) -> bool) -> bool {
+    let mut known = look_through(text, &mut each);
+    let mut unescaped = None;
+    for _ in 0..ROUNDS_MAX {
+        let Some(next) = unescape(unescaped.as_deref().unwrap_or(text)) else { break };
+        known |= look_through(&next, &mut each);
+        unescaped = Some(next);
+    }
+    known
+}
+
+/// One layer. Where several messages are in the text, each must be named: a message begins at its `market`, or a
+/// few keys before.
+fn look_through(text: &str, each: &mut impl FnMut(&str) -> bool) -> bool {
+    let bytes = text.as_bytes();
+    let (mut known, mut here, mut markets) = (true, false, 0);
+    let (mut key, mut at) = ("", 0);
+    while at < bytes.len() {
+        if !is_of_word(bytes[at]) {
+            at += 1;
+            continue;
+        }
+        let start = at;
+        while at < bytes.len() && is_of_word(bytes[at]) {
+            at += 1;
+        }
+        let word = &text[start..at];
+        if word == "market" {
+            if markets > 0 {
+                known &= here;
+                here = false;
+            }
+            markets += 1;
+        }
+        let whole = start > 0
+            && b"\"' \t\r\n:,[{(".contains(&bytes[start - 1])
+            && bytes.get(at).is_some_and(|next| b"\"'\\ \t\r\n:,]})".contains(next));
+        if whole && !OTHER_KEYS.contains(&key) {
+            let by_form = is_token(word) && word.len() >= TOKEN_DIGITS_MIN
+                || is_market(word) && MARKET_BYTES.contains(&word.len());
+            let by_key = MARKET_KEYS.contains(&key) && is_market(word)
+                || TOKEN_KEYS.contains(&key) && is_token(word);
+            if by_form || by_key {
+                here |= each(word) | by_form;
+            }
+        }
+        key = word;
+    }
+    known && here
+}
+
+const fn is_of_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+fn is_token(word: &str) -> bool {
+    word.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_market(word: &str) -> bool {
+    let digits = word.strip_prefix("0x").unwrap_or("");
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// One layer of JSON escapes less; `None` where there is none.
+fn unescape(text: &str) -> Option<String> {
+    if !text.contains('\\') {
+        return None;
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('\\') {
+        out.push_str(before);
+        let mut characters = after.chars();
+        match characters.next() {
+            Some('u') => {
+                let hex = characters.as_str().get(..4);
+                let code = hex.and_then(|hex| u32::from_str_radix(hex, 16).ok());
+                out.push(code.and_then(char::from_u32).unwrap_or(char::REPLACEMENT_CHARACTER));
+                rest = if code.is_some() { &characters.as_str()[4..] } else { characters.as_str() };
+                continue;
+            }
+            Some('n' | 'r' | 't' | 'b' | 'f') => out.push(' '),
+            Some(other) => out.push(other),
+            None => {}
+        }
+        rest = characters.as_str();
+    }
+    out.push_str(rest);
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MARKET: &str = "0xabababababababababababababababababababababababababababababababab";
+    const TOKEN: &str =
+        "1012345678901234567890123456789012345678901234567890123456789012345678911111";
+
+    /// The ids, and whether every message is named; no book is held.
+    fn named(text: &str) -> (Vec<String>, bool) {
+        let mut ids = Vec::new();
+        let known = each_id_named_in(text, |id| {
+            ids.push(id.to_owned());
+            false
+        });
+        ids.sort();
+        ids.dedup();
+        (ids, known)
+    }
+
+    #[test]
+    fn ids_are_found_whatever_is_around_them() {
+        let both = (vec![MARKET.to_owned(), TOKEN.to_owned()], true);
+        let message = format!(r#"{{"market":"{MARKET}","asset_id":"{TOKEN}","price":"0.5"}}"#);
+        assert_eq!(named(&message), both);
+        assert_eq!(named(&format!("[[{message}]]")), both);
+        let (mut text, mut layers) = (message.clone(), 0);
+        while layers < 4 {
+            text = format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+            layers += 1;
+            assert_eq!(named(&text), both, "{layers} layers");
+        }
+        let quoted = message.replace('"', "\\u0022");
+        assert_eq!(named(&quoted), both);
+        let escaped =
+            message.replace("0xabab", "0x\\u0061b\\u0061b").replace("101234", "\\u003101234");
+        assert_eq!(named(&escaped), both);
+        let numbers = format!(r#"{{"market":7,"asset_id":{TOKEN}}}"#);
+        assert_eq!(named(&numbers), (vec![TOKEN.to_owned()], true));
+    }
+
+    #[test]
+    fn what_is_no_id_or_only_a_part_of_one_names_nothing() {
+        let hash = "0".repeat(40);
+        for text in [
+            String::new(),
+            "{}".into(),
+            format!("{{\"market\":\"{MARKET}"),
+            format!("{}\",\"price\":\"1\"}}", &TOKEN[3..]),
+            format!(r#"{{"market":"{}�{}"}}"#, &MARKET[..20], &MARKET[20..]),
+            format!(r#"{{"market":null,"transaction_hash":"{MARKET}","hash":"{hash}"}}"#),
+            r#"{"market":null,"asset_id":null,"price":"0.5","timestamp":"1786000000100"}"#.into(),
+            "\\".into(),
+            "\\u12".into(),
+            "\\ud83d\\".into(),
+        ] {
+            assert_eq!(named(&text), (Vec::new(), false), "{text}");
+        }
+    }
+
+    #[test]
+    fn each_of_several_messages_must_be_named() {
+        let one = format!(r#"{{"market":"{MARKET}","price":"0.5"}}"#);
+        assert!(named(&format!("[{one},{one}]")).1);
+        assert!(!named(&format!(r#"[{one},{{"market":"0x�","asset_id":"1"}}]"#)).1);
+        assert!(named(&format!(r#"[{one},{{"market":null,"asset_id":"{TOKEN}"}}]"#)).1);
+    }
+}
