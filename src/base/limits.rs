@@ -253,6 +253,11 @@ pub const HANDOVER_OWED_NS: u64 = 5 * SECOND_NS;
 pub const HANDOVER_PAST_MS: u64 = 1_000;
 /// A connection that lags is waited for so long.
 pub const HANDOVER_LAG_MAX_NS: u64 = 20 * SECOND_NS;
+/// A snapshot may be ahead of the host's clock by so much: the error of a clock that is kept by NTP, and more.
+pub const CLOCK_ERROR_MS: u64 = 2_000;
+/// Two messages of one book whose times differ by more than this in the wrong order: one of the times is wrong. A
+/// stream that lags is behind by less.
+pub const ORDER_ERROR_MS: u64 = 60_000;
 /// A message that the venue's REST interface already knows of may be on its way for so long; a book
 /// that has not heard by then is behind.
 pub const AUDIT_PATIENCE_NS: u64 = 2 * SECOND_NS;

@@ -190,6 +190,7 @@ impl Control {
             unknown_texts: beat.intake.unknown_texts,
             changes_before_snapshot: beat.books.changes_before_snapshot,
             changes_stale: beat.books.changes_stale,
+            snapshots_refused: beat.books.snapshots_refused,
             foreign_tokens: beat.books.foreign_tokens,
             trades_without_book: beat.books.trades_without_book,
             frame_mean_ns: beat.intake.frame_ns.checked_div(beat.intake.frames).unwrap_or(0),

@@ -378,6 +378,8 @@ pub struct ShardReport {
     pub changes_before_snapshot: u64,
     /// Changes older than the book: not applied.
     pub changes_stale: u64,
+    /// Snapshots older than their live book, or ahead of all clocks: not applied.
+    pub snapshots_refused: u64,
     /// Messages about tokens that this shard does not hold.
     pub foreign_tokens: u64,
     /// Trades of markets that had no book when they came: kept only where one opens within a minute.

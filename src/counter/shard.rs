@@ -32,6 +32,8 @@ pub struct BookCounts {
     pub updates: u64,
     /// Snapshots applied.
     pub snapshots: u64,
+    /// Snapshots older than their live book, or ahead of all clocks: not applied.
+    pub snapshots_refused: u64,
     /// Trades seen.
     pub trades: u64,
     /// Changes of a book without snapshot: not applied.
@@ -112,6 +114,8 @@ pub struct RepairCounts {
     pub repaired: u64,
     /// Answers older than what was known at the asking: not used.
     pub answers_old: u64,
+    /// Answers ahead of all clocks: not used.
+    pub answers_ahead: u64,
     /// Answers whose levels do not have the hash that they say: not used.
     pub answers_broken: u64,
     /// Live books that were compared and had the same levels.
@@ -150,6 +154,7 @@ impl RepairCounts {
             asked: self.asked + other.asked,
             repaired: self.repaired + other.repaired,
             answers_old: self.answers_old + other.answers_old,
+            answers_ahead: self.answers_ahead + other.answers_ahead,
             answers_broken: self.answers_broken + other.answers_broken,
             audits_matched: self.audits_matched + other.audits_matched,
             audits_older: self.audits_older + other.audits_older,

@@ -329,6 +329,7 @@ fn sum(earlier: &BookCounts, now: &BookCounts) -> BookCounts {
         trades: earlier.trades + now.trades,
         changes_before_snapshot: earlier.changes_before_snapshot + now.changes_before_snapshot,
         changes_stale: earlier.changes_stale + now.changes_stale,
+        snapshots_refused: earlier.snapshots_refused + now.snapshots_refused,
         foreign_tokens: earlier.foreign_tokens + now.foreign_tokens,
         trades_repeated: earlier.trades_repeated + now.trades_repeated,
         trades_without_book: earlier.trades_without_book + now.trades_without_book,

@@ -247,6 +247,8 @@ pub(super) const SHARD: Rows<ShardReport> = rows! { "shard", ShardReport;
         |s, _| Whole(s.changes_before_snapshot);
     Counter "shard_changes_stale", "changes", "Changes older than their book, not applied",
         "nothing; the venue repeats itself around snapshots", |s, _| Whole(s.changes_stale);
+    Counter "shard_snapshots_refused", "snapshots", "Snapshots older than their live book, or from the future",
+        "times that disagree: the host's clock, or the venue's", |s, _| Whole(s.snapshots_refused);
     Counter "shard_foreign_tokens", "messages", "Messages about tokens that the shard does not hold",
         "steadily: a subscription outlives its book", |s, _| Whole(s.foreign_tokens);
     Counter "shard_trades_without_book", "trades",
@@ -277,6 +279,8 @@ pub(super) const SHARD: Rows<ShardReport> = rows! { "shard", ShardReport;
         "as books_asked", |s, _| Whole(s.repairs.repaired);
     Counter "shard_rest_answers_old", "books", "Answers over REST that were older than the stream",
         "the venue's REST interface serves stale books", |s, _| Whole(s.repairs.answers_old);
+    Counter "shard_rest_answers_ahead", "books", "Answers over REST from the future",
+        "the host's clock is behind, or the venue's is ahead", |s, _| Whole(s.repairs.answers_ahead);
     Counter "shard_rest_answers_broken", "books", "Answers over REST that do not have their hash",
         "the venue hashes otherwise since, or a proxy spoils its answers",
         |s, _| Whole(s.repairs.answers_broken);

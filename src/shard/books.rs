@@ -25,7 +25,7 @@ use index::Index;
 use numbered::{Past, Remembered};
 use repairs::Repairs;
 use slots::{Slot, Slots};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::hash::BuildHasher as _;
 
 mod checks;
@@ -37,6 +37,7 @@ mod numbered;
 mod repairs;
 mod slots;
 mod states;
+mod times;
 
 pub use handover::{HandedOver, LineEnd};
 pub use repairs::Behind;
@@ -101,6 +102,8 @@ pub struct Books<H> {
     checks: Checks,
     repairs: Repairs,
     handovers: Vec<Handover>,
+    /// Venue times of the last changes of tick sizes; rare.
+    ticks: BTreeMap<BookIndex, u64>,
 }
 
 impl<H: Handler> Books<H> {
@@ -132,6 +135,7 @@ impl<H: Handler> Books<H> {
             checks: Checks::default(),
             repairs: Repairs::default(),
             handovers: Vec::new(),
+            ticks: BTreeMap::new(),
         }
     }
 
@@ -275,6 +279,7 @@ impl<H: Handler> Books<H> {
         (slot.open, slot.sibling, slot.book) = (false, index, Book::default());
         self.checks.forget(index);
         self.repairs.forget(index);
+        self.ticks.remove(&index);
         self.free.push(index);
         self.counts.books -= 1;
         self.counts.awaiting -= 1;
@@ -362,10 +367,13 @@ impl<H: Handler> Books<H> {
             return;
         }
         self.hang_on(index, connection);
-        self.counts.snapshots += 1;
         if self.sequenced {
             self.weigh_snapshot(index, event);
+        } else if !self.takes_snapshot(index, event.timestamp_ms, wall_ns) {
+            self.counts.snapshots_refused += 1;
+            return;
         }
+        self.counts.snapshots += 1;
         self.end_group_before(index, event.timestamp_ms, wall_ns);
         let slot = &mut self.slots[index];
         if slot.state != BookState::Live {
@@ -375,7 +383,7 @@ impl<H: Handler> Books<H> {
             self.repairs.forget(index);
         }
         let result = slot.book.replace(event.bids, event.asks);
-        slot.take_facts(event, wall_ns);
+        slot.take_stream_facts(event, self.ticks.get(&index).copied().unwrap_or(0), wall_ns);
         if event.hash.is_some() {
             slot.group.snapshot();
             self.checks.queue(index, slot);
@@ -414,6 +422,9 @@ impl<H: Handler> Books<H> {
             let slot = &mut self.slots[index];
             if event.timestamp_ms < slot.snapshot_ms {
                 self.counts.changes_stale += 1;
+                if !slot.is_in_snapshot(event.timestamp_ms, wall_ns) {
+                    self.set_stale(index, StaleReason::TimesDisagree, wall_ns);
+                }
                 continue;
             }
             self.counts.updates += 1;
@@ -511,9 +522,13 @@ impl<H: Handler> Books<H> {
 
     fn on_tick_size(&mut self, event: &TickSize<'_>, wall_ns: u64) {
         let Some(index) = self.admit(event.market, event.token) else { return };
+        if !self.takes_tick_size(index, event.timestamp_ms, wall_ns) {
+            return;
+        }
         // The hash of the group that ends here was made with the old step.
         self.end_group_before(index, event.timestamp_ms, wall_ns);
         self.slots[index].facts.tick_size = Some(event.new);
+        self.ticks.insert(index, event.timestamp_ms);
         let (view, handler) = view(&self.slots, index, self.shard, wall_ns, &mut self.handler);
         handler.on_tick_size(&view, event);
     }

@@ -77,6 +77,8 @@ pub enum StaleReason {
     Behind,
     /// It is moving to another connection, whose snapshot has not come.
     Moving,
+    /// Messages of it have times that cannot all be right: which of them is the latest is not known.
+    TimesDisagree,
 }
 
 impl BookState {
@@ -93,6 +95,7 @@ impl BookState {
             Self::Stale { why: StaleReason::Disproved, .. } => "stale:disproved",
             Self::Stale { why: StaleReason::Behind, .. } => "stale:behind",
             Self::Stale { why: StaleReason::Moving, .. } => "stale:moving",
+            Self::Stale { why: StaleReason::TimesDisagree, .. } => "stale:times_disagree",
         }
     }
 }

@@ -33,6 +33,8 @@ pub(super) struct Group {
     has_tops: bool,
     /// The book stands in the queue of those to be looked at after a silence.
     pub(super) queued: bool,
+    /// The book's snapshot was ahead of the host's clock when it was read.
+    pub(super) is_ahead: bool,
     /// What was said of best prices by itself is for the end of this millisecond; 0 for none.
     claim_ms: u64,
     /// Comparisons in a row that failed: best prices, hashes.
@@ -91,7 +93,7 @@ impl Group {
 
     /// Nothing is to be compared any more; what went wrong before is forgotten too.
     pub(super) fn forget(&mut self) {
-        *self = Self { queued: self.queued, ..Self::default() };
+        *self = Self { queued: self.queued, is_ahead: self.is_ahead, ..Self::default() };
     }
 
     /// Compares best prices. An empty side is told as a bid of nothing or an ask of a dollar.

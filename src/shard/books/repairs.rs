@@ -10,7 +10,7 @@
 //!
 //! A live book may be asked for too: an audit. Is the answer newer than the book and stays so, then
 //! the book has missed a message, or its connection has gone dead behind answered pings.
-use super::{Books, ConnectionSlot, Slot, view};
+use super::{Books, ConnectionSlot, Slot, times, view};
 use crate::base::{
     condition,
     id::{BookIndex, MarketId, TokenId},
@@ -22,7 +22,10 @@ use crate::counter::shard::RepairCounts;
 use crate::market::book::{Book, BookState, Side, StaleReason, summary::Summary};
 use crate::market::event::{ChangeSpan, Snapshot};
 use crate::shard::publish::Handler;
+use mirrors::Mirrors;
 use std::collections::{BTreeMap, VecDeque};
+
+mod mirrors;
 
 /// What waits for one book.
 #[derive(Debug)]
@@ -74,6 +77,7 @@ pub(super) struct Repairs {
     swept: usize,
     proven: usize,
     witnessed: usize,
+    mirrors: Mirrors,
     scratch: String,
 }
 
@@ -231,10 +235,14 @@ impl<H: Handler> Books<H> {
             let mirrored = mirrors(&slot.book, &other.book);
             if mirrored {
                 counts.mirrors_matched += 1;
+                self.repairs.mirrors.forget(index);
                 continue;
             }
-            counts.mirrors_mismatched += 1;
-            wanted.extend([slot.token, other.token]);
+            let updates = [slot.facts.updates, other.facts.updates];
+            if self.repairs.mirrors.is_due(index, updates, now_wall_ns) {
+                self.repairs.counts.mirrors_mismatched += 1;
+                wanted.extend([slot.token, other.token]);
+            }
         }
     }
 
@@ -248,12 +256,18 @@ impl<H: Handler> Books<H> {
         if self.sequenced {
             return self.on_polled(index, event, read);
         }
+        if self.is_from_future(index, event.timestamp_ms, read.wall_ns) {
+            self.repairs.counts.answers_ahead += 1;
+            return;
+        }
         if slot.state == BookState::Live {
             return self.on_audit(index, event, read);
         }
         let repairs = &mut self.repairs;
         let Some(repair) = repairs.open.get_mut(&index) else { return };
-        if repair.lossy || event.timestamp_ms < repair.seen_ms {
+        // A time that has not come says nothing of what is old.
+        let seen = times::has_come(repair.seen_ms, read.wall_ns).then_some(repair.seen_ms);
+        if repair.lossy || seen.is_some_and(|seen_ms| event.timestamp_ms < seen_ms) {
             repairs.counts.answers_old += 1;
             return;
         }
@@ -272,6 +286,7 @@ impl<H: Handler> Books<H> {
         slot.group.forget();
         let mut result = slot.book.replace(event.bids, event.asks);
         slot.take_facts(event, wall_ns);
+        slot.group.is_ahead = times::is_ahead(event.timestamp_ms, wall_ns);
         slot.group.snapshot();
         for (timestamp_ms, change) in &repair.changes {
             if *timestamp_ms < event.timestamp_ms {
@@ -306,6 +321,8 @@ impl<H: Handler> Books<H> {
         }
         if same(&venue, &slot.book) {
             counts.audits_matched += 1;
+            let (first, updates) = (index.min(slot.sibling), slot.facts.updates);
+            self.repairs.mirrors.on_equal(first, usize::from(first != index), updates);
         } else if event.timestamp_ms > ours_ms {
             // Its message may be on its way.
             if self.repairs.audits.len() < AUDITS_OPEN_MAX {

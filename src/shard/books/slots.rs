@@ -58,6 +58,15 @@ impl Slot {
         facts.updated_wall_ns = wall_ns;
     }
 
+    /// The same of a snapshot of the stream, which may be of an earlier time than the tick size of a live book.
+    pub(super) fn take_stream_facts(&mut self, event: &Snapshot<'_>, tick_ms: u64, wall_ns: u64) {
+        let known = self.facts.tick_size;
+        self.take_facts(event, wall_ns);
+        if self.state == BookState::Live && event.timestamp_ms < tick_ms && known.is_some() {
+            self.facts.tick_size = known;
+        }
+    }
+
     /// Has the parts that an update needs on their way to the cache.
     pub(super) fn touch(&self) {
         let book = &self.book;

@@ -1,0 +1,69 @@
+//! Which messages of a book are older than it, and which times cannot be right.
+//!
+//! Runs on:  shard cores, replay (pure; time is an argument).
+//!
+//! A venue time is judged by the host's clock and by the other times of its market: a host whose clock is behind
+//! costs a repair, not the book. A wall time of 0 means that it is not known, as in a recording without times.
+use super::{Books, slots::Slot};
+use crate::base::id::BookIndex;
+use crate::base::limits::{CLOCK_ERROR_MS, ORDER_ERROR_MS};
+use crate::base::time::MILLISECOND_NS;
+use crate::market::book::{BookState, StaleReason};
+use crate::shard::publish::Handler;
+
+/// Whether a time is not ahead of the host's clock by more than that may err.
+pub(super) const fn has_come(ms: u64, wall_ns: u64) -> bool {
+    wall_ns == 0 || ms <= wall_ns / MILLISECOND_NS + CLOCK_ERROR_MS
+}
+
+/// Whether a time is ahead of the host's clock at all.
+pub(super) const fn is_ahead(ms: u64, wall_ns: u64) -> bool {
+    wall_ns != 0 && ms > wall_ns / MILLISECOND_NS
+}
+
+impl Slot {
+    /// Whether a change that is older than the book's snapshot is in the snapshot: so it is where the snapshot's
+    /// time is right.
+    pub(super) const fn is_in_snapshot(&self, change_ms: u64, wall_ns: u64) -> bool {
+        let error_ms = if wall_ns == 0 { CLOCK_ERROR_MS } else { ORDER_ERROR_MS };
+        !self.group.is_ahead && self.snapshot_ms - change_ms <= error_ms
+    }
+}
+
+impl<H: Handler> Books<H> {
+    /// Whether this venue time is one that neither the host's clock nor a message of the market has reached.
+    pub(super) fn is_from_future(&self, index: BookIndex, ms: u64, wall_ns: u64) -> bool {
+        let slot = &self.slots[index];
+        let market_ms = slot.facts.timestamp_ms.max(self.slots[slot.sibling].facts.timestamp_ms);
+        !has_come(ms, wall_ns) && ms > market_ms + CLOCK_ERROR_MS
+    }
+
+    /// Whether a snapshot of the stream is taken. One from the future is not, for it would hide what follows; nor
+    /// one that is older than its live book, for that would roll it back.
+    pub(super) fn takes_snapshot(&mut self, index: BookIndex, ms: u64, wall_ns: u64) -> bool {
+        if self.is_from_future(index, ms, wall_ns) {
+            self.set_stale(index, StaleReason::TimesDisagree, wall_ns);
+            return false;
+        }
+        let slot = &mut self.slots[index];
+        let ours_ms = slot.facts.timestamp_ms;
+        if slot.state == BookState::Live && ms < ours_ms {
+            if ours_ms - ms > ORDER_ERROR_MS || !has_come(ours_ms, wall_ns) {
+                self.set_stale(index, StaleReason::TimesDisagree, wall_ns);
+            }
+            return false;
+        }
+        slot.group.is_ahead = is_ahead(ms, wall_ns);
+        true
+    }
+
+    /// Whether a new tick size is taken: not one that is older than what the book knows.
+    pub(super) fn takes_tick_size(&mut self, index: BookIndex, ms: u64, wall_ns: u64) -> bool {
+        let known_ms = self.ticks.get(&index).copied().unwrap_or(0);
+        let too_old = ms < known_ms && known_ms - ms > ORDER_ERROR_MS;
+        if too_old || !self.sequenced && self.is_from_future(index, ms, wall_ns) {
+            self.set_stale(index, StaleReason::TimesDisagree, wall_ns);
+        }
+        ms >= known_ms && !self.is_from_future(index, ms, wall_ns)
+    }
+}
