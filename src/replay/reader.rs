@@ -802,7 +802,7 @@ mod tests {
             b"PAR1\0",
             b"\xfd7zXZ\0",
             b"BZh9\xff1AY",
-            b"{\0\"\0a\0\"\0:\01\0}\0",
+            b"{\x00\"\x00a\x00\"\x00:\x001\x00}\x00",
         ] {
             assert!(looks_binary(bytes), "{bytes:?}");
         }
