@@ -6,7 +6,7 @@ use crate::counter::capture::CaptureReport;
 use crate::counter::latency::{LatencySummary, Stage};
 use crate::counter::report::{
     ConnectionReport, EngineReport, ExchangeReport, LinkReport, RecycleProof, ShardReport,
-    VenueReport,
+    SkipReport, VenueReport,
 };
 use crate::counter::service::ServiceReport;
 use crate::counter::trades::TradeReport;
@@ -44,6 +44,7 @@ fn one_of_everything() -> EngineReport {
     };
     report.pool.connections.push(ConnectionReport::default());
     report.recycling.proofs.push(RecycleProof::default());
+    report.lifecycle.skipped.push(SkipReport::default());
     report.recycling.success_rate = Some(0.0);
     report.correctness.score = Some(0.0);
     report
