@@ -301,7 +301,7 @@ impl<'a> Record<'a> {
         Self { receive_ns: None, connection: None, what: What::Text(Cow::Borrowed(frame)) }
     }
 
-    /// Understands one value: a record of a capture, a line of another tool (an [envelope](super::envelope) or a
+    /// Understands one value: a record of a capture, a line of another tool (an envelope or a
     /// prefix around the frame), or, if it is neither, a frame as received.
     #[must_use]
     pub fn read(value: &'a str) -> Self {

@@ -169,7 +169,7 @@ pub struct RunFlags {
     pub serve: Option<SocketAddr>,
 
     /// Answer local clients that use this name or address in `Host` too, whatever the port; localhost and the
-    /// address of --serve are answered anyway (any address, where that is 0.0.0.0 or [::]). Repeatable.
+    /// address of --serve are answered anyway (any address, where that is 0.0.0.0 or `[::]`). Repeatable.
     #[arg(long = "serve-name", value_name = "NAME", requires = "serve")]
     pub serve_names: Vec<String>,
 

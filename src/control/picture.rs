@@ -11,7 +11,7 @@ use crate::base::{
 use crate::control::shard_proxy::ShardProxy;
 use crate::counter::report::{
     CorrectnessReport, DialogReport, EngineReport, HealthReport, LinkReport, PoolReport,
-    ShardReport, VenueReport,
+    RegistryReport, ShardReport, VenueReport,
 };
 use crate::counter::service::ServiceReport;
 use crate::counter::shard::{CheckCounts, RepairCounts};
@@ -236,28 +236,7 @@ impl Control {
             ));
         }
         let known = self.registry.report();
-        let lifecycle = self.lifecycle_report();
-        if let Some(line) = self.discovery.is_late(now.mono_ns) {
-            reasons.push(line);
-        } else if lifecycle.scans_completed == 0 && !lifecycle.last_error.is_empty() {
-            let line = format!("the catalogue has not been read yet: {}", lifecycle.last_error);
-            // Without markets there is nothing to do, however new the engine is.
-            if known.markets == 0 { reasons.push(line) } else { notices.push(line) }
-        } else if !lifecycle.last_error.is_empty() {
-            notices.push(format!("the catalogue cannot be read now: {}", lifecycle.last_error));
-        }
-        if known.markets_shared > 0 {
-            let (count, venue) = (known.markets_shared, self.venue.name());
-            notices.push(format!(
-                "{count} markets in the catalogue of {venue} have the tokens of another market: the same books \
-                 answer for both; look whether the venue has changed its catalogue"
-            ));
-        }
-        match self.skips.drift(self.venue.name()) {
-            Drift::Usual => {}
-            Drift::Notice(line) => notices.push(line),
-            Drift::Reason(line) => reasons.push(line),
-        }
+        self.judge_catalogue(&known, now, &mut reasons, &mut notices);
         let wanted = pool.connections.len() as u64;
         if wanted > 0 && pool.connections_active == 0 {
             let why = pool.connections.iter().map(|c| c.why.as_str()).find(|why| !why.is_empty());
@@ -296,6 +275,38 @@ impl Control {
             notices.push(format!("{shard} has no connection left for its pending markets"));
         }
         HealthReport { healthy: reasons.is_empty(), in_grace, reasons, notices }
+    }
+
+    /// What is wrong with the catalogue, or with what is followed of it.
+    fn judge_catalogue(
+        &self,
+        known: &RegistryReport,
+        now: Now,
+        reasons: &mut Vec<String>,
+        notices: &mut Vec<String>,
+    ) {
+        let lifecycle = self.lifecycle_report();
+        if let Some(line) = self.discovery.is_late(now.mono_ns) {
+            reasons.push(line);
+        } else if lifecycle.scans_completed == 0 && !lifecycle.last_error.is_empty() {
+            let line = format!("the catalogue has not been read yet: {}", lifecycle.last_error);
+            // Without markets there is nothing to do, however new the engine is.
+            if known.markets == 0 { reasons.push(line) } else { notices.push(line) }
+        } else if !lifecycle.last_error.is_empty() {
+            notices.push(format!("the catalogue cannot be read now: {}", lifecycle.last_error));
+        }
+        if known.markets_shared > 0 {
+            let (count, venue) = (known.markets_shared, self.venue.name());
+            notices.push(format!(
+                "{count} markets in the catalogue of {venue} have the tokens of another market: the same books \
+                 answer for both; look whether the venue has changed its catalogue"
+            ));
+        }
+        match self.skips.drift(self.venue.name()) {
+            Drift::Usual => {}
+            Drift::Notice(line) => notices.push(line),
+            Drift::Reason(line) => reasons.push(line),
+        }
     }
 }
 

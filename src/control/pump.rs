@@ -227,10 +227,7 @@ impl Control {
             skips: Skips::default(),
             exchange: Exchange::default(),
             dials: DialQueue::new(parts.seed)
-                .every(match table {
-                    Some(_) => TABLE_DIAL_INTERVAL_NS,
-                    None => DIAL_INTERVAL_NS,
-                })
+                .every(if table.is_some() { TABLE_DIAL_INTERVAL_NS } else { DIAL_INTERVAL_NS })
                 .backing_off(parts.feed.backoff_max_ns()),
             resync: Resync::new(parts.shards.len(), parts.feed.books_request_limits()),
             recycling: Recycling::default(),

@@ -6,7 +6,7 @@
 use crate::base::limits::{SKIPPED_NOTICE_PERCENT, SKIPPED_REASON_PERCENT};
 use crate::counter::report::SkipReport;
 use crate::venue::skip::{SkipReason, Skipped};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 /// What one scan has listed.
 #[derive(Clone, Debug, Default)]
@@ -72,8 +72,8 @@ impl Skips {
         let mut new = Vec::new();
         for entry in skipped {
             *self.present.skipped.entry(entry.reason).or_default() += 1;
-            if !self.first.contains_key(&entry.reason) {
-                self.first.insert(entry.reason, entry.to_string());
+            if let Entry::Vacant(first) = self.first.entry(entry.reason) {
+                first.insert(entry.to_string());
                 new.push(entry);
             }
         }

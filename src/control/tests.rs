@@ -357,7 +357,8 @@ fn an_hour_of_births_and_deaths_needs_few_connections_more_than_are_necessary() 
     let oldest = |_: &mut Random, _: usize| 0;
     let young =
         |random: &mut Random, living: usize| living - 1 - random.below(living as u64 / 5) as usize;
-    let deaths: [(&str, fn(&mut Random, usize) -> usize); 3] =
+    type Death = fn(&mut Random, usize) -> usize;
+    let deaths: [(&str, Death); 3] =
         [("anybody", random), ("the oldest", oldest), ("the young", young)];
     for (shards, markets) in [(1, 877), (2, 1_700)] {
         for (who, death) in deaths {

@@ -264,25 +264,7 @@ impl<'a> Reader<'a> {
                     self.note_value(&value, number, &mut file);
                     let place =
                         Place { file: number as u32, line: value.line, offset: value.offset };
-                    match value.condition {
-                        Condition::Whole => self.on_value(value.bytes, place)?,
-                        Condition::TooLong => {
-                            self.on_frame_lost(value.bytes, place, TOO_LONG);
-                            self.tell_all(Task::LostAnywhere, "", ConnectionSlot(0), 0, place);
-                        }
-                        Condition::Cut => {
-                            self.on_frame_lost(value.bytes, place, "cut off by NUL bytes");
-                        }
-                        Condition::Torn => {
-                            file.faulty = true;
-                            self.hole = true;
-                            self.on_trouble(format!(
-                                "{source}: the last line ({}) is torn: the file ends within its \
-                                 JSON; {} frames before it were replayed",
-                                place.line, self.file_frames
-                            ));
-                        }
-                    }
+                    self.take_value(&value, place, source, &mut file)?;
                 }
                 Ok(None) => break,
                 Err(error) => {
@@ -302,6 +284,35 @@ impl<'a> Reader<'a> {
         self.progress.file_done(taken.load(Ordering::Relaxed));
         self.note_nuls(lines.nuls(), lines.count(), &mut file);
         self.on_file_end(number, &file);
+        Ok(())
+    }
+
+    fn take_value(
+        &mut self,
+        value: &Value<'_>,
+        place: Place,
+        source: &Source,
+        file: &mut FileTroubles,
+    ) -> Result<(), ReplayError> {
+        match value.condition {
+            Condition::Whole => self.on_value(value.bytes, place)?,
+            Condition::TooLong => {
+                self.on_frame_lost(value.bytes, place, TOO_LONG);
+                self.tell_all(Task::LostAnywhere, "", ConnectionSlot(0), 0, place);
+            }
+            Condition::Cut => {
+                self.on_frame_lost(value.bytes, place, "cut off by NUL bytes");
+            }
+            Condition::Torn => {
+                file.faulty = true;
+                self.hole = true;
+                self.on_trouble(format!(
+                    "{source}: the last line ({}) is torn: the file ends within its \
+                     JSON; {} frames before it were replayed",
+                    place.line, self.file_frames
+                ));
+            }
+        }
         Ok(())
     }
 

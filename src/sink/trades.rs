@@ -2,7 +2,7 @@
 //!
 //! Runs on:  the threads `trades` and `trade-store`, not pinned. Owns: ledger, journal, database.
 //! Bounds:   `TRADES_PER_LOOK` trades of a ring at a time; one batch under way.
-use super::journal::Journal;
+use super::journal::{Found, Journal};
 use super::ledger::{Batching, Ledger, Todo};
 use super::store::{Batch, Loss, Store, StoreAddress, StoreError};
 use crate::base::id::{MarketId, ShardId, Venue};
@@ -81,6 +81,28 @@ fn known(
     venues.iter().map(of).collect()
 }
 
+/// Opens the journal and says what an earlier run has left there.
+fn open_journal(options: &SinkOptions) -> Result<(Journal, Found), String> {
+    let (journal, found) = Journal::open(&options.journal)
+        .map_err(|error| format!("journal {}: {error}", options.journal.display()))?;
+    let earlier = options.address.earlier_journal().filter(|path| *path != options.journal);
+    if let Some(path) = earlier
+        && std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() > 0)
+    {
+        warn!(
+            "{0} holds trades of an earlier version; a run with --trades-journal {0} stores them",
+            path.display()
+        );
+    }
+    if found.trades > 0 {
+        info!("{} trades of an earlier run wait in {}", found.trades, journal.path().display());
+    }
+    if found.torn > 0 {
+        warn!("{}: {} lines are torn and passed over", journal.path().display(), found.torn);
+    }
+    Ok((journal, found))
+}
+
 impl TradeSink {
     /// Opens journal and database and starts the threads.
     ///
@@ -92,24 +114,8 @@ impl TradeSink {
         markets: Vec<Consumer<Box<MarketRow>>>,
         clock: HostClock,
     ) -> Result<Self, String> {
-        let (journal, found) = Journal::open(&options.journal)
-            .map_err(|error| format!("journal {}: {error}", options.journal.display()))?;
+        let (journal, found) = open_journal(options)?;
         let shown = options.address.shown();
-        let earlier = options.address.earlier_journal().filter(|path| *path != options.journal);
-        if let Some(path) = earlier
-            && std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() > 0)
-        {
-            warn!(
-                "{0} holds trades of an earlier version; a run with --trades-journal {0} stores them",
-                path.display()
-            );
-        }
-        if found.trades > 0 {
-            info!("{} trades of an earlier run wait in {}", found.trades, journal.path().display());
-        }
-        if found.torn > 0 {
-            warn!("{}: {} lines are torn and passed over", journal.path().display(), found.torn);
-        }
         let mut down = None;
         let (store, known) = match options.address.open() {
             Ok(mut store) => {

@@ -160,6 +160,12 @@ fn what_gives_no_book_is_skipped_with_its_reason() {
         assert_eq!(page.markets.len(), 2, "{more}");
         assert_eq!(page.skipped.iter().map(|s| s.reason).collect::<Vec<_>>(), [reason], "{more}");
     }
+    let page = parse_page(b"[1,null,\"x\",{},[]]").unwrap();
+    assert_eq!(page.skipped.len(), 5);
+}
+
+#[test]
+fn what_is_closed_has_the_result_that_its_prices_and_its_oracle_give() {
     let won = |token: &str, name: &str, settles_at| Resolution {
         winner: TokenId::new(token),
         result: Some(name.to_owned()),
@@ -212,8 +218,6 @@ fn what_gives_no_book_is_skipped_with_its_reason() {
             "{oracle} {prices}"
         );
     }
-    let page = parse_page(b"[1,null,\"x\",{},[]]").unwrap();
-    assert_eq!(page.skipped.len(), 5);
 }
 
 /// Tokens of the only market, or why it is not followed.
