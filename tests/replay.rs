@@ -653,10 +653,8 @@ fn what_a_manifest_or_an_index_names_and_is_not_there_is_told() {
         .join("\n")
         .replace(&format!("\"bytes\":{}", segment(3).len()), &format!("\"bytes\":{}", cut.len()));
     folder.file("manifest.ndjson", manifest);
-    let (code, _, stale, lines) = states(&[
-        folder.path(&name(3)).to_str().unwrap(),
-        folder.path(&name(4)).to_str().unwrap(),
-    ]);
+    let (code, _, stale, lines) =
+        states(&[folder.path(&name(3)).to_str().unwrap(), folder.path(&name(4)).to_str().unwrap()]);
     assert!(code == 1 && stale == 1, "{code} {stale} {lines:?}");
     assert!(lines[0].contains(&name(3)) && lines[0].contains("are missing"), "{lines:?}");
     folder.file("manifest.ndjson", "");

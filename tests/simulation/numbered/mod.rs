@@ -37,6 +37,7 @@ fn run(first: u64, count: u64) {
             wronged: all.wronged + seen.wronged,
             trades: all.trades + seen.trades,
             trades_unheard: all.trades_unheard + seen.trades_unheard,
+            trades_bookless: all.trades_bookless + seen.trades_bookless,
             holes: all.holes + seen.holes,
             tops: all.tops + seen.tops,
             audits: all.audits + seen.audits,
@@ -49,6 +50,7 @@ fn run(first: u64, count: u64) {
     }
     assert!(all.updates > 0 && all.checked > 0 && all.trades > 0, "nothing happened");
     assert!(all.tops > 0 && all.audits > 0, "nothing was compared");
+    assert!(all.trades_bookless < all.trades, "most trades had no book");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use ringbook::counter::report::EngineReport;
 use ringbook::link::main_control::ControlNews;
 use ringbook::venue::Feed;
 use std::cell::Cell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -48,6 +48,8 @@ pub(crate) struct Seen {
     pub(crate) trades: u64,
     /// Trades that no connection has brought.
     pub(crate) trades_unheard: u64,
+    /// Trades whose market had no book.
+    pub(crate) trades_bookless: u64,
     pub(crate) holes: u64,
     pub(crate) tops: u64,
     pub(crate) audits: u64,
@@ -67,6 +69,9 @@ pub(crate) struct World {
     possible: String,
     pub(super) may_wrong: bool,
     log: VecDeque<String>,
+    /// Trades whose market had no book when they were due, and since when one with a book is missing.
+    bookless: BTreeSet<usize>,
+    missed: BTreeMap<usize, u64>,
     pub(crate) seen: Seen,
 }
 
@@ -101,6 +106,8 @@ impl World {
             possible,
             may_wrong,
             log: VecDeque::new(),
+            bookless: BTreeSet::new(),
+            missed: BTreeMap::new(),
             seen: Seen::default(),
         }
     }
@@ -350,20 +357,42 @@ impl World {
         }
     }
 
-    /// Every trade that a connection has brought was told, once, as it was; those of the last seconds may be on
-    /// their way between shards.
+    /// Every trade of a market with a book that a connection has brought was reported, once, as it was; those of the
+    /// last seconds may be on their way between shards. Of a market without a book none is.
     pub(super) fn check_trades(&mut self, last: bool) -> Result<(), String> {
         let now_ns = self.now_ns();
         let patience_ns = if last { 0 } else { 5 * SECOND_NS };
+        let paused = self.rig.shards.iter().any(|rig| now_ns < rig.paused_until_ns);
+        let mut due = Vec::new();
         for (id, trade) in self.venue.trades.iter().enumerate() {
-            let due = trade.read_ns.is_some_and(|at_ns| at_ns + patience_ns <= now_ns);
-            if due && self.rig.told.get(&(id as u64)) != Some(&Telling { kept: 1 }) {
-                let told = self.rig.told.get(&(id as u64));
-                return Err(self.breach(&format!("the trade {id} {trade:?} was told as {told:?}")));
+            if trade.read_ns.is_none_or(|at_ns| at_ns + patience_ns > now_ns) {
+                continue;
+            }
+            match self.rig.told.get(&(id as u64)) {
+                Some(Telling { kept: 1 }) => {}
+                None => due.push(id),
+                told => {
+                    let why = format!("the trade {id} {trade:?} was told as {told:?}");
+                    return Err(self.breach(&why));
+                }
+            }
+        }
+        due.retain(|id| !self.bookless.contains(id));
+        for id in due {
+            if paused && !last {
+                break;
+            }
+            let trade = self.venue.trades[id].clone();
+            let image = self.rig.image(&trade.ticker, now_ns).map_err(|why| self.breach(&why))?;
+            if image.is_none() {
+                self.bookless.insert(id);
+            } else if now_ns >= *self.missed.entry(id).or_insert(now_ns) + patience_ns {
+                return Err(self.breach(&format!("the trade {id} {trade:?} was not told")));
             }
         }
         if last {
             self.seen.trades = self.rig.told.len() as u64;
+            self.seen.trades_bookless = self.bookless.len() as u64;
             let unheard = self.venue.trades.iter().filter(|trade| trade.read_ns.is_none());
             self.seen.trades_unheard = unheard.count() as u64;
             self.seen.updates = self.rig.updates.get();
