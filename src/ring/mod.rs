@@ -128,7 +128,7 @@ impl<T> Consumer<T> {
     pub fn note_wait(&mut self, ns: u64) {
         let add = |value: &AtomicU64, by| {
             // One consumer: a plain load and store is enough, no other thread writes these.
-            value.store(value.load(Ordering::Relaxed) + by, Ordering::Relaxed);
+            value.store(value.load(Ordering::Relaxed).saturating_add(by), Ordering::Relaxed);
         };
         let Shared { waits, wait_ns, wait_max_ns, .. } = &*self.shared;
         add(waits, 1);

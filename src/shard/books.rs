@@ -104,6 +104,8 @@ pub struct Books<H> {
     handovers: Vec<Handover>,
     /// Venue times of the last changes of tick sizes; rare.
     ticks: BTreeMap<BookIndex, u64>,
+    /// The times of snapshots that were refused because nothing had reached them, Unix milliseconds.
+    refused_ms: BTreeMap<BookIndex, u64>,
 }
 
 impl<H: Handler> Books<H> {
@@ -136,6 +138,7 @@ impl<H: Handler> Books<H> {
             repairs: Repairs::default(),
             handovers: Vec::new(),
             ticks: BTreeMap::new(),
+            refused_ms: BTreeMap::new(),
         }
     }
 
@@ -280,6 +283,7 @@ impl<H: Handler> Books<H> {
         self.checks.forget(index);
         self.repairs.forget(index);
         self.ticks.remove(&index);
+        self.refused_ms.remove(&index);
         self.free.push(index);
         self.counts.books -= 1;
         self.counts.awaiting -= 1;

@@ -297,20 +297,13 @@ fn a_handler_is_told_everything_once_and_in_order() {
 }
 
 #[test]
-fn forced_tokens_get_a_connection_at_once() {
-    // Forty tokens are not worth a connection of their own: they would wait for a minute.
+fn a_small_catalogue_is_live_at_once_and_what_is_not_pending_cannot_be_forced() {
+    // Forty tokens are less than the leftovers of a scan that are worth a connection: the first one waits for none.
     let mut rig = Rig::start(quiet(20, 50.0), &owned(&["--shards", "1"]));
-    let known = |rig: &Rig| rig.report.as_ref().is_some_and(|r| r.registry.tokens_pending == 40);
-    rig.wait_for("catalogue", known);
-    assert_eq!(rig.live(), 0);
+    rig.wait_for("40 live books", |rig| rig.live() == 40);
+    assert_eq!(rig.venue.stats().upgrades, 1);
     let markets = rig.markets();
     let token = |text: &String| TokenId::new(text).unwrap();
-    let tokens = markets.iter().flat_map(|(_, tokens)| tokens.iter().map(token)).collect();
-    let ticket = rig.engine.force_subscribe(tokens).unwrap();
-    let took = rig.wait_for("an answer", |rig| rig.forced.contains_key(&ticket));
-    let connection = rig.forced.remove(&ticket).unwrap().unwrap();
-    let live = rig.wait_for("40 live books", |rig| rig.live() == 40);
-    eprintln!("40 tokens forced onto {connection}: placed in {took:?}, live {live:?} later");
     // Nothing is pending any more, and one is unknown: an error in words, no connection.
     for tokens in [vec![token(&markets[0].1[0])], vec![TokenId::new("12345").unwrap()], vec![]] {
         let ticket = rig.engine.force_subscribe(tokens).unwrap();
@@ -321,8 +314,7 @@ fn forced_tokens_get_a_connection_at_once() {
 }
 
 #[test]
-fn a_batch_of_four_hundred_is_placed_well_within_a_second() {
-    // One token short of what would be placed at once; found by name, so no scan asks for a check.
+fn four_hundred_named_tokens_come_over_one_connection() {
     let catalogue = Rig::start(quiet(230, 50.0), &owned(&["--no-discovery", "--token", "1"]));
     let markets = catalogue.markets();
     catalogue.stop();
@@ -330,22 +322,12 @@ fn a_batch_of_four_hundred_is_placed_well_within_a_second() {
     let mut flags = owned(&["--shards", "1", "--no-discovery"]);
     flags.extend(batch.iter().flat_map(|(slug, _)| ["--market".to_owned(), slug.clone()]));
     let mut rig = Rig::start(quiet(230, 50.0), &flags);
-    let known = |rig: &Rig| rig.report.as_ref().is_some_and(|r| r.registry.tokens_pending == 398);
-    rig.wait_for("398 pending tokens", known);
-    // One more by command makes 400 when it is there; so force before it can be.
-    let tokens = batch.iter().flat_map(|(_, tokens)| tokens);
-    let tokens = tokens.map(|text| TokenId::new(text).unwrap()).collect();
-    let begun = Instant::now();
-    let ticket = rig.engine.force_subscribe(tokens).unwrap();
-    let took = rig.wait_for("an answer", |rig| rig.forced.contains_key(&ticket));
-    rig.forced.remove(&ticket).unwrap().unwrap();
-    assert!(took < Duration::from_secs(1), "{took:?}");
     rig.wait_for("398 live books", |rig| rig.live() == 398);
-    eprintln!("398 tokens: placed in {took:?}, live after {:?}", begun.elapsed());
     assert_eq!(rig.venue.stats().upgrades, 1);
     assert!(rig.engine.add_market(&markets[210].0));
     let more = |rig: &Rig| rig.report.as_ref().is_some_and(|r| r.registry.markets == 200);
     rig.wait_for("the market added by name", more);
+    rig.wait_for("its books", |rig| rig.live() == 400);
     rig.check();
     rig.stop();
 }

@@ -103,7 +103,7 @@ fn nul_bytes_end_a_value_and_are_passed_over_and_counted() {
         ("{\"a\":@@@", &["1: CUT {\"a\":"], 3),
         ("PO@@\n@{}@[]\n", &["1: CUT PO", "2: {}", "2: []"], 4),
         ("@@@", &[], 3),
-        ("{\n @ 1}\n", &["1: CUT {~", "2: 1}"], 1),
+        ("{\n @ 1}\n", &["1: CUT {", "2: 1}"], 1),
     ] {
         let text = text.replace('@', "\0");
         for buffer in 1..=text.len() {

@@ -256,7 +256,7 @@ impl<H: Handler> Books<H> {
         if self.sequenced {
             return self.on_polled(index, event, read);
         }
-        if self.is_from_future(index, event.timestamp_ms, read.wall_ns) {
+        if self.is_answer_from_future(index, event.timestamp_ms, read.wall_ns) {
             self.repairs.counts.answers_ahead += 1;
             return;
         }

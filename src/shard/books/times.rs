@@ -2,8 +2,9 @@
 //!
 //! Runs on:  shard cores, replay (pure; time is an argument).
 //!
-//! A venue time is judged by the host's clock and by the other times of its market: a host whose clock is behind
-//! costs a repair, not the book. A wall time of 0 means that it is not known, as in a recording without times.
+//! A venue time is judged by the host's clock and by the other times of its market. Either may be wrong: the first
+//! time of a market is taken, and what the REST interface says too is taken, so a host whose clock is behind costs
+//! repairs, not books. A wall time of 0 means that it is not known, as in a recording without times.
 use super::{Books, slots::Slot};
 use crate::base::id::BookIndex;
 use crate::base::limits::{CLOCK_ERROR_MS, ORDER_ERROR_MS};
@@ -31,17 +32,26 @@ impl Slot {
 }
 
 impl<H: Handler> Books<H> {
-    /// Whether this venue time is one that neither the host's clock nor a message of the market has reached.
+    /// Whether this venue time is one that neither the host's clock nor a message of the market has reached. The
+    /// first one of a market has only the clock beside it, which may be wrong: it is taken. What is older then makes
+    /// the book stale.
     pub(super) fn is_from_future(&self, index: BookIndex, ms: u64, wall_ns: u64) -> bool {
         let slot = &self.slots[index];
         let market_ms = slot.facts.timestamp_ms.max(self.slots[slot.sibling].facts.timestamp_ms);
-        !has_come(ms, wall_ns) && ms > market_ms + CLOCK_ERROR_MS
+        !has_come(ms, wall_ns) && market_ms > 0 && ms > market_ms + CLOCK_ERROR_MS
+    }
+
+    /// Whether the REST interface's time of a book is from the future, and not what the stream has said too.
+    pub(super) fn is_answer_from_future(&self, index: BookIndex, ms: u64, wall_ns: u64) -> bool {
+        let confirmed = self.refused_ms.get(&index).is_some_and(|refused_ms| ms >= *refused_ms);
+        !confirmed && self.is_from_future(index, ms, wall_ns)
     }
 
     /// Whether a snapshot of the stream is taken. One from the future is not, for it would hide what follows; nor
     /// one that is older than its live book, for that would roll it back.
     pub(super) fn takes_snapshot(&mut self, index: BookIndex, ms: u64, wall_ns: u64) -> bool {
         if self.is_from_future(index, ms, wall_ns) {
+            self.refused_ms.insert(index, ms);
             self.set_stale(index, StaleReason::TimesDisagree, wall_ns);
             return false;
         }
@@ -67,3 +77,6 @@ impl<H: Handler> Books<H> {
         ms >= known_ms && !self.is_from_future(index, ms, wall_ns)
     }
 }
+
+#[cfg(test)]
+mod tests;

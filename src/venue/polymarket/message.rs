@@ -128,9 +128,7 @@ impl Fields<'_> {
         let Lists { bids, asks, price_changes, old_changes, .. } = self.lists;
         let has = |key: Key| self.seen & (1 << key as u32) != 0;
         let nameless = event_type.is_empty()
-            && [Key::AssetId, Key::Price, Key::Size, Key::Hash, Key::BestBid, Key::BestAsk]
-                .into_iter()
-                .any(has);
+            && [Key::Price, Key::Size, Key::Hash, Key::BestBid, Key::BestAsk].into_iter().any(has);
         (bids && asks) || price_changes || old_changes || nameless || has(Key::NewTickSize)
     }
 }

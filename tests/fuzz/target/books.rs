@@ -52,6 +52,8 @@ struct Naive {
     bids: BTreeMap<u32, u64>,
     asks: BTreeMap<u32, u64>,
     snapshot_ms: u64,
+    /// The time of what was last applied.
+    newest_ms: u64,
     last_trade: Option<Price>,
 }
 
@@ -118,7 +120,11 @@ impl Model {
     ) {
         let book = self.books.get_mut(&key).expect("it is there");
         book.connection = connection;
-        book.snapshot_ms = time;
+        if book.state == BookState::Live && time < book.newest_ms {
+            // It would roll the book back.
+            return;
+        }
+        (book.snapshot_ms, book.newest_ms) = (time, time);
         book.bids.clear();
         book.asks.clear();
         let full = sides.iter().any(|side| side.len() > LEVELS_PER_SIDE_MAX);
@@ -142,6 +148,7 @@ impl Model {
             if book.state == BookState::AwaitingSnapshot || time < book.snapshot_ms {
                 continue;
             }
+            book.newest_ms = time;
             let levels = book.side(side);
             let room = levels.contains_key(&level.price.0) || levels.len() < LEVELS_PER_SIDE_MAX;
             if room || level.quantity == Quantity::ZERO {

@@ -144,7 +144,13 @@ fn kind(said: &Said) -> String {
 /// What `serde_json` and a naive reading make of the frame.
 fn compare(frame: &str, said: &[Said]) {
     if !frame.trim_start().starts_with(['{', '[']) {
-        assert!(matches!(said, [Said::Pong | Said::Text(_)]), "{said:?}");
+        // A text with something of a message in it may be one that was damaged.
+        let damaged = frame.contains('{') || frame.contains('}') || frame.contains("\":");
+        match said {
+            [Said::Pong | Said::Text(_)] => assert!(!damaged, "{said:?}"),
+            [Said::NoJson] => assert!(damaged, "{said:?}"),
+            _ => panic!("{said:?}"),
+        }
         return;
     }
     let value = match serde_json::from_str::<Value>(frame) {
@@ -315,11 +321,22 @@ fn is_decided(message: &Value) -> bool {
     }
 }
 
+/// A condition in its one form: 32 bytes, lower-case. Any other text as it is.
+fn condition(market: &str) -> String {
+    let hexadecimal = market[2..].bytes().all(|byte| byte.is_ascii_hexdigit());
+    match market.len() {
+        64 if hexadecimal => market.to_lowercase() + "00",
+        66 if hexadecimal => market.to_lowercase(),
+        _ => market.to_owned(),
+    }
+}
+
 /// The line of a message that is all as it should be; `None` where this reading does not decide.
 fn expected(message: &Value) -> Option<String> {
     let object = message.as_object()?;
     let kind = object.get("event_type")?.as_str()?;
-    let market = message["market"].as_str()?;
+    let market = message["market"].as_str().filter(|market| market.starts_with("0x"))?;
+    let market = &condition(market);
     let time = match &message["timestamp"] {
         Value::String(text) => text.parse::<u64>().ok()?,
         number => number.as_u64()?,

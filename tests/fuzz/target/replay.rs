@@ -69,8 +69,8 @@ fn of_file(path: &Path, shards: u16) -> (Outcome, Option<ReplayReport>) {
                 changes_stale,
                 foreign_tokens,
             ];
-            // Torn, and not what was captured.
-            assert!(report.troubles.len() <= 2, "{:?}", report.troubles);
+            // Torn, NUL bytes, long lines, a few damages and how many more, nothing understood, not what was captured.
+            assert!(report.troubles.len() <= 12, "{:?}", report.troubles);
             let torn = report.troubles.len();
             let text = format!("{counts:?} {books:?} {digest} {capture:?} {torn}");
             (Outcome::Report(text), Some(report))
