@@ -260,8 +260,9 @@ fn open_object(text: &str) -> Option<(Facts, Content<'_>)> {
 /// Keys that the venues' own frames have.
 #[derive(Clone, Copy, Debug, Default)]
 struct VenueKeys {
-    /// `event_type`.
+    /// `event_type`, and `market` beside it.
     event: bool,
+    market: bool,
     /// `type`, and whether it is one of the venue's.
     typed: bool,
     known_type: bool,
@@ -277,6 +278,7 @@ impl VenueKeys {
         match key {
             b"price_changes" | b"changes" | b"bids" | b"asks" => return true,
             b"event_type" => self.event = true,
+            b"market" => self.market = true,
             b"type" => {
                 self.typed = true;
                 self.known_type |= FRAME_TYPES.iter().any(|name| value == name.as_bytes());
@@ -290,6 +292,10 @@ impl VenueKeys {
 
     /// Whether the object is a frame as received: its content stands in `msg`, as in some envelopes.
     const fn is_frame(self, holds_another: bool) -> bool {
+        // Whatever a new key of the venue holds, this is a message of it.
+        if self.event && self.market {
+            return true;
+        }
         self.typed
             && match holds_another {
                 true => self.known_type && self.message,

@@ -114,6 +114,7 @@ fn frames_as_received_and_other_texts_are_no_envelopes() {
         r#"{"data":"hello"}"#,
         r#"{"data":{"a":1}"#,
         r#"{"event":"connected"}"#,
+        r#"{"event_type":"best_bid_ask","market":"0xab","event":{"event_type":"book"}}"#,
         "\"PONG\"",
         "hello {name}",
         "",

@@ -171,7 +171,8 @@ pub(crate) fn lines<'a>(
 
 fn line(form: Form, number: usize, text: &[u8]) -> Vec<u8> {
     let wrap = |before: String, after: &str| [before.as_bytes(), text, after.as_bytes()].concat();
-    let time = 1_790_491_136_100_000_000 + number as u64 * 1_234_567;
+    // An hour behind the first venue time: no stream lasts longer.
+    let time = 1_790_494_736_100_000_000 + number as u64 * 1_234_567;
     match form {
         Form::Raw => text.to_vec(),
         Form::Escaped => {
