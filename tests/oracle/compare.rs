@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) struct Tolerance {
     /// Books that a broken message names: they may be stale.
     pub(crate) concerned: BTreeSet<String>,
+    /// Books that must be stale for an undecoded message, with the levels that they have here.
+    pub(crate) lost: BTreeSet<String>,
     /// Stale books must still show the levels from before the broken message.
     pub(crate) levels_when_stale: bool,
     /// Books that may instead be as they are here: `None`, absent.
@@ -34,6 +36,14 @@ pub(crate) fn differences(
             continue;
         };
         let stale = line.state.starts_with("stale:");
+        if tolerance.lost.contains(token) {
+            if line.state != "stale:undecoded_message" {
+                let state = &line.state;
+                wrong.push(format!("{token}: {state} after an undecoded message"));
+            }
+            wrong.extend(one(book, line, true));
+            continue;
+        }
         if stale && concerned && !tolerance.levels_when_stale {
             continue;
         }
