@@ -341,6 +341,9 @@ fn expected(message: &Value) -> Option<String> {
         Value::String(text) => text.parse::<u64>().ok()?,
         number => number.as_u64()?,
     };
+    // Milliseconds of this age: no seconds, and no finer unit.
+    let seconds = 1_000_000_000..100_000_000_000;
+    let time = Some(time).filter(|ms| *ms <= 9_999_999_999_999 && !seconds.contains(ms))?;
     match kind {
         "book" => {
             let token = token(&message["asset_id"])?;
