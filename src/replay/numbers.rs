@@ -63,11 +63,13 @@ struct Subscription {
     last: u64,
     /// Fingerprints of the last messages, each at its number modulo the length.
     prints: Vec<u64>,
+    /// Known only for what comes late, or twice.
+    ended: bool,
 }
 
 impl Subscription {
     const fn new(sid: u64) -> Self {
-        Self { sid, place: None, channel: None, last: 0, prints: Vec::new() }
+        Self { sid, place: None, channel: None, last: 0, prints: Vec::new(), ended: false }
     }
 
     /// Whether the number came with this very message before.
@@ -80,7 +82,7 @@ impl Subscription {
         if self.prints.len() <= at {
             self.prints.resize(at + 1, 0);
         }
-        (self.prints[at], self.last) = (print, seq);
+        (self.prints[at], self.last, self.ended) = (print, seq, false);
     }
 }
 
@@ -110,13 +112,19 @@ impl Connection {
     }
 
     fn end(&mut self, sid: u64) -> Option<ConnectionSlot> {
-        let at = self.subscriptions.iter().position(|s| s.sid == sid)?;
-        self.subscriptions.remove(at).place
+        let ended = self.subscriptions.iter_mut().find(|s| s.sid == sid)?;
+        (ended.ended, ended.channel) = (true, None);
+        ended.place.take()
     }
 
     fn known(&mut self, sid: u64) -> &mut Subscription {
         let found = self.subscriptions.iter().position(|s| s.sid == sid);
         let at = found.unwrap_or_else(|| {
+            if self.subscriptions.len() >= SIDS_PER_CONNECTION_MAX
+                && let Some(ended) = self.subscriptions.iter().position(|s| s.ended)
+            {
+                self.subscriptions.remove(ended);
+            }
             if self.subscriptions.len() < SIDS_PER_CONNECTION_MAX {
                 self.subscriptions.push(Subscription::new(sid));
             }
@@ -189,11 +197,15 @@ impl Numbers {
         if let Some((sid, seq)) = outline.sequence {
             look_number(connection, (sid, seq), fingerprint(frame), &mut found);
             let subscription = connection.known(sid);
-            found.slot = *subscription.place.get_or_insert_with(|| {
-                // Beyond the places of connections, which end at `REPLAY_CONNECTIONS_MAX`.
-                self.places += 1;
-                ConnectionSlot(REPLAY_CONNECTIONS_MAX + self.places)
-            });
+            if found.verdict != Verdict::Duplicate {
+                found.slot = *subscription.place.get_or_insert_with(|| {
+                    // Beyond the places of connections, which end at `REPLAY_CONNECTIONS_MAX`.
+                    self.places += 1;
+                    ConnectionSlot(REPLAY_CONNECTIONS_MAX + self.places)
+                });
+            } else if let Some(place) = subscription.place {
+                found.slot = place;
+            }
         }
         // After its number was taken: what comes under the number next is another subscription.
         if let Some(
@@ -232,6 +244,8 @@ fn look_subscription(
         Some(SubscriptionChange::Begun { channel, sid }) => {
             let channel = &channel[..channel.floor_char_boundary(CHANNEL_BYTES)];
             let is_same = |s: &&Subscription| s.channel.as_deref() == Some(channel);
+            // One that ended may have its number taken by another.
+            connection.subscriptions.retain(|s| s.sid != sid || !s.ended);
             if connection.subscriptions.iter().any(|s| s.sid == sid) {
                 found.restart(connection);
             } else if let Some(before) = connection.subscriptions.iter().find(is_same)

@@ -75,6 +75,10 @@ fn sessions_repetitions_and_holes_are_told_apart() {
         ("s1 -.1 -.2 s1 -.1", ". . . @!. ."),
         // The same channel under another number.
         ("s1 1.1 1.2 s2 2.1", ". . . !. ."),
+        // What comes twice of one that ended; another with its number.
+        ("s1 1.1 1.2 u1.3 s2 2.1 1.2 u1.3 2.2", ". . . !. . . = = ."),
+        ("s1 1.1 u1.2 s1 1.1", ". . !. . ."),
+        ("s1 1.1 u1.2 s2 2.1 1.1b", ". . !. . . @!."),
         // Ended by us, or by the venue.
         ("s1 1.1 u1.2 s2 2.1", ". . !. . ."),
         ("s1 1.1 e25/1", ". . !."),

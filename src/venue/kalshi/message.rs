@@ -106,7 +106,7 @@ pub struct Fields<'a> {
     pub is_object: bool,
     /// The first thing that is wrong with the message.
     pub fault: Option<MessageFault>,
-    /// A list within `msg` under a key that nobody knows.
+    /// A list within `msg` under a key that nobody knows, of lists or objects, as levels are.
     pub unknown_list: bool,
     ts: Option<u64>,
     taker_side: Option<bool>,
@@ -706,7 +706,7 @@ impl<'de> Visitor<'de> for LevelSeed {
     }
 }
 
-/// A value of an unknown key: true for a list that holds something.
+/// A value of an unknown key: true for a list that begins with a list or an object. Numbers and texts are no levels.
 struct ListSeed;
 
 impl<'de> DeserializeSeed<'de> for ListSeed {
@@ -723,12 +723,29 @@ impl<'de> Visitor<'de> for ListSeed {
     }
     other_values!(bool, |_| Ok(false); scalar, map);
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<bool, A::Error> {
-        let mut any = false;
-        while seq.next_element::<Skip>()?.is_some() {
-            any = true;
-        }
-        Ok(any)
+        let levels = seq.next_element_seed(LevelSeen)?.unwrap_or(false);
+        while seq.next_element::<Skip>()?.is_some() {}
+        Ok(levels)
     }
+}
+
+/// True for a list or an object.
+struct LevelSeen;
+
+impl<'de> DeserializeSeed<'de> for LevelSeen {
+    type Value = bool;
+    fn deserialize<D: de::Deserializer<'de>>(self, from: D) -> Result<bool, D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for LevelSeen {
+    type Value = bool;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+    other_values!(bool, |_| Ok(false); scalar);
+    other_values!(bool, |_| Ok(true); seq, map);
 }
 
 #[cfg(test)]
@@ -740,6 +757,24 @@ mod tests {
         assert!(KEYS_WITHOUT_USE.is_sorted());
         let of = |name: &&&str| Key::of(name) != Key::Unknown && !Key::of(name).is_rest();
         assert_eq!(KEYS_WITHOUT_USE.iter().filter(of).count(), 0);
+    }
+
+    #[test]
+    fn only_lists_of_lists_or_objects_may_hide_levels() {
+        for (body, expected) in [
+            (
+                r#"{"seqs":[3,4],"n":[1,null,[],{},[["]"]]],"e":[],"o":{"yes":[["0.5","1"]]}}"#,
+                false,
+            ),
+            (r#"{"yes_fp":[["0.5","1"]]}"#, true),
+            (r#"{"yes_fp":[{"price":"0.5"}]}"#, true),
+            (r#"{"yes_dollars_fp":[["0.5","1"]],"more":[["0.5","1"]]}"#, false),
+            (r#"{"no":[],"more":[["0.5","1"]]}"#, false),
+        ] {
+            let frame = format!(r#"{{"type":"orderbook_snapshot","msg":{body}}}"#);
+            let fields = read(&frame, &mut Scratch::default()).unwrap();
+            assert_eq!(fields.hides_levels(), expected, "{body}");
+        }
     }
 
     #[test]

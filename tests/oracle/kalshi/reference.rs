@@ -96,6 +96,8 @@ pub(crate) struct Reference {
     pub(crate) named: BTreeSet<String>,
     /// The last sequence number.
     pub(crate) streams: BTreeMap<Stream, u64>,
+    /// Every numbered message of a session.
+    texts: BTreeMap<Stream, BTreeMap<u64, String>>,
     /// All messages, and those that were no duplicates.
     pub(crate) seen: Counts,
     pub(crate) fresh: Counts,
@@ -171,7 +173,7 @@ impl Reference {
             Event::Frame(text) => self.frame(connection, text),
             Event::Opened | Event::Ended => {
                 self.doubt_all(connection);
-                self.streams.retain(|(c, _), _| *c != connection);
+                self.forget(connection);
             }
             Event::Lost => {
                 self.losses += 1;
@@ -182,7 +184,7 @@ impl Reference {
 
     pub(crate) fn frame(&mut self, connection: u64, text: &str) {
         match serde_json::from_str::<Value>(text) {
-            Ok(message @ Value::Object(_)) => self.message(connection, &message),
+            Ok(message @ Value::Object(_)) => self.message(connection, &message, text),
             _ => {
                 self.broken += 1;
                 self.doubt_all(connection);
@@ -206,14 +208,26 @@ impl Reference {
         }
     }
 
-    /// Whether the message counts; a hole spoils every book of the stream.
-    fn follow(&mut self, stream: Stream, number: u64) -> bool {
+    fn forget(&mut self, connection: u64) {
+        self.streams.retain(|(c, _), _| *c != connection);
+        self.texts.retain(|(c, _), _| *c != connection);
+    }
+
+    /// Whether the message counts; a hole spoils every book of the stream. A number that comes back is a duplicate
+    /// if it says the same. Otherwise it may be of another session, as may be the first number after others: no book
+    /// of the connection is trusted then.
+    fn follow(&mut self, stream: Stream, number: u64, text: &str) -> bool {
         self.sequenced += 1;
         match self.streams.get(&stream).copied() {
             None => self.joined_late += u64::from(number != 1),
             Some(last) if number <= last => {
-                self.duplicates += 1;
-                return false;
+                let before = self.texts.get(&stream).and_then(|texts| texts.get(&number));
+                if before.is_some_and(|before| before == text) && (number > 1 || last == 1) {
+                    self.duplicates += 1;
+                    return false;
+                }
+                self.doubt_all(stream.0);
+                self.forget(stream.0);
             }
             Some(last) if number > last + 1 => {
                 self.holes += 1;
@@ -224,14 +238,15 @@ impl Reference {
             Some(_) => {}
         }
         self.streams.insert(stream, number);
+        self.texts.entry(stream).or_default().insert(number, text.to_owned());
         true
     }
 
-    fn message(&mut self, connection: u64, message: &Value) {
+    fn message(&mut self, connection: u64, message: &Value, text: &str) {
         let kind = message["type"].as_str().unwrap_or("");
         self.seen.add(kind);
         let stream = (connection, message["sid"].as_u64().unwrap_or(0));
-        if message["seq"].as_u64().is_some_and(|number| !self.follow(stream, number)) {
+        if message["seq"].as_u64().is_some_and(|number| !self.follow(stream, number, text)) {
             return;
         }
         self.fresh.add(kind);
@@ -415,14 +430,31 @@ mod tests {
     fn duplicates_are_dropped() {
         let reference = run(&[
             snapshot(S, 1, "A", "1", ""),
-            change(S, 2, "A", "yes", "1"),
-            change(S, 2, "A", "yes", "1"),
             snapshot(S, 1, "A", "1", ""),
+            change(S, 2, "A", "yes", "1"),
+            change(S, 2, "A", "yes", "1"),
             change(S, 3, "A", "yes", "1"),
         ]);
         assert_eq!((reference.duplicates, reference.holes), (2, 0));
         assert_eq!(reference.books["A"].yes[&(40 * CENT)], 3 * decimal::ONE);
         assert_eq!((reference.seen.deltas, reference.fresh.deltas), (3, 2));
+    }
+
+    #[test]
+    fn a_number_with_another_message_begins_a_session() {
+        let mut frames = vec![
+            snapshot(S, 1, "A", "1", ""),
+            snapshot(S, 2, "B", "1", ""),
+            snapshot((1, 2), 1, "C", "1", ""),
+            snapshot((2, 1), 1, "D", "1", ""),
+            change(S, 2, "A", "yes", "1"),
+        ];
+        let live = |reference: &Reference| ["A", "B", "C", "D"].map(|t| reference.books[t].live());
+        let reference = run(&frames);
+        assert_eq!(live(&reference), [false, false, false, true]);
+        assert_eq!((reference.duplicates, reference.holes), (0, 0));
+        frames[4] = snapshot(S, 1, "A", "1", "");
+        assert_eq!(live(&run(&frames)), [true, false, false, true]);
     }
 
     #[test]
