@@ -54,8 +54,8 @@ pub(super) struct Connection {
     pub(super) audit_ns: u64,
     pub(super) audited: usize,
     pub(super) watch: Watch,
-    /// The connection from which it takes over, once its socket is up.
-    pub(super) replaces: Option<ConnectionSlot>,
+    /// The connections from which it takes over, once its socket is up.
+    pub(super) replaces: Vec<ConnectionId>,
     /// Another has taken over: what it still says was said already.
     pub(super) retired: bool,
     /// To be forgotten when its socket is gone.
@@ -101,7 +101,7 @@ impl Connections {
             audit_ns: 0,
             audited: 0,
             watch: Watch::default(),
-            replaces: None,
+            replaces: Vec::new(),
             retired: false,
             leaving: false,
             latencies: None,

@@ -70,7 +70,7 @@ impl Rig {
             connection,
             books,
             role: crate::venue::Role::Books,
-            replaces: None,
+            replaces: Box::default(),
         });
     }
 

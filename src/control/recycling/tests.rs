@@ -5,6 +5,7 @@ use crate::base::time::SECOND_NS;
 fn candidate(id: u32) -> Candidate {
     Candidate {
         connection: ConnectionId(id),
+        shard: ShardId(0),
         age_ns: RECYCLE_AGE_MIN_NS,
         tokens: 100,
         tokens_expired: 0,
@@ -14,7 +15,7 @@ fn candidate(id: u32) -> Candidate {
 
 fn begins(decisions: &[Decision]) -> Vec<(u32, Reason)> {
     let begin = |decision: &Decision| match decision {
-        Decision::Begin { from, reason } => Some((from.0, *reason)),
+        Decision::Begin { from, reason } if from.len() == 1 => Some((from[0].0, *reason)),
         _ => None,
     };
     decisions.iter().filter_map(begin).collect()
@@ -68,8 +69,8 @@ fn so_many_at_once_the_worst_first_and_who_asks_goes_before() {
     assert_eq!(recycling.ask(ConnectionId(8), false), Err(RecycleError::NotUp));
     let decided = recycling.poll(0, &all);
     assert_eq!(begins(&decided), [(1, Reason::Asked), (2, Reason::Polluted)]);
-    recycling.on_begun(ConnectionId(1), TO, Reason::Asked, Vec::new(), at(0));
-    recycling.on_begun(ConnectionId(2), ConnectionId(10), Reason::Polluted, Vec::new(), at(0));
+    recycling.on_begun(&[ConnectionId(1)], TO, Reason::Asked, Vec::new(), at(0));
+    recycling.on_begun(&[ConnectionId(2)], ConnectionId(10), Reason::Polluted, Vec::new(), at(0));
     assert_eq!(begins(&recycling.poll(1, &[polluted(3)])), []);
     assert_eq!(recycling.ask(TO, true), Err(RecycleError::UnderWay), "a replacement");
 }
@@ -77,7 +78,7 @@ fn so_many_at_once_the_worst_first_and_who_asks_goes_before() {
 #[test]
 fn a_replacement_settles_before_it_takes_over() {
     let mut recycling = Recycling::default();
-    recycling.on_begun(FROM, TO, Reason::Asked, Vec::new(), at(100));
+    recycling.on_begun(&[FROM], TO, Reason::Asked, Vec::new(), at(100));
     recycling.on_owing(TO, 0, 110);
     recycling.on_up(TO, 200);
     recycling.on_owing(TO, 3, 300);
@@ -93,8 +94,9 @@ fn a_replacement_settles_before_it_takes_over() {
     assert_eq!(recycling.poll(ordered_ns + 1, &[]), [], "ordered once");
     let counts =
         HandoverCounts { markets: 7, live: 14, live_after: 14, ..HandoverCounts::default() };
-    let (to, _, proof) = recycling.on_handed_over(FROM, counts, at(ordered_ns + 50)).unwrap();
-    assert_eq!((to, proof.dial_ns, proof.fill_ns), (TO, 100, 400));
+    let (_, proof) = recycling.on_handed_over(TO, counts, at(ordered_ns + 50)).unwrap();
+    assert_eq!((proof.from, proof.to), (FROM.0, TO.0));
+    assert_eq!((proof.dial_ns, proof.fill_ns), (100, 400));
     assert_eq!((proof.settle_ns, proof.overlap_ns), (RECYCLE_SETTLE_NS, ordered_ns - 150));
     let report = recycling.report();
     assert_eq!((report.initiated, report.completed, report.failed), (1, 1, 0));
@@ -109,7 +111,7 @@ fn a_replacement_settles_before_it_takes_over() {
 fn what_does_not_come_up_fill_or_switch_in_time_is_given_up_and_tried_later() {
     for phase in 0..3 {
         let mut recycling = Recycling::default();
-        recycling.on_begun(FROM, TO, Reason::Aged, Vec::new(), at(0));
+        recycling.on_begun(&[FROM], TO, Reason::Aged, Vec::new(), at(0));
         let mut due_ns = RECYCLE_FILL_TIMEOUT_NS;
         if phase >= 1 {
             recycling.on_up(TO, SECOND_NS);
@@ -123,10 +125,10 @@ fn what_does_not_come_up_fill_or_switch_in_time_is_given_up_and_tried_later() {
         }
         assert_eq!(recycling.poll(due_ns - 1, &[]), []);
         let decided = recycling.poll(due_ns, &[]);
-        let [Decision::Abandon { from: FROM, to: TO, why }] = decided[..] else {
+        let [Decision::Abandon { to: TO, why }] = decided[..] else {
             panic!("{decided:?}")
         };
-        recycling.fail(FROM, why, due_ns);
+        recycling.fail(TO, why, due_ns);
         assert_eq!(recycling.report().failed, 1);
         let aged = Candidate { age_ns: RECYCLE_AGE_NS, ..candidate(1) };
         assert_eq!(begins(&recycling.poll(due_ns + RECYCLE_RETRY_MIN_NS - 1, &[aged])), []);
@@ -139,11 +141,11 @@ fn what_does_not_come_up_fill_or_switch_in_time_is_given_up_and_tried_later() {
 fn a_connection_that_is_lost_ends_its_attempt_whichever_it_is() {
     for lost in [FROM, TO] {
         let mut recycling = Recycling::default();
-        recycling.on_begun(FROM, TO, Reason::Aged, Vec::new(), at(0));
+        recycling.on_begun(&[FROM], TO, Reason::Aged, Vec::new(), at(0));
         recycling.on_up(TO, 1);
         assert_eq!(recycling.on_down(ConnectionId(5), 2), None);
         let decision = recycling.on_down(lost, 2);
-        assert!(matches!(decision, Some(Decision::Abandon { from: FROM, to: TO, .. })));
+        assert!(matches!(decision, Some(Decision::Abandon { to: TO, .. })));
         assert_eq!(recycling.on_down(lost, 3), None);
         let report = recycling.report();
         assert_eq!((report.under_way, report.failed, report.success_rate), (0, 1, Some(0.0)));

@@ -64,6 +64,8 @@ impl Entry {
 /// Both connections' messages of one market.
 #[derive(Debug)]
 struct Lead {
+    /// The old connection.
+    from: ConnectionSlot,
     tokens: Vec<TokenId>,
     /// Tokens whose snapshot the new connection has delivered.
     dumped: Vec<TokenId>,
@@ -101,9 +103,10 @@ enum Verdict {
 }
 
 impl Lead {
-    fn new(tokens: Vec<TokenId>) -> Self {
+    fn new(from: ConnectionSlot) -> Self {
         Self {
-            tokens,
+            from,
+            tokens: Vec::new(),
             dumped: Vec::new(),
             floor_ms: 0,
             ready: false,
@@ -257,10 +260,12 @@ fn note(last: &mut VecDeque<u64>, print: u64) {
     last.push_back(print);
 }
 
-/// One connection taking over from another.
+/// One connection taking over from another, or from several.
 #[derive(Debug)]
 pub(super) struct Handover {
-    from: ConnectionSlot,
+    from: Vec<ConnectionSlot>,
+    /// Those whose socket is gone, and from which it has taken over at once.
+    ended: Vec<ConnectionSlot>,
     to: ConnectionSlot,
     leads: BTreeMap<MarketId, Lead>,
     heard: Heard,
@@ -269,6 +274,13 @@ pub(super) struct Handover {
     switch_ns: Option<u64>,
     /// The new connection is lost; what it said is passed over when the old one says it.
     given_up: bool,
+}
+
+impl Handover {
+    /// Whether it goes on, and the connection is one of its own.
+    fn has_part(&self, connection: ConnectionSlot) -> bool {
+        !self.given_up && (self.to == connection || self.from.contains(&connection))
+    }
 }
 
 /// What the end of a socket means for the handover that it was part of.
@@ -287,10 +299,10 @@ pub enum LineEnd {
 }
 
 /// The end of a handover.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct HandedOver {
-    /// The connection that may be closed.
-    pub from: ConnectionSlot,
+    /// The connections that may be closed.
+    pub from: Vec<ConnectionSlot>,
     /// The one that took over.
     pub to: ConnectionSlot,
     /// The proof.
@@ -299,22 +311,36 @@ pub struct HandedOver {
 
 impl<H: Handler> Books<H> {
     /// From now on both connections carry those of these tokens whose books are on `from`; they stay
-    /// there until [`Books::switch`]. The others are on `to` alone.
+    /// there until [`Books::switch`]. The others are on `to` alone. Called once for each connection that `to`
+    /// takes over from: it takes over from all of them together, and has all of their books or none.
     pub fn begin_handover(&mut self, from: ConnectionSlot, to: ConnectionSlot, tokens: &[TokenId]) {
-        let mut leads: BTreeMap<MarketId, Vec<TokenId>> = BTreeMap::new();
+        let open = |h: &Handover| h.to == to && !h.given_up;
+        let place = self.handovers.iter().position(open).unwrap_or_else(|| {
+            self.handovers.push(Handover {
+                from: Vec::new(),
+                ended: Vec::new(),
+                to,
+                leads: BTreeMap::new(),
+                heard: Heard::default(),
+                counts: HandoverCounts::default(),
+                switch_ns: None,
+                given_up: false,
+            });
+            self.handovers.len() - 1
+        });
+        let mut leads = std::mem::take(&mut self.handovers[place].leads);
         for token in tokens {
             let Some(index) = self.find(token.as_str()) else { continue };
             if self.slots[index].connection == to {
                 continue;
             }
-            leads.entry(self.slots[index].market).or_default().push(*token);
+            let lead = leads.entry(self.slots[index].market).or_insert_with(|| Lead::new(from));
+            lead.tokens.push(*token);
         }
-        let leads = leads.into_iter().map(|(market, tokens)| (market, Lead::new(tokens)));
-        let counts = HandoverCounts { tokens: tokens.len() as u64, ..HandoverCounts::default() };
-        let leads: BTreeMap<MarketId, Lead> = leads.collect();
-        let (heard, switch_ns, given_up) = (Heard::default(), None, false);
-        let handover = Handover { from, to, leads, heard, counts, switch_ns, given_up };
-        self.handovers.push(handover);
+        let handover = &mut self.handovers[place];
+        handover.leads = leads;
+        handover.counts.tokens += tokens.len() as u64;
+        handover.from.push(from);
     }
 
     /// Live books whose snapshot the new connection has yet to deliver; `None` when `to` takes nothing
@@ -341,15 +367,22 @@ impl<H: Handler> Books<H> {
 
     /// The socket of `slot` is gone.
     pub fn on_line_end(&mut self, slot: ConnectionSlot, now: Now) -> LineEnd {
-        // A new socket says nothing that the lost one had said.
-        self.handovers.retain(|handover| !(handover.given_up && handover.from == slot));
-        let part = |h: &Handover| !h.given_up && (h.from == slot || h.to == slot);
-        let Some(place) = self.handovers.iter().position(part) else { return LineEnd::Alone };
+        self.handovers.retain_mut(|handover| {
+            if handover.given_up {
+                // A new socket says nothing that the lost one had said.
+                handover.leads.retain(|_, lead| lead.from != slot);
+            }
+            !handover.given_up || !handover.leads.is_empty()
+        });
+        let Some(place) = self.handovers.iter().position(|h| h.has_part(slot)) else {
+            return LineEnd::Alone;
+        };
         let to = self.handovers[place].to;
-        if slot == self.handovers[place].from && self.owing(to) == Some(0) {
+        if slot != to && self.owing(to) == Some(0) {
             // All that the old one said was applied; what it could not say any more is ahead.
             let handover = &mut self.handovers[place];
             handover.counts.cut_short = true;
+            handover.ended.push(slot);
             handover.switch_ns.get_or_insert(now.mono_ns);
             self.move_markets(place, now);
             return LineEnd::TakenOver;
@@ -367,7 +400,7 @@ impl<H: Handler> Books<H> {
             for token in &lead.tokens {
                 let Some(index) = self.find(token.as_str()) else { continue };
                 if self.slots[index].connection == to {
-                    self.hang_on(index, handover.from);
+                    self.hang_on(index, lead.from);
                     self.set_stale(index, StaleReason::Disconnected, now.wall_ns);
                 }
             }
@@ -431,14 +464,14 @@ impl<H: Handler> Books<H> {
     /// Switches the markets whose turn it is: in step, or waited for long enough. Applies what the old
     /// connection never said.
     fn move_markets(&mut self, place: usize, now: Now) {
-        let Handover { to, heard, switch_ns, counts: HandoverCounts { cut_short, .. }, .. } =
-            self.handovers[place];
+        let Handover { to, heard, switch_ns, .. } = self.handovers[place];
         let mut leads = std::mem::take(&mut self.handovers[place].leads);
-        let force =
-            cut_short || switch_ns.is_some_and(|at_ns| now.mono_ns >= at_ns + HANDOVER_STEP_NS);
+        let ended = std::mem::take(&mut self.handovers[place].ended);
+        let late = switch_ns.is_some_and(|at_ns| now.mono_ns >= at_ns + HANDOVER_STEP_NS);
         let mut counts = HandoverCounts::default();
         for lead in leads.values_mut().filter(|lead| !lead.moved) {
             lead.beyond.retain(|(_, kept)| self.is_behind(&kept.event()));
+            let force = late || ended.contains(&lead.from);
             let moves = switch_ns.is_some() && (force || lead.is_in_step(heard));
             let due = |read_ns: u64| moves || now.mono_ns >= read_ns + HANDOVER_AGE_NS;
             let oldest_ns = lead.ahead.front().map(|entry| entry.read_ns);
@@ -475,6 +508,7 @@ impl<H: Handler> Books<H> {
         }
         let handover = &mut self.handovers[place];
         handover.leads = leads;
+        handover.ended = ended;
         handover.counts.ahead += counts.ahead;
         handover.counts.differences += counts.differences;
         handover.counts.markets += counts.markets;
@@ -538,17 +572,22 @@ impl<H: Handler> Books<H> {
         read: Now,
     ) -> bool {
         let Some(market) = MarketId::new(event.market()) else { return false };
-        let lost = self.handovers.iter_mut().filter(|h| h.given_up && h.from == connection);
-        let mut echoes = lost.filter_map(|handover| handover.leads.get_mut(&market));
+        let lost = self.handovers.iter_mut().filter(|h| h.given_up);
+        let lost = lost.filter_map(|handover| handover.leads.get_mut(&market));
+        let mut echoes = lost.filter(|lead| lead.from == connection);
         if echoes.any(|lead| lead.hear_echo(fingerprint(event))) {
             return true;
         }
-        let part = |h: &&mut Handover| !h.given_up && (h.from == connection || h.to == connection);
-        let Some(handover) = self.handovers.iter_mut().find(part) else { return false };
+        let part = self.handovers.iter_mut().find(|h| h.has_part(connection));
+        let Some(handover) = part else { return false };
+        let is_old = handover.to != connection;
         let Some(lead) = handover.leads.get_mut(&market) else { return false };
+        if is_old && lead.from != connection {
+            return false;
+        }
         handover.counts.messages += 1;
         let counts = &mut handover.counts;
-        let verdict = if handover.from == connection {
+        let verdict = if is_old {
             lead.on_old(event, read.mono_ns, counts)
         } else {
             let verdict = lead.on_new(event, read.mono_ns, counts);
