@@ -238,6 +238,8 @@ pub const RECYCLE_RETRY_MIN_NS: u64 = 60 * SECOND_NS;
 pub const RECYCLE_RETRY_MAX_NS: u64 = 3600 * SECOND_NS;
 /// Connections that are merged have together at most so much of a whole one's tokens, percent.
 pub const MERGE_FILL_PERCENT: usize = 90;
+/// Connections of a shard above the necessary ones at which a merged one may be filled to the limit, percent.
+pub const MERGE_SPARE_PERCENT: usize = 25;
 /// Connections that are merged into one at a time.
 pub const MERGE_CONNECTIONS_MAX: usize = 16;
 /// Nothing is merged for so long after the engine was not healthy.

@@ -14,10 +14,9 @@ mod tests;
 
 use crate::base::id::{ConnectionId, ShardId, TokenId};
 use crate::base::limits::{
-    MERGE_FILL_PERCENT, RECYCLE_AGE_MIN_NS, RECYCLE_AGE_NS, RECYCLE_FILL_TIMEOUT_NS, RECYCLE_POLLUTION_PERCENT,
+    RECYCLE_AGE_MIN_NS, RECYCLE_AGE_NS, RECYCLE_FILL_TIMEOUT_NS, RECYCLE_POLLUTION_PERCENT,
     RECYCLE_PROOFS_MAX, RECYCLE_RETRY_MAX_NS, RECYCLE_RETRY_MIN_NS, RECYCLE_SETTLE_NS,
     RECYCLE_SWITCH_TIMEOUT_NS, RECYCLE_UNHEALTHY_NS, RECYCLES_MAX,
-    TOKENS_PER_CONNECTION_TARGET,
 };
 use crate::base::time::Now;
 use crate::counter::report::{RecycleProof, RecycleReport};
@@ -167,13 +166,10 @@ pub struct Recycling {
 }
 
 impl Recycling {
-    /// For connections that have so many tokens, at most [`TOKENS_PER_CONNECTION_TARGET`].
+    /// For connections that are filled with so many tokens.
     #[must_use]
     pub fn for_connections_of(tokens: usize) -> Self {
-        let mut recycling = Self::default();
-        let tokens_max = tokens.min(TOKENS_PER_CONNECTION_TARGET) * MERGE_FILL_PERCENT / 100;
-        recycling.set_merging(RECYCLE_AGE_MIN_NS, tokens_max);
-        recycling
+        Self { merging: Merging::of_connections_of(tokens), ..Self::default() }
     }
 
     /// Somebody wants this connection replaced, whatever its age; it waits for its turn.
@@ -221,8 +217,9 @@ impl Recycling {
             free -= 1;
         }
         let due = ready.iter().filter(|c| !is_begun(&decisions, c));
-        let mut due: Vec<(Reason, &Candidate)> =
-            due.filter_map(|candidate| Some((self.reason(candidate, now_ns)?, candidate))).collect();
+        let mut due: Vec<(Reason, &Candidate)> = due
+            .filter_map(|candidate| Some((self.reason(candidate, now_ns)?, candidate)))
+            .collect();
         due.sort_by_key(|(reason, candidate)| {
             let rank = match reason {
                 Reason::Unhealthy => 0,
@@ -240,15 +237,15 @@ impl Recycling {
         decisions
     }
 
-    /// Merges connections that are at least so old, into one with at most so many tokens; [`Merging::default`] has
-    /// the usual figures.
+    /// Merges connections that are at least so old into one with at most so many tokens, whatever is usual.
     pub const fn set_merging(&mut self, age_min_ns: u64, tokens_max: usize) {
         self.merging.age_min_ns = age_min_ns;
         self.merging.tokens_max = tokens_max;
+        self.merging.tokens_limit = tokens_max;
     }
 
     /// Nothing is merged for a while: the engine is not healthy.
-    pub const fn postpone_merging(&mut self, now_ns: u64) {
+    pub fn postpone_merging(&mut self, now_ns: u64) {
         self.merging.postpone(now_ns);
     }
 
@@ -444,8 +441,6 @@ impl Recycling {
 
 /// Whether one of these decisions replaces the connection.
 fn is_begun(decisions: &[Decision], candidate: &Candidate) -> bool {
-    let begins = |decision: &Decision| {
-        matches!(decision, Decision::Begin { from, .. } if from.contains(&candidate.connection))
-    };
+    let begins = |decision: &Decision| matches!(decision, Decision::Begin { from, .. } if from.contains(&candidate.connection));
     decisions.iter().any(begins)
 }

@@ -353,10 +353,11 @@ impl Churn {
 
 #[test]
 fn after_most_markets_have_ended_few_connections_more_than_are_necessary_are_left() {
-    for (shards, markets) in [(1, 2_000), (2, 4_000), (4, 4_000)] {
-        for (percent, churns) in
-            [(50, false), (55, false), (62, false), (70, false), (75, true), (85, false), (95, true)]
-        {
+    // How many of a hundred end, and whether births and deaths go on at one a second each.
+    let ends =
+        [(38, false), (45, false), (50, false), (62, false), (75, true), (85, false), (95, true)];
+    for (shards, markets) in [(1, 2_000), (2, 3_000)] {
+        for (percent, churns) in ends {
             let mut churn = Churn::new(shards);
             (0..markets).for_each(|_| churn.bear(Source::Catalogue));
             churn.placement.request_check();
@@ -366,7 +367,7 @@ fn after_most_markets_have_ended_few_connections_more_than_are_necessary_are_lef
                 churn.bury(place);
             }
             let (before, _) = churn.connections();
-            for step in 0..3_600 * 4 {
+            for step in 0..1_800 * 4 {
                 if churns && step % 4 == 0 {
                     let place = churn.random.below(churn.living.len() as u64) as usize;
                     churn.bury(place);
@@ -381,7 +382,8 @@ fn after_most_markets_have_ended_few_connections_more_than_are_necessary_are_lef
                 report.merges, report.initiated
             );
             assert!(4 * open <= 5 * necessary, "{open} connections for {necessary}");
-            assert!(report.initiated < 60, "{report:?}");
+            // One that is merged is not merged again and again.
+            assert!(report.connections_merged <= before as u64, "{report:?}");
         }
     }
 }

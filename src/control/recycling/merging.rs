@@ -6,12 +6,14 @@
 //! A connection that the deaths of its markets have left with few tokens costs a socket, a heartbeat and a slot.
 //! New markets fill the fullest first, so small ones run empty where markets are born. Where few are, they stay
 //! small, and are merged. Each merge saves at least one connection; the merged one is young, and has room left
-//! ([`MERGE_FILL_PERCENT`]), so that the next births neither split it nor have it merged again at once.
+//! (`MERGE_FILL_PERCENT`), so that the next births neither split it nor have it merged again at once. A shard with
+//! many connections more than are necessary (`MERGE_SPARE_PERCENT`) does not insist on room that is left: halves of
+//! full ones are merged too, up to the limit of a connection.
 use super::Candidate;
 use crate::base::id::{ConnectionId, ShardId};
 use crate::base::limits::{
-    MERGE_CONNECTIONS_MAX, MERGE_FILL_PERCENT, MERGE_POSTPONED_NS, RECYCLE_AGE_MIN_NS,
-    TOKENS_PER_CONNECTION_TARGET,
+    MERGE_CONNECTIONS_MAX, MERGE_FILL_PERCENT, MERGE_POSTPONED_NS, MERGE_SPARE_PERCENT,
+    RECYCLE_AGE_MIN_NS, TOKENS_PER_CONNECTION_MAX, TOKENS_PER_CONNECTION_TARGET,
 };
 use std::collections::BTreeMap;
 
@@ -20,22 +22,37 @@ use std::collections::BTreeMap;
 pub(super) struct Merging {
     /// Younger connections are left alone.
     pub(super) age_min_ns: u64,
+    /// Tokens of a usual connection.
+    pub(super) target: usize,
     /// Tokens of the connections that are merged, all together.
     pub(super) tokens_max: usize,
+    /// The same in a shard that has many connections too many.
+    pub(super) tokens_limit: usize,
     not_before_ns: u64,
 }
 
 impl Default for Merging {
     fn default() -> Self {
-        let tokens_max = TOKENS_PER_CONNECTION_TARGET * MERGE_FILL_PERCENT / 100;
-        Self { age_min_ns: RECYCLE_AGE_MIN_NS, tokens_max, not_before_ns: 0 }
+        Self::of_connections_of(TOKENS_PER_CONNECTION_TARGET)
     }
 }
 
 impl Merging {
+    /// For connections that have so many tokens, at most [`TOKENS_PER_CONNECTION_TARGET`].
+    pub(super) fn of_connections_of(tokens: usize) -> Self {
+        let target = tokens.clamp(1, TOKENS_PER_CONNECTION_TARGET);
+        Self {
+            age_min_ns: RECYCLE_AGE_MIN_NS,
+            target,
+            tokens_max: target * MERGE_FILL_PERCENT / 100,
+            tokens_limit: target * TOKENS_PER_CONNECTION_MAX / TOKENS_PER_CONNECTION_TARGET,
+            not_before_ns: 0,
+        }
+    }
+
     /// Not before a while from now.
-    pub(super) const fn postpone(&mut self, now_ns: u64) {
-        self.not_before_ns = now_ns + MERGE_POSTPONED_NS;
+    pub(super) fn postpone(&mut self, now_ns: u64) {
+        self.not_before_ns = now_ns + MERGE_POSTPONED_NS.min(self.age_min_ns);
     }
 
     /// The connections of one shard that are to be replaced by one: the group that saves the most connections.
@@ -44,28 +61,32 @@ impl Merging {
             return None;
         }
         let mut shards: BTreeMap<ShardId, Vec<&Candidate>> = BTreeMap::new();
-        for candidate in ready.iter().filter(|candidate| self.may_merge(candidate)) {
+        for candidate in ready.iter().filter(|candidate| candidate.active() > 0) {
             shards.entry(candidate.shard).or_default().push(candidate);
         }
-        let groups = shards.into_values().map(|of_shard| self.smallest(of_shard));
+        let groups = shards.into_values().map(|of_shard| self.group(of_shard));
         let groups = groups.filter(|group| group.len() > 1);
         groups.max_by_key(Vec::len)
     }
 
-    /// Old enough, small enough, and nearly all of its books live.
-    fn may_merge(&self, candidate: &Candidate) -> bool {
-        let active = candidate.active();
-        let is_live = 10 * candidate.live >= 9 * active;
-        candidate.age_ns >= self.age_min_ns && active > 0 && active < self.tokens_max && is_live
-    }
-
-    fn smallest(&self, mut of_shard: Vec<&Candidate>) -> Vec<ConnectionId> {
+    /// The smallest that fit on one.
+    fn group(&self, mut of_shard: Vec<&Candidate>) -> Vec<ConnectionId> {
+        let tokens: usize = of_shard.iter().map(|candidate| candidate.active()).sum();
+        let necessary = tokens.div_ceil(self.target);
+        let many = 100 * of_shard.len() > (100 + MERGE_SPARE_PERCENT) * necessary;
+        let tokens_max = if many { self.tokens_limit } else { self.tokens_max };
+        of_shard.retain(|candidate| self.may_merge(candidate));
         of_shard.sort_by_key(|candidate| (candidate.active(), candidate.connection));
         let mut tokens = 0;
         let fits = of_shard.into_iter().take(MERGE_CONNECTIONS_MAX).take_while(|candidate| {
             tokens += candidate.active();
-            tokens <= self.tokens_max
+            tokens <= tokens_max
         });
         fits.map(|candidate| candidate.connection).collect()
+    }
+
+    /// Old enough, and nearly all of its books live.
+    fn may_merge(&self, candidate: &Candidate) -> bool {
+        candidate.age_ns >= self.age_min_ns && 10 * candidate.live >= 9 * candidate.active()
     }
 }

@@ -1,5 +1,6 @@
 //! Decisions by example: who is replaced, in which steps, and what a failure leaves behind.
 use super::*;
+use crate::base::limits::MERGE_POSTPONED_NS;
 use crate::base::time::SECOND_NS;
 
 fn candidate(id: u32) -> Candidate {
@@ -25,12 +26,19 @@ fn at(ns: u64) -> Now {
     Now { mono_ns: ns, wall_ns: ns }
 }
 
+/// Merges nothing.
+fn unmerging() -> Recycling {
+    let mut recycling = Recycling::default();
+    recycling.set_merging(u64::MAX, 0);
+    recycling
+}
+
 const FROM: ConnectionId = ConnectionId(1);
 const TO: ConnectionId = ConnectionId(9);
 
 #[test]
 fn polluted_aged_and_unhealthy_connections_are_replaced_and_others_are_not() {
-    let mut recycling = Recycling::default();
+    let mut recycling = unmerging();
     let polluted = Candidate { tokens_expired: 30, live: 70, ..candidate(1) };
     let clean = Candidate { tokens_expired: 29, live: 71, ..candidate(2) };
     let dead = Candidate { tokens_expired: 100, live: 0, ..candidate(3) };
@@ -55,7 +63,7 @@ fn polluted_aged_and_unhealthy_connections_are_replaced_and_others_are_not() {
 
 #[test]
 fn so_many_at_once_the_worst_first_and_who_asks_goes_before() {
-    let mut recycling = Recycling::default();
+    let mut recycling = unmerging();
     let polluted = |id| Candidate { tokens_expired: 40, live: 60, ..candidate(id) };
     let aged = Candidate { age_ns: RECYCLE_AGE_NS, ..candidate(1) };
     let all = [aged, polluted(2), polluted(3)];
@@ -125,9 +133,7 @@ fn what_does_not_come_up_fill_or_switch_in_time_is_given_up_and_tried_later() {
         }
         assert_eq!(recycling.poll(due_ns - 1, &[]), []);
         let decided = recycling.poll(due_ns, &[]);
-        let [Decision::Abandon { to: TO, why }] = decided[..] else {
-            panic!("{decided:?}")
-        };
+        let [Decision::Abandon { to: TO, why }] = decided[..] else { panic!("{decided:?}") };
         recycling.fail(TO, why, due_ns);
         assert_eq!(recycling.report().failed, 1);
         let aged = Candidate { age_ns: RECYCLE_AGE_NS, ..candidate(1) };
@@ -151,4 +157,61 @@ fn a_connection_that_is_lost_ends_its_attempt_whichever_it_is() {
         assert_eq!((report.under_way, report.failed, report.success_rate), (0, 1, Some(0.0)));
         assert!(!report.last_failure.is_empty());
     }
+}
+
+const NONE: [u32; 0] = [];
+
+fn merged(decisions: &[Decision]) -> Vec<u32> {
+    let [Decision::Begin { from, reason: Reason::Merge }] = decisions else { return Vec::new() };
+    from.iter().map(|from| from.0).collect()
+}
+
+#[test]
+fn the_smallest_connections_of_a_shard_that_fit_on_one_are_merged() {
+    let of = |id, tokens| Candidate { tokens, live: tokens, ..candidate(id) };
+    let all = [of(1, 170), of(2, 390), of(3, 90), of(4, 80), of(5, 180)];
+    let decide = |all: &[Candidate]| merged(&Recycling::default().poll(0, all));
+    assert_eq!(decide(&all), [4, 3, 1], "340 of 360");
+    // The others do not fit, are of another shard, young, or have books that are not live; expired tokens are none.
+    assert_eq!(decide(&[of(1, 181), of(2, 180), of(3, 390), of(4, 390)]), NONE);
+    let elsewhere = Candidate { shard: ShardId(1), ..of(3, 90) };
+    assert_eq!(decide(&[of(1, 200), elsewhere]), NONE);
+    let young = Candidate { age_ns: RECYCLE_AGE_MIN_NS - 1, ..of(3, 90) };
+    assert_eq!(decide(&[of(1, 200), young]), NONE);
+    let ill = Candidate { live: 80, ..of(3, 90) };
+    assert_eq!(decide(&[of(1, 200), ill]), NONE);
+    let expired = Candidate { tokens: 400, tokens_expired: 100, live: 300, ..candidate(3) };
+    assert_eq!(decide(&[of(1, 60), expired]), [1, 3], "and not recycled for its expired ones");
+    // Ten where six are necessary: the merged one is filled to the limit.
+    let halves: Vec<Candidate> = (1..=10).map(|id| of(id, 230 + id as usize)).collect();
+    assert_eq!(decide(&halves), [1, 2]);
+    assert_eq!(decide(&halves[..1]), NONE);
+}
+
+#[test]
+fn one_merge_at_a_time_and_none_while_the_engine_is_not_healthy() {
+    let of = |id: u32, shard| Candidate { shard: ShardId(shard), ..candidate(id) };
+    let all = [of(1, 0), of(2, 0), of(3, 0), of(4, 1), of(5, 1)];
+    let mut recycling = Recycling::default();
+    assert_eq!(merged(&recycling.poll(0, &all)), [1, 2, 3], "the merge that saves most");
+    recycling.postpone_merging(0);
+    assert_eq!(recycling.poll(MERGE_POSTPONED_NS - 1, &all), []);
+    assert_eq!(merged(&recycling.poll(MERGE_POSTPONED_NS, &all)), [1, 2, 3]);
+    let from = [1, 2, 3].map(ConnectionId);
+    recycling.on_begun(&from, TO, Reason::Merge, Vec::new(), at(0));
+    assert_eq!(recycling.poll(1, &all[3..]), []);
+    assert_eq!(recycling.ask(ConnectionId(2), true), Err(RecycleError::UnderWay));
+    recycling.on_up(TO, 2);
+    // One of them is lost: all stay, and none is tried again at once.
+    let lost = recycling.on_down(ConnectionId(2), 3);
+    assert!(matches!(lost, Some(Decision::Abandon { to: TO, .. })));
+    assert_eq!(merged(&recycling.poll(4, &all)), [4, 5]);
+
+    recycling.on_begun(&from, TO, Reason::Merge, Vec::new(), at(0));
+    recycling.on_handed_over(TO, HandoverCounts::default(), at(9)).unwrap();
+    let report = recycling.report();
+    assert_eq!((report.merges, report.connections_merged, report.failed), (1, 2, 1));
+    let proof = &report.proofs[0];
+    assert_eq!((proof.from, &proof.merged[..], proof.to), (1, &[2, 3][..], 9));
+    assert_eq!(proof.reason, "merge");
 }
