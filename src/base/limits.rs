@@ -240,6 +240,9 @@ pub const RECYCLE_RETRY_MAX_NS: u64 = 3600 * SECOND_NS;
 pub const MERGE_FILL_PERCENT: usize = 90;
 /// Connections of a shard above the necessary ones at which a merged one may be filled to the limit, percent.
 pub const MERGE_SPARE_PERCENT: usize = 25;
+/// Younger connections are not merged. Less than [`RECYCLE_AGE_MIN_NS`]: where many markets end, each connection is
+/// replaced at that age, and two would never be older together.
+pub const MERGE_AGE_MIN_NS: u64 = 120 * SECOND_NS;
 /// Connections that are merged into one at a time.
 pub const MERGE_CONNECTIONS_MAX: usize = 16;
 /// Nothing is merged for so long after the engine was not healthy.

@@ -381,7 +381,8 @@ fn after_most_markets_have_ended_few_connections_more_than_are_necessary_are_lef
                 "{shards} shards, {percent} % end, then churn {churns}: {before} connections become {open}, {necessary} are necessary; {} merges of {}",
                 report.merges, report.initiated
             );
-            assert!(4 * open <= 5 * necessary, "{open} connections for {necessary}");
+            // Of few, one more than is necessary.
+            assert!(4 * open <= 5 * necessary.max(4), "{open} connections for {necessary}");
             // One that is merged is not merged again and again.
             assert!(report.connections_merged <= before as u64, "{report:?}");
         }

@@ -1,7 +1,7 @@
 //! Which connections are merged: the smallest of a shard that together fit on one.
 //!
 //! Runs on:  control core (pure; times are monotonic nanoseconds).
-//! Bounds:   `MERGE_CONNECTIONS_MAX` connections at once, none younger than `RECYCLE_AGE_MIN_NS`.
+//! Bounds:   `MERGE_CONNECTIONS_MAX` connections at once, none younger than `MERGE_AGE_MIN_NS`.
 //!
 //! A connection that the deaths of its markets have left with few tokens costs a socket, a heartbeat and a slot.
 //! New markets fill the fullest first, so small ones run empty where markets are born. Where few are, they stay
@@ -12,8 +12,8 @@
 use super::Candidate;
 use crate::base::id::{ConnectionId, ShardId};
 use crate::base::limits::{
-    MERGE_CONNECTIONS_MAX, MERGE_FILL_PERCENT, MERGE_POSTPONED_NS, MERGE_SPARE_PERCENT,
-    RECYCLE_AGE_MIN_NS, TOKENS_PER_CONNECTION_MAX, TOKENS_PER_CONNECTION_TARGET,
+    MERGE_AGE_MIN_NS, MERGE_CONNECTIONS_MAX, MERGE_FILL_PERCENT, MERGE_POSTPONED_NS,
+    MERGE_SPARE_PERCENT, TOKENS_PER_CONNECTION_MAX, TOKENS_PER_CONNECTION_TARGET,
 };
 use std::collections::BTreeMap;
 
@@ -42,7 +42,7 @@ impl Merging {
     pub(super) fn of_connections_of(tokens: usize) -> Self {
         let target = tokens.clamp(1, TOKENS_PER_CONNECTION_TARGET);
         Self {
-            age_min_ns: RECYCLE_AGE_MIN_NS,
+            age_min_ns: MERGE_AGE_MIN_NS,
             target,
             tokens_max: target * MERGE_FILL_PERCENT / 100,
             tokens_limit: target * TOKENS_PER_CONNECTION_MAX / TOKENS_PER_CONNECTION_TARGET,

@@ -1,6 +1,6 @@
 //! Decisions by example: who is replaced, in which steps, and what a failure leaves behind.
 use super::*;
-use crate::base::limits::MERGE_POSTPONED_NS;
+use crate::base::limits::{MERGE_AGE_MIN_NS, MERGE_POSTPONED_NS};
 use crate::base::time::SECOND_NS;
 
 fn candidate(id: u32) -> Candidate {
@@ -173,10 +173,11 @@ fn the_smallest_connections_of_a_shard_that_fit_on_one_are_merged() {
     let decide = |all: &[Candidate]| merged(&Recycling::default().poll(0, all));
     assert_eq!(decide(&all), [4, 3, 1], "340 of 360");
     // The others do not fit, are of another shard, young, or have books that are not live; expired tokens are none.
-    assert_eq!(decide(&[of(1, 181), of(2, 180), of(3, 390), of(4, 390)]), NONE);
+    let full: Vec<Candidate> = (3..8).map(|id| of(id, 390)).collect();
+    assert_eq!(decide(&[&full[..], &[of(1, 181), of(2, 180)]].concat()), NONE);
     let elsewhere = Candidate { shard: ShardId(1), ..of(3, 90) };
     assert_eq!(decide(&[of(1, 200), elsewhere]), NONE);
-    let young = Candidate { age_ns: RECYCLE_AGE_MIN_NS - 1, ..of(3, 90) };
+    let young = Candidate { age_ns: MERGE_AGE_MIN_NS - 1, ..of(3, 90) };
     assert_eq!(decide(&[of(1, 200), young]), NONE);
     let ill = Candidate { live: 80, ..of(3, 90) };
     assert_eq!(decide(&[of(1, 200), ill]), NONE);
@@ -196,16 +197,17 @@ fn one_merge_at_a_time_and_none_while_the_engine_is_not_healthy() {
     assert_eq!(merged(&recycling.poll(0, &all)), [1, 2, 3], "the merge that saves most");
     recycling.postpone_merging(0);
     assert_eq!(recycling.poll(MERGE_POSTPONED_NS - 1, &all), []);
-    assert_eq!(merged(&recycling.poll(MERGE_POSTPONED_NS, &all)), [1, 2, 3]);
+    let now_ns = MERGE_POSTPONED_NS;
+    assert_eq!(merged(&recycling.poll(now_ns, &all)), [1, 2, 3]);
     let from = [1, 2, 3].map(ConnectionId);
-    recycling.on_begun(&from, TO, Reason::Merge, Vec::new(), at(0));
-    assert_eq!(recycling.poll(1, &all[3..]), []);
+    recycling.on_begun(&from, TO, Reason::Merge, Vec::new(), at(now_ns));
+    assert_eq!(recycling.poll(now_ns + 1, &all[3..]), []);
     assert_eq!(recycling.ask(ConnectionId(2), true), Err(RecycleError::UnderWay));
-    recycling.on_up(TO, 2);
+    recycling.on_up(TO, now_ns + 2);
     // One of them is lost: all stay, and none is tried again at once.
-    let lost = recycling.on_down(ConnectionId(2), 3);
+    let lost = recycling.on_down(ConnectionId(2), now_ns + 3);
     assert!(matches!(lost, Some(Decision::Abandon { to: TO, .. })));
-    assert_eq!(merged(&recycling.poll(4, &all)), [4, 5]);
+    assert_eq!(merged(&recycling.poll(now_ns + 4, &all)), [4, 5]);
 
     recycling.on_begun(&from, TO, Reason::Merge, Vec::new(), at(0));
     recycling.on_handed_over(TO, HandoverCounts::default(), at(9)).unwrap();

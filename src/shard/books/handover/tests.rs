@@ -745,6 +745,8 @@ fn merge(seed: u64) -> HandoverCounts {
     let subscribed = venue.said.len();
     read[NEW.0 as usize] = subscribed;
     let paces = [1 + random.below(9), 1 + random.below(9), 1 + random.below(9)];
+    // The old connections may stall after the switch: what they never say is ahead.
+    let stalls = random.chance(1, 2);
     let (mut switched, mut done) = (false, None);
     for round in 0..500 {
         run.now_ns += 5 * MILLISECOND_NS;
@@ -753,7 +755,7 @@ fn merge(seed: u64) -> HandoverCounts {
         }
         for slot in [OLD, NEW, OTHER] {
             // Old ones that are retired are not read any more.
-            let retired = slot != NEW && done.is_some();
+            let retired = slot != NEW && (done.is_some() || switched && stalls);
             if retired || !random.chance(paces[slot.0 as usize], 10) && round < 300 {
                 continue;
             }
