@@ -189,6 +189,12 @@ pub fn slug_path(slug: &str) -> String {
     path
 }
 
+/// Whether a text has the form of a token's id: decimal digits.
+#[must_use]
+pub fn is_token(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// The open market that this token belongs to: by the parameter of its version, or by the `other`.
 #[must_use]
 pub fn token_path(token: &TokenId, other: bool) -> String {
