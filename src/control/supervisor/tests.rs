@@ -159,8 +159,6 @@ fn a_connection_is_recycled_by_the_venue_that_has_it() {
         };
         let grown = of(&rig, rig.polymarket, "11");
         assert_eq!(rig.recycle(grown), Ok(()), "{order:?}");
-        let again = rig.recycle(grown).unwrap_err();
-        assert!(again.contains("being replaced already"), "{again}");
         let fixed = of(&rig, rig.kalshi, "KX-1");
         for _ in 0..2 {
             let why = rig.recycle(fixed).unwrap_err();
@@ -191,9 +189,8 @@ fn a_venue_without_any_of_the_names_is_no_fault_of_the_engine() {
         let mut rig = Rig::new(order);
         rig.supervisor.look_up(&Lookup::Slug("KX-1".into()));
         assert_eq!(rig.asked().len(), 2);
-        let later = Now { mono_ns: 100 * SECOND_NS, wall_ns: 100 * SECOND_NS };
         let idle = |rig: &Rig| {
-            let health = rig.supervisor.report(later).health;
+            let health = rig.supervisor.report(NOW).health;
             let mut lines = health.reasons.into_iter().chain(health.notices);
             lines.find(|line| line.contains("no market is followed"))
         };
