@@ -190,9 +190,15 @@ fn deliver<S: Sink>(frame: &str, fields: Fields<'_>, scratch: &mut Scratch, sink
     }
 }
 
-/// Whether it is about a book, and does not say which.
+/// Whether it is about a book and does not say which, or is a change without its number: then a message before it
+/// may be missing, of any book.
 fn is_lost(kind: Kind<'_>, fields: &Fields<'_>) -> bool {
-    matches!(kind, Kind::Snapshot | Kind::Delta) && fields.ticker.is_none_or(str::is_empty)
+    let nameless = fields.ticker.is_none_or(str::is_empty);
+    match kind {
+        Kind::Snapshot => nameless,
+        Kind::Delta => nameless || fields.seq.is_none(),
+        _ => false,
+    }
 }
 
 /// What a message says to a command, if it answers one.
