@@ -20,7 +20,7 @@
 #[doc = include_str!("guide/running.md")]
 pub mod running {}
 
-#[doc = include_str!("guide/kalshi/protocol.md")]
+#[doc = include_str!("guide/kalshi.md")]
 pub mod kalshi {}
 
 #[doc = include_str!("guide/storing_trades.md")]
