@@ -109,8 +109,10 @@ fn a_capture_with_cuts_lost_messages_and_recycles_replays_to_the_very_books() {
     for fault in ["lost", "doubled", "cut"] {
         venue.order(&format!("fault?kind={fault}&rate=0"));
     }
-    let cut = |stats: &Value| count(stats, "/pool/reconnects") > 0;
-    engine.wait_for("a cut connection", PATIENCE, cut);
+    // All are back: one that is away cannot be replaced.
+    let cuts = venue.stat("cut");
+    let back = |stats: &Value| count(stats, "/pool/reconnects") >= cuts;
+    engine.wait_for("new connections", PATIENCE, back);
     engine.wait_live(TOKENS);
     let stats = engine.stats();
     for connection in stats["pool"]["connections"].as_array().unwrap() {
