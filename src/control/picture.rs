@@ -58,6 +58,8 @@ impl Control {
     #[must_use]
     pub fn report(&self, now: Now) -> EngineReport {
         let mut report = self.own_report(now);
+        #[cfg(test)]
+        tests::assert_declared(&report.health);
         if let Side::First(desk) = &self.side {
             let desk = desk.borrow();
             desk.report.iter().for_each(|other| report.absorb(other));
@@ -373,10 +375,18 @@ mod tests {
         registry::Source,
         shard_proxy::ShardProxy,
     };
+    use crate::counter::health::condition_of;
     use crate::counter::latency::{Latencies, Stage};
     use crate::io::driver::Readiness;
     use crate::market::info::{MarketInfo, Outcome};
     use crate::ring::ring;
+
+    /// Every line of `/health` is declared, and so described in the guide.
+    pub(super) fn assert_declared(health: &HealthReport) {
+        for line in health.reasons.iter().chain(&health.notices) {
+            assert!(condition_of(line).is_some(), "not declared in counter/health.rs: {line}");
+        }
+    }
 
     const LATER: Now = Now { mono_ns: 10 * HEALTH_GRACE_NS, wall_ns: 10 * HEALTH_GRACE_NS };
 

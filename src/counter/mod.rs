@@ -3,6 +3,7 @@
 //! Runs on:  any (pure).
 pub mod capture;
 pub mod figure;
+pub mod health;
 pub mod latency;
 mod merge;
 pub mod report;
