@@ -18,8 +18,8 @@ pub const SHARDS_DEFAULT_MAX: usize = 8;
 pub const TOKENS_PER_CONNECTION_TARGET: usize = 400;
 /// Tokens that a connection never exceeds, whoever asks.
 pub const TOKENS_PER_CONNECTION_MAX: usize = 500;
-/// Markets of one Kalshi subscription. What the venue takes is not documented (kalshi.md, 1: 7,500 is folklore);
-/// it says so when it is less, and that is learnt.
+/// Markets of one Kalshi subscription. The venue's bound is not documented (kalshi/protocol.md, 1); when a subscription
+/// is refused as too large, the connection's bound is reduced.
 pub const MARKETS_PER_SUBSCRIPTION_MAX: usize = 10_000;
 /// Subscriptions of one connection whose messages are numbered. The engine opens one.
 pub const SIDS_PER_CONNECTION_MAX: usize = 16;
@@ -119,7 +119,7 @@ pub const RETRY_AFTER_MAX_NS: u64 = 300 * SECOND_NS;
 
 // ---- Heartbeats ----------------------------------------------------------------------------
 
-/// Text `PING` to the venue (AsyncAPI of the market channel: every 10 s).
+/// Text `PING` to the venue (polymarket/protocol.md, 2.2: every 10 s).
 pub const PING_INTERVAL_NS: u64 = 10 * SECOND_NS;
 /// A connection from which no byte came for this long is unhealthy and replaced.
 pub const SILENCE_MAX_NS: u64 = 60 * SECOND_NS;

@@ -13,7 +13,7 @@ use crate::venue::{Feed, Headers, Signer, kalshi::sign::SigningKey};
 use crate::wire::endpoint::Endpoint;
 use std::sync::Arc;
 
-/// Hosts of an environment of Kalshi's: REST and WebSocket (kalshi.md, 1).
+/// Hosts of an environment of Kalshi's: REST and WebSocket (kalshi/protocol.md, 1).
 const fn hosts(demo: bool) -> [&'static str; 2] {
     if demo {
         [

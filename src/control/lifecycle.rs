@@ -153,7 +153,7 @@ impl Lifecycle {
                     self.counts.markets_announced +=
                         u64::from(self.add(now, info, source, registry));
                 } else if self.ended.remove(&market) || is_undecided(&market, registry) {
-                    // It was closed and trades again; its new end was told before (kalshi.md, 3.4).
+                    // It was closed and trades again; its new end was told before (kalshi/protocol.md, 3.4).
                     registry.revive(&market, now.mono_ns);
                 }
             }
@@ -200,7 +200,7 @@ impl Lifecycle {
             self.expire_ended(now, registry);
         }
         if self.options.opens_by_clock {
-            // Nothing else tells of it (kalshi.md, 3.4), and both looks cost nothing where nothing is due.
+            // Nothing else tells of it (kalshi/protocol.md, 3.4), and both looks cost nothing where nothing is due.
             self.open_begun(now, registry);
             self.expire_ended(now, registry);
         }

@@ -366,10 +366,18 @@ mod tests {
         registry::Source,
         shard_proxy::ShardProxy,
     };
+    use crate::counter::health::condition_of;
     use crate::counter::latency::{Latencies, Stage};
     use crate::io::driver::Readiness;
     use crate::market::info::{MarketInfo, Outcome};
     use crate::ring::ring;
+
+    /// Every line of `/health` is declared, and so described in the guide.
+    fn assert_declared(health: &HealthReport) {
+        for line in health.reasons.iter().chain(&health.notices) {
+            assert!(condition_of(line).is_some(), "not declared in counter/health.rs: {line}");
+        }
+    }
 
     const LATER: Now = Now { mono_ns: 10 * HEALTH_GRACE_NS, wall_ns: 10 * HEALTH_GRACE_NS };
 
@@ -377,6 +385,7 @@ mod tests {
     fn settled(control: &Control, now: Now) -> EngineReport {
         let mut report = control.report(now);
         report.health.settle();
+        assert_declared(&report.health);
         report
     }
 

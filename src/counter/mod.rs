@@ -4,6 +4,7 @@
 pub mod capture;
 pub mod figure;
 pub mod fold;
+pub mod health;
 pub mod latency;
 pub mod report;
 pub mod service;

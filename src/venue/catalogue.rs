@@ -65,8 +65,8 @@ impl Catalogue {
         }
     }
 
-    /// Requests a second, all kinds together. Kalshi's lowest tier has 20 of them (kalshi.md, 4), which its owner
-    /// may need for other things too.
+    /// Requests per second, all kinds together. Kalshi's lowest tier has 20 (kalshi/protocol.md, 4), which the user may
+    /// need for other programs too.
     #[must_use]
     pub const fn requests_per_second(self) -> u64 {
         match self {

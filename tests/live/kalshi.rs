@@ -150,6 +150,12 @@ fn wait_live(engine: &mut Engine, books: u64) {
     });
 }
 
+/// Waits until the engine has every trade of a venue that stands still.
+fn wait_trades(venue: &mut Kalshi, engine: &mut Engine) {
+    let made = venue.trades().len() as u64;
+    engine.wait_for("every trade", PATIENCE, |stats| count(stats, "/trades/inserted") >= made);
+}
+
 /// Stops the venue and compares every book, level by level; then lets it go on.
 fn compare(venue: &mut Kalshi, engine: &mut Engine) -> usize {
     venue.ask("POST", "/sim/pause");
@@ -157,7 +163,7 @@ fn compare(venue: &mut Kalshi, engine: &mut Engine) -> usize {
     let begun = Instant::now();
     let mut wrong = Vec::new();
     // What was said before the pause may still be on its way.
-    while begun.elapsed() < Duration::from_secs(10) {
+    while begun.elapsed() < PATIENCE {
         wrong = truth.iter().filter(|book| !equal(engine, book)).map(|b| b.0.clone()).collect();
         if wrong.is_empty() {
             break;
@@ -211,11 +217,17 @@ fn every_kalshi_book_is_right_and_every_trade_is_kept_once() {
     ]);
     wait_live(&mut engine, 150);
     venue.ask("POST", "/sim/resume");
-    std::thread::sleep(Duration::from_secs(6));
+    let proven = |stats: &Value, times: u64| {
+        count(stats, "/correctness/checks/tops_matched") > times
+            && count(stats, "/correctness/repairs/audits_matched") > times
+            && count(stats, "/correctness/repairs/polls_matched") > times
+            && sum(stats, "trades") > times
+    };
+    engine.wait_for("proofs", PATIENCE, |stats| proven(stats, 100));
     assert_eq!(compare(&mut venue, &mut engine), 150);
-    std::thread::sleep(Duration::from_secs(2));
+    engine.wait_for("more proofs", PATIENCE, |stats| proven(stats, 160));
     venue.ask("POST", "/sim/pause");
-    std::thread::sleep(Duration::from_secs(1));
+    wait_trades(&mut venue, &mut engine);
     // What YES is asked for is what NO is paid.
     let (ticker, _, asks) = venue.truth().swap_remove(7);
     let no = engine.book(&format!("{ticker}&outcome=no")).json();
@@ -306,7 +318,7 @@ fn kalshi_faults_cost_moments_and_no_book_is_wrong() {
     assert_eq!(count(&stats, "/correctness/checks/tops_mismatched"), 0);
     assert_eq!(sum(&stats, "unknown_events"), 2);
     venue.ask("POST", "/sim/pause");
-    std::thread::sleep(Duration::from_secs(1));
+    wait_trades(&mut venue, &mut engine);
     let made = venue.trades();
     engine.program.signal(Signal::INT);
     assert!(engine.program.wait(PATIENCE).success());
@@ -376,7 +388,8 @@ fn what_kalshis_page_leaves_open_makes_no_difference() {
     let mut engine = venue.engine(&["--kalshi-connections", "1,1,1,3", "--audit", "5"]);
     wait_live(&mut engine, 110);
     venue.fault("lost", 2, None);
-    std::thread::sleep(Duration::from_secs(1));
+    let noticed = |stats: &Value| count(stats, "/pool/dialog/sequence_missing") >= 2;
+    engine.wait_for("two holes", PATIENCE, noticed);
     wait_live(&mut engine, 110);
     assert_eq!(compare(&mut venue, &mut engine), 110);
     let (stats, _) = engine.wait_for("audits", PATIENCE, |stats| {
@@ -506,8 +519,11 @@ fn two_venues_are_followed_by_one_process() {
     let flags = of_both("polymarket,kalshi", &kalshi, &polymarket, &more);
     let mut engine = Engine::with_flags(&flags);
     wait_live(&mut engine, 80 + 60);
-    std::thread::sleep(Duration::from_secs(4));
-    let stats = engine.stats();
+    let proven = |stats: &Value| {
+        count(stats, "/correctness/checks/tops_matched") > 100
+            && count(stats, "/trades/inserted") > 10
+    };
+    let (stats, _) = engine.wait_for("proofs", PATIENCE, proven);
     let venues = stats["venues"].as_array().unwrap();
     let told: Vec<(&str, u64, u64)> = venues
         .iter()
@@ -550,7 +566,12 @@ fn a_capture_of_kalshi_replays_to_the_very_books() {
         assert_eq!(venue.fault(kind, 1, channel), 1);
         std::thread::sleep(Duration::from_millis(700));
     }
-    std::thread::sleep(Duration::from_secs(3));
+    let noticed = |stats: &Value| {
+        count(stats, "/pool/dialog/sequence_missing") == 1
+            && count(stats, "/pool/dialog/sequence_duplicates") == 1
+            && count(stats, "/pool/reconnects") == 1
+    };
+    engine.wait_for("the three faults", PATIENCE, noticed);
     wait_live(&mut engine, 60);
     engine.program.signal(Signal::INT);
     assert!(engine.program.wait(PATIENCE).success());

@@ -10,7 +10,7 @@
 //! through floating point. One bad entry is skipped and said; it never spoils the page.
 //!
 //! A market's tokens are chosen by its `version`, even where ids of several versions are present
-//! (docs.polymarket.com/migrate/polymarket-v2/api-integrations, 2026-08): `v1` has `clobTokenIds`, `v2` has
+//! (polymarket/protocol.md, 6): `v1` has `clobTokenIds`, `v2` has
 //! `positionIds`. The venue's own clients refuse any other version, and so does this one. Without any `version`
 //! (answers recorded before 2026-08) the tokens are those of `clobTokenIds`, unless there are `positionIds` too.
 mod depth;
