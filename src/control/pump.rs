@@ -345,14 +345,8 @@ impl Control {
             Report::ConnectionLatencies { connection, latencies } => {
                 self.by_connection.push((connection, latencies));
             }
-            Report::Strange { connection, text } => {
-                let name = self.placement.name(connection);
-                if let Some(error) = text.strip_prefix("error ") {
-                    return warn!("{name}: the venue answered with error {error}");
-                }
-                warn!(
-                    "{name}: the venue sent what is not known, counted and passed over: {text:?}"
-                );
+            Report::Strange { connection, what } => {
+                warn!("{}: {what}", self.placement.name(connection));
             }
             Report::Wanted { tokens, urgent } => self.resync.want(place, &tokens, urgent),
             Report::Full { connection, tokens } => self.on_full(connection, &tokens, now),
@@ -520,12 +514,12 @@ impl Control {
             error,
             DialError::WebSocket(WebSocketError::Refused { status: 401 | 403, .. })
         );
-        if refused && self.target.signer.is_some() {
-            return format!(
-                "{error}: the key is not accepted; check --kalshi-key-id and --kalshi-key, which belong to prod or to demo, and this machine's clock"
-            );
+        match &self.target.signer {
+            Some(signer) if refused => {
+                format!("{error}: the key is not accepted; {}", signer.when_refused())
+            }
+            _ => error.to_string(),
         }
-        error.to_string()
     }
 
     fn on_dial_failed(

@@ -253,7 +253,7 @@ pub(super) const SHARD: Rows<ShardReport> = rows! { "shard", ShardReport;
         "steadily: a subscription outlives its book", |s, _| Whole(s.foreign_tokens);
     Counter "shard_trades_without_book", "trades",
         "Trades of markets that had no book when they came; kept where one opens within a minute",
-        "nothing; Kalshi's trade stream is for all markets", |s, _| Whole(s.trades_without_book);
+        "nothing; a trade stream may be for all markets", |s, _| Whole(s.trades_without_book);
     Gauge "shard_frame_mean_seconds", "s", "Mean time from read to applied for one frame",
         "the core is slowed down: neighbours, frequency, pinning", |s, _| seconds(s.frame_mean_ns);
     Counter "shard_tops_matched", "checks", "Best prices of a book that were the venue's",

@@ -197,7 +197,7 @@ pub(crate) fn build(
     };
     let options = LifecycleOptions {
         scanning: true,
-        opens_by_clock: FEED.is_sequenced(),
+        opens_by_clock: FEED.capabilities().opens_by_clock,
         trust_catalogue_after_end: true,
         markets_max: None,
     };
