@@ -2,7 +2,8 @@
 //!
 //! Runs on:  the control core, which is its only writer (pure: no clock, no socket).
 //! Owns:     the market records and their indexes.
-//! Bounds:   [`limits::MARKETS_MAX`] markets, or what the connections carry together if that is more, [`limits::TOKENS_PER_MARKET_MAX`] tokens each,
+//! Bounds:   [`limits::MARKETS_MAX`] markets, or what the connections carry together if that is more,
+//!           [`limits::TOKENS_PER_MARKET_MAX`] tokens each,
 //!           [`limits::TOKENS_PER_CONNECTION_MAX`] tokens a connection,
 //!           [`limits::REMEMBERED_MARKETS_MAX`] ids of markets that were removed.
 //!
