@@ -6,6 +6,7 @@
 //! `shard_proxy` act.
 mod announce;
 pub mod catalogue;
+mod clock;
 mod companion;
 pub mod dial;
 pub mod dialing;

@@ -8,6 +8,7 @@
 //! put them into the inbox ([`Control::on_fetched`], [`Control::on_resolved`]).
 use super::{
     catalogue::WithoutRoom,
+    clock::HostClockCheck,
     companion::Side,
     dial::{Dial, DialError, Progress, Target},
     dialing::DialQueue,
@@ -158,6 +159,7 @@ pub struct Control {
     pub(super) strangeness: Strangeness,
     pub(super) without_room: WithoutRoom,
     pub(super) lag: Lag,
+    pub(super) clock: HostClockCheck,
     /// The first market that was asked for by name and gives no book, in words, and how many there are.
     pub(super) not_found: Option<(String, usize)>,
     pub(super) sink: Option<SinkEnd>,
@@ -236,6 +238,7 @@ impl Control {
             strangeness: Strangeness::default(),
             without_room: WithoutRoom::default(),
             lag: Lag::new(parts.shards.len()),
+            clock: HostClockCheck::default(),
             not_found: None,
             sink,
             capture: parts.capture,
@@ -395,6 +398,10 @@ impl Control {
             }
             Report::Heartbeat(heartbeat) => {
                 self.shards[place].on_heartbeat(*heartbeat, now);
+                let offsets = self.shards.iter().map(|shard| shard.heartbeat.clock_offset_ms);
+                if let Some(line) = self.clock.on_offsets(offsets, self.venue.name()) {
+                    warn!("{line}");
+                }
                 self.audit(place, now);
                 self.note_owing(place, now);
             }
