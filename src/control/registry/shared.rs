@@ -1,6 +1,6 @@
 //! Markets whose tokens are those of another market: they have no books of their own.
 //!
-//! Runs on:  the control core (pure). Bounds: with the registered ones at most [`limits::MARKETS_MAX`].
+//! Runs on:  the control core (pure). Bounds: with the registered ones at most [`Registry::markets_max`].
 //!
 //! A catalogue may list one set of tokens under two conditions. The tokens are subscribed once, for the market that
 //! was registered first, the owner; whoever asks for a book asks by token, and trades are stored as the owner's. The
@@ -8,7 +8,6 @@
 //! the venue decides of the other market is not stored, for no trade is stored under it.
 use super::{Registry, Status};
 use crate::base::id::MarketId;
-use crate::base::limits;
 use crate::market::info::MarketInfo;
 use foldhash::fast::FixedState;
 use std::collections::{HashMap, HashSet};
@@ -50,7 +49,7 @@ impl Registry {
 
     /// Notes a market whose tokens are those of another one. True when it is one.
     pub(super) fn share(&mut self, info: &MarketInfo, now_ns: u64) -> bool {
-        let room = self.by_market.len() + self.shared.len() < limits::MARKETS_MAX;
+        let room = self.by_market.len() + self.shared.len() < self.markets_max;
         let Some(owner) = self.owner_of_all(info).filter(|_| room) else { return false };
         let (tokens, end_wall_ns) = (info.tokens.len() as u64, info.end_wall_ns);
         self.shared.by_market.insert(info.market, Sharer { owner, tokens, end_wall_ns });
