@@ -2,7 +2,7 @@
 //!
 //! Runs on:  the control core, which is its only writer (pure: no clock, no socket).
 //! Owns:     the market records and their indexes.
-//! Bounds:   [`limits::MARKETS_MAX`] markets, [`limits::TOKENS_PER_MARKET_MAX`] tokens each,
+//! Bounds:   [`limits::MARKETS_MAX`] markets, or what the connections carry together if that is more, [`limits::TOKENS_PER_MARKET_MAX`] tokens each,
 //!           [`limits::TOKENS_PER_CONNECTION_MAX`] tokens a connection,
 //!           [`limits::REMEMBERED_MARKETS_MAX`] ids of markets that were removed.
 //!
@@ -64,7 +64,7 @@ pub enum Refusal {
     Tokens,
     /// One of its tokens, but not all, belongs to another market.
     TokenTaken,
-    /// [`limits::MARKETS_MAX`] markets are registered.
+    /// [`Registry::markets_max`] markets are registered.
     Full,
 }
 
@@ -111,6 +111,7 @@ type Slot = u32;
 pub struct Registry {
     shards: u16,
     tokens_per_connection: usize,
+    markets_max: usize,
     slots: Vec<Option<Record>>,
     free: Vec<Slot>,
     by_market: HashMap<MarketId, Slot, FixedState>,
@@ -124,8 +125,8 @@ pub struct Registry {
     redescribed: Vec<MarketId>,
     /// Markets that the database does not know as they are; `None` when nobody asks.
     retold: Option<BTreeSet<MarketId>>,
-    /// Markets whose tokens are another one's, with that one and their number of tokens.
-    shared: HashMap<MarketId, (MarketId, u64), FixedState>,
+    /// Markets whose tokens are another one's.
+    shared: shared::Shared,
     remembered: HashMap<MarketId, u64, FixedState>,
     remembered_order: BTreeMap<u64, MarketId>,
     sequence: u64,
@@ -149,6 +150,7 @@ impl Registry {
         Self {
             shards,
             tokens_per_connection: limits::TOKENS_PER_CONNECTION_MAX,
+            markets_max: limits::MARKETS_MAX,
             slots: Vec::new(),
             free: Vec::new(),
             by_market: HashMap::default(),
@@ -161,7 +163,7 @@ impl Registry {
             idle: BTreeSet::new(),
             redescribed: Vec::new(),
             retold: None,
-            shared: HashMap::default(),
+            shared: shared::Shared::default(),
             remembered: HashMap::default(),
             remembered_order: BTreeMap::new(),
             sequence: 0,
@@ -176,19 +178,27 @@ impl Registry {
         self
     }
 
+    /// The same for at most so many markets, instead of [`limits::MARKETS_MAX`].
+    #[must_use]
+    pub const fn holding(mut self, markets_max: usize) -> Self {
+        self.markets_max = markets_max;
+        self
+    }
+
     /// Adds a market, pending, with all its tokens. `now_ns` is monotonic.
     ///
     /// A market that was removed counts as known, so that a catalogue that still lists it does
     /// not bring it back; only [`Source::Manual`] does.
     pub fn register(&mut self, info: MarketInfo, now_ns: u64, source: Source) -> Registered {
         if self.by_market.contains_key(&info.market) || self.is_shared(&info.market) {
+            self.refresh_shared(&info);
             return Registered::Known;
         }
         if self.remembered.contains_key(&info.market) && source != Source::Manual {
             return Registered::Known;
         }
         if let Some(refusal) = self.refusal(&info) {
-            if refusal == Refusal::TokenTaken && self.share(&info) {
+            if refusal == Refusal::TokenTaken && self.share(&info, now_ns) {
                 return Registered::New;
             }
             return Registered::Refused(refusal);
@@ -312,10 +322,11 @@ impl Registry {
         }
     }
 
-    /// Marks a market expired; it stays on its connection. False when unknown or expired already.
+    /// Marks a market expired; it stays on its connection. False when unknown or expired already. A market that
+    /// another one shares its books with stays as it is until that one is over too.
     pub fn mark_expired(&mut self, market: &MarketId, now_ns: u64) -> bool {
-        if self.shared.remove(market).is_some() {
-            return true;
+        if let Some(is_new) = self.expire_shared(market, now_ns) {
+            return is_new;
         }
         let Some(&slot) = self.by_market.get(market) else { return false };
         if self.record(slot).status == Status::Expired {
@@ -365,6 +376,9 @@ impl Registry {
     /// An expired market trades again after all: it is subscribed where it still is on a
     /// connection, else pending. False when it is unknown or not expired.
     pub fn revive(&mut self, market: &MarketId, now_ns: u64) -> bool {
+        if self.revive_shared(market) {
+            return true;
+        }
         let Some(&slot) = self.by_market.get(market) else { return false };
         let record = self.record(slot);
         if record.status != Status::Expired {
@@ -563,7 +577,7 @@ impl Registry {
         if tokens.iter().any(|outcome| self.by_token.contains_key(&outcome.token)) {
             return Some(Refusal::TokenTaken);
         }
-        (self.by_market.len() >= limits::MARKETS_MAX).then_some(Refusal::Full)
+        (self.by_market.len() >= self.markets_max).then_some(Refusal::Full)
     }
 }
 

@@ -3,8 +3,9 @@
 //! Runs on:  any (pure).
 pub mod capture;
 pub mod figure;
+pub mod fold;
+pub mod health;
 pub mod latency;
-mod merge;
 pub mod report;
 pub mod service;
 pub mod shard;

@@ -48,6 +48,12 @@ impl Registry {
         self.tokens_per_connection
     }
 
+    /// Markets that are registered at most.
+    #[must_use]
+    pub const fn markets_max(&self) -> usize {
+        self.markets_max
+    }
+
     /// Shards that markets are spread over.
     #[must_use]
     pub const fn shards(&self) -> u16 {
@@ -147,7 +153,7 @@ impl Registry {
         let mut report = self.counts.clone();
         report.markets_shared = self.shared.len() as u64;
         report.markets += report.markets_shared;
-        report.tokens += self.shared.values().map(|(_, tokens)| tokens).sum::<u64>();
+        report.tokens += self.shared.tokens();
         report
     }
 }

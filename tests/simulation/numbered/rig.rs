@@ -14,6 +14,7 @@ use ringbook::control::discovery::Discovery;
 use ringbook::control::lifecycle::{Lifecycle, LifecycleOptions};
 use ringbook::control::pump::{Control, ControlParts};
 use ringbook::control::shard_proxy::ShardProxy;
+use ringbook::control::supervisor::{Supervisor, SupervisorLinks};
 use ringbook::io::driver::Doorbell;
 use ringbook::link::main_control::{Command, ControlNews};
 use ringbook::link::serve_shard::{BookAnswer, BookQuery};
@@ -26,7 +27,7 @@ use ringbook::shard::publish::{BookView, Change, Handler};
 use ringbook::shard::{Shard, ShardLinks};
 use ringbook::venue::{Catalogue, Headers, Signer};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -63,11 +64,18 @@ impl Signer for Pen {
     }
 }
 
+/// Trades that the user's own code was told, and the first that it was told again.
+#[derive(Debug, Default)]
+struct Handed {
+    trades: BTreeSet<String>,
+    again: Option<String>,
+}
+
 /// Counts what the user's own code is told.
 #[derive(Debug)]
 pub(crate) struct Listener {
     updates: Rc<Cell<u64>>,
-    trades: Rc<RefCell<BTreeMap<String, u64>>>,
+    trades: Rc<RefCell<Handed>>,
 }
 
 impl Handler for Listener {
@@ -78,7 +86,10 @@ impl Handler for Listener {
         self.updates.set(self.updates.get() + 1);
     }
     fn on_trade(&mut self, _: &BookView<'_>, trade: &event::Trade<'_>) {
-        *self.trades.borrow_mut().entry(trade.transaction_hash.to_owned()).or_default() += 1;
+        let mut handed = self.trades.borrow_mut();
+        if !handed.trades.insert(trade.transaction_hash.to_owned()) {
+            handed.again.get_or_insert_with(|| trade.transaction_hash.to_owned());
+        }
     }
 }
 
@@ -98,13 +109,13 @@ pub(crate) struct Telling {
 }
 
 pub(crate) struct Rig {
-    pub(crate) control: Control,
+    pub(crate) control: Supervisor,
     pub(crate) shards: Vec<ShardRig>,
     _commands: Producer<Command>,
     pub(crate) news: Consumer<ControlNews>,
     pub(crate) told: BTreeMap<u64, Telling>,
     pub(crate) updates: Rc<Cell<u64>>,
-    handed: Rc<RefCell<BTreeMap<String, u64>>>,
+    handed: Rc<RefCell<Handed>>,
     pub(crate) tokens_per_connection: usize,
 }
 
@@ -212,13 +223,17 @@ pub(crate) fn build(
         capture: None,
         links: Vec::new(),
         seed,
+    };
+    let links = SupervisorLinks {
         commands: command_receiver,
         news: news_sender,
         queries: ring(1).1,
         answers: ring(1).0,
+        gauges: Vec::new(),
     };
+    let now = clock.get();
     Rig {
-        control: Control::new(parts, clock.get()),
+        control: Supervisor::new(vec![Control::new(parts, now)], links, now),
         shards: beside.collect(),
         _commands: commands,
         news,
@@ -252,9 +267,8 @@ impl Rig {
                 }
             }
         }
-        let handed = self.handed.borrow();
-        match handed.iter().find(|(_, count)| **count > 1) {
-            Some((id, count)) => Err(format!("a handler was told the trade {id} {count} times")),
+        match &self.handed.borrow().again {
+            Some(id) => Err(format!("a handler was told the trade {id} again")),
             None => Ok(()),
         }
     }
