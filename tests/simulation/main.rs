@@ -18,6 +18,9 @@ use fault::Fault;
 use std::collections::BTreeMap;
 use world::World;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn number(name: &str, absent: u64) -> u64 {
     std::env::var(name).ok().map_or(absent, |text| text.parse().expect("a number"))
 }

@@ -296,13 +296,11 @@ impl World {
         now.mono_ns += passed_ns;
         now.wall_ns += passed_ns;
         self.clock.set(now);
-        let before = self.venue.faults.injected.clone();
+        self.venue.faults.struck.clear();
         let venue_ms = self.venue_ms();
         self.venue.step(now.mono_ns, venue_ms, busy, &mut self.random);
-        for (fault, count) in &self.venue.faults.injected.clone() {
-            if before.get(fault) != Some(count) {
-                self.note(&format!("{fault:?}"));
-            }
+        for fault in std::mem::take(&mut self.venue.faults.struck) {
+            self.note(&format!("{fault:?}"));
         }
         self.bring_home();
         if self.random.chance(1, 2) {
@@ -595,8 +593,17 @@ impl World {
 }
 
 fn levels(image: &BookImage) -> String {
-    let text = |levels: &[Level]| {
-        levels.iter().map(|l| format!("{}x{}", l.price, l.quantity)).collect::<Vec<_>>().join(" ")
+    let mut out = String::with_capacity(16 * (image.bids.len() + image.asks.len()) + 3);
+    let mut push = |levels: &[Level], end: &str| {
+        for (place, level) in levels.iter().enumerate() {
+            out.push_str(if place == 0 { "" } else { " " });
+            level.price.push_to(&mut out);
+            out.push('x');
+            level.quantity.push_to(&mut out);
+        }
+        out.push_str(end);
     };
-    format!("{} | {}", text(&image.bids), text(&image.asks))
+    push(&image.bids, " | ");
+    push(&image.asks, "");
+    out
 }
