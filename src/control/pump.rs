@@ -8,6 +8,7 @@
 //! put them into the inbox ([`Control::on_fetched`], [`Control::on_resolved`]).
 use super::{
     catalogue::WithoutRoom,
+    clock::HostClockCheck,
     dial::{Dial, DialError, Progress, Target},
     dialing::DialQueue,
     discovery::{Answer, Discovery, NameAnswer},
@@ -138,6 +139,7 @@ pub struct Control {
     pub(super) strangeness: Strangeness,
     pub(super) without_room: WithoutRoom,
     pub(super) lag: Lag,
+    pub(super) clock: HostClockCheck,
     /// The first market that was asked for by name and gives no book, in words, and how many there are.
     pub(super) not_found: Option<(String, usize)>,
     /// What became of names that were asked for, for the supervisor.
@@ -211,6 +213,7 @@ impl Control {
             strangeness: Strangeness::default(),
             without_room: WithoutRoom::default(),
             lag: Lag::new(parts.shards.len()),
+            clock: HostClockCheck::default(),
             not_found: None,
             name_answers: Vec::new(),
             sink,
@@ -334,6 +337,10 @@ impl Control {
             }
             Report::Heartbeat(heartbeat) => {
                 self.shards[place].on_heartbeat(*heartbeat, now);
+                let offsets = self.shards.iter().map(|shard| shard.heartbeat.clock_offset_ms);
+                if let Some(line) = self.clock.on_offsets(offsets, self.venue.name()) {
+                    warn!("{line}");
+                }
                 self.audit(place, now);
                 self.note_owing(place, now);
             }

@@ -113,6 +113,8 @@ pub struct Heartbeat {
     pub bytes: u64,
     /// Last market data, nanoseconds since the Unix epoch.
     pub last_data_wall_ns: u64,
+    /// The host's clock less the venue's as messages show it, milliseconds; below zero the host is behind.
+    pub clock_offset_ms: Option<i64>,
     /// Orders taken.
     pub orders: u64,
     /// Sum of the orders' waits in the ring, nanoseconds.
