@@ -323,6 +323,9 @@ pub const REPLAY_VALUE_BYTES_MAX: usize = FRAME_BYTES_MAX / 2 * 3;
 pub const REPLAY_BATCH_BYTES: usize = 128 * 1024;
 /// Frames that travel to a shard together.
 pub const REPLAY_BATCH_FRAMES: usize = 1024;
+/// Stack of a thread that decodes, bytes. JSON nests 255 levels deep before it is refused, and an unoptimised build
+/// takes 10 KB for each; what is not touched costs nothing.
+pub const DECODE_STACK_BYTES: usize = 8 * 1024 * 1024;
 /// A batch that grew beyond this is not used again.
 pub const REPLAY_BATCH_KEPT_BYTES: usize = 8 * REPLAY_BATCH_BYTES;
 /// Batches on their way to one shard: 1 MiB, enough to bridge a sleep of the reader. More only
