@@ -15,7 +15,7 @@ use crate::base::{
     routing::shard_of,
 };
 use crate::shard::books::ConnectionSlot;
-use crate::venue::{Decoder, Sequences, SubscriptionChange, Verdict};
+use crate::venue::{Capabilities, Decoder, Sequences, SubscriptionChange, Verdict};
 
 /// Messages of a subscription that are known again when they are repeated.
 const REPEATS_KNOWN: usize = 1024;
@@ -148,7 +148,7 @@ impl Numbers {
     /// Counters, where the venue numbers its messages.
     pub(super) fn of(venue: Venue) -> Option<Self> {
         let none = || Self { decoder: Decoder::of(venue), connections: Vec::new(), places: 0 };
-        venue.is_sequenced().then(none)
+        Capabilities::of(venue).is_sequenced().then(none)
     }
 
     /// A connection begins or ends: its subscriptions are over. Gives the places of their books.

@@ -44,6 +44,8 @@ const TRADES_ON_NS: u64 = 60 * SECOND_NS;
 const QUIET_MAX_NS: u64 = 420 * SECOND_NS;
 /// Every live book is compared with REST once in so long.
 const AUDIT_NS: u64 = 20 * SECOND_NS;
+/// A shard says something of a book for so long after the control core has placed it elsewhere: both may be held up.
+const PLACED_BEFORE_NS: u64 = 5 * SECOND_NS;
 const SHARDS: usize = 2;
 
 #[derive(Clone, Debug)]
@@ -105,6 +107,34 @@ fn target(board: Switchboard) -> Target {
     }
 }
 
+/// One shard with its links; the rings of orders and reports hold `ring_of` entries.
+fn shard_rig(
+    place: usize,
+    ring_of: usize,
+    clock: &Rc<Cell<Now>>,
+    record: &Rc<RefCell<Record>>,
+) -> (ShardProxy, ShardRig) {
+    let (order_sender, orders) = ring(ring_of);
+    let (reports, report_receiver) = ring(ring_of);
+    let (queries, query_receiver) = ring(1024);
+    let (answer_sender, answers) = ring(1024);
+    let gauge = reports.gauge();
+    let links = ShardLinks {
+        orders,
+        reports,
+        queries: query_receiver,
+        answers: answer_sender,
+        peers: Default::default(),
+    };
+    let witness = Witness(Rc::clone(record));
+    let id = ShardId(place as u16);
+    let shard = Shard::new(id, FEED, witness, VirtualClock(Rc::clone(clock)), links).unwrap();
+    let shard = shard.checking(HashChecks::All).auditing(AUDIT_NS);
+    let bell = shard.doorbell();
+    let proxy = ShardProxy::new(id, None, order_sender, report_receiver, gauge, bell);
+    (proxy, ShardRig { shard, queries, answers, paused_until_ns: 0 })
+}
+
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
@@ -118,27 +148,10 @@ impl World {
         let venue = Venue::new(board.clone(), markets, now_ms, faults, &mut random);
         let (mut proxies, mut shards) = (Vec::new(), Vec::new());
         for place in 0..SHARDS {
-            let small = random.chance(1, 3);
-            let (order_sender, orders) = ring(if small { 8 } else { 1024 });
-            let (reports, report_receiver) = ring(if small { 8 } else { 1024 });
-            let (queries, query_receiver) = ring(1024);
-            let (answer_sender, answers) = ring(1024);
-            let gauge = reports.gauge();
-            let links = ShardLinks {
-                orders,
-                reports,
-                queries: query_receiver,
-                answers: answer_sender,
-                peers: Default::default(),
-            };
-            let witness = Witness(Rc::clone(&record));
-            let id = ShardId(place as u16);
-            let shard =
-                Shard::new(id, FEED, witness, VirtualClock(Rc::clone(&clock)), links).unwrap();
-            let shard = shard.checking(HashChecks::All).auditing(AUDIT_NS);
-            let bell = shard.doorbell();
-            proxies.push(ShardProxy::new(id, None, order_sender, report_receiver, gauge, bell));
-            shards.push(ShardRig { shard, queries, answers, paused_until_ns: 0 });
+            let ring_of = if random.chance(1, 3) { 8 } else { 1024 };
+            let (proxy, rig) = shard_rig(place, ring_of, &clock, &record);
+            proxies.push(proxy);
+            shards.push(rig);
         }
         let (commands, command_receiver) = ring(64);
         let (news_sender, news) = ring(64);
@@ -311,13 +324,12 @@ impl World {
         now.mono_ns += passed_ns;
         now.wall_ns += passed_ns;
         self.clock.set(now);
-        let before = self.venue.faults.injected.clone();
+        self.record.borrow_mut().now_ns = now.mono_ns;
+        self.venue.faults.struck.clear();
         let venue_ms = self.venue_ms();
         self.venue.step(now.mono_ns, venue_ms, busy, &mut self.random);
-        for (fault, count) in &self.venue.faults.injected.clone() {
-            if before.get(fault) != Some(count) {
-                self.note(&format!("{fault:?}"));
-            }
+        for fault in std::mem::take(&mut self.venue.faults.struck) {
+            self.note(&format!("{fault:?}"));
         }
         self.bring_home();
         if self.random.chance(1, 2) {
@@ -348,11 +360,30 @@ impl World {
         if let Some(violation) = self.venue.violations.first() {
             return Err(self.breach(violation));
         }
+        self.check_begun_again()?;
         let first = self.record.borrow().breaches.first().cloned();
         match first {
             Some(breach) => Err(self.breach(&breach)),
             None => Ok(()),
         }
+    }
+
+    /// A version begins again only where the engine has opened the book again and its market was on no connection
+    /// in between: its connection was a replacement that was given up.
+    fn check_begun_again(&mut self) -> Result<(), String> {
+        let begun_again = std::mem::take(&mut self.record.borrow_mut().begun_again);
+        for (token, seen_ns) in begun_again {
+            let market = self.venue.markets.iter().position(|m| m.tokens.contains(&token));
+            let unheard = market.and_then(|market| self.venue.unheard.get(&market));
+            let registry = self.control.venue(0).registry();
+            let record = TokenId::new(&token).and_then(|token| registry.market_of(&token));
+            let placed_ns = record.map_or(0, |record| record.since_ns + PLACED_BEFORE_NS);
+            if placed_ns < seen_ns || unheard.is_none_or(|&at_ns| at_ns < seen_ns) {
+                let why = format!("{token} begins again, last seen at {seen_ns} ns");
+                return Err(self.breach(&format!("{why}; {}", self.whereabouts(&token))));
+            }
+        }
+        Ok(())
     }
 
     fn step_control(&mut self) {
@@ -613,8 +644,17 @@ impl World {
 }
 
 fn levels(image: &BookImage) -> String {
-    let text = |levels: &[Level]| {
-        levels.iter().map(|l| format!("{}x{}", l.price, l.quantity)).collect::<Vec<_>>().join(" ")
+    let mut out = String::with_capacity(16 * (image.bids.len() + image.asks.len()) + 3);
+    let mut push = |levels: &[Level], end: &str| {
+        for (place, level) in levels.iter().enumerate() {
+            out.push_str(if place == 0 { "" } else { " " });
+            level.price.push_to(&mut out);
+            out.push('x');
+            level.quantity.push_to(&mut out);
+        }
+        out.push_str(end);
     };
-    format!("{} | {}", text(&image.bids), text(&image.asks))
+    push(&image.bids, " | ");
+    push(&image.asks, "");
+    out
 }
