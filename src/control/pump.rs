@@ -315,15 +315,15 @@ impl Control {
                 self.announce_up(connection, now);
                 self.recycling.on_up(connection, now.mono_ns);
             }
-            Report::Down { connection, why, taken_over: true } => {
+            Report::Down { connection, why, taken_over }
+                if taken_over && !self.is_given_back(connection) =>
+            {
                 let name = self.placement.name(connection);
                 info!("{name}: {why}; its replacement has taken over");
                 self.attached_ns.remove(&connection);
                 self.placement.on_waiting(connection, &why);
             }
-            Report::Down { connection, why, taken_over: false } => {
-                self.on_down(connection, &why, now);
-            }
+            Report::Down { connection, why, .. } => self.on_down(connection, &why, now),
             Report::HandedOver { to, counts } => self.on_handed_over(to, counts, now),
             Report::News(news) => self.on_news(news, now),
             Report::Bad { connection, input, withheld } => {

@@ -125,12 +125,20 @@ impl Control {
         }
     }
 
+    /// Whether a connection has books that no replacement is to take over: what had taken over was given up
+    /// before the shard could say so, and the books go back.
+    pub(super) fn is_given_back(&self, connection: ConnectionId) -> bool {
+        let active = self.registry.load(connection).is_some_and(|load| load.active() > 0);
+        active && self.placement.replaced_by(connection).is_none()
+    }
+
     /// A replacement has taken over; the old connections are closed by the next placement.
     pub(super) fn on_handed_over(&mut self, to: ConnectionId, counts: HandoverCounts, now: Now) {
         let Some((tokens, proof)) = self.recycling.on_handed_over(to, counts, now) else {
-            // Given up in the meantime: the shard has moved the books, and the close of the replacement
-            // moves them back.
-            return warn!("{to} took over too late");
+            // Given up in the meantime, and the order to close it is on its way: the shard moves the books back.
+            return warn!(
+                "{to} took over too late: its books go back to the connections that had them"
+            );
         };
         info!("recycled: {}", sonic_rs::to_string(&proof).unwrap_or_default());
         if let Err(error) = self.placement.complete_replacement(to, now.mono_ns, &mut self.registry)

@@ -56,7 +56,7 @@ pub(super) struct Connection {
     pub(super) watch: Watch,
     /// The connections from which it takes over, once its socket is up.
     pub(super) replaces: Vec<ConnectionId>,
-    /// Another has taken over: what it still says was said already.
+    /// A replacement that was given up: what it still says is the old connections' to say.
     pub(super) retired: bool,
     /// To be forgotten when its socket is gone.
     pub(super) leaving: bool,

@@ -84,11 +84,6 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             capture.note(Note::Matched, ConnectionId(0), now.wall_ns);
         }
         while let Some(done) = self.intake.books.poll_handover(now) {
-            for from in done.from {
-                if let Some(old) = self.connections.get_mut(from) {
-                    old.retired = true;
-                }
-            }
             let to = self.connections.get_mut(done.to);
             let to = to.map_or(ConnectionId(0), |connection| connection.id);
             self.unsent.push_back(Report::HandedOver { to, counts: done.counts });

@@ -204,7 +204,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
 
     fn on_close(&mut self, id: ConnectionId, now: Now) {
         let Some(slot) = self.connections.find(id) else { return };
-        self.intake.books.abandon(slot, now);
+        self.intake.books.on_closed(slot, now);
         let Some(connection) = self.connections.get_mut(slot) else { return };
         if let Some(capture) = &mut self.capture {
             capture.tokens(Note::Closed, id, now.wall_ns, None, &connection.tokens);

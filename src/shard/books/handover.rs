@@ -172,7 +172,8 @@ impl Lead {
             if self.dumped.len() == self.tokens.len() {
                 self.begin_matching(read_ns);
             }
-            return Verdict::Offer;
+            // The new connection's stream goes on from it.
+            return if self.moved { Verdict::Apply } else { Verdict::Offer };
         }
         let print = fingerprint(event);
         if let Some(place) = self.owed.iter().position(|entry| entry.print == print) {
@@ -272,14 +273,29 @@ pub(super) struct Handover {
     counts: HandoverCounts,
     /// When the order to switch came, monotonic.
     switch_ns: Option<u64>,
+    stage: Stage,
+}
+
+/// How far a handover has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Both connections count.
+    UnderWay,
+    /// The new connection has every book, and that was reported. The old ones are closed next, or the new one is
+    /// where the control core had given it up before the report came: then the books go back.
+    Done,
     /// The new connection is lost; what it said is passed over when the old one says it.
-    given_up: bool,
+    GivenUp,
 }
 
 impl Handover {
-    /// Whether it goes on, and the connection is one of its own.
+    /// Whether the connection is one of its own, and was not given up.
     fn has_part(&self, connection: ConnectionSlot) -> bool {
-        !self.given_up && (self.to == connection || self.from.contains(&connection))
+        self.stage != Stage::GivenUp && (self.to == connection || self.from.contains(&connection))
+    }
+
+    fn is_under_way_to(&self, connection: ConnectionSlot) -> bool {
+        self.stage == Stage::UnderWay && self.to == connection
     }
 }
 
@@ -301,7 +317,7 @@ pub enum LineEnd {
 /// The end of a handover.
 #[derive(Clone, Debug)]
 pub struct HandedOver {
-    /// The connections that may be closed.
+    /// The connections that may be closed; until they are, what they still say is passed over.
     pub from: Vec<ConnectionSlot>,
     /// The one that took over.
     pub to: ConnectionSlot,
@@ -314,8 +330,8 @@ impl<H: Handler> Books<H> {
     /// there until [`Books::switch`]. The others are on `to` alone. Called once for each connection that `to`
     /// takes over from: it takes over from all of them together, and has all of their books or none.
     pub fn begin_handover(&mut self, from: ConnectionSlot, to: ConnectionSlot, tokens: &[TokenId]) {
-        let open = |h: &Handover| h.to == to && !h.given_up;
-        let place = self.handovers.iter().position(open).unwrap_or_else(|| {
+        let open = self.handovers.iter().position(|h| h.is_under_way_to(to));
+        let place = open.unwrap_or_else(|| {
             self.handovers.push(Handover {
                 from: Vec::new(),
                 ended: Vec::new(),
@@ -324,7 +340,7 @@ impl<H: Handler> Books<H> {
                 heard: Heard::default(),
                 counts: HandoverCounts::default(),
                 switch_ns: None,
-                given_up: false,
+                stage: Stage::UnderWay,
             });
             self.handovers.len() - 1
         });
@@ -347,7 +363,7 @@ impl<H: Handler> Books<H> {
     /// over.
     #[must_use]
     pub fn owing(&self, to: ConnectionSlot) -> Option<u32> {
-        let handover = self.handovers.iter().find(|h| h.to == to && !h.given_up)?;
+        let handover = self.handovers.iter().find(|h| h.is_under_way_to(to))?;
         let owing = handover.leads.values().flat_map(|lead| {
             lead.tokens.iter().filter(|token| !lead.dumped.contains(token)).filter(|token| {
                 let index = self.find(token.as_str());
@@ -359,7 +375,7 @@ impl<H: Handler> Books<H> {
 
     /// The new connection is to take over, each market as soon as both are in step there.
     pub fn switch(&mut self, to: ConnectionSlot, now_ns: u64) {
-        let handover = self.handovers.iter_mut().find(|h| h.to == to && !h.given_up);
+        let handover = self.handovers.iter_mut().find(|h| h.is_under_way_to(to));
         if let Some(handover) = handover {
             handover.switch_ns.get_or_insert(now_ns);
         }
@@ -368,16 +384,21 @@ impl<H: Handler> Books<H> {
     /// The socket of `slot` is gone.
     pub fn on_line_end(&mut self, slot: ConnectionSlot, now: Now) -> LineEnd {
         self.handovers.retain_mut(|handover| {
-            if handover.given_up {
+            let given_up = handover.stage == Stage::GivenUp;
+            if given_up {
                 // A new socket says nothing that the lost one had said.
                 handover.leads.retain(|_, lead| lead.from != slot);
             }
-            !handover.given_up || !handover.leads.is_empty()
+            !given_up || !handover.leads.is_empty()
         });
         let Some(place) = self.handovers.iter().position(|h| h.has_part(slot)) else {
             return LineEnd::Alone;
         };
         let to = self.handovers[place].to;
+        if self.handovers[place].stage == Stage::Done {
+            // The books are the new one's; whether they stay there is the control core's decision.
+            return if slot == to { LineEnd::Alone } else { LineEnd::TakenOver };
+        }
         if slot != to && self.owing(to) == Some(0) {
             // All that the old one said was applied; what it could not say any more is ahead.
             let handover = &mut self.handovers[place];
@@ -391,9 +412,20 @@ impl<H: Handler> Books<H> {
         LineEnd::GivenUp { to }
     }
 
+    /// A connection is closed by order, and its place may be another's: an old one has given all it had, a new one
+    /// is given up.
+    pub fn on_closed(&mut self, slot: ConnectionSlot, now: Now) {
+        self.abandon(slot, now);
+        self.handovers.retain_mut(|handover| {
+            handover.from.retain(|from| *from != slot);
+            handover.leads.retain(|_, lead| lead.from != slot);
+            !handover.from.is_empty()
+        });
+    }
+
     /// Gives a handover up: books that had moved go back, and are asked for anew.
-    pub fn abandon(&mut self, to: ConnectionSlot, now: Now) {
-        let part = |h: &Handover| h.to == to && !h.given_up;
+    fn abandon(&mut self, to: ConnectionSlot, now: Now) {
+        let part = |h: &Handover| h.to == to && h.stage != Stage::GivenUp;
         let Some(place) = self.handovers.iter().position(part) else { return };
         let mut handover = self.handovers.swap_remove(place);
         for lead in handover.leads.values().filter(|lead| lead.moved) {
@@ -407,7 +439,7 @@ impl<H: Handler> Books<H> {
         }
         handover.leads.retain(|_, lead| !lead.echo.is_empty());
         if !handover.leads.is_empty() {
-            handover.given_up = true;
+            handover.stage = Stage::GivenUp;
             self.handovers.push(handover);
         }
     }
@@ -418,10 +450,11 @@ impl<H: Handler> Books<H> {
             for lead in handover.leads.values_mut() {
                 lead.age(handover.heard, now.mono_ns, &mut handover.counts);
             }
-            !handover.given_up || handover.leads.values().any(|lead| !lead.echo.is_empty())
+            let given_up = handover.stage == Stage::GivenUp;
+            !given_up || handover.leads.values().any(|lead| !lead.echo.is_empty())
         });
         for place in 0..self.handovers.len() {
-            if self.handovers[place].given_up {
+            if self.handovers[place].stage != Stage::UnderWay {
                 continue;
             }
             self.move_markets(place, now);
@@ -432,7 +465,9 @@ impl<H: Handler> Books<H> {
             if handover.leads.values().any(|lead| !lead.moved || owes(lead)) {
                 continue;
             }
-            let Handover { from, to, mut counts, leads, .. } = self.handovers.swap_remove(place);
+            handover.stage = Stage::Done;
+            let Handover { from, to, counts, leads, .. } = &self.handovers[place];
+            let (from, to, mut counts) = (from.clone(), *to, *counts);
             counts.switch_ns = now.mono_ns.saturating_sub(switch_ns);
             // Of markets that have ended meanwhile, nothing is to be said.
             let tokens = leads.values().flat_map(|lead| &lead.live);
@@ -454,7 +489,7 @@ impl<H: Handler> Books<H> {
     /// Whether a handover keeps more than it may.
     #[must_use]
     pub fn is_overrun(&self, to: ConnectionSlot) -> bool {
-        let handover = self.handovers.iter().find(|handover| handover.to == to);
+        let handover = self.handovers.iter().find(|h| h.is_under_way_to(to));
         handover.is_some_and(|handover| {
             let kept = handover.leads.values().map(|lead| lead.ahead.len() + lead.owed.len());
             kept.sum::<usize>() > HANDOVER_KEPT_MAX
@@ -554,7 +589,7 @@ impl<H: Handler> Books<H> {
     }
 
     fn keep_beyond(&mut self, to: ConnectionSlot, event: &Event<'_>, read_ns: u64) {
-        let handover = self.handovers.iter_mut().find(|h| h.to == to && !h.given_up);
+        let handover = self.handovers.iter_mut().find(|h| h.is_under_way_to(to));
         let market = MarketId::new(event.market());
         let lead = handover.zip(market).and_then(|(h, market)| h.leads.get_mut(&market));
         if let (Some(lead), Some(kept)) = (lead, Kept::new(event)) {
@@ -572,7 +607,7 @@ impl<H: Handler> Books<H> {
         read: Now,
     ) -> bool {
         let Some(market) = MarketId::new(event.market()) else { return false };
-        let lost = self.handovers.iter_mut().filter(|h| h.given_up);
+        let lost = self.handovers.iter_mut().filter(|h| h.stage == Stage::GivenUp);
         let lost = lost.filter_map(|handover| handover.leads.get_mut(&market));
         let mut echoes = lost.filter(|lead| lead.from == connection);
         if echoes.any(|lead| lead.hear_echo(fingerprint(event))) {
