@@ -1,4 +1,6 @@
 //! A connection is closed by order, before its handover has ended and after.
+//!
+//! Runs on:  test threads.
 use super::merging::{OTHER, begin_merge, old_of, two_old};
 use super::*;
 

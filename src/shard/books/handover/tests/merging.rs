@@ -1,4 +1,6 @@
 //! Two connections that are merged into one.
+//!
+//! Runs on:  test threads.
 use super::*;
 
 pub(super) const OTHER: ConnectionSlot = ConnectionSlot(2);

@@ -1,4 +1,6 @@
 //! Snapshots of a market of two outcomes that come one after the other, and changes in between.
+//!
+//! Runs on:  test threads.
 use super::*;
 
 /// A market of two outcomes, both books live at 1,000, on a handover whose old connection is dumb.
