@@ -239,6 +239,9 @@ fn missing(ending: &Ending) -> Vec<String> {
     let capture = ending.capture.as_ref().filter(|capture| !capture.is_complete()).map(|capture| {
         let why = if capture.loss.is_empty() { &capture.error } else { &capture.loss };
         let (lost, folder) = (capture.lost, &capture.folder);
+        if lost == 0 {
+            return format!("what came last may be missing in {folder}: {why}");
+        }
         format!("{lost} frames are not in {folder}: {why}; its manifest says when")
     });
     trades.into_iter().chain(capture).collect()
