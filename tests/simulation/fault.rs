@@ -54,6 +54,8 @@ pub(crate) enum Fault {
     Births,
     /// Many markets end.
     Deaths,
+    /// Most markets end at once. Not chosen: it comes once in a run where small connections are merged.
+    MassDeaths,
 }
 
 use Fault::{

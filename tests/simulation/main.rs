@@ -6,6 +6,7 @@
 //! `SIMULATION_SEED` is the first seed, `SIMULATION_SEEDS` their number.
 #![allow(clippy::unwrap_used)] // tests
 
+mod captured;
 mod fault;
 mod market;
 mod numbered;

@@ -20,6 +20,7 @@ use ringbook::control::shard_proxy::ShardProxy;
 use ringbook::control::supervisor::{Supervisor, SupervisorLinks};
 use ringbook::link::main_control::{Command, ControlNews};
 use ringbook::link::serve_shard::{BookAnswer, BookQuery};
+use ringbook::link::shard_capture::{CaptureSpring, CaptureTap, capture_link};
 use ringbook::market::book::{BookState, Level, image::BookImage};
 use ringbook::ring::{Consumer, Producer, ring};
 use ringbook::shard::{Shard, ShardLinks};
@@ -47,6 +48,8 @@ const AUDIT_NS: u64 = 20 * SECOND_NS;
 /// A shard says something of a book for so long after the control core has placed it elsewhere: both may be held up.
 const PLACED_BEFORE_NS: u64 = 5 * SECOND_NS;
 const SHARDS: usize = 2;
+/// Chunks of a captured shard: all of a run, so that a slow disk loses nothing.
+const CAPTURE_CHUNKS: usize = 4096;
 
 #[derive(Clone, Debug)]
 struct VirtualClock(Rc<Cell<Now>>);
@@ -75,6 +78,27 @@ struct ShardRig {
     paused_until_ns: u64,
 }
 
+/// Whether small connections are merged. A choice of its own: what the other seeds do stays as it is.
+struct Merging {
+    /// From which age on, nanoseconds, and into one of how many tokens.
+    merges: Option<(u64, usize)>,
+    /// When most markets end at once, monotonic.
+    mass_deaths_ns: Option<u64>,
+}
+
+impl Merging {
+    fn choose(seed: u64, lossless: bool) -> Self {
+        let mut random = Random::new(seed ^ 0x6d65_7267_6531);
+        let merges = random.chance(1, 2).then(|| {
+            let tokens = if random.chance(1, 2) { 500 } else { 8 + random.below(20) };
+            (random.below(8) * SECOND_NS, tokens as usize)
+        });
+        let dies = merges.is_some() && !lossless && random.chance(2, 3);
+        let mass_deaths_ns = dies.then(|| (10 + random.below(25)) * SECOND_NS);
+        Self { merges, mass_deaths_ns }
+    }
+}
+
 pub(crate) struct World {
     pub(crate) seed: u64,
     random: Random,
@@ -90,6 +114,7 @@ pub(crate) struct World {
     lossless: bool,
     /// The faults that are switched on.
     possible: String,
+    merging: Merging,
     log: VecDeque<String>,
     pub(crate) checked: u64,
 }
@@ -137,6 +162,21 @@ fn shard_rig(
 
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
+        Self::with_taps(seed, &mut |_| None)
+    }
+
+    /// The same with what its shards receive and do captured.
+    pub(crate) fn captured(seed: u64) -> (Self, Vec<CaptureSpring>) {
+        let mut springs = Vec::new();
+        let world = Self::with_taps(seed, &mut |shard| {
+            let (tap, spring) = capture_link(shard, CAPTURE_CHUNKS);
+            springs.push(spring);
+            Some(tap)
+        });
+        (world, springs)
+    }
+
+    fn with_taps(seed: u64, tap: &mut dyn FnMut(ShardId) -> Option<CaptureTap>) -> Self {
         let mut random = Random::new(seed);
         let faults = Faults::choose(&mut random);
         let (lossless, possible) = (faults.is_lossless(), faults.names());
@@ -149,18 +189,16 @@ impl World {
         let (mut proxies, mut shards) = (Vec::new(), Vec::new());
         for place in 0..SHARDS {
             let ring_of = if random.chance(1, 3) { 8 } else { 1024 };
-            let (proxy, rig) = shard_rig(place, ring_of, &clock, &record);
+            let (proxy, mut rig) = shard_rig(place, ring_of, &clock, &record);
+            if let Some(tap) = tap(ShardId(place as u16)) {
+                rig.shard = rig.shard.captured(tap, SHARDS as u16);
+            }
             proxies.push(proxy);
             shards.push(rig);
         }
         let (commands, command_receiver) = ring(64);
         let (news_sender, news) = ring(64);
-        // A choice of its own: what the other seeds do stays as it is.
-        let mut merging = Random::new(seed ^ 0x6d65_7267_6531);
-        let merges = merging.chance(1, 2).then(|| {
-            let tokens = if merging.chance(1, 2) { 500 } else { 8 + merging.below(20) };
-            (merging.below(8) * SECOND_NS, tokens as usize)
-        });
+        let merging = Merging::choose(seed, lossless);
         let options = LifecycleOptions { scanning: true, ..LifecycleOptions::default() };
         let parts = ControlParts {
             shards: proxies,
@@ -184,7 +222,7 @@ impl World {
         };
         let now = clock.get();
         let mut control = Control::new(parts, now);
-        if let Some((age_min_ns, tokens_max)) = merges {
+        if let Some((age_min_ns, tokens_max)) = merging.merges {
             control.set_merging(age_min_ns, tokens_max);
         }
         Self {
@@ -201,6 +239,7 @@ impl World {
             record,
             lossless,
             possible,
+            merging,
             log: VecDeque::new(),
             checked: 0,
         }
@@ -288,6 +327,8 @@ impl World {
             let place = random.below(SHARDS as u64) as usize;
             self.shards[place].paused_until_ns = now_ns + random.below(1_500) * MILLISECOND_NS;
         }
+        self.mass_deaths();
+        let (faults, random) = (&mut self.venue.faults, &mut self.random);
         let births = faults.strikes(Fault::Births, random);
         let deaths = faults.strikes(Fault::Deaths, random);
         let recycle = faults.strikes(Fault::Recycle, random);
@@ -310,6 +351,24 @@ impl World {
                 let connection = up[self.random.below(up.len() as u64) as usize];
                 let _ = self.commands.try_send(Command::Recycle { ticket: 0, connection });
                 self.note(&format!("recycle {connection}"));
+            }
+        }
+    }
+
+    /// Seven of ten markets end, so that what is left is on more connections than are necessary.
+    fn mass_deaths(&mut self) {
+        let now_ns = self.now_ns();
+        if self.merging.mass_deaths_ns.is_none_or(|at_ns| now_ns < at_ns) {
+            return;
+        }
+        self.merging.mass_deaths_ns = None;
+        *self.venue.faults.injected.entry(Fault::MassDeaths).or_default() += 1;
+        self.note("most markets end");
+        let mut random = Random::new(self.seed);
+        let wall_ms = self.venue_ms();
+        for market in 0..self.venue.markets.len() {
+            if random.chance(7, 10) {
+                self.venue.resolve(market, now_ns, wall_ms);
             }
         }
     }
@@ -499,6 +558,26 @@ impl World {
             }
         }
         found
+    }
+
+    /// Whether small connections are merged and the host's clock does not step: a replay knows recorded times only.
+    pub(crate) fn merges_in_steady_time(&self) -> bool {
+        self.merging.merges.is_some() && !self.venue.faults.possible(Fault::ClockStep)
+    }
+
+    /// Levels of every live book of a market that has not ended.
+    pub(crate) fn live_levels(&mut self) -> BTreeMap<String, String> {
+        let open = self.venue.markets.iter().filter(|market| market.open);
+        let tokens: Vec<String> = open.flat_map(|market| market.tokens.clone()).collect();
+        let mut live = BTreeMap::new();
+        for token in tokens {
+            if let Some(image) = self.image(&token)
+                && image.state == BookState::Live
+            {
+                live.insert(token, levels(&image));
+            }
+        }
+        live
     }
 
     /// Looks at some books: a live one was so at the venue at the time that it claims.
