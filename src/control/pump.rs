@@ -152,7 +152,7 @@ pub struct Control {
     /// Connections of a fixed table without markets, by when they came up, monotonic.
     pub(super) unannounced: BTreeMap<ConnectionId, u64>,
     /// When each connection's socket was handed to its shard, monotonic.
-    attached_ns: BTreeMap<ConnectionId, u64>,
+    pub(super) attached_ns: BTreeMap<ConnectionId, u64>,
     pub(super) links: Vec<(String, Box<dyn LinkGauge>)>,
     pub(super) errands: VecDeque<Errand>,
     pub(super) latencies: Latencies,

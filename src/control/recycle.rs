@@ -170,3 +170,6 @@ fn names(connections: &[ConnectionId]) -> String {
     let names: Vec<String> = connections.iter().map(ToString::to_string).collect();
     names.join(", ")
 }
+
+#[cfg(test)]
+mod tests;
