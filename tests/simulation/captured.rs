@@ -1,13 +1,13 @@
 //! A run whose shards are captured: the replay has the books of the engine.
 //!
-//! Runs on:  the simulation's thread; the capture and the replay have threads of their own.
+//! Runs on:  the simulation's thread; the replay has threads of its own.
 use crate::fault::Fault;
 use crate::number;
 use crate::world::World;
-use ringbook::io::clock::HostClock;
+use ringbook::capture::line::{self, Note, Stamp};
 use ringbook::io::file::Source;
+use ringbook::link::shard_capture::{CaptureSpring, Entry, Kind};
 use ringbook::replay::{plan::Plan, plan::Speed, run};
-use ringbook::sink::capture::{CaptureOptions, CaptureSink};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -29,31 +29,58 @@ fn replayed(text: &str) -> BTreeMap<String, String> {
     books.collect()
 }
 
+/// The lines of all that the shards received and did, in the order of time.
+fn lines(springs: &mut [CaptureSpring]) -> Vec<u8> {
+    let mut entries = Vec::new();
+    for spring in springs {
+        let shard = spring.shard.0;
+        while let Some(chunk) = spring.full.try_receive() {
+            let of_chunk = chunk.iter();
+            entries.extend(of_chunk.map(|e| {
+                let Entry { kind, connection, wall_ns, payload } = e;
+                (wall_ns, shard, kind, connection.0, payload.to_owned())
+            }));
+        }
+    }
+    entries.sort_by_key(|(wall_ns, ..)| *wall_ns);
+    let mut out = Vec::new();
+    let mut sequences: BTreeMap<u32, u64> = BTreeMap::new();
+    for (receive_ns, shard, kind, connection, payload) in entries {
+        let sequence = sequences.entry(connection).or_default();
+        let stamp = Stamp { receive_ns, connection, sequence: *sequence };
+        *sequence += 1;
+        match kind {
+            Kind::Text => line::write_text(&mut out, stamp, &payload),
+            Kind::Passed => line::write_passed(&mut out, stamp, &payload),
+            Kind::Sent => line::write_sent(&mut out, stamp, &payload),
+            Kind::Ended => line::write_ended(&mut out, stamp, &payload),
+            Kind::Answer => line::write_answer(&mut out, stamp, shard, &payload),
+            Kind::Lost => panic!("the link of a shard was too short"),
+            Kind::Note(Note::Opened) => {
+                let rest = format!(r#","url":"ws://venue/ws/market"{payload}"#);
+                line::write_note(&mut out, stamp, Note::Opened, shard, &rest);
+            }
+            Kind::Note(note) => line::write_note(&mut out, stamp, note, shard, &payload),
+        }
+    }
+    out
+}
+
 /// Runs a seed with a capture and replays it. Gives the connections that were merged.
 fn replay(seed: u64) -> u64 {
     let folder = tempfile::tempdir().unwrap();
-    let options = CaptureOptions {
-        folder: folder.path().join("capture"),
-        flush_ns: 20_000_000,
-        segment_bytes: u64::MAX,
-        segment_ns: u64::MAX / 4,
-    };
-    let (mut world, springs) = World::captured(seed);
-    let shards = springs.len() as u16;
-    let sink = CaptureSink::start(&options, springs, "ws://venue/ws/market", HostClock::new());
-    let sink = sink.unwrap();
+    let path = folder.path().join("capture.ndjson");
+    let (mut world, mut springs) = World::captured(seed);
     let injected = world.run().unwrap_or_else(|breach| panic!("{breach}"));
     let live = world.live_levels();
-    drop(world);
-    let report = sink.stop();
-    assert_eq!((report.lost, report.error.as_str()), (0, ""), "{}", report.line());
+    std::fs::write(&path, lines(&mut springs)).unwrap();
     let out = folder.path().join("books");
-    let files = std::fs::read_dir(&options.folder).unwrap().map(|entry| entry.unwrap().path());
-    let segments = files.filter(|path| path.extension().is_some_and(|end| end == "zst"));
-    let files: Vec<Source> = segments.map(Source::Path).collect();
+    let shards = springs.len() as u16;
+    let files = vec![Source::Path(path)];
     let plan = Plan::new(files, shards, 1, Speed::Max, Some(out.clone())).unwrap();
     let report = run(&plan, &Arc::new(AtomicBool::new(false))).unwrap();
     let capture = report.capture;
+    eprintln!("seed {seed}: {injected:?}, {capture:?}");
     assert_eq!(
         (capture.proofs_different, capture.proofs_untold),
         (0, 0),
