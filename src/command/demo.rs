@@ -13,7 +13,7 @@ use crate::config::{Config, UsageError, flags::DemoFlags, venue::VenueConfig};
 use crate::io::{blocking::BlockingClient, clock::HostClock, driver::Driver, output::print_line};
 use crate::sim::{SimConfig, SimError, Venue};
 use crate::topology::LayoutFlags;
-use crate::venue::Feed;
+use crate::venue::polymarket;
 use crate::wire::{endpoint::Endpoint, tls::client_config};
 use log::info;
 use std::process::ExitCode;
@@ -107,7 +107,7 @@ pub fn engine_config(layout: LayoutFlags, venue: &Venue) -> Result<Config, Failu
     Ok(Config {
         layout,
         venues: vec![VenueConfig {
-            feed: Feed::Polymarket { custom_features: true },
+            feed: polymarket::feed(true),
             catalogue: parse(&venue.http_url(), ["http", "https"])?,
             books: parse(&venue.http_url(), ["http", "https"])?,
             ws: parse(&venue.ws_url(), ["ws", "wss"])?,

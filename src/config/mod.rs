@@ -19,7 +19,7 @@ use crate::pool::Service;
 use crate::sink::capture::CaptureOptions;
 use crate::sink::{ledger::Batching, store::StoreAddress, trades::SinkOptions};
 use crate::topology::{Idle, LayoutFlags, parse_cores};
-use crate::venue::Catalogue;
+use crate::venue::Feed;
 use crate::wire::endpoint::Endpoint;
 use flags::RunFlags;
 use std::net::SocketAddr;
@@ -157,11 +157,10 @@ impl Config {
 /// Reads the id of a token, which must be one of these venues'.
 fn token(text: &str, venues: &[VenueConfig]) -> Result<TokenId, UsageError> {
     let id = TokenId::new(text);
-    let is_of = |catalogue: &Catalogue| id.is_some_and(|id| catalogue.may_have_token(&id));
-    let catalogues: Vec<Catalogue> =
-        venues.iter().map(|venue| Catalogue::from(venue.feed)).collect();
-    id.filter(|_| catalogues.iter().any(is_of)).ok_or_else(|| {
-        let forms: Vec<&str> = catalogues.iter().map(|catalogue| catalogue.token_form()).collect();
+    let is_of = |feed: &Feed| id.is_some_and(|id| feed.may_have_token(&id));
+    let feeds: Vec<Feed> = venues.iter().map(|venue| venue.feed).collect();
+    id.filter(|_| feeds.iter().any(is_of)).ok_or_else(|| {
+        let forms: Vec<&str> = feeds.iter().map(|feed| feed.token_form()).collect();
         UsageError(format!("--token {text}: this is no token id ({})", forms.join(", or ")))
     })
 }

@@ -3,13 +3,12 @@
 //! Runs on:  main thread, before anything starts.
 use super::{UsageError, endpoint, flags::KalshiFlags, flags::RunFlags};
 use crate::base::{
-    id::Venue,
     limits::{TABLE_CONNECTIONS_MAX, TOKENS_PER_CONNECTION_TARGET},
     policy::ConnectionTable,
     time::SECOND_NS,
 };
 use crate::io::file;
-use crate::venue::{Feed, Headers, Signer, kalshi::sign::SigningKey};
+use crate::venue::{self, Feed, Headers, Signer, kalshi, kalshi::sign::SigningKey, polymarket};
 use crate::wire::endpoint::Endpoint;
 use std::sync::Arc;
 
@@ -62,9 +61,9 @@ pub(super) fn poll_round_ns(flags: &RunFlags) -> u64 {
 }
 
 fn one(name: &str, flags: &RunFlags) -> Result<VenueConfig, UsageError> {
-    match Venue::of(name) {
-        Some(Venue::Polymarket) => Ok(VenueConfig {
-            feed: Feed::Polymarket { custom_features: !flags.no_custom_features },
+    match venue::of(name).map(|feed| feed.venue()) {
+        Some(polymarket::VENUE) => Ok(VenueConfig {
+            feed: polymarket::feed(!flags.no_custom_features),
             catalogue: endpoint("--gamma-url", &flags.gamma_url, ["http", "https"])?,
             books: endpoint("--clob-url", &flags.clob_url, ["http", "https"])?,
             ws: endpoint("--ws-url", &flags.ws_url, ["ws", "wss"])?,
@@ -72,15 +71,15 @@ fn one(name: &str, flags: &RunFlags) -> Result<VenueConfig, UsageError> {
             signer: None,
             tokens_per_connection: TOKENS_PER_CONNECTION_TARGET,
         }),
-        Some(Venue::Kalshi) => kalshi(&flags.kalshi),
-        None => Err(UsageError(format!(
+        Some(kalshi::VENUE) => signed(&flags.kalshi),
+        _ => Err(UsageError(format!(
             "--venue {name}: expected {}, or both with a comma between them",
-            Venue::ALL.map(Venue::name).join(" or ")
+            venue::names()
         ))),
     }
 }
 
-fn kalshi(flags: &KalshiFlags) -> Result<VenueConfig, UsageError> {
+fn signed(flags: &KalshiFlags) -> Result<VenueConfig, UsageError> {
     let demo = match flags.kalshi_env.as_str() {
         "prod" => false,
         "demo" => true,
@@ -111,7 +110,7 @@ fn kalshi(flags: &KalshiFlags) -> Result<VenueConfig, UsageError> {
         ))
     })?;
     Ok(VenueConfig {
-        feed: Feed::Kalshi { combos: flags.kalshi_combos },
+        feed: kalshi::feed(flags.kalshi_combos),
         catalogue: rest.clone(),
         books: rest,
         ws,

@@ -126,7 +126,10 @@ impl Run {
             };
             books.open(&opening, OLD).unwrap();
         }
-        Self { intake: Intake::new(books, StillClock(0)), now_ns: SECOND_NS }
+        Self {
+            intake: Intake::new(crate::venue::polymarket::feed(true), books, StillClock(0)),
+            now_ns: SECOND_NS,
+        }
     }
 
     fn now(&self) -> Now {
@@ -577,7 +580,10 @@ impl Pair {
             let opening = BookOpening { market, token, tick_size, min_order_size, neg_risk };
             books.open(&opening, OLD).unwrap();
         }
-        let mut run = Run { intake: Intake::new(books, StillClock(0)), now_ns: SECOND_NS };
+        let mut run = Run {
+            intake: Intake::new(crate::venue::polymarket::feed(true), books, StillClock(0)),
+            now_ns: SECOND_NS,
+        };
         (0..2).for_each(|place| run.feed(OLD, &Self::dump(place, 1_000, 1)));
         run.intake.books.begin_handover(OLD, NEW, &tokens);
         Self { run }
