@@ -5,11 +5,9 @@
 //! Its catalogue is lines of `ID open` or `ID over`. On its stream `+ID,ID` and `-ID` subscribe; it sends
 //! `book ID TIME PRICE:SIZE… / PRICE:SIZE…`, `set ID TIME buy|sell PRICE SIZE` and `trade ID TIME buy|sell PRICE SIZE`.
 use crate::program::PATIENCE;
-use clap::Parser;
 use ringbook::base::id::{MarketId, TokenId, Venue};
 use ringbook::base::price::{Price, Quantity};
-use ringbook::config::Config;
-use ringbook::config::flags::{Cli, Command};
+use ringbook::config::VenueSettings;
 use ringbook::engine::Engine;
 use ringbook::market::book::{BookState, Level, Side};
 use ringbook::market::event::{ChangeSpan, Changes, Event, Snapshot, Span, Trade};
@@ -18,7 +16,6 @@ use ringbook::shard::publish::{BookView, Change, Handler};
 use ringbook::venue::catalogue::{CatalogError, Cursor, Page};
 use ringbook::venue::{BooksQuestion, Capabilities, Catalogue, Decode, Decoder, Dialog};
 use ringbook::venue::{Feed, MessageFault, Oddity, Protocol, Role, Sink};
-use ringbook::wire::endpoint::Endpoint;
 use std::collections::{HashMap, VecDeque};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -271,16 +268,11 @@ impl Handler for Watch {
 #[test]
 fn a_venue_that_the_library_does_not_know_is_followed() {
     let [rest, ws] = start();
-    let url = |scheme: &str, port| format!("{scheme}://127.0.0.1:{port}");
-    let rest = Endpoint::parse(&url("http", rest), ["http", "https"]).unwrap();
-    let ws = Endpoint::parse(&(url("ws", ws) + "/"), ["ws", "wss"]).unwrap();
-    let line = Cli::parse_from(["ringbook", "run", "--shards", "1"]);
-    let Command::Run(flags) = line.command else { panic!() };
-    let mut config = Config::new(&flags).unwrap();
-    let its = &mut config.venues[0];
-    (its.feed, its.catalogue, its.books, its.ws) = (TOY, rest.clone(), rest, ws);
+    let (rest, ws) = (format!("http://127.0.0.1:{rest}"), format!("ws://127.0.0.1:{ws}/"));
     let seen = Seen::default();
-    let engine = Engine::start(&config, |_| Watch(Arc::clone(&seen))).unwrap();
+    let engine =
+        Engine::builder().venue(VenueSettings::of(TOY, &rest, &ws)).all_markets().shards(1);
+    let engine = engine.start(|_| Watch(Arc::clone(&seen))).unwrap();
     let begun = Instant::now();
     let done = |seen: &Seen| {
         let of = |&(live, ref best, trades): &(u32, String, u32)| {
