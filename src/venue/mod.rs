@@ -1,6 +1,8 @@
 //! The seam between venues and the engine: what a venue must be able to do.
 //!
-//! Runs on:  any (pure). Nothing outside `venue/` asks which venue it is.
+//! Runs on:  any (pure). Nothing outside `venue/` and `config/` asks which venue it is.
+//!
+//! A venue is a value of [`Protocol`]; [`ALL`] has those that come with this library.
 //!
 //! | part | Polymarket | Kalshi |
 //! |---|---|---|
@@ -8,7 +10,7 @@
 //! | decode: frame to events | [`polymarket::decode`] | [`kalshi::decode`] |
 //! | subscribe: what to send | [`polymarket::subscribe`] | [`kalshi::command`] |
 //! | dialog: what is asked on a connection, and what answers mean | [`polymarket::dialog`] | [`kalshi::dialog`] |
-//! | sequence: messages that are missing | not numbered | [`kalshi::sequence`] |
+//! | sequence: messages that are missing | not numbered | [`sequence`] |
 //! | catalog: markets over REST | [`polymarket::catalog`] | `kalshi::catalog` |
 //! | sign | not needed: public data | `kalshi::sign` |
 pub mod capabilities;
