@@ -58,6 +58,8 @@ pub(super) struct Connection {
     pub(super) replaces: Option<ConnectionSlot>,
     /// Another has taken over: what it still says was said already.
     pub(super) retired: bool,
+    /// The handler knows that another one has taken over.
+    pub(super) replaced: bool,
     /// To be forgotten when its socket is gone.
     pub(super) leaving: bool,
     /// What its frames took, where that was asked for.
@@ -103,6 +105,7 @@ impl Connections {
             watch: Watch::default(),
             replaces: None,
             retired: false,
+            replaced: false,
             leaving: false,
             latencies: None,
             past: SessionCounts::default(),

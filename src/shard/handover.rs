@@ -1,7 +1,10 @@
 //! A connection that takes over from another: opened beside it, switched to, proven.
 //!
 //! Runs on:  shard cores. Owns: nothing; `books/handover` matches the two streams.
-use super::{Shard, publish::Handler};
+use super::{
+    Shard,
+    publish::{ConnectionChange, Handler},
+};
 use crate::base::{
     id::{ConnectionId, TokenId},
     limits::TOKENS_PER_CONNECTION_MAX,
@@ -54,12 +57,14 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         while let Some(done) = self.intake.books.poll_handover(now) {
             if let Some(old) = self.connections.get_mut(done.from) {
                 old.retired = true;
+                old.replaced = true;
             }
             let id = |connection: Option<&mut super::connections::Connection>| {
                 connection.map_or(ConnectionId(0), |connection| connection.id)
             };
             let from = id(self.connections.get_mut(done.from));
             let to = id(self.connections.get_mut(done.to));
+            self.intake.books.on_connection(from, ConnectionChange::Replaced { by: to });
             self.unsent.push_back(Report::HandedOver { from, to, counts: done.counts });
         }
         for place in 0..self.connections.slots() {

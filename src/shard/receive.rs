@@ -7,7 +7,10 @@
 use super::books::{ConnectionSlot, LineEnd};
 use super::connections::{Connection, Waiting};
 use super::intake::Findings;
-use super::{Shard, Tally, publish::Handler};
+use super::{
+    Shard, Tally,
+    publish::{ConnectionChange, Handler},
+};
 use crate::base::{
     id::ConnectionId,
     limits::{
@@ -297,7 +300,11 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         if let Some(capture) = &mut self.capture {
             capture.ended(connection.id, now.wall_ns, &why.to_string());
         }
+        let (id, replaced) = (connection.id, connection.replaced);
         if connection.leaving {
+            if !replaced {
+                self.intake.books.on_connection(id, ConnectionChange::Down { why: "closed" });
+            }
             return self.forget(slot);
         }
         let books = &mut self.intake.books;
@@ -306,7 +313,12 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         let reason = StaleReason::Disconnected;
         // Where another connection has taken over, none of them hangs on this one any more.
         books.set_tokens_stale(&connection.tokens, slot, reason, now.wall_ns);
-        let report = Report::Down { connection: connection.id, why: why.to_string(), taken_over };
+        let why = why.to_string();
+        // A handover that has ended is reported as such.
+        if !taken_over && !replaced {
+            books.on_connection(id, ConnectionChange::Down { why: &why });
+        }
+        let report = Report::Down { connection: id, why, taken_over };
         if let LineEnd::GivenUp { to } = end
             && let Some(replacement) = self.connections.get_mut(to)
         {
