@@ -54,9 +54,9 @@ pub(super) struct Connection {
     pub(super) audit_ns: u64,
     pub(super) audited: usize,
     pub(super) watch: Watch,
-    /// The connection from which it takes over, once its socket is up.
-    pub(super) replaces: Option<ConnectionSlot>,
-    /// Another has taken over: what it still says was said already.
+    /// The connections from which it takes over, once its socket is up.
+    pub(super) replaces: Vec<ConnectionId>,
+    /// A replacement that was given up: what it still says is the old connections' to say.
     pub(super) retired: bool,
     /// The handler knows that another one has taken over.
     pub(super) replaced: bool,
@@ -103,7 +103,7 @@ impl Connections {
             audit_ns: 0,
             audited: 0,
             watch: Watch::default(),
-            replaces: None,
+            replaces: Vec::new(),
             retired: false,
             replaced: false,
             leaving: false,
