@@ -1,11 +1,7 @@
 //! A connection that takes over from another, or from several: opened beside them, switched to, proven.
 //!
 //! Runs on:  shard cores. Owns: nothing; `books/handover` matches the two streams.
-use super::{
-    Shard,
-    books::ConnectionSlot,
-    publish::{ConnectionChange, Handler},
-};
+use super::{Shard, books::ConnectionSlot, publish::Handler};
 use crate::base::{
     id::{ConnectionId, TokenId},
     limits::TOKENS_PER_CONNECTION_MAX,
@@ -88,23 +84,14 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             capture.note(Note::Matched, ConnectionId(0), now.wall_ns);
         }
         while let Some(done) = self.intake.books.poll_handover(now) {
-<<<<<<< HEAD
-            if let Some(old) = self.connections.get_mut(done.from) {
-                old.retired = true;
-                old.replaced = true;
-            }
-            let id = |connection: Option<&mut super::connections::Connection>| {
-                connection.map_or(ConnectionId(0), |connection| connection.id)
-            };
-            let from = id(self.connections.get_mut(done.from));
-            let to = id(self.connections.get_mut(done.to));
-            self.intake.books.on_connection(from, ConnectionChange::Replaced { by: to });
-            self.unsent.push_back(Report::HandedOver { from, to, counts: done.counts });
-=======
             let to = self.connections.get_mut(done.to);
             let to = to.map_or(ConnectionId(0), |connection| connection.id);
+            for from in done.from {
+                if let Some(old) = self.connections.get_mut(from) {
+                    old.replaced_by = Some(to);
+                }
+            }
             self.unsent.push_back(Report::HandedOver { to, counts: done.counts });
->>>>>>> main
         }
         for place in 0..self.connections.slots() {
             let slot = ConnectionSlot(place);

@@ -240,7 +240,10 @@ impl<H: Handler, C: Clock> Shard<H, C> {
                 line.session.close(now.mono_ns);
                 self.flush(slot);
             }
-            None if connection.leaving => self.forget(slot),
+            None if connection.leaving => {
+                self.publish_closed(slot, false);
+                self.forget(slot);
+            }
             None => {}
         }
     }

@@ -271,6 +271,20 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         }
     }
 
+    /// Tells the handler of a connection that is closed by order: replaced, or down if its socket was up until now.
+    pub(super) fn publish_closed(&mut self, slot: ConnectionSlot, was_up: bool) {
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        let (id, by) = (connection.id, connection.replaced_by);
+        // A replacement that was given up is closed before.
+        match by.filter(|by| self.connections.find(*by).is_some()) {
+            Some(by) => self.intake.books.on_connection(id, ConnectionChange::Replaced { by }),
+            None if was_up => {
+                self.intake.books.on_connection(id, ConnectionChange::Down { why: "closed" });
+            }
+            None => {}
+        }
+    }
+
     /// A connection is closed for good.
     pub(super) fn forget(&mut self, slot: ConnectionSlot) {
         self.report_latencies(slot);
@@ -300,11 +314,9 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         if let Some(capture) = &mut self.capture {
             capture.ended(connection.id, now.wall_ns, &why.to_string());
         }
-        let (id, replaced) = (connection.id, connection.replaced);
+        let id = connection.id;
         if connection.leaving {
-            if !replaced {
-                self.intake.books.on_connection(id, ConnectionChange::Down { why: "closed" });
-            }
+            self.publish_closed(slot, true);
             return self.forget(slot);
         }
         let books = &mut self.intake.books;
@@ -314,8 +326,8 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         // Where another connection has taken over, none of them hangs on this one any more.
         books.set_tokens_stale(&connection.tokens, slot, reason, now.wall_ns);
         let why = why.to_string();
-        // A handover that has ended is reported as such.
-        if !taken_over && !replaced {
+        // What is taken over is reported as replaced, once it is closed.
+        if !taken_over {
             books.on_connection(id, ConnectionChange::Down { why: &why });
         }
         let report = Report::Down { connection: id, why, taken_over };

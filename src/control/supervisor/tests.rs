@@ -271,8 +271,10 @@ fn tokens_of_every_venue_and_shard_are_forced_and_those_that_cannot_be_are_named
         let (connections, refused) = rig.supervisor.force_subscribe(&tokens, NOW);
         let registry = &rig.supervisor.venue(rig.polymarket).registry;
         assert_eq!(registry.pending_tokens_total(), 0, "both shards, {order:?}");
-        let on: std::collections::BTreeSet<_> =
-            names.iter().map(|n| registry.market(&MarketId::new(n).unwrap()).unwrap().connection).collect();
+        let on: std::collections::BTreeSet<_> = names
+            .iter()
+            .map(|n| registry.market(&MarketId::new(n).unwrap()).unwrap().connection)
+            .collect();
         assert_eq!(on.into_iter().flatten().collect::<Vec<_>>(), connections);
         let refused: Vec<_> = refused.iter().map(|r| (r.token.as_str(), &r.why[..9])).collect();
         assert_eq!(refused, [("KX-1", "the conne"), ("77", "it is not")], "{order:?}");
