@@ -85,7 +85,7 @@ fn empty_books<H: Handler>(
 ) -> Books<H> {
     // A recording lacks what a hash is made of: tick size and smallest order of the catalogue.
     let books = Books::new(shard, admission, handler).checking(HashChecks::Off);
-    books.sequenced(feed.capabilities().is_sequenced())
+    books.of_venue(feed.venue()).sequenced(feed.capabilities().is_sequenced())
 }
 
 impl<H: Handler + Clone> Worker<H> {

@@ -136,7 +136,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         links: ShardLinks,
     ) -> std::io::Result<Self> {
         let capabilities = feed.capabilities();
-        let books = Books::new(id, Admission::Listed, handler);
+        let books = Books::new(id, Admission::Listed, handler).of_venue(feed.venue());
         Ok(Self {
             id,
             feed,
