@@ -1,3 +1,4 @@
+//! What the seam says of Kalshi: parts of a scan, names.
 use super::*;
 use crate::venue::polymarket;
 

@@ -19,7 +19,7 @@ impl Pair {
             books.open(&opening, OLD).unwrap();
         }
         let mut run = Run {
-            intake: Intake::new(crate::venue::polymarket::feed(true), books, StillClock(0)),
+            intake: Intake::new(crate::venue::ALL[0], books, StillClock(0)),
             now_ns: SECOND_NS,
         };
         (0..2).for_each(|place| run.feed(OLD, &Self::dump(place, 1_000, 1)));
