@@ -46,7 +46,6 @@ use crate::shard::{Idle, Shard, ShardLinks, publish::Handler};
 use crate::sink::capture::CaptureSink;
 use crate::sink::trades::{SinkOptions, TradeSink};
 use crate::topology::{self, ThreadPlan, Topology, TopologyError};
-use crate::venue::Catalogue;
 use crate::wire::{
     endpoint::{Endpoint, EndpointError},
     tls::{TlsError, client_config},
@@ -279,9 +278,9 @@ impl Engine {
         self.commands.try_send(Command::AddMarket(name.to_owned())).is_ok()
     }
 
-    /// Opens a connection for these tokens at once, by the same path as placement (same limits,
-    /// no waiting for the threshold). The connection's number comes as [`ControlNews::Forced`]
-    /// with the ticket that this gives; `None` when the ring is full: ask again.
+    /// Opens connections for these tokens at once, on every shard and at every venue concerned, by the same path as
+    /// placement (same limits, no waiting for the threshold). The connections, and the tokens that none was opened for,
+    /// come as [`ControlNews::Forced`] with the ticket that this gives; `None` when the ring is full: ask again.
     pub fn force_subscribe(&mut self, tokens: Vec<TokenId>) -> Option<u64> {
         self.last_ticket += 1;
         let ticket = self.last_ticket;
@@ -462,7 +461,10 @@ fn start_cores<H: Handler + Send>(
     let clock = clock.clone();
     let control = Executor::start("control", topology.control.core, move || async move {
         let now = clock.now();
-        let control = |parts| Control::new(parts, now).with_lag_warn(lag_warn_ns);
+        let control = |parts| {
+            let control = Control::new(parts, now).with_lag_warn(lag_warn_ns);
+            if H::WANTS_MARKETS { control.reporting_markets() } else { control }
+        };
         let mut supervisor = Supervisor::new(venues.into_iter().map(control).collect(), links, now);
         names.iter().for_each(|name| supervisor.look_up(name));
         run::run(supervisor, sources, clock).await;
@@ -518,7 +520,7 @@ fn target(venue: &VenueConfig, sources: &Sources) -> Target {
         host: host.clone(),
         tls: tls.then(|| Arc::clone(&sources.tls)),
         connector: Arc::new(Tcp),
-        heartbeat: venue.feed.heartbeat(),
+        heartbeat: venue.feed.capabilities().heartbeat,
         signer: venue.signer.clone(),
     }
 }
@@ -530,7 +532,7 @@ fn names(config: &Config) -> Vec<Lookup> {
 }
 
 fn discovery(config: &Config, venue: &VenueConfig, seed: u64) -> Discovery {
-    Discovery::new(config.discover, seed).of(Catalogue::from(venue.feed))
+    Discovery::new(venue.feed, config.discover, seed)
 }
 
 fn lifecycle(config: &Config, venue: &VenueConfig) -> Lifecycle {

@@ -1,7 +1,12 @@
 //! What a shard does with each order of the control core.
 //!
 //! Runs on:  shard cores. Mirrors `control::shard_proxy`: `ShardProxy::open` ends in `on_open`.
-use super::{Shard, books::ConnectionSlot, connections::Connection, publish::Handler};
+use super::{
+    Shard,
+    books::ConnectionSlot,
+    connections::Connection,
+    publish::{ConnectionChange, Handler},
+};
 use crate::base::{
     id::{ConnectionId, TokenId},
     time::{Clock, Now},
@@ -39,6 +44,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
                 self.on_unsubscribe(connection, &tokens, now);
             }
             Order::Close { connection } => self.on_close(connection, now),
+            Order::Market(event) => self.intake.books.on_market(&event),
             Order::Books { text } => self.on_books(text, now),
             Order::SwapLatencies { empty } => {
                 let filled = std::mem::replace(&mut self.intake.latencies, empty);
@@ -58,7 +64,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         now: Now,
     ) -> Vec<TokenId> {
         let feed = self.feed;
-        let opened = self.connections.open(id, || Dialog::new(feed, role));
+        let opened = self.connections.open(id, || feed.dialog(role));
         let Some(slot) = opened else { return Vec::new() };
         self.intake.books.name_connection(slot, id);
         let Some(connection) = self.connections.get_mut(slot) else { return Vec::new() };
@@ -69,7 +75,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         let mut opened = Vec::new();
         let mut known: HashSet<TokenId> = connection.tokens.iter().copied().collect();
         for opening in books {
-            let full = connection.tokens.len() >= feed.tokens_per_connection_max();
+            let full = connection.tokens.len() >= self.capabilities.tokens_per_connection_max;
             if full || !known.insert(opening.token) {
                 continue;
             }
@@ -128,6 +134,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         self.converse(slot, now);
         // If refused, the next heartbeat says that the socket is up.
         let _ = self.links.reports.try_send(Report::Up { connection: id });
+        self.intake.books.on_connection(id, ConnectionChange::Up);
         // The venue's first bytes may have come with the answer to the upgrade.
         let outcome = self.handle_bytes(slot, 0, now);
         if let Err(error) = outcome {
@@ -155,11 +162,11 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     }
 
     /// Asks on a connection if its socket is up; a new socket subscribes everything anyway.
-    fn ask_for(&mut self, id: ConnectionId, now: Now, ask: impl FnOnce(&mut Dialog)) {
+    fn ask_for(&mut self, id: ConnectionId, now: Now, ask: impl FnOnce(&mut dyn Dialog)) {
         let Some(slot) = self.connections.find(id) else { return };
         let Some(connection) = self.connections.get_mut(slot) else { return };
         if connection.line.is_some() {
-            ask(&mut connection.dialog);
+            ask(&mut *connection.dialog);
             self.converse(slot, now);
         }
     }
@@ -233,7 +240,10 @@ impl<H: Handler, C: Clock> Shard<H, C> {
                 line.session.close(now.mono_ns);
                 self.flush(slot);
             }
-            None if connection.leaving => self.forget(slot),
+            None if connection.leaving => {
+                self.publish_closed(slot, false);
+                self.forget(slot);
+            }
             None => {}
         }
     }

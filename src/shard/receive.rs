@@ -7,7 +7,10 @@
 use super::books::{ConnectionSlot, LineEnd};
 use super::connections::{Connection, Waiting};
 use super::intake::Findings;
-use super::{Shard, Tally, publish::Handler};
+use super::{
+    Shard, Tally,
+    publish::{ConnectionChange, Handler},
+};
 use crate::base::{
     id::ConnectionId,
     limits::{
@@ -117,7 +120,9 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         }
         self.count_held(slot);
         match outcome {
-            Ok(()) if self.feed.is_sequenced() => self.converse(slot, self.intake.clock.now()),
+            Ok(()) if self.capabilities.is_sequenced() => {
+                self.converse(slot, self.intake.clock.now())
+            }
             Ok(()) => self.flush(slot),
             Err(error) => self.hang_up(slot, &error),
         }
@@ -268,6 +273,20 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         }
     }
 
+    /// Tells the handler of a connection that is closed by order: replaced, or down if its socket was up until now.
+    pub(super) fn publish_closed(&mut self, slot: ConnectionSlot, was_up: bool) {
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        let (id, by) = (connection.id, connection.replaced_by);
+        // A replacement that was given up is closed before.
+        match by.filter(|by| self.connections.find(*by).is_some()) {
+            Some(by) => self.intake.books.on_connection(id, ConnectionChange::Replaced { by }),
+            None if was_up => {
+                self.intake.books.on_connection(id, ConnectionChange::Down { why: "closed" });
+            }
+            None => {}
+        }
+    }
+
     /// A connection is closed for good.
     pub(super) fn forget(&mut self, slot: ConnectionSlot) {
         self.report_latencies(slot);
@@ -297,7 +316,9 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         if let Some(capture) = &mut self.capture {
             capture.ended(connection.id, now.wall_ns, &why.to_string());
         }
+        let id = connection.id;
         if connection.leaving {
+            self.publish_closed(slot, true);
             return self.forget(slot);
         }
         let books = &mut self.intake.books;
@@ -306,7 +327,12 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         let reason = StaleReason::Disconnected;
         // Where another connection has taken over, none of them hangs on this one any more.
         books.set_tokens_stale(&connection.tokens, slot, reason, now.wall_ns);
-        let report = Report::Down { connection: connection.id, why: why.to_string(), taken_over };
+        let why = why.to_string();
+        // What is taken over is reported as replaced, once it is closed.
+        if !taken_over {
+            books.on_connection(id, ConnectionChange::Down { why: &why });
+        }
+        let report = Report::Down { connection: id, why, taken_over };
         if let LineEnd::GivenUp { to } = end
             && let Some(replacement) = self.connections.get_mut(to)
         {
