@@ -14,7 +14,7 @@ use crate::io::driver::Readiness;
 use crate::link::shard_control::Report;
 use crate::market::info::{MarketInfo, Outcome};
 use crate::ring::{Producer, ring};
-use crate::venue::Feed;
+use crate::venue::polymarket;
 
 const FROM: ConnectionId = ConnectionId(1);
 
@@ -42,10 +42,10 @@ impl Rig {
                 heartbeat: "",
                 signer: None,
             },
-            discovery: Discovery::new(false, 1),
+            discovery: Discovery::new(polymarket::feed(true), false, 1),
             lifecycle: Lifecycle::new(LifecycleOptions::default()),
             tokens_per_connection: 400,
-            feed: Feed::Polymarket { custom_features: true },
+            feed: polymarket::feed(true),
             table: None,
             sink: None,
             capture: None,
