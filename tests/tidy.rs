@@ -191,7 +191,13 @@ const RIM: &[Reach] = &[
     },
     Reach {
         names: &["crate::sim"],
-        only: &["src/sim/", "src/bin/", "src/command/demo.rs", "src/command/bench_live"],
+        only: &[
+            "src/sim/",
+            "src/bin/",
+            "src/lib.rs",
+            "src/command/demo.rs",
+            "src/command/bench_live",
+        ],
         why: "the simulated venue is for demo, benchmark, its own program and the tests",
     },
 ];
