@@ -43,7 +43,11 @@ fn pipeline(c: &mut Criterion) {
                     for _ in 0..iterations {
                         let admission = Admission::Implied { shards: 1 };
                         let books = Books::new(ShardId(0), admission, ());
-                        let mut intake = Intake::new(books, clock.clone());
+                        let mut intake = Intake::new(
+                            ringbook::venue::polymarket::feed(true),
+                            books,
+                            clock.clone(),
+                        );
                         intake.timed = timed;
                         let mut findings = Findings::default();
                         feed(&mut intake, &mut findings, &dump);

@@ -23,7 +23,7 @@ fn trades(count: usize) -> Vec<TradeRecord> {
     let trade = |number: usize| {
         let token = random.below(TOKENS);
         TradeRecord {
-            venue: Venue::Polymarket,
+            venue: Venue::named("polymarket"),
             market: MarketId::new(&format!("0x{:064x}", token / 2)).expect("an id"),
             token: TokenId::new(&format!("{:077}", token + 1)).expect("an id"),
             price: Price(1_000 * (1 + random.below(998) as u32)),

@@ -46,7 +46,6 @@ use crate::shard::{Idle, Shard, ShardLinks, publish::Handler};
 use crate::sink::capture::CaptureSink;
 use crate::sink::trades::{SinkOptions, TradeSink};
 use crate::topology::{self, ThreadPlan, Topology, TopologyError};
-use crate::venue::Catalogue;
 use crate::wire::{
     endpoint::{Endpoint, EndpointError},
     tls::{TlsError, client_config},
@@ -521,7 +520,7 @@ fn target(venue: &VenueConfig, sources: &Sources) -> Target {
         host: host.clone(),
         tls: tls.then(|| Arc::clone(&sources.tls)),
         connector: Arc::new(Tcp),
-        heartbeat: venue.feed.heartbeat(),
+        heartbeat: venue.feed.capabilities().heartbeat,
         signer: venue.signer.clone(),
     }
 }
@@ -533,7 +532,7 @@ fn names(config: &Config) -> Vec<Lookup> {
 }
 
 fn discovery(config: &Config, venue: &VenueConfig, seed: u64) -> Discovery {
-    Discovery::new(config.discover, seed).of(Catalogue::from(venue.feed))
+    Discovery::new(venue.feed, config.discover, seed)
 }
 
 fn lifecycle(config: &Config, venue: &VenueConfig) -> Lifecycle {

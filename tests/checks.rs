@@ -53,7 +53,8 @@ fn follow(
     mut spoil: impl FnMut(usize, &mut String),
 ) -> (CheckCounts, u64) {
     let books = Books::new(ShardId(0), Admission::Listed, ()).checking(HashChecks::All);
-    let mut intake = Intake::new(books, StillClock::default());
+    let mut intake =
+        Intake::new(ringbook::venue::polymarket::feed(true), books, StillClock::default());
     for message in messages.iter().filter(|message| message.get("bids").is_some()) {
         let opening = BookOpening {
             market: MarketId::new(text(&message["market"])).unwrap(),

@@ -124,7 +124,7 @@ fn a_database_gives_its_trades() {
     let database = folder.path().join("trades.db");
     let mut store = SqliteStore::open(&database).unwrap();
     let trade = |number: u64| TradeRecord {
-        venue: Venue::Polymarket,
+        venue: Venue::named("polymarket"),
         market: MarketId::new("0xa1").unwrap(),
         token: TokenId::new("7").unwrap(),
         price: Price(450_000),

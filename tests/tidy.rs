@@ -249,7 +249,10 @@ const EXCEPTIONS: &[Exception] = &[
 ];
 
 /// Layers that know a venue by what it can do only: no name of one stands in their text but in comments and tests.
-const VENUE_FREE: &[&str] = &["ring", "counter", "session", "link", "control", "serve"];
+const VENUE_FREE: &[&str] = &[
+    "base", "ring", "counter", "wire", "market", "capture", "session", "topology", "host", "io",
+    "link", "shard", "sink", "control", "serve", "replay", "export",
+];
 /// Names of venues and of their services.
 const VENUE_NAMES: &[&str] = &["kalshi", "polymarket", "gamma", "clob"];
 

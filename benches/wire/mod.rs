@@ -138,7 +138,7 @@ impl Client {
         };
         let reads = frames.stream.chunks(per_read).map(bytes_of).collect();
         let books = Books::new(ShardId(0), Admission::Implied { shards: 1 }, ());
-        let mut intake = Intake::new(books, clock.clone());
+        let mut intake = Intake::new(ringbook::venue::polymarket::feed(true), books, clock.clone());
         let mut findings = Findings::default();
         if let Stage::Books { timed } = stage {
             intake.timed = timed;

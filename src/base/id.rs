@@ -5,6 +5,8 @@ use std::fmt;
 
 /// Longest token id accepted, in bytes: a uint256 in decimal has 78 digits.
 pub const TOKEN_BYTES_MAX: usize = 78;
+/// Longest name of a venue, in bytes.
+pub const VENUE_BYTES_MAX: usize = 16;
 /// Longest market id accepted, in bytes: `0x` and 64 hexadecimal digits.
 pub const MARKET_BYTES_MAX: usize = 66;
 
@@ -17,47 +19,57 @@ pub struct ShortText<const N: usize> {
     len: u8,
 }
 
-/// A token (one outcome of a market): Polymarket's `asset_id`, a uint256 in decimal; of a Kalshi market, which is one
-/// book in terms of YES, its ticker.
+/// A token (one outcome of a market): a uint256 in decimal; where a market is one book in terms of YES, its ticker.
 pub type TokenId = ShortText<TOKEN_BYTES_MAX>;
-/// A market: Polymarket's condition id, `0x` and 64 hexadecimal digits; Kalshi's ticker.
+/// A market: a condition id, `0x` and 62 or 64 hexadecimal digits; or a ticker.
 pub type MarketId = ShortText<MARKET_BYTES_MAX>;
 
-/// What a venue tells trades apart by: Polymarket's transaction hash, `0x` and 64 hexadecimal digits;
-/// Kalshi's trade id, a UUID.
+/// What a venue tells trades apart by: a transaction hash, `0x` and 64 hexadecimal digits; or a UUID.
 pub type TradeId = ShortText<MARKET_BYTES_MAX>;
 
-/// A venue.
+/// A venue, by the word for it in files, tables and flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Venue {
-    /// Polymarket.
-    Polymarket,
-    /// Kalshi.
-    Kalshi,
-}
+pub struct Venue(ShortText<VENUE_BYTES_MAX>);
 
 impl Venue {
-    /// Every venue.
-    pub const ALL: [Self; 2] = [Self::Polymarket, Self::Kalshi];
-
-    /// The word for it in files, tables and flags.
+    /// The venue of this name.
+    ///
+    /// # Panics
+    /// When the name is longer than [`VENUE_BYTES_MAX`] or no [`ShortText`].
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Polymarket => "polymarket",
-            Self::Kalshi => "kalshi",
-        }
+    pub const fn named(name: &str) -> Self {
+        Self(ShortText::new_const(name))
     }
 
-    /// The venue of this name.
+    /// The same for a name out of a file; `None` where no venue can be called so.
     #[must_use]
-    pub fn of(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|venue| venue.name() == name)
+    pub fn parse(name: &str) -> Option<Self> {
+        ShortText::new(name).map(Self)
+    }
+
+    /// The word for it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.as_str()
     }
 }
 
 impl<const N: usize> ShortText<N> {
     const FITS: () = assert!(N <= u8::MAX as usize);
+
+    const fn new_const(text: &str) -> Self {
+        let () = Self::FITS;
+        let from = text.as_bytes();
+        assert!(!from.is_empty() && from.len() <= N, "a name of one to N bytes");
+        let mut bytes = [0; N];
+        let mut at = 0;
+        while at < from.len() {
+            assert!(allowed(from[at]), "letters, digits, `-`, `_` and `.` only");
+            bytes[at] = from[at];
+            at += 1;
+        }
+        Self { bytes, len: from.len() as u8 }
+    }
 
     /// `None` when `text` is empty, longer than `N` bytes or holds anything but ASCII letters,
     /// digits, `-`, `_` and `.`: ids go into JSON, URLs and logs as they are.

@@ -367,12 +367,6 @@ pub const CLEANUP_INTERVAL_NS: u64 = 3600 * SECOND_NS;
 pub const CLEANUP_GRACE_NS: u64 = 3600 * SECOND_NS;
 /// Markets on one page of `/markets/keyset` (venue's maximum since 2026-05-14).
 pub const DISCOVERY_PAGE_MARKETS: usize = 100;
-/// Events on one page of Kalshi's `/events` (its maximum); about 1,500 markets, 3 MB.
-pub const KALSHI_PAGE_EVENTS: usize = 200;
-/// Markets on one page of Kalshi's `/markets` (its maximum).
-pub const KALSHI_PAGE_MARKETS: usize = 1_000;
-/// Tickers of one request to Kalshi; 7 kB of path at most.
-pub const KALSHI_TICKERS_PER_REQUEST: usize = 100;
 /// Pages a second: 80 % of the venue's 300 per 10 s on `/markets`.
 pub const DISCOVERY_PAGES_PER_SECOND: u64 = 24;
 /// Pages of one scan: ten times the universe of 2026; a longer scan is a loop of the venue's.

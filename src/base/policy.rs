@@ -46,14 +46,6 @@ pub struct ConnectionTable {
     pub books: u16,
 }
 
-impl Default for ConnectionTable {
-    /// 150 connections, 50 below the default limit of a Kalshi user (kalshi/protocol.md, 1); redundant pairs for
-    /// tickers, trades and lifecycle.
-    fn default() -> Self {
-        Self { tickers: 2, trades: 2, lifecycle: 2, books: 144 }
-    }
-}
-
 impl ConnectionTable {
     /// All of them.
     #[must_use]
@@ -78,7 +70,8 @@ mod tests {
 
     #[test]
     fn tables_are_four_numbers_within_the_bound() {
-        assert_eq!(ConnectionTable::parse("2,2,2,144"), Some(ConnectionTable::default()));
+        let large = ConnectionTable { tickers: 2, trades: 2, lifecycle: 2, books: 144 };
+        assert_eq!(ConnectionTable::parse("2,2,2,144"), Some(large));
         let small = ConnectionTable { tickers: 0, trades: 1, lifecycle: 1, books: 4 };
         assert_eq!(ConnectionTable::parse("0, 1, 1, 4"), Some(small));
         for bad in ["", "1,2,3", "1,2,3,4,5", "1,1,1,0", "a,1,1,1", "-1,1,1,1", "1,1,1,60000"] {

@@ -2,11 +2,11 @@
 //!
 //! Runs on:  the starting thread.
 use super::replay::{files, range, time, venue};
-use crate::base::id::Venue;
 use crate::export::plan::{ExportPlan, From, Tables};
 use crate::replay::plan::{Plan, Speed};
 use crate::replay::venue_of;
 use crate::sink::store::StoreAddress;
+use crate::venue::{self, Feed};
 use std::path::PathBuf;
 
 /// Write trades, level changes and best prices as Parquet.
@@ -26,7 +26,7 @@ pub struct ExportArgs {
 
     /// Whose frames captures hold: polymarket or kalshi [default: told by the first message; polymarket for `-`]
     #[arg(long, value_name = "VENUE", value_parser = venue)]
-    pub venue: Option<Venue>,
+    pub venue: Option<Feed>,
 
     /// The format
     #[arg(long, value_name = "FORMAT", default_value = "parquet", value_parser = ["parquet"])]
@@ -65,9 +65,9 @@ impl ExportArgs {
             0 => {
                 let range = range(self.since, self.until, ["--since", "--until"])?;
                 let files = files(&self.sources)?;
-                let venue = self.venue.or_else(|| venue_of(&files)).unwrap_or(Venue::Polymarket);
+                let feed = self.venue.or_else(|| venue_of(&files)).unwrap_or(venue::ALL[0]);
                 let plan = Plan::new(files, 1, 1, Speed::Max, None)?;
-                From::Captures(plan.between(range).of(venue))
+                From::Captures(plan.between(range).of(feed))
             }
             1 if self.sources.len() == 1 => {
                 if self.since.is_some() || self.until.is_some() {

@@ -1,9 +1,10 @@
 //! The flags of `ringbook replay`.
 //!
 //! Runs on:  the starting thread.
-use crate::base::{id::Venue, limits::REPLAY_SHARDS_MAX};
+use crate::base::limits::REPLAY_SHARDS_MAX;
 use crate::io::file::{Source, segments};
 use crate::replay::plan::{Plan, Speed};
+use crate::venue::Feed;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -31,7 +32,7 @@ pub struct ReplayArgs {
 
     /// Whose frames they are: polymarket or kalshi
     #[arg(long, value_name = "VENUE", default_value = "polymarket", value_parser = venue)]
-    pub venue: Venue,
+    pub venue: Feed,
 
     /// Passes over all files; books are forgotten in between, counts add up
     #[arg(long, value_name = "N", default_value_t = 1,
@@ -101,11 +102,8 @@ pub(super) fn range(
 }
 
 /// A venue by its name.
-pub(super) fn venue(text: &str) -> Result<Venue, String> {
-    Venue::of(text).ok_or_else(|| {
-        let known = Venue::ALL.map(Venue::name).join(" or ");
-        format!("expected {known}")
-    })
+pub(super) fn venue(text: &str) -> Result<Feed, String> {
+    crate::venue::of(text).ok_or_else(|| format!("expected {}", crate::venue::names()))
 }
 
 /// Nanoseconds since the Unix epoch.

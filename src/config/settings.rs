@@ -10,7 +10,7 @@ use crate::io::{authority::ServeName, driver::Driver, file};
 use crate::sink::capture::CaptureOptions;
 use crate::sink::{ledger::Batching, store::StoreAddress, trades::SinkOptions};
 use crate::topology::Idle;
-use crate::venue::Catalogue;
+use crate::venue::Feed;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -368,8 +368,8 @@ impl Config {
         }
     }
 
-    fn catalogues(&self) -> impl Iterator<Item = Catalogue> {
-        self.venues.iter().map(|venue| Catalogue::from(venue.feed))
+    fn catalogues(&self) -> impl Iterator<Item = Feed> {
+        self.venues.iter().map(|venue| venue.feed)
     }
 
     fn no_token(&self, text: &str) -> SettingError {

@@ -4,12 +4,11 @@
 use super::{CLOB_URL, GAMMA_URL, WS_URL};
 use super::{SettingError, UsageError, endpoint, flags::KalshiFlags, flags::RunFlags, nanoseconds};
 use crate::base::{
-    id::Venue,
     limits::{MARKETS_PER_SUBSCRIPTION_MAX, TABLE_CONNECTIONS_MAX, TOKENS_PER_CONNECTION_TARGET},
     policy::ConnectionTable,
 };
 use crate::io::file;
-use crate::venue::{Feed, Headers, Signer, kalshi::sign::SigningKey};
+use crate::venue::{self, Feed, Headers, Signer, kalshi::sign::SigningKey};
 use crate::wire::endpoint::Endpoint;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -57,6 +56,30 @@ pub struct VenueConfig {
 /// A setting that cannot be used is reported when the venue is given to a configuration.
 #[derive(Clone, Debug)]
 pub struct VenueSettings(pub(crate) Result<VenueConfig, SettingError>);
+
+impl VenueSettings {
+    /// A venue that this library does not know, which implements [`Protocol`](crate::venue::Protocol): the addresses of
+    /// its REST interface (`http://` or `https://`) and of its stream (`ws://` or `wss://`). Nothing is signed.
+    #[must_use]
+    pub fn of(feed: Feed, rest_url: &str, ws_url: &str) -> Self {
+        let check = || {
+            let rest = endpoint("rest-url", rest_url, ["http", "https"])?;
+            let capabilities = feed.capabilities();
+            let most = capabilities.tokens_per_connection_max;
+            Ok(VenueConfig {
+                feed,
+                catalogue: rest.clone(),
+                books: rest,
+                ws: endpoint("ws-url", ws_url, ["ws", "wss"])?,
+                table: capabilities.table,
+                signer: None,
+                tokens_per_connection: most.min(TOKENS_PER_CONNECTION_TARGET),
+                poll_round_ns: 0,
+            })
+        };
+        Self(check())
+    }
+}
 
 impl From<Polymarket> for VenueSettings {
     fn from(settings: Polymarket) -> Self {
@@ -127,7 +150,7 @@ impl Polymarket {
 
     fn check(&self) -> Result<VenueConfig, SettingError> {
         Ok(VenueConfig {
-            feed: Feed::Polymarket { custom_features: self.custom_features },
+            feed: venue::polymarket::feed(self.custom_features),
             catalogue: endpoint("gamma-url", &self.gamma_url, ["http", "https"])?,
             books: endpoint("clob-url", &self.clob_url, ["http", "https"])?,
             ws: endpoint("ws-url", &self.ws_url, ["ws", "wss"])?,
@@ -166,7 +189,7 @@ impl Kalshi {
             rest_url: None,
             ws_url: None,
             plain_text: false,
-            connections: ConnectionTable::default(),
+            connections: venue::kalshi::CONNECTIONS,
             markets_per_connection: 7_500,
             rest_poll: Duration::from_secs(900),
             combos: false,
@@ -255,7 +278,7 @@ impl Kalshi {
             )));
         }
         Ok(VenueConfig {
-            feed: Feed::Kalshi { combos: self.combos },
+            feed: venue::kalshi::feed(self.combos),
             catalogue: rest.clone(),
             books: rest,
             ws,
@@ -275,17 +298,17 @@ fn table_error(text: &str) -> SettingError {
 
 /// The venue of this name with its flags.
 pub(super) fn from_flags(name: &str, flags: &RunFlags) -> Result<VenueSettings, UsageError> {
-    match Venue::of(name) {
-        Some(Venue::Polymarket) => Ok(Polymarket::default()
+    match venue::of(name).map(|feed| feed.venue()) {
+        Some(venue::polymarket::VENUE) => Ok(Polymarket::default()
             .gamma_url(&flags.gamma_url)
             .clob_url(&flags.clob_url)
             .ws_url(&flags.ws_url)
             .custom_features(!flags.no_custom_features)
             .into()),
-        Some(Venue::Kalshi) => kalshi(&flags.kalshi).map(VenueSettings::from),
-        None => Err(UsageError(format!(
+        Some(venue::kalshi::VENUE) => kalshi(&flags.kalshi).map(VenueSettings::from),
+        _ => Err(UsageError(format!(
             "--venue {name}: expected {}, or both with a comma between them",
-            Venue::ALL.map(Venue::name).join(" or ")
+            venue::names()
         ))),
     }
 }

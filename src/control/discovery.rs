@@ -22,7 +22,8 @@ use crate::control::registry::Source;
 use crate::counter::report::LifecycleReport;
 use crate::market::info::{Closed, MarketInfo};
 use crate::session::backoff::Backoff;
-use crate::venue::catalogue::{Catalogue, Cursor, Page};
+use crate::venue::Feed;
+use crate::venue::catalogue::{Cursor, Page};
 use crate::venue::skip::{SkipReason, Skipped};
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
@@ -120,7 +121,7 @@ impl Question {
         Self { lookup, backoff: Backoff::new(), other: None }
     }
 
-    fn path(&self, catalogue: Catalogue) -> String {
+    fn path(&self, catalogue: Feed) -> String {
         match &self.lookup {
             Lookup::Market(market) => catalogue.market_path(market),
             Lookup::Slug(slug) => catalogue.slug_path(slug),
@@ -144,7 +145,7 @@ struct Scan {
 /// Asks for the catalogue's pages. Decides; sends nothing itself.
 #[derive(Clone, Debug)]
 pub struct Discovery {
-    catalogue: Catalogue,
+    catalogue: Feed,
     scanning: bool,
     random: Random,
     /// By the time when they are due, then in the order asked.
@@ -216,9 +217,9 @@ impl Discovery {
     /// Nothing asked yet. Without `scanning` only [`Discovery::look_up`] and
     /// [`Discovery::confirm`] lead to requests. `seed` fixes the jitter.
     #[must_use]
-    pub fn new(scanning: bool, seed: u64) -> Self {
+    pub fn new(catalogue: Feed, scanning: bool, seed: u64) -> Self {
         Self {
-            catalogue: Catalogue::default(),
+            catalogue,
             scanning,
             random: Random::new(seed),
             questions: BTreeMap::new(),
@@ -241,15 +242,9 @@ impl Discovery {
         }
     }
 
-    /// The same for this catalogue.
-    #[must_use]
-    pub fn of(self, catalogue: Catalogue) -> Self {
-        Self { catalogue, ..self }
-    }
-
     /// Whose pages are asked for.
     #[must_use]
-    pub const fn catalogue(&self) -> Catalogue {
+    pub const fn catalogue(&self) -> Feed {
         self.catalogue
     }
 
@@ -291,7 +286,7 @@ impl Discovery {
         let task = if let Some(question) = question {
             Task::Lookup(question.remove())
         } else if self.scan.is_none() && !self.confirms.is_empty() {
-            let count = self.catalogue.confirm_count(self.confirms.iter());
+            let count = self.catalogue.confirm_count(&mut self.confirms.iter());
             let batch: Vec<MarketId> = self.confirms.drain(..count).collect();
             batch.iter().for_each(|market| _ = self.confirms_queued.remove(market));
             Task::Confirm(batch)
@@ -313,7 +308,8 @@ impl Discovery {
             Task::Confirm(markets) => self.catalogue.confirm_path(markets),
         };
         self.outstanding = Some(task);
-        self.not_before_ns = now_ns + SECOND_NS / self.catalogue.requests_per_second();
+        self.not_before_ns =
+            now_ns + SECOND_NS / self.catalogue.capabilities().catalogue_requests_per_second;
         Some(Request { path })
     }
 

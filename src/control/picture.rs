@@ -416,10 +416,10 @@ mod tests {
                 heartbeat: "PING",
                 signer: None,
             },
-            discovery: Discovery::new(false, 1),
+            discovery: Discovery::new(crate::venue::polymarket::feed(true), false, 1),
             lifecycle: Lifecycle::new(LifecycleOptions::default()),
             tokens_per_connection: 400,
-            feed: crate::venue::Feed::Polymarket { custom_features: true },
+            feed: crate::venue::polymarket::feed(true),
             table: None,
             sink: None,
             capture: None,
@@ -459,7 +459,7 @@ mod tests {
         assert!(pending.is_some_and(|why| why.contains("waits for a connection")));
         control.registry.mark_expired(&market, 0);
         assert_eq!(control.why_awaited(&token("11"), LATER), None);
-        control.discovery = Discovery::new(true, 1);
+        control.discovery = Discovery::new(crate::venue::polymarket::feed(true), true, 1);
         assert!(control.why_awaited(&token("12"), LATER).is_some(), "before the first scan");
     }
 
@@ -468,7 +468,7 @@ mod tests {
         use crate::base::limits::SCAN_LATE_NS;
         use crate::control::discovery::Failure;
         let mut control = control();
-        control.discovery = Discovery::new(true, 1);
+        control.discovery = Discovery::new(crate::venue::polymarket::feed(true), true, 1);
         assert!(control.discovery.poll(LATER.mono_ns).is_some());
         let failure = Failure { reason: "HTTP 403".into(), ..Failure::default() };
         control.discovery.on_failure(LATER.mono_ns, failure);

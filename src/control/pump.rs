@@ -208,8 +208,8 @@ impl Control {
             exchange: Exchange::default(),
             dials: DialQueue::new(parts.seed)
                 .every(if table.is_some() { TABLE_DIAL_INTERVAL_NS } else { DIAL_INTERVAL_NS })
-                .backing_off(parts.feed.backoff_max_ns()),
-            resync: Resync::new(parts.shards.len(), parts.feed.books_request_limits()),
+                .backing_off(parts.feed.capabilities().backoff_max_ns),
+            resync: Resync::new(parts.shards.len(), parts.feed.capabilities().books_request_limits),
             recycling: Recycling::for_connections_of(tokens),
             next_recycle_ns: 0,
             resolutions: Resolutions::default(),

@@ -62,7 +62,7 @@ impl Sources {
                 continue;
             }
             let mut service = Service::rest(name, &endpoint.url)?;
-            let rate = feed.rest_rate();
+            let rate = feed.capabilities().rest_rate;
             service.rate = rate.map(|(each, burst)| Rate { per_second: f64::from(each), burst });
             if let Some(wanted) = wanted.iter().find(|wanted| wanted.name == name) {
                 service.limits = wanted.limits;
@@ -218,14 +218,14 @@ mod tests {
     #[test]
     fn services_have_the_venues_rate_or_the_bounds_of_a_file() {
         let (gamma, clob) = (endpoint("https://gamma.test"), endpoint("https://clob.test/v1"));
-        let polymarket = Feed::Polymarket { custom_features: true };
+        let polymarket = crate::venue::polymarket::feed(true);
         let usual = Sources::services(polymarket, &gamma, &clob, &[]).unwrap();
         let urls: Vec<String> = usual.iter().map(Service::url).collect();
         assert_eq!(urls, ["https://gamma.test", "https://clob.test/v1"]);
         assert!(usual.iter().all(|service| service.rate.is_none()));
 
         // One service where both are the same.
-        let kalshi = Feed::Kalshi { combos: false };
+        let kalshi = crate::venue::kalshi::feed(false);
         let rest = endpoint("https://rest.test");
         let usual = Sources::services(kalshi, &rest, &rest, &[]).unwrap();
         assert_eq!(usual.len(), 1);

@@ -59,7 +59,7 @@ impl Engine {
             now: 0,
             registry: Registry::new(SHARDS),
             placement: Placement::new(SHARDS),
-            discovery: Discovery::new(true, 1),
+            discovery: Discovery::new(crate::venue::polymarket::feed(true), true, 1),
             lifecycle: Lifecycle::new(options),
             dials: DialQueue::new(1),
             sockets: Default::default(),

@@ -193,8 +193,8 @@ impl Rows {
             return Ok(());
         }
         let side = if trade.side == Side::Bid { "buy" } else { "sell" };
-        let venue = self.venue.name();
-        let texts = [venue, view.market.as_str(), view.token.as_str(), side];
+        let venue = self.venue;
+        let texts = [venue.name(), view.market.as_str(), view.token.as_str(), side];
         let [venue, market, token, side] = texts.map(|text| self.text(text));
         let hash = trade.transaction_hash.as_bytes();
         let id = (!hash.is_empty()).then(|| ByteArray::from(hash.to_vec()));

@@ -53,7 +53,7 @@ fn run(
 ) -> Result<(Vec<table::Written>, Vec<String>), String> {
     match &plan.from {
         From::Captures(replayed) => {
-            let gatherer = Gatherer::create(&plan.folder, plan.tables, replayed.venue())?;
+            let gatherer = Gatherer::create(&plan.folder, plan.tables, replayed.feed().venue())?;
             let report = replay::run_with(replayed, stop, &gatherer);
             let report = report.map_err(|error| match error {
                 ReplayError::Input(why) | ReplayError::Usage(why) => why,

@@ -22,7 +22,7 @@ pub enum Event<'a> {
 }
 
 /// The whole book of one token.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Snapshot<'a> {
     /// Venue id of the market.
     pub market: &'a str,

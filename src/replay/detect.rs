@@ -3,10 +3,9 @@
 //! Runs on:  the starting thread.
 //! Bounds:   `VALUES_LOOKED_AT` values of the first file.
 use super::lines::{Condition, Lines};
-use crate::base::id::Venue;
 use crate::capture::line::{Record, What};
 use crate::io::file::{self, Source};
-use crate::venue::Decoder;
+use crate::venue::{self, Feed};
 use std::sync::Arc;
 
 /// Values that are looked at before it is given up.
@@ -15,8 +14,7 @@ const VALUES_LOOKED_AT: usize = 10_000;
 /// The venue of the first message that one venue alone can have sent; `None` where there is none, and for standard
 /// input and pipes, which can be read once only.
 #[must_use]
-pub fn venue_of(files: &[Source]) -> Option<Venue> {
-    let mut kalshi = Decoder::of(Venue::Kalshi);
+pub fn venue_of(files: &[Source]) -> Option<Feed> {
     for source in files {
         if *source == Source::Stdin || file::look(source).ok()?.len.is_none() {
             return None;
@@ -29,13 +27,9 @@ pub fn venue_of(files: &[Source]) -> Option<Venue> {
                 continue;
             }
             let What::Text(frame) = Record::read(text).what else { continue };
-            if frame.contains(r#""event_type""#) && !frame.contains(r#""msg""#) {
-                return Some(Venue::Polymarket);
-            }
-            let outline = kalshi.outline(&frame);
-            let is_kalshi = outline.sequence.is_some() || outline.subscription.is_some();
-            if is_kalshi || outline.market.is_some() {
-                return Some(Venue::Kalshi);
+            let certain = venue::ALL.into_iter().find(|feed| feed.is_certain_of(&frame));
+            if certain.is_some() {
+                return certain;
             }
         }
     }

@@ -43,7 +43,7 @@ use std::sync::atomic::AtomicBool;
 /// Subscriptions are implied by what appears: every token that is mentioned gets a book.
 pub fn feed<'f, H: Handler>(handler: H, frames: impl IntoIterator<Item = &'f str>) -> H {
     let books = Books::new(ShardId(0), Admission::Implied { shards: 1 }, handler);
-    let mut intake = Intake::new(books, StillClock::default());
+    let mut intake = Intake::new(crate::venue::ALL[0], books, StillClock::default());
     let mut findings = Findings::default();
     for frame in frames {
         intake.on_frame(frame, Default::default(), Now::default(), &mut findings);

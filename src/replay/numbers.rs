@@ -10,12 +10,12 @@
 //! anew when a subscription is acknowledged that was known, when its number is 1 again, or when a number comes back
 //! with another message than it had. The books of the session before are stale from there on.
 use crate::base::{
-    id::{ShardId, Venue},
+    id::ShardId,
     limits::{REPLAY_CONNECTIONS_MAX, SIDS_PER_CONNECTION_MAX},
     routing::shard_of,
 };
 use crate::shard::books::ConnectionSlot;
-use crate::venue::{Capabilities, Decoder, Sequences, SubscriptionChange, Verdict};
+use crate::venue::{Decoder, Feed, Sequences, SubscriptionChange, Verdict};
 
 /// Messages of a subscription that are known again when they are repeated.
 const REPEATS_KNOWN: usize = 1024;
@@ -146,9 +146,9 @@ pub(super) struct Numbers {
 
 impl Numbers {
     /// Counters, where the venue numbers its messages.
-    pub(super) fn of(venue: Venue) -> Option<Self> {
-        let none = || Self { decoder: Decoder::of(venue), connections: Vec::new(), places: 0 };
-        Capabilities::of(venue).is_sequenced().then(none)
+    pub(super) fn of(feed: Feed) -> Option<Self> {
+        let none = || Self { decoder: feed.decoder(), connections: Vec::new(), places: 0 };
+        feed.capabilities().is_sequenced().then(none)
     }
 
     /// A connection begins or ends: its subscriptions are over. Gives the places of their books.

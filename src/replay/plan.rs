@@ -1,8 +1,9 @@
 //! What a replay is to do, valid by construction.
 //!
 //! Runs on:  the starting thread (pure).
-use crate::base::{id::Venue, limits::REPLAY_SHARDS_MAX};
+use crate::base::limits::REPLAY_SHARDS_MAX;
 use crate::io::file::Source;
+use crate::venue::{self, Feed};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -56,7 +57,7 @@ pub struct Plan {
     speed: Speed,
     books_out: Option<PathBuf>,
     range: Option<Range<u64>>,
-    venue: Venue,
+    feed: Feed,
 }
 
 impl Plan {
@@ -90,7 +91,7 @@ impl Plan {
         if books_out.as_ref().is_some_and(|path| path.as_os_str() == "-") {
             return Err("--books-out takes a file name; standard output has the results".into());
         }
-        Ok(Self { files, shards, repeat, speed, books_out, range: None, venue: Venue::Polymarket })
+        Ok(Self { files, shards, repeat, speed, books_out, range: None, feed: venue::ALL[0] })
     }
 
     /// The same with nothing that was received before `range.start` or from `range.end` on, nanoseconds since
@@ -102,14 +103,14 @@ impl Plan {
 
     /// The same with frames of this venue.
     #[must_use]
-    pub fn of(self, venue: Venue) -> Self {
-        Self { venue, ..self }
+    pub fn of(self, feed: Feed) -> Self {
+        Self { feed, ..self }
     }
 
     /// Whose frames they are.
     #[must_use]
-    pub const fn venue(&self) -> Venue {
-        self.venue
+    pub const fn feed(&self) -> Feed {
+        self.feed
     }
 
     /// The times to be read, where not all are.

@@ -163,7 +163,7 @@ impl<'a> Reader<'a> {
             progress,
             pace: Pace::of(plan.speed()),
             connections: Connections::default(),
-            numbers: Numbers::of(plan.venue()),
+            numbers: Numbers::of(plan.feed()),
             begun: Vec::new(),
             pass: 0,
             in_range: false,
@@ -186,7 +186,7 @@ impl<'a> Reader<'a> {
             self.pass = pass;
             self.pace = Pace::of(self.plan.speed());
             self.connections = Connections::default();
-            self.numbers = Numbers::of(self.plan.venue());
+            self.numbers = Numbers::of(self.plan.feed());
             self.begun.clear();
             self.hole = false;
             if pass > 0 {

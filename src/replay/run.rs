@@ -9,7 +9,7 @@ use super::progress::Progress;
 use super::reader::{Findings, FirstValue, Reader, ReaderCounts, ReplayError};
 use super::report::{BooksReport, CaptureReport, ErrorLine, ReplayReport, ShardLine};
 use super::worker::{BadPlace, Harvest, Worker};
-use crate::base::id::{BookIndex, MarketId, ShardId, TokenId, Venue};
+use crate::base::id::{BookIndex, MarketId, ShardId, TokenId};
 use crate::base::limits::{DECODE_STACK_BYTES, REPLAY_ERRORS_SHOWN};
 use crate::base::time::Clock;
 use crate::counter::latency::{Latencies, LatencySummary, Stage};
@@ -48,7 +48,7 @@ pub fn run_with<H: Handler + Clone + Send>(
     for shard in 0..plan.shards() {
         let (lane, inbox) = lane();
         let (id, clock) = (ShardId(shard), clock.clone());
-        let worker = Worker::new((id, plan.venue()), plan.shards(), inbox, clock, handler.clone());
+        let worker = Worker::new((id, plan.feed()), plan.shards(), inbox, clock, handler.clone());
         let thread = std::thread::Builder::new()
             .name(format!("replay-{shard}"))
             .stack_size(DECODE_STACK_BYTES)
@@ -181,9 +181,10 @@ fn not_understood<H>(plan: &Plan, firsts: &[FirstValue], harvests: &[Harvest<H>]
         let of = |h: &Harvest<H>| h.seen.get(number).copied().unwrap_or_default();
         harvests.iter().map(of).fold((false, false), |a, b| (a.0 | b.0, a.1 | b.1))
     };
-    let venue = plan.venue();
-    let other = Venue::ALL.into_iter().find(|other| *other != venue).unwrap_or(venue).name();
-    let venue = venue.name();
+    let venue = plan.feed().venue();
+    let venues = crate::venue::ALL.map(|feed| feed.venue());
+    let other = venues.into_iter().find(|other| *other != venue).unwrap_or(venue);
+    let (venue, other) = (venue.name(), other.name());
     let mut lines = Vec::new();
     for (number, (source, first)) in plan.files().iter().zip(firsts).enumerate() {
         let (understood, strange) = seen(number);

@@ -3,7 +3,7 @@
 //! Runs on:  a plain thread of its own. Owns: the shard's books, counters and histograms.
 use super::batch::{Batch, Inbox, Item, Order, Place, Task};
 use super::notes::{self, Left, Notes, Proofs};
-use crate::base::id::{ShardId, Venue};
+use crate::base::id::ShardId;
 use crate::base::limits::REPLAY_ERRORS_SHOWN;
 use crate::base::policy::HashChecks;
 use crate::base::time::{Clock, Now};
@@ -15,7 +15,7 @@ use crate::market::book::StaleReason;
 use crate::shard::books::{Admission, Books, ConnectionSlot};
 use crate::shard::intake::{Findings, Intake};
 use crate::shard::publish::Handler;
-use crate::venue::{BadInput, Capabilities, Progress};
+use crate::venue::{BadInput, Feed, Progress};
 
 /// Something undecodable and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub(super) struct Harvest<H> {
 pub(super) struct Worker<H> {
     shard: ShardId,
     shards: u16,
-    venue: Venue,
+    feed: Feed,
     inbox: Inbox,
     intake: Intake<H, HostClock>,
     handler: H,
@@ -79,31 +79,31 @@ pub(super) struct Worker<H> {
 }
 
 fn empty_books<H: Handler>(
-    (shard, venue): (ShardId, Venue),
+    (shard, feed): (ShardId, Feed),
     admission: Admission,
     handler: H,
 ) -> Books<H> {
     // A recording lacks what a hash is made of: tick size and smallest order of the catalogue.
-    let books = Books::new(shard, admission, handler).of_venue(venue).checking(HashChecks::Off);
-    books.sequenced(Capabilities::of(venue).is_sequenced())
+    let books = Books::new(shard, admission, handler).checking(HashChecks::Off);
+    books.of_venue(feed.venue()).sequenced(feed.capabilities().is_sequenced())
 }
 
 impl<H: Handler + Clone> Worker<H> {
     pub(super) fn new(
-        (shard, venue): (ShardId, Venue),
+        (shard, feed): (ShardId, Feed),
         shards: u16,
         inbox: Inbox,
         clock: HostClock,
         handler: H,
     ) -> Self {
         let admission = Admission::Implied { shards };
-        let books = empty_books((shard, venue), admission, handler.clone());
+        let books = empty_books((shard, feed), admission, handler.clone());
         Self {
             shard,
             shards,
             inbox,
-            venue,
-            intake: Intake::of(venue, books, clock),
+            feed,
+            intake: Intake::new(feed, books, clock),
             handler,
             findings: Findings::default(),
             aside: Default::default(),
@@ -144,7 +144,7 @@ impl<H: Handler + Clone> Worker<H> {
 
     /// No books yet.
     fn books(&self, admission: Admission) -> Books<H> {
-        empty_books((self.shard, self.venue), admission, self.handler.clone())
+        empty_books((self.shard, self.feed), admission, self.handler.clone())
     }
 
     /// Forgets all books and goes on with others.

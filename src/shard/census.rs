@@ -24,7 +24,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         for place in 0..self.connections.slots() {
             self.count_books(ConnectionSlot(place), now);
         }
-        if self.feed.is_sequenced() {
+        if self.capabilities.is_sequenced() {
             self.ask_again_what_differs(now);
             return self.sweep(self.poll_round_ns, now);
         }
@@ -39,7 +39,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     /// Asks for the next few live books, so that each has its turn once in `round_ns`; they are to be compared.
     fn sweep(&mut self, round_ns: u64, now: Now) {
         let live = self.intake.books.counts().live;
-        let (tokens_max, _) = self.feed.books_request_limits();
+        let (tokens_max, _) = self.capabilities.books_request_limits;
         let questions = live.div_ceil(tokens_max as u64).max(1);
         if round_ns == 0 || live == 0 || now.mono_ns < self.schedule.swept_ns + round_ns / questions
         {
@@ -66,7 +66,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     /// when its data has stopped.
     fn count_books(&mut self, slot: ConnectionSlot, now: Now) {
         let mut wanted = std::mem::take(&mut self.wanted);
-        let (sequenced, audit_round_ns) = (self.feed.is_sequenced(), self.audit_round_ns);
+        let (sequenced, audit_round_ns) = (self.capabilities.is_sequenced(), self.audit_round_ns);
         let Self { connections, intake, tally, .. } = self;
         if let Some(connection) = connections.get_mut(slot)
             && let Some(line) = &connection.line
@@ -119,10 +119,10 @@ impl<H: Handler, C: Clock> Shard<H, C> {
 
     /// Sends what was gathered to the control core.
     fn ask(&mut self, wanted: &mut Vec<TokenId>, urgent: bool, now: Now) {
-        for tokens in wanted.chunks(self.feed.books_request_limits().0) {
+        for tokens in wanted.chunks(self.capabilities.books_request_limits.0) {
             // Where messages are numbered an answer changes nothing, so that a replay has no need of it.
             if let Some(capture) = &mut self.capture
-                && !self.feed.is_sequenced()
+                && !self.capabilities.is_sequenced()
             {
                 capture.tokens(Note::Asked, ConnectionId(0), now.wall_ns, None, tokens);
             }
@@ -144,7 +144,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
 
     pub(super) fn on_books(&mut self, text: String, now: Now) {
         if let Some(capture) = &mut self.capture
-            && !self.feed.is_sequenced()
+            && !self.capabilities.is_sequenced()
         {
             capture.answer(now.wall_ns, &text);
         }

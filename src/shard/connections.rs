@@ -45,7 +45,7 @@ pub(super) struct Connection {
     pub(super) line: Option<Line>,
     pub(super) tokens: Vec<TokenId>,
     /// What is asked of the venue, and what its answers mean.
-    pub(super) dialog: Dialog,
+    pub(super) dialog: Box<dyn Dialog>,
     pub(super) decode_errors: u64,
     pub(super) attached_ns: u64,
     /// When its books are counted next, monotonic nanoseconds.
@@ -79,7 +79,7 @@ impl Connections {
     pub(super) fn open(
         &mut self,
         id: ConnectionId,
-        dialog: impl FnOnce() -> Dialog,
+        dialog: impl FnOnce() -> Box<dyn Dialog>,
     ) -> Option<ConnectionSlot> {
         if let Some(slot) = self.find(id) {
             return Some(slot);
@@ -253,12 +253,12 @@ impl Line {
 mod tests {
     use super::*;
     use crate::base::limits::CONNECTIONS_PER_SHARD_MAX;
-    use crate::venue::{Feed, Role};
+    use crate::venue::Role;
 
     #[test]
     fn connections_that_leave_do_not_take_the_place_of_new_ones() {
         let mut connections = Connections::default();
-        let dialog = || Dialog::new(Feed::Kalshi { combos: false }, Role::Books);
+        let dialog = || crate::venue::kalshi::feed(false).dialog(Role::Books);
         for id in 1..=CONNECTIONS_PER_SHARD_MAX as u32 {
             let slot = connections.open(ConnectionId(id), dialog).expect("within the bound");
             connections.get_mut(slot).expect("just opened").leaving = true;

@@ -11,7 +11,7 @@ use crate::capture::line::Note;
 use crate::link::shard_control::Report;
 use crate::market::book::BookOpening;
 use crate::session::SessionError;
-use crate::venue::{Dialog, Role};
+use crate::venue::Role;
 
 impl<H: Handler, C: Clock> Shard<H, C> {
     /// Knows a connection that will carry the books of others, which keep them for now.
@@ -25,7 +25,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         if from.iter().any(|&from| self.connections.find(from).is_none()) {
             return;
         }
-        let opened = self.connections.open(id, || Dialog::new(feed, Role::Books));
+        let opened = self.connections.open(id, || feed.dialog(Role::Books));
         let Some(slot) = opened else { return };
         self.intake.books.name_connection(slot, id);
         let Some(connection) = self.connections.get_mut(slot) else { return };

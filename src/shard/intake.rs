@@ -5,7 +5,6 @@
 //!           formatted, logged or locked.
 use super::books::{Books, ConnectionSlot};
 use super::publish::Handler;
-use crate::base::id::Venue;
 use crate::base::limits::{STRANGE_BYTES_MAX, STRANGE_KINDS_MAX};
 use crate::base::text::one_line;
 use crate::base::time::{Clock, MILLISECOND_NS, Now};
@@ -15,7 +14,7 @@ use crate::market::book::StaleReason;
 use crate::market::{event::Event, info::MarketNews};
 use crate::venue::Verdict;
 use crate::venue::{
-    BadInput, Decoder, Dialog, Envelope, Oddity, Progress, Reply, Sink, Unrecognized,
+    BadInput, Decoder, Dialog, Envelope, Feed, Oddity, Progress, Reply, Sink, Unrecognized,
 };
 use std::mem::discriminant;
 
@@ -63,22 +62,16 @@ pub struct Intake<H, C> {
 }
 
 impl<H: Handler, C: Clock> Intake<H, C> {
-    /// Nothing read yet; the frames are Polymarket's.
-    #[must_use]
-    pub fn new(books: Books<H>, clock: C) -> Self {
-        Self::of(Venue::Polymarket, books, clock)
-    }
-
     /// Nothing read yet; the frames are this venue's.
     #[must_use]
-    pub fn of(venue: Venue, books: Books<H>, clock: C) -> Self {
+    pub fn new(feed: Feed, books: Books<H>, clock: C) -> Self {
         Self {
             books,
             counts: IntakeCounts::default(),
             latencies: Box::default(),
             clock,
             timed: true,
-            decoder: Decoder::of(venue),
+            decoder: feed.decoder(),
             shown: Vec::new(),
         }
     }
@@ -103,7 +96,7 @@ impl<H: Handler, C: Clock> Intake<H, C> {
         frame: &str,
         progress: &mut Progress,
         budget_bytes: usize,
-        (connection, dialog): (ConnectionSlot, Option<&mut Dialog>),
+        (connection, dialog): (ConnectionSlot, Option<&mut Box<dyn Dialog>>),
         read: Now,
         findings: &mut Findings,
     ) {
@@ -183,7 +176,7 @@ struct Delivery<'a, H, C> {
     clock: &'a C,
     timed: bool,
     connection: ConnectionSlot,
-    dialog: Option<&'a mut Dialog>,
+    dialog: Option<&'a mut Box<dyn Dialog>>,
     read: Now,
     findings: &'a mut Findings,
     shown: &'a mut Vec<Unrecognized>,

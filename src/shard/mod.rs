@@ -35,7 +35,7 @@ use crate::link::{
     shard_trade::TradeTap,
 };
 use crate::ring::{Consumer, Producer};
-use crate::venue::Feed;
+use crate::venue::{Capabilities, Feed};
 use books::{Admission, Books, ConnectionSlot};
 use connections::{Connections, Waiting};
 use intake::{Findings, Intake};
@@ -62,6 +62,7 @@ pub struct ShardLinks {
 pub struct Shard<H, C = HostClock> {
     id: ShardId,
     feed: Feed,
+    capabilities: Capabilities,
     intake: Intake<H, C>,
     connections: Connections,
     readiness: Readiness,
@@ -134,16 +135,13 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         clock: C,
         links: ShardLinks,
     ) -> std::io::Result<Self> {
+        let capabilities = feed.capabilities();
+        let books = Books::new(id, Admission::Listed, handler).of_venue(feed.venue());
         Ok(Self {
             id,
             feed,
-            intake: Intake::of(
-                feed.venue(),
-                Books::new(id, Admission::Listed, handler)
-                    .of_venue(feed.venue())
-                    .sequenced(feed.is_sequenced()),
-                clock,
-            ),
+            capabilities,
+            intake: Intake::new(feed, books.sequenced(capabilities.is_sequenced()), clock),
             connections: Connections::default(),
             readiness: Readiness::new()?,
             links,

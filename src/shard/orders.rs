@@ -64,7 +64,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         now: Now,
     ) -> Vec<TokenId> {
         let feed = self.feed;
-        let opened = self.connections.open(id, || Dialog::new(feed, role));
+        let opened = self.connections.open(id, || feed.dialog(role));
         let Some(slot) = opened else { return Vec::new() };
         self.intake.books.name_connection(slot, id);
         let Some(connection) = self.connections.get_mut(slot) else { return Vec::new() };
@@ -75,7 +75,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         let mut opened = Vec::new();
         let mut known: HashSet<TokenId> = connection.tokens.iter().copied().collect();
         for opening in books {
-            let full = connection.tokens.len() >= feed.tokens_per_connection_max();
+            let full = connection.tokens.len() >= self.capabilities.tokens_per_connection_max;
             if full || !known.insert(opening.token) {
                 continue;
             }
@@ -162,11 +162,11 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     }
 
     /// Asks on a connection if its socket is up; a new socket subscribes everything anyway.
-    fn ask_for(&mut self, id: ConnectionId, now: Now, ask: impl FnOnce(&mut Dialog)) {
+    fn ask_for(&mut self, id: ConnectionId, now: Now, ask: impl FnOnce(&mut dyn Dialog)) {
         let Some(slot) = self.connections.find(id) else { return };
         let Some(connection) = self.connections.get_mut(slot) else { return };
         if connection.line.is_some() {
-            ask(&mut connection.dialog);
+            ask(&mut *connection.dialog);
             self.converse(slot, now);
         }
     }

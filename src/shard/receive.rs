@@ -120,7 +120,9 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         }
         self.count_held(slot);
         match outcome {
-            Ok(()) if self.feed.is_sequenced() => self.converse(slot, self.intake.clock.now()),
+            Ok(()) if self.capabilities.is_sequenced() => {
+                self.converse(slot, self.intake.clock.now())
+            }
             Ok(()) => self.flush(slot),
             Err(error) => self.hang_up(slot, &error),
         }

@@ -45,7 +45,7 @@ impl Rig {
             answers: answer_sender,
         };
         let clock = HostClock::new();
-        let feed = Feed::Polymarket { custom_features: false };
+        let feed = crate::venue::polymarket::feed(false);
         let shard = Shard::new(ShardId(0), feed, (), clock.clone(), links).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         Self { shard, orders, reports, queries, answers, listener, clock }

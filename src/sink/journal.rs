@@ -53,7 +53,7 @@ impl<'a> Line<'a> {
 
     fn trade(&self) -> Option<TradeRecord> {
         Some(TradeRecord {
-            venue: Venue::of(&self.venue)?,
+            venue: Venue::parse(&self.venue)?,
             market: MarketId::new(&self.market)?,
             token: TokenId::new(&self.token)?,
             price: Price(self.price_e6),

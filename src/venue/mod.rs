@@ -1,6 +1,8 @@
 //! The seam between venues and the engine: what a venue must be able to do.
 //!
-//! Runs on:  any (pure). Nothing outside `venue/` asks which venue it is.
+//! Runs on:  any (pure). Nothing outside `venue/` and `config/` asks which venue it is.
+//!
+//! A venue is a value of [`Protocol`]; [`ALL`] has those that come with this library.
 //!
 //! | part | Polymarket | Kalshi |
 //! |---|---|---|
@@ -8,39 +10,43 @@
 //! | decode: frame to events | [`polymarket::decode`] | [`kalshi::decode`] |
 //! | subscribe: what to send | [`polymarket::subscribe`] | [`kalshi::command`] |
 //! | dialog: what is asked on a connection, and what answers mean | [`polymarket::dialog`] | [`kalshi::dialog`] |
-//! | sequence: messages that are missing | not numbered | [`kalshi::sequence`] |
+//! | sequence: messages that are missing | not numbered | [`sequence`] |
 //! | catalog: markets over REST | [`polymarket::catalog`] | `kalshi::catalog` |
 //! | sign | not needed: public data | `kalshi::sign` |
 pub mod capabilities;
 pub mod catalogue;
+pub mod dialog;
 mod json;
 pub mod kalshi;
+mod named;
 pub mod polymarket;
+pub mod protocol;
+pub mod sequence;
 pub mod skip;
 
 pub use capabilities::{Capabilities, Updates};
 pub use catalogue::Catalogue;
+pub use dialog::Dialog;
+pub use named::{each_id_named_in, markets_named_in};
+pub use protocol::{BooksQuestion, Decode, Decoder, Feed, Progress, Protocol};
+pub use sequence::{Sequences, Verdict};
 
-use crate::base::id::{TokenId, Venue};
-use crate::base::limits;
+use crate::base::id::TokenId;
 use crate::market::{event::Event, info::MarketNews};
-pub use kalshi::sequence::{Sequences, Verdict};
 
-use kalshi::command::Channel;
+/// The venues that this engine knows by name, with what is asked of them by default.
+pub const ALL: [Feed; 2] = [polymarket::feed(true), kalshi::feed(false)];
 
-/// A venue's market-data stream: what to send on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Feed {
-    /// Polymarket's market channel.
-    Polymarket {
-        /// Ask for `new_market`, `market_resolved` and `best_bid_ask` too.
-        custom_features: bool,
-    },
-    /// Kalshi's WebSocket v2.
-    Kalshi {
-        /// Follow combos too (`KXMVE` tickers; kalshi/protocol.md, 3.5).
-        combos: bool,
-    },
+/// The one of this name among [`ALL`].
+#[must_use]
+pub fn of(name: &str) -> Option<Feed> {
+    ALL.into_iter().find(|feed| feed.venue().name() == name)
+}
+
+/// Names of [`ALL`] for people.
+#[must_use]
+pub fn names() -> String {
+    ALL.map(|feed| feed.venue().name().to_owned()).join(" or ")
 }
 
 /// What a connection is for.
@@ -69,356 +75,6 @@ impl Role {
             Self::Tickers => "ticker",
             Self::Trades => "trade",
             Self::Lifecycle => "lifecycle",
-        }
-    }
-
-    const fn channel(self) -> Channel {
-        match self {
-            Self::Books => Channel::Books,
-            Self::Tickers => Channel::Tickers,
-            Self::Trades => Channel::Trades,
-            Self::Lifecycle => Channel::Lifecycle,
-        }
-    }
-}
-
-/// The markets that a frame names although it cannot be read, at most `MESSAGES_PER_FRAME_MAX`.
-pub fn markets_named_in(frame: &str) -> impl Iterator<Item = &str> {
-    polymarket::decode::markets_named_in(frame)
-}
-
-/// Calls `each` with every id that a damaged text names; it says whether a book of that id is held. False when a
-/// message of the text may be about a book that no id names.
-pub fn each_id_named_in(text: &str, each: impl FnMut(&str) -> bool) -> bool {
-    polymarket::named::each_id_named_in(text, each)
-}
-
-/// How far the decoding of one frame is.
-pub type Progress = polymarket::decode::Progress;
-
-/// The decoder of a venue's frames; one per thread.
-#[derive(Debug)]
-pub enum Decoder {
-    /// Polymarket's.
-    Polymarket(polymarket::decode::Decoder),
-    /// Kalshi's.
-    Kalshi(kalshi::decode::Decoder),
-}
-
-impl Decoder {
-    /// What a reader must know of a frame without applying it. Empty where messages are not numbered.
-    pub fn outline<'a>(&mut self, frame: &'a str) -> Outline<'a> {
-        match self {
-            Self::Polymarket(_) => Outline::default(),
-            Self::Kalshi(decoder) => decoder.outline(frame),
-        }
-    }
-
-    /// The decoder of this venue.
-    #[must_use]
-    pub fn of(venue: Venue) -> Self {
-        match venue {
-            Venue::Polymarket => Self::Polymarket(polymarket::decode::Decoder::default()),
-            Venue::Kalshi => Self::Kalshi(kalshi::decode::Decoder::default()),
-        }
-    }
-
-    /// Goes on with a frame, for about `budget_bytes` of it; gives the number of messages delivered by this
-    /// part. Only lists of messages are divided.
-    pub fn decode_part(
-        &mut self,
-        frame: &str,
-        progress: &mut Progress,
-        budget_bytes: usize,
-        sink: &mut impl Sink,
-    ) -> u32 {
-        match self {
-            Self::Polymarket(decoder) => decoder.decode_part(frame, progress, budget_bytes, sink),
-            Self::Kalshi(decoder) => {
-                if progress.is_done() {
-                    return 0;
-                }
-                *progress = Progress::done();
-                decoder.decode(frame, sink)
-            }
-        }
-    }
-}
-
-impl Decoder {
-    /// Goes on with an answer to a [`BooksQuestion`], for about `budget_bytes` of it; gives the number of books
-    /// delivered by this part.
-    pub fn decode_books_part(
-        &mut self,
-        text: &str,
-        progress: &mut Progress,
-        budget_bytes: usize,
-        sink: &mut impl Sink,
-    ) -> u32 {
-        match self {
-            Self::Polymarket(decoder) => decoder.decode_part(text, progress, budget_bytes, sink),
-            Self::Kalshi(decoder) => decoder.decode_books_part(text, progress, budget_bytes, sink),
-        }
-    }
-}
-
-impl Feed {
-    /// Whose it is.
-    #[must_use]
-    pub const fn venue(self) -> Venue {
-        match self {
-            Self::Polymarket { .. } => Venue::Polymarket,
-            Self::Kalshi { .. } => Venue::Kalshi,
-        }
-    }
-
-    /// The longest delay before a redial, nanoseconds.
-    #[must_use]
-    pub const fn backoff_max_ns(self) -> u64 {
-        match self {
-            Self::Polymarket { .. } => limits::BACKOFF_MAX_NS,
-            Self::Kalshi { .. } => limits::SIGNED_BACKOFF_MAX_NS,
-        }
-    }
-
-    /// The flags that say where the catalogue and the stream are.
-    #[must_use]
-    pub const fn address_flags(self) -> [&'static str; 2] {
-        match self {
-            Self::Polymarket { .. } => ["--gamma-url", "--ws-url"],
-            Self::Kalshi { .. } => ["--kalshi-rest-url", "--kalshi-ws-url"],
-        }
-    }
-
-    /// What the REST services of the catalogue and of books are called.
-    #[must_use]
-    pub const fn service_names(self) -> [&'static str; 2] {
-        match self {
-            Self::Polymarket { .. } => ["polymarket-gamma", "polymarket-clob"],
-            Self::Kalshi { .. } => ["kalshi-rest", "kalshi-rest"],
-        }
-    }
-
-    /// What the stream is called among the services.
-    #[must_use]
-    pub const fn stream_name(self) -> &'static str {
-        match self {
-            Self::Polymarket { .. } => "polymarket-ws",
-            Self::Kalshi { .. } => "kalshi-ws",
-        }
-    }
-
-    /// Requests a second that the REST interface takes in the long run, and at once; `None` where each kind of
-    /// request keeps a pace of its own.
-    #[must_use]
-    pub const fn rest_rate(self) -> Option<(u32, u32)> {
-        match self {
-            Self::Polymarket { .. } => None,
-            Self::Kalshi { .. } => Some(kalshi::REST_RATE),
-        }
-    }
-
-    /// What the engine must know of the venue to follow it.
-    #[must_use]
-    pub const fn capabilities(self) -> Capabilities {
-        Capabilities::of(self.venue())
-    }
-
-    /// [`Capabilities::is_sequenced`].
-    #[must_use]
-    pub const fn is_sequenced(self) -> bool {
-        self.capabilities().is_sequenced()
-    }
-
-    /// Tokens that one connection takes at most.
-    #[must_use]
-    pub const fn tokens_per_connection_max(self) -> usize {
-        match self {
-            Self::Polymarket { .. } => limits::TOKENS_PER_CONNECTION_MAX,
-            Self::Kalshi { .. } => limits::MARKETS_PER_SUBSCRIPTION_MAX,
-        }
-    }
-
-    /// What the REST interface is asked for the books of these tokens; those that the venue does not know are
-    /// left out of the answer.
-    #[must_use]
-    pub fn books_request(self, tokens: &[TokenId]) -> BooksQuestion {
-        match self {
-            Self::Polymarket { .. } => BooksQuestion {
-                path: polymarket::subscribe::BOOKS_PATH.to_owned(),
-                body: Some(polymarket::subscribe::books_body(tokens)),
-            },
-            Self::Kalshi { .. } => {
-                BooksQuestion { path: kalshi::orderbooks::books_path(tokens), body: None }
-            }
-        }
-    }
-
-    /// Tokens of one such question at most, and questions a second.
-    #[must_use]
-    pub const fn books_request_limits(self) -> (usize, u64) {
-        match self {
-            Self::Polymarket { .. } => {
-                (limits::TOKENS_PER_BOOKS_REQUEST, limits::BOOKS_REQUESTS_PER_SECOND)
-            }
-            Self::Kalshi { .. } => {
-                (kalshi::orderbooks::BOOKS_PER_REQUEST, kalshi::orderbooks::REQUESTS_PER_SECOND)
-            }
-        }
-    }
-
-    /// The text that keeps a connection open; empty where the venue pings by itself.
-    #[must_use]
-    pub const fn heartbeat(self) -> &'static str {
-        match self {
-            Self::Polymarket { .. } => polymarket::subscribe::PING,
-            // Every 10 s, in frames of the protocol's own (kalshi/protocol.md, 1).
-            Self::Kalshi { .. } => "",
-        }
-    }
-}
-
-/// A question for books over REST.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BooksQuestion {
-    /// Path and query behind the host.
-    pub path: String,
-    /// The JSON of a `POST`; without it the question is a `GET`.
-    pub body: Option<String>,
-}
-
-/// What is asked on one connection, and what the answers mean.
-#[derive(Debug)]
-pub enum Dialog {
-    /// Polymarket's: nothing is answered.
-    Polymarket(polymarket::dialog::Dialog),
-    /// Kalshi's.
-    Kalshi(Box<kalshi::dialog::Dialog>),
-}
-
-impl Dialog {
-    /// Nothing asked yet.
-    #[must_use]
-    pub fn new(feed: Feed, role: Role) -> Self {
-        match feed {
-            Feed::Polymarket { custom_features } => {
-                Self::Polymarket(polymarket::dialog::Dialog::new(custom_features))
-            }
-            Feed::Kalshi { .. } => {
-                Self::Kalshi(Box::new(kalshi::dialog::Dialog::new(role.channel())))
-            }
-        }
-    }
-
-    /// A new session begins: everything is asked for anew.
-    pub fn begin(&mut self, tokens: &[TokenId], now_ns: u64) {
-        match self {
-            Self::Polymarket(dialog) => dialog.begin(tokens),
-            Self::Kalshi(dialog) => dialog.begin(tokens, now_ns),
-        }
-    }
-
-    /// More tokens.
-    pub fn add(&mut self, tokens: &[TokenId]) {
-        match self {
-            Self::Polymarket(dialog) => dialog.add(tokens),
-            Self::Kalshi(dialog) => dialog.add(tokens),
-        }
-    }
-
-    /// Fewer tokens.
-    pub fn delete(&mut self, tokens: &[TokenId]) {
-        match self {
-            Self::Polymarket(dialog) => dialog.delete(tokens),
-            Self::Kalshi(dialog) => dialog.delete(tokens),
-        }
-    }
-
-    /// Asks for these books again. False where that is not done on the connection.
-    pub fn ask(&mut self, tokens: &[TokenId]) -> bool {
-        match self {
-            Self::Polymarket(_) => false,
-            Self::Kalshi(dialog) => {
-                dialog.ask(tokens.iter().copied());
-                true
-            }
-        }
-    }
-
-    /// A connection that brings nothing is to show that it is alive. False where that is not done on the
-    /// connection.
-    pub fn probe(&mut self, book: Option<TokenId>) -> bool {
-        match self {
-            Self::Polymarket(_) => false,
-            Self::Kalshi(dialog) => {
-                dialog.probe(book);
-                true
-            }
-        }
-    }
-
-    /// The next text to send.
-    pub fn poll(&mut self, now_ns: u64) -> Option<String> {
-        match self {
-            Self::Polymarket(dialog) => dialog.poll(),
-            Self::Kalshi(dialog) => dialog.poll(now_ns),
-        }
-    }
-
-    /// Takes the number of a message.
-    pub fn on_envelope(&mut self, envelope: &Envelope) -> Verdict {
-        match self {
-            Self::Polymarket(_) => Verdict::Next,
-            Self::Kalshi(dialog) => dialog.on_envelope(envelope),
-        }
-    }
-
-    /// Takes an answer.
-    pub fn on_reply(&mut self, reply: &Reply<'_>, now_ns: u64) {
-        if let Self::Kalshi(dialog) = self {
-            dialog.on_reply(reply, now_ns);
-        }
-    }
-
-    /// A frame could not be read at all. True where every book of the connection is suspect then.
-    pub fn on_broken_frame(&mut self) -> bool {
-        match self {
-            Self::Polymarket(_) => false,
-            Self::Kalshi(dialog) => {
-                dialog.on_broken_frame();
-                true
-            }
-        }
-    }
-
-    /// Market data came.
-    pub fn on_data(&mut self, now_ns: u64) {
-        if let Self::Kalshi(dialog) = self {
-            dialog.on_data(now_ns);
-        }
-    }
-
-    /// Does what is due.
-    pub fn handle_timeout(&mut self, now_ns: u64) {
-        if let Self::Kalshi(dialog) = self {
-            dialog.handle_timeout(now_ns);
-        }
-    }
-
-    /// What the shard must do, if anything; `tokens` are all of the connection.
-    pub fn poll_turn(&mut self, now_ns: u64, tokens: &[TokenId]) -> Option<Turn> {
-        match self {
-            Self::Polymarket(_) => None,
-            Self::Kalshi(dialog) => dialog.poll_turn(now_ns, tokens),
-        }
-    }
-
-    /// What was asked and answered.
-    #[must_use]
-    pub fn counts(&self) -> DialogCounts {
-        match self {
-            Self::Polymarket(_) => DialogCounts::default(),
-            Self::Kalshi(dialog) => *dialog.counts(),
         }
     }
 }

@@ -130,7 +130,7 @@ fn batch(trades: &[TradeRecord]) -> Batch {
 
 fn trade(number: u64) -> TradeRecord {
     TradeRecord {
-        venue: Venue::Polymarket,
+        venue: Venue::named("polymarket"),
         market: MarketId::new("0x12dc").unwrap(),
         token: TokenId::new("727").unwrap(),
         price: Price(585_000),
@@ -148,7 +148,7 @@ fn trade(number: u64) -> TradeRecord {
 fn a_resolved_market_stays_resolved(store: &mut PostgresStore) {
     let (token, name) = (TokenId::new("727").unwrap(), "Yes\\\t\n".to_owned());
     let market = MarketRow {
-        venue: Venue::Polymarket,
+        venue: Venue::named("polymarket"),
         market: MarketId::new("0x12dc").unwrap(),
         slug: String::new(),
         question: "Tab\there, line\nthere, back\\slash?".into(),

@@ -117,7 +117,7 @@ fn a_handler_is_told_of_the_life_of_markets_and_connections() {
         events.markets.len() == 11 && events.markets.values().any(resolved)
     });
     for ((venue, market), told) in &listener.0.lock().unwrap().markets {
-        assert_eq!(*venue, Venue::Polymarket);
+        assert_eq!(*venue, Venue::named("polymarket"));
         let (of, is_over) = (stages(told), told.len() > 2);
         assert_eq!(&of[..2], [New, Opened], "{market}: {told:?}");
         if is_over {
@@ -182,12 +182,13 @@ fn each_view_says_its_venue_and_tickers_come_from_kalshi() {
         .unwrap();
     listener.wait("books of both venues and tickers", |events| {
         let of = |venue| events.snapshots.iter().filter(|(of, _)| *of == venue).count();
-        let tickers = events.tickers.iter().filter(|(of, _)| *of == Venue::Kalshi).count();
-        of(Venue::Polymarket) == 12 && of(Venue::Kalshi) >= 12 && tickers >= 5
+        let tickers = events.tickers.iter().filter(|(of, _)| *of == Venue::named("kalshi")).count();
+        of(Venue::named("polymarket")) == 12 && of(Venue::named("kalshi")) >= 12 && tickers >= 5
     });
     // Every third market that is made opens later, by time alone: it is new and opened apart. Some end.
     listener.wait("the life of Kalshi's markets", |events| {
-        let of_kalshi = events.markets.iter().filter(|((venue, _), _)| *venue == Venue::Kalshi);
+        let of_kalshi =
+            events.markets.iter().filter(|((venue, _), _)| *venue == Venue::named("kalshi"));
         let mut stages = of_kalshi.map(|(_, told)| stages(told));
         events.markets.len() > 20 && stages.any(|told| told.contains(&MarketStage::Ended))
     });
@@ -195,7 +196,7 @@ fn each_view_says_its_venue_and_tickers_come_from_kalshi() {
     let events = listener.0.lock().unwrap();
     for (venue, token) in events.tickers.iter().chain(&events.snapshots) {
         let is_ticker = token.starts_with("KX");
-        assert_eq!(*venue == Venue::Kalshi, is_ticker, "{token}");
+        assert_eq!(*venue == Venue::named("kalshi"), is_ticker, "{token}");
     }
     for ((_, market), told) in &events.markets {
         assert_eq!(told[0].0, MarketStage::New, "{market}: {told:?}");

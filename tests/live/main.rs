@@ -31,5 +31,6 @@ mod proxy;
 mod refused;
 mod sharing;
 mod stopping;
+mod third_venue;
 mod venue;
 mod versions;

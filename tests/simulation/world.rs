@@ -94,7 +94,7 @@ pub(crate) struct World {
     pub(crate) checked: u64,
 }
 
-const FEED: Feed = Feed::Polymarket { custom_features: true };
+const FEED: Feed = ringbook::venue::polymarket::feed(true);
 
 fn target(board: Switchboard) -> Target {
     Target {
@@ -102,7 +102,7 @@ fn target(board: Switchboard) -> Target {
         host: "venue".into(),
         tls: None,
         connector: Arc::new(board),
-        heartbeat: FEED.heartbeat(),
+        heartbeat: FEED.capabilities().heartbeat,
         signer: None,
     }
 }
@@ -165,10 +165,10 @@ impl World {
         let parts = ControlParts {
             shards: proxies,
             target: target(board),
-            discovery: Discovery::new(true, seed),
+            discovery: Discovery::new(FEED, true, seed),
             lifecycle: Lifecycle::new(options),
             tokens_per_connection: 4 + random.below(12) as usize,
-            feed: ringbook::venue::Feed::Polymarket { custom_features: true },
+            feed: FEED,
             table: None,
             sink: None,
             capture: None,

@@ -1,7 +1,6 @@
 //! Two venues under one supervisor, in either order: each command goes to the venue that it concerns.
 use super::*;
 use crate::base::id::{MarketId, ShardId};
-use crate::base::policy::ConnectionTable;
 use crate::control::catalogue::Fetched;
 use crate::control::dial::Target;
 use crate::control::discovery::Discovery;
@@ -13,10 +12,10 @@ use crate::counter::latency::Stage;
 use crate::io::driver::Readiness;
 use crate::market::info::{MarketInfo, Outcome};
 use crate::ring::ring;
-use crate::venue::{Catalogue, Feed};
+use crate::venue::{Feed, kalshi, polymarket};
 
-const POLYMARKET: Feed = Feed::Polymarket { custom_features: true };
-const KALSHI: Feed = Feed::Kalshi { combos: false };
+const POLYMARKET: Feed = polymarket::feed(true);
+const KALSHI: Feed = kalshi::feed(false);
 const NOW: Now = Now { mono_ns: 1, wall_ns: 1 };
 
 fn proxy(shard: u16) -> ShardProxy {
@@ -44,11 +43,11 @@ fn control_of(feed: Feed, shards: Vec<ShardProxy>) -> Control {
             heartbeat: "",
             signer: None,
         },
-        discovery: Discovery::new(false, 1).of(Catalogue::from(feed)),
+        discovery: Discovery::new(feed, false, 1),
         lifecycle: Lifecycle::new(LifecycleOptions::default()),
         tokens_per_connection: if is_table { 7_500 } else { 400 },
         feed,
-        table: is_table.then(ConnectionTable::default),
+        table: is_table.then_some(kalshi::CONNECTIONS),
         sink: None,
         capture: None,
         seed: 1,

@@ -37,7 +37,7 @@ fn of(word: &str) -> String {
 /// What is found of each, in short: `.` the next one, `=` a repetition, `+n` n are missing; `!` where books of before
 /// are over, `@` where a session begins anew.
 fn found(recording: &str) -> String {
-    let mut numbers = Numbers::of(Venue::Kalshi).unwrap();
+    let mut numbers = Numbers::of(crate::venue::kalshi::feed(false)).unwrap();
     let look = |word: &str| {
         let found = numbers.look(&of(word), HERE, false, 1);
         let verdict = match found.verdict {
@@ -95,7 +95,7 @@ fn sessions_repetitions_and_holes_are_told_apart() {
 
 #[test]
 fn an_engines_capture_says_itself_where_sessions_begin() {
-    let mut numbers = Numbers::of(Venue::Kalshi).unwrap();
+    let mut numbers = Numbers::of(crate::venue::kalshi::feed(false)).unwrap();
     let mut look = |word: &str| {
         let found = numbers.look(&of(word), HERE, true, 1);
         (found.slot, found.verdict, !found.over.is_empty())
@@ -112,7 +112,7 @@ fn an_engines_capture_says_itself_where_sessions_begin() {
 
 #[test]
 fn places_are_one_for_each_subscription_and_fresh_in_each_session() {
-    let mut numbers = Numbers::of(Venue::Kalshi).unwrap();
+    let mut numbers = Numbers::of(crate::venue::kalshi::feed(false)).unwrap();
     let mut at = |word: &str| numbers.look(&of(word), HERE, false, 1).slot;
     let (one, two) = (at("1.1"), at("2.1"));
     assert!(one != two && one != HERE);

@@ -108,7 +108,7 @@ mod tests {
     fn books() -> (Books<()>, Consumer<TradeRecord>) {
         let (producer, consumer) = ring(16_384);
         let books = Books::new(ShardId(0), Admission::Listed, ()).sequenced(true);
-        let mut books = books.tapped(TradeTap::new(Venue::Kalshi, producer));
+        let mut books = books.tapped(TradeTap::new(Venue::named("kalshi"), producer));
         books.name_connection(TRADES, ConnectionId(9));
         (books, consumer)
     }

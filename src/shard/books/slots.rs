@@ -47,7 +47,7 @@ pub(super) struct Slots {
 
 impl Default for Slots {
     fn default() -> Self {
-        Self { venue: Venue::Polymarket, blocks: Vec::new(), len: 0 }
+        Self { venue: crate::venue::ALL[0].venue(), blocks: Vec::new(), len: 0 }
     }
 }
 

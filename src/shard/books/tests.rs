@@ -28,7 +28,7 @@ fn intake(markets: &[(u32, &[u32])]) -> Intake<(), StillClock> {
             books.open(&opening(*market, i), HERE).unwrap();
         }
     }
-    Intake::new(books, StillClock(0))
+    Intake::new(crate::venue::polymarket::feed(true), books, StillClock(0))
 }
 
 fn feed(intake: &mut Intake<(), StillClock>, connection: ConnectionSlot, frame: &str) {
@@ -155,7 +155,7 @@ fn implied_books_open_on_the_shard_that_owns_their_market_and_nowhere_else() {
     for shard in 0..3 {
         let admission = Admission::Implied { shards: 3 };
         let books = Books::new(ShardId(shard), admission, ());
-        let mut intake = Intake::new(books, StillClock(0));
+        let mut intake = Intake::new(crate::venue::polymarket::feed(true), books, StillClock(0));
         feed(&mut intake, HERE, &book(11, 20, "0.4"));
         let own = shard_of(b"0x1", 3) == ShardId(shard);
         assert_eq!(intake.books.find("11").is_some(), own);
@@ -183,7 +183,7 @@ fn an_undecodable_change_of_unknown_token_makes_its_whole_market_stale() {
 #[test]
 fn an_implied_book_is_known_by_market_and_token() {
     let books = Books::new(ShardId(0), Admission::Implied { shards: 1 }, ());
-    let mut intake = Intake::new(books, StillClock(0));
+    let mut intake = Intake::new(crate::venue::polymarket::feed(true), books, StillClock(0));
     feed(&mut intake, HERE, &book(11, 20, "0.4"));
     feed(&mut intake, HERE, &book(11, 21, "0.5").replace("\"0x1\"", "\"0x9\""));
     let mut lines: Vec<String> = Vec::new();
@@ -293,7 +293,7 @@ fn a_message_finds_each_of_its_tokens_whatever_their_order() {
 #[test]
 fn a_token_of_two_markets_keeps_its_books_apart_within_messages_of_two_changes() {
     let books = Books::new(ShardId(0), Admission::Implied { shards: 1 }, ());
-    let mut intake = Intake::new(books, StillClock(0));
+    let mut intake = Intake::new(crate::venue::polymarket::feed(true), books, StillClock(0));
     for market in ["0x1", "0x9"] {
         for i in [11, 12] {
             feed(&mut intake, HERE, &book(i, 20, "0.4").replace("0x1", market));

@@ -4,7 +4,7 @@ use crate::base::id::{ConnectionId, MarketId, TokenId, Venue};
 
 fn trade(number: u64) -> TradeRecord {
     TradeRecord {
-        venue: Venue::Polymarket,
+        venue: Venue::named("polymarket"),
         market: MarketId::new("0x6c83cdd2").unwrap(),
         token: TokenId::new("727101664").unwrap(),
         price: Price(585_000),
@@ -87,7 +87,7 @@ fn what_is_no_trade_is_counted_and_passed_over() {
     journal.append(&trades(0..1)).unwrap();
     drop(journal);
     let line = std::fs::read_to_string(&path).unwrap();
-    let other = line.replace("polymarket", "elsewhere");
+    let other = line.replace("polymarket", "no venue");
     std::fs::write(&path, format!("{other}\0\0\0\nnull\n{{}}\n{line}")).unwrap();
     let (mut journal, found) = Journal::open(&path).unwrap();
     assert_eq!(found, Found { trades: 1, torn: 4 });

@@ -10,7 +10,7 @@ const BATCHING: Batching = Batching { trades_max: 10, age_max_ns: 500 * MILLISEC
 
 fn trade(number: u64) -> TradeRecord {
     TradeRecord {
-        venue: Venue::Polymarket,
+        venue: Venue::named("polymarket"),
         market: MarketId::new("0x1").unwrap(),
         token: TokenId::new("7").unwrap(),
         price: Price(1),

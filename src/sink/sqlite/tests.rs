@@ -12,7 +12,7 @@ fn batch(trades: &[TradeRecord]) -> Batch {
 
 fn trade(number: u64) -> TradeRecord {
     TradeRecord {
-        venue: Venue::Polymarket,
+        venue: Venue::named("polymarket"),
         market: MarketId::new("0x12dc").unwrap(),
         token: TokenId::new("727").unwrap(),
         price: Price(585_000),
@@ -109,7 +109,7 @@ fn markets_are_kept_current_and_trades_say_the_outcome() {
         name: name.to_owned(),
     };
     let open = MarketRow {
-        venue: Venue::Polymarket,
+        venue: Venue::named("polymarket"),
         market: MarketId::new("0x12dc").unwrap(),
         slug: "will-it".into(),
         question: "Will it 'rain'?".into(),

@@ -10,7 +10,7 @@ use std::path::Path;
 
 fn trade(number: u64) -> TradeRecord {
     TradeRecord {
-        venue: Venue::Polymarket,
+        venue: Venue::named("polymarket"),
         market: MarketId::new("0x1").unwrap(),
         token: TokenId::new("7").unwrap(),
         price: Price(1),
@@ -35,7 +35,7 @@ fn start(folder: tempfile::TempDir, depth: usize) -> Rig {
     let path = folder.path().join("trades.db");
     let address = StoreAddress::parse(&format!("sqlite:{}", path.display())).unwrap();
     let options = SinkOptions {
-        venues: vec![Venue::Polymarket],
+        venues: vec![Venue::named("polymarket")],
         journal: address.journal(),
         address,
         batching: Batching { trades_max: 100, age_max_ns: 20 * MILLISECOND_NS },
@@ -82,7 +82,7 @@ fn a_full_ring_is_told_and_written_down() {
     let address = StoreAddress::Sqlite(path);
     let batching = Batching { trades_max: 100, age_max_ns: MILLISECOND_NS };
     let options = SinkOptions {
-        venues: vec![Venue::Polymarket],
+        venues: vec![Venue::named("polymarket")],
         journal: address.journal(),
         address,
         batching,
@@ -144,7 +144,7 @@ fn what_cannot_start_says_why() {
     let address = StoreAddress::Sqlite(folder.path().join("nowhere/trades.db"));
     let batching = Batching { trades_max: 1, age_max_ns: 1 };
     let options = SinkOptions {
-        venues: vec![Venue::Polymarket],
+        venues: vec![Venue::named("polymarket")],
         journal: folder.path().join("j"),
         address,
         batching,

@@ -20,6 +20,13 @@ use crate::venue::skip::{SkipReason, Skipped};
 use sonic_rs::{JsonValueTrait, LazyValue};
 use std::fmt;
 
+/// Events on one page of `/events` (the venue's maximum); about 1,500 markets, 3 MB.
+const PAGE_EVENTS: usize = 200;
+/// Markets on one page of `/markets` (the venue's maximum).
+const PAGE_MARKETS: usize = 1_000;
+/// Tickers of one request; 7 kB of path at most.
+pub const TICKERS_PER_REQUEST: usize = 100;
+
 /// What one answer of the catalogue says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KalshiPage {
@@ -236,7 +243,7 @@ pub fn events_path(filter: EventFilter, cursor: Option<&str>) -> String {
         EventFilter::Open => "open",
         EventFilter::Unopened => "unopened",
     };
-    let limit = limits::KALSHI_PAGE_EVENTS;
+    let limit = PAGE_EVENTS;
     let path =
         format!("/trade-api/v2/events?status={status}&limit={limit}&with_nested_markets=true");
     with_cursor(path, cursor)
@@ -247,22 +254,28 @@ pub fn events_path(filter: EventFilter, cursor: Option<&str>) -> String {
 #[must_use]
 pub fn markets_scan_path(cursor: Option<&str>, mve: bool) -> String {
     let filter = if mve { "" } else { "&mve_filter=exclude" };
-    let limit = limits::KALSHI_PAGE_MARKETS;
+    let limit = PAGE_MARKETS;
     with_cursor(format!("/trade-api/v2/markets?limit={limit}&status=open{filter}"), cursor)
 }
 
-/// These markets, whatever their state; the first [`limits::KALSHI_TICKERS_PER_REQUEST`] of them.
+/// These markets, whatever their state; the first [`TICKERS_PER_REQUEST`] of them.
 #[must_use]
 pub fn markets_path(tickers: &[MarketId]) -> String {
-    let tickers = &tickers[..tickers.len().min(limits::KALSHI_TICKERS_PER_REQUEST)];
-    let limit = limits::KALSHI_TICKERS_PER_REQUEST;
-    let mut path = format!("/trade-api/v2/markets?limit={limit}&tickers=");
-    for (place, ticker) in tickers.iter().enumerate() {
+    let mut path = format!("/trade-api/v2/markets?limit={TICKERS_PER_REQUEST}&tickers=");
+    for (place, ticker) in tickers.iter().take(TICKERS_PER_REQUEST).enumerate() {
         if place > 0 {
             path.push(',');
         }
         percent_encode(ticker.as_str(), &mut path);
     }
+    path
+}
+
+/// The market of this name. A text that is no ticker is asked for as it is, so that the venue says that there is none.
+#[must_use]
+pub fn ticker_path(ticker: &str) -> String {
+    let mut path = format!("/trade-api/v2/markets?limit={TICKERS_PER_REQUEST}&tickers=");
+    percent_encode(ticker, &mut path);
     path
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Runs on:  shards (pure).
 use crate::base::id::TokenId;
+use crate::venue::Role;
 use std::fmt::Write as _;
 
 /// A channel.
@@ -18,6 +19,17 @@ pub enum Channel {
 }
 
 impl Channel {
+    /// That of connections of this role.
+    #[must_use]
+    pub const fn of(role: Role) -> Self {
+        match role {
+            Role::Books => Self::Books,
+            Role::Tickers => Self::Tickers,
+            Role::Trades => Self::Trades,
+            Role::Lifecycle => Self::Lifecycle,
+        }
+    }
+
     /// Its name on the wire (kalshi/protocol.md, 2.2).
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -10,7 +10,6 @@
 //! about the same market is sent: they may be carried out in any order, and `get_snapshot` answers for markets that
 //! are not subscribed too, whose books would never hear of a change.
 use super::command::{self, Channel, Update};
-use super::sequence::{Sequences, Verdict};
 use crate::base::{
     id::TokenId,
     limits::{
@@ -19,7 +18,7 @@ use crate::base::{
     },
     time::SECOND_NS,
 };
-use crate::venue::{DialogCounts, Envelope, Reply, Turn};
+use crate::venue::{self, DialogCounts, Envelope, Reply, Sequences, Turn, Verdict};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 /// Resubscriptions are counted over this long.
@@ -145,17 +144,6 @@ impl Dialog {
         }
     }
 
-    /// A new session begins: everything is asked for anew.
-    pub fn begin(&mut self, tokens: &[TokenId], now_ns: u64) {
-        self.sequences.reset();
-        self.over = None;
-        self.resubscribes.clear();
-        self.turns.clear();
-        self.not_before_ns = 0;
-        self.heard_ns = now_ns;
-        self.subscribe_anew(tokens);
-    }
-
     /// The subscription is over and begins anew.
     fn subscribe_anew(&mut self, tokens: &[TokenId]) {
         self.sid = None;
@@ -167,24 +155,6 @@ impl Dialog {
         self.owed.clear();
         self.to_add = tokens.iter().copied().collect();
         self.pause_ns = COMMAND_PAUSE_NS;
-    }
-
-    /// More markets.
-    pub fn add(&mut self, tokens: &[TokenId]) {
-        self.to_delete.retain(|token| !tokens.contains(token));
-        self.forget_repetitions(tokens);
-        self.to_add.extend(tokens);
-    }
-
-    /// Fewer markets.
-    pub fn delete(&mut self, tokens: &[TokenId]) {
-        for token in tokens {
-            self.owed.remove(token);
-        }
-        self.to_add.retain(|token| !tokens.contains(token));
-        self.to_ask.retain(|token| !tokens.contains(token));
-        self.forget_repetitions(tokens);
-        self.to_delete.extend(tokens);
     }
 
     /// These markets are to come or to go: what would be sent again about them says something else.
@@ -232,19 +202,6 @@ impl Dialog {
         tokens.flatten().copied().collect()
     }
 
-    /// Asks for the snapshots of these books, which are subscribed, unless they are on their way.
-    pub fn ask(&mut self, tokens: impl IntoIterator<Item = TokenId>) {
-        let added = self.under_way(true);
-        for token in tokens {
-            let coming = self.owed.contains_key(&token)
-                || self.to_add.contains(&token)
-                || added.contains(&token);
-            if !coming && !self.to_ask.contains(&token) {
-                self.to_ask.push_back(token);
-            }
-        }
-    }
-
     /// Every book is suspect: asks for the snapshots of all that are subscribed. Those that are about to be may have
     /// come and be suspect too; they are asked for later.
     pub fn ask_all(&mut self, tokens: &[TokenId], now_ns: u64) {
@@ -257,49 +214,6 @@ impl Dialog {
                 self.to_ask.push_back(*token);
             }
         }
-    }
-
-    /// A connection that brings nothing: a command shows whether it is alive.
-    pub fn probe(&mut self, book: Option<TokenId>) {
-        match book {
-            Some(token) if self.sid.is_some() => self.ask([token]),
-            _ => self.to_list = true,
-        }
-    }
-
-    /// The next command to send, if there is one and it may be sent.
-    pub fn poll(&mut self, now_ns: u64) -> Option<String> {
-        if now_ns < self.not_before_ns || self.pending.len() >= COMMANDS_OPEN_MAX {
-            return None;
-        }
-        let (wish, tries) = match self.again.pop_front() {
-            Some(again) => again,
-            None => (self.next_wish()?, 0),
-        };
-        self.last_id += 1;
-        let id = self.last_id;
-        let text = match (&wish, self.sid) {
-            (Wish::Subscribe(tickers), _) => command::subscribe(id, self.channel, tickers),
-            (Wish::Update(update, tickers), Some(sid)) => {
-                command::update(id, sid, *update, tickers)
-            }
-            (Wish::List, _) => command::list(id),
-            // The subscription is gone in the meantime: all is asked for anew.
-            (Wish::Update(..), None) => return None,
-        };
-        match &wish {
-            Wish::Subscribe(tickers) | Wish::Update(Update::Add | Update::Snapshot, tickers) => {
-                for ticker in tickers {
-                    let owed = self.owed.entry(*ticker).or_insert(Owed { asked_ns: 0, tries: 0 });
-                    owed.asked_ns = now_ns;
-                }
-            }
-            Wish::Update(Update::Delete, _) | Wish::List => {}
-        }
-        self.counts.commands += 1;
-        let deadline_ns = now_ns + COMMAND_TIMEOUT_NS;
-        self.pending.insert(id, Pending { wish, deadline_ns, tries });
-        Some(text)
     }
 
     fn next_wish(&mut self) -> Option<Wish> {
@@ -345,54 +259,6 @@ impl Dialog {
         }
         let tickers = chunk(&mut self.to_ask, &added)?;
         Some(Wish::Update(Update::Snapshot, tickers))
-    }
-
-    /// Takes the number of a message. [`Verdict::Hole`] is followed by [`Turn::Suspect`].
-    pub fn on_envelope(&mut self, envelope: &Envelope) -> Verdict {
-        let (Some(sid), Some(seq)) = (envelope.sid, envelope.seq) else { return Verdict::Next };
-        let verdict = self.sequences.take(sid, seq, false);
-        match verdict {
-            Verdict::Next => {}
-            Verdict::Duplicate => self.counts.duplicates += 1,
-            Verdict::Hole(missing) => {
-                self.counts.holes += 1;
-                self.counts.missing += missing;
-                self.turns.push_back(Turn::Suspect);
-            }
-        }
-        verdict
-    }
-
-    /// A frame was no JSON: whatever it was to say is lost.
-    pub fn on_broken_frame(&mut self) {
-        self.turns.push_back(Turn::Suspect);
-    }
-
-    /// Takes an answer.
-    pub fn on_reply(&mut self, reply: &Reply<'_>, now_ns: u64) {
-        self.heard_ns = now_ns;
-        match *reply {
-            Reply::Subscribed { id, sid, .. } => {
-                self.pause_ns = COMMAND_PAUSE_NS;
-                self.on_subscribed(id, sid);
-            }
-            Reply::Ok { id, sid } => {
-                self.pause_ns = COMMAND_PAUSE_NS;
-                self.on_subscribed(id, sid);
-            }
-            Reply::Unsubscribed { id, .. } => _ = self.take(id),
-            Reply::Snapshot { id, market } => {
-                if let Some(token) = TokenId::new(market) {
-                    self.owed.remove(&token);
-                }
-                // Answered without an `ok` of its own (kalshi/protocol.md, 2.4).
-                let asked = id.and_then(|id| self.pending.get(&id));
-                if asked.is_some_and(|p| matches!(p.wish, Wish::Update(Update::Snapshot, _))) {
-                    self.take(id);
-                }
-            }
-            Reply::Error { id, sid, code, .. } => self.on_error(id, sid, code, now_ns),
-        }
     }
 
     fn take(&mut self, id: Option<u64>) -> Option<Pending> {
@@ -525,13 +391,155 @@ impl Dialog {
         }
     }
 
+    /// Books whose snapshot has been asked for and has not come.
+    #[must_use]
+    pub fn owed(&self) -> usize {
+        self.owed.len()
+    }
+}
+
+impl venue::Dialog for Dialog {
+    fn begin(&mut self, tokens: &[TokenId], now_ns: u64) {
+        self.sequences.reset();
+        self.over = None;
+        self.resubscribes.clear();
+        self.turns.clear();
+        self.not_before_ns = 0;
+        self.heard_ns = now_ns;
+        self.subscribe_anew(tokens);
+    }
+
+    fn add(&mut self, tokens: &[TokenId]) {
+        self.to_delete.retain(|token| !tokens.contains(token));
+        self.forget_repetitions(tokens);
+        self.to_add.extend(tokens);
+    }
+
+    fn delete(&mut self, tokens: &[TokenId]) {
+        for token in tokens {
+            self.owed.remove(token);
+        }
+        self.to_add.retain(|token| !tokens.contains(token));
+        self.to_ask.retain(|token| !tokens.contains(token));
+        self.forget_repetitions(tokens);
+        self.to_delete.extend(tokens);
+    }
+
+    /// Asks for the snapshots of these books, which are subscribed, unless they are on their way.
+    fn ask(&mut self, tokens: &[TokenId]) -> bool {
+        let added = self.under_way(true);
+        for token in tokens {
+            let coming = self.owed.contains_key(token)
+                || self.to_add.contains(token)
+                || added.contains(token);
+            if !coming && !self.to_ask.contains(token) {
+                self.to_ask.push_back(*token);
+            }
+        }
+        true
+    }
+
+    /// A connection that brings nothing: a command shows whether it is alive.
+    fn probe(&mut self, book: Option<TokenId>) -> bool {
+        match book {
+            Some(token) if self.sid.is_some() => self.ask(&[token]),
+            _ => {
+                self.to_list = true;
+                true
+            }
+        }
+    }
+
+    /// The next command to send, if there is one and it may be sent.
+    fn poll(&mut self, now_ns: u64) -> Option<String> {
+        if now_ns < self.not_before_ns || self.pending.len() >= COMMANDS_OPEN_MAX {
+            return None;
+        }
+        let (wish, tries) = match self.again.pop_front() {
+            Some(again) => again,
+            None => (self.next_wish()?, 0),
+        };
+        self.last_id += 1;
+        let id = self.last_id;
+        let text = match (&wish, self.sid) {
+            (Wish::Subscribe(tickers), _) => command::subscribe(id, self.channel, tickers),
+            (Wish::Update(update, tickers), Some(sid)) => {
+                command::update(id, sid, *update, tickers)
+            }
+            (Wish::List, _) => command::list(id),
+            // The subscription is gone in the meantime: all is asked for anew.
+            (Wish::Update(..), None) => return None,
+        };
+        match &wish {
+            Wish::Subscribe(tickers) | Wish::Update(Update::Add | Update::Snapshot, tickers) => {
+                for ticker in tickers {
+                    let owed = self.owed.entry(*ticker).or_insert(Owed { asked_ns: 0, tries: 0 });
+                    owed.asked_ns = now_ns;
+                }
+            }
+            Wish::Update(Update::Delete, _) | Wish::List => {}
+        }
+        self.counts.commands += 1;
+        let deadline_ns = now_ns + COMMAND_TIMEOUT_NS;
+        self.pending.insert(id, Pending { wish, deadline_ns, tries });
+        Some(text)
+    }
+
+    /// Takes the number of a message. [`Verdict::Hole`] is followed by [`Turn::Suspect`].
+    fn on_envelope(&mut self, envelope: &Envelope) -> Verdict {
+        let (Some(sid), Some(seq)) = (envelope.sid, envelope.seq) else { return Verdict::Next };
+        let verdict = self.sequences.take(sid, seq, false);
+        match verdict {
+            Verdict::Next => {}
+            Verdict::Duplicate => self.counts.duplicates += 1,
+            Verdict::Hole(missing) => {
+                self.counts.holes += 1;
+                self.counts.missing += missing;
+                self.turns.push_back(Turn::Suspect);
+            }
+        }
+        verdict
+    }
+
+    /// A frame was no JSON: whatever it was to say is lost.
+    fn on_broken_frame(&mut self) -> bool {
+        self.turns.push_back(Turn::Suspect);
+        true
+    }
+
+    fn on_reply(&mut self, reply: &Reply<'_>, now_ns: u64) {
+        self.heard_ns = now_ns;
+        match *reply {
+            Reply::Subscribed { id, sid, .. } => {
+                self.pause_ns = COMMAND_PAUSE_NS;
+                self.on_subscribed(id, sid);
+            }
+            Reply::Ok { id, sid } => {
+                self.pause_ns = COMMAND_PAUSE_NS;
+                self.on_subscribed(id, sid);
+            }
+            Reply::Unsubscribed { id, .. } => _ = self.take(id),
+            Reply::Snapshot { id, market } => {
+                if let Some(token) = TokenId::new(market) {
+                    self.owed.remove(&token);
+                }
+                // Answered without an `ok` of its own (kalshi/protocol.md, 2.4).
+                let asked = id.and_then(|id| self.pending.get(&id));
+                if asked.is_some_and(|p| matches!(p.wish, Wish::Update(Update::Snapshot, _))) {
+                    self.take(id);
+                }
+            }
+            Reply::Error { id, sid, code, .. } => self.on_error(id, sid, code, now_ns),
+        }
+    }
+
     /// Something sequenced or at least readable came.
-    pub fn on_data(&mut self, now_ns: u64) {
+    fn on_data(&mut self, now_ns: u64) {
         self.heard_ns = now_ns;
     }
 
     /// Does what is due: commands without answer, snapshots that did not come.
-    pub fn handle_timeout(&mut self, now_ns: u64) {
+    fn handle_timeout(&mut self, now_ns: u64) {
         let late = |(id, pending): (&u64, &Pending)| (now_ns >= pending.deadline_ns).then_some(*id);
         while let Some(id) = self.pending.iter().find_map(late) {
             let Some(Pending { wish, tries, .. }) = self.take(Some(id)) else { break };
@@ -575,8 +583,7 @@ impl Dialog {
         }
     }
 
-    /// What the shard must do, if anything.
-    pub fn poll_turn(&mut self, now_ns: u64, tokens: &[TokenId]) -> Option<Turn> {
+    fn poll_turn(&mut self, now_ns: u64, tokens: &[TokenId]) -> Option<Turn> {
         let turn = self.turns.pop_front()?;
         match turn {
             Turn::Suspect => {
@@ -595,16 +602,8 @@ impl Dialog {
         Some(turn)
     }
 
-    /// Books whose snapshot has been asked for and has not come.
-    #[must_use]
-    pub fn owed(&self) -> usize {
-        self.owed.len()
-    }
-
-    /// What was asked and answered.
-    #[must_use]
-    pub const fn counts(&self) -> &DialogCounts {
-        &self.counts
+    fn counts(&self) -> DialogCounts {
+        self.counts
     }
 }
 

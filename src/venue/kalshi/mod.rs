@@ -8,11 +8,25 @@ pub mod decode;
 pub mod dialog;
 pub mod message;
 pub mod orderbooks;
-pub mod sequence;
 pub mod sign;
 
-use crate::base::{id::TokenId, price::Price};
-use crate::market::info::Resolution;
+use super::catalogue::{CatalogError, Cursor, Page};
+use super::protocol::BooksQuestion;
+use super::{Capabilities, Catalogue, Decoder, Dialog, Feed, Protocol, Role, Updates};
+use crate::base::id::{MarketId, TokenId, Venue};
+use crate::base::limits;
+use crate::base::policy::ConnectionTable;
+use crate::base::price::Price;
+use crate::market::info::{ExchangeStatus, Resolution};
+use catalog::EventFilter;
+
+/// The venue.
+pub const VENUE: Venue = Venue::named("kalshi");
+
+/// 150 connections, 50 below the default limit of a user (kalshi/protocol.md, 1); redundant pairs for tickers, trades
+/// and lifecycle.
+pub const CONNECTIONS: ConnectionTable =
+    ConnectionTable { tickers: 2, trades: 2, lifecycle: 2, books: 144 };
 
 /// Longest word for a result that is kept, bytes. The venue's longest is `scalar`.
 const RESULT_BYTES_MAX: usize = 32;
@@ -20,6 +34,146 @@ const RESULT_BYTES_MAX: usize = 32;
 /// Requests a second and at once of the smallest tier: 200 tokens a second at 10 a request, two seconds' worth at
 /// once (kalshi/protocol.md, 4).
 pub const REST_RATE: (u32, u32) = (20, 40);
+
+/// Parts of a scan: what trades, or all; what has not begun.
+const OPEN: u8 = 0;
+const UNOPENED: u8 = 1;
+
+/// What is asked of Kalshi.
+#[derive(Debug)]
+struct Kalshi {
+    /// Follow combos too (`KXMVE` tickers; kalshi/protocol.md, 3.5).
+    combos: bool,
+}
+
+/// WebSocket v2 and trade-api v2; with `combos`, those are followed too (`KXMVE` tickers; kalshi/protocol.md, 3.5).
+#[must_use]
+pub const fn feed(combos: bool) -> Feed {
+    if combos { &Kalshi { combos: true } } else { &Kalshi { combos: false } }
+}
+
+impl Protocol for Kalshi {
+    fn venue(&self) -> Venue {
+        VENUE
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            updates: Updates::Sequenced,
+            opens_by_clock: true,
+            shared_streams: true,
+            table: Some(CONNECTIONS),
+            tokens_per_connection_max: limits::MARKETS_PER_SUBSCRIPTION_MAX,
+            // The venue pings every 10 s, in frames of the protocol's own (kalshi/protocol.md, 1).
+            heartbeat: "",
+            backoff_max_ns: limits::SIGNED_BACKOFF_MAX_NS,
+            rest_rate: Some(REST_RATE),
+            // The lowest tier has 20 (kalshi/protocol.md, 4), which the user may need for other programs too.
+            catalogue_requests_per_second: limits::DISCOVERY_PAGES_PER_SECOND / 2,
+            books_request_limits: (orderbooks::BOOKS_PER_REQUEST, orderbooks::REQUESTS_PER_SECOND),
+        }
+    }
+
+    fn address_flags(&self) -> [&'static str; 2] {
+        ["--kalshi-rest-url", "--kalshi-ws-url"]
+    }
+
+    fn service_names(&self) -> [&'static str; 2] {
+        ["kalshi-rest", "kalshi-rest"]
+    }
+
+    fn stream_name(&self) -> &'static str {
+        "kalshi-ws"
+    }
+
+    fn dialog(&self, role: Role) -> Box<dyn Dialog> {
+        Box::new(dialog::Dialog::new(command::Channel::of(role)))
+    }
+
+    fn decoder(&self) -> Decoder {
+        Decoder::Kalshi(decode::Decoder::default())
+    }
+
+    fn books_request(&self, tokens: &[TokenId]) -> BooksQuestion {
+        BooksQuestion { path: orderbooks::books_path(tokens), body: None }
+    }
+
+    fn is_certain_of(&self, frame: &str) -> bool {
+        let mut decoder = decode::Decoder::default();
+        let outline = decoder.outline(frame);
+        outline.sequence.is_some() || outline.subscription.is_some() || outline.market.is_some()
+    }
+}
+
+impl Catalogue for Kalshi {
+    fn scan_path(&self, cursor: &Cursor) -> String {
+        let at = cursor.at.as_deref();
+        match cursor.part {
+            _ if self.combos => catalog::markets_scan_path(at, true),
+            UNOPENED => catalog::events_path(EventFilter::Unopened, at),
+            _ => catalog::events_path(EventFilter::Open, at),
+        }
+    }
+
+    fn next_cursor(&self, cursor: &Cursor, next: Option<String>) -> Option<Cursor> {
+        match next {
+            Some(next) => Some(Cursor { part: cursor.part, at: Some(next) }),
+            None if cursor.part == OPEN && !self.combos => {
+                Some(Cursor { part: UNOPENED, at: None })
+            }
+            None => None,
+        }
+    }
+
+    fn confirm_path(&self, markets: &[MarketId]) -> String {
+        catalog::markets_path(markets)
+    }
+
+    fn confirm_count(&self, markets: &mut dyn Iterator<Item = &MarketId>) -> usize {
+        markets.take(catalog::TICKERS_PER_REQUEST).count()
+    }
+
+    fn market_path(&self, market: &MarketId) -> String {
+        catalog::markets_path(std::slice::from_ref(market))
+    }
+
+    /// A market's readable name is its ticker.
+    fn slug_path(&self, slug: &str) -> String {
+        catalog::ticker_path(slug)
+    }
+
+    fn token_path(&self, token: &TokenId, _other: bool) -> String {
+        catalog::ticker_path(token.as_str())
+    }
+
+    fn may_list(&self, name: &str) -> bool {
+        catalog::is_ticker(name)
+    }
+
+    fn may_have_token(&self, token: &TokenId) -> bool {
+        catalog::is_ticker(token.as_str())
+    }
+
+    fn token_form(&self) -> &'static str {
+        "a ticker in capitals"
+    }
+
+    fn leaves_out(&self, market: &MarketId) -> bool {
+        !self.combos && catalog::is_combo(market)
+    }
+
+    fn status_path(&self) -> Option<&'static str> {
+        Some(catalog::status_path())
+    }
+
+    fn parse_status(&self, body: &[u8]) -> Option<ExchangeStatus> {
+        catalog::parse_exchange_status(body).ok()
+    }
+
+    fn parse_page(&self, body: &[u8]) -> Result<Page, CatalogError> {
+        catalog::parse_page(body)
+    }
+}
 
 /// How a market was decided: `result` and, for YES, `settlement_value` (kalshi/protocol.md, 3.4). An empty result means
 /// undecided; every other text is a decision, known here or not.
@@ -41,3 +195,6 @@ fn resolution(token: TokenId, result: Option<&str>, settles_at: Option<Price>) -
         result: Some(result),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,7 @@ use crate::market::event::{
 };
 use crate::market::info::{MarketInfo, MarketNews, Outcome, Resolution};
 use crate::venue::json::{Skip, end_of_object};
+use crate::venue::protocol::{Phase, Progress};
 use crate::venue::{MessageFault, Oddity, Sink};
 use serde::de::{self, DeserializeSeed, SeqAccess, Visitor};
 use std::fmt;
@@ -31,54 +32,6 @@ const PONG: &str = "PONG";
 #[derive(Debug, Default)]
 pub struct Decoder {
     scratch: Scratch,
-}
-
-/// How far the decoding of one frame is; for frames that are decoded in parts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    phase: Phase,
-    /// Byte of the frame that is looked at next.
-    at: usize,
-    /// Messages found by the check.
-    checked: u32,
-}
-
-/// A list is read twice: once to see that it is whole, then to deliver. So nothing of a torn one
-/// is applied.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Phase {
-    /// Nothing was looked at.
-    #[default]
-    New,
-    /// A list's messages are checked one by one.
-    Check,
-    /// A list's messages are delivered one by one.
-    Deliver,
-    /// Everything was delivered.
-    Done,
-}
-
-impl Progress {
-    /// Of a frame that is decoded at once.
-    pub(in crate::venue) const fn done() -> Self {
-        Self { phase: Phase::Done, at: 0, checked: 0 }
-    }
-
-    /// Of a text that is decoded from `at` on next; its end is [`Progress::done`].
-    pub(in crate::venue) const fn from(at: usize) -> Self {
-        Self { phase: Phase::Deliver, at, checked: 0 }
-    }
-
-    /// The byte that is looked at next.
-    pub(in crate::venue) const fn at(&self) -> usize {
-        self.at
-    }
-
-    /// True when the frame was decoded to its end.
-    #[must_use]
-    pub fn is_done(&self) -> bool {
-        self.phase == Phase::Done
-    }
 }
 
 impl Decoder {
@@ -286,17 +239,6 @@ fn hand_over<S: Sink>(frame: &str, message: &Scanned<'_>, scratch: &Scratch, sin
             })
         }
     });
-}
-
-/// The values of all keys `market`, read as text from a frame that is no JSON.
-pub(crate) fn markets_named_in(frame: &str) -> impl Iterator<Item = &str> {
-    let behind_key = frame.split("\"market\"").skip(1);
-    behind_key
-        .filter_map(|rest| {
-            let rest = rest.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?;
-            rest.split_once('"').map(|(market, _)| market)
-        })
-        .take(MESSAGES_PER_FRAME_MAX)
 }
 
 struct FrameSeed<'s, 'de, S> {

@@ -3,6 +3,7 @@
 //! Runs on:  shards (pure). Bounds: one text for each order of the control core.
 use super::subscribe;
 use crate::base::id::TokenId;
+use crate::venue;
 use std::collections::VecDeque;
 
 /// One connection's texts.
@@ -18,25 +19,24 @@ impl Dialog {
     pub const fn new(custom_features: bool) -> Self {
         Self { custom_features, texts: VecDeque::new() }
     }
+}
 
-    /// A new session begins with all its tokens. The first message is sent once (polymarket/protocol.md, 2.1).
-    pub fn begin(&mut self, tokens: &[TokenId]) {
+impl venue::Dialog for Dialog {
+    /// The first message is sent once (polymarket/protocol.md, 2.1).
+    fn begin(&mut self, tokens: &[TokenId], _now_ns: u64) {
         self.texts.clear();
         self.texts.push_back(subscribe::first_message(tokens, self.custom_features));
     }
 
-    /// More tokens on a connection that has had its first message.
-    pub fn add(&mut self, tokens: &[TokenId]) {
+    fn add(&mut self, tokens: &[TokenId]) {
         self.texts.push_back(subscribe::subscribe(tokens, self.custom_features));
     }
 
-    /// Fewer tokens.
-    pub fn delete(&mut self, tokens: &[TokenId]) {
+    fn delete(&mut self, tokens: &[TokenId]) {
         self.texts.push_back(subscribe::unsubscribe(tokens));
     }
 
-    /// The next text.
-    pub fn poll(&mut self) -> Option<String> {
+    fn poll(&mut self, _now_ns: u64) -> Option<String> {
         self.texts.pop_front()
     }
 }

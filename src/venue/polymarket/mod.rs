@@ -6,6 +6,112 @@ pub mod catalog;
 pub mod decode;
 pub mod dialog;
 pub mod message;
-pub(super) mod named;
 mod scan;
 pub mod subscribe;
+
+use super::catalogue::{CatalogError, Cursor, Page};
+use super::protocol::BooksQuestion;
+use super::{Capabilities, Catalogue, Decoder, Dialog, Feed, Protocol, Role};
+use crate::base::id::{MarketId, TokenId, Venue};
+
+/// The venue.
+pub const VENUE: Venue = Venue::named("polymarket");
+
+/// What is asked of Polymarket.
+#[derive(Debug)]
+struct Polymarket {
+    /// Ask for `new_market`, `market_resolved` and `best_bid_ask` too.
+    custom_features: bool,
+}
+
+/// The market channel and the Gamma API; with `custom_features`, `new_market`, `market_resolved` and `best_bid_ask` are
+/// asked for too.
+#[must_use]
+pub const fn feed(custom_features: bool) -> Feed {
+    if custom_features {
+        &Polymarket { custom_features: true }
+    } else {
+        &Polymarket { custom_features: false }
+    }
+}
+
+impl Protocol for Polymarket {
+    fn venue(&self) -> Venue {
+        VENUE
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { heartbeat: subscribe::PING, ..Capabilities::USUAL }
+    }
+
+    fn address_flags(&self) -> [&'static str; 2] {
+        ["--gamma-url", "--ws-url"]
+    }
+
+    fn service_names(&self) -> [&'static str; 2] {
+        ["polymarket-gamma", "polymarket-clob"]
+    }
+
+    fn stream_name(&self) -> &'static str {
+        "polymarket-ws"
+    }
+
+    fn dialog(&self, _role: Role) -> Box<dyn Dialog> {
+        Box::new(dialog::Dialog::new(self.custom_features))
+    }
+
+    fn decoder(&self) -> Decoder {
+        Decoder::Polymarket(decode::Decoder::default())
+    }
+
+    fn books_request(&self, tokens: &[TokenId]) -> BooksQuestion {
+        let path = subscribe::BOOKS_PATH.to_owned();
+        BooksQuestion { path, body: Some(subscribe::books_body(tokens)) }
+    }
+
+    fn is_certain_of(&self, frame: &str) -> bool {
+        frame.contains(r#""event_type""#) && !frame.contains(r#""msg""#)
+    }
+}
+
+impl Catalogue for Polymarket {
+    fn scan_path(&self, cursor: &Cursor) -> String {
+        catalog::scan_path(cursor.at.as_deref())
+    }
+
+    fn confirm_path(&self, markets: &[MarketId]) -> String {
+        catalog::conditions_path(markets, true)
+    }
+
+    fn confirm_count(&self, markets: &mut dyn Iterator<Item = &MarketId>) -> usize {
+        catalog::conditions_per_request(markets)
+    }
+
+    fn market_path(&self, market: &MarketId) -> String {
+        catalog::conditions_path(std::slice::from_ref(market), false)
+    }
+
+    fn slug_path(&self, slug: &str) -> String {
+        catalog::slug_path(slug)
+    }
+
+    fn token_path(&self, token: &TokenId, other: bool) -> String {
+        catalog::token_path(token, other)
+    }
+
+    fn has_other_tokens(&self) -> bool {
+        true
+    }
+
+    fn may_have_token(&self, token: &TokenId) -> bool {
+        catalog::is_token(token.as_str())
+    }
+
+    fn token_form(&self) -> &'static str {
+        "decimal"
+    }
+
+    fn parse_page(&self, body: &[u8]) -> Result<Page, CatalogError> {
+        catalog::parse_page(body)
+    }
+}

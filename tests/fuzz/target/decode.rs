@@ -7,8 +7,8 @@ use ringbook::base::limits::{LEVELS_PER_SIDE_MAX, MESSAGES_PER_FRAME_MAX, STRANG
 use ringbook::market::book::{Level, Side};
 use ringbook::market::event::Event;
 use ringbook::market::info::MarketNews;
-use ringbook::venue::polymarket::decode::{Decoder, Progress};
-use ringbook::venue::{MessageFault, Oddity, Sink, markets_named_in};
+use ringbook::venue::polymarket::decode::Decoder;
+use ringbook::venue::{MessageFault, Oddity, Progress, Sink, markets_named_in};
 use serde::{Deserialize, Deserializer, de::MapAccess, de::SeqAccess, de::Visitor};
 use serde_json::Value;
 use std::collections::HashSet;

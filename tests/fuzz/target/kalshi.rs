@@ -8,7 +8,7 @@ use ringbook::base::limits::LEVELS_PER_SIDE_MAX;
 use ringbook::market::event::Event;
 use ringbook::market::info::MarketNews;
 use ringbook::venue::kalshi::{catalog, decode::Decoder};
-use ringbook::venue::{Dialog, Envelope, Feed, Oddity, Progress, Reply, Role, Sink, Turn};
+use ringbook::venue::{Dialog, Envelope, Oddity, Progress, Reply, Role, Sink, Turn};
 use serde_json::Value;
 
 pub(super) const TARGET: Target = Target { name: "kalshi", run, seeds, words: WORDS };
@@ -56,7 +56,7 @@ struct Log {
     events: usize,
     bad_frame: bool,
     lost: bool,
-    dialog: Option<Dialog>,
+    dialog: Option<Box<dyn Dialog>>,
     longest: usize,
     last: Option<(String, bool)>,
 }
@@ -96,7 +96,7 @@ fn run(input: &[u8]) -> u64 {
     let text = String::from_utf8_lossy(input);
     let mut decoder = Decoder::default();
     let tokens: Vec<TokenId> = (0..9).filter_map(|n| TokenId::new(&format!("A-{n}"))).collect();
-    let mut dialog = Dialog::new(Feed::Kalshi { combos: false }, Role::Books);
+    let mut dialog = ringbook::venue::kalshi::feed(false).dialog(Role::Books);
     dialog.begin(&tokens, 0);
     let (mut events, mut commands, mut turns) = (0, 0, 0);
     for (second, frame) in text.lines().enumerate().take(200) {

@@ -25,7 +25,7 @@ use ringbook::market::event;
 use ringbook::ring::{Consumer, Producer, ring};
 use ringbook::shard::publish::{BookView, Change, Handler};
 use ringbook::shard::{Shard, ShardLinks};
-use ringbook::venue::{Catalogue, Headers, Signer};
+use ringbook::venue::{Headers, Signer};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -125,7 +125,7 @@ fn target(board: Switchboard) -> Target {
         host: "venue".into(),
         tls: None,
         connector: Arc::new(board),
-        heartbeat: FEED.heartbeat(),
+        heartbeat: FEED.capabilities().heartbeat,
         signer: Some(Arc::new(Pen)),
     }
 }
@@ -214,7 +214,7 @@ pub(crate) fn build(
     let parts = ControlParts {
         shards: proxies,
         target: target(board),
-        discovery: Discovery::new(true, seed).of(Catalogue::from(FEED)),
+        discovery: Discovery::new(FEED, true, seed),
         lifecycle: Lifecycle::new(options),
         tokens_per_connection,
         feed: FEED,

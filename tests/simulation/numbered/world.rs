@@ -27,7 +27,7 @@ const TRADES_ON_NS: u64 = 30 * SECOND_NS;
 /// Everything is right after so long without faults: the longest silence that is waited for (120 s), two tries of
 /// a command, a backoff (60 s), a scan (60 s), a round of audits.
 pub(crate) const QUIET_MAX_NS: u64 = 420 * SECOND_NS;
-pub(crate) const FEED: Feed = Feed::Kalshi { combos: false };
+pub(crate) const FEED: Feed = ringbook::venue::kalshi::feed(false);
 
 /// What comes back from the network, and when.
 enum Home {

@@ -76,7 +76,7 @@ fn follower(hashes: HashChecks) -> Intake<(), StillClock> {
         neg_risk: false,
     };
     books.open(&opening, CONNECTION).unwrap();
-    Intake::new(books, StillClock(0))
+    Intake::new(crate::venue::polymarket::feed(true), books, StillClock(0))
 }
 
 /// Delivers a frame at the venue's time.
@@ -106,7 +106,8 @@ fn a_hash_of_v2_that_is_another_gets_no_verdict() {
             neg_risk: false,
         };
         books.open(&opening, CONNECTION).unwrap();
-        let (mut venue, mut intake) = (venue(), Intake::new(books, StillClock(0)));
+        let (mut venue, mut intake) =
+            (venue(), Intake::new(crate::venue::polymarket::feed(true), books, StillClock(0)));
         feed(&mut intake, venue.ms, &named(venue.book(), token));
         for size in ["1", "2", "3"] {
             venue.ms += 10;

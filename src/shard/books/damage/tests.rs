@@ -64,7 +64,7 @@ fn live() -> Intake<(), StillClock> {
             books.open(&opening, if i == 2 { THERE } else { HERE }).unwrap();
         }
     }
-    let mut intake = Intake::new(books, StillClock(0));
+    let mut intake = Intake::new(crate::venue::polymarket::feed(true), books, StillClock(0));
     for i in 0..3 {
         for outcome in 0..2 {
             let from = if i == 2 { THERE } else { HERE };

@@ -130,7 +130,10 @@ impl Run {
             };
             books.open(&opening, OLD).unwrap();
         }
-        Self { intake: Intake::new(books, StillClock(0)), now_ns: SECOND_NS }
+        Self {
+            intake: Intake::new(crate::venue::polymarket::feed(true), books, StillClock(0)),
+            now_ns: SECOND_NS,
+        }
     }
 
     fn now(&self) -> Now {

@@ -25,7 +25,7 @@ fn intake(tokens: &[u32]) -> Intake<(), StillClock> {
         };
         books.open(&opening, HERE).unwrap();
     }
-    Intake::new(books, StillClock(0))
+    Intake::new(crate::venue::polymarket::feed(true), books, StillClock(0))
 }
 
 fn at(ms: u64) -> Now {

@@ -32,7 +32,10 @@ impl Pair {
             };
             books.open(&opening, HERE).unwrap();
         }
-        let mut pair = Self { intake: Intake::new(books, StillClock(0)), host_ms };
+        let mut pair = Self {
+            intake: Intake::new(crate::venue::polymarket::feed(true), books, StillClock(0)),
+            host_ms,
+        };
         TOKENS.into_iter().for_each(|token| pair.book(token, T, "0.4"));
         pair
     }
@@ -162,7 +165,7 @@ impl Crowd {
     /// All books have their snapshot of `T`, and for a minute the first two markets of each connection moved.
     fn new(connections: u32, markets: u32, host_ms: i64) -> Self {
         let books = Books::new(ShardId(0), Admission::Implied { shards: 1 }, ());
-        let intake = Intake::new(books, StillClock(0));
+        let intake = Intake::new(crate::venue::polymarket::feed(true), books, StillClock(0));
         let mut crowd = Self { intake, connections, markets, venue_ms: T, host_ms };
         for (connection, market) in crowd.all() {
             crowd.snapshot(connection, market, T - HOUR);

@@ -1,5 +1,6 @@
 //! Conversations with a venue that answers late, in another order, not at all, or with errors.
 use super::*;
+use crate::venue::Dialog as _;
 
 const SECOND: u64 = SECOND_NS;
 
@@ -239,7 +240,7 @@ fn what_is_not_known_to_be_subscribed_is_not_asked_for() {
     assert_eq!(all(&mut dialog, 1).len(), 1);
     dialog.on_broken_frame();
     assert_eq!(dialog.poll_turn(1, &markets), Some(Turn::Suspect));
-    dialog.ask(markets.iter().copied());
+    dialog.ask(&markets);
     let asked = all(&mut dialog, 1).join(" ");
     assert!(asked.contains("M-0") && asked.contains("M-1") && !asked.contains("M-2"), "{asked}");
     dialog.on_reply(&Reply::Ok { id: Some(2), sid: Some(1) }, 1);

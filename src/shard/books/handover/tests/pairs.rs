@@ -18,7 +18,10 @@ impl Pair {
             let opening = BookOpening { market, token, tick_size, min_order_size, neg_risk };
             books.open(&opening, OLD).unwrap();
         }
-        let mut run = Run { intake: Intake::new(books, StillClock(0)), now_ns: SECOND_NS };
+        let mut run = Run {
+            intake: Intake::new(crate::venue::ALL[0], books, StillClock(0)),
+            now_ns: SECOND_NS,
+        };
         (0..2).for_each(|place| run.feed(OLD, &Self::dump(place, 1_000, 1)));
         run.intake.books.begin_handover(OLD, NEW, &tokens);
         Self { run }

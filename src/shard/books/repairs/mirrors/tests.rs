@@ -39,7 +39,7 @@ impl Pairs {
             };
             books.open(&opening, HERE).unwrap();
         }
-        let intake = Intake::new(books, StillClock(0));
+        let intake = Intake::new(crate::venue::polymarket::feed(true), books, StillClock(0));
         let mut pairs = Self { intake, count, now_ms: T, asked: BTreeMap::new() };
         for pair in 0..count {
             let both = [0, 1].map(|place| Self::book(pair, place, T, "0.4"));

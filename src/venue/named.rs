@@ -6,6 +6,8 @@
 //! An id counts only as a whole: one that touches the end of the text or a byte that was no UTF-8 may be a part
 //! of another one.
 
+use crate::base::limits::MESSAGES_PER_FRAME_MAX;
+
 /// Layers of JSON texts within JSON texts that are looked through.
 const ROUNDS_MAX: usize = 4;
 /// A run of digits of this length is a token id wherever it stands: ids are 256-bit numbers.
@@ -21,7 +23,7 @@ const OTHER_KEYS: [&str; 2] = ["hash", "transaction_hash"];
 
 /// Calls `each` with every id in `text`; it says whether a book of that id is held. False when a message of the
 /// text may be about a book that no id names.
-pub(in crate::venue) fn each_id_named_in(text: &str, mut each: impl FnMut(&str) -> bool) -> bool {
+pub fn each_id_named_in(text: &str, mut each: impl FnMut(&str) -> bool) -> bool {
     let mut known = look_through(text, &mut each);
     let mut unescaped = None;
     for _ in 0..ROUNDS_MAX {
@@ -111,6 +113,17 @@ fn unescape(text: &str) -> Option<String> {
     }
     out.push_str(rest);
     Some(out)
+}
+
+/// The values of all keys `market`, read as text from a frame that is no JSON.
+pub fn markets_named_in(frame: &str) -> impl Iterator<Item = &str> {
+    let behind_key = frame.split("\"market\"").skip(1);
+    behind_key
+        .filter_map(|rest| {
+            let rest = rest.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?;
+            rest.split_once('"').map(|(market, _)| market)
+        })
+        .take(MESSAGES_PER_FRAME_MAX)
 }
 
 #[cfg(test)]
