@@ -5,22 +5,38 @@
 //! The crate's root exports all of it; nothing else of the crate is public. The builder has one method for each setter
 //! of [`Config`]; flags go through the same setters.
 pub use crate::base::{
-    id::{ConnectionId, MarketId, ShardId, TokenId, TradeId, Venue},
+    id::{ConnectionId, MarketId, ShardId, ShortText, TokenId, TradeId, Venue},
     policy::HashChecks,
     price::{Price, Quantity},
 };
 pub use crate::config::{Capture, Config, Kalshi, Polymarket, SettingError, Trades, VenueSettings};
-pub use crate::market::book::{Book, BookState, Level, Side, StaleReason, image::BookFacts};
+pub use crate::counter::report::EngineReport;
+pub use crate::link::main_control::{ControlNews, RefusedToken};
+pub use crate::market::book::{
+    Book, BookState, Level, Side, StaleReason,
+    image::{BookFacts, BookHash},
+    ladder::Ladder,
+};
 pub use crate::market::event::{TickSize, TopOfBook, Trade};
 pub use crate::market::info::{MarketInfo, MarketStage, Outcome, Resolution};
+pub use crate::replay::feed;
 pub use crate::shard::publish::{
     BookView, Change, ConnectionChange, ConnectionView, Handler, MarketView,
 };
-pub use crate::topology::Idle;
+pub use crate::topology::{Idle, ThreadPlan, Topology};
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
+
+/// Connections to other HTTP services, pooled, for threads that may wait; [`guide::pools`](crate::guide::pools).
+pub mod pools {
+    pub use crate::config::pools::{PoolsError, load};
+    pub use crate::io::executor::StartError;
+    pub use crate::pool::blocking::{BlockingHandle, BlockingPools};
+    pub use crate::pool::{PoolError, Service};
+    pub use crate::wire::http::{Request, Response};
+}
 
 /// The settings of an engine that is about to start.
 ///

@@ -3,8 +3,37 @@
 //! It holds every order book of thousands of markets on one machine. Pinned threads each own a
 //! slice of the venue's WebSocket connections and the books that hash to them; nothing is shared,
 //! and what threads tell each other goes through bounded rings with one producer and one consumer.
-//! This page is the map: who reads it and then the seven files of the data path knows the engine.
-//! [`guide`] is for users and operators: flags, storage, captures, exports, every `/health` message.
+//! [`guide`] is for users and operators: flags, storage, captures, exports, every `/health` message. Behind the next
+//! section this page is the map: who reads it and then the seven files of the data path knows the engine.
+//!
+//! # In your own program
+//!
+//! Implement [`Handler`] and give [`Engine::builder`] venues, markets and a factory: each shard gets a handler of its
+//! own, so a handler needs no lock. [`guide::library`] has the settings and what a handler is told; three programs to
+//! begin with are in `tests/examples`.
+//!
+//! ```no_run
+//! use ringbook::{BookState, BookView, Engine, Handler, Polymarket};
+//!
+//! struct Watch;
+//!
+//! impl Handler for Watch {
+//!     fn on_status(&mut self, view: &BookView<'_>, before: BookState) {
+//!         println!("{}: {} after {}", view.token, view.state.name(), before.name());
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), ringbook::EngineError> {
+//! let engine = Engine::builder()
+//!     .venue(Polymarket::default())
+//!     .market("will-it-rain")
+//!     .shards(2)
+//!     .start(|_shard| Watch)?;
+//! std::thread::sleep(std::time::Duration::from_secs(60));
+//! drop(engine); // stops it
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # The data path
 //!
@@ -101,7 +130,7 @@
 //! - Prices and quantities are exact. What does not fit is refused, never rounded:
 //!
 //! ```
-//! use ringbook::base::price::Price;
+//! use ringbook::Price;
 //!
 //! assert_eq!(Price::parse(b"0.420").unwrap().to_string(), "0.42");
 //! assert!(Price::parse(b"0.4200001").is_none());
@@ -110,34 +139,6 @@
 //! - Every bound stands in [`base::limits`] with its arithmetic.
 //! - The venue's faults are counted and survived, the network's are retried, our own panic and end
 //!   the process.
-//!
-//! # Your own code on the shard core
-//!
-//! Implement [`shard::publish::Handler`] (its page has a tested example) and give the engine a
-//! factory; each shard gets a handler of its own, so a handler needs no lock.
-//!
-//! ```no_run
-//! use ringbook::{BookState, BookView, Engine, Handler, Polymarket};
-//!
-//! struct Watch;
-//!
-//! impl Handler for Watch {
-//!     fn on_status(&mut self, view: &BookView<'_>, before: BookState) {
-//!         println!("{}: {} after {}", view.token, view.state.name(), before.name());
-//!     }
-//! }
-//!
-//! # fn main() -> Result<(), ringbook::EngineError> {
-//! let engine = Engine::builder()
-//!     .venue(Polymarket::default())
-//!     .market("will-it-rain")
-//!     .shards(2)
-//!     .start(|_shard| Watch)?;
-//! std::thread::sleep(std::time::Duration::from_secs(60));
-//! drop(engine); // stops it
-//! # Ok(())
-//! # }
-//! ```
 //!
 //! # Absent on purpose, for now
 //!
@@ -149,34 +150,129 @@
 //! [`Live`]: market::book::BookState::Live
 //! [`Stale`]: market::book::BookState::Stale
 
+#![cfg_attr(
+    not(feature = "internals"),
+    expect(
+        dead_code,
+        unreachable_pub,
+        unused_imports,
+        reason = "what tests use is public to them only"
+    )
+)]
+
+// The documentation of users has the facade and the guide. Tests and benchmarks of this package see every module, by the
+// feature `internals`; no other crate is to use it.
+#[cfg(not(feature = "internals"))]
+mod api;
+#[cfg(feature = "internals")]
 pub mod api;
+#[cfg(not(feature = "internals"))]
+mod base;
+#[cfg(feature = "internals")]
 pub mod base;
+#[cfg(not(feature = "internals"))]
+mod capture;
+#[cfg(feature = "internals")]
 pub mod capture;
+#[cfg(not(feature = "internals"))]
+mod command;
+#[cfg(feature = "internals")]
 pub mod command;
+#[cfg(not(feature = "internals"))]
+mod config;
+#[cfg(feature = "internals")]
 pub mod config;
+#[cfg(not(feature = "internals"))]
+mod control;
+#[cfg(feature = "internals")]
 pub mod control;
+#[cfg(not(feature = "internals"))]
+mod counter;
+#[cfg(feature = "internals")]
 pub mod counter;
+#[cfg(not(feature = "internals"))]
+mod engine;
+#[cfg(feature = "internals")]
 pub mod engine;
+#[cfg(not(feature = "internals"))]
+mod export;
+#[cfg(feature = "internals")]
 pub mod export;
 pub mod guide;
+#[cfg(not(feature = "internals"))]
+mod host;
+#[cfg(feature = "internals")]
 pub mod host;
+#[cfg(not(feature = "internals"))]
+mod io;
+#[cfg(feature = "internals")]
 pub mod io;
+#[cfg(not(feature = "internals"))]
+mod link;
+#[cfg(feature = "internals")]
 pub mod link;
+#[cfg(not(feature = "internals"))]
+mod market;
+#[cfg(feature = "internals")]
 pub mod market;
+#[cfg(not(feature = "internals"))]
+mod pool;
+#[cfg(feature = "internals")]
 pub mod pool;
+#[cfg(not(feature = "internals"))]
+mod replay;
+#[cfg(feature = "internals")]
 pub mod replay;
+#[cfg(not(feature = "internals"))]
+mod ring;
+#[cfg(feature = "internals")]
 pub mod ring;
+#[cfg(not(feature = "internals"))]
+mod serve;
+#[cfg(feature = "internals")]
 pub mod serve;
+#[cfg(not(feature = "internals"))]
+mod session;
+#[cfg(feature = "internals")]
 pub mod session;
+#[cfg(not(feature = "internals"))]
+mod shard;
+#[cfg(feature = "internals")]
 pub mod shard;
+#[cfg(not(feature = "internals"))]
+mod sim;
+#[cfg(feature = "internals")]
 pub mod sim;
+#[cfg(not(feature = "internals"))]
+mod sink;
+#[cfg(feature = "internals")]
 pub mod sink;
+#[cfg(not(feature = "internals"))]
+mod topology;
+#[cfg(feature = "internals")]
 pub mod topology;
+#[cfg(not(feature = "internals"))]
+mod venue;
+#[cfg(feature = "internals")]
 pub mod venue;
+#[cfg(not(feature = "internals"))]
+mod wire;
+#[cfg(feature = "internals")]
 pub mod wire;
 
 pub use api::*;
+#[doc(hidden)]
+pub use command::command_line;
 pub use engine::{Ending, Engine, EngineError};
+
+/// What the program `venue-sim` is made of.
+#[doc(hidden)]
+pub mod venue_sim {
+    pub use crate::io::file::read_small;
+    pub use crate::io::output::{Stderr, complain, hangup_is_ignored, print_line};
+    pub use crate::sim::kalshi::{CommandScope, KalshiConfig, KalshiVenue, YesLevels, YesPrice};
+    pub use crate::sim::{SimConfig, SimError, Venue};
+}
 
 /// The examples of README.md, compiled with the documentation tests.
 #[cfg(doctest)]

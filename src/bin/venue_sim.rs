@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use ringbook::io::file::read_small;
-use ringbook::io::output::{Stderr, complain, hangup_is_ignored, print_line};
-use ringbook::sim::kalshi::{CommandScope, KalshiConfig, KalshiVenue, YesLevels, YesPrice};
-use ringbook::sim::{SimConfig, SimError, Venue};
+use ringbook::venue_sim::{
+    CommandScope, KalshiConfig, KalshiVenue, SimConfig, SimError, Stderr, Venue, YesLevels,
+    YesPrice, complain, hangup_is_ignored, print_line, read_small,
+};
 
 /// A simulated Polymarket (Gamma, CLOB REST, the market channel) or Kalshi (REST, WebSocket v2), and /sim, on one port.
 #[derive(Debug, Parser)]

@@ -21,6 +21,14 @@ pub struct Cli {
     pub log: log::LevelFilter,
 }
 
+impl Cli {
+    /// Reads the command line of this process; ends it with a message where that is wrong or asks for help.
+    #[must_use]
+    pub fn of_this_process() -> Self {
+        Self::parse()
+    }
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {

@@ -4,52 +4,6 @@
 //!
 //! One handler is made per shard, on the main thread, then moved to the shard; nothing is shared,
 //! so a handler needs no lock. It sees each book after the whole venue message was applied.
-//!
-//! Print every change of a spread:
-//!
-//! ```
-//! use ringbook::{BookView, Change, Handler, Level};
-//! use std::collections::HashMap;
-//!
-//! #[derive(Default)]
-//! struct Spreads {
-//!     last: HashMap<String, i64>,
-//!     lines: Vec<String>,
-//! }
-//!
-//! impl Spreads {
-//!     fn look(&mut self, view: &BookView<'_>) {
-//!         let Some(spread) = view.book.spread() else { return };
-//!         if self.last.insert(view.token.to_string(), spread) != Some(spread) {
-//!             let (bid, ask) = (view.book.best_bid(), view.book.best_ask());
-//!             let show = |l: Option<Level>| l.map_or("-".into(), |l| l.price.to_string());
-//!             self.lines.push(format!("{}: {} / {}", view.token, show(bid), show(ask)));
-//!             println!("{}", self.lines.last().unwrap());
-//!         }
-//!     }
-//! }
-//!
-//! impl Handler for Spreads {
-//!     fn on_snapshot(&mut self, view: &BookView<'_>) {
-//!         self.look(view);
-//!     }
-//!     fn on_price_change(&mut self, view: &BookView<'_>, _: &Change) {
-//!         self.look(view);
-//!     }
-//! }
-//!
-//! // The same decode and book code as live, fed by hand:
-//! let frames = [
-//!     r#"{"market":"0xa1","asset_id":"7","timestamp":"1","event_type":"book",
-//!        "bids":[{"price":"0.40","size":"10"}],"asks":[{"price":"0.45","size":"10"}]}"#,
-//!     r#"{"market":"0xa1","timestamp":"2","event_type":"price_change","price_changes":
-//!        [{"asset_id":"7","side":"BUY","price":"0.42","size":"5"}]}"#,
-//!     r#"{"market":"0xa1","timestamp":"3","event_type":"price_change","price_changes":
-//!        [{"asset_id":"7","side":"BUY","price":"0.39","size":"5"}]}"#,
-//! ];
-//! let spreads = ringbook::replay::feed(Spreads::default(), frames);
-//! assert_eq!(spreads.lines, ["7: 0.4 / 0.45", "7: 0.42 / 0.45"]);
-//! ```
 use crate::base::id::{ConnectionId, MarketId, ShardId, TokenId, Venue};
 use crate::base::price::Price;
 use crate::market::book::{Book, BookState, Level, Side, image::BookFacts};
@@ -137,6 +91,55 @@ pub enum ConnectionChange<'a> {
 }
 
 /// Your own code on the shard core. Every method has an empty default.
+///
+/// One handler is made per shard, on the starting thread, then moved to the shard: it needs no lock. It sees each book
+/// after the whole venue message was applied. A slow handler delays the data of its own shard.
+///
+/// Print every change of a spread:
+///
+/// ```
+/// use ringbook::{BookView, Change, Handler, Level};
+/// use std::collections::HashMap;
+///
+/// #[derive(Default)]
+/// struct Spreads {
+///     last: HashMap<String, i64>,
+///     lines: Vec<String>,
+/// }
+///
+/// impl Spreads {
+///     fn look(&mut self, view: &BookView<'_>) {
+///         let Some(spread) = view.book.spread() else { return };
+///         if self.last.insert(view.token.to_string(), spread) != Some(spread) {
+///             let (bid, ask) = (view.book.best_bid(), view.book.best_ask());
+///             let show = |l: Option<Level>| l.map_or("-".into(), |l| l.price.to_string());
+///             self.lines.push(format!("{}: {} / {}", view.token, show(bid), show(ask)));
+///             println!("{}", self.lines.last().unwrap());
+///         }
+///     }
+/// }
+///
+/// impl Handler for Spreads {
+///     fn on_snapshot(&mut self, view: &BookView<'_>) {
+///         self.look(view);
+///     }
+///     fn on_price_change(&mut self, view: &BookView<'_>, _: &Change) {
+///         self.look(view);
+///     }
+/// }
+///
+/// // The same decode and book code as live, fed by hand:
+/// let frames = [
+///     r#"{"market":"0xa1","asset_id":"7","timestamp":"1","event_type":"book",
+///        "bids":[{"price":"0.40","size":"10"}],"asks":[{"price":"0.45","size":"10"}]}"#,
+///     r#"{"market":"0xa1","timestamp":"2","event_type":"price_change","price_changes":
+///        [{"asset_id":"7","side":"BUY","price":"0.42","size":"5"}]}"#,
+///     r#"{"market":"0xa1","timestamp":"3","event_type":"price_change","price_changes":
+///        [{"asset_id":"7","side":"BUY","price":"0.39","size":"5"}]}"#,
+/// ];
+/// let spreads = ringbook::feed(Spreads::default(), frames);
+/// assert_eq!(spreads.lines, ["7: 0.4 / 0.45", "7: 0.42 / 0.45"]);
+/// ```
 pub trait Handler: 'static {
     /// Whether [`Handler::on_market`] is called at all. With `false` the engine sends no market events to the shards.
     const WANTS_MARKETS: bool = true;

@@ -46,7 +46,7 @@ fn every_way_to_name_a_module_is_seen() {
         ("src/sim/mod.rs", "use crate::wire::http;"),
         ("src/serve/mod.rs", "use crate::sim::Venue;"),
         ("src/topology.rs", "use crate::engine::Engine;"),
-        ("src/main.rs", "use ringbook::{config, engine::Engine};"),
+        ("src/main.rs", "use ringbook::{command_line, engine::Engine};"),
         ("src/bin/venue_sim.rs", "use ringbook::engine;"),
         ("src/novelty/mod.rs", "struct S;"),
         ("src/shard/tests.rs", "use crate::control::Control;"),

@@ -22,6 +22,7 @@ const OTHERS: &[&str] = &[
     "--no-deps",
     "--open",
     "--lib",
+    "--example",
 ];
 
 fn is_page(file: &str) -> bool {
