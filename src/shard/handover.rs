@@ -1,7 +1,7 @@
 //! A connection that takes over from another: opened beside it, switched to, proven.
 //!
 //! Runs on:  shard cores. Owns: nothing; `books/handover` matches the two streams.
-use super::{Shard, publish::Handler};
+use super::{Shard, books::HandoverProgress, publish::Handler};
 use crate::base::{
     id::{ConnectionId, TokenId},
     limits::TOKENS_PER_CONNECTION_MAX,
@@ -46,6 +46,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
 
     /// Moves markets whose turn it is, and reports a handover that has ended.
     pub(super) fn look_after_handovers(&mut self, now: Now) {
+        self.capture_progress(now);
         if let Some(capture) = &mut self.capture
             && self.intake.books.has_handovers()
         {
@@ -60,6 +61,9 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             };
             let from = id(self.connections.get_mut(done.from));
             let to = id(self.connections.get_mut(done.to));
+            if let Some(capture) = &mut self.capture {
+                capture.note(Note::TakenOver, to, now.wall_ns);
+            }
             self.unsent.push_back(Report::HandedOver { from, to, counts: done.counts });
         }
         for place in 0..self.connections.slots() {
@@ -72,6 +76,18 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             if let Err(back) = self.links.reports.try_send(report) {
                 self.unsent.push_front(back);
                 return;
+            }
+        }
+    }
+
+    /// Writes down how far each replacement has come: what is decided next depends on all its markets.
+    pub(super) fn capture_progress(&mut self, now: Now) {
+        let Self { connections, intake, capture, .. } = self;
+        let Some(capture) = capture else { return };
+        for (to, progress) in intake.books.handover_progress() {
+            if let Some(connection) = connections.get_mut(to) {
+                let HandoverProgress { owing, first_ms, newest_ms } = progress;
+                capture.progress(connection.id, now.wall_ns, owing, first_ms, newest_ms);
             }
         }
     }
