@@ -239,6 +239,17 @@ pub const RECYCLE_SWITCH_TIMEOUT_NS: u64 = 30 * SECOND_NS;
 pub const RECYCLE_RETRY_MIN_NS: u64 = 60 * SECOND_NS;
 /// Longest such pause.
 pub const RECYCLE_RETRY_MAX_NS: u64 = 3600 * SECOND_NS;
+/// Connections that are merged have together at most so much of a whole one's tokens, percent.
+pub const MERGE_FILL_PERCENT: usize = 90;
+/// Connections of a shard above the necessary ones at which a merged one may be filled to the limit, percent.
+pub const MERGE_SPARE_PERCENT: usize = 25;
+/// Younger connections are not merged. Less than [`RECYCLE_AGE_MIN_NS`]: where many markets end, each connection is
+/// replaced at that age, and two would never be older together.
+pub const MERGE_AGE_MIN_NS: u64 = 120 * SECOND_NS;
+/// Connections that are merged into one at a time.
+pub const MERGE_CONNECTIONS_MAX: usize = 16;
+/// Nothing is merged for so long after the engine was not healthy.
+pub const MERGE_POSTPONED_NS: u64 = 60 * SECOND_NS;
 /// Proofs of the last recycles that are shown.
 pub const RECYCLE_PROOFS_MAX: usize = 32;
 /// Messages that a handover keeps because only one of its two connections has said them: ten seconds
@@ -569,6 +580,9 @@ pub const SINK_RETRY_MAX_NS: u64 = 5 * SECOND_NS;
 /// At the end: from the last shard's end until the database has everything. What it has not goes into
 /// the journal.
 pub const SINK_DRAIN_NS: u64 = 10 * SECOND_NS;
+/// A sink's thread is waited for so long beyond that: it stands back, so that on a busy machine its last write takes
+/// seconds.
+pub const SINK_END_NS: u64 = 30 * SECOND_NS;
 /// Records of a shard on their way to the capture go round in chunks of so many bytes.
 pub const CAPTURE_CHUNK_BYTES: usize = 64 * 1024;
 /// So many of them: 16 MB a shard, a second of a shard's 20,000 messages a second.

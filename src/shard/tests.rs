@@ -58,6 +58,10 @@ impl Rig {
     }
 
     fn open(&mut self, connection: ConnectionId, tokens: &[u32]) {
+        self.open_to_replace(connection, tokens, &[]);
+    }
+
+    fn open_to_replace(&mut self, connection: ConnectionId, tokens: &[u32], old: &[ConnectionId]) {
         let opening = |&token: &u32| BookOpening {
             market: MarketId::new("0x1").unwrap(),
             token: TokenId::new(&token.to_string()).unwrap(),
@@ -70,7 +74,7 @@ impl Rig {
             connection,
             books,
             role: crate::venue::Role::Books,
-            replaces: None,
+            replaces: old.into(),
         });
     }
 
@@ -202,6 +206,38 @@ fn a_second_socket_under_a_connection_makes_its_books_stale_until_it_has_spoken(
     assert_eq!(rig.shown(11), "stale:disconnected 0.4");
     second.send(book(11, 6, "0.5")).unwrap();
     rig.until_shown(11, "live 0.5");
+}
+
+#[test]
+fn a_replacement_that_is_given_up_when_it_has_taken_over_leaves_its_books_with_the_old_connection()
+{
+    let mut rig = Rig::new();
+    rig.open(A, &[11]);
+    let mut old = rig.attach(A);
+    old.send(book(11, 5, "0.4")).unwrap();
+    rig.until_shown(11, "live 0.4");
+    rig.open_to_replace(B, &[11], &[A]);
+    let mut new = rig.attach(B);
+    new.send(book(11, 5, "0.4")).unwrap();
+    rig.until("the snapshot did not come", |rig| {
+        rig.shard.intake.books.owing(books::ConnectionSlot(1)) == Some(0)
+    });
+    rig.order(Order::Switch { to: B });
+    let mut handed_over = false;
+    rig.until("nothing was handed over", |rig| {
+        while let Some(report) = rig.reports.try_receive() {
+            handed_over |= matches!(report, Report::HandedOver { to: B, .. });
+        }
+        handed_over
+    });
+    // The control core had given it up before that report came.
+    rig.order(Order::Close { connection: B });
+    assert_eq!(rig.shown(11), "stale:disconnected 0.4");
+    old.send(book(11, 6, "0.5")).unwrap();
+    rig.until_shown(11, "live 0.5");
+    drop(new);
+    drop(old);
+    rig.until_shown(11, "stale:disconnected 0.5");
 }
 
 #[test]
