@@ -151,6 +151,8 @@ fn capture_and_replay() -> bool {
     if !engine.program.said("capture: ").contains("; 0 frames lost") {
         return false;
     }
+    let taken_over = text(&capture).matches(r#""k":"k","d":"#).count();
+    assert!(taken_over >= 2, "{taken_over} recycles in it");
     let mut digests = Vec::new();
     for shards in ["1", "2", "3"] {
         let out = folder.path().join(format!("books-{shards}"));
@@ -161,7 +163,6 @@ fn capture_and_replay() -> bool {
         let proofs = |name: &str| count(&report, &format!("/capture/proofs_{name}"));
         assert!(proofs("equal") > 300, "{report:#}");
         assert_eq!((proofs("different"), proofs("untold")), (0, 0), "{report:#}");
-        assert!(count(&report, "/capture/passed") > 0, "no recycle in it");
         if shards == "2" {
             for name in ["changes", "trades"] {
                 let key = if name == "changes" { "updates" } else { name };
@@ -181,15 +182,20 @@ fn capture_and_replay() -> bool {
     true
 }
 
+/// The records of a capture in one file.
+fn text(capture: &Path) -> String {
+    let segments = std::fs::read_dir(capture).unwrap().map(|entry| entry.unwrap().path());
+    let segment = segments.into_iter().find(|path| path.extension().unwrap() == "zst").unwrap();
+    let text = zstd::decode_all(&std::fs::read(segment).unwrap()[..]).unwrap();
+    String::from_utf8(text).unwrap()
+}
+
 /// One frame of the capture is left out: a proof must fail, and the exit code say so.
 ///
 /// Not any frame will do: during a recycle a change comes on two connections, and a snapshot may
 /// stand behind it. So frames are left out one at a time, from the last one backwards.
 fn the_proofs_find_a_change(capture: &Path, folder: &Path) {
-    let segments = std::fs::read_dir(capture).unwrap().map(|entry| entry.unwrap().path());
-    let segment = segments.into_iter().find(|path| path.extension().unwrap() == "zst").unwrap();
-    let text = zstd::decode_all(&std::fs::read(segment).unwrap()[..]).unwrap();
-    let text = String::from_utf8(text).unwrap();
+    let text = text(capture);
     let is_change = |line: &&str| line.contains("\"price_changes\"");
     let path = folder.join("changed.ndjson");
     for left_out in text.lines().rev().filter(is_change).take(100) {
