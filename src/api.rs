@@ -11,8 +11,11 @@ pub use crate::base::{
 };
 pub use crate::config::{Capture, Config, Kalshi, Polymarket, SettingError, Trades, VenueSettings};
 pub use crate::market::book::{Book, BookState, Level, Side, StaleReason, image::BookFacts};
-pub use crate::market::event::{TickSize, Trade};
-pub use crate::shard::publish::{BookView, Change, Handler};
+pub use crate::market::event::{TickSize, TopOfBook, Trade};
+pub use crate::market::info::{MarketInfo, MarketStage, Outcome, Resolution};
+pub use crate::shard::publish::{
+    BookView, Change, ConnectionChange, ConnectionView, Handler, MarketView,
+};
 pub use crate::topology::Idle;
 
 use std::net::SocketAddr;

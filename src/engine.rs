@@ -279,9 +279,9 @@ impl Engine {
         self.commands.try_send(Command::AddMarket(name.to_owned())).is_ok()
     }
 
-    /// Opens a connection for these tokens at once, by the same path as placement (same limits,
-    /// no waiting for the threshold). The connection's number comes as [`ControlNews::Forced`]
-    /// with the ticket that this gives; `None` when the ring is full: ask again.
+    /// Opens connections for these tokens at once, on every shard and at every venue concerned, by the same path as
+    /// placement (same limits, no waiting for the threshold). The connections, and the tokens that none was opened for,
+    /// come as [`ControlNews::Forced`] with the ticket that this gives; `None` when the ring is full: ask again.
     pub fn force_subscribe(&mut self, tokens: Vec<TokenId>) -> Option<u64> {
         self.last_ticket += 1;
         let ticket = self.last_ticket;
@@ -462,7 +462,10 @@ fn start_cores<H: Handler + Send>(
     let clock = clock.clone();
     let control = Executor::start("control", topology.control.core, move || async move {
         let now = clock.now();
-        let control = |parts| Control::new(parts, now).with_lag_warn(lag_warn_ns);
+        let control = |parts| {
+            let control = Control::new(parts, now).with_lag_warn(lag_warn_ns);
+            if H::WANTS_MARKETS { control.reporting_markets() } else { control }
+        };
         let mut supervisor = Supervisor::new(venues.into_iter().map(control).collect(), links, now);
         names.iter().for_each(|name| supervisor.look_up(name));
         run::run(supervisor, sources, clock).await;

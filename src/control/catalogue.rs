@@ -4,12 +4,12 @@
 use super::discovery::{Answer, Failure, Lookup, NameAnswer, NotFound};
 use super::pump::{Control, Errand};
 use super::registry::{Record, Status};
-use crate::base::id::{ShardId, TokenId, Venue};
+use crate::base::id::{MarketId, ShardId, TokenId, Venue};
 use crate::base::limits::{CONNECTIONS_PER_SHARD_MAX, CONTROL_SINK_DEPTH, RETRY_AFTER_DEFAULT_NS};
 use crate::base::time::{Now, SECOND_NS};
 use crate::counter::report::LifecycleReport;
 use crate::link::control_sink::{MarketRow, MarketStatus};
-use crate::market::info::{Closed, MarketInfo, MarketNews};
+use crate::market::info::{Closed, MarketInfo, MarketNews, MarketStage};
 use crate::venue::skip::Skipped;
 use log::{debug, info, warn};
 use std::collections::BTreeSet;
@@ -115,24 +115,65 @@ impl Control {
         self.lifecycle.on_news(now, news, &mut self.registry);
     }
 
-    /// Tells the sink of markets that have changed, as many as fit; the others next time.
+    /// Tells handlers and the sink of markets that have changed, as many as fit; the others next time.
     pub(super) fn tell_markets(&mut self, now: Now) {
-        let Some(sink) = &mut self.sink else { return };
-        let venue = self.venue;
+        if self.sink.is_none() && self.market_events.is_none() {
+            return;
+        }
         for _ in 0..CONTROL_SINK_DEPTH {
             let Some(market) = self.registry.take_retold() else { break };
-            let Some(record) = self.registry.market(&market) else { continue };
-            self.resolutions.note(record, now.mono_ns);
-            if sink.markets.try_send(Box::new(row(venue, record, now.wall_ns))).is_err() {
+            if !self.tell_market(&market, now) {
                 self.registry.retell(&market);
                 return;
             }
         }
         while let Some(record) = self.resolutions.take_settled() {
-            if sink.markets.try_send(Box::new(row(venue, &record, now.wall_ns))).is_err() {
+            if !self.tell_record(&record, now) {
                 return self.resolutions.keep_settled(record);
             }
         }
+        let Self { market_events, registry, resolutions, lifecycle, .. } = self;
+        if let Some(events) = market_events {
+            events.prune(|market| {
+                registry.market(market).is_some()
+                    || resolutions.is_waiting(market)
+                    || lifecycle.scheduled_market(market).is_some()
+            });
+        }
+    }
+
+    /// False when there is no room for it.
+    fn tell_market(&mut self, market: &MarketId, now: Now) -> bool {
+        let Some(record) = self.registry.market(market).cloned() else {
+            let scheduled = self.lifecycle.scheduled_market(market);
+            let (Some(events), Some(info)) = (&mut self.market_events, scheduled) else {
+                return true;
+            };
+            let shard = usize::from(self.registry.shard_of(market).0);
+            return events.report(info, MarketStage::New, None, &mut self.shards[shard], now);
+        };
+        self.resolutions.note(&record, now.mono_ns);
+        self.tell_record(&record, now)
+    }
+
+    fn tell_record(&mut self, record: &Record, now: Now) -> bool {
+        if let Some(events) = &mut self.market_events {
+            let decided = record.resolution.as_ref().map(|(how, _)| how);
+            let decided = decided.filter(|how| how.is_decided());
+            let stage = match (decided, record.status) {
+                (Some(_), _) => MarketStage::Resolved,
+                (None, Status::Expired) => MarketStage::Ended,
+                (None, _) => MarketStage::Opened,
+            };
+            let shard = &mut self.shards[usize::from(record.shard.0)];
+            if !events.report(&record.info, stage, decided, shard, now) {
+                return false;
+            }
+        }
+        let venue = self.venue;
+        self.sink.as_mut().is_none_or(|sink| {
+            sink.markets.try_send(Box::new(row(venue, record, now.wall_ns))).is_ok()
+        })
     }
 
     /// Asks the venue for a market; the answer comes as a [`NameAnswer`]. False when too many questions wait.

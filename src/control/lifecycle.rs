@@ -165,7 +165,7 @@ impl Lifecycle {
                     ..info.clone()
                 };
                 if let Some((info, source)) = self.unschedule(&market) {
-                    self.schedule(moved(&info), source, registry.markets_max());
+                    self.schedule(moved(&info), source, registry);
                 } else if let Some(record) = registry.market(&market) {
                     let info = moved(&record.info);
                     registry.refresh(&info);
@@ -260,7 +260,7 @@ impl Lifecycle {
         }
         let begins = info.start_wall_ns.is_some_and(|start| start > now.wall_ns);
         if self.options.opens_by_clock && begins && known.is_none() && !ended {
-            self.schedule(info, source, registry.markets_max());
+            self.schedule(info, source, registry);
             return false;
         }
         if known.is_some() {
@@ -306,12 +306,13 @@ impl Lifecycle {
     }
 
     /// Keeps a market that has not begun, or what is new about it.
-    fn schedule(&mut self, info: MarketInfo, source: Source, markets_max: usize) {
+    fn schedule(&mut self, info: MarketInfo, source: Source, registry: &mut Registry) {
         self.unschedule(&info.market);
         let Some(start) = info.start_wall_ns else { return };
-        if self.scheduled.len() >= markets_max {
+        if self.scheduled.len() >= registry.markets_max() {
             self.refuse(&info, SkipReason::Full);
         } else {
+            registry.retell(&info.market);
             self.scheduled_starts.insert(info.market, start);
             self.scheduled.insert((start, info.market), (info, source));
         }
@@ -349,6 +350,13 @@ impl Lifecycle {
     pub fn scheduled_with(&self, token: &TokenId) -> Option<&MarketInfo> {
         let has = |info: &&MarketInfo| info.tokens.iter().any(|outcome| outcome.token == *token);
         self.scheduled.values().map(|(info, _)| info).find(has)
+    }
+
+    /// What is known of a market that has not begun.
+    #[must_use]
+    pub fn scheduled_market(&self, market: &MarketId) -> Option<&MarketInfo> {
+        let start = *self.scheduled_starts.get(market)?;
+        self.scheduled.get(&(start, *market)).map(|(info, _)| info)
     }
 
     /// Markets that are known and have not begun.

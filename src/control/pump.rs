@@ -15,8 +15,9 @@ use super::{
     exchange::Exchange,
     lag::Lag,
     lifecycle::Lifecycle,
+    market_events::MarketEvents,
     picture::Strangeness,
-    placement::{Action, ForceError, Placement},
+    placement::{Action, Placement},
     recycling::Recycling,
     registry::{Registry, Source},
     resolutions::Resolutions,
@@ -145,6 +146,8 @@ pub struct Control {
     /// What became of names that were asked for, for the supervisor.
     pub(super) name_answers: Vec<NameAnswer>,
     pub(super) sink: Option<SinkEnd>,
+    /// What handlers know of markets; `None` when they do not want to know.
+    pub(super) market_events: Option<MarketEvents>,
     pub(super) capture: Option<Arc<CaptureBoard>>,
     pub(super) shards: Vec<ShardProxy>,
     target: Target,
@@ -217,6 +220,7 @@ impl Control {
             not_found: None,
             name_answers: Vec::new(),
             sink,
+            market_events: None,
             capture: parts.capture,
             shards: parts.shards,
             target: parts.target,
@@ -238,6 +242,14 @@ impl Control {
     #[must_use]
     pub fn with_lag_warn(mut self, warn_ns: u64) -> Self {
         self.lag.warn_at(warn_ns);
+        self
+    }
+
+    /// From now on each stage of a market's life is reported to the handler of its shard.
+    #[must_use]
+    pub fn reporting_markets(mut self) -> Self {
+        self.registry.tell_changes();
+        self.market_events = Some(MarketEvents::default());
         self
     }
 
@@ -284,18 +296,6 @@ impl Control {
     /// What the pools of the REST services have done.
     pub fn on_services(&mut self, services: Vec<ServiceReport>) {
         self.services = services;
-    }
-
-    /// Opens a connection for those of these tokens that are this venue's and wait for one.
-    ///
-    /// # Errors
-    /// [`ForceError`]; nothing has changed then.
-    pub(super) fn force_subscribe(
-        &mut self,
-        tokens: &[TokenId],
-        now: Now,
-    ) -> Result<ConnectionId, ForceError> {
-        self.placement.force_subscribe_tokens(tokens, now.mono_ns, &mut self.registry)
     }
 
     fn take_reports(&mut self, now: Now) {

@@ -207,7 +207,7 @@ impl Registry {
         if let Some(order) = self.remembered.remove(&info.market) {
             self.remembered_order.remove(&order);
         }
-        let shard = routing::shard_of(info.market.as_bytes(), self.shards);
+        let shard = self.shard_of(&info.market);
         let slot = self.free.pop().unwrap_or(self.slots.len() as Slot);
         if slot as usize == self.slots.len() {
             self.slots.push(None);
@@ -234,6 +234,12 @@ impl Registry {
         });
         self.enter(slot);
         Registered::New
+    }
+
+    /// The shard of a market, registered or not.
+    #[must_use]
+    pub fn shard_of(&self, market: &MarketId) -> ShardId {
+        routing::shard_of(market.as_bytes(), self.shards)
     }
 
     /// Takes over what the catalogue says anew about a registered market (end, tick, names).

@@ -86,6 +86,13 @@ impl Resolutions {
         self.settled.push(record);
     }
 
+    /// Whether a market is asked about, or its result is not reported yet.
+    #[must_use]
+    pub fn is_waiting(&self, market: &MarketId) -> bool {
+        self.open.contains_key(market)
+            || self.settled.iter().any(|record| record.info.market == *market)
+    }
+
     /// Markets that are asked about.
     #[must_use]
     pub fn waiting(&self) -> usize {

@@ -13,6 +13,7 @@ use crate::link::{
     shard_control::{Heartbeat, Report},
 };
 use crate::market::book::BookOpening;
+use crate::market::info::MarketEvent;
 use crate::ring::{Consumer, Gauge, Producer};
 use crate::session::Session;
 use crate::venue::Role;
@@ -118,6 +119,17 @@ impl ShardProxy {
     /// Books as the venue's REST interface tells them.
     pub fn books(&mut self, text: String, now: Now) {
         self.send(Order::Books { text }, now);
+    }
+
+    /// Whether there is room for market events beside what the shard must do: half of the ring is kept free.
+    #[must_use]
+    pub fn has_spare_room(&self) -> bool {
+        self.backlog.is_empty() && self.orders_gauge.depth() < self.orders_gauge.capacity() / 2
+    }
+
+    /// A market of the shard has come to another stage of its life.
+    pub fn market(&mut self, event: MarketEvent, now: Now) {
+        self.send(Order::Market(Box::new(event)), now);
     }
 
     /// Give back the filled histograms.

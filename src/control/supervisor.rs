@@ -11,7 +11,6 @@ mod tests;
 use super::discovery::Lookup;
 use super::names::Names;
 use super::picture::link_report;
-use super::placement::ForceError;
 use super::pump::{Control, DIALLING_CYCLE_NS, Errand};
 use super::recycling::RecycleError;
 use crate::base::id::{ConnectionId, TokenId, Venue};
@@ -21,11 +20,12 @@ use crate::counter::fold::Fold as _;
 use crate::counter::latency::Latencies;
 use crate::counter::report::EngineReport;
 use crate::link::{
-    main_control::{Command, ControlNews},
+    main_control::{Command, ControlNews, RefusedToken},
     serve_control::{ControlAnswer, ControlQuery},
 };
 use crate::ring::{Consumer, LinkGauge, Producer};
 use log::warn;
+use std::collections::BTreeMap;
 
 /// Reports for the main thread and interval histograms of the shards are made this often.
 const REPORT_INTERVAL_NS: u64 = SECOND_NS;
@@ -155,9 +155,9 @@ impl Supervisor {
         while let Some(command) = self.links.commands.try_receive() {
             match command {
                 Command::ForceSubscribe { ticket, tokens } => {
-                    let result = self.force_subscribe(&tokens, now);
-                    let result = result.map_err(|error| error.to_string());
-                    let _ = self.links.news.try_send(ControlNews::Forced { ticket, result });
+                    let (connections, refused) = self.force_subscribe(&tokens, now);
+                    let news = ControlNews::Forced { ticket, connections, refused };
+                    let _ = self.links.news.try_send(news);
                 }
                 Command::Recycle { ticket, connection } => {
                     let result = self.force_recycle(connection).map_err(|error| error.to_string());
@@ -171,21 +171,30 @@ impl Supervisor {
         }
     }
 
-    /// Opens a connection at the venue of the first token that is known and waits; tokens of other venues stay, so ask
-    /// again for them.
+    /// Opens connections at every venue that has some of these tokens; the others are refused.
     fn force_subscribe(
         &mut self,
         tokens: &[TokenId],
         now: Now,
-    ) -> Result<ConnectionId, ForceError> {
-        for token in tokens {
-            let owner = self.venues.iter_mut().find(|v| v.registry.market_of(token).is_some());
-            match owner.map(|owner| owner.force_subscribe(tokens, now)) {
-                None | Some(Err(ForceError::NothingPending)) => {}
-                Some(answer) => return answer,
-            }
+    ) -> (Vec<ConnectionId>, Vec<RefusedToken>) {
+        let (mut connections, mut reasons) = (Vec::new(), BTreeMap::new());
+        for venue in &mut self.venues {
+            let own = |token: &&TokenId| venue.registry.market_of(token).is_some();
+            let own: Vec<TokenId> = tokens.iter().filter(own).copied().collect();
+            let forced = venue.force_subscribe(&own, now);
+            connections.extend(forced.connections);
+            reasons.extend(forced.refused);
+            reasons.extend(forced.placed.into_iter().map(|token| (token, None)));
         }
-        Err(ForceError::NothingPending)
+        let why = |token: &TokenId| match reasons.get(token) {
+            Some(why) => why.clone(),
+            None => Some("it is not known; follow its market first".to_owned()),
+        };
+        let refused = tokens
+            .iter()
+            .filter_map(|&token| Some(RefusedToken { token, why: why(&token)? }))
+            .collect();
+        (connections, refused)
     }
 
     /// Replaces a connection, whatever its age.

@@ -216,6 +216,8 @@ impl Rows {
 }
 
 impl Handler for Gatherer {
+    const WANTS_MARKETS: bool = false;
+
     fn on_snapshot(&mut self, view: &BookView<'_>) {
         self.with(|rows| {
             for (side, ladder) in [(Side::Bid, &view.book.bids), (Side::Ask, &view.book.asks)] {

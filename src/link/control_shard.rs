@@ -7,6 +7,7 @@ use crate::base::id::{ConnectionId, TokenId};
 use crate::counter::latency::Latencies;
 use crate::io::socket::Stream;
 use crate::market::book::BookOpening;
+use crate::market::info::MarketEvent;
 use crate::session::Session;
 use crate::venue::Role;
 
@@ -76,6 +77,9 @@ pub enum Order {
         /// The answer: a JSON list.
         text: String,
     },
+    /// A market of this shard has come to another stage of its life: for the handler. Sent only while the ring has
+    /// room to spare.
+    Market(Box<MarketEvent>),
     /// Swap the latency histograms: the filled set comes back in a report.
     SwapLatencies {
         /// An empty set.

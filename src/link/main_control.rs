@@ -14,11 +14,11 @@ pub const MAIN_CONTROL_DEPTH: usize = 64;
 /// What the main thread asks of the control core.
 #[derive(Debug)]
 pub enum Command {
-    /// Open a connection for these tokens at once, without waiting for a threshold.
+    /// Open connections for these tokens at once, without waiting for a threshold.
     ForceSubscribe {
         /// Given back in the answer.
         ticket: u64,
-        /// The tokens; their markets must be known and pending.
+        /// The tokens, of any venue and shard; those whose markets are not known and pending are refused.
         tokens: Vec<TokenId>,
     },
     /// Follow a market that discovery has not found: condition id, slug or token id.
@@ -35,6 +35,15 @@ pub enum Command {
     CutInterval,
     /// Stop the shards, then end.
     Stop,
+}
+
+/// A token that no connection was opened for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedToken {
+    /// The token.
+    pub token: TokenId,
+    /// Why, for people.
+    pub why: String,
 }
 
 /// What the control core tells the main thread.
@@ -57,8 +66,10 @@ pub enum ControlNews {
     Forced {
         /// The ticket of the command.
         ticket: u64,
-        /// The connection, or why there is none.
-        result: Result<ConnectionId, String>,
+        /// The connections that are opened: at least one for each venue and shard that tokens wait for.
+        connections: Vec<ConnectionId>,
+        /// Tokens that no connection is opened for, in the order of the command.
+        refused: Vec<RefusedToken>,
     },
     /// The answer to [`Command::Recycle`]: it waits for its turn, or why it does not. What became of it is
     /// in the report.

@@ -95,6 +95,49 @@ impl Resolution {
     }
 }
 
+/// Where a market is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MarketStage {
+    /// The engine knows it; it may not trade yet.
+    New,
+    /// It trades, for the first time or again.
+    Opened,
+    /// Its end has passed, or the venue has closed it.
+    Ended,
+    /// The venue has decided it.
+    Resolved,
+}
+
+impl MarketStage {
+    /// What is to be reported of a market that was last reported at `before` and is at `now`: it is known before it
+    /// opens, and it ends before it is decided. Nothing where nothing is new.
+    #[must_use]
+    pub fn steps(before: Option<Self>, now: Self) -> Vec<Self> {
+        let is_known = before.is_some();
+        let is_over = before.is_some_and(|before| before >= Self::Ended);
+        if before == Some(now)
+            || before == Some(Self::Resolved) && now == Self::Ended
+            || is_known && now == Self::New
+        {
+            return Vec::new();
+        }
+        let first = (!is_known && now != Self::New).then_some(Self::New);
+        let end = (now == Self::Resolved && !is_over).then_some(Self::Ended);
+        first.into_iter().chain(end).chain([now]).collect()
+    }
+}
+
+/// A market has come to another stage of its life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MarketEvent {
+    /// The stage.
+    pub stage: MarketStage,
+    /// What is known of the market.
+    pub info: MarketInfo,
+    /// How the venue has decided it; only at [`MarketStage::Resolved`].
+    pub resolution: Option<Resolution>,
+}
+
 /// A market that the venue has closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closed {
@@ -138,4 +181,31 @@ pub enum MarketNews {
         /// The market.
         market: MarketId,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_market_is_known_before_it_opens_and_ends_before_it_is_decided() {
+        use MarketStage::{Ended, New, Opened, Resolved};
+        for (before, now, steps) in [
+            (None, New, &[New][..]),
+            (None, Opened, &[New, Opened]),
+            (None, Ended, &[New, Ended]),
+            (None, Resolved, &[New, Ended, Resolved]),
+            (Some(New), Opened, &[Opened]),
+            (Some(Opened), Opened, &[]),
+            (Some(Opened), New, &[]),
+            (Some(Opened), Ended, &[Ended]),
+            (Some(Opened), Resolved, &[Ended, Resolved]),
+            (Some(Ended), Resolved, &[Resolved]),
+            (Some(Ended), Opened, &[Opened]),
+            (Some(Resolved), Ended, &[]),
+            (Some(Resolved), Resolved, &[]),
+        ] {
+            assert_eq!(MarketStage::steps(before, now), steps, "{before:?} {now:?}");
+        }
+    }
 }

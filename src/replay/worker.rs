@@ -84,7 +84,7 @@ fn empty_books<H: Handler>(
     handler: H,
 ) -> Books<H> {
     // A recording lacks what a hash is made of: tick size and smallest order of the catalogue.
-    let books = Books::new(shard, admission, handler).checking(HashChecks::Off);
+    let books = Books::new(shard, admission, handler).of_venue(venue).checking(HashChecks::Off);
     books.sequenced(Capabilities::of(venue).is_sequenced())
 }
 

@@ -32,6 +32,7 @@ use times::VenueClock;
 mod checks;
 mod damage;
 mod early;
+mod events;
 mod handover;
 mod index;
 mod numbered;
@@ -667,6 +668,7 @@ fn view<'a, H>(
 ) -> (BookView<'a>, &'a mut H) {
     let slot = &slots[index];
     let view = BookView {
+        venue: slots.venue,
         shard,
         market: &slot.market,
         token: &slot.token,

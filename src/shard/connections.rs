@@ -58,6 +58,8 @@ pub(super) struct Connection {
     pub(super) replaces: Vec<ConnectionId>,
     /// A replacement that was given up: what it still says is the old connections' to say.
     pub(super) retired: bool,
+    /// The connection that has taken over its books: what the handler is told when it is closed.
+    pub(super) replaced_by: Option<ConnectionId>,
     /// To be forgotten when its socket is gone.
     pub(super) leaving: bool,
     /// What its frames took, where that was asked for.
@@ -103,6 +105,7 @@ impl Connections {
             watch: Watch::default(),
             replaces: Vec::new(),
             retired: false,
+            replaced_by: None,
             leaving: false,
             latencies: None,
             past: SessionCounts::default(),

@@ -88,6 +88,11 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         while let Some(done) = self.intake.books.poll_handover(now) {
             let to = self.connections.get_mut(done.to);
             let to = to.map_or(ConnectionId(0), |connection| connection.id);
+            for from in done.from {
+                if let Some(old) = self.connections.get_mut(from) {
+                    old.replaced_by = Some(to);
+                }
+            }
             if let Some(capture) = &mut self.capture {
                 capture.note(Note::TakenOver, to, now.wall_ns);
             }

@@ -139,7 +139,9 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             feed,
             intake: Intake::of(
                 feed.venue(),
-                Books::new(id, Admission::Listed, handler).sequenced(feed.is_sequenced()),
+                Books::new(id, Admission::Listed, handler)
+                    .of_venue(feed.venue())
+                    .sequenced(feed.is_sequenced()),
                 clock,
             ),
             connections: Connections::default(),

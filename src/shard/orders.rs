@@ -1,7 +1,12 @@
 //! What a shard does with each order of the control core.
 //!
 //! Runs on:  shard cores. Mirrors `control::shard_proxy`: `ShardProxy::open` ends in `on_open`.
-use super::{Shard, books::ConnectionSlot, connections::Connection, publish::Handler};
+use super::{
+    Shard,
+    books::ConnectionSlot,
+    connections::Connection,
+    publish::{ConnectionChange, Handler},
+};
 use crate::base::{
     id::{ConnectionId, TokenId},
     time::{Clock, Now},
@@ -39,6 +44,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
                 self.on_unsubscribe(connection, &tokens, now);
             }
             Order::Close { connection } => self.on_close(connection, now),
+            Order::Market(event) => self.intake.books.on_market(&event),
             Order::Books { text } => self.on_books(text, now),
             Order::SwapLatencies { empty } => {
                 let filled = std::mem::replace(&mut self.intake.latencies, empty);
@@ -128,6 +134,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         self.converse(slot, now);
         // If refused, the next heartbeat says that the socket is up.
         let _ = self.links.reports.try_send(Report::Up { connection: id });
+        self.intake.books.on_connection(id, ConnectionChange::Up);
         // The venue's first bytes may have come with the answer to the upgrade.
         let outcome = self.handle_bytes(slot, 0, now);
         if let Err(error) = outcome {
@@ -233,7 +240,10 @@ impl<H: Handler, C: Clock> Shard<H, C> {
                 line.session.close(now.mono_ns);
                 self.flush(slot);
             }
-            None if connection.leaving => self.forget(slot),
+            None if connection.leaving => {
+                self.publish_closed(slot, false);
+                self.forget(slot);
+            }
             None => {}
         }
     }

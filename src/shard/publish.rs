@@ -8,9 +8,7 @@
 //! Print every change of a spread:
 //!
 //! ```
-//! use ringbook::base::id::ShardId;
-//! use ringbook::market::book::Level;
-//! use ringbook::shard::publish::{BookView, Handler};
+//! use ringbook::{BookView, Change, Handler, Level};
 //! use std::collections::HashMap;
 //!
 //! #[derive(Default)]
@@ -35,7 +33,7 @@
 //!     fn on_snapshot(&mut self, view: &BookView<'_>) {
 //!         self.look(view);
 //!     }
-//!     fn on_price_change(&mut self, view: &BookView<'_>, _: &ringbook::shard::publish::Change) {
+//!     fn on_price_change(&mut self, view: &BookView<'_>, _: &Change) {
 //!         self.look(view);
 //!     }
 //! }
@@ -52,14 +50,17 @@
 //! let spreads = ringbook::replay::feed(Spreads::default(), frames);
 //! assert_eq!(spreads.lines, ["7: 0.4 / 0.45", "7: 0.42 / 0.45"]);
 //! ```
-use crate::base::id::{MarketId, ShardId, TokenId};
+use crate::base::id::{ConnectionId, MarketId, ShardId, TokenId, Venue};
 use crate::base::price::Price;
 use crate::market::book::{Book, BookState, Level, Side, image::BookFacts};
-use crate::market::event::{TickSize, Trade};
+use crate::market::event::{TickSize, TopOfBook, Trade};
+use crate::market::info::{MarketInfo, MarketStage, Resolution};
 
 /// A book as a handler sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct BookView<'a> {
+    /// The venue.
+    pub venue: Venue,
     /// The shard that holds it.
     pub shard: ShardId,
     /// The market.
@@ -89,8 +90,57 @@ pub struct Change {
     pub venue_best_ask: Option<Price>,
 }
 
+/// A market as a handler sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct MarketView<'a> {
+    /// The venue.
+    pub venue: Venue,
+    /// The shard that holds its books, or would.
+    pub shard: ShardId,
+    /// The stage that it has come to.
+    pub stage: MarketStage,
+    /// What is known of it: id, tokens with the names of their outcomes, slug, question, times.
+    pub info: &'a MarketInfo,
+    /// How the venue has decided it; only at [`MarketStage::Resolved`].
+    pub resolution: Option<&'a Resolution>,
+}
+
+/// A connection to the venue as a handler sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionView<'a> {
+    /// The venue.
+    pub venue: Venue,
+    /// The shard that reads it.
+    pub shard: ShardId,
+    /// The connection.
+    pub connection: ConnectionId,
+    /// What has become of it.
+    pub change: ConnectionChange<'a>,
+}
+
+/// What has become of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionChange<'a> {
+    /// Its socket is up, for the first time or again; its tokens are subscribed.
+    Up,
+    /// Its socket is gone. Its books are stale until it is up again, unless it was closed because no market was left on
+    /// it.
+    Down {
+        /// Why, for people.
+        why: &'a str,
+    },
+    /// Another connection has taken over its books, and no message was lost; it is closed.
+    Replaced {
+        /// The other one.
+        by: ConnectionId,
+    },
+}
+
 /// Your own code on the shard core. Every method has an empty default.
 pub trait Handler: 'static {
+    /// Whether [`Handler::on_market`] is called at all. With `false` the engine sends no market events to the shards.
+    const WANTS_MARKETS: bool = true;
+
     /// The whole book was replaced.
     fn on_snapshot(&mut self, view: &BookView<'_>) {
         let _ = view;
@@ -111,7 +161,22 @@ pub trait Handler: 'static {
     fn on_status(&mut self, view: &BookView<'_>, before: BookState) {
         let _ = (view, before);
     }
+    /// The venue's own best bid and ask: Kalshi's `ticker`, Polymarket's `best_bid_ask`. It does not change the book.
+    fn on_ticker(&mut self, view: &BookView<'_>, ticker: &TopOfBook<'_>) {
+        let _ = (view, ticker);
+    }
+    /// A market of this shard has come to another stage: new, opened, ended, resolved. Each stage is reported once, in
+    /// this order; a market that trades again is opened again. Not in order with the market's books.
+    fn on_market(&mut self, view: &MarketView<'_>) {
+        let _ = view;
+    }
+    /// A connection of this shard is up, down or replaced.
+    fn on_connection(&mut self, view: &ConnectionView<'_>) {
+        let _ = view;
+    }
 }
 
 /// A handler that does nothing.
-impl Handler for () {}
+impl Handler for () {
+    const WANTS_MARKETS: bool = false;
+}

@@ -7,7 +7,10 @@
 use super::books::{ConnectionSlot, LineEnd};
 use super::connections::{Connection, Waiting};
 use super::intake::Findings;
-use super::{Shard, Tally, publish::Handler};
+use super::{
+    Shard, Tally,
+    publish::{ConnectionChange, Handler},
+};
 use crate::base::{
     id::ConnectionId,
     limits::{
@@ -268,6 +271,20 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         }
     }
 
+    /// Tells the handler of a connection that is closed by order: replaced, or down if its socket was up until now.
+    pub(super) fn publish_closed(&mut self, slot: ConnectionSlot, was_up: bool) {
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        let (id, by) = (connection.id, connection.replaced_by);
+        // A replacement that was given up is closed before.
+        match by.filter(|by| self.connections.find(*by).is_some()) {
+            Some(by) => self.intake.books.on_connection(id, ConnectionChange::Replaced { by }),
+            None if was_up => {
+                self.intake.books.on_connection(id, ConnectionChange::Down { why: "closed" });
+            }
+            None => {}
+        }
+    }
+
     /// A connection is closed for good.
     pub(super) fn forget(&mut self, slot: ConnectionSlot) {
         self.report_latencies(slot);
@@ -300,10 +317,16 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             capture.ended(id, now.wall_ns, &why.to_string());
         }
         if leaving {
+            self.publish_closed(slot, true);
             return self.forget(slot);
         }
         let taken_over = self.on_line_end(slot, now) == LineEnd::TakenOver;
-        let report = Report::Down { connection: id, why: why.to_string(), taken_over };
+        let why = why.to_string();
+        // What is taken over is reported as replaced, once it is closed.
+        if !taken_over {
+            self.intake.books.on_connection(id, ConnectionChange::Down { why: &why });
+        }
+        let report = Report::Down { connection: id, why, taken_over };
         // If refused, the next heartbeat says that the socket is gone.
         let _ = self.links.reports.try_send(report);
     }

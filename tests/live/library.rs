@@ -5,7 +5,7 @@ use crate::http::Client;
 use crate::program::{LOOK, PATIENCE};
 use ringbook::base::id::{ConnectionId, ShardId, TokenId};
 use ringbook::counter::report::EngineReport;
-use ringbook::link::main_control::ControlNews;
+use ringbook::link::main_control::{ControlNews, RefusedToken};
 use ringbook::market::book::{BookState, StaleReason};
 use ringbook::market::event::{TickSize, Trade};
 use ringbook::shard::publish::{BookView, Change, Handler};
@@ -128,7 +128,7 @@ struct Rig {
     venue: Venue,
     diarist: Diarist,
     report: Option<Box<EngineReport>>,
-    forced: HashMap<u64, Result<ConnectionId, String>>,
+    forced: HashMap<u64, (Vec<ConnectionId>, Vec<RefusedToken>)>,
     recycling: HashMap<u64, Result<(), String>>,
 }
 
@@ -180,7 +180,9 @@ impl Rig {
         while let Some(news) = self.engine.poll_news() {
             match news {
                 ControlNews::Report(report) => self.report = Some(report),
-                ControlNews::Forced { ticket, result } => _ = self.forced.insert(ticket, result),
+                ControlNews::Forced { ticket, connections, refused } => {
+                    self.forced.insert(ticket, (connections, refused));
+                }
                 ControlNews::Recycling { ticket, result } => {
                     self.recycling.insert(ticket, result);
                 }
@@ -297,11 +299,22 @@ fn a_small_catalogue_is_live_at_once_and_what_is_not_pending_cannot_be_forced() 
     assert_eq!(rig.venue.stats().upgrades, 1);
     let markets = rig.markets();
     let token = |text: &String| TokenId::new(text).unwrap();
-    // Nothing is pending any more, and one is unknown: an error in words, no connection.
-    for tokens in [vec![token(&markets[0].1[0])], vec![TokenId::new("12345").unwrap()], vec![]] {
+    // Nothing is pending any more, and one is unknown: each has its reason, and no connection is opened.
+    let (placed, unknown) = (token(&markets[0].1[0]), TokenId::new("12345").unwrap());
+    let placed_why = (placed, "it is on connection-1 already");
+    let unknown_why = (unknown, "it is not known; follow its market first");
+    for (tokens, wanted) in [
+        (vec![unknown, placed], vec![unknown_why, placed_why]),
+        (vec![unknown], vec![unknown_why]),
+        (vec![], vec![]),
+    ] {
         let ticket = rig.engine.force_subscribe(tokens).unwrap();
         rig.wait_for("an answer", |rig| rig.forced.contains_key(&ticket));
-        assert!(rig.forced.remove(&ticket).unwrap().unwrap_err().contains("none of the tokens"));
+        let (connections, refused) = rig.forced.remove(&ticket).unwrap();
+        assert_eq!(connections, []);
+        let why = refused.iter().map(|refused| (refused.token, refused.why.as_str()));
+        let why: Vec<_> = why.collect();
+        assert_eq!(why, wanted);
     }
     rig.stop();
 }

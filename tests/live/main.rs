@@ -14,6 +14,7 @@ mod capturing;
 mod database;
 mod dropping;
 mod engine;
+mod events;
 mod faults;
 mod following;
 mod hostile;

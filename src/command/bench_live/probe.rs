@@ -120,6 +120,8 @@ pub(super) struct Stopwatch {
 }
 
 impl Handler for Stopwatch {
+    const WANTS_MARKETS: bool = false;
+
     fn on_price_change(&mut self, view: &BookView<'_>, _: &Change) {
         let Some(hash) = &view.facts.hash else { return };
         // Each message has an entry of either outcome: one of them stands for it.

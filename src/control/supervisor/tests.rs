@@ -19,15 +19,23 @@ const POLYMARKET: Feed = Feed::Polymarket { custom_features: true };
 const KALSHI: Feed = Feed::Kalshi { combos: false };
 const NOW: Now = Now { mono_ns: 1, wall_ns: 1 };
 
-fn control(feed: Feed, shard: u16) -> Control {
+fn proxy(shard: u16) -> ShardProxy {
     let (orders, _) = ring(256);
     let (reports, receiver) = ring(64);
     let bell = Readiness::new().expect("an epoll set").doorbell();
     let gauge = reports.gauge();
+    ShardProxy::new(ShardId(shard), None, orders, receiver, gauge, bell)
+}
+
+fn control(feed: Feed, shard: u16) -> Control {
+    control_of(feed, vec![proxy(shard)])
+}
+
+fn control_of(feed: Feed, shards: Vec<ShardProxy>) -> Control {
     let is_table = feed == KALSHI;
     let parts = ControlParts {
         links: Vec::new(),
-        shards: vec![ShardProxy::new(ShardId(shard), None, orders, receiver, gauge, bell)],
+        shards,
         target: Target {
             url: "ws://127.0.0.1:9/".into(),
             host: "127.0.0.1".into(),
@@ -46,6 +54,20 @@ fn control(feed: Feed, shard: u16) -> Control {
         seed: 1,
     };
     Control::new(parts, NOW)
+}
+
+fn info(name: &str) -> MarketInfo {
+    MarketInfo {
+        market: MarketId::new(name).unwrap(),
+        tokens: vec![Outcome { token: TokenId::new(name).unwrap(), name: String::new() }],
+        slug: name.into(),
+        question: String::new(),
+        start_wall_ns: None,
+        end_wall_ns: None,
+        tick_size: None,
+        min_order_size: None,
+        neg_risk: false,
+    }
 }
 
 struct Rig {
@@ -76,17 +98,6 @@ impl Rig {
 
     /// One market of each, on a connection that is up.
     fn with_markets(mut self) -> Self {
-        let info = |name: &str| MarketInfo {
-            market: MarketId::new(name).unwrap(),
-            tokens: vec![Outcome { token: TokenId::new(name).unwrap(), name: String::new() }],
-            slug: name.into(),
-            question: String::new(),
-            start_wall_ns: None,
-            end_wall_ns: None,
-            tick_size: None,
-            min_order_size: None,
-            neg_risk: false,
-        };
         for (place, name) in [(self.polymarket, "11"), (self.kalshi, "KX-1")] {
             self.supervisor.venue_mut(place).registry.register(info(name), 0, Source::Manual);
         }
@@ -237,4 +248,38 @@ fn a_table_registers_as_many_markets_as_its_connections_carry() {
     assert!(kalshi.registry.markets_max() >= 144 * 7_500);
     let sum = rig.supervisor.report(NOW).pool.capacity_tokens;
     assert_eq!(sum, 144 * 7_500 + 400);
+}
+
+#[test]
+fn tokens_of_every_venue_and_shard_are_forced_and_those_that_cannot_be_are_named() {
+    for order in ORDERS {
+        let mut rig = Rig::new(order);
+        let two = control_of(POLYMARKET, vec![proxy(0), proxy(1)]);
+        rig.supervisor.venues[rig.polymarket] = two;
+        // The first poll of a placement opens connections; these markets come later and wait for company.
+        rig.supervisor.step(NOW);
+        let register = |rig: &mut Rig, place: usize, name: &str| {
+            let registry = &mut rig.supervisor.venue_mut(place).registry;
+            registry.register(info(name), 1, Source::Catalogue);
+        };
+        let names: Vec<String> = (1_000..1_520).map(|number| number.to_string()).collect();
+        let (polymarket, kalshi) = (rig.polymarket, rig.kalshi);
+        names.iter().for_each(|name| register(&mut rig, polymarket, name));
+        register(&mut rig, kalshi, "KX-1");
+        let all = names.iter().map(String::as_str).chain(["KX-1", "77"]);
+        let tokens: Vec<TokenId> = all.map(|name| TokenId::new(name).unwrap()).collect();
+        let (connections, refused) = rig.supervisor.force_subscribe(&tokens, NOW);
+        let registry = &rig.supervisor.venue(rig.polymarket).registry;
+        assert_eq!(registry.pending_tokens_total(), 0, "both shards, {order:?}");
+        let on: std::collections::BTreeSet<_> = names
+            .iter()
+            .map(|n| registry.market(&MarketId::new(n).unwrap()).unwrap().connection)
+            .collect();
+        assert_eq!(on.into_iter().flatten().collect::<Vec<_>>(), connections);
+        let refused: Vec<_> = refused.iter().map(|r| (r.token.as_str(), &r.why[..9])).collect();
+        assert_eq!(refused, [("KX-1", "the conne"), ("77", "it is not")], "{order:?}");
+        let (connections, refused) = rig.supervisor.force_subscribe(&tokens[..2], NOW);
+        assert_eq!((connections.len(), refused.len()), (0, 2));
+        assert!(refused[0].why.starts_with("it is on connection-"), "{refused:?}");
+    }
 }

@@ -148,6 +148,8 @@ impl<H: Handler> Books<H> {
     /// The venue's own best prices: a cross-check, never a source. That they are sent implies a book.
     pub(super) fn on_top(&mut self, event: &TopOfBook<'_>, wall_ns: u64) {
         let Some(index) = self.admit(event.market, event.token) else { return };
+        let (view, handler) = view(&self.slots, index, self.shard, wall_ns, &mut self.handler);
+        handler.on_ticker(&view, event);
         if !self.sequenced || event.timestamp_ms == 0 {
             return;
         }

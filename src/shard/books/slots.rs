@@ -4,7 +4,7 @@
 //! is the only one with places to spare. One growing array would wait for 100 MB to be copied.
 use super::ConnectionSlot;
 use super::checks::Group;
-use crate::base::id::{BookIndex, MarketId, TokenId};
+use crate::base::id::{BookIndex, MarketId, TokenId, Venue};
 use crate::market::book::{Book, BookState, image::BookFacts};
 use crate::market::event::Snapshot;
 use std::hint::black_box;
@@ -36,11 +36,19 @@ const _: () = assert!(size_of::<Slot>() <= 512);
 const BLOCK: usize = 256;
 
 /// Books by their index.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Slots {
+    /// Whose books they are.
+    pub(super) venue: Venue,
     /// All but the last are full.
     blocks: Vec<Vec<Slot>>,
     len: usize,
+}
+
+impl Default for Slots {
+    fn default() -> Self {
+        Self { venue: Venue::Polymarket, blocks: Vec::new(), len: 0 }
+    }
 }
 
 impl Slot {

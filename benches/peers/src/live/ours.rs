@@ -12,6 +12,8 @@ use std::sync::atomic::Ordering;
 struct Stamps(Recorder);
 
 impl Handler for Stamps {
+    const WANTS_MARKETS: bool = false;
+
     fn on_snapshot(&mut self, _: &BookView<'_>) {
         self.0.shared().snapshots.fetch_add(1, Ordering::Relaxed);
     }
@@ -67,9 +69,9 @@ impl Ours {
     /// placement by itself would put all of them on one.
     pub(super) fn look(&mut self) -> Result<(), String> {
         while let Some(news) = self.engine.poll_news() {
-            let ControlNews::Forced { ticket, result } = news else { continue };
+            let ControlNews::Forced { ticket, refused, .. } = news else { continue };
             if let Some((_, tokens)) = self.asked.take_if(|(asked, _)| *asked == ticket)
-                && result.is_err()
+                && !refused.is_empty()
             {
                 // Its markets are not looked up yet.
                 self.waiting.push(tokens);
