@@ -267,8 +267,8 @@ pub const HANDOVER_OWED_NS: u64 = 5 * SECOND_NS;
 pub const HANDOVER_PAST_MS: u64 = 1_000;
 /// A connection that lags is waited for so long.
 pub const HANDOVER_LAG_MAX_NS: u64 = 20 * SECOND_NS;
-/// A snapshot may be ahead of the venue's clock by so much, and the host's clock may be behind it by so much without
-/// a notice: the error of a clock that is kept by NTP, and more.
+/// A venue time may be ahead of the host's clock by so much, beyond what that is known to be behind; and the host's
+/// clock may be behind the venue's by so much without a notice: the error of a clock that is kept by NTP, and more.
 pub const CLOCK_ERROR_MS: u64 = 2_000;
 /// The difference of the two clocks is the smallest one seen within one to two such windows.
 pub const CLOCK_WINDOW_MS: i64 = 120_000;

@@ -32,7 +32,9 @@
 //! | `q` | the connection was closed for good, with its books | `,"a":[tokens]` |
 //! | `o` | beside the address: it is to replace another | `,"from":<connection>,"a":[tokens]` |
 //! | `h` | it is to take over now | |
-//! | `j` | what both say was matched once more | |
+//! | `g` | how far it has come, all its markets together | `,"owing":<live books without its snapshot>,"first":<ms>,"newest":<ms>` |
+//! | `j` | what both say was matched once more, on all replacements of the shard | |
+//! | `k` | it has taken over everything | |
 //! | `y` | text frame that was passed over: another connection has taken over | as `t` and `x` |
 //! | `a` | books were asked for over REST | `,"a":[tokens]` |
 //! | `r` | the answer | `,"f":<the answer>` |
@@ -77,8 +79,12 @@ pub enum Note {
     Opened,
     /// A connection is to take over.
     Switch,
+    /// How far a replacement has come, all its markets together.
+    Progress,
     /// What two connections say was matched once more.
     Matched,
+    /// A replacement has taken over everything.
+    TakenOver,
     /// Books were asked for over REST.
     Asked,
     /// Housekeeping.
@@ -99,7 +105,9 @@ impl Note {
             Self::Closed => "q",
             Self::Opened => "o",
             Self::Switch => "h",
+            Self::Progress => "g",
             Self::Matched => "j",
+            Self::TakenOver => "k",
             Self::Asked => "a",
             Self::House => "i",
             Self::Proof => "z",
@@ -115,7 +123,9 @@ impl Note {
             r#""u""# => Self::Dropped,
             r#""q""# => Self::Closed,
             r#""h""# => Self::Switch,
+            r#""g""# => Self::Progress,
             r#""j""# => Self::Matched,
+            r#""k""# => Self::TakenOver,
             r#""a""# => Self::Asked,
             r#""i""# => Self::House,
             r#""z""# => Self::Proof,
@@ -197,7 +207,7 @@ pub fn write_header(out: &mut Vec<u8>, receive_ns: u64) {
     write_prefix(out, Stamp { receive_ns, ..Stamp::default() }, "v");
     out.extend_from_slice(
         b",\"d\":0,\"n\":0,\"from\":0,\"shards\":0,\"hashes\":\"\",\"url\":\"\",\"why\":\"\",\"a\":\"\",\"z\":\"\",\
-          \"books\":\"\",\"f\":\"\"}\n",
+          \"books\":\"\",\"owing\":0,\"first\":0,\"newest\":0,\"f\":\"\"}\n",
     );
 }
 

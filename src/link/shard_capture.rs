@@ -237,6 +237,23 @@ impl CaptureTap {
         self.droppable(Kind::Note(Note::House), ConnectionId(0), wall_ns, "");
     }
 
+    /// How far a replacement has come, as `Books::handover_progress` says it.
+    pub fn progress(
+        &mut self,
+        connection: ConnectionId,
+        wall_ns: u64,
+        owing: u32,
+        first_ms: Option<u64>,
+        newest_ms: u64,
+    ) {
+        let text = &mut self.open.text;
+        let _ = write!(text, r#","owing":{owing},"newest":{newest_ms}"#);
+        if let Some(first_ms) = first_ms {
+            let _ = write!(text, r#","first":{first_ms}"#);
+        }
+        self.open.push(Kind::Note(Note::Progress), connection, wall_ns);
+    }
+
     /// The shard begins.
     pub fn begun(&mut self, shards: u16, hashes: HashChecks, wall_ns: u64) {
         let rest = format!(r#","shards":{shards},"hashes":"{}""#, hashes.name());

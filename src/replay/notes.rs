@@ -13,7 +13,7 @@ use crate::base::routing::shard_of;
 use crate::base::time::Now;
 use crate::capture::line::Note;
 use crate::market::book::BookOpening;
-use crate::shard::books::{Books, ConnectionSlot};
+use crate::shard::books::{Books, ConnectionSlot, HandoverProgress};
 use crate::shard::publish::Handler;
 use serde::Deserialize;
 
@@ -32,6 +32,12 @@ struct Keys {
     a: Tokens,
     #[serde(default)]
     z: String,
+    #[serde(default)]
+    owing: u32,
+    #[serde(default)]
+    first: Option<u64>,
+    #[serde(default)]
+    newest: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -154,6 +160,9 @@ impl Notes {
     ) -> Left {
         let Ok(keys) = sonic_rs::from_str::<Keys>(line) else { return Left::Broken };
         let Place { shard, shards, connection, from, at } = place;
+        // Each shard looked after its own books, however many of them are here.
+        let recorded = self.recorded_shards.max(1);
+        let recorded_here = |market: &MarketId| shard_of(market.as_bytes(), recorded).0 == keys.d;
         match note {
             Note::Begun => {
                 self.recorded_shards = keys.shards;
@@ -185,16 +194,19 @@ impl Notes {
                 }
             }
             Note::Switch => books.switch(connection, at.mono_ns),
-            Note::Matched => while books.poll_handover(at).is_some() {},
+            Note::Progress => {
+                let (first_ms, newest_ms) = (keys.first, keys.newest);
+                let progress = HandoverProgress { owing: keys.owing, first_ms, newest_ms };
+                books.on_recorded_progress(connection, progress);
+            }
+            Note::Matched => while books.poll_some_handover(at, recorded_here).is_some() {},
+            Note::TakenOver => books.on_recorded_end(connection, at),
             Note::Asked => {
                 keys.tokens().iter().for_each(|token| books.on_asked(token, at.mono_ns));
             }
             Note::House => {
-                // Each shard kept the house of its own books, however many of them are here.
-                let recorded = self.recorded_shards.max(1);
-                let mine = |market: &MarketId| shard_of(market.as_bytes(), recorded).0 == keys.d;
-                books.settle_some(CHECKS_PER_HOUSEKEEPING, at.wall_ns, mine);
-                while books.poll_some_behind(at.mono_ns, mine).is_some() {}
+                books.settle_some(CHECKS_PER_HOUSEKEEPING, at.wall_ns, recorded_here);
+                while books.poll_some_behind(at.mono_ns, recorded_here).is_some() {}
             }
             Note::Proof => return self.on_proof(&keys, shards, books),
         }
@@ -221,3 +233,6 @@ impl Notes {
         Left::Nothing
     }
 }
+
+#[cfg(test)]
+mod tests;

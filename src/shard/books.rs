@@ -41,7 +41,7 @@ mod slots;
 mod states;
 mod times;
 
-pub use handover::{HandedOver, LineEnd};
+pub use handover::{HandedOver, HandoverProgress, LineEnd};
 pub use repairs::Behind;
 
 /// A connection's place within its shard; what a book says it hangs on.

@@ -1,7 +1,8 @@
 //! A connection that takes over from another, or from several: opened beside them, switched to, proven.
 //!
 //! Runs on:  shard cores. Owns: nothing; `books/handover` matches the two streams.
-use super::{Shard, books::ConnectionSlot, publish::Handler};
+use super::books::{ConnectionSlot, HandoverProgress};
+use super::{Shard, publish::Handler};
 use crate::base::{
     id::{ConnectionId, TokenId},
     limits::TOKENS_PER_CONNECTION_MAX,
@@ -78,6 +79,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
 
     /// Moves markets whose turn it is, and reports a handover that has ended.
     pub(super) fn look_after_handovers(&mut self, now: Now) {
+        self.capture_progress(now);
         if let Some(capture) = &mut self.capture
             && self.intake.books.has_handovers()
         {
@@ -91,6 +93,9 @@ impl<H: Handler, C: Clock> Shard<H, C> {
                     old.replaced_by = Some(to);
                 }
             }
+            if let Some(capture) = &mut self.capture {
+                capture.note(Note::TakenOver, to, now.wall_ns);
+            }
             self.unsent.push_back(Report::HandedOver { to, counts: done.counts });
         }
         for place in 0..self.connections.slots() {
@@ -103,6 +108,18 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             if let Err(back) = self.links.reports.try_send(report) {
                 self.unsent.push_front(back);
                 return;
+            }
+        }
+    }
+
+    /// Writes down how far each replacement has come: what is decided next depends on all its markets.
+    pub(super) fn capture_progress(&mut self, now: Now) {
+        let Self { connections, intake, capture, .. } = self;
+        let Some(capture) = capture else { return };
+        for (to, progress) in intake.books.handover_progress() {
+            if let Some(connection) = connections.get_mut(to) {
+                let HandoverProgress { owing, first_ms, newest_ms } = progress;
+                capture.progress(connection.id, now.wall_ns, owing, first_ms, newest_ms);
             }
         }
     }

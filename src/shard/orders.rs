@@ -104,15 +104,15 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     ) {
         // Closed in the meantime: dropping the socket is all that is left to do.
         let Some(slot) = self.connections.find(id) else { return };
-        let Some(connection) = self.connections.get_mut(slot) else { return };
-        if connection.line.is_some() {
-            // What the old socket has yet to say is lost; the new one's snapshots mend the books.
+        if self.connections.get_mut(slot).is_some_and(|connection| connection.line.is_some()) {
+            // What the old socket has yet to say is lost; the new one's snapshots repair the books.
+            self.capture_progress(now);
             if let Some(capture) = &mut self.capture {
                 capture.ended(id, now.wall_ns, "another socket has come");
             }
-            let (books, why) = (&mut self.intake.books, StaleReason::Disconnected);
-            books.set_tokens_stale(&connection.tokens, slot, why, now.wall_ns);
+            self.on_line_end(slot, now);
         }
+        let Some(connection) = self.connections.get_mut(slot) else { return };
         let held = connection.detach(&mut self.readiness, slot.0);
         self.tally.unfinished_bytes = self.tally.unfinished_bytes.saturating_sub(held);
         connection.attach(stream, session, now.mono_ns);

@@ -312,33 +312,41 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         self.tally.closed_for_memory += u64::from(matches!(why, SessionError::FrameMemory(_)));
         self.tally.closed_for_flood +=
             u64::from(matches!(why, SessionError::WebSocket(WebSocketError::Flood(_))));
+        let (id, leaving) = (connection.id, connection.leaving);
         let now = self.intake.clock.now();
+        self.capture_progress(now);
         if let Some(capture) = &mut self.capture {
-            capture.ended(connection.id, now.wall_ns, &why.to_string());
+            capture.ended(id, now.wall_ns, &why.to_string());
         }
-        let id = connection.id;
-        if connection.leaving {
+        if leaving {
             self.publish_closed(slot, true);
             return self.forget(slot);
         }
-        let books = &mut self.intake.books;
-        let end = books.on_line_end(slot, now);
-        let taken_over = end == LineEnd::TakenOver;
-        let reason = StaleReason::Disconnected;
-        // Where another connection has taken over, none of them hangs on this one any more.
-        books.set_tokens_stale(&connection.tokens, slot, reason, now.wall_ns);
+        let taken_over = self.on_line_end(slot, now) == LineEnd::TakenOver;
         let why = why.to_string();
         // What is taken over is reported as replaced, once it is closed.
         if !taken_over {
-            books.on_connection(id, ConnectionChange::Down { why: &why });
+            self.intake.books.on_connection(id, ConnectionChange::Down { why: &why });
         }
         let report = Report::Down { connection: id, why, taken_over };
+        // If refused, the next heartbeat says that the socket is gone.
+        let _ = self.links.reports.try_send(report);
+    }
+
+    /// What a connection has yet to say is lost: its books are stale, and a handover that it is part of ends.
+    pub(super) fn on_line_end(&mut self, slot: ConnectionSlot, now: Now) -> LineEnd {
+        let books = &mut self.intake.books;
+        let end = books.on_line_end(slot, now);
+        if let Some(connection) = self.connections.get_mut(slot) {
+            // Where another connection has taken over, none of them hangs on this one any more.
+            let reason = StaleReason::Disconnected;
+            books.set_tokens_stale(&connection.tokens, slot, reason, now.wall_ns);
+        }
         if let LineEnd::GivenUp { to } = end
             && let Some(replacement) = self.connections.get_mut(to)
         {
             replacement.retired = true;
         }
-        // If refused, the next heartbeat says that the socket is gone.
-        let _ = self.links.reports.try_send(report);
+        end
     }
 }

