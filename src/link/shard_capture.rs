@@ -12,6 +12,8 @@ use crate::capture::line::Note;
 use crate::io::clock::ring_clock;
 use crate::market::book::BookOpening;
 use crate::ring::{Consumer, Producer};
+use crate::session::Message;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,6 +25,10 @@ pub enum Kind {
     Text,
     /// A text frame was received and passed over.
     Passed,
+    /// A binary frame was received; the payload is its base64.
+    Binary,
+    /// A binary frame was received and passed over; the payload is its base64.
+    BinaryPassed,
     /// A text was sent.
     Sent,
     /// A connection ended; the payload says why.
@@ -33,6 +39,14 @@ pub enum Kind {
     Answer,
     /// A note; the payload is the rest of its line.
     Note(Note),
+}
+
+impl Kind {
+    /// Whether it is a frame of the venue.
+    #[must_use]
+    pub const fn is_frame(self) -> bool {
+        matches!(self, Self::Text | Self::Passed | Self::Binary | Self::BinaryPassed)
+    }
 }
 
 /// A record of a chunk.
@@ -53,9 +67,9 @@ impl Entry<'_> {
     #[must_use]
     pub fn frames(&self) -> u64 {
         match self.kind {
-            Kind::Text | Kind::Passed => 1,
+            _ if self.kind.is_frame() => 1,
             Kind::Lost => self.payload.parse().unwrap_or(1),
-            Kind::Sent | Kind::Ended | Kind::Answer | Kind::Note(_) => 0,
+            _ => 0,
         }
     }
 }
@@ -172,12 +186,33 @@ impl CaptureTap {
         self.droppable(kind, connection, wall_ns, frame);
     }
 
+    /// A binary frame that was received. Rare: no venue sends any.
+    fn binary(&mut self, connection: ConnectionId, wall_ns: u64, frame: &[u8], passed: bool) {
+        let kind = if passed { Kind::BinaryPassed } else { Kind::Binary };
+        self.droppable(kind, connection, wall_ns, &STANDARD.encode(frame));
+    }
+
+    /// A message that was received; with `passed` nothing was applied of it.
+    #[inline]
+    pub fn message(
+        &mut self,
+        connection: ConnectionId,
+        wall_ns: u64,
+        message: &Message<'_>,
+        passed: bool,
+    ) {
+        match message {
+            Message::Text(text) => self.frame(connection, wall_ns, text.as_str(), passed),
+            Message::Binary(bytes) => self.binary(connection, wall_ns, bytes, passed),
+        }
+    }
+
     #[inline]
     fn droppable(&mut self, kind: Kind, connection: ConnectionId, wall_ns: u64, payload: &str) {
         if self.has_room(payload.len(), wall_ns) {
             self.open.text.push_str(payload);
             self.open.push(kind, connection, wall_ns);
-        } else if matches!(kind, Kind::Text | Kind::Passed) {
+        } else if kind.is_frame() {
             self.dropped += 1;
         }
     }

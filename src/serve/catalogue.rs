@@ -236,6 +236,9 @@ pub(super) const SHARD: Rows<ShardReport> = rows! { "shard", ShardReport;
     Counter "shard_trades", "trades", "Trades seen", "nothing", |s, _| Whole(s.trades);
     Counter "shard_decode_errors", "messages", "Frames or messages that could not be decoded",
         "the venue changed its format; the log shows samples", |s, _| Whole(s.decode_errors);
+    Counter "shard_binary_frames", "frames", "Binary frames received, which cannot be decoded",
+        "the venue changed its format; books of the connection are stale until repaired",
+        |s, _| Whole(s.binary_frames);
     Counter "shard_unknown_events", "messages", "Messages of an event type that is not known",
         "the venue added an event; nothing is lost that was known", |s, _| Whole(s.unknown_events);
     Counter "shard_unknown_keys", "messages", "Messages of a known type with keys that are not known",

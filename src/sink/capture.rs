@@ -284,6 +284,8 @@ fn write_line(out: &mut Vec<u8>, stamp: Stamp, shard: u16, url: &str, entry: &En
     match entry.kind {
         Kind::Text => line::write_text(out, stamp, payload),
         Kind::Passed => line::write_passed(out, stamp, payload),
+        Kind::Binary => line::write_base64(out, stamp, payload, false),
+        Kind::BinaryPassed => line::write_base64(out, stamp, payload, true),
         Kind::Sent => line::write_sent(out, stamp, payload),
         Kind::Ended => line::write_ended(out, stamp, payload),
         Kind::Answer => line::write_answer(out, stamp, shard, payload),
@@ -306,7 +308,7 @@ fn note(
 ) {
     let Entry { kind, connection, wall_ns, payload } = *entry;
     match kind {
-        Kind::Text | Kind::Passed => {
+        _ if kind.is_frame() => {
             board.frames.add(1);
             folder.count_frame();
         }
@@ -337,7 +339,7 @@ fn note(
                 cause: cause.into(),
             });
         }
-        Kind::Sent | Kind::Answer | Kind::Note(_) => {}
+        _ => {}
     }
 }
 

@@ -103,9 +103,12 @@ fn a_capture_with_cuts_lost_messages_and_recycles_replays_to_the_very_books() {
     for fault in ["lost", "doubled", "cut"] {
         venue.order(&format!("fault?kind={fault}&ms=3000"));
     }
+    // Of all kinds, a binary frame among them.
+    venue.order("malformed?count=66");
     std::thread::sleep(Duration::from_secs(4));
     engine.wait_live(TOKENS);
     let stats = engine.stats();
+    assert!(sum(&stats, "binary_frames") > 0, "{stats:#}");
     for connection in stats["pool"]["connections"].as_array().unwrap() {
         engine.post(&format!("/admin/recycle?connection={}", connection["id"]));
     }

@@ -5,6 +5,7 @@ use crate::base::time::MILLISECOND_NS;
 use crate::capture::line::{Record, What};
 use crate::capture::{index, manifest};
 use crate::link::shard_capture::{CaptureTap, capture_link};
+use crate::session::Message;
 use std::path::Path;
 
 const ONE: ConnectionId = ConnectionId(1);
@@ -56,9 +57,12 @@ fn what_a_shard_says_is_in_the_files_in_order_and_the_manifest_knows_the_gaps() 
     tap.tokens(Note::Opened, ONE, 1_009, Some(ConnectionId(7)), &[TokenId::new("5").unwrap()]);
     tap.frame(ONE, 1_010, frame, true);
     tap.answer(1_011, "[]");
-    assert!(tap.ship(1_012));
+    let binary = Message::Binary(b"\xff\0{}");
+    tap.message(ONE, 1_012, &binary, false);
+    tap.message(ONE, 1_013, &binary, true);
+    assert!(tap.ship(1_014));
     let report = sink.stop();
-    assert_eq!((report.frames, report.records, report.lost, report.segments), (3, 8, 0, 1));
+    assert_eq!((report.frames, report.records, report.lost, report.segments), (5, 10, 0, 1));
     assert_eq!(report.waiting_bytes, 0, "{}", report.line());
     let text = text(folder.path());
     let lines: Vec<&str> = text.lines().collect();
@@ -74,6 +78,8 @@ fn what_a_shard_says_is_in_the_files_in_order_and_the_manifest_knows_the_gaps() 
     assert_eq!(what[5], What::Opened { from: Some(7) });
     assert_eq!(what[6], What::Passed);
     assert_eq!(what[7], What::Answer("[]".into()));
+    assert_eq!(what[8], What::Binary(b"\xff\0{}".to_vec()));
+    assert_eq!(what[9], What::Passed);
     assert!(lines[0].contains("\"url\":\"wss://venue.test/ws/market\""), "{}", lines[0]);
     assert!(lines[3].starts_with(r#"{"t":1003,"c":1,"s":3,"k":"x""#), "{}", lines[3]);
     let entries = events(folder.path());

@@ -8,6 +8,7 @@
 //! false, so the NO side always comes at its own price.
 use super::message::{Fields, Scratch, read};
 use super::resolution;
+use super::sequence::UNNAMED_SID_MIN;
 use crate::base::{
     id::{MarketId, TokenId},
     limits::CATALOGUE_TEXT_BYTES_MAX,
@@ -112,13 +113,13 @@ impl<'a> Kind<'a> {
 }
 
 impl Kind<'_> {
-    /// What messages without `sid` count with: the venue counts small numbers from 1.
+    /// What messages without `sid` count with.
     const fn unnamed_sid(self) -> u64 {
         match self {
-            Self::Trade => u64::MAX - 1,
-            Self::Ticker => u64::MAX - 2,
-            Self::Lifecycle | Self::Passed => u64::MAX - 3,
-            _ => u64::MAX,
+            Self::Trade => UNNAMED_SID_MIN,
+            Self::Ticker => UNNAMED_SID_MIN + 1,
+            Self::Lifecycle | Self::Passed => UNNAMED_SID_MIN + 2,
+            _ => UNNAMED_SID_MIN + 3,
         }
     }
 }
@@ -155,7 +156,8 @@ fn deliver<S: Sink>(frame: &str, fields: Fields<'_>, scratch: &mut Scratch, sink
     let (sid, seq, id) = (fields.sid, fields.seq, fields.id);
     // Whatever the message turns out to be, it has taken its number.
     let sequenced = kind != Kind::Subscribed;
-    if sequenced && !sink.on_envelope(&Envelope { sid, seq, id }) {
+    let counted = sid.or(seq.map(|_| kind.unnamed_sid()));
+    if sequenced && !sink.on_envelope(&Envelope { sid: counted, seq, id }) {
         return;
     }
     let ticker = fields.ticker.unwrap_or("");

@@ -374,6 +374,9 @@ impl Dialog {
         match *reply {
             Reply::Subscribed { id, sid, .. } => {
                 self.pause_ns = COMMAND_PAUSE_NS;
+                if sid.is_some() {
+                    self.sequences.reset_unnamed();
+                }
                 self.on_subscribed(id, sid);
             }
             Reply::Ok { id, sid } => {

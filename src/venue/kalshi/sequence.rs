@@ -18,6 +18,10 @@ pub enum Verdict {
     Hole(u64),
 }
 
+/// Numbers from here on stand for the subscriptions of messages that name none, one for each channel: the venue counts
+/// small numbers from 1.
+pub const UNNAMED_SID_MIN: u64 = u64::MAX - 3;
+
 /// The counters of one connection.
 #[derive(Clone, Debug, Default)]
 pub struct Sequences {
@@ -28,6 +32,11 @@ impl Sequences {
     /// A new session: subscriptions and numbers begin anew (kalshi.md, 2.7).
     pub fn reset(&mut self) {
         self.last.clear();
+    }
+
+    /// A subscription begins: what comes without a subscription's number counts anew.
+    pub fn reset_unnamed(&mut self) {
+        self.last.retain(|(sid, _)| *sid < UNNAMED_SID_MIN);
     }
 
     /// Takes the number of a message. The first one of a subscription that does not begin at 1 is a hole, but
