@@ -134,8 +134,10 @@ impl<R: Read> Read for GzipMembers<R> {
         loop {
             let member = match self.state {
                 State::Inside(member) => member,
-                State::Between if self.begin()? => continue,
-                State::Between => return Ok(0),
+                State::Between => match self.begin()? {
+                    true => continue,
+                    false => return Ok(0),
+                },
                 State::Behind(member) => {
                     self.end(member)?;
                     continue;

@@ -102,8 +102,16 @@ struct Subscription {
 
 impl Subscription {
     const fn new(sid: u64) -> Self {
-        let (prints, firsts) = (Vec::new(), Vec::new());
-        Self { sid, place: None, channel: None, last: 0, prints, firsts, again: None, ended: false }
+        Self {
+            sid,
+            place: None,
+            channel: None,
+            last: 0,
+            prints: Vec::new(),
+            firsts: Vec::new(),
+            again: None,
+            ended: false,
+        }
     }
 
     /// Whether the number came with this very message before.
