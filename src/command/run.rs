@@ -238,7 +238,8 @@ fn missing(ending: &Ending) -> Vec<String> {
     let capture = ending.capture.as_ref().filter(|capture| !capture.is_complete()).map(|capture| {
         let why = if capture.loss.is_empty() { &capture.error } else { &capture.loss };
         let (lost, folder) = (capture.lost, &capture.folder);
-        format!("{lost} frames are not in {folder}: {why}; its manifest says when")
+        let trades = capture.lost_count().with_trades();
+        format!("{lost} frames are not in {folder}{trades}: {why}; its manifest says when")
     });
     trades.into_iter().chain(capture).collect()
 }

@@ -4,6 +4,7 @@
 pub mod capture;
 pub mod figure;
 pub mod latency;
+pub mod loss;
 mod merge;
 pub mod report;
 pub mod service;

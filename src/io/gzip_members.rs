@@ -1,5 +1,6 @@
-//! gzip members one after the other (RFC 1952): damage costs the rest of the member that it is in, and reading goes on
-//! at the next.
+//! gzip members one after the other.
+//!
+//! RFC 1952. Damage costs the rest of the member that it is in, and reading goes on at the next.
 //!
 //! Runs on:  plain threads; may block. Bounds: those of [`Packed`], and 32 KiB of window.
 use super::packed::{Damage, Packed, find};

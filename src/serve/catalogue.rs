@@ -510,6 +510,8 @@ pub(super) const CAPTURE: Rows<CaptureReport> = rows! { "", CaptureReport;
     Counter "capture_lost", "frames", "Frames that are not in the capture",
         "the capture's thread gets no core, or the disk is slow or full; the manifest says when",
         |c, _| Whole(c.lost);
+    Counter "capture_lost_trades", "trades", "Messages of trades in the frames that are not in the capture",
+        "as capture_lost", |c, _| Whole(c.lost_trades);
     Counter "capture_segments", "files", "Files begun", "nothing", |c, _| Whole(c.segments);
     Gauge "capture_last_write_age_seconds", "s", "Time since the last block was written",
         "above a few seconds: the disk hangs, or nothing comes", |c, now| age(c.last_write_wall_ns, now);

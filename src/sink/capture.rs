@@ -17,6 +17,7 @@ use crate::base::time::Now;
 use crate::capture::line::{self, Note, Stamp};
 use crate::capture::manifest::Entry as Event;
 use crate::counter::capture::{CaptureBoard, CaptureReport};
+use crate::counter::loss::FrameCount;
 use crate::io::{
     clock::HostClock,
     executor::no_thread,
@@ -206,9 +207,10 @@ impl Writer {
     /// Looks whether the files are still there.
     fn check(&mut self, now: Now) {
         self.checked_ns = now.mono_ns;
-        if let Some(Missing { frames, cause }) = self.folder.check() {
-            error!("{}: {cause}; {frames} frames are lost", self.board.folder());
-            self.board.lose(frames, &cause);
+        if let Some(Missing { count, cause }) = self.folder.check() {
+            self.board.lose(count, &cause);
+            let (frames, trades) = (count.frames, count.with_trades());
+            error!("{}: {cause}; {frames} frames{trades} are lost", self.board.folder());
         }
     }
 
@@ -251,22 +253,23 @@ impl Writer {
 
     fn finish(mut self, now: Now) {
         self.check(now);
-        let mut unsent = 0;
+        let mut unsent = FrameCount::default();
         for spring in &mut self.springs {
             while let Some(chunk) = spring.full.try_receive() {
-                unsent += chunk.frames();
+                unsent += chunk.count();
             }
             unsent += spring.unsent();
         }
-        if self.folder.waiting() > 0 || unsent > 0 {
+        if self.folder.waiting() > 0 || unsent.frames > 0 {
             let why = self.board.read().error;
             let cause = match why.is_empty() {
                 true => "the process ended before the disk had taken it".to_owned(),
                 false => format!("the disk took nothing until the process ended: {why}"),
             };
-            let frames = self.folder.give_up(unsent, now.wall_ns, &cause);
-            error!("{}: {cause}; {frames} frames are lost", self.board.folder());
-            self.board.lose(frames, &cause);
+            let count = self.folder.give_up(unsent, now.wall_ns, &cause);
+            let (frames, trades) = (count.frames, count.with_trades());
+            error!("{}: {cause}; {frames} frames{trades} are lost", self.board.folder());
+            self.board.lose(count, &cause);
         }
         if let Err(error) = self.folder.finish(now.wall_ns) {
             let line = format!("cannot be finished: {error}; its end may be missing");
@@ -289,7 +292,7 @@ fn write_line(out: &mut Vec<u8>, stamp: Stamp, shard: u16, url: &str, entry: &En
         Kind::Sent => line::write_sent(out, stamp, payload),
         Kind::Ended => line::write_ended(out, stamp, payload),
         Kind::Answer => line::write_answer(out, stamp, shard, payload),
-        Kind::Lost => line::write_lost(out, stamp, payload.parse().unwrap_or(1)),
+        Kind::Lost => line::write_lost(out, stamp, entry.count().frames),
         Kind::Note(Note::Opened) => {
             let rest = format!(",\"url\":\"{url}\"{payload}");
             line::write_note(out, stamp, Note::Opened, shard, &rest);
@@ -310,7 +313,7 @@ fn note(
     match kind {
         _ if kind.is_frame() => {
             board.frames.add(1);
-            folder.count_frame();
+            folder.count_frame(entry.count());
         }
         Kind::Ended => {
             down.insert(connection, (wall_ns, payload.to_owned()));
@@ -321,21 +324,23 @@ fn note(
         Kind::Note(Note::Opened) => {
             if let Some((from, cause)) = down.remove(&connection) {
                 let connection = Some(connection.0);
-                let (to, shard, frames) = (wall_ns, None, None);
-                folder.tell(Event::Gap { from, to, connection, shard, frames, cause });
+                let (to, shard, frames, trades) = (wall_ns, None, None, None);
+                folder.tell(Event::Gap { from, to, connection, shard, frames, trades, cause });
             }
         }
         Kind::Lost => {
-            let frames = entry.frames();
+            let count = entry.count();
             let cause = "the capture could not keep up with its disk or got no core";
-            warn!("{frames} frames of shard-{shard} are not in the capture: {cause}");
-            board.lose(frames, cause);
+            let (frames, trades) = (count.frames, count.with_trades());
+            warn!("{frames} frames{trades} of shard-{shard} are not in the capture: {cause}");
+            board.lose(count, cause);
             folder.tell(Event::Gap {
                 from: folder.latest(),
                 to: wall_ns,
                 connection: None,
                 shard: Some(shard),
                 frames: Some(frames),
+                trades: Some(count.trades),
                 cause: cause.into(),
             });
         }
