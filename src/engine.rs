@@ -17,6 +17,7 @@ use crate::control::{
     pump::{Control, ControlParts},
     run::{self, Sources},
     shard_proxy::ShardProxy,
+    supervisor::{Supervisor, SupervisorLinks},
 };
 use crate::counter::capture::{CaptureBoard, CaptureReport};
 use crate::counter::report::EngineReport;
@@ -166,8 +167,8 @@ struct BuiltVenue<H> {
     venue: VenueConfig,
     sources: Sources,
     shards: BuiltShards<H>,
-    /// The number of its first shard.
-    first: usize,
+    /// The number from which its shards are counted.
+    base: usize,
 }
 
 impl Engine {
@@ -203,8 +204,14 @@ impl Engine {
         let captures = built.iter_mut().flat_map(|b| std::mem::take(&mut b.shards.captures));
         let capture = start_capture(config, captures.collect(), &clock)?;
         let board = capture.as_ref().map(CaptureSink::board);
-        let ears = (command_receiver, news_sender, queries, answers);
-        let cores = start_cores(config, &topology, built, (ears, sinks, board, links), &clock)?;
+        let links = SupervisorLinks {
+            commands: command_receiver,
+            news: news_sender,
+            queries,
+            answers,
+            gauges: links,
+        };
+        let cores = start_cores(config, &topology, built, (links, sinks, board), &clock)?;
         let serve_stop = Arc::new(AtomicBool::new(false));
         let ends =
             ServeEnds { shards: cores.serve, queries: query_sender, answers: answer_receiver };
@@ -346,7 +353,7 @@ impl Engine {
 /// Lays the threads out over the cores that this process may use.
 fn plan(config: &Config) -> Result<Topology, TopologyError> {
     // Each venue has shards of its own.
-    let venues = 1 + config.further.len() as u16;
+    let venues = config.venues.len() as u16;
     let mut layout = config.layout.clone();
     let usable = crate::io::executor::usable_cores();
     if venues > 1 && layout.shard_cores.is_empty() {
@@ -368,67 +375,54 @@ struct Cores {
     doorbells: Vec<Doorbell>,
 }
 
-/// The first pump's ends of the links with main thread and serve core.
-type Ears =
-    (Consumer<Command>, Producer<ControlNews>, Consumer<ControlQuery>, Producer<ControlAnswer>);
+/// What the control core has besides its shards: links, each venue's end of the trade sink, the capture's figures.
+type ControlEnds = (SupervisorLinks, VecDeque<SinkEnd>, Option<Arc<CaptureBoard>>);
 
-/// What the pumps have besides their shards.
-type Gear = (Ears, VecDeque<SinkEnd>, Option<Arc<CaptureBoard>>, Vec<(String, Box<dyn LinkGauge>)>);
-
-/// Starts the shards of every venue, and on the control core a pump for each.
+/// Starts the shards of every venue, and the control core with a controller for each.
 fn start_cores<H: Handler + Send>(
     config: &Config,
     topology: &Topology,
     built: Vec<BuiltVenue<H>>,
-    (ears, mut sinks, capture, mut links): Gear,
+    (links, mut sinks, capture): ControlEnds,
     clock: &HostClock,
 ) -> Result<Cores, EngineError> {
     let (mut shards, mut serve, mut doorbells) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut desks, mut ears) = (Vec::new(), Some(ears));
-    for BuiltVenue { venue, sources, shards: built, first } in built {
-        // Only the first pump hears and speaks; the others work beside it.
-        let silent = || (ring(1).1, ring(1).0, ring(1).1, ring(1).0);
-        let (commands, news, queries, answers) = ears.take().unwrap_or_else(silent);
-        let is_first = first == 0;
-        links.extend(built.links);
-        let parts = ControlParts {
-            links: std::mem::take(&mut links),
+    let (mut venues, mut sources) = (Vec::new(), Vec::new());
+    for BuiltVenue { venue, sources: its_sources, shards: built, base } in built {
+        venues.push(ControlParts {
+            links: built.links,
             feed: venue.feed,
             shards: built.proxies,
-            target: target(&venue, &sources),
-            discovery: discovery(config, &venue, is_first, clock.mono_ns()),
+            target: target(&venue, &its_sources),
+            discovery: discovery(config, &venue, clock.mono_ns()),
             lifecycle: lifecycle(config, &venue),
             tokens_per_connection: venue.tokens_per_connection,
             table: venue.table,
             sink: sinks.pop_front(),
-            capture: capture.clone().filter(|_| is_first),
+            capture: capture.clone(),
             seed: clock.now().wall_ns,
-            commands,
-            news,
-            queries,
-            answers,
-        };
-        desks.push((parts, sources));
-        for (shard, plan) in built.shards.into_iter().zip(&topology.shards[first..]) {
+        });
+        sources.push(its_sources);
+        for (shard, plan) in built.shards.into_iter().zip(&topology.shards[base..]) {
             shards.push(start_shard(shard, plan, config.driver)?);
         }
         serve.extend(built.serve);
         doorbells.extend(built.doorbells);
     }
-    let lag_warn_ns = config.lag_warn_ns;
+    let (lag_warn_ns, names) = (config.lag_warn_ns, names(config));
     let clock = clock.clone();
     let control = Executor::start("control", topology.control.core, move || async move {
         let now = clock.now();
-        let pumps = desks
-            .into_iter()
-            .map(|(parts, sources)| (Control::new(parts, now).with_lag_warn(lag_warn_ns), sources));
-        run::run_all(pumps.collect(), clock).await;
+        let control = |parts| Control::new(parts, now).with_lag_warn(lag_warn_ns);
+        let mut supervisor = Supervisor::new(venues.into_iter().map(control).collect(), links, now);
+        names.iter().for_each(|name| supervisor.look_up(name));
+        run::run(supervisor, sources, clock).await;
     });
     let control = control.map_err(EngineError::Start)?;
     Ok(Cores { shards, control, serve, doorbells })
 }
 
-/// Builds the shards of every venue: as many for each, the first ones have one more where that does not go out even.
+/// Builds the shards of every venue: as many for each, and one more for some where that does not go out even.
 fn build<H, F>(
     topology: &Topology,
     config: &Config,
@@ -439,17 +433,17 @@ where
     H: Handler + Send,
     F: FnMut(ShardId) -> H,
 {
-    let venues = config.venues();
+    let venues = config.venues.clone();
     let (shards, count) = (topology.shards.len(), venues.len());
     let mut built = Vec::new();
-    let mut first = 0;
+    let mut base = 0;
     for (place, venue) in venues.into_iter().enumerate() {
         let share = shards / count + usize::from(place < shards % count);
         let sources = sources(config, &venue)?;
-        let plans = &topology.shards[first..first + share];
-        let shards = build_shards((plans, first), config, &venue, clock, &mut factory)?;
-        built.push(BuiltVenue { venue, sources, shards, first });
-        first += share;
+        let plans = &topology.shards[base..base + share];
+        let shards = build_shards((plans, base), config, &venue, clock, &mut factory)?;
+        built.push(BuiltVenue { venue, sources, shards, base });
+        base += share;
     }
     Ok(built)
 }
@@ -459,8 +453,6 @@ fn sources(config: &Config, venue: &VenueConfig) -> Result<Sources, EngineError>
     let services = Sources::services(venue.feed, &venue.catalogue, &venue.books, &config.services);
     Ok(Sources {
         services: services.map_err(EngineError::Service)?,
-        gamma: venue.catalogue.clone(),
-        clob: venue.books.clone(),
         ws: venue.ws.clone(),
         feed: venue.feed,
         signer: venue.signer.clone(),
@@ -482,16 +474,14 @@ fn target(venue: &VenueConfig, sources: &Sources) -> Target {
     }
 }
 
-/// What a person names is of the first venue.
-fn discovery(config: &Config, venue: &VenueConfig, is_first: bool, seed: u64) -> Discovery {
-    let discovery = Discovery::new(config.discover, seed);
-    let mut discovery = discovery.of(Catalogue::from(venue.feed));
+/// What a person names.
+fn names(config: &Config) -> Vec<Lookup> {
     let markets = config.markets.iter().map(|name| Lookup::parse(name));
-    let tokens = config.tokens.iter().map(|&token| Lookup::Token(token));
-    markets.chain(tokens).filter(|_| is_first).for_each(|lookup| {
-        discovery.look_up(lookup);
-    });
-    discovery
+    markets.chain(config.tokens.iter().map(|&token| Lookup::Token(token))).collect()
+}
+
+fn discovery(config: &Config, venue: &VenueConfig, seed: u64) -> Discovery {
+    Discovery::new(config.discover, seed).of(Catalogue::from(venue.feed))
 }
 
 fn lifecycle(config: &Config, venue: &VenueConfig) -> Lifecycle {
@@ -504,7 +494,7 @@ fn lifecycle(config: &Config, venue: &VenueConfig) -> Lifecycle {
 }
 
 fn build_shards<H, F>(
-    (plans, first): (&[ThreadPlan], usize),
+    (plans, base): (&[ThreadPlan], usize),
     config: &Config,
     venue: &VenueConfig,
     clock: &HostClock,
@@ -524,7 +514,7 @@ where
         links: Vec::new(),
     };
     for (place, plan) in plans.iter().enumerate() {
-        let id = ShardId((first + place) as u16);
+        let id = ShardId((base + place) as u16);
         let (order_sender, orders) = ring(limits::CONTROL_SHARD_DEPTH);
         let (reports, report_receiver) = ring(limits::SHARD_CONTROL_DEPTH);
         let (query_sender, queries) = timed(limits::SERVE_SHARD_DEPTH, ring_clock);
@@ -572,13 +562,13 @@ where
         built.shards.push(shard);
     }
     if venue.feed.is_sequenced() {
-        link_shards(&mut built, first);
+        link_shards(&mut built, base);
     }
     Ok(built)
 }
 
 /// Links every shard with every other, where streams for all markets come on some connections.
-fn link_shards<H: Handler>(built: &mut BuiltShards<H>, first: usize) {
+fn link_shards<H: Handler>(built: &mut BuiltShards<H>, base: usize) {
     let count = built.shards.len();
     let mut peers: Vec<Peers> = (0..count).map(|_| Peers::default()).collect();
     for from in 0..count {
@@ -589,7 +579,7 @@ fn link_shards<H: Handler>(built: &mut BuiltShards<H>, first: usize) {
             }
             let (producer, incoming) = ring(limits::SHARD_SHARD_DEPTH);
             built.links.push((
-                format!("shard-{}_shard-{}", first + from, first + to),
+                format!("shard-{}_shard-{}", base + from, base + to),
                 Box::new(producer.gauge()),
             ));
             peers[from].out.push(Some((producer, built.doorbells[to].clone())));
@@ -599,10 +589,10 @@ fn link_shards<H: Handler>(built: &mut BuiltShards<H>, first: usize) {
     let shards = std::mem::take(&mut built.shards);
     let beside = shards.into_iter().zip(peers);
     built.shards =
-        beside.map(|(shard, peers)| shard.beside(peers, count as u16, first as u16)).collect();
+        beside.map(|(shard, peers)| shard.beside(peers, count as u16, base as u16)).collect();
 }
 
-/// Starts the threads that keep trades, if any are to be kept, and links them with the pump of each venue.
+/// Starts the threads that keep trades, if any are to be kept, and links them with the controller of each venue.
 fn start_sink<H>(
     config: &Config,
     built: &mut [BuiltVenue<H>],
@@ -612,12 +602,12 @@ fn start_sink<H>(
     let Some(options) = &config.trades else {
         return Ok((None, VecDeque::new()));
     };
-    let mut springs = Vec::new();
+    let (mut springs, alone) = (Vec::new(), built.len() == 1);
     let (mut producers, mut receivers) = (Vec::new(), Vec::new());
     for BuiltVenue { venue, shards, .. } in built {
         let (markets, receiver) = timed(limits::CONTROL_SINK_DEPTH, ring_clock);
         let venue = venue.feed.venue();
-        let name = if producers.is_empty() {
+        let name = if alone {
             "control_sink".to_owned()
         } else {
             format!("control_sink_{}", venue.name())
@@ -644,7 +634,8 @@ fn start_capture(
     clock: &HostClock,
 ) -> Result<Option<CaptureSink>, EngineError> {
     let Some(options) = &config.capture else { return Ok(None) };
-    let sink = CaptureSink::start(options, springs, &config.ws.url, clock.clone());
+    let stream = config.venues.first().map_or("", |venue| venue.ws.url.as_str());
+    let sink = CaptureSink::start(options, springs, stream, clock.clone());
     sink.map(Some).map_err(EngineError::Capture)
 }
 

@@ -4,6 +4,7 @@
 //! slice of the venue's WebSocket connections and the books that hash to them; nothing is shared,
 //! and what threads tell each other goes through bounded rings with one producer and one consumer.
 //! This page is the map: who reads it and then the seven files of the data path knows the engine.
+//! [`guide`] is for users and operators: flags, storage, captures, exports, every `/health` message.
 //!
 //! # The data path
 //!
@@ -158,6 +159,7 @@ pub mod control;
 pub mod counter;
 pub mod engine;
 pub mod export;
+pub mod guide;
 pub mod host;
 pub mod io;
 pub mod link;
@@ -173,3 +175,8 @@ pub mod sink;
 pub mod topology;
 pub mod venue;
 pub mod wire;
+
+/// The examples of README.md, compiled with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct ReadmeExamples;

@@ -584,6 +584,19 @@ fn states(arguments: &[&str]) -> (i32, u64, u64, Vec<String>) {
 }
 
 #[test]
+fn bytes_that_are_no_text_may_have_been_a_message_of_any_book() {
+    let folder = Folder::new();
+    let mut bytes = [frames::book(0, 0, 5), frames::book(1, 0, 5)].join("\n").into_bytes();
+    bytes.extend_from_slice(b"\n\xff\xfe\xff\n");
+    bytes.extend_from_slice((frames::book(1, 0, 9) + "\n").as_bytes());
+    let file = folder.file("bytes", bytes);
+    for shards in ["1", "3"] {
+        let (_, live, stale, _) = states(&[&file, "--shards", shards]);
+        assert_eq!((live, stale), (1, 1), "{shards} shards");
+    }
+}
+
+#[test]
 fn nul_bytes_are_passed_over_and_books_behind_them_are_stale_until_their_snapshot() {
     let folder = Folder::new();
     let (first, other) = (frames::book(0, 0, 5), frames::book(1, 0, 5));

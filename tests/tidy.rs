@@ -4,6 +4,8 @@
 //! rule, change its row, and say why in the commit.
 #[path = "tidy/fakes.rs"]
 mod fakes;
+#[path = "tidy/guide.rs"]
+mod guide;
 #[path = "tidy/rules.rs"]
 mod rules;
 #[path = "tidy/source.rs"]
@@ -61,6 +63,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "export", "topology", "config", "engine",
         ],
     ),
+    // Pages, and no code.
+    ("guide", &[]),
     ("lib", &[]),
     ("main", &["io", "config", "command"]),
     // Of io only what prints.
@@ -301,6 +305,26 @@ fn one_module_prints() {
 #[test]
 fn texts_are_clean() {
     report(&tracked().iter().flat_map(rules::text).collect::<Vec<_>>());
+}
+
+#[test]
+fn pages_fit_a_terminal() {
+    report(&tracked().iter().flat_map(guide::room).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_guide_has_every_flag() {
+    report(&guide::flags_agree(&tracked()));
+}
+
+#[test]
+fn the_guide_has_every_condition_of_health() {
+    report(&guide::conditions(&tracked(), ringbook::counter::health::CONDITIONS));
+}
+
+#[test]
+fn protocol_references_lead_somewhere() {
+    report(&guide::references(&tracked()));
 }
 
 #[test]

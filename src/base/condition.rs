@@ -2,7 +2,7 @@
 //!
 //! Runs on:  any (pure).
 //!
-//! Facts (docs.polymarket.com/protocol-v2-migration, 2026-08): since Protocol V2 a token is a position id, a 256-bit
+//! Facts (polymarket/protocol.md, 6): since Protocol V2 a token is a position id, a 256-bit
 //! number in decimal whose first byte is a module, whose bits 40 to 103 are zero and whose last byte is the outcome.
 //! The condition is its first 31 bytes. The catalogue may show it as `0x` and 62 hexadecimal digits, the stream as
 //! 64, of which the last two are zero.

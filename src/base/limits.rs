@@ -18,8 +18,8 @@ pub const SHARDS_DEFAULT_MAX: usize = 8;
 pub const TOKENS_PER_CONNECTION_TARGET: usize = 400;
 /// Tokens that a connection never exceeds, whoever asks.
 pub const TOKENS_PER_CONNECTION_MAX: usize = 500;
-/// Markets of one Kalshi subscription. What the venue takes is not documented (kalshi.md, 1: 7,500 is folklore);
-/// it says so when it is less, and that is learnt.
+/// Markets of one Kalshi subscription. The venue's bound is not documented (kalshi/protocol.md, 1); when a subscription
+/// is refused as too large, the connection's bound is reduced.
 pub const MARKETS_PER_SUBSCRIPTION_MAX: usize = 10_000;
 /// Subscriptions of one connection whose messages are numbered. The engine opens one.
 pub const SIDS_PER_CONNECTION_MAX: usize = 16;
@@ -59,14 +59,17 @@ pub const CONNECTIONS_PER_SHARD_MAX: usize = 256;
 pub const CONNECTION_SLOTS_MAX: usize = 2 * CONNECTIONS_PER_SHARD_MAX;
 /// Tokens of one market: two on every venue known, and room for markets with more outcomes.
 pub const TOKENS_PER_MARKET_MAX: usize = 16;
-/// Markets registered at once: seven times the universe of 2026 (46,540 active markets).
+/// Markets registered at once: twenty times the universe of 2026 (46,540 active markets). Where the connections are a
+/// fixed table that carries more, as many as it carries.
 pub const MARKETS_MAX: usize = 1 << 20;
 /// Ids of removed markets that are remembered so that a late listing does not bring them back:
 /// months of them. 17 MB of ids when full.
 pub const REMEMBERED_MARKETS_MAX: usize = 1 << 18;
-/// Connections of a fixed table: twice what the venue grants anybody without being asked. They have the numbers from
-/// 1 on; those of another venue in the process have numbers above this.
+/// Connections of a fixed table: twice what the venue grants anybody without being asked. Tables have the numbers from
+/// 1 on; venues whose connections grow have numbers above those.
 pub const TABLE_CONNECTIONS_MAX: u32 = 400;
+/// Numbers for the connections that a venue opens in the life of the process: a connection a second for six months.
+pub const CONNECTIONS_NUMBERED_PER_VENUE: u32 = 1 << 24;
 /// Markets wait this long at the start for a fixed table of connections to come up.
 pub const START_GATE_NS: u64 = 10 * SECOND_NS;
 /// A connection of a fixed table may be away for this long before others take its markets: a dial that succeeds at
@@ -116,7 +119,7 @@ pub const RETRY_AFTER_MAX_NS: u64 = 300 * SECOND_NS;
 
 // ---- Heartbeats ----------------------------------------------------------------------------
 
-/// Text `PING` to the venue (AsyncAPI of the market channel: every 10 s).
+/// Text `PING` to the venue (polymarket/protocol.md, 2.2: every 10 s).
 pub const PING_INTERVAL_NS: u64 = 10 * SECOND_NS;
 /// A connection from which no byte came for this long is unhealthy and replaced.
 pub const SILENCE_MAX_NS: u64 = 60 * SECOND_NS;
@@ -159,8 +162,8 @@ pub const SEND_BUFFER_BYTES_MAX: usize = 1024 * 1024;
 pub const LEVELS_PER_SIDE_MAX: usize = 16_384;
 /// Messages in one array frame: a dump of every token a connection may carry, and room above.
 pub const MESSAGES_PER_FRAME_MAX: usize = 4 * TOKENS_PER_CONNECTION_MAX;
-/// Books of one shard: the venue's universe of 2026 (93,000 tokens) fits one shard ten times.
-pub const BOOKS_PER_SHARD_MAX: usize = 1 << 20;
+/// Books of one shard: all that its connections may carry, 2.56 million.
+pub const BOOKS_PER_SHARD_MAX: usize = CONNECTIONS_PER_SHARD_MAX * MARKETS_PER_SUBSCRIPTION_MAX;
 
 // ---- Rings ---------------------------------------------------------------------------------
 

@@ -47,8 +47,8 @@ pub struct ConnectionTable {
 }
 
 impl Default for ConnectionTable {
-    /// 150 connections, 50 below what one user of Kalshi may have (kalshi.md, 1); in pairs where one stands in for
-    /// the other.
+    /// 150 connections, 50 below the default limit of a Kalshi user (kalshi/protocol.md, 1); redundant pairs for
+    /// tickers, trades and lifecycle.
     fn default() -> Self {
         Self { tickers: 2, trades: 2, lifecycle: 2, books: 144 }
     }

@@ -9,7 +9,7 @@ use super::{
 use crate::base::limits::{LAG_WARN_NS, TOKENS_PER_CONNECTION_TARGET};
 use crate::base::policy::HashChecks;
 use crate::base::time::{Clock as _, SECOND_NS};
-use crate::config::{Config, UsageError, flags::DemoFlags};
+use crate::config::{Config, UsageError, flags::DemoFlags, venue::VenueConfig};
 use crate::io::{blocking::BlockingClient, clock::HostClock, driver::Driver, output::print_line};
 use crate::sim::{SimConfig, SimError, Venue};
 use crate::topology::LayoutFlags;
@@ -73,11 +73,12 @@ pub fn check(session: &Session, config: &Config) -> Result<Verdict, String> {
     let address = session.serving().ok_or("nothing is served")?;
     let tls = client_config(config.tls_ca.as_deref()).map_err(|error| error.to_string())?;
     let engine = Endpoint::parse(&format!("http://{address}"), ["http", "https"]);
+    let venue = config.venues.first().ok_or("no venue is followed")?;
     let client = |service: Endpoint| BlockingClient::new(service, tls.clone());
     let mut comparison = Comparison {
         engine: client(engine.map_err(|error| error.to_string())?),
-        gamma: client(config.gamma.clone()),
-        venue: client(config.clob.clone()),
+        gamma: client(venue.catalogue.clone()),
+        venue: client(venue.books.clone()),
         venue_path: "/sim/truth/",
     };
     comparison.run()
@@ -105,9 +106,15 @@ pub fn engine_config(layout: LayoutFlags, venue: &Venue) -> Result<Config, Failu
     };
     Ok(Config {
         layout,
-        gamma: parse(&venue.http_url(), ["http", "https"])?,
-        clob: parse(&venue.http_url(), ["http", "https"])?,
-        ws: parse(&venue.ws_url(), ["ws", "wss"])?,
+        venues: vec![VenueConfig {
+            feed: Feed::Polymarket { custom_features: true },
+            catalogue: parse(&venue.http_url(), ["http", "https"])?,
+            books: parse(&venue.http_url(), ["http", "https"])?,
+            ws: parse(&venue.ws_url(), ["ws", "wss"])?,
+            table: None,
+            signer: None,
+            tokens_per_connection: TOKENS_PER_CONNECTION_TARGET,
+        }],
         tls_ca: venue.ca_pem().map(|pem| pem.as_bytes().to_vec()),
         serve: Some((std::net::Ipv4Addr::LOCALHOST, 0).into()),
         serve_names: Vec::new(),
@@ -123,11 +130,6 @@ pub fn engine_config(layout: LayoutFlags, venue: &Venue) -> Result<Config, Failu
         discover: true,
         driver: Driver::Epoll,
         markets_max: None,
-        tokens_per_connection: TOKENS_PER_CONNECTION_TARGET,
-        feed: Feed::Polymarket { custom_features: true },
-        table: None,
-        signer: None,
-        further: Vec::new(),
         trades: None,
         capture: None,
         duration_ns: None,

@@ -37,7 +37,7 @@ pub fn run(flags: &RunFlags) -> Result<ExitCode, Failure> {
     let signals = listen()?;
     look_first(&config, &signals)?;
     let mut session = Session::start(&config)?;
-    for venue in config.venues() {
+    for venue in &config.venues {
         info!("catalogue {}, stream {}", venue.catalogue.url, venue.ws.url);
     }
     let clock = HostClock::new();
@@ -55,9 +55,9 @@ fn look_first(config: &Config, signals: &Signals) -> Result<(), Failure> {
     let tls = client_config(config.tls_ca.as_deref());
     let tls = tls.map_err(|error| Failure { line: error.to_string(), code: 2 })?;
     let (mut flags, mut services) = (Vec::new(), Vec::new());
-    for venue in config.venues() {
+    for venue in &config.venues {
         flags.extend(venue.feed.address_flags());
-        services.extend([venue.catalogue, venue.ws]);
+        services.extend([venue.catalogue.clone(), venue.ws.clone()]);
     }
     let looks = first_looks(&services, &tls, || signals.asked());
     let looks = looks.map_err(|error| Failure { line: error.to_string(), code: 1 })?;

@@ -11,7 +11,7 @@ pub mod venue;
 use self::venue::poll_round_ns;
 use crate::base::id::{TokenId, Venue};
 use crate::base::limits::SETTINGS_BYTES_MAX;
-use crate::base::policy::{ConnectionTable, HashChecks};
+use crate::base::policy::HashChecks;
 use crate::base::time::{MILLISECOND_NS, SECOND_NS};
 use crate::io::authority::ServeName;
 use crate::io::{driver::Driver, file};
@@ -19,12 +19,11 @@ use crate::pool::Service;
 use crate::sink::capture::CaptureOptions;
 use crate::sink::{ledger::Batching, store::StoreAddress, trades::SinkOptions};
 use crate::topology::{Idle, LayoutFlags, parse_cores};
-use crate::venue::{Feed, Signer};
+use crate::venue::Catalogue;
 use crate::wire::endpoint::Endpoint;
 use flags::RunFlags;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use venue::VenueConfig;
 
 /// The market channel of the real venue.
@@ -51,12 +50,8 @@ impl std::error::Error for UsageError {}
 pub struct Config {
     /// Which thread runs where, as asked for.
     pub layout: LayoutFlags,
-    /// The catalogue.
-    pub gamma: Endpoint,
-    /// The order book interface.
-    pub clob: Endpoint,
-    /// The market channel.
-    pub ws: Endpoint,
+    /// The venues that are followed, at least one; none twice.
+    pub venues: Vec<VenueConfig>,
     /// A certificate authority to trust besides the usual ones, PEM.
     pub tls_ca: Option<Vec<u8>>,
     /// Where to answer health, statistics and books.
@@ -86,16 +81,6 @@ pub struct Config {
     pub driver: Driver,
     /// Follow at most so many markets.
     pub markets_max: Option<usize>,
-    /// Tokens that placement puts on one connection; more than the default are not.
-    pub tokens_per_connection: usize,
-    /// The venue, and what is asked of it.
-    pub feed: Feed,
-    /// The connections, where they are a fixed table.
-    pub table: Option<ConnectionTable>,
-    /// Who signs requests, where the venue wants that.
-    pub signer: Option<Arc<dyn Signer>>,
-    /// More venues than that one.
-    pub further: Vec<VenueConfig>,
     /// Bounds of the engine's own REST services that are not the usual ones, by name.
     pub services: Vec<Service>,
     /// Where trades are kept.
@@ -107,21 +92,6 @@ pub struct Config {
 }
 
 impl Config {
-    /// Every venue, the first one first.
-    #[must_use]
-    pub fn venues(&self) -> Vec<VenueConfig> {
-        let first = VenueConfig {
-            feed: self.feed,
-            catalogue: self.gamma.clone(),
-            books: self.clob.clone(),
-            ws: self.ws.clone(),
-            table: self.table,
-            signer: self.signer.clone(),
-            tokens_per_connection: self.tokens_per_connection,
-        };
-        std::iter::once(first).chain(self.further.iter().cloned()).collect()
-    }
-
     /// Services of `--pools` whose bounds nobody takes: they are not among those that this run asks over REST.
     #[must_use]
     pub fn ignored_services(&self) -> Vec<&str> {
@@ -133,8 +103,8 @@ impl Config {
     /// Services that this run asks over REST, each once.
     #[must_use]
     pub fn asked_services(&self) -> Vec<&'static str> {
-        let feeds = std::iter::once(self.feed).chain(self.further.iter().map(|venue| venue.feed));
-        let mut names: Vec<&str> = feeds.flat_map(Feed::service_names).collect();
+        let names = self.venues.iter().flat_map(|venue| venue.feed.service_names());
+        let mut names: Vec<&str> = names.collect();
         names.dedup();
         names
     }
@@ -144,34 +114,24 @@ impl Config {
     /// # Errors
     /// [`UsageError`]: one line.
     pub fn new(flags: &RunFlags) -> Result<Self, UsageError> {
-        let token = |text: &String| {
-            let wrong = || UsageError(format!("--token {text}: this is no token id (decimal)"));
-            let decimal = text.bytes().all(|b| b.is_ascii_digit());
-            TokenId::new(text).filter(|_| decimal).ok_or_else(wrong)
-        };
-        let tokens = flags.tokens.iter().map(token).collect::<Result<Vec<_>, _>>()?;
-        if flags.no_discovery && flags.markets.is_empty() && tokens.is_empty() {
+        if flags.no_discovery && flags.markets.is_empty() && flags.tokens.is_empty() {
             return Err(UsageError(
                 "--no-discovery leaves nothing to follow: name markets with --market or --token"
                     .into(),
             ));
         }
-        let (first, further) = venue::read(flags)?;
-        if flags.capture.capture.is_some() && !further.is_empty() {
+        let venues = venue::read(flags)?;
+        if flags.capture.capture.is_some() && venues.len() > 1 {
             return Err(UsageError(
-                "--capture takes one venue: run another process for the second".into(),
+                "--capture takes one venue: run another process for each other".into(),
             ));
         }
-        let VenueConfig { feed, catalogue, books, ws, table, signer, tokens_per_connection } =
-            first;
-        let venues: Vec<Venue> = std::iter::once(feed.venue())
-            .chain(further.iter().map(|venue| venue.feed.venue()))
-            .collect();
+        let tokens = flags.tokens.iter().map(|text| token(text, &venues));
+        let tokens = tokens.collect::<Result<Vec<_>, _>>()?;
+        let trades = trades(venues.iter().map(|venue| venue.feed.venue()), &flags.trades)?;
         Ok(Self {
             layout: layout(&flags.layout)?,
-            gamma: catalogue,
-            clob: books,
-            ws,
+            venues,
             tls_ca: tls_ca(flags.tls_ca.as_deref())?,
             serve: flags.serve,
             lag_warn_ns: flags.lag_warn * SECOND_NS,
@@ -186,17 +146,24 @@ impl Config {
             discover: !flags.no_discovery,
             driver: driver(&flags.layout)?,
             markets_max: flags.markets_max,
-            tokens_per_connection,
-            feed,
-            table,
-            signer,
             services: own_services(flags.pools.as_deref())?,
-            trades: trades(venues, &flags.trades)?,
-            further,
+            trades,
             capture: capture(&flags.capture),
             duration_ns: (flags.duration > 0).then(|| flags.duration.saturating_mul(SECOND_NS)),
         })
     }
+}
+
+/// Reads the id of a token, which must be one of these venues'.
+fn token(text: &str, venues: &[VenueConfig]) -> Result<TokenId, UsageError> {
+    let id = TokenId::new(text);
+    let is_of = |catalogue: &Catalogue| id.is_some_and(|id| catalogue.may_have_token(&id));
+    let catalogues: Vec<Catalogue> =
+        venues.iter().map(|venue| Catalogue::from(venue.feed)).collect();
+    id.filter(|_| catalogues.iter().any(is_of)).ok_or_else(|| {
+        let forms: Vec<&str> = catalogues.iter().map(|catalogue| catalogue.token_form()).collect();
+        UsageError(format!("--token {text}: this is no token id ({})", forms.join(", or ")))
+    })
 }
 
 fn serve_names(names: &[String]) -> Result<Vec<ServeName>, UsageError> {
@@ -290,7 +257,7 @@ pub fn driver(flags: &flags::LayoutFlags) -> Result<Driver, UsageError> {
 /// # Errors
 /// [`UsageError`]: one line.
 fn trades(
-    venues: Vec<Venue>,
+    venues: impl Iterator<Item = Venue>,
     flags: &flags::TradeFlags,
 ) -> Result<Option<SinkOptions>, UsageError> {
     let Some(text) = &flags.trades else { return Ok(None) };
@@ -308,6 +275,7 @@ fn trades(
         trades_max: flags.trades_batch as usize,
         age_max_ns: flags.trades_batch_ms * MILLISECOND_NS,
     };
+    let venues = venues.collect();
     Ok(Some(SinkOptions { venues, address, journal, batching }))
 }
 

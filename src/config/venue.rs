@@ -13,7 +13,7 @@ use crate::venue::{Feed, Headers, Signer, kalshi::sign::SigningKey};
 use crate::wire::endpoint::Endpoint;
 use std::sync::Arc;
 
-/// Hosts of an environment of Kalshi's: REST and WebSocket (kalshi.md, 1).
+/// Hosts of an environment of Kalshi's: REST and WebSocket (kalshi/protocol.md, 1).
 const fn hosts(demo: bool) -> [&'static str; 2] {
     if demo {
         [
@@ -47,17 +47,13 @@ pub struct VenueConfig {
     pub tokens_per_connection: usize,
 }
 
-/// Checks the flags of the venues that are asked for; the first, and the others.
-pub(super) fn read(flags: &RunFlags) -> Result<(VenueConfig, Vec<VenueConfig>), UsageError> {
+/// Checks the flags of the venues that are asked for, in their order.
+pub(super) fn read(flags: &RunFlags) -> Result<Vec<VenueConfig>, UsageError> {
     let names: Vec<&str> = flags.venue.split(',').map(str::trim).collect();
     if (1..names.len()).any(|place| names[..place].contains(&names[place])) {
         return Err(UsageError(format!("--venue {}: each venue once", flags.venue)));
     }
-    let mut venues =
-        names.into_iter().map(|name| one(name, flags)).collect::<Result<Vec<_>, _>>()?;
-    let further = venues.split_off(1);
-    let first = venues.pop().ok_or_else(|| UsageError("--venue: expected a venue".into()))?;
-    Ok((first, further))
+    names.into_iter().map(|name| one(name, flags)).collect()
 }
 
 /// Once in so long the books of a venue that numbers its messages are compared with its REST interface.

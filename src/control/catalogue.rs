@@ -1,13 +1,11 @@
 //! The catalogue's way into the registry: requests out, answers in, upkeep.
 //!
 //! Runs on:  control core. Owns: nothing; drives `discovery` and `lifecycle`.
-use super::discovery::{Answer, Failure, Lookup, NotFound};
+use super::discovery::{Answer, Failure, Lookup, NameAnswer, NotFound};
 use super::pump::{Control, Errand};
 use super::registry::{Record, Status};
 use crate::base::id::{ShardId, TokenId, Venue};
-use crate::base::limits::{
-    CONNECTIONS_PER_SHARD_MAX, CONTROL_SINK_DEPTH, MARKETS_MAX, RETRY_AFTER_DEFAULT_NS,
-};
+use crate::base::limits::{CONNECTIONS_PER_SHARD_MAX, CONTROL_SINK_DEPTH, RETRY_AFTER_DEFAULT_NS};
 use crate::base::time::{Now, SECOND_NS};
 use crate::counter::report::LifecycleReport;
 use crate::link::control_sink::{MarketRow, MarketStatus};
@@ -70,7 +68,8 @@ impl Control {
         let bound = self.lifecycle.is_above_bound();
         if bound && !self.without_room.registry {
             warn!(
-                "more than {MARKETS_MAX} markets are listed: those beyond are not followed; name fewer"
+                "more than {} markets are listed: those beyond are not followed; name fewer",
+                self.registry.markets_max()
             );
         }
         self.without_room.registry = bound;
@@ -136,11 +135,9 @@ impl Control {
         }
     }
 
-    pub(super) fn look_up(&mut self, lookup: Lookup) {
-        let name = lookup.to_string();
-        if !self.discovery.look_up(lookup) {
-            warn!("{name}: not looked up, too many questions wait already; ask again later");
-        }
+    /// Asks the venue for a market; the answer comes as a [`NameAnswer`]. False when too many questions wait.
+    pub(super) fn look_up(&mut self, lookup: Lookup) -> bool {
+        self.discovery.look_up(lookup)
     }
 
     /// A request to the catalogue has ended.
@@ -203,15 +200,19 @@ impl Control {
     }
 
     fn on_not_found(&mut self, not_found: &NotFound) {
-        let line =
-            format!("{}: {}; check the name with the venue", not_found.lookup, not_found.why);
-        warn!("{line}");
+        let NotFound { lookup, why } = not_found;
+        let line = format!("{lookup}: {why}; check the name with the venue");
         self.not_found.get_or_insert((line, 0)).1 += 1;
+        let (lookup, missing) = (lookup.clone(), Some(why.clone()));
+        self.name_answers.push(NameAnswer { lookup, missing });
     }
 
     fn on_answer(&mut self, mut answer: Answer, now: Now) {
         if let Some(not_found) = &answer.not_found {
             self.on_not_found(not_found);
+        }
+        if let Some(lookup) = answer.found.take() {
+            self.name_answers.push(NameAnswer { lookup, missing: None });
         }
         let completed = answer.scan_completed;
         let (scan, first) = (answer.scan, completed && answer.scan == 1);

@@ -66,6 +66,15 @@ pub struct NotFound {
     pub why: String,
 }
 
+/// What a venue answered about a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameAnswer {
+    /// What was asked for.
+    pub lookup: Lookup,
+    /// Why it gives no book, for people; `None` when it gives one.
+    pub missing: Option<String>,
+}
+
 /// What an answer of the catalogue means.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
@@ -83,6 +92,8 @@ pub struct Answer {
     pub scan_completed: bool,
     /// A market that a person asked for gives no book.
     pub not_found: Option<NotFound>,
+    /// What a person asked for and these markets are.
+    pub found: Option<Lookup>,
 }
 
 /// Why a market is not found that the venue's answer does not hold.
@@ -232,6 +243,16 @@ impl Discovery {
         self.catalogue
     }
 
+    /// Whether what a person names may be a market of this venue, by its form.
+    #[must_use]
+    pub fn may_have(&self, lookup: &Lookup) -> bool {
+        match lookup {
+            Lookup::Market(market) => self.catalogue.may_list(market.as_str()),
+            Lookup::Slug(slug) => self.catalogue.may_list(slug),
+            Lookup::Token(token) => self.catalogue.may_have_token(token),
+        }
+    }
+
     /// Asks for a market, until the venue has answered. False when too many questions wait.
     pub fn look_up(&mut self, lookup: Lookup) -> bool {
         let room = self.questions.len() < limits::LOOKUPS_MAX;
@@ -318,6 +339,8 @@ impl Discovery {
                 None => NOT_LISTED.to_owned(),
             };
             answer.not_found = self.on_nothing(now.mono_ns, question, why);
+        } else {
+            answer.found = Some(question.lookup);
         }
         Answer { markets, ..answer }
     }

@@ -153,7 +153,7 @@ impl Lifecycle {
                     self.counts.markets_announced +=
                         u64::from(self.add(now, info, source, registry));
                 } else if self.ended.remove(&market) || is_undecided(&market, registry) {
-                    // It was closed and trades again; its new end was told before (kalshi.md, 3.4).
+                    // It was closed and trades again; its new end was told before (kalshi/protocol.md, 3.4).
                     registry.revive(&market, now.mono_ns);
                 }
             }
@@ -165,7 +165,7 @@ impl Lifecycle {
                     ..info.clone()
                 };
                 if let Some((info, source)) = self.unschedule(&market) {
-                    self.schedule(moved(&info), source);
+                    self.schedule(moved(&info), source, registry.markets_max());
                 } else if let Some(record) = registry.market(&market) {
                     let info = moved(&record.info);
                     registry.refresh(&info);
@@ -200,7 +200,7 @@ impl Lifecycle {
             self.expire_ended(now, registry);
         }
         if self.options.opens_by_clock {
-            // Nothing else tells of it (kalshi.md, 3.4), and both looks cost nothing where nothing is due.
+            // Nothing else tells of it (kalshi/protocol.md, 3.4), and both looks cost nothing where nothing is due.
             self.open_begun(now, registry);
             self.expire_ended(now, registry);
         }
@@ -260,7 +260,7 @@ impl Lifecycle {
         }
         let begins = info.start_wall_ns.is_some_and(|start| start > now.wall_ns);
         if self.options.opens_by_clock && begins && known.is_none() && !ended {
-            self.schedule(info, source);
+            self.schedule(info, source, registry.markets_max());
             return false;
         }
         if known.is_some() {
@@ -306,10 +306,10 @@ impl Lifecycle {
     }
 
     /// Keeps a market that has not begun, or what is new about it.
-    fn schedule(&mut self, info: MarketInfo, source: Source) {
+    fn schedule(&mut self, info: MarketInfo, source: Source, markets_max: usize) {
         self.unschedule(&info.market);
         let Some(start) = info.start_wall_ns else { return };
-        if self.scheduled.len() >= limits::MARKETS_MAX {
+        if self.scheduled.len() >= markets_max {
             self.refuse(&info, SkipReason::Full);
         } else {
             self.scheduled_starts.insert(info.market, start);

@@ -6,13 +6,13 @@
 //! `shard_proxy` act.
 mod announce;
 pub mod catalogue;
-mod companion;
 pub mod dial;
 pub mod dialing;
 pub mod discovery;
 pub mod exchange;
 mod lag;
 pub mod lifecycle;
+mod names;
 mod picture;
 pub mod placement;
 pub mod pump;
@@ -25,5 +25,6 @@ pub mod run;
 pub mod shard_proxy;
 pub mod skips;
 mod stream;
+pub mod supervisor;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,6 @@
-//! The picture of the whole engine, and the verdict on its health.
+//! What one venue's controller reports, and its verdict on the venue's health.
 //!
 //! Runs on:  control core, when somebody asks and once a second.
-use super::companion::Side;
 use super::pump::Control;
 use super::skips::Drift;
 use crate::base::{
@@ -9,6 +8,7 @@ use crate::base::{
     time::Now,
 };
 use crate::control::shard_proxy::ShardProxy;
+use crate::counter::fold::Fold as _;
 use crate::counter::report::{
     CorrectnessReport, DialogReport, EngineReport, HealthReport, LinkReport, PoolReport,
     RegistryReport, ShardReport, VenueReport,
@@ -17,6 +17,7 @@ use crate::counter::service::ServiceReport;
 use crate::counter::shard::{CheckCounts, RepairCounts};
 use crate::counter::trades::TradeReport;
 use crate::link::shard_control::ConnectionBeat;
+use crate::ring::LinkGauge;
 use crate::venue::DialogCounts;
 use std::collections::BTreeMap;
 
@@ -54,22 +55,10 @@ impl Control {
         self.strangeness.note(messages, strange, now.mono_ns);
     }
 
-    /// Everything that can be seen of the engine now, of all its venues.
+    /// Everything that can be seen of this venue now. The supervisor folds the reports of all venues and then settles
+    /// their health.
     #[must_use]
     pub fn report(&self, now: Now) -> EngineReport {
-        let mut report = self.own_report(now);
-        if let Side::First(desk) = &self.side {
-            let desk = desk.borrow();
-            desk.report.iter().for_each(|other| report.absorb(other));
-            let mut latencies = self.latencies.clone();
-            latencies.add(&desk.latencies);
-            report.latencies = latencies.summaries();
-        }
-        report
-    }
-
-    /// The same of this venue alone.
-    pub(super) fn own_report(&self, now: Now) -> EngineReport {
         let pool = self.pool_report(now);
         let registry = self.registry.report();
         let shards: Vec<ShardReport> =
@@ -100,7 +89,7 @@ impl Control {
             trades: self.trade_report(&pool),
             capture: self.capture.as_ref().map(|board| board.read()),
             lifecycle: self.lifecycle_report(),
-            latencies: self.latencies.summaries(),
+            latencies: Vec::new(),
             pool,
         }
     }
@@ -131,12 +120,7 @@ impl Control {
     }
 
     fn link_reports(&self) -> Vec<LinkReport> {
-        let others = self.links.iter().map(|(name, gauge)| {
-            let [routed, refused, depth, capacity] = gauge.read();
-            let [delay_mean_ns, delay_max_ns] = gauge.waits();
-            let name = name.clone();
-            LinkReport { name, routed, refused, depth, capacity, delay_mean_ns, delay_max_ns }
-        });
+        let others = self.links.iter().map(|(name, gauge)| link_report(name, &**gauge));
         self.shards.iter().flat_map(ShardProxy::links).chain(others).collect()
     }
 
@@ -164,7 +148,7 @@ impl Control {
             connection.last_ping_wall_ns = wall(beat.session.last_ping_ns);
             connection.last_pong_wall_ns = wall(beat.session.last_pong_ns);
             connection.last_data_wall_ns = wall(beat.session.last_data_ns);
-            report.dialog = report.dialog.plus(connection.dialog);
+            report.dialog.fold(connection.dialog);
         }
         report
     }
@@ -247,7 +231,16 @@ impl Control {
             let missing = wanted - pool.connections_active;
             notices.push(format!("{missing} of {wanted} connections are being dialled"));
         }
-        if let Some(line) = self.nothing_to_do(wanted).filter(|_| reasons.is_empty()) {
+        if known.tokens_pending > 0 && wanted == 0 && reasons.is_empty() {
+            let tokens = known.tokens_pending;
+            let line = format!("no connection is open: {tokens} tokens wait for one");
+            if in_grace { notices.push(line) } else { reasons.push(line) }
+        }
+        let mut idle = self.nothing_to_do(wanted);
+        // A scan brings markets of this venue; names may be another's, so that is judged for all together.
+        if self.lifecycle.is_scanning()
+            && let Some(line) = idle.take().filter(|_| reasons.is_empty())
+        {
             if in_grace { notices.push(line) } else { reasons.push(line) }
         }
         let ids = self.shards.iter().map(|shard| shard.id);
@@ -275,7 +268,7 @@ impl Control {
         for shard in self.placement.shards_without_room() {
             notices.push(format!("{shard} has no connection left for its pending markets"));
         }
-        HealthReport { healthy: reasons.is_empty(), in_grace, reasons, notices }
+        HealthReport { healthy: reasons.is_empty(), in_grace, reasons, notices, idle }
     }
 
     /// What is wrong with the catalogue, or with what is followed of it.
@@ -315,18 +308,10 @@ impl Control {
     /// Why the engine follows nothing, if it does not; `wanted` connections are open or being dialled.
     fn nothing_to_do(&self, wanted: u64) -> Option<String> {
         let known = self.registry.report();
-        if known.tokens_pending > 0 && wanted == 0 {
-            let tokens = known.tokens_pending;
-            return Some(format!("no connection is open: {tokens} tokens wait for one"));
-        }
         let scanning = self.lifecycle.is_scanning();
         let open = known.tokens_pending + known.tokens_subscribed;
         // A fixed table of connections is up before there is a market, and waits for the next scan's.
         if open > 0 || self.lifecycle.scheduled() > 0 || (scanning && wanted > 0) {
-            return None;
-        }
-        // Of two venues, the names that were given are the first one's.
-        if !scanning && matches!(self.side, Side::Second(_)) {
             return None;
         }
         Some(match &self.not_found {
@@ -345,6 +330,14 @@ impl Control {
             None => "no market is followed: the first scan of the catalogue has not ended".into(),
         })
     }
+}
+
+/// One link, by its gauge.
+pub(super) fn link_report(name: &str, gauge: &dyn LinkGauge) -> LinkReport {
+    let [routed, refused, depth, capacity] = gauge.read();
+    let [delay_mean_ns, delay_max_ns] = gauge.waits();
+    let name = name.to_owned();
+    LinkReport { name, routed, refused, depth, capacity, delay_mean_ns, delay_max_ns }
 }
 
 fn dialog_report(counts: &DialogCounts) -> DialogReport {
@@ -374,14 +367,30 @@ mod tests {
         registry::Source,
         shard_proxy::ShardProxy,
     };
+    use crate::counter::health::condition_of;
     use crate::counter::latency::{Latencies, Stage};
     use crate::io::driver::Readiness;
     use crate::market::info::{MarketInfo, Outcome};
     use crate::ring::ring;
 
+    /// Every line of `/health` is declared, and so described in the guide.
+    fn assert_declared(health: &HealthReport) {
+        for line in health.reasons.iter().chain(&health.notices) {
+            assert!(condition_of(line).is_some(), "not declared in counter/health.rs: {line}");
+        }
+    }
+
     const LATER: Now = Now { mono_ns: 10 * HEALTH_GRACE_NS, wall_ns: 10 * HEALTH_GRACE_NS };
 
-    /// A control core with one shard, and one connection that is up.
+    /// The report of a venue alone.
+    fn settled(control: &Control, now: Now) -> EngineReport {
+        let mut report = control.report(now);
+        report.health.settle();
+        assert_declared(&report.health);
+        report
+    }
+
+    /// A controller with one shard, and one connection that is up.
     fn control() -> Control {
         let (orders, _) = ring(64);
         let (reports, receiver) = ring(64);
@@ -406,10 +415,6 @@ mod tests {
             sink: None,
             capture: None,
             seed: 1,
-            commands: ring(1).1,
-            news: ring(1).0,
-            queries: ring(1).1,
-            answers: ring(1).0,
         };
         let mut control = Control::new(parts, Now::default());
         let market = MarketId::new("0x1").expect("an id");
@@ -460,7 +465,7 @@ mod tests {
         control.discovery.on_failure(LATER.mono_ns, failure);
         let mut at = |mono_ns| {
             control.shards[0].heartbeat_seen_ns = mono_ns;
-            control.report(Now { mono_ns, wall_ns: mono_ns }).health
+            settled(&control, Now { mono_ns, wall_ns: mono_ns }).health
         };
         assert!(at(LATER.mono_ns + SCAN_LATE_NS - 1).healthy);
         let late = at(LATER.mono_ns + SCAN_LATE_NS);
@@ -474,7 +479,7 @@ mod tests {
             let intake = &mut control.shards[0].heartbeat.intake;
             (intake.messages, intake.unknown_events) = (messages, unknown_events);
             control.note_strangeness(Now { mono_ns, wall_ns: mono_ns });
-            control.report(LATER).health.reasons.len()
+            settled(&control, LATER).health.reasons.len()
         };
         assert_eq!(note(10_000, 499, STRANGE_WINDOW_NS), 0);
         assert_eq!(note(10_100, 599, STRANGE_WINDOW_NS + 1), 0, "the window is not over");
@@ -487,7 +492,7 @@ mod tests {
         let mut control = control();
         let at = |control: &mut Control, silent_ns| {
             control.shards[0].heartbeat_seen_ns = LATER.mono_ns - silent_ns;
-            let report = control.report(LATER);
+            let report = settled(control, LATER);
             (report.shards[0].healthy, report.health.healthy, report.health.reasons)
         };
         assert_eq!(at(&mut control, HEARTBEAT_MISSED_NS - 1), (true, true, Vec::new()));
@@ -497,26 +502,26 @@ mod tests {
         // One that never did has as long, from the start on.
         control.shards[0].heartbeat_seen_ns = 0;
         let young = Now { mono_ns: HEARTBEAT_MISSED_NS - 1, wall_ns: 1 };
-        assert!(control.report(young).shards[0].healthy);
-        assert!(!control.report(LATER).shards[0].healthy);
+        assert!(settled(&control, young).shards[0].healthy);
+        assert!(!settled(&control, LATER).shards[0].healthy);
     }
 
     #[test]
     fn an_engine_that_follows_nothing_is_not_healthy_after_the_grace() {
         let mut control = control();
-        assert!(control.report(LATER).health.healthy);
+        assert!(settled(&control, LATER).health.healthy);
         let market = MarketId::new("0x1").expect("an id");
         control.registry.mark_expired(&market, LATER.mono_ns);
-        let health = control.report(LATER).health;
+        let health = settled(&control, LATER).health;
         assert_eq!(health.reasons, ["no market is followed: all that were known are over"]);
         control.not_found = Some(("market x: the venue lists no such open market".into(), 1));
         let young = Now { mono_ns: 1, wall_ns: 1 };
         control.shards[0].heartbeat_seen_ns = 1;
-        let health = control.report(young).health;
+        let health = settled(&control, young).health;
         let line = "no market is followed: market x: the venue lists no such open market";
         assert!(health.healthy && health.notices.contains(&line.to_owned()), "{health:?}");
         control.shards[0].heartbeat_seen_ns = LATER.mono_ns;
-        assert_eq!(control.report(LATER).health.reasons, [line]);
+        assert_eq!(settled(&control, LATER).health.reasons, [line]);
     }
 
     #[test]
@@ -526,7 +531,7 @@ mod tests {
             let mut latencies = Latencies::default();
             latencies.record(Stage::VenueToRead, 3_000_000_000);
             control.lag.on_window(0, latencies.stage(Stage::VenueToRead), at_ns);
-            control.report(LATER).health
+            settled(&control, LATER).health
         };
         let health = window(LATER.mono_ns);
         assert!(
@@ -539,19 +544,19 @@ mod tests {
         latencies.record(Stage::VenueToRead, 3_000_000_000);
         let ages = latencies.stage(Stage::VenueToRead);
         control.lag.on_window(0, ages, LATER.mono_ns - LAG_REASON_NS);
-        assert!(!control.report(LATER).health.healthy);
+        assert!(!settled(&control, LATER).health.healthy);
     }
 
     #[test]
     fn an_engine_whose_books_are_all_behind_is_not_healthy() {
         let mut control = control();
-        assert_eq!(control.report(LATER).health.reasons, Vec::<String>::new());
+        assert_eq!(settled(&control, LATER).health.reasons, Vec::<String>::new());
         control.shards[0].heartbeat.books.books = 1;
         control.shards[0].heartbeat.books.awaiting = 1;
-        let health = control.report(LATER).health;
+        let health = settled(&control, LATER).health;
         assert!(!health.healthy && health.reasons[0].contains("no book is live"), "{health:?}");
         let young = Now { mono_ns: 1, wall_ns: 1 };
         control.shards[0].heartbeat_seen_ns = 1;
-        assert!(control.report(young).health.healthy, "not yet judged");
+        assert!(settled(&control, young).health.healthy, "not yet judged");
     }
 }

@@ -170,8 +170,8 @@ impl Placement {
         self
     }
 
-    /// Has these connections from the start, and no others, with at most `tokens` tokens each. Their numbers are
-    /// `1..=table.total()`, in the order of [`Role::ALL`], and stay theirs whatever becomes of their sockets.
+    /// Has these connections from the start, and no others, with at most `tokens` tokens each. Their numbers follow one
+    /// another from 1 or from [`Placement::number_above`] on, in the order of [`Role::ALL`], and stay theirs whatever becomes of their sockets.
     #[must_use]
     pub fn fixed(mut self, table: ConnectionTable, tokens: usize) -> Self {
         self.fixed = Some(Fixed::new(table));
@@ -179,11 +179,9 @@ impl Placement {
         self
     }
 
-    /// Gives connections that are opened from now on numbers above this one, except where they are a fixed table.
+    /// Gives connections that are opened from now on numbers above this one.
     pub fn number_above(&mut self, id: u32) {
-        if self.fixed.is_none() {
-            self.last_id = self.last_id.max(id);
-        }
+        self.last_id = self.last_id.max(id);
     }
 
     /// Check for pending markets at the next [`Placement::poll`], as when a scan has completed.

@@ -1,22 +1,21 @@
-//! The control core's cycle: commands, reports, decisions, dials, orders.
+//! One venue's cycle on the control core: reports, decisions, dials, orders.
 //!
 //! Runs on:  control core, every 2 ms while a dial is in progress, else every 10 ms.
-//! Owns:     registry, placement, dials, the far ends of all links.
+//! Owns:     registry, placement, dials, the far ends of the links with the venue's shards.
 //! Bounds:   every ring is drained at most once around per cycle.
 //!
 //! One cycle is synchronous and the only place that changes state; tasks only fetch bytes and
 //! put them into the inbox ([`Control::on_fetched`], [`Control::on_resolved`]).
 use super::{
     catalogue::WithoutRoom,
-    companion::Side,
     dial::{Dial, DialError, Progress, Target},
     dialing::DialQueue,
-    discovery::{Answer, Discovery, Lookup},
+    discovery::{Answer, Discovery, NameAnswer},
     exchange::Exchange,
     lag::Lag,
     lifecycle::Lifecycle,
     picture::Strangeness,
-    placement::{Action, Placement},
+    placement::{Action, ForceError, Placement},
     recycling::Recycling,
     registry::{Registry, Source},
     resolutions::Resolutions,
@@ -28,8 +27,8 @@ use super::{
 use crate::base::{
     id::{ConnectionId, TokenId, Venue},
     limits::{
-        DIAL_INTERVAL_NS, DIAL_TIMEOUT_NS, RETRY_AFTER_DEFAULT_NS, SHARD_CONTROL_DEPTH,
-        STOP_TIMEOUT_NS, TABLE_CONNECTIONS_MAX, TABLE_DIAL_INTERVAL_NS,
+        DIAL_INTERVAL_NS, DIAL_TIMEOUT_NS, MARKETS_MAX, RETRY_AFTER_DEFAULT_NS,
+        SHARD_CONTROL_DEPTH, TABLE_DIAL_INTERVAL_NS,
     },
     policy::ConnectionTable,
     time::{MILLISECOND_NS, Now, SECOND_NS},
@@ -37,30 +36,20 @@ use crate::base::{
 use crate::counter::capture::CaptureBoard;
 use crate::counter::latency::{ConnectionLatencies, Latencies, Stage};
 use crate::counter::service::ServiceReport;
-use crate::link::{
-    control_sink::SinkEnd,
-    main_control::{Command, ControlNews},
-    serve_control::{ControlAnswer, ControlQuery},
-    shard_control::Report,
-};
+use crate::link::{control_sink::SinkEnd, shard_control::Report};
 use crate::market::book::BookOpening;
-use crate::ring::{Consumer, LinkGauge, Producer};
+use crate::ring::LinkGauge;
 use crate::venue::Feed;
 use crate::wire::websocket::WebSocketError;
 use log::{debug, info, warn};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::sync::Arc;
 
 /// Between two cycles while a dial is in progress.
-const DIALLING_CYCLE_NS: u64 = 2 * MILLISECOND_NS;
+pub(super) const DIALLING_CYCLE_NS: u64 = 2 * MILLISECOND_NS;
 /// Between two cycles otherwise: each park of the runtime disturbs the other cores.
 const QUIET_CYCLE_NS: u64 = 10 * MILLISECOND_NS;
-/// Pictures for the main thread and interval histograms of the shards are taken this often.
-const PICTURE_INTERVAL_NS: u64 = SECOND_NS;
-/// One line of the histogram log covers this long.
-const HISTOGRAM_INTERVAL_NS: u64 = 60 * SECOND_NS;
 /// A socket that the shard reports as missing is redialled if it was handed over before this.
 const AUDIT_AFTER_NS: u64 = 3 * SECOND_NS;
 /// Scratch memory for handshakes: a certificate chain fits.
@@ -79,7 +68,7 @@ pub enum Errand {
     Books(BooksRequest),
 }
 
-/// What the control core is made of; built on the main thread.
+/// What the controller of one venue is made of; built on the main thread.
 #[derive(Debug)]
 pub struct ControlParts {
     /// The venue, and what is asked of it.
@@ -96,7 +85,7 @@ pub struct ControlParts {
     pub tokens_per_connection: usize,
     /// The connections, where they are a fixed table.
     pub table: Option<ConnectionTable>,
-    /// Names and gauges of the links that the control core has no end of, for the report.
+    /// Names and gauges of the links of its shards that the control core has no end of, for the report.
     pub links: Vec<(String, Box<dyn LinkGauge>)>,
     /// The trade sink, if there is one.
     pub sink: Option<SinkEnd>,
@@ -104,14 +93,6 @@ pub struct ControlParts {
     pub capture: Option<Arc<CaptureBoard>>,
     /// Seed of the jitter.
     pub seed: u64,
-    /// Commands of the main thread.
-    pub commands: Consumer<Command>,
-    /// News to the main thread.
-    pub news: Producer<ControlNews>,
-    /// Queries of the serve core.
-    pub queries: Consumer<ControlQuery>,
-    /// Answers to the serve core.
-    pub answers: Producer<ControlAnswer>,
 }
 
 /// The pause that the venue wants from all dials at `wall_ns`, if it wants one. A date that has passed is no pause but for
@@ -135,7 +116,7 @@ struct Dialling {
     dial: Option<Dial>,
 }
 
-/// The control core's state.
+/// The controller of one venue.
 #[derive(Debug)]
 pub struct Control {
     pub(super) venue: Venue,
@@ -143,7 +124,6 @@ pub struct Control {
     pub(super) stream: Stream,
     /// The REST services, as their pools told last.
     pub(super) services: Vec<ServiceReport>,
-    pub(super) side: Side,
     pub(super) registry: Registry,
     pub(super) placement: Placement,
     pub(super) discovery: Discovery,
@@ -160,6 +140,8 @@ pub struct Control {
     pub(super) lag: Lag,
     /// The first market that was asked for by name and gives no book, in words, and how many there are.
     pub(super) not_found: Option<(String, usize)>,
+    /// What became of names that were asked for, for the supervisor.
+    pub(super) name_answers: Vec<NameAnswer>,
     pub(super) sink: Option<SinkEnd>,
     pub(super) capture: Option<Arc<CaptureBoard>>,
     pub(super) shards: Vec<ShardProxy>,
@@ -172,18 +154,11 @@ pub struct Control {
     pub(super) links: Vec<(String, Box<dyn LinkGauge>)>,
     pub(super) errands: VecDeque<Errand>,
     pub(super) latencies: Latencies,
-    interval: Box<Latencies>,
+    /// Of these, what was recorded since they were last taken.
+    interval: Latencies,
     by_connection: Vec<(ConnectionId, Box<ConnectionLatencies>)>,
-    interval_since: Now,
-    /// Pictures until the interval is sent before its time; 0 when nobody asked for that.
-    interval_cut: u8,
     pub(super) started: Now,
-    next_picture_ns: u64,
-    stop_deadline_ns: Option<u64>,
-    commands: Consumer<Command>,
-    news: Producer<ControlNews>,
-    queries: Consumer<ControlQuery>,
-    answers: Producer<ControlAnswer>,
+    stopping: bool,
     buffer: Box<[u8]>,
 }
 
@@ -194,8 +169,9 @@ impl Control {
         let shards = parts.shards.len() as u16;
         let (tokens, table) = (parts.tokens_per_connection, parts.table);
         let mut registry = Registry::new(shards);
-        if table.is_some() {
-            registry = registry.carrying(tokens);
+        if let Some(table) = table {
+            let capacity = usize::from(table.books) * tokens;
+            registry = registry.carrying(tokens).holding(MARKETS_MAX.max(capacity));
         }
         let mut sink = parts.sink;
         if sink.is_some() {
@@ -219,7 +195,6 @@ impl Control {
             venue: parts.feed.venue(),
             stream: Stream::new(parts.feed.stream_name(), &parts.target),
             services: Vec::new(),
-            side: Side::Alone,
             registry,
             placement,
             discovery: parts.discovery,
@@ -237,6 +212,7 @@ impl Control {
             without_room: WithoutRoom::default(),
             lag: Lag::new(parts.shards.len()),
             not_found: None,
+            name_answers: Vec::new(),
             sink,
             capture: parts.capture,
             shards: parts.shards,
@@ -248,16 +224,9 @@ impl Control {
             errands: VecDeque::new(),
             latencies: Latencies::default(),
             by_connection: Vec::new(),
-            interval: Box::default(),
-            interval_since: now,
-            interval_cut: 0,
+            interval: Latencies::default(),
             started: now,
-            next_picture_ns: now.mono_ns + PICTURE_INTERVAL_NS,
-            stop_deadline_ns: None,
-            commands: parts.commands,
-            news: parts.news,
-            queries: parts.queries,
-            answers: parts.answers,
+            stopping: false,
             buffer: vec![0; HANDSHAKE_BUFFER_BYTES].into_boxed_slice(),
         }
     }
@@ -269,27 +238,12 @@ impl Control {
         self
     }
 
-    /// Two pumps on one core, of which the first speaks for both.
-    #[must_use]
-    pub fn pair(mut first: Self, mut second: Self) -> (Self, Self) {
-        // A fixed table has the numbers from 1 on, and never more than its size.
-        if first.placement.is_fixed() || second.placement.is_fixed() {
-            first.placement.number_above(TABLE_CONNECTIONS_MAX);
-            second.placement.number_above(TABLE_CONNECTIONS_MAX);
-        }
-        let (one, other) = Side::pair();
-        (Self { side: one, ..first }, Self { side: other, ..second })
-    }
-
-    /// One cycle. Gives how long to rest, nanoseconds; `None` when all is over.
-    pub fn step(&mut self, now: Now) -> Option<u64> {
-        self.take_commands(now);
-        if self.side.is_told_to_stop() {
-            self.begin_stop(now);
-        }
+    /// One cycle. Gives how long to rest, nanoseconds.
+    pub fn step(&mut self, now: Now) -> u64 {
         self.take_reports(now);
-        if let Some(deadline_ns) = self.stop_deadline_ns {
-            return self.step_stop(now, deadline_ns);
+        if self.stopping {
+            self.shards.iter_mut().for_each(|shard| shard.flush(now));
+            return DIALLING_CYCLE_NS;
         }
         self.step_catalogue(now);
         self.tell_markets(now);
@@ -304,9 +258,7 @@ impl Control {
             self.errands.push_back(Errand::Books(request));
         }
         self.shards.iter_mut().for_each(|shard| shard.flush(now));
-        self.answer_queries(now);
-        self.take_picture(now);
-        Some(if self.dialling.is_empty() { QUIET_CYCLE_NS } else { DIALLING_CYCLE_NS })
+        if self.dialling.is_empty() { QUIET_CYCLE_NS } else { DIALLING_CYCLE_NS }
     }
 
     /// The registry.
@@ -326,34 +278,21 @@ impl Control {
         self.errands.pop_front()
     }
 
-    fn take_commands(&mut self, now: Now) {
-        while let Some(command) = self.commands.try_receive() {
-            match command {
-                Command::ForceSubscribe { ticket, tokens } => {
-                    let result = self.force_subscribe(&tokens, now);
-                    let _ = self.news.try_send(ControlNews::Forced { ticket, result });
-                }
-                Command::Recycle { ticket, connection } => {
-                    let result = self.force_recycle(connection).map_err(|error| error.to_string());
-                    let _ = self.news.try_send(ControlNews::Recycling { ticket, result });
-                }
-                Command::AddMarket(name) => self.look_up(Lookup::parse(&name)),
-                // The next picture asks the shards, the one after that has their answers.
-                Command::CutInterval => self.interval_cut = 2,
-                Command::Stop => self.begin_stop(now),
-            }
-        }
-    }
-
     /// What the pools of the REST services have done.
     pub fn on_services(&mut self, services: Vec<ServiceReport>) {
         self.services = services;
     }
 
-    fn force_subscribe(&mut self, tokens: &[TokenId], now: Now) -> Result<ConnectionId, String> {
-        let registry = &mut self.registry;
-        let placed = self.placement.force_subscribe_tokens(tokens, now.mono_ns, registry);
-        placed.map_err(|error| error.to_string())
+    /// Opens a connection for those of these tokens that are this venue's and wait for one.
+    ///
+    /// # Errors
+    /// [`ForceError`]; nothing has changed then.
+    pub(super) fn force_subscribe(
+        &mut self,
+        tokens: &[TokenId],
+        now: Now,
+    ) -> Result<ConnectionId, ForceError> {
+        self.placement.force_subscribe_tokens(tokens, now.mono_ns, &mut self.registry)
     }
 
     fn take_reports(&mut self, now: Now) {
@@ -447,7 +386,7 @@ impl Control {
     }
 
     fn on_down(&mut self, connection: ConnectionId, why: &str, now: Now) {
-        if self.attached_ns.remove(&connection).is_none() || self.stop_deadline_ns.is_some() {
+        if self.attached_ns.remove(&connection).is_none() || self.stopping {
             return;
         }
         if self.recycle_lost(connection, now) {
@@ -628,129 +567,36 @@ impl Control {
     }
 
     /// True once the stop has begun.
-    pub(super) fn is_stopping(&self) -> bool {
-        self.stop_deadline_ns.is_some()
+    pub(super) const fn is_stopping(&self) -> bool {
+        self.stopping
     }
 
-    fn answer_queries(&mut self, now: Now) {
-        self.side.answer_other(|token| self.why_awaited(token, now));
-        for (ticket, result) in self.side.take_answers() {
-            let _ = self.answers.try_send(ControlAnswer::Ordered { ticket, result });
-        }
-        while let Some(query) = self.queries.try_receive() {
-            let answer = match query {
-                ControlQuery::Report { ticket } => {
-                    ControlAnswer::Report { ticket, report: Box::new(self.report(now)) }
-                }
-                ControlQuery::Recycle { ticket, connection } => {
-                    let result = self.force_recycle(connection).map_err(|error| error.to_string());
-                    ControlAnswer::Ordered { ticket, result }
-                }
-                ControlQuery::Awaited { ticket, token } => {
-                    let why = self.why_awaited(&token, now);
-                    if why.is_none() && self.side.ask_other(ticket, token) {
-                        continue;
-                    }
-                    ControlAnswer::Ordered { ticket, result: why.map_or(Ok(()), Err) }
-                }
-            };
-            // If refused, the asker's request times out and says so.
-            let _ = self.answers.try_send(answer);
-        }
+    /// Shards that have not ended.
+    pub(super) fn shards_left(&self) -> usize {
+        self.shards.iter().filter(|shard| !shard.stopped).count()
     }
 
-    fn take_picture(&mut self, now: Now) {
-        if now.mono_ns < self.next_picture_ns {
-            return;
-        }
-        self.next_picture_ns = now.mono_ns + PICTURE_INTERVAL_NS;
+    /// What is due once in a report's interval, before the report.
+    pub(super) fn begin_interval(&mut self, now: Now) {
         self.note_strangeness(now);
         self.shards.iter_mut().for_each(|shard| shard.swap_latencies(now));
-        if self.lay_down(now) {
-            return;
-        }
-        self.take_up();
-        let report = Box::new(self.report(now));
-        let _ = self.news.try_send(ControlNews::Report(report));
-        let cut = self.interval_cut == 1;
-        self.interval_cut = self.interval_cut.saturating_sub(1);
-        if cut || now.mono_ns >= self.interval_since.mono_ns + HISTOGRAM_INTERVAL_NS {
-            self.send_interval(now);
-        }
     }
 
-    /// The second of two pumps lays its picture down. False for any other.
-    fn lay_down(&mut self, now: Now) -> bool {
-        let Side::Second(desk) = &self.side else { return false };
-        let desk = Rc::clone(desk);
-        let mut desk = desk.borrow_mut();
-        desk.report = Some(Box::new(self.own_report(now)));
-        desk.latencies = self.latencies.clone();
-        desk.interval.add(&std::mem::take(&mut *self.interval));
-        true
+    /// What was recorded since this was last asked.
+    pub(super) fn take_interval(&mut self) -> Latencies {
+        std::mem::take(&mut self.interval)
     }
 
-    /// The first of two takes up what the second recorded in the interval.
-    fn take_up(&mut self) {
-        if let Side::First(desk) = &self.side {
-            self.interval.add(&std::mem::take(&mut desk.borrow_mut().interval));
-        }
+    /// What the frames of each connection took, where it was asked for.
+    pub(super) fn take_connections(&mut self) -> Vec<(ConnectionId, Box<ConnectionLatencies>)> {
+        std::mem::take(&mut self.by_connection)
     }
 
-    fn send_interval(&mut self, now: Now) {
-        let news = ControlNews::Interval {
-            start_wall_ns: self.interval_since.wall_ns,
-            duration_ns: now.mono_ns - self.interval_since.mono_ns,
-            latencies: std::mem::take(&mut self.interval),
-        };
-        match self.news.try_send(news) {
-            Ok(()) => self.interval_since = now,
-            // The next interval will hold both.
-            Err(ControlNews::Interval { latencies, .. }) => self.interval = latencies,
-            Err(_) => {}
-        }
-    }
-
-    fn begin_stop(&mut self, now: Now) {
-        if self.stop_deadline_ns.is_some() {
-            return;
-        }
+    /// Tells the shards to end.
+    pub(super) fn begin_stop(&mut self, now: Now) {
         info!("closing {} connections", self.attached_ns.len());
-        self.stop_deadline_ns = Some(now.mono_ns + STOP_TIMEOUT_NS);
+        self.stopping = true;
         self.dialling.clear();
-        self.side.tell_stop();
         self.shards.iter_mut().for_each(|shard| shard.stop(now));
-    }
-
-    fn step_stop(&mut self, now: Now, deadline_ns: u64) -> Option<u64> {
-        self.shards.iter_mut().for_each(|shard| shard.flush(now));
-        self.answer_queries(now);
-        let left = self.shards.iter().filter(|shard| !shard.stopped).count();
-        let other_left = self.side.other_left();
-        if (left > 0 || other_left.is_none()) && now.mono_ns < deadline_ns {
-            return Some(DIALLING_CYCLE_NS);
-        }
-        if self.lay_down(now) {
-            if let Side::Second(desk) = &self.side {
-                let mut desk = desk.borrow_mut();
-                desk.by_connection = std::mem::take(&mut self.by_connection);
-                desk.left = Some(left as u16);
-            }
-            return None;
-        }
-        self.take_up();
-        if let Side::First(desk) = &self.side {
-            self.by_connection.append(&mut desk.borrow_mut().by_connection);
-        }
-        let left = left + usize::from(other_left.unwrap_or(1));
-        let report = Box::new(self.report(now));
-        let _ = self.news.try_send(ControlNews::Report(report));
-        self.send_interval(now);
-        if !self.by_connection.is_empty() {
-            let all = std::mem::take(&mut self.by_connection);
-            let _ = self.news.try_send(ControlNews::Connections(all));
-        }
-        let _ = self.news.try_send(ControlNews::Stopped { shards_left: left as u16 });
-        None
     }
 }

@@ -19,6 +19,9 @@ impl Control {
     /// [`RecycleError`]; nothing has changed then.
     pub fn force_recycle(&mut self, connection: ConnectionId) -> Result<(), RecycleError> {
         let is_up = self.placement.state(connection) == Some(ConnectionState::Active);
+        if is_up && self.placement.is_fixed() {
+            return Err(RecycleError::Fixed);
+        }
         self.next_recycle_ns = 0;
         self.recycling.ask(connection, is_up)
     }

@@ -94,6 +94,8 @@ pub enum RecycleError {
     NotUp,
     /// It is being replaced already, or is a replacement.
     UnderWay,
+    /// It is one of a fixed table, which has no room for a replacement beside it.
+    Fixed,
 }
 
 impl std::fmt::Display for RecycleError {
@@ -101,6 +103,9 @@ impl std::fmt::Display for RecycleError {
         f.write_str(match self {
             Self::NotUp => "no such connection is up",
             Self::UnderWay => "this connection is being replaced already",
+            Self::Fixed => {
+                "this venue's connections are a fixed number and are not replaced while they work; one that fails is dialled again by itself"
+            }
         })
     }
 }
@@ -384,10 +389,9 @@ impl Recycling {
     /// What was done so far.
     #[must_use]
     pub fn report(&self) -> RecycleReport {
-        let ended = self.counts.completed + self.counts.failed;
         RecycleReport {
             under_way: self.attempts.len() as u64,
-            success_rate: (ended > 0).then(|| self.counts.completed as f64 / ended as f64),
+            success_rate: self.counts.rate(),
             proofs: self.proofs.iter().cloned().collect(),
             ..self.counts.clone()
         }

@@ -2,7 +2,7 @@
 //!
 //! Runs on:  the control core, which is its only writer (pure: no clock, no socket).
 //! Owns:     the market records and their indexes.
-//! Bounds:   [`limits::MARKETS_MAX`] markets, [`limits::TOKENS_PER_MARKET_MAX`] tokens each,
+//! Bounds:   [`limits::MARKETS_MAX`] markets, or what the connections carry together if that is more, [`limits::TOKENS_PER_MARKET_MAX`] tokens each,
 //!           [`limits::TOKENS_PER_CONNECTION_MAX`] tokens a connection,
 //!           [`limits::REMEMBERED_MARKETS_MAX`] ids of markets that were removed.
 //!
@@ -64,7 +64,7 @@ pub enum Refusal {
     Tokens,
     /// One of its tokens, but not all, belongs to another market.
     TokenTaken,
-    /// [`limits::MARKETS_MAX`] markets are registered.
+    /// [`Registry::markets_max`] markets are registered.
     Full,
 }
 
@@ -111,6 +111,7 @@ type Slot = u32;
 pub struct Registry {
     shards: u16,
     tokens_per_connection: usize,
+    markets_max: usize,
     slots: Vec<Option<Record>>,
     free: Vec<Slot>,
     by_market: HashMap<MarketId, Slot, FixedState>,
@@ -149,6 +150,7 @@ impl Registry {
         Self {
             shards,
             tokens_per_connection: limits::TOKENS_PER_CONNECTION_MAX,
+            markets_max: limits::MARKETS_MAX,
             slots: Vec::new(),
             free: Vec::new(),
             by_market: HashMap::default(),
@@ -173,6 +175,13 @@ impl Registry {
     #[must_use]
     pub const fn carrying(mut self, tokens_per_connection: usize) -> Self {
         self.tokens_per_connection = tokens_per_connection;
+        self
+    }
+
+    /// The same for at most so many markets, instead of [`limits::MARKETS_MAX`].
+    #[must_use]
+    pub const fn holding(mut self, markets_max: usize) -> Self {
+        self.markets_max = markets_max;
         self
     }
 
@@ -563,7 +572,7 @@ impl Registry {
         if tokens.iter().any(|outcome| self.by_token.contains_key(&outcome.token)) {
             return Some(Refusal::TokenTaken);
         }
-        (self.by_market.len() >= limits::MARKETS_MAX).then_some(Refusal::Full)
+        (self.by_market.len() >= self.markets_max).then_some(Refusal::Full)
     }
 }
 

@@ -1,10 +1,11 @@
-//! The control core's executor loop: steps the pump, runs its errands.
+//! The control core's executor loop: steps the supervisor, runs the errands of its venues.
 //!
-//! Runs on:  control core. Owns: the pools of the venue's REST services.
+//! Runs on:  control core. Owns: the pools of each venue's REST services.
 use super::{
     catalogue::Fetched,
     pump::{Control, Errand},
     resync::BooksRequest,
+    supervisor::Supervisor,
 };
 use crate::base::id::ConnectionId;
 use crate::base::limits::SERVICES_REPORT_INTERVAL_NS;
@@ -21,20 +22,15 @@ use crate::wire::{
     endpoint::{Endpoint, EndpointError},
     http::{Request, Response},
 };
-use futures_lite::future::zip;
 use rustls::ClientConfig;
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Where the control core gets what it does not know.
+/// Where the controller of a venue gets what it does not know.
 #[derive(Clone, Debug)]
 pub struct Sources {
-    /// The catalogue.
-    pub gamma: Endpoint,
-    /// Books over REST.
-    pub clob: Endpoint,
     /// The market channel.
     pub ws: Endpoint,
     /// What is sent to the venue.
@@ -97,38 +93,26 @@ struct Home {
     inbox: Rc<RefCell<Vec<Outcome>>>,
 }
 
-/// Runs the pumps of one venue or of two until all is over.
-pub async fn run_all(desks: Vec<(Control, Sources)>, clock: HostClock) {
-    let mut desks = desks.into_iter();
-    match (desks.next(), desks.next()) {
-        (Some((control, sources)), None) => run(control, sources, clock).await,
-        (Some((first, one)), Some((second, other))) => {
-            let (first, second) = Control::pair(first, second);
-            let (a, b) = (clock.clone(), clock);
-            zip(run(first, one, a), run(second, other, b)).await;
-        }
-        (None, _) => {}
-    }
+/// A venue's pools, and what its tasks have brought.
+struct Venue {
+    manager: Manager,
+    home: Home,
 }
 
-/// Steps until the pump says that all is over.
-pub async fn run(mut control: Control, mut sources: Sources, mut clock: HostClock) {
-    let services = std::mem::take(&mut sources.services);
-    let manager = Manager::new(services, &sources.resolver, &sources.tls);
-    let manager = manager.expect("services of one venue have different names");
-    let [catalogue, books] = sources
-        .feed
-        .service_names()
-        .map(|name| manager.pool(name).expect("both services of the venue are among its sources"));
-    let home = Home { sources, catalogue, books, inbox: Rc::default() };
-    let mut reported_ns = 0;
-    loop {
-        clock.align();
-        if clock.mono_ns() >= reported_ns + SERVICES_REPORT_INTERVAL_NS {
-            reported_ns = clock.mono_ns();
-            control.on_services(manager.reports());
-        }
-        for outcome in home.inbox.take() {
+impl Venue {
+    fn new(mut sources: Sources) -> Self {
+        let services = std::mem::take(&mut sources.services);
+        let manager = Manager::new(services, &sources.resolver, &sources.tls);
+        let manager = manager.expect("services of one venue have different names");
+        let [catalogue, books] = sources.feed.service_names().map(|name| {
+            manager.pool(name).expect("both services of the venue are among its sources")
+        });
+        Self { manager, home: Home { sources, catalogue, books, inbox: Rc::default() } }
+    }
+
+    /// Hands its controller what has come.
+    fn bring_home(&self, control: &mut Control, clock: &HostClock) {
+        for outcome in self.home.inbox.take() {
             match outcome {
                 Outcome::Fetched(fetched) => control.on_fetched(fetched, clock.now()),
                 Outcome::Status(fetched) => control.on_status(fetched, clock.now()),
@@ -138,9 +122,29 @@ pub async fn run(mut control: Control, mut sources: Sources, mut clock: HostCloc
                 }
             }
         }
-        let Some(rest_ns) = control.step(clock.now()) else { return };
-        while let Some(errand) = control.poll_errand() {
-            send(errand, &home);
+    }
+}
+
+/// Steps until the supervisor says that all is over. The sources are those of its venues, in their order.
+pub async fn run(mut supervisor: Supervisor, sources: Vec<Sources>, mut clock: HostClock) {
+    let venues: Vec<Venue> = sources.into_iter().map(Venue::new).collect();
+    let mut reported_ns = 0;
+    loop {
+        clock.align();
+        let report_services = clock.mono_ns() >= reported_ns + SERVICES_REPORT_INTERVAL_NS;
+        if report_services {
+            reported_ns = clock.mono_ns();
+        }
+        for (place, venue) in venues.iter().enumerate() {
+            let control = supervisor.venue_mut(place);
+            if report_services {
+                control.on_services(venue.manager.reports());
+            }
+            venue.bring_home(control, &clock);
+        }
+        let Some(rest_ns) = supervisor.step(clock.now()) else { return };
+        while let Some((place, errand)) = supervisor.poll_errand() {
+            send(errand, &venues[place].home);
         }
         sleep(rest_ns).await;
     }

@@ -3,9 +3,10 @@
 //! Runs on:  any (pure).
 pub mod capture;
 pub mod figure;
+pub mod fold;
+pub mod health;
 pub mod latency;
 pub mod loss;
-mod merge;
 pub mod report;
 pub mod service;
 pub mod shard;

@@ -110,6 +110,15 @@ pub struct RecycleReport {
     pub proofs: Vec<RecycleProof>,
 }
 
+impl RecycleReport {
+    /// `completed` among the ended ones, 0 to 1; `None` before the first.
+    #[must_use]
+    pub fn rate(&self) -> Option<f64> {
+        let ended = self.completed + self.failed;
+        (ended > 0).then(|| self.completed as f64 / ended as f64)
+    }
+}
+
 /// Proof of one recycle.
 #[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
 #[cfg_attr(test, derive(serde::Deserialize))]
@@ -149,6 +158,22 @@ pub struct HealthReport {
     pub reasons: Vec<String>,
     /// Things that a person should know but that do not make the engine unhealthy.
     pub notices: Vec<String>,
+    /// Why no market is followed though names were given, which is a fault only if it is so at every venue: each name may
+    /// be another venue's. Judged by [`HealthReport::settle`].
+    #[serde(skip)]
+    pub idle: Option<String>,
+}
+
+impl HealthReport {
+    /// The verdict, once the reports of all venues are folded.
+    pub fn settle(&mut self) {
+        if let Some(line) = self.idle.take()
+            && self.reasons.is_empty()
+        {
+            if self.in_grace { self.notices.push(line) } else { self.reasons.push(line) }
+        }
+        self.healthy = self.reasons.is_empty();
+    }
 }
 
 /// What one venue has of all that.
@@ -211,7 +236,7 @@ pub struct PoolReport {
     pub tokens_per_connection_target: u64,
     /// Tokens that a connection never exceeds.
     pub tokens_per_connection_max: u64,
-    /// Tokens that the connections could carry together at the target.
+    /// Tokens that the connections for books could carry together at the target.
     pub capacity_tokens: u64,
     /// Connections that are up.
     pub connections_active: u64,
@@ -299,24 +324,6 @@ pub struct DialogReport {
     pub sequence_missing: u64,
     /// Messages whose number had been there: dropped.
     pub sequence_duplicates: u64,
-}
-
-impl DialogReport {
-    /// Both together.
-    #[must_use]
-    pub const fn plus(self, other: Self) -> Self {
-        Self {
-            commands: self.commands + other.commands,
-            errors: self.errors + other.errors,
-            retries: self.retries + other.retries,
-            timeouts: self.timeouts + other.timeouts,
-            refused: self.refused + other.refused,
-            resubscribes: self.resubscribes + other.resubscribes,
-            sequence_holes: self.sequence_holes + other.sequence_holes,
-            sequence_missing: self.sequence_missing + other.sequence_missing,
-            sequence_duplicates: self.sequence_duplicates + other.sequence_duplicates,
-        }
-    }
 }
 
 /// One ring between two threads.

@@ -1,7 +1,7 @@
 //! What a shard counts: input and books. Single writer, copied into heartbeats.
 //!
 //! Runs on:  any (pure).
-
+use super::fold::Fold as _;
 use serde::Serialize;
 
 /// Counters of what was read; single writer.
@@ -151,43 +151,20 @@ pub struct RepairCounts {
 impl RepairCounts {
     /// Both together.
     #[must_use]
-    pub const fn plus(&self, other: &Self) -> Self {
-        Self {
-            asked: self.asked + other.asked,
-            repaired: self.repaired + other.repaired,
-            answers_old: self.answers_old + other.answers_old,
-            answers_ahead: self.answers_ahead + other.answers_ahead,
-            answers_broken: self.answers_broken + other.answers_broken,
-            audits_matched: self.audits_matched + other.audits_matched,
-            audits_older: self.audits_older + other.audits_older,
-            audits_undecided: self.audits_undecided + other.audits_undecided,
-            audits_mismatched: self.audits_mismatched + other.audits_mismatched,
-            audits_caught_up: self.audits_caught_up + other.audits_caught_up,
-            audits_behind: self.audits_behind + other.audits_behind,
-            mirrors_matched: self.mirrors_matched + other.mirrors_matched,
-            mirrors_mismatched: self.mirrors_mismatched + other.mirrors_mismatched,
-            polls_matched: self.polls_matched + other.polls_matched,
-            polls_undecided: self.polls_undecided + other.polls_undecided,
-            polls_different: self.polls_different + other.polls_different,
-            silences: self.silences + other.silences,
-            frozen: self.frozen + other.frozen,
-        }
+    pub fn plus(&self, other: &Self) -> Self {
+        let mut sum = *self;
+        sum.fold(*other);
+        sum
     }
 }
 
 impl CheckCounts {
     /// Both together.
     #[must_use]
-    pub const fn plus(&self, other: &Self) -> Self {
-        Self {
-            tops_matched: self.tops_matched + other.tops_matched,
-            tops_mismatched: self.tops_mismatched + other.tops_mismatched,
-            tops_unverifiable: self.tops_unverifiable + other.tops_unverifiable,
-            hashes_matched: self.hashes_matched + other.hashes_matched,
-            hashes_explained: self.hashes_explained + other.hashes_explained,
-            hashes_mismatched: self.hashes_mismatched + other.hashes_mismatched,
-            hashes_unverifiable: self.hashes_unverifiable + other.hashes_unverifiable,
-        }
+    pub fn plus(&self, other: &Self) -> Self {
+        let mut sum = *self;
+        sum.fold(*other);
+        sum
     }
 
     /// Share of the verdicts in which the book was right, 0 to 1; `None` before the first. What

@@ -379,7 +379,7 @@ fn look_subscription(
             } else if let Some(before) = connection.subscriptions.iter().find(is_same)
                 && !channel.is_empty()
             {
-                // A connection has one subscription of a channel (kalshi.md, 2.7).
+                // A connection has one subscription of a channel (kalshi/protocol.md, 2.7).
                 let before = before.sid;
                 found.over.extend(connection.end(before));
             }

@@ -471,7 +471,9 @@ impl<'a> Reader<'a> {
                 self.firsts[place.file as usize].strange = true;
                 self.counts.errors += 1;
                 self.note_bad(place, why);
-                self.on_damaged(text, place);
+                if text.contains(['{', '}']) {
+                    self.on_damaged(text, place);
+                }
             }
             _ => self.on_turn(&record, text, place),
         }
@@ -687,9 +689,6 @@ impl<'a> Reader<'a> {
 
     /// A line that cannot be read as it stands: the books that it names may have missed a change.
     fn on_damaged(&mut self, line: &str, place: Place) {
-        if !line.contains(['{', '}']) {
-            return;
-        }
         let record = Record::read(line);
         let receive_ns = record.receive_ns.unwrap_or(0);
         if record.connection.is_none() && self.connections.any() {

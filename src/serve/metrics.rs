@@ -200,6 +200,8 @@ fn write_value(encoder: &mut MetricEncoder<'_>, kind: Kind, value: Value) -> fmt
 
 #[cfg(test)]
 mod complete;
+#[cfg(test)]
+mod folded;
 
 #[cfg(test)]
 mod tests {

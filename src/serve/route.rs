@@ -403,6 +403,13 @@ mod tests {
         let silent = page(Page::Health, Err(NoAnswer::Late), &serve);
         assert_eq!(silent.status, 503);
         assert!(text(&silent).contains(r#""reasons":["the control core does not report"#));
+        for (why, reason) in [
+            (NoAnswer::Late, "the control core does not report: it may hang"),
+            (NoAnswer::Busy, "the control core is too busy to report: it may hang"),
+        ] {
+            assert!(text(&page(Page::Health, Err(why), &serve)).contains(reason), "{reason}");
+            assert_eq!(crate::counter::health::condition_of(reason), Some(reason));
+        }
         let busy = page(Page::Stats, Err(NoAnswer::Busy), &serve);
         assert_eq!(busy.status, 503);
         assert_eq!(text(&busy), r#"{"error":"control core: too busy to answer"}"#);

@@ -65,8 +65,8 @@ impl Catalogue {
         }
     }
 
-    /// Requests a second, all kinds together. Kalshi's lowest tier has 20 of them (kalshi.md, 4), which its owner
-    /// may need for other things too.
+    /// Requests per second, all kinds together. Kalshi's lowest tier has 20 (kalshi/protocol.md, 4), which the user may
+    /// need for other programs too.
     #[must_use]
     pub const fn requests_per_second(self) -> u64 {
         match self {
@@ -126,6 +126,33 @@ impl Catalogue {
     #[must_use]
     pub const fn has_other_tokens(self) -> bool {
         matches!(self, Self::Polymarket)
+    }
+
+    /// Whether a market may be called so, by the form of the name. Kalshi's tickers are in capitals.
+    #[must_use]
+    pub fn may_list(self, name: &str) -> bool {
+        match self {
+            Self::Polymarket => !name.is_empty(),
+            Self::Kalshi { .. } => kalshi::catalog::is_ticker(name),
+        }
+    }
+
+    /// Whether a token may have this id, by its form: Polymarket's are decimal numbers, Kalshi's are tickers.
+    #[must_use]
+    pub fn may_have_token(self, token: &TokenId) -> bool {
+        match self {
+            Self::Polymarket => polymarket::catalog::is_token(token.as_str()),
+            Self::Kalshi { .. } => kalshi::catalog::is_ticker(token.as_str()),
+        }
+    }
+
+    /// What the id of a token looks like, for people.
+    #[must_use]
+    pub const fn token_form(self) -> &'static str {
+        match self {
+            Self::Polymarket => "decimal",
+            Self::Kalshi { .. } => "a ticker in capitals",
+        }
     }
 
     /// Whether a scan leaves this market out because combinations of markets are not asked for.

@@ -36,7 +36,7 @@ pub enum Feed {
     },
     /// Kalshi's WebSocket v2.
     Kalshi {
-        /// Follow combos too (`KXMVE` tickers; kalshi.md, 3.5).
+        /// Follow combos too (`KXMVE` tickers; kalshi/protocol.md, 3.5).
         combos: bool,
     },
 }
@@ -265,7 +265,7 @@ impl Feed {
     pub const fn heartbeat(self) -> &'static str {
         match self {
             Self::Polymarket { .. } => polymarket::subscribe::PING,
-            // Every 10 s, in frames of the protocol's own (kalshi.md, 1).
+            // Every 10 s, in frames of the protocol's own (kalshi/protocol.md, 1).
             Self::Kalshi { .. } => "",
         }
     }

@@ -96,7 +96,7 @@ pub(crate) fn agree(engine: &mut Engine, venue: &mut Venue, tokens: &[String]) -
         if verdict.is_good() {
             return verdict;
         }
-        let late = begun.elapsed() > PATIENCE / 4;
+        let late = begun.elapsed() > PATIENCE;
         assert!(!late, "{verdict:#?}\n{}", engine.program);
         std::thread::sleep(LOOK);
     }

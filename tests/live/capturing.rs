@@ -22,7 +22,7 @@ fn kept_folder() -> tempfile::TempDir {
 }
 
 fn venue(flags: &[&str]) -> Venue {
-    let common = ["--paused", "--markets", "100", "--rate", "2000", "--burst", "0"];
+    let common = ["--paused", "--markets", "100", "--rate", "600", "--burst", "0"];
     Venue::start(&[&common[..], flags].concat())
 }
 
@@ -101,14 +101,23 @@ fn a_capture_with_cuts_lost_messages_and_recycles_replays_to_the_very_books() {
     let mut engine = start(&venue, &capture);
     venue.order("resume");
     for fault in ["lost", "doubled", "cut"] {
-        venue.order(&format!("fault?kind={fault}&ms=3000"));
+        venue.order(&format!("fault?kind={fault}&ms=600000"));
     }
     // Of all kinds, a binary frame among them.
     venue.order("malformed?count=66");
-    std::thread::sleep(Duration::from_secs(4));
+    let faults = [("lost_frames", 3), ("doubled_frames", 3), ("cut", 1)];
+    let done = |venue: &mut Venue| faults.iter().all(|&(fault, times)| venue.stat(fault) >= times);
+    venue.wait_for("faults", done);
+    for fault in ["lost", "doubled", "cut"] {
+        venue.order(&format!("fault?kind={fault}&rate=0"));
+    }
+    // All are back: one that is away cannot be replaced.
+    let cuts = venue.stat("cut");
+    let back = |stats: &Value| count(stats, "/pool/reconnects") >= cuts;
+    engine.wait_for("new connections", PATIENCE, back);
+    engine.wait_for("binary frames", PATIENCE, |stats| sum(stats, "binary_frames") > 0);
     engine.wait_live(TOKENS);
     let stats = engine.stats();
-    assert!(sum(&stats, "binary_frames") > 0, "{stats:#}");
     for connection in stats["pool"]["connections"].as_array().unwrap() {
         engine.post(&format!("/admin/recycle?connection={}", connection["id"]));
     }
@@ -233,9 +242,19 @@ fn a_range_of_times_reads_what_is_in_it_and_nothing_else() {
     let mut engine = start(&venue, folder.path());
     venue.order("resume");
     engine.wait_for("records", PATIENCE, |stats| count(stats, "/capture/records") > 2000);
-    // Frames on both sides of a block in the middle.
-    std::thread::sleep(Duration::from_millis(500));
-    engine.wait_for("records", PATIENCE, |stats| count(stats, "/capture/records") > 4000);
+    // Frames on both sides of a block in the middle, which ends with every flush.
+    let begun = Instant::now();
+    loop {
+        let lines = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        let index = lines.filter(|path| path.extension().is_some_and(|e| e == "index"));
+        let blocks: usize =
+            index.map(|path| std::fs::read_to_string(path).unwrap().lines().count()).sum();
+        if blocks >= 12 && count(&engine.stats(), "/capture/records") > 4000 {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{blocks} blocks");
+        std::thread::sleep(Duration::from_millis(100));
+    }
     venue.pause();
     engine.program.signal(Signal::INT);
     engine.program.wait(PATIENCE);

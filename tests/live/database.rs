@@ -284,7 +284,8 @@ fn a_server_that_goes_away_and_comes_back_gets_every_trade_of_a_run() {
     engine.wait_for("a spill", PATIENCE, spilled);
     server.start_again();
     engine.wait_health(200, "");
-    std::thread::sleep(Duration::from_secs(1));
+    let more = venue.stat("trades") + 10;
+    venue.wait_for("more trades", |venue| venue.stat("trades") >= more);
     venue.pause();
     let told = venue.stat("trades");
     let stored = move |stats: &Value| count(stats, "/trades/inserted") == told;

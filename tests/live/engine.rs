@@ -47,10 +47,18 @@ impl Engine {
         answer.unwrap_or_else(|e| panic!("POST {path}: {e}: {}", self.program))
     }
 
+    /// Asked again while the engine says that it has no time to answer, as on a busy machine.
     pub(crate) fn stats(&mut self) -> Value {
-        let response = self.get("/stats");
-        assert_eq!(response.status, 200, "{}: {}", response.text(), self.program);
-        response.json()
+        let begun = Instant::now();
+        loop {
+            let response = self.get("/stats");
+            if response.status == 200 {
+                return response.json();
+            }
+            let busy = response.status == 503 && begun.elapsed() < PATIENCE;
+            assert!(busy, "{} {}: {}", response.status, response.text(), self.program);
+            std::thread::sleep(LOOK);
+        }
     }
 
     /// Status and body of `/health`.

@@ -150,6 +150,12 @@ fn wait_live(engine: &mut Engine, books: u64) {
     });
 }
 
+/// Waits until the engine has every trade of a venue that stands still.
+fn wait_trades(venue: &mut Kalshi, engine: &mut Engine) {
+    let made = venue.trades().len() as u64;
+    engine.wait_for("every trade", PATIENCE, |stats| count(stats, "/trades/inserted") >= made);
+}
+
 /// Stops the venue and compares every book, level by level; then lets it go on.
 fn compare(venue: &mut Kalshi, engine: &mut Engine) -> usize {
     venue.ask("POST", "/sim/pause");
@@ -157,7 +163,7 @@ fn compare(venue: &mut Kalshi, engine: &mut Engine) -> usize {
     let begun = Instant::now();
     let mut wrong = Vec::new();
     // What was said before the pause may still be on its way.
-    while begun.elapsed() < Duration::from_secs(10) {
+    while begun.elapsed() < PATIENCE {
         wrong = truth.iter().filter(|book| !equal(engine, book)).map(|b| b.0.clone()).collect();
         if wrong.is_empty() {
             break;
@@ -211,11 +217,17 @@ fn every_kalshi_book_is_right_and_every_trade_is_kept_once() {
     ]);
     wait_live(&mut engine, 150);
     venue.ask("POST", "/sim/resume");
-    std::thread::sleep(Duration::from_secs(6));
+    let proven = |stats: &Value, times: u64| {
+        count(stats, "/correctness/checks/tops_matched") > times
+            && count(stats, "/correctness/repairs/audits_matched") > times
+            && count(stats, "/correctness/repairs/polls_matched") > times
+            && sum(stats, "trades") > times
+    };
+    engine.wait_for("proofs", PATIENCE, |stats| proven(stats, 100));
     assert_eq!(compare(&mut venue, &mut engine), 150);
-    std::thread::sleep(Duration::from_secs(2));
+    engine.wait_for("more proofs", PATIENCE, |stats| proven(stats, 160));
     venue.ask("POST", "/sim/pause");
-    std::thread::sleep(Duration::from_secs(1));
+    wait_trades(&mut venue, &mut engine);
     // What YES is asked for is what NO is paid.
     let (ticker, _, asks) = venue.truth().swap_remove(7);
     let no = engine.book(&format!("{ticker}&outcome=no")).json();
@@ -306,7 +318,7 @@ fn kalshi_faults_cost_moments_and_no_book_is_wrong() {
     assert_eq!(count(&stats, "/correctness/checks/tops_mismatched"), 0);
     assert_eq!(sum(&stats, "unknown_events"), 2);
     venue.ask("POST", "/sim/pause");
-    std::thread::sleep(Duration::from_secs(1));
+    wait_trades(&mut venue, &mut engine);
     let made = venue.trades();
     engine.program.signal(Signal::INT);
     assert!(engine.program.wait(PATIENCE).success());
@@ -376,7 +388,8 @@ fn what_kalshis_page_leaves_open_makes_no_difference() {
     let mut engine = venue.engine(&["--kalshi-connections", "1,1,1,3", "--audit", "5"]);
     wait_live(&mut engine, 110);
     venue.fault("lost", 2, None);
-    std::thread::sleep(Duration::from_secs(1));
+    let noticed = |stats: &Value| count(stats, "/pool/dialog/sequence_missing") >= 2;
+    engine.wait_for("two holes", PATIENCE, noticed);
     wait_live(&mut engine, 110);
     assert_eq!(compare(&mut venue, &mut engine), 110);
     let (stats, _) = engine.wait_for("audits", PATIENCE, |stats| {
@@ -413,30 +426,104 @@ fn kalshi_markets_open_and_close_by_time_and_by_word() {
     assert!(open >= 30, "{open}");
 }
 
-#[test]
-fn two_venues_are_followed_by_one_process() {
-    let mut kalshi = Kalshi::start(&["--markets", "60", "--rate", "200", "--trades", "500"]);
-    let polymarket = Venue::start(&["--markets", "40", "--rate", "200"]);
+/// Flags that follow both venues, in this order.
+fn of_both(order: &str, kalshi: &Kalshi, polymarket: &Venue, more: &[&str]) -> Vec<String> {
     let both = kalshi.file("both.pem");
     let mut pem = std::fs::read(kalshi.file("ca.pem")).unwrap();
     pem.extend(std::fs::read(polymarket.ca.as_ref().unwrap()).unwrap());
     std::fs::write(&both, pem).unwrap();
-    let database = kalshi.file("trades.db");
-    let trades = format!("sqlite:{}", database.display());
-    let mut flags = kalshi.flags(&["--kalshi-connections", "1,2,1,4", "--trades", &trades]);
+    let mut flags = kalshi.flags(more);
     let place = |flags: &[String], name: &str| flags.iter().position(|flag| flag == name).unwrap();
     let at = place(&flags, "--venue") + 1;
-    flags[at] = "polymarket,kalshi".into();
+    flags[at] = order.to_owned();
     let at = place(&flags, "--tls-ca") + 1;
     flags[at] = both.to_str().unwrap().to_owned();
     for flag in ["--gamma-url", "--clob-url", "--ws-url"] {
         let url = if flag == "--ws-url" { &polymarket.ws } else { &polymarket.url };
         flags.extend([flag.to_owned(), url.clone()]);
     }
+    flags
+}
+
+/// Names, tokens and connections go to the venue that has them, whichever `--venue` names first.
+#[test]
+fn no_venue_speaks_for_another() {
+    let mut kalshi = Kalshi::start(&["--markets", "20", "--rate", "200"]);
+    let mut polymarket = Venue::start(&["--markets", "20", "--rate", "200"]);
+    let slug = polymarket.markets()[3].slug.clone();
+    let ticker = kalshi.truth().swap_remove(5).0;
+    let names = ["--no-discovery", "--market", &slug, "--token", &ticker, "--audit", "1"];
+    let more =
+        [&names[..], &["--kalshi-connections", "1,1,1,2", "--kalshi-rest-poll", "1"]].concat();
+    for order in ["kalshi,polymarket", "polymarket,kalshi"] {
+        let mut engine = Engine::with_flags(&of_both(order, &kalshi, &polymarket, &more));
+        wait_live(&mut engine, 2 + 1);
+        assert_eq!(engine.health().0, 200, "{}", engine.health().1);
+        let stats = engine.stats();
+        // Capacity is of connections that carry books: one that grows, and two of the table.
+        assert_eq!(count(&stats, "/pool/capacity_tokens"), 400 + 2 * 7_500);
+        let id = |name: &str| {
+            let connections = stats["pool"]["connections"].as_array().unwrap();
+            let named = connections.iter().find(|c| c["name"].as_str().unwrap().starts_with(name));
+            count(named.unwrap(), "/id")
+        };
+        let path = format!("/admin/recycle?connection={}", id("connection-"));
+        assert_eq!(engine.post(&path).status, 202, "{order}");
+        let path = format!("/admin/recycle?connection={}", id("orderbook-"));
+        for _ in 0..2 {
+            let refused = engine.post(&path);
+            assert_eq!(refused.status, 409, "{order}");
+            assert!(refused.text().contains("not replaced while they work"), "{}", refused.text());
+        }
+        engine.wait_for("a connection that was replaced", PATIENCE, |stats| {
+            count(stats, "/recycling/completed") == 1
+        });
+        // Both venues were asked for books over REST; the sum counts both.
+        let (stats, _) = engine.wait_for("audits and polls", PATIENCE, |stats| {
+            let repairs = |name: &str| count(stats, &format!("/correctness/repairs/{name}"));
+            repairs("audits_matched") + repairs("audits_older") > 2 && repairs("polls_matched") > 2
+        });
+        let services = stats["services"].as_array().unwrap();
+        let asked =
+            |name: &str| services.iter().any(|s| s["service"] == name && count(s, "/requests") > 0);
+        assert!(asked("polymarket-clob") && asked("kalshi-rest"), "{services:#?}");
+        engine.program.signal(Signal::INT);
+        assert!(engine.program.wait(PATIENCE).success());
+        engine.program.assert_clean();
+    }
+}
+
+/// A token of Kalshi is a ticker.
+#[test]
+fn a_kalshi_market_is_followed_by_its_token() {
+    let mut kalshi = Kalshi::start(&["--markets", "20", "--rate", "200"]);
+    let ticker = kalshi.truth().swap_remove(5).0;
+    let more = ["--no-discovery", "--token", &ticker, "--kalshi-connections", "0,0,1,1"];
+    let mut engine = kalshi.engine(&more);
+    wait_live(&mut engine, 1);
+    assert_eq!(engine.book(&ticker).status, 200);
+    let wrong = Program::ringbook().args(["run"]).args(kalshi.flags(&["--token", "123"])).output();
+    let wrong = wrong.unwrap();
+    let line = String::from_utf8_lossy(&wrong.stderr).into_owned();
+    assert_eq!(wrong.status.code(), Some(2), "{line}");
+    assert!(line.contains("--token 123: this is no token id (a ticker in capitals)"), "{line}");
+}
+
+#[test]
+fn two_venues_are_followed_by_one_process() {
+    let mut kalshi = Kalshi::start(&["--markets", "60", "--rate", "200", "--trades", "500"]);
+    let polymarket = Venue::start(&["--markets", "40", "--rate", "200"]);
+    let database = kalshi.file("trades.db");
+    let trades = format!("sqlite:{}", database.display());
+    let more = ["--kalshi-connections", "1,2,1,4", "--trades", &trades];
+    let flags = of_both("polymarket,kalshi", &kalshi, &polymarket, &more);
     let mut engine = Engine::with_flags(&flags);
     wait_live(&mut engine, 80 + 60);
-    std::thread::sleep(Duration::from_secs(4));
-    let stats = engine.stats();
+    let proven = |stats: &Value| {
+        count(stats, "/correctness/checks/tops_matched") > 100
+            && count(stats, "/trades/inserted") > 10
+    };
+    let (stats, _) = engine.wait_for("proofs", PATIENCE, proven);
     let venues = stats["venues"].as_array().unwrap();
     let told: Vec<(&str, u64, u64)> = venues
         .iter()
@@ -479,7 +566,12 @@ fn a_capture_of_kalshi_replays_to_the_very_books() {
         assert_eq!(venue.fault(kind, 1, channel), 1);
         std::thread::sleep(Duration::from_millis(700));
     }
-    std::thread::sleep(Duration::from_secs(3));
+    let noticed = |stats: &Value| {
+        count(stats, "/pool/dialog/sequence_missing") == 1
+            && count(stats, "/pool/dialog/sequence_duplicates") == 1
+            && count(stats, "/pool/reconnects") == 1
+    };
+    engine.wait_for("the three faults", PATIENCE, noticed);
     wait_live(&mut engine, 60);
     engine.program.signal(Signal::INT);
     assert!(engine.program.wait(PATIENCE).success());

@@ -36,13 +36,13 @@ impl Stage {
         rows(&self.database(), "SELECT count(*) FROM trades")
     }
 
-    /// Lets the venue trade for a while, and waits until all of it has arrived and is told so.
-    fn trade(&mut self, seconds: u64) -> u64 {
+    /// Lets the venue make so many trades, and waits until all of it has arrived and is told so.
+    fn trade(&mut self, count_of_trades: u64) -> u64 {
+        let enough = self.venue.stat("trades") + count_of_trades;
         self.venue.order("resume");
-        std::thread::sleep(Duration::from_secs(seconds));
+        self.venue.wait_for("trades", |venue| venue.stat("trades") >= enough);
         self.venue.pause();
         let told = self.venue.stat("trades");
-        assert!(told > 5, "{told}");
         let arrived = |stats: &Value| count(stats, "/trades/received") >= told;
         self.engine.wait_for("every trade", PATIENCE, arrived);
         told
@@ -76,10 +76,10 @@ fn every_trade_is_a_row_also_through_recycles_and_the_last_line_says_so() {
     for id in 1..=connections {
         stage.engine.post(&format!("/admin/recycle?connection={id}"));
     }
-    stage.trade(3);
+    stage.trade(30);
     let done = |stats: &Value| count(stats, "/recycling/completed") >= 1;
     stage.engine.wait_for("a recycle", PATIENCE, done);
-    let told = stage.trade(3);
+    let told = stage.trade(30);
     stage.venue.order("resume");
     stage.venue.order("resolve?count=3");
     let resolved = |stats: &Value| count(stats, "/lifecycle/markets_resolved") >= 3;
@@ -113,14 +113,14 @@ fn every_trade_is_a_row_also_through_recycles_and_the_last_line_says_so() {
 #[test]
 fn a_database_that_is_held_is_told_at_once_and_nothing_is_lost() {
     let mut stage = Stage::set();
-    stage.trade(1);
+    stage.trade(10);
     stage.engine.wait_health(200, "");
     let holder = rusqlite::Connection::open(stage.database()).unwrap();
     holder.execute_batch("BEGIN EXCLUSIVE").unwrap();
     stage.venue.order("resume");
     let noticed = stage.engine.wait_health(503, "has taken no trades for");
     assert!(noticed < Duration::from_secs(4), "{noticed:?}");
-    let told = stage.trade(3);
+    let told = stage.trade(30);
     let (stats, _) =
         stage.engine.wait_for("a spill", PATIENCE, |stats| count(stats, "/trades/journaled") > 0);
     assert_eq!(count(&stats, "/trades/lost"), 0, "{stats:#}");
@@ -163,7 +163,7 @@ fn an_engine_follows_what_the_database_knows_before_the_catalogue_answers() {
     // While nobody looks, three markets are decided, and the catalogue becomes slow.
     stage.venue.order("resume");
     stage.venue.order("resolve?count=3");
-    std::thread::sleep(Duration::from_secs(1));
+    stage.venue.wait_for("three ends", |venue| venue.stat("markets_resolved") >= 3);
     stage.venue.order("fault?kind=slow&by=5000&ms=60000");
     stage.engine = start_without_waiting(&stage.venue, stage.folder.path());
     let most = TOKENS as u64 - 6;
@@ -176,13 +176,8 @@ fn an_engine_follows_what_the_database_knows_before_the_catalogue_answers() {
     let reconciled = |stats: &Value| count(stats, "/lifecycle/markets_expired") >= 3;
     stage.engine.wait_for("three ended markets", PATIENCE, reconciled);
     // Their prices have settled: who has won is known although nobody listened when it was said.
+    let database = stage.database();
     let won = "SELECT count(*) FROM markets JOIN tokens ON token = winner
                WHERE status = 'resolved' AND start_ns > 0";
-    for _ in 0..100 {
-        if rows(&stage.database(), won) == 3 {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    panic!("{} markets have winners", rows(&stage.database(), won));
+    stage.venue.wait_for("three winners", |_| rows(&database, won) == 3);
 }

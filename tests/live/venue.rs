@@ -85,6 +85,15 @@ impl Venue {
         self.order("pause");
     }
 
+    /// Looks until it is as wanted.
+    pub(crate) fn wait_for(&mut self, what: &str, mut wanted: impl FnMut(&mut Self) -> bool) {
+        let begun = Instant::now();
+        while !wanted(self) {
+            assert!(begun.elapsed() < PATIENCE, "no {what} after {PATIENCE:?}: {}", self.program);
+            std::thread::sleep(LOOK);
+        }
+    }
+
     pub(crate) fn stat(&mut self, name: &str) -> u64 {
         let stats = self.client.get("/sim/stats").json();
         stats[name].as_u64().unwrap_or_else(|| panic!("{name} in {stats}"))

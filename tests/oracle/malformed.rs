@@ -306,7 +306,7 @@ fn may_change_a_book(message: &str) -> bool {
     let message: serde_json::Value = serde_json::from_str(message).unwrap();
     let has = |key| message.get(key).is_some();
     let book = has("bids") && has("asks");
-    book || has("price_changes") || has("changes") || has("new_tick_size")
+    has("events") || book || has("price_changes") || has("changes") || has("new_tick_size")
 }
 
 #[test]
@@ -327,6 +327,8 @@ fn an_unknown_event_that_may_change_a_book_makes_it_stale_until_the_next_snapsho
         r#""asset_id":"71","new_tick_size":"0.01""#,
         r#""bids":[]"#,
         r#""flow":[1]"#,
+        r#""events":[{"asset_id":"71","bids":[],"asks":[],"event_type":"book"}]"#,
+        r#""events":["{\"price_changes\":[{\"asset_id\":\"71\",\"price\":\"0.4\"}]}"]"#,
     ] {
         let counts = may_change_a_book(&format!("{{{odd}}}"));
         let odd = format!(r#"{{"event_type":"order_flow","market":"{}",{odd}}}"#, market("a"));

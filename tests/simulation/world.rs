@@ -17,6 +17,7 @@ use ringbook::control::lifecycle::{Lifecycle, LifecycleOptions};
 use ringbook::control::pump::{Control, ControlParts, Errand};
 use ringbook::control::registry::Status;
 use ringbook::control::shard_proxy::ShardProxy;
+use ringbook::control::supervisor::{Supervisor, SupervisorLinks};
 use ringbook::link::main_control::{Command, ControlNews};
 use ringbook::link::serve_shard::{BookAnswer, BookQuery};
 use ringbook::market::book::{BookState, Level, image::BookImage};
@@ -77,7 +78,7 @@ pub(crate) struct World {
     random: Random,
     clock: Rc<Cell<Now>>,
     venue: Venue,
-    control: Control,
+    control: Supervisor,
     shards: Vec<ShardRig>,
     commands: Producer<Command>,
     news: Consumer<ControlNews>,
@@ -154,15 +155,19 @@ impl World {
             capture: None,
             links: Vec::new(),
             seed,
+        };
+        let links = SupervisorLinks {
             commands: command_receiver,
             news: news_sender,
             queries: ring(1).1,
             answers: ring(1).0,
+            gauges: Vec::new(),
         };
+        let now = clock.get();
         Self {
             seed,
             random,
-            control: Control::new(parts, clock.get()),
+            control: Supervisor::new(vec![Control::new(parts, now)], links, now),
             clock,
             venue,
             shards,
@@ -272,7 +277,7 @@ impl World {
         }
         if recycle {
             let up: Vec<ConnectionId> =
-                self.control.placement().connections().map(|c| c.0).collect();
+                self.control.venue(0).placement().connections().map(|c| c.0).collect();
             if !up.is_empty() {
                 let connection = up[self.random.below(up.len() as u64) as usize];
                 let _ = self.commands.try_send(Command::Recycle { ticket: 0, connection });
@@ -340,7 +345,7 @@ impl World {
         if let Some(rest_ns) = self.control.step(now) {
             self.control_due_ns = now.mono_ns + rest_ns;
         }
-        while let Some(errand) = self.control.poll_errand() {
+        while let Some((_, errand)) = self.control.poll_errand() {
             self.run_errand(errand, now);
         }
     }
@@ -375,7 +380,7 @@ impl World {
             }
             Errand::Resolve(connection) => {
                 let address: SocketAddr = ([127, 0, 0, 1], 1).into();
-                self.control.on_resolved(connection, Ok(vec![address]), now);
+                self.control.venue_mut(0).on_resolved(connection, Ok(vec![address]), now);
             }
             Errand::Books(request) => {
                 let tokens = request.tokens.iter().map(ToString::to_string).collect();
@@ -394,8 +399,10 @@ impl World {
         self.homeward = later;
         for (_, home) in due {
             match home {
-                Home::Fetched(fetched) => self.control.on_fetched(fetched, now),
-                Home::Books(shard, fetched) => self.control.on_books(shard, fetched, now),
+                Home::Fetched(fetched) => self.control.venue_mut(0).on_fetched(fetched, now),
+                Home::Books(shard, fetched) => {
+                    self.control.venue_mut(0).on_books(shard, fetched, now)
+                }
                 Home::AskBooks(shard, tokens, way_ns) => {
                     let fetched = if self.venue.faults.strikes(Fault::BooksDown, &mut self.random) {
                         match self.random.below(2) {
@@ -474,7 +481,8 @@ impl World {
     }
 
     fn check_registry(&mut self) -> Result<(), String> {
-        let (registry, placement) = (self.control.registry(), self.control.placement());
+        let (registry, placement) =
+            (self.control.venue(0).registry(), self.control.venue(0).placement());
         let mut by_connection: BTreeMap<ConnectionId, usize> = BTreeMap::new();
         let mut wrong = None;
         for record in registry.markets() {
@@ -541,11 +549,12 @@ impl World {
 
     /// Where the engine has a token.
     fn whereabouts(&self, token: &str) -> String {
-        let record =
-            TokenId::new(token).and_then(|token| self.control.registry().market_of(&token));
+        let record = TokenId::new(token)
+            .and_then(|token| self.control.venue(0).registry().market_of(&token));
         let Some(record) = record else { return "not registered".into() };
-        let state =
-            record.connection.and_then(|connection| self.control.placement().state(connection));
+        let state = record
+            .connection
+            .and_then(|connection| self.control.venue(0).placement().state(connection));
         let pool = self.control.report(self.clock.get()).pool.connections;
         let pool: Vec<String> = pool
             .iter()

@@ -210,13 +210,13 @@ fn engine_config(
     config.hash_checks = HashChecks::Off;
     config.audit_round_ns = 0;
     // So few tokens do not wait for company.
-    config.tokens_per_connection = config.tokens_per_connection.min(2 * flags.markets as usize);
+    let mut tokens = limits::TOKENS_PER_CONNECTION_TARGET.min(2 * flags.markets as usize);
     if let Some(sockets) = flags.sockets {
         let shards = config.layout.shards.map_or(config.layout.shard_cores.len(), usize::from);
-        let tokens = tokens_per_connection(flags.markets as usize, sockets as usize, shards);
-        let tokens = tokens.map_err(|why| UsageError(format!("--sockets {sockets}: {why}")))?;
-        config.tokens_per_connection = tokens;
+        let each = tokens_per_connection(flags.markets as usize, sockets as usize, shards);
+        tokens = each.map_err(|why| UsageError(format!("--sockets {sockets}: {why}")))?;
     }
+    config.venues.iter_mut().for_each(|venue| venue.tokens_per_connection = tokens);
     Ok(config)
 }
 

@@ -200,7 +200,7 @@ impl Placement {
         }
         let mut loads = self.loads(fixed, shard, registry);
         let mut batches: BTreeMap<ConnectionId, Vec<MarketId>> = BTreeMap::new();
-        for market in registry.pending_batch(shard, limits::MARKETS_MAX) {
+        for market in registry.pending_batch(shard, usize::MAX) {
             let tokens = registry.market(&market).map_or(0, |record| record.info.tokens.len());
             // One that takes no more is left out; the next one has more on it, but perhaps a higher cap.
             let fits = loop {

@@ -5,6 +5,7 @@ use super::{Connection, ConnectionState, Placement};
 use crate::base::id::{ConnectionId, ShardId};
 use crate::control::registry::Registry;
 use crate::counter::report::{ConnectionReport, DialogReport, PoolReport};
+use crate::venue::Role;
 
 impl ConnectionState {
     /// The name in reports.
@@ -37,10 +38,12 @@ impl Placement {
         self.connections.iter().map(|(&id, known)| (id, known.shard, known.state))
     }
 
-    /// Tokens that the connections which are not closing could carry together at the target.
+    /// Tokens that the connections for books which are not closing could carry together at the target.
     #[must_use]
     pub fn capacity_tokens(&self) -> u64 {
-        let open = self.connections.values().filter(|c| c.state != ConnectionState::Closing);
+        let carries =
+            |c: &&Connection| c.role == Role::Books && c.state != ConnectionState::Closing;
+        let open = self.connections.values().filter(carries);
         (open.count() * self.target) as u64
     }
 

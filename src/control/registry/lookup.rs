@@ -48,6 +48,12 @@ impl Registry {
         self.tokens_per_connection
     }
 
+    /// Markets that are registered at most.
+    #[must_use]
+    pub const fn markets_max(&self) -> usize {
+        self.markets_max
+    }
+
     /// Shards that markets are spread over.
     #[must_use]
     pub const fn shards(&self) -> u16 {

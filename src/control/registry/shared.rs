@@ -1,13 +1,12 @@
 //! Markets whose tokens are those of another market: they have no books of their own.
 //!
-//! Runs on:  the control core (pure). Bounds: with the registered ones at most [`limits::MARKETS_MAX`].
+//! Runs on:  the control core (pure). Bounds: with the registered ones at most [`Registry::markets_max`].
 //!
 //! A catalogue may list one set of tokens under two conditions. The tokens are subscribed once, for the market that
 //! was registered first, and whoever asks for a book asks by token. Once that one is removed, the next scan
 //! registers the other in its own right.
 use super::Registry;
 use crate::base::id::MarketId;
-use crate::base::limits;
 use crate::market::info::MarketInfo;
 
 impl Registry {
@@ -21,7 +20,7 @@ impl Registry {
 
     /// Notes a market whose tokens are those of another one. True when it is one.
     pub(super) fn share(&mut self, info: &MarketInfo) -> bool {
-        let room = self.by_market.len() + self.shared.len() < limits::MARKETS_MAX;
+        let room = self.by_market.len() + self.shared.len() < self.markets_max;
         let Some(owner) = self.owner_of_all(info).filter(|_| room) else { return false };
         self.shared.insert(info.market, (owner, info.tokens.len() as u64));
         true

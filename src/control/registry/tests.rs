@@ -479,3 +479,12 @@ fn a_hundred_thousand_markets_are_placed_expired_and_removed() {
     assert_eq!(registry.report().tokens, 100_000);
     assert_eq!(registry.loads().map(|(_, load)| load.tokens).sum::<usize>(), 100_000);
 }
+
+#[test]
+fn a_registry_is_full_at_its_own_bound() {
+    let mut registry = Registry::new(SHARDS).holding(2);
+    let mut add = |number| registry.register(info(number, 1, None), 0, Source::Catalogue);
+    assert_eq!((add(1), add(2)), (Registered::New, Registered::New));
+    assert_eq!(add(3), Registered::Refused(Refusal::Full));
+    assert_eq!(Registry::new(SHARDS).markets_max(), limits::MARKETS_MAX);
+}

@@ -2,8 +2,8 @@
 //!
 //! Runs on:  any (pure). Bounds: one text a hash, of some 35 bytes a level.
 //!
-//! SHA-1 of the book in the shape of the CLOB's `/book` with an empty `hash` (Polymarket, all ten keys
-//! since 2025-10-28; every hash of recorded sessions reproduces). The last key is the last trade price, which the venue may
+//! SHA-1 of the book in the shape of the CLOB's `/book` with an empty `hash` (polymarket/protocol.md, 3.7; all ten keys
+//! since 2025-10-28). The last key is the last trade price, which the venue may
 //! know earlier than we do. So what stands before it is hashed once, and prices are tried behind it.
 use super::Book;
 use super::image::{BookFacts, BookHash, write_head};

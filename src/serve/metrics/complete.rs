@@ -27,7 +27,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
 ];
 
 /// One of everything, so that each list and each option shows its numbers.
-fn one_of_everything() -> EngineReport {
+pub(super) fn one_of_everything() -> EngineReport {
     let mut report = EngineReport {
         venues: vec![VenueReport { shards: vec![0], ..VenueReport::default() }],
         exchange: Some(ExchangeReport::default()),

@@ -3,7 +3,7 @@
 //! Runs on:  shard cores, replay (pure; time is an argument). Owns: the ids of the trades told last.
 //! Bounds:   `TRADES_REMEMBERED`, `TOPS_REMEMBERED`, `AUDITS_OPEN_MAX` differences.
 //!
-//! The venue's ticker says the best prices after everything of its millisecond (kalshi.md, 8); it comes on another
+//! A ticker has the best prices after all changes of its millisecond (kalshi/protocol.md, 5). It arrives on another
 //! connection than the changes, before or after them. And a snapshot of a live book, asked for or not, must be what
 //! the book is at that place of the stream.
 use super::repairs::{Poll, Repairs, same};

@@ -1,4 +1,4 @@
-//! Who is let in: signatures of upgrades (kalshi.md, 1).
+//! Who is let in: signatures of upgrades (kalshi/protocol.md, 1).
 //!
 //! Runs on:  the venue's thread (pure).
 use super::super::config::SimError;

@@ -1,4 +1,4 @@
-//! What a client's text asks for, and what is wrong with it (kalshi.md, 2).
+//! What a client's text asks for, and what is wrong with it (kalshi/protocol.md, 2).
 //!
 //! Runs on:  the venue's thread (pure).
 //!
@@ -30,7 +30,7 @@ pub(super) const fn has_markets(channel: usize) -> bool {
     !matches!(channel, LIFE | COMBO_LIFE)
 }
 
-/// An error of the venue's: its code and its words (kalshi.md, 2.6).
+/// An error of the venue's: its code and its words (kalshi/protocol.md, 2.6).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) code: u64,

@@ -41,7 +41,7 @@ pub enum CommandScope {
 }
 
 /// Knobs of a simulated Kalshi. [`KalshiConfig::default`] is a small quiet one on a free loopback port. What the
-/// venue's own page leaves open is a knob.
+/// documentation leaves open (kalshi/protocol.md) is a knob.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KalshiConfig {
     /// Address to listen on; port 0 takes a free one.

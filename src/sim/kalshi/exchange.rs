@@ -193,7 +193,7 @@ impl Exchange {
         self.scheduled.push_back((at_ms, place));
     }
 
-    /// A market opens or closes by time alone: nobody is told (kalshi.md, 3.4).
+    /// A market opens or closes by time alone: nobody is told (kalshi/protocol.md, 3.4).
     fn on_time(&mut self, place: u32, now_ms: u64, told: &mut Vec<Happening>) {
         let market = &mut self.markets[place as usize];
         market.updated_ms = now_ms;
@@ -212,7 +212,7 @@ impl Exchange {
     }
 
     /// At a market's close everything is taken away at one time, and then comes a snapshot with neither side
-    /// (kalshi.md, 8).
+    /// (kalshi/protocol.md, 5).
     fn clear(&mut self, place: u32, now_ms: u64, told: &mut Vec<Happening>) {
         let changes = self.markets[place as usize].clear(now_ms);
         told.extend(changes.into_iter().map(|change| Happening::Delta(place, change)));

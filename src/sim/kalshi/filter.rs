@@ -1,4 +1,4 @@
-//! Which markets and events a REST query asks for, and which queries are refused (kalshi.md, 4).
+//! Which markets and events a REST query asks for, and which queries are refused (kalshi/protocol.md, 4).
 //!
 //! Runs on:  the venue's thread (pure).
 use super::super::request::{Answer, Query};

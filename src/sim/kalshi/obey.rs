@@ -1,4 +1,4 @@
-//! How commands are carried out (kalshi.md, 2). A command that is refused has changed nothing.
+//! How commands are carried out (kalshi/protocol.md, 2). A command that is refused has changed nothing.
 //!
 //! Runs on:  the venue's thread (pure: texts in, texts out).
 use super::allowance::Allowance;

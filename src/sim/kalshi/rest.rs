@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 
 /// What every path begins with.
 const ROOT: &str = "/trade-api/v2";
-/// Tokens of a request, of a second, and at most at once (kalshi.md, 4).
+/// Tokens of a request, of a second, and at most at once (kalshi/protocol.md, 4).
 pub(super) const COST: f64 = 10.0;
 pub(super) const TOKENS_PER_SECOND: f64 = 200.0;
 pub(super) const TOKENS_MAX: f64 = 400.0;
@@ -45,7 +45,7 @@ pub(super) fn answer(exchange: &Exchange, request: &Request, admitted: bool) -> 
     answer.unwrap_or_else(|refusal| refusal)
 }
 
-/// Events by number, five markets each (kalshi.md, 4).
+/// Events by number, five markets each (kalshi/protocol.md, 4).
 fn events(exchange: &Exchange, request: &Request) -> Result<Answer, Answer> {
     let query = &request.query;
     let limit = number(query, "limit", EVENTS_LIMIT)?.unwrap_or(*EVENTS_LIMIT.end());

@@ -37,7 +37,7 @@ const TURN: Duration = Duration::from_millis(2);
 const IDLE_TURN: Duration = Duration::from_millis(50);
 /// A client that lets this much more pile up than its subscriptions may is ended: it asks and does not listen.
 const BACKLOG_BYTES_MORE: usize = 128 * 1024 * 1024;
-/// The venue pings with this body (kalshi.md, 1).
+/// The venue pings with this body (kalshi/protocol.md, 1).
 const PING_BODY: &[u8] = b"heartbeat";
 const WS_PATH: &str = "/trade-api/ws/v2";
 const STEERING: [&str; 7] = [
@@ -375,7 +375,7 @@ impl Server {
     }
 
     /// Puts what is to be said into frames. A subscription for which a client's buffer has no room is over
-    /// (kalshi.md, 2.6: code 25).
+    /// (kalshi/protocol.md, 2.6: code 25).
     fn deliver(&mut self) {
         let mut outbox = std::mem::take(&mut self.sessions.outbox);
         let mut over = HashSet::new();

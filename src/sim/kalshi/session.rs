@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 /// A client's place.
 pub(super) type Slot = usize;
 
-/// One subscription: one for each channel of a connection (kalshi.md, 2.7).
+/// One subscription: one for each channel of a connection (kalshi/protocol.md, 2.7).
 #[derive(Debug)]
 pub(super) struct Subscription {
     pub(super) sid: u64,

@@ -272,6 +272,14 @@ pub fn is_combo(market: &MarketId) -> bool {
     market.as_str().starts_with("KXMVE")
 }
 
+/// Whether a text has the form of a ticker: capitals, digits, `-`, `.`, and not digits alone.
+#[must_use]
+pub fn is_ticker(text: &str) -> bool {
+    let lower = text.bytes().any(|byte| byte.is_ascii_lowercase());
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    !lower && !digits && MarketId::new(text).is_some()
+}
+
 /// Whether the exchange works, for [`parse_exchange_status`].
 #[must_use]
 pub const fn status_path() -> &'static str {

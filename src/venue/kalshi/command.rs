@@ -1,4 +1,4 @@
-//! The texts of commands (kalshi.md, 2).
+//! The texts of commands (kalshi/protocol.md, 2).
 //!
 //! Runs on:  shards (pure).
 use crate::base::id::TokenId;
@@ -18,7 +18,7 @@ pub enum Channel {
 }
 
 impl Channel {
-    /// Its name on the wire (kalshi.md, 2.2).
+    /// Its name on the wire (kalshi/protocol.md, 2.2).
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -64,7 +64,7 @@ fn push_tickers(text: &mut String, tickers: &[TokenId]) {
 }
 
 /// `subscribe`. Without tickers it is for all markets. What `use_yes_price` stands for when it is left out is
-/// going to change, so it is always said (kalshi.md, 2.2).
+/// going to change, so it is always said (kalshi/protocol.md, 2.2).
 #[must_use]
 pub fn subscribe(id: u64, channel: Channel, tickers: &[TokenId]) -> String {
     let mut text = format!(

@@ -4,7 +4,7 @@
 //! Bounds:   one pass; no allocation but for lifecycle messages, errors and escaped texts.
 //!
 //! A market is one book in terms of YES, and its token is its ticker: bids are the YES bids, asks the NO
-//! bids at one dollar less their price (kalshi.md, 3.1: only bids exist). `use_yes_price` is always sent as
+//! bids at one dollar less their price (kalshi/protocol.md, 3.1: only bids exist). `use_yes_price` is always sent as
 //! false, so the NO side always comes at its own price.
 use super::message::{Fields, Scratch, read};
 use super::resolution;
@@ -76,7 +76,7 @@ impl Decoder {
     }
 }
 
-/// What a message is, by its `type` (kalshi.md, 2 and 3).
+/// What a message is, by its `type` (kalshi/protocol.md, 2 and 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind<'a> {
     Snapshot,
@@ -124,7 +124,7 @@ impl Kind<'_> {
     }
 }
 
-/// Codes of errors (kalshi.md, 2.6) that say nothing of a subscription that is there: answers to commands.
+/// Codes of errors (kalshi/protocol.md, 2.6) that say nothing of a subscription that is there: answers to commands.
 const ERRORS_OF_COMMANDS: [u64; 25] =
     [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 18, 19, 20, 21, 22, 23, 24, 26, 27, 28];
 
@@ -192,9 +192,15 @@ fn deliver<S: Sink>(frame: &str, fields: Fields<'_>, scratch: &mut Scratch, sink
     }
 }
 
-/// Whether it is about a book, and does not say which.
+/// Whether it is about a book and does not say which, or is a change without its number: then a message before it
+/// may be missing, of any book.
 fn is_lost(kind: Kind<'_>, fields: &Fields<'_>) -> bool {
-    matches!(kind, Kind::Snapshot | Kind::Delta) && fields.ticker.is_none_or(str::is_empty)
+    let nameless = fields.ticker.is_none_or(str::is_empty);
+    match kind {
+        Kind::Snapshot => nameless,
+        Kind::Delta => nameless || fields.seq.is_none(),
+        _ => false,
+    }
 }
 
 /// What a message says to a command, if it answers one.
@@ -237,7 +243,7 @@ fn event<'a>(
 ) -> Result<Event<'a>, MessageFault> {
     let market = need(fields.ticker, "market_ticker")?;
     let token = market;
-    // A snapshot names no time of its own (kalshi.md, 3.1).
+    // A snapshot names no time of its own (kalshi/protocol.md, 3.1).
     let timestamp_ms = fields.timestamp_ms.or(fields.sending_ts_ms).unwrap_or(0);
     Ok(match kind {
         Kind::Snapshot if fields.hides_levels() => {
@@ -278,7 +284,7 @@ fn event<'a>(
             fee_rate_bps: None,
             transaction_hash: need(fields.trade_id, "trade_id")?,
         }),
-        // An empty side reads as bid 0 and ask 1 (kalshi.md, 8).
+        // An empty side reads as bid 0 and ask 1 (kalshi/protocol.md, 5).
         _ => Event::TopOfBook(TopOfBook {
             market,
             token,
@@ -289,7 +295,7 @@ fn event<'a>(
     })
 }
 
-/// News of a lifecycle message (kalshi.md, 3.4); `None` for what changes nothing here.
+/// News of a lifecycle message (kalshi/protocol.md, 3.4); `None` for what changes nothing here.
 fn news(mut fields: Fields<'_>) -> Result<Option<MarketNews>, MessageFault> {
     let ticker = need(fields.ticker, "market_ticker")?;
     let market = MarketId::new(ticker).ok_or(MessageFault::BadValue("market_ticker"))?;

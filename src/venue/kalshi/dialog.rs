@@ -4,8 +4,8 @@
 //!           subscription's number, its sequence, the books whose snapshot is owed.
 //! Bounds:   `COMMANDS_OPEN_MAX` commands unanswered, `TICKERS_PER_COMMAND` tickers each.
 //!
-//! Answers come in any order and are matched by id (kalshi.md, 2.7). Only one `subscribe` is ever open: its answer
-//! tells the number that every later command needs. A book counts as asked for until its snapshot is there,
+//! Answers arrive in any order and are matched by id (kalshi/protocol.md, 2.7). Only one `subscribe` is open at a time:
+//! its answer has the `sid` that every later command needs. A book counts as asked for until its snapshot is there,
 //! whatever the acknowledgements say. While a command that adds or deletes a market is not answered, no other one
 //! about the same market is sent: they may be carried out in any order, and `get_snapshot` answers for markets that
 //! are not subscribed too, whose books would never hear of a change.
@@ -65,7 +65,7 @@ impl Owed {
     }
 }
 
-/// What an error means for the command (kalshi.md, 2.6).
+/// What an error means for the command (kalshi/protocol.md, 2.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Class {
     /// The subscription is over: ask for it again.
@@ -388,7 +388,7 @@ impl Dialog {
                 if let Some(token) = TokenId::new(market) {
                     self.owed.remove(&token);
                 }
-                // Answered without an `ok` of its own (kalshi.md, 2.4).
+                // Answered without an `ok` of its own (kalshi/protocol.md, 2.4).
                 let asked = id.and_then(|id| self.pending.get(&id));
                 if asked.is_some_and(|p| matches!(p.wish, Wish::Update(Update::Snapshot, _))) {
                     self.take(id);

@@ -4,7 +4,7 @@
 //! Bounds:   `LEVELS_PER_SIDE_MAX` levels a side; more is a fault.
 //!
 //! The kind of a message stands in `type`, which may be its last key, so all keys of the envelope and of `msg`
-//! are gathered first and interpreted afterwards (kalshi.md, 2.1: the order of keys is not stable).
+//! are gathered first and interpreted afterwards (kalshi/protocol.md, 2.1: the order of keys is not stable).
 use crate::base::{
     limits::{LEVELS_PER_SIDE_MAX, STRANGE_BYTES_MAX},
     price::{Price, Quantity},
@@ -31,7 +31,7 @@ pub struct Scratch {
     pub unknown_keys: String,
 }
 
-/// Sides of a snapshot as they were written until 2026-03 (kalshi.md, 3.1): `yes_dollars` and `no_dollars` hold
+/// Sides of a snapshot in the form until 2026-03 (kalshi/protocol.md, 3.1): `yes_dollars` and `no_dollars` hold
 /// `["0.0800",300]`, `yes` and `no` hold `[8,300]` in cents. Some messages have two forms or all three.
 #[derive(Debug, Default)]
 struct Older {
@@ -153,7 +153,7 @@ keys! {
     "yes_ask" => YesAsk,
 }
 
-/// Keys that the venue sends and that say nothing to a book (kalshi.md, 2 and 3, and recordings of 2025 and 2026).
+/// Keys that the venue sends and that do not concern a book (kalshi/protocol.md, 2 and 3; recordings of 2025 and 2026).
 const KEYS_WITHOUT_USE: [&str; 41] = [
     "can_close_early",
     "cap_strike",
@@ -244,7 +244,7 @@ enum Place {
     Envelope,
     Msg,
     Metadata,
-    /// A book of the REST interface, and what is within its `orderbook_fp` (kalshi.md, 4).
+    /// A book of the REST interface, and what is within its `orderbook_fp` (kalshi/protocol.md, 4).
     RestBook,
     RestLevels,
 }
@@ -590,7 +590,7 @@ fn yes_or_no(
     side
 }
 
-/// `ts`: RFC 3339 in deltas, seconds in trades and tickers (kalshi.md, 3); milliseconds since the Unix epoch.
+/// `ts`: RFC 3339 in deltas, seconds in trades and tickers (kalshi/protocol.md, 3); milliseconds since the Unix epoch.
 fn time_ms(value: &Scalar<'_>) -> Option<u64> {
     match value {
         Scalar::Number(seconds) => seconds.checked_mul(1000),

@@ -1,6 +1,7 @@
 //! Kalshi's WebSocket v2 and catalogue.
 //!
 //! Runs on:  any (pure).
+#![doc = include_str!("protocol.md")]
 pub mod catalog;
 pub mod command;
 pub mod decode;
@@ -17,11 +18,11 @@ use crate::market::info::Resolution;
 const RESULT_BYTES_MAX: usize = 32;
 
 /// Requests a second and at once of the smallest tier: 200 tokens a second at 10 a request, two seconds' worth at
-/// once (kalshi.md, 4).
+/// once (kalshi/protocol.md, 4).
 pub const REST_RATE: (u32, u32) = (20, 40);
 
-/// How a market was decided: `result` and, of YES, `settlement_value` (kalshi.md, 3.4). An empty result is none yet;
-/// every other word is a decision, also one that is not known here.
+/// How a market was decided: `result` and, for YES, `settlement_value` (kalshi/protocol.md, 3.4). An empty result means
+/// undecided; every other text is a decision, known here or not.
 fn resolution(token: TokenId, result: Option<&str>, settles_at: Option<Price>) -> Resolution {
     let word = result.unwrap_or("").trim();
     let word = &word[..word.floor_char_boundary(RESULT_BYTES_MAX)];

@@ -3,7 +3,7 @@
 //! Runs on:  the control core asks, shards read (pure).
 //! Bounds:   [`BOOKS_PER_REQUEST`] a question; an answer is read in parts, book by book.
 //!
-//! They have neither number nor time (kalshi.md, 4), so they cannot be put into the stream: all they can do
+//! They have neither number nor time (kalshi/protocol.md, 4), so they cannot be put into the stream: all they can do
 //! is agree with a book, or give reason to ask for its snapshot on the connection.
 use super::message::{Scratch, read_rest_book};
 use crate::base::id::TokenId;
@@ -12,9 +12,10 @@ use crate::venue::json::end_of_object;
 use crate::venue::polymarket::catalog::percent_encode;
 use crate::venue::{MessageFault, Oddity, Progress, Sink};
 
-/// Tickers of one question, at most (kalshi.md, 4).
+/// Tickers of one question, at most (kalshi/protocol.md, 4).
 pub const BOOKS_PER_REQUEST: usize = 100;
-/// Questions a second: a fifth of the smallest tier's 20 reads, of which the catalogue takes 12 (kalshi.md, 4).
+/// Requests per second: a fifth of the lowest tier's 20 reads, of which the catalogue takes 12
+/// (kalshi/protocol.md, 4).
 pub const REQUESTS_PER_SECOND: u64 = 4;
 
 /// The path that answers with these books.

@@ -2,8 +2,8 @@
 //!
 //! Runs on:  shards, replay's reader (pure). Bounds: `SIDS_PER_CONNECTION_MAX` counters a connection.
 //!
-//! The venue counts everything that it sends on a subscription, acknowledgements too, from 1 (kalshi.md, 2.7
-//! and 8): a number that was passed over is a message that will never come, for whichever market.
+//! The venue numbers every message of a subscription from 1, acknowledgements included (kalshi/protocol.md, 2.7). A
+//! number that is missing is a message that will not arrive; its market is unknown.
 use crate::base::limits::SIDS_PER_CONNECTION_MAX;
 
 /// What a number says.
@@ -29,7 +29,7 @@ pub struct Sequences {
 }
 
 impl Sequences {
-    /// A new session: subscriptions and numbers begin anew (kalshi.md, 2.7).
+    /// A new session: subscriptions and numbers begin anew (kalshi/protocol.md, 2.7).
     pub fn reset(&mut self) {
         self.last.clear();
     }

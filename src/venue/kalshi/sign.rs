@@ -2,7 +2,7 @@
 //!
 //! Runs on:  any (pure; time is an argument). A signature of a key of 2048 bits takes about a millisecond.
 //!
-//! RSA-PSS with SHA-256 over time, method and path, salted as long as the digest (kalshi.md, 1).
+//! RSA-PSS with SHA-256 over time, method and path, salted as long as the digest (kalshi/protocol.md, 1).
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::rand::SystemRandom;

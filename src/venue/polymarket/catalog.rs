@@ -10,7 +10,7 @@
 //! through floating point. One bad entry is skipped and said; it never spoils the page.
 //!
 //! A market's tokens are chosen by its `version`, even where ids of several versions are present
-//! (docs.polymarket.com/migrate/polymarket-v2/api-integrations, 2026-08): `v1` has `clobTokenIds`, `v2` has
+//! (polymarket/protocol.md, 6): `v1` has `clobTokenIds`, `v2` has
 //! `positionIds`. The venue's own clients refuse any other version, and so does this one. Without any `version`
 //! (answers recorded before 2026-08) the tokens are those of `clobTokenIds`, unless there are `positionIds` too.
 mod depth;
@@ -187,6 +187,12 @@ pub fn slug_path(slug: &str) -> String {
     let mut path = String::from("/markets?slug=");
     percent_encode(slug, &mut path);
     path
+}
+
+/// Whether a text has the form of a token's id: decimal digits.
+#[must_use]
+pub fn is_token(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The open market that this token belongs to: by the parameter of its version, or by the `other`.

@@ -397,6 +397,7 @@ fn deliver<S: Sink>(
     };
     if let Some(name) = unknown
         && !fields.may_change_a_book(name)
+        && !wraps_a_change(text)
     {
         // Whatever the keys of an unknown kind hold is its own affair.
         return sink.on_oddity(&Oddity::UnknownEvent(name));
@@ -423,6 +424,13 @@ fn deliver<S: Sink>(
     } else if !scratch.unknown_keys.is_empty() {
         sink.on_oddity(&Oddity::UnknownKeys(&scratch.unknown_keys));
     }
+}
+
+/// Whether a message of no known kind holds others, or their text, that change books: the venue batches them, or a
+/// recorder's envelope is none that is known.
+fn wraps_a_change(text: &str) -> bool {
+    let book = text.contains("\"bids") && text.contains("\"asks");
+    text.trim_start().starts_with('{') && (book || text.contains("price_changes"))
 }
 
 /// A place near the message for the log: the last borrowed field's end.

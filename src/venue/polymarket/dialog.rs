@@ -19,7 +19,7 @@ impl Dialog {
         Self { custom_features, texts: VecDeque::new() }
     }
 
-    /// A new session begins with all its tokens. The first message is sent once (polymarket.md, 2.1).
+    /// A new session begins with all its tokens. The first message is sent once (polymarket/protocol.md, 2.1).
     pub fn begin(&mut self, tokens: &[TokenId]) {
         self.texts.clear();
         self.texts.push_back(subscribe::first_message(tokens, self.custom_features));

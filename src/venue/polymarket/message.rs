@@ -176,7 +176,7 @@ keys! {
     "order_price_min_tick_size" => FirstTickSize,
 }
 
-/// Keys that the venue has sent and that say nothing to a book (polymarket.md, 2.5 to 2.7, and
+/// Keys that the venue has sent and that say nothing to a book (polymarket/protocol.md, 3.5 to 3.6, and
 /// recordings of May to October 2026).
 const KEYS_WITHOUT_USE: [&str; 15] = [
     "active",

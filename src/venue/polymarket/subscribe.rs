@@ -1,10 +1,10 @@
-//! What is sent on the market channel: subscriptions and pings.
+//! What is sent on the market channel: subscriptions and pings (polymarket/protocol.md, 2).
 //!
 //! Runs on:  shards (pure).
 use crate::base::id::TokenId;
 
 /// The heartbeat, every `limits::PING_INTERVAL_NS`, never before the first subscription (the
-/// venue closes with 1008 otherwise).
+/// venue closes with 1008 otherwise; polymarket/protocol.md, 2.2).
 pub const PING: &str = "PING";
 
 /// The first message of a connection, sent once: a second one is answered `INVALID OPERATION`.

@@ -69,7 +69,8 @@ impl World {
     }
 
     pub(super) fn check_registry(&mut self) -> Result<(), String> {
-        let (registry, placement) = (self.rig.control.registry(), self.rig.control.placement());
+        let (registry, placement) =
+            (self.rig.control.venue(0).registry(), self.rig.control.venue(0).placement());
         let mut by_connection: BTreeMap<ConnectionId, usize> = BTreeMap::new();
         let mut wrong = None;
         for record in registry.markets() {
@@ -122,7 +123,7 @@ impl World {
             let (ticker, phase, version) = (known.ticker.clone(), known.phase, known.version());
             if !known.is_alive() {
                 let id = MarketId::new(&ticker).unwrap();
-                let record = self.rig.control.registry().market(&id);
+                let record = self.rig.control.venue(0).registry().market(&id);
                 let follows = record.is_some_and(|record| record.status != Status::Expired);
                 if follows && matches!(phase, Phase::Closed | Phase::Determined) {
                     return Some(format!("{ticker} is over: {}", self.whereabouts(market)));
@@ -157,9 +158,9 @@ impl World {
     pub(super) fn whereabouts(&self, market: usize) -> String {
         let known = &self.venue.markets[market];
         let id = MarketId::new(&known.ticker).unwrap();
-        let record = self.rig.control.registry().market(&id);
+        let record = self.rig.control.venue(0).registry().market(&id);
         let record = record.map(|record| {
-            let placement = self.rig.control.placement();
+            let placement = self.rig.control.venue(0).placement();
             let state = record.connection.map(|id| (id, placement.state(id)));
             let (status, end) = (record.status, record.info.end_wall_ns);
             format!("{status:?} since {} on {state:?}, ends {end:?}", record.since_ns)

@@ -14,6 +14,7 @@ use ringbook::control::discovery::Discovery;
 use ringbook::control::lifecycle::{Lifecycle, LifecycleOptions};
 use ringbook::control::pump::{Control, ControlParts};
 use ringbook::control::shard_proxy::ShardProxy;
+use ringbook::control::supervisor::{Supervisor, SupervisorLinks};
 use ringbook::io::driver::Doorbell;
 use ringbook::link::main_control::{Command, ControlNews};
 use ringbook::link::serve_shard::{BookAnswer, BookQuery};
@@ -98,7 +99,7 @@ pub(crate) struct Telling {
 }
 
 pub(crate) struct Rig {
-    pub(crate) control: Control,
+    pub(crate) control: Supervisor,
     pub(crate) shards: Vec<ShardRig>,
     _commands: Producer<Command>,
     pub(crate) news: Consumer<ControlNews>,
@@ -212,13 +213,17 @@ pub(crate) fn build(
         capture: None,
         links: Vec::new(),
         seed,
+    };
+    let links = SupervisorLinks {
         commands: command_receiver,
         news: news_sender,
         queries: ring(1).1,
         answers: ring(1).0,
+        gauges: Vec::new(),
     };
+    let now = clock.get();
     Rig {
-        control: Control::new(parts, clock.get()),
+        control: Supervisor::new(vec![Control::new(parts, now)], links, now),
         shards: beside.collect(),
         _commands: commands,
         news,

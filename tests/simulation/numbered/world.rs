@@ -275,7 +275,7 @@ impl World {
         if let Some(rest_ns) = self.rig.control.step(now) {
             self.control_due_ns = now.mono_ns + rest_ns;
         }
-        while let Some(errand) = self.rig.control.poll_errand() {
+        while let Some((_, errand)) = self.rig.control.poll_errand() {
             self.run_errand(errand, now);
         }
     }
@@ -298,7 +298,7 @@ impl World {
                 // Its port tells the venue which connection it is.
                 let port = connection.0 as u16;
                 let address: SocketAddr = ([127, 0, 0, 1], port).into();
-                self.rig.control.on_resolved(connection, Ok(vec![address]), now);
+                self.rig.control.venue_mut(0).on_resolved(connection, Ok(vec![address]), now);
             }
             Errand::Books(request) => {
                 let path = FEED.books_request(&request.tokens).path;
@@ -330,9 +330,11 @@ impl World {
         self.homeward = later;
         for (_, home) in due {
             match home {
-                Home::Fetched(fetched) => self.rig.control.on_fetched(fetched, now),
-                Home::Status(fetched) => self.rig.control.on_status(fetched, now),
-                Home::Books(shard, fetched) => self.rig.control.on_books(shard, fetched, now),
+                Home::Fetched(fetched) => self.rig.control.venue_mut(0).on_fetched(fetched, now),
+                Home::Status(fetched) => self.rig.control.venue_mut(0).on_status(fetched, now),
+                Home::Books(shard, fetched) => {
+                    self.rig.control.venue_mut(0).on_books(shard, fetched, now)
+                }
                 Home::AskBooks(shard, path, way_ns) => {
                     let fetched = if self.venue.faults.strikes(Fault::BooksDown, &mut self.random) {
                         failed(429)

@@ -1,4 +1,4 @@
-//! Frames as the protocol page shows them, and what is wrong with others.
+//! Frames in the forms of kalshi/protocol.md, 2 and 3, and what is wrong with others.
 use super::*;
 use crate::base::price::Quantity;
 use crate::market::book::Level;
@@ -210,6 +210,8 @@ fn outlines_tell_market_and_number() {
     let nameless = r#"{"type":"orderbook_delta","sid":1,"seq":5,"msg":{}}"#;
     let outline = decoder.outline(nameless);
     assert_eq!((outline.broken, outline.sequence), (true, Some((1, 5))));
+    let unnumbered = r#"{"type":"orderbook_delta","sid":1,"msg":{"market_ticker":"A"}}"#;
+    assert!(decoder.outline(unnumbered).broken, "a change whose place among the others is unknown");
 }
 
 #[test]

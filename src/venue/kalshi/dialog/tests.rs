@@ -102,7 +102,7 @@ fn a_lost_answer_is_asked_for_again_and_then_the_connection_is_given_up() {
     dialog.handle_timeout(5 * SECOND);
     let again = all(&mut dialog, 5 * SECOND);
     assert!(again[0].starts_with(r#"{"id":2,"cmd":"subscribe""#), "{again:?}");
-    // It had been carried out: answered as a second subscription is (kalshi.md, 2.2).
+    // It had been carried out: answered as a second subscription is (kalshi/protocol.md, 2.2).
     dialog.on_reply(&Reply::Ok { id: Some(2), sid: Some(4) }, 5 * SECOND);
     snapshots(&mut dialog, &markets, None);
     dialog.add(&tokens(2..3));

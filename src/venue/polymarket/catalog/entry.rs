@@ -104,7 +104,7 @@ impl Entry {
                 "question" => entry.question = text(&value).unwrap_or_default(),
                 "startDate" => entry.start_wall_ns = text(&value).and_then(|date| wall_ns(&date)),
                 "outcomePrices" => entry.prices = list(&value),
-                // The second is the name since protocol V2 (polymarket.md, 11).
+                // The second is the name since protocol V2 (polymarket/protocol.md, 6).
                 "umaResolutionStatus" | "resolutionStatus" => {
                     let status = text(&value).unwrap_or_default().to_ascii_lowercase();
                     if entry.oracle != RESOLVED && !status.is_empty() {

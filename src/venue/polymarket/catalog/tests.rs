@@ -1,4 +1,4 @@
-//! Answers made after the protocol page, and a walk over recorded ones where they exist.
+//! Answers in the forms of polymarket/protocol.md, 4, and a walk over recorded ones where they exist.
 use super::*;
 use crate::base::price::{Price, Quantity};
 use crate::market::info::Resolution;

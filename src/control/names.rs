@@ -1,0 +1,95 @@
+//! Names that a person gave and that several venues were asked for: found at one of them, or at none.
+//!
+//! Runs on:  the control core (pure).
+//! Bounds:   `LOOKUPS_MAX` names a venue: each is a question that waits there.
+use super::discovery::{Lookup, NameAnswer};
+use crate::base::id::Venue;
+
+/// A name, and what is known of it so far.
+#[derive(Clone, Debug)]
+struct Asked {
+    lookup: Lookup,
+    /// Venues that have not answered.
+    open: Vec<Venue>,
+    /// Why the others have none.
+    missing: Vec<(Venue, String)>,
+    found: bool,
+}
+
+/// Names that are being looked up.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Names {
+    asked: Vec<Asked>,
+}
+
+impl Names {
+    /// These venues were asked.
+    pub(super) fn on_asked(&mut self, lookup: &Lookup, open: Vec<Venue>) {
+        if !open.is_empty() {
+            let lookup = lookup.clone();
+            self.asked.push(Asked { lookup, open, missing: Vec::new(), found: false });
+        }
+    }
+
+    /// A venue has answered. Gives a line for people when that was the last one and none has it.
+    pub(super) fn on_answer(&mut self, venue: Venue, answer: NameAnswer) -> Option<String> {
+        let waits = |asked: &Asked| asked.lookup == answer.lookup && asked.open.contains(&venue);
+        let place = self.asked.iter().position(waits)?;
+        let asked = &mut self.asked[place];
+        asked.open.retain(|open| *open != venue);
+        match answer.missing {
+            Some(why) => asked.missing.push((venue, why)),
+            None => asked.found = true,
+        }
+        if !asked.open.is_empty() {
+            return None;
+        }
+        let Asked { lookup, missing, found, .. } = self.asked.remove(place);
+        (!found).then(|| line(&lookup, &missing))
+    }
+}
+
+fn line(lookup: &Lookup, missing: &[(Venue, String)]) -> String {
+    match missing {
+        [(_, why)] => format!("{lookup}: {why}; check the name with the venue"),
+        several => {
+            let whys = several.iter().map(|(venue, why)| format!("{}: {why}", venue.name()));
+            format!(
+                "{lookup}: no venue has it ({}); check the name with the venues",
+                whys.collect::<Vec<_>>().join(", ")
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_missing_once_every_venue_that_was_asked_says_so() {
+        let mut names = Names::default();
+        let lookup = Lookup::Slug("x".into());
+        let answer = |missing: Option<&str>| NameAnswer {
+            lookup: lookup.clone(),
+            missing: missing.map(str::to_owned),
+        };
+        let [one, other] = Venue::ALL;
+        // Found by the one, whichever answers first.
+        for order in [[one, other], [other, one]] {
+            names.on_asked(&lookup, vec![one, other]);
+            for venue in order {
+                let missing = (venue == other).then_some("not listed");
+                assert_eq!(names.on_answer(venue, answer(missing)), None);
+            }
+        }
+        names.on_asked(&lookup, vec![one, other]);
+        assert_eq!(names.on_answer(other, answer(Some("HTTP 404"))), None);
+        let line = names.on_answer(one, answer(Some("not listed"))).unwrap();
+        assert!(line.starts_with("market x: no venue has it (kalshi: HTTP 404, polymarket: not"));
+        names.on_asked(&lookup, vec![one]);
+        let line = names.on_answer(one, answer(Some("not listed"))).unwrap();
+        assert_eq!(line, "market x: not listed; check the name with the venue");
+        assert!(names.asked.is_empty());
+    }
+}

@@ -1,0 +1,309 @@
+//! The venues of one engine: who answers a command or a query, and one report of all.
+//!
+//! Runs on:  control core. Owns: the controller of each venue, the ends of the links with main thread and serve core.
+//! Bounds:   every ring is drained at most once around per cycle.
+//!
+//! No venue is special. What names a market, a token or a connection goes to the controller that has it; what no controller
+//! has yet, as the name of a market that nobody has looked up, goes to each venue that may have it.
+#[cfg(test)]
+mod tests;
+
+use super::discovery::Lookup;
+use super::names::Names;
+use super::picture::link_report;
+use super::placement::ForceError;
+use super::pump::{Control, DIALLING_CYCLE_NS, Errand};
+use super::recycling::RecycleError;
+use crate::base::id::{ConnectionId, TokenId, Venue};
+use crate::base::limits::{CONNECTIONS_NUMBERED_PER_VENUE, STOP_TIMEOUT_NS, TABLE_CONNECTIONS_MAX};
+use crate::base::time::{Now, SECOND_NS};
+use crate::counter::fold::Fold as _;
+use crate::counter::latency::Latencies;
+use crate::counter::report::EngineReport;
+use crate::link::{
+    main_control::{Command, ControlNews},
+    serve_control::{ControlAnswer, ControlQuery},
+};
+use crate::ring::{Consumer, LinkGauge, Producer};
+use log::warn;
+
+/// Reports for the main thread and interval histograms of the shards are made this often.
+const REPORT_INTERVAL_NS: u64 = SECOND_NS;
+/// One line of the histogram log covers this long.
+const HISTOGRAM_INTERVAL_NS: u64 = 60 * SECOND_NS;
+
+/// The supervisor's ends of its links.
+#[derive(Debug)]
+pub struct SupervisorLinks {
+    /// Commands of the main thread.
+    pub commands: Consumer<Command>,
+    /// News to the main thread.
+    pub news: Producer<ControlNews>,
+    /// Queries of the serve core.
+    pub queries: Consumer<ControlQuery>,
+    /// Answers to the serve core.
+    pub answers: Producer<ControlAnswer>,
+    /// Names and gauges of the engine's links that are no venue's, for the report.
+    pub gauges: Vec<(String, Box<dyn LinkGauge>)>,
+}
+
+/// All venues of the engine.
+#[derive(Debug)]
+pub struct Supervisor {
+    venues: Vec<Control>,
+    links: SupervisorLinks,
+    names: Names,
+    /// What an interval has recorded that could not be sent.
+    held: Latencies,
+    interval_since: Now,
+    /// Reports until the interval is sent before its time; 0 when nobody asked for that.
+    interval_cut: u8,
+    next_report_ns: u64,
+    stop_deadline_ns: Option<u64>,
+}
+
+impl Supervisor {
+    /// The supervisor of these controllers, at least one.
+    #[must_use]
+    pub fn new(mut venues: Vec<Control>, links: SupervisorLinks, now: Now) -> Self {
+        number(&mut venues);
+        Self {
+            venues,
+            links,
+            names: Names::default(),
+            held: Latencies::default(),
+            interval_since: now,
+            interval_cut: 0,
+            next_report_ns: now.mono_ns + REPORT_INTERVAL_NS,
+            stop_deadline_ns: None,
+        }
+    }
+
+    /// The controller of a venue, by its place among all.
+    ///
+    /// # Panics
+    /// There are not so many.
+    #[must_use]
+    pub fn venue(&self, place: usize) -> &Control {
+        &self.venues[place]
+    }
+
+    /// The same, to bring it what its tasks fetched.
+    ///
+    /// # Panics
+    /// There are not so many.
+    pub fn venue_mut(&mut self, place: usize) -> &mut Control {
+        &mut self.venues[place]
+    }
+
+    /// One cycle of every venue. Gives how long to rest, nanoseconds; `None` when all is over.
+    pub fn step(&mut self, now: Now) -> Option<u64> {
+        self.take_commands(now);
+        let rests = self.venues.iter_mut().map(|venue| venue.step(now));
+        let rest_ns = rests.min().unwrap_or(DIALLING_CYCLE_NS);
+        self.settle_names();
+        self.answer_queries(now);
+        if let Some(deadline_ns) = self.stop_deadline_ns {
+            return self.step_stop(now, deadline_ns);
+        }
+        if now.mono_ns >= self.next_report_ns {
+            self.next_report_ns = now.mono_ns + REPORT_INTERVAL_NS;
+            self.send_report(now);
+        }
+        Some(rest_ns)
+    }
+
+    /// The next thing that a task must do, and the place of the venue that wants it.
+    pub fn poll_errand(&mut self) -> Option<(usize, Errand)> {
+        let mut venues = self.venues.iter_mut().enumerate();
+        venues.find_map(|(place, venue)| Some((place, venue.poll_errand()?)))
+    }
+
+    /// Asks for a market that a person named, of each venue that may have it; of all where the name says nothing.
+    pub fn look_up(&mut self, lookup: &Lookup) {
+        let may = self.may_have(lookup);
+        let mut asked: Vec<Venue> = Vec::new();
+        for (venue, _) in self.venues.iter_mut().zip(may).filter(|(_, may)| *may) {
+            if venue.look_up(lookup.clone()) {
+                asked.push(venue.venue);
+            } else {
+                warn!("{lookup}: not looked up, too many questions wait already; ask again later");
+            }
+        }
+        self.names.on_asked(lookup, asked);
+    }
+
+    /// Which venues may have what a name stands for: those whose names look like that, or all if none's do.
+    fn may_have(&self, lookup: &Lookup) -> Vec<bool> {
+        let may = self.venues.iter().map(|venue| venue.discovery.may_have(lookup));
+        let may: Vec<bool> = may.collect();
+        let any = may.contains(&true);
+        may.into_iter().map(|may| may || !any).collect()
+    }
+
+    fn settle_names(&mut self) {
+        for venue in &mut self.venues {
+            for answer in venue.name_answers.drain(..) {
+                if let Some(line) = self.names.on_answer(venue.venue, answer) {
+                    warn!("{line}");
+                }
+            }
+        }
+    }
+
+    fn take_commands(&mut self, now: Now) {
+        while let Some(command) = self.links.commands.try_receive() {
+            match command {
+                Command::ForceSubscribe { ticket, tokens } => {
+                    let result = self.force_subscribe(&tokens, now);
+                    let result = result.map_err(|error| error.to_string());
+                    let _ = self.links.news.try_send(ControlNews::Forced { ticket, result });
+                }
+                Command::Recycle { ticket, connection } => {
+                    let result = self.force_recycle(connection).map_err(|error| error.to_string());
+                    let _ = self.links.news.try_send(ControlNews::Recycling { ticket, result });
+                }
+                Command::AddMarket(name) => self.look_up(&Lookup::parse(&name)),
+                // The next report asks the shards, the one after that has their answers.
+                Command::CutInterval => self.interval_cut = 2,
+                Command::Stop => self.begin_stop(now),
+            }
+        }
+    }
+
+    /// Opens a connection at the venue of the first token that is known and waits; tokens of other venues stay, so ask
+    /// again for them.
+    fn force_subscribe(
+        &mut self,
+        tokens: &[TokenId],
+        now: Now,
+    ) -> Result<ConnectionId, ForceError> {
+        for token in tokens {
+            let owner = self.venues.iter_mut().find(|v| v.registry.market_of(token).is_some());
+            match owner.map(|owner| owner.force_subscribe(tokens, now)) {
+                None | Some(Err(ForceError::NothingPending)) => {}
+                Some(answer) => return answer,
+            }
+        }
+        Err(ForceError::NothingPending)
+    }
+
+    /// Replaces a connection, whatever its age.
+    fn force_recycle(&mut self, connection: ConnectionId) -> Result<(), RecycleError> {
+        let owner = self.venues.iter_mut().find(|v| v.placement.state(connection).is_some());
+        owner.ok_or(RecycleError::NotUp)?.force_recycle(connection)
+    }
+
+    /// Why a book that no shard has is awaited, for people; `None` when nobody follows its token.
+    fn why_awaited(&self, token: &TokenId, now: Now) -> Option<String> {
+        let lookup = Lookup::Token(*token);
+        let may = self.may_have(&lookup);
+        let may = self.venues.iter().zip(may).filter(|(_, may)| *may);
+        may.map(|(venue, _)| venue).find_map(|venue| venue.why_awaited(token, now))
+    }
+
+    fn answer_queries(&mut self, now: Now) {
+        while let Some(query) = self.links.queries.try_receive() {
+            let answer = match query {
+                ControlQuery::Report { ticket } => {
+                    ControlAnswer::Report { ticket, report: Box::new(self.report(now)) }
+                }
+                ControlQuery::Recycle { ticket, connection } => {
+                    let result = self.force_recycle(connection).map_err(|error| error.to_string());
+                    ControlAnswer::Ordered { ticket, result }
+                }
+                ControlQuery::Awaited { ticket, token } => {
+                    let result = self.why_awaited(&token, now).map_or(Ok(()), Err);
+                    ControlAnswer::Ordered { ticket, result }
+                }
+            };
+            // If refused, the asker's request times out and says so.
+            let _ = self.links.answers.try_send(answer);
+        }
+    }
+
+    /// Everything that can be seen of the engine now.
+    #[must_use]
+    pub fn report(&self, now: Now) -> EngineReport {
+        let reports = self.venues.iter().map(|venue| venue.report(now));
+        let sum = reports.reduce(|mut sum, report| {
+            sum.fold(report);
+            sum
+        });
+        let mut report = sum.unwrap_or_default();
+        report.health.settle();
+        let gauges = self.links.gauges.iter();
+        report.router.extend(gauges.map(|(name, gauge)| link_report(name, &**gauge)));
+        let mut latencies = Latencies::default();
+        self.venues.iter().for_each(|venue| latencies.add(&venue.latencies));
+        report.latencies = latencies.summaries();
+        report
+    }
+
+    fn send_report(&mut self, now: Now) {
+        self.venues.iter_mut().for_each(|venue| venue.begin_interval(now));
+        let report = Box::new(self.report(now));
+        let _ = self.links.news.try_send(ControlNews::Report(report));
+        let cut = self.interval_cut == 1;
+        self.interval_cut = self.interval_cut.saturating_sub(1);
+        if cut || now.mono_ns >= self.interval_since.mono_ns + HISTOGRAM_INTERVAL_NS {
+            self.send_interval(now);
+        }
+    }
+
+    fn send_interval(&mut self, now: Now) {
+        let mut latencies = Box::new(std::mem::take(&mut self.held));
+        self.venues.iter_mut().for_each(|venue| latencies.add(&venue.take_interval()));
+        let news = ControlNews::Interval {
+            start_wall_ns: self.interval_since.wall_ns,
+            duration_ns: now.mono_ns - self.interval_since.mono_ns,
+            latencies,
+        };
+        match self.links.news.try_send(news) {
+            Ok(()) => self.interval_since = now,
+            // The next interval will hold both.
+            Err(ControlNews::Interval { latencies, .. }) => self.held = *latencies,
+            Err(_) => {}
+        }
+    }
+
+    fn begin_stop(&mut self, now: Now) {
+        if self.stop_deadline_ns.is_some() {
+            return;
+        }
+        self.stop_deadline_ns = Some(now.mono_ns + STOP_TIMEOUT_NS);
+        self.venues.iter_mut().for_each(|venue| venue.begin_stop(now));
+    }
+
+    fn step_stop(&mut self, now: Now, deadline_ns: u64) -> Option<u64> {
+        let left: usize = self.venues.iter().map(Control::shards_left).sum();
+        if left > 0 && now.mono_ns < deadline_ns {
+            return Some(DIALLING_CYCLE_NS);
+        }
+        let report = Box::new(self.report(now));
+        let _ = self.links.news.try_send(ControlNews::Report(report));
+        self.send_interval(now);
+        let connections = self.venues.iter_mut().flat_map(Control::take_connections);
+        let connections: Vec<_> = connections.collect();
+        if !connections.is_empty() {
+            let _ = self.links.news.try_send(ControlNews::Connections(connections));
+        }
+        let _ = self.links.news.try_send(ControlNews::Stopped { shards_left: left as u16 });
+        None
+    }
+}
+
+/// Gives each venue numbers for its connections that no other has: fixed tables from 1 on, then those that grow.
+fn number(venues: &mut [Control]) {
+    let tables = venues.iter().filter(|venue| venue.placement.is_fixed()).count() as u32;
+    let (mut table, mut growing) = (0, tables * TABLE_CONNECTIONS_MAX);
+    for venue in venues {
+        if venue.placement.is_fixed() {
+            venue.placement.number_above(table);
+            table += TABLE_CONNECTIONS_MAX;
+        } else {
+            venue.placement.number_above(growing);
+            growing += CONNECTIONS_NUMBERED_PER_VENUE;
+        }
+    }
+}

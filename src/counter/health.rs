@@ -1,0 +1,102 @@
+//! Every reason and notice of `/health`, as text with `{placeholders}`.
+//!
+//! Runs on:  any (pure). The operator's guide describes each; a test holds the two together.
+
+/// Texts of all conditions that `/health` reports. A part in braces stands for any text.
+pub const CONDITIONS: &[&str] = &[
+    "{shard} has not reported for {seconds} s: its core is overloaded or its thread hangs",
+    "the control core does not report: it may hang",
+    "the control core is too busy to report: it may hang",
+    "stopping",
+    "no connection is up: {why}",
+    "{missing} of {wanted} connections are being dialled",
+    "no connection is open: {tokens} tokens wait for one",
+    "{shard} has no connection left for its pending markets",
+    "the catalogue has not been read yet: {error}",
+    "the catalogue cannot be read now: {error}",
+    "no scan of the catalogue has completed for {seconds} s ({why}): new markets are missed; see the log",
+    "no market is followed: {why}",
+    "{skipped} of {open} open markets in the catalogue of {venue} are not followed ({reasons}): the venue may have \
+     changed its schema; the log names the first market of each reason",
+    "{markets} markets in the catalogue of {venue} have the tokens of another market: the same books answer for both; \
+     look whether the venue has changed its catalogue",
+    "no book is live: {books} wait for a snapshot",
+    "{stale} of {held} books are not live",
+    "books cannot be fetched over REST now: {error}",
+    "{percent} % of the venue's messages are not understood: its protocol has changed, the log shows samples",
+    "{shard}: messages are {age} s old when they are read (1 in 10, for {seconds} s; the bound of --lag-warn is \
+     {bound} s): the venue, the network or this core is behind, or a clock is wrong",
+    "{database} has taken no trades for {seconds} s: {error}; nothing is lost, {queued} wait in memory, {journaled} in \
+     {journal}",
+    "{trades} trades are lost: {queued} wait in memory, {journaled} in {journal}",
+    "{error}; {queued} wait in memory, {journaled} in {journal}",
+    "the capture in {folder} cannot be written for {seconds} s: {error}; records wait in memory, then frames are \
+     dropped and marked: make room{loss}",
+    "{frames} frames are not in the capture in {folder}: {cause}; its manifest says when",
+];
+
+/// The declared condition that a line of `/health` is an instance of; `None` for one that is not declared.
+#[must_use]
+pub fn condition_of(line: &str) -> Option<&'static str> {
+    CONDITIONS.iter().copied().find(|condition| is_instance(condition, line))
+}
+
+fn is_instance(condition: &str, line: &str) -> bool {
+    let mut fixed =
+        condition.split('{').map(|part| part.split_once('}').map_or(part, |(_, rest)| rest));
+    let Some(mut rest) = fixed.next().and_then(|first| line.strip_prefix(first)) else {
+        return false;
+    };
+    let parts: Vec<&str> = fixed.collect();
+    let Some((last, inner)) = parts.split_last() else { return rest.is_empty() };
+    for part in inner {
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::counter::capture::CaptureReport;
+    use crate::counter::trades::TradeReport;
+
+    #[test]
+    fn a_line_is_an_instance_of_its_condition_only() {
+        let of = |line| condition_of(line).unwrap_or("");
+        assert_eq!(of("stopping"), "stopping");
+        assert_eq!(of("3 of 40 books are not live"), "{stale} of {held} books are not live");
+        assert_eq!(of("no market is followed: x (2 such names)"), "no market is followed: {why}");
+        for unknown in ["stopping now", "3 of 40 books are not live yet", "", "the moon is full"] {
+            assert_eq!(condition_of(unknown), None, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn what_trades_and_captures_report_is_declared() {
+        let trades = TradeReport {
+            store: "sqlite:a.db".into(),
+            journal: "a.journal".into(),
+            ..TradeReport::default()
+        };
+        let down = TradeReport { error: "locked".into(), down_since_wall_ns: 1, ..trades.clone() };
+        let lost = TradeReport { lost: 2, ..trades.clone() };
+        let failed = TradeReport { error: "no space left".into(), ..trades.clone() };
+        let capture = CaptureReport { folder: "c".into(), ..CaptureReport::default() };
+        let full = CaptureReport {
+            failing_since_wall_ns: 1,
+            error: "no space left".into(),
+            ..capture.clone()
+        };
+        let holed = CaptureReport { lost: 3, loss: "the file was cut".into(), ..capture.clone() };
+        let both = CaptureReport { lost: 3, ..full.clone() };
+        let lines = [down, lost, failed].into_iter().map(|report| report.trouble(9));
+        let lines = lines.chain([full, holed, both].into_iter().map(|report| report.trouble(9)));
+        let lines: Vec<String> = lines.flatten().collect();
+        assert_eq!(lines.len(), 6);
+        for line in lines {
+            assert!(condition_of(&line).is_some(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The guide: how to run ringbook, what it stores, what it reports, how it is changed. Documentation only.
+//!
+//! Runs on:  nothing: there is no code here. Each page is a file of `src/guide/`, readable without rustdoc.
+//!
+//! | page | subject |
+//! |---|---|
+//! | [`running`] | every flag of `run`, the local server, exit codes, startup errors |
+//! | [`kalshi`] | keys, connections and checks of Kalshi; both venues in one process |
+//! | [`storing_trades`] | trades and markets in SQLite or PostgreSQL: schema, queries, outages |
+//! | [`capture_and_replay`] | recording a session, replaying it, formats of other recorders |
+//! | [`exports`] | Parquet tables for polars, pandas and DuckDB |
+//! | [`pools`] | connection pools for other HTTP and WebSocket services |
+//! | [`performance`] | figures, `doctor`, `bench-live`, threads and cores |
+//! | [`operating`] | every notice and reason of `/health`, book states, metrics |
+//! | [`correctness`] | how a book is verified and repaired, and what is guaranteed |
+//! | [`library`] | a handler on the shard core, the engine in your own program |
+//! | [`simulated_venue`] | `venue-sim`: a venue on loopback, with faults on request |
+//! | [`contributing`] | the gate, the data path, adding a counter, a flag, a venue |
+
+#[doc = include_str!("guide/running.md")]
+pub mod running {}
+
+#[doc = include_str!("guide/kalshi.md")]
+pub mod kalshi {}
+
+#[doc = include_str!("guide/storing_trades.md")]
+pub mod storing_trades {}
+
+#[doc = include_str!("guide/capture_and_replay.md")]
+pub mod capture_and_replay {}
+
+#[doc = include_str!("guide/exports.md")]
+pub mod exports {}
+
+#[doc = include_str!("guide/pools.md")]
+pub mod pools {}
+
+#[doc = include_str!("guide/performance.md")]
+pub mod performance {}
+
+#[doc = include_str!("guide/operating.md")]
+pub mod operating {}
+
+#[doc = include_str!("guide/correctness.md")]
+pub mod correctness {}
+
+#[doc = include_str!("guide/library.md")]
+pub mod library {}
+
+#[doc = include_str!("guide/simulated_venue.md")]
+pub mod simulated_venue {}
+
+#[doc = include_str!("guide/contributing.md")]
+pub mod contributing {}
