@@ -486,7 +486,7 @@ fn discovery(config: &Config, venue: &VenueConfig, seed: u64) -> Discovery {
 
 fn lifecycle(config: &Config, venue: &VenueConfig) -> Lifecycle {
     Lifecycle::new(LifecycleOptions {
-        opens_by_clock: venue.feed.is_sequenced(),
+        opens_by_clock: venue.feed.capabilities().opens_by_clock,
         scanning: config.discover,
         markets_max: config.markets_max.map(|max| max as u64),
         trust_catalogue_after_end: true,
@@ -561,7 +561,7 @@ where
         built.serve.push((query_sender, answer_receiver));
         built.shards.push(shard);
     }
-    if venue.feed.is_sequenced() {
+    if venue.feed.capabilities().shared_streams {
         link_shards(&mut built, base);
     }
     Ok(built)

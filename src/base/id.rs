@@ -49,12 +49,6 @@ impl Venue {
         }
     }
 
-    /// True where messages are numbered and say by how much a level changed.
-    #[must_use]
-    pub const fn is_sequenced(self) -> bool {
-        matches!(self, Self::Kalshi)
-    }
-
     /// The venue of this name.
     #[must_use]
     pub fn of(name: &str) -> Option<Self> {

@@ -256,8 +256,13 @@ pub const HANDOVER_OWED_NS: u64 = 5 * SECOND_NS;
 pub const HANDOVER_PAST_MS: u64 = 1_000;
 /// A connection that lags is waited for so long.
 pub const HANDOVER_LAG_MAX_NS: u64 = 20 * SECOND_NS;
-/// A snapshot may be ahead of the host's clock by so much: the error of a clock that is kept by NTP, and more.
+/// A snapshot may be ahead of the venue's clock by so much, and the host's clock may be behind it by so much without
+/// a notice: the error of a clock that is kept by NTP, and more.
 pub const CLOCK_ERROR_MS: u64 = 2_000;
+/// The difference of the two clocks is the smallest one seen within one to two such windows.
+pub const CLOCK_WINDOW_MS: i64 = 120_000;
+/// No clock is wrong by more than a hundred years; a time in other units is.
+pub const CLOCK_PLAUSIBLE_MS: u64 = 100 * 365 * 86_400_000;
 /// Two messages of one book whose times differ by more than this in the wrong order: one of the times is wrong. A
 /// stream that lags is behind by less.
 pub const ORDER_ERROR_MS: u64 = 60_000;
@@ -318,6 +323,9 @@ pub const REPLAY_VALUE_BYTES_MAX: usize = FRAME_BYTES_MAX / 2 * 3;
 pub const REPLAY_BATCH_BYTES: usize = 128 * 1024;
 /// Frames that travel to a shard together.
 pub const REPLAY_BATCH_FRAMES: usize = 1024;
+/// Stack of a thread that decodes, bytes. JSON nests 255 levels deep before it is refused, and an unoptimised build
+/// takes 10 KB for each; what is not touched costs nothing.
+pub const DECODE_STACK_BYTES: usize = 8 * 1024 * 1024;
 /// A batch that grew beyond this is not used again.
 pub const REPLAY_BATCH_KEPT_BYTES: usize = 8 * REPLAY_BATCH_BYTES;
 /// Batches on their way to one shard: 1 MiB, enough to bridge a sleep of the reader. More only

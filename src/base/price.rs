@@ -52,6 +52,11 @@ impl Price {
         text.extend(std::iter::repeat_n('0', 3usize.saturating_sub(decimals)));
         text
     }
+
+    /// Appends the venue's wire format.
+    pub fn push_to(self, out: &mut String) {
+        out.push_str(decimal(u64::from(self.0), &mut [0; DECIMAL_BYTES]));
+    }
 }
 
 impl Quantity {
@@ -64,19 +69,24 @@ impl Quantity {
     pub fn parse(text: &[u8]) -> Option<Self> {
         parse_decimal(text).map(Self)
     }
+
+    /// Appends the venue's wire format.
+    pub fn push_to(self, out: &mut String) {
+        out.push_str(decimal(self.0, &mut [0; DECIMAL_BYTES]));
+    }
 }
 
 impl fmt::Display for Price {
     /// The venue's wire format: no trailing zeros, as in `0.5`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        format_decimal(u64::from(self.0), f)
+        f.write_str(decimal(u64::from(self.0), &mut [0; DECIMAL_BYTES]))
     }
 }
 
 impl fmt::Display for Quantity {
     /// The venue's wire format: no trailing zeros, as in `503.32`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        format_decimal(self.0, f)
+        f.write_str(decimal(self.0, &mut [0; DECIMAL_BYTES]))
     }
 }
 
@@ -114,18 +124,38 @@ fn parse_decimal(text: &[u8]) -> Option<u64> {
     units.checked_mul(POWERS[decimals.unwrap_or(0)])
 }
 
-fn format_decimal(units: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let whole = units / SCALE;
-    let mut fraction = units % SCALE;
-    if fraction == 0 {
-        return write!(f, "{whole}");
+/// Bytes of the longest decimal: 14 digits, a point and 6 more.
+const DECIMAL_BYTES: usize = 21;
+
+/// Units as the venue writes them, at the end of `into`. By hand, without `core::fmt`: the text behind a book's hash
+/// has two numbers a level.
+fn decimal(units: u64, into: &mut [u8; DECIMAL_BYTES]) -> &str {
+    let mut begin = into.len();
+    let mut put = |byte: u8| {
+        begin -= 1;
+        into[begin] = byte;
+    };
+    let (mut whole, mut fraction) = (units / SCALE, units % SCALE);
+    if fraction > 0 {
+        let mut width = SCALE_DIGITS;
+        while fraction.is_multiple_of(10) {
+            fraction /= 10;
+            width -= 1;
+        }
+        for _ in 0..width {
+            put(b'0' + (fraction % 10) as u8);
+            fraction /= 10;
+        }
+        put(b'.');
     }
-    let mut width = SCALE_DIGITS;
-    while fraction.is_multiple_of(10) {
-        fraction /= 10;
-        width -= 1;
+    loop {
+        put(b'0' + (whole % 10) as u8);
+        whole /= 10;
+        if whole == 0 {
+            break;
+        }
     }
-    write!(f, "{whole}.{fraction:0width$}")
+    std::str::from_utf8(&into[begin..]).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -160,6 +190,10 @@ mod tests {
         assert_eq!(Price(1_000_000).to_string(), "1");
         assert_eq!(Price(100).to_string(), "0.0001");
         assert_eq!(Quantity(503_320_000).to_string(), "503.32");
+        let mut pushed = String::new();
+        Price(7).push_to(&mut pushed);
+        Quantity(u64::MAX).push_to(&mut pushed);
+        assert_eq!(pushed, "0.00000718446744073709.551615");
         assert_eq!(Price(870_000).three_decimals(), "0.870");
         assert_eq!(Price(1_000_000).three_decimals(), "1.000");
         assert_eq!(Price(123_400).three_decimals(), "0.1234");

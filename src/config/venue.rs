@@ -129,6 +129,10 @@ struct Key {
 }
 
 impl Signer for Key {
+    fn when_refused(&self) -> &'static str {
+        "check --kalshi-key-id and --kalshi-key, which belong to prod or to demo, and this machine's clock"
+    }
+
     fn headers(&self, method: &str, path: &str, wall_ns: u64) -> Result<Headers, String> {
         let wall_ms = wall_ns / 1_000_000;
         let headers = self.key.headers(&self.id, wall_ms, method, path);

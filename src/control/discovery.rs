@@ -22,7 +22,7 @@ use crate::control::registry::Source;
 use crate::counter::report::LifecycleReport;
 use crate::market::info::{Closed, MarketInfo};
 use crate::session::backoff::Backoff;
-use crate::venue::catalogue::{Catalogue, Page};
+use crate::venue::catalogue::{Catalogue, Cursor, Page};
 use crate::venue::skip::{SkipReason, Skipped};
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
@@ -131,8 +131,8 @@ impl Question {
 
 #[derive(Clone, Debug, Default)]
 struct Scan {
-    cursor: Option<String>,
-    cursors: HashSet<String>,
+    cursor: Cursor,
+    cursors: HashSet<Cursor>,
     /// First markets of its pages, and pages in a row that began with one of these.
     firsts: HashSet<MarketId>,
     repeated: usize,
@@ -208,7 +208,7 @@ impl Discovery {
     #[must_use]
     pub fn new(scanning: bool, seed: u64) -> Self {
         Self {
-            catalogue: Catalogue::Polymarket,
+            catalogue: Catalogue::default(),
             scanning,
             random: Random::new(seed),
             questions: BTreeMap::new(),
@@ -296,8 +296,8 @@ impl Discovery {
         };
         let path = match &task {
             Task::Page => {
-                let cursor = self.scan.as_ref().and_then(|scan| scan.cursor.as_deref());
-                self.catalogue.scan_path(cursor)
+                let cursor = self.scan.as_ref().map(|scan| scan.cursor.clone());
+                self.catalogue.scan_path(&cursor.unwrap_or_default())
             }
             Task::Lookup(question) => question.path(self.catalogue),
             Task::Confirm(markets) => self.catalogue.confirm_path(markets),
@@ -501,12 +501,12 @@ impl Discovery {
             let is_new = scan.firsts.insert(first.market);
             scan.repeated = if is_new { 0 } else { scan.repeated + 1 };
         }
-        match self.catalogue.next_cursor(scan.cursor.as_deref(), page.next_cursor) {
+        match self.catalogue.next_cursor(&scan.cursor, page.next_cursor) {
             None => {
                 self.complete(now);
                 answer.scan_completed = true;
             }
-            Some(cursor) if cursor.len() > limits::CURSOR_BYTES_MAX => {
+            Some(cursor) if cursor.bytes() > limits::CURSOR_BYTES_MAX => {
                 self.break_off("the venue's cursor is too long");
             }
             Some(_) if scan.pages >= limits::DISCOVERY_PAGES_MAX => {
@@ -518,7 +518,7 @@ impl Discovery {
             Some(cursor) if !scan.cursors.insert(cursor.clone()) => {
                 self.break_off("the venue's cursors lead in a circle");
             }
-            cursor => scan.cursor = cursor,
+            Some(cursor) => scan.cursor = cursor,
         }
         answer
     }

@@ -365,6 +365,9 @@ impl Lifecycle {
                 self.ended.insert(market);
             }
         }
+        for market in registry.shared_ending_before(now.wall_ns) {
+            self.counts.markets_expired += u64::from(registry.mark_expired(&market, now.mono_ns));
+        }
     }
 
     fn remove_expired(&mut self, now: Now, registry: &mut Registry) -> Vec<Action> {
@@ -397,7 +400,8 @@ impl Lifecycle {
             return Vec::new();
         }
         let open = registry.markets().filter(|record| record.status != Status::Expired);
-        let absent = open.map(|record| record.info.market).filter(|m| !self.seen.contains(m));
-        absent.collect()
+        let open = open.map(|record| record.info.market).filter(|m| !registry.is_outlived(m));
+        let all = open.chain(registry.shared_markets());
+        all.filter(|market| !self.seen.contains(market)).collect()
     }
 }

@@ -6,6 +6,7 @@
 //! `shard_proxy` act.
 mod announce;
 pub mod catalogue;
+mod clock;
 pub mod dial;
 pub mod dialing;
 pub mod discovery;

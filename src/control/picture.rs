@@ -1,6 +1,7 @@
 //! What one venue's controller reports, and its verdict on the venue's health.
 //!
 //! Runs on:  control core, when somebody asks and once a second.
+use super::clock;
 use super::pump::Control;
 use super::skips::Drift;
 use crate::base::{
@@ -176,6 +177,7 @@ impl Control {
             changes_before_snapshot: beat.books.changes_before_snapshot,
             changes_stale: beat.books.changes_stale,
             snapshots_refused: beat.books.snapshots_refused,
+            clock_behind_ms: clock::behind_ms(beat.clock_offset_ms),
             foreign_tokens: beat.books.foreign_tokens,
             trades_without_book: beat.books.trades_without_book,
             frame_mean_ns: beat.intake.frame_ns.checked_div(beat.intake.frames).unwrap_or(0),
@@ -247,6 +249,7 @@ impl Control {
         for (line, lasted) in self.lag.lines(ids, now.mono_ns) {
             if lasted { reasons.push(line) } else { notices.push(line) }
         }
+        notices.extend(self.clock.line(self.venue.name()));
         let books = self.shards.iter().map(|shard| shard.heartbeat.books);
         let (held, live) = books.fold((0, 0), |sum, b| (sum.0 + b.books, sum.1 + b.live));
         if pool.connections_active > 0 && held > 0 && live == 0 {

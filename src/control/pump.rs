@@ -8,6 +8,7 @@
 //! put them into the inbox ([`Control::on_fetched`], [`Control::on_resolved`]).
 use super::{
     catalogue::WithoutRoom,
+    clock::HostClockCheck,
     dial::{Dial, DialError, Progress, Target},
     dialing::DialQueue,
     discovery::{Answer, Discovery, NameAnswer},
@@ -138,6 +139,7 @@ pub struct Control {
     pub(super) strangeness: Strangeness,
     pub(super) without_room: WithoutRoom,
     pub(super) lag: Lag,
+    pub(super) clock: HostClockCheck,
     /// The first market that was asked for by name and gives no book, in words, and how many there are.
     pub(super) not_found: Option<(String, usize)>,
     /// What became of names that were asked for, for the supervisor.
@@ -211,6 +213,7 @@ impl Control {
             strangeness: Strangeness::default(),
             without_room: WithoutRoom::default(),
             lag: Lag::new(parts.shards.len()),
+            clock: HostClockCheck::default(),
             not_found: None,
             name_answers: Vec::new(),
             sink,
@@ -334,6 +337,10 @@ impl Control {
             }
             Report::Heartbeat(heartbeat) => {
                 self.shards[place].on_heartbeat(*heartbeat, now);
+                let offsets = self.shards.iter().map(|shard| shard.heartbeat.clock_offset_ms);
+                if let Some(line) = self.clock.on_offsets(offsets, self.venue.name()) {
+                    warn!("{line}");
+                }
                 self.audit(place, now);
                 self.note_owing(place, now);
             }
@@ -345,14 +352,8 @@ impl Control {
             Report::ConnectionLatencies { connection, latencies } => {
                 self.by_connection.push((connection, latencies));
             }
-            Report::Strange { connection, text } => {
-                let name = self.placement.name(connection);
-                if let Some(error) = text.strip_prefix("error ") {
-                    return warn!("{name}: the venue answered with error {error}");
-                }
-                warn!(
-                    "{name}: the venue sent what is not known, counted and passed over: {text:?}"
-                );
+            Report::Strange { connection, what } => {
+                warn!("{}: {what}", self.placement.name(connection));
             }
             Report::Wanted { tokens, urgent } => self.resync.want(place, &tokens, urgent),
             Report::Full { connection, tokens } => self.on_full(connection, &tokens, now),
@@ -520,12 +521,12 @@ impl Control {
             error,
             DialError::WebSocket(WebSocketError::Refused { status: 401 | 403, .. })
         );
-        if refused && self.target.signer.is_some() {
-            return format!(
-                "{error}: the key is not accepted; check --kalshi-key-id and --kalshi-key, which belong to prod or to demo, and this machine's clock"
-            );
+        match &self.target.signer {
+            Some(signer) if refused => {
+                format!("{error}: the key is not accepted; {}", signer.when_refused())
+            }
+            _ => error.to_string(),
         }
-        error.to_string()
     }
 
     fn on_dial_failed(

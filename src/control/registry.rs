@@ -2,7 +2,8 @@
 //!
 //! Runs on:  the control core, which is its only writer (pure: no clock, no socket).
 //! Owns:     the market records and their indexes.
-//! Bounds:   [`limits::MARKETS_MAX`] markets, or what the connections carry together if that is more, [`limits::TOKENS_PER_MARKET_MAX`] tokens each,
+//! Bounds:   [`limits::MARKETS_MAX`] markets, or what the connections carry together if that is more,
+//!           [`limits::TOKENS_PER_MARKET_MAX`] tokens each,
 //!           [`limits::TOKENS_PER_CONNECTION_MAX`] tokens a connection,
 //!           [`limits::REMEMBERED_MARKETS_MAX`] ids of markets that were removed.
 //!
@@ -125,8 +126,8 @@ pub struct Registry {
     redescribed: Vec<MarketId>,
     /// Markets that the database does not know as they are; `None` when nobody asks.
     retold: Option<BTreeSet<MarketId>>,
-    /// Markets whose tokens are another one's, with that one and their number of tokens.
-    shared: HashMap<MarketId, (MarketId, u64), FixedState>,
+    /// Markets whose tokens are another one's.
+    shared: shared::Shared,
     remembered: HashMap<MarketId, u64, FixedState>,
     remembered_order: BTreeMap<u64, MarketId>,
     sequence: u64,
@@ -163,7 +164,7 @@ impl Registry {
             idle: BTreeSet::new(),
             redescribed: Vec::new(),
             retold: None,
-            shared: HashMap::default(),
+            shared: shared::Shared::default(),
             remembered: HashMap::default(),
             remembered_order: BTreeMap::new(),
             sequence: 0,
@@ -191,13 +192,14 @@ impl Registry {
     /// not bring it back; only [`Source::Manual`] does.
     pub fn register(&mut self, info: MarketInfo, now_ns: u64, source: Source) -> Registered {
         if self.by_market.contains_key(&info.market) || self.is_shared(&info.market) {
+            self.refresh_shared(&info);
             return Registered::Known;
         }
         if self.remembered.contains_key(&info.market) && source != Source::Manual {
             return Registered::Known;
         }
         if let Some(refusal) = self.refusal(&info) {
-            if refusal == Refusal::TokenTaken && self.share(&info) {
+            if refusal == Refusal::TokenTaken && self.share(&info, now_ns) {
                 return Registered::New;
             }
             return Registered::Refused(refusal);
@@ -321,10 +323,11 @@ impl Registry {
         }
     }
 
-    /// Marks a market expired; it stays on its connection. False when unknown or expired already.
+    /// Marks a market expired; it stays on its connection. False when unknown or expired already. A market that
+    /// another one shares its books with stays as it is until that one is over too.
     pub fn mark_expired(&mut self, market: &MarketId, now_ns: u64) -> bool {
-        if self.shared.remove(market).is_some() {
-            return true;
+        if let Some(is_new) = self.expire_shared(market, now_ns) {
+            return is_new;
         }
         let Some(&slot) = self.by_market.get(market) else { return false };
         if self.record(slot).status == Status::Expired {
@@ -374,6 +377,9 @@ impl Registry {
     /// An expired market trades again after all: it is subscribed where it still is on a
     /// connection, else pending. False when it is unknown or not expired.
     pub fn revive(&mut self, market: &MarketId, now_ns: u64) -> bool {
+        if self.revive_shared(market) {
+            return true;
+        }
         let Some(&slot) = self.by_market.get(market) else { return false };
         let record = self.record(slot);
         if record.status != Status::Expired {

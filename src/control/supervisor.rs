@@ -3,8 +3,8 @@
 //! Runs on:  control core. Owns: the controller of each venue, the ends of the links with main thread and serve core.
 //! Bounds:   every ring is drained at most once around per cycle.
 //!
-//! No venue is special. What names a market, a token or a connection goes to the controller that has it; what no controller
-//! has yet, as the name of a market that nobody has looked up, goes to each venue that may have it.
+//! No venue is special. What names a market, a token or a connection goes to the controller that has it; what no
+//! controller has yet, as the name of a market that nobody has looked up, goes to each venue that may have it.
 #[cfg(test)]
 mod tests;
 

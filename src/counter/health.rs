@@ -26,6 +26,8 @@ pub const CONDITIONS: &[&str] = &[
     "{percent} % of the venue's messages are not understood: its protocol has changed, the log shows samples",
     "{shard}: messages are {age} s old when they are read (1 in 10, for {seconds} s; the bound of --lag-warn is \
      {bound} s): the venue, the network or this core is behind, or a clock is wrong",
+    "host clock is {seconds} s behind the venue's: messages of {venue} carry times that this host has not reached; books \
+     follow the venue's clock, ages and files have the host's: run chrony",
     "{database} has taken no trades for {seconds} s: {error}; nothing is lost, {queued} wait in memory, {journaled} in \
      {journal}",
     "{trades} trades are lost: {queued} wait in memory, {journaled} in {journal}",

@@ -389,6 +389,8 @@ pub struct ShardReport {
     pub changes_stale: u64,
     /// Snapshots older than their live book, or ahead of all clocks: not applied.
     pub snapshots_refused: u64,
+    /// By how much the host's clock is behind the venue's, as the times of messages show it, milliseconds.
+    pub clock_behind_ms: u64,
     /// Messages about tokens that this shard does not hold.
     pub foreign_tokens: u64,
     /// Trades of markets that had no book when they came: kept only where one opens within a minute.

@@ -4,8 +4,9 @@
 //!
 //! `io_memory(0)` because 30 MiB would be pinned per executor otherwise; the preempt timer stays
 //! at its default because a shorter one can hang the executor.
+use crate::base::limits;
 use crate::base::time::SECOND_NS;
-use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+use glommio::{GlommioError, LocalExecutorBuilder, Placement};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::io_uring::{
@@ -15,6 +16,7 @@ use rustix::io_uring::{
 use rustix::process::{Resource, getrlimit};
 use std::future::Future;
 use std::sync::{Arc, Mutex, mpsc};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Locked memory that the runtime insists on for its rings, bytes per process.
@@ -164,7 +166,7 @@ pub fn usable_cores() -> Vec<u32> {
 
 /// A running executor.
 pub struct Executor<T: Send + 'static> {
-    handle: ExecutorJoinHandle<T>,
+    handle: JoinHandle<Result<T, GlommioError<()>>>,
     /// Its sender lives as long as the thread's work.
     over: mpsc::Receiver<()>,
 }
@@ -207,24 +209,30 @@ impl<T: Send + 'static> Executor<T> {
     {
         probe_threads(name)?;
         let placement = core.map_or(Placement::Unbound, |core| Placement::Fixed(core as usize));
-        let builder = LocalExecutorBuilder::new(placement).name(name).io_memory(0);
+        let builder = LocalExecutorBuilder::new(placement).io_memory(0);
         let builder = match spin_ns {
             0 => builder,
             ns => builder.spin_before_park(Duration::from_nanos(ns)),
         };
         let (running, over) = mpsc::channel();
-        let handle = builder.spawn(move || async move {
-            // The first park of an executor costs 8 to 17 ms: now, not at the first frame.
-            glommio::timer::sleep(Duration::from_millis(1)).await;
-            let _ = running.send(());
-            let result = make().await;
-            drop(running);
-            result
-        });
+        let run = move || {
+            let executor = builder.make()?;
+            executor.run(async move {
+                // The first park of an executor costs 8 to 17 ms: now, not at the first frame.
+                glommio::timer::sleep(Duration::from_millis(1)).await;
+                let _ = running.send(());
+                let result = make().await;
+                drop(running);
+                Ok(result)
+            })
+        };
+        // The runtime's own way to start one has no stack size.
+        let thread = std::thread::Builder::new().name(name.to_owned());
+        let handle = thread.stack_size(limits::DECODE_STACK_BYTES).spawn(run);
         let handle = handle.map_err(|error| explain(name, &error.to_string()))?;
         // The runtime makes its rings on the new thread; where that fails, the thread just ends.
         if over.recv().is_err() {
-            let error = handle.join().err().map_or("it ended at once".into(), |e| e.to_string());
+            let error = ended(handle).err().unwrap_or_else(|| "it ended at once".to_owned());
             return Err(explain(name, &error));
         }
         Ok(Self { handle, over })
@@ -235,7 +243,7 @@ impl<T: Send + 'static> Executor<T> {
     /// # Errors
     /// [`StartError`]: the thread has failed.
     pub fn join(self) -> Result<T, StartError> {
-        self.handle.join().map_err(|error| explain("executor", &error.to_string()))
+        ended(self.handle).map_err(|error| explain("executor", &error))
     }
 
     /// Waits for the thread's end, but no longer than `timeout_ns`; a thread that takes longer is
@@ -250,6 +258,18 @@ impl<T: Send + 'static> Executor<T> {
                 let seconds = timeout_ns / SECOND_NS;
                 Err(StartError(format!("a thread did not end within {seconds} s of being asked")))
             }
+        }
+    }
+}
+
+/// What a thread has made, or why it has failed.
+fn ended<T>(handle: JoinHandle<Result<T, GlommioError<()>>>) -> Result<T, String> {
+    match handle.join() {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            Err(format!("it panicked: {}", text.unwrap_or("without a word")))
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::counter::latency::{ConnectionLatencies, Latencies};
 use crate::counter::shard::{BookCounts, CheckCounts, HandoverCounts, IntakeCounts, RepairCounts};
 use crate::market::info::MarketNews;
 use crate::session::SessionCounts;
-use crate::venue::{BadInput, DialogCounts};
+use crate::venue::{BadInput, DialogCounts, Unrecognized};
 
 /// What a shard reports.
 #[derive(Debug)]
@@ -49,12 +49,12 @@ pub enum Report {
         /// Samples withheld since the last one.
         withheld: u64,
     },
-    /// The first message of a kind that nobody knows.
+    /// The first message of a kind that nobody knows, or the first error of its kind.
     Strange {
         /// The connection.
         connection: ConnectionId,
-        /// Its event type, or its text if it is no JSON; cut.
-        text: String,
+        /// What came.
+        what: Unrecognized,
     },
     /// Books to be asked for over the venue's REST interface; the answer comes as an order. At most
     /// `TOKENS_PER_BOOKS_REQUEST`.
@@ -113,6 +113,8 @@ pub struct Heartbeat {
     pub bytes: u64,
     /// Last market data, nanoseconds since the Unix epoch.
     pub last_data_wall_ns: u64,
+    /// The host's clock less the venue's as messages show it, milliseconds; below zero the host is behind.
+    pub clock_offset_ms: Option<i64>,
     /// Orders taken.
     pub orders: u64,
     /// Sum of the orders' waits in the ring, nanoseconds.

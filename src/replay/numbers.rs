@@ -22,7 +22,7 @@ use crate::base::{
     routing::shard_of,
 };
 use crate::shard::books::ConnectionSlot;
-use crate::venue::{Decoder, Sequences, SubscriptionChange, Verdict};
+use crate::venue::{Capabilities, Decoder, Sequences, SubscriptionChange, Verdict};
 
 /// Messages of a subscription that are known again when they are repeated.
 const REPEATS_KNOWN: usize = 1024;
@@ -205,7 +205,7 @@ impl Numbers {
             places: 0,
             held: vec![],
         };
-        venue.is_sequenced().then(none)
+        Capabilities::of(venue).is_sequenced().then(none)
     }
 
     /// Nothing will tell what the frames are that are held back. Gives them, and the places of the books that may have

@@ -10,7 +10,7 @@ use super::reader::{Findings, FirstValue, Reader, ReaderCounts, ReplayError};
 use super::report::{BooksReport, CaptureReport, ErrorLine, ReplayReport, ShardLine};
 use super::worker::{BadPlace, Harvest, Worker};
 use crate::base::id::{BookIndex, MarketId, ShardId, TokenId, Venue};
-use crate::base::limits::REPLAY_ERRORS_SHOWN;
+use crate::base::limits::{DECODE_STACK_BYTES, REPLAY_ERRORS_SHOWN};
 use crate::base::time::Clock;
 use crate::counter::latency::{Latencies, LatencySummary, Stage};
 use crate::io::{clock::HostClock, executor::no_thread, file, host};
@@ -51,6 +51,7 @@ pub fn run_with<H: Handler + Clone + Send>(
         let worker = Worker::new((id, plan.venue()), plan.shards(), inbox, clock, handler.clone());
         let thread = std::thread::Builder::new()
             .name(format!("replay-{shard}"))
+            .stack_size(DECODE_STACK_BYTES)
             .spawn(move || worker.run())
             .map_err(|error| {
                 ReplayError::Input(no_thread(&format!("replay-{shard}"), &error).to_string())

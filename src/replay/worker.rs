@@ -15,7 +15,7 @@ use crate::market::book::StaleReason;
 use crate::shard::books::{Admission, Books, ConnectionSlot};
 use crate::shard::intake::{Findings, Intake};
 use crate::shard::publish::Handler;
-use crate::venue::{BadInput, Progress};
+use crate::venue::{BadInput, Capabilities, Progress};
 
 /// Something undecodable and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +85,7 @@ fn empty_books<H: Handler>(
 ) -> Books<H> {
     // A recording lacks what a hash is made of: tick size and smallest order of the catalogue.
     let books = Books::new(shard, admission, handler).checking(HashChecks::Off);
-    books.sequenced(venue.is_sequenced())
+    books.sequenced(Capabilities::of(venue).is_sequenced())
 }
 
 impl<H: Handler + Clone> Worker<H> {

@@ -3,7 +3,7 @@
 //! Runs on:  any (pure). Owns: nothing; `/metrics` and `ringbook counters` read the same tables,
 //! so that no metric can lack its explanation.
 use super::metrics::ServeReport;
-use crate::base::time::MICROSECOND_NS;
+use crate::base::time::{MICROSECOND_NS, MILLISECOND_NS};
 use crate::counter::capture::CaptureReport;
 use crate::counter::latency::LatencySummary;
 use crate::counter::report::{ConnectionReport, EngineReport, LinkReport, ShardReport, SkipReport};
@@ -257,11 +257,13 @@ pub(super) const SHARD: Rows<ShardReport> = rows! { "shard", ShardReport;
         "nothing; the venue repeats itself around snapshots", |s, _| Whole(s.changes_stale);
     Counter "shard_snapshots_refused", "snapshots", "Snapshots older than their live book, or from the future",
         "times that disagree: the host's clock, or the venue's", |s, _| Whole(s.snapshots_refused);
+    Gauge "shard_clock_behind_seconds", "s", "How far the host's clock is behind the venue's, by the times of messages",
+        "above 2 s: run chrony; books are right all the same", |s, _| seconds(s.clock_behind_ms * MILLISECOND_NS);
     Counter "shard_foreign_tokens", "messages", "Messages about tokens that the shard does not hold",
         "steadily: a subscription outlives its book", |s, _| Whole(s.foreign_tokens);
     Counter "shard_trades_without_book", "trades",
         "Trades of markets that had no book when they came; kept where one opens within a minute",
-        "nothing; Kalshi's trade stream is for all markets", |s, _| Whole(s.trades_without_book);
+        "nothing; a trade stream may be for all markets", |s, _| Whole(s.trades_without_book);
     Gauge "shard_frame_mean_seconds", "s", "Mean time from read to applied for one frame",
         "the core is slowed down: neighbours, frequency, pinning", |s, _| seconds(s.frame_mean_ns);
     Counter "shard_tops_matched", "checks", "Best prices of a book that were the venue's",

@@ -27,6 +27,7 @@ use repairs::Repairs;
 use slots::{Slot, Slots};
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::BuildHasher as _;
+use times::VenueClock;
 
 mod checks;
 mod damage;
@@ -106,6 +107,7 @@ pub struct Books<H> {
     ticks: BTreeMap<BookIndex, u64>,
     /// The times of snapshots that were refused because nothing had reached them, Unix milliseconds.
     refused_ms: BTreeMap<BookIndex, u64>,
+    clock: VenueClock,
 }
 
 impl<H: Handler> Books<H> {
@@ -139,6 +141,7 @@ impl<H: Handler> Books<H> {
             handovers: Vec::new(),
             ticks: BTreeMap::new(),
             refused_ms: BTreeMap::new(),
+            clock: VenueClock::default(),
         }
     }
 
@@ -282,6 +285,7 @@ impl<H: Handler> Books<H> {
         (slot.open, slot.sibling, slot.book) = (false, index, Book::default());
         self.checks.forget(index);
         self.repairs.forget(index);
+        self.repairs.forget_pair(index.min(next));
         self.ticks.remove(&index);
         self.refused_ms.remove(&index);
         self.free.push(index);
@@ -340,6 +344,7 @@ impl<H: Handler> Books<H> {
     /// its tokens with another and this is the other's to say.
     #[inline]
     pub fn on_event(&mut self, event: &Event<'_>, connection: ConnectionSlot, read: Now) {
+        self.observe_time(event, connection, read.wall_ns);
         if !self.handovers.is_empty() && self.on_overlap(event, connection, read) {
             return;
         }

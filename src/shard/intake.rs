@@ -15,7 +15,7 @@ use crate::market::book::StaleReason;
 use crate::market::{event::Event, info::MarketNews};
 use crate::venue::Verdict;
 use crate::venue::{
-    BadInput, Decoder, Dialog, Envelope, MessageFault, Oddity, Progress, Reply, Sink,
+    BadInput, Decoder, Dialog, Envelope, MessageFault, Oddity, Progress, Reply, Sink, Unrecognized,
 };
 
 /// Of so many messages, one is timed stage by stage; of every one, how long it took in all is.
@@ -35,8 +35,8 @@ pub struct Findings {
     pub bad: Option<BadInput>,
     /// News about markets; rare.
     pub news: Vec<MarketNews>,
-    /// The first message of a kind that nobody knows: its event type, its text or its new keys, cut.
-    pub strange: Vec<String>,
+    /// The first of each kind that nobody knows, and of each error.
+    pub strange: Vec<Unrecognized>,
     /// Of the last message: read to books changed, nanoseconds.
     pub read_to_applied_ns: u64,
     /// Of the last message but snapshots: venue timestamp to read, nanoseconds.
@@ -58,7 +58,7 @@ pub struct Intake<H, C> {
     pub timed: bool,
     decoder: Decoder,
     /// Kinds of strange messages that were shown.
-    shown: Vec<String>,
+    shown: Vec<Unrecognized>,
 }
 
 impl<H: Handler, C: Clock> Intake<H, C> {
@@ -214,7 +214,7 @@ struct Delivery<'a, H, C> {
     dialog: Option<&'a mut Dialog>,
     read: Now,
     findings: &'a mut Findings,
-    shown: &'a mut Vec<String>,
+    shown: &'a mut Vec<Unrecognized>,
     /// When the last message was done, monotonic.
     done_ns: u64,
 }
@@ -246,7 +246,7 @@ impl<H: Handler, C: Clock> Sink for Delivery<'_, H, C> {
 
     fn on_reply(&mut self, reply: &Reply<'_>) {
         if let Reply::Error { code, text, .. } = reply {
-            self.show("error ", &format!("{code}: {}", one_line(text)));
+            self.show(Unrecognized::Error, &format!("{code}: {}", one_line(text)));
         }
         if let Some(dialog) = &mut self.dialog {
             dialog.on_reply(reply, self.read.mono_ns);
@@ -293,15 +293,15 @@ impl<H: Handler, C: Clock> Sink for Delivery<'_, H, C> {
             Oddity::Pong => self.findings.pong = true,
             Oddity::UnknownText(text) => {
                 self.counts.unknown_texts += 1;
-                self.show("", text);
+                self.show(Unrecognized::Message, text);
             }
             Oddity::UnknownEvent(name) => {
                 self.counts.unknown_events += 1;
-                self.show("", name);
+                self.show(Unrecognized::Message, name);
             }
             Oddity::UnknownKeys(keys) => {
                 self.counts.unknown_keys += 1;
-                self.show("new keys: ", keys);
+                self.show(Unrecognized::Keys, keys);
             }
             Oddity::BadFrame { offset, frame } => {
                 self.books.on_damaged(frame, self.connection, self.read.wall_ns);
@@ -320,11 +320,12 @@ impl<H: Handler, C: Clock> Sink for Delivery<'_, H, C> {
 
 impl<H, C> Delivery<'_, H, C> {
     /// Shows the first of each kind; of kinds without number, some.
-    fn show(&mut self, what: &str, kind: &str) {
-        let kind = &kind[..kind.floor_char_boundary(STRANGE_BYTES_MAX)];
-        let is_known = |shown: &String| shown.strip_prefix(what) == Some(kind);
-        if self.shown.len() < STRANGE_KINDS_MAX && !self.shown.iter().any(is_known) {
-            let shown = format!("{what}{kind}");
+    fn show(&mut self, what: fn(String) -> Unrecognized, kind: &str) {
+        if self.shown.len() >= STRANGE_KINDS_MAX {
+            return;
+        }
+        let shown = what(kind[..kind.floor_char_boundary(STRANGE_BYTES_MAX)].to_owned());
+        if !self.shown.contains(&shown) {
             self.shown.push(shown.clone());
             self.findings.strange.push(shown);
         }

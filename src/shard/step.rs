@@ -248,6 +248,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             closed_for_flood: tally.closed_for_flood,
             bytes: tally.bytes,
             last_data_wall_ns: tally.last_data_wall_ns,
+            clock_offset_ms: books.clock_offset_ms(),
             orders: tally.orders,
             order_wait_ns: tally.order_wait_ns,
             order_wait_max_ns: tally.order_wait_max_ns,

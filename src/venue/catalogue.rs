@@ -9,13 +9,37 @@ use crate::market::info::ExchangeStatus;
 pub use super::polymarket::catalog::{CatalogError, Page};
 pub use super::skip::{SkipReason, Skipped};
 
-/// What Kalshi's second half of a scan begins with: events that have not begun.
-const UNOPENED: &str = "unopened ";
+/// Which part of a catalogue is being read, where a scan reads it in parts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+enum Part {
+    /// What trades, or all.
+    #[default]
+    Open,
+    /// What has not begun.
+    Unopened,
+}
+
+/// Where a scan goes on; the default is its beginning.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Cursor {
+    part: Part,
+    /// The venue's own cursor; `None` at the beginning of a part.
+    at: Option<String>,
+}
+
+impl Cursor {
+    /// Bytes of the venue's own cursor.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.at.as_ref().map_or(0, String::len)
+    }
+}
 
 /// A venue's catalogue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Catalogue {
     /// Polymarket's Gamma API.
+    #[default]
     Polymarket,
     /// Kalshi's REST API.
     Kalshi {
@@ -34,34 +58,30 @@ impl From<Feed> for Catalogue {
 }
 
 impl Catalogue {
-    /// The page of a scan that begins at a cursor; the first without one.
+    /// The page of a scan that begins at a cursor.
     #[must_use]
-    pub fn scan_path(self, cursor: Option<&str>) -> String {
-        match (self, cursor) {
-            (Self::Polymarket, cursor) => polymarket::catalog::scan_path(cursor),
-            (Self::Kalshi { combos: true }, cursor) => {
-                kalshi::catalog::markets_scan_path(cursor, true)
+    pub fn scan_path(self, cursor: &Cursor) -> String {
+        let at = cursor.at.as_deref();
+        match (self, cursor.part) {
+            (Self::Polymarket, _) => polymarket::catalog::scan_path(at),
+            (Self::Kalshi { combos: true }, _) => kalshi::catalog::markets_scan_path(at, true),
+            (Self::Kalshi { .. }, Part::Open) => {
+                kalshi::catalog::events_path(EventFilter::Open, at)
             }
-            (Self::Kalshi { .. }, cursor) => match cursor.and_then(|c| c.strip_prefix(UNOPENED)) {
-                Some("") => kalshi::catalog::events_path(EventFilter::Unopened, None),
-                Some(cursor) => kalshi::catalog::events_path(EventFilter::Unopened, Some(cursor)),
-                None => kalshi::catalog::events_path(EventFilter::Open, cursor),
-            },
+            (Self::Kalshi { .. }, Part::Unopened) => {
+                kalshi::catalog::events_path(EventFilter::Unopened, at)
+            }
         }
     }
 
-    /// Where a scan goes on behind a page that was asked for with `cursor` and names `next`.
+    /// Where a scan goes on behind the page at `cursor`, whose own next cursor is `next`; `None` at the end.
     #[must_use]
-    pub fn next_cursor(self, cursor: Option<&str>, next: Option<String>) -> Option<String> {
-        if self != (Self::Kalshi { combos: false }) {
-            return next;
-        }
-        let second = cursor.is_some_and(|cursor| cursor.starts_with(UNOPENED));
-        match (next, second) {
-            (Some(next), true) => Some(format!("{UNOPENED}{next}")),
-            (Some(next), false) => Some(next),
-            (None, false) => Some(UNOPENED.to_owned()),
-            (None, true) => None,
+    pub fn next_cursor(self, cursor: &Cursor, next: Option<String>) -> Option<Cursor> {
+        let in_parts = self == (Self::Kalshi { combos: false });
+        match (next, cursor.part) {
+            (Some(next), part) => Some(Cursor { part, at: Some(next) }),
+            (None, Part::Open) if in_parts => Some(Cursor { part: Part::Unopened, at: None }),
+            (None, _) => None,
         }
     }
 
@@ -173,7 +193,10 @@ impl Catalogue {
     /// Reads an answer about the state of the whole exchange.
     #[must_use]
     pub fn parse_status(self, body: &[u8]) -> Option<ExchangeStatus> {
-        kalshi::catalog::parse_exchange_status(body).ok()
+        match self {
+            Self::Polymarket => None,
+            Self::Kalshi { .. } => kalshi::catalog::parse_exchange_status(body).ok(),
+        }
     }
 
     /// Reads a page.
@@ -195,11 +218,12 @@ mod tests {
     #[test]
     fn a_scan_of_kalshi_goes_over_open_events_and_then_over_those_to_come() {
         let catalogue = Catalogue::Kalshi { combos: false };
-        let mut cursor = None;
+        let mut cursor = Some(Cursor::default());
         let mut paths = Vec::new();
         for next in [Some("a"), None, Some("b"), None] {
-            paths.push(catalogue.scan_path(cursor.as_deref()));
-            cursor = catalogue.next_cursor(cursor.as_deref(), next.map(str::to_owned));
+            let at = cursor.unwrap();
+            paths.push(catalogue.scan_path(&at));
+            cursor = catalogue.next_cursor(&at, next.map(str::to_owned));
         }
         assert_eq!(cursor, None);
         let has = |place: usize, words: [&str; 2]| words.iter().all(|w| paths[place].contains(w));
@@ -207,6 +231,22 @@ mod tests {
         assert!(!paths[0].contains("cursor=") && !paths[2].contains("cursor="), "{paths:?}");
         assert!(has(1, ["status=open", "cursor=a"]) && has(2, ["status=unopened", "limit=200"]));
         assert!(has(3, ["status=unopened", "cursor=b"]), "{paths:?}");
-        assert_eq!(Catalogue::Polymarket.next_cursor(None, None), None);
+        assert_eq!(Catalogue::Polymarket.next_cursor(&Cursor::default(), None), None);
+    }
+
+    /// A cursor is the venue's own text, whatever it says.
+    #[test]
+    fn a_cursor_that_looks_like_a_word_of_ours_stays_in_its_part() {
+        let catalogue = Catalogue::Kalshi { combos: false };
+        let next = catalogue.next_cursor(&Cursor::default(), Some("unopened x".into())).unwrap();
+        let path = catalogue.scan_path(&next);
+        assert!(path.contains("status=open") && path.contains("cursor=unopened"), "{path}");
+    }
+
+    #[test]
+    fn a_venue_without_a_state_of_the_exchange_reads_none() {
+        let body = br#"{"exchange_active":true,"trading_active":true}"#;
+        assert_eq!(Catalogue::Polymarket.parse_status(body), None);
+        assert!(Catalogue::Kalshi { combos: false }.parse_status(body).is_some());
     }
 }

@@ -11,12 +11,14 @@
 //! | sequence: messages that are missing | not numbered | [`kalshi::sequence`] |
 //! | catalog: markets over REST | [`polymarket::catalog`] | `kalshi::catalog` |
 //! | sign | not needed: public data | `kalshi::sign` |
+pub mod capabilities;
 pub mod catalogue;
 mod json;
 pub mod kalshi;
 pub mod polymarket;
 pub mod skip;
 
+pub use capabilities::{Capabilities, Updates};
 pub use catalogue::Catalogue;
 
 use crate::base::id::{TokenId, Venue};
@@ -216,11 +218,16 @@ impl Feed {
         }
     }
 
-    /// True where a message says by how much a level changed: then only the connection that a book hangs on may
-    /// speak for it, and a message that is missing is found by its number.
+    /// What the engine must know of the venue to follow it.
+    #[must_use]
+    pub const fn capabilities(self) -> Capabilities {
+        Capabilities::of(self.venue())
+    }
+
+    /// [`Capabilities::is_sequenced`].
     #[must_use]
     pub const fn is_sequenced(self) -> bool {
-        self.venue().is_sequenced()
+        self.capabilities().is_sequenced()
     }
 
     /// Tokens that one connection takes at most.
@@ -423,6 +430,11 @@ pub trait Signer: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// Why nothing can be signed, for people: *back off, dial again*.
     fn headers(&self, method: &str, path: &str, wall_ns: u64) -> Result<Headers, String>;
+
+    /// What a person is to check when the venue refuses what was signed.
+    fn when_refused(&self) -> &'static str {
+        "check the key"
+    }
 }
 
 /// Headers by name.
@@ -623,6 +635,33 @@ pub enum Oddity<'a> {
     UnknownText(&'a str),
     /// The answer to a ping.
     Pong,
+}
+
+/// What a venue sent that is new or an error: a sample of each kind for the log of the core that may log. Cut at
+/// `STRANGE_BYTES_MAX`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unrecognized {
+    /// A message of an unknown type, by its type, or a text that is no JSON.
+    Message(String),
+    /// Keys that are not known, of a known message.
+    Keys(String),
+    /// An error that the venue answered: its code and its text.
+    Error(String),
+}
+
+impl std::fmt::Display for Unrecognized {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Error(text) => write!(f, "the venue answered with error {text}"),
+            Self::Message(text) => {
+                write!(f, "the venue sent what is not known, counted and passed over: {text:?}")
+            }
+            Self::Keys(keys) => {
+                let text = format!("new keys: {keys}");
+                write!(f, "the venue sent what is not known, counted and passed over: {text:?}")
+            }
+        }
+    }
 }
 
 /// Something undecodable, for the log of the core that may log.

@@ -51,6 +51,8 @@ impl Program {
     pub(crate) fn ringbook() -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ringbook"));
         command.env_remove("RUST_BACKTRACE").env_remove("RUST_LOG");
+        // The stacks of the tests are none of the engine's.
+        command.env_remove("RUST_MIN_STACK");
         command
     }
 

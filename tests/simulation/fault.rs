@@ -2,7 +2,7 @@
 //!
 //! Runs on:  the simulation's thread.
 use ringbook::base::random::Random;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fault {
@@ -92,6 +92,8 @@ const RATES: [(Fault, u64); 23] = [
 pub(crate) struct Faults {
     rates: BTreeMap<Fault, u64>,
     pub(crate) injected: BTreeMap<Fault, u64>,
+    /// Those that struck since they were last taken.
+    pub(crate) struck: BTreeSet<Fault>,
 }
 
 impl Faults {
@@ -125,6 +127,7 @@ impl Faults {
         let strikes = random.chance(rate, 100_000);
         if strikes {
             *self.injected.entry(fault).or_default() += 1;
+            self.struck.insert(fault);
         }
         strikes
     }

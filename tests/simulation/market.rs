@@ -4,7 +4,7 @@
 //!           engine is used.
 use ringbook::base::random::Random;
 use sha1::{Digest as _, Sha1};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One side of one outcome, price to size.
 pub(crate) type Side = BTreeMap<u32, u64>;
@@ -15,12 +15,12 @@ pub(crate) struct Market {
     pub(crate) id: String,
     pub(crate) tokens: [String; 2],
     pub(crate) open: bool,
-    pub(crate) bids: Side,
-    pub(crate) asks: Side,
+    sides: Sides,
     pub(crate) changed_ms: u64,
     pub(crate) last_trade: Option<u32>,
-    /// By time: the states of the first outcome's book after each message with that time.
-    states: HashMap<u64, Vec<String>>,
+    born_ms: u64,
+    /// Every change, from which every state follows that a book was ever in.
+    changes: Vec<Change>,
     /// Books of both outcomes as the REST interface told them some time ago.
     pub(crate) stale: [String; 2],
 }
@@ -37,29 +37,34 @@ pub(crate) struct Message {
     pub(crate) delay_ms: u64,
 }
 
-/// Writes hundredths as the venue does: no trailing noughts. By hand, because it is half of what the
-/// model costs.
+/// Writes hundredths as the venue does: no trailing noughts. By hand, because it is most of what the model costs.
 fn push_number(out: &mut String, hundredths: u64) {
-    let digit = |value: u64| char::from(b'0' + (value % 10) as u8);
-    let (whole, rest) = (hundredths / 100, hundredths % 100);
-    let mut unit = 1;
-    while whole / unit >= 10 {
-        unit *= 10;
-    }
-    while unit > 0 {
-        out.push(digit(whole / unit));
-        unit /= 10;
+    let mut text = [0; 24];
+    let mut begin = text.len();
+    let mut put = |byte: u8| {
+        begin -= 1;
+        text[begin] = byte;
+    };
+    let digit = |value: u64| b'0' + (value % 10) as u8;
+    let (mut whole, rest) = (hundredths / 100, hundredths % 100);
+    if rest % 10 > 0 {
+        put(digit(rest));
     }
     if rest > 0 {
-        out.push('.');
-        out.push(digit(rest / 10));
-        if rest % 10 > 0 {
-            out.push(digit(rest));
+        put(digit(rest / 10));
+        put(b'.');
+    }
+    loop {
+        put(digit(whole));
+        whole /= 10;
+        if whole == 0 {
+            break;
         }
     }
+    out.push_str(std::str::from_utf8(&text[begin..]).unwrap());
 }
 
-pub(crate) fn price(cents: u32) -> String {
+fn price(cents: u32) -> String {
     size(u64::from(cents))
 }
 
@@ -69,8 +74,88 @@ fn size(hundredths: u64) -> String {
     out
 }
 
-fn mirrored(side: &Side) -> Side {
-    side.iter().map(|(&cents, &size)| (100 - cents, size)).collect()
+/// One change of a book.
+#[derive(Clone, Copy, Debug)]
+struct Change {
+    ms: u64,
+    bid: bool,
+    cents: u32,
+    before: u64,
+}
+
+/// Both sides of the first outcome's book.
+#[derive(Clone, Debug, Default)]
+struct Sides {
+    bids: Side,
+    asks: Side,
+}
+
+impl Sides {
+    /// Gives the levels of one side as this outcome sees them, from the worst to the best.
+    fn each(&self, bids: bool, outcome: usize, mut give: impl FnMut(usize, u32, u64)) {
+        let seen = |cents: u32| if outcome == 0 { cents } else { 100 - cents };
+        // The outcomes' books mirror each other.
+        if bids == (outcome == 0) {
+            let levels = self.bids.iter().enumerate();
+            levels.for_each(|(place, (&cents, &size))| give(place, seen(cents), size));
+        } else {
+            let levels = self.asks.iter().rev().enumerate();
+            levels.for_each(|(place, (&cents, &size))| give(place, seen(cents), size));
+        }
+    }
+
+    /// Levels as a text to compare with.
+    fn levels(&self, outcome: usize) -> String {
+        let mut text = String::with_capacity(16 * (self.bids.len() + self.asks.len()) + 3);
+        for bids in [true, false] {
+            self.each(bids, outcome, |place, cents, hundredths| {
+                text.push_str(if place == 0 { "" } else { " " });
+                push_number(&mut text, u64::from(cents));
+                text.push('x');
+                push_number(&mut text, hundredths);
+            });
+            text.push_str(if bids { " | " } else { "" });
+        }
+        text
+    }
+
+    fn set(&mut self, bid: bool, cents: u32, hundredths: u64) -> u64 {
+        let side = if bid { &mut self.bids } else { &mut self.asks };
+        let before = match hundredths {
+            0 => side.remove(&cents),
+            _ => side.insert(cents, hundredths),
+        };
+        before.unwrap_or(0)
+    }
+}
+
+/// A book's text with all keys, and where the hash goes and the last keys begin.
+struct Body {
+    text: String,
+    hash_at: usize,
+    facts_at: usize,
+}
+
+impl Body {
+    fn hash(&self) -> String {
+        let nibble = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
+        let digest = Sha1::digest(&self.text);
+        digest.iter().flat_map(|byte| [nibble(byte >> 4), nibble(byte & 15)]).collect()
+    }
+
+    fn with(&self, hash: &str, end: usize) -> String {
+        [&self.text[..self.hash_at], hash, &self.text[self.hash_at..end]].concat()
+    }
+
+    /// A book as the REST interface tells it.
+    fn whole(&self, hash: &str) -> String {
+        self.with(hash, self.text.len())
+    }
+
+    /// A book as the stream tells it, without its last keys and open.
+    fn head(&self, hash: &str) -> String {
+        self.with(hash, self.facts_at)
+    }
 }
 
 impl Market {
@@ -79,67 +164,60 @@ impl Market {
             id: format!("0x{number:064x}"),
             tokens: [format!("{}1", 1_000 + number), format!("{}2", 1_000 + number)],
             open: true,
-            bids: Side::new(),
-            asks: Side::new(),
+            sides: Sides::default(),
             changed_ms: now_ms,
             last_trade: None,
-            states: HashMap::new(),
+            born_ms: now_ms,
+            changes: Vec::new(),
             stale: [String::new(), String::new()],
         };
         for _ in 0..random.below(8) {
-            market.bids.insert(1 + random.below(49) as u32, 1 + random.below(5_000));
-            market.asks.insert(51 + random.below(48) as u32, 1 + random.below(5_000));
+            market.sides.bids.insert(1 + random.below(49) as u32, 1 + random.below(5_000));
+            market.sides.asks.insert(51 + random.below(48) as u32, 1 + random.below(5_000));
         }
-        market.remember();
         market.stale = [market.book(0), market.book(1)];
         market
     }
 
-    /// Both sides as this outcome sees them.
-    fn sides(&self, outcome: usize) -> (Side, Side) {
-        match outcome {
-            0 => (self.bids.clone(), self.asks.clone()),
-            _ => (mirrored(&self.asks), mirrored(&self.bids)),
-        }
-    }
-
     /// Levels as a text to compare with.
     pub(crate) fn levels(&self, outcome: usize) -> String {
-        let (bids, asks) = self.sides(outcome);
-        let mut text = String::with_capacity(16 * (bids.len() + asks.len()) + 3);
-        let mut push = |levels: &mut dyn Iterator<Item = (&u32, &u64)>, end: &str| {
-            for (place, (&cents, &hundredths)) in levels.enumerate() {
-                text.push_str(if place == 0 { "" } else { " " });
-                push_number(&mut text, u64::from(cents));
-                text.push('x');
-                push_number(&mut text, hundredths);
-            }
-            text.push_str(end);
-        };
-        push(&mut bids.iter(), " | ");
-        push(&mut asks.iter().rev(), "");
-        text
+        self.sides.levels(outcome)
     }
 
-    fn remember(&mut self) {
-        let levels = self.levels(0);
-        self.states.entry(self.changed_ms).or_default().push(levels);
+    /// The states of the newest time at which `fits` says yes, the last one first, and that time.
+    fn states(&self, fits: impl Fn(u64) -> bool) -> Option<(u64, Vec<Sides>)> {
+        let mut sides = self.sides.clone();
+        let (mut found, mut then_ms) = (Vec::new(), None);
+        let mut undone = self.changes.iter().rev();
+        loop {
+            let change = undone.next();
+            let ms = change.map_or(self.born_ms, |change| change.ms);
+            if then_ms.is_some_and(|then_ms| then_ms != ms) {
+                break;
+            }
+            if fits(ms) {
+                then_ms = Some(ms);
+                found.push(sides.clone());
+            }
+            let Some(change) = change else { break };
+            sides.set(change.bid, change.cents, change.before);
+        }
+        Some((then_ms?, found))
     }
 
     /// Whether a book of this outcome at that time ever had these levels.
     pub(crate) fn was(&self, outcome: usize, ms: u64, levels: &str) -> bool {
-        let levels = if outcome == 0 { levels.to_owned() } else { mirror_text(levels) };
-        self.states.get(&ms).is_some_and(|states| states.contains(&levels))
+        let states = self.states(|at| at == ms);
+        states.is_some_and(|(_, states)| states.iter().any(|s| s.levels(outcome) == levels))
     }
 
     /// What a book of this outcome, wrong at that time, lacks and has too many, against the last state of
     /// that time or before.
     pub(crate) fn difference(&self, outcome: usize, ms: u64, levels: &str) -> String {
-        let Some((then_ms, states)) = self.states.iter().filter(|(at, _)| **at <= ms).max() else {
+        let Some((then_ms, states)) = self.states(|at| at <= ms) else {
             return "nothing is known of that time".into();
         };
-        let truth = states.last().map_or("", String::as_str);
-        let truth = if outcome == 0 { truth.to_owned() } else { mirror_text(truth) };
+        let truth = states.first().map_or(String::new(), |sides| sides.levels(outcome));
         let split = |text: &str| -> BTreeSet<String> {
             let (bids, asks) = text.split_once(" | ").unwrap_or_default();
             let side = |name: char, side: &str| -> Vec<String> {
@@ -153,70 +231,60 @@ impl Market {
         format!("at {then_ms} it lacked {lacks:?} and had {extra:?}")
     }
 
-    fn body(&self, outcome: usize, hash: &str, with_facts: bool) -> String {
-        let (bids, asks) = self.sides(outcome);
-        let list = |levels: &mut dyn Iterator<Item = (&u32, &u64)>| {
-            let mut text = String::with_capacity(1_024);
-            for (place, (&cents, &hundredths)) in levels.enumerate() {
+    fn body(&self, outcome: usize) -> Body {
+        let levels = self.sides.bids.len() + self.sides.asks.len();
+        let mut text = String::with_capacity(40 * levels + 400);
+        for part in [r#"{"market":""#, &self.id, r#"","asset_id":""#, &self.tokens[outcome]] {
+            text.push_str(part);
+        }
+        text.push_str(&format!(r#"","timestamp":"{}","hash":""#, self.changed_ms));
+        let hash_at = text.len();
+        for bids in [true, false] {
+            text.push_str(if bids { r#"","bids":["# } else { r#","asks":["# });
+            self.sides.each(bids, outcome, |place, cents, hundredths| {
                 text.push_str(if place == 0 { r#"{"price":""# } else { r#",{"price":""# });
                 push_number(&mut text, u64::from(cents));
                 text.push_str(r#"","size":""#);
                 push_number(&mut text, hundredths);
                 text.push_str(r#""}"#);
-            }
-            text
-        };
-        let facts = format!(
-            r#","min_order_size":"5","tick_size":"0.01","neg_risk":false,"last_trade_price":"{}""#,
-            self.last_trade_text()
-        );
-        format!(
-            r#"{{"market":"{}","asset_id":"{}","timestamp":"{}","hash":"{hash}","bids":[{}],"asks":[{}]{}}}"#,
-            self.id,
-            self.tokens[outcome],
-            self.changed_ms,
-            list(&mut bids.iter()),
-            list(&mut asks.iter().rev()),
-            if with_facts { facts.as_str() } else { "" }
-        )
+            });
+            text.push(']');
+        }
+        let facts_at = text.len();
+        text.push_str(r#","min_order_size":"5","tick_size":"0.01","neg_risk":false"#);
+        text.push_str(&format!(r#","last_trade_price":"{}"}}"#, self.last_trade_text()));
+        Body { text, hash_at, facts_at }
     }
 
     fn last_trade_text(&self) -> String {
         self.last_trade.map_or(String::new(), |cents| format!("0.{cents:02}0"))
     }
 
-    pub(crate) fn hash(&self, outcome: usize) -> String {
-        let digest = Sha1::digest(self.body(outcome, "", true));
-        let nibbles = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        nibbles.filter_map(|nibble| char::from_digit(u32::from(nibble), 16)).collect()
-    }
-
     /// A book as the REST interface tells it.
     pub(crate) fn book(&self, outcome: usize) -> String {
-        self.body(outcome, &self.hash(outcome), true)
+        let body = self.body(outcome);
+        body.whole(&body.hash())
     }
 
     /// A book as a new subscription gets it.
     pub(crate) fn dump(&self, outcome: usize) -> String {
-        let body = self.body(outcome, &self.hash(outcome), false);
+        let body = self.body(outcome);
         let tail = format!(
             r#","tick_size":"0.01","event_type":"book","last_trade_price":"{}"}}"#,
             self.last_trade_text()
         );
-        format!("{}{tail}", &body[..body.len() - 1])
-    }
-
-    fn refresh(&self, outcome: usize) -> String {
-        let body = self.body(outcome, &self.hash(outcome), false);
-        format!(r#"{},"event_type":"book"}}"#, &body[..body.len() - 1])
+        body.head(&body.hash()) + &tail
     }
 
     /// Best bid and best ask of an outcome, as messages tell them.
     fn tops(&self, outcome: usize) -> (String, String) {
-        let (bids, asks) = self.sides(outcome);
-        let bid = bids.last_key_value().map_or("0".into(), |(&p, _)| price(p));
-        let ask = asks.first_key_value().map_or("1".into(), |(&p, _)| price(p));
-        (bid, ask)
+        let bid = self.sides.bids.last_key_value().map(|(&p, _)| p);
+        let ask = self.sides.asks.first_key_value().map(|(&p, _)| p);
+        let (bid, ask) = match outcome {
+            0 => (bid, ask),
+            _ => (ask.map(|p| 100 - p), bid.map(|p| 100 - p)),
+        };
+        (bid.map_or("0".into(), price), ask.map_or("1".into(), price))
     }
 
     fn change_text(&self, bid: bool, cents: u32, hundredths: u64, hashes: &[String; 2]) -> String {
@@ -242,12 +310,8 @@ impl Market {
     }
 
     fn set(&mut self, bid: bool, cents: u32, hundredths: u64) {
-        let side = if bid { &mut self.bids } else { &mut self.asks };
-        match hundredths {
-            0 => side.remove(&cents),
-            _ => side.insert(cents, hundredths),
-        };
-        self.remember();
+        let before = self.sides.set(bid, cents, hundredths);
+        self.changes.push(Change { ms: self.changed_ms, bid, cents, before });
     }
 
     /// One to three orders, or a trade; what is said of it.
@@ -260,9 +324,9 @@ impl Market {
     ) -> Vec<Message> {
         self.changed_ms = now_ms.max(self.changed_ms);
         let mut changes = Vec::new();
-        let trade = random.chance(1, 8) && !self.asks.is_empty();
+        let trade = random.chance(1, 8) && !self.sides.asks.is_empty();
         if trade {
-            let (&cents, &size) = self.asks.first_key_value().unwrap();
+            let (&cents, &size) = self.sides.asks.first_key_value().unwrap();
             let left = if random.chance(1, 2) { 0 } else { size / 2 };
             self.last_trade = Some(cents);
             changes.push((false, cents, left));
@@ -270,13 +334,13 @@ impl Market {
             for _ in 0..1 + random.below(3) / 2 * random.below(3) {
                 let bid = random.chance(1, 2);
                 let limit = if bid {
-                    self.asks.first_key_value().map_or(99, |(&p, _)| p - 1)
+                    self.sides.asks.first_key_value().map_or(99, |(&p, _)| p - 1)
                 } else {
-                    99 - self.bids.last_key_value().map_or(0, |(&p, _)| p)
+                    99 - self.sides.bids.last_key_value().map_or(0, |(&p, _)| p)
                 };
                 let step = 1 + random.below(u64::from(limit.max(1))) as u32;
                 let cents = if bid { step } else { 100 - step };
-                let side = if bid { &self.bids } else { &self.asks };
+                let side = if bid { &self.sides.bids } else { &self.sides.asks };
                 let removes = side.contains_key(&cents) && random.chance(1, 2);
                 changes.push((bid, cents, if removes { 0 } else { 1 + random.below(5_000) }));
             }
@@ -285,13 +349,17 @@ impl Market {
         let (id, ms) = (market, self.changed_ms);
         let message = |text| Message { market: id, ms, text, trade: None, delay_ms: 0 };
         // Hash and best prices are of the book after all of them.
-        let hashes = [self.hash(0), self.hash(1)];
+        let bodies = [self.body(0), self.body(1)];
+        let hashes = [bodies[0].hash(), bodies[1].hash()];
         let text =
             |&(bid, cents, s): &(bool, u32, u64)| message(self.change_text(bid, cents, s, &hashes));
         let told = changes.iter().map(text);
         let mut told: Vec<Message> = told.collect();
         if trade {
-            told.extend([0, 1].map(|outcome| message(self.refresh(outcome))));
+            let refresh = |outcome: usize| {
+                message(bodies[outcome].head(&hashes[outcome]) + r#","event_type":"book"}"#)
+            };
+            told.extend([0, 1].map(refresh));
             *trades += 1;
             let transaction = format!("0x{trades:064x}");
             let delay_ms = 30 + random.below(60);
@@ -320,18 +388,4 @@ impl Market {
             self.id, self.tokens[0], self.tokens[0], self.tokens[1], !self.open, self.open
         )
     }
-}
-
-/// The other outcome's levels: sides change places, and a price p becomes 1 - p.
-fn mirror_text(levels: &str) -> String {
-    let (bids, asks) = levels.split_once(" | ").unwrap();
-    let flip = |side: &str| {
-        let flipped = side.split(' ').filter(|level| !level.is_empty()).map(|level| {
-            let (p, s) = level.split_once('x').unwrap();
-            let cents = (p.parse::<f64>().unwrap() * 100.0).round() as u32;
-            format!("{}x{s}", price(100 - cents))
-        });
-        flipped.collect::<Vec<_>>().join(" ")
-    };
-    format!("{} | {}", flip(asks), flip(bids))
 }

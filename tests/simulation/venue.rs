@@ -78,6 +78,8 @@ pub(crate) struct Venue {
     pub(crate) violations: Vec<String>,
     /// Trades that were sent to a connection.
     pub(crate) told: BTreeSet<String>,
+    /// When the last connection of a market was closed or left it.
+    pub(crate) unheard: BTreeMap<usize, u64>,
 }
 
 impl Venue {
@@ -103,6 +105,7 @@ impl Venue {
             doubled: BTreeSet::new(),
             violations: Vec::new(),
             told: BTreeSet::new(),
+            unheard: BTreeMap::new(),
         }
     }
 
@@ -125,10 +128,23 @@ impl Venue {
         for line in &mut self.lines {
             line.deliver(now_ns, random);
         }
-        self.lines.retain(|line| {
+        let (stays, gone) = std::mem::take(&mut self.lines).into_iter().partition(|line| {
             let pipe = line.pipe.lock().unwrap();
             !(pipe.client_left || pipe.venue_left && pipe.to_client.is_empty())
         });
+        self.lines = stays;
+        let gone: Vec<Line> = gone;
+        gone.into_iter().for_each(|line| self.note_unheard(line.markets, now_ns));
+    }
+
+    /// A connection tells these markets no more: those of them that no other tells.
+    fn note_unheard(&mut self, markets: BTreeSet<usize>, now_ns: u64) {
+        for market in markets {
+            let mut others = self.lines.iter().filter(|line| !line.closing);
+            if !others.any(|line| line.markets.contains(&market)) {
+                self.unheard.insert(market, now_ns);
+            }
+        }
     }
 
     fn accept(&mut self, random: &mut Random) {
@@ -254,6 +270,8 @@ impl Venue {
                     let line = &mut self.lines[place];
                     line.closing = true;
                     line.push(now_ns, frame(8, &1000u16.to_be_bytes()), Vec::new(), false);
+                    let markets = line.markets.clone();
+                    self.note_unheard(markets, now_ns);
                 }
                 Said::Pong | Said::Other => {}
             }
@@ -281,6 +299,7 @@ impl Venue {
             ids.iter().filter_map(|id| tokens.get(id)).copied().collect();
         if operation == Some("unsubscribe") {
             line.markets.retain(|market| !named.iter().any(|(named, _)| named == market));
+            self.note_unheard(named.iter().map(|(market, _)| *market).collect(), now_ns);
             return;
         }
         let (mut books, mut says) = (Vec::new(), Vec::new());

@@ -5,7 +5,7 @@ use base64::Engine as _;
 use ringbook::io::socket::{Connector, Stream};
 use sha1::{Digest as _, Sha1};
 use std::collections::{BTreeSet, VecDeque};
-use std::io::{Error, ErrorKind};
+use std::io::{Error, ErrorKind, Read as _};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
@@ -39,9 +39,7 @@ impl Stream for ClientEnd {
         if count == 0 {
             return if pipe.venue_left { Ok(0) } else { Err(ErrorKind::WouldBlock.into()) };
         }
-        for (place, byte) in into.iter_mut().zip(pipe.to_client.drain(..count)) {
-            *place = byte;
-        }
+        pipe.to_client.read_exact(&mut into[..count])?;
         pipe.taken += count as u64;
         Ok(count)
     }

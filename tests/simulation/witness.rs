@@ -11,7 +11,11 @@ use std::rc::Rc;
 pub(crate) struct Record {
     /// How often each trade came.
     pub(crate) trades: BTreeMap<String, u64>,
-    versions: BTreeMap<String, u64>,
+    /// Of each book: its version, and when that was seen.
+    versions: BTreeMap<String, (u64, u64)>,
+    pub(crate) now_ns: u64,
+    /// Books whose versions began again, and when they were last seen before.
+    pub(crate) begun_again: Vec<(String, u64)>,
     pub(crate) seen: u64,
     pub(crate) breaches: Vec<String>,
 }
@@ -23,12 +27,15 @@ impl Witness {
     fn look(&self, view: &BookView<'_>, grows: bool) {
         let mut record = self.0.borrow_mut();
         record.seen += 1;
+        let (updates, now_ns) = (view.facts.updates, record.now_ns);
         let version = record.versions.entry(view.token.to_string()).or_default();
-        let before = std::mem::replace(version, view.facts.updates);
-        if view.facts.updates < before || grows && view.facts.updates == before {
-            record
-                .breaches
-                .push(format!("{}: version {} after {before}", view.token, view.facts.updates));
+        let (before, seen_ns) = std::mem::replace(version, (updates, now_ns));
+        let falls = updates < before || grows && updates == before;
+        if falls && updates <= 1 {
+            // Right for a book that was opened again: the world knows whether it was.
+            record.begun_again.push((view.token.to_string(), seen_ns));
+        } else if falls {
+            record.breaches.push(format!("{}: version {updates} after {before}", view.token));
         }
     }
 }

@@ -178,6 +178,19 @@ fn silenced_lints_are_seen() {
 }
 
 #[test]
+fn a_venue_named_in_a_layer_that_knows_none_is_seen() {
+    let venues = each(rules::venues);
+    for text in ["let x = Venue::Kalshi;", "warn!(\"--gamma-url\");", "fn polymarket() {}"] {
+        assert_eq!(lines(&venues, "src/control/run.rs", text), [1], "{text}");
+        assert_eq!(lines(&venues, "src/venue/mod.rs", text), [0; 0], "{text}");
+        assert_eq!(lines(&venues, "src/control/tests.rs", text), [0; 0], "{text}");
+        let tests = format!("mod tests {{\n{text}\n}}");
+        assert_eq!(lines(&venues, "src/control/run.rs", &tests), [0; 0], "{text}");
+    }
+    assert_eq!(lines(&venues, "src/control/run.rs", "/// As Kalshi does."), [0; 0]);
+}
+
+#[test]
 fn printing_elsewhere_is_seen() {
     let printing = each(rules::printing);
     for text in [

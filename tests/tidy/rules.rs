@@ -2,7 +2,7 @@
 use super::source::{Breach, Named, Source, named, tokens};
 use super::{
     EMPTY_NAMES, EXCEPTIONS, Exception, FOREIGN, LAYERS, LINES_MAX, PRINTING, RECORDINGS, RIM,
-    TOP_LEVEL, UNFINISHED_MACROS, UNFINISHED_WORDS,
+    TOP_LEVEL, UNFINISHED_MACROS, UNFINISHED_WORDS, VENUE_FREE, VENUE_NAMES,
 };
 
 /// This test spells the words that it looks for.
@@ -164,6 +164,26 @@ pub(crate) fn lint(source: &Source) -> Vec<Breach> {
         }
     }
     breaches
+}
+
+/// Layers that know a venue by what it can do only name none.
+pub(crate) fn venues(source: &Source) -> Vec<Breach> {
+    let is_free = source.layer().is_some_and(|layer| VENUE_FREE.contains(&layer));
+    if !is_free || source.file.ends_with("/tests.rs") {
+        return Vec::new();
+    }
+    // Unit tests end a file.
+    let lines = source.text.lines().zip(1..).take_while(|(line, _)| !line.starts_with("mod tests"));
+    let code = lines.filter(|(line, _)| !line.trim_start().starts_with("//"));
+    let named = code.filter_map(|(line, number)| {
+        let line = line.to_lowercase();
+        let name = VENUE_NAMES.iter().find(|name| line.contains(*name))?;
+        Some(
+            source
+                .breach(number, format!("`{name}`: this layer knows a venue's capabilities only")),
+        )
+    });
+    named.collect()
 }
 
 /// One module of the program prints; unit tests may too.

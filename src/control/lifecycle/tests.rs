@@ -237,3 +237,70 @@ fn a_market_that_gets_a_later_end_trades_again() {
     lifecycle.on_news(at(207), activated(), &mut registry);
     assert_eq!(status(&registry, 1), Some(Status::Expired), "what is decided is decided");
 }
+
+#[test]
+fn a_market_that_shares_its_books_ends_by_its_own_end_or_absence() {
+    let twin = |end_s| MarketInfo { tokens: info(1, None).tokens, ..info(2, end_s) };
+    let (mut lifecycle, mut registry) = start(false);
+    lifecycle.on_answer(
+        at(0),
+        listing(1, vec![info(1, Some(50)), twin(Some(100))], true),
+        &mut registry,
+    );
+    registry.mark_subscribed(&id(1), ConnectionId(7), 0).unwrap();
+    assert!(lifecycle.poll(at(0), &mut registry).confirm.is_empty());
+    // The first ends, and its books stay for the other; long after the grace too.
+    lifecycle.poll(at(60), &mut registry);
+    assert_eq!((status(&registry, 1), counts(&lifecycle)[3]), (Some(Status::Subscribed), 1));
+    // The other trades longer than was known.
+    lifecycle.on_answer(at(61), listing(2, vec![twin(Some(9_000))], true), &mut registry);
+    assert_eq!(lifecycle.poll(at(61), &mut registry).confirm, [], "the first is known to be over");
+    let later = lifecycle.poll(at(5_000), &mut registry);
+    assert!(later.actions.is_empty() && status(&registry, 1) == Some(Status::Subscribed));
+    // A scan does not list it any more: it is asked about, and is closed.
+    lifecycle.on_answer(at(5_001), listing(3, vec![], true), &mut registry);
+    assert_eq!(lifecycle.poll(at(5_001), &mut registry).confirm, [id(2)]);
+    let closed = Closed { market: id(2), resolution: Resolution::default() };
+    lifecycle.on_answer(
+        at(5_002),
+        Answer { closed: vec![closed], source: Some(Source::Catalogue), ..Answer::default() },
+        &mut registry,
+    );
+    assert_eq!(
+        (status(&registry, 1), registry.report().markets_shared),
+        (Some(Status::Expired), 0)
+    );
+    // By the clock.
+    let (mut lifecycle, mut registry) = start(false);
+    lifecycle.on_answer(
+        at(0),
+        listing(1, vec![info(1, None), twin(Some(100))], true),
+        &mut registry,
+    );
+    lifecycle.poll(at(101), &mut registry);
+    assert_eq!(
+        (status(&registry, 1), registry.report().markets_shared),
+        (Some(Status::Pending), 0)
+    );
+}
+
+#[test]
+fn a_market_with_some_tokens_of_another_is_counted_and_reported() {
+    let (mut lifecycle, mut registry) = start(true);
+    let tokens = vec![info(1, None).tokens[0].clone(), info(9, None).tokens[1].clone()];
+    let mixed = MarketInfo { tokens, slug: "mixed".into(), ..info(2, None) };
+    lifecycle.on_answer(at(0), listing(1, vec![info(1, None), mixed.clone()], true), &mut registry);
+    let refused = lifecycle.take_refused();
+    assert_eq!(refused.len(), 1);
+    assert_eq!(refused[0].reason, SkipReason::TokenTaken);
+    let mut report = LifecycleReport::default();
+    lifecycle.report(&mut report);
+    assert_eq!((report.markets_skipped, report.markets_discovered), (1, 1));
+    let token = mixed.tokens[1].token;
+    assert!(registry.market_of(&token).is_none(), "its own token is not followed either");
+    // Once the first is gone it is followed in its own right.
+    registry.mark_expired(&id(1), 1);
+    registry.remove(&id(1));
+    lifecycle.on_answer(at(90), listing(2, vec![mixed], true), &mut registry);
+    assert_eq!(status(&registry, 2), Some(Status::Pending));
+}

@@ -153,7 +153,7 @@ impl Registry {
         let mut report = self.counts.clone();
         report.markets_shared = self.shared.len() as u64;
         report.markets += report.markets_shared;
-        report.tokens += self.shared.values().map(|(_, tokens)| tokens).sum::<u64>();
+        report.tokens += self.shared.tokens();
         report
     }
 }

@@ -3,11 +3,40 @@
 //! Runs on:  the control core (pure). Bounds: with the registered ones at most [`Registry::markets_max`].
 //!
 //! A catalogue may list one set of tokens under two conditions. The tokens are subscribed once, for the market that
-//! was registered first, and whoever asks for a book asks by token. Once that one is removed, the next scan
-//! registers the other in its own right.
-use super::Registry;
+//! was registered first, the owner; whoever asks for a book asks by token, and trades are stored as the owner's. The
+//! books stay until both are over: an owner that ends first is kept as it is while another shares its books. What
+//! the venue decides of the other market is not stored, for no trade is stored under it.
+use super::{Registry, Status};
 use crate::base::id::MarketId;
 use crate::market::info::MarketInfo;
+use foldhash::fast::FixedState;
+use std::collections::{HashMap, HashSet};
+
+/// A market whose books are another one's.
+#[derive(Clone, Copy, Debug)]
+struct Sharer {
+    owner: MarketId,
+    tokens: u64,
+    end_wall_ns: Option<u64>,
+}
+
+/// The markets without books of their own.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shared {
+    by_market: HashMap<MarketId, Sharer, FixedState>,
+    /// Owners that are over while another market shares their books.
+    outlived: HashSet<MarketId, FixedState>,
+}
+
+impl Shared {
+    pub(super) fn len(&self) -> usize {
+        self.by_market.len()
+    }
+
+    pub(super) fn tokens(&self) -> u64 {
+        self.by_market.values().map(|sharer| sharer.tokens).sum()
+    }
+}
 
 impl Registry {
     /// The market that has all of these tokens and no others.
@@ -19,23 +48,79 @@ impl Registry {
     }
 
     /// Notes a market whose tokens are those of another one. True when it is one.
-    pub(super) fn share(&mut self, info: &MarketInfo) -> bool {
+    pub(super) fn share(&mut self, info: &MarketInfo, now_ns: u64) -> bool {
         let room = self.by_market.len() + self.shared.len() < self.markets_max;
         let Some(owner) = self.owner_of_all(info).filter(|_| room) else { return false };
-        self.shared.insert(info.market, (owner, info.tokens.len() as u64));
+        let (tokens, end_wall_ns) = (info.tokens.len() as u64, info.end_wall_ns);
+        self.shared.by_market.insert(info.market, Sharer { owner, tokens, end_wall_ns });
+        if self.revive(&owner, now_ns) {
+            self.shared.outlived.insert(owner);
+        }
         true
+    }
+
+    /// Takes over what the catalogue says anew about such a market.
+    pub(super) fn refresh_shared(&mut self, info: &MarketInfo) {
+        if let Some(sharer) = self.shared.by_market.get_mut(&info.market) {
+            sharer.end_wall_ns = info.end_wall_ns;
+        }
     }
 
     /// Whether the market is known and its books are another one's.
     #[must_use]
     pub fn is_shared(&self, market: &MarketId) -> bool {
-        self.shared.contains_key(market)
+        self.shared.by_market.contains_key(market)
     }
 
-    /// The market is over, or the one that has its tokens is gone.
+    /// Whether the market is over and its books stay for another one.
+    #[must_use]
+    pub fn is_outlived(&self, market: &MarketId) -> bool {
+        self.shared.outlived.contains(market)
+    }
+
+    /// Markets whose books are another one's. O(such markets).
+    pub fn shared_markets(&self) -> impl Iterator<Item = MarketId> {
+        self.shared.by_market.keys().copied()
+    }
+
+    /// Those of them that have ended. O(such markets).
+    #[must_use]
+    pub fn shared_ending_before(&self, wall_ns: u64) -> Vec<MarketId> {
+        let ended = |sharer: &Sharer| sharer.end_wall_ns.is_some_and(|end| end < wall_ns);
+        let all = self.shared.by_market.iter();
+        all.filter(|(_, sharer)| ended(sharer)).map(|(market, _)| *market).collect()
+    }
+
+    /// A market is over. `Some` when there is nothing else to do: whether this is new.
+    pub(super) fn expire_shared(&mut self, market: &MarketId, now_ns: u64) -> Option<bool> {
+        if let Some(Sharer { owner, .. }) = self.shared.by_market.remove(market) {
+            if !self.is_owner(&owner) && self.shared.outlived.remove(&owner) {
+                self.mark_expired(&owner, now_ns);
+            }
+            return Some(true);
+        }
+        let open = self.market(market).is_some_and(|record| record.status != Status::Expired);
+        if !open || !self.is_owner(market) {
+            return None;
+        }
+        self.retell(market);
+        Some(self.shared.outlived.insert(*market))
+    }
+
+    /// The market trades again. True when only its end had been noted.
+    pub(super) fn revive_shared(&mut self, market: &MarketId) -> bool {
+        self.shared.outlived.remove(market)
+    }
+
+    fn is_owner(&self, market: &MarketId) -> bool {
+        self.shared.by_market.values().any(|sharer| sharer.owner == *market)
+    }
+
+    /// The market is forgotten, and with it those that share its books.
     pub(super) fn unshare(&mut self, gone: &MarketId) {
-        if !self.shared.is_empty() {
-            self.shared.retain(|market, (owner, _)| market != gone && owner != gone);
+        self.shared.outlived.remove(gone);
+        if self.shared.len() > 0 {
+            self.shared.by_market.retain(|market, sharer| market != gone && sharer.owner != *gone);
         }
     }
 }

@@ -429,13 +429,71 @@ fn a_market_with_the_tokens_of_another_shares_its_books() {
     // It closes alone.
     assert!(registry.mark_expired(&twin.market, 1) && !registry.mark_expired(&twin.market, 1));
     assert_eq!(counts(&registry), (1, 2, 2, 0));
-    // It outlives the one that has the tokens.
-    assert_eq!(register(&mut registry), Registered::New);
-    let first = info(1, 2, None).market;
-    assert!(registry.mark_expired(&first, 1) && registry.remove(&first).is_some());
-    assert_eq!(counts(&registry), (0, 0, 0, 0));
-    assert_eq!(register(&mut registry), Registered::New);
-    assert_eq!(counts(&registry), (1, 2, 2, 0));
+}
+
+#[test]
+fn shared_books_stay_until_both_markets_are_over() {
+    let (one, twin) = (id(1), MarketInfo { tokens: info(1, 2, None).tokens, ..info(2, 2, None) });
+    let start = || {
+        let mut registry = Registry::new(1);
+        registry.register(info(1, 2, None), 0, Source::Catalogue);
+        registry.mark_subscribed(&one, ConnectionId(1), 0).unwrap();
+        registry.register(twin.clone(), 0, Source::Catalogue);
+        registry
+    };
+    let status = |registry: &Registry| registry.market(&one).map(|record| record.status);
+    // The one that has the tokens is decided first.
+    let mut registry = start();
+    registry.tell_changes();
+    let yes = Resolution { result: Some("outcome 0".into()), ..Resolution::default() };
+    registry.resolve(&one, yes, 5);
+    assert!(registry.mark_expired(&one, 1) && !registry.mark_expired(&one, 1));
+    assert_eq!(status(&registry), Some(Status::Subscribed));
+    assert_eq!(registry.take_retold(), Some(one), "its result is stored");
+    assert!(registry.market(&one).unwrap().resolution.is_some() && registry.is_outlived(&one));
+    assert_eq!(registry.drop_expired(ConnectionId(1)), 0, "a reconnection keeps the books");
+    assert!(registry.mark_expired(&twin.market, 2));
+    assert_eq!(status(&registry), Some(Status::Expired));
+    assert!(!registry.is_outlived(&one) && !registry.mark_expired(&one, 3));
+    // The other one first.
+    let mut registry = start();
+    assert!(registry.mark_expired(&twin.market, 1));
+    assert_eq!(status(&registry), Some(Status::Subscribed));
+    assert!(registry.mark_expired(&one, 2));
+    assert_eq!(status(&registry), Some(Status::Expired));
+    // The second is listed when the first is over and not removed yet.
+    assert_eq!(registry.register(twin.clone(), 3, Source::Catalogue), Registered::New);
+    assert_eq!(status(&registry), Some(Status::Subscribed));
+    assert!(registry.mark_expired(&twin.market, 4));
+    assert_eq!(status(&registry), Some(Status::Expired));
+    // Only the clock had said that the first is over.
+    let mut registry = start();
+    assert!(registry.mark_expired(&one, 1) && registry.revive(&one, 2));
+    assert!(registry.mark_expired(&twin.market, 3));
+    assert_eq!(status(&registry), Some(Status::Subscribed));
+}
+
+#[test]
+fn a_market_with_some_tokens_of_others_is_refused() {
+    let mut registry = Registry::new(1);
+    registry.register(info(1, 2, None), 0, Source::Catalogue);
+    registry.register(info(2, 2, None), 0, Source::Catalogue);
+    let [one, two, own] = [1, 2, 3].map(|number| info(number, 2, None).tokens);
+    let mixes = [
+        vec![one[0].clone()],
+        vec![one[0].clone(), own[0].clone()],
+        vec![own[0].clone(), one[1].clone()],
+        vec![one[0].clone(), two[1].clone()],
+        vec![one[0].clone(), one[1].clone(), own[0].clone()],
+    ];
+    for tokens in mixes {
+        let mixed = MarketInfo { tokens, ..info(3, 2, None) };
+        let refused = Registered::Refused(Refusal::TokenTaken);
+        assert_eq!(registry.register(mixed.clone(), 0, Source::Catalogue), refused);
+        assert!(!registry.is_known(&mixed.market));
+    }
+    let report = registry.report();
+    assert_eq!((report.markets, report.tokens, report.markets_shared), (2, 4, 0));
 }
 
 #[test]

@@ -149,9 +149,11 @@ pub(super) fn write_head(
 fn write_levels(out: &mut String, levels: impl Iterator<Item = Level>) {
     out.push('[');
     for (i, level) in levels.enumerate() {
-        let comma = if i == 0 { "" } else { "," };
-        let (price, size) = (level.price, level.quantity);
-        let _ = write!(out, r#"{comma}{{"price":"{price}","size":"{size}"}}"#);
+        out.push_str(if i == 0 { r#"{"price":""# } else { r#",{"price":""# });
+        level.price.push_to(out);
+        out.push_str(r#"","size":""#);
+        level.quantity.push_to(out);
+        out.push_str(r#""}"#);
     }
     out.push(']');
 }

@@ -10,7 +10,7 @@
 //!
 //! A live book may be asked for too: an audit. Is the answer newer than the book and stays so, then
 //! the book has missed a message, or its connection has gone dead behind answered pings.
-use super::{Books, ConnectionSlot, Slot, times, view};
+use super::{Books, ConnectionSlot, Slot, view};
 use crate::base::{
     condition,
     id::{BookIndex, MarketId, TokenId},
@@ -87,6 +87,11 @@ impl Repairs {
         if !self.open.is_empty() {
             self.open.remove(&index);
         }
+    }
+
+    /// One of the two books of a market is gone.
+    pub(super) fn forget_pair(&mut self, first: BookIndex) {
+        self.mirrors.forget(first);
     }
 
     /// Keeps a change of a book that is not live, if its repair was asked for.
@@ -266,7 +271,7 @@ impl<H: Handler> Books<H> {
         let repairs = &mut self.repairs;
         let Some(repair) = repairs.open.get_mut(&index) else { return };
         // A time that has not come says nothing of what is old.
-        let seen = times::has_come(repair.seen_ms, read.wall_ns).then_some(repair.seen_ms);
+        let seen = self.clock.has_come(repair.seen_ms, read.wall_ns).then_some(repair.seen_ms);
         if repair.lossy || seen.is_some_and(|seen_ms| event.timestamp_ms < seen_ms) {
             repairs.counts.answers_old += 1;
             return;
@@ -286,7 +291,7 @@ impl<H: Handler> Books<H> {
         slot.group.forget();
         let mut result = slot.book.replace(event.bids, event.asks);
         slot.take_facts(event, wall_ns);
-        slot.group.is_ahead = times::is_ahead(event.timestamp_ms, wall_ns);
+        slot.group.is_ahead = self.clock.is_ahead(event.timestamp_ms, wall_ns);
         slot.group.snapshot();
         for (timestamp_ms, change) in &repair.changes {
             if *timestamp_ms < event.timestamp_ms {

@@ -312,3 +312,16 @@ fn a_token_of_two_markets_keeps_its_books_apart_within_messages_of_two_changes()
         assert_eq!(image.bids[0].price, Price(worst), "{market} {token}");
     }
 }
+
+#[test]
+fn an_event_whose_name_looks_like_an_error_is_none() {
+    let mut intake = intake(&[(1, &[11])]);
+    let mut findings = Findings::default();
+    for name in ["error 18: x", "new keys: x", "error 18: x"] {
+        let frame = format!(r#"{{"market":"0x1","event_type":"{name}","timestamp":"20"}}"#);
+        intake.on_frame(&frame, HERE, Now::default(), &mut findings);
+    }
+    let lines: Vec<String> = findings.strange.iter().map(ToString::to_string).collect();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines.iter().all(|line| line.contains("what is not known")), "{lines:?}");
+}

@@ -2,25 +2,20 @@
 //!
 //! Runs on:  shard cores, replay (pure; time is an argument).
 //!
-//! A venue time is judged by the host's clock and by the other times of its market. Either may be wrong: the first
-//! time of a market is taken, and what the REST interface says too is taken, so a host whose clock is behind costs
-//! repairs, not books. A wall time of 0 means that it is not known, as in a recording without times.
-use super::{Books, slots::Slot};
+//! A venue time is judged by the venue's clock, which is the host's with the difference that the messages of the
+//! shard show (`clock`), and by the other times of its market: the first time of a market is taken, and what the
+//! REST interface says too is taken. A wall time of 0 means that it is not known, as in a recording without times.
+use super::{Books, ConnectionSlot, slots::Slot};
 use crate::base::id::BookIndex;
 use crate::base::limits::{CLOCK_ERROR_MS, ORDER_ERROR_MS};
-use crate::base::time::MILLISECOND_NS;
 use crate::market::book::{BookState, StaleReason};
+use crate::market::event::Event;
 use crate::shard::publish::Handler;
+use std::hash::BuildHasher as _;
 
-/// Whether a time is not ahead of the host's clock by more than that may err.
-pub(super) const fn has_come(ms: u64, wall_ns: u64) -> bool {
-    wall_ns == 0 || ms <= wall_ns / MILLISECOND_NS + CLOCK_ERROR_MS
-}
+pub(super) use clock::VenueClock;
 
-/// Whether a time is ahead of the host's clock at all.
-pub(super) const fn is_ahead(ms: u64, wall_ns: u64) -> bool {
-    wall_ns != 0 && ms > wall_ns / MILLISECOND_NS
-}
+mod clock;
 
 impl Slot {
     /// Whether a change that is older than the book's snapshot is in the snapshot: so it is where the snapshot's
@@ -32,13 +27,35 @@ impl Slot {
 }
 
 impl<H: Handler> Books<H> {
-    /// Whether this venue time is one that neither the host's clock nor a message of the market has reached. The
-    /// first one of a market has only the clock beside it, which may be wrong: it is taken. What is older then makes
-    /// the book stale.
+    /// The host's clock less the venue's as the messages show it, milliseconds; below zero the host is behind.
+    #[must_use]
+    pub const fn clock_offset_ms(&self) -> Option<i64> {
+        self.clock.offset_ms()
+    }
+
+    /// Compares the time of a message with that of its receipt, unless it is a snapshot.
+    #[inline]
+    pub(super) fn observe_time(&mut self, event: &Event<'_>, from: ConnectionSlot, wall_ns: u64) {
+        let (market, token) = match event {
+            Event::Snapshot(_) => return,
+            Event::Changes(changes) => (changes.market, ""),
+            Event::Delta(delta) => (delta.market, delta.token),
+            Event::Trade(trade) => (trade.market, trade.token),
+            Event::TickSize(tick) => (tick.market, tick.token),
+            Event::TopOfBook(top) => (top.market, top.token),
+        };
+        let Self { clock, hasher, .. } = self;
+        let name = if market.is_empty() { token } else { market };
+        clock.observe(from, event.timestamp_ms(), wall_ns, || hasher.hash_one(name) as u32);
+    }
+
+    /// Whether this venue time is one that neither the venue's clock nor a message of the market has reached.
+    /// The first one of a market is taken all the same: the clock may not be known yet. What is older then makes the
+    /// book stale.
     pub(super) fn is_from_future(&self, index: BookIndex, ms: u64, wall_ns: u64) -> bool {
         let slot = &self.slots[index];
         let market_ms = slot.facts.timestamp_ms.max(self.slots[slot.sibling].facts.timestamp_ms);
-        !has_come(ms, wall_ns) && market_ms > 0 && ms > market_ms + CLOCK_ERROR_MS
+        !self.clock.has_come(ms, wall_ns) && market_ms > 0 && ms > market_ms + CLOCK_ERROR_MS
     }
 
     /// Whether the REST interface's time of a book is from the future, and not what the stream has said too.
@@ -55,15 +72,16 @@ impl<H: Handler> Books<H> {
             self.set_stale(index, StaleReason::TimesDisagree, wall_ns);
             return false;
         }
-        let slot = &mut self.slots[index];
+        let slot = &self.slots[index];
         let ours_ms = slot.facts.timestamp_ms;
         if slot.state == BookState::Live && ms < ours_ms {
-            if ours_ms - ms > ORDER_ERROR_MS || !has_come(ours_ms, wall_ns) {
+            let ahead = slot.group.is_ahead && ms < slot.snapshot_ms;
+            if ahead || ours_ms - ms > ORDER_ERROR_MS || !self.clock.has_come(ours_ms, wall_ns) {
                 self.set_stale(index, StaleReason::TimesDisagree, wall_ns);
             }
             return false;
         }
-        slot.group.is_ahead = is_ahead(ms, wall_ns);
+        self.slots[index].group.is_ahead = self.clock.is_ahead(ms, wall_ns);
         true
     }
 

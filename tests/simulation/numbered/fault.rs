@@ -2,7 +2,7 @@
 //!
 //! Runs on:  the simulation's thread.
 use ringbook::base::random::Random;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fault {
@@ -131,6 +131,8 @@ const SILENT: (Fault, u64) = (F::Silent, 100);
 pub(crate) struct Faults {
     rates: BTreeMap<Fault, u64>,
     pub(crate) injected: BTreeMap<Fault, u64>,
+    /// Those that struck since they were last taken.
+    pub(crate) struck: BTreeSet<Fault>,
 }
 
 impl Faults {
@@ -174,6 +176,7 @@ impl Faults {
     /// It has struck by itself.
     pub(crate) fn note(&mut self, fault: Fault) {
         *self.injected.entry(fault).or_default() += 1;
+        self.struck.insert(fault);
     }
 
     pub(crate) fn end(&mut self) {

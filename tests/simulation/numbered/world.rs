@@ -69,6 +69,9 @@ pub(crate) struct World {
     possible: String,
     pub(super) may_wrong: bool,
     log: VecDeque<String>,
+    /// Trades that were not told yet, as far as all were looked at.
+    open_trades: Vec<usize>,
+    trades_looked_at: usize,
     /// Trades whose market had no book when they were due, and since when one with a book is missing.
     bookless: BTreeSet<usize>,
     missed: BTreeMap<usize, u64>,
@@ -106,6 +109,8 @@ impl World {
             possible,
             may_wrong,
             log: VecDeque::new(),
+            open_trades: Vec::new(),
+            trades_looked_at: 0,
             bookless: BTreeSet::new(),
             missed: BTreeMap::new(),
             seen: Seen::default(),
@@ -214,14 +219,12 @@ impl World {
         now.mono_ns += passed_ns;
         now.wall_ns += passed_ns;
         self.clock.set(now);
-        let before = self.venue.faults.injected.clone();
+        self.venue.faults.struck.clear();
         let time = self.time();
         self.venue.wall_ms = now.wall_ns / MILLISECOND_NS;
         self.venue.step(time, busy, &mut self.random);
-        for (fault, count) in &self.venue.faults.injected.clone() {
-            if before.get(fault) != Some(count) {
-                self.note(&format!("{fault:?}"));
-            }
+        for fault in std::mem::take(&mut self.venue.faults.struck) {
+            self.note(&format!("{fault:?}"));
         }
         self.bring_home();
         if self.random.chance(1, 2) {
@@ -366,12 +369,17 @@ impl World {
         let patience_ns = if last { 0 } else { 5 * SECOND_NS };
         let paused = self.rig.shards.iter().any(|rig| now_ns < rig.paused_until_ns);
         let mut due = Vec::new();
-        for (id, trade) in self.venue.trades.iter().enumerate() {
+        self.open_trades.extend(self.trades_looked_at..self.venue.trades.len());
+        self.trades_looked_at = self.venue.trades.len();
+        // One that was told once is right for good: `take_trades` refuses a second time.
+        let told = &self.rig.told;
+        self.open_trades.retain(|&id| told.get(&(id as u64)) != Some(&Telling { kept: 1 }));
+        for &id in &self.open_trades {
+            let trade = &self.venue.trades[id];
             if trade.read_ns.is_none_or(|at_ns| at_ns + patience_ns > now_ns) {
                 continue;
             }
             match self.rig.told.get(&(id as u64)) {
-                Some(Telling { kept: 1 }) => {}
                 None => due.push(id),
                 told => {
                     let why = format!("the trade {id} {trade:?} was told as {told:?}");

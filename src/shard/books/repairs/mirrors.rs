@@ -59,3 +59,6 @@ impl Mirrors {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

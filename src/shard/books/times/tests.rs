@@ -1,7 +1,7 @@
 //! Books, tick sizes and snapshots whose times are in the wrong order or cannot be right.
 use super::*;
 use crate::base::id::{MarketId, ShardId, TokenId};
-use crate::base::time::{Now, StillClock};
+use crate::base::time::{MILLISECOND_NS, Now, StillClock};
 use crate::market::book::{BookOpening, image::BookImage};
 use crate::shard::books::{Admission, ConnectionSlot};
 use crate::shard::intake::{Findings, Intake};
@@ -146,4 +146,185 @@ fn an_older_tick_size_does_not_win() {
     assert_eq!(image.state, BookState::Live);
     pair.tick(T + 3_000, "0.001", "0.01");
     assert_eq!(pair.image().facts.tick_size.unwrap().to_string(), "0.01");
+}
+
+/// A venue of so many connections, each with so many markets of one book pair, seen by a host whose clock is off.
+struct Crowd {
+    intake: Intake<(), StillClock>,
+    connections: u32,
+    markets: u32,
+    /// The venue's time, Unix milliseconds; messages are read at once.
+    venue_ms: u64,
+    host_ms: i64,
+}
+
+impl Crowd {
+    /// All books have their snapshot of `T`, and for a minute the first two markets of each connection moved.
+    fn new(connections: u32, markets: u32, host_ms: i64) -> Self {
+        let books = Books::new(ShardId(0), Admission::Implied { shards: 1 }, ());
+        let intake = Intake::new(books, StillClock(0));
+        let mut crowd = Self { intake, connections, markets, venue_ms: T, host_ms };
+        for (connection, market) in crowd.all() {
+            crowd.snapshot(connection, market, T - HOUR);
+        }
+        crowd.minute();
+        crowd
+    }
+
+    fn all(&self) -> Vec<(u32, u32)> {
+        (0..self.connections).flat_map(|c| (0..self.markets).map(move |m| (c, m))).collect()
+    }
+
+    /// A minute in which the first two markets of each connection move.
+    fn minute(&mut self) {
+        for _ in 0..60 {
+            self.venue_ms += 1_000;
+            for connection in 0..self.connections {
+                (0..2).for_each(|market| self.change(connection, market, self.venue_ms));
+            }
+        }
+    }
+
+    fn read(&mut self, connection: u32, frame: &str) {
+        let wall_ms = self.venue_ms.saturating_add_signed(self.host_ms);
+        let now = Now { mono_ns: 1, wall_ns: wall_ms * MILLISECOND_NS };
+        self.intake.on_frame(frame, ConnectionSlot(connection), now, &mut Findings::default());
+    }
+
+    fn body(connection: u32, market: u32, ms: u64) -> String {
+        format!(
+            r#""market":"0x1{connection}0{market}","asset_id":"7{connection}0{market}","timestamp":"{ms}","hash":"{}","bids":[{{"price":"0.4","size":"5"}}],"asks":[{{"price":"0.6","size":"5"}}]"#,
+            "0".repeat(40)
+        )
+    }
+
+    fn snapshot(&mut self, connection: u32, market: u32, ms: u64) {
+        let body = Self::body(connection, market, ms);
+        self.read(connection, &format!(r#"{{{body},"event_type":"book"}}"#));
+    }
+
+    fn change(&mut self, connection: u32, market: u32, ms: u64) {
+        self.read(connection, &format!(
+            r#"{{"market":"0x1{connection}0{market}","price_changes":[{{"asset_id":"7{connection}0{market}","price":"0.39","size":"7","side":"BUY","hash":"{}","best_bid":"0.4","best_ask":"0.6"}}],"timestamp":"{ms}","event_type":"price_change"}}"#,
+            "0".repeat(40)
+        ));
+    }
+
+    /// The answer of the REST interface, which has the venue's time.
+    fn answer(&mut self, connection: u32, market: u32) {
+        let token = TokenId::new(&format!("7{connection}0{market}")).unwrap();
+        let mut wanted = Vec::new();
+        self.intake.books.census(&[token], ConnectionSlot(connection), u64::MAX / 2, &mut wanted);
+        assert_eq!(wanted, [token]);
+        let hash = format!(r#""hash":"{}","#, "0".repeat(40));
+        let body = Self::body(connection, market, self.venue_ms).replace(&hash, "");
+        let body = format!("[{{{body}}}]");
+        let wall_ms = self.venue_ms.saturating_add_signed(self.host_ms);
+        let now = Now { mono_ns: 1, wall_ns: wall_ms * MILLISECOND_NS };
+        self.intake.on_rest_part(&body, &mut Default::default(), usize::MAX, now);
+    }
+
+    fn is_live(&self, connection: u32, market: u32) -> bool {
+        let mut image = BookImage::default();
+        assert!(self.intake.books.fill_image(&format!("7{connection}0{market}"), &mut image));
+        image.state == BookState::Live
+    }
+
+    /// Books that are not live, snapshots refused.
+    fn troubles(&self) -> (u64, u64) {
+        let counts = self.intake.books.counts();
+        (counts.books - counts.live, counts.snapshots_refused)
+    }
+}
+
+/// Hosts that are right, behind and ahead, milliseconds.
+const HOSTS: [i64; 6] = [0, -2_500, -10_000, -600_000, -7 * HOUR as i64, 600_000];
+
+#[test]
+fn a_clock_that_is_wrong_costs_no_book() {
+    for host_ms in HOSTS {
+        let mut crowd = Crowd::new(2, 5, host_ms);
+        for _ in 0..10 {
+            for (connection, market) in crowd.all() {
+                crowd.snapshot(connection, market, crowd.venue_ms);
+                crowd.change(connection, market, crowd.venue_ms);
+            }
+            crowd.minute();
+        }
+        assert_eq!(crowd.troubles(), (0, 0), "{host_ms}");
+        assert_eq!(crowd.intake.books.clock_offset_ms(), Some(host_ms));
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_in_mid_run_costs_no_book() {
+    for (host_ms, then_ms) in [(0, -600_000), (-600_000, 0), (-10_000, 0), (600_000, -10_000)] {
+        let mut crowd = Crowd::new(2, 5, host_ms);
+        crowd.host_ms = then_ms;
+        for _ in 0..5 {
+            crowd.minute();
+            for (connection, market) in crowd.all() {
+                crowd.snapshot(connection, market, crowd.venue_ms);
+            }
+        }
+        assert_eq!(crowd.troubles(), (0, 0), "{host_ms}, {then_ms}");
+        assert_eq!(crowd.intake.books.clock_offset_ms(), Some(then_ms));
+    }
+}
+
+#[test]
+fn one_book_from_the_future_is_repaired_whatever_the_hosts_clock() {
+    for host_ms in HOSTS {
+        for ahead_ms in [CLOCK_ERROR_MS + 1, HOUR, 1_000 * T] {
+            // A clock that is ahead has reached what is ahead of the venue by less.
+            if (ahead_ms as i64) < host_ms + CLOCK_ERROR_MS as i64 {
+                continue;
+            }
+            let mut crowd = Crowd::new(2, 5, host_ms);
+            crowd.snapshot(1, 4, crowd.venue_ms + ahead_ms);
+            assert_eq!(crowd.troubles().0, 1, "{host_ms}, {ahead_ms}");
+            assert!(!crowd.is_live(1, 4));
+            crowd.answer(1, 4);
+            assert_eq!(crowd.troubles().0, 0, "{host_ms}, {ahead_ms}");
+            assert!(crowd.is_live(1, 4));
+        }
+    }
+}
+
+#[test]
+fn what_a_clock_ahead_lets_through_hides_nothing() {
+    for ahead_ms in [CLOCK_ERROR_MS, 30_000, 300_000] {
+        let mut crowd = Crowd::new(2, 5, 600_000);
+        crowd.snapshot(1, 4, crowd.venue_ms + ahead_ms);
+        assert!(crowd.is_live(1, 4));
+        crowd.venue_ms += 1_000;
+        crowd.change(1, 4, crowd.venue_ms);
+        assert!(!crowd.is_live(1, 4), "{ahead_ms}: the change is not in the snapshot");
+        let mut crowd = Crowd::new(2, 5, 600_000);
+        crowd.snapshot(1, 4, crowd.venue_ms + ahead_ms);
+        crowd.snapshot(1, 4, crowd.venue_ms + 1);
+        assert!(!crowd.is_live(1, 4), "{ahead_ms}: one of the two snapshots has a wrong time");
+    }
+}
+
+#[test]
+fn books_of_one_connection_from_the_future_do_not_move_the_clock() {
+    for host_ms in [0, -600_000] {
+        let mut crowd = Crowd::new(3, 5, host_ms);
+        for market in 0..5 {
+            crowd.snapshot(0, market, crowd.venue_ms + HOUR);
+        }
+        assert_eq!(crowd.troubles(), (5, 5), "{host_ms}");
+        // Nor do its changes: the other two connections decide.
+        for market in 0..5 {
+            crowd.change(0, market, crowd.venue_ms + HOUR);
+        }
+        assert_eq!(crowd.intake.books.clock_offset_ms(), Some(host_ms));
+        crowd.snapshot(1, 3, crowd.venue_ms + HOUR);
+        assert!(!crowd.is_live(1, 3));
+        for (connection, market) in [(0, 3), (0, 4), (1, 3)] {
+            crowd.answer(connection, market);
+            assert!(crowd.is_live(connection, market), "{host_ms} {connection} {market}");
+        }
+    }
 }

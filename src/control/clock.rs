@@ -1,0 +1,79 @@
+//! Whether the host's clock is behind the venue's, by what the shards see of it.
+//!
+//! Runs on:  control core (pure).
+//!
+//! Below zero the smallest difference of receive and venue time can only be the clocks; above zero it may be the
+//! network, which `lag` reports.
+use crate::base::limits::CLOCK_ERROR_MS;
+
+/// By how much a host is behind whose clock has this difference to the venue's, milliseconds.
+pub(super) fn behind_ms(offset_ms: Option<i64>) -> u64 {
+    offset_ms.unwrap_or(0).min(0).unsigned_abs()
+}
+
+/// The difference that is known, and whether it was logged.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct HostClockCheck {
+    behind_ms: u64,
+    logged: bool,
+}
+
+impl HostClockCheck {
+    /// What each shard sees. All that see something must agree, for one may have a single connection whose times
+    /// are wrong. Gives a line for the log, once until the clock is right again.
+    pub(super) fn on_offsets(
+        &mut self,
+        offsets: impl Iterator<Item = Option<i64>>,
+        venue: &str,
+    ) -> Option<String> {
+        self.behind_ms = behind_ms(offsets.flatten().max());
+        let line = self.line(venue);
+        let first = line.is_some() && !self.logged;
+        self.logged = line.is_some() || self.logged && self.behind_ms > CLOCK_ERROR_MS / 2;
+        line.filter(|_| first)
+    }
+
+    /// The notice, while the host is behind by more than a clock may err.
+    pub(super) fn line(&self, venue: &str) -> Option<String> {
+        (self.behind_ms > CLOCK_ERROR_MS).then(|| {
+            format!(
+                "host clock is {:.0} s behind the venue's: messages of {venue} carry times that this host has not \
+                 reached; books follow the venue's clock, ages and files have the host's: run chrony",
+                self.behind_ms as f64 / 1e3
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_behind_is_reported_once_until_it_is_right_again() {
+        let mut check = HostClockCheck::default();
+        let mut logged = |offsets: &[Option<i64>]| {
+            let line = check.on_offsets(offsets.iter().copied(), "polymarket");
+            (line.is_some(), check.line("polymarket").unwrap_or_default())
+        };
+        assert_eq!(logged(&[None, None]), (false, String::new()));
+        assert_eq!(
+            logged(&[Some(-2_000), None]),
+            (false, String::new()),
+            "as far as a clock may err"
+        );
+        let (now, line) = logged(&[Some(-10_040), None]);
+        assert!(now && line.starts_with("host clock is 10 s behind the venue's: "), "{line}");
+        assert!(line.ends_with("run chrony"), "{line}");
+        let (now, line) = logged(&[Some(-599_900), Some(-600_020)]);
+        assert!(!now && line.starts_with("host clock is 600 s behind"), "{line}");
+        assert_eq!(
+            logged(&[Some(-600_000), Some(20)]),
+            (false, String::new()),
+            "one shard sees no such thing"
+        );
+        assert!(logged(&[Some(-10_000)]).0, "again");
+        assert_eq!(logged(&[Some(-1_990)]), (false, String::new()));
+        assert!(!logged(&[Some(-2_010)]).0, "about the bound it is logged once");
+    }
+}
