@@ -90,13 +90,10 @@ impl VenueClock {
         wall_ns == 0 || ms <= wall_ns / MILLISECOND_NS + self.behind_ms() + CLOCK_ERROR_MS
     }
 
-    /// Whether a time is ahead of the venue's clock at all, as far as is known.
+    /// Whether a time is ahead of the venue's clock at all, as far as is known. Messages that come late are no sign of
+    /// a host whose clock is ahead: a recording may hold them.
     pub(in crate::shard::books) fn is_ahead(&self, ms: u64, wall_ns: u64) -> bool {
-        let offset_ms = self.offset_ms.unwrap_or(0);
-        let far = offset_ms < 0 || offset_ms > CLOCK_ERROR_MS as i64;
-        let venue_ms =
-            (wall_ns / MILLISECOND_NS).saturating_add_signed(if far { -offset_ms } else { 0 });
-        wall_ns != 0 && ms > venue_ms
+        wall_ns != 0 && ms > wall_ns / MILLISECOND_NS + self.behind_ms()
     }
 
     /// Takes the times of a message that is no snapshot.

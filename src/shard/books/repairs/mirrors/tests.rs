@@ -182,7 +182,8 @@ fn a_pair_that_the_venue_has_otherwise_is_repaired() {
     for _ in 0..AUDIT_PATIENCE_NS / SECOND_NS {
         wanted = pairs.second();
     }
-    assert_eq!(wanted, [token(0, 0)]);
+    // The pair may be asked for in the same second.
+    assert!(wanted.contains(&token(0, 0)), "{wanted:?}");
     assert_eq!(pairs.state(0, 0).0, "stale:behind");
     pairs.rest(&format!("[{}]", Pairs::book(0, 0, newer_ms, "0.5")));
     assert_eq!(pairs.state(0, 0), ("live", "0.5".into()));
