@@ -569,6 +569,9 @@ pub const SINK_RETRY_MAX_NS: u64 = 5 * SECOND_NS;
 /// At the end: from the last shard's end until the database has everything. What it has not goes into
 /// the journal.
 pub const SINK_DRAIN_NS: u64 = 10 * SECOND_NS;
+/// A sink's thread is waited for so long beyond that: it stands back, so that on a busy machine its last write takes
+/// seconds.
+pub const SINK_END_NS: u64 = 30 * SECOND_NS;
 /// Records of a shard on their way to the capture go round in chunks of so many bytes.
 pub const CAPTURE_CHUNK_BYTES: usize = 64 * 1024;
 /// So many of them: 16 MB a shard, a second of a shard's 20,000 messages a second.

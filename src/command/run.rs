@@ -238,6 +238,9 @@ fn missing(ending: &Ending) -> Vec<String> {
     let capture = ending.capture.as_ref().filter(|capture| !capture.is_complete()).map(|capture| {
         let why = if capture.loss.is_empty() { &capture.error } else { &capture.loss };
         let (lost, folder) = (capture.lost, &capture.folder);
+        if lost == 0 {
+            return format!("what came last may be missing in {folder}: {why}");
+        }
         let trades = capture.lost_count().with_trades();
         format!("{lost} frames are not in {folder}{trades}: {why}; its manifest says when")
     });

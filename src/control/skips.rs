@@ -14,8 +14,6 @@ struct Listing {
     /// Entries that are not closed.
     open: u64,
     skipped: BTreeMap<SkipReason, u64>,
-    /// Of these, entries that have no book by a rule and one by their flags.
-    contradicting: u64,
 }
 
 /// Counts what is skipped, and names the first of each reason.
@@ -74,7 +72,6 @@ impl Skips {
         let mut new = Vec::new();
         for entry in skipped {
             *self.present.skipped.entry(entry.reason).or_default() += 1;
-            self.present.contradicting += u64::from(entry.listed);
             if let Entry::Vacant(first) = self.first.entry(entry.reason) {
                 first.insert(entry.to_string());
                 new.push(entry);
@@ -111,13 +108,7 @@ impl Skips {
     /// How much of the catalogue cannot be followed although it should have books.
     #[must_use]
     pub fn drift(&self, venue: &str) -> Drift {
-        let Listing { open, skipped, contradicting } = self.listing();
-        if *contradicting > 0 && 100 * contradicting >= SKIPPED_REASON_PERCENT * open {
-            return Drift::Reason(format!(
-                "{contradicting} of {open} open markets in the catalogue of {venue} are not followed because they are \
-                 marked as combos or for quotes, and list an order book: the marks may have got another meaning"
-            ));
-        }
+        let Listing { open, skipped } = self.listing();
         let drift = || skipped.iter().filter(|(reason, _)| reason.is_drift());
         let count: u64 = drift().map(|(_, count)| count).sum();
         if 100 * count <= SKIPPED_NOTICE_PERCENT * open {
@@ -178,20 +169,6 @@ mod tests {
         let [report] = &skips.report("kalshi")[..] else { panic!("one reason") };
         assert_eq!((report.reason.as_str(), report.by_rule, report.markets), ("combo", true, 3));
         assert_eq!(report.first, "(no id; m0)");
-    }
-
-    #[test]
-    fn marks_that_contradict_the_flags_of_much_of_the_catalogue_are_a_fault() {
-        let of = |followed, marked| {
-            let mut skips = Skips::default();
-            let mut entries = entries(SkipReason::Combo, marked);
-            entries.iter_mut().for_each(|entry| entry.listed = true);
-            skips.on_page(1, followed, entries);
-            skips.drift("polymarket")
-        };
-        assert_eq!(of(91, 9), Drift::Usual);
-        let Drift::Reason(line) = of(90, 10) else { panic!("10 %") };
-        assert!(line.starts_with("10 of 100 open markets"), "{line}");
     }
 
     #[test]

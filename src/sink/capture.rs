@@ -11,7 +11,7 @@ mod segment;
 use crate::base::id::ConnectionId;
 use crate::base::limits::{
     CAPTURE_BLOCK_BYTES, CAPTURE_CHECK_NS, CAPTURE_RETRY_NS, CAPTURE_WAITING_BYTES_MAX,
-    SINK_DRAIN_NS, SINK_LOOK_NS, THREAD_END_NS,
+    SINK_DRAIN_NS, SINK_END_NS, SINK_LOOK_NS,
 };
 use crate::base::time::Now;
 use crate::capture::line::{self, Note, Stamp};
@@ -110,10 +110,16 @@ impl CaptureSink {
     #[must_use]
     pub fn stop(self) -> CaptureReport {
         self.stop.store(true, Ordering::Release);
-        if !ends_within(self.thread, SINK_DRAIN_NS + THREAD_END_NS) {
-            error!("the capture did not end in time");
+        if ends_within(self.thread, SINK_DRAIN_NS + SINK_END_NS) {
+            return self.board.read();
         }
-        self.board.read()
+        error!("the capture did not end in time");
+        let mut report = self.board.read();
+        report.waiting_bytes = report.waiting_bytes.max(1);
+        if report.loss.is_empty() {
+            report.loss = "its thread did not end in time".into();
+        }
+        report
     }
 }
 
@@ -158,7 +164,7 @@ impl Writer {
             let due = now.mono_ns >= self.begun_ns + self.flush_ns;
             if self.folder.waiting() > 0
                 && (full || due || stopping)
-                && (stopping || now.mono_ns >= self.retry_ns)
+                && now.mono_ns >= self.retry_ns
             {
                 self.write(now);
             }

@@ -7,7 +7,7 @@ use super::ledger::{Batching, Ledger, Todo};
 use super::store::{Batch, Loss, Store, StoreAddress, StoreError};
 use crate::base::id::{MarketId, ShardId, Venue};
 use crate::base::limits::{
-    SINK_DRAIN_NS, SINK_LOOK_NS, SINK_MARKETS_MAX, THREAD_END_NS, TRADES_PER_LOOK,
+    SINK_DRAIN_NS, SINK_END_NS, SINK_LOOK_NS, SINK_MARKETS_MAX, TRADES_PER_LOOK,
 };
 use crate::base::time::{Clock as _, MICROSECOND_NS, Now, SECOND_NS};
 use crate::counter::trades::{TradeBoard, TradeReport};
@@ -194,7 +194,7 @@ impl TradeSink {
     #[must_use]
     pub fn stop(self) -> TradeReport {
         self.stop.store(true, Ordering::Release);
-        if !ends_within(self.gatherer, SINK_DRAIN_NS + THREAD_END_NS) {
+        if !ends_within(self.gatherer, SINK_DRAIN_NS + SINK_END_NS) {
             error!("the trade sink did not end in time");
         }
         self.board.read()

@@ -16,8 +16,6 @@ pub struct Skipped {
     pub name: String,
     /// Why.
     pub reason: SkipReason,
-    /// Its flags say that it has a book all the same.
-    pub listed: bool,
 }
 
 impl Skipped {
@@ -25,7 +23,7 @@ impl Skipped {
     #[must_use]
     pub fn new(market: Option<MarketId>, name: &str, reason: SkipReason) -> Self {
         let name = name[..name.floor_char_boundary(SKIPPED_NAME_BYTES_MAX)].escape_debug();
-        Self { market, name: name.to_string(), reason, listed: false }
+        Self { market, name: name.to_string(), reason }
     }
 }
 
@@ -49,10 +47,9 @@ pub enum SkipReason {
     NoOrderBook,
     /// `acceptingOrders` is false: not yet, or no longer.
     NotAccepting,
-    /// A combination of markets: it is traded by quotes and has no book, or is not asked for. Said by its mark,
-    /// whatever its flags are.
+    /// A combination of markets: it is traded by quotes and has no book, or is not asked for.
     Combo,
-    /// It is traded by requests for quotes and has no book. Said by its mark, whatever its flags are.
+    /// It is traded by requests for quotes and has no book.
     QuotesOnly,
     /// Its end has passed, and ends are taken at their word.
     Ended,

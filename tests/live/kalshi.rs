@@ -200,6 +200,15 @@ fn stored(path: &Path) -> Vec<String> {
     ids.map(Result::unwrap).collect()
 }
 
+/// What YES is asked for is what NO is paid.
+fn assert_no_side(venue: &mut Kalshi, engine: &mut Engine) {
+    let (ticker, _, asks) = venue.truth().swap_remove(7);
+    let no = engine.book(&format!("{ticker}&outcome=no")).json();
+    let bids = no["bids"].as_array().unwrap().iter();
+    let bids: Levels = bids.map(|l| (fixed(&l["price"], 4), fixed(&l["size"], 2))).collect();
+    assert_eq!(bids, asks.iter().map(|(p, s)| (10_000 - p, *s)).collect::<Levels>());
+}
+
 #[test]
 fn every_kalshi_book_is_right_and_every_trade_is_kept_once() {
     let flags = ["--markets", "150", "--rate", "600", "--trades", "500", "--paused"];
@@ -231,12 +240,7 @@ fn every_kalshi_book_is_right_and_every_trade_is_kept_once() {
     engine.wait_for("more proofs", PATIENCE, |stats| proven(stats, 160));
     venue.ask("POST", "/sim/pause");
     wait_trades(&mut venue, &mut engine);
-    // What YES is asked for is what NO is paid.
-    let (ticker, _, asks) = venue.truth().swap_remove(7);
-    let no = engine.book(&format!("{ticker}&outcome=no")).json();
-    let bids = no["bids"].as_array().unwrap().iter();
-    let bids: Levels = bids.map(|l| (fixed(&l["price"], 4), fixed(&l["size"], 2))).collect();
-    assert_eq!(bids, asks.iter().map(|(p, s)| (10_000 - p, *s)).collect::<Levels>());
+    assert_no_side(&mut venue, &mut engine);
     let made = venue.trades();
     let stats = engine.stats();
     // The venue's own best prices, and its snapshots of live books, at their places of the stream.

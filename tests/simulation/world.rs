@@ -107,6 +107,34 @@ fn target(board: Switchboard) -> Target {
     }
 }
 
+/// One shard with its links; the rings of orders and reports hold `ring_of` entries.
+fn shard_rig(
+    place: usize,
+    ring_of: usize,
+    clock: &Rc<Cell<Now>>,
+    record: &Rc<RefCell<Record>>,
+) -> (ShardProxy, ShardRig) {
+    let (order_sender, orders) = ring(ring_of);
+    let (reports, report_receiver) = ring(ring_of);
+    let (queries, query_receiver) = ring(1024);
+    let (answer_sender, answers) = ring(1024);
+    let gauge = reports.gauge();
+    let links = ShardLinks {
+        orders,
+        reports,
+        queries: query_receiver,
+        answers: answer_sender,
+        peers: Default::default(),
+    };
+    let witness = Witness(Rc::clone(record));
+    let id = ShardId(place as u16);
+    let shard = Shard::new(id, FEED, witness, VirtualClock(Rc::clone(clock)), links).unwrap();
+    let shard = shard.checking(HashChecks::All).auditing(AUDIT_NS);
+    let bell = shard.doorbell();
+    let proxy = ShardProxy::new(id, None, order_sender, report_receiver, gauge, bell);
+    (proxy, ShardRig { shard, queries, answers, paused_until_ns: 0 })
+}
+
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
@@ -120,27 +148,10 @@ impl World {
         let venue = Venue::new(board.clone(), markets, now_ms, faults, &mut random);
         let (mut proxies, mut shards) = (Vec::new(), Vec::new());
         for place in 0..SHARDS {
-            let small = random.chance(1, 3);
-            let (order_sender, orders) = ring(if small { 8 } else { 1024 });
-            let (reports, report_receiver) = ring(if small { 8 } else { 1024 });
-            let (queries, query_receiver) = ring(1024);
-            let (answer_sender, answers) = ring(1024);
-            let gauge = reports.gauge();
-            let links = ShardLinks {
-                orders,
-                reports,
-                queries: query_receiver,
-                answers: answer_sender,
-                peers: Default::default(),
-            };
-            let witness = Witness(Rc::clone(&record));
-            let id = ShardId(place as u16);
-            let shard =
-                Shard::new(id, FEED, witness, VirtualClock(Rc::clone(&clock)), links).unwrap();
-            let shard = shard.checking(HashChecks::All).auditing(AUDIT_NS);
-            let bell = shard.doorbell();
-            proxies.push(ShardProxy::new(id, None, order_sender, report_receiver, gauge, bell));
-            shards.push(ShardRig { shard, queries, answers, paused_until_ns: 0 });
+            let ring_of = if random.chance(1, 3) { 8 } else { 1024 };
+            let (proxy, rig) = shard_rig(place, ring_of, &clock, &record);
+            proxies.push(proxy);
+            shards.push(rig);
         }
         let (commands, command_receiver) = ring(64);
         let (news_sender, news) = ring(64);

@@ -340,6 +340,10 @@ impl<'a> Cursor<'a> {
     #[inline(always)]
     fn timestamp(&mut self) -> Option<u64> {
         let high = eight_digits(self.word(self.at)?)?;
+        // With zeros in front it may be a time in seconds: for the full parser to judge.
+        if high < 10_000_000 {
+            return None;
+        }
         // Of the last eight digits, three are the last three of the first eight.
         let low = eight_digits(self.word(self.at + 5)?)?;
         if self.bytes.get(self.at + 13) != Some(&b'"') {

@@ -116,10 +116,11 @@ impl VenueClock {
         self.last_ms = wall_ms;
         let place = connection.0 as usize;
         let known = self.connections.get(place).and_then(|window| window.now.second);
-        if known.is_none_or(|known| ms < known.ms) {
-            if venue_ms > 0 && ms.unsigned_abs() <= CLOCK_PLAUSIBLE_MS {
-                self.lower(place, Difference { ms, market: market() });
-            }
+        if known.is_none_or(|known| ms < known.ms)
+            && venue_ms > 0
+            && ms.unsigned_abs() <= CLOCK_PLAUSIBLE_MS
+        {
+            self.lower(place, Difference { ms, market: market() });
         }
     }
 

@@ -207,11 +207,13 @@ impl Entry {
 
     /// Why there is no book, or none that can be found. What the venue says outright comes before what is missing.
     fn without_book(&self) -> Option<SkipReason> {
-        // Combos and markets of requests for quotes are quote-driven and have no book (docs.polymarket.com,
-        // protocol-v2-migration, 2026-11): their marks say so, and a book that their flags promise never comes.
-        Some(match [self.active, self.order_book, self.accepting] {
-            _ if self.combo => SkipReason::Combo,
-            _ if self.quotes => SkipReason::QuotesOnly,
+        let flags = [self.active, self.order_book, self.accepting];
+        let listed = flags == [Some(true); 3] && self.tokens.len() == 2;
+        // Markets of ordinary books may be traded by quotes or combined as well: only where a book is missing do these
+        // say why.
+        Some(match flags {
+            _ if self.combo && !listed => SkipReason::Combo,
+            _ if self.quotes && !listed => SkipReason::QuotesOnly,
             [Some(false), ..] => SkipReason::Inactive,
             [_, Some(false), _] => SkipReason::NoOrderBook,
             [.., Some(false)] => SkipReason::NotAccepting,
@@ -225,20 +227,13 @@ impl Entry {
         })
     }
 
-    /// Its flags say that it has a book.
-    fn is_listed(&self) -> bool {
-        let flags = [self.active, self.order_book, self.accepting];
-        flags == [Some(true); 3] && self.tokens.len() == 2
-    }
-
     fn skip(self, reason: SkipReason) -> Verdict {
-        let listed = !reason.is_drift() && self.is_listed();
         let mut name = if self.slug.is_empty() { self.number } else { self.slug };
         if let Version::Unknown(version) = &self.version {
             name.truncate(name.floor_char_boundary(limits::SKIPPED_NAME_BYTES_MAX / 2));
             name = format!("{name}, version {version}");
         }
-        Verdict::Skip(Skipped { listed, ..Skipped::new(self.market, &name, reason) })
+        Verdict::Skip(Skipped::new(self.market, &name, reason))
     }
 }
 

@@ -310,20 +310,8 @@ fn combos_and_markets_of_quotes_have_no_book_by_rule() {
         assert_eq!(tokens(&more), Err(reason), "{more}");
         assert_eq!(reason.is_drift(), reason == NotTwoTokens);
     }
-    // The marks say so, whatever the flags say; that they do is known.
-    for (more, reason) in [
-        (r#""comboStatus":"active""#, Combo),
-        (r#""rfqEnabled":true"#, QuotesOnly),
-        (r#""rfqEnabled":"true","comboStatus":null"#, QuotesOnly),
-    ] {
-        for ids in [v2.as_str(), r#""version":"v1""#] {
-            let body = market(CONDITION, &format!("{more},{ids}"));
-            let page = parse_page(format!("[{body}]").as_bytes()).unwrap();
-            let [skipped] = &page.skipped[..] else { panic!("{more}") };
-            assert_eq!((skipped.reason, skipped.listed), (reason, true), "{more}");
-        }
-    }
-    for more in [r#""comboStatus":"""#, r#""comboStatus":null"#, r#""rfqEnabled":false"#] {
+    // A leg of a combo, or a market that takes quotes as well, has its book.
+    for more in [r#""comboStatus":"active""#, r#""rfqEnabled":true"#] {
         assert_eq!(tokens(&format!("{more},{v2}")), Ok(vec![a.to_owned(), b.to_owned()]));
     }
 }

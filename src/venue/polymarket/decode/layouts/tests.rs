@@ -99,7 +99,7 @@ fn side() -> impl Strategy<Value = &'static str> {
 }
 
 fn time() -> impl Strategy<Value = String> {
-    prop_oneof![9 => "17[0-9]{11}", 1 => "[0-9]{1,20}"]
+    prop_oneof![9 => "17[0-9]{11}", 1 => "[0-9]{1,20}", 1 => "00[0-9]{11}"]
 }
 
 fn levels(spaced: bool) -> impl Strategy<Value = String> {
