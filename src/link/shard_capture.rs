@@ -442,8 +442,9 @@ mod tests {
         (0..4).for_each(|at| tap.frame(AT, at, &long, false));
         drain(&mut spring);
         assert!(tap.ship(5));
-        let chunk = spring.full.try_receive().expect("one that was full");
+        let mut chunk = spring.full.try_receive().expect("one that was full");
         assert_eq!(chunk.count(), FrameCount { frames: 1, trades: 1 });
+        chunk.clear();
         assert!(spring.empty.try_send(chunk).is_ok());
         assert!(tap.ship(6));
         let chunk = spring.full.try_receive().expect("the marker");
