@@ -4,12 +4,13 @@
 //!
 //! Start: sockets to listen on, links, shards, control core, serve core. Stop: serve core, control
 //! core (which stops the shards and waits for them), then the threads are joined.
+use crate::api::EngineBuilder;
 use crate::base::{
     id::{ConnectionId, ShardId, TokenId},
     limits::{self, STOP_TIMEOUT_NS},
     time::{Clock, SECOND_NS},
 };
-use crate::config::{Config, venue::VenueConfig};
+use crate::config::{Config, SettingError, venue::VenueConfig};
 use crate::control::{
     dial::Target,
     discovery::{Discovery, Lookup},
@@ -43,13 +44,14 @@ use crate::ring::{Consumer, LinkGauge, Producer, ring, timed};
 use crate::serve::{BindError, Listener, ServeLinks, Server, Wake};
 use crate::shard::{Idle, Shard, ShardLinks, publish::Handler};
 use crate::sink::capture::CaptureSink;
-use crate::sink::trades::TradeSink;
+use crate::sink::trades::{SinkOptions, TradeSink};
 use crate::topology::{self, ThreadPlan, Topology, TopologyError};
 use crate::venue::Catalogue;
 use crate::wire::{
     endpoint::{Endpoint, EndpointError},
     tls::{TlsError, client_config},
 };
+use log::warn;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -59,6 +61,8 @@ use std::time::Duration;
 /// Why the engine cannot start: one line with the remedy.
 #[derive(Debug)]
 pub enum EngineError {
+    /// A setting cannot be used. Exit code 2.
+    Setting(SettingError),
     /// The layout does not fit the machine. Exit code 2.
     Topology(TopologyError),
     /// A certificate authority or host name is unusable. Exit code 2.
@@ -80,6 +84,7 @@ pub enum EngineError {
 impl std::fmt::Display for EngineError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Setting(error) => write!(f, "{error}"),
             Self::Topology(error) => write!(f, "{error}"),
             Self::Tls(error) => write!(f, "{error}"),
             Self::Listen(error) => write!(f, "--serve: {error}; choose another address"),
@@ -96,12 +101,18 @@ impl std::fmt::Display for EngineError {
 
 impl std::error::Error for EngineError {}
 
+impl From<SettingError> for EngineError {
+    fn from(error: SettingError) -> Self {
+        Self::Setting(error)
+    }
+}
+
 impl EngineError {
     /// 2 when the command line is to be mended, 1 when the host is.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Topology(_) | Self::Tls(_) | Self::Service(_) => 2,
+            Self::Setting(_) | Self::Topology(_) | Self::Tls(_) | Self::Service(_) => 2,
             Self::Listen(..)
             | Self::Start(_)
             | Self::Files(_)
@@ -124,7 +135,7 @@ pub struct Ending {
     pub left_behind: Vec<String>,
 }
 
-/// A running engine.
+/// A running engine. Dropping it stops it, as [`Engine::stop`] does.
 #[derive(Debug)]
 pub struct Engine {
     topology: Topology,
@@ -134,7 +145,8 @@ pub struct Engine {
     news: Consumer<ControlNews>,
     serve_stop: Arc<AtomicBool>,
     serve: Option<Executor<()>>,
-    control: Executor<()>,
+    /// `None` once the engine has stopped.
+    control: Option<Executor<()>>,
     shards: Vec<Executor<()>>,
     trades: Option<TradeSink>,
     capture: Option<CaptureSink>,
@@ -172,6 +184,11 @@ struct BuiltVenue<H> {
 }
 
 impl Engine {
+    /// The settings of an engine, to be followed by [`EngineBuilder::start`].
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder::default()
+    }
+
     /// Starts everything. `factory` makes one handler per shard, here, on the calling thread.
     ///
     /// # Errors
@@ -181,6 +198,7 @@ impl Engine {
         H: Handler + Send,
         F: FnMut(ShardId) -> H,
     {
+        config.check()?;
         check_host().map_err(EngineError::Start)?;
         let topology = plan(config).map_err(EngineError::Topology)?;
         if let Some(core) = topology.threads().find_map(|thread| thread.core) {
@@ -230,7 +248,7 @@ impl Engine {
             news,
             serve_stop,
             serve,
-            control: cores.control,
+            control: Some(cores.control),
             shards: cores.shards,
             trades,
             capture,
@@ -290,15 +308,21 @@ impl Engine {
     /// Stops in reverse order of the start, every stage bounded. `on_news` hears what the control
     /// core still tells (the last interval of histograms is among it).
     pub fn stop(mut self, on_news: impl FnMut(&ControlNews)) -> Ending {
-        let (trades, capture) = (self.trades.take(), self.capture.take());
+        self.shut_down(on_news)
+    }
+
+    fn shut_down(&mut self, on_news: impl FnMut(&ControlNews)) -> Ending {
         let ending = self.stop_cores(on_news);
         // The shards have ended, or never will: what they saw is in the rings.
+        let (trades, capture) = (self.trades.take(), self.capture.take());
         let (trades, capture) = (trades.map(TradeSink::stop), capture.map(CaptureSink::stop));
         Ending { trades, capture, ..ending }
     }
 
-    fn stop_cores(mut self, mut on_news: impl FnMut(&ControlNews)) -> Ending {
+    fn stop_cores(&mut self, mut on_news: impl FnMut(&ControlNews)) -> Ending {
         let mut left_behind = Vec::new();
+        let control = self.control.take();
+        let shards = std::mem::take(&mut self.shards);
         self.serve_stop.store(true, Ordering::Release);
         if let Some(serve) = self.serve.take()
             && let Err(error) = serve.join_within(limits::THREAD_END_NS)
@@ -339,7 +363,7 @@ impl Engine {
             std::thread::sleep(Duration::from_millis(2));
         }
         if left_behind.is_empty() {
-            let threads = self.shards.into_iter().chain([self.control]);
+            let threads = shards.into_iter().chain(control);
             left_behind.extend(
                 threads
                     .filter_map(|t| t.join_within(limits::THREAD_END_NS).err())
@@ -347,6 +371,31 @@ impl Engine {
             );
         }
         Ending { report: last, trades: None, capture: None, left_behind }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if self.control.is_none() {
+            return;
+        }
+        for left in self.shut_down(|_| ()).left_behind {
+            warn!("{left}");
+        }
+    }
+}
+
+impl EngineBuilder {
+    /// Starts the engine. `factory` makes one handler per shard, here, on the calling thread.
+    ///
+    /// # Errors
+    /// [`EngineError`]: a setting cannot be used, or a thread, a file or an address; nothing is running then.
+    pub fn start<H, F>(self, factory: F) -> Result<Engine, EngineError>
+    where
+        H: Handler + Send,
+        F: FnMut(ShardId) -> H,
+    {
+        Engine::start(&self.config()?, factory)
     }
 }
 
@@ -530,7 +579,7 @@ where
             .timing_connections(config.connection_histograms)
             .checking(config.hash_checks)
             .auditing(config.audit_round_ns)
-            .polling(config.poll_round_ns);
+            .polling(venue.poll_round_ns);
         let shard = match &config.trades {
             None => shard,
             Some(_) => {
@@ -617,7 +666,9 @@ fn start_sink<H>(
         receivers.push(receiver);
         springs.append(&mut shards.trades);
     }
-    let sink = TradeSink::start(options, springs, receivers, clock.clone());
+    let venues = producers.iter().map(|(venue, _)| *venue).collect();
+    let options = SinkOptions { venues, ..options.clone() };
+    let sink = TradeSink::start(&options, springs, receivers, clock.clone());
     let mut sink = sink.map_err(EngineError::Trades)?;
     let mut ends = VecDeque::new();
     for (venue, markets) in producers {

@@ -47,6 +47,7 @@
 //! | [`replay`] | captures back into books, by the shard's own code |
 //! | [`export`] | captures and databases as Parquet |
 //! | [`config`] | flags, and what they become once they are checked |
+//! | [`api`] | the builder of an engine, and the types that a library user names |
 //! | [`engine`] | builds links and threads in order, stops them in reverse |
 //! | [`command`] | the subcommands |
 //! | [`sim`] | apart from all: a venue of our own over real sockets; uses `base` only |
@@ -116,12 +117,7 @@
 //! factory; each shard gets a handler of its own, so a handler needs no lock.
 //!
 //! ```no_run
-//! use clap::Parser as _;
-//! use ringbook::config::Config;
-//! use ringbook::config::flags::{Cli, Command};
-//! use ringbook::engine::Engine;
-//! use ringbook::market::book::BookState;
-//! use ringbook::shard::publish::{BookView, Handler};
+//! use ringbook::{BookState, BookView, Engine, Handler, Polymarket};
 //!
 //! struct Watch;
 //!
@@ -131,12 +127,14 @@
 //!     }
 //! }
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let cli = Cli::parse_from(["ringbook", "run", "--shards", "2"]);
-//! let Command::Run(flags) = cli.command else { unreachable!("`run` was asked for") };
-//! let engine = Engine::start(&Config::new(&flags)?, |_shard| Watch)?;
+//! # fn main() -> Result<(), ringbook::EngineError> {
+//! let engine = Engine::builder()
+//!     .venue(Polymarket::default())
+//!     .market("will-it-rain")
+//!     .shards(2)
+//!     .start(|_shard| Watch)?;
 //! std::thread::sleep(std::time::Duration::from_secs(60));
-//! engine.stop(|_news| ());
+//! drop(engine); // stops it
 //! # Ok(())
 //! # }
 //! ```
@@ -151,6 +149,7 @@
 //! [`Live`]: market::book::BookState::Live
 //! [`Stale`]: market::book::BookState::Stale
 
+pub mod api;
 pub mod base;
 pub mod capture;
 pub mod command;
@@ -175,6 +174,9 @@ pub mod sink;
 pub mod topology;
 pub mod venue;
 pub mod wire;
+
+pub use api::*;
+pub use engine::{Ending, Engine, EngineError};
 
 /// The examples of README.md, compiled with the documentation tests.
 #[cfg(doctest)]

@@ -49,11 +49,13 @@ const LAYERS: &[(&str, &[&str])] = &[
         "config",
         &["base", "wire", "venue", "host", "io", "pool", "sink", "replay", "export", "topology"],
     ),
+    // What a library user names; the root exports it.
+    ("api", &["base", "market", "shard", "topology", "config"]),
     (
         "engine",
         &[
-            "base", "ring", "counter", "wire", "venue", "io", "pool", "link", "shard", "control",
-            "serve", "sink", "topology", "config",
+            "api", "base", "ring", "counter", "wire", "venue", "io", "pool", "link", "shard",
+            "control", "serve", "sink", "topology", "config",
         ],
     ),
     (
@@ -65,7 +67,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     // Pages, and no code.
     ("guide", &[]),
-    ("lib", &[]),
+    ("lib", &["api", "engine"]),
     ("main", &["io", "config", "command"]),
     // Of io only what prints.
     ("bin", &["sim", "io"]),
@@ -111,6 +113,7 @@ const RIM: &[Reach] = &[
             "src/control/",
             "src/serve/",
             "src/config/",
+            "src/api.rs",
             "src/engine.rs",
             "src/command/",
             "src/bin/",

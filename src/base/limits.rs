@@ -239,6 +239,17 @@ pub const RECYCLE_SWITCH_TIMEOUT_NS: u64 = 30 * SECOND_NS;
 pub const RECYCLE_RETRY_MIN_NS: u64 = 60 * SECOND_NS;
 /// Longest such pause.
 pub const RECYCLE_RETRY_MAX_NS: u64 = 3600 * SECOND_NS;
+/// Connections that are merged have together at most so much of a whole one's tokens, percent.
+pub const MERGE_FILL_PERCENT: usize = 90;
+/// Connections of a shard above the necessary ones at which a merged one may be filled to the limit, percent.
+pub const MERGE_SPARE_PERCENT: usize = 25;
+/// Younger connections are not merged. Less than [`RECYCLE_AGE_MIN_NS`]: where many markets end, each connection is
+/// replaced at that age, and two would never be older together.
+pub const MERGE_AGE_MIN_NS: u64 = 120 * SECOND_NS;
+/// Connections that are merged into one at a time.
+pub const MERGE_CONNECTIONS_MAX: usize = 16;
+/// Nothing is merged for so long after the engine was not healthy.
+pub const MERGE_POSTPONED_NS: u64 = 60 * SECOND_NS;
 /// Proofs of the last recycles that are shown.
 pub const RECYCLE_PROOFS_MAX: usize = 32;
 /// Messages that a handover keeps because only one of its two connections has said them: ten seconds

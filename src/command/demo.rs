@@ -6,14 +6,12 @@ use super::{
     compare::{Comparison, Verdict},
     run::{Session, listen},
 };
-use crate::base::limits::{LAG_WARN_NS, TOKENS_PER_CONNECTION_TARGET};
 use crate::base::policy::HashChecks;
 use crate::base::time::{Clock as _, SECOND_NS};
-use crate::config::{Config, UsageError, flags::DemoFlags, venue::VenueConfig};
-use crate::io::{blocking::BlockingClient, clock::HostClock, driver::Driver, output::print_line};
+use crate::config::{Config, Polymarket, UsageError, flags::DemoFlags};
+use crate::io::{blocking::BlockingClient, clock::HostClock, output::print_line};
 use crate::sim::{SimConfig, SimError, Venue};
 use crate::topology::LayoutFlags;
-use crate::venue::Feed;
 use crate::wire::{endpoint::Endpoint, tls::client_config};
 use log::info;
 use std::process::ExitCode;
@@ -101,39 +99,17 @@ fn sim_config(flags: &DemoFlags) -> SimConfig {
 /// # Errors
 /// The venue's addresses are none: a fault of ours.
 pub fn engine_config(layout: LayoutFlags, venue: &Venue) -> Result<Config, Failure> {
-    let parse = |url: &str, schemes| {
-        Endpoint::parse(url, schemes).map_err(|error| UsageError(error.to_string()))
-    };
-    Ok(Config {
-        layout,
-        venues: vec![VenueConfig {
-            feed: Feed::Polymarket { custom_features: true },
-            catalogue: parse(&venue.http_url(), ["http", "https"])?,
-            books: parse(&venue.http_url(), ["http", "https"])?,
-            ws: parse(&venue.ws_url(), ["ws", "wss"])?,
-            table: None,
-            signer: None,
-            tokens_per_connection: TOKENS_PER_CONNECTION_TARGET,
-        }],
-        tls_ca: venue.ca_pem().map(|pem| pem.as_bytes().to_vec()),
-        serve: Some((std::net::Ipv4Addr::LOCALHOST, 0).into()),
-        serve_names: Vec::new(),
-        lag_warn_ns: LAG_WARN_NS,
-        histograms: None,
-        connection_histograms: false,
-        hash_checks: HashChecks::All,
-        audit_round_ns: 10 * SECOND_NS,
-        poll_round_ns: 0,
-        services: Vec::new(),
-        markets: Vec::new(),
-        tokens: Vec::new(),
-        discover: true,
-        driver: Driver::Epoll,
-        markets_max: None,
-        trades: None,
-        capture: None,
-        duration_ns: None,
-    })
+    let mut config = Config::default();
+    let settings = Polymarket::at(&venue.http_url(), &venue.ws_url());
+    config.venue(settings).map_err(UsageError::from)?;
+    config
+        .all_markets(true)
+        .serve((std::net::Ipv4Addr::LOCALHOST, 0).into())
+        .verify_hash(HashChecks::All)
+        .audit(Duration::from_secs(10));
+    config.layout = layout;
+    config.tls_ca = venue.ca_pem().map(|pem| pem.as_bytes().to_vec());
+    Ok(config)
 }
 
 /// What went wrong with the embedded venue, for people.

@@ -6,7 +6,7 @@ use super::{
     histograms::HistogramFiles,
     terminal::{Signals, StatusLine},
 };
-use crate::base::time::{Clock as _, MILLISECOND_NS};
+use crate::base::time::{Clock as _, MILLISECOND_NS, SECOND_NS};
 use crate::config::{Config, flags::RunFlags};
 use crate::counter::{
     latency::Latencies,
@@ -33,7 +33,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// # Errors
 /// The engine cannot start.
 pub fn run(flags: &RunFlags) -> Result<ExitCode, Failure> {
-    let config = Config::new(flags)?;
+    let config = Config::from_flags(flags)?;
     let signals = listen()?;
     look_first(&config, &signals)?;
     let mut session = Session::start(&config)?;
@@ -41,7 +41,8 @@ pub fn run(flags: &RunFlags) -> Result<ExitCode, Failure> {
         info!("catalogue {}, stream {}", venue.catalogue.url, venue.ws.url);
     }
     let clock = HostClock::new();
-    let deadline_ns = config.duration_ns.map(|ns| clock.mono_ns().saturating_add(ns));
+    let duration_ns = (flags.duration > 0).then(|| flags.duration.saturating_mul(SECOND_NS));
+    let deadline_ns = duration_ns.map(|ns| clock.mono_ns().saturating_add(ns));
     while !signals.asked() && deadline_ns.is_none_or(|deadline_ns| clock.mono_ns() < deadline_ns) {
         session.look();
         std::thread::sleep(LOOK_INTERVAL);

@@ -1,29 +1,33 @@
-//! Configuration: raw flags, and what becomes of them once they are checked.
+//! Configuration: settings with their defaults and bounds, and the flags that set them.
 //!
-//! Runs on:  main thread, before anything starts. A [`Config`] exists only if it is valid.
+//! Runs on:  main thread, before anything starts. Each setting of a [`Config`] is valid; whether they fit together
+//! is checked at the start.
 pub mod bench_live;
 pub mod export;
 pub mod flags;
 pub mod pools;
 pub mod replay;
+mod settings;
 pub mod venue;
 
-use self::venue::poll_round_ns;
-use crate::base::id::{TokenId, Venue};
-use crate::base::limits::SETTINGS_BYTES_MAX;
+pub use settings::{Capture, SettingError, Trades};
+pub use venue::{Kalshi, Polymarket, VenueSettings};
+
+use crate::base::id::TokenId;
+use crate::base::limits::LAG_WARN_NS;
 use crate::base::policy::HashChecks;
-use crate::base::time::{MILLISECOND_NS, SECOND_NS};
+use crate::base::time::SECOND_NS;
 use crate::io::authority::ServeName;
-use crate::io::{driver::Driver, file};
+use crate::io::driver::Driver;
 use crate::pool::Service;
-use crate::sink::capture::CaptureOptions;
-use crate::sink::{ledger::Batching, store::StoreAddress, trades::SinkOptions};
+use crate::sink::{capture::CaptureOptions, trades::SinkOptions};
 use crate::topology::{Idle, LayoutFlags, parse_cores};
-use crate::venue::Catalogue;
 use crate::wire::endpoint::Endpoint;
 use flags::RunFlags;
+use settings::nanoseconds;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use venue::VenueConfig;
 
 /// The market channel of the real venue.
@@ -45,50 +49,80 @@ impl std::fmt::Display for UsageError {
 
 impl std::error::Error for UsageError {}
 
-/// Everything that the engine needs to run, checked.
+impl From<SettingError> for UsageError {
+    /// Settings have the names of their flags; each line is about one.
+    fn from(error: SettingError) -> Self {
+        Self(format!("--{}", error.0.replace('\n', "\n--")))
+    }
+}
+
+/// Everything that the engine needs to run.
+///
+/// The default follows no venue; every other setting is that of `ringbook run` without flags.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Which thread runs where, as asked for.
-    pub layout: LayoutFlags,
-    /// The venues that are followed, at least one; none twice.
-    pub venues: Vec<VenueConfig>,
+    pub(crate) layout: LayoutFlags,
+    /// The venues that are followed; none twice.
+    pub(crate) venues: Vec<VenueConfig>,
     /// A certificate authority to trust besides the usual ones, PEM.
-    pub tls_ca: Option<Vec<u8>>,
+    pub(crate) tls_ca: Option<Vec<u8>>,
     /// Where to answer health, statistics and books.
-    pub serve: Option<SocketAddr>,
+    pub(crate) serve: Option<SocketAddr>,
     /// Names under which local clients may address it, besides the usual ones.
-    pub serve_names: Vec<ServeName>,
+    pub(crate) serve_names: Vec<ServeName>,
     /// Messages that are older than this when they are read are reported, nanoseconds; 0 is never.
-    pub lag_warn_ns: u64,
+    pub(crate) lag_warn_ns: u64,
     /// Where to write histograms at exit.
-    pub histograms: Option<PathBuf>,
+    pub(crate) histograms: Option<PathBuf>,
     /// Whether to keep histograms of each connection too.
-    pub connection_histograms: bool,
+    pub(crate) connection_histograms: bool,
     /// Which books' hashes are compared with the venue's.
-    pub hash_checks: HashChecks,
+    pub(crate) hash_checks: HashChecks,
     /// Every live book is compared with the venue's REST interface once in so long, nanoseconds; 0 is
     /// never.
-    pub audit_round_ns: u64,
-    /// The same for books of a venue that numbers its messages, which are compared on their connection besides.
-    pub poll_round_ns: u64,
-    /// Markets to follow by condition id or slug.
-    pub markets: Vec<String>,
+    pub(crate) audit_round_ns: u64,
+    /// Markets to follow by slug, condition id, token id or ticker.
+    pub(crate) markets: Vec<String>,
     /// Tokens whose markets to follow.
-    pub tokens: Vec<TokenId>,
+    pub(crate) tokens: Vec<TokenId>,
     /// Whether to follow every market of the catalogue.
-    pub discover: bool,
+    pub(crate) discover: bool,
     /// Who tells the shards that a socket is ready.
-    pub driver: Driver,
+    pub(crate) driver: Driver,
     /// Follow at most so many markets.
-    pub markets_max: Option<usize>,
+    pub(crate) markets_max: Option<usize>,
     /// Bounds of the engine's own REST services that are not the usual ones, by name.
-    pub services: Vec<Service>,
-    /// Where trades are kept.
-    pub trades: Option<SinkOptions>,
+    pub(crate) services: Vec<Service>,
+    /// Where trades are kept; its venues are filled in at the start.
+    pub(crate) trades: Option<SinkOptions>,
     /// Where all that comes and goes is captured.
-    pub capture: Option<CaptureOptions>,
-    /// Stop by itself after this long.
-    pub duration_ns: Option<u64>,
+    pub(crate) capture: Option<CaptureOptions>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            layout: LayoutFlags::default(),
+            venues: Vec::new(),
+            tls_ca: None,
+            serve: None,
+            serve_names: Vec::new(),
+            lag_warn_ns: LAG_WARN_NS,
+            histograms: None,
+            connection_histograms: false,
+            hash_checks: HashChecks::default(),
+            audit_round_ns: 300 * SECOND_NS,
+            markets: Vec::new(),
+            tokens: Vec::new(),
+            discover: false,
+            driver: Driver::Epoll,
+            markets_max: None,
+            services: Vec::new(),
+            trades: None,
+            capture: None,
+        }
+    }
 }
 
 impl Config {
@@ -109,81 +143,79 @@ impl Config {
         names
     }
 
-    /// Checks the flags of `ringbook run` and reads the files that they name.
+    /// Sets what the flags of `ringbook run` say, and reads the files that they name.
     ///
     /// # Errors
     /// [`UsageError`]: one line.
-    pub fn new(flags: &RunFlags) -> Result<Self, UsageError> {
+    pub fn from_flags(flags: &RunFlags) -> Result<Self, UsageError> {
         if flags.no_discovery && flags.markets.is_empty() && flags.tokens.is_empty() {
             return Err(UsageError(
                 "--no-discovery leaves nothing to follow: name markets with --market or --token"
                     .into(),
             ));
         }
-        let venues = venue::read(flags)?;
-        if flags.capture.capture.is_some() && venues.len() > 1 {
-            return Err(UsageError(
-                "--capture takes one venue: run another process for each other".into(),
-            ));
+        let mut config = Self { layout: layout(&flags.layout)?, ..Self::default() };
+        config.driver(driver(&flags.layout)?);
+        let names: Vec<&str> = flags.venue.split(',').map(str::trim).collect();
+        if (1..names.len()).any(|place| names[..place].contains(&names[place])) {
+            return Err(UsageError(format!("--venue {}: each venue once", flags.venue)));
         }
-        let tokens = flags.tokens.iter().map(|text| token(text, &venues));
-        let tokens = tokens.collect::<Result<Vec<_>, _>>()?;
-        let trades = trades(venues.iter().map(|venue| venue.feed.venue()), &flags.trades)?;
-        Ok(Self {
-            layout: layout(&flags.layout)?,
-            venues,
-            tls_ca: tls_ca(flags.tls_ca.as_deref())?,
-            serve: flags.serve,
-            lag_warn_ns: flags.lag_warn * SECOND_NS,
-            serve_names: serve_names(&flags.serve_names)?,
-            histograms: histograms(flags.histograms.as_deref())?,
-            connection_histograms: flags.connection_histograms,
-            hash_checks: hash_checks(&flags.verify_hash)?,
-            audit_round_ns: u64::from(flags.audit) * SECOND_NS,
-            poll_round_ns: poll_round_ns(flags),
-            markets: flags.markets.clone(),
-            tokens,
-            discover: !flags.no_discovery,
-            driver: driver(&flags.layout)?,
-            markets_max: flags.markets_max,
-            services: own_services(flags.pools.as_deref())?,
-            trades,
-            capture: capture(&flags.capture),
-            duration_ns: (flags.duration > 0).then(|| flags.duration.saturating_mul(SECOND_NS)),
-        })
+        for name in names {
+            config.venue(venue::from_flags(name, flags)?)?;
+        }
+        config.set_followed(flags)?;
+        config.set_served(flags)?;
+        config.lag_warn(Duration::from_secs(flags.lag_warn))?;
+        config.histograms = histograms(flags.histograms.as_deref())?;
+        config.connection_histograms = flags.connection_histograms;
+        config.verify_hash(hash_checks(&flags.verify_hash)?);
+        config.audit(Duration::from_secs(flags.audit.into()));
+        if let Some(file) = &flags.pools {
+            config.pools(file)?;
+        }
+        if let Some(trades) = trades(&flags.trades) {
+            config.trades(trades)?;
+        }
+        if let Some(capture) = capture(&flags.capture) {
+            config.capture(capture)?;
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Which markets.
+    fn set_followed(&mut self, flags: &RunFlags) -> Result<(), SettingError> {
+        self.all_markets(!flags.no_discovery);
+        for name in &flags.markets {
+            self.market(name)?;
+        }
+        for id in &flags.tokens {
+            self.token(id)?;
+        }
+        if let Some(count) = flags.markets_max {
+            self.markets_max(count);
+        }
+        Ok(())
+    }
+
+    /// The local server, and who is trusted.
+    fn set_served(&mut self, flags: &RunFlags) -> Result<(), SettingError> {
+        if let Some(file) = &flags.tls_ca {
+            self.tls_ca(file)?;
+        }
+        if let Some(address) = flags.serve {
+            self.serve(address);
+        }
+        for name in &flags.serve_names {
+            self.serve_name(name)?;
+        }
+        Ok(())
     }
 }
 
-/// Reads the id of a token, which must be one of these venues'.
-fn token(text: &str, venues: &[VenueConfig]) -> Result<TokenId, UsageError> {
-    let id = TokenId::new(text);
-    let is_of = |catalogue: &Catalogue| id.is_some_and(|id| catalogue.may_have_token(&id));
-    let catalogues: Vec<Catalogue> =
-        venues.iter().map(|venue| Catalogue::from(venue.feed)).collect();
-    id.filter(|_| catalogues.iter().any(is_of)).ok_or_else(|| {
-        let forms: Vec<&str> = catalogues.iter().map(|catalogue| catalogue.token_form()).collect();
-        UsageError(format!("--token {text}: this is no token id ({})", forms.join(", or ")))
-    })
-}
-
-fn serve_names(names: &[String]) -> Result<Vec<ServeName>, UsageError> {
-    let read = |name: &String| {
-        ServeName::parse(name).ok_or_else(|| {
-            UsageError(format!(
-                "--serve-name {name}: this is no host name or IP address; give it without scheme, port and path"
-            ))
-        })
-    };
-    names.iter().map(read).collect()
-}
-
-/// Reads the file that `--pools` names.
-///
-/// # Errors
-/// [`UsageError`]: a line for each fault.
-fn own_services(path: Option<&Path>) -> Result<Vec<Service>, UsageError> {
-    let Some(path) = path else { return Ok(Vec::new()) };
-    pools::load(path).map_err(|error| UsageError(error.of("--pools").to_string()))
+/// Reads the file of bounds.
+fn own_services(path: &Path) -> Result<Vec<Service>, SettingError> {
+    pools::load(path).map_err(|error| SettingError(error.of("pools").to_string()))
 }
 
 /// Reads the certificate authority that `--tls-ca` names.
@@ -191,9 +223,11 @@ fn own_services(path: Option<&Path>) -> Result<Vec<Service>, UsageError> {
 /// # Errors
 /// [`UsageError`]: the file cannot be read.
 pub fn tls_ca(path: Option<&Path>) -> Result<Option<Vec<u8>>, UsageError> {
-    let Some(path) = path else { return Ok(None) };
-    let pem = file::read_small(path, SETTINGS_BYTES_MAX);
-    pem.map(Some).map_err(|why| UsageError(format!("--tls-ca {why}")))
+    let mut config = Config::default();
+    if let Some(path) = path {
+        config.tls_ca(path)?;
+    }
+    Ok(config.tls_ca)
 }
 
 /// Makes the folder that `--histograms` names, before anything runs.
@@ -252,44 +286,25 @@ pub fn driver(flags: &flags::LayoutFlags) -> Result<Driver, UsageError> {
     }
 }
 
-/// Checks the flags of the trade database.
-///
-/// # Errors
-/// [`UsageError`]: one line.
-fn trades(
-    venues: impl Iterator<Item = Venue>,
-    flags: &flags::TradeFlags,
-) -> Result<Option<SinkOptions>, UsageError> {
-    let Some(text) = &flags.trades else { return Ok(None) };
-    let address = StoreAddress::parse(text);
-    let address = address.map_err(|error| UsageError(format!("--trades {error}")))?;
-    address.check_files().map_err(|error| UsageError(format!("--trades {error}")))?;
-    let journal = flags.trades_journal.clone().unwrap_or_else(|| address.journal());
-    if address.file().is_some_and(|database| file::same_file(database, &journal)) {
-        return Err(UsageError(format!(
-            "--trades-journal {}: this is the database itself; name another file",
-            journal.display()
-        )));
-    }
-    let batching = Batching {
-        trades_max: flags.trades_batch as usize,
-        age_max_ns: flags.trades_batch_ms * MILLISECOND_NS,
-    };
-    let venues = venues.collect();
-    Ok(Some(SinkOptions { venues, address, journal, batching }))
-}
-
-fn capture(flags: &flags::CaptureFlags) -> Option<CaptureOptions> {
-    Some(CaptureOptions {
-        folder: flags.capture.clone()?,
-        flush_ns: flags.capture_flush_ms * MILLISECOND_NS,
-        segment_bytes: flags.capture_file_mb * 1_000_000,
-        segment_ns: flags.capture_file_minutes * 60 * SECOND_NS,
+fn trades(flags: &flags::TradeFlags) -> Option<Trades> {
+    let trades = Trades::new(flags.trades.as_ref()?)
+        .batches(flags.trades_batch, Duration::from_millis(flags.trades_batch_ms));
+    Some(match &flags.trades_journal {
+        Some(file) => trades.journal(file),
+        None => trades,
     })
 }
 
-fn endpoint(flag: &str, text: &str, schemes: [&str; 2]) -> Result<Endpoint, UsageError> {
-    Endpoint::parse(text, schemes).map_err(|error| UsageError(format!("{flag} {error}")))
+fn capture(flags: &flags::CaptureFlags) -> Option<Capture> {
+    let minutes = Duration::from_secs(60 * flags.capture_file_minutes);
+    let capture = Capture::new(flags.capture.as_ref()?)
+        .flush(Duration::from_millis(flags.capture_flush_ms))
+        .files(flags.capture_file_mb * 1_000_000, minutes);
+    Some(capture)
+}
+
+fn endpoint(name: &str, text: &str, schemes: [&str; 2]) -> Result<Endpoint, SettingError> {
+    Endpoint::parse(text, schemes).map_err(|error| SettingError(format!("{name} {error}")))
 }
 
 #[cfg(test)]
@@ -307,7 +322,7 @@ mod tests {
         let Command::Run(flags) = Cli::parse_from(line).command else {
             panic!("`run` was asked for")
         };
-        let config = Config::new(&flags).unwrap();
+        let config = Config::from_flags(&flags).unwrap();
         assert_eq!(config.asked_services(), ["polymarket-gamma", "polymarket-clob"]);
         let own = ["comfyui", "litellm", "wan2gp", "rvc", "whisper"];
         let venues = ["polymarket-ws", "kalshi-rest", "kalshi-ws"];

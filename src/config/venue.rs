@@ -1,17 +1,19 @@
-//! The venue's flags: addresses, the key, the connections.
+//! What is asked of each venue: addresses, the key, the connections.
 //!
 //! Runs on:  main thread, before anything starts.
-use super::{UsageError, endpoint, flags::KalshiFlags, flags::RunFlags};
+use super::{CLOB_URL, GAMMA_URL, WS_URL};
+use super::{SettingError, UsageError, endpoint, flags::KalshiFlags, flags::RunFlags, nanoseconds};
 use crate::base::{
     id::Venue,
-    limits::{TABLE_CONNECTIONS_MAX, TOKENS_PER_CONNECTION_TARGET},
+    limits::{MARKETS_PER_SUBSCRIPTION_MAX, TABLE_CONNECTIONS_MAX, TOKENS_PER_CONNECTION_TARGET},
     policy::ConnectionTable,
-    time::SECOND_NS,
 };
 use crate::io::file;
 use crate::venue::{Feed, Headers, Signer, kalshi::sign::SigningKey};
 use crate::wire::endpoint::Endpoint;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Hosts of an environment of Kalshi's: REST and WebSocket (kalshi/protocol.md, 1).
 const fn hosts(demo: bool) -> [&'static str; 2] {
@@ -28,7 +30,7 @@ const fn hosts(demo: bool) -> [&'static str; 2] {
     }
 }
 
-/// What a venue's flags mean.
+/// One venue as it is followed, checked.
 #[derive(Clone, Debug)]
 pub struct VenueConfig {
     /// The venue, and what is asked of it.
@@ -45,34 +47,242 @@ pub struct VenueConfig {
     pub signer: Option<Arc<dyn Signer>>,
     /// Tokens that are put on one connection.
     pub tokens_per_connection: usize,
+    /// Every live book of a venue that numbers its messages is compared with its REST interface once in so long,
+    /// nanoseconds; 0 is never.
+    pub poll_round_ns: u64,
 }
 
-/// Checks the flags of the venues that are asked for, in their order.
-pub(super) fn read(flags: &RunFlags) -> Result<Vec<VenueConfig>, UsageError> {
-    let names: Vec<&str> = flags.venue.split(',').map(str::trim).collect();
-    if (1..names.len()).any(|place| names[..place].contains(&names[place])) {
-        return Err(UsageError(format!("--venue {}: each venue once", flags.venue)));
+/// A venue with its settings: [`Polymarket`] or [`Kalshi`].
+///
+/// A setting that cannot be used is reported when the venue is given to a configuration.
+#[derive(Clone, Debug)]
+pub struct VenueSettings(pub(crate) Result<VenueConfig, SettingError>);
+
+impl From<Polymarket> for VenueSettings {
+    fn from(settings: Polymarket) -> Self {
+        Self(settings.check())
     }
-    names.into_iter().map(|name| one(name, flags)).collect()
 }
 
-/// Once in so long the books of a venue that numbers its messages are compared with its REST interface.
-pub(super) fn poll_round_ns(flags: &RunFlags) -> u64 {
-    u64::from(flags.kalshi.kalshi_rest_poll) * SECOND_NS
+impl From<Kalshi> for VenueSettings {
+    fn from(settings: Kalshi) -> Self {
+        Self(settings.check())
+    }
 }
 
-fn one(name: &str, flags: &RunFlags) -> Result<VenueConfig, UsageError> {
-    match Venue::of(name) {
-        Some(Venue::Polymarket) => Ok(VenueConfig {
-            feed: Feed::Polymarket { custom_features: !flags.no_custom_features },
-            catalogue: endpoint("--gamma-url", &flags.gamma_url, ["http", "https"])?,
-            books: endpoint("--clob-url", &flags.clob_url, ["http", "https"])?,
-            ws: endpoint("--ws-url", &flags.ws_url, ["ws", "wss"])?,
+/// Polymarket's market channel, its catalogue and its REST books: public data, no key.
+///
+/// The default is the real venue.
+#[derive(Clone, Debug)]
+pub struct Polymarket {
+    gamma_url: String,
+    clob_url: String,
+    ws_url: String,
+    custom_features: bool,
+}
+
+impl Default for Polymarket {
+    fn default() -> Self {
+        Self {
+            gamma_url: GAMMA_URL.into(),
+            clob_url: CLOB_URL.into(),
+            ws_url: WS_URL.into(),
+            custom_features: true,
+        }
+    }
+}
+
+impl Polymarket {
+    /// A simulated venue, which answers catalogue and books on one host, as `venue-sim` does: addresses as in
+    /// `http://127.0.0.1:8080` and `ws://127.0.0.1:8080/ws/market`.
+    #[must_use]
+    pub fn at(http_url: &str, ws_url: &str) -> Self {
+        Self::default().gamma_url(http_url).clob_url(http_url).ws_url(ws_url)
+    }
+
+    /// Where the catalogue of markets is: `http://` or `https://`.
+    #[must_use]
+    pub fn gamma_url(self, url: impl Into<String>) -> Self {
+        Self { gamma_url: url.into(), ..self }
+    }
+
+    /// Where the REST order books are: `http://` or `https://`.
+    #[must_use]
+    pub fn clob_url(self, url: impl Into<String>) -> Self {
+        Self { clob_url: url.into(), ..self }
+    }
+
+    /// Where the market channel is: `ws://` or `wss://`.
+    #[must_use]
+    pub fn ws_url(self, url: impl Into<String>) -> Self {
+        Self { ws_url: url.into(), ..self }
+    }
+
+    /// Whether the stream is asked for new and resolved markets. Without them discovery finds markets within a
+    /// minute. Default: yes.
+    #[must_use]
+    pub fn custom_features(self, custom_features: bool) -> Self {
+        Self { custom_features, ..self }
+    }
+
+    fn check(&self) -> Result<VenueConfig, SettingError> {
+        Ok(VenueConfig {
+            feed: Feed::Polymarket { custom_features: self.custom_features },
+            catalogue: endpoint("gamma-url", &self.gamma_url, ["http", "https"])?,
+            books: endpoint("clob-url", &self.clob_url, ["http", "https"])?,
+            ws: endpoint("ws-url", &self.ws_url, ["ws", "wss"])?,
             table: None,
             signer: None,
             tokens_per_connection: TOKENS_PER_CONNECTION_TARGET,
-        }),
-        Some(Venue::Kalshi) => kalshi(&flags.kalshi),
+            poll_round_ns: 0,
+        })
+    }
+}
+
+/// Kalshi's WebSocket v2 and REST interface. Every connection is signed with a key of the venue, also for public data.
+#[derive(Clone, Debug)]
+pub struct Kalshi {
+    key_id: String,
+    key: PathBuf,
+    demo: bool,
+    rest_url: Option<String>,
+    ws_url: Option<String>,
+    plain_text: bool,
+    connections: ConnectionTable,
+    markets_per_connection: u32,
+    rest_poll: Duration,
+    combos: bool,
+}
+
+impl Kalshi {
+    /// The venue's production environment, with the id of an API key (a UUID) and the file of its private key (PEM),
+    /// which nobody but its owner may read. The file is read when the venue is given to a configuration.
+    #[must_use]
+    pub fn with_key(key_id: impl Into<String>, key_file: impl Into<PathBuf>) -> Self {
+        Self {
+            key_id: key_id.into(),
+            key: key_file.into(),
+            demo: false,
+            rest_url: None,
+            ws_url: None,
+            plain_text: false,
+            connections: ConnectionTable::default(),
+            markets_per_connection: 7_500,
+            rest_poll: Duration::from_secs(900),
+            combos: false,
+        }
+    }
+
+    /// The venue's demo environment; keys belong to one environment.
+    #[must_use]
+    pub fn demo(self) -> Self {
+        Self { demo: true, ..self }
+    }
+
+    /// Another REST interface, as in `https://127.0.0.1:8444/trade-api/v2`.
+    #[must_use]
+    pub fn rest_url(self, url: impl Into<String>) -> Self {
+        Self { rest_url: Some(url.into()), ..self }
+    }
+
+    /// Another WebSocket, as in `wss://127.0.0.1:8444/trade-api/ws/v2`.
+    #[must_use]
+    pub fn ws_url(self, url: impl Into<String>) -> Self {
+        Self { ws_url: Some(url.into()), ..self }
+    }
+
+    /// Whether `http://` and `ws://` are allowed, over which signed requests travel unencrypted: for a simulated venue.
+    /// Default: no.
+    #[must_use]
+    pub fn plain_text(self, plain_text: bool) -> Self {
+        Self { plain_text, ..self }
+    }
+
+    /// Connections for tickers, trades, the life of markets and books; at least one for books, at most 400 together.
+    /// Default: 2, 2, 2 and 144.
+    #[must_use]
+    pub fn connections(self, tickers: u16, trades: u16, lifecycle: u16, books: u16) -> Self {
+        Self { connections: ConnectionTable { tickers, trades, lifecycle, books }, ..self }
+    }
+
+    /// Markets on one connection at most, 1 to 10,000; what the venue refuses as too many is learnt. Default: 7,500.
+    #[must_use]
+    pub fn markets_per_connection(self, markets_per_connection: u32) -> Self {
+        Self { markets_per_connection, ..self }
+    }
+
+    /// Every live book is compared with the REST interface once in so long, whole seconds; 0 is never. Default: 15
+    /// minutes.
+    #[must_use]
+    pub fn rest_poll(self, rest_poll: Duration) -> Self {
+        Self { rest_poll, ..self }
+    }
+
+    /// Whether combos are followed too (tickers that begin with `KXMVE`). Default: no.
+    #[must_use]
+    pub fn combos(self, combos: bool) -> Self {
+        Self { combos, ..self }
+    }
+
+    fn check(&self) -> Result<VenueConfig, SettingError> {
+        let [rest, ws] = hosts(self.demo);
+        let rest = self.rest_url.as_deref().unwrap_or(rest).trim_end_matches('/');
+        let ws = self.ws_url.as_deref().unwrap_or(ws);
+        // The paths of the catalogue begin with this one, and signatures are made over whole paths.
+        let Some(host) = rest.strip_suffix("/trade-api/v2") else {
+            return Err(SettingError(format!("kalshi-rest-url {rest}: must end in /trade-api/v2")));
+        };
+        let rest = endpoint("kalshi-rest-url", host, ["http", "https"])?;
+        let ws = endpoint("kalshi-ws-url", ws, ["ws", "wss"])?;
+        for (name, service) in [("kalshi-rest-url", &rest), ("kalshi-ws-url", &ws)] {
+            if !service.tls && !self.plain_text {
+                return Err(SettingError(format!(
+                    "{name} {}: signed requests would travel unencrypted; use https:// and wss://, or \
+                     allow plain text (--kalshi-plain-text) for a simulated venue",
+                    service.url
+                )));
+            }
+        }
+        let table = self.connections;
+        if table.books == 0 || table.total() > TABLE_CONNECTIONS_MAX {
+            let ConnectionTable { tickers, trades, lifecycle, books } = table;
+            return Err(table_error(&format!("{tickers},{trades},{lifecycle},{books}")));
+        }
+        let markets = self.markets_per_connection;
+        if !(1..=MARKETS_PER_SUBSCRIPTION_MAX as u32).contains(&markets) {
+            return Err(SettingError(format!(
+                "kalshi-markets-per-connection {markets}: must be 1 to {MARKETS_PER_SUBSCRIPTION_MAX}"
+            )));
+        }
+        Ok(VenueConfig {
+            feed: Feed::Kalshi { combos: self.combos },
+            catalogue: rest.clone(),
+            books: rest,
+            ws,
+            table: Some(table),
+            signer: Some(signer(&self.key_id, &self.key)?),
+            tokens_per_connection: markets as usize,
+            poll_round_ns: nanoseconds(self.rest_poll),
+        })
+    }
+}
+
+fn table_error(text: &str) -> SettingError {
+    SettingError(format!(
+        "kalshi-connections {text}: expected four numbers as in 2,2,2,144, at most {TABLE_CONNECTIONS_MAX} together, the last above 0"
+    ))
+}
+
+/// The venue of this name with its flags.
+pub(super) fn from_flags(name: &str, flags: &RunFlags) -> Result<VenueSettings, UsageError> {
+    match Venue::of(name) {
+        Some(Venue::Polymarket) => Ok(Polymarket::default()
+            .gamma_url(&flags.gamma_url)
+            .clob_url(&flags.clob_url)
+            .ws_url(&flags.ws_url)
+            .custom_features(!flags.no_custom_features)
+            .into()),
+        Some(Venue::Kalshi) => kalshi(&flags.kalshi).map(VenueSettings::from),
         None => Err(UsageError(format!(
             "--venue {name}: expected {}, or both with a comma between them",
             Venue::ALL.map(Venue::name).join(" or ")
@@ -80,45 +290,32 @@ fn one(name: &str, flags: &RunFlags) -> Result<VenueConfig, UsageError> {
     }
 }
 
-fn kalshi(flags: &KalshiFlags) -> Result<VenueConfig, UsageError> {
+fn kalshi(flags: &KalshiFlags) -> Result<Kalshi, UsageError> {
     let demo = match flags.kalshi_env.as_str() {
         "prod" => false,
         "demo" => true,
         other => return Err(UsageError(format!("--kalshi-env {other}: expected prod or demo"))),
     };
-    let [rest, ws] = hosts(demo);
-    let rest = flags.kalshi_rest_url.as_deref().unwrap_or(rest).trim_end_matches('/');
-    let ws = flags.kalshi_ws_url.as_deref().unwrap_or(ws);
-    // The paths of the catalogue begin with this one, and signatures are made over whole paths.
-    let Some(host) = rest.strip_suffix("/trade-api/v2") else {
-        return Err(UsageError(format!("--kalshi-rest-url {rest}: must end in /trade-api/v2")));
+    let (Some(id), Some(path)) = (&flags.kalshi_key_id, &flags.kalshi_key) else {
+        return Err(UsageError(
+            "--venue kalshi needs --kalshi-key-id and --kalshi-key: even public data is only sent to \
+             connections that are signed; make a key in the venue's account settings"
+                .into(),
+        ));
     };
-    let rest = endpoint("--kalshi-rest-url", host, ["http", "https"])?;
-    let ws = endpoint("--kalshi-ws-url", ws, ["ws", "wss"])?;
-    for (flag, service) in [("--kalshi-rest-url", &rest), ("--kalshi-ws-url", &ws)] {
-        if !service.tls && !flags.kalshi_plain_text {
-            return Err(UsageError(format!(
-                "{flag} {}: signed requests would travel unencrypted; use https:// and wss://, or \
-                 --kalshi-plain-text for a venue of your own",
-                service.url
-            )));
-        }
+    let table = ConnectionTable::parse(&flags.kalshi_connections)
+        .ok_or_else(|| table_error(&flags.kalshi_connections))?;
+    Ok(Kalshi {
+        demo,
+        rest_url: flags.kalshi_rest_url.clone(),
+        ws_url: flags.kalshi_ws_url.clone(),
+        connections: table,
+        ..Kalshi::with_key(id, path)
     }
-    let table = ConnectionTable::parse(&flags.kalshi_connections).ok_or_else(|| {
-        UsageError(format!(
-            "--kalshi-connections {}: expected four numbers as in 2,2,2,144, at most {TABLE_CONNECTIONS_MAX} together, the last above 0",
-            flags.kalshi_connections
-        ))
-    })?;
-    Ok(VenueConfig {
-        feed: Feed::Kalshi { combos: flags.kalshi_combos },
-        catalogue: rest.clone(),
-        books: rest,
-        ws,
-        table: Some(table),
-        signer: Some(signer(flags)?),
-        tokens_per_connection: flags.kalshi_markets_per_connection as usize,
-    })
+    .plain_text(flags.kalshi_plain_text)
+    .markets_per_connection(flags.kalshi_markets_per_connection)
+    .rest_poll(Duration::from_secs(flags.kalshi_rest_poll.into()))
+    .combos(flags.kalshi_combos))
 }
 
 /// A key and its id.
@@ -140,21 +337,14 @@ impl Signer for Key {
     }
 }
 
-fn signer(flags: &KalshiFlags) -> Result<Arc<dyn Signer>, UsageError> {
-    let (Some(id), Some(path)) = (&flags.kalshi_key_id, &flags.kalshi_key) else {
-        return Err(UsageError(
-            "--venue kalshi needs --kalshi-key-id and --kalshi-key: even public data is only sent to \
-             connections that are signed; make a key in the venue's account settings"
-                .into(),
-        ));
-    };
+fn signer(id: &str, path: &Path) -> Result<Arc<dyn Signer>, SettingError> {
     let shown = path.display();
-    let pem = file::read_private(path).map_err(|why| UsageError(format!("--kalshi-key {why}")))?;
+    let pem = file::read_private(path).map_err(|why| SettingError(format!("kalshi-key {why}")))?;
     let key = SigningKey::from_pem(&pem)
-        .map_err(|error| UsageError(format!("--kalshi-key {shown}: {error}")))?;
-    let key = Key { id: id.clone(), key };
+        .map_err(|error| SettingError(format!("kalshi-key {shown}: {error}")))?;
+    let key = Key { id: id.to_owned(), key };
     // What is wrong with the id shows now and not at every dial.
     let tried = key.headers("GET", "/", 0);
-    tried.map_err(|error| UsageError(format!("--kalshi-key-id: {error}")))?;
+    tried.map_err(|error| SettingError(format!("kalshi-key-id: {error}")))?;
     Ok(Arc::new(key))
 }

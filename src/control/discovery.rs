@@ -172,11 +172,21 @@ pub struct Discovery {
     counts: LifecycleReport,
 }
 
+/// Decimal digits from which on a name is a token id, a uint256, and no slug.
+const TOKEN_DIGITS_MIN: usize = 20;
+
 impl Lookup {
-    /// What `--market` names: a condition id (`0x` and 62 or 64 hexadecimal digits) or else a slug.
+    /// What `--market` names: a condition id (`0x` and 62 or 64 hexadecimal digits), a token id ([`TOKEN_DIGITS_MIN`] or
+    /// more decimal digits) or else a slug or a ticker.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let text = text.trim();
+        if text.len() >= TOKEN_DIGITS_MIN
+            && text.bytes().all(|byte| byte.is_ascii_digit())
+            && let Some(token) = TokenId::new(text)
+        {
+            return Self::Token(token);
+        }
         match condition::market_id(text) {
             Some(market) if condition::is_condition(text) => Self::Market(market),
             _ => Self::Slug(text.to_owned()),

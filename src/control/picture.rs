@@ -202,6 +202,13 @@ impl Control {
         now.mono_ns.saturating_sub(seen_ns) < HEARTBEAT_MISSED_NS
     }
 
+    /// Whether nothing is wrong and no connection is away.
+    pub(super) fn is_calm(&self, now: Now) -> bool {
+        let pool = self.pool_report(now);
+        let wanted = pool.connections.len() as u64;
+        pool.connections_active == wanted && self.health(&pool, now).healthy
+    }
+
     fn health(&self, pool: &PoolReport, now: Now) -> HealthReport {
         let in_grace = now.mono_ns.saturating_sub(self.started.mono_ns) < HEALTH_GRACE_NS;
         let mut reasons = Vec::new();

@@ -112,8 +112,8 @@ struct Connection {
     why: String,
     connected_wall_ns: u64,
     connects: u64,
-    /// The connection that this one is to take over from.
-    replaces: Option<ConnectionId>,
+    /// The connections that this one is to take over from.
+    replaces: Vec<ConnectionId>,
     /// The connection that is to take over from this one.
     replaced_by: Option<ConnectionId>,
 }
@@ -324,11 +324,10 @@ impl Placement {
     }
 
     /// The tokens that a connection is to subscribe to when it comes up: its active ones, and
-    /// those of the connection that it is to take over from.
+    /// those of the connections that it is to take over from.
     #[must_use]
     pub fn subscription(&self, connection: ConnectionId, registry: &Registry) -> Vec<TokenId> {
-        let source = self.connections.get(&connection).and_then(|known| known.replaces);
-        let sources = source.into_iter().chain([connection]);
+        let sources = self.replaces(connection).iter().copied().chain([connection]);
         sources.flat_map(|source| registry.active_tokens_of(source)).collect()
     }
 
@@ -355,7 +354,7 @@ impl Placement {
         self.by_shard[usize::from(shard.0)].insert(connection);
         let (state, why) = (ConnectionState::Waiting, "not dialled yet".to_owned());
         let (connected_wall_ns, connects) = (0, 0);
-        let (replaces, replaced_by, role, place) = (None, None, Role::Books, 0);
+        let (replaces, replaced_by, role, place) = (Vec::new(), None, Role::Books, 0);
         let new = Connection {
             shard,
             role,
@@ -451,9 +450,8 @@ impl Placement {
     /// Tokens of a connection, those that it is to take over too.
     fn load(&self, connection: ConnectionId, registry: &Registry) -> usize {
         let own = registry.load(connection).map_or(0, |load| load.tokens);
-        let from = self.connections.get(&connection).and_then(|known| known.replaces);
-        let coming = from.and_then(|from| registry.load(from));
-        own + coming.map_or(0, |load| load.active())
+        let coming = self.replaces(connection).iter().filter_map(|from| registry.load(*from));
+        own + coming.map(|load| load.active()).sum::<usize>()
     }
 
     /// Whether a shard has a connection that stays.
@@ -466,8 +464,12 @@ impl Placement {
         let idle: Vec<ConnectionId> = registry.idle_connections().collect();
         for connection in idle {
             let known = self.connections.get(&connection);
-            if known.is_some_and(|known| known.replaces.is_some()) {
+            if known.is_some_and(|known| !known.replaces.is_empty()) {
                 // Markets of its own have ended, and those that it is to take over have not.
+                continue;
+            }
+            if self.is_merged(connection) {
+                // It is closed with the others that are merged with it, whatever becomes of that.
                 continue;
             }
             let replaced_by = known.and_then(|known| known.replaced_by);

@@ -207,7 +207,7 @@ impl Control {
                 .every(if table.is_some() { TABLE_DIAL_INTERVAL_NS } else { DIAL_INTERVAL_NS })
                 .backing_off(parts.feed.backoff_max_ns()),
             resync: Resync::new(parts.shards.len(), parts.feed.books_request_limits()),
-            recycling: Recycling::default(),
+            recycling: Recycling::for_connections_of(tokens),
             next_recycle_ns: 0,
             resolutions: Resolutions::default(),
             strangeness: Strangeness::default(),
@@ -315,16 +315,16 @@ impl Control {
                 self.announce_up(connection, now);
                 self.recycling.on_up(connection, now.mono_ns);
             }
-            Report::Down { connection, why, taken_over: true } => {
+            Report::Down { connection, why, taken_over }
+                if taken_over && !self.is_given_back(connection) =>
+            {
                 let name = self.placement.name(connection);
                 info!("{name}: {why}; its replacement has taken over");
                 self.attached_ns.remove(&connection);
                 self.placement.on_waiting(connection, &why);
             }
-            Report::Down { connection, why, taken_over: false } => {
-                self.on_down(connection, &why, now);
-            }
-            Report::HandedOver { from, to, counts } => self.on_handed_over(from, to, counts, now),
+            Report::Down { connection, why, .. } => self.on_down(connection, &why, now),
+            Report::HandedOver { to, counts } => self.on_handed_over(to, counts, now),
             Report::News(news) => self.on_news(news, now),
             Report::Bad { connection, input, withheld } => {
                 let more = if withheld == 0 {
@@ -403,20 +403,24 @@ impl Control {
         match action {
             Action::Open { connection, shard, tokens } => {
                 let name = self.placement.name(connection);
-                match (tokens.len(), self.placement.replaces(connection)) {
+                let replaces = self.placement.replaces(connection).to_vec();
+                match tokens.len() {
                     // A fixed table is there before its markets.
-                    (0, _) => debug!("{name} is opened on {shard}"),
-                    (count, None) => info!("{name} is opened on {shard} for {count} tokens"),
-                    (count, Some(from)) => {
-                        let from = self.placement.name(from);
+                    0 => debug!("{name} is opened on {shard}"),
+                    count if replaces.is_empty() => {
+                        info!("{name} is opened on {shard} for {count} tokens");
+                    }
+                    count => {
+                        let from = replaces.iter().map(|&from| self.placement.name(from));
+                        let from: Vec<String> = from.map(|name| name.to_string()).collect();
+                        let from = from.join(", ");
                         info!("{name} is opened on {shard} for {count} tokens of {from}");
                     }
                 }
                 let books = self.openings(&tokens);
-                let replaces = self.placement.replaces(connection);
                 let role = self.placement.role(connection);
                 let opened = (connection, role);
-                self.shards[usize::from(shard.0)].open(opened, books, replaces, now);
+                self.shards[usize::from(shard.0)].open(opened, books, &replaces, now);
                 self.dials.request(connection, now.mono_ns);
             }
             Action::Subscribe { connection, tokens } => {

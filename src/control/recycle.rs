@@ -4,9 +4,10 @@
 use super::{
     placement::{Action, ConnectionState, ReplaceError},
     pump::Control,
-    recycling::{Candidate, Decision, RecycleError},
+    recycling::{Candidate, Decision, Reason, RecycleError},
 };
-use crate::base::{id::ConnectionId, limits::RECYCLE_INTERVAL_NS, time::Now};
+use crate::base::limits::{RECYCLE_INTERVAL_NS, TOKENS_PER_CONNECTION_MAX};
+use crate::base::{id::ConnectionId, time::Now};
 use crate::counter::shard::HandoverCounts;
 use crate::link::shard_control::ConnectionBeat;
 use log::{info, warn};
@@ -24,6 +25,11 @@ impl Control {
         }
         self.next_recycle_ns = 0;
         self.recycling.ask(connection, is_up)
+    }
+
+    /// Merges connections of at least this age, nanoseconds, into one of at most so many tokens.
+    pub fn set_merging(&mut self, age_min_ns: u64, tokens_max: usize) {
+        self.recycling.set_merging(age_min_ns, tokens_max.min(TOKENS_PER_CONNECTION_MAX));
     }
 
     pub(super) fn step_recycling(&mut self, now: Now) {
@@ -46,11 +52,12 @@ impl Control {
         let active = self.placement.connections().filter(|&(connection, _, state)| {
             state == ConnectionState::Active && self.placement.is_whole(connection)
         });
-        let known = active.filter_map(|(connection, _, _)| {
+        let known = active.filter_map(|(connection, shard, _)| {
             let beat = beats.get(&connection).filter(|beat| beat.up)?;
             let load = self.registry.load(connection)?;
             Some(Candidate {
                 connection,
+                shard,
                 age_ns: now.mono_ns.saturating_sub(beat.attached_ns),
                 tokens: load.tokens,
                 tokens_expired: load.tokens_expired,
@@ -62,38 +69,47 @@ impl Control {
 
     fn decide(&mut self, decision: Decision, now: Now) {
         match decision {
-            Decision::Begin { from, reason } => {
-                match self.placement.begin_replacement(from, &self.registry) {
-                    Ok(to) => {
-                        info!("{from} is replaced by {to}: {}", reason.name());
-                        let tokens = self.registry.active_tokens_of(from).collect();
-                        self.recycling.on_begun(from, to, reason, tokens, now);
-                    }
-                    Err(ReplaceError::NoConnectionLeft | ReplaceError::NotReplaceable) => {
-                        self.recycling.on_refused(from, now.mono_ns);
-                    }
-                    Err(ReplaceError::Refused(why)) => warn!("{from} is not replaced: {why:?}"),
-                }
-            }
+            Decision::Begin { from, reason } => self.begin(&from, reason, now),
             Decision::Switch { to } => {
                 if let Some(shard) = self.proxy_of(to) {
                     shard.switch(to, now);
                 }
             }
-            Decision::Abandon { from, to, why } => {
-                self.recycling.fail(from, why, now.mono_ns);
-                self.abandon(from, to, why, now);
+            Decision::Abandon { to, why } => {
+                self.recycling.fail(to, why, now.mono_ns);
+                self.abandon(to, why, now);
             }
         }
     }
 
+    fn begin(&mut self, from: &[ConnectionId], reason: Reason, now: Now) {
+        if reason == Reason::Merge && !self.is_calm(now) {
+            return self.recycling.postpone_merging(now.mono_ns);
+        }
+        match self.placement.begin_replacement(from, &self.registry) {
+            Ok(to) => {
+                let are = if from.len() > 1 { "are" } else { "is" };
+                info!("{} {are} replaced by {to}: {}", names(from), reason.name());
+                let tokens = from.iter().flat_map(|from| self.registry.active_tokens_of(*from));
+                self.recycling.on_begun(from, to, reason, tokens.collect(), now);
+            }
+            Err(ReplaceError::NoConnectionLeft | ReplaceError::NotReplaceable) => {
+                self.recycling.on_refused(from, now.mono_ns);
+            }
+            Err(ReplaceError::Refused(why)) => warn!("{} not replaced: {why:?}", names(from)),
+        }
+    }
+
     /// Closes a replacement.
-    fn abandon(&mut self, from: ConnectionId, to: ConnectionId, why: &str, now: Now) {
-        warn!("{from} stays: {why}; {to} is closed");
+    fn abandon(&mut self, to: ConnectionId, why: &str, now: Now) {
+        let from = self.placement.replaces(to).to_vec();
+        warn!("{}: not replaced: {why}; {to} is closed", names(&from));
         self.placement.abandon_replacement(to);
-        if !self.is_attached(from) {
-            // It had ended and its replacement had taken over, which is lost now too.
-            self.dials.request(from, now.mono_ns);
+        for from in from {
+            if !self.is_attached(from) {
+                // It had ended and its replacement had taken over, which is lost now too.
+                self.dials.request(from, now.mono_ns);
+            }
         }
     }
 
@@ -101,31 +117,34 @@ impl Control {
     /// replacement, which is closed and not dialled again.
     pub(super) fn recycle_lost(&mut self, connection: ConnectionId, now: Now) -> bool {
         match self.recycling.on_down(connection, now.mono_ns) {
-            Some(Decision::Abandon { from, to, why }) => {
-                self.abandon(from, to, why, now);
+            Some(Decision::Abandon { to, why }) => {
+                self.abandon(to, why, now);
                 to == connection
             }
             _ => false,
         }
     }
 
-    /// A replacement has taken over; the old connection is closed by the next placement.
-    pub(super) fn on_handed_over(
-        &mut self,
-        from: ConnectionId,
-        to: ConnectionId,
-        counts: HandoverCounts,
-        now: Now,
-    ) {
-        let Some((to, tokens, proof)) = self.recycling.on_handed_over(from, counts, now) else {
-            // Given up in the meantime: the shard has moved the books, and the close of the replacement
-            // moves them back.
-            return warn!("{to} took over from {from} too late");
+    /// Whether a connection has books that no replacement is to take over: what had taken over was given up
+    /// before the shard could say so, and the books go back.
+    pub(super) fn is_given_back(&self, connection: ConnectionId) -> bool {
+        let active = self.registry.load(connection).is_some_and(|load| load.active() > 0);
+        active && self.placement.replaced_by(connection).is_none()
+    }
+
+    /// A replacement has taken over; the old connections are closed by the next placement.
+    pub(super) fn on_handed_over(&mut self, to: ConnectionId, counts: HandoverCounts, now: Now) {
+        let Some((tokens, proof)) = self.recycling.on_handed_over(to, counts, now) else {
+            // Given up in the meantime, and the order to close it is on its way: the shard moves the books back.
+            return warn!(
+                "{to} took over too late: its books go back to the connections that had them"
+            );
         };
         info!("recycled: {}", sonic_rs::to_string(&proof).unwrap_or_default());
         if let Err(error) = self.placement.complete_replacement(to, now.mono_ns, &mut self.registry)
         {
-            warn!("{from} stays: {error:?}; {to} is closed");
+            let from = self.placement.replaces(to);
+            warn!("{}: not replaced: {error:?}; {to} is closed", names(from));
             self.placement.abandon_replacement(to);
             return;
         }
@@ -144,4 +163,10 @@ impl Control {
             }
         }
     }
+}
+
+/// What connections are called, one after the other.
+fn names(connections: &[ConnectionId]) -> String {
+    let names: Vec<String> = connections.iter().map(ToString::to_string).collect();
+    names.join(", ")
 }

@@ -5,11 +5,14 @@
 //!
 //! Make before break: a replacement is dialled and subscribes to the same markets. When it has delivered every
 //! snapshot and was up for `RECYCLE_SETTLE_NS` since, the shard is told to switch. Whatever goes
-//! wrong before that leaves the old connection as it is, and the attempt has failed.
+//! wrong before that leaves the old connections as they are, and the attempt has failed.
+//!
+//! Connections of one shard that together fit on one are replaced by one (`merging`).
+mod merging;
 #[cfg(test)]
 mod tests;
 
-use crate::base::id::{ConnectionId, TokenId};
+use crate::base::id::{ConnectionId, ShardId, TokenId};
 use crate::base::limits::{
     RECYCLE_AGE_MIN_NS, RECYCLE_AGE_NS, RECYCLE_FILL_TIMEOUT_NS, RECYCLE_POLLUTION_PERCENT,
     RECYCLE_PROOFS_MAX, RECYCLE_RETRY_MAX_NS, RECYCLE_RETRY_MIN_NS, RECYCLE_SETTLE_NS,
@@ -18,6 +21,7 @@ use crate::base::limits::{
 use crate::base::time::Now;
 use crate::counter::report::{RecycleProof, RecycleReport};
 use crate::counter::shard::HandoverCounts;
+use merging::Merging;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Why a connection is replaced.
@@ -29,6 +33,8 @@ pub enum Reason {
     Aged,
     /// Most of its books have not been live for `RECYCLE_UNHEALTHY_NS`.
     Unhealthy,
+    /// Its tokens and those of others of its shard fit on one connection.
+    Merge,
     /// Somebody asked for it.
     Asked,
 }
@@ -41,6 +47,7 @@ impl Reason {
             Self::Polluted => "polluted",
             Self::Aged => "aged",
             Self::Unhealthy => "unhealthy",
+            Self::Merge => "merge",
             Self::Asked => "asked",
         }
     }
@@ -51,6 +58,8 @@ impl Reason {
 pub struct Candidate {
     /// The connection.
     pub connection: ConnectionId,
+    /// The shard of its markets.
+    pub shard: ShardId,
     /// How long its socket has been up.
     pub age_ns: u64,
     /// Tokens on it.
@@ -61,13 +70,21 @@ pub struct Candidate {
     pub live: usize,
 }
 
+impl Candidate {
+    /// Tokens whose market has not expired.
+    #[must_use]
+    pub const fn active(&self) -> usize {
+        self.tokens.saturating_sub(self.tokens_expired)
+    }
+}
+
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// Open a replacement; then [`Recycling::on_begun`] or [`Recycling::on_refused`].
     Begin {
-        /// The connection to be replaced.
-        from: ConnectionId,
+        /// The connections to be replaced: one, or several that are merged.
+        from: Vec<ConnectionId>,
         /// Why.
         reason: Reason,
     },
@@ -76,10 +93,8 @@ pub enum Decision {
         /// The replacement.
         to: ConnectionId,
     },
-    /// Close the replacement; the old connection stays.
+    /// Close the replacement; the old connections stay.
     Abandon {
-        /// The connection that was to be replaced.
-        from: ConnectionId,
         /// The replacement.
         to: ConnectionId,
         /// What went wrong, for people.
@@ -126,7 +141,7 @@ enum Phase {
 
 #[derive(Clone, Debug)]
 struct Attempt {
-    to: ConnectionId,
+    from: Vec<ConnectionId>,
     reason: Reason,
     phase: Phase,
     began: Now,
@@ -145,7 +160,9 @@ struct Pause {
 /// The attempts of all connections.
 #[derive(Clone, Debug, Default)]
 pub struct Recycling {
+    /// By replacement.
     attempts: BTreeMap<ConnectionId, Attempt>,
+    merging: Merging,
     asked: VecDeque<ConnectionId>,
     pauses: BTreeMap<ConnectionId, Pause>,
     unhealthy_since: BTreeMap<ConnectionId, u64>,
@@ -154,6 +171,12 @@ pub struct Recycling {
 }
 
 impl Recycling {
+    /// For connections that are filled with so many tokens.
+    #[must_use]
+    pub fn for_connections_of(tokens: usize) -> Self {
+        Self { merging: Merging::of_connections_of(tokens), ..Self::default() }
+    }
+
     /// Somebody wants this connection replaced, whatever its age; it waits for its turn.
     ///
     /// # Errors
@@ -162,7 +185,8 @@ impl Recycling {
         if !is_up {
             return Err(RecycleError::NotUp);
         }
-        let part = |(old, attempt): (&ConnectionId, &Attempt)| *old == from || attempt.to == from;
+        let part =
+            |(to, attempt): (&ConnectionId, &Attempt)| *to == from || attempt.from.contains(&from);
         if self.attempts.iter().any(part) || self.asked.contains(&from) {
             return Err(RecycleError::UnderWay);
         }
@@ -180,31 +204,54 @@ impl Recycling {
         {
             // Gone in the meantime, or about to be.
             if candidates.iter().any(|candidate| candidate.connection == from) {
-                decisions.push(Decision::Begin { from, reason: Reason::Asked });
+                decisions.push(Decision::Begin { from: vec![from], reason: Reason::Asked });
                 free -= 1;
             }
         }
-        let due = candidates.iter().filter(|c| !self.is_paused(c.connection, now_ns));
-        let mut due: Vec<(Reason, Candidate)> = due
-            .filter_map(|candidate| Some((self.reason(candidate, now_ns)?, *candidate)))
-            .filter(|(_, c)| {
-                !decisions
-                    .iter()
-                    .any(|d| matches!(d, Decision::Begin { from, .. } if *from == c.connection))
-            })
+        let ready: Vec<Candidate> = candidates
+            .iter()
+            .filter(|c| !self.is_paused(c.connection, now_ns) && !is_begun(&decisions, c))
+            .copied()
+            .collect();
+        let merges = self.attempts.values().any(|attempt| attempt.reason == Reason::Merge);
+        if free > 0
+            && !merges
+            && let Some(from) = self.merging.choose(&ready, now_ns)
+        {
+            decisions.push(Decision::Begin { from, reason: Reason::Merge });
+            free -= 1;
+        }
+        let due = ready.iter().filter(|c| !is_begun(&decisions, c));
+        let mut due: Vec<(Reason, &Candidate)> = due
+            .filter_map(|candidate| Some((self.reason(candidate, now_ns)?, candidate)))
             .collect();
         due.sort_by_key(|(reason, candidate)| {
             let rank = match reason {
                 Reason::Unhealthy => 0,
                 Reason::Polluted => 1,
-                Reason::Aged | Reason::Asked => 2,
+                Reason::Aged | Reason::Merge | Reason::Asked => 2,
             };
             (rank, std::cmp::Reverse(candidate.age_ns))
         });
-        let begin =
-            |(reason, c): (Reason, Candidate)| Decision::Begin { from: c.connection, reason };
-        decisions.extend(due.into_iter().take(free).map(begin));
+        let begin = |(reason, c): (Reason, &Candidate)| Decision::Begin {
+            from: vec![c.connection],
+            reason,
+        };
+        let begun: Vec<Decision> = due.into_iter().take(free).map(begin).collect();
+        decisions.extend(begun);
         decisions
+    }
+
+    /// Merges connections that are at least so old into one with at most so many tokens, whatever is usual.
+    pub const fn set_merging(&mut self, age_min_ns: u64, tokens_max: usize) {
+        self.merging.age_min_ns = age_min_ns;
+        self.merging.tokens_max = tokens_max;
+        self.merging.tokens_limit = tokens_max;
+    }
+
+    /// Nothing is merged for a while: the engine is not healthy.
+    pub fn postpone_merging(&mut self, now_ns: u64) {
+        self.merging.postpone(now_ns);
     }
 
     fn reason(&self, candidate: &Candidate, now_ns: u64) -> Option<Reason> {
@@ -247,9 +294,8 @@ impl Recycling {
 
     fn poll_attempts(&mut self, now_ns: u64) -> Vec<Decision> {
         let mut decisions = Vec::new();
-        for (&from, attempt) in &mut self.attempts {
-            let to = attempt.to;
-            let abandon = |why| Decision::Abandon { from, to, why };
+        for (&to, attempt) in &mut self.attempts {
+            let abandon = |why| Decision::Abandon { to, why };
             let began_ns = attempt.began.mono_ns;
             match attempt.phase {
                 Phase::Opening if now_ns >= began_ns + RECYCLE_FILL_TIMEOUT_NS => {
@@ -274,21 +320,21 @@ impl Recycling {
     /// A replacement is being opened for these tokens.
     pub fn on_begun(
         &mut self,
-        from: ConnectionId,
+        from: &[ConnectionId],
         to: ConnectionId,
         reason: Reason,
         tokens: Vec<TokenId>,
         now: Now,
     ) {
         self.counts.initiated += 1;
-        let (phase, began) = (Phase::Opening, now);
-        let attempt = Attempt { to, reason, phase, began, up_ns: 0, filled_ns: 0, tokens };
-        self.attempts.insert(from, attempt);
+        let (from, phase, began) = (from.to_vec(), Phase::Opening, now);
+        let attempt = Attempt { from, reason, phase, began, up_ns: 0, filled_ns: 0, tokens };
+        self.attempts.insert(to, attempt);
     }
 
     /// No replacement can be opened now.
-    pub fn on_refused(&mut self, from: ConnectionId, now_ns: u64) {
-        self.pause(from, now_ns);
+    pub fn on_refused(&mut self, from: &[ConnectionId], now_ns: u64) {
+        from.iter().for_each(|&from| self.pause(from, now_ns));
     }
 
     fn pause(&mut self, from: ConnectionId, now_ns: u64) {
@@ -297,13 +343,9 @@ impl Recycling {
         self.pauses.insert(from, Pause { until_ns: now_ns + length_ns, length_ns });
     }
 
-    fn attempt_of(&mut self, to: ConnectionId) -> Option<&mut Attempt> {
-        self.attempts.values_mut().find(|attempt| attempt.to == to)
-    }
-
     /// A connection is up; of interest if it is a replacement.
     pub fn on_up(&mut self, to: ConnectionId, now_ns: u64) {
-        if let Some(attempt) = self.attempt_of(to)
+        if let Some(attempt) = self.attempts.get_mut(&to)
             && attempt.phase == Phase::Opening
         {
             (attempt.phase, attempt.up_ns) = (Phase::Filling, now_ns);
@@ -312,12 +354,12 @@ impl Recycling {
 
     /// How many snapshots a replacement has yet to deliver.
     pub fn on_owing(&mut self, to: ConnectionId, owing: u32, now_ns: u64) {
-        let Some(attempt) = self.attempt_of(to) else { return };
+        let Some(attempt) = self.attempts.get_mut(&to) else { return };
         match (attempt.phase, owing) {
             (Phase::Filling, 0) => {
                 (attempt.phase, attempt.filled_ns) = (Phase::Settling(now_ns), now_ns);
             }
-            // A book became live on the old connection that the new one has not had.
+            // A book became live on an old connection that the new one has not had.
             (Phase::Settling(_), 1..) => attempt.phase = Phase::Filling,
             _ => {}
         }
@@ -325,37 +367,37 @@ impl Recycling {
 
     /// A connection is gone. If it was part of an attempt: the replacement to be closed.
     pub fn on_down(&mut self, connection: ConnectionId, now_ns: u64) -> Option<Decision> {
-        let part = |(from, attempt): (&ConnectionId, &Attempt)| {
-            let why = if *from == connection {
-                "the old connection ended before its replacement had every snapshot"
-            } else {
-                "the replacement was lost"
-            };
-            (*from == connection || attempt.to == connection).then_some((*from, attempt.to, why))
+        let part = |(&to, attempt): (&ConnectionId, &Attempt)| {
+            if to == connection {
+                return Some((to, "the replacement was lost"));
+            }
+            let why = "the old connection ended before its replacement had every snapshot";
+            attempt.from.contains(&connection).then_some((to, why))
         };
-        let (from, to, why) = self.attempts.iter().find_map(part)?;
-        self.fail(from, why, now_ns);
-        Some(Decision::Abandon { from, to, why })
+        let (to, why) = self.attempts.iter().find_map(part)?;
+        self.fail(to, why, now_ns);
+        Some(Decision::Abandon { to, why })
     }
 
-    /// An attempt has failed; the old connection stays and is not tried again at once.
-    pub fn fail(&mut self, from: ConnectionId, why: &'static str, now_ns: u64) {
-        if self.attempts.remove(&from).is_some() {
+    /// An attempt has failed; the old connections stay and are not tried again at once.
+    pub fn fail(&mut self, to: ConnectionId, why: &'static str, now_ns: u64) {
+        if let Some(attempt) = self.attempts.remove(&to) {
             self.counts.failed += 1;
             why.clone_into(&mut self.counts.last_failure);
-            self.pause(from, now_ns);
+            attempt.from.iter().for_each(|&from| self.pause(from, now_ns));
         }
     }
 
     /// The replacement has everything. Gives the tokens that it subscribed to, and the proof.
     pub fn on_handed_over(
         &mut self,
-        from: ConnectionId,
+        to: ConnectionId,
         counts: HandoverCounts,
         now: Now,
-    ) -> Option<(ConnectionId, Vec<TokenId>, RecycleProof)> {
-        let attempt = self.attempts.remove(&from)?;
-        self.pauses.remove(&from);
+    ) -> Option<(Vec<TokenId>, RecycleProof)> {
+        let attempt = self.attempts.remove(&to)?;
+        self.pauses.retain(|id, _| !attempt.from.contains(id));
+        let mut from = attempt.from.iter().map(|from| from.0);
         let ordered_ns = match attempt.phase {
             Phase::Switching(at_ns) => at_ns,
             _ => now.mono_ns.saturating_sub(counts.switch_ns),
@@ -364,8 +406,9 @@ impl Recycling {
         let span = |from_ns: u64, to_ns: u64| to_ns.saturating_sub(from_ns);
         let filled_ns = if attempt.filled_ns == 0 { ordered_ns } else { attempt.filled_ns };
         let proof = RecycleProof {
-            from: from.0,
-            to: attempt.to.0,
+            from: from.next().unwrap_or(0),
+            merged: from.collect(),
+            to: to.0,
             reason: attempt.reason.name().into(),
             began_wall_ns: attempt.began.wall_ns,
             dial_ns: span(began_ns, attempt.up_ns),
@@ -376,6 +419,8 @@ impl Recycling {
             counts,
         };
         self.counts.completed += 1;
+        self.counts.merges += u64::from(attempt.reason == Reason::Merge);
+        self.counts.connections_merged += proof.merged.len() as u64;
         self.counts.markets_migrated += counts.markets;
         self.counts.overlap_ns += proof.overlap_ns;
         self.counts.interrupted += proof.interrupted;
@@ -383,7 +428,7 @@ impl Recycling {
             self.proofs.pop_front();
         }
         self.proofs.push_back(proof.clone());
-        Some((attempt.to, attempt.tokens, proof))
+        Some((attempt.tokens, proof))
     }
 
     /// What was done so far.
@@ -396,4 +441,10 @@ impl Recycling {
             ..self.counts.clone()
         }
     }
+}
+
+/// Whether one of these decisions replaces the connection.
+fn is_begun(decisions: &[Decision], candidate: &Candidate) -> bool {
+    let begins = |decision: &Decision| matches!(decision, Decision::Begin { from, .. } if from.contains(&candidate.connection));
+    decisions.iter().any(begins)
 }

@@ -73,10 +73,10 @@ impl ShardProxy {
         &mut self,
         (connection, role): (ConnectionId, Role),
         books: Box<[BookOpening]>,
-        replaces: Option<ConnectionId>,
+        replaces: &[ConnectionId],
         now: Now,
     ) {
-        self.send(Order::Open { connection, books, role, replaces }, now);
+        self.send(Order::Open { connection, books, role, replaces: replaces.into() }, now);
     }
 
     /// The replacement takes over.

@@ -226,8 +226,8 @@ struct Churn {
     /// Connections by when they are up, and when they were.
     dials: BTreeMap<ConnectionId, u64>,
     up: BTreeMap<ConnectionId, u64>,
-    /// Replacements under way: the old connection, when every snapshot is there, when the switch is done.
-    replaced: BTreeMap<ConnectionId, (ConnectionId, u64, u64)>,
+    /// Replacements under way: when every snapshot is there, when the switch is done.
+    replaced: BTreeMap<ConnectionId, (u64, u64)>,
     living: Vec<MarketId>,
     random: Random,
     born: u32,
@@ -290,7 +290,7 @@ impl Churn {
             self.placement.on_active(connection, self.now);
             self.recycling.on_up(connection, self.now);
         }
-        for (&to, &mut (from, ref mut filled_ns, switched_ns)) in &mut self.replaced {
+        for (&to, &mut (ref mut filled_ns, switched_ns)) in &mut self.replaced {
             if *filled_ns == 0 && self.up.contains_key(&to) {
                 *filled_ns = self.now + 2 * SECOND_NS;
             }
@@ -298,12 +298,12 @@ impl Churn {
                 self.recycling.on_owing(to, 0, self.now);
             }
             if switched_ns > 0 && self.now >= switched_ns {
-                self.recycling.on_handed_over(from, HandoverCounts::default(), now);
+                self.recycling.on_handed_over(to, HandoverCounts::default(), now);
                 self.placement.complete_replacement(to, self.now, &mut self.registry).unwrap();
             }
         }
         let now_ns = self.now;
-        self.replaced.retain(|_, (_, _, switched_ns)| *switched_ns == 0 || now_ns < *switched_ns);
+        self.replaced.retain(|_, (_, switched_ns)| *switched_ns == 0 || now_ns < *switched_ns);
         let candidates: Vec<Candidate> = self
             .up
             .iter()
@@ -312,21 +312,22 @@ impl Churn {
                 let load = self.registry.load(connection)?;
                 let (tokens, tokens_expired) = (load.tokens, load.tokens_expired);
                 let (age_ns, live) = (self.now - up_ns, load.active());
-                Some(Candidate { connection, age_ns, tokens, tokens_expired, live })
+                let shard = self.placement.shard(connection)?;
+                Some(Candidate { connection, shard, age_ns, tokens, tokens_expired, live })
             })
             .collect();
         for decision in self.recycling.poll(self.now, &candidates) {
             match decision {
                 Decision::Begin { from, reason } => {
-                    let to = self.placement.begin_replacement(from, &self.registry).unwrap();
-                    self.recycling.on_begun(from, to, reason, Vec::new(), now);
-                    self.replaced.insert(to, (from, 0, 0));
+                    let to = self.placement.begin_replacement(&from, &self.registry).unwrap();
+                    self.recycling.on_begun(&from, to, reason, Vec::new(), now);
+                    self.replaced.insert(to, (0, 0));
                 }
                 Decision::Switch { to } => {
-                    self.replaced.get_mut(&to).unwrap().2 = self.now + SECOND_NS;
+                    self.replaced.get_mut(&to).unwrap().1 = self.now + SECOND_NS;
                 }
-                Decision::Abandon { from, to, why } => {
-                    self.recycling.fail(from, why, self.now);
+                Decision::Abandon { to, why } => {
+                    self.recycling.fail(to, why, self.now);
                     self.placement.abandon_replacement(to);
                     self.replaced.remove(&to);
                 }
@@ -340,13 +341,54 @@ impl Churn {
     /// necessary at the target.
     fn connections(&self) -> (usize, usize) {
         let open = self.placement.connections();
-        let open = open.filter(|(id, _, _)| self.placement.replaces(*id).is_none()).count();
+        let open = open.filter(|(id, _, _)| self.placement.replaces(*id).is_empty()).count();
         let mut tokens = vec![0; usize::from(self.registry.shards())];
         for record in self.registry.with_status(Status::Subscribed) {
             tokens[usize::from(record.shard.0)] += record.info.tokens.len();
         }
         let target = limits::TOKENS_PER_CONNECTION_TARGET;
         (open, tokens.iter().map(|tokens: &usize| tokens.div_ceil(target)).sum())
+    }
+}
+
+#[test]
+fn after_most_markets_have_ended_few_connections_more_than_are_necessary_are_left() {
+    // How many of a hundred end, and whether births and deaths go on at one a second each.
+    let ends =
+        [(38, false), (45, false), (50, false), (62, false), (75, true), (85, false), (95, true)];
+    for (shards, markets) in [(1, 2_000), (2, 3_000)] {
+        for (percent, churns) in ends {
+            let mut churn = Churn::new(shards);
+            (0..markets).for_each(|_| churn.bear(Source::Catalogue));
+            churn.placement.request_check();
+            (0..4).for_each(|_| churn.step());
+            for _ in 0..markets * percent / 100 {
+                let place = churn.random.below(churn.living.len() as u64) as usize;
+                churn.bury(place);
+            }
+            let (before, _) = churn.connections();
+            for step in 0..1_800 * 4 {
+                if churns && step % 4 == 0 {
+                    let place = churn.random.below(churn.living.len() as u64) as usize;
+                    churn.bury(place);
+                    churn.bear(Source::Stream);
+                }
+                churn.step();
+            }
+            let (open, necessary) = churn.connections();
+            let report = churn.recycling.report();
+            let what = format!(
+                "{shards} shards, {percent} % end, then churn {churns}: {before} connections become {open}, {necessary} are necessary"
+            );
+            eprintln!("{what}; {} merges of {}", report.merges, report.initiated);
+            // Where markets are born, a shard of few connections has one that is being filled.
+            let bound = if churns { necessary + usize::from(shards) } else { 5 * necessary / 4 };
+            assert!(open <= bound.max(5 * necessary / 4), "{what}");
+            // One that is merged is not merged again and again, but when half of a connection's tokens are new.
+            let born = if churns { 1_800 * 2 } else { 0 };
+            let merged_max = before + 2 * born / limits::TOKENS_PER_CONNECTION_TARGET;
+            assert!(report.connections_merged <= merged_max as u64, "{what}: {report:?}");
+        }
     }
 }
 

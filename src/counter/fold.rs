@@ -181,7 +181,7 @@ fold!(ResyncReport {
 });
 
 fold!(RecycleReport {
-    sum: initiated completed failed under_way markets_migrated overlap_ns interrupted;
+    sum: initiated completed failed under_way merges connections_merged markets_migrated overlap_ns interrupted;
     text: last_failure;
     list: proofs;
     derived: success_rate;

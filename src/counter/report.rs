@@ -98,6 +98,10 @@ pub struct RecycleReport {
     pub success_rate: Option<f64>,
     /// Replacements under way.
     pub under_way: u64,
+    /// Of the completed ones, replacements that took over from several connections at once.
+    pub merges: u64,
+    /// Connections that these saved.
+    pub connections_merged: u64,
     /// Markets that moved.
     pub markets_migrated: u64,
     /// Time during which two connections carried the same tokens, nanoseconds, over all replacements.
@@ -125,9 +129,11 @@ impl RecycleReport {
 pub struct RecycleProof {
     /// The connection that was replaced.
     pub from: u32,
+    /// The others that were replaced with it, by a merge.
+    pub merged: Vec<u32>,
     /// Its replacement.
     pub to: u32,
-    /// `polluted`, `aged`, `unhealthy` or `asked`.
+    /// `polluted`, `aged`, `unhealthy`, `merge` or `asked`.
     pub reason: String,
     /// When it began.
     pub began_wall_ns: u64,

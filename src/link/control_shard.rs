@@ -30,8 +30,8 @@ pub enum Order {
         books: Box<[BookOpening]>,
         /// What it is for.
         role: Role,
-        /// The connection from which it is to take them over; they stay there until `Switch`.
-        replaces: Option<ConnectionId>,
+        /// The connections from which it is to take them over; they stay there until `Switch`. None: it has them.
+        replaces: Box<[ConnectionId]>,
     },
     /// The replacement takes over the books; a report `HandedOver` says when it has.
     Switch {

@@ -31,9 +31,7 @@ pub enum Report {
     },
     /// A replacement has taken over every book.
     HandedOver {
-        /// The connection that may be closed.
-        from: ConnectionId,
-        /// Its replacement.
+        /// The replacement; the connections from which it has taken over may be closed.
         to: ConnectionId,
         /// The proof.
         counts: HandoverCounts,

@@ -174,7 +174,7 @@ impl Notes {
                 keys.tokens().iter().for_each(|token| books.close_on(token, connection));
             }
             Note::Closed => {
-                books.abandon(connection, at);
+                books.on_closed(connection, at);
                 keys.tokens().iter().for_each(|token| books.close_on(token, connection));
             }
             Note::Opened => {

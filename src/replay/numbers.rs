@@ -22,7 +22,9 @@ use crate::base::{
     routing::shard_of,
 };
 use crate::shard::books::ConnectionSlot;
-use crate::venue::{Capabilities, Decoder, Sequences, SubscriptionChange, Verdict};
+use crate::venue::{
+    BookContent, Capabilities, Decoder, Outline, Sequences, SubscriptionChange, Verdict,
+};
 
 /// Messages of a subscription that are known again when they are repeated.
 const REPEATS_KNOWN: usize = 1024;
@@ -96,6 +98,8 @@ struct Subscription {
     firsts: Vec<u64>,
     /// A session may have begun anew: its next number.
     again: Option<u64>,
+    /// A snapshot came of it.
+    has_books: bool,
     /// Known only for what comes late, or twice.
     ended: bool,
 }
@@ -110,6 +114,7 @@ impl Subscription {
             prints: Vec::new(),
             firsts: Vec::new(),
             again: None,
+            has_books: false,
             ended: false,
         }
     }
@@ -151,6 +156,17 @@ struct Connection {
 impl Connection {
     fn places(&self) -> impl Iterator<Item = ConnectionSlot> {
         self.subscriptions.iter().filter_map(|subscription| subscription.place)
+    }
+
+    /// Whether a frame changes a book in the name of a subscription of which no snapshot came, while snapshots came
+    /// of another: the change may belong to that one (kalshi/protocol.md, 2.7: a connection has one subscription of
+    /// books).
+    fn is_foreign(&self, outline: &Outline<'_>) -> bool {
+        let Some((sid, _)) = outline.sequence else { return false };
+        let mut of_books = self.subscriptions.iter().filter(|s| s.has_books);
+        outline.content == BookContent::Change
+            && of_books.clone().all(|s| s.sid != sid)
+            && of_books.any(|s| !s.ended)
     }
 
     /// Forgets the session; gives the places of its books.
@@ -259,7 +275,7 @@ impl Numbers {
             slot,
             verdict: Verdict::Next,
             shard,
-            broken: outline.broken,
+            broken: outline.broken || (!whole && connection.is_foreign(&outline)),
             over: Vec::new(),
             restarted: false,
             held: false,
@@ -268,13 +284,13 @@ impl Numbers {
         };
         if whole {
             if let Some((sid, seq)) = outline.sequence {
-                found.verdict = connection.sequences.take(sid, seq, true);
+                found.verdict = connection.sequences.take((sid, seq), outline.content, true);
             }
             look_engines(connection, outline.subscription, &mut found);
             return found;
         }
         look_subscription(connection, outline.subscription, &mut found);
-        if !found.over.is_empty() || outline.broken {
+        if !found.over.is_empty() || found.broken {
             // Nothing continues any more from what is held back.
             found.repeated = take_held(&mut self.held, slot, None);
             if !found.repeated.is_empty() {
@@ -289,6 +305,11 @@ impl Numbers {
             self.take_number(frame, held, &mut found);
         }
         let connection = &mut self.connections[place];
+        if let Some((sid, _)) = outline.sequence
+            && outline.content == BookContent::Snapshot
+        {
+            connection.known(sid).has_books = true;
+        }
         // After its number was taken: what comes under the number next is another subscription.
         if let Some(
             SubscriptionChange::Failed { sid: Some(sid), .. } | SubscriptionChange::Ended { sid },
@@ -352,7 +373,7 @@ fn look_engines(
     match change {
         Some(SubscriptionChange::Begun { sid, .. }) => {
             connection.acknowledged = Some(sid);
-            connection.sequences.reset_unnamed();
+            connection.sequences.begin(sid);
         }
         Some(SubscriptionChange::Failed { sid, known: true })
             if sid.is_none() || sid == connection.acknowledged =>

@@ -62,9 +62,9 @@ pub(super) struct Connection {
     pub(super) audit_ns: u64,
     pub(super) audited: usize,
     pub(super) watch: Watch,
-    /// The connection from which it takes over, once its socket is up.
-    pub(super) replaces: Option<ConnectionSlot>,
-    /// Another has taken over: what it still says was said already.
+    /// The connections from which it takes over, once its socket is up.
+    pub(super) replaces: Vec<ConnectionId>,
+    /// A replacement that was given up: what it still says is the old connections' to say.
     pub(super) retired: bool,
     /// To be forgotten when its socket is gone.
     pub(super) leaving: bool,
@@ -109,7 +109,7 @@ impl Connections {
             audit_ns: 0,
             audited: 0,
             watch: Watch::default(),
-            replaces: None,
+            replaces: Vec::new(),
             retired: false,
             leaving: false,
             latencies: None,

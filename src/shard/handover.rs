@@ -1,7 +1,7 @@
-//! A connection that takes over from another: opened beside it, switched to, proven.
+//! A connection that takes over from another, or from several: opened beside them, switched to, proven.
 //!
 //! Runs on:  shard cores. Owns: nothing; `books/handover` matches the two streams.
-use super::{Shard, publish::Handler};
+use super::{Shard, books::ConnectionSlot, publish::Handler};
 use crate::base::{
     id::{ConnectionId, TokenId},
     limits::TOKENS_PER_CONNECTION_MAX,
@@ -14,14 +14,17 @@ use crate::session::SessionError;
 use crate::venue::{Dialog, Role};
 
 impl<H: Handler, C: Clock> Shard<H, C> {
-    /// Knows a connection that will carry the books of another, which keeps them for now.
+    /// Knows a connection that will carry the books of others, which keep them for now.
     pub(super) fn on_open_replacement(
         &mut self,
         id: ConnectionId,
-        from: ConnectionId,
+        from: &[ConnectionId],
         books: &[BookOpening],
     ) {
-        let (Some(old), feed) = (self.connections.find(from), self.feed) else { return };
+        let feed = self.feed;
+        if from.iter().any(|&from| self.connections.find(from).is_none()) {
+            return;
+        }
         let opened = self.connections.open(id, || Dialog::new(feed, Role::Books));
         let Some(slot) = opened else { return };
         self.intake.books.name_connection(slot, id);
@@ -32,7 +35,36 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         let tokens = books.iter().map(|opening| opening.token).take(TOKENS_PER_CONNECTION_MAX);
         let held = |token: &TokenId| self.intake.books.find(token.as_str()).is_some();
         connection.tokens = tokens.filter(held).collect();
-        connection.replaces = Some(old);
+        connection.replaces = from.to_vec();
+    }
+
+    /// The socket of a replacement is up: it takes over from these connections.
+    pub(super) fn begin_handovers(
+        &mut self,
+        slot: ConnectionSlot,
+        from: &[ConnectionId],
+        now: Now,
+    ) {
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        let (id, tokens) = (connection.id, connection.tokens.clone());
+        let mut begun = false;
+        for &from in from {
+            // Closed in the meantime, and its books with it.
+            let Some(old) = self.connections.find(from) else { continue };
+            let books = &self.intake.books;
+            let of_old: Vec<TokenId> =
+                tokens.iter().copied().filter(|token| books.is_on(token, old)).collect();
+            if let Some(capture) = &mut self.capture {
+                capture.tokens(Note::Opened, id, now.wall_ns, Some(from), &of_old);
+            }
+            self.intake.books.begin_handover(old, slot, &of_old);
+            begun = true;
+        }
+        if let Some(capture) = &mut self.capture
+            && !begun
+        {
+            capture.tokens(Note::Opened, id, now.wall_ns, None, &[]);
+        }
     }
 
     pub(super) fn on_switch(&mut self, to: ConnectionId, now: Now) {
@@ -52,18 +84,12 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             capture.note(Note::Matched, ConnectionId(0), now.wall_ns);
         }
         while let Some(done) = self.intake.books.poll_handover(now) {
-            if let Some(old) = self.connections.get_mut(done.from) {
-                old.retired = true;
-            }
-            let id = |connection: Option<&mut super::connections::Connection>| {
-                connection.map_or(ConnectionId(0), |connection| connection.id)
-            };
-            let from = id(self.connections.get_mut(done.from));
-            let to = id(self.connections.get_mut(done.to));
-            self.unsent.push_back(Report::HandedOver { from, to, counts: done.counts });
+            let to = self.connections.get_mut(done.to);
+            let to = to.map_or(ConnectionId(0), |connection| connection.id);
+            self.unsent.push_back(Report::HandedOver { to, counts: done.counts });
         }
         for place in 0..self.connections.slots() {
-            let slot = super::books::ConnectionSlot(place);
+            let slot = ConnectionSlot(place);
             if self.intake.books.is_overrun(slot) {
                 self.hang_up(slot, &SessionError::Overrun);
             }

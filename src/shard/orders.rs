@@ -17,11 +17,11 @@ use std::collections::HashSet;
 impl<H: Handler, C: Clock> Shard<H, C> {
     pub(super) fn on_order(&mut self, order: Order, now: Now) {
         match order {
-            Order::Open { connection, books, role, replaces: None } => {
+            Order::Open { connection, books, role, replaces } if replaces.is_empty() => {
                 self.on_open(connection, role, &books, now);
             }
-            Order::Open { connection, books, replaces: Some(from), .. } => {
-                self.on_open_replacement(connection, from, &books);
+            Order::Open { connection, books, replaces, .. } => {
+                self.on_open_replacement(connection, &replaces, &books);
             }
             Order::Switch { to } => self.on_switch(to, now),
             Order::Attach { connection, stream, session } => {
@@ -110,21 +110,13 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         let held = connection.detach(&mut self.readiness, slot.0);
         self.tally.unfinished_bytes = self.tally.unfinished_bytes.saturating_sub(held);
         connection.attach(stream, session, now.mono_ns);
-        let replaces = connection.replaces.take();
-        let mut from = None;
-        if let Some(slot) = replaces
-            && let Some(old) = self.connections.get_mut(slot)
-        {
-            from = Some(old.id);
+        let replaces = std::mem::take(&mut connection.replaces);
+        if !replaces.is_empty() {
+            self.begin_handovers(slot, &replaces, now);
+        } else if let Some(capture) = &mut self.capture {
+            capture.tokens(Note::Opened, id, now.wall_ns, None, &[]);
         }
         let Some(connection) = self.connections.get_mut(slot) else { return };
-        if let Some(capture) = &mut self.capture {
-            let tokens: &[_] = if from.is_some() { &connection.tokens } else { &[] };
-            capture.tokens(Note::Opened, id, now.wall_ns, from, tokens);
-        }
-        if let Some(from) = replaces {
-            self.intake.books.begin_handover(from, slot, &connection.tokens);
-        }
         let Some(line) = &mut connection.line else { return };
         let started =
             self.readiness.add(&*line.stream, slot.0).map_err(|_| line.session.handle_end());
@@ -212,7 +204,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
 
     fn on_close(&mut self, id: ConnectionId, now: Now) {
         let Some(slot) = self.connections.find(id) else { return };
-        self.intake.books.abandon(slot, now);
+        self.intake.books.on_closed(slot, now);
         let Some(connection) = self.connections.get_mut(slot) else { return };
         if let Some(capture) = &mut self.capture {
             capture.tokens(Note::Closed, id, now.wall_ns, None, &connection.tokens);

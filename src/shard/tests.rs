@@ -60,10 +60,20 @@ impl Rig {
     }
 
     fn open(&mut self, connection: ConnectionId, tokens: &[u32]) {
-        self.open_in("0x1", connection, tokens);
+        self.open_to_replace(connection, tokens, &[]);
     }
 
-    fn open_in(&mut self, market: &str, connection: ConnectionId, tokens: &[u32]) {
+    fn open_to_replace(&mut self, connection: ConnectionId, tokens: &[u32], old: &[ConnectionId]) {
+        self.open_in("0x1", connection, tokens, old);
+    }
+
+    fn open_in(
+        &mut self,
+        market: &str,
+        connection: ConnectionId,
+        tokens: &[u32],
+        old: &[ConnectionId],
+    ) {
         let opening = |&token: &u32| BookOpening {
             market: MarketId::new(market).unwrap(),
             token: TokenId::new(&token.to_string()).unwrap(),
@@ -76,7 +86,7 @@ impl Rig {
             connection,
             books,
             role: crate::venue::Role::Books,
-            replaces: None,
+            replaces: old.into(),
         });
     }
 
@@ -215,6 +225,38 @@ fn a_second_socket_under_a_connection_makes_its_books_stale_until_it_has_spoken(
 }
 
 #[test]
+fn a_replacement_that_is_given_up_when_it_has_taken_over_leaves_its_books_with_the_old_connection()
+{
+    let mut rig = Rig::new();
+    rig.open(A, &[11]);
+    let mut old = rig.attach(A);
+    old.send(book(11, 5, "0.4")).unwrap();
+    rig.until_shown(11, "live 0.4");
+    rig.open_to_replace(B, &[11], &[A]);
+    let mut new = rig.attach(B);
+    new.send(book(11, 5, "0.4")).unwrap();
+    rig.until("the snapshot did not come", |rig| {
+        rig.shard.intake.books.owing(books::ConnectionSlot(1)) == Some(0)
+    });
+    rig.order(Order::Switch { to: B });
+    let mut handed_over = false;
+    rig.until("nothing was handed over", |rig| {
+        while let Some(report) = rig.reports.try_receive() {
+            handed_over |= matches!(report, Report::HandedOver { to: B, .. });
+        }
+        handed_over
+    });
+    // The control core had given it up before that report came.
+    rig.order(Order::Close { connection: B });
+    assert_eq!(rig.shown(11), "stale:disconnected 0.4");
+    old.send(book(11, 6, "0.5")).unwrap();
+    rig.until_shown(11, "live 0.5");
+    drop(new);
+    drop(old);
+    rig.until_shown(11, "stale:disconnected 0.5");
+}
+
+#[test]
 fn a_flood_does_not_keep_a_shard_from_stopping() {
     let mut rig = Rig::new();
     rig.open(A, &[11]);
@@ -254,8 +296,8 @@ fn a_binary_frame_makes_stale_what_it_names_or_all_of_its_connection() {
     let mut rig = Rig::new();
     let (tap, mut captured) = capture_link(ShardId(0), 4096);
     rig.shard.capture = Some(tap);
-    rig.open_in(&market, A, &[11]);
-    rig.open_in(&other, A, &[12]);
+    rig.open_in(&market, A, &[11], &[]);
+    rig.open_in(&other, A, &[12], &[]);
     rig.open(B, &[13]);
     let (mut peer, mut second) = (rig.attach(A), rig.attach(B));
     let live = |rig: &mut Rig, peer: &mut Peer, second: &mut Peer, ms: u64| {
@@ -294,7 +336,7 @@ fn a_binary_frame_makes_stale_what_it_names_or_all_of_its_connection() {
     // What a connection says that is about to leave is nobody's any more.
     live(&mut rig, &mut peer, &mut second, 10);
     rig.order(Order::Close { connection: A });
-    rig.open_in(&market, B, &[11]);
+    rig.open_in(&market, B, &[11], &[]);
     second.send(book_in(&market, 11, 11, "0.6")).unwrap();
     rig.until_shown(11, "live 0.6");
     peer.send(Message::binary(named)).unwrap();

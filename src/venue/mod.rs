@@ -452,6 +452,20 @@ pub struct Outline<'a> {
     pub broken: bool,
     /// What it says of a subscription.
     pub subscription: Option<SubscriptionChange<'a>>,
+    /// What it says of a book.
+    pub content: BookContent,
+}
+
+/// What a message says of a book.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BookContent {
+    /// Nothing.
+    #[default]
+    None,
+    /// All of it.
+    Snapshot,
+    /// A change.
+    Change,
 }
 
 /// A subscription that begins or ends by what a frame says.
@@ -527,6 +541,8 @@ pub struct Envelope {
     pub seq: Option<u64>,
     /// The command that it answers.
     pub id: Option<u64>,
+    /// What it says of a book.
+    pub content: BookContent,
 }
 
 /// An answer to a command.

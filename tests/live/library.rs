@@ -3,19 +3,14 @@
 //! Runs on:  test threads; engine and venue run on threads of this process.
 use crate::http::Client;
 use crate::program::{LOOK, PATIENCE};
-use clap::Parser;
 use ringbook::base::id::{ConnectionId, ShardId, TokenId};
-use ringbook::config::{
-    Config,
-    flags::{Cli, Command},
-};
 use ringbook::counter::report::EngineReport;
-use ringbook::engine::Engine;
 use ringbook::link::main_control::ControlNews;
 use ringbook::market::book::{BookState, StaleReason};
 use ringbook::market::event::{TickSize, Trade};
 use ringbook::shard::publish::{BookView, Change, Handler};
 use ringbook::sim::{SimConfig, Venue};
+use ringbook::{Engine, EngineBuilder, HashChecks, Polymarket};
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -152,13 +147,14 @@ fn quiet(markets: usize, rate: f64) -> SimConfig {
 }
 
 impl Rig {
-    fn start(config: SimConfig, flags: &[String]) -> Self {
+    /// Follows all markets with these settings.
+    fn start(config: SimConfig, settings: impl FnOnce(EngineBuilder) -> EngineBuilder) -> Self {
+        Self::following(config, |builder| settings(builder.all_markets()))
+    }
+
+    /// Follows what these settings name.
+    fn following(config: SimConfig, settings: impl FnOnce(EngineBuilder) -> EngineBuilder) -> Self {
         let venue = Venue::start(config).unwrap();
-        let (http, ws) = (venue.http_url(), venue.ws_url());
-        let mut line = vec!["ringbook", "run", "--gamma-url", &http, "--clob-url", &http];
-        line.extend(["--ws-url", &ws]);
-        line.extend(flags.iter().map(String::as_str));
-        let Command::Run(flags) = Cli::try_parse_from(line).unwrap().command else { panic!() };
         let diarist = Diarist::default();
         let made = diarist.clone();
         let mut shards = Vec::new();
@@ -166,7 +162,8 @@ impl Rig {
             shards.push(shard.0);
             made.clone()
         };
-        let engine = Engine::start(&Config::new(&flags).unwrap(), factory).unwrap();
+        let at = Polymarket::at(&venue.http_url(), &venue.ws_url());
+        let engine = settings(Engine::builder().venue(at)).start(factory).unwrap();
         let each: Vec<u16> = (0..engine.topology().shards.len() as u16).collect();
         assert_eq!(shards, each, "one handler for each shard");
         Self {
@@ -261,13 +258,9 @@ impl Rig {
     }
 }
 
-fn owned(flags: &[&str]) -> Vec<String> {
-    flags.iter().map(|&flag| flag.to_owned()).collect()
-}
-
 #[test]
 fn a_handler_is_told_everything_once_and_in_order() {
-    let mut rig = Rig::start(quiet(100, 600.0), &owned(&["--shards", "2"]));
+    let mut rig = Rig::start(quiet(100, 600.0), |b| b.shards(2));
     rig.wait_for("200 live books", |rig| rig.live() == 200);
     rig.venue.resume().unwrap();
     rig.wait_for("trades", |rig| rig.venue.stats().trades >= 25);
@@ -299,7 +292,7 @@ fn a_handler_is_told_everything_once_and_in_order() {
 #[test]
 fn a_small_catalogue_is_live_at_once_and_what_is_not_pending_cannot_be_forced() {
     // Forty tokens are less than the leftovers of a scan that are worth a connection: the first one waits for none.
-    let mut rig = Rig::start(quiet(20, 50.0), &owned(&["--shards", "1"]));
+    let mut rig = Rig::start(quiet(20, 50.0), |b| b.shards(1));
     rig.wait_for("40 live books", |rig| rig.live() == 40);
     assert_eq!(rig.venue.stats().upgrades, 1);
     let markets = rig.markets();
@@ -315,13 +308,13 @@ fn a_small_catalogue_is_live_at_once_and_what_is_not_pending_cannot_be_forced() 
 
 #[test]
 fn four_hundred_named_tokens_come_over_one_connection() {
-    let catalogue = Rig::start(quiet(230, 50.0), &owned(&["--no-discovery", "--token", "1"]));
+    let catalogue = Rig::following(quiet(230, 50.0), |b| b.market("none"));
     let markets = catalogue.markets();
     catalogue.stop();
     let batch = &markets[..199];
-    let mut flags = owned(&["--shards", "1", "--no-discovery"]);
-    flags.extend(batch.iter().flat_map(|(slug, _)| ["--market".to_owned(), slug.clone()]));
-    let mut rig = Rig::start(quiet(230, 50.0), &flags);
+    let mut rig = Rig::following(quiet(230, 50.0), |b| {
+        batch.iter().fold(b.shards(1), |b, (slug, _)| b.market(slug))
+    });
     rig.wait_for("398 live books", |rig| rig.live() == 398);
     assert_eq!(rig.venue.stats().upgrades, 1);
     assert!(rig.engine.add_market(&markets[210].0));
@@ -330,6 +323,30 @@ fn four_hundred_named_tokens_come_over_one_connection() {
     rig.wait_for("its books", |rig| rig.live() == 400);
     rig.check();
     rig.stop();
+}
+
+#[test]
+fn an_engine_that_is_dropped_stops_and_what_is_named_is_followed() {
+    let mut rig = Rig::following(quiet(20, 50.0), |b| b.market("none").serve(([127, 0, 0, 1], 0)));
+    let markets = rig.markets();
+    // A token id and a slug, each with both books of its market.
+    assert!(rig.engine.add_market(&markets[3].1[1]) && rig.engine.add_market(&markets[7].0));
+    rig.wait_for("4 live books", |rig| rig.live() == 4);
+    let Rig { engine, venue, diarist, .. } = rig;
+    let serving = engine.serving().unwrap();
+    drop(engine);
+    // Handlers are gone with their shards, the server with its thread, and the venue sees a closed connection.
+    assert_eq!(Arc::strong_count(&diarist.0), 1);
+    assert!(std::net::TcpStream::connect(serving).is_err());
+    assert_eq!(venue.stats().connections, 0);
+}
+
+#[test]
+fn a_setting_that_cannot_be_used_starts_nothing() {
+    let error = Engine::builder().venue(Polymarket::default()).start(|_| ()).unwrap_err();
+    assert!(error.to_string().starts_with("market: nothing to follow"), "{error}");
+    let error = Engine::builder().shards(0).all_markets().start(|_| ()).unwrap_err();
+    assert_eq!(error.to_string(), "shards 0: must be 1 to 256");
 }
 
 impl Rig {
@@ -355,8 +372,8 @@ impl Rig {
 
 #[test]
 fn replaced_connections_lose_nothing_and_repeat_nothing() {
-    let mut rig =
-        Rig::start(quiet(150, 1_500.0), &owned(&["--shards", "2", "--verify-hash", "all"]));
+    let all = |b: EngineBuilder| b.shards(2).verify_hash(HashChecks::All);
+    let mut rig = Rig::start(quiet(150, 1_500.0), all);
     rig.wait_for("300 live books", |rig| rig.live() == 300);
     rig.wait_for("a report", |rig| {
         rig.report

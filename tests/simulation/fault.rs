@@ -48,6 +48,8 @@ pub(crate) enum Fault {
     ShardPause,
     /// A connection is replaced by order.
     Recycle,
+    /// A connection has taken over from several at once. Not chosen: it happens where small ones are merged.
+    Merge,
     /// Many markets are born.
     Births,
     /// Many markets end.

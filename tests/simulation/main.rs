@@ -47,6 +47,7 @@ fn run(first: u64, count: u64) {
         eprintln!("{:>9} {fault:?}", count);
     }
     assert!(seen > 0 && checked > 0, "nothing happened");
+    assert!(count < 40 || injected.contains_key(&Fault::Merge), "no connections were merged");
 }
 
 #[test]

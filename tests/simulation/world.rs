@@ -155,6 +155,12 @@ impl World {
         }
         let (commands, command_receiver) = ring(64);
         let (news_sender, news) = ring(64);
+        // A choice of its own: what the other seeds do stays as it is.
+        let mut merging = Random::new(seed ^ 0x6d65_7267_6531);
+        let merges = merging.chance(1, 2).then(|| {
+            let tokens = if merging.chance(1, 2) { 500 } else { 8 + merging.below(20) };
+            (merging.below(8) * SECOND_NS, tokens as usize)
+        });
         let options = LifecycleOptions { scanning: true, ..LifecycleOptions::default() };
         let parts = ControlParts {
             shards: proxies,
@@ -177,10 +183,14 @@ impl World {
             gauges: Vec::new(),
         };
         let now = clock.get();
+        let mut control = Control::new(parts, now);
+        if let Some((age_min_ns, tokens_max)) = merges {
+            control.set_merging(age_min_ns, tokens_max);
+        }
         Self {
             seed,
             random,
-            control: Supervisor::new(vec![Control::new(parts, now)], links, now),
+            control: Supervisor::new(vec![control], links, now),
             clock,
             venue,
             shards,
@@ -230,6 +240,11 @@ impl World {
             self.step(40 * MILLISECOND_NS, 0)?;
         }
         self.check_trades()?;
+        let mut injected = injected;
+        let merges = self.control.report(self.clock.get()).recycling.merges;
+        if merges > 0 {
+            injected.insert(Fault::Merge, merges);
+        }
         Ok(injected)
     }
 
@@ -326,9 +341,12 @@ impl World {
         }
         while let Some(news) = self.news.try_receive() {
             if let ControlNews::Report(report) = news
-                && let Some(proof) = report.recycling.proofs.last()
                 && self.lossless
-                && (proof.counts.differences > 0 || proof.interrupted > 0)
+                && let Some(proof) = report
+                    .recycling
+                    .proofs
+                    .iter()
+                    .find(|proof| proof.counts.differences > 0 || proof.interrupted > 0)
             {
                 return Err(self.breach(&format!("a recycle was not clean: {proof:?}")));
             }

@@ -119,7 +119,7 @@ fn while_a_connection_is_replaced_new_markets_go_on_its_replacement() {
     register(&mut registry, 0..100, 0);
     placement.poll(0, &mut registry);
     placement.on_active(from, 0);
-    placement.begin_replacement(from, &registry).unwrap();
+    placement.begin_replacement(&[from], &registry).unwrap();
     registry.register(info(100), 1, Source::Stream);
     let actions = placement.poll(1, &mut registry);
     assert_eq!(opened(&actions), [(to, 200)]);
@@ -146,7 +146,7 @@ fn what_a_replacement_has_for_itself_outlives_it_or_the_old_connection() {
         let (from, to) = (ConnectionId(1), ConnectionId(2));
         register(&mut registry, 0..100, 0);
         placement.poll(0, &mut registry);
-        placement.begin_replacement(from, &registry).unwrap();
+        placement.begin_replacement(&[from], &registry).unwrap();
         registry.register(info(100), 1, Source::Stream);
         placement.poll(1, &mut registry);
         let gone = if given_up {
@@ -223,7 +223,7 @@ fn a_connection_that_recycling_left_small_is_filled_before_another_is_opened() {
     register(&mut registry, 0..200, 0);
     placement.poll(0, &mut registry);
     (3..200).for_each(|number| _ = registry.mark_expired(&id(number), 1));
-    let to = placement.begin_replacement(ConnectionId(1), &registry).unwrap();
+    let to = placement.begin_replacement(&[ConnectionId(1)], &registry).unwrap();
     register(&mut registry, 200..230, 1);
     let actions = placement.poll(INTERVAL, &mut registry);
     assert_eq!(opened(&actions), [(to, 6)]);
@@ -281,8 +281,8 @@ fn a_replacement_takes_over_the_active_markets_and_the_old_one_is_closed() {
     placement.poll(0, &mut registry);
     let (from, to) = (ConnectionId(1), ConnectionId(2));
     (0..10).for_each(|number| _ = registry.mark_expired(&id(number), 1));
-    assert_eq!(placement.begin_replacement(from, &registry), Ok(to));
-    let again = placement.begin_replacement(from, &registry);
+    assert_eq!(placement.begin_replacement(&[from], &registry), Ok(to));
+    let again = placement.begin_replacement(&[from], &registry);
     assert_eq!(again, Err(ReplaceError::NotReplaceable));
     assert_eq!(opened(&placement.poll(1, &mut registry)), [(to, 40)]);
     assert_eq!(placement.subscription(to, &registry).len(), 40);
@@ -292,11 +292,56 @@ fn a_replacement_takes_over_the_active_markets_and_the_old_one_is_closed() {
     assert_eq!(placement.poll(2, &mut registry), [Action::Close { connection: from }]);
     assert_eq!(registry.tokens_of(to).count(), 40);
 
-    let third = placement.begin_replacement(to, &registry).unwrap();
+    let third = placement.begin_replacement(&[to], &registry).unwrap();
     placement.abandon_replacement(third);
     let actions = placement.poll(3, &mut registry);
     assert!(actions.contains(&Action::Close { connection: third }), "{actions:?}");
     assert_eq!(placement.state(to), Some(ConnectionState::Active));
+}
+
+#[test]
+fn one_replacement_takes_over_from_several_connections_or_from_none() {
+    for given_up in [false, true] {
+        let (mut registry, mut placement) = (Registry::new(1), Placement::new(1));
+        register(&mut registry, 0..600, 0);
+        let old = opened(&placement.poll(0, &mut registry));
+        let old: Vec<ConnectionId> = old.into_iter().map(|(connection, _)| connection).collect();
+        assert_eq!(old.len(), 3);
+        let none = placement.begin_replacement(&old, &registry);
+        assert_eq!(none, Err(ReplaceError::NotReplaceable), "1200 tokens");
+        (0..600).filter(|n| n % 10 > 0).for_each(|n| _ = registry.mark_expired(&id(n), 1));
+        let to = placement.begin_replacement(&old, &registry).unwrap();
+        assert_eq!(
+            placement.begin_replacement(&old[1..], &registry),
+            Err(ReplaceError::NotReplaceable)
+        );
+        assert_eq!(opened(&placement.poll(1, &mut registry)), [(to, 120)]);
+        assert_eq!(placement.subscription(to, &registry).len(), 120);
+        register(&mut registry, 600..700, 1);
+        placement.poll(1, &mut registry);
+        assert_eq!(registry.load(to).unwrap().tokens, 200, "what comes meanwhile");
+        // All markets of one of them end: it is closed with the others.
+        let first: Vec<MarketId> = registry.markets_of(old[0]).map(|r| r.info.market).collect();
+        first.iter().for_each(|market| _ = registry.mark_expired(market, 2));
+        assert_eq!(placement.poll(2, &mut registry), []);
+        let closed = if given_up {
+            placement.abandon_replacement(to);
+            vec![old[0], to]
+        } else {
+            placement.complete_replacement(to, 3, &mut registry).unwrap();
+            assert_eq!(registry.load(to).unwrap().active(), 280);
+            old.clone()
+        };
+        let mut actions = placement.poll(3, &mut registry);
+        actions.sort_by_key(|action| match action {
+            Action::Close { connection } => *connection,
+            _ => ConnectionId(0),
+        });
+        let closes = closed.iter().map(|&connection| Action::Close { connection });
+        assert_eq!(actions, closes.collect::<Vec<_>>());
+        let left = if given_up { old[1] } else { to };
+        assert!(placement.is_whole(left));
+    }
 }
 
 #[test]
@@ -325,6 +370,7 @@ enum Step {
     Force(u32),
     Check,
     Replace(usize),
+    Merge(usize),
     Switch(usize),
     Abandon(usize),
 }
@@ -340,6 +386,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0u32..2000).prop_map(Step::Force),
         1 => Just(Step::Check),
         1 => any::<usize>().prop_map(Step::Replace),
+        2 => any::<usize>().prop_map(Step::Merge),
         1 => any::<usize>().prop_map(Step::Switch),
         1 => any::<usize>().prop_map(Step::Abandon),
     ];
@@ -367,7 +414,14 @@ fn apply(step: Step, now: &mut u64, next: &mut u32, registry: &mut Registry, p: 
             _ = p.force_subscribe(&markets, *now, registry);
         }
         Step::Check => p.request_check(),
-        Step::Replace(n) => _ = p.begin_replacement(pick(n), registry),
+        Step::Replace(n) => _ = p.begin_replacement(&[pick(n)], registry),
+        Step::Merge(n) => {
+            let shard = p.shard(pick(n));
+            let mut of_shard = all.clone();
+            of_shard.retain(|connection| p.shard(*connection) == shard);
+            of_shard.truncate(2 + n % 3);
+            _ = p.begin_replacement(&of_shard, registry);
+        }
         Step::Switch(n) => _ = p.complete_replacement(pick(n), *now, registry),
         Step::Abandon(n) => p.abandon_replacement(pick(n)),
     }
@@ -389,7 +443,13 @@ fn check(actions: &[Action], now: u64, registry: &Registry, placement: &Placemen
         let closing = state == ConnectionState::Closing;
         let closes = actions.contains(&Action::Close { connection });
         assert!(!closing || idle || closes, "a closing connection carries nothing for long");
-        assert!(closing || !idle || placement.replaces(connection).is_some(), "idle is closed");
+        assert!(
+            closing
+                || !idle
+                || !placement.replaces(connection).is_empty()
+                || placement.is_merged(connection),
+            "idle is closed"
+        );
     }
     for shard in (0..SHARDS).map(ShardId) {
         if let Some(since) = registry.oldest_pending_since(shard) {

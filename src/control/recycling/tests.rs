@@ -1,10 +1,12 @@
 //! Decisions by example: who is replaced, in which steps, and what a failure leaves behind.
 use super::*;
+use crate::base::limits::{MERGE_AGE_MIN_NS, MERGE_POSTPONED_NS};
 use crate::base::time::SECOND_NS;
 
 fn candidate(id: u32) -> Candidate {
     Candidate {
         connection: ConnectionId(id),
+        shard: ShardId(0),
         age_ns: RECYCLE_AGE_MIN_NS,
         tokens: 100,
         tokens_expired: 0,
@@ -14,7 +16,7 @@ fn candidate(id: u32) -> Candidate {
 
 fn begins(decisions: &[Decision]) -> Vec<(u32, Reason)> {
     let begin = |decision: &Decision| match decision {
-        Decision::Begin { from, reason } => Some((from.0, *reason)),
+        Decision::Begin { from, reason } if from.len() == 1 => Some((from[0].0, *reason)),
         _ => None,
     };
     decisions.iter().filter_map(begin).collect()
@@ -24,12 +26,19 @@ fn at(ns: u64) -> Now {
     Now { mono_ns: ns, wall_ns: ns }
 }
 
+/// Merges nothing.
+fn unmerging() -> Recycling {
+    let mut recycling = Recycling::default();
+    recycling.set_merging(u64::MAX, 0);
+    recycling
+}
+
 const FROM: ConnectionId = ConnectionId(1);
 const TO: ConnectionId = ConnectionId(9);
 
 #[test]
 fn polluted_aged_and_unhealthy_connections_are_replaced_and_others_are_not() {
-    let mut recycling = Recycling::default();
+    let mut recycling = unmerging();
     let polluted = Candidate { tokens_expired: 30, live: 70, ..candidate(1) };
     let clean = Candidate { tokens_expired: 29, live: 71, ..candidate(2) };
     let dead = Candidate { tokens_expired: 100, live: 0, ..candidate(3) };
@@ -54,7 +63,7 @@ fn polluted_aged_and_unhealthy_connections_are_replaced_and_others_are_not() {
 
 #[test]
 fn so_many_at_once_the_worst_first_and_who_asks_goes_before() {
-    let mut recycling = Recycling::default();
+    let mut recycling = unmerging();
     let polluted = |id| Candidate { tokens_expired: 40, live: 60, ..candidate(id) };
     let aged = Candidate { age_ns: RECYCLE_AGE_NS, ..candidate(1) };
     let all = [aged, polluted(2), polluted(3)];
@@ -68,8 +77,8 @@ fn so_many_at_once_the_worst_first_and_who_asks_goes_before() {
     assert_eq!(recycling.ask(ConnectionId(8), false), Err(RecycleError::NotUp));
     let decided = recycling.poll(0, &all);
     assert_eq!(begins(&decided), [(1, Reason::Asked), (2, Reason::Polluted)]);
-    recycling.on_begun(ConnectionId(1), TO, Reason::Asked, Vec::new(), at(0));
-    recycling.on_begun(ConnectionId(2), ConnectionId(10), Reason::Polluted, Vec::new(), at(0));
+    recycling.on_begun(&[ConnectionId(1)], TO, Reason::Asked, Vec::new(), at(0));
+    recycling.on_begun(&[ConnectionId(2)], ConnectionId(10), Reason::Polluted, Vec::new(), at(0));
     assert_eq!(begins(&recycling.poll(1, &[polluted(3)])), []);
     assert_eq!(recycling.ask(TO, true), Err(RecycleError::UnderWay), "a replacement");
 }
@@ -77,7 +86,7 @@ fn so_many_at_once_the_worst_first_and_who_asks_goes_before() {
 #[test]
 fn a_replacement_settles_before_it_takes_over() {
     let mut recycling = Recycling::default();
-    recycling.on_begun(FROM, TO, Reason::Asked, Vec::new(), at(100));
+    recycling.on_begun(&[FROM], TO, Reason::Asked, Vec::new(), at(100));
     recycling.on_owing(TO, 0, 110);
     recycling.on_up(TO, 200);
     recycling.on_owing(TO, 3, 300);
@@ -93,8 +102,9 @@ fn a_replacement_settles_before_it_takes_over() {
     assert_eq!(recycling.poll(ordered_ns + 1, &[]), [], "ordered once");
     let counts =
         HandoverCounts { markets: 7, live: 14, live_after: 14, ..HandoverCounts::default() };
-    let (to, _, proof) = recycling.on_handed_over(FROM, counts, at(ordered_ns + 50)).unwrap();
-    assert_eq!((to, proof.dial_ns, proof.fill_ns), (TO, 100, 400));
+    let (_, proof) = recycling.on_handed_over(TO, counts, at(ordered_ns + 50)).unwrap();
+    assert_eq!((proof.from, proof.to), (FROM.0, TO.0));
+    assert_eq!((proof.dial_ns, proof.fill_ns), (100, 400));
     assert_eq!((proof.settle_ns, proof.overlap_ns), (RECYCLE_SETTLE_NS, ordered_ns - 150));
     let report = recycling.report();
     assert_eq!((report.initiated, report.completed, report.failed), (1, 1, 0));
@@ -109,7 +119,7 @@ fn a_replacement_settles_before_it_takes_over() {
 fn what_does_not_come_up_fill_or_switch_in_time_is_given_up_and_tried_later() {
     for phase in 0..3 {
         let mut recycling = Recycling::default();
-        recycling.on_begun(FROM, TO, Reason::Aged, Vec::new(), at(0));
+        recycling.on_begun(&[FROM], TO, Reason::Aged, Vec::new(), at(0));
         let mut due_ns = RECYCLE_FILL_TIMEOUT_NS;
         if phase >= 1 {
             recycling.on_up(TO, SECOND_NS);
@@ -123,10 +133,8 @@ fn what_does_not_come_up_fill_or_switch_in_time_is_given_up_and_tried_later() {
         }
         assert_eq!(recycling.poll(due_ns - 1, &[]), []);
         let decided = recycling.poll(due_ns, &[]);
-        let [Decision::Abandon { from: FROM, to: TO, why }] = decided[..] else {
-            panic!("{decided:?}")
-        };
-        recycling.fail(FROM, why, due_ns);
+        let [Decision::Abandon { to: TO, why }] = decided[..] else { panic!("{decided:?}") };
+        recycling.fail(TO, why, due_ns);
         assert_eq!(recycling.report().failed, 1);
         let aged = Candidate { age_ns: RECYCLE_AGE_NS, ..candidate(1) };
         assert_eq!(begins(&recycling.poll(due_ns + RECYCLE_RETRY_MIN_NS - 1, &[aged])), []);
@@ -139,14 +147,73 @@ fn what_does_not_come_up_fill_or_switch_in_time_is_given_up_and_tried_later() {
 fn a_connection_that_is_lost_ends_its_attempt_whichever_it_is() {
     for lost in [FROM, TO] {
         let mut recycling = Recycling::default();
-        recycling.on_begun(FROM, TO, Reason::Aged, Vec::new(), at(0));
+        recycling.on_begun(&[FROM], TO, Reason::Aged, Vec::new(), at(0));
         recycling.on_up(TO, 1);
         assert_eq!(recycling.on_down(ConnectionId(5), 2), None);
         let decision = recycling.on_down(lost, 2);
-        assert!(matches!(decision, Some(Decision::Abandon { from: FROM, to: TO, .. })));
+        assert!(matches!(decision, Some(Decision::Abandon { to: TO, .. })));
         assert_eq!(recycling.on_down(lost, 3), None);
         let report = recycling.report();
         assert_eq!((report.under_way, report.failed, report.success_rate), (0, 1, Some(0.0)));
         assert!(!report.last_failure.is_empty());
     }
+}
+
+const NONE: [u32; 0] = [];
+
+fn merged(decisions: &[Decision]) -> Vec<u32> {
+    let [Decision::Begin { from, reason: Reason::Merge }] = decisions else { return Vec::new() };
+    from.iter().map(|from| from.0).collect()
+}
+
+#[test]
+fn the_smallest_connections_of_a_shard_that_fit_on_one_are_merged() {
+    let of = |id, tokens| Candidate { tokens, live: tokens, ..candidate(id) };
+    let all = [of(1, 170), of(2, 390), of(3, 90), of(4, 80), of(5, 180)];
+    let decide = |all: &[Candidate]| merged(&Recycling::default().poll(0, all));
+    assert_eq!(decide(&all), [4, 3, 1], "340 of 360");
+    // The others do not fit, are of another shard, young, or have books that are not live; expired tokens are none.
+    let full: Vec<Candidate> = (3..8).map(|id| of(id, 390)).collect();
+    assert_eq!(decide(&[&full[..], &[of(1, 181), of(2, 180)]].concat()), NONE);
+    let elsewhere = Candidate { shard: ShardId(1), ..of(3, 90) };
+    assert_eq!(decide(&[of(1, 200), elsewhere]), NONE);
+    let young = Candidate { age_ns: MERGE_AGE_MIN_NS - 1, ..of(3, 90) };
+    assert_eq!(decide(&[of(1, 200), young]), NONE);
+    let ill = Candidate { live: 80, ..of(3, 90) };
+    assert_eq!(decide(&[of(1, 200), ill]), NONE);
+    let expired = Candidate { tokens: 400, tokens_expired: 100, live: 300, ..candidate(3) };
+    assert_eq!(decide(&[of(1, 60), expired]), [1, 3], "and not recycled for its expired ones");
+    // Ten where six are necessary: the merged one is filled to the limit.
+    let halves: Vec<Candidate> = (1..=10).map(|id| of(id, 230 + id as usize)).collect();
+    assert_eq!(decide(&halves), [1, 2]);
+    assert_eq!(decide(&halves[..1]), NONE);
+}
+
+#[test]
+fn one_merge_at_a_time_and_none_while_the_engine_is_not_healthy() {
+    let of = |id: u32, shard| Candidate { shard: ShardId(shard), ..candidate(id) };
+    let all = [of(1, 0), of(2, 0), of(3, 0), of(4, 1), of(5, 1)];
+    let mut recycling = Recycling::default();
+    assert_eq!(merged(&recycling.poll(0, &all)), [1, 2, 3], "the merge that saves most");
+    recycling.postpone_merging(0);
+    assert_eq!(recycling.poll(MERGE_POSTPONED_NS - 1, &all), []);
+    let now_ns = MERGE_POSTPONED_NS;
+    assert_eq!(merged(&recycling.poll(now_ns, &all)), [1, 2, 3]);
+    let from = [1, 2, 3].map(ConnectionId);
+    recycling.on_begun(&from, TO, Reason::Merge, Vec::new(), at(now_ns));
+    assert_eq!(recycling.poll(now_ns + 1, &all[3..]), []);
+    assert_eq!(recycling.ask(ConnectionId(2), true), Err(RecycleError::UnderWay));
+    recycling.on_up(TO, now_ns + 2);
+    // One of them is lost: all stay, and none is tried again at once.
+    let lost = recycling.on_down(ConnectionId(2), now_ns + 3);
+    assert!(matches!(lost, Some(Decision::Abandon { to: TO, .. })));
+    assert_eq!(merged(&recycling.poll(now_ns + 4, &all)), [4, 5]);
+
+    recycling.on_begun(&from, TO, Reason::Merge, Vec::new(), at(0));
+    recycling.on_handed_over(TO, HandoverCounts::default(), at(9)).unwrap();
+    let report = recycling.report();
+    assert_eq!((report.merges, report.connections_merged, report.failed), (1, 2, 1));
+    let proof = &report.proofs[0];
+    assert_eq!((proof.from, &proof.merged[..], proof.to), (1, &[2, 3][..], 9));
+    assert_eq!(proof.reason, "merge");
 }

@@ -111,6 +111,31 @@ fn sessions_repetitions_and_holes_are_told_apart() {
 }
 
 #[test]
+fn a_change_of_a_subscription_without_snapshots_beside_one_with_them_is_of_any_book() {
+    let snapshot = |sid, seq| {
+        frame("orderbook_snapshot", Some(sid), Some(seq), r#"{"market_ticker":"KXA-1"}"#)
+    };
+    let broken = |frames: &[String]| {
+        let mut numbers = Numbers::of(Venue::Kalshi).unwrap();
+        let look = |frame: &String| numbers.look(frame, HERE, false, 1, NOW).broken;
+        frames.iter().map(look).collect::<Vec<_>>()
+    };
+    for foreign in ["9.1", "9.57", "-.1", "-.3", "-.57"] {
+        let frames = [snapshot(1, 1), of("1.2"), of(foreign), of("1.3")];
+        assert_eq!(broken(&frames), [false, false, true, false], "{foreign}");
+    }
+    // A recording that begins in the middle, one whose subscription was replaced, and what comes late of that.
+    assert_eq!(broken(&["1.70", "2.9", "-.4"].map(of)), [false; 3]);
+    let replaced = [of("s1"), snapshot(1, 1), of("u1.2"), of("s2"), of("2.1"), of("1.7")];
+    assert_eq!(broken(&replaced), [false; 6]);
+    let mut numbers = Numbers::of(Venue::Kalshi).unwrap();
+    let mut look = |frame: &str| numbers.look(frame, HERE, true, 1, NOW).verdict;
+    let frames = [of("s1"), snapshot(1, 1), of("9.1"), of("-.1"), of("1.2")];
+    let [next, hole] = [Verdict::Next, Verdict::Hole(0)];
+    assert_eq!(frames.each_ref().map(|frame| look(frame)), [next, next, hole, hole, next]);
+}
+
+#[test]
 fn an_engines_capture_says_itself_where_sessions_begin() {
     let mut numbers = Numbers::of(Venue::Kalshi).unwrap();
     let mut look = |word: &str| {

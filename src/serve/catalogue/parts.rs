@@ -82,7 +82,12 @@ pub(in crate::serve) const RECYCLING: Rows<RecycleReport> = rows! { "", RecycleR
         "/stats has the last reason", |r, _| Whole(r.failed);
     Gauge "recycles_success_ratio", "1", "Share of the ended replacements that took over, 0 to 1",
         "when it falls: /stats has the last reason", |r, _| ratio(r.success_rate);
-    Gauge "recycles_under_way", "connections", "Connections being replaced", "nothing", |r, _| Whole(r.under_way);
+    Gauge "recycles_under_way", "connections", "Replacements that have yet to take over", "nothing",
+        |r, _| Whole(r.under_way);
+    Counter "recycles_merges", "connections", "Replacements that took over from several small connections at once",
+        "nothing", |r, _| Whole(r.merges);
+    Counter "recycles_connections_merged", "connections", "Connections that merging has saved", "nothing",
+        |r, _| Whole(r.connections_merged);
     Counter "recycles_markets_migrated", "markets", "Markets that moved to a replacement",
         "nothing", |r, _| Whole(r.markets_migrated);
     Counter "recycles_overlap_seconds", "s", "Time during which two connections carried the same tokens, all replacements",

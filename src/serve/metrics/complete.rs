@@ -43,7 +43,7 @@ pub(super) fn one_of_everything() -> EngineReport {
         ..EngineReport::default()
     };
     report.pool.connections.push(ConnectionReport::default());
-    report.recycling.proofs.push(RecycleProof::default());
+    report.recycling.proofs.push(RecycleProof { merged: vec![0], ..RecycleProof::default() });
     report.lifecycle.skipped.push(SkipReport::default());
     report.recycling.success_rate = Some(0.0);
     report.correctness.score = Some(0.0);

@@ -64,6 +64,8 @@ impl Entry {
 /// Both connections' messages of one market.
 #[derive(Debug)]
 struct Lead {
+    /// The old connection.
+    from: ConnectionSlot,
     tokens: Vec<TokenId>,
     /// Tokens whose snapshot the new connection has delivered.
     dumped: Vec<TokenId>,
@@ -101,9 +103,10 @@ enum Verdict {
 }
 
 impl Lead {
-    fn new(tokens: Vec<TokenId>) -> Self {
+    fn new(from: ConnectionSlot) -> Self {
         Self {
-            tokens,
+            from,
+            tokens: Vec::new(),
             dumped: Vec::new(),
             floor_ms: 0,
             ready: false,
@@ -169,7 +172,8 @@ impl Lead {
             if self.dumped.len() == self.tokens.len() {
                 self.begin_matching(read_ns);
             }
-            return Verdict::Offer;
+            // The new connection's stream goes on from it.
+            return if self.moved { Verdict::Apply } else { Verdict::Offer };
         }
         let print = fingerprint(event);
         if let Some(place) = self.owed.iter().position(|entry| entry.print == print) {
@@ -257,18 +261,42 @@ fn note(last: &mut VecDeque<u64>, print: u64) {
     last.push_back(print);
 }
 
-/// One connection taking over from another.
+/// One connection taking over from another, or from several.
 #[derive(Debug)]
 pub(super) struct Handover {
-    from: ConnectionSlot,
+    from: Vec<ConnectionSlot>,
+    /// Those whose socket is gone, and from which it has taken over at once.
+    ended: Vec<ConnectionSlot>,
     to: ConnectionSlot,
     leads: BTreeMap<MarketId, Lead>,
     heard: Heard,
     counts: HandoverCounts,
     /// When the order to switch came, monotonic.
     switch_ns: Option<u64>,
+    stage: Stage,
+}
+
+/// How far a handover has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Both connections count.
+    UnderWay,
+    /// The new connection has every book, and that was reported. The old ones are closed next, or the new one is
+    /// where the control core had given it up before the report came: then the books go back.
+    Done,
     /// The new connection is lost; what it said is passed over when the old one says it.
-    given_up: bool,
+    GivenUp,
+}
+
+impl Handover {
+    /// Whether the connection is one of its own, and was not given up.
+    fn has_part(&self, connection: ConnectionSlot) -> bool {
+        self.stage != Stage::GivenUp && (self.to == connection || self.from.contains(&connection))
+    }
+
+    fn is_under_way_to(&self, connection: ConnectionSlot) -> bool {
+        self.stage == Stage::UnderWay && self.to == connection
+    }
 }
 
 /// What the end of a socket means for the handover that it was part of.
@@ -287,10 +315,10 @@ pub enum LineEnd {
 }
 
 /// The end of a handover.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct HandedOver {
-    /// The connection that may be closed.
-    pub from: ConnectionSlot,
+    /// The connections that may be closed; until they are, what they still say is passed over.
+    pub from: Vec<ConnectionSlot>,
     /// The one that took over.
     pub to: ConnectionSlot,
     /// The proof.
@@ -299,29 +327,43 @@ pub struct HandedOver {
 
 impl<H: Handler> Books<H> {
     /// From now on both connections carry those of these tokens whose books are on `from`; they stay
-    /// there until [`Books::switch`]. The others are on `to` alone.
+    /// there until [`Books::switch`]. The others are on `to` alone. Called once for each connection that `to`
+    /// takes over from: it takes over from all of them together, and has all of their books or none.
     pub fn begin_handover(&mut self, from: ConnectionSlot, to: ConnectionSlot, tokens: &[TokenId]) {
-        let mut leads: BTreeMap<MarketId, Vec<TokenId>> = BTreeMap::new();
+        let open = self.handovers.iter().position(|h| h.is_under_way_to(to));
+        let place = open.unwrap_or_else(|| {
+            self.handovers.push(Handover {
+                from: Vec::new(),
+                ended: Vec::new(),
+                to,
+                leads: BTreeMap::new(),
+                heard: Heard::default(),
+                counts: HandoverCounts::default(),
+                switch_ns: None,
+                stage: Stage::UnderWay,
+            });
+            self.handovers.len() - 1
+        });
+        let mut leads = std::mem::take(&mut self.handovers[place].leads);
         for token in tokens {
             let Some(index) = self.find(token.as_str()) else { continue };
             if self.slots[index].connection == to {
                 continue;
             }
-            leads.entry(self.slots[index].market).or_default().push(*token);
+            let lead = leads.entry(self.slots[index].market).or_insert_with(|| Lead::new(from));
+            lead.tokens.push(*token);
         }
-        let leads = leads.into_iter().map(|(market, tokens)| (market, Lead::new(tokens)));
-        let counts = HandoverCounts { tokens: tokens.len() as u64, ..HandoverCounts::default() };
-        let leads: BTreeMap<MarketId, Lead> = leads.collect();
-        let (heard, switch_ns, given_up) = (Heard::default(), None, false);
-        let handover = Handover { from, to, leads, heard, counts, switch_ns, given_up };
-        self.handovers.push(handover);
+        let handover = &mut self.handovers[place];
+        handover.leads = leads;
+        handover.counts.tokens += tokens.len() as u64;
+        handover.from.push(from);
     }
 
     /// Live books whose snapshot the new connection has yet to deliver; `None` when `to` takes nothing
     /// over.
     #[must_use]
     pub fn owing(&self, to: ConnectionSlot) -> Option<u32> {
-        let handover = self.handovers.iter().find(|h| h.to == to && !h.given_up)?;
+        let handover = self.handovers.iter().find(|h| h.is_under_way_to(to))?;
         let owing = handover.leads.values().flat_map(|lead| {
             lead.tokens.iter().filter(|token| !lead.dumped.contains(token)).filter(|token| {
                 let index = self.find(token.as_str());
@@ -333,7 +375,7 @@ impl<H: Handler> Books<H> {
 
     /// The new connection is to take over, each market as soon as both are in step there.
     pub fn switch(&mut self, to: ConnectionSlot, now_ns: u64) {
-        let handover = self.handovers.iter_mut().find(|h| h.to == to && !h.given_up);
+        let handover = self.handovers.iter_mut().find(|h| h.is_under_way_to(to));
         if let Some(handover) = handover {
             handover.switch_ns.get_or_insert(now_ns);
         }
@@ -341,15 +383,27 @@ impl<H: Handler> Books<H> {
 
     /// The socket of `slot` is gone.
     pub fn on_line_end(&mut self, slot: ConnectionSlot, now: Now) -> LineEnd {
-        // A new socket says nothing that the lost one had said.
-        self.handovers.retain(|handover| !(handover.given_up && handover.from == slot));
-        let part = |h: &Handover| !h.given_up && (h.from == slot || h.to == slot);
-        let Some(place) = self.handovers.iter().position(part) else { return LineEnd::Alone };
+        self.handovers.retain_mut(|handover| {
+            let given_up = handover.stage == Stage::GivenUp;
+            if given_up {
+                // A new socket says nothing that the lost one had said.
+                handover.leads.retain(|_, lead| lead.from != slot);
+            }
+            !given_up || !handover.leads.is_empty()
+        });
+        let Some(place) = self.handovers.iter().position(|h| h.has_part(slot)) else {
+            return LineEnd::Alone;
+        };
         let to = self.handovers[place].to;
-        if slot == self.handovers[place].from && self.owing(to) == Some(0) {
+        if self.handovers[place].stage == Stage::Done {
+            // The books are the new one's; whether they stay there is the control core's decision.
+            return if slot == to { LineEnd::Alone } else { LineEnd::TakenOver };
+        }
+        if slot != to && self.owing(to) == Some(0) {
             // All that the old one said was applied; what it could not say any more is ahead.
             let handover = &mut self.handovers[place];
             handover.counts.cut_short = true;
+            handover.ended.push(slot);
             handover.switch_ns.get_or_insert(now.mono_ns);
             self.move_markets(place, now);
             return LineEnd::TakenOver;
@@ -358,23 +412,34 @@ impl<H: Handler> Books<H> {
         LineEnd::GivenUp { to }
     }
 
+    /// A connection is closed by order, and its place may be another's: an old one has given all it had, a new one
+    /// is given up.
+    pub fn on_closed(&mut self, slot: ConnectionSlot, now: Now) {
+        self.abandon(slot, now);
+        self.handovers.retain_mut(|handover| {
+            handover.from.retain(|from| *from != slot);
+            handover.leads.retain(|_, lead| lead.from != slot);
+            !handover.from.is_empty()
+        });
+    }
+
     /// Gives a handover up: books that had moved go back, and are asked for anew.
-    pub fn abandon(&mut self, to: ConnectionSlot, now: Now) {
-        let part = |h: &Handover| h.to == to && !h.given_up;
+    fn abandon(&mut self, to: ConnectionSlot, now: Now) {
+        let part = |h: &Handover| h.to == to && h.stage != Stage::GivenUp;
         let Some(place) = self.handovers.iter().position(part) else { return };
         let mut handover = self.handovers.swap_remove(place);
         for lead in handover.leads.values().filter(|lead| lead.moved) {
             for token in &lead.tokens {
                 let Some(index) = self.find(token.as_str()) else { continue };
                 if self.slots[index].connection == to {
-                    self.hang_on(index, handover.from);
+                    self.hang_on(index, lead.from);
                     self.set_stale(index, StaleReason::Disconnected, now.wall_ns);
                 }
             }
         }
         handover.leads.retain(|_, lead| !lead.echo.is_empty());
         if !handover.leads.is_empty() {
-            handover.given_up = true;
+            handover.stage = Stage::GivenUp;
             self.handovers.push(handover);
         }
     }
@@ -385,10 +450,11 @@ impl<H: Handler> Books<H> {
             for lead in handover.leads.values_mut() {
                 lead.age(handover.heard, now.mono_ns, &mut handover.counts);
             }
-            !handover.given_up || handover.leads.values().any(|lead| !lead.echo.is_empty())
+            let given_up = handover.stage == Stage::GivenUp;
+            !given_up || handover.leads.values().any(|lead| !lead.echo.is_empty())
         });
         for place in 0..self.handovers.len() {
-            if self.handovers[place].given_up {
+            if self.handovers[place].stage != Stage::UnderWay {
                 continue;
             }
             self.move_markets(place, now);
@@ -399,7 +465,9 @@ impl<H: Handler> Books<H> {
             if handover.leads.values().any(|lead| !lead.moved || owes(lead)) {
                 continue;
             }
-            let Handover { from, to, mut counts, leads, .. } = self.handovers.swap_remove(place);
+            handover.stage = Stage::Done;
+            let Handover { from, to, counts, leads, .. } = &self.handovers[place];
+            let (from, to, mut counts) = (from.clone(), *to, *counts);
             counts.switch_ns = now.mono_ns.saturating_sub(switch_ns);
             // Of markets that have ended meanwhile, nothing is to be said.
             let tokens = leads.values().flat_map(|lead| &lead.live);
@@ -421,7 +489,7 @@ impl<H: Handler> Books<H> {
     /// Whether a handover keeps more than it may.
     #[must_use]
     pub fn is_overrun(&self, to: ConnectionSlot) -> bool {
-        let handover = self.handovers.iter().find(|handover| handover.to == to);
+        let handover = self.handovers.iter().find(|h| h.is_under_way_to(to));
         handover.is_some_and(|handover| {
             let kept = handover.leads.values().map(|lead| lead.ahead.len() + lead.owed.len());
             kept.sum::<usize>() > HANDOVER_KEPT_MAX
@@ -431,14 +499,14 @@ impl<H: Handler> Books<H> {
     /// Switches the markets whose turn it is: in step, or waited for long enough. Applies what the old
     /// connection never said.
     fn move_markets(&mut self, place: usize, now: Now) {
-        let Handover { to, heard, switch_ns, counts: HandoverCounts { cut_short, .. }, .. } =
-            self.handovers[place];
+        let Handover { to, heard, switch_ns, .. } = self.handovers[place];
         let mut leads = std::mem::take(&mut self.handovers[place].leads);
-        let force =
-            cut_short || switch_ns.is_some_and(|at_ns| now.mono_ns >= at_ns + HANDOVER_STEP_NS);
+        let ended = std::mem::take(&mut self.handovers[place].ended);
+        let late = switch_ns.is_some_and(|at_ns| now.mono_ns >= at_ns + HANDOVER_STEP_NS);
         let mut counts = HandoverCounts::default();
         for lead in leads.values_mut().filter(|lead| !lead.moved) {
             lead.beyond.retain(|(_, kept)| self.is_behind(&kept.event()));
+            let force = late || ended.contains(&lead.from);
             let moves = switch_ns.is_some() && (force || lead.is_in_step(heard));
             let due = |read_ns: u64| moves || now.mono_ns >= read_ns + HANDOVER_AGE_NS;
             let oldest_ns = lead.ahead.front().map(|entry| entry.read_ns);
@@ -475,6 +543,7 @@ impl<H: Handler> Books<H> {
         }
         let handover = &mut self.handovers[place];
         handover.leads = leads;
+        handover.ended = ended;
         handover.counts.ahead += counts.ahead;
         handover.counts.differences += counts.differences;
         handover.counts.markets += counts.markets;
@@ -520,7 +589,7 @@ impl<H: Handler> Books<H> {
     }
 
     fn keep_beyond(&mut self, to: ConnectionSlot, event: &Event<'_>, read_ns: u64) {
-        let handover = self.handovers.iter_mut().find(|h| h.to == to && !h.given_up);
+        let handover = self.handovers.iter_mut().find(|h| h.is_under_way_to(to));
         let market = MarketId::new(event.market());
         let lead = handover.zip(market).and_then(|(h, market)| h.leads.get_mut(&market));
         if let (Some(lead), Some(kept)) = (lead, Kept::new(event)) {
@@ -538,17 +607,22 @@ impl<H: Handler> Books<H> {
         read: Now,
     ) -> bool {
         let Some(market) = MarketId::new(event.market()) else { return false };
-        let lost = self.handovers.iter_mut().filter(|h| h.given_up && h.from == connection);
-        let mut echoes = lost.filter_map(|handover| handover.leads.get_mut(&market));
+        let lost = self.handovers.iter_mut().filter(|h| h.stage == Stage::GivenUp);
+        let lost = lost.filter_map(|handover| handover.leads.get_mut(&market));
+        let mut echoes = lost.filter(|lead| lead.from == connection);
         if echoes.any(|lead| lead.hear_echo(fingerprint(event))) {
             return true;
         }
-        let part = |h: &&mut Handover| !h.given_up && (h.from == connection || h.to == connection);
-        let Some(handover) = self.handovers.iter_mut().find(part) else { return false };
+        let part = self.handovers.iter_mut().find(|h| h.has_part(connection));
+        let Some(handover) = part else { return false };
+        let is_old = handover.to != connection;
         let Some(lead) = handover.leads.get_mut(&market) else { return false };
+        if is_old && lead.from != connection {
+            return false;
+        }
         handover.counts.messages += 1;
         let counts = &mut handover.counts;
-        let verdict = if handover.from == connection {
+        let verdict = if is_old {
             lead.on_old(event, read.mono_ns, counts)
         } else {
             let verdict = lead.on_new(event, read.mono_ns, counts);

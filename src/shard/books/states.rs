@@ -105,6 +105,13 @@ impl<H: Handler> Books<H> {
         }
     }
 
+    /// Whether there is a book of this token that hangs on `connection`.
+    #[must_use]
+    pub fn is_on(&self, token: &TokenId, connection: ConnectionSlot) -> bool {
+        let found = self.find(token.as_str());
+        found.is_some_and(|index| self.slots[index].connection == connection)
+    }
+
     /// The books among `tokens` that hang on `connection` and are not live.
     pub fn not_live_of(
         &self,

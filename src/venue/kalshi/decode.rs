@@ -19,7 +19,7 @@ use crate::market::book::Side;
 use crate::market::event::{Delta, Event, Snapshot, TopOfBook, Trade};
 use crate::market::info::{MarketInfo, MarketNews, Outcome};
 use crate::venue::{
-    Envelope, MessageFault, Oddity, Outline, Progress, Reply, Sink, SubscriptionChange,
+    BookContent, Envelope, MessageFault, Oddity, Outline, Progress, Reply, Sink, SubscriptionChange,
 };
 
 /// Decodes frames; one per thread.
@@ -69,6 +69,7 @@ impl Decoder {
                     sequence: sequence.map(|seq| (fields.sid.unwrap_or(kind.unnamed_sid()), seq)),
                     broken: !fields.is_object || is_lost(kind, &fields),
                     subscription: subscription(kind, &fields),
+                    content: kind.content(),
                 }
             }
             Err(_) => Outline { broken: true, ..Outline::default() },
@@ -113,6 +114,14 @@ impl<'a> Kind<'a> {
 }
 
 impl Kind<'_> {
+    const fn content(self) -> BookContent {
+        match self {
+            Self::Snapshot => BookContent::Snapshot,
+            Self::Delta => BookContent::Change,
+            _ => BookContent::None,
+        }
+    }
+
     /// What messages without `sid` count with.
     const fn unnamed_sid(self) -> u64 {
         match self {
@@ -157,7 +166,8 @@ fn deliver<S: Sink>(frame: &str, fields: Fields<'_>, scratch: &mut Scratch, sink
     // Whatever the message turns out to be, it has taken its number.
     let sequenced = kind != Kind::Subscribed;
     let counted = sid.or(seq.map(|_| kind.unnamed_sid()));
-    if sequenced && !sink.on_envelope(&Envelope { sid: counted, seq, id }) {
+    let content = kind.content();
+    if sequenced && !sink.on_envelope(&Envelope { sid: counted, seq, id, content }) {
         return;
     }
     let ticker = fields.ticker.unwrap_or("");

@@ -350,7 +350,7 @@ impl Dialog {
     /// Takes the number of a message. [`Verdict::Hole`] is followed by [`Turn::Suspect`].
     pub fn on_envelope(&mut self, envelope: &Envelope) -> Verdict {
         let (Some(sid), Some(seq)) = (envelope.sid, envelope.seq) else { return Verdict::Next };
-        let verdict = self.sequences.take(sid, seq, false);
+        let verdict = self.sequences.take((sid, seq), envelope.content, false);
         match verdict {
             Verdict::Next => {}
             Verdict::Duplicate => self.counts.duplicates += 1,
@@ -374,8 +374,8 @@ impl Dialog {
         match *reply {
             Reply::Subscribed { id, sid, .. } => {
                 self.pause_ns = COMMAND_PAUSE_NS;
-                if sid.is_some() {
-                    self.sequences.reset_unnamed();
+                if let Some(sid) = sid {
+                    self.sequences.begin(sid);
                 }
                 self.on_subscribed(id, sid);
             }

@@ -3,13 +3,8 @@
 use super::CHANNEL;
 use super::client::Task;
 use super::recorder::Recorder;
-use clap::Parser as _;
-use ringbook::base::id::TokenId;
-use ringbook::config::Config;
-use ringbook::config::flags::{Cli, Command};
-use ringbook::engine::Engine;
 use ringbook::link::main_control::ControlNews;
-use ringbook::shard::publish::{BookView, Change, Handler};
+use ringbook::{BookView, Change, Engine, Handler, Idle, Polymarket, TokenId};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -38,23 +33,26 @@ pub struct Ours {
 }
 
 impl Ours {
-    /// Starts `ringbook run` for the tokens of the task with this idle policy.
+    /// Starts the engine for the tokens of the task with this idle policy.
     pub(super) fn start(policy: &str, task: Task) -> Result<Self, String> {
         let address = task.address;
         let (http, ws) = (format!("http://{address}"), format!("ws://{address}{CHANNEL}"));
-        let (core, other) = (task.core.to_string(), task.other_core.to_string());
-        let mut line = vec!["ringbook", "run", "--gamma-url", &http, "--clob-url", &http];
-        line.extend(["--ws-url", &ws, "--no-discovery", "--idle", policy]);
-        line.extend(["--shard-cores", &core, "--control-core", &other]);
+        let idle = match policy {
+            "park" => Idle::Park,
+            "adaptive" => Idle::Adaptive,
+            _ => Idle::Spin,
+        };
+        let builder = Engine::builder()
+            .venue(Polymarket::at(&http, &ws))
+            .idle(idle)
+            .shard_cores(&[task.core as u32])
+            .control_core(task.other_core as u32);
         // One token is enough to find a market.
         let first = task.sockets.iter().flatten().map(|market| market.tokens[0].as_str());
-        line.extend(first.flat_map(|token| ["--token", token]));
-        let cli = Cli::try_parse_from(line).map_err(|error| error.to_string())?;
-        let Command::Run(flags) = cli.command else { return Err("`run` was asked for".into()) };
-        let config = Config::new(&flags).map_err(|error| error.to_string())?;
+        let builder = first.fold(builder, |builder, token| builder.market(token));
         let shared = Arc::clone(&task.shared);
         let factory = |_| Stamps(Recorder::new(Arc::clone(&shared)));
-        let engine = Engine::start(&config, factory).map_err(|error| error.to_string())?;
+        let engine = builder.start(factory).map_err(|error| error.to_string())?;
         let tokens = |text: &String| TokenId::new(text).ok_or_else(|| format!("{text}: no token"));
         let of_socket = |markets: &Vec<super::frame::Market>| {
             markets.iter().flat_map(|market| &market.tokens).map(tokens).collect()

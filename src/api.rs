@@ -1,0 +1,216 @@
+//! What a library user sees: the builder of an engine, and every type that its methods and handlers name.
+//!
+//! Runs on:  main thread, before anything starts.
+//!
+//! The crate's root exports all of it; nothing else of the crate is public. The builder has one method for each setter
+//! of [`Config`]; flags go through the same setters.
+pub use crate::base::{
+    id::{ConnectionId, MarketId, ShardId, TokenId, TradeId, Venue},
+    policy::HashChecks,
+    price::{Price, Quantity},
+};
+pub use crate::config::{Capture, Config, Kalshi, Polymarket, SettingError, Trades, VenueSettings};
+pub use crate::market::book::{Book, BookState, Level, Side, StaleReason, image::BookFacts};
+pub use crate::market::event::{TickSize, Trade};
+pub use crate::shard::publish::{BookView, Change, Handler};
+pub use crate::topology::Idle;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+/// The settings of an engine that is about to start.
+///
+/// Every method takes one setting; the first that cannot be used is the error of
+/// [`start`](EngineBuilder::start). What is not set is as in [`Config::default`].
+#[derive(Clone, Debug, Default)]
+#[must_use = "nothing runs before `start`"]
+pub struct EngineBuilder {
+    config: Config,
+    error: Option<SettingError>,
+}
+
+impl From<Config> for EngineBuilder {
+    fn from(config: Config) -> Self {
+        Self { config, error: None }
+    }
+}
+
+impl EngineBuilder {
+    /// Follows this venue too: [`Polymarket`] or [`Kalshi`], each at most once.
+    pub fn venue(self, venue: impl Into<VenueSettings>) -> Self {
+        self.set(|config| config.venue(venue).map(drop))
+    }
+
+    /// Follows this market: a slug, a condition id, a token id or a ticker.
+    pub fn market(self, name: &str) -> Self {
+        self.set(|config| config.market(name).map(drop))
+    }
+
+    /// Follows every market of the catalogues.
+    pub fn all_markets(self) -> Self {
+        self.change(|config| _ = config.all_markets(true))
+    }
+
+    /// Follows at most so many markets.
+    pub fn markets_max(self, count: usize) -> Self {
+        self.change(|config| _ = config.markets_max(count))
+    }
+
+    /// The number of shards, 1 to 256, all venues together; at least one for each venue is started. Default: one for
+    /// each usable core but two.
+    pub fn shards(self, count: u16) -> Self {
+        self.set(|config| config.shards(count).map(drop))
+    }
+
+    /// The cores of the shards, one shard a core.
+    pub fn shard_cores(self, cores: &[u32]) -> Self {
+        self.set(|config| config.shard_cores(cores).map(drop))
+    }
+
+    /// The core of the control thread.
+    pub fn control_core(self, core: u32) -> Self {
+        self.change(|config| _ = config.control_core(core))
+    }
+
+    /// The core of the serve thread.
+    pub fn serve_core(self, core: u32) -> Self {
+        self.change(|config| _ = config.serve_core(core))
+    }
+
+    /// What a shard does without work. Default: [`Idle::Park`].
+    pub fn idle(self, idle: Idle) -> Self {
+        self.change(|config| _ = config.idle(idle))
+    }
+
+    /// Stores every trade in a database, as in `"sqlite:trades.db"`; [`Trades`] has more settings.
+    pub fn trades(self, trades: impl Into<Trades>) -> Self {
+        self.set(|config| config.trades(trades).map(drop))
+    }
+
+    /// Writes every frame into a folder; [`Capture`] has more settings. For one venue only.
+    pub fn capture(self, capture: impl Into<Capture>) -> Self {
+        self.set(|config| config.capture(capture).map(drop))
+    }
+
+    /// Answers health, statistics, metrics and books over HTTP at this address; port 0 is a free one
+    /// ([`Engine::serving`](crate::engine::Engine::serving)).
+    pub fn serve(self, address: impl Into<SocketAddr>) -> Self {
+        self.change(|config| _ = config.serve(address.into()))
+    }
+
+    /// Answers local clients that use this name or address in `Host` too.
+    pub fn serve_name(self, name: &str) -> Self {
+        self.set(|config| config.serve_name(name).map(drop))
+    }
+
+    /// Trusts the certificate authority of this file too (PEM).
+    pub fn tls_ca(self, file: impl AsRef<Path>) -> Self {
+        self.set(|config| config.tls_ca(file.as_ref()).map(drop))
+    }
+
+    /// Messages that are older than this when they are read are reported by `/health`; 0 is never. Default: 5 s.
+    pub fn lag_warn(self, age: Duration) -> Self {
+        self.set(|config| config.lag_warn(age).map(drop))
+    }
+
+    /// Which of the venue's hashes are compared with the books. Default: [`HashChecks::Sampled`].
+    pub fn verify_hash(self, which: HashChecks) -> Self {
+        self.change(|config| _ = config.verify_hash(which))
+    }
+
+    /// Every live book of a venue whose messages have no numbers is compared with its REST interface once in so long; 0
+    /// is never. Default: 5 minutes. For Kalshi: [`Kalshi::rest_poll`].
+    pub fn audit(self, round: Duration) -> Self {
+        self.change(|config| _ = config.audit(round))
+    }
+
+    /// Reads the bounds of the engine's REST services from a file as `ringbook pools --example` prints it.
+    pub fn pools(self, file: impl AsRef<Path>) -> Self {
+        self.set(|config| config.pools(file.as_ref()).map(drop))
+    }
+
+    /// The settings.
+    ///
+    /// # Errors
+    /// The first setting that could not be used, or that they do not fit together.
+    pub fn config(self) -> Result<Config, SettingError> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        self.config.check()?;
+        Ok(self.config)
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(&mut self.config);
+        self
+    }
+
+    fn set(mut self, set: impl FnOnce(&mut Config) -> Result<(), SettingError>) -> Self {
+        let result = set(&mut self.config);
+        self.error = self.error.or(result.err());
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::flags::{Cli, Command};
+    use clap::Parser as _;
+
+    #[test]
+    fn the_first_setting_that_cannot_be_used_is_the_error() {
+        let builder = EngineBuilder::default().shards(0).market("").venue(Polymarket::default());
+        assert_eq!(builder.config().unwrap_err().to_string(), "shards 0: must be 1 to 256");
+        let missing = EngineBuilder::default().venue(Kalshi::with_key("id", "/no/such/key"));
+        let error = missing.all_markets().config().unwrap_err().to_string();
+        assert!(error.starts_with("kalshi-key /no/such/key"), "{error}");
+    }
+
+    /// Flags and methods give the same configuration, so that a default exists once.
+    #[test]
+    fn a_command_line_is_the_same_as_the_methods() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = format!("sqlite:{}", folder.path().join("trades.db").display());
+        let same = |flags: &[&str], builder: EngineBuilder| {
+            let line = ["ringbook", "run"].iter().chain(flags);
+            let Command::Run(flags) = Cli::parse_from(line).command else { panic!() };
+            let of_flags = Config::from_flags(&flags).unwrap();
+            assert_eq!(format!("{of_flags:?}"), format!("{:?}", builder.config().unwrap()));
+        };
+        let polymarket = || EngineBuilder::default().venue(Polymarket::default());
+        same(&[], polymarket().all_markets());
+        same(
+            &["--market", "a-slug", "--no-discovery", "--shards", "3", "--trades", &database],
+            polymarket().market("a-slug").shards(3).trades(database.as_str()),
+        );
+        same(
+            &[
+                "--serve",
+                "127.0.0.1:9300",
+                "--serve-name",
+                "host",
+                "--capture",
+                "c",
+                "--idle",
+                "spin",
+            ],
+            polymarket()
+                .all_markets()
+                .serve(([127, 0, 0, 1], 9300))
+                .serve_name("host")
+                .capture("c")
+                .idle(Idle::Spin),
+        );
+        let [http, ws] = ["http://127.0.0.1:8", "ws://127.0.0.1:8/ws/market"];
+        same(
+            &["--gamma-url", http, "--clob-url", http, "--ws-url", ws, "--audit", "7"],
+            EngineBuilder::default()
+                .venue(Polymarket::at(http, ws))
+                .all_markets()
+                .audit(Duration::from_secs(7)),
+        );
+    }
+}

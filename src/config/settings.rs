@@ -1,0 +1,423 @@
+//! The setters of [`Config`]: each checks its value alone; [`Config::check`] checks them together.
+//!
+//! Runs on:  main thread, before anything starts.
+use super::{Config, VenueSettings, own_services};
+use crate::base::id::TokenId;
+use crate::base::limits::{SETTINGS_BYTES_MAX, SHARDS_MAX};
+use crate::base::policy::HashChecks;
+use crate::base::time::{MILLISECOND_NS, SECOND_NS};
+use crate::io::{authority::ServeName, driver::Driver, file};
+use crate::sink::capture::CaptureOptions;
+use crate::sink::{ledger::Batching, store::StoreAddress, trades::SinkOptions};
+use crate::topology::Idle;
+use crate::venue::Catalogue;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A setting whose value cannot be used: one line with setting, value and remedy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingError(pub(crate) String);
+
+impl fmt::Display for SettingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for SettingError {}
+
+/// The nanoseconds of a duration; the longest that fits, 584 years, where it is longer.
+pub(super) fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The database of trades.
+#[derive(Clone, Debug)]
+pub struct Trades {
+    database: String,
+    journal: Option<PathBuf>,
+    batch: u32,
+    batch_age: Duration,
+}
+
+impl Trades {
+    /// Trades go into this database: `sqlite:FILE` or `postgres://USER@HOST/DATABASE`.
+    #[must_use]
+    pub fn new(database: impl Into<String>) -> Self {
+        let batch_age = Duration::from_millis(500);
+        Self { database: database.into(), journal: None, batch: 5_000, batch_age }
+    }
+
+    /// The file in which trades wait while the database is away. Default: beside it.
+    #[must_use]
+    pub fn journal(self, file: impl Into<PathBuf>) -> Self {
+        Self { journal: Some(file.into()), ..self }
+    }
+
+    /// At most so many trades are stored in one transaction, 1 to 50,000, and one waits for others at most so long,
+    /// 1 ms to a minute. Default: 5,000 and 500 ms.
+    #[must_use]
+    pub fn batches(self, trades_max: u32, age_max: Duration) -> Self {
+        Self { batch: trades_max, batch_age: age_max, ..self }
+    }
+
+    fn check(&self) -> Result<SinkOptions, SettingError> {
+        let address = StoreAddress::parse(&self.database);
+        let address = address.map_err(|error| SettingError(format!("trades {error}")))?;
+        address.check_files().map_err(|error| SettingError(format!("trades {error}")))?;
+        let journal = self.journal.clone().unwrap_or_else(|| address.journal());
+        if address.file().is_some_and(|database| file::same_file(database, &journal)) {
+            return Err(SettingError(format!(
+                "trades-journal {}: this is the database itself; name another file",
+                journal.display()
+            )));
+        }
+        within("trades-batch", u64::from(self.batch), [1, 50_000])?;
+        let age_max_ns = nanoseconds(self.batch_age);
+        within("trades-batch-ms", age_max_ns / MILLISECOND_NS, [1, 60_000])?;
+        let batching = Batching { trades_max: self.batch as usize, age_max_ns };
+        Ok(SinkOptions { venues: Vec::new(), address, journal, batching })
+    }
+}
+
+impl From<&str> for Trades {
+    fn from(database: &str) -> Self {
+        Self::new(database)
+    }
+}
+
+impl From<String> for Trades {
+    fn from(database: String) -> Self {
+        Self::new(database)
+    }
+}
+
+/// The capture of all that comes and goes.
+#[derive(Clone, Debug)]
+pub struct Capture {
+    folder: PathBuf,
+    flush: Duration,
+    file_bytes: u64,
+    file_age: Duration,
+}
+
+impl Capture {
+    /// Every frame is written into this folder, which may hold earlier captures.
+    #[must_use]
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self {
+            folder: folder.into(),
+            flush: Duration::from_secs(1),
+            file_bytes: 1_024_000_000,
+            file_age: Duration::from_hours(1),
+        }
+    }
+
+    /// A record waits for others at most so long, 10 ms to a minute: what a killed process may lose. Default: 1 s.
+    #[must_use]
+    pub fn flush(self, flush: Duration) -> Self {
+        Self { flush, ..self }
+    }
+
+    /// A file ends at so many compressed bytes, 1 MB or more, or after so long, a minute to a week. Default: 1024 MB and
+    /// an hour.
+    #[must_use]
+    pub fn files(self, bytes: u64, age: Duration) -> Self {
+        Self { file_bytes: bytes, file_age: age, ..self }
+    }
+
+    fn check(self) -> Result<CaptureOptions, SettingError> {
+        let [flush_ns, segment_ns] = [self.flush, self.file_age].map(nanoseconds);
+        within("capture-flush-ms", flush_ns / MILLISECOND_NS, [10, 60_000])?;
+        within("capture-file-mb", self.file_bytes / 1_000_000, [1, 1 << 20])?;
+        within("capture-file-minutes", segment_ns / (60 * SECOND_NS), [1, 7 * 24 * 60])?;
+        let (folder, segment_bytes) = (self.folder, self.file_bytes);
+        Ok(CaptureOptions { folder, flush_ns, segment_bytes, segment_ns })
+    }
+}
+
+impl From<&str> for Capture {
+    fn from(folder: &str) -> Self {
+        Self::new(folder)
+    }
+}
+
+impl From<&Path> for Capture {
+    fn from(folder: &Path) -> Self {
+        Self::new(folder)
+    }
+}
+
+impl From<PathBuf> for Capture {
+    fn from(folder: PathBuf) -> Self {
+        Self::new(folder)
+    }
+}
+
+fn within(name: &str, value: u64, [least, most]: [u64; 2]) -> Result<(), SettingError> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(SettingError(format!("{name} {value}: must be {least} to {most}")))
+}
+
+/// Each setter checks its value; nothing has changed where it gives a [`SettingError`].
+impl Config {
+    /// Follows this venue too: [`Polymarket`](super::Polymarket) or [`Kalshi`](super::Kalshi), each at most once.
+    ///
+    /// # Errors
+    /// An address, a key or a number of the venue cannot be used, or the venue is followed already.
+    pub fn venue(&mut self, venue: impl Into<VenueSettings>) -> Result<&mut Self, SettingError> {
+        let venue = venue.into().0?;
+        let name = venue.feed.venue();
+        if self.venues.iter().any(|other| other.feed.venue() == name) {
+            return Err(SettingError(format!("venue {}: each venue once", name.name())));
+        }
+        self.venues.push(venue);
+        Ok(self)
+    }
+
+    /// Follows this market: a slug, a condition id, a token id or a ticker.
+    ///
+    /// # Errors
+    /// The name is empty.
+    pub fn market(&mut self, name: &str) -> Result<&mut Self, SettingError> {
+        if name.trim().is_empty() {
+            return Err(SettingError(
+                "market \"\": this names nothing; give a slug, a condition id, a token id or a ticker".into(),
+            ));
+        }
+        self.markets.push(name.trim().to_owned());
+        Ok(self)
+    }
+
+    /// Follows the market of this token. That a venue may have it is checked at the start.
+    ///
+    /// # Errors
+    /// The text is no token id.
+    pub fn token(&mut self, id: &str) -> Result<&mut Self, SettingError> {
+        let token = TokenId::new(id).ok_or_else(|| self.no_token(id))?;
+        self.tokens.push(token);
+        Ok(self)
+    }
+
+    /// Follows every market of the catalogue, or with `false` only those that are named, which is the default.
+    pub fn all_markets(&mut self, all: bool) -> &mut Self {
+        self.discover = all;
+        self
+    }
+
+    /// Follows at most so many markets.
+    pub fn markets_max(&mut self, count: usize) -> &mut Self {
+        self.markets_max = Some(count);
+        self
+    }
+
+    /// The number of shards, all venues together; with more shards than cores they share cores. Default: one for each
+    /// usable core but two, at least one a venue.
+    ///
+    /// # Errors
+    /// It is 0 or above 256.
+    pub fn shards(&mut self, count: u16) -> Result<&mut Self, SettingError> {
+        within("shards", count.into(), [1, SHARDS_MAX as u64])?;
+        self.layout.shards = Some(count);
+        Ok(self)
+    }
+
+    /// The cores of the shards, one shard a core.
+    ///
+    /// # Errors
+    /// No core is named.
+    pub fn shard_cores(&mut self, cores: &[u32]) -> Result<&mut Self, SettingError> {
+        if cores.is_empty() {
+            return Err(SettingError("shard-cores: no core is named".into()));
+        }
+        self.layout.shard_cores = cores.to_vec();
+        Ok(self)
+    }
+
+    /// The core of the control thread.
+    pub fn control_core(&mut self, core: u32) -> &mut Self {
+        self.layout.control_core = Some(core);
+        self
+    }
+
+    /// The core of the serve thread.
+    pub fn serve_core(&mut self, core: u32) -> &mut Self {
+        self.layout.serve_core = Some(core);
+        self
+    }
+
+    /// What a shard does without work. Default: [`Idle::Park`].
+    pub fn idle(&mut self, idle: Idle) -> &mut Self {
+        self.layout.idle = Some(idle);
+        self
+    }
+
+    /// Who tells the shards that a socket is ready.
+    pub(crate) fn driver(&mut self, driver: Driver) -> &mut Self {
+        self.driver = driver;
+        self
+    }
+
+    /// Trusts the certificate authority of this file too (PEM).
+    ///
+    /// # Errors
+    /// The file cannot be read or is too large.
+    pub fn tls_ca(&mut self, file: &Path) -> Result<&mut Self, SettingError> {
+        let pem = file::read_small(file, SETTINGS_BYTES_MAX);
+        self.tls_ca = Some(pem.map_err(|why| SettingError(format!("tls-ca {why}")))?);
+        Ok(self)
+    }
+
+    /// Answers health, statistics, metrics and books over HTTP at this address; port 0 is a free one.
+    pub fn serve(&mut self, address: SocketAddr) -> &mut Self {
+        self.serve = Some(address);
+        self
+    }
+
+    /// Answers local clients that use this name or address in `Host` too.
+    ///
+    /// # Errors
+    /// It is no host name and no IP address.
+    pub fn serve_name(&mut self, name: &str) -> Result<&mut Self, SettingError> {
+        let parsed = ServeName::parse(name).ok_or_else(|| {
+            SettingError(format!(
+                "serve-name {name}: this is no host name or IP address; give it without scheme, port and path"
+            ))
+        })?;
+        self.serve_names.push(parsed);
+        Ok(self)
+    }
+
+    /// Messages that are older than this when they are read are reported by `/health`, at most 10 minutes; 0 is never.
+    /// Default: 5 s.
+    ///
+    /// # Errors
+    /// It is above 10 minutes.
+    pub fn lag_warn(&mut self, age: Duration) -> Result<&mut Self, SettingError> {
+        within("lag-warn", age.as_secs(), [0, 600])?;
+        self.lag_warn_ns = nanoseconds(age);
+        Ok(self)
+    }
+
+    /// Which of the venue's hashes are compared with the books. Default: [`HashChecks::Sampled`].
+    pub fn verify_hash(&mut self, which: HashChecks) -> &mut Self {
+        self.hash_checks = which;
+        self
+    }
+
+    /// Every live book of a venue whose messages have no numbers is compared with its REST interface once in so long; 0
+    /// is never. Default: 5 minutes.
+    pub fn audit(&mut self, round: Duration) -> &mut Self {
+        self.audit_round_ns = nanoseconds(round);
+        self
+    }
+
+    /// Reads the bounds of the engine's REST services from a file as `ringbook pools --example` prints it.
+    ///
+    /// # Errors
+    /// A line for each fault of the file.
+    pub fn pools(&mut self, file: &Path) -> Result<&mut Self, SettingError> {
+        self.services = own_services(file)?;
+        Ok(self)
+    }
+
+    /// Stores every trade in a database, as in `"sqlite:trades.db"`.
+    ///
+    /// # Errors
+    /// The address or a file that it names cannot be used.
+    pub fn trades(&mut self, trades: impl Into<Trades>) -> Result<&mut Self, SettingError> {
+        self.trades = Some(trades.into().check()?);
+        Ok(self)
+    }
+
+    /// Writes every frame into a folder. For one venue only.
+    ///
+    /// # Errors
+    /// A bound is out of its range.
+    pub fn capture(&mut self, capture: impl Into<Capture>) -> Result<&mut Self, SettingError> {
+        self.capture = Some(capture.into().check()?);
+        Ok(self)
+    }
+
+    /// Whether the settings fit together: [`Engine::start`](crate::engine::Engine::start) asks.
+    ///
+    /// # Errors
+    /// No venue or nothing to follow, a token that none of the venues can have, a capture of two venues.
+    pub fn check(&self) -> Result<(), SettingError> {
+        if self.venues.is_empty() {
+            return Err(SettingError("venue: none is named; name one to follow".into()));
+        }
+        if !self.discover && self.markets.is_empty() && self.tokens.is_empty() {
+            return Err(SettingError(
+                "market: nothing to follow; name a market or a token, or follow all markets".into(),
+            ));
+        }
+        if self.capture.is_some() && self.venues.len() > 1 {
+            return Err(SettingError(
+                "capture takes one venue: run another process for each other".into(),
+            ));
+        }
+        let may_be = |id: &TokenId| self.catalogues().any(|c| c.may_have_token(id));
+        match self.tokens.iter().find(|id| !may_be(id)) {
+            Some(id) => Err(self.no_token(id.as_str())),
+            None => Ok(()),
+        }
+    }
+
+    fn catalogues(&self) -> impl Iterator<Item = Catalogue> {
+        self.venues.iter().map(|venue| Catalogue::from(venue.feed))
+    }
+
+    fn no_token(&self, text: &str) -> SettingError {
+        let forms: Vec<&str> = self.catalogues().map(|catalogue| catalogue.token_form()).collect();
+        SettingError(format!("token {text}: this is no token id ({})", forms.join(", or ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Polymarket;
+    use super::*;
+
+    fn line<T>(result: Result<T, SettingError>) -> String {
+        result.map(|_| ()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_setter_refuses_what_cannot_be_used_and_changes_nothing() {
+        let mut config = Config::default();
+        assert_eq!(line(config.shards(0)), "shards 0: must be 1 to 256");
+        assert!(line(config.market(" ")).starts_with("market \"\": this names nothing"));
+        assert!(line(config.token("1 2")).starts_with("token 1 2: this is no token id"));
+        assert!(line(config.serve_name("http://x")).starts_with("serve-name http://x: "));
+        assert!(line(config.trades("oracle:x")).starts_with("trades "));
+        let long = Capture::new("c").flush(Duration::from_secs(61));
+        assert_eq!(line(config.capture(long)), "capture-flush-ms 61000: must be 10 to 60000");
+        let batches = Trades::new("sqlite:t.db").batches(0, Duration::from_secs(1));
+        assert_eq!(line(config.trades(batches)), "trades-batch 0: must be 1 to 50000");
+        let minutes = Duration::from_secs(601);
+        assert_eq!(line(config.lag_warn(minutes)), "lag-warn 601: must be 0 to 600");
+        assert!(line(config.tls_ca(Path::new("/no/such"))).starts_with("tls-ca /no/such"));
+        let wrong = Polymarket::default().ws_url("https://x");
+        assert!(line(config.venue(wrong)).starts_with("ws-url https://x"));
+        assert_eq!(format!("{config:?}"), format!("{:?}", Config::default()));
+    }
+
+    #[test]
+    fn settings_that_do_not_fit_together_are_refused_before_the_start() {
+        let mut config = Config::default();
+        assert!(line(config.check()).starts_with("venue: none"));
+        config.venue(Polymarket::default()).unwrap();
+        assert_eq!(line(config.venue(Polymarket::default())), "venue polymarket: each venue once");
+        assert!(line(config.check()).starts_with("market: nothing to follow"));
+        config.token("KXTICKER").unwrap();
+        assert!(line(config.check()).starts_with("token KXTICKER: this is no token id (decimal"));
+        config.tokens.clear();
+        config.all_markets(true).capture("folder").unwrap();
+        assert_eq!(config.check(), Ok(()));
+    }
+}
