@@ -16,7 +16,7 @@
 #![allow(clippy::unwrap_used)]
 use ringbook::control::dial::{Dial, Progress, Target};
 use ringbook::io::socket::{Connecting, Socket, Stream};
-use ringbook::session::{Session, SessionError};
+use ringbook::session::{Message as Delivered, Session, SessionError};
 use ringbook::wire::websocket::{ClientSocket, Incoming, Upgrade};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::Value;
@@ -109,8 +109,12 @@ impl Connection {
                 result.map_err(|_| Over)
             }
             Self::Session { session, output, .. } => {
-                let result = session.handle_bytes(bytes, 0, |text| {
-                    into.push(Message { first: TEXT, payload: text.into_string().into_bytes() });
+                let result = session.handle_bytes(bytes, 0, |message| {
+                    // Nothing is echoed for binary messages: the venues send texts only.
+                    if let Delivered::Text(text) = message {
+                        let payload = text.into_string().into_bytes();
+                        into.push(Message { first: TEXT, payload });
+                    }
                 });
                 output.extend(session.output());
                 session.on_sent(session.output().len());

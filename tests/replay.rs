@@ -397,7 +397,9 @@ fn broken_lines_cost_only_themselves_and_are_named() {
 
 #[test]
 fn what_a_capture_says_of_connections_makes_books_stale() {
-    use ringbook::capture::line::{Stamp, write_ended, write_lost, write_opened, write_text};
+    use ringbook::capture::line::{
+        Stamp, write_base64, write_binary, write_ended, write_lost, write_opened, write_text,
+    };
     let stamp = |connection: u32| Stamp { receive_ns: 5, connection, sequence: 0 };
     let states = |end: &dyn Fn(&mut Vec<u8>)| {
         let folder = Folder::new();
@@ -431,6 +433,14 @@ fn what_a_capture_says_of_connections_makes_books_stale() {
         write_ended(out, stamp(7), "never seen");
     });
     assert_eq!((live, stale), (4, 2));
+    // A binary frame: the book that it names, or every one of its connection; one that was passed over none.
+    let named = frames::book(1, 0, 6).into_bytes();
+    let (live, stale, capture) = states(&|out| write_binary(out, stamp(1), &named));
+    assert_eq!((live, stale, capture["binary_frames"].as_u64()), (5, 1, Some(1)));
+    let (live, stale, _) = states(&|out| write_binary(out, stamp(1), b"\xff\xfe"));
+    assert_eq!((live, stale), (3, 3));
+    let (live, stale, _) = states(&|out| write_base64(out, stamp(1), "//4=", true));
+    assert_eq!((live, stale), (6, 0));
     // Opened again: the end is missing.
     let (live, stale, _) = states(&|out| write_opened(out, stamp(1), ""));
     assert_eq!((live, stale), (3, 3));
@@ -631,6 +641,44 @@ fn damage_in_a_packed_file_costs_the_frame_that_it_is_in() {
 }
 
 #[test]
+fn damage_in_a_gzip_file_costs_the_rest_of_its_member() {
+    let folder = Folder::new();
+    let packed: Vec<Vec<u8>> =
+        (0..5).map(|m| gzip((frames::book(m, 0, 5) + "\n").as_bytes())).collect();
+    let whole = packed.concat();
+    let at = packed[0].len() + packed[1].len();
+    let mut bytes = whole.clone();
+    bytes[at + 12..at + 40].fill(0xff);
+    let (code, live, stale, lines) = states(&[&folder.file("damaged.gz", &bytes)]);
+    assert_eq!((code, live, stale, lines.len()), (1, 2, 2, 1), "{lines:?}");
+    assert!(lines[0].contains("damaged") && lines[0].contains("reading goes on"), "{lines:?}");
+    // One member alone: what was readable, and how much was not. Of blocks that are stored as they are, so that the
+    // damage is found where the next block was to begin.
+    let text: String = (0..4000).map(|m| frames::book(m, 0, 5) + "\n").collect();
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    encoder.write_all(text.as_bytes()).unwrap();
+    let mut bytes = encoder.finish().unwrap();
+    let (middle, len) = (bytes.len() / 2, bytes.len());
+    bytes[middle..].fill(0xff);
+    let (code, _, _, lines) = states(&[&folder.file("one.gz", &bytes)]);
+    let told = lines.iter().find(|line| line.contains("to the end are lost")).expect("a line");
+    assert!(code == 1 && told.contains("frames before that were replayed"), "{lines:?}");
+    let lost = told.split("are lost, ").nth(1).unwrap().split(' ').next().unwrap();
+    let lost: usize = lost.parse().unwrap();
+    assert!((len / 4..=len - middle).contains(&lost), "{lost} of {len}");
+    // Its checksum alone is damaged: nothing of it is proven.
+    let mut bytes = whole;
+    bytes[at - 8] ^= 1;
+    let (code, live, stale, lines) = states(&[&folder.file("sum.gz", &bytes)]);
+    assert_eq!((code, live, stale), (1, 3, 2), "{lines:?}");
+    let end = packed[0].len();
+    bytes.truncate(at);
+    bytes.drain(..end);
+    let (code, live, stale, _) = states(&[&folder.file("last.gz", &bytes)]);
+    assert_eq!((code, live, stale), (1, 0, 1), "at the end of the file too");
+}
+
+#[test]
 fn what_a_manifest_or_an_index_names_and_is_not_there_is_told() {
     let folder = Folder::new();
     let segment = |m: usize| zstd((frames::book(m, 0, 5) + "\n").as_bytes());
@@ -686,6 +734,28 @@ fn what_a_manifest_or_an_index_names_and_is_not_there_is_told() {
     }
     let run = replay(&[&dir]);
     assert!(run.code == 1 && run.stderr.contains(&name(4)), "{run}");
+}
+
+#[test]
+fn a_binary_frame_of_a_venue_that_numbers_its_messages_has_taken_a_number() {
+    use ringbook::capture::line::{Stamp, write_binary, write_text};
+    let folder = Folder::new();
+    let mut text = Vec::new();
+    let stamp = |connection: u32| Stamp { receive_ns: 5, connection, sequence: 0 };
+    for (connection, market) in [(1, "KXA-1"), (1, "KXB-1"), (2, "KXC-1")] {
+        let seq = if market == "KXB-1" { 2 } else { 1 };
+        let frame = format!(
+            r#"{{"type":"orderbook_snapshot","sid":1,"seq":{seq},"msg":{{"market_ticker":"{market}","yes_dollars_fp":[["0.4000","5.00"]],"no_dollars_fp":[]}}}}"#
+        );
+        write_text(&mut text, stamp(connection), &frame);
+    }
+    write_binary(&mut text, stamp(1), b"\x01");
+    let file = folder.file("kalshi", text);
+    for shards in ["1", "3"] {
+        let (code, live, stale, lines) = states(&[&file, "--venue", "kalshi", "--shards", shards]);
+        assert_eq!((code, live, stale), (0, 1, 2), "{lines:?}");
+        assert!(lines[0].contains("a binary frame"), "{lines:?}");
+    }
 }
 
 #[test]

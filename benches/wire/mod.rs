@@ -4,7 +4,7 @@ use super::frames::Frames;
 use ringbook::base::id::ShardId;
 use ringbook::io::clock::HostClock;
 use ringbook::market::{event::Event, info::MarketNews};
-use ringbook::session::Session;
+use ringbook::session::{Message, Session};
 use ringbook::shard::books::{Admission, Books, ConnectionSlot};
 use ringbook::shard::intake::{Findings, Intake};
 use ringbook::venue::polymarket::decode::Decoder;
@@ -157,7 +157,8 @@ impl Client {
         let mut count = 0usize;
         for bytes in &*reads {
             let read = clock.now();
-            let result = session.handle_bytes(bytes, read.mono_ns, |text| {
+            let result = session.handle_bytes(bytes, read.mono_ns, |message| {
+                let Message::Text(text) = message else { return };
                 count += 1;
                 let text = text.as_str();
                 match stage {

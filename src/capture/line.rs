@@ -36,6 +36,7 @@
 //! | `j` | what both say was matched once more, on all replacements of the shard | |
 //! | `k` | it has taken over everything | |
 //! | `y` | text frame that was passed over: another connection has taken over | as `t` and `x` |
+//! | `g` | binary frame that was passed over | as `b` |
 //! | `a` | books were asked for over REST | `,"a":[tokens]` |
 //! | `r` | the answer | `,"f":<the answer>` |
 //! | `i` | housekeeping | |
@@ -189,8 +190,13 @@ pub fn write_text(out: &mut Vec<u8>, stamp: Stamp, frame: &str) {
 
 /// Appends a binary frame that was received, and a newline.
 pub fn write_binary(out: &mut Vec<u8>, stamp: Stamp, frame: &[u8]) {
-    write_prefix(out, stamp, "b");
-    write_string(out, "f", &STANDARD.encode(frame));
+    write_base64(out, stamp, &STANDARD.encode(frame), false);
+}
+
+/// The same of a frame that is base64 already; with `passed` it was passed over.
+pub fn write_base64(out: &mut Vec<u8>, stamp: Stamp, frame: &str, passed: bool) {
+    write_prefix(out, stamp, if passed { "g" } else { "b" });
+    write_string(out, "f", frame);
     out.extend_from_slice(b"}\n");
 }
 
@@ -279,7 +285,7 @@ pub struct Record<'a> {
 pub enum What<'a> {
     /// A text frame was received. Borrowed where it stands in the line as it was received.
     Text(Cow<'a, str>),
-    /// A binary frame of so many bytes was received.
+    /// A binary frame was received.
     Binary(Vec<u8>),
     /// A text was sent.
     Sent,
@@ -292,7 +298,7 @@ pub enum What<'a> {
     Ended,
     /// So many frames are missing.
     Lost(u64),
-    /// A text frame that was passed over.
+    /// A frame that was passed over.
     Passed,
     /// An answer of the venue's REST interface.
     Answer(Cow<'a, str>),
@@ -419,7 +425,7 @@ impl<'a> Keys<'a> {
             (r#""o""#, _) => What::Opened { from },
             (r#""e""#, _) => What::Ended,
             (r#""l""#, _) => What::Lost(lost.unwrap_or(1)),
-            (r#""y""#, _) => What::Passed,
+            (r#""y""# | r#""g""#, _) => What::Passed,
             (r#""r""#, Some(answer)) if answer.starts_with('"') => match text(answer) {
                 What::Text(answer) => What::Answer(answer),
                 broken => broken,

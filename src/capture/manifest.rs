@@ -49,6 +49,9 @@ pub enum Entry {
         /// So many frames, where that is known.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         frames: Option<u64>,
+        /// So many trades in them, where that is known.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        trades: Option<u64>,
         /// Why.
         cause: String,
     },
@@ -97,6 +100,7 @@ mod tests {
             connection,
             shard,
             frames: None,
+            trades: None,
             cause: "reset \"by\" peer".into(),
         };
         let mut entries = vec![

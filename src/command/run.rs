@@ -242,7 +242,8 @@ fn missing(ending: &Ending) -> Vec<String> {
         if lost == 0 {
             return format!("what came last may be missing in {folder}: {why}");
         }
-        format!("{lost} frames are not in {folder}: {why}; its manifest says when")
+        let trades = capture.lost_count().with_trades();
+        format!("{lost} frames are not in {folder}{trades}: {why}; its manifest says when")
     });
     trades.into_iter().chain(capture).collect()
 }

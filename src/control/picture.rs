@@ -170,6 +170,7 @@ impl Control {
             snapshots: beat.books.snapshots,
             trades: beat.books.trades,
             decode_errors: beat.intake.decode_errors,
+            binary_frames: beat.intake.binary_frames,
             unknown_events: beat.intake.unknown_events,
             unknown_keys: beat.intake.unknown_keys,
             unknown_texts: beat.intake.unknown_texts,

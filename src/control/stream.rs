@@ -61,13 +61,15 @@ impl Stream {
         let told = Service::new(self.name, self.kind, &self.url)
             .map(|service| self.statistics.report(&service, &SlotCounts::default(), occupation));
         ServiceReport {
+            stream: true,
             address: self.url.clone(),
             // Placement wants each of them up.
             min: up + waiting,
             max: up + waiting,
-            acquired: opened,
             opened,
             closed: opened.saturating_sub(pool.connections_active),
+            // Nobody but the venue or the path ends one that is dialled again.
+            closed_broken: pool.reconnects,
             ..told.unwrap_or_default()
         }
     }
@@ -94,6 +96,8 @@ mod tests {
     use super::*;
     use crate::counter::service::HealthState;
     use crate::io::socket::Tcp;
+    use serde_json::Value;
+    use std::collections::{BTreeMap, BTreeSet};
     use std::sync::Arc;
 
     #[test]
@@ -109,6 +113,7 @@ mod tests {
         let mut stream = Stream::new("some-ws", &target);
         let at = |wall_ns| Now { mono_ns: 0, wall_ns };
         let mut pool = PoolReport { connections_waiting: 3, ..PoolReport::default() };
+        let mut told = vec![stream.report(&PoolReport::default(), 0), stream.report(&pool, 1)];
         let report = stream.report(&pool, 1);
         assert_eq!((report.min, report.occupation.opening, report.occupation.waiting), (3, 1, 2));
         assert_eq!(report.health.state, HealthState::Unknown);
@@ -124,5 +129,38 @@ mod tests {
         assert_eq!((report.service.as_str(), report.kind), ("some-ws", "ws"));
         assert_eq!((report.opened, report.closed, report.occupation.in_use), (5, 2, 3));
         assert_eq!((report.health.since_ns, report.connect.count), (9, 1));
+        assert_eq!(report.closed_broken, 2);
+        told.push(report);
+        each_figure_moves(&told);
+    }
+
+    /// Every number that is told of the stream has another value in one of the reports.
+    fn each_figure_moves(reports: &[ServiceReport]) {
+        fn numbers(value: &Value, path: &str, into: &mut BTreeMap<String, BTreeSet<String>>) {
+            match value {
+                Value::Object(fields) => fields.iter().for_each(|(name, field)| {
+                    numbers(field, &format!("{path}.{name}"), into);
+                }),
+                Value::Number(n) => {
+                    into.entry(path.to_owned()).or_default().insert(n.to_string());
+                }
+                _ => {}
+            }
+        }
+        let mut figures = BTreeMap::new();
+        for report in reports {
+            numbers(&serde_json::to_value(report).unwrap(), "", &mut figures);
+        }
+        // What happens once is told by the reports behind it.
+        figures.retain(|path, _| !path.starts_with(".errors."));
+        let still: Vec<_> = figures.iter().filter(|(_, values)| values.len() < 2).collect();
+        assert!(still.is_empty(), "{still:?}");
+        for told in [".occupation.in_use", ".closed_broken", ".connect.p99_ns", ".error_rate"] {
+            assert!(figures.contains_key(told), "{told}: {figures:?}");
+        }
+        for gone in [".requests", ".occupation.idle", ".leaks", ".health.probes", ".acquire.count"]
+        {
+            assert!(!figures.contains_key(gone), "{gone}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Runs on:  the capture's thread (writer), control core and main thread (readers).
 use super::figure::Figure;
+use crate::counter::loss::FrameCount;
 use serde::Serialize;
 use std::sync::Mutex;
 
@@ -25,6 +26,8 @@ pub struct CaptureReport {
     pub waiting_bytes: u64,
     /// Frames that are not in the capture; a marker stands where they are missing.
     pub lost: u64,
+    /// Trades in them.
+    pub lost_trades: u64,
     /// When the last block was written, nanoseconds since the Unix epoch; 0 before the first.
     pub last_write_wall_ns: u64,
     /// Since when nothing can be written, nanoseconds since the Unix epoch; 0 while it can.
@@ -36,6 +39,12 @@ pub struct CaptureReport {
 }
 
 impl CaptureReport {
+    /// What is lost.
+    #[must_use]
+    pub const fn lost_count(&self) -> FrameCount {
+        FrameCount { frames: self.lost, trades: self.lost_trades }
+    }
+
     /// The last word, for people.
     #[must_use]
     pub fn line(&self) -> String {
@@ -44,7 +53,8 @@ impl CaptureReport {
             0 => String::new(),
             bytes => format!(", {bytes} bytes could not be written: {}", self.error),
         };
-        let loss = if *lost > 0 { format!(": {}", self.loss) } else { String::new() };
+        let trades = self.lost_count().with_trades();
+        let loss = if *lost > 0 { format!("{trades}: {}", self.loss) } else { String::new() };
         format!(
             "capture: {frames} frames and {} other records in {segments} segments of {folder}: {text_bytes} bytes of lines, {bytes} compressed; {lost} frames lost{loss}{waiting}",
             records.saturating_sub(*frames),
@@ -55,9 +65,10 @@ impl CaptureReport {
     #[must_use]
     pub fn trouble(&self, now_wall_ns: u64) -> Option<String> {
         let Self { folder, error, failing_since_wall_ns: since, lost, loss, .. } = self;
+        let trades = self.lost_count().with_trades();
         let missing = || {
             format!(
-                "{lost} frames are not in the capture in {folder}: {loss}; its manifest says when"
+                "{lost} frames are not in the capture in {folder}{trades}: {loss}; its manifest says when"
             )
         };
         if *since > 0 {
@@ -97,6 +108,8 @@ pub struct CaptureBoard {
     pub waiting_bytes: Figure,
     /// See [`CaptureReport::lost`].
     pub lost: Figure,
+    /// See [`CaptureReport::lost_trades`].
+    pub lost_trades: Figure,
     /// See [`CaptureReport::last_write_wall_ns`].
     pub last_write_wall_ns: Figure,
     /// See [`CaptureReport::failing_since_wall_ns`].
@@ -124,8 +137,9 @@ impl CaptureBoard {
     }
 
     /// Counts frames that are not in the capture, and remembers why.
-    pub fn lose(&self, frames: u64, cause: &str) {
-        self.lost.add(frames);
+    pub fn lose(&self, count: FrameCount, cause: &str) {
+        self.lost.add(count.frames);
+        self.lost_trades.add(count.trades);
         if let Ok(mut loss) = self.loss.lock() {
             cause.clone_into(&mut loss);
         }
@@ -145,6 +159,7 @@ impl CaptureBoard {
             segments: self.segments.get(),
             waiting_bytes: self.waiting_bytes.get(),
             lost: self.lost.get(),
+            lost_trades: self.lost_trades.get(),
             last_write_wall_ns: self.last_write_wall_ns.get(),
             failing_since_wall_ns: self.failing_since_wall_ns.get(),
         }

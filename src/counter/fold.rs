@@ -201,7 +201,7 @@ fold!(TradeReport {
 
 // One sink captures all venues.
 fold!(CaptureReport {
-    shared: folder frames records text_bytes bytes segments waiting_bytes lost last_write_wall_ns
+    shared: folder frames records text_bytes bytes segments waiting_bytes lost lost_trades last_write_wall_ns
         failing_since_wall_ns error loss;
 });
 

@@ -6,6 +6,7 @@ pub mod figure;
 pub mod fold;
 pub mod health;
 pub mod latency;
+pub mod loss;
 pub mod report;
 pub mod service;
 pub mod shard;

@@ -381,6 +381,8 @@ pub struct ShardReport {
     pub trades: u64,
     /// Frames or messages that could not be decoded.
     pub decode_errors: u64,
+    /// Of these, binary frames: the venues send texts only.
+    pub binary_frames: u64,
     /// Messages with an event type that is not known.
     pub unknown_events: u64,
     /// Messages of a known type with keys that are not known.

@@ -2,7 +2,7 @@
 //!
 //! Runs on:  any (pure).
 use super::latency::LatencySummary;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
 /// Whether a service is there.
@@ -70,9 +70,14 @@ pub struct Occupation {
 /// What is told of one pool.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[cfg_attr(test, derive(serde::Deserialize))]
+#[serde(remote = "Self")]
 pub struct ServiceReport {
     /// The service's name.
     pub service: String,
+    /// Its connections are streams of market data: they are lent to nobody, asked nothing and not probed, and such
+    /// figures are left out.
+    #[serde(skip)]
+    pub stream: bool,
     /// Its kind.
     #[cfg_attr(test, serde(skip_deserializing))]
     pub kind: &'static str,
@@ -127,4 +132,71 @@ pub struct ServiceReport {
     pub connect: LatencySummary,
     /// How the service is.
     pub health: Health,
+}
+
+/// What is told of a service of streams.
+#[derive(Serialize)]
+struct StreamReport<'a> {
+    service: &'a str,
+    kind: &'static str,
+    address: &'a str,
+    min: usize,
+    max: usize,
+    occupation: StreamOccupation,
+    opened: u64,
+    closed: u64,
+    closed_broken: u64,
+    error_rate: f64,
+    errors: &'a BTreeMap<&'static str, u64>,
+    connect: &'a LatencySummary,
+    health: StreamHealth<'a>,
+}
+
+#[derive(Serialize)]
+struct StreamOccupation {
+    in_use: usize,
+    opening: usize,
+    waiting: usize,
+}
+
+#[derive(Serialize)]
+struct StreamHealth<'a> {
+    state: HealthState,
+    since_ns: u64,
+    last_error: Option<&'a str>,
+    last_error_ns: u64,
+}
+
+impl Serialize for ServiceReport {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if !self.stream {
+            return Self::serialize(self, serializer);
+        }
+        let Occupation { in_use, opening, waiting, idle: _ } = self.occupation;
+        let Health { state, since_ns, last_error_ns, .. } = self.health;
+        let last_error = self.health.last_error.as_deref();
+        let report = StreamReport {
+            service: &self.service,
+            kind: self.kind,
+            address: &self.address,
+            min: self.min,
+            max: self.max,
+            occupation: StreamOccupation { in_use, opening, waiting },
+            opened: self.opened,
+            closed: self.closed,
+            closed_broken: self.closed_broken,
+            error_rate: self.error_rate,
+            errors: &self.errors,
+            connect: &self.connect,
+            health: StreamHealth { state, since_ns, last_error, last_error_ns },
+        };
+        report.serialize(serializer)
+    }
+}
+
+#[cfg(test)]
+impl<'de> serde::Deserialize<'de> for ServiceReport {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::deserialize(deserializer)
+    }
 }

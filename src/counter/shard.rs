@@ -7,8 +7,10 @@ use serde::Serialize;
 /// Counters of what was read; single writer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IntakeCounts {
-    /// Text frames.
+    /// Text and binary frames.
     pub frames: u64,
+    /// Of these, binary ones, which no venue should send.
+    pub binary_frames: u64,
     /// Venue messages within them.
     pub messages: u64,
     /// Of these, the ones about a book that could be decoded.

@@ -2,10 +2,10 @@
 //!
 //! Runs on:  plain threads; may block. Knows no venue and no format of lines.
 //! Bounds:   two buffers of 128 KiB a file, and what zstd's window needs (at most 128 MiB).
-pub use super::zstd_frames::Damage;
+use super::gzip_members::GzipMembers;
+pub use super::packed::Damage;
 use super::zstd_frames::ZstdFrames;
 use crate::base::limits::SECRET_BYTES_MAX;
-use flate2::bufread::MultiGzDecoder;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FallocateFlags, OFlags};
 use std::fs::{File, Metadata};
@@ -288,10 +288,13 @@ pub fn open_part(
     let form = match (Form::of(&head[..filled]), source) {
         // The beginning of the file is damaged; reading begins at the next frame.
         (Form::Plain, Source::Path(path))
-            if path.extension().is_some_and(|end| end == "zst")
-                && head[..filled].iter().any(|byte| *byte == 0 || *byte >= 0x80) =>
+            if head[..filled].iter().any(|byte| *byte == 0 || *byte >= 0x80) =>
         {
-            Form::Zstd
+            match path.extension().and_then(|end| end.to_str()) {
+                Some("zst") => Form::Zstd,
+                Some("gz") => Form::Gzip,
+                _ => Form::Plain,
+            }
         }
         (form, _) => form,
     };
@@ -303,7 +306,10 @@ pub fn open_part(
             let decoder = ZstdFrames::new(whole, part.start).map_err(fault)?;
             Box::new(BufReader::with_capacity(BUFFER_BYTES, decoder))
         }
-        Form::Gzip => Box::new(BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(whole))),
+        Form::Gzip => {
+            let decoder = GzipMembers::new(whole, part.start);
+            Box::new(BufReader::with_capacity(BUFFER_BYTES, decoder))
+        }
     };
     Ok(Input { reader, form, taken })
 }

@@ -1,51 +1,18 @@
 //! zstd frames one after the other: damage costs the frame that it is in, and reading goes on at the next.
 //!
 //! Runs on:  plain threads; may block.
-//! Bounds:   `HISTORY_BYTES` compressed bytes, and what zstd's window needs (at most 128 MiB).
-use std::io::{self, ErrorKind, Read};
+//! Bounds:   those of [`Packed`], and what zstd's window needs (at most 128 MiB).
+use super::packed::{Damage, Packed, find};
+use std::io::{self, Read};
 use zstd::stream::raw::{Decoder, InBuffer, Operation, OutBuffer};
 
 /// What every zstd frame begins with.
-pub(super) const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-/// One read.
-const CHUNK_BYTES: usize = 128 * 1024;
-/// Compressed bytes that are looked through again for the next frame: damage shows within a few blocks of 128 KiB,
-/// which may have swallowed the frames behind it.
-const HISTORY_BYTES: usize = 1024 * 1024;
-
-/// Bytes of a file that could not be decompressed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Damage {
-    /// Where the damaged frame begins.
-    pub from: u64,
-    /// Where reading goes on; `None` when nothing behind it can be read.
-    pub to: Option<u64>,
-    why: String,
-}
-
-impl std::fmt::Display for Damage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { from, to, why } = self;
-        match to {
-            Some(to) => {
-                write!(f, "{why}: bytes {from} to {to} are lost; reading goes on behind them")
-            }
-            None => write!(f, "{why}: bytes {from} to the end are lost"),
-        }
-    }
-}
-
-impl std::error::Error for Damage {}
+const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// Decompresses frames. Damage is an error once, of kind `InvalidData` with a [`Damage`]; reading on gives what is
 /// behind it.
 pub(super) struct ZstdFrames<R> {
-    raw: R,
-    /// Compressed bytes; those before `at` are taken.
-    buffer: Vec<u8>,
-    at: usize,
-    /// Bytes of the file before the buffer.
-    before: u64,
+    packed: Packed<R>,
     decoder: Decoder<'static>,
     /// Where the frame at hand begins.
     frame: Option<u64>,
@@ -54,86 +21,19 @@ pub(super) struct ZstdFrames<R> {
 impl<R: Read> ZstdFrames<R> {
     /// Frames of `raw`, which begins `before` bytes behind the beginning of its file.
     pub(super) fn new(raw: R, before: u64) -> io::Result<Self> {
-        let decoder = Decoder::new()?;
-        Ok(Self { raw, buffer: Vec::new(), at: 0, before, decoder, frame: None })
+        let packed = Packed::new(raw, before, |bytes| find(bytes, &MAGIC, |_| true), MAGIC.len());
+        Ok(Self { packed, decoder: Decoder::new()?, frame: None })
     }
 
-    fn offset(&self) -> u64 {
-        self.before + self.at as u64
-    }
-
-    /// Reads until `n` bytes wait; false where the file ends before.
-    fn fill(&mut self, n: usize) -> io::Result<bool> {
-        while self.buffer.len() - self.at < n {
-            if self.at >= 2 * HISTORY_BYTES {
-                let old = self.at - HISTORY_BYTES;
-                self.buffer.drain(..old);
-                self.before += old as u64;
-                self.at -= old;
-            }
-            let filled = self.buffer.len();
-            self.buffer.resize(filled + CHUNK_BYTES, 0);
-            let read = self.raw.read(&mut self.buffer[filled..]);
-            self.buffer.truncate(filled + *read.as_ref().unwrap_or(&0));
-            match read {
-                Ok(0) => return Ok(false),
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(true)
-    }
-
-    /// Goes to the first frame behind byte `from`, as far as it is at hand or still to come.
-    fn resume(&mut self, from: u64, why: &str) -> io::Error {
-        let why = why.to_owned();
+    /// The frame at hand cannot be read on.
+    fn on_error(&mut self, frame: u64, error: &io::Error) -> io::Error {
         self.frame = None;
-        let behind = usize::try_from((from + 1).saturating_sub(self.before)).unwrap_or(usize::MAX);
-        self.at = behind.min(self.buffer.len());
-        loop {
-            if let Some(found) = find(&self.buffer[self.at..]) {
-                self.at += found;
-                let to = Some(self.offset());
-                return io::Error::new(ErrorKind::InvalidData, Damage { from, to, why });
-            }
-            // A mark may stand across two reads.
-            self.at = self.buffer.len().saturating_sub(MAGIC.len() - 1).max(self.at);
-            let waiting = self.buffer.len() - self.at;
-            match self.fill(waiting + 1) {
-                Ok(true) => {}
-                Ok(false) => {
-                    self.at = self.buffer.len();
-                    return io::Error::new(ErrorKind::InvalidData, Damage { from, to: None, why });
-                }
-                Err(error) => return error,
-            }
+        let why = error.to_string();
+        match self.packed.skip(frame, frame, &why) {
+            // What came out of the frame is all there, and not what was packed.
+            Ok(damage) => Damage { unproven: why.contains("checksum"), ..damage }.into_error(),
+            Err(error) => error,
         }
-    }
-
-    /// The file ends within a frame: it was cut there, or damage has swallowed the frames behind it.
-    fn on_end(&mut self, frame: u64) -> io::Error {
-        let behind = usize::try_from((frame + 1).saturating_sub(self.before)).unwrap_or(usize::MAX);
-        match find(&self.buffer[behind.min(self.buffer.len())..]) {
-            Some(_) => self.resume(frame, "a frame has no end"),
-            None => {
-                self.frame = None;
-                self.at = self.buffer.len();
-                ErrorKind::UnexpectedEof.into()
-            }
-        }
-    }
-}
-
-fn find(bytes: &[u8]) -> Option<usize> {
-    let mut from = 0;
-    loop {
-        // The standard library's search for one byte, the fastest at hand.
-        let at = from + bytes[from..].iter().position(|&byte| byte == MAGIC[0])?;
-        if bytes[at..].starts_with(&MAGIC) {
-            return Some(at);
-        }
-        from = at + 1;
     }
 }
 
@@ -146,24 +46,24 @@ impl<R: Read> Read for ZstdFrames<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         loop {
             let Some(frame) = self.frame else {
-                if !self.fill(MAGIC.len())? && self.buffer.len() == self.at {
+                if !self.packed.fill(MAGIC.len())? && self.packed.waiting().is_empty() {
                     return Ok(0);
                 }
-                let offset = self.offset();
-                if !begins_frame(&self.buffer[self.at..]) {
-                    return Err(self.resume(offset, "no zstd frame begins here"));
+                let offset = self.packed.offset();
+                if !begins_frame(self.packed.waiting()) {
+                    return Err(self.packed.resume(offset, offset, "no zstd frame begins here"));
                 }
                 self.decoder.reinit()?;
                 self.frame = Some(offset);
                 continue;
             };
-            let mut input = InBuffer::around(&self.buffer[self.at..]);
+            let mut input = InBuffer::around(self.packed.waiting());
             let mut output = OutBuffer::around(&mut *into);
             let hint = self.decoder.run(&mut input, &mut output);
             let (taken, given) = (input.pos(), output.pos());
             match hint {
                 Ok(hint) => {
-                    self.at += taken;
+                    self.packed.take(taken);
                     if hint == 0 {
                         self.frame = None;
                     }
@@ -171,13 +71,14 @@ impl<R: Read> Read for ZstdFrames<R> {
                         return Ok(given);
                     }
                     if hint > 0 && taken == 0 {
-                        let waiting = self.buffer.len() - self.at;
-                        if !self.fill(waiting + 1)? {
-                            return Err(self.on_end(frame));
+                        let waiting = self.packed.waiting().len();
+                        if !self.packed.fill(waiting + 1)? {
+                            self.frame = None;
+                            return Err(self.packed.on_end(frame));
                         }
                     }
                 }
-                Err(error) => return Err(self.resume(frame, &error.to_string())),
+                Err(error) => return Err(self.on_error(frame, &error)),
             }
         }
     }
@@ -186,6 +87,7 @@ impl<R: Read> Read for ZstdFrames<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::ErrorKind;
 
     /// Frames of a line each, and where they begin.
     fn packed(lines: &[String]) -> (Vec<u8>, Vec<usize>) {
@@ -269,6 +171,6 @@ mod tests {
         let tail = [&packed(&["a\n".to_owned()]).0[..], &[0; 4096]].concat();
         let (text, errors) = read(&tail);
         let damage = errors[0].get_ref().unwrap().downcast_ref::<Damage>().unwrap();
-        assert_eq!((&*text, damage.to, errors.len()), ("a\n", None, 1));
+        assert_eq!((&*text, damage.resumed, errors.len()), ("a\n", false, 1));
     }
 }

@@ -9,9 +9,12 @@ use crate::base::id::{ConnectionId, ShardId, TokenId};
 use crate::base::limits::CAPTURE_CHUNK_BYTES;
 use crate::base::policy::HashChecks;
 use crate::capture::line::Note;
+use crate::counter::loss::FrameCount;
 use crate::io::clock::ring_clock;
 use crate::market::book::BookOpening;
 use crate::ring::{Consumer, Producer};
+use crate::session::Message;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,16 +26,28 @@ pub enum Kind {
     Text,
     /// A text frame was received and passed over.
     Passed,
+    /// A binary frame was received; the payload is its base64.
+    Binary,
+    /// A binary frame was received and passed over; the payload is its base64.
+    BinaryPassed,
     /// A text was sent.
     Sent,
     /// A connection ended; the payload says why.
     Ended,
-    /// Frames were dropped here; the payload is their number.
+    /// Frames were dropped here; the payload is their number and that of the trades in them.
     Lost,
     /// An answer of the venue's REST interface.
     Answer,
     /// A note; the payload is the rest of its line.
     Note(Note),
+}
+
+impl Kind {
+    /// Whether it is a frame of the venue.
+    #[must_use]
+    pub const fn is_frame(self) -> bool {
+        matches!(self, Self::Text | Self::Passed | Self::Binary | Self::BinaryPassed)
+    }
 }
 
 /// A record of a chunk.
@@ -49,14 +64,25 @@ pub struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// Frames that are missing where this record is: itself, or those that it marks as missing.
+    /// What is missing where this record is: itself if it is a frame, or what it marks as missing.
     #[must_use]
-    pub fn frames(&self) -> u64 {
-        match self.kind {
-            Kind::Text | Kind::Passed => 1,
-            Kind::Lost => self.payload.parse().unwrap_or(1),
-            Kind::Sent | Kind::Ended | Kind::Answer | Kind::Note(_) => 0,
+    pub fn count(&self) -> FrameCount {
+        if self.kind.is_frame() {
+            return count_of(self.kind, self.payload);
         }
+        if self.kind != Kind::Lost {
+            return FrameCount::default();
+        }
+        let (frames, trades) = self.payload.split_once(' ').unwrap_or((self.payload, ""));
+        FrameCount { frames: frames.parse().unwrap_or(1), trades: trades.parse().unwrap_or(0) }
+    }
+}
+
+/// What a frame counts as, if it is lost.
+fn count_of(kind: Kind, payload: &str) -> FrameCount {
+    match kind {
+        Kind::Text | Kind::Passed => FrameCount::of_text(payload),
+        _ => FrameCount::of_frames(1),
     }
 }
 
@@ -93,8 +119,8 @@ impl Chunk {
 
     /// Frames in it, and those that a marker in it says are missing.
     #[must_use]
-    pub fn frames(&self) -> u64 {
-        self.iter().map(|entry| entry.frames()).sum()
+    pub fn count(&self) -> FrameCount {
+        self.iter().map(|entry| entry.count()).sum()
     }
 
     /// Forgets the records, and memory beyond what chunks mostly need.
@@ -115,9 +141,9 @@ pub struct CaptureTap {
     unmade: usize,
     open: Chunk,
     /// Frames dropped since the last marker.
-    dropped: u64,
+    dropped: FrameCount,
     /// What the other end is told when this one is gone.
-    unsent: Arc<AtomicU64>,
+    unsent: Arc<Unsent>,
 }
 
 /// The capture's end of one shard's link.
@@ -129,14 +155,22 @@ pub struct CaptureSpring {
     pub full: Consumer<Chunk>,
     /// The way back.
     pub empty: Producer<Chunk>,
-    unsent: Arc<AtomicU64>,
+    unsent: Arc<Unsent>,
+}
+
+/// What never came out of a shard.
+#[derive(Debug, Default)]
+struct Unsent {
+    frames: AtomicU64,
+    trades: AtomicU64,
 }
 
 impl CaptureSpring {
     /// Frames that never came out of the shard, once it has ended: the ring was full to the end.
     #[must_use]
-    pub fn unsent(&self) -> u64 {
-        self.unsent.load(Ordering::Acquire)
+    pub fn unsent(&self) -> FrameCount {
+        let frames = self.unsent.frames.load(Ordering::Acquire);
+        FrameCount { frames, trades: self.unsent.trades.load(Ordering::Relaxed) }
     }
 }
 
@@ -145,8 +179,8 @@ impl CaptureSpring {
 pub fn capture_link(shard: ShardId, chunks: usize) -> (CaptureTap, CaptureSpring) {
     let (full, full_receiver) = crate::ring::timed(chunks + 1, ring_clock);
     let (empty_sender, empty) = crate::ring::ring(chunks + 1);
-    let (unmade, open, dropped) = (chunks, Chunk::default(), 0);
-    let unsent = Arc::new(AtomicU64::new(0));
+    let (unmade, open, dropped) = (chunks, Chunk::default(), FrameCount::default());
+    let unsent = Arc::new(Unsent::default());
     let theirs = Arc::clone(&unsent);
     let tap = CaptureTap { shard, full, empty, unmade, open, dropped, unsent };
     (tap, CaptureSpring { shard, full: full_receiver, empty: empty_sender, unsent: theirs })
@@ -154,7 +188,9 @@ pub fn capture_link(shard: ShardId, chunks: usize) -> (CaptureTap, CaptureSpring
 
 impl Drop for CaptureTap {
     fn drop(&mut self) {
-        self.unsent.store(self.open.frames() + self.dropped, Ordering::Release);
+        let FrameCount { frames, trades } = [self.open.count(), self.dropped].into_iter().sum();
+        self.unsent.trades.store(trades, Ordering::Relaxed);
+        self.unsent.frames.store(frames, Ordering::Release);
     }
 }
 
@@ -172,13 +208,34 @@ impl CaptureTap {
         self.droppable(kind, connection, wall_ns, frame);
     }
 
+    /// A binary frame that was received. Rare: no venue sends any.
+    fn binary(&mut self, connection: ConnectionId, wall_ns: u64, frame: &[u8], passed: bool) {
+        let kind = if passed { Kind::BinaryPassed } else { Kind::Binary };
+        self.droppable(kind, connection, wall_ns, &STANDARD.encode(frame));
+    }
+
+    /// A message that was received; with `passed` nothing was applied of it.
+    #[inline]
+    pub fn message(
+        &mut self,
+        connection: ConnectionId,
+        wall_ns: u64,
+        message: &Message<'_>,
+        passed: bool,
+    ) {
+        match message {
+            Message::Text(text) => self.frame(connection, wall_ns, text.as_str(), passed),
+            Message::Binary(bytes) => self.binary(connection, wall_ns, bytes, passed),
+        }
+    }
+
     #[inline]
     fn droppable(&mut self, kind: Kind, connection: ConnectionId, wall_ns: u64, payload: &str) {
         if self.has_room(payload.len(), wall_ns) {
             self.open.text.push_str(payload);
             self.open.push(kind, connection, wall_ns);
-        } else if matches!(kind, Kind::Text | Kind::Passed) {
-            self.dropped += 1;
+        } else if kind.is_frame() {
+            self.dropped += count_of(kind, payload);
         }
     }
 
@@ -186,12 +243,12 @@ impl CaptureTap {
     fn has_room(&mut self, len: usize, wall_ns: u64) -> bool {
         let fits = self.open.text.is_empty() || self.open.text.len() + len <= CAPTURE_CHUNK_BYTES;
         // Once frames are missing, the next one comes behind a marker, in a fresh chunk.
-        (fits && self.dropped == 0) || self.ship(wall_ns)
+        (fits && self.dropped.frames == 0) || self.ship(wall_ns)
     }
 
     /// Sends what there is, if there is an empty chunk to go on with.
     pub fn ship(&mut self, wall_ns: u64) -> bool {
-        if self.open.heads.is_empty() && self.dropped == 0 {
+        if self.open.heads.is_empty() && self.dropped.frames == 0 {
             return true;
         }
         let empty = match self.empty.try_receive() {
@@ -205,8 +262,9 @@ impl CaptureTap {
         let full = std::mem::replace(&mut self.open, empty);
         // As many chunks go round as there is room for.
         let _ = self.full.try_send(full);
-        if self.dropped > 0 {
-            let _ = write!(self.open.text, "{}", std::mem::take(&mut self.dropped));
+        if self.dropped.frames > 0 {
+            let FrameCount { frames, trades } = std::mem::take(&mut self.dropped);
+            let _ = write!(self.open.text, "{frames} {trades}");
             self.open.push(Kind::Lost, ConnectionId(0), wall_ns);
         }
         true
@@ -383,13 +441,33 @@ mod tests {
         assert_eq!(short[..2], [(Kind::Text, 1, 9), (Kind::Ended, 9, 5)]);
         assert!(tap.ship(12));
         let rest = drain(&mut spring);
-        assert_eq!(rest[0], (Kind::Lost, 10, "3".into()));
+        assert_eq!(rest[0], (Kind::Lost, 10, "3 0".into()));
         assert_eq!(rest[1], (Kind::Text, 10, "after".into()));
-        assert_eq!(spring.unsent(), 0);
+        assert_eq!(spring.unsent(), FrameCount::default());
         // One that finds no room and no chunk at the end is known to the other end.
         (0..4).for_each(|at| tap.frame(AT, 20 + at, &frame, false));
         drop(tap);
         let seen = drain(&mut spring).iter().filter(|(kind, ..)| *kind == Kind::Text).count();
-        assert_eq!(spring.unsent() + seen as u64, 4);
+        assert_eq!(spring.unsent().frames + seen as u64, 4);
+    }
+
+    #[test]
+    fn trades_in_lost_frames_are_counted() {
+        let (mut tap, mut spring) = capture_link(ShardId(0), 1);
+        let trade = |i: usize| format!("{}{}", r#"{"type":"trade","x":""#, "x".repeat(i));
+        let long = trade(CAPTURE_CHUNK_BYTES);
+        (0..4).for_each(|at| tap.frame(AT, at, &long, false));
+        drain(&mut spring);
+        assert!(tap.ship(5));
+        let mut chunk = spring.full.try_receive().expect("one that was full");
+        assert_eq!(chunk.count(), FrameCount { frames: 1, trades: 1 });
+        chunk.clear();
+        assert!(spring.empty.try_send(chunk).is_ok());
+        assert!(tap.ship(6));
+        let chunk = spring.full.try_receive().expect("the marker");
+        assert_eq!(chunk.count(), FrameCount { frames: 2, trades: 2 });
+        tap.frame(AT, 7, &trade(1), true);
+        drop(tap);
+        assert_eq!(spring.unsent(), FrameCount { frames: 1, trades: 1 });
     }
 }

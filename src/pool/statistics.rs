@@ -163,6 +163,7 @@ impl Statistics {
         };
         ServiceReport {
             service: service.name.clone(),
+            stream: false,
             kind: service.kind.name(),
             address: service.url(),
             min: service.limits.min,

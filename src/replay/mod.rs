@@ -11,6 +11,7 @@
 //! owns its market; one that concerns several goes to every shard and is counted on one, so that
 //! neither counts nor books depend on the number of shards.
 mod batch;
+mod connections;
 mod detect;
 mod expected;
 mod lines;

@@ -3,16 +3,15 @@
 //! Runs on:  the starting thread; waits for slow shards, pipes and recorded times.
 //! Bounds:   one value and one open batch a shard; connections as `REPLAY_CONNECTIONS_MAX` says.
 use super::batch::{Lane, Order, Place, Task};
+use super::connections::Connections;
 use super::expected::{self, Missing};
 use super::lines::{Condition, Lines, Value};
-use super::numbers::{Found, Numbers};
+use super::numbers::{Found, Held, Numbers};
 use super::pace::Pace;
 use super::plan::Plan;
 use super::progress::Progress;
 use super::worker::BadPlace;
-use crate::base::limits::{
-    FRAME_BYTES_MAX, REPLAY_CONNECTIONS_MAX, REPLAY_ERRORS_SHOWN, REPLAY_VALUE_BYTES_MAX,
-};
+use crate::base::limits::{FRAME_BYTES_MAX, REPLAY_ERRORS_SHOWN, REPLAY_VALUE_BYTES_MAX};
 use crate::base::time::{Clock, MILLISECOND_NS};
 use crate::capture::index;
 use crate::capture::line::{Note, Record, What};
@@ -20,8 +19,7 @@ use crate::capture::outline::{Route, route};
 use crate::io::clock::HostClock;
 use crate::io::file::{self, Damage, Form, Source};
 use crate::shard::books::ConnectionSlot;
-use crate::venue::Verdict;
-use std::collections::HashMap;
+use crate::venue::{MessageFault, Verdict};
 use std::io::{BufRead, ErrorKind};
 use std::ops::Range;
 use std::sync::Arc;
@@ -31,7 +29,7 @@ use std::time::Duration;
 /// What the reader itself counts, over all passes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ReaderCounts {
-    /// Frames that never reached a shard: binary, too long, not UTF-8.
+    /// Frames that no shard counts: binary, too long, not UTF-8.
     pub(super) frames: u64,
     /// Their bytes.
     pub(super) bytes: u64,
@@ -195,6 +193,7 @@ impl<'a> Reader<'a> {
             for number in 0..self.plan.files().len() {
                 self.read_file(number)?;
             }
+            self.give_up_held();
             self.lanes.iter_mut().for_each(Lane::flush);
             if self.stopped() {
                 break;
@@ -273,9 +272,15 @@ impl<'a> Reader<'a> {
                     if file.damages <= DAMAGES_SHOWN {
                         self.on_fault(source, input.form, &error);
                     }
-                    if error.get_ref().is_none_or(|error| !error.is::<Damage>()) {
+                    let damage = error.get_ref().and_then(|error| error.downcast_ref::<Damage>());
+                    let Some(damage) = damage else {
                         file.faulty = true;
                         break;
+                    };
+                    if damage.unproven {
+                        // What was read already may be wrong, whether anything comes behind it or not.
+                        let place = Place { file: number as u32, line: lines.count(), offset: 0 };
+                        self.tell_all(Task::LostAnywhere, "", ConnectionSlot(0), 0, place);
                     }
                 }
             }
@@ -421,6 +426,7 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         if std::mem::take(&mut self.hole) {
+            self.give_up_held();
             let receive_ns = record.receive_ns.unwrap_or(0);
             self.tell_all(Task::LostAnywhere, "", ConnectionSlot(0), receive_ns, place);
         }
@@ -445,6 +451,11 @@ impl<'a> Reader<'a> {
                 self.counts.frames += 1;
                 self.counts.binary_frames += 1;
                 self.counts.bytes += bytes.len() as u64;
+                self.counts.errors += 1;
+                self.note_bad(place, &MessageFault::Binary.to_string());
+                let slot = self.connections.slot_of(record.connection);
+                let frame = String::from_utf8_lossy(&bytes);
+                self.on_unreadable_frame(&frame, slot, record.receive_ns.unwrap_or(0), place);
             }
             What::Passed => {
                 self.file_frames += 1;
@@ -487,8 +498,9 @@ impl<'a> Reader<'a> {
 
     /// A turn in the life of connections and books, beside what the stream says.
     fn on_turn(&mut self, record: &Record<'_>, text: &str, place: Place) {
+        self.give_up_held();
         let receive_ns = record.receive_ns.unwrap_or(0);
-        let known = record.connection.is_none_or(|c| self.connections.slots.contains_key(&c));
+        let known = record.connection.is_none_or(|c| self.connections.is_known(c));
         let slot = self.connections.slot_of(record.connection);
         if let (What::Opened { .. } | What::Ended, Some(numbers)) =
             (&record.what, &mut self.numbers)
@@ -548,7 +560,8 @@ impl<'a> Reader<'a> {
     fn on_text(&mut self, frame: &str, slot: ConnectionSlot, receive_ns: u64, place: Place) {
         if let Some(numbers) = &mut self.numbers {
             let whole = !self.begun.is_empty();
-            let found = numbers.look(frame, slot, whole, self.plan.shards());
+            let at = (receive_ns, place);
+            let found = numbers.look(frame, slot, whole, self.plan.shards(), at);
             return self.on_numbered(found, frame, slot, receive_ns, place);
         }
         match route(frame.as_bytes(), self.plan.shards()) {
@@ -576,15 +589,20 @@ impl<'a> Reader<'a> {
         place: Place,
     ) {
         self.counts.restarts += u64::from(found.restarted);
+        self.count_repeated(&found.repeated);
         for &place_over in &found.over {
             self.tell_all(Task::Ended, "", place_over, receive_ns, place);
         }
+        for held in &found.released {
+            let Held { slot, shard, receive_ns, place, .. } = *held;
+            let open = self.lanes[usize::from(shard.0)].open();
+            open.push(Task::Frame, &held.frame, slot, receive_ns, place);
+        }
         match found.verdict {
+            _ if found.held => return,
             Verdict::Next => {}
             Verdict::Duplicate => {
-                self.counts.duplicates += 1;
-                self.counts.frames += 1;
-                self.counts.bytes += frame.len() as u64;
+                self.count_duplicate(frame);
                 return;
             }
             Verdict::Hole(missing) => {
@@ -603,6 +621,27 @@ impl<'a> Reader<'a> {
         let slot = found.slot;
         let open = self.lanes[usize::from(found.shard.0)].open();
         open.push(Task::Frame, frame, slot, receive_ns, place);
+    }
+
+    fn count_duplicate(&mut self, frame: &str) {
+        self.counts.duplicates += 1;
+        self.counts.frames += 1;
+        self.counts.bytes += frame.len() as u64;
+    }
+
+    fn count_repeated(&mut self, repeated: &[Held]) {
+        repeated.iter().for_each(|held| self.count_duplicate(&held.frame));
+    }
+
+    /// Whatever tells what frames are that are held back comes too late: what they were to say is not known.
+    fn give_up_held(&mut self) {
+        let Some(numbers) = self.numbers.as_mut().filter(|numbers| numbers.holds()) else { return };
+        let (held, places) = numbers.give_up();
+        self.count_repeated(&held);
+        let Some(Held { receive_ns, place, .. }) = held.last() else { return };
+        for slot in places {
+            self.tell_all(Task::Ended, "", slot, *receive_ns, *place);
+        }
     }
 
     /// Whether an engine captured what is at hand: then books are opened and closed by its notes.
@@ -652,20 +691,34 @@ impl<'a> Reader<'a> {
     fn on_damaged(&mut self, line: &str, place: Place) {
         let record = Record::read(line);
         let receive_ns = record.receive_ns.unwrap_or(0);
-        if record.connection.is_none() && !self.connections.slots.is_empty() {
+        if record.connection.is_none() && self.connections.any() {
             // A capture: whichever connection it was.
             self.tell_all(Task::LostAnywhere, "", ConnectionSlot(0), receive_ns, place);
             return;
         }
         let slot = self.connections.slot_of(record.connection);
-        let places = self.numbers.as_ref().map_or_else(Vec::new, |n| n.places(slot));
-        for numbered in places {
-            self.tell_all(Task::Hole, "", numbered, receive_ns, place);
+        let frame = match &record.what {
+            What::Text(frame) => frame,
+            _ => line,
+        };
+        self.on_unreadable_frame(frame, slot, receive_ns, place);
+    }
+
+    /// A frame that says nothing that can be read. Where messages are numbered, its number is lost too.
+    fn on_unreadable_frame(
+        &mut self,
+        frame: &str,
+        slot: ConnectionSlot,
+        receive_ns: u64,
+        place: Place,
+    ) {
+        self.give_up_held();
+        if let Some(numbers) = &self.numbers {
+            for slot in numbers.places(slot).into_iter().chain([slot]) {
+                self.tell_all(Task::Hole, "", slot, receive_ns, place);
+            }
         }
-        match record.what {
-            What::Text(frame) => self.tell_all(Task::Damaged, &frame, slot, receive_ns, place),
-            _ => self.tell_all(Task::Damaged, line, slot, receive_ns, place),
-        }
+        self.tell_all(Task::Damaged, frame, slot, receive_ns, place);
     }
 
     fn note_bad(&mut self, place: Place, why: &str) {
@@ -739,43 +792,6 @@ fn looks_binary(head: &[u8]) -> bool {
     let runs = head.chunk_by(|a, b| (*a == 0) == (*b == 0)).filter(|run| run[0] == 0).count();
     let is_json = matches!(begins, Some(b'{' | b'[' | b'"' | b'0'..=b'9') | None);
     nuls > 0 && (!is_json || (runs > 4 && nuls < 4 * runs))
-}
-
-/// Places for the connections of a capture. Place 0 is for frames that name none.
-///
-/// A place is free again once its connection has ended: no live book hangs on it then.
-#[derive(Debug, Default)]
-struct Connections {
-    slots: HashMap<u64, ConnectionSlot>,
-    free: Vec<ConnectionSlot>,
-    used: u32,
-}
-
-impl Connections {
-    /// The place of a connection, or of frames that name none.
-    fn slot_of(&mut self, connection: Option<u64>) -> ConnectionSlot {
-        connection.map_or(ConnectionSlot(0), |connection| self.slot(connection))
-    }
-
-    fn slot(&mut self, connection: u64) -> ConnectionSlot {
-        if let Some(&slot) = self.slots.get(&connection) {
-            return slot;
-        }
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.used = (self.used + 1).min(REPLAY_CONNECTIONS_MAX);
-            ConnectionSlot(self.used)
-        });
-        if slot.0 < REPLAY_CONNECTIONS_MAX {
-            self.slots.insert(connection, slot);
-        }
-        slot
-    }
-
-    fn ended(&mut self, connection: u64) {
-        if let Some(slot) = self.slots.remove(&connection) {
-            self.free.push(slot);
-        }
-    }
 }
 
 #[cfg(test)]

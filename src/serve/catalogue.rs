@@ -124,6 +124,11 @@ fn seconds(ns: u64) -> Value {
     Real(ns as f64 / 1e9)
 }
 
+/// What is known only where connections are lent: not of streams.
+fn lent(service: &ServiceReport, value: Value) -> Value {
+    if service.stream { Absent } else { value }
+}
+
 fn flag(yes: bool) -> Value {
     Whole(u64::from(yes))
 }
@@ -236,6 +241,9 @@ pub(super) const SHARD: Rows<ShardReport> = rows! { "shard", ShardReport;
     Counter "shard_trades", "trades", "Trades seen", "nothing", |s, _| Whole(s.trades);
     Counter "shard_decode_errors", "messages", "Frames or messages that could not be decoded",
         "the venue changed its format; the log shows samples", |s, _| Whole(s.decode_errors);
+    Counter "shard_binary_frames", "frames", "Binary frames received, which cannot be decoded",
+        "the venue changed its format; books of the connection are stale until repaired",
+        |s, _| Whole(s.binary_frames);
     Counter "shard_unknown_events", "messages", "Messages of an event type that is not known",
         "the venue added an event; nothing is lost that was known", |s, _| Whole(s.unknown_events);
     Counter "shard_unknown_keys", "messages", "Messages of a known type with keys that are not known",
@@ -378,7 +386,7 @@ pub(super) const SERVICE: Rows<ServiceReport> = rows! { "service", ServiceReport
     Gauge "service_connections_in_use", "connections", "Connections lent, or up where they are a stream",
         "near service_connections_max: requests wait", |s, _| Whole(s.occupation.in_use as u64);
     Gauge "service_connections_idle", "connections", "Connections kept open for the next request",
-        "nothing", |s, _| Whole(s.occupation.idle as u64);
+        "nothing", |s, _| lent(s, Whole(s.occupation.idle as u64));
     Gauge "service_connections_max", "connections", "Connections at most",
         "nothing", |s, _| Whole(s.max as u64);
     Gauge "service_waiting", "requests", "Requests that wait for a connection, or dials for their turn",
@@ -387,32 +395,32 @@ pub(super) const SERVICE: Rows<ServiceReport> = rows! { "service", ServiceReport
     Gauge "service_connections_opening", "connections", "Connections being opened",
         "if it stays up: the service does not take connections", |s, _| Whole(s.occupation.opening as u64);
     Counter "service_connections_acquired", "connections", "Connections lent",
-        "nothing", |s, _| Whole(s.acquired);
+        "nothing", |s, _| lent(s, Whole(s.acquired));
     Counter "service_connections_closed", "connections", "Connections closed",
         "as fast as requests: the service closes after each", |s, _| Whole(s.closed);
     Gauge "service_connections_in_use_peak", "connections", "Most connections lent at once",
-        "near service_connections_max: requests wait", |s, _| Whole(s.peak_in_use as u64);
+        "near service_connections_max: requests wait", |s, _| lent(s, Whole(s.peak_in_use as u64));
     Gauge "service_waiting_peak", "requests", "Most requests that waited at once",
-        "the service is slow, or needs a higher maximum", |s, _| Whole(s.peak_waiting as u64);
+        "the service is slow, or needs a higher maximum", |s, _| lent(s, Whole(s.peak_waiting as u64));
     Counter "service_acquires_timed_out", "requests", "Waits for a connection that were given up in time",
-        "the service is slow, or needs a higher maximum", |s, _| Whole(s.timed_out);
+        "the service is slow, or needs a higher maximum", |s, _| lent(s, Whole(s.timed_out));
     Counter "service_acquires_cancelled", "requests", "Waits for a connection whose request was dropped",
-        "nothing", |s, _| Whole(s.cancelled);
+        "nothing", |s, _| lent(s, Whole(s.cancelled));
     Counter "service_requests_repeated", "requests", "Requests sent once more because a kept connection had died",
-        "the service closes idle connections: shorten their idle time", |s, _| Whole(s.repeated);
+        "the service closes idle connections: shorten their idle time", |s, _| lent(s, Whole(s.repeated));
     Counter "service_redirects", "requests", "Redirects followed",
-        "the configured address is an old one", |s, _| Whole(s.redirected);
+        "the configured address is an old one", |s, _| lent(s, Whole(s.redirected));
     Counter "service_errors", "errors", "Errors of all kinds", "/stats has them by kind",
         |s, _| Whole(s.errors.values().sum());
-    Counter "service_probes", "probes", "Probes sent", "nothing", |s, _| Whole(s.health.probes);
+    Counter "service_probes", "probes", "Probes sent", "nothing", |s, _| lent(s, Whole(s.health.probes));
     Counter "service_probes_failed", "probes", "Of these, failed", "/stats has the last error",
-        |s, _| Whole(s.health.probes_failed);
+        |s, _| lent(s, Whole(s.health.probes_failed));
     Gauge "service_probe_seconds", "s", "Time of the last probe that went well",
-        "the service is slow", |s, _| seconds(s.health.probe_took_ns);
+        "the service is slow", |s, _| lent(s, seconds(s.health.probe_took_ns));
     Gauge "service_state_age_seconds", "s", "Time since the service came up or went down",
         "nothing", |s, now| age(s.health.since_ns, now);
     Gauge "service_probe_age_seconds", "s", "Time since the last probe",
-        "nothing", |s, now| age(s.health.last_probe_ns, now);
+        "nothing", |s, now| lent(s, age(s.health.last_probe_ns, now));
     Gauge "service_error_age_seconds", "s", "Time since the last error",
         "nothing", |s, now| age(s.health.last_error_ns, now);
     Counter "service_connections_opened", "connections", "Connections opened",
@@ -420,21 +428,21 @@ pub(super) const SERVICE: Rows<ServiceReport> = rows! { "service", ServiceReport
     Counter "service_connections_broken", "connections", "Connections that broke while they were lent",
         "the service or the path breaks connections", |s, _| Whole(s.closed_broken);
     Gauge "service_reuse_ratio", "1", "Share of the connections lent that were open already, 0 to 1",
-        "nothing", |s, _| Real(s.reuse_rate);
-    Counter "service_requests", "requests", "Requests that are over", "nothing", |s, _| Whole(s.requests);
+        "nothing", |s, _| lent(s, Real(s.reuse_rate));
+    Counter "service_requests", "requests", "Requests that are over", "nothing", |s, _| lent(s, Whole(s.requests));
     Counter "service_requests_failed", "requests", "Requests without an answer",
-        "/stats has the errors by kind", |s, _| Whole(s.failed);
+        "/stats has the errors by kind", |s, _| lent(s, Whole(s.failed));
     Gauge "service_error_ratio", "1",
         "Share of requests without an answer, 0 to 1; where there are none, of attempts to connect",
         "/stats has the errors by kind", |s, _| Real(s.error_rate);
     Gauge "service_acquire_mean_seconds", "s", "Mean wait for a connection",
-        "the pool is too small or the service too slow", |s, _| seconds(s.acquire_mean_ns);
+        "the pool is too small or the service too slow", |s, _| lent(s, seconds(s.acquire_mean_ns));
     Counter "service_leaks", "connections", "Connections lent for too long",
-        "a bug: the log says where they were asked for", |s, _| Whole(s.leaks);
+        "a bug: the log says where they were asked for", |s, _| lent(s, Whole(s.leaks));
     Gauge "service_acquire_tail_seconds", "s", "Wait for a connection; 99 of 100 are shorter",
-        "the pool is too small or the service too slow", |s, _| seconds(s.acquire.p99_ns);
+        "the pool is too small or the service too slow", |s, _| lent(s, seconds(s.acquire.p99_ns));
     Gauge "service_request_tail_seconds", "s", "Time of a request; 99 of 100 are shorter",
-        "the service is slow", |s, _| seconds(s.request.p99_ns);
+        "the service is slow", |s, _| lent(s, seconds(s.request.p99_ns));
 };
 
 pub(super) const LINK: Rows<LinkReport> = rows! { "link", LinkReport;
@@ -504,6 +512,8 @@ pub(super) const CAPTURE: Rows<CaptureReport> = rows! { "", CaptureReport;
     Counter "capture_lost", "frames", "Frames that are not in the capture",
         "the capture's thread gets no core, or the disk is slow or full; the manifest says when",
         |c, _| Whole(c.lost);
+    Counter "capture_lost_trades", "trades", "Messages of trades in the frames that are not in the capture",
+        "as capture_lost", |c, _| Whole(c.lost_trades);
     Counter "capture_segments", "files", "Files begun", "nothing", |c, _| Whole(c.segments);
     Gauge "capture_last_write_age_seconds", "s", "Time since the last block was written",
         "above a few seconds: the disk hangs, or nothing comes", |c, now| age(c.last_write_wall_ns, now);

@@ -114,11 +114,14 @@ impl Collector for Reports {
 }
 
 /// What is timed of a service.
-fn phases(service: &ServiceReport) -> [(Labels, &LatencySummary); 3] {
+fn phases(service: &ServiceReport) -> Vec<(Labels, &LatencySummary)> {
     let of = |phase: &str, latency| {
         (vec![("service", service.service.clone()), ("phase", phase.to_owned())], latency)
     };
-    [
+    if service.stream {
+        return vec![of("connect", &service.connect)];
+    }
+    vec![
         of("acquire", &service.acquire),
         of("connect", &service.connect),
         of("request", &service.request),

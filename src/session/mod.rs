@@ -74,6 +74,15 @@ impl std::fmt::Display for SessionError {
 
 impl std::error::Error for SessionError {}
 
+/// A whole message from the venue.
+#[derive(Debug)]
+pub enum Message<'a> {
+    /// A text, as all that the venue has to say.
+    Text(Text<'a>),
+    /// A binary message: the venue should never send one, and what it was to say is not known.
+    Binary(&'a [u8]),
+}
+
 /// A text message from the venue.
 #[derive(Debug)]
 pub enum Text<'a> {
@@ -116,8 +125,6 @@ pub struct SessionCounts {
     pub frames: u64,
     /// Bytes received from the socket.
     pub bytes: u64,
-    /// Binary messages, which the venue should never send.
-    pub binary_frames: u64,
     /// Last heartbeat sent.
     pub last_ping_ns: u64,
     /// Last answer to one.
@@ -174,7 +181,7 @@ impl Session {
         self.counts.last_byte_ns = now_ns;
     }
 
-    /// Takes bytes from the socket and delivers every whole text message.
+    /// Takes bytes from the socket and delivers every whole message.
     ///
     /// # Errors
     /// The session is over; messages before the error were delivered.
@@ -182,7 +189,7 @@ impl Session {
         &mut self,
         bytes: &[u8],
         now_ns: u64,
-        mut on_text: impl FnMut(Text<'_>),
+        mut deliver: impl FnMut(Message<'_>),
     ) -> Result<(), SessionError> {
         self.counts.bytes += bytes.len() as u64;
         self.counts.last_byte_ns = now_ns;
@@ -191,15 +198,15 @@ impl Session {
         let mut on_message = |message: Incoming<'_>| match message {
             Incoming::Text(text) => {
                 counts.frames += 1;
-                on_text(Text::Short(text));
+                deliver(Message::Text(Text::Short(text)));
             }
             Incoming::Large(text) => {
                 counts.frames += 1;
-                on_text(Text::Large(text));
+                deliver(Message::Text(Text::Large(text)));
             }
-            Incoming::Binary(_) => {
+            Incoming::Binary(bytes) => {
                 counts.frames += 1;
-                counts.binary_frames += 1;
+                deliver(Message::Binary(bytes));
             }
             Incoming::Close { code, reason } => *closed_by_venue = Some((code, reason)),
         };

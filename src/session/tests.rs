@@ -139,18 +139,22 @@ fn silence_ends_a_session_and_any_byte_breaks_it() {
 }
 
 #[test]
-fn texts_are_delivered_in_order_and_counted_with_their_bytes() {
+fn messages_are_delivered_in_order_and_counted_with_their_bytes() {
     let mut session = open();
     let mut bytes = server_frame(1, b"one");
     bytes.extend(server_frame(2, b"xx"));
     bytes.extend(server_frame(1, b"two"));
     let mut texts = Vec::new();
     for byte in &bytes {
-        session.handle_bytes(&[*byte], 7, |text| texts.push(text.as_str().to_owned())).unwrap();
+        let shown = |message: Message<'_>| match message {
+            Message::Text(text) => texts.push(text.as_str().to_owned()),
+            Message::Binary(bytes) => texts.push(format!("{bytes:?}")),
+        };
+        session.handle_bytes(&[*byte], 7, shown).unwrap();
     }
-    assert_eq!(texts, ["one", "two"]);
+    assert_eq!(texts, ["one", "[120, 120]", "two"]);
     let counts = session.counts();
-    assert_eq!((counts.frames, counts.binary_frames), (3, 1));
+    assert_eq!(counts.frames, 3);
     assert_eq!((counts.bytes, counts.last_byte_ns), (bytes.len() as u64, 7));
 }
 

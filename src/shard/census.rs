@@ -154,13 +154,13 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             self.intake.on_rest_part(&text, &mut progress, usize::MAX, now);
             return;
         }
-        self.answers.push_back(Waiting { text, progress, read: now });
+        self.answers.push_back(Waiting { text, progress, binary: false, read: now });
     }
 
     /// Goes on with one answer for one part. Gives the number of parts.
     pub(super) fn decode_answer(&mut self) -> usize {
         let Some(answer) = self.answers.front_mut() else { return 0 };
-        let Waiting { text, progress, read } = answer;
+        let Waiting { text, progress, read, .. } = answer;
         self.intake.on_rest_part(text, progress, LARGE_FRAME_PART_BYTES, *read);
         if progress.is_done() {
             self.answers.pop_front();

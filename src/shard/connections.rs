@@ -34,8 +34,16 @@ pub(super) struct Line {
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) text: String,
+    /// It came as a binary frame: it is not to be decoded.
+    pub(super) binary: bool,
     pub(super) progress: Progress,
     pub(super) read: Now,
+}
+
+impl Waiting {
+    pub(super) fn new(text: String, binary: bool, read: Now) -> Self {
+        Self { text, binary, progress: Progress::default(), read }
+    }
 }
 
 /// One connection, with or without a socket.
@@ -197,7 +205,6 @@ impl Connection {
         SessionCounts {
             frames: self.past.frames + now.frames,
             bytes: self.past.bytes + now.bytes,
-            binary_frames: self.past.binary_frames + now.binary_frames,
             ..*now
         }
     }

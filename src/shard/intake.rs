@@ -14,7 +14,8 @@ use crate::market::book::StaleReason;
 use crate::market::{event::Event, info::MarketNews};
 use crate::venue::Verdict;
 use crate::venue::{
-    BadInput, Decoder, Dialog, Envelope, Feed, Oddity, Progress, Reply, Sink, Unrecognized,
+    BadInput, Decoder, Dialog, Envelope, Feed, MessageFault, Oddity, Progress, Reply, Sink,
+    Unrecognized,
 };
 use std::mem::discriminant;
 
@@ -100,13 +101,48 @@ impl<H: Handler, C: Clock> Intake<H, C> {
         read: Now,
         findings: &mut Findings,
     ) {
+        let (decoder, mut delivery) = self.deliver((connection, dialog), read, findings);
+        let messages = decoder.decode_part(frame, progress, budget_bytes, &mut delivery);
+        let done_ns = delivery.done_ns;
+        self.counts.messages += u64::from(messages);
+        if progress.is_done() {
+            self.counts.frames += 1;
+            self.counts.frame_ns += done_ns.saturating_sub(read.mono_ns);
+        }
+    }
+
+    /// Takes a binary frame, `text` with what is no UTF-8 replaced. The venues send texts only: what it was to say
+    /// is not known, and the books that it may have been about are stale.
+    pub fn on_binary(
+        &mut self,
+        text: &str,
+        (connection, dialog): (ConnectionSlot, Option<&mut Box<dyn Dialog>>),
+        read: Now,
+        findings: &mut Findings,
+    ) {
+        let (_, mut delivery) = self.deliver((connection, dialog), read, findings);
+        delivery.on_lost();
+        delivery.books.on_damaged(text, connection, read.wall_ns);
+        delivery.on_bad(BadInput { fault: Some(MessageFault::Binary), offset: 0 });
+        self.counts.frames += 1;
+        self.counts.binary_frames += 1;
+    }
+
+    /// The decoder, and where it delivers what a frame holds; nothing is found in it yet.
+    #[inline]
+    fn deliver<'a>(
+        &'a mut self,
+        (connection, dialog): (ConnectionSlot, Option<&'a mut Box<dyn Dialog>>),
+        read: Now,
+        findings: &'a mut Findings,
+    ) -> (&'a mut Decoder, Delivery<'a, H, C>) {
         findings.data = false;
         findings.pong = false;
         findings.bad_count = 0;
         findings.bad = None;
         findings.venue_to_read_ns = None;
         let Self { books, counts, latencies, clock, timed, decoder, shown } = self;
-        let mut delivery = Delivery {
+        let delivery = Delivery {
             books,
             counts,
             latencies,
@@ -119,13 +155,7 @@ impl<H: Handler, C: Clock> Intake<H, C> {
             shown,
             done_ns: read.mono_ns,
         };
-        let messages = decoder.decode_part(frame, progress, budget_bytes, &mut delivery);
-        let done_ns = delivery.done_ns;
-        self.counts.messages += u64::from(messages);
-        if progress.is_done() {
-            self.counts.frames += 1;
-            self.counts.frame_ns += done_ns.saturating_sub(read.mono_ns);
-        }
+        (decoder, delivery)
     }
 }
 
@@ -311,3 +341,6 @@ impl<H, C> Delivery<'_, H, C> {
         self.findings.bad.get_or_insert(bad);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,7 +23,7 @@ use crate::counter::latency::ConnectionLatencies;
 use crate::link::shard_control::Report;
 use crate::market::book::StaleReason;
 use crate::ring::Producer;
-use crate::session::{SessionError, WebSocketError};
+use crate::session::{Message, SessionError, WebSocketError};
 use crate::venue::{BadInput, Progress};
 use std::io::ErrorKind;
 
@@ -163,21 +163,31 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         } = *connection;
         let Some(line) = line else { return Ok(()) };
         let mut found = Found::default();
-        let binary_before = line.session.counts().binary_frames;
         let (session, backlog) = (&mut line.session, &mut line.backlog);
-        let result = session.handle_bytes(&buffer[..count], read.mono_ns, |text| {
+        let result = session.handle_bytes(&buffer[..count], read.mono_ns, |message| {
             // The venue may go on sending until it answers our close; the books are closed, or
             // another connection feeds them by now.
             let passed = leaving || retired;
             if let Some(capture) = capture {
-                capture.frame(id, read.wall_ns, text.as_str(), passed);
+                capture.message(id, read.wall_ns, &message, passed);
             }
             if passed {
                 return;
             }
-            match text {
+            match message {
+                Message::Binary(bytes) => {
+                    let text = String::from_utf8_lossy(bytes);
+                    if backlog.is_empty() {
+                        intake.on_binary(&text, (slot, Some(&mut *dialog)), read, findings);
+                        found.add(id, findings, tally, &mut links.reports);
+                    } else {
+                        backlog.push_back(Waiting::new(text.into_owned(), true, read));
+                    }
+                }
                 // What is captured is read at once, however long: a replay cannot know what came between two parts.
-                text if backlog.is_empty() && (text.is_short() || capture.is_some()) => {
+                Message::Text(text)
+                    if backlog.is_empty() && (text.is_short() || capture.is_some()) =>
+                {
                     let mut progress = Progress::default();
                     let from = (slot, Some(&mut *dialog));
                     let text = text.as_str();
@@ -185,23 +195,14 @@ impl<H: Handler, C: Clock> Shard<H, C> {
                     found.add(id, findings, tally, &mut links.reports);
                     time(latencies, findings);
                 }
-                text => {
+                Message::Text(text) => {
                     if backlog.is_empty() {
                         large.push_back(slot);
                     }
-                    let text = text.into_string();
-                    backlog.push_back(Waiting { text, progress: Progress::default(), read });
+                    backlog.push_back(Waiting::new(text.into_string(), false, read));
                 }
             }
         });
-        // The venue speaks text; what a binary frame was to say is not known.
-        let binary = session.counts().binary_frames - binary_before;
-        if binary > 0 {
-            found.bad_count += binary;
-            intake.counts.frames += binary;
-            intake.counts.decode_errors += binary;
-            tally.sample(id, BadInput { fault: None, offset: 0 }, &mut links.reports);
-        }
         self.note(slot, &found, read);
         result
     }
@@ -247,12 +248,16 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             && let Some(waiting) = line.backlog.front_mut()
         {
             read = waiting.read;
-            let Waiting { text, progress, .. } = waiting;
+            let Waiting { text, binary, progress, .. } = waiting;
             let from = (slot, Some(&mut *dialog));
-            intake.on_part(text, progress, left_bytes, from, read, findings);
+            if *binary {
+                intake.on_binary(text, from, read, findings);
+            } else {
+                intake.on_part(text, progress, left_bytes, from, read, findings);
+            }
             found.add(id, findings, tally, &mut links.reports);
             left_bytes = left_bytes.saturating_sub(text.len());
-            if progress.is_done() {
+            if *binary || progress.is_done() {
                 time(latencies, findings);
                 line.backlog.pop_front();
             }

@@ -6,10 +6,12 @@ use crate::base::{
 };
 use crate::io::socket::{Connecting, Socket, Stream};
 use crate::link::control_shard::Order;
+use crate::link::shard_capture::{Entry, Kind, capture_link};
 use crate::market::book::{BookOpening, image::BookImage};
 use crate::ring::ring;
 use crate::session::Session;
 use crate::wire::websocket::Upgrade;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use std::net::{TcpListener, TcpStream};
 use tungstenite::handshake::derive_accept_key;
 use tungstenite::protocol::Role;
@@ -62,8 +64,18 @@ impl Rig {
     }
 
     fn open_to_replace(&mut self, connection: ConnectionId, tokens: &[u32], old: &[ConnectionId]) {
+        self.open_in("0x1", connection, tokens, old);
+    }
+
+    fn open_in(
+        &mut self,
+        market: &str,
+        connection: ConnectionId,
+        tokens: &[u32],
+        old: &[ConnectionId],
+    ) {
         let opening = |&token: &u32| BookOpening {
-            market: MarketId::new("0x1").unwrap(),
+            market: MarketId::new(market).unwrap(),
             token: TokenId::new(&token.to_string()).unwrap(),
             tick_size: None,
             min_order_size: None,
@@ -136,8 +148,12 @@ fn session() -> Box<Session> {
 }
 
 fn book(token: u32, ms: u64, bid: &str) -> Message {
+    book_in("0x1", token, ms, bid)
+}
+
+fn book_in(market: &str, token: u32, ms: u64, bid: &str) -> Message {
     Message::text(format!(
-        r#"{{"market":"0x1","asset_id":"{token}","timestamp":"{ms}","event_type":"book","bids":[{{"price":"{bid}","size":"5"}}],"asks":[]}}"#
+        r#"{{"market":"{market}","asset_id":"{token}","timestamp":"{ms}","event_type":"book","bids":[{{"price":"{bid}","size":"5"}}],"asks":[]}}"#
     ))
 }
 
@@ -272,4 +288,63 @@ fn an_order_to_a_connection_that_was_closed_is_nothing() {
     assert_eq!(rig.shard.connections.slots(), 1);
     rig.open(B, &[11]);
     assert_eq!(rig.shard.connections.slots(), 1, "the slot is used again");
+}
+
+#[test]
+fn a_binary_frame_makes_stale_what_it_names_or_all_of_its_connection() {
+    let (market, other) = (format!("0x{}", "a".repeat(64)), format!("0x{}", "b".repeat(64)));
+    let mut rig = Rig::new();
+    let (tap, mut captured) = capture_link(ShardId(0), 4096);
+    rig.shard.capture = Some(tap);
+    rig.open_in(&market, A, &[11], &[]);
+    rig.open_in(&other, A, &[12], &[]);
+    rig.open(B, &[13]);
+    let (mut peer, mut second) = (rig.attach(A), rig.attach(B));
+    let live = |rig: &mut Rig, peer: &mut Peer, second: &mut Peer, ms: u64| {
+        for (market, token) in [(&market, 11), (&other, 12)] {
+            peer.send(book_in(market, token, ms, "0.4")).unwrap();
+        }
+        second.send(book(13, ms, "0.4")).unwrap();
+        for token in [11, 12, 13] {
+            rig.until_shown(token, "live 0.4");
+        }
+    };
+    live(&mut rig, &mut peer, &mut second, 5);
+    let named = [b"\xff\x00", book_in(&market, 11, 6, "0.5").into_data().as_ref()].concat();
+    peer.send(Message::binary(named.clone())).unwrap();
+    rig.until_shown(11, "stale:undecoded_message 0.4");
+    assert_eq!([12, 13].map(|token| rig.shown(token)), ["live 0.4", "live 0.4"]);
+    // Behind a binary frame books follow again as usual.
+    live(&mut rig, &mut peer, &mut second, 7);
+    peer.send(Message::binary(vec![])).unwrap();
+    rig.until_shown(11, "stale:undecoded_message 0.4");
+    rig.until_shown(12, "stale:undecoded_message 0.4");
+    assert_eq!(rig.shown(13), "live 0.4");
+    let counts = &rig.shard.intake.counts;
+    assert_eq!((counts.binary_frames, counts.decode_errors), (2, 2));
+    let mut binary = |rig: &mut Rig| {
+        rig.shard.capture.as_mut().unwrap().ship(9);
+        let chunks = std::iter::from_fn(|| captured.full.try_receive());
+        let entry = |e: Entry<'_>| (e.kind, e.connection, e.payload.to_owned());
+        let all: Vec<_> = chunks.flat_map(|c| c.iter().map(entry).collect::<Vec<_>>()).collect();
+        let is_binary = |kind| matches!(kind, Kind::Binary | Kind::BinaryPassed);
+        all.into_iter().filter(|(kind, ..)| is_binary(*kind)).collect::<Vec<_>>()
+    };
+    let base64 = STANDARD.encode(&named);
+    let expected = [(Kind::Binary, A, base64.clone()), (Kind::Binary, A, String::new())];
+    assert_eq!(binary(&mut rig), expected);
+    // What a connection says that is about to leave is nobody's any more.
+    live(&mut rig, &mut peer, &mut second, 10);
+    rig.order(Order::Close { connection: A });
+    rig.open_in(&market, B, &[11], &[]);
+    second.send(book_in(&market, 11, 11, "0.6")).unwrap();
+    rig.until_shown(11, "live 0.6");
+    peer.send(Message::binary(named)).unwrap();
+    let mut passed = Vec::new();
+    rig.until("the frame is not there", |rig| {
+        passed = binary(rig);
+        !passed.is_empty()
+    });
+    assert_eq!(passed, [(Kind::BinaryPassed, A, base64)]);
+    assert_eq!(rig.shown(11), "live 0.6");
 }

@@ -17,6 +17,7 @@ use crate::base::time::Now;
 use crate::capture::line::{self, Note, Stamp};
 use crate::capture::manifest::Entry as Event;
 use crate::counter::capture::{CaptureBoard, CaptureReport};
+use crate::counter::loss::FrameCount;
 use crate::io::{
     clock::HostClock,
     executor::no_thread,
@@ -212,9 +213,10 @@ impl Writer {
     /// Looks whether the files are still there.
     fn check(&mut self, now: Now) {
         self.checked_ns = now.mono_ns;
-        if let Some(Missing { frames, cause }) = self.folder.check() {
-            error!("{}: {cause}; {frames} frames are lost", self.board.folder());
-            self.board.lose(frames, &cause);
+        if let Some(Missing { count, cause }) = self.folder.check() {
+            self.board.lose(count, &cause);
+            let (frames, trades) = (count.frames, count.with_trades());
+            error!("{}: {cause}; {frames} frames{trades} are lost", self.board.folder());
         }
     }
 
@@ -257,22 +259,23 @@ impl Writer {
 
     fn finish(mut self, now: Now) {
         self.check(now);
-        let mut unsent = 0;
+        let mut unsent = FrameCount::default();
         for spring in &mut self.springs {
             while let Some(chunk) = spring.full.try_receive() {
-                unsent += chunk.frames();
+                unsent += chunk.count();
             }
             unsent += spring.unsent();
         }
-        if self.folder.waiting() > 0 || unsent > 0 {
+        if self.folder.waiting() > 0 || unsent.frames > 0 {
             let why = self.board.read().error;
             let cause = match why.is_empty() {
                 true => "the process ended before the disk had taken it".to_owned(),
                 false => format!("the disk took nothing until the process ended: {why}"),
             };
-            let frames = self.folder.give_up(unsent, now.wall_ns, &cause);
-            error!("{}: {cause}; {frames} frames are lost", self.board.folder());
-            self.board.lose(frames, &cause);
+            let count = self.folder.give_up(unsent, now.wall_ns, &cause);
+            let (frames, trades) = (count.frames, count.with_trades());
+            error!("{}: {cause}; {frames} frames{trades} are lost", self.board.folder());
+            self.board.lose(count, &cause);
         }
         if let Err(error) = self.folder.finish(now.wall_ns) {
             let line = format!("cannot be finished: {error}; its end may be missing");
@@ -290,10 +293,12 @@ fn write_line(out: &mut Vec<u8>, stamp: Stamp, shard: u16, url: &str, entry: &En
     match entry.kind {
         Kind::Text => line::write_text(out, stamp, payload),
         Kind::Passed => line::write_passed(out, stamp, payload),
+        Kind::Binary => line::write_base64(out, stamp, payload, false),
+        Kind::BinaryPassed => line::write_base64(out, stamp, payload, true),
         Kind::Sent => line::write_sent(out, stamp, payload),
         Kind::Ended => line::write_ended(out, stamp, payload),
         Kind::Answer => line::write_answer(out, stamp, shard, payload),
-        Kind::Lost => line::write_lost(out, stamp, payload.parse().unwrap_or(1)),
+        Kind::Lost => line::write_lost(out, stamp, entry.count().frames),
         Kind::Note(Note::Opened) => {
             let rest = format!(",\"url\":\"{url}\"{payload}");
             line::write_note(out, stamp, Note::Opened, shard, &rest);
@@ -312,9 +317,9 @@ fn note(
 ) {
     let Entry { kind, connection, wall_ns, payload } = *entry;
     match kind {
-        Kind::Text | Kind::Passed => {
+        _ if kind.is_frame() => {
             board.frames.add(1);
-            folder.count_frame();
+            folder.count_frame(entry.count());
         }
         Kind::Ended => {
             down.insert(connection, (wall_ns, payload.to_owned()));
@@ -325,25 +330,27 @@ fn note(
         Kind::Note(Note::Opened) => {
             if let Some((from, cause)) = down.remove(&connection) {
                 let connection = Some(connection.0);
-                let (to, shard, frames) = (wall_ns, None, None);
-                folder.tell(Event::Gap { from, to, connection, shard, frames, cause });
+                let (to, shard, frames, trades) = (wall_ns, None, None, None);
+                folder.tell(Event::Gap { from, to, connection, shard, frames, trades, cause });
             }
         }
         Kind::Lost => {
-            let frames = entry.frames();
+            let count = entry.count();
             let cause = "the capture could not keep up with its disk or got no core";
-            warn!("{frames} frames of shard-{shard} are not in the capture: {cause}");
-            board.lose(frames, cause);
+            let (frames, trades) = (count.frames, count.with_trades());
+            warn!("{frames} frames{trades} of shard-{shard} are not in the capture: {cause}");
+            board.lose(count, cause);
             folder.tell(Event::Gap {
                 from: folder.latest(),
                 to: wall_ns,
                 connection: None,
                 shard: Some(shard),
                 frames: Some(frames),
+                trades: Some(count.trades),
                 cause: cause.into(),
             });
         }
-        Kind::Sent | Kind::Answer | Kind::Note(_) => {}
+        _ => {}
     }
 }
 

@@ -108,6 +108,20 @@ pub struct Outline<'a> {
     pub broken: bool,
     /// What it says of a subscription.
     pub subscription: Option<SubscriptionChange<'a>>,
+    /// What it says of a book.
+    pub content: BookContent,
+}
+
+/// What a message says of a book.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BookContent {
+    /// Nothing.
+    #[default]
+    None,
+    /// All of it.
+    Snapshot,
+    /// A change.
+    Change,
 }
 
 /// A subscription that begins or ends by what a frame says.
@@ -176,12 +190,15 @@ pub struct DialogCounts {
 /// What a message says of its place in the stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Envelope {
-    /// The subscription.
+    /// The subscription; for a numbered message that names none, its channel, under a number that the venue never
+    /// gives.
     pub sid: Option<u64>,
     /// The message's number there.
     pub seq: Option<u64>,
     /// The command that it answers.
     pub id: Option<u64>,
+    /// What it says of a book.
+    pub content: BookContent,
 }
 
 /// An answer to a command.
@@ -331,6 +348,7 @@ pub struct BadInput {
 impl std::fmt::Display for BadInput {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.fault {
+            Some(fault @ MessageFault::Binary) => write!(f, "{fault}"),
             Some(fault) => write!(f, "{fault} in the message at byte {}", self.offset),
             None => write!(f, "no JSON from byte {} on", self.offset),
         }
@@ -348,6 +366,8 @@ pub enum MessageFault {
     Repeated(&'static str),
     /// More levels or changes than the limits allow.
     TooMany(&'static str),
+    /// A binary frame: both venues send texts only.
+    Binary,
 }
 
 impl std::fmt::Display for MessageFault {
@@ -357,6 +377,7 @@ impl std::fmt::Display for MessageFault {
             Self::BadValue(key) => write!(f, "`{key}` has no usable value"),
             Self::Repeated(key) => write!(f, "`{key}` came twice"),
             Self::TooMany(key) => write!(f, "`{key}` holds more entries than the limit"),
+            Self::Binary => f.write_str("a binary frame, and the venue sends texts only"),
         }
     }
 }

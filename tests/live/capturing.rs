@@ -121,6 +121,8 @@ fn capture_and_replay() -> bool {
     for fault in ["lost", "doubled", "cut"] {
         venue.order(&format!("fault?kind={fault}&rate=200&ms=600000"));
     }
+    // Of all kinds, a binary frame among them.
+    venue.order("malformed?count=66");
     let faults = [("lost_frames", 3), ("doubled_frames", 3), ("cut", 1)];
     let done = |venue: &mut Venue| faults.iter().all(|&(fault, times)| venue.stat(fault) >= times);
     venue.wait_for("faults", done);
@@ -131,6 +133,7 @@ fn capture_and_replay() -> bool {
     let cuts = venue.stat("cut");
     let back = |stats: &Value| count(stats, "/pool/reconnects") >= cuts;
     engine.wait_for("new connections", PATIENCE, back);
+    engine.wait_for("binary frames", PATIENCE, |stats| sum(stats, "binary_frames") > 0);
     engine.wait_live(TOKENS);
     let stats = engine.stats();
     for connection in stats["pool"]["connections"].as_array().unwrap() {

@@ -57,7 +57,7 @@ impl Capture {
         let mut all = BTreeMap::new();
         for shard in 0..shards {
             let books = Books::new(ShardId(shard), Admission::Listed, ());
-            let mut intake = Intake::new(books, StillClock(0));
+            let mut intake = Intake::new(crate::venue::ALL[0], books, StillClock(0));
             let mut notes = Notes::default();
             for line in self.0.lines() {
                 let record = Record::read(line);

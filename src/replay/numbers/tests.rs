@@ -2,6 +2,7 @@
 use super::*;
 
 const HERE: ConnectionSlot = ConnectionSlot(3);
+const NOW: (u64, Place) = (7, Place { file: 0, line: 1, offset: 0 });
 
 fn frame(kind: &str, sid: Option<u64>, seq: Option<u64>, msg: &str) -> String {
     let sid = sid.map_or(String::new(), |sid| format!(r#","sid":{sid}"#));
@@ -35,18 +36,22 @@ fn of(word: &str) -> String {
 }
 
 /// What is found of each, in short: `.` the next one, `=` a repetition, `+n` n are missing; `!` where books of before
-/// are over, `@` where a session begins anew.
+/// are over, `@` where a session begins anew. `?` is held back; in front of what tells what that was, as many `^` as
+/// are to be applied now, or `=` as had been there.
 fn found(recording: &str) -> String {
     let mut numbers = Numbers::of(crate::venue::kalshi::feed(false)).unwrap();
     let look = |word: &str| {
-        let found = numbers.look(&of(word), HERE, false, 1);
+        let found = numbers.look(&of(word), HERE, false, 1, NOW);
         let verdict = match found.verdict {
+            _ if found.held => "?".to_owned(),
             Verdict::Next => ".".to_owned(),
             Verdict::Duplicate => "=".to_owned(),
             Verdict::Hole(missing) => format!("+{missing}"),
         };
         let (over, restarted) = (!found.over.is_empty(), found.restarted);
-        format!("{}{}{verdict}", if restarted { "@" } else { "" }, if over { "!" } else { "" })
+        let before = "=".repeat(found.repeated.len()) + &"^".repeat(found.released.len());
+        let (restarted, over) = (if restarted { "@" } else { "" }, if over { "!" } else { "" });
+        format!("{before}{restarted}{over}{verdict}")
     };
     recording.split(' ').map(look).collect::<Vec<_>>().join(" ")
 }
@@ -59,7 +64,19 @@ fn sessions_repetitions_and_holes_are_told_apart() {
         // Again: by its acknowledgement, by its first number, by another message with a known number.
         ("s1 1.1 1.2 s1 1.1 1.2", ". . . @!. . ."),
         ("1.1 1.2 1.3 1.1b 1.2b", ". . . @!. ."),
-        ("1.1 1.2 1.3 1.1 1.2b 1.3b", ". . . @!. . ."),
+        // The very first message again: of the next session of a quiet market, if the second one follows.
+        ("1.1 1.2 1.3 1.1 1.2b 1.3b", ". . . ? ^@!. ."),
+        ("1.1 1.2 1.3 1.1 1.2 1.3b 1.4", ". . . ? ? ^^@!. ."),
+        ("1.1 1.2 1.3 1.1 1.2 1.3 1.4", ". . . ? ? ? ^^^@!."),
+        // Late, if the session goes on; neither, if nothing fits: the books are stale.
+        ("1.1 1.2 1.3 1.1 1.4 1.5", ". . . ? =. ."),
+        ("1.1 1.2 1.3 1.1 1.2 1.4 1.1 1.5", ". . . ? ? ==. ? =."),
+        ("1.1 1.2 1.3 1.1 1.6", ". . . ? =+2"),
+        ("1.1 1.2 1.3 1.1 1.3b 1.4", ". . . ? =@!. ."),
+        ("1.1 1.2 1.3 1.1 s1 1.1", ". . . ? =@!. ."),
+        ("1.1 1.2 1.3 1.1 e99", ". . . ? =!."),
+        ("1.1 2.1 1.2 2.2 1.1 2.1b 1.2 2.2", ". . . . ? ^@!. . ."),
+        ("1.1 1.1 1.2", ". = ."),
         ("1.7 1.8 1.9 1.8b 1.9b", ". . . @!. ."),
         ("1.5000 1.5001 1.3 1.4", ". . @!. ."),
         ("s1 t2 1.1 2.1 1.2 s1 t2 1.1 2.1", ". . . . . @!. . . ."),
@@ -94,10 +111,35 @@ fn sessions_repetitions_and_holes_are_told_apart() {
 }
 
 #[test]
+fn a_change_of_a_subscription_without_snapshots_beside_one_with_them_is_of_any_book() {
+    let snapshot = |sid, seq| {
+        frame("orderbook_snapshot", Some(sid), Some(seq), r#"{"market_ticker":"KXA-1"}"#)
+    };
+    let broken = |frames: &[String]| {
+        let mut numbers = Numbers::of(crate::venue::kalshi::feed(false)).unwrap();
+        let look = |frame: &String| numbers.look(frame, HERE, false, 1, NOW).broken;
+        frames.iter().map(look).collect::<Vec<_>>()
+    };
+    for foreign in ["9.1", "9.57", "-.1", "-.3", "-.57"] {
+        let frames = [snapshot(1, 1), of("1.2"), of(foreign), of("1.3")];
+        assert_eq!(broken(&frames), [false, false, true, false], "{foreign}");
+    }
+    // A recording that begins in the middle, one whose subscription was replaced, and what comes late of that.
+    assert_eq!(broken(&["1.70", "2.9", "-.4"].map(of)), [false; 3]);
+    let replaced = [of("s1"), snapshot(1, 1), of("u1.2"), of("s2"), of("2.1"), of("1.7")];
+    assert_eq!(broken(&replaced), [false; 6]);
+    let mut numbers = Numbers::of(crate::venue::kalshi::feed(false)).unwrap();
+    let mut look = |frame: &str| numbers.look(frame, HERE, true, 1, NOW).verdict;
+    let frames = [of("s1"), snapshot(1, 1), of("9.1"), of("-.1"), of("1.2")];
+    let [next, hole] = [Verdict::Next, Verdict::Hole(0)];
+    assert_eq!(frames.each_ref().map(|frame| look(frame)), [next, next, hole, hole, next]);
+}
+
+#[test]
 fn an_engines_capture_says_itself_where_sessions_begin() {
     let mut numbers = Numbers::of(crate::venue::kalshi::feed(false)).unwrap();
     let mut look = |word: &str| {
-        let found = numbers.look(&of(word), HERE, true, 1);
+        let found = numbers.look(&of(word), HERE, true, 1, NOW);
         (found.slot, found.verdict, !found.over.is_empty())
     };
     assert_eq!(look("s1"), (HERE, Verdict::Next, false));
@@ -113,7 +155,7 @@ fn an_engines_capture_says_itself_where_sessions_begin() {
 #[test]
 fn places_are_one_for_each_subscription_and_fresh_in_each_session() {
     let mut numbers = Numbers::of(crate::venue::kalshi::feed(false)).unwrap();
-    let mut at = |word: &str| numbers.look(&of(word), HERE, false, 1).slot;
+    let mut at = |word: &str| numbers.look(&of(word), HERE, false, 1, NOW).slot;
     let (one, two) = (at("1.1"), at("2.1"));
     assert!(one != two && one != HERE);
     assert_eq!((at("1.2"), at("2.2")), (one, two));
@@ -121,4 +163,23 @@ fn places_are_one_for_each_subscription_and_fresh_in_each_session() {
     assert!(again != one && again != two);
     assert_eq!(numbers.places(HERE), [again]);
     assert_eq!(numbers.begin(HERE), [again]);
+}
+
+#[test]
+fn what_is_held_back_at_the_end_is_given_up_with_the_books_of_its_connection() {
+    let mut numbers = Numbers::of(crate::venue::kalshi::feed(false)).unwrap();
+    let mut look = |word: &str| numbers.look(&of(word), HERE, false, 1, NOW);
+    let (one, two) = (look("1.1").slot, look("2.1").slot);
+    look("1.2");
+    assert!(look("1.1").held);
+    let (held, places) = numbers.give_up();
+    assert_eq!((held.len(), &*held[0].frame), (1, &*of("1.1")));
+    assert_eq!(places, [one, two, HERE]);
+    assert!(!numbers.holds());
+    // More messages of a session than are known, and all of them again.
+    let last = REPEATS_KNOWN as u64 + 9;
+    let mut look = |seq: u64| numbers.look(&of(&format!("7.{seq}")), HERE, false, 1, NOW);
+    (1..=last).for_each(|seq| assert!(look(seq).over.is_empty()));
+    (1..=REPEATS_KNOWN as u64).for_each(|seq| assert!(look(seq).held, "{seq}"));
+    assert_eq!(look(REPEATS_KNOWN as u64 + 1).released.len(), REPEATS_KNOWN);
 }

@@ -1,5 +1,6 @@
 //! Places of connections, and what does not look like text.
 use super::*;
+use crate::base::limits::REPLAY_CONNECTIONS_MAX;
 
 #[test]
 fn connections_have_places_of_their_own_within_the_bound() {

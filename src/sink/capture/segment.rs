@@ -5,6 +5,7 @@ use crate::base::limits::{CAPTURE_MANIFEST_RESERVE_BYTES, CAPTURE_MARKS_MAX};
 use crate::capture::index::Block;
 use crate::capture::line::write_header;
 use crate::capture::manifest::{self, Entry};
+use crate::counter::loss::FrameCount;
 use crate::io::file::{FileState, reserve, state};
 use crate::io::lock::{LockFault, lock};
 use jiff::Timestamp;
@@ -38,8 +39,8 @@ pub(super) struct Totals {
 /// What was written and is there no more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Missing {
-    /// Frames.
-    pub(super) frames: u64,
+    /// Frames, and trades in them.
+    pub(super) count: FrameCount,
     /// What became of them.
     pub(super) cause: String,
 }
@@ -50,7 +51,7 @@ struct Mark {
     /// All blocks together.
     sum: Block,
     /// Frames in them.
-    frames: u64,
+    count: FrameCount,
 }
 
 /// A segment that is being written.
@@ -81,7 +82,7 @@ pub(super) struct Folder {
     shards: u16,
     text: Vec<u8>,
     /// Frames in the text.
-    frames: u64,
+    count: FrameCount,
     block: Block,
     packed: Vec<u8>,
     /// What the manifest is to be told once it can be written.
@@ -123,8 +124,8 @@ impl Folder {
         let mut lines = String::new();
         if let Some((from, cause)) = gap {
             let (to, cause) = (wall_ns, cause.to_owned());
-            let (connection, shard, frames) = (None, None, None);
-            lines += &Entry::Gap { from, to, connection, shard, frames, cause }.to_line();
+            let (connection, shard, frames, trades) = (None, None, None, None);
+            lines += &Entry::Gap { from, to, connection, shard, frames, trades, cause }.to_line();
         }
         let version = env!("CARGO_PKG_VERSION").to_owned();
         lines += &Entry::Started { at: wall_ns, version, shards }.to_line();
@@ -144,7 +145,7 @@ impl Folder {
             begun_wall_ns: wall_ns,
             shards,
             text: Vec::new(),
-            frames: 0,
+            count: FrameCount::default(),
             block: Block::default(),
             packed: Vec::new(),
             untold: Vec::new(),
@@ -162,8 +163,8 @@ impl Folder {
     }
 
     /// The record that was appended last is a frame.
-    pub(super) fn count_frame(&mut self) {
-        self.frames += 1;
+    pub(super) fn count_frame(&mut self, frame: FrameCount) {
+        self.count += frame;
     }
 
     /// Bytes of text that are not written yet.
@@ -221,7 +222,7 @@ impl Folder {
         encoder.finish()?;
         let (offset, bytes) = (segment.end.sum.bytes, self.packed.len() as u64);
         let block = Block { offset, bytes, text_bytes: text.len() as u64, ..self.block };
-        segment.append(&self.packed, &block, self.frames)?;
+        segment.append(&self.packed, &block, self.count)?;
         self.totals.records += block.records;
         self.totals.text_bytes += block.text_bytes;
         self.totals.bytes += block.bytes;
@@ -232,7 +233,7 @@ impl Folder {
 
     fn forget_text(&mut self) {
         self.text.clear();
-        self.frames = 0;
+        self.count = FrameCount::default();
         self.block = Block::default();
     }
 
@@ -249,30 +250,33 @@ impl Folder {
             if is_deleted { (Mark::default(), "deleted") } else { (segment.cut(len), "cut") };
         let name = &segment.name;
         let cause = format!("{name} was {what} by somebody else while it was being written");
-        let frames = end.frames - kept.frames;
+        let count = end.count.minus(kept.count);
         let from = if kept.sum.records == 0 { end.sum.from } else { kept.sum.to };
         let (to, connection, shard) = (end.sum.to, None, None);
-        let (frames_missing, why) = (Some(frames), cause.clone());
+        let (frames, trades) = (Some(count.frames), Some(count.trades));
+        let why = cause.clone();
         if kept.sum.records > 0 {
             // What is left of it is whole. A disk that fails now is met again by the next block.
             let _ = self.end(segment);
         } else if !is_deleted {
             segment.remove(&self.path);
         }
-        self.tell(Entry::Gap { from, to, connection, shard, frames: frames_missing, cause: why });
+        self.tell(Entry::Gap { from, to, connection, shard, frames, trades, cause: why });
         let _ = self.tell_manifest();
-        Some(Missing { frames, cause })
+        Some(Missing { count, cause })
     }
 
     /// Gives up what waits, with the frames that never came as far: the manifest is told.
-    pub(super) fn give_up(&mut self, frames: u64, wall_ns: u64, cause: &str) -> u64 {
-        let frames = frames + std::mem::take(&mut self.frames);
+    pub(super) fn give_up(&mut self, unsent: FrameCount, wall_ns: u64, cause: &str) -> FrameCount {
+        let mut count = std::mem::take(&mut self.count);
+        count += unsent;
         let from = if self.block.records > 0 { self.block.from } else { self.latest_ns };
-        let (to, cause, frames_missing) = (wall_ns, cause.to_owned(), Some(frames));
+        let (to, cause) = (wall_ns, cause.to_owned());
+        let (frames, trades) = (Some(count.frames), Some(count.trades));
         let (connection, shard) = (None, None);
-        self.tell(Entry::Gap { from, to, connection, shard, frames: frames_missing, cause });
+        self.tell(Entry::Gap { from, to, connection, shard, frames, trades, cause });
         self.forget_text();
-        frames
+        count
     }
 
     fn tell_manifest(&mut self) -> io::Result<()> {
@@ -381,7 +385,7 @@ impl Segment {
         self.end
     }
 
-    fn append(&mut self, packed: &[u8], block: &Block, frames: u64) -> io::Result<()> {
+    fn append(&mut self, packed: &[u8], block: &Block, count: FrameCount) -> io::Result<()> {
         let place = self.end.sum.bytes;
         if let Err(error) = self.file.write_all(packed) {
             // Half a frame would hide what comes after it.
@@ -398,7 +402,7 @@ impl Segment {
                 place % 2 == 0
             });
         }
-        self.end.frames += frames;
+        self.end.count += count;
         let sum = &mut self.end.sum;
         sum.from = if sum.records == 0 { block.from } else { sum.from.min(block.from) };
         sum.to = sum.to.max(block.to);

@@ -4,7 +4,9 @@ use crate::base::id::{ShardId, TokenId};
 use crate::base::time::MILLISECOND_NS;
 use crate::capture::line::{Record, What};
 use crate::capture::{index, manifest};
+use crate::counter::loss::FrameCount;
 use crate::link::shard_capture::{CaptureTap, capture_link};
+use crate::session::Message;
 use std::path::Path;
 
 const ONE: ConnectionId = ConnectionId(1);
@@ -56,9 +58,12 @@ fn what_a_shard_says_is_in_the_files_in_order_and_the_manifest_knows_the_gaps() 
     tap.tokens(Note::Opened, ONE, 1_009, Some(ConnectionId(7)), &[TokenId::new("5").unwrap()]);
     tap.frame(ONE, 1_010, frame, true);
     tap.answer(1_011, "[]");
-    assert!(tap.ship(1_012));
+    let binary = Message::Binary(b"\xff\0{}");
+    tap.message(ONE, 1_012, &binary, false);
+    tap.message(ONE, 1_013, &binary, true);
+    assert!(tap.ship(1_014));
     let report = sink.stop();
-    assert_eq!((report.frames, report.records, report.lost, report.segments), (3, 8, 0, 1));
+    assert_eq!((report.frames, report.records, report.lost, report.segments), (5, 10, 0, 1));
     assert_eq!(report.waiting_bytes, 0, "{}", report.line());
     let text = text(folder.path());
     let lines: Vec<&str> = text.lines().collect();
@@ -74,6 +79,8 @@ fn what_a_shard_says_is_in_the_files_in_order_and_the_manifest_knows_the_gaps() 
     assert_eq!(what[5], What::Opened { from: Some(7) });
     assert_eq!(what[6], What::Passed);
     assert_eq!(what[7], What::Answer("[]".into()));
+    assert_eq!(what[8], What::Binary(b"\xff\0{}".to_vec()));
+    assert_eq!(what[9], What::Passed);
     assert!(lines[0].contains("\"url\":\"wss://venue.test/ws/market\""), "{}", lines[0]);
     assert!(lines[3].starts_with(r#"{"t":1003,"c":1,"s":3,"k":"x""#), "{}", lines[3]);
     let entries = events(folder.path());
@@ -167,8 +174,9 @@ fn three_blocks(folder: &Path) -> (Folder, std::path::PathBuf, [u64; 3]) {
 
 fn write_frame(files: &mut Folder, receive_ns: u64) {
     let stamp = Stamp { receive_ns, connection: 1, sequence: 0 };
-    line::write_text(files.text(receive_ns), stamp, "{\"market\":\"0x1\"}");
-    files.count_frame();
+    let frame = r#"{"market":"0x1","event_type":"last_trade_price"}"#;
+    line::write_text(files.text(receive_ns), stamp, frame);
+    files.count_frame(FrameCount::of_text(frame));
 }
 
 /// The gap that the manifest tells of, with its frames, and the records of each finished segment.
@@ -176,7 +184,8 @@ fn told(folder: &Path) -> (Vec<(u64, u64, u64)>, Vec<u64>) {
     let (mut gaps, mut segments) = (Vec::new(), Vec::new());
     for entry in events(folder) {
         match entry {
-            manifest::Entry::Gap { from, to, frames: Some(frames), cause, .. } => {
+            manifest::Entry::Gap { from, to, frames: Some(frames), trades, cause, .. } => {
+                assert_eq!(trades, Some(frames), "each of them is a trade");
                 assert!(cause.contains("by somebody else"), "{cause}");
                 gaps.push((from, to, frames));
             }
@@ -194,7 +203,7 @@ fn a_segment_that_is_deleted_is_a_gap_with_its_frames_and_another_one_follows() 
     assert_eq!(files.check(), None);
     std::fs::remove_file(&path).unwrap();
     let missing = files.check().unwrap();
-    assert_eq!(missing.frames, 6);
+    assert_eq!(missing.count.frames, 6);
     assert!(missing.cause.contains("was deleted by somebody else"), "{}", missing.cause);
     assert_eq!(files.check(), None, "told once");
     write_frame(&mut files, 4_000);
@@ -212,7 +221,7 @@ fn a_segment_that_is_cut_keeps_its_whole_blocks_and_the_rest_is_a_gap() {
         let len = [0, ends[0] - 1, ends[1] - 1][cut];
         std::fs::File::options().write(true).open(&path).unwrap().set_len(len).unwrap();
         let missing = files.check().unwrap();
-        assert_eq!(missing.frames, frames, "cut at {len}");
+        assert_eq!(missing.count.frames, frames, "cut at {len}");
         write_frame(&mut files, 4_000);
         files.flush(5_000).unwrap();
         files.finish(6_000).unwrap();
@@ -228,7 +237,7 @@ fn a_folder_that_is_deleted_is_made_again() {
     let path = folder.path().join("capture");
     let (mut files, ..) = three_blocks(&path);
     std::fs::remove_dir_all(&path).unwrap();
-    assert_eq!(files.check().unwrap().frames, 6);
+    assert_eq!(files.check().unwrap().count.frames, 6);
     write_frame(&mut files, 4_000);
     files.flush(5_000).unwrap();
     files.finish(6_000).unwrap();
@@ -247,16 +256,17 @@ fn what_the_disk_never_took_is_counted_at_the_end() {
     std::fs::remove_dir_all(&path).unwrap();
     std::fs::write(&path, "").unwrap();
     for at in 0..5 {
-        tap.frame(ONE, 1_000 + at, "{}", false);
+        tap.frame(ONE, 1_000 + at, r#"{"type":"trade"}"#, false);
     }
     assert!(tap.ship(1_005));
     tap.frame(ONE, 1_006, "{}", false);
     drop(tap);
     let report = sink.stop();
-    assert_eq!((report.frames, report.lost), (5, 6), "{report:?}");
+    assert_eq!((report.frames, report.lost, report.lost_trades), (5, 6, 5), "{report:?}");
     assert!(!report.is_complete());
     assert!(report.trouble(0).unwrap().contains("6 frames are not in the capture"), "{report:?}");
-    assert!(report.line().contains("; 6 frames lost: the disk took nothing"), "{}", report.line());
+    let line = report.line();
+    assert!(line.contains("; 6 frames lost with 5 trades: the disk took nothing"), "{line}");
 }
 
 #[test]

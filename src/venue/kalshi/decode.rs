@@ -17,8 +17,9 @@ use crate::base::{
 use crate::market::book::Side;
 use crate::market::event::{Delta, Event, Snapshot, TopOfBook, Trade};
 use crate::market::info::{MarketInfo, MarketNews, Outcome};
+use crate::venue::sequence::UNNAMED_SID_MIN;
 use crate::venue::{
-    Envelope, MessageFault, Oddity, Outline, Progress, Reply, Sink, SubscriptionChange,
+    BookContent, Envelope, MessageFault, Oddity, Outline, Progress, Reply, Sink, SubscriptionChange,
 };
 
 /// Decodes frames; one per thread.
@@ -68,6 +69,7 @@ impl Decoder {
                     sequence: sequence.map(|seq| (fields.sid.unwrap_or(kind.unnamed_sid()), seq)),
                     broken: !fields.is_object || is_lost(kind, &fields),
                     subscription: subscription(kind, &fields),
+                    content: kind.content(),
                 }
             }
             Err(_) => Outline { broken: true, ..Outline::default() },
@@ -112,13 +114,21 @@ impl<'a> Kind<'a> {
 }
 
 impl Kind<'_> {
-    /// What messages without `sid` count with: the venue counts small numbers from 1.
+    const fn content(self) -> BookContent {
+        match self {
+            Self::Snapshot => BookContent::Snapshot,
+            Self::Delta => BookContent::Change,
+            _ => BookContent::None,
+        }
+    }
+
+    /// What messages without `sid` count with.
     const fn unnamed_sid(self) -> u64 {
         match self {
-            Self::Trade => u64::MAX - 1,
-            Self::Ticker => u64::MAX - 2,
-            Self::Lifecycle | Self::Passed => u64::MAX - 3,
-            _ => u64::MAX,
+            Self::Trade => UNNAMED_SID_MIN,
+            Self::Ticker => UNNAMED_SID_MIN + 1,
+            Self::Lifecycle | Self::Passed => UNNAMED_SID_MIN + 2,
+            _ => UNNAMED_SID_MIN + 3,
         }
     }
 }
@@ -155,7 +165,9 @@ fn deliver<S: Sink>(frame: &str, fields: Fields<'_>, scratch: &mut Scratch, sink
     let (sid, seq, id) = (fields.sid, fields.seq, fields.id);
     // Whatever the message turns out to be, it has taken its number.
     let sequenced = kind != Kind::Subscribed;
-    if sequenced && !sink.on_envelope(&Envelope { sid, seq, id }) {
+    let counted = sid.or(seq.map(|_| kind.unnamed_sid()));
+    let content = kind.content();
+    if sequenced && !sink.on_envelope(&Envelope { sid: counted, seq, id, content }) {
         return;
     }
     let ticker = fields.ticker.unwrap_or("");

@@ -488,7 +488,7 @@ impl venue::Dialog for Dialog {
     /// Takes the number of a message. [`Verdict::Hole`] is followed by [`Turn::Suspect`].
     fn on_envelope(&mut self, envelope: &Envelope) -> Verdict {
         let (Some(sid), Some(seq)) = (envelope.sid, envelope.seq) else { return Verdict::Next };
-        let verdict = self.sequences.take(sid, seq, false);
+        let verdict = self.sequences.take((sid, seq), envelope.content, false);
         match verdict {
             Verdict::Next => {}
             Verdict::Duplicate => self.counts.duplicates += 1,
@@ -512,6 +512,9 @@ impl venue::Dialog for Dialog {
         match *reply {
             Reply::Subscribed { id, sid, .. } => {
                 self.pause_ns = COMMAND_PAUSE_NS;
+                if let Some(sid) = sid {
+                    self.sequences.begin(sid);
+                }
                 self.on_subscribed(id, sid);
             }
             Reply::Ok { id, sid } => {

@@ -302,7 +302,10 @@ fn is_read(message: &Value, fault: MessageFault) -> bool {
     let (MessageFault::Missing(key)
     | MessageFault::BadValue(key)
     | MessageFault::Repeated(key)
-    | MessageFault::TooMany(key)) = fault;
+    | MessageFault::TooMany(key)) = fault
+    else {
+        return false; // a binary frame, which is no message
+    };
     let own: &[&str] = match message["event_type"].as_str() {
         Some("book") => &["bids", "asks"],
         Some("price_change") => &["price_changes"],

@@ -163,14 +163,22 @@ fn delta(body: &Value) -> Option<Delta> {
 impl Reference {
     pub(crate) fn of<'a>(records: impl IntoIterator<Item = &'a Record>) -> Self {
         let mut reference = Self::default();
-        records.into_iter().for_each(|record| reference.record(record));
+        let records: Vec<&Record> = records.into_iter().collect();
+        for (at, record) in records.iter().enumerate() {
+            reference.record_before(record, &records[at + 1..]);
+        }
         reference
     }
 
+    /// A record behind which nothing comes.
     pub(crate) fn record(&mut self, record: &Record) {
+        self.record_before(record, &[]);
+    }
+
+    fn record_before(&mut self, record: &Record, rest: &[&Record]) {
         let connection = record.connection;
         match &record.event {
-            Event::Frame(text) => self.frame(connection, text),
+            Event::Frame(text) => self.frame_before(connection, text, rest),
             Event::Opened | Event::Ended => {
                 self.doubt_all(connection);
                 self.forget(connection);
@@ -182,9 +190,14 @@ impl Reference {
         }
     }
 
+    /// A frame behind which nothing comes.
     pub(crate) fn frame(&mut self, connection: u64, text: &str) {
+        self.frame_before(connection, text, &[]);
+    }
+
+    fn frame_before(&mut self, connection: u64, text: &str, rest: &[&Record]) {
         match serde_json::from_str::<Value>(text) {
-            Ok(message @ Value::Object(_)) => self.message(connection, &message, text),
+            Ok(message @ Value::Object(_)) => self.message(connection, &message, text, rest),
             _ => {
                 self.broken += 1;
                 self.doubt_all(connection);
@@ -213,18 +226,52 @@ impl Reference {
         self.texts.retain(|(c, _), _| *c != connection);
     }
 
+    /// What message 1 is that comes again behind others: the first of another session (`true`), or late (`false`).
+    /// Those behind it say which; `None` if they do not.
+    fn begins_again(&self, stream: Stream, rest: &[&Record]) -> Option<bool> {
+        let (known, last) = (self.texts.get(&stream)?, *self.streams.get(&stream)?);
+        let mut next = 2;
+        for record in rest {
+            let Event::Frame(text) = &record.event else { return None };
+            if record.connection != stream.0 {
+                continue;
+            }
+            let message @ Value::Object(_) = serde_json::from_str(text).unwrap_or_default() else {
+                return None;
+            };
+            let number = message["seq"].as_u64().filter(|_| message["sid"] == stream.1);
+            let Some(number) = number else { continue };
+            let same = known.get(&number) == Some(text);
+            match number == next {
+                true if same => next += 1,
+                true => return Some(true),
+                false if number > last || !same => return Some(false),
+                false => {}
+            }
+        }
+        None
+    }
+
     /// Whether the message counts; a hole spoils every book of the stream. A number that comes back is a duplicate
-    /// if it says the same. Otherwise it may be of another session, as may be the first number after others: no book
-    /// of the connection is trusted then.
-    fn follow(&mut self, stream: Stream, number: u64, text: &str) -> bool {
+    /// if it says the same. Otherwise it is of another session, as may be the first number after others: no book of
+    /// the connection is trusted then, nor if nothing tells.
+    fn follow(&mut self, stream: Stream, number: u64, text: &str, rest: &[&Record]) -> bool {
         self.sequenced += 1;
         match self.streams.get(&stream).copied() {
             None => self.joined_late += u64::from(number != 1),
             Some(last) if number <= last => {
                 let before = self.texts.get(&stream).and_then(|texts| texts.get(&number));
-                if before.is_some_and(|before| before == text) && (number > 1 || last == 1) {
-                    self.duplicates += 1;
-                    return false;
+                if before.is_some_and(|before| before == text) {
+                    let is_first = number == 1 && last > 1;
+                    let again =
+                        if is_first { self.begins_again(stream, rest) } else { Some(false) };
+                    if again.is_none() {
+                        self.doubt_all(stream.0);
+                    }
+                    if again != Some(true) {
+                        self.duplicates += 1;
+                        return false;
+                    }
                 }
                 self.doubt_all(stream.0);
                 self.forget(stream.0);
@@ -242,11 +289,12 @@ impl Reference {
         true
     }
 
-    fn message(&mut self, connection: u64, message: &Value, text: &str) {
+    fn message(&mut self, connection: u64, message: &Value, text: &str, rest: &[&Record]) {
         let kind = message["type"].as_str().unwrap_or("");
         self.seen.add(kind);
         let stream = (connection, message["sid"].as_u64().unwrap_or(0));
-        if message["seq"].as_u64().is_some_and(|number| !self.follow(stream, number, text)) {
+        let number = message["seq"].as_u64();
+        if number.is_some_and(|number| !self.follow(stream, number, text, rest)) {
             return;
         }
         self.fresh.add(kind);
@@ -333,9 +381,12 @@ mod tests {
     }
 
     fn run(frames: &[(u64, String)]) -> Reference {
-        let mut reference = Reference::default();
-        frames.iter().for_each(|(connection, text)| reference.frame(*connection, text));
-        reference
+        let record = |(connection, text): &(u64, String)| Record {
+            time: 0,
+            connection: *connection,
+            event: Event::Frame(text.clone()),
+        };
+        Reference::of(&frames.iter().map(record).collect::<Vec<_>>())
     }
 
     fn doubts(reference: &Reference, ticker: &str) -> Vec<Doubt> {
@@ -453,8 +504,13 @@ mod tests {
         let reference = run(&frames);
         assert_eq!(live(&reference), [false, false, false, true]);
         assert_eq!((reference.duplicates, reference.holes), (0, 0));
+        // The very first one again: what comes behind it says what it was.
         frames[4] = snapshot(S, 1, "A", "1", "");
+        assert_eq!(live(&run(&frames)), [false, false, false, true]);
+        frames.push(change(S, 2, "A", "yes", "1"));
         assert_eq!(live(&run(&frames)), [true, false, false, true]);
+        frames[5] = change(S, 3, "A", "yes", "1");
+        assert_eq!(live(&run(&frames)), [true; 4]);
     }
 
     #[test]

@@ -75,7 +75,7 @@ fn a_hole_asks_for_every_book_once() {
     all(&mut dialog, 0);
     dialog.on_reply(&Reply::Ok { id: Some(2), sid: Some(1) }, 1);
     snapshots(&mut dialog, &markets, None);
-    let envelope = |seq| Envelope { sid: Some(1), seq: Some(seq), id: None };
+    let envelope = |seq| Envelope { sid: Some(1), seq: Some(seq), ..Envelope::default() };
     assert_eq!(dialog.on_envelope(&envelope(1)), Verdict::Next);
     assert_eq!(dialog.on_envelope(&envelope(3)), Verdict::Hole(1));
     assert_eq!(dialog.on_envelope(&envelope(6)), Verdict::Hole(2));

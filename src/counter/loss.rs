@@ -1,0 +1,107 @@
+//! Frames that are lost, and the trades in them.
+//!
+//! Runs on:  any (pure).
+
+/// How much is lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FrameCount {
+    /// Frames.
+    pub frames: u64,
+    /// Messages of trades in them. What is in a binary frame is not known.
+    pub trades: u64,
+}
+
+impl FrameCount {
+    /// A text frame of either venue.
+    #[must_use]
+    pub fn of_text(frame: &str) -> Self {
+        let trades = frame.match_indices("trade").filter(|&(at, _)| is_trade(frame, at));
+        Self { frames: 1, trades: trades.count() as u64 }
+    }
+
+    /// So many frames, whatever is in them.
+    #[must_use]
+    pub const fn of_frames(frames: u64) -> Self {
+        Self { frames, trades: 0 }
+    }
+
+    /// For people, behind a number of frames: the trades, if there are any.
+    #[must_use]
+    pub fn with_trades(self) -> String {
+        match self.trades {
+            0 => String::new(),
+            1 => " with 1 trade".to_owned(),
+            trades => format!(" with {trades} trades"),
+        }
+    }
+
+    /// What is left of it without `other`.
+    #[must_use]
+    pub const fn minus(self, other: Self) -> Self {
+        Self {
+            frames: self.frames.saturating_sub(other.frames),
+            trades: self.trades.saturating_sub(other.trades),
+        }
+    }
+}
+
+impl std::ops::AddAssign for FrameCount {
+    fn add_assign(&mut self, other: Self) {
+        self.frames += other.frames;
+        self.trades += other.trades;
+    }
+}
+
+impl std::iter::Sum for FrameCount {
+    fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
+        counts.fold(Self::default(), |mut sum, count| {
+            sum += count;
+            sum
+        })
+    }
+}
+
+/// Whether the word at `at` is the kind of a message: `"event_type":"last_trade_price"` (Polymarket) or
+/// `"type":"trade"` (Kalshi). A book has a key of the first name, too.
+fn is_trade(frame: &str, at: usize) -> bool {
+    let (before, behind) = frame.split_at(at);
+    let (before, key) = match before.strip_suffix("last_") {
+        Some(before) if behind.starts_with("trade_price\"") => (before, "\"event_type\""),
+        None if behind.starts_with("trade\"") => (before, "\"type\""),
+        _ => return false,
+    };
+    let name = before.strip_suffix('"').map(|before| before.trim_end());
+    name.and_then(|name| name.strip_suffix(':')).is_some_and(|name| name.trim_end().ends_with(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_of_trades_are_counted_and_keys_of_that_name_are_not() {
+        let poly = r#"{"market":"0x1","price":"0.4","event_type":"last_trade_price"}"#;
+        let spaced = r#"{"event_type" : "last_trade_price" , "price":"0.4"}"#;
+        let book = r#"{"event_type":"book","last_trade_price":"0.4","bids":[]}"#;
+        let kalshi = r#"{"type":"trade","sid":1,"seq":2,"msg":{"trade_id":"a"}}"#;
+        for (frame, trades) in [
+            (poly, 1),
+            (spaced, 1),
+            (book, 0),
+            (kalshi, 1),
+            (r#"{"type":"subscribed","msg":{"channel":"trade"}}"#, 0),
+            ("PONG", 0),
+            ("trade", 0),
+            ("last_trade_price\"", 0),
+        ] {
+            assert_eq!(FrameCount::of_text(frame), FrameCount { frames: 1, trades }, "{frame}");
+        }
+        let both: FrameCount = [&*format!("[{poly},{book},{spaced}]"), kalshi]
+            .map(FrameCount::of_text)
+            .into_iter()
+            .sum();
+        assert_eq!(both, FrameCount { frames: 2, trades: 3 });
+        assert_eq!(both.with_trades(), " with 3 trades");
+        assert_eq!(both.minus(FrameCount::of_text(poly)), FrameCount { frames: 1, trades: 2 });
+    }
+}

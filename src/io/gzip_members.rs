@@ -1,0 +1,294 @@
+//! gzip members one after the other.
+//!
+//! RFC 1952. Damage costs the rest of the member that it is in, and reading goes on at the next.
+//!
+//! Runs on:  plain threads; may block. Bounds: those of [`Packed`], and 32 KiB of window.
+use super::packed::{Damage, Packed, find};
+use flate2::{Crc, Decompress, FlushDecompress, Status};
+use std::io::{self, Read};
+
+/// What every member begins with: its mark, and the only method there is.
+const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
+/// A member's header without its options.
+const HEADER_BYTES: usize = 10;
+/// A member's checksum and length.
+const TRAILER_BYTES: usize = 8;
+/// A header with its options is not longer: a name and a comment of a few hundred bytes, and 64 KiB of the rest.
+const HEADER_BYTES_MAX: usize = 128 * 1024;
+
+/// Where a member may begin. Compressed data holds the three bytes of its mark by chance, 60 times a GB; with the
+/// other bytes that have few values, once in 16 TB.
+fn next_member(bytes: &[u8]) -> Option<usize> {
+    find(bytes, &MAGIC, begins_member)
+}
+
+fn begins_member(bytes: &[u8]) -> bool {
+    let [_, _, _, flags, _, _, _, _, extra, system, ..] = bytes else { return false };
+    flags & 0xe0 == 0 && matches!(extra, 0 | 2 | 4) && matches!(system, 0..=13 | 255)
+}
+
+/// The length of a member's header; `None` where more bytes are needed.
+fn header_len(bytes: &[u8]) -> Option<usize> {
+    let flags = bytes.get(3)?;
+    let mut at = HEADER_BYTES;
+    if flags & 4 != 0 {
+        at += 2 + usize::from(u16::from_le_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]));
+    }
+    for text in [8, 16] {
+        if flags & text != 0 {
+            at += bytes.get(at..)?.iter().position(|&byte| byte == 0)? + 1;
+        }
+    }
+    if flags & 2 != 0 {
+        at += 2;
+    }
+    (bytes.len() >= at).then_some(at)
+}
+
+/// Decompresses members. Damage is an error once, of kind `InvalidData` with a [`Damage`]; reading on gives what is
+/// behind it.
+pub(super) struct GzipMembers<R> {
+    packed: Packed<R>,
+    inflate: Decompress,
+    checksum: Crc,
+    state: State,
+}
+
+/// Where reading is, with the place where the member at hand begins.
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Between,
+    Inside(u64),
+    /// Behind a member's data, in front of its checksum.
+    Behind(u64),
+}
+
+impl<R: Read> GzipMembers<R> {
+    /// Members of `raw`, which begins `before` bytes behind the beginning of its file.
+    pub(super) fn new(raw: R, before: u64) -> Self {
+        // The longest that is asked for at once to recognize a member.
+        let packed = Packed::new(raw, before, next_member, HEADER_BYTES);
+        Self {
+            packed,
+            inflate: Decompress::new(false),
+            checksum: Crc::new(),
+            state: State::Between,
+        }
+    }
+
+    /// Begins the next member; false at the end of the file.
+    fn begin(&mut self) -> io::Result<bool> {
+        let offset = self.packed.offset();
+        if !self.packed.fill(HEADER_BYTES)? && self.packed.waiting().is_empty() {
+            return Ok(false);
+        }
+        let waiting = self.packed.waiting();
+        let cut =
+            waiting.len() < HEADER_BYTES && waiting.starts_with(&MAGIC[..waiting.len().min(3)]);
+        if !(cut || waiting.starts_with(&MAGIC) && begins_member(waiting)) {
+            return Err(self.packed.resume(offset, offset, "no gzip member begins here"));
+        }
+        let len = loop {
+            match header_len(self.packed.waiting()) {
+                Some(len) => break len,
+                None if self.packed.waiting().len() > HEADER_BYTES_MAX => {
+                    return Err(self.packed.resume(offset, offset, "a header has no end"));
+                }
+                None => {
+                    let waiting = self.packed.waiting().len();
+                    if !self.packed.fill(waiting + 1)? {
+                        return Err(self.packed.on_end(offset));
+                    }
+                }
+            }
+        };
+        self.packed.take(len);
+        self.inflate.reset(false);
+        self.checksum.reset();
+        self.state = State::Inside(offset);
+        Ok(true)
+    }
+
+    /// Compares the member with its checksum and its length.
+    fn end(&mut self, member: u64) -> io::Result<()> {
+        self.state = State::Between;
+        if !self.packed.fill(TRAILER_BYTES)? {
+            return Err(self.packed.on_end(member));
+        }
+        let mut expected = [0; TRAILER_BYTES];
+        expected.copy_from_slice(&self.packed.waiting()[..TRAILER_BYTES]);
+        let [a, b, c, d, e, f, g, h] = expected;
+        let (sum, len) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
+        if (sum, len) == (self.checksum.sum(), self.checksum.amount()) {
+            self.packed.take(TRAILER_BYTES);
+            return Ok(());
+        }
+        let behind = self.packed.offset() + TRAILER_BYTES as u64;
+        let why = "the checksum of a member is another one";
+        let damage = self.packed.skip(member, behind, why)?;
+        Err(Damage { unproven: true, ..damage }.into_error())
+    }
+}
+
+impl<R: Read> Read for GzipMembers<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let member = match self.state {
+                State::Inside(member) => member,
+                State::Between => match self.begin()? {
+                    true => continue,
+                    false => return Ok(0),
+                },
+                State::Behind(member) => {
+                    self.end(member)?;
+                    continue;
+                }
+            };
+            let (taken, given) = (self.inflate.total_in(), self.inflate.total_out());
+            let waiting = self.packed.waiting();
+            let result = self.inflate.decompress(waiting, into, FlushDecompress::None);
+            let taken = (self.inflate.total_in() - taken) as usize;
+            let given = (self.inflate.total_out() - given) as usize;
+            self.packed.take(taken);
+            self.checksum.update(&into[..given]);
+            match result {
+                Ok(Status::StreamEnd) => {
+                    self.state = State::Behind(member);
+                    if given > 0 {
+                        return Ok(given);
+                    }
+                }
+                Ok(_) if given > 0 || into.is_empty() => return Ok(given),
+                Ok(_) => {
+                    let waiting = self.packed.waiting().len();
+                    if taken == 0 && !self.packed.fill(waiting + 1)? {
+                        self.state = State::Between;
+                        return Err(self.packed.on_end(member));
+                    }
+                }
+                Err(_) => {
+                    self.state = State::Between;
+                    let from = self.packed.offset();
+                    return Err(self.packed.resume(member, from, "the data is no deflate stream"));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::ErrorKind;
+
+    fn gzip(text: &str, name: Option<&str>) -> Vec<u8> {
+        let mut builder = flate2::GzBuilder::new();
+        if let Some(name) = name {
+            builder = builder.filename(name).comment("c").extra(&b"extra"[..]);
+        }
+        let mut encoder = builder.write(Vec::new(), flate2::Compression::fast());
+        io::Write::write_all(&mut encoder, text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// What is read, and the errors on the way.
+    fn read(bytes: &[u8]) -> (String, Vec<io::Error>) {
+        let mut members = GzipMembers::new(bytes, 0);
+        let (mut text, mut errors) = (Vec::new(), Vec::new());
+        let mut part = [0; 1000];
+        loop {
+            match members.read(&mut part) {
+                Ok(0) => return (String::from_utf8_lossy(&text).into_owned(), errors),
+                Ok(n) => text.extend_from_slice(&part[..n]),
+                Err(error) => {
+                    let over = error.kind() == ErrorKind::UnexpectedEof;
+                    errors.push(error);
+                    if over {
+                        return (String::from_utf8_lossy(&text).into_owned(), errors);
+                    }
+                }
+            }
+            assert!(errors.len() < 100, "{errors:?}");
+        }
+    }
+
+    fn damage(error: &io::Error) -> &Damage {
+        error.get_ref().unwrap().downcast_ref().unwrap()
+    }
+
+    fn texts(n: usize) -> Vec<String> {
+        let noise =
+            |i: usize| (0..9000).map(move |k| char::from(b'a' + ((i * 31 + k * k) % 26) as u8));
+        (0..n).map(|i| format!("{i} {}\n", noise(i).collect::<String>())).collect()
+    }
+
+    #[test]
+    fn damage_costs_the_rest_of_the_member_that_it_is_in() {
+        let texts = texts(5);
+        let name = |i: usize| i.is_multiple_of(2).then_some("a name");
+        let members: Vec<Vec<u8>> =
+            texts.iter().enumerate().map(|(i, text)| gzip(text, name(i))).collect();
+        let whole = members.concat();
+        assert_eq!(read(&whole).0, texts.concat());
+        let begin: usize = members[..2].iter().map(Vec::len).sum();
+        let len = members[2].len();
+        // The mark, the flags, the name, the data, the checksum; one byte or many, or all of it.
+        for (at, n) in [
+            (0, 1),
+            (2, 1),
+            (3, 1),
+            (12, 30),
+            (40, 1),
+            (60, 64),
+            (len / 2, 1),
+            (len / 2, 40),
+            (len - 9, 1),
+            (len - 8, 1),
+            (len - 1, 1),
+            (0, len),
+        ] {
+            for fill in [0, 0xff, 0xa5] {
+                let mut bytes = whole.clone();
+                let range = begin + at..(begin + at + n).min(begin + len);
+                if bytes[range.clone()].iter().all(|&byte| byte == fill) {
+                    continue;
+                }
+                bytes[range].fill(fill);
+                let (text, errors) = read(&bytes);
+                // Some of a name is nothing that is compared with anything.
+                assert!(!errors.is_empty() || text == texts.concat(), "{at} {n} {fill}");
+                assert!(text.starts_with(&texts[..2].concat()), "{at} {n} {fill}");
+                assert!(text.ends_with(&texts[3..].concat()), "{at} {n} {fill}: {errors:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_lost_is_counted() {
+        let texts = texts(3);
+        let one = gzip(&texts.concat(), None);
+        let mut bytes = one.clone();
+        let at = bytes.len() / 2;
+        bytes[at..at + 40].fill(0xff);
+        let (text, errors) = read(&bytes);
+        assert!(texts.concat().starts_with(&text[..text.len() / 2]), "the first half is there");
+        let damage_of_one = damage(&errors[0]);
+        assert_eq!((errors.len(), damage_of_one.resumed), (1, false));
+        assert_eq!(damage_of_one.to, one.len() as u64);
+        let lost = one.len() as u64 - damage_of_one.from;
+        assert!(errors[0].to_string().contains(&format!("to the end are lost, {lost} bytes")));
+        // A checksum that differs: nothing is missing, and nothing is proven.
+        let mut bytes = [one.clone(), gzip("next\n", None)].concat();
+        bytes[one.len() - 8] ^= 1;
+        let (text, errors) = read(&bytes);
+        assert_eq!(text, texts.concat() + "next\n");
+        assert!(errors.len() == 1 && damage(&errors[0]).unproven, "{errors:?}");
+        // Bytes between members, and behind them.
+        let between = [&gzip("a\n", None)[..], &[0; 600], &gzip("b\n", None), &[0; 600]].concat();
+        let (text, errors) = read(&between);
+        assert_eq!((&*text, errors.len()), ("a\nb\n", 2));
+        assert!(damage(&errors[0]).resumed && !damage(&errors[1]).resumed);
+        let cut = read(&one[..one.len() - 3]);
+        assert_eq!(cut.1[0].kind(), ErrorKind::UnexpectedEof);
+    }
+}
