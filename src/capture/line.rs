@@ -36,7 +36,7 @@
 //! | `j` | what both say was matched once more, on all replacements of the shard | |
 //! | `k` | it has taken over everything | |
 //! | `y` | text frame that was passed over: another connection has taken over | as `t` and `x` |
-//! | `g` | binary frame that was passed over | as `b` |
+//! | `n` | binary frame that was passed over | as `b` |
 //! | `a` | books were asked for over REST | `,"a":[tokens]` |
 //! | `r` | the answer | `,"f":<the answer>` |
 //! | `i` | housekeeping | |
@@ -195,7 +195,7 @@ pub fn write_binary(out: &mut Vec<u8>, stamp: Stamp, frame: &[u8]) {
 
 /// The same of a frame that is base64 already; with `passed` it was passed over.
 pub fn write_base64(out: &mut Vec<u8>, stamp: Stamp, frame: &str, passed: bool) {
-    write_prefix(out, stamp, if passed { "g" } else { "b" });
+    write_prefix(out, stamp, if passed { "n" } else { "b" });
     write_string(out, "f", frame);
     out.extend_from_slice(b"}\n");
 }
@@ -425,7 +425,7 @@ impl<'a> Keys<'a> {
             (r#""o""#, _) => What::Opened { from },
             (r#""e""#, _) => What::Ended,
             (r#""l""#, _) => What::Lost(lost.unwrap_or(1)),
-            (r#""y""# | r#""g""#, _) => What::Passed,
+            (r#""y""# | r#""n""#, _) => What::Passed,
             (r#""r""#, Some(answer)) if answer.starts_with('"') => match text(answer) {
                 What::Text(answer) => What::Answer(answer),
                 broken => broken,
