@@ -26,7 +26,7 @@ pub(crate) fn route(frame: &[u8], shards: u16) -> Route {
     }
     let frame = frame.trim_ascii_start();
     match frame.first() {
-        Some(b'{') if names_more_than(1, frame) => Route::All,
+        Some(b'{') if names_more_than(1, frame) || !is_well_formed(frame) => Route::All,
         Some(b'{') => owner(frame, shards).map_or(Route::All, Route::One),
         Some(b'[') => {
             let mut list = Values::of(frame);
@@ -65,6 +65,14 @@ fn names_more_than(count: usize, frame: &[u8]) -> bool {
         }
     }
     false
+}
+
+/// Whether a frame's outermost members are those of one object. Where they are not, two messages may have run into
+/// each other, and a token may stand beside the market of another.
+fn is_well_formed(frame: &[u8]) -> bool {
+    let mut members = Values::of(frame);
+    while members.next().is_some() {}
+    members.whole()
 }
 
 /// The owner of an object's `market`. `None` when it has none, one that is no id (then its token alone counts) or
@@ -287,7 +295,12 @@ mod tests {
         let one = |market: &str| Route::One(shard_of(market.as_bytes(), 5));
         let go = |frame: &str| route(frame.as_bytes(), 5);
         assert_ne!(one("0xa1"), one("0xb7"), "the test needs two shards");
-        assert_eq!(go(r#"{"market":"0xa1","x"#), one("0xa1"));
+        for torn in
+            [r#"{"market":"0xa1","x"#, r#"{"market":"0xa1"5211"}"#, r#"{"market":"0xa1"} x"#]
+        {
+            assert_eq!(go(torn), Route::All, "{torn}");
+        }
+        assert_eq!(go("{\"market\":\"0xa1\",\"x\":[1,{}]}\r\n"), one("0xa1"));
         assert_eq!(go(r#"{ "m":{"mar":"0xb7"}, "market" : "0xa1"}"#), one("0xa1"));
         assert_eq!(go(r#"{ "m":{"market":"0xb7"}, "market" : "0xa1"}"#), Route::All);
         assert_eq!(go(r#"{"market":"0xa1","x":"market":"0xb7"}"#), Route::All, "no JSON");

@@ -106,7 +106,22 @@ fn store(bytes: &[u8]) -> tempfile::NamedTempFile {
 /// Content that is not plain is not looked into.
 fn each_token_has_one_market(content: &[u8]) -> bool {
     let mut owners = HashMap::new();
+    let texts = content.split(|&byte| byte == b'\n').map(String::from_utf8_lossy);
     values(content).iter().all(|value| has_one_market(value, "", &mut owners))
+        && texts.into_iter().all(|line| damaged_has_one_market(&line, &mut owners))
+}
+
+/// The same of a line that is no JSON: a token in it may stand beside a market that is not its own.
+fn damaged_has_one_market(line: &str, owners: &mut HashMap<String, String>) -> bool {
+    let Some((_, rest)) = line.split_once(r#""market":""#) else { return true };
+    if serde_json::from_str::<Value>(line).is_ok() {
+        return true;
+    }
+    let market = rest.split('"').next().unwrap_or_default();
+    let numbers = line.split(|c: char| !c.is_ascii_digit()).filter(|number| number.len() > 50);
+    numbers
+        .into_iter()
+        .all(|token| owners.entry(token.into()).or_insert_with(|| market.into()).as_str() == market)
 }
 
 /// The same of one value, wherever in it frames stand, be it as texts.
