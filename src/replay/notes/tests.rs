@@ -3,7 +3,7 @@ use super::*;
 use crate::base::id::ShardId;
 use crate::base::time::{SECOND_NS, StillClock};
 use crate::capture::line::{Record, What};
-use crate::market::book::{BookState, image::BookImage};
+use crate::market::book::{BookState, StaleReason, image::BookImage};
 use crate::shard::books::Admission;
 use crate::shard::intake::{Findings, Intake};
 use std::collections::BTreeMap;
@@ -71,7 +71,9 @@ impl Capture {
                         continue;
                     }
                     What::Ended => {
+                        let why = StaleReason::Disconnected;
                         intake.books.on_line_end(connection, at);
+                        intake.books.set_connection_stale(connection, why, at_ns);
                         continue;
                     }
                     What::Opened { from } => {
@@ -97,9 +99,14 @@ impl Capture {
     }
 }
 
-/// A replacement of connection 1 by connection 2, both markets on it, in a capture of one shard. The second market
-/// is not in step; the first one is, and has moved.
-fn half_moved([a, b]: &[String; 2]) -> Capture {
+fn trade(market: &str, token: u32, ms: u64) -> String {
+    format!(
+        r#"{{"market":"{market}","asset_id":"{token}","price":"0.4","size":"1","side":"BUY","timestamp":"{ms}","event_type":"last_trade_price","transaction_hash":"0x{ms}"}}"#
+    )
+}
+
+/// Connection 1 with both markets, live, in a capture of one shard; connection 2 is to replace it.
+fn replacement([a, b]: &[String; 2]) -> Capture {
     let mut capture = Capture::default();
     capture.note(0, 0, 0, Note::Begun, r#","shards":1,"hashes":"off""#);
     capture.note(1, 1, 0, Note::Books, &opening(a, 11));
@@ -109,31 +116,12 @@ fn half_moved([a, b]: &[String; 2]) -> Capture {
     capture.frame(3, 1, &book(b, 12));
     capture.note(4, 2, 0, Note::Opened, r#","from":1,"a":["11","12"]"#);
     capture.frame(5, 2, &book(a, 11));
-    capture.frame(5, 2, &book(b, 12));
-    capture.frame(6, 1, &change(b, 12, 2, 1_001));
-    capture.note(7, 2, 0, Note::Switch, "");
-    capture.note(7, 2, 0, Note::Progress, r#","owing":0,"newest":0"#);
-    capture.note(7, 0, 0, Note::Matched, "");
     capture
 }
 
-#[test]
-fn a_handover_ends_in_every_shard_of_a_replay_where_it_ended_in_the_engine() {
-    let markets = markets();
-    let mut capture = half_moved(&markets);
-    let [a, b] = &markets;
-    capture.note(50, 2, 0, Note::Progress, r#","owing":0,"newest":0"#);
-    capture.note(50, 0, 0, Note::Matched, "");
-    // The old connection is behind the new one, and is passed over until its handover has ended.
-    capture.frame(60, 2, &change(a, 11, 5, 1_002));
-    capture.frame(61, 2, &change(a, 11, 6, 1_003));
-    capture.frame(62, 1, &change(a, 11, 5, 1_002));
-    capture.frame(63, 2, &change(b, 12, 2, 1_001));
-    capture.note(100, 2, 0, Note::Progress, r#","owing":0,"first":1002,"newest":1003"#);
-    capture.note(100, 0, 0, Note::Matched, "");
-    capture.note(100, 2, 0, Note::TakenOver, "");
-    capture.note(101, 1, 0, Note::Closed, r#","a":["11","12"]"#);
-    let expected = [("11", "live [6]"), ("12", "live [2]")];
+/// Both books after a replay by one shard, by two that have one of them each, and by three.
+fn assert_replays(capture: &Capture, first: &str, second: &str) {
+    let expected = [("11", first), ("12", second)];
     let expected = expected.map(|(token, text)| (token.to_owned(), text.to_owned()));
     for shards in 1..=3 {
         assert_eq!(capture.replay(shards), BTreeMap::from(expected.clone()), "{shards} shards");
@@ -141,30 +129,50 @@ fn a_handover_ends_in_every_shard_of_a_replay_where_it_ended_in_the_engine() {
 }
 
 #[test]
+fn a_market_moves_in_every_shard_of_a_replay_when_it_moved_in_the_engine() {
+    let markets = markets();
+    let [a, b] = &markets;
+    let mut capture = replacement(&markets);
+    capture.frame(5, 2, &book(b, 12));
+    (1..=2).for_each(|connection| capture.frame(6, connection, &change(b, 12, 2, 1_001)));
+    // The new connection owes this trade: what it said of the other market was said before.
+    capture.frame(6, 1, &trade(a, 11, 1_002));
+    capture.note(7, 2, 0, Note::Switch, "");
+    capture.note(7, 2, 0, Note::Progress, r#","owing":0,"first":1001,"newest":1001"#);
+    capture.note(7, 0, 0, Note::Matched, "");
+    capture.frame(8, 2, &change(a, 11, 5, 1_003));
+    assert_replays(&capture, "live [1]", "live [2]");
+    // Whatever is not done here was done there.
+    capture.note(9, 2, 0, Note::TakenOver, "");
+    capture.note(10, 1, 0, Note::Closed, r#","a":["11","12"]"#);
+    assert_replays(&capture, "live [5]", "live [2]");
+}
+
+#[test]
 fn a_handover_that_is_cut_short_is_given_up_by_all_shards_of_a_replay_or_by_none() {
-    let [a, b] = &markets();
+    let markets = markets();
+    let [a, b] = &markets;
     for owing in [0, 1] {
-        let mut capture = Capture::default();
-        capture.note(0, 0, 0, Note::Begun, r#","shards":1,"hashes":"off""#);
-        capture.note(1, 1, 0, Note::Books, &opening(a, 11));
-        capture.note(1, 1, 0, Note::Books, &opening(b, 12));
-        capture.frame(3, 1, &book(a, 11));
-        capture.frame(3, 1, &book(b, 12));
-        capture.note(4, 2, 0, Note::Opened, r#","from":1,"a":["11","12"]"#);
-        capture.frame(5, 2, &book(a, 11));
+        let mut capture = replacement(&markets);
         if owing == 0 {
             capture.frame(5, 2, &book(b, 12));
         }
         let rest = format!(r#","owing":{owing},"newest":0"#);
         capture.note(8, 2, 0, Note::Progress, &rest);
         capture.0 += &format!("{{\"t\":{},\"c\":1,\"s\":0,\"k\":\"e\"}}\n", SECOND_NS + 8 * MS);
-        // The connection that lost is closed, with the books that are on it.
-        let closed = if owing == 0 { 1 } else { 2 };
-        capture.note(9, closed, 0, Note::Closed, r#","a":["11","12"]"#);
-        for shards in 1..=3 {
-            let tokens: Vec<_> = capture.replay(shards).into_keys().collect();
-            assert_eq!(tokens, ["11", "12"], "{owing} owing, {shards} shards");
+        if owing == 0 {
+            assert_replays(&capture, "live [1]", "live [1]");
+            capture.note(9, 1, 0, Note::Closed, r#","a":["11","12"]"#);
+            assert_replays(&capture, "live [1]", "live [1]");
+            continue;
         }
+        assert_replays(&capture, "not live [1]", "not live [1]");
+        // The connection that lost its socket speaks for its books again.
+        capture.note(9, 1, 0, Note::Opened, "");
+        capture.frame(10, 1, &book(a, 11));
+        assert_replays(&capture, "live [1]", "not live [1]");
+        capture.note(11, 2, 0, Note::Closed, r#","a":["11","12"]"#);
+        assert_replays(&capture, "live [1]", "not live [1]");
     }
 }
 
@@ -181,21 +189,12 @@ fn one_shard_of_the_engine_does_not_hurry_the_handover_of_another() {
     capture.frame(5, 3, &book(a, 11));
     capture.frame(6, 1, &change(a, 11, 5, 1_001));
     capture.frame(7, 1, &change(a, 11, 6, 1_001));
-    // What the shards say comes into the file in chunks: the other one is far ahead here.
+    // The shards' records come into the file in chunks: the other one is far ahead here.
     capture.note(60_000, 0, 1, Note::Matched, "");
     capture.note(8, 3, 0, Note::Switch, "");
     capture.note(8, 3, 0, Note::Progress, r#","owing":0,"newest":0"#);
     capture.note(8, 0, 0, Note::Matched, "");
+    // The old connection is ahead of the new one.
     capture.frame(9, 3, &change(a, 11, 5, 1_001));
-    capture.note(60_050, 0, 1, Note::Matched, "");
-    capture.frame(10, 3, &change(a, 11, 6, 1_001));
-    capture.note(50, 3, 0, Note::Progress, r#","owing":0,"first":1001,"newest":1001"#);
-    capture.note(50, 0, 0, Note::Matched, "");
-    capture.note(50, 3, 0, Note::TakenOver, "");
-    capture.note(51, 1, 0, Note::Closed, r#","a":["11"]"#);
-    let expected = [("11", "live [6]"), ("12", "live [1]")];
-    let expected = expected.map(|(token, text)| (token.to_owned(), text.to_owned()));
-    for shards in 1..=3 {
-        assert_eq!(capture.replay(shards), BTreeMap::from(expected.clone()), "{shards} shards");
-    }
+    assert_replays(&capture, "live [6]", "live [1]");
 }

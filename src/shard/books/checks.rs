@@ -239,7 +239,12 @@ impl Checks {
         let either = |price: Price| {
             summary.matches(Some(price), &hash) || summary.matches(Some(price.complement()), &hash)
         };
-        let mut recent = self.trades.iter().rev().filter(|trade| trade.market == *market);
+        // Their age is looked at here and not where they are kept: a replay may have other shards' trades beside them,
+        // whose times are far from theirs where they stand in the file.
+        let is_recent = |trade: &&RecentTrade| {
+            trade.market == *market && wall_ns <= trade.wall_ns.saturating_add(CHECK_PATIENCE_NS)
+        };
+        let mut recent = self.trades.iter().rev().filter(is_recent);
         let traded = known.is_some_and(either) || recent.any(|trade| either(trade.price));
         if traded || summary.matches(None, &hash) {
             self.counts.hashes_matched += 1;
@@ -286,9 +291,7 @@ impl Checks {
             }
             !fits
         });
-        while self.trades.len() + 2 > CHECK_TRADES_MAX
-            || self.trades.front().is_some_and(|trade| trade.wall_ns + CHECK_PATIENCE_NS < wall_ns)
-        {
+        while self.trades.len() + 2 > CHECK_TRADES_MAX {
             self.trades.pop_front();
         }
         for price in before.filter(|&before| before != price).into_iter().chain([price]) {

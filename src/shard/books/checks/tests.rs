@@ -224,6 +224,33 @@ fn a_trade_that_comes_late_explains_a_hash() {
 }
 
 #[test]
+fn a_trade_of_a_market_whose_times_are_far_ahead_makes_no_other_forgotten() {
+    let (mut venue, mut intake) = (venue(), follower(HashChecks::All));
+    let opening = BookOpening {
+        market: MarketId::new("0x2").unwrap(),
+        token: TokenId::new("22").unwrap(),
+        tick_size: None,
+        min_order_size: None,
+        neg_risk: false,
+    };
+    intake.books.open(&opening, CONNECTION).unwrap();
+    venue.last_trade = "0.350";
+    feed(&mut intake, venue.ms, &venue.book());
+    venue.ms += 10;
+    feed(&mut intake, venue.ms, &venue.trade("0.3"));
+    feed(&mut intake, venue.ms, &venue.trade("0.35"));
+    // As in a replay: of another shard of the engine, whose part of the file is an hour ahead.
+    let others = venue.trade("0.5").replace("0x1", "0x2").replace("\"11\"", "\"22\"");
+    feed(&mut intake, venue.ms + 3_600_000, &others);
+    venue.ms += 10;
+    (venue.last_trade, venue.bids) = ("0.300", vec![("0.3", "1"), ("0.4", "5")]);
+    feed(&mut intake, venue.ms, &venue.change("0.3", "1"));
+    intake.books.settle(1, venue.ms * MILLISECOND_NS + CHECK_SILENCE_NS);
+    let counts = *intake.books.checks();
+    assert_eq!((counts.hashes_matched, counts.hashes_explained), (2, 0), "{counts:?}");
+}
+
+#[test]
 fn a_trade_whose_message_was_lost_is_learnt_from_the_hash() {
     let (mut venue, mut intake) = (venue(), follower(HashChecks::All));
     (venue.ms, venue.last_trade) = (venue.ms + 10, "0.123");

@@ -219,8 +219,13 @@ impl Crowd {
         let mut wanted = Vec::new();
         self.intake.books.census(&[token], ConnectionSlot(connection), u64::MAX / 2, &mut wanted);
         assert_eq!(wanted, [token]);
+        self.answer_of(connection, market, self.venue_ms);
+    }
+
+    /// An answer that is of this venue time, and comes now.
+    fn answer_of(&mut self, connection: u32, market: u32, ms: u64) {
         let hash = format!(r#""hash":"{}","#, "0".repeat(40));
-        let body = Self::body(connection, market, self.venue_ms).replace(&hash, "");
+        let body = Self::body(connection, market, ms).replace(&hash, "");
         let body = format!("[{{{body}}}]");
         let wall_ms = self.venue_ms.saturating_add_signed(self.host_ms);
         let now = Now { mono_ns: 1, wall_ns: wall_ms * MILLISECOND_NS };
@@ -291,6 +296,21 @@ fn one_book_from_the_future_is_repaired_whatever_the_hosts_clock() {
             assert_eq!(crowd.troubles().0, 0, "{host_ms}, {ahead_ms}");
             assert!(crowd.is_live(1, 4));
         }
+    }
+}
+
+#[test]
+fn an_answer_from_before_the_last_change_repairs_nothing_whatever_the_hosts_clock() {
+    for host_ms in HOSTS {
+        let mut crowd = Crowd::new(2, 5, host_ms);
+        let before_ms = crowd.venue_ms - 1;
+        crowd.intake.books.on_undecoded("0x1100", "7100", 1);
+        let (mut wanted, token) = (Vec::new(), TokenId::new("7100").unwrap());
+        crowd.intake.books.census(&[token], ConnectionSlot(1), 0, &mut wanted);
+        crowd.answer_of(1, 0, before_ms);
+        assert!(!crowd.is_live(1, 0), "{host_ms}: it was asked for before the change came");
+        crowd.answer_of(1, 0, crowd.venue_ms);
+        assert!(crowd.is_live(1, 0), "{host_ms}");
     }
 }
 
