@@ -107,8 +107,8 @@
 //! | link | carries | when full |
 //! |---|---|---|
 //! | [`link::control_shard`] | commands: open, attach, subscribe, close | stored, retried in the next cycle |
-//! | [`link::shard_control`] | heartbeats with counters, disconnects, market updates | counted; resent by the next heartbeat |
-//! | [`link::shard_shard`] | trades, tickers of another shard's markets (Kalshi) | counted; the redundant connection has them |
+//! | [`link::shard_control`] | heartbeats with counters, disconnects, market updates | counted; the next one resends |
+//! | [`link::shard_shard`] | trades, tickers of another shard's markets | counted; the redundant connection has them |
 //! | [`link::shard_trade`] | every trade, with `--trades` | counted, recorded in the table `trade_losses` |
 //! | [`link::shard_capture`] | frames and book lifecycle, with `--capture` | dropped, counted, marked in the capture |
 //! | [`link::control_sink`] | changed markets, with `--trades` | stored, retried in the next cycle |
@@ -145,12 +145,7 @@
 
 #![cfg_attr(
     not(feature = "internals"),
-    expect(
-        dead_code,
-        unreachable_pub,
-        unused_imports,
-        reason = "items that only tests use"
-    )
+    expect(dead_code, unreachable_pub, unused_imports, reason = "items that only tests use")
 )]
 
 // Public API: the facade and the guide. The feature `internals` makes every module public for the tests and benchmarks
