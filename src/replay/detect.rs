@@ -1,4 +1,4 @@
-//! Whose frames a recording holds.
+//! Detects the venue of a recording.
 //!
 //! Runs on:  the starting thread.
 //! Bounds:   `VALUES_LOOKED_AT` values of the first file.
@@ -8,11 +8,11 @@ use crate::io::file::{self, Source};
 use crate::venue::{self, Feed};
 use std::sync::Arc;
 
-/// Values that are looked at before it is given up.
+/// Values read before giving up.
 const VALUES_LOOKED_AT: usize = 10_000;
 
-/// The venue of the first message that one venue alone can have sent; `None` where there is none, and for standard
-/// input and pipes, which can be read once only.
+/// The venue of the first message that only one venue can have sent; `None` if there is none, and for standard
+/// input and pipes, which can be read only once.
 #[must_use]
 pub fn venue_of(files: &[Source]) -> Option<Feed> {
     for source in files {

@@ -19,8 +19,8 @@ const READ_BYTES: usize = 4096;
 
 pub(super) struct Client {
     stream: ClientStream,
-    /// It is a program on this host.
     /// The peer address belongs to this host.
+    is_local: bool,
     input: Vec<u8>,
 }
 

@@ -92,8 +92,8 @@ pub struct Journal {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct JournalContents {
     /// Trades.
+    pub trades: u64,
     /// Unreadable lines.
-    /// Lines that cannot be read.
     pub incomplete: u64,
 }
 

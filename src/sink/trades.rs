@@ -136,7 +136,7 @@ impl TradeSink {
         board.journaled.set(found.trades);
         if let Some(error) = down {
             board.down_since_wall_ns.set(clock.now().wall_ns);
-            board.complain(&error.words);
+            board.complain(&error.message);
         }
         let (batches, batch_receiver) = sync_channel(1);
         let (outcome_sender, outcomes) = sync_channel(1);

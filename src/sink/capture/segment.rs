@@ -75,8 +75,8 @@ pub(super) struct Folder {
     lock: File,
     manifest: File,
     rotation: Rotation,
+    segment: Option<Segment>,
     /// Segments of this process so far.
-    /// Segments of this process.
     number: u32,
     begun_wall_ns: u64,
     shards: u16,
