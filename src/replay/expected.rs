@@ -6,6 +6,7 @@ use crate::capture::manifest::Entry;
 use crate::capture::{index, manifest};
 use crate::io::file::{self, Source};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Suffix of segment files.
@@ -136,4 +137,16 @@ impl Missing {
         ));
         self.cut.insert(number);
     }
+}
+
+/// The byte range of a file that contains a range of times according to its index.
+pub(super) fn part(source: &Source, range: &Range<u64>) -> Range<u64> {
+    let blocks = index::read(&file::read_index(source).unwrap_or_default());
+    let Some(last) = blocks.last() else { return 0..u64::MAX };
+    let end = last.offset + last.bytes;
+    let start = index::begin(&blocks, range.start).unwrap_or(end);
+    // Data after the last indexed block may have any time.
+    let later = blocks.iter().rev().take_while(|block| block.from >= range.end);
+    let cut = later.last().map_or(u64::MAX, |block| block.offset);
+    start..cut.max(start)
 }

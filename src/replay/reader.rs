@@ -4,7 +4,8 @@
 //! Bounds:   one value, one open batch per shard; `REPLAY_CONNECTIONS_MAX` connections.
 use super::batch::{BatchSender, Position, Task, WorkerCommand};
 use super::connections::Connections;
-use super::expected::{self, Missing};
+use super::detect::looks_binary;
+use super::expected::{self, Missing, part};
 use super::lines::{Condition, Lines, Value};
 use super::pace::Pace;
 use super::plan::Plan;
@@ -13,7 +14,6 @@ use super::sequence::{FrameInfo, Held, SequenceTracker};
 use super::worker::InputError;
 use crate::base::limits::{FRAME_BYTES_MAX, REPLAY_ERRORS_SHOWN, REPLAY_VALUE_BYTES_MAX};
 use crate::base::time::{Clock, MILLISECOND_NS};
-use crate::capture::index;
 use crate::capture::line::{Note, Record, What};
 use crate::capture::outline::{Route, route};
 use crate::io::clock::HostClock;
@@ -21,7 +21,6 @@ use crate::io::file::{self, Damage, Form, Source};
 use crate::shard::books::ConnectionSlot;
 use crate::venue::{MessageFault, Verdict};
 use std::io::{BufRead, ErrorKind};
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -442,13 +441,8 @@ impl<'a> Reader<'a> {
             What::Text(frame) if frame.len() > FRAME_BYTES_MAX => {
                 self.on_frame_lost(frame.as_bytes(), position, TOO_LONG);
                 let slot = self.connections.slot_of(record.connection);
-                self.send_to_all(
-                    Task::FramesLost,
-                    "",
-                    slot,
-                    record.receive_ns.unwrap_or(0),
-                    position,
-                );
+                let receive_ns = record.receive_ns.unwrap_or(0);
+                self.send_to_all(Task::FramesLost, "", slot, receive_ns, position);
             }
             What::Text(frame) => {
                 self.file_frames += 1;
@@ -460,15 +454,8 @@ impl<'a> Reader<'a> {
                 self.on_text(&frame, slot, record.receive_ns.unwrap_or(0), position);
             }
             What::Binary(bytes) => {
-                self.file_frames += 1;
-                self.counts.frames += 1;
-                self.counts.binary_frames += 1;
-                self.counts.bytes += bytes.len() as u64;
-                self.counts.errors += 1;
-                self.add_error(position, &MessageFault::Binary.to_string());
                 let slot = self.connections.slot_of(record.connection);
-                let frame = String::from_utf8_lossy(&bytes);
-                self.on_unreadable_frame(&frame, slot, record.receive_ns.unwrap_or(0), position);
+                self.on_binary(&bytes, slot, record.receive_ns.unwrap_or(0), position);
             }
             What::Passed => {
                 self.file_frames += 1;
@@ -491,6 +478,22 @@ impl<'a> Reader<'a> {
             _ => self.on_lifecycle(&record, text, position),
         }
         Ok(())
+    }
+
+    fn on_binary(
+        &mut self,
+        bytes: &[u8],
+        slot: ConnectionSlot,
+        receive_ns: u64,
+        position: Position,
+    ) {
+        self.file_frames += 1;
+        self.counts.frames += 1;
+        self.counts.binary_frames += 1;
+        self.counts.bytes += bytes.len() as u64;
+        self.counts.errors += 1;
+        self.add_error(position, &MessageFault::Binary.to_string());
+        self.on_unreadable_frame(&String::from_utf8_lossy(bytes), slot, receive_ns, position);
     }
 
     /// Whether a range of times was given and the record is outside it.
@@ -774,18 +777,6 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The byte range of a file that contains a range of times according to its index.
-fn part(source: &Source, range: &Range<u64>) -> Range<u64> {
-    let blocks = index::read(&file::read_index(source).unwrap_or_default());
-    let Some(last) = blocks.last() else { return 0..u64::MAX };
-    let end = last.offset + last.bytes;
-    let start = index::begin(&blocks, range.start).unwrap_or(end);
-    // Data after the last indexed block may have any time.
-    let later = blocks.iter().rev().take_while(|block| block.from >= range.end);
-    let cut = later.last().map_or(u64::MAX, |block| block.offset);
-    start..cut.max(start)
-}
-
 /// The shard number of an annotation.
 fn shard_in(line: &str) -> u64 {
     let rest = line.split_once(r#","d":"#).map_or("", |(_, rest)| rest);
@@ -798,23 +789,6 @@ const DAMAGES_SHOWN: u64 = 5;
 /// Bytes of a file's first value in error messages.
 const FIRST_BYTES_SHOWN: usize = 120;
 const TOO_LONG: &str = "longer than a frame can be";
-
-/// True if the first bytes (at most 4 KiB) cannot be text.
-fn looks_binary(head: &[u8]) -> bool {
-    let head = &head[..head.len().min(4096)];
-    let pieces = || head.split(|byte| matches!(byte, b'\n' | 0)).filter(|piece| !piece.is_empty());
-    let line = pieces().next().unwrap_or_default();
-    let odd = std::str::from_utf8(line).is_err_and(|error| error.error_len().is_some());
-    let begins = line.trim_ascii_start().first();
-    if odd && !matches!(begins, Some(b'{' | b'[')) {
-        return true;
-    }
-    // Runs of NUL bytes mark lost data; single ones between letters are another encoding.
-    let nuls = head.iter().filter(|&&byte| byte == 0).count();
-    let runs = head.chunk_by(|a, b| (*a == 0) == (*b == 0)).filter(|run| run[0] == 0).count();
-    let is_json = matches!(begins, Some(b'{' | b'[' | b'"' | b'0'..=b'9') | None);
-    nuls > 0 && (!is_json || (runs > 4 && nuls < 4 * runs))
-}
 
 #[cfg(test)]
 mod tests;
