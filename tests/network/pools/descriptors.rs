@@ -51,7 +51,13 @@ fn faulty() -> Server {
 fn requests_leave_nothing(count: usize) {
     let server = faulty();
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "pools::descriptors::asker", "--ignored", "--nocapture", "--test-threads=1"])
+        .args([
+            "--exact",
+            "pools::descriptors::asker",
+            "--ignored",
+            "--nocapture",
+            "--test-threads=1",
+        ])
         .env(ADDRESS, format!("{} {count}", server.address))
         .output()
         .unwrap();
