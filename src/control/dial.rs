@@ -307,6 +307,7 @@ impl Handshake {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::tests::fixture::target;
     use rustix::fd::BorrowedFd;
 
     /// A server that always has another empty line before its head.
@@ -334,14 +335,7 @@ mod tests {
 
     #[test]
     fn a_server_that_always_has_more_ends_no_step_and_not_the_clock() {
-        let target = Target {
-            url: "ws://127.0.0.1:9/ws".into(),
-            host: "127.0.0.1".into(),
-            tls: None,
-            connector: Arc::new(Endless),
-            heartbeat: "",
-            signer: None,
-        };
+        let target = Target { connector: Arc::new(Endless), ..target() };
         let begin = || Dial::new(target.clone(), vec!["127.0.0.1:9".parse().unwrap()], 10, 0);
         // Small reads: a step ends long before the bound in bytes, and the next one sees the deadline.
         let mut dial = begin();

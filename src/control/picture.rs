@@ -367,21 +367,12 @@ fn dialog_report(counts: &DialogCounts) -> DialogReport {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::id::{MarketId, ShardId, TokenId};
     use crate::base::limits::LAG_REASON_NS;
-    use crate::control::{
-        dial::Target,
-        discovery::Discovery,
-        lifecycle::{Lifecycle, LifecycleOptions},
-        pump::ControlParts,
-        registry::Source,
-        shard_proxy::ShardProxy,
-    };
+    use crate::control::discovery::Discovery;
+    use crate::control::tests::fixture::{POLYMARKET, id, info, parts, shard, token};
+    use crate::control::registry::Source;
     use crate::counter::health::condition_of;
     use crate::counter::latency::{Latencies, Stage};
-    use crate::io::driver::Readiness;
-    use crate::market::info::{MarketInfo, Outcome};
-    use crate::ring::ring;
 
     /// Every line of `/health` is declared, and so described in the guide.
     fn assert_declared(health: &HealthReport) {
@@ -402,46 +393,9 @@ mod tests {
 
     /// A controller with one shard, and one connection that is up.
     fn control() -> Control {
-        let (orders, _) = ring(64);
-        let (reports, receiver) = ring(64);
-        let bell = Readiness::new().expect("an epoll set").doorbell();
-        let gauge = reports.gauge();
-        let parts = ControlParts {
-            links: Vec::new(),
-            shards: vec![ShardProxy::new(ShardId(0), None, orders, receiver, gauge, bell)],
-            target: Target {
-                url: "ws://127.0.0.1:9/".into(),
-                host: "127.0.0.1".into(),
-                tls: None,
-                connector: std::sync::Arc::new(crate::io::socket::Tcp),
-                heartbeat: "PING",
-                signer: None,
-            },
-            discovery: Discovery::new(crate::venue::polymarket::feed(true), false, 1),
-            lifecycle: Lifecycle::new(LifecycleOptions::default()),
-            tokens_per_connection: 400,
-            feed: crate::venue::polymarket::feed(true),
-            table: None,
-            sink: None,
-            capture: None,
-            seed: 1,
-        };
-        let mut control = Control::new(parts, Now::default());
-        let market = MarketId::new("0x1").expect("an id");
-        let token = TokenId::new("11").expect("an id");
-        let info = MarketInfo {
-            market,
-            tokens: vec![Outcome { token, name: String::new() }],
-            slug: String::new(),
-            question: String::new(),
-            start_wall_ns: None,
-            end_wall_ns: None,
-            tick_size: None,
-            min_order_size: None,
-            neg_risk: false,
-        };
-        control.registry.register(info, 0, Source::Manual);
-        let opened = control.placement.force_subscribe(&[market], 0, &mut control.registry);
+        let mut control = Control::new(parts(POLYMARKET, vec![shard(0).0]), Now::default());
+        control.registry.register(info(1), 0, Source::Manual);
+        let opened = control.placement.force_subscribe(&[id(1)], 0, &mut control.registry);
         control.placement.on_active(opened.expect("it was pending"), 0);
         control.shards[0].heartbeat_seen_ns = LATER.mono_ns;
         control
@@ -450,18 +404,17 @@ mod tests {
     #[test]
     fn a_book_that_no_shard_has_yet_is_awaited_until_its_market_ends() {
         let mut control = control();
-        let token = |text| TokenId::new(text).expect("an id");
-        let market = MarketId::new("0x1").expect("an id");
-        let known = control.why_awaited(&token("11"), LATER);
+        let market = id(1);
+        let known = control.why_awaited(&token("100"), LATER);
         assert!(known.is_some_and(|why| why.contains("is being opened on connection-1")));
-        assert_eq!(control.why_awaited(&token("12"), LATER), None, "nobody follows it");
+        assert_eq!(control.why_awaited(&token("7"), LATER), None, "nobody follows it");
         control.registry.mark_pending(&market, 0);
-        let pending = control.why_awaited(&token("11"), LATER);
+        let pending = control.why_awaited(&token("100"), LATER);
         assert!(pending.is_some_and(|why| why.contains("waits for a connection")));
         control.registry.mark_expired(&market, 0);
-        assert_eq!(control.why_awaited(&token("11"), LATER), None);
-        control.discovery = Discovery::new(crate::venue::polymarket::feed(true), true, 1);
-        assert!(control.why_awaited(&token("12"), LATER).is_some(), "before the first scan");
+        assert_eq!(control.why_awaited(&token("100"), LATER), None);
+        control.discovery = Discovery::new(POLYMARKET, true, 1);
+        assert!(control.why_awaited(&token("7"), LATER).is_some(), "before the first scan");
     }
 
     #[test]
@@ -469,7 +422,7 @@ mod tests {
         use crate::base::limits::SCAN_LATE_NS;
         use crate::control::discovery::Failure;
         let mut control = control();
-        control.discovery = Discovery::new(crate::venue::polymarket::feed(true), true, 1);
+        control.discovery = Discovery::new(POLYMARKET, true, 1);
         assert!(control.discovery.poll(LATER.mono_ns).is_some());
         let failure = Failure { reason: "HTTP 403".into(), ..Failure::default() };
         control.discovery.on_failure(LATER.mono_ns, failure);
@@ -520,7 +473,7 @@ mod tests {
     fn an_engine_that_follows_nothing_is_not_healthy_after_the_grace() {
         let mut control = control();
         assert!(settled(&control, LATER).health.healthy);
-        let market = MarketId::new("0x1").expect("an id");
+        let market = id(1);
         control.registry.mark_expired(&market, LATER.mono_ns);
         let health = settled(&control, LATER).health;
         assert_eq!(health.reasons, ["no market is followed: all that were known are over"]);

@@ -94,23 +94,14 @@ fn of_a_pool(error: &DialError) -> PoolError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::tests::fixture::target;
     use crate::counter::service::HealthState;
-    use crate::io::socket::Tcp;
     use serde_json::Value;
     use std::collections::{BTreeMap, BTreeSet};
-    use std::sync::Arc;
 
     #[test]
     fn dials_are_told_like_a_pools() {
-        let target = Target {
-            url: "ws://venue.test:81/ws".into(),
-            host: "venue.test".into(),
-            tls: None,
-            connector: Arc::new(Tcp),
-            heartbeat: "",
-            signer: None,
-        };
-        let mut stream = Stream::new("some-ws", &target);
+        let mut stream = Stream::new("some-ws", &target());
         let at = |wall_ns| Now { mono_ns: 0, wall_ns };
         let mut pool = PoolReport { connections_waiting: 3, ..PoolReport::default() };
         let mut told = vec![stream.report(&PoolReport::default(), 0), stream.report(&pool, 1)];

@@ -1,4 +1,6 @@
 //! The pure parts together: a catalogue of the venue's size, dialled, lost and dialled again.
+pub(crate) mod fixture;
+
 use super::dial::DialError;
 use super::dialing::{Dial, DialQueue};
 use super::discovery::Discovery;
@@ -10,34 +12,17 @@ use super::registry::{Registry, Source, Status};
 use crate::base::id::{ConnectionId, MarketId, TokenId};
 use crate::base::limits;
 use crate::base::random::Random;
-use crate::base::time::{MILLISECOND_NS, Now, SECOND_NS};
+use crate::base::time::{MILLISECOND_NS, SECOND_NS};
 use crate::counter::shard::HandoverCounts;
-use crate::market::info::{Closed, MarketInfo, Outcome, Resolution};
+use crate::market::info::{Closed, Resolution};
 use crate::venue::polymarket::catalog::Page;
 use crate::wire::{http::RetryAfter, websocket::WebSocketError};
+use fixture::{POLYMARKET, at, info};
 use std::collections::{BTreeMap, HashSet};
 
 const SHARDS: u16 = 2;
 const MARKETS: u32 = 20_000;
 const STEP_NS: u64 = 10 * MILLISECOND_NS;
-
-fn info(number: u32) -> MarketInfo {
-    let outcome = |i: u32| Outcome {
-        token: TokenId::new(&format!("{}", 2 * number + i)).unwrap(),
-        name: String::new(),
-    };
-    MarketInfo {
-        market: MarketId::new(&format!("0x{number:064x}")).unwrap(),
-        tokens: vec![outcome(0), outcome(1)],
-        slug: String::new(),
-        question: String::new(),
-        start_wall_ns: None,
-        end_wall_ns: None,
-        tick_size: None,
-        min_order_size: None,
-        neg_risk: false,
-    }
-}
 
 struct Engine {
     now: u64,
@@ -59,7 +44,7 @@ impl Engine {
             now: 0,
             registry: Registry::new(SHARDS),
             placement: Placement::new(SHARDS),
-            discovery: Discovery::new(crate::venue::polymarket::feed(true), true, 1),
+            discovery: Discovery::new(POLYMARKET, true, 1),
             lifecycle: Lifecycle::new(options),
             dials: DialQueue::new(1),
             sockets: Default::default(),
@@ -71,7 +56,7 @@ impl Engine {
     /// One cycle of the control core, with a venue that answers at once.
     fn step(&mut self) {
         self.now += STEP_NS;
-        let now = Now { mono_ns: self.now, wall_ns: self.now };
+        let now = at(self.now);
         if let Some(request) = self.discovery.poll(self.now) {
             let cursor =
                 request.path.rsplit_once("after_cursor=").map_or("0", |(_, cursor)| cursor);
@@ -281,7 +266,7 @@ impl Churn {
     /// A quarter of a second.
     fn step(&mut self) {
         self.now += limits::RECYCLE_INTERVAL_NS;
-        let now = Now { mono_ns: self.now, wall_ns: self.now };
+        let now = at(self.now);
         let dials: Vec<ConnectionId> =
             self.dials.iter().filter(|(_, at)| **at <= self.now).map(|(id, _)| *id).collect();
         for connection in dials {

@@ -2,19 +2,12 @@
 //!
 //! Runs on:  test threads.
 use super::*;
-use crate::base::id::{MarketId, ShardId, TokenId};
 use crate::base::time::SECOND_NS;
-use crate::control::dial::Target;
-use crate::control::discovery::Discovery;
-use crate::control::lifecycle::{Lifecycle, LifecycleOptions};
-use crate::control::pump::{ControlParts, Errand};
+use crate::control::tests::fixture::{POLYMARKET, at, info_named, parts, shard, token};
+use crate::control::pump::Errand;
 use crate::control::registry::Source;
-use crate::control::shard_proxy::ShardProxy;
-use crate::io::driver::Readiness;
 use crate::link::shard_control::Report;
-use crate::market::info::{MarketInfo, Outcome};
-use crate::ring::{Producer, ring};
-use crate::venue::polymarket;
+use crate::ring::Producer;
 
 const FROM: ConnectionId = ConnectionId(1);
 
@@ -27,44 +20,10 @@ struct Rig {
 impl Rig {
     /// One market, on a connection that is up.
     fn new() -> Self {
-        let (orders, _) = ring(256);
-        let (reports, receiver) = ring(64);
-        let bell = Readiness::new().expect("an epoll set").doorbell();
-        let gauge = reports.gauge();
-        let parts = ControlParts {
-            links: Vec::new(),
-            shards: vec![ShardProxy::new(ShardId(0), None, orders, receiver, gauge, bell)],
-            target: Target {
-                url: "ws://127.0.0.1:9/".into(),
-                host: "127.0.0.1".into(),
-                tls: None,
-                connector: std::sync::Arc::new(crate::io::socket::Tcp),
-                heartbeat: "",
-                signer: None,
-            },
-            discovery: Discovery::new(polymarket::feed(true), false, 1),
-            lifecycle: Lifecycle::new(LifecycleOptions::default()),
-            tokens_per_connection: 400,
-            feed: polymarket::feed(true),
-            table: None,
-            sink: None,
-            capture: None,
-            seed: 1,
-        };
+        let (proxy, reports) = shard(0);
         let now_ns = SECOND_NS;
-        let mut control = Control::new(parts, at(now_ns));
-        let info = MarketInfo {
-            market: MarketId::new("11").unwrap(),
-            tokens: vec![Outcome { token: TokenId::new("11").unwrap(), name: String::new() }],
-            slug: String::new(),
-            question: String::new(),
-            start_wall_ns: None,
-            end_wall_ns: None,
-            tick_size: None,
-            min_order_size: None,
-            neg_risk: false,
-        };
-        control.registry.register(info, 0, Source::Manual);
+        let mut control = Control::new(parts(POLYMARKET, vec![proxy]), at(now_ns));
+        control.registry.register(info_named("11"), 0, Source::Manual);
         let mut rig = Self { control, reports, now_ns };
         assert!(rig.dials_within(5 * SECOND_NS));
         rig.control.dials.on_success(FROM, rig.now_ns);
@@ -89,10 +48,6 @@ impl Rig {
     }
 }
 
-fn at(now_ns: u64) -> Now {
-    Now { mono_ns: now_ns, wall_ns: now_ns }
-}
-
 #[test]
 fn an_old_connection_that_ended_when_its_replacement_was_given_up_is_dialled_again() {
     for given_up in [false, true] {
@@ -112,7 +67,7 @@ fn an_old_connection_that_ended_when_its_replacement_was_given_up_is_dialled_aga
             assert!(rig.reports.try_send(report).is_ok());
         }
         assert_eq!(rig.dials_within(60 * SECOND_NS), given_up, "given up: {given_up}");
-        let market = rig.control.registry.market_of(&TokenId::new("11").unwrap()).unwrap();
+        let market = rig.control.registry.market_of(&token("11")).unwrap();
         assert_eq!(market.connection, Some(if given_up { FROM } else { to }));
     }
 }

@@ -2,6 +2,7 @@
 use super::*;
 use crate::base::limits::{MERGE_AGE_MIN_NS, MERGE_POSTPONED_NS};
 use crate::base::time::SECOND_NS;
+use crate::control::tests::fixture::at;
 
 fn candidate(id: u32) -> Candidate {
     Candidate {
@@ -20,10 +21,6 @@ fn begins(decisions: &[Decision]) -> Vec<(u32, Reason)> {
         _ => None,
     };
     decisions.iter().filter_map(begin).collect()
-}
-
-fn at(ns: u64) -> Now {
-    Now { mono_ns: ns, wall_ns: ns }
 }
 
 /// Merges nothing.
