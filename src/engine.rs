@@ -12,10 +12,10 @@ use crate::base::{
 };
 use crate::config::{Config, SettingError, venue::VenueConfig};
 use crate::control::{
+    controller::{Controller, ControllerParts},
     dial::Target,
     discovery::{Discovery, Lookup},
     lifecycle::{Lifecycle, LifecycleOptions},
-    pump::{Control, ControlParts},
     run::{self, Sources},
     shard_proxy::ShardProxy,
     supervisor::{Supervisor, SupervisorLinks},
@@ -437,7 +437,7 @@ fn start_cores<H: Handler + Send>(
     let (mut shards, mut serve, mut doorbells) = (Vec::new(), Vec::new(), Vec::new());
     let (mut venues, mut sources) = (Vec::new(), Vec::new());
     for BuiltVenue { venue, sources: its_sources, shards: built, base } in built {
-        venues.push(ControlParts {
+        venues.push(ControllerParts {
             links: built.links,
             feed: venue.feed,
             shards: built.proxies,
@@ -461,11 +461,12 @@ fn start_cores<H: Handler + Send>(
     let clock = clock.clone();
     let control = Executor::start("control", topology.control.core, move || async move {
         let now = clock.now();
-        let control = |parts| {
-            let control = Control::new(parts, now).with_lag_warn(lag_warn_ns);
-            if H::WANTS_MARKETS { control.reporting_markets() } else { control }
+        let controller = |parts| {
+            let controller = Controller::new(parts, now).with_lag_warn(lag_warn_ns);
+            if H::WANTS_MARKETS { controller.reporting_markets() } else { controller }
         };
-        let mut supervisor = Supervisor::new(venues.into_iter().map(control).collect(), links, now);
+        let venues = venues.into_iter().map(controller).collect();
+        let mut supervisor = Supervisor::new(venues, links, now);
         names.iter().for_each(|name| supervisor.look_up(name));
         run::run(supervisor, sources, clock).await;
     });

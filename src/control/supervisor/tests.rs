@@ -1,7 +1,7 @@
 //! Two venues under one supervisor, in either order: each command goes to the venue that it concerns.
 use super::*;
 use crate::base::id::MarketId;
-use crate::control::catalogue::Fetched;
+use crate::control::io_request::Fetched;
 use crate::control::tests::fixture::{KALSHI, POLYMARKET, info_named, parts, shard, token};
 use crate::control::registry::Source;
 use crate::counter::latency::Stage;
@@ -10,9 +10,9 @@ use crate::venue::Feed;
 
 const NOW: Now = Now { mono_ns: 1, wall_ns: 1 };
 
-fn control(feed: Feed, shards: impl IntoIterator<Item = u16>) -> Control {
+fn control(feed: Feed, shards: impl IntoIterator<Item = u16>) -> Controller {
     let shards = shards.into_iter().map(|id| shard(id).0).collect();
-    Control::new(parts(feed, shards), NOW)
+    Controller::new(parts(feed, shards), NOW)
 }
 
 struct Rig {
@@ -44,12 +44,12 @@ impl Rig {
     /// One market of each, on a connection that is up.
     fn with_markets(mut self) -> Self {
         for (place, name) in [(self.polymarket, "11"), (self.kalshi, "KX-1")] {
-            self.supervisor.venue_mut(place).registry.register(info_named(name), 0, Source::Manual);
+            self.supervisor.venue_mut(place).markets.registry.register(info_named(name), 0, Source::Manual);
         }
         self.supervisor.step(NOW);
         for venue in &mut self.supervisor.venues {
-            let all: Vec<_> = venue.placement.connections().map(|(id, ..)| id).collect();
-            all.into_iter().for_each(|connection| venue.placement.on_active(connection, 1));
+            let all: Vec<_> = venue.placement().connections().map(|(id, ..)| id).collect();
+            all.into_iter().for_each(|connection| venue.connections.placement.on_active(connection, 1));
         }
         // The table fills once it is up.
         self.supervisor.step(NOW);
@@ -109,7 +109,7 @@ fn a_connection_is_recycled_by_the_venue_that_has_it() {
     for order in ORDERS {
         let mut rig = Rig::new(order).with_markets();
         let of = |rig: &Rig, place: usize, name: &str| {
-            let record = rig.supervisor.venue(place).registry.market_of(&token(name)).unwrap();
+            let record = rig.supervisor.venue(place).registry().market_of(&token(name)).unwrap();
             record.connection.unwrap()
         };
         let grown = of(&rig, rig.polymarket, "11");
@@ -157,7 +157,7 @@ fn a_venue_without_any_of_the_names_is_no_fault_of_the_engine() {
         rig.supervisor.venue_mut(rig.polymarket).on_fetched(empty(b"[]"), NOW);
         assert!(idle(&rig).is_some(), "nobody has answered but one that has none");
         let kalshi = rig.supervisor.venue_mut(rig.kalshi);
-        kalshi.registry.register(info_named("KX-1"), 0, Source::Manual);
+        kalshi.markets.registry.register(info_named("KX-1"), 0, Source::Manual);
         assert_eq!(idle(&rig), None, "{order:?}");
     }
 }
@@ -166,7 +166,7 @@ fn a_venue_without_any_of_the_names_is_no_fault_of_the_engine() {
 fn what_all_venues_recorded_is_one_histogram() {
     let mut rig = Rig::new(ORDERS[0]);
     for venue in &mut rig.supervisor.venues {
-        venue.latencies.record(Stage::ReadToApplied, 1_000);
+        venue.reporting.latencies.record(Stage::ReadToApplied, 1_000);
     }
     let latencies = rig.supervisor.report(NOW).latencies;
     let stage = latencies.iter().find(|l| l.stage == Stage::ReadToApplied.name()).unwrap();
@@ -177,8 +177,8 @@ fn what_all_venues_recorded_is_one_histogram() {
 fn a_table_registers_as_many_markets_as_its_connections_carry() {
     let rig = Rig::new(ORDERS[0]).with_markets();
     let kalshi = rig.supervisor.venue(rig.kalshi);
-    assert_eq!(kalshi.placement.capacity_tokens(), 144 * 7_500);
-    assert!(kalshi.registry.markets_max() >= 144 * 7_500);
+    assert_eq!(kalshi.placement().capacity_tokens(), 144 * 7_500);
+    assert!(kalshi.registry().markets_max() >= 144 * 7_500);
     let sum = rig.supervisor.report(NOW).pool.capacity_tokens;
     assert_eq!(sum, 144 * 7_500 + 400);
 }
@@ -192,7 +192,7 @@ fn tokens_of_every_venue_and_shard_are_forced_and_those_that_cannot_be_are_named
         // The first poll of a placement opens connections; these markets come later and wait for company.
         rig.supervisor.step(NOW);
         let register = |rig: &mut Rig, place: usize, name: &str| {
-            let registry = &mut rig.supervisor.venue_mut(place).registry;
+            let registry = &mut rig.supervisor.venue_mut(place).markets.registry;
             registry.register(info_named(name), 1, Source::Catalogue);
         };
         let names: Vec<String> = (1_000..1_520).map(|number| number.to_string()).collect();
@@ -202,7 +202,7 @@ fn tokens_of_every_venue_and_shard_are_forced_and_those_that_cannot_be_are_named
         let all = names.iter().map(String::as_str).chain(["KX-1", "77"]);
         let tokens: Vec<TokenId> = all.map(token).collect();
         let (connections, refused) = rig.supervisor.force_subscribe(&tokens, NOW);
-        let registry = &rig.supervisor.venue(rig.polymarket).registry;
+        let registry = rig.supervisor.venue(rig.polymarket).registry();
         assert_eq!(registry.pending_tokens_total(), 0, "both shards, {order:?}");
         let on: std::collections::BTreeSet<_> = names
             .iter()

@@ -5,7 +5,7 @@ use crate::control::{
     dial::Target,
     discovery::Discovery,
     lifecycle::{Lifecycle, LifecycleOptions},
-    pump::ControlParts,
+    controller::ControllerParts,
     shard_proxy::ShardProxy,
 };
 use crate::base::id::{MarketId, ShardId, TokenId};
@@ -89,9 +89,9 @@ pub(crate) fn target() -> Target {
 }
 
 /// A controller that scans nothing.
-pub(crate) fn parts(feed: Feed, shards: Vec<ShardProxy>) -> ControlParts {
+pub(crate) fn parts(feed: Feed, shards: Vec<ShardProxy>) -> ControllerParts {
     let is_table = feed == KALSHI;
-    ControlParts {
+    ControllerParts {
         links: Vec::new(),
         shards,
         target: target(),

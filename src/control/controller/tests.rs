@@ -4,15 +4,14 @@
 use super::*;
 use crate::base::time::SECOND_NS;
 use crate::control::tests::fixture::{POLYMARKET, at, info_named, parts, shard, token};
-use crate::control::pump::Errand;
 use crate::control::registry::Source;
-use crate::link::shard_control::Report;
+use crate::counter::shard::HandoverCounts;
 use crate::ring::Producer;
 
 const FROM: ConnectionId = ConnectionId(1);
 
 struct Rig {
-    control: Control,
+    control: Controller,
     reports: Producer<Report>,
     now_ns: u64,
 }
@@ -22,13 +21,12 @@ impl Rig {
     fn new() -> Self {
         let (proxy, reports) = shard(0);
         let now_ns = SECOND_NS;
-        let mut control = Control::new(parts(POLYMARKET, vec![proxy]), at(now_ns));
-        control.registry.register(info_named("11"), 0, Source::Manual);
+        let mut control = Controller::new(parts(POLYMARKET, vec![proxy]), at(now_ns));
+        control.markets.registry.register(info_named("11"), 0, Source::Manual);
         let mut rig = Self { control, reports, now_ns };
         assert!(rig.dials_within(5 * SECOND_NS));
-        rig.control.dials.on_success(FROM, rig.now_ns);
-        rig.control.placement.on_active(FROM, rig.now_ns);
-        rig.control.attached_ns.insert(FROM, rig.now_ns);
+        rig.control.dialer.queue.on_success(FROM, rig.now_ns);
+        rig.control.connections.on_dialed(FROM, at(rig.now_ns));
         rig
     }
 
@@ -53,8 +51,8 @@ fn an_old_connection_that_ended_when_its_replacement_was_given_up_is_dialled_aga
     for given_up in [false, true] {
         let mut rig = Rig::new();
         let now = at(rig.now_ns);
-        rig.control.begin(&[FROM], Reason::Asked, now);
-        let to = rig.control.placement.replaced_by(FROM).expect("it is being replaced");
+        rig.control.decide(Decision::Begin { from: vec![FROM], reason: Reason::Asked }, now);
+        let to = rig.control.placement().replaced_by(FROM).expect("it is being replaced");
         if given_up {
             let why = "the shard did not switch in time";
             rig.control.decide(Decision::Abandon { to, why }, now);
@@ -67,7 +65,7 @@ fn an_old_connection_that_ended_when_its_replacement_was_given_up_is_dialled_aga
             assert!(rig.reports.try_send(report).is_ok());
         }
         assert_eq!(rig.dials_within(60 * SECOND_NS), given_up, "given up: {given_up}");
-        let market = rig.control.registry.market_of(&token("11")).unwrap();
+        let market = rig.control.markets.registry.market_of(&token("11")).unwrap();
         assert_eq!(market.connection, Some(if given_up { FROM } else { to }));
     }
 }

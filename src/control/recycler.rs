@@ -1,4 +1,4 @@
-//! Recycling: which connections are replaced, when, and what became of it. Decisions only.
+//! Recycler: which connections are replaced, when, and what became of it. Decisions only.
 //!
 //! Runs on:  control core (pure; times are monotonic nanoseconds). Owns: the attempts under way.
 //! Bounds:   `RECYCLES_MAX` attempts at once, one for a connection; `RECYCLE_PROOFS_MAX` proofs kept.
@@ -81,7 +81,7 @@ impl Candidate {
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Open a replacement; then [`Recycling::on_begun`] or [`Recycling::on_refused`].
+    /// Open a replacement; then [`Recycler::on_begun`] or [`Recycler::on_refused`].
     Begin {
         /// The connections to be replaced: one, or several that are merged.
         from: Vec<ConnectionId>,
@@ -159,7 +159,7 @@ struct Pause {
 
 /// The attempts of all connections.
 #[derive(Clone, Debug, Default)]
-pub struct Recycling {
+pub struct Recycler {
     /// By replacement.
     attempts: BTreeMap<ConnectionId, Attempt>,
     merging: Merging,
@@ -170,7 +170,7 @@ pub struct Recycling {
     proofs: VecDeque<RecycleProof>,
 }
 
-impl Recycling {
+impl Recycler {
     /// For connections that are filled with so many tokens.
     #[must_use]
     pub fn for_connections_of(tokens: usize) -> Self {
