@@ -36,9 +36,13 @@ pub struct Target {
 }
 
 /// Why a dial failed. The control core backs off and dials again.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum DialError {
     /// No address of the host answered; the last one's error.
+    #[error(
+        "cannot connect{}: {error}",
+        .address.map_or(String::new(), |address| format!(" to {address}"))
+    )]
     Connect {
         /// The address.
         address: Option<SocketAddr>,
@@ -46,34 +50,21 @@ pub enum DialError {
         error: std::io::Error,
     },
     /// TLS failed.
+    #[error(transparent)]
     Tls(TlsError),
     /// The upgrade could not be signed.
+    #[error("{0}")]
     Sign(String),
     /// The upgrade was refused or broken.
+    #[error(transparent)]
     WebSocket(WebSocketError),
     /// The connection ended during the handshake.
+    #[error("the venue closed the connection during the handshake")]
     Ended,
     /// Not done within the dial's time.
+    #[error("timed out while {0}")]
     Timeout(&'static str),
 }
-
-impl std::fmt::Display for DialError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Connect { address: Some(address), error } => {
-                write!(f, "cannot connect to {address}: {error}")
-            }
-            Self::Connect { address: None, error } => write!(f, "cannot connect: {error}"),
-            Self::Tls(error) => write!(f, "{error}"),
-            Self::Sign(why) => f.write_str(why),
-            Self::WebSocket(error) => write!(f, "{error}"),
-            Self::Ended => f.write_str("the venue closed the connection during the handshake"),
-            Self::Timeout(phase) => write!(f, "timed out while {phase}"),
-        }
-    }
-}
-
-impl std::error::Error for DialError {}
 
 /// How far a dial is.
 #[derive(Debug)]

@@ -3,18 +3,17 @@
 //! Runs on:  control core. Owns: registry, discovery, lifecycle, exchange status, open resolutions.
 //! Bounds:   those of its parts.
 use super::{
-    discovery::{Discovery, Failure, Lookup, NameAnswer, NotFound},
+    discovery::{Answer, Discovery, Failure, NameAnswer, NotFound},
     exchange::Exchange,
     io_request::{Errand, FetchError, Fetched},
     lifecycle::Lifecycle,
     placement::{Action, Placement},
-    registry::{Record, Registry, Status},
+    registry::{Record, Registry, Source, Status},
     resolutions::Resolutions,
     skips::Skips,
 };
 use crate::base::id::{MarketId, TokenId, Venue};
 use crate::base::time::{Now, SECOND_NS};
-use crate::control::discovery::Answer;
 use crate::counter::report::LifecycleReport;
 use crate::market::book::BookOpening;
 use crate::market::info::{Closed, MarketInfo, MarketNews};
@@ -85,7 +84,7 @@ impl Markets {
     /// Markets that an earlier run stored.
     pub(super) fn restore(&mut self, markets: Vec<MarketInfo>, now: Now) {
         info!("{} markets are known from the database", markets.len());
-        let source = Some(super::registry::Source::Catalogue);
+        let source = Some(Source::Catalogue);
         let answer = Answer { markets, source, ..Answer::default() };
         self.lifecycle.on_answer(now, answer, &mut self.registry);
     }
@@ -283,10 +282,10 @@ impl Markets {
             Some(MissingNames { first, count: 1 }) => first.clone(),
             Some(MissingNames { first, count }) => format!("{first} ({count} such names)"),
             None if known.markets > 0 => "all that were known are over".into(),
-            None if !scanning => {
-                "the venue has not answered about those that were named".into()
+            None if !scanning => "the venue has not answered about those that were named".into(),
+            None if self.report().scans_completed > 0 => {
+                "the catalogue lists no open market".into()
             }
-            None if self.report().scans_completed > 0 => "the catalogue lists no open market".into(),
             None => "the first scan of the catalogue has not ended".into(),
         };
         Some(format!("no market is followed: {why}"))

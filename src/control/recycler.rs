@@ -103,29 +103,20 @@ pub enum Decision {
 }
 
 /// Why a recycle that was asked for does not begin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecycleError {
     /// No such connection is up.
+    #[error("no such connection is up")]
     NotUp,
     /// It is being replaced already, or is a replacement.
+    #[error("this connection is being replaced already")]
     UnderWay,
     /// It is one of a fixed table, which has no room for a replacement beside it.
+    #[error(
+        "this venue's connections are a fixed number and are not replaced while they work; one that fails is dialled again by itself"
+    )]
     Fixed,
 }
-
-impl std::fmt::Display for RecycleError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::NotUp => "no such connection is up",
-            Self::UnderWay => "this connection is being replaced already",
-            Self::Fixed => {
-                "this venue's connections are a fixed number and are not replaced while they work; one that fails is dialled again by itself"
-            }
-        })
-    }
-}
-
-impl std::error::Error for RecycleError {}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {

@@ -1,9 +1,7 @@
 //! Figures that the controller of a venue collects for reports and decides nothing by.
 //!
 //! Runs on:  control core. Owns: latencies, the services' last reports, gauges of links, lag, clock and schema checks.
-use super::{
-    clock::HostClockCheck, lag::Lag, schema_drift::SchemaDrift, shard_proxy::ShardProxy,
-};
+use super::{clock::HostClockCheck, lag::Lag, schema_drift::SchemaDrift, shard_proxy::ShardProxy};
 use crate::base::{
     id::{ConnectionId, Venue},
     time::Now,

@@ -106,8 +106,8 @@ mod tests {
     use crate::base::id::ConnectionId;
     use crate::base::price::Price;
     use crate::base::time::SECOND_NS;
-    use crate::control::tests::fixture::info;
     use crate::control::registry::{Registry, Source};
+    use crate::control::tests::fixture::info;
 
     fn over(number: u32) -> Record {
         let mut registry = Registry::new(1);

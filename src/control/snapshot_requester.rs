@@ -164,7 +164,8 @@ mod tests {
         requester.want(0, &tokens(100, 300), true);
         requester.want(1, &tokens(1_000, 20), true);
         let gap_ns = SECOND_NS / BOOKS_REQUESTS_PER_SECOND;
-        let asked: Vec<SnapshotRequest> = (0..4).filter_map(|i| requester.poll(i * gap_ns)).collect();
+        let asked: Vec<SnapshotRequest> =
+            (0..4).filter_map(|i| requester.poll(i * gap_ns)).collect();
         assert_eq!(asked[0], SnapshotRequest { shard: 0, tokens: tokens(100, 250) });
         assert_eq!(asked[1], SnapshotRequest { shard: 1, tokens: tokens(1_000, 20) });
         let rest = [tokens(350, 50), tokens(0, 10)].concat();

@@ -8,10 +8,10 @@
 #[cfg(test)]
 mod tests;
 
-use super::discovery::Lookup;
-use super::names::Names;
 use super::controller::{Controller, DIALING_CYCLE_NS};
+use super::discovery::Lookup;
 use super::io_request::Errand;
+use super::names::Names;
 use super::recycler::RecycleError;
 use super::reporting::{LinkGauges, link_reports};
 use crate::base::id::{ConnectionId, TokenId, Venue};

@@ -1,6 +1,7 @@
 //! A running engine: its commands, and its stop.
 //!
 //! Runs on:  main thread, which may block. Owns: the threads, the main thread's ends of `main_control`.
+use crate::api::EngineBuilder;
 use crate::base::{
     id::{ConnectionId, TokenId},
     limits::{self, STOP_TIMEOUT_NS},

@@ -36,8 +36,7 @@ impl Connections {
             }
         }
         while let Some(first) = waiting.first().copied() {
-            let opened =
-                self.placement.force_subscribe_tokens(&waiting, now.mono_ns, registry);
+            let opened = self.placement.force_subscribe_tokens(&waiting, now.mono_ns, registry);
             match opened {
                 Ok(connection) => {
                     forced.connections.push(connection);

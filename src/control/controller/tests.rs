@@ -3,8 +3,8 @@
 //! Runs on:  test threads.
 use super::*;
 use crate::base::time::SECOND_NS;
-use crate::control::tests::fixture::{POLYMARKET, at, info_named, parts, shard, token};
 use crate::control::registry::Source;
+use crate::control::tests::fixture::{POLYMARKET, at, info_named, parts, shard, token};
 use crate::counter::shard::HandoverCounts;
 use crate::ring::Producer;
 

@@ -1,7 +1,7 @@
 //! Discovery against a small catalogue under virtual time.
 use super::*;
 use crate::base::time::MILLISECOND_NS;
-use crate::control::tests::fixture::{KALSHI, POLYMARKET, id, info_named};
+use crate::control::tests::fixture::{POLYMARKET, id, info_named};
 use crate::market::info::{Outcome, Resolution};
 use proptest::prelude::*;
 
@@ -60,8 +60,7 @@ fn a_scan_reads_page_after_page_and_begins_again_after_a_minute() {
     assert_eq!((report.scans_completed, report.pages, report.last_error.as_str()), (1, 2, ""));
     assert!(report.last_scan_wall_ns > 0);
     assert_eq!(
-        Discovery::new(POLYMARKET, true, 1)
-            .on_page(at(1), page(0..1, None)),
+        Discovery::new(POLYMARKET, true, 1).on_page(at(1), page(0..1, None)),
         Answer::default()
     );
 }
@@ -186,11 +185,7 @@ fn a_scan_that_never_ends_is_warned_of_once_and_makes_the_engine_late() {
     assert!(discovery.is_late(now + limits::SCAN_LATE_NS).is_some());
     stuck(&mut discovery, &mut now);
     assert_eq!(std::iter::from_fn(|| discovery.take_warning()).count(), 1);
-    assert_eq!(
-        Discovery::new(POLYMARKET, false, 1).is_late(u64::MAX),
-        None,
-        "nothing is scanned"
-    );
+    assert_eq!(Discovery::new(POLYMARKET, false, 1).is_late(u64::MAX), None, "nothing is scanned");
 }
 
 #[test]

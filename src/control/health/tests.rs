@@ -3,8 +3,8 @@ use super::*;
 use crate::base::limits::{LAG_REASON_NS, STRANGE_WINDOW_NS};
 use crate::control::discovery::{Discovery, Lookup};
 use crate::control::io_request::Fetched;
-use crate::control::tests::fixture::{POLYMARKET, id, info, parts, shard, token};
 use crate::control::registry::Source;
+use crate::control::tests::fixture::{POLYMARKET, id, info, parts, shard, token};
 use crate::counter::health::condition_of;
 use crate::counter::latency::{Latencies, Stage};
 use crate::counter::report::EngineReport;
@@ -30,7 +30,8 @@ fn settled(control: &Controller, now: Now) -> EngineReport {
 fn control() -> Controller {
     let mut control = Controller::new(parts(POLYMARKET, vec![shard(0).0]), Now::default());
     control.markets.registry.register(info(1), 0, Source::Manual);
-    let opened = control.connections.placement.force_subscribe(&[id(1)], 0, &mut control.markets.registry);
+    let opened =
+        control.connections.placement.force_subscribe(&[id(1)], 0, &mut control.markets.registry);
     control.connections.placement.on_active(opened.expect("it was pending"), 0);
     control.shards[0].heartbeat_seen_ns = LATER.mono_ns;
     control
@@ -135,10 +136,7 @@ fn old_messages_are_a_notice_then_a_reason() {
         settled(&control, LATER).health
     };
     let health = window(LATER.mono_ns);
-    assert!(
-        health.healthy && health.notices[0].contains("messages are 3.0 s old"),
-        "{health:?}"
-    );
+    assert!(health.healthy && health.notices[0].contains("messages are 3.0 s old"), "{health:?}");
     assert!(health.notices[0].contains("--lag-warn"));
     let mut control = self::control().with_lag_warn(2_000_000_000);
     let mut latencies = Latencies::default();

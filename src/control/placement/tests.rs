@@ -2,8 +2,8 @@
 use super::*;
 use crate::base::routing::shard_of;
 use crate::base::time::SECOND_NS;
-use crate::control::tests::fixture::{id, info};
 use crate::control::registry::{Registered, Source};
+use crate::control::tests::fixture::{id, info};
 use proptest::prelude::*;
 
 const INTERVAL: u64 = limits::PLACEMENT_INTERVAL_NS;

@@ -49,10 +49,7 @@ fn polluted_aged_and_unhealthy_connections_are_replaced_and_others_are_not() {
     let ill = Candidate { age_ns: SECOND_NS, live: 49, ..candidate(5) };
     assert_eq!(begins(&recycler.poll(10, &[ill])), []);
     assert_eq!(begins(&recycler.poll(9 + RECYCLE_UNHEALTHY_NS, &[ill])), []);
-    assert_eq!(
-        begins(&recycler.poll(10 + RECYCLE_UNHEALTHY_NS, &[ill])),
-        [(5, Reason::Unhealthy)]
-    );
+    assert_eq!(begins(&recycler.poll(10 + RECYCLE_UNHEALTHY_NS, &[ill])), [(5, Reason::Unhealthy)]);
     let well = Candidate { live: 50, ..ill };
     assert_eq!(begins(&recycler.poll(11 + RECYCLE_UNHEALTHY_NS, &[well])), []);
     assert_eq!(begins(&recycler.poll(12 + RECYCLE_UNHEALTHY_NS, &[ill])), [], "counted anew");

@@ -491,7 +491,10 @@ fn a_hundred_thousand_markets_are_placed_expired_and_removed() {
     let mut registry = Registry::new(4);
     for number in 0..100_000 {
         let end = Some(u64::from(number));
-        assert_eq!(registry.register(info_with(number, 2, end), 0, Source::Catalogue), Registered::New);
+        assert_eq!(
+            registry.register(info_with(number, 2, end), 0, Source::Catalogue),
+            Registered::New
+        );
     }
     let mut connection = 0;
     for shard in (0..4).map(ShardId) {

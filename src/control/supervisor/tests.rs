@@ -2,8 +2,8 @@
 use super::*;
 use crate::base::id::MarketId;
 use crate::control::io_request::Fetched;
-use crate::control::tests::fixture::{KALSHI, POLYMARKET, info_named, parts, shard, token};
 use crate::control::registry::Source;
+use crate::control::tests::fixture::{KALSHI, POLYMARKET, info_named, parts, shard, token};
 use crate::counter::latency::Stage;
 use crate::ring::ring;
 use crate::venue::Feed;
@@ -44,12 +44,17 @@ impl Rig {
     /// One market of each, on a connection that is up.
     fn with_markets(mut self) -> Self {
         for (place, name) in [(self.polymarket, "11"), (self.kalshi, "KX-1")] {
-            self.supervisor.venue_mut(place).markets.registry.register(info_named(name), 0, Source::Manual);
+            self.supervisor.venue_mut(place).markets.registry.register(
+                info_named(name),
+                0,
+                Source::Manual,
+            );
         }
         self.supervisor.step(NOW);
         for venue in &mut self.supervisor.venues {
             let all: Vec<_> = venue.placement().connections().map(|(id, ..)| id).collect();
-            all.into_iter().for_each(|connection| venue.connections.placement.on_active(connection, 1));
+            all.into_iter()
+                .for_each(|connection| venue.connections.placement.on_active(connection, 1));
         }
         // The table fills once it is up.
         self.supervisor.step(NOW);

@@ -1,15 +1,15 @@
 //! What the tests of `control` share: markets by number or name, and a controller without network and shards.
 //!
 //! Runs on:  test threads.
+use crate::base::id::{MarketId, ShardId, TokenId};
+use crate::base::time::Now;
 use crate::control::{
+    controller::ControllerParts,
     dial::Target,
     discovery::Discovery,
     lifecycle::{Lifecycle, LifecycleOptions},
-    controller::ControllerParts,
     shard_proxy::ShardProxy,
 };
-use crate::base::id::{MarketId, ShardId, TokenId};
-use crate::base::time::Now;
 use crate::io::{driver::Readiness, socket::Tcp};
 use crate::link::shard_control::Report;
 use crate::market::info::{MarketInfo, Outcome};

@@ -1,8 +1,8 @@
 //! Markets over a fixed table: evenly, away from what fails, back again, within the venue's caps.
 use super::*;
 use crate::base::time::SECOND_NS;
-use crate::control::tests::fixture::info_named;
 use crate::control::registry::{Registered, Source, Status};
+use crate::control::tests::fixture::info_named;
 
 const TABLE: ConnectionTable = ConnectionTable { tickers: 2, trades: 2, lifecycle: 2, books: 6 };
 
