@@ -350,7 +350,8 @@ struct Key {
 
 impl Signer for Key {
     fn when_refused(&self) -> &'static str {
-        "check key id and key file (`Kalshi::with_key`, or --kalshi-key-id and --kalshi-key), which belong to prod or to demo, and this machine's clock"
+        "check key id and key file (`Kalshi::with_key`, or --kalshi-key-id and --kalshi-key), which belong to prod or to \
+         demo, and this machine's clock"
     }
 
     fn headers(&self, method: &str, path: &str, wall_ns: u64) -> Result<Headers, String> {
