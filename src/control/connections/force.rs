@@ -1,43 +1,47 @@
 //! Connections that a person asks for: opened at once for tokens that wait, on every shard concerned.
 //!
-//! Runs on:  control core. Owns: nothing; drives `placement`.
-use super::placement::ForceError;
-use super::pump::Control;
-use super::registry::Status;
+//! Runs on:  control core.
+use super::Connections;
 use crate::base::id::{ConnectionId, TokenId};
 use crate::base::time::Now;
+use crate::control::placement::ForceError;
+use crate::control::registry::{Registry, Status};
 
 /// What became of tokens that a connection was asked for.
 #[derive(Debug, Default)]
-pub(super) struct Forced {
+pub(in crate::control) struct Forced {
     /// The connections that are opened.
-    pub(super) connections: Vec<ConnectionId>,
+    pub(in crate::control) connections: Vec<ConnectionId>,
     /// Tokens that are on one of them.
-    pub(super) placed: Vec<TokenId>,
+    pub(in crate::control) placed: Vec<TokenId>,
     /// The others, and why.
-    pub(super) refused: Vec<(TokenId, Option<String>)>,
+    pub(in crate::control) refused: Vec<(TokenId, Option<String>)>,
 }
 
-impl Control {
+impl Connections {
     /// Opens connections for those of these tokens, all of this venue, that wait for one: at least one for each shard,
     /// more where they do not fit.
-    pub(super) fn force_subscribe(&mut self, tokens: &[TokenId], now: Now) -> Forced {
+    pub(in crate::control) fn force_subscribe(
+        &mut self,
+        tokens: &[TokenId],
+        registry: &mut Registry,
+        now: Now,
+    ) -> Forced {
         let mut forced = Forced::default();
         let mut waiting = Vec::new();
         for &token in tokens {
-            match self.why_not_waiting(&token) {
+            match self.why_not_waiting(&token, registry) {
                 None => waiting.push(token),
                 why => forced.refused.push((token, why)),
             }
         }
         while let Some(first) = waiting.first().copied() {
-            let opened =
-                self.placement.force_subscribe_tokens(&waiting, now.mono_ns, &mut self.registry);
+            let opened = self.placement.force_subscribe_tokens(&waiting, now.mono_ns, registry);
             match opened {
                 Ok(connection) => {
                     forced.connections.push(connection);
                     let is_on = |token: &TokenId| {
-                        let record = self.registry.market_of(token);
+                        let record = registry.market_of(token);
                         record.is_some_and(|record| record.connection == Some(connection))
                     };
                     let placed = waiting.extract_if(.., |token| is_on(token));
@@ -51,9 +55,9 @@ impl Control {
                 }
                 Err(ForceError::NothingPending) => break,
                 Err(error @ ForceError::NoConnectionLeft) => {
-                    let shard = self.registry.market_of(&first).map(|record| record.shard);
+                    let shard = registry.market_of(&first).map(|record| record.shard);
                     let is_there = |token: &mut TokenId| {
-                        self.registry.market_of(token).map(|record| record.shard) == shard
+                        registry.market_of(token).map(|record| record.shard) == shard
                     };
                     let full = waiting.extract_if(.., is_there);
                     forced.refused.extend(full.map(|token| (token, Some(error.to_string()))));
@@ -64,8 +68,8 @@ impl Control {
     }
 
     /// Why a token of this venue waits for no connection that could be opened for it.
-    fn why_not_waiting(&self, token: &TokenId) -> Option<String> {
-        let record = self.registry.market_of(token)?;
+    fn why_not_waiting(&self, token: &TokenId, registry: &Registry) -> Option<String> {
+        let record = registry.market_of(token)?;
         match record.status {
             Status::Pending if self.placement.is_fixed() => Some(
                 "the connections of its venue are a fixed table; it is put there by itself".into(),

@@ -16,7 +16,7 @@ use crate::pool::{Kind, PoolError, Service};
 
 /// What is told of the stream.
 #[derive(Debug)]
-pub(super) struct Stream {
+pub(super) struct StreamStatistics {
     name: &'static str,
     kind: Kind,
     url: String,
@@ -24,7 +24,7 @@ pub(super) struct Stream {
     statistics: Statistics,
 }
 
-impl Stream {
+impl StreamStatistics {
     /// Nothing dialled yet.
     pub(super) fn new(name: &'static str, target: &Target) -> Self {
         let kind = if target.tls.is_some() { Kind::Wss } else { Kind::Ws };
@@ -94,23 +94,14 @@ fn of_a_pool(error: &DialError) -> PoolError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::tests::fixture::target;
     use crate::counter::service::HealthState;
-    use crate::io::socket::Tcp;
     use serde_json::Value;
     use std::collections::{BTreeMap, BTreeSet};
-    use std::sync::Arc;
 
     #[test]
     fn dials_are_told_like_a_pools() {
-        let target = Target {
-            url: "ws://venue.test:81/ws".into(),
-            host: "venue.test".into(),
-            tls: None,
-            connector: Arc::new(Tcp),
-            heartbeat: "",
-            signer: None,
-        };
-        let mut stream = Stream::new("some-ws", &target);
+        let mut stream = StreamStatistics::new("some-ws", &target());
         let at = |wall_ns| Now { mono_ns: 0, wall_ns };
         let mut pool = PoolReport { connections_waiting: 3, ..PoolReport::default() };
         let mut told = vec![stream.report(&PoolReport::default(), 0), stream.report(&pool, 1)];

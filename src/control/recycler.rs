@@ -1,4 +1,4 @@
-//! Recycling: which connections are replaced, when, and what became of it. Decisions only.
+//! Recycler: which connections are replaced, when, and what became of it. Decisions only.
 //!
 //! Runs on:  control core (pure; times are monotonic nanoseconds). Owns: the attempts under way.
 //! Bounds:   `RECYCLES_MAX` attempts at once, one for a connection; `RECYCLE_PROOFS_MAX` proofs kept.
@@ -81,7 +81,7 @@ impl Candidate {
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Open a replacement; then [`Recycling::on_begun`] or [`Recycling::on_refused`].
+    /// Open a replacement; then [`Recycler::on_begun`] or [`Recycler::on_refused`].
     Begin {
         /// The connections to be replaced: one, or several that are merged.
         from: Vec<ConnectionId>,
@@ -103,29 +103,20 @@ pub enum Decision {
 }
 
 /// Why a recycle that was asked for does not begin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecycleError {
     /// No such connection is up.
+    #[error("no such connection is up")]
     NotUp,
     /// It is being replaced already, or is a replacement.
+    #[error("this connection is being replaced already")]
     UnderWay,
     /// It is one of a fixed table, which has no room for a replacement beside it.
+    #[error(
+        "this venue's connections are a fixed number and are not replaced while they work; one that fails is dialled again by itself"
+    )]
     Fixed,
 }
-
-impl std::fmt::Display for RecycleError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::NotUp => "no such connection is up",
-            Self::UnderWay => "this connection is being replaced already",
-            Self::Fixed => {
-                "this venue's connections are a fixed number and are not replaced while they work; one that fails is dialled again by itself"
-            }
-        })
-    }
-}
-
-impl std::error::Error for RecycleError {}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -159,7 +150,7 @@ struct Pause {
 
 /// The attempts of all connections.
 #[derive(Clone, Debug, Default)]
-pub struct Recycling {
+pub struct Recycler {
     /// By replacement.
     attempts: BTreeMap<ConnectionId, Attempt>,
     merging: Merging,
@@ -170,7 +161,7 @@ pub struct Recycling {
     proofs: VecDeque<RecycleProof>,
 }
 
-impl Recycling {
+impl Recycler {
     /// For connections that are filled with so many tokens.
     #[must_use]
     pub fn for_connections_of(tokens: usize) -> Self {

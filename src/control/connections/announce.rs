@@ -1,23 +1,41 @@
-//! What the log says of connections that are opened and lost.
+//! Log lines about connections that are opened and lost.
 //!
-//! Runs on:  the control core. Owns: the connections of a fixed table that are up and have no markets yet.
-//! Bounds:   one entry a connection of the table, for `START_GATE_NS` at most.
-use super::placement::ConnectionState;
-use super::pump::Control;
-use crate::base::id::ConnectionId;
+//! Runs on:  control core.
+//! Bounds:   one entry a connection of a fixed table, for `START_GATE_NS` at most.
+use super::Connections;
+use crate::base::id::{ConnectionId, ShardId};
 use crate::base::limits::START_GATE_NS;
 use crate::base::time::Now;
+use crate::control::placement::ConnectionState;
+use crate::control::registry::Registry;
 use crate::venue::Role;
-use log::{info, warn};
+use log::{debug, info, warn};
 
-impl Control {
-    /// A connection of a fixed table is up. One for books is there before its markets: it is announced with the first
-    /// of them, or without after a while.
-    pub(super) fn announce_up(&mut self, connection: ConnectionId, now: Now) {
+impl Connections {
+    /// A connection is dialled for the first time.
+    pub(in crate::control) fn log_open(&self, to: ConnectionId, shard: ShardId, tokens: usize) {
+        let name = self.placement.name(to);
+        let replaces = self.placement.replaces(to);
+        match tokens {
+            // A fixed table is there before its markets.
+            0 => debug!("{name} is opened on {shard}"),
+            count if replaces.is_empty() => {
+                info!("{name} is opened on {shard} for {count} tokens");
+            }
+            count => {
+                let from = self.names(replaces);
+                info!("{name} is opened on {shard} for {count} tokens of {from}");
+            }
+        }
+    }
+
+    /// A connection of a fixed table is up. One for books is there before its markets: it is logged with the first of
+    /// them, or without after a while.
+    pub(super) fn announce_up(&mut self, connection: ConnectionId, registry: &Registry, now: Now) {
         if !self.placement.is_fixed() {
             return;
         }
-        let tokens = self.placement.subscription(connection, &self.registry).len();
+        let tokens = self.placement.subscription(connection, registry).len();
         if self.placement.role(connection) == Role::Books && tokens == 0 {
             self.unannounced.insert(connection, now.mono_ns);
         } else {
@@ -26,14 +44,14 @@ impl Control {
     }
 
     /// Tokens were added to a connection.
-    pub(super) fn announce_tokens(&mut self, connection: ConnectionId, tokens: usize) {
+    pub(in crate::control) fn announce_tokens(&mut self, connection: ConnectionId, tokens: usize) {
         if self.unannounced.remove(&connection).is_some() {
             self.announce(connection, tokens);
         }
     }
 
-    /// Announces connections that have waited for markets in vain.
-    pub(super) fn announce_idle(&mut self, now: Now) {
+    /// Logs connections that have waited for markets in vain.
+    pub(in crate::control) fn announce_idle(&mut self, now: Now) {
         while let Some((&connection, _)) =
             self.unannounced.iter().find(|(_, up_ns)| now.mono_ns >= **up_ns + START_GATE_NS)
         {
@@ -50,8 +68,8 @@ impl Control {
         }
     }
 
-    /// A connection is lost: what that costs until it is back.
-    pub(super) fn report_loss(&self, connection: ConnectionId, why: &str) {
+    /// A connection is lost, and what that costs until it is back.
+    pub(super) fn log_loss(&self, connection: ConnectionId, why: &str) {
         let name = self.placement.name(connection);
         let role = self.placement.role(connection);
         let (what, until) = match role {
@@ -70,5 +88,11 @@ impl Control {
             }
             None => warn!("{name}: {why}; {what} until it is back, no book is stale"),
         }
+    }
+
+    /// What connections are called, one after the other.
+    pub(super) fn names(&self, connections: &[ConnectionId]) -> String {
+        let names: Vec<String> = connections.iter().map(|&id| self.placement.name(id)).collect();
+        names.join(", ")
     }
 }

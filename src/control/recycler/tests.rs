@@ -2,6 +2,7 @@
 use super::*;
 use crate::base::limits::{MERGE_AGE_MIN_NS, MERGE_POSTPONED_NS};
 use crate::base::time::SECOND_NS;
+use crate::control::tests::fixture::at;
 
 fn candidate(id: u32) -> Candidate {
     Candidate {
@@ -22,15 +23,11 @@ fn begins(decisions: &[Decision]) -> Vec<(u32, Reason)> {
     decisions.iter().filter_map(begin).collect()
 }
 
-fn at(ns: u64) -> Now {
-    Now { mono_ns: ns, wall_ns: ns }
-}
-
 /// Merges nothing.
-fn unmerging() -> Recycling {
-    let mut recycling = Recycling::default();
-    recycling.set_merging(u64::MAX, 0);
-    recycling
+fn unmerging() -> Recycler {
+    let mut recycler = Recycler::default();
+    recycler.set_merging(u64::MAX, 0);
+    recycler
 }
 
 const FROM: ConnectionId = ConnectionId(1);
@@ -38,75 +35,72 @@ const TO: ConnectionId = ConnectionId(9);
 
 #[test]
 fn polluted_aged_and_unhealthy_connections_are_replaced_and_others_are_not() {
-    let mut recycling = unmerging();
+    let mut recycler = unmerging();
     let polluted = Candidate { tokens_expired: 30, live: 70, ..candidate(1) };
     let clean = Candidate { tokens_expired: 29, live: 71, ..candidate(2) };
     let dead = Candidate { tokens_expired: 100, live: 0, ..candidate(3) };
-    assert_eq!(begins(&recycling.poll(0, &[clean, dead])), []);
-    assert_eq!(begins(&recycling.poll(0, &[polluted])), [(1, Reason::Polluted)]);
+    assert_eq!(begins(&recycler.poll(0, &[clean, dead])), []);
+    assert_eq!(begins(&recycler.poll(0, &[polluted])), [(1, Reason::Polluted)]);
     let young = Candidate { age_ns: RECYCLE_AGE_MIN_NS - 1, ..polluted };
-    assert_eq!(begins(&recycling.poll(0, &[young])), []);
+    assert_eq!(begins(&recycler.poll(0, &[young])), []);
     let aged = Candidate { age_ns: RECYCLE_AGE_NS, ..candidate(4) };
-    assert_eq!(begins(&recycling.poll(0, &[aged])), [(4, Reason::Aged)]);
+    assert_eq!(begins(&recycler.poll(0, &[aged])), [(4, Reason::Aged)]);
     // Unhealthy for long enough, and then whatever its age.
     let ill = Candidate { age_ns: SECOND_NS, live: 49, ..candidate(5) };
-    assert_eq!(begins(&recycling.poll(10, &[ill])), []);
-    assert_eq!(begins(&recycling.poll(9 + RECYCLE_UNHEALTHY_NS, &[ill])), []);
-    assert_eq!(
-        begins(&recycling.poll(10 + RECYCLE_UNHEALTHY_NS, &[ill])),
-        [(5, Reason::Unhealthy)]
-    );
+    assert_eq!(begins(&recycler.poll(10, &[ill])), []);
+    assert_eq!(begins(&recycler.poll(9 + RECYCLE_UNHEALTHY_NS, &[ill])), []);
+    assert_eq!(begins(&recycler.poll(10 + RECYCLE_UNHEALTHY_NS, &[ill])), [(5, Reason::Unhealthy)]);
     let well = Candidate { live: 50, ..ill };
-    assert_eq!(begins(&recycling.poll(11 + RECYCLE_UNHEALTHY_NS, &[well])), []);
-    assert_eq!(begins(&recycling.poll(12 + RECYCLE_UNHEALTHY_NS, &[ill])), [], "counted anew");
+    assert_eq!(begins(&recycler.poll(11 + RECYCLE_UNHEALTHY_NS, &[well])), []);
+    assert_eq!(begins(&recycler.poll(12 + RECYCLE_UNHEALTHY_NS, &[ill])), [], "counted anew");
 }
 
 #[test]
 fn so_many_at_once_the_worst_first_and_who_asks_goes_before() {
-    let mut recycling = unmerging();
+    let mut recycler = unmerging();
     let polluted = |id| Candidate { tokens_expired: 40, live: 60, ..candidate(id) };
     let aged = Candidate { age_ns: RECYCLE_AGE_NS, ..candidate(1) };
     let all = [aged, polluted(2), polluted(3)];
     assert_eq!(
-        begins(&recycling.poll(0, &all)),
+        begins(&recycler.poll(0, &all)),
         [(2, Reason::Polluted), (3, Reason::Polluted)],
         "no more than {RECYCLES_MAX} at once"
     );
-    recycling.ask(ConnectionId(1), true).unwrap();
-    assert_eq!(recycling.ask(ConnectionId(1), true), Err(RecycleError::UnderWay));
-    assert_eq!(recycling.ask(ConnectionId(8), false), Err(RecycleError::NotUp));
-    let decided = recycling.poll(0, &all);
+    recycler.ask(ConnectionId(1), true).unwrap();
+    assert_eq!(recycler.ask(ConnectionId(1), true), Err(RecycleError::UnderWay));
+    assert_eq!(recycler.ask(ConnectionId(8), false), Err(RecycleError::NotUp));
+    let decided = recycler.poll(0, &all);
     assert_eq!(begins(&decided), [(1, Reason::Asked), (2, Reason::Polluted)]);
-    recycling.on_begun(&[ConnectionId(1)], TO, Reason::Asked, Vec::new(), at(0));
-    recycling.on_begun(&[ConnectionId(2)], ConnectionId(10), Reason::Polluted, Vec::new(), at(0));
-    assert_eq!(begins(&recycling.poll(1, &[polluted(3)])), []);
-    assert_eq!(recycling.ask(TO, true), Err(RecycleError::UnderWay), "a replacement");
+    recycler.on_begun(&[ConnectionId(1)], TO, Reason::Asked, Vec::new(), at(0));
+    recycler.on_begun(&[ConnectionId(2)], ConnectionId(10), Reason::Polluted, Vec::new(), at(0));
+    assert_eq!(begins(&recycler.poll(1, &[polluted(3)])), []);
+    assert_eq!(recycler.ask(TO, true), Err(RecycleError::UnderWay), "a replacement");
 }
 
 #[test]
 fn a_replacement_settles_before_it_takes_over() {
-    let mut recycling = Recycling::default();
-    recycling.on_begun(&[FROM], TO, Reason::Asked, Vec::new(), at(100));
-    recycling.on_owing(TO, 0, 110);
-    recycling.on_up(TO, 200);
-    recycling.on_owing(TO, 3, 300);
-    assert_eq!(recycling.poll(300 + RECYCLE_SETTLE_NS, &[]), []);
-    recycling.on_owing(TO, 0, 400);
-    assert_eq!(recycling.poll(399 + RECYCLE_SETTLE_NS, &[]), []);
+    let mut recycler = Recycler::default();
+    recycler.on_begun(&[FROM], TO, Reason::Asked, Vec::new(), at(100));
+    recycler.on_owing(TO, 0, 110);
+    recycler.on_up(TO, 200);
+    recycler.on_owing(TO, 3, 300);
+    assert_eq!(recycler.poll(300 + RECYCLE_SETTLE_NS, &[]), []);
+    recycler.on_owing(TO, 0, 400);
+    assert_eq!(recycler.poll(399 + RECYCLE_SETTLE_NS, &[]), []);
     // A book that became live meanwhile.
-    recycling.on_owing(TO, 1, 500);
-    assert_eq!(recycling.poll(400 + RECYCLE_SETTLE_NS, &[]), []);
-    recycling.on_owing(TO, 0, 600);
+    recycler.on_owing(TO, 1, 500);
+    assert_eq!(recycler.poll(400 + RECYCLE_SETTLE_NS, &[]), []);
+    recycler.on_owing(TO, 0, 600);
     let ordered_ns = 600 + RECYCLE_SETTLE_NS;
-    assert_eq!(recycling.poll(ordered_ns, &[]), [Decision::Switch { to: TO }]);
-    assert_eq!(recycling.poll(ordered_ns + 1, &[]), [], "ordered once");
+    assert_eq!(recycler.poll(ordered_ns, &[]), [Decision::Switch { to: TO }]);
+    assert_eq!(recycler.poll(ordered_ns + 1, &[]), [], "ordered once");
     let counts =
         HandoverCounts { markets: 7, live: 14, live_after: 14, ..HandoverCounts::default() };
-    let (_, proof) = recycling.on_handed_over(TO, counts, at(ordered_ns + 50)).unwrap();
+    let (_, proof) = recycler.on_handed_over(TO, counts, at(ordered_ns + 50)).unwrap();
     assert_eq!((proof.from, proof.to), (FROM.0, TO.0));
     assert_eq!((proof.dial_ns, proof.fill_ns), (100, 400));
     assert_eq!((proof.settle_ns, proof.overlap_ns), (RECYCLE_SETTLE_NS, ordered_ns - 150));
-    let report = recycling.report();
+    let report = recycler.report();
     assert_eq!((report.initiated, report.completed, report.failed), (1, 1, 0));
     assert_eq!(
         (report.markets_migrated, report.interrupted, report.success_rate),
@@ -118,27 +112,27 @@ fn a_replacement_settles_before_it_takes_over() {
 #[test]
 fn what_does_not_come_up_fill_or_switch_in_time_is_given_up_and_tried_later() {
     for phase in 0..3 {
-        let mut recycling = Recycling::default();
-        recycling.on_begun(&[FROM], TO, Reason::Aged, Vec::new(), at(0));
+        let mut recycler = Recycler::default();
+        recycler.on_begun(&[FROM], TO, Reason::Aged, Vec::new(), at(0));
         let mut due_ns = RECYCLE_FILL_TIMEOUT_NS;
         if phase >= 1 {
-            recycling.on_up(TO, SECOND_NS);
+            recycler.on_up(TO, SECOND_NS);
             due_ns = SECOND_NS + RECYCLE_FILL_TIMEOUT_NS;
         }
         if phase >= 2 {
-            recycling.on_owing(TO, 0, 2 * SECOND_NS);
+            recycler.on_owing(TO, 0, 2 * SECOND_NS);
             let ordered_ns = 2 * SECOND_NS + RECYCLE_SETTLE_NS;
-            assert_eq!(recycling.poll(ordered_ns, &[]).len(), 1);
+            assert_eq!(recycler.poll(ordered_ns, &[]).len(), 1);
             due_ns = ordered_ns + RECYCLE_SWITCH_TIMEOUT_NS;
         }
-        assert_eq!(recycling.poll(due_ns - 1, &[]), []);
-        let decided = recycling.poll(due_ns, &[]);
+        assert_eq!(recycler.poll(due_ns - 1, &[]), []);
+        let decided = recycler.poll(due_ns, &[]);
         let [Decision::Abandon { to: TO, why }] = decided[..] else { panic!("{decided:?}") };
-        recycling.fail(TO, why, due_ns);
-        assert_eq!(recycling.report().failed, 1);
+        recycler.fail(TO, why, due_ns);
+        assert_eq!(recycler.report().failed, 1);
         let aged = Candidate { age_ns: RECYCLE_AGE_NS, ..candidate(1) };
-        assert_eq!(begins(&recycling.poll(due_ns + RECYCLE_RETRY_MIN_NS - 1, &[aged])), []);
-        let again = recycling.poll(due_ns + RECYCLE_RETRY_MIN_NS, &[aged]);
+        assert_eq!(begins(&recycler.poll(due_ns + RECYCLE_RETRY_MIN_NS - 1, &[aged])), []);
+        let again = recycler.poll(due_ns + RECYCLE_RETRY_MIN_NS, &[aged]);
         assert_eq!(begins(&again), [(1, Reason::Aged)]);
     }
 }
@@ -146,14 +140,14 @@ fn what_does_not_come_up_fill_or_switch_in_time_is_given_up_and_tried_later() {
 #[test]
 fn a_connection_that_is_lost_ends_its_attempt_whichever_it_is() {
     for lost in [FROM, TO] {
-        let mut recycling = Recycling::default();
-        recycling.on_begun(&[FROM], TO, Reason::Aged, Vec::new(), at(0));
-        recycling.on_up(TO, 1);
-        assert_eq!(recycling.on_down(ConnectionId(5), 2), None);
-        let decision = recycling.on_down(lost, 2);
+        let mut recycler = Recycler::default();
+        recycler.on_begun(&[FROM], TO, Reason::Aged, Vec::new(), at(0));
+        recycler.on_up(TO, 1);
+        assert_eq!(recycler.on_down(ConnectionId(5), 2), None);
+        let decision = recycler.on_down(lost, 2);
         assert!(matches!(decision, Some(Decision::Abandon { to: TO, .. })));
-        assert_eq!(recycling.on_down(lost, 3), None);
-        let report = recycling.report();
+        assert_eq!(recycler.on_down(lost, 3), None);
+        let report = recycler.report();
         assert_eq!((report.under_way, report.failed, report.success_rate), (0, 1, Some(0.0)));
         assert!(!report.last_failure.is_empty());
     }
@@ -170,7 +164,7 @@ fn merged(decisions: &[Decision]) -> Vec<u32> {
 fn the_smallest_connections_of_a_shard_that_fit_on_one_are_merged() {
     let of = |id, tokens| Candidate { tokens, live: tokens, ..candidate(id) };
     let all = [of(1, 170), of(2, 390), of(3, 90), of(4, 80), of(5, 180)];
-    let decide = |all: &[Candidate]| merged(&Recycling::default().poll(0, all));
+    let decide = |all: &[Candidate]| merged(&Recycler::default().poll(0, all));
     assert_eq!(decide(&all), [4, 3, 1], "340 of 360");
     // The others do not fit, are of another shard, young, or have books that are not live; expired tokens are none.
     let full: Vec<Candidate> = (3..8).map(|id| of(id, 390)).collect();
@@ -193,25 +187,25 @@ fn the_smallest_connections_of_a_shard_that_fit_on_one_are_merged() {
 fn one_merge_at_a_time_and_none_while_the_engine_is_not_healthy() {
     let of = |id: u32, shard| Candidate { shard: ShardId(shard), ..candidate(id) };
     let all = [of(1, 0), of(2, 0), of(3, 0), of(4, 1), of(5, 1)];
-    let mut recycling = Recycling::default();
-    assert_eq!(merged(&recycling.poll(0, &all)), [1, 2, 3], "the merge that saves most");
-    recycling.postpone_merging(0);
-    assert_eq!(recycling.poll(MERGE_POSTPONED_NS - 1, &all), []);
+    let mut recycler = Recycler::default();
+    assert_eq!(merged(&recycler.poll(0, &all)), [1, 2, 3], "the merge that saves most");
+    recycler.postpone_merging(0);
+    assert_eq!(recycler.poll(MERGE_POSTPONED_NS - 1, &all), []);
     let now_ns = MERGE_POSTPONED_NS;
-    assert_eq!(merged(&recycling.poll(now_ns, &all)), [1, 2, 3]);
+    assert_eq!(merged(&recycler.poll(now_ns, &all)), [1, 2, 3]);
     let from = [1, 2, 3].map(ConnectionId);
-    recycling.on_begun(&from, TO, Reason::Merge, Vec::new(), at(now_ns));
-    assert_eq!(recycling.poll(now_ns + 1, &all[3..]), []);
-    assert_eq!(recycling.ask(ConnectionId(2), true), Err(RecycleError::UnderWay));
-    recycling.on_up(TO, now_ns + 2);
+    recycler.on_begun(&from, TO, Reason::Merge, Vec::new(), at(now_ns));
+    assert_eq!(recycler.poll(now_ns + 1, &all[3..]), []);
+    assert_eq!(recycler.ask(ConnectionId(2), true), Err(RecycleError::UnderWay));
+    recycler.on_up(TO, now_ns + 2);
     // One of them is lost: all stay, and none is tried again at once.
-    let lost = recycling.on_down(ConnectionId(2), now_ns + 3);
+    let lost = recycler.on_down(ConnectionId(2), now_ns + 3);
     assert!(matches!(lost, Some(Decision::Abandon { to: TO, .. })));
-    assert_eq!(merged(&recycling.poll(now_ns + 4, &all)), [4, 5]);
+    assert_eq!(merged(&recycler.poll(now_ns + 4, &all)), [4, 5]);
 
-    recycling.on_begun(&from, TO, Reason::Merge, Vec::new(), at(0));
-    recycling.on_handed_over(TO, HandoverCounts::default(), at(9)).unwrap();
-    let report = recycling.report();
+    recycler.on_begun(&from, TO, Reason::Merge, Vec::new(), at(0));
+    recycler.on_handed_over(TO, HandoverCounts::default(), at(9)).unwrap();
+    let report = recycler.report();
     assert_eq!((report.merges, report.connections_merged, report.failed), (1, 2, 1));
     let proof = &report.proofs[0];
     assert_eq!((proof.from, &proof.merged[..], proof.to), (1, &[2, 3][..], 9));
