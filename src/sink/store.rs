@@ -162,7 +162,8 @@ pub(super) const TRADE_COLUMNS: &str =
     "venue, market, token, outcome, price_e6, size_e6, side, venue_ms, receive_ns, id, fee_bps_e6";
 
 /// Error of a database, one line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
 pub struct StoreError {
     /// The database's message.
     pub message: String,
@@ -177,14 +178,6 @@ impl StoreError {
         Self { message: message.into(), is_transient: false }
     }
 }
-
-impl std::fmt::Display for StoreError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for StoreError {}
 
 /// Address of a database: the value of `--trades`.
 #[derive(Clone, Debug, PartialEq, Eq)]
