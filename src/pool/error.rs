@@ -1,66 +1,65 @@
-//! Why somebody gets no connection or no answer.
+//! Errors of pools.
 //!
 //! Runs on:  any (pure).
 use crate::base::time::MILLISECOND_NS;
 use crate::io::connection::ConnectionError;
 use crate::wire::websocket::WebSocketError;
 
-/// Why there is no connection or no answer. A status such as 404 or 500 is an answer, not an error.
+/// Why there is no connection or no response. A status such as 404 or 500 is a response, not an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PoolError {
-    /// The connection could not be made, or failed under the request; see there whose fault it is.
+    /// The connection could not be opened, or failed during the request.
     Connection(ConnectionError),
-    /// The WebSocket was refused or broken. *The service's fault: back off and retry.*
+    /// The WebSocket was refused or broken. *Back off and retry.*
     WebSocket(WebSocketError),
-    /// No connection came free in time. *All are in use, or the service takes no more: ask less, or raise
-    /// `max`.*
+    /// No connection became available in time. *Send fewer requests or raise `max`.*
     AcquireTimeout {
-        /// How long was waited, nanoseconds.
+        /// Time waited, nanoseconds.
         after_ns: u64,
-        /// Connections that were in use then.
+        /// Connections in use at that time.
         in_use: usize,
-        /// Why the last attempt to open one failed, where one has.
+        /// Error of the last attempt to open one, if it failed.
         last: Option<String>,
     },
-    /// As many wait already as may. *Ask less.*
+    /// The wait queue is full. *Send fewer requests.*
     QueueFull {
-        /// Those who wait.
+        /// Waiters.
         waiting: usize,
     },
-    /// The rate limit would make this request wait for longer than its timeout. *Ask less often.*
+    /// The rate limit would delay this request beyond its timeout. *Send requests less often.*
     RateLimited {
-        /// How long it would wait, nanoseconds.
+        /// The delay, nanoseconds.
         wait_ns: u64,
-        /// True when the service itself asked for the pause (`Retry-After`).
-        asked_for: bool,
+        /// Whether the service requested the pause (`Retry-After`).
+        by_service: bool,
     },
-    /// The service redirects in a circle, or too often. *The service's fault.*
+    /// Circular or too many redirects: a fault of the service.
     Redirects {
-        /// Where the last one led.
+        /// Target of the last one.
         url: String,
     },
-    /// HTTP was asked of a WebSocket, or the other way round. *A bug of the caller's.*
+    /// An HTTP operation on a WebSocket, or the reverse. *A bug of the caller.*
     WrongKind {
-        /// What was asked for.
-        asked: &'static str,
+        /// The protocol requested.
+        protocol: &'static str,
     },
-    /// A probe got an answer that is none of a healthy service.
+    /// The probe's response is an error.
     Unhealthy {
         /// HTTP status.
         status: u16,
     },
-    /// There is no service of that name. *A bug of the caller's, or a gap in the configuration.*
+    /// Unknown service name. *A bug of the caller, or a configuration error.*
     UnknownService(String),
-    /// Two services have one name. *Bad configuration.*
+    /// Two services have this name. *Invalid configuration.*
     DuplicateService(String),
-    /// The pool is stopping. *Nothing to be done.*
+    /// The pool is stopping.
     Stopped,
-    /// The thread or core that has the pool does not keep up, or is gone. *Back off and retry.*
+    /// The pool's thread or core is overloaded or has ended. *Back off and retry.*
     Busy,
 }
 
 impl PoolError {
-    /// What it is counted as.
+    /// Kind for counting.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         match self {
@@ -88,7 +87,7 @@ impl PoolError {
         }
     }
 
-    /// The time of something is over.
+    /// A timeout in `stage`.
     pub(crate) const fn timeout(stage: &'static str, after_ns: u64) -> Self {
         Self::Connection(ConnectionError::Timeout { stage, after_ns })
     }
@@ -105,19 +104,21 @@ impl std::fmt::Display for PoolError {
                 last.as_ref()
                     .map_or(Ok(()), |why| write!(f, "; the last attempt to open one: {why}"))
             }
-            Self::QueueFull { waiting } => write!(f, "{waiting} wait for a connection already"),
-            Self::RateLimited { wait_ns, asked_for } => {
+            Self::QueueFull { waiting } => {
+                write!(f, "the wait queue is full: {waiting} wait for a connection")
+            }
+            Self::RateLimited { wait_ns, by_service } => {
                 let ms = wait_ns / MILLISECOND_NS;
-                let who = if *asked_for { "the service's Retry-After" } else { "the rate limit" };
-                write!(f, "{who} lets the next request go in {ms} ms only, after its timeout")
+                let who = if *by_service { "the service's Retry-After" } else { "the rate limit" };
+                write!(f, "{who} delays the next request by {ms} ms, beyond its timeout")
             }
             Self::Redirects { url } => write!(f, "too many redirects, the last one to {url}"),
-            Self::WrongKind { asked } => write!(f, "the service does not speak {asked}"),
+            Self::WrongKind { protocol } => write!(f, "the service does not use {protocol}"),
             Self::Unhealthy { status } => write!(f, "the probe was answered with HTTP {status}"),
-            Self::UnknownService(name) => write!(f, "there is no service called `{name}`"),
-            Self::DuplicateService(name) => write!(f, "two services are called `{name}`"),
+            Self::UnknownService(name) => write!(f, "there is no service named `{name}`"),
+            Self::DuplicateService(name) => write!(f, "two services are named `{name}`"),
             Self::Stopped => f.write_str("the pool is stopping"),
-            Self::Busy => f.write_str("the pool's thread does not keep up, or is gone"),
+            Self::Busy => f.write_str("the pool's thread is overloaded or has ended"),
         }
     }
 }
@@ -136,35 +137,35 @@ impl From<WebSocketError> for PoolError {
     }
 }
 
-/// What errors are counted by.
+/// Error kinds for counting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// The name has no address.
+    /// Name resolution failed.
     Resolve,
-    /// No address answers.
+    /// No address accepts a connection.
     Connect,
     /// TLS failed.
     Tls,
-    /// No whole answer in time.
+    /// No complete response in time.
     Timeout,
-    /// No connection came free in time.
+    /// No connection became available in time.
     AcquireTimeout,
     /// The connection broke.
     Broken,
-    /// The answer is not valid, or not wanted.
+    /// Invalid or unexpected response.
     Protocol,
-    /// The answer exceeds its bound.
+    /// The response exceeds its limit.
     TooLarge,
     /// The rate limit.
     RateLimited,
-    /// The pool takes no more.
+    /// The pool accepts no more requests.
     Refused,
-    /// The caller's own.
+    /// A fault of the caller.
     Usage,
 }
 
 impl ErrorKind {
-    /// Every kind, in the order of their numbers.
+    /// All kinds, in the order of their values.
     pub const ALL: [Self; 11] = [
         Self::Resolve,
         Self::Connect,
