@@ -242,7 +242,7 @@ impl PoolConnection {
             // Within an operation, more bytes would be invalid.
             return;
         }
-        self.connection.say_goodbye(&last);
+        self.connection.close_gracefully(&last);
     }
 }
 

@@ -62,7 +62,7 @@ struct Waiter {
 }
 
 impl Pool {
-    /// A pool without connections; [`Pool::turn`] must be called regularly, as [`super::Manager`] does.
+    /// A pool without connections; [`Pool::housekeep`] must be called regularly, as [`super::Manager`] does.
     #[must_use]
     pub fn new(service: Service, resolver: Resolver, tls: &Arc<ClientConfig>) -> Rc<Self> {
         let target = Target {
@@ -327,7 +327,7 @@ impl Pool {
     }
 
     /// Handles time; to be called about every `POOL_HOUSEKEEPING_NS`.
-    pub fn turn(&self) {
+    pub fn housekeep(&self) {
         let now_ns = self.clock.mono_ns();
         self.slots.borrow_mut().poll(now_ns);
         self.execute();

@@ -137,7 +137,7 @@ async fn housekeeping(pools: Weak<Vec<Rc<Pool>>>) {
     loop {
         // Not held while it sleeps: dropping the manager ends this task.
         let Some(pools) = pools.upgrade() else { return };
-        pools.iter().for_each(|pool| pool.turn());
+        pools.iter().for_each(|pool| pool.housekeep());
         drop(pools);
         sleep(POOL_HOUSEKEEPING_NS).await;
     }
