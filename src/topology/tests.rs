@@ -113,7 +113,7 @@ fn what_is_named_and_cannot_be_is_refused() {
     assert_eq!(refuse(&twice(flags(Some(1), &[1], None)), &cores(4)), error);
     assert_eq!(refuse(&twice(flags(None, &[1], Some(1))), &cores(4)), error);
     let parked = plan(&flags(None, &[1, 1], None), 4);
-    assert_eq!(parked.notes, ["core 1 is given to more than one shard"]);
+    assert_eq!(parked.notes, ["core 1 is assigned to more than one shard"]);
 
     let count = |shards| LayoutFlags { shards: Some(shards), ..LayoutFlags::default() };
     assert_eq!(refuse(&count(0), &[0]), TopologyError::ShardCount { shards: 0 });
