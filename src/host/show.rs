@@ -87,7 +87,8 @@ pub fn table(findings: &[Finding], coloured: bool) -> String {
         };
         let Finding { setting, found, remedy, .. } = finding;
         let arrow = if remedy.is_empty() { "" } else { "  -> " };
-        let _ = writeln!(out, "{colour}{verdict:<4}{end}  {setting:<width$}  {found}{arrow}{remedy}");
+        let _ =
+            writeln!(out, "{colour}{verdict:<4}{end}  {setting:<width$}  {found}{arrow}{remedy}");
     }
     out
 }

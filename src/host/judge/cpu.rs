@@ -30,8 +30,9 @@ pub(super) fn cores(facts: &Facts, profile: &Profile) -> Finding {
     let mut found =
         format!("{usable} of {} online ({})", facts.online.len(), format_cores(&facts.usable));
     let Some(layout) = &facts.layout else {
-        return Finding::ok("cores", ISOLATION, found)
-            .bad("the layout does not fit: run `ringbook topology` with the same flags for the reason");
+        return Finding::ok("cores", ISOLATION, found).bad(
+            "the layout does not fit: run `ringbook topology` with the same flags for the reason",
+        );
     };
     found += &format!(", {} threads", layout.threads);
     let shut = facts.isolated.iter().filter(|core| !facts.usable.contains(core)).count();
@@ -78,7 +79,11 @@ pub(super) fn cpu_quota(facts: &Facts) -> Finding {
             "a spinning shard exhausts the quota and is throttled: remove the quota (no quota), or use --idle park",
         );
     }
-    Finding::unless(fine, ok, "a thread that exhausts it is throttled: CPUQuota= empty, cpu.max = max")
+    Finding::unless(
+        fine,
+        ok,
+        "a thread that exhausts it is throttled: CPUQuota= empty, cpu.max = max",
+    )
 }
 
 pub(super) fn isolation(facts: &Facts, profile: &Profile) -> Finding {
@@ -107,11 +112,7 @@ pub(super) fn isolation(facts: &Facts, profile: &Profile) -> Finding {
 
 pub(super) fn kernel_workers(facts: &Facts, profile: &Profile) -> Finding {
     let Some(cores) = &facts.worker_cores else {
-        return Finding::info(
-            "kernel-workers",
-            ISOLATION,
-            "not reported by the kernel",
-        );
+        return Finding::info("kernel-workers", ISOLATION, "not reported by the kernel");
     };
     let fine = !profile.shard_cores.iter().any(|core| cores.contains(core));
     let ok = Finding::ok("kernel-workers", ISOLATION, format!("on cores {}", format_cores(cores)));
@@ -144,11 +145,7 @@ pub(super) fn interrupts(facts: &Facts, profile: &Profile) -> Finding {
 
 pub(super) fn governor(facts: &Facts, profile: &Profile) -> Finding {
     if facts.governors.is_empty() {
-        return Finding::info(
-            "governor",
-            POWER,
-            "no cpufreq here: the hypervisor decides",
-        );
+        return Finding::info("governor", POWER, "no cpufreq here: the hypervisor decides");
     }
     let found = facts.governors.join(", ");
     let ok = Finding::ok("governor", POWER, found);
@@ -160,11 +157,7 @@ pub(super) fn governor(facts: &Facts, profile: &Profile) -> Finding {
 pub(super) fn idle_states(facts: &Facts, profile: &Profile) -> Finding {
     let open = facts.idle_states.iter().filter(|state| !state.disabled);
     let Some(deepest) = open.max_by_key(|state| state.latency_us) else {
-        return Finding::info(
-            "idle-states",
-            POWER,
-            "no cpuidle here: the hypervisor decides",
-        );
+        return Finding::info("idle-states", POWER, "no cpuidle here: the hypervisor decides");
     };
     let found = format!("deepest {}, {} us to wake up", deepest.name, deepest.latency_us);
     let bound = profile.number("idle_latency_max_us");
@@ -174,11 +167,8 @@ pub(super) fn idle_states(facts: &Facts, profile: &Profile) -> Finding {
 
 pub(super) fn halt_polling(facts: &Facts, profile: &Profile) -> Finding {
     let Some(ns) = facts.halt_poll_ns else {
-        let why = if facts.is_virtual() {
-            "no haltpoll driver",
-        } else {
-            "only for virtual machines"
-        };
+        let why =
+            if facts.is_virtual() { "no haltpoll driver" } else { "only for virtual machines" };
         return Finding::info("halt-polling", POWER, why);
     };
     let found = if ns == 0 {
