@@ -74,12 +74,12 @@ pub fn report<'f>(facts: &Facts, profile: &'f Profile, findings: &'f [Finding]) 
 
 /// One line per setting, with the remedy if there is one.
 #[must_use]
-pub fn table(findings: &[Finding], coloured: bool) -> String {
+pub fn table(findings: &[Finding], colored: bool) -> String {
     let width = findings.iter().map(|finding| finding.setting.len()).max().unwrap_or(0);
     let mut out = String::new();
     for finding in findings {
         let verdict = finding.verdict.name();
-        let (colour, end) = match (coloured, finding.verdict) {
+        let (color, end) = match (colored, finding.verdict) {
             (false, _) | (true, Verdict::Info) => ("", ""),
             (true, Verdict::Ok) => ("\x1b[32m", "\x1b[0m"),
             (true, Verdict::Warn) => ("\x1b[33m", "\x1b[0m"),
@@ -88,7 +88,7 @@ pub fn table(findings: &[Finding], coloured: bool) -> String {
         let Finding { setting, found, remedy, .. } = finding;
         let arrow = if remedy.is_empty() { "" } else { "  -> " };
         let _ =
-            writeln!(out, "{colour}{verdict:<4}{end}  {setting:<width$}  {found}{arrow}{remedy}");
+            writeln!(out, "{color}{verdict:<4}{end}  {setting:<width$}  {found}{arrow}{remedy}");
     }
     out
 }

@@ -3,7 +3,6 @@
 //! Runs on:  the requester's core ([`RemotePool`]) and the pool's ([`RemoteServer`]); neither blocks on the other.
 //! Owns:     the two halves of two rings. Bounds: the capacity of [`remote`]: requests queued, running, or whose response
 //!           was not taken.
-//!           response.
 //! When full: the request is returned to the caller. Recovery: take responses.
 use super::error::PoolError;
 use super::lending::Pool;

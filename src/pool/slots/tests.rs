@@ -447,7 +447,7 @@ fn acquire_new_never_returns_a_reused_connection() {
     let Action::Serve(to, fresh) = &served[1] else { panic!("{served:?}") };
     assert_eq!((*to, fresh.connection, fresh.is_reused()), (ticket, 10, false));
 
-    // None is idle and all are lease: it waits for a place, not for what comes back.
+    // None is idle and all are leased: it waits for room, not for a returned connection.
     let _second = take(&mut slots, 4);
     let ticket = new(&mut slots, 4);
     assert!(actions(&mut slots).is_empty());
