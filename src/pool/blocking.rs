@@ -1,4 +1,4 @@
-//! Pools for blocking threads: a thread of its own has the pools, other threads send requests to it.
+//! Pools for blocking threads: one thread has the pools, others send requests to it.
 //!
 //! Runs on:  a thread named `pools` (glommio), and the requesting threads, which block.
 //! Owns:     a manager. Bounds: `POOL_REMOTE_MAX` requests at once; each ends by its service's request timeout.

@@ -1,4 +1,4 @@
-//! Records written and read back, and lines that are no records.
+//! Records written and read back, and other lines.
 use super::*;
 use proptest::prelude::*;
 

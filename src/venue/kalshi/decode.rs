@@ -1,4 +1,4 @@
-//! Decodes Kalshi WebSocket v2 frames into events, command responses and lifecycle updates.
+//! Decoder of Kalshi WebSocket v2 frames into events, command responses and lifecycle updates.
 //!
 //! Runs on:  shards, replay (pure). Owns: the scratch memory of one message.
 //! Bounds:   one pass; allocates only for lifecycle messages, errors and escaped strings.

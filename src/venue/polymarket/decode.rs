@@ -1,4 +1,4 @@
-//! Decodes market-channel frames into events: object or array, any key order, any serializer.
+//! Decoder of market-channel frames into events: object or array, any key order, any serializer.
 //!
 //! Runs on:  shards, replay (pure). Owns: the scratch memory of one message.
 //! Bounds:   one pass over an object, two over a list; allocates only for `new_market` and escaped strings. A list may

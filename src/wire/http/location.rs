@@ -1,4 +1,4 @@
-//! Resolves the `Location` of a redirect against the request URL (RFC 3986, 5.2).
+//! Resolution of the `Location` of a redirect against the request URL (RFC 3986, 5.2).
 //!
 //! Runs on:  any (pure).
 

@@ -1,4 +1,4 @@
-//! Compares the text frame scanner with tungstenite alone: equal output for all input.
+//! Comparison of the text frame scanner with tungstenite alone: equal output for all input.
 //!
 //! More cases: `PROPTEST_CASES=200000 cargo test --release --lib websocket`.
 use super::*;

@@ -1,4 +1,4 @@
-//! Frames in the forms of kalshi/protocol.md, 2 and 3, and what is wrong with others.
+//! Frames in the forms of kalshi/protocol.md, 2 and 3, and invalid ones.
 use super::*;
 use crate::base::price::Quantity;
 use crate::market::book::Level;

@@ -1,4 +1,4 @@
-//! A key made for these tests and used nowhere else, in both forms.
+//! A key pair that is used in these tests only, in both forms.
 use super::*;
 use ring::rsa::PublicKeyComponents;
 use ring::signature::RSA_PSS_2048_8192_SHA256;

@@ -1,4 +1,4 @@
-//! Compares the scan of usual layouts with the full parser: equal output for every frame.
+//! Comparison of the scan of usual layouts with the full parser: equal output for every frame.
 //!
 //! More cases: `PROPTEST_CASES=200000 cargo test --release --lib layouts`.
 use super::*;
