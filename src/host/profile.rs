@@ -1,7 +1,7 @@
 //! Host profiles: expected settings as `key=value` lines.
 //!
 //! Runs on:  main thread (pure). `tuning/profile` reads the same format; a missing key or the value `keep` expects
-//! nothing.
+//!           nothing.
 use super::Facts;
 use crate::topology::parse_cores;
 

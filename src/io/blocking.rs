@@ -1,8 +1,7 @@
 //! A small HTTP client for blocking threads: one connection with keep-alive.
 //!
 //! Runs on:  main thread and tests, never on an executor. Bounds: `REST_TIMEOUT_NS` per read, and for a response
-//! checked
-//!           between reads; `REST_BODY_BYTES_MAX` per body.
+//!           checked between reads; `REST_BODY_BYTES_MAX` per body.
 use super::clock::HostClock;
 use super::executor::{StartError, no_thread};
 use crate::base::limits::{FIRST_LOOK_TIMEOUT_NS, REST_BODY_BYTES_MAX, REST_TIMEOUT_NS};

@@ -2,9 +2,8 @@
 //!
 //! Runs on:  control core, or the executor of a pool (glommio). Owns: one socket.
 //! Bounds:   `HTTP_SCRATCH_BYTES` per read; an exchange has its own limits, a handshake `HANDSHAKE_BYTES_MAX`.
-//! Connecting has a
-//!           timeout; all other calls are limited by dropping the future, so each read yields first: otherwise a
-//!           socket that always has bytes would stop all timers.
+//!           Connecting has a timeout; all other calls are limited by dropping the future, so each read yields first:
+//!           otherwise a socket that always has bytes would stop all timers.
 use super::dial::{ConnectError, Dialed, connect};
 use super::executor::{sleep, yield_now};
 use super::resolve::{ResolveError, Resolver};

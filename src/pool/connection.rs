@@ -2,8 +2,7 @@
 //!
 //! Runs on:  the pool's core (glommio). Owns: one socket; messages of a WebSocket that were not yet taken.
 //! Bounds:   messages as in `wire::websocket`; the messages of one read, and `POOL_INBOX_MAX` of `POOL_INBOX_BYTES_MAX`
-//! more
-//!           while none are taken: idle, or waiting for a pong. Loops yield before each read
+//!           more while none are taken: idle, or waiting for a pong. Loops yield before each read
 //!           ([`Connection::receive`]); the caller sets timeouts; an upgrade has at most `HANDSHAKE_BYTES_MAX`.
 use super::error::PoolError;
 use super::service::Service;

@@ -1,8 +1,7 @@
 //! Connection pools, one per backend service, HTTP and WebSocket.
 //!
 //! Runs on:  one core (glommio): a pool belongs to the core that created it and needs no lock. Other cores use
-//! [`remote`],
-//!           threads outside the engine [`blocking`].
+//!           [`remote`], threads outside the engine [`blocking`].
 //! Owns:     every connection of its services.
 //! Bounds:   each service's limits; at most `POOL_SERVICES_MAX` services per configuration.
 //!

@@ -1,8 +1,8 @@
 //! Access to a pool on another core, over rings.
 //!
 //! Runs on:  the requester's core ([`RemotePool`]) and the pool's ([`RemoteServer`]); neither blocks on the other.
-//! Owns:     the two halves of two rings. Bounds: the capacity of [`remote`]: requests queued, running, or whose response
-//!           was not taken.
+//! Owns:     the two halves of two rings. Bounds: the capacity of [`remote`]: requests queued, running, or whose
+//!           response was not taken.
 //! When full: the request is returned to the caller. Recovery: take responses.
 use super::error::PoolError;
 use super::lending::Pool;

@@ -2,9 +2,8 @@
 //!
 //! Runs on:  control core (pure). Owns: the request's bytes and the partial response.
 //! Bounds:   `HTTP_HEAD_BYTES_MAX` for all heads of a response together (1xx included), and for consecutive framing
-//! (chunk
-//!           sizes, trailers) without body bytes; the caller's limit for the body as sent and as inflated, and twice
-//!           that for its framing.
+//!           (chunk sizes, trailers) without body bytes; the caller's limit for the body as sent and as inflated, and
+//!           twice that for its framing.
 mod location;
 mod retry;
 

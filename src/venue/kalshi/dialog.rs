@@ -1,8 +1,7 @@
 //! Subscription state machine of one connection: commands, responses, sequence numbers.
 //!
 //! Runs on:  shards (pure; times are monotonic nanoseconds). Owns: unanswered commands, the subscription id, its
-//! sequence
-//!           counter, the books whose snapshot is outstanding.
+//!           sequence counter, the books whose snapshot is outstanding.
 //! Bounds:   `COMMANDS_OPEN_MAX` unanswered commands of `TICKERS_PER_COMMAND` tickers each.
 //!
 //! Responses arrive in any order and are matched by id (kalshi/protocol.md, 2.7). One `subscribe` is open at a time:

@@ -2,8 +2,7 @@
 //!
 //! Runs on:  shards, replay (pure). Owns: the scratch memory of one message.
 //! Bounds:   one pass over an object, two over a list; allocates only for `new_market` and escaped strings. A list may
-//! be
-//!           decoded in parts; an object is decoded at once.
+//!           be decoded in parts; an object is decoded at once.
 //!
 //! Usual layouts are read by `scan`, all others by a full JSON parser. A message is delivered only after it is
 //! validated as a whole, and a frame that is invalid JSON delivers nothing.

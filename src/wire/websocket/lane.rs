@@ -2,8 +2,7 @@
 //!
 //! Runs on:  shards (pure). Owns: a partly received frame.
 //! Bounds:   `FRAME_BYTES_MAX` per frame, whose memory is touched as its bytes arrive and, beyond `LARGE_FRAME_BYTES`,
-//! given
-//!           away with it. `CONTROL_FRAMES_PER_READ_MAX` frames without content (pings, pongs, empty frames) per
+//!           given away with it. `CONTROL_FRAMES_PER_READ_MAX` frames without content (pings, pongs, empty frames) per
 //!           read; `FRAGMENT_BYTES_MIN` per fragment beyond `FRAGMENTS_FREE`.
 //!
 //! A market feed is mostly unmasked, unfragmented text frames. Those are read here, without a copy if they are whole in
