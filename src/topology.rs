@@ -14,7 +14,6 @@ mod tests;
 pub use cores::{CoreListError, format_cores, parse_cores};
 
 use crate::base::limits;
-use std::fmt;
 
 /// Behavior of an idle thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,11 +78,13 @@ pub struct Topology {
 }
 
 /// Why a layout is refused. *Report and exit.*
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TopologyError {
     /// The process may not run on any core.
+    #[error("this process may not run on any core")]
     NoCores,
     /// A requested core is not usable.
+    #[error("{flag}: core {core} is not usable here; usable: {}", cores::format_cores(.usable))]
     CoreNotUsable {
         /// The flag.
         flag: &'static str,
@@ -93,16 +94,21 @@ pub enum TopologyError {
         usable: Vec<u32>,
     },
     /// The core of a spinning shard is also assigned to another thread.
+    #[error(
+        "core {core} is assigned to two threads, one of them a spinning shard; use another core or --idle park"
+    )]
     CoreTwice {
         /// The core.
         core: u32,
     },
     /// The number of shards is 0 or above [`limits::SHARDS_MAX`].
+    #[error("--shards {shards}: must be 1 to {}", limits::SHARDS_MAX)]
     ShardCount {
         /// The requested number.
         shards: usize,
     },
     /// `--shards` and `--shard-cores` disagree.
+    #[error("--shards {shards}, but --shard-cores names {cores} cores")]
     ShardsAndCores {
         /// The requested number of shards.
         shards: usize,
@@ -110,31 +116,6 @@ pub enum TopologyError {
         cores: usize,
     },
 }
-
-impl fmt::Display for TopologyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoCores => write!(f, "this process may not run on any core"),
-            Self::CoreNotUsable { flag, core, usable } => {
-                let usable = cores::format_cores(usable);
-                write!(f, "{flag}: core {core} is not usable here; usable: {usable}")
-            }
-            Self::CoreTwice { core } => write!(
-                f,
-                "core {core} is assigned to two threads, one of them a spinning shard; \
-                 use another core or --idle park"
-            ),
-            Self::ShardCount { shards } => {
-                write!(f, "--shards {shards}: must be 1 to {}", limits::SHARDS_MAX)
-            }
-            Self::ShardsAndCores { shards, cores } => {
-                write!(f, "--shards {shards}, but --shard-cores names {cores} cores")
-            }
-        }
-    }
-}
-
-impl std::error::Error for TopologyError {}
 
 /// The chosen cores.
 struct Chosen {

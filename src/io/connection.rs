@@ -21,17 +21,22 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Why there is no response. A status such as 429 or 500 is a response, not an error.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectionError {
     /// The base URL or a request is invalid. *Configuration error or bug: do not retry.*
+    #[error("{0}")]
     BadRequest(String),
     /// Name resolution failed. *Back off and retry.*
+    #[error(transparent)]
     Resolve(ResolveError),
     /// No address accepts a connection. *Back off and retry.*
+    #[error(transparent)]
     Connect(ConnectError),
     /// The handshake failed, mostly due to configuration (`--tls-ca`) or a proxy. *Log, back off.*
+    #[error(transparent)]
     Tls(TlsError),
     /// No complete response within the timeout. *Back off.*
+    #[error("no answer within {} ms while {stage}", .after_ns / MILLISECOND_NS)]
     Timeout {
         /// The step that timed out.
         stage: &'static str,
@@ -39,29 +44,15 @@ pub enum ConnectionError {
         after_ns: u64,
     },
     /// The connection broke before the response was complete. *Retry later.*
+    #[error("{0}")]
     Broken(String),
     /// The response exceeds its limit. *Request less.*
+    #[error("{0}")]
     TooLarge(String),
     /// Invalid HTTP from the service or a proxy. *Count and retry later.*
+    #[error(transparent)]
     Protocol(HttpError),
 }
-
-impl std::fmt::Display for ConnectionError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::BadRequest(why) | Self::Broken(why) | Self::TooLarge(why) => f.write_str(why),
-            Self::Resolve(error) => error.fmt(f),
-            Self::Connect(error) => error.fmt(f),
-            Self::Tls(error) => error.fmt(f),
-            Self::Timeout { stage, after_ns } => {
-                write!(f, "no answer within {} ms while {stage}", after_ns / MILLISECOND_NS)
-            }
-            Self::Protocol(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for ConnectionError {}
 
 impl From<HttpError> for ConnectionError {
     fn from(error: HttpError) -> Self {

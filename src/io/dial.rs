@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// No address accepted a connection. *Back off.*
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct ConnectError {
     /// Each address tried, with its error.
     pub tried: Vec<(SocketAddr, String)>,
@@ -33,8 +33,6 @@ impl std::fmt::Display for ConnectError {
         Ok(())
     }
 }
-
-impl std::error::Error for ConnectError {}
 
 /// A connection as a glommio stream and as a plain socket.
 #[derive(Debug)]

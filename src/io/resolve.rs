@@ -17,9 +17,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
 /// Why a name has no addresses. *Back off and retry.*
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ResolveError {
     /// The resolver failed, and there is no cached result.
+    #[error("the name {host} cannot be resolved: {why}")]
     Failed {
         /// The name.
         host: String,
@@ -27,30 +28,18 @@ pub enum ResolveError {
         why: String,
     },
     /// The name exists but has no address.
+    #[error("the name {host} has no address")]
     Empty {
         /// The name.
         host: String,
     },
     /// `RESOLVE_QUEUE_DEPTH` requests are queued, or the thread has ended.
+    #[error("the resolver's queue is full; {host} was not looked up")]
     Busy {
         /// The name.
         host: String,
     },
 }
-
-impl std::fmt::Display for ResolveError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Failed { host, why } => write!(f, "the name {host} cannot be resolved: {why}"),
-            Self::Empty { host } => write!(f, "the name {host} has no address"),
-            Self::Busy { host } => {
-                write!(f, "the resolver's queue is full; {host} was not looked up")
-            }
-        }
-    }
-}
-
-impl std::error::Error for ResolveError {}
 
 type Answer = Result<Vec<IpAddr>, ResolveError>;
 type Lookup = Box<dyn FnMut(&str) -> io::Result<Vec<IpAddr>> + Send>;

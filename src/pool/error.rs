@@ -6,13 +6,20 @@ use crate::io::connection::ConnectionError;
 use crate::wire::websocket::WebSocketError;
 
 /// Why there is no connection or no response. A status such as 404 or 500 is a response, not an error.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PoolError {
     /// The connection could not be opened, or failed during the request.
+    #[error(transparent)]
     Connection(ConnectionError),
     /// The WebSocket was refused or broken. *Back off and retry.*
+    #[error(transparent)]
     WebSocket(WebSocketError),
     /// No connection became available in time. *Send fewer requests or raise `max`.*
+    #[error(
+        "no connection came free within {} ms; {in_use} are in use{}",
+        .after_ns / MILLISECOND_NS,
+        .last.as_ref().map_or(String::new(), |why| format!("; the last attempt to open one: {why}"))
+    )]
     AcquireTimeout {
         /// Time waited, nanoseconds.
         after_ns: u64,
@@ -22,11 +29,17 @@ pub enum PoolError {
         last: Option<String>,
     },
     /// The wait queue is full. *Send fewer requests.*
+    #[error("the wait queue is full: {waiting} wait for a connection")]
     QueueFull {
         /// Waiters.
         waiting: usize,
     },
     /// The rate limit would delay this request beyond its timeout. *Send requests less often.*
+    #[error(
+        "{} delays the next request by {} ms, beyond its timeout",
+        if *.by_service { "the service's Retry-After" } else { "the rate limit" },
+        .wait_ns / MILLISECOND_NS
+    )]
     RateLimited {
         /// The delay, nanoseconds.
         wait_ns: u64,
@@ -34,27 +47,34 @@ pub enum PoolError {
         by_service: bool,
     },
     /// Circular or too many redirects: a fault of the service.
+    #[error("too many redirects, the last one to {url}")]
     Redirects {
         /// Target of the last one.
         url: String,
     },
     /// An HTTP operation on a WebSocket, or the reverse. *A bug of the caller.*
+    #[error("the service does not use {protocol}")]
     WrongKind {
         /// The protocol requested.
         protocol: &'static str,
     },
     /// The probe's response is an error.
+    #[error("the probe was answered with HTTP {status}")]
     Unhealthy {
         /// HTTP status.
         status: u16,
     },
     /// Unknown service name. *A bug of the caller, or a configuration error.*
+    #[error("there is no service named `{0}`")]
     UnknownService(String),
     /// Two services have this name. *Invalid configuration.*
+    #[error("two services are named `{0}`")]
     DuplicateService(String),
     /// The pool is stopping.
+    #[error("the pool is stopping")]
     Stopped,
     /// The pool's thread or core is overloaded or has ended. *Back off and retry.*
+    #[error("the pool's thread is overloaded or has ended")]
     Busy,
 }
 
@@ -92,38 +112,6 @@ impl PoolError {
         Self::Connection(ConnectionError::Timeout { stage, after_ns })
     }
 }
-
-impl std::fmt::Display for PoolError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Connection(error) => error.fmt(f),
-            Self::WebSocket(error) => error.fmt(f),
-            Self::AcquireTimeout { after_ns, in_use, last } => {
-                let ms = after_ns / MILLISECOND_NS;
-                write!(f, "no connection came free within {ms} ms; {in_use} are in use")?;
-                last.as_ref()
-                    .map_or(Ok(()), |why| write!(f, "; the last attempt to open one: {why}"))
-            }
-            Self::QueueFull { waiting } => {
-                write!(f, "the wait queue is full: {waiting} wait for a connection")
-            }
-            Self::RateLimited { wait_ns, by_service } => {
-                let ms = wait_ns / MILLISECOND_NS;
-                let who = if *by_service { "the service's Retry-After" } else { "the rate limit" };
-                write!(f, "{who} delays the next request by {ms} ms, beyond its timeout")
-            }
-            Self::Redirects { url } => write!(f, "too many redirects, the last one to {url}"),
-            Self::WrongKind { protocol } => write!(f, "the service does not use {protocol}"),
-            Self::Unhealthy { status } => write!(f, "the probe was answered with HTTP {status}"),
-            Self::UnknownService(name) => write!(f, "there is no service named `{name}`"),
-            Self::DuplicateService(name) => write!(f, "two services are named `{name}`"),
-            Self::Stopped => f.write_str("the pool is stopping"),
-            Self::Busy => f.write_str("the pool's thread is overloaded or has ended"),
-        }
-    }
-}
-
-impl std::error::Error for PoolError {}
 
 impl From<ConnectionError> for PoolError {
     fn from(error: ConnectionError) -> Self {

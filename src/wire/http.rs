@@ -23,53 +23,34 @@ use ureq_proto::client::{Call, RecvBodyResult, RecvResponseResult, SendRequestRe
 pub const USER_AGENT: &str = concat!("ringbook/", env!("CARGO_PKG_VERSION"));
 
 /// Why an exchange failed. The connection is closed in every case.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HttpError {
     /// The request cannot be encoded (bad URL or header): *a bug or invalid configuration*.
+    #[error("the request cannot be written: {0}")]
     BadRequest(String),
     /// The server closed before the first byte of the response. On a reused connection this is the usual end of
     /// keep-alive: *repeat an idempotent request once*.
+    #[error("the server closed without an answer")]
     ClosedBeforeAnswer,
     /// The server closed within the response: *count and retry later*.
+    #[error("the server closed in the middle of its answer")]
     Truncated,
     /// The response head exceeds `HTTP_HEAD_BYTES_MAX`: *count and give up*.
+    #[error("the head of the answer exceeds {HTTP_HEAD_BYTES_MAX} bytes")]
     HeadTooLarge,
     /// The inflated body exceeds the caller's limit: *count and give up*.
+    #[error("the body of the answer exceeds {bytes_max} bytes")]
     BodyTooLarge {
         /// The limit in bytes.
         bytes_max: usize,
     },
     /// Invalid HTTP, or a damaged compressed body: *count and retry later*.
+    #[error("the answer is not valid HTTP: {}", one_line(.0))]
     Malformed(String),
     /// A content encoding that was not requested: *count and give up*.
+    #[error("the answer has the encoding `{}`, which was not requested", one_line(.0))]
     UnknownEncoding(String),
 }
-
-impl std::fmt::Display for HttpError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::BadRequest(why) => write!(f, "the request cannot be written: {why}"),
-            Self::ClosedBeforeAnswer => f.write_str("the server closed without an answer"),
-            Self::Truncated => f.write_str("the server closed in the middle of its answer"),
-            Self::HeadTooLarge => {
-                write!(f, "the head of the answer exceeds {HTTP_HEAD_BYTES_MAX} bytes")
-            }
-            Self::BodyTooLarge { bytes_max } => {
-                write!(f, "the body of the answer exceeds {bytes_max} bytes")
-            }
-            Self::Malformed(what) => write!(f, "the answer is not valid HTTP: {}", one_line(what)),
-            Self::UnknownEncoding(name) => {
-                write!(
-                    f,
-                    "the answer has the encoding `{}`, which was not requested",
-                    one_line(name)
-                )
-            }
-        }
-    }
-}
-
-impl std::error::Error for HttpError {}
 
 /// A request.
 #[derive(Clone, Debug)]

@@ -19,18 +19,28 @@ use rustls::crypto::ring as provider;
 
 /// Why TLS failed. [`TlsError::CaFile`] and [`TlsError::ServerName`] occur before a connection exists; after the others
 /// the caller sends what [`TlsSession::poll_ciphertext`] returns (the alert) and closes the connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TlsError {
     /// The file of `--tls-ca` has no usable certificate: *stop; the user must correct it*.
+    #[error("the file of the certificate authority (`tls_ca`, --tls-ca) is unusable: {0}")]
     CaFile(String),
     /// The host is neither a DNS name nor an IP address: *stop; invalid configuration*.
+    #[error("`{0}` is no host name and no IP address")]
     ServerName(String),
     /// The certificate's issuer is not trusted: *close, back off*.
+    #[error(
+        "the certificate of {server} is signed by an authority that is not trusted; \
+         name that authority's file with `tls_ca` or --tls-ca"
+    )]
     UnknownIssuer {
         /// The requested name.
         server: String,
     },
     /// The certificate is for another name: *close, back off*.
+    #[error(
+        "the certificate shown by {server} is for another name{}{presented}",
+        if .presented.is_empty() { "" } else { ": " }
+    )]
     NameMismatch {
         /// The requested name.
         server: String,
@@ -38,6 +48,7 @@ pub enum TlsError {
         presented: String,
     },
     /// The certificate is invalid for another reason, such as its dates: *close, back off*.
+    #[error("the certificate of {server} is unusable: {why}")]
     Certificate {
         /// The requested name.
         server: String,
@@ -45,40 +56,15 @@ pub enum TlsError {
         why: String,
     },
     /// The server sent an alert: *close, back off*.
+    #[error("the server ended TLS with the alert {0}")]
     Alert(String),
     /// The input is not TLS; often a plain-text port: *close, back off*.
+    #[error("the server does not use TLS on this port")]
     NotTls,
     /// Another protocol violation of the server: *close, back off*.
+    #[error("the server broke the TLS protocol: {0}")]
     Protocol(String),
 }
-
-impl std::fmt::Display for TlsError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::CaFile(why) => write!(f, "the file given with --tls-ca is unusable: {why}"),
-            Self::ServerName(name) => write!(f, "`{name}` is no host name and no IP address"),
-            Self::UnknownIssuer { server } => write!(
-                f,
-                "the certificate of {server} is signed by an authority that is not trusted; \
-                 name that authority's file with --tls-ca"
-            ),
-            Self::NameMismatch { server, presented } if presented.is_empty() => {
-                write!(f, "the certificate shown by {server} is for another name")
-            }
-            Self::NameMismatch { server, presented } => {
-                write!(f, "the certificate shown by {server} is for another name: {presented}")
-            }
-            Self::Certificate { server, why } => {
-                write!(f, "the certificate of {server} is unusable: {why}")
-            }
-            Self::Alert(what) => write!(f, "the server ended TLS with the alert {what}"),
-            Self::NotTls => f.write_str("the server does not use TLS on this port"),
-            Self::Protocol(what) => write!(f, "the server broke the TLS protocol: {what}"),
-        }
-    }
-}
-
-impl std::error::Error for TlsError {}
 
 /// A client configuration that trusts the public certificate authorities and those in `extra_ca_pem`. ALPN is
 /// `http/1.1`, which WebSockets need too.
@@ -234,8 +220,8 @@ impl TlsSession {
                 // Two authorities with one name: usual with private authorities.
                 CertificateError::BadSignature => TlsError::Certificate {
                     server,
-                    why: "another authority with the name of the trusted one signed it; \
-                          see --tls-ca"
+                    why: "another authority than the trusted one of the same name signed it; \
+                          see `tls_ca` or --tls-ca"
                         .to_owned(),
                 },
                 other => TlsError::Certificate { server, why: one_line(&other) },
@@ -276,7 +262,7 @@ mod tests {
             let error = client_config(Some(text.as_bytes())).unwrap_err();
             assert_eq!(
                 error.to_string(),
-                "the file given with --tls-ca is unusable: it holds no certificate in PEM form"
+                "the file of the certificate authority (`tls_ca`, --tls-ca) is unusable: it holds no certificate in PEM form"
             );
         }
         for text in [

@@ -21,9 +21,10 @@ use tungstenite::protocol::{WebSocketConfig, frame::coding::CloseCode};
 use tungstenite::{HandshakeError, Message, WebSocket, protocol::CloseFrame};
 
 /// Why a WebSocket failed. *Close the connection.*
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WebSocketError {
     /// The server answered the upgrade with another status than 101.
+    #[error("the server refused the WebSocket with {}", refusal(*.status, .location.as_deref()))]
     Refused {
         /// HTTP status.
         status: u16,
@@ -33,48 +34,31 @@ pub enum WebSocketError {
         location: Option<String>,
     },
     /// The server enabled an extension that was not offered: its frames cannot be parsed.
+    #[error(
+        "the server enabled the extension `{}`, which was not offered", one_line(.0)
+    )]
     UnknownExtension(String),
     /// The server broke the protocol.
+    #[error("the server broke the WebSocket protocol: {}", one_line(.0))]
     Protocol(String),
     /// Too many frames without content; the value describes them.
+    #[error("the server floods the WebSocket with {0}")]
     Flood(&'static str),
     /// Invalid URL or header.
+    #[error("the WebSocket address is unusable: {0}")]
     BadUrl(String),
     /// The server does not read; `SEND_BUFFER_BYTES_MAX` bytes of output are queued.
+    #[error("the server does not read what is sent to it")]
     SendBufferFull,
     /// The closing handshake is complete.
+    #[error("the server closed the WebSocket")]
     Closed,
 }
 
-impl std::fmt::Display for WebSocketError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Refused { status, location: Some(location), .. } => {
-                write!(
-                    f,
-                    "the server refused the WebSocket with {}",
-                    redirect_line(*status, location)
-                )
-            }
-            Self::Refused { status, .. } => {
-                write!(f, "the server refused the WebSocket with HTTP {status}")
-            }
-            Self::UnknownExtension(name) => {
-                let name = one_line(name);
-                write!(f, "the server enabled the extension `{name}`, which was not offered")
-            }
-            Self::Protocol(what) => {
-                write!(f, "the server broke the WebSocket protocol: {}", one_line(what))
-            }
-            Self::Flood(what) => write!(f, "the server floods the WebSocket with {what}"),
-            Self::BadUrl(what) => write!(f, "the WebSocket address is unusable: {what}"),
-            Self::SendBufferFull => f.write_str("the server does not read what is sent to it"),
-            Self::Closed => f.write_str("the server closed the WebSocket"),
-        }
-    }
+/// Description of a refused upgrade.
+fn refusal(status: u16, location: Option<&str>) -> String {
+    location.map_or_else(|| format!("HTTP {status}"), |to| redirect_line(status, to))
 }
-
-impl std::error::Error for WebSocketError {}
 
 /// The byte buffers that tungstenite uses as its stream.
 #[derive(Debug, Default)]

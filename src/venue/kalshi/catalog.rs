@@ -17,7 +17,6 @@ use crate::venue::catalogue::{self, Page};
 use crate::venue::polymarket::catalog::{percent_encode, too_deep};
 use crate::venue::skip::{SkipReason, Skipped};
 use sonic_rs::{JsonValueTrait, LazyValue};
-use std::fmt;
 
 /// Events per page of `/events` (the venue's maximum); about 1,500 markets, 3 MB.
 const PAGE_EVENTS: usize = 200;
@@ -63,19 +62,22 @@ pub enum MarketPhase {
 }
 
 /// Why a response cannot be used at all. *Retry the request.*
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CatalogError {
     /// Invalid JSON (an error page of a proxy, or truncated).
+    #[error("catalog: no JSON at byte {offset}")]
     NotJson {
         /// Byte offset of the error.
         offset: usize,
     },
     /// Nested deeper than [`limits::JSON_DEPTH_MAX`].
+    #[error("catalog: nested too deeply at byte {offset}")]
     TooDeep {
         /// Byte offset of the first such value.
         offset: usize,
     },
     /// JSON of an unexpected shape.
+    #[error("catalog: no {wanted}: {start}")]
     UnknownShape {
         /// The shape expected.
         wanted: &'static str,
@@ -83,18 +85,6 @@ pub enum CatalogError {
         start: String,
     },
 }
-
-impl fmt::Display for CatalogError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotJson { offset } => write!(f, "catalog: no JSON at byte {offset}"),
-            Self::TooDeep { offset } => write!(f, "catalog: nested too deeply at byte {offset}"),
-            Self::UnknownShape { wanted, start } => write!(f, "catalog: no {wanted}: {start}"),
-        }
-    }
-}
-
-impl std::error::Error for CatalogError {}
 
 /// Parses a response of `/events`, `/events/..`, `/markets` or `/markets/..`.
 ///

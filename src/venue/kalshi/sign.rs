@@ -27,51 +27,31 @@ impl std::fmt::Debug for SigningKey {
 }
 
 /// Why a file has no usable key. *Report and exit.*
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// No private key in the file.
+    #[error(
+        "holds no private key (a PEM that begins with BEGIN RSA PRIVATE KEY or BEGIN PRIVATE KEY)"
+    )]
     NoPrivateKey,
     /// Password-protected.
+    #[error("is encrypted; `openssl rsa -in FILE -out OTHER` writes it without a password")]
     Encrypted,
     /// Not RSA, or malformed.
+    #[error("is no usable RSA key of 2048 to 4096 bits")]
     NotRsa,
 }
 
-impl std::fmt::Display for KeyError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::NoPrivateKey => {
-                "holds no private key (a PEM that begins with BEGIN RSA PRIVATE KEY or BEGIN PRIVATE KEY)"
-            }
-            Self::Encrypted => {
-                "is encrypted; `openssl rsa -in FILE -out OTHER` writes it without a password"
-            }
-            Self::NotRsa => "is no usable RSA key of 2048 to 4096 bits",
-        })
-    }
-}
-
-impl std::error::Error for KeyError {}
-
 /// Why a request cannot be signed. *Report; retry later.*
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignError {
     /// The key id is not a valid header value.
+    #[error("the key's id must be visible ASCII without spaces, at most 128 bytes")]
     KeyId,
     /// The system returned no randomness.
+    #[error("a request cannot be signed: the system gives no randomness")]
     NoRandomness,
 }
-
-impl std::fmt::Display for SignError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::KeyId => "the key's id must be visible ASCII without spaces, at most 128 bytes",
-            Self::NoRandomness => "a request cannot be signed: the system gives no randomness",
-        })
-    }
-}
-
-impl std::error::Error for SignError {}
 
 impl SigningKey {
     /// Reads a key in PEM: PKCS#1, as the venue issues it, or PKCS#8.

@@ -24,7 +24,6 @@ use crate::base::limits;
 use crate::market::info::{Closed, MarketInfo};
 use crate::venue::skip::{SkipReason, Skipped};
 use sonic_rs::{JsonValueTrait, LazyValue};
-use std::fmt;
 use std::fmt::Write as _;
 
 /// A parsed catalog response.
@@ -41,38 +40,27 @@ pub struct Page {
 }
 
 /// Why a response cannot be used at all. *Retry the request.*
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CatalogError {
     /// Invalid JSON (an error page of a proxy, or truncated).
+    #[error("catalog: no JSON at byte {offset}")]
     NotJson {
         /// Byte offset of the error.
         offset: usize,
     },
     /// Nested deeper than [`limits::JSON_DEPTH_MAX`].
+    #[error("catalog: nested too deeply at byte {offset}")]
     TooDeep {
         /// Byte offset of the first such value.
         offset: usize,
     },
     /// JSON of an unknown shape.
+    #[error("catalog: neither markets nor events: {start}")]
     UnknownShape {
         /// The beginning of the response.
         start: String,
     },
 }
-
-impl fmt::Display for CatalogError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotJson { offset } => write!(f, "catalog: no JSON at byte {offset}"),
-            Self::TooDeep { offset } => write!(f, "catalog: nested too deeply at byte {offset}"),
-            Self::UnknownShape { start } => {
-                write!(f, "catalog: neither markets nor events: {start}")
-            }
-        }
-    }
-}
-
-impl std::error::Error for CatalogError {}
 
 /// Parses a response of `/markets`, `/markets/keyset`, `/events`, `/events/keyset`, `/markets/slug/..` or
 /// `/events/slug/..`.
