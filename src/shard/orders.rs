@@ -44,7 +44,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
                 self.on_unsubscribe(connection, &tokens, now);
             }
             Order::Close { connection } => self.on_close(connection, now),
-            Order::Market(event) => self.intake.books.on_market(&event),
+            Order::Market(event) => self.intake.books.store.on_market(&event),
             Order::Books { text } => self.on_books(text, now),
             Order::SwapLatencies { empty } => {
                 let filled = std::mem::replace(&mut self.intake.latencies, empty);
@@ -66,7 +66,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         let feed = self.feed;
         let opened = self.connections.open(id, || feed.dialog(role));
         let Some(slot) = opened else { return Vec::new() };
-        self.intake.books.name_connection(slot, id);
+        self.intake.books.store.name_connection(slot, id);
         let Some(connection) = self.connections.get_mut(slot) else { return Vec::new() };
         if self.times_connections {
             connection.latencies.get_or_insert_default();
@@ -134,7 +134,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         self.converse(slot, now);
         // If refused, the next heartbeat says that the socket is up.
         let _ = self.links.reports.try_send(Report::Up { connection: id });
-        self.intake.books.on_connection(id, ConnectionChange::Up);
+        self.intake.books.store.on_connection(id, ConnectionChange::Up);
         // The venue's first bytes may have come with the answer to the upgrade.
         let outcome = self.handle_bytes(slot, 0, now);
         if let Err(error) = outcome {
@@ -183,7 +183,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
                 Turn::Suspect => {}
                 Turn::Resubscribe => {
                     let why = StaleReason::Disconnected;
-                    intake.books.set_tokens_stale(tokens, slot, why, now.wall_ns);
+                    intake.books.store.set_tokens_stale(tokens, slot, why, now.wall_ns);
                 }
                 Turn::Reconnect(why) => outcome = Err(SessionError::Unanswered(why)),
                 Turn::Full { tokens: refused } => {
