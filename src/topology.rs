@@ -15,7 +15,6 @@ mod tests;
 pub use cores::{CoreListError, format_cores, parse_cores};
 
 use crate::base::limits;
-use std::fmt;
 
 /// What a thread does when nothing is to be done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,11 +79,13 @@ pub struct Topology {
 }
 
 /// Why a layout is refused. *Say it and exit.*
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TopologyError {
     /// The process may run on no core at all.
+    #[error("this process may run on no core")]
     NoCores,
     /// A core was named that this process may not use.
+    #[error("{flag}: core {core} is not usable here; usable: {}", cores::format_cores(.usable))]
     CoreNotUsable {
         /// The flag that named it.
         flag: &'static str,
@@ -94,16 +95,21 @@ pub enum TopologyError {
         usable: Vec<u32>,
     },
     /// A shard that is to spin was given a core that another thread was given too.
+    #[error(
+        "core {core} is given to two threads, one of them a shard that spins; use another core or --idle park"
+    )]
     CoreTwice {
         /// The core.
         core: u32,
     },
     /// The number of shards is 0 or above [`limits::SHARDS_MAX`].
+    #[error("--shards {shards}: must be 1 to {}", limits::SHARDS_MAX)]
     ShardCount {
         /// The number asked for.
         shards: usize,
     },
     /// `--shards` and `--shard-cores` disagree.
+    #[error("--shards {shards}, but --shard-cores names {cores} cores")]
     ShardsAndCores {
         /// The number asked for.
         shards: usize,
@@ -111,31 +117,6 @@ pub enum TopologyError {
         cores: usize,
     },
 }
-
-impl fmt::Display for TopologyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoCores => write!(f, "this process may run on no core"),
-            Self::CoreNotUsable { flag, core, usable } => {
-                let usable = cores::format_cores(usable);
-                write!(f, "{flag}: core {core} is not usable here; usable: {usable}")
-            }
-            Self::CoreTwice { core } => write!(
-                f,
-                "core {core} is given to two threads, one of them a shard that spins; \
-                 use another core or --idle park"
-            ),
-            Self::ShardCount { shards } => {
-                write!(f, "--shards {shards}: must be 1 to {}", limits::SHARDS_MAX)
-            }
-            Self::ShardsAndCores { shards, cores } => {
-                write!(f, "--shards {shards}, but --shard-cores names {cores} cores")
-            }
-        }
-    }
-}
-
-impl std::error::Error for TopologyError {}
 
 /// The cores chosen so far.
 struct Chosen {

@@ -122,7 +122,7 @@ const RIM: &[Reach] = &[
             "src/serve/",
             "src/config/",
             "src/api.rs",
-            "src/engine.rs",
+            "src/engine/",
             "src/command/",
             "src/bin/",
         ],
@@ -145,7 +145,7 @@ const RIM: &[Reach] = &[
         names: &["std::thread"],
         only: &[
             "src/io/",
-            "src/engine.rs",
+            "src/engine/",
             "src/command/",
             "src/replay/",
             "src/sink/",

@@ -38,16 +38,9 @@ pub const GAMMA_URL: &str = "https://gamma-api.polymarket.com";
 pub const CLOB_URL: &str = "https://clob.polymarket.com";
 
 /// A flag whose value cannot be used: one line that names flag, value and remedy. Exit code 2.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub struct UsageError(pub String);
-
-impl std::fmt::Display for UsageError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for UsageError {}
 
 impl From<SettingError> for UsageError {
     /// Settings have the names of their flags; each line is about one.

@@ -18,7 +18,8 @@ pub const EXAMPLE: &str = include_str!("pools.example.toml");
 const DURATION_MAX_S: f64 = 7.0 * 24.0 * 3600.0;
 
 /// Everything that is wrong with a file: one line each.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
 pub struct PoolsError(pub Vec<String>);
 
 impl PoolsError {
@@ -28,14 +29,6 @@ impl PoolsError {
         Self(self.0.into_iter().map(|line| format!("{flag} {line}")).collect())
     }
 }
-
-impl std::fmt::Display for PoolsError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0.join("\n"))
-    }
-}
-
-impl std::error::Error for PoolsError {}
 
 /// Reads the services of a file.
 ///

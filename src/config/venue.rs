@@ -260,8 +260,8 @@ impl Kalshi {
         for (name, service) in [("kalshi-rest-url", &rest), ("kalshi-ws-url", &ws)] {
             if !service.tls && !self.plain_text {
                 return Err(SettingError(format!(
-                    "{name} {}: signed requests would travel unencrypted; use https:// and wss://, or \
-                     allow plain text (--kalshi-plain-text) for a simulated venue",
+                    "{name} {}: signed requests would travel unencrypted; use https:// and wss://, or allow \
+                     plain text for a simulated venue (`Kalshi::plain_text`, --kalshi-plain-text)",
                     service.url
                 )));
             }
@@ -350,7 +350,8 @@ struct Key {
 
 impl Signer for Key {
     fn when_refused(&self) -> &'static str {
-        "check --kalshi-key-id and --kalshi-key, which belong to prod or to demo, and this machine's clock"
+        "check key id and key file (`Kalshi::with_key`, or --kalshi-key-id and --kalshi-key), which belong to prod or to \
+         demo, and this machine's clock"
     }
 
     fn headers(&self, method: &str, path: &str, wall_ns: u64) -> Result<Headers, String> {
@@ -363,8 +364,11 @@ impl Signer for Key {
 fn signer(id: &str, path: &Path) -> Result<Arc<dyn Signer>, SettingError> {
     let shown = path.display();
     let pem = file::read_private(path).map_err(|why| SettingError(format!("kalshi-key {why}")))?;
-    let key = SigningKey::from_pem(&pem)
-        .map_err(|error| SettingError(format!("kalshi-key {shown}: {error}")))?;
+    let key = SigningKey::from_pem(&pem).map_err(|error| {
+        SettingError(format!(
+            "kalshi-key {shown}: {error}; give the key file to `Kalshi::with_key` or --kalshi-key"
+        ))
+    })?;
     let key = Key { id: id.to_owned(), key };
     // What is wrong with the id shows now and not at every dial.
     let tried = key.headers("GET", "/", 0);

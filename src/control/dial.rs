@@ -36,9 +36,13 @@ pub struct Target {
 }
 
 /// Why a dial failed. The control core backs off and dials again.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum DialError {
     /// No address of the host answered; the last one's error.
+    #[error(
+        "cannot connect{}: {error}",
+        .address.map_or(String::new(), |address| format!(" to {address}"))
+    )]
     Connect {
         /// The address.
         address: Option<SocketAddr>,
@@ -46,34 +50,21 @@ pub enum DialError {
         error: std::io::Error,
     },
     /// TLS failed.
+    #[error(transparent)]
     Tls(TlsError),
     /// The upgrade could not be signed.
+    #[error("{0}")]
     Sign(String),
     /// The upgrade was refused or broken.
+    #[error(transparent)]
     WebSocket(WebSocketError),
     /// The connection ended during the handshake.
+    #[error("the venue closed the connection during the handshake")]
     Ended,
     /// Not done within the dial's time.
+    #[error("timed out while {0}")]
     Timeout(&'static str),
 }
-
-impl std::fmt::Display for DialError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Connect { address: Some(address), error } => {
-                write!(f, "cannot connect to {address}: {error}")
-            }
-            Self::Connect { address: None, error } => write!(f, "cannot connect: {error}"),
-            Self::Tls(error) => write!(f, "{error}"),
-            Self::Sign(why) => f.write_str(why),
-            Self::WebSocket(error) => write!(f, "{error}"),
-            Self::Ended => f.write_str("the venue closed the connection during the handshake"),
-            Self::Timeout(phase) => write!(f, "timed out while {phase}"),
-        }
-    }
-}
-
-impl std::error::Error for DialError {}
 
 /// How far a dial is.
 #[derive(Debug)]
@@ -307,6 +298,7 @@ impl Handshake {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::tests::fixture::target;
     use rustix::fd::BorrowedFd;
 
     /// A server that always has another empty line before its head.
@@ -334,14 +326,7 @@ mod tests {
 
     #[test]
     fn a_server_that_always_has_more_ends_no_step_and_not_the_clock() {
-        let target = Target {
-            url: "ws://127.0.0.1:9/ws".into(),
-            host: "127.0.0.1".into(),
-            tls: None,
-            connector: Arc::new(Endless),
-            heartbeat: "",
-            signer: None,
-        };
+        let target = Target { connector: Arc::new(Endless), ..target() };
         let begin = || Dial::new(target.clone(), vec!["127.0.0.1:9".parse().unwrap()], 10, 0);
         // Small reads: a step ends long before the bound in bytes, and the next one sees the deadline.
         let mut dial = begin();

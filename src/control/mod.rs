@@ -2,32 +2,34 @@
 //!
 //! Runs on:  control core. Owns: registry, placement, discovery, dials. Never names `shard`.
 //!
-//! All decisions are pure (time comes in, actions come out); only `dial`, `pump` and
-//! `shard_proxy` act.
-mod announce;
-pub mod catalogue;
+//! All decisions are pure (time comes in, actions come out); only `dial`, `controller` and `shard_proxy` act.
 mod clock;
+mod connections;
+pub mod controller;
 pub mod dial;
-pub mod dialing;
+pub mod dial_queue;
+mod dialer;
 pub mod discovery;
 pub mod exchange;
-mod force;
+mod health;
+pub mod io_request;
 mod lag;
 pub mod lifecycle;
-mod market_events;
+mod market_publisher;
+mod markets;
 mod names;
-mod picture;
 pub mod placement;
-pub mod pump;
-mod recycle;
-pub mod recycling;
+pub mod recycler;
 pub mod registry;
+mod reporting;
 pub mod resolutions;
-pub mod resync;
 pub mod run;
+mod schema_drift;
 pub mod shard_proxy;
 pub mod skips;
-mod stream;
+pub mod snapshot_requester;
+mod status_report;
+mod stream_statistics;
 pub mod supervisor;
 #[cfg(test)]
 mod tests;

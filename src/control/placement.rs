@@ -83,24 +83,15 @@ pub enum ConnectionState {
 }
 
 /// Why [`Placement::force_subscribe`] opened nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ForceError {
     /// None of the markets is registered and pending. *Tell who asked.*
+    #[error("none of the tokens is known and waits for a connection")]
     NothingPending,
     /// The shard has [`limits::CONNECTIONS_PER_SHARD_MAX`] connections. *Tell who asked.*
+    #[error("the shard has as many connections as it may have")]
     NoConnectionLeft,
 }
-
-impl std::fmt::Display for ForceError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::NothingPending => "none of the tokens is known and waits for a connection",
-            Self::NoConnectionLeft => "the shard has as many connections as it may have",
-        })
-    }
-}
-
-impl std::error::Error for ForceError {}
 
 #[derive(Clone, Debug)]
 struct Connection {

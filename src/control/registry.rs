@@ -14,7 +14,7 @@ mod load;
 mod lookup;
 mod shared;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 pub use load::Load;
 

@@ -106,11 +106,12 @@ mod tests {
     use crate::base::id::ConnectionId;
     use crate::base::price::Price;
     use crate::base::time::SECOND_NS;
-    use crate::control::registry::{Registry, Source, tests::info};
+    use crate::control::registry::{Registry, Source};
+    use crate::control::tests::fixture::info;
 
     fn over(number: u32) -> Record {
         let mut registry = Registry::new(1);
-        let info = info(number, 2, None);
+        let info = info(number);
         let market = info.market;
         registry.register(info, 0, Source::Catalogue);
         registry.mark_subscribed(&market, ConnectionId(1), 1).unwrap();

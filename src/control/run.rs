@@ -1,10 +1,10 @@
-//! The control core's executor loop: steps the supervisor, runs the errands of its venues.
+//! The control core's executor loop: steps the supervisor, carries out the requests of its venues.
 //!
 //! Runs on:  control core. Owns: the pools of each venue's REST services.
 use super::{
-    catalogue::Fetched,
-    pump::{Control, Errand},
-    resync::BooksRequest,
+    controller::Controller,
+    io_request::{Errand, Fetched},
+    snapshot_requester::SnapshotRequest,
     supervisor::Supervisor,
 };
 use crate::base::id::ConnectionId;
@@ -76,30 +76,30 @@ impl Sources {
     }
 }
 
-/// What a task brought home.
-enum Outcome {
+/// The result of a task.
+enum Completion {
     Fetched(Fetched),
     Status(Fetched),
     Books(usize, Fetched),
     Resolved(ConnectionId, Result<Vec<SocketAddr>, String>),
 }
 
-/// What a task needs to do its errand and bring it home.
+/// What a task needs to carry out a request and hand over its result.
 #[derive(Clone)]
-struct Home {
+struct Context {
     sources: Sources,
     catalogue: Rc<Pool>,
     books: Rc<Pool>,
-    inbox: Rc<RefCell<Vec<Outcome>>>,
+    inbox: Rc<RefCell<Vec<Completion>>>,
 }
 
-/// A venue's pools, and what its tasks have brought.
-struct Venue {
+/// A venue's REST pools, and the results of its tasks.
+struct VenueServices {
     manager: Manager,
-    home: Home,
+    context: Context,
 }
 
-impl Venue {
+impl VenueServices {
     fn new(mut sources: Sources) -> Self {
         let services = std::mem::take(&mut sources.services);
         let manager = Manager::new(services, &sources.resolver, &sources.tls);
@@ -107,17 +107,17 @@ impl Venue {
         let [catalogue, books] = sources.feed.service_names().map(|name| {
             manager.pool(name).expect("both services of the venue are among its sources")
         });
-        Self { manager, home: Home { sources, catalogue, books, inbox: Rc::default() } }
+        Self { manager, context: Context { sources, catalogue, books, inbox: Rc::default() } }
     }
 
-    /// Hands its controller what has come.
-    fn bring_home(&self, control: &mut Control, clock: &HostClock) {
-        for outcome in self.home.inbox.take() {
-            match outcome {
-                Outcome::Fetched(fetched) => control.on_fetched(fetched, clock.now()),
-                Outcome::Status(fetched) => control.on_status(fetched, clock.now()),
-                Outcome::Books(shard, fetched) => control.on_books(shard, fetched, clock.now()),
-                Outcome::Resolved(connection, addresses) => {
+    /// Hands the results to the controller of the venue.
+    fn deliver(&self, control: &mut Controller, clock: &HostClock) {
+        for completion in self.context.inbox.take() {
+            match completion {
+                Completion::Fetched(fetched) => control.on_fetched(fetched, clock.now()),
+                Completion::Status(fetched) => control.on_status(fetched, clock.now()),
+                Completion::Books(shard, fetched) => control.on_books(shard, fetched, clock.now()),
+                Completion::Resolved(connection, addresses) => {
                     control.on_resolved(connection, addresses, clock.now());
                 }
             }
@@ -127,7 +127,7 @@ impl Venue {
 
 /// Steps until the supervisor says that all is over. The sources are those of its venues, in their order.
 pub async fn run(mut supervisor: Supervisor, sources: Vec<Sources>, mut clock: HostClock) {
-    let venues: Vec<Venue> = sources.into_iter().map(Venue::new).collect();
+    let venues: Vec<VenueServices> = sources.into_iter().map(VenueServices::new).collect();
     let mut reported_ns = 0;
     loop {
         clock.align();
@@ -140,11 +140,11 @@ pub async fn run(mut supervisor: Supervisor, sources: Vec<Sources>, mut clock: H
             if report_services {
                 control.on_services(venue.manager.reports());
             }
-            venue.bring_home(control, &clock);
+            venue.deliver(control, &clock);
         }
         let Some(rest_ns) = supervisor.step(clock.now()) else { return };
         while let Some((place, errand)) = supervisor.poll_errand() {
-            send(errand, &venues[place].home);
+            send(errand, &venues[place].context);
         }
         sleep(rest_ns).await;
     }
@@ -165,43 +165,43 @@ fn fetched(result: Result<Response, PoolError>) -> Fetched {
 }
 
 /// The request that asks for books, signed where the venue wants that.
-fn request(home: &Home, question: BooksQuestion) -> Result<Request, String> {
-    let url = home.books.url(&question.path);
+fn request(context: &Context, question: BooksQuestion) -> Result<Request, String> {
+    let url = context.books.url(&question.path);
     let (method, request) = match question.body {
         Some(body) => ("POST", Request::post_json(url, body.into_bytes())),
         None => ("GET", Request::get(url)),
     };
-    let Some(signer) = &home.sources.signer else { return Ok(request) };
+    let Some(signer) = &context.sources.signer else { return Ok(request) };
     let path = question.path.split('?').next().unwrap_or_default();
     let headers = signer.headers(method, path, HostClock::new().now().wall_ns)?;
     Ok(headers.into_iter().fold(request, |request, (name, value)| request.header(name, value)))
 }
 
-/// Starts a task for the errand; it ends by itself, at the latest at its time limit.
-fn send(errand: Errand, home: &Home) {
-    let home = home.clone();
+/// Starts a task for the request; it ends by itself, at the latest at its time limit.
+fn send(errand: Errand, context: &Context) {
+    let context = context.clone();
     match errand {
         Errand::Fetch(path) => spawn(async move {
-            let fetched = fetched(home.catalogue.get(&path).await);
-            home.inbox.borrow_mut().push(Outcome::Fetched(fetched));
+            let fetched = fetched(context.catalogue.get(&path).await);
+            context.inbox.borrow_mut().push(Completion::Fetched(fetched));
         }),
         Errand::Status(path) => spawn(async move {
-            let fetched = fetched(home.catalogue.get(path).await);
-            home.inbox.borrow_mut().push(Outcome::Status(fetched));
+            let fetched = fetched(context.catalogue.get(path).await);
+            context.inbox.borrow_mut().push(Completion::Status(fetched));
         }),
-        Errand::Books(BooksRequest { shard, tokens }) => spawn(async move {
-            let question = home.sources.feed.books_request(&tokens);
-            let fetched = match request(&home, question) {
-                Ok(request) => fetched(home.books.request(&request).await),
+        Errand::Books(SnapshotRequest { shard, tokens }) => spawn(async move {
+            let question = context.sources.feed.books_request(&tokens);
+            let fetched = match request(&context, question) {
+                Ok(request) => fetched(context.books.request(&request).await),
                 Err(why) => Fetched::Failed(why),
             };
-            home.inbox.borrow_mut().push(Outcome::Books(shard, fetched));
+            context.inbox.borrow_mut().push(Completion::Books(shard, fetched));
         }),
         Errand::Resolve(connection) => spawn(async move {
-            let ws = &home.sources.ws;
-            let addresses = home.sources.resolver.resolve(&ws.host, ws.port).await;
+            let ws = &context.sources.ws;
+            let addresses = context.sources.resolver.resolve(&ws.host, ws.port).await;
             let addresses = addresses.map_err(|error| error.to_string());
-            home.inbox.borrow_mut().push(Outcome::Resolved(connection, addresses));
+            context.inbox.borrow_mut().push(Completion::Resolved(connection, addresses));
         }),
     }
 }

@@ -8,11 +8,12 @@
 #[cfg(test)]
 mod tests;
 
+use super::controller::{Controller, DIALING_CYCLE_NS};
 use super::discovery::Lookup;
+use super::io_request::Errand;
 use super::names::Names;
-use super::picture::link_report;
-use super::pump::{Control, DIALLING_CYCLE_NS, Errand};
-use super::recycling::RecycleError;
+use super::recycler::RecycleError;
+use super::reporting::{LinkGauges, link_reports};
 use crate::base::id::{ConnectionId, TokenId, Venue};
 use crate::base::limits::{CONNECTIONS_NUMBERED_PER_VENUE, STOP_TIMEOUT_NS, TABLE_CONNECTIONS_MAX};
 use crate::base::time::{Now, SECOND_NS};
@@ -23,7 +24,7 @@ use crate::link::{
     main_control::{Command, ControlNews, RefusedToken},
     serve_control::{ControlAnswer, ControlQuery},
 };
-use crate::ring::{Consumer, LinkGauge, Producer};
+use crate::ring::{Consumer, Producer};
 use log::warn;
 use std::collections::BTreeMap;
 
@@ -44,13 +45,13 @@ pub struct SupervisorLinks {
     /// Answers to the serve core.
     pub answers: Producer<ControlAnswer>,
     /// Names and gauges of the engine's links that are no venue's, for the report.
-    pub gauges: Vec<(String, Box<dyn LinkGauge>)>,
+    pub gauges: LinkGauges,
 }
 
 /// All venues of the engine.
 #[derive(Debug)]
 pub struct Supervisor {
-    venues: Vec<Control>,
+    venues: Vec<Controller>,
     links: SupervisorLinks,
     names: Names,
     /// What an interval has recorded that could not be sent.
@@ -65,8 +66,10 @@ pub struct Supervisor {
 impl Supervisor {
     /// The supervisor of these controllers, at least one.
     #[must_use]
-    pub fn new(mut venues: Vec<Control>, links: SupervisorLinks, now: Now) -> Self {
+    pub fn new(mut venues: Vec<Controller>, links: SupervisorLinks, now: Now) -> Self {
         number(&mut venues);
+        let several = venues.len() > 1;
+        venues.iter_mut().for_each(|venue| venue.reporting.names_venue = several);
         Self {
             venues,
             links,
@@ -84,7 +87,7 @@ impl Supervisor {
     /// # Panics
     /// There are not so many.
     #[must_use]
-    pub fn venue(&self, place: usize) -> &Control {
+    pub fn venue(&self, place: usize) -> &Controller {
         &self.venues[place]
     }
 
@@ -92,7 +95,7 @@ impl Supervisor {
     ///
     /// # Panics
     /// There are not so many.
-    pub fn venue_mut(&mut self, place: usize) -> &mut Control {
+    pub fn venue_mut(&mut self, place: usize) -> &mut Controller {
         &mut self.venues[place]
     }
 
@@ -100,7 +103,7 @@ impl Supervisor {
     pub fn step(&mut self, now: Now) -> Option<u64> {
         self.take_commands(now);
         let rests = self.venues.iter_mut().map(|venue| venue.step(now));
-        let rest_ns = rests.min().unwrap_or(DIALLING_CYCLE_NS);
+        let rest_ns = rests.min().unwrap_or(DIALING_CYCLE_NS);
         self.settle_names();
         self.answer_queries(now);
         if let Some(deadline_ns) = self.stop_deadline_ns {
@@ -135,7 +138,7 @@ impl Supervisor {
 
     /// Which venues may have what a name stands for: those whose names look like that, or all if none's do.
     fn may_have(&self, lookup: &Lookup) -> Vec<bool> {
-        let may = self.venues.iter().map(|venue| venue.discovery.may_have(lookup));
+        let may = self.venues.iter().map(|venue| venue.markets.discovery.may_have(lookup));
         let may: Vec<bool> = may.collect();
         let any = may.contains(&true);
         may.into_iter().map(|may| may || !any).collect()
@@ -143,7 +146,7 @@ impl Supervisor {
 
     fn settle_names(&mut self) {
         for venue in &mut self.venues {
-            for answer in venue.name_answers.drain(..) {
+            for answer in venue.take_name_answers() {
                 if let Some(line) = self.names.on_answer(venue.venue, answer) {
                     warn!("{line}");
                 }
@@ -179,7 +182,7 @@ impl Supervisor {
     ) -> (Vec<ConnectionId>, Vec<RefusedToken>) {
         let (mut connections, mut reasons) = (Vec::new(), BTreeMap::new());
         for venue in &mut self.venues {
-            let own = |token: &&TokenId| venue.registry.market_of(token).is_some();
+            let own = |token: &&TokenId| venue.registry().market_of(token).is_some();
             let own: Vec<TokenId> = tokens.iter().filter(own).copied().collect();
             let forced = venue.force_subscribe(&own, now);
             connections.extend(forced.connections);
@@ -199,7 +202,7 @@ impl Supervisor {
 
     /// Replaces a connection, whatever its age.
     fn force_recycle(&mut self, connection: ConnectionId) -> Result<(), RecycleError> {
-        let owner = self.venues.iter_mut().find(|v| v.placement.state(connection).is_some());
+        let owner = self.venues.iter_mut().find(|v| v.placement().state(connection).is_some());
         owner.ok_or(RecycleError::NotUp)?.force_recycle(connection)
     }
 
@@ -241,10 +244,9 @@ impl Supervisor {
         });
         let mut report = sum.unwrap_or_default();
         report.health.settle();
-        let gauges = self.links.gauges.iter();
-        report.router.extend(gauges.map(|(name, gauge)| link_report(name, &**gauge)));
+        report.router.extend(link_reports(&self.links.gauges));
         let mut latencies = Latencies::default();
-        self.venues.iter().for_each(|venue| latencies.add(&venue.latencies));
+        self.venues.iter().for_each(|venue| latencies.add(&venue.reporting.latencies));
         report.latencies = latencies.summaries();
         report
     }
@@ -285,14 +287,14 @@ impl Supervisor {
     }
 
     fn step_stop(&mut self, now: Now, deadline_ns: u64) -> Option<u64> {
-        let left: usize = self.venues.iter().map(Control::shards_left).sum();
+        let left: usize = self.venues.iter().map(Controller::shards_left).sum();
         if left > 0 && now.mono_ns < deadline_ns {
-            return Some(DIALLING_CYCLE_NS);
+            return Some(DIALING_CYCLE_NS);
         }
         let report = Box::new(self.report(now));
         let _ = self.links.news.try_send(ControlNews::Report(report));
         self.send_interval(now);
-        let connections = self.venues.iter_mut().flat_map(Control::take_connections);
+        let connections = self.venues.iter_mut().flat_map(Controller::take_connections);
         let connections: Vec<_> = connections.collect();
         if !connections.is_empty() {
             let _ = self.links.news.try_send(ControlNews::Connections(connections));
@@ -303,15 +305,15 @@ impl Supervisor {
 }
 
 /// Gives each venue numbers for its connections that no other has: fixed tables from 1 on, then those that grow.
-fn number(venues: &mut [Control]) {
-    let tables = venues.iter().filter(|venue| venue.placement.is_fixed()).count() as u32;
+fn number(venues: &mut [Controller]) {
+    let tables = venues.iter().filter(|venue| venue.placement().is_fixed()).count() as u32;
     let (mut table, mut growing) = (0, tables * TABLE_CONNECTIONS_MAX);
     for venue in venues {
-        if venue.placement.is_fixed() {
-            venue.placement.number_above(table);
+        if venue.placement().is_fixed() {
+            venue.connections.placement.number_above(table);
             table += TABLE_CONNECTIONS_MAX;
         } else {
-            venue.placement.number_above(growing);
+            venue.connections.placement.number_above(growing);
             growing += CONNECTIONS_NUMBERED_PER_VENUE;
         }
     }

@@ -1,43 +1,29 @@
 //! The pure parts together: a catalogue of the venue's size, dialled, lost and dialled again.
+pub(crate) mod fixture;
+
 use super::dial::DialError;
-use super::dialing::{Dial, DialQueue};
+use super::dial_queue::{Dial, DialQueue};
+use super::dialer::pause_of;
 use super::discovery::Discovery;
 use super::lifecycle::{Lifecycle, LifecycleOptions};
 use super::placement::{Action, ConnectionState, Placement};
-use super::pump::pause_of;
-use super::recycling::{Candidate, Decision, Recycling};
+
+use super::recycler::{Candidate, Decision, Recycler};
 use super::registry::{Registry, Source, Status};
 use crate::base::id::{ConnectionId, MarketId, TokenId};
 use crate::base::limits;
 use crate::base::random::Random;
-use crate::base::time::{MILLISECOND_NS, Now, SECOND_NS};
+use crate::base::time::{MILLISECOND_NS, SECOND_NS};
 use crate::counter::shard::HandoverCounts;
-use crate::market::info::{Closed, MarketInfo, Outcome, Resolution};
+use crate::market::info::{Closed, Resolution};
 use crate::venue::polymarket::catalog::Page;
 use crate::wire::{http::RetryAfter, websocket::WebSocketError};
+use fixture::{POLYMARKET, at, info};
 use std::collections::{BTreeMap, HashSet};
 
 const SHARDS: u16 = 2;
 const MARKETS: u32 = 20_000;
 const STEP_NS: u64 = 10 * MILLISECOND_NS;
-
-fn info(number: u32) -> MarketInfo {
-    let outcome = |i: u32| Outcome {
-        token: TokenId::new(&format!("{}", 2 * number + i)).unwrap(),
-        name: String::new(),
-    };
-    MarketInfo {
-        market: MarketId::new(&format!("0x{number:064x}")).unwrap(),
-        tokens: vec![outcome(0), outcome(1)],
-        slug: String::new(),
-        question: String::new(),
-        start_wall_ns: None,
-        end_wall_ns: None,
-        tick_size: None,
-        min_order_size: None,
-        neg_risk: false,
-    }
-}
 
 struct Engine {
     now: u64,
@@ -59,7 +45,7 @@ impl Engine {
             now: 0,
             registry: Registry::new(SHARDS),
             placement: Placement::new(SHARDS),
-            discovery: Discovery::new(crate::venue::polymarket::feed(true), true, 1),
+            discovery: Discovery::new(POLYMARKET, true, 1),
             lifecycle: Lifecycle::new(options),
             dials: DialQueue::new(1),
             sockets: Default::default(),
@@ -71,7 +57,7 @@ impl Engine {
     /// One cycle of the control core, with a venue that answers at once.
     fn step(&mut self) {
         self.now += STEP_NS;
-        let now = Now { mono_ns: self.now, wall_ns: self.now };
+        let now = at(self.now);
         if let Some(request) = self.discovery.poll(self.now) {
             let cursor =
                 request.path.rsplit_once("after_cursor=").map_or("0", |(_, cursor)| cursor);
@@ -218,11 +204,11 @@ fn a_refused_upgrade_says_how_long_no_connection_dials() {
     assert!(dials.poll(2 * limits::RETRY_AFTER_MAX_NS).is_some());
 }
 
-/// Births and deaths, with placement and recycling in virtual time; snapshots and dials take their usual time.
+/// Births and deaths, with placement and recycler in virtual time; snapshots and dials take their usual time.
 struct Churn {
     registry: Registry,
     placement: Placement,
-    recycling: Recycling,
+    recycler: Recycler,
     /// Connections by when they are up, and when they were.
     dials: BTreeMap<ConnectionId, u64>,
     up: BTreeMap<ConnectionId, u64>,
@@ -239,7 +225,7 @@ impl Churn {
         Self {
             registry: Registry::new(shards),
             placement: Placement::new(shards),
-            recycling: Recycling::default(),
+            recycler: Recycler::default(),
             dials: BTreeMap::new(),
             up: BTreeMap::new(),
             replaced: BTreeMap::new(),
@@ -281,24 +267,24 @@ impl Churn {
     /// A quarter of a second.
     fn step(&mut self) {
         self.now += limits::RECYCLE_INTERVAL_NS;
-        let now = Now { mono_ns: self.now, wall_ns: self.now };
+        let now = at(self.now);
         let dials: Vec<ConnectionId> =
             self.dials.iter().filter(|(_, at)| **at <= self.now).map(|(id, _)| *id).collect();
         for connection in dials {
             self.dials.remove(&connection);
             self.up.insert(connection, self.now);
             self.placement.on_active(connection, self.now);
-            self.recycling.on_up(connection, self.now);
+            self.recycler.on_up(connection, self.now);
         }
         for (&to, &mut (ref mut filled_ns, switched_ns)) in &mut self.replaced {
             if *filled_ns == 0 && self.up.contains_key(&to) {
                 *filled_ns = self.now + 2 * SECOND_NS;
             }
             if *filled_ns > 0 && self.now >= *filled_ns && switched_ns == 0 {
-                self.recycling.on_owing(to, 0, self.now);
+                self.recycler.on_owing(to, 0, self.now);
             }
             if switched_ns > 0 && self.now >= switched_ns {
-                self.recycling.on_handed_over(to, HandoverCounts::default(), now);
+                self.recycler.on_handed_over(to, HandoverCounts::default(), now);
                 self.placement.complete_replacement(to, self.now, &mut self.registry).unwrap();
             }
         }
@@ -316,18 +302,18 @@ impl Churn {
                 Some(Candidate { connection, shard, age_ns, tokens, tokens_expired, live })
             })
             .collect();
-        for decision in self.recycling.poll(self.now, &candidates) {
+        for decision in self.recycler.poll(self.now, &candidates) {
             match decision {
                 Decision::Begin { from, reason } => {
                     let to = self.placement.begin_replacement(&from, &self.registry).unwrap();
-                    self.recycling.on_begun(&from, to, reason, Vec::new(), now);
+                    self.recycler.on_begun(&from, to, reason, Vec::new(), now);
                     self.replaced.insert(to, (0, 0));
                 }
                 Decision::Switch { to } => {
                     self.replaced.get_mut(&to).unwrap().1 = self.now + SECOND_NS;
                 }
                 Decision::Abandon { to, why } => {
-                    self.recycling.fail(to, why, self.now);
+                    self.recycler.fail(to, why, self.now);
                     self.placement.abandon_replacement(to);
                     self.replaced.remove(&to);
                 }
@@ -376,7 +362,7 @@ fn after_most_markets_have_ended_few_connections_more_than_are_necessary_are_lef
                 churn.step();
             }
             let (open, necessary) = churn.connections();
-            let report = churn.recycling.report();
+            let report = churn.recycler.report();
             let what = format!(
                 "{shards} shards, {percent} % end, then churn {churns}: {before} connections become {open}, {necessary} are necessary"
             );

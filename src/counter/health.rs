@@ -37,10 +37,18 @@ pub const CONDITIONS: &[&str] = &[
     "{frames} frames are not in the capture in {folder}: {cause}; its manifest says when",
 ];
 
-/// The declared condition that a line of `/health` is an instance of; `None` for one that is not declared.
+/// The line of a condition at one of several venues: it begins with the venue's name, unless the name is in it.
+#[must_use]
+pub fn at_venue(venue: &str, line: &str) -> String {
+    if line.contains(venue) { line.to_owned() } else { format!("{venue}: {line}") }
+}
+
+/// The declared condition that a line of `/health` is an instance of, with or without its venue; `None` for one that is
+/// not declared.
 #[must_use]
 pub fn condition_of(line: &str) -> Option<&'static str> {
-    CONDITIONS.iter().copied().find(|condition| is_instance(condition, line))
+    let declared = |line| CONDITIONS.iter().copied().find(|condition| is_instance(condition, line));
+    declared(line).or_else(|| declared(line.split_once(": ")?.1))
 }
 
 fn is_instance(condition: &str, line: &str) -> bool {
@@ -70,6 +78,8 @@ mod tests {
         assert_eq!(of("stopping"), "stopping");
         assert_eq!(of("3 of 40 books are not live"), "{stale} of {held} books are not live");
         assert_eq!(of("no market is followed: x (2 such names)"), "no market is followed: {why}");
+        let at = at_venue("venue", "3 of 40 books are not live");
+        assert_eq!((at.as_str(), of(&at)), ("venue: 3 of 40 books are not live", of(&at[7..])));
         for unknown in ["stopping now", "3 of 40 books are not live yet", "", "the moon is full"] {
             assert_eq!(condition_of(unknown), None, "{unknown}");
         }

@@ -41,16 +41,9 @@ const WORDS: &[(&str, &[&str])] = &[
 ];
 
 /// Why a profile cannot be used: one line. *Say it, exit code 2.*
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub struct ProfileError(pub String);
-
-impl std::fmt::Display for ProfileError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for ProfileError {}
 
 /// What is expected of a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

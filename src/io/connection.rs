@@ -21,17 +21,22 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Why there is no response. A status such as 429 or 500 is a response, not an error.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectionError {
     /// The base URL or a request is unusable. *Our configuration or a bug: do not retry.*
+    #[error("{0}")]
     BadRequest(String),
     /// The name has no address. *The network's fault: back off and retry.*
+    #[error(transparent)]
     Resolve(ResolveError),
     /// No address answers. *The network's or the service's fault: back off and retry.*
+    #[error(transparent)]
     Connect(ConnectError),
     /// The handshake failed. *Mostly configuration (`--tls-ca`) or a proxy: log, back off.*
+    #[error(transparent)]
     Tls(TlsError),
     /// No whole answer within the timeout. *The network's or the service's fault: back off.*
+    #[error("no answer within {} ms while {stage}", .after_ns / MILLISECOND_NS)]
     Timeout {
         /// What was waited for.
         stage: &'static str,
@@ -39,29 +44,15 @@ pub enum ConnectionError {
         after_ns: u64,
     },
     /// The connection broke before the answer was whole. *The network's fault: retry later.*
+    #[error("{0}")]
     Broken(String),
     /// The answer exceeds its bound. *The service's fault: ask for less.*
+    #[error("{0}")]
     TooLarge(String),
     /// The answer is no valid HTTP. *The service's or a proxy's fault: count and retry later.*
+    #[error(transparent)]
     Protocol(HttpError),
 }
-
-impl std::fmt::Display for ConnectionError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::BadRequest(why) | Self::Broken(why) | Self::TooLarge(why) => f.write_str(why),
-            Self::Resolve(error) => error.fmt(f),
-            Self::Connect(error) => error.fmt(f),
-            Self::Tls(error) => error.fmt(f),
-            Self::Timeout { stage, after_ns } => {
-                write!(f, "no answer within {} ms while {stage}", after_ns / MILLISECOND_NS)
-            }
-            Self::Protocol(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for ConnectionError {}
 
 impl From<HttpError> for ConnectionError {
     fn from(error: HttpError) -> Self {

@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// No address could be connected to. *The network's or the server's fault: back off.*
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct ConnectError {
     /// Each address that was tried, and why it failed.
     pub tried: Vec<(SocketAddr, String)>,
@@ -34,8 +34,6 @@ impl std::fmt::Display for ConnectError {
         Ok(())
     }
 }
-
-impl std::error::Error for ConnectError {}
 
 /// A connection, usable in two ways: awaited through glommio, or as a bare socket.
 #[derive(Debug)]

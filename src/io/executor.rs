@@ -26,16 +26,9 @@ const LOCKED_MEMORY_MIN_BYTES: u64 = 512 * 1024;
 const FILES_MIN: u64 = 128;
 
 /// Why an executor cannot start: one line with the remedy. Exit code 1.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub struct StartError(pub String);
-
-impl std::fmt::Display for StartError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for StartError {}
 
 /// Checks what can be checked before any thread starts.
 ///

@@ -23,7 +23,7 @@ use std::time::Duration;
 pub type ClientStream = TcpStream;
 
 /// The address cannot be listened on. *The user must choose another.*
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub struct BindError {
     /// The address asked for.
     pub address: SocketAddr,
@@ -43,8 +43,6 @@ impl std::fmt::Display for BindError {
         }
     }
 }
-
-impl std::error::Error for BindError {}
 
 #[derive(Default)]
 struct Shared {

@@ -10,7 +10,7 @@ const CHUNK_BYTES: usize = 128 * 1024;
 const HISTORY_BYTES: usize = 1024 * 1024;
 
 /// Bytes of a file that could not be decompressed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Damage {
     /// Where the damage begins, as far as is known.
     pub from: u64,
@@ -40,8 +40,6 @@ impl std::fmt::Display for Damage {
         }
     }
 }
-
-impl std::error::Error for Damage {}
 
 impl Damage {
     pub(super) fn into_error(self) -> io::Error {

@@ -18,9 +18,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
 /// Why a name has no addresses. *Back off and ask again.*
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ResolveError {
     /// The host's resolver failed, and there is no older answer to fall back on.
+    #[error("the name {host} cannot be resolved: {why}")]
     Failed {
         /// The name.
         host: String,
@@ -28,28 +29,18 @@ pub enum ResolveError {
         why: String,
     },
     /// The name exists and has no address.
+    #[error("the name {host} has no address")]
     Empty {
         /// The name.
         host: String,
     },
     /// `RESOLVE_QUEUE_DEPTH` questions are waiting already, or the thread is gone.
+    #[error("the resolver is too busy to ask for {host}")]
     Busy {
         /// The name.
         host: String,
     },
 }
-
-impl std::fmt::Display for ResolveError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Failed { host, why } => write!(f, "the name {host} cannot be resolved: {why}"),
-            Self::Empty { host } => write!(f, "the name {host} has no address"),
-            Self::Busy { host } => write!(f, "the resolver is too busy to ask for {host}"),
-        }
-    }
-}
-
-impl std::error::Error for ResolveError {}
 
 type Answer = Result<Vec<IpAddr>, ResolveError>;
 type Lookup = Box<dyn FnMut(&str) -> io::Result<Vec<IpAddr>> + Send>;

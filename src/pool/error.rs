@@ -6,14 +6,21 @@ use crate::io::connection::ConnectionError;
 use crate::wire::websocket::WebSocketError;
 
 /// Why there is no connection or no answer. A status such as 404 or 500 is an answer, not an error.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PoolError {
     /// The connection could not be made, or failed under the request; see there whose fault it is.
+    #[error(transparent)]
     Connection(ConnectionError),
     /// The WebSocket was refused or broken. *The service's fault: back off and retry.*
+    #[error(transparent)]
     WebSocket(WebSocketError),
     /// No connection came free in time. *All are in use, or the service takes no more: ask less, or raise
     /// `max`.*
+    #[error(
+        "no connection came free within {} ms; {in_use} are in use{}",
+        .after_ns / MILLISECOND_NS,
+        .last.as_ref().map_or(String::new(), |why| format!("; the last attempt to open one: {why}"))
+    )]
     AcquireTimeout {
         /// How long was waited, nanoseconds.
         after_ns: u64,
@@ -23,11 +30,17 @@ pub enum PoolError {
         last: Option<String>,
     },
     /// As many wait already as may. *Ask less.*
+    #[error("{waiting} wait for a connection already")]
     QueueFull {
         /// Those who wait.
         waiting: usize,
     },
     /// The rate limit would make this request wait for longer than its timeout. *Ask less often.*
+    #[error(
+        "{} lets the next request go in {} ms only, after its timeout",
+        if *.asked_for { "the service's Retry-After" } else { "the rate limit" },
+        .wait_ns / MILLISECOND_NS
+    )]
     RateLimited {
         /// How long it would wait, nanoseconds.
         wait_ns: u64,
@@ -35,27 +48,34 @@ pub enum PoolError {
         asked_for: bool,
     },
     /// The service redirects in a circle, or too often. *The service's fault.*
+    #[error("too many redirects, the last one to {url}")]
     Redirects {
         /// Where the last one led.
         url: String,
     },
     /// HTTP was asked of a WebSocket, or the other way round. *A bug of the caller's.*
+    #[error("the service does not speak {asked}")]
     WrongKind {
         /// What was asked for.
         asked: &'static str,
     },
     /// A probe got an answer that is none of a healthy service.
+    #[error("the probe was answered with HTTP {status}")]
     Unhealthy {
         /// HTTP status.
         status: u16,
     },
     /// There is no service of that name. *A bug of the caller's, or a gap in the configuration.*
+    #[error("there is no service called `{0}`")]
     UnknownService(String),
     /// Two services have one name. *Bad configuration.*
+    #[error("two services are called `{0}`")]
     DuplicateService(String),
     /// The pool is stopping. *Nothing to be done.*
+    #[error("the pool is stopping")]
     Stopped,
     /// The thread or core that has the pool does not keep up, or is gone. *Back off and retry.*
+    #[error("the pool's thread does not keep up, or is gone")]
     Busy,
 }
 
@@ -93,36 +113,6 @@ impl PoolError {
         Self::Connection(ConnectionError::Timeout { stage, after_ns })
     }
 }
-
-impl std::fmt::Display for PoolError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Connection(error) => error.fmt(f),
-            Self::WebSocket(error) => error.fmt(f),
-            Self::AcquireTimeout { after_ns, in_use, last } => {
-                let ms = after_ns / MILLISECOND_NS;
-                write!(f, "no connection came free within {ms} ms; {in_use} are in use")?;
-                last.as_ref()
-                    .map_or(Ok(()), |why| write!(f, "; the last attempt to open one: {why}"))
-            }
-            Self::QueueFull { waiting } => write!(f, "{waiting} wait for a connection already"),
-            Self::RateLimited { wait_ns, asked_for } => {
-                let ms = wait_ns / MILLISECOND_NS;
-                let who = if *asked_for { "the service's Retry-After" } else { "the rate limit" };
-                write!(f, "{who} lets the next request go in {ms} ms only, after its timeout")
-            }
-            Self::Redirects { url } => write!(f, "too many redirects, the last one to {url}"),
-            Self::WrongKind { asked } => write!(f, "the service does not speak {asked}"),
-            Self::Unhealthy { status } => write!(f, "the probe was answered with HTTP {status}"),
-            Self::UnknownService(name) => write!(f, "there is no service called `{name}`"),
-            Self::DuplicateService(name) => write!(f, "two services are called `{name}`"),
-            Self::Stopped => f.write_str("the pool is stopping"),
-            Self::Busy => f.write_str("the pool's thread does not keep up, or is gone"),
-        }
-    }
-}
-
-impl std::error::Error for PoolError {}
 
 impl From<ConnectionError> for PoolError {
     fn from(error: ConnectionError) -> Self {

@@ -15,13 +15,16 @@ pub use crate::wire::websocket::WebSocketError;
 use crate::wire::websocket::{ClientSocket, Incoming};
 
 /// Why a session is over. The caller closes the socket, marks the books and asks for a new one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SessionError {
     /// The venue broke TLS.
+    #[error(transparent)]
     Tls(TlsError),
     /// The venue broke the WebSocket protocol, or does not read.
+    #[error(transparent)]
     WebSocket(WebSocketError),
     /// The venue closed, with its code and reason.
+    #[error("the venue closed the connection (code {code}{}{reason})", if .reason.is_empty() { "" } else { ": " })]
     ClosedByVenue {
         /// WebSocket close code; 1006 when the socket ended without one.
         code: u16,
@@ -29,50 +32,28 @@ pub enum SessionError {
         reason: String,
     },
     /// No byte came for [`SILENCE_MAX_NS`].
+    #[error("no byte for {} s", SILENCE_MAX_NS / 1_000_000_000)]
     Silent,
     /// Pings are answered and no data comes, while the venue's books move on.
+    #[error("data stopped while the venue's books moved on (pings are answered)")]
     Frozen,
     /// The dialog with the venue has failed; what about it.
+    #[error("{0}")]
     Unanswered(&'static str),
     /// It was to replace another connection, and the two are too far apart.
+    #[error("too far from the connection that it was to replace")]
     Overrun,
     /// Its unfinished frames hold the most memory of its shard, bytes, which is more than may be held.
+    #[error(
+        "closed because its unfinished frames hold {} KiB and those of its shard more than {} MiB",
+        .0 / 1024,
+        UNFINISHED_BYTES_MAX >> 20
+    )]
     FrameMemory(usize),
     /// Our own close was answered, or its time is up.
+    #[error("closed as asked")]
     Finished,
 }
-
-impl std::fmt::Display for SessionError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Tls(error) => write!(f, "{error}"),
-            Self::WebSocket(error) => write!(f, "{error}"),
-            Self::ClosedByVenue { code, reason } if reason.is_empty() => {
-                write!(f, "the venue closed the connection (code {code})")
-            }
-            Self::ClosedByVenue { code, reason } => {
-                write!(f, "the venue closed the connection (code {code}: {reason})")
-            }
-            Self::Silent => {
-                write!(f, "no byte for {} s", SILENCE_MAX_NS / 1_000_000_000)
-            }
-            Self::Frozen => {
-                f.write_str("data stopped while the venue's books moved on (pings are answered)")
-            }
-            Self::Unanswered(why) => f.write_str(why),
-            Self::Overrun => f.write_str("too far from the connection that it was to replace"),
-            Self::FrameMemory(bytes) => write!(
-                f,
-                "closed because its unfinished frames hold {} KiB and those of its shard more than {} MiB",
-                bytes / 1024,
-                UNFINISHED_BYTES_MAX >> 20
-            ),
-            Self::Finished => f.write_str("closed as asked"),
-        }
-    }
-}
-
-impl std::error::Error for SessionError {}
 
 /// A whole message from the venue.
 #[derive(Debug)]

@@ -85,40 +85,24 @@ impl Default for SimConfig {
 }
 
 /// A venue did not start, or no longer answers.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SimError {
     /// A knob is out of range: fix the configuration.
+    #[error("{0}")]
     Config(String),
     /// The address cannot be listened on: choose another.
+    #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, std::io::Error),
     /// Certificate or TLS configuration could not be made: a fault of the simulator's.
+    #[error("cannot make a certificate: {0}")]
     Certificate(String),
     /// The venue's thread or event loop could not be started.
+    #[error("cannot start the venue: {0}")]
     Start(std::io::Error),
     /// The venue's thread has ended or does not answer.
+    #[error("the simulated venue has ended")]
     Gone,
-}
-
-impl std::fmt::Display for SimError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Config(why) => write!(f, "{why}"),
-            Self::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
-            Self::Certificate(why) => write!(f, "cannot make a certificate: {why}"),
-            Self::Start(error) => write!(f, "cannot start the venue: {error}"),
-            Self::Gone => write!(f, "the simulated venue has ended"),
-        }
-    }
-}
-
-impl std::error::Error for SimError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Listen(_, error) | Self::Start(error) => Some(error),
-            _ => None,
-        }
-    }
 }
 
 impl SimConfig {

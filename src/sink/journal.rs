@@ -104,7 +104,9 @@ impl Journal {
     /// The file cannot be opened, read or repaired, or another process uses it: *say so at the start*.
     pub fn open(path: &Path) -> io::Result<(Self, Found)> {
         if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-            return Err(io::Error::other("is no regular file; name one with --trades-journal"));
+            return Err(io::Error::other(
+                "is no regular file; name one with `Trades::journal` or --trades-journal",
+            ));
         }
         let mut options = OpenOptions::new();
         let mut file = options.read(true).write(true).create(true).truncate(false).open(path)?;
@@ -112,7 +114,7 @@ impl Journal {
             Ok(()) => {}
             Err(LockFault::Held(by)) => {
                 return Err(io::Error::other(format!(
-                    "in use by {by}; stop it, or name another file with --trades-journal"
+                    "in use by {by}; stop it, or name another file with `Trades::journal` or --trades-journal"
                 )));
             }
             Err(LockFault::Impossible(error)) => {

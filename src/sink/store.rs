@@ -162,7 +162,8 @@ pub(super) const TRADE_COLUMNS: &str =
     "venue, market, token, outcome, price_e6, size_e6, side, venue_ms, receive_ns, id, fee_bps_e6";
 
 /// The database did not do what it was asked to; one line with its own words.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{words}")]
 pub struct StoreError {
     /// For people.
     pub words: String,
@@ -177,14 +178,6 @@ impl StoreError {
         Self { words: words.into(), away: false }
     }
 }
-
-impl std::fmt::Display for StoreError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.words)
-    }
-}
-
-impl std::error::Error for StoreError {}
 
 /// Where trades go, as `--trades` says it.
 #[derive(Clone, Debug, PartialEq, Eq)]

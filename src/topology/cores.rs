@@ -1,50 +1,38 @@
 //! Lists of cores, as in `1-3,5`.
 //!
 //! Runs on:  the main thread (pure).
-use std::fmt;
 
 /// Highest core number accepted.
 const CORE_MAX: u32 = 4095;
 
 /// What is wrong with a list of cores; every variant names the part that is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CoreListError {
     /// Nothing stands between two commas, or at all.
+    #[error("part {part} of the core list is empty")]
     Empty {
         /// The part's place, counted from 1.
         part: usize,
     },
     /// A part is neither a number nor a range.
+    #[error("{part:?} is neither a core nor a range such as 1-3")]
     NotANumber {
         /// The part.
         part: String,
     },
     /// A range ends before it begins.
+    #[error("the range {part:?} ends before it begins")]
     Backwards {
         /// The part.
         part: String,
     },
     /// A core has a number above 4095.
+    #[error("{part:?}: cores are numbered 0 to {CORE_MAX}")]
     TooHigh {
         /// The part.
         part: String,
     },
 }
-
-impl fmt::Display for CoreListError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty { part } => write!(f, "part {part} of the core list is empty"),
-            Self::NotANumber { part } => {
-                write!(f, "{part:?} is neither a core nor a range such as 1-3")
-            }
-            Self::Backwards { part } => write!(f, "the range {part:?} ends before it begins"),
-            Self::TooHigh { part } => write!(f, "{part:?}: cores are numbered 0 to {CORE_MAX}"),
-        }
-    }
-}
-
-impl std::error::Error for CoreListError {}
 
 /// Reads `1-3,5` as 1, 2, 3, 5, in the order given; a core may come twice.
 ///

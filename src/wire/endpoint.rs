@@ -3,16 +3,9 @@
 //! Runs on:  any (pure).
 
 /// An address that cannot be used: one line with the address, the fault and what is expected.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub struct EndpointError(String);
-
-impl std::fmt::Display for EndpointError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for EndpointError {}
 
 /// An address of the venue, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -23,49 +23,34 @@ use ureq_proto::client::{Call, RecvBodyResult, RecvResponseResult, SendRequestRe
 pub const USER_AGENT: &str = concat!("ringbook/", env!("CARGO_PKG_VERSION"));
 
 /// Why an exchange cannot go on. The connection is closed in every case.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HttpError {
     /// Our own request cannot be written (bad URL or header): *a bug or a bad configuration*.
+    #[error("the request cannot be written: {0}")]
     BadRequest(String),
     /// The server closed before the first byte of its answer. On a connection that was used before
     /// that is the ordinary end of keep-alive: *send an idempotent request once more*.
+    #[error("the server closed without an answer")]
     ClosedBeforeAnswer,
     /// The server closed in the middle of its answer: *count and try later*.
+    #[error("the server closed in the middle of its answer")]
     Truncated,
     /// The head of the answer exceeds `HTTP_HEAD_BYTES_MAX`: *count and give up*.
+    #[error("the head of the answer exceeds {HTTP_HEAD_BYTES_MAX} bytes")]
     HeadTooLarge,
     /// The body, inflated, exceeds the caller's bound: *count and give up*.
+    #[error("the body of the answer exceeds {bytes_max} bytes")]
     BodyTooLarge {
         /// The bound in bytes.
         bytes_max: usize,
     },
     /// The answer is not HTTP, or its compressed body is damaged: *count and try later*.
+    #[error("the answer is not valid HTTP: {}", one_line(.0))]
     Malformed(String),
     /// The body is encoded in a way that was not asked for: *count and give up*.
+    #[error("the answer is encoded as `{}`, which was not asked for", one_line(.0))]
     UnknownEncoding(String),
 }
-
-impl std::fmt::Display for HttpError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::BadRequest(why) => write!(f, "the request cannot be written: {why}"),
-            Self::ClosedBeforeAnswer => f.write_str("the server closed without an answer"),
-            Self::Truncated => f.write_str("the server closed in the middle of its answer"),
-            Self::HeadTooLarge => {
-                write!(f, "the head of the answer exceeds {HTTP_HEAD_BYTES_MAX} bytes")
-            }
-            Self::BodyTooLarge { bytes_max } => {
-                write!(f, "the body of the answer exceeds {bytes_max} bytes")
-            }
-            Self::Malformed(what) => write!(f, "the answer is not valid HTTP: {}", one_line(what)),
-            Self::UnknownEncoding(name) => {
-                write!(f, "the answer is encoded as `{}`, which was not asked for", one_line(name))
-            }
-        }
-    }
-}
-
-impl std::error::Error for HttpError {}
 
 /// A request before it is sent.
 #[derive(Clone, Debug)]

@@ -20,18 +20,28 @@ use rustls::crypto::ring as provider;
 /// Why TLS cannot be set up or go on. Only [`TlsError::CaFile`] and [`TlsError::ServerName`] are
 /// found before a connection exists; after the others the caller closes the connection, once it
 /// has sent what [`TlsSession::poll_ciphertext`] still gives (the alert that says why).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TlsError {
     /// The file given with `--tls-ca` holds no usable certificate: *stop, the user must mend it*.
+    #[error("the file of the certificate authority (`tls_ca`, --tls-ca) is unusable: {0}")]
     CaFile(String),
     /// The host of an address is neither a DNS name nor an IP address: *stop, bad configuration*.
+    #[error("`{0}` is no host name and no IP address")]
     ServerName(String),
     /// Nobody we trust signed the server's certificate: *close, back off*.
+    #[error(
+        "the certificate of {server} is signed by an authority that is not trusted; \
+         name that authority's file with `tls_ca` or --tls-ca"
+    )]
     UnknownIssuer {
         /// The name that was asked for.
         server: String,
     },
     /// The certificate is for another name: *close, back off*.
+    #[error(
+        "the certificate shown by {server} is for another name{}{presented}",
+        if .presented.is_empty() { "" } else { ": " }
+    )]
     NameMismatch {
         /// The name that was asked for.
         server: String,
@@ -39,6 +49,7 @@ pub enum TlsError {
         presented: String,
     },
     /// The certificate is unusable for another reason, such as its dates: *close, back off*.
+    #[error("the certificate of {server} is unusable: {why}")]
     Certificate {
         /// The name that was asked for.
         server: String,
@@ -46,40 +57,15 @@ pub enum TlsError {
         why: String,
     },
     /// The server ended the session with an alert: *close, back off*.
+    #[error("the server ended TLS with the alert {0}")]
     Alert(String),
     /// What came is not TLS; often a plain-text port: *close, back off*.
+    #[error("the server does not speak TLS on this port")]
     NotTls,
     /// The server broke the protocol in another way: *close, back off*.
+    #[error("the server broke the TLS protocol: {0}")]
     Protocol(String),
 }
-
-impl std::fmt::Display for TlsError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::CaFile(why) => write!(f, "the file given with --tls-ca is unusable: {why}"),
-            Self::ServerName(name) => write!(f, "`{name}` is no host name and no IP address"),
-            Self::UnknownIssuer { server } => write!(
-                f,
-                "the certificate of {server} is signed by an authority that is not trusted; \
-                 name that authority's file with --tls-ca"
-            ),
-            Self::NameMismatch { server, presented } if presented.is_empty() => {
-                write!(f, "the certificate shown by {server} is for another name")
-            }
-            Self::NameMismatch { server, presented } => {
-                write!(f, "the certificate shown by {server} is for another name: {presented}")
-            }
-            Self::Certificate { server, why } => {
-                write!(f, "the certificate of {server} is unusable: {why}")
-            }
-            Self::Alert(what) => write!(f, "the server ended TLS with the alert {what}"),
-            Self::NotTls => f.write_str("the server does not speak TLS on this port"),
-            Self::Protocol(what) => write!(f, "the server broke the TLS protocol: {what}"),
-        }
-    }
-}
-
-impl std::error::Error for TlsError {}
 
 /// A client configuration that trusts the public authorities and, if `extra_ca_pem` is given,
 /// every certificate in that PEM text as well. ALPN is `http/1.1`, which WebSockets need too.
@@ -239,7 +225,7 @@ impl TlsSession {
                 CertificateError::BadSignature => TlsError::Certificate {
                     server,
                     why: "another authority than the trusted one of the same name signed it; \
-                          see --tls-ca"
+                          see `tls_ca` or --tls-ca"
                         .to_owned(),
                 },
                 other => TlsError::Certificate { server, why: one_line(&other) },
@@ -280,7 +266,7 @@ mod tests {
             let error = client_config(Some(text.as_bytes())).unwrap_err();
             assert_eq!(
                 error.to_string(),
-                "the file given with --tls-ca is unusable: it holds no certificate in PEM form"
+                "the file of the certificate authority (`tls_ca`, --tls-ca) is unusable: it holds no certificate in PEM form"
             );
         }
         for text in [

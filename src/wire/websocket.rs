@@ -22,9 +22,10 @@ use tungstenite::protocol::{WebSocketConfig, frame::coding::CloseCode};
 use tungstenite::{HandshakeError, Message, WebSocket, protocol::CloseFrame};
 
 /// Why a WebSocket cannot go on. The caller closes the connection in every case.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WebSocketError {
     /// The server answered the upgrade with something else than 101.
+    #[error("the server refused the WebSocket with {}", refusal(*.status, .location.as_deref()))]
     Refused {
         /// HTTP status.
         status: u16,
@@ -34,48 +35,31 @@ pub enum WebSocketError {
         location: Option<String>,
     },
     /// The server switched on an extension that was not offered: its frames cannot be read.
+    #[error(
+        "the server switched on the extension `{}` that was not offered", one_line(.0)
+    )]
     UnknownExtension(String),
     /// The server broke the protocol.
+    #[error("the server broke the WebSocket protocol: {}", one_line(.0))]
     Protocol(String),
     /// The server sends frames that say nothing, too many of them: what they are.
+    #[error("the server floods the WebSocket with {0}")]
     Flood(&'static str),
     /// The URL cannot be asked for.
+    #[error("the WebSocket address is unusable: {0}")]
     BadUrl(String),
     /// The server does not take what is sent; `SEND_BUFFER_BYTES_MAX` are waiting.
+    #[error("the server does not take what is sent to it")]
     SendBufferFull,
     /// The closing handshake is complete.
+    #[error("the server closed the WebSocket")]
     Closed,
 }
 
-impl std::fmt::Display for WebSocketError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Refused { status, location: Some(location), .. } => {
-                write!(
-                    f,
-                    "the server refused the WebSocket with {}",
-                    redirect_line(*status, location)
-                )
-            }
-            Self::Refused { status, .. } => {
-                write!(f, "the server refused the WebSocket with HTTP {status}")
-            }
-            Self::UnknownExtension(name) => {
-                let name = one_line(name);
-                write!(f, "the server switched on the extension `{name}` that was not offered")
-            }
-            Self::Protocol(what) => {
-                write!(f, "the server broke the WebSocket protocol: {}", one_line(what))
-            }
-            Self::Flood(what) => write!(f, "the server floods the WebSocket with {what}"),
-            Self::BadUrl(what) => write!(f, "the WebSocket address is unusable: {what}"),
-            Self::SendBufferFull => f.write_str("the server does not take what is sent to it"),
-            Self::Closed => f.write_str("the server closed the WebSocket"),
-        }
-    }
+/// The status of a refused upgrade, for people.
+fn refusal(status: u16, location: Option<&str>) -> String {
+    location.map_or_else(|| format!("HTTP {status}"), |to| redirect_line(status, to))
 }
-
-impl std::error::Error for WebSocketError {}
 
 /// Two byte buffers that look like a socket to tungstenite.
 #[derive(Debug, Default)]

@@ -142,8 +142,7 @@ fn capture_and_replay() -> bool {
     wait_recycled(&mut engine);
     venue.pause();
     let tokens = venue.tokens();
-    // What was lost is mended by hashes or stays; both are to come out of the replay as they are.
-    std::thread::sleep(Duration::from_secs(3));
+    // What was lost is repaired by hashes or stays; both are to come out of the replay as they are.
     engine.wait_live(TOKENS);
     let live = books(&mut engine, &tokens);
     let stats = engine.stats();

@@ -10,11 +10,11 @@ use ringbook::base::limits;
 use ringbook::base::policy::HashChecks;
 use ringbook::base::random::Random;
 use ringbook::base::time::{Clock, MILLISECOND_NS, Now, SECOND_NS};
-use ringbook::control::catalogue::Fetched;
+use ringbook::control::controller::{Controller, ControllerParts};
 use ringbook::control::dial::Target;
 use ringbook::control::discovery::Discovery;
+use ringbook::control::io_request::{Errand, Fetched};
 use ringbook::control::lifecycle::{Lifecycle, LifecycleOptions};
-use ringbook::control::pump::{Control, ControlParts, Errand};
 use ringbook::control::registry::Status;
 use ringbook::control::shard_proxy::ShardProxy;
 use ringbook::control::supervisor::{Supervisor, SupervisorLinks};
@@ -200,7 +200,7 @@ impl World {
         let (news_sender, news) = ring(64);
         let merging = Merging::choose(seed, lossless);
         let options = LifecycleOptions { scanning: true, ..LifecycleOptions::default() };
-        let parts = ControlParts {
+        let parts = ControllerParts {
             shards: proxies,
             target: target(board),
             discovery: Discovery::new(FEED, true, seed),
@@ -221,7 +221,7 @@ impl World {
             gauges: Vec::new(),
         };
         let now = clock.get();
-        let mut control = Control::new(parts, now);
+        let mut control = Controller::new(parts, now);
         if let Some((age_min_ns, tokens_max)) = merging.merges {
             control.set_merging(age_min_ns, tokens_max);
         }

@@ -169,7 +169,7 @@ pub(crate) fn lint(source: &Source) -> Vec<Breach> {
 /// Layers that know a venue by what it can do only name none.
 pub(crate) fn venues(source: &Source) -> Vec<Breach> {
     let is_free = source.layer().is_some_and(|layer| VENUE_FREE.contains(&layer));
-    if !is_free || source.file.ends_with("/tests.rs") {
+    if !is_free || source.file.ends_with("/tests.rs") || source.file.contains("/tests/") {
         return Vec::new();
     }
     // Unit tests end a file.

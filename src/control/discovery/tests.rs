@@ -1,6 +1,7 @@
 //! Discovery against a small catalogue under virtual time.
 use super::*;
 use crate::base::time::MILLISECOND_NS;
+use crate::control::tests::fixture::{POLYMARKET, id, info_named};
 use crate::market::info::{Outcome, Resolution};
 use proptest::prelude::*;
 
@@ -12,22 +13,8 @@ fn at(mono_ns: u64) -> Now {
 }
 
 fn info(number: u32) -> MarketInfo {
-    let token = TokenId::new(&number.to_string()).unwrap();
-    MarketInfo {
-        market: id(number),
-        tokens: vec![Outcome { token, name: "Yes".to_owned() }],
-        slug: format!("slug-{number}"),
-        question: String::new(),
-        start_wall_ns: None,
-        end_wall_ns: None,
-        tick_size: None,
-        min_order_size: None,
-        neg_risk: false,
-    }
-}
-
-fn id(number: u32) -> MarketId {
-    MarketId::new(&format!("0x{number:064x}")).unwrap()
+    let slug = format!("slug-{number}");
+    MarketInfo { market: id(number), slug, ..info_named(&number.to_string()) }
 }
 
 fn page(numbers: std::ops::Range<u32>, next: Option<&str>) -> Page {
@@ -57,7 +44,7 @@ fn next(discovery: &mut Discovery, now: &mut u64) -> String {
 
 #[test]
 fn a_scan_reads_page_after_page_and_begins_again_after_a_minute() {
-    let mut discovery = Discovery::new(crate::venue::polymarket::feed(true), true, 1);
+    let mut discovery = Discovery::new(POLYMARKET, true, 1);
     let mut now = 5 * SECOND_NS;
     assert!(next(&mut discovery, &mut now).ends_with("closed=false"));
     assert_eq!(discovery.poll(now + SECOND_NS), None, "one request at a time");
@@ -73,15 +60,14 @@ fn a_scan_reads_page_after_page_and_begins_again_after_a_minute() {
     assert_eq!((report.scans_completed, report.pages, report.last_error.as_str()), (1, 2, ""));
     assert!(report.last_scan_wall_ns > 0);
     assert_eq!(
-        Discovery::new(crate::venue::polymarket::feed(true), true, 1)
-            .on_page(at(1), page(0..1, None)),
+        Discovery::new(POLYMARKET, true, 1).on_page(at(1), page(0..1, None)),
         Answer::default()
     );
 }
 
 #[test]
 fn a_page_that_fails_is_asked_for_again_where_the_scan_stopped() {
-    let mut discovery = Discovery::new(crate::venue::polymarket::feed(true), true, 1);
+    let mut discovery = Discovery::new(POLYMARKET, true, 1);
     let mut now = 0;
     next(&mut discovery, &mut now);
     discovery.on_page(at(now), page(0..1, Some("a")));
@@ -103,7 +89,7 @@ fn a_page_that_fails_is_asked_for_again_where_the_scan_stopped() {
 
 #[test]
 fn a_scan_that_cannot_go_on_is_given_up_and_begun_anew() {
-    let mut discovery = Discovery::new(crate::venue::polymarket::feed(true), true, 1);
+    let mut discovery = Discovery::new(POLYMARKET, true, 1);
     let mut now = 0;
     // Refused again and again: a cursor that the venue no longer knows.
     next(&mut discovery, &mut now);
@@ -157,7 +143,7 @@ fn a_scan_that_cannot_go_on_is_given_up_and_begun_anew() {
 #[test]
 fn a_scan_survives_pages_that_are_refused_now_and_then() {
     for status in ["HTTP 403", "HTTP 401", "HTTP 451", "HTTP 500"] {
-        let mut discovery = Discovery::new(crate::venue::polymarket::feed(true), true, 1);
+        let mut discovery = Discovery::new(POLYMARKET, true, 1);
         let mut now = 0;
         for n in 0..30 {
             let path = next(&mut discovery, &mut now);
@@ -176,7 +162,7 @@ fn a_scan_survives_pages_that_are_refused_now_and_then() {
 
 #[test]
 fn a_scan_that_never_ends_is_warned_of_once_and_makes_the_engine_late() {
-    let mut discovery = Discovery::new(crate::venue::polymarket::feed(true), true, 1);
+    let mut discovery = Discovery::new(POLYMARKET, true, 1);
     let mut now = 0;
     let stuck = |discovery: &mut Discovery, now: &mut u64| {
         next(discovery, now);
@@ -199,17 +185,13 @@ fn a_scan_that_never_ends_is_warned_of_once_and_makes_the_engine_late() {
     assert!(discovery.is_late(now + limits::SCAN_LATE_NS).is_some());
     stuck(&mut discovery, &mut now);
     assert_eq!(std::iter::from_fn(|| discovery.take_warning()).count(), 1);
-    assert_eq!(
-        Discovery::new(crate::venue::polymarket::feed(true), false, 1).is_late(u64::MAX),
-        None,
-        "nothing is scanned"
-    );
+    assert_eq!(Discovery::new(POLYMARKET, false, 1).is_late(u64::MAX), None, "nothing is scanned");
 }
 
 #[test]
 fn what_is_asked_is_told_to_whoever_waits_for_a_book() {
     let token = |text: &str| TokenId::new(text).unwrap();
-    let mut discovery = Discovery::new(crate::venue::polymarket::feed(true), false, 1);
+    let mut discovery = Discovery::new(POLYMARKET, false, 1);
     assert_eq!(discovery.is_asking(&token("7")), None);
     discovery.look_up(Lookup::Token(token("7")));
     assert!(discovery.is_asking(&token("7")).unwrap().contains("token 7 is being looked up"));
@@ -225,7 +207,7 @@ fn what_is_asked_is_told_to_whoever_waits_for_a_book() {
     discovery.on_page(at(now), page(0..0, None));
     assert_eq!(discovery.is_asking(&token("8")), None);
 
-    let mut discovery = Discovery::new(crate::venue::polymarket::feed(true), true, 1);
+    let mut discovery = Discovery::new(POLYMARKET, true, 1);
     assert!(discovery.is_asking(&token("8")).unwrap().contains("first time"));
     next(&mut discovery, &mut now);
     discovery.on_page(at(now), page(0..1, None));
@@ -234,7 +216,7 @@ fn what_is_asked_is_told_to_whoever_waits_for_a_book() {
 
 #[test]
 fn markets_asked_for_come_first_and_are_found_or_not() {
-    let mut discovery = Discovery::new(crate::venue::polymarket::feed(true), true, 1);
+    let mut discovery = Discovery::new(POLYMARKET, true, 1);
     let market = Lookup::parse(&format!("0x{:064X}", 0xAB));
     assert_eq!(market, Lookup::Market(id(0xAB)));
     assert_eq!(Lookup::parse("0xab"), Lookup::Slug("0xab".to_owned()));
@@ -280,7 +262,7 @@ fn a_position_is_asked_for_as_one_and_then_as_a_token_of_the_first_version() {
     let position = "452312848587682254118947865467376451881589392431889467106046302242318843904";
     let token = TokenId::new(position).unwrap();
     let of = |token| MarketInfo { tokens: vec![Outcome { token, name: String::new() }], ..info(1) };
-    let mut discovery = Discovery::new(crate::venue::polymarket::feed(true), false, 1);
+    let mut discovery = Discovery::new(POLYMARKET, false, 1);
     let mut now = 0;
     for first in [true, false] {
         assert!(discovery.look_up(Lookup::Token(token)));
@@ -311,7 +293,7 @@ fn a_position_is_asked_for_as_one_and_then_as_a_token_of_the_first_version() {
 fn conditions_of_31_bytes_take_two_places_of_a_question() {
     let long = |n: u32| condition::market_id(&format!("0x01{n:060x}")).unwrap();
     assert_eq!(Lookup::parse(&format!(" 0x01{:060X}", 0xAB)), Lookup::Market(long(0xAB)));
-    let mut discovery = Discovery::new(crate::venue::polymarket::feed(true), false, 1);
+    let mut discovery = Discovery::new(POLYMARKET, false, 1);
     discovery.confirm((0..150).map(long));
     let mut now = 0;
     for count in [100, 100, 100] {
@@ -339,7 +321,7 @@ fn a_scan_of_kalshi_leaves_combos_out_and_says_so() {
 
 #[test]
 fn without_scanning_only_questions_are_asked() {
-    let mut discovery = Discovery::new(crate::venue::polymarket::feed(true), false, 1);
+    let mut discovery = Discovery::new(POLYMARKET, false, 1);
     assert_eq!(discovery.next_due(0), None);
     assert_eq!(discovery.poll(1000 * SECOND_NS), None);
     discovery.confirm((1..151).map(id));
@@ -358,7 +340,7 @@ fn without_scanning_only_questions_are_asked() {
 
 #[test]
 fn a_scan_can_be_ended_when_enough_is_known() {
-    let mut discovery = Discovery::new(crate::venue::polymarket::feed(true), true, 1);
+    let mut discovery = Discovery::new(POLYMARKET, true, 1);
     let mut now = 0;
     assert!(!discovery.end_scan(at(0)));
     next(&mut discovery, &mut now);
@@ -377,7 +359,7 @@ proptest! {
         seed: u64,
         fails in prop::collection::vec(any::<bool>(), 0..40),
     ) {
-        let mut discovery = Discovery::new(crate::venue::polymarket::feed(true), true, seed);
+        let mut discovery = Discovery::new(POLYMARKET, true, seed);
         let mut now = 0;
         let mut fails = fails.into_iter();
         let mut requests: Vec<u64> = Vec::new();

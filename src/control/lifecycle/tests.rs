@@ -1,7 +1,8 @@
 //! The life of markets, from catalogue and stream to removal.
 use super::*;
 use crate::base::time::SECOND_NS;
-use crate::market::info::{Outcome, Resolution};
+use crate::control::tests::fixture::{id, info_with};
+use crate::market::info::Resolution;
 
 const EPOCH: u64 = 1_700_000_000 * SECOND_NS;
 
@@ -9,26 +10,8 @@ fn at(seconds: u64) -> Now {
     Now { mono_ns: seconds * SECOND_NS, wall_ns: EPOCH + seconds * SECOND_NS }
 }
 
-fn id(number: u32) -> MarketId {
-    MarketId::new(&format!("0x{number:064x}")).unwrap()
-}
-
 fn info(number: u32, end_s: Option<u64>) -> MarketInfo {
-    let outcome = |i: u32| Outcome {
-        token: TokenId::new(&format!("{}", 2 * number + i)).unwrap(),
-        name: String::new(),
-    };
-    MarketInfo {
-        start_wall_ns: None,
-        market: id(number),
-        tokens: vec![outcome(0), outcome(1)],
-        slug: String::new(),
-        question: String::new(),
-        end_wall_ns: end_s.map(|s| EPOCH + s * SECOND_NS),
-        tick_size: None,
-        min_order_size: None,
-        neg_risk: false,
-    }
+    info_with(number, 2, end_s.map(|s| EPOCH + s * SECOND_NS))
 }
 
 fn listing(scan: u64, markets: Vec<MarketInfo>, scan_completed: bool) -> Answer {

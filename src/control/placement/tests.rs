@@ -3,32 +3,10 @@ use super::*;
 use crate::base::routing::shard_of;
 use crate::base::time::SECOND_NS;
 use crate::control::registry::{Registered, Source};
-use crate::market::info::{MarketInfo, Outcome};
+use crate::control::tests::fixture::{id, info};
 use proptest::prelude::*;
 
 const INTERVAL: u64 = limits::PLACEMENT_INTERVAL_NS;
-
-fn info(number: u32) -> MarketInfo {
-    let outcome = |i: u32| Outcome {
-        token: TokenId::new(&format!("{}", 2 * number + i)).unwrap(),
-        name: String::new(),
-    };
-    MarketInfo {
-        market: MarketId::new(&format!("0x{number:064x}")).unwrap(),
-        tokens: vec![outcome(0), outcome(1)],
-        slug: String::new(),
-        question: String::new(),
-        start_wall_ns: None,
-        end_wall_ns: None,
-        tick_size: None,
-        min_order_size: None,
-        neg_risk: false,
-    }
-}
-
-fn id(number: u32) -> MarketId {
-    info(number).market
-}
 
 fn register(registry: &mut Registry, numbers: std::ops::Range<u32>, now: u64) {
     for number in numbers {
@@ -241,7 +219,8 @@ fn force_opens_at_once_and_keeps_the_limit() {
     register(&mut registry, 0..300, 1);
     let all: Vec<MarketId> = (0..300).map(id).collect();
     assert_eq!(placement.force_subscribe(&all[..1], 2, &mut registry), Ok(ConnectionId(1)));
-    let tokens: Vec<TokenId> = (2..602).map(|n| TokenId::new(&n.to_string()).unwrap()).collect();
+    let tokens: Vec<TokenId> =
+        (1..301).flat_map(|n| info(n).tokens).map(|outcome| outcome.token).collect();
     let forced = placement.force_subscribe_tokens(&tokens, 2, &mut registry);
     assert_eq!(forced, Ok(ConnectionId(2)));
     let actions = placement.poll(2, &mut registry);

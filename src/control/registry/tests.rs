@@ -1,31 +1,9 @@
 //! The registry against a naive model: a vector of records and linear scans.
 use super::*;
-use crate::market::info::Outcome;
+use crate::control::tests::fixture::{id, info, info_with};
 use proptest::prelude::*;
 
 const SHARDS: u16 = 3;
-
-pub(crate) fn info(number: u32, tokens: u32, end_wall_ns: Option<u64>) -> MarketInfo {
-    let token = |i| Outcome {
-        token: TokenId::new(&format!("{}", u64::from(number) * 100 + u64::from(i))).unwrap(),
-        name: format!("outcome {i}"),
-    };
-    MarketInfo {
-        market: MarketId::new(&format!("0x{number:064x}")).unwrap(),
-        tokens: (0..tokens).map(token).collect(),
-        slug: format!("market-{number}"),
-        question: String::new(),
-        start_wall_ns: None,
-        end_wall_ns,
-        tick_size: None,
-        min_order_size: None,
-        neg_risk: false,
-    }
-}
-
-fn id(number: u32) -> MarketId {
-    info(number, 0, None).market
-}
 
 #[derive(Clone, Debug)]
 struct Row {
@@ -215,7 +193,7 @@ fn apply(step: &Step, registry: &mut Registry, model: &mut Model) {
     match *step {
         Step::Register { number, tokens, end, manual } => {
             let source = if manual { Source::Manual } else { Source::Catalogue };
-            let registered = registry.register(info(number, tokens, end), now, source);
+            let registered = registry.register(info_with(number, tokens, end), now, source);
             let new = model.register(number, tokens as usize, end, manual);
             assert_eq!(registered, if new { Registered::New } else { Registered::Known });
         }
@@ -293,7 +271,7 @@ fn compare(registry: &Registry, model: &Model) {
     }
     for number in &model.removed {
         assert!(registry.market(&id(*number)).is_none() && registry.is_known(&id(*number)));
-        assert!(registry.market_of(&info(*number, 1, None).tokens[0].token).is_none());
+        assert!(registry.market_of(&info_with(*number, 1, None).tokens[0].token).is_none());
     }
     compare_sets(registry, model);
     for connection in (1..6).map(ConnectionId) {
@@ -376,7 +354,7 @@ proptest! {
 fn a_connection_never_exceeds_the_limit_and_never_mixes_shards() {
     let mut registry = Registry::new(1);
     for number in 0..251 {
-        registry.register(info(number, 2, None), 0, Source::Catalogue);
+        registry.register(info(number), 0, Source::Catalogue);
     }
     let to = ConnectionId(1);
     for number in 0..250 {
@@ -390,8 +368,8 @@ fn a_connection_never_exceeds_the_limit_and_never_mixes_shards() {
     let mut registry = Registry::new(2);
     let on = |shard| (0..100).find(|&n| routing::shard_of(id(n).as_bytes(), 2) == ShardId(shard));
     let (a, b) = (on(0).unwrap(), on(1).unwrap());
-    registry.register(info(a, 2, None), 0, Source::Catalogue);
-    registry.register(info(b, 2, None), 0, Source::Catalogue);
+    registry.register(info(a), 0, Source::Catalogue);
+    registry.register(info(b), 0, Source::Catalogue);
     assert_eq!(registry.mark_subscribed(&id(a), to, 1), Ok(()));
     assert_eq!(registry.mark_subscribed(&id(b), to, 1), Err(PlaceError::OtherShard));
 }
@@ -401,22 +379,22 @@ fn markets_with_impossible_tokens_are_refused() {
     let mut registry = Registry::new(1);
     let refused = |refusal| Registered::Refused(refusal);
     let mut register = |info| registry.register(info, 0, Source::Manual);
-    assert_eq!(register(info(1, 0, None)), refused(Refusal::Tokens));
-    assert_eq!(register(info(1, 17, None)), refused(Refusal::Tokens));
-    let mut twice = info(1, 2, None);
+    assert_eq!(register(info_with(1, 0, None)), refused(Refusal::Tokens));
+    assert_eq!(register(info_with(1, 17, None)), refused(Refusal::Tokens));
+    let mut twice = info(1);
     twice.tokens[1] = twice.tokens[0].clone();
     assert_eq!(register(twice), refused(Refusal::Tokens));
-    assert_eq!(register(info(1, 2, None)), Registered::New);
-    let mut thief = info(2, 2, None);
-    thief.tokens[1] = info(1, 2, None).tokens[0].clone();
+    assert_eq!(register(info(1)), Registered::New);
+    let mut thief = info(2);
+    thief.tokens[1] = info(1).tokens[0].clone();
     assert_eq!(register(thief), refused(Refusal::TokenTaken));
 }
 
 #[test]
 fn a_market_with_the_tokens_of_another_shares_its_books() {
     let mut registry = Registry::new(1);
-    registry.register(info(1, 2, None), 0, Source::Catalogue);
-    let twin = MarketInfo { tokens: info(1, 2, None).tokens, ..info(2, 2, None) };
+    registry.register(info(1), 0, Source::Catalogue);
+    let twin = MarketInfo { tokens: info(1).tokens, ..info(2) };
     let register = |registry: &mut Registry| registry.register(twin.clone(), 0, Source::Catalogue);
     assert_eq!(register(&mut registry), Registered::New);
     assert_eq!(register(&mut registry), Registered::Known);
@@ -433,10 +411,10 @@ fn a_market_with_the_tokens_of_another_shares_its_books() {
 
 #[test]
 fn shared_books_stay_until_both_markets_are_over() {
-    let (one, twin) = (id(1), MarketInfo { tokens: info(1, 2, None).tokens, ..info(2, 2, None) });
+    let (one, twin) = (id(1), MarketInfo { tokens: info(1).tokens, ..info(2) });
     let start = || {
         let mut registry = Registry::new(1);
-        registry.register(info(1, 2, None), 0, Source::Catalogue);
+        registry.register(info(1), 0, Source::Catalogue);
         registry.mark_subscribed(&one, ConnectionId(1), 0).unwrap();
         registry.register(twin.clone(), 0, Source::Catalogue);
         registry
@@ -476,9 +454,9 @@ fn shared_books_stay_until_both_markets_are_over() {
 #[test]
 fn a_market_with_some_tokens_of_others_is_refused() {
     let mut registry = Registry::new(1);
-    registry.register(info(1, 2, None), 0, Source::Catalogue);
-    registry.register(info(2, 2, None), 0, Source::Catalogue);
-    let [one, two, own] = [1, 2, 3].map(|number| info(number, 2, None).tokens);
+    registry.register(info(1), 0, Source::Catalogue);
+    registry.register(info(2), 0, Source::Catalogue);
+    let [one, two, own] = [1, 2, 3].map(|number| info(number).tokens);
     let mixes = [
         vec![one[0].clone()],
         vec![one[0].clone(), own[0].clone()],
@@ -487,7 +465,7 @@ fn a_market_with_some_tokens_of_others_is_refused() {
         vec![one[0].clone(), one[1].clone(), own[0].clone()],
     ];
     for tokens in mixes {
-        let mixed = MarketInfo { tokens, ..info(3, 2, None) };
+        let mixed = MarketInfo { tokens, ..info(3) };
         let refused = Registered::Refused(Refusal::TokenTaken);
         assert_eq!(registry.register(mixed.clone(), 0, Source::Catalogue), refused);
         assert!(!registry.is_known(&mixed.market));
@@ -499,12 +477,12 @@ fn a_market_with_some_tokens_of_others_is_refused() {
 #[test]
 fn refreshing_moves_the_end_and_refuses_other_tokens() {
     let mut registry = Registry::new(1);
-    registry.register(info(1, 2, Some(100)), 0, Source::Catalogue);
-    assert!(registry.refresh(&info(1, 2, Some(500))));
+    registry.register(info_with(1, 2, Some(100)), 0, Source::Catalogue);
+    assert!(registry.refresh(&info_with(1, 2, Some(500))));
     assert_eq!(registry.expiring_before(400).count(), 0);
     assert_eq!(registry.expiring_before(501).count(), 1);
-    assert!(!registry.refresh(&info(1, 1, Some(900))));
-    assert!(!registry.refresh(&info(2, 2, Some(900))));
+    assert!(!registry.refresh(&info_with(1, 1, Some(900))));
+    assert!(!registry.refresh(&info_with(2, 2, Some(900))));
 }
 
 /// Not timed here: with a linear scan on any of these paths it would not end within minutes.
@@ -513,7 +491,10 @@ fn a_hundred_thousand_markets_are_placed_expired_and_removed() {
     let mut registry = Registry::new(4);
     for number in 0..100_000 {
         let end = Some(u64::from(number));
-        assert_eq!(registry.register(info(number, 2, end), 0, Source::Catalogue), Registered::New);
+        assert_eq!(
+            registry.register(info_with(number, 2, end), 0, Source::Catalogue),
+            Registered::New
+        );
     }
     let mut connection = 0;
     for shard in (0..4).map(ShardId) {
@@ -541,7 +522,7 @@ fn a_hundred_thousand_markets_are_placed_expired_and_removed() {
 #[test]
 fn a_registry_is_full_at_its_own_bound() {
     let mut registry = Registry::new(SHARDS).holding(2);
-    let mut add = |number| registry.register(info(number, 1, None), 0, Source::Catalogue);
+    let mut add = |number| registry.register(info_with(number, 1, None), 0, Source::Catalogue);
     assert_eq!((add(1), add(2)), (Registered::New, Registered::New));
     assert_eq!(add(3), Registered::Refused(Refusal::Full));
     assert_eq!(Registry::new(SHARDS).markets_max(), limits::MARKETS_MAX);

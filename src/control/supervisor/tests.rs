@@ -1,72 +1,18 @@
 //! Two venues under one supervisor, in either order: each command goes to the venue that it concerns.
 use super::*;
-use crate::base::id::{MarketId, ShardId};
-use crate::control::catalogue::Fetched;
-use crate::control::dial::Target;
-use crate::control::discovery::Discovery;
-use crate::control::lifecycle::{Lifecycle, LifecycleOptions};
-use crate::control::pump::ControlParts;
+use crate::base::id::MarketId;
+use crate::control::io_request::Fetched;
 use crate::control::registry::Source;
-use crate::control::shard_proxy::ShardProxy;
+use crate::control::tests::fixture::{KALSHI, POLYMARKET, info_named, parts, shard, token};
 use crate::counter::latency::Stage;
-use crate::io::driver::Readiness;
-use crate::market::info::{MarketInfo, Outcome};
 use crate::ring::ring;
-use crate::venue::{Feed, kalshi, polymarket};
+use crate::venue::Feed;
 
-const POLYMARKET: Feed = polymarket::feed(true);
-const KALSHI: Feed = kalshi::feed(false);
 const NOW: Now = Now { mono_ns: 1, wall_ns: 1 };
 
-fn proxy(shard: u16) -> ShardProxy {
-    let (orders, _) = ring(256);
-    let (reports, receiver) = ring(64);
-    let bell = Readiness::new().expect("an epoll set").doorbell();
-    let gauge = reports.gauge();
-    ShardProxy::new(ShardId(shard), None, orders, receiver, gauge, bell)
-}
-
-fn control(feed: Feed, shard: u16) -> Control {
-    control_of(feed, vec![proxy(shard)])
-}
-
-fn control_of(feed: Feed, shards: Vec<ShardProxy>) -> Control {
-    let is_table = feed == KALSHI;
-    let parts = ControlParts {
-        links: Vec::new(),
-        shards,
-        target: Target {
-            url: "ws://127.0.0.1:9/".into(),
-            host: "127.0.0.1".into(),
-            tls: None,
-            connector: std::sync::Arc::new(crate::io::socket::Tcp),
-            heartbeat: "",
-            signer: None,
-        },
-        discovery: Discovery::new(feed, false, 1),
-        lifecycle: Lifecycle::new(LifecycleOptions::default()),
-        tokens_per_connection: if is_table { 7_500 } else { 400 },
-        feed,
-        table: is_table.then_some(kalshi::CONNECTIONS),
-        sink: None,
-        capture: None,
-        seed: 1,
-    };
-    Control::new(parts, NOW)
-}
-
-fn info(name: &str) -> MarketInfo {
-    MarketInfo {
-        market: MarketId::new(name).unwrap(),
-        tokens: vec![Outcome { token: TokenId::new(name).unwrap(), name: String::new() }],
-        slug: name.into(),
-        question: String::new(),
-        start_wall_ns: None,
-        end_wall_ns: None,
-        tick_size: None,
-        min_order_size: None,
-        neg_risk: false,
-    }
+fn control(feed: Feed, shards: impl IntoIterator<Item = u16>) -> Controller {
+    let shards = shards.into_iter().map(|id| shard(id).0).collect();
+    Controller::new(parts(feed, shards), NOW)
 }
 
 struct Rig {
@@ -88,7 +34,7 @@ impl Rig {
             answers: ring(1).0,
             gauges: Vec::new(),
         };
-        let venues = feeds.iter().zip(0..).map(|(&feed, shard)| control(feed, shard)).collect();
+        let venues = feeds.iter().zip(0..).map(|(&feed, shard)| control(feed, [shard])).collect();
         let place = |feed| feeds.iter().position(|f| *f == feed).unwrap();
         let (polymarket, kalshi) = (place(POLYMARKET), place(KALSHI));
         let supervisor = Supervisor::new(venues, links, NOW);
@@ -98,12 +44,17 @@ impl Rig {
     /// One market of each, on a connection that is up.
     fn with_markets(mut self) -> Self {
         for (place, name) in [(self.polymarket, "11"), (self.kalshi, "KX-1")] {
-            self.supervisor.venue_mut(place).registry.register(info(name), 0, Source::Manual);
+            self.supervisor.venue_mut(place).markets.registry.register(
+                info_named(name),
+                0,
+                Source::Manual,
+            );
         }
         self.supervisor.step(NOW);
         for venue in &mut self.supervisor.venues {
-            let all: Vec<_> = venue.placement.connections().map(|(id, ..)| id).collect();
-            all.into_iter().for_each(|connection| venue.placement.on_active(connection, 1));
+            let all: Vec<_> = venue.placement().connections().map(|(id, ..)| id).collect();
+            all.into_iter()
+                .for_each(|connection| venue.connections.placement.on_active(connection, 1));
         }
         // The table fills once it is up.
         self.supervisor.step(NOW);
@@ -149,8 +100,8 @@ fn a_name_is_looked_up_at_every_venue_that_may_have_it() {
             assert_eq!(asked, wanted, "{name}, {order:?}");
         }
         let mut rig = Rig::new(order);
-        rig.supervisor.look_up(&Lookup::Token(TokenId::new("123").unwrap()));
-        rig.supervisor.look_up(&Lookup::Token(TokenId::new("KX-2").unwrap()));
+        rig.supervisor.look_up(&Lookup::Token(token("123")));
+        rig.supervisor.look_up(&Lookup::Token(token("KX-2")));
         let asked = rig.asked();
         let path_of = |place| &asked.iter().find(|(asked, _)| *asked == place).unwrap().1;
         assert!(asked.len() == 2 && path_of(rig.polymarket).contains("123"), "{asked:?}");
@@ -162,9 +113,8 @@ fn a_name_is_looked_up_at_every_venue_that_may_have_it() {
 fn a_connection_is_recycled_by_the_venue_that_has_it() {
     for order in ORDERS {
         let mut rig = Rig::new(order).with_markets();
-        let of = |rig: &Rig, place: usize, token: &str| {
-            let token = TokenId::new(token).unwrap();
-            let record = rig.supervisor.venue(place).registry.market_of(&token).unwrap();
+        let of = |rig: &Rig, place: usize, name: &str| {
+            let record = rig.supervisor.venue(place).registry().market_of(&token(name)).unwrap();
             record.connection.unwrap()
         };
         let grown = of(&rig, rig.polymarket, "11");
@@ -212,18 +162,7 @@ fn a_venue_without_any_of_the_names_is_no_fault_of_the_engine() {
         rig.supervisor.venue_mut(rig.polymarket).on_fetched(empty(b"[]"), NOW);
         assert!(idle(&rig).is_some(), "nobody has answered but one that has none");
         let kalshi = rig.supervisor.venue_mut(rig.kalshi);
-        let info = MarketInfo {
-            market: MarketId::new("KX-1").unwrap(),
-            tokens: vec![Outcome { token: TokenId::new("KX-1").unwrap(), name: String::new() }],
-            slug: "KX-1".into(),
-            question: String::new(),
-            start_wall_ns: None,
-            end_wall_ns: None,
-            tick_size: None,
-            min_order_size: None,
-            neg_risk: false,
-        };
-        kalshi.registry.register(info, 0, Source::Manual);
+        kalshi.markets.registry.register(info_named("KX-1"), 0, Source::Manual);
         assert_eq!(idle(&rig), None, "{order:?}");
     }
 }
@@ -232,7 +171,7 @@ fn a_venue_without_any_of_the_names_is_no_fault_of_the_engine() {
 fn what_all_venues_recorded_is_one_histogram() {
     let mut rig = Rig::new(ORDERS[0]);
     for venue in &mut rig.supervisor.venues {
-        venue.latencies.record(Stage::ReadToApplied, 1_000);
+        venue.reporting.latencies.record(Stage::ReadToApplied, 1_000);
     }
     let latencies = rig.supervisor.report(NOW).latencies;
     let stage = latencies.iter().find(|l| l.stage == Stage::ReadToApplied.name()).unwrap();
@@ -243,8 +182,8 @@ fn what_all_venues_recorded_is_one_histogram() {
 fn a_table_registers_as_many_markets_as_its_connections_carry() {
     let rig = Rig::new(ORDERS[0]).with_markets();
     let kalshi = rig.supervisor.venue(rig.kalshi);
-    assert_eq!(kalshi.placement.capacity_tokens(), 144 * 7_500);
-    assert!(kalshi.registry.markets_max() >= 144 * 7_500);
+    assert_eq!(kalshi.placement().capacity_tokens(), 144 * 7_500);
+    assert!(kalshi.registry().markets_max() >= 144 * 7_500);
     let sum = rig.supervisor.report(NOW).pool.capacity_tokens;
     assert_eq!(sum, 144 * 7_500 + 400);
 }
@@ -253,22 +192,22 @@ fn a_table_registers_as_many_markets_as_its_connections_carry() {
 fn tokens_of_every_venue_and_shard_are_forced_and_those_that_cannot_be_are_named() {
     for order in ORDERS {
         let mut rig = Rig::new(order);
-        let two = control_of(POLYMARKET, vec![proxy(0), proxy(1)]);
+        let two = control(POLYMARKET, [0, 1]);
         rig.supervisor.venues[rig.polymarket] = two;
         // The first poll of a placement opens connections; these markets come later and wait for company.
         rig.supervisor.step(NOW);
         let register = |rig: &mut Rig, place: usize, name: &str| {
-            let registry = &mut rig.supervisor.venue_mut(place).registry;
-            registry.register(info(name), 1, Source::Catalogue);
+            let registry = &mut rig.supervisor.venue_mut(place).markets.registry;
+            registry.register(info_named(name), 1, Source::Catalogue);
         };
         let names: Vec<String> = (1_000..1_520).map(|number| number.to_string()).collect();
         let (polymarket, kalshi) = (rig.polymarket, rig.kalshi);
         names.iter().for_each(|name| register(&mut rig, polymarket, name));
         register(&mut rig, kalshi, "KX-1");
         let all = names.iter().map(String::as_str).chain(["KX-1", "77"]);
-        let tokens: Vec<TokenId> = all.map(|name| TokenId::new(name).unwrap()).collect();
+        let tokens: Vec<TokenId> = all.map(token).collect();
         let (connections, refused) = rig.supervisor.force_subscribe(&tokens, NOW);
-        let registry = &rig.supervisor.venue(rig.polymarket).registry;
+        let registry = rig.supervisor.venue(rig.polymarket).registry();
         assert_eq!(registry.pending_tokens_total(), 0, "both shards, {order:?}");
         let on: std::collections::BTreeSet<_> = names
             .iter()

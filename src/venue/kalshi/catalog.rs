@@ -18,7 +18,6 @@ use crate::venue::catalogue::{self, Page};
 use crate::venue::polymarket::catalog::{percent_encode, too_deep};
 use crate::venue::skip::{SkipReason, Skipped};
 use sonic_rs::{JsonValueTrait, LazyValue};
-use std::fmt;
 
 /// Events on one page of `/events` (the venue's maximum); about 1,500 markets, 3 MB.
 const PAGE_EVENTS: usize = 200;
@@ -65,19 +64,22 @@ pub enum MarketPhase {
 }
 
 /// Why an answer cannot be used at all. *Retry the request.*
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CatalogError {
     /// It is no JSON (an error page of a proxy, or cut off).
+    #[error("catalogue: no JSON at byte {offset}")]
     NotJson {
         /// Where it stops being JSON, bytes from the start.
         offset: usize,
     },
     /// It nests deeper than [`limits::JSON_DEPTH_MAX`].
+    #[error("catalogue: nested too deeply at byte {offset}")]
     TooDeep {
         /// Where it first does, bytes from the start.
         offset: usize,
     },
     /// It is JSON, but not what was asked for.
+    #[error("catalogue: no {wanted}: {start}")]
     UnknownShape {
         /// What was looked for.
         wanted: &'static str,
@@ -85,18 +87,6 @@ pub enum CatalogError {
         start: String,
     },
 }
-
-impl fmt::Display for CatalogError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotJson { offset } => write!(f, "catalogue: no JSON at byte {offset}"),
-            Self::TooDeep { offset } => write!(f, "catalogue: nested too deeply at byte {offset}"),
-            Self::UnknownShape { wanted, start } => write!(f, "catalogue: no {wanted}: {start}"),
-        }
-    }
-}
-
-impl std::error::Error for CatalogError {}
 
 /// Reads any answer of `/events`, `/events/..`, `/markets` and `/markets/..`.
 ///

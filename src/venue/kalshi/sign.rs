@@ -27,51 +27,31 @@ impl std::fmt::Debug for SigningKey {
 }
 
 /// Why a file holds no usable key. *Say it and end.*
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// There is no private key in it.
+    #[error(
+        "holds no private key (a PEM that begins with BEGIN RSA PRIVATE KEY or BEGIN PRIVATE KEY)"
+    )]
     NoPrivateKey,
     /// It needs a password.
+    #[error("is encrypted; `openssl rsa -in FILE -out OTHER` writes it without a password")]
     Encrypted,
     /// It is a key of another kind than RSA, or broken.
+    #[error("is no usable RSA key of 2048 to 4096 bits")]
     NotRsa,
 }
 
-impl std::fmt::Display for KeyError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::NoPrivateKey => {
-                "holds no private key (a PEM that begins with BEGIN RSA PRIVATE KEY or BEGIN PRIVATE KEY)"
-            }
-            Self::Encrypted => {
-                "is encrypted; `openssl rsa -in FILE -out OTHER` writes it without a password"
-            }
-            Self::NotRsa => "is no usable RSA key of 2048 to 4096 bits",
-        })
-    }
-}
-
-impl std::error::Error for KeyError {}
-
 /// Why a request cannot be signed. *Say it; try again later.*
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignError {
     /// The key's id does not fit a header.
+    #[error("the key's id must be visible ASCII without spaces, at most 128 bytes")]
     KeyId,
     /// The machine gives no randomness.
+    #[error("a request cannot be signed: the system gives no randomness")]
     NoRandomness,
 }
-
-impl std::fmt::Display for SignError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::KeyId => "the key's id must be visible ASCII without spaces, at most 128 bytes",
-            Self::NoRandomness => "a request cannot be signed: the system gives no randomness",
-        })
-    }
-}
-
-impl std::error::Error for SignError {}
 
 impl SigningKey {
     /// Reads a key in PEM, as the venue gives it (PKCS#1) or in the newer form (PKCS#8).

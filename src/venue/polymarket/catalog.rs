@@ -25,7 +25,6 @@ use crate::base::limits;
 use crate::market::info::{Closed, MarketInfo};
 use crate::venue::skip::{SkipReason, Skipped};
 use sonic_rs::{JsonValueTrait, LazyValue};
-use std::fmt;
 use std::fmt::Write as _;
 
 /// What one answer of the catalogue says.
@@ -42,38 +41,27 @@ pub struct Page {
 }
 
 /// Why an answer cannot be used at all. *Retry the request.*
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CatalogError {
     /// It is no JSON (an error page of a proxy, or cut off).
+    #[error("catalogue: no JSON at byte {offset}")]
     NotJson {
         /// Where it stops being JSON, bytes from the start.
         offset: usize,
     },
     /// It nests deeper than [`limits::JSON_DEPTH_MAX`].
+    #[error("catalogue: nested too deeply at byte {offset}")]
     TooDeep {
         /// Where it first does, bytes from the start.
         offset: usize,
     },
     /// It is JSON, but none of the known shapes.
+    #[error("catalogue: neither markets nor events: {start}")]
     UnknownShape {
         /// Its beginning.
         start: String,
     },
 }
-
-impl fmt::Display for CatalogError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotJson { offset } => write!(f, "catalogue: no JSON at byte {offset}"),
-            Self::TooDeep { offset } => write!(f, "catalogue: nested too deeply at byte {offset}"),
-            Self::UnknownShape { start } => {
-                write!(f, "catalogue: neither markets nor events: {start}")
-            }
-        }
-    }
-}
-
-impl std::error::Error for CatalogError {}
 
 /// Reads any answer of `/markets`, `/markets/keyset`, `/events`, `/events/keyset`,
 /// `/markets/slug/..` and `/events/slug/..`.

@@ -9,10 +9,10 @@ use ringbook::base::limits;
 use ringbook::base::policy::ConnectionTable;
 use ringbook::base::random::Random;
 use ringbook::base::time::{Clock, MILLISECOND_NS, Now, SECOND_NS};
+use ringbook::control::controller::{Controller, ControllerParts};
 use ringbook::control::dial::Target;
 use ringbook::control::discovery::Discovery;
 use ringbook::control::lifecycle::{Lifecycle, LifecycleOptions};
-use ringbook::control::pump::{Control, ControlParts};
 use ringbook::control::shard_proxy::ShardProxy;
 use ringbook::control::supervisor::{Supervisor, SupervisorLinks};
 use ringbook::io::driver::Doorbell;
@@ -211,7 +211,7 @@ pub(crate) fn build(
         trust_catalogue_after_end: true,
         markets_max: None,
     };
-    let parts = ControlParts {
+    let parts = ControllerParts {
         shards: proxies,
         target: target(board),
         discovery: Discovery::new(FEED, true, seed),
@@ -233,7 +233,7 @@ pub(crate) fn build(
     };
     let now = clock.get();
     Rig {
-        control: Supervisor::new(vec![Control::new(parts, now)], links, now),
+        control: Supervisor::new(vec![Controller::new(parts, now)], links, now),
         shards: beside.collect(),
         _commands: commands,
         news,

@@ -2,7 +2,7 @@
 use super::*;
 use crate::base::time::SECOND_NS;
 use crate::control::registry::{Registered, Source, Status};
-use crate::market::info::{MarketInfo, Outcome};
+use crate::control::tests::fixture::info_named;
 
 const TABLE: ConnectionTable = ConnectionTable { tickers: 2, trades: 2, lifecycle: 2, books: 6 };
 
@@ -10,21 +10,6 @@ struct Rig {
     placement: Placement,
     registry: Registry,
     now_ns: u64,
-}
-
-fn info(number: usize) -> MarketInfo {
-    let name = format!("KX-{number}");
-    MarketInfo {
-        market: MarketId::new(&name).unwrap(),
-        tokens: vec![Outcome { token: TokenId::new(&name).unwrap(), name: "Yes".into() }],
-        slug: name,
-        question: String::new(),
-        start_wall_ns: None,
-        end_wall_ns: None,
-        tick_size: None,
-        min_order_size: None,
-        neg_risk: false,
-    }
 }
 
 impl Rig {
@@ -35,7 +20,8 @@ impl Rig {
 
     fn list(&mut self, markets: std::ops::Range<usize>) {
         for number in markets {
-            let registered = self.registry.register(info(number), self.now_ns, Source::Catalogue);
+            let info = info_named(&format!("KX-{number}"));
+            let registered = self.registry.register(info, self.now_ns, Source::Catalogue);
             assert_eq!(registered, Registered::New);
         }
     }

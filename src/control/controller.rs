@@ -1,0 +1,472 @@
+//! The controller of one venue: its cycle, and what goes from one of its parts to another.
+//!
+//! Runs on:  control core, every 2 ms while a dial is in progress, else every 10 ms.
+//! Owns:     markets, connections, dialer, and the far ends of the links with the venue's shards.
+//! Bounds:   every ring is drained at most once around per cycle.
+//!
+//! One cycle is synchronous and the only place that changes state; tasks only fetch bytes and hand them to
+//! [`Controller::on_fetched`], [`Controller::on_resolved`] and their like.
+#[cfg(test)]
+mod tests;
+
+use super::{
+    connections::{Connections, Forced},
+    dial::Target,
+    dial_queue::DialQueue,
+    dialer::{DialEnd, Dialer},
+    discovery::{Discovery, Lookup, NameAnswer},
+    io_request::{Errand, Fetched},
+    lifecycle::Lifecycle,
+    market_publisher::MarketPublisher,
+    markets::Markets,
+    placement::{Action, Placement},
+    recycler::{Decision, Reason, RecycleError, Recycler},
+    registry::Registry,
+    reporting::{LinkGauges, Reporting},
+    shard_proxy::ShardProxy,
+    snapshot_requester::SnapshotRequester,
+};
+use crate::base::{
+    id::{ConnectionId, TokenId, Venue},
+    limits::{DIAL_INTERVAL_NS, MARKETS_MAX, SHARD_CONTROL_DEPTH, TABLE_DIAL_INTERVAL_NS},
+    policy::ConnectionTable,
+    time::{MILLISECOND_NS, Now},
+};
+use crate::counter::capture::CaptureBoard;
+use crate::counter::latency::{ConnectionLatencies, Latencies};
+use crate::counter::service::ServiceReport;
+use crate::link::{control_sink::SinkEnd, shard_control::Report};
+use crate::venue::Feed;
+use log::{debug, info, warn};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Between two cycles while a dial is in progress.
+pub(super) const DIALING_CYCLE_NS: u64 = 2 * MILLISECOND_NS;
+/// Between two cycles otherwise: each park of the runtime disturbs the other cores.
+const QUIET_CYCLE_NS: u64 = 10 * MILLISECOND_NS;
+
+/// What the controller of one venue is made of; built on the main thread.
+#[derive(Debug)]
+pub struct ControllerParts {
+    /// The venue, and what is asked of it.
+    pub feed: Feed,
+    /// The shards, in order.
+    pub shards: Vec<ShardProxy>,
+    /// Where to dial.
+    pub target: Target,
+    /// What to look for in the catalogue.
+    pub discovery: Discovery,
+    /// How markets come and go.
+    pub lifecycle: Lifecycle,
+    /// Tokens that placement puts on a connection.
+    pub tokens_per_connection: usize,
+    /// The connections, where they are a fixed table.
+    pub table: Option<ConnectionTable>,
+    /// Names and gauges of the links of its shards that the control core has no end of, for the report.
+    pub links: LinkGauges,
+    /// The trade sink, if there is one.
+    pub sink: Option<SinkEnd>,
+    /// The capture's figures, if there is one.
+    pub capture: Option<Arc<CaptureBoard>>,
+    /// Seed of the jitter.
+    pub seed: u64,
+}
+
+/// The controller of one venue.
+#[derive(Debug)]
+pub struct Controller {
+    pub(super) venue: Venue,
+    pub(super) markets: Markets,
+    pub(super) connections: Connections,
+    pub(super) dialer: Dialer,
+    pub(super) snapshots: SnapshotRequester,
+    pub(super) publisher: MarketPublisher,
+    pub(super) reporting: Reporting,
+    pub(super) shards: Vec<ShardProxy>,
+    requests: VecDeque<Errand>,
+    pub(super) started: Now,
+    stopping: bool,
+}
+
+impl Controller {
+    /// Nothing known, nothing open.
+    #[must_use]
+    pub fn new(parts: ControllerParts, now: Now) -> Self {
+        let ControllerParts { feed, shards, table, tokens_per_connection: tokens, .. } = parts;
+        let (venue, capabilities, count) = (feed.venue(), feed.capabilities(), shards.len() as u16);
+        let mut registry = Registry::new(count);
+        let mut placement = Placement::new(count);
+        if let Some(table) = table {
+            let capacity = usize::from(table.books) * tokens;
+            registry = registry.carrying(tokens).holding(MARKETS_MAX.max(capacity));
+            placement = placement.fixed(table, tokens);
+        } else {
+            placement = placement.with_target(tokens);
+        }
+        let mut sink = parts.sink;
+        let known = sink.as_mut().map(|sink| std::mem::take(&mut sink.known)).unwrap_or_default();
+        if sink.is_some() {
+            registry.tell_changes();
+        }
+        let mut markets = Markets::new(venue, registry, parts.discovery, parts.lifecycle);
+        if !known.is_empty() {
+            markets.restore(known, now);
+            placement.request_check();
+        }
+        let queue = DialQueue::new(parts.seed)
+            .every(if table.is_some() { TABLE_DIAL_INTERVAL_NS } else { DIAL_INTERVAL_NS })
+            .backing_off(capabilities.backoff_max_ns);
+        Self {
+            venue,
+            markets,
+            connections: Connections::new(placement, Recycler::for_connections_of(tokens)),
+            dialer: Dialer::new(feed.stream_name(), parts.target, queue),
+            snapshots: SnapshotRequester::new(shards.len(), capabilities.books_request_limits),
+            publisher: MarketPublisher::new(venue, sink),
+            reporting: Reporting::new(venue, shards.len(), parts.links, parts.capture),
+            shards,
+            requests: VecDeque::new(),
+            started: now,
+            stopping: false,
+        }
+    }
+
+    /// Messages older than this when they are read are reported by `/health`, nanoseconds; 0 is never.
+    #[must_use]
+    pub fn with_lag_warn(mut self, warn_ns: u64) -> Self {
+        self.reporting.lag.warn_at(warn_ns);
+        self
+    }
+
+    /// From now on each stage of a market's life is reported to the handler of its shard.
+    #[must_use]
+    pub fn reporting_markets(mut self) -> Self {
+        self.markets.registry.tell_changes();
+        self.publisher.report_stages();
+        self
+    }
+
+    /// One cycle. Gives how long to rest, nanoseconds.
+    pub fn step(&mut self, now: Now) -> u64 {
+        self.take_reports(now);
+        if self.stopping {
+            self.shards.iter_mut().for_each(|shard| shard.flush(now));
+            return DIALING_CYCLE_NS;
+        }
+        self.step_markets(now);
+        self.publisher.step(&mut self.markets, &mut self.shards, now);
+        let registry = &self.markets.registry;
+        for decision in self.connections.poll_recycler(registry, &self.shards, now) {
+            self.decide(decision, now);
+        }
+        let placement = &mut self.connections.placement;
+        for action in placement.poll(now.mono_ns, &mut self.markets.registry) {
+            self.carry_out(action, now);
+        }
+        self.connections.announce_idle(now);
+        self.markets.warn_if_full();
+        self.connections.warn_of_full_shards(&self.markets.registry);
+        self.step_dials(now);
+        while let Some(request) = self.snapshots.poll(now.mono_ns) {
+            self.requests.push_back(Errand::Books(request));
+        }
+        self.shards.iter_mut().for_each(|shard| shard.flush(now));
+        if self.dialer.is_busy() { DIALING_CYCLE_NS } else { QUIET_CYCLE_NS }
+    }
+
+    /// The registry.
+    #[must_use]
+    pub const fn registry(&self) -> &Registry {
+        &self.markets.registry
+    }
+
+    /// The connections.
+    #[must_use]
+    pub const fn placement(&self) -> &Placement {
+        &self.connections.placement
+    }
+
+    /// The next request for a task.
+    pub fn poll_errand(&mut self) -> Option<Errand> {
+        self.requests.pop_front()
+    }
+
+    /// The pools of the REST services report.
+    pub fn on_services(&mut self, services: Vec<ServiceReport>) {
+        self.reporting.services = services;
+    }
+
+    /// A request to the catalogue has ended.
+    pub fn on_fetched(&mut self, fetched: Fetched, now: Now) {
+        if self.markets.on_fetched(fetched, now) {
+            self.connections.placement.request_check();
+        }
+        for (place, books) in self.markets.take_redescribed(self.shards.len()) {
+            self.shards[place].describe(books, now);
+        }
+    }
+
+    /// A request for the state of the exchange has ended.
+    pub fn on_status(&mut self, fetched: Fetched, now: Now) {
+        self.markets.on_status(fetched, now);
+    }
+
+    /// A request for books has ended; `shard` is the place of the one that wants them.
+    pub fn on_books(&mut self, shard: usize, fetched: Fetched, now: Now) {
+        let Some(text) = self.snapshots.on_fetched(fetched, now.mono_ns) else { return };
+        if let Some(shard) = self.shards.get_mut(shard) {
+            shard.books(text, now);
+        }
+    }
+
+    /// The host of a dial is resolved, or cannot be.
+    pub fn on_resolved(
+        &mut self,
+        connection: ConnectionId,
+        addresses: Result<Vec<SocketAddr>, String>,
+        now: Now,
+    ) {
+        if let Some(end) = self.dialer.on_resolved(connection, addresses, now) {
+            self.on_dial_end(end, now);
+        }
+    }
+
+    /// Asks the venue for a market; the result is among the [`NameAnswer`]s. False when too many questions wait.
+    pub(super) fn look_up(&mut self, lookup: Lookup) -> bool {
+        self.markets.discovery.look_up(lookup)
+    }
+
+    /// Results of name lookups since this was last asked.
+    pub(super) fn take_name_answers(&mut self) -> Vec<NameAnswer> {
+        self.markets.take_name_answers()
+    }
+
+    /// Why a book that no shard has is awaited, for people; `None` when nobody follows its token.
+    pub(super) fn why_awaited(&self, token: &TokenId, now: Now) -> Option<String> {
+        self.markets.why_awaited(token, &self.connections.placement, now)
+    }
+
+    /// Opens connections for those of these tokens, all of this venue, that wait for one.
+    pub(super) fn force_subscribe(&mut self, tokens: &[TokenId], now: Now) -> Forced {
+        self.connections.force_subscribe(tokens, &mut self.markets.registry, now)
+    }
+
+    /// Replaces a connection, whatever its age.
+    ///
+    /// # Errors
+    /// [`RecycleError`]; nothing has changed then.
+    pub fn force_recycle(&mut self, connection: ConnectionId) -> Result<(), RecycleError> {
+        self.connections.force_recycle(connection)
+    }
+
+    /// Merges connections of at least this age, nanoseconds, into one of at most so many tokens.
+    pub fn set_merging(&mut self, age_min_ns: u64, tokens_max: usize) {
+        self.connections.set_merging(age_min_ns, tokens_max);
+    }
+
+    fn take_reports(&mut self, now: Now) {
+        for place in 0..self.shards.len() {
+            for _ in 0..SHARD_CONTROL_DEPTH {
+                let Some(report) = self.shards[place].receive() else { break };
+                self.on_report(place, report, now);
+            }
+        }
+    }
+
+    fn on_report(&mut self, place: usize, report: Report, now: Now) {
+        let registry = &mut self.markets.registry;
+        match report {
+            Report::Up { connection } => self.connections.on_up(connection, registry, now),
+            Report::Down { connection, why, taken_over }
+                if taken_over && !self.connections.is_given_back(connection, registry) =>
+            {
+                self.connections.on_taken_over(connection, &why);
+            }
+            Report::Down { connection, why, .. } => self.on_down(connection, &why, now),
+            Report::HandedOver { to, counts } => {
+                if let Some(action) = self.connections.on_handed_over(to, counts, registry, now) {
+                    self.carry_out(action, now);
+                }
+            }
+            Report::News(update) => self.markets.on_update(update, now),
+            Report::Bad { connection, input, withheld } => {
+                let more = if withheld == 0 {
+                    String::new()
+                } else {
+                    format!(" ({withheld} more since the last line)")
+                };
+                let name = self.placement().name(connection);
+                warn!("{name}: undecodable input, counted and passed over: {input}{more}");
+            }
+            Report::Heartbeat(heartbeat) => {
+                self.shards[place].on_heartbeat(*heartbeat, now);
+                self.reporting.on_heartbeat(&self.shards);
+                for connection in self.connections.lost(&self.shards[place].heartbeat) {
+                    self.on_down(connection, "the shard lost its socket", now);
+                }
+                self.connections.on_heartbeat(&self.shards[place].heartbeat, now);
+            }
+            Report::Latencies(filled) => self.reporting.on_latencies(place, &filled, now),
+            Report::ConnectionLatencies { connection, latencies } => {
+                self.reporting.on_connection_latencies(connection, latencies);
+            }
+            Report::Strange { connection, what } => {
+                warn!("{}: {what}", self.placement().name(connection));
+            }
+            Report::Wanted { tokens, urgent } => self.snapshots.want(place, &tokens, urgent),
+            Report::Full { connection, tokens } => {
+                self.connections.on_full(connection, &tokens, registry, now);
+            }
+            Report::Stopped => self.shards[place].stopped = true,
+        }
+    }
+
+    fn on_down(&mut self, connection: ConnectionId, why: &str, now: Now) {
+        if self.stopping {
+            return self.connections.detach(connection);
+        }
+        for connection in self.connections.on_down(connection, why, now) {
+            self.dialer.queue.request(connection, now.mono_ns);
+        }
+    }
+
+    fn step_markets(&mut self, now: Now) {
+        let step = self.markets.step(now);
+        if step.place_now {
+            self.connections.placement.request_check();
+        }
+        self.requests.extend(step.requests);
+        for action in step.actions {
+            self.carry_out(action, now);
+        }
+    }
+
+    pub(super) fn decide(&mut self, decision: Decision, now: Now) {
+        match decision {
+            Decision::Begin { reason: Reason::Merge, .. } if !self.is_calm(now) => {
+                self.connections.recycler.postpone_merging(now.mono_ns);
+            }
+            Decision::Begin { from, reason } => {
+                let registry = &self.markets.registry;
+                self.connections.begin_replacement(&from, reason, registry, now);
+            }
+            Decision::Switch { to } => {
+                if let Some(shard) = self.shard_of(to) {
+                    shard.switch(to, now);
+                }
+            }
+            Decision::Abandon { to, why } => {
+                self.connections.recycler.fail(to, why, now.mono_ns);
+                for connection in self.connections.abandon_replacement(to, why) {
+                    self.dialer.queue.request(connection, now.mono_ns);
+                }
+            }
+        }
+    }
+
+    fn carry_out(&mut self, action: Action, now: Now) {
+        match action {
+            Action::Open { connection, shard, tokens } => {
+                self.connections.log_open(connection, shard, tokens.len());
+                let books = self.markets.openings(&tokens);
+                let placement = &self.connections.placement;
+                let opened = (connection, placement.role(connection));
+                let replaces = placement.replaces(connection);
+                self.shards[usize::from(shard.0)].open(opened, books, replaces, now);
+                self.dialer.queue.request(connection, now.mono_ns);
+            }
+            Action::Subscribe { connection, tokens } => {
+                self.connections.announce_tokens(connection, tokens.len());
+                let books = self.markets.openings(&tokens);
+                if let Some(shard) = self.shard_of(connection) {
+                    shard.subscribe(connection, books, now);
+                }
+            }
+            Action::Unsubscribe { connection, tokens } => {
+                // Both carry them while one takes over from the other.
+                let both = self.placement().replaced_by(connection).into_iter().chain([connection]);
+                for connection in both {
+                    if let Some(shard) = self.shard_of(connection) {
+                        shard.unsubscribe(connection, tokens.clone().into(), now);
+                    }
+                }
+            }
+            Action::Close { connection } => {
+                let name = self.placement().name(connection);
+                debug!("{name} is closed: none of its markets is active");
+                self.dialer.cancel(connection);
+                if let Some(shard) = self.shard_of(connection) {
+                    shard.close(connection, now);
+                }
+                self.connections.on_closed(connection, &mut self.markets.registry, now);
+            }
+        }
+    }
+
+    fn shard_of(&mut self, connection: ConnectionId) -> Option<&mut ShardProxy> {
+        let shard = self.connections.placement.shard(connection)?;
+        self.shards.get_mut(usize::from(shard.0))
+    }
+
+    fn step_dials(&mut self, now: Now) {
+        while let Some(connection) = self.dialer.begin_due(now.mono_ns) {
+            self.connections.placement.on_dialling(connection);
+            self.requests.push_back(Errand::Resolve(connection));
+        }
+        for end in self.dialer.step(now) {
+            self.on_dial_end(end, now);
+        }
+    }
+
+    fn on_dial_end(&mut self, end: DialEnd, now: Now) {
+        match end {
+            DialEnd::Up { connection, stream, session } => {
+                self.connections.on_dialed(connection, now);
+                if let Some(shard) = self.shard_of(connection) {
+                    shard.attach(connection, stream, session, now);
+                }
+            }
+            DialEnd::Failed { connection, why } => {
+                let name = self.placement().name(connection);
+                warn!("{name}: dial of {} failed: {why}; backing off", self.dialer.url());
+                self.connections.placement.on_waiting(connection, &why);
+            }
+        }
+    }
+
+    /// True once the stop has begun.
+    pub(super) const fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
+    /// Shards that have not ended.
+    pub(super) fn shards_left(&self) -> usize {
+        self.shards.iter().filter(|shard| !shard.stopped).count()
+    }
+
+    /// What is due once in a report's interval, before the report.
+    pub(super) fn begin_interval(&mut self, now: Now) {
+        self.reporting.schema.update(&self.shards, now.mono_ns);
+        self.shards.iter_mut().for_each(|shard| shard.swap_latencies(now));
+    }
+
+    /// What was recorded since this was last asked.
+    pub(super) fn take_interval(&mut self) -> Latencies {
+        self.reporting.take_interval()
+    }
+
+    /// What the frames of each connection took, where it was asked for.
+    pub(super) fn take_connections(&mut self) -> Vec<(ConnectionId, Box<ConnectionLatencies>)> {
+        self.reporting.take_connections()
+    }
+
+    /// Tells the shards to end.
+    pub(super) fn begin_stop(&mut self, now: Now) {
+        info!("closing {} connections", self.connections.attached());
+        self.stopping = true;
+        self.dialer.stop();
+        self.shards.iter_mut().for_each(|shard| shard.stop(now));
+    }
+}

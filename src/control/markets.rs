@@ -1,0 +1,336 @@
+//! The markets of one venue: the registry and what keeps it up to date.
+//!
+//! Runs on:  control core. Owns: registry, discovery, lifecycle, exchange status, open resolutions.
+//! Bounds:   those of its parts.
+use super::{
+    discovery::{Answer, Discovery, Failure, NameAnswer, NotFound},
+    exchange::Exchange,
+    io_request::{Errand, FetchError, Fetched},
+    lifecycle::Lifecycle,
+    placement::{Action, Placement},
+    registry::{Record, Registry, Source, Status},
+    resolutions::Resolutions,
+    skips::Skips,
+};
+use crate::base::id::{MarketId, TokenId, Venue};
+use crate::base::time::{Now, SECOND_NS};
+use crate::counter::report::LifecycleReport;
+use crate::market::book::BookOpening;
+use crate::market::info::{Closed, MarketInfo, MarketNews};
+use crate::venue::skip::Skipped;
+use log::{info, warn};
+
+/// HTTP statuses with which a venue refuses the question itself: the same question would be refused again.
+const REFUSED: [u16; 4] = [400, 404, 410, 422];
+
+/// What a cycle of [`Markets`] asks for.
+#[derive(Debug, Default)]
+pub(super) struct MarketsStep {
+    /// Requests to the venue.
+    pub(super) requests: Vec<Errand>,
+    /// Tokens to unsubscribe.
+    pub(super) actions: Vec<Action>,
+    /// Pending markets are to be placed now: nothing more comes to share their connections.
+    pub(super) place_now: bool,
+}
+
+/// Markets that were asked for by name and give no book.
+#[derive(Clone, Debug)]
+struct MissingNames {
+    /// The first, for people.
+    first: String,
+    count: usize,
+}
+
+/// The markets of one venue.
+#[derive(Debug)]
+pub(super) struct Markets {
+    venue: Venue,
+    pub(super) registry: Registry,
+    pub(super) discovery: Discovery,
+    pub(super) lifecycle: Lifecycle,
+    pub(super) skips: Skips,
+    pub(super) exchange: Exchange,
+    pub(super) resolutions: Resolutions,
+    missing: Option<MissingNames>,
+    /// Results of name lookups, for the supervisor.
+    name_answers: Vec<NameAnswer>,
+    /// It was logged that the registry is full.
+    full_logged: bool,
+}
+
+impl Markets {
+    /// Nothing is known.
+    pub(super) fn new(
+        venue: Venue,
+        registry: Registry,
+        discovery: Discovery,
+        lifecycle: Lifecycle,
+    ) -> Self {
+        Self {
+            venue,
+            registry,
+            discovery,
+            lifecycle,
+            skips: Skips::default(),
+            exchange: Exchange::default(),
+            resolutions: Resolutions::default(),
+            missing: None,
+            name_answers: Vec::new(),
+            full_logged: false,
+        }
+    }
+
+    /// Markets that an earlier run stored.
+    pub(super) fn restore(&mut self, markets: Vec<MarketInfo>, now: Now) {
+        info!("{} markets are known from the database", markets.len());
+        let source = Some(Source::Catalogue);
+        let answer = Answer { markets, source, ..Answer::default() };
+        self.lifecycle.on_answer(now, answer, &mut self.registry);
+    }
+
+    /// One cycle.
+    pub(super) fn step(&mut self, now: Now) -> MarketsStep {
+        let mut step = MarketsStep::default();
+        while let Some(line) = self.discovery.take_warning() {
+            warn!("{line}");
+            step.place_now = true;
+        }
+        if self.lifecycle.is_full(&self.registry) && self.discovery.end_scan(now) {
+            step.place_now = true;
+        }
+        if let Some(path) = self.discovery.catalogue().status_path()
+            && self.exchange.poll(now.mono_ns)
+        {
+            step.requests.push(Errand::Status(path));
+        }
+        if let Some(request) = self.discovery.poll(now.mono_ns) {
+            step.requests.push(Errand::Fetch(request.path));
+        }
+        let upkeep = self.lifecycle.poll(now, &mut self.registry);
+        self.discovery.confirm(upkeep.confirm);
+        self.discovery.confirm(self.resolutions.poll(now.mono_ns));
+        step.actions = upkeep.actions;
+        step
+    }
+
+    /// A request to the catalogue has ended. True when a scan is complete: pending markets are to be placed now.
+    pub(super) fn on_fetched(&mut self, fetched: Fetched, now: Now) -> bool {
+        let page = fetched.into_body().and_then(|body| {
+            let page = self.discovery.catalogue().parse_page(&body);
+            page.map_err(|error| FetchError::unreadable(error.to_string()))
+        });
+        match page {
+            Ok(page) => {
+                let answer = self.discovery.on_page(now, page);
+                self.on_answer(answer, now)
+            }
+            Err(error) => {
+                warn!("the catalogue did not answer: {}; it is asked again", error.reason);
+                let failure = Failure {
+                    retry_after_ns: error.retry_after_ns(),
+                    refused: error.status.is_some_and(|status| REFUSED.contains(&status)),
+                    reason: error.reason,
+                };
+                if let Some(not_found) = self.discovery.on_failure(now.mono_ns, failure) {
+                    self.on_not_found(not_found);
+                }
+                false
+            }
+        }
+    }
+
+    /// The state of the exchange was answered, with whatever status: a venue that is down says so with an error's.
+    pub(super) fn on_status(&mut self, fetched: Fetched, now: Now) {
+        let Fetched::Response { body, .. } = fetched else { return };
+        let status = self.discovery.catalogue().parse_status(&body);
+        self.exchange.on_status(status, now);
+    }
+
+    /// The stream reports a change of a market.
+    pub(super) fn on_update(&mut self, update: MarketNews, now: Now) {
+        self.lifecycle.on_news(now, update, &mut self.registry);
+    }
+
+    /// Results of name lookups since this was last asked.
+    pub(super) fn take_name_answers(&mut self) -> Vec<NameAnswer> {
+        std::mem::take(&mut self.name_answers)
+    }
+
+    fn on_not_found(&mut self, NotFound { lookup, why }: NotFound) {
+        let line = || format!("{lookup}: {why}; check the name with the venue");
+        self.missing.get_or_insert_with(|| MissingNames { first: line(), count: 0 }).count += 1;
+        self.name_answers.push(NameAnswer { lookup, missing: Some(why) });
+    }
+
+    fn on_answer(&mut self, mut answer: Answer, now: Now) -> bool {
+        if let Some(not_found) = answer.not_found.take() {
+            self.on_not_found(not_found);
+        }
+        if let Some(lookup) = answer.found.take() {
+            self.name_answers.push(NameAnswer { lookup, missing: None });
+        }
+        let (scan, completed) = (answer.scan, answer.scan_completed);
+        for Closed { market, resolution } in &answer.closed {
+            self.resolutions.on_closed(market, resolution, now.wall_ns);
+        }
+        let skipped = std::mem::take(&mut answer.skipped);
+        let listed = answer.markets.len();
+        self.lifecycle.on_answer(now, answer, &mut self.registry);
+        let refused = self.lifecycle.take_refused();
+        if scan == 0 {
+            self.skips.on_asked(&skipped);
+            self.skips.on_asked(&refused);
+        } else {
+            let mut first = self.skips.on_page(scan, listed, skipped);
+            first.extend(self.skips.on_refused(refused));
+            first.iter().for_each(|skipped| log_skipped(self.venue, skipped));
+        }
+        if completed {
+            self.skips.complete();
+        }
+        if completed && scan == 1 {
+            let known = self.registry.report();
+            info!("catalogue scan {scan}: {} markets, {} tokens", known.markets, known.tokens);
+        }
+        completed
+    }
+
+    /// Books whose facts the catalogue has changed, by place of the shard: as of a market that the stream announced
+    /// without its smallest order.
+    pub(super) fn take_redescribed(&mut self, shards: usize) -> Vec<(usize, Box<[BookOpening]>)> {
+        let mut tokens: Vec<Vec<TokenId>> = vec![Vec::new(); shards];
+        for market in self.registry.take_redescribed() {
+            let Some(record) = self.registry.market(&market) else { continue };
+            let outcomes = record.info.tokens.iter().map(|outcome| outcome.token);
+            tokens[usize::from(record.shard.0)].extend(outcomes);
+        }
+        let changed = tokens.iter().enumerate().filter(|(_, tokens)| !tokens.is_empty());
+        changed.map(|(place, tokens)| (place, self.openings(tokens))).collect()
+    }
+
+    /// What a shard must know to open the books of these tokens.
+    pub(super) fn openings(&self, tokens: &[TokenId]) -> Box<[BookOpening]> {
+        let opening = |token: &TokenId| {
+            let info = &self.registry.market_of(token)?.info;
+            Some(BookOpening {
+                market: info.market,
+                token: *token,
+                tick_size: info.tick_size,
+                min_order_size: info.min_order_size,
+                neg_risk: info.neg_risk,
+            })
+        };
+        tokens.iter().filter_map(opening).collect()
+    }
+
+    /// Whether nothing more will be said of a market.
+    pub(super) fn is_forgotten(&self, market: &MarketId) -> bool {
+        self.registry.market(market).is_none()
+            && !self.resolutions.is_waiting(market)
+            && self.lifecycle.scheduled_market(market).is_none()
+    }
+
+    /// The record of a market that has changed; its resolution is followed from here on.
+    pub(super) fn changed_record(&mut self, market: &MarketId, now_ns: u64) -> Option<Record> {
+        let record = self.registry.market(market)?.clone();
+        self.resolutions.note(&record, now_ns);
+        Some(record)
+    }
+
+    /// Why a book that no shard has is awaited, for people; `None` when nobody follows its token.
+    pub(super) fn why_awaited(
+        &self,
+        token: &TokenId,
+        placement: &Placement,
+        now: Now,
+    ) -> Option<String> {
+        let Some(record) = self.registry.market_of(token) else {
+            let opens = self.lifecycle.scheduled_with(token).map(|info| {
+                let start_ns = info.start_wall_ns.unwrap_or(0);
+                let seconds = start_ns.saturating_sub(now.wall_ns) / SECOND_NS;
+                format!("{} opens in {seconds} s", name_of(info))
+            });
+            return opens.or_else(|| self.discovery.is_asking(token));
+        };
+        let name = name_of(&record.info);
+        match (record.status, record.connection) {
+            (Status::Expired, _) => None,
+            (Status::Pending, _) => {
+                let room = !placement.shards_without_room().any(|shard| shard == record.shard);
+                let why =
+                    if room { "for others to share one with" } else { "and its shard has no more" };
+                Some(format!("{name} waits for a connection {why}"))
+            }
+            (Status::Subscribed, Some(connection)) => {
+                Some(format!("{name} is being opened on {}", placement.name(connection)))
+            }
+            (Status::Subscribed, None) => Some(format!("{name} is being opened")),
+        }
+    }
+
+    /// Why no market is followed, if none is; `wanted` connections are open or being dialled.
+    pub(super) fn why_none_followed(&self, wanted: u64) -> Option<String> {
+        let known = self.registry.report();
+        let scanning = self.lifecycle.is_scanning();
+        let open = known.tokens_pending + known.tokens_subscribed;
+        // A fixed table of connections is up before there is a market, and waits for the next scan's.
+        if open > 0 || self.lifecycle.scheduled() > 0 || (scanning && wanted > 0) {
+            return None;
+        }
+        let why = match &self.missing {
+            Some(MissingNames { first, count: 1 }) => first.clone(),
+            Some(MissingNames { first, count }) => format!("{first} ({count} such names)"),
+            None if known.markets > 0 => "all that were known are over".into(),
+            None if !scanning => "the venue has not answered about those that were named".into(),
+            None if self.report().scans_completed > 0 => {
+                "the catalogue lists no open market".into()
+            }
+            None => "the first scan of the catalogue has not ended".into(),
+        };
+        Some(format!("no market is followed: {why}"))
+    }
+
+    /// Logs, once each time it begins, that markets are not followed because the registry is full.
+    pub(super) fn warn_if_full(&mut self) {
+        let full = self.lifecycle.is_above_bound();
+        if full && !self.full_logged {
+            warn!(
+                "more than {} markets are listed: those beyond are not followed; name fewer",
+                self.registry.markets_max()
+            );
+        }
+        self.full_logged = full;
+    }
+
+    /// The counters of discovery, lifecycle and skipped markets.
+    pub(super) fn report(&self) -> LifecycleReport {
+        let mut report = LifecycleReport::default();
+        self.discovery.report(&mut report);
+        self.lifecycle.report(&mut report);
+        report.markets_listed = self.skips.open();
+        report.skipped = self.skips.report(self.venue.name());
+        report
+    }
+}
+
+/// The first market of its reason; the others are counted.
+fn log_skipped(venue: Venue, skipped: &Skipped) {
+    let (venue, why) = (venue.name(), skipped.reason.explanation());
+    let name = skipped.reason.name();
+    if skipped.reason.is_drift() {
+        warn!(
+            "{venue} market {skipped} is not followed: {why}; others are counted as {name} in /stats, \
+             look whether the venue has changed its catalogue"
+        );
+    } else {
+        info!(
+            "{venue} market {skipped} is not followed: {why}; others are counted as {name} in /stats"
+        );
+    }
+}
+
+/// What people call a market.
+fn name_of(info: &MarketInfo) -> String {
+    if info.slug.is_empty() { info.market.to_string() } else { info.slug.clone() }
+}

@@ -1,0 +1,115 @@
+//! Figures that the controller of a venue collects for reports and decides nothing by.
+//!
+//! Runs on:  control core. Owns: latencies, the services' last reports, gauges of links, lag, clock and schema checks.
+use super::{clock::HostClockCheck, lag::Lag, schema_drift::SchemaDrift, shard_proxy::ShardProxy};
+use crate::base::{
+    id::{ConnectionId, Venue},
+    time::Now,
+};
+use crate::counter::capture::{CaptureBoard, CaptureReport};
+use crate::counter::latency::{ConnectionLatencies, Latencies, Stage};
+use crate::counter::report::LinkReport;
+use crate::counter::service::ServiceReport;
+use crate::ring::LinkGauge;
+use log::warn;
+use std::sync::Arc;
+
+/// Names and gauges of links.
+pub(super) type LinkGauges = Vec<(String, Box<dyn LinkGauge>)>;
+
+/// What is collected for reports.
+#[derive(Debug)]
+pub(super) struct Reporting {
+    venue: Venue,
+    /// Conditions of `/health` name the venue, for there are others.
+    pub(super) names_venue: bool,
+    /// The REST services, as their pools last reported.
+    pub(super) services: Vec<ServiceReport>,
+    links: LinkGauges,
+    capture: Option<Arc<CaptureBoard>>,
+    pub(super) latencies: Latencies,
+    /// Of these, what was recorded since they were last taken.
+    interval: Latencies,
+    by_connection: Vec<(ConnectionId, Box<ConnectionLatencies>)>,
+    pub(super) lag: Lag,
+    pub(super) clock: HostClockCheck,
+    pub(super) schema: SchemaDrift,
+}
+
+impl Reporting {
+    /// Nothing collected.
+    pub(super) fn new(
+        venue: Venue,
+        shards: usize,
+        links: LinkGauges,
+        capture: Option<Arc<CaptureBoard>>,
+    ) -> Self {
+        Self {
+            venue,
+            names_venue: false,
+            services: Vec::new(),
+            links,
+            capture,
+            latencies: Latencies::default(),
+            interval: Latencies::default(),
+            by_connection: Vec::new(),
+            lag: Lag::new(shards),
+            clock: HostClockCheck::default(),
+            schema: SchemaDrift::default(),
+        }
+    }
+
+    /// A shard gives its filled histograms.
+    pub(super) fn on_latencies(&mut self, place: usize, filled: &Latencies, now: Now) {
+        self.lag.on_window(place, filled.stage(Stage::VenueToRead), now.mono_ns);
+        self.latencies.add(filled);
+        self.interval.add(filled);
+    }
+
+    /// A connection has ended, and its frames were timed.
+    pub(super) fn on_connection_latencies(
+        &mut self,
+        connection: ConnectionId,
+        latencies: Box<ConnectionLatencies>,
+    ) {
+        self.by_connection.push((connection, latencies));
+    }
+
+    /// A heartbeat has arrived: the clocks are compared again.
+    pub(super) fn on_heartbeat(&mut self, shards: &[ShardProxy]) {
+        let offsets = shards.iter().map(|shard| shard.heartbeat.clock_offset_ms);
+        if let Some(line) = self.clock.on_offsets(offsets, self.venue.name()) {
+            warn!("{line}");
+        }
+    }
+
+    /// What was recorded since this was last asked.
+    pub(super) fn take_interval(&mut self) -> Latencies {
+        std::mem::take(&mut self.interval)
+    }
+
+    /// What the frames of each connection took, where it was asked for.
+    pub(super) fn take_connections(&mut self) -> Vec<(ConnectionId, Box<ConnectionLatencies>)> {
+        std::mem::take(&mut self.by_connection)
+    }
+
+    /// The links with the shards, and those that the control core has no end of.
+    pub(super) fn link_reports(&self, shards: &[ShardProxy]) -> Vec<LinkReport> {
+        shards.iter().flat_map(ShardProxy::links).chain(link_reports(&self.links)).collect()
+    }
+
+    /// The capture's counters, if there is a capture.
+    pub(super) fn capture(&self) -> Option<CaptureReport> {
+        self.capture.as_ref().map(|board| board.read())
+    }
+}
+
+/// The links by their gauges.
+pub(super) fn link_reports(links: &LinkGauges) -> impl Iterator<Item = LinkReport> {
+    links.iter().map(|(name, gauge)| {
+        let [routed, refused, depth, capacity] = gauge.read();
+        let [delay_mean_ns, delay_max_ns] = gauge.waits();
+        let name = name.clone();
+        LinkReport { name, routed, refused, depth, capacity, delay_mean_ns, delay_max_ns }
+    })
+}

@@ -1,0 +1,211 @@
+//! Requests for books over the venue's REST interface: which tokens are next, and how fast.
+//!
+//! Runs on:  control core (pure; time is an argument). Owns: the tokens that wait.
+//! Bounds:   the venue's tokens a question and questions a second, `BOOKS_REQUESTS_OPEN_MAX`,
+//!           `BOOKS_WAITING_MAX`.
+//!
+//! Urgent tokens (no snapshot, a wrong book, a silent connection) go before comparisons. What finds no
+//! room or no answer is not remembered here: its shard asks again.
+use super::io_request::{FetchError, Fetched};
+use crate::base::id::TokenId;
+use crate::base::limits::{
+    BOOKS_REQUESTS_OPEN_MAX, BOOKS_WAITING_MAX, RETRY_AFTER_DEFAULT_NS, RETRY_AFTER_MAX_NS,
+};
+use crate::base::time::SECOND_NS;
+use crate::counter::report::ResyncReport;
+use log::debug;
+use std::collections::VecDeque;
+
+/// One question to the venue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotRequest {
+    /// Place of the shard that gets the answer.
+    pub shard: usize,
+    /// The tokens.
+    pub tokens: Vec<TokenId>,
+}
+
+/// Tokens of one shard that wait.
+#[derive(Clone, Debug, Default)]
+struct Waiting {
+    urgent: VecDeque<TokenId>,
+    others: VecDeque<TokenId>,
+}
+
+/// The questions of all shards.
+#[derive(Clone, Debug)]
+pub struct SnapshotRequester {
+    waiting: Vec<Waiting>,
+    /// Tokens of one question.
+    tokens_max: usize,
+    /// From one question to the next.
+    gap_ns: u64,
+    count: usize,
+    /// The shard whose turn is next.
+    turn: usize,
+    open: usize,
+    next_ns: u64,
+    counts: ResyncReport,
+}
+
+impl SnapshotRequester {
+    /// Nothing waits; at most `tokens_max` tokens a question and `per_second` questions a second.
+    #[must_use]
+    pub fn new(shards: usize, (tokens_max, per_second): (usize, u64)) -> Self {
+        Self {
+            waiting: vec![Waiting::default(); shards],
+            tokens_max,
+            gap_ns: SECOND_NS / per_second.max(1),
+            count: 0,
+            turn: 0,
+            open: 0,
+            next_ns: 0,
+            counts: ResyncReport::default(),
+        }
+    }
+
+    /// A shard wants these books.
+    pub fn want(&mut self, shard: usize, tokens: &[TokenId], urgent: bool) {
+        let Some(waiting) = self.waiting.get_mut(shard) else { return };
+        // Comparisons leave half of the room to what is urgent.
+        let room = if urgent { BOOKS_WAITING_MAX } else { BOOKS_WAITING_MAX / 2 };
+        if self.count + tokens.len() > room {
+            self.counts.tokens_dropped += tokens.len() as u64;
+            return;
+        }
+        self.count += tokens.len();
+        let queue = if urgent { &mut waiting.urgent } else { &mut waiting.others };
+        queue.extend(tokens);
+    }
+
+    /// The next question, when it may be asked.
+    pub fn poll(&mut self, now_ns: u64) -> Option<SnapshotRequest> {
+        if self.count == 0 || self.open >= BOOKS_REQUESTS_OPEN_MAX || now_ns < self.next_ns {
+            return None;
+        }
+        let shards = self.waiting.len();
+        let urgent = self.waiting.iter().any(|waiting| !waiting.urgent.is_empty());
+        let shard = (0..shards).map(|step| (self.turn + step) % shards).find(|&shard| {
+            let Waiting { urgent: first, others } = &self.waiting[shard];
+            if urgent { !first.is_empty() } else { !others.is_empty() }
+        })?;
+        self.turn = (shard + 1) % shards;
+        let Waiting { urgent, others } = &mut self.waiting[shard];
+        let mut tokens = Vec::with_capacity(self.tokens_max);
+        for queue in [urgent, others] {
+            let count = queue.len().min(self.tokens_max - tokens.len());
+            tokens.extend(queue.drain(..count));
+        }
+        self.count -= tokens.len();
+        self.open += 1;
+        self.counts.requests += 1;
+        self.counts.tokens += tokens.len() as u64;
+        self.next_ns = now_ns + self.gap_ns;
+        Some(SnapshotRequest { shard, tokens })
+    }
+
+    /// A request has ended. Gives the books of an answer, as the venue wrote them; what failed is asked for again by its
+    /// shard.
+    pub fn on_fetched(&mut self, fetched: Fetched, now_ns: u64) -> Option<String> {
+        let text = fetched.into_body().and_then(|body| {
+            String::from_utf8(body).map_err(|error| FetchError::unreadable(error.to_string()))
+        });
+        match text {
+            Ok(text) => {
+                self.on_answer();
+                Some(text)
+            }
+            Err(error) => {
+                let (pause_ns, why) = (error.pause_ns(), error.reason);
+                debug!("books were not fetched: {why}; their shard asks again");
+                self.on_failure(now_ns, why, pause_ns);
+                None
+            }
+        }
+    }
+
+    fn on_answer(&mut self) {
+        self.open = self.open.saturating_sub(1);
+        self.counts.answers += 1;
+        self.counts.last_error.clear();
+    }
+
+    fn on_failure(&mut self, now_ns: u64, why: String, retry_after_ns: Option<u64>) {
+        self.open = self.open.saturating_sub(1);
+        self.counts.failed += 1;
+        self.counts.last_error = why;
+        let pause_ns = retry_after_ns.unwrap_or(RETRY_AFTER_DEFAULT_NS / 5);
+        self.next_ns = self.next_ns.max(now_ns + pause_ns.min(RETRY_AFTER_MAX_NS));
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn report(&self) -> ResyncReport {
+        ResyncReport { tokens_waiting: self.count as u64, ..self.counts.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::limits::{BOOKS_REQUESTS_PER_SECOND, TOKENS_PER_BOOKS_REQUEST};
+
+    const LIMITS: (usize, u64) = (TOKENS_PER_BOOKS_REQUEST, BOOKS_REQUESTS_PER_SECOND);
+
+    fn tokens(from: usize, count: usize) -> Vec<TokenId> {
+        (from..from + count).map(|i| TokenId::new(&i.to_string()).unwrap()).collect()
+    }
+
+    #[test]
+    fn urgent_tokens_go_first_and_shards_take_turns() {
+        let mut requester = SnapshotRequester::new(2, LIMITS);
+        assert_eq!(requester.poll(0), None);
+        requester.want(0, &tokens(0, 10), false);
+        requester.want(0, &tokens(100, 300), true);
+        requester.want(1, &tokens(1_000, 20), true);
+        let gap_ns = SECOND_NS / BOOKS_REQUESTS_PER_SECOND;
+        let asked: Vec<SnapshotRequest> =
+            (0..4).filter_map(|i| requester.poll(i * gap_ns)).collect();
+        assert_eq!(asked[0], SnapshotRequest { shard: 0, tokens: tokens(100, 250) });
+        assert_eq!(asked[1], SnapshotRequest { shard: 1, tokens: tokens(1_000, 20) });
+        let rest = [tokens(350, 50), tokens(0, 10)].concat();
+        assert_eq!(asked[2], SnapshotRequest { shard: 0, tokens: rest });
+        assert_eq!(asked.len(), 3);
+        assert_eq!(requester.report().tokens_waiting, 0);
+    }
+
+    #[test]
+    fn the_rate_the_open_questions_and_the_pauses_of_the_venue_are_kept() {
+        let mut requester = SnapshotRequester::new(1, LIMITS);
+        for _ in 0..20 {
+            requester.want(0, &tokens(0, TOKENS_PER_BOOKS_REQUEST), true);
+        }
+        assert!(requester.poll(0).is_some());
+        let gap_ns = SECOND_NS / BOOKS_REQUESTS_PER_SECOND;
+        assert!(requester.poll(gap_ns - 1).is_none());
+        for asked in 1..BOOKS_REQUESTS_OPEN_MAX as u64 {
+            assert!(requester.poll(asked * gap_ns).is_some());
+        }
+        assert!(requester.poll(10 * SECOND_NS).is_none(), "too many are open");
+        requester.on_failure(10 * SECOND_NS, "HTTP 429".into(), Some(7 * SECOND_NS));
+        assert!(requester.poll(17 * SECOND_NS - 1).is_none());
+        assert!(requester.poll(17 * SECOND_NS).is_some());
+        requester.on_answer();
+        assert!(requester.poll(18 * SECOND_NS).is_some());
+        let report = requester.report();
+        assert_eq!((report.requests, report.answers, report.failed), (6, 1, 1));
+    }
+
+    #[test]
+    fn comparisons_leave_room_for_what_is_urgent() {
+        let mut requester = SnapshotRequester::new(1, LIMITS);
+        let many = tokens(0, BOOKS_WAITING_MAX / 2);
+        requester.want(0, &many, false);
+        requester.want(0, &tokens(0, 1), false);
+        assert_eq!(requester.report().tokens_dropped, 1);
+        requester.want(0, &many, true);
+        requester.want(0, &tokens(0, 1), true);
+        let report = requester.report();
+        assert_eq!((report.tokens_waiting, report.tokens_dropped), (BOOKS_WAITING_MAX as u64, 2));
+    }
+}

@@ -1,0 +1,505 @@
+//! The wiring of an engine: links, threads and the cores that they run on.
+//!
+//! Runs on:  main thread, before anything runs.
+use super::{Engine, EngineError};
+use crate::api::EngineBuilder;
+use crate::base::{
+    id::ShardId,
+    limits,
+    time::{Clock, SECOND_NS},
+};
+use crate::config::{Config, venue::VenueConfig};
+use crate::control::{
+    controller::{Controller, ControllerParts},
+    dial::Target,
+    discovery::{Discovery, Lookup},
+    lifecycle::{Lifecycle, LifecycleOptions},
+    run::{self, Sources},
+    shard_proxy::ShardProxy,
+    supervisor::{Supervisor, SupervisorLinks},
+};
+use crate::counter::capture::CaptureBoard;
+use crate::io::authority::ServeName;
+use crate::io::{
+    clock::{HostClock, ring_clock},
+    driver::{Doorbell, Driver},
+    executor::{Executor, check_host, check_pinning, no_thread},
+    resolve::Resolver,
+    socket::Tcp,
+};
+use crate::link::{
+    control_sink::SinkEnd,
+    main_control::MAIN_CONTROL_DEPTH,
+    serve_control::{ControlAnswer, ControlQuery},
+    serve_shard::{BookAnswer, BookQuery},
+    shard_capture::{CaptureSpring, capture_link},
+    shard_shard::Peers,
+    shard_trade::{TradeSpring, TradeTap},
+};
+use crate::ring::{Consumer, LinkGauge, Producer, ring, timed};
+use crate::serve::{Listener, ServeLinks, Server, Wake};
+use crate::shard::{Idle, Shard, ShardLinks, publish::Handler};
+use crate::sink::capture::CaptureSink;
+use crate::sink::trades::{SinkOptions, TradeSink};
+use crate::topology::{self, ThreadPlan, Topology, TopologyError};
+use crate::wire::{endpoint::Endpoint, tls::client_config};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// Ends of the links of the serve core.
+struct ServeEnds {
+    shards: Vec<(Producer<BookQuery>, Consumer<BookAnswer>)>,
+    queries: Producer<ControlQuery>,
+    answers: Consumer<ControlAnswer>,
+}
+
+/// Shards that are built and wait for their threads.
+struct BuiltShards<H> {
+    shards: Vec<Shard<H>>,
+    proxies: Vec<ShardProxy>,
+    serve: Vec<(Producer<BookQuery>, Consumer<BookAnswer>)>,
+    doorbells: Vec<Doorbell>,
+    /// Where trades come out, if they are kept.
+    trades: Vec<TradeSpring>,
+    /// Where captured chunks come out, if there is a capture.
+    captures: Vec<CaptureSpring>,
+    /// Links without an end in the control core.
+    links: Vec<(String, Box<dyn LinkGauge>)>,
+}
+
+/// What one venue's part of the engine is made of.
+struct BuiltVenue<H> {
+    venue: VenueConfig,
+    sources: Sources,
+    shards: BuiltShards<H>,
+    /// The number from which its shards are counted.
+    base: usize,
+}
+
+impl Engine {
+    /// Starts everything. `factory` makes one handler per shard, here, on the calling thread.
+    ///
+    /// # Errors
+    /// [`EngineError`]; nothing is running then.
+    pub fn start<H, F>(config: &Config, factory: F) -> Result<Self, EngineError>
+    where
+        H: Handler + Send,
+        F: FnMut(ShardId) -> H,
+    {
+        config.check()?;
+        check_host().map_err(EngineError::Start)?;
+        let topology = plan(config).map_err(EngineError::Topology)?;
+        if let Some(core) = topology.threads().find_map(|thread| thread.core) {
+            check_pinning(core).map_err(EngineError::Start)?;
+        }
+        let listener = config.serve.map(listen).transpose()?;
+        let serving = listener.as_ref().map(Listener::address);
+        let clock = HostClock::new();
+        let (query_sender, queries) = timed(limits::SERVE_CONTROL_DEPTH, ring_clock);
+        let (answers, answer_receiver) = timed(limits::SERVE_CONTROL_DEPTH, ring_clock);
+        let (commands, command_receiver) = timed(MAIN_CONTROL_DEPTH, ring_clock);
+        let (news_sender, news) = timed(MAIN_CONTROL_DEPTH, ring_clock);
+        let mut links: Vec<(String, Box<dyn LinkGauge>)> = vec![
+            ("serve_control".into(), Box::new(query_sender.gauge())),
+            ("control_serve".into(), Box::new(answers.gauge())),
+            ("main_control".into(), Box::new(commands.gauge())),
+            ("control_main".into(), Box::new(news_sender.gauge())),
+        ];
+        let mut built = build(&topology, config, &clock, factory)?;
+        let (trades, sinks) = start_sink(config, &mut built, &mut links, &clock)?;
+        let captures = built.iter_mut().flat_map(|b| std::mem::take(&mut b.shards.captures));
+        let capture = start_capture(config, captures.collect(), &clock)?;
+        let board = capture.as_ref().map(CaptureSink::board);
+        let links = SupervisorLinks {
+            commands: command_receiver,
+            news: news_sender,
+            queries,
+            answers,
+            gauges: links,
+        };
+        let cores = start_cores(config, &topology, built, (links, sinks, board), &clock)?;
+        let serve_stop = Arc::new(AtomicBool::new(false));
+        let ends =
+            ServeEnds { shards: cores.serve, queries: query_sender, answers: answer_receiver };
+        let serve = listener
+            .map(|listener| {
+                let names = config.serve_names.clone();
+                start_serve(listener, ends, cores.doorbells, (&topology, names), &serve_stop)
+            })
+            .transpose()?;
+        let last_ticket = 0;
+        Ok(Self {
+            topology,
+            clock,
+            serving,
+            commands,
+            news,
+            serve_stop,
+            serve,
+            control: Some(cores.control),
+            shards: cores.shards,
+            trades,
+            capture,
+            last_ticket,
+        })
+    }
+}
+
+impl EngineBuilder {
+    /// Starts the engine. `factory` makes one handler per shard, here, on the calling thread.
+    ///
+    /// # Errors
+    /// [`EngineError`]: a setting cannot be used, or a thread, a file or an address; nothing is running then.
+    pub fn start<H, F>(self, factory: F) -> Result<Engine, EngineError>
+    where
+        H: Handler + Send,
+        F: FnMut(ShardId) -> H,
+    {
+        Engine::start(&self.config()?, factory)
+    }
+}
+
+/// Lays the threads out over the cores that this process may use.
+fn plan(config: &Config) -> Result<Topology, TopologyError> {
+    // Each venue has shards of its own.
+    let venues = config.venues.len() as u16;
+    let mut layout = config.layout.clone();
+    let usable = crate::io::executor::usable_cores();
+    if venues > 1 && layout.shard_cores.is_empty() {
+        let asked = layout.shards.unwrap_or(0);
+        layout.shards = Some(asked.max(venues));
+    }
+    Topology::plan(&layout, &usable)
+}
+
+fn listen(address: SocketAddr) -> Result<Listener, EngineError> {
+    crate::serve::bind(address).map_err(EngineError::Listen)
+}
+
+/// Shards and control core at work, and what the serve core needs of them.
+struct Cores {
+    shards: Vec<Executor<()>>,
+    control: Executor<()>,
+    serve: Vec<(Producer<BookQuery>, Consumer<BookAnswer>)>,
+    doorbells: Vec<Doorbell>,
+}
+
+/// What the control core has besides its shards: links, each venue's end of the trade sink, the capture's figures.
+type ControlEnds = (SupervisorLinks, VecDeque<SinkEnd>, Option<Arc<CaptureBoard>>);
+
+/// Starts the shards of every venue, and the control core with a controller for each.
+fn start_cores<H: Handler + Send>(
+    config: &Config,
+    topology: &Topology,
+    built: Vec<BuiltVenue<H>>,
+    (links, mut sinks, capture): ControlEnds,
+    clock: &HostClock,
+) -> Result<Cores, EngineError> {
+    let (mut shards, mut serve, mut doorbells) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut venues, mut sources) = (Vec::new(), Vec::new());
+    for BuiltVenue { venue, sources: its_sources, shards: built, base } in built {
+        venues.push(ControllerParts {
+            links: built.links,
+            feed: venue.feed,
+            shards: built.proxies,
+            target: target(&venue, &its_sources),
+            discovery: discovery(config, &venue, clock.mono_ns()),
+            lifecycle: lifecycle(config, &venue),
+            tokens_per_connection: venue.tokens_per_connection,
+            table: venue.table,
+            sink: sinks.pop_front(),
+            capture: capture.clone(),
+            seed: clock.now().wall_ns,
+        });
+        sources.push(its_sources);
+        for (shard, plan) in built.shards.into_iter().zip(&topology.shards[base..]) {
+            shards.push(start_shard(shard, plan, config.driver)?);
+        }
+        serve.extend(built.serve);
+        doorbells.extend(built.doorbells);
+    }
+    let (lag_warn_ns, names) = (config.lag_warn_ns, names(config));
+    let clock = clock.clone();
+    let control = Executor::start("control", topology.control.core, move || async move {
+        let now = clock.now();
+        let controller = |parts| {
+            let controller = Controller::new(parts, now).with_lag_warn(lag_warn_ns);
+            if H::WANTS_MARKETS { controller.reporting_markets() } else { controller }
+        };
+        let venues = venues.into_iter().map(controller).collect();
+        let mut supervisor = Supervisor::new(venues, links, now);
+        names.iter().for_each(|name| supervisor.look_up(name));
+        run::run(supervisor, sources, clock).await;
+    });
+    let control = control.map_err(EngineError::Start)?;
+    Ok(Cores { shards, control, serve, doorbells })
+}
+
+/// Builds the shards of every venue: as many for each, and one more for some where that does not go out even.
+fn build<H, F>(
+    topology: &Topology,
+    config: &Config,
+    clock: &HostClock,
+    mut factory: F,
+) -> Result<Vec<BuiltVenue<H>>, EngineError>
+where
+    H: Handler + Send,
+    F: FnMut(ShardId) -> H,
+{
+    let venues = config.venues.clone();
+    let (shards, count) = (topology.shards.len(), venues.len());
+    let mut built = Vec::new();
+    let mut base = 0;
+    for (place, venue) in venues.into_iter().enumerate() {
+        let share = shards / count + usize::from(place < shards % count);
+        let sources = sources(config, &venue)?;
+        let plans = &topology.shards[base..base + share];
+        let shards = build_shards((plans, base), config, &venue, clock, &mut factory)?;
+        built.push(BuiltVenue { venue, sources, shards, base });
+        base += share;
+    }
+    Ok(built)
+}
+
+fn sources(config: &Config, venue: &VenueConfig) -> Result<Sources, EngineError> {
+    let tls = client_config(config.tls_ca.as_deref()).map_err(EngineError::Tls)?;
+    let services = Sources::services(venue.feed, &venue.catalogue, &venue.books, &config.services);
+    Ok(Sources {
+        services: services.map_err(EngineError::Service)?,
+        ws: venue.ws.clone(),
+        feed: venue.feed,
+        signer: venue.signer.clone(),
+        tls,
+        resolver: Resolver::new()
+            .map_err(|error| EngineError::Start(no_thread("resolve", &error)))?,
+    })
+}
+
+fn target(venue: &VenueConfig, sources: &Sources) -> Target {
+    let Endpoint { url, host, tls, .. } = &venue.ws;
+    Target {
+        url: url.clone(),
+        host: host.clone(),
+        tls: tls.then(|| Arc::clone(&sources.tls)),
+        connector: Arc::new(Tcp),
+        heartbeat: venue.feed.capabilities().heartbeat,
+        signer: venue.signer.clone(),
+    }
+}
+
+/// What a person names.
+fn names(config: &Config) -> Vec<Lookup> {
+    let markets = config.markets.iter().map(|name| Lookup::parse(name));
+    markets.chain(config.tokens.iter().map(|&token| Lookup::Token(token))).collect()
+}
+
+fn discovery(config: &Config, venue: &VenueConfig, seed: u64) -> Discovery {
+    Discovery::new(venue.feed, config.discover, seed)
+}
+
+fn lifecycle(config: &Config, venue: &VenueConfig) -> Lifecycle {
+    Lifecycle::new(LifecycleOptions {
+        opens_by_clock: venue.feed.capabilities().opens_by_clock,
+        scanning: config.discover,
+        markets_max: config.markets_max.map(|max| max as u64),
+        trust_catalogue_after_end: true,
+    })
+}
+
+fn build_shards<H, F>(
+    (plans, base): (&[ThreadPlan], usize),
+    config: &Config,
+    venue: &VenueConfig,
+    clock: &HostClock,
+    factory: &mut F,
+) -> Result<BuiltShards<H>, EngineError>
+where
+    H: Handler + Send,
+    F: FnMut(ShardId) -> H,
+{
+    let mut built = BuiltShards {
+        shards: Vec::new(),
+        proxies: Vec::new(),
+        serve: Vec::new(),
+        doorbells: Vec::new(),
+        trades: Vec::new(),
+        captures: Vec::new(),
+        links: Vec::new(),
+    };
+    for (place, plan) in plans.iter().enumerate() {
+        let id = ShardId((base + place) as u16);
+        let (order_sender, orders) = ring(limits::CONTROL_SHARD_DEPTH);
+        let (reports, report_receiver) = ring(limits::SHARD_CONTROL_DEPTH);
+        let (query_sender, queries) = timed(limits::SERVE_SHARD_DEPTH, ring_clock);
+        let (answers, answer_receiver) = timed(limits::SERVE_SHARD_DEPTH, ring_clock);
+        let reports_gauge = reports.gauge();
+        built.links.push((format!("serve_{id}"), Box::new(query_sender.gauge())));
+        built.links.push((format!("{id}_serve"), Box::new(answers.gauge())));
+        let peers = Peers::default();
+        let links = ShardLinks { orders, reports, queries, answers, peers };
+        let shard = Shard::new(id, venue.feed, factory(id), clock.clone(), links);
+        let shard = shard.map_err(EngineError::Files)?;
+        let shard = shard
+            .timing_connections(config.connection_histograms)
+            .checking(config.hash_checks)
+            .auditing(config.audit_round_ns)
+            .polling(venue.poll_round_ns);
+        let shard = match &config.trades {
+            None => shard,
+            Some(_) => {
+                let (producer, trades) = ring(limits::SHARD_TRADE_DEPTH);
+                built.links.push((format!("{id}_trades"), Box::new(producer.gauge())));
+                built.trades.push(TradeSpring { trades, gauge: producer.gauge() });
+                shard.tapped(TradeTap::new(venue.feed.venue(), producer))
+            }
+        };
+        let shard = match &config.capture {
+            None => shard,
+            Some(_) => {
+                let (tap, spring) = capture_link(id, limits::SHARD_CAPTURE_CHUNKS);
+                built.links.push((format!("{id}_capture"), Box::new(tap.gauge())));
+                built.captures.push(spring);
+                shard.captured(tap, plans.len() as u16)
+            }
+        };
+        built.proxies.push(ShardProxy::new(
+            id,
+            plan.core,
+            order_sender,
+            report_receiver,
+            reports_gauge,
+            shard.doorbell(),
+        ));
+        built.doorbells.push(shard.doorbell());
+        built.serve.push((query_sender, answer_receiver));
+        built.shards.push(shard);
+    }
+    if venue.feed.capabilities().shared_streams {
+        link_shards(&mut built, base);
+    }
+    Ok(built)
+}
+
+/// Links every shard with every other, where streams for all markets come on some connections.
+fn link_shards<H: Handler>(built: &mut BuiltShards<H>, base: usize) {
+    let count = built.shards.len();
+    let mut peers: Vec<Peers> = (0..count).map(|_| Peers::default()).collect();
+    for from in 0..count {
+        for to in 0..count {
+            if from == to {
+                peers[from].out.push(None);
+                continue;
+            }
+            let (producer, incoming) = ring(limits::SHARD_SHARD_DEPTH);
+            built.links.push((
+                format!("shard-{}_shard-{}", base + from, base + to),
+                Box::new(producer.gauge()),
+            ));
+            peers[from].out.push(Some((producer, built.doorbells[to].clone())));
+            peers[to].incoming.push(incoming);
+        }
+    }
+    let shards = std::mem::take(&mut built.shards);
+    let beside = shards.into_iter().zip(peers);
+    built.shards =
+        beside.map(|(shard, peers)| shard.beside(peers, count as u16, base as u16)).collect();
+}
+
+/// Starts the threads that keep trades, if any are to be kept, and links them with the controller of each venue.
+fn start_sink<H>(
+    config: &Config,
+    built: &mut [BuiltVenue<H>],
+    links: &mut Vec<(String, Box<dyn LinkGauge>)>,
+    clock: &HostClock,
+) -> Result<(Option<TradeSink>, VecDeque<SinkEnd>), EngineError> {
+    let Some(options) = &config.trades else {
+        return Ok((None, VecDeque::new()));
+    };
+    let (mut springs, alone) = (Vec::new(), built.len() == 1);
+    let (mut producers, mut receivers) = (Vec::new(), Vec::new());
+    for BuiltVenue { venue, shards, .. } in built {
+        let (markets, receiver) = timed(limits::CONTROL_SINK_DEPTH, ring_clock);
+        let venue = venue.feed.venue();
+        let name = if alone {
+            "control_sink".to_owned()
+        } else {
+            format!("control_sink_{}", venue.name())
+        };
+        links.push((name, Box::new(markets.gauge())));
+        producers.push((venue, markets));
+        receivers.push(receiver);
+        springs.append(&mut shards.trades);
+    }
+    let venues = producers.iter().map(|(venue, _)| *venue).collect();
+    let options = SinkOptions { venues, ..options.clone() };
+    let sink = TradeSink::start(&options, springs, receivers, clock.clone());
+    let mut sink = sink.map_err(EngineError::Trades)?;
+    let mut ends = VecDeque::new();
+    for (venue, markets) in producers {
+        let known = if config.discover { sink.take_known(venue) } else { Vec::new() };
+        ends.push_back(SinkEnd { markets, board: sink.board(), known });
+    }
+    Ok((Some(sink), ends))
+}
+
+/// Starts the thread that captures, if there is to be one.
+fn start_capture(
+    config: &Config,
+    springs: Vec<CaptureSpring>,
+    clock: &HostClock,
+) -> Result<Option<CaptureSink>, EngineError> {
+    let Some(options) = &config.capture else { return Ok(None) };
+    let stream = config.venues.first().map_or("", |venue| venue.ws.url.as_str());
+    let sink = CaptureSink::start(options, springs, stream, clock.clone());
+    sink.map(Some).map_err(EngineError::Capture)
+}
+
+fn start_shard<H: Handler + Send>(
+    shard: Shard<H>,
+    plan: &ThreadPlan,
+    driver: Driver,
+) -> Result<Executor<()>, EngineError> {
+    let idle = match plan.idle {
+        topology::Idle::Park => Idle::Park,
+        topology::Idle::Adaptive => Idle::Adaptive,
+        topology::Idle::Spin => Idle::Spin,
+    };
+    // Only the native driver leaves the waiting to the runtime.
+    let spin_ns = match (driver, idle) {
+        (Driver::Epoll, _) | (Driver::Native, Idle::Park) => 0,
+        (Driver::Native, Idle::Adaptive) => limits::ADAPTIVE_SPIN_NS,
+        (Driver::Native, Idle::Spin) => SECOND_NS,
+    };
+    let executor = Executor::start_spinning(&plan.name, plan.core, spin_ns, move || async move {
+        shard.run(idle, driver).await;
+    });
+    executor.map_err(EngineError::Start)
+}
+
+fn start_serve(
+    listener: Listener,
+    ends: ServeEnds,
+    doorbells: Vec<Doorbell>,
+    (topology, names): (&Topology, Vec<ServeName>),
+    stop: &Arc<AtomicBool>,
+) -> Result<Executor<()>, EngineError> {
+    let stop = Arc::clone(stop);
+    let core = topology.serve.core;
+    let executor = Executor::start("serve", core, move || async move {
+        let wake = move |wake: Wake| match wake {
+            // The control core looks into its rings every 10 ms by itself.
+            Wake::Control => {}
+            Wake::Shard(place) => doorbells[place].ring(),
+        };
+        let links = ServeLinks {
+            control_queries: ends.queries,
+            control_answers: ends.answers,
+            shards: ends.shards,
+            wake: Box::new(wake),
+        };
+        Server::new(links, listener, names).run(stop).await;
+    });
+    executor.map_err(EngineError::Start)
+}
