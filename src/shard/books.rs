@@ -20,7 +20,7 @@ use crate::base::{
     policy::HashChecks,
 };
 use crate::counter::shard::{BookCounts, CheckCounts, RepairCounts};
-use crate::link::shard_trade::TradeTap;
+use crate::link::shard_trade::TradeSender;
 use crate::market::book::{BookOpening, StaleReason, image::BookImage};
 use auditor::Auditor;
 use forwarder::Forwarder;
@@ -136,7 +136,7 @@ impl<H: Handler> Books<H> {
 
     /// The same with every trade sent on.
     #[must_use]
-    pub fn tapped(mut self, tap: TradeTap) -> Self {
+    pub fn tapped(mut self, tap: TradeSender) -> Self {
         self.trades.set_sink(tap);
         self
     }
@@ -179,7 +179,7 @@ impl<H: Handler> Books<H> {
         }
     }
 
-    /// Takes over the catalogue's fields of an open book. The tick size of the stream is newer.
+    /// Takes over the catalog's fields of an open book. The tick size of the stream is newer.
     pub fn describe(&mut self, opening: &BookOpening) {
         self.store.describe(opening);
     }
