@@ -384,6 +384,11 @@ fn on_engine_change(
             connection.acknowledged = Some(sid);
             connection.sequences.begin(sid);
         }
+        Some(SubscriptionChange::Confirmed { sid }) => {
+            if connection.sequences.confirm(sid) {
+                connection.acknowledged = Some(sid);
+            }
+        }
         Some(SubscriptionChange::Failed { sid, known: true })
             if sid.is_none() || sid == connection.acknowledged =>
         {
@@ -416,7 +421,12 @@ fn on_subscription_change(
             connection.known(sid).channel = Some(channel.to_owned());
         }
         Some(SubscriptionChange::Failed { sid: None, .. }) => info.end_all(connection),
-        Some(SubscriptionChange::Failed { .. } | SubscriptionChange::Ended { .. }) | None => {}
+        Some(
+            SubscriptionChange::Confirmed { .. }
+            | SubscriptionChange::Failed { .. }
+            | SubscriptionChange::Ended { .. },
+        )
+        | None => {}
     }
 }
 

@@ -499,7 +499,7 @@ impl venue::SubscriptionProtocol for SubscriptionProtocol {
         Some(text)
     }
 
-    /// Checks a sequence number. [`Verdict::Hole`] is folloutstanding by [`ProtocolAction::Suspect`].
+    /// Checks a sequence number. [`Verdict::Hole`] is followed by [`ProtocolAction::Suspect`].
     fn on_envelope(&mut self, envelope: &Envelope) -> Verdict {
         let (Some(sid), Some(seq)) = (envelope.sid, envelope.seq) else { return Verdict::Next };
         let verdict = self.sequences.take((sid, seq), envelope.content, false);
@@ -533,6 +533,9 @@ impl venue::SubscriptionProtocol for SubscriptionProtocol {
             }
             Reply::Ok { id, sid } => {
                 self.pause_ns = COMMAND_PAUSE_NS;
+                if let Some(sid) = sid {
+                    self.sequences.confirm(sid);
+                }
                 self.on_subscribed(id, sid);
             }
             Reply::Unsubscribed { id, .. } => _ = self.take(id),
