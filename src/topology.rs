@@ -12,28 +12,17 @@ mod show;
 #[cfg(test)]
 mod tests;
 
+pub use crate::base::policy::Idle;
 pub use cores::{CoreListError, format_cores, parse_cores};
 
 use crate::base::limits;
 
-/// What a thread does when nothing is to be done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Idle {
-    /// It sleeps until there is work: cheap, a wake-up late.
-    #[default]
-    Park,
-    /// It polls for as long as a wake-up costs, while that pays, then sleeps: may share a core.
-    Adaptive,
-    /// It polls without end: a core for itself, no wake-up.
-    Spin,
-}
-
-/// What the command line says of the layout; what is not said is chosen.
+/// The layout as configured; what is not set is chosen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LayoutFlags {
+pub struct RequestedLayout {
     /// Core of the control thread.
     pub control_core: Option<u32>,
-    /// Cores of the shards, one each; empty when not said. See [`parse_cores`].
+    /// Cores of the shards, one each; empty when not set. See [`parse_cores`].
     pub shard_cores: Vec<u32>,
     /// Number of shards.
     pub shards: Option<u16>,
@@ -131,7 +120,7 @@ impl Topology {
     ///
     /// # Errors
     /// [`TopologyError`], when something was asked for that cannot be.
-    pub fn plan(flags: &LayoutFlags, usable: &[u32]) -> Result<Self, TopologyError> {
+    pub fn plan(flags: &RequestedLayout, usable: &[u32]) -> Result<Self, TopologyError> {
         let shards = check(flags, usable)?;
         let Chosen { control, shards, serve, mut notes } = choose(flags, shards, usable);
         let spins = flags.idle == Some(Idle::Spin) && may_spin(&shards, control, serve, usable);
@@ -187,7 +176,7 @@ impl Topology {
 }
 
 /// The number of shards, if everything asked for is possible.
-fn check(flags: &LayoutFlags, usable: &[u32]) -> Result<usize, TopologyError> {
+fn check(flags: &RequestedLayout, usable: &[u32]) -> Result<usize, TopologyError> {
     if usable.is_empty() {
         return Err(TopologyError::NoCores);
     }
@@ -225,7 +214,7 @@ fn check(flags: &LayoutFlags, usable: &[u32]) -> Result<usize, TopologyError> {
 }
 
 /// Gives every thread its core: first what was asked for, then what is left.
-fn choose(flags: &LayoutFlags, shards: usize, usable: &[u32]) -> Chosen {
+fn choose(flags: &RequestedLayout, shards: usize, usable: &[u32]) -> Chosen {
     let mut notes = Vec::new();
     let taken = |core: &u32| {
         flags.shard_cores.contains(core)

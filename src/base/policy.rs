@@ -26,10 +26,37 @@ impl HashChecks {
         }
     }
 
+    /// Each of them.
+    pub const ALL: [Self; 3] = [Self::Off, Self::Sampled, Self::All];
+
     /// The one of that name.
     #[must_use]
     pub fn of(name: &str) -> Option<Self> {
-        [Self::Off, Self::Sampled, Self::All].into_iter().find(|checks| checks.name() == name)
+        Self::ALL.into_iter().find(|checks| checks.name() == name)
+    }
+}
+
+/// What a shard does without work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Idle {
+    /// It sleeps in the kernel until a socket, a doorbell or a timer: cheap, a wake-up late; shares its core.
+    #[default]
+    Park,
+    /// It polls for about as long as a sleep and a wake-up cost, while that pays, then sleeps: may share a core.
+    Adaptive,
+    /// It polls without end: lowest delay, needs a core of its own.
+    Spin,
+}
+
+impl Idle {
+    /// As `--idle` has it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Park => "park",
+            Self::Adaptive => "adaptive",
+            Self::Spin => "spin",
+        }
     }
 }
 
