@@ -1,4 +1,4 @@
-"""aiohttp's pooled session, measured as tests/pools/peers.rs measures the pool of this crate.
+"""aiohttp's pooled session, measured as tests/network/pools/peers.rs measures the pool of this crate.
 
 python aiohttp_pool.py URL bursts|loops REQUESTS AT_ONCE CONNECTIONS
 Prints requests/s; p50, p99 and the largest latency in microseconds.

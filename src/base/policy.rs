@@ -1,9 +1,9 @@
-//! Choices of the user that reach the hot path.
+//! User settings that reach the hot path.
 //!
 //! Runs on:  any (pure).
 use super::limits::TABLE_CONNECTIONS_MAX;
 
-/// Which hashes are compared. One costs some microseconds of the shard.
+/// Which book hashes are compared. A comparison takes some microseconds of the shard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HashChecks {
     /// None.
@@ -11,12 +11,12 @@ pub enum HashChecks {
     /// One of [`HASH_SAMPLE`](super::limits::HASH_SAMPLE) groups of changes.
     #[default]
     Sampled,
-    /// That of every group.
+    /// Every group of changes.
     All,
 }
 
 impl HashChecks {
-    /// As `--verify-hash` has it.
+    /// The value of `--verify-hash`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -26,30 +26,30 @@ impl HashChecks {
         }
     }
 
-    /// Each of them.
+    /// All settings.
     pub const ALL: [Self; 3] = [Self::Off, Self::Sampled, Self::All];
 
-    /// The one of that name.
+    /// The setting with that name.
     #[must_use]
     pub fn of(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|checks| checks.name() == name)
     }
 }
 
-/// What a shard does without work.
+/// Behavior of an idle thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Idle {
-    /// It sleeps in the kernel until a socket, a doorbell or a timer: cheap, a wake-up late; shares its core.
+    /// Sleeps until a socket, a doorbell or a timer: cheap, with wake-up latency; may share a core.
     #[default]
     Park,
-    /// It polls for about as long as a sleep and a wake-up cost, while that pays, then sleeps: may share a core.
+    /// Polls for the cost of a wake-up while that pays, then sleeps; may share a core.
     Adaptive,
-    /// It polls without end: lowest delay, needs a core of its own.
+    /// Polls without end: needs its own core, no wake-up latency.
     Spin,
 }
 
 impl Idle {
-    /// As `--idle` has it.
+    /// The value of `--idle`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -60,27 +60,27 @@ impl Idle {
     }
 }
 
-/// A fixed number of connections for each purpose, where a venue's streams are divided by purpose.
+/// A fixed number of connections per purpose, for venues with separate streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionTable {
     /// For tickers.
     pub tickers: u16,
     /// For trades.
     pub trades: u16,
-    /// For the life of markets.
+    /// For lifecycle events.
     pub lifecycle: u16,
     /// For books; at least one.
     pub books: u16,
 }
 
 impl ConnectionTable {
-    /// All of them.
+    /// Number of connections.
     #[must_use]
     pub const fn total(self) -> u32 {
         self.tickers as u32 + self.trades as u32 + self.lifecycle as u32 + self.books as u32
     }
 
-    /// Reads four numbers with commas between them, in the order of the fields: `2,2,2,144`.
+    /// Parses four comma-separated numbers in the order of the fields: `2,2,2,144`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let numbers: Vec<u16> =

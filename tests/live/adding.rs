@@ -3,12 +3,11 @@
 //! Runs on:  test threads, with one venue and some engines as processes.
 use crate::books::{agree, compare};
 use crate::engine::{Engine, count, sum};
+use crate::followed::Followed;
 use crate::program::PATIENCE;
 use crate::venue::Venue;
 use std::time::{Duration, Instant};
 
-/// The next scan begins within a minute; the rest is the venue's.
-const WAITS_AT_MOST: Duration = Duration::from_secs(75);
 /// Less than the 30 s between two checks for leftovers of discovery, which these markets do not wait for.
 const AT_ONCE: Duration = Duration::from_secs(25);
 
@@ -43,8 +42,7 @@ fn a_few_markets_by_name_or_by_news_do_not_wait() {
     eprintln!("three markets by name: live {:?} after the start", begun.elapsed());
     by_news.wait_for("books by news", AT_ONCE, |stats| live_everywhere(stats, 126));
     eprintln!("three markets born: live {:?} later", births.elapsed());
-    let (stats, _) =
-        by_scan.wait_for("scan", WAITS_AT_MOST, |stats| stats["registry"]["markets"] == 63);
+    let (stats, _) = by_scan.wait_for("scan", PATIENCE, |stats| stats["registry"]["markets"] == 63);
     assert_eq!(count(&stats, "/lifecycle/markets_announced"), 0, "{stats:#}");
     // On the connection that was there: no new one for six tokens.
     let stats = by_news.stats();
@@ -128,17 +126,14 @@ fn resolved_markets_expire() {
 
 #[test]
 fn finer_ticks_are_followed() {
-    let mut venue = Venue::start(&["--plain", "--markets", "60", "--rate", "100", "--levels", "6"]);
-    let tokens = venue.tokens();
-    let mut engine = Engine::start(&venue, &["--shards", "1"]);
-    engine.wait_live(120);
-    assert!(venue.order("tick?count=5")["count"].as_u64() >= Some(1));
-    let before = sum(&engine.stats(), "updates");
-    engine.wait_for("traffic", PATIENCE, |stats| sum(stats, "updates") > before + 100);
-    venue.pause();
+    let venue = ["--plain", "--markets", "60", "--rate", "100", "--levels", "6"];
+    let mut run = Followed::start(&venue, &["--shards", "1"]);
+    assert!(run.venue.order("tick?count=5")["count"].as_u64() >= Some(1));
+    let before = sum(&run.engine.stats(), "updates");
+    run.wait_for("traffic", |stats| sum(stats, "updates") > before + 100);
     // `tick_size` is one of the keys that must be the venue's.
-    assert_eq!(agree(&mut engine, &mut venue, &tokens).equal, 120);
-    assert!(venue.stat("tick_size_changes") > 0);
+    run.assert_equal();
+    assert!(run.venue.stat("tick_size_changes") > 0);
 }
 
 #[test]

@@ -98,6 +98,23 @@ impl Engine {
         self.wait_for(&format!("{tokens} live books"), PATIENCE, all).1
     }
 
+    /// Waits until no message has come for so long, by the engine's own clock.
+    pub(crate) fn wait_still(&mut self, silence: Duration) {
+        let mut last = (0, 0);
+        let begun = Instant::now();
+        loop {
+            let stats = self.stats();
+            let (messages, now_ns) = (sum(&stats, "messages"), count(&stats, "/now_wall_ns"));
+            if messages != last.0 {
+                last = (messages, now_ns);
+            } else if u128::from(now_ns - last.1) >= silence.as_nanos() {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "messages still come: {stats:#}");
+            std::thread::sleep(LOOK);
+        }
+    }
+
     /// Looks at `/health` until it has this status and its body holds `text`.
     pub(crate) fn wait_health(&mut self, status: u16, text: &str) -> Duration {
         let begun = Instant::now();

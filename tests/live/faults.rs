@@ -3,6 +3,7 @@
 //! Runs on:  test threads, with one venue and one engine as processes.
 use crate::books::{Verdict, compare};
 use crate::engine::{Engine, sum};
+use crate::followed::Followed;
 use crate::program::{LOOK, PATIENCE};
 use crate::venue::Venue;
 use std::time::{Duration, Instant};
@@ -14,14 +15,9 @@ const NAMING: u64 = 7;
 /// Lines about undecodable input that a shard may log in a second.
 const LINES_PER_SECOND: u64 = 5;
 
-fn followed(venue: &Venue) -> Engine {
-    let mut engine = Engine::start(venue, &["--shards", "1"]);
-    engine.wait_live(240);
-    engine
-}
-
-fn venue() -> Venue {
-    Venue::start(&["--plain", "--markets", "120", "--rate", "150", "--levels", "8"])
+fn start() -> Followed {
+    let venue = ["--plain", "--markets", "120", "--rate", "150", "--levels", "8"];
+    Followed::start(&venue, &["--shards", "1"])
 }
 
 /// Everything that could not be read, wherever it is counted.
@@ -43,9 +39,7 @@ fn settled(engine: &mut Engine, venue: &mut Venue, tokens: &[String]) -> Verdict
 
 #[test]
 fn malformed_frames_are_counted_logged_sparingly_and_harmless() {
-    let mut venue = venue();
-    let tokens = venue.tokens();
-    let mut engine = followed(&venue);
+    let Followed { mut venue, mut engine, tokens } = start();
     let begun = Instant::now();
     for _ in 0..5 {
         venue.order(&format!("malformed?count={}", 100 * KINDS));
@@ -83,9 +77,7 @@ fn malformed_frames_are_counted_logged_sparingly_and_harmless() {
 
 #[test]
 fn undecoded_messages_mark_only_the_market_they_name() {
-    let mut venue = venue();
-    let tokens = venue.tokens();
-    let mut engine = followed(&venue);
+    let Followed { mut venue, mut engine, tokens } = start();
     // The first kinds name a market, each a random one.
     venue.order(&format!("malformed?count={NAMING}"));
     engine.wait_for("count of them all", PATIENCE, |stats| unread(stats) >= NAMING);
@@ -110,9 +102,7 @@ fn undecoded_messages_mark_only_the_market_they_name() {
 
 #[test]
 fn unknown_messages_and_keys_are_passed_over() {
-    let mut venue = venue();
-    let tokens = venue.tokens();
-    let mut engine = followed(&venue);
+    let Followed { mut venue, mut engine, tokens } = start();
     venue.order("unknown?count=500");
     // Of five frames: two messages of unknown kinds, one without a kind, two in an array, and a
     // book with keys that came later, which is a book.
@@ -121,8 +111,5 @@ fn unknown_messages_and_keys_are_passed_over() {
     assert_eq!(sum(&stats, "decode_errors"), 0, "{stats:#}");
     assert_eq!(sum(&stats, "unknown_events"), 500, "{stats:#}");
     assert!(sum(&stats, "unknown_keys") >= 99, "{stats:#}");
-    venue.pause();
-    let verdict = crate::books::agree(&mut engine, &mut venue, &tokens);
-    assert_eq!(verdict.equal, 240, "{verdict:?}");
-    engine.program.assert_clean();
+    Followed { venue, engine, tokens }.assert_equal();
 }

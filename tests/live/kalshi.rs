@@ -3,65 +3,51 @@
 //! Runs on:  test threads, with one venue and one engine as processes.
 use crate::engine::{Engine, count, sum};
 use crate::http::Client;
-use crate::program::{LOOK, PATIENCE, Program};
-use crate::venue::Venue;
+use crate::program::{PATIENCE, Program};
+use crate::venue::{Simulator, Venue};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::collections::HashSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 
 const KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/keys");
 
 /// A `venue-sim --venue kalshi` process and everything that may be asked of it.
 struct Kalshi {
-    _program: Program,
+    process: Simulator,
     rest: String,
     ws: String,
     client: Client,
-    folder: TempDir,
 }
 
 impl Kalshi {
     fn start(flags: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let ca = folder.path().join("ca.pem");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_venue-sim"));
-        command.args(["--venue", "kalshi", "--listen", "127.0.0.1:0", "--key-id", "the-key"]);
+        let public = format!("{KEYS}/rsa-public.pem");
+        let mut all = vec!["--venue", "kalshi", "--key-id", "the-key", "--public-key", &public];
         if !flags.contains(&"--births-per-minute") {
-            command.args(["--births-per-minute", "0", "--resolutions-per-minute", "0"]);
+            all.extend(["--births-per-minute", "0", "--resolutions-per-minute", "0"]);
         }
-        command.arg("--public-key").arg(Path::new(KEYS).join("rsa-public.pem"));
-        command.arg("--tls-ca-out").arg(&ca).args(flags);
-        let mut program = Program::start(command);
-        let begun = Instant::now();
-        let lines = loop {
-            let lines = program.stdout();
-            if lines.iter().any(|line| line.starts_with("run ")) {
-                break lines;
-            }
-            let waiting = program.is_running() && begun.elapsed() < PATIENCE;
-            assert!(waiting, "the venue does not start: {program}");
-            std::thread::sleep(LOOK);
-        };
-        let after = |word: &str| {
-            let line = lines.iter().find_map(|line| line.strip_prefix(word));
-            line.unwrap().trim().to_owned()
-        };
-        let (rest, ws) = (after("rest "), after("ws "));
-        let url = rest.strip_suffix("/trade-api/v2").unwrap();
-        let client = Client::new(url, Some(&std::fs::read(&ca).unwrap()));
-        let key = folder.path().join("key.pem");
+        all.extend(flags);
+        let process = Simulator::start(&all);
+        let (rest, ws) = (process.printed("rest "), process.printed("ws "));
+        let client = process.client(rest.strip_suffix("/trade-api/v2").unwrap());
+        let key = process.file("key.pem");
         std::fs::copy(Path::new(KEYS).join("rsa-pkcs1.pem"), &key).unwrap();
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
-        Self { _program: program, rest, ws, client, folder }
+        Self { process, rest, ws, client }
     }
 
     fn file(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.process.file(name)
+    }
+
+    /// A database for trades: its file, and the value of `--trades`.
+    fn database(&self) -> (PathBuf, String) {
+        let path = self.file("trades.db");
+        let flag = format!("sqlite:{}", path.display());
+        (path, flag)
     }
 
     fn flags(&self, more: &[&str]) -> Vec<String> {
@@ -213,8 +199,7 @@ fn assert_no_side(venue: &mut Kalshi, engine: &mut Engine) {
 fn every_kalshi_book_is_right_and_every_trade_is_kept_once() {
     let flags = ["--markets", "150", "--rate", "600", "--trades", "500", "--paused"];
     let mut venue = Kalshi::start(&flags);
-    let database = venue.file("trades.db");
-    let trades = format!("sqlite:{}", database.display());
+    let (database, trades) = venue.database();
     let mut engine = venue.engine(&[
         "--kalshi-connections",
         "2,2,2,10",
@@ -289,8 +274,7 @@ fn every_kalshi_book_is_right_and_every_trade_is_kept_once() {
 fn kalshi_faults_cost_moments_and_no_book_is_wrong() {
     let flags = ["--markets", "120", "--rate", "600", "--trades", "500", "--paused"];
     let mut venue = Kalshi::start(&flags);
-    let database = venue.file("trades.db");
-    let trades = format!("sqlite:{}", database.display());
+    let (database, trades) = venue.database();
     let mut engine = venue.engine(&["--kalshi-connections", "2,2,2,9", "--trades", &trades]);
     wait_live(&mut engine, 120);
     venue.ask("POST", "/sim/resume");
@@ -311,7 +295,9 @@ fn kalshi_faults_cost_moments_and_no_book_is_wrong() {
         ("error-27", 2, None),
     ] {
         assert_eq!(venue.fault(kind, times, channel), times, "{kind}");
-        std::thread::sleep(Duration::from_millis(500));
+        // About what half a second brings.
+        let before = sum(&engine.stats(), "messages");
+        engine.wait_for("traffic", PATIENCE, |stats| sum(stats, "messages") > before + 500);
         wait_live(&mut engine, 120);
     }
     assert_eq!(compare(&mut venue, &mut engine), 120);
@@ -359,9 +345,7 @@ fn a_dead_kalshi_connection_gives_its_markets_to_others_and_takes_its_share_agai
     wait_live(&mut engine, 200);
     // Frozen: pings go on, data has stopped. The engine asks for a book, in vain, and dials again.
     assert_eq!(venue.fault("freeze", 1, Some("orderbook_delta")), 1);
-    engine.wait_for("new connection", Duration::from_secs(90), |stats| {
-        count(stats, "/pool/reconnects") == 1
-    });
+    engine.wait_for("new connection", PATIENCE, |stats| count(stats, "/pool/reconnects") == 1);
     wait_live(&mut engine, 200);
     assert_eq!(compare(&mut venue, &mut engine), 200);
 }
@@ -427,7 +411,8 @@ fn kalshi_markets_open_and_close_by_time_and_by_word() {
     });
     venue.ask("POST", "/sim/pause");
     // Those that are announced open within five seconds, by time alone.
-    std::thread::sleep(Duration::from_secs(6));
+    let opened = |stats: &Value| count(stats, "/registry/tokens_pending") == 0;
+    engine.wait_for("the last announced market", PATIENCE, opened);
     assert!(venue.stat("/markets") > 45);
     let open = compare(&mut venue, &mut engine);
     assert!(open >= 30, "{open}");
@@ -520,8 +505,7 @@ fn a_kalshi_market_is_followed_by_its_token() {
 fn two_venues_are_followed_by_one_process() {
     let mut kalshi = Kalshi::start(&["--markets", "60", "--rate", "200", "--trades", "500"]);
     let polymarket = Venue::start(&["--markets", "40", "--rate", "200"]);
-    let database = kalshi.file("trades.db");
-    let trades = format!("sqlite:{}", database.display());
+    let (database, trades) = kalshi.database();
     let more = ["--kalshi-connections", "1,2,1,4", "--trades", &trades];
     let flags = of_both("polymarket,kalshi", &kalshi, &polymarket, &more);
     let mut engine = Engine::with_flags(&flags);
@@ -560,26 +544,23 @@ fn a_capture_of_kalshi_replays_to_the_very_books() {
     let mut venue = Kalshi::start(&flags);
     let folder = venue.file("capture");
     let shown = folder.to_str().unwrap();
-    let database = venue.file("trades.db");
-    let trades = format!("sqlite:{}", database.display());
+    let (database, trades) = venue.database();
     let more = ["--kalshi-connections", "1,2,1,3", "--shards", "2", "--capture", shown];
     let more: Vec<&str> = more.into_iter().chain(["--trades", &trades]).collect();
     // Trades are made from the start: some come before the book of their market opens.
     let mut engine = venue.engine(&more);
     wait_live(&mut engine, 60);
-    for (kind, channel) in
-        [("lost", None), ("error-10", None), ("cut", Some("orderbook_delta")), ("doubled", None)]
-    {
+    for (kind, channel, effect) in [
+        ("lost", None, "/pool/dialog/sequence_missing"),
+        ("error-10", None, "/pool/dialog/resubscribes"),
+        ("cut", Some("orderbook_delta"), "/pool/reconnects"),
+        ("doubled", None, "/pool/dialog/sequence_duplicates"),
+    ] {
+        let before = count(&engine.stats(), effect);
         assert_eq!(venue.fault(kind, 1, channel), 1);
-        std::thread::sleep(Duration::from_millis(700));
+        engine.wait_for(kind, PATIENCE, |stats| count(stats, effect) > before);
+        wait_live(&mut engine, 60);
     }
-    let noticed = |stats: &Value| {
-        count(stats, "/pool/dialog/sequence_missing") == 1
-            && count(stats, "/pool/dialog/sequence_duplicates") == 1
-            && count(stats, "/pool/reconnects") == 1
-    };
-    engine.wait_for("the three faults", PATIENCE, noticed);
-    wait_live(&mut engine, 60);
     engine.program.signal(Signal::INT);
     assert!(engine.program.wait(PATIENCE).success());
     for shards in ["1", "3"] {
@@ -589,8 +570,8 @@ fn a_capture_of_kalshi_replays_to_the_very_books() {
         // A proof that fails is exit code 1.
         assert!(replay.wait(PATIENCE).success(), "{replay}");
         let report: Value = serde_json::from_str(&replay.stdout().join("\n")).unwrap();
-        assert!(count(&report, "/capture/proofs_equal") > 60, "{report:#}");
-        assert_eq!(count(&report, "/capture/proofs_different"), 0);
+        assert!(count(&report, "/capture/checkpoints_equal") > 60, "{report:#}");
+        assert_eq!(count(&report, "/capture/checkpoints_different"), 0);
         assert_eq!(count(&report, "/sequence_missing"), 1);
         assert_eq!(count(&report, "/sequence_duplicates"), 1);
         assert_eq!(count(&report, "/trades"), stored(&database).len() as u64, "{report:#}");
@@ -601,8 +582,7 @@ fn a_capture_of_kalshi_replays_to_the_very_books() {
 fn the_trades_of_other_kalshi_markets_are_not_kept() {
     let mut venue = Kalshi::start(&["--markets", "10", "--rate", "100", "--trades", "1000"]);
     let ticker = venue.truth().swap_remove(3).0;
-    let database = venue.file("trades.db");
-    let trades = format!("sqlite:{}", database.display());
+    let (database, trades) = venue.database();
     let more = ["--kalshi-connections", "1,2,1,1", "--trades", &trades];
     let one = ["--market", &ticker, "--no-discovery", "--shards", "2"];
     let mut engine = venue.engine(&more.into_iter().chain(one).collect::<Vec<_>>());

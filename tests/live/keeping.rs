@@ -7,7 +7,6 @@ use crate::venue::Venue;
 use rustix::process::Signal;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use tempfile::TempDir;
 
 const MARKETS: &str = "100";
@@ -118,8 +117,12 @@ fn a_database_that_is_held_is_told_at_once_and_nothing_is_lost() {
     let holder = rusqlite::Connection::open(stage.database()).unwrap();
     holder.execute_batch("BEGIN EXCLUSIVE").unwrap();
     stage.venue.order("resume");
-    let noticed = stage.engine.wait_health(503, "has taken no trades for");
-    assert!(noticed < Duration::from_secs(4), "{noticed:?}");
+    let lead = "has taken no trades for ";
+    stage.engine.wait_health(503, lead);
+    let (_, health) = stage.engine.health();
+    let health = health.to_string();
+    let seconds = health.split_once(lead).map_or("0", |(_, rest)| rest.split(' ').next().unwrap());
+    assert!(seconds.parse::<u64>().unwrap() < 10, "{health}");
     let told = stage.trade(30);
     let (stats, _) =
         stage.engine.wait_for("a spill", PATIENCE, |stats| count(stats, "/trades/journaled") > 0);
@@ -168,8 +171,7 @@ fn an_engine_follows_what_the_database_knows_before_the_catalogue_answers() {
     stage.engine = start_without_waiting(&stage.venue, stage.folder.path());
     let most = TOKENS as u64 - 6;
     let live = |stats: &Value| crate::engine::sum(stats, "books_live") >= most;
-    let (stats, took) = stage.engine.wait_for("the books of the table", PATIENCE, live);
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    let (stats, _) = stage.engine.wait_for("the books of the table", PATIENCE, live);
     assert_eq!(count(&stats, "/lifecycle/scans_completed"), 0, "{stats:#}");
     // The catalogue has the last word on those that have ended meanwhile.
     stage.venue.order("fault?kind=slow&by=0");

@@ -172,7 +172,7 @@ fn a_venue_that_does_not_answer_holds_nothing_up_and_a_second_signal_ends_at_onc
     let mut other = Engine::start(&venue, &["--shards", "1"]);
     engine.wait_live(120);
     other.wait_live(120);
-    venue.program.signal(Signal::STOP);
+    venue.process.program.signal(Signal::STOP);
     let (code, took) = stop(&mut engine, Signal::TERM);
     eprintln!("SIGTERM with a venue that stands still: {took:?}");
     assert_eq!(code, Some(0), "{}", engine.program);
@@ -185,7 +185,7 @@ fn a_venue_that_does_not_answer_holds_nothing_up_and_a_second_signal_ends_at_onc
     assert_eq!(status.code(), Some(128 + 2), "{}", other.program);
     other.program.said("second signal");
     other.program.assert_clean();
-    venue.program.signal(Signal::CONT);
+    venue.process.program.signal(Signal::CONT);
 }
 
 #[test]

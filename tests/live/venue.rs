@@ -21,45 +21,67 @@ pub(crate) struct Listed {
     pub(crate) tokens: Vec<String>,
 }
 
-pub(crate) struct Venue {
+/// A `venue-sim` process of either venue, its address lines read, and a folder of its own.
+pub(crate) struct Simulator {
     pub(crate) program: Program,
-    pub(crate) url: String,
-    pub(crate) ws: String,
-    pub(crate) ca: Option<PathBuf>,
-    client: Client,
-    _folder: TempDir,
+    pub(crate) folder: TempDir,
+    lines: Vec<String>,
 }
 
-impl Venue {
-    /// On a free port, over TLS unless a flag says `--plain`.
+impl Simulator {
+    /// On a free port unless a flag names one; the authority of its certificate is `ca.pem` in its folder.
     pub(crate) fn start(flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let ca = folder.path().join("ca.pem");
         let mut command = Command::new(env!("CARGO_BIN_EXE_venue-sim"));
         if !flags.contains(&"--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
         }
-        command.args(QUIET).args(flags).arg("--tls-ca-out").arg(&ca);
+        command.args(flags).arg("--tls-ca-out").arg(folder.path().join("ca.pem"));
         let mut program = Program::start(command);
         let begun = Instant::now();
-        let lines = loop {
+        loop {
             let lines = program.stdout();
             if lines.iter().any(|line| line.starts_with("run ")) {
-                break lines;
+                return Self { program, folder, lines };
             }
             let waiting = program.is_running() && begun.elapsed() < PATIENCE;
             assert!(waiting, "the venue does not start: {program}");
             std::thread::sleep(LOOK);
-        };
-        let after = |word: &str| {
-            let line = lines.iter().find_map(|line| line.strip_prefix(word));
-            line.unwrap().trim().to_owned()
-        };
-        let (url, ws) = (after("gamma "), after("ws "));
-        let ca = url.starts_with("https").then_some(ca);
-        let pem = ca.as_ref().map(|path| std::fs::read(path).unwrap());
-        let client = Client::new(&url, pem.as_deref());
-        Self { program, url, ws, ca, client, _folder: folder }
+        }
+    }
+
+    /// What it prints after `word` at its start.
+    pub(crate) fn printed(&self, word: &str) -> String {
+        let line = self.lines.iter().find_map(|line| line.strip_prefix(word));
+        line.unwrap().trim().to_owned()
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A client of this URL that trusts its certificate.
+    pub(crate) fn client(&self, url: &str) -> Client {
+        Client::new(url, std::fs::read(self.file("ca.pem")).ok().as_deref())
+    }
+}
+
+pub(crate) struct Venue {
+    pub(crate) process: Simulator,
+    pub(crate) url: String,
+    pub(crate) ws: String,
+    pub(crate) ca: Option<PathBuf>,
+    client: Client,
+}
+
+impl Venue {
+    /// Over TLS unless a flag says `--plain`.
+    pub(crate) fn start(flags: &[&str]) -> Self {
+        let process = Simulator::start(&[&QUIET, flags].concat());
+        let (url, ws) = (process.printed("gamma "), process.printed("ws "));
+        let ca = url.starts_with("https").then(|| process.file("ca.pem"));
+        let client = process.client(&url);
+        Self { process, url, ws, ca, client }
     }
 
     /// Flags that lead `ringbook run` here.
@@ -89,7 +111,11 @@ impl Venue {
     pub(crate) fn wait_for(&mut self, what: &str, mut wanted: impl FnMut(&mut Self) -> bool) {
         let begun = Instant::now();
         while !wanted(self) {
-            assert!(begun.elapsed() < PATIENCE, "no {what} after {PATIENCE:?}: {}", self.program);
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "no {what} after {PATIENCE:?}: {}",
+                self.process.program
+            );
             std::thread::sleep(LOOK);
         }
     }

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)] // tests
 
 mod binary;
+mod checks;
 mod compare;
 mod decimal;
 mod fixtures;

@@ -1,10 +1,10 @@
-//! A Kalshi of our own: REST and WebSocket v2 over real TCP and TLS, for tests and demos.
+//! A simulated Kalshi: REST and WebSocket v2 over real TCP and TLS, for tests and demos.
 //!
 //! Runs on:  one thread of its own, started by [`KalshiVenue::start`].
 //! Owns:     one listening port with `/trade-api/v2`, `/trade-api/ws/v2` and `/sim`.
 //!
-//! Own books, own encoders, own numbers. From the inside out: `market`, `exchange` (what happens), `words` (how it is
-//! said), `session` (to whom, under which number), `command` and `obey` (what is asked), `auth`, `filter`, `rest`, `server`.
+//! Books, encoders and numbers are separate from the engine's. Modules, bottom up: `market`, `exchange`, `messages`
+//! (encoders), `session` (subscriptions and numbers), `command`, `handle_command`, `auth`, `filter`, `rest`, `server`.
 mod allowance;
 mod auth;
 mod command;

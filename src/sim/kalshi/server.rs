@@ -11,7 +11,7 @@ use super::allowance::Allowance;
 use super::auth::Door;
 use super::command::{BOOKS, CHANNELS};
 use super::config::KalshiConfig;
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Happening};
 use super::rest;
 use super::session::{Parcel, Sessions, Slot};
 use super::words;
@@ -22,7 +22,7 @@ use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token, Waker};
 use rustls::ServerConfig;
 use sha1::{Digest, Sha1};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -71,6 +71,8 @@ pub(super) struct Server {
     allowance: Allowance,
     clock: Clock,
     played_ms: u64,
+    /// Time of the last messages, Unix milliseconds.
+    told_ms: u64,
     pinged_ms: u64,
     exchange: Exchange,
     sessions: Sessions,
@@ -109,6 +111,7 @@ impl Server {
             allowance: Allowance::new(rest::TOKENS_PER_SECOND, rest::TOKENS_MAX),
             clock: Clock::new(config.paused),
             played_ms: 0,
+            told_ms: 0,
             pinged_ms: 0,
             exchange: Exchange::new(config, wall_ms()),
             sessions: Sessions::new(config),
@@ -338,17 +341,26 @@ impl Server {
         if self.clock.is_paused() || elapsed_ms == 0 {
             return;
         }
-        let now_ms = wall_ms();
-        let mut told = Vec::new();
-        self.exchange.play(now_ms, elapsed_ms, &mut told);
+        // No two turns share a millisecond.
+        let now_ms = wall_ms().max(self.told_ms + 1);
+        self.told_ms = now_ms;
+        let (mut happenings, mut moved) = (Vec::new(), BTreeSet::new());
+        self.exchange.play(now_ms, elapsed_ms, &mut happenings);
         loop {
-            // Each is told as the books are then.
-            for happening in told.drain(..) {
-                self.sessions.tell(&happening, &self.exchange, now_ms);
+            for happening in happenings.drain(..) {
+                match happening {
+                    Happening::Ticker(place) => drop(moved.insert(place)),
+                    // As the books are at this moment.
+                    other => self.sessions.tell(&other, &self.exchange, now_ms),
+                }
             }
-            if !self.exchange.act(now_ms, &mut told) {
-                return;
+            if !self.exchange.act(now_ms, &mut happenings) {
+                break;
             }
+        }
+        // A ticker has the best prices after all changes of its millisecond (kalshi/protocol.md, 5).
+        for place in moved {
+            self.sessions.tell(&Happening::Ticker(place), &self.exchange, now_ms);
         }
     }
 

@@ -7,10 +7,13 @@ use crate::generate::{PACKINGS, pack};
 
 const SEEDS: u64 = 40;
 
-fn replay(trouble: Trouble, alone: bool) -> Vec<String> {
+/// Streams that the engine replays, each in two processes.
+const REPLAYED: u64 = 14;
+
+fn replay(trouble: Trouble, alone: bool, seeds: std::ops::Range<u64>) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let mut failures = Vec::new();
-    for seed in 0..SEEDS {
+    for seed in seeds {
         let records = generate::records(seed, trouble, alone);
         let reference = Reference::of(&records);
         let lines = if alone { stored::raw(&records) } else { stored::capture(&records) };
@@ -23,10 +26,14 @@ fn replay(trouble: Trouble, alone: bool) -> Vec<String> {
 }
 
 fn check(trouble: Trouble, alone: bool) {
+    check_seeds(trouble, alone, 0..REPLAYED);
+}
+
+fn check_seeds(trouble: Trouble, alone: bool, seeds: std::ops::Range<u64>) {
     if !engine::reads_kalshi() {
         return;
     }
-    let mut failures = replay(trouble, alone);
+    let mut failures = replay(trouble, alone, seeds);
     assert!(failures.is_empty(), "{} failures\n{}", failures.len(), engine::shorten(&mut failures));
 }
 
@@ -53,6 +60,17 @@ fn engine_replays_raw_kalshi_streams_with_troubled_frames_to_the_reference() {
 #[test]
 fn engine_replays_kalshi_streams_with_troubled_connections_to_the_reference() {
     check(Trouble::Connections, false);
+}
+
+#[test]
+#[ignore = "200 streams of each kind: cargo test --release --test oracle -- --ignored many_kalshi"]
+fn engine_replays_many_kalshi_streams_to_the_reference() {
+    for trouble in [Trouble::None, Trouble::Frames, Trouble::Connections] {
+        check_seeds(trouble, false, 0..200);
+    }
+    for trouble in [Trouble::None, Trouble::Frames] {
+        check_seeds(trouble, true, 0..200);
+    }
 }
 
 /// An honest stream contradicts nothing.

@@ -55,7 +55,7 @@ fn run(first: u64, count: u64) {
 
 #[test]
 fn numbered_short() {
-    run(number("SIMULATION_SEED", 1), number("SIMULATION_SEEDS", 120));
+    run(number("SIMULATION_SEED", 1), number("SIMULATION_SEEDS", 40));
 }
 
 /// Seeds that found a bug of the engine: best prices that seemed to disprove a right book (2), a book that was live

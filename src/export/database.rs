@@ -1,0 +1,64 @@
+//! Exports the trades of a database.
+//!
+//! Runs on:  the starting thread.
+use super::table::{TRADES, Table, Written, trade_columns};
+use crate::sink::store::{KeptTrade, StoreAddress};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use parquet::data_type::ByteArray;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Writes every trade in the order of venue time, until `stop` is set.
+pub(super) fn export(
+    address: &StoreAddress,
+    folder: &Path,
+    stop: &Arc<AtomicBool>,
+) -> Result<Written, String> {
+    let shown = address.shown();
+    let mut table = Table::create(folder, "trades", TRADES, trade_columns())?;
+    let explain = |error: crate::sink::store::StoreError| format!("{shown}: {error}");
+    let mut reader = address.read().map_err(explain)?;
+    let bar = bar(reader.count().map_err(explain)?);
+    let mut failure = None;
+    let mut add = |trade: &KeptTrade| {
+        bar.inc(1);
+        if let Err(error) = push(&mut table, trade) {
+            failure = Some(error);
+        }
+        failure.is_none() && !stop.load(Ordering::Relaxed)
+    };
+    let result = reader.each_trade(&mut add);
+    bar.finish_and_clear();
+    failure.map_or(Ok(()), Err)?;
+    result.map_err(explain)?;
+    table.finish()
+}
+
+fn bar(rows: u64) -> ProgressBar {
+    let target = ProgressDrawTarget::stderr_with_hz(5);
+    let bar = ProgressBar::with_draw_target(Some(rows), target);
+    let template = "{bar:32} {percent:>3} %  {human_pos} of {human_len} trades  ETA {eta}";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn push(table: &mut Table, trade: &KeptTrade) -> Result<(), String> {
+    let text = |text: &str| ByteArray::from(text.as_bytes().to_vec());
+    let some = |value: &str| (!value.is_empty()).then(|| text(value));
+    table.push(|columns| {
+        columns[0].text(text(&trade.venue));
+        columns[1].text(text(&trade.market));
+        columns[2].text(text(&trade.token));
+        columns[3].maybe_text(some(&trade.outcome));
+        columns[4].int(trade.price_e6);
+        columns[5].long(trade.size_e6);
+        columns[6].text(text(&trade.side));
+        columns[7].long(trade.venue_ms);
+        columns[8].long(trade.receive_ns);
+        columns[9].maybe_text(some(&trade.id));
+        columns[10].maybe_long(trade.fee_bps_e6);
+    })
+}

@@ -1,0 +1,243 @@
+//! Applies the annotation records of an engine's capture.
+//!
+//! Runs on:  replay shards (pure; time is that of the record).
+//!
+//! A live shard records every input of its books besides frames, and its housekeeping. Applied at the same points,
+//! they produce the same books; digest checkpoints in the capture verify that.
+use crate::base::condition;
+use crate::base::id::{MarketId, TokenId};
+use crate::base::limits::CHECKS_PER_HOUSEKEEPING;
+use crate::base::policy::HashChecks;
+use crate::base::price::{Price, Quantity};
+use crate::base::routing::shard_of;
+use crate::base::time::Now;
+use crate::capture::line::Note;
+use crate::market::book::BookOpening;
+use crate::shard::books::{Books, ConnectionSlot, HandoverProgress};
+use crate::shard::publish::Handler;
+use serde::Deserialize;
+
+/// Keys of an annotation.
+#[derive(Debug, Default, Deserialize)]
+struct Keys {
+    #[serde(default)]
+    d: u16,
+    #[serde(default)]
+    shards: u16,
+    #[serde(default)]
+    hashes: String,
+    #[serde(default)]
+    books: Vec<Opening>,
+    #[serde(default)]
+    a: Tokens,
+    #[serde(default)]
+    z: String,
+    #[serde(default)]
+    owing: u32,
+    #[serde(default)]
+    first: Option<u64>,
+    #[serde(default)]
+    newest: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Opening {
+    m: String,
+    a: String,
+    #[serde(default)]
+    t: Option<String>,
+    #[serde(default)]
+    o: Option<String>,
+    #[serde(default)]
+    n: bool,
+}
+
+/// One token or several.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Tokens {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Default for Tokens {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
+}
+
+impl Keys {
+    fn tokens(&self) -> Vec<TokenId> {
+        match &self.a {
+            Tokens::One(token) => TokenId::new(token).into_iter().collect(),
+            Tokens::Many(tokens) => tokens.iter().filter_map(|t| TokenId::new(t)).collect(),
+        }
+    }
+}
+
+impl Opening {
+    fn read(&self) -> Option<BookOpening> {
+        Some(BookOpening {
+            market: condition::market_id(&self.m)?,
+            token: TokenId::new(&self.a)?,
+            tick_size: self.t.as_ref().and_then(|text| Price::parse(text.as_bytes())),
+            min_order_size: self.o.as_ref().and_then(|text| Quantity::parse(text.as_bytes())),
+            neg_risk: self.n,
+        })
+    }
+}
+
+/// Results of the digest checkpoints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Checkpoints {
+    /// Equal digests.
+    pub(super) equal: u64,
+    /// Different digests.
+    pub(super) different: u64,
+    /// Not comparable: the book is not live here, because frames are missing in the capture or outside the range.
+    pub(super) skipped: u64,
+}
+
+impl Checkpoints {
+    /// Sum of both.
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self {
+            equal: self.equal + other.equal,
+            different: self.different + other.different,
+            skipped: self.skipped + other.skipped,
+        }
+    }
+}
+
+/// State of one shard.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Annotations {
+    pub(super) checkpoints: Checkpoints,
+    /// Number of shards of the capturing engine.
+    recorded_shards: u16,
+    /// Frames are missing: a book may differ for that reason.
+    pub(super) has_gaps: bool,
+}
+
+/// What the worker has to do after an annotation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Followup {
+    Nothing,
+    /// Compare these hashes from now on.
+    Check(HashChecks),
+    /// Report an unreadable annotation.
+    Unreadable,
+    /// Report a different checkpoint.
+    Different,
+}
+
+/// Context of an annotation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AnnotationContext {
+    /// The replay's shard and their number.
+    pub(super) shard: u16,
+    pub(super) shards: u16,
+    /// The connection of the annotation.
+    pub(super) connection: ConnectionSlot,
+    /// The connection that it replaces.
+    pub(super) from: Option<ConnectionSlot>,
+    pub(super) at: Now,
+}
+
+impl Annotations {
+    /// Whether the input read last is an engine's capture.
+    pub(super) const fn is_engine_capture(&self) -> bool {
+        self.recorded_shards > 0
+    }
+
+    /// Applies an annotation to the books of this shard.
+    pub(super) fn apply<H: Handler>(
+        &mut self,
+        note: Note,
+        line: &str,
+        place: AnnotationContext,
+        books: &mut Books<H>,
+    ) -> Followup {
+        let Ok(keys) = sonic_rs::from_str::<Keys>(line) else { return Followup::Unreadable };
+        let AnnotationContext { shard, shards, connection, from, at } = place;
+        // Each live shard did housekeeping of its own books; here only some of them may be present.
+        let recorded = self.recorded_shards.max(1);
+        let recorded_here = |market: &MarketId| shard_of(market.as_bytes(), recorded).0 == keys.d;
+        match note {
+            Note::Begun => {
+                self.recorded_shards = keys.shards;
+                return HashChecks::of(&keys.hashes).map_or(Followup::Nothing, Followup::Check);
+            }
+            Note::Books => {
+                let mine =
+                    |opening: &BookOpening| shard_of(opening.market.as_bytes(), shards).0 == shard;
+                for opening in keys.books.iter().filter_map(Opening::read).filter(mine) {
+                    // Over the bound: the live shard refused it too.
+                    let _ = books.open(&opening, connection);
+                }
+            }
+            Note::Described => {
+                keys.books.iter().filter_map(Opening::read).for_each(|o| books.describe(&o));
+            }
+            Note::Dropped => {
+                keys.tokens().iter().for_each(|token| books.close_on(token, connection));
+            }
+            Note::Closed => {
+                books.on_closed(connection, at);
+                keys.tokens().iter().for_each(|token| books.close_on(token, connection));
+            }
+            Note::Opened => {
+                if let Some(from) = from {
+                    let here = |token: &TokenId| books.find(token.as_str()).is_some();
+                    let tokens: Vec<TokenId> = keys.tokens().into_iter().filter(here).collect();
+                    books.begin_handover(from, connection, &tokens);
+                }
+            }
+            Note::Switch => books.switch(connection, at.mono_ns),
+            Note::Progress => {
+                let (first_ms, newest_ms) = (keys.first, keys.newest);
+                let progress = HandoverProgress { owing: keys.owing, first_ms, newest_ms };
+                books.on_recorded_progress(connection, progress);
+            }
+            Note::Matched => while books.poll_some_handover(at, recorded_here).is_some() {},
+            Note::TakenOver => books.on_recorded_end(connection, at),
+            Note::Asked => {
+                keys.tokens().iter().for_each(|token| books.on_asked(token, at.mono_ns));
+            }
+            Note::House => {
+                books.settle_some(CHECKS_PER_HOUSEKEEPING, at.wall_ns, recorded_here);
+                while books.poll_some_behind(at.mono_ns, recorded_here).is_some() {}
+            }
+            Note::Proof => return self.on_checkpoint(&keys, shards, books),
+        }
+        Followup::Nothing
+    }
+
+    fn on_checkpoint<H: Handler>(
+        &mut self,
+        keys: &Keys,
+        shards: u16,
+        books: &Books<H>,
+    ) -> Followup {
+        let (Tokens::One(token), Ok(said)) = (&keys.a, u64::from_str_radix(&keys.z, 16)) else {
+            return Followup::Unreadable;
+        };
+        if shards > 1 && books.find(token).is_none() {
+            // A book of another shard.
+            return Followup::Nothing;
+        }
+        match books.digest(token) {
+            Some(ours) if ours == said => self.checkpoints.equal += 1,
+            // A replay of a part of the capture has no book before its first snapshot.
+            None if self.has_gaps || self.recorded_shards == 0 => self.checkpoints.skipped += 1,
+            _ => {
+                self.checkpoints.different += 1;
+                return Followup::Different;
+            }
+        }
+        Followup::Nothing
+    }
+}
+
+#[cfg(test)]
+mod tests;

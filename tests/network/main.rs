@@ -1,0 +1,7 @@
+//! Sockets of the engine against servers and clients of the tests: REST, pools, the local server, WebSocket.
+#![allow(clippy::unwrap_used)] // tests
+
+mod autobahn;
+mod fetch;
+mod pools;
+mod serve_http;

@@ -1,0 +1,127 @@
+//! Pools for other threads: the blocking handle, and the pair of rings.
+use super::server::{Server, echo_path};
+use super::*;
+use ringbook::pool::blocking::BlockingPools;
+use ringbook::pool::remote::remote;
+use ringbook::wire::http::Request;
+use std::time::{Duration, Instant};
+
+#[test]
+fn threads_outside_of_the_engine_ask_and_block() {
+    let server = Server::start(|ask, stream| {
+        if ask.path == "/slow" {
+            std::thread::sleep(Duration::from_millis(400));
+        }
+        echo_path(ask, stream)
+    });
+    let asked = service(Kind::Http, server.address, |s| {
+        s.limits.max = 4;
+        s.limits.request_timeout_ns = 200 * MS;
+    });
+    let pools = BlockingPools::start(vec![asked.clone()], None).unwrap();
+    let threads: Vec<_> = (0..8)
+        .map(|thread| {
+            let handle = pools.handle();
+            std::thread::spawn(move || {
+                for round in 0..25 {
+                    let path = format!("/{thread}/{round}");
+                    assert_eq!(handle.get("test", &path).unwrap().body, path.as_bytes());
+                }
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    let handle = pools.handle();
+    assert_eq!(kind_of(handle.get("test", "/slow")), "timeout");
+    let unknown = handle.get("other", "/").unwrap_err();
+    assert_eq!(unknown.to_string(), "there is no service named `other`");
+    assert_eq!(handle.post_json("test", "/post", b"{}".to_vec()).unwrap().body, b"/post");
+    let report = handle.reports().unwrap().remove(0);
+    assert_eq!((report.requests, report.failed), (202, 1));
+    assert!(report.peak_in_use <= 4 && report.reuse_rate > 0.9, "{report:?}");
+    assert_eq!(pools.stop(S).unwrap(), []);
+    let late = handle.get("test", "/").unwrap_err();
+    assert_eq!(late, PoolError::Busy, "nobody is there any more");
+    let twice = BlockingPools::start(vec![asked.clone(), asked], None);
+    assert!(twice.unwrap_err().0.contains("one name"));
+}
+
+#[test]
+fn a_request_under_way_is_waited_for_by_the_stop() {
+    let server = Server::start(|ask, stream| {
+        std::thread::sleep(Duration::from_millis(200));
+        echo_path(ask, stream)
+    });
+    let pools =
+        BlockingPools::start(vec![service(Kind::Http, server.address, |_| ())], None).unwrap();
+    let handle = pools.handle();
+    let asking = std::thread::spawn(move || handle.get("test", "/x"));
+    std::thread::sleep(Duration::from_millis(80));
+    assert_eq!(pools.stop(5 * S).unwrap(), []);
+    assert_eq!(asking.join().unwrap().unwrap().body, b"/x");
+}
+
+#[test]
+fn another_core_asks_by_ring() {
+    let server = Server::start(echo_path);
+    let address = server.address;
+    let (mut far, desk) = remote(8);
+    let asking = std::thread::spawn(move || {
+        let (mut asked, mut answered, mut refused) = (0, 0, 0);
+        let started = Instant::now();
+        while answered < 500 {
+            assert!(started.elapsed() < Duration::from_secs(60), "{answered} answers");
+            if asked < 500 {
+                let url = format!("http://{address}/{}", asked + 1);
+                match far.try_request(Request::get(url)) {
+                    Ok(ticket) => {
+                        asked += 1;
+                        assert_eq!(ticket, asked);
+                    }
+                    Err(_) => {
+                        refused += 1;
+                        assert_eq!(far.outstanding(), 8);
+                        std::thread::yield_now();
+                    }
+                }
+            }
+            while let Some(answer) = far.try_receive() {
+                let body = answer.result.unwrap().body;
+                assert_eq!(body, format!("/{}", answer.ticket).into_bytes());
+                answered += 1;
+            }
+        }
+        assert!(refused > 0 && far.is_served());
+        far
+    });
+    run(async move {
+        let (manager, pool) = manage(service(Kind::Http, address, |s| s.limits.max = 3), None);
+        glommio::spawn_local(desk.serve(Rc::clone(&pool))).detach();
+        until_joined(&asking).await;
+        let mut far = asking.join().unwrap();
+        // A pool that stops says so to the other core, too.
+        assert_eq!(manager.stop(S).await, []);
+        far.try_request(Request::get(format!("http://{address}/"))).unwrap();
+        let mut answer = None;
+        for _ in 0..1000 {
+            answer = far.try_receive();
+            if answer.is_some() {
+                break;
+            }
+            pause(5).await;
+        }
+        assert_eq!(answer.unwrap().result.unwrap_err(), PoolError::Stopped);
+        let report = pool.report();
+        assert_eq!((report.requests, report.peak_in_use), (501, 3));
+    });
+}
+
+async fn until_joined<T>(thread: &std::thread::JoinHandle<T>) {
+    for _ in 0..12_000 {
+        if thread.is_finished() {
+            return;
+        }
+        pause(5).await;
+    }
+    panic!("the other core never came to an end");
+}

@@ -1,0 +1,6 @@
+//! The subcommands and the tuning program as a user runs them: real binaries, real files.
+#![allow(clippy::unwrap_used)] // tests
+
+mod export;
+mod replay;
+mod tuning;

@@ -1,0 +1,794 @@
+//! `ringbook replay` as a user runs it: the real binary, real files.
+use serde_json::Value;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use tempfile::TempDir;
+
+mod frames {
+    //! Small frames of many markets, by rule and not by chance.
+
+    pub(crate) fn token(market: usize, outcome: usize) -> String {
+        format!("{}{outcome}", 7_000_000_000_000_001 + market * 977)
+    }
+
+    pub(crate) fn market(i: usize) -> String {
+        format!("0x{:064x}", 0x9e37_79b9_7f4a_7c15_u128 * (i as u128 + 1))
+    }
+
+    pub(crate) fn book(m: usize, outcome: usize, ms: usize) -> String {
+        format!(
+            r#"{{"market":"{}","asset_id":"{}","timestamp":"{ms}","hash":"","bids":[{{"price":"0.4","size":"{}"}}],"asks":[{{"price":"0.6","size":"5"}}],"event_type":"book"}}"#,
+            market(m),
+            token(m, outcome),
+            m + 1
+        )
+    }
+
+    pub(crate) fn change(m: usize, ms: usize) -> String {
+        let (a, b) = (token(m, 0), token(m, 1));
+        format!(
+            r#"{{"market":"{}", "price_changes":[{{"asset_id":"{a}", "price":"0.{}", "size":"{ms}", "side":"BUY"}}, {{"asset_id":"{b}", "price":"0.7", "size":"{}", "side":"SELL"}}], "timestamp":"{ms}", "event_type":"price_change"}}"#,
+            market(m),
+            31 + ms % 9,
+            ms % 3
+        )
+    }
+
+    pub(crate) fn trade(m: usize, ms: usize) -> String {
+        format!(
+            r#"{{"market":"{}","asset_id":"{}","price":"0.4","size":"2","side":"SELL","timestamp":"{ms}","event_type":"last_trade_price"}}"#,
+            market(m),
+            token(m, 0)
+        )
+    }
+
+    /// Every kind of line: arrays over several markets, odd texts, broken frames, other key
+    /// orders, messages without a market.
+    pub(crate) fn mixed() -> Vec<String> {
+        const MARKETS: usize = 23;
+        let books: Vec<String> =
+            (0..MARKETS).flat_map(|m| [book(m, 0, 10), book(m, 1, 10)]).collect();
+        let mut lines = vec![format!("[{}]", books.join(",")), "[]".into(), "{}".into()];
+        for step in 0..400 {
+            let (m, ms) = (step * 7 % MARKETS, 10 + step);
+            lines.push(match step % 20 {
+                3 => trade(m, ms),
+                5 => "PONG".into(),
+                7 => format!("[{},{}]", change(m, ms), change((m + 1) % MARKETS, ms)),
+                9 => format!("[{},{}]", change(m, ms), change(m, ms)),
+                11 => book(m, step % 2, ms),
+                13 => format!(r#"{{"event_type":"moon","market":"{}"}}"#, market(m)),
+                15 if step < 60 => r#"{"market":"0x1","price_ch"#.into(),
+                // The market by itself says which books missed something.
+                17 if step > 340 => change(m, ms).replace("\"0.7\"", "\"7\""),
+                // No market: the token says it.
+                18 if step > 340 => format!(
+                    r#"{{"asset_id":"{}","bids":[],"timestamp":"x","event_type":"book"}}"#,
+                    token(m, 1)
+                ),
+                // The right token under a wrong market.
+                19 if step < 60 => change(m, ms).replace(&market(m), &market(m + 100)),
+                _ => change(m, ms),
+            });
+        }
+        lines
+    }
+}
+
+struct Run {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Run {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {self}"))
+    }
+}
+
+impl std::fmt::Display for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "code {}\n{}\n{}", self.code, self.stdout, self.stderr)
+    }
+}
+
+fn ringbook(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringbook"));
+    command.arg("replay").args(arguments).stdin(Stdio::null());
+    command
+}
+
+fn outcome(output: Output) -> Run {
+    Run {
+        code: output.status.code().expect("no signal ended it"),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+fn replay(arguments: &[&str]) -> Run {
+    outcome(ringbook(arguments).output().unwrap())
+}
+
+fn pipe(input: &[u8], arguments: &[&str]) -> Run {
+    let mut child = ringbook(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
+    let run = outcome(child.wait_with_output().unwrap());
+    writer.join().unwrap();
+    run
+}
+
+fn number(report: &Value, key: &str) -> u64 {
+    report[key].as_u64().unwrap_or_else(|| panic!("{key} in {report}"))
+}
+
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+        let path = self.path(name);
+        std::fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+}
+
+fn zstd(bytes: &[u8]) -> Vec<u8> {
+    zstd::stream::encode_all(bytes, 1).unwrap()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+const COUNTS: [&str; 12] = [
+    "frames",
+    "messages",
+    "bytes",
+    "changes",
+    "snapshots",
+    "trades",
+    "errors",
+    "unknown_events",
+    "unknown_texts",
+    "changes_before_snapshot",
+    "changes_stale",
+    "foreign_tokens",
+];
+
+#[test]
+fn counts_books_and_digest_do_not_depend_on_shards_or_passes() {
+    let folder = Folder::new();
+    let text = frames::mixed().join("\n") + "\n";
+    let third = text.len() / 3;
+    let (head, tail) = text.split_at(third + text[third..].find('\n').unwrap() + 1);
+    let (a, b) = (folder.file("a", head), folder.file("b", tail));
+    let go = |shards: &str, repeat: &str| {
+        let out = folder.path("books");
+        let out = out.to_str().unwrap();
+        let run =
+            replay(&[&a, &b, "--shards", shards, "--repeat", repeat, "--json", "--books-out", out]);
+        assert_eq!(run.code, 0, "{run}");
+        (run.json(), std::fs::read(out).unwrap())
+    };
+    let (one, books) = go("1", "1");
+    assert_eq!(number(&one, "errors"), 9, "three of each kind: {one}");
+    assert_eq!(one["books"]["total"], 52, "23 markets and 3 strangers, two tokens each: {one}");
+    assert!(one["books"]["stale"].as_u64().unwrap() >= 3, "{one}");
+    assert_eq!(one["books"]["awaiting_snapshot"], 6, "{one}");
+    assert_eq!(number(&one, "unknown_texts"), 20);
+    assert_eq!(number(&one, "unknown_events"), 21);
+    for shards in ["2", "3", "5", "16"] {
+        let (many, same) = go(shards, "1");
+        for key in COUNTS.into_iter().chain(["books", "digest", "first_errors"]) {
+            assert_eq!(many[key], one[key], "{key} with {shards} shards");
+        }
+        // The total of every message; its two parts of one in sixteen, which each shard counts.
+        let count = |report: &Value, stage: usize| {
+            report["latencies"][stage]["count"].as_u64().expect("a count")
+        };
+        let total = count(&one, 2);
+        assert_eq!(count(&many, 2), total);
+        for part in 0..2 {
+            let most = total.div_ceil(16) + shards.parse::<u64>().unwrap() - 1;
+            assert!((total / 16..=most).contains(&count(&many, part)), "part {part}: {many}");
+        }
+        assert!(same == books, "books differ with {shards} shards");
+    }
+    let (thrice, same) = go("2", "3");
+    for key in &COUNTS {
+        assert_eq!(number(&thrice, key), 3 * number(&one, key), "{key} of three passes");
+    }
+    assert_eq!((&thrice["books"], &thrice["digest"]), (&one["books"], &one["digest"]));
+    assert!(same == books, "books differ after three passes");
+}
+
+#[test]
+fn books_are_sorted_by_token_in_the_shape_of_the_venue_and_the_digest_is_their_sha1() {
+    let folder = Folder::new();
+    let lines =
+        [frames::book(3, 0, 5), frames::book(1, 0, 5), frames::change(3, 6), frames::trade(3, 7)];
+    let input = folder.file("in", lines.join("\n"));
+    let out = folder.path("books");
+    let run = replay(&[&input, "--json", "--shards", "2", "--books-out", out.to_str().unwrap()]);
+    let written = std::fs::read_to_string(&out).unwrap();
+    let books: Vec<Value> = written.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let tokens: Vec<&str> = books.iter().map(|b| b["asset_id"].as_str().unwrap()).collect();
+    assert_eq!(tokens, [frames::token(1, 0), frames::token(3, 0), frames::token(3, 1)]);
+    let keys: Vec<&String> = books[1].as_object().unwrap().keys().collect();
+    let expected = "market asset_id timestamp hash bids asks min_order_size tick_size neg_risk \
+                    last_trade_price state";
+    assert_eq!(keys, expected.split(' ').collect::<Vec<_>>());
+    assert_eq!(books[1]["bids"][0], serde_json::json!({"price": "0.37", "size": "6"}));
+    assert_eq!(books[1]["bids"][1]["size"], "4");
+    assert_eq!(books[1]["last_trade_price"], "0.400");
+    let states: Vec<&Value> = books.iter().map(|b| &b["state"]).collect();
+    assert_eq!(states, ["live", "live", "awaiting_snapshot"]);
+    let sum = Command::new("sha1sum").arg(&out).output().unwrap();
+    let sum = String::from_utf8(sum.stdout).unwrap();
+    assert_eq!(run.json()["digest"], sum.split(' ').next().unwrap());
+}
+
+fn capture(lines: &[String]) -> String {
+    use ringbook::capture::line::{Stamp, write_opened, write_sent, write_text};
+    let mut out = Vec::new();
+    let stamp = |sequence: u64| Stamp { receive_ns: 1_000 + sequence, connection: 9, sequence };
+    write_opened(&mut out, stamp(0), "wss://example.com/ws");
+    write_sent(&mut out, stamp(1), "{\"type\":\"market\"}");
+    for (line, sequence) in lines.iter().zip(2..) {
+        write_text(&mut out, stamp(sequence), line);
+    }
+    String::from_utf8(out).unwrap()
+}
+
+/// The same frames in every form that is accepted.
+fn forms(lines: &[String]) -> Vec<(&'static str, Vec<u8>)> {
+    let plain = lines.join("\n") + "\n";
+    let parts = plain.as_bytes().split_at(plain.len() / 2);
+    let quoted = |text: &str| serde_json::to_string(text).unwrap();
+    let wrapped = |line: fn(usize, &str, &str) -> String| {
+        let lines = lines.iter().enumerate();
+        let lines = lines.map(|(i, frame)| line(i, frame, &quoted(frame)) + "\n");
+        lines.collect::<String>().into_bytes()
+    };
+    let pretty = lines.iter().map(|line| match serde_json::from_str::<Value>(line) {
+        Ok(value) => serde_json::to_string_pretty(&value).unwrap() + "\n",
+        Err(_) => format!("\n{line}\n"),
+    });
+    vec![
+        ("plain", plain.clone().into()),
+        ("carriage returns", plain.replace('\n', "\r\n").into()),
+        ("no last newline", plain.trim_end().into()),
+        ("empty lines", plain.replace('\n', "\n\n  \n").into()),
+        ("zstd", zstd(plain.as_bytes())),
+        ("zstd in two frames", [zstd(parts.0), zstd(parts.1)].concat()),
+        ("gzip", gzip(plain.as_bytes())),
+        ("gzip in two members", [gzip(parts.0), gzip(parts.1)].concat()),
+        ("pretty", pretty.collect::<String>().into()),
+        ("raw", wrapped(|i, _, q| format!(r#"{{"recv_ns":{i},"conn":1,"raw":{q}}}"#))),
+        ("raw before", wrapped(|i, _, q| format!(r#"{{"from":"x","raw":{q},"recv_ms":{i}}}"#))),
+        (
+            "msg",
+            wrapped(|i, frame, quoted| match frame.starts_with('{') {
+                true => format!(r#"{{"msg_index":{i},"msg":{frame}}}"#),
+                false => format!(r#"{{"msg":{quoted}}}"#),
+            }),
+        ),
+        (
+            "capture with other keys first",
+            wrapped(|i, frame, quoted| match frame.starts_with('{') {
+                true => format!(r#"{{ "k":"t", "f": {frame}, "t":{i}, "c":1, "s":{i} }}"#),
+                false => format!(r#"{{"k":"x","f":{quoted},"t":{i}}}"#),
+            }),
+        ),
+        ("capture", capture(lines).into()),
+    ]
+}
+
+#[test]
+fn every_form_of_input_gives_the_same_books() {
+    let folder = Folder::new();
+    let lines: Vec<String> = (0..40)
+        .flat_map(|i| [frames::book(i % 4, 0, 5 + i), frames::change(i % 4, 5 + i)])
+        .chain(["PONG".into()])
+        .collect();
+    let forms = forms(&lines);
+    let first = replay(&[&folder.file("first", &forms[0].1), "--json"]).json();
+    assert_eq!((number(&first, "frames"), number(&first, "errors")), (81, 0));
+    for (name, bytes) in &forms {
+        // The name says nothing on purpose.
+        let file = folder.file("input.txt", bytes);
+        let run = replay(&[&file, "--json", "--shards", "2"]);
+        assert_eq!((run.code, &*run.stderr), (0, ""), "{name}: {run}");
+        let report = run.json();
+        assert_eq!(report["digest"], first["digest"], "{name}: {report}");
+        for key in COUNTS.iter().filter(|&&key| *name != "pretty" || key != "bytes") {
+            assert_eq!(report[*key], first[*key], "{key} of {name}");
+        }
+        let piped = pipe(bytes, &["-", "--json"]);
+        assert_eq!(piped.json()["digest"], first["digest"], "{name} from a pipe");
+    }
+}
+
+#[test]
+fn a_cut_file_is_replayed_as_far_as_it_goes_and_said_to_be_cut() {
+    let folder = Folder::new();
+    let lines: Vec<String> = (0..30_000).map(|i| frames::book(i % 50, 0, i)).collect();
+    let text = lines.join("\n") + "\n";
+    let cut = |bytes: &[u8]| bytes[..bytes.len() - 40].to_vec();
+    for (name, bytes, word) in [
+        ("cut.zst", cut(&zstd(text.as_bytes())), "the zstd stream is truncated"),
+        ("cut.gz", cut(&gzip(text.as_bytes())), "the gzip stream is truncated"),
+        ("cut", cut(text.as_bytes()), "the last line (30000) is torn"),
+    ] {
+        let file = folder.file(name, bytes);
+        let run = replay(&[&file, "--json", "--repeat", "2"]);
+        assert_eq!(run.code, 1, "{run}");
+        let report = run.json();
+        let frames = number(&report, "frames") / 2;
+        assert!((20_000..30_000).contains(&frames), "{name}: {run}");
+        assert_eq!(number(&report, "errors"), 0, "{name}: {run}");
+        assert_eq!(run.stderr.lines().count(), 1, "{run}");
+        for part in [&*file, word, &format!("{frames} frames")] {
+            assert!(run.stderr.contains(part), "{part} in {run}");
+        }
+    }
+    for (name, bytes) in [("head.zst", &zstd(b"{}")[..6]), ("head.gz", &gzip(b"{}")[..6])] {
+        let run = replay(&[&folder.file(name, bytes), "--json"]);
+        assert_eq!((run.code, number(&run.json(), "frames")), (1, 0), "{run}");
+        assert!(run.stderr.contains("truncated"), "{run}");
+    }
+    let mut damaged = zstd(text.as_bytes());
+    let middle = damaged.len() / 2;
+    damaged[middle..middle + 64].fill(0xa5);
+    let run = replay(&[&folder.file("damaged.zst", damaged), "--json"]);
+    assert_eq!(run.code, 1, "{run}");
+    assert!(run.stderr.contains("damaged"), "{run}");
+}
+
+#[test]
+fn broken_lines_cost_only_themselves_and_are_named() {
+    let folder = Folder::new();
+    let mut lines = vec![frames::book(0, 0, 1); 12];
+    for at in [1, 3, 4, 5, 6, 8, 10] {
+        lines[at].truncate(60);
+    }
+    lines.push("{\"t\":1,\"c\":1,\"s\":1,\"k\":\"b\",\"f\":\"%\"}".into());
+    let mut bytes = (lines.join("\n") + "\n").into_bytes();
+    bytes.extend_from_slice(b"{\"market\":\"\xff\"}\n\xfe\xff\n");
+    bytes.extend_from_slice((frames::book(0, 0, 2) + "\n").as_bytes());
+    let file = folder.file("broken", bytes);
+    for shards in ["1", "4"] {
+        let run = replay(&[&file, "--json", "--shards", shards]);
+        let report = run.json();
+        assert_eq!(run.code, 0, "{run}");
+        assert_eq!(number(&report, "errors"), 9, "{run}");
+        assert_eq!(number(&report, "unknown_texts"), 1, "{run}");
+        assert_eq!(number(&report, "snapshots"), 6, "{run}");
+        let said: Vec<&str> = run.stderr.lines().collect();
+        assert_eq!(said.len(), 6, "{run}");
+        assert!(said[5].contains("4 more"), "{run}");
+        assert!(said[0].contains(&format!("{file}, line 2, byte ")), "{run}");
+        let cut = lines[0].len() as u64 + 1 + 60;
+        let offset = number(&report["first_errors"][0], "offset");
+        assert!((cut - 2..=cut).contains(&offset), "{cut} {run}");
+        assert_eq!(report["first_errors"][1]["line"], 4, "{run}");
+    }
+}
+
+#[test]
+fn what_a_capture_says_of_connections_makes_books_stale() {
+    use ringbook::capture::line::{
+        Stamp, write_base64, write_binary, write_ended, write_lost, write_opened, write_text,
+    };
+    let stamp = |connection: u32| Stamp { receive_ns: 5, connection, sequence: 0 };
+    let states = |end: &dyn Fn(&mut Vec<u8>)| {
+        let folder = Folder::new();
+        let mut text = Vec::new();
+        for m in 0..6 {
+            // Huge numbers must not cost memory.
+            let connection = if m % 2 == 0 { u32::MAX } else { 1 };
+            write_text(&mut text, stamp(connection), &frames::book(m, 0, 5));
+        }
+        end(&mut text);
+        let file = folder.file("capture", text);
+        let mut all = ["1", "3"].map(|shards| {
+            let run = replay(&[&file, "--json", "--shards", shards]);
+            assert_eq!(run.code, 0, "{run}");
+            let mut report = run.json();
+            ["books", "capture", "digest"].map(|key| report[key].take())
+        });
+        assert_eq!(all[0], all[1]);
+        let [books, capture, _] = &mut all[0];
+        (number(books, "live"), number(books, "stale"), capture.take())
+    };
+    let (live, stale, capture) = states(&|out| write_ended(out, stamp(1), "reset"));
+    assert_eq!((live, stale, capture["ended"].as_u64()), (3, 3, Some(1)));
+    let (live, stale, capture) = states(&|out| write_lost(out, stamp(u32::MAX), 17));
+    assert_eq!((live, stale, capture["frames_lost"].as_u64()), (3, 3, Some(17)));
+    let (live, stale, _) = states(&|out| out.extend(b"{\"t\":5,\"s\":1,\"k\":\"l\",\"n\":1}\n"));
+    assert_eq!((live, stale), (0, 6));
+    let (live, stale, _) = states(&|out| {
+        write_ended(out, stamp(1), "");
+        write_text(out, stamp(2), &frames::book(1, 0, 6));
+        write_ended(out, stamp(7), "never seen");
+    });
+    assert_eq!((live, stale), (4, 2));
+    // A binary frame: the book that it names, or every one of its connection; one that was passed over none.
+    let named = frames::book(1, 0, 6).into_bytes();
+    let (live, stale, capture) = states(&|out| write_binary(out, stamp(1), &named));
+    assert_eq!((live, stale, capture["binary_frames"].as_u64()), (5, 1, Some(1)));
+    let (live, stale, _) = states(&|out| write_binary(out, stamp(1), b"\xff\xfe"));
+    assert_eq!((live, stale), (3, 3));
+    let (live, stale, _) = states(&|out| write_base64(out, stamp(1), "//4=", true));
+    assert_eq!((live, stale), (6, 0));
+    // Opened again: the end is missing.
+    let (live, stale, _) = states(&|out| write_opened(out, stamp(1), ""));
+    assert_eq!((live, stale), (3, 3));
+    let (live, _, capture) =
+        states(&|out| out.extend(b"{\"t\":5,\"c\":1,\"s\":1,\"k\":\"new\"}\n"));
+    assert_eq!((live, capture["unknown_kinds"].as_u64()), (6, Some(1)));
+}
+
+#[test]
+fn recorded_speed_keeps_recorded_intervals() {
+    let folder = Folder::new();
+    let line = |i: usize| {
+        let (t, frame) = (i * 100_000_000, frames::book(i, 0, 5));
+        format!(r#"{{"t":{t},"c":1,"s":{i},"k":"t","f":{frame}}}"#)
+    };
+    let lines: Vec<String> = (0..5).map(line).collect();
+    let file = folder.file("capture", lines.join("\n"));
+    for (speed, least_ns, most_ns) in [("1x", 400_000_000, 3_000_000_000), ("max", 0, 390_000_000)]
+    {
+        let run = replay(&[&file, "--speed", speed, "--json"]);
+        assert_eq!(run.code, 0, "{run}");
+        let elapsed_ns = number(&run.json(), "elapsed_ns");
+        assert!((least_ns..most_ns).contains(&elapsed_ns), "{speed}: {run}");
+    }
+    let raw = folder.file("raw", frames::book(1, 0, 5));
+    let run = replay(&[&raw, "--speed", "2.5x"]);
+    assert_eq!((run.code, &*run.stdout), (2, ""), "{run}");
+    assert!(run.stderr.contains("line 1: a frame without receive time"), "{run}");
+}
+
+#[test]
+fn what_cannot_be_replayed_is_said_in_one_line() {
+    let folder = Folder::new();
+    let good = folder.file("good", frames::book(1, 0, 5));
+    let path = folder.0.path().to_str().unwrap();
+    let noise: Vec<u8> =
+        (0..5000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let noise_file = folder.file("noise", &noise);
+    let noise_zst = folder.file("noise.zst", zstd(&noise));
+    for (arguments, code, word) in [
+        (vec!["/no/such/file"], 1, "no such file"),
+        (vec![&*good, "/no/such/file"], 1, "no such file"),
+        (vec![path], 1, "is a folder without a capture"),
+        (vec![&*noise_file], 1, "is not text"),
+        (vec![&*noise_zst], 1, "is not text inside its compression"),
+        (vec![&*good, "--books-out", "/no/such/folder/x"], 1, "cannot write"),
+        (vec![&*good, "--books-out", &*good], 2, "would overwrite"),
+    ] {
+        let run = replay(&arguments);
+        assert_eq!((run.code, &*run.stdout), (code, ""), "{run}");
+        assert!(run.stderr.contains(word), "{word}: {run}");
+        assert_eq!(run.stderr.lines().count(), 1, "{run}");
+    }
+    assert!(Path::new(&good).metadata().unwrap().len() > 0);
+    for arguments in [
+        vec![],
+        vec!["--speed", "fast", &*good],
+        vec!["--speed", "0x", &*good],
+        vec!["--shards", "0", &*good],
+        vec!["--shards", "65", &*good],
+        vec!["--repeat", "0", &*good],
+        vec!["--repeat", "2", "-"],
+        vec!["-", "-"],
+        vec!["--nonsense", &*good],
+        vec!["--books-out", "-", &*good],
+    ] {
+        let run = replay(&arguments);
+        assert_eq!((run.code, &*run.stdout), (2, ""), "{arguments:?}: {run}");
+        assert!(!run.stderr.is_empty());
+    }
+    let run = replay(&[&noise_file, &good, "--json"]);
+    assert_eq!((run.code, number(&run.json(), "snapshots")), (1, 1), "{run}");
+    let run = replay(&[&folder.file("empty", "")]);
+    assert_eq!(run.code, 1, "{run}");
+    assert!(run.stderr.contains("empty: the file is empty"), "{run}");
+}
+
+#[test]
+fn results_for_people_name_what_was_asked_for() {
+    let folder = Folder::new();
+    let file = folder.file("in", frames::mixed().join("\n"));
+    let run = replay(&[&file, "--shards", "2"]);
+    for word in [
+        "frames",
+        "messages",
+        "bytes",
+        "changes",
+        "snapshots",
+        "trades",
+        "errors",
+        "books",
+        "unknown events",
+        "unknown texts",
+        "elapsed",
+        "busy",
+        "messages/s per core",
+        "shard 1",
+        "p99.9",
+        "read_to_decoded",
+        "decoded_to_applied",
+        "read_to_applied",
+        "digest",
+    ] {
+        assert!(run.stdout.contains(word), "{word} in {run}");
+    }
+}
+
+#[test]
+fn an_interrupt_ends_the_replay_with_what_was_done() {
+    let mut child = ringbook(&["-", "--json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let text = [frames::book(1, 0, 5), frames::book(2, 0, 5), String::new()].join("\n");
+    stdin.write_all(text.as_bytes()).unwrap();
+    stdin.flush().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(900));
+    let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(interrupt.success());
+    // The pipe stays open: a read that waits must be left.
+    let (mut out, mut text) = (child.stdout.take().unwrap(), String::new());
+    std::io::Read::read_to_string(&mut out, &mut text).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{text}");
+    let report: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(report["interrupted"], true);
+    assert_eq!(number(&report, "frames"), 2, "{report}");
+    drop(stdin);
+}
+
+/// What a replay says: exit code, live books, stale books, lines on standard error.
+fn states(arguments: &[&str]) -> (i32, u64, u64, Vec<String>) {
+    let mut arguments = arguments.to_vec();
+    arguments.push("--json");
+    let run = replay(&arguments);
+    let books = &run.json()["books"];
+    let lines = run.stderr.lines().map(ToOwned::to_owned).collect();
+    (run.code, number(books, "live"), number(books, "stale"), lines)
+}
+
+#[test]
+fn bytes_that_are_no_text_may_have_been_a_message_of_any_book() {
+    let folder = Folder::new();
+    let mut bytes = [frames::book(0, 0, 5), frames::book(1, 0, 5)].join("\n").into_bytes();
+    bytes.extend_from_slice(b"\n\xff\xfe\xff\n");
+    bytes.extend_from_slice((frames::book(1, 0, 9) + "\n").as_bytes());
+    let file = folder.file("bytes", bytes);
+    for shards in ["1", "3"] {
+        let (_, live, stale, _) = states(&[&file, "--shards", shards]);
+        assert_eq!((live, stale), (1, 1), "{shards} shards");
+    }
+}
+
+#[test]
+fn nul_bytes_are_passed_over_and_books_behind_them_are_stale_until_their_snapshot() {
+    let folder = Folder::new();
+    let (first, other) = (frames::book(0, 0, 5), frames::book(1, 0, 5));
+    let again = frames::book(0, 0, 9);
+    let nuls = "\0".repeat(4096);
+    for (text, live, stale) in [
+        (format!("{first}\n{other}\n{nuls}"), 2, 0),
+        (format!("{nuls}{first}\n{other}\n"), 2, 0),
+        (format!("{first}\n{other}\n{nuls}{again}\n"), 1, 1),
+        (format!("{first}\n{other}\n{nuls}\n{again}\n"), 1, 1),
+        (format!("{first}\n{other}\n{}{nuls}{again}\n", &first[..60]), 1, 1),
+        (format!("{first}\n{other}\n{nuls}\n{}\n", frames::change(0, 9)), 0, 2),
+    ] {
+        for bytes in [text.as_bytes().to_vec(), zstd(text.as_bytes())] {
+            let file = folder.file("nul", bytes);
+            for shards in ["1", "3"] {
+                let (code, live_now, stale_now, lines) = states(&[&file, "--shards", shards]);
+                assert_eq!((code, live_now, stale_now), (1, live, stale), "{text:?}");
+                let told = lines.iter().filter(|line| line.contains("4096 NUL bytes")).count();
+                assert_eq!(told, 1, "{lines:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn damage_in_a_packed_file_costs_the_frame_that_it_is_in() {
+    let folder = Folder::new();
+    let packed: Vec<Vec<u8>> =
+        (0..5).map(|m| zstd((frames::book(m, 0, 5) + "\n").as_bytes())).collect();
+    let mut bytes = packed.concat();
+    let at = packed[0].len() + packed[1].len();
+    bytes[at..at + 9].fill(0xff);
+    let (code, live, stale, lines) = states(&[&folder.file("damaged", &bytes)]);
+    assert_eq!((code, live, stale, lines.len()), (1, 2, 2, 1), "{lines:?}");
+    assert!(lines[0].contains("damaged") && lines[0].contains("reading goes on"), "{lines:?}");
+    // At the end of one file, and in front of the next.
+    let end = [&packed[0][..], &[0; 512]].concat();
+    let (first, next) = (folder.file("first", end), folder.file("next", &packed[1]));
+    let (code, live, stale, _) = states(&[&first, &next]);
+    assert_eq!((code, live, stale), (1, 1, 1));
+}
+
+#[test]
+fn damage_in_a_gzip_file_costs_the_rest_of_its_member() {
+    let folder = Folder::new();
+    let packed: Vec<Vec<u8>> =
+        (0..5).map(|m| gzip((frames::book(m, 0, 5) + "\n").as_bytes())).collect();
+    let whole = packed.concat();
+    let at = packed[0].len() + packed[1].len();
+    let mut bytes = whole.clone();
+    bytes[at + 12..at + 40].fill(0xff);
+    let (code, live, stale, lines) = states(&[&folder.file("damaged.gz", &bytes)]);
+    assert_eq!((code, live, stale, lines.len()), (1, 2, 2, 1), "{lines:?}");
+    assert!(lines[0].contains("damaged") && lines[0].contains("reading goes on"), "{lines:?}");
+    // One member alone: what was readable, and how much was not. Of blocks that are stored as they are, so that the
+    // damage is found where the next block was to begin.
+    let text: String = (0..4000).map(|m| frames::book(m, 0, 5) + "\n").collect();
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    encoder.write_all(text.as_bytes()).unwrap();
+    let mut bytes = encoder.finish().unwrap();
+    let (middle, len) = (bytes.len() / 2, bytes.len());
+    bytes[middle..].fill(0xff);
+    let (code, _, _, lines) = states(&[&folder.file("one.gz", &bytes)]);
+    let told = lines.iter().find(|line| line.contains("to the end are lost")).expect("a line");
+    assert!(code == 1 && told.contains("frames before that were replayed"), "{lines:?}");
+    let lost = told.split("are lost, ").nth(1).unwrap().split(' ').next().unwrap();
+    let lost: usize = lost.parse().unwrap();
+    assert!((len / 4..=len - middle).contains(&lost), "{lost} of {len}");
+    // Its checksum alone is damaged: nothing of it is proven.
+    let mut bytes = whole;
+    bytes[at - 8] ^= 1;
+    let (code, live, stale, lines) = states(&[&folder.file("sum.gz", &bytes)]);
+    assert_eq!((code, live, stale), (1, 3, 2), "{lines:?}");
+    let end = packed[0].len();
+    bytes.truncate(at);
+    bytes.drain(..end);
+    let (code, live, stale, _) = states(&[&folder.file("last.gz", &bytes)]);
+    assert_eq!((code, live, stale), (1, 0, 1), "at the end of the file too");
+}
+
+#[test]
+fn what_a_manifest_or_an_index_names_and_is_not_there_is_told() {
+    let folder = Folder::new();
+    let segment = |m: usize| zstd((frames::book(m, 0, 5) + "\n").as_bytes());
+    let name = |m: usize| format!("2026112{m}T000000000Z-000.ndjson.zst");
+    let entry = |m: usize| {
+        let (file, bytes) = (name(m), segment(m).len());
+        format!(
+            r#"{{"event":"segment","file":"{file}","from":5,"to":5,"records":1,"bytes":{bytes},"text_bytes":9}}"#
+        )
+    };
+    let manifest: Vec<String> = (1..=4).map(entry).collect();
+    folder.file("manifest.ndjson", manifest.join("\n") + "\n");
+    for m in 1..=4 {
+        folder.file(&name(m), segment(m));
+    }
+    let dir = folder.0.path().to_str().unwrap().to_owned();
+    assert_eq!(states(&[&dir]), (0, 4, 0, vec![]));
+    // One is missing: what was before it is stale.
+    std::fs::remove_file(folder.path(&name(2))).unwrap();
+    let (code, live, stale, lines) = states(&[&dir]);
+    assert_eq!((code, live, stale, lines.len()), (1, 2, 1, 1), "{lines:?}");
+    assert!(lines[0].contains(&name(2)) && lines[0].contains("missing"), "{lines:?}");
+    assert_eq!(
+        states(&[folder.path(&name(1)).to_str().unwrap()]).0,
+        0,
+        "a part of it was asked for"
+    );
+    // One is cut where a frame ends, one is empty.
+    folder.file(&name(2), segment(2));
+    let cut = [segment(3), segment(0)].concat();
+    folder.file(&name(3), segment(3));
+    let manifest = manifest
+        .join("\n")
+        .replace(&format!("\"bytes\":{}", segment(3).len()), &format!("\"bytes\":{}", cut.len()));
+    folder.file("manifest.ndjson", manifest);
+    let (code, _, stale, lines) =
+        states(&[folder.path(&name(3)).to_str().unwrap(), folder.path(&name(4)).to_str().unwrap()]);
+    assert!(code == 1 && stale == 1, "{code} {stale} {lines:?}");
+    assert!(lines[0].contains(&name(3)) && lines[0].contains("are missing"), "{lines:?}");
+    folder.file("manifest.ndjson", "");
+    folder.file(&name(4), "");
+    let (code, _, _, lines) = states(&[&dir]);
+    assert!(code == 1 && lines.len() == 1 && lines[0].contains("is empty"), "{lines:?}");
+    // The index knows more than the file has.
+    folder.file(&name(4), segment(4));
+    let index =
+        format!(r#"{{"offset":0,"bytes":{},"text_bytes":9,"records":1,"from":5,"to":5}}"#, 9999);
+    folder.file(&name(4).replace(".ndjson.zst", ".index"), index + "\n");
+    let (code, _, _, lines) = states(&[&dir]);
+    assert!(code == 1 && lines.len() == 1 && lines[0].contains("its index"), "{lines:?}");
+    for m in 1..=4 {
+        std::fs::remove_file(folder.path(&name(m))).unwrap();
+    }
+    let run = replay(&[&dir]);
+    assert!(run.code == 1 && run.stderr.contains(&name(4)), "{run}");
+}
+
+#[test]
+fn a_binary_frame_of_a_venue_that_numbers_its_messages_has_taken_a_number() {
+    use ringbook::capture::line::{Stamp, write_binary, write_text};
+    let folder = Folder::new();
+    let mut text = Vec::new();
+    let stamp = |connection: u32| Stamp { receive_ns: 5, connection, sequence: 0 };
+    for (connection, market) in [(1, "KXA-1"), (1, "KXB-1"), (2, "KXC-1")] {
+        let seq = if market == "KXB-1" { 2 } else { 1 };
+        let frame = format!(
+            r#"{{"type":"orderbook_snapshot","sid":1,"seq":{seq},"msg":{{"market_ticker":"{market}","yes_dollars_fp":[["0.4000","5.00"]],"no_dollars_fp":[]}}}}"#
+        );
+        write_text(&mut text, stamp(connection), &frame);
+    }
+    write_binary(&mut text, stamp(1), b"\x01");
+    let file = folder.file("kalshi", text);
+    for shards in ["1", "3"] {
+        let (code, live, stale, lines) = states(&[&file, "--venue", "kalshi", "--shards", shards]);
+        assert_eq!((code, live, stale), (0, 1, 2), "{lines:?}");
+        assert!(lines[0].contains("a binary frame"), "{lines:?}");
+    }
+}
+
+#[test]
+fn a_recording_that_nobody_understands_is_said_to_be_one() {
+    let folder = Folder::new();
+    let kalshi = r#"{"type":"orderbook_snapshot","sid":1,"seq":1,"msg":{"market_ticker":"A"}}"#;
+    for text in [
+        "{\"a\":1}\n{\"b\":2}\nPONG\n".to_owned(),
+        "some words\nmore words\n".to_owned(),
+        "{\"blob\":\"x\"}\n".repeat(2000),
+        format!("{kalshi}\n"),
+        "{\"broken\":\n".repeat(3),
+    ] {
+        let file = folder.file("odd", &text);
+        let (code, _, _, lines) = states(&[&file, "--shards", "2"]);
+        let told: Vec<_> =
+            lines.iter().filter(|line| line.contains("no line is understood")).collect();
+        assert!(code == 1 && told.len() == 1, "{text:.40}: {lines:?}");
+        assert!(told[0].contains(&file) && told[0].contains("line 1 is: "), "{told:?}");
+    }
+    let good = folder.file("good", frames::book(0, 0, 5));
+    let odd = folder.file("odd", "{\"a\":1}\n");
+    let (code, live, _, lines) = states(&[&good, &odd]);
+    assert_eq!((code, live, lines.len()), (1, 1, 1), "{lines:?}");
+    assert_eq!(states(&[&folder.file("kalshi", kalshi), "--venue", "kalshi"]).0, 0);
+    assert_eq!(states(&[&folder.file("pongs", "PONG\nPONG\n")]).0, 0, "heartbeats only");
+}
+
+#[test]
+fn a_text_without_line_ends_is_skipped_and_reported() {
+    let folder = Folder::new();
+    let long = format!("{}\n[\n{}", frames::book(0, 0, 5), " x".repeat(30_000_000));
+    let (code, live, _, lines) = states(&[&folder.file("long.zst", zstd(long.as_bytes()))]);
+    // What it may have held is not known.
+    assert_eq!((code, live), (1, 0), "{lines:?}");
+    assert!(lines.iter().any(|line| line.contains("are skipped")), "{lines:?}");
+}

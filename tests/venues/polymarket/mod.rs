@@ -1,0 +1,27 @@
+//! The simulated venue as a client meets it: real sockets, a decoder and a book of the test's own.
+
+mod client;
+mod faults;
+mod model;
+mod program;
+mod rest;
+mod stream;
+
+use ringbook::sim::{SimConfig, Venue};
+
+/// A small venue that stands still at first.
+fn venue(change: impl FnOnce(&mut SimConfig)) -> Venue {
+    let mut config = SimConfig {
+        tls: false,
+        markets: 24,
+        levels: 12,
+        rate: 2_000.0,
+        paused: true,
+        births_per_minute: 0.0,
+        resolutions_per_minute: 0.0,
+        ending_soon_percent: 0,
+        ..SimConfig::default()
+    };
+    change(&mut config);
+    Venue::start(config).unwrap()
+}
