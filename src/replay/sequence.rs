@@ -31,7 +31,7 @@ const HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of a channel name that are stored.
 const CHANNEL_BYTES: usize = 32;
 
-/// What the sequence number says about a frame.
+/// Classification of a frame by its sequence number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FrameInfo {
     /// The slot of its books: one per subscription.
