@@ -371,6 +371,18 @@ fn a_subscription_whose_acknowledgement_is_lost_is_ours_once_a_response_names_it
         ..Envelope::default()
     };
     assert_eq!(dialog.on_envelope(&change(1)), Verdict::Hole(0));
+    assert_eq!(dialog.poll_action(again, &markets), Some(ProtocolAction::Suspect));
     dialog.on_reply(&Reply::Ok { id: Some(3), sid: Some(2) }, again);
     assert_eq!(dialog.on_envelope(&change(2)), Verdict::Next);
+
+    // Nothing names it: the connection is replaced.
+    let mut dialog = begun(&markets);
+    all(&mut dialog, 0);
+    subscribed(&mut dialog, 1);
+    for seq in 1..=u64::from(OTHER_SUBSCRIPTION_MAX) {
+        assert!(dialog.poll_action(1, &markets).is_none_or(|turn| turn == ProtocolAction::Suspect));
+        assert_eq!(dialog.on_envelope(&change(seq)), Verdict::Hole(0));
+    }
+    assert_eq!(dialog.poll_action(1, &markets), Some(ProtocolAction::Suspect));
+    assert!(matches!(dialog.poll_action(1, &markets), Some(ProtocolAction::Reconnect(_))));
 }
