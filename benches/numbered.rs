@@ -29,7 +29,8 @@ fn levels(cents: [u32; 4]) -> Vec<Level> {
 }
 
 fn load(count: usize) -> Books<()> {
-    let mut books = Books::new(ShardId(0), Admission::Listed, ()).sequenced(true);
+    let mut books =
+        Books::new(ShardId(0), ringbook::venue::kalshi::feed(false), Admission::Listed, ());
     let (bids, asks) = (levels([10, 20, 30, 40]), levels([90, 80, 70, 60]));
     for number in 0..count {
         let name = ticker(number);

@@ -13,7 +13,7 @@ use crate::counter::loss::FrameCount;
 use crate::io::clock::ring_clock;
 use crate::market::book::BookOpening;
 use crate::ring::{Consumer, Producer};
-use crate::session::Message;
+use crate::session::Incoming;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -220,12 +220,15 @@ impl CaptureTap {
         &mut self,
         connection: ConnectionId,
         wall_ns: u64,
-        message: &Message<'_>,
+        message: &Incoming<'_>,
         passed: bool,
     ) {
         match message {
-            Message::Text(text) => self.frame(connection, wall_ns, text.as_str(), passed),
-            Message::Binary(bytes) => self.binary(connection, wall_ns, bytes, passed),
+            Incoming::Text(text) => self.frame(connection, wall_ns, text, passed),
+            Incoming::Large(text) => self.frame(connection, wall_ns, text, passed),
+            Incoming::Binary(bytes) => self.binary(connection, wall_ns, bytes, passed),
+            // The session ends with it.
+            Incoming::Close { .. } => {}
         }
     }
 

@@ -16,12 +16,13 @@
 //! | `forwarder` | events of other shards' markets |
 use super::publish::Handler;
 use crate::base::{
-    id::{BookIndex, MarketId, ShardId, TokenId, Venue},
+    id::{BookIndex, MarketId, ShardId, TokenId},
     policy::HashChecks,
 };
 use crate::counter::shard::{BookCounts, CheckCounts, RepairCounts};
 use crate::link::shard_trade::TradeTap;
 use crate::market::book::{BookOpening, StaleReason, image::BookImage};
+use crate::venue::Feed;
 use auditor::Auditor;
 use forwarder::Forwarder;
 use matcher::StreamMatcher;
@@ -94,12 +95,11 @@ pub struct Books<H> {
 }
 
 impl<H: Handler> Books<H> {
-    /// No books yet.
+    /// No books yet, of the venue of `feed`.
     #[must_use]
-    pub fn new(shard: ShardId, admission: Admission, handler: H) -> Self {
-        let venue = crate::venue::ALL[0].venue();
+    pub fn new(shard: ShardId, feed: Feed, admission: Admission, handler: H) -> Self {
         Self {
-            store: Store::new(shard, venue, admission, handler),
+            store: Store::new(shard, feed.venue(), admission, handler),
             verifier: Verifier::default(),
             times: VenueTimes::default(),
             auditor: Auditor::default(),
@@ -107,43 +107,28 @@ impl<H: Handler> Books<H> {
             matcher: StreamMatcher::default(),
             trades: Trades::default(),
             forwarder: Forwarder::default(),
-            sequenced: false,
+            sequenced: feed.capabilities().is_sequenced(),
             applied: Vec::new(),
         }
     }
 
-    /// The same for this venue; the default is Polymarket.
-    #[must_use]
-    pub fn of_venue(mut self, venue: Venue) -> Self {
-        self.store.venue = venue;
-        self
-    }
-
     /// The same with these hashes compared.
     #[must_use]
-    pub fn checking(mut self, hashes: HashChecks) -> Self {
+    pub fn with_hash_checks(mut self, hashes: HashChecks) -> Self {
         self.verifier.set_policy(hashes);
         self
     }
 
-    /// The same for a venue whose messages are numbered: only the connection that carries a book changes it, and
-    /// a trade that comes twice counts once.
+    /// The same with every trade sent to the sink.
     #[must_use]
-    pub const fn sequenced(mut self, sequenced: bool) -> Self {
-        self.sequenced = sequenced;
-        self
-    }
-
-    /// The same with every trade sent on.
-    #[must_use]
-    pub fn tapped(mut self, tap: TradeTap) -> Self {
-        self.trades.set_sink(tap);
+    pub fn with_trade_sender(mut self, sender: TradeTap) -> Self {
+        self.trades.set_sink(sender);
         self
     }
 
     /// The same as one of `shards` shards, with ids from `first` on, that forward events to one another.
     #[must_use]
-    pub const fn beside(mut self, shards: u16, first: u16) -> Self {
+    pub const fn with_shards(mut self, shards: u16, first: u16) -> Self {
         self.forwarder.set_shards(shards, first);
         self
     }

@@ -26,14 +26,14 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         }
         if self.capabilities.is_sequenced() {
             self.ask_again_what_differs(now);
-            return self.sweep(self.poll_round_ns, now);
+            return self.sweep(self.config.poll_round_ns, now);
         }
         self.hang_up_frozen(now);
         let mut wanted = std::mem::take(&mut self.wanted);
         self.intake.books.check_mirrors(MIRRORS_PER_HOUSEKEEPING, now.wall_ns, &mut wanted);
         self.ask(&mut wanted, false, now);
         self.wanted = wanted;
-        self.sweep(self.audit_round_ns, now);
+        self.sweep(self.config.audit_round_ns, now);
     }
 
     /// Asks for the next few live books, so that each has its turn once in `round_ns`; they are to be compared.
@@ -66,7 +66,8 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     /// when its data has stopped.
     fn count_books(&mut self, slot: ConnectionSlot, now: Now) {
         let mut wanted = std::mem::take(&mut self.wanted);
-        let (sequenced, audit_round_ns) = (self.capabilities.is_sequenced(), self.audit_round_ns);
+        let (sequenced, audit_round_ns) =
+            (self.capabilities.is_sequenced(), self.config.audit_round_ns);
         let Self { connections, intake, tally, .. } = self;
         if let Some(connection) = connections.get_mut(slot)
             && let Some(line) = &connection.line

@@ -30,7 +30,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         let Some(slot) = opened else { return };
         self.intake.books.store.name_connection(slot, id);
         let Some(connection) = self.connections.get_mut(slot) else { return };
-        if self.times_connections {
+        if self.config.times_connections {
             connection.latencies.get_or_insert_default();
         }
         let tokens = books.iter().map(|opening| opening.token).take(TOKENS_PER_CONNECTION_MAX);

@@ -68,7 +68,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         let Some(slot) = opened else { return Vec::new() };
         self.intake.books.store.name_connection(slot, id);
         let Some(connection) = self.connections.get_mut(slot) else { return Vec::new() };
-        if self.times_connections {
+        if self.config.times_connections {
             connection.latencies.get_or_insert_default();
         }
         let mut added = Vec::with_capacity(books.len());

@@ -6,7 +6,7 @@
 //!           done. `UNFINISHED_BYTES_MAX` of unfinished frames: the connection that holds the most of them is closed.
 use super::books::{ConnectionSlot, DisconnectOutcome};
 use super::connections::{Connection, Waiting};
-use super::intake::Findings;
+use super::intake::{Findings, Intake};
 use super::{
     Shard, Tally,
     publish::{ConnectionChange, Handler},
@@ -23,48 +23,68 @@ use crate::counter::latency::ConnectionLatencies;
 use crate::link::shard_control::Report;
 use crate::market::book::StaleReason;
 use crate::ring::Producer;
-use crate::session::{Message, SessionError, WebSocketError};
-use crate::venue::{BadInput, Progress};
+use crate::session::{Incoming, SessionError, WebSocketError};
+use crate::venue::{BadInput, Dialog, Progress};
 use std::io::ErrorKind;
 
 /// What the frames of one turn held.
-#[derive(Debug, Default)]
-struct Found {
+#[derive(Clone, Copy, Debug, Default)]
+struct TurnSummary {
     data: bool,
     pong: bool,
     bad_count: u64,
 }
 
-impl Found {
+/// Takes the frames of one connection into the books, and reports what else they hold.
+struct FrameReader<'a, H, C> {
+    slot: ConnectionSlot,
+    id: ConnectionId,
+    intake: &'a mut Intake<H, C>,
+    findings: &'a mut Findings,
+    dialog: &'a mut Box<dyn Dialog>,
+    latencies: &'a mut Option<Box<ConnectionLatencies>>,
+    tally: &'a mut Tally,
+    reports: &'a mut Producer<Report>,
+    summary: TurnSummary,
+}
+
+impl<H: Handler, C: Clock> FrameReader<'_, H, C> {
+    /// Applies about `budget_bytes` of a text frame; what `progress` covers was applied before.
+    #[inline]
+    fn on_text(&mut self, text: &str, progress: &mut Progress, budget_bytes: usize, read: Now) {
+        let from = (self.slot, Some(&mut *self.dialog));
+        self.intake.on_part(text, progress, budget_bytes, from, read, self.findings);
+        self.report();
+        if let Some(latencies) = self.latencies
+            && self.findings.data
+            && progress.is_done()
+        {
+            let Findings { venue_to_read_ns, read_to_applied_ns, .. } = *self.findings;
+            latencies.record(venue_to_read_ns, read_to_applied_ns);
+        }
+    }
+
+    fn on_binary(&mut self, text: &str, read: Now) {
+        let from = (self.slot, Some(&mut *self.dialog));
+        self.intake.on_binary(text, from, read, self.findings);
+        self.report();
+    }
+
     /// Adds what one frame held, and sends news on.
-    fn add(
-        &mut self,
-        id: ConnectionId,
-        findings: &mut Findings,
-        tally: &mut Tally,
-        reports: &mut Producer<Report>,
-    ) {
-        self.data |= findings.data;
-        self.pong |= findings.pong;
+    fn report(&mut self) {
+        let Self { findings, summary, reports, id, .. } = self;
+        summary.data |= findings.data;
+        summary.pong |= findings.pong;
         if let Some(input) = findings.bad {
-            self.bad_count += u64::from(findings.bad_count);
-            tally.sample(id, input, reports);
+            summary.bad_count += u64::from(findings.bad_count);
+            self.tally.sample(*id, input, reports);
         }
         for what in findings.strange.drain(..) {
-            let _ = reports.try_send(Report::Strange { connection: id, what });
+            let _ = reports.try_send(Report::Strange { connection: *id, what });
         }
         for news in findings.news.drain(..) {
             let _ = reports.try_send(Report::News(news));
         }
-    }
-}
-
-/// Records what a frame took on its connection, where that was asked for.
-fn time(latencies: &mut Option<Box<ConnectionLatencies>>, findings: &Findings) {
-    if let Some(latencies) = latencies
-        && findings.data
-    {
-        latencies.record(findings.venue_to_read_ns, findings.read_to_applied_ns);
     }
 }
 
@@ -152,69 +172,64 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     ) -> Result<(), SessionError> {
         let Self { connections, intake, findings, links, buffer, tally, large, capture, .. } = self;
         let Some(connection) = connections.get_mut(slot) else { return Ok(()) };
-        let Connection {
-            id,
-            leaving,
-            retired,
-            ref mut line,
-            ref mut latencies,
-            ref mut dialog,
-            ..
-        } = *connection;
+        let Connection { id, leaving, retired, line, latencies, dialog, .. } = connection;
         let Some(line) = line else { return Ok(()) };
-        let mut found = Found::default();
+        // The venue may go on sending until it answers our close; the books are closed, or
+        // another connection carries them by now.
+        let (id, passed) = (*id, *leaving || *retired);
+        let reports = &mut links.reports;
+        let summary = TurnSummary::default();
+        let mut reader =
+            FrameReader { slot, id, intake, findings, dialog, latencies, tally, reports, summary };
         let (session, backlog) = (&mut line.session, &mut line.backlog);
         let result = session.handle_bytes(&buffer[..count], read.mono_ns, |message| {
-            // The venue may go on sending until it answers our close; the books are closed, or
-            // another connection feeds them by now.
-            let passed = leaving || retired;
             if let Some(capture) = capture {
                 capture.message(id, read.wall_ns, &message, passed);
             }
             if passed {
                 return;
             }
+            let is_free = backlog.is_empty();
             match message {
-                Message::Binary(bytes) => {
-                    let text = String::from_utf8_lossy(bytes);
-                    if backlog.is_empty() {
-                        intake.on_binary(&text, (slot, Some(&mut *dialog)), read, findings);
-                        found.add(id, findings, tally, &mut links.reports);
-                    } else {
-                        backlog.push_back(Waiting::new(text.into_owned(), true, read));
-                    }
+                Incoming::Text(text) if is_free => {
+                    reader.on_text(text, &mut Progress::default(), usize::MAX, read);
+                }
+                Incoming::Text(text) => {
+                    backlog.push_back(Waiting::new(text.to_owned(), false, read));
                 }
                 // What is captured is read at once, however long: a replay cannot know what came between two parts.
-                Message::Text(text)
-                    if backlog.is_empty() && (text.is_short() || capture.is_some()) =>
-                {
-                    let mut progress = Progress::default();
-                    let from = (slot, Some(&mut *dialog));
-                    let text = text.as_str();
-                    intake.on_part(text, &mut progress, usize::MAX, from, read, findings);
-                    found.add(id, findings, tally, &mut links.reports);
-                    time(latencies, findings);
+                Incoming::Large(text) if is_free && capture.is_some() => {
+                    reader.on_text(&text, &mut Progress::default(), usize::MAX, read);
                 }
-                Message::Text(text) => {
-                    if backlog.is_empty() {
+                Incoming::Large(text) => {
+                    if is_free {
                         large.push_back(slot);
                     }
-                    backlog.push_back(Waiting::new(text.into_string(), false, read));
+                    backlog.push_back(Waiting::new(text, false, read));
                 }
+                Incoming::Binary(bytes) => {
+                    let text = String::from_utf8_lossy(bytes);
+                    match is_free {
+                        true => reader.on_binary(&text, read),
+                        false => backlog.push_back(Waiting::new(text.into_owned(), true, read)),
+                    }
+                }
+                Incoming::Close { .. } => {}
             }
         });
-        self.note(slot, &found, read);
+        let summary = reader.summary;
+        self.note(slot, summary, read);
         result
     }
 
-    fn note(&mut self, slot: ConnectionSlot, found: &Found, read: Now) {
+    fn note(&mut self, slot: ConnectionSlot, summary: TurnSummary, read: Now) {
         let Some(connection) = self.connections.get_mut(slot) else { return };
-        connection.decode_errors += found.bad_count;
+        connection.decode_errors += summary.bad_count;
         let Some(line) = &mut connection.line else { return };
-        if found.pong {
+        if summary.pong {
             line.session.on_pong(read.mono_ns);
         }
-        if found.data {
+        if summary.data {
             line.session.on_data(read.mono_ns);
             connection.dialog.on_data(read.mono_ns);
             self.tally.last_data_wall_ns = read.wall_ns;
@@ -228,20 +243,14 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         let Self { connections, intake, findings, links, tally, .. } = self;
         // A socket that has ended took its backlog with it: its books are stale.
         let Some(connection) = connections.get_mut(slot) else { return 1 };
-        let Connection {
-            id,
-            leaving,
-            retired,
-            ref mut line,
-            ref mut latencies,
-            ref mut dialog,
-            ..
-        } = *connection;
+        let Connection { id, leaving, retired, line, latencies, dialog, .. } = connection;
         let Some(line) = line else { return 1 };
-        if leaving || retired {
+        if *leaving || *retired {
             line.backlog.clear();
         }
-        let mut found = Found::default();
+        let (id, reports, summary) = (*id, &mut links.reports, TurnSummary::default());
+        let mut reader =
+            FrameReader { slot, id, intake, findings, dialog, latencies, tally, reports, summary };
         let mut left_bytes = LARGE_FRAME_PART_BYTES;
         let mut read = Now::default();
         while left_bytes > 0
@@ -249,24 +258,21 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         {
             read = waiting.read;
             let Waiting { text, binary, progress, .. } = waiting;
-            let from = (slot, Some(&mut *dialog));
-            if *binary {
-                intake.on_binary(text, from, read, findings);
-            } else {
-                intake.on_part(text, progress, left_bytes, from, read, findings);
+            match *binary {
+                true => reader.on_binary(text, read),
+                false => reader.on_text(text, progress, left_bytes, read),
             }
-            found.add(id, findings, tally, &mut links.reports);
             left_bytes = left_bytes.saturating_sub(text.len());
             if *binary || progress.is_done() {
-                time(latencies, findings);
                 line.backlog.pop_front();
             }
         }
+        let summary = reader.summary;
         if !line.backlog.is_empty() {
             self.large.push_back(slot);
         }
         line.count_held(&mut tally.unfinished_bytes);
-        self.note(slot, &found, read);
+        self.note(slot, summary, read);
         1
     }
 

@@ -56,7 +56,12 @@ impl Capture {
     fn replay(&self, shards: u16) -> BTreeMap<String, String> {
         let mut all = BTreeMap::new();
         for shard in 0..shards {
-            let books = Books::new(ShardId(shard), Admission::Listed, ());
+            let books = Books::new(
+                ShardId(shard),
+                crate::venue::polymarket::feed(true),
+                Admission::Listed,
+                (),
+            );
             let mut intake = Intake::new(crate::venue::ALL[0], books, StillClock(0));
             let mut notes = Annotations::default();
             for line in self.0.lines() {

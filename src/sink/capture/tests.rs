@@ -6,7 +6,7 @@ use crate::capture::line::{Record, What};
 use crate::capture::{index, manifest};
 use crate::counter::loss::FrameCount;
 use crate::link::shard_capture::{CaptureTap, capture_link};
-use crate::session::Message;
+use crate::session::Incoming;
 use std::path::Path;
 
 const ONE: ConnectionId = ConnectionId(1);
@@ -58,7 +58,7 @@ fn what_a_shard_says_is_in_the_files_in_order_and_the_manifest_knows_the_gaps() 
     tap.tokens(Note::Opened, ONE, 1_009, Some(ConnectionId(7)), &[TokenId::new("5").unwrap()]);
     tap.frame(ONE, 1_010, frame, true);
     tap.answer(1_011, "[]");
-    let binary = Message::Binary(b"\xff\0{}");
+    let binary = Incoming::Binary(b"\xff\0{}");
     tap.message(ONE, 1_012, &binary, false);
     tap.message(ONE, 1_013, &binary, true);
     assert!(tap.ship(1_014));

@@ -121,7 +121,12 @@ struct Run {
 
 impl Run {
     fn new() -> Self {
-        let mut books = Books::new(ShardId(0), Admission::Listed, Scribe::default());
+        let mut books = Books::new(
+            ShardId(0),
+            crate::venue::polymarket::feed(true),
+            Admission::Listed,
+            Scribe::default(),
+        );
         for market in 0..MARKETS {
             let opening = BookOpening {
                 market: MarketId::new(&format!("0x{market}")).unwrap(),

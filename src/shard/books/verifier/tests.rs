@@ -69,7 +69,9 @@ fn venue() -> Venue {
 }
 
 fn follower(hashes: HashChecks) -> Intake<(), StillClock> {
-    let mut books = Books::new(ShardId(0), Admission::Listed, ()).checking(hashes);
+    let mut books =
+        Books::new(ShardId(0), crate::venue::polymarket::feed(true), Admission::Listed, ())
+            .with_hash_checks(hashes);
     let opening = BookOpening {
         market: MarketId::new("0x1").unwrap(),
         token: TokenId::new("11").unwrap(),
@@ -99,7 +101,9 @@ fn a_hash_of_v2_that_is_another_gets_no_verdict() {
     let position = "452312848587682254118947865467376451881589392431889467106046302242318843904";
     let named = |text: String, token: &str| text.replace("\"11\"", &format!("\"{token}\""));
     for (token, wrong) in [("11", 3), (position, 0)] {
-        let mut books = Books::new(ShardId(0), Admission::Listed, ()).checking(HashChecks::All);
+        let mut books =
+            Books::new(ShardId(0), crate::venue::polymarket::feed(true), Admission::Listed, ())
+                .with_hash_checks(HashChecks::All);
         let opening = BookOpening {
             market: MarketId::new("0x1").unwrap(),
             token: TokenId::new(token).unwrap(),
