@@ -20,7 +20,7 @@ use crate::base::{
     policy::HashChecks,
 };
 use crate::counter::shard::{BookCounts, CheckCounts, RepairCounts};
-use crate::link::shard_trade::TradeTap;
+use crate::link::shard_trade::TradeSender;
 use crate::market::book::{BookOpening, StaleReason, image::BookImage};
 use crate::venue::Feed;
 use auditor::Auditor;
@@ -121,7 +121,7 @@ impl<H: Handler> Books<H> {
 
     /// The same with every trade sent to the sink.
     #[must_use]
-    pub fn with_trade_sender(mut self, sender: TradeTap) -> Self {
+    pub fn with_trade_sender(mut self, sender: TradeSender) -> Self {
         self.trades.set_sink(sender);
         self
     }
@@ -164,7 +164,7 @@ impl<H: Handler> Books<H> {
         }
     }
 
-    /// Takes over the catalogue's fields of an open book. The tick size of the stream is newer.
+    /// Takes over the catalog's fields of an open book. The tick size of the stream is newer.
     pub fn describe(&mut self, opening: &BookOpening) {
         self.store.describe(opening);
     }

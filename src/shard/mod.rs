@@ -29,10 +29,10 @@ use crate::io::{
 use crate::link::{
     control_shard::Stamped,
     serve_shard::{BookAnswer, BookQuery},
-    shard_capture::CaptureTap,
+    shard_capture::CaptureSender,
     shard_control::Report,
     shard_shard::Peers,
-    shard_trade::TradeTap,
+    shard_trade::TradeSender,
 };
 use crate::ring::{Consumer, Producer};
 use crate::venue::{Capabilities, Feed};
@@ -94,7 +94,7 @@ pub struct Shard<H, C = HostClock> {
     unsent: VecDeque<Report>,
     config: ShardConfig,
     /// Where all that comes and goes is written down, if it is.
-    capture: Option<CaptureTap>,
+    capture: Option<CaptureSender>,
     tally: Tally,
     schedule: Schedule,
 }
@@ -105,8 +105,8 @@ struct Tally {
     bytes: u64,
     last_data_wall_ns: u64,
     orders: u64,
-    order_wait_ns: u64,
-    order_wait_max_ns: u64,
+    command_wait_ns: u64,
+    command_wait_max_ns: u64,
     book_bytes: u64,
     bad_samples: u64,
     bad_withheld: u64,
@@ -170,14 +170,14 @@ impl<H: Handler, C: Clock> Shard<H, C> {
 
     /// The same with every trade sent to the sink.
     #[must_use]
-    pub fn with_trade_sender(mut self, sender: TradeTap) -> Self {
+    pub fn with_trade_sender(mut self, sender: TradeSender) -> Self {
         self.intake.books = self.intake.books.with_trade_sender(sender);
         self
     }
 
     /// The same with all frames and commands captured; there are `shards` shards.
     #[must_use]
-    pub fn with_capture(mut self, mut capture: CaptureTap, shards: u16) -> Self {
+    pub fn with_capture(mut self, mut capture: CaptureSender, shards: u16) -> Self {
         let wall_ns = self.intake.clock.now().wall_ns;
         capture.begun(shards, self.intake.books.hash_checks(), wall_ns);
         self.capture = Some(capture);

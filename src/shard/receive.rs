@@ -24,7 +24,7 @@ use crate::link::shard_control::Report;
 use crate::market::book::StaleReason;
 use crate::ring::Producer;
 use crate::session::{Incoming, SessionError, WebSocketError};
-use crate::venue::{BadInput, Dialog, Progress};
+use crate::venue::{BadInput, Progress, SubscriptionProtocol};
 use std::io::ErrorKind;
 
 /// What the frames of one turn held.
@@ -41,7 +41,7 @@ struct FrameReader<'a, H, C> {
     id: ConnectionId,
     intake: &'a mut Intake<H, C>,
     findings: &'a mut Findings,
-    dialog: &'a mut Box<dyn Dialog>,
+    dialog: &'a mut Box<dyn SubscriptionProtocol>,
     latencies: &'a mut Option<Box<ConnectionLatencies>>,
     tally: &'a mut Tally,
     reports: &'a mut Producer<Report>,
@@ -79,8 +79,8 @@ impl<H: Handler, C: Clock> FrameReader<'_, H, C> {
             summary.bad_count += u64::from(findings.bad_count);
             self.tally.sample(*id, input, reports);
         }
-        for what in findings.strange.drain(..) {
-            let _ = reports.try_send(Report::Strange { connection: *id, what });
+        for what in findings.unrecognized.drain(..) {
+            let _ = reports.try_send(Report::Unrecognized { connection: *id, what });
         }
         for news in findings.news.drain(..) {
             let _ = reports.try_send(Report::News(news));

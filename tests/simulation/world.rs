@@ -13,14 +13,14 @@ use ringbook::base::time::{Clock, MILLISECOND_NS, Now, SECOND_NS};
 use ringbook::control::controller::{Controller, ControllerParts};
 use ringbook::control::dial::Target;
 use ringbook::control::discovery::Discovery;
-use ringbook::control::io_request::{Errand, Fetched};
+use ringbook::control::io_request::{Fetched, IoRequest};
 use ringbook::control::lifecycle::{Lifecycle, LifecycleOptions};
 use ringbook::control::registry::Status;
 use ringbook::control::shard_proxy::ShardProxy;
 use ringbook::control::supervisor::{Supervisor, SupervisorLinks};
-use ringbook::link::main_control::{Command, ControlNews};
+use ringbook::link::main_control::{Command, ControlEvent};
 use ringbook::link::serve_shard::{BookAnswer, BookQuery};
-use ringbook::link::shard_capture::{CaptureSpring, CaptureTap, capture_link};
+use ringbook::link::shard_capture::{CaptureReceiver, CaptureSender, capture_link};
 use ringbook::market::book::{BookState, Level, image::BookImage};
 use ringbook::ring::{Consumer, Producer, ring};
 use ringbook::shard::{Shard, ShardConfig, ShardLinks};
@@ -107,7 +107,7 @@ pub(crate) struct World {
     control: Supervisor,
     shards: Vec<ShardRig>,
     commands: Producer<Command>,
-    news: Consumer<ControlNews>,
+    news: Consumer<ControlEvent>,
     homeward: Vec<(u64, Home)>,
     control_due_ns: u64,
     record: Rc<RefCell<Record>>,
@@ -171,7 +171,7 @@ impl World {
     }
 
     /// The same with what its shards receive and do captured.
-    pub(crate) fn captured(seed: u64) -> (Self, Vec<CaptureSpring>) {
+    pub(crate) fn captured(seed: u64) -> (Self, Vec<CaptureReceiver>) {
         let mut springs = Vec::new();
         let world = Self::with_taps(seed, &mut |shard| {
             let (tap, spring) = capture_link(shard, CAPTURE_CHUNKS);
@@ -181,7 +181,7 @@ impl World {
         (world, springs)
     }
 
-    fn with_taps(seed: u64, tap: &mut dyn FnMut(ShardId) -> Option<CaptureTap>) -> Self {
+    fn with_taps(seed: u64, tap: &mut dyn FnMut(ShardId) -> Option<CaptureSender>) -> Self {
         let mut random = Random::new(seed);
         let faults = Faults::choose(&mut random);
         let (lossless, possible) = (faults.is_lossless(), faults.names());
@@ -404,7 +404,7 @@ impl World {
             self.step_control();
         }
         while let Some(news) = self.news.try_receive() {
-            if let ControlNews::Report(report) = news
+            if let ControlEvent::Report(report) = news
                 && self.lossless
                 && let Some(proof) = report
                     .recycling
@@ -458,19 +458,19 @@ impl World {
         if let Some(rest_ns) = self.control.step(now) {
             self.control_due_ns = now.mono_ns + rest_ns;
         }
-        while let Some((_, errand)) = self.control.poll_errand() {
-            self.run_errand(errand, now);
+        while let Some((_, io_request)) = self.control.poll_errand() {
+            self.run_errand(io_request, now);
         }
     }
 
-    fn run_errand(&mut self, errand: Errand, now: Now) {
+    fn run_errand(&mut self, io_request: IoRequest, now: Now) {
         let (faults, random) = (&mut self.venue.faults, &mut self.random);
-        match errand {
-            Errand::Status(_) => {}
-            Errand::Fetch(path) => {
-                let slow = faults.strikes(Fault::CatalogueSlow, random);
+        match io_request {
+            IoRequest::Status(_) => {}
+            IoRequest::Fetch(path) => {
+                let slow = faults.strikes(Fault::CatalogSlow, random);
                 let delay_ms = 5 + random.below(if slow { 8_000 } else { 100 });
-                let fetched = if faults.strikes(Fault::CatalogueDown, random) {
+                let fetched = if faults.strikes(Fault::CatalogDown, random) {
                     match random.below(3) {
                         0 => Fetched::Failed("refused".into()),
                         1 => Fetched::Response {
@@ -485,17 +485,17 @@ impl World {
                         },
                     }
                 } else {
-                    let body = self.venue.catalogue(&path).into_bytes();
+                    let body = self.venue.catalog(&path).into_bytes();
                     Fetched::Response { status: 200, retry_after_s: None, body }
                 };
                 self.homeward
                     .push((now.mono_ns + delay_ms * MILLISECOND_NS, Home::Fetched(fetched)));
             }
-            Errand::Resolve(connection) => {
+            IoRequest::Resolve(connection) => {
                 let address: SocketAddr = ([127, 0, 0, 1], 1).into();
                 self.control.venue_mut(0).on_resolved(connection, Ok(vec![address]), now);
             }
-            Errand::Books(request) => {
+            IoRequest::Books(request) => {
                 let tokens = request.tokens.iter().map(ToString::to_string).collect();
                 let way_ns = (10 + self.random.below(200)) * MILLISECOND_NS;
                 let ask = Home::AskBooks(request.shard, tokens, way_ns);

@@ -6,7 +6,7 @@ use super::slots::Slot;
 use super::{Admission, Books, ConnectionSlot};
 use crate::base::id::{BookIndex, ConnectionId};
 use crate::base::time::Now;
-use crate::link::shard_shard::Passed;
+use crate::link::shard_shard::ForwardedEvent;
 use crate::market::book::{AddError, BookState, SideFull, StaleReason};
 use crate::market::event::{
     ChangeSpan, Changes, Delta, Event, Snapshot, TickSize, TopOfBook, Trade,
@@ -54,7 +54,7 @@ impl<H: Handler> Books<H> {
     }
 
     /// An event that another shard received.
-    pub fn on_passed(&mut self, passed: &Passed) {
+    pub fn on_passed(&mut self, passed: &ForwardedEvent) {
         match passed.event() {
             Event::Trade(trade) => self.on_trade(&trade, passed.connection, passed.read_wall_ns),
             Event::TopOfBook(top) => self.on_top(&top, passed.read_wall_ns),
@@ -67,7 +67,7 @@ impl<H: Handler> Books<H> {
         let Some(index) = store.admit(event.market, event.token) else { return };
         let listed = store.admission == Admission::Listed;
         if self.sequenced && listed && store.slots[index].connection != connection {
-            store.counts.foreign_tokens += 1;
+            store.counts.unknown_instruments += 1;
             return;
         }
         store.assign(index, connection);
@@ -254,7 +254,7 @@ impl<H: Handler> Books<H> {
     #[cold]
     fn on_trade_without_book(&mut self, event: &Trade<'_>, name: ConnectionId, wall_ns: u64) {
         self.store.counts.trades_without_book += 1;
-        if let Some(trade) = Passed::new(&Event::Trade(*event), name, wall_ns) {
+        if let Some(trade) = ForwardedEvent::new(&Event::Trade(*event), name, wall_ns) {
             let hash = self.store.directory.hash(trade.token.as_bytes());
             self.trades.keep_early(hash, trade);
         }

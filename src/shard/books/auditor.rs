@@ -12,7 +12,7 @@ use super::slots::{Rotation, Slot, Slots};
 use super::store::Store;
 use crate::base::{
     id::{BookIndex, MarketId, TokenId},
-    limits::{AUDIT_PATIENCE_NS, AUDITS_OPEN_MAX, POLL_AGE_NS},
+    limits::{AUDIT_TIMEOUT_NS, AUDITS_OPEN_MAX, POLL_AGE_NS},
     time::Now,
 };
 use crate::counter::shard::RepairCounts;
@@ -91,7 +91,7 @@ impl Auditor {
             let two = slot.open && slot.sibling > index && other.sibling == index;
             let live = slot.state == BookState::Live && other.state == BookState::Live;
             let last_ns = slot.facts.updated_wall_ns.max(other.facts.updated_wall_ns);
-            if !two || !live || now_wall_ns.saturating_sub(last_ns) < AUDIT_PATIENCE_NS {
+            if !two || !live || now_wall_ns.saturating_sub(last_ns) < AUDIT_TIMEOUT_NS {
                 continue;
             }
             if are_mirrored(&slot.book, &other.book) {
@@ -169,7 +169,7 @@ impl Auditor {
             let is_mine = |audit: &Audit| slots.get(audit.index).is_none_or(|s| mine(&s.market));
             let place = self.audits.iter().position(is_mine)?;
             let audit = *self.audits.get(place)?;
-            if now_ns < audit.read.mono_ns + AUDIT_PATIENCE_NS {
+            if now_ns < audit.read.mono_ns + AUDIT_TIMEOUT_NS {
                 return None;
             }
             self.audits.remove(place);
@@ -221,7 +221,7 @@ impl Auditor {
     ) -> Option<(ConnectionSlot, TokenId)> {
         loop {
             let difference = *self.differences.front()?;
-            if now_ns < difference.read_ns + AUDIT_PATIENCE_NS {
+            if now_ns < difference.read_ns + AUDIT_TIMEOUT_NS {
                 return None;
             }
             self.differences.pop_front();

@@ -3,7 +3,7 @@
 //! Runs on:  shard cores, replay (pure). Owns: the events of one step; the shard sends them at its end.
 use crate::base::id::{ConnectionId, ShardId};
 use crate::base::routing::shard_of;
-use crate::link::shard_shard::Passed;
+use crate::link::shard_shard::ForwardedEvent;
 use crate::market::event::Event;
 use std::collections::VecDeque;
 
@@ -14,7 +14,7 @@ pub(crate) struct Forwarder {
     shards: u16,
     /// The id of the first of them.
     first: u16,
-    pending: VecDeque<(ShardId, Passed)>,
+    pending: VecDeque<(ShardId, ForwardedEvent)>,
 }
 
 impl Forwarder {
@@ -40,13 +40,13 @@ impl Forwarder {
         if owner.0 + self.first == ours.0 {
             return false;
         }
-        let event = Passed::new(event, connection, read_wall_ns);
+        let event = ForwardedEvent::new(event, connection, read_wall_ns);
         self.pending.extend(event.map(|event| (owner, event)));
         true
     }
 
     /// The next event that another shard is to receive, in order.
-    pub(crate) fn poll(&mut self) -> Option<(ShardId, Passed)> {
+    pub(crate) fn poll(&mut self) -> Option<(ShardId, ForwardedEvent)> {
         self.pending.pop_front()
     }
 }

@@ -3,11 +3,11 @@
 //! Runs on:  shard cores (pure; time is an argument). Owns: what one connection has delivered and the other has not.
 use crate::base::id::TokenId;
 use crate::base::limits::{
-    HANDOVER_LAG_MAX_NS, HANDOVER_OWED_NS, HANDOVER_PAST_MS, HANDOVER_SAID_MAX,
+    HANDOVER_LAG_MAX_NS, HANDOVER_OUTSTANDING_NS, HANDOVER_PAST_MS, HANDOVER_RECEIVED_MAX,
 };
 use crate::counter::shard::HandoverCounts;
 use crate::market::event::Event;
-use crate::market::kept::{Kept, fingerprint};
+use crate::market::owned::{OwnedEvent, fingerprint};
 use crate::shard::books::ConnectionSlot;
 use std::collections::VecDeque;
 
@@ -20,7 +20,7 @@ pub(super) struct Unmatched {
     pub(super) trade: bool,
     /// Read before the new connection had delivered its snapshots.
     before_snapshots: bool,
-    pub(super) event: Option<Kept>,
+    pub(super) event: Option<OwnedEvent>,
 }
 
 /// Venue times of the new connection's messages besides snapshots, all markets together, Unix milliseconds.
@@ -71,7 +71,7 @@ pub(super) struct MarketMatcher {
     pub(super) boundary: Vec<(u64, u64)>,
     /// Snapshots of the new connection that were newer than the book, and when they were read: the old one may
     /// never deliver what was before them.
-    pub(super) held_snapshots: Vec<(u64, Kept)>,
+    pub(super) held_snapshots: Vec<(u64, OwnedEvent)>,
     /// The last messages that both have delivered: the venue may repeat one on one connection.
     matched: VecDeque<u64>,
     /// Repetitions on the new connection, skipped: not outstanding when the old one repeats them too.
@@ -216,7 +216,7 @@ impl MarketMatcher {
             note(&mut self.repeated, fingerprint);
             return Action::Skip;
         }
-        let (before_snapshots, kept) = (false, Kept::new(event));
+        let (before_snapshots, kept) = (false, OwnedEvent::new(event));
         self.early.push_back(Unmatched {
             fingerprint,
             ms,
@@ -254,8 +254,9 @@ impl MarketMatcher {
         self.applied_early.retain(|(_, read_ns)| now_ns < read_ns + HANDOVER_LAG_MAX_NS);
         let past_ms = |ms: u64| reached.newest_ms >= ms + HANDOVER_PAST_MS;
         let keeps = |read_ns: u64, ms: u64| {
-            let patience_ns = if past_ms(ms) { HANDOVER_OWED_NS } else { HANDOVER_LAG_MAX_NS };
-            now_ns < read_ns + patience_ns
+            let timeout_ns =
+                if past_ms(ms) { HANDOVER_OUTSTANDING_NS } else { HANDOVER_LAG_MAX_NS };
+            now_ns < read_ns + timeout_ns
         };
         let snapshot_ms = self.snapshot_ms;
         self.boundary.retain(|(_, read_ns)| keeps(*read_ns, snapshot_ms));
@@ -269,7 +270,7 @@ impl MarketMatcher {
 
 /// Remembers one more of the last messages.
 fn note(last: &mut VecDeque<u64>, fingerprint: u64) {
-    if last.len() == HANDOVER_SAID_MAX {
+    if last.len() == HANDOVER_RECEIVED_MAX {
         last.pop_front();
     }
     last.push_back(fingerprint);

@@ -2,7 +2,7 @@
 //!
 //! Runs on:  shard cores (pure; time is an argument). Owns: what one of two connections has delivered
 //!           and the other has not yet.
-//! Bounds:   `HANDOVER_KEPT_MAX` messages a handover; when there are more it is given up.
+//! Bounds:   `HANDOVER_STORED_MAX` messages a handover; when there are more it is given up.
 //!
 //! Both connections carry the same messages of a market in the same order, at different times. Until the
 //! switch the old one's are applied, as always. The new one's are matched with them by content: what only the new one
@@ -15,12 +15,12 @@ use super::ConnectionSlot;
 use super::market_matcher::{Action, MarketMatcher, Reached};
 use super::store::Store;
 use crate::base::id::{MarketId, TokenId};
-use crate::base::limits::HANDOVER_KEPT_MAX;
+use crate::base::limits::HANDOVER_STORED_MAX;
 use crate::base::time::Now;
 use crate::counter::shard::HandoverCounts;
 use crate::market::book::{BookState, StaleReason};
 use crate::market::event::Event;
-use crate::market::kept::{Kept, fingerprint};
+use crate::market::owned::{OwnedEvent, fingerprint};
 use crate::shard::publish::Handler;
 use std::collections::BTreeMap;
 
@@ -366,7 +366,7 @@ impl StreamMatcher {
     pub(crate) fn is_overrun(&self, to: ConnectionSlot) -> bool {
         self.find_to(to).is_some_and(|handover| {
             let stored = handover.markets.values().map(|m| m.early.len() + m.outstanding.len());
-            stored.sum::<usize>() > HANDOVER_KEPT_MAX
+            stored.sum::<usize>() > HANDOVER_STORED_MAX
         })
     }
 
@@ -424,7 +424,7 @@ impl StreamMatcher {
                     }
                 } else if handover.stage == Stage::UnderWay
                     && slot.facts.timestamp_ms < snapshot.timestamp_ms
-                    && let Some(event) = Kept::new(event)
+                    && let Some(event) = OwnedEvent::new(event)
                 {
                     matcher.held_snapshots.push((read.mono_ns, event));
                 }

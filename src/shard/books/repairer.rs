@@ -29,7 +29,7 @@ struct Repair {
     /// Changes were lost for lack of room: the answer on its way cannot be used.
     lossy: bool,
     next_ask_ns: u64,
-    patience_ns: u64,
+    timeout_ns: u64,
 }
 
 /// The books that were asked for.
@@ -67,7 +67,7 @@ impl Repairer {
             changes: Vec::new(),
             lossy: false,
             next_ask_ns: 0,
-            patience_ns: REPAIR_RETRY_MIN_NS,
+            timeout_ns: REPAIR_RETRY_MIN_NS,
         });
         if now_ns < repair.next_ask_ns {
             return false;
@@ -76,8 +76,8 @@ impl Repairer {
             repair.changes.clear();
             (repair.seen_ms, repair.lossy) = (slot.facts.timestamp_ms, false);
         }
-        repair.next_ask_ns = now_ns + repair.patience_ns;
-        repair.patience_ns = (2 * repair.patience_ns).min(REPAIR_RETRY_MAX_NS);
+        repair.next_ask_ns = now_ns + repair.timeout_ns;
+        repair.timeout_ns = (2 * repair.timeout_ns).min(REPAIR_RETRY_MAX_NS);
         self.counts.asked += 1;
         true
     }

@@ -251,11 +251,11 @@ impl<H: Handler> Store<H> {
                 }
             }
         }
-        self.counts.foreign_tokens += 1;
+        self.counts.unknown_instruments += 1;
         None
     }
 
-    /// Takes over the catalogue's fields of an open book. The tick size of the stream is newer.
+    /// Takes over the catalog's fields of an open book. The tick size of the stream is newer.
     pub(super) fn describe(&mut self, opening: &BookOpening) {
         let Some(index) = self.find(opening.token.as_str()) else { return };
         let facts = &mut self.slots[index].facts;

@@ -1,7 +1,7 @@
 //! Trades of the stream: each once, early ones kept for their book, all sent to the sink.
 //!
 //! Runs on:  shard cores, replay (pure; time is an argument). Owns: ids of the last trades; trades without a book.
-//! Bounds:   `TRADES_REMEMBERED` ids; `EARLY_TRADES_MAX` trades, none older than `EARLY_TRADE_AGE_NS` when another
+//! Bounds:   `TRADE_IDS_STORED_MAX` ids; `EARLY_TRADES_MAX` trades, none older than `EARLY_TRADE_AGE_NS` when another
 //!           one comes.
 //!
 //! Kalshi's trade stream brings the trades of every market, combos included, before the first book opens and while a
@@ -10,9 +10,9 @@
 //! replay alike.
 use super::slots::Slot;
 use crate::base::id::{ConnectionId, MarketId, TokenId};
-use crate::base::limits::{EARLY_TRADE_AGE_NS, EARLY_TRADES_MAX, TRADES_REMEMBERED};
-use crate::link::shard_shard::Passed;
-use crate::link::shard_trade::TradeTap;
+use crate::base::limits::{EARLY_TRADE_AGE_NS, EARLY_TRADES_MAX, TRADE_IDS_STORED_MAX};
+use crate::link::shard_shard::ForwardedEvent;
+use crate::link::shard_trade::TradeSender;
 use crate::market::event::Trade;
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -28,7 +28,7 @@ impl KnownTrades {
         if !self.known.insert(trade) {
             return false;
         }
-        if self.order.len() >= TRADES_REMEMBERED
+        if self.order.len() >= TRADE_IDS_STORED_MAX
             && let Some(oldest) = self.order.pop_front()
         {
             self.known.remove(&oldest);
@@ -41,13 +41,13 @@ impl KnownTrades {
 /// Trades without a book, oldest first.
 #[derive(Debug, Default)]
 struct EarlyTrades {
-    trades: VecDeque<(u32, Passed)>,
+    trades: VecDeque<(u32, ForwardedEvent)>,
     /// How many there are of each hash of a token, so that a book that opens need not look at all of them.
     hashes: HashMap<u32, u32>,
 }
 
 impl EarlyTrades {
-    fn push(&mut self, hash: u32, trade: Passed) {
+    fn push(&mut self, hash: u32, trade: ForwardedEvent) {
         let oldest_ns = trade.read_wall_ns.saturating_sub(EARLY_TRADE_AGE_NS);
         while let Some((hash, first)) = self.trades.front()
             && (first.read_wall_ns < oldest_ns || self.trades.len() >= EARLY_TRADES_MAX)
@@ -70,7 +70,7 @@ impl EarlyTrades {
     }
 
     /// Takes the trades out that `is_it`, oldest first.
-    fn take(&mut self, hash: u32, is_it: impl Fn(&Passed) -> bool) -> Vec<Passed> {
+    fn take(&mut self, hash: u32, is_it: impl Fn(&ForwardedEvent) -> bool) -> Vec<ForwardedEvent> {
         let mut taken = Vec::new();
         if self.hashes.contains_key(&hash) {
             self.trades.retain(|(of, trade)| {
@@ -91,12 +91,12 @@ impl EarlyTrades {
 pub(super) struct Trades {
     known: KnownTrades,
     early: EarlyTrades,
-    sink: Option<TradeTap>,
+    sink: Option<TradeSender>,
 }
 
 impl Trades {
     /// Sends every trade to `sink` too.
-    pub(super) fn set_sink(&mut self, sink: TradeTap) {
+    pub(super) fn set_sink(&mut self, sink: TradeSender) {
         self.sink = Some(sink);
     }
 
@@ -106,7 +106,7 @@ impl Trades {
     }
 
     /// Keeps a trade whose market has no book, or none any more; `hash` is that of its token.
-    pub(super) fn keep_early(&mut self, hash: u32, trade: Passed) {
+    pub(super) fn keep_early(&mut self, hash: u32, trade: ForwardedEvent) {
         self.early.push(hash, trade);
     }
 
@@ -116,7 +116,7 @@ impl Trades {
         hash: u32,
         market: MarketId,
         token: TokenId,
-    ) -> Vec<Passed> {
+    ) -> Vec<ForwardedEvent> {
         self.early.take(hash, |trade| trade.token == token && trade.market == market)
     }
 

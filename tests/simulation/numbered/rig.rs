@@ -16,10 +16,10 @@ use ringbook::control::lifecycle::{Lifecycle, LifecycleOptions};
 use ringbook::control::shard_proxy::ShardProxy;
 use ringbook::control::supervisor::{Supervisor, SupervisorLinks};
 use ringbook::io::driver::Doorbell;
-use ringbook::link::main_control::{Command, ControlNews};
+use ringbook::link::main_control::{Command, ControlEvent};
 use ringbook::link::serve_shard::{BookAnswer, BookQuery};
 use ringbook::link::shard_shard::Peers;
-use ringbook::link::shard_trade::{TradeRecord, TradeTap};
+use ringbook::link::shard_trade::{TradeRecord, TradeSender};
 use ringbook::market::book::{Side, image::BookImage};
 use ringbook::market::event;
 use ringbook::ring::{Consumer, Producer, ring};
@@ -112,7 +112,7 @@ pub(crate) struct Rig {
     pub(crate) control: Supervisor,
     pub(crate) shards: Vec<ShardRig>,
     _commands: Producer<Command>,
-    pub(crate) news: Consumer<ControlNews>,
+    pub(crate) news: Consumer<ControlEvent>,
     pub(crate) told: BTreeMap<u64, Telling>,
     pub(crate) updates: Rc<Cell<u64>>,
     handed: Rc<RefCell<Handed>>,
@@ -173,7 +173,7 @@ fn shard(
         ShardConfig { audit_round_ns: AUDIT_NS, poll_round_ns: AUDIT_NS, ..ShardConfig::default() };
     let clock = VirtualClock(Rc::clone(clock));
     let shard = Shard::new(id, FEED, config, listener, clock, links).unwrap();
-    let shard = shard.with_trade_sender(TradeTap::new(FEED.venue(), tap));
+    let shard = shard.with_trade_sender(TradeSender::new(FEED.venue(), tap));
     let bell = shard.doorbell();
     let proxy = ShardProxy::new(id, None, order_sender, report_receiver, gauge, bell);
     (proxy, ShardRig { shard, queries, answers, trades, paused_until_ns: 0 })
@@ -210,7 +210,7 @@ pub(crate) fn build(
     let options = LifecycleOptions {
         scanning: true,
         opens_by_clock: FEED.capabilities().opens_by_clock,
-        trust_catalogue_after_end: true,
+        trust_catalog_after_end: true,
         markets_max: None,
     };
     let parts = ControllerParts {

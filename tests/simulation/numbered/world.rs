@@ -7,9 +7,9 @@ use super::venue::{Time, Venue};
 use crate::wire::Switchboard;
 use ringbook::base::random::Random;
 use ringbook::base::time::{MILLISECOND_NS, Now, SECOND_NS};
-use ringbook::control::io_request::{Errand, Fetched};
+use ringbook::control::io_request::{Fetched, IoRequest};
 use ringbook::counter::report::EngineReport;
-use ringbook::link::main_control::ControlNews;
+use ringbook::link::main_control::ControlEvent;
 use ringbook::venue::Feed;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -18,7 +18,7 @@ use std::rc::Rc;
 
 /// The venue's clock begins here, nanoseconds since the Unix epoch.
 const EPOCH_NS: u64 = 1_790_000_000 * SECOND_NS;
-/// Faults happen for so long; of one seed in four for longer than a scan of the catalogue is away from the next.
+/// Faults happen for so long; of one seed in four for longer than a scan of the catalog is away from the next.
 const FAULTS_NS: u64 = 45 * SECOND_NS;
 const LONG_FAULTS_NS: u64 = 100 * SECOND_NS;
 /// Trading goes on for so long after the last fault.
@@ -237,7 +237,7 @@ impl World {
         let told = self.rig.take_trades(&self.venue.trades);
         told.map_err(|why| self.breach(&why))?;
         while let Some(news) = self.rig.news.try_receive() {
-            if let ControlNews::Report(report) = news {
+            if let ControlEvent::Report(report) = news {
                 self.check_report(&report)?;
             }
         }
@@ -277,32 +277,32 @@ impl World {
         if let Some(rest_ns) = self.rig.control.step(now) {
             self.control_due_ns = now.mono_ns + rest_ns;
         }
-        while let Some((_, errand)) = self.rig.control.poll_errand() {
-            self.run_errand(errand, now);
+        while let Some((_, io_request)) = self.rig.control.poll_errand() {
+            self.run_errand(io_request, now);
         }
     }
 
-    fn run_errand(&mut self, errand: Errand, now: Now) {
+    fn run_errand(&mut self, io_request: IoRequest, now: Now) {
         let (faults, random) = (&mut self.venue.faults, &mut self.random);
-        let slow = faults.strikes(Fault::CatalogueSlow, random);
+        let slow = faults.strikes(Fault::CatalogSlow, random);
         let due_ns =
             now.mono_ns + (5 + random.below(if slow { 8_000 } else { 100 })) * MILLISECOND_NS;
-        match errand {
-            Errand::Status(path) => {
+        match io_request {
+            IoRequest::Status(path) => {
                 let fetched = self.fetch(path);
                 self.homeward.push((due_ns, Home::Status(fetched)));
             }
-            Errand::Fetch(path) => {
+            IoRequest::Fetch(path) => {
                 let fetched = self.fetch(&path);
                 self.homeward.push((due_ns, Home::Fetched(fetched)));
             }
-            Errand::Resolve(connection) => {
+            IoRequest::Resolve(connection) => {
                 // Its port tells the venue which connection it is.
                 let port = connection.0 as u16;
                 let address: SocketAddr = ([127, 0, 0, 1], port).into();
                 self.rig.control.venue_mut(0).on_resolved(connection, Ok(vec![address]), now);
             }
-            Errand::Books(request) => {
+            IoRequest::Books(request) => {
                 let path = FEED.books_request(&request.tokens).path;
                 let way_ns = (10 + random.below(200)) * MILLISECOND_NS;
                 let ask = Home::AskBooks(request.shard, path, way_ns);
@@ -312,7 +312,7 @@ impl World {
     }
 
     fn fetch(&mut self, path: &str) -> Fetched {
-        if !self.venue.faults.strikes(Fault::CatalogueDown, &mut self.random) {
+        if !self.venue.faults.strikes(Fault::CatalogDown, &mut self.random) {
             let body = self.venue.answer(path).into_bytes();
             return Fetched::Response { status: 200, retry_after_s: None, body };
         }
@@ -365,7 +365,7 @@ impl World {
     /// last seconds may be on their way between shards. Of a market without a book none is.
     pub(super) fn check_trades(&mut self, last: bool) -> Result<(), String> {
         let now_ns = self.now_ns();
-        let patience_ns = if last { 0 } else { 5 * SECOND_NS };
+        let timeout_ns = if last { 0 } else { 5 * SECOND_NS };
         let paused = self.rig.shards.iter().any(|rig| now_ns < rig.paused_until_ns);
         let mut due = Vec::new();
         self.open_trades.extend(self.trades_looked_at..self.venue.trades.len());
@@ -375,7 +375,7 @@ impl World {
         self.open_trades.retain(|&id| told.get(&(id as u64)) != Some(&Telling { kept: 1 }));
         for &id in &self.open_trades {
             let trade = &self.venue.trades[id];
-            if trade.read_ns.is_none_or(|at_ns| at_ns + patience_ns > now_ns) {
+            if trade.read_ns.is_none_or(|at_ns| at_ns + timeout_ns > now_ns) {
                 continue;
             }
             match self.rig.told.get(&(id as u64)) {
@@ -395,7 +395,7 @@ impl World {
             let image = self.rig.image(&trade.ticker, now_ns).map_err(|why| self.breach(&why))?;
             if image.is_none() {
                 self.bookless.insert(id);
-            } else if now_ns >= *self.missed.entry(id).or_insert(now_ns) + patience_ns {
+            } else if now_ns >= *self.missed.entry(id).or_insert(now_ns) + timeout_ns {
                 return Err(self.breach(&format!("the trade {id} {trade:?} was not told")));
             }
         }

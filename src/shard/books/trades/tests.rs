@@ -3,7 +3,7 @@ use super::*;
 use crate::base::id::{MarketId, ShardId, TokenId, Venue};
 use crate::base::price::{Price, Quantity};
 use crate::base::time::{Now, SECOND_NS};
-use crate::link::shard_trade::{TradeRecord, TradeTap};
+use crate::link::shard_trade::{TradeRecord, TradeSender};
 use crate::market::book::{BookOpening, Side};
 use crate::market::event::Event;
 use crate::ring::{Consumer, ring};
@@ -16,7 +16,7 @@ const BOOKS: ConnectionSlot = ConnectionSlot(1);
 fn books() -> (Books<()>, Consumer<TradeRecord>) {
     let (producer, consumer) = ring(16_384);
     let books = Books::new(ShardId(0), crate::venue::kalshi::feed(false), Admission::Listed, ());
-    let mut books = books.with_trade_sender(TradeTap::new(Venue::named("kalshi"), producer));
+    let mut books = books.with_trade_sender(TradeSender::new(Venue::named("kalshi"), producer));
     books.store.name_connection(TRADES, ConnectionId(9));
     (books, consumer)
 }
@@ -64,7 +64,7 @@ fn only_trades_of_followed_markets_are_kept_and_early_ones_when_their_book_opens
     assert_eq!(told(&mut sink), [4]);
     let counts = books.counts();
     assert_eq!((counts.trades, counts.trades_without_book), (3, 4));
-    assert_eq!((counts.trades_repeated, counts.foreign_tokens), (1, 0));
+    assert_eq!((counts.trades_repeated, counts.unknown_instruments), (1, 0));
 }
 
 #[test]

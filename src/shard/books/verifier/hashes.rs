@@ -4,7 +4,7 @@
 //! Bounds:   `CHECK_CASES_MAX` hashes; `CHECK_TRADES_MAX` trades.
 use crate::base::condition;
 use crate::base::id::{BookIndex, MarketId};
-use crate::base::limits::{CHECK_CASES_MAX, CHECK_PATIENCE_NS, CHECK_TRADES_MAX, HASH_SAMPLE};
+use crate::base::limits::{CHECK_CASES_MAX, CHECK_TIMEOUT_NS, CHECK_TRADES_MAX, HASH_SAMPLE};
 use crate::base::policy::HashChecks;
 use crate::base::price::Price;
 use crate::base::random::mix;
@@ -86,7 +86,7 @@ impl HashVerifier {
         // Their age is looked at here and not where they are kept: a replay may have other shards' trades beside them,
         // whose times are far from theirs where they stand in the file.
         let is_recent = |trade: &&RecentTrade| {
-            trade.market == *market && wall_ns <= trade.wall_ns.saturating_add(CHECK_PATIENCE_NS)
+            trade.market == *market && wall_ns <= trade.wall_ns.saturating_add(CHECK_TIMEOUT_NS)
         };
         let mut recent = self.trades.iter().rev().filter(is_recent);
         let traded = known.is_some_and(either) || recent.any(|trade| either(trade.price));
@@ -153,7 +153,7 @@ impl HashVerifier {
         counts: &mut CheckCounts,
     ) -> Option<Overdue> {
         let place = self.cases.iter().position(|case| mine(case.index))?;
-        let due = self.cases.get(place)?.since_wall_ns.saturating_add(CHECK_PATIENCE_NS);
+        let due = self.cases.get(place)?.since_wall_ns.saturating_add(CHECK_TIMEOUT_NS);
         if now_wall_ns < due {
             return None;
         }
