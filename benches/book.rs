@@ -302,7 +302,7 @@ fn weigh(count: usize, levels: u32) {
     let mut books = filled(&mut universe, count);
     let resident = resident_bytes() - before;
     // Rounds of the weigher end with the sum of all.
-    let counted = books.weigh(count);
+    let counted = books.memory_usage(count);
     println!(
         "{count} books, {levels} levels a side: {} bytes a book counted, {} resident",
         counted / count as u64,

@@ -83,7 +83,7 @@ fn main() {
     for count in [1_000, 100_000, 1_000_000] {
         let names: Vec<String> = (0..count).map(ticker).collect();
         let mut books = load(count);
-        let bytes = books.weigh(usize::MAX);
+        let bytes = books.memory_usage(usize::MAX);
         let mut rounds: Vec<f64> =
             (0..ROUNDS).map(|_| update(&mut books, &names, &mut random)).collect();
         rounds.sort_by(f64::total_cmp);

@@ -182,7 +182,7 @@ impl<H: Handler + Clone> Worker<H> {
                 }
                 Task::EndedInCapture => {
                     let (at, why) = (recorded(item), StaleReason::Disconnected);
-                    self.intake.books.on_line_end(item.connection, at);
+                    self.intake.books.on_disconnect(item.connection, at);
                     self.intake.books.set_connection_stale(item.connection, why, item.receive_ns);
                 }
                 Task::Begin => {

@@ -28,7 +28,7 @@ pub enum SessionError {
     ClosedByVenue {
         /// WebSocket close code; 1006 when the socket ended without one.
         code: u16,
-        /// The venue's words.
+        /// The venue's reason.
         reason: String,
     },
     /// No byte came for [`SILENCE_MAX_NS`].
@@ -37,7 +37,7 @@ pub enum SessionError {
     /// Pings are answered and no data comes, while the venue's books move on.
     #[error("data stopped while the venue's books moved on (pings are answered)")]
     Frozen,
-    /// The dialog with the venue has failed; what about it.
+    /// The venue did not answer as its protocol requires; what is missing.
     #[error("{0}")]
     Unanswered(&'static str),
     /// It was to replace another connection, and the two are too far apart.
@@ -160,7 +160,7 @@ impl Session {
             }
             (_, Some(_)) if self.is_closing() => Err(SessionError::Finished),
             (_, Some((code, reason))) => Err(SessionError::ClosedByVenue { code, reason }),
-            // Goodbye in TLS alone: nothing will come any more, whatever the socket says.
+            // TLS `close_notify` alone: nothing will come any more, though the socket is open.
             (Ok(()), None) if ended => Err(self.handle_end()),
             // Answers to pings are queued without being asked for.
             (Ok(()), None) if self.output().len() > SEND_BUFFER_BYTES_MAX => {

@@ -60,7 +60,7 @@ pub struct ConnectionSlot(pub u32);
 /// Which books a shard holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// Those that were opened; anything else is counted as foreign.
+    /// Those that were opened; anything else is counted as an unknown instrument.
     Listed,
     /// Every token that is mentioned and whose market hashes to this one of `shards` shards:
     /// replay, where subscriptions are implied by what appears.
@@ -236,7 +236,7 @@ impl<H: Handler> Books<H> {
     }
 
     /// Heap bytes of all books; see `Store`.
-    pub fn weigh(&mut self, count: usize) -> u64 {
+    pub fn memory_usage(&mut self, count: usize) -> u64 {
         self.store.memory_usage(count)
     }
 

@@ -4,17 +4,15 @@
 //! Owns:     the shard's connections and the books that hash to it.
 //! Bounds:   see `step`: every part of a duty cycle is limited.
 pub mod books;
-mod census;
+mod commands;
 mod connections;
 mod handover;
 mod idle;
 pub mod intake;
-mod orders;
 pub mod publish;
 mod receive;
+mod snapshot_check;
 mod step;
-
-pub use idle::Idle;
 
 use crate::base::{
     id::{ShardId, TokenId},
@@ -53,7 +51,7 @@ pub struct ShardLinks {
     pub queries: Consumer<BookQuery>,
     /// Answers to the serve core.
     pub answers: Producer<BookAnswer>,
-    /// The other shards, where events are passed on.
+    /// The other shards, to which events are forwarded.
     pub peers: Peers,
 }
 
@@ -127,7 +125,7 @@ struct Schedule {
     heartbeat_ns: u64,
     bad_samples_ns: u64,
     /// When books were last asked for to be compared.
-    swept_ns: u64,
+    audited_ns: u64,
     stopping: bool,
     stopped: bool,
 }

@@ -41,7 +41,7 @@ struct FrameReader<'a, H, C> {
     id: ConnectionId,
     intake: &'a mut Intake<H, C>,
     findings: &'a mut Findings,
-    dialog: &'a mut Box<dyn SubscriptionProtocol>,
+    protocol: &'a mut Box<dyn SubscriptionProtocol>,
     latencies: &'a mut Option<Box<ConnectionLatencies>>,
     tally: &'a mut Tally,
     reports: &'a mut Producer<Report>,
@@ -52,7 +52,7 @@ impl<H: Handler, C: Clock> FrameReader<'_, H, C> {
     /// Applies about `budget_bytes` of a text frame; what `progress` covers was applied before.
     #[inline]
     fn on_text(&mut self, text: &str, progress: &mut Progress, budget_bytes: usize, read: Now) {
-        let from = (self.slot, Some(&mut *self.dialog));
+        let from = (self.slot, Some(&mut *self.protocol));
         self.intake.on_part(text, progress, budget_bytes, from, read, self.findings);
         self.report();
         if let Some(latencies) = self.latencies
@@ -65,12 +65,12 @@ impl<H: Handler, C: Clock> FrameReader<'_, H, C> {
     }
 
     fn on_binary(&mut self, text: &str, read: Now) {
-        let from = (self.slot, Some(&mut *self.dialog));
+        let from = (self.slot, Some(&mut *self.protocol));
         self.intake.on_binary(text, from, read, self.findings);
         self.report();
     }
 
-    /// Adds what one frame held, and sends news on.
+    /// Adds what one frame held, and sends market updates on.
     fn report(&mut self) {
         let Self { findings, summary, reports, id, .. } = self;
         summary.data |= findings.data;
@@ -113,21 +113,21 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         let mut frames_before = None;
         for _ in 0..READS_PER_CONNECTION {
             let Some(connection) = self.connections.get_mut(slot) else { return };
-            let Some(line) = &mut connection.line else { return };
-            let frames = line.session.counts().frames;
+            let Some(transport) = &mut connection.transport else { return };
+            let frames = transport.session.counts().frames;
             let read_frames = frames - *frames_before.get_or_insert(frames);
-            if !line.backlog.is_empty() || read_frames > FRAMES_PER_TURN {
+            if !transport.backlog.is_empty() || read_frames > FRAMES_PER_TURN {
                 break;
             }
-            let count = match line.stream.read(&mut self.buffer) {
+            let count = match transport.stream.read(&mut self.buffer) {
                 Ok(0) => {
-                    outcome = Err(line.session.handle_end());
+                    outcome = Err(transport.session.handle_end());
                     break;
                 }
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(_) => {
-                    outcome = Err(line.session.handle_end());
+                    outcome = Err(transport.session.handle_end());
                     break;
                 }
             };
@@ -138,25 +138,27 @@ impl<H: Handler, C: Clock> Shard<H, C> {
                 break;
             }
         }
-        self.count_held(slot);
+        self.update_held_bytes(slot);
         match outcome {
             Ok(()) if self.capabilities.is_sequenced() => {
-                self.converse(slot, self.intake.clock.now())
+                self.poll_protocol(slot, self.intake.clock.now())
             }
             Ok(()) => self.flush(slot),
-            Err(error) => self.hang_up(slot, &error),
+            Err(error) => self.disconnect(slot, &error),
         }
     }
 
     /// Counts the memory that a connection holds, and closes the largest holders while all hold too much.
-    fn count_held(&mut self, slot: ConnectionSlot) {
+    fn update_held_bytes(&mut self, slot: ConnectionSlot) {
         let Self { connections, tally, .. } = self;
-        let Some(Some(line)) = connections.get_mut(slot).map(|c| &mut c.line) else { return };
-        line.count_held(&mut tally.unfinished_bytes);
+        let Some(Some(transport)) = connections.get_mut(slot).map(|c| &mut c.transport) else {
+            return;
+        };
+        transport.update_held_bytes(&mut tally.unfinished_bytes);
         while self.tally.unfinished_bytes > UNFINISHED_BYTES_MAX {
             match self.connections.largest_holder() {
                 Some((holder, held)) if held > UNFINISHED_BYTES_FLOOR => {
-                    self.hang_up(holder, &SessionError::FrameMemory(held));
+                    self.disconnect(holder, &SessionError::FrameMemory(held));
                 }
                 _ => return,
             }
@@ -172,16 +174,25 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     ) -> Result<(), SessionError> {
         let Self { connections, intake, findings, links, buffer, tally, large, capture, .. } = self;
         let Some(connection) = connections.get_mut(slot) else { return Ok(()) };
-        let Connection { id, leaving, retired, line, latencies, dialog, .. } = connection;
-        let Some(line) = line else { return Ok(()) };
+        let Connection { id, leaving, retired, transport, latencies, protocol, .. } = connection;
+        let Some(transport) = transport else { return Ok(()) };
         // The venue may go on sending until it answers our close; the books are closed, or
         // another connection carries them by now.
         let (id, passed) = (*id, *leaving || *retired);
         let reports = &mut links.reports;
         let summary = TurnSummary::default();
-        let mut reader =
-            FrameReader { slot, id, intake, findings, dialog, latencies, tally, reports, summary };
-        let (session, backlog) = (&mut line.session, &mut line.backlog);
+        let mut reader = FrameReader {
+            slot,
+            id,
+            intake,
+            findings,
+            protocol,
+            latencies,
+            tally,
+            reports,
+            summary,
+        };
+        let (session, backlog) = (&mut transport.session, &mut transport.backlog);
         let result = session.handle_bytes(&buffer[..count], read.mono_ns, |message| {
             if let Some(capture) = capture {
                 capture.message(id, read.wall_ns, &message, passed);
@@ -225,13 +236,13 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     fn note(&mut self, slot: ConnectionSlot, summary: TurnSummary, read: Now) {
         let Some(connection) = self.connections.get_mut(slot) else { return };
         connection.decode_errors += summary.bad_count;
-        let Some(line) = &mut connection.line else { return };
+        let Some(transport) = &mut connection.transport else { return };
         if summary.pong {
-            line.session.on_pong(read.mono_ns);
+            transport.session.on_pong(read.mono_ns);
         }
         if summary.data {
-            line.session.on_data(read.mono_ns);
-            connection.dialog.on_data(read.mono_ns);
+            transport.session.on_data(read.mono_ns);
+            connection.protocol.on_data(read.mono_ns);
             self.tally.last_data_wall_ns = read.wall_ns;
         }
     }
@@ -243,18 +254,27 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         let Self { connections, intake, findings, links, tally, .. } = self;
         // A socket that has ended took its backlog with it: its books are stale.
         let Some(connection) = connections.get_mut(slot) else { return 1 };
-        let Connection { id, leaving, retired, line, latencies, dialog, .. } = connection;
-        let Some(line) = line else { return 1 };
+        let Connection { id, leaving, retired, transport, latencies, protocol, .. } = connection;
+        let Some(transport) = transport else { return 1 };
         if *leaving || *retired {
-            line.backlog.clear();
+            transport.backlog.clear();
         }
         let (id, reports, summary) = (*id, &mut links.reports, TurnSummary::default());
-        let mut reader =
-            FrameReader { slot, id, intake, findings, dialog, latencies, tally, reports, summary };
+        let mut reader = FrameReader {
+            slot,
+            id,
+            intake,
+            findings,
+            protocol,
+            latencies,
+            tally,
+            reports,
+            summary,
+        };
         let mut left_bytes = LARGE_FRAME_PART_BYTES;
         let mut read = Now::default();
         while left_bytes > 0
-            && let Some(waiting) = line.backlog.front_mut()
+            && let Some(waiting) = transport.backlog.front_mut()
         {
             read = waiting.read;
             let Waiting { text, binary, progress, .. } = waiting;
@@ -264,27 +284,27 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             }
             left_bytes = left_bytes.saturating_sub(text.len());
             if *binary || progress.is_done() {
-                line.backlog.pop_front();
+                transport.backlog.pop_front();
             }
         }
         let summary = reader.summary;
-        if !line.backlog.is_empty() {
+        if !transport.backlog.is_empty() {
             self.large.push_back(slot);
         }
-        line.count_held(&mut tally.unfinished_bytes);
+        transport.update_held_bytes(&mut tally.unfinished_bytes);
         self.note(slot, summary, read);
         1
     }
 
     pub(super) fn flush(&mut self, slot: ConnectionSlot) {
         let Some(connection) = self.connections.get_mut(slot) else { return };
-        let Some(line) = &mut connection.line else { return };
-        if let Err(error) = line.flush(&mut self.readiness, slot.0) {
-            self.hang_up(slot, &error);
+        let Some(transport) = &mut connection.transport else { return };
+        if let Err(error) = transport.flush(&mut self.readiness, slot.0) {
+            self.disconnect(slot, &error);
         }
     }
 
-    /// Tells the handler of a connection that is closed by order: replaced, or down if its socket was up until now.
+    /// Reports a connection that is closed by command to the handler: replaced, or down if its socket was up until now.
     pub(super) fn publish_closed(&mut self, slot: ConnectionSlot, was_up: bool) {
         let Some(connection) = self.connections.get_mut(slot) else { return };
         let (id, by) = (connection.id, connection.replaced_by);
@@ -318,7 +338,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     }
 
     /// A socket is over: books become stale, control hears why and dials again.
-    pub(super) fn hang_up(&mut self, slot: ConnectionSlot, why: &SessionError) {
+    pub(super) fn disconnect(&mut self, slot: ConnectionSlot, why: &SessionError) {
         let Some(connection) = self.connections.get_mut(slot) else { return };
         let held = connection.detach(&mut self.readiness, slot.0);
         self.tally.unfinished_bytes = self.tally.unfinished_bytes.saturating_sub(held);
@@ -335,21 +355,21 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             self.publish_closed(slot, true);
             return self.forget(slot);
         }
-        let taken_over = self.on_line_end(slot, now) == DisconnectOutcome::TakenOver;
+        let taken_over = self.on_disconnect(slot, now) == DisconnectOutcome::TakenOver;
         let why = why.to_string();
         // What is taken over is reported as replaced, once it is closed.
         if !taken_over {
             self.intake.books.store.on_connection(id, ConnectionChange::Down { why: &why });
         }
         let report = Report::Down { connection: id, why, taken_over };
-        // If refused, the next heartbeat says that the socket is gone.
+        // If refused, the next heartbeat reports that the socket is gone.
         let _ = self.links.reports.try_send(report);
     }
 
-    /// What a connection has yet to say is lost: its books are stale, and a handover that it is part of ends.
-    pub(super) fn on_line_end(&mut self, slot: ConnectionSlot, now: Now) -> DisconnectOutcome {
+    /// What a connection has not delivered is lost: its books are stale, and a handover that it is part of ends.
+    pub(super) fn on_disconnect(&mut self, slot: ConnectionSlot, now: Now) -> DisconnectOutcome {
         let books = &mut self.intake.books;
-        let end = books.on_line_end(slot, now);
+        let end = books.on_disconnect(slot, now);
         if let Some(connection) = self.connections.get_mut(slot) {
             // Where another connection has taken over, none of them hangs on this one any more.
             let reason = StaleReason::Disconnected;

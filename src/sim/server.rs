@@ -161,7 +161,7 @@ impl Server {
         Arc::clone(&self.waker)
     }
 
-    /// Runs until told to stop.
+    /// Runs until stopped.
     pub(super) fn run(mut self) {
         let mut events = Events::with_capacity(1024);
         self.resume_if_running();
@@ -194,7 +194,7 @@ impl Server {
             self.connections.now_ms = self.clock.uptime_ms();
             self.play();
             self.keep_pace();
-            self.sweep();
+            self.check_connections();
             self.flush();
         }
     }
@@ -653,7 +653,7 @@ impl Server {
     }
 
     /// Once per second: closes silent connections and applies timed faults.
-    fn sweep(&mut self) {
+    fn check_connections(&mut self) {
         let now_ms = self.clock.uptime_ms();
         if now_ms < self.swept_ms + 1_000 {
             return;
@@ -661,13 +661,13 @@ impl Server {
         let passed_ms = now_ms - self.swept_ms;
         self.swept_ms = now_ms;
         let silent = |connection: &Connection| {
-            let timeout = match &connection.client {
+            let timeout_ms = match &connection.client {
                 Some(client) if !client.subscribed => SUBSCRIBE_MS_MAX,
                 // Clients of the channel may be silent: Polymarket does not close them for it.
                 Some(_) => u64::MAX,
                 None => IDLE_MS_MAX,
             };
-            now_ms.saturating_sub(connection.heard_ms) > timeout
+            now_ms.saturating_sub(connection.heard_ms) > timeout_ms
         };
         let silent = self.connections.slots().filter(|(_, connection)| silent(connection));
         for slot in silent.map(|(slot, _)| slot).collect::<Vec<_>>() {

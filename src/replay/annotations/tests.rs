@@ -77,7 +77,7 @@ impl Capture {
                     }
                     What::Ended => {
                         let why = StaleReason::Disconnected;
-                        intake.books.on_line_end(connection, at);
+                        intake.books.on_disconnect(connection, at);
                         intake.books.set_connection_stale(connection, why, at_ns);
                         continue;
                     }

@@ -12,13 +12,13 @@ mod config;
 mod exchange;
 mod faults;
 mod filter;
+mod handle_command;
 mod market;
-mod obey;
+mod messages;
 mod rest;
 mod server;
 mod session;
 mod venue;
-mod words;
 
 pub use config::{CommandScope, KalshiConfig, YesLevels, YesPrice};
 pub use venue::KalshiVenue;

@@ -11,10 +11,10 @@ use super::allowance::Allowance;
 use super::auth::Door;
 use super::command::{BOOKS, CHANNELS};
 use super::config::KalshiConfig;
-use super::exchange::{Exchange, Happening};
+use super::exchange::{Exchange, MarketEvent};
+use super::messages;
 use super::rest;
 use super::session::{Parcel, Sessions, Slot};
-use super::words;
 use crate::base::random::Random;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -32,12 +32,12 @@ use std::time::Duration;
 const LISTENER: Token = Token(usize::MAX);
 const WAKER: Token = Token(usize::MAX - 1);
 const READ_BYTES: usize = 64 * 1024;
-/// The loop looks at least this often at what is due.
+/// Longest sleep of the loop.
 const TURN: Duration = Duration::from_millis(2);
 const IDLE_TURN: Duration = Duration::from_millis(50);
-/// A client that lets this much more pile up than its subscriptions may is ended: it asks and does not listen.
+/// A client with this many more queued bytes than its subscriptions allow is closed: it sends without reading.
 const BACKLOG_BYTES_MORE: usize = 128 * 1024 * 1024;
-/// The venue pings with this body (kalshi/protocol.md, 1).
+/// Body of the venue's pings (kalshi/protocol.md, 1).
 const PING_BODY: &[u8] = b"heartbeat";
 const WS_PATH: &str = "/trade-api/ws/v2";
 const STEERING: [&str; 7] = [
@@ -49,14 +49,14 @@ const STEERING: [&str; 7] = [
     "/sim/resume",
     "/sim/fault",
 ];
-/// What befalls the next messages, on one channel or on any that is numbered.
+/// Faults of later messages, on one channel or on any numbered channel.
 const FAULTS_OF_MESSAGES: [&str; 3] = ["lost", "doubled", "unknown-fields"];
-/// What befalls the next commands or their answers.
+/// Faults of later commands or their answers.
 const FAULTS_OF_COMMANDS: [&str; 4] = ["lost-ack", "stall-ack", "error-18", "error-27"];
-/// What befalls clients, at once; `unknown-type` is another name of `unknown`.
+/// Faults of clients, applied at once; `unknown-type` is an alias of `unknown`.
 const FAULTS_OF_CLIENTS: [&str; 8] =
     ["cut", "half-open", "freeze", "error-10", "error-25", "garbage", "unknown", "unknown-type"];
-/// A stalled command is carried out so much later, if nothing else was asked for.
+/// Default delay of a stalled command.
 const STALL_MS: u64 = 5_000;
 
 /// The venue.
@@ -77,10 +77,10 @@ pub(super) struct Server {
     exchange: Exchange,
     sessions: Sessions,
     connections: BTreeMap<Slot, Connection>,
-    /// When each client was last known to answer pings.
+    /// Time of each client's last pong.
     ponged_ms: BTreeMap<Slot, u64>,
     last_slot: Slot,
-    /// Commands that wait for their turn, by the time of it.
+    /// Delayed commands by due time.
     waiting: Vec<(u64, Slot, String)>,
     random: Random,
     stop: Arc<AtomicBool>,
@@ -133,7 +133,7 @@ impl Server {
         Arc::clone(&self.waker)
     }
 
-    /// Runs until told to stop.
+    /// Runs until stopped.
     pub(super) fn run(mut self) {
         let mut events = Events::with_capacity(1024);
         while !self.stop.load(Ordering::Acquire) {
@@ -267,7 +267,7 @@ impl Server {
         }
     }
 
-    /// Carries out the commands whose time has come, in another order if so configured.
+    /// Executes due commands, in random order if configured.
     fn obey_commands(&mut self) {
         let now_ms = self.clock.uptime_ms();
         let (mut due, later): (Vec<_>, Vec<_>) =
@@ -280,7 +280,7 @@ impl Server {
             };
             let (_, slot, text) = due.remove(place);
             self.sessions.on_text(slot, &text, &self.exchange, now_ms);
-            // Many commands at once must not fill a buffer that its socket could have emptied.
+            // Flush in between, so that many commands do not overflow a buffer whose socket is writable.
             self.deliver();
             let backlog = self.connections.get(&slot).map_or(0, Connection::backlog);
             if backlog > self.config.outbound_bytes_max / 2 {
@@ -333,7 +333,7 @@ impl Server {
         Ok(())
     }
 
-    /// Lets the exchange catch up with the clock.
+    /// Advances the exchange to the present.
     fn play(&mut self) {
         let now = self.clock.virtual_ms();
         let elapsed_ms = now.saturating_sub(self.played_ms);
@@ -349,9 +349,9 @@ impl Server {
         loop {
             for happening in happenings.drain(..) {
                 match happening {
-                    Happening::Ticker(place) => drop(moved.insert(place)),
+                    MarketEvent::Ticker(place) => drop(moved.insert(place)),
                     // As the books are at this moment.
-                    other => self.sessions.tell(&other, &self.exchange, now_ms),
+                    other => self.sessions.publish(&other, &self.exchange, now_ms),
                 }
             }
             if !self.exchange.act(now_ms, &mut happenings) {
@@ -360,7 +360,7 @@ impl Server {
         }
         // A ticker has the best prices after all changes of its millisecond (kalshi/protocol.md, 5).
         for place in moved {
-            self.sessions.tell(&Happening::Ticker(place), &self.exchange, now_ms);
+            self.sessions.publish(&MarketEvent::Ticker(place), &self.exchange, now_ms);
         }
     }
 
@@ -386,7 +386,7 @@ impl Server {
         }
     }
 
-    /// Puts what is to be said into frames. A subscription for which a client's buffer has no room is over
+    /// Encodes queued messages as frames. A subscription whose message does not fit the client's buffer ends
     /// (kalshi/protocol.md, 2.6: code 25).
     fn deliver(&mut self) {
         let mut outbox = std::mem::take(&mut self.sessions.outbox);
@@ -415,7 +415,7 @@ impl Server {
             }
             push_frame(&mut connection.output, Opcode::Text, text.as_bytes());
         }
-        // Nothing was said meanwhile: the outbox is the old one, empty.
+        // Nothing was queued meanwhile: reuse the empty buffer.
         self.sessions.outbox = outbox;
     }
 
@@ -442,7 +442,7 @@ impl Server {
             ("GET", "/sim/books") => rest::truth(&self.exchange, None),
             ("GET", "/sim/trades") => {
                 let ids: Vec<String> =
-                    self.exchange.trade_ids.iter().map(|id| words::quoted(id)).collect();
+                    self.exchange.trade_ids.iter().map(|id| messages::quoted(id)).collect();
                 Answer::ok(format!("[{}]", ids.join(",")).into_bytes())
             }
             ("POST", "/sim/pause") => {
@@ -481,7 +481,7 @@ impl Server {
         Answer::ok(body.into_bytes())
     }
 
-    /// Does a fault to some clients of a channel, or notes it for what comes; gives how often.
+    /// Injects a fault into clients of a channel, or schedules it; returns the number of injections.
     fn fault(&mut self, request: &Request) -> Result<u64, Answer> {
         let query = &request.query;
         let unknown = |name: &str| Answer::error(400, &format!("no such {name}"));
@@ -552,7 +552,7 @@ impl Server {
     }
 }
 
-/// Nothing is said on such a connection any more, on purpose.
+/// A half-open connection (fault): nothing is sent on it.
 fn is_half_open(connection: &Connection) -> bool {
     connection.client.as_ref().is_some_and(|client| client.half_open)
 }

@@ -4,9 +4,9 @@
 use super::allowance::Allowance;
 use super::command::{BOOKS, LIFE, Refusal, TICKERS, TRADES, is_numbered};
 use super::config::{CommandScope, KalshiConfig};
-use super::exchange::{Exchange, Happening};
+use super::exchange::{Exchange, MarketEvent};
 use super::faults::Faults;
-use super::words;
+use super::messages;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 
@@ -133,7 +133,7 @@ impl Sessions {
 
     pub(super) fn refuse(&mut self, slot: Slot, id: Option<u64>, refusal: &Refusal) {
         self.count(&format!("errors_{}", refusal.code));
-        self.answer(slot, words::error(id, None, refusal));
+        self.answer(slot, messages::error(id, None, refusal));
     }
 
     /// Sends an answer unless a fault drops it.
@@ -154,7 +154,7 @@ impl Sessions {
         self.count("snapshots");
         let yes_price = self.sessions.get(&slot).is_some_and(|s| s.subscriptions[place].yes_price);
         let levels = yes_price.then_some(exchange.config.yes_levels);
-        let body = words::snapshot(&exchange.markets[market as usize], levels);
+        let body = messages::snapshot(&exchange.markets[market as usize], levels);
         self.send_data(slot, place, "orderbook_snapshot", id, &body);
     }
 
@@ -236,7 +236,7 @@ impl Sessions {
         let place = self.sessions.get(&slot)?.place_of_sid(sid)?;
         self.drop_subscription(slot, place);
         self.count(&format!("errors_{code}"));
-        Some(words::error(None, Some(sid), &Refusal::new(code)))
+        Some(messages::error(None, Some(sid), &Refusal::new(code)))
     }
 
     /// Ends a client's subscription to a channel (fault).
@@ -250,34 +250,35 @@ impl Sessions {
     }
 
     /// Sends an event to its subscribers.
-    pub(super) fn tell(&mut self, happening: &Happening, exchange: &Exchange, now_ms: u64) {
+    pub(super) fn publish(&mut self, event: &MarketEvent, exchange: &Exchange, now_ms: u64) {
         let market = |place: u32| &exchange.markets[place as usize];
-        match happening {
-            &Happening::Delta(place, change) => {
+        match event {
+            &MarketEvent::Delta(place, change) => {
                 self.count("deltas");
-                let body = |yes_price| words::delta(market(place), change, now_ms, yes_price);
+                let body = |yes_price| messages::delta(market(place), change, now_ms, yes_price);
                 self.tell_followers(place, "orderbook_delta", &body);
             }
-            &Happening::Snapshot(place) => {
+            &MarketEvent::Snapshot(place) => {
                 self.count("snapshots");
                 let levels = exchange.config.yes_levels;
-                let body =
-                    |yes_price: bool| words::snapshot(market(place), yes_price.then_some(levels));
+                let body = |yes_price: bool| {
+                    messages::snapshot(market(place), yes_price.then_some(levels))
+                };
                 self.tell_followers(place, "orderbook_snapshot", &body);
             }
-            Happening::Trade(place, deal, id) => {
+            MarketEvent::Trade(place, deal, id) => {
                 self.count("trades");
-                let body = words::trade(market(*place), *deal, id, now_ms);
+                let body = messages::trade(market(*place), *deal, id, now_ms);
                 self.tell_channel(TRADES, *place, "trade", &body);
             }
-            &Happening::Ticker(place) => {
+            &MarketEvent::Ticker(place) => {
                 self.count("tickers");
-                let body = words::ticker(market(place), now_ms);
+                let body = messages::ticker(market(place), now_ms);
                 self.tell_channel(TICKERS, place, "ticker", &body);
             }
-            Happening::Life(place, event, more) => {
+            MarketEvent::Life(place, event, more) => {
                 self.count("lifecycle");
-                let body = words::life(market(*place), event, more);
+                let body = messages::life(market(*place), event, more);
                 self.tell_channel(LIFE, *place, "market_lifecycle_v2", &body);
             }
         }
