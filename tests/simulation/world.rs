@@ -401,13 +401,12 @@ impl World {
         while let Some(news) = self.news.try_receive() {
             if let ControlEvent::Report(report) = news
                 && self.lossless
-                && let Some(proof) = report
-                    .recycling
-                    .proofs
-                    .iter()
-                    .find(|proof| proof.counts.differences > 0 || proof.interrupted > 0)
+                && let Some(handover) =
+                    report.recycling.handovers.iter().find(|handover| {
+                        handover.counts.differences > 0 || handover.interrupted > 0
+                    })
             {
-                return Err(self.breach(&format!("a recycle was not clean: {proof:?}")));
+                return Err(self.breach(&format!("a recycle was not clean: {handover:?}")));
             }
         }
         if self.random.chance(1, 8) {
