@@ -8,6 +8,7 @@
 
 mod captured;
 mod fault;
+mod frame;
 mod market;
 mod numbered;
 mod venue;
@@ -16,8 +17,7 @@ mod witness;
 mod world;
 
 use fault::Fault;
-use std::collections::BTreeMap;
-use world::World;
+use world::Stream;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -26,27 +26,14 @@ fn number(name: &str, absent: u64) -> u64 {
     std::env::var(name).ok().map_or(absent, |text| text.parse().expect("a number"))
 }
 
-/// Runs seeds one after the other and says what was injected.
+/// Runs seeds one after the other and prints what was injected and seen.
 fn run(first: u64, count: u64) {
-    // RUST_LOG=info shows what the engine says.
-    let _ = env_logger::builder().is_test(true).format_timestamp(None).try_init();
-    let mut injected: BTreeMap<Fault, u64> = BTreeMap::new();
     let (mut seen, mut checked) = (0, 0);
-    for seed in first..first + count {
-        let mut world = World::new(seed);
-        match world.run() {
-            Ok(faults) => {
-                faults.into_iter().for_each(|(f, n)| *injected.entry(f).or_default() += n)
-            }
-            Err(breach) => panic!("{breach}"),
-        }
+    let injected = frame::run(first, count, |world: &Stream| {
         seen += world.seen();
         checked += world.checked;
-    }
-    eprintln!("{count} seeds from {first}: {seen} updates seen, {checked} live books checked");
-    for (fault, count) in &injected {
-        eprintln!("{:>9} {fault:?}", count);
-    }
+    });
+    eprintln!("{seen} updates seen, {checked} live books checked");
     assert!(seen > 0 && checked > 0, "nothing happened");
     assert!(count < 40 || injected.contains_key(&Fault::Merge), "no connections were merged");
 }
