@@ -12,7 +12,7 @@ use crate::base::random::Random;
 
 /// Close code: the client broke the WebSocket protocol.
 const CLOSE_PROTOCOL: u16 = 1002;
-/// Close code: the client said something that the channel does not take.
+/// Close code: the client sent something that the channel does not take.
 const CLOSE_POLICY: u16 = 1008;
 const INVALID_SUBSCRIPTION: &str = "invalid subscription payload";
 

@@ -58,7 +58,7 @@ pub(super) struct Connection {
     /// Already on the list of connections to flush.
     pub(super) dirty: bool,
     /// Real milliseconds since the venue's start when the last bytes came.
-    pub(super) heard_ms: u64,
+    pub(super) received_ms: u64,
 }
 
 /// What a read or flush found.
@@ -96,7 +96,7 @@ impl Connection {
             held_until_ms: 0,
             behind: None,
             dirty: false,
-            heard_ms: now_ms,
+            received_ms: now_ms,
         })
     }
 
@@ -137,7 +137,7 @@ impl Connection {
 
     /// Reads until the socket has no more; appends to `input`.
     pub(super) fn receive(&mut self, scratch: &mut [u8]) -> Fate {
-        // Readiness is told once, so that stopping earlier would lose what is left.
+        // Readiness is reported once, so that stopping earlier would lose what is left.
         while self.input.len() < INPUT_BYTES_MAX {
             let received = match &mut self.tls {
                 None => match self.socket.read(scratch) {

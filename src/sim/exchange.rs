@@ -213,7 +213,7 @@ impl Exchange {
         }
     }
 
-    /// Decides `count` markets at the next millisecond; tells how many there are to decide.
+    /// Decides `count` markets at the next millisecond; returns how many there are to decide.
     pub(super) fn order_resolutions(&mut self, count: u64) -> u64 {
         let open = |market: &Market| market.phase == Phase::Open;
         let mut open: Vec<_> =
@@ -227,7 +227,7 @@ impl Exchange {
         count
     }
 
-    /// Gives `count` coarse markets a fine grid at the next millisecond; tells how many it can.
+    /// Gives `count` coarse markets a fine grid at the next millisecond; returns how many it can.
     pub(super) fn order_finer_ticks(&mut self, count: u64) -> u64 {
         let coarse =
             |m: &usize| self.markets[*m].phase == Phase::Open && self.markets[*m].tick != TICK_FINE;
@@ -407,7 +407,7 @@ impl Exchange {
         counters.price_changes.add(burst.changes.len() as u64);
         counters.books.add(if burst.refresh { 2 } else { 0 });
         counters.tick_size_changes.add(if old_tick.is_some() { 2 } else { 0 });
-        // Best prices are told now and then only, as by the venue.
+        // Best prices are reported now and then only, as by the venue.
         let best = moved && now_ms.is_multiple_of(2);
         counters.best_bid_asks.add(if best { 2 } else { 0 });
         if market.subscribers.is_empty() {
@@ -500,7 +500,7 @@ impl Exchange {
         }
     }
 
-    /// The book is emptied, the decision told, and the market gone.
+    /// The book is emptied, the decision reported, and the market gone.
     fn resolve(&mut self, index: usize, outlet: &mut impl Outlet) {
         let timestamp_ms = self.wall_ms();
         let Self { markets, events, frame, scratch, counters, .. } = self;

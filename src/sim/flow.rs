@@ -31,7 +31,7 @@ pub(super) struct Change {
     pub(super) first: Outcome,
 }
 
-/// A trade as its one message tells it.
+/// A trade as its one message reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Trade {
     pub(super) outcome: Outcome,

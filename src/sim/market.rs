@@ -72,7 +72,7 @@ pub(super) struct Market {
     pub(super) event: usize,
     pub(super) neg_risk: bool,
     pub(super) fee_rate_bps: &'static str,
-    /// Born and ended, milliseconds since the Unix epoch, as Gamma tells it.
+    /// Born and ended, milliseconds since the Unix epoch, as Gamma reports it.
     pub(super) start_ms: u64,
     pub(super) end_ms: u64,
     pub(super) phase: Phase,

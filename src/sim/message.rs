@@ -138,7 +138,7 @@ pub(super) fn push_price_change(out: &mut Vec<u8>, market: &Market, change: &Cha
     push_tail(out, GAP, market.changed_ms, "price_change");
 }
 
-/// A trade, told some time after it changed the book.
+/// A trade, reported some time after it changed the book.
 pub(super) fn push_trade(out: &mut Vec<u8>, market: &Market, trade: &Trade, timestamp_ms: u64) {
     let mut object = Object::new(out);
     object.text("market", &market.condition).text("asset_id", market.token(trade.outcome));

@@ -1,4 +1,4 @@
-//! A Polymarket of our own: a simulated venue over real TCP and TLS, for tests, demos and benchmarks.
+//! A simulated Polymarket over real TCP and TLS, for tests, demos and benchmarks.
 //!
 //! Runs on:  one thread of its own, started by [`Venue::start`].
 //! Owns:     one listening port with Gamma, CLOB REST, the market channel and `/sim`.
@@ -9,8 +9,8 @@
 //!
 //! From the inside out: `book`, `market`, `flow` (what traders do), `scenario` (when), `exchange`
 //! (all of it in virtual time), `pace` (a flow at times fixed beforehand, for measurements);
-//! `summary`, `message`, `catalog`, `fault` (what is said about it);
-//! `frame`, `request`, `subscription`, `quota` (how it is said); `connection`, `connections`,
+//! `summary`, `message`, `catalog`, `fault` (messages);
+//! `frame`, `request`, `subscription`, `quota` (encoding); `connection`, `connections`,
 //! `channel`, `routes`, `steering`, `stream_fault`, `server` (to whom). [`kalshi`] is another venue on the same
 //! foundations.
 mod book;

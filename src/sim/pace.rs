@@ -1,4 +1,4 @@
-//! A flow at times fixed beforehand, for measurements: each message tells when it was meant to be sent.
+//! A flow at times fixed beforehand, for measurements: each message reports when it was meant to be sent.
 //!
 //! Runs on:  the venue's thread (pure; time is an argument).
 //!
@@ -15,7 +15,7 @@ use hdrhistogram::Histogram;
 pub const STAMP_DIGITS: std::ops::Range<usize> = 0..16;
 /// Digits of a stamp's hash that tell the step, hexadecimal; step 0 is the warm-up.
 pub const STEP_DIGITS: std::ops::Range<usize> = 16..18;
-/// Place of the digit that tells the outcome: each message has one entry of either, `0` and `1`.
+/// Place of the digit that reports the outcome: each message has one entry of either, `0` and `1`.
 const OUTCOME_DIGIT: usize = 18;
 
 /// A venue this far behind its own beats gives the step up.
@@ -89,7 +89,7 @@ pub enum GivenUp {
     Late,
     /// Too many bytes waited for full sockets: the reader is too slow for the rate.
     Backlog,
-    /// It was told to stop.
+    /// It was reported to stop.
     Cut,
 }
 
@@ -233,7 +233,7 @@ impl Pacer {
         (now_ns.saturating_sub(self.next_ns()) > LATE_NS_MAX).then_some(Some(GivenUp::Late))
     }
 
-    /// The report; what was due and not made counts as intended, unless it was told to stop.
+    /// The report; what was due and not made counts as intended, unless it was reported to stop.
     pub(super) fn finish(
         mut self,
         given_up: Option<GivenUp>,

@@ -47,7 +47,7 @@ const PACE_TURN_NS: u64 = 100_000;
 const BEHIND_MS_MAX: u64 = 2_000;
 /// The loop looks at least this often at what is due.
 const TURN_MS_MAX: u64 = 250;
-/// A connection that says nothing for this long is ended.
+/// A connection that sends nothing for this long is ended.
 const IDLE_MS_MAX: u64 = 120_000;
 /// An upgraded connection must subscribe within this time.
 const SUBSCRIBE_MS_MAX: u64 = 30_000;
@@ -83,7 +83,7 @@ pub(super) struct Server {
     counters: Arc<Counters>,
     commands: Receiver<Command>,
     pace_clock: Option<Box<dyn PaceClock + Send>>,
-    /// The paced flow under way, and who hears of its end.
+    /// The paced flow under way, and who is notified of its end.
     pacer: Option<(Pacer, Sender<PaceReport>)>,
     random: Random,
     refusal: Option<Refusal>,
@@ -161,7 +161,7 @@ impl Server {
         Arc::clone(&self.waker)
     }
 
-    /// Runs until told to stop.
+    /// Runs until it is asked to stop.
     pub(super) fn run(mut self) {
         let mut events = Events::with_capacity(1024);
         self.resume_if_running();
@@ -363,7 +363,7 @@ impl Server {
     fn receive(&mut self, slot: usize) {
         let now_ms = self.clock.uptime_ms();
         let Some(connection) = self.connections.get(slot) else { return };
-        connection.heard_ms = now_ms;
+        connection.received_ms = now_ms;
         let fate = connection.receive(&mut self.scratch);
         self.handle_input(slot);
         if fate == Fate::Over {
@@ -438,7 +438,7 @@ impl Server {
         }
         if route == Route::Free && !request.path.starts_with("/sim/truth/") {
             return match steering::parse(request) {
-                Ok(order) => self.obey(order),
+                Ok(order) => self.run_command(order),
                 Err((status, why)) => Answer::error(status, why),
             };
         }
@@ -491,7 +491,7 @@ impl Server {
         Ok(())
     }
 
-    fn obey(&mut self, order: Order) -> Answer {
+    fn run_command(&mut self, order: Order) -> Answer {
         let mut count = 0;
         match order {
             Order::Pause => self.clock.pause(),
@@ -597,7 +597,7 @@ impl Server {
         slots.len() as u64
     }
 
-    /// Some markets are no longer told to one client each, which does not hear of that either.
+    /// Some markets are no longer reported to one client each, which does not hear of that either.
     fn freeze_markets(&mut self, wanted: u64) -> u64 {
         let mut frozen = 0;
         for _ in 0..wanted {
@@ -667,7 +667,7 @@ impl Server {
                 Some(_) => u64::MAX,
                 None => IDLE_MS_MAX,
             };
-            now_ms.saturating_sub(connection.heard_ms) > patience
+            now_ms.saturating_sub(connection.received_ms) > patience
         };
         let silent = self.connections.slots().filter(|(_, connection)| silent(connection));
         for slot in silent.map(|(slot, _)| slot).collect::<Vec<_>>() {

@@ -71,7 +71,7 @@ counts! {
     dropped,
     /// Connections whose data was stopped on purpose.
     frozen,
-    /// Connections that say and hear nothing any more on purpose.
+    /// Connections that neither send nor receive on purpose.
     half_open,
     /// Connections ended in the middle of a frame on purpose.
     cut,
@@ -85,7 +85,7 @@ counts! {
     reordered_frames,
     /// Times that the venue's wall clock was set forward.
     clock_steps,
-    /// Markets that one connection no longer hears of, on purpose.
+    /// Markets that one connection no longer receives, on purpose.
     frozen_markets,
     /// REST answers held back on purpose.
     slow_answers,

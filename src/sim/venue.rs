@@ -132,7 +132,7 @@ impl Venue {
     /// comes at its end. Until then the venue's thread polls and takes a core for itself.
     ///
     /// The hashes of its messages are no hashes but stamps, see [`STAMP_DIGITS`](super::STAMP_DIGITS);
-    /// what REST tells is not changed.
+    /// what REST reports is not changed.
     ///
     /// # Errors
     /// The venue was not started with [`start_on`](Self::start_on), the rate is not above 0, another

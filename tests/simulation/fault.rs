@@ -10,7 +10,7 @@ pub(crate) enum Fault {
     Cut,
     /// A connection ends after some hundred bytes.
     Drop,
-    /// A connection says nothing any more and hears nothing, and never ends.
+    /// A connection sends nothing and receives nothing, and never ends.
     HalfOpen,
     /// A connection answers pings, and that is all.
     Freeze,
@@ -38,7 +38,7 @@ pub(crate) enum Fault {
     CatalogueSlow,
     /// A request for books is not answered.
     BooksDown,
-    /// The REST interface tells an old book.
+    /// The REST interface reports an old book.
     StaleBook,
     /// The host's wall clock is set.
     ClockStep,

@@ -11,9 +11,9 @@ mod fault;
 mod frame;
 mod market;
 mod numbered;
+mod recorder;
 mod venue;
 mod wire;
-mod witness;
 mod world;
 
 use fault::Fault;
@@ -44,7 +44,7 @@ fn simulation_short() {
 }
 
 /// Seeds that found a bug of the engine, or of this model: a hole behind a stalled connection (19), books taken
-/// along by a replacement that was given up (63), a trade told again (132), a repetition that undid a later
+/// along by a replacement that was given up (63), a trade reported again (132), a repetition that undid a later
 /// change and a snapshot from before (211, 436, 16626), false differences (236, 359, 361), a REST book compared with
 /// half of a group (10733), changes that were in one snapshot of a market and not in the other (15006), a book that was
 /// opened again because its connection was a replacement that was given up (30237), a late answer that was taken because
@@ -60,7 +60,7 @@ fn seeds_that_found_something() {
 }
 
 #[test]
-#[ignore = "long: as many seeds as SIMULATION_SEEDS says"]
+#[ignore = "long: as many seeds as SIMULATION_SEEDS has"]
 fn simulation_long() {
     run(number("SIMULATION_SEED", 1), number("SIMULATION_SEEDS", 10_000));
 }

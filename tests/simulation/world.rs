@@ -6,9 +6,9 @@ use crate::frame::{
     AUDIT_NS, Arrival, Frame, SHARDS, ShardRig, VirtualClock, World, answered, controller_parts,
     refused,
 };
+use crate::recorder::{Record, Recorder};
 use crate::venue::Venue;
 use crate::wire::Switchboard;
-use crate::witness::{Record, Witness};
 use ringbook::base::id::{ConnectionId, ShardId, TokenId};
 use ringbook::base::limits;
 use ringbook::base::policy::HashChecks;
@@ -60,7 +60,7 @@ impl Merging {
 }
 
 pub(crate) struct Stream {
-    frame: Frame<Witness, Vec<String>>,
+    frame: Frame<Recorder, Vec<String>>,
     venue: Venue,
     record: Rc<RefCell<Record>>,
     lossless: bool,
@@ -105,8 +105,8 @@ impl Stream {
         let venue = Venue::new(board.clone(), markets, now_ms, faults, &mut random);
         let (mut proxies, mut shards) = (Vec::new(), Vec::new());
         for place in 0..SHARDS {
-            let witness = Witness(Rc::clone(&record));
-            let (proxy, rig) = ShardRig::new(place, FEED, &clock, witness, &mut random);
+            let recorder = Recorder(Rc::clone(&record));
+            let (proxy, rig) = ShardRig::new(place, FEED, &clock, recorder, &mut random);
             let tap = tap(ShardId(place as u16));
             proxies.push(proxy);
             shards.push(rig.with(|shard| {
@@ -322,7 +322,8 @@ impl Stream {
             return Err(self.frame.breach(&format!("the trade {trade} came {count} times")));
         }
         if self.lossless {
-            let missing = self.venue.told.iter().find(|trade| !record.trades.contains_key(*trade));
+            let missing =
+                self.venue.reported.iter().find(|trade| !record.trades.contains_key(*trade));
             if let Some(trade) = missing {
                 return Err(self.frame.breach(&format!("the trade {trade} never came")));
             }
@@ -337,7 +338,7 @@ impl Stream {
 }
 
 impl World for Stream {
-    type Handler = Witness;
+    type Handler = Recorder;
     type Request = Vec<String>;
     type Fault = Fault;
     const TRADES_ON_NS: u64 = 60 * SECOND_NS;
@@ -346,7 +347,7 @@ impl World for Stream {
         Self::with_taps(seed, &mut |_| None)
     }
 
-    fn frame(&mut self) -> &mut Frame<Witness, Vec<String>> {
+    fn frame(&mut self) -> &mut Frame<Recorder, Vec<String>> {
         &mut self.frame
     }
 

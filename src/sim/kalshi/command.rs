@@ -11,7 +11,7 @@ pub(super) const CHANNELS: [&str; 5] = [
     "trade",
     "market_lifecycle_v2",
     "ticker",
-    // There are no combos: nothing is ever said on it.
+    // There are no combos: nothing is ever sent on it.
     "multivariate_market_lifecycle",
 ];
 pub(super) const BOOKS: usize = 0;
@@ -171,7 +171,7 @@ fn subscribe(params: &Fields<'_>) -> Result<Command, Refusal> {
 }
 
 /// Whether a channel can be asked for with these markets: only books need them, only tickers take them by id, and
-/// what is said of their lives comes for all of them.
+/// their lifecycle messages comes for all of them.
 pub(super) fn fit(channel: usize, names: Option<&Names>) -> Result<(), Refusal> {
     let empty = match names {
         Some(Names::Tickers(list) | Names::Ids(list)) => list.is_empty(),

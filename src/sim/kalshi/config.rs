@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 /// What may wait for a client at most, whatever was asked for.
 pub(super) const OUTBOUND_BYTES_MAX: usize = 1024 * 1024 * 1024;
 
-/// On which scale the prices of bids for NO are told to a client that does not say what it wants.
+/// On which scale the prices of bids for NO are reported to a client that does not say what it wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum YesPrice {
     /// What NO costs.
@@ -20,7 +20,7 @@ pub enum YesPrice {
     Always,
 }
 
-/// The order of levels that are told at what YES costs.
+/// The order of levels that are reported at what YES costs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum YesLevels {
     /// The lowest price first, as everywhere.

@@ -3,7 +3,7 @@
 //! Runs on:  the venue's thread (pure; time is an argument).
 use super::config::KalshiConfig;
 use super::market::{Change, Deal, Market, Phase};
-use super::words;
+use super::messages;
 use crate::base::random::Random;
 use std::collections::{HashMap, VecDeque};
 
@@ -12,7 +12,7 @@ const ACTIONS_PER_TURN: f64 = 2_000.0;
 /// A market that is announced before it opens does so this much later.
 const OPENS_AFTER_MS: u64 = 5_000;
 
-/// Something that clients hear of. Markets by their place.
+/// Something that clients are notified of. Markets by their place.
 #[derive(Clone, Debug)]
 pub(super) enum Happening {
     Delta(u32, Change),
@@ -84,7 +84,7 @@ impl Exchange {
     }
 
     /// Lets `elapsed_ms` pass until `now_ms`, milliseconds since the Unix epoch.
-    pub(super) fn play(&mut self, now_ms: u64, elapsed_ms: u64, told: &mut Vec<Happening>) {
+    pub(super) fn play(&mut self, now_ms: u64, elapsed_ms: u64, reported: &mut Vec<Happening>) {
         let seconds = elapsed_ms as f64 / 1000.0;
         let KalshiConfig { rate, births_per_minute, deaths_per_minute, .. } = self.config;
         for (due, rate) in
@@ -94,21 +94,21 @@ impl Exchange {
         }
         while self.scheduled.front().is_some_and(|&(at, _)| at <= now_ms) {
             if let Some((_, place)) = self.scheduled.pop_front() {
-                self.on_time(place, now_ms, told);
+                self.on_time(place, now_ms, reported);
             }
         }
         while self.due[1] >= 1.0 {
             self.due[1] -= 1.0;
-            self.bear(now_ms, told);
+            self.bear(now_ms, reported);
         }
         while self.due[2] >= 1.0 {
             self.due[2] -= 1.0;
-            self.end(now_ms, told);
+            self.end(now_ms, reported);
         }
     }
 
     /// The next order or trade that is due; false when none is.
-    pub(super) fn act(&mut self, now_ms: u64, told: &mut Vec<Happening>) -> bool {
+    pub(super) fn act(&mut self, now_ms: u64, reported: &mut Vec<Happening>) -> bool {
         if self.due[0] < 1.0 || self.active.is_empty() {
             return false;
         }
@@ -118,23 +118,24 @@ impl Exchange {
         let before = (market.best(), market.volume);
         if self.random.below(10_000) < self.config.trades_per_10_000 {
             if let Some((deal, change)) = market.deal(now_ms, &mut self.random) {
-                let id = words::uuid(self.trade_ids.len() as u64 + 1_000_000);
+                let id = messages::uuid(self.trade_ids.len() as u64 + 1_000_000);
                 self.trade_ids.push(id.clone());
-                told.extend([Happening::Trade(place, deal, id), Happening::Delta(place, change)]);
+                reported
+                    .extend([Happening::Trade(place, deal, id), Happening::Delta(place, change)]);
             }
         } else if let Some(change) = market.change(now_ms, &mut self.random) {
-            told.push(Happening::Delta(place, change));
+            reported.push(Happening::Delta(place, change));
         }
         let market = &self.markets[place as usize];
         if (market.best(), market.volume) != before {
-            told.push(Happening::Ticker(place));
+            reported.push(Happening::Ticker(place));
         }
         self.changes += 1;
         true
     }
 
     /// A market is made; every third is only announced, and opens without a word.
-    fn bear(&mut self, now_ms: u64, told: &mut Vec<Happening>) {
+    fn bear(&mut self, now_ms: u64, reported: &mut Vec<Happening>) {
         let place = self.add(now_ms);
         let market = &mut self.markets[place as usize];
         let later = place.is_multiple_of(3);
@@ -145,14 +146,14 @@ impl Exchange {
             self.schedule(now_ms + OPENS_AFTER_MS, place);
         }
         let market = &self.markets[place as usize];
-        told.push(Happening::Life(place, "created", words::created(market)));
+        reported.push(Happening::Life(place, "created", messages::created(market)));
         if !later {
-            told.push(Happening::Life(place, "activated", String::new()));
+            reported.push(Happening::Life(place, "activated", String::new()));
         }
     }
 
     /// A market ends: determined and settled, or, every other time, closed by its time alone.
-    fn end(&mut self, now_ms: u64, told: &mut Vec<Happening>) {
+    fn end(&mut self, now_ms: u64, reported: &mut Vec<Happening>) {
         if self.active.len() < 2 {
             return;
         }
@@ -165,13 +166,13 @@ impl Exchange {
                 market.close_ms = now_ms + OPENS_AFTER_MS;
                 market.updated_ms = now_ms;
                 let more = format!(r#","close_ts":{}"#, market.close_ms.div_ceil(1000));
-                told.push(Happening::Life(place, "close_date_updated", more));
+                reported.push(Happening::Life(place, "close_date_updated", more));
                 self.schedule(now_ms + OPENS_AFTER_MS, place);
             }
             return;
         }
         self.active.swap_remove(at);
-        self.clear(place, now_ms, told);
+        self.clear(place, now_ms, reported);
         let market = &mut self.markets[place as usize];
         market.phase = Phase::Finalized;
         market.result_yes = self.random.below(2) == 0;
@@ -181,11 +182,11 @@ impl Exchange {
             r#","result":"{}","determination_ts":{},"settlement_value":"{}""#,
             market.result(),
             now_ms / 1000,
-            words::dollars(market.settlement())
+            messages::dollars(market.settlement())
         );
-        told.push(Happening::Life(place, "determined", more));
+        reported.push(Happening::Life(place, "determined", more));
         let more = format!(r#","settled_ts":{}"#, now_ms / 1000);
-        told.push(Happening::Life(place, "settled", more));
+        reported.push(Happening::Life(place, "settled", more));
     }
 
     fn schedule(&mut self, at_ms: u64, place: u32) {
@@ -193,8 +194,8 @@ impl Exchange {
         self.scheduled.push_back((at_ms, place));
     }
 
-    /// A market opens or closes by time alone: nobody is told (kalshi/protocol.md, 3.4).
-    fn on_time(&mut self, place: u32, now_ms: u64, told: &mut Vec<Happening>) {
+    /// A market opens or closes by time alone: no message is sent (kalshi/protocol.md, 3.4).
+    fn on_time(&mut self, place: u32, now_ms: u64, reported: &mut Vec<Happening>) {
         let market = &mut self.markets[place as usize];
         market.updated_ms = now_ms;
         match market.phase {
@@ -205,7 +206,7 @@ impl Exchange {
             Phase::Active => {
                 market.phase = Phase::Closed;
                 self.active.retain(|&other| other != place);
-                self.clear(place, now_ms, told);
+                self.clear(place, now_ms, reported);
             }
             Phase::Closed | Phase::Finalized => {}
         }
@@ -213,9 +214,9 @@ impl Exchange {
 
     /// At a market's close everything is taken away at one time, and then comes a snapshot with neither side
     /// (kalshi/protocol.md, 5).
-    fn clear(&mut self, place: u32, now_ms: u64, told: &mut Vec<Happening>) {
+    fn clear(&mut self, place: u32, now_ms: u64, reported: &mut Vec<Happening>) {
         let changes = self.markets[place as usize].clear(now_ms);
-        told.extend(changes.into_iter().map(|change| Happening::Delta(place, change)));
-        told.push(Happening::Snapshot(place));
+        reported.extend(changes.into_iter().map(|change| Happening::Delta(place, change)));
+        reported.push(Happening::Snapshot(place));
     }
 }

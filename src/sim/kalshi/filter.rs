@@ -3,7 +3,7 @@
 //! Runs on:  the venue's thread (pure).
 use super::super::request::{Answer, Query};
 use super::market::{Market, Phase};
-use super::words;
+use super::messages;
 use std::ops::RangeInclusive;
 
 /// The series of every market.
@@ -126,7 +126,7 @@ impl<'q> Filter<'q> {
         status
             && !self.combos_only
             && (self.tickers.is_empty() || self.tickers.contains(&market.ticker.as_str()))
-            && self.event.is_none_or(|event| words::event(market.event) == event)
+            && self.event.is_none_or(|event| messages::event(market.event) == event)
             && self.series.is_none_or(|series| series == SERIES)
             && self.span.as_ref().is_none_or(|span| span.holds(market))
             && self.updated_since.is_none_or(|since| updated >= since)

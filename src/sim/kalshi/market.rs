@@ -3,7 +3,7 @@
 //! Runs on:  the venue's thread (pure).
 //! Bounds:   a side has at most as many levels as its grid has prices.
 use super::config::KalshiConfig;
-use super::words;
+use super::messages;
 use crate::base::random::Random;
 use std::collections::BTreeMap;
 
@@ -93,7 +93,7 @@ impl Market {
         let middle = (DOLLAR / 20 + random.below(u64::from(DOLLAR * 9 / 10)) as u32) / tick * tick;
         let mut market = Self {
             ticker: format!("KXSIM-26NOV27E{event}-T{number}{half}"),
-            id: words::uuid(u64::from(number) + 1),
+            id: messages::uuid(u64::from(number) + 1),
             event,
             yes: Bids::new(),
             no: Bids::new(),

@@ -1,24 +1,24 @@
-//! A Kalshi of our own: REST and WebSocket v2 over real TCP and TLS, for tests and demos.
+//! A simulated Kalshi: REST and WebSocket v2 over real TCP and TLS, for tests and demos.
 //!
 //! Runs on:  one thread of its own, started by [`KalshiVenue::start`].
 //! Owns:     one listening port with `/trade-api/v2`, `/trade-api/ws/v2` and `/sim`.
 //!
-//! Own books, own encoders, own numbers. From the inside out: `market`, `exchange` (what happens), `words` (how it is
-//! said), `session` (to whom, under which number), `command` and `obey` (what is asked), `auth`, `filter`, `rest`, `server`.
+//! Own books, own encoders, own numbers. From the inside out: `market`, `exchange` (what happens), `messages`
+//! (encoding), `session` (recipients and sequence numbers), `command` and `execute` (commands), `auth`, `filter`, `rest`, `server`.
 mod allowance;
 mod auth;
 mod command;
 mod config;
 mod exchange;
+mod execute;
 mod faults;
 mod filter;
 mod market;
-mod obey;
+mod messages;
 mod rest;
 mod server;
 mod session;
 mod venue;
-mod words;
 
 pub use config::{CommandScope, KalshiConfig, YesLevels, YesPrice};
 pub use venue::KalshiVenue;

@@ -5,7 +5,7 @@ use super::super::request::{Answer, Request};
 use super::exchange::Exchange;
 use super::filter::{EVENTS_LIMIT, Filter, MARKETS_LIMIT, SERIES, number};
 use super::market::{Market, Phase};
-use super::words;
+use super::messages;
 use std::fmt::Write as _;
 
 /// What every path begins with.
@@ -56,7 +56,7 @@ fn events(exchange: &Exchange, request: &Request) -> Result<Answer, Answer> {
     let mut out = String::from(r#"{"events":["#);
     let (mut shown, mut cursor) = (0, String::new());
     for (number, chunk) in exchange.markets.chunks(EVENT_MARKETS).enumerate().skip(begin) {
-        let name = words::event(number as u32);
+        let name = messages::event(number as u32);
         let named = tickers.is_empty() || tickers.contains(&name.as_str());
         if !named || !chunk.iter().any(|market| filter.fits(market)) {
             continue;
@@ -73,7 +73,7 @@ fn events(exchange: &Exchange, request: &Request) -> Result<Answer, Answer> {
             number % 2 == 0
         );
         if nested {
-            let all: Vec<String> = chunk.iter().map(words::rest_market).collect();
+            let all: Vec<String> = chunk.iter().map(messages::rest_market).collect();
             let _ = write!(out, r#","markets":[{}]"#, all.join(","));
         }
         out.push('}');
@@ -93,13 +93,13 @@ fn markets(exchange: &Exchange, request: &Request) -> Result<Answer, Answer> {
         .collect();
     let cursor = fitting.get(limit).map_or(String::new(), |(place, _)| place.to_string());
     let shown: Vec<String> =
-        fitting.iter().take(limit).map(|(_, market)| words::rest_market(market)).collect();
+        fitting.iter().take(limit).map(|(_, market)| messages::rest_market(market)).collect();
     let body = format!(r#"{{"markets":[{}],"cursor":"{cursor}"}}"#, shown.join(","));
     Ok(Answer::ok(body.into_bytes()))
 }
 
 fn book(market: &Market, depth: usize) -> String {
-    let sides = words::sides(market, ["yes_dollars", "no_dollars"], depth);
+    let sides = messages::sides(market, ["yes_dollars", "no_dollars"], depth);
     format!(r#""orderbook_fp":{{{sides}}}"#)
 }
 
@@ -129,7 +129,7 @@ fn market(exchange: &Exchange, request: &Request, rest: &str) -> Result<Answer, 
         let depth = number(&request.query, "depth", 0..=DEPTH_MAX)?.filter(|&depth| depth > 0);
         format!("{{{}}}", book(market, depth.unwrap_or(usize::MAX)))
     } else {
-        format!(r#"{{"market":{}}}"#, words::rest_market(market))
+        format!(r#"{{"market":{}}}"#, messages::rest_market(market))
     };
     Ok(Answer::ok(body.into_bytes()))
 }
@@ -139,11 +139,11 @@ pub(super) fn truth(exchange: &Exchange, ticker: Option<&str>) -> Answer {
     let Some(ticker) = ticker else {
         let open = exchange.markets.iter().filter(|market| market.phase == Phase::Active);
         let mut out = String::new();
-        open.for_each(|market| _ = writeln!(out, "{}", words::truth(market)));
+        open.for_each(|market| _ = writeln!(out, "{}", messages::truth(market)));
         return Answer::ok(out.into_bytes());
     };
     match exchange.find(ticker) {
-        Some(place) => Answer::ok(words::truth(&exchange.markets[place as usize]).into_bytes()),
+        Some(place) => Answer::ok(messages::truth(&exchange.markets[place as usize]).into_bytes()),
         None => Answer::error(404, "no such market"),
     }
 }

@@ -12,9 +12,9 @@ use super::auth::Door;
 use super::command::{BOOKS, CHANNELS};
 use super::config::KalshiConfig;
 use super::exchange::{Exchange, Happening};
+use super::messages;
 use super::rest;
 use super::session::{Parcel, Sessions, Slot};
-use super::words;
 use crate::base::random::Random;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -72,7 +72,7 @@ pub(super) struct Server {
     clock: Clock,
     played_ms: u64,
     /// Time of the last messages, Unix milliseconds.
-    told_ms: u64,
+    last_ms: u64,
     pinged_ms: u64,
     exchange: Exchange,
     sessions: Sessions,
@@ -111,7 +111,7 @@ impl Server {
             allowance: Allowance::new(rest::TOKENS_PER_SECOND, rest::TOKENS_MAX),
             clock: Clock::new(config.paused),
             played_ms: 0,
-            told_ms: 0,
+            last_ms: 0,
             pinged_ms: 0,
             exchange: Exchange::new(config, wall_ms()),
             sessions: Sessions::new(config),
@@ -133,7 +133,7 @@ impl Server {
         Arc::clone(&self.waker)
     }
 
-    /// Runs until told to stop.
+    /// Runs until it is asked to stop.
     pub(super) fn run(mut self) {
         let mut events = Events::with_capacity(1024);
         while !self.stop.load(Ordering::Acquire) {
@@ -161,7 +161,7 @@ impl Server {
                     }
                 }
             }
-            self.obey_commands();
+            self.run_commands();
             self.play();
             self.ping();
             self.deliver();
@@ -268,7 +268,7 @@ impl Server {
     }
 
     /// Carries out the commands whose time has come, in another order if so configured.
-    fn obey_commands(&mut self) {
+    fn run_commands(&mut self) {
         let now_ms = self.clock.uptime_ms();
         let (mut due, later): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.waiting).into_iter().partition(|(at, ..)| *at <= now_ms);
@@ -342,8 +342,8 @@ impl Server {
             return;
         }
         // No two turns share a millisecond.
-        let now_ms = wall_ms().max(self.told_ms + 1);
-        self.told_ms = now_ms;
+        let now_ms = wall_ms().max(self.last_ms + 1);
+        self.last_ms = now_ms;
         let (mut happenings, mut moved) = (Vec::new(), BTreeSet::new());
         self.exchange.play(now_ms, elapsed_ms, &mut happenings);
         loop {
@@ -386,7 +386,7 @@ impl Server {
         }
     }
 
-    /// Puts what is to be said into frames. A subscription for which a client's buffer has no room is over
+    /// Puts what is to be sent into frames. A subscription for which a client's buffer has no room is over
     /// (kalshi/protocol.md, 2.6: code 25).
     fn deliver(&mut self) {
         let mut outbox = std::mem::take(&mut self.sessions.outbox);
@@ -415,7 +415,7 @@ impl Server {
             }
             push_frame(&mut connection.output, Opcode::Text, text.as_bytes());
         }
-        // Nothing was said meanwhile: the outbox is the old one, empty.
+        // Nothing was queued meanwhile: the outbox is the old one, empty.
         self.sessions.outbox = outbox;
     }
 
@@ -442,7 +442,7 @@ impl Server {
             ("GET", "/sim/books") => rest::truth(&self.exchange, None),
             ("GET", "/sim/trades") => {
                 let ids: Vec<String> =
-                    self.exchange.trade_ids.iter().map(|id| words::quoted(id)).collect();
+                    self.exchange.trade_ids.iter().map(|id| messages::quoted(id)).collect();
                 Answer::ok(format!("[{}]", ids.join(",")).into_bytes())
             }
             ("POST", "/sim/pause") => {
@@ -552,7 +552,7 @@ impl Server {
     }
 }
 
-/// Nothing is said on such a connection any more, on purpose.
+/// Nothing is sent on such a connection any more, on purpose.
 fn is_half_open(connection: &Connection) -> bool {
     connection.client.as_ref().is_some_and(|client| client.half_open)
 }

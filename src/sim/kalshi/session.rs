@@ -1,4 +1,4 @@
-//! What the simulated Kalshi knows of each client, and what is said to whom under which number.
+//! What the simulated Kalshi knows of each client, and what is sent to whom under which number.
 //!
 //! Runs on:  the venue's thread (pure: texts out).
 use super::allowance::Allowance;
@@ -6,7 +6,7 @@ use super::command::{BOOKS, LIFE, Refusal, TICKERS, TRADES, is_numbered};
 use super::config::{CommandScope, KalshiConfig};
 use super::exchange::{Exchange, Happening};
 use super::faults::Faults;
-use super::words;
+use super::messages;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 
@@ -25,7 +25,7 @@ pub(super) struct Subscription {
     pub(super) lists: bool,
     /// It lists them by id.
     pub(super) by_id: bool,
-    /// Bids for NO are told as what YES is asked for.
+    /// Bids for NO are reported as what YES is asked for.
     pub(super) yes_price: bool,
     pub(super) allowance: Option<Allowance>,
 }
@@ -133,7 +133,7 @@ impl Sessions {
 
     pub(super) fn refuse(&mut self, slot: Slot, id: Option<u64>, refusal: &Refusal) {
         self.count(&format!("errors_{}", refusal.code));
-        self.answer(slot, words::error(id, None, refusal));
+        self.answer(slot, messages::error(id, None, refusal));
     }
 
     /// Sends an answer, unless it is to be lost.
@@ -154,7 +154,7 @@ impl Sessions {
         self.count("snapshots");
         let yes_price = self.sessions.get(&slot).is_some_and(|s| s.subscriptions[place].yes_price);
         let levels = yes_price.then_some(exchange.config.yes_levels);
-        let body = words::snapshot(&exchange.markets[market as usize], levels);
+        let body = messages::snapshot(&exchange.markets[market as usize], levels);
         self.send_data(slot, place, "orderbook_snapshot", id, &body);
     }
 
@@ -236,7 +236,7 @@ impl Sessions {
         let place = self.sessions.get(&slot)?.place_of_sid(sid)?;
         self.drop_subscription(slot, place);
         self.count(&format!("errors_{code}"));
-        Some(words::error(None, Some(sid), &Refusal::new(code)))
+        Some(messages::error(None, Some(sid), &Refusal::new(code)))
     }
 
     /// The same for a client's subscription to a channel, as a fault.
@@ -255,36 +255,37 @@ impl Sessions {
         match happening {
             &Happening::Delta(place, change) => {
                 self.count("deltas");
-                let body = |yes_price| words::delta(market(place), change, now_ms, yes_price);
-                self.tell_followers(place, "orderbook_delta", &body);
+                let body = |yes_price| messages::delta(market(place), change, now_ms, yes_price);
+                self.send_to_followers(place, "orderbook_delta", &body);
             }
             &Happening::Snapshot(place) => {
                 self.count("snapshots");
                 let levels = exchange.config.yes_levels;
-                let body =
-                    |yes_price: bool| words::snapshot(market(place), yes_price.then_some(levels));
-                self.tell_followers(place, "orderbook_snapshot", &body);
+                let body = |yes_price: bool| {
+                    messages::snapshot(market(place), yes_price.then_some(levels))
+                };
+                self.send_to_followers(place, "orderbook_snapshot", &body);
             }
             Happening::Trade(place, deal, id) => {
                 self.count("trades");
-                let body = words::trade(market(*place), *deal, id, now_ms);
-                self.tell_channel(TRADES, *place, "trade", &body);
+                let body = messages::trade(market(*place), *deal, id, now_ms);
+                self.send_to_channel(TRADES, *place, "trade", &body);
             }
             &Happening::Ticker(place) => {
                 self.count("tickers");
-                let body = words::ticker(market(place), now_ms);
-                self.tell_channel(TICKERS, place, "ticker", &body);
+                let body = messages::ticker(market(place), now_ms);
+                self.send_to_channel(TICKERS, place, "ticker", &body);
             }
             Happening::Life(place, event, more) => {
                 self.count("lifecycle");
-                let body = words::life(market(*place), event, more);
-                self.tell_channel(LIFE, *place, "market_lifecycle_v2", &body);
+                let body = messages::life(market(*place), event, more);
+                self.send_to_channel(LIFE, *place, "market_lifecycle_v2", &body);
             }
         }
     }
 
     /// `body` says it on either scale of prices.
-    fn tell_followers(&mut self, market: u32, kind: &str, body: &dyn Fn(bool) -> String) {
+    fn send_to_followers(&mut self, market: u32, kind: &str, body: &dyn Fn(bool) -> String) {
         let mut bodies: [Option<String>; 2] = [None, None];
         for slot in self.followers.get(&market).cloned().unwrap_or_default() {
             let Some(session) = self.sessions.get(&slot) else { continue };
@@ -295,7 +296,7 @@ impl Sessions {
         }
     }
 
-    fn tell_channel(&mut self, channel: usize, market: u32, kind: &str, body: &str) {
+    fn send_to_channel(&mut self, channel: usize, market: u32, kind: &str, body: &str) {
         let wants = |s: &Subscription| {
             s.channel == channel && s.markets.as_ref().is_none_or(|m| m.contains(&market))
         };

@@ -25,7 +25,7 @@ fn both(image: &BookImage) -> (Levels, Levels) {
 }
 
 impl World {
-    /// Looks at some books: a live one is what its connection has told so far, nothing is missing before that.
+    /// Looks at some books: a live one is what its connection has sent so far, nothing is missing before that.
     pub(super) fn check_books(&mut self) -> Result<(), String> {
         for _ in 0..6 {
             let market = self.frame.random.below(self.venue.markets.len() as u64) as usize;
@@ -33,8 +33,8 @@ impl World {
             let image = self.frame.image(&ticker, false).map_err(|why| self.frame.breach(&why))?;
             let time = self.time();
             self.venue.read(time);
-            let told = self.outputs.take_trades(&self.venue.trades);
-            told.map_err(|why| self.frame.breach(&why))?;
+            let reported = self.outputs.take_trades(&self.venue.trades);
+            reported.map_err(|why| self.frame.breach(&why))?;
             let Some(image) = image.filter(|image| image.state == BookState::Live) else {
                 continue;
             };
@@ -51,7 +51,7 @@ impl World {
         let points = read.filter_map(|line| line.reading.points.get(&market));
         let points: Vec<_> = points.copied().collect();
         if points.is_empty() {
-            return Err("though no connection tells it".into());
+            return Err("though no connection carries it".into());
         }
         if points.iter().any(|point| point.wronged) {
             self.seen.wronged += 1;
@@ -67,7 +67,7 @@ impl World {
             return Ok(());
         }
         let theirs = known.at(right[0].version);
-        Err(format!("as {ours:?}, the venue told {theirs:?} ({points:?} of {})", known.version()))
+        Err(format!("as {ours:?}, the venue sent {theirs:?} ({points:?} of {})", known.version()))
     }
 
     pub(super) fn check_registry(&mut self) -> Result<(), String> {
@@ -77,14 +77,15 @@ impl World {
             connection.map(|id| format!("{} is on {id}, not for books", record.info.market))
         });
         for (market, known) in self.venue.markets.iter().enumerate() {
-            // One that it moves from, one that it moves to, and one that has not heard that it left before.
+            // One that it moves from, one that it moves to, and one that was not notified that it left before.
             if self.venue.telling(market) > 3 {
-                wrong = Some(format!("{} is told on more than three connections", known.ticker));
+                wrong =
+                    Some(format!("{} is reported on more than three connections", known.ticker));
             }
         }
         let full = self.venue.lines.iter().find(|line| line.markets.len() > self.venue.habits.cap);
         if let Some(line) = full {
-            wrong = Some(format!("the venue tells {} too much", line.port));
+            wrong = Some(format!("the venue reports {} too much", line.port));
         }
         wrong.map_or(Ok(()), |why| Err(self.frame.breach(&why)))
     }
@@ -123,7 +124,7 @@ impl World {
             }
             let telling = self.venue.telling(market);
             if telling != 1 {
-                let why = format!("{ticker} is told on {telling} connections");
+                let why = format!("{ticker} is reported on {telling} connections");
                 return Some(format!("{why}: {}", self.whereabouts(market)));
             }
         }

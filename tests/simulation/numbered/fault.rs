@@ -10,7 +10,7 @@ pub(crate) enum Fault {
     Cut,
     /// A connection ends after some hundred bytes.
     Drop,
-    /// A connection says nothing any more and hears nothing, and never ends.
+    /// A connection sends nothing and receives nothing, and never ends.
     HalfOpen,
     /// A connection pings and answers pings, and that is all.
     Freeze,
@@ -34,7 +34,7 @@ pub(crate) enum Fault {
     LostAck,
     /// A command is carried out and answered seconds later.
     LateAck,
-    /// A command is not heard.
+    /// A command is not received.
     LostCommand,
     /// A command is carried out behind later ones.
     Overtaken,
@@ -64,7 +64,7 @@ pub(crate) enum Fault {
     CatalogueSlow,
     /// A request for books is not answered.
     BooksDown,
-    /// The REST interface tells an old book.
+    /// The REST interface reports an old book.
     StaleBook,
     /// The host's wall clock is set.
     ClockStep,

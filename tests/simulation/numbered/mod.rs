@@ -39,7 +39,7 @@ fn numbered_seeds_that_found_something() {
 }
 
 #[test]
-#[ignore = "long: as many seeds as SIMULATION_SEEDS says"]
+#[ignore = "long: as many seeds as SIMULATION_SEEDS has"]
 fn numbered_long() {
     run(number("SIMULATION_SEED", 1), number("SIMULATION_SEEDS", 10_000));
 }

@@ -42,14 +42,14 @@ impl Signer for Pen {
     }
 }
 
-/// Trades that the user's own code was told, and the first that it was told again.
+/// Trades that the user's own code received, and the first that it received again.
 #[derive(Debug, Default)]
 struct Handed {
     trades: BTreeSet<String>,
     again: Option<String>,
 }
 
-/// Counts what the user's own code is told.
+/// Counts what the user's own code receives.
 #[derive(Debug)]
 pub(crate) struct Listener {
     updates: Rc<Cell<u64>>,
@@ -71,18 +71,12 @@ impl Handler for Listener {
     }
 }
 
-/// How often a trade was told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Telling {
-    /// To be kept.
-    pub(crate) kept: u64,
-}
-
 /// What the engine has reported, and what it may report.
 pub(crate) struct Outputs {
     /// Trades of each shard.
     trades: Vec<Consumer<TradeRecord>>,
-    pub(crate) told: BTreeMap<u64, Telling>,
+    /// How often each trade was reported, to be stored.
+    pub(crate) reported: BTreeMap<u64, u64>,
     pub(crate) updates: Rc<Cell<u64>>,
     handed: Rc<RefCell<Handed>>,
     pub(crate) tokens_per_connection: usize,
@@ -155,12 +149,12 @@ pub(crate) fn build(
     let control = Controller::new(parts, clock.now());
     let label = (possible, "numbered_long");
     let frame = Frame::new((seed, random), clock, control, linked.collect(), label);
-    let told = BTreeMap::new();
-    (frame, Outputs { trades, told, updates, handed, tokens_per_connection })
+    let reported = BTreeMap::new();
+    (frame, Outputs { trades, reported, updates, handed, tokens_per_connection })
 }
 
 impl Outputs {
-    /// Takes the trades that were told since, and compares them with those of the venue.
+    /// Takes the trades that were reported since, and compares them with those of the venue.
     pub(crate) fn take_trades(&mut self, trades: &[Trade]) -> Result<(), String> {
         for records in &mut self.trades {
             while let Some(record) = records.try_receive() {
@@ -173,17 +167,17 @@ impl Outputs {
                     && hundredths(&record.quantity.to_string()) == trade.size
                     && (record.side == Side::Bid) == trade.yes;
                 if !same {
-                    return Err(format!("{trade:?} was told as {record:?}"));
+                    return Err(format!("{trade:?} was reported as {record:?}"));
                 }
-                let telling = self.told.entry(number).or_default();
-                telling.kept += 1;
-                if telling.kept > 1 {
-                    return Err(format!("{trade:?} was told again"));
+                let times = self.reported.entry(number).or_default();
+                *times += 1;
+                if *times > 1 {
+                    return Err(format!("{trade:?} was reported again"));
                 }
             }
         }
         match &self.handed.borrow().again {
-            Some(id) => Err(format!("a handler was told the trade {id} again")),
+            Some(id) => Err(format!("a handler received the trade {id} again")),
             None => Ok(()),
         }
     }
@@ -192,7 +186,7 @@ impl Outputs {
 /// A decimal of the engine's in units of so many digits behind the point.
 fn units(text: &str, digits: usize) -> u64 {
     let (whole, rest) = text.split_once('.').unwrap_or((text, ""));
-    assert!(rest.len() <= digits, "{text} is finer than the venue tells");
+    assert!(rest.len() <= digits, "{text} is finer than the venue reports");
     format!("{whole}{rest:0<digits$}").parse().unwrap()
 }
 

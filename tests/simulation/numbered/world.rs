@@ -2,7 +2,7 @@
 //!
 //! Runs on:  the simulation's thread.
 use super::fault::{self, Fault};
-use super::rig::{Listener, Outputs, Telling, build};
+use super::rig::{Listener, Outputs, build};
 use super::venue::{Time, Venue};
 use crate::frame::{self, Arrival, Frame, VirtualClock, answered, refused};
 use crate::wire::Switchboard;
@@ -60,7 +60,7 @@ pub(crate) struct World {
     pub(super) venue: Venue,
     pub(super) outputs: Outputs,
     pub(super) may_wrong: bool,
-    /// Trades that were not told yet, as far as all were looked at.
+    /// Trades that were not reported yet, as far as all were looked at.
     open_trades: Vec<usize>,
     trades_looked_at: usize,
     /// Trades whose market had no book when they were due, and since when one with a book is missing.
@@ -81,7 +81,7 @@ impl World {
         Time { ns, ms: (EPOCH_NS + ns) / MILLISECOND_NS }
     }
 
-    /// The best prices that the venue tells, and its snapshots, never speak against a book: each is right.
+    /// The best prices that the venue reports, and its snapshots, never contradict a book: each is right.
     fn check_report(&mut self, report: &EngineReport) -> Result<(), String> {
         let checks = &report.correctness.checks;
         let repairs = &report.correctness.repairs;
@@ -93,7 +93,7 @@ impl World {
                 .breach("the venue's best prices seemed to disprove a right book"));
         }
         if !self.may_wrong && repairs.audits_mismatched > 0 {
-            return Err(self.frame.breach("a snapshot of a live book said something else"));
+            return Err(self.frame.breach("a snapshot of a live book had other levels"));
         }
         Ok(())
     }
@@ -121,7 +121,7 @@ impl World {
                 self.frame.arrive(delay_ns, Arrival::Fetched(fetched));
             }
             Errand::Resolve(connection) => {
-                // Its port tells the venue which connection it is.
+                // Its port reports the venue which connection it is.
                 let address: SocketAddr = ([127, 0, 0, 1], connection.0 as u16).into();
                 let controller = self.frame.control.venue_mut(0);
                 controller.on_resolved(connection, Ok(vec![address]), now);
@@ -164,18 +164,18 @@ impl World {
         let mut due = Vec::new();
         self.open_trades.extend(self.trades_looked_at..self.venue.trades.len());
         self.trades_looked_at = self.venue.trades.len();
-        // One that was told once is right for good: `take_trades` refuses a second time.
-        let told = &self.outputs.told;
-        self.open_trades.retain(|&id| told.get(&(id as u64)) != Some(&Telling { kept: 1 }));
+        // One that was reported once is right for good: `take_trades` refuses a second time.
+        let reported = &self.outputs.reported;
+        self.open_trades.retain(|&id| reported.get(&(id as u64)) != Some(&1));
         for &id in &self.open_trades {
             let trade = &self.venue.trades[id];
             if trade.read_ns.is_none_or(|at_ns| at_ns + patience_ns > now_ns) {
                 continue;
             }
-            match self.outputs.told.get(&(id as u64)) {
+            match self.outputs.reported.get(&(id as u64)) {
                 None => due.push(id),
-                told => {
-                    let why = format!("the trade {id} {trade:?} was told as {told:?}");
+                reported => {
+                    let why = format!("the trade {id} {trade:?} was reported as {reported:?}");
                     return Err(self.frame.breach(&why));
                 }
             }
@@ -191,11 +191,13 @@ impl World {
             if image.is_none() {
                 self.bookless.insert(id);
             } else if now_ns >= *self.missed.entry(id).or_insert(now_ns) + patience_ns {
-                return Err(self.frame.breach(&format!("the trade {id} {trade:?} was not told")));
+                return Err(self
+                    .frame
+                    .breach(&format!("the trade {id} {trade:?} was not reported")));
             }
         }
         if last {
-            self.seen.trades = self.outputs.told.len() as u64;
+            self.seen.trades = self.outputs.reported.len() as u64;
             self.seen.trades_bookless = self.bookless.len() as u64;
             let unheard = self.venue.trades.iter().filter(|trade| trade.read_ns.is_none());
             self.seen.trades_unheard = unheard.count() as u64;
@@ -278,8 +280,8 @@ impl frame::World for World {
             self.step_control();
         }
         self.venue.read(time);
-        let told = self.outputs.take_trades(&self.venue.trades);
-        told.map_err(|why| self.frame.breach(&why))?;
+        let reported = self.outputs.take_trades(&self.venue.trades);
+        reported.map_err(|why| self.frame.breach(&why))?;
         while let Some(news) = self.frame.news.try_receive() {
             if let ControlNews::Report(report) = news {
                 self.check_report(&report)?;

@@ -22,7 +22,7 @@ fn jumps(all: &[Value], sid: u64) -> Vec<(u64, u64)> {
     seqs.windows(2).filter(|p| p[1] != p[0] + 1).map(|p| (p[0], p[1])).collect()
 }
 
-/// What is said in a moment.
+/// What is sent in a moment.
 fn moment(place: &Place, client: &mut Client) -> Vec<Value> {
     place.steer("resume");
     std::thread::sleep(Duration::from_millis(300));
@@ -86,14 +86,14 @@ fn answers_are_lost_and_stalled_and_commands_refused() {
     let mut client = Client::open(&venue);
     venue.fault("kind=lost-ack");
     let all = client.books(&tickers[..1]);
-    assert_eq!(kinds(&all), ["orderbook_snapshot"], "it is subscribed, and nobody said so");
+    assert_eq!(kinds(&all), ["orderbook_snapshot"], "it is subscribed, without an acknowledgement");
     venue.fault("kind=stall-ack&ms=400");
     let begun = Instant::now();
     let stalled = client.send("subscribe", json!({"channels": ["trade"]}));
     let (all, list) = client.settle();
     assert_eq!((all.len(), list.as_array().unwrap().len()), (0, 1), "later commands go on");
-    let said = client.next();
-    assert_eq!((&said["type"], &said["id"]), (&json!("subscribed"), &json!(stalled)));
+    let received = client.next();
+    assert_eq!((&received["type"], &received["id"]), (&json!("subscribed"), &json!(stalled)));
     assert!(begun.elapsed() >= Duration::from_millis(400), "{:?}", begun.elapsed());
     assert_eq!(venue.stat("/faults/stall-ack"), 1);
     for code in [18, 27] {

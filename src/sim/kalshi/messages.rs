@@ -1,4 +1,4 @@
-//! What the simulated Kalshi says: bodies of messages, REST answers, steering.
+//! Messages of the simulated Kalshi: bodies of messages, REST answers, steering.
 //!
 //! Runs on:  the venue's thread (pure).
 use super::super::json::push_string;
@@ -53,7 +53,7 @@ fn levels(side: &Bids) -> impl DoubleEndedIterator<Item = (u32, &u64)> {
     side.iter().map(|(&price, size)| (price, size))
 }
 
-/// `msg` of a snapshot; a side without bids is left out. Bids for NO are told at what YES costs if an order for them
+/// `msg` of a snapshot; a side without bids is left out. Bids for NO are reported at what YES costs if an order for them
 /// is given.
 pub(super) fn snapshot(market: &Market, yes_price: Option<YesLevels>) -> String {
     let Market { ticker, id, yes, no, .. } = market;
@@ -75,7 +75,7 @@ pub(super) fn snapshot(market: &Market, yes_price: Option<YesLevels>) -> String 
     out
 }
 
-/// `msg` of a change; one of NO is told at what YES costs if `yes_price`.
+/// `msg` of a change; one of NO is reported at what YES costs if `yes_price`.
 pub(super) fn delta(market: &Market, change: Change, now_ms: u64, yes_price: bool) -> String {
     let Change { yes, price, delta } = change;
     let price = if yes_price && !yes { DOLLAR - price } else { price };

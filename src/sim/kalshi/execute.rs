@@ -7,8 +7,8 @@ use super::command::{
 };
 use super::config::YesPrice;
 use super::exchange::Exchange;
+use super::messages;
 use super::session::{Sessions, Slot, Subscription};
-use super::words;
 
 /// What a command asks for, with its markets found.
 struct Wish {
@@ -18,7 +18,7 @@ struct Wish {
     by_id: bool,
     skip_ticker_ack: Option<bool>,
     yes_price: bool,
-    /// Tickers are told at once.
+    /// Tickers are reported at once.
     initial: bool,
 }
 
@@ -190,7 +190,7 @@ impl Sessions {
                 Some(TICKERS) if initial => {
                     self.count("tickers");
                     let market = &exchange.markets[market as usize];
-                    let body = words::ticker(market, market.changed_ms);
+                    let body = messages::ticker(market, market.changed_ms);
                     self.send_data(slot, place, "ticker", None, &body);
                 }
                 _ => {}
@@ -221,7 +221,7 @@ impl Sessions {
             let by_id = subscription.by_id;
             let name = |&market: &u32| {
                 let market = &exchange.markets[market as usize];
-                words::quoted(if by_id { &market.id } else { &market.ticker })
+                messages::quoted(if by_id { &market.id } else { &market.ticker })
             };
             let mut names: Vec<String> = markets.iter().map(name).collect();
             names.sort_unstable();
