@@ -1,6 +1,6 @@
-//! The guide: how to run ringbook, what it stores, what it reports, how it is changed. Documentation only.
+//! The guide for users, operators and contributors. Documentation only.
 //!
-//! Runs on:  nothing: there is no code here. Each page is a file of `src/guide/`, readable without rustdoc.
+//! Runs on:  nothing. Each page is a Markdown file in `src/guide/`, readable without rustdoc.
 //!
 //! | page | subject |
 //! |---|---|
@@ -13,8 +13,8 @@
 //! | [`performance`] | figures, `doctor`, `bench-live`, threads and cores |
 //! | [`operating`] | every notice and reason of `/health`, book states, metrics |
 //! | [`correctness`] | how a book is verified and repaired, and what is guaranteed |
-//! | [`library`] | a handler on the shard core, the engine in your own program |
-//! | [`simulated_venue`] | `venue-sim`: a venue on loopback, with faults on request |
+//! | [`library`] | handlers and the engine in your own program |
+//! | [`simulated_venue`] | `venue-sim`: a simulated venue on loopback, with fault injection |
 //! | [`contributing`] | the gate, the data path, adding a counter, a flag, a venue |
 
 #[doc = include_str!("guide/running.md")]

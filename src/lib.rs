@@ -1,16 +1,15 @@
 //! **ringbook**: a thread-per-core market-data engine for prediction markets.
 //!
-//! It holds every order book of thousands of markets on one machine. Pinned threads each own a
-//! slice of the venue's WebSocket connections and the books that hash to them; nothing is shared,
-//! and what threads tell each other goes through bounded rings with one producer and one consumer.
-//! [`guide`] is for users and operators: flags, storage, captures, exports, every `/health` message. Behind the next
-//! section this page is the map: who reads it and then the seven files of the data path knows the engine.
+//! It holds the order books of thousands of markets on one machine. Each pinned thread owns a part of the venues'
+//! WebSocket connections and the books of their markets. Threads share no state; they exchange messages over bounded
+//! rings with one producer and one consumer. [`guide`] is for users and operators. The sections after the example are
+//! the map of the code: data path, layers, threads, links, invariants.
 //!
 //! # In your own program
 //!
-//! Implement [`Handler`] and give [`Engine::builder`] venues, markets and a factory: each shard gets a handler of its
-//! own, so a handler needs no lock. [`guide::library`] has the settings and what a handler is told; three programs to
-//! begin with are in `tests/examples`.
+//! Implement [`Handler`]; pass venues, markets and a handler factory to [`Engine::builder`]. Each shard has its own
+//! handler, so a handler needs no lock. [`guide::library`] lists settings and callbacks; `tests/examples` has three
+//! complete programs.
 //!
 //! ```no_run
 //! use ringbook::{BookState, BookView, Engine, Handler, Polymarket};
@@ -35,99 +34,97 @@
 //! # }
 //! ```
 //!
-//! # The data path
+//! # Data path
 //!
-//! A frame is read, decrypted, decoded, applied and published on one thread, in one go:
+//! A shard thread reads, decrypts, decodes, applies and publishes a frame without handing it to another thread:
 //!
-//! | | file | does |
+//! | | file | task |
 //! |---|---|---|
-//! | 1 | [`io::socket`] | bytes from the kernel, without waiting |
-//! | 2 | `shard/step` | the duty cycle: which socket, how much of it, what else is due |
+//! | 1 | [`io::socket`] | non-blocking reads from the kernel |
+//! | 2 | `shard/step` | duty cycle: which socket, how many bytes, which timers are due |
 //! | 3 | [`session`] | one connection without its socket: heartbeat, silence, close |
-//! | 4 | [`wire::websocket`] | bytes to frames, where they lie ([`wire::tls`] before it) |
-//! | 5 | [`venue::polymarket::decode`] | a frame to events, checked whole, numbers exact; usual layouts by `scan` |
-//! | 6 | [`market::book`] | events to levels |
-//! | 7 | [`shard::publish`] | what changed, to your own code |
+//! | 4 | [`wire::websocket`] | bytes to frames, in place ([`wire::tls`] decrypts before it) |
+//! | 5 | [`venue::polymarket::decode`], [`venue::kalshi::decode`] | a frame to events, validated as a whole |
+//! | 6 | [`market::book`] | events to price levels |
+//! | 7 | [`shard::publish`] | changes to the handlers |
+//!
+//! No step allocates, locks, formats or logs per message of market data.
 //!
 //! # Layers
 //!
-//! Leaf to top. A layer names only layers above it in this table; `tests/tidy.rs` holds the exact
-//! rule for each, and fails when one is crossed.
+//! A layer uses only layers above it in this table; `tests/tidy.rs` has the exact dependencies and fails when one is
+//! violated. `base` to `host` are pure: no socket, thread, runtime or clock; time is an argument.
 //!
-//! | layer | what it is |
+//! | layer | content |
 //! |---|---|
-//! | [`base`] | words: time, ids, exact prices, every limit, routing, randomness |
-//! | [`ring`] | the ring between two threads |
-//! | [`counter`] | counters, latency histograms, the report that all readers share |
-//! | [`wire`] | TLS, WebSocket and HTTP over memory: bytes in, frames out |
-//! | [`market`] | events, what is known of a market, books |
-//! | [`capture`] | lines, index and manifest of a capture |
-//! | [`venue`] | the seam to a venue; messages, decoding, conversation, catalogue of Polymarket and of Kalshi |
+//! | [`base`] | time, ids, fixed-point prices, limits, routing hash, random numbers |
+//! | [`ring`] | the SPSC ring between two threads |
+//! | [`counter`] | counters, latency histograms, the status report |
+//! | [`wire`] | TLS, WebSocket and HTTP on memory buffers |
+//! | [`market`] | events, market facts, books |
+//! | [`capture`] | records, index and manifest of a capture |
+//! | [`venue`] | the venue interface; messages, decoder, subscriptions and catalog of Polymarket and Kalshi |
 //! | [`session`] | one connection without its socket |
-//! | [`topology`] | which threads run on which cores |
-//! | [`host`] | what the host is like, and what that means: one verdict a setting |
-//! | [`io`] | the rim: the only files that name the runtime, the kernel or a clock |
-//! | [`pool`] | pools of connections to backend services, one for each service, on one core |
-//! | [`link`] | one file for each link between threads: messages, depth, what happens when full |
-//! | [`shard`] | what *is*: connections, books, the hot core's duty cycle |
-//! | [`sink`] | what is kept: trades in a database, all that comes in a capture, on threads that may block |
-//! | [`control`] | what *should be*: registry, discovery, placement, dials |
-//! | [`serve`] | health, statistics, metrics and books over local HTTP |
-//! | [`replay`] | captures back into books, by the shard's own code |
-//! | [`export`] | captures and databases as Parquet |
-//! | [`config`] | flags, and what they become once they are checked |
-//! | [`api`] | the builder of an engine, and the types that a library user names |
-//! | [`engine`] | builds links and threads in order, stops them in reverse |
+//! | [`topology`] | threads and the cores they run on |
+//! | [`host`] | settings of the host, each rated with its remedy |
+//! | [`io`] | the I/O boundary: the only layer that names the runtime, the kernel or a clock |
+//! | [`pool`] | connection pools for request-response services |
+//! | [`link`] | one file per link between threads: messages, depth, behaviour when full |
+//! | [`shard`] | actual state: connections, books, the duty cycle of a shard core |
+//! | [`sink`] | storage: trade database and capture files, on threads that may block |
+//! | [`control`] | desired state: registry, discovery, placement, recycling, dials, REST |
+//! | [`serve`] | local HTTP server: health, statistics, metrics, books |
+//! | [`replay`] | captures to books, through the shard's own code |
+//! | [`export`] | captures and databases to Parquet |
+//! | [`config`] | flags and settings, validated |
+//! | [`api`] | the engine builder and the types a library user names |
+//! | [`engine`] | creates links and threads, stops them in reverse order |
 //! | [`command`] | the subcommands |
-//! | [`sim`] | apart from all: a venue of our own over real sockets; uses `base` only |
-//!
-//! From `base` to `session` the layers are pure: no socket, no thread, no runtime, and time is an
-//! argument. So they are tested by example and by property, without waiting for anything.
+//! | [`sim`] | the simulated venue, over real sockets; uses `base` only, so it shares no code with the decoders |
 //!
 //! # Threads
 //!
-//! | thread | owns | waits |
+//! | thread | owns | blocks in |
 //! |---|---|---|
-//! | main | the engine, the terminal, files at exit | as it likes; never pinned |
-//! | control core, one | the registry, what each connection should carry, dials, REST | on its executor |
-//! | shard cores, n | sockets, sessions, decoders, books, handlers | parks, adapts or spins; only in its own epoll set |
-//! | serve core, one, if asked for | local clients | on its executor |
-//! | `trades`, `trade-store` | the trade sink and its database, which may block | SQLite, PostgreSQL |
-//! | `capture` | the files of a capture | the disk |
-//! | `resolve`, `accept` | name lookups, new clients | in the kernel |
+//! | main | the engine, the terminal, files written at exit; not pinned | anything |
+//! | control core, 1 | one controller per venue: registry, placement, dials, REST | its executor |
+//! | shard cores, n | sockets, sessions, decoders, books, handlers | its epoll set only; parks, adapts or spins |
+//! | serve core, 0 or 1 | local clients | its executor |
+//! | `trades`, `trade-store` | trade queue and journal; database | disk, SQLite, PostgreSQL |
+//! | `capture` | the files of a capture | disk |
+//! | `resolve`, `accept` | name lookups; new local clients | the kernel |
 //!
-//! Control core, shards and serve core are glommio executors. A shard is one task that polls its
-//! own epoll set inside its executor. The control core resolves, connects, does TLS and the
-//! upgrade, and hands the finished connection over: no handshake ever runs on a shard. On a small
-//! machine the threads share cores; `ringbook topology` prints what a command line would start.
+//! Control core, shards and serve core are glommio executors; a shard is one task on its executor. The control core
+//! resolves, connects and runs the TLS and WebSocket handshakes, then passes the open connection to a shard. Threads
+//! may share cores; `ringbook topology` prints threads, cores and links of a command line.
+//!
+//! A market hashes to one shard by a consistent hash of its id. Both outcomes of a market are on one shard, and a
+//! Polymarket connection carries markets of one shard only, so no book data crosses a core. With several venues each
+//! venue has its own shards, so a burst of one venue delays no book of another.
 //!
 //! # Links
 //!
 //! | link | carries | when full |
 //! |---|---|---|
-//! | [`link::control_shard`] | orders: open, attach, subscribe, close | control keeps the order, tries next cycle |
-//! | [`link::shard_control`] | heartbeats with all counts, ended connections, news, histograms | counted; the next heartbeat heals |
-//! | [`link::shard_shard`] | trades and tickers of markets that another shard has (Kalshi) | counted; the other connection of the pair brings them too |
-//! | [`link::shard_trade`] | every trade, with `--trades` | counted, and written down beside the trades |
-//! | [`link::shard_capture`] | every frame, and what becomes of books beside it, with `--capture` | frames are dropped, counted and marked |
-//! | [`link::control_sink`] | markets that have changed, with `--trades` | control keeps them, tries next cycle |
-//! | [`link::serve_control`] | a request for the report, and the report | 503, counted |
-//! | [`link::serve_shard`] | a request for a book, and its image | 503, counted |
-//! | [`link::main_control`] | commands; reports and histograms back | given back; conflated |
-//!
-//! A market hashes to one shard, by a consistent hash over the market and not the token: both
-//! outcomes live together, each connection carries markets of one shard only, and no market data
-//! crosses a core.
+//! | [`link::control_shard`] | commands: open, attach, subscribe, close | stored, retried in the next cycle |
+//! | [`link::shard_control`] | heartbeats with counters, disconnects, market updates | counted; the next one resends |
+//! | [`link::shard_shard`] | trades, tickers of another shard's markets | counted; the redundant connection has them |
+//! | [`link::shard_trade`] | every trade, with `--trades` | counted, recorded in the table `trade_losses` |
+//! | [`link::shard_capture`] | frames and book lifecycle, with `--capture` | dropped, counted, marked in the capture |
+//! | [`link::control_sink`] | changed markets, with `--trades` | stored, retried in the next cycle |
+//! | [`link::serve_control`] | report queries and reports | HTTP 503, counted |
+//! | [`link::serve_shard`] | book queries and book images | HTTP 503, counted |
+//! | [`link::main_control`] | commands; reports and histograms back | a command is returned; reports are conflated |
 //!
 //! # Invariants
 //!
-//! - A book is [`AwaitingSnapshot`], [`Live`] or [`Stale`] with a reason, and whoever reads it sees
-//!   which. Best prices and hashes are compared with the venue's, and what stays wrong is not live.
-//! - No message is lost or repeated when a connection is replaced: both carry the same tokens for a while,
-//!   and the shard matches what they say.
-//! - Nothing waits on a hot core. A full ring is counted and healed by its link's rule.
-//! - A message is applied whole or not at all; what cannot be decoded makes its books stale.
-//! - Prices and quantities are exact. What does not fit is refused, never rounded:
+//! - A book is [`AwaitingSnapshot`], [`Live`] or [`Stale`] with a reason; every reader receives the state. Best prices
+//!   and hashes are compared with the venue's; a book that stays different is not live.
+//! - A message is applied as a whole or not at all. If it cannot be decoded, every book it may concern is stale.
+//! - Replacing a connection loses and repeats no message: both connections carry the same tokens for a while, and the
+//!   shard matches their messages.
+//! - A shard never waits for a ring, a disk or a lock. A full ring is counted and handled by the rule of its link.
+//! - Prices and quantities are fixed-point integers in units of 1e-6. What does not fit is refused, not rounded:
 //!
 //! ```
 //! use ringbook::Price;
@@ -136,15 +133,11 @@
 //! assert!(Price::parse(b"0.4200001").is_none());
 //! ```
 //!
-//! - Every bound stands in [`base::limits`] with its arithmetic.
-//! - The venue's faults are counted and survived, the network's are retried, our own panic and end
-//!   the process.
+//! - Every bound is a constant in [`base::limits`] with its arithmetic.
+//! - A venue fault is counted and costs at most its connection. A network fault is retried. A broken invariant of the
+//!   engine panics and ends the process.
 //!
-//! # Absent on purpose, for now
-//!
-//! - *A bus.* A sink is a link and a thread that may block.
-//! - *Shards of several venues.* Each venue has shards of its own, so that a burst of one delays no book of the
-//!   other; the pumps of both share the control core.
+//! There is no message bus yet: a new consumer is a link and a thread that may block, as in [`sink`].
 //!
 //! [`AwaitingSnapshot`]: market::book::BookState::AwaitingSnapshot
 //! [`Live`]: market::book::BookState::Live
@@ -152,16 +145,12 @@
 
 #![cfg_attr(
     not(feature = "internals"),
-    expect(
-        dead_code,
-        unreachable_pub,
-        unused_imports,
-        reason = "what tests use is public to them only"
-    )
+    expect(dead_code, unreachable_pub, unused_imports, reason = "items that only tests use")
 )]
 
-// The documentation of users has the facade and the guide. Tests and benchmarks of this package see every module, by the
-// feature `internals`; no other crate is to use it.
+// Public API: the facade and the guide. The feature `internals` makes every module public for the tests and benchmarks
+// of this package. Each module is declared with both visibilities because an attribute cannot change a visibility,
+// rustfmt does not follow modules declared by a macro, and `pub(in crate::…)` does not resolve through a re-export.
 #[cfg(not(feature = "internals"))]
 mod api;
 #[cfg(feature = "internals")]
@@ -265,7 +254,7 @@ pub use api::*;
 pub use command::command_line;
 pub use engine::{Ending, Engine, EngineError};
 
-/// What the program `venue-sim` is made of.
+/// What the program `venue-sim` uses.
 #[doc(hidden)]
 pub mod venue_sim {
     pub use crate::io::file::read_small;
@@ -274,7 +263,7 @@ pub mod venue_sim {
     pub use crate::sim::{SimConfig, SimError, Venue};
 }
 
-/// The examples of README.md, compiled with the documentation tests.
+/// Compiles the examples of README.md as documentation tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 pub struct ReadmeExamples;

@@ -1,4 +1,4 @@
-//! `ringbook`: the command line, turned into one of its subcommands.
+//! `ringbook`: entry point of the command line.
 //!
 //! Runs on:  main thread.
 use std::process::ExitCode;

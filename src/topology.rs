@@ -1,12 +1,11 @@
-//! The topology: which threads run, on which cores, joined by which rings.
+//! Thread and ring layout: which threads run on which cores.
 //!
-//! Runs on:  the main thread, once (pure: the usable cores are an argument).
+//! Runs on:  the main thread (pure: the usable cores are an argument).
 //! Bounds:   [`limits::SHARDS_MAX`] shards.
 //!
-//! Only shards may spin or adapt; control core and serve core always park. A shard that spins needs a core
-//! that no other thread of the engine is pinned to, and one usable core must be left for the
-//! others. What is wished and cannot be is refused when it names a core, and otherwise adapted
-//! with a note, so that the same command line runs on 2 cores and on 64.
+//! Only shards may spin or adapt; control core and serve core always park. A spinning shard needs a core that no other
+//! thread of the engine is pinned to, and one usable core must remain for the others. An impossible request is refused
+//! if it names a core, and otherwise adapted with a note, so that the same command line runs on 2 and on 64 cores.
 mod cores;
 mod show;
 #[cfg(test)]
@@ -16,50 +15,50 @@ pub use cores::{CoreListError, format_cores, parse_cores};
 
 use crate::base::limits;
 
-/// What a thread does when nothing is to be done.
+/// Behavior of an idle thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Idle {
-    /// It sleeps until there is work: cheap, a wake-up late.
+    /// Sleeps until there is work: cheap, with wake-up latency.
     #[default]
     Park,
-    /// It polls for as long as a wake-up costs, while that pays, then sleeps: may share a core.
+    /// Polls for the cost of a wake-up while that pays, then sleeps; may share a core.
     Adaptive,
-    /// It polls without end: a core for itself, no wake-up.
+    /// Polls without end: needs its own core, no wake-up latency.
     Spin,
 }
 
-/// What the command line says of the layout; what is not said is chosen.
+/// Layout settings; missing ones are chosen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LayoutFlags {
     /// Core of the control thread.
     pub control_core: Option<u32>,
-    /// Cores of the shards, one each; empty when not said. See [`parse_cores`].
+    /// Cores of the shards, one each; empty: chosen. See [`parse_cores`].
     pub shard_cores: Vec<u32>,
     /// Number of shards.
     pub shards: Option<u16>,
     /// Core of the serve thread.
     pub serve_core: Option<u32>,
-    /// What shards do when idle.
+    /// Idle behavior of shards.
     pub idle: Option<Idle>,
 }
 
 /// One thread of the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ThreadPlan {
-    /// Its name: `control`, `shard-0`, `serve`.
+    /// Name: `control`, `shard-0`, `serve`.
     pub name: String,
-    /// What it does, in a few words.
+    /// Short description.
     pub role: &'static str,
-    /// The core that it is pinned to; `None` when the kernel chooses.
+    /// The core it is pinned to; `None`: not pinned.
     pub core: Option<u32>,
-    /// What it does when idle.
+    /// Idle behavior.
     pub idle: Idle,
 }
 
 /// One ring between two threads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkPlan {
-    /// Producer, consumer and number, as in `control_shard-0`.
+    /// Capacity in messages.
     pub name: String,
     /// Messages that fit.
     pub depth: usize,
@@ -70,33 +69,33 @@ pub struct LinkPlan {
 pub struct Topology {
     /// The control thread.
     pub control: ThreadPlan,
-    /// The shards, in order; at least one.
+    /// The shards, ascending; at least one.
     pub shards: Vec<ThreadPlan>,
     /// The serve thread.
     pub serve: ThreadPlan,
-    /// What was adapted to this machine, and why; for people.
+    /// Adaptations to this machine, as text.
     pub notes: Vec<String>,
 }
 
-/// Why a layout is refused. *Say it and exit.*
+/// Why a layout is refused. *Report and exit.*
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TopologyError {
-    /// The process may run on no core at all.
-    #[error("this process may run on no core")]
+    /// The process may not run on any core.
+    #[error("this process may not run on any core")]
     NoCores,
-    /// A core was named that this process may not use.
+    /// A requested core is not usable.
     #[error("{flag}: core {core} is not usable here; usable: {}", cores::format_cores(.usable))]
     CoreNotUsable {
-        /// The flag that named it.
+        /// The flag.
         flag: &'static str,
         /// The core.
         core: u32,
-        /// The cores that it may use.
+        /// Usable cores.
         usable: Vec<u32>,
     },
-    /// A shard that is to spin was given a core that another thread was given too.
+    /// The core of a spinning shard is also assigned to another thread.
     #[error(
-        "core {core} is given to two threads, one of them a shard that spins; use another core or --idle park"
+        "core {core} is assigned to two threads, one of them a spinning shard; use another core or --idle park"
     )]
     CoreTwice {
         /// The core.
@@ -105,20 +104,20 @@ pub enum TopologyError {
     /// The number of shards is 0 or above [`limits::SHARDS_MAX`].
     #[error("--shards {shards}: must be 1 to {}", limits::SHARDS_MAX)]
     ShardCount {
-        /// The number asked for.
+        /// The requested number.
         shards: usize,
     },
     /// `--shards` and `--shard-cores` disagree.
     #[error("--shards {shards}, but --shard-cores names {cores} cores")]
     ShardsAndCores {
-        /// The number asked for.
+        /// The requested number of shards.
         shards: usize,
-        /// The number of cores given.
+        /// The number of cores in `--shard-cores`.
         cores: usize,
     },
 }
 
-/// The cores chosen so far.
+/// The chosen cores.
 struct Chosen {
     control: Option<u32>,
     shards: Vec<u32>,
@@ -127,10 +126,10 @@ struct Chosen {
 }
 
 impl Topology {
-    /// Lays threads out over the cores that this process may use, in the order given.
+    /// Assigns threads to the usable cores, in the given order.
     ///
     /// # Errors
-    /// [`TopologyError`], when something was asked for that cannot be.
+    /// [`TopologyError`]: an impossible request.
     pub fn plan(flags: &LayoutFlags, usable: &[u32]) -> Result<Self, TopologyError> {
         let shards = check(flags, usable)?;
         let Chosen { control, shards, serve, mut notes } = choose(flags, shards, usable);
@@ -164,12 +163,12 @@ impl Topology {
         })
     }
 
-    /// Every thread: control, shards in order, serve.
+    /// All threads: control, shards ascending, serve.
     pub fn threads(&self) -> impl Iterator<Item = &ThreadPlan> {
         std::iter::once(&self.control).chain(&self.shards).chain(std::iter::once(&self.serve))
     }
 
-    /// Every ring between them.
+    /// All rings between them.
     #[must_use]
     pub fn links(&self) -> Vec<LinkPlan> {
         let mut links = Vec::new();
@@ -186,7 +185,7 @@ impl Topology {
     }
 }
 
-/// The number of shards, if everything asked for is possible.
+/// The number of shards, if the request is possible.
 fn check(flags: &LayoutFlags, usable: &[u32]) -> Result<usize, TopologyError> {
     if usable.is_empty() {
         return Err(TopologyError::NoCores);
@@ -200,7 +199,7 @@ fn check(flags: &LayoutFlags, usable: &[u32]) -> Result<usize, TopologyError> {
         }
     }
     let given = flags.shard_cores.len();
-    // One for the control core, one for the serve core, the rest for shards.
+    // One core each for control and serve, the rest for shards.
     let default = usable.len().saturating_sub(2).clamp(1, limits::SHARDS_DEFAULT_MAX);
     let shards = match flags.shards.map(usize::from) {
         Some(shards) if given > 0 && given != shards => {
@@ -224,7 +223,7 @@ fn check(flags: &LayoutFlags, usable: &[u32]) -> Result<usize, TopologyError> {
     Ok(shards)
 }
 
-/// Gives every thread its core: first what was asked for, then what is left.
+/// Assigns a core to every thread: first the requested ones, then the remaining.
 fn choose(flags: &LayoutFlags, shards: usize, usable: &[u32]) -> Chosen {
     let mut notes = Vec::new();
     let taken = |core: &u32| {
@@ -237,7 +236,7 @@ fn choose(flags: &LayoutFlags, shards: usize, usable: &[u32]) -> Chosen {
     let shards_wanted = if flags.shard_cores.is_empty() { shards } else { 0 };
     let others_wanted =
         usize::from(flags.control_core.is_none()) + usize::from(flags.serve_core.is_none());
-    // Shards come first; control core and serve core share what is left.
+    // Shards take precedence; control and serve share what is left.
     let left = free_count.saturating_sub(shards_wanted);
     let mut control = flags.control_core;
     if control.is_none() && left > 0 {
@@ -273,12 +272,12 @@ fn choose(flags: &LayoutFlags, shards: usize, usable: &[u32]) -> Chosen {
     pinned.sort_unstable();
     let twice = pinned.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]);
     if let Some(core) = twice.filter(|_| shards_wanted == 0) {
-        notes.push(format!("core {core} is given to more than one shard"));
+        notes.push(format!("core {core} is assigned to more than one shard"));
     }
     Chosen { control, shards: shard_cores, serve, notes }
 }
 
-/// Every shard has a core for itself, and one usable core is left for the other threads.
+/// Whether every shard has its own core, and one usable core is left for the other threads.
 fn may_spin(shards: &[u32], control: Option<u32>, serve: Option<u32>, usable: &[u32]) -> bool {
     let alone = |i: usize, core: u32| {
         !shards[..i].contains(&core) && control != Some(core) && serve != Some(core)

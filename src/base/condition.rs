@@ -1,20 +1,19 @@
-//! Polymarket's condition and position ids: one form of a condition, and which tokens are positions.
+//! Polymarket condition ids in canonical form, and recognition of position ids.
 //!
 //! Runs on:  any (pure).
 //!
-//! Facts (polymarket/protocol.md, 6): since Protocol V2 a token is a position id, a 256-bit
-//! number in decimal whose first byte is a module, whose bits 40 to 103 are zero and whose last byte is the outcome.
-//! The condition is its first 31 bytes. The catalogue may show it as `0x` and 62 hexadecimal digits, the stream as
-//! 64, of which the last two are zero.
+//! polymarket/protocol.md, 6: since Protocol V2 a token is a position id, a 256-bit number in decimal whose first byte
+//! is a module, whose bits 40 to 103 are zero and whose last byte is the outcome. The condition is its first 31 bytes.
+//! The catalog may show it as `0x` and 62 hexadecimal digits, the stream as 64, of which the last two are zero.
 use super::id::{MarketId, TokenId};
 
-/// Bytes of `0x` and 31 bytes in hexadecimal.
+/// Length of `0x` and 31 bytes in hexadecimal.
 const SHORT_BYTES: usize = 64;
-/// Bytes of `0x` and 32 bytes in hexadecimal.
+/// Length of `0x` and 32 bytes in hexadecimal.
 const LONG_BYTES: usize = 66;
 
-/// A market's id in the one form by which it is kept and compared: a condition of 31 bytes is padded to 32, and its
-/// digits are lower-case. Any other text, as a ticker, stays as it is. `None` when it is no id at all.
+/// The canonical market id: a condition of 31 bytes is padded to 32, with lower-case digits. Other texts, such as
+/// tickers, are unchanged. `None` if it is not a valid id.
 #[must_use]
 pub fn market_id(text: &str) -> Option<MarketId> {
     if !is_condition(text) {
@@ -26,7 +25,7 @@ pub fn market_id(text: &str) -> Option<MarketId> {
     MarketId::new(std::str::from_utf8(&bytes).ok()?)
 }
 
-/// Whether a text is that of [`market_id`] already. One comparison for what the stream usually sends.
+/// Whether [`market_id`] would leave the text unchanged. One comparison for the usual ids of the stream.
 #[must_use]
 pub fn is_canonical(text: &str) -> bool {
     text.len() != SHORT_BYTES && !text.bytes().any(|byte| byte.is_ascii_uppercase())
@@ -40,7 +39,7 @@ pub fn is_condition(text: &str) -> bool {
         && matches!(text.as_bytes(), [b'0', b'x' | b'X', digits @ ..] if digits.iter().all(u8::is_ascii_hexdigit))
 }
 
-/// The shorter form of a condition that may be one of 31 bytes: the venue's catalogue may know it by that one only.
+/// The 31-byte form of a condition that may have 31 bytes: the venue's catalog may know only that form.
 #[must_use]
 pub fn short_form(market: &MarketId) -> Option<&str> {
     let text = market.as_str();
@@ -48,10 +47,10 @@ pub fn short_form(market: &MarketId) -> Option<&str> {
     (short.len() == SHORT_BYTES && is_condition(text)).then_some(short)
 }
 
-/// Whether a token is a position of Protocol V2. A token of V1 is a random number: one in 2^64 looks like one.
+/// Whether a token is a V2 position. V1 tokens are random numbers: one in 2^64 looks like a position.
 #[must_use]
 pub fn is_position(token: &TokenId) -> bool {
-    // 32-bit digits of the number, the lowest first.
+    // Base 2^32 digits of the number, lowest first.
     let mut number = [0u32; 8];
     for byte in token.as_bytes() {
         if !byte.is_ascii_digit() {
@@ -68,7 +67,7 @@ pub fn is_position(token: &TokenId) -> bool {
         }
     }
     let module = number[7] >> 24;
-    // Bits 40 to 103: 24 bits of the second digit, the third, 8 bits of the fourth.
+    // Bits 40 to 103: 24 bits of digit 1, digit 2, 8 bits of digit 3.
     module != 0 && number[1] >> 8 == 0 && number[2] == 0 && number[3] & 0xff == 0
 }
 
@@ -77,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_condition_has_one_form() {
+    fn a_condition_has_one_canonical_form() {
         let short = format!("0x01{}", "bC".repeat(30));
         let long = format!("0x01{}00", "bc".repeat(30));
         for text in [&short, &long, &long.to_uppercase(), &format!("0X{}", &short[2..])] {
@@ -86,7 +85,7 @@ mod tests {
         }
         assert_eq!(short_form(&market_id(&short).unwrap()), Some(&long[..64]));
         for text in ["KXMVE-26-AB", "0xA1", &"F".repeat(64), &format!("0x{}", "g".repeat(62))] {
-            assert_eq!(market_id(text).unwrap().as_str(), text, "what is no condition stays");
+            assert_eq!(market_id(text).unwrap().as_str(), text, "no condition: unchanged");
             assert!(is_canonical(text), "{text}");
             assert_eq!(short_form(&market_id(text).unwrap()), None);
         }
@@ -96,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn positions_are_told_from_tokens_of_v1() {
+    fn positions_differ_from_tokens_of_v1() {
         let is = |text: &str| is_position(&TokenId::new(text).unwrap());
         // Module, some bits above 104, the outcome.
         assert!(is("452312848587682254118947865467376451881589392431889467106046302242318843904"));
@@ -107,7 +106,7 @@ mod tests {
         assert!(is("452312848583266388373324160190187140051835877600158453279131187530910662911"));
         assert!(!is("452312848583266388373324160190187140051835877600158453279131188630422290432"));
         assert!(!is("452312848583266388373324160190187140051835887741363255104966399504536305664"));
-        // Numbers of V1, and what is too small or too large.
+        // V1 tokens, and numbers that are too small or too large.
         assert!(!is(
             "104239898038807136052399800151408521467737075933964991162589336683346093173875"
         ));

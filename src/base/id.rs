@@ -1,33 +1,33 @@
-//! Identifiers: the venue's own (tokens, markets) as text, ours as small integers.
+//! Identifiers: the venue's (tokens, markets) as text, the engine's as small integers.
 //!
 //! Runs on:  any (pure).
 use std::fmt;
 
-/// Longest token id accepted, in bytes: a uint256 in decimal has 78 digits.
+/// Maximum length of a token id, bytes: a uint256 in decimal has 78 digits.
 pub const TOKEN_BYTES_MAX: usize = 78;
-/// Longest name of a venue, in bytes.
+/// Maximum length of a venue name, bytes.
 pub const VENUE_BYTES_MAX: usize = 16;
-/// Longest market id accepted, in bytes: `0x` and 64 hexadecimal digits.
+/// Maximum length of a market id, bytes: `0x` and 64 hexadecimal digits.
 pub const MARKET_BYTES_MAX: usize = 66;
 
-/// ASCII letters, digits, `-`, `_` and `.`, at most `N` bytes, stored in place.
+/// ASCII letters, digits, `-`, `_` and `.`, 1 to `N` bytes, stored in place.
 ///
-/// The bytes beyond `len` are zero, so equality and hashing see the text only.
+/// Bytes beyond `len` are zero, so that equality and hashing depend on the text only.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShortText<const N: usize> {
     bytes: [u8; N],
     len: u8,
 }
 
-/// A token (one outcome of a market): a uint256 in decimal; where a market is one book in terms of YES, its ticker.
+/// A token (one outcome of a market): a uint256 in decimal, or a ticker for venues with one book per market.
 pub type TokenId = ShortText<TOKEN_BYTES_MAX>;
-/// A market: a condition id, `0x` and 62 or 64 hexadecimal digits; or a ticker.
+/// A market: a condition id (`0x` and 62 or 64 hexadecimal digits) or a ticker.
 pub type MarketId = ShortText<MARKET_BYTES_MAX>;
 
-/// What a venue tells trades apart by: a transaction hash, `0x` and 64 hexadecimal digits; or a UUID.
+/// Identifies a trade: a transaction hash (`0x` and 64 hexadecimal digits) or a UUID.
 pub type TradeId = ShortText<MARKET_BYTES_MAX>;
 
-/// A venue, by the word for it in files, tables and flags.
+/// A venue, by its name in files, tables and flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Venue(ShortText<VENUE_BYTES_MAX>);
 
@@ -35,19 +35,19 @@ impl Venue {
     /// The venue of this name.
     ///
     /// # Panics
-    /// When the name is longer than [`VENUE_BYTES_MAX`] or no [`ShortText`].
+    /// If the name is longer than [`VENUE_BYTES_MAX`] or no valid [`ShortText`].
     #[must_use]
     pub const fn named(name: &str) -> Self {
         Self(ShortText::new_const(name))
     }
 
-    /// The same for a name out of a file; `None` where no venue can be called so.
+    /// [`Venue::named`] for a name read from a file; `None` if it is invalid.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         ShortText::new(name).map(Self)
     }
 
-    /// The word for it.
+    /// The name.
     #[must_use]
     pub fn name(&self) -> &str {
         self.0.as_str()
@@ -71,8 +71,8 @@ impl<const N: usize> ShortText<N> {
         Self { bytes, len: from.len() as u8 }
     }
 
-    /// `None` when `text` is empty, longer than `N` bytes or holds anything but ASCII letters,
-    /// digits, `-`, `_` and `.`: ids go into JSON, URLs and logs as they are.
+    /// `None` if `text` is empty, longer than `N` bytes or has other characters than ASCII letters, digits, `-`, `_`
+    /// and `.`: ids are used in JSON, URLs and logs without escapes.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let () = Self::FITS;
@@ -121,7 +121,7 @@ pub struct ShardId(pub u16);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u32);
 
-/// A book within its shard, `0..books ever opened there`.
+/// A book within its shard, `0..books ever opened in it`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BookIndex(pub u32);
 

@@ -1,4 +1,4 @@
-//! Words that every layer speaks: identifiers, prices, time units, limits, routing, randomness.
+//! Types that every layer uses: identifiers, prices, time units, limits, routing, randomness.
 //!
 //! Runs on:  any (pure). Uses nothing else of this crate.
 pub mod condition;

@@ -1,9 +1,9 @@
-//! Choices of the user that reach the hot path.
+//! User settings that reach the hot path.
 //!
 //! Runs on:  any (pure).
 use super::limits::TABLE_CONNECTIONS_MAX;
 
-/// Which hashes are compared. One costs some microseconds of the shard.
+/// Which book hashes are compared. A comparison takes some microseconds of the shard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HashChecks {
     /// None.
@@ -11,12 +11,12 @@ pub enum HashChecks {
     /// One of [`HASH_SAMPLE`](super::limits::HASH_SAMPLE) groups of changes.
     #[default]
     Sampled,
-    /// That of every group.
+    /// Every group of changes.
     All,
 }
 
 impl HashChecks {
-    /// As `--verify-hash` has it.
+    /// The value of `--verify-hash`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -26,34 +26,34 @@ impl HashChecks {
         }
     }
 
-    /// The one of that name.
+    /// The setting with that name.
     #[must_use]
     pub fn of(name: &str) -> Option<Self> {
         [Self::Off, Self::Sampled, Self::All].into_iter().find(|checks| checks.name() == name)
     }
 }
 
-/// A fixed number of connections for each purpose, where a venue's streams are divided by purpose.
+/// A fixed number of connections per purpose, for venues with separate streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionTable {
     /// For tickers.
     pub tickers: u16,
     /// For trades.
     pub trades: u16,
-    /// For the life of markets.
+    /// For lifecycle events.
     pub lifecycle: u16,
     /// For books; at least one.
     pub books: u16,
 }
 
 impl ConnectionTable {
-    /// All of them.
+    /// Number of connections.
     #[must_use]
     pub const fn total(self) -> u32 {
         self.tickers as u32 + self.trades as u32 + self.lifecycle as u32 + self.books as u32
     }
 
-    /// Reads four numbers with commas between them, in the order of the fields: `2,2,2,144`.
+    /// Parses four comma-separated numbers in the order of the fields: `2,2,2,144`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let numbers: Vec<u16> =

@@ -1,17 +1,17 @@
-//! Prices and quantities in fixed point; the only place where a decimal string becomes a number.
+//! Fixed-point prices and quantities; the only file that converts decimal strings to numbers.
 //!
 //! Runs on:  any (pure).
 //! Bounds:   a value that does not fit is refused, never rounded.
 use std::fmt;
 
-/// Digits after the point that one unit of [`Price`] and [`Quantity`] resolves.
+/// Decimals of one unit of [`Price`] and [`Quantity`].
 const SCALE_DIGITS: usize = 6;
-/// Units in one dollar or one share.
+/// Units per dollar or share.
 const SCALE: u64 = 1_000_000;
 
 /// A price. One unit is 1e-6 of a dollar; venues quote outcomes within `0..=1_000_000`.
 ///
-/// The scale never depends on a market's tick size, which the venue may change at any time.
+/// The scale is independent of a market's tick size, which the venue may change at any time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Price(pub u32);
 
@@ -20,15 +20,14 @@ pub struct Price(pub u32);
 pub struct Quantity(pub u64);
 
 impl Price {
-    /// Nothing: what the venue sends as the best bid of an empty side.
+    /// Zero: the venue's best bid of an empty side.
     pub const ZERO: Self = Self(0);
     /// One dollar: the payout of a winning share.
     pub const ONE: Self = Self(1_000_000);
 
-    /// Reads a decimal such as `0.53`, `.53`, `1` or `0.0025`.
+    /// Parses a decimal such as `0.53`, `.53`, `1` or `0.0025`.
     ///
-    /// `None` when it is no plain decimal, exceeds one dollar, or needs more than six digits after
-    /// the point.
+    /// `None` if it is no plain decimal, exceeds one dollar, or has more than six significant decimals.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
         let units = parse_decimal(text)?;
@@ -60,11 +59,11 @@ impl Price {
 }
 
 impl Quantity {
-    /// No shares: the level is gone.
+    /// Zero: the level is removed.
     pub const ZERO: Self = Self(0);
 
-    /// Reads a decimal such as `503.32`; `None` when it is no plain decimal, has more than six
-    /// digits after the point, or exceeds 1.8e13 shares.
+    /// Parses a decimal such as `503.32`; `None` if it is no plain decimal, has more than six significant decimals, or
+    /// exceeds 1.8e13 shares.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
         parse_decimal(text).map(Self)
@@ -90,9 +89,9 @@ impl fmt::Display for Quantity {
     }
 }
 
-/// Digits, at most one point, at least one digit; value times 1e6, or `None`.
+/// Parses digits with at most one point and at least one digit; returns the value times 1e6.
 ///
-/// Zeros beyond the sixth decimal carry nothing and are accepted.
+/// Zeros beyond the sixth decimal are accepted.
 fn parse_decimal(text: &[u8]) -> Option<u64> {
     let mut units: u64 = 0;
     let mut decimals: Option<usize> = None;
@@ -124,11 +123,11 @@ fn parse_decimal(text: &[u8]) -> Option<u64> {
     units.checked_mul(POWERS[decimals.unwrap_or(0)])
 }
 
-/// Bytes of the longest decimal: 14 digits, a point and 6 more.
+/// Longest decimal: 14 digits, a point and 6 more.
 const DECIMAL_BYTES: usize = 21;
 
-/// Units as the venue writes them, at the end of `into`. By hand, without `core::fmt`: the text behind a book's hash
-/// has two numbers a level.
+/// Formats units at the end of `into`. Without `core::fmt`, because the text of a book's hash has two numbers per
+/// level.
 fn decimal(units: u64, into: &mut [u8; DECIMAL_BYTES]) -> &str {
     let mut begin = into.len();
     let mut put = |byte: u8| {

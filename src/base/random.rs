@@ -1,8 +1,8 @@
-//! A small seeded generator for jitter and scenarios; not for secrets.
+//! A small seeded generator for jitter and scenarios; not cryptographic.
 //!
 //! Runs on:  any (pure).
 
-/// SplitMix64 (Steele, Lea and Flood 2014): one addition and three mixes a number.
+/// SplitMix64 (Steele, Lea and Flood 2014): one addition and three mixing steps per number.
 #[derive(Clone, Debug)]
 pub struct Random {
     state: u64,

@@ -1,18 +1,18 @@
-//! Which shard owns a market: a consistent hash over the market, never over the token.
+//! Assignment of markets to shards by a consistent hash of the market id.
 //!
 //! Runs on:  any (pure).
 //!
-//! Both outcomes of a market live on one shard, and a shard more or less moves about one market
-//! in n. The hash is fixed (not seeded per process) so that two runs place alike.
+//! Both outcomes of a market are on one shard, and an additional shard moves about one market in n. The hash is not
+//! seeded, so that all runs place alike.
 use super::{id::ShardId, random::mix};
 
-/// The owner among `shards` shards (at least one) of the market with the given venue id.
+/// The shard, among `shards` (at least one), of the market with this venue id.
 #[must_use]
 pub fn shard_of(market: &[u8], shards: u16) -> ShardId {
     ShardId(jump(fingerprint(market), shards.max(1)))
 }
 
-/// FNV-1a, then a mix: short, well spread, and independent of platform.
+/// FNV-1a and a mixing step: short, well distributed, platform-independent.
 fn fingerprint(bytes: &[u8]) -> u64 {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     for &byte in bytes {
@@ -49,7 +49,7 @@ mod tests {
                 let after = shard_of(market.as_bytes(), shards + 1);
                 load[usize::from(after.0)] += 1;
                 if before != after {
-                    // What moves, moves to the new shard and nowhere else.
+                    // Markets move only to the new shard.
                     prop_assert_eq!(after, ShardId(shards));
                     moved += 1;
                 }

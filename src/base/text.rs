@@ -1,11 +1,11 @@
-//! Text of a peer, made fit to be shown on a line of a log or in a status report.
+//! Untrusted text made safe for log lines and status reports.
 //!
-//! Runs on:  any (pure). Allocates only where something is escaped or cut.
+//! Runs on:  any (pure). Allocates only if something is escaped or cut.
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Whether a terminal, an editor or a log reader may take the character for something else than a visible one:
-/// C0 and C1 controls, separators of lines, and what changes the direction of text.
+/// Characters that are invisible or have an effect in a terminal, editor or log reader: C0 and C1 controls, line
+/// separators, and text direction.
 const fn is_hidden(c: char) -> bool {
     matches!(
         c,
@@ -23,8 +23,7 @@ const fn is_hidden(c: char) -> bool {
     )
 }
 
-/// The text on one line: control characters, separators of lines and characters that change the direction of text
-/// are written as `\u{1b}`.
+/// The text on one line: control characters, line separators and direction characters are written as `\u{1b}`.
 #[must_use]
 pub fn one_line(text: &str) -> Cow<'_, str> {
     let Some((first, _)) = text.char_indices().find(|&(_, c)| is_hidden(c)) else {
@@ -38,7 +37,7 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
             '\r' => shown.push_str("\\r"),
             '\t' => shown.push_str("\\t"),
             c if is_hidden(c) => {
-                // Writing to a string does not fail.
+                // Writing to a string cannot fail.
                 let _ = write!(shown, "\\u{{{:x}}}", u32::from(c));
             }
             c => shown.push(c),
@@ -47,7 +46,7 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// The same of bytes that may be no UTF-8, cut after `bytes_max` of them; what is no UTF-8 is shown as U+FFFD.
+/// [`one_line`] of bytes, cut after `bytes_max`; invalid UTF-8 is shown as U+FFFD.
 #[must_use]
 pub fn one_line_of(bytes: &[u8], bytes_max: usize) -> String {
     let cut = &bytes[..bytes.len().min(bytes_max)];
@@ -58,8 +57,8 @@ pub fn one_line_of(bytes: &[u8], bytes_max: usize) -> String {
     shown
 }
 
-/// JSON without such characters: they are written as JSON escapes, so that it says the same to a program. `json` is
-/// compact, which means that they are within strings.
+/// Compact JSON with hidden characters as JSON escapes, so that its value is unchanged: in compact JSON they occur only
+/// within strings.
 #[must_use]
 pub fn visible_json(json: Vec<u8>) -> Vec<u8> {
     let Ok(text) = std::str::from_utf8(&json) else { return json };
@@ -70,7 +69,7 @@ pub fn visible_json(json: Vec<u8>) -> Vec<u8> {
     for c in text.chars() {
         if is_hidden(c) {
             for unit in c.encode_utf16(&mut [0; 2]) {
-                // Writing to a string does not fail.
+                // Writing to a string cannot fail.
                 let _ = write!(shown, "\\u{unit:04x}");
             }
         } else {
@@ -85,14 +84,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn visible_text_is_not_touched() {
+    fn visible_text_is_unchanged() {
         for text in ["", "no such market", "Cöté d’Azur: 50 %, \"quoted\" \\ and 東京 🗳"] {
             assert!(matches!(one_line(text), Cow::Borrowed(same) if same == text), "{text}");
         }
     }
 
     #[test]
-    fn nothing_that_steers_a_terminal_or_begins_a_line_is_left() {
+    fn control_characters_and_line_separators_are_escaped() {
         for (text, shown) in [
             ("\x1b[31mEVIL\x1b]0;x\x07", "\\u{1b}[31mEVIL\\u{1b}]0;x\\u{7}"),
             ("a\r\n[2026 INFO] forged", "a\\r\\n[2026 INFO] forged"),
@@ -108,13 +107,13 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_shown_and_cut() {
+    fn invalid_utf8_is_replaced_and_long_text_cut() {
         assert_eq!(one_line_of(b"\xff\xfe ok\x1b", 100), "\u{fffd}\u{fffd} ok\\u{1b}");
         assert_eq!(one_line_of(b"12345678", 4), "1234…");
     }
 
     #[test]
-    fn json_says_the_same_without_hidden_characters() {
+    fn json_keeps_its_value_without_hidden_characters() {
         let json = "{\"why\":\"\\u001b[31m\u{9b}\u{2028}\u{202e}\u{e0001} 東京\",\"n\":1}";
         let shown = String::from_utf8(visible_json(json.as_bytes().to_vec())).unwrap();
         assert!(!shown.contains(is_hidden) && shown.contains("東京"), "{shown}");

@@ -1,4 +1,4 @@
-//! Units of time. Nothing here reads a clock: time is an argument everywhere but in `io::clock`.
+//! Units of time, and the clock trait. Clocks are read in `io::clock` only; elsewhere time is an argument.
 //!
 //! Runs on:  any (pure).
 
@@ -18,22 +18,22 @@ pub struct Now {
     pub wall_ns: u64,
 }
 
-/// A source of monotonic time, implemented by the rim (`io::clock`) and by tests.
+/// A source of monotonic time, implemented by `io::clock` and by tests.
 pub trait Clock {
     /// Monotonic nanoseconds since an arbitrary start.
     fn mono_ns(&self) -> u64;
 
-    /// Both clocks at one moment; where there is only one, the wall shows the same.
+    /// Both clocks at one instant; without a wall clock, both are the monotonic one.
     fn now(&self) -> Now {
         let mono_ns = self.mono_ns();
         Now { mono_ns, wall_ns: mono_ns }
     }
 
-    /// Follows the wall clock, which may have been set; call about once a second.
+    /// Adjusts to the wall clock, which may have been set; call about once per second.
     fn align(&mut self) {}
 }
 
-/// A clock that stands still: for code that needs times but measures none.
+/// A constant clock, for code that needs times but measures none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StillClock(pub u64);
 

@@ -1,6 +1,6 @@
-//! `venue-sim`: a Polymarket or a Kalshi of our own on a port of this machine.
+//! `venue-sim`: a simulated Polymarket or Kalshi on a local port.
 //!
-//! Runs on:  the main thread waits for signals; the venue runs on its own.
+//! Runs on:  the main thread waits for signals; the venue runs on threads of its own.
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,36 +21,36 @@ struct Flags {
     /// Which venue: polymarket or kalshi.
     #[arg(long, default_value = "polymarket", value_parser = ["polymarket", "kalshi"])]
     venue: String,
-    /// Kalshi: the only key that is let in.
+    /// Kalshi: the only accepted key id.
     #[arg(long, value_name = "ID")]
     key_id: Option<String>,
-    /// Kalshi: the public key (PEM) that verifies signatures; they are only required to be there otherwise.
+    /// Kalshi: the public key (PEM) that verifies signatures; without it, signatures must only be present.
     #[arg(long, value_name = "FILE")]
     public_key: Option<PathBuf>,
     /// Kalshi: markets of one subscription; more are refused with code 26.
     #[arg(long, default_value_t = 10_000, value_name = "COUNT")]
     subscription_markets_max: usize,
-    /// Kalshi: commands that wait are carried out in another order.
+    /// Kalshi: queued commands are carried out in another order.
     #[arg(long)]
     shuffle_acks: bool,
-    /// Kalshi: commands are carried out so many milliseconds late.
+    /// Kalshi: delay before commands are carried out.
     #[arg(long, default_value_t = 0, value_name = "MS")]
     ack_delay: u64,
     /// Kalshi: a get_snapshot is answered by an ok before its snapshots.
     #[arg(long)]
     snapshot_ok_first: bool,
-    /// Kalshi: only the first snapshot of a get_snapshot bears its id.
+    /// Kalshi: only the first snapshot of a get_snapshot has its id.
     #[arg(long)]
     snapshot_id_on_first: bool,
-    /// Kalshi: an ok lists the markets even where skip_ticker_ack was asked for.
+    /// Kalshi: an ok lists the markets even with skip_ticker_ack.
     #[arg(long)]
     ok_always_lists: bool,
-    /// Kalshi: every message says when it was sent.
+    /// Kalshi: every message has sending_ts_ms.
     #[arg(long)]
     sending_ts: bool,
     #[command(flatten)]
     kalshi: KalshiFlags,
-    /// Address to listen on; port 0 takes a free one.
+    /// Address to listen on; port 0 selects a free one.
     #[arg(long, default_value = "127.0.0.1:8443", value_name = "ADDRESS")]
     listen: SocketAddr,
     /// File for the certificate authority that clients must trust.
@@ -62,13 +62,13 @@ struct Flags {
     /// Seed of markets and events.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Markets at the start, two tokens each.
+    /// Initial markets, two tokens each.
     #[arg(long, default_value_t = 200)]
     markets: usize,
-    /// Messages a second over all markets, on average.
+    /// Average messages per second over all markets.
     #[arg(long, default_value_t = 500.0)]
     rate: f64,
-    /// Of 10,000 actions, how many are trades; each makes four messages [recorded sessions: 135].
+    /// Trades per 10,000 actions; each makes four messages [recorded sessions: 135].
     #[arg(long, default_value_t = 135, value_name = "COUNT")]
     trades: u64,
     /// Typical levels on one side of a book.
@@ -77,89 +77,88 @@ struct Flags {
     /// 0 spreads events evenly; 1 is as bursty as recorded sessions.
     #[arg(long, default_value_t = 1.0)]
     burst: f64,
-    /// Seconds until it stops by itself; 0 runs until a signal.
+    /// Seconds until it stops; 0 runs until a signal.
     #[arg(long, default_value_t = 0, value_name = "SECONDS")]
     duration: u64,
-    /// Start with the scenario standing still, until POST /sim/resume.
+    /// Start with the scenario paused, until POST /sim/resume.
     #[arg(long)]
     paused: bool,
-    /// Markets born in a minute, on average.
+    /// Average markets created per minute.
     #[arg(long, default_value_t = 2.0, value_name = "COUNT")]
     births_per_minute: f64,
-    /// Markets decided early in a minute, on average.
+    /// Average markets resolved early per minute.
     #[arg(long, default_value_t = 1.0, value_name = "COUNT")]
     resolutions_per_minute: f64,
-    /// Of 100 markets, how many are of Protocol V2: half with position ids only, half with both kinds of ids, which
-    /// differ. The others are of V1. 0 for a catalogue without versions.
+    /// Percentage of markets of Protocol V2: half with position ids only, half with both kinds of ids, which differ.
+    /// The others are V1. 0 for a catalog without versions.
     #[arg(long, default_value_t = 0, value_name = "PERCENT")]
     v2_share: u64,
-    /// Of 100 initial markets, how many end within 5 to 60 minutes.
+    /// Percentage of initial markets that end within 5 to 60 minutes.
     #[arg(long, default_value_t = 2, value_name = "PERCENT")]
     ending_soon: u64,
-    /// Do not answer 429 beyond the venue's published rates.
+    /// Do not answer 429 above the venue's published rates.
     #[arg(long)]
     no_rate_limits: bool,
-    /// Fault: answer 429 to more upgrades within one second; 0 for no limit.
+    /// Fault: answer 429 to further upgrades within one second; 0 for no limit.
     #[arg(long, default_value_t = 0, value_name = "COUNT")]
     upgrades_per_second: u32,
-    /// Fault: a connection with more tokens gets no books at the start, silently.
+    /// Fault: a connection with more tokens gets no initial books, without error.
     #[arg(long, default_value_t = 750, value_name = "TOKENS")]
     dump_tokens_max: usize,
-    /// Fault: of 100 books due in a dump, how many are silently left out.
+    /// Fault: percentage of books omitted from a dump, without error.
     #[arg(long, default_value_t = 0, value_name = "PERCENT")]
     lose_books: u64,
-    /// Fault: end a random connection every so many seconds; 0 for never.
+    /// Fault: end a random connection at this interval; 0 for never.
     #[arg(long, default_value_t = 0, value_name = "SECONDS")]
     drop_every: u64,
-    /// Fault: malformed frames a minute, in addition to the real ones.
+    /// Fault: malformed frames per minute, in addition to the valid ones.
     #[arg(long, default_value_t = 0, value_name = "COUNT")]
     malformed_per_minute: u64,
-    /// Fault: what happens to so many of 100,000 frames: lost, doubled, late, reordered, cut or half-open; may
-    /// be given for each kind.
+    /// Fault: rate per 100,000 frames of a kind: lost, doubled, late, reordered, cut or half-open; may be repeated.
     #[arg(long = "fault", value_name = "KIND=RATE", value_parser = stream_fault)]
     faults: Vec<(String, u64)>,
-    /// Fault: milliseconds by which REST answers are late.
+    /// Fault: delay of REST responses.
     #[arg(long, default_value_t = 0, value_name = "MS")]
     slow_rest: u64,
 }
 
-/// What Kalshi's own page leaves open, and its limits.
+/// Kalshi behavior that its documentation leaves open, and its limits.
 #[derive(Debug, clap::Args)]
 struct KalshiFlags {
     /// Kalshi: markets of all subscriptions of a connection; more are refused with code 26.
     #[arg(long, default_value_t = 500_000, value_name = "COUNT")]
     kalshi_session_markets_max: usize,
-    /// Kalshi: commands in a second; more are refused with code 27; 0 for no limit.
+    /// Kalshi: commands per second; more are refused with code 27; 0 for no limit.
     #[arg(long, default_value_t = 10_000, value_name = "COUNT")]
     kalshi_commands_per_second: u32,
-    /// Kalshi: whose commands are counted: those of one connection, or those of all (user).
+    /// Kalshi: scope of the command limit: one connection, or all of a user.
     #[arg(long, default_value = "connection", value_parser = ["connection", "user"], value_name = "WHOSE")]
     kalshi_commands_scope: String,
-    /// Kalshi: commands to one subscription in a second; more are refused with code 27; 0 for no limit.
+    /// Kalshi: commands to one subscription per second; more are refused with code 27; 0 for no limit.
     #[arg(long, default_value_t = 0, value_name = "COUNT")]
     kalshi_subscription_commands_per_second: u32,
-    /// Kalshi: bytes that wait for a client; a subscription that finds no room ends with code 25.
+    /// Kalshi: outbound buffer of a client; a subscription that finds it full ends with code 25.
     #[arg(long, default_value_t = 128 << 20, value_name = "BYTES")]
     kalshi_outbound_bytes_max: usize,
-    /// Kalshi: bytes of a client's message; a longer one is answered by close code 1009 [most: 1 MiB].
+    /// Kalshi: maximum client message; a longer one is answered with close code 1009 [at most 1 MiB].
     #[arg(long, default_value_t = 1 << 20, value_name = "BYTES")]
     kalshi_message_bytes_max: usize,
-    /// Kalshi: milliseconds by which the time of a signature may be off.
+    /// Kalshi: accepted clock skew of a signature.
     #[arg(long, default_value_t = 30_000, value_name = "MS")]
     kalshi_skew_max: u64,
-    /// Kalshi: milliseconds between two pings.
+    /// Kalshi: interval of pings.
     #[arg(long, default_value_t = 10_000, value_name = "MS")]
     kalshi_ping_every: u64,
-    /// Kalshi: milliseconds without a pong after which a client is closed; 0 for never.
+    /// Kalshi: time without a pong after which a client is closed; 0 for never.
     #[arg(long, default_value_t = 0, value_name = "MS")]
     kalshi_pong_timeout: u64,
-    /// Kalshi: what leaving out use_yes_price means (off, on), or that it no longer matters (always).
+    /// Kalshi: default of use_yes_price (off, on), or that it is ignored (always).
     #[arg(long, default_value = "off", value_parser = ["off", "on", "always"], value_name = "WHEN")]
     kalshi_yes_price: String,
-    /// Kalshi: the order of levels under use_yes_price.
+    /// Kalshi: order of levels under use_yes_price.
     #[arg(long, default_value = "ascending", value_parser = ["ascending", "descending"], value_name = "ORDER")]
     kalshi_yes_levels: String,
-    /// Kalshi: an ok that lists no markets has an empty msg, and not none.
+    /// Kalshi: an ok without markets has an empty msg rather than none.
     #[arg(long)]
     kalshi_ok_empty_msg: bool,
 }
@@ -188,10 +187,10 @@ impl KalshiFlags {
     }
 }
 
-/// `KIND=RATE`; the venue says whether it knows them.
+/// Parses `KIND=RATE`; the venue validates the values.
 fn stream_fault(text: &str) -> Result<(String, u64), String> {
     let (kind, rate) = text.split_once('=').ok_or("it must be KIND=RATE")?;
-    let rate = rate.parse().map_err(|_| format!("{rate:?} is no whole number"))?;
+    let rate = rate.parse().map_err(|_| format!("{rate:?} is not a whole number"))?;
     Ok((kind.to_owned(), rate))
 }
 
@@ -302,11 +301,11 @@ fn write_ca(flags: &Flags, pem: &str) -> Result<(), Failure> {
     })
 }
 
-/// A public key (PEM) is a hundredth of this.
+/// A public key (PEM) has a hundredth of this.
 const PUBLIC_KEY_BYTES_MAX: u64 = 64 * 1024;
-/// Usage was wrong.
+/// Exit code for invalid usage.
 const EXIT_USAGE: u8 = 2;
-/// Everything else that went wrong.
+/// Exit code for other failures.
 const EXIT_FAILURE: u8 = 1;
 
 fn main() -> ExitCode {
@@ -338,7 +337,7 @@ impl From<SimError> for Failure {
 fn run(flags: &Flags) -> Result<(), Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     if !hangup_is_ignored() {
-        // A terminal that closes sends it more than once: never the end at once.
+        // A closing terminal sends it more than once: it must not end the process at once.
         let hangup = signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&stop));
         hangup.map_err(no_signals)?;
     }
@@ -379,7 +378,7 @@ fn no_signals(error: std::io::Error) -> Failure {
     Failure { text: format!("cannot listen for signals: {error}"), code: EXIT_FAILURE }
 }
 
-/// One line each, to be pasted.
+/// Addresses and a command line, one per line.
 fn announce(flags: &Flags, venue: &Venue) {
     print_line(format_args!("gamma {}", venue.http_url()));
     print_line(format_args!("clob  {}", venue.http_url()));

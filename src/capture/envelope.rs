@@ -1,28 +1,27 @@
-//! Lines of other tools' recordings: a frame in an envelope, or behind a prefix.
+//! Lines of other tools' recordings: a frame in an envelope or after a prefix.
 //!
-//! Runs on:  the replay's reader (pure). Bounds: `DEPTH_MAX` envelopes within one another, a prefix of
-//!           `PREFIX_BYTES_MAX` bytes.
+//! Runs on:  the replay's reader (pure). Bounds: `DEPTH_MAX` nested envelopes, a prefix of `PREFIX_BYTES_MAX` bytes.
 //!
 //! | line | frame |
 //! |---|---|
-//! | `{"raw":FRAME,…}`, and under the names in `FRAMES` | object, list, or either as a JSON string |
-//! | `TIME FRAME`, `[TIME] FRAME`, `data: FRAME` | behind the prefix |
+//! | `{"raw":FRAME,…}`, or another key of `FRAMES` | object, list, or either as a JSON string |
+//! | `TIME FRAME`, `[TIME] FRAME`, `data: FRAME` | after the prefix |
 //! | `[TIME,FRAME]` | the second value |
-//! | `"FRAME"` | within the JSON string |
+//! | `"FRAME"` | the content of the JSON string |
 //!
-//! The receive time stands beside the frame under one of the names in `RECEIVE_TIMES` or, where none is there,
-//! `TIMES`, with its unit as a suffix or told by its size; upper case, `_` and `-` make no difference.
+//! The receive time is beside the frame under a key of `RECEIVE_TIMES`, or else of `TIMES`; its unit is a suffix of the
+//! key or follows from its magnitude. Case, `_` and `-` in keys are ignored.
 use super::outline::Values;
 use std::borrow::Cow;
 
-/// Envelopes within one another.
+/// Maximum nesting of envelopes.
 const DEPTH_MAX: usize = 4;
-/// Bytes before the JSON of a line.
+/// Maximum bytes before the JSON of a line.
 const PREFIX_BYTES_MAX: usize = 96;
-/// Letters of a key that are compared.
+/// Maximum compared characters of a key.
 const KEY_BYTES_MAX: usize = 24;
 
-/// Names that a frame has in its envelope; the first that is there counts.
+/// Keys of a frame in its envelope, by precedence.
 const FRAMES: [&str; 18] = [
     "raw",
     "rawmessage",
@@ -43,7 +42,7 @@ const FRAMES: [&str; 18] = [
     "event",
     "msg",
 ];
-/// What a venue says of the kind of a frame whose content stands in `msg`, as in a wrapper.
+/// `type` values of venue frames that, like an envelope, have their content in `msg`.
 const FRAME_TYPES: [&str; 10] = [
     r#""orderbook_snapshot""#,
     r#""orderbook_delta""#,
@@ -57,7 +56,7 @@ const FRAME_TYPES: [&str; 10] = [
     r#""multivariate_market_lifecycle""#,
 ];
 
-/// Names of the time when a frame was received.
+/// Keys of the receive time.
 const RECEIVE_TIMES: [&str; 29] = [
     "recv",
     "recvts",
@@ -89,13 +88,13 @@ const RECEIVE_TIMES: [&str; 29] = [
     "ingestedat",
     "loggedat",
 ];
-/// Names that a time has where none of those is there.
+/// Keys of a time if there is no receive time.
 const TIMES: [&str; 9] =
     ["t", "ts", "time", "timestamp", "datetime", "date", "at", "recordedat", "ingestts"];
-/// Names of a connection.
+/// Keys of a connection.
 const CONNECTIONS: [&str; 8] =
     ["conn", "connid", "connection", "connectionid", "session", "sessionid", "socketid", "wsid"];
-/// Suffixes of a time's name, and nanoseconds in one unit.
+/// Suffixes of a time's key, with nanoseconds per unit.
 const UNITS: [(&str, u64); 7] = [
     ("nanos", 1),
     ("micros", 1_000),
@@ -106,7 +105,7 @@ const UNITS: [(&str, u64); 7] = [
     ("ms", 1_000_000),
 ];
 
-/// What an envelope says besides its frame.
+/// Properties of a frame from its envelope.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Facts {
     /// Nanoseconds since the Unix epoch.
@@ -123,7 +122,7 @@ impl Facts {
     }
 }
 
-/// What a line of another tool says.
+/// Content of a line of another tool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Content<'a> {
     /// A frame.
@@ -136,7 +135,7 @@ pub(super) enum Content<'a> {
     Lost,
 }
 
-/// Understands a line that is no record of a capture; `None` for a frame as it was received.
+/// Parses a line that is no capture record; `None` for a frame without envelope.
 pub(super) fn read(line: &str) -> Option<(Facts, Content<'_>)> {
     let (mut facts, mut content) = open(line)?;
     for _ in 1..DEPTH_MAX {
@@ -160,7 +159,7 @@ fn owned(content: Content<'_>) -> Content<'static> {
     }
 }
 
-/// Takes one envelope off.
+/// Removes one envelope.
 fn open(text: &str) -> Option<(Facts, Content<'_>)> {
     let text = text.trim_ascii();
     match text.as_bytes() {
@@ -185,7 +184,7 @@ fn open(text: &str) -> Option<(Facts, Content<'_>)> {
 }
 
 fn behind_prefix(text: &str, at: usize) -> (Facts, Content<'_>) {
-    // A prefix ends before a bracket or a quote, which begin a character.
+    // A prefix ends before a bracket or quote, which is a character boundary.
     let facts = Facts { receive_ns: time_within(&text[..at]), connection: None };
     (facts, Content::Frame(Cow::Borrowed(&text[at..])))
 }
@@ -206,8 +205,8 @@ fn open_object(text: &str) -> Option<(Facts, Content<'_>)> {
     let mut frame: Option<(usize, &str)> = None;
     let mut time: Option<(usize, u64)> = None;
     let mut facts = Facts::default();
-    let mut word = None;
-    // A text such as `PONG` in the place of a frame.
+    let mut event = None;
+    // A plain text such as `PONG` in place of a frame.
     let mut text_frame = None;
     let mut own = VenueKeys::default();
     let mut name = [0; KEY_BYTES_MAX];
@@ -218,7 +217,7 @@ fn open_object(text: &str) -> Option<(Facts, Content<'_>)> {
         let name = plain(key, &mut name);
         let Ok(value) = std::str::from_utf8(value) else { continue };
         if matches!(name, "event" | "type" | "kind" | "status") && value.starts_with('"') {
-            word = word.or(turn(value));
+            event = event.or(connection_event(value));
             continue;
         }
         if let Some(rank) = FRAMES.iter().position(|known| *known == name) {
@@ -254,16 +253,16 @@ fn open_object(text: &str) -> Option<(Facts, Content<'_>)> {
         return Some((facts, Content::Frame(Cow::Owned(unquoted(frame)?))));
     }
     let is_beside = facts.receive_ns.is_some() || facts.connection.is_some();
-    Some((facts, word.filter(|_| is_beside)?))
+    Some((facts, event.filter(|_| is_beside)?))
 }
 
-/// Keys that the venues' own frames have.
+/// Keys of venue frames.
 #[derive(Clone, Copy, Debug, Default)]
 struct VenueKeys {
     /// `event_type`, and `market` beside it.
     event: bool,
     market: bool,
-    /// `type`, and whether it is one of the venue's.
+    /// `type`, and whether its value is a venue's.
     typed: bool,
     known_type: bool,
     /// `msg`.
@@ -273,7 +272,7 @@ struct VenueKeys {
 }
 
 impl VenueKeys {
-    /// True where the key alone says that this is a frame as received, whatever else it holds.
+    /// True if the key alone identifies a venue frame.
     fn note(&mut self, key: &[u8], value: &[u8]) -> bool {
         match key {
             b"price_changes" | b"changes" | b"bids" | b"asks" => return true,
@@ -290,9 +289,9 @@ impl VenueKeys {
         false
     }
 
-    /// Whether the object is a frame as received: its content stands in `msg`, as in some envelopes.
+    /// Whether the object is a venue frame. Venue frames, like some envelopes, may have their content in `msg`.
     const fn is_frame(self, holds_another: bool) -> bool {
-        // Whatever a new key of the venue holds, this is a message of it.
+        // A venue message regardless of its other keys.
         if self.event && self.market {
             return true;
         }
@@ -304,14 +303,14 @@ impl VenueKeys {
     }
 }
 
-/// What an event of a connection's life is called, in the words that tools use.
-fn turn(value: &str) -> Option<Content<'static>> {
+/// Connection event by the names that tools use.
+fn connection_event(value: &str) -> Option<Content<'static>> {
     let mut name = [0; KEY_BYTES_MAX];
-    let mut word = plain(value.trim_matches('"').as_bytes(), &mut name);
+    let mut event = plain(value.trim_matches('"').as_bytes(), &mut name);
     for before in ["websocket", "connection", "socket", "session", "ws", "on"] {
-        word = word.strip_prefix(before).unwrap_or(word);
+        event = event.strip_prefix(before).unwrap_or(event);
     }
-    Some(match word {
+    Some(match event {
         "connected" | "connect" | "open" | "opened" | "reconnected" | "reconnect" | "start"
         | "started" | "established" => Content::Opened,
         "disconnected" | "disconnect" | "close" | "closed" | "end" | "ended" | "reset"
@@ -321,7 +320,7 @@ fn turn(value: &str) -> Option<Content<'static>> {
     })
 }
 
-/// A key in small letters, without what stands between words; empty if it is too long.
+/// A key in lower case without separators; empty if it is too long.
 fn plain<'n>(key: &[u8], name: &'n mut [u8; KEY_BYTES_MAX]) -> &'n str {
     let mut len = 0;
     for &byte in key.iter().filter(|byte| !matches!(byte, b'_' | b'-' | b'@' | b'.' | b' ')) {
@@ -334,7 +333,7 @@ fn plain<'n>(key: &[u8], name: &'n mut [u8; KEY_BYTES_MAX]) -> &'n str {
     std::str::from_utf8(&name[..len]).unwrap_or("")
 }
 
-/// The rank of a time's name, and its unit where it says one.
+/// Rank of a time's key, and its unit if it has a suffix.
 fn time_name(name: &str) -> Option<(usize, Option<u64>)> {
     let rank = |name: &str| {
         let receive = RECEIVE_TIMES.contains(&name).then_some(0);
@@ -352,7 +351,7 @@ fn connection(value: &str) -> Option<u64> {
     if text.is_empty() || text == "null" {
         return None;
     }
-    // A name becomes a number that no tool counts to.
+    // A name is hashed to a number that no tool uses.
     let mix = |sum: u64, byte: u8| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
     let named = || text.bytes().fold(0xcbf2_9ce4_8422_2325, mix) | 1 << 63;
     Some(text.parse().unwrap_or_else(|_| named()))
@@ -362,7 +361,7 @@ fn is_container(text: &str) -> bool {
     text.trim_ascii_start().starts_with(['{', '['])
 }
 
-/// Whether a value is a frame, or a text that holds one.
+/// Whether a value is a frame, or a string that contains one.
 fn holds_frame(value: &str) -> bool {
     is_container(value)
         || value.strip_prefix('"').is_some_and(|text| {
@@ -382,13 +381,13 @@ fn unquoted(quoted: &str) -> Option<String> {
     sonic_rs::from_str(quoted).ok()
 }
 
-/// Bytes before the JSON of a line; 0 where it begins with it, or has none near its beginning.
+/// Bytes before the JSON of a line; 0 if it begins with it, or has none near its beginning.
 pub(crate) fn prefix(line: &[u8]) -> usize {
     let head = &line[..line.len().min(PREFIX_BYTES_MAX)];
     let from = match head {
         [b'{' | b'"', ..] => return 0,
         [b'[', inside @ ..] => {
-            // `[2026-08-06T00:00:00Z] {"a":1}`, and no list.
+            // `[2026-08-06T00:00:00Z] {"a":1}` rather than a list.
             let Some(end) = inside.iter().position(|byte| *byte == b']') else { return 0 };
             let inside = std::str::from_utf8(&inside[..end]);
             if !inside.is_ok_and(|text| time_of(text, None).is_some()) {
@@ -409,20 +408,20 @@ pub(crate) fn prefix(line: &[u8]) -> usize {
         .unwrap_or_default()
 }
 
-/// The time in a prefix, where there is one.
+/// The time in a prefix, if there is one.
 fn time_within(prefix: &str) -> Option<u64> {
     let around = |c: char| c.is_ascii_whitespace() || ",;|[]()<>:=\"'#".contains(c);
     let between = |c: char| c.is_ascii_whitespace() || ",;|[]=".contains(c);
-    let words = prefix.split(between).map(|word| word.trim_matches(around));
-    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
-    // A day and a time of day may stand apart.
+    let parts = prefix.split(between).map(|part| part.trim_matches(around));
+    let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
+    // Date and time of day may be separate.
     let pairs =
-        words.windows(2).find_map(|pair| time_of(&format!("{}T{}", pair[0], pair[1]), None));
-    pairs.or_else(|| words.iter().find_map(|word| time_of(word, None)))
+        parts.windows(2).find_map(|pair| time_of(&format!("{}T{}", pair[0], pair[1]), None));
+    pairs.or_else(|| parts.iter().find_map(|part| time_of(part, None)))
 }
 
-/// Nanoseconds since the Unix epoch: a number of this unit or, without one, of the unit that its size tells, or a
-/// time in words (RFC 3339; UTC where no zone is named).
+/// Nanoseconds since the Unix epoch of a number in `unit` (without one, the unit follows from its magnitude) or of an
+/// RFC 3339 time (UTC without a zone).
 fn time_of(value: &str, unit: Option<u64>) -> Option<u64> {
     let text = value.trim_matches('"');
     if text.len() < 5 && unit.is_none() {

@@ -1,8 +1,8 @@
-//! Lines of a capture: one record each, written and read.
+//! Capture records: one line of JSON each, encoded and decoded.
 //!
 //! Runs on:  the capture's writer, the replay's reader (pure).
 //!
-//! A record is one line of JSON with a fixed prefix, so that a reader needs no JSON parser:
+//! A record has a fixed prefix, so that readers need no JSON parser:
 //!
 //! ```text
 //! {"t":<receive time, ns since 1970>,"c":<connection>,"s":<sequence>,"k":"<kind>"<rest>}
@@ -13,89 +13,88 @@
 //! | `t` | text frame that is one line of JSON | `,"f":<the frame, byte for byte>` |
 //! | `x` | any other text frame (`PONG`, broken or several lines) | `,"f":"<escaped as a JSON string>"` |
 //! | `b` | binary frame | `,"f":"<base64, standard alphabet, padded>"` |
-//! | `w` | text that we sent | `,"f":"<escaped as a JSON string>"` |
-//! | `o` | connection opened; whatever it had before, under the same number, is behind it | `,"url":"<address>"`, may be missing |
-//! | `e` | connection ended: its live books are stale from here on | `,"why":"<reason>"`, may be missing |
-//! | `v` | the first record of a file: every key that a record may have | for tools that learn the keys from a file's beginning |
-//! | `l` | frames lost here: all live books of the connection are stale | `,"n":<how many>`, may be missing |
+//! | `w` | text sent by the engine | `,"f":"<escaped as a JSON string>"` |
+//! | `o` | connection opened; earlier records with its number concern an earlier one | `,"url":"<address>"`, optional |
+//! | `e` | connection ended: its live books are stale | `,"why":"<reason>"`, optional |
+//! | `v` | first record of a file, with every possible key | for tools that infer keys from the beginning of a file |
+//! | `l` | frames lost: all live books of the connection are stale | `,"n":<how many>`, optional |
 //!
-//! An engine's own capture also holds what its books were told by others than the venue's stream, so that a
-//! replay has the very books. These records say the shard too (`,"d":<shard>` behind the kind; `c` is 0 where
-//! no connection is meant):
+//! An engine's capture also has all other input of its books, so that a replay builds identical books. These records
+//! have the shard (`,"d":<shard>` after the kind; `c` is 0 if no connection is concerned):
 //!
 //! | `k` | what | rest |
 //! |---|---|---|
-//! | `p` | a shard began: nothing is open | `,"shards":<how many>,"hashes":"<off, sampled or all>"` |
+//! | `p` | a shard started: nothing is open | `,"shards":<how many>,"hashes":"<off, sampled or all>"` |
 //! | `m` | books were opened on the connection | `,"books":[{"m":market,"a":token,"t":tick,"o":smallest order,"n":neg-risk}]` |
-//! | `d` | what the catalogue says of open books | the same |
+//! | `d` | catalog data of open books | as `m` |
 //! | `u` | tokens were unsubscribed | `,"a":[tokens]` |
-//! | `q` | the connection was closed for good, with its books | `,"a":[tokens]` |
-//! | `o` | beside the address: it is to replace another | `,"from":<connection>,"a":[tokens]` |
-//! | `h` | it is to take over now | |
-//! | `g` | how far it has come, all its markets together | `,"owing":<live books without its snapshot>,"first":<ms>,"newest":<ms>` |
-//! | `j` | what both say was matched once more, on all replacements of the shard | |
-//! | `k` | it has taken over everything | |
-//! | `y` | text frame that was passed over: another connection has taken over | as `t` and `x` |
-//! | `n` | binary frame that was passed over | as `b` |
-//! | `a` | books were asked for over REST | `,"a":[tokens]` |
-//! | `r` | the answer | `,"f":<the answer>` |
+//! | `q` | the connection and its books were closed | `,"a":[tokens]` |
+//! | `o` | beside `url`: it will replace another connection | `,"from":<connection>,"a":[tokens]` |
+//! | `h` | the connection is to take over | |
+//! | `g` | progress of a replacement over all its markets | `,"owing":<live books without its
+//! snapshot>,"first":<ms>,"newest":<ms>` |
+//! | `j` | the messages of both connections were matched, for all replacements of the shard | |
+//! | `k` | the connection has taken over all markets | |
+//! | `y` | text frame skipped: another connection has taken over | as `t` and `x` |
+//! | `n` | binary frame skipped | as `b` |
+//! | `a` | books were requested over REST | `,"a":[tokens]` |
+//! | `r` | REST response | `,"f":<the response>` |
 //! | `i` | housekeeping | |
-//! | `z` | the proof: this live book, now | `,"a":"<token>","z":"<digest>"` |
+//! | `z` | digest of a live book | `,"a":"<token>","z":"<digest>"` |
 //!
-//! `c` is the connection's number in the process that captured; a loss without `c` concerns every
-//! connection. `s` counts the records of a connection from 0. `f` is always the last key. Unknown
-//! kinds and keys are passed over. Keys in another order and space between them are understood,
-//! only slower. Frames of kinds `t`, `x` and `b` come back byte for byte.
+//! `c` is the connection number in the capturing process; a loss without `c` concerns every connection. `s` counts the
+//! records of a connection from 0. `f` is always the last key. Unknown kinds and keys are ignored. Keys in another
+//! order and with spaces are accepted, but slower. Frames of kinds `t`, `x` and `b` are restored byte for byte.
 use super::envelope::{self, Content};
 use super::outline::{Values, is_whole};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// What every record begins with.
+/// Common fields of all records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stamp {
-    /// When it happened here, nanoseconds since the Unix epoch.
+    /// Local time, nanoseconds since the Unix epoch.
     pub receive_ns: u64,
-    /// The connection's number in the capturing process.
+    /// Connection number in the capturing process.
     pub connection: u32,
     /// Number of the record on its connection, from 0.
     pub sequence: u64,
 }
 
-/// The kinds that an engine's capture has besides frames, ends and losses.
+/// Kinds of records with other input of books than frames, ends and losses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Note {
-    /// A shard began.
+    /// A shard started.
     Begun,
     /// Books were opened.
     Books,
-    /// What the catalogue says of open books.
+    /// Catalog data of open books.
     Described,
     /// Tokens were unsubscribed.
     Dropped,
-    /// A connection was closed for good.
+    /// A connection and its books were closed.
     Closed,
     /// A connection was opened.
     Opened,
     /// A connection is to take over.
     Switch,
-    /// How far a replacement has come, all its markets together.
+    /// Progress of a replacement over all its markets.
     Progress,
-    /// What two connections say was matched once more.
+    /// The messages of two connections were matched.
     Matched,
-    /// A replacement has taken over everything.
+    /// A replacement has taken over all markets.
     TakenOver,
-    /// Books were asked for over REST.
+    /// Books were requested over REST.
     Asked,
     /// Housekeeping.
     House,
-    /// A book as it is.
+    /// Digest of a book.
     Proof,
 }
 
 impl Note {
-    /// Its letter.
+    /// The value of `k`.
     #[must_use]
     pub const fn letter(self) -> &'static str {
         match self {
@@ -115,7 +114,7 @@ impl Note {
         }
     }
 
-    /// The kind of a letter in quotes.
+    /// The kind of a quoted `k` value.
     fn of(quoted: &str) -> Option<Self> {
         Some(match quoted {
             r#""p""# => Self::Begun,
@@ -135,7 +134,7 @@ impl Note {
     }
 }
 
-/// Appends a note of a shard, and a newline. `rest` is empty or begins with a comma.
+/// Appends an annotation record of a shard. `rest` is empty or begins with a comma.
 pub fn write_note(out: &mut Vec<u8>, stamp: Stamp, note: Note, shard: u16, rest: &str) {
     write_prefix(out, stamp, note.letter());
     out.extend_from_slice(format!(",\"d\":{shard}").as_bytes());
@@ -143,20 +142,20 @@ pub fn write_note(out: &mut Vec<u8>, stamp: Stamp, note: Note, shard: u16, rest:
     out.extend_from_slice(b"}\n");
 }
 
-/// Appends a text frame that was passed over, and a newline.
+/// Appends a skipped text frame.
 pub fn write_passed(out: &mut Vec<u8>, stamp: Stamp, frame: &str) {
     write_prefix(out, stamp, "y");
     write_json_or_string(out, frame);
 }
 
-/// Appends an answer of the venue's REST interface, and a newline.
+/// Appends a REST response.
 pub fn write_answer(out: &mut Vec<u8>, stamp: Stamp, shard: u16, answer: &str) {
     write_prefix(out, stamp, "r");
     out.extend_from_slice(format!(",\"d\":{shard}").as_bytes());
     write_json_or_string(out, answer);
 }
 
-/// The frame as it is where that is one line of JSON, else as a string, and the end of the line.
+/// Appends the frame unchanged if it is one line of JSON, otherwise as a string, and the end of the record.
 fn write_json_or_string(out: &mut Vec<u8>, frame: &str) {
     if is_json_line(frame) {
         out.extend_from_slice(b",\"f\":");
@@ -170,11 +169,11 @@ fn write_json_or_string(out: &mut Vec<u8>, frame: &str) {
 fn is_json_line(frame: &str) -> bool {
     let one_line = !frame.contains(['\n', '\r']);
     let json = one_line && is_whole(frame.as_bytes());
-    // Brackets that close are not yet JSON; whoever reads captures elsewhere relies on it.
+    // Matching brackets are not sufficient: other readers of captures require valid JSON.
     json && sonic_rs::from_str::<serde::de::IgnoredAny>(frame).is_ok()
 }
 
-/// Appends a text frame that was received, as kind `t` or `x`, and a newline.
+/// Appends a received text frame as kind `t` or `x`.
 pub fn write_text(out: &mut Vec<u8>, stamp: Stamp, frame: &str) {
     if is_json_line(frame) {
         write_prefix(out, stamp, "t");
@@ -188,27 +187,27 @@ pub fn write_text(out: &mut Vec<u8>, stamp: Stamp, frame: &str) {
     }
 }
 
-/// Appends a binary frame that was received, and a newline.
+/// Appends a received binary frame.
 pub fn write_binary(out: &mut Vec<u8>, stamp: Stamp, frame: &[u8]) {
     write_base64(out, stamp, &STANDARD.encode(frame), false);
 }
 
-/// The same of a frame that is base64 already; with `passed` it was passed over.
+/// Appends a binary frame that is already base64; `passed`: it was skipped.
 pub fn write_base64(out: &mut Vec<u8>, stamp: Stamp, frame: &str, passed: bool) {
     write_prefix(out, stamp, if passed { "n" } else { "b" });
     write_string(out, "f", frame);
     out.extend_from_slice(b"}\n");
 }
 
-/// Appends a text that was sent, and a newline.
+/// Appends a sent text.
 pub fn write_sent(out: &mut Vec<u8>, stamp: Stamp, text: &str) {
     write_prefix(out, stamp, "w");
     write_string(out, "f", text);
     out.extend_from_slice(b"}\n");
 }
 
-/// Appends the first record of a file, and a newline: every key that a record may have. Tools such as DuckDB learn
-/// the keys from a file's beginning and refuse one that comes later; a text in it lets a key hold anything.
+/// Appends the first record of a file, with every possible key. Tools such as DuckDB infer keys from the beginning of a
+/// file and refuse later ones; a string value lets a key have any type.
 pub fn write_header(out: &mut Vec<u8>, receive_ns: u64) {
     write_prefix(out, Stamp { receive_ns, ..Stamp::default() }, "v");
     out.extend_from_slice(
@@ -217,22 +216,21 @@ pub fn write_header(out: &mut Vec<u8>, receive_ns: u64) {
     );
 }
 
-/// Appends that the connection was opened, and a newline.
+/// Appends the opening of a connection.
 pub fn write_opened(out: &mut Vec<u8>, stamp: Stamp, url: &str) {
     write_prefix(out, stamp, "o");
     write_string(out, "url", url);
     out.extend_from_slice(b"}\n");
 }
 
-/// Appends that the connection ended, and a newline.
+/// Appends the end of a connection.
 pub fn write_ended(out: &mut Vec<u8>, stamp: Stamp, why: &str) {
     write_prefix(out, stamp, "e");
     write_string(out, "why", why);
     out.extend_from_slice(b"}\n");
 }
 
-/// Appends that `frames` frames of the connection could not be captured here, and a newline. A connection of
-/// 0 is one that is not known: those of a shard, or all.
+/// Appends the loss of `frames` frames of the connection; connection 0 means unknown: those of a shard, or all.
 pub fn write_lost(out: &mut Vec<u8>, stamp: Stamp, frames: u64) {
     if stamp.connection == 0 {
         let Stamp { receive_ns, sequence, .. } = stamp;
@@ -269,46 +267,46 @@ fn write_string(out: &mut Vec<u8>, key: &str, text: &str) {
     out.push(b'"');
 }
 
-/// One value of an input file, understood.
+/// One decoded value of an input file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// When it was received, nanoseconds since the Unix epoch, if the line says.
+    /// Receive time, nanoseconds since the Unix epoch, if present.
     pub receive_ns: Option<u64>,
-    /// The connection, if the line says.
+    /// Connection, if present.
     pub connection: Option<u64>,
-    /// What happened.
+    /// Content.
     pub what: What<'a>,
 }
 
-/// What a line says.
+/// Content of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What<'a> {
-    /// A text frame was received. Borrowed where it stands in the line as it was received.
+    /// A received text frame; borrowed if it is unescaped in the line.
     Text(Cow<'a, str>),
-    /// A binary frame was received.
+    /// A received binary frame.
     Binary(Vec<u8>),
-    /// A text was sent.
+    /// A sent text.
     Sent,
-    /// The connection was opened, to replace that one if it says so.
+    /// The connection was opened, optionally to replace another.
     Opened {
-        /// The other connection.
+        /// The replaced connection.
         from: Option<u64>,
     },
     /// The connection ended.
     Ended,
-    /// So many frames are missing.
+    /// This many frames are missing.
     Lost(u64),
-    /// A frame that was passed over.
+    /// A skipped frame.
     Passed,
-    /// An answer of the venue's REST interface.
+    /// A REST response.
     Answer(Cow<'a, str>),
-    /// The first record of a file; says nothing.
+    /// The first record of a file; no content.
     Header,
-    /// A note of a shard; its keys are in the line.
+    /// An annotation of a shard; its keys are in the line.
     Note(Note),
-    /// A record of a kind that is not known.
+    /// A record of an unknown kind.
     UnknownKind,
-    /// A record that cannot be read, and why.
+    /// An unreadable record, with the reason.
     Broken(&'static str),
 }
 
@@ -317,15 +315,15 @@ impl<'a> Record<'a> {
         Self { receive_ns: None, connection: None, what: What::Text(Cow::Borrowed(frame)) }
     }
 
-    /// Understands one value: a record of a capture, a line of another tool (an envelope or a
-    /// prefix around the frame), or, if it is neither, a frame as received.
+    /// Decodes one value: a capture record, a line of another tool (envelope or prefix around a frame), or else a
+    /// frame.
     #[must_use]
     pub fn read(value: &'a str) -> Self {
         if value.starts_with(r#"{"market":""#) {
             return Self::raw(value);
         }
         if !value.starts_with('{') {
-            return Self::foreign(value).unwrap_or_else(|| Self::raw(value));
+            return Self::from_other_tool(value).unwrap_or_else(|| Self::raw(value));
         }
         if let Some(record) = read_fixed(value) {
             return record;
@@ -333,7 +331,7 @@ impl<'a> Record<'a> {
         Keys::of(value).record(value)
     }
 
-    fn foreign(value: &'a str) -> Option<Self> {
+    fn from_other_tool(value: &'a str) -> Option<Self> {
         let (facts, content) = envelope::read(value)?;
         let what = match content {
             Content::Frame(frame) => What::Text(frame),
@@ -345,13 +343,13 @@ impl<'a> Record<'a> {
     }
 }
 
-/// The fast way: kind `t` with the fixed prefix.
+/// Fast path: kind `t` with the fixed prefix.
 fn read_fixed(value: &str) -> Option<Record<'_>> {
     let (receive_ns, rest) = take_number(value.strip_prefix(r#"{"t":"#)?)?;
     let (connection, rest) = take_number(rest.strip_prefix(r#","c":"#)?)?;
     let (_, rest) = take_number(rest.strip_prefix(r#","s":"#)?)?;
     let frame = rest.strip_prefix(r#","k":"t","f":"#)?.strip_suffix('}')?;
-    // A key behind the frame would end otherwise.
+    // With a key after the frame the end would differ.
     frame.trim_end().ends_with(['}', ']']).then_some(())?;
     Some(Record {
         receive_ns: Some(receive_ns),
@@ -366,7 +364,7 @@ fn take_number(text: &str) -> Option<(u64, &str)> {
     Some((number.parse().ok()?, rest))
 }
 
-/// The keys of a line that matter, as they stand in it.
+/// The keys used, as raw text.
 #[derive(Debug, Default)]
 struct Keys<'a> {
     time: Option<&'a str>,
@@ -408,7 +406,7 @@ impl<'a> Keys<'a> {
             };
             return Record { receive_ns, connection: number(self.connection), what };
         }
-        Record::foreign(value).unwrap_or_else(|| Record::raw(value))
+        Record::from_other_tool(value).unwrap_or_else(|| Record::raw(value))
     }
 
     fn what(&self, kind: &str, lost: Option<u64>, from: Option<u64>) -> What<'a> {
@@ -436,7 +434,7 @@ impl<'a> Keys<'a> {
     }
 }
 
-/// A frame that stands in the line as a JSON string.
+/// A frame that is a JSON string in the line.
 fn text(quoted: &str) -> What<'_> {
     match sonic_rs::from_str::<String>(quoted) {
         Ok(text) => What::Text(Cow::Owned(text)),

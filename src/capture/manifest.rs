@@ -1,63 +1,63 @@
-//! The manifest of a capture: its runs, its segments, its gaps.
+//! The manifest of a capture: its runs, segments and gaps.
 //!
-//! Runs on:  the capture's writer, whoever reads captures (pure).
+//! Runs on:  the capture's writer, readers of captures (pure).
 use serde::{Deserialize, Serialize};
 
-/// The name of the file in the capture's folder.
+/// File name in the capture's folder.
 pub const FILE: &str = "manifest.ndjson";
 
-/// One line of it. Times are nanoseconds since the Unix epoch.
+/// One line of the manifest. Times are nanoseconds since the Unix epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Entry {
-    /// A process began to capture.
+    /// A process started to capture.
     Started {
-        /// When.
+        /// Time.
         at: u64,
-        /// Its version.
+        /// Version of ringbook.
         version: String,
-        /// Its shards.
+        /// Number of shards.
         shards: u16,
     },
     /// A segment is finished.
     Segment {
-        /// Its file.
+        /// File name.
         file: String,
-        /// Earliest receive time in it.
+        /// Earliest receive time.
         from: u64,
-        /// Latest.
+        /// Latest receive time.
         to: u64,
-        /// Records.
+        /// Number of records.
         records: u64,
-        /// Bytes, compressed.
+        /// Compressed length, bytes.
         bytes: u64,
-        /// Bytes of its text.
+        /// Uncompressed length, bytes.
         text_bytes: u64,
     },
-    /// Something is missing between these times.
+    /// Records are missing in this time range.
     Gap {
-        /// From here.
+        /// Begin.
         from: u64,
-        /// To there.
+        /// End.
         to: u64,
-        /// On this connection only.
+        /// The only connection concerned.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         connection: Option<u32>,
-        /// On the connections of this shard only.
+        /// The only shard concerned.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         shard: Option<u16>,
-        /// So many frames, where that is known.
+        /// Number of frames, if known.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         frames: Option<u64>,
-        /// So many trades in them, where that is known.
+        /// Number of trades among them, if known.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         trades: Option<u64>,
-        /// Why.
+        /// Cause.
         cause: String,
     },
-    /// The process stopped as it should.
+    /// The process stopped regularly.
     Stopped {
-        /// When.
+        /// Time.
         at: u64,
     },
 }
@@ -66,18 +66,18 @@ impl Entry {
     /// Its line, with a newline.
     #[must_use]
     pub fn to_line(&self) -> String {
-        // Texts and numbers always serialise.
+        // Serialization of texts and numbers cannot fail.
         sonic_rs::to_string(self).unwrap_or_default() + "\n"
     }
 }
 
-/// The entries of a manifest; lines that are torn or unknown are passed over.
+/// The entries of a manifest; damaged and unknown lines are skipped.
 #[must_use]
 pub fn read(text: &str) -> Vec<Entry> {
     text.lines().filter_map(|line| sonic_rs::from_str(line).ok()).collect()
 }
 
-/// The latest time that an earlier process is known to have captured, and whether it stopped as it should.
+/// Latest time known to be captured by an earlier process, and whether it stopped regularly.
 #[must_use]
 pub fn last_end(entries: &[Entry]) -> Option<(u64, bool)> {
     let times = entries.iter().map(|entry| match entry {

@@ -1,4 +1,4 @@
-//! Captures: what their lines say, and where things stand in their files.
+//! Capture format: records, index and manifest.
 //!
 //! Runs on:  the capture's writer, the replay's reader (pure).
 //!
@@ -6,9 +6,9 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `20261127T071500123Z-000.ndjson.zst` | a segment: records ([`mod@line`]), one a line, in independent zstd frames |
-//! | `20261127T071500123Z-000.index` | one line a zstd frame of it: place and time ([`index`]) |
-//! | `manifest.ndjson` | runs, segments, and every gap with its cause ([`manifest`]) |
+//! | `20261127T071500123Z-000.ndjson.zst` | a segment: one record ([`mod@line`]) per line, in independent zstd frames |
+//! | `20261127T071500123Z-000.index` | one line per zstd frame: offset and times ([`index`]) |
+//! | `manifest.ndjson` | runs, segments, and all gaps with causes ([`manifest`]) |
 pub(crate) mod envelope;
 pub mod index;
 pub mod line;

@@ -1,25 +1,24 @@
-//! Where the values of a JSON text begin and end, without reading them.
+//! Extents of the values of a JSON text, without decoding them.
 //!
-//! Runs on:  the replay's reader (pure). Bounds: one pass, no recursion, nothing allocated.
+//! Runs on:  the replay's reader (pure). Bounds: one pass, no recursion, no allocation.
 //!
-//! What routing, wrapper lines and pretty-printed input need. Whether a frame is good JSON is the
-//! decoder's business.
+//! For routing, envelopes and pretty-printed input. The decoder validates the JSON.
 use crate::base::{condition, id::ShardId, routing::shard_of};
 use std::io::BufRead as _;
 
-/// What live frames of both serialisers begin with.
+/// Beginning of live frames of both serializers.
 const MARKET_FIRST: &[u8] = br#"{"market":""#;
 
-/// Which shards a frame concerns.
+/// Shards that a frame concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
-    /// All of it is about markets of one shard.
+    /// Markets of one shard only.
     One(ShardId),
-    /// Several shards, or it cannot be told.
+    /// Several shards, or unknown.
     All,
 }
 
-/// The shards whose books `frame` may change. Plain words change none.
+/// The shards whose books `frame` may change. Plain text changes none.
 pub(crate) fn route(frame: &[u8], shards: u16) -> Route {
     if shards <= 1 {
         return Route::One(ShardId(0));
@@ -49,13 +48,13 @@ pub(crate) fn route(frame: &[u8], shards: u16) -> Route {
     }
 }
 
-/// Whether more than `count` markets are named in a frame, each where it may be. Should the frame be
-/// no JSON after all, the books of all these markets are behind, wherever they are.
+/// Whether a frame has more than `count` `market` keys. If it is invalid JSON, the books of all these markets may have
+/// missed a change.
 fn names_more_than(count: usize, frame: &[u8]) -> bool {
     const KEY: &[u8] = b"\"market\"";
     let mut found = 0;
     let mut rest = frame;
-    // The standard library's search, the fastest at hand, for a letter that is rare in frames.
+    // The standard library's search is the fastest available; `m` is rare in frames.
     while rest.skip_until(b'm').is_ok_and(|skipped| skipped > 0) {
         let at = frame.len() - rest.len();
         let there = at >= 2 && frame[at - 2..].starts_with(KEY);
@@ -67,16 +66,16 @@ fn names_more_than(count: usize, frame: &[u8]) -> bool {
     false
 }
 
-/// Whether a frame's outermost members are those of one object. Where they are not, two messages may have run into
-/// each other, and a token may stand beside the market of another.
+/// Whether a frame is one object with intact outermost members. If not, two messages may have run together, and a token
+/// may be beside the market of another.
 fn is_well_formed(frame: &[u8]) -> bool {
     let mut members = Values::of(frame);
     while members.next().is_some() {}
     members.whole()
 }
 
-/// The owner of an object's `market`. `None` when it has none, one that is no id (then its token alone counts) or
-/// writes it with escapes.
+/// The shard of an object's `market`. `None` if it has none, an invalid one (then only its token counts) or one with
+/// escapes.
 fn owner(object: &[u8], shards: u16) -> Option<ShardId> {
     let market = match object.strip_prefix(MARKET_FIRST) {
         Some(rest) => rest,
@@ -101,7 +100,7 @@ fn owner(object: &[u8], shards: u16) -> Option<ShardId> {
     Some(shard_of(condition::market_id(market)?.as_bytes(), shards))
 }
 
-/// The values of an object or array in order, each with its key (raw, empty within an array).
+/// Iterates over the values of an object or array, with keys (raw; empty within an array).
 #[derive(Debug)]
 pub(crate) struct Values<'a> {
     text: &'a [u8],
@@ -119,7 +118,7 @@ enum State {
 }
 
 impl<'a> Values<'a> {
-    /// The values of `text`; none when it is neither object nor array.
+    /// The values of `text`; none if it is neither object nor array.
     pub(crate) fn of(text: &'a [u8]) -> Self {
         let at = skip_space(text, 0);
         let (close, state) = match text.get(at) {
@@ -130,7 +129,7 @@ impl<'a> Values<'a> {
         Self { text, at: at + 1, close, state }
     }
 
-    /// Key and value, or `None` at the end or where the text breaks off.
+    /// Next key and value; `None` at the end or where the text is damaged.
     pub(crate) fn next(&mut self) -> Option<(&'a [u8], &'a [u8])> {
         let found = match self.state {
             State::Ended | State::Broken => return None,
@@ -173,20 +172,20 @@ impl<'a> Values<'a> {
         Some((key, &text[at..end]))
     }
 
-    /// After the last value: the text ended where it should, but for space.
+    /// After the last value: whether the text ended as expected, ignoring whitespace.
     pub(crate) fn whole(&self) -> bool {
         self.state == State::Ended && skip_space(self.text, self.at) == self.text.len()
     }
 }
 
-/// True when `text` is one object or array whose brackets and quotes all close.
+/// Whether `text` is one object or array with matching brackets and quotes.
 pub(crate) fn is_whole(text: &[u8]) -> bool {
     let at = skip_space(text, 0);
     matches!(text.get(at), Some(b'{' | b'['))
         && skip_value(text, at).is_some_and(|end| skip_space(text, end) == text.len())
 }
 
-/// Whether the brackets of a text that grows at its end are still open.
+/// Whether the brackets of a growing text are still open.
 #[derive(Debug, Default)]
 pub(crate) struct Openness {
     seen: usize,
@@ -195,7 +194,7 @@ pub(crate) struct Openness {
 }
 
 impl Openness {
-    /// Looks at what `text` has more than last time.
+    /// Scans what was added to `text` since the last call.
     pub(crate) fn is_open(&mut self, text: &[u8]) -> bool {
         while let Some(&byte) = text.get(self.seen) {
             match (self.in_string, byte) {
@@ -216,7 +215,7 @@ fn skip_space(text: &[u8], at: usize) -> usize {
     at + rest.iter().take_while(|b| matches!(b, b' ' | b'\t' | b'\n' | b'\r')).count()
 }
 
-/// The place after the string that begins at `at` (its quote), or `None` if it does not end.
+/// Index after the string whose quote is at `at`; `None` if it is unterminated.
 fn skip_string(text: &[u8], at: usize) -> Option<usize> {
     let mut at = at + 1;
     loop {
@@ -228,7 +227,7 @@ fn skip_string(text: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-/// The place after the value that begins at `at`, or `None` if it does not end.
+/// Index after the value at `at`; `None` if it is incomplete.
 fn skip_value(text: &[u8], mut at: usize) -> Option<usize> {
     let mut depth = 0usize;
     loop {
@@ -303,8 +302,8 @@ mod tests {
         assert_eq!(go("{\"market\":\"0xa1\",\"x\":[1,{}]}\r\n"), one("0xa1"));
         assert_eq!(go(r#"{ "m":{"mar":"0xb7"}, "market" : "0xa1"}"#), one("0xa1"));
         assert_eq!(go(r#"{ "m":{"market":"0xb7"}, "market" : "0xa1"}"#), Route::All);
-        assert_eq!(go(r#"{"market":"0xa1","x":"market":"0xb7"}"#), Route::All, "no JSON");
-        assert_eq!(go(r#"[{"market":"0xa1","x":"market":"0xb7"}]"#), Route::All, "no JSON");
+        assert_eq!(go(r#"{"market":"0xa1","x":"market":"0xb7"}"#), Route::All, "invalid JSON");
+        assert_eq!(go(r#"[{"market":"0xa1","x":"market":"0xb7"}]"#), Route::All, "invalid JSON");
         assert_eq!(go(r#"{"t":"\"market\":\"0xb7\"","market":"0xa1"}"#), one("0xa1"));
         assert_eq!(go(r#"[{"market":"0xa1"},{"n":[1],"market":"0xa1"}]"#), one("0xa1"));
         assert_eq!(go(r#"[{"market":"0xa1"},{"market":"0xb7"}]"#), Route::All);

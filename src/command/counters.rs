@@ -1,19 +1,19 @@
-//! `ringbook counters`: the catalogue of all metrics.
+//! `ringbook counters`: the table of all metrics.
 //!
 //! Runs on:  main thread.
 use super::Failure;
 use crate::io::output::print;
-use crate::serve::catalogue::catalogue;
+use crate::serve::metrics;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-/// Prints the catalogue.
+/// Prints every metric with unit, labels, meaning and advice.
 ///
 /// # Errors
-/// None; the type is that of all commands.
+/// None; the return type is that of all commands.
 pub fn run() -> Result<ExitCode, Failure> {
     let mut out = String::new();
-    for metric in catalogue() {
+    for metric in metrics::all() {
         let labels =
             if metric.labels.is_empty() { String::new() } else { format!(" by {}", metric.labels) };
         let _ = writeln!(out, "{} ({}{labels})", metric.name, metric.unit);

@@ -1,4 +1,4 @@
-//! A handler on a replay's books that turns what it is told into rows.
+//! A handler on a replay's books that writes rows.
 //!
 //! Runs on:  the replay's one shard; the starting thread before and after.
 use super::plan::Tables;
@@ -35,29 +35,29 @@ const TOPS: &str = "message tops {
     REQUIRED INT64 receive_time (TIMESTAMP(NANOS,true));
 }";
 
-/// Best bid, best ask, state: what a row of tops says.
+/// Best bid, best ask, state: a row of `tops`.
 type Top = (Option<Level>, Option<Level>, BookState);
 
-/// The tables and what they need.
+/// The open tables and their state.
 struct Rows {
     venue: Venue,
     trades: Option<Table>,
     levels: Option<Table>,
     tops: Option<Table>,
-    /// Texts that come often, each once in memory.
+    /// Interned texts.
     texts: HashMap<String, ByteArray>,
     last: HashMap<TokenId, Top>,
-    /// The first thing that went wrong; nothing is written after it.
+    /// The first error; nothing is written after it.
     error: Option<String>,
 }
 
-/// What came of it.
+/// Results of an export.
 pub(super) struct Gathered {
     pub(super) files: Vec<Written>,
     pub(super) error: Option<String>,
 }
 
-/// Shared by the replay's successive books and the starting thread; never contended.
+/// Shared by the successive books of a replay and the starting thread; never contended.
 #[derive(Clone)]
 pub(super) struct Gatherer {
     rows: Arc<Mutex<Rows>>,
@@ -106,7 +106,7 @@ impl Gatherer {
         }
     }
 
-    /// Finishes the files.
+    /// Completes the files.
     pub(super) fn finish(self) -> Gathered {
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         let mut gathered = Gathered { files: Vec::new(), error: rows.error.take() };
@@ -163,7 +163,7 @@ impl Rows {
             return Ok(());
         }
         let state = match view.state {
-            // Since when is in the row's time.
+            // The row has the time of the state.
             BookState::Stale { why, .. } => BookState::Stale { why, since_wall_ns: 0 },
             state => state,
         };

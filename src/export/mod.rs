@@ -1,13 +1,13 @@
-//! Captures and databases as Parquet, for polars, pandas and DuckDB.
+//! Captures and databases to Parquet.
 //!
 //! Runs on:  the starting thread and a replay's.
 //!
 //! ```text
 //! captures  -> replay -> gather (a handler on the books) -> table -> *.parquet
-//! databases ------------> kept (their rows, in order)    -> table -> trades.parquet
+//! databases ---------> database (rows in order)          -> table -> trades.parquet
 //! ```
+mod database;
 mod gather;
-mod kept;
 pub mod plan;
 mod table;
 
@@ -18,9 +18,9 @@ use plan::{ExportPlan, From};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Exports for the command line: one line a file to standard output, everything else to standard error.
-/// Setting `stop` ends it early; what was read until then is in the files. Gives the exit code: 0, 1 when an
-/// input could not be read to its end or a file not be written, 130 when stopped.
+/// Exports for the command line: one line per file to standard output, everything else to standard error.
+/// Setting `stop` ends it early; what was read until then is written. Returns the exit code: 0, 1 when an
+/// input could not be read to its end or a file could not be written, 130 when stopped.
 #[must_use]
 pub fn execute(plan: &ExportPlan, stop: &Arc<AtomicBool>) -> u8 {
     let (files, troubles) = match run(plan, stop) {
@@ -67,7 +67,7 @@ fn run(
             Ok((files, troubles))
         }
         From::Database(address) => {
-            kept::export(address, &plan.folder, stop).map(|file| (vec![file], Vec::new()))
+            database::export(address, &plan.folder, stop).map(|file| (vec![file], Vec::new()))
         }
     }
 }

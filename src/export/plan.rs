@@ -1,26 +1,26 @@
-//! What an export is to do, valid by construction.
+//! The plan of an export: validated settings.
 //!
 //! Runs on:  the starting thread (pure).
 use crate::replay::plan::Plan;
 use crate::sink::store::StoreAddress;
 use std::path::PathBuf;
 
-/// Which tables of a capture are wanted.
+/// Tables of a capture to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tables {
     /// `trades.parquet`.
     pub trades: bool,
     /// `levels.parquet`: every level that changed, and every level of every snapshot.
     pub levels: bool,
-    /// `tops.parquet`: the best prices, whenever one of them changed.
+    /// `tops.parquet`: best prices, one row per change of them or of the state.
     pub tops: bool,
 }
 
 impl Tables {
-    /// Reads a list such as `trades,tops`.
+    /// Parses a list such as `trades,tops`.
     ///
     /// # Errors
-    /// One line that says what is expected.
+    /// One line with the expected values.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut tables = Self { trades: false, levels: false, tops: false };
         for name in text.split(',') {
@@ -35,23 +35,23 @@ impl Tables {
     }
 }
 
-/// Where rows come from.
+/// Source of the rows.
 #[derive(Clone, Debug)]
 pub enum From {
-    /// A replay of captures, on one shard.
+    /// A replay of captures with one shard.
     Captures(Plan),
     /// The trades of a database.
     Database(StoreAddress),
 }
 
-/// What is to be exported, and where to.
+/// The plan of an export.
 #[derive(Clone, Debug)]
 pub struct ExportPlan {
-    /// Where rows come from.
+    /// Source.
     pub from: From,
-    /// The folder of the files.
+    /// Output folder.
     pub folder: PathBuf,
-    /// What is wanted of a capture.
+    /// Tables of a capture.
     pub tables: Tables,
 }
 

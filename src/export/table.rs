@@ -1,6 +1,6 @@
-//! One Parquet file: columns in memory, row groups on the disk.
+//! One Parquet file: rows buffered by column, written as row groups.
 //!
-//! Runs on:  whoever exports. Owns: the file, under another name until it is whole.
+//! Runs on:  the exporting thread. Owns: the file, with the suffix `.unfinished` until it is complete.
 //! Bounds:   `EXPORT_ROWS_PER_GROUP` rows in memory.
 use crate::base::limits::EXPORT_ROWS_PER_GROUP;
 use parquet::basic::{Compression, ZstdLevel};
@@ -14,12 +14,12 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A column of rows that are not written yet.
+/// Buffered values of a column.
 #[derive(Debug)]
 pub(super) enum Column {
     Int(Vec<i32>),
     Long(Vec<i64>),
-    /// The values, and for each row whether it has one.
+    /// The values, and the definition level of each row (1 if it has a value).
     MaybeLong(Vec<i64>, Vec<i16>),
     MaybeInt(Vec<i32>, Vec<i16>),
     Text(Vec<ByteArray>),
@@ -78,14 +78,14 @@ impl Column {
     }
 }
 
-/// A file that is whole.
+/// A complete file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Written {
     pub(super) path: PathBuf,
     pub(super) rows: u64,
 }
 
-/// A file that is being written.
+/// A file being written.
 pub(super) struct Table {
     writer: SerializedFileWriter<File>,
     columns: Vec<Column>,
@@ -96,7 +96,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Makes `folder/name.parquet` with a message type's columns; `columns` are empty and fit it.
+    /// Creates `folder/name.parquet` with the columns of a message type; `columns` are empty and match it.
     pub(super) fn create(
         folder: &Path,
         name: &str,
@@ -122,7 +122,7 @@ impl Table {
         Ok(Self { writer, columns, waiting: 0, rows: 0, path, unfinished })
     }
 
-    /// Adds a row: `fill` gives each column one value.
+    /// Adds a row: `fill` pushes one value to each column.
     pub(super) fn push(&mut self, fill: impl FnOnce(&mut [Column])) -> Result<(), String> {
         fill(&mut self.columns);
         self.waiting += 1;
@@ -172,7 +172,7 @@ impl Table {
         Ok(())
     }
 
-    /// Writes the rest and gives the file its name.
+    /// Writes the buffered rows and renames the file.
     pub(super) fn finish(mut self) -> Result<Written, String> {
         self.flush()?;
         let Self { writer, rows, path, unfinished, .. } = self;
@@ -184,7 +184,7 @@ impl Table {
     }
 }
 
-/// The columns of trades, in captures and databases alike.
+/// Message type of `trades.parquet`.
 pub(super) const TRADES: &str = "message trades {
     REQUIRED BYTE_ARRAY venue (UTF8);
     REQUIRED BYTE_ARRAY market (UTF8);

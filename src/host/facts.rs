@@ -1,18 +1,18 @@
-//! What is known of a host: numbers and words as the kernel gives them.
+//! Facts about a host: numbers and strings as reported by the kernel.
 //!
-//! Runs on:  main thread (pure). `None` and empty mean: the kernel does not say.
+//! Runs on:  main thread (pure). `None` and empty values: not reported by the kernel.
 use super::kernel_text::{IdleState, Interrupt};
 
-/// A part of a core's time, over which window.
+/// A share of CPU time over a window.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Share {
     /// Percent, 0 to 100.
     pub percent: f64,
-    /// Length of the window, milliseconds; 0 when it goes back to the start of the machine.
+    /// Window, milliseconds; 0: since boot.
     pub window_ms: u64,
 }
 
-/// One thread of the engine and its core, as a command line would start it.
+/// Cores and threads that a command line would start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
     /// Cores of the shards, in order.
@@ -23,50 +23,50 @@ pub struct Layout {
     pub spins: bool,
 }
 
-/// Everything that is judged.
+/// All facts that [`judge`](super::judge()) uses.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
-    /// Name of the processor, as in `AMD EPYC`.
+    /// Processor model, for example `AMD EPYC`.
     pub cpu_model: String,
-    /// Words after `flags` in `/proc/cpuinfo`.
+    /// `flags` in `/proc/cpuinfo`.
     pub cpu_flags: Vec<String>,
-    /// Release of the kernel, as in `6.18.44`.
+    /// Kernel release, for example `6.18.44`.
     pub kernel: String,
-    /// Cores that are online.
+    /// Online cores.
     pub online: Vec<u32>,
     /// Cores that this process may run on.
     pub usable: Vec<u32>,
-    /// Cores taken from the scheduler at boot.
+    /// Isolated cores (`isolcpus`).
     pub isolated: Vec<u32>,
-    /// Cores without a tick.
+    /// Cores of `nohz_full`.
     pub nohz_full: Option<Vec<u32>>,
-    /// Cores of the kernel's unbound workers.
+    /// Cores of unbound kernel workers.
     pub worker_cores: Option<Vec<u32>>,
-    /// Cores worth of time that the control group grants, if it sets a bound.
+    /// CPU quota of the control group, cores; `None`: unlimited.
     pub cpu_quota: Option<f64>,
-    /// Bytes that the control group grants, if it sets a bound.
+    /// Memory limit of the control group, bytes; `None`: unlimited.
     pub memory_max_bytes: Option<u64>,
-    /// The threads that would be started; `None` when the layout does not fit the host.
+    /// Threads that would be started; `None`: the layout does not fit the host.
     pub layout: Option<Layout>,
-    /// Time that the hypervisor gave to others, all cores together.
+    /// CPU time taken by the hypervisor, all cores together.
     pub steal: Option<Share>,
-    /// Mean number of runnable threads, one minute.
+    /// Load average, one minute.
     pub load: Option<f64>,
-    /// Device interrupts: how many a second (or since the start), where they may land.
+    /// Device interrupts, with rates per core.
     pub interrupts: Vec<Interrupt>,
-    /// Governors of the cores, each once.
+    /// Frequency governors, each once.
     pub governors: Vec<String>,
-    /// Sleeps that a core may enter, over all cores.
+    /// CPU idle states, over all cores.
     pub idle_states: Vec<IdleState>,
-    /// How long a guest polls before it halts, nanoseconds.
+    /// Guest halt polling, nanoseconds.
     pub halt_poll_ns: Option<u64>,
     /// `always`, `madvise` or `never`.
     pub transparent_huge_pages: Option<String>,
-    /// Bytes of swap in use and in all.
+    /// Swap in use and total, bytes.
     pub swap_bytes: Option<(u64, u64)>,
     /// `net.core.rmem_max`, bytes.
     pub receive_buffer_max: Option<u64>,
-    /// Third field of `net.ipv4.tcp_rmem`, bytes: what a socket that sets nothing can grow to.
+    /// Third field of `net.ipv4.tcp_rmem`, bytes: the automatic limit of a receive buffer.
     pub tcp_receive_max: Option<u64>,
     /// `net.core.busy_poll`, microseconds.
     pub busy_poll_us: Option<u64>,
@@ -74,30 +74,30 @@ pub struct Facts {
     pub netdev_backlog: Option<u64>,
     /// `net.ipv4.tcp_slow_start_after_idle`.
     pub slow_start_after_idle: Option<bool>,
-    /// What starting an io_uring said; `None` is that it works.
+    /// Error of an io_uring probe; `None`: it works.
     pub io_uring_fault: Option<String>,
-    /// `kernel.io_uring_disabled`, where there is such a switch.
+    /// `kernel.io_uring_disabled`, if it exists.
     pub io_uring_disabled: Option<u64>,
-    /// Soft limit on locked memory, bytes; `None` is no limit.
+    /// Soft limit of locked memory, bytes; `None`: unlimited.
     pub locked_memory_bytes: Option<u64>,
-    /// Soft limit on open files; `None` is no limit.
+    /// Soft limit of open files; `None`: unlimited.
     pub open_files: Option<u64>,
-    /// Clock source in use.
+    /// Current clock source.
     pub clock_source: Option<String>,
-    /// Clock sources to choose from.
+    /// Available clock sources.
     pub clock_sources: Vec<String>,
-    /// Programs that keep the clock right, of those that run here.
+    /// Running time synchronization daemons.
     pub time_daemons: Vec<String>,
-    /// Number of memory nodes; 0 when the kernel does not say.
+    /// Number of NUMA nodes; 0: unknown.
     pub numa_nodes: usize,
-    /// `name: what is done about it`, of every weakness that this processor has.
+    /// CPU vulnerabilities with their mitigation, as `name (mitigation)`.
     pub mitigations: Vec<String>,
-    /// Whether a battery is there.
+    /// Whether there is a battery.
     pub battery: bool,
 }
 
 impl Facts {
-    /// Whether the processor's flags name this one.
+    /// Whether the processor has this flag.
     #[must_use]
     pub fn has_flag(&self, flag: &str) -> bool {
         self.cpu_flags.iter().any(|it| it == flag)

@@ -1,9 +1,9 @@
-//! The verdicts: one for each setting, each with what was found and the remedy.
+//! Assessment of a host: one finding per setting, with a remedy.
 //!
 //! Runs on:  main thread (pure).
 //!
-//! *bad* prevents running, or makes what is measured wrong; *warn* costs time or steadiness;
-//! *info* says something about the host that no setting changes.
+//! *bad* prevents running or invalidates measurements; *warn* costs latency or jitter; *info* describes what no setting
+//! changes.
 mod cpu;
 mod memory;
 mod system;
@@ -11,22 +11,22 @@ mod system;
 use super::{Facts, Profile};
 use serde::Serialize;
 
-/// How a setting stands.
+/// Assessment of a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// As it should be.
+    /// As expected.
     Ok,
-    /// Nothing to be judged, good to know.
+    /// Informational.
     Info,
-    /// It costs time or steadiness.
+    /// Costs latency or jitter.
     Warn,
-    /// The engine cannot run so.
+    /// Prevents running.
     Bad,
 }
 
 impl Verdict {
-    /// One word.
+    /// Name in output.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -38,18 +38,18 @@ impl Verdict {
     }
 }
 
-/// The verdict on one setting.
+/// The assessment of one setting.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Name of the setting.
+    /// Setting name.
     pub setting: &'static str,
-    /// The stage of `tuning/tune` that sets it, if one does.
+    /// The stage of `tuning/tune` that sets it, if any.
     pub stage: Option<&'static str>,
-    /// How it stands.
+    /// Assessment.
     pub verdict: Verdict,
-    /// What was found, in words.
+    /// Observed state, as text.
     pub found: String,
-    /// What to do, in one line; empty when nothing is to be done.
+    /// Remedy on one line; empty if none is needed.
     pub remedy: String,
 }
 
@@ -71,7 +71,7 @@ impl Finding {
         Self::new(setting, stage, Verdict::Info, found)
     }
 
-    /// This, or a warning with its remedy when `fine` does not hold.
+    /// `ok`, or a warning with the remedy if `fine` is false.
     fn unless(fine: bool, ok: Self, remedy: impl Into<String>) -> Self {
         if fine { ok } else { Self { verdict: Verdict::Warn, remedy: remedy.into(), ..ok } }
     }
@@ -82,12 +82,12 @@ impl Finding {
     }
 }
 
-/// The remedy of everything that a stage can set.
+/// The command that applies a stage.
 fn tune(stage: &str, profile: &Profile) -> String {
     format!("sudo tuning/tune init --profile {} {stage}", profile.name)
 }
 
-/// Judges every setting, always the same ones in the same order.
+/// Assesses all settings, always in the same order.
 #[must_use]
 pub fn judge(facts: &Facts, profile: &Profile) -> Vec<Finding> {
     vec![

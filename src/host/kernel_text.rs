@@ -1,52 +1,52 @@
-//! The texts of `/proc` and `/sys`, read into numbers.
+//! Parsers for files of `/proc` and `/sys`.
 //!
-//! Runs on:  main thread (pure). What cannot be read is left out: a host is judged by what it says.
+//! Runs on:  main thread (pure). Unreadable values are omitted.
 use crate::topology::parse_cores;
 
-/// Highest core number in a mask that is believed.
+/// Highest core number accepted in a mask.
 const MASK_CORES_MAX: usize = 4096;
 
-/// A sleep that a core may enter.
+/// A CPU idle state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IdleState {
-    /// As the driver calls it: `C6`, `POLL`.
+    /// Name given by the driver: `C6`, `POLL`.
     pub name: String,
-    /// How late a core wakes up from it, microseconds.
+    /// Wake-up latency, microseconds.
     pub latency_us: u64,
-    /// Nobody may enter it.
+    /// Whether it is disabled.
     pub disabled: bool,
 }
 
-/// One device's interrupt.
+/// A device interrupt.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Interrupt {
-    /// Its number.
+    /// Interrupt number.
     pub number: u32,
-    /// The device, in the kernel's words.
+    /// Device name.
     pub device: String,
-    /// How often it came, for each core of [`InterruptTable::cores`].
+    /// Count for each core of [`InterruptTable::cores`].
     pub counts: Vec<u64>,
-    /// Cores that it came to, of those that were looked at, with what came to each.
+    /// Cores with interrupts in the window, and their rate per second.
     pub on_cores: Vec<(u32, f64)>,
 }
 
 /// `/proc/interrupts`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct InterruptTable {
-    /// The columns.
+    /// Cores, in column order.
     pub cores: Vec<u32>,
-    /// Device interrupts; the kernel's own (timer, calls between cores) are left out.
+    /// Device interrupts; those of the kernel (timer, inter-processor) are omitted.
     pub rows: Vec<Interrupt>,
 }
 
-/// The chosen word of `always [madvise] never`.
+/// The selected value of `always [madvise] never`.
 #[must_use]
 pub fn chosen(text: &str) -> Option<&str> {
     let (_, rest) = text.split_once('[')?;
     Some(rest.split_once(']')?.0)
 }
 
-/// A list of cores such as `0-3,8`; empty text is no core.
+/// Parses a list of cores such as `0-3,8`; empty text is no core.
 #[must_use]
 pub fn cores(text: &str) -> Option<Vec<u32>> {
     let text = text.trim();
@@ -56,16 +56,16 @@ pub fn cores(text: &str) -> Option<Vec<u32>> {
     parse_cores(text).ok()
 }
 
-/// The cores of a hex mask such as `1,00000003`, 32 a word, the highest word first.
+/// Cores of a hexadecimal mask such as `1,00000003`, groups of 32, highest group first.
 #[must_use]
 pub fn mask(text: &str) -> Option<Vec<u32>> {
-    let words: Vec<&str> = text.trim().split(',').collect();
-    if words.len() * 32 > MASK_CORES_MAX {
+    let groups: Vec<&str> = text.trim().split(',').collect();
+    if groups.len() * 32 > MASK_CORES_MAX {
         return None;
     }
     let mut cores = Vec::new();
-    for (place, word) in words.iter().rev().enumerate() {
-        let bits = u32::from_str_radix(word, 16).ok()?;
+    for (place, group) in groups.iter().rev().enumerate() {
+        let bits = u32::from_str_radix(group, 16).ok()?;
         cores.extend((0..32).filter(|bit| bits >> bit & 1 == 1).map(|bit| place as u32 * 32 + bit));
     }
     Some(cores)
@@ -75,25 +75,25 @@ pub fn mask(text: &str) -> Option<Vec<u32>> {
 #[must_use]
 pub fn steal(stat: &str) -> Option<(u64, u64)> {
     let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
-    let ticks: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    // user nice system idle iowait irq softirq steal; guest time is in user time already.
+    let ticks: Vec<u64> = line.split_whitespace().filter_map(|field| field.parse().ok()).collect();
+    // user nice system idle iowait irq softirq steal; guest time is included in user time.
     let all: u64 = ticks.get(..8)?.iter().sum();
     Some((ticks[7], all))
 }
 
-/// `/proc/interrupts` without the kernel's own.
+/// `/proc/interrupts` without the kernel's own interrupts.
 #[must_use]
 pub fn interrupts(text: &str) -> InterruptTable {
     let mut lines = text.lines();
-    let core = |word: &str| word.strip_prefix("CPU")?.parse().ok();
+    let core = |field: &str| field.strip_prefix("CPU")?.parse().ok();
     let cores: Vec<u32> = lines.next().unwrap_or("").split_whitespace().filter_map(core).collect();
     let row = |line: &str| {
         let (number, rest) = line.trim_start().split_once(':')?;
         let number = number.parse().ok()?;
-        let mut words = rest.split_whitespace();
-        let counts = words.by_ref().take(cores.len()).filter_map(|word| word.parse().ok());
+        let mut fields = rest.split_whitespace();
+        let counts = fields.by_ref().take(cores.len()).filter_map(|field| field.parse().ok());
         let counts: Vec<u64> = counts.collect();
-        let device = words.last().unwrap_or("?").to_owned();
+        let device = fields.last().unwrap_or("?").to_owned();
         (counts.len() == cores.len()).then_some(Interrupt {
             number,
             device,
@@ -105,7 +105,7 @@ pub fn interrupts(text: &str) -> InterruptTable {
     InterruptTable { cores, rows }
 }
 
-/// What came to each core between two looks, a second. An interrupt that came nowhere has no cores.
+/// Rates per core between two tables, per second. An interrupt without occurrences has no cores.
 #[must_use]
 pub fn interrupt_rates(
     before: &InterruptTable,
@@ -129,7 +129,7 @@ pub fn interrupt_rates(
     rated
 }
 
-/// Value of `name : value` in `/proc/cpuinfo`, of the first core.
+/// Value of `name : value` in `/proc/cpuinfo`, for the first core.
 #[must_use]
 pub fn cpuinfo<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     text.lines().find_map(|line| {
@@ -138,28 +138,27 @@ pub fn cpuinfo<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     })
 }
 
-/// Bytes behind `name:` in `/proc/meminfo`.
+/// Value of `name:` in `/proc/meminfo`, bytes.
 #[must_use]
 pub fn meminfo(text: &str, name: &str) -> Option<u64> {
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
     Some(value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
-/// Cores worth of time in `cpu.max` (control groups 2): `quota period`, or `max period`.
+/// CPU quota in cores from `cpu.max` (cgroup v2): `quota period`, or `max period`.
 #[must_use]
 pub fn cpu_max(text: &str) -> Option<f64> {
-    let mut words = text.split_whitespace();
-    quota(words.next()?.parse().ok()?, words.next()?.parse().ok()?)
+    let mut fields = text.split_whitespace();
+    quota(fields.next()?.parse().ok()?, fields.next()?.parse().ok()?)
 }
 
-/// Cores worth of time, of a quota and a period in microseconds; a negative quota is none.
+/// CPU quota in cores from quota and period in microseconds; a negative quota is unlimited.
 #[must_use]
 pub fn quota(quota: i64, period: i64) -> Option<f64> {
     (quota > 0 && period > 0).then(|| quota as f64 / period as f64)
 }
 
-/// Path of this process below the mount of a controller, from `/proc/self/cgroup`; `""` is the
-/// unified hierarchy.
+/// Path of this process below a controller's mount, from `/proc/self/cgroup`; `""` is the unified hierarchy.
 #[must_use]
 pub fn cgroup_path<'t>(text: &'t str, controller: &str) -> Option<&'t str> {
     text.lines().find_map(|line| {
@@ -181,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_lists_and_masks() {
+    fn choices_lists_and_masks() {
         assert_eq!(chosen("always [madvise] never\n"), Some("madvise"));
         assert_eq!(chosen("madvise"), None);
         assert_eq!(cores("0-2,5\n"), Some(vec![0, 1, 2, 5]));
@@ -203,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn interrupts_are_counted_between_two_looks() {
+    fn interrupts_are_counted_between_two_tables() {
         let text = |a: u64, b: u64| {
             format!(
                 "       CPU0  CPU3\n 24:  {a}  {b}  PCI-MSI 1-edge  virtio3-rx\n\

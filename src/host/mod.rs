@@ -1,8 +1,8 @@
-//! What a host is like, and what that means for the engine: facts in, one verdict for each setting out.
+//! Assessment of the host: facts in, one finding per setting out.
 //!
-//! Runs on:  main thread, before anything starts (pure: `io::host` gathers the facts).
+//! Runs on:  main thread at startup (pure: `io::host` collects the facts).
 //!
-//! `tuning/` changes what is judged here; `ringbook doctor` prints it. Both read the same profiles.
+//! `tuning/` changes these settings; `ringbook doctor` prints the findings. Both use the same profiles.
 pub mod facts;
 pub mod judge;
 pub mod kernel_text;

@@ -1,18 +1,18 @@
-//! Profiles: what a kind of host should be like, as lines `key=value`.
+//! Host profiles: expected settings as `key=value` lines.
 //!
-//! Runs on:  main thread (pure). `tuning/profile` reads the same form; what is not said, or `keep`,
-//! is not expected of the host.
+//! Runs on:  main thread (pure). `tuning/profile` reads the same format; a missing key or the value `keep` expects
+//!           nothing.
 use super::Facts;
 use crate::topology::parse_cores;
 
-/// The profiles that the program brings.
-const OURS: &[(&str, &str)] = &[
+/// Built-in profiles.
+const BUILT_IN: &[(&str, &str)] = &[
     ("laptop", include_str!("../../tuning/profiles/laptop.profile")),
     ("vm-2", include_str!("../../tuning/profiles/vm-2.profile")),
     ("server-32", include_str!("../../tuning/profiles/server-32.profile")),
 ];
 
-/// Keys with a number and the most digits that each may have.
+/// Numeric keys, with their maximum number of digits.
 const NUMBERS: &[(&str, usize)] = &[
     ("idle_latency_max_us", 6),
     ("halt_poll_us", 5),
@@ -28,8 +28,8 @@ const NUMBERS: &[(&str, usize)] = &[
     ("open_files", 7),
 ];
 
-/// Keys with a word and the words to choose from.
-const WORDS: &[(&str, &[&str])] = &[
+/// Enumerated keys, with their values.
+const CHOICES: &[(&str, &[&str])] = &[
     ("interrupts", &["off_shard_cores"]),
     ("governor", &["performance", "schedutil", "powersave"]),
     ("energy_preference", &["performance", "balance_performance"]),
@@ -40,30 +40,30 @@ const WORDS: &[(&str, &[&str])] = &[
     ("io_uring", &["on"]),
 ];
 
-/// Why a profile cannot be used: one line. *Say it, exit code 2.*
+/// Why a profile cannot be used: one line. *Report, exit code 2.*
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ProfileError(pub String);
 
-/// What is expected of a host.
+/// Expected settings of a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Profile {
-    /// Its name, or its file.
+    /// Name or file name.
     pub name: String,
-    /// Cores that are the shards' alone; empty when they have none.
+    /// Cores reserved for shards; may be empty.
     pub shard_cores: Vec<u32>,
     pairs: Vec<(String, String)>,
 }
 
 impl Profile {
-    /// One of the profiles that the program brings.
+    /// A built-in profile.
     ///
     /// # Errors
-    /// There is none of this name; the error lists those there are.
+    /// Unknown name; the error lists the known ones.
     pub fn ours(name: &str) -> Result<Self, ProfileError> {
-        let text = OURS.iter().find(|(it, _)| *it == name).map(|(_, text)| *text);
+        let text = BUILT_IN.iter().find(|(it, _)| *it == name).map(|(_, text)| *text);
         let Some(text) = text else {
-            let names: Vec<&str> = OURS.iter().map(|(name, _)| *name).collect();
+            let names: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
             return Err(ProfileError(format!(
                 "profile {name}: there are {}; a file needs a path with a /",
                 names.join(", ")
@@ -72,7 +72,7 @@ impl Profile {
         Self::parse(name, text)
     }
 
-    /// The profile that fits a host best, for when nobody says: `tuning/profile` guesses the same.
+    /// The default profile of a host; the same choice as in `tuning/profile`.
     #[must_use]
     pub fn guess(facts: &Facts) -> Self {
         let cores = facts.online.len();
@@ -82,13 +82,13 @@ impl Profile {
             () if cores >= 2 && facts.is_virtual() => "vm-2",
             () => "laptop",
         };
-        Self::ours(name).expect("our own profiles are tested")
+        Self::ours(name).expect("the built-in profiles are valid")
     }
 
-    /// Reads a profile; `name` is for messages.
+    /// Parses a profile; `name` is for errors.
     ///
     /// # Errors
-    /// [`ProfileError`], naming the line.
+    /// [`ProfileError`] with the line number.
     pub fn parse(name: &str, text: &str) -> Result<Self, ProfileError> {
         let mut profile = Self { name: name.to_owned(), ..Self::default() };
         for (index, line) in text.lines().enumerate() {
@@ -132,20 +132,20 @@ impl Profile {
         self.pairs.iter().find(|(it, _)| it == key).map(|(_, value)| value.as_str())
     }
 
-    /// The word that is expected, if anything is.
+    /// The expected value, if any.
     #[must_use]
     pub fn word(&self, key: &str) -> Option<&str> {
         self.get(key).filter(|value| *value != "keep")
     }
 
-    /// The number that is expected, if anything is.
+    /// The expected number, if any.
     #[must_use]
     pub fn number(&self, key: &str) -> Option<u64> {
         self.word(key)?.parse().ok()
     }
 }
 
-/// Whether the key takes the value; `None` when there is no such key.
+/// Whether `value` is valid for `key`; `None` for an unknown key.
 fn takes(key: &str, value: &str) -> Option<bool> {
     let keep = value == "keep";
     if let Some((_, digits)) = NUMBERS.iter().find(|(it, _)| *it == key) {
@@ -153,8 +153,8 @@ fn takes(key: &str, value: &str) -> Option<bool> {
             (1..=*digits).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit());
         return Some(keep || number);
     }
-    if let Some((_, words)) = WORDS.iter().find(|(it, _)| *it == key) {
-        return Some(keep || words.contains(&value));
+    if let Some((_, choices)) = CHOICES.iter().find(|(it, _)| *it == key) {
+        return Some(keep || choices.contains(&value));
     }
     let bytes = || value.bytes();
     let fits = match key {
@@ -184,8 +184,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_profiles_are_valid_and_expect_something() {
-        for (name, _) in OURS {
+    fn built_in_profiles_are_valid() {
+        for (name, _) in BUILT_IN {
             let profile = Profile::ours(name).unwrap();
             assert_eq!(profile.word("io_uring"), Some("on"), "{name}");
             assert!(profile.number("open_files") >= Some(1024), "{name}");

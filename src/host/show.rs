@@ -1,24 +1,24 @@
-//! Verdicts as a table for people, as JSON for programs, and as one line beside figures.
+//! Findings as a table, as JSON, and as one line.
 //!
 //! Runs on:  main thread (pure).
 use super::{Facts, Finding, Profile, Verdict};
 use serde::Serialize;
 use std::fmt::Write as _;
 
-/// Everything that `ringbook doctor --json` prints, besides what it measures.
+/// Output of `ringbook doctor --json`, without measurements.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report<'f> {
-    /// The profile that was expected.
+    /// Profile.
     pub profile: &'f str,
-    /// The same as [`summary`].
+    /// Same as [`summary`].
     pub summary: String,
-    /// Number of settings that are as they should be.
+    /// Number of settings as expected.
     pub ok: usize,
-    /// Number that cost time or steadiness.
+    /// Number of warnings.
     pub warn: usize,
-    /// Number that prevent running.
+    /// Number of settings that prevent running.
     pub bad: usize,
-    /// Each setting.
+    /// All settings.
     pub settings: &'f [Finding],
 }
 
@@ -26,13 +26,13 @@ fn count(findings: &[Finding], verdict: Verdict) -> usize {
     findings.iter().filter(|finding| finding.verdict == verdict).count()
 }
 
-/// Whether nothing prevents running.
+/// Whether no setting prevents running.
 #[must_use]
 pub fn can_run(findings: &[Finding]) -> bool {
     count(findings, Verdict::Bad) == 0
 }
 
-/// One line that says what the figures beside it were taken on.
+/// One line that describes the host, to accompany measurements.
 #[must_use]
 pub fn summary(facts: &Facts, profile: &Profile, findings: &[Finding]) -> String {
     let named = |verdict: Verdict| -> Vec<&str> {
@@ -50,16 +50,16 @@ pub fn summary(facts: &Facts, profile: &Profile, findings: &[Finding]) -> String
         profile.name,
         ok.len(),
     );
-    for (names, word) in [(warn, "warn"), (bad, "bad")] {
+    for (names, verdict) in [(warn, "warn"), (bad, "bad")] {
         if !names.is_empty() {
             // Writing to a string cannot fail.
-            let _ = write!(line, ", {} {word} ({})", names.len(), names.join(" "));
+            let _ = write!(line, ", {} {verdict} ({})", names.len(), names.join(" "));
         }
     }
     line
 }
 
-/// The JSON object for programs.
+/// The JSON output.
 #[must_use]
 pub fn report<'f>(facts: &Facts, profile: &'f Profile, findings: &'f [Finding]) -> Report<'f> {
     Report {
@@ -72,14 +72,14 @@ pub fn report<'f>(facts: &Facts, profile: &'f Profile, findings: &'f [Finding]) 
     }
 }
 
-/// One line for each setting, and a second with the remedy where there is one.
+/// One line per setting, with the remedy if there is one.
 #[must_use]
-pub fn table(findings: &[Finding], coloured: bool) -> String {
+pub fn table(findings: &[Finding], colored: bool) -> String {
     let width = findings.iter().map(|finding| finding.setting.len()).max().unwrap_or(0);
     let mut out = String::new();
     for finding in findings {
-        let word = finding.verdict.name();
-        let (colour, end) = match (coloured, finding.verdict) {
+        let verdict = finding.verdict.name();
+        let (color, end) = match (colored, finding.verdict) {
             (false, _) | (true, Verdict::Info) => ("", ""),
             (true, Verdict::Ok) => ("\x1b[32m", "\x1b[0m"),
             (true, Verdict::Warn) => ("\x1b[33m", "\x1b[0m"),
@@ -87,7 +87,8 @@ pub fn table(findings: &[Finding], coloured: bool) -> String {
         };
         let Finding { setting, found, remedy, .. } = finding;
         let arrow = if remedy.is_empty() { "" } else { "  -> " };
-        let _ = writeln!(out, "{colour}{word:<4}{end}  {setting:<width$}  {found}{arrow}{remedy}");
+        let _ =
+            writeln!(out, "{color}{verdict:<4}{end}  {setting:<width$}  {found}{arrow}{remedy}");
     }
     out
 }

@@ -1,10 +1,10 @@
-//! Verdicts on made-up hosts.
+//! Findings for constructed hosts.
 use super::facts::Layout;
 use super::kernel_text::{IdleState, Interrupt};
 use super::show::{can_run, report, summary, table};
 use super::{Facts, Finding, Profile, Share, Verdict, judge};
 
-/// A host that has everything that `server-32` asks for.
+/// A host that satisfies `server-32`.
 fn tuned() -> Facts {
     let shards: Vec<u32> = (2..32).collect();
     Facts {
@@ -57,7 +57,7 @@ fn find<'f>(findings: &'f [Finding], setting: &str) -> &'f Finding {
 }
 
 #[test]
-fn a_tuned_host_has_nothing_to_be_done() {
+fn a_tuned_host_has_no_remedies() {
     let findings = judge(&tuned(), &server());
     for finding in &findings {
         assert!(finding.verdict <= Verdict::Info, "{finding:?}");
@@ -70,11 +70,11 @@ fn a_tuned_host_has_nothing_to_be_done() {
     assert!(!line.contains("warn") && !line.contains('\n'), "{line}");
 }
 
-/// A change for the worse, whose verdict it is, and a word of the remedy.
+/// A degradation, the setting concerned, its verdict, and a part of the remedy.
 type Worse = (fn(&mut Facts), &'static str, Verdict, &'static str);
 
 #[test]
-fn each_fault_is_told_by_its_own_setting_and_no_other() {
+fn each_fault_is_reported_by_its_setting_only() {
     use Verdict::{Bad, Warn};
     let worse: &[Worse] = &[
         (|f| f.kernel = "5.4.0".into(), "kernel", Bad, "upgrade"),
@@ -133,7 +133,7 @@ fn each_fault_is_told_by_its_own_setting_and_no_other() {
 }
 
 #[test]
-fn a_host_that_says_nothing_is_not_blamed() {
+fn unknown_facts_give_no_warning() {
     let silent = Facts { layout: Some(Layout::default()), ..Facts::default() };
     let laptop = Profile::ours("laptop").unwrap();
     let findings = judge(&silent, &laptop);
@@ -144,7 +144,7 @@ fn a_host_that_says_nothing_is_not_blamed() {
 }
 
 #[test]
-fn a_table_is_aligned_and_coloured_only_when_asked() {
+fn a_table_is_aligned_and_colored_on_request() {
     let mut facts = tuned();
     facts.open_files = Some(100);
     let findings = judge(&facts, &server());

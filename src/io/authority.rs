@@ -1,16 +1,15 @@
-//! Who is addressed in `Host`, and the names under which the local server may be.
+//! Parsing of the `Host` header, and the host names that the local server accepts.
 //!
 //! Runs on:  any (pure). Owns: the names of `--serve-name`.
 //!
-//! A web page can make a name of its own mean an address of this host (DNS rebinding) and then read what is served
-//! here as if it were its own. It cannot choose what stands in `Host`, so a name that nobody gave is refused. An IP
-//! address cannot be made to mean another host.
+//! DNS rebinding: a web page can resolve a name of its own to an address of this host and read responses as
+//! same-origin. It cannot choose the `Host` header, so unconfigured names are refused. IP addresses cannot be rebound.
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// Bytes of a host name at most (RFC 1035).
+/// Maximum length of a host name, bytes (RFC 1035).
 const NAME_BYTES_MAX: usize = 253;
 
-/// Who is addressed: a name or an address, with or without a port.
+/// A host name or address with optional port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authority {
     host: Host,
@@ -20,12 +19,12 @@ pub struct Authority {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Host {
     Address(IpAddr),
-    /// In small letters, without a dot at the end.
+    /// Lower case, without a trailing dot.
     Name(String),
 }
 
 impl Authority {
-    /// Reads `host`, `host:port`, `[v6]` or `[v6]:port`; `None` for anything else.
+    /// Parses `host`, `host:port`, `[v6]` or `[v6]:port`; `None` for other forms.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if let Some(rest) = text.strip_prefix('[') {
@@ -74,19 +73,19 @@ impl std::fmt::Display for Host {
 }
 
 impl Authority {
-    /// The name or address alone, as `--serve-name` takes it.
+    /// The host without port, in the form of `--serve-name`.
     #[must_use]
     pub fn host(&self) -> String {
         self.host.to_string()
     }
 }
 
-/// A name or IP address that `--serve-name` gives, without a port.
+/// A host name or IP address from `--serve-name`, without port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServeName(Host);
 
 impl ServeName {
-    /// Reads a name or an address; `None` for anything else.
+    /// Parses a name or an address; `None` for other forms.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
@@ -94,7 +93,7 @@ impl ServeName {
     }
 }
 
-/// Every name that is answered to.
+/// All accepted host names.
 #[derive(Clone, Debug)]
 pub struct Names {
     listen: IpAddr,
@@ -102,13 +101,13 @@ pub struct Names {
 }
 
 impl Names {
-    /// The address that is listened on, and what `--serve-name` gives.
+    /// The listen address and the names of `--serve-name`.
     #[must_use]
     pub fn new(listen: SocketAddr, given: Vec<ServeName>) -> Self {
         Self { listen: listen.ip().to_canonical(), given }
     }
 
-    /// Whether a client may mean this server; any port will do, because forwarding changes it.
+    /// Whether `authority` is accepted. The port is ignored, because forwarding changes it.
     #[must_use]
     pub fn contain(&self, authority: &Authority) -> bool {
         if self.given.iter().any(|ServeName(host)| *host == authority.host) {
@@ -134,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn the_listen_address_localhost_and_given_names_are_answered_to() {
+    fn the_listen_address_localhost_and_configured_names_are_accepted() {
         for host in ["127.0.0.1", "127.0.0.1:1", "localhost", "LocalHost.:9300", "[::1]:9300"] {
             assert!(accepts("127.0.0.1:9300", &[], host), "{host}");
         }
@@ -153,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_none() {
+    fn malformed_names_are_refused() {
         for text in ["", ":80", "a b", "a:", "a:-1", "a:99999", "[::1", "[::1]x", "a/b", "a..b"] {
             assert_eq!(Authority::parse(text), None, "{text}");
         }

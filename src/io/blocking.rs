@@ -1,7 +1,7 @@
-//! A small HTTP client for threads that may wait: one connection, kept alive.
+//! A small HTTP client for blocking threads: one connection with keep-alive.
 //!
-//! Runs on:  main thread and tests, never on an executor. Bounds: `REST_TIMEOUT_NS` a read, and a whole answer
-//!           from one read to the next; `REST_BODY_BYTES_MAX` a body.
+//! Runs on:  main thread and tests, never on an executor. Bounds: `REST_TIMEOUT_NS` per read, and for a response
+//!           checked between reads; `REST_BODY_BYTES_MAX` per body.
 use super::clock::HostClock;
 use super::executor::{StartError, no_thread};
 use crate::base::limits::{FIRST_LOOK_TIMEOUT_NS, REST_BODY_BYTES_MAX, REST_TIMEOUT_NS};
@@ -18,24 +18,22 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-/// What a first look at a service says before anything depends on it.
+/// Result of the reachability check of a service at startup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FirstLook {
-    /// It answers, or nobody there speaks TLS to be checked.
+    /// Reachable; with TLS, the certificate is valid.
     Fine,
-    /// It cannot be reached now, which may pass: *go on and try again*.
+    /// Not reachable now, which may be temporary: *continue and retry*.
     Away(String),
-    /// The address is wrong or its certificate is not to be trusted, which does not pass by
-    /// itself: *stop, the user must mend it*.
+    /// The address or its certificate is invalid: *stop; the user must correct it*.
     Wrong(String),
 }
 
-/// Looks at all services at the same time: resolves the host, connects, and shakes hands where TLS is asked for. It
-/// takes [`FIRST_LOOK_TIMEOUT_NS`] at most, whatever they do; what has not answered by then is away. Ends early, with
-/// everything away, when `stopped` says so.
+/// Checks all services in parallel: resolves, connects, and does the TLS handshake. Takes at most
+/// [`FIRST_LOOK_TIMEOUT_NS`]; services without a result by then are `Away`. Returns early when `stopped` returns true.
 ///
 /// # Errors
-/// There is no thread left: one line with the remedy.
+/// No thread can be started: one line with the remedy.
 pub fn first_looks(
     services: &[Endpoint],
     tls: &Arc<ClientConfig>,
@@ -53,10 +51,10 @@ pub fn first_looks(
         let (sender, service, tls) = (sender.clone(), service.clone(), Arc::clone(tls));
         let deadline = deadline.clone();
         let look = move || {
-            // Whoever waited may have given up.
+            // The receiver may be gone.
             let _ = sender.send((place, first_look(&service, &tls, &deadline)));
         };
-        // A lookup of a name may take longer than anybody waits; its thread ends by itself.
+        // A name lookup may exceed the timeout; its thread then ends by itself.
         let thread = std::thread::Builder::new().name("first-look".into()).spawn(look);
         thread.map_err(|error| no_thread("first-look", &error))?;
     }
@@ -73,10 +71,10 @@ pub fn first_looks(
     Ok(looks)
 }
 
-/// Between two looks at the signals.
+/// Interval of `stopped` checks.
 const FIRST_LOOK_STEP: Duration = Duration::from_millis(20);
 
-/// When everything is to be over.
+/// End of the check.
 #[derive(Clone, Debug)]
 struct Deadline {
     ends_ns: u64,
@@ -84,7 +82,7 @@ struct Deadline {
 }
 
 impl Deadline {
-    /// The time that is left, if any is.
+    /// Remaining time; `None` if it has passed.
     fn left(&self) -> Option<Duration> {
         let left_ns = self.ends_ns.saturating_sub(self.clock.mono_ns());
         (left_ns > 0).then(|| Duration::from_nanos(left_ns))
@@ -95,7 +93,7 @@ fn first_look(service: &Endpoint, tls: &Arc<ClientConfig>, deadline: &Deadline) 
     let Endpoint { host, port, .. } = service;
     let addresses = match (host.as_str(), *port).to_socket_addrs() {
         Ok(addresses) => addresses,
-        // The resolver's words for a name that does not exist; others may pass.
+        // Resolver text for a nonexistent name; other errors may be temporary.
         Err(error) if error.to_string().contains("not known") => {
             return FirstLook::Wrong(format!(
                 "the host {host} does not exist ({error}); check the address"
@@ -129,7 +127,7 @@ fn shake_hands(
     };
     let mut buffer = [0; 16 * 1024];
     while session.is_handshaking() {
-        // A server that sends a byte now and then would be read for ever by a timeout of each read alone.
+        // A read timeout alone does not bound a server that sends single bytes.
         let left = deadline.left();
         if left.is_none() {
             return FirstLook::Away(format!("{host} has not finished its handshake"));
@@ -148,7 +146,7 @@ fn shake_hands(
         if let Err(error) = session.handle_ciphertext(&buffer[..count], &mut |_| {}) {
             let mut alert = Vec::new();
             session.poll_ciphertext(&mut alert);
-            // The alert tells the other side why.
+            // Tells the server the reason.
             let _ = socket.write_all(&alert);
             return match error {
                 TlsError::Alert(_) | TlsError::Protocol(_) => {
@@ -166,25 +164,25 @@ fn shake_hands(
 pub struct BlockingClient {
     service: Endpoint,
     tls: Arc<ClientConfig>,
-    line: Option<(TcpStream, Option<TlsSession>)>,
+    connection: Option<(TcpStream, Option<TlsSession>)>,
 }
 
 impl BlockingClient {
-    /// Connects at the first request.
+    /// A client that connects on its first request.
     #[must_use]
     pub fn new(service: Endpoint, tls: Arc<ClientConfig>) -> Self {
-        Self { service, tls, line: None }
+        Self { service, tls, connection: None }
     }
 
-    /// `GET`; the path starts with a slash. Tried once more when a kept connection had died.
+    /// `GET`; `path` starts with a slash. Repeated once if a reused connection has died.
     ///
     /// # Errors
-    /// One line for people: the service cannot be reached or does not speak HTTP.
+    /// One line of text: the service is unreachable or does not use HTTP.
     pub fn get(&mut self, path: &str) -> Result<Response, String> {
-        let kept = self.line.is_some();
+        let reused = self.connection.is_some();
         match self.attempt(path) {
-            Err(_) if kept => {
-                self.line = None;
+            Err(_) if reused => {
+                self.connection = None;
                 self.attempt(path)
             }
             result => result,
@@ -193,16 +191,16 @@ impl BlockingClient {
 
     fn attempt(&mut self, path: &str) -> Result<Response, String> {
         let url = format!("{}{path}", self.service.url);
-        let tell = |error: &dyn std::fmt::Display| format!("{url}: {error}");
-        let mut exchange =
-            Exchange::new(&Request::get(url.clone()), REST_BODY_BYTES_MAX).map_err(|e| tell(&e))?;
-        let (mut socket, mut tls) = match self.line.take() {
-            Some(line) => line,
-            None => self.connect().map_err(|e| tell(&e))?,
+        let describe = |error: &dyn std::fmt::Display| format!("{url}: {error}");
+        let mut exchange = Exchange::new(&Request::get(url.clone()), REST_BODY_BYTES_MAX)
+            .map_err(|e| describe(&e))?;
+        let (mut socket, mut tls) = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.connect().map_err(|e| describe(&e))?,
         };
         let mut output = exchange.take_output();
         if let Some(tls) = &mut tls {
-            tls.write_plaintext(&output).map_err(|e| tell(&e))?;
+            tls.write_plaintext(&output).map_err(|e| describe(&e))?;
             output.clear();
         }
         let mut buffer = vec![0; 16 * 1024];
@@ -210,29 +208,29 @@ impl BlockingClient {
         let deadline_ns = clock.mono_ns() + REST_TIMEOUT_NS;
         loop {
             if clock.mono_ns() >= deadline_ns {
-                return Err(tell(&"there is no whole answer in time"));
+                return Err(describe(&"there is no whole answer in time"));
             }
             if let Some(tls) = &mut tls {
                 tls.poll_ciphertext(&mut output);
             }
-            socket.write_all(&output).map_err(|e| tell(&e))?;
+            socket.write_all(&output).map_err(|e| describe(&e))?;
             output.clear();
-            let count = socket.read(&mut buffer).map_err(|e| tell(&e))?;
+            let count = socket.read(&mut buffer).map_err(|e| describe(&e))?;
             let response = match (count, &mut tls) {
-                (0, _) => Some(exchange.handle_eof().map_err(|e| tell(&e))?),
-                (_, None) => exchange.handle_bytes(&buffer[..count]).map_err(|e| tell(&e))?,
+                (0, _) => Some(exchange.handle_eof().map_err(|e| describe(&e))?),
+                (_, None) => exchange.handle_bytes(&buffer[..count]).map_err(|e| describe(&e))?,
                 (_, Some(tls)) => {
                     let mut plain = Vec::new();
                     tls.handle_ciphertext(&buffer[..count], &mut |bytes| {
                         plain.extend_from_slice(bytes);
                     })
-                    .map_err(|e| tell(&e))?;
-                    exchange.handle_bytes(&plain).map_err(|e| tell(&e))?
+                    .map_err(|e| describe(&e))?;
+                    exchange.handle_bytes(&plain).map_err(|e| describe(&e))?
                 }
             };
             if let Some(response) = response {
                 if response.keep_alive {
-                    self.line = Some((socket, tls));
+                    self.connection = Some((socket, tls));
                 }
                 return Ok(response);
             }

@@ -1,15 +1,15 @@
-//! The only file that reads a clock.
+//! The clocks of the host; the only file that reads them.
 //!
 //! Runs on:  any. Cost: one counter read, about 11 ns in a virtual machine.
 use crate::base::time::{Clock, Now, SECOND_NS};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The host's clocks: the CPU's counter for intervals, the wall clock by way of it.
+/// The CPU's counter for intervals, and the wall clock derived from it.
 #[derive(Clone, Debug)]
 pub struct HostClock {
     clock: quanta::Clock,
     start: u64,
-    /// Wall time at mono 0; corrected by [`HostClock::align`].
+    /// Wall time at monotonic 0; corrected by [`HostClock::align`].
     wall_at_start_ns: u64,
 }
 
@@ -20,7 +20,7 @@ impl Default for HostClock {
 }
 
 impl HostClock {
-    /// Calibrates the counter once per process (up to 200 ms at the first call).
+    /// Calibrates the counter once per process (up to 200 ms on the first call).
     #[must_use]
     pub fn new() -> Self {
         let clock = quanta::Clock::new();
@@ -30,35 +30,35 @@ impl HostClock {
         this
     }
 
-    /// Follows the wall clock, which may have been set; call about once a second.
+    /// Adjusts to the wall clock, which may have been set; call about once per second.
     pub fn align(&mut self) {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.wall_at_start_ns = (wall.as_nanos() as u64).saturating_sub(self.mono_ns());
     }
 
-    /// Both clocks at one moment.
+    /// Both clocks at one instant.
     #[must_use]
     pub fn now(&self) -> Now {
         let mono_ns = self.mono_ns();
         Now { mono_ns, wall_ns: self.wall_ns(mono_ns) }
     }
 
-    /// The wall time, nanoseconds since the Unix epoch, of a monotonic one.
+    /// Wall time at `mono_ns`, nanoseconds since the Unix epoch.
     #[must_use]
     pub fn wall_ns(&self, mono_ns: u64) -> u64 {
         self.wall_at_start_ns.wrapping_add(mono_ns)
     }
 }
 
-/// Monotonic nanoseconds by the kernel's clock, for rings that measure their messages' waits.
+/// Kernel monotonic time, nanoseconds, for rings that measure waiting times.
 #[must_use]
 pub fn ring_clock() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     (now.tv_sec as u64) * SECOND_NS + now.tv_nsec as u64
 }
 
-/// CPU time that the calling thread has used, nanoseconds: what else runs on its core is not in
-/// it, and neither is waiting. A system call: for batches, not for every message.
+/// CPU time used by the calling thread, nanoseconds; excludes waiting and other threads. A system call: for batches,
+/// not per message.
 #[must_use]
 pub fn thread_cpu_ns() -> u64 {
     let used = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);

@@ -1,9 +1,9 @@
-//! A connection to a service, awaited on an executor: TCP, TLS where wanted, bytes and HTTP exchanges.
+//! An asynchronous connection to a service: TCP, optional TLS, HTTP exchanges.
 //!
 //! Runs on:  control core, or the executor of a pool (glommio). Owns: one socket.
-//! Bounds:   `HTTP_SCRATCH_BYTES` a read; what an exchange takes is bounded by the exchange, the handshake by
-//!           `HANDSHAKE_BYTES_MAX`. There are no timeouts in here but that of connecting: the caller drops the
-//!           future, which gives way before each read, or a socket that always has bytes would stop all timers.
+//! Bounds:   `HTTP_SCRATCH_BYTES` per read; an exchange has its own limits, a handshake `HANDSHAKE_BYTES_MAX`.
+//!           Connecting has a timeout; all other calls are limited by dropping the future, so each read yields first:
+//!           otherwise a socket that always has bytes would stop all timers.
 use super::dial::{ConnectError, Dialed, connect};
 use super::executor::{sleep, yield_now};
 use super::resolve::{ResolveError, Resolver};
@@ -23,33 +23,33 @@ use std::sync::Arc;
 /// Why there is no response. A status such as 429 or 500 is a response, not an error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectionError {
-    /// The base URL or a request is unusable. *Our configuration or a bug: do not retry.*
+    /// The base URL or a request is invalid. *Configuration error or bug: do not retry.*
     #[error("{0}")]
     BadRequest(String),
-    /// The name has no address. *The network's fault: back off and retry.*
+    /// Name resolution failed. *Back off and retry.*
     #[error(transparent)]
     Resolve(ResolveError),
-    /// No address answers. *The network's or the service's fault: back off and retry.*
+    /// No address accepts a connection. *Back off and retry.*
     #[error(transparent)]
     Connect(ConnectError),
-    /// The handshake failed. *Mostly configuration (`--tls-ca`) or a proxy: log, back off.*
+    /// The handshake failed, mostly due to configuration (`--tls-ca`) or a proxy. *Log, back off.*
     #[error(transparent)]
     Tls(TlsError),
-    /// No whole answer within the timeout. *The network's or the service's fault: back off.*
+    /// No complete response within the timeout. *Back off.*
     #[error("no answer within {} ms while {stage}", .after_ns / MILLISECOND_NS)]
     Timeout {
-        /// What was waited for.
+        /// The step that timed out.
         stage: &'static str,
-        /// How long, nanoseconds.
+        /// The timeout, nanoseconds.
         after_ns: u64,
     },
-    /// The connection broke before the answer was whole. *The network's fault: retry later.*
+    /// The connection broke before the response was complete. *Retry later.*
     #[error("{0}")]
     Broken(String),
-    /// The answer exceeds its bound. *The service's fault: ask for less.*
+    /// The response exceeds its limit. *Request less.*
     #[error("{0}")]
     TooLarge(String),
-    /// The answer is no valid HTTP. *The service's or a proxy's fault: count and retry later.*
+    /// Invalid HTTP from the service or a proxy. *Count and retry later.*
     #[error(transparent)]
     Protocol(HttpError),
 }
@@ -67,14 +67,14 @@ impl From<HttpError> for ConnectionError {
     }
 }
 
-/// Where to connect to.
+/// Address and TLS configuration of a service.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// A name or an IP address; the certificate must carry it.
+    /// Name or IP address; the certificate must be valid for it.
     pub host: String,
     /// Its port.
     pub port: u16,
-    /// TLS settings; `None` for plain text.
+    /// TLS configuration; `None` for plain text.
     pub tls: Option<Arc<ClientConfig>>,
 }
 
@@ -85,13 +85,13 @@ pub struct Connection {
     tls: Option<TlsSession>,
     buffer: Box<[u8]>,
     plaintext: Vec<u8>,
-    /// Bytes read since the connection was made, before decryption.
+    /// Ciphertext bytes read since connecting.
     received_bytes: u64,
 }
 
 impl Connection {
-    /// Resolves, connects to the first address that answers, and shakes hands. `stage` says what is being
-    /// waited for, for the caller whose time is over.
+    /// Resolves, connects to the first address that accepts, and does the TLS handshake. `stage` is set to the current
+    /// step, for timeout errors.
     ///
     /// # Errors
     /// `Resolve`, `Connect`, `Tls` and `Broken` of [`ConnectionError`].
@@ -116,11 +116,11 @@ impl Connection {
             received_bytes: 0,
         };
         stage.set("shaking hands with TLS");
-        connection.shake_hands().await?;
+        connection.handshake().await?;
         Ok(connection)
     }
 
-    async fn shake_hands(&mut self) -> Result<(), ConnectionError> {
+    async fn handshake(&mut self) -> Result<(), ConnectionError> {
         while self.tls.as_ref().is_some_and(TlsSession::is_handshaking) {
             self.flush().await?;
             self.check_handshake_bytes()?;
@@ -133,7 +133,7 @@ impl Connection {
         self.flush().await
     }
 
-    /// For a handshake that goes on: it has a bound in bytes, and time is the caller's.
+    /// Checks the byte limit of a handshake in progress; its timeout is the caller's.
     ///
     /// # Errors
     /// `TooLarge` of [`ConnectionError`].
@@ -146,8 +146,8 @@ impl Connection {
         Err(ConnectionError::TooLarge(why))
     }
 
-    /// Sends the request of `exchange` and reads until its response is whole. A connection whose run was
-    /// given up or has failed must not be used again.
+    /// Sends the request of `exchange` and reads its response. After an error or a dropped future the connection must
+    /// not be used again.
     ///
     /// # Errors
     /// `Tls`, `Broken`, `TooLarge` and `Protocol` of [`ConnectionError`].
@@ -155,7 +155,7 @@ impl Connection {
         self.send(&exchange.take_output()).await?;
         loop {
             let Some(plaintext) = self.receive().await? else {
-                // An end without TLS's goodbye may have been forged: no body ends that way.
+                // An end without `close_notify` may be forged: it does not complete a body.
                 let cut = self.tls.as_ref().is_some_and(|tls| !tls.is_closed_by_server());
                 if cut && exchange.is_answered() {
                     return Err(HttpError::Truncated.into());
@@ -172,7 +172,7 @@ impl Connection {
         }
     }
 
-    /// Sends bytes, encrypted where TLS is on.
+    /// Sends bytes, encrypted with TLS.
     ///
     /// # Errors
     /// `Tls` and `Broken` of [`ConnectionError`].
@@ -186,7 +186,7 @@ impl Connection {
         }
     }
 
-    /// Sends what TLS has to say.
+    /// Sends pending TLS output.
     ///
     /// # Errors
     /// `Broken` of [`ConnectionError`].
@@ -202,15 +202,15 @@ impl Connection {
         self.dialed.stream.write_all(bytes).await.map_err(|e| broken(&e))
     }
 
-    /// What came, decrypted; `None` at the end. May be nothing where only TLS had something to say.
-    /// A wait that is given up loses nothing.
+    /// Received plaintext; `None` at the end of the stream. Empty after a TLS record without data. Dropping the future
+    /// loses nothing.
     ///
     /// # Errors
     /// `Tls` and `Broken` of [`ConnectionError`].
     pub async fn receive(&mut self) -> Result<Option<&[u8]>, ConnectionError> {
         yield_now().await;
         let received = match self.dialed.stream.read(&mut self.buffer).await {
-            // Many servers close with a reset; to us that is an end without a goodbye.
+            // Many servers close with a reset: treated as an end without `close_notify`.
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
             other => other.map_err(|e| broken(&e))?,
         };
@@ -224,20 +224,20 @@ impl Connection {
         let result = tls.handle_ciphertext(&buffer[..received], &mut sink);
         let over = received == 0 || (plaintext.is_empty() && tls.is_closed_by_server());
         if let Err(error) = result {
-            // The alert tells the server why; it may be gone already.
+            // Sends the alert; the server may be gone.
             let _ = self.flush().await;
             return Err(ConnectionError::Tls(error));
         }
         Ok((!over).then_some(&self.plaintext))
     }
 
-    /// Looks without waiting whether the server has closed or sent something unasked.
+    /// Checks without blocking that the server has neither closed nor sent unexpected bytes.
     pub fn is_usable(&mut self) -> bool {
         self.look(|_| false)
     }
 
-    /// Takes what has come, without waiting, and passes it to `sink`, which says whether that is in order.
-    /// False when it is not, when the connection is at its end, and when it has more than `LOOK_READS_MAX` reads.
+    /// Reads without blocking and passes the plaintext to `sink`, which rerounds whether it is valid. Rerounds false if
+    /// it is not, at the end of the stream, and after more than `LOOK_READS_MAX` reads.
     pub fn look(&mut self, mut sink: impl FnMut(&[u8]) -> bool) -> bool {
         for _ in 0..LOOK_READS_MAX {
             let received = match (&self.dialed.socket).read(&mut self.buffer) {
@@ -251,7 +251,7 @@ impl Connection {
                 }
                 return false;
             };
-            // Session tickets may come at any time; whether application data may, the sink knows.
+            // Session tickets may arrive at any time; `sink` judges application data.
             let mut in_order = true;
             let result = tls.handle_ciphertext(received, &mut |p| in_order = in_order && sink(p));
             if result.is_err() || !in_order || tls.is_closed_by_server() {
@@ -261,24 +261,24 @@ impl Connection {
         false
     }
 
-    /// Sends `last` and TLS's goodbye, as far as that goes without waiting, before the connection is dropped.
-    pub fn say_goodbye(&mut self, last: &[u8]) {
+    /// Sends `last` and `close_notify` without blocking, before the connection is dropped.
+    pub fn close_gracefully(&mut self, last: &[u8]) {
         let mut bytes = Vec::new();
         match &mut self.tls {
             None => bytes.extend_from_slice(last),
             Some(tls) => {
-                // A session that is broken says nothing more.
+                // Fails for a broken session.
                 let _ = tls.write_plaintext(last);
                 tls.close_notify();
                 tls.poll_ciphertext(&mut bytes);
             }
         }
-        // Politeness: a server that does not take it sees the end all the same.
+        // Best effort: the server sees the end of the stream anyway.
         let _ = (&self.dialed.socket).write(&bytes);
     }
 }
 
-/// Asks again while there is no room for the question: a pool opens hundreds of connections at once.
+/// Repeats while the resolver's queue is full: a pool opens hundreds of connections at once.
 async fn resolve(
     resolver: &Resolver,
     host: &str,
@@ -308,7 +308,7 @@ mod tests {
 
     const READS: usize = 4;
 
-    /// A server whose bytes are all there already: others of the executor have their turn between two reads.
+    /// With a server whose bytes are all available, other tasks run between two reads.
     #[test]
     fn a_socket_that_always_has_bytes_lets_others_run() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -318,30 +318,30 @@ mod tests {
             let (mut peer, _) = listener.accept().unwrap();
             peer.write_all(&[0; READS * HTTP_SCRATCH_BYTES]).unwrap();
             written.send(()).unwrap();
-            // Open until the client has gone.
+            // Open until the client closes.
             let _ = peer.read(&mut [0]);
         });
-        let turns = Executor::start("reader", None, move || async move {
+        let rounds = Executor::start("reader", None, move || async move {
             let target = Target { host: "127.0.0.1".into(), port: address.port(), tls: None };
-            let resolver = Resolver::with_lookup(0, |_| panic!("not asked")).unwrap();
+            let resolver = Resolver::with_lookup(0, |_| panic!("no lookup expected")).unwrap();
             let stage = Cell::new("");
             let opened = Connection::open(&target, &resolver, 5_000_000_000, &stage).await;
             let mut connection = opened.unwrap();
             is_written.recv().unwrap();
-            let turns = Rc::new(Cell::new(0));
-            let counted = Rc::clone(&turns);
+            let rounds = Rc::new(Cell::new(0));
+            let counted = Rc::clone(&rounds);
             spawn(async move {
-                for turn in 1..=1_000 {
-                    counted.set(turn);
+                for round in 1..=1_000 {
+                    counted.set(round);
                     yield_now().await;
                 }
             });
             for _ in 0..READS {
                 assert!(connection.receive().await.unwrap().is_some());
             }
-            turns.get()
+            rounds.get()
         });
-        assert!(turns.unwrap().join().unwrap() >= READS - 1);
+        assert!(rounds.unwrap().join().unwrap() >= READS - 1);
         server.join().unwrap();
     }
 }

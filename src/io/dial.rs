@@ -1,10 +1,9 @@
-//! TCP connections made on a glommio executor, and a limit in time for anything awaited there.
+//! TCP connections on a glommio executor, and a timeout for futures.
 //!
 //! Runs on:  control core, serve core. Owns: nothing.
-//! Bounds:   the timeout given by the caller, shared out among the addresses.
+//! Bounds:   the caller's timeout, divided among the addresses.
 //!
-//! The socket is made here and lent to glommio, so that it can be taken back: glommio's stream
-//! gives its descriptor away only as a number.
+//! The socket is created here and duplicated for glommio, whose stream does not give up its descriptor.
 use futures_lite::AsyncWriteExt as _;
 use futures_lite::future::or;
 use glommio::net::TcpStream;
@@ -15,10 +14,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// No address could be connected to. *The network's or the server's fault: back off.*
+/// No address accepted a connection. *Back off.*
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct ConnectError {
-    /// Each address that was tried, and why it failed.
+    /// Each address tried, with its error.
     pub tried: Vec<(SocketAddr, String)>,
 }
 
@@ -35,25 +34,24 @@ impl std::fmt::Display for ConnectError {
     }
 }
 
-/// A connection, usable in two ways: awaited through glommio, or as a bare socket.
+/// A connection as a glommio stream and as a plain socket.
 #[derive(Debug)]
 pub struct Dialed {
-    /// To be awaited on the executor that connected.
+    /// Stream of the executor that connected.
     pub stream: TcpStream,
-    /// The same connection as a non-blocking socket; an own descriptor.
+    /// The same connection as a non-blocking socket with its own descriptor.
     pub socket: std::net::TcpStream,
 }
 
 impl Dialed {
-    /// The bare socket alone, for another thread; the connection stays open.
+    /// The plain socket, for another thread; the connection stays open.
     #[must_use]
     pub fn into_socket(self) -> std::net::TcpStream {
         self.socket
     }
 }
 
-/// Waits for `work`, but no longer than `timeout_ns`; `None` when the time is over. What is then
-/// dropped is the future, not a task.
+/// Awaits `work` for at most `timeout_ns`; `None` after the timeout. Then the future is dropped (no task is cancelled).
 pub async fn within<T>(timeout_ns: u64, work: impl Future<Output = T>) -> Option<T> {
     or(async { Some(work.await) }, async {
         Timer::new(Duration::from_nanos(timeout_ns)).await;
@@ -62,11 +60,11 @@ pub async fn within<T>(timeout_ns: u64, work: impl Future<Output = T>) -> Option
     .await
 }
 
-/// Connects to the first address that answers, in the given order. Each gets an equal share of
-/// `timeout_ns`; what one leaves unused is not carried over. `TCP_NODELAY` is on.
+/// Connects to the first address that accepts, in the given order. Each gets an equal share of `timeout_ns`; unused
+/// time is not carried over. Sets `TCP_NODELAY`.
 ///
 /// # Errors
-/// [`ConnectError`] with the fate of every address.
+/// [`ConnectError`] with the error of every address.
 pub async fn connect(addresses: &[SocketAddr], timeout_ns: u64) -> Result<Dialed, ConnectError> {
     let mut tried = Vec::new();
     let share_ns = timeout_ns / (addresses.len().max(1) as u64);
@@ -89,9 +87,9 @@ async fn connect_one(address: SocketAddr) -> io::Result<Dialed> {
     {
         return Err(error);
     }
-    let lent = socket.try_clone()?;
-    let mut stream = TcpStream::from(lent);
-    // Sending nothing waits until the connection is made, and reports why it was not.
+    let copy = socket.try_clone()?;
+    let mut stream = TcpStream::from(copy);
+    // An empty write completes when connected, and returns the error otherwise.
     stream.write(&[]).await?;
     if let Some(error) = socket.take_error()? {
         return Err(error);
@@ -100,7 +98,7 @@ async fn connect_one(address: SocketAddr) -> io::Result<Dialed> {
 }
 
 fn one_line(error: &io::Error) -> String {
-    // "Connection refused (os error 111)": the number says nothing to a reader.
+    // Removes the error number: "Connection refused (os error 111)".
     let text = error.to_string().to_lowercase();
     text.split(" (os error").next().unwrap_or_default().to_owned()
 }

@@ -1,12 +1,12 @@
-//! Readiness of many sockets and a doorbell, without any wait that was not asked for.
+//! Readiness of sockets, and a doorbell that wakes the waiting thread.
 //!
-//! What is above does not know who says that a socket is ready: [`Driver`].
+//! [`Driver`] selects the implementation; callers do not depend on it.
 //!
 //! Runs on:  shard cores (inside the glommio executor). Owns: one epoll set, one eventfd.
-//! Bounds:   `EVENTS_PER_WAIT` sockets a turn; level-triggered, so nothing is lost beyond it.
+//! Bounds:   `EVENTS_PER_WAIT` sockets per wait; level-triggered, so further ones are reported next time.
 //!
-//! The runtime's own TCP path costs 35 to 45 µs a message and saturates at 50,000 wake-ups a
-//! second; this one polls the kernel from inside a task (both measured).
+//! glommio's TCP stream costs 35 to 45 µs per message and saturates at 50,000 wake-ups per second; this set is polled
+//! from within a task (both measured).
 use super::{native::Native, socket::Stream};
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 use rustix::fd::OwnedFd;
@@ -14,12 +14,12 @@ use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 
-/// Sockets that one wait may report.
+/// Maximum sockets reported by one wait.
 const EVENTS_PER_WAIT: usize = 256;
 /// The doorbell's key; sockets use their slot numbers.
 const DOORBELL_KEY: u64 = u64::MAX;
 
-/// Wakes a parked shard. The producer of a ring rings it after each message.
+/// Wakes a parked shard. A ring's producer rings it after each message.
 #[derive(Clone, Debug)]
 pub struct Doorbell {
     event: Arc<OwnedFd>,
@@ -32,13 +32,12 @@ impl Doorbell {
         Ok(Self { event: Arc::new(event), asleep: Arc::new(AtomicBool::new(false)) })
     }
 
-    /// Costs a system call only when the other side sleeps.
+    /// Costs a system call only if the other side sleeps.
     pub fn ring(&self) {
-        // Pairs with the fence in `Readiness::wait`: either the sleeper sees the message, or this
-        // sees that it sleeps.
+        // Pairs with the fence in `Readiness::wait`: either the sleeper sees the message, or this sees that it sleeps.
         fence(Ordering::SeqCst);
         if self.asleep.load(Ordering::Relaxed) {
-            // It fails only when the counter is full, and then the sleeper wakes anyway.
+            // Fails only if the counter is full; the sleeper then wakes anyway.
             let _ = rustix::io::write(&*self.event, &1u64.to_ne_bytes());
         }
     }
@@ -49,10 +48,10 @@ impl Doorbell {
     }
 }
 
-/// Whether this kernel waits to the nanosecond (`epoll_pwait2`, Linux 5.11).
+/// Whether the kernel supports waits of nanosecond precision (`epoll_pwait2`, Linux 5.11).
 ///
 /// # Errors
-/// It does not, or the process has no file descriptors left.
+/// It does not, or no file descriptors are left.
 pub fn probe() -> std::io::Result<()> {
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     let mut events = [MaybeUninit::<epoll::Event>::uninit(); 1];
@@ -60,23 +59,23 @@ pub fn probe() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Who says which sockets are ready.
+/// Source of socket readiness.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Driver {
-    /// Our own epoll set, polled inside the executor.
+    /// An epoll set polled inside the executor.
     #[default]
     Epoll,
-    /// The runtime's reactor: three to six times slower, for comparison.
+    /// glommio's reactor: three to six times slower, for comparison.
     Native,
 }
 
-/// Which sockets can be read or written.
+/// The set of watched sockets.
 pub struct Readiness {
-    /// The runtime's reactor instead of the epoll set, once the shard runs on its executor.
+    /// glommio's reactor, if used instead of the epoll set.
     native: Option<Native>,
-    /// Sockets with bytes to send that found no room; the native driver tries them each time.
+    /// Sockets with unsent bytes; the native driver reports them writable at each wait.
     full: Vec<u32>,
-    /// Streams of memory: nobody can tell when they are ready, so they are looked at each time.
+    /// In-memory streams, whose readiness is unknown: reported at each wait.
     memory: Vec<u32>,
     epoll: OwnedFd,
     doorbell: Doorbell,
@@ -90,14 +89,14 @@ impl std::fmt::Debug for Readiness {
     }
 }
 
-/// What a socket is ready for.
+/// Readiness of one socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ready {
-    /// The key it was added with.
+    /// The key given to [`Readiness::add`].
     pub key: u32,
-    /// There are bytes, an end or an error.
+    /// Bytes, end of stream or an error are available.
     pub readable: bool,
-    /// There is room.
+    /// There is room in the send buffer.
     pub writable: bool,
 }
 
@@ -105,7 +104,7 @@ impl Readiness {
     /// An empty set.
     ///
     /// # Errors
-    /// The process has no file descriptors left: `ulimit -n`.
+    /// No file descriptors are left: `ulimit -n`.
     pub fn new() -> std::io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let doorbell = Doorbell::new()?;
@@ -116,12 +115,12 @@ impl Readiness {
         Ok(Self { native: None, full, memory, epoll, doorbell, reported, rung: false })
     }
 
-    /// Hands the sockets that are added from now on to the runtime. Call it on the executor.
+    /// Uses glommio's reactor for sockets added from now on. Must be called on the executor.
     pub fn go_native(&mut self) {
         self.native = Some(Native::default());
     }
 
-    /// [`Self::wait`] by the runtime, for [`Driver::Native`].
+    /// [`Self::wait`] for [`Driver::Native`].
     pub async fn wait_native(&mut self, timeout_ns: u64) {
         self.reported.clear();
         self.rung = false;
@@ -133,17 +132,16 @@ impl Readiness {
         self.reported.extend(self.full.iter().map(|&key| ready(key, false)));
     }
 
-    /// The bell that ends a wait.
+    /// The doorbell that ends a wait.
     #[must_use]
     pub fn doorbell(&self) -> Doorbell {
         self.doorbell.clone()
     }
 
-    /// Reports `stream` from now on under `key`; a stream of memory is reported at each wait, which
-    /// then does not wait.
+    /// Adds `stream` under `key`. An in-memory stream is reported at each wait, which then does not block.
     ///
     /// # Errors
-    /// As the kernel's `epoll_ctl`.
+    /// Those of `epoll_ctl`.
     pub fn add(&mut self, stream: &dyn Stream, key: u32) -> std::io::Result<()> {
         if let Some(native) = &self.native {
             return native.add(stream, key);
@@ -156,10 +154,10 @@ impl Readiness {
         Ok(epoll::add(&self.epoll, handle, data, epoll::EventFlags::IN)?)
     }
 
-    /// Whether to report room to write too.
+    /// Sets whether to report writability.
     ///
     /// # Errors
-    /// As the kernel's `epoll_ctl`.
+    /// Those of `epoll_ctl`.
     pub fn want_write(
         &mut self,
         stream: &dyn Stream,
@@ -178,7 +176,7 @@ impl Readiness {
         Ok(epoll::modify(&self.epoll, handle, data, flags)?)
     }
 
-    /// Forgets `stream`, which was added under `key`.
+    /// Removes `stream`, which was added under `key`.
     pub fn remove(&mut self, stream: &dyn Stream, key: u32) {
         if let Some(native) = &self.native {
             self.full.retain(|&full| full != key);
@@ -186,13 +184,13 @@ impl Readiness {
         }
         self.memory.retain(|&known| known != key);
         if let Some(handle) = stream.handle() {
-            // A socket that is not in the set is what was wanted.
+            // Fails if the socket is not in the set.
             let _ = epoll::delete(&self.epoll, handle);
         }
     }
 
-    /// Waits up to `timeout_ns` (0: not at all) unless `is_idle` says that there is work after
-    /// all; it is asked once, after the doorbell was armed. Ready sockets are in [`Self::ready`].
+    /// Waits up to `timeout_ns` (0: polls) unless `is_idle`, called once after the doorbell is armed, returns false.
+    /// Results are in [`Self::ready`].
     pub fn wait(&mut self, timeout_ns: u64, is_idle: impl FnOnce() -> bool) {
         self.reported.clear();
         let mut timeout_ns = if self.memory.is_empty() { timeout_ns } else { 0 };
@@ -208,12 +206,12 @@ impl Readiness {
             tv_nsec: (timeout_ns % 1_000_000_000) as i64,
         };
         let mut events = [MaybeUninit::<epoll::Event>::uninit(); EVENTS_PER_WAIT];
-        // An interrupted wait is a short one.
+        // An interrupted wait reports nothing.
         let found = epoll::wait(&self.epoll, &mut events[..], Some(&timeout));
         self.doorbell.asleep.store(false, Ordering::Relaxed);
         self.rung = false;
         for event in found.map(|(found, _)| found).unwrap_or_default() {
-            // The structure is packed: copy before looking.
+            // The structure is packed: fields must be copied before use.
             let epoll::Event { flags, data } = *event;
             if data.u64() == DOORBELL_KEY {
                 self.rung = true;
@@ -233,19 +231,19 @@ impl Readiness {
         self.reported.extend(memory.map(|&key| Ready { key, readable: true, writable: true }));
     }
 
-    /// Whether the doorbell ended the last wait.
+    /// Whether the doorbell rang during the last wait.
     #[must_use]
     pub fn was_rung(&self) -> bool {
         self.rung
     }
 
-    /// Number of sockets that the last wait reported.
+    /// Number of sockets reported by the last wait.
     #[must_use]
     pub fn reported(&self) -> usize {
         self.reported.len()
     }
 
-    /// One report of the last wait, `place` in `0..reported()`.
+    /// Report `place` of the last wait, `place` in `0..reported()`.
     #[must_use]
     pub fn ready(&self, place: usize) -> Ready {
         self.reported[place]
@@ -282,7 +280,7 @@ mod tests {
 
         let bell = set.doorbell();
         let ringer = std::thread::spawn(move || {
-            // Rings until the other side slept once: a bell at nobody asleep is free and lost.
+            // Rings repeatedly: a bell while the other side is awake has no effect.
             for _ in 0..2000 {
                 bell.ring();
                 std::thread::sleep(std::time::Duration::from_millis(1));

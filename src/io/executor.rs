@@ -1,9 +1,9 @@
-//! The runtime's executors: one thread each, pinned or not. The only file that builds them.
+//! glommio executors, one thread each, optionally pinned. The only file that builds them.
 //!
 //! Runs on:  main thread (start), then each executor's own.
 //!
-//! `io_memory(0)` because 30 MiB would be pinned per executor otherwise; the preempt timer stays
-//! at its default because a shorter one can hang the executor.
+//! `io_memory(0)`, because otherwise 30 MiB would be pinned per executor. The preempt timer keeps its default, because
+//! a shorter one can hang the executor.
 use crate::base::limits;
 use crate::base::time::SECOND_NS;
 use glommio::{GlommioError, LocalExecutorBuilder, Placement};
@@ -19,10 +19,9 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Locked memory that the runtime insists on for its rings, bytes per process.
+/// Locked memory that glommio requires for its rings, bytes per process.
 const LOCKED_MEMORY_MIN_BYTES: u64 = 512 * 1024;
-/// File descriptors that a few threads and their first sockets take, with room. The runtime
-/// panics on its own thread when it gets none.
+/// File descriptors for a few threads and their first sockets. glommio panics on its own thread when it gets none.
 const FILES_MIN: u64 = 128;
 
 /// Why an executor cannot start: one line with the remedy. Exit code 1.
@@ -30,10 +29,10 @@ const FILES_MIN: u64 = 128;
 #[error("{0}")]
 pub struct StartError(pub String);
 
-/// Checks what can be checked before any thread starts.
+/// Checks the host's limits before any thread starts.
 ///
 /// # Errors
-/// [`StartError`] that names the limit and how to raise it.
+/// [`StartError`] with the limit and how to raise it.
 pub fn check_host() -> Result<(), StartError> {
     if let Some(files) = getrlimit(Resource::Nofile).current
         && files < FILES_MIN
@@ -59,8 +58,8 @@ pub fn check_host() -> Result<(), StartError> {
     probe_io_uring().map_err(|error| explain("control", &error.to_string()))
 }
 
-/// Makes the smallest ring, does with it what the runtime will do, and drops it: the runtime panics where the kernel
-/// refuses any of it. Seccomp profiles deny the three calls one by one.
+/// Creates the smallest ring and makes the calls that glommio makes: glommio panics if the kernel refuses any of them.
+/// Seccomp profiles deny the three calls individually.
 fn probe_io_uring() -> std::io::Result<()> {
     let refused = |call: &str, error: Errno| {
         let error = std::io::Error::from(error);
@@ -69,7 +68,7 @@ fn probe_io_uring() -> std::io::Result<()> {
     let ring = smallest_ring().map_err(|error| refused("io_uring_setup", error))?;
     let calls = [("io_uring_register", register(&ring)), ("io_uring_enter", enter(&ring))];
     for (call, result) in calls {
-        // Another error is the kernel's own answer to a question that asked for nothing.
+        // Other errors are expected, since the arguments request nothing.
         if let Err(error @ (Errno::PERM | Errno::ACCESS | Errno::NOSYS)) = result {
             return Err(refused(call, error));
         }
@@ -80,8 +79,8 @@ fn probe_io_uring() -> std::io::Result<()> {
 #[expect(unsafe_code, reason = "io_uring_setup has no safe form")]
 fn smallest_ring() -> Result<OwnedFd, Errno> {
     let mut params = io_uring_params::default();
-    // SAFETY: without flags the kernel only fills `params` in; the ring is never mapped and ends
-    // with its descriptor.
+    // SAFETY: without flags the kernel only fills in `params`; the ring is never mapped and is freed with its
+    // descriptor.
     unsafe { io_uring_setup(1, &mut params) }
 }
 
@@ -89,7 +88,7 @@ fn smallest_ring() -> Result<OwnedFd, Errno> {
 fn register(ring: &OwnedFd) -> Result<u32, Errno> {
     let mut probe = [0_u64; 2];
     let place = (&raw mut probe).cast();
-    // SAFETY: with room for no operation the kernel writes the head of an answer, 16 bytes.
+    // SAFETY: with room for no operation the kernel writes only the 16-byte header.
     unsafe { io_uring_register(ring, IoringRegisterOp::RegisterProbe, place, 0) }
 }
 
@@ -99,10 +98,10 @@ fn enter(ring: &OwnedFd) -> Result<u32, Errno> {
     unsafe { io_uring_enter(ring, 0, 0, IoringEnterFlags::empty()) }
 }
 
-/// Threads that one executor needs at once, with two that may just be ending.
+/// Threads that one executor needs at once, plus two that may be ending.
 const EXECUTOR_THREADS: usize = 4;
 
-/// Starts as many threads as an executor needs, and ends them: the runtime panics on its own thread when it gets none.
+/// Starts and ends as many threads as an executor needs: glommio panics on its own thread when it gets none.
 fn probe_threads(name: &str) -> Result<(), StartError> {
     let gate = Arc::new(Mutex::new(()));
     let closed = gate.lock();
@@ -114,16 +113,16 @@ fn probe_threads(name: &str) -> Result<(), StartError> {
     let started: Vec<_> = (0..EXECUTOR_THREADS).map(start).collect();
     drop(closed);
     for thread in started {
-        // They hold nothing and cannot fail.
+        // The threads hold nothing and cannot fail.
         let _ = thread.map_err(|error| no_thread(name, &error))?.join();
     }
     Ok(())
 }
 
-/// Checks that threads can be pinned, on a thread of its own, which keeps the mask to itself.
+/// Checks that threads can be pinned, on a temporary thread.
 ///
 /// # Errors
-/// [`StartError`]: the kernel refuses, or has no thread left.
+/// [`StartError`]: the kernel refuses, or no thread can be started.
 pub fn check_pinning(core: u32) -> Result<(), StartError> {
     let pin = move || super::threads::pin_current(core);
     let thread = std::thread::Builder::new().name("probe-pin".into()).spawn(pin);
@@ -136,19 +135,19 @@ pub fn check_pinning(core: u32) -> Result<(), StartError> {
     )))
 }
 
-/// A thread that the kernel does not give, with the remedy.
+/// The error for a thread that cannot be started, with the remedy.
 #[must_use]
 pub fn no_thread(name: &str, error: &std::io::Error) -> StartError {
     explain(name, &error.to_string())
 }
 
-/// Why the kernel gives this process no io_uring; `None` when it does.
+/// Why the kernel refuses io_uring; `None` if it does not.
 #[must_use]
 pub fn io_uring_fault() -> Option<String> {
     probe_io_uring().err().map(|error| error.to_string())
 }
 
-/// The cores that this process may run on, by number.
+/// Cores that this process may run on, ascending.
 #[must_use]
 pub fn usable_cores() -> Vec<u32> {
     let cores = core_affinity::get_core_ids().unwrap_or_default();
@@ -160,7 +159,7 @@ pub fn usable_cores() -> Vec<u32> {
 /// A running executor.
 pub struct Executor<T: Send + 'static> {
     handle: JoinHandle<Result<T, GlommioError<()>>>,
-    /// Its sender lives as long as the thread's work.
+    /// Disconnects when the thread's work ends.
     over: mpsc::Receiver<()>,
 }
 
@@ -171,12 +170,12 @@ impl<T: Send + 'static> std::fmt::Debug for Executor<T> {
 }
 
 impl<T: Send + 'static> Executor<T> {
-    /// Starts a thread called `name`, on `core` if one is given, that runs what `make` makes.
+    /// Starts a thread `name`, pinned to `core` if given, that runs the future from `make`.
     ///
-    /// Call it from a thread that is not pinned: a new thread inherits the mask.
+    /// Must be called from an unpinned thread: a new thread inherits the CPU mask.
     ///
     /// # Errors
-    /// [`StartError`] when io_uring is not to be had or the core cannot be pinned.
+    /// [`StartError`] if io_uring is refused or the core cannot be pinned.
     pub fn start<G, F>(name: &str, core: Option<u32>, make: G) -> Result<Self, StartError>
     where
         G: FnOnce() -> F + Send + 'static,
@@ -185,8 +184,7 @@ impl<T: Send + 'static> Executor<T> {
         Self::start_spinning(name, core, 0, make)
     }
 
-    /// The same, of which the runtime itself polls for `spin_ns` before it sleeps. Only pinned
-    /// executors do.
+    /// [`Executor::start`] with a runtime that polls for `spin_ns` before it sleeps; only for pinned executors.
     ///
     /// # Errors
     /// As [`Executor::start`].
@@ -211,7 +209,7 @@ impl<T: Send + 'static> Executor<T> {
         let run = move || {
             let executor = builder.make()?;
             executor.run(async move {
-                // The first park of an executor costs 8 to 17 ms: now, not at the first frame.
+                // The first park of an executor costs 8 to 17 ms: do it before the first frame.
                 glommio::timer::sleep(Duration::from_millis(1)).await;
                 let _ = running.send(());
                 let result = make().await;
@@ -219,11 +217,11 @@ impl<T: Send + 'static> Executor<T> {
                 Ok(result)
             })
         };
-        // The runtime's own way to start one has no stack size.
+        // glommio's own thread builder has no stack size.
         let thread = std::thread::Builder::new().name(name.to_owned());
         let handle = thread.stack_size(limits::DECODE_STACK_BYTES).spawn(run);
         let handle = handle.map_err(|error| explain(name, &error.to_string()))?;
-        // The runtime makes its rings on the new thread; where that fails, the thread just ends.
+        // glommio creates its rings on the new thread; if that fails the thread ends.
         if over.recv().is_err() {
             let error = ended(handle).err().unwrap_or_else(|| "it ended at once".to_owned());
             return Err(explain(name, &error));
@@ -231,7 +229,7 @@ impl<T: Send + 'static> Executor<T> {
         Ok(Self { handle, over })
     }
 
-    /// Waits for the thread's end.
+    /// Waits for the end of the thread.
     ///
     /// # Errors
     /// [`StartError`]: the thread has failed.
@@ -239,8 +237,7 @@ impl<T: Send + 'static> Executor<T> {
         ended(self.handle).map_err(|error| explain("executor", &error))
     }
 
-    /// Waits for the thread's end, but no longer than `timeout_ns`; a thread that takes longer is
-    /// left to itself.
+    /// Waits at most `timeout_ns` for the end of the thread; after that it is detached.
     ///
     /// # Errors
     /// [`StartError`]: the thread has failed, or has not ended.
@@ -249,20 +246,20 @@ impl<T: Send + 'static> Executor<T> {
             Err(mpsc::RecvTimeoutError::Disconnected) => self.join(),
             Ok(()) | Err(mpsc::RecvTimeoutError::Timeout) => {
                 let seconds = timeout_ns / SECOND_NS;
-                Err(StartError(format!("a thread did not end within {seconds} s of being asked")))
+                Err(StartError(format!("a thread did not end within {seconds} s after its stop")))
             }
         }
     }
 }
 
-/// What a thread has made, or why it has failed.
+/// The thread's result, or its error.
 fn ended<T>(handle: JoinHandle<Result<T, GlommioError<()>>>) -> Result<T, String> {
     match handle.join() {
         Ok(result) => result.map_err(|error| error.to_string()),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-            Err(format!("it panicked: {}", text.unwrap_or("without a word")))
+            Err(format!("it panicked: {}", text.unwrap_or("no message")))
         }
     }
 }
@@ -286,17 +283,17 @@ fn explain(name: &str, error: &str) -> StartError {
     StartError(format!("cannot start the thread {name}: {error}; {remedy}"))
 }
 
-/// Lets other tasks of this executor run.
+/// Yields to other tasks of this executor.
 pub async fn yield_now() {
     glommio::executor().yield_task_queue_now().await;
 }
 
-/// Lets this task rest; other tasks of this executor run.
+/// Suspends this task for `ns`.
 pub async fn sleep(ns: u64) {
     glommio::timer::sleep(Duration::from_nanos(ns)).await;
 }
 
-/// Runs `task` beside the others of this executor; it must end by itself (a cancelled task leaks).
+/// Spawns `task` on this executor; it must end by itself (a cancelled task leaks).
 pub fn spawn(task: impl Future<Output = ()> + 'static) {
     glommio::spawn_local(task).detach();
 }

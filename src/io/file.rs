@@ -1,7 +1,7 @@
-//! Files that are read from one end to the other: plain, zstd or gzip, by content and not by name.
+//! Sequential input files: plain, zstd or gzip, detected by content.
 //!
-//! Runs on:  plain threads; may block. Knows no venue and no format of lines.
-//! Bounds:   two buffers of 128 KiB a file, and what zstd's window needs (at most 128 MiB).
+//! Runs on:  plain threads; may block.
+//! Bounds:   two buffers of 128 KiB per file, and zstd's window (at most 128 MiB).
 use super::gzip_members::GzipMembers;
 pub use super::packed::Damage;
 use super::zstd_frames::ZstdFrames;
@@ -18,15 +18,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 const BUFFER_BYTES: usize = 128 * 1024;
-/// Bytes that tell how a source is stored.
+/// Bytes needed to detect the form.
 const MAGIC_BYTES: usize = 4;
-/// Bytes of a first read, so that whoever looks at the beginning sees more than the form's mark. A
-/// pipe gives what it has.
+/// Bytes of the first read, so that a caller that inspects the head sees more than the magic number. A pipe returns
+/// what it has.
 const HEAD_BYTES: usize = 4096;
-/// While a pipe is silent the stop flag is looked at this often.
+/// Interval of stop flag checks while a pipe is silent.
 const STOP_LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
-/// Where input comes from.
+/// An input source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// Standard input.
@@ -36,7 +36,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// `-` is standard input, anything else a path.
+    /// `-` is standard input, any other argument a path.
     #[must_use]
     pub fn of(argument: PathBuf) -> Self {
         if argument.as_os_str() == "-" { Self::Stdin } else { Self::Path(argument) }
@@ -52,17 +52,17 @@ impl std::fmt::Display for Source {
     }
 }
 
-/// What can be known of a source without reading it.
+/// Properties of a source, known without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// Bytes as stored, compressed or not; `None` for pipes.
+    /// Stored length, bytes; `None` for pipes.
     pub len: Option<u64>,
 }
 
-/// Looks whether a source can be read.
+/// Checks that a source can be read.
 ///
 /// # Errors
-/// Why not, in words for a person: *say it and end*.
+/// The reason as text: *report and exit*.
 pub fn look(source: &Source) -> Result<Facts, String> {
     let Source::Path(path) = source else { return Ok(Facts { len: None }) };
     let metadata = std::fs::metadata(path).map_err(|error| explain(source, &error))?;
@@ -70,7 +70,7 @@ pub fn look(source: &Source) -> Result<Facts, String> {
         return Err(format!("{source} is a folder without a capture: name the files in it"));
     }
     if !metadata.is_file() {
-        // A pipe that was opened and closed again would have lost its writer.
+        // Opening and closing a pipe would disconnect its writer.
         return Ok(Facts { len: None });
     }
     File::open(path).map_err(|error| explain(source, &error))?;
@@ -86,10 +86,10 @@ fn explain(source: &Source, error: &io::Error) -> String {
     format!("cannot read {source}: {advice}")
 }
 
-/// How the bytes are stored.
+/// Storage form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// As they are.
+    /// Uncompressed.
     Plain,
     /// One or more zstd frames.
     Zstd,
@@ -98,7 +98,7 @@ pub enum Form {
 }
 
 impl Form {
-    /// By the first bytes.
+    /// Detects the form by the first bytes.
     #[must_use]
     pub fn of(head: &[u8]) -> Self {
         match head {
@@ -108,7 +108,7 @@ impl Form {
         }
     }
 
-    /// One word for messages.
+    /// Name for messages.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -119,17 +119,17 @@ impl Form {
     }
 }
 
-/// An open source: its bytes, decompressed.
+/// An open source.
 pub struct Input {
-    /// The bytes.
+    /// Decompressed bytes.
     pub reader: Box<dyn BufRead>,
-    /// How they are stored.
+    /// Storage form.
     pub form: Form,
-    /// Bytes read so far as stored.
+    /// Stored bytes read so far.
     pub taken: Arc<AtomicU64>,
 }
 
-/// The index beside a segment of a capture, if there is one.
+/// The index beside a capture segment, if there is one.
 #[must_use]
 pub fn read_index(source: &Source) -> Option<String> {
     let Source::Path(path) = source else { return None };
@@ -137,13 +137,13 @@ pub fn read_index(source: &Source) -> Option<String> {
     std::fs::read_to_string(format!("{stem}.index")).ok()
 }
 
-/// A small text beside files that are read, if it is there.
+/// The text of a small file, if it exists.
 #[must_use]
 pub fn read_beside(path: &Path) -> Option<String> {
     std::fs::read_to_string(path).ok()
 }
 
-/// The indices of a capture's segments in a folder.
+/// Index files of a capture's segments in a folder.
 #[must_use]
 pub fn indices(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
@@ -151,10 +151,10 @@ pub fn indices(folder: &Path) -> Vec<PathBuf> {
     paths.filter(|path| path.extension().is_some_and(|end| end == "index")).collect()
 }
 
-/// The segments of a capture in a folder, in the order of their times; none if it holds none.
+/// Capture segments in a folder, in chronological order; empty if there are none.
 ///
 /// # Errors
-/// Why it cannot be listed, in words for a person: *say it and end*.
+/// The folder cannot be listed; as text: *report and exit*.
 pub fn segments(folder: &Path) -> Result<Vec<PathBuf>, String> {
     let entries =
         std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
@@ -165,19 +165,19 @@ pub fn segments(folder: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(found)
 }
 
-/// Reads a small file that the user names: a regular one of at most `bytes_max` bytes. What never ends (a pipe that
-/// nobody writes to, `/dev/zero`) is refused without reading it.
+/// Reads a small file named by the user: a regular file of at most `bytes_max` bytes. Endless files (a pipe,
+/// `/dev/zero`) are refused unread.
 ///
 /// # Errors
-/// It cannot be read, is no regular file or is too large; in words for a person: *say it and end*.
+/// It is unreadable, not regular or too large; as text: *report and exit*.
 pub fn read_small(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
     read_checked(path, bytes_max, |_| Ok(()))
 }
 
-/// The same of a file that nobody but its owner may read: a key, a password.
+/// [`read_small`] for a secret, which only its owner may have access to.
 ///
 /// # Errors
-/// As [`read_small`]; or others may read it.
+/// As [`read_small`]; or others have access.
 pub fn read_private(path: &Path) -> Result<Vec<u8>, String> {
     use std::os::unix::fs::PermissionsExt as _;
     read_checked(path, SECRET_BYTES_MAX, |metadata| {
@@ -185,7 +185,7 @@ pub fn read_private(path: &Path) -> Result<Vec<u8>, String> {
             return Ok(());
         }
         let shown = path.display();
-        Err(format!("{shown}: others may read it; `chmod 600 {shown}` mends that"))
+        Err(format!("{shown}: others may read it; `chmod 600 {shown}` corrects that"))
     })
 }
 
@@ -196,8 +196,8 @@ fn read_checked(
 ) -> Result<Vec<u8>, String> {
     let shown = path.display();
     let fault = |error: io::Error| format!("{shown}: cannot be read: {error}");
-    // Looked at before it is opened, because opening a device may do something; and again afterwards,
-    // because it may be another file by then.
+    // Checked before opening, because opening a device may have effects, and again afterwards, because the path may
+    // have been replaced.
     let is_regular = |metadata: Metadata| match metadata.is_file() {
         true => Ok(metadata),
         false => Err(format!("{shown}: is no regular file; name one")),
@@ -218,65 +218,65 @@ fn read_checked(
     Ok(bytes)
 }
 
-/// What the file system knows of an open file.
+/// File system state of an open file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileState {
-    /// Somebody has deleted it: what is written into it is gone when it is closed.
+    /// Deleted: its content is lost when it is closed.
     pub is_deleted: bool,
-    /// Its length, bytes.
+    /// Length, bytes.
     pub len: u64,
 }
 
-/// Looks at an open file.
+/// State of an open file.
 ///
 /// # Errors
-/// The file system's.
+/// Those of `fstat`.
 pub fn state(file: &File) -> io::Result<FileState> {
     let metadata = file.metadata()?;
     Ok(FileState { is_deleted: metadata.nlink() == 0, len: metadata.len() })
 }
 
-/// Has the disk keep room for `bytes` more behind a file's end, so that they can be written when it is full. Where
-/// the file system cannot do that, nothing happens.
+/// Reserves disk space for `bytes` beyond the end of the file, so that they can be written when the disk is full. Best
+/// effort.
 pub fn reserve(file: &File, bytes: u64) {
     if let Ok(FileState { len, .. }) = state(file) {
         let _ = rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, len, bytes);
     }
 }
 
-/// Opens a source. Once `stop` is set a pipe looks as if it had ended.
+/// Opens a source. Once `stop` is set, a pipe reads as ended.
 ///
 /// # Errors
-/// Why it cannot be read, in words for a person: *say it and end*.
+/// It cannot be read; as text: *report and exit*.
 pub fn open(source: &Source, stop: &Arc<AtomicBool>) -> Result<Input, String> {
     open_part(source, stop, 0..u64::MAX)
 }
 
-/// The same with a part of a regular file, in bytes as stored; another source is read whole.
+/// [`open`] for a range of a regular file, in stored bytes; other sources are read whole.
 ///
 /// # Errors
-/// Why it cannot be read, in words for a person: *say it and end*.
+/// It cannot be read; as text: *report and exit*.
 pub fn open_part(
     source: &Source,
     stop: &Arc<AtomicBool>,
     part: Range<u64>,
 ) -> Result<Input, String> {
     let fault = |error: io::Error| explain(source, &error);
-    let (fd, patient) = match source {
+    let (fd, is_pipe) = match source {
         Source::Stdin => (io::stdin().as_fd().try_clone_to_owned().map_err(fault)?, true),
         Source::Path(path) => {
             let mut file = File::open(path).map_err(fault)?;
-            let patient = !file.metadata().map_err(fault)?.is_file();
-            if !patient && part.start > 0 {
+            let is_pipe = !file.metadata().map_err(fault)?.is_file();
+            if !is_pipe && part.start > 0 {
                 file.seek(SeekFrom::Start(part.start)).map_err(fault)?;
             }
-            (OwnedFd::from(file), patient)
+            (OwnedFd::from(file), is_pipe)
         }
     };
     let taken = Arc::new(AtomicU64::new(0));
-    let stop = patient.then(|| Arc::clone(stop));
+    let stop = is_pipe.then(|| Arc::clone(stop));
     let left = part.end.saturating_sub(part.start);
-    let mut raw = Taps { file: File::from(fd), left, taken: Arc::clone(&taken), stop };
+    let mut raw = StoppableFile { file: File::from(fd), left, taken: Arc::clone(&taken), stop };
     let mut head = [0; HEAD_BYTES];
     let mut filled = 0;
     while filled < MAGIC_BYTES {
@@ -286,7 +286,7 @@ pub fn open_part(
         }
     }
     let form = match (Form::of(&head[..filled]), source) {
-        // The beginning of the file is damaged; reading begins at the next frame.
+        // The head is damaged; reading begins at the next frame.
         (Form::Plain, Source::Path(path))
             if head[..filled].iter().any(|byte| *byte == 0 || *byte >= 0x80) =>
         {
@@ -314,16 +314,16 @@ pub fn open_part(
     Ok(Input { reader, form, taken })
 }
 
-/// Counts what is read, and lets a waiting read be stopped.
-struct Taps {
+/// A file reader that counts bytes and can be stopped while waiting.
+struct StoppableFile {
     file: File,
-    /// Bytes that are to be read.
+    /// Remaining bytes of the range.
     left: u64,
     taken: Arc<AtomicU64>,
     stop: Option<Arc<AtomicBool>>,
 }
 
-impl Read for Taps {
+impl Read for StoppableFile {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         while let Some(stop) = &self.stop {
             if stop.load(Ordering::Relaxed) {
@@ -332,7 +332,7 @@ impl Read for Taps {
             let mut fds = [PollFd::new(&self.file, PollFlags::IN)];
             match poll(&mut fds, Some(&STOP_LOOK)) {
                 Ok(0) | Err(rustix::io::Errno::INTR) => {}
-                // What the poll cannot say, the read will.
+                // The read reports the error.
                 Ok(_) | Err(_) => break,
             }
         }
@@ -350,17 +350,17 @@ impl Read for Taps {
     }
 }
 
-/// Creates a file for results, or empties it.
+/// Creates or truncates an output file.
 ///
 /// # Errors
-/// Why it cannot be written, in words for a person: *say it and end*.
+/// It cannot be written; as text: *report and exit*.
 pub fn create(path: &Path) -> Result<File, String> {
     File::create(path).map_err(|error| {
         format!("cannot write {}: {error}; name a file in a folder that exists", path.display())
     })
 }
 
-/// True when both paths lead to one existing file.
+/// Whether both paths are one existing file.
 #[must_use]
 pub fn same_file(a: &Path, b: &Path) -> bool {
     match (a.canonicalize(), b.canonicalize()) {
@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_stream_gives_what_is_there_and_then_an_unexpected_end() {
+    fn a_truncated_stream_gives_its_content_and_then_an_unexpected_end() {
         let text = "0123456789abcdef\n".repeat(60_000);
         for whole in [zstd::stream::encode_all(text.as_bytes(), 1).unwrap(), gzip(text.as_bytes())]
         {
@@ -418,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_look_sees_as_much_of_a_plain_file_as_of_a_packed_one() {
+    fn the_first_buffer_of_a_plain_file_is_as_long_as_of_a_compressed_one() {
         let text = b"{}\n".repeat(HEAD_BYTES);
         let packed = zstd::stream::encode_all(&text[..], 1).unwrap();
         for bytes in [&text, &packed] {
@@ -431,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_file_is_regular_and_bounded_and_a_secret_is_the_owners() {
+    fn small_files_are_regular_and_bounded_and_secrets_private() {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
@@ -463,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_explained() {
+    fn read_errors_have_a_remedy() {
         let missing = look(&Source::of("/no/such/file".into())).unwrap_err();
         assert!(missing.contains("/no/such/file: no such file"), "{missing}");
         let folder = look(&Source::of("/tmp".into())).unwrap_err();

@@ -1,23 +1,23 @@
-//! gzip members one after the other.
+//! Decoder for concatenated gzip members (RFC 1952).
 //!
-//! RFC 1952. Damage costs the rest of the member that it is in, and reading goes on at the next.
+//! Damage loses the rest of its member; reading continues at the next member.
 //!
 //! Runs on:  plain threads; may block. Bounds: those of [`Packed`], and 32 KiB of window.
 use super::packed::{Damage, Packed, find};
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 use std::io::{self, Read};
 
-/// What every member begins with: its mark, and the only method there is.
+/// Magic number and compression method of a member.
 const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
-/// A member's header without its options.
+/// Length of a member header without optional fields.
 const HEADER_BYTES: usize = 10;
-/// A member's checksum and length.
+/// Length of the trailer: checksum and length.
 const TRAILER_BYTES: usize = 8;
-/// A header with its options is not longer: a name and a comment of a few hundred bytes, and 64 KiB of the rest.
+/// Maximum header length with optional fields: name and comment of a few hundred bytes, extra field of 64 KiB.
 const HEADER_BYTES_MAX: usize = 128 * 1024;
 
-/// Where a member may begin. Compressed data holds the three bytes of its mark by chance, 60 times a GB; with the
-/// other bytes that have few values, once in 16 TB.
+/// Offset of a possible member start. Compressed data has the three magic bytes by chance 60 times per GB; with the
+/// checks of the other header bytes, once in 16 TB.
 fn next_member(bytes: &[u8]) -> Option<usize> {
     find(bytes, &MAGIC, begins_member)
 }
@@ -27,7 +27,7 @@ fn begins_member(bytes: &[u8]) -> bool {
     flags & 0xe0 == 0 && matches!(extra, 0 | 2 | 4) && matches!(system, 0..=13 | 255)
 }
 
-/// The length of a member's header; `None` where more bytes are needed.
+/// Length of a member header; `None` if more bytes are needed.
 fn header_len(bytes: &[u8]) -> Option<usize> {
     let flags = bytes.get(3)?;
     let mut at = HEADER_BYTES;
@@ -45,8 +45,8 @@ fn header_len(bytes: &[u8]) -> Option<usize> {
     (bytes.len() >= at).then_some(at)
 }
 
-/// Decompresses members. Damage is an error once, of kind `InvalidData` with a [`Damage`]; reading on gives what is
-/// behind it.
+/// Decompresses members. Damage is returned once, as an `InvalidData` error with a [`Damage`]; the next read continues
+/// after it.
 pub(super) struct GzipMembers<R> {
     packed: Packed<R>,
     inflate: Decompress,
@@ -54,19 +54,19 @@ pub(super) struct GzipMembers<R> {
     state: State,
 }
 
-/// Where reading is, with the place where the member at hand begins.
+/// Reading state, with the offset of the current member.
 #[derive(Clone, Copy, Debug)]
 enum State {
     Between,
     Inside(u64),
-    /// Behind a member's data, in front of its checksum.
+    /// After a member's data, before its trailer.
     Behind(u64),
 }
 
 impl<R: Read> GzipMembers<R> {
-    /// Members of `raw`, which begins `before` bytes behind the beginning of its file.
+    /// Members of `raw`, whose first byte has offset `before` in the file.
     pub(super) fn new(raw: R, before: u64) -> Self {
-        // The longest that is asked for at once to recognize a member.
+        // The search needs a whole header.
         let packed = Packed::new(raw, before, next_member, HEADER_BYTES);
         Self {
             packed,
@@ -109,7 +109,7 @@ impl<R: Read> GzipMembers<R> {
         Ok(true)
     }
 
-    /// Compares the member with its checksum and its length.
+    /// Verifies checksum and length of the member.
     fn end(&mut self, member: u64) -> io::Result<()> {
         self.state = State::Between;
         if !self.packed.fill(TRAILER_BYTES)? {
@@ -124,7 +124,7 @@ impl<R: Read> GzipMembers<R> {
             return Ok(());
         }
         let behind = self.packed.offset() + TRAILER_BYTES as u64;
-        let why = "the checksum of a member is another one";
+        let why = "the checksum of a member differs";
         let damage = self.packed.skip(member, behind, why)?;
         Err(Damage { unproven: true, ..damage }.into_error())
     }
@@ -191,7 +191,7 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    /// What is read, and the errors on the way.
+    /// The text read, and the errors.
     fn read(bytes: &[u8]) -> (String, Vec<io::Error>) {
         let mut members = GzipMembers::new(bytes, 0);
         let (mut text, mut errors) = (Vec::new(), Vec::new());
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_costs_the_rest_of_the_member_that_it_is_in() {
+    fn damage_loses_the_rest_of_its_member() {
         let texts = texts(5);
         let name = |i: usize| i.is_multiple_of(2).then_some("a name");
         let members: Vec<Vec<u8>> =
@@ -232,7 +232,7 @@ mod tests {
         assert_eq!(read(&whole).0, texts.concat());
         let begin: usize = members[..2].iter().map(Vec::len).sum();
         let len = members[2].len();
-        // The mark, the flags, the name, the data, the checksum; one byte or many, or all of it.
+        // Magic, flags, name, data, checksum; one byte, many, or all.
         for (at, n) in [
             (0, 1),
             (2, 1),
@@ -255,7 +255,7 @@ mod tests {
                 }
                 bytes[range].fill(fill);
                 let (text, errors) = read(&bytes);
-                // Some of a name is nothing that is compared with anything.
+                // Damage of a name may go unnoticed.
                 assert!(!errors.is_empty() || text == texts.concat(), "{at} {n} {fill}");
                 assert!(text.starts_with(&texts[..2].concat()), "{at} {n} {fill}");
                 assert!(text.ends_with(&texts[3..].concat()), "{at} {n} {fill}: {errors:?}");
@@ -264,26 +264,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lost_is_counted() {
+    fn lost_bytes_are_reported() {
         let texts = texts(3);
         let one = gzip(&texts.concat(), None);
         let mut bytes = one.clone();
         let at = bytes.len() / 2;
         bytes[at..at + 40].fill(0xff);
         let (text, errors) = read(&bytes);
-        assert!(texts.concat().starts_with(&text[..text.len() / 2]), "the first half is there");
+        assert!(texts.concat().starts_with(&text[..text.len() / 2]), "the first half is read");
         let damage_of_one = damage(&errors[0]);
         assert_eq!((errors.len(), damage_of_one.resumed), (1, false));
         assert_eq!(damage_of_one.to, one.len() as u64);
         let lost = one.len() as u64 - damage_of_one.from;
         assert!(errors[0].to_string().contains(&format!("to the end are lost, {lost} bytes")));
-        // A checksum that differs: nothing is missing, and nothing is proven.
+        // A checksum that differs: nothing is missing, but the text is unverified.
         let mut bytes = [one.clone(), gzip("next\n", None)].concat();
         bytes[one.len() - 8] ^= 1;
         let (text, errors) = read(&bytes);
         assert_eq!(text, texts.concat() + "next\n");
         assert!(errors.len() == 1 && damage(&errors[0]).unproven, "{errors:?}");
-        // Bytes between members, and behind them.
+        // Bytes between members, and after them.
         let between = [&gzip("a\n", None)[..], &[0; 600], &gzip("b\n", None), &[0; 600]].concat();
         let (text, errors) = read(&between);
         assert_eq!((&*text, errors.len()), ("a\nb\n", 2));

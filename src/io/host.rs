@@ -1,6 +1,6 @@
-//! The facts of this host, gathered from `/proc`, `/sys` and the kernel's limits; nothing is changed.
+//! Facts about this host from `/proc`, `/sys` and resource limits; read-only.
 //!
-//! Runs on:  main thread; may block. Knows what the kernel says, not what it means: that is `host`.
+//! Runs on:  main thread; may block. Collects only; `host` interprets.
 use super::executor::{io_uring_fault, usable_cores};
 use crate::host::facts::{Facts, Share};
 use crate::host::kernel_text::{self, IdleState, InterruptTable};
@@ -9,16 +9,15 @@ use rustix::process::{Resource, getrlimit};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Programs that keep the wall clock right, as the kernel cuts their names.
+/// Time synchronization daemons, with names as truncated by the kernel.
 const TIME_DAEMONS: &[&str] =
     &["chronyd", "ntpd", "ntpsec", "openntpd", "systemd-timesyn", "ptp4l", "phc2sys"];
-/// A control group without a bound has one near 2^63 in the older hierarchy.
+/// The cgroup v1 value for "no limit" is near 2^63.
 const NO_BOUND_BYTES: u64 = 1 << 60;
 const CPUS: &str = "/sys/devices/system/cpu";
 const CLOCK: &str = "/sys/devices/system/clocksource/clocksource0";
 
-/// Gathers everything; what changes by the second is watched for `window`, and looked at since the
-/// start of the machine when that is zero.
+/// Collects all facts. Rates are measured over `window`, or since boot if it is zero.
 #[must_use]
 pub fn facts(window: Duration) -> Facts {
     let mut facts = Facts {
@@ -26,7 +25,7 @@ pub fn facts(window: Duration) -> Facts {
         usable: usable_cores(),
         isolated: kernel_text::cores(&read(format!("{CPUS}/isolated"))).unwrap_or_default(),
         kernel: read("/proc/sys/kernel/osrelease"),
-        load: read("/proc/loadavg").split(' ').next().and_then(|word| word.parse().ok()),
+        load: read("/proc/loadavg").split(' ').next().and_then(|text| text.parse().ok()),
         io_uring_fault: io_uring_fault(),
         io_uring_disabled: number("/proc/sys/kernel/io_uring_disabled"),
         locked_memory_bytes: getrlimit(Resource::Memlock).current,
@@ -42,24 +41,23 @@ pub fn facts(window: Duration) -> Facts {
     facts
 }
 
-/// One line to stand beside figures: what they were taken on, and which settings were not as they
-/// should be. Takes some milliseconds.
+/// One line to accompany measurements: the host and its deviating settings. Takes some milliseconds.
 #[must_use]
 pub fn summary() -> String {
     let mut facts = facts(Duration::ZERO);
-    // A figure does not say which threads it was taken with; the layout is no part of the line.
+    // Measurements do not depend on a thread layout, so it is left out.
     facts.layout = Some(crate::host::facts::Layout::default());
     let profile = Profile::guess(&facts);
     let findings = judge(&facts, &profile);
     show::summary(&facts, &profile, &findings)
 }
 
-/// A file of the kernel without spaces around it; empty when it cannot be read.
+/// Trimmed content of a file; empty if it cannot be read.
 fn read(path: impl AsRef<Path>) -> String {
     std::fs::read_to_string(path).unwrap_or_default().trim().to_owned()
 }
 
-fn word(path: impl AsRef<Path>) -> Option<String> {
+fn text(path: impl AsRef<Path>) -> Option<String> {
     Some(read(path)).filter(|text| !text.is_empty())
 }
 
@@ -67,7 +65,7 @@ fn number(path: impl AsRef<Path>) -> Option<u64> {
     read(path).parse().ok()
 }
 
-/// Paths in a folder, in order; none when there is no such folder.
+/// Sorted entries of a folder; empty if it does not exist.
 fn entries(folder: impl AsRef<Path>) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
@@ -89,10 +87,10 @@ fn cpu(facts: &mut Facts) {
         facts.nohz_full = kernel_text::cores(&read(nohz));
     }
     facts.worker_cores =
-        word("/sys/devices/virtual/workqueue/cpumask").and_then(|text| kernel_text::mask(&text));
+        text("/sys/devices/virtual/workqueue/cpumask").and_then(|text| kernel_text::mask(&text));
     for core in &facts.online {
         let core = PathBuf::from(format!("{CPUS}/cpu{core}"));
-        if let Some(governor) = word(core.join("cpufreq/scaling_governor"))
+        if let Some(governor) = text(core.join("cpufreq/scaling_governor"))
             && !facts.governors.contains(&governor)
         {
             facts.governors.push(governor);
@@ -120,7 +118,7 @@ fn cpu(facts: &mut Facts) {
     facts.battery = entries("/sys/class/power_supply").iter().any(is_battery);
 }
 
-/// The smallest bounds on the way from this process's control group to the root.
+/// Smallest limits on the path from this process's cgroup to the root.
 fn groups(facts: &mut Facts) {
     let lines = read("/proc/self/cgroup");
     let above = |mount: &str, controller: &str| -> Vec<PathBuf> {
@@ -168,7 +166,7 @@ fn network(facts: &mut Facts) {
     let ipv4 = Path::new("/proc/sys/net/ipv4");
     facts.receive_buffer_max = number(core.join("rmem_max"));
     let fields = read(ipv4.join("tcp_rmem"));
-    facts.tcp_receive_max = fields.split_whitespace().nth(2).and_then(|word| word.parse().ok());
+    facts.tcp_receive_max = fields.split_whitespace().nth(2).and_then(|text| text.parse().ok());
     facts.busy_poll_us = number(core.join("busy_poll"));
     facts.netdev_backlog = number(core.join("netdev_max_backlog"));
     facts.slow_start_after_idle =
@@ -176,7 +174,7 @@ fn network(facts: &mut Facts) {
 }
 
 fn system(facts: &mut Facts) {
-    facts.clock_source = word(format!("{CLOCK}/current_clocksource"));
+    facts.clock_source = text(format!("{CLOCK}/current_clocksource"));
     let sources = read(format!("{CLOCK}/available_clocksource"));
     facts.clock_sources = sources.split_whitespace().map(str::to_owned).collect();
     for process in entries("/proc") {
@@ -190,7 +188,7 @@ fn system(facts: &mut Facts) {
     }
 }
 
-/// What came to pass between two looks.
+/// Interrupts and steal time over `window`.
 fn activity(facts: &mut Facts, window: Duration) {
     let look = || {
         let table = kernel_text::interrupts(
@@ -199,7 +197,7 @@ fn activity(facts: &mut Facts, window: Duration) {
         (kernel_text::steal(&read("/proc/stat")), table)
     };
     let uptime = read("/proc/uptime");
-    let uptime = uptime.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0.0);
+    let uptime = uptime.split(' ').next().and_then(|text| text.parse().ok()).unwrap_or(0.0);
     let ((steal_before, table_before), seconds) = if window.is_zero() {
         ((Some((0, 0)), InterruptTable::default()), uptime)
     } else {
@@ -221,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_host_says_what_any_linux_says() {
+    fn the_facts_of_any_linux_are_found() {
         let facts = facts(Duration::from_millis(20));
         assert!(!facts.online.is_empty() && !facts.usable.is_empty(), "{facts:?}");
         assert!(kernel_text::kernel_version(&facts.kernel).is_some(), "{facts:?}");

@@ -1,4 +1,4 @@
-//! A connection to a service for threads that may wait: TCP, and TLS from where it is asked for.
+//! A blocking connection to a service: TCP, with TLS if started.
 //!
 //! Runs on:  sink threads, never on an executor. Bounds: the timeout of each read and write.
 use crate::wire::tls::server_name;
@@ -8,7 +8,7 @@ use std::net::{TcpStream, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The connection.
+/// A blocking connection.
 #[derive(Debug)]
 pub struct Line {
     socket: TcpStream,
@@ -16,10 +16,10 @@ pub struct Line {
 }
 
 impl Line {
-    /// Resolves and connects; tries every address of the host. No wait is longer than `timeout_ns`.
+    /// Resolves and connects, trying each address of the host. `timeout_ns` limits each connect, read and write.
     ///
     /// # Errors
-    /// The last address's: *try again later*.
+    /// That of the last address: *retry later*.
     pub fn connect(host: &str, port: u16, timeout_ns: u64) -> io::Result<Self> {
         let timeout = Duration::from_nanos(timeout_ns);
         let mut failure = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
@@ -37,10 +37,10 @@ impl Line {
         Err(failure)
     }
 
-    /// From now on all is encrypted, and the other side has to be `host`.
+    /// Starts TLS and verifies that the peer is `host`.
     ///
     /// # Errors
-    /// The certificate is not to be trusted, or the other side speaks no TLS.
+    /// The certificate is invalid, or the peer does not use TLS.
     pub fn start_tls(&mut self, config: &Arc<ClientConfig>, host: &str) -> io::Result<()> {
         let name = server_name(host).map_err(io::Error::other)?;
         let connection = ClientConnection::new(Arc::clone(config), name);

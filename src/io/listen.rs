@@ -1,12 +1,12 @@
 //! A listening socket that is bound before any executor runs, and awaited on one of them.
 //!
-//! Runs on:  a plain thread that blocks in `accept`, and the serve core.
+//! Runs on:  a thread that blocks in `accept`, and the serve core.
 //! Owns:     the socket and the thread.
-//! Bounds:   `SERVE_ACCEPT_QUEUE` connections wait here, the others in the kernel's queue.
+//! Bounds:   `SERVE_ACCEPT_QUEUE` accepted connections; further ones wait in the kernel's queue.
 //!
-//! glommio binds with `SO_REUSEPORT`, so that a second program on the same port is no error, and
-//! adopts a bound socket only by an unsafe call; hence the thread. It inherits the CPU mask of the
-//! thread that calls [`Listener::bind`]: bind before anything is pinned.
+//! glommio binds with `SO_REUSEPORT`, so that a second program on the same port is no error, and adopts a bound socket
+//! only by an unsafe call; hence the thread. It inherits the CPU mask of the thread that calls [`Listener::bind`]: bind
+//! before pinning.
 use crate::base::limits::{SERVE_ACCEPT_QUEUE, SERVE_STOP_POLL_NS};
 use glommio::net::TcpStream;
 use socket2::Socket;
@@ -19,15 +19,15 @@ use std::task::{Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// A connection to a local client, awaited on the executor that accepted it.
+/// A connection to a local client, on the executor that accepted it.
 pub type ClientStream = TcpStream;
 
-/// The address cannot be listened on. *The user must choose another.*
+/// The address cannot be bound. *The user must choose another.*
 #[derive(Debug, thiserror::Error)]
 pub struct BindError {
-    /// The address asked for.
+    /// The requested address.
     pub address: SocketAddr,
-    /// What the kernel said.
+    /// The kernel's error.
     pub error: io::Error,
 }
 
@@ -47,7 +47,7 @@ impl std::fmt::Display for BindError {
 #[derive(Default)]
 struct Shared {
     accepted: Mutex<Accepted>,
-    /// Rung when there is room again.
+    /// Signalled when there is room.
     room: Condvar,
 }
 
@@ -59,14 +59,14 @@ impl Shared {
 
 #[derive(Default)]
 struct Accepted {
-    /// What the kernel said since the last look, instead of a client.
+    /// Error of `accept` since the last client.
     error: Option<io::Error>,
     sockets: VecDeque<std::net::TcpStream>,
     waker: Option<Waker>,
     closed: bool,
 }
 
-/// A bound socket with the thread that accepts on it.
+/// A bound socket and its accepting thread.
 pub struct Listener {
     address: SocketAddr,
     socket: TcpListener,
@@ -84,33 +84,32 @@ impl Listener {
     /// Binds and starts to accept. Port 0 lets the kernel choose; see [`Listener::address`].
     ///
     /// # Errors
-    /// [`BindError`] at once, before anything else was started.
+    /// [`BindError`].
     pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
         let fail = |error| BindError { address, error };
         let socket = TcpListener::bind(address).map_err(fail)?;
         let address = socket.local_addr().map_err(fail)?;
         let shared = Arc::new(Shared::default());
-        let (theirs, queue) = (socket.try_clone().map_err(fail)?, Arc::clone(&shared));
+        let (listener, queue) = (socket.try_clone().map_err(fail)?, Arc::clone(&shared));
         let thread = std::thread::Builder::new()
             .name("accept".to_owned())
-            .spawn(move || accept_all(&theirs, &queue))
+            .spawn(move || accept_all(&listener, &queue))
             .map_err(fail)?;
         Ok(Self { address, socket, shared, thread: Some(thread) })
     }
 
-    /// The address, with the port that the kernel chose if 0 was asked for.
+    /// The bound address, with the port chosen by the kernel.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The next client, on the executor that calls this. One caller at a time.
+    /// The next client. One caller at a time.
     ///
     /// # Errors
-    /// When the kernel has no client to give (it is tried again meanwhile), the thread has ended or a socket cannot be
-    /// set up.
+    /// `accept` failed (it is retried), the thread has ended, or the socket cannot be configured.
     pub async fn accept(&self) -> io::Result<ClientStream> {
-        let _withdraw = Withdraw(&self.shared);
+        let _guard = WakerGuard(&self.shared);
         let socket = poll_fn(|context| {
             let mut accepted = self.shared.lock();
             if let Some(socket) = accepted.sockets.pop_front() {
@@ -133,10 +132,10 @@ impl Listener {
     }
 }
 
-/// Takes the waker back when nobody waits any more.
-struct Withdraw<'a>(&'a Shared);
+/// Removes the waker when the wait ends.
+struct WakerGuard<'a>(&'a Shared);
 
-impl Drop for Withdraw<'_> {
+impl Drop for WakerGuard<'_> {
     fn drop(&mut self) {
         self.0.lock().waker = None;
     }
@@ -144,7 +143,7 @@ impl Drop for Withdraw<'_> {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        // Wakes the thread out of `accept` with an error; after that no client is accepted.
+        // Wakes the thread out of `accept` with an error.
         self.shared.lock().closed = true;
         self.shared.room.notify_one();
         let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
@@ -154,7 +153,7 @@ impl Drop for Listener {
     }
 }
 
-/// File descriptors that this process may have; `None` if there is no limit.
+/// Limit of file descriptors; `None` if unlimited.
 #[must_use]
 pub fn descriptor_limit() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Nofile).current
@@ -176,7 +175,7 @@ fn accept_all(socket: &TcpListener, shared: &Shared) {
                 }
             }
             Err(error) if !accepted.closed => {
-                // Mostly "too many open files", which passes: wait instead of spinning.
+                // Mostly "too many open files", which is temporary: wait instead of spinning.
                 accepted.error = Some(error);
                 if let Some(waker) = accepted.waker.take() {
                     waker.wake();

@@ -1,23 +1,22 @@
-//! Files and folders that one process at a time may write into.
+//! Locks of files and folders for one writing process.
 //!
-//! Runs on:  plain threads, before they begin; never waits.
+//! Runs on:  plain threads at startup; never blocks.
 use rustix::fs::{FlockOperation, fstat, major, minor};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 
-/// Why a lock was not taken.
+/// Why a lock was not acquired.
 #[derive(Debug)]
 pub enum LockFault {
-    /// Another process holds it: *say who, and end*. For people, as in `process 4711 (ringbook)`.
+    /// Held by another process, described as in `process 4711 (ringbook)`: *report and exit*.
     Held(String),
-    /// This file system has no locks: *go on and say so*.
+    /// The file system has no locks: *warn and continue*.
     Impossible(io::Error),
 }
 
-/// Locks an open file or folder until it is closed, also by the end of the process. Whoever opens the same file by
-/// another name meets the same lock.
+/// Locks an open file or folder until it is closed or the process ends. All names of the same file share the lock.
 ///
 /// # Errors
 /// [`LockFault`].
@@ -29,7 +28,7 @@ pub fn lock(file: &File) -> Result<(), LockFault> {
     }
 }
 
-/// Who holds the lock, as the kernel lists it; a process of another container is not in the list.
+/// The holder according to `/proc/locks`, which lacks processes of other containers.
 fn holder(file: &File) -> String {
     let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
     let found = fstat(file.as_fd())
@@ -42,8 +41,8 @@ fn holder(file: &File) -> String {
     }
 }
 
-/// Reads lines as in `1: FLOCK  ADVISORY  WRITE 4711 fe:00:1234 0 EOF`. Some file systems show another device there
-/// than to whoever asks for the file's, so its number alone is enough where nothing fits better.
+/// Parses lines such as `1: FLOCK  ADVISORY  WRITE 4711 fe:00:1234 0 EOF`. Some file systems list a device other than
+/// that of `fstat`, so a matching inode alone is the fallback.
 fn holder_in(locks: &str, (major, minor): (u32, u32), inode: u64) -> Option<u32> {
     let mut near = None;
     for line in locks.lines() {
@@ -68,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lock_is_met_by_every_name_and_its_holder_is_named() {
+    fn all_names_of_a_file_share_its_lock_and_the_holder_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         let (path, link) = (folder.path().join("a"), folder.path().join("b"));
         let file = File::create(&path).unwrap();
@@ -85,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_holder_is_found_by_device_and_number_or_by_number() {
+    fn the_holder_is_found_by_device_and_inode_or_by_inode() {
         let locks = "1: POSIX  ADVISORY  WRITE 7 fe:00:12 0 EOF\n\
                      2: FLOCK  ADVISORY  WRITE 8 00:1d:12 0 EOF\n\
                      2: -> FLOCK  ADVISORY  WRITE 9 fe:00:12 0 EOF\n\

@@ -1,6 +1,6 @@
-//! The rim: the only files that name the runtime, the kernel or a clock.
+//! The I/O boundary: the only files that use the runtime, the kernel and the clocks.
 //!
-//! Runs on:  the core that owns the object. Knows no venue.
+//! Runs on:  the core that owns the object. Independent of venues.
 pub mod authority;
 pub mod blocking;
 pub mod clock;

@@ -1,8 +1,8 @@
-//! Readiness of sockets by the runtime's own reactor: for comparison with `driver`.
+//! Readiness of sockets through glommio's reactor: for comparison with `driver`.
 //!
-//! Runs on:  shard cores, inside the executor. Owns: one task and one duplicated descriptor a socket.
-//! Bounds:   none beyond the sockets added; a wait lasts [`LOOK_NS`] at most, since rings are looked at
-//!           in between and no bell wakes the runtime.
+//! Runs on:  shard cores, inside the executor. Owns: one task and one duplicated descriptor per socket.
+//! Bounds:   the added sockets; a wait lasts at most [`LOOK_NS`], since no doorbell wakes the runtime and rings must be
+//!           polled in between.
 use super::socket::Stream;
 use crate::base::time::MILLISECOND_NS;
 use futures_lite::future::or;
@@ -15,15 +15,15 @@ use std::task::{Poll, Waker};
 /// Longest wait, nanoseconds.
 const LOOK_NS: u64 = MILLISECOND_NS;
 
-/// One socket that a task watches.
+/// A socket watched by a task.
 #[derive(Debug)]
 struct Watched {
     key: u32,
-    /// It has bytes, an end or an error that the shard has not looked at.
+    /// Bytes, end of stream or an error that the shard has not read.
     ready: bool,
-    /// No longer wanted; its task ends.
+    /// Removed; its task ends.
     removed: bool,
-    /// Wakes the task once the shard has looked.
+    /// Wakes the task after the shard has read.
     task: Option<Waker>,
 }
 
@@ -34,15 +34,15 @@ struct State {
     shard: Option<Waker>,
 }
 
-/// Sockets watched by the runtime. Used on one executor; the locks, which nobody waits for, are there
-/// because a shard is made on another thread than it runs on.
+/// Sockets watched by glommio. Used on one executor; the uncontended locks are needed because a shard is created on
+/// another thread than it runs on.
 #[derive(Debug, Default)]
 pub(super) struct Native {
     state: Arc<Mutex<State>>,
 }
 
 impl Native {
-    /// Watches a socket from now on.
+    /// Starts watching a socket.
     pub(super) fn add(&self, stream: &dyn Stream, key: u32) -> std::io::Result<()> {
         let Some(handle) = stream.handle() else { return Ok(()) };
         let copy = rustix::io::fcntl_dupfd_cloexec(handle, 0)?;
@@ -54,7 +54,7 @@ impl Native {
         Ok(())
     }
 
-    /// Forgets a socket. It is shut down, so that the task that waits for it ends.
+    /// Stops watching a socket and shuts it down, which ends its task.
     pub(super) fn remove(&self, stream: &dyn Stream, key: u32) {
         let mut state = hold(&self.state);
         state.watched.retain(|watched| {
@@ -66,13 +66,13 @@ impl Native {
             watched.key != key
         });
         if let Some(handle) = stream.handle() {
-            // A socket that is gone already is what was wanted.
+            // Fails if the socket is already closed.
             let _ = rustix::net::shutdown(handle, Shutdown::Both);
         }
     }
 
-    /// Waits until a socket is ready, at most `timeout_ns` and never without letting the runtime
-    /// look at its sockets. Gives the keys of all that are ready and lets their tasks go on.
+    /// Waits for a ready socket, at most `timeout_ns`; always yields to the reactor. Appends the keys of ready sockets
+    /// and resumes their tasks.
     pub(super) async fn wait(&self, timeout_ns: u64, ready: &mut Vec<u32>) {
         if timeout_ns == 0 {
             super::executor::yield_now().await;
@@ -97,12 +97,12 @@ impl Native {
     }
 }
 
-/// A panic ends the process: a lock is never left in disorder.
+/// A panic ends the process, so poisoning does not matter.
 fn hold<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Says each time when a socket can be read, and waits until the shard has looked.
+/// Marks the socket ready whenever it is readable, and waits until the shard has read.
 async fn watch(stream: TcpStream, watched: Arc<Mutex<Watched>>, state: Arc<Mutex<State>>) {
     let mut byte = [0u8; 1];
     loop {
@@ -122,7 +122,7 @@ async fn watch(stream: TcpStream, watched: Arc<Mutex<Watched>>, state: Arc<Mutex
             Poll::Pending
         })
         .await;
-        // The shard reads the end or the error by itself and then removes the socket.
+        // The shard reads the end or error and removes the socket.
         if matches!(result, Ok(0) | Err(_)) {
             return;
         }

@@ -1,20 +1,20 @@
-//! Standard output and standard error: the only place that writes to them.
+//! Standard output and standard error: the only file that writes to them.
 //!
-//! Runs on:  any thread may write to standard error; the status line and standard output belong to the main thread.
+//! Runs on:  any thread may write to standard error; status line and standard output belong to the main thread.
 //!
-//! Either may be gone while the program runs: a terminal that was closed, a pipe whose reader has ended, a full
-//! disk. Nothing that is printed is worth the end of the engine or of files that are not written yet, so no
-//! failure ends the program. `println!` and its kind panic instead; `tests/tidy.rs` keeps them out.
+//! Either may fail while the program runs: a closed terminal, a pipe without reader, a full disk. No such failure ends
+//! the program, which has an engine to run and files to write. `println!` and similar macros panic; `tests/tidy.rs`
+//! forbids them.
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal as _, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A status line stands on the terminal and must be wiped before anything else is printed.
+/// A status line is shown and must be cleared before other output.
 static STATUS_SHOWN: AtomicBool = AtomicBool::new(false);
-/// It was said that standard output takes nothing.
+/// The failure of standard output was reported.
 static LOSS_REPORTED: AtomicBool = AtomicBool::new(false);
 
-/// Begins the terminal's line anew.
+/// Clears the terminal's line.
 const WIPE: &[u8] = b"\r\x1b[K";
 
 /// Prints to standard output, without a newline.
@@ -30,25 +30,25 @@ pub fn print_line(text: impl Display) {
     print(format_args!("{text}\n"));
 }
 
-/// A reader that has seen enough (`| head`) misses nothing; a file that is not written is a loss.
+/// A closed pipe (`| head`) is no loss; an unwritten file is.
 fn report_loss(result: io::Result<()>) {
     if let Err(error) = result
         && error.kind() != ErrorKind::BrokenPipe
         && !LOSS_REPORTED.swap(true, Ordering::Relaxed)
     {
         complain(format_args!(
-            "ringbook: standard output cannot be written: {error}; what was to be printed there is lost"
+            "ringbook: standard output cannot be written: {error}; its text is lost"
         ));
     }
 }
 
 /// Prints a line to standard error.
 pub fn complain(text: impl Display) {
-    // One write, so that lines of several threads stay whole.
+    // One write, so that lines of several threads do not mix.
     let _ = Stderr.write_all(format!("{text}\n").as_bytes());
 }
 
-/// Standard error for whoever wants a writer; the status line is wiped first.
+/// Standard error as a writer; clears the status line first.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stderr;
 
@@ -67,39 +67,39 @@ impl Write for Stderr {
     }
 }
 
-/// Rewrites the status line, where a person watches.
+/// Replaces the status line.
 pub fn show_status(line: &str) {
     let mut stderr = io::stderr().lock();
     let _ = write!(stderr, "\r\x1b[K{line}").and_then(|()| stderr.flush());
     STATUS_SHOWN.store(true, Ordering::Relaxed);
 }
 
-/// Wipes the status line.
+/// Clears the status line.
 pub fn clear_status() {
     if STATUS_SHOWN.swap(false, Ordering::Relaxed) {
         let _ = io::stderr().write_all(WIPE);
     }
 }
 
-/// Whether a person reads standard output.
+/// Whether standard output is a terminal.
 #[must_use]
 pub fn stdout_is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
-/// Whether a person reads standard error.
+/// Whether standard error is a terminal.
 #[must_use]
 pub fn stderr_is_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
-/// Whether SIGHUP was ignored when the program began (`nohup`): it is to go on when its terminal closes.
+/// Whether SIGHUP was ignored at startup (`nohup`): the program then survives its terminal.
 #[must_use]
 pub fn hangup_is_ignored() -> bool {
     std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores_hangup(&status))
 }
 
-/// The mask of ignored signals has a bit for each, SIGHUP (1) first.
+/// The mask of ignored signals; SIGHUP (1) is the lowest bit.
 fn ignores_hangup(status: &str) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())

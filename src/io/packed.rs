@@ -1,24 +1,24 @@
-//! Compressed bytes of a file, and what is lost of them where they are damaged.
+//! Compressed input with resynchronization after damage.
 //!
-//! Runs on:  plain threads; may block. Bounds: `HISTORY_BYTES` compressed bytes.
+//! Runs on:  plain threads; may block. Bounds: `HISTORY_BYTES` of compressed bytes.
 use std::io::{self, ErrorKind, Read};
 
-/// One read.
+/// Bytes per read.
 const CHUNK_BYTES: usize = 128 * 1024;
-/// Compressed bytes that are looked through again for the next frame: damage shows within a few blocks of 128 KiB,
-/// which may have swallowed the frames behind it.
+/// Consumed bytes that are kept for the search of the next frame: damage is detected within a few blocks of 128 KiB,
+/// which may have swallowed following frames.
 const HISTORY_BYTES: usize = 1024 * 1024;
 
-/// Bytes of a file that could not be decompressed.
+/// A range of a file that could not be decompressed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Damage {
-    /// Where the damage begins, as far as is known.
+    /// Begin of the damage, as far as known.
     pub from: u64,
-    /// Where it ends: reading goes on there, or the file ends.
+    /// End: reading resumes there, or the file ends.
     pub to: u64,
-    /// Whether reading goes on there.
+    /// Whether reading resumes.
     pub resumed: bool,
-    /// What came out before it may differ from what was packed: its checksum is another one.
+    /// The checksum of the preceding output differs: it may be wrong.
     pub unproven: bool,
     pub(super) why: String,
 }
@@ -28,13 +28,13 @@ impl std::fmt::Display for Damage {
         let Self { from, to, resumed, unproven, why } = self;
         f.write_str(why)?;
         if *unproven {
-            write!(f, ": what was read of it may be wrong")?;
+            write!(f, ": the text read from it may be wrong")?;
         }
         match (to - from, resumed) {
             (0, _) if *unproven => Ok(()),
             (lost, true) => write!(
                 f,
-                ": bytes {from} to {to} are lost, {lost} bytes; reading goes on behind them"
+                ": bytes {from} to {to} are lost, {lost} bytes; reading resumes after them"
             ),
             (lost, false) => write!(f, ": bytes {from} to the end are lost, {lost} bytes"),
         }
@@ -47,21 +47,21 @@ impl Damage {
     }
 }
 
-/// Compressed bytes; those before `at` are taken, and some of them are kept.
+/// Buffered compressed input; bytes before `at` are consumed, some of them kept.
 pub(super) struct Packed<R> {
     raw: R,
     buffer: Vec<u8>,
     at: usize,
-    /// Bytes of the file before the buffer.
+    /// Offset of the buffer in the file.
     before: u64,
-    /// Where the next frame begins in some bytes.
+    /// Finds the next frame.
     find: fn(&[u8]) -> Option<usize>,
-    /// Bytes of what every frame begins with.
+    /// Length of the bytes that identify a frame.
     mark_bytes: usize,
 }
 
 impl<R: Read> Packed<R> {
-    /// The bytes of `raw`, which begins `before` bytes behind the beginning of its file.
+    /// Input `raw`, whose first byte has offset `before` in the file.
     pub(super) fn new(
         raw: R,
         before: u64,
@@ -71,22 +71,22 @@ impl<R: Read> Packed<R> {
         Self { raw, buffer: Vec::new(), at: 0, before, find, mark_bytes }
     }
 
-    /// Where the first byte stands that is not taken.
+    /// Offset of the next unconsumed byte.
     pub(super) fn offset(&self) -> u64 {
         self.before + self.at as u64
     }
 
-    /// What is at hand and not taken.
+    /// Buffered, unconsumed bytes.
     pub(super) fn waiting(&self) -> &[u8] {
         &self.buffer[self.at..]
     }
 
-    /// Takes so many bytes.
+    /// Consumes `n` bytes.
     pub(super) fn take(&mut self, n: usize) {
         self.at += n;
     }
 
-    /// Reads until `n` bytes wait; false where the file ends before.
+    /// Reads until `n` unconsumed bytes are buffered; false if the file ends first.
     pub(super) fn fill(&mut self, n: usize) -> io::Result<bool> {
         while self.buffer.len() - self.at < n {
             if self.at >= 2 * HISTORY_BYTES {
@@ -109,8 +109,8 @@ impl<R: Read> Packed<R> {
         Ok(true)
     }
 
-    /// Goes to the first frame behind byte `frame`, as far as it is at hand or still to come. What was read before
-    /// byte `from` is not lost.
+    /// Skips to the first frame after offset `frame`, buffered or still to be read. Bytes before `from` were decoded
+    /// and are not lost.
     pub(super) fn resume(&mut self, frame: u64, from: u64, why: &str) -> io::Error {
         match self.skip(frame, from, why) {
             Ok(damage) => damage.into_error(),
@@ -118,7 +118,7 @@ impl<R: Read> Packed<R> {
         }
     }
 
-    /// The same; gives what is lost.
+    /// [`Packed::resume`], returning the damage.
     pub(super) fn skip(&mut self, frame: u64, from: u64, why: &str) -> io::Result<Damage> {
         let lost = |to: u64, resumed| {
             let (from, why) = (from.min(to), why.to_owned());
@@ -130,7 +130,7 @@ impl<R: Read> Packed<R> {
                 self.at += found;
                 return lost(self.offset(), true);
             }
-            // A mark may stand across two reads.
+            // The identifying bytes may span two reads.
             self.at = self.buffer.len().saturating_sub(self.mark_bytes - 1).max(self.at);
             let waiting = self.buffer.len() - self.at;
             match self.fill(waiting + 1) {
@@ -144,8 +144,7 @@ impl<R: Read> Packed<R> {
         }
     }
 
-    /// The file ends within a frame that begins at `frame`: it was cut there, or damage has swallowed the frames
-    /// behind it.
+    /// The file ends within the frame at `frame`: it is truncated, or damage has swallowed the following frames.
     pub(super) fn on_end(&mut self, frame: u64) -> io::Error {
         match (self.find)(&self.buffer[self.place(frame + 1)..]) {
             Some(_) => self.resume(frame, frame, "a frame has no end"),
@@ -156,18 +155,18 @@ impl<R: Read> Packed<R> {
         }
     }
 
-    /// The place of a byte of the file in the buffer, or the nearest one.
+    /// Buffer index of a file offset, clamped.
     fn place(&self, offset: u64) -> usize {
         let place = usize::try_from(offset.saturating_sub(self.before)).unwrap_or(usize::MAX);
         place.min(self.buffer.len())
     }
 }
 
-/// Where some bytes have `mark`, and what is from there on satisfies `begins`.
+/// Index of the first `mark` whose following bytes satisfy `begins`.
 pub(super) fn find(bytes: &[u8], mark: &[u8], begins: impl Fn(&[u8]) -> bool) -> Option<usize> {
     let mut from = 0;
     loop {
-        // The standard library's search for one byte, the fastest at hand.
+        // The standard library's single-byte search is the fastest available.
         let at = from + bytes[from..].iter().position(|&byte| byte == mark[0])?;
         if bytes[at..].starts_with(mark) && begins(&bytes[at..]) {
             return Some(at);

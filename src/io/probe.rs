@@ -1,8 +1,8 @@
-//! Three short measurements of a host: what interrupts a core, how late a thread wakes up.
+//! Short measurements of a host: interruptions of a core, wake-up and timer delays.
 //!
-//! Runs on:  threads of its own, pinned; blocks its caller for as long as asked.
+//! Runs on:  pinned threads of its own; blocks the caller for the requested duration.
 //!
-//! They show what a setting is worth: measure, change it, measure again.
+//! Measure, change a setting, and measure again to see its effect.
 use super::clock::HostClock;
 use super::executor::usable_cores;
 use crate::base::time::Clock as _;
@@ -13,30 +13,30 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
 
-/// A gap between two readings of the clock that is no work of ours, nanoseconds.
+/// Shortest gap between two clock readings that counts as an interruption, nanoseconds.
 const GAP_MIN_NS: u64 = 1_000;
-/// What a sender sleeps between two messages, and a timer is asked for.
+/// Pause between two messages, and duration of the timer.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Times in which a core did not run a thread that never slept.
+/// Interruptions of a core by anything but a busy thread.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Gaps {
     /// The core.
     pub core: u32,
-    /// Gaps of 1 microsecond and more, a second.
+    /// Gaps of at least 1 µs, per second.
     pub per_second: f64,
-    /// Their part of the time, percent.
+    /// Share of time, percent.
     pub lost_percent: f64,
-    /// 99th percentile of their lengths, nanoseconds.
+    /// 99th percentile of their length, nanoseconds.
     pub p99_ns: u64,
-    /// The longest, nanoseconds.
+    /// Longest gap, nanoseconds.
     pub max_ns: u64,
 }
 
 /// Percentiles of a delay, nanoseconds.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Delay {
-    /// How often it was measured.
+    /// Number of measurements.
     pub count: u64,
     /// Median.
     pub p50_ns: u64,
@@ -44,23 +44,23 @@ pub struct Delay {
     pub p90_ns: u64,
     /// 99th percentile.
     pub p99_ns: u64,
-    /// The largest.
+    /// Maximum.
     pub max_ns: u64,
 }
 
-/// What was measured.
+/// Results.
 #[derive(Clone, Debug, Serialize)]
 pub struct Measured {
-    /// For each core, one after the other.
+    /// Per core, measured one after the other.
     pub gaps: Vec<Gaps>,
-    /// From a send on the first core, over loopback, to the read that waited for it on the last.
+    /// Time from a send on the first core, over loopback, to the end of a blocking read on the last core.
     pub wake_up: Option<Delay>,
-    /// How much later than asked a sleep of one millisecond ended, on the last core.
+    /// Lateness of a 1 ms sleep on the last core.
     pub timer: Option<Delay>,
 }
 
-/// Measures on the cores given; takes about `duration` in all. A thread that cannot be started or
-/// pinned measures nothing: what is missing is not guessed.
+/// Measures on the given cores; takes about `duration` in total. A thread that cannot be started or pinned yields no
+/// result.
 #[must_use]
 pub fn measure(cores: &[u32], duration: Duration) -> Measured {
     let clock = HostClock::new();
@@ -80,7 +80,7 @@ pub fn measure(cores: &[u32], duration: Duration) -> Measured {
     Measured { gaps, wake_up, timer }
 }
 
-/// Runs `work` on a thread of its own, on this core.
+/// Runs `work` on a thread pinned to `core`.
 fn on_core<T: Send + 'static>(core: u32, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     if !usable_cores().contains(&core) {
         return None;
@@ -97,7 +97,7 @@ fn histogram() -> Histogram<u64> {
     Histogram::new(3).expect("three digits are allowed")
 }
 
-fn note(histogram: &mut Histogram<u64>, ns: u64) {
+fn record(histogram: &mut Histogram<u64>, ns: u64) {
     histogram.record(ns).expect("it grows to any value");
 }
 
@@ -120,7 +120,7 @@ fn gaps(core: u32, clock: &HostClock, duration: Duration) -> Gaps {
         let now_ns = clock.mono_ns();
         let gap_ns = now_ns.saturating_sub(before_ns);
         if gap_ns >= GAP_MIN_NS {
-            note(&mut found, gap_ns);
+            record(&mut found, gap_ns);
             lost_ns += gap_ns;
         }
         before_ns = now_ns;
@@ -139,17 +139,17 @@ fn timer(clock: &HostClock, duration: Duration) -> Option<Delay> {
     let mut late = histogram();
     let end_ns = clock.mono_ns() + duration.as_nanos() as u64;
     loop {
-        let asked_ns = clock.mono_ns() + PAUSE.as_nanos() as u64;
+        let due_ns = clock.mono_ns() + PAUSE.as_nanos() as u64;
         std::thread::sleep(PAUSE);
         let now_ns = clock.mono_ns();
-        note(&mut late, now_ns.saturating_sub(asked_ns));
+        record(&mut late, now_ns.saturating_sub(due_ns));
         if now_ns >= end_ns {
             return delay(&late);
         }
     }
 }
 
-/// The reader sleeps in the kernel between two messages, each of which is the time of its sending.
+/// The reader blocks between two messages, each of which is its send time.
 fn wake_up(from: u32, to: u32, clock: &HostClock, duration: Duration) -> Option<Delay> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
     let mut sender = TcpStream::connect(listener.local_addr().ok()?).ok()?;
@@ -164,7 +164,7 @@ fn wake_up(from: u32, to: u32, clock: &HostClock, duration: Duration) -> Option<
                 return;
             }
         }
-        // The socket closes here, and the reader ends.
+        // Closing the socket ends the reader.
     };
     let sending = std::thread::Builder::new().name("probe-send".into());
     let sending = sending.spawn(move || on_core(from, send)).ok()?;
@@ -172,7 +172,7 @@ fn wake_up(from: u32, to: u32, clock: &HostClock, duration: Duration) -> Option<
     let read = move || {
         let (mut late, mut sent) = (histogram(), [0; 8]);
         while reader.read_exact(&mut sent).is_ok() {
-            note(&mut late, clock.mono_ns().saturating_sub(u64::from_le_bytes(sent)));
+            record(&mut late, clock.mono_ns().saturating_sub(u64::from_le_bytes(sent)));
         }
         delay(&late)
     };
@@ -216,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_core_is_measured_and_what_was_seen_is_plausible() {
+    fn every_core_is_measured_with_plausible_results() {
         let cores = usable_cores();
         let measured = measure(&cores, Duration::from_millis(300));
         assert_eq!(measured.gaps.len(), cores.len());
@@ -226,7 +226,7 @@ mod tests {
             assert!(gaps.max_ns as f64 >= mean_ns * 0.99, "{gaps:?}");
         }
         for delay in [measured.wake_up.unwrap(), measured.timer.unwrap()] {
-            // Two system calls and a sleep: never within a microsecond.
+            // Two system calls and a sleep take more than 1 µs.
             assert!(delay.count > 0 && delay.p50_ns > 1_000, "{delay:?}");
             assert!(delay.p50_ns <= delay.p99_ns && delay.p99_ns <= delay.max_ns, "{delay:?}");
         }

@@ -1,11 +1,10 @@
-//! Names to addresses, off the executor: one plain thread asks the host's resolver.
+//! Name resolution on a separate thread with the host's resolver.
 //!
-//! Runs on:  a thread of its own that may block; any executor may ask it.
-//! Owns:     the cache. Bounds: `RESOLVE_QUEUE_DEPTH` questions, `RESOLVE_NAMES_MAX` names.
+//! Runs on:  a thread that may block; any executor may send requests.
+//! Owns:     the cache. Bounds: `RESOLVE_QUEUE_DEPTH` requests, `RESOLVE_NAMES_MAX` names.
 //!
-//! glommio resolves in place and takes the first address only; its blocking pool panics when an
-//! executor ends while a lookup is under way. Hence this thread. It inherits the CPU mask of the
-//! thread that calls [`Resolver::new`]: make it before anything is pinned.
+//! glommio resolves in place and uses only the first address; its blocking pool panics when an executor ends during a
+//! lookup. The thread inherits the CPU mask of the caller of [`Resolver::new`]: create it before pinning.
 use super::clock::HostClock;
 use crate::base::limits::{ADDRESSES_MAX, RESOLVE_NAMES_MAX, RESOLVE_QUEUE_DEPTH, RESOLVE_TTL_NS};
 use crate::base::time::Clock as _;
@@ -17,25 +16,25 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
-/// Why a name has no addresses. *Back off and ask again.*
+/// Why a name has no addresses. *Back off and retry.*
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ResolveError {
-    /// The host's resolver failed, and there is no older answer to fall back on.
+    /// The resolver failed, and there is no cached result.
     #[error("the name {host} cannot be resolved: {why}")]
     Failed {
         /// The name.
         host: String,
-        /// What the resolver said.
+        /// The resolver's error.
         why: String,
     },
-    /// The name exists and has no address.
+    /// The name exists but has no address.
     #[error("the name {host} has no address")]
     Empty {
         /// The name.
         host: String,
     },
-    /// `RESOLVE_QUEUE_DEPTH` questions are waiting already, or the thread is gone.
-    #[error("the resolver is too busy to ask for {host}")]
+    /// `RESOLVE_QUEUE_DEPTH` requests are queued, or the thread has ended.
+    #[error("the resolver's queue is full; {host} was not looked up")]
     Busy {
         /// The name.
         host: String,
@@ -45,7 +44,7 @@ pub enum ResolveError {
 type Answer = Result<Vec<IpAddr>, ResolveError>;
 type Lookup = Box<dyn FnMut(&str) -> io::Result<Vec<IpAddr>> + Send>;
 
-struct Question {
+struct PendingLookup {
     host: String,
     slot: Arc<Mutex<Slot>>,
 }
@@ -56,10 +55,10 @@ struct Slot {
     waker: Option<Waker>,
 }
 
-/// A handle to the resolver's thread, which ends when the last handle is dropped.
+/// A handle to the resolver thread, which ends with its last handle.
 #[derive(Clone)]
 pub struct Resolver {
-    questions: SyncSender<Question>,
+    requests: SyncSender<PendingLookup>,
 }
 
 impl std::fmt::Debug for Resolver {
@@ -69,7 +68,7 @@ impl std::fmt::Debug for Resolver {
 }
 
 impl Resolver {
-    /// Starts the thread, which asks the host's resolver (`getaddrinfo`).
+    /// Starts the thread, which calls `getaddrinfo`.
     ///
     /// # Errors
     /// When the thread cannot be started.
@@ -79,7 +78,7 @@ impl Resolver {
         })
     }
 
-    /// Starts the thread with another way to look a name up, and answers kept for `ttl_ns`.
+    /// Starts the thread with another lookup function, and a cache lifetime of `ttl_ns`.
     ///
     /// # Errors
     /// When the thread cannot be started.
@@ -87,27 +86,27 @@ impl Resolver {
         ttl_ns: u64,
         lookup: impl FnMut(&str) -> io::Result<Vec<IpAddr>> + Send + 'static,
     ) -> io::Result<Self> {
-        let (questions, waiting) = sync_channel(RESOLVE_QUEUE_DEPTH);
+        let (requests, waiting) = sync_channel(RESOLVE_QUEUE_DEPTH);
         let lookup: Lookup = Box::new(lookup);
         std::thread::Builder::new()
             .name("resolve".to_owned())
-            .spawn(move || answer_all(&waiting, lookup, ttl_ns))?;
-        Ok(Self { questions })
+            .spawn(move || serve_all(&waiting, lookup, ttl_ns))?;
+        Ok(Self { requests })
     }
 
-    /// Every address of `host` with `port`, at most `ADDRESSES_MAX`. An IP address, IPv6 with or
-    /// without brackets, is answered at once. There is no timeout here: the caller has one.
+    /// All addresses of `host` with `port`, at most `ADDRESSES_MAX`. An IP address, IPv6 with or without brackets,
+    /// needs no lookup. No timeout: the caller has one.
     ///
     /// # Errors
-    /// See [`ResolveError`].
+    /// pub async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, ResolveError> {
     pub async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, ResolveError> {
         let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
         if let Ok(address) = bare.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(address, port)]);
         }
         let slot = Arc::new(Mutex::new(Slot::default()));
-        let question = Question { host: host.to_owned(), slot: Arc::clone(&slot) };
-        self.questions.try_send(question).map_err(|refused| match refused {
+        let request = PendingLookup { host: host.to_owned(), slot: Arc::clone(&slot) };
+        self.requests.try_send(request).map_err(|refused| match refused {
             TrySendError::Full(q) | TrySendError::Disconnected(q) => {
                 ResolveError::Busy { host: q.host }
             }
@@ -126,7 +125,7 @@ impl Resolver {
     }
 }
 
-/// Takes its waker back when it is dropped, so that no task of an executor that has ended is woken.
+/// Removes its waker when dropped, so that no task of an ended executor is woken.
 struct Waiting(Arc<Mutex<Slot>>);
 
 impl Drop for Waiting {
@@ -140,26 +139,26 @@ struct Known {
     since_ns: u64,
 }
 
-fn answer_all(waiting: &Receiver<Question>, mut lookup: Lookup, ttl_ns: u64) {
+fn serve_all(waiting: &Receiver<PendingLookup>, mut lookup: Lookup, ttl_ns: u64) {
     let clock = HostClock::new();
     let mut known: HashMap<String, Known> = HashMap::new();
-    while let Ok(question) = waiting.recv() {
+    while let Ok(request) = waiting.recv() {
         let now_ns = clock.mono_ns();
-        let fresh = known.get(&question.host).filter(|k| now_ns - k.since_ns < ttl_ns);
+        let fresh = known.get(&request.host).filter(|k| now_ns - k.since_ns < ttl_ns);
         let answer = match fresh {
             Some(known) => Ok(known.addresses.clone()),
-            None => ask(&mut known, &mut lookup, &question.host, &clock),
+            None => look_up(&mut known, &mut lookup, &request.host, &clock),
         };
-        let mut slot = question.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = request.slot.lock().unwrap_or_else(PoisonError::into_inner);
         slot.answer = Some(answer);
-        // Woken under the lock, so that the asker cannot go away in between.
+        // Woken under the lock, so that the requester cannot go away in between.
         if let Some(waker) = slot.waker.take() {
             waker.wake();
         }
     }
 }
 
-fn ask(
+fn look_up(
     known: &mut HashMap<String, Known>,
     lookup: &mut Lookup,
     host: &str,
@@ -185,9 +184,9 @@ fn ask(
             known.insert(host.to_owned(), Known { addresses: addresses.clone(), since_ns });
             Ok(addresses)
         }
-        // An old address is better than none while the resolver is down.
+        // Cached addresses are used while the resolver fails.
         (Err(error), Some(old)) => {
-            log::warn!("{error}; the addresses known before are used");
+            log::warn!("{error}; the cached addresses are used");
             Ok(old.addresses.clone())
         }
         (Err(error), None) => Err(error),
@@ -206,7 +205,7 @@ mod tests {
 
     #[test]
     fn an_address_needs_no_resolver() {
-        let resolver = Resolver::with_lookup(0, |_| panic!("not asked")).unwrap();
+        let resolver = Resolver::with_lookup(0, |_| panic!("no lookup expected")).unwrap();
         for (host, address) in
             [("127.0.0.1", "127.0.0.1:443"), ("::1", "[::1]:443"), ("[::1]", "[::1]:443")]
         {
@@ -216,9 +215,9 @@ mod tests {
     }
 
     #[test]
-    fn all_addresses_are_returned_and_remembered() {
-        let asked = Arc::new(AtomicU32::new(0));
-        let count = Arc::clone(&asked);
+    fn all_addresses_are_returned_and_cached() {
+        let lookups = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&lookups);
         let resolver = Resolver::with_lookup(RESOLVE_TTL_NS, move |_| {
             count.fetch_add(1, Ordering::Relaxed);
             Ok(vec![ip("10.0.0.1"), ip("::1")])
@@ -228,11 +227,11 @@ mod tests {
             let found = block_on(resolver.resolve("venue.test", 80)).unwrap();
             assert_eq!(found, ["10.0.0.1:80".parse().unwrap(), "[::1]:80".parse().unwrap()]);
         }
-        assert_eq!(asked.load(Ordering::Relaxed), 1);
+        assert_eq!(lookups.load(Ordering::Relaxed), 1);
     }
 
     #[test]
-    fn an_old_answer_outlives_a_resolver_that_fails() {
+    fn cached_addresses_are_used_while_the_resolver_fails() {
         let mut calls = 0;
         let resolver = Resolver::with_lookup(0, move |_| {
             calls += 1;
@@ -246,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_told_apart() {
+    fn failures_are_distinct_errors() {
         let resolver = Resolver::with_lookup(0, |host| {
             if host == "empty.test" { Ok(vec![]) } else { Err(io::Error::other("no such name")) }
         })
@@ -258,18 +257,18 @@ mod tests {
     }
 
     #[test]
-    fn too_many_questions_are_refused() {
+    fn too_many_requests_are_refused() {
         let (hold, held) = sync_channel::<()>(0);
         let resolver = Resolver::with_lookup(0, move |_| {
             let _ = held.recv();
             Ok(vec![ip("10.0.0.1")])
         })
         .unwrap();
-        // Questions whose askers went away stay in the queue.
+        // Requests of dropped futures stay in the queue.
         let mut busy = 0;
         for _ in 0..RESOLVE_QUEUE_DEPTH + 2 {
-            let asked = block_on(futures_lite::future::poll_once(resolver.resolve("a.test", 1)));
-            busy += usize::from(matches!(asked, Some(Err(ResolveError::Busy { .. }))));
+            let lookups = block_on(futures_lite::future::poll_once(resolver.resolve("a.test", 1)));
+            busy += usize::from(matches!(lookups, Some(Err(ResolveError::Busy { .. }))));
         }
         assert!(busy >= 1, "{busy}");
         drop(hold);

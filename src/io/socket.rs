@@ -1,48 +1,48 @@
-//! Non-blocking TCP: connecting in steps, reading and writing without waiting.
+//! Non-blocking TCP sockets.
 //!
-//! Runs on:  control core while connecting, then the shard that it is handed to.
+//! Runs on:  control core while connecting, then the shard that owns the connection.
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-/// A byte stream that never waits: a socket, or memory in a test.
+/// A non-blocking byte stream: a socket, or memory in a test.
 pub trait Stream: Send + std::fmt::Debug {
-    /// Reads what is there; `WouldBlock` when nothing is, `Ok(0)` at the end.
+    /// Reads available bytes; `WouldBlock` if there are none, `Ok(0)` at the end.
     ///
     /// # Errors
-    /// As the kernel's `recv`.
+    /// Those of `recv`.
     fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize>;
 
-    /// Writes what fits; `WouldBlock` when nothing does.
+    /// Writes what fits; `WouldBlock` if nothing does.
     ///
     /// # Errors
-    /// As the kernel's `send`.
+    /// Those of `send`.
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize>;
 
-    /// The kernel's handle, for waiting; `None` for memory.
+    /// The file descriptor, for readiness; `None` for memory.
     fn handle(&self) -> Option<BorrowedFd<'_>>;
 
-    /// Whether the connection stands; memory always does.
+    /// State of the connection attempt; memory is always connected.
     ///
     /// # Errors
-    /// The attempt failed: refused, unreachable, timed out.
+    /// Refused, unreachable or timed out.
     fn poll_connected(&self) -> std::io::Result<Connecting> {
         Ok(Connecting::Done)
     }
 }
 
-/// Who makes connections.
+/// Opens connections.
 pub trait Connector: Send + Sync + std::fmt::Debug {
-    /// Begins to connect; ask [`Stream::poll_connected`] until it says `Done`.
+    /// Starts to connect; call [`Stream::poll_connected`] until it returns `Done`.
     ///
     /// # Errors
-    /// No socket to be had, or the address cannot be reached from here.
+    /// No socket available, or the address is unreachable from here.
     fn connect(&self, address: SocketAddr) -> std::io::Result<Box<dyn Stream>>;
 }
 
-/// Connections over the kernel's TCP.
+/// Kernel TCP connections.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tcp;
 
@@ -58,20 +58,20 @@ pub struct Socket {
     stream: TcpStream,
 }
 
-/// How far a connection attempt is.
+/// State of a connection attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Connecting {
-    /// The peer has not answered.
+    /// In progress.
     Pending,
-    /// Bytes may flow.
+    /// Connected.
     Done,
 }
 
 impl Socket {
-    /// Begins to connect; ask [`Socket::poll_connected`] until it says `Done`.
+    /// Starts to connect; call [`Socket::poll_connected`] until it returns `Done`.
     ///
     /// # Errors
-    /// No socket to be had, or the address cannot be reached from here.
+    /// No socket available, or the address is unreachable from here.
     pub fn connect(address: SocketAddr) -> std::io::Result<Self> {
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
@@ -85,10 +85,10 @@ impl Socket {
         Ok(Self { stream })
     }
 
-    /// Whether the connection stands.
+    /// State of the connection attempt.
     ///
     /// # Errors
-    /// The attempt failed: refused, unreachable, timed out.
+    /// Refused, unreachable or timed out.
     pub fn poll_connected(&self) -> std::io::Result<Connecting> {
         let mut set = [PollFd::new(&self.stream, PollFlags::OUT)];
         let no_wait = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
@@ -117,7 +117,7 @@ impl Stream for Socket {
     }
 }
 
-/// A signal may interrupt a call before it did anything.
+/// A signal may interrupt a call.
 fn retry(mut call: impl FnMut() -> std::io::Result<usize>) -> std::io::Result<usize> {
     loop {
         match call() {

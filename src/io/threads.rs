@@ -1,4 +1,4 @@
-//! Threads of this process and the machine below them: pinning, CPU time, a line for people.
+//! Threads of this process: pinning, CPU time; description of the machine.
 //!
 //! Runs on:  any thread that may read files under `/proc`.
 use crate::base::time::SECOND_NS;
@@ -6,24 +6,23 @@ use core_affinity::CoreId;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Pins the calling thread; false for a core that it may not use.
+/// Pins the calling thread; false if it may not use `core`.
 #[must_use]
 pub fn pin_current(core: u32) -> bool {
-    // The library panics at numbers that no kernel has.
+    // core_affinity panics at core numbers that do not exist.
     super::executor::usable_cores().contains(&core)
         && core_affinity::set_for_current(CoreId { id: core as usize })
 }
 
-/// Lets the calling thread stand back behind those that must not wait, where they share cores. A kernel that
-/// does not allow it changes nothing but delays.
+/// Lowers the priority of the calling thread relative to latency-critical ones on the same core. Best effort.
 pub fn stand_back() {
     let _ = rustix::process::nice(STAND_BACK);
 }
 
-/// Of 20 steps: a thread that does not stand back gets about ten times as much of a core that is wanted by both.
+/// Nice level: at 10 a thread gets about a tenth of a contended core.
 const STAND_BACK: i32 = 10;
 
-/// Waits until a thread has ended, for so long at most; false when it has not, or has panicked.
+/// Joins a thread within a time limit; false if it is still running or has panicked.
 #[must_use]
 pub fn ends_within(thread: JoinHandle<()>, patience_ns: u64) -> bool {
     let (patience, step) = (Duration::from_nanos(patience_ns), Duration::from_millis(2));
@@ -35,16 +34,16 @@ pub fn ends_within(thread: JoinHandle<()>, patience_ns: u64) -> bool {
     thread.is_finished() && thread.join().is_ok()
 }
 
-/// A thread's name and the CPU time it has had, nanoseconds. The kernel keeps 15 bytes of a name.
+/// A thread's name (15 bytes, as kept by the kernel) and its CPU time, nanoseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ThreadTime {
     /// The name.
     pub name: String,
-    /// Time on a core since its start.
+    /// CPU time since its start.
     pub cpu_ns: u64,
 }
 
-/// Every thread of this process; empty where there is no `/proc`.
+/// All threads of this process; empty without `/proc`.
 #[must_use]
 pub fn thread_times() -> Vec<ThreadTime> {
     let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return Vec::new() };
@@ -53,21 +52,21 @@ pub fn thread_times() -> Vec<ThreadTime> {
         let name = std::fs::read_to_string(path.join("comm")).ok()?.trim_end().to_owned();
         let schedule = std::fs::read_to_string(path.join("schedstat")).ok();
         let exact = schedule.as_deref().and_then(|text| text.split(' ').next()?.parse().ok());
-        // Kernels without scheduler statistics count in ticks of 10 ms.
+        // Kernels without scheduler statistics count in 10 ms ticks.
         let cpu_ns = exact.or_else(|| ticks(&std::fs::read_to_string(path.join("stat")).ok()?))?;
         Some(ThreadTime { name, cpu_ns })
     };
     tasks.filter_map(time).collect()
 }
 
-/// User and system time of a `stat` line. The name in it may hold spaces and brackets.
+/// User and system time from a `stat` line. The thread name may contain spaces and brackets.
 fn ticks(stat: &str) -> Option<u64> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let number = |place: usize| fields.get(place)?.parse::<u64>().ok();
     Some((number(11)? + number(12)?) * (SECOND_NS / 100))
 }
 
-/// Processor, usable cores and kernel in one line.
+/// Processor, usable cores and kernel on one line.
 #[must_use]
 pub fn machine_line() -> String {
     let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -83,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_busy_thread_is_seen_and_pinning_says_whether_it_worked() {
+    fn cpu_time_is_measured_and_pinning_reports_failure() {
         let busy = || {
             assert!(!pin_current(100_000));
             let core = super::super::executor::usable_cores()[0];

@@ -1,43 +1,43 @@
-//! zstd frames one after the other: damage costs the frame that it is in, and reading goes on at the next.
+//! Decoder for concatenated zstd frames; damage loses its frame, and reading continues at the next.
 //!
 //! Runs on:  plain threads; may block.
-//! Bounds:   those of [`Packed`], and what zstd's window needs (at most 128 MiB).
+//! Bounds:   those of [`Packed`], and zstd's window (at most 128 MiB).
 use super::packed::{Damage, Packed, find};
 use std::io::{self, Read};
 use zstd::stream::raw::{Decoder, InBuffer, Operation, OutBuffer};
 
-/// What every zstd frame begins with.
+/// Magic number of a zstd frame.
 const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-/// Decompresses frames. Damage is an error once, of kind `InvalidData` with a [`Damage`]; reading on gives what is
-/// behind it.
+/// Decompresses frames. Damage is returned once, as an `InvalidData` error with a [`Damage`]; the next read continues
+/// after it.
 pub(super) struct ZstdFrames<R> {
     packed: Packed<R>,
     decoder: Decoder<'static>,
-    /// Where the frame at hand begins.
+    /// Offset of the current frame.
     frame: Option<u64>,
 }
 
 impl<R: Read> ZstdFrames<R> {
-    /// Frames of `raw`, which begins `before` bytes behind the beginning of its file.
+    /// Frames of `raw`, whose first byte has offset `before` in the file.
     pub(super) fn new(raw: R, before: u64) -> io::Result<Self> {
         let packed = Packed::new(raw, before, |bytes| find(bytes, &MAGIC, |_| true), MAGIC.len());
         Ok(Self { packed, decoder: Decoder::new()?, frame: None })
     }
 
-    /// The frame at hand cannot be read on.
+    /// The current frame cannot be decoded further.
     fn on_error(&mut self, frame: u64, error: &io::Error) -> io::Error {
         self.frame = None;
         let why = error.to_string();
         match self.packed.skip(frame, frame, &why) {
-            // What came out of the frame is all there, and not what was packed.
+            // The output of the frame is complete but differs from the original.
             Ok(damage) => Damage { unproven: why.contains("checksum"), ..damage }.into_error(),
             Err(error) => error,
         }
     }
 }
 
-/// Whether a frame begins here: one of data, or one to be passed over.
+/// Whether a data frame or a skippable frame begins here.
 const fn begins_frame(bytes: &[u8]) -> bool {
     matches!(bytes, [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
 }
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
     use std::io::ErrorKind;
 
-    /// Frames of a line each, and where they begin.
+    /// Frames of one line each, and their offsets.
     fn packed(lines: &[String]) -> (Vec<u8>, Vec<usize>) {
         let mut bytes = Vec::new();
         let mut starts = Vec::new();
@@ -103,7 +103,7 @@ mod tests {
         (bytes, starts)
     }
 
-    /// What is read, and the errors on the way.
+    /// The text read, and the errors.
     fn read(bytes: &[u8]) -> (String, Vec<io::Error>) {
         let mut frames = ZstdFrames::new(bytes, 0).unwrap();
         let (mut text, mut errors) = (Vec::new(), Vec::new());
@@ -125,12 +125,12 @@ mod tests {
     }
 
     #[test]
-    fn damage_costs_the_frame_that_it_is_in() {
+    fn damage_loses_its_frame() {
         let lines = lines(6, 3000);
         let (whole, starts) = packed(&lines);
         assert_eq!(read(&whole).0, lines.concat());
         let end = starts[3] - starts[2];
-        // The mark, the header of the frame, the header of a block, the middle, the checksum; one byte or many.
+        // Magic, frame header, block header, middle, checksum; one byte or many.
         for (at, n) in
             [(0, 1), (3, 2), (4, 3), (7, 3), (end / 2, 1), (end / 2, 64), (end - 2, 1), (0, end)]
         {
@@ -148,7 +148,7 @@ mod tests {
                 assert!(text.ends_with(&lines[3..].concat()), "{at} {n} {fill}: {errors:?}");
             }
         }
-        // Bytes between frames, and a frame that is missing half.
+        // Bytes between frames, and a truncated frame.
         let between = [&whole[..starts[3]], &[0; 5000][..], &whole[starts[3]..]].concat();
         let (text, errors) = read(&between);
         assert_eq!((text, errors.len()), (lines.concat(), 1));
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_frame_in_front_and_a_cut_end_are_what_they_were() {
+    fn a_long_frame_and_a_truncated_end_are_handled() {
         let long = lines(1, 6_000_000);
         let (mut bytes, _) = packed(&[long[0].clone(), "x\n".to_owned()]);
         assert_eq!(read(&bytes).0.len(), long[0].len() + 2);

@@ -1,11 +1,9 @@
-//! Pools for threads that may wait: a thread of their own has them, and everybody may ask it.
+//! Pools for blocking threads: one thread has the pools, others send requests to it.
 //!
-//! Runs on:  a thread called `pools` (glommio), and the threads that ask, which block.
-//! Owns:     a manager. Bounds: `POOL_REMOTE_MAX` requests at once; each ends with its service's request
-//!           timeout.
+//! Runs on:  a thread named `pools` (glommio), and the requesting threads, which block.
+//! Owns:     a manager. Bounds: `POOL_REMOTE_MAX` requests at once; each ends by its service's request timeout.
 //!
-//! The askers are outside of the engine, so here is a lock: held to put a request into a queue, never while
-//! anybody waits.
+//! Requesters are outside the engine, so there is a lock: held to queue a command, never while waiting.
 use super::error::PoolError;
 use super::service::Service;
 use super::statistics::ServiceReport;
@@ -24,77 +22,77 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-/// How much longer than its own timeout a request is waited for.
+/// Extra time that a requester waits beyond the request's timeout.
 const GRACE_NS: u64 = SECOND_NS;
 
-enum Letter {
+enum Command {
     Request { service: String, request: Request, reply: SyncSender<Result<Response, PoolError>> },
     Reports { reply: SyncSender<Vec<ServiceReport>> },
     Stop { bound_ns: u64 },
 }
 
 #[derive(Default)]
-struct Tray {
-    letters: VecDeque<Letter>,
+struct Queue {
+    commands: VecDeque<Command>,
     waker: Option<Waker>,
-    /// Requests that are not answered.
+    /// Requests without response.
     open: usize,
     closed: bool,
 }
 
 #[derive(Default)]
 struct Mailbox {
-    tray: Mutex<Tray>,
+    queue: Mutex<Queue>,
 }
 
 impl Mailbox {
-    fn tray(&self) -> MutexGuard<'_, Tray> {
-        self.tray.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, letter: Letter) -> Result<(), PoolError> {
-        let mut tray = self.tray();
-        let counts = matches!(letter, Letter::Request { .. });
-        if tray.closed || (counts && tray.open >= POOL_REMOTE_MAX) {
+    fn put(&self, command: Command) -> Result<(), PoolError> {
+        let mut queue = self.queue();
+        let counts = matches!(command, Command::Request { .. });
+        if queue.closed || (counts && queue.open >= POOL_REMOTE_MAX) {
             return Err(PoolError::Busy);
         }
-        tray.open += usize::from(counts);
-        tray.letters.push_back(letter);
+        queue.open += usize::from(counts);
+        queue.commands.push_back(command);
         // Woken under the lock, so that the thread cannot end in between.
-        if let Some(waker) = tray.waker.take() {
+        if let Some(waker) = queue.waker.take() {
             waker.wake();
         }
         Ok(())
     }
 
-    async fn take(&self) -> Letter {
+    async fn take(&self) -> Command {
         poll_fn(|context| {
-            let mut tray = self.tray();
-            if let Some(letter) = tray.letters.pop_front() {
-                return Poll::Ready(letter);
+            let mut queue = self.queue();
+            if let Some(command) = queue.commands.pop_front() {
+                return Poll::Ready(command);
             }
-            tray.waker = Some(context.waker().clone());
+            queue.waker = Some(context.waker().clone());
             Poll::Pending
         })
         .await
     }
 
     fn close(&self) {
-        let mut tray = self.tray();
-        tray.closed = true;
-        tray.waker = None;
-        // Whoever waits for these sees that their senders are gone.
-        tray.letters.clear();
+        let mut queue = self.queue();
+        queue.closed = true;
+        queue.waker = None;
+        // Dropping the reply senders ends their receivers' wait.
+        queue.commands.clear();
     }
 }
 
-/// The thread that has the pools. Dropping it stops them.
+/// The thread with the pools. Dropping it stops them.
 pub struct BlockingPools {
     handle: BlockingHandle,
     executor: Option<Executor<Vec<LeftOver>>>,
 }
 
-/// Asks the thread that has the pools, from any thread that may wait.
+/// Sends requests to the pools' thread; for threads that may block.
 #[derive(Clone)]
 pub struct BlockingHandle {
     mailbox: Arc<Mailbox>,
@@ -114,21 +112,20 @@ impl std::fmt::Debug for BlockingHandle {
 }
 
 impl BlockingPools {
-    /// Starts the thread. `tls_ca` is a certificate authority to trust besides the usual ones, PEM; call it
-    /// from a thread that is not pinned.
+    /// Starts the thread. `tls_ca` is an additional certificate authority, PEM. Call it from an unpinned thread.
     ///
     /// # Errors
-    /// [`StartError`]: the authority is unusable, a name is there twice, or the thread cannot start.
+    /// [`StartError`]: the authority is invalid, a name is duplicate, or the thread cannot start.
     pub fn start(services: Vec<Service>, tls_ca: Option<&[u8]>) -> Result<Self, StartError> {
         let tls = client_config(tls_ca).map_err(|error| StartError(error.to_string()))?;
         let resolver = Resolver::new().map_err(|error| StartError(error.to_string()))?;
         Self::start_with(services, resolver, tls)
     }
 
-    /// The same with a resolver and TLS settings of one's own.
+    /// [`BlockingPools::start`] with a resolver and TLS configuration.
     ///
     /// # Errors
-    /// [`StartError`]: a name is there twice, or the thread cannot start.
+    /// [`StartError`]: a name is duplicate, or the thread cannot start.
     pub fn start_with(
         services: Vec<Service>,
         resolver: Resolver,
@@ -147,7 +144,7 @@ impl BlockingPools {
         let executor = Executor::start("pools", None, move || async move {
             let left = match Manager::new(services, &resolver, &tls) {
                 Ok(manager) => answer_all(&manager, &ours).await,
-                // The names were compared above.
+                // Duplicate names were refused above.
                 Err(_) => Vec::new(),
             };
             ours.close();
@@ -162,8 +159,8 @@ impl BlockingPools {
         self.handle.clone()
     }
 
-    /// Stops the pools and the thread; waits up to `bound_ns` for requests that are under way. The
-    /// connections that were still lent then.
+    /// Stops the pools and the thread; waits up to `bound_ns` for running requests. Returns the connections still
+    /// leased.
     ///
     /// # Errors
     /// [`StartError`]: the thread has failed, or did not end in time.
@@ -173,8 +170,8 @@ impl BlockingPools {
 
     fn end(&mut self, bound_ns: u64) -> Result<Vec<LeftOver>, StartError> {
         let Some(executor) = self.executor.take() else { return Ok(Vec::new()) };
-        // A thread that is gone already needs no order.
-        let _ = self.handle.mailbox.put(Letter::Stop { bound_ns });
+        // A thread that has ended needs no command.
+        let _ = self.handle.mailbox.put(Command::Stop { bound_ns });
         executor.join_within(bound_ns.saturating_add(THREAD_END_NS))
     }
 }
@@ -223,24 +220,24 @@ impl BlockingHandle {
         self.services.get(name).ok_or_else(|| PoolError::UnknownService(name.to_owned()))
     }
 
-    /// Sends a request and blocks until its answer is there, for up to the service's request timeout.
+    /// Sends a request and blocks until its response, at most for the service's request timeout.
     ///
     /// # Errors
-    /// [`PoolError::UnknownService`], [`PoolError::Busy`], and those of a pool's own `request`.
+    /// [`PoolError::UnknownService`], [`PoolError::Busy`], and those of [`Pool::request`](super::Pool::request).
     pub fn request(&self, service: &str, request: Request) -> Result<Response, PoolError> {
         let timeout_ns = self.service(service)?.limits.request_timeout_ns.saturating_add(GRACE_NS);
         let (reply, answer) = sync_channel(1);
-        self.mailbox.put(Letter::Request { service: service.to_owned(), request, reply })?;
+        self.mailbox.put(Command::Request { service: service.to_owned(), request, reply })?;
         answer.recv_timeout(Duration::from_nanos(timeout_ns)).unwrap_or(Err(PoolError::Busy))
     }
 
-    /// What is told of each pool.
+    /// Reports of all pools.
     ///
     /// # Errors
     /// [`PoolError::Busy`].
     pub fn reports(&self) -> Result<Vec<ServiceReport>, PoolError> {
         let (reply, answer) = sync_channel(1);
-        self.mailbox.put(Letter::Reports { reply })?;
+        self.mailbox.put(Command::Reports { reply })?;
         answer.recv_timeout(Duration::from_nanos(GRACE_NS)).map_err(|_| PoolError::Busy)
     }
 }
@@ -248,17 +245,17 @@ impl BlockingHandle {
 async fn answer_all(manager: &Manager, mailbox: &Arc<Mailbox>) -> Vec<LeftOver> {
     loop {
         match mailbox.take().await {
-            Letter::Stop { bound_ns } => return manager.stop(bound_ns).await,
-            // Whoever asked may have gone away: nobody to tell.
-            Letter::Reports { reply } => drop(reply.try_send(manager.reports())),
-            Letter::Request { service, request, reply } => {
+            Command::Stop { bound_ns } => return manager.stop(bound_ns).await,
+            // The requester may have gone: the result is dropped.
+            Command::Reports { reply } => drop(reply.try_send(manager.reports())),
+            Command::Request { service, request, reply } => {
                 let (pool, mailbox) = (manager.pool(&service), Arc::clone(mailbox));
                 spawn(async move {
                     let result = match pool {
                         Some(pool) => pool_request(&pool, &request).await,
                         None => Err(PoolError::UnknownService(service)),
                     };
-                    mailbox.tray().open -= 1;
+                    mailbox.queue().open -= 1;
                     drop(reply.try_send(result));
                 });
             }

@@ -1,86 +1,85 @@
-//! Why somebody gets no connection or no answer.
+//! Errors of pools.
 //!
 //! Runs on:  any (pure).
 use crate::base::time::MILLISECOND_NS;
 use crate::io::connection::ConnectionError;
 use crate::wire::websocket::WebSocketError;
 
-/// Why there is no connection or no answer. A status such as 404 or 500 is an answer, not an error.
+/// Why there is no connection or no response. A status such as 404 or 500 is a response, not an error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PoolError {
-    /// The connection could not be made, or failed under the request; see there whose fault it is.
+    /// The connection could not be opened, or failed during the request.
     #[error(transparent)]
     Connection(ConnectionError),
-    /// The WebSocket was refused or broken. *The service's fault: back off and retry.*
+    /// The WebSocket was refused or broken. *Back off and retry.*
     #[error(transparent)]
     WebSocket(WebSocketError),
-    /// No connection came free in time. *All are in use, or the service takes no more: ask less, or raise
-    /// `max`.*
+    /// No connection became available in time. *Send fewer requests or raise `max`.*
     #[error(
         "no connection came free within {} ms; {in_use} are in use{}",
         .after_ns / MILLISECOND_NS,
         .last.as_ref().map_or(String::new(), |why| format!("; the last attempt to open one: {why}"))
     )]
     AcquireTimeout {
-        /// How long was waited, nanoseconds.
+        /// Time waited, nanoseconds.
         after_ns: u64,
-        /// Connections that were in use then.
+        /// Connections in use at that time.
         in_use: usize,
-        /// Why the last attempt to open one failed, where one has.
+        /// Error of the last attempt to open one, if it failed.
         last: Option<String>,
     },
-    /// As many wait already as may. *Ask less.*
-    #[error("{waiting} wait for a connection already")]
+    /// The wait queue is full. *Send fewer requests.*
+    #[error("the wait queue is full: {waiting} wait for a connection")]
     QueueFull {
-        /// Those who wait.
+        /// Waiters.
         waiting: usize,
     },
-    /// The rate limit would make this request wait for longer than its timeout. *Ask less often.*
+    /// The rate limit would delay this request beyond its timeout. *Send requests less often.*
     #[error(
-        "{} lets the next request go in {} ms only, after its timeout",
-        if *.asked_for { "the service's Retry-After" } else { "the rate limit" },
+        "{} delays the next request by {} ms, beyond its timeout",
+        if *.by_service { "the service's Retry-After" } else { "the rate limit" },
         .wait_ns / MILLISECOND_NS
     )]
     RateLimited {
-        /// How long it would wait, nanoseconds.
+        /// The delay, nanoseconds.
         wait_ns: u64,
-        /// True when the service itself asked for the pause (`Retry-After`).
-        asked_for: bool,
+        /// Whether the service requested the pause (`Retry-After`).
+        by_service: bool,
     },
-    /// The service redirects in a circle, or too often. *The service's fault.*
+    /// Circular or too many redirects: a fault of the service.
     #[error("too many redirects, the last one to {url}")]
     Redirects {
-        /// Where the last one led.
+        /// Target of the last one.
         url: String,
     },
-    /// HTTP was asked of a WebSocket, or the other way round. *A bug of the caller's.*
-    #[error("the service does not speak {asked}")]
+    /// An HTTP operation on a WebSocket, or the reverse. *A bug of the caller.*
+    #[error("the service does not use {protocol}")]
     WrongKind {
-        /// What was asked for.
-        asked: &'static str,
+        /// The protocol requested.
+        protocol: &'static str,
     },
-    /// A probe got an answer that is none of a healthy service.
+    /// The probe's response is an error.
     #[error("the probe was answered with HTTP {status}")]
     Unhealthy {
         /// HTTP status.
         status: u16,
     },
-    /// There is no service of that name. *A bug of the caller's, or a gap in the configuration.*
-    #[error("there is no service called `{0}`")]
+    /// Unknown service name. *A bug of the caller, or a configuration error.*
+    #[error("there is no service named `{0}`")]
     UnknownService(String),
-    /// Two services have one name. *Bad configuration.*
-    #[error("two services are called `{0}`")]
+    /// Two services have this name. *Invalid configuration.*
+    #[error("two services are named `{0}`")]
     DuplicateService(String),
-    /// The pool is stopping. *Nothing to be done.*
+    /// The pool is stopping.
     #[error("the pool is stopping")]
     Stopped,
-    /// The thread or core that has the pool does not keep up, or is gone. *Back off and retry.*
-    #[error("the pool's thread does not keep up, or is gone")]
+    /// The pool's thread or core is overloaded or has ended. *Back off and retry.*
+    #[error("the pool's thread is overloaded or has ended")]
     Busy,
 }
 
 impl PoolError {
-    /// What it is counted as.
+    /// Kind for counting.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         match self {
@@ -108,7 +107,7 @@ impl PoolError {
         }
     }
 
-    /// The time of something is over.
+    /// A timeout in `stage`.
     pub(crate) const fn timeout(stage: &'static str, after_ns: u64) -> Self {
         Self::Connection(ConnectionError::Timeout { stage, after_ns })
     }
@@ -126,35 +125,35 @@ impl From<WebSocketError> for PoolError {
     }
 }
 
-/// What errors are counted by.
+/// Error kinds for counting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// The name has no address.
+    /// Name resolution failed.
     Resolve,
-    /// No address answers.
+    /// No address accepts a connection.
     Connect,
     /// TLS failed.
     Tls,
-    /// No whole answer in time.
+    /// No complete response in time.
     Timeout,
-    /// No connection came free in time.
+    /// No connection became available in time.
     AcquireTimeout,
     /// The connection broke.
     Broken,
-    /// The answer is not valid, or not wanted.
+    /// Invalid or unexpected response.
     Protocol,
-    /// The answer exceeds its bound.
+    /// The response exceeds its limit.
     TooLarge,
     /// The rate limit.
     RateLimited,
-    /// The pool takes no more.
+    /// The pool accepts no more requests.
     Refused,
-    /// The caller's own.
+    /// A fault of the caller.
     Usage,
 }
 
 impl ErrorKind {
-    /// Every kind, in the order of their numbers.
+    /// All kinds, in the order of their values.
     pub const ALL: [Self; 11] = [
         Self::Resolve,
         Self::Connect,

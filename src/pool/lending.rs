@@ -1,16 +1,16 @@
-//! The pool of one service: lends connections, opens and closes them, looks after them.
+//! The pool of one service: opens, leases, probes and closes connections.
 //!
 //! Runs on:  one core (glommio); neither the pool nor its guards can leave it, so there are no locks.
-//! Owns:     the service's connections, and who waits for them.
-//! Bounds:   the service's limits; one task for each connection being opened, one probe at a time.
+//! Owns:     the service's connections and waiters.
+//! Bounds:   the service's limits; one task per opening connection, one probe at a time.
 //!
-//! What is decided is decided by [`Slots`]; this file only does it. No borrow is held while something
-//! is awaited, nor while a guard or a connection is dropped.
+//! [`Slots`] decides; this file executes. No borrow is held across an await, nor while a guard or connection is
+//! dropped.
+use super::connection::PoolConnection;
 use super::error::PoolError;
-use super::line::Line;
 use super::rate::Bucket;
 use super::service::Service;
-use super::slots::{Acquired, Action, Condition, Held, Lent, Refusal, Slots, Ticket};
+use super::slots::{Acquired, Action, Condition, Held, Lease, Refusal, Slots, Ticket};
 use super::statistics::{Health, Occupation, ServiceReport, Statistics};
 use crate::base::limits::POOL_STOP_POLL_NS;
 use crate::base::time::{Clock as _, MILLISECOND_NS, Now};
@@ -37,11 +37,11 @@ pub struct Pool {
     target: Target,
     resolver: Resolver,
     clock: HostClock,
-    slots: RefCell<Slots<Line, PoolError>>,
-    seats: RefCell<HashMap<Ticket, Rc<Seat>>>,
+    slots: RefCell<Slots<PoolConnection, PoolError>>,
+    waiters: RefCell<HashMap<Ticket, Rc<Waiter>>>,
     pub(super) bucket: RefCell<Bucket>,
     pub(super) statistics: RefCell<Statistics>,
-    /// Why the last attempt to open a connection failed, until one succeeds.
+    /// Error of the last attempt to open a connection, until one succeeds.
     last_failure: RefCell<Option<String>>,
     next_probe_ns: Cell<u64>,
     probing: Cell<bool>,
@@ -54,16 +54,15 @@ impl std::fmt::Debug for Pool {
     }
 }
 
-/// Where a waiter finds what became of it.
+/// Outcome of one waiter.
 #[derive(Default)]
-struct Seat {
-    outcome: Cell<Option<Result<Lent<Line>, PoolError>>>,
+struct Waiter {
+    outcome: Cell<Option<Result<Lease<PoolConnection>, PoolError>>>,
     waker: Cell<Option<Waker>>,
 }
 
 impl Pool {
-    /// A pool without connections yet; somebody must call [`Pool::turn`] regularly, as a
-    /// [`super::Manager`] does.
+    /// A pool without connections; [`Pool::housekeep`] must be called regularly, as [`super::Manager`] does.
     #[must_use]
     pub fn new(service: Service, resolver: Resolver, tls: &Arc<ClientConfig>) -> Rc<Self> {
         let target = Target {
@@ -77,7 +76,7 @@ impl Pool {
             resolver,
             clock: HostClock::new(),
             slots: RefCell::new(Slots::new(service.limits.slots())),
-            seats: RefCell::default(),
+            waiters: RefCell::default(),
             bucket: RefCell::new(Bucket::new(service.rate)),
             statistics: RefCell::default(),
             last_failure: RefCell::default(),
@@ -100,20 +99,20 @@ impl Pool {
         &self.service.name
     }
 
-    /// The absolute URL of a path, for a request with headers of its own.
+    /// The absolute URL of a path.
     #[must_use]
     pub fn url(&self, path_and_query: &str) -> String {
         format!("{}{path_and_query}", self.base)
     }
 
-    /// What was done since the start, and how things are.
+    /// Statistics and current state.
     #[must_use]
     pub fn report(&self) -> ServiceReport {
         let counts = self.slots.borrow().counts();
         self.statistics.borrow().report(&self.service, &counts, self.occupation())
     }
 
-    /// How full it is.
+    /// Connections and waiters by state.
     #[must_use]
     pub fn occupation(&self) -> Occupation {
         let slots = self.slots.borrow();
@@ -125,13 +124,13 @@ impl Pool {
         }
     }
 
-    /// How the service is.
+    /// Health of the service.
     #[must_use]
     pub fn health(&self) -> Health {
         self.statistics.borrow().health().clone()
     }
 
-    /// Every connection that is lent: since when (monotonic nanoseconds) and where it was asked for.
+    /// All leases.
     #[must_use]
     pub fn held(&self) -> Vec<Held> {
         self.slots.borrow().held().copied().collect()
@@ -141,17 +140,17 @@ impl Pool {
         self.clock.now()
     }
 
-    /// A connection, for as long as the guard lives. Waits in line for up to the service's acquire timeout;
-    /// where the guard is held for too long, the caller's place is told.
+    /// Acquires a connection; it is returned when the guard is dropped. Waits up to the service's acquire timeout; a
+    /// guard held for too long is reported with the caller's source location.
     ///
     /// # Errors
-    /// `AcquireTimeout`, `QueueFull`, `Stopped`; `Connection` and `WebSocket` when none can be opened.
+    /// `AcquireTimeout`, `QueueFull`, `Stopped`; `Connection` and `WebSocket` if none can be opened.
     #[track_caller]
     pub fn acquire(&self) -> impl Future<Output = Result<Guard, PoolError>> + '_ {
         self.acquire_at(Location::caller(), self.service.limits.acquire_timeout_ns)
     }
 
-    /// The same for `place`, and for up to `timeout_ns`.
+    /// [`Pool::acquire`] for `place`, with a timeout.
     pub(super) async fn acquire_at(
         &self,
         place: &'static Location<'static>,
@@ -160,7 +159,7 @@ impl Pool {
         self.acquire_with(place, timeout_ns, false).await
     }
 
-    /// The same for a connection that nobody had before.
+    /// The same for a connection that was not leased before.
     pub(super) async fn acquire_new_at(
         &self,
         place: &'static Location<'static>,
@@ -176,11 +175,11 @@ impl Pool {
         new_only: bool,
     ) -> Result<Guard, PoolError> {
         let start_ns = self.clock.mono_ns();
-        let result = self.lend(place, start_ns, timeout_ns, new_only).await;
+        let result = self.lease(place, start_ns, timeout_ns, new_only).await;
         let mut statistics = self.statistics.borrow_mut();
         match &result {
             Ok(_) => statistics.on_acquired(self.clock.mono_ns() - start_ns),
-            // An attempt to open that failed is counted where it failed.
+            // Failures to open are counted in `open`.
             Err(PoolError::Connection(_) | PoolError::WebSocket(_)) => {}
             Err(error) => statistics.on_error(error.kind()),
         }
@@ -188,7 +187,7 @@ impl Pool {
         result
     }
 
-    async fn lend(
+    async fn lease(
         &self,
         place: &'static Location<'static>,
         now_ns: u64,
@@ -199,30 +198,30 @@ impl Pool {
         let acquired = if new_only {
             self.slots.borrow_mut().acquire_new(now_ns, deadline_ns, place)
         } else {
-            self.slots.borrow_mut().acquire(now_ns, deadline_ns, place, Line::is_usable)
+            self.slots.borrow_mut().acquire(now_ns, deadline_ns, place, PoolConnection::is_usable)
         };
         let ticket = match acquired {
-            Acquired::Ready(lent) => {
-                self.act();
-                return Ok(self.guard(lent));
+            Acquired::Ready(lease) => {
+                self.execute();
+                return Ok(self.guard(lease));
             }
             Acquired::Refused(refusal) => return Err(self.refused(refusal, timeout_ns)),
             Acquired::Wait(ticket) => ticket,
         };
-        let seat = Rc::new(Seat::default());
-        self.seats.borrow_mut().insert(ticket, Rc::clone(&seat));
-        let mut waiting = Waiting { pool: self, ticket, seat };
-        self.act();
+        let waiter = Rc::new(Waiter::default());
+        self.waiters.borrow_mut().insert(ticket, Rc::clone(&waiter));
+        let mut waiting = Waiting { pool: self, ticket, waiter };
+        self.execute();
         let outcome = within(timeout_ns, waiting.outcome()).await;
         match outcome.or_else(|| waiting.expire()) {
-            Some(Ok(lent)) => Ok(self.guard(lent)),
+            Some(Ok(lease)) => Ok(self.guard(lease)),
             Some(Err(error)) => Err(error),
             None => Err(self.refused(Refusal::Timeout, timeout_ns)),
         }
     }
 
-    fn guard(&self, lent: Lent<Line>) -> Guard {
-        Guard { pool: self.me.upgrade().expect("it is borrowed"), lent: Some(lent) }
+    fn guard(&self, lease: Lease<PoolConnection>) -> Guard {
+        Guard { pool: self.me.upgrade().expect("it is borrowed"), lease: Some(lease) }
     }
 
     fn refused(&self, refusal: Refusal<PoolError>, after_ns: u64) -> PoolError {
@@ -239,10 +238,10 @@ impl Pool {
         }
     }
 
-    /// Does what the slots want done.
-    fn act(&self) {
+    /// Executes the actions of the slots.
+    fn execute(&self) {
         loop {
-            // Taken in a statement of its own: what is done may come back here.
+            // The borrow must end first: an action may call `act` again.
             let action = self.slots.borrow_mut().take_action();
             match action {
                 None => return,
@@ -251,16 +250,16 @@ impl Pool {
                         spawn(async move { pool.open(opening).await });
                     }
                 }
-                Some(Action::Close(mut line, _)) => line.say_goodbye(),
-                Some(Action::Serve(ticket, lent)) => self.seat(ticket, Ok(lent)),
+                Some(Action::Close(mut connection, _)) => connection.close_gracefully(),
+                Some(Action::Serve(ticket, lease)) => self.resolve(ticket, Ok(lease)),
                 Some(Action::Fail(ticket, refusal)) => {
                     let after_ns = self.service.limits.acquire_timeout_ns;
-                    self.seat(ticket, Err(self.refused(refusal, after_ns)));
+                    self.resolve(ticket, Err(self.refused(refusal, after_ns)));
                 }
                 Some(Action::Leak(held)) => {
                     let held_ms = (self.clock.mono_ns() - held.since_ns) / MILLISECOND_NS;
                     log::warn!(
-                        "pool {}: a connection asked for at {} is held for {held_ms} ms",
+                        "pool {}: a connection acquired at {} has been leased for {held_ms} ms",
                         self.service.name,
                         held.place
                     );
@@ -269,19 +268,19 @@ impl Pool {
         }
     }
 
-    fn seat(&self, ticket: Ticket, outcome: Result<Lent<Line>, PoolError>) {
-        let seat = self.seats.borrow_mut().remove(&ticket);
-        match seat {
-            Some(seat) => {
-                seat.outcome.set(Some(outcome));
-                if let Some(waker) = seat.waker.take() {
+    fn resolve(&self, ticket: Ticket, outcome: Result<Lease<PoolConnection>, PoolError>) {
+        let waiter = self.waiters.borrow_mut().remove(&ticket);
+        match waiter {
+            Some(waiter) => {
+                waiter.outcome.set(Some(outcome));
+                if let Some(waker) = waiter.waker.take() {
                     waker.wake();
                 }
             }
-            // A waiter that is gone has told the slots; one that was served before that gives it back.
+            // The waiter is gone: a connection for it is returned.
             None => {
-                if let Ok(lent) = outcome {
-                    self.give_back(lent, None);
+                if let Ok(lease) = outcome {
+                    self.return_connection(lease, None);
                 }
             }
         }
@@ -291,8 +290,10 @@ impl Pool {
         let start_ns = self.clock.mono_ns();
         let stage = Cell::new("connecting");
         let after_ns = self.service.limits.connect_timeout_ns;
-        let opened =
-            within(after_ns, Line::open(&self.service, &self.target, &self.resolver, &stage));
+        let opened = within(
+            after_ns,
+            PoolConnection::open(&self.service, &self.target, &self.resolver, &stage),
+        );
         let result = match opened.await {
             Some(result) => result,
             None => Err(PoolError::timeout(stage.get(), after_ns)),
@@ -303,36 +304,36 @@ impl Pool {
         *self.last_failure.borrow_mut() = result.as_ref().err().map(ToString::to_string);
         let mut slots = self.slots.borrow_mut();
         match result {
-            Ok(line) => slots.opened(opening, line, now.mono_ns),
+            Ok(connection) => slots.opened(opening, connection, now.mono_ns),
             Err(error) => slots.open_failed(opening, error, now.mono_ns),
         }
         drop(slots);
-        self.act();
+        self.execute();
     }
 
-    /// Takes a connection back, in its own condition or in a worse one that the holder knows of.
-    fn give_back(&self, mut lent: Lent<Line>, worse: Option<Condition>) {
-        let mut condition = worse.unwrap_or_else(|| lent.connection.condition());
-        // Where somebody waits it is lent again at once, so it is looked at now.
+    /// Returns a connection, with its own condition or the worse one that the holder reports.
+    fn return_connection(&self, mut lease: Lease<PoolConnection>, worse: Option<Condition>) {
+        let mut condition = worse.unwrap_or_else(|| lease.connection.condition());
+        // If there are waiters it is leased again at once, so it is checked now.
         let looked_at = self.slots.borrow().waiting() > 0;
-        if condition == Condition::Reusable && looked_at && !lent.connection.is_usable() {
+        if condition == Condition::Reusable && looked_at && !lease.connection.is_usable() {
             condition = Condition::Broken;
         }
         if condition == Condition::Reusable && !self.service.limits.keep_alive {
             condition = Condition::Spent;
         }
-        self.slots.borrow_mut().release(lent, condition, self.clock.mono_ns());
-        self.act();
+        self.slots.borrow_mut().release(lease, condition, self.clock.mono_ns());
+        self.execute();
     }
 
-    /// What time brings; to be called every `POOL_HOUSEKEEPING_NS` or so.
-    pub fn turn(&self) {
+    /// Handles time; to be called about every `POOL_HOUSEKEEPING_NS`.
+    pub fn housekeep(&self) {
         let now_ns = self.clock.mono_ns();
         self.slots.borrow_mut().poll(now_ns);
-        self.act();
+        self.execute();
         let interval_ns = self.service.limits.health_interval_ns;
         let due = interval_ns > 0 && now_ns >= self.next_probe_ns.get() && !self.probing.get();
-        // A service that wants to be left alone is not probed either.
+        // A service that requested a pause is not probed.
         let wanted = self.bucket.borrow().pause_ns(now_ns) == 0;
         if due && wanted && !self.slots.borrow().is_stopping() {
             self.next_probe_ns.set(now_ns + interval_ns);
@@ -341,8 +342,8 @@ impl Pool {
         }
     }
 
-    /// Probes with the connection that was idle for longest, or a new one where there is none at all. Where
-    /// all are in use, they say enough about the service.
+    /// Probes with the connection idle for longest, or a new one if there is none. Skipped while all are in use:
+    /// requests then show the service's state.
     async fn probe_idle(&self) {
         let in_use = self.slots.borrow().in_use();
         let idle = self.slots.borrow().idle();
@@ -355,24 +356,24 @@ impl Pool {
         self.probing.set(false);
     }
 
-    /// Asks the service whether it is there: `GET` of the probe's path, or a ping. How long the answer took,
-    /// nanoseconds, on a connection that is open.
+    /// Probes the service on an open connection: `GET` of the probe path, or a ping. Returns the response time,
+    /// nanoseconds.
     ///
     /// # Errors
-    /// `Unhealthy` for an answer of 500 and above (with a path of its own: 400 and above); and every
-    /// error of [`Pool::acquire`] and [`Line`].
+    /// `Unhealthy` for status 500 and above (with a configured path: 400 and above); and every error of
+    /// [`Pool::acquire`] and [`PoolConnection`].
     pub async fn probe(&self, timeout_ns: u64) -> Result<u64, PoolError> {
         let place = Location::caller();
-        let stage = Cell::new("waiting for a connection to probe with");
+        let stage = Cell::new("waiting for a connection for a probe");
         let result = within(timeout_ns, async {
-            let guard = match self.lend_for_probe(place) {
+            let guard = match self.lease_for_probe(place) {
                 Some(guard) => guard,
                 None => self.acquire_at(place, timeout_ns).await?,
             };
             stage.set("waiting for the answer to a probe");
             let reused = guard.is_reused();
             match self.probe_with(guard, timeout_ns).await {
-                // A kept connection may have been closed meanwhile: that says nothing about the service.
+                // A reused connection may have been closed meanwhile: no statement about the service.
                 Err(PoolError::Connection(ConnectionError::Broken(_))) if reused => {
                     let guard = self.acquire_new_at(place, timeout_ns).await?;
                     self.probe_with(guard, timeout_ns).await
@@ -389,10 +390,10 @@ impl Pool {
         result
     }
 
-    fn lend_for_probe(&self, place: &'static Location<'static>) -> Option<Guard> {
+    fn lease_for_probe(&self, place: &'static Location<'static>) -> Option<Guard> {
         loop {
-            let lent = self.slots.borrow_mut().lend_for_probe(self.clock.mono_ns(), place)?;
-            let mut guard = self.guard(lent);
+            let lease = self.slots.borrow_mut().lease_for_probe(self.clock.mono_ns(), place)?;
+            let mut guard = self.guard(lease);
             if guard.is_usable() {
                 return Some(guard);
             }
@@ -418,13 +419,13 @@ impl Pool {
         Ok(self.clock.mono_ns() - start_ns)
     }
 
-    /// Lends nothing more; idle connections are closed, lent ones when they come back.
+    /// Stops leasing; idle connections are closed, leased ones when returned.
     pub fn begin_stop(&self) {
         self.slots.borrow_mut().stop();
-        self.act();
+        self.execute();
     }
 
-    /// Waits until every connection is back, or `bound_ns` is over; those still lent then.
+    /// Waits until every connection is returned, at most `bound_ns`; returns the remaining leases.
     pub async fn drained(&self, bound_ns: u64) -> Vec<Held> {
         let deadline_ns = self.clock.mono_ns().saturating_add(bound_ns);
         while !self.slots.borrow().is_drained() && self.clock.mono_ns() < deadline_ns {
@@ -434,49 +435,49 @@ impl Pool {
     }
 }
 
-/// Somebody who stands in line; leaves it when dropped.
+/// A waiter; leaves the wait queue when dropped.
 struct Waiting<'a> {
     pool: &'a Pool,
     ticket: Ticket,
-    seat: Rc<Seat>,
+    waiter: Rc<Waiter>,
 }
 
 impl Waiting<'_> {
-    async fn outcome(&mut self) -> Result<Lent<Line>, PoolError> {
-        poll_fn(|context| match self.seat.outcome.take() {
+    async fn outcome(&mut self) -> Result<Lease<PoolConnection>, PoolError> {
+        poll_fn(|context| match self.waiter.outcome.take() {
             Some(outcome) => Poll::Ready(outcome),
             None => {
-                self.seat.waker.set(Some(context.waker().clone()));
+                self.waiter.waker.set(Some(context.waker().clone()));
                 Poll::Pending
             }
         })
         .await
     }
 
-    /// The time is over; an outcome that came at the same moment counts.
-    fn expire(&mut self) -> Option<Result<Lent<Line>, PoolError>> {
+    /// The deadline has passed; an outcome of the same moment counts.
+    fn expire(&mut self) -> Option<Result<Lease<PoolConnection>, PoolError>> {
         self.pool.slots.borrow_mut().expire(self.ticket);
-        self.seat.outcome.take()
+        self.waiter.outcome.take()
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.pool.seats.borrow_mut().remove(&self.ticket);
+        self.pool.waiters.borrow_mut().remove(&self.ticket);
         self.pool.slots.borrow_mut().cancel(self.ticket);
-        // Served, and gone before it saw that: the connection goes back, nobody has touched it.
-        if let Some(Ok(lent)) = self.seat.outcome.take() {
-            self.pool.give_back(lent, None);
+        // Served but not yet taken: the unused connection is returned.
+        if let Some(Ok(lease)) = self.waiter.outcome.take() {
+            self.pool.return_connection(lease, None);
         }
     }
 }
 
-/// A connection that is ours until this is dropped.
-#[must_use = "the connection goes back when this is dropped"]
+/// A leased connection, returned when dropped.
+#[must_use = "the connection is returned when this is dropped"]
 pub struct Guard {
     pool: Rc<Pool>,
-    /// `None` only while it is being dropped.
-    lent: Option<Lent<Line>>,
+    /// `None` only during drop.
+    lease: Option<Lease<PoolConnection>>,
 }
 
 impl std::fmt::Debug for Guard {
@@ -486,38 +487,38 @@ impl std::fmt::Debug for Guard {
 }
 
 impl Guard {
-    /// True when somebody had the connection before.
+    /// Whether the connection was leased before.
     #[must_use]
     pub fn is_reused(&self) -> bool {
-        self.lent.as_ref().is_some_and(Lent::is_reused)
+        self.lease.as_ref().is_some_and(Lease::is_reused)
     }
 
-    /// Closes the connection instead of giving it back: its holder has seen something wrong with it.
+    /// Closes the connection instead of returning it: the holder found it broken.
     pub fn discard(mut self) {
-        if let Some(lent) = self.lent.take() {
-            self.pool.give_back(lent, Some(Condition::Broken));
+        if let Some(lease) = self.lease.take() {
+            self.pool.return_connection(lease, Some(Condition::Broken));
         }
     }
 }
 
 impl Deref for Guard {
-    type Target = Line;
+    type Target = PoolConnection;
 
-    fn deref(&self) -> &Line {
-        &self.lent.as_ref().expect("it is there until the drop").connection
+    fn deref(&self) -> &PoolConnection {
+        &self.lease.as_ref().expect("present until drop").connection
     }
 }
 
 impl DerefMut for Guard {
-    fn deref_mut(&mut self) -> &mut Line {
-        &mut self.lent.as_mut().expect("it is there until the drop").connection
+    fn deref_mut(&mut self) -> &mut PoolConnection {
+        &mut self.lease.as_mut().expect("present until drop").connection
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if let Some(lent) = self.lent.take() {
-            self.pool.give_back(lent, None);
+        if let Some(lease) = self.lease.take() {
+            self.pool.return_connection(lease, None);
         }
     }
 }

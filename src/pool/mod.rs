@@ -1,23 +1,23 @@
-//! Pools of connections, one for each backend service, HTTP and WebSocket: reused, bounded, watched.
+//! Connection pools, one per backend service, HTTP and WebSocket.
 //!
-//! Runs on:  one core (glommio): a pool belongs to the core that made it, and needs no lock. Other cores
-//!           ask by ring ([`remote`]), threads outside of the engine through [`blocking`].
+//! Runs on:  one core (glommio): a pool belongs to the core that created it and needs no lock. Other cores use
+//!           [`remote`], threads outside the engine [`blocking`].
 //! Owns:     every connection of its services.
-//! Bounds:   each service's limits; a configuration has `POOL_SERVICES_MAX` services at most.
+//! Bounds:   each service's limits; at most `POOL_SERVICES_MAX` services per configuration.
 //!
 //! | file | does |
 //! |---|---|
-//! | [`service`] | what a service is, and its bounds |
-//! | [`slots`] | who has which connection, who waits: pure, and tried for a day of virtual time |
-//! | [`rate`] | how often a service may be asked: pure |
-//! | [`mod@line`] | one connection: an HTTP exchange, or an open WebSocket |
-//! | [`lending`] | [`lending::Pool`] and [`lending::Guard`]: does what the slots decide |
-//! | [`request`] | HTTP on top: turns, redirects, the one repetition |
-//! | [`statistics`], [`error`] | what is told of it |
+//! | [`service`] | a service and its limits |
+//! | [`slots`] | idle, leased and opening connections, wait queue: pure state machine |
+//! | [`rate`] | rate limit: pure |
+//! | [`mod@connection`] | one connection: an HTTP exchange, or an open WebSocket |
+//! | [`lending`] | [`lending::Pool`] and [`lending::Guard`]: executes the slots' actions |
+//! | [`request`] | HTTP requests: rate limit, redirects, one retry |
+//! | [`statistics`], [`error`] | reports and errors |
 pub mod blocking;
+pub mod connection;
 pub mod error;
 pub mod lending;
-pub mod line;
 pub mod rate;
 pub mod remote;
 pub mod request;
@@ -38,24 +38,24 @@ use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
-/// Every pool of one core.
+/// All pools of one core.
 #[derive(Debug)]
 pub struct Manager {
     pools: Rc<Vec<Rc<Pool>>>,
 }
 
-/// A connection that was still lent when the time to stop was over.
+/// A connection still leased at the end of a stop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftOver {
-    /// Whose connection it is.
+    /// Its service.
     pub service: String,
-    /// Since when, and where it was asked for.
+    /// The lease.
     pub held: Held,
 }
 
 impl Manager {
-    /// Starts a pool for each service, and looks after them until the manager is dropped. To be called on an
-    /// executor; the pools stay there. TLS settings are shared by all: one session cache a core.
+    /// Starts a pool per service, with housekeeping until the manager is dropped. Must be called on an executor; the
+    /// pools stay there. All share the TLS configuration: one session cache per core.
     ///
     /// # Errors
     /// [`PoolError::DuplicateService`].
@@ -71,11 +71,11 @@ impl Manager {
         }
         let pools = services.into_iter().map(|service| Pool::new(service, resolver.clone(), tls));
         let pools = Rc::new(pools.collect::<Vec<_>>());
-        spawn(look_after(Rc::downgrade(&pools)));
+        spawn(housekeeping(Rc::downgrade(&pools)));
         Ok(Self { pools })
     }
 
-    /// The pool of the service called `name`.
+    /// The pool of the service `name`.
     #[must_use]
     pub fn pool(&self, name: &str) -> Option<Rc<Pool>> {
         self.pools.iter().find(|pool| pool.name() == name).cloned()
@@ -87,14 +87,13 @@ impl Manager {
         &self.pools
     }
 
-    /// What is told of each pool, in the order of the services.
+    /// Reports of all pools, in the order of the services.
     #[must_use]
     pub fn reports(&self) -> Vec<ServiceReport> {
         self.pools.iter().map(|pool| pool.report()).collect()
     }
 
-    /// Probes every service at the same time; the answers in the order of the services. No probe takes longer
-    /// than `timeout_ns`.
+    /// Probes all services concurrently; results in the order of the services. A probe takes at most `timeout_ns`.
     pub async fn probe_all(&self, timeout_ns: u64) -> Vec<Result<u64, PoolError>> {
         let answers = Rc::new(RefCell::new(vec![None; self.pools.len()]));
         for (place, pool) in self.pools.iter().enumerate() {
@@ -110,8 +109,7 @@ impl Manager {
         answers.take().into_iter().flatten().collect()
     }
 
-    /// Lends nothing more, and waits until every connection is back or `bound_ns` is over. Those that are
-    /// still lent then, with where they were asked for.
+    /// Stops leasing and waits until every connection is returned, at most `bound_ns`. Returns those still leased.
     pub async fn stop(&self, bound_ns: u64) -> Vec<LeftOver> {
         self.pools.iter().for_each(|pool| pool.begin_stop());
         let clock = crate::io::clock::HostClock::new();
@@ -134,11 +132,11 @@ fn clock_ns(clock: &crate::io::clock::HostClock) -> u64 {
     clock.mono_ns()
 }
 
-async fn look_after(pools: Weak<Vec<Rc<Pool>>>) {
+async fn housekeeping(pools: Weak<Vec<Rc<Pool>>>) {
     loop {
-        // Not held while it sleeps: the manager's end is this task's.
+        // Not held while it sleeps: dropping the manager ends this task.
         let Some(pools) = pools.upgrade() else { return };
-        pools.iter().for_each(|pool| pool.turn());
+        pools.iter().for_each(|pool| pool.housekeep());
         drop(pools);
         sleep(POOL_HOUSEKEEPING_NS).await;
     }

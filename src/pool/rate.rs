@@ -1,49 +1,48 @@
-//! How often a service may be asked: a bucket of tokens, and pauses that the service asks for.
+//! Rate limit of a service: a token bucket, and pauses that the service requests.
 //!
 //! Runs on:  any (pure; time is an argument). Owns: two points in time.
-//! Bounds:   nobody is told to wait for longer than it says it would.
+//! Bounds:   no reservation waits for longer than its caller's limit.
 //!
-//! The bucket is kept as the time at which it is full again (the generic cell rate algorithm): no
-//! refills, no rounding that adds up. Those who wait have their turn reserved, so they go in the order
-//! in which they came.
+//! Generic cell rate algorithm: the state is the time at which the bucket is full again, so there are no refills and no
+//! accumulated rounding. Waiting requests have a reserved slot and proceed in order of arrival.
 use crate::base::time::SECOND_NS;
 
-/// Requests in the long run, and at once.
+/// Sustained rate and burst.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rate {
-    /// Requests a second in the long run, above 0.
+    /// Requests per second, above 0.
     pub per_second: f64,
-    /// Requests that may go at once after a rest, at least 1.
+    /// Requests at once after idle time, at least 1.
     pub burst: u32,
 }
 
-/// The wait would be longer than the asker would wait.
+/// The delay would exceed the caller's limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooFast {
-    /// How long it would be, nanoseconds.
+    /// The delay, nanoseconds.
     pub wait_ns: u64,
-    /// True when the service itself asked for the pause.
-    pub asked_for: bool,
+    /// Whether the service requested the pause.
+    pub by_service: bool,
 }
 
 /// The bucket of one service.
 #[derive(Clone, Debug)]
 pub struct Bucket {
-    /// Between two requests in the long run; 0 is no limit.
+    /// Interval at the sustained rate; 0 means no limit.
     interval_ns: u64,
-    /// How far ahead of its even pace a burst may be.
+    /// How far a burst may be ahead of the sustained rate.
     ahead_ns: u64,
-    /// When the bucket is full again.
+    /// Time at which the bucket is full.
     full_ns: u64,
     paused_until_ns: u64,
 }
 
 impl Bucket {
-    /// A full bucket; without a `rate` there is no limit but the service's own.
+    /// A full bucket; without `rate`, only the service's pauses limit.
     #[must_use]
     pub fn new(rate: Option<Rate>) -> Self {
         let interval_ns = rate.map_or(0, |rate| {
-            // At least a nanosecond, at most an hour: whatever was configured.
+            // 1 ns to 1 h for any configured value.
             let ns = SECOND_NS as f64 / rate.per_second;
             ns.clamp(1.0, 3600.0 * SECOND_NS as f64) as u64
         });
@@ -52,29 +51,29 @@ impl Bucket {
         Self { interval_ns, ahead_ns, full_ns: 0, paused_until_ns: 0 }
     }
 
-    /// Reserves a turn; how long to wait for it, nanoseconds.
+    /// Reserves a slot; returns the delay until then, nanoseconds.
     ///
     /// # Errors
-    /// [`TooFast`] when that is longer than `patience_ns`; nothing is reserved then.
-    pub fn reserve(&mut self, now_ns: u64, patience_ns: u64) -> Result<u64, TooFast> {
+    /// [`TooFast`] if the delay exceeds `timeout_ns`; nothing is reserved.
+    pub fn reserve(&mut self, now_ns: u64, timeout_ns: u64) -> Result<u64, TooFast> {
         let pause_ns = self.pause_ns(now_ns);
         let full_ns = self.full_ns.max(now_ns);
         let bucket_ns = full_ns.saturating_sub(self.ahead_ns).saturating_sub(now_ns);
         let wait_ns = pause_ns.max(bucket_ns);
-        if wait_ns > patience_ns {
-            return Err(TooFast { wait_ns, asked_for: pause_ns > bucket_ns });
+        if wait_ns > timeout_ns {
+            return Err(TooFast { wait_ns, by_service: pause_ns > bucket_ns });
         }
         self.full_ns = full_ns.saturating_add(self.interval_ns);
         Ok(wait_ns)
     }
 
-    /// How long the service still wants nobody to ask, nanoseconds.
+    /// Remaining pause requested by the service, nanoseconds.
     #[must_use]
     pub const fn pause_ns(&self, now_ns: u64) -> u64 {
         self.paused_until_ns.saturating_sub(now_ns)
     }
 
-    /// The service wants a pause. The longest one counts.
+    /// The service requests a pause. The longest one counts.
     pub fn pause(&mut self, now_ns: u64, for_ns: u64) {
         self.paused_until_ns = self.paused_until_ns.max(now_ns.saturating_add(for_ns));
     }
@@ -87,14 +86,14 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_burst_goes_at_once_and_then_an_even_pace() {
+    fn a_burst_has_no_delay_and_then_the_rate_holds() {
         let mut bucket = Bucket::new(Some(Rate { per_second: 10.0, burst: 3 }));
         let waits: Vec<u64> =
             (0..5).map(|_| bucket.reserve(SECOND_NS, SECOND_NS).unwrap()).collect();
         assert_eq!(waits, [0, 0, 0, 100 * MILLISECOND_NS, 200 * MILLISECOND_NS]);
         let error = bucket.reserve(SECOND_NS, 250 * MILLISECOND_NS).unwrap_err();
-        assert_eq!(error, TooFast { wait_ns: 300 * MILLISECOND_NS, asked_for: false });
-        // What was refused has taken nothing.
+        assert_eq!(error, TooFast { wait_ns: 300 * MILLISECOND_NS, by_service: false });
+        // A refused reservation has no effect.
         assert_eq!(bucket.reserve(SECOND_NS, SECOND_NS), Ok(300 * MILLISECOND_NS));
         assert_eq!(bucket.reserve(100 * SECOND_NS, 0), Ok(0));
     }
@@ -107,7 +106,7 @@ mod tests {
         bucket.pause(10, SECOND_NS);
         assert_eq!(bucket.reserve(10, 5 * SECOND_NS), Ok(3 * SECOND_NS));
         let error = bucket.reserve(10, SECOND_NS).unwrap_err();
-        assert_eq!(error, TooFast { wait_ns: 3 * SECOND_NS, asked_for: true });
+        assert_eq!(error, TooFast { wait_ns: 3 * SECOND_NS, by_service: true });
         assert_eq!(bucket.pause_ns(10 + 3 * SECOND_NS), 0);
     }
 

@@ -1,9 +1,9 @@
-//! A pool on another core, asked by ring.
+//! Access to a pool on another core, over rings.
 //!
-//! Runs on:  the asker's core ([`RemotePool`]) and the pool's ([`RemoteDesk`]); neither waits for the other.
-//! Owns:     the two halves of two rings. Bounds: the capacity given to [`remote`]: requests that are under
-//!           way, wait, or whose answers have not been taken.
-//! When full: the request is given back. Healed by taking answers.
+//! Runs on:  the requester's core ([`RemotePool`]) and the pool's ([`RemoteServer`]); neither blocks on the other.
+//! Owns:     the two halves of two rings. Bounds: the capacity of [`remote`]: requests queued, running, or whose
+//!           response was not taken.
+//! When full: the request is returned to the caller. Recovery: take responses.
 use super::error::PoolError;
 use super::lending::Pool;
 use crate::base::limits::{POOL_REMOTE_PUMP_MAX_NS, POOL_REMOTE_PUMP_MIN_NS};
@@ -15,53 +15,53 @@ use std::rc::Rc;
 use std::sync::{Arc, Weak};
 
 #[derive(Debug)]
-struct Ask {
+struct RemoteRequest {
     ticket: u64,
     request: Request,
 }
 
-/// An answer to a request by ring.
+/// The response to a request.
 #[derive(Debug)]
 pub struct RemoteAnswer {
-    /// What [`RemotePool::try_request`] gave.
+    /// The ticket from [`RemotePool::try_request`].
     pub ticket: u64,
-    /// The answer.
+    /// The result.
     pub result: Result<Response, PoolError>,
 }
 
-/// The asker's half.
+/// The requester's half.
 #[derive(Debug)]
 pub struct RemotePool {
-    requests: Producer<Ask>,
+    requests: Producer<RemoteRequest>,
     answers: Consumer<RemoteAnswer>,
     outstanding: usize,
     capacity: usize,
     next: u64,
-    /// The desk looks whether this is still there.
+    /// Its drop ends [`RemoteServer::serve`].
     _alive: Arc<()>,
     served: Weak<()>,
 }
 
 /// The pool's half.
 #[derive(Debug)]
-pub struct RemoteDesk {
-    requests: Consumer<Ask>,
+pub struct RemoteServer {
+    requests: Consumer<RemoteRequest>,
     answers: Producer<RemoteAnswer>,
-    asker: Weak<()>,
+    requester: Weak<()>,
     _serving: Arc<()>,
 }
 
 /// Two halves for up to `capacity` requests at once, each to be moved to its core.
 #[must_use]
-pub fn remote(capacity: usize) -> (RemotePool, RemoteDesk) {
+pub fn remote(capacity: usize) -> (RemotePool, RemoteServer) {
     let capacity = capacity.max(1);
-    let (requests, asked) = ring(capacity);
+    let (requests, received) = ring(capacity);
     let (answers, answered) = ring(capacity);
     let (alive, serving) = (Arc::new(()), Arc::new(()));
-    let desk = RemoteDesk {
-        requests: asked,
+    let server = RemoteServer {
+        requests: received,
         answers,
-        asker: Arc::downgrade(&alive),
+        requester: Arc::downgrade(&alive),
         _serving: Arc::clone(&serving),
     };
     let pool = RemotePool {
@@ -73,65 +73,67 @@ pub fn remote(capacity: usize) -> (RemotePool, RemoteDesk) {
         _alive: alive,
         served: Arc::downgrade(&serving),
     };
-    (pool, desk)
+    (pool, server)
 }
 
 impl RemotePool {
-    /// Asks; the ticket comes back with the answer.
+    /// Queues a request; its ticket is in the response.
     ///
     /// # Errors
-    /// The request itself, when as many are outstanding as may be: take answers first.
+    /// The request, if `capacity` requests are outstanding: take responses first.
     pub fn try_request(&mut self, request: Request) -> Result<u64, Request> {
         if self.outstanding >= self.capacity {
             return Err(request);
         }
         self.next += 1;
         let ticket = self.next;
-        self.requests.try_send(Ask { ticket, request }).map_err(|ask| ask.request)?;
+        self.requests
+            .try_send(RemoteRequest { ticket, request })
+            .map_err(|refused| refused.request)?;
         self.outstanding += 1;
         Ok(ticket)
     }
 
-    /// An answer that has come; they come in the order in which requests are done.
+    /// A response, in order of completion.
     pub fn try_receive(&mut self) -> Option<RemoteAnswer> {
         let answer = self.answers.try_receive()?;
         self.outstanding -= 1;
         Some(answer)
     }
 
-    /// Requests whose answers have not been taken.
+    /// Requests whose responses have not been taken.
     #[must_use]
     pub const fn outstanding(&self) -> usize {
         self.outstanding
     }
 
-    /// False once the desk is gone: nothing more will be answered.
+    /// False once the other half is dropped: no more responses will arrive.
     #[must_use]
     pub fn is_served(&self) -> bool {
         self.served.strong_count() > 0
     }
 }
 
-impl RemoteDesk {
-    /// Answers from `pool` until the asker is gone. Requests run beside each other; the pool puts them in
-    /// line. To be spawned on the pool's core.
+impl RemoteServer {
+    /// Serves requests with `pool`, concurrently, until the requester's half is dropped. To be spawned on the pool's
+    /// core.
     pub async fn serve(self, pool: Rc<Pool>) {
-        let Self { mut requests, answers, asker, _serving } = self;
+        let Self { mut requests, answers, requester, _serving } = self;
         let answers = Rc::new(RefCell::new(answers));
         let mut pause_ns = POOL_REMOTE_PUMP_MIN_NS;
-        while asker.strong_count() > 0 {
-            let mut asked = false;
-            while let Some(Ask { ticket, request }) = requests.try_receive() {
-                asked = true;
+        while requester.strong_count() > 0 {
+            let mut received = false;
+            while let Some(RemoteRequest { ticket, request }) = requests.try_receive() {
+                received = true;
                 let (pool, answers) = (Rc::clone(&pool), Rc::clone(&answers));
                 spawn(async move {
                     let result = pool.request(&request).await;
                     let sent = answers.borrow_mut().try_send(RemoteAnswer { ticket, result });
-                    // The asker counts: it never has more outstanding than fit.
-                    debug_assert!(sent.is_ok(), "the ring of answers is full");
+                    // The requester never has more outstanding than the ring's capacity.
+                    debug_assert!(sent.is_ok(), "the response ring is full");
                 });
             }
-            pause_ns = if asked {
+            pause_ns = if received {
                 POOL_REMOTE_PUMP_MIN_NS
             } else {
                 (pause_ns * 2).min(POOL_REMOTE_PUMP_MAX_NS)

@@ -1,8 +1,8 @@
-//! HTTP on top of lent connections: turns, redirects, the one repetition.
+//! HTTP requests over leased connections: rate limit, redirects, one retry.
 //!
 //! Runs on:  the pool's core (glommio). Owns: nothing.
-//! Bounds:   the service's request timeout over everything, `POOL_REDIRECTS_MAX` redirects, one repetition,
-//!           `body_bytes_max` of answer.
+//! Bounds:   the service's request timeout in total, `POOL_REDIRECTS_MAX` redirects, one retry, `body_bytes_max` of
+//!           response.
 use super::error::PoolError;
 use super::lending::{Guard, Pool};
 use crate::base::limits::{POOL_REDIRECTS_MAX, RETRY_AFTER_MAX_NS};
@@ -13,8 +13,8 @@ use crate::wire::http::{Exchange, Request, Response};
 use std::cell::Cell;
 use std::panic::Location;
 
-/// One request on its way: who asks, until when, and what is being waited for.
-struct Errand {
+/// Context of one request.
+struct RequestContext {
     place: &'static Location<'static>,
     deadline_ns: u64,
     stage: Cell<&'static str>,
@@ -34,7 +34,7 @@ impl Pool {
         async move { self.request_at(&request, place).await }
     }
 
-    /// `POST` of a JSON body. Never repeated by itself.
+    /// `POST` of a JSON body. Never repeated.
     ///
     /// # Errors
     /// As [`Pool::request`].
@@ -49,13 +49,13 @@ impl Pool {
         async move { self.request_at(&request, place).await }
     }
 
-    /// Sends a request whose URL leads to this service, and waits for its answer: for its turn, for a
-    /// connection, for the last byte, all within the service's request timeout. Redirects within the host are
-    /// followed; one that leads elsewhere is the answer. A request that may be repeated is, once and over a new
-    /// connection, when one that was used before dies without a byte of answer.
+    /// Sends a request whose URL belongs to this service and waits for its response. Rate limit, connection and
+    /// transfer together are limited by the service's request timeout. Redirects within the host are followed; others
+    /// are returned. An idempotent request is repeated once, over a new connection, if a reused connection dies without
+    /// a byte of response.
     ///
     /// # Errors
-    /// Every [`PoolError`] but those of managers; an HTTP status is none.
+    /// Every [`PoolError`] but those of managers; an HTTP status is no error.
     #[track_caller]
     pub fn request<'a>(
         &'a self,
@@ -71,38 +71,42 @@ impl Pool {
     ) -> Result<Response, PoolError> {
         let after_ns = self.service().limits.request_timeout_ns;
         let start_ns = self.now().mono_ns;
-        let errand = Errand {
+        let context = RequestContext {
             place,
             deadline_ns: start_ns.saturating_add(after_ns),
-            stage: Cell::new("waiting for a turn"),
+            stage: Cell::new("waiting for the rate limit"),
         };
-        let result = match within(after_ns, self.follow(request, &errand)).await {
+        let result = match within(after_ns, self.follow(request, &context)).await {
             Some(result) => result,
-            None => Err(self.count(PoolError::timeout(errand.stage.get(), after_ns))),
+            None => Err(self.count(PoolError::timeout(context.stage.get(), after_ns))),
         };
         let mut statistics = self.statistics.borrow_mut();
         statistics.on_request(self.now().mono_ns - start_ns, result.is_err());
         result
     }
 
-    /// Errors are counted where they arise: those of acquiring and opening there, the others here.
+    /// Counts an error. Those of acquiring and opening are counted there.
     fn count(&self, error: PoolError) -> PoolError {
         self.statistics.borrow_mut().on_error(error.kind());
         error
     }
 
-    async fn follow(&self, request: &Request, errand: &Errand) -> Result<Response, PoolError> {
+    async fn follow(
+        &self,
+        request: &Request,
+        context: &RequestContext,
+    ) -> Result<Response, PoolError> {
         let mut redirected: Option<Request> = None;
         for _ in 0..=POOL_REDIRECTS_MAX {
             let request = redirected.as_ref().unwrap_or(request);
             if self.service().kind.is_websocket() {
-                return Err(self.count(PoolError::WrongKind { asked: "HTTP" }));
+                return Err(self.count(PoolError::WrongKind { protocol: "HTTP" }));
             }
             if !self.service().owns(request.url()) {
-                let why = format!("{} is no address of {}", request.url(), self.name());
+                let why = format!("{} is not an address of {}", request.url(), self.name());
                 return Err(self.count(ConnectionError::BadRequest(why).into()));
             }
-            let response = self.attempt(request, errand).await?;
+            let response = self.attempt(request, context).await?;
             let next = response.redirect(request.url()).filter(|url| self.service().owns(url));
             let Some(url) = next else { return Ok(response) };
             self.statistics.borrow_mut().on_redirected();
@@ -112,17 +116,21 @@ impl Pool {
         Err(self.count(PoolError::Redirects { url }))
     }
 
-    async fn attempt(&self, request: &Request, errand: &Errand) -> Result<Response, PoolError> {
-        self.wait_for_turn(errand).await?;
-        let guard = self.connection(errand, false).await?;
+    async fn attempt(
+        &self,
+        request: &Request,
+        context: &RequestContext,
+    ) -> Result<Response, PoolError> {
+        self.wait_for_rate(context).await?;
+        let guard = self.connection(context, false).await?;
         let reused = guard.is_reused();
-        let (result, answered) = self.run(guard, request, errand).await;
+        let (result, answered) = self.run(guard, request, context).await;
         let died = matches!(result, Err(PoolError::Connection(ConnectionError::Broken(_))));
         let result = if died && reused && !answered && request.is_idempotent() {
             self.statistics.borrow_mut().on_repeated();
-            // Whatever ended this one, a restart or a balancer, may have ended all that are kept.
-            let guard = self.connection(errand, true).await?;
-            self.run(guard, request, errand).await.0
+            // A restart or a load balancer may have closed all idle connections.
+            let guard = self.connection(context, true).await?;
+            self.run(guard, request, context).await.0
         } else {
             result
         };
@@ -134,45 +142,49 @@ impl Pool {
         Ok(response)
     }
 
-    async fn wait_for_turn(&self, errand: &Errand) -> Result<(), PoolError> {
+    async fn wait_for_rate(&self, context: &RequestContext) -> Result<(), PoolError> {
         let now_ns = self.now().mono_ns;
-        let patience_ns = errand.deadline_ns.saturating_sub(now_ns);
-        let reserved = self.bucket.borrow_mut().reserve(now_ns, patience_ns);
+        let timeout_ns = context.deadline_ns.saturating_sub(now_ns);
+        let reserved = self.bucket.borrow_mut().reserve(now_ns, timeout_ns);
         let mut wait_ns = reserved.map_err(|refused| {
-            let (wait_ns, asked_for) = (refused.wait_ns, refused.asked_for);
-            self.count(PoolError::RateLimited { wait_ns, asked_for })
+            let (wait_ns, by_service) = (refused.wait_ns, refused.by_service);
+            self.count(PoolError::RateLimited { wait_ns, by_service })
         })?;
         while wait_ns > 0 {
-            errand.stage.set("waiting for a turn");
+            context.stage.set("waiting for the rate limit");
             sleep(wait_ns).await;
-            // Meanwhile the service may have asked for a pause.
+            // The service may have requested a pause meanwhile.
             let now_ns = self.now().mono_ns;
             wait_ns = self.bucket.borrow().pause_ns(now_ns);
-            if now_ns.saturating_add(wait_ns) > errand.deadline_ns {
-                return Err(self.count(PoolError::RateLimited { wait_ns, asked_for: true }));
+            if now_ns.saturating_add(wait_ns) > context.deadline_ns {
+                return Err(self.count(PoolError::RateLimited { wait_ns, by_service: true }));
             }
         }
         Ok(())
     }
 
-    async fn connection(&self, errand: &Errand, new_only: bool) -> Result<Guard, PoolError> {
-        errand.stage.set("waiting for a connection");
-        let left_ns = errand.deadline_ns.saturating_sub(self.now().mono_ns);
+    async fn connection(
+        &self,
+        context: &RequestContext,
+        new_only: bool,
+    ) -> Result<Guard, PoolError> {
+        context.stage.set("waiting for a connection");
+        let left_ns = context.deadline_ns.saturating_sub(self.now().mono_ns);
         let timeout_ns = self.service().limits.acquire_timeout_ns.min(left_ns);
         if new_only {
-            return self.acquire_new_at(errand.place, timeout_ns).await;
+            return self.acquire_new_at(context.place, timeout_ns).await;
         }
-        self.acquire_at(errand.place, timeout_ns).await
+        self.acquire_at(context.place, timeout_ns).await
     }
 
-    /// One exchange, and whether any byte of the answer came.
+    /// One exchange, and whether any byte of the response arrived.
     async fn run(
         &self,
         mut guard: Guard,
         request: &Request,
-        errand: &Errand,
+        context: &RequestContext,
     ) -> (Result<Response, PoolError>, bool) {
-        errand.stage.set("waiting for the answer");
+        context.stage.set("waiting for the answer");
         match Exchange::new(request, self.service().limits.body_bytes_max) {
             Err(error) => (Err(ConnectionError::from(error).into()), false),
             Ok(mut exchange) => {

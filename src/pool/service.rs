@@ -1,4 +1,4 @@
-//! What a service is: its name, how it is spoken to, where it is, and its bounds.
+//! A service: name, protocol, address and limits.
 //!
 //! Runs on:  any (pure).
 use super::rate::Rate;
@@ -12,16 +12,16 @@ use crate::base::limits::{
 use crate::wire::endpoint::{Endpoint, EndpointError};
 use std::fmt::Write as _;
 
-/// How a service is spoken to.
+/// Protocol of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// HTTP in plain text.
     Http,
-    /// HTTP in TLS.
+    /// HTTP over TLS.
     Https,
     /// A WebSocket in plain text.
     Ws,
-    /// A WebSocket in TLS.
+    /// A WebSocket over TLS.
     Wss,
 }
 
@@ -29,7 +29,7 @@ impl Kind {
     /// Every kind.
     pub const ALL: [Self; 4] = [Self::Http, Self::Https, Self::Ws, Self::Wss];
 
-    /// The kind as it is written in an address.
+    /// The URL scheme.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -40,19 +40,19 @@ impl Kind {
         }
     }
 
-    /// The kind of that name.
+    /// The kind with that name.
     #[must_use]
     pub fn of(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// True where the connection is encrypted.
+    /// Whether the connection is encrypted.
     #[must_use]
     pub const fn is_tls(self) -> bool {
         matches!(self, Self::Https | Self::Wss)
     }
 
-    /// True for WebSockets.
+    /// Whether it is a WebSocket.
     #[must_use]
     pub const fn is_websocket(self) -> bool {
         matches!(self, Self::Ws | Self::Wss)
@@ -63,38 +63,37 @@ impl Kind {
     }
 }
 
-/// Bounds of a service. Durations in nanoseconds; 0 is never where it says so.
+/// Limits of a service. Durations in nanoseconds; 0 disables where documented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Connections kept open.
     pub min: usize,
-    /// Connections at most.
+    /// Maximum connections.
     pub max: usize,
-    /// Opening a connection.
+    /// Timeout for opening a connection.
     pub connect_timeout_ns: u64,
-    /// Waiting for a connection.
+    /// Timeout for acquiring a connection.
     pub acquire_timeout_ns: u64,
-    /// A connection idle for longer is closed, unless it is one of the `min`; 0 is never.
+    /// Idle time after which a connection beyond `min` is closed; 0 disables.
     pub idle_timeout_ns: u64,
-    /// One request, from asking for a connection to the last byte.
+    /// Timeout of a request, from acquiring a connection to the last byte.
     pub request_timeout_ns: u64,
-    /// Between two probes; 0 is never.
+    /// Interval of probes; 0 disables.
     pub health_interval_ns: u64,
-    /// A connection older than this is replaced; 0 is never.
+    /// Age after which a connection is replaced; 0 disables.
     pub max_age_ns: u64,
-    /// Whether a connection carries more than one request.
+    /// Whether a connection is used for more than one request.
     pub keep_alive: bool,
-    /// A connection lent for longer is reported; 0 is never.
+    /// Lease time after which a connection is reported; 0 disables.
     pub guard_held_max_ns: u64,
-    /// Whole answer, inflated, bytes.
+    /// Maximum response body, inflated, bytes.
     pub body_bytes_max: usize,
-    /// Those who may wait for a connection.
+    /// Maximum waiters.
     pub waiting_max: usize,
 }
 
 impl Limits {
-    /// What holds where a configuration does not say. A WebSocket may be held and may grow old: its holder
-    /// listens to it for hours.
+    /// Defaults. A WebSocket has no maximum age and lease time: its holder reads it for hours.
     #[must_use]
     pub const fn of(kind: Kind) -> Self {
         let lasting = kind.is_websocket();
@@ -114,7 +113,7 @@ impl Limits {
         }
     }
 
-    /// Those of the state machine.
+    /// The limits of the slots.
     #[must_use]
     pub const fn slots(&self) -> SlotLimits {
         SlotLimits {
@@ -127,40 +126,40 @@ impl Limits {
         }
     }
 
-    /// A probe that takes longer has failed, nanoseconds.
+    /// Timeout of a probe, nanoseconds.
     #[must_use]
     pub fn probe_timeout_ns(&self) -> u64 {
         POOL_PROBE_TIMEOUT_NS.min(self.request_timeout_ns)
     }
 }
 
-/// A service and its bounds.
+/// A service and its limits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Service {
-    /// What it is called, unique within a process.
+    /// Name, unique within a process.
     pub name: String,
-    /// How it is spoken to.
+    /// Protocol.
     pub kind: Kind,
-    /// A host name, or an IP address without brackets.
+    /// Host name, or IP address without brackets.
     pub host: String,
     /// Its port.
     pub port: u16,
-    /// What every path begins with, without a slash at its end; of a WebSocket, the whole path.
+    /// Path prefix of requests, without a trailing slash; the whole path of a WebSocket.
     pub path: String,
-    /// Its bounds.
+    /// Limits.
     pub limits: Limits,
-    /// The path, below [`Service::path`], that a probe gets. Without one, a probe gets `/`, and any answer
-    /// below 500 will do. WebSockets are pinged.
+    /// Probe path, relative to [`Service::path`]. `None`: the probe gets `/`, and any status below 500 is healthy.
+    /// WebSockets are pinged.
     pub probe: Option<String>,
-    /// How often it may be asked; `None` is as often as you like.
+    /// Rate limit; `None`: unlimited.
     pub rate: Option<Rate>,
 }
 
 impl Service {
-    /// The service called `name` at `url`, with the usual bounds.
+    /// The service `name` at `url`, with default limits.
     ///
     /// # Errors
-    /// [`EndpointError`] when that is no address of this kind: *the user must mend it*.
+    /// [`EndpointError`] if `url` is invalid for this kind: *the user must correct it*.
     pub fn new(name: &str, kind: Kind, url: &str) -> Result<Self, EndpointError> {
         let endpoint = Endpoint::parse(url, kind.schemes())?;
         let after = endpoint.url.split_once("://").map_or("", |(_, rest)| rest);
@@ -177,8 +176,8 @@ impl Service {
         })
     }
 
-    /// One of the engine's own REST interfaces: the bounds of `base::limits`, nothing opened before it is
-    /// wanted, and no probes, because the engine asks it often enough to know.
+    /// A venue's REST interface: limits from `base::limits`, no connection before the first request, and no probes,
+    /// because frequent requests show its state.
     ///
     /// # Errors
     /// As [`Service::new`].
@@ -199,11 +198,11 @@ impl Service {
         Ok(service)
     }
 
-    /// The address that every request's begins with, without a slash at its end.
+    /// Base URL of requests, without a trailing slash.
     #[must_use]
     pub fn url(&self) -> String {
         let mut url = format!("{}://", self.kind.name());
-        // An IPv6 address stands in brackets.
+        // An IPv6 address needs brackets.
         let bracketed = self.host.contains(':');
         let host = &self.host;
         let _ = if bracketed { write!(url, "[{host}]") } else { write!(url, "{host}") };
@@ -215,7 +214,7 @@ impl Service {
         url
     }
 
-    /// True when `url` leads to this service: the same kind, host and port.
+    /// Whether `url` has the kind, host and port of this service.
     #[must_use]
     pub fn owns(&self, url: &str) -> bool {
         Endpoint::parse(url, self.kind.schemes()).is_ok_and(|endpoint| {
@@ -233,34 +232,34 @@ mod tests {
     use crate::base::time::SECOND_NS;
     use crate::pool::slots::{Acquired, Action, Condition, Slots};
 
-    /// A catalogue of one page: at each scan interval a page, the next half of the scan, and beside them the state of
-    /// the exchange, in virtual time.
+    /// A catalog of one page in virtual time: a page per scan interval, the next part of the scan, and the exchange
+    /// status.
     #[test]
-    fn a_catalogue_of_one_page_is_read_over_connections_that_outlive_the_scan_interval() {
+    fn a_catalog_of_one_page_is_read_over_connections_that_outlive_the_scan_interval() {
         let mut slots: Slots<u32, ()> =
             Slots::new(Service::rest("x", "https://venue.test").unwrap().limits.slots());
-        let ask = |slots: &mut Slots<u32, ()>, now_ns: u64, at_once: usize| {
-            let mut lent = Vec::new();
+        let request = |slots: &mut Slots<u32, ()>, now_ns: u64, at_once: usize| {
+            let mut leased = Vec::new();
             for _ in 0..at_once {
                 let place = std::panic::Location::caller();
                 if let Acquired::Ready(one) = slots.acquire(now_ns, u64::MAX, place, |_| true) {
-                    lent.push(one);
+                    leased.push(one);
                 }
             }
             while let Some(action) = slots.take_action() {
                 match action {
                     Action::Open(opening) => slots.opened(opening, 0, now_ns),
-                    Action::Serve(_, one) => lent.push(one),
+                    Action::Serve(_, one) => leased.push(one),
                     _ => {}
                 }
             }
-            assert_eq!(lent.len(), at_once);
-            lent.into_iter().for_each(|one| slots.release(one, Condition::Reusable, now_ns));
+            assert_eq!(leased.len(), at_once);
+            leased.into_iter().for_each(|one| slots.release(one, Condition::Reusable, now_ns));
         };
         for scan in 0..20 {
             let begun_ns = scan * (DISCOVERY_INTERVAL_NS + SECOND_NS);
-            ask(&mut slots, begun_ns, 2);
-            ask(&mut slots, begun_ns + SECOND_NS / 5, 1);
+            request(&mut slots, begun_ns, 2);
+            request(&mut slots, begun_ns + SECOND_NS / 5, 1);
             for tick in 1..600 {
                 slots.poll(begun_ns + tick * (DISCOVERY_INTERVAL_NS / 600));
             }
@@ -271,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_goes_in_and_comes_out() {
+    fn an_address_round_trips() {
         for (kind, url, port, path) in [
             (Kind::Http, "http://127.0.0.1:4000", 4000, ""),
             (Kind::Https, "https://gamma.test", 443, ""),

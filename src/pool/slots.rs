@@ -1,176 +1,174 @@
-//! Who has which connection: idle ones, lent ones, ones being opened, and the line of those who wait.
+//! Connection slots of one service: idle, leased and opening connections, and the wait queue.
 //!
 //! Runs on:  any (pure; time is an argument). Owns: every idle connection of one service.
-//! Bounds:   `max` connections, open or being opened; `waiting_max` waiters.
+//! Bounds:   `max` connections, open or opening; `waiting_max` waiters.
 //!
-//! Nothing here waits or opens: [`Slots::take_action`] says what is to be done, in order. A connection
-//! is at one place at any time, which the types say: it is in here, or in a [`Lent`] that cannot be
-//! copied and is given back once.
+//! Pure state machine: [`Slots::take_action`] returns what the caller must do, in order. A connection is in exactly one
+//! place: idle in here, or in a [`Lease`], which cannot be copied and is released once.
 //!
-//! Waiting is first come, first served: whoever comes while others wait stands behind them. Nobody
-//! waits for *its* connection to be opened: the first in line gets whichever comes first. So a waiter
-//! that goes away loses nothing, and what was opened on its behalf serves the next.
+//! Waiters are served in order of arrival. An opening connection is not bound to a waiter: the first waiter gets the
+//! first available connection. So a cancelled waiter loses nothing, and a connection opened for it serves the next.
 use crate::base::limits::{POOL_REOPEN_MAX_NS, POOL_REOPEN_MIN_NS};
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::Location;
 
-/// Bounds of one service's connections. Durations in nanoseconds; 0 switches off what is marked so.
+/// Limits of one service's connections. Durations in nanoseconds; 0 disables where documented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotLimits {
-    /// Connections kept open even when nobody wants them.
+    /// Connections kept open while unused.
     pub min: usize,
-    /// Connections at most, lent, idle and being opened together.
+    /// Maximum connections: leased, idle and opening.
     pub max: usize,
-    /// A connection idle for longer is closed, unless it is one of the `min`; 0 is never.
+    /// Idle time after which a connection beyond `min` is closed; 0 disables.
     pub idle_timeout_ns: u64,
-    /// A connection older than this is not lent again; 0 is never.
+    /// Age after which a connection is not leased again; 0 disables.
     pub max_age_ns: u64,
-    /// A connection lent for longer is reported, once; 0 is never.
+    /// Lease time after which a connection is reported, once; 0 disables.
     pub held_max_ns: u64,
-    /// Waiters at most.
+    /// Maximum waiters.
     pub waiting_max: usize,
 }
 
-/// Names a waiter; later ones are larger.
+/// Identifies a waiter; ascending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(u64);
 
-/// Names a connection that is being opened.
+/// Identifies a connection being opened.
 #[derive(Debug, PartialEq, Eq)]
-#[must_use = "what is opened must be told: `opened` or `open_failed`"]
+#[must_use = "the result of opening must be reported: `opened` or `open_failed`"]
 pub struct Opening(());
 
-/// A connection that is lent to somebody, to be given back with [`Slots::release`].
+/// A leased connection, to be returned with [`Slots::release`].
 #[derive(Debug)]
-#[must_use = "a connection that is not given back is lost to the pool"]
-pub struct Lent<C> {
+#[must_use = "a connection that is not released is lost to the pool"]
+pub struct Lease<C> {
     /// The connection.
     pub connection: C,
-    lease: u64,
+    id: u64,
     born_ns: u64,
     uses: u64,
 }
 
-impl<C> Lent<C> {
-    /// True when somebody had it before.
+impl<C> Lease<C> {
+    /// Whether the connection was leased before.
     #[must_use]
     pub const fn is_reused(&self) -> bool {
         self.uses > 1
     }
 }
 
-/// How a connection is when it is given back.
+/// State of a connection when it is released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
-    /// The next one may have it.
+    /// It can be leased again.
     Reusable,
-    /// It is in order, but the server or the configuration wants no more of it.
+    /// It works, but the server or the configuration ends its use.
     Spent,
-    /// It has failed, or was given up in the middle of something.
+    /// It failed, or an operation on it was abandoned.
     Broken,
 }
 
 /// Why a connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseReason {
-    /// It was given back as broken, or had died while it was idle.
+    /// Released as broken, or failed while idle.
     Broken,
-    /// It was given back as spent.
+    /// Released as spent.
     Spent,
-    /// Nobody wanted it for longer than the idle timeout.
+    /// Idle for longer than the idle timeout.
     Idle,
-    /// It is older than the maximum age.
+    /// Older than the maximum age.
     Old,
     /// The pool is stopping.
     Stopped,
 }
 
-/// Why a waiter gets nothing.
+/// Why a waiter gets no connection.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refusal<E> {
-    /// Its time is over.
+    /// Its deadline has passed.
     Timeout,
     /// The pool is stopping.
     Stopped,
-    /// As many wait already as may.
+    /// The wait queue is full.
     QueueFull,
-    /// No connection could be opened, and none is lent that might come back.
+    /// No connection could be opened, and none is leased that might be returned.
     OpenFailed(E),
 }
 
-/// What is to be done.
+/// What the caller must do.
 #[derive(Debug)]
 pub enum Action<C, E> {
     /// Open a connection, then call [`Slots::opened`] or [`Slots::open_failed`].
     Open(Opening),
     /// Close this connection.
     Close(C, CloseReason),
-    /// This waiter has a connection.
-    Serve(Ticket, Lent<C>),
-    /// This waiter gets none.
+    /// Give this waiter its connection.
+    Serve(Ticket, Lease<C>),
+    /// Tell this waiter that it gets none.
     Fail(Ticket, Refusal<E>),
-    /// Somebody has held a connection for too long.
+    /// Report a lease that lasts too long.
     Leak(Held),
 }
 
-/// A connection that is lent.
+/// A leased connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Held {
-    /// Since when, monotonic nanoseconds.
+    /// Start, monotonic nanoseconds.
     pub since_ns: u64,
-    /// Where it was asked for.
+    /// Source location of the `acquire` call.
     pub place: &'static Location<'static>,
     reported: bool,
 }
 
-/// The answer to somebody who wants a connection.
+/// Result of an `acquire` call.
 #[derive(Debug)]
 pub enum Acquired<C, E> {
-    /// Here it is.
-    Ready(Lent<C>),
+    /// A connection.
+    Ready(Lease<C>),
     /// Wait for [`Action::Serve`] or [`Action::Fail`] with this ticket, or call [`Slots::cancel`].
     Wait(Ticket),
-    /// There will be none.
+    /// No connection.
     Refused(Refusal<E>),
 }
 
-/// What was done since the start.
+/// Counters since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SlotCounts {
-    /// Connections lent, those for probes not counted.
+    /// Leases, without those for probes.
     pub acquired: u64,
-    /// Of these, connections that somebody had before.
+    /// Of these, of connections leased before.
     pub reused: u64,
     /// Connections opened.
     pub opened: u64,
-    /// Attempts to open one that failed.
+    /// Failed attempts to open one.
     pub open_failed: u64,
-    /// Connections closed because they were broken.
+    /// Connections closed as broken.
     pub closed_broken: u64,
-    /// Connections closed because they were spent.
+    /// Connections closed as spent.
     pub closed_spent: u64,
-    /// Connections closed because nobody wanted them.
+    /// Connections closed after the idle timeout.
     pub closed_idle: u64,
-    /// Connections closed because they were old.
+    /// Connections closed at the maximum age.
     pub closed_old: u64,
-    /// Connections closed because the pool was stopping.
+    /// Connections closed by stopping the pool.
     pub closed_stopped: u64,
-    /// Waiters whose time was over.
+    /// Waiters whose deadline passed.
     pub timed_out: u64,
-    /// Waiters that went away.
+    /// Waiters that were cancelled.
     pub cancelled: u64,
-    /// Waiters that were refused for another reason.
+    /// Waiters refused for another reason.
     pub refused: u64,
-    /// Connections lent for too long.
+    /// Leases that lasted too long.
     pub leaks: u64,
-    /// Most connections lent at once.
+    /// Most leases at once.
     pub peak_in_use: usize,
     /// Most waiters at once.
     pub peak_waiting: usize,
 }
 
 impl SlotCounts {
-    /// Connections closed for whatever reason.
+    /// Connections closed, for any reason.
     #[must_use]
     pub const fn closed(&self) -> u64 {
         self.closed_broken
@@ -192,7 +190,7 @@ struct Idle<C> {
 #[derive(Debug)]
 struct Waiter {
     deadline_ns: u64,
-    /// It takes no connection that somebody had before.
+    /// Accepts only a connection that was not leased before.
     new_only: bool,
     place: &'static Location<'static>,
 }
@@ -201,13 +199,13 @@ struct Waiter {
 #[derive(Debug)]
 pub struct Slots<C, E> {
     limits: SlotLimits,
-    /// The one used last is at the back, and is lent first: so the others may age out.
+    /// Last used at the back and leased first, so that the others may age out.
     idle: VecDeque<Idle<C>>,
-    lent: BTreeMap<u64, Held>,
+    leases: BTreeMap<u64, Held>,
     opening: usize,
     waiting: BTreeMap<Ticket, Waiter>,
     next: u64,
-    /// Pause before the next attempt to open one that nobody's failure depends on.
+    /// Pause before the next attempt to open a connection, after failures.
     pause_ns: u64,
     pause_until_ns: u64,
     stopping: bool,
@@ -216,13 +214,13 @@ pub struct Slots<C, E> {
 }
 
 impl<C, E> Slots<C, E> {
-    /// No connections yet; the first [`Slots::poll`] asks for the `min`.
+    /// No connections; the first [`Slots::poll`] opens the `min`.
     #[must_use]
     pub fn new(limits: SlotLimits) -> Self {
         Self {
             limits,
             idle: VecDeque::new(),
-            lent: BTreeMap::new(),
+            leases: BTreeMap::new(),
             opening: 0,
             waiting: BTreeMap::new(),
             next: 0,
@@ -234,8 +232,8 @@ impl<C, E> Slots<C, E> {
         }
     }
 
-    /// Asks for a connection until `deadline_ns`; `place` is whose it is then. `is_usable` looks at an
-    /// idle one before it is lent.
+    /// Acquires a connection or waits for one until `deadline_ns`; `place` is the caller's source location. `is_usable`
+    /// checks an idle connection before it is leased.
     pub fn acquire(
         &mut self,
         now_ns: u64,
@@ -250,13 +248,13 @@ impl<C, E> Slots<C, E> {
         if self.waiting.values().all(|waiter| waiter.new_only)
             && let Some(idle) = self.take_idle(now_ns, is_usable)
         {
-            return Acquired::Ready(self.lend(idle, now_ns, place));
+            return Acquired::Ready(self.lease(idle, now_ns, place));
         }
         self.wait(now_ns, Waiter { deadline_ns, new_only: false, place })
     }
 
-    /// Asks for a connection that nobody had before: kept ones have turned out to be dead, and the server or what is
-    /// between may have dropped all of them. Where there is no room for a new one, an idle one gives way.
+    /// Acquires a connection that was not leased before: reused ones have turned out to be dead, and the server or the
+    /// network may have dropped all of them. If there is no room for a new one, an idle one is closed.
     pub fn acquire_new(
         &mut self,
         now_ns: u64,
@@ -282,7 +280,7 @@ impl<C, E> Slots<C, E> {
         Acquired::Wait(ticket)
     }
 
-    /// The idle connection used last that is young and usable.
+    /// The most recently used idle connection that is young and usable.
     fn take_idle(
         &mut self,
         now_ns: u64,
@@ -300,18 +298,18 @@ impl<C, E> Slots<C, E> {
         None
     }
 
-    /// A waiter has gone away. Nothing happens if it was served or refused already.
+    /// Cancels a waiter. No effect if it was already served or refused.
     pub fn cancel(&mut self, ticket: Ticket) {
         if self.waiting.remove(&ticket).is_some() {
             self.counts.cancelled += 1;
         }
     }
 
-    /// Takes a connection back. One that is not reusable is closed and never lent again.
-    pub fn release(&mut self, lent: Lent<C>, condition: Condition, now_ns: u64) {
-        let Lent { connection, lease, born_ns, uses } = lent;
-        let known = self.lent.remove(&lease);
-        debug_assert!(known.is_some(), "a lease is given back once");
+    /// Returns a connection. One that is not reusable is closed.
+    pub fn release(&mut self, lease: Lease<C>, condition: Condition, now_ns: u64) {
+        let Lease { connection, id, born_ns, uses } = lease;
+        let known = self.leases.remove(&id);
+        debug_assert!(known.is_some(), "a lease is released once");
         if condition == Condition::Broken {
             self.close(connection, CloseReason::Broken);
         } else if condition == Condition::Spent {
@@ -326,7 +324,7 @@ impl<C, E> Slots<C, E> {
         self.open_for_waiters(now_ns);
     }
 
-    /// A connection has been opened.
+    /// A connection was opened.
     pub fn opened(&mut self, opening: Opening, connection: C, now_ns: u64) {
         let Opening(()) = opening;
         self.opening -= 1;
@@ -342,16 +340,16 @@ impl<C, E> Slots<C, E> {
 
     /// A connection could not be opened.
     ///
-    /// While others are lent, waiters go on waiting for those, and another attempt follows after a pause.
-    /// Otherwise the first of those who wait for one connection too many gets the error, and the next
-    /// attempt is the next waiter's.
+    /// While connections are leased, waiters continue to wait for them, and the next attempt follows after a pause.
+    /// Otherwise, if there are more waiters than openings, the first waiter gets the error, and the next attempt is for
+    /// the next waiter.
     pub fn open_failed(&mut self, opening: Opening, error: E, now_ns: u64) {
         let Opening(()) = opening;
         self.opening -= 1;
         self.counts.open_failed += 1;
         self.pause_ns = (self.pause_ns * 2).clamp(POOL_REOPEN_MIN_NS, POOL_REOPEN_MAX_NS);
         self.pause_until_ns = now_ns + self.pause_ns;
-        if self.lent.is_empty()
+        if self.leases.is_empty()
             && self.waiting.len() > self.opening
             && let Some((ticket, _)) = self.waiting.pop_first()
         {
@@ -361,15 +359,14 @@ impl<C, E> Slots<C, E> {
         self.open_for_waiters(now_ns);
     }
 
-    /// The time of a waiter is over. True if it still waited: otherwise its outcome is among the actions.
+    /// The deadline of a waiter has passed. True if it was still waiting; otherwise its outcome is among the actions.
     pub fn expire(&mut self, ticket: Ticket) -> bool {
         let waited = self.waiting.remove(&ticket).is_some();
         self.counts.timed_out += u64::from(waited);
         waited
     }
 
-    /// What time brings: waiters whose time is over, connections to close or to open, leases held for
-    /// too long. Call it every 100 ms or so.
+    /// Handles time: deadlines of waiters, connections to close or open, long leases. Call it about every 100 ms.
     pub fn poll(&mut self, now_ns: u64) {
         let late = self.waiting.iter().filter(|(_, waiter)| waiter.deadline_ns <= now_ns);
         let late: Vec<Ticket> = late.map(|(ticket, _)| *ticket).collect();
@@ -399,7 +396,7 @@ impl<C, E> Slots<C, E> {
                 place += 1;
                 continue;
             };
-            let idle = self.idle.remove(place).expect("it was looked at");
+            let idle = self.idle.remove(place).expect("index is in range");
             self.close(idle.connection, reason);
         }
     }
@@ -409,7 +406,7 @@ impl<C, E> Slots<C, E> {
         if held_max_ns == 0 {
             return;
         }
-        for held in self.lent.values_mut() {
+        for held in self.leases.values_mut() {
             if !held.reported && now_ns.saturating_sub(held.since_ns) >= held_max_ns {
                 held.reported = true;
                 self.counts.leaks += 1;
@@ -418,19 +415,19 @@ impl<C, E> Slots<C, E> {
         }
     }
 
-    /// Lends the connection that was idle for longest, to be tried out; `None` where none is idle.
-    pub fn lend_for_probe(
+    /// Leases the connection idle for longest, for a probe; `None` if none is idle.
+    pub fn lease_for_probe(
         &mut self,
         now_ns: u64,
         place: &'static Location<'static>,
-    ) -> Option<Lent<C>> {
+    ) -> Option<Lease<C>> {
         let Idle { connection, born_ns, uses, .. } = self.idle.pop_front()?;
-        let lease = self.number();
-        self.lent.insert(lease, Held { since_ns: now_ns, place, reported: false });
-        Some(Lent { connection, lease, born_ns, uses })
+        let id = self.number();
+        self.leases.insert(id, Held { since_ns: now_ns, place, reported: false });
+        Some(Lease { connection, id, born_ns, uses })
     }
 
-    /// No more connections: waiters are refused, idle ones closed, lent ones closed when they come back.
+    /// Stops: waiters are refused, idle connections closed, leased ones closed when returned.
     pub fn stop(&mut self) {
         self.stopping = true;
         while let Some((ticket, _)) = self.waiting.pop_first() {
@@ -442,63 +439,63 @@ impl<C, E> Slots<C, E> {
         }
     }
 
-    /// The next thing to do, oldest first.
+    /// The next action, oldest first.
     #[must_use]
     pub fn take_action(&mut self) -> Option<Action<C, E>> {
         self.actions.pop_front()
     }
 
-    /// Connections that wait for somebody.
+    /// Idle connections.
     #[must_use]
     pub fn idle(&self) -> usize {
         self.idle.len()
     }
 
-    /// Connections that are lent, those for probes with them.
+    /// Leased connections, including those for probes.
     #[must_use]
     pub fn in_use(&self) -> usize {
-        self.lent.len()
+        self.leases.len()
     }
 
-    /// Connections that are being opened.
+    /// Opening connections.
     #[must_use]
     pub const fn opening(&self) -> usize {
         self.opening
     }
 
-    /// Those who wait for a connection.
+    /// Waiters.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
-    /// All connections: idle, lent, being opened.
+    /// All connections: idle, leased, opening.
     #[must_use]
     pub fn total(&self) -> usize {
-        self.idle.len() + self.lent.len() + self.opening
+        self.idle.len() + self.leases.len() + self.opening
     }
 
-    /// Every lease, oldest first.
+    /// All leases, oldest first.
     pub fn held(&self) -> impl Iterator<Item = &Held> {
-        self.lent.values()
+        self.leases.values()
     }
 
-    /// What was done since the start.
+    /// Counters since the start.
     #[must_use]
     pub const fn counts(&self) -> SlotCounts {
         self.counts
     }
 
-    /// True when [`Slots::stop`] was called.
+    /// Whether [`Slots::stop`] was called.
     #[must_use]
     pub const fn is_stopping(&self) -> bool {
         self.stopping
     }
 
-    /// True when nothing is lent and nothing is being opened: a stopped pool is then at its end.
+    /// Whether nothing is leased or opening; a stopped pool has then ended.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.lent.is_empty() && self.opening == 0
+        self.leases.is_empty() && self.opening == 0
     }
 
     fn put(&mut self, idle: Idle<C>, now_ns: u64) {
@@ -507,32 +504,32 @@ impl<C, E> Slots<C, E> {
         let taker = takers.next().map(|(ticket, _)| *ticket);
         match taker.and_then(|ticket| Some((ticket, self.waiting.remove(&ticket)?))) {
             Some((ticket, waiter)) => {
-                let lent = self.lend(idle, now_ns, waiter.place);
-                self.actions.push_back(Action::Serve(ticket, lent));
+                let lease = self.lease(idle, now_ns, waiter.place);
+                self.actions.push_back(Action::Serve(ticket, lease));
             }
             None => self.idle.push_back(idle),
         }
     }
 
-    fn lend(&mut self, idle: Idle<C>, now_ns: u64, place: &'static Location<'static>) -> Lent<C> {
-        let lease = self.number();
-        self.lent.insert(lease, Held { since_ns: now_ns, place, reported: false });
+    fn lease(&mut self, idle: Idle<C>, now_ns: u64, place: &'static Location<'static>) -> Lease<C> {
+        let id = self.number();
+        self.leases.insert(id, Held { since_ns: now_ns, place, reported: false });
         self.counts.acquired += 1;
         self.counts.reused += u64::from(idle.uses > 0);
-        self.counts.peak_in_use = self.counts.peak_in_use.max(self.lent.len());
+        self.counts.peak_in_use = self.counts.peak_in_use.max(self.leases.len());
         let Idle { connection, born_ns, uses, .. } = idle;
-        Lent { connection, lease, born_ns, uses: uses + 1 }
+        Lease { connection, id, born_ns, uses: uses + 1 }
     }
 
-    /// One connection on its way for each waiter, as far as `max` allows.
+    /// Opens one connection per waiter, up to `max`.
     fn open_for_waiters(&mut self, now_ns: u64) {
-        // Those who wait alone have nothing to lose; others may be served by what is lent.
-        if self.stopping || (!self.lent.is_empty() && now_ns < self.pause_until_ns) {
+        // During the pause after a failure waiters may still be served by leased connections.
+        if self.stopping || (!self.leases.is_empty() && now_ns < self.pause_until_ns) {
             return;
         }
         while self.opening < self.waiting.len() {
             if self.total() >= self.limits.max {
-                // Somebody waits although one is idle: for a new one. The oldest gives way.
+                // A waiter needs a new connection although one is idle: the oldest idle one makes room.
                 let Some(idle) = self.idle.pop_front() else { return };
                 self.close(idle.connection, CloseReason::Broken);
             }

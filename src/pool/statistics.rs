@@ -1,7 +1,7 @@
-//! What a pool has done, and how its service is.
+//! Counters, latencies and health of one pool.
 //!
 //! Runs on:  the pool's core (pure; time is an argument). Owns: counters and three histograms (30 KB each).
-//! Bounds:   `POOL_LATENCY_MAX_NS`; longer ones are recorded as that.
+//! Bounds:   `POOL_LATENCY_MAX_NS`; longer times are recorded as that.
 use super::error::{ErrorKind, PoolError};
 use super::service::Service;
 use super::slots::SlotCounts;
@@ -11,7 +11,7 @@ use crate::counter::latency::LatencySummary;
 pub use crate::counter::service::{Health, HealthState, Occupation, ServiceReport};
 use hdrhistogram::Histogram;
 
-/// The books of one pool.
+/// Statistics of one pool.
 #[derive(Debug)]
 pub struct Statistics {
     requests: u64,
@@ -27,7 +27,7 @@ pub struct Statistics {
     request: Histogram<u64>,
     connect: Histogram<u64>,
     health: Health,
-    /// It is down because a probe says so: that it takes connections does not mend that.
+    /// A probe failed: only a successful probe sets the state to up again.
     down_by_probe: bool,
 }
 
@@ -55,36 +55,36 @@ impl Default for Statistics {
 }
 
 impl Statistics {
-    /// Somebody has waited for a connection, nanoseconds, and got one.
+    /// A connection was acquired after `took_ns`.
     pub fn on_acquired(&mut self, took_ns: u64) {
         self.acquired += 1;
         self.acquire_sum_ns = self.acquire_sum_ns.saturating_add(took_ns);
         self.acquire.saturating_record(took_ns.max(1));
     }
 
-    /// A request is over after so many nanoseconds.
+    /// A request ended after `took_ns`.
     pub fn on_request(&mut self, took_ns: u64, failed: bool) {
         self.requests += 1;
         self.failed += u64::from(failed);
         self.request.saturating_record(took_ns.max(1));
     }
 
-    /// A request is sent once more because its connection had died.
+    /// A request was repeated because its connection had died.
     pub const fn on_repeated(&mut self) {
         self.repeated += 1;
     }
 
-    /// A redirect is followed.
+    /// A redirect was followed.
     pub const fn on_redirected(&mut self) {
         self.redirected += 1;
     }
 
-    /// Something failed.
+    /// Counts an error.
     pub const fn on_error(&mut self, kind: ErrorKind) {
         self.errors[kind as usize] += 1;
     }
 
-    /// A connection was opened after so many nanoseconds, or was not.
+    /// An attempt to open a connection ended; `Ok` has its duration, nanoseconds.
     pub fn on_opened(&mut self, result: Result<u64, &PoolError>, now: Now) {
         match result {
             Ok(took_ns) => {
@@ -102,7 +102,7 @@ impl Statistics {
         }
     }
 
-    /// A probe is over after so many nanoseconds.
+    /// A probe ended; `Ok` has its duration, nanoseconds.
     pub fn on_probe(&mut self, result: Result<u64, &PoolError>, now: Now) {
         self.health.probes += 1;
         self.health.last_probe_ns = now.wall_ns;
@@ -133,13 +133,13 @@ impl Statistics {
         }
     }
 
-    /// How the service is.
+    /// Health of the service.
     #[must_use]
     pub const fn health(&self) -> &Health {
         &self.health
     }
 
-    /// Share of the requests that failed; where there are none, of the attempts to connect.
+    /// Share of failed requests; without requests, of failed connection attempts.
     fn error_rate(&self) -> f64 {
         let (failed, all) = match self.requests {
             0 => (self.open_failed, self.opened + self.open_failed),
@@ -148,7 +148,7 @@ impl Statistics {
         if all == 0 { 0.0 } else { failed as f64 / all as f64 }
     }
 
-    /// What is told of the service, whose slots have counted this.
+    /// The report of `service`, with the counters of its slots.
     #[must_use]
     pub fn report(
         &self,
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_share_of_errors_and_the_mean_wait_are_exact() {
+    fn the_error_rate_and_the_mean_wait_are_exact() {
         let mut statistics = Statistics::default();
         let service = Service::new("x", super::super::Kind::Http, "http://x.test").unwrap();
         let report = |statistics: &Statistics| {
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_have_their_places_and_health_its_times() {
+    fn error_kinds_are_indices_and_health_has_its_times() {
         for (place, kind) in ErrorKind::ALL.iter().enumerate() {
             assert_eq!(*kind as usize, place);
         }
@@ -233,7 +233,7 @@ mod tests {
         assert_eq!((health.state, health.since_ns), (HealthState::Down, 30));
         assert_eq!((health.last_probe_ns, health.probe_took_ns, health.probes), (40, 7, 3));
         assert_eq!(health.last_error.as_deref(), Some("the probe was answered with HTTP 503"));
-        // That it takes connections does not make it healthy.
+        // A connection does not clear a failed probe.
         statistics.on_opened(Ok(5), at(45));
         assert_eq!(statistics.health().state, HealthState::Down);
         statistics.on_probe(Ok(9), at(50));

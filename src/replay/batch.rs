@@ -1,6 +1,6 @@
-//! Frames on their way from the reader to a shard, many at a time.
+//! Batches of frames from the reader to a shard.
 //!
-//! Runs on:  the reader (fills), a shard (empties); batches go round in two rings.
+//! Runs on:  the reader (sends), a shard (receives); batches circulate through two rings.
 //! Bounds:   `REPLAY_BATCH_BYTES` or one longer frame, `REPLAY_BATCH_FRAMES`, `REPLAY_DEPTH`.
 use crate::base::limits::{
     REPLAY_BATCH_BYTES, REPLAY_BATCH_FRAMES, REPLAY_BATCH_KEPT_BYTES, REPLAY_DEPTH,
@@ -12,51 +12,51 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Where something stands in the input.
+/// A position in the input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
+pub(super) struct Position {
     /// Number of the file, from 0.
     pub(super) file: u32,
-    /// Line, from 1.
+    /// Line number from 1.
     pub(super) line: u64,
-    /// Bytes before it in the decompressed file.
+    /// Byte offset in the decompressed file.
     pub(super) offset: u64,
 }
 
-/// What the shard is to do.
+/// What the shard does with an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Task {
     /// Apply the frame and count it.
     Frame,
-    /// Apply the frame; another shard counts it.
-    Echo,
+    /// Apply the frame without counting it; another shard counts it.
+    FrameUncounted,
     /// The connection ended.
     Ended,
-    /// The same, in the capture of an engine: a replacement may have taken over.
-    HungUp,
-    /// Nothing is open: an engine begins.
+    /// The connection ended in an engine's capture, where a replacement may have taken over.
+    EndedInCapture,
+    /// An engine starts: no connection is open and no book is held.
     Begin,
-    /// Do what the note says; the connection replaces that one.
+    /// Apply the annotation; the connection may replace another one.
     Note(Note, Option<ConnectionSlot>),
-    /// Apply books of the REST interface.
+    /// Apply books of a REST answer.
     Answer,
     /// A text of the connection that cannot be decoded.
     Damaged,
-    /// Messages of the connection are missing, by their numbers.
-    Hole,
+    /// A gap in the sequence numbers of the connection.
+    SequenceGap,
     /// Frames of the connection are missing.
-    Lost,
-    /// Frames of no matter which connection are missing.
-    LostAnywhere,
+    FramesLost,
+    /// Frames of an unknown connection are missing.
+    FramesLostAnywhere,
 }
 
-/// One task, with its text as a place in the batch.
+/// A task and the range of its text in the batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Item {
     pub(super) task: Task,
     pub(super) connection: ConnectionSlot,
     pub(super) receive_ns: u64,
-    pub(super) place: Place,
+    pub(super) position: Position,
     start: u32,
     len: u32,
 }
@@ -75,14 +75,14 @@ impl Batch {
         frame: &str,
         connection: ConnectionSlot,
         receive_ns: u64,
-        place: Place,
+        position: Position,
     ) {
         let (start, len) = (self.text.len() as u32, frame.len() as u32);
         self.text.push_str(frame);
-        self.items.push(Item { task, connection, receive_ns, place, start, len });
+        self.items.push(Item { task, connection, receive_ns, position, start, len });
     }
 
-    /// Tasks with their frames.
+    /// Items with their texts.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Item, &str)> {
         self.items.iter().map(|item| {
             let start = item.start as usize;
@@ -103,45 +103,50 @@ impl Batch {
     }
 }
 
-/// What the reader tells a shard.
+/// Commands from the reader to a shard.
 #[derive(Debug)]
-pub(super) enum Order {
-    /// Do these.
+pub(super) enum WorkerCommand {
+    /// Process a batch.
     Batch(Batch),
-    /// A pass is over: forget all books.
+    /// End of a pass: drop all books.
     Reset,
-    /// The input is over.
+    /// End of the input.
     Finish,
 }
 
-/// The reader's end of the way to one shard.
+/// The reader's end of the channel to one shard.
 #[derive(Debug)]
-pub(super) struct Lane {
-    orders: Producer<Order>,
+pub(super) struct BatchSender {
+    commands: Producer<WorkerCommand>,
     empties: Consumer<Batch>,
     open: Batch,
-    gone: Arc<AtomicBool>,
+    closed: Arc<AtomicBool>,
 }
 
 /// The shard's end.
 #[derive(Debug)]
-pub(super) struct Inbox {
-    orders: Consumer<Order>,
+pub(super) struct BatchReceiver {
+    commands: Consumer<WorkerCommand>,
     empties: Producer<Batch>,
-    gone: Arc<AtomicBool>,
+    closed: Arc<AtomicBool>,
 }
 
-/// Both ends of a new way.
-pub(super) fn lane() -> (Lane, Inbox) {
-    let (orders, inbox) = ring(REPLAY_DEPTH);
+/// A new channel.
+pub(super) fn batch_channel() -> (BatchSender, BatchReceiver) {
+    let (commands, receiver) = ring(REPLAY_DEPTH);
     let (empties, returned) = ring(REPLAY_DEPTH);
-    let gone = Arc::new(AtomicBool::new(false));
-    let lane = Lane { orders, empties: returned, open: Batch::default(), gone: Arc::clone(&gone) };
-    (lane, Inbox { orders: inbox, empties, gone })
+    let closed = Arc::new(AtomicBool::new(false));
+    let sender = BatchSender {
+        commands,
+        empties: returned,
+        open: Batch::default(),
+        closed: Arc::clone(&closed),
+    };
+    (sender, BatchReceiver { commands: receiver, empties, closed })
 }
 
-impl Lane {
-    /// The batch that is being filled.
+impl BatchSender {
+    /// The batch being filled.
     pub(super) fn open(&mut self) -> &mut Batch {
         if self.open.is_full() {
             self.flush();
@@ -149,70 +154,70 @@ impl Lane {
         &mut self.open
     }
 
-    /// Sends what is there. Waits while the shard is behind: the reader is no hot core.
+    /// Sends the batch being filled. Blocks while the ring is full.
     pub(super) fn flush(&mut self) {
         if self.open.items.is_empty() {
             return;
         }
         let next = self.empties.try_receive().unwrap_or_default();
         let full = std::mem::replace(&mut self.open, next);
-        self.send(Order::Batch(full));
+        self.send(WorkerCommand::Batch(full));
     }
 
-    pub(super) fn send(&mut self, mut order: Order) {
-        let mut patience = Patience::default();
-        while let Err(back) = self.orders.try_send(order) {
-            // A shard that is gone has panicked; whoever joins it will say so.
-            if self.gone.load(Ordering::Relaxed) {
+    pub(super) fn send(&mut self, mut command: WorkerCommand) {
+        let mut backoff = Backoff::default();
+        while let Err(back) = self.commands.try_send(command) {
+            // The shard has panicked; joining its thread reports it.
+            if self.closed.load(Ordering::Relaxed) {
                 return;
             }
-            order = back;
-            patience.wait();
+            command = back;
+            backoff.wait();
         }
     }
 }
 
-impl Inbox {
-    /// The next order; `Finish` also when the reader is gone.
-    pub(super) fn wait(&mut self) -> Order {
-        let mut patience = Patience::default();
+impl BatchReceiver {
+    /// The next command; `Finish` if the reader is gone.
+    pub(super) fn wait(&mut self) -> WorkerCommand {
+        let mut backoff = Backoff::default();
         loop {
-            let gone = self.gone.load(Ordering::Acquire);
-            match self.orders.try_receive() {
-                Some(order) => return order,
-                None if gone => return Order::Finish,
-                None => patience.wait(),
+            let closed = self.closed.load(Ordering::Acquire);
+            match self.commands.try_receive() {
+                Some(command) => return command,
+                None if closed => return WorkerCommand::Finish,
+                None => backoff.wait(),
             }
         }
     }
 
-    /// Gives an empty batch back for another use.
+    /// Returns an empty batch for reuse.
     pub(super) fn give_back(&mut self, mut batch: Batch) {
         batch.clear();
-        // No room: one batch fewer to use again.
+        // The ring is full: the batch is dropped.
         let _ = self.empties.try_send(batch);
     }
 }
 
-impl Drop for Lane {
+impl Drop for BatchSender {
     fn drop(&mut self) {
-        self.gone.store(true, Ordering::Release);
+        self.closed.store(true, Ordering::Release);
     }
 }
 
-impl Drop for Inbox {
+impl Drop for BatchReceiver {
     fn drop(&mut self) {
-        self.gone.store(true, Ordering::Release);
+        self.closed.store(true, Ordering::Release);
     }
 }
 
-/// Waits a little longer each time, at most 50 us: far less than a full ring lasts.
+/// Backoff while a ring is full or empty: up to 50 us per wait, far less than a full ring lasts.
 #[derive(Debug, Default)]
-struct Patience {
+struct Backoff {
     turns: u32,
 }
 
-impl Patience {
+impl Backoff {
     fn wait(&mut self) {
         self.turns += 1;
         if self.turns < 8 {

@@ -1,13 +1,13 @@
-//! Where the connections of a capture are: their places.
+//! Slots of the connections of a capture.
 //!
-//! Runs on:  the replay's reader (pure). Bounds: `REPLAY_CONNECTIONS_MAX` places.
+//! Runs on:  the replay's reader (pure). Bounds: `REPLAY_CONNECTIONS_MAX` slots.
 use crate::base::limits::REPLAY_CONNECTIONS_MAX;
 use crate::shard::books::ConnectionSlot;
 use std::collections::HashMap;
 
-/// Places for the connections of a capture. Place 0 is for frames that name none.
+/// Slots of the connections. Slot 0 is for frames without a connection.
 ///
-/// A place is free again once its connection has ended: no live book hangs on it then.
+/// A slot is free again once its connection has ended: no live book refers to it then.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
     pub(super) slots: HashMap<u64, ConnectionSlot>,
@@ -16,17 +16,17 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// Whether the connection has a place.
+    /// Whether the connection has a slot.
     pub(super) fn is_known(&self, connection: u64) -> bool {
         self.slots.contains_key(&connection)
     }
 
-    /// Whether any connection has one.
+    /// Whether any connection has a slot.
     pub(super) fn any(&self) -> bool {
         !self.slots.is_empty()
     }
 
-    /// The place of a connection, or of frames that name none.
+    /// The slot of a connection, or of frames without one.
     pub(super) fn slot_of(&mut self, connection: Option<u64>) -> ConnectionSlot {
         connection.map_or(ConnectionSlot(0), |connection| self.slot(connection))
     }

@@ -1,4 +1,4 @@
-//! Whose frames a recording holds.
+//! Detects the venue of a recording, and binary input.
 //!
 //! Runs on:  the starting thread.
 //! Bounds:   `VALUES_LOOKED_AT` values of the first file.
@@ -8,11 +8,11 @@ use crate::io::file::{self, Source};
 use crate::venue::{self, Feed};
 use std::sync::Arc;
 
-/// Values that are looked at before it is given up.
+/// Values read before giving up.
 const VALUES_LOOKED_AT: usize = 10_000;
 
-/// The venue of the first message that one venue alone can have sent; `None` where there is none, and for standard
-/// input and pipes, which can be read once only.
+/// The venue of the first message that only one venue can have sent; `None` if there is none, and for standard
+/// input and pipes, which can be read only once.
 #[must_use]
 pub fn venue_of(files: &[Source]) -> Option<Feed> {
     for source in files {
@@ -34,4 +34,21 @@ pub fn venue_of(files: &[Source]) -> Option<Feed> {
         }
     }
     None
+}
+
+/// True if the first bytes (at most 4 KiB) cannot be text.
+pub(super) fn looks_binary(head: &[u8]) -> bool {
+    let head = &head[..head.len().min(4096)];
+    let pieces = || head.split(|byte| matches!(byte, b'\n' | 0)).filter(|piece| !piece.is_empty());
+    let line = pieces().next().unwrap_or_default();
+    let odd = std::str::from_utf8(line).is_err_and(|error| error.error_len().is_some());
+    let begins = line.trim_ascii_start().first();
+    if odd && !matches!(begins, Some(b'{' | b'[')) {
+        return true;
+    }
+    // Runs of NUL bytes mark lost data; single ones between letters are another encoding.
+    let nuls = head.iter().filter(|&&byte| byte == 0).count();
+    let runs = head.chunk_by(|a, b| (*a == 0) == (*b == 0)).filter(|run| run[0] == 0).count();
+    let is_json = matches!(begins, Some(b'{' | b'[' | b'"' | b'0'..=b'9') | None);
+    nuls > 0 && (!is_json || (runs > 4 && nuls < 4 * runs))
 }

@@ -1,28 +1,29 @@
-//! What a capture's manifest and indices say that its files hold, and what of it is missing.
+//! Compares the files of a capture with its manifest and indices.
 //!
-//! Runs on:  the starting thread, before anything is read.
+//! Runs on:  the starting thread, before reading.
 use super::plan::Plan;
 use crate::capture::manifest::Entry;
 use crate::capture::{index, manifest};
 use crate::io::file::{self, Source};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// What every segment's name ends with.
+/// Suffix of segment files.
 const SEGMENT: &str = ".ndjson.zst";
 
-/// What is missing.
+/// Missing data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Missing {
-    /// One line for each file.
+    /// One line per file.
     pub(super) troubles: Vec<String>,
-    /// Files (by their number) before which a segment is missing.
+    /// Files (by number) before which a segment is missing.
     pub(super) before: BTreeSet<usize>,
-    /// Files that are shorter than they were.
+    /// Files shorter than recorded.
     pub(super) cut: BTreeSet<usize>,
 }
 
-/// Compares the files of a plan with the manifests and indices beside them. A segment that is missing counts where
+/// Compares the files of a plan with the manifests and indices in their folders. A missing segment counts if
 /// all others of its folder are read.
 pub(super) fn missing(plan: &Plan) -> Missing {
     let mut folders: BTreeMap<PathBuf, Vec<(usize, String)>> = BTreeMap::new();
@@ -56,20 +57,21 @@ pub(super) fn missing(plan: &Plan) -> Missing {
     missing
 }
 
-/// What a folder without any segment should hold, one line for the first of them.
+/// For a folder without segments: one line for the first missing one.
 pub(super) fn lost_in(folder: &Path) -> Option<String> {
     let known = Known::of(folder);
     known.lost().next().map(|name| known.line(folder, name))
 }
 
-/// What is known of a folder.
+/// Recorded facts of a folder.
 #[derive(Debug, Default)]
 struct Known {
+    /// Segments that exist.
     present: BTreeSet<String>,
-    /// Bytes of finished segments.
+    /// Sizes of finished segments, bytes.
     bytes: BTreeMap<String, u64>,
     times: BTreeMap<String, (u64, u64)>,
-    /// Segments that have an index.
+    /// Segments with an index.
     indexed: BTreeSet<String>,
 }
 
@@ -94,7 +96,7 @@ impl Known {
         known
     }
 
-    /// Segments that were there, in the order of their names.
+    /// Missing segments in the order of their names.
     fn lost(&self) -> impl Iterator<Item = &String> {
         let named: BTreeSet<&String> = self.bytes.keys().chain(&self.indexed).collect();
         named.into_iter().filter(|name| !self.present.contains(*name))
@@ -104,7 +106,7 @@ impl Known {
         let by = if self.bytes.contains_key(name) { "the manifest" } else { "its index" };
         let path = folder.join(name);
         format!(
-            "{}: {by} names this file, but it is missing; what it held is not in the result",
+            "{}: {by} lists this file, but it is missing; its content is not in the result",
             path.display()
         )
     }
@@ -130,9 +132,21 @@ impl Missing {
             records => format!(", {records} records,"),
         };
         self.troubles.push(format!(
-            "{source}: the file has {len} bytes and {by} says {whole}: the last {} bytes{of_them} are missing",
+            "{source}: the file has {len} bytes, but {whole} according to {by}: the last {} bytes{of_them} are missing",
             whole - len
         ));
         self.cut.insert(number);
     }
+}
+
+/// The byte range of a file that contains a range of times according to its index.
+pub(super) fn part(source: &Source, range: &Range<u64>) -> Range<u64> {
+    let blocks = index::read(&file::read_index(source).unwrap_or_default());
+    let Some(last) = blocks.last() else { return 0..u64::MAX };
+    let end = last.offset + last.bytes;
+    let start = index::begin(&blocks, range.start).unwrap_or(end);
+    // Data after the last indexed block may have any time.
+    let later = blocks.iter().rev().take_while(|block| block.from >= range.end);
+    let cut = later.last().map_or(u64::MAX, |block| block.offset);
+    start..cut.max(start)
 }

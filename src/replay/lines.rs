@@ -1,44 +1,44 @@
-//! One value after the other from a text: a line each, or pretty-printed JSON over several.
+//! Splits a text into values: one per line, or pretty-printed JSON over several lines.
 //!
 //! Runs on:  the replay's reader (pure: bytes come from any `BufRead`).
-//! Bounds:   `REPLAY_VALUE_BYTES_MAX` bytes a value; the rest of a longer one is passed over.
+//! Bounds:   `REPLAY_VALUE_BYTES_MAX` bytes per value; the rest of a longer one is skipped.
 //!
-//! Runs of NUL bytes, which a power cut leaves where data was to be, end a value and are passed over.
+//! Runs of NUL bytes, which a power failure leaves in place of data, end a value and are skipped.
 //!
-//! A line that begins with space or a closing bracket continues the one before if that is JSON
-//! whose brackets are still open. Any other line begins anew, so a torn line costs only itself.
+//! A line that begins with white space or a closing bracket continues the previous value if that is JSON
+//! with open brackets. Any other line starts a new value, so an incomplete line affects only itself.
 use crate::base::limits::REPLAY_VALUE_BYTES_MAX;
 use crate::capture::envelope::prefix;
 use crate::capture::outline::{Openness, is_whole};
 use std::io::{self, BufRead};
 
-/// One value and its place in the (decompressed) text.
+/// One value and its position in the decompressed text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Value<'a> {
     /// The bytes without the line end, never empty.
     pub(super) bytes: &'a [u8],
     /// Number of its first line, from 1.
     pub(super) line: u64,
-    /// Bytes before it.
+    /// Byte offset.
     pub(super) offset: u64,
-    /// Whether it is all there.
+    /// Whether it is complete.
     pub(super) condition: Condition,
-    /// Its bytes in the text, with its line end.
+    /// Its length in the text, including the line end.
     pub(super) len: u64,
-    /// NUL bytes before it, behind the value before.
+    /// NUL bytes between the previous value and this one.
     pub(super) nuls: u64,
 }
 
-/// Whether a value is all there.
+/// Whether a value is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Condition {
-    /// As far as lines can tell.
+    /// Complete, as far as lines can show.
     Whole,
-    /// Longer than the bound; what was kept is its beginning.
+    /// Longer than the bound; truncated.
     TooLong,
     /// The text ended within it.
     Torn,
-    /// NUL bytes stand where its end was to be.
+    /// NUL bytes replace its end.
     Cut,
 }
 
@@ -54,7 +54,7 @@ pub(super) struct Lines<R> {
     fault: Option<io::Error>,
     /// NUL bytes since the last value.
     nuls: u64,
-    /// The line at hand goes on behind NUL bytes.
+    /// The current line continues after NUL bytes.
     within: bool,
 }
 
@@ -76,7 +76,7 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// NUL bytes behind the last value.
+    /// NUL bytes after the last value.
     pub(super) const fn nuls(&self) -> u64 {
         self.nuls
     }
@@ -89,7 +89,7 @@ impl<R: BufRead> Lines<R> {
     /// The next value, `None` at the end.
     ///
     /// # Errors
-    /// What the reader says, after every value that was whole before it.
+    /// The reader's error, after every value that was complete before it.
     pub(super) fn next(&mut self) -> io::Result<Option<Value<'_>>> {
         loop {
             if let Some(fault) = self.fault.take() {
@@ -126,7 +126,7 @@ impl<R: BufRead> Lines<R> {
             let last = ended != LineEnd::Newline || (joined && self.at_end());
             let cut = last && !is_whole(&self.buffer[json_at.min(end)..end]);
             if end == first || (cut && self.fault.is_some()) {
-                continue; // Nothing in it, or the fault says it all.
+                continue; // An empty line, or the fault ends the text.
             }
             let condition = match self.buffer.len() <= self.bytes_max {
                 false => Condition::TooLong,
@@ -141,7 +141,7 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// Appends one line with its end to the buffer, as much of it as the bound allows.
+    /// Appends one line with its end to the buffer, up to the bound.
     fn take_line(&mut self) -> LineEnd {
         let mut ended = LineEnd::Nothing;
         loop {
@@ -154,7 +154,7 @@ impl<R: BufRead> Lines<R> {
                 }
             };
             let available = rest;
-            // The standard library's search, the fastest at hand.
+            // The fastest available search for a newline.
             let mut n = rest.skip_until(b'\n').unwrap_or(0);
             if n == 0 {
                 return ended;
@@ -182,13 +182,13 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// Passes over a run of NUL bytes.
+    /// Skips a run of NUL bytes.
     fn pass_nuls(&mut self) {
         loop {
             let run = match self.reader.fill_buf() {
                 Ok(rest) => rest.iter().take_while(|&&byte| byte == 0).count(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                // The read of the line has it again, or is past it.
+                // The next read of the line reports it, or succeeds.
                 Err(error) => return self.fault = Some(error),
             };
             if run == 0 {
@@ -204,8 +204,8 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// The first byte of the next line that is not empty. Empty lines count with the value before
-    /// them, which changes nothing: space may stand around and within JSON.
+    /// The first byte of the next non-empty line. Empty lines are part of the previous value, which
+    /// is valid because white space is allowed around and within JSON.
     fn peek(&mut self) -> Option<u8> {
         loop {
             let byte = match self.reader.fill_buf() {
@@ -243,7 +243,7 @@ enum LineEnd {
     Nothing,
     EndOfText,
     Newline,
-    /// At NUL bytes, which are not taken.
+    /// At NUL bytes, which are not consumed.
     Nul,
 }
 

@@ -1,4 +1,4 @@
-//! Captures back into books: the same decode and book code as live, and its numbers.
+//! Captures and other recordings to books, through the decoder and book code of a live shard.
 //!
 //! Runs on:  plain threads: one reader, one per shard.
 //!
@@ -6,23 +6,23 @@
 //! io/file -> lines -> capture -> outline (route) -> batch ==ring==> worker -> shard/intake
 //! ```
 //!
-//! The input is frames, one a line: as received, as records of a [capture](crate::capture), or as wrapper lines
-//! of public archives. Subscriptions are implied by what appears. A frame goes to the shard that
-//! owns its market; one that concerns several goes to every shard and is counted on one, so that
-//! neither counts nor books depend on the number of shards.
+//! The input has one frame per line: as received, as a record of a [capture](crate::capture), or in an envelope of a
+//! public archive. Every token that appears is subscribed. A frame goes to the shard that
+//! owns its market; a frame of several markets goes to every shard and is counted on one, so counters and books do
+//! not depend on the number of shards.
+mod annotations;
 mod batch;
 mod connections;
 mod detect;
 mod expected;
 mod lines;
-mod notes;
-mod numbers;
 mod pace;
 pub mod plan;
 mod progress;
 mod reader;
 pub mod report;
 mod run;
+mod sequence;
 mod worker;
 
 pub use detect::venue_of;
@@ -39,9 +39,9 @@ use plan::Plan;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// Feeds raw frames to a handler, as if they had come from a venue, and gives the handler back.
+/// Applies raw frames to a handler as a live engine would, and returns the handler.
 ///
-/// Subscriptions are implied by what appears: every token that is mentioned gets a book.
+/// Every token that appears gets a book.
 pub fn feed<'f, H: Handler>(handler: H, frames: impl IntoIterator<Item = &'f str>) -> H {
     let books = Books::new(ShardId(0), Admission::Implied { shards: 1 }, handler);
     let mut intake = Intake::new(crate::venue::ALL[0], books, StillClock::default());
@@ -52,9 +52,9 @@ pub fn feed<'f, H: Handler>(handler: H, frames: impl IntoIterator<Item = &'f str
     intake.books.into_handler()
 }
 
-/// Runs a replay for the command line: results to standard output, everything else to standard
-/// error. Setting `stop` ends it early. Gives the exit code: 0, 1 when an input could not be read
-/// to its end, was not understood or has holes, 2 when the flags do not fit the input, 130 when stopped.
+/// Runs a replay for the command line: results to standard output, everything else to standard error.
+/// Setting `stop` ends it early. Returns the exit code: 0; 1 when an input was incomplete, not understood or
+/// had gaps; 2 when the flags do not fit the input; 130 when stopped.
 pub fn execute(plan: &Plan, json: bool, stop: &Arc<AtomicBool>) -> u8 {
     let report = match run(plan, stop) {
         Ok(report) => report,
@@ -66,7 +66,7 @@ pub fn execute(plan: &Plan, json: bool, stop: &Arc<AtomicBool>) -> u8 {
     }
     let unshown = report.errors.saturating_sub(report.first_errors.len() as u64);
     if unshown > 0 {
-        complain(&format!("{unshown} more undecodable inputs were counted"), 1);
+        complain(&format!("{unshown} more undecodable inputs"), 1);
     }
     let text = if json { report.to_json() + "\n" } else { report.to_text() };
     output::print(text);

@@ -1,19 +1,19 @@
-//! When a frame is due, by its receive time and the speed of the replay.
+//! When a frame is due, by its receive time and the replay speed.
 //!
 //! Runs on:  the replay's reader (pure; time is an argument).
 use super::plan::Speed;
 
-/// Follows the recorded times.
+/// Schedules frames by their recorded times.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     factor: f64,
-    /// A recorded time and the monotonic time that stands for it.
+    /// A recorded time and the corresponding monotonic time.
     anchor: Option<(u64, u64)>,
     last_receive_ns: u64,
 }
 
 impl Pace {
-    /// `None` when frames need not wait.
+    /// `None` if frames are not delayed.
     pub(super) const fn of(speed: Speed) -> Option<Self> {
         match speed {
             Speed::Max => None,
@@ -21,8 +21,8 @@ impl Pace {
         }
     }
 
-    /// The monotonic time at which what was received at `receive_ns` is due. Where recorded times
-    /// go back, as between files in no order, the replay goes on from there.
+    /// The monotonic time at which a frame received at `receive_ns` is due. If recorded times
+    /// go back, as between unordered files, the schedule restarts there.
     pub(super) fn due_ns(&mut self, receive_ns: u64, mono_ns: u64) -> u64 {
         let back = receive_ns < self.last_receive_ns;
         self.last_receive_ns = receive_ns;

@@ -1,4 +1,4 @@
-//! What a replay is to do, valid by construction.
+//! The plan of a replay: validated settings.
 //!
 //! Runs on:  the starting thread (pure).
 use crate::base::limits::REPLAY_SHARDS_MAX;
@@ -8,20 +8,20 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// How fast frames are handed to the shards.
+/// Speed of a replay.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Speed {
-    /// As fast as the shards take them.
+    /// As fast as the shards process frames.
     #[default]
     Max,
-    /// So many times as fast as they were received; above zero.
+    /// A multiple of the recorded pace; positive.
     Times(f64),
 }
 
 impl FromStr for Speed {
     type Err = String;
 
-    /// `max`, or a positive decimal with `x` behind it: `1x`, `2.5x`.
+    /// `max`, or a positive decimal with suffix `x`: `1x`, `2.5x`.
     fn from_str(text: &str) -> Result<Self, String> {
         if text == "max" {
             return Ok(Self::Max);
@@ -48,7 +48,7 @@ impl std::fmt::Display for Speed {
     }
 }
 
-/// What a replay is to do.
+/// The plan of a replay.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     files: Vec<Source>,
@@ -61,10 +61,10 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Checks what can be checked without opening anything.
+    /// Validates everything that needs no file access.
     ///
     /// # Errors
-    /// Which flag is wrong and what to use instead, in words for a person.
+    /// One line: the flag and what it expects.
     pub fn new(
         files: Vec<Source>,
         shards: u16,
@@ -94,56 +94,56 @@ impl Plan {
         Ok(Self { files, shards, repeat, speed, books_out, range: None, feed: venue::ALL[0] })
     }
 
-    /// The same with nothing that was received before `range.start` or from `range.end` on, nanoseconds since
+    /// Restricts the replay to records received from `range.start` to before `range.end`, nanoseconds since
     /// the Unix epoch.
     #[must_use]
     pub fn between(self, range: Option<Range<u64>>) -> Self {
         Self { range, ..self }
     }
 
-    /// The same with frames of this venue.
+    /// Sets the venue of the frames.
     #[must_use]
     pub fn of(self, feed: Feed) -> Self {
         Self { feed, ..self }
     }
 
-    /// Whose frames they are.
+    /// The venue of the frames.
     #[must_use]
     pub const fn feed(&self) -> Feed {
         self.feed
     }
 
-    /// The times to be read, where not all are.
+    /// The range of receive times, if restricted.
     #[must_use]
     pub const fn range(&self) -> Option<&Range<u64>> {
         self.range.as_ref()
     }
 
-    /// What to read, in order; at least one.
+    /// Inputs in order; at least one.
     #[must_use]
     pub fn files(&self) -> &[Source] {
         &self.files
     }
 
-    /// Shards, at least one.
+    /// Number of shards, at least one.
     #[must_use]
     pub const fn shards(&self) -> u16 {
         self.shards
     }
 
-    /// Passes over all files, at least one.
+    /// Number of passes, at least one.
     #[must_use]
     pub const fn repeat(&self) -> u32 {
         self.repeat
     }
 
-    /// How fast.
+    /// The speed.
     #[must_use]
     pub const fn speed(&self) -> Speed {
         self.speed
     }
 
-    /// Where the final books go.
+    /// Where to write the final books.
     #[must_use]
     pub fn books_out(&self) -> Option<&std::path::Path> {
         self.books_out.as_deref()

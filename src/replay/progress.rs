@@ -1,9 +1,9 @@
-//! The progress bar, on a terminal only.
+//! Progress bar, drawn on a terminal only.
 //!
 //! Runs on:  the replay's reader. Writes to standard error.
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// How far the reader is, in bytes as stored.
+/// Progress of the reader in stored (compressed) bytes.
 pub(super) struct Progress {
     bar: ProgressBar,
     /// Bytes of the files before this one.
@@ -12,7 +12,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// A bar for `total` bytes, or a running count where the total is not known. Draws nothing
+    /// A bar for `total` bytes, or a running count if the total is unknown. Draws nothing
     /// unless standard error is a terminal.
     pub(super) fn new(total: Option<u64>) -> Self {
         let target = ProgressDrawTarget::stderr_with_hz(5);
@@ -29,7 +29,7 @@ impl Progress {
         Self { bar, before: 0, turns: 0 }
     }
 
-    /// So many bytes of the file at hand are read. Cheap: looks at the clock now and then.
+    /// Sets the bytes read of the current file. Updates the bar at intervals only.
     pub(super) fn at(&mut self, taken: u64) {
         self.turns = self.turns.wrapping_add(1);
         if self.turns.is_multiple_of(1024) && !self.bar.is_hidden() {
@@ -37,7 +37,7 @@ impl Progress {
         }
     }
 
-    /// Time passes while nothing is read.
+    /// Keeps the bar moving while nothing is read.
     pub(super) fn tick(&self) {
         self.bar.tick();
     }

@@ -1,19 +1,19 @@
-//! Reads the files, understands their lines, and hands frames to the shards that own them.
+//! Reads the files, parses their lines, sends frames to the shards that own them.
 //!
-//! Runs on:  the starting thread; waits for slow shards, pipes and recorded times.
-//! Bounds:   one value and one open batch a shard; connections as `REPLAY_CONNECTIONS_MAX` says.
-use super::batch::{Lane, Order, Place, Task};
+//! Runs on:  the starting thread; blocks on slow shards, pipes and recorded times.
+//! Bounds:   one value, one open batch per shard; `REPLAY_CONNECTIONS_MAX` connections.
+use super::batch::{BatchSender, Position, Task, WorkerCommand};
 use super::connections::Connections;
-use super::expected::{self, Missing};
+use super::detect::looks_binary;
+use super::expected::{self, Missing, part};
 use super::lines::{Condition, Lines, Value};
-use super::numbers::{Found, Held, Numbers};
 use super::pace::Pace;
 use super::plan::Plan;
 use super::progress::Progress;
-use super::worker::BadPlace;
+use super::sequence::{FrameInfo, Held, SequenceTracker};
+use super::worker::InputError;
 use crate::base::limits::{FRAME_BYTES_MAX, REPLAY_ERRORS_SHOWN, REPLAY_VALUE_BYTES_MAX};
 use crate::base::time::{Clock, MILLISECOND_NS};
-use crate::capture::index;
 use crate::capture::line::{Note, Record, What};
 use crate::capture::outline::{Route, route};
 use crate::io::clock::HostClock;
@@ -21,19 +21,18 @@ use crate::io::file::{self, Damage, Form, Source};
 use crate::shard::books::ConnectionSlot;
 use crate::venue::{MessageFault, Verdict};
 use std::io::{BufRead, ErrorKind};
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// What the reader itself counts, over all passes.
+/// Counters of the reader over all passes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ReaderCounts {
     /// Frames that no shard counts: binary, too long, not UTF-8.
     pub(super) frames: u64,
     /// Their bytes.
     pub(super) bytes: u64,
-    /// Lines that could not be understood.
+    /// Unparsable lines.
     pub(super) errors: u64,
     /// Texts that are not UTF-8 and do not look like JSON.
     pub(super) unknown_texts: u64,
@@ -43,105 +42,105 @@ pub(super) struct ReaderCounts {
     pub(super) opened: u64,
     /// Connections ended.
     pub(super) ended: u64,
-    /// Frames that a capture says were lost.
+    /// Lost frames recorded in a capture.
     pub(super) frames_lost: u64,
-    /// Texts sent by us.
+    /// Texts sent by the capturing engine.
     pub(super) sent: u64,
     /// Records of unknown kind.
     pub(super) unknown_kinds: u64,
-    /// Frames that the live engine passed over.
-    pub(super) passed: u64,
-    /// Places where numbered messages are missing.
+    /// Frames that the live engine skipped.
+    pub(super) frames_skipped: u64,
+    /// Gaps in sequence numbers.
     pub(super) holes: u64,
-    /// Messages that are missing there.
+    /// Messages missing in these gaps.
     pub(super) missing: u64,
-    /// Messages whose number had been there.
+    /// Messages with a repeated number.
     pub(super) duplicates: u64,
-    /// Sessions that began anew on a connection whose end the input does not show.
+    /// Restarted sessions on a connection whose end is not in the input.
     pub(super) restarts: u64,
 }
 
-/// Why a replay gave no results.
+/// Why a replay has no results.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReplayError {
-    /// The input cannot be used: *say it, exit code 1*.
+    /// The input cannot be used; exit code 1.
     Input(String),
-    /// The flags do not fit the input: *say it, exit code 2*.
+    /// The flags do not fit the input; exit code 2.
     Usage(String),
 }
 
-/// What a reader found in all files.
+/// Results of the reader.
 #[derive(Debug)]
-pub(super) struct Findings {
+pub(super) struct ReaderOutput {
     pub(super) counts: ReaderCounts,
-    pub(super) bad: Vec<BadPlace>,
+    pub(super) errors_shown: Vec<InputError>,
     pub(super) troubles: Vec<String>,
     pub(super) firsts: Vec<FirstValue>,
 }
 
-/// What stands in the way of a line that has no receive time.
+/// Part of the error for a line without receive time.
 const NO_TIME: &str = "a frame without receive time; only captures can be replayed at recorded \
                        speed: use --speed max";
 
-/// Reads everything that the plan names.
+/// Reads all files of the plan.
 pub(super) struct Reader<'a> {
     plan: &'a Plan,
     stop: &'a Arc<AtomicBool>,
     clock: HostClock,
-    lanes: Vec<Lane>,
+    senders: Vec<BatchSender>,
     progress: Progress,
     pace: Option<Pace>,
     connections: Connections,
-    /// Where messages are numbered.
-    numbers: Option<Numbers>,
-    /// Shards of the engine at hand that have begun; empty where no engine captured.
+    /// If the venue numbers its messages.
+    sequence: Option<SequenceTracker>,
+    /// Shards of the current engine that have started; empty if no engine captured the input.
     begun: Vec<u64>,
     pass: u32,
-    /// A range of times was asked for, and something was in it.
+    /// With a range of times: a record was within it.
     in_range: bool,
-    /// Lines without a time, where a range of times was asked for.
+    /// With a range of times: lines without a time.
     untimed: u64,
-    /// Frames read from the file at hand.
+    /// Frames read from the current file.
     file_frames: u64,
     counts: ReaderCounts,
-    /// The first lines of the first pass that could not be understood.
-    bad: Vec<BadPlace>,
-    /// Files that could not be read to their end, one line each.
+    /// The first unparsable lines of the first pass.
+    errors_shown: Vec<InputError>,
+    /// One line per file that could not be read to its end.
     troubles: Vec<String>,
-    /// Something is missing before the value that comes next.
+    /// Something is missing before the next value.
     hole: bool,
     missing: Missing,
-    /// The first value of each file, and whether an engine captured it.
+    /// The first value of each file.
     firsts: Vec<FirstValue>,
 }
 
-/// What a file begins with.
+/// The first value of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct FirstValue {
     pub(super) line: u64,
-    /// Its beginning, for people; empty where the file holds nothing.
+    /// Its beginning, for error messages; empty for an empty file.
     pub(super) text: String,
-    /// There are notes of an engine.
-    pub(super) noted: bool,
-    /// Something that is neither frame nor record.
+    /// The file has annotation records of an engine.
+    pub(super) has_annotations: bool,
+    /// The file has a value that is neither a frame nor a record.
     pub(super) strange: bool,
 }
 
-/// What is wrong with one file, told once at its end.
+/// Faults of one file, reported once at its end.
 #[derive(Clone, Copy, Debug, Default)]
 struct FileTroubles {
     values: u64,
-    /// NUL bytes, the places where they stand, and the line of the first.
+    /// NUL bytes, the number of runs, and the line of the first run.
     nuls: u64,
     nul_places: u64,
     nul_line: u64,
-    /// Values that are too long; line and length of the first.
+    /// Values longer than the bound; line and length of the first.
     long: u64,
     long_line: u64,
     long_bytes: u64,
-    /// Damaged places, and whether one was told.
+    /// Damaged places.
     damages: u64,
-    /// Its end is missing or cannot be read.
+    /// Its end is missing or unreadable.
     faulty: bool,
 }
 
@@ -150,25 +149,25 @@ impl<'a> Reader<'a> {
         plan: &'a Plan,
         stop: &'a Arc<AtomicBool>,
         clock: HostClock,
-        lanes: Vec<Lane>,
+        senders: Vec<BatchSender>,
         progress: Progress,
     ) -> Self {
         Self {
             plan,
             stop,
             clock,
-            lanes,
+            senders,
             progress,
             pace: Pace::of(plan.speed()),
             connections: Connections::default(),
-            numbers: Numbers::of(plan.feed()),
+            sequence: SequenceTracker::of(plan.feed()),
             begun: Vec::new(),
             pass: 0,
             in_range: false,
             untimed: 0,
             file_frames: 0,
             counts: ReaderCounts::default(),
-            bad: Vec::new(),
+            errors_shown: Vec::new(),
             troubles: Vec::new(),
             hole: false,
             missing: Missing::default(),
@@ -176,7 +175,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads all files as often as planned, until stopped. Ends the shards' input.
+    /// Reads all files as often as planned or until stopped, then ends the input of the shards.
     pub(super) fn run(&mut self) -> Result<(), ReplayError> {
         self.missing = expected::missing(self.plan);
         self.troubles.append(&mut self.missing.troubles);
@@ -184,17 +183,17 @@ impl<'a> Reader<'a> {
             self.pass = pass;
             self.pace = Pace::of(self.plan.speed());
             self.connections = Connections::default();
-            self.numbers = Numbers::of(self.plan.feed());
+            self.sequence = SequenceTracker::of(self.plan.feed());
             self.begun.clear();
             self.hole = false;
             if pass > 0 {
-                self.lanes.iter_mut().for_each(|lane| lane.send(Order::Reset));
+                self.senders.iter_mut().for_each(|sender| sender.send(WorkerCommand::Reset));
             }
             for number in 0..self.plan.files().len() {
                 self.read_file(number)?;
             }
-            self.give_up_held();
-            self.lanes.iter_mut().for_each(Lane::flush);
+            self.discard_held();
+            self.senders.iter_mut().for_each(BatchSender::flush);
             if self.stopped() {
                 break;
             }
@@ -207,18 +206,18 @@ impl<'a> Reader<'a> {
             let untimed = self.untimed;
             self.pass = 0;
             self.on_trouble(format!(
-                "{untimed} lines without receive time are left out by --from and --to: only captures have times"
+                "{untimed} lines without receive time are skipped by --from and --to: only captures have times"
             ));
         }
-        self.lanes.iter_mut().for_each(|lane| lane.send(Order::Finish));
+        self.senders.iter_mut().for_each(|sender| sender.send(WorkerCommand::Finish));
         self.progress.finish();
         Ok(())
     }
 
-    /// What was found, once the lanes are closed.
-    pub(super) fn into_findings(self) -> Findings {
-        let Self { counts, bad, troubles, firsts, .. } = self;
-        Findings { counts, bad, troubles, firsts }
+    /// The results, after the channels are closed.
+    pub(super) fn into_output(self) -> ReaderOutput {
+        let Self { counts, errors_shown, troubles, firsts, .. } = self;
+        ReaderOutput { counts, errors_shown, troubles, firsts }
     }
 
     fn stopped(&self) -> bool {
@@ -238,7 +237,7 @@ impl<'a> Reader<'a> {
         let head = match input.reader.fill_buf() {
             Ok(head) => head,
             Err(error) => {
-                // Damage at the very beginning; what is behind it may be readable.
+                // Damaged at the beginning; the rest may be readable.
                 self.on_fault(source, input.form, &error);
                 self.hole = true;
                 file.faulty = true;
@@ -261,9 +260,9 @@ impl<'a> Reader<'a> {
             match lines.next() {
                 Ok(Some(value)) => {
                     self.note_value(&value, number, &mut file);
-                    let place =
-                        Place { file: number as u32, line: value.line, offset: value.offset };
-                    self.take_value(&value, place, source, &mut file)?;
+                    let position =
+                        Position { file: number as u32, line: value.line, offset: value.offset };
+                    self.take_value(&value, position, source, &mut file)?;
                 }
                 Ok(None) => break,
                 Err(error) => {
@@ -278,9 +277,16 @@ impl<'a> Reader<'a> {
                         break;
                     };
                     if damage.unproven {
-                        // What was read already may be wrong, whether anything comes behind it or not.
-                        let place = Place { file: number as u32, line: lines.count(), offset: 0 };
-                        self.tell_all(Task::LostAnywhere, "", ConnectionSlot(0), 0, place);
+                        // Data before a damaged place may be wrong, even if nothing follows it.
+                        let position =
+                            Position { file: number as u32, line: lines.count(), offset: 0 };
+                        self.send_to_all(
+                            Task::FramesLostAnywhere,
+                            "",
+                            ConnectionSlot(0),
+                            0,
+                            position,
+                        );
                     }
                 }
             }
@@ -295,18 +301,18 @@ impl<'a> Reader<'a> {
     fn take_value(
         &mut self,
         value: &Value<'_>,
-        place: Place,
+        position: Position,
         source: &Source,
         file: &mut FileTroubles,
     ) -> Result<(), ReplayError> {
         match value.condition {
-            Condition::Whole => self.on_value(value.bytes, place)?,
+            Condition::Whole => self.on_value(value.bytes, position)?,
             Condition::TooLong => {
-                self.on_frame_lost(value.bytes, place, TOO_LONG);
-                self.tell_all(Task::LostAnywhere, "", ConnectionSlot(0), 0, place);
+                self.on_frame_lost(value.bytes, position, TOO_LONG);
+                self.send_to_all(Task::FramesLostAnywhere, "", ConnectionSlot(0), 0, position);
             }
             Condition::Cut => {
-                self.on_frame_lost(value.bytes, place, "cut off by NUL bytes");
+                self.on_frame_lost(value.bytes, position, "cut off by NUL bytes");
             }
             Condition::Torn => {
                 file.faulty = true;
@@ -314,7 +320,7 @@ impl<'a> Reader<'a> {
                 self.on_trouble(format!(
                     "{source}: the last line ({}) is torn: the file ends within its \
                      JSON; {} frames before it were replayed",
-                    place.line, self.file_frames
+                    position.line, self.file_frames
                 ));
             }
         }
@@ -351,20 +357,20 @@ impl<'a> Reader<'a> {
         file.nul_places += 1;
     }
 
-    /// What is wrong with a file as a whole, one line for each kind.
+    /// Reports the faults of a file, one line per kind.
     fn on_file_end(&mut self, number: usize, file: &FileTroubles) {
         let source = &self.plan.files()[number];
         if file.nuls > 0 {
             let FileTroubles { nuls, nul_places, nul_line, .. } = file;
             self.on_trouble(format!(
                 "{source}: {nuls} NUL bytes in {nul_places} places, the first near line {nul_line}: what \
-                 was to be there is lost, as after a power cut; books are stale from there to their next snapshot"
+                 the data there is lost, as after a power failure; books are stale from there to their next snapshot"
             ));
         }
         if file.long > 0 {
             let FileTroubles { long, long_line, long_bytes, .. } = file;
             self.on_trouble(format!(
-                "{source}: {long} lines longer than {REPLAY_VALUE_BYTES_MAX} bytes are left out, the first is line \
+                "{source}: {long} lines longer than {REPLAY_VALUE_BYTES_MAX} bytes are skipped, the first is line \
                  {long_line} with {long_bytes} bytes: give one frame or record a line"
             ));
         }
@@ -377,11 +383,11 @@ impl<'a> Reader<'a> {
         self.hole |= cut;
         if file.values == 0 && !told && !cut && self.plan.range().is_none() && !self.stopped() {
             self.hole = true;
-            self.on_trouble(format!("{source}: the file is empty: nothing of it was replayed"));
+            self.on_trouble(format!("{source}: the file is empty"));
         }
     }
 
-    /// The file cannot be read on.
+    /// The file cannot be read further.
     fn on_fault(&mut self, source: &Source, form: Form, error: &std::io::Error) {
         let what = match error.kind() {
             ErrorKind::UnexpectedEof => "truncated: its end is missing".to_owned(),
@@ -396,7 +402,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A file that gives nothing: fatal if it is all there is.
+    /// An unreadable file: fatal if it is the only one.
     fn on_unreadable(&mut self, why: String) -> Result<(), ReplayError> {
         if self.plan.files().len() == 1 {
             return Err(ReplayError::Input(why));
@@ -411,13 +417,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn on_value(&mut self, bytes: &[u8], place: Place) -> Result<(), ReplayError> {
+    fn on_value(&mut self, bytes: &[u8], position: Position) -> Result<(), ReplayError> {
         let text = match std::str::from_utf8(bytes) {
             Ok(text) => text,
             Err(error) => {
-                let offset = place.offset + error.valid_up_to() as u64;
-                self.on_frame_lost(bytes, Place { offset, ..place }, "not UTF-8");
-                self.on_damaged(&String::from_utf8_lossy(bytes), place);
+                let offset = position.offset + error.valid_up_to() as u64;
+                self.on_frame_lost(bytes, Position { offset, ..position }, "not UTF-8");
+                self.on_damaged(&String::from_utf8_lossy(bytes), position);
                 return Ok(());
             }
         };
@@ -426,61 +432,71 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         if std::mem::take(&mut self.hole) {
-            self.give_up_held();
+            self.discard_held();
             let receive_ns = record.receive_ns.unwrap_or(0);
-            self.tell_all(Task::LostAnywhere, "", ConnectionSlot(0), receive_ns, place);
+            self.send_to_all(Task::FramesLostAnywhere, "", ConnectionSlot(0), receive_ns, position);
         }
-        self.wait_until_due(&record, place)?;
+        self.wait_until_due(&record, position)?;
         match record.what {
             What::Text(frame) if frame.len() > FRAME_BYTES_MAX => {
-                self.on_frame_lost(frame.as_bytes(), place, TOO_LONG);
+                self.on_frame_lost(frame.as_bytes(), position, TOO_LONG);
                 let slot = self.connections.slot_of(record.connection);
-                self.tell_all(Task::Lost, "", slot, record.receive_ns.unwrap_or(0), place);
+                let receive_ns = record.receive_ns.unwrap_or(0);
+                self.send_to_all(Task::FramesLost, "", slot, receive_ns, position);
             }
             What::Text(frame) => {
                 self.file_frames += 1;
-                // Where the frame stands in the line as it is, so does its first byte.
+                // The frame is a part of the line at an offset of its own.
                 let inset = (frame.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize);
                 let inset = if inset < text.len() { inset as u64 } else { 0 };
-                let place = Place { offset: place.offset + inset, ..place };
+                let position = Position { offset: position.offset + inset, ..position };
                 let slot = self.connections.slot_of(record.connection);
-                self.on_text(&frame, slot, record.receive_ns.unwrap_or(0), place);
+                self.on_text(&frame, slot, record.receive_ns.unwrap_or(0), position);
             }
             What::Binary(bytes) => {
-                self.file_frames += 1;
-                self.counts.frames += 1;
-                self.counts.binary_frames += 1;
-                self.counts.bytes += bytes.len() as u64;
-                self.counts.errors += 1;
-                self.note_bad(place, &MessageFault::Binary.to_string());
                 let slot = self.connections.slot_of(record.connection);
-                let frame = String::from_utf8_lossy(&bytes);
-                self.on_unreadable_frame(&frame, slot, record.receive_ns.unwrap_or(0), place);
+                self.on_binary(&bytes, slot, record.receive_ns.unwrap_or(0), position);
             }
             What::Passed => {
                 self.file_frames += 1;
-                self.counts.passed += 1;
+                self.counts.frames_skipped += 1;
             }
             What::Sent => self.counts.sent += 1,
             What::Header => {}
             What::UnknownKind => {
-                self.firsts[place.file as usize].strange = true;
+                self.firsts[position.file as usize].strange = true;
                 self.counts.unknown_kinds += 1;
             }
             What::Broken(why) => {
-                self.firsts[place.file as usize].strange = true;
+                self.firsts[position.file as usize].strange = true;
                 self.counts.errors += 1;
-                self.note_bad(place, why);
+                self.add_error(position, why);
                 if text.contains(['{', '}']) {
-                    self.on_damaged(text, place);
+                    self.on_damaged(text, position);
                 }
             }
-            _ => self.on_turn(&record, text, place),
+            _ => self.on_lifecycle(&record, text, position),
         }
         Ok(())
     }
 
-    /// Whether a range of times was asked for and this is not in it.
+    fn on_binary(
+        &mut self,
+        bytes: &[u8],
+        slot: ConnectionSlot,
+        receive_ns: u64,
+        position: Position,
+    ) {
+        self.file_frames += 1;
+        self.counts.frames += 1;
+        self.counts.binary_frames += 1;
+        self.counts.bytes += bytes.len() as u64;
+        self.counts.errors += 1;
+        self.add_error(position, &MessageFault::Binary.to_string());
+        self.on_unreadable_frame(&String::from_utf8_lossy(bytes), slot, receive_ns, position);
+    }
+
+    /// Whether a range of times was given and the record is outside it.
     fn is_outside(&mut self, record: &Record<'_>, text: &str) -> bool {
         let Some(range) = self.plan.range() else { return false };
         match record.receive_ns {
@@ -496,59 +512,62 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A turn in the life of connections and books, beside what the stream says.
-    fn on_turn(&mut self, record: &Record<'_>, text: &str, place: Place) {
-        self.give_up_held();
+    /// A lifecycle record of a connection or book.
+    fn on_lifecycle(&mut self, record: &Record<'_>, text: &str, position: Position) {
+        self.discard_held();
         let receive_ns = record.receive_ns.unwrap_or(0);
         let known = record.connection.is_none_or(|c| self.connections.is_known(c));
         let slot = self.connections.slot_of(record.connection);
-        if let (What::Opened { .. } | What::Ended, Some(numbers)) =
-            (&record.what, &mut self.numbers)
+        if let (What::Opened { .. } | What::Ended, Some(sequence)) =
+            (&record.what, &mut self.sequence)
         {
-            for slot in numbers.begin(slot) {
-                self.tell_all(Task::Ended, "", slot, receive_ns, place);
+            for slot in sequence.begin(slot) {
+                self.send_to_all(Task::Ended, "", slot, receive_ns, position);
             }
         }
         match &record.what {
-            What::Opened { from } if self.is_engines() => {
+            What::Opened { from } if self.is_engine_capture() => {
                 self.counts.opened += 1;
                 let from = from.map(|from| self.connections.slot(from));
-                self.tell_all(Task::Note(Note::Opened, from), text, slot, receive_ns, place);
+                self.send_to_all(Task::Note(Note::Opened, from), text, slot, receive_ns, position);
             }
             What::Opened { .. } => {
                 self.counts.opened += 1;
-                // Its end is missing, as when the capturing process was killed.
+                // Its end is missing, as after a killed process.
                 if known {
-                    self.tell_all(Task::Ended, "", slot, receive_ns, place);
+                    self.send_to_all(Task::Ended, "", slot, receive_ns, position);
                 }
             }
             What::Ended => {
                 self.counts.ended += 1;
-                let task = if self.is_engines() { Task::HungUp } else { Task::Ended };
-                // In an engine's capture a connection lives until it is closed for good, and then it has no
-                // books any more.
-                if !self.is_engines() || known {
-                    self.tell_all(task, "", slot, receive_ns, place);
+                let task =
+                    if self.is_engine_capture() { Task::EndedInCapture } else { Task::Ended };
+                // In an engine's capture a connection exists until it is closed for good, and then has no
+                // books.
+                if !self.is_engine_capture() || known {
+                    self.send_to_all(task, "", slot, receive_ns, position);
                 }
-                if !self.is_engines() || !known {
+                if !self.is_engine_capture() || !known {
                     record.connection.inspect(|&c| self.connections.ended(c));
                 }
             }
             What::Lost(frames) => {
                 self.counts.frames_lost = self.counts.frames_lost.saturating_add(*frames);
-                let task = record.connection.map_or(Task::LostAnywhere, |_| Task::Lost);
-                for slot in self.numbers.as_ref().map_or_else(Vec::new, |n| n.places(slot)) {
-                    self.tell_all(task, "", slot, receive_ns, place);
+                let task = record.connection.map_or(Task::FramesLostAnywhere, |_| Task::FramesLost);
+                for slot in self.sequence.as_ref().map_or_else(Vec::new, |n| n.slots(slot)) {
+                    self.send_to_all(task, "", slot, receive_ns, position);
                 }
-                self.tell_all(task, "", slot, receive_ns, place);
+                self.send_to_all(task, "", slot, receive_ns, position);
             }
-            What::Answer(answer) => self.tell_all(Task::Answer, answer, slot, receive_ns, place),
+            What::Answer(answer) => {
+                self.send_to_all(Task::Answer, answer, slot, receive_ns, position)
+            }
             What::Note(note) => {
-                self.firsts[place.file as usize].noted = true;
+                self.firsts[position.file as usize].has_annotations = true;
                 if *note == Note::Begun {
-                    self.begin(text, receive_ns, place);
+                    self.begin(text, receive_ns, position);
                 }
-                self.tell_all(Task::Note(*note, None), text, slot, receive_ns, place);
+                self.send_to_all(Task::Note(*note, None), text, slot, receive_ns, position);
                 if *note == Note::Closed {
                     record.connection.inspect(|&c| self.connections.ended(c));
                 }
@@ -557,46 +576,46 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn on_text(&mut self, frame: &str, slot: ConnectionSlot, receive_ns: u64, place: Place) {
-        if let Some(numbers) = &mut self.numbers {
+    fn on_text(&mut self, frame: &str, slot: ConnectionSlot, receive_ns: u64, position: Position) {
+        if let Some(sequence) = &mut self.sequence {
             let whole = !self.begun.is_empty();
-            let at = (receive_ns, place);
-            let found = numbers.look(frame, slot, whole, self.plan.shards(), at);
-            return self.on_numbered(found, frame, slot, receive_ns, place);
+            let at = (receive_ns, position);
+            let found = sequence.classify(frame, slot, whole, self.plan.shards(), at);
+            return self.on_numbered(found, frame, slot, receive_ns, position);
         }
         match route(frame.as_bytes(), self.plan.shards()) {
             Route::One(shard) => {
-                let open = self.lanes[usize::from(shard.0)].open();
-                open.push(Task::Frame, frame, slot, receive_ns, place);
+                let open = self.senders[usize::from(shard.0)].open();
+                open.push(Task::Frame, frame, slot, receive_ns, position);
             }
             Route::All => {
                 let mut task = Task::Frame;
-                for lane in &mut self.lanes {
-                    lane.open().push(task, frame, slot, receive_ns, place);
-                    task = Task::Echo;
+                for sender in &mut self.senders {
+                    sender.open().push(task, frame, slot, receive_ns, position);
+                    task = Task::FrameUncounted;
                 }
             }
         }
     }
 
-    /// A frame of a venue that numbers its messages. One shard has it all, and all hear of holes.
+    /// A frame of a venue with sequence numbers. One shard applies it; all are told about gaps.
     fn on_numbered(
         &mut self,
-        found: Found,
+        found: FrameInfo,
         frame: &str,
         slot: ConnectionSlot,
         receive_ns: u64,
-        place: Place,
+        position: Position,
     ) {
         self.counts.restarts += u64::from(found.restarted);
         self.count_repeated(&found.repeated);
-        for &place_over in &found.over {
-            self.tell_all(Task::Ended, "", place_over, receive_ns, place);
+        for &stale_slot in &found.stale_slots {
+            self.send_to_all(Task::Ended, "", stale_slot, receive_ns, position);
         }
         for held in &found.released {
-            let Held { slot, shard, receive_ns, place, .. } = *held;
-            let open = self.lanes[usize::from(shard.0)].open();
-            open.push(Task::Frame, &held.frame, slot, receive_ns, place);
+            let Held { slot, shard, receive_ns, position, .. } = *held;
+            let open = self.senders[usize::from(shard.0)].open();
+            open.push(Task::Frame, &held.frame, slot, receive_ns, position);
         }
         match found.verdict {
             _ if found.held => return,
@@ -608,19 +627,19 @@ impl<'a> Reader<'a> {
             Verdict::Hole(missing) => {
                 self.counts.holes += 1;
                 self.counts.missing += missing;
-                self.tell_all(Task::Hole, "", found.slot, receive_ns, place);
+                self.send_to_all(Task::SequenceGap, "", found.slot, receive_ns, position);
             }
         }
         if found.broken {
-            // Whichever subscription it belonged to.
-            let places = self.numbers.as_ref().map_or_else(Vec::new, |n| n.places(slot));
-            for slot in places.into_iter().chain([slot]) {
-                self.tell_all(Task::Hole, "", slot, receive_ns, place);
+            // The subscription is unknown.
+            let slots = self.sequence.as_ref().map_or_else(Vec::new, |n| n.slots(slot));
+            for slot in slots.into_iter().chain([slot]) {
+                self.send_to_all(Task::SequenceGap, "", slot, receive_ns, position);
             }
         }
         let slot = found.slot;
-        let open = self.lanes[usize::from(found.shard.0)].open();
-        open.push(Task::Frame, frame, slot, receive_ns, place);
+        let open = self.senders[usize::from(found.shard.0)].open();
+        open.push(Task::Frame, frame, slot, receive_ns, position);
     }
 
     fn count_duplicate(&mut self, frame: &str) {
@@ -633,67 +652,69 @@ impl<'a> Reader<'a> {
         repeated.iter().for_each(|held| self.count_duplicate(&held.frame));
     }
 
-    /// Whatever tells what frames are that are held back comes too late: what they were to say is not known.
-    fn give_up_held(&mut self) {
-        let Some(numbers) = self.numbers.as_mut().filter(|numbers| numbers.holds()) else { return };
-        let (held, places) = numbers.give_up();
+    /// The held frames cannot be decided about: their books are stale.
+    fn discard_held(&mut self) {
+        let Some(sequence) = self.sequence.as_mut().filter(|sequence| sequence.holds()) else {
+            return;
+        };
+        let (held, slots) = sequence.discard_held();
         self.count_repeated(&held);
-        let Some(Held { receive_ns, place, .. }) = held.last() else { return };
-        for slot in places {
-            self.tell_all(Task::Ended, "", slot, *receive_ns, *place);
+        let Some(Held { receive_ns, position, .. }) = held.last() else { return };
+        for slot in slots {
+            self.send_to_all(Task::Ended, "", slot, *receive_ns, *position);
         }
     }
 
-    /// Whether an engine captured what is at hand: then books are opened and closed by its notes.
-    fn is_engines(&self) -> bool {
+    /// Whether the input is an engine's capture, in which annotations open and close books.
+    fn is_engine_capture(&self) -> bool {
         !self.begun.is_empty()
     }
 
-    /// A shard of an engine begins; if it did before, it is another engine.
-    fn begin(&mut self, line: &str, receive_ns: u64, place: Place) {
+    /// A shard of an engine starts. If the same shard started before, it is another engine.
+    fn begin(&mut self, line: &str, receive_ns: u64, position: Position) {
         let shard = shard_in(line);
         if self.begun.is_empty() || self.begun.contains(&shard) {
             self.begun.clear();
             self.connections = Connections::default();
-            self.tell_all(Task::Begin, "", ConnectionSlot(0), receive_ns, place);
+            self.send_to_all(Task::Begin, "", ConnectionSlot(0), receive_ns, position);
         }
         self.begun.push(shard);
     }
 
-    fn tell_all(
+    fn send_to_all(
         &mut self,
         task: Task,
         text: &str,
         slot: ConnectionSlot,
         receive_ns: u64,
-        place: Place,
+        position: Position,
     ) {
-        for lane in &mut self.lanes {
-            lane.open().push(task, text, slot, receive_ns, place);
+        for sender in &mut self.senders {
+            sender.open().push(task, text, slot, receive_ns, position);
         }
     }
 
-    /// A frame that no decoder can be given.
-    fn on_frame_lost(&mut self, bytes: &[u8], place: Place, why: &str) {
+    /// A frame that cannot be given to a decoder.
+    fn on_frame_lost(&mut self, bytes: &[u8], position: Position, why: &str) {
         self.file_frames += 1;
         self.counts.frames += 1;
         self.counts.bytes += bytes.len() as u64;
-        self.firsts[place.file as usize].strange = true;
+        self.firsts[position.file as usize].strange = true;
         if matches!(bytes.first(), Some(b'{' | b'[')) {
             self.counts.errors += 1;
-            self.note_bad(place, why);
+            self.add_error(position, why);
         } else {
             self.counts.unknown_texts += 1;
         }
     }
 
-    /// A line that cannot be read as it stands: the books that it names may have missed a change.
-    fn on_damaged(&mut self, line: &str, place: Place) {
+    /// An unparsable line: the books named in it may have missed a change.
+    fn on_damaged(&mut self, line: &str, position: Position) {
         let record = Record::read(line);
         let receive_ns = record.receive_ns.unwrap_or(0);
         if record.connection.is_none() && self.connections.any() {
-            // A capture: whichever connection it was.
-            self.tell_all(Task::LostAnywhere, "", ConnectionSlot(0), receive_ns, place);
+            // In a capture the connection of the line is unknown.
+            self.send_to_all(Task::FramesLostAnywhere, "", ConnectionSlot(0), receive_ns, position);
             return;
         }
         let slot = self.connections.slot_of(record.connection);
@@ -701,44 +722,48 @@ impl<'a> Reader<'a> {
             What::Text(frame) => frame,
             _ => line,
         };
-        self.on_unreadable_frame(frame, slot, receive_ns, place);
+        self.on_unreadable_frame(frame, slot, receive_ns, position);
     }
 
-    /// A frame that says nothing that can be read. Where messages are numbered, its number is lost too.
+    /// An unparsable frame. If messages are numbered, its number is lost too.
     fn on_unreadable_frame(
         &mut self,
         frame: &str,
         slot: ConnectionSlot,
         receive_ns: u64,
-        place: Place,
+        position: Position,
     ) {
-        self.give_up_held();
-        if let Some(numbers) = &self.numbers {
-            for slot in numbers.places(slot).into_iter().chain([slot]) {
-                self.tell_all(Task::Hole, "", slot, receive_ns, place);
+        self.discard_held();
+        if let Some(sequence) = &self.sequence {
+            for slot in sequence.slots(slot).into_iter().chain([slot]) {
+                self.send_to_all(Task::SequenceGap, "", slot, receive_ns, position);
             }
         }
-        self.tell_all(Task::Damaged, frame, slot, receive_ns, place);
+        self.send_to_all(Task::Damaged, frame, slot, receive_ns, position);
     }
 
-    fn note_bad(&mut self, place: Place, why: &str) {
-        if self.pass == 0 && self.bad.len() < REPLAY_ERRORS_SHOWN {
-            self.bad.push(BadPlace { place, why: why.to_owned() });
+    fn add_error(&mut self, position: Position, why: &str) {
+        if self.pass == 0 && self.errors_shown.len() < REPLAY_ERRORS_SHOWN {
+            self.errors_shown.push(InputError { position, why: why.to_owned() });
         }
     }
 
-    fn wait_until_due(&mut self, record: &Record<'_>, place: Place) -> Result<(), ReplayError> {
+    fn wait_until_due(
+        &mut self,
+        record: &Record<'_>,
+        position: Position,
+    ) -> Result<(), ReplayError> {
         let Some(pace) = &mut self.pace else { return Ok(()) };
         let Some(receive_ns) = record.receive_ns else {
-            // A text such as `PONG` between frames goes with them.
+            // A text without time such as `PONG` belongs to the frames around it.
             let json = matches!(&record.what, What::Text(text) if text.starts_with(['{', '[']));
-            let source = &self.plan.files()[place.file as usize];
-            let why = format!("{source}, line {}: {NO_TIME}", place.line);
+            let source = &self.plan.files()[position.file as usize];
+            let why = format!("{source}, line {}: {NO_TIME}", position.line);
             return if json { Err(ReplayError::Usage(why)) } else { Ok(()) };
         };
         let due_ns = pace.due_ns(receive_ns, self.clock.mono_ns());
         if due_ns > self.clock.mono_ns() {
-            self.lanes.iter_mut().for_each(Lane::flush);
+            self.senders.iter_mut().for_each(BatchSender::flush);
         }
         while !self.stopped() {
             let left_ns = due_ns.saturating_sub(self.clock.mono_ns());
@@ -752,47 +777,18 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The part of a file that has a range of times in it, as far as its index says.
-fn part(source: &Source, range: &Range<u64>) -> Range<u64> {
-    let blocks = index::read(&file::read_index(source).unwrap_or_default());
-    let Some(last) = blocks.last() else { return 0..u64::MAX };
-    let end = last.offset + last.bytes;
-    let start = index::begin(&blocks, range.start).unwrap_or(end);
-    // What stands behind the index's end may be of any time.
-    let later = blocks.iter().rev().take_while(|block| block.from >= range.end);
-    let cut = later.last().map_or(u64::MAX, |block| block.offset);
-    start..cut.max(start)
-}
-
-/// The number of the shard in a note.
+/// The shard number of an annotation.
 fn shard_in(line: &str) -> u64 {
     let rest = line.split_once(r#","d":"#).map_or("", |(_, rest)| rest);
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
     rest[..digits].parse().unwrap_or(0)
 }
 
-/// Damaged places of one file that are told one by one.
+/// Damaged places of a file that are reported one by one.
 const DAMAGES_SHOWN: u64 = 5;
-/// Bytes of a file's first value that are shown.
+/// Bytes of a file's first value in error messages.
 const FIRST_BYTES_SHOWN: usize = 120;
 const TOO_LONG: &str = "longer than a frame can be";
-
-/// True for what no text begins with. Looks at the first 4 KiB at most.
-fn looks_binary(head: &[u8]) -> bool {
-    let head = &head[..head.len().min(4096)];
-    let pieces = || head.split(|byte| matches!(byte, b'\n' | 0)).filter(|piece| !piece.is_empty());
-    let line = pieces().next().unwrap_or_default();
-    let odd = std::str::from_utf8(line).is_err_and(|error| error.error_len().is_some());
-    let begins = line.trim_ascii_start().first();
-    if odd && !matches!(begins, Some(b'{' | b'[')) {
-        return true;
-    }
-    // Runs of NUL bytes stand where data was lost; single ones between letters are another encoding.
-    let nuls = head.iter().filter(|&&byte| byte == 0).count();
-    let runs = head.chunk_by(|a, b| (*a == 0) == (*b == 0)).filter(|run| run[0] == 0).count();
-    let is_json = matches!(begins, Some(b'{' | b'[' | b'"' | b'0'..=b'9') | None);
-    nuls > 0 && (!is_json || (runs > 4 && nuls < 4 * runs))
-}
 
 #[cfg(test)]
 mod tests;

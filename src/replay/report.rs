@@ -1,4 +1,4 @@
-//! The results of a replay, for people and for programs.
+//! Results of a replay as text and as JSON.
 //!
 //! Runs on:  the starting thread (pure).
 use crate::counter::latency::LatencySummary;
@@ -6,15 +6,15 @@ use crate::counter::shard::CheckCounts;
 use serde::Serialize;
 use std::fmt::Write as _;
 
-/// Everything that a replay found out. Counts are of all passes together; the numbers of books
-/// and the digest are of the last pass. None of the counts depends on the number of shards.
+/// Results of a replay. Counts are sums over all passes; book states and the digest are those after the last pass.
+/// No count depends on the number of shards.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct ReplayReport {
     /// Version of the program.
     pub version: String,
-    /// What the figures were taken on, one line: `ringbook doctor` has the rest.
+    /// The host in one line; `ringbook doctor` has the details.
     pub host: String,
-    /// What was read, in order.
+    /// Inputs in order.
     pub files: Vec<String>,
     /// Number of shards.
     pub shards: u16,
@@ -22,13 +22,13 @@ pub struct ReplayReport {
     pub repeat: u32,
     /// `max` or a factor such as `2.5x`.
     pub speed: String,
-    /// True when the replay was stopped before the end of its input.
+    /// Stopped before the end of the input.
     pub interrupted: bool,
-    /// Frames as they came from the venue: text and binary.
+    /// Frames of the venue: text and binary.
     pub frames: u64,
-    /// Venue messages within them (an array frame holds many).
+    /// Venue messages in the frames (an array frame has many).
     pub messages: u64,
-    /// Bytes of the frames, without what a capture adds.
+    /// Bytes of the frames, without what the capture format adds.
     pub bytes: u64,
     /// Level changes applied.
     pub changes: u64,
@@ -38,52 +38,52 @@ pub struct ReplayReport {
     pub trades: u64,
     /// Frames, messages or capture records that could not be decoded.
     pub errors: u64,
-    /// Messages of an unknown kind.
+    /// Messages of an unknown type.
     pub unknown_events: u64,
-    /// Messages of a known kind with keys that are not known.
+    /// Messages of a known type with unknown keys.
     pub unknown_keys: u64,
-    /// Texts that are no JSON object or array, `PONG` among them.
+    /// Texts that are no JSON object or array, including `PONG`.
     pub unknown_texts: u64,
-    /// Changes of a book that had no snapshot yet: not applied.
+    /// Changes of a book without a snapshot: not applied.
     pub changes_before_snapshot: u64,
     /// Changes older than the book's snapshot: not applied.
     pub changes_stale: u64,
-    /// Messages about tokens that could not be held (unusable id, too many books).
+    /// Messages about tokens without a book (invalid id, too many books).
     pub foreign_tokens: u64,
-    /// Trades that another connection had told already.
+    /// Trades already received on another connection.
     pub trades_repeated: u64,
-    /// Places where numbered messages are missing.
+    /// Gaps in sequence numbers.
     pub sequence_holes: u64,
-    /// Messages that are missing there.
+    /// Messages missing in these gaps.
     pub sequence_missing: u64,
-    /// Messages whose number had been there: not applied.
+    /// Messages with a repeated number: not applied.
     pub sequence_duplicates: u64,
-    /// Sessions that began anew on a connection whose end the input does not show: its books were stale from there
-    /// to their next snapshot.
+    /// Sessions that restarted on a connection whose end is not in the input: its books were stale
+    /// until their next snapshot.
     pub sequence_restarts: u64,
-    /// From the start of reading until every shard was done, nanoseconds.
+    /// From the start of reading to the end of the last shard, nanoseconds.
     pub elapsed_ns: u64,
-    /// CPU time that the shards spent on frames, all together, nanoseconds. Neither waiting for the
-    /// reader is in it nor time in which their core ran something else.
+    /// CPU time of the shards on frames, sum, nanoseconds. Excludes waits for the reader and time in which
+    /// other threads used the core.
     pub busy_ns: u64,
-    /// `messages / busy_ns`: what one core does in a second.
+    /// `messages / busy_ns`: throughput of one core.
     pub messages_per_second_per_core: f64,
-    /// `frames / busy_ns`, likewise.
+    /// `frames / busy_ns`.
     pub frames_per_second_per_core: f64,
-    /// `messages / elapsed_ns`: what this run did in a second, reading included.
+    /// `messages / elapsed_ns`: throughput of this run, including reading.
     pub messages_per_second: f64,
-    /// Percentiles of decoding, applying and both, a message each. The messages of an array frame
-    /// all count from the start of the frame, so a large dump shows up in the last percentiles.
+    /// Percentiles per message of decoding, applying and both. Messages of an array frame
+    /// count from the start of the frame, so a large dump appears in the highest percentiles.
     pub latencies: Vec<LatencySummary>,
-    /// Books at the end.
+    /// Books by state.
     pub books: BooksReport,
-    /// What comparing books with the venue's best prices gave, in all passes. Hashes are not compared.
+    /// Best-price checks of all passes. Hashes are not checked.
     pub checks: CheckCounts,
-    /// SHA-1 of the final books: of exactly the bytes that `--books-out` writes.
+    /// SHA-1 of the final books in the format of `--books-out`.
     pub digest: String,
-    /// What a capture said besides frames.
+    /// Records of a capture other than frames.
     pub capture: CaptureReport,
-    /// Each shard.
+    /// Per shard.
     pub per_shard: Vec<ShardLine>,
     /// The first undecodable inputs.
     pub first_errors: Vec<ErrorLine>,
@@ -91,56 +91,56 @@ pub struct ReplayReport {
     pub troubles: Vec<String>,
 }
 
-/// Books at the end, by state.
+/// Books after the last pass, by state.
 #[derive(Clone, Copy, Debug, Default, Serialize, PartialEq, Eq)]
 pub struct BooksReport {
     /// All.
     pub total: u64,
-    /// Follow the venue.
+    /// Live.
     pub live: u64,
-    /// Never had a snapshot.
+    /// Without a snapshot.
     pub awaiting_snapshot: u64,
-    /// Known to be behind.
+    /// Stale.
     pub stale: u64,
 }
 
-/// What a capture said besides frames.
+/// Records of a capture other than frames.
 #[derive(Clone, Copy, Debug, Default, Serialize, PartialEq, Eq)]
 pub struct CaptureReport {
     /// Connections opened.
     pub opened: u64,
     /// Connections ended.
     pub ended: u64,
-    /// Frames that were lost.
+    /// Lost frames.
     pub frames_lost: u64,
-    /// Texts sent by us.
+    /// Texts sent by the capturing engine.
     pub sent: u64,
     /// Binary frames.
     pub binary_frames: u64,
-    /// Records of a kind that is not known.
+    /// Records of an unknown kind.
     pub unknown_kinds: u64,
-    /// Frames that the live engine passed over, because another connection had taken over.
-    pub passed: u64,
-    /// Proofs in the capture: live books that are here, at that point, what they were there.
-    pub proofs_equal: u64,
-    /// Those that are not.
-    pub proofs_different: u64,
-    /// Those that cannot be told, because frames are missing in the capture, or not in the range of times.
-    pub proofs_untold: u64,
+    /// Frames that the live engine skipped because another connection had taken over.
+    pub frames_skipped: u64,
+    /// Digest checkpoints at which the book is equal to that of the live engine.
+    pub checkpoints_equal: u64,
+    /// Digest checkpoints at which it differs.
+    pub checkpoints_different: u64,
+    /// Digest checkpoints that cannot be compared, because frames are missing in the capture or outside the range.
+    pub checkpoints_skipped: u64,
 }
 
-/// One shard's share.
+/// Figures of one shard.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct ShardLine {
     /// The shard.
     pub shard: u16,
-    /// Frames counted there.
+    /// Frames counted on it.
     pub frames: u64,
-    /// Messages counted there.
+    /// Messages counted on it.
     pub messages: u64,
     /// CPU time spent on frames, nanoseconds.
     pub busy_ns: u64,
-    /// Books held at the end.
+    /// Books after the last pass.
     pub books: u64,
 }
 
@@ -149,11 +149,11 @@ pub struct ShardLine {
 pub struct ErrorLine {
     /// The file.
     pub file: String,
-    /// Line, from 1.
+    /// Line number from 1.
     pub line: u64,
-    /// Byte, from 0, in the decompressed file.
+    /// Byte offset from 0 in the decompressed file.
     pub offset: u64,
-    /// What is wrong.
+    /// The error.
     pub why: String,
 }
 
@@ -165,7 +165,7 @@ impl std::fmt::Display for ErrorLine {
 }
 
 impl ReplayReport {
-    /// Fills in what follows from the counts.
+    /// Computes rates from counts.
     pub(super) fn set_rates(&mut self) {
         let rate = |count: u64, ns: u64| {
             if ns == 0 { 0.0 } else { (count as f64 * 1e9 / ns as f64).round() }
@@ -181,7 +181,7 @@ impl ReplayReport {
         sonic_rs::to_string(self).expect("plain numbers and texts are JSON")
     }
 
-    /// A table for people.
+    /// A table as text.
     #[must_use]
     pub fn to_text(&self) -> String {
         let mut out = String::new();
@@ -211,7 +211,7 @@ impl ReplayReport {
         row("busy", format!("{:.3} s of CPU on {} shard(s)", seconds(self.busy_ns), self.shards));
         row("messages/s per core", grouped(self.messages_per_second_per_core as u64));
         row("frames/s per core", grouped(self.frames_per_second_per_core as u64));
-        row("messages/s in all", grouped(self.messages_per_second as u64));
+        row("messages/s total", grouped(self.messages_per_second as u64));
         if self.shards > 1 {
             for shard in &self.per_shard {
                 let ShardLine { frames, messages, busy_ns, books, .. } = *shard;
@@ -257,25 +257,25 @@ impl ReplayReport {
         let rare = [
             ("early changes", self.changes_before_snapshot),
             ("old changes", self.changes_stale),
-            ("foreign tokens", self.foreign_tokens),
+            ("unknown tokens", self.foreign_tokens),
             ("trades repeated", self.trades_repeated),
             ("sequence holes", self.sequence_holes),
             ("sequence missing", self.sequence_missing),
             ("sequence repeated", self.sequence_duplicates),
-            ("sessions begun anew", self.sequence_restarts),
-            ("tops right", self.checks.tops_matched),
-            ("tops wrong", self.checks.tops_mismatched),
-            ("tops untold", self.checks.tops_unverifiable),
+            ("session restarts", self.sequence_restarts),
+            ("tops matched", self.checks.tops_matched),
+            ("tops mismatched", self.checks.tops_mismatched),
+            ("tops unverifiable", self.checks.tops_unverifiable),
             ("connections opened", capture.opened),
             ("connections ended", capture.ended),
             ("frames lost", capture.frames_lost),
             ("texts sent", capture.sent),
             ("binary frames", capture.binary_frames),
             ("unknown records", capture.unknown_kinds),
-            ("frames passed over", capture.passed),
-            ("proofs equal", capture.proofs_equal),
-            ("proofs different", capture.proofs_different),
-            ("proofs untold", capture.proofs_untold),
+            ("frames skipped", capture.frames_skipped),
+            ("checkpoints equal", capture.checkpoints_equal),
+            ("checkpoints different", capture.checkpoints_different),
+            ("checkpoints skipped", capture.checkpoints_skipped),
         ];
         counts.extend(rare.into_iter().filter(|&(_, value)| value > 0));
         counts

@@ -1,14 +1,14 @@
-//! A whole replay: threads up, files in, books and numbers out.
+//! Runs a replay: starts threads, reads files, returns results.
 //!
 //! Runs on:  the starting thread.
-use super::batch::lane;
+use super::annotations::Checkpoints;
+use super::batch::batch_channel;
 use super::expected;
-use super::notes::Proofs;
 use super::plan::Plan;
 use super::progress::Progress;
-use super::reader::{Findings, FirstValue, Reader, ReaderCounts, ReplayError};
+use super::reader::{FirstValue, Reader, ReaderCounts, ReaderOutput, ReplayError};
 use super::report::{BooksReport, CaptureReport, ErrorLine, ReplayReport, ShardLine};
-use super::worker::{BadPlace, Harvest, Worker};
+use super::worker::{InputError, Worker, WorkerResult};
 use crate::base::id::{BookIndex, MarketId, ShardId, TokenId};
 use crate::base::limits::{DECODE_STACK_BYTES, REPLAY_ERRORS_SHOWN};
 use crate::base::time::Clock;
@@ -22,7 +22,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Replays what the plan names, until its end or until `stop` is set.
+/// Replays the inputs of the plan to their end or until `stop` is set.
 ///
 /// # Errors
 /// [`ReplayError`]: nothing was replayed, or the results could not be written.
@@ -30,7 +30,7 @@ pub fn run(plan: &Plan, stop: &Arc<AtomicBool>) -> Result<ReplayReport, ReplayEr
     run_with(plan, stop, &())
 }
 
-/// The same with a handler on the books. Each shard, and each pass or engine that begins, has a clone.
+/// As [`run`], with a handler on the books. Each shard uses one clone per pass and per engine in the input.
 ///
 /// # Errors
 /// [`ReplayError`]: nothing was replayed, or the results could not be written.
@@ -43,12 +43,13 @@ pub fn run_with<H: Handler + Clone + Send>(
     let books_out = plan.books_out().map(file::create).transpose().map_err(ReplayError::Input)?;
     let clock = HostClock::new();
     let start_ns = clock.mono_ns();
-    let mut lanes = Vec::new();
+    let mut senders = Vec::new();
     let mut threads = Vec::new();
     for shard in 0..plan.shards() {
-        let (lane, inbox) = lane();
+        let (sender, receiver) = batch_channel();
         let (id, clock) = (ShardId(shard), clock.clone());
-        let worker = Worker::new((id, plan.feed()), plan.shards(), inbox, clock, handler.clone());
+        let worker =
+            Worker::new((id, plan.feed()), plan.shards(), receiver, clock, handler.clone());
         let thread = std::thread::Builder::new()
             .name(format!("replay-{shard}"))
             .stack_size(DECODE_STACK_BYTES)
@@ -56,13 +57,13 @@ pub fn run_with<H: Handler + Clone + Send>(
             .map_err(|error| {
                 ReplayError::Input(no_thread(&format!("replay-{shard}"), &error).to_string())
             })?;
-        lanes.push(lane);
+        senders.push(sender);
         threads.push(thread);
     }
-    let mut reader = Reader::new(plan, stop, clock.clone(), lanes, Progress::new(total));
+    let mut reader = Reader::new(plan, stop, clock.clone(), senders, Progress::new(total));
     let result = reader.run();
-    let Findings { counts, bad, troubles, firsts } = reader.into_findings();
-    let harvests: Vec<Harvest<H>> = threads
+    let ReaderOutput { counts, errors_shown, troubles, firsts } = reader.into_output();
+    let results: Vec<WorkerResult<H>> = threads
         .into_iter()
         .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         .collect();
@@ -79,16 +80,16 @@ pub fn run_with<H: Handler + Clone + Send>(
         troubles,
         ..ReplayReport::default()
     };
-    add_counts(&mut report, &counts, &harvests);
-    report.troubles.extend(not_understood(plan, &firsts, &harvests));
-    report.troubles.extend(failed_proof(plan, &report, &harvests));
-    report.first_errors = first_errors(plan, bad, &harvests);
+    add_counts(&mut report, &counts, &results);
+    report.troubles.extend(not_understood(plan, &firsts, &results));
+    report.troubles.extend(different_checkpoint(plan, &report, &results));
+    report.first_errors = first_errors(plan, errors_shown, &results);
     report.set_rates();
-    report.digest = write_books(&harvests, books_out, plan.books_out())?;
+    report.digest = write_books(&results, books_out, plan.books_out())?;
     Ok(report)
 }
 
-/// Looks at every file before the first is read; gives the bytes of all passes, if known.
+/// Checks every file before reading; returns the bytes of all passes, if known.
 fn check_files(plan: &Plan) -> Result<Option<u64>, ReplayError> {
     let mut total = Some(0u64);
     for source in plan.files() {
@@ -114,7 +115,7 @@ fn check_files(plan: &Plan) -> Result<Option<u64>, ReplayError> {
     Ok(total.map(|total| total * u64::from(plan.repeat())))
 }
 
-fn add_counts<H>(report: &mut ReplayReport, read: &ReaderCounts, harvests: &[Harvest<H>]) {
+fn add_counts<H>(report: &mut ReplayReport, read: &ReaderCounts, results: &[WorkerResult<H>]) {
     report.frames = read.frames;
     report.bytes = read.bytes;
     report.errors = read.errors;
@@ -123,7 +124,7 @@ fn add_counts<H>(report: &mut ReplayReport, read: &ReaderCounts, harvests: &[Har
     report.sequence_missing = read.missing;
     report.sequence_duplicates = read.duplicates;
     report.sequence_restarts = read.restarts;
-    let proofs = harvests.iter().fold(Proofs::default(), |sum, h| sum.plus(h.proofs));
+    let checkpoints = results.iter().fold(Checkpoints::default(), |sum, h| sum.plus(h.checkpoints));
     report.capture = CaptureReport {
         opened: read.opened,
         ended: read.ended,
@@ -131,22 +132,22 @@ fn add_counts<H>(report: &mut ReplayReport, read: &ReaderCounts, harvests: &[Har
         sent: read.sent,
         binary_frames: read.binary_frames,
         unknown_kinds: read.unknown_kinds,
-        passed: read.passed,
-        proofs_equal: proofs.equal,
-        proofs_different: proofs.different,
-        proofs_untold: proofs.untold,
+        frames_skipped: read.frames_skipped,
+        checkpoints_equal: checkpoints.equal,
+        checkpoints_different: checkpoints.different,
+        checkpoints_skipped: checkpoints.skipped,
     };
     let mut latencies = Latencies::default();
     let mut books = BooksReport::default();
-    for harvest in harvests {
-        let (counts, on_books) = (&harvest.counts, &harvest.book_counts);
+    for result in results {
+        let (counts, on_books) = (&result.counts, &result.book_counts);
         report.frames += counts.frames;
         report.messages += counts.messages;
-        report.bytes += harvest.bytes;
+        report.bytes += result.bytes;
         report.errors += counts.decode_errors;
         report.unknown_events += counts.unknown_events;
         report.unknown_keys += counts.unknown_keys;
-        report.unknown_texts += counts.unknown_texts + harvest.pongs;
+        report.unknown_texts += counts.unknown_texts + result.pongs;
         report.changes += on_books.updates;
         report.snapshots += on_books.snapshots;
         report.trades += on_books.trades;
@@ -154,18 +155,18 @@ fn add_counts<H>(report: &mut ReplayReport, read: &ReaderCounts, harvests: &[Har
         report.changes_stale += on_books.changes_stale;
         report.foreign_tokens += on_books.foreign_tokens;
         report.trades_repeated += on_books.trades_repeated;
-        report.checks = report.checks.plus(&harvest.checks);
-        report.busy_ns += harvest.busy_ns;
+        report.checks = report.checks.plus(&result.checks);
+        report.busy_ns += result.busy_ns;
         books.total += on_books.books;
         books.live += on_books.live;
         books.awaiting_snapshot += on_books.awaiting;
         books.stale += on_books.stale;
-        latencies.add(&harvest.latencies);
+        latencies.add(&result.latencies);
         report.per_shard.push(ShardLine {
-            shard: harvest.shard.0,
+            shard: result.shard.0,
             frames: counts.frames,
             messages: counts.messages,
-            busy_ns: harvest.busy_ns,
+            busy_ns: result.busy_ns,
             books: on_books.books,
         });
     }
@@ -175,11 +176,15 @@ fn add_counts<H>(report: &mut ReplayReport, read: &ReaderCounts, harvests: &[Har
         stages.iter().map(|&s| LatencySummary::of(s.name(), latencies.stage(s))).collect();
 }
 
-/// Files no line of which is a message of the venue, one line each.
-fn not_understood<H>(plan: &Plan, firsts: &[FirstValue], harvests: &[Harvest<H>]) -> Vec<String> {
+/// One line per file without a single message of the venue.
+fn not_understood<H>(
+    plan: &Plan,
+    firsts: &[FirstValue],
+    results: &[WorkerResult<H>],
+) -> Vec<String> {
     let seen = |number: usize| {
-        let of = |h: &Harvest<H>| h.seen.get(number).copied().unwrap_or_default();
-        harvests.iter().map(of).fold((false, false), |a, b| (a.0 | b.0, a.1 | b.1))
+        let of = |h: &WorkerResult<H>| h.seen.get(number).copied().unwrap_or_default();
+        results.iter().map(of).fold((false, false), |a, b| (a.0 | b.0, a.1 | b.1))
     };
     let venue = plan.feed().venue();
     let venues = crate::venue::ALL.map(|feed| feed.venue());
@@ -188,7 +193,7 @@ fn not_understood<H>(plan: &Plan, firsts: &[FirstValue], harvests: &[Harvest<H>]
     let mut lines = Vec::new();
     for (number, (source, first)) in plan.files().iter().zip(firsts).enumerate() {
         let (understood, strange) = seen(number);
-        if understood || first.noted || !(strange || first.strange) {
+        if understood || first.has_annotations || !(strange || first.strange) {
             continue;
         }
         lines.push(format!(
@@ -200,43 +205,51 @@ fn not_understood<H>(plan: &Plan, firsts: &[FirstValue], harvests: &[Harvest<H>]
     lines
 }
 
-/// The first proof in the capture that failed, in words.
-fn failed_proof<H>(plan: &Plan, report: &ReplayReport, harvests: &[Harvest<H>]) -> Option<String> {
-    let first = harvests.iter().filter_map(|h| h.different.as_ref()).min_by_key(|d| d.place)?;
+/// One line about the first different checkpoint.
+fn different_checkpoint<H>(
+    plan: &Plan,
+    report: &ReplayReport,
+    results: &[WorkerResult<H>],
+) -> Option<String> {
+    let first = results.iter().filter_map(|h| h.different.as_ref()).min_by_key(|d| d.position)?;
     Some(format!(
-        "{} of {} books are not here what they were when they were captured; the first: {}, line {}: {}",
-        report.capture.proofs_different,
-        report.capture.proofs_different + report.capture.proofs_equal,
-        plan.files()[first.place.file as usize],
-        first.place.line,
+        "{} of {} books differ from the capture; the first: {}, line {}: {}",
+        report.capture.checkpoints_different,
+        report.capture.checkpoints_different + report.capture.checkpoints_equal,
+        plan.files()[first.position.file as usize],
+        first.position.line,
         first.why,
     ))
 }
 
-fn first_errors<H>(plan: &Plan, bad: Vec<BadPlace>, harvests: &[Harvest<H>]) -> Vec<ErrorLine> {
-    let mut all = bad;
-    all.extend(harvests.iter().flat_map(|harvest| harvest.bad.iter().cloned()));
-    all.sort_by_key(|bad| bad.place);
+fn first_errors<H>(
+    plan: &Plan,
+    errors_shown: Vec<InputError>,
+    results: &[WorkerResult<H>],
+) -> Vec<ErrorLine> {
+    let mut all = errors_shown;
+    all.extend(results.iter().flat_map(|result| result.errors_shown.iter().cloned()));
+    all.sort_by_key(|errors_shown| errors_shown.position);
     all.truncate(REPLAY_ERRORS_SHOWN);
-    let line = |bad: BadPlace| ErrorLine {
-        file: plan.files()[bad.place.file as usize].to_string(),
-        line: bad.place.line,
-        offset: bad.place.offset,
-        why: bad.why,
+    let line = |errors_shown: InputError| ErrorLine {
+        file: plan.files()[errors_shown.position.file as usize].to_string(),
+        line: errors_shown.position.line,
+        offset: errors_shown.position.offset,
+        why: errors_shown.why,
     };
     all.into_iter().map(line).collect()
 }
 
-/// Writes every book in the order of its token, and gives the SHA-1 of what was or would have
-/// been written. One book at a time is in memory as text.
+/// Writes every book, sorted by token, and returns the SHA-1 of the text. One book at a time is in memory
+/// as text.
 fn write_books<H: Handler>(
-    harvests: &[Harvest<H>],
+    results: &[WorkerResult<H>],
     out: Option<std::fs::File>,
     path: Option<&Path>,
 ) -> Result<String, ReplayError> {
     let mut places: Vec<(TokenId, MarketId, usize, BookIndex)> = Vec::new();
-    for (at, harvest) in harvests.iter().enumerate() {
-        places.extend(harvest.books.places().map(|(token, market, i)| (token, market, at, i)));
+    for (at, result) in results.iter().enumerate() {
+        places.extend(result.books.places().map(|(token, market, i)| (token, market, at, i)));
     }
     places.sort_unstable_by(|a, b| {
         (a.0.as_bytes(), a.1.as_bytes()).cmp(&(b.0.as_bytes(), b.1.as_bytes()))
@@ -250,7 +263,7 @@ fn write_books<H: Handler>(
         ReplayError::Input(format!("cannot write {path}: {error}"))
     };
     for (_, _, at, index) in places {
-        harvests[at].books.fill_image_at(index, &mut image);
+        results[at].books.fill_image_at(index, &mut image);
         line.clear();
         image.write_json_with_state(&mut line);
         line.push('\n');

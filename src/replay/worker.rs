@@ -1,8 +1,8 @@
-//! One shard of a replay: takes batches, applies them with the live shard's code, measures.
+//! One shard of a replay: applies batches with the live shard's code and measures.
 //!
-//! Runs on:  a plain thread of its own. Owns: the shard's books, counters and histograms.
-use super::batch::{Batch, Inbox, Item, Order, Place, Task};
-use super::notes::{self, Left, Notes, Proofs};
+//! Runs on:  a plain thread. Owns: the shard's books, counters and histograms.
+use super::annotations::{self, Annotations, Checkpoints, Followup};
+use super::batch::{Batch, BatchReceiver, Item, Position, Task, WorkerCommand};
 use crate::base::id::ShardId;
 use crate::base::limits::REPLAY_ERRORS_SHOWN;
 use crate::base::policy::HashChecks;
@@ -17,25 +17,25 @@ use crate::shard::intake::{Findings, Intake};
 use crate::shard::publish::Handler;
 use crate::venue::{BadInput, Feed, Progress};
 
-/// Something undecodable and where it stands.
+/// An undecodable input and its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct BadPlace {
-    pub(super) place: Place,
+pub(super) struct InputError {
+    pub(super) position: Position,
     pub(super) why: String,
 }
 
-/// What a shard has at the end.
+/// Results of a shard.
 #[derive(Debug)]
-pub(super) struct Harvest<H> {
+pub(super) struct WorkerResult<H> {
     /// The shard.
     pub(super) shard: ShardId,
-    /// Books of the last pass.
+    /// Books after the last pass.
     pub(super) books: Books<H>,
-    /// What was read in all passes.
+    /// Intake counters of all passes.
     pub(super) counts: IntakeCounts,
-    /// What happened to books in all passes; states are those at the end.
+    /// Book events of all passes; states after the last pass.
     pub(super) book_counts: BookCounts,
-    /// What comparing them with the venue's best prices gave in all passes.
+    /// Best-price checks of all passes.
     pub(super) checks: CheckCounts,
     /// Answers to heartbeats.
     pub(super) pongs: u64,
@@ -46,35 +46,35 @@ pub(super) struct Harvest<H> {
     /// Percentiles of the frames counted here.
     pub(super) latencies: Box<Latencies>,
     /// The first undecodable inputs of the first pass.
-    pub(super) bad: Vec<BadPlace>,
-    /// What the proofs in the capture gave in all passes.
-    pub(super) proofs: Proofs,
-    /// The first that failed.
-    pub(super) different: Option<BadPlace>,
-    /// Of each file: whether there was market data, and whether there was something that nobody knows.
+    pub(super) errors_shown: Vec<InputError>,
+    /// Checkpoints of all passes.
+    pub(super) checkpoints: Checkpoints,
+    /// The first different checkpoint.
+    pub(super) different: Option<InputError>,
+    /// Per file: whether it has market data, and whether it has unrecognized messages.
     pub(super) seen: Vec<(bool, bool)>,
 }
 
-/// A shard at work.
+/// A running shard.
 pub(super) struct Worker<H> {
     shard: ShardId,
     shards: u16,
     feed: Feed,
-    inbox: Inbox,
+    receiver: BatchReceiver,
     intake: Intake<H, HostClock>,
     handler: H,
     findings: Findings,
-    /// Where frames count that another shard counts.
-    aside: (IntakeCounts, Box<Latencies>),
-    earlier: BookCounts,
-    earlier_checks: CheckCounts,
+    /// Counters for frames that another shard counts.
+    uncounted: (IntakeCounts, Box<Latencies>),
+    previous_passes: BookCounts,
+    previous_checks: CheckCounts,
     pongs: u64,
     bytes: u64,
     busy_ns: u64,
     passes: u32,
-    bad: Vec<BadPlace>,
-    notes: Notes,
-    different: Option<BadPlace>,
+    errors_shown: Vec<InputError>,
+    annotations: Annotations,
+    different: Option<InputError>,
     seen: Vec<(bool, bool)>,
 }
 
@@ -83,7 +83,7 @@ fn empty_books<H: Handler>(
     admission: Admission,
     handler: H,
 ) -> Books<H> {
-    // A recording lacks what a hash is made of: tick size and smallest order of the catalogue.
+    // A recording lacks tick size and minimum order, which are inputs of a hash.
     let books = Books::new(shard, admission, handler).checking(HashChecks::Off);
     books.of_venue(feed.venue()).sequenced(feed.capabilities().is_sequenced())
 }
@@ -92,7 +92,7 @@ impl<H: Handler + Clone> Worker<H> {
     pub(super) fn new(
         (shard, feed): (ShardId, Feed),
         shards: u16,
-        inbox: Inbox,
+        receiver: BatchReceiver,
         clock: HostClock,
         handler: H,
     ) -> Self {
@@ -101,42 +101,42 @@ impl<H: Handler + Clone> Worker<H> {
         Self {
             shard,
             shards,
-            inbox,
+            receiver,
             feed,
             intake: Intake::new(feed, books, clock),
             handler,
             findings: Findings::default(),
-            aside: Default::default(),
-            earlier: BookCounts::default(),
-            earlier_checks: CheckCounts::default(),
+            uncounted: Default::default(),
+            previous_passes: BookCounts::default(),
+            previous_checks: CheckCounts::default(),
             pongs: 0,
             bytes: 0,
             busy_ns: 0,
             passes: 0,
-            bad: Vec::new(),
-            notes: Notes::default(),
+            errors_shown: Vec::new(),
+            annotations: Annotations::default(),
             different: None,
             seen: Vec::new(),
         }
     }
 
-    /// Works until the input is over.
-    pub(super) fn run(mut self) -> Harvest<H> {
+    /// Runs until the end of the input.
+    pub(super) fn run(mut self) -> WorkerResult<H> {
         loop {
-            match self.inbox.wait() {
-                Order::Batch(batch) => {
+            match self.receiver.wait() {
+                WorkerCommand::Batch(batch) => {
                     let start_ns = thread_cpu_ns();
                     self.on_batch(&batch);
                     self.busy_ns += thread_cpu_ns().saturating_sub(start_ns);
-                    self.inbox.give_back(batch);
+                    self.receiver.give_back(batch);
                 }
-                Order::Reset => {
+                WorkerCommand::Reset => {
                     self.begin(self.books(Admission::Implied { shards: self.shards }));
                     self.passes += 1;
                 }
-                Order::Finish => {
+                WorkerCommand::Finish => {
                     self.settle();
-                    return self.harvest();
+                    return self.into_result();
                 }
             }
         }
@@ -147,20 +147,20 @@ impl<H: Handler + Clone> Worker<H> {
         empty_books((self.shard, self.feed), admission, self.handler.clone())
     }
 
-    /// Forgets all books and goes on with others.
+    /// Drops all books and continues with `books`.
     fn begin(&mut self, books: Books<H>) {
         self.settle();
-        self.earlier = sum(&self.earlier, self.intake.books.counts());
+        self.previous_passes = sum(&self.previous_passes, self.intake.books.counts());
         self.intake.books = books;
-        self.notes.lossy = false;
+        self.annotations.has_gaps = false;
     }
 
-    /// The end of a pass is the end of every group of messages; but an engine had left off where its capture does.
+    /// A pass ends all message groups; an engine's capture ends where the engine stopped.
     fn settle(&mut self) {
-        if !self.notes.is_engines() {
+        if !self.annotations.is_engine_capture() {
             self.intake.books.settle_all();
         }
-        self.earlier_checks = self.earlier_checks.plus(self.intake.books.checks());
+        self.previous_checks = self.previous_checks.plus(self.intake.books.checks());
     }
 
     fn on_batch(&mut self, batch: &Batch) {
@@ -169,19 +169,19 @@ impl<H: Handler + Clone> Worker<H> {
                 Task::Frame => {
                     self.bytes += frame.len() as u64;
                     self.on_frame(item, frame);
-                    self.look_at_findings(item);
+                    self.collect_errors(item);
                 }
-                Task::Echo => {
-                    self.swap_aside();
+                Task::FrameUncounted => {
+                    self.swap_uncounted();
                     self.on_frame(item, frame);
                     self.findings.news.clear();
-                    self.swap_aside();
+                    self.swap_uncounted();
                 }
                 Task::Ended => {
                     let why = StaleReason::Disconnected;
                     self.intake.books.set_connection_stale(item.connection, why, item.receive_ns);
                 }
-                Task::HungUp => {
+                Task::EndedInCapture => {
                     let (at, why) = (recorded(item), StaleReason::Disconnected);
                     self.intake.books.on_line_end(item.connection, at);
                     self.intake.books.set_connection_stale(item.connection, why, item.receive_ns);
@@ -189,26 +189,26 @@ impl<H: Handler + Clone> Worker<H> {
                 Task::Begin => {
                     self.begin(self.books(Admission::Listed));
                 }
-                Task::Note(note, from) => self.on_note(note, from, item, frame),
+                Task::Note(note, from) => self.on_annotation(note, from, item, frame),
                 Task::Answer => {
                     let (mut progress, at) = (Progress::default(), recorded(item));
                     self.intake.on_rest_part(frame, &mut progress, usize::MAX, at);
                 }
-                Task::Lost => {
-                    self.notes.lossy = true;
+                Task::FramesLost => {
+                    self.annotations.has_gaps = true;
                     let why = StaleReason::FramesLost;
                     self.intake.books.set_connection_stale(item.connection, why, item.receive_ns);
                 }
                 Task::Damaged => {
                     self.intake.books.on_damaged(frame, item.connection, item.receive_ns);
                 }
-                Task::Hole => {
-                    // The live shard found it too.
+                Task::SequenceGap => {
+                    // The live shard detected it too.
                     let why = StaleReason::FramesLost;
                     self.intake.books.set_connection_stale(item.connection, why, item.receive_ns);
                 }
-                Task::LostAnywhere => {
-                    self.notes.lossy = true;
+                Task::FramesLostAnywhere => {
+                    self.annotations.has_gaps = true;
                     self.intake.books.set_all_stale(StaleReason::FramesLost, item.receive_ns);
                 }
             }
@@ -217,7 +217,7 @@ impl<H: Handler + Clone> Worker<H> {
 
     fn on_frame(&mut self, item: &Item, frame: &str) {
         let read = if self.intake.books.has_handovers() {
-            // What two connections say is matched in the recorded time, which nothing here can be timed by.
+            // Handovers use the recorded time; latencies use the clock of this host.
             self.intake.timed = false;
             recorded(item)
         } else {
@@ -228,7 +228,7 @@ impl<H: Handler + Clone> Worker<H> {
         self.intake.on_frame(frame, item.connection, read, &mut self.findings);
         let is_strange = strange(&self.intake.counts) > before;
         let is_data = self.findings.data || !self.findings.news.is_empty();
-        let file = item.place.file as usize;
+        let file = item.position.file as usize;
         if self.seen.len() <= file {
             self.seen.resize(file + 1, (false, false));
         }
@@ -236,103 +236,105 @@ impl<H: Handler + Clone> Worker<H> {
         *seen = (seen.0 | is_data, seen.1 | is_strange);
     }
 
-    fn on_note(&mut self, note: Note, from: Option<ConnectionSlot>, item: &Item, line: &str) {
-        let place = notes::Place {
+    fn on_annotation(&mut self, note: Note, from: Option<ConnectionSlot>, item: &Item, line: &str) {
+        let context = annotations::AnnotationContext {
             shard: self.shard.0,
             shards: self.shards,
             connection: item.connection,
             from,
             at: recorded(item),
         };
-        match self.notes.on_note(note, line, place, &mut self.intake.books) {
-            Left::Nothing => {}
-            Left::Check(hashes) => {
+        match self.annotations.apply(note, line, context, &mut self.intake.books) {
+            Followup::Nothing => {}
+            Followup::Check(hashes) => {
                 let fresh = self.books(Admission::Listed);
                 let books = std::mem::replace(&mut self.intake.books, fresh);
                 self.intake.books = books.checking(hashes);
             }
-            // Every shard reads it, and one says so.
-            Left::Broken if self.shard.0 > 0 => {}
-            Left::Broken => {
+            // Every shard reads it, one reports it.
+            Followup::Unreadable if self.shard.0 > 0 => {}
+            Followup::Unreadable => {
                 self.intake.counts.decode_errors += 1;
-                if self.passes == 0 && self.bad.len() < REPLAY_ERRORS_SHOWN {
-                    let why = "note of a shard cannot be read".to_owned();
-                    self.bad.push(BadPlace { place: item.place, why });
+                if self.passes == 0 && self.errors_shown.len() < REPLAY_ERRORS_SHOWN {
+                    let why = "annotation record cannot be read".to_owned();
+                    self.errors_shown.push(InputError { position: item.position, why });
                 }
             }
-            Left::Different => {
+            Followup::Different => {
                 let why = line.to_owned();
-                self.different.get_or_insert(BadPlace { place: item.place, why });
+                self.different.get_or_insert(InputError { position: item.position, why });
             }
         }
     }
 
-    fn look_at_findings(&mut self, item: &Item) {
+    fn collect_errors(&mut self, item: &Item) {
         self.pongs += u64::from(self.findings.pong);
         self.findings.news.clear();
         if let Some(bad) = self.findings.bad
             && self.passes == 0
-            && self.bad.len() < REPLAY_ERRORS_SHOWN
+            && self.errors_shown.len() < REPLAY_ERRORS_SHOWN
         {
-            let place = Place { offset: item.place.offset + bad.offset as u64, ..item.place };
-            self.bad.push(BadPlace { place, why: explain(&bad) });
+            let position =
+                Position { offset: item.position.offset + bad.offset as u64, ..item.position };
+            self.errors_shown.push(InputError { position, why: explain(&bad) });
         }
     }
 
-    fn swap_aside(&mut self) {
-        std::mem::swap(&mut self.intake.counts, &mut self.aside.0);
-        std::mem::swap(&mut self.intake.latencies, &mut self.aside.1);
+    fn swap_uncounted(&mut self) {
+        std::mem::swap(&mut self.intake.counts, &mut self.uncounted.0);
+        std::mem::swap(&mut self.intake.latencies, &mut self.uncounted.1);
     }
 
-    fn harvest(self) -> Harvest<H> {
-        let book_counts = sum(&self.earlier, self.intake.books.counts());
-        Harvest {
+    fn into_result(self) -> WorkerResult<H> {
+        let book_counts = sum(&self.previous_passes, self.intake.books.counts());
+        WorkerResult {
             shard: self.shard,
             counts: self.intake.counts,
             latencies: self.intake.latencies,
             books: self.intake.books,
             book_counts,
-            checks: self.earlier_checks,
+            checks: self.previous_checks,
             pongs: self.pongs,
             bytes: self.bytes,
             busy_ns: self.busy_ns,
-            bad: self.bad,
-            proofs: self.notes.proofs,
+            errors_shown: self.errors_shown,
+            checkpoints: self.annotations.checkpoints,
             different: self.different,
             seen: self.seen,
         }
     }
 }
 
-/// Messages that were not understood.
+/// Unrecognized messages.
 fn strange(counts: &IntakeCounts) -> u64 {
     counts.unknown_events + counts.unknown_texts + counts.decode_errors
 }
 
-/// The time of a record, as both clocks.
+/// The time of a record for both clocks.
 fn recorded(item: &Item) -> Now {
     Now { mono_ns: item.receive_ns, wall_ns: item.receive_ns }
 }
 
-fn explain(bad: &BadInput) -> String {
-    match bad.fault {
+fn explain(errors_shown: &BadInput) -> String {
+    match errors_shown.fault {
         Some(fault) => format!("message refused: {fault}"),
         None => "not JSON from here on".to_owned(),
     }
 }
 
-/// Events of both, states of `now`.
-fn sum(earlier: &BookCounts, now: &BookCounts) -> BookCounts {
+/// Sum of the events of both; states of `now`.
+fn sum(previous_passes: &BookCounts, now: &BookCounts) -> BookCounts {
     BookCounts {
-        updates: earlier.updates + now.updates,
-        snapshots: earlier.snapshots + now.snapshots,
-        trades: earlier.trades + now.trades,
-        changes_before_snapshot: earlier.changes_before_snapshot + now.changes_before_snapshot,
-        changes_stale: earlier.changes_stale + now.changes_stale,
-        snapshots_refused: earlier.snapshots_refused + now.snapshots_refused,
-        foreign_tokens: earlier.foreign_tokens + now.foreign_tokens,
-        trades_repeated: earlier.trades_repeated + now.trades_repeated,
-        trades_without_book: earlier.trades_without_book + now.trades_without_book,
+        updates: previous_passes.updates + now.updates,
+        snapshots: previous_passes.snapshots + now.snapshots,
+        trades: previous_passes.trades + now.trades,
+        changes_before_snapshot: previous_passes.changes_before_snapshot
+            + now.changes_before_snapshot,
+        changes_stale: previous_passes.changes_stale + now.changes_stale,
+        snapshots_refused: previous_passes.snapshots_refused + now.snapshots_refused,
+        foreign_tokens: previous_passes.foreign_tokens + now.foreign_tokens,
+        trades_repeated: previous_passes.trades_repeated + now.trades_repeated,
+        trades_without_book: previous_passes.trades_without_book + now.trades_without_book,
         ..*now
     }
 }

@@ -1,25 +1,25 @@
-//! One local client: its requests in order, on one connection.
+//! One local client: sequential requests on one connection.
 //!
-//! Runs on:  serve core, one task a client. Owns: the socket and the bytes not yet handled.
-//! Bounds:   `SERVE_HEAD_BYTES_MAX`; a timeout on everything that the client can delay; it gives way before each
+//! Runs on:  serve core, one task per client. Owns: the socket and unparsed bytes.
+//! Bounds:   `SERVE_HEAD_BYTES_MAX`; a timeout on everything that the client can delay; yields before each
 //!           read and each request.
-use super::answer::Answer;
+use super::client_limit::{Activity, ClientPermit};
 use super::event::Event;
-use super::places::{Doing, Place};
 use super::request::{self, Head, HeadError, Method};
-use super::{Patience, Server, route};
+use super::response::Response;
+use super::{Server, Timeouts, route};
 use crate::base::limits::{SERVE_LINGER_BYTES_MAX, SERVE_LINGER_NS};
 use crate::io::{dial::within, executor::yield_now, listen::ClientStream};
 use futures_lite::future::or;
 use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _};
 use std::net::IpAddr;
 
-/// Bytes asked of the socket at once: a request is a few hundred.
+/// Bytes per read; a request has a few hundred.
 const READ_BYTES: usize = 4096;
 
 pub(super) struct Client {
     stream: ClientStream,
-    /// It is a program on this host.
+    /// The peer address belongs to this host.
     is_local: bool,
     input: Vec<u8>,
 }
@@ -27,11 +27,11 @@ pub(super) struct Client {
 enum Next {
     Request(Head),
     Bad(HeadError),
-    /// The client left, was silent for too long, or the server stops.
+    /// The client closed or timed out, or the server stops.
     End,
 }
 
-/// What ends a client's connection from our side.
+/// Conditions on which the server closes the connection.
 #[derive(Clone, Copy)]
 struct End<'a> {
     stopping: &'a Event,
@@ -51,7 +51,7 @@ impl End<'_> {
     }
 }
 
-/// Whether an address is of this host; a socket that takes both protocols shows IPv4 addresses within IPv6.
+/// True for an address of this host, including IPv4-mapped IPv6 addresses of a dual-stack socket.
 fn is_this_host(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
@@ -62,16 +62,16 @@ impl Client {
         Self { stream, is_local, input: Vec::new() }
     }
 
-    /// Serves until the client leaves, one of the two must close, its place is needed, or the server stops.
-    pub(super) async fn run(mut self, server: &Server, place: &Place) {
-        let end = End { stopping: &server.stopping, evicted: Some(&place.evicted) };
+    /// Serves until either side closes, a timeout, an eviction or the end of the server.
+    pub(super) async fn run(mut self, server: &Server, permit: &ClientPermit) {
+        let end = End { stopping: &server.stopping, evicted: Some(&permit.evicted) };
         loop {
-            // A client whose requests have all come already would never let another one have its turn.
+            // Pipelined requests would otherwise starve other clients.
             yield_now().await;
-            let (head, answer) = match self.next(&server.patience, end, place).await {
+            let (head, answer) = match self.next(&server.timeouts, end, permit).await {
                 Next::Request(head) => {
-                    place.set(Doing::Waiting);
-                    let answer = if place.reserved && !route::is_reserved(&head) {
+                    permit.set(Activity::Waiting);
+                    let answer = if permit.reserved && !route::is_reserved(&head) {
                         server.refuse();
                         route::too_many_clients()
                     } else {
@@ -88,12 +88,12 @@ impl Client {
                 Next::End => return,
             };
             let keep_alive = !end.is_near()
-                && !place.reserved
+                && !permit.reserved
                 && head.as_ref().is_some_and(|head| head.keep_alive && !head.has_body);
             let head_only = head.is_some_and(|head| head.method == Method::Head);
             let bytes = answer.to_bytes(head_only, keep_alive);
-            place.set(Doing::Taking);
-            let sent = self.send(&bytes, server.patience.write_ns, end).await;
+            permit.set(Activity::ReadingAnswer);
+            let sent = self.send(&bytes, server.timeouts.write_ns, end).await;
             if !sent {
                 return;
             }
@@ -104,28 +104,28 @@ impl Client {
         }
     }
 
-    /// Tells a client that there are too many, and closes.
-    pub(super) async fn turn_away(mut self, answer: &Answer, stopping: &Event) {
+    /// Sends the "too many clients" answer and closes.
+    pub(super) async fn reject(mut self, answer: &Response, stopping: &Event) {
         let end = End { stopping, evicted: None };
         if self.send(&answer.to_bytes(false, false), SERVE_LINGER_NS, end).await {
             self.linger(end).await;
         }
     }
 
-    async fn next(&mut self, patience: &Patience, end: End<'_>, place: &Place) -> Next {
+    async fn next(&mut self, timeouts: &Timeouts, end: End<'_>, permit: &ClientPermit) -> Next {
         if end.is_near() {
             return Next::End;
         }
         if self.input.is_empty() {
-            place.set(Doing::Idle);
-            let first = within(patience.idle_ns, self.receive(end)).await;
+            permit.set(Activity::Idle);
+            let first = within(timeouts.idle_ns, self.receive(end)).await;
             if !first.unwrap_or(false) {
                 return Next::End;
             }
         }
-        place.set(Doing::Asking);
-        // A client may not hold a place by sending its head one byte at a time.
-        within(patience.head_ns, self.read_head(end)).await.unwrap_or(Next::End)
+        permit.set(Activity::SendingRequest);
+        // Bounds the whole head, so that single bytes do not extend the permit.
+        within(timeouts.head_ns, self.read_head(end)).await.unwrap_or(Next::End)
     }
 
     async fn read_head(&mut self, end: End<'_>) -> Next {
@@ -144,12 +144,12 @@ impl Client {
         }
     }
 
-    /// Appends what the client sends next; false at the end.
+    /// Appends the received bytes to `input`; false at the end of the stream.
     async fn receive(&mut self, end: End<'_>) -> bool {
-        // It may always have more: others, and the timers that bound this, have their turn first.
+        // A client that sends without pause must not starve other tasks and the timers that bound it.
         yield_now().await;
         let mut buffer = [0; READ_BYTES];
-        // `or` looks at the socket first: a request that has come already is still answered.
+        // `or` polls the socket first: a request that was already received is still answered.
         let received = or(async { self.stream.read(&mut buffer).await.unwrap_or(0) }, async {
             end.wait().await;
             0
@@ -165,12 +165,12 @@ impl Client {
             end.wait().await;
             false
         };
-        // `or` looks at the write first, so that an answer is still sent when the server stops.
+        // `or` polls the write first: a complete answer is still sent when the server stops.
         within(timeout_ns, or(write, stopped)).await.unwrap_or(false)
     }
 
-    /// Closes our sending side and reads the rest of the client's: closing with bytes unread would reset
-    /// the connection and take the answer with it.
+    /// Shuts down the sending side and drains the receiving side: closing with unread bytes would send a reset,
+    /// which discards the answer.
     async fn linger(&mut self, end: End<'_>) {
         if self.stream.close().await.is_err() {
             return;

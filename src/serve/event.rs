@@ -1,12 +1,12 @@
-//! Waiting within one executor: for something that happens once, and for a bell that rings often.
+//! Wake-ups within one executor: a one-time event, a repeatable bell, a slot for one value.
 //!
-//! Runs on:  one executor. Owns: the wakers of those who wait, and takes them back when they go.
+//! Runs on:  one executor. Owns: the wakers of the waiting futures; removes them when a future is dropped.
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::task::{Poll, Waker};
 
-/// Happens once; any number may wait.
+/// A one-time event for any number of waiters.
 #[derive(Debug, Default)]
 pub(super) struct Event {
     happened: Cell<bool>,
@@ -15,7 +15,7 @@ pub(super) struct Event {
 }
 
 impl Event {
-    /// Lets everybody go on who waits now or later.
+    /// Wakes all present and future waiters.
     pub(super) fn set(&self) {
         self.happened.set(true);
         for (_, waker) in self.waiting.take() {
@@ -30,7 +30,7 @@ impl Event {
     pub(super) async fn wait(&self) {
         let number = self.next.get();
         self.next.set(number + 1);
-        let place = Place { event: self, number };
+        let place = Waiter { event: self, number };
         poll_fn(|context| {
             if place.event.is_set() {
                 return Poll::Ready(());
@@ -42,12 +42,12 @@ impl Event {
     }
 }
 
-struct Place<'a> {
+struct Waiter<'a> {
     event: &'a Event,
     number: u64,
 }
 
-impl Drop for Place<'_> {
+impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         self.event.waiting.borrow_mut().remove(&self.number);
     }
@@ -68,7 +68,7 @@ impl Bell {
         }
     }
 
-    /// One caller at a time.
+    /// At most one waiter at a time.
     pub(super) async fn wait(&self) {
         poll_fn(|context| {
             if self.rung.take() {
@@ -81,7 +81,7 @@ impl Bell {
     }
 }
 
-/// A value that one side puts and the other waits for.
+/// A value passed once from one task to another.
 #[derive(Debug)]
 pub(super) struct Slot<T> {
     value: RefCell<Option<T>>,

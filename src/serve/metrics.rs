@@ -1,283 +1,566 @@
-//! `/metrics`: the report as OpenMetrics text.
+//! Every metric: name, unit, meaning, advice, source of its value.
 //!
-//! Runs on:  serve core, at scrape only (pure). Owns: nothing.
-use super::catalogue::{
-    BUILD, CAPTURE, CONNECTION, CORRECTNESS, DIALOG, ENGINE, EXCHANGE, Kind, LATENCY, LINK, Metric,
-    PHASE, PHASE_QUANTILE, QUANTILE, Quantile, RECYCLING, REQUESTS, RESYNC, Requests, Row, SERVE,
-    SERVICE, SHARD, SKIP, TRADES, VENUE, Value,
-};
+//! Runs on:  any (pure). Owns: nothing. `/metrics` and `ringbook counters` read the same tables, so every metric
+//! has an explanation.
+use super::exposition::ServeReport;
+use crate::base::time::{MICROSECOND_NS, MILLISECOND_NS};
+use crate::counter::capture::CaptureReport;
 use crate::counter::latency::LatencySummary;
-use crate::counter::report::EngineReport;
-use crate::counter::service::ServiceReport;
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::registry::Registry;
-use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::Arc;
+use crate::counter::report::{ConnectionReport, EngineReport, LinkReport, ShardReport, SkipReport};
+use crate::counter::service::{HealthState, ServiceReport};
+use crate::counter::trades::TradeReport;
 
-/// `Content-Type` of the exposition.
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/// What the serve core counts about itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ServeReport {
-    /// Clients connected now.
-    pub clients: u64,
-    /// Clients turned away because there were too many.
-    pub clients_refused: u64,
-    /// Clients that gave their place to a newcomer because they had been idle for longest.
-    pub clients_evicted: u64,
-    /// Clients that the kernel could not hand over.
-    pub accept_errors: u64,
-    /// Questions to other cores that were not answered in time.
-    pub answers_late: u64,
-    /// Questions that were not asked because too many were under way.
-    pub questions_refused: u64,
-    /// Requests answered, by route and status.
-    pub requests: BTreeMap<(&'static str, u16), u64>,
+/// How a value moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Increases only; exposed with the suffix `_total`.
+    Counter,
+    /// Increases and decreases.
+    Gauge,
+    /// Always 1; the labels carry the information. Exposed with the suffix `_info`.
+    Info,
 }
 
-/// The whole exposition, with its end marker.
+/// Description of a metric.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// Name in `/metrics` without the suffix `_total` or `_info`.
+    pub name: &'static str,
+    /// How it moves.
+    pub kind: Kind,
+    /// Unit.
+    pub unit: &'static str,
+    /// Labels, comma separated; empty if there is one series per engine.
+    pub labels: &'static str,
+    /// What it measures.
+    pub meaning: &'static str,
+    /// What to do when it rises (or falls, if stated).
+    pub when_it_rises: &'static str,
+}
+
+/// A value of a metric.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Value {
+    /// A whole number.
+    Whole(u64),
+    /// Seconds or a ratio.
+    Real(f64),
+    /// Never happened or not measured: no series.
+    Absent,
+}
+use Value::{Absent, Real, Whole};
+
+/// A metric and its source. Arguments of `read`: the record, and the time of the report in Unix nanoseconds.
+pub(super) struct Row<T: 'static> {
+    pub(super) metric: Metric,
+    pub(super) read: fn(&T, u64) -> Value,
+}
+
+type Rows<T> = &'static [Row<T>];
+
+/// Every metric, in the order of `/metrics`.
 #[must_use]
-pub fn exposition(report: &Arc<EngineReport>, serve: &ServeReport) -> String {
-    let mut registry = Registry::default();
-    let reports = Reports { engine: Arc::clone(report), serve: serve.clone() };
-    registry.register_collector(Box::new(reports));
-    let mut text = String::with_capacity(64 * 1024);
-    text::encode(&mut text, &registry).expect("writing to a string cannot fail");
-    text
-}
-
-#[derive(Debug)]
-struct Reports {
-    engine: Arc<EngineReport>,
-    serve: ServeReport,
-}
-
-type Labels = Vec<(&'static str, String)>;
-
-impl Collector for Reports {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Self { engine, serve } = self;
-        let now_wall_ns = engine.now_wall_ns;
-        let mut out = Out { encoder: &mut encoder, now_wall_ns };
-        out.version(&engine.version)?;
-        out.rows(ENGINE, [(vec![], &**engine)])?;
-        let skipped = engine.lifecycle.skipped.iter();
-        out.rows(
-            SKIP,
-            skipped.map(|s| {
-                let labels = [("venue", s.venue.clone()), ("reason", s.reason.clone())];
-                let by_rule = ("by_rule", s.by_rule.to_string());
-                (labels.into_iter().chain([by_rule]).collect(), s)
-            }),
-        )?;
-        let venues = engine.venues.iter();
-        out.rows(VENUE, venues.map(|v| (vec![("venue", v.venue.clone())], v)))?;
-        out.rows(EXCHANGE, engine.exchange.iter().map(|e| (vec![], e)))?;
-        out.rows(DIALOG, [(vec![], &engine.pool.dialog)])?;
-        out.rows(CORRECTNESS, [(vec![], &engine.correctness)])?;
-        out.rows(RESYNC, [(vec![], &engine.correctness.resync)])?;
-        out.rows(RECYCLING, [(vec![], &engine.recycling)])?;
-        out.rows(TRADES, engine.trades.iter().map(|t| (vec![], t)))?;
-        out.rows(CAPTURE, engine.capture.iter().map(|c| (vec![], c)))?;
-        out.rows(SHARD, engine.shards.iter().map(|s| (vec![("shard", s.shard.to_string())], s)))?;
-        let connections = engine.pool.connections.iter();
-        out.rows(
-            CONNECTION,
-            connections.map(|c| {
-                (vec![("connection", c.id.to_string()), ("shard", c.shard.to_string())], c)
-            }),
-        )?;
-        let services = engine.services.iter();
-        out.rows(SERVICE, services.map(|s| (vec![("service", s.service.clone())], s)))?;
-        let phases: Vec<_> = engine.services.iter().flat_map(phases).collect();
-        let known = phases.iter().filter(|(_, latency)| latency.count > 0);
-        out.rows(PHASE_QUANTILE, known.flat_map(|(labels, latency)| quantiles(labels, latency)))?;
-        out.rows(PHASE, phases)?;
-        out.rows(LINK, engine.router.iter().map(|l| (vec![("link", l.name.clone())], l)))?;
-        let stages = engine.latencies.iter().filter(|l| l.count > 0);
-        out.rows(QUANTILE, stages.flat_map(|l| quantiles(&vec![("stage", l.stage.clone())], l)))?;
-        let stages = engine.latencies.iter();
-        out.rows(LATENCY, stages.map(|l| (vec![("stage", l.stage.clone())], l)))?;
-        out.rows(SERVE, [(vec![], serve)])?;
-        out.rows(
-            REQUESTS,
-            serve.requests.iter().map(|((route, status), count)| {
-                let labels = vec![("route", (*route).to_owned()), ("status", status.to_string())];
-                (labels, Requests { count: *count })
-            }),
-        )
+pub fn all() -> Vec<Metric> {
+    fn of<T>(rows: Rows<T>) -> impl Iterator<Item = Metric> {
+        rows.iter().map(|row| row.metric)
     }
+    std::iter::once(BUILD)
+        .chain(of(ENGINE))
+        .chain(of(SKIP))
+        .chain(of(VENUE))
+        .chain(of(EXCHANGE))
+        .chain(of(DIALOG))
+        .chain(of(CORRECTNESS))
+        .chain(of(RESYNC))
+        .chain(of(RECYCLING))
+        .chain(of(TRADES))
+        .chain(of(CAPTURE))
+        .chain(of(SHARD))
+        .chain(of(CONNECTION))
+        .chain(of(SERVICE))
+        .chain(of(PHASE_QUANTILE))
+        .chain(of(PHASE))
+        .chain(of(LINK))
+        .chain(of(QUANTILE))
+        .chain(of(LATENCY))
+        .chain(of(SERVE))
+        .chain(of(REQUESTS))
+        .collect()
 }
 
-/// What is timed of a service.
-fn phases(service: &ServiceReport) -> Vec<(Labels, &LatencySummary)> {
-    let of = |phase: &str, latency| {
-        (vec![("service", service.service.clone()), ("phase", phase.to_owned())], latency)
+const fn metric(
+    name: &'static str,
+    kind: Kind,
+    unit: &'static str,
+    labels: &'static str,
+    meaning: &'static str,
+    when_it_rises: &'static str,
+) -> Metric {
+    Metric { name, kind, unit, labels, meaning, when_it_rises }
+}
+
+/// Rows of a table: `Kind name, unit, meaning, advice, value`.
+macro_rules! rows {
+    ($labels:literal, $t:ty; $($kind:ident $name:literal, $unit:literal, $meaning:literal,
+        $advice:literal, |$item:pat_param, $now:pat_param| $value:expr;)*) => {
+        &[$(Row::<$t> {
+            metric: metric(concat!("ringbook_", $name), Kind::$kind, $unit, $labels, $meaning, $advice),
+            read: |$item, $now| $value,
+        }),*]
     };
-    if service.stream {
-        return vec![of("connect", &service.connect)];
-    }
-    vec![
-        of("acquire", &service.acquire),
-        of("connect", &service.connect),
-        of("request", &service.request),
-    ]
 }
 
-fn quantiles(labels: &Labels, latency: &LatencySummary) -> Vec<(Labels, Quantile)> {
-    let points = [
-        ("0", latency.min_ns),
-        ("0.5", latency.p50_ns),
-        ("0.9", latency.p90_ns),
-        ("0.99", latency.p99_ns),
-        ("0.999", latency.p999_ns),
-        ("1", latency.max_ns),
-    ];
-    let point = |(quantile, ns): (&str, u64)| {
-        let mut labels = labels.clone();
-        labels.push(("quantile", quantile.to_owned()));
-        (labels, Quantile { ns })
-    };
-    points.into_iter().map(point).collect()
+mod parts;
+pub(super) use parts::{
+    CORRECTNESS, DIALOG, EXCHANGE, PHASE, PHASE_QUANTILE, RECYCLING, RESYNC, VENUE,
+};
+
+/// Seconds from `then_wall_ns` to `now_wall_ns`; absent if it never happened (0).
+fn age(then_wall_ns: u64, now_wall_ns: u64) -> Value {
+    if then_wall_ns == 0 { Absent } else { seconds(now_wall_ns.saturating_sub(then_wall_ns)) }
 }
 
-struct Out<'a, 'b> {
-    encoder: &'a mut DescriptorEncoder<'b>,
-    now_wall_ns: u64,
+fn seconds(ns: u64) -> Value {
+    Real(ns as f64 / 1e9)
 }
 
-impl Out<'_, '_> {
-    fn version(&mut self, version: &str) -> fmt::Result {
-        let Metric { name, meaning, .. } = BUILD;
-        let mut family = self.encoder.encode_descriptor(name, meaning, None, MetricType::Info)?;
-        family.encode_info(&vec![("version", version.to_owned())])
-    }
-
-    /// One family for each row, one series in it for each item that has a value.
-    fn rows<T, I: std::borrow::Borrow<T>>(
-        &mut self,
-        rows: &[Row<T>],
-        items: impl IntoIterator<Item = (Labels, I)>,
-    ) -> fmt::Result {
-        let items: Vec<(Labels, I)> = items.into_iter().collect();
-        for Row { metric, read } in rows {
-            let kind = match metric.kind {
-                Kind::Counter => MetricType::Counter,
-                Kind::Gauge => MetricType::Gauge,
-                Kind::Info => MetricType::Info,
-            };
-            let mut family =
-                self.encoder.encode_descriptor(metric.name, metric.meaning, None, kind)?;
-            for (labels, item) in &items {
-                let value = read(item.borrow(), self.now_wall_ns);
-                if value == Value::Absent {
-                    continue;
-                }
-                if labels.is_empty() {
-                    write_value(&mut family, metric.kind, value)?;
-                } else {
-                    write_value(&mut family.encode_family(labels)?, metric.kind, value)?;
-                }
-            }
-        }
-        Ok(())
-    }
+/// A value that only pools with leases have; absent for WebSocket streams.
+fn pooled(service: &ServiceReport, value: Value) -> Value {
+    if service.stream { Absent } else { value }
 }
 
-fn write_value(encoder: &mut MetricEncoder<'_>, kind: Kind, value: Value) -> fmt::Result {
-    match (kind, value) {
-        (Kind::Counter, Value::Whole(n)) => encoder.encode_counter::<NoLabelSet, _, u64>(&n, None),
-        (Kind::Counter, Value::Real(x)) => encoder.encode_counter::<NoLabelSet, _, u64>(&x, None),
-        (Kind::Gauge, Value::Whole(n)) => encoder.encode_gauge(&n),
-        (Kind::Gauge, Value::Real(x)) => encoder.encode_gauge(&x),
-        (_, Value::Absent) | (Kind::Info, _) => Ok(()),
-    }
+fn flag(yes: bool) -> Value {
+    Whole(u64::from(yes))
 }
 
-#[cfg(test)]
-mod complete;
-#[cfg(test)]
-mod folded;
+pub(super) const BUILD: Metric =
+    metric("ringbook_build", Kind::Info, "1", "version", "The program's version", "nothing");
 
-#[cfg(test)]
-mod tests {
-    use super::super::catalogue::catalogue;
-    use super::*;
-    use crate::counter::report::{ConnectionReport, LinkReport, ShardReport};
-    use std::collections::HashSet;
+pub(super) const ENGINE: Rows<EngineReport> = rows! { "", EngineReport;
+    Gauge "healthy", "1", "1 while the engine is healthy, else 0",
+        "when it falls: /health has the reasons", |r, _| flag(r.health.healthy);
+    Gauge "in_grace", "1", "1 during the start, while missing connections are not a fault",
+        "nothing", |r, _| flag(r.health.in_grace);
+    Gauge "uptime_seconds", "s", "Time since the start",
+        "nothing; it falls when the process was restarted",
+        |r, now| age(r.started_wall_ns, now);
+    Gauge "markets", "markets", "Markets in the registry",
+        "nothing", |r, _| Whole(r.registry.markets);
+    Gauge "tokens", "tokens", "Tokens in the registry",
+        "nothing", |r, _| Whole(r.registry.tokens);
+    Gauge "markets_shared", "markets", "Markets with the tokens of another market",
+        "the venue lists tokens twice: both markets use the same books", |r, _| Whole(r.registry.markets_shared);
+    Gauge "tokens_pending", "tokens", "Tokens waiting for a connection",
+        "if it stays up: connections are at their maximum or cannot be dialed",
+        |r, _| Whole(r.registry.tokens_pending);
+    Gauge "tokens_subscribed", "tokens", "Tokens placed on a connection and not expired",
+        "when it falls without a rise of tokens_expired: connections are lost",
+        |r, _| Whole(r.registry.tokens_subscribed);
+    Gauge "tokens_expired", "tokens", "Tokens whose market has ended or resolved",
+        "nothing; removed after the grace period",
+        |r, _| Whole(r.registry.tokens_expired);
+    Gauge "pool_capacity_tokens", "tokens", "Tokens that all connections together can carry",
+        "nothing", |r, _| Whole(r.pool.capacity_tokens);
+    Gauge "tokens_per_connection_target", "tokens", "Tokens placed on one connection",
+        "nothing", |r, _| Whole(r.pool.tokens_per_connection_target);
+    Gauge "tokens_per_connection_max", "tokens", "Most tokens of one connection",
+        "nothing", |r, _| Whole(r.pool.tokens_per_connection_max);
+    Gauge "connections_draining", "connections", "Connections without tokens being closed",
+        "if it stays up: sockets do not close", |r, _| Whole(r.pool.connections_draining);
+    Counter "markets_moved", "markets", "Markets moved off a connection of a fixed table",
+        "connections of the table fail, or one has too many markets", |r, _| Whole(r.pool.markets_moved);
+    Gauge "last_reconnect_age_seconds", "s", "Time since the last reconnect",
+        "nothing", |r, now| age(r.pool.last_reconnect_wall_ns, now);
+    Gauge "connections_active", "connections", "Open connections",
+        "when it falls: the venue or the network closes connections",
+        |r, _| Whole(r.pool.connections_active);
+    Gauge "connections_waiting", "connections", "Connections being dialed or queued for a dial",
+        "if it stays up: see dials_failed and the log", |r, _| Whole(r.pool.connections_waiting);
+    Counter "connections_opened", "connections", "Connections opened for the first time",
+        "nothing", |r, _| Whole(r.pool.connections_opened);
+    Counter "dials_failed", "dials", "Failed dials",
+        "check the network and whether the venue refuses this address (429, 403 in the log)",
+        |r, _| Whole(r.pool.dials_failed);
+    Counter "reconnects", "connections", "Successful reconnects",
+        "steadily: the venue recycles connections; in bursts: an outage",
+        |r, _| Whole(r.pool.reconnects);
+    Counter "discovery_scans_completed", "scans", "Complete scans of the catalog",
+        "nothing; when it stops rising, new markets are found on the stream only",
+        |r, _| Whole(r.lifecycle.scans_completed);
+    Counter "discovery_scans_failed", "scans", "Aborted scans of the catalog",
+        "see last_error in /stats", |r, _| Whole(r.lifecycle.scans_failed);
+    Counter "discovery_pages", "pages", "Pages of the catalog read",
+        "nothing", |r, _| Whole(r.lifecycle.pages);
+    Counter "discovery_requests_failed", "requests", "Failed REST requests of a scan, repeated",
+        "see last_error in /stats; often the rate limit",
+        |r, _| Whole(r.lifecycle.requests_failed);
+    Gauge "discovery_last_scan_age_seconds", "s", "Time since the last complete scan",
+        "above a few minutes: discovery hangs or fails",
+        |r, now| age(r.lifecycle.last_scan_wall_ns, now);
+    Counter "markets_discovered", "markets", "Markets first seen in the catalog",
+        "nothing", |r, _| Whole(r.lifecycle.markets_discovered);
+    Counter "markets_announced", "markets", "Markets first seen on the stream",
+        "nothing", |r, _| Whole(r.lifecycle.markets_announced);
+    Counter "markets_resolved", "markets", "Markets resolved by a message of the stream",
+        "nothing", |r, _| Whole(r.lifecycle.markets_resolved);
+    Counter "markets_expired", "markets", "Markets whose end time passed",
+        "nothing", |r, _| Whole(r.lifecycle.markets_expired);
+    Counter "markets_removed", "markets", "Markets removed after the grace period",
+        "nothing", |r, _| Whole(r.lifecycle.markets_removed);
+    Counter "markets_skipped", "markets", "Catalog entries that cannot be used",
+        "in bursts: the venue changed the schema of its catalog",
+        |r, _| Whole(r.lifecycle.markets_skipped);
+    Gauge "markets_listed", "markets", "Open markets in the last complete scan of the catalog",
+        "nothing", |r, _| Whole(r.lifecycle.markets_listed);
+};
 
-    fn report() -> Arc<EngineReport> {
-        let mut report = EngineReport {
-            version: "1.2.3".into(),
-            started_wall_ns: 1_000_000_000,
-            now_wall_ns: 61_500_000_000,
-            ..EngineReport::default()
+pub(super) const SKIP: Rows<SkipReport> = rows! { "venue,reason,by_rule", SkipReport;
+    Gauge "discovery_skipped", "markets", "Markets of the last complete scan that are not followed, by reason",
+        "with by_rule false: the venue changed its catalog; the log names the first market of each reason",
+        |s, _| Whole(s.markets);
+};
+
+pub(super) const SHARD: Rows<ShardReport> = rows! { "shard", ShardReport;
+    Gauge "shard_healthy", "1", "1 while the shard's heartbeat is current, else 0",
+        "when it falls: the shard's core is overloaded or hangs", |s, _| flag(s.healthy);
+    Gauge "shard_heartbeat_age_seconds", "s", "Time since the shard's last heartbeat",
+        "above 3 s: the shard's core is overloaded or hangs",
+        |s, now| age(s.heartbeat_wall_ns, now);
+    Gauge "shard_last_message_age_seconds", "s", "Time since the shard's last market data",
+        "while others receive: its connections are silent",
+        |s, now| age(s.last_message_wall_ns, now);
+    Gauge "shard_connections", "connections", "Connections of the shard",
+        "nothing; if far from other shards: placement is uneven", |s, _| Whole(s.connections);
+    Counter "shard_frames", "frames", "WebSocket frames received", "nothing", |s, _| Whole(s.frames);
+    Counter "shard_received_bytes", "bytes", "Bytes received from sockets",
+        "nothing", |s, _| Whole(s.bytes);
+    Counter "shard_messages", "messages", "Venue messages decoded",
+        "nothing", |s, _| Whole(s.messages);
+    Counter "shard_updates", "levels", "Level changes applied", "nothing", |s, _| Whole(s.updates);
+    Counter "shard_snapshots", "books", "Snapshots applied", "nothing", |s, _| Whole(s.snapshots);
+    Counter "shard_trades", "trades", "Trades received", "nothing", |s, _| Whole(s.trades);
+    Counter "shard_decode_errors", "messages", "Frames or messages that could not be decoded",
+        "the venue changed its format; the log shows samples", |s, _| Whole(s.decode_errors);
+    Counter "shard_binary_frames", "frames", "Binary frames received, which are not decoded",
+        "the venue changed its format; books of the connection are stale until repaired",
+        |s, _| Whole(s.binary_frames);
+    Counter "shard_unknown_events", "messages", "Messages of an unknown event type",
+        "the venue added an event type; known events are not affected", |s, _| Whole(s.unknown_events);
+    Counter "shard_unknown_keys", "messages", "Messages of a known type with unknown keys",
+        "the venue added a field; such messages use the slower parser", |s, _| Whole(s.unknown_keys);
+    Counter "shard_unknown_texts", "frames", "Text frames that are neither JSON nor PONG",
+        "the log shows samples: often error texts of the venue", |s, _| Whole(s.unknown_texts);
+    Counter "shard_changes_before_snapshot", "changes", "Changes of a book without a snapshot, not applied",
+        "steadily: snapshots do not arrive; use fewer tokens per connection",
+        |s, _| Whole(s.changes_before_snapshot);
+    Counter "shard_changes_stale", "changes", "Changes older than their book, not applied",
+        "nothing; the venue repeats changes around snapshots", |s, _| Whole(s.changes_stale);
+    Counter "shard_snapshots_refused", "snapshots", "Snapshots older than their live book, or with a future timestamp",
+        "check the clock of the host, or the venue's timestamps", |s, _| Whole(s.snapshots_refused);
+    Gauge "shard_clock_behind_seconds", "s", "Lag of the host's clock behind the timestamps of messages",
+        "above 2 s: run chrony; books are not affected", |s, _| seconds(s.clock_behind_ms * MILLISECOND_NS);
+    Counter "shard_unknown_instruments", "messages", "Messages about tokens that the shard does not hold",
+        "steadily: a subscription outlives its book", |s, _| Whole(s.foreign_tokens);
+    Counter "shard_trades_without_book", "trades",
+        "Trades of markets without a book; stored if their book opens within a minute",
+        "nothing; a trade stream may cover all markets", |s, _| Whole(s.trades_without_book);
+    Gauge "shard_frame_mean_seconds", "s", "Mean time from read to applied for one frame",
+        "the core is slow: other processes, frequency, pinning", |s, _| seconds(s.frame_mean_ns);
+    Counter "shard_tops_matched", "checks", "Checks in which the book's best prices equal the venue-reported ones",
+        "nothing", |s, _| Whole(s.checks.tops_matched);
+    Counter "shard_tops_mismatched", "checks", "Checks in which they differ",
+        "a change was lost or misread; a book that stays different becomes stale:disproved",
+        |s, _| Whole(s.checks.tops_mismatched);
+    Counter "shard_tops_unverifiable", "checks", "Changes without best prices, or out of order",
+        "steadily: the venue stopped sending best prices", |s, _| Whole(s.checks.tops_unverifiable);
+    Counter "shard_hashes_matched", "checks", "Checks in which the book's hash equals the venue-reported one",
+        "nothing", |s, _| Whole(s.checks.hashes_matched);
+    Counter "shard_hashes_explained", "checks", "Hashes that matched after a later trade",
+        "nothing; the venue hashes a trade before it publishes it", |s, _| Whole(s.checks.hashes_explained);
+    Counter "shard_hashes_mismatched", "checks", "Checks in which the hashes differ",
+        "a change was lost or misread, or the venue changed its hash",
+        |s, _| Whole(s.checks.hashes_mismatched);
+    Counter "shard_hashes_unverifiable", "checks", "Hashes with an unknown input, or of Protocol V2 and different",
+        "nothing; the catalog has no tick size or minimum order, or V2 hashes differently",
+        |s, _| Whole(s.checks.hashes_unverifiable);
+    Counter "shard_books_asked", "books", "Books requested over REST because they were not live",
+        "snapshots do not arrive, or books are disproved", |s, _| Whole(s.repairs.asked);
+    Counter "shard_books_repaired", "books", "Books made live by a REST answer",
+        "as books_asked", |s, _| Whole(s.repairs.repaired);
+    Counter "shard_rest_answers_old", "books", "REST answers older than the stream",
+        "the venue's REST interface serves old books", |s, _| Whole(s.repairs.answers_old);
+    Counter "shard_rest_answers_ahead", "books", "REST answers with a future timestamp",
+        "the host's clock is behind, or the venue's is ahead", |s, _| Whole(s.repairs.answers_ahead);
+    Counter "shard_rest_answers_broken", "books", "REST answers that do not match their own hash",
+        "the venue changed its hash, or a proxy alters its answers",
+        |s, _| Whole(s.repairs.answers_broken);
+    Counter "shard_audits_matched", "books", "Live books whose levels equal the REST answer",
+        "nothing", |s, _| Whole(s.repairs.audits_matched);
+    Counter "shard_audits_mismatched", "books", "Live books with other levels at the same hash",
+        "a bug: report it with a capture", |s, _| Whole(s.repairs.audits_mismatched);
+    Counter "shard_audits_behind", "books", "Live books that missed a message of the stream",
+        "the venue loses messages; the book is repaired", |s, _| Whole(s.repairs.audits_behind);
+    Counter "shard_polls_matched", "books", "Live books of numbered streams whose levels equal the REST answer",
+        "nothing", |s, _| Whole(s.repairs.polls_matched);
+    Counter "shard_polls_undecided", "books", "Such comparisons during which the book changed",
+        "nothing", |s, _| Whole(s.repairs.polls_undecided);
+    Counter "shard_polls_different", "books", "Such books without a change and with other levels",
+        "see shard_audits_mismatched: the requested snapshot decides",
+        |s, _| Whole(s.repairs.polls_different);
+    Counter "shard_audits_undecided", "books", "REST comparisons without a result",
+        "nothing; the book changed during the request",
+        |s, _| Whole(s.repairs.audits_older + s.repairs.audits_caught_up + s.repairs.audits_undecided);
+    Counter "shard_mirrors_matched", "markets", "Unchanging markets whose two books mirror each other",
+        "nothing", |s, _| Whole(s.repairs.mirrors_matched);
+    Counter "shard_mirrors_mismatched", "markets", "Unchanging markets whose two books do not",
+        "one of them missed a message; both are compared over REST",
+        |s, _| Whole(s.repairs.mirrors_mismatched);
+    Counter "shard_silences", "connections", "Connections checked because their data stopped",
+        "nothing; quiet markets send no data", |s, _| Whole(s.repairs.silences);
+    Counter "shard_frozen", "connections", "Connections replaced because they answered pings without data",
+        "the venue freezes connections", |s, _| Whole(s.repairs.frozen);
+    Gauge "shard_books", "books", "Books held", "nothing", |s, _| Whole(s.books);
+    Gauge "shard_books_live", "books", "Live books",
+        "when it falls: see books_awaiting and books_stale", |s, _| Whole(s.books_live);
+    Gauge "shard_books_awaiting", "books", "Books waiting for their first snapshot",
+        "if it stays up: snapshots do not arrive; use fewer tokens per connection",
+        |s, _| Whole(s.books_awaiting);
+    Gauge "shard_books_stale", "books", "Stale books",
+        "if it stays up: connections are lost or messages cannot be decoded",
+        |s, _| Whole(s.books_stale);
+    Gauge "shard_book_bytes", "bytes", "Heap memory of the books and their index",
+        "steadily at a constant number of books: deep books; plan memory", |s, _| Whole(s.book_bytes);
+    Gauge "shard_unfinished_bytes", "bytes", "Memory of incomplete frames",
+        "for longer than a snapshot dump takes: the venue does not end its frames",
+        |s, _| Whole(s.unfinished_bytes);
+    Counter "shard_closed_for_memory", "connections",
+        "Connections closed because their incomplete frames used the most memory of a shard over its bound",
+        "the venue or a proxy is faulty or hostile; see the log", |s, _| Whole(s.closed_for_memory);
+    Counter "shard_closed_for_flood", "connections",
+        "Connections closed because they sent too many frames without content",
+        "the venue or a proxy is faulty or hostile; see the log", |s, _| Whole(s.closed_for_flood);
+    Counter "shard_commands", "commands", "Commands of the control core handled",
+        "nothing", |s, _| Whole(s.orders);
+};
+
+pub(super) const CONNECTION: Rows<ConnectionReport> = rows! { "connection,shard", ConnectionReport;
+    Gauge "connection_active", "1", "1 while the connection is open, else 0",
+        "when it falls: /stats has the reason", |c, _| flag(c.state == "active");
+    Gauge "connection_tokens", "tokens", "Tokens placed on the connection",
+        "nothing", |c, _| Whole(c.tokens);
+    Gauge "connection_tokens_expired", "tokens", "Tokens on the connection whose market has ended",
+        "nothing: cleanup frees their slots", |c, _| Whole(c.tokens_expired);
+    Gauge "connection_age_seconds", "s", "Age of the connection",
+        "nothing", |c, now| age(c.connected_wall_ns, now);
+    Gauge "connection_ping_age_seconds", "s", "Time since the last PING was sent",
+        "above 20 s: the shard's core is overloaded", |c, now| age(c.last_ping_wall_ns, now);
+    Gauge "connection_pollution_ratio", "1", "Share of its tokens whose market has ended, 0 to 1",
+        "nothing: cleanup frees its slots for new markets", |c, _| Real(c.pollution);
+    Gauge "connection_snapshots", "books", "Books of the connection that have a snapshot",
+        "when it stays below connection_tokens: snapshots do not arrive",
+        |c, _| Whole(c.snapshots);
+    Counter "connection_frames", "frames", "Text and binary frames received",
+        "nothing", |c, _| Whole(c.frames);
+    Counter "connection_received_bytes", "bytes", "Bytes received from the socket",
+        "nothing", |c, _| Whole(c.bytes);
+    Counter "connection_decode_errors", "messages", "Frames or messages that could not be decoded",
+        "the venue changed its format; the log shows samples", |c, _| Whole(c.decode_errors);
+    Counter "connection_reconnects", "connections", "Reconnects of this connection",
+        "more than other connections: a bad path or an oversized subscription",
+        |c, _| Whole(c.reconnects);
+    Gauge "connection_pong_age_seconds", "s", "Time since the last PONG",
+        "above 20 s: the path is dead; replaced after 60 s without a byte",
+        |c, now| age(c.last_pong_wall_ns, now);
+    Gauge "connection_data_age_seconds", "s", "Time since the last market data",
+        "while PONGs arrive: quiet markets, or the venue lost the subscription",
+        |c, now| age(c.last_data_wall_ns, now);
+};
+
+pub(super) const SERVICE: Rows<ServiceReport> = rows! { "service", ServiceReport;
+    Gauge "service_up", "1", "1 while the service answers, 0 while it does not; absent before the first request",
+        "when it falls: /stats has the last error", |s, _| match s.health.state {
+            HealthState::Up => Whole(1),
+            HealthState::Down => Whole(0),
+            HealthState::Unknown => Absent,
         };
-        report.shards = (0..2)
-            .map(|shard| ShardReport { shard, frames: u64::MAX, ..ShardReport::default() })
-            .collect();
-        report.pool.connections.push(ConnectionReport {
-            id: 7,
-            state: "active".into(),
-            pollution: 0.25,
-            last_pong_wall_ns: 61_000_000_000,
-            ..ConnectionReport::default()
-        });
-        report.router.push(LinkReport { name: "odd\"\\\nname".into(), ..LinkReport::default() });
-        report.latencies = crate::counter::latency::Latencies::default().summaries();
-        report.latencies[0].count = 3;
-        report.latencies[0].p50_ns = 1_500;
-        Arc::new(report)
-    }
+    Gauge "service_connections_in_use", "connections", "Leased connections, or open streams",
+        "near service_connections_max: requests wait", |s, _| Whole(s.occupation.in_use as u64);
+    Gauge "service_connections_idle", "connections", "Idle connections",
+        "nothing", |s, _| pooled(s, Whole(s.occupation.idle as u64));
+    Gauge "service_connections_max", "connections", "Most connections",
+        "nothing", |s, _| Whole(s.max as u64);
+    Gauge "service_waiting", "requests", "Requests waiting for a connection, or queued dials",
+        "the service is slow, or needs a higher maximum", |s, _| Whole(s.occupation.waiting as u64);
+    Gauge "service_connections_min", "connections", "Connections kept open", "nothing", |s, _| Whole(s.min as u64);
+    Gauge "service_connections_opening", "connections", "Connections being opened",
+        "if it stays up: the service does not accept connections", |s, _| Whole(s.occupation.opening as u64);
+    Counter "service_connections_acquired", "connections", "Leases",
+        "nothing", |s, _| pooled(s, Whole(s.acquired));
+    Counter "service_connections_closed", "connections", "Connections closed",
+        "as fast as requests: the service closes after each", |s, _| Whole(s.closed);
+    Gauge "service_connections_in_use_peak", "connections", "Most connections leased at once",
+        "near service_connections_max: requests wait", |s, _| pooled(s, Whole(s.peak_in_use as u64));
+    Gauge "service_waiting_peak", "requests", "Most requests waiting at once",
+        "the service is slow, or needs a higher maximum", |s, _| pooled(s, Whole(s.peak_waiting as u64));
+    Counter "service_acquires_timed_out", "requests", "Waits for a connection that timed out",
+        "the service is slow, or needs a higher maximum", |s, _| pooled(s, Whole(s.timed_out));
+    Counter "service_acquires_cancelled", "requests", "Waits for a connection whose request was dropped",
+        "nothing", |s, _| pooled(s, Whole(s.cancelled));
+    Counter "service_requests_repeated", "requests", "Requests repeated because a reused connection was closed",
+        "the service closes idle connections: shorten their idle time", |s, _| pooled(s, Whole(s.repeated));
+    Counter "service_redirects", "requests", "Redirects followed",
+        "the configured address is outdated", |s, _| pooled(s, Whole(s.redirected));
+    Counter "service_errors", "errors", "Errors of all kinds", "/stats has them by kind",
+        |s, _| Whole(s.errors.values().sum());
+    Counter "service_probes", "probes", "Probes sent", "nothing", |s, _| pooled(s, Whole(s.health.probes));
+    Counter "service_probes_failed", "probes", "Failed probes", "/stats has the last error",
+        |s, _| pooled(s, Whole(s.health.probes_failed));
+    Gauge "service_probe_seconds", "s", "Duration of the last successful probe",
+        "the service is slow", |s, _| pooled(s, seconds(s.health.probe_took_ns));
+    Gauge "service_state_age_seconds", "s", "Time since the service came up or went down",
+        "nothing", |s, now| age(s.health.since_ns, now);
+    Gauge "service_probe_age_seconds", "s", "Time since the last probe",
+        "nothing", |s, now| pooled(s, age(s.health.last_probe_ns, now));
+    Gauge "service_error_age_seconds", "s", "Time since the last error",
+        "nothing", |s, now| age(s.health.last_error_ns, now);
+    Counter "service_connections_opened", "connections", "Connections opened",
+        "as fast as requests: the service closes after each", |s, _| Whole(s.opened);
+    Counter "service_connections_broken", "connections", "Connections that failed during a lease",
+        "the service or the network path closes connections", |s, _| Whole(s.closed_broken);
+    Gauge "service_reuse_ratio", "1", "Share of leases on a connection that was already open, 0 to 1",
+        "nothing", |s, _| pooled(s, Real(s.reuse_rate));
+    Counter "service_requests", "requests", "Finished requests", "nothing", |s, _| pooled(s, Whole(s.requests));
+    Counter "service_requests_failed", "requests", "Requests without an answer",
+        "/stats has the errors by kind", |s, _| pooled(s, Whole(s.failed));
+    Gauge "service_error_ratio", "1",
+        "Share of requests without an answer, 0 to 1; of dials, if there are no requests",
+        "/stats has the errors by kind", |s, _| Real(s.error_rate);
+    Gauge "service_acquire_mean_seconds", "s", "Mean wait for a connection",
+        "the pool is too small or the service too slow", |s, _| pooled(s, seconds(s.acquire_mean_ns));
+    Counter "service_leaks", "connections", "Connections leased for too long",
+        "a bug: the log names the request", |s, _| pooled(s, Whole(s.leaks));
+    Gauge "service_acquire_tail_seconds", "s", "99th percentile of the wait for a connection",
+        "the pool is too small or the service too slow", |s, _| pooled(s, seconds(s.acquire.p99_ns));
+    Gauge "service_request_tail_seconds", "s", "99th percentile of the duration of a request",
+        "the service is slow", |s, _| pooled(s, seconds(s.request.p99_ns));
+};
 
-    #[test]
-    fn every_metric_has_a_name_of_its_own_a_unit_a_meaning_and_advice() {
-        let mut names = HashSet::new();
-        for metric in catalogue() {
-            let Metric { name, unit, meaning, when_it_rises, .. } = metric;
-            assert!(names.insert(name), "{name} twice");
-            assert!(name.starts_with("ringbook_") && !name.ends_with("_total"), "{name}");
-            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
-            assert!(!unit.is_empty() && !meaning.is_empty() && !when_it_rises.is_empty(), "{name}");
-            // The text format has no escapes that we would have to write.
-            assert!(!meaning.contains(['\n', '\\', '"']), "{name}");
-            assert_eq!(unit == "s", name.ends_with("_seconds"), "{name}");
-            assert_eq!(unit == "bytes", name.ends_with("_bytes"), "{name}");
-        }
-    }
+pub(super) const LINK: Rows<LinkReport> = rows! { "link", LinkReport;
+    Counter "link_routed", "messages", "Messages accepted by the ring",
+        "nothing", |l, _| Whole(l.routed);
+    Counter "link_refused", "messages", "Messages refused because the ring was full",
+        "the consumer is too slow; the documentation of the link states what is lost",
+        |l, _| Whole(l.refused);
+    Gauge "link_depth", "messages", "Messages in the ring",
+        "near link_capacity: the consumer is too slow", |l, _| Whole(l.depth);
+    Gauge "link_capacity", "messages", "Capacity of the ring", "nothing", |l, _| Whole(l.capacity);
+    Gauge "link_delay_mean_seconds", "s", "Mean wait of a message; 0 before the first",
+        "the consumer is too slow or sleeps too long", |l, _| seconds(l.delay_mean_ns);
+    Gauge "link_delay_max_seconds", "s", "Longest wait of a message; 0 before the first",
+        "the consumer did not run for that long", |l, _| seconds(l.delay_max_ns);
+};
 
-    #[test]
-    fn every_metric_is_described_and_values_are_exact() {
-        let mut serve = ServeReport { clients: 2, ..ServeReport::default() };
-        serve.requests.insert(("/book", 404), 5);
-        let text = exposition(&report(), &serve);
-        for metric in catalogue() {
-            assert!(text.contains(&format!("# HELP {} {}\n", metric.name, metric.meaning)));
-            assert!(text.contains(&format!("# TYPE {} ", metric.name)));
-        }
-        for line in [
-            "ringbook_build_info{version=\"1.2.3\"} 1",
-            "ringbook_uptime_seconds 60.5",
-            "ringbook_healthy 0",
-            "ringbook_shard_frames_total{shard=\"1\"} 18446744073709551615",
-            "ringbook_connection_active{connection=\"7\",shard=\"0\"} 1",
-            "ringbook_connection_pollution_ratio{connection=\"7\",shard=\"0\"} 0.25",
-            "ringbook_connection_pong_age_seconds{connection=\"7\",shard=\"0\"} 0.5",
-            "ringbook_link_depth{link=\"odd\\\"\\\\\\nname\"} 0",
-            "ringbook_latency_seconds{stage=\"venue_to_read\",quantile=\"0.5\"} 0.0000015",
-            "ringbook_latency_samples_total{stage=\"wake_up\"} 0",
-            "ringbook_serve_clients 2",
-            "ringbook_serve_requests_total{route=\"/book\",status=\"404\"} 5",
-        ] {
-            assert!(text.contains(&format!("{line}\n")), "{line}\n{text}");
-        }
-        assert!(text.ends_with("# EOF\n"));
-        // Never happened, never measured: no series instead of a wrong one.
-        assert!(!text.contains("ringbook_connection_data_age_seconds{"));
-        assert!(!text.contains("ringbook_latency_seconds{stage=\"wake_up\""));
-    }
+pub(super) const TRADES: Rows<TradeReport> = rows! { "", TradeReport;
+    Counter "trades_received", "trades", "Trades received for the database (--trades)",
+        "nothing", |t, _| Whole(t.received);
+    Counter "trades_inserted", "trades", "Rows inserted", "nothing", |t, _| Whole(t.inserted);
+    Counter "trades_repeated", "trades", "Trades already in the database",
+        "the venue sent them twice, or an earlier run stored them", |t, _| Whole(t.repeated);
+    Counter "trades_batches", "batches", "Batches stored", "nothing", |t, _| Whole(t.batches);
+    Counter "trades_failures", "batches", "Batches refused by the database; they are retried",
+        "/health has the error of the database", |t, _| Whole(t.failures);
+    Gauge "trades_queued", "trades", "Trades in memory that are not stored yet",
+        "the database is slow or down", |t, _| Whole(t.queued);
+    Gauge "trades_journaled", "trades", "Trades in the journal that are not stored yet",
+        "the database is slow or down; they are stored when it is back", |t, _| Whole(t.journaled);
+    Counter "trades_spilled", "trades", "Trades written to the journal",
+        "the database is slow or down", |t, _| Whole(t.spilled);
+    Counter "trades_lost", "trades", "Trades neither in the database nor in the journal",
+        "a full ring: the thread `trades` gets no CPU; otherwise memory and disk are full",
+        |t, _| Whole(t.lost);
+    Gauge "trades_store_up", "1", "1 while the database accepts trades, else 0",
+        "when it falls: /health has the error of the database", |t, _| flag(t.down_since_wall_ns == 0);
+    Gauge "trades_sink_age_seconds", "s", "Time since the sink started", "nothing",
+        |t, now| age(t.started_wall_ns, now);
+    Counter "trades_markets_stored", "markets", "Market rows stored, once per change",
+        "nothing", |t, _| Whole(t.markets);
+    Gauge "trades_store_down_seconds", "s", "Time since the database stopped accepting trades; absent while it accepts",
+        "/health has the error of the database", |t, now| age(t.down_since_wall_ns, now);
+    Gauge "trades_batch_median_seconds", "s", "Median duration of a batch",
+        "the database or its disk is slow", |t, _| seconds(t.batch_p50_us * MICROSECOND_NS);
+    Gauge "trades_batch_max_seconds", "s", "Longest duration of a batch",
+        "the database or its disk is slow", |t, _| seconds(t.batch_max_us * MICROSECOND_NS);
+    Gauge "trades_last_trade_age_seconds", "s", "Time since the last trade was received",
+        "the venue is quiet, or no connection is open", |t, now| age(t.last_trade_wall_ns, now);
+    Gauge "trades_last_insert_age_seconds", "s", "Time since the last stored batch",
+        "the venue is quiet, or the database is down", |t, now| age(t.last_insert_wall_ns, now);
+    Gauge "trades_batch_tail_seconds", "s", "99th percentile of the duration of a batch",
+        "the database or its disk is slow", |t, _| seconds(t.batch_p99_us * MICROSECOND_NS);
+};
+
+pub(super) const CAPTURE: Rows<CaptureReport> = rows! { "", CaptureReport;
+    Counter "capture_frames", "frames", "Frames received for the capture (--capture)",
+        "nothing", |c, _| Whole(c.frames);
+    Counter "capture_records", "records", "Records written: frames, annotations",
+        "nothing", |c, _| Whole(c.records);
+    Counter "capture_text_bytes", "bytes", "Bytes of these records before compression", "nothing",
+        |c, _| Whole(c.text_bytes);
+    Counter "capture_bytes", "bytes", "Bytes written, compressed",
+        "the disk fills at this rate", |c, _| Whole(c.bytes);
+    Gauge "capture_waiting_bytes", "bytes", "Bytes of records that are not written yet",
+        "the disk is slow or full", |c, _| Whole(c.waiting_bytes);
+    Counter "capture_lost", "frames", "Frames missing in the capture",
+        "the thread `capture` gets no CPU, or the disk is slow or full; the manifest has the gaps",
+        |c, _| Whole(c.lost);
+    Counter "capture_lost_trades", "trades", "Trade messages in the missing frames",
+        "as capture_lost", |c, _| Whole(c.lost_trades);
+    Counter "capture_segments", "files", "Segment files started", "nothing", |c, _| Whole(c.segments);
+    Gauge "capture_last_write_age_seconds", "s", "Time since the last block was written",
+        "above a few seconds: the disk hangs, or no frame arrives", |c, now| age(c.last_write_wall_ns, now);
+    Gauge "capture_failing_seconds", "s", "Time since writing began to fail; absent while it succeeds",
+        "/health has the error of the disk", |c, now| age(c.failing_since_wall_ns, now);
+    Gauge "capture_up", "1", "1 while the capture can be written, else 0",
+        "when it falls: /health has the error of the disk", |c, _| flag(c.failing_since_wall_ns == 0);
+};
+
+/// One point of a latency distribution.
+pub(super) struct Quantile {
+    pub(super) ns: u64,
 }
+
+pub(super) const QUANTILE: Rows<Quantile> = rows! { "stage,quantile", Quantile;
+    Gauge "latency_seconds", "s", "Latency since the start, all shards; quantile 1 is the maximum",
+        "venue_to_read: network, venue or this host's clock; the others: this host",
+        |q, _| seconds(q.ns);
+};
+
+pub(super) const LATENCY: Rows<LatencySummary> = rows! { "stage", LatencySummary;
+    Counter "latency_samples", "values", "Samples of latency_seconds",
+        "nothing", |l, _| Whole(l.count);
+};
+
+pub(super) const SERVE: Rows<ServeReport> = rows! { "", ServeReport;
+    Gauge "serve_clients", "clients", "Connected local HTTP clients",
+        "near 256: clients leave connections open", |s, _| Whole(s.clients);
+    Counter "serve_clients_refused", "clients", "Refused local HTTP clients",
+        "too many clients: reuse connections and use fewer",
+        |s, _| Whole(s.clients_refused);
+    Counter "serve_clients_evicted", "clients", "Local HTTP clients closed for a new client, longest idle first",
+        "clients leave connections open: use fewer, or close them", |s, _| Whole(s.clients_evicted);
+    Counter "serve_accept_errors", "clients", "Local HTTP clients that `accept` failed to return",
+        "no file descriptors left: raise ulimit -n", |s, _| Whole(s.accept_errors);
+    Counter "serve_answers_late", "answers", "Queries that another core did not answer in time",
+        "a core hangs or is overloaded; see shard_healthy", |s, _| Whole(s.answers_late);
+    Counter "serve_queries_refused", "queries", "Queries not sent: too many were outstanding",
+        "too many requests at once, or a core hangs", |s, _| Whole(s.queries_refused);
+};
+
+/// Requests by route and status.
+pub(super) struct Requests {
+    pub(super) count: u64,
+}
+
+pub(super) const REQUESTS: Rows<Requests> = rows! { "route,status", Requests;
+    Counter "serve_requests", "requests", "Local HTTP requests answered",
+        "status 503 on /book: snapshots are missing or a core hangs", |r, _| Whole(r.count);
+};

@@ -1,23 +1,23 @@
 //! The local HTTP server: health, statistics, metrics and books.
 //!
-//! Runs on:  serve core (glommio), and one plain thread in `accept`.
+//! Runs on:  serve core (glommio), and one plain thread for `accept`.
 //! Owns:     its ends of the links to the control core and the shards, and its clients.
-//! Bounds:   `SERVE_CLIENTS_MAX` clients, fewer where descriptors are few; every wait has a timeout.
+//! Bounds:   `SERVE_CLIENTS_MAX` clients, fewer if file descriptors are scarce; every wait has a timeout.
 //!
-//! It never reads what another core owns: it asks, and the other core answers when it can. A core
-//! that does not answer costs 503 here and nothing there.
-pub mod answer;
-pub mod catalogue;
+//! It never reads the state of another core: it sends a query over a ring. If a core does not answer in time, the
+//! client receives 503 and the core is not affected.
 mod client;
+pub mod client_limit;
 mod event;
-mod inquiry;
+pub mod exposition;
 pub mod metrics;
-pub mod places;
+mod query;
 pub mod request;
+pub mod response;
 pub mod route;
 
 pub use crate::io::listen::{BindError, Listener};
-pub use inquiry::{ServeLinks, Wake};
+pub use query::{ServeLinks, Wake};
 
 use crate::base::limits::{
     SERVE_ACCEPT_LOG_NS, SERVE_ANSWER_TIMEOUT_NS, SERVE_HEAD_TIMEOUT_NS, SERVE_IDLE_NS,
@@ -27,14 +27,14 @@ use crate::io::authority::{Names, ServeName};
 use crate::io::clock::HostClock;
 use crate::io::executor::{sleep, spawn, yield_now};
 use crate::io::listen::{ClientStream, descriptor_limit};
-use answer::Answer;
 use client::Client;
+use client_limit::{Bounds, ClientLimit};
 use event::Event;
+use exposition::ServeReport;
 use futures_lite::future::or;
-use inquiry::Inquiries;
-use metrics::ServeReport;
-use places::{Bounds, Places};
+use query::Queries;
 use request::Head;
+use response::Response;
 use route::Plan;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -42,20 +42,20 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// How long the server waits for whom; the default is `base::limits`. Nanoseconds.
+/// Timeouts in nanoseconds; defaults from `base::limits`.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// A client between two requests.
+pub struct Timeouts {
+    /// Idle time between two requests.
     pub idle_ns: u64,
-    /// A client from the first to the last byte of a request's head.
+    /// From the first to the last byte of a request's head.
     pub head_ns: u64,
-    /// A client that takes an answer.
+    /// Time to send an answer.
     pub write_ns: u64,
-    /// Another core's answer.
+    /// Time for another core to answer.
     pub answer_ns: u64,
 }
 
-impl Default for Patience {
+impl Default for Timeouts {
     fn default() -> Self {
         Self {
             idle_ns: SERVE_IDLE_NS,
@@ -66,11 +66,11 @@ impl Default for Patience {
     }
 }
 
-/// Binds the address for local clients: first of all, so that the error is immediate and the port
-/// is known where 0 was asked for.
+/// Binds the address for local clients. Called before anything else starts, so that an error is immediate and the
+/// port is known if 0 was given.
 ///
 /// # Errors
-/// [`BindError`]: *the user must choose another address*.
+/// [`BindError`]: the user chooses another address.
 pub fn bind(address: SocketAddr) -> Result<Listener, BindError> {
     Listener::bind(address)
 }
@@ -78,14 +78,14 @@ pub fn bind(address: SocketAddr) -> Result<Listener, BindError> {
 /// The server.
 pub struct Server {
     listener: Listener,
-    inquiries: Inquiries,
-    patience: Patience,
+    queries: Queries,
+    timeouts: Timeouts,
     stopping: Event,
     clock: RefCell<HostClock>,
     names: Names,
-    places: Rc<Places>,
+    limit: Rc<ClientLimit>,
     accept_errors: RefCell<AcceptErrors>,
-    turned_away: Cell<usize>,
+    rejecting: Cell<usize>,
     tasks: Cell<usize>,
     counts: RefCell<ServeReport>,
 }
@@ -97,42 +97,42 @@ impl std::fmt::Debug for Server {
 }
 
 impl Server {
-    /// A server on a bound listener, addressed as `names` too; nothing happens before [`Server::run`].
+    /// A server on a bound listener that accepts `names` as `Host`; idle until [`Server::run`].
     #[must_use]
     pub fn new(links: ServeLinks, listener: Listener, names: Vec<ServeName>) -> Rc<Self> {
         let bounds = Bounds::for_descriptors(descriptor_limit());
-        Self::with_limits(links, listener, names, Patience::default(), bounds)
+        Self::with_limits(links, listener, names, Timeouts::default(), bounds)
     }
 
-    /// The same with other timeouts and bounds.
+    /// As [`Server::new`] with other timeouts and bounds.
     #[must_use]
     pub fn with_limits(
         links: ServeLinks,
         listener: Listener,
         names: Vec<ServeName>,
-        patience: Patience,
+        timeouts: Timeouts,
         bounds: Bounds,
     ) -> Rc<Self> {
         let names = Names::new(listener.address(), names);
         Rc::new(Self {
             listener,
-            inquiries: Inquiries::new(links),
-            patience,
+            queries: Queries::new(links),
+            timeouts,
             stopping: Event::default(),
             clock: RefCell::new(HostClock::new()),
             names,
-            places: Places::new(bounds),
+            limit: ClientLimit::new(bounds),
             accept_errors: RefCell::default(),
-            turned_away: Cell::new(0),
+            rejecting: Cell::new(0),
             tasks: Cell::new(0),
             counts: RefCell::default(),
         })
     }
 
-    /// Serves on the executor that runs this, until `stop` is true: then no client is accepted
-    /// any more, and within about 200 ms every task of the server has ended by itself.
+    /// Serves on the current executor until `stop` is true; then accepts no more clients and ends every task
+    /// within about 200 ms.
     pub async fn run(self: Rc<Self>, stop: Arc<AtomicBool>) {
-        self.spawn(|server| async move { server.inquiries.pump(&server.stopping).await });
+        self.spawn(|server| async move { server.queries.pump(&server.stopping).await });
         self.spawn(|server| async move { server.watch(&stop).await });
         while !self.stopping.is_set() {
             let next = or(async { Some(self.listener.accept().await) }, async {
@@ -142,14 +142,14 @@ impl Server {
             match next.await {
                 Some(Ok(stream)) => {
                     self.on_client(stream);
-                    // Clients that come without end leave the others their turn.
+                    // A stream of new clients must not starve the others.
                     yield_now().await;
                 }
                 Some(Err(error)) => self.on_accept_error(&error),
                 None => {}
             }
         }
-        // They have all been woken by `stopping` and hold nothing that could keep them.
+        // `stopping` has woken every task; each ends by itself.
         while self.tasks.get() > 0 {
             sleep(SERVE_STOP_POLL_NS / 10).await;
         }
@@ -175,18 +175,18 @@ impl Server {
 
     fn on_client(self: &Rc<Self>, stream: ClientStream) {
         let client = Client::new(stream);
-        let (place, evicted) = self.places.take();
+        let (permit, evicted) = self.limit.acquire();
         self.counts.borrow_mut().clients_evicted += u64::from(evicted);
-        if let Some(place) = place {
-            self.spawn(|server| async move { client.run(&server, &place).await });
+        if let Some(permit) = permit {
+            self.spawn(|server| async move { client.run(&server, &permit).await });
             return;
         }
         self.refuse();
-        if self.turned_away.get() < SERVE_TURNED_AWAY_MAX {
-            self.turned_away.set(self.turned_away.get() + 1);
+        if self.rejecting.get() < SERVE_TURNED_AWAY_MAX {
+            self.rejecting.set(self.rejecting.get() + 1);
             self.spawn(|server| async move {
-                client.turn_away(&route::too_many_clients(), &server.stopping).await;
-                server.turned_away.set(server.turned_away.get() - 1);
+                client.reject(&route::too_many_clients(), &server.stopping).await;
+                server.rejecting.set(server.rejecting.get() - 1);
             });
         }
     }
@@ -195,9 +195,9 @@ impl Server {
         self.counts.borrow_mut().clients_refused += 1;
     }
 
-    /// Mostly "too many open files": the longest idle client gives its descriptor to the next one.
+    /// Mostly "too many open files": the longest idle client is evicted to free its descriptor.
     fn on_accept_error(&self, error: &std::io::Error) {
-        let evicted = self.places.evict_any();
+        let evicted = self.limit.evict_any();
         {
             let mut counts = self.counts.borrow_mut();
             counts.accept_errors += 1;
@@ -210,25 +210,25 @@ impl Server {
         }
     }
 
-    /// The answer to a request, once the other cores have said what they know.
-    async fn answer(&self, head: &Head, is_local: bool) -> Answer {
+    /// The answer to a request, after the queries it needs.
+    async fn answer(&self, head: &Head, is_local: bool) -> Response {
         if let Some(host) = head.host.as_ref().filter(|host| !self.names.contain(host)) {
             return route::misdirected(host);
         }
-        let answer_ns = self.patience.answer_ns;
+        let answer_ns = self.timeouts.answer_ns;
         match route::plan(head, is_local) {
-            Plan::Answer(answer) => answer,
+            Plan::Response(answer) => answer,
             Plan::Report(page) => {
-                let report = self.inquiries.report(answer_ns).await;
+                let report = self.queries.report(answer_ns).await;
                 route::page(page, report, &self.report())
             }
             Plan::Recycle(connection) => {
-                route::recycling(self.inquiries.recycle(connection, answer_ns).await)
+                route::recycling(self.queries.recycle(connection, answer_ns).await)
             }
             Plan::Book { token, opposite } => {
-                let found = self.inquiries.book(token, answer_ns).await;
+                let found = self.queries.book(token, answer_ns).await;
                 if matches!(found, Ok(None)) {
-                    return route::awaited(self.inquiries.why_awaited(token, answer_ns).await);
+                    return route::awaited(self.queries.why_awaited(token, answer_ns).await);
                 }
                 let mut clock = self.clock.borrow_mut();
                 clock.align();
@@ -239,7 +239,7 @@ impl Server {
                             image.turn_around();
                         }
                         let answer = route::book(Ok(Some(&image)), now_wall_ns);
-                        self.inquiries.give_back(image);
+                        self.queries.give_back(image);
                         answer
                     }
                     Ok(None) => route::book(Ok(None), now_wall_ns),
@@ -249,26 +249,26 @@ impl Server {
         }
     }
 
-    /// What is said to a client whose request is under way when the server stops.
-    async fn stopped(&self) -> Answer {
+    /// The answer to a request in progress when the server stops.
+    async fn stopped(&self) -> Response {
         self.stopping.wait().await;
-        Answer::error(503, "the engine is stopping")
+        Response::error(503, "the engine is stopping")
     }
 
     fn count(&self, route: &'static str, status: u16) {
         *self.counts.borrow_mut().requests.entry((route, status)).or_default() += 1;
     }
 
-    /// What the server counted so far.
+    /// The server's counters.
     fn report(&self) -> ServeReport {
         let mut report = self.counts.borrow().clone();
-        report.clients = self.places.len() as u64;
-        (report.answers_late, report.questions_refused) = self.inquiries.counts();
+        report.clients = self.limit.len() as u64;
+        (report.answers_late, report.queries_refused) = self.queries.counts();
         report
     }
 }
 
-/// Errors of `accept`, one line a minute whatever their number.
+/// Limits log lines of `accept` errors to one per minute.
 #[derive(Debug, Default)]
 struct AcceptErrors {
     logged_ns: Option<u64>,

@@ -1,20 +1,20 @@
-//! The head of a local client's request, from bytes.
+//! Parser for the head of an HTTP request.
 //!
 //! Runs on:  serve core (pure). Bounds: `SERVE_HEAD_BYTES_MAX`, `SERVE_HEADERS_MAX`.
 //!
-//! httparse instead of `ureq-proto::server`: that one must read a request's body before it lets
-//! us answer, and has no way to answer a head that it could not parse.
+//! Uses httparse: `ureq-proto::server` requires the body to be read before answering and cannot answer a malformed
+//! head.
 use crate::base::limits::{SERVE_HEAD_BYTES_MAX, SERVE_HEADERS_MAX};
 use crate::io::authority::Authority;
 
-/// What a request asks for.
+/// Method of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// `GET`.
     Get,
     /// `HEAD`: as `GET`, without the body.
     Head,
-    /// `POST`: an order.
+    /// `POST`: a command.
     Post,
     /// Anything else.
     Other,
@@ -27,27 +27,27 @@ pub struct Head {
     pub method: Method,
     /// The path, `/` at least.
     pub path: String,
-    /// What follows the `?`, empty if nothing does.
+    /// The query after `?`, possibly empty.
     pub query: String,
-    /// The host that the client believes it has reached; HTTP/1.0 may leave it out.
+    /// The `Host` header; optional in HTTP/1.0.
     pub host: Option<Authority>,
-    /// True when the client wants to send another request.
+    /// The client wants to send another request.
     pub keep_alive: bool,
-    /// True when a web page of somebody else's may have sent it.
+    /// A web page may have sent the request (it has an `Origin`).
     pub from_page: bool,
-    /// True when a body follows: it is not read, so the connection must be closed.
+    /// A body follows. It is not read, so the connection must be closed.
     pub has_body: bool,
 }
 
 impl Head {
-    /// The first value of a key in the query, as it stands there.
+    /// The first value of a key in the query, not decoded.
     #[must_use]
     pub fn query_value(&self, key: &str) -> Option<&str> {
         self.query.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='))
     }
 }
 
-/// Why there is no request. The client gets the status and the connection is closed.
+/// Why there is no request. The client receives the status and the connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadError {
     /// More bytes or headers than allowed: 431.
@@ -58,8 +58,8 @@ pub enum HeadError {
     Version,
 }
 
-/// Reads one head from the front of `bytes`; gives it with its length in bytes, or `None` while
-/// it is incomplete. What two programs could read differently is refused (RFC 9112, 3.2, 5 and 11.2): a second
+/// Parses one head at the front of `bytes` and returns it with its length in bytes, or `None` while it is
+/// incomplete. Refuses what two implementations could parse differently (RFC 9112, 3.2, 5 and 11.2): a second
 /// `Host` or `Content-Length`, `Content-Length` beside `Transfer-Encoding`, a line that ends in LF alone.
 ///
 /// # Errors
@@ -97,7 +97,7 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, HeadError> {
 const BAD_HOST: HeadError = HeadError::Malformed("the Host header is malformed");
 const BAD_TARGET: HeadError = HeadError::Malformed("the path is malformed");
 
-/// Methods are case-sensitive, and none that anybody uses has a small letter.
+/// Methods are case-sensitive; no registered method has a lower-case letter.
 fn method(text: &str) -> Result<Method, HeadError> {
     match text {
         "GET" => Ok(Method::Get),
@@ -108,7 +108,7 @@ fn method(text: &str) -> Result<Method, HeadError> {
     }
 }
 
-/// Whether each LF follows a CR, and each CR is followed by a LF.
+/// True if every LF follows a CR and every CR precedes a LF.
 fn has_whole_line_ends(head: &[u8]) -> bool {
     let lines = head.iter().filter(|&&b| b == b'\n').count();
     let returns = head.iter().filter(|&&b| b == b'\r').count();
@@ -116,7 +116,7 @@ fn has_whole_line_ends(head: &[u8]) -> bool {
     lines == pairs && returns == pairs
 }
 
-/// Whether a body follows; an error where its end is not certain.
+/// Whether a body follows; an error if its length is ambiguous.
 fn has_body(fields: &Fields<'_>, http11: bool) -> Result<bool, HeadError> {
     let length = fields.only("content-length", "there are two Content-Length headers")?;
     let coding = fields.only("transfer-encoding", "there are two Transfer-Encoding headers")?;
@@ -143,11 +143,11 @@ struct Fields<'a>(&'a [httparse::Header<'a>]);
 impl<'a> Fields<'a> {
     fn all(&self, name: &str) -> impl Iterator<Item = &'a str> {
         let found = self.0.iter().filter(move |h| h.name.eq_ignore_ascii_case(name));
-        // A value that is not UTF-8 equals nothing that is looked for.
+        // A value that is not UTF-8 matches no expected value.
         found.map(|h| std::str::from_utf8(h.value).map_or("\u{fffd}", str::trim))
     }
 
-    /// The value of a header that may be there once.
+    /// The value of a header that may occur once.
     fn only(&self, name: &str, twice: &'static str) -> Result<Option<&'a str>, HeadError> {
         let mut values = self.all(name);
         let first = values.next();
@@ -155,7 +155,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Path and query of a request target. A whole URL must name the host that the `Host` header names.
+/// Path and query of a request target. The host of an absolute URL must equal the `Host` header.
 fn target(
     text: &str,
     method: Method,

@@ -1,9 +1,9 @@
-//! Which request needs what, and what each answer looks like. Request in, answer out.
+//! Routes: the queries a request needs, and the answers. Pure functions.
 //!
 //! Runs on:  serve core (pure). Owns: nothing.
-use super::answer::Answer;
-use super::metrics::{self, ServeReport};
+use super::exposition::{self, ServeReport};
 use super::request::{Head, HeadError, Method};
+use super::response::Response;
 use crate::base::id::{ConnectionId, TokenId};
 use crate::base::text::visible_json;
 use crate::base::time::{MILLISECOND_NS, SECOND_NS};
@@ -14,38 +14,38 @@ use crate::market::book::image::BookImage;
 use serde::Serialize;
 use std::sync::Arc;
 
-/// Every path, with what is found there.
+/// Every path with a description for the index page.
 pub const PATHS: [(&str, &str); 6] = [
     ("/", "this page"),
-    ("/health", "200 when the engine does its work, 503 when not, with reasons"),
-    ("/stats", "everything that is counted, as JSON"),
-    ("/metrics", "the same for Prometheus"),
+    ("/health", "200 if the engine is healthy, otherwise 503 with reasons"),
+    ("/stats", "all counters as JSON"),
+    ("/metrics", "all counters in the OpenMetrics format"),
     (
         "/book?token_id=",
-        "one order book, in the shape of the venue's REST interface; &outcome=no turns a book in terms of YES around",
+        "one order book in the shape of the venue's REST interface; &outcome=no mirrors a book in YES terms",
     ),
     ("/admin/recycle?connection=", "POST, from this host: replace a connection without a gap"),
 ];
 
-/// What must be asked of other cores before a request can be answered.
+/// What a request needs from other cores.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Plan {
-    /// Nothing: this is the answer.
-    Answer(Answer),
-    /// A report of the control core.
+    /// Nothing: the answer.
+    Response(Response),
+    /// The status report.
     Report(Page),
-    /// A book of some shard.
+    /// A book of one shard.
     Book {
         /// Its token.
         token: TokenId,
-        /// As seen from the other outcome.
+        /// Mirrored to the other outcome.
         opposite: bool,
     },
-    /// A connection to be replaced.
+    /// A connection to replace.
     Recycle(ConnectionId),
 }
 
-/// The pages that are made of a report.
+/// Pages rendered from the status report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Page {
     /// `/health`
@@ -56,16 +56,16 @@ pub enum Page {
     Metrics,
 }
 
-/// Why another core's answer is missing.
+/// Why another core did not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoAnswer {
-    /// Too many questions are under way.
+    /// Too many outstanding queries.
     Busy,
     /// It did not answer in time.
     Late,
 }
 
-/// Name of the route for counters; one name for all unknown paths.
+/// Route name for counters; one name for all unknown paths.
 #[must_use]
 pub fn name(head: &Head) -> &'static str {
     match head.path.as_str() {
@@ -79,14 +79,14 @@ pub fn name(head: &Head) -> &'static str {
     }
 }
 
-/// What to do about a request; `is_local` when it comes from this host.
+/// What to do for a request; `is_local` if it comes from this host.
 #[must_use]
 pub fn plan(head: &Head, is_local: bool) -> Plan {
     if head.path == "/admin/recycle" {
         return recycle_plan(head, is_local);
     }
     let plan = match head.path.as_str() {
-        "/" => Plan::Answer(index()),
+        "/" => Plan::Response(index()),
         "/health" => Plan::Report(Page::Health),
         "/stats" => Plan::Report(Page::Stats),
         "/metrics" => Plan::Report(Page::Metrics),
@@ -94,100 +94,100 @@ pub fn plan(head: &Head, is_local: bool) -> Plan {
             Some(token) => match head.query_value("outcome") {
                 None | Some("yes") => Plan::Book { token, opposite: false },
                 Some("no") => Plan::Book { token, opposite: true },
-                Some(_) => Plan::Answer(Answer::error(400, "outcome is yes or no")),
+                Some(_) => Plan::Response(Response::error(400, "outcome is yes or no")),
             },
-            None => Plan::Answer(Answer::error(400, "Invalid token id")),
+            None => Plan::Response(Response::error(400, "Invalid token id")),
         },
-        _ => return Plan::Answer(not_found()),
+        _ => return Plan::Response(not_found()),
     };
     if !matches!(head.method, Method::Get | Method::Head) {
         let text = "only GET and HEAD are served here";
-        return Plan::Answer(Answer::error(405, text).with("Allow", "GET, HEAD"));
+        return Plan::Response(Response::error(405, text).with("Allow", "GET, HEAD"));
     }
     plan
 }
 
-/// Orders are taken from programs on this host only, and not from web pages that it looks at.
+/// Commands are accepted only from programs on this host, and not from web pages open in a browser on it.
 fn recycle_plan(head: &Head, is_local: bool) -> Plan {
     if head.method != Method::Post {
-        return Plan::Answer(Answer::error(405, "use POST").with("Allow", "POST"));
+        return Plan::Response(Response::error(405, "use POST").with("Allow", "POST"));
     }
     if !is_local || head.from_page {
-        return Plan::Answer(Answer::error(
+        return Plan::Response(Response::error(
             403,
-            "orders are taken from programs on this host only",
+            "commands are accepted only from programs on this host",
         ));
     }
     let number = head.query_value("connection");
     let number = number.map(|text| text.strip_prefix("connection-").unwrap_or(text));
     match number.and_then(|text| text.parse().ok()) {
         Some(number) => Plan::Recycle(ConnectionId(number)),
-        None => Plan::Answer(Answer::error(400, "connection= must be a number, as in /stats")),
+        None => Plan::Response(Response::error(400, "connection= must be a number, as in /stats")),
     }
 }
 
-/// The answer to an order to replace a connection.
+/// The answer to a recycle command.
 #[must_use]
-pub fn recycling(result: Result<Result<(), String>, NoAnswer>) -> Answer {
+pub fn recycling(result: Result<Result<(), String>, NoAnswer>) -> Response {
     match result {
-        Ok(Ok(())) => Answer::json(202, r#"{"status":"it waits for its turn; /stats shows it"}"#),
-        Ok(Err(why)) => Answer::error(409, &why),
+        Ok(Ok(())) => Response::json(202, r#"{"status":"queued; /stats reports its progress"}"#),
+        Ok(Err(why)) => Response::error(409, &why),
         Err(why) => no_answer("control core", why),
     }
 }
 
-/// The answer to bytes that are no request.
+/// The answer to bytes that are not a request.
 #[must_use]
-pub fn bad_head(error: HeadError) -> Answer {
+pub fn bad_head(error: HeadError) -> Response {
     match error {
-        HeadError::TooLarge => Answer::error(431, "the head of the request is too large"),
-        HeadError::Malformed(why) => Answer::error(400, why),
-        HeadError::Version => Answer::error(505, "only HTTP/1.0 and HTTP/1.1 are spoken here"),
+        HeadError::TooLarge => Response::error(431, "the head of the request is too large"),
+        HeadError::Malformed(why) => Response::error(400, why),
+        HeadError::Version => Response::error(505, "only HTTP/1.0 and HTTP/1.1 are supported"),
     }
 }
 
-/// The answer to a client that believes this to be another server: DNS rebinding looks like that.
+/// The answer to a request whose `Host` is another server, as in DNS rebinding.
 #[must_use]
-pub fn misdirected(host: &Authority) -> Answer {
+pub fn misdirected(host: &Authority) -> Response {
     let host = host.host();
     let text = format!(
         "this server is not addressed as {host}; if that is right, start ringbook with --serve-name {host}"
     );
-    Answer::error(421, &text)
+    Response::error(421, &text)
 }
 
-/// Whether a request is answered even where all ordinary places are taken.
+/// True for requests that reserved permits serve.
 #[must_use]
 pub fn is_reserved(head: &Head) -> bool {
     matches!(head.path.as_str(), "/health" | "/metrics")
 }
 
-/// The answer to a client for whom there is no place.
+/// The answer to a client without a permit.
 #[must_use]
-pub fn too_many_clients() -> Answer {
-    Answer::error(503, "too many clients").with("Retry-After", "1")
+pub fn too_many_clients() -> Response {
+    Response::error(503, "too many clients").with("Retry-After", "1")
 }
 
-/// A page made of a report, or of its absence.
+/// A page rendered from a report, or the error page without it.
 #[must_use]
 pub fn page(
     page: Page,
     report: Result<Arc<EngineReport>, NoAnswer>,
     serve: &ServeReport,
-) -> Answer {
+) -> Response {
     match (page, report) {
         (Page::Health, Ok(report)) => health(&report),
         (Page::Health, Err(why)) => health_unknown(why),
         (_, Err(why)) => no_answer("control core", why),
         (Page::Stats, Ok(report)) => match sonic_rs::to_vec(&*report) {
-            Ok(body) => Answer::json(200, visible_json(body)),
-            Err(_) => Answer::error(500, "the report cannot be written as JSON"),
+            Ok(body) => Response::json(200, visible_json(body)),
+            Err(_) => Response::error(500, "the report cannot be written as JSON"),
         },
-        (Page::Metrics, Ok(report)) => Answer {
+        (Page::Metrics, Ok(report)) => Response {
             status: 200,
-            content_type: metrics::CONTENT_TYPE,
+            content_type: exposition::CONTENT_TYPE,
             headers: Vec::new(),
-            body: metrics::exposition(&report, serve).into_bytes(),
+            body: exposition::encode(&report, serve).into_bytes(),
         },
     }
 }
@@ -201,7 +201,7 @@ struct Health<'a> {
     health: &'a HealthReport,
 }
 
-fn health(report: &EngineReport) -> Answer {
+fn health(report: &EngineReport) -> Response {
     let healthy = report.health.healthy;
     let body = Health {
         status: if healthy { "healthy" } else { "unhealthy" },
@@ -212,7 +212,7 @@ fn health(report: &EngineReport) -> Answer {
     health_answer(healthy, &body)
 }
 
-fn health_unknown(why: NoAnswer) -> Answer {
+fn health_unknown(why: NoAnswer) -> Response {
     let reason = match why {
         NoAnswer::Busy => "the control core is too busy to report: it may hang",
         NoAnswer::Late => "the control core does not report: it may hang",
@@ -222,30 +222,29 @@ fn health_unknown(why: NoAnswer) -> Answer {
     health_answer(false, &Health { status: "unhealthy", version, uptime_s: 0, health: &health })
 }
 
-fn health_answer(healthy: bool, body: &Health<'_>) -> Answer {
+fn health_answer(healthy: bool, body: &Health<'_>) -> Response {
     match sonic_rs::to_vec(body) {
-        Ok(body) => Answer::json(if healthy { 200 } else { 503 }, visible_json(body)),
-        Err(_) => Answer::error(500, "the report cannot be written as JSON"),
+        Ok(body) => Response::json(if healthy { 200 } else { 503 }, visible_json(body)),
+        Err(_) => Response::error(500, "the report cannot be written as JSON"),
     }
 }
 
-/// A book, or why there is none. `now_wall_ns` is the present, for the age.
+/// A book, or the error without it. `now_wall_ns` is the present time, for the age.
 #[must_use]
-pub fn book(image: Result<Option<&BookImage>, NoAnswer>, now_wall_ns: u64) -> Answer {
+pub fn book(image: Result<Option<&BookImage>, NoAnswer>, now_wall_ns: u64) -> Response {
     let image = match image {
         Ok(Some(image)) => image,
         Ok(None) => {
-            return Answer::error(404, "No orderbook exists for the requested token id");
+            return Response::error(404, "No orderbook exists for the requested token id");
         }
         Err(why) => return no_answer("shards", why),
     };
     let answer = if image.state == BookState::AwaitingSnapshot {
-        Answer::error(503, "the first snapshot of this book has not come yet")
-            .with("Retry-After", "1")
+        Response::error(503, "waiting for the first snapshot of this book").with("Retry-After", "1")
     } else {
         let mut body = String::with_capacity(512 + 32 * (image.bids.len() + image.asks.len()));
         image.write_json(&mut body);
-        Answer::json(200, body)
+        Response::json(200, body)
     };
     let mut answer = answer.with("X-Ringbook-State", image.state.name());
     if let BookState::Stale { since_wall_ns, .. } = image.state {
@@ -259,11 +258,11 @@ pub fn book(image: Result<Option<&BookImage>, NoAnswer>, now_wall_ns: u64) -> An
     answer.with("X-Ringbook-Age-Ms", age_ms.to_string())
 }
 
-/// No shard has the book: why it is awaited, for people, or `None` when nobody follows its token.
+/// No shard holds the book: why it is awaited, or `None` if its token is not followed.
 #[must_use]
-pub fn awaited(why: Result<Option<String>, NoAnswer>) -> Answer {
+pub fn awaited(why: Result<Option<String>, NoAnswer>) -> Response {
     match why {
-        Ok(Some(why)) => Answer::error(503, &why)
+        Ok(Some(why)) => Response::error(503, &why)
             .with("Retry-After", "1")
             .with("X-Ringbook-State", BookState::AwaitingSnapshot.name()),
         Ok(None) => book(Ok(None), 0),
@@ -271,21 +270,21 @@ pub fn awaited(why: Result<Option<String>, NoAnswer>) -> Answer {
     }
 }
 
-fn no_answer(who: &str, why: NoAnswer) -> Answer {
+fn no_answer(who: &str, why: NoAnswer) -> Response {
     let what = match why {
         NoAnswer::Busy => "too busy to answer",
         NoAnswer::Late => "not answering",
     };
-    Answer::error(503, &format!("{who}: {what}")).with("Retry-After", "1")
+    Response::error(503, &format!("{who}: {what}")).with("Retry-After", "1")
 }
 
-fn not_found() -> Answer {
+fn not_found() -> Response {
     let paths: Vec<String> = PATHS.iter().map(|(path, _)| format!("\"{path}\"")).collect();
-    let body = format!(r#"{{"error":"there is nothing here","paths":[{}]}}"#, paths.join(","));
-    Answer::json(404, body)
+    let body = format!(r#"{{"error":"no such path","paths":[{}]}}"#, paths.join(","));
+    Response::json(404, body)
 }
 
-fn index() -> Answer {
+fn index() -> Response {
     let mut rows = String::new();
     for (path, what) in PATHS {
         rows.push_str(&format!("<li><a href=\"{path}\"><code>{path}</code></a> {what}\n"));
@@ -296,7 +295,7 @@ fn index() -> Answer {
          padding:0 1rem}}</style>\n<h1>{}</h1>\n<ul>\n{rows}</ul>\n",
         crate::wire::http::USER_AGENT
     );
-    Answer {
+    Response {
         status: 200,
         content_type: "text/html; charset=utf-8",
         headers: Vec::new(),
@@ -323,14 +322,14 @@ mod tests {
         }
     }
 
-    fn answer(head: &Head) -> Answer {
+    fn answer(head: &Head) -> Response {
         match plan(head, true) {
-            Plan::Answer(answer) => answer,
+            Plan::Response(answer) => answer,
             other => panic!("{other:?}"),
         }
     }
 
-    fn text(answer: &Answer) -> &str {
+    fn text(answer: &Response) -> &str {
         std::str::from_utf8(&answer.body).unwrap()
     }
 
@@ -344,7 +343,7 @@ mod tests {
         assert_eq!(of("token_id=27"), Plan::Book { token, opposite: false });
         assert_eq!(of("token_id=27&outcome=no"), Plan::Book { token, opposite: true });
         assert!(
-            matches!(of("token_id=27&outcome=maybe"), Plan::Answer(answer) if answer.status == 400)
+            matches!(of("token_id=27&outcome=maybe"), Plan::Response(answer) if answer.status == 400)
         );
         for query in ["", "token_id=", "token_id=a b", "token_id=%22", "token=27"] {
             let bad = answer(&head(Method::Get, "/book", query));
@@ -369,7 +368,7 @@ mod tests {
         let named = head(Method::Post, path, "connection=connection-7");
         assert_eq!(plan(&named, true), Plan::Recycle(ConnectionId(7)));
         let status = |head: &Head, is_local| match plan(head, is_local) {
-            Plan::Answer(answer) => answer.status,
+            Plan::Response(answer) => answer.status,
             other => panic!("{other:?}"),
         };
         assert_eq!(status(&order, false), 403);
@@ -417,7 +416,7 @@ mod tests {
 
     #[test]
     fn books_carry_their_state_and_age() {
-        let header = |answer: &Answer, name: &str| {
+        let header = |answer: &Response, name: &str| {
             answer.headers.iter().find(|(n, _)| *n == name).map(|(_, v)| v.clone())
         };
         let mut image = BookImage { token: TokenId::new("27"), ..BookImage::default() };

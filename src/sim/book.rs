@@ -1,4 +1,4 @@
-//! The one physical book of a market, in terms of its first outcome, and the view of either outcome.
+//! The physical book of a market in terms of its first outcome, and the view of either outcome.
 //!
 //! Runs on:  the venue's thread (pure).
 //! Bounds:   prices lie on the market's grid, so a side has at most 999 levels.
@@ -7,14 +7,14 @@ use crate::base::price::{Price, Quantity};
 /// A side of the book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
-    /// Who buys the first outcome.
+    /// Buyers of the first outcome.
     Bid,
-    /// Who sells the first outcome.
+    /// Sellers of the first outcome.
     Ask,
 }
 
 impl Side {
-    /// The other side.
+    /// The opposite side.
     pub(super) const fn opposite(self) -> Self {
         match self {
             Self::Bid => Self::Ask,
@@ -22,7 +22,7 @@ impl Side {
         }
     }
 
-    /// The venue's word for an order on this side.
+    /// The venue's name for an order on this side.
     pub(super) const fn word(self) -> &'static str {
         match self {
             Self::Bid => "BUY",
@@ -34,7 +34,7 @@ impl Side {
 /// One of the two tokens of a market.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// `Yes`, `Up`: the book as it is stored.
+    /// `Yes`, `Up`: the stored book.
     First,
     /// `No`, `Down`: the mirrored book.
     Second,
@@ -57,7 +57,7 @@ impl Outcome {
         1 << self.index()
     }
 
-    /// A price of the first outcome, as this outcome sees it.
+    /// A price of the first outcome in terms of this outcome.
     pub(super) const fn price(self, price: Price) -> Price {
         match self {
             Self::First => price,
@@ -65,7 +65,7 @@ impl Outcome {
         }
     }
 
-    /// A side of the first outcome's book, as this outcome sees it.
+    /// A side of the first outcome's book in terms of this outcome.
     pub(super) const fn side(self, side: Side) -> Side {
         match self {
             Self::First => side,
@@ -79,11 +79,11 @@ impl Outcome {
 pub(super) struct Level {
     /// Price of the first outcome.
     pub(super) price: Price,
-    /// Shares resting there, never zero.
+    /// Shares at this price, never zero.
     pub(super) size: Quantity,
 }
 
-/// Bids ascending, asks descending: the best level is the last of either.
+/// Bids ascending, asks descending: the best level is last.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Book {
     bids: Vec<Level>,
@@ -104,7 +104,7 @@ impl Book {
         self.side(side).last().map(|level| level.price)
     }
 
-    /// Shares at a price; zero where there is no level.
+    /// Shares at a price; zero if there is no level.
     pub(super) fn size_at(&self, side: Side, price: Price) -> Quantity {
         match self.find(side, price) {
             Ok(at) => self.side(side)[at].size,
@@ -112,7 +112,7 @@ impl Book {
         }
     }
 
-    /// Puts a level; size zero removes it.
+    /// Sets a level; size zero removes it.
     pub(super) fn set(&mut self, side: Side, price: Price, size: Quantity) {
         let found = self.find(side, price);
         let levels = match side {
@@ -133,19 +133,19 @@ impl Book {
         self.asks.clear();
     }
 
-    /// True when somebody bids at least what somebody asks.
+    /// True if the best bid reaches the best ask.
     pub(super) fn is_crossed(&self) -> bool {
         matches!((self.best(Side::Bid), self.best(Side::Ask)), (Some(bid), Some(ask)) if bid >= ask)
     }
 
-    /// The levels that an outcome shows on one of its own sides, best last, prices as it sees them.
+    /// The levels of one side of an outcome, best last, in its prices.
     pub(super) fn view(&self, outcome: Outcome, side: Side) -> impl Iterator<Item = Level> {
         self.side(outcome.side(side))
             .iter()
             .map(move |level| Level { price: outcome.price(level.price), size: level.size })
     }
 
-    /// Best price on a side of an outcome; 0 for no bid and 1 for no ask, as the venue says it.
+    /// Best price of a side of an outcome; 0 without bid, 1 without ask, as Polymarket reports it.
     pub(super) fn best_or_bound(&self, outcome: Outcome, side: Side) -> Price {
         match (self.best(outcome.side(side)), side) {
             (Some(price), _) => outcome.price(price),

@@ -1,4 +1,4 @@
-//! Gamma: markets and events as the venue's catalogue lists them, filtered and paged.
+//! Gamma: lists of markets and events with filters and pages.
 //!
 //! Runs on:  the venue's thread (pure).
 use base64::Engine as _;
@@ -19,11 +19,11 @@ const LIMIT_DEFAULT: usize = 20;
 /// Largest offset.
 const OFFSET_MAX: usize = 10_000;
 
-/// A query that the catalogue refuses: 422 with this text.
+/// Error text of a refused query (422).
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refused(pub(super) &'static str);
 
-/// Which markets a query asks for.
+/// Filter of a query.
 struct Filter<'q> {
     closed: bool,
     active: Option<bool>,
@@ -60,7 +60,7 @@ impl<'q> Filter<'q> {
     }
 }
 
-/// The ids by which the catalogue lists a market for V1.
+/// The ids listed for a market of Protocol V1.
 fn v1_tokens(market: &Market) -> &[String] {
     match &market.version {
         Version::Unsaid | Version::V1 => &market.tokens,
@@ -88,7 +88,7 @@ fn limit(query: &Query, most: usize) -> Result<usize, Refused> {
     }
 }
 
-/// The number after which a page begins; 0 for the first page.
+/// The number before the first entry of a page; 0 for the first page.
 fn cursor(query: &Query) -> Result<u64, Refused> {
     if query.first("offset").is_some() {
         return Err(Refused("offset is not supported with keyset pagination"));
@@ -120,7 +120,7 @@ impl Exchange {
         Ok(())
     }
 
-    /// `GET /markets/keyset`: a page and where the next begins.
+    /// `GET /markets/keyset`: a page and its cursor.
     pub(super) fn page_markets(&self, query: &Query, out: &mut Vec<u8>) -> Result<(), Refused> {
         let filter = Filter::new(query)?;
         let (limit, after) = (limit(query, MARKETS_MAX)?, cursor(query)?);
@@ -261,7 +261,7 @@ fn middle(market: &Market) -> f64 {
     }
 }
 
-/// One market object; keys whose value would be null are missing.
+/// One market object; null values are omitted.
 fn push_market(out: &mut Vec<u8>, market: &Market, event: Option<&Event>) {
     let closed = is_closed(market);
     let (start, end) = (moment(market.start_ms), moment(market.end_ms));

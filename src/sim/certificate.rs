@@ -1,4 +1,4 @@
-//! A certificate authority of the venue's own, made anew at every start.
+//! Generates the venue's certificate authority at every start.
 //!
 //! Runs on:  the thread that starts the venue.
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::config::SimError;
 /// Names that the certificate is valid for.
 const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
-/// A server configuration for [`NAMES`], and the authority's certificate in PEM.
+/// A server configuration for [`NAMES`], and the certificate authority in PEM.
 pub(super) fn make_authority() -> Result<(Arc<ServerConfig>, String), SimError> {
     let fault = |error: rcgen::Error| SimError::Certificate(error.to_string());
     let mut params = CertificateParams::default();

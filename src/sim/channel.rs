@@ -1,4 +1,4 @@
-//! The market channel: what a client's messages do.
+//! The market channel: handles the messages of a client.
 //!
 //! Runs on:  the venue's thread.
 use std::borrow::Cow;
@@ -10,22 +10,22 @@ use super::message;
 use super::subscription::{Update, parse_initial, parse_update};
 use crate::base::random::Random;
 
-/// Close code: the client broke the WebSocket protocol.
+/// Close code: WebSocket protocol violation.
 const CLOSE_PROTOCOL: u16 = 1002;
-/// Close code: the client sent something that the channel does not take.
+/// Close code: a message that the channel does not accept.
 const CLOSE_POLICY: u16 = 1008;
 const INVALID_SUBSCRIPTION: &str = "invalid subscription payload";
 
-/// What a dump leaves out.
+/// Faults of snapshot dumps.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DumpFaults {
-    /// Above so many tokens of one connection there is no dump.
+    /// Connections with more tokens receive no dump.
     pub(super) tokens_max: usize,
-    /// Of 100 books, how many are missing.
+    /// Percentage of books omitted.
     pub(super) lost_percent: u64,
 }
 
-/// Everything a message may touch.
+/// State that a message can change.
 pub(super) struct Channel<'a> {
     pub(super) exchange: &'a mut Exchange,
     pub(super) connections: &'a mut Connections,
@@ -35,7 +35,7 @@ pub(super) struct Channel<'a> {
 }
 
 impl Channel<'_> {
-    /// Handles every whole message that has come on a slot.
+    /// Handles every complete message received on a slot.
     pub(super) fn handle_input(&mut self, slot: usize) {
         loop {
             let Some(connection) = self.connections.get(slot) else { return };
@@ -112,7 +112,7 @@ impl Channel<'_> {
         }
         let known = tokens.iter().any(|token| self.exchange.open_token(token).is_some());
         let added = self.add(slot, tokens);
-        // A token that comes back gets no book: the venue does not dependably send one.
+        // A token subscribed again gets no book: Polymarket sends one only sometimes.
         let Some(client) = self.client(slot) else { return };
         let fresh: Vec<_> = added.iter().copied().filter(|&t| client.seen.insert(t)).collect();
         if !fresh.is_empty() {
@@ -133,7 +133,7 @@ impl Channel<'_> {
         }
     }
 
-    /// Subscribes what can be; returns what was not subscribed before.
+    /// Subscribes the valid tokens; returns the new ones.
     fn add(&mut self, slot: usize, tokens: &[Cow<'_, str>]) -> Vec<TokenIndex> {
         let mut added = Vec::new();
         for token in tokens {
@@ -148,7 +148,7 @@ impl Channel<'_> {
         added
     }
 
-    /// One array with the books of `tokens`.
+    /// Sends one array with the books of `tokens`.
     fn dump(&mut self, slot: usize, tokens: &[TokenIndex]) {
         let DumpFaults { tokens_max, lost_percent } = self.faults;
         let Some(client) = self.client(slot) else { return };

@@ -1,4 +1,4 @@
-//! The one place of the simulator that reads clocks: virtual time runs with them unless paused.
+//! The simulator's clocks: virtual time follows the host's clock unless paused.
 //!
 //! Runs on:  the venue's thread.
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -9,23 +9,23 @@ pub(super) fn wall_ms() -> u64 {
     u64::try_from(since.unwrap_or(Duration::ZERO).as_millis()).unwrap_or(0)
 }
 
-/// Virtual milliseconds: those that passed while not paused.
+/// Virtual milliseconds: real time without pauses.
 #[derive(Debug)]
 pub(super) struct Clock {
-    /// When virtual time 0 would have been, had there been no pause.
+    /// Time at which virtual time 0 would have been without pauses.
     origin: Instant,
     started: Instant,
     paused_ms: Option<u64>,
 }
 
 impl Clock {
-    /// Virtual time 0 is now.
+    /// A clock at virtual time 0.
     pub(super) fn new(paused: bool) -> Self {
         let now = Instant::now();
         Self { origin: now, started: now, paused_ms: paused.then_some(0) }
     }
 
-    /// Real milliseconds since the start, pauses included.
+    /// Real milliseconds since the start, including pauses.
     pub(super) fn uptime_ms(&self) -> u64 {
         millis(self.started.elapsed())
     }
@@ -35,7 +35,7 @@ impl Clock {
         self.paused_ms.unwrap_or_else(|| millis(self.origin.elapsed()))
     }
 
-    /// Whether virtual time stands still.
+    /// Whether virtual time is stopped.
     pub(super) const fn is_paused(&self) -> bool {
         self.paused_ms.is_some()
     }
@@ -45,7 +45,7 @@ impl Clock {
         self.paused_ms = Some(self.virtual_ms());
     }
 
-    /// Lets virtual time go on; returns the wall clock at virtual time 0, milliseconds since the
+    /// Continues virtual time; returns the wall clock at virtual time 0, milliseconds since the
     /// Unix epoch.
     pub(super) fn resume(&mut self) -> u64 {
         if let Some(at_ms) = self.paused_ms.take() {
@@ -55,14 +55,14 @@ impl Clock {
         wall_ms().saturating_sub(self.virtual_ms())
     }
 
-    /// Sets virtual time back to `virtual_ms`, because the machine could not keep up; returns what
+    /// Sets virtual time back to `virtual_ms` because the machine was too slow; returns what
     /// [`resume`](Self::resume) returns.
     pub(super) fn hold_back(&mut self, virtual_ms: u64) -> u64 {
         self.paused_ms = Some(virtual_ms);
         self.resume()
     }
 
-    /// How long until virtual time `at_ms`.
+    /// Time until virtual time `at_ms`.
     pub(super) fn until(&self, at_ms: u64) -> Duration {
         let at = self.origin + Duration::from_millis(at_ms);
         at.saturating_duration_since(Instant::now())

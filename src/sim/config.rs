@@ -1,57 +1,57 @@
-//! What a simulated venue is to be, and why it may not start.
+//! Configuration of a simulated venue, and startup errors.
 //!
 //! Runs on:  any.
 use super::flow::TRADES_PER_10_000;
 use super::stream_fault::{KINDS, RATE_OF};
 use std::net::SocketAddr;
 
-/// Knobs of a simulated venue. [`SimConfig::default`] is a small quiet one on a free loopback port.
+/// Configuration of a simulated venue. [`SimConfig::default`] is a small quiet one on a free loopback port.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SimConfig {
-    /// Address to listen on; port 0 takes a free one.
+    /// Listening address; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// TLS with a certificate authority of the venue's own; plain TCP otherwise.
+    /// TLS with a generated certificate authority; plain TCP otherwise.
     pub tls: bool,
-    /// The same seed gives the same markets and the same sequence of events.
+    /// The same seed gives the same markets and events.
     pub seed: u64,
-    /// Markets at the start; each has two tokens.
+    /// Initial markets with two tokens each.
     pub markets: usize,
-    /// Messages a second over all markets, on average.
+    /// Mean messages per second over all markets.
     pub rate: f64,
-    /// Of 10,000 actions, how many are trades; each makes four messages. Recorded sessions have 135.
+    /// Trades among 10,000 actions; each makes four messages. Recorded sessions have 135.
     pub trades_per_10_000: u64,
     /// Typical levels on one side of a book.
     pub levels: usize,
-    /// 0 spreads events evenly; 1 is about as bursty as recorded sessions.
+    /// 0: evenly distributed events; 1: about as bursty as recorded sessions.
     pub burst: f64,
-    /// Start with the scenario standing still, until [`resume`](crate::sim::Venue::resume).
+    /// Start paused, until [`resume`](crate::sim::Venue::resume).
     pub paused: bool,
-    /// Markets born in a minute, on average.
+    /// Mean new markets per minute.
     pub births_per_minute: f64,
-    /// Markets decided early in a minute, on average, besides those whose end comes.
+    /// Mean early resolutions per minute, in addition to scheduled ends.
     pub resolutions_per_minute: f64,
-    /// Of 100 markets, how many are of Protocol V2: with position ids only, or with both kinds of ids. The others
-    /// are of V1. 0 for a catalogue without versions, as it was before 2026-08.
+    /// Percentage of markets of Protocol V2: with position ids only, or with both kinds of ids. The others
+    /// are of V1. 0 for a catalog without versions, as before 2026-08.
     pub v2_percent: u64,
-    /// Of 100 initial markets, how many end within 5 to 60 minutes; the others end in years.
+    /// Percentage of initial markets that end within 5 to 60 minutes; the others end in years.
     pub ending_soon_percent: u64,
-    /// Answer 429 beyond the venue's published rates.
+    /// Answer 429 above Polymarket's published rates.
     pub rate_limits: bool,
-    /// Upgrades within one second beyond this are answered with 429; 0 for no limit.
+    /// Upgrades per second; more are answered with 429. 0 is no limit.
     pub upgrades_per_second_max: u32,
-    /// A connection with more tokens than this gets no books at the start, silently.
+    /// A connection with more tokens gets no snapshot dump.
     pub dump_tokens_max: usize,
-    /// Of 100 books due in a dump, how many are silently left out.
+    /// Percentage of books omitted from dumps.
     pub lost_books_percent: u64,
-    /// Seconds between two abrupt ends of a random WebSocket connection; 0 for never.
+    /// Seconds between abrupt closes of a random WebSocket connection; 0 is never.
     pub drop_interval_s: u64,
-    /// Malformed frames a minute, on random connections.
+    /// Malformed frames per minute on random connections.
     pub malformed_per_minute: u64,
-    /// Faults of frames, as `POST /sim/fault` names them, each with its rate per 100,000 frames.
+    /// Frame faults as in `POST /sim/fault`, with rates per 100,000 frames.
     pub stream_faults: Vec<(String, u64)>,
-    /// Milliseconds by which REST answers are late.
+    /// Delay of REST answers, milliseconds.
     pub slow_rest_ms: u64,
-    /// A connection that lets this many bytes pile up is ended.
+    /// A connection with more queued bytes is closed.
     pub backlog_bytes_max: usize,
 }
 
@@ -84,17 +84,17 @@ impl Default for SimConfig {
     }
 }
 
-/// A venue did not start, or no longer answers.
+/// A venue did not start or does not answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SimError {
-    /// A knob is out of range: fix the configuration.
+    /// A setting is out of range: correct the configuration.
     #[error("{0}")]
     Config(String),
-    /// The address cannot be listened on: choose another.
+    /// The address cannot be bound: choose another.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, std::io::Error),
-    /// Certificate or TLS configuration could not be made: a fault of the simulator's.
+    /// Certificate or TLS configuration failed: a bug of the simulator.
     #[error("cannot make a certificate: {0}")]
     Certificate(String),
     /// The venue's thread or event loop could not be started.
@@ -106,7 +106,7 @@ pub enum SimError {
 }
 
 impl SimConfig {
-    /// Refuses what cannot be simulated.
+    /// Refuses an invalid configuration.
     pub(super) fn check(&self) -> Result<(), SimError> {
         let finite = |name: &str, value: f64, most: f64| {
             if (0.0..=most).contains(&value) {

@@ -1,7 +1,7 @@
-//! One accepted socket: TLS or not, bytes in, bytes out, HTTP until it is upgraded.
+//! One accepted socket: optional TLS, bytes in, bytes out, HTTP until the upgrade.
 //!
 //! Runs on:  the venue's thread.
-//! Bounds:   what waits to be sent is limited by the configuration; see [`Connection::backlog`].
+//! Bounds:   queued output is limited by the configuration; see [`Connection::backlog`].
 use std::collections::HashSet;
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
@@ -12,25 +12,25 @@ use rustls::{ServerConfig, ServerConnection};
 use super::exchange::TokenIndex;
 use super::frame::{Assembly, MESSAGE_BYTES_MAX};
 
-/// Plaintext given to TLS at once: bounds what is encrypted ahead of the socket.
+/// Plaintext passed to TLS per call: bounds the encrypted bytes ahead of the socket.
 const SEAL_BYTES: usize = 64 * 1024;
-/// Received and not yet taken: twice the largest message.
+/// Bound of unparsed input: twice the largest message.
 const INPUT_BYTES_MAX: usize = 2 * MESSAGE_BYTES_MAX;
-/// Sent bytes are removed from the front of the buffer when there are this many.
+/// Sent bytes are removed from the buffer above this number.
 const COMPACT_BYTES: usize = 256 * 1024;
 
-/// State of a connection that was upgraded.
+/// State of an upgraded connection.
 #[derive(Debug, Default)]
 pub(super) struct Client {
     pub(super) assembly: Assembly,
-    /// The initial subscription has been taken.
+    /// The initial subscription was received.
     pub(super) subscribed: bool,
     pub(super) custom: bool,
-    /// Data was stopped on purpose; pings are still answered.
+    /// Data is stopped (fault); pings are answered.
     pub(super) frozen: bool,
-    /// Nothing is sent and nothing is heard any more, on purpose; the socket stays.
+    /// Half-open (fault): nothing is sent or read.
     pub(super) half_open: bool,
-    /// Tokens subscribed now, and tokens ever subscribed here.
+    /// Subscribed tokens, and tokens ever subscribed on it.
     pub(super) tokens: HashSet<TokenIndex>,
     pub(super) seen: HashSet<TokenIndex>,
 }
@@ -40,33 +40,33 @@ pub(super) struct Client {
 pub(super) struct Connection {
     pub(super) socket: TcpStream,
     tls: Option<Box<ServerConnection>>,
-    /// Plaintext received and not yet taken.
+    /// Received plaintext, not parsed.
     pub(super) input: Vec<u8>,
-    /// Plaintext to be sent; the first `sent` bytes are gone.
+    /// Plaintext to send; the first `sent` bytes are sent.
     pub(super) output: Vec<u8>,
     sent: usize,
-    /// The socket took not everything; nothing is tried before it says that it has room.
+    /// The socket is full; no write until it is writable.
     pub(super) full: bool,
     /// `Some` once upgraded.
     pub(super) client: Option<Box<Client>>,
-    /// Ends when everything is sent.
+    /// Closed when everything is sent.
     pub(super) closing: bool,
-    /// Nothing is sent before, on purpose; real milliseconds since the venue's start.
+    /// Sending is delayed until then (fault); real milliseconds since the venue's start.
     pub(super) held_until_ms: u64,
-    /// A frame that the next one of another market is to overtake, and until when it waits for one.
+    /// A frame to be sent after the next one of another market (fault), and the end of its wait.
     behind: Option<(Vec<u8>, u64)>,
-    /// Already on the list of connections to flush.
+    /// On the list of connections to flush.
     pub(super) dirty: bool,
-    /// Real milliseconds since the venue's start when the last bytes came.
-    pub(super) received_ms: u64,
+    /// Real milliseconds since the venue's start of the last received bytes.
+    pub(super) heard_ms: u64,
 }
 
-/// What a read or flush found.
+/// Result of a read or flush.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// Go on.
+    /// Continue.
     Open,
-    /// Ended by the peer, by an error, or as intended.
+    /// Closed by the peer, an error, or intentionally.
     Over,
 }
 
@@ -100,12 +100,12 @@ impl Connection {
         })
     }
 
-    /// Plaintext bytes that wait to be sent.
+    /// Plaintext bytes to send.
     pub(super) fn backlog(&self) -> usize {
         self.output.len() - self.sent
     }
 
-    /// Appends a frame; one that waits to be overtaken goes out behind it, unless it is of the same market.
+    /// Appends a frame, followed by a waiting frame of another market.
     pub(super) fn append(&mut self, frame: &[u8]) {
         let overtakes = self.behind.as_ref().is_some_and(|(waiting, _)| {
             let (ours, theirs) = (market_of(frame), market_of(waiting));
@@ -118,7 +118,7 @@ impl Connection {
         self.release(u64::MAX);
     }
 
-    /// Has a frame wait until another has overtaken it, or a time has come; false when one waits already.
+    /// Holds a frame until another was sent or a time has passed; false if one is held already.
     pub(super) fn keep_behind(&mut self, frame: &[u8], until_ms: u64) -> bool {
         if self.behind.is_some() {
             return false;
@@ -127,7 +127,7 @@ impl Connection {
         true
     }
 
-    /// Appends the frame that waits if its time has come; true while one waits.
+    /// Appends the held frame if its time has passed; true while one is held.
     pub(super) fn release(&mut self, now_ms: u64) -> bool {
         if let Some((frame, _)) = self.behind.take_if(|(_, until_ms)| *until_ms <= now_ms) {
             self.output.extend_from_slice(&frame);
@@ -135,9 +135,9 @@ impl Connection {
         self.behind.is_some()
     }
 
-    /// Reads until the socket has no more; appends to `input`.
+    /// Reads until the socket is empty; appends to `input`.
     pub(super) fn receive(&mut self, scratch: &mut [u8]) -> Fate {
-        // Readiness is reported once, so that stopping earlier would lose what is left.
+        // Edge-triggered: stopping early would leave data unread.
         while self.input.len() < INPUT_BYTES_MAX {
             let received = match &mut self.tls {
                 None => match self.socket.read(scratch) {
@@ -157,11 +157,11 @@ impl Connection {
                 Err(_) => return Fate::Over,
             }
         }
-        // More than a client has to say at once.
+        // More than a valid client sends at once.
         Fate::Over
     }
 
-    /// Writes until the socket takes no more; counts what was written.
+    /// Writes until the socket is full; counts bytes.
     pub(super) fn flush(&mut self, written: &mut u64) -> Fate {
         if self.full {
             return Fate::Open;
@@ -179,7 +179,7 @@ impl Connection {
             self.output.clear();
             self.sent = 0;
         } else if self.sent > COMPACT_BYTES.max(self.backlog()) {
-            // No more is moved than was sent: a long backlog costs nothing extra.
+            // Compaction moves at most as many bytes as were sent.
             self.output.drain(..self.sent);
             self.sent = 0;
         }
@@ -241,7 +241,7 @@ fn receive_tls(
     result.map(|_| ())
 }
 
-/// A write of zero bytes means that the peer is gone.
+/// A write of zero bytes: the peer has closed.
 fn retry(mut write: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     loop {
         match write() {
@@ -252,7 +252,7 @@ fn retry(mut write: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     }
 }
 
-/// The market that a frame names first.
+/// The first market named in a frame.
 fn market_of(frame: &[u8]) -> Option<&[u8]> {
     const KEY: &[u8] = b"\"market\":\"";
     let head = &frame[..frame.len().min(256)];

@@ -1,7 +1,7 @@
-//! Every open connection, by slot, and the way frames reach them.
+//! Open connections by slot, and the queues of frames to them.
 //!
 //! Runs on:  the venue's thread.
-//! Bounds:   a connection with too large a backlog is ended rather than waited for.
+//! Bounds:   a connection with too large a backlog is closed.
 use std::sync::Arc;
 
 use super::config::SimConfig;
@@ -14,16 +14,16 @@ use super::stream_fault::{BEHIND_MS, KINDS, Kind, LATE_MS, StreamFaults};
 pub(super) struct Connections {
     slots: Vec<Option<Connection>>,
     free: Vec<usize>,
-    /// Slots with something to send.
+    /// Slots with bytes to send.
     dirty: Vec<usize>,
-    /// Slots that must be ended: they do not read.
+    /// Slots to close: they do not read.
     overdue: Vec<usize>,
-    /// Flushes that found a socket full.
+    /// Flushes with a full socket.
     held_up: u64,
     backlog_bytes_max: usize,
     counters: Arc<Counters>,
     pub(super) faults: StreamFaults,
-    /// The venue's time, for the faults' end.
+    /// The venue's time, for the end of faults.
     pub(super) now_ms: u64,
 }
 
@@ -48,7 +48,7 @@ impl Connections {
         }
     }
 
-    /// A slot that is free now.
+    /// Reserves a free slot.
     pub(super) fn reserve(&mut self) -> usize {
         self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
@@ -56,7 +56,7 @@ impl Connections {
         })
     }
 
-    /// Fills a reserved slot, or gives it back.
+    /// Fills a reserved slot, or releases it.
     pub(super) fn fill(&mut self, slot: usize, connection: Option<Connection>) {
         if connection.is_none() {
             self.free.push(slot);
@@ -68,7 +68,7 @@ impl Connections {
         self.slots.get_mut(slot)?.as_mut()
     }
 
-    /// Empties a slot.
+    /// Releases a slot.
     pub(super) fn take(&mut self, slot: usize) -> Option<Connection> {
         let connection = self.slots.get_mut(slot)?.take()?;
         self.free.push(slot);
@@ -87,7 +87,7 @@ impl Connections {
         upgraded.map(|(slot, _)| slot).collect()
     }
 
-    /// Notes that a slot has something to send.
+    /// Marks a slot as having bytes to send.
     pub(super) fn mark(&mut self, slot: usize) {
         if let Some(connection) = self.slots.get_mut(slot).and_then(Option::as_mut)
             && !connection.dirty
@@ -97,7 +97,7 @@ impl Connections {
         }
     }
 
-    /// Notes that a socket was heard of, and whether it has room again.
+    /// Records received bytes and writability of a socket.
     pub(super) fn mark_writable(&mut self, slot: usize, writable: bool) {
         if let Some(connection) = self.get(slot) {
             connection.full &= !writable;
@@ -105,7 +105,7 @@ impl Connections {
         self.mark(slot);
     }
 
-    /// Sends what waits; returns the slots that are over.
+    /// Sends queued bytes; returns the closed slots.
     pub(super) fn flush(&mut self) -> Vec<usize> {
         let mut over = std::mem::take(&mut self.overdue);
         let mut written = 0;
@@ -128,17 +128,17 @@ impl Connections {
         over
     }
 
-    /// Flushes that found a socket full since this was last asked.
+    /// Flushes with a full socket since the last call.
     pub(super) const fn take_held_up(&mut self) -> u64 {
         std::mem::replace(&mut self.held_up, 0)
     }
 
-    /// Plaintext bytes that wait for sockets, all connections together.
+    /// Queued plaintext bytes of all connections.
     pub(super) fn backlog(&self) -> usize {
         self.slots().map(|(_, connection)| connection.backlog()).sum()
     }
 
-    /// Appends whole frames made elsewhere; counts them.
+    /// Appends complete frames; counts them.
     pub(super) fn append(&mut self, slot: usize, frames: &[u8], count: u64) {
         let Some(connection) = self.get(slot) else { return };
         if connection.client.as_ref().is_some_and(|client| client.half_open) {

@@ -1,7 +1,7 @@
-//! The venue's state: every market, its book and its subscribers, moved through virtual time.
+//! State of the venue: markets, books and subscribers, advanced in virtual time.
 //!
 //! Runs on:  the venue's thread (pure; time is an argument).
-//! Owns:     markets, events, the token index, what is due later.
+//! Owns:     markets, events, token index, scheduled actions.
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -23,17 +23,17 @@ const DAY_MS: u64 = 86_400_000;
 /// From the end of a market to its resolution.
 const DECISION_MS: u64 = 5_000;
 
-/// Where frames go.
+/// Destination of frames.
 pub(super) trait Outlet {
     /// To one connection.
     fn send(&mut self, connection: usize, frame: &[u8]);
-    /// To one connection, if it asked for custom features.
+    /// To one connection, if it requested custom features.
     fn send_custom(&mut self, connection: usize, frame: &[u8]);
-    /// To every connection that asked for custom features.
+    /// To every connection that requested custom features.
     fn broadcast_custom(&mut self, frame: &[u8]);
 }
 
-/// A token: its market and which of the two it is.
+/// A token: index of its market and outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct TokenIndex(u32);
 
@@ -53,7 +53,7 @@ impl TokenIndex {
     }
 }
 
-/// What is due at a later virtual time.
+/// A scheduled action.
 #[derive(Debug)]
 enum Due {
     Print(usize, Trade),
@@ -71,14 +71,14 @@ pub(super) struct Exchange {
     pub(super) events: Vec<Event>,
     tokens: HashMap<String, TokenIndex>,
     scenario: Scenario,
-    /// Market that occupies each slot of the scenario, and the reverse.
+    /// Market in each slot of the scenario, and the reverse.
     slots: Vec<usize>,
     free_slots: Vec<usize>,
     due: BTreeMap<(u64, u64), Due>,
     due_sequence: u64,
     /// Wall clock at virtual time 0, milliseconds since the Unix epoch.
     epoch_ms: u64,
-    /// Virtual time reached.
+    /// Current virtual time.
     now_ms: u64,
     random: Random,
     counters: Arc<Counters>,
@@ -87,7 +87,7 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    /// The universe at virtual time 0.
+    /// The markets at virtual time 0.
     pub(super) fn new(config: &SimConfig, epoch_ms: u64, counters: Arc<Counters>) -> Self {
         let mut exchange = Self {
             scenario: Scenario::new(config),
@@ -113,7 +113,7 @@ impl Exchange {
         exchange
     }
 
-    /// One event of the initial universe: 3 markets by the median, 9 in one of ten, at most 118.
+    /// One event of the initial markets: 3 markets in the median, 9 in one of ten, at most 118.
     fn found_event(&mut self) {
         let size = match self.random.below(100) {
             0..30 => 1,
@@ -165,7 +165,7 @@ impl Exchange {
             self.tokens.insert(token, TokenIndex::new(index, outcome));
         }
         if length_ms < DAY_MS {
-            // Virtual, so that the sequence does not depend on the wall clock's milliseconds.
+            // Virtual, so the sequence does not depend on the wall clock.
             self.put_due(self.now_ms + length_ms, Due::End(index));
         }
         self.events[event].markets.push(index);
@@ -179,41 +179,41 @@ impl Exchange {
         self.due.insert((at_ms.max(self.now_ms + 1), self.due_sequence), due);
     }
 
-    /// Wall clock at the virtual time reached, milliseconds since the Unix epoch.
+    /// Wall clock at the current virtual time, milliseconds since the Unix epoch.
     pub(super) fn wall_ms(&self) -> u64 {
         self.epoch_ms + self.now_ms
     }
 
-    /// Moves virtual time against the wall clock, never back.
+    /// Moves virtual time relative to the wall clock, never back.
     pub(super) fn set_epoch_ms(&mut self, epoch_ms: u64) {
         self.epoch_ms = self.epoch_ms.max(epoch_ms);
     }
 
-    /// Sets the wall clock forward, for good.
+    /// Sets the wall clock forward permanently.
     pub(super) fn step_clock(&mut self, by_ms: u64) {
         self.epoch_ms += by_ms;
     }
 
-    /// The token, if there is or was such a market.
+    /// The token of a present or past market.
     pub(super) fn token(&self, text: &str) -> Option<TokenIndex> {
         self.tokens.get(text).copied()
     }
 
-    /// The market of a token that has a book.
+    /// The market of a token, if it has a book.
     pub(super) fn open_token(&self, text: &str) -> Option<(&Market, TokenIndex)> {
         let token = self.token(text)?;
         let market = &self.markets[token.market()];
         market.has_book().then_some((market, token))
     }
 
-    /// Asks for `count` births at the next millisecond.
+    /// Schedules `count` new markets for the next millisecond.
     pub(super) fn order_births(&mut self, count: u64) {
         for _ in 0..count {
             self.put_due(0, Due::Birth);
         }
     }
 
-    /// Decides `count` markets at the next millisecond; returns how many there are to decide.
+    /// Schedules the resolution of `count` markets for the next millisecond; returns the possible number.
     pub(super) fn order_resolutions(&mut self, count: u64) -> u64 {
         let open = |market: &Market| market.phase == Phase::Open;
         let mut open: Vec<_> =
@@ -227,7 +227,7 @@ impl Exchange {
         count
     }
 
-    /// Gives `count` coarse markets a fine grid at the next millisecond; returns how many it can.
+    /// Schedules a finer grid for `count` markets for the next millisecond; returns the possible number.
     pub(super) fn order_finer_ticks(&mut self, count: u64) -> u64 {
         let coarse =
             |m: &usize| self.markets[*m].phase == Phase::Open && self.markets[*m].tick != TICK_FINE;
@@ -238,7 +238,7 @@ impl Exchange {
         coarse.len() as u64
     }
 
-    /// Adds a subscriber; `false` if it is one already or the market has no book.
+    /// Adds a subscriber; false if it is subscribed or the market has no book.
     pub(super) fn subscribe(&mut self, connection: usize, token: TokenIndex) -> bool {
         let market = &mut self.markets[token.market()];
         if !market.has_book() {
@@ -269,14 +269,14 @@ impl Exchange {
         }
     }
 
-    /// Virtual time of the next happening, at most `until_ms`.
+    /// Virtual time of the next action, at most `until_ms`.
     pub(super) fn next_ms(&mut self, until_ms: u64) -> u64 {
         let planned = self.scenario.peek_ms(until_ms);
         let due = self.due.first_key_value().map_or(u64::MAX, |(&(at, _), _)| at);
         planned.min(due)
     }
 
-    /// Lets one virtual millisecond at or before `until_ms` happen; `false` when none is left.
+    /// Executes one virtual millisecond at or before `until_ms`; false when none is left.
     pub(super) fn step(&mut self, until_ms: u64, outlet: &mut impl Outlet) -> bool {
         let at = self.next_ms(until_ms);
         if at > until_ms {
@@ -302,12 +302,12 @@ impl Exchange {
         any
     }
 
-    /// Moves virtual time on where nothing is due before `now_ms`.
+    /// Advances virtual time if nothing is scheduled before `now_ms`.
     pub(super) fn advance(&mut self, now_ms: u64) {
         self.now_ms = self.now_ms.max(now_ms);
     }
 
-    /// One beat of a paced flow: `actions` in some market, now. Gives the number of stamped
+    /// One beat of a paced flow: `actions` in one market. Returns the number of stamped
     /// `price_change` messages.
     pub(super) fn beat(&mut self, stamp: Stamp, actions: u32, outlet: &mut impl Outlet) -> u64 {
         let market = self.slots[self.scenario.draw_slot()];
@@ -316,7 +316,7 @@ impl Exchange {
         self.counters.price_changes.get() - before
     }
 
-    /// Until the next beat of a paced flow, and its actions; see [`Scenario::draw_beat`].
+    /// Time to the next beat of a paced flow, and its actions; see [`Scenario::draw_beat`].
     pub(super) fn draw_beat(&mut self, gap_ns: f64) -> (f64, u32) {
         self.scenario.draw_beat(gap_ns)
     }
@@ -357,7 +357,7 @@ impl Exchange {
         }
     }
 
-    /// Everything of one market with one timestamp.
+    /// All changes of one market at one timestamp.
     fn trade_in(
         &mut self,
         index: usize,
@@ -407,7 +407,7 @@ impl Exchange {
         counters.price_changes.add(burst.changes.len() as u64);
         counters.books.add(if burst.refresh { 2 } else { 0 });
         counters.tick_size_changes.add(if old_tick.is_some() { 2 } else { 0 });
-        // Best prices are reported now and then only, as by the venue.
+        // `best_bid_ask` is sent only sometimes, as by Polymarket.
         let best = moved && now_ms.is_multiple_of(2);
         counters.best_bid_asks.add(if best { 2 } else { 0 });
         if market.subscribers.is_empty() {
@@ -432,7 +432,7 @@ impl Exchange {
                 }
             }
         }
-        // Some changes travel in pairs.
+        // Some changes are sent in pairs.
         let size = if now_ms.is_multiple_of(16) { 2 } else { 1 };
         for changes in burst.changes.chunks(size) {
             let out = frame.payload();
@@ -500,7 +500,7 @@ impl Exchange {
         }
     }
 
-    /// The book is emptied, the decision reported, and the market gone.
+    /// Empties the book, publishes the resolution, removes the market.
     fn resolve(&mut self, index: usize, outlet: &mut impl Outlet) {
         let timestamp_ms = self.wall_ms();
         let Self { markets, events, frame, scratch, counters, .. } = self;
@@ -534,7 +534,7 @@ impl Exchange {
     }
 }
 
-/// One frame for each outcome, to those who subscribed to it.
+/// One frame per outcome, to its subscribers.
 fn each_outcome(
     market: &Market,
     frame: &mut FrameBuffer,
@@ -557,7 +557,7 @@ mod tests {
     use super::*;
     use crate::sim::book::Side;
 
-    /// Counts frames and keeps nothing.
+    /// Counts frames.
     #[derive(Default)]
     struct Sink(u64);
 

@@ -1,8 +1,8 @@
-//! Frames that the venue should not send: broken ones, and ones from a future version.
+//! Invalid frames: malformed ones, and ones of a future protocol version.
 //!
 //! Runs on:  the venue's thread (pure).
 //!
-//! They come in addition to the real ones and never carry a level that could be taken for true.
+//! They are sent in addition to valid ones and never carry a level that could be mistaken for valid.
 use super::book::Outcome;
 use super::frame::{Opcode, push_frame};
 use super::json::Object;
@@ -14,7 +14,7 @@ const MALFORMED_KINDS: u64 = 12;
 /// Kinds of unknown frames.
 const UNKNOWN_KINDS: u64 = 5;
 
-/// Appends the `turn`-th malformed frame, about `market`.
+/// Appends malformed frame number `turn` about `market`.
 pub(super) fn push_malformed(out: &mut Vec<u8>, market: &Market, turn: u64) {
     let (condition, token) = (&market.condition, market.token(Outcome::First));
     let change = |price: &str, size: &str, side: &str| {
@@ -50,7 +50,7 @@ pub(super) fn push_malformed(out: &mut Vec<u8>, market: &Market, turn: u64) {
     push_frame(out, Opcode::Text, text.as_bytes());
 }
 
-/// Appends the `turn`-th frame of a kind, or with keys, that nobody knows yet.
+/// Appends frame number `turn` of an unknown type or with unknown keys.
 pub(super) fn push_unknown(out: &mut Vec<u8>, scratch: &mut Vec<u8>, market: &Market, turn: u64) {
     let mut text = Vec::new();
     let mut plain = |event_type: &str| {
@@ -67,7 +67,7 @@ pub(super) fn push_unknown(out: &mut Vec<u8>, scratch: &mut Vec<u8>, market: &Ma
         2 => text.extend_from_slice(b"{\"hello\":{\"nested\":[1,2,{\"deep\":null}]}}"),
         3 => text.extend_from_slice(b"[{\"event_type\":\"heartbeat\",\"seq\":17}, {}]"),
         _ => {
-            // The book as it stands, with keys that came later.
+            // The present book with additional keys.
             let tops = Tops::new(market, scratch);
             let extra = "\"sequence_id\":42, \"flags\":[\"x\", {\"y\":1.5e3}], \"note\":null, ";
             message::push_refresh_with(&mut text, market, Outcome::First, &tops, extra);

@@ -1,37 +1,37 @@
-//! What traders do to one market within one millisecond: orders placed and cancelled, trades.
+//! Activity of traders in one market within one millisecond: orders placed and cancelled, trades.
 //!
 //! Runs on:  the venue's thread (pure).
 //!
 //! The mix follows recorded sessions: 10-11 % of changes remove a level, about 60 % fall within
 //! 7 ticks of the best price and 20 % beyond 20 ticks, sizes have two decimals, a trade takes part
-//! of the best level or all of it. Every draw comes from the market's own generator.
+//! of the best level or all of it. Random numbers are drawn from the market's own generator.
 use super::book::{Outcome, Side};
 use super::market::{Market, TICK_COARSE};
 use crate::base::price::{Price, Quantity};
 use crate::base::random::Random;
 
-/// Of 10,000 actions, how many are trades: each makes one change, two books and one trade message,
-/// which gives the recorded 96 : 2.6 : 1.3.
+/// Trades among 10,000 actions: each makes one change, two books and one trade message,
+/// which gives the recorded ratio 96 : 2.6 : 1.3.
 pub(super) const TRADES_PER_10_000: u64 = 135;
-/// Of 1,000 changes, how many remove a level.
+/// Removals among 1,000 changes.
 const REMOVALS_PER_1000: u64 = 105;
-/// One cent-hundredth of a share: the resolution of a book's sizes.
+/// 0.01 shares: the resolution of a book's sizes.
 const CENT: u64 = 10_000;
-/// Beyond these prices a coarse grid becomes fine.
+/// A coarse grid becomes fine beyond these prices.
 const FINE_ABOVE: Price = Price(960_000);
 const FINE_BELOW: Price = Price(40_000);
 
-/// One level set to an absolute size.
+/// A level set to an absolute size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Change {
     pub(super) side: Side,
     pub(super) price: Price,
     pub(super) size: Quantity,
-    /// Whose entry the message names first.
+    /// The outcome whose entry is first in the message.
     pub(super) first: Outcome,
 }
 
-/// A trade as its one message reports it.
+/// A trade.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Trade {
     pub(super) outcome: Outcome,
@@ -43,14 +43,14 @@ pub(super) struct Trade {
     pub(super) delay_ms: u64,
 }
 
-/// Everything of one market with one timestamp.
+/// All changes of one market at one timestamp.
 #[derive(Debug, Default)]
 pub(super) struct Burst {
     pub(super) changes: Vec<Change>,
     pub(super) trades: Vec<Trade>,
-    /// Full books of both outcomes end the burst.
+    /// Full books of both outcomes are sent after the changes.
     pub(super) refresh: bool,
-    /// The price has left the coarse grid: a finer one is due.
+    /// The price has left the coarse grid: schedule a finer one.
     pub(super) finer_tick: bool,
 }
 
@@ -66,7 +66,7 @@ impl Burst {
 pub(super) fn seed_book(market: &mut Market, depth: usize) {
     let tick = market.tick.0;
     let fair = market.fair.0 / tick * tick;
-    // A few markets have one side only, as nearly decided ones do.
+    // A few markets have one side only, like nearly decided ones.
     let one_sided = market.random.chance(2, 100);
     market.depth = depth;
     for side in [Side::Bid, Side::Ask] {
@@ -84,7 +84,7 @@ pub(super) fn seed_book(market: &mut Market, depth: usize) {
     }
 }
 
-/// Lets `actions` things happen, `trades` of 10,000 of them trades; the book is never crossed afterwards.
+/// Executes `actions`, `trades` of 10,000 of them trades; the book is not crossed afterwards.
 pub(super) fn act(market: &mut Market, actions: u32, trades: u64, crossings: bool) -> Burst {
     let mut burst = Burst::default();
     for _ in 0..actions {
@@ -104,7 +104,7 @@ pub(super) fn act(market: &mut Market, actions: u32, trades: u64, crossings: boo
     burst
 }
 
-/// Half way between the best prices; an empty side counts with its bound.
+/// Middle of the best prices; an empty side counts as its bound.
 fn middle(market: &Market) -> u32 {
     let best = |side| market.book.best_or_bound(Outcome::First, side).0;
     best(Side::Bid).midpoint(best(Side::Ask))
@@ -130,7 +130,7 @@ fn change(market: &mut Market, burst: &mut Burst) {
     let additions =
         (REMOVALS_PER_1000 * room * room / (count as u64 * count as u64).max(1)).min(600);
     let kind = market.random.below(1000);
-    // A side is emptied only where the outcome is nearly certain.
+    // A side is emptied only if the outcome is nearly certain.
     let spare = if room <= 3 { 0 } else { 2 };
     if kind < REMOVALS_PER_1000 && count > spare {
         let distance = if distance == 0 && !retreats(market, side) { 1 } else { distance };
@@ -145,7 +145,7 @@ fn change(market: &mut Market, burst: &mut Burst) {
     }
 }
 
-/// Levels that the grid has room for on one side of the fair price, four fifths of them.
+/// Four fifths of the levels that fit the grid on one side of the fair price.
 fn room(market: &Market, side: Side) -> usize {
     let span = match side {
         Side::Bid => market.fair.0,
@@ -154,7 +154,7 @@ fn room(market: &Market, side: Side) -> usize {
     (span / market.tick.0) as usize * 4 / 5
 }
 
-/// Whether giving up the best level of `side` moves the price towards its fair value.
+/// Whether removing the best level of `side` moves the price towards its fair value.
 fn retreats(market: &Market, side: Side) -> bool {
     match side {
         Side::Bid => middle(market) >= market.fair.0,
@@ -162,7 +162,7 @@ fn retreats(market: &Market, side: Side) -> bool {
     }
 }
 
-/// A new level `distance` ticks behind the best price, or in front of it when there is a gap.
+/// A new level `distance` ticks behind the best price, or inside the spread.
 fn place(market: &mut Market, burst: &mut Burst, side: Side, distance: u64) {
     let tick = u64::from(market.tick.0);
     let best = market.book.best_or_bound(Outcome::First, side);
@@ -192,7 +192,7 @@ fn place(market: &mut Market, burst: &mut Burst, side: Side, distance: u64) {
     }
 }
 
-/// Somebody takes from the best level, sometimes from the two best.
+/// A trade takes from the best level, sometimes from the two best.
 fn trade(market: &mut Market, burst: &mut Burst) -> bool {
     let aggressor = if market.random.chance(1, 2) { Side::Bid } else { Side::Ask };
     let resting = aggressor.opposite();
@@ -203,7 +203,7 @@ fn trade(market: &mut Market, burst: &mut Burst) -> bool {
     let (mut traded, mut price) = (0, Price::ZERO);
     for sweep in 1..=sweeps {
         let best = *market.book.side(resting).last().expect("more levels than sweeps");
-        // Six decimals; what is left at the level is cut to two.
+        // Six decimals; the remaining size is truncated to two.
         let all = sweep < sweeps || market.random.chance(1, 4);
         let part = if all { best.size.0 } else { 1 + market.random.below(best.size.0) };
         let left = (best.size.0 - part) / CENT * CENT;
@@ -226,7 +226,7 @@ fn trade(market: &mut Market, burst: &mut Burst) -> bool {
     true
 }
 
-/// The price jumps: within one timestamp a bid stands at the best ask before that ask is gone.
+/// The price jumps: at one timestamp a bid reaches the best ask before that ask is removed.
 fn cross(market: &mut Market, burst: &mut Burst) -> bool {
     let side = if middle(market) < market.fair.0 { Side::Bid } else { Side::Ask };
     let resting = side.opposite();
@@ -240,7 +240,7 @@ fn cross(market: &mut Market, burst: &mut Burst) -> bool {
     true
 }
 
-/// Price of the level at `distance` ticks behind the best, or the next one that exists.
+/// Price of the level `distance` ticks behind the best, or of the next one that exists.
 fn level_near(market: &Market, side: Side, distance: u64) -> Price {
     let levels = market.book.side(side);
     let best = levels.last().expect("the side has levels").price;
@@ -249,7 +249,7 @@ fn level_near(market: &Market, side: Side, distance: u64) -> Price {
     levels.iter().rev().find(|level| far(level.price)).unwrap_or(&levels[0]).price
 }
 
-/// `units` away from the spread, while that is a price.
+/// `units` away from the spread, if that is a price.
 fn offset(price: Price, side: Side, units: u64) -> Option<Price> {
     let moved = match side {
         Side::Bid => u64::from(price.0).checked_sub(units)?,
@@ -268,7 +268,7 @@ fn draw_distance(random: &mut Random) -> u64 {
     }
 }
 
-/// Round numbers and crumbs from 1 to about a million shares, two decimals.
+/// Round and odd sizes from 1 to about a million shares, two decimals.
 fn draw_size(random: &mut Random) -> Quantity {
     const ROUND: [u64; 10] = [5, 10, 15, 20, 25, 50, 100, 200, 500, 1000];
     let cents = match random.below(10) {

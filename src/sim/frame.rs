@@ -1,14 +1,14 @@
-//! WebSocket frames of a server (RFC 6455): written unmasked, read masked.
+//! WebSocket frames of a server (RFC 6455): unmasked output, masked input.
 //!
 //! Runs on:  the venue's thread (pure).
-//! Bounds:   a client's message has at most [`MESSAGE_BYTES_MAX`].
+//! Bounds:   [`MESSAGE_BYTES_MAX`] per client message.
 
-/// Largest message taken from a client: a subscription of 10,000 tokens is 0.8 MB.
+/// Largest accepted client message: a subscription of 10,000 tokens has 0.8 MB.
 pub(super) const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 /// Longest header of an unmasked frame.
 const HEADER_BYTES_MAX: usize = 10;
 
-/// What a frame carries.
+/// Opcode of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Opcode {
     Continuation,
@@ -44,7 +44,7 @@ impl Opcode {
     }
 }
 
-/// One frame under construction: a payload with room for its header in front.
+/// A frame under construction: a payload with space for its header in front.
 #[derive(Debug)]
 pub(super) struct FrameBuffer {
     bytes: Vec<u8>,
@@ -56,13 +56,13 @@ impl FrameBuffer {
         Self { bytes: vec![0; HEADER_BYTES_MAX] }
     }
 
-    /// Starts over; the payload is to be appended to what is returned.
+    /// Clears the frame; append the payload to the returned buffer.
     pub(super) fn payload(&mut self) -> &mut Vec<u8> {
         self.bytes.truncate(HEADER_BYTES_MAX);
         &mut self.bytes
     }
 
-    /// The finished frame.
+    /// The complete frame.
     pub(super) fn finish(&mut self, opcode: Opcode) -> &[u8] {
         let length = self.bytes.len() - HEADER_BYTES_MAX;
         let start = match length {
@@ -100,18 +100,18 @@ pub(super) fn push_close(out: &mut Vec<u8>, code: u16, reason: &str) {
     push_frame(out, Opcode::Close, &payload);
 }
 
-/// A client broke the protocol: close the connection with 1002.
+/// A client violated the protocol: close the connection with 1002.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Violation(pub(super) &'static str);
 
-/// A client's message, whole.
+/// A complete client message.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ClientMessage {
     pub(super) opcode: Opcode,
     pub(super) payload: Vec<u8>,
 }
 
-/// Frames of one client put together to messages.
+/// Reassembles the frames of a client.
 #[derive(Debug, Default)]
 pub(super) struct Assembly {
     opcode: Option<Opcode>,
@@ -119,10 +119,10 @@ pub(super) struct Assembly {
 }
 
 impl Assembly {
-    /// Takes frames from the front of `input` until a message is whole; `None` when more is needed.
+    /// Parses frames at the front of `input` until a message is complete; `None` if more bytes are needed.
     ///
     /// # Errors
-    /// The client broke the protocol.
+    /// The client violated the protocol.
     pub(super) fn poll_message(
         &mut self,
         input: &mut Vec<u8>,

@@ -6,7 +6,7 @@ use crate::base::price::{Price, Quantity};
 /// Units in one dollar or share.
 const SCALE: u64 = 1_000_000;
 
-/// Appends a whole number.
+/// Appends an integer.
 pub(super) fn push_integer(out: &mut Vec<u8>, mut value: u64) {
     let mut digits = [0u8; 20];
     let mut at = digits.len();
@@ -62,7 +62,7 @@ pub(super) fn push_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-/// An object under construction, compact.
+/// A compact object under construction.
 pub(super) struct Object<'out> {
     out: &'out mut Vec<u8>,
     empty: bool,
@@ -75,7 +75,7 @@ impl<'out> Object<'out> {
         Self { out, empty: true }
     }
 
-    /// A key; its value is to be appended to what is returned.
+    /// A key; append its value to the returned buffer.
     pub(super) fn key(&mut self, key: &str) -> &mut Vec<u8> {
         if !self.empty {
             self.out.push(b',');
@@ -86,13 +86,13 @@ impl<'out> Object<'out> {
         self.out
     }
 
-    /// A string.
+    /// A string value.
     pub(super) fn text(&mut self, key: &str, value: &str) -> &mut Self {
         push_string(self.key(key), value);
         self
     }
 
-    /// Anything whose text is JSON: a number, a truth value.
+    /// A value whose text is JSON: a number or a boolean.
     pub(super) fn plain(&mut self, key: &str, value: impl std::fmt::Display) -> &mut Self {
         self.key(key).extend_from_slice(value.to_string().as_bytes());
         self

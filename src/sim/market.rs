@@ -1,4 +1,4 @@
-//! A market of the simulated venue: its identity, its book and who listens; and events that group markets.
+//! A market of the simulated venue: identity, book, subscribers; and events that group markets.
 //!
 //! Runs on:  the venue's thread (pure).
 use super::book::{Book, Outcome};
@@ -8,16 +8,16 @@ use crate::base::random::{Random, mix};
 
 /// Smallest order, as on the wire.
 pub(super) const MIN_ORDER_SIZE: &str = "5";
-/// Grid of an ordinary market.
+/// Price grid of an ordinary market.
 pub(super) const TICK_COARSE: Price = Price(10_000);
-/// Grid of a market near a certain outcome.
+/// Price grid of a market with a nearly certain outcome.
 pub(super) const TICK_FINE: Price = Price(1_000);
 /// Gamma's number of the first market.
 const NUMBER_FIRST: u64 = 600_001;
 /// Gamma's number of the first event.
 const EVENT_NUMBER_FIRST: u64 = 40_001;
 
-/// Who gets a market's messages.
+/// A subscriber of a market.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Subscriber {
     /// Slot of the connection.
@@ -26,31 +26,31 @@ pub(super) struct Subscriber {
     pub(super) outcomes: u8,
 }
 
-/// What trading allows.
+/// Phase of a market.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Orders come and go.
+    /// Trading.
     Open,
-    /// The end has passed; the book stands still until the market is resolved.
+    /// After its end: the book does not change until the resolution.
     Ended,
-    /// Decided; there is no book any more.
+    /// Resolved; without a book.
     Resolved(Outcome),
 }
 
-/// What the catalogue says of a market's ids.
+/// The kinds of ids in the catalog.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Version {
-    /// Nothing, as before there was a second version.
+    /// No version, as before Protocol V2.
     #[default]
     Unsaid,
     /// Tokens of V1.
     V1,
-    /// Position ids only, without the key of V1 or with an empty list in it.
+    /// Position ids only; the key of V1 is missing or an empty list.
     V2 {
-        /// The key of V1 is there.
+        /// The key of V1 is present.
         with_key: bool,
     },
-    /// Position ids, and beside them these of V1, by which nothing can be subscribed.
+    /// Position ids, and ids of V1 that cannot be subscribed.
     Both([String; 2]),
 }
 
@@ -72,27 +72,27 @@ pub(super) struct Market {
     pub(super) event: usize,
     pub(super) neg_risk: bool,
     pub(super) fee_rate_bps: &'static str,
-    /// Born and ended, milliseconds since the Unix epoch, as Gamma reports it.
+    /// Start and end, milliseconds since the Unix epoch, as listed by Gamma.
     pub(super) start_ms: u64,
     pub(super) end_ms: u64,
     pub(super) phase: Phase,
-    /// When it was resolved.
+    /// Time of its resolution.
     pub(super) closed_ms: u64,
     pub(super) tick: Price,
     pub(super) book: Book,
     /// Time of the book's last change, milliseconds since the Unix epoch.
     pub(super) changed_ms: u64,
-    /// One value for the market, as the outcome that traded last saw it.
+    /// Last trade price of the market, in terms of the outcome that traded.
     pub(super) last_trade: Option<Price>,
     /// Its text with three decimals, empty before the first trade.
     pub(super) last_trade_text: String,
     /// Shares traded.
     pub(super) volume: Quantity,
-    /// Where the flow pulls the price to.
+    /// Price that the flow tends to.
     pub(super) fair: Price,
-    /// Levels a side that the flow aims at.
+    /// Levels per side that the flow tends to.
     pub(super) depth: usize,
-    /// Source of everything that happens in this market.
+    /// Random generator of this market.
     pub(super) random: Random,
     pub(super) subscribers: Vec<Subscriber>,
 }
@@ -103,7 +103,7 @@ impl Market {
         &self.tokens[outcome.index()]
     }
 
-    /// Makes a market of V1 or, one in `percent`/100, of V2: condition and tokens are new then.
+    /// Creates the ids of a market of V1 or, with probability `percent`/100, of V2.
     pub(super) fn choose_version(&mut self, percent: u64, seed: u64) {
         let mut random = Random::new(mix(seed ^ 0x0000_7652));
         self.version = Version::V1;
@@ -128,12 +128,12 @@ impl Market {
         };
     }
 
-    /// Whether its ids are those of Protocol V2.
+    /// Whether its ids are of Protocol V2.
     pub(super) const fn is_v2(&self) -> bool {
         matches!(self.version, Version::V2 { .. } | Version::Both(_))
     }
 
-    /// The condition as the catalogue shows it: of markets with position ids only in 31 bytes.
+    /// The condition id in the catalog: 31 bytes for markets with position ids only.
     pub(super) fn listed_condition(&self) -> &str {
         match self.version {
             Version::V2 { .. } => &self.condition[..64],
@@ -141,7 +141,7 @@ impl Market {
         }
     }
 
-    /// The book's heading for an outcome.
+    /// Summary keys of the book of an outcome.
     pub(super) fn heading(&self, outcome: Outcome) -> Heading<'_> {
         Heading {
             market: &self.condition,
@@ -154,17 +154,17 @@ impl Market {
         }
     }
 
-    /// The hash of an outcome's book as it stands; `scratch` is overwritten.
+    /// Hash of an outcome's present book; `scratch` is overwritten.
     pub(super) fn hash(&self, scratch: &mut Vec<u8>, outcome: Outcome) -> Hash {
         let mut hash = summary::hash(scratch, &self.heading(outcome), &self.book, outcome);
         if self.is_v2() {
-            // What a hash of V2 is made of is not known: here it is something else.
+            // The inputs of a V2 hash are not known: a different hash is sent.
             hash.reverse();
         }
         hash
     }
 
-    /// Appends what REST answers for an outcome; `scratch` is overwritten.
+    /// Appends the REST answer for an outcome; `scratch` is overwritten.
     pub(super) fn push_rest_book(
         &self,
         out: &mut Vec<u8>,
@@ -180,7 +180,7 @@ impl Market {
         !matches!(self.phase, Phase::Resolved(_))
     }
 
-    /// Notes a trade at `price` of the outcome that traded.
+    /// Records a trade at `price` of the outcome that traded.
     pub(super) fn note_trade(&mut self, price: Price, size: Quantity) {
         self.last_trade = Some(price);
         self.last_trade_text = price.three_decimals();
@@ -188,7 +188,7 @@ impl Market {
     }
 }
 
-/// Markets that belong together.
+/// A group of markets.
 #[derive(Debug)]
 pub(super) struct Event {
     pub(super) number: u64,
@@ -199,7 +199,7 @@ pub(super) struct Event {
     pub(super) markets: Vec<usize>,
 }
 
-/// What kind of event to make.
+/// Kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Theme {
     /// `Up`/`Down` of a coin within five minutes.
@@ -253,14 +253,14 @@ pub(super) fn make_event(index: usize, theme: Theme, neg_risk: bool, seed: u64) 
     Event { number, slug, title, neg_risk, markets: Vec::new() }
 }
 
-/// When a market begins and ends, milliseconds since the Unix epoch.
+/// Start and end of a market, milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span {
     pub(super) start_ms: u64,
     pub(super) end_ms: u64,
 }
 
-/// The `index`-th market with an empty book.
+/// Market `index` with an empty book.
 pub(super) fn make_market(
     index: usize,
     (event_index, event): (usize, &Event),
@@ -279,7 +279,7 @@ pub(super) fn make_market(
             (question, format!("{}-{}-{turn}", event.slug, name.to_lowercase()), ["Yes", "No"])
         }
     };
-    // 28 % of the universe has the fine grid: what is nearly certain, and some more.
+    // 28 % of the markets have the fine grid: nearly certain ones and some others.
     let fine = random.chance(28, 100);
     let fair = match (fine, random.below(10)) {
         (true, 0..4) => 5_000 + random.below(60) * 1_000,

@@ -1,8 +1,8 @@
-//! Messages of the market channel, in the venue's two serialisers.
+//! Encoders for messages of the market channel, in both formats that Polymarket uses.
 //!
 //! Runs on:  the venue's thread (pure).
 //!
-//! Dumps, trades and announcements are compact; other live messages have a space after each comma.
+//! Dumps, trades and announcements are compact; other messages have a space after each comma.
 use super::book::{Outcome, Side};
 use super::flow::{Change, Trade};
 use super::json::{Object, push_integer, push_price, push_quantity};
@@ -11,20 +11,20 @@ use super::pace::Stamp;
 use super::summary::{Hash, push_levels};
 use crate::base::price::Price;
 
-/// Between pairs in a live message.
+/// Separator of pairs in a spaced message.
 const GAP: &str = ", ";
 
-/// What all messages of one market with one timestamp share: the state after the last of them.
+/// Facts shared by all messages of one market at one timestamp: the state after the last change.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tops {
-    /// Hash of each outcome's book, or the stamp that stands in its place.
+    /// Hash of each outcome's book, or the stamp in its place.
     pub(super) hashes: [Hash; 2],
-    /// Best bid and ask of each outcome, bounds for empty sides.
+    /// Best bid and ask of each outcome; 0 and 1 for empty sides.
     pub(super) best: [(Price, Price); 2],
 }
 
 impl Tops {
-    /// Of the market as it stands; `scratch` is overwritten.
+    /// For the present market; `scratch` is overwritten.
     pub(super) fn new(market: &Market, scratch: &mut Vec<u8>) -> Self {
         Self {
             hashes: Outcome::BOTH.map(|outcome| market.hash(scratch, outcome)),
@@ -32,13 +32,13 @@ impl Tops {
         }
     }
 
-    /// Of the market as it stands, with a stamp in place of the hashes.
+    /// For the present market, with a stamp in place of the hashes.
     pub(super) fn stamped(market: &Market, stamp: Stamp) -> Self {
         Self { hashes: Outcome::BOTH.map(|outcome| stamp.hash(outcome)), best: best(market) }
     }
 }
 
-/// Best bid and ask of each outcome, bounds for empty sides.
+/// Best bid and ask of each outcome; 0 and 1 for empty sides.
 pub(super) fn best(market: &Market) -> [(Price, Price); 2] {
     Outcome::BOTH.map(|outcome| {
         let best = |side| market.book.best_or_bound(outcome, side);
@@ -66,7 +66,7 @@ fn push_tail(out: &mut Vec<u8>, gap: &str, timestamp_ms: u64, event_type: &str) 
     push(out, &["\"", gap, "\"event_type\":\"", event_type, "\"}"]);
 }
 
-/// One book of an initial dump.
+/// One book of a snapshot dump.
 pub(super) fn push_dump(
     out: &mut Vec<u8>,
     scratch: &mut Vec<u8>,
@@ -96,7 +96,7 @@ pub(super) fn push_refresh(out: &mut Vec<u8>, market: &Market, outcome: Outcome,
     push_refresh_with(out, market, outcome, tops, "");
 }
 
-/// A full book with more text among its keys.
+/// A full book with additional keys.
 pub(super) fn push_refresh_with(
     out: &mut Vec<u8>,
     market: &Market,
@@ -115,7 +115,7 @@ pub(super) fn push_refresh_with(
     push_tail(out, GAP, market.changed_ms, "book");
 }
 
-/// A level that changed, as both outcomes see it.
+/// A changed level, as both outcomes report it.
 pub(super) fn push_price_change(out: &mut Vec<u8>, market: &Market, change: &Change, tops: &Tops) {
     push(out, &["{\"market\":\"", &market.condition, "\", \"price_changes\":["]);
     let second = if change.first == Outcome::First { Outcome::Second } else { Outcome::First };
@@ -138,7 +138,7 @@ pub(super) fn push_price_change(out: &mut Vec<u8>, market: &Market, change: &Cha
     push_tail(out, GAP, market.changed_ms, "price_change");
 }
 
-/// A trade, reported some time after it changed the book.
+/// A trade, sent some time after its change of the book.
 pub(super) fn push_trade(out: &mut Vec<u8>, market: &Market, trade: &Trade, timestamp_ms: u64) {
     let mut object = Object::new(out);
     object.text("market", &market.condition).text("asset_id", market.token(trade.outcome));
@@ -149,7 +149,7 @@ pub(super) fn push_trade(out: &mut Vec<u8>, market: &Market, trade: &Trade, time
     object.end();
 }
 
-/// A finer grid of one outcome.
+/// A finer price grid of one outcome.
 pub(super) fn push_tick_size(
     out: &mut Vec<u8>,
     market: &Market,
@@ -187,7 +187,7 @@ fn push_event_message(object: &mut Object<'_>, event: &Event) {
     inner.end();
 }
 
-/// A market was born.
+/// A new market.
 pub(super) fn push_new_market(
     out: &mut Vec<u8>,
     market: &Market,
@@ -215,7 +215,7 @@ pub(super) fn push_new_market(
     object.end();
 }
 
-/// A market was decided.
+/// A resolved market.
 pub(super) fn push_resolved(
     out: &mut Vec<u8>,
     market: &Market,

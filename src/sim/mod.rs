@@ -2,17 +2,15 @@
 //!
 //! Runs on:  one thread of its own, started by [`Venue::start`].
 //! Owns:     one listening port with Gamma, CLOB REST, the market channel and `/sim`.
-//! Bounds:   requests, client messages and each connection's backlog are limited.
+//! Bounds:   requests, client messages and each connection's backlog.
 //!
-//! It shares nothing with the engine but `base`: own encoders, own books, own frames. An encoder
-//! that shared the decoder's bug would prove nothing.
+//! It uses only `base` of the engine: encoders, books and frames are separate, so that an encoder cannot share a bug
+//! with the decoder.
 //!
-//! From the inside out: `book`, `market`, `flow` (what traders do), `scenario` (when), `exchange`
-//! (all of it in virtual time), `pace` (a flow at times fixed beforehand, for measurements);
-//! `summary`, `message`, `catalog`, `fault` (messages);
-//! `frame`, `request`, `subscription`, `quota` (encoding); `connection`, `connections`,
-//! `channel`, `routes`, `steering`, `stream_fault`, `server` (to whom). [`kalshi`] is another venue on the same
-//! foundations.
+//! Modules, bottom up. State: `book`, `market`, `flow` (orders and trades), `scenario` (their times), `exchange`
+//! (virtual time), `pace` (scheduled times, for measurements). Encoding: `summary`, `message`, `catalog`, `fault`,
+//! `frame`. Protocol: `request`, `subscription`, `quota`, `channel`, `routes`, `steering`, `stream_fault`.
+//! Sockets: `connection`, `connections`, `server`. [`kalshi`] is a simulated Kalshi on the same base.
 mod book;
 mod catalog;
 mod certificate;

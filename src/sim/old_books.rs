@@ -1,4 +1,4 @@
-//! Books of the REST interface that are old on purpose: as they stood when first asked for.
+//! Fault: REST answers with outdated books.
 //!
 //! Runs on:  the venue's thread (pure; time is an argument).
 use std::collections::HashMap;
@@ -7,7 +7,7 @@ use super::exchange::Exchange;
 use super::routes::truth;
 use super::stats::Counters;
 
-/// What was answered since the fault began.
+/// First answers since the fault began.
 #[derive(Debug, Default)]
 pub(super) struct OldBooks {
     /// Real milliseconds since the venue's start.
@@ -21,7 +21,7 @@ impl OldBooks {
         Self { until_ms, first: HashMap::new() }
     }
 
-    /// A token's book in REST shape: the true one, or the first answer while the fault lasts.
+    /// A token's book in REST shape: current, or the first answer during the fault.
     pub(super) fn book(
         &mut self,
         token: &str,

@@ -1,44 +1,44 @@
-//! A flow at times fixed beforehand, for measurements: each message reports when it was meant to be sent.
+//! A flow at scheduled times, for measurements: each message carries its intended send time.
 //!
 //! Runs on:  the venue's thread (pure; time is an argument).
 //!
-//! Open loop: a beat's time does not depend on how long the beats before it took. A venue that
-//! falls behind sends late, and the stamps show it, so that no delay is left out of the figures.
+//! Open loop: the time of a beat does not depend on the duration of earlier beats. A venue that
+//! falls behind sends late, and the stamps show it (no coordinated omission).
 use super::book::Outcome;
 use super::exchange::Exchange;
 use super::summary::{HASH_BYTES, Hash};
 use crate::base::time::SECOND_NS;
 use hdrhistogram::Histogram;
 
-/// Digits of a stamp's hash that tell the intended time: hexadecimal nanoseconds of the clock that
-/// venue and reader share.
+/// Digits of a stamp's hash with the intended time: hexadecimal nanoseconds of the clock shared by
+/// venue and reader.
 pub const STAMP_DIGITS: std::ops::Range<usize> = 0..16;
-/// Digits of a stamp's hash that tell the step, hexadecimal; step 0 is the warm-up.
+/// Digits of a stamp's hash with the step, hexadecimal; step 0 is the warm-up.
 pub const STEP_DIGITS: std::ops::Range<usize> = 16..18;
-/// Place of the digit that reports the outcome: each message has one entry of either, `0` and `1`.
+/// Position of the digit with the outcome: each message has one entry per outcome, `0` and `1`.
 const OUTCOME_DIGIT: usize = 18;
 
-/// A venue this far behind its own beats gives the step up.
+/// A venue this far behind its schedule aborts the step.
 const LATE_NS_MAX: u64 = SECOND_NS;
-/// Beats between two looks at what waits in the venue because sockets are full.
+/// Beats between two checks of bytes queued for full sockets.
 const BEATS_PER_BACKLOG_LOOK: u64 = 1024;
-/// Further behind than this, several beats are made before they are written.
+/// Further behind, several beats are made per write.
 const BATCH_BEHIND_NS: u64 = 50_000;
-/// Beats made together, at most.
+/// Most beats per write.
 const BATCH_BEATS_MAX: usize = 64;
-/// Longest lateness kept; longer ones count as this.
+/// Longest recorded lateness; longer ones count as this.
 const LATENESS_MAX_NS: u64 = 60 * SECOND_NS;
 
-/// What stands in place of a book's hash in a paced message.
+/// Replaces a book's hash in a paced message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
-    /// When the message was meant to be sent, nanoseconds of the shared clock.
+    /// Intended send time, nanoseconds of the shared clock.
     pub(super) intended_ns: u64,
     pub(super) step: u8,
 }
 
 impl Stamp {
-    /// 40 digits like any other hash.
+    /// 40 digits, like a hash.
     pub(super) fn hash(self, outcome: Outcome) -> Hash {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut text = [b'0'; HASH_BYTES];
@@ -53,65 +53,65 @@ impl Stamp {
     }
 }
 
-/// What a paced flow is to be. Times are of the clock that [`Host`](super::Host) gave the venue.
+/// Configuration of a paced flow. Times are of the clock in [`Host`](super::Host).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pace {
-    /// Level changes a second, above 0.
+    /// Level changes per second, above 0.
     pub rate: f64,
-    /// When the first one is due, monotonic nanoseconds.
+    /// Time of the first one, monotonic nanoseconds.
     pub start_ns: u64,
-    /// So long the stamps say step 0, nanoseconds.
+    /// Duration of step 0 (warm-up), nanoseconds.
     pub warm_up_ns: u64,
-    /// So long, after that, they say `step`, nanoseconds.
+    /// Duration of the measured step, nanoseconds.
     pub measure_ns: u64,
-    /// 1 to 255.
+    /// Number of the measured step, 1 to 255.
     pub step: u8,
 }
 
 impl Pace {
-    /// When the measured part begins.
+    /// Start of the measured part.
     #[must_use]
     pub const fn measured_from_ns(&self) -> u64 {
         self.start_ns + self.warm_up_ns
     }
 
-    /// When it ends.
+    /// Its end.
     #[must_use]
     pub const fn end_ns(&self) -> u64 {
         self.measured_from_ns() + self.measure_ns
     }
 }
 
-/// Why a venue stopped before the end of a step.
+/// Why a venue aborted a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GivenUp {
-    /// It was a second behind its own beats: the venue is too slow for the rate.
+    /// A second behind its schedule: the venue is too slow for the rate.
     Late,
-    /// Too many bytes waited for full sockets: the reader is too slow for the rate.
+    /// Too many bytes queued for full sockets: the reader is too slow for the rate.
     Backlog,
-    /// It was reported to stop.
+    /// Stopped by the caller.
     Cut,
 }
 
-/// How the venue did in one step. Only `warm_up_messages` is about the warm-up.
+/// Results of a step. Only `warm_up_messages` concerns the warm-up.
 #[derive(Clone, Debug)]
 pub struct PaceReport {
-    /// Level changes that were due.
+    /// Scheduled level changes.
     pub intended: u64,
-    /// Of these, offered to the sockets before the end of the step.
+    /// Of these, passed to the sockets before the end of the step.
     pub offered_in_time: u64,
-    /// Stamped messages offered, late ones included.
+    /// Stamped messages sent, including late ones.
     pub messages: u64,
     /// Stamped messages of the warm-up.
     pub warm_up_messages: u64,
-    /// WebSocket frames of any kind made from the first beat to the last, warm-up included.
+    /// WebSocket frames of any type from the first to the last beat, including the warm-up.
     pub frames: u64,
-    /// Beats after which a socket was full: what they made may wait at the venue.
+    /// Beats after which a socket was full: their bytes may be queued at the venue.
     pub held_up: u64,
-    /// Why it ended before its time, if it did.
+    /// Why it was aborted.
     pub given_up: Option<GivenUp>,
-    /// From the intended time of a beat to the moment when the kernel was offered its last byte,
-    /// nanoseconds. What waits because a socket is full is the reader's fault and not in it.
+    /// From the intended time of a beat to the time when the kernel was passed its last byte,
+    /// nanoseconds. Waits for a full socket are caused by the reader and not included.
     pub lateness: Histogram<u64>,
 }
 
@@ -131,19 +131,19 @@ impl PaceReport {
     }
 }
 
-/// A beat that was made and not yet written.
+/// A beat that is made and not written.
 #[derive(Clone, Copy, Debug)]
 struct Made {
     intended_ns: u64,
     actions: u32,
 }
 
-/// A paced flow under way.
+/// An active paced flow.
 #[derive(Debug)]
 pub(super) struct Pacer {
     pace: Pace,
     gap_ns: f64,
-    /// Of the next beat, from the start.
+    /// Time of the next beat, from the start.
     next_ns: f64,
     next_actions: u32,
     beats: u64,
@@ -153,7 +153,7 @@ pub(super) struct Pacer {
 }
 
 impl Pacer {
-    /// `frames_before` are all frames that the venue has made so far.
+    /// `frames_before`: frames made by the venue so far.
     pub(super) fn new(pace: Pace, frames_before: u64, exchange: &mut Exchange) -> Self {
         let gap_ns = SECOND_NS as f64 / pace.rate;
         let (_, next_actions) = exchange.draw_beat(gap_ns);
@@ -162,12 +162,12 @@ impl Pacer {
         Self { pace, gap_ns, next_ns, next_actions, beats: 0, made, frames_before, report }
     }
 
-    /// When the next beat is due, nanoseconds of the shared clock.
+    /// Time of the next beat, nanoseconds of the shared clock.
     pub(super) fn next_ns(&self) -> u64 {
         self.pace.start_ns + self.next_ns as u64
     }
 
-    /// Beats to be made now before they are written: one, unless the venue is behind.
+    /// Beats to make before writing: one, unless the venue is behind.
     pub(super) fn batch(&self, now_ns: u64) -> usize {
         match now_ns.saturating_sub(self.next_ns()) {
             0..BATCH_BEHIND_NS => 1,
@@ -175,7 +175,7 @@ impl Pacer {
         }
     }
 
-    /// The next beat, if it is due: its stamp and its actions.
+    /// The next beat if due: stamp and actions.
     pub(super) fn take(&mut self, now_ns: u64, exchange: &mut Exchange) -> Option<(Stamp, u32)> {
         let intended_ns = self.next_ns();
         if intended_ns > now_ns || intended_ns >= self.pace.end_ns() {
@@ -192,12 +192,12 @@ impl Pacer {
         self.beats += 1;
         let (gap_ns, actions) = exchange.draw_beat(self.gap_ns);
         self.next_actions = actions;
-        // Even beats are counted out, so that rounding does not add up over millions.
+        // Even beats are computed from their index, so rounding does not accumulate.
         let even = gap_ns == self.gap_ns;
         self.next_ns = if even { self.beats as f64 * gap_ns } else { self.next_ns + gap_ns };
     }
 
-    /// Counts the stamped messages that a beat became.
+    /// Counts the stamped messages of a beat.
     pub(super) const fn on_messages(&mut self, stamp: Stamp, count: u64) {
         if stamp.step == 0 {
             self.report.warm_up_messages += count;
@@ -206,7 +206,7 @@ impl Pacer {
         }
     }
 
-    /// Everything made so far was offered to the sockets; `full` of them took not all of it.
+    /// Everything made was passed to the sockets; `full` of them are full.
     pub(super) fn on_offered(&mut self, now_ns: u64, full: u64) {
         let (from_ns, end_ns) = (self.pace.measured_from_ns(), self.pace.end_ns());
         for beat in self.made.drain(..).filter(|beat| beat.intended_ns >= from_ns) {
@@ -220,12 +220,12 @@ impl Pacer {
         }
     }
 
-    /// Whether it is time to look at what waits for full sockets.
+    /// Whether to check the queued bytes now.
     pub(super) const fn wants_backlog(&self) -> bool {
         self.beats.is_multiple_of(BEATS_PER_BACKLOG_LOOK)
     }
 
-    /// Why the flow is over at `now_ns`, if it is; `Some(None)` at its proper end.
+    /// Whether the flow ends at `now_ns`, and why; `Some(None)` at its scheduled end.
     pub(super) fn ending(&self, now_ns: u64) -> Option<Option<GivenUp>> {
         if self.next_ns() >= self.pace.end_ns() {
             return Some(None);
@@ -233,7 +233,7 @@ impl Pacer {
         (now_ns.saturating_sub(self.next_ns()) > LATE_NS_MAX).then_some(Some(GivenUp::Late))
     }
 
-    /// The report; what was due and not made counts as intended, unless it was reported to stop.
+    /// The report. Beats due and not made count as intended, unless stopped by the caller.
     pub(super) fn finish(
         mut self,
         given_up: Option<GivenUp>,
@@ -269,7 +269,7 @@ mod tests {
         Pace { rate, start_ns, warm_up_ns: SECOND_NS, measure_ns, step: 0x2a }
     }
 
-    /// Makes every beat and offers it `late_ns` after its time.
+    /// Makes every beat and passes it on `late_ns` after its time.
     fn play(pace: Pace, burst: f64, late_ns: u64) -> (Vec<Stamp>, PaceReport) {
         let mut exchange = exchange(burst);
         let mut pacer = Pacer::new(pace, 7, &mut exchange);
@@ -308,7 +308,7 @@ mod tests {
         assert_eq!((report.intended, report.offered_in_time), (60_000, 60_000));
         assert_eq!((report.messages, report.warm_up_messages, report.frames), (60_000, 30_000, 3));
         assert_eq!((report.lateness.min(), report.lateness.len()), (700, 60_000));
-        // Offered after the end: still sent, but not in time.
+        // Passed on after the end: sent, but late.
         let (_, report) = play(pace(30_000.0), 0.0, SECOND_NS);
         assert_eq!((report.intended, report.messages), (60_000, 60_000));
         assert!((29_990..=30_010).contains(&report.offered_in_time), "{report:?}");
@@ -319,7 +319,7 @@ mod tests {
         let long = Pace { measure_ns: 120 * SECOND_NS, ..pace(1_000.0) };
         let (stamps, report) = play(long, 1.0, 0);
         assert!((110_000..130_000).contains(&report.intended), "{}", report.intended);
-        // Also where the gaps are longer than the rate's swings.
+        // Also if the gaps are longer than the periods of the rate factor.
         let slow = Pace { measure_ns: 3_000 * SECOND_NS, ..pace(5.0) };
         let (_, slow) = play(slow, 1.0, 0);
         assert!((13_500..16_500).contains(&slow.intended), "{}", slow.intended);

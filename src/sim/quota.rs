@@ -1,9 +1,9 @@
-//! Request rates as the venue publishes them: so many within any 10 seconds.
+//! Rate limits as Polymarket publishes them: requests within any 10 seconds.
 //!
 //! Runs on:  the venue's thread (pure; time is an argument).
 
 const WINDOW_MS: u64 = 10_000;
-/// Parts of the window that are counted together.
+/// Number of parts that the window is counted in.
 const PARTS: usize = 20;
 const PART_MS: u64 = WINDOW_MS / PARTS as u64;
 
@@ -12,7 +12,7 @@ const PART_MS: u64 = WINDOW_MS / PARTS as u64;
 struct Window {
     limit: u32,
     counts: [u32; PARTS],
-    /// The newest part, counted from time 0.
+    /// The newest part, from time 0.
     part: u64,
 }
 
@@ -34,7 +34,7 @@ impl Window {
         self.counts[self.part as usize % PARTS] += 1;
     }
 
-    /// Seconds, at least one, until the oldest counted part has left the window.
+    /// Seconds, at least one, until the oldest counted part leaves the window.
     fn retry_after_s(&self) -> u64 {
         let parts = PARTS as u64;
         let oldest = (1..=parts).find(|age| self.counts[((self.part + age) % parts) as usize] > 0);
@@ -42,7 +42,7 @@ impl Window {
     }
 }
 
-/// The windows that one request counts in.
+/// The windows that a request counts in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route {
     Markets,
@@ -51,11 +51,11 @@ pub(super) enum Route {
     Book,
     Books,
     Clob,
-    /// The simulator's own: never limited.
+    /// Control requests: not limited.
     Free,
 }
 
-/// Every window of the venue.
+/// All windows.
 #[derive(Debug)]
 pub(super) struct Quota {
     all: Window,
@@ -85,7 +85,7 @@ impl Quota {
     /// Counts a request.
     ///
     /// # Errors
-    /// Seconds to wait when there were too many already.
+    /// Seconds to wait if a window is full.
     pub(super) fn take(&mut self, route: Route, now_ms: u64) -> Result<(), u64> {
         let Self { all, gamma, listing, markets, events, clob, book, books } = self;
         let mut windows = match route {

@@ -1,4 +1,4 @@
-//! One HTTP/1.1 request, bounded, and the answer to it.
+//! Parser for HTTP/1.1 requests with bounds, and answers.
 //!
 //! Runs on:  the venue's thread (pure).
 use std::io::Write;
@@ -6,15 +6,15 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// Request line and headers: a query of 100 condition ids is 8 kB.
+/// Bound of request line and headers: a query of 100 condition ids has 8 kB.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
-/// Body: 500 token ids are 48 kB; what is longer gets 413.
+/// Bound of the body: 500 token ids have 48 kB; 413 above.
 const BODY_BYTES_MAX: usize = 256 * 1024;
 const HEADERS_MAX: usize = 64;
-/// Bodies shorter than this are not worth compressing.
+/// Shorter bodies are not compressed.
 const GZIP_BYTES_MIN: usize = 512;
 
-/// Names and values of a query string, decoded.
+/// Decoded names and values of a query string.
 #[derive(Debug, Default)]
 pub(super) struct Query(Vec<(String, String)>);
 
@@ -32,7 +32,7 @@ impl Query {
         self.0.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
 
-    /// Every value of a name, whether it is repeated or its values are joined with commas.
+    /// Every value of a name, repeated or comma separated.
     pub(super) fn all(&self, name: &str) -> Vec<&str> {
         let values = self
             .0
@@ -72,18 +72,18 @@ pub(super) struct Request {
     pub(super) body: Vec<u8>,
     pub(super) keep_alive: bool,
     pub(super) gzip: bool,
-    /// `Sec-WebSocket-Key` of a well-formed upgrade.
+    /// `Sec-WebSocket-Key` of a valid upgrade.
     pub(super) websocket_key: Option<String>,
-    /// Headers with which a request is signed, in lower case.
+    /// Signature headers, lower case.
     pub(super) signed: Vec<(String, String)>,
 }
 
-/// A request that cannot be answered as it is: answer with this status and close.
+/// A request without a normal answer: answer with this status and close.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Unacceptable(pub(super) u16);
 
 impl Request {
-    /// Takes one request from the front of `input`; `None` when more bytes are needed.
+    /// Parses one request at the front of `input`; `None` if more bytes are needed.
     ///
     /// # Errors
     /// The request is malformed or too large.
@@ -133,7 +133,7 @@ impl Request {
     }
 }
 
-/// The headers that a signed request has.
+/// Headers of a signed request.
 fn signed(request: &httparse::Request<'_, '_>) -> Vec<(String, String)> {
     let all = request.headers.iter().map(|h| (h.name.to_ascii_lowercase(), h.value));
     all.filter(|(name, _)| name.starts_with("kalshi-access-"))
@@ -151,7 +151,7 @@ fn header<'h>(request: &httparse::Request<'_, 'h>, name: &str) -> Option<&'h str
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) body: Vec<u8>,
-    /// Seconds after which to try again.
+    /// `Retry-After`, seconds.
     pub(super) retry_after_s: Option<u64>,
 }
 
@@ -170,7 +170,7 @@ impl Answer {
         Self { status, body, retry_after_s: None }
     }
 
-    /// Appends the answer as it goes onto the wire.
+    /// Appends the encoded answer.
     pub(super) fn push(&self, out: &mut Vec<u8>, keep_alive: bool, gzip: bool) {
         let packed = gzip && self.body.len() >= GZIP_BYTES_MIN;
         let squeezed;

@@ -1,4 +1,4 @@
-//! Which path is answered by what: Gamma, CLOB and the simulator's own.
+//! Routes of Gamma, CLOB and control requests.
 //!
 //! Runs on:  the venue's thread (pure).
 use serde::Deserialize;
@@ -13,7 +13,7 @@ use super::request::{Answer, Request};
 const BOOKS_MAX: usize = 500;
 const NO_BOOK: &str = "No orderbook exists for the requested token id";
 
-/// The window that a path counts in.
+/// The rate limit window of a path.
 pub(super) fn route(path: &str) -> Route {
     match path {
         "/markets" | "/markets/keyset" => Route::Markets,
@@ -26,9 +26,9 @@ pub(super) fn route(path: &str) -> Route {
     }
 }
 
-/// The answer of Gamma or CLOB; `None` when there is no such path.
+/// The answer of Gamma or CLOB; `None` for an unknown path.
 ///
-/// `book_of` gives a token's book in REST shape, true or not.
+/// `book_of` returns a token's book in REST shape, possibly outdated.
 pub(super) fn answer(
     exchange: &Exchange,
     request: &Request,
@@ -103,7 +103,7 @@ fn books(body: &[u8], book_of: &mut dyn FnMut(&str) -> Option<Vec<u8>>) -> Answe
     }
     let mut out = vec![b'['];
     for parameter in &wanted {
-        // Unknown tokens are left out without a word.
+        // Unknown tokens are omitted.
         let Some(book) = book_of(&parameter.token_id) else { continue };
         if out.len() > 1 {
             out.push(b',');

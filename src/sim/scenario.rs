@@ -1,30 +1,30 @@
-//! When something happens, and where: bursts over markets, births and early decisions, in virtual time.
+//! Times and markets of actions: bursts, new markets, early resolutions, in virtual time.
 //!
 //! Runs on:  the venue's thread (pure).
 //!
-//! One draw a virtual millisecond. Three slowly redrawn factors make the rate uneven on scales of
-//! 30 ms, 0.4 s and 4 s; a few markets get most of the flow.
+//! One draw per virtual millisecond. Three factors, redrawn slowly, vary the rate on scales of
+//! 30 ms, 0.4 s and 4 s; a few markets have most of the flow.
 use super::config::SimConfig;
 use crate::base::random::Random;
 
-/// Milliseconds between redraws of the three rate factors, on average, and how far each swings:
-/// the slow one less, so that the rate of a short run is near the one asked for.
+/// Mean milliseconds between redraws of the three rate factors, and their amplitude: small for
+/// the slowest, so that the rate of a short run is near the configured one.
 const FACTORS: [(u64, f64); 3] = [(30, 1.0), (400, 1.0), (4_000, 0.6)];
-/// Actions of a burst with more than one, on average; see [`Scenario::draw_actions`].
+/// Mean actions of a burst with more than one; see [`Scenario::draw_actions`].
 const EXTRA_MEAN: f64 = 0.83 * 2.0 + 0.14 * 5.5 + 0.03 * 24.0;
 
-/// What happens within one virtual millisecond.
+/// Actions of one virtual millisecond.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Moment {
     /// Virtual milliseconds since the start.
     pub(super) at_ms: u64,
-    /// Slots of markets and how many actions each sees.
+    /// Slots of markets and the number of their actions.
     pub(super) bursts: Vec<(usize, u32)>,
     pub(super) births: u32,
     pub(super) resolutions: u32,
 }
 
-/// The source of moments.
+/// Generator of moments.
 #[derive(Debug)]
 pub(super) struct Scenario {
     random: Random,
@@ -34,15 +34,15 @@ pub(super) struct Scenario {
     many_chance: f64,
     swing: f64,
     factors: [f64; 3],
-    /// Paced flow: nanoseconds that the first factor is still good for.
+    /// Paced flow: remaining nanoseconds of the first factor.
     factor_ns: f64,
-    /// Running sums of the slots' weights.
+    /// Cumulative weights of the slots.
     weights: Vec<f64>,
     next: Moment,
 }
 
 impl Scenario {
-    /// With as many slots as there are markets at the start.
+    /// With one slot per initial market.
     pub(super) fn new(config: &SimConfig) -> Self {
         let mut random = Random::new(config.seed ^ 0x5ce9_a210);
         let many_chance = (0.3 * config.burst).min(0.9);
@@ -63,18 +63,18 @@ impl Scenario {
         }
     }
 
-    /// Slots that draws choose from.
+    /// Number of slots.
     pub(super) fn slots(&self) -> usize {
         self.weights.len()
     }
 
-    /// One more slot, of ordinary weight.
+    /// Adds a slot of ordinary weight.
     pub(super) fn add_slot(&mut self) {
         let total = self.weights.last().copied().unwrap_or(0.0);
         self.weights.push(total + total / (self.weights.len() + 1) as f64);
     }
 
-    /// Time of the next moment with anything in it, looking no further than `until_ms`.
+    /// Time of the next non-empty moment, at most `until_ms`.
     pub(super) fn peek_ms(&mut self, until_ms: u64) -> u64 {
         while self.next.is_empty() && self.next.at_ms < until_ms {
             self.next.at_ms += 1;
@@ -111,17 +111,17 @@ impl Scenario {
         self.next.resolutions = poisson(&mut self.random, self.resolutions_per_ms);
     }
 
-    /// Nanoseconds from one beat of a paced flow to the next and the actions of that beat, where
-    /// `gap_ns` is the mean gap between two actions. Exactly `gap_ns` and one action without
-    /// bursts. Of the rate factors only the quickest is used: with the others a step of seconds
-    /// would have another rate than the one asked for.
+    /// Nanoseconds from one beat of a paced flow to the next, and the actions of that beat.
+    /// `gap_ns` is the mean gap between two actions; without bursts exactly `gap_ns` and one action.
+    /// Only the quickest rate factor is used: with the others a step of seconds
+    /// would not have the configured rate.
     pub(super) fn draw_beat(&mut self, gap_ns: f64) -> (f64, u32) {
         if self.many_chance == 0.0 {
             return (gap_ns, 1);
         }
         let (period_ms, reach) = FACTORS[0];
         let mean_ns = gap_ns * (1.0 + self.many_chance * EXTRA_MEAN);
-        // What has to pass at factor 1, spent at the factors that follow each other meanwhile.
+        // Time at factor 1, spent at the successive factors.
         let mut left_ns = mean_ns * self.draw_exponential();
         let mut passed_ns = 0.0;
         while left_ns > self.factor_ns * self.factors[0] {
@@ -140,7 +140,7 @@ impl Scenario {
         -(1.0 - self.random.unit()).ln()
     }
 
-    /// A slot, by the weights.
+    /// A random slot by weight.
     pub(super) fn draw_slot(&mut self) -> usize {
         let total = self.weights.last().copied().unwrap_or(0.0);
         let target = self.random.unit() * total;
@@ -166,12 +166,12 @@ impl Moment {
     }
 }
 
-/// Mean 1: four fifths of the time below, one fifth high above.
+/// Mean 1: below for four fifths of the time, far above for one fifth.
 fn draw_factor(random: &mut Random, swing: f64) -> f64 {
     if random.chance(1, 5) { 1.0 + 4.0 * swing } else { 1.0 - swing }
 }
 
-/// Zipf-like weights in random order, summed up.
+/// Zipf-like weights in random order, cumulative.
 fn running_weights(slots: usize, random: &mut Random) -> Vec<f64> {
     let mut ranks: Vec<usize> = (0..slots).collect();
     for at in (1..slots).rev() {
@@ -185,7 +185,7 @@ fn running_weights(slots: usize, random: &mut Random) -> Vec<f64> {
     ranks.into_iter().map(add).collect()
 }
 
-/// A count with the given mean: exact below 16, sums of such above.
+/// A random count with the given mean: exact below 16, sums above.
 fn poisson(random: &mut Random, mean: f64) -> u32 {
     let (mut left, mut count) = (mean, 0);
     while left > 0.0 {

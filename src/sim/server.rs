@@ -1,4 +1,4 @@
-//! The event loop: one thread that owns every connection, the exchange and the clock.
+//! The event loop: one thread that owns connections, exchange and clock.
 //!
 //! Runs on:  the venue's thread.
 //! Owns:     listener, connections, exchange, clock.
@@ -35,24 +35,24 @@ use crate::base::time::Clock as PaceClock;
 
 const LISTENER: Token = Token(0);
 const WAKER: Token = Token(1);
-/// Tokens of connections begin here.
+/// First token of connections.
 const SLOT_FIRST: usize = 2;
-/// One read.
+/// Bytes per read.
 const READ_BYTES: usize = 64 * 1024;
-/// Virtual milliseconds played before sockets get their turn again.
+/// Most virtual milliseconds per turn before sockets are served.
 const STEPS_PER_TURN: u32 = 20;
-/// A paced flow has the thread for so long before sockets and commands get their turn again.
+/// Longest turn of a paced flow before sockets and commands are served.
 const PACE_TURN_NS: u64 = 100_000;
-/// Virtual time further behind than this is skipped, and counted.
+/// Virtual time further behind is skipped and counted.
 const BEHIND_MS_MAX: u64 = 2_000;
-/// The loop looks at least this often at what is due.
+/// Longest sleep of the loop.
 const TURN_MS_MAX: u64 = 250;
-/// A connection that sends nothing for this long is ended.
+/// A connection that sends nothing for this time is closed.
 const IDLE_MS_MAX: u64 = 120_000;
-/// An upgraded connection must subscribe within this time.
+/// Deadline for the subscription of an upgraded connection.
 const SUBSCRIBE_MS_MAX: u64 = 30_000;
 
-/// What the handle may ask of the thread.
+/// Requests of the handle to the thread.
 pub(super) enum Command {
     Pause(Sender<()>),
     Resume(Sender<()>),
@@ -62,7 +62,7 @@ pub(super) enum Command {
     Stop,
 }
 
-/// Upgrades are refused until then.
+/// End of the refusal of upgrades.
 struct Refusal {
     status: u16,
     until_ms: u64,
@@ -83,13 +83,13 @@ pub(super) struct Server {
     counters: Arc<Counters>,
     commands: Receiver<Command>,
     pace_clock: Option<Box<dyn PaceClock + Send>>,
-    /// The paced flow under way, and who is notified of its end.
+    /// The active paced flow, and the receiver of its report.
     pacer: Option<(Pacer, Sender<PaceReport>)>,
     random: Random,
     refusal: Option<Refusal>,
-    /// The same for requests for books.
+    /// The same for book requests.
     books_refusal: Option<Refusal>,
-    /// How late REST answers are, milliseconds, and until when.
+    /// Delay of REST answers, milliseconds, and its end.
     slow: (u64, u64),
     old_books: OldBooks,
     /// The current second since the start, and upgrades within it.
@@ -102,7 +102,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Listens and makes the universe.
+    /// Listens and creates the markets.
     pub(super) fn new(
         config: &SimConfig,
         tls: Option<Arc<ServerConfig>>,
@@ -146,7 +146,7 @@ impl Server {
         })
     }
 
-    /// Where it listens.
+    /// The bound address.
     pub(super) const fn address(&self) -> SocketAddr {
         self.address
     }
@@ -208,7 +208,7 @@ impl Server {
 
     fn wait(&mut self) -> Duration {
         if self.pacer.is_some() {
-            // `keep_pace` does the waiting.
+            // `keep_pace` waits.
             return Duration::ZERO;
         }
         let longest = Duration::from_millis(TURN_MS_MAX);
@@ -220,7 +220,7 @@ impl Server {
         self.clock.until(next).min(longest)
     }
 
-    /// True when the loop must end.
+    /// True if the loop must end.
     fn take_commands(&mut self) -> bool {
         loop {
             match self.commands.try_recv() {
@@ -258,7 +258,7 @@ impl Server {
         }
     }
 
-    /// Lets the scenario catch up with the clock.
+    /// Advances the scenario to the present.
     fn play(&mut self) {
         if self.clock.is_paused() {
             return;
@@ -296,11 +296,11 @@ impl Server {
     fn end_pace(&mut self, given_up: Option<GivenUp>) {
         let Some((pacer, report)) = self.pacer.take() else { return };
         let frames = self.counters.frames.get();
-        // Who has gone does not want to hear of it.
+        // The receiver may be gone.
         drop(report.send(pacer.finish(given_up, frames, &mut self.exchange)));
     }
 
-    /// Makes and writes the beats that are due, and waits for the next if it is near.
+    /// Makes and writes due beats; waits for the next if it is near.
     fn keep_pace(&mut self) {
         let (Some((pacer, _)), Some(clock)) = (&mut self.pacer, &self.pace_clock) else { return };
         self.exchange.advance(self.clock.virtual_ms());
@@ -323,7 +323,7 @@ impl Server {
             {
                 ending = Some(Some(GivenUp::Backlog));
             }
-            // The kernel's waits are whole milliseconds, too coarse for this.
+            // Poll timeouts have a resolution of milliseconds, too coarse here.
             while now_ns < pacer.next_ns() && now_ns < turn_ns + PACE_TURN_NS {
                 std::hint::spin_loop();
                 now_ns = clock.mono_ns();
@@ -342,7 +342,7 @@ impl Server {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) => {
-                    // Out of descriptors, or the peer is gone already.
+                    // No descriptors left, or the peer has closed.
                     log::warn!("the simulated venue cannot accept: {error}");
                     return;
                 }
@@ -467,7 +467,7 @@ impl Server {
         Ok(())
     }
 
-    /// Refuses an upgrade on purpose or for its rate.
+    /// Refuses an upgrade by fault or rate limit.
     fn admit_upgrade(&mut self) -> Result<(), Answer> {
         let now_ms = self.clock.uptime_ms();
         let refuse = |status, retry_after_s| {
@@ -561,7 +561,7 @@ impl Server {
         }
     }
 
-    /// So many of the upgraded connections, chosen at random.
+    /// A random choice of upgraded connections.
     fn choose_clients(&mut self, amount: Amount, admits: impl Fn(&Client) -> bool) -> Vec<usize> {
         let mut slots = self.connections.clients();
         slots.retain(|&slot| {
@@ -597,7 +597,7 @@ impl Server {
         slots.len() as u64
     }
 
-    /// Some markets are no longer reported to one client each, which does not hear of that either.
+    /// Stops the data of some markets, each on one client.
     fn freeze_markets(&mut self, wanted: u64) -> u64 {
         let mut frozen = 0;
         for _ in 0..wanted {
@@ -618,7 +618,7 @@ impl Server {
         frozen
     }
 
-    /// Sends extra frames to random connections that have subscribed.
+    /// Sends additional frames to random subscribed connections.
     fn send_faults(&mut self, wanted: u64, unknown: bool) -> u64 {
         let able = |client: &Client| client.subscribed && !client.frozen;
         let slots = self.choose_clients(Amount::All, able);
@@ -628,7 +628,7 @@ impl Server {
         for _ in 0..wanted {
             let slot = slots[self.random.below(slots.len() as u64) as usize];
             let client = self.connections.get(slot).and_then(|c| c.client.as_deref());
-            // Preferably about something that the client listens to.
+            // Preferably about a subscribed market.
             let tokens =
                 client.map_or_else(Vec::new, |client| client.tokens.iter().copied().collect());
             let open = |market: &usize| self.exchange.markets[*market].has_book();
@@ -652,7 +652,7 @@ impl Server {
         wanted
     }
 
-    /// Once a second: silent connections, and faults by the clock.
+    /// Once per second: closes silent connections and applies timed faults.
     fn sweep(&mut self) {
         let now_ms = self.clock.uptime_ms();
         if now_ms < self.swept_ms + 1_000 {
@@ -663,7 +663,7 @@ impl Server {
         let silent = |connection: &Connection| {
             let patience = match &connection.client {
                 Some(client) if !client.subscribed => SUBSCRIBE_MS_MAX,
-                // Clients of the channel may be silent: the venue itself never ends them for it.
+                // Clients of the channel may be silent: Polymarket does not close them for it.
                 Some(_) => u64::MAX,
                 None => IDLE_MS_MAX,
             };
@@ -700,7 +700,7 @@ impl Server {
         }
     }
 
-    /// Closes a socket and forgets its subscriptions.
+    /// Closes a socket and removes its subscriptions.
     fn end(&mut self, slot: usize) {
         let Some(mut connection) = self.connections.take(slot) else { return };
         drop(self.poll.registry().deregister(&mut connection.socket));

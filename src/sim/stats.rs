@@ -1,11 +1,11 @@
-//! Counts of a simulated venue: written by its one thread, read by anyone.
+//! Counters of a simulated venue: written by its thread, read by any.
 //!
 //! Runs on:  written on the venue's thread, read anywhere.
 use std::sync::atomic::{AtomicU64, Ordering};
 
 macro_rules! counts {
     ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
-        /// Counts since the start of a venue; `connections` and `subscriptions` are as of now.
+        /// Counters since the start of a venue; `connections` and `subscriptions` are current values.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct Stats {
@@ -24,7 +24,7 @@ macro_rules! counts {
         }
 
         impl Stats {
-            /// Name and value of each count.
+            /// Name and value of each counter.
             pub fn each(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [$((stringify!($name), self.$name),)+].into_iter()
             }
@@ -33,11 +33,11 @@ macro_rules! counts {
 }
 
 counts! {
-    /// WebSocket frames sent, all connections together.
+    /// WebSocket frames sent on all connections.
     frames,
     /// Bytes written to sockets.
     bytes_sent,
-    /// `price_change` messages made, whether or not anybody listened.
+    /// `price_change` messages made, with or without subscribers.
     price_changes,
     /// `book` messages made after trades and grid changes.
     books,
@@ -47,68 +47,68 @@ counts! {
     tick_size_changes,
     /// `best_bid_ask` messages made.
     best_bid_asks,
-    /// `new_market` messages made, repeats included.
+    /// `new_market` messages made, including repeats.
     new_markets,
     /// `market_resolved` messages made.
     markets_resolved,
-    /// Books sent in dumps.
+    /// Books sent in snapshot dumps.
     dumped_books,
-    /// Books left out of dumps on purpose.
+    /// Books omitted from dumps (fault).
     lost_books,
-    /// WebSocket connections open now.
+    /// Open WebSocket connections.
     connections,
-    /// WebSocket connections ever upgraded.
+    /// WebSocket connections upgraded.
     upgrades,
-    /// Tokens subscribed now, all connections together.
+    /// Subscribed tokens of all connections.
     subscriptions,
     /// HTTP requests answered.
     requests,
-    /// HTTP requests and upgrades refused for their rate.
+    /// HTTP requests and upgrades refused by a rate limit.
     rate_limited,
-    /// Upgrades refused on purpose.
+    /// Upgrades refused (fault).
     refused,
-    /// Connections ended abruptly on purpose.
+    /// Connections closed abruptly (fault).
     dropped,
-    /// Connections whose data was stopped on purpose.
+    /// Connections with stopped data (fault).
     frozen,
-    /// Connections that neither send nor receive on purpose.
+    /// Half-open connections: nothing is sent or read (fault).
     half_open,
-    /// Connections ended in the middle of a frame on purpose.
+    /// Connections closed within a frame (fault).
     cut,
-    /// Frames not sent to one client on purpose.
+    /// Frames not sent to one client (fault).
     lost_frames,
-    /// Frames sent twice on purpose.
+    /// Frames sent twice (fault).
     doubled_frames,
-    /// Frames held back on purpose, each with what came behind it.
+    /// Delayed frames, each with those after it (fault).
     late_frames,
-    /// Frames that another was to overtake on purpose.
+    /// Frames sent after a later one (fault).
     reordered_frames,
-    /// Times that the venue's wall clock was set forward.
+    /// Forward steps of the venue's wall clock (fault).
     clock_steps,
-    /// Markets that one connection no longer receives, on purpose.
+    /// Markets stopped on one connection (fault).
     frozen_markets,
-    /// REST answers held back on purpose.
+    /// Delayed REST answers (fault).
     slow_answers,
-    /// Books of REST answers that were old on purpose.
+    /// Outdated books in REST answers (fault).
     old_books,
-    /// Times that the whole venue stood still on purpose.
+    /// Stalls of the venue (fault).
     stalls,
-    /// Malformed frames sent on purpose.
+    /// Malformed frames sent (fault).
     malformed,
-    /// Messages of unknown kinds or with unknown keys sent on purpose.
+    /// Messages of unknown type or with unknown keys sent (fault).
     unknown,
-    /// Connections ended because they did not read.
+    /// Connections closed because they did not read.
     slow_clients,
-    /// Clients that broke a protocol.
+    /// Clients that violated a protocol.
     violations,
-    /// Markets with a book now.
+    /// Markets with a book.
     live_markets,
     /// Virtual milliseconds skipped because the machine was too slow for the rate.
     skipped_ms,
 }
 
 impl Stats {
-    /// Live messages made, of every kind.
+    /// Messages made on the stream, of every type.
     #[must_use]
     pub fn events(&self) -> u64 {
         self.price_changes
@@ -121,13 +121,13 @@ impl Stats {
     }
 }
 
-/// One count with one writer.
+/// A counter with one writer.
 #[derive(Debug, Default)]
 pub(super) struct Counter(AtomicU64);
 
 impl Counter {
     pub(super) fn add(&self, amount: u64) {
-        // One writer: a load and a store are enough.
+        // One writer: a load and a store suffice.
         self.set(self.get().wrapping_add(amount));
     }
 

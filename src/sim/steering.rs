@@ -1,10 +1,10 @@
-//! What may be asked of the simulator itself under `/sim`: pause, faults, numbers.
+//! Parser for control requests under `/sim`: pause, faults, counters.
 //!
 //! Runs on:  the venue's thread (pure).
 use super::request::{Query, Request};
 use super::stream_fault::{KINDS, Kind};
 
-/// How many of something.
+/// A number of connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Amount {
     All,
@@ -21,47 +21,47 @@ impl Amount {
     }
 }
 
-/// An order to the simulator.
+/// A control request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
     Pause,
     Resume,
     Stats,
-    /// Ends connections without a word.
+    /// Closes sockets without a close frame.
     Drop(Amount),
-    /// Stops the data of connections.
+    /// Stops data on connections; pings are answered.
     Freeze(Amount),
-    /// Stops the data of so many markets, each on one connection.
+    /// Stops data of this many markets, each on one connection.
     FreezeMarkets(u64),
-    /// Refuses upgrades with a status for some milliseconds.
+    /// Answers upgrades with `status` for `for_ms`.
     Refuse {
         status: u16,
         for_ms: u64,
     },
-    /// Something happens to so many of 100,000 frames for some milliseconds.
+    /// Affects `rate` of 100,000 frames for `for_ms`.
     Fault {
         kind: Kind,
         rate: u64,
         for_ms: u64,
     },
-    /// The venue's thread sleeps, as a stopped process would.
+    /// The venue's thread sleeps, like a stopped process.
     Stall {
         for_ms: u64,
     },
-    /// REST answers are held back for `by_ms`, for some milliseconds.
+    /// REST answers are delayed by `by_ms` for `for_ms`.
     Slow {
         by_ms: u64,
         for_ms: u64,
     },
-    /// The venue's wall clock is set forward, and stays so.
+    /// Sets the venue's wall clock forward permanently.
     Clock {
         by_ms: u64,
     },
-    /// Requests for books are answered as the first time, for some milliseconds.
+    /// Requests for books are answered with the first answer again, for `for_ms`.
     OldBooks {
         for_ms: u64,
     },
-    /// Requests for books are answered with a status for some milliseconds.
+    /// Requests for books are answered with `status` for `for_ms`.
     RefuseBooks {
         status: u16,
         for_ms: u64,
@@ -73,10 +73,10 @@ pub(super) enum Order {
     FinerTick(u64),
 }
 
-/// Most frames or markets of one order.
+/// Most frames or markets of one request.
 const COUNT_MAX: u64 = 10_000;
 
-/// The order of a request under `/sim`, or what is wrong with it.
+/// Parses a request under `/sim`; the error has status and text.
 pub(super) fn parse(request: &Request) -> Result<Order, (u16, &'static str)> {
     let query = &request.query;
     if (request.method.as_str(), request.path.as_str()) == ("GET", "/sim/stats") {
@@ -102,7 +102,7 @@ pub(super) fn parse(request: &Request) -> Result<Order, (u16, &'static str)> {
     if request.method == "POST" { Ok(order) } else { Err((405, "use POST")) }
 }
 
-/// The order of `/sim/fault`: `kind` is one of [`KINDS`], `stall`, `slow`, `clock`, `old-books` or `books`.
+/// `/sim/fault`: `kind` is one of [`KINDS`], `stall`, `slow`, `clock`, `old-books` or `books`.
 fn fault(query: &Query) -> Result<Order, (u16, &'static str)> {
     let for_ms = duration(query)?;
     match query.first("kind") {
@@ -122,7 +122,7 @@ fn fault(query: &Query) -> Result<Order, (u16, &'static str)> {
     }
 }
 
-/// Longest sleep of the whole venue.
+/// Longest stall of the venue.
 const STALL_MS_MAX: u64 = 60_000;
 const KINDS_HELP: &str = "kind must be lost, doubled, late, reordered, cut, half-open, stall, slow, clock, old-books or books";
 

@@ -1,22 +1,22 @@
-//! What may happen to a frame on its way to one client: lost, doubled, late, behind another, cut, or the last ever.
+//! Faults of a frame to one client: lost, doubled, late, reordered, cut, or the last one.
 //!
-//! Runs on:  the venue's thread (pure). Each kind has a rate and an end; all start at nothing.
+//! Runs on:  the venue's thread (pure). Each kind has a rate and an end; all start disabled.
 use crate::base::random::Random;
 
-/// A kind of fault, and what `kind=` says for it.
+/// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// The frame is not sent on this connection.
     Lost,
     /// It is sent twice.
     Doubled,
-    /// The connection says nothing for [`LATE_MS`], and then everything.
+    /// The connection sends nothing for [`LATE_MS`], then everything.
     Late,
-    /// It goes out behind the next one of another market.
+    /// It is sent after the next frame of another market.
     Reordered,
-    /// The connection ends in the middle of it.
+    /// The connection closes within it.
     Cut,
-    /// From now on the connection says and hears nothing, and does not end.
+    /// From now on the connection sends and reads nothing, and stays open.
     HalfOpen,
 }
 
@@ -30,11 +30,11 @@ pub(super) const KINDS: [(&str, Kind); 6] = [
     ("half-open", Kind::HalfOpen),
 ];
 
-/// How late.
+/// Delay.
 pub(super) const LATE_MS: u64 = 3_000;
-/// How long a frame waits for another to overtake it.
+/// Longest wait of a frame for another to overtake it.
 pub(super) const BEHIND_MS: u64 = 200;
-/// Rates are per this many frames.
+/// Denominator of rates.
 pub(super) const RATE_OF: u64 = 100_000;
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,7 +43,7 @@ struct Rate {
     until_ms: u64,
 }
 
-/// The faults that are switched on.
+/// The enabled faults.
 #[derive(Clone, Debug)]
 pub(super) struct StreamFaults {
     rates: [Rate; KINDS.len()],
@@ -56,7 +56,7 @@ impl StreamFaults {
         Self { rates: Default::default(), random: Random::new(seed), any: false }
     }
 
-    /// Switches a kind on until a time of the venue's, or off with a rate of nothing.
+    /// Enables a kind until a time of the venue, or disables it with rate 0.
     pub(super) fn set(&mut self, kind: Kind, per_100_000: u64, until_ms: u64) {
         if let Some(place) = KINDS.iter().position(|(_, known)| *known == kind) {
             self.rates[place] = Rate { per_100_000, until_ms };
@@ -64,7 +64,7 @@ impl StreamFaults {
         self.any = self.rates.iter().any(|rate| rate.per_100_000 > 0);
     }
 
-    /// What happens to the next frame.
+    /// The fault of the next frame.
     pub(super) fn roll(&mut self, now_ms: u64) -> Option<Kind> {
         if !self.any {
             return None;
@@ -78,7 +78,7 @@ impl StreamFaults {
         None
     }
 
-    /// A place within a frame of `bytes` bytes.
+    /// A random position within a frame of `bytes` bytes.
     pub(super) fn place(&mut self, bytes: usize) -> usize {
         self.random.below(bytes as u64) as usize
     }

@@ -1,11 +1,11 @@
-//! What a client may say on the market channel.
+//! Parser for client messages of the market channel.
 //!
 //! Runs on:  the venue's thread (pure).
 use std::borrow::Cow;
 
 use serde::Deserialize;
 
-/// A message as it comes; which keys are there reports its kind.
+/// A client message; the present keys determine its kind.
 #[derive(Debug, Deserialize)]
 struct Wire<'a> {
     #[serde(borrow)]
@@ -33,7 +33,7 @@ pub(super) enum Update<'a> {
     Unsubscribe { tokens: Vec<Cow<'a, str>> },
 }
 
-/// The first message, if it is a valid one: no tokens are fine with custom features only.
+/// The first message, if valid. It may have no tokens if it requests custom features.
 pub(super) fn parse_initial(text: &[u8]) -> Option<Initial<'_>> {
     let wire: Wire<'_> = sonic_rs::from_slice(text).ok()?;
     if !wire.channel?.eq_ignore_ascii_case("market") {
@@ -45,7 +45,7 @@ pub(super) fn parse_initial(text: &[u8]) -> Option<Initial<'_>> {
     (custom || !tokens.is_empty()).then_some(Initial { tokens, dump, custom })
 }
 
-/// A later message, if it is a valid one.
+/// A later message, if valid.
 pub(super) fn parse_update(text: &[u8]) -> Option<Update<'_>> {
     let wire: Wire<'_> = sonic_rs::from_slice(text).ok()?;
     let tokens = wire.assets_ids?;

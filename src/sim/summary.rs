@@ -1,4 +1,4 @@
-//! The ten-key summary of a book: what REST answers, and what `hash` is the SHA-1 of.
+//! The book summary with ten keys: the REST answer, and the input of `hash` (SHA-1).
 //!
 //! Runs on:  the venue's thread (pure).
 use sha1::{Digest, Sha1};
@@ -12,7 +12,7 @@ pub(super) const HASH_BYTES: usize = 40;
 /// A SHA-1 in lower-case hexadecimal.
 pub(super) type Hash = [u8; HASH_BYTES];
 
-/// What a summary says besides the levels.
+/// Keys of a summary besides the levels.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Heading<'a> {
     /// Condition id.
@@ -23,15 +23,15 @@ pub(super) struct Heading<'a> {
     pub(super) timestamp_ms: u64,
     /// Smallest order, as on the wire.
     pub(super) min_order_size: &'a str,
-    /// Grid of prices.
+    /// Price grid.
     pub(super) tick: Price,
-    /// Whether the market belongs to a group of which exactly one wins.
+    /// The market belongs to a group of which exactly one wins.
     pub(super) neg_risk: bool,
     /// Market-level last trade price with three decimals; empty before the first trade.
     pub(super) last_trade_price: &'a str,
 }
 
-/// Appends `[{"price":…,"size":…}…]`; `gap` stands between pairs and between levels.
+/// Appends `[{"price":…,"size":…}…]`; `gap` separates pairs and levels.
 pub(super) fn push_levels(out: &mut Vec<u8>, levels: impl Iterator<Item = Level>, gap: &str) {
     out.push(b'[');
     for (at, level) in levels.enumerate() {
@@ -80,7 +80,7 @@ pub(super) fn push_summary(
     out.extend_from_slice(b"\"}");
 }
 
-/// The SHA-1 of the summary whose own hash is empty; `scratch` is overwritten.
+/// SHA-1 of the summary with an empty hash; `scratch` is overwritten.
 pub(super) fn hash(
     scratch: &mut Vec<u8>,
     heading: &Heading<'_>,
@@ -127,8 +127,8 @@ mod tests {
         for (side, price) in [(Side::Bid, 3), (Side::Bid, 4), (Side::Ask, 6)] {
             book.set(side, Price(price * 100_000), Quantity(100_000_000));
         }
-        // The vector lists its asks ascending, which no venue book does; levels are given as they
-        // stand there.
+        // The vector lists its asks ascending, unlike a book of the venue; levels are in the order of the
+        // vector.
         let mut text = Vec::new();
         push_summary(&mut text, &heading, &book, Outcome::First, b"");
         let text = String::from_utf8(text).unwrap().replace(

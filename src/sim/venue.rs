@@ -1,4 +1,4 @@
-//! The handle of a running venue.
+//! Handle of a running simulated Polymarket.
 //!
 //! Runs on:  any; the venue itself is one thread.
 use std::net::SocketAddr;
@@ -16,22 +16,22 @@ use super::server::{Command, Server};
 use super::stats::{Counters, Stats};
 use crate::base::time::Clock;
 
-/// The thread answers a command within this time, or is taken for gone.
+/// Longest wait for the thread to answer a command.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// The thread ends within this time, or is left to itself.
+/// Longest wait for the thread to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the surrounding program lends the venue's thread.
+/// Functions that the embedding program gives to the venue's thread.
 pub struct Host {
-    /// The clock of paced flows: the reader must use the same one.
+    /// The clock of paced flows; must be the reader's clock.
     pub clock: Box<dyn Clock + Send>,
-    /// Called first on the venue's thread: the place to pin it to a core.
+    /// Called first on the venue's thread, for example to pin it to a core.
     pub at_start: Box<dyn FnOnce() + Send>,
 }
 
 /// A running simulated venue: Gamma, CLOB REST, WebSocket and `/sim` on one port.
 ///
-/// It stops when dropped.
+/// Stops when dropped.
 pub struct Venue {
     address: SocketAddr,
     ca_pem: Option<String>,
@@ -43,7 +43,7 @@ pub struct Venue {
 }
 
 impl Venue {
-    /// Makes the universe, listens, and starts the venue's thread.
+    /// Creates the markets, listens, and starts the venue's thread.
     ///
     /// # Errors
     /// See [`SimError`].
@@ -51,7 +51,7 @@ impl Venue {
         Self::launch(&config, None)
     }
 
-    /// Like [`start`](Self::start), on a host whose clock paced flows are stamped with.
+    /// As [`start`](Self::start), with a host whose clock stamps paced flows.
     ///
     /// # Errors
     /// See [`SimError`].
@@ -85,34 +85,34 @@ impl Venue {
         Ok(Self { address, ca_pem, counters, commands, waker, thread, ended })
     }
 
-    /// Where it listens.
+    /// The bound address.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Base of Gamma, CLOB and `/sim`, without a slash at the end.
+    /// Base URL of Gamma, CLOB and `/sim`, without a trailing slash.
     #[must_use]
     pub fn http_url(&self) -> String {
         let scheme = if self.ca_pem.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.address)
     }
 
-    /// The market channel.
+    /// URL of the market channel.
     #[must_use]
     pub fn ws_url(&self) -> String {
         let scheme = if self.ca_pem.is_some() { "wss" } else { "ws" };
         format!("{scheme}://{}/ws/market", self.address)
     }
 
-    /// The certificate authority to trust, in PEM; `None` without TLS.
+    /// Its certificate authority in PEM; `None` without TLS.
     #[must_use]
     pub fn ca_pem(&self) -> Option<&str> {
         self.ca_pem.as_deref()
     }
 
-    /// Stops the scenario: when this returns, no more events are made. Requests and pings are
-    /// still answered, and what was made before is still sent.
+    /// Pauses the scenario: no more events after this returns. Requests and pings are
+    /// answered, and queued frames are sent.
     ///
     /// # Errors
     /// The venue's thread has ended.
@@ -120,7 +120,7 @@ impl Venue {
         self.ask(Command::Pause)
     }
 
-    /// Lets the scenario go on where it stopped.
+    /// Continues the scenario.
     ///
     /// # Errors
     /// The venue's thread has ended.
@@ -128,11 +128,11 @@ impl Venue {
         self.ask(Command::Resume)
     }
 
-    /// Begins a paced flow, on top of whatever else happens at the venue; one at a time. The report
-    /// comes at its end. Until then the venue's thread polls and takes a core for itself.
+    /// Starts a paced flow in addition to the scenario; one at a time. The report is sent
+    /// at its end. Until then the venue's thread polls and occupies a core.
     ///
-    /// The hashes of its messages are no hashes but stamps, see [`STAMP_DIGITS`](super::STAMP_DIGITS);
-    /// what REST reports is not changed.
+    /// Hashes of its messages are replaced by stamps, see [`STAMP_DIGITS`](super::STAMP_DIGITS);
+    /// REST answers are not changed.
     ///
     /// # Errors
     /// The venue was not started with [`start_on`](Self::start_on), the rate is not above 0, another
@@ -143,7 +143,7 @@ impl Venue {
         Ok(receiver)
     }
 
-    /// Ends the paced flow that is under way, if there is one; its report comes at once.
+    /// Ends the active paced flow, if any; its report is sent at once.
     ///
     /// # Errors
     /// The venue's thread has ended.
@@ -151,7 +151,7 @@ impl Venue {
         self.ask(Command::CutPace)
     }
 
-    /// The book of a token as `GET /book` shows it; `None` when there is none.
+    /// The book of a token in the shape of `GET /book`; `None` if there is none.
     #[must_use]
     pub fn truth(&self, token: &str) -> Option<String> {
         let token = token.to_owned();
@@ -170,7 +170,7 @@ impl Venue {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
-    /// Ends every connection and the thread, within seconds. Dropping does the same.
+    /// Closes every connection and ends the thread within seconds. Dropping does the same.
     pub fn stop(mut self) {
         self.halt();
     }
@@ -187,7 +187,7 @@ impl Venue {
         drop(self.commands.send(Command::Stop));
         drop(self.waker.wake());
         match self.ended.recv_timeout(STOP_TIMEOUT) {
-            // The thread has let go of its end: it is done but for its last instructions.
+            // The thread has dropped its end of the channel: it is ending.
             Err(mpsc::RecvTimeoutError::Disconnected) => drop(thread.join()),
             _ => log::error!("the simulated venue's thread does not end; left to itself"),
         }

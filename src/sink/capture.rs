@@ -1,11 +1,11 @@
-//! The thread that writes a capture: chunks in, lines in zstd frames out.
+//! The thread that writes a capture: chunks of records from the shards to lines in zstd frames.
 //!
 //! Runs on:  the thread `capture`, not pinned. Owns: the capture's files.
-//! Bounds:   `CAPTURE_WAITING_BYTES_MAX` of text while the disk takes nothing; then the chunks stay in their
+//! Bounds:   `CAPTURE_WAITING_BYTES_MAX` of text while writing fails; then chunks stay in their
 //!           rings, and shards drop frames, count them and mark the place.
 //!
-//! A write that fails is tried again; what was written of it is taken back first, so a segment is whole zstd
-//! frames up to its end, whatever happens.
+//! A failed write is retried after its partial output was truncated, so a segment always consists of complete zstd
+//! frames.
 mod segment;
 
 use crate::base::id::ConnectionId;
@@ -33,16 +33,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Where a capture goes and how.
+/// Configuration of a capture.
 #[derive(Clone, Debug)]
 pub struct CaptureOptions {
-    /// The folder; it is made if it is missing.
+    /// The folder; created if missing.
     pub folder: PathBuf,
-    /// A record is written at most so long after it came, nanoseconds: what a killed process may lose.
+    /// Longest wait of a record before it is written, nanoseconds: what a killed process loses.
     pub flush_ns: u64,
-    /// A segment ends at so many bytes, compressed.
+    /// A segment ends at this compressed size, bytes.
     pub segment_bytes: u64,
-    /// A segment ends after so long, nanoseconds.
+    /// A segment ends after this time, nanoseconds.
     pub segment_ns: u64,
 }
 
@@ -58,29 +58,29 @@ impl CaptureSink {
     /// Opens the folder and starts the thread.
     ///
     /// # Errors
-    /// One line: the folder cannot be used, or there is no thread left.
+    /// One line: the folder cannot be used, or no thread can be started.
     pub fn start(
         options: &CaptureOptions,
-        springs: Vec<CaptureSpring>,
+        receivers: Vec<CaptureSpring>,
         url: &str,
         clock: HostClock,
     ) -> Result<Self, String> {
         let shown = options.folder.display().to_string();
         let rotation = Rotation { bytes: options.segment_bytes, ns: options.segment_ns };
         let now = clock.now();
-        let shards = springs.len() as u16;
+        let shards = receivers.len() as u16;
         if options.folder.is_file() {
             return Err(format!("{shown} is a file: name a folder, new or of earlier captures"));
         }
         let (folder, found) = Folder::open(&options.folder, rotation, now.wall_ns, shards)
             .map_err(|error| format!("{shown}: {error}"))?;
         if let Some(gap) = found {
-            info!("{shown}: an earlier capture goes on; between them: {gap}");
+            info!("{shown}: appending to an earlier capture; gap: {gap}");
         }
         let board = Arc::new(CaptureBoard::new(shown));
         let stop = Arc::new(AtomicBool::new(false));
         let writer = Writer {
-            springs,
+            receivers,
             folder,
             url: url.to_owned(),
             sequences: HashMap::new(),
@@ -100,13 +100,13 @@ impl CaptureSink {
         Ok(Self { stop, board, thread })
     }
 
-    /// The figures, for whoever reports them.
+    /// The figures for the status report.
     #[must_use]
     pub fn board(&self) -> Arc<CaptureBoard> {
         Arc::clone(&self.board)
     }
 
-    /// Empties the rings and finishes the files. Call it when the shards have ended.
+    /// Empties the rings and completes the files. Call it after the shards have ended.
     #[must_use]
     pub fn stop(self) -> CaptureReport {
         self.stop.store(true, Ordering::Release);
@@ -125,18 +125,18 @@ impl CaptureSink {
 
 /// The thread's state.
 struct Writer {
-    springs: Vec<CaptureSpring>,
+    receivers: Vec<CaptureSpring>,
     folder: Folder,
     url: String,
-    /// Records of each connection so far.
+    /// Number of records per connection.
     sequences: HashMap<ConnectionId, u64>,
-    /// Connections that ended, when and why, until they are up again.
+    /// Connections that ended: time and cause, until they are open again.
     down: HashMap<ConnectionId, (u64, String)>,
     flush_ns: u64,
-    /// When the block at hand began, monotonic.
+    /// Start of the current block, monotonic.
     begun_ns: u64,
     retry_ns: u64,
-    /// When the files were last looked at, monotonic.
+    /// Last check of the files, monotonic.
     checked_ns: u64,
     board: Arc<CaptureBoard>,
     stop: Arc<AtomicBool>,
@@ -173,7 +173,7 @@ impl Writer {
                 self.finish(now);
                 return;
             }
-            self.tell();
+            self.publish();
             if taken == 0 {
                 std::thread::sleep(Duration::from_nanos(SINK_LOOK_NS));
             }
@@ -181,14 +181,14 @@ impl Writer {
     }
 
     fn take_chunks(&mut self) -> usize {
-        let Self { springs, folder, url, sequences, down, board, .. } = self;
+        let Self { receivers, folder, url, sequences, down, board, .. } = self;
         let mut taken = 0;
-        for spring in springs {
-            let shard = spring.shard.0;
+        for receiver in receivers {
+            let shard = receiver.shard.0;
             let failing = board.failing_since_wall_ns.get() > 0;
             let most = if failing { CAPTURE_WAITING_BYTES_MAX } else { CAPTURE_BLOCK_BYTES };
             while folder.waiting() < most
-                && let Some(mut chunk) = spring.full.try_receive()
+                && let Some(mut chunk) = receiver.full.try_receive()
             {
                 for entry in chunk.iter() {
                     let sequence = sequences.entry(entry.connection).or_insert(0);
@@ -199,18 +199,18 @@ impl Writer {
                     };
                     *sequence += 1;
                     write_line(folder.text(entry.wall_ns), stamp, shard, url, &entry);
-                    note(folder, down, board, shard, &entry);
+                    record_event(folder, down, board, shard, &entry);
                 }
                 taken += 1;
                 chunk.clear();
-                // As many chunks go round as there is room for.
-                let _ = spring.empty.try_send(chunk);
+                // At most as many chunks are in circulation as the ring holds.
+                let _ = receiver.empty.try_send(chunk);
             }
         }
         taken
     }
 
-    /// Looks whether the files are still there.
+    /// Checks that the files were not deleted or truncated externally.
     fn check(&mut self, now: Now) {
         self.checked_ns = now.mono_ns;
         if let Some(Missing { count, cause }) = self.folder.check() {
@@ -221,7 +221,7 @@ impl Writer {
     }
 
     fn write(&mut self, now: Now) {
-        // Into a file that is gone nothing more is written.
+        // Do not write to a deleted file.
         self.check(now);
         let result = self.folder.flush(now.wall_ns);
         let board = &self.board;
@@ -237,7 +237,7 @@ impl Writer {
             Err(error) => {
                 let line = error.to_string();
                 if board.failing_since_wall_ns.get() == 0 {
-                    warn!("{}: cannot be written: {line}; what comes waits", board.folder());
+                    warn!("{}: cannot be written: {line}; records wait in memory", board.folder());
                     board.failing_since_wall_ns.set(now.wall_ns);
                 }
                 board.complain(&line);
@@ -246,7 +246,7 @@ impl Writer {
         }
     }
 
-    fn tell(&self) {
+    fn publish(&self) {
         let board = &self.board;
         let totals = self.folder.totals();
         board.records.set(totals.records);
@@ -260,19 +260,19 @@ impl Writer {
     fn finish(mut self, now: Now) {
         self.check(now);
         let mut unsent = FrameCount::default();
-        for spring in &mut self.springs {
-            while let Some(chunk) = spring.full.try_receive() {
+        for receiver in &mut self.receivers {
+            while let Some(chunk) = receiver.full.try_receive() {
                 unsent += chunk.count();
             }
-            unsent += spring.unsent();
+            unsent += receiver.unsent();
         }
         if self.folder.waiting() > 0 || unsent.frames > 0 {
             let why = self.board.read().error;
             let cause = match why.is_empty() {
-                true => "the process ended before the disk had taken it".to_owned(),
+                true => "the process ended before the records were written".to_owned(),
                 false => format!("the disk took nothing until the process ended: {why}"),
             };
-            let count = self.folder.give_up(unsent, now.wall_ns, &cause);
+            let count = self.folder.discard(unsent, now.wall_ns, &cause);
             let (frames, trades) = (count.frames, count.with_trades());
             error!("{}: {cause}; {frames} frames{trades} are lost", self.board.folder());
             self.board.lose(count, &cause);
@@ -283,7 +283,7 @@ impl Writer {
             self.board.complain(&line);
             self.board.failing_since_wall_ns.set(now.wall_ns);
         }
-        self.tell();
+        self.publish();
     }
 }
 
@@ -303,12 +303,12 @@ fn write_line(out: &mut Vec<u8>, stamp: Stamp, shard: u16, url: &str, entry: &En
             let rest = format!(",\"url\":\"{url}\"{payload}");
             line::write_note(out, stamp, Note::Opened, shard, &rest);
         }
-        Kind::Note(note) => line::write_note(out, stamp, note, shard, payload),
+        Kind::Note(record_event) => line::write_note(out, stamp, record_event, shard, payload),
     }
 }
 
-/// What the manifest and the figures are to know of a record.
-fn note(
+/// Updates manifest and figures for a record.
+fn record_event(
     folder: &mut Folder,
     down: &mut HashMap<ConnectionId, (u64, String)>,
     board: &CaptureBoard,
@@ -331,16 +331,17 @@ fn note(
             if let Some((from, cause)) = down.remove(&connection) {
                 let connection = Some(connection.0);
                 let (to, shard, frames, trades) = (wall_ns, None, None, None);
-                folder.tell(Event::Gap { from, to, connection, shard, frames, trades, cause });
+                folder.add_entry(Event::Gap { from, to, connection, shard, frames, trades, cause });
             }
         }
         Kind::Lost => {
             let count = entry.count();
-            let cause = "the capture could not keep up with its disk or got no core";
+            let cause =
+                "the capture thread was slower than the shards: it got no CPU, or its disk is slow";
             let (frames, trades) = (count.frames, count.with_trades());
             warn!("{frames} frames{trades} of shard-{shard} are not in the capture: {cause}");
             board.lose(count, cause);
-            folder.tell(Event::Gap {
+            folder.add_entry(Event::Gap {
                 from: folder.latest(),
                 to: wall_ns,
                 connection: None,

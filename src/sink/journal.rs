@@ -1,10 +1,10 @@
-//! The file in which trades wait for a database that is away: one line of JSON each.
+//! The journal: trades waiting for an unavailable database, one JSON object per line.
 //!
-//! Runs on:  the trade sink; writes files and may wait for the disk. Bounds: the disk.
+//! Runs on:  the thread `trades`; may block on the disk. Bounds: the disk.
 //!
-//! Lines are appended, read from the front, and stay until the database has them; when it has all, the file is
-//! emptied. So after a crash some may be told again, and none is missing. A line that was not written to
-//! its end (the disk was full, the power went) is passed over and counted.
+//! Lines are appended, read from the front, and kept until the database has stored them; the file is truncated when
+//! all are stored. After a crash some trades may be stored twice (the database ignores duplicates) and none is
+//! missing. An incomplete line (disk full, power failure) is skipped and counted.
 use crate::base::id::{ConnectionId, MarketId, TokenId, TradeId, Venue};
 use crate::base::price::{Price, Quantity};
 use crate::io::file::{FileState, state};
@@ -18,7 +18,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read as _, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// A trade as a line. Prices, sizes and fees are whole numbers of 1e-6.
+/// A trade as a line. Prices, sizes and fees are integers in units of 1e-6.
 #[derive(Debug, Deserialize, Serialize)]
 struct Line<'a> {
     venue: Cow<'a, str>,
@@ -72,7 +72,7 @@ impl<'a> Line<'a> {
 }
 
 fn read_line(line: &[u8]) -> Option<TradeRecord> {
-    // The last line may lack its end and nothing else.
+    // The last line may lack its newline.
     sonic_rs::from_slice::<Line<'_>>(line.strip_suffix(b"\n").unwrap_or(line)).ok()?.trade()
 }
 
@@ -81,28 +81,28 @@ fn read_line(line: &[u8]) -> Option<TradeRecord> {
 pub struct Journal {
     path: PathBuf,
     file: File,
-    /// The database has everything before.
+    /// Bytes before this offset are stored in the database.
     read: u64,
-    /// What was handed out ends here.
+    /// End of the trades returned by [`Journal::peek`].
     peeked: u64,
     end: u64,
 }
 
-/// What a journal held from before.
+/// Content of a journal left by an earlier run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct JournalContents {
     /// Trades.
     pub trades: u64,
-    /// Lines that cannot be read.
-    pub torn: u64,
+    /// Unreadable lines.
+    pub incomplete: u64,
 }
 
 impl Journal {
-    /// Opens or makes the file and counts what is in it.
+    /// Opens or creates the file and counts its trades.
     ///
     /// # Errors
-    /// The file cannot be opened, read or repaired, or another process uses it: *say so at the start*.
-    pub fn open(path: &Path) -> io::Result<(Self, Found)> {
+    /// The file cannot be opened, read or repaired, or another process uses it: the engine does not start.
+    pub fn open(path: &Path) -> io::Result<(Self, JournalContents)> {
         if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
             return Err(io::Error::other(
                 "is no regular file; name one with `Trades::journal` or --trades-journal",
@@ -118,10 +118,13 @@ impl Journal {
                 )));
             }
             Err(LockFault::Impossible(error)) => {
-                warn!("{}: cannot be locked ({error}); let no second engine use it", path.display())
+                warn!(
+                    "{}: cannot be locked ({error}); make sure that no second engine uses it",
+                    path.display()
+                )
             }
         }
-        let mut found = Found::default();
+        let mut found = JournalContents::default();
         let (mut end, mut whole) = (0, true);
         let mut line = Vec::new();
         let mut reader = BufReader::new(&file);
@@ -130,12 +133,12 @@ impl Journal {
             whole = line.ends_with(b"\n");
             match read_line(&line) {
                 Some(_) => found.trades += 1,
-                None => found.torn += 1,
+                None => found.incomplete += 1,
             }
             line.clear();
         }
         if !whole {
-            // What comes behind a torn line begins on one of its own.
+            // The next line must start on a new line.
             file.seek(SeekFrom::End(0))?;
             file.write_all(b"\n")?;
             end += 1;
@@ -144,15 +147,15 @@ impl Journal {
         Ok((Self { path, file, read: 0, peeked: 0, end }, found))
     }
 
-    /// Looks whether the file is still what was written. One that was deleted is written again at its place; of
-    /// one that was cut, gives the trades that are left and that the database does not have.
+    /// Checks that the file was not deleted or truncated externally. A deleted file is rewritten; for a truncated one,
+    /// returns the number of trades that are left and not stored.
     ///
     /// # Errors
-    /// The file cannot be written again or read: *try again later*.
+    /// The file cannot be rewritten or read: retry later.
     pub fn check(&mut self) -> io::Result<Option<u64>> {
         let FileState { is_deleted, len } = state(&self.file)?;
         let left = if len < self.end {
-            warn!("{}: was cut by somebody else", self.path.display());
+            warn!("{}: truncated by another program", self.path.display());
             self.end = len;
             self.read = self.read.min(len);
             self.peeked = self.peeked.min(len);
@@ -161,8 +164,8 @@ impl Journal {
             None
         };
         if is_deleted {
-            self.write_again()?;
-            warn!("{}: was deleted by somebody else; it is there again", self.path.display());
+            self.rewrite()?;
+            warn!("{}: deleted by another program; written again", self.path.display());
         }
         Ok(left)
     }
@@ -178,8 +181,8 @@ impl Journal {
         Ok(count)
     }
 
-    /// A deleted file can be read until it is closed.
-    fn write_again(&mut self) -> io::Result<()> {
+    /// A deleted file remains readable through its open descriptor.
+    fn rewrite(&mut self) -> io::Result<()> {
         let mut options = OpenOptions::new();
         let mut file = options.read(true).write(true).create_new(true).open(&self.path)?;
         self.file.seek(SeekFrom::Start(self.read))?;
@@ -188,7 +191,7 @@ impl Journal {
             let _ = std::fs::remove_file(&self.path);
             return Err(error);
         }
-        // Nobody can hold a file that has just been made.
+        // A new file cannot be locked by another process.
         let _ = lock(&file);
         self.file = file;
         self.peeked = self.peeked.saturating_sub(self.read);
@@ -203,16 +206,16 @@ impl Journal {
         &self.path
     }
 
-    /// Bytes that the database does not have yet.
+    /// Bytes of trades that are not stored in the database.
     #[must_use]
     pub const fn bytes(&self) -> u64 {
         self.end - self.read
     }
 
-    /// Appends trades and has the disk take them.
+    /// Appends trades and syncs the file.
     ///
     /// # Errors
-    /// Nothing was appended: *keep them and try again*.
+    /// Nothing was appended: keep the trades and retry.
     pub fn append<'a>(
         &mut self,
         trades: impl IntoIterator<Item = &'a TradeRecord>,
@@ -224,7 +227,7 @@ impl Journal {
         }
         self.file.seek(SeekFrom::Start(self.end))?;
         if let Err(error) = self.file.write_all(&text).and_then(|()| self.file.sync_data()) {
-            // What was written of it must not stand before what comes later.
+            // A partial append must not precede later lines.
             let _ = self.file.set_len(self.end);
             return Err(error);
         }
@@ -232,8 +235,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Fills `batch` with the next trades that the database does not have, at most `count`. They stay in
-    /// the journal until [`Journal::consume`].
+    /// Fills `batch` with the next trades that are not stored, at most `count`. They stay in the
+    /// journal until [`Journal::consume`].
     ///
     /// # Errors
     /// The file cannot be read.
@@ -251,10 +254,10 @@ impl Journal {
         Ok(())
     }
 
-    /// The database has what was peeked at. An emptied journal takes no room.
+    /// The peeked trades are stored. Truncates the file when all are.
     ///
     /// # Errors
-    /// The file cannot be emptied: its trades are told again at the next start, and stored once.
+    /// The file cannot be truncated: the next run submits its trades again, which stores no duplicate.
     pub fn consume(&mut self) -> io::Result<()> {
         self.read = self.peeked.min(self.end);
         if self.read == self.end && self.end > 0 {

@@ -1,10 +1,10 @@
-//! Where the trades are that the database does not have yet, and what is to be done next.
+//! Position of each trade that is not in the database yet, and the next action. Pure state machine.
 //!
-//! Runs on:  the trade sink (pure; time is an argument). Owns: the trades that wait in memory.
-//! Bounds:   `SINK_MEMORY_TRADES_MAX` trades, and one batch that is under way.
+//! Runs on:  the thread `trades` (pure; time is an argument). Owns: the trades in memory.
+//! Bounds:   `SINK_MEMORY_TRADES_MAX` trades, and one batch in flight.
 //!
-//! Oldest first: the batch that is under way or has failed, then the journal, then memory. Trades enter
-//! the database in the order in which they came; what the database has already it passes over.
+//! Order of storage: the batch in flight or failed, the journal, memory. Trades are inserted in the order in which
+//! they were received; the database ignores duplicates.
 use crate::base::limits::{
     SINK_MEMORY_TRADES, SINK_MEMORY_TRADES_MAX, SINK_RETRY_MAX_NS, SINK_RETRY_MIN_NS,
     SINK_SPILL_AGE_NS,
@@ -12,65 +12,65 @@ use crate::base::limits::{
 use crate::link::shard_trade::TradeRecord;
 use std::collections::VecDeque;
 
-/// How trades are gathered.
+/// Bounds of a batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Batching {
     /// Most trades of a batch.
     pub trades_max: usize,
-    /// A trade waits at most so long for others, nanoseconds.
+    /// Longest wait of a trade for its batch, nanoseconds.
     pub age_max_ns: u64,
 }
 
-/// What is to be done.
+/// The next action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Todo {
-    /// Nothing yet.
+    /// Nothing to do.
     Wait,
-    /// The batch that failed is to be handed over again.
+    /// Submit the failed batch again.
     Retry,
-    /// A batch from the journal is to be handed over.
+    /// Submit a batch from the journal.
     StoreJournal,
-    /// A batch from memory is to be handed over.
+    /// Submit a batch from memory.
     StoreMemory,
-    /// What waits in memory is to go into the journal.
+    /// Write the trades in memory to the journal.
     Spill,
 }
 
-/// The trades that the database does not have yet.
+/// The trades that are not in the database yet.
 #[derive(Debug)]
 pub struct Ledger {
     batching: Batching,
     memory: VecDeque<(u64, TradeRecord)>,
-    /// Handed over, or failed and to be handed over again.
+    /// In flight, or failed and to be submitted again.
     batch: Vec<TradeRecord>,
-    under_way: bool,
+    in_flight: bool,
     journaled: u64,
-    /// No attempt before; 0 while the database is up.
+    /// Earliest time of the next attempt; 0 while the database is up.
     retry_ns: u64,
-    patience_ns: u64,
-    /// No spill before: the journal has failed.
+    backoff_ns: u64,
+    /// Earliest time of the next write to the journal, after it failed.
     spill_ns: u64,
     lost: u64,
 }
 
 impl Ledger {
-    /// Nothing waits but what the journal holds from before.
+    /// A ledger with `journaled` trades in the journal.
     #[must_use]
     pub const fn new(batching: Batching, journaled: u64) -> Self {
         Self {
             batching,
             memory: VecDeque::new(),
             batch: Vec::new(),
-            under_way: false,
+            in_flight: false,
             journaled,
             retry_ns: 0,
-            patience_ns: 0,
+            backoff_ns: 0,
             spill_ns: 0,
             lost: 0,
         }
     }
 
-    /// A trade came. Lost only where database and journal are both away for long.
+    /// Adds a trade. It is lost only if database and journal both fail until memory is full.
     pub fn handle_trade(&mut self, trade: TradeRecord, now_ns: u64) {
         if self.memory.len() >= SINK_MEMORY_TRADES_MAX {
             self.lost += 1;
@@ -79,19 +79,19 @@ impl Ledger {
         self.memory.push_back((now_ns, trade));
     }
 
-    /// What to do now. `draining`: nothing more comes, and nothing is waited for.
+    /// The next action. `draining`: no more trades arrive, so do not wait for a full batch.
     #[must_use]
     pub fn poll(&self, now_ns: u64, draining: bool) -> Todo {
         let oldest_ns = self.memory.front().map(|(since_ns, _)| *since_ns);
         let aged = |age_ns: u64| oldest_ns.is_some_and(|since_ns| now_ns >= since_ns + age_ns);
         let spills = aged(SINK_SPILL_AGE_NS.max(2 * self.batching.age_max_ns))
             || self.memory.len() >= SINK_MEMORY_TRADES;
-        if !self.under_way && now_ns >= self.retry_ns {
+        if !self.in_flight && now_ns >= self.retry_ns {
             if !self.batch.is_empty() {
                 return Todo::Retry;
             }
             if self.journaled > 0 {
-                // Behind the journal nothing may overtake; and it must not starve what is new.
+                // Trades in memory must not overtake the journal, and the journal must not starve them.
                 return if spills && now_ns >= self.spill_ns {
                     Todo::Spill
                 } else {
@@ -106,92 +106,92 @@ impl Ledger {
         if spills && now_ns >= self.spill_ns { Todo::Spill } else { Todo::Wait }
     }
 
-    /// Takes a batch out of memory to be handed over.
+    /// Moves a batch out of memory for submission.
     pub fn begin_memory(&mut self) -> &[TradeRecord] {
         let count = self.memory.len().min(self.batching.trades_max);
         self.batch.extend(self.memory.drain(..count).map(|(_, trade)| trade));
-        self.under_way = true;
+        self.in_flight = true;
         &self.batch
     }
 
-    /// The batch that failed is handed over again.
-    pub fn begin_again(&mut self) -> &[TradeRecord] {
-        self.under_way = true;
+    /// The failed batch, for resubmission.
+    pub fn retry_batch(&mut self) -> &[TradeRecord] {
+        self.in_flight = true;
         &self.batch
     }
 
-    /// Trades of the journal were handed over; they stay there until they are stored.
+    /// A batch of the journal was submitted; its trades stay in the journal until stored.
     pub fn begin_journal(&mut self) {
-        self.under_way = true;
+        self.in_flight = true;
     }
 
-    /// Something without trades was handed over.
+    /// A batch without trades was submitted.
     pub const fn begin_other(&mut self) {
-        self.under_way = true;
+        self.in_flight = true;
     }
 
-    /// Whether something without trades may be handed over now.
+    /// Whether a batch without trades may be submitted now.
     #[must_use]
     pub const fn has_room(&self, now_ns: u64) -> bool {
-        !self.under_way && self.batch.is_empty() && now_ns >= self.retry_ns
+        !self.in_flight && self.batch.is_empty() && now_ns >= self.retry_ns
     }
 
-    /// The database has what was under way. `from_journal`: so many trades left the journal.
+    /// The batch in flight is stored; `from_journal` of its trades were from the journal.
     pub fn on_stored(&mut self, from_journal: u64) {
-        self.under_way = false;
-        (self.retry_ns, self.patience_ns) = (0, 0);
+        self.in_flight = false;
+        (self.retry_ns, self.backoff_ns) = (0, 0);
         self.batch.clear();
         self.journaled = self.journaled.saturating_sub(from_journal);
     }
 
-    /// The database did not take what was under way; it is tried again later.
+    /// The batch in flight failed; it is retried after a backoff.
     pub fn on_failed(&mut self, now_ns: u64) {
-        self.under_way = false;
-        self.patience_ns = (2 * self.patience_ns).clamp(SINK_RETRY_MIN_NS, SINK_RETRY_MAX_NS);
-        self.retry_ns = now_ns + self.patience_ns;
+        self.in_flight = false;
+        self.backoff_ns = (2 * self.backoff_ns).clamp(SINK_RETRY_MIN_NS, SINK_RETRY_MAX_NS);
+        self.retry_ns = now_ns + self.backoff_ns;
     }
 
-    /// What waits in memory, oldest first, for the journal.
+    /// The trades in memory, oldest first, to write to the journal.
     pub fn spill(&self) -> impl Iterator<Item = &TradeRecord> {
         self.memory.iter().map(|(_, trade)| trade)
     }
 
-    /// The batch that no attempt will be made for any more, for the journal.
+    /// The batch that is not retried any more, to write to the journal.
     #[must_use]
     pub fn failed_batch(&self) -> &[TradeRecord] {
         &self.batch
     }
 
-    /// The journal has the failed batch, too.
+    /// The failed batch was written to the journal.
     pub fn on_batch_journaled(&mut self) {
         self.journaled += self.batch.len() as u64;
         self.batch.clear();
     }
 
-    /// The journal has what waited in memory.
+    /// The trades in memory were written to the journal.
     pub fn on_spilled(&mut self) {
         self.journaled += self.memory.len() as u64;
         self.memory.clear();
     }
 
-    /// The journal took nothing; tried again a second later.
+    /// Writing to the journal failed; retried after a second.
     pub fn on_spill_failed(&mut self, now_ns: u64) {
         self.spill_ns = now_ns + SINK_SPILL_AGE_NS;
     }
 
-    /// Nothing comes any more: a database that has failed gets one more try at once.
-    pub const fn hurry(&mut self) {
+    /// Draining: a failed database is retried once without backoff.
+    pub const fn retry_now(&mut self) {
         self.retry_ns = 0;
     }
 
-    /// The journal took nothing and the process ends.
+    /// The journal failed at the end of the process: all trades in memory are lost.
     pub fn on_all_lost(&mut self) {
         self.lost += self.waiting();
         self.memory.clear();
         self.batch.clear();
     }
 
-    /// Somebody has cut the journal: `kept` of its trades can still be read, or are under way. Gives how many are lost.
+    /// The journal was truncated externally: `kept` of its trades are readable or in flight. Returns the number lost.
     pub fn on_journal_cut(&mut self, kept: u64) -> u64 {
         let lost = self.journaled.saturating_sub(kept);
         self.journaled -= lost;
@@ -199,13 +199,13 @@ impl Ledger {
         lost
     }
 
-    /// The journal cannot be read: what it holds waits for the next start.
+    /// The journal cannot be read: its trades are stored by the next run.
     pub fn on_journal_unreadable(&mut self) {
         self.journaled = 0;
-        self.under_way = false;
+        self.in_flight = false;
     }
 
-    /// Trades in memory, those under way included.
+    /// Trades in memory, including the batch in flight.
     #[must_use]
     pub fn waiting(&self) -> u64 {
         (self.memory.len() + self.batch.len()) as u64
@@ -217,22 +217,22 @@ impl Ledger {
         self.journaled
     }
 
-    /// Trades that found no room.
+    /// Trades dropped because memory was full.
     #[must_use]
     pub const fn lost(&self) -> u64 {
         self.lost
     }
 
-    /// Nothing is missing from the database.
+    /// True if every trade is in the database.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.waiting() == 0 && self.journaled == 0
     }
 
-    /// Whether a batch is under way.
+    /// Whether a batch is in flight.
     #[must_use]
-    pub const fn is_under_way(&self) -> bool {
-        self.under_way
+    pub const fn is_in_flight(&self) -> bool {
+        self.in_flight
     }
 }
 

@@ -1,9 +1,9 @@
 //! Trades in a PostgreSQL server.
 //!
-//! Runs on:  the thread `trade-store`, which may block for `STORE_TIMEOUT_NS` at each step.
+//! Runs on:  the thread `trade-store`, which may block for `STORE_TIMEOUT_NS` per step.
 //!
-//! A batch is copied into a temporary table, which has no index, and from there inserted where it is
-//! not there yet: the quickest way to rows that are stored once. Both happen in one transaction.
+//! A batch is copied (`COPY`) into a temporary table without index and inserted from there with `ON CONFLICT DO
+//! NOTHING`, in one transaction: the fastest measured way to insert unique rows.
 use super::store::{
     Batch, KeptTrade, KnownToken, Loss, Reader, Store, StoreError, TRADE_COLUMNS, gather,
     open_markets_of,
@@ -29,8 +29,8 @@ use std::io::{self, Read as _, Write as _};
 use std::ops::Range;
 use std::path::PathBuf;
 
-/// The steps from an empty database to the present tables, in order; `ringbook_schema` counts those that
-/// were taken. A step is never changed once a release has it.
+/// Schema migrations in order; `ringbook_schema` counts the applied ones. A released migration is never
+/// changed.
 const STEPS: [&str; 2] = [
     "
     CREATE TABLE trades (
@@ -85,10 +85,10 @@ const STEPS: [&str; 2] = [
 ",
 ];
 
-/// Two engines that start at once do not both make the tables. The number means nothing.
+/// Serializes migrations of engines that start at once. The number is arbitrary.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7245093112)";
 
-/// A server and a database on it.
+/// Address of a database on a server.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PostgresAddress {
     host: String,
@@ -97,7 +97,7 @@ pub struct PostgresAddress {
     password: Option<String>,
     password_file: Option<PathBuf>,
     database: String,
-    /// Encrypted, and the server's certificate has to be for `host`.
+    /// TLS, with the certificate checked against `host`.
     tls: bool,
     authority_file: Option<PathBuf>,
 }
@@ -109,12 +109,12 @@ impl std::fmt::Debug for PostgresAddress {
 }
 
 impl PostgresAddress {
-    /// Reads what follows `postgres://`: `USER[:PASSWORD]@HOST[:PORT]/DATABASE[?KEY=VALUE&…]`. Keys:
-    /// `passfile` (a file that holds the password), `sslmode` (`disable` or `verify-full`, which is the
-    /// default but for this host), `sslrootcert` (the authority to trust).
+    /// Parses what follows `postgres://`: `USER[:PASSWORD]@HOST[:PORT]/DATABASE[?KEY=VALUE&…]`. Keys:
+    /// `passfile` (file with the password), `sslmode` (`disable`, the default on this host, or `verify-full`),
+    /// `sslrootcert` (certificate authority to trust).
     ///
     /// # Errors
-    /// One line that says what is wrong.
+    /// One line with the expected syntax.
     pub fn parse(rest: &str) -> Result<Self, String> {
         let expected = "expected postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE";
         let (place, options) = rest.split_once('?').unwrap_or((rest, ""));
@@ -171,7 +171,7 @@ impl PostgresAddress {
         format!("postgres://{user}@{host}:{port}/{database}")
     }
 
-    /// A file name that belongs to this database of this server and to no other.
+    /// A file name that is unique to this database of this server.
     #[must_use]
     pub fn file_stem(&self) -> String {
         let Self { host, port, database, .. } = self;
@@ -187,12 +187,12 @@ impl PostgresAddress {
         stem
     }
 
-    /// The name without the server, as the journal was called once.
+    /// The database name; earlier versions named the journal after it.
     pub(super) fn database(&self) -> &str {
         &self.database
     }
 
-    /// Reads the files that the address names, so that what is wrong with them shows before anything runs.
+    /// Reads the files named in the address, to report errors before anything runs.
     ///
     /// # Errors
     /// One line: a file cannot be used.
@@ -218,7 +218,7 @@ impl PostgresAddress {
     }
 }
 
-/// Undoes `%41`.
+/// Decodes `%41`.
 fn unescaped(text: &str) -> Result<String, String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
@@ -238,18 +238,18 @@ fn unescaped(text: &str) -> Result<String, String> {
 
 impl From<io::Error> for StoreError {
     fn from(error: io::Error) -> Self {
-        let words = match error.kind() {
+        let message = match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
                 format!("no answer within {} s", STORE_TIMEOUT_NS / 1_000_000_000)
             }
             io::ErrorKind::UnexpectedEof => "the server closed the connection".into(),
             _ => error.to_string(),
         };
-        Self { words, away: true }
+        Self { message, is_transient: true }
     }
 }
 
-/// The server's own words and its code.
+/// The server's message and code.
 fn complaint(mut fields: ErrorFields<'_>) -> StoreError {
     let (mut code, mut message) = (String::new(), String::new());
     while let Ok(Some(field)) = fields.next() {
@@ -260,12 +260,12 @@ fn complaint(mut fields: ErrorFields<'_>) -> StoreError {
             _ => {}
         }
     }
-    // It starts, it stops, or it has no place left.
-    let away = matches!(code.as_str(), "57P01" | "57P03" | "53300");
-    StoreError { words: format!("{message} ({code})"), away }
+    // Shutting down, starting, or out of connections.
+    let is_transient = matches!(code.as_str(), "57P01" | "57P03" | "53300");
+    StoreError { message: format!("{message} ({code})"), is_transient }
 }
 
-/// The server, once it has let us in.
+/// A connection to a server.
 #[derive(Debug)]
 pub struct PostgresStore {
     line: Line,
@@ -275,10 +275,10 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Connects, says who we are, brings the tables up to date.
+    /// Connects, authenticates, and migrates the tables.
     ///
     /// # Errors
-    /// The server cannot be reached, does not let us in, or a newer program made its tables.
+    /// The server cannot be reached, refuses the login, or has tables of a newer version.
     pub fn open(address: &PostgresAddress) -> Result<Self, StoreError> {
         let line = Line::connect(&address.host, address.port, STORE_TIMEOUT_NS)?;
         let (input, output) = (BytesMut::with_capacity(8_192), BytesMut::with_capacity(8_192));
@@ -288,7 +288,7 @@ impl PostgresStore {
         }
         store.log_in(address)?;
         store.make_tables()?;
-        // What is copied into it is gone at the end of each transaction.
+        // Rows of the temporary tables are deleted at the end of each transaction.
         store.run(
             "SET synchronous_commit TO on;
              CREATE TEMP TABLE trade_stage (LIKE trades) ON COMMIT DELETE ROWS;
@@ -304,7 +304,7 @@ impl PostgresStore {
         let mut answer = [0];
         self.line.read_exact(&mut answer)?;
         if answer != *b"S" {
-            return Err(StoreError::new("the server offers no TLS; sslmode=disable goes without"));
+            return Err(StoreError::new("the server offers no TLS; use sslmode=disable"));
         }
         let authority = address.authority()?;
         let config = client_config(authority.as_deref());
@@ -323,8 +323,8 @@ impl PostgresStore {
         frontend::startup_message(said, &mut self.output)?;
         let password = address.password()?;
         let needed = || {
-            let file = "name it in the address, or a file that holds it with passfile=";
-            StoreError::new(format!("the server wants a password: {file}"))
+            let file = "give it in the address, or in a file with passfile=";
+            StoreError::new(format!("the server requires a password: {file}"))
         };
         let mut scram = None;
         loop {
@@ -346,7 +346,9 @@ impl PostgresStore {
                 Message::AuthenticationSasl(body) => {
                     let password = password.as_ref().ok_or_else(needed)?;
                     if !body.mechanisms().any(|mechanism| Ok(mechanism == SCRAM_SHA_256))? {
-                        return Err(StoreError::new("the server wants no login that we know"));
+                        return Err(StoreError::new(
+                            "the server requires an unsupported authentication method",
+                        ));
                     }
                     let begun =
                         ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
@@ -363,7 +365,11 @@ impl PostgresStore {
                     scram.as_mut().ok_or_else(Self::out_of_order)?.finish(body.data())?;
                 }
                 Message::ErrorResponse(body) => return Err(complaint(body.fields())),
-                _ => return Err(StoreError::new("the server wants no login that we know")),
+                _ => {
+                    return Err(StoreError::new(
+                        "the server requires an unsupported authentication method",
+                    ));
+                }
             }
         }
     }
@@ -379,7 +385,7 @@ impl PostgresStore {
         let taken: usize = taken.first_value().and_then(|text| text.parse().ok()).unwrap_or(0);
         if taken > STEPS.len() {
             return Err(StoreError::new(format!(
-                "its tables are of version {taken}, and this program knows {}; use a newer ringbook",
+                "its tables have version {taken}, this program supports {}; use a newer ringbook",
                 STEPS.len()
             )));
         }
@@ -392,7 +398,7 @@ impl PostgresStore {
     }
 
     fn out_of_order() -> StoreError {
-        StoreError::new("the server's messages come out of order")
+        StoreError::new("unexpected message of the server")
     }
 
     fn send(&mut self) -> io::Result<()> {
@@ -402,7 +408,7 @@ impl PostgresStore {
         Ok(())
     }
 
-    /// Sends what waits; the server's next message.
+    /// Flushes the output and returns the next message.
     fn receive(&mut self) -> io::Result<Message> {
         if !self.output.is_empty() {
             self.send()?;
@@ -419,15 +425,15 @@ impl PostgresStore {
         }
     }
 
-    /// Runs statements; the first value of the last row that they gave.
+    /// Executes statements; returns the first value of the last row.
     ///
     /// # Errors
-    /// The server's own words.
+    /// The server's message.
     pub fn first_value(&mut self, statements: &str) -> Result<Option<String>, StoreError> {
         self.run(statements).map(|answer| answer.first_value())
     }
 
-    /// Runs statements; what the last of them said.
+    /// Executes statements; returns the answer to the last one.
     fn run(&mut self, statements: &str) -> Result<Answer, StoreError> {
         frontend::query(statements, &mut self.output)?;
         self.until_ready()
@@ -452,7 +458,7 @@ impl PostgresStore {
                     };
                     answer.rows.push(body.ranges().map(text).collect()?);
                 }
-                // The server is ready for rows where none were announced.
+                // The server expects rows although none are announced.
                 Message::CopyInResponse(_) => {
                     frontend::copy_fail("no rows", &mut self.output)?;
                 }
@@ -461,7 +467,7 @@ impl PostgresStore {
         }
     }
 
-    /// Copies the rows that are written down into a table.
+    /// Copies the prepared rows into a table.
     fn copy(&mut self, table: &str) -> Result<(), StoreError> {
         frontend::query(&format!("COPY {table} FROM STDIN"), &mut self.output)?;
         loop {
@@ -478,12 +484,12 @@ impl PostgresStore {
     }
 }
 
-/// What statements gave.
+/// Answer to statements.
 #[derive(Debug, Default)]
 struct Answer {
-    /// Rows that the last one touched.
+    /// Rows affected by the last one.
     touched: u64,
-    /// All rows that came, as texts.
+    /// All rows as texts.
     rows: Vec<Vec<Option<String>>>,
 }
 
@@ -508,7 +514,7 @@ const TRADES: &str = "
     FROM trade_stage s LEFT JOIN tokens t ON t.token = s.token AND t.venue = s.venue
     ON CONFLICT DO NOTHING";
 
-/// What is known of the outcome stays known; a decision takes the place of an earlier one whole.
+/// A known outcome is kept; a newer decision replaces an earlier one as a whole.
 const MARKETS: &str = "
     INSERT INTO markets SELECT * FROM market_stage
     ON CONFLICT (market, venue) DO UPDATE SET
@@ -554,7 +560,7 @@ fn known(row: Vec<Option<String>>) -> Option<KnownToken> {
     })
 }
 
-/// A text as the server's format wants it.
+/// Appends a text in the format of `COPY`.
 fn push_text(rows: &mut String, text: &str) {
     for letter in text.chars() {
         match letter {
@@ -562,7 +568,7 @@ fn push_text(rows: &mut String, text: &str) {
             '\t' => rows.push_str("\\t"),
             '\n' => rows.push_str("\\n"),
             '\r' => rows.push_str("\\r"),
-            // No text of the server's holds this one.
+            // PostgreSQL texts cannot contain NUL.
             '\0' => rows.push('\u{fffd}'),
             _ => rows.push(letter),
         }
@@ -611,7 +617,7 @@ fn push_tokens(rows: &mut String, row: &MarketRow) {
     }
 }
 
-/// A row in the server's text format: no value holds a tab, a line end or a backslash.
+/// A row in the format of `COPY`; no value contains a tab, newline or backslash.
 fn push_row(rows: &mut String, trade: &TradeRecord) {
     let side = if trade.side == Side::Bid { "buy" } else { "sell" };
     let TradeRecord { market, token, venue_ms, receive_wall_ns, .. } = trade;
@@ -638,13 +644,13 @@ impl Reader for PostgresStore {
     fn each_trade(&mut self, each: &mut dyn FnMut(&KeptTrade) -> bool) -> Result<(), StoreError> {
         self.run("BEGIN")?;
         self.run(&format!(
-            "DECLARE kept NO SCROLL CURSOR FOR SELECT {TRADE_COLUMNS} FROM trades ORDER BY venue_ms"
+            "DECLARE stored NO SCROLL CURSOR FOR SELECT {TRADE_COLUMNS} FROM trades ORDER BY venue_ms"
         ))?;
         loop {
-            let rows = self.run("FETCH 10000 FROM kept")?.rows;
+            let rows = self.run("FETCH 10000 FROM stored")?.rows;
             let more = !rows.is_empty();
             for row in rows {
-                let trade = kept(row).ok_or_else(Self::out_of_order)?;
+                let trade = stored_trade(row).ok_or_else(Self::out_of_order)?;
                 if !each(&trade) {
                     return self.run("ROLLBACK").map(drop);
                 }
@@ -657,7 +663,7 @@ impl Reader for PostgresStore {
 }
 
 /// A row of [`TRADE_COLUMNS`].
-fn kept(row: Vec<Option<String>>) -> Option<KeptTrade> {
+fn stored_trade(row: Vec<Option<String>>) -> Option<KeptTrade> {
     let [venue, market, token, outcome, price, size, side, venue_ms, receive_ns, id, fee] =
         <[_; 11]>::try_from(row).ok()?;
     Some(KeptTrade {
@@ -708,7 +714,7 @@ impl Store for PostgresStore {
 impl Drop for PostgresStore {
     fn drop(&mut self) {
         frontend::terminate(&mut self.output);
-        // A courtesy: the server would notice anyway.
+        // Optional: the server detects the closed connection anyway.
         let _ = self.send();
     }
 }

@@ -1,4 +1,4 @@
-//! Trades in a file of SQLite, which other programs may read meanwhile.
+//! Trades in a SQLite file that other programs can read concurrently.
 //!
 //! Runs on:  the thread `trade-store`, which may block for `SQLITE_BUSY_NS`.
 use super::store::{
@@ -14,8 +14,8 @@ use rusqlite::{Connection, ErrorCode, params};
 use std::path::Path;
 use std::time::Duration;
 
-/// The steps from an empty file to the present tables, in order; `user_version` counts those that were
-/// taken. A step is never changed once a release has it.
+/// Schema migrations in order; `user_version` counts the applied ones. A released migration is never
+/// changed.
 const STEPS: [&str; 2] = [
     "
     CREATE TABLE trades (
@@ -64,7 +64,7 @@ const STEPS: [&str; 2] = [
         PRIMARY KEY (token, venue)
     ) STRICT, WITHOUT ROWID;
 ",
-    // Dollars as an exact decimal, such as 0.5: for people, as `result` is.
+    // Dollars as an exact decimal such as 0.5, for readers without the 1e-6 unit.
     "
     ALTER TABLE markets ADD COLUMN result TEXT;
     ALTER TABLE markets ADD COLUMN settlement_value TEXT;
@@ -78,7 +78,7 @@ const INSERT: &str = "
             ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
     ON CONFLICT DO NOTHING";
 
-/// What is known of the outcome stays known; a decision takes the place of an earlier one whole.
+/// A known outcome is kept; a newer decision replaces an earlier one as a whole.
 const MARKET: &str = "
     INSERT INTO markets (venue, market, slug, question, tick_e6, min_size_e6, neg_risk, start_ns, end_ns,
                          status, winner, resolved_ns, first_ns, updated_ns, result, settlement_value)
@@ -110,7 +110,7 @@ impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         Self::new(match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                format!("{error}; another program holds it")
+                format!("{error}; another program has locked it")
             }
             _ => error.to_string(),
         })
@@ -118,22 +118,22 @@ impl From<rusqlite::Error> for StoreError {
 }
 
 impl SqliteStore {
-    /// Opens or makes the file; brings its tables up to date.
+    /// Opens or creates the file and migrates its tables.
     ///
     /// # Errors
-    /// The file cannot be opened, is none of SQLite, or a newer program made its tables.
+    /// The file cannot be opened, is not a SQLite database, or has tables of a newer version.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let mut connection = Connection::open(path)?;
         connection.busy_timeout(Duration::from_nanos(SQLITE_BUSY_NS))?;
-        // With a log that is written ahead readers and the writer do not wait for each other, and a killed
-        // process loses nothing that was committed.
+        // In write-ahead mode readers and the writer do not block each other, and a killed process loses no
+        // committed row.
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.pragma_update(None, "synchronous", "normal")?;
         connection.pragma_update(None, "cache_size", -65_536)?;
         let taken: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         if taken as usize > STEPS.len() {
             return Err(StoreError::new(format!(
-                "its tables are of version {taken}, and this program knows {}; use a newer ringbook",
+                "its tables have version {taken}, this program supports {}; use a newer ringbook",
                 STEPS.len()
             )));
         }
@@ -184,7 +184,7 @@ impl Store for SqliteStore {
             let mut insert = transaction.prepare_cached(INSERT)?;
             for trade in trades {
                 let side = if trade.side == Side::Bid { "buy" } else { "sell" };
-                // Whole numbers of SQLite have a sign; none of these comes near 2^63.
+                // SQLite integers are signed; all values are far below 2^63.
                 inserted += insert.execute(params![
                     trade.venue.name(),
                     trade.market.as_str(),
@@ -240,7 +240,7 @@ impl Reader for SqliteStore {
     }
 
     fn each_trade(&mut self, each: &mut dyn FnMut(&KeptTrade) -> bool) -> Result<(), StoreError> {
-        // The primary key begins with the time: nothing has to be sorted.
+        // The primary key begins with the time: no sort is needed.
         let query = format!("SELECT {TRADE_COLUMNS} FROM trades ORDER BY venue_ms");
         let mut statement = self.connection.prepare(&query)?;
         let mut rows = statement.query([])?;

@@ -1,10 +1,10 @@
-//! What a database of trades can do, whatever its kind.
+//! Interface to a database of trades.
 //!
 //! Runs on:  the thread `trade-store`, which may block.
 //!
-//! Both kinds have the same tables. Prices and sizes are whole numbers of 1e-6, so that nothing is
-//! rounded. The key of a trade is all that a venue tells of it, its time first: new rows go to the end of
-//! the index, and a trade that comes twice, by a reconnect or a recycle, is stored once.
+//! Both kinds have the same tables. Prices and sizes are integers in units of 1e-6. The primary key of a trade
+//! consists of every fact that a venue publishes about it, time first: rows are appended to the index, and a trade
+//! that arrives twice (reconnect, recycle) is stored once.
 use super::postgres::{PostgresAddress, PostgresStore};
 use super::sqlite::SqliteStore;
 use crate::base::id::{MarketId, ShardId, TokenId, Venue};
@@ -13,7 +13,7 @@ use crate::link::{control_sink::MarketRow, shard_trade::TradeRecord};
 use crate::market::info::{MarketInfo, Outcome};
 use std::path::{Path, PathBuf};
 
-/// One token of a market, as it stands in the tables.
+/// One token of a market as stored.
 #[derive(Clone, Debug)]
 pub(super) struct KnownToken {
     pub(super) market: String,
@@ -28,7 +28,7 @@ pub(super) struct KnownToken {
     pub(super) outcome: String,
 }
 
-/// The query for what [`gather`] wants: the tokens of a market one behind the other, in their order.
+/// The query for [`gather`]: the tokens of a market in consecutive rows, in order.
 pub(super) fn open_markets_of(venue: Venue) -> String {
     format!(
         "
@@ -40,7 +40,7 @@ pub(super) fn open_markets_of(venue: Venue) -> String {
     )
 }
 
-/// Makes markets of their tokens. What is no market is passed over: the catalogue has it.
+/// Groups tokens into markets. Invalid rows are skipped: the catalogue has these markets.
 pub(super) fn gather(
     tokens: impl IntoIterator<Item = KnownToken>,
     now_wall_ns: u64,
@@ -74,40 +74,40 @@ pub(super) fn gather(
     markets
 }
 
-/// Trades that never came as far as the sink: their ring was full.
+/// Trades lost before the sink received them: their ring was full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Loss {
-    /// Of which shard.
+    /// The shard.
     pub shard: ShardId,
-    /// When it was noticed, nanoseconds since the Unix epoch.
+    /// Detection time, nanoseconds since the Unix epoch.
     pub wall_ns: u64,
-    /// How many.
+    /// Number of trades.
     pub trades: u64,
 }
 
-/// What is stored in one transaction.
+/// Rows stored in one transaction.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     /// Trades, oldest first.
     pub trades: Vec<TradeRecord>,
-    /// Trades that are missing.
+    /// Losses.
     pub losses: Vec<Loss>,
-    /// Markets as they are now, stored before the trades.
+    /// Changed markets, stored before the trades.
     pub markets: Vec<MarketRow>,
 }
 
-/// A database that trades go into.
+/// A database that stores trades.
 pub trait Store: Send {
-    /// Stores a batch in one transaction and gives the number of trades that were not there yet.
+    /// Stores a batch in one transaction and returns the number of new trades.
     ///
     /// # Errors
-    /// [`StoreError`]: nothing of the batch is stored. *Open the database anew and try again.*
+    /// [`StoreError`]: nothing of the batch is stored. Reopen the database and retry.
     fn insert(&mut self, batch: &Batch) -> Result<u64, StoreError>;
 
-    /// The markets that were open when an engine last ran, and whose end is not before `now_wall_ns`.
+    /// The markets stored as open by an earlier run that end at or after `now_wall_ns`.
     ///
     /// # Errors
-    /// [`StoreError`]: *go on without, the catalogue has them too*.
+    /// [`StoreError`]: continue without; the catalogue has them too.
     fn open_markets(
         &mut self,
         venue: Venue,
@@ -124,7 +124,7 @@ pub struct KeptTrade {
     pub market: String,
     /// The token.
     pub token: String,
-    /// What it stands for; empty where that was not known.
+    /// Name of the outcome; empty if unknown.
     pub outcome: String,
     /// Price, 1e-6 of a dollar.
     pub price_e6: u32,
@@ -134,52 +134,52 @@ pub struct KeptTrade {
     pub side: String,
     /// Venue time, milliseconds since the Unix epoch.
     pub venue_ms: u64,
-    /// When it was received, nanoseconds since the Unix epoch.
+    /// Receive time, nanoseconds since the Unix epoch.
     pub receive_ns: u64,
-    /// Transaction hash or the venue's number; empty where the venue did not say.
+    /// Transaction hash or trade id; empty if the venue sent none.
     pub id: String,
-    /// Fee, 1e-6 of a basis point, if the venue said.
+    /// Fee rate, 1e-6 of a basis point; `None` if unknown.
     pub fee_bps_e6: Option<u64>,
 }
 
-/// A database whose trades are read.
+/// Read access to stored trades.
 pub trait Reader {
-    /// How many there are.
+    /// Number of trades.
     ///
     /// # Errors
-    /// The database's own words.
+    /// The database's message.
     fn count(&mut self) -> Result<u64, StoreError>;
 
-    /// Gives each in the order of the venue's time, until `each` says that it wants no more.
+    /// Calls `each` for every trade in the order of venue time, until it returns false.
     ///
     /// # Errors
-    /// The database's own words.
+    /// The database's message.
     fn each_trade(&mut self, each: &mut dyn FnMut(&KeptTrade) -> bool) -> Result<(), StoreError>;
 }
 
-/// The columns of [`KeptTrade`], in order.
+/// The columns of a stored trade, in order.
 pub(super) const TRADE_COLUMNS: &str =
     "venue, market, token, outcome, price_e6, size_e6, side, venue_ms, receive_ns, id, fee_bps_e6";
 
-/// The database did not do what it was asked to; one line with its own words.
+/// Error of a database, one line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{words}")]
+#[error("{message}")]
 pub struct StoreError {
-    /// For people.
-    pub words: String,
-    /// It cannot be reached now, which may pass by itself.
-    pub away: bool,
+    /// The database's message.
+    pub message: String,
+    /// The database is unreachable; a retry may succeed.
+    pub is_transient: bool,
 }
 
 impl StoreError {
-    /// Something that does not pass by itself.
+    /// An error that a retry does not fix.
     #[must_use]
-    pub fn new(words: impl Into<String>) -> Self {
-        Self { words: words.into(), away: false }
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), is_transient: false }
     }
 }
 
-/// Where trades go, as `--trades` says it.
+/// Address of a database: the value of `--trades`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreAddress {
     /// A file of SQLite.
@@ -189,15 +189,15 @@ pub enum StoreAddress {
 }
 
 impl StoreAddress {
-    /// Reads `sqlite:FILE` or `postgres://…`.
+    /// Parses `sqlite:FILE` or `postgres://…`.
     ///
     /// # Errors
-    /// One line that says what is expected.
+    /// One line with the expected syntax.
     pub fn parse(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
             Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => {
-                // What is wrong is said without the address: it may hold a password.
+                // The message omits the address: it may contain a password.
                 PostgresAddress::parse(&rest[2..]).map(Self::Postgres)
             }
             _ => Err(format!(
@@ -206,7 +206,7 @@ impl StoreAddress {
         }
     }
 
-    /// The address for people.
+    /// The address without the password.
     #[must_use]
     pub fn shown(&self) -> String {
         match self {
@@ -215,7 +215,7 @@ impl StoreAddress {
         }
     }
 
-    /// Where trades wait that the database does not take, unless the user says otherwise.
+    /// Default path of the journal.
     #[must_use]
     pub fn journal(&self) -> PathBuf {
         match self {
@@ -224,7 +224,7 @@ impl StoreAddress {
         }
     }
 
-    /// Where they waited by default before the journal's name had host and port.
+    /// Default path of the journal in versions that named it without host and port.
     #[must_use]
     pub(super) fn earlier_journal(&self) -> Option<PathBuf> {
         match self {
@@ -235,10 +235,10 @@ impl StoreAddress {
         }
     }
 
-    /// Reads the files that the address names besides the database.
+    /// Reads the password and certificate files named in the address.
     ///
     /// # Errors
-    /// One line: a password or an authority cannot be used.
+    /// One line: a file cannot be used.
     pub fn check_files(&self) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(_) => Ok(()),
@@ -246,7 +246,7 @@ impl StoreAddress {
         }
     }
 
-    /// The database, where it is a file.
+    /// The path of a SQLite database.
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
         match self {
@@ -269,10 +269,10 @@ impl StoreAddress {
         }
     }
 
-    /// Opens the database; makes its tables where there are none.
+    /// Opens the database; creates and migrates its tables.
     ///
     /// # Errors
-    /// [`StoreError`]: it cannot be opened, or a newer program made its tables.
+    /// [`StoreError`]: it cannot be opened, or has tables of a newer version.
     pub fn open(&self) -> Result<Box<dyn Store>, StoreError> {
         match self {
             Self::Sqlite(path) => Ok(Box::new(SqliteStore::open(path)?)),

@@ -1,8 +1,8 @@
-//! The two threads that keep trades: one gathers and never waits for the database, one holds it.
+//! The threads of the trade sink: `trades` collects and never waits for the database, `trade-store` executes.
 //!
 //! Runs on:  the threads `trades` and `trade-store`, not pinned. Owns: ledger, journal, database.
-//! Bounds:   `TRADES_PER_LOOK` trades of a ring at a time; one batch under way.
-use super::journal::{Found, Journal};
+//! Bounds:   `TRADES_PER_LOOK` trades of a ring per turn; one batch in flight.
+use super::journal::{Journal, JournalContents};
 use super::ledger::{Batching, Ledger, Todo};
 use super::store::{Batch, Loss, Store, StoreAddress, StoreError};
 use crate::base::id::{MarketId, ShardId, Venue};
@@ -30,32 +30,32 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Times of batches beyond this count as this, microseconds.
+/// Longest recorded duration of a batch, microseconds; longer ones count as this.
 const BATCH_US_MAX: u64 = 600_000_000;
 
-/// Where trades go and how.
+/// Configuration of the sink.
 #[derive(Clone, Debug)]
 pub struct SinkOptions {
-    /// Whose markets are remembered at the start.
+    /// Venues whose open markets are read at the start.
     pub venues: Vec<Venue>,
     /// The database.
     pub address: StoreAddress,
-    /// The file in which trades wait while it is away.
+    /// Journal file for trades while the database is unavailable.
     pub journal: PathBuf,
-    /// How they are gathered.
+    /// Bounds of a batch.
     pub batching: Batching,
 }
 
-/// What became of it.
+/// Result of a batch.
 struct Outcome {
     batch: Batch,
     result: Result<u64, StoreError>,
     took_ns: u64,
 }
 
-/// What a batch that is under way consists of.
+/// Content of the batch in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum UnderWay {
+enum InFlight {
     Nothing,
     Markets,
     Memory,
@@ -71,7 +71,7 @@ pub struct TradeSink {
     gatherer: JoinHandle<()>,
 }
 
-/// The markets that a database knows as open, by venue.
+/// The open markets in the database, by venue.
 fn known(
     store: &mut dyn Store,
     venues: &[Venue],
@@ -81,8 +81,8 @@ fn known(
     venues.iter().map(of).collect()
 }
 
-/// Opens the journal and says what an earlier run has left there.
-fn open_journal(options: &SinkOptions) -> Result<(Journal, Found), String> {
+/// Opens the journal and logs what an earlier run left in it.
+fn open_journal(options: &SinkOptions) -> Result<(Journal, JournalContents), String> {
     let (journal, found) = Journal::open(&options.journal)
         .map_err(|error| format!("journal {}: {error}", options.journal.display()))?;
     let earlier = options.address.earlier_journal().filter(|path| *path != options.journal);
@@ -90,27 +90,27 @@ fn open_journal(options: &SinkOptions) -> Result<(Journal, Found), String> {
         && std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() > 0)
     {
         warn!(
-            "{0} holds trades of an earlier version; a run with --trades-journal {0} stores them",
+            "{0} contains trades of an earlier version; a run with --trades-journal {0} stores them",
             path.display()
         );
     }
     if found.trades > 0 {
-        info!("{} trades of an earlier run wait in {}", found.trades, journal.path().display());
+        info!("{} trades of an earlier run are in {}", found.trades, journal.path().display());
     }
-    if found.torn > 0 {
-        warn!("{}: {} lines are torn and passed over", journal.path().display(), found.torn);
+    if found.incomplete > 0 {
+        warn!("{}: {} incomplete lines are skipped", journal.path().display(), found.incomplete);
     }
     Ok((journal, found))
 }
 
 impl TradeSink {
-    /// Opens journal and database and starts the threads.
+    /// Opens journal and database and starts the threads. A database that is down is not an error.
     ///
     /// # Errors
-    /// One line: the file of either cannot be used, or there is no thread left.
+    /// One line: the database or the journal cannot be used, or no thread can be started.
     pub fn start(
         options: &SinkOptions,
-        springs: Vec<TradeSpring>,
+        receivers: Vec<TradeSpring>,
         markets: Vec<Consumer<Box<MarketRow>>>,
         clock: HostClock,
     ) -> Result<Self, String> {
@@ -123,8 +123,8 @@ impl TradeSink {
                 let known = known.map_err(|error| format!("{shown}: {error}"))?;
                 (Some(store), known)
             }
-            Err(error) if error.away => {
-                warn!("{shown} is away, trades wait for it: {error}");
+            Err(error) if error.is_transient => {
+                warn!("{shown} is down, trades wait for it: {error}");
                 down = Some(error);
                 (None, Vec::new())
             }
@@ -136,14 +136,14 @@ impl TradeSink {
         board.journaled.set(found.trades);
         if let Some(error) = down {
             board.down_since_wall_ns.set(clock.now().wall_ns);
-            board.complain(&error.words);
+            board.complain(&error.message);
         }
-        let (errands, errand_receiver) = sync_channel(1);
+        let (batches, batch_receiver) = sync_channel(1);
         let (outcome_sender, outcomes) = sync_channel(1);
         let writer = Writer {
             address: options.address.clone(),
             store,
-            errands: errand_receiver,
+            batches: batch_receiver,
             outcomes: outcome_sender,
             clock: clock.clone(),
         };
@@ -151,24 +151,24 @@ impl TradeSink {
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
         let no_thread = |error: std::io::Error| no_thread("trades", &error).to_string();
         thread("trade-store").spawn(move || writer.run()).map_err(no_thread)?;
-        let refused = vec![0; springs.len()];
+        let refused = vec![0; receivers.len()];
         let gatherer = Gatherer {
-            springs,
+            receivers,
             market_rows: markets,
             markets: BTreeMap::new(),
             refused,
             losses: Vec::new(),
             ledger: Ledger::new(options.batching, found.trades),
             journal,
-            under_way: UnderWay::Nothing,
+            in_flight: InFlight::Nothing,
             peeked: 0,
             spare: Vec::new(),
             batch_max: options.batching.trades_max,
-            errands: Some(errands),
+            batches: Some(batches),
             outcomes,
             times: Histogram::new_with_max(BATCH_US_MAX, 2)
                 .map_err(|error| format!("histogram: {error}"))?,
-            told_ns: 0,
+            published_ns: 0,
             board: Arc::clone(&board),
             stop: Arc::clone(&stop),
             clock,
@@ -177,20 +177,20 @@ impl TradeSink {
         Ok(Self { stop, board, known, gatherer })
     }
 
-    /// The figures, for whoever reports them.
+    /// The figures for the status report.
     #[must_use]
     pub fn board(&self) -> Arc<TradeBoard> {
         Arc::clone(&self.board)
     }
 
-    /// The markets that the database knows as open: they can be followed before the catalogue has answered.
+    /// The open markets in the database: they can be followed before the catalogue was scanned.
     pub fn take_known(&mut self, venue: Venue) -> Vec<MarketInfo> {
         let found = self.known.iter_mut().find(|(known, _)| *known == venue);
         found.map(|(_, markets)| std::mem::take(markets)).unwrap_or_default()
     }
 
-    /// Empties the rings, stores what waits, writes the rest into the journal; at most `SINK_DRAIN_NS`
-    /// and a moment. Call it when the shards have ended.
+    /// Empties the rings, stores the remaining trades or writes them to the journal; takes at most about
+    /// `SINK_DRAIN_NS`. Call it after the shards have ended.
     #[must_use]
     pub fn stop(self) -> TradeReport {
         self.stop.store(true, Ordering::Release);
@@ -201,11 +201,11 @@ impl TradeSink {
     }
 }
 
-/// The thread that holds the database.
+/// The thread `trade-store`.
 struct Writer {
     address: StoreAddress,
     store: Option<Box<dyn Store>>,
-    errands: Receiver<Batch>,
+    batches: Receiver<Batch>,
     outcomes: SyncSender<Outcome>,
     clock: HostClock,
 }
@@ -213,11 +213,11 @@ struct Writer {
 impl Writer {
     fn run(mut self) {
         stand_back();
-        while let Ok(batch) = self.errands.recv() {
+        while let Ok(batch) = self.batches.recv() {
             let begun_ns = self.clock.mono_ns();
-            let result = self.carry_out(&batch);
+            let result = self.execute(&batch);
             if result.is_err() {
-                // Whatever it was: a fresh one begins with a clean slate.
+                // The next batch reconnects: the state of this connection is unknown.
                 self.store = None;
             }
             let took_ns = self.clock.mono_ns() - begun_ns;
@@ -227,7 +227,7 @@ impl Writer {
         }
     }
 
-    fn carry_out(&mut self, batch: &Batch) -> Result<u64, StoreError> {
+    fn execute(&mut self, batch: &Batch) -> Result<u64, StoreError> {
         let store = match &mut self.store {
             Some(store) => store,
             None => self.store.insert(self.address.open()?),
@@ -236,28 +236,28 @@ impl Writer {
     }
 }
 
-/// The thread that gathers.
+/// The thread `trades`.
 struct Gatherer {
-    springs: Vec<TradeSpring>,
-    /// From the pump of each venue.
+    receivers: Vec<TradeSpring>,
+    /// One per venue controller.
     market_rows: Vec<Consumer<Box<MarketRow>>>,
-    /// Markets that the database does not know as they are; told again at the next start if it never does.
+    /// Markets not stored in their present state; the next run sends them again if they never are.
     markets: BTreeMap<MarketId, MarketRow>,
-    /// Trades that each ring had refused at the last look.
+    /// Value of each ring's refusal counter at the last turn.
     refused: Vec<u64>,
-    /// Losses that the database does not know of.
+    /// Losses not stored yet.
     losses: Vec<Loss>,
     ledger: Ledger,
     journal: Journal,
-    under_way: UnderWay,
-    /// Trades peeked at in the journal.
+    in_flight: InFlight,
+    /// Trades of the journal in the batch in flight.
     peeked: u64,
     spare: Vec<TradeRecord>,
     batch_max: usize,
-    errands: Option<SyncSender<Batch>>,
+    batches: Option<SyncSender<Batch>>,
     outcomes: Receiver<Outcome>,
     times: Histogram<u64>,
-    told_ns: u64,
+    published_ns: u64,
     board: Arc<TradeBoard>,
     stop: Arc<AtomicBool>,
     clock: HostClock,
@@ -271,22 +271,22 @@ impl Gatherer {
             let stopping = self.stop.load(Ordering::Acquire);
             if stopping && stop_ns.is_none() {
                 stop_ns = Some(now.mono_ns);
-                self.ledger.hurry();
+                self.ledger.retry_now();
             }
             let taken = self.take_trades(now) + self.take_markets();
             let answered = self.take_outcome(now);
-            // What the database refuses now it will not take within the seconds that are left.
+            // What the database refuses now is written to the journal, not retried until the deadline.
             let given_up = stopping && answered == Some(false);
             let late = stop_ns.is_some_and(|at_ns| now.mono_ns >= at_ns + SINK_DRAIN_NS);
             let settled =
-                self.ledger.is_settled() && self.markets.is_empty() && !self.ledger.is_under_way();
+                self.ledger.is_settled() && self.markets.is_empty() && !self.ledger.is_in_flight();
             if stopping && taken == 0 && (settled || given_up || late) {
                 self.finish();
                 return;
             }
             let todo = self.ledger.poll(now.mono_ns, stopping);
-            self.act(todo, now);
-            self.tell(now);
+            self.run_todo(todo, now);
+            self.publish(now);
             if todo == Todo::Wait && taken == 0 {
                 std::thread::sleep(Duration::from_nanos(SINK_LOOK_NS));
             }
@@ -295,22 +295,22 @@ impl Gatherer {
 
     fn take_trades(&mut self, now: Now) -> usize {
         let mut taken = 0;
-        for (place, spring) in self.springs.iter_mut().enumerate() {
+        for (place, receiver) in self.receivers.iter_mut().enumerate() {
             let lost_before = self.ledger.lost();
             for _ in 0..TRADES_PER_LOOK {
-                let Some(trade) = spring.trades.try_receive() else { break };
+                let Some(trade) = receiver.trades.try_receive() else { break };
                 taken += 1;
-                spring.trades.note_wait(now.wall_ns.saturating_sub(trade.receive_wall_ns));
+                receiver.trades.note_wait(now.wall_ns.saturating_sub(trade.receive_wall_ns));
                 self.board.last_trade_wall_ns.set(trade.receive_wall_ns);
                 self.ledger.handle_trade(trade, now.mono_ns);
             }
-            let refused = spring.gauge.refused();
+            let refused = receiver.gauge.refused();
             let before = std::mem::replace(&mut self.refused[place], refused);
             let shard = ShardId(place as u16);
             let no_room = self.ledger.lost() - lost_before;
             for (trades, why) in [
-                (refused - before, "the sink could not keep up"),
-                (no_room, "neither database nor journal takes them, and memory is full"),
+                (refused - before, "the ring of the shard was full"),
+                (no_room, "database and journal failed and memory is full"),
             ] {
                 if trades > 0 {
                     self.losses.push(Loss { shard, wall_ns: now.wall_ns, trades });
@@ -335,22 +335,22 @@ impl Gatherer {
         taken
     }
 
-    /// What became of the batch under way; true when it is stored.
+    /// The result of the batch in flight, if it arrived; true if it is stored.
     fn take_outcome(&mut self, now: Now) -> Option<bool> {
         let outcome = match self.outcomes.try_recv() {
             Ok(outcome) => outcome,
             Err(TryRecvError::Empty | TryRecvError::Disconnected) => return None,
         };
         let Outcome { batch: Batch { trades, losses, markets }, result, took_ns } = outcome;
-        let from_journal = match std::mem::replace(&mut self.under_way, UnderWay::Nothing) {
-            UnderWay::Journal => std::mem::take(&mut self.peeked),
-            UnderWay::Memory | UnderWay::Markets | UnderWay::Nothing => 0,
+        let from_journal = match std::mem::replace(&mut self.in_flight, InFlight::Nothing) {
+            InFlight::Journal => std::mem::take(&mut self.peeked),
+            InFlight::Memory | InFlight::Markets | InFlight::Nothing => 0,
         };
         let board = &self.board;
         let stored = match result {
             Ok(rows) => {
                 if board.down_since_wall_ns.get() > 0 {
-                    info!("the database takes trades again");
+                    info!("the database accepts trades again");
                     board.down_since_wall_ns.set(0);
                     board.complain("");
                 }
@@ -366,18 +366,18 @@ impl Gatherer {
                 if from_journal > 0
                     && let Err(error) = self.journal.consume()
                 {
-                    warn!("{}: cannot be emptied: {error}", self.journal.path().display());
+                    warn!("{}: cannot be truncated: {error}", self.journal.path().display());
                 }
                 true
             }
             Err(error) => {
                 self.losses.splice(0..0, losses);
                 for row in markets {
-                    // What has come meanwhile is newer.
+                    // Markets that changed since are newer.
                     self.markets.entry(row.market).or_insert(row);
                 }
                 if board.down_since_wall_ns.get() == 0 {
-                    warn!("the database takes no trades, they wait: {error}");
+                    warn!("the database stores no trades, they wait: {error}");
                     board.down_since_wall_ns.set(now.wall_ns);
                 }
                 board.failures.add(1);
@@ -391,33 +391,31 @@ impl Gatherer {
         Some(stored)
     }
 
-    fn act(&mut self, todo: Todo, now: Now) {
+    fn run_todo(&mut self, todo: Todo, now: Now) {
         let mut trades = std::mem::take(&mut self.spare);
         match todo {
             Todo::Wait if !self.markets.is_empty() && self.ledger.has_room(now.mono_ns) => {
                 self.ledger.begin_other();
-                self.hand_over(trades, UnderWay::Markets);
+                self.submit(trades, InFlight::Markets);
             }
             Todo::Wait => self.spare = trades,
             Todo::Retry => {
-                trades.extend_from_slice(self.ledger.begin_again());
-                self.hand_over(trades, UnderWay::Memory);
+                trades.extend_from_slice(self.ledger.retry_batch());
+                self.submit(trades, InFlight::Memory);
             }
             Todo::StoreMemory => {
                 trades.extend_from_slice(self.ledger.begin_memory());
-                self.hand_over(trades, UnderWay::Memory);
+                self.submit(trades, InFlight::Memory);
             }
             Todo::StoreJournal => match self.journal.peek(self.batch_max, &mut trades) {
                 Ok(()) => {
                     self.peeked = (trades.len() as u64).min(self.ledger.journaled());
                     self.ledger.begin_journal();
-                    self.hand_over(trades, UnderWay::Journal);
+                    self.submit(trades, InFlight::Journal);
                 }
                 Err(error) => {
                     let path = self.journal.path().display();
-                    error!(
-                        "{path}: cannot be read: {error}; what it holds waits for the next start"
-                    );
+                    error!("{path}: cannot be read: {error}; the next run stores its trades");
                     self.ledger.on_journal_unreadable();
                 }
             },
@@ -428,8 +426,8 @@ impl Gatherer {
         }
     }
 
-    fn hand_over(&mut self, trades: Vec<TradeRecord>, what: UnderWay) {
-        self.under_way = what;
+    fn submit(&mut self, trades: Vec<TradeRecord>, what: InFlight) {
+        self.in_flight = what;
         let mut markets = Vec::new();
         while markets.len() < SINK_MARKETS_MAX
             && let Some((_, row)) = self.markets.pop_first()
@@ -437,29 +435,29 @@ impl Gatherer {
             markets.push(row);
         }
         let errand = Batch { trades, losses: std::mem::take(&mut self.losses), markets };
-        // One is under way at a time, so there is room; without the thread the drain ends by its deadline.
-        if let Some(errands) = &self.errands
-            && errands.try_send(errand).is_err()
+        // One batch is in flight at a time, so there is room; if the thread ended, the drain ends by its deadline.
+        if let Some(batches) = &self.batches
+            && batches.try_send(errand).is_err()
         {
-            error!("the thread of the database is gone");
+            error!("the thread trade-store has ended");
         }
     }
 
-    /// Looks whether the journal is still what was written.
+    /// Checks that the journal was not deleted or truncated externally.
     fn check_journal(&mut self) {
         let path = self.journal.path().display().to_string();
         match self.journal.check() {
             Ok(None) => {}
             Ok(Some(left)) => {
-                let under_way = if self.under_way == UnderWay::Journal { self.peeked } else { 0 };
-                let lost = self.ledger.on_journal_cut(left.max(under_way));
-                let line = format!("{path}: was cut by somebody else; {lost} trades are lost");
+                let in_flight = if self.in_flight == InFlight::Journal { self.peeked } else { 0 };
+                let lost = self.ledger.on_journal_cut(left.max(in_flight));
+                let line = format!("{path}: truncated by another program; {lost} trades are lost");
                 error!("{line}");
                 self.board.complain(&line);
             }
             Err(error) => {
-                let line = format!("{path}: was deleted by somebody else: {error}");
-                warn!("{line}; it is tried again");
+                let line = format!("{path}: deleted by another program: {error}");
+                warn!("{line}; retrying");
                 self.board.complain(&line);
             }
         }
@@ -482,35 +480,35 @@ impl Gatherer {
         }
     }
 
-    /// Brings the figures up to date; the costly ones once a second.
-    fn tell(&mut self, now: Now) {
-        self.tell_counts();
-        if now.mono_ns >= self.told_ns + SECOND_NS {
-            self.told_ns = now.mono_ns;
-            self.tell_times();
+    /// Publishes the figures; the expensive ones once a second.
+    fn publish(&mut self, now: Now) {
+        self.publish_counts();
+        if now.mono_ns >= self.published_ns + SECOND_NS {
+            self.published_ns = now.mono_ns;
+            self.publish_times();
             if self.ledger.journaled() > 0 {
                 self.check_journal();
             }
         }
     }
 
-    fn tell_counts(&self) {
+    fn publish_counts(&self) {
         let board = &self.board;
         board.queued.set(self.ledger.waiting());
         board.journaled.set(self.ledger.journaled());
         board.lost.set(self.ledger.lost() + self.refused.iter().sum::<u64>());
     }
 
-    fn tell_times(&self) {
+    fn publish_times(&self) {
         let Self { board, times, .. } = self;
         board.batch_p50_us.set(times.value_at_quantile(0.5));
         board.batch_p99_us.set(times.value_at_quantile(0.99));
         board.batch_max_us.set(times.max());
     }
 
-    /// The last of it: what the database did not take goes into the journal.
+    /// At the end: writes to the journal what the database did not store.
     fn finish(&mut self) {
-        self.errands = None;
+        self.batches = None;
         self.check_journal();
         let batch = self.ledger.failed_batch();
         let waits: Vec<&TradeRecord> = batch.iter().chain(self.ledger.spill()).collect();
@@ -530,8 +528,8 @@ impl Gatherer {
             }
         }
         let now = self.clock.now();
-        self.tell(now);
-        self.tell_times();
+        self.publish(now);
+        self.publish_times();
     }
 }
 

@@ -1,17 +1,17 @@
-//! Lists of cores, as in `1-3,5`.
+//! Core lists such as `1-3,5`.
 //!
 //! Runs on:  the main thread (pure).
 
 /// Highest core number accepted.
 const CORE_MAX: u32 = 4095;
 
-/// What is wrong with a list of cores; every variant names the part that is.
+/// An invalid core list, with the invalid part.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CoreListError {
-    /// Nothing stands between two commas, or at all.
+    /// An empty part.
     #[error("part {part} of the core list is empty")]
     Empty {
-        /// The part's place, counted from 1.
+        /// Position of the part, from 1.
         part: usize,
     },
     /// A part is neither a number nor a range.
@@ -20,13 +20,13 @@ pub enum CoreListError {
         /// The part.
         part: String,
     },
-    /// A range ends before it begins.
+    /// A range whose end is below its start.
     #[error("the range {part:?} ends before it begins")]
     Backwards {
         /// The part.
         part: String,
     },
-    /// A core has a number above 4095.
+    /// A core number above 4095.
     #[error("{part:?}: cores are numbered 0 to {CORE_MAX}")]
     TooHigh {
         /// The part.
@@ -34,10 +34,10 @@ pub enum CoreListError {
     },
 }
 
-/// Reads `1-3,5` as 1, 2, 3, 5, in the order given; a core may come twice.
+/// Parses `1-3,5` as 1, 2, 3, 5, in the given order; duplicates are allowed.
 ///
 /// # Errors
-/// [`CoreListError`], naming the first part that is wrong.
+/// [`CoreListError`] for the first invalid part.
 pub fn parse_cores(text: &str) -> Result<Vec<u32>, CoreListError> {
     let mut cores = Vec::new();
     for (i, part) in text.split(',').map(str::trim).enumerate() {
@@ -63,7 +63,7 @@ fn number(text: &str, part: &str) -> Result<u32, CoreListError> {
     core.ok_or_else(|| CoreListError::TooHigh { part: part.to_owned() })
 }
 
-/// The opposite of [`parse_cores`]: `1-3,5`.
+/// Formats a list for [`parse_cores`]: `1-3,5`.
 #[must_use]
 pub fn format_cores(cores: &[u32]) -> String {
     let mut parts: Vec<(u32, u32)> = Vec::new();

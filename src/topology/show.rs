@@ -15,7 +15,7 @@ impl fmt::Display for Idle {
 }
 
 impl fmt::Display for Topology {
-    /// Threads, then links, then notes; one line each, every line ends with a line feed.
+    /// Threads, links, notes; one line each, every line ends with a line feed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:<12} {:>5}  {:<8} role", "thread", "core", "idle")?;
         for thread in self.threads() {

@@ -92,7 +92,7 @@ fn shards_spin_where_each_has_a_core_and_one_is_left() {
 }
 
 #[test]
-fn what_is_named_and_cannot_be_is_refused() {
+fn impossible_requests_are_refused() {
     let refuse = |flags: &LayoutFlags, usable: &[u32]| Topology::plan(flags, usable).unwrap_err();
     let flags = |control, shards: &[u32], serve| LayoutFlags {
         control_core: control,
@@ -113,7 +113,7 @@ fn what_is_named_and_cannot_be_is_refused() {
     assert_eq!(refuse(&twice(flags(Some(1), &[1], None)), &cores(4)), error);
     assert_eq!(refuse(&twice(flags(None, &[1], Some(1))), &cores(4)), error);
     let parked = plan(&flags(None, &[1, 1], None), 4);
-    assert_eq!(parked.notes, ["core 1 is given to more than one shard"]);
+    assert_eq!(parked.notes, ["core 1 is assigned to more than one shard"]);
 
     let count = |shards| LayoutFlags { shards: Some(shards), ..LayoutFlags::default() };
     assert_eq!(refuse(&count(0), &[0]), TopologyError::ShardCount { shards: 0 });
@@ -124,12 +124,12 @@ fn what_is_named_and_cannot_be_is_refused() {
 }
 
 #[test]
-fn named_cores_are_kept_and_the_rest_is_spread_around_them() {
+fn requested_cores_are_assigned_and_the_rest_is_spread() {
     let flags = LayoutFlags { control_core: Some(2), shards: Some(2), ..LayoutFlags::default() };
     assert_eq!(places(&plan(&flags, 4)), (Some(2), vec![0, 1], Some(3)));
     let flags = LayoutFlags { shard_cores: vec![0, 1, 2], ..LayoutFlags::default() };
     assert_eq!(places(&plan(&flags, 4)), (Some(3), vec![0, 1, 2], Some(3)));
-    // Usable cores need not begin at 0 nor be without gaps.
+    // Usable cores may have gaps.
     let topology = Topology::plan(&LayoutFlags::default(), &[4, 6, 9, 12]).unwrap();
     assert_eq!(places(&topology), (Some(4), vec![6, 9], Some(12)));
 }

@@ -1,4 +1,4 @@
-//! What the engine must know of a venue to follow it: one value a venue.
+//! Properties of a venue that the engine depends on: one value per venue.
 //!
 //! Runs on:  any (pure).
 use crate::base::limits;
@@ -7,41 +7,40 @@ use crate::base::policy::ConnectionTable;
 /// How messages change a book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Updates {
-    /// A message says what a level is now: any connection may speak for a book.
+    /// A message carries the new quantity of a level: a message from any connection may be applied.
     Absolute,
-    /// A message says by how much a level changed, and has a number: only the connection that a book hangs on may speak
-    /// for it, and a message that is missing is found by its number.
+    /// A message carries a signed difference and a sequence number: only messages of the connection that a book is
+    /// assigned to are applied, and a gap in the numbers shows that a message is missing.
     Sequenced,
 }
 
-/// What a venue's protocol is like.
+/// Properties of a venue's protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
     /// How messages change a book.
     pub updates: Updates,
-    /// Markets open at their start without a message: the engine opens them by its clock.
+    /// Markets open at their start time without a message: the engine opens them by its clock.
     pub opens_by_clock: bool,
-    /// Some connections carry a stream of all markets, so that an event may concern a book of any shard.
+    /// Some connections carry a stream of all markets, so an event may concern a book on any shard.
     pub shared_streams: bool,
-    /// The connections, where there is a fixed number of them; `None`: they are opened as they are needed.
+    /// The connections, if their number is fixed; `None`: connections are opened on demand.
     pub table: Option<ConnectionTable>,
-    /// Tokens that one connection takes at most.
+    /// Maximum tokens per connection.
     pub tokens_per_connection_max: usize,
-    /// The text that keeps a connection open; empty where the venue pings by itself.
+    /// Text heartbeat sent by the client; empty if the venue pings.
     pub heartbeat: &'static str,
-    /// The longest delay before a redial, nanoseconds.
+    /// Longest delay before a redial, nanoseconds.
     pub backoff_max_ns: u64,
-    /// Requests a second that the REST interface takes in the long run, and at once; `None` where each kind of
-    /// request keeps a pace of its own.
+    /// REST limit: sustained requests per second, and burst; `None` if each kind of request has its own limit.
     pub rest_rate: Option<(u32, u32)>,
-    /// Requests a second for the catalogue, all kinds together.
+    /// Catalog requests per second, all kinds together.
     pub catalogue_requests_per_second: u64,
-    /// Tokens of one question for books at most, and questions a second.
+    /// Maximum tokens per book request, and book requests per second.
     pub books_request_limits: (usize, u64),
 }
 
 impl Capabilities {
-    /// A venue that sends what a level is now and opens connections as they are needed, with the usual bounds.
+    /// Absolute updates, connections on demand, the default limits.
     pub const USUAL: Self = Self {
         updates: Updates::Absolute,
         opens_by_clock: false,
@@ -55,7 +54,7 @@ impl Capabilities {
         books_request_limits: (limits::TOKENS_PER_BOOKS_REQUEST, limits::BOOKS_REQUESTS_PER_SECOND),
     };
 
-    /// Whether messages are numbered and say by how much a level changed.
+    /// Whether updates are [`Updates::Sequenced`].
     #[must_use]
     pub const fn is_sequenced(self) -> bool {
         matches!(self.updates, Updates::Sequenced)

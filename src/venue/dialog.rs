@@ -1,73 +1,72 @@
-//! What is asked on one connection, and what the answers mean.
+//! Subscription commands and responses of one connection.
 //!
 //! Runs on:  shards (pure).
 use super::{DialogCounts, Envelope, Reply, Turn, Verdict};
 use crate::base::id::TokenId;
 use std::fmt::Debug;
 
-/// One connection's conversation with its venue. Times are monotonic nanoseconds.
+/// The subscription state machine of one connection (sans I/O). Times are monotonic nanoseconds.
 ///
-/// A venue that numbers its messages and answers commands implements all of it; one that only takes subscriptions
-/// needs the first four.
+/// Only `begin`, `add`, `delete` and `poll` are required; a venue with sequence numbers or command responses implements
+/// the rest.
 pub trait Dialog: Debug + Send {
-    /// A new session begins: everything is asked for anew.
+    /// A new session begins: subscribes `tokens` from the start.
     fn begin(&mut self, tokens: &[TokenId], now_ns: u64);
 
-    /// More tokens.
+    /// Subscribes more tokens.
     fn add(&mut self, tokens: &[TokenId]);
 
-    /// Fewer tokens.
+    /// Unsubscribes tokens.
     fn delete(&mut self, tokens: &[TokenId]);
 
     /// The next text to send.
     fn poll(&mut self, now_ns: u64) -> Option<String>;
 
-    /// Asks for these books again. False where that is not done on the connection.
+    /// Requests these books' snapshots. False if the protocol cannot.
     fn ask(&mut self, tokens: &[TokenId]) -> bool {
         let _ = tokens;
         false
     }
 
-    /// A connection that brings nothing is to show that it is alive. False where that is not done on the
-    /// connection.
+    /// Sends a command whose response shows that an idle connection is alive. False if the protocol cannot.
     fn probe(&mut self, book: Option<TokenId>) -> bool {
         let _ = book;
         false
     }
 
-    /// Takes the number of a message.
+    /// Checks the sequence number of a message.
     fn on_envelope(&mut self, envelope: &Envelope) -> Verdict {
         let _ = envelope;
         Verdict::Next
     }
 
-    /// Takes an answer.
+    /// Handles a command response.
     fn on_reply(&mut self, reply: &Reply<'_>, now_ns: u64) {
         let _ = (reply, now_ns);
     }
 
-    /// A frame could not be read at all. True where every book of the connection is suspect then.
+    /// A frame could not be parsed. True if every book of the connection is then suspect.
     fn on_broken_frame(&mut self) -> bool {
         false
     }
 
-    /// Market data came.
+    /// Market data arrived.
     fn on_data(&mut self, now_ns: u64) {
         let _ = now_ns;
     }
 
-    /// Does what is due.
+    /// Handles timeouts that are due.
     fn handle_timeout(&mut self, now_ns: u64) {
         let _ = now_ns;
     }
 
-    /// What the shard must do, if anything; `tokens` are all of the connection.
+    /// The next action for the shard; `tokens` are all of the connection.
     fn poll_turn(&mut self, now_ns: u64, tokens: &[TokenId]) -> Option<Turn> {
         let _ = (now_ns, tokens);
         None
     }
 
-    /// What was asked and answered.
+    /// Command and sequence counters.
     fn counts(&self) -> DialogCounts {
         DialogCounts::default()
     }

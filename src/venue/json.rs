@@ -1,15 +1,15 @@
-//! JSON values that a decoder passes over or reads as one piece.
+//! JSON values that a decoder skips or reads as one scalar.
 //!
 //! Runs on:  any (pure). Bounds: sonic-rs' limit of 255 levels.
 //!
-//! Every seed asks for "any" value, never for a map or a list: asked for a map, sonic-rs 0.5.10 skips a
-//! list by recursion without a limit before it reports the wrong type.
+//! Every seed calls `deserialize_any`, never `deserialize_map` or `_seq`: for a type mismatch sonic-rs 0.5.10 skips the
+//! value by unbounded recursion before it reports the error.
 use super::MessageFault;
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
-/// The visits of JSON values that a seed has no use for. Each is read whole and `$on_other` says what
-/// it means, so that a value of an unexpected type is a fault of its message and not of its frame.
+/// Visitor methods for value types that a seed does not expect. Each value is consumed whole and replaced by
+/// `$on_other`, so an unexpected type is a fault of its message, not of its frame.
 macro_rules! other_values {
     ($value:ty, $on_other:expr; $($kind:ident),+) => { $( other_values!(@$kind $value, $on_other); )+ };
     (@scalar $value:ty, $on_other:expr) => {
@@ -43,9 +43,8 @@ macro_rules! other_values {
     };
 }
 
-/// A value that nobody asks for. Not serde's `IgnoredAny`: sonic-rs 0.5.10 skips that by recursion
-/// without a limit, and a megabyte of `[` would overflow the stack; this way its limit of 255
-/// levels holds.
+/// A skipped value. Not serde's `IgnoredAny`: sonic-rs 0.5.10 skips that by unbounded recursion, so a megabyte of `[`
+/// would overflow the stack; this type obeys its limit of 255 levels.
 pub(in crate::venue) struct Skip;
 
 impl<'de> de::Deserialize<'de> for Skip {
@@ -54,7 +53,7 @@ impl<'de> de::Deserialize<'de> for Skip {
     }
 }
 
-/// A JSON value of which only texts, small numbers and booleans matter.
+/// A JSON value of which only strings, integers and booleans are kept.
 pub(in crate::venue) enum Scalar<'de> {
     Text(&'de str),
     Escaped(String),
@@ -113,12 +112,12 @@ impl<'de> Visitor<'de> for ScalarSeed {
 pub(in crate::venue) use other_values;
 
 impl<'de> Scalar<'de> {
-    /// The text, where it is one without escapes.
+    /// The string, if it has no escapes.
     pub(in crate::venue) fn text(&self) -> Option<&'de str> {
         if let Scalar::Text(text) = self { Some(text) } else { None }
     }
 
-    /// The text, copied; with escapes or without.
+    /// The string, copied, with or without escapes.
     pub(in crate::venue) fn into_owned(self) -> Option<String> {
         match self {
             Scalar::Text(text) => Some(text.to_owned()),
@@ -127,7 +126,7 @@ impl<'de> Scalar<'de> {
         }
     }
 
-    /// A decimal in text. Empty text and null are "not known", as the venue means them.
+    /// A decimal in a string. An empty string and null mean "unknown" and are no fault.
     pub(in crate::venue) fn decimal<T>(
         &self,
         key: &'static str,
@@ -146,8 +145,7 @@ impl<'de> Scalar<'de> {
     }
 }
 
-/// The byte behind the object that begins at `at`, found by its brackets; what is between them is
-/// not checked.
+/// The end (exclusive) of the object that begins at `at`, found by bracket matching; its content is not validated.
 pub(in crate::venue) fn end_of_object(bytes: &[u8], at: usize) -> Option<usize> {
     if bytes.get(at) != Some(&b'{') {
         return None;

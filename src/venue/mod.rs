@@ -1,18 +1,18 @@
-//! The seam between venues and the engine: what a venue must be able to do.
+//! The interface between venues and the engine.
 //!
-//! Runs on:  any (pure). Nothing outside `venue/` and `config/` asks which venue it is.
+//! Runs on:  any (pure). No layer outside `venue/` and `config/` depends on which venue it is.
 //!
-//! A venue is a value of [`Protocol`]; [`ALL`] has those that come with this library.
+//! A venue is a value of [`Protocol`]; [`ALL`] lists the built-in ones.
 //!
 //! | part | Polymarket | Kalshi |
 //! |---|---|---|
-//! | message: JSON of one message, fields borrowed | [`polymarket::message`] | [`kalshi::message`] |
+//! | message: one message as JSON, fields borrowed | [`polymarket::message`] | [`kalshi::message`] |
 //! | decode: frame to events | [`polymarket::decode`] | [`kalshi::decode`] |
-//! | subscribe: what to send | [`polymarket::subscribe`] | [`kalshi::command`] |
-//! | dialog: what is asked on a connection, and what answers mean | [`polymarket::dialog`] | [`kalshi::dialog`] |
-//! | sequence: messages that are missing | not numbered | [`sequence`] |
+//! | subscribe: encoding of commands | [`polymarket::subscribe`] | [`kalshi::command`] |
+//! | dialog: subscription state machine | [`polymarket::dialog`] | [`kalshi::dialog`] |
+//! | sequence: gap detection | no sequence numbers | [`sequence`] |
 //! | catalog: markets over REST | [`polymarket::catalog`] | `kalshi::catalog` |
-//! | sign | not needed: public data | `kalshi::sign` |
+//! | sign: request signatures | not needed: public data | `kalshi::sign` |
 pub mod capabilities;
 pub mod catalogue;
 pub mod dialog;
@@ -34,32 +34,32 @@ pub use sequence::{Sequences, Verdict};
 use crate::base::id::TokenId;
 use crate::market::{event::Event, info::MarketNews};
 
-/// The venues that this engine knows by name, with what is asked of them by default.
+/// The built-in venues with their default options.
 pub const ALL: [Feed; 2] = [polymarket::feed(true), kalshi::feed(false)];
 
-/// The one of this name among [`ALL`].
+/// The venue of this name among [`ALL`].
 #[must_use]
 pub fn of(name: &str) -> Option<Feed> {
     ALL.into_iter().find(|feed| feed.venue().name() == name)
 }
 
-/// Names of [`ALL`] for people.
+/// Names of [`ALL`], for error messages.
 #[must_use]
 pub fn names() -> String {
     ALL.map(|feed| feed.venue().name().to_owned()).join(" or ")
 }
 
-/// What a connection is for.
+/// Purpose of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
-    /// The books of its tokens, and all else that is said of them.
+    /// Books of its tokens, and other messages about them.
     #[default]
     Books,
-    /// The venue's own best prices of all markets: a cross-check.
+    /// The venue-reported best prices of all markets: a cross-check.
     Tickers,
-    /// The trades of all markets.
+    /// Trades of all markets.
     Trades,
-    /// The life of all markets.
+    /// Lifecycle events of all markets.
     Lifecycle,
 }
 
@@ -67,7 +67,7 @@ impl Role {
     /// Every role.
     pub const ALL: [Self; 4] = [Self::Tickers, Self::Trades, Self::Lifecycle, Self::Books];
 
-    /// The word for it in names of connections.
+    /// The role in connection names.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -81,243 +81,241 @@ impl Role {
 
 /// Signs requests.
 pub trait Signer: std::fmt::Debug + Send + Sync {
-    /// Headers for a request of this path, at this time (nanoseconds since the Unix epoch); never logged.
+    /// Headers for a request of this path at `wall_ns`, nanoseconds since the Unix epoch. Secret: never logged.
     ///
     /// # Errors
-    /// Why nothing can be signed, for people: *back off, dial again*.
+    /// The reason as text: *back off, dial again*.
     fn headers(&self, method: &str, path: &str, wall_ns: u64) -> Result<Headers, String>;
 
-    /// What a person is to check when the venue refuses what was signed.
+    /// What the user should check after the venue has refused a signature.
     fn when_refused(&self) -> &'static str {
         "check the key"
     }
 }
 
-/// Headers by name.
+/// Header names and values.
 pub type Headers = Vec<(&'static str, String)>;
 
-/// What a reader must know of a frame without applying it.
+/// Summary of a frame, read without applying it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outline<'a> {
-    /// The market that it is about, if it is about one.
+    /// The market concerned.
     pub market: Option<&'a str>,
-    /// Subscription and number, where the frame has a number. A frame without subscription counts with its
-    /// channel, under a number that the venue never gives.
+    /// Subscription id and sequence number. A numbered frame without `sid` has a synthetic one per channel, from
+    /// [`sequence::UNNAMED_SID_MIN`] up.
     pub sequence: Option<(u64, u64)>,
-    /// What it was to say of some book is lost.
+    /// Part of the frame about a book could not be read.
     pub broken: bool,
-    /// What it says of a subscription.
+    /// Change of a subscription.
     pub subscription: Option<SubscriptionChange<'a>>,
-    /// What it says of a book.
+    /// Kind of book message.
     pub content: BookContent,
 }
 
-/// What a message says of a book.
+/// Kind of book message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BookContent {
-    /// Nothing.
+    /// No book message.
     #[default]
     None,
-    /// All of it.
+    /// Whole book.
     Snapshot,
-    /// A change.
+    /// Change of a book.
     Change,
 }
 
-/// A subscription that begins or ends by what a frame says.
+/// A frame that begins or ends a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SubscriptionChange<'a> {
-    /// It began.
+    /// Subscribed.
     Begun {
-        /// Its channel; empty where the frame does not say.
+        /// Channel; empty if the frame does not name it.
         channel: &'a str,
-        /// Its number.
+        /// Subscription id.
         sid: u64,
     },
-    /// It is over, as was asked for.
+    /// Unsubscribed by a command.
     Ended {
-        /// Its number.
+        /// Subscription id.
         sid: u64,
     },
-    /// The venue ended it: its books follow no more.
+    /// Ended by the venue: its books receive no more changes.
     Failed {
-        /// Its number; `None` is every one of the connection.
+        /// Subscription id; `None`: all of the connection.
         sid: Option<u64>,
-        /// True for an error of a known code, for which a live connection subscribes anew.
+        /// True for a documented error code, on which a live connection subscribes again.
         known: bool,
     },
 }
 
-/// What a dialog wants done.
+/// Action that the shard carries out for a subscription state machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// Messages are missing: no book of the connection is right until its snapshot comes, which is asked for.
+    /// A sequence gap: the connection's books are stale until their snapshots, already requested, arrive.
     Suspect,
-    /// The subscription is over: no book is right; all of them are subscribed anew.
+    /// The subscription has ended: the connection's books are stale and are subscribed again.
     Resubscribe,
-    /// The session is of no use: close the socket and dial again.
+    /// The session cannot be used: close the socket and dial again.
     Reconnect(&'static str),
-    /// The connection takes no more: these tokens are to go elsewhere.
+    /// The connection is full: place these tokens on other connections.
     Full {
-        /// Tokens that were refused.
+        /// Tokens that the venue refused.
         tokens: Vec<TokenId>,
     },
 }
 
-/// What was asked and answered on one connection, over all its sockets.
+/// Command and sequence counters of one connection, over all its sockets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DialogCounts {
     /// Commands sent.
     pub commands: u64,
-    /// Answers that were errors.
+    /// Error responses.
     pub errors: u64,
-    /// Commands sent again because the venue wanted a pause.
+    /// Commands repeated after a rate-limit response.
     pub retries: u64,
-    /// Commands that were not answered in time.
+    /// Commands without a response in time.
     pub timeouts: u64,
-    /// Tokens or commands that the venue does not take.
+    /// Tokens or commands that the venue refused.
     pub refused: u64,
-    /// Subscriptions that the venue ended.
+    /// Subscriptions ended by the venue.
     pub resubscribes: u64,
-    /// Places where messages are missing.
+    /// Sequence gaps.
     pub holes: u64,
-    /// Messages that are missing.
+    /// Messages missing in sequence gaps.
     pub missing: u64,
-    /// Messages that came again, dropped.
+    /// Duplicate messages, dropped.
     pub duplicates: u64,
 }
 
-/// What a message says of its place in the stream.
+/// Position of a message in its stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Envelope {
-    /// The subscription; for a numbered message that names none, its channel, under a number that the venue never
-    /// gives.
+    /// Subscription id; for a numbered message without one, a synthetic id per channel, from
+    /// [`sequence::UNNAMED_SID_MIN`] up.
     pub sid: Option<u64>,
-    /// The message's number there.
+    /// Sequence number.
     pub seq: Option<u64>,
-    /// The command that it answers.
+    /// Id of the command that it answers.
     pub id: Option<u64>,
-    /// What it says of a book.
+    /// Kind of book message.
     pub content: BookContent,
 }
 
-/// An answer to a command.
+/// A response to a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply<'a> {
-    /// A subscription exists.
+    /// A subscription has begun.
     Subscribed {
-        /// The command.
+        /// Command id.
         id: Option<u64>,
-        /// The subscription.
+        /// Subscription id.
         sid: Option<u64>,
-        /// Its channel, empty if not said.
+        /// Channel; empty if the response does not name it.
         channel: &'a str,
     },
-    /// The command is carried out.
+    /// The command was carried out.
     Ok {
-        /// The command.
+        /// Command id.
         id: Option<u64>,
-        /// The subscription.
+        /// Subscription id.
         sid: Option<u64>,
     },
-    /// A subscription is over, as asked.
+    /// A subscription was ended by a command.
     Unsubscribed {
-        /// The command.
+        /// Command id.
         id: Option<u64>,
-        /// The subscription.
+        /// Subscription id.
         sid: Option<u64>,
     },
-    /// A book came, by itself or as asked.
+    /// A book snapshot, unrequested or requested.
     Snapshot {
-        /// The command, if one asked.
+        /// Command id, if requested.
         id: Option<u64>,
-        /// The market.
+        /// Market.
         market: &'a str,
     },
-    /// The command is refused, or the subscription has failed.
+    /// The command was refused, or the subscription has failed.
     Error {
-        /// The command, if one is meant.
+        /// Command id, if present.
         id: Option<u64>,
-        /// The subscription, if one is meant.
+        /// Subscription id, if present.
         sid: Option<u64>,
-        /// The venue's code.
+        /// The venue's error code.
         code: u64,
-        /// The venue's words.
+        /// The venue's error text.
         text: &'a str,
     },
 }
 
-/// Where a decoder delivers what it read, in the order of the frame.
+/// Receives what a decoder reads, in the order of the frame.
 pub trait Sink {
-    /// The place of the message that follows in the stream. False when it was there before: nothing of it is
-    /// delivered then.
+    /// Position of the next message in the stream. Returns false for a duplicate: the message is then not delivered.
     fn on_envelope(&mut self, envelope: &Envelope) -> bool {
         let _ = envelope;
         true
     }
 
-    /// A message about some book could not be read, and which one is not known.
+    /// A message about an unknown book could not be read.
     fn on_lost(&mut self) {}
 
-    /// An answer to a command.
+    /// A command response.
     fn on_reply(&mut self, reply: &Reply<'_>) {
         let _ = reply;
     }
 
-    /// A message about a book, wholly checked.
+    /// A fully validated message about a book.
     fn on_event(&mut self, event: &Event<'_>);
 
-    /// The stream's own news about a market's life. Rare; may have allocated.
+    /// A change in a market's life. Rare; may have allocated.
     fn on_news(&mut self, news: MarketNews);
 
-    /// Something that is no event: counted, never fatal.
+    /// An input that is no event: counted, never fatal.
     fn on_oddity(&mut self, oddity: &Oddity<'_>);
 }
 
-/// What a decoder counts and passes over.
+/// Input that a decoder counts and skips.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Oddity<'a> {
-    /// The frame is no JSON from byte `offset` on; nothing of it was delivered.
-    /// *Count; the books of the markets that it names may have missed a change.*
+    /// The frame is invalid JSON at byte `offset`; nothing of it was delivered.
+    /// *Count; mark the books of the ids in it stale.*
     BadFrame {
-        /// Byte within the frame.
+        /// Byte offset within the frame.
         offset: usize,
         /// The frame, for [`each_id_named_in`] and [`markets_named_in`].
         frame: &'a str,
     },
-    /// One message is JSON but breaks the protocol; nothing of it was delivered.
-    /// *Count; a book may have missed a change.*
+    /// A JSON message that breaks the protocol; nothing of it was delivered.
+    /// *Count; mark its books stale.*
     BadMessage {
-        /// What is wrong.
+        /// The violation.
         fault: MessageFault,
-        /// Byte within the frame where the message ends.
+        /// Byte offset within the frame, near the message's end.
         offset: usize,
-        /// The market whose books may have missed a change; empty if none or not known.
+        /// Market whose books may have missed a change; empty if none or unknown.
         market: &'a str,
-        /// The token concerned, empty if it is not known or if several are.
+        /// Token concerned; empty if unknown or several.
         token: &'a str,
-        /// The message, or the frame that it is in, for [`each_id_named_in`]; empty where market and token say all.
+        /// The message, or its frame, for [`each_id_named_in`]; empty if `market` and `token` suffice.
         text: &'a str,
     },
-    /// A message of a kind that is not known. *Count.*
+    /// A message of an unknown type. *Count.*
     UnknownEvent(&'a str),
-    /// Keys that are not known, with commas between them, in the message just delivered. *Count.*
+    /// Unknown keys, separated by commas, of the message just delivered. *Count.*
     UnknownKeys(&'a str),
-    /// A text that is no JSON and not the answer to a ping. *Count.*
+    /// A text that is neither JSON nor a pong. *Count.*
     UnknownText(&'a str),
     /// The answer to a ping.
     Pong,
 }
 
-/// What a venue sent that is new or an error: a sample of each kind for the log of the core that may log. Cut at
-/// `STRANGE_BYTES_MAX`.
+/// A sample of an unknown or error message, for the log of the control core. Cut at `STRANGE_BYTES_MAX`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unrecognized {
-    /// A message of an unknown type, by its type, or a text that is no JSON.
+    /// A message of an unknown type, or a text that is not JSON.
     Message(String),
-    /// Keys that are not known, of a known message.
+    /// Unknown keys of a known message.
     Keys(String),
-    /// An error that the venue answered: its code and its text.
+    /// An error response: code and text.
     Error(String),
 }
 
@@ -326,22 +324,21 @@ impl std::fmt::Display for Unrecognized {
         match self {
             Self::Error(text) => write!(f, "the venue answered with error {text}"),
             Self::Message(text) => {
-                write!(f, "the venue sent what is not known, counted and passed over: {text:?}")
+                write!(f, "the venue sent an unknown message, counted and ignored: {text:?}")
             }
             Self::Keys(keys) => {
-                let text = format!("new keys: {keys}");
-                write!(f, "the venue sent what is not known, counted and passed over: {text:?}")
+                write!(f, "the venue sent unknown keys, counted and ignored: {keys:?}")
             }
         }
     }
 }
 
-/// Something undecodable, for the log of the core that may log.
+/// An undecodable input, for the log of the control core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadInput {
-    /// What is wrong with the message; `None` when the frame is no JSON.
+    /// The violation; `None` for invalid JSON.
     pub fault: Option<MessageFault>,
-    /// Byte within the frame.
+    /// Byte offset within the frame.
     pub offset: usize,
 }
 
@@ -350,23 +347,23 @@ impl std::fmt::Display for BadInput {
         match &self.fault {
             Some(fault @ MessageFault::Binary) => write!(f, "{fault}"),
             Some(fault) => write!(f, "{fault} in the message at byte {}", self.offset),
-            None => write!(f, "no JSON from byte {} on", self.offset),
+            None => write!(f, "invalid JSON at byte {}", self.offset),
         }
     }
 }
 
-/// Why a message was refused. The venue's fault, or a change of its protocol.
+/// Why a message was refused: a fault or change of the venue's protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageFault {
-    /// A key that the event needs is missing.
+    /// A required key is missing.
     Missing(&'static str),
-    /// A value is not what the key promises: no decimal, too many digits, out of range.
+    /// A value has the wrong type, too many digits or is out of range.
     BadValue(&'static str),
-    /// A key came twice.
+    /// A key is repeated.
     Repeated(&'static str),
     /// More levels or changes than the limits allow.
     TooMany(&'static str),
-    /// A binary frame: both venues send texts only.
+    /// A binary frame: both venues send text frames only.
     Binary,
 }
 
@@ -375,9 +372,9 @@ impl std::fmt::Display for MessageFault {
         match self {
             Self::Missing(key) => write!(f, "`{key}` is missing"),
             Self::BadValue(key) => write!(f, "`{key}` has no usable value"),
-            Self::Repeated(key) => write!(f, "`{key}` came twice"),
+            Self::Repeated(key) => write!(f, "`{key}` is repeated"),
             Self::TooMany(key) => write!(f, "`{key}` holds more entries than the limit"),
-            Self::Binary => f.write_str("a binary frame, and the venue sends texts only"),
+            Self::Binary => f.write_str("a binary frame; the venue sends text frames only"),
         }
     }
 }

@@ -1,56 +1,55 @@
-//! The ids that a text names which no decoder can read: a damaged message names its books all the same.
+//! Ids in a text that no decoder can read: finds the books that a damaged message concerns.
 //!
-//! Runs on:  shards, replay (pure), for damaged input only. Allocates where the text holds escapes.
-//! Bounds:   one pass for each of `ROUNDS_MAX` layers of escapes.
+//! Runs on:  shards, replay (pure), for damaged input only. Allocates if the text has escapes.
+//! Bounds:   one pass per layer of escapes, at most `ROUNDS_MAX`.
 //!
-//! An id counts only as a whole: one that touches the end of the text or a byte that was no UTF-8 may be a part
-//! of another one.
+//! An id that touches the end of the text or a byte that is not UTF-8 is ignored: it may be part of a longer one.
 
 use crate::base::limits::MESSAGES_PER_FRAME_MAX;
 
-/// Layers of JSON texts within JSON texts that are looked through.
+/// Maximum layers of JSON strings within JSON strings.
 const ROUNDS_MAX: usize = 4;
-/// A run of digits of this length is a token id wherever it stands: ids are 256-bit numbers.
+/// A run of at least this many digits is a token id under any key: ids are 256-bit numbers.
 const TOKEN_DIGITS_MIN: usize = 50;
-/// Bytes of a market id: `0x` and 31 or 32 bytes in hexadecimal.
+/// Length of a market id, bytes: `0x` and 31 or 32 bytes in hexadecimal.
 const MARKET_BYTES: [usize; 2] = [64, 66];
-/// Keys whose values are ids of markets, or of tokens, of any length.
+/// Keys whose values are market or token ids of any length.
 const MARKET_KEYS: [&str; 2] = ["market", "condition_id"];
 const TOKEN_KEYS: [&str; 5] =
     ["asset_id", "token_id", "assets_ids", "clob_token_ids", "position_ids"];
-/// Keys whose values look like ids and are none.
+/// Keys whose values have the form of ids and are none.
 const OTHER_KEYS: [&str; 2] = ["hash", "transaction_hash"];
 
-/// Calls `each` with every id in `text`; it says whether a book of that id is held. False when a message of the
-/// text may be about a book that no id names.
+/// Calls `each` with every id in `text`; `each` returns whether a book of that id exists. Returns false if a message of
+/// the text may concern a book without an id in it.
 pub fn each_id_named_in(text: &str, mut each: impl FnMut(&str) -> bool) -> bool {
-    let mut known = look_through(text, &mut each);
+    let mut known = scan_layer(text, &mut each);
     let mut unescaped = None;
     for _ in 0..ROUNDS_MAX {
         let Some(next) = unescape(unescaped.as_deref().unwrap_or(text)) else { break };
-        known |= look_through(&next, &mut each);
+        known |= scan_layer(&next, &mut each);
         unescaped = Some(next);
     }
     known
 }
 
-/// One layer. Where several messages are in the text, each must be named: a message begins at its `market`, or a
-/// few keys before.
-fn look_through(text: &str, each: &mut impl FnMut(&str) -> bool) -> bool {
+/// One layer. In a text of several messages each must have an id; a message begins at its `market` key or a few keys
+/// before.
+fn scan_layer(text: &str, each: &mut impl FnMut(&str) -> bool) -> bool {
     let bytes = text.as_bytes();
     let (mut known, mut here, mut markets) = (true, false, 0);
     let (mut key, mut at) = ("", 0);
     while at < bytes.len() {
-        if !is_of_word(bytes[at]) {
+        if !is_id_byte(bytes[at]) {
             at += 1;
             continue;
         }
         let start = at;
-        while at < bytes.len() && is_of_word(bytes[at]) {
+        while at < bytes.len() && is_id_byte(bytes[at]) {
             at += 1;
         }
-        let word = &text[start..at];
-        if word == "market" {
+        let item = &text[start..at];
+        if item == "market" {
             if markets > 0 {
                 known &= here;
                 here = false;
@@ -61,33 +60,33 @@ fn look_through(text: &str, each: &mut impl FnMut(&str) -> bool) -> bool {
             && b"\"' \t\r\n:,[{(".contains(&bytes[start - 1])
             && bytes.get(at).is_some_and(|next| b"\"'\\ \t\r\n:,]})".contains(next));
         if whole && !OTHER_KEYS.contains(&key) {
-            let by_form = is_token(word) && word.len() >= TOKEN_DIGITS_MIN
-                || is_market(word) && MARKET_BYTES.contains(&word.len());
-            let by_key = MARKET_KEYS.contains(&key) && is_market(word)
-                || TOKEN_KEYS.contains(&key) && is_token(word);
+            let by_form = is_token(item) && item.len() >= TOKEN_DIGITS_MIN
+                || is_market(item) && MARKET_BYTES.contains(&item.len());
+            let by_key = MARKET_KEYS.contains(&key) && is_market(item)
+                || TOKEN_KEYS.contains(&key) && is_token(item);
             if by_form || by_key {
-                here |= each(word) | by_form;
+                here |= each(item) | by_form;
             }
         }
-        key = word;
+        key = item;
     }
     known && here
 }
 
-const fn is_of_word(byte: u8) -> bool {
+const fn is_id_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
-fn is_token(word: &str) -> bool {
-    word.bytes().all(|byte| byte.is_ascii_digit())
+fn is_token(item: &str) -> bool {
+    item.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn is_market(word: &str) -> bool {
-    let digits = word.strip_prefix("0x").unwrap_or("");
+fn is_market(item: &str) -> bool {
+    let digits = item.strip_prefix("0x").unwrap_or("");
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// One layer of JSON escapes less; `None` where there is none.
+/// Removes one layer of JSON escapes; `None` if there is none.
 fn unescape(text: &str) -> Option<String> {
     if !text.contains('\\') {
         return None;
@@ -115,7 +114,7 @@ fn unescape(text: &str) -> Option<String> {
     Some(out)
 }
 
-/// The values of all keys `market`, read as text from a frame that is no JSON.
+/// Values of all keys `market` in a frame that is invalid JSON.
 pub fn markets_named_in(frame: &str) -> impl Iterator<Item = &str> {
     let behind_key = frame.split("\"market\"").skip(1);
     behind_key
@@ -134,7 +133,7 @@ mod tests {
     const TOKEN: &str =
         "1012345678901234567890123456789012345678901234567890123456789012345678911111";
 
-    /// The ids, and whether every message is named; no book is held.
+    /// The ids, and whether each message has one; no book exists.
     fn named(text: &str) -> (Vec<String>, bool) {
         let mut ids = Vec::new();
         let known = each_id_named_in(text, |id| {

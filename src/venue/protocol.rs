@@ -1,75 +1,74 @@
-//! What a venue must be able to do to be followed.
+//! The trait that a venue implements.
 //!
 //! Runs on:  any (pure).
 use super::{Capabilities, Catalogue, Dialog, Outline, Role, Sink, kalshi, polymarket};
 use crate::base::id::{TokenId, Venue};
 use std::fmt::Debug;
 
-/// A venue, and what is asked of it. A venue implements this, [`Catalogue`], [`Dialog`] and [`Decode`]; nothing else
-/// in the engine changes.
+/// A venue and its options. A new venue implements this, [`Catalogue`], [`Dialog`] and [`Decode`]; nothing else in the
+/// engine changes.
 pub trait Protocol: Catalogue + Debug + Sync {
-    /// Whose it is.
+    /// The venue's name.
     fn venue(&self) -> Venue;
 
-    /// What the engine must know of the venue.
+    /// Properties that the engine depends on.
     fn capabilities(&self) -> Capabilities;
 
-    /// The flags that say where the catalogue and the stream are.
+    /// Flags that set the addresses of the catalog and the stream.
     fn address_flags(&self) -> [&'static str; 2];
 
-    /// Names of the REST services of the catalogue and of books among the services; one name where they are one.
+    /// Service names of the catalog and of the books; equal if they are one service.
     fn service_names(&self) -> [&'static str; 2];
 
-    /// The stream's name among the services.
+    /// Service name of the stream.
     fn stream_name(&self) -> &'static str;
 
-    /// A connection of this role, on which nothing was asked yet.
+    /// A new subscription state machine for a connection of this role.
     fn dialog(&self, role: Role) -> Box<dyn Dialog>;
 
-    /// A decoder of the frames.
+    /// A frame decoder.
     fn decoder(&self) -> Decoder;
 
-    /// What the REST interface is asked for the books of these tokens; those that the venue does not know are
-    /// left out of the answer.
+    /// The REST request for the books of these tokens; the response omits tokens that the venue does not know.
     fn books_request(&self, tokens: &[TokenId]) -> BooksQuestion;
 
-    /// Whether this frame can only be one of this venue's; for recordings that do not say whose they are.
+    /// Whether this frame can only be this venue's; for captures that do not name their venue.
     fn is_certain_of(&self, frame: &str) -> bool {
         let _ = frame;
         false
     }
 }
 
-/// A [`Protocol`], of which there is one value for the whole process.
+/// A [`Protocol`] that lives as long as the process.
 pub type Feed = &'static dyn Protocol;
 
-/// A question for books over REST.
+/// A book request over REST.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BooksQuestion {
-    /// Path and query behind the host.
+    /// Path and query.
     pub path: String,
-    /// The JSON of a `POST`; without it the question is a `GET`.
+    /// JSON body of a `POST`; `None`: a `GET`.
     pub body: Option<String>,
 }
 
-/// Reads the frames of a venue; one per thread.
+/// Decodes the frames of a venue; one per thread.
 pub trait Decode: Debug + Send {
-    /// Reads one text frame and delivers its messages to `sink` in order; gives their number. What cannot be read
-    /// is delivered as an [`Oddity`](super::Oddity).
+    /// Decodes one text frame and delivers its messages to `sink` in order; returns their number. Input that cannot be
+    /// read is delivered as an [`Oddity`](super::Oddity).
     fn decode(&mut self, frame: &str, sink: &mut dyn Sink) -> u32;
 
-    /// Reads an answer to a [`BooksQuestion`]; gives the number of books.
+    /// Decodes the response to a [`BooksQuestion`]; returns the number of books.
     fn decode_books(&mut self, text: &str, sink: &mut dyn Sink) -> u32;
 
-    /// What a reader must know of a frame without applying it. Empty where messages are not numbered.
+    /// Summary of a frame, read without applying it. Empty for venues without sequence numbers.
     fn outline<'a>(&mut self, frame: &'a str) -> Outline<'a> {
         let _ = frame;
         Outline::default()
     }
 }
 
-/// The decoder of a venue's frames; one per thread. Those of this library are called without a table of functions: a
-/// message takes some hundred nanoseconds.
+/// A venue's frame decoder; one per thread. The built-in ones are dispatched statically: a message takes some hundred
+/// nanoseconds.
 #[derive(Debug)]
 pub enum Decoder {
     /// Polymarket's.
@@ -90,8 +89,8 @@ impl Decoder {
         }
     }
 
-    /// Goes on with a frame, for about `budget_bytes` of it; gives the number of messages delivered by this
-    /// part. Only lists of messages are divided.
+    /// Decodes about `budget_bytes` more of a frame; returns the number of messages delivered. Only lists of messages
+    /// are divided.
     pub fn decode_part(
         &mut self,
         frame: &str,
@@ -109,12 +108,11 @@ impl Decoder {
         match self {
             Self::Kalshi(decoder) => decoder.decode(frame, sink),
             Self::Other(decoder) => decoder.decode(frame, sink),
-            Self::Polymarket(_) => unreachable!("read above"),
+            Self::Polymarket(_) => unreachable!("handled above"),
         }
     }
 
-    /// Goes on with an answer to a [`BooksQuestion`], for about `budget_bytes` of it; gives the number of books
-    /// delivered by this part.
+    /// Decodes about `budget_bytes` more of the response to a [`BooksQuestion`]; returns the number of books delivered.
     pub fn decode_books_part(
         &mut self,
         text: &str,
@@ -133,55 +131,54 @@ impl Decoder {
     }
 }
 
-/// How far the decoding of one frame is; for frames that are decoded in parts.
+/// Position in a frame that is decoded in parts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     pub(super) phase: Phase,
-    /// Byte of the frame that is looked at next.
+    /// Next byte.
     pub(super) at: usize,
-    /// Messages found by the check.
+    /// Messages validated.
     pub(super) checked: u32,
 }
 
-/// A list is read twice: once to see that it is whole, then to deliver. So nothing of a torn one
-/// is applied.
+/// A list is read twice, first to validate it, then to deliver it: a truncated list is never applied in part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Nothing was looked at.
+    /// Nothing read.
     #[default]
     New,
-    /// A list's messages are checked one by one.
+    /// Validating the list's messages.
     Check,
-    /// A list's messages are delivered one by one.
+    /// Delivering the list's messages.
     Deliver,
-    /// Everything was delivered.
+    /// All delivered.
     Done,
 }
 
 impl Progress {
-    /// Of a frame that is decoded at once.
+    /// A frame that is decoded at once.
     pub(super) const fn done() -> Self {
         Self { phase: Phase::Done, at: 0, checked: 0 }
     }
 
-    /// Of a text that is decoded from `at` on next; its end is [`Progress::done`].
+    /// A text whose next byte is `at`; ends with [`Progress::done`].
     pub(super) const fn from(at: usize) -> Self {
         Self { phase: Phase::Deliver, at, checked: 0 }
     }
 
-    /// The byte that is looked at next.
+    /// Next byte.
     pub(super) const fn at(&self) -> usize {
         self.at
     }
 
-    /// True when the frame was decoded to its end.
+    /// Whether the frame is decoded to its end.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.phase == Phase::Done
     }
 }
 
-/// There is one value of a protocol for what is asked of a venue.
+/// Equal by venue: options do not count.
 impl PartialEq for dyn Protocol {
     fn eq(&self, other: &Self) -> bool {
         self.venue() == other.venue()

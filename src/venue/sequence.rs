@@ -1,68 +1,68 @@
-//! Sequence numbers: one counter for each subscription of a connection.
+//! Sequence numbers: one counter per subscription of a connection.
 //!
-//! Runs on:  shards, replay's reader (pure). Bounds: `SIDS_PER_CONNECTION_MAX` counters a connection.
+//! Runs on:  shards, replay's reader (pure). Bounds: `SIDS_PER_CONNECTION_MAX` counters per connection.
 //!
-//! The venue numbers every message of a subscription from 1, acknowledgements included (kalshi/protocol.md, 2.7). A
-//! number that is missing is a message that will not arrive; its market is unknown.
+//! Every message of a subscription is numbered from 1, `ok` responses included (kalshi/protocol.md, 2.7). A missing
+//! number is a lost message of an unknown market.
 use crate::base::limits::SIDS_PER_CONNECTION_MAX;
 use crate::venue::BookContent;
 
-/// What a number says.
+/// Result of a sequence check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The next one.
+    /// The expected number.
     Next,
-    /// It was there before: *drop the message*.
+    /// Not above the last number: *drop the message*.
     Duplicate,
-    /// So many messages are missing before it: *no book of the subscription is right any more; the message itself
-    /// counts*. 0 where its subscription is not the one of the connection, and what is missing is not known.
+    /// Number of messages missing before it: *every book of the subscription is stale; apply the message*. 0 if it
+    /// belongs to another subscription, so that the number is unknown.
     Hole(u64),
 }
 
-/// Numbers from here on stand for the subscriptions of messages that name none, one for each channel: the venue counts
-/// small numbers from 1.
+/// Synthetic subscription ids of messages without `sid`, one per channel, begin here; the venue's are small numbers
+/// from 1.
 pub const UNNAMED_SID_MIN: u64 = u64::MAX - 3;
 
 /// The counters of one connection.
 #[derive(Clone, Debug, Default)]
 pub struct Sequences {
     last: Vec<(u64, u64)>,
-    /// The subscription that was acknowledged last.
+    /// The subscription acknowledged last.
     own: Option<u64>,
 }
 
 impl Sequences {
-    /// A new session: subscriptions and numbers begin anew (kalshi/protocol.md, 2.7).
+    /// A new session: subscriptions and numbers restart (kalshi/protocol.md, 2.7).
     pub fn reset(&mut self) {
         self.last.clear();
         self.own = None;
     }
 
-    /// A subscription begins: what comes without a subscription's number counts anew.
+    /// A subscription begins: the counters of messages without `sid` restart.
     pub fn begin(&mut self, sid: u64) {
         self.last.retain(|(sid, _)| *sid < UNNAMED_SID_MIN);
         self.own = Some(sid);
     }
 
-    /// Takes the number of a message. The first one of a subscription that does not begin at 1 is a hole, but
-    /// for a recording (`begins_anywhere`), whose beginning may be missing.
+    /// Checks the number of a message. A first number above 1 is a gap, except in a capture (`begins_anywhere`), whose
+    /// beginning may be missing.
     ///
-    /// A connection has one subscription of books (kalshi/protocol.md, 2.7): a message of a book that names another
-    /// one, or none where others do, may be one that the subscription misses, and is a hole.
+    /// A connection has one book subscription (kalshi/protocol.md, 2.7): a book message with another `sid`, or with
+    /// none while others have one, counts as a gap.
     pub fn take(
         &mut self,
         (sid, seq): (u64, u64),
         content: BookContent,
         begins_anywhere: bool,
     ) -> Verdict {
-        let foreign = content != BookContent::None && self.is_foreign(sid);
+        let other = content != BookContent::None && self.is_other_subscription(sid);
         match self.count(sid, seq, begins_anywhere) {
-            Verdict::Next | Verdict::Duplicate if foreign => Verdict::Hole(0),
+            Verdict::Next | Verdict::Duplicate if other => Verdict::Hole(0),
             verdict => verdict,
         }
     }
 
-    fn is_foreign(&self, sid: u64) -> bool {
+    fn is_other_subscription(&self, sid: u64) -> bool {
         if sid >= UNNAMED_SID_MIN {
             return self.last.iter().any(|(known, _)| *known < UNNAMED_SID_MIN);
         }
@@ -72,7 +72,7 @@ impl Sequences {
     fn count(&mut self, sid: u64, seq: u64, begins_anywhere: bool) -> Verdict {
         let Some((_, last)) = self.last.iter_mut().find(|(known, _)| *known == sid) else {
             if self.last.len() >= SIDS_PER_CONNECTION_MAX {
-                // A venue that opens subscriptions without end: the oldest is forgotten.
+                // Oldest first.
                 self.last.remove(0);
             }
             self.last.push((sid, seq));
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_subscription_counts_by_itself_and_nothing_is_taken_twice() {
+    fn each_subscription_counts_by_itself_and_duplicates_are_dropped() {
         let mut sequences = Sequences::default();
         let mut take = |sid, seq| sequences.take((sid, seq), BookContent::None, false);
         assert_eq!(take(1, 1), Verdict::Next);
@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(take(1, 2), Verdict::Next);
         assert_eq!(take(1, 2), Verdict::Duplicate);
         assert_eq!(take(1, 5), Verdict::Hole(2));
-        assert_eq!(take(1, 4), Verdict::Duplicate, "late: its place is gone");
+        assert_eq!(take(1, 4), Verdict::Duplicate, "late");
         assert_eq!(take(1, 6), Verdict::Next);
         assert_eq!(take(2, 2), Verdict::Next);
         assert_eq!(take(3, 3), Verdict::Hole(2), "a live subscription begins at 1");
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_book_of_another_subscription_or_of_none_is_a_hole() {
+    fn a_book_of_another_subscription_or_of_none_is_a_gap() {
         for anywhere in [false, true] {
             let mut sequences = Sequences::default();
             sequences.begin(1);
@@ -126,7 +126,7 @@ mod tests {
             assert_eq!(take(1, 1, BookContent::Snapshot), Verdict::Next);
             assert_eq!(take(1, 2, BookContent::Change), Verdict::Next);
             for sid in [9, UNNAMED_SID_MIN] {
-                // The first message of a subscription, the next one, and the same again.
+                // First, next and duplicate message.
                 for seq in [1, 2, 2] {
                     assert_eq!(
                         take(sid, seq, BookContent::Change),
@@ -137,11 +137,11 @@ mod tests {
             }
             assert_eq!(take(9, 3, BookContent::None), Verdict::Next, "no book is concerned");
             assert_eq!(take(1, 3, BookContent::Change), Verdict::Next);
-            // Another one takes its place.
+            // A new subscription replaces it.
             sequences.begin(2);
             assert_eq!(sequences.take((2, 1), BookContent::Change, anywhere), Verdict::Next);
             assert_eq!(sequences.take((1, 4), BookContent::Change, anywhere), Verdict::Hole(0));
-            // Where none was acknowledged, or none is ever named, any will do.
+            // Without an acknowledged subscription any `sid` is accepted.
             sequences.reset();
             assert_eq!(sequences.take((7, 1), BookContent::Change, anywhere), Verdict::Next);
             sequences.reset();

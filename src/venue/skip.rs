@@ -1,25 +1,25 @@
-//! Entries of a catalogue that are not followed, and why.
+//! Catalog entries that are not followed, and the reasons.
 //!
 //! Runs on:  the control core (pure).
 //!
-//! Some entries have no book by the venue's own rules; that is no fault. All others should have one, and this program
-//! cannot find it: the venue may have changed its schema. [`SkipReason::is_drift`] tells the two apart.
+//! Some entries have no book by the venue's rules. For all others a missing book may mean a change of the venue's
+//! schema: [`SkipReason::is_drift`].
 use crate::base::id::MarketId;
 use crate::base::limits::SKIPPED_NAME_BYTES_MAX;
 
-/// An entry that is not followed.
+/// A catalog entry that is not followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skipped {
     /// The market, if its id could be read.
     pub market: Option<MarketId>,
-    /// What a person finds the entry by: its readable name, its number or its beginning. Escaped and cut.
+    /// Slug, number or beginning of the entry, escaped and cut.
     pub name: String,
-    /// Why.
+    /// The reason.
     pub reason: SkipReason,
 }
 
 impl Skipped {
-    /// The entry of `market`, with any text of the venue's to find it by.
+    /// The entry of `market`; `name` is any text of the venue that identifies it.
     #[must_use]
     pub fn new(market: Option<MarketId>, name: &str, reason: SkipReason) -> Self {
         let name = name[..name.floor_char_boundary(SKIPPED_NAME_BYTES_MAX)].escape_debug();
@@ -38,49 +38,49 @@ impl std::fmt::Display for Skipped {
     }
 }
 
-/// Why an entry of the catalogue is not followed. *Count and go on.*
+/// Why a catalog entry is not followed. *Count and go on.*
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SkipReason {
     /// `active` is false.
     Inactive,
-    /// `enableOrderBook` is false: it trades elsewhere.
+    /// `enableOrderBook` is false.
     NoOrderBook,
-    /// `acceptingOrders` is false: not yet, or no longer.
+    /// `acceptingOrders` is false.
     NotAccepting,
-    /// A combination of markets: it is traded by quotes and has no book, or is not asked for.
+    /// A combination of markets: traded by quotes without a book, or not followed by configuration.
     Combo,
-    /// It is traded by requests for quotes and has no book.
+    /// Traded by requests for quotes (RFQ), without a book.
     QuotesOnly,
-    /// Its end has passed, and ends are taken at their word.
+    /// Its end time has passed, and markets are closed at their end time by configuration.
     Ended,
-    /// `version` is none that this program knows.
+    /// `version` has an unknown value.
     UnknownVersion,
-    /// `version` is missing, and there are ids of more than one version.
+    /// `version` is missing, and ids of more than one version are present.
     NoVersion,
-    /// `active`, `enableOrderBook` or `acceptingOrders` is missing or neither true nor false.
+    /// `active`, `enableOrderBook` or `acceptingOrders` is missing or not a boolean.
     NoFlag,
-    /// The status is missing or none that is known.
+    /// The status is missing or unknown.
     UnknownStatus,
-    /// Not exactly two tokens where the version has them.
+    /// The number of tokens is not two.
     NotTwoTokens,
-    /// The market's id is missing or no id.
+    /// The market's id is missing or malformed.
     BadId,
-    /// A token is no id, or both are the same.
+    /// A token id is malformed, or both are the same.
     BadToken,
-    /// A token belongs to another market already.
+    /// A token belongs to another market.
     TokenTaken,
-    /// It is followed by other tokens than the catalogue lists now.
+    /// The market is followed with other tokens than listed now.
     OtherTokens,
-    /// The entry is no object.
+    /// The entry is no JSON object.
     NoObject,
-    /// An event has no list of markets.
+    /// An event without a list of markets.
     NoMarkets,
-    /// As many markets are known as this program can hold.
+    /// The registry is full.
     Full,
 }
 
 impl SkipReason {
-    /// The word for it in statistics.
+    /// The reason in `/stats`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -105,8 +105,7 @@ impl SkipReason {
         }
     }
 
-    /// True where the market should have a book that this program does not find; false where the venue's own rules
-    /// say that it has none now.
+    /// True if the market should have a book; false if it has none by the venue's rules.
     #[must_use]
     pub const fn is_drift(self) -> bool {
         !matches!(
@@ -120,7 +119,7 @@ impl SkipReason {
         )
     }
 
-    /// For people: what is wrong with the entry.
+    /// The reason as a sentence.
     #[must_use]
     pub const fn explanation(self) -> &'static str {
         match self {
@@ -151,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_venue_writes_is_cut_and_escaped() {
+    fn venue_text_is_cut_and_escaped() {
         let market = MarketId::new("0xa1");
         let show = |market, name: &str| Skipped::new(market, name, SkipReason::BadId).to_string();
         assert_eq!(show(market, "a\u{1b}[31m\n"), "0xa1 (a\\u{1b}[31m\\n)");

@@ -1,18 +1,18 @@
-//! Addresses of the venue's services, checked.
+//! Validated addresses of services.
 //!
 //! Runs on:  any (pure).
 
-/// An address that cannot be used: one line with the address, the fault and what is expected.
+/// An invalid address: one line with the address, the fault and the expected form.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct EndpointError(String);
 
-/// An address of the venue, checked.
+/// A validated address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// The whole address without a trailing slash.
+    /// The address without a trailing slash.
     pub url: String,
-    /// Its host: a name or an IP address without brackets.
+    /// Host name, or IP address without brackets.
     pub host: String,
     /// Its port.
     pub port: u16,
@@ -21,43 +21,41 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// The same, if paths may be appended to it.
+    /// The same address, if paths can be appended to it.
     ///
     /// # Errors
-    /// [`EndpointError`] when it has a query: *the user must mend it*.
+    /// [`EndpointError`] if it has a query: *the user must correct it*.
     pub fn as_base(self) -> Result<Self, EndpointError> {
         match self.url.contains('?') {
-            true => {
-                Err(EndpointError(format!("{}: an address to build on has no query", self.url)))
-            }
+            true => Err(EndpointError(format!("{}: a base address must have no query", self.url))),
             false => Ok(self),
         }
     }
 
-    /// Checks an address; `schemes` are the plain and the TLS scheme.
+    /// Parses an address; `schemes` are the plain and the TLS scheme.
     ///
     /// # Errors
-    /// [`EndpointError`] that says what is wrong: *the user must mend it*.
+    /// [`EndpointError`]: *the user must correct it*.
     pub fn parse(text: &str, schemes: [&str; 2]) -> Result<Self, EndpointError> {
         let [plain, secure] = schemes;
         let wrong = |what: &str| {
             EndpointError(format!("{text}: {what}; expected {secure}://HOST[:PORT][/PATH]"))
         };
-        let uri: http::Uri = text.parse().map_err(|_| wrong("this is no address"))?;
+        let uri: http::Uri = text.parse().map_err(|_| wrong("it is no valid address"))?;
         let tls = match uri.scheme_str() {
             Some(scheme) if scheme == secure => true,
             Some(scheme) if scheme == plain => false,
-            Some(_) => return Err(wrong("the scheme does not fit")),
+            Some(_) => return Err(wrong("the scheme is another")),
             None => return Err(wrong("the scheme is missing")),
         };
         let host = uri.host().filter(|host| !host.is_empty());
         let host = host.ok_or_else(|| wrong("the host is missing"))?;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        // A port beyond 65535 is no port to the parser, and would become the default one.
+        // The parser ignores a port above 65535; the default would be used instead.
         let authority = uri.authority().map_or("", |authority| authority.as_str());
         let behind_host = authority.rsplit(['@', ']']).next().unwrap_or("");
         if behind_host.contains(':') && uri.port_u16().is_none() {
-            return Err(wrong("the port is unusable"));
+            return Err(wrong("the port is invalid"));
         }
         let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
         Ok(Self { url: text.trim_end_matches('/').to_owned(), host, port, tls })

@@ -1,9 +1,9 @@
-//! One HTTP/1.1 exchange over memory: a request out, bytes in, a whole response out.
+//! One HTTP/1.1 exchange over memory: request out, bytes in, complete response out.
 //!
-//! Runs on:  control core (pure). Owns: the request's bytes and the response so far.
-//! Bounds:   `HTTP_HEAD_BYTES_MAX` for all heads of the answer together, interim ones (class 1xx) with it, and
-//!           for framing (chunk sizes, trailers) without a byte of body between; the body bound given by the
-//!           caller for the body as sent and as inflated, and twice that for its framing.
+//! Runs on:  control core (pure). Owns: the request's bytes and the partial response.
+//! Bounds:   `HTTP_HEAD_BYTES_MAX` for all heads of a response together (1xx included), and for consecutive framing
+//!           (chunk sizes, trailers) without body bytes; the caller's limit for the body as sent and as inflated, and
+//!           twice that for its framing.
 mod location;
 mod retry;
 
@@ -19,40 +19,40 @@ use std::io::Write;
 use ureq_proto::client::state::{RecvBody, RecvResponse, SendRequest};
 use ureq_proto::client::{Call, RecvBodyResult, RecvResponseResult, SendRequestResult};
 
-/// How the program calls itself to servers.
+/// `User-Agent` of all requests.
 pub const USER_AGENT: &str = concat!("ringbook/", env!("CARGO_PKG_VERSION"));
 
-/// Why an exchange cannot go on. The connection is closed in every case.
+/// Why an exchange failed. The connection is closed in every case.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HttpError {
-    /// Our own request cannot be written (bad URL or header): *a bug or a bad configuration*.
+    /// The request cannot be encoded (bad URL or header): *a bug or invalid configuration*.
     #[error("the request cannot be written: {0}")]
     BadRequest(String),
-    /// The server closed before the first byte of its answer. On a connection that was used before
-    /// that is the ordinary end of keep-alive: *send an idempotent request once more*.
+    /// The server closed before the first byte of the response. On a reused connection this is the usual end of
+    /// keep-alive: *repeat an idempotent request once*.
     #[error("the server closed without an answer")]
     ClosedBeforeAnswer,
-    /// The server closed in the middle of its answer: *count and try later*.
+    /// The server closed within the response: *count and retry later*.
     #[error("the server closed in the middle of its answer")]
     Truncated,
-    /// The head of the answer exceeds `HTTP_HEAD_BYTES_MAX`: *count and give up*.
+    /// The response head exceeds `HTTP_HEAD_BYTES_MAX`: *count and give up*.
     #[error("the head of the answer exceeds {HTTP_HEAD_BYTES_MAX} bytes")]
     HeadTooLarge,
-    /// The body, inflated, exceeds the caller's bound: *count and give up*.
+    /// The inflated body exceeds the caller's limit: *count and give up*.
     #[error("the body of the answer exceeds {bytes_max} bytes")]
     BodyTooLarge {
-        /// The bound in bytes.
+        /// The limit in bytes.
         bytes_max: usize,
     },
-    /// The answer is not HTTP, or its compressed body is damaged: *count and try later*.
+    /// Invalid HTTP, or a damaged compressed body: *count and retry later*.
     #[error("the answer is not valid HTTP: {}", one_line(.0))]
     Malformed(String),
-    /// The body is encoded in a way that was not asked for: *count and give up*.
-    #[error("the answer is encoded as `{}`, which was not asked for", one_line(.0))]
+    /// A content encoding that was not requested: *count and give up*.
+    #[error("the answer has the encoding `{}`, which was not requested", one_line(.0))]
     UnknownEncoding(String),
 }
 
-/// A request before it is sent.
+/// A request.
 #[derive(Clone, Debug)]
 pub struct Request {
     method: Method,
@@ -62,7 +62,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// Any method, with an absolute URL and a body, which may be empty.
+    /// A request with any method, an absolute URL and a body, which may be empty.
     #[must_use]
     pub fn new(method: Method, url: impl Into<String>, body: Vec<u8>) -> Self {
         Self { method, url: url.into(), headers: Vec::new(), body }
@@ -88,7 +88,7 @@ impl Request {
         self
     }
 
-    /// True when sending it twice does no more than sending it once.
+    /// Whether the method is idempotent.
     #[must_use]
     pub fn is_idempotent(&self) -> bool {
         self.method.is_idempotent()
@@ -100,8 +100,8 @@ impl Request {
         &self.url
     }
 
-    /// The request that an answer with `status`, a redirect to `url`, asks for (RFC 9110, 15.4): 303 is
-    /// fetched, and so is what 301 and 302 made of a `POST`, as everybody does; all else is repeated.
+    /// The request that follows a redirect with `status` to `url` (RFC 9110, 15.4): `GET` after 303, and after 301 or
+    /// 302 of a `POST`, as is common practice; otherwise the same request.
     #[must_use]
     pub fn redirected(&self, status: u16, url: String) -> Self {
         let reads = self.method == Method::GET || self.method == Method::HEAD;
@@ -119,16 +119,16 @@ impl Request {
     }
 }
 
-/// A whole response.
+/// A complete response.
 #[derive(Clone, Debug)]
 pub struct Response {
-    /// HTTP status; anything from 101 on, 4xx and 5xx too.
+    /// HTTP status from 101 up, 4xx and 5xx included.
     pub status: u16,
     /// The headers.
     pub headers: HeaderMap,
     /// The body, inflated.
     pub body: Vec<u8>,
-    /// True when the connection may carry another request.
+    /// Whether the connection can carry another request.
     pub keep_alive: bool,
 }
 
@@ -139,26 +139,25 @@ impl Response {
         matches!(self.status, 200..=299)
     }
 
-    /// The first value of a header, if it is text; the name in lower case.
+    /// First value of a header, if it is text; `name` in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// Where a redirect leads, as an absolute URL; `asked` is the URL that was asked for. `None` when this is
-    /// no redirect, or one that leads nowhere.
+    /// Target of a redirect as an absolute URL, relative to the request URL `requested`. `None` if there is none.
     #[must_use]
-    pub fn redirect(&self, asked: &str) -> Option<String> {
+    pub fn redirect(&self, requested: &str) -> Option<String> {
         match self.status {
             301 | 302 | 303 | 307 | 308 => {
-                location::resolve(asked, self.header("location")?.trim())
+                location::resolve(requested, self.header("location")?.trim())
             }
             _ => None,
         }
     }
 
-    /// How long the server wants to be left alone after an answer 429 or 503, nanoseconds: `Retry-After`
-    /// in seconds or as a date, which `wall_ns` (since the Unix epoch) is taken from.
+    /// Pause requested by a 429 or 503 response, nanoseconds: `Retry-After`, a date being relative to `wall_ns` (since
+    /// the Unix epoch).
     #[must_use]
     pub fn pause_ns(&self, wall_ns: u64) -> Option<u64> {
         if self.status != 429 && self.status != 503 {
@@ -167,14 +166,14 @@ impl Response {
         self.retry_after_s(wall_ns).map(|seconds| seconds.saturating_mul(SECOND_NS))
     }
 
-    /// `Retry-After` in seconds from `wall_ns` on; `None` when it is missing, or neither a number nor a date.
+    /// `Retry-After` in seconds from `wall_ns`; `None` if missing or invalid.
     #[must_use]
     pub fn retry_after_s(&self, wall_ns: u64) -> Option<u64> {
         let after = RetryAfter::parse(self.header("retry-after")?)?;
         Some(after.seconds_from(wall_ns))
     }
 
-    /// The status for people; of a redirect, which is not followed elsewhere, with where it leads.
+    /// The status as text; for a redirect that is not followed, with its target.
     #[must_use]
     pub fn status_line(&self) -> String {
         match self.header("location") {
@@ -186,7 +185,7 @@ impl Response {
     }
 }
 
-/// What is said of a redirect that is not followed.
+/// Description of a redirect that is not followed.
 pub(crate) fn redirect_line(status: u16, location: &str) -> String {
     let shown = one_line_of(location.trim().as_bytes(), LOCATION_BYTES_SHOWN);
     format!("HTTP {status}, a redirect to {shown}, which is not followed; correct the address")
@@ -200,11 +199,11 @@ pub struct Exchange {
     taken: usize,
     answered: bool,
     head: Option<(u16, HeaderMap)>,
-    /// Bytes of interim heads.
+    /// Bytes of 1xx heads.
     interim_bytes: usize,
-    /// Bytes of framing since the last byte of the body.
+    /// Bytes of framing since the last body byte.
     framing_bytes: usize,
-    /// Bytes of the body with its framing.
+    /// Bytes of the body including framing.
     body_wire_bytes: usize,
     body: Body,
     scratch: Box<[u8]>,
@@ -222,10 +221,10 @@ impl std::fmt::Debug for Exchange {
 }
 
 impl Exchange {
-    /// An exchange whose response body may have up to `body_bytes_max` bytes.
+    /// An exchange with a response body of at most `body_bytes_max` bytes.
     ///
     /// # Errors
-    /// [`HttpError::BadRequest`] when the URL or a header cannot be sent.
+    /// [`HttpError::BadRequest`] if the URL or a header is invalid.
     pub fn new(request: &Request, body_bytes_max: usize) -> Result<Self, HttpError> {
         let bad = |e: &dyn std::fmt::Display| HttpError::BadRequest(e.to_string());
         let mut builder = ::http::Request::builder()
@@ -243,7 +242,7 @@ impl Exchange {
         }
         let head = builder.body(()).map_err(|e| bad(&e))?;
         if head.uri().host().is_none() {
-            return Err(HttpError::BadRequest(format!("`{}` names no host", request.url)));
+            return Err(HttpError::BadRequest(format!("`{}` has no host", request.url)));
         }
         let call = Call::new(head).map_err(|e| bad(&e))?.proceed();
         let mut output = Vec::with_capacity(512 + request.body.len());
@@ -263,25 +262,25 @@ impl Exchange {
         })
     }
 
-    /// The whole request; to be sent once.
+    /// Takes the encoded request; to be sent once.
     #[must_use]
     pub fn take_output(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.output)
     }
 
-    /// True once any byte of the answer has come.
+    /// Whether any byte of the response has arrived.
     #[must_use]
     pub const fn is_answered(&self) -> bool {
         self.answered
     }
 
-    /// Takes bytes of the answer, in any portions; gives the response when it is complete.
+    /// Handles bytes of the response in any portions; returns the response when complete.
     ///
     /// # Errors
-    /// Every error but [`HttpError::BadRequest`] and those of [`Exchange::handle_eof`].
+    /// All but [`HttpError::BadRequest`] and those of [`Exchange::handle_eof`].
     pub fn handle_bytes(&mut self, bytes: &[u8]) -> Result<Option<Response>, HttpError> {
         self.answered |= !bytes.is_empty();
-        // What was read is dropped, or the answer's framing would pile up: it has no bound.
+        // Consumed bytes are dropped: framing has no total bound.
         self.input.drain(..self.taken);
         self.taken = 0;
         self.input.extend_from_slice(bytes);
@@ -301,16 +300,16 @@ impl Exchange {
         }
     }
 
-    /// The server closed its side; a body without a length ends here.
+    /// The server closed its side; this ends a body without length.
     ///
     /// # Errors
-    /// [`HttpError::ClosedBeforeAnswer`] or [`HttpError::Truncated`] when more was announced.
+    /// [`HttpError::ClosedBeforeAnswer`], or [`HttpError::Truncated`] if the response is incomplete.
     pub fn handle_eof(&mut self) -> Result<Response, HttpError> {
         if !self.answered {
             return Err(HttpError::ClosedBeforeAnswer);
         }
         match self.phase.take() {
-            // Only a close-delimited body can proceed before its end was seen.
+            // Only a close-delimited body can proceed before its end.
             Some(Phase::Body(call)) if call.can_proceed() => self.finish(true),
             _ => Err(HttpError::Truncated),
         }
@@ -321,7 +320,7 @@ impl Exchange {
         let unread_bytes = unread.len();
         let (used, response) = call.try_response(unread, false).map_err(malformed)?;
         self.taken += used;
-        // However it was cut: the same head is too large whole and in pieces.
+        // The limit must not depend on how the head is split.
         let head_bytes = if used > 0 || response.is_some() { used } else { unread_bytes };
         if self.interim_bytes + head_bytes > HTTP_HEAD_BYTES_MAX {
             return Err(HttpError::HeadTooLarge);
@@ -329,7 +328,7 @@ impl Exchange {
         let Some(response) = response else {
             self.interim_bytes += used;
             self.phase = Some(Phase::Head(call));
-            // A head of class 1xx was taken whole: the real one may follow at once.
+            // A 1xx head was consumed: the final one may follow.
             return Ok(if used > 0 { Step::Again } else { Step::Wait });
         };
         let length = response.headers().get(header::CONTENT_LENGTH);
@@ -375,7 +374,7 @@ impl Exchange {
         }
     }
 
-    /// Framing has a bound of its own: it may go on without end, and the body's bound knows nothing of it.
+    /// The body's limit does not include framing, which could continue without end.
     fn count_framing(&mut self, used: usize, made: usize) -> Result<(), HttpError> {
         let before = if made > 0 { 0 } else { self.framing_bytes };
         self.framing_bytes = before + used.saturating_sub(made);
@@ -395,7 +394,7 @@ impl Exchange {
     fn finish(&mut self, must_close: bool) -> Result<Response, HttpError> {
         let (status, headers) = self.head.take().expect("the head comes before the body's end");
         let body = self.body.finish()?;
-        // Bytes after the answer belong to nobody: such a connection must not be used again.
+        // Unexpected bytes after the response: the connection must not be reused.
         let keep_alive = !must_close && self.taken == self.input.len();
         Ok(Response { status, headers, body, keep_alive })
     }
@@ -404,7 +403,7 @@ impl Exchange {
 enum Step {
     Wait,
     Again,
-    /// With whether the connection must be closed.
+    /// The value: whether the connection must be closed.
     Done(bool),
 }
 
@@ -412,7 +411,7 @@ fn malformed(error: ureq_proto::Error) -> HttpError {
     HttpError::Malformed(error.to_string())
 }
 
-/// Writes head and body at once; the head grows the buffer until it fits.
+/// Encodes head and body; the buffer grows until the head fits.
 fn write_request(
     mut call: Call<SendRequest>,
     body: &[u8],
@@ -444,7 +443,7 @@ fn write_request(
     }
 }
 
-/// The body so far, inflated as it comes.
+/// The body so far, inflated while it arrives.
 struct Body {
     bytes_max: usize,
     /// Bytes as sent.
@@ -492,7 +491,7 @@ impl Body {
             return self.plain.write_all(bytes).map_err(|_| self.too_large());
         }
         let bytes_max = self.bytes_max;
-        // Empty members inflate to nothing, as many as there are.
+        // Empty gzip members inflate to nothing, so the inflated limit does not bound their number.
         self.received_bytes += bytes.len();
         if self.received_bytes > bytes_max {
             return Err(self.too_large());
@@ -504,7 +503,7 @@ impl Body {
         result.map_err(|e| gzip_error(&e, full, bytes_max))
     }
 
-    /// The whole body. An announced gzip body without a byte is an empty one.
+    /// The complete body. An announced gzip body without bytes is empty.
     fn finish(&mut self) -> Result<Vec<u8>, HttpError> {
         let Some(mut decoder) = self.inflating.take() else {
             return Ok(std::mem::take(&mut self.plain.bytes));
@@ -524,7 +523,7 @@ fn gzip_error(error: &std::io::Error, full: bool, bytes_max: usize) -> HttpError
     }
 }
 
-/// Memory that refuses to grow beyond its bound, so that a small answer cannot inflate to a huge one.
+/// A buffer with a limit, so that a small response cannot inflate to a huge one.
 struct Bounded {
     bytes: Vec<u8>,
     bytes_max: usize,

@@ -1,4 +1,4 @@
-//! Bytes in, frames out: TLS, WebSocket, HTTP, each without its socket and without a clock.
+//! TLS, WebSocket and HTTP over memory, without sockets and clocks.
 //!
 //! Runs on:  any (pure).
 pub mod endpoint;

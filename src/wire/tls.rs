@@ -1,8 +1,8 @@
-//! The client side of TLS over memory: ciphertext in, plaintext out, and the other way round.
+//! TLS client over memory: ciphertext to plaintext and back.
 //!
 //! Runs on:  control core (handshake), then shards (pure). Owns: one rustls connection.
-//! Bounds:   one TLS record (16 KiB) of plaintext is held at a time; what waits to be sent is
-//!           bounded by the caller, who takes it with [`TlsSession::poll_ciphertext`].
+//! Bounds:   one TLS record (16 KiB) of plaintext; the caller bounds the output, which it takes with
+//!           [`TlsSession::poll_ciphertext`].
 use crate::base::{limits::CERTIFICATE_BYTES_SHOWN, text};
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use rustls::{CertificateError, ClientConfig, ClientConnection, RootCertStore};
@@ -17,24 +17,23 @@ use rustls::crypto::aws_lc_rs as provider;
 #[cfg(feature = "tls-ring")]
 use rustls::crypto::ring as provider;
 
-/// Why TLS cannot be set up or go on. Only [`TlsError::CaFile`] and [`TlsError::ServerName`] are
-/// found before a connection exists; after the others the caller closes the connection, once it
-/// has sent what [`TlsSession::poll_ciphertext`] still gives (the alert that says why).
+/// Why TLS failed. [`TlsError::CaFile`] and [`TlsError::ServerName`] occur before a connection exists; after the others
+/// the caller sends what [`TlsSession::poll_ciphertext`] returns (the alert) and closes the connection.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TlsError {
-    /// The file given with `--tls-ca` holds no usable certificate: *stop, the user must mend it*.
+    /// The file of `--tls-ca` has no usable certificate: *stop; the user must correct it*.
     #[error("the file of the certificate authority (`tls_ca`, --tls-ca) is unusable: {0}")]
     CaFile(String),
-    /// The host of an address is neither a DNS name nor an IP address: *stop, bad configuration*.
+    /// The host is neither a DNS name nor an IP address: *stop; invalid configuration*.
     #[error("`{0}` is no host name and no IP address")]
     ServerName(String),
-    /// Nobody we trust signed the server's certificate: *close, back off*.
+    /// The certificate's issuer is not trusted: *close, back off*.
     #[error(
         "the certificate of {server} is signed by an authority that is not trusted; \
          name that authority's file with `tls_ca` or --tls-ca"
     )]
     UnknownIssuer {
-        /// The name that was asked for.
+        /// The requested name.
         server: String,
     },
     /// The certificate is for another name: *close, back off*.
@@ -43,37 +42,37 @@ pub enum TlsError {
         if .presented.is_empty() { "" } else { ": " }
     )]
     NameMismatch {
-        /// The name that was asked for.
+        /// The requested name.
         server: String,
-        /// The names in the certificate, comma separated; empty if rustls did not say.
+        /// Names in the certificate, comma separated; empty if rustls does not report them.
         presented: String,
     },
-    /// The certificate is unusable for another reason, such as its dates: *close, back off*.
+    /// The certificate is invalid for another reason, such as its dates: *close, back off*.
     #[error("the certificate of {server} is unusable: {why}")]
     Certificate {
-        /// The name that was asked for.
+        /// The requested name.
         server: String,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
-    /// The server ended the session with an alert: *close, back off*.
+    /// The server sent an alert: *close, back off*.
     #[error("the server ended TLS with the alert {0}")]
     Alert(String),
-    /// What came is not TLS; often a plain-text port: *close, back off*.
-    #[error("the server does not speak TLS on this port")]
+    /// The input is not TLS; often a plain-text port: *close, back off*.
+    #[error("the server does not use TLS on this port")]
     NotTls,
-    /// The server broke the protocol in another way: *close, back off*.
+    /// Another protocol violation of the server: *close, back off*.
     #[error("the server broke the TLS protocol: {0}")]
     Protocol(String),
 }
 
-/// A client configuration that trusts the public authorities and, if `extra_ca_pem` is given,
-/// every certificate in that PEM text as well. ALPN is `http/1.1`, which WebSockets need too.
+/// A client configuration that trusts the public certificate authorities and those in `extra_ca_pem`. ALPN is
+/// `http/1.1`, which WebSockets need too.
 ///
-/// One configuration per core: its session cache sits behind a lock.
+/// Use one configuration per core: its session cache is behind a lock.
 ///
 /// # Errors
-/// [`TlsError::CaFile`] when the PEM text holds no certificate or one that cannot be read.
+/// [`TlsError::CaFile`] if the PEM text has no certificate, or an unreadable one.
 pub fn client_config(extra_ca_pem: Option<&[u8]>) -> Result<Arc<ClientConfig>, TlsError> {
     let mut roots = RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
@@ -103,11 +102,10 @@ fn add_authorities(roots: &mut RootCertStore, pem: &[u8]) -> Result<(), TlsError
     Ok(())
 }
 
-/// The name that a certificate must carry: a DNS name or an IP address, IPv6 with or without
-/// brackets.
+/// The name to verify: a DNS name or an IP address, IPv6 with or without brackets.
 ///
 /// # Errors
-/// [`TlsError::ServerName`] when `host` is neither.
+/// [`TlsError::ServerName`] if `host` is neither.
 pub fn server_name(host: &str) -> Result<ServerName<'static>, TlsError> {
     let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
     ServerName::try_from(bare.to_owned()).map_err(|_| TlsError::ServerName(host.to_owned()))
@@ -115,7 +113,7 @@ pub fn server_name(host: &str) -> Result<ServerName<'static>, TlsError> {
 
 /// One TLS connection without its socket.
 ///
-/// It is `Send`: the control core shakes hands, a shard goes on.
+/// `Send`: the control core does the handshake, then a shard takes over.
 #[derive(Debug)]
 pub struct TlsSession {
     connection: ClientConnection,
@@ -124,40 +122,38 @@ pub struct TlsSession {
 }
 
 impl TlsSession {
-    /// A session with the server `host`, before its first byte. The handshake's first message is
-    /// waiting in [`TlsSession::poll_ciphertext`].
+    /// A session with the server `host`. The first handshake message is in [`TlsSession::poll_ciphertext`].
     ///
     /// # Errors
-    /// [`TlsError::ServerName`] when `host` is no name; [`TlsError::Protocol`] when rustls refuses
-    /// the configuration, which does not happen with [`client_config`].
+    /// [`TlsError::ServerName`]; [`TlsError::Protocol`] if rustls refuses the configuration, which does not happen with
+    /// [`client_config`].
     pub fn new(config: &Arc<ClientConfig>, host: &str) -> Result<Self, TlsError> {
         let name = server_name(host)?;
         let mut connection = ClientConnection::new(Arc::clone(config), name)
             .map_err(|e| TlsError::Protocol(e.to_string()))?;
-        // The callers bound what they write; a limit here would cut a write short.
+        // Callers bound what they write; a limit here would truncate a write.
         connection.set_buffer_limit(None);
         Ok(Self { connection, server: host.to_owned(), closed_by_server: false })
     }
 
-    /// Takes what the socket gave and passes the plaintext on, slice by slice, in order.
-    /// Afterwards there may be something to send even if there was no plaintext.
+    /// Decrypts bytes from the socket and delivers the plaintext in order. There may be output afterwards even without
+    /// plaintext.
     ///
     /// # Errors
-    /// Any of the errors after which the connection must be closed. Plaintext that came before
-    /// the error was passed on.
+    /// The connection must be closed. Plaintext before the error was delivered.
     pub fn handle_ciphertext(
         &mut self,
         mut bytes: &[u8],
         sink: &mut impl FnMut(&[u8]),
     ) -> Result<(), TlsError> {
         while !bytes.is_empty() {
-            // Takes at most 4 KiB; zero once the server has said goodbye: the rest is not ours.
+            // Reads at most 4 KiB; 0 after `close_notify`: further bytes are ignored.
             let taken = self.connection.read_tls(&mut bytes);
             if taken.map_err(|e| TlsError::Protocol(e.to_string()))? == 0 {
                 break;
             }
             let processed = self.connection.process_new_packets();
-            // rustls holds one record of plaintext and then refuses more: drain it now.
+            // rustls holds one record of plaintext and then refuses more.
             self.drain(sink);
             let state = processed.map_err(|e| self.explain(e))?;
             self.closed_by_server |= state.peer_has_closed();
@@ -167,7 +163,7 @@ impl TlsSession {
 
     fn drain(&mut self, sink: &mut impl FnMut(&[u8])) {
         let mut reader = self.connection.reader();
-        // `WouldBlock` and the end of the stream both mean that nothing is left.
+        // `WouldBlock` and end of stream both mean that nothing is left.
         while let Ok(plaintext) = reader.fill_buf() {
             let length = plaintext.len();
             if length == 0 {
@@ -178,34 +174,34 @@ impl TlsSession {
         }
     }
 
-    /// Queues `bytes` to be encrypted; before the handshake is done they wait for it.
+    /// Queues `bytes` for encryption; during the handshake they wait for its end.
     ///
     /// # Errors
-    /// [`TlsError::Protocol`] when the session is already broken.
+    /// [`TlsError::Protocol`] if the session has failed.
     pub fn write_plaintext(&mut self, bytes: &[u8]) -> Result<(), TlsError> {
         self.connection.writer().write_all(bytes).map_err(|e| TlsError::Protocol(e.to_string()))
     }
 
-    /// Appends to `out` everything that must be sent now.
+    /// Appends all pending output to `out`.
     pub fn poll_ciphertext(&mut self, out: &mut Vec<u8>) {
         while self.connection.wants_write() {
             self.connection.write_tls(out).expect("memory takes every write");
         }
     }
 
-    /// True until both sides have the keys.
+    /// Whether the handshake is incomplete.
     #[must_use]
     pub fn is_handshaking(&self) -> bool {
         self.connection.is_handshaking()
     }
 
-    /// True once the server has said goodbye in TLS: an end of stream is then no truncation.
+    /// Whether the server sent `close_notify`: an end of stream is then no truncation.
     #[must_use]
     pub const fn is_closed_by_server(&self) -> bool {
         self.closed_by_server
     }
 
-    /// Queues our goodbye; send what [`TlsSession::poll_ciphertext`] gives, then close.
+    /// Queues `close_notify`; send [`TlsSession::poll_ciphertext`], then close.
     pub fn close_notify(&mut self) {
         self.connection.send_close_notify();
     }
@@ -221,7 +217,7 @@ impl TlsSession {
                 CertificateError::NotValidForNameContext { presented, .. } => {
                     TlsError::NameMismatch { server, presented: shown(&presented.join(", ")) }
                 }
-                // Two authorities of one name: the usual mix-up with authorities of one's own.
+                // Two authorities with one name: usual with private authorities.
                 CertificateError::BadSignature => TlsError::Certificate {
                     server,
                     why: "another authority than the trusted one of the same name signed it; \
@@ -243,7 +239,7 @@ fn one_line(what: &impl std::fmt::Display) -> String {
     shown(&what.to_string())
 }
 
-/// A certificate may carry any text, and as many names as it likes.
+/// Certificate content is untrusted: escaped, one line, cut.
 fn shown(what: &str) -> String {
     text::one_line_of(what.as_bytes(), CERTIFICATE_BYTES_SHOWN)
 }
@@ -280,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn several_authorities_in_one_file_are_all_taken() {
+    fn several_authorities_in_one_file_are_all_trusted() {
         let authority = || {
             let key = rcgen::KeyPair::generate().unwrap();
             let mut params = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
@@ -303,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_text_from_the_server_is_named_as_such() {
+    fn plain_text_from_the_server_is_recognized() {
         let config = client_config(None).unwrap();
         let mut session = TlsSession::new(&config, "localhost").unwrap();
         assert!(session.is_handshaking());
@@ -316,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_certificate_holds_is_shown_on_one_line_and_cut() {
+    fn certificate_names_are_shown_on_one_line_and_cut() {
         let config = client_config(None).unwrap();
         let session = TlsSession::new(&config, "localhost").unwrap();
         let mut presented = vec!["\x1b[31mEVIL\n[2026 INFO] forged\u{9b}\u{202e}".to_owned()];

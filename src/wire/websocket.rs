@@ -1,13 +1,12 @@
-//! The client side of a WebSocket over memory: text frames where they lie, tungstenite for the rest.
+//! WebSocket client over memory: text frames are read in place, tungstenite handles the rest.
 //!
-//! Runs on:  control core (upgrade), then shards (pure). Owns: the bytes not yet parsed or sent.
-//! Bounds:   `FRAME_BYTES_MAX` a message, `SEND_BUFFER_BYTES_MAX` waiting to be sent, `HTTP_HEAD_BYTES_MAX` of head,
-//!           `CONTROL_FRAMES_PER_READ_MAX`; fragments as `lane` bounds them.
+//! Runs on:  control core (upgrade), then shards (pure). Owns: bytes not yet parsed or sent.
+//! Bounds:   `FRAME_BYTES_MAX` per message, `SEND_BUFFER_BYTES_MAX` of output, `HTTP_HEAD_BYTES_MAX` of head,
+//!           `CONTROL_FRAMES_PER_READ_MAX`; fragments as in `lane`.
 //!
-//! Whole text frames go from the reader's buffer to the decoder without a copy (`lane`). Handshake,
-//! pings, closes, fragments, violations and everything that is sent are tungstenite's.
-//! tungstenite's read buffer is 4 KiB because it is zeroed before every read; its write buffer is
-//! off because the bytes go to memory anyway (both measured).
+//! Whole text frames go from the read buffer to the decoder without a copy (`lane`). tungstenite handles the handshake,
+//! pings, closes, fragments, protocol violations and all output. Its read buffer is 4 KiB because it is zeroed before
+//! every read; its write buffer is off because the output goes to memory anyway (both measured).
 mod lane;
 
 #[cfg(test)]
@@ -21,47 +20,47 @@ use tungstenite::handshake::{MidHandshake, client::ClientHandshake};
 use tungstenite::protocol::{WebSocketConfig, frame::coding::CloseCode};
 use tungstenite::{HandshakeError, Message, WebSocket, protocol::CloseFrame};
 
-/// Why a WebSocket cannot go on. The caller closes the connection in every case.
+/// Why a WebSocket failed. *Close the connection.*
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WebSocketError {
-    /// The server answered the upgrade with something else than 101.
+    /// The server answered the upgrade with another status than 101.
     #[error("the server refused the WebSocket with {}", refusal(*.status, .location.as_deref()))]
     Refused {
         /// HTTP status.
         status: u16,
-        /// `Retry-After`, where the server sent one.
+        /// `Retry-After`, if present.
         retry_after: Option<RetryAfter>,
-        /// Where a redirect leads, where it is one.
+        /// Target of a redirect.
         location: Option<String>,
     },
-    /// The server switched on an extension that was not offered: its frames cannot be read.
+    /// The server enabled an extension that was not offered: its frames cannot be parsed.
     #[error(
-        "the server switched on the extension `{}` that was not offered", one_line(.0)
+        "the server enabled the extension `{}`, which was not offered", one_line(.0)
     )]
     UnknownExtension(String),
     /// The server broke the protocol.
     #[error("the server broke the WebSocket protocol: {}", one_line(.0))]
     Protocol(String),
-    /// The server sends frames that say nothing, too many of them: what they are.
+    /// Too many frames without content; the value describes them.
     #[error("the server floods the WebSocket with {0}")]
     Flood(&'static str),
-    /// The URL cannot be asked for.
+    /// Invalid URL or header.
     #[error("the WebSocket address is unusable: {0}")]
     BadUrl(String),
-    /// The server does not take what is sent; `SEND_BUFFER_BYTES_MAX` are waiting.
-    #[error("the server does not take what is sent to it")]
+    /// The server does not read; `SEND_BUFFER_BYTES_MAX` bytes of output are queued.
+    #[error("the server does not read what is sent to it")]
     SendBufferFull,
     /// The closing handshake is complete.
     #[error("the server closed the WebSocket")]
     Closed,
 }
 
-/// The status of a refused upgrade, for people.
+/// Description of a refused upgrade.
 fn refusal(status: u16, location: Option<&str>) -> String {
     location.map_or_else(|| format!("HTTP {status}"), |to| redirect_line(status, to))
 }
 
-/// Two byte buffers that look like a socket to tungstenite.
+/// The byte buffers that tungstenite uses as its stream.
 #[derive(Debug, Default)]
 struct Memory {
     input: Vec<u8>,
@@ -111,30 +110,30 @@ fn config() -> WebSocketConfig {
         .max_frame_size(Some(FRAME_BYTES_MAX))
 }
 
-/// The upgrade from HTTP, until the server has answered.
+/// The HTTP upgrade, until the response is complete.
 #[derive(Debug)]
 pub struct Upgrade {
     middle: Option<MidHandshake<ClientHandshake<Memory>>>,
-    /// How much of the empty line behind the answer's head was seen.
+    /// Progress of the search for the end of the response head.
     head: HeadEnd,
     head_bytes: usize,
 }
 
-/// Finds the end of an HTTP head, which may be split anywhere, as the parser of the head does: lines
-/// end with or without `\r`, and empty ones before the first are passed over.
+/// Finds the end of an HTTP head in split input, with the head parser's rules: lines end with or without `\r`, and
+/// empty lines before the first are skipped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum HeadEnd {
-    /// Nothing but empty lines so far.
+    /// Only empty lines so far.
     #[default]
     Before,
     /// Within a line.
     Line,
-    /// Behind a line; whether a `\r` came since.
+    /// After a line end; `carriage_return`: a `\r` followed.
     LineEnd { carriage_return: bool },
 }
 
 impl HeadEnd {
-    /// Number of bytes up to and with the end of the head, if it is among `bytes`.
+    /// Number of bytes up to and including the end of the head, if it is in `bytes`.
     fn find(&mut self, bytes: &[u8]) -> Option<usize> {
         for (place, &byte) in bytes.iter().enumerate() {
             *self = match (*self, byte) {
@@ -155,8 +154,7 @@ impl HeadEnd {
 }
 
 impl Upgrade {
-    /// Begins the upgrade of `url` (`ws://…` or `wss://…`); the request waits in
-    /// [`Upgrade::take_output`].
+    /// Starts the upgrade of `url` (`ws://…` or `wss://…`); the request is in [`Upgrade::take_output`].
     ///
     /// # Errors
     /// [`WebSocketError::BadUrl`].
@@ -164,10 +162,10 @@ impl Upgrade {
         Self::start_with(url, user_agent, &[])
     }
 
-    /// The same with more headers.
+    /// [`Upgrade::start`] with more headers.
     ///
     /// # Errors
-    /// The URL or a header cannot be used.
+    /// [`WebSocketError::BadUrl`].
     pub fn start_with(
         url: &str,
         user_agent: &str,
@@ -192,20 +190,20 @@ impl Upgrade {
         }
     }
 
-    /// Bytes to send to the server; empties the buffer.
+    /// Takes the bytes to send.
     pub fn take_output(&mut self) -> Vec<u8> {
         let Some(middle) = &mut self.middle else { return Vec::new() };
         std::mem::take(&mut middle.get_mut().get_mut().output)
     }
 
-    /// Gives bytes from the server; the open WebSocket once the answer is complete. Bytes behind
-    /// the answer are kept and become its first frames.
+    /// Handles bytes from the server; returns the open WebSocket once the response is complete. Bytes after the
+    /// response become its first frames.
     ///
     /// # Errors
-    /// Whatever is wrong with the answer; the upgrade is then over.
+    /// The response is invalid or a refusal; the upgrade has ended.
     pub fn handle_bytes(&mut self, bytes: &[u8]) -> Result<Option<ClientSocket>, WebSocketError> {
         let Some(mut middle) = self.middle.take() else { return Err(WebSocketError::Closed) };
-        // What comes behind the head is kept apart, so that tungstenite begins at a frame's start.
+        // Bytes after the head are kept apart, so that tungstenite starts at a frame boundary.
         let (head, early) = bytes.split_at(self.head.find(bytes).unwrap_or(bytes.len()));
         self.head_bytes += head.len();
         if self.head_bytes > HTTP_HEAD_BYTES_MAX {
@@ -226,7 +224,7 @@ impl Upgrade {
                     pongs: 0,
                 }))
             }
-            // A head that ended and is none yet: nothing that the parser knows.
+            // The head ended, but the parser found no end.
             Err(HandshakeError::Interrupted(_)) if !early.is_empty() => {
                 Err(WebSocketError::Protocol("the answer's head has no end".into()))
             }
@@ -249,20 +247,20 @@ impl Upgrade {
     }
 }
 
-/// What the server sent, one whole message at a time.
+/// One complete message.
 #[derive(Debug)]
 pub enum Incoming<'a> {
     /// A text message, valid UTF-8.
     Text(&'a str),
-    /// The same, longer than `LARGE_FRAME_BYTES`: whoever takes it may read it in parts.
+    /// A text message longer than `LARGE_FRAME_BYTES`, owned so that it can be decoded in parts.
     Large(String),
     /// A binary message.
     Binary(&'a [u8]),
-    /// The server closes; the connection ends after this.
+    /// The server closes; the connection ends after this message.
     Close {
         /// Close code, 1005 if there was none.
         code: u16,
-        /// The reason in the server's words, on one line.
+        /// Reason given by the server, on one line.
         reason: String,
     },
 }
@@ -272,27 +270,23 @@ pub enum Incoming<'a> {
 pub struct ClientSocket {
     socket: WebSocket<Memory>,
     lane: Lane,
-    /// What came behind the answer to the upgrade.
+    /// Bytes received after the upgrade response.
     early: Vec<u8>,
     pongs: u64,
 }
 
 impl ClientSocket {
-    /// Keeps bytes that came right behind the answer to the upgrade for the first call of
-    /// [`ClientSocket::handle_bytes`].
+    /// Appends bytes that follow the upgrade response, for the first call of [`ClientSocket::handle_bytes`].
     pub fn keep_early(&mut self, bytes: &[u8]) {
         self.early.extend_from_slice(bytes);
     }
 
-    /// Gives bytes from the server (plain, after TLS) and delivers every message that they
-    /// complete. Pings are answered into the output.
+    /// Handles bytes from the server (after TLS) and delivers each message that they complete. Pongs go to the output.
     ///
-    /// Bytes that came with the answer to the upgrade are delivered by the first call, which may
-    /// be one without bytes.
+    /// The first call, which may have no bytes, also delivers messages received with the upgrade response.
     ///
     /// # Errors
-    /// [`WebSocketError::Protocol`], [`WebSocketError::Closed`]: *close*. Messages before the error
-    /// were delivered.
+    /// [`WebSocketError::Protocol`], [`WebSocketError::Closed`]: *close*. Messages before the error were delivered.
     #[inline]
     pub fn handle_bytes(
         &mut self,
@@ -301,20 +295,20 @@ impl ClientSocket {
     ) -> Result<(), WebSocketError> {
         if !self.early.is_empty() {
             let early = std::mem::take(&mut self.early);
-            self.take_pieces(&early, on_message)?;
+            self.scan(&early, on_message)?;
         }
-        self.take_pieces(bytes, on_message)
+        self.scan(bytes, on_message)
     }
 
     #[inline]
-    fn take_pieces(
+    fn scan(
         &mut self,
         mut bytes: &[u8],
         on_message: &mut impl FnMut(Incoming<'_>),
     ) -> Result<(), WebSocketError> {
         let Self { socket, lane, pongs, .. } = self;
-        while let Some(piece) = lane.next(&mut bytes) {
-            let broken = match piece {
+        while let Some(token) = lane.next(&mut bytes) {
+            let broken = match token {
                 Piece::Text(payload) => match std::str::from_utf8(payload) {
                     Ok(text) => {
                         on_message(Incoming::Text(text));
@@ -339,7 +333,7 @@ impl ClientSocket {
                     continue;
                 }
             };
-            // No UTF-8: the full implementation says so in its own words.
+            // Invalid UTF-8: tungstenite produces the error.
             lane.give_up();
             socket.get_mut().feed(&broken);
             read_messages(socket, pongs, on_message)?;
@@ -350,13 +344,13 @@ impl ClientSocket {
         }
     }
 
-    /// To be called before the bytes of each read: bounds what one read may bring.
+    /// Must be called before the bytes of each read: resets the per-read limits.
     #[inline]
     pub const fn begin_read(&mut self) {
         self.lane.begin_read();
     }
 
-    /// Bytes that are held of messages that have begun and not ended.
+    /// Bytes held of incomplete messages.
     #[must_use]
     pub fn unfinished_bytes(&self) -> usize {
         self.lane.unfinished_bytes() + self.early.len()
@@ -377,7 +371,7 @@ impl ClientSocket {
         sent.map_err(|error| WebSocketError::Protocol(error.to_string()))
     }
 
-    /// Queues a ping of the protocol's own; [`ClientSocket::pongs`] counts the answers.
+    /// Queues a ping frame; [`ClientSocket::pongs`] counts the responses.
     ///
     /// # Errors
     /// As [`ClientSocket::send_text`].
@@ -392,32 +386,32 @@ impl ClientSocket {
         sent.map_err(|error| WebSocketError::Protocol(error.to_string()))
     }
 
-    /// Pongs that came since the start.
+    /// Pongs received.
     #[must_use]
     pub const fn pongs(&self) -> u64 {
         self.pongs
     }
 
-    /// Queues a close frame with code 1000; the server should answer with its own.
+    /// Queues a close frame with code 1000; the server should answer with one.
     pub fn close(&mut self) {
         let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
-        // Already closing or closed is what was wanted.
+        // An error means already closing or closed.
         let _ = self.socket.close(Some(frame));
     }
 
-    /// Bytes that wait to be sent (plain, before TLS).
+    /// Queued output (before TLS).
     #[must_use]
     pub fn output(&self) -> &[u8] {
         &self.socket.get_ref().output
     }
 
-    /// Forgets the output after it was taken.
+    /// Clears the output after it was sent.
     pub fn clear_output(&mut self) {
         self.socket.get_mut().output.clear();
     }
 }
 
-/// Delivers every whole message that tungstenite has.
+/// Delivers every complete message from tungstenite.
 fn read_messages(
     socket: &mut WebSocket<Memory>,
     pongs: &mut u64,
@@ -446,7 +440,7 @@ fn read_messages(
     }
 }
 
-/// A text frame with this payload, as a server sends it.
+/// A server text frame with this payload.
 fn text_frame(payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![0x81];
     match payload.len() {

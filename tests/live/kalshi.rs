@@ -574,8 +574,8 @@ fn a_capture_of_kalshi_replays_to_the_very_books() {
         // A proof that fails is exit code 1.
         assert!(replay.wait(TIMEOUT).success(), "{replay}");
         let report: Value = serde_json::from_str(&replay.stdout().join("\n")).unwrap();
-        assert!(count(&report, "/capture/proofs_equal") > 60, "{report:#}");
-        assert_eq!(count(&report, "/capture/proofs_different"), 0);
+        assert!(count(&report, "/capture/checkpoints_equal") > 60, "{report:#}");
+        assert_eq!(count(&report, "/capture/checkpoints_different"), 0);
         assert_eq!(count(&report, "/sequence_missing"), 1);
         assert_eq!(count(&report, "/sequence_duplicates"), 1);
         assert_eq!(count(&report, "/trades"), stored(&database).len() as u64, "{report:#}");

@@ -42,7 +42,7 @@ fn end(engine: &mut Engine, folder: &Path, cause: &str) -> u64 {
 #[test]
 fn an_active_segment_that_is_deleted_or_cut_is_a_loss() {
     let venue = venue("400", "135");
-    for what in ["deleted", "cut"] {
+    for what in ["deleted", "truncated"] {
         let folder = tempfile::tempdir().unwrap();
         let capture = folder.path().join("capture");
         let dir = capture.display().to_string();
@@ -55,7 +55,7 @@ fn an_active_segment_that_is_deleted_or_cut_is_a_loss() {
         } else {
             std::fs::File::options().write(true).open(&segment).unwrap().set_len(0).unwrap();
         }
-        engine.wait_health(503, &format!("{what} by somebody else"));
+        engine.wait_health(503, &format!("{what} by another program"));
         let stats = engine.stats();
         let lost = count(&stats, "/capture/lost");
         assert!(lost > 0, "{stats:#}");

@@ -118,7 +118,7 @@ fn the_name_localhost_is_resolved_and_trusted() {
 fn plain_and_tls_mixed_up_is_reported() {
     let plain = Venue::start(&["--plain", "--markets", "60", "--levels", "6"]);
     let ws = plain.ws.replace("ws://", "wss://");
-    refused(&flags(&plain.url, &ws, &["--shards", "1"]), &["--ws-url", "does not speak TLS"]);
+    refused(&flags(&plain.url, &ws, &["--shards", "1"]), &["--ws-url", "does not use TLS"]);
     let tls = Venue::start(&["--markets", "60", "--levels", "6"]);
     let gamma = tls.url.replace("https://", "http://");
     let ca = tls.ca.as_ref().unwrap().display().to_string();

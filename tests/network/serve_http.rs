@@ -11,8 +11,8 @@ use ringbook::link::serve_shard::{BookAnswer, BookQuery};
 use ringbook::market::book::image::BookFacts;
 use ringbook::market::book::{Book, BookState, Level, Side, StaleReason};
 use ringbook::ring::{Consumer, Producer, ring};
-use ringbook::serve::places::Bounds;
-use ringbook::serve::{Patience, ServeLinks, Server, Wake, bind};
+use ringbook::serve::client_limit::Bounds;
+use ringbook::serve::{ServeLinks, Server, Timeouts, Wake, bind};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -42,11 +42,11 @@ struct Engine {
 }
 
 impl Engine {
-    fn start(cores: Cores, shards: usize, patience: Patience) -> Self {
-        Self::bounded(cores, shards, patience, Bounds::for_descriptors(None))
+    fn start(cores: Cores, shards: usize, timeouts: Timeouts) -> Self {
+        Self::bounded(cores, shards, timeouts, Bounds::for_descriptors(None))
     }
 
-    fn bounded(cores: Cores, shards: usize, patience: Patience, bounds: Bounds) -> Self {
+    fn bounded(cores: Cores, shards: usize, timeouts: Timeouts, bounds: Bounds) -> Self {
         let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.address();
         let stop = Arc::new(AtomicBool::new(false));
@@ -76,7 +76,7 @@ impl Engine {
         let server = LocalExecutorBuilder::new(Placement::Unbound)
             .io_memory(0)
             .spawn(move || async move {
-                Server::with_limits(links, listener, Vec::new(), patience, bounds).run(ended).await
+                Server::with_limits(links, listener, Vec::new(), timeouts, bounds).run(ended).await
             })
             .unwrap();
         let server = std::thread::spawn(move || server.join().unwrap());
@@ -84,7 +84,7 @@ impl Engine {
     }
 
     fn default() -> Self {
-        Self::start(Cores::Answer, 2, patience())
+        Self::start(Cores::Answer, 2, timeouts())
     }
 
     fn client(&self) -> Client {
@@ -118,8 +118,8 @@ impl Drop for Engine {
     }
 }
 
-fn patience() -> Patience {
-    Patience { idle_ns: 3000 * MS, head_ns: 3000 * MS, write_ns: 1000 * MS, answer_ns: 500 * MS }
+fn timeouts() -> Timeouts {
+    Timeouts { idle_ns: 3000 * MS, head_ns: 3000 * MS, write_ns: 1000 * MS, answer_ns: 500 * MS }
 }
 
 fn report() -> EngineReport {
@@ -399,7 +399,7 @@ fn metrics_parse_and_count_the_requests() {
     assert_eq!(samples[r#"ringbook_serve_requests_total{route="other",status="404"}"#], 1.0);
     assert_eq!(samples["ringbook_serve_clients"], 1.0);
     assert_eq!(samples[r#"ringbook_build_info{version="1.2.3"}"#], 1.0);
-    let described: Vec<_> = ringbook::serve::catalogue::catalogue();
+    let described: Vec<_> = ringbook::serve::metrics::all();
     assert_eq!(described.len(), families.len());
 }
 
@@ -460,8 +460,8 @@ fn bad_requests_get_their_status_and_the_connection_closes() {
 
 #[test]
 fn slow_and_silent_clients_are_disconnected() {
-    let patience = Patience { idle_ns: 200 * MS, head_ns: 300 * MS, ..patience() };
-    let engine = Engine::start(Cores::Answer, 1, patience);
+    let timeouts = Timeouts { idle_ns: 200 * MS, head_ns: 300 * MS, ..timeouts() };
+    let engine = Engine::start(Cores::Answer, 1, timeouts);
     let mut silent = engine.client();
     let mut slow = engine.client();
     slow.send("GET /health HT");
@@ -489,7 +489,7 @@ fn a_client_that_takes_nothing_does_not_hold_the_others_up() {
 
 #[test]
 fn reports_asked_for_at_once_are_one_question() {
-    let engine = Engine::start(Cores::Slow, 1, patience());
+    let engine = Engine::start(Cores::Slow, 1, timeouts());
     let clients: Vec<_> = (0..20)
         .map(|_| {
             let mut client = engine.client();
@@ -503,8 +503,8 @@ fn reports_asked_for_at_once_are_one_question() {
 
 #[test]
 fn dead_cores_cost_a_503_and_no_more() {
-    let patience = Patience { answer_ns: 100 * MS, ..patience() };
-    let mut engine = Engine::start(Cores::Dead, 2, patience);
+    let timeouts = Timeouts { answer_ns: 100 * MS, ..timeouts() };
+    let mut engine = Engine::start(Cores::Dead, 2, timeouts);
     let mut client = engine.client();
     let health = client.ask("GET", "/health");
     assert_eq!((health.status, &health.json()["healthy"]), (503, &false.into()));
@@ -532,7 +532,7 @@ fn dead_cores_cost_a_503_and_no_more() {
 #[test]
 fn a_core_that_answers_late_serves_the_next_request() {
     // The answer takes 100 ms, the server waits 30 ms.
-    let engine = Engine::start(Cores::Slow, 1, Patience { answer_ns: 30 * MS, ..patience() });
+    let engine = Engine::start(Cores::Slow, 1, Timeouts { answer_ns: 30 * MS, ..timeouts() });
     let mut client = engine.client();
     let (mut late, mut good) = (0, 0);
     for _ in 0..30 {
@@ -567,9 +567,9 @@ fn the_longest_idle_client_gives_its_place_to_a_newcomer() {
 
 #[test]
 fn health_and_metrics_have_places_of_their_own() {
-    let patience = Patience { write_ns: 60_000 * MS, ..patience() };
+    let timeouts = Timeouts { write_ns: 60_000 * MS, ..timeouts() };
     let bounds = Bounds { clients: 4, reserved: 2 };
-    let engine = Engine::bounded(Cores::Answer, 2, patience, bounds);
+    let engine = Engine::bounded(Cores::Answer, 2, timeouts, bounds);
     let requests = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(2000);
     // It takes no answer, so it holds its place until the time for writing is over.
     let greedy = || {

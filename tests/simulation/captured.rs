@@ -85,11 +85,11 @@ fn replay(seed: u64) -> u64 {
     let capture = report.capture;
     eprintln!("seed {seed}: {injected:?}, {capture:?}");
     assert_eq!(
-        (capture.proofs_different, capture.proofs_untold),
+        (capture.checkpoints_different, capture.checkpoints_skipped),
         (0, 0),
         "seed {seed}: {capture:?}"
     );
-    assert!(capture.proofs_equal > 100, "seed {seed}: {capture:?}");
+    assert!(capture.checkpoints_equal > 100, "seed {seed}: {capture:?}");
     let replayed = replayed(&std::fs::read_to_string(out).unwrap());
     assert!(live.len() > 4, "seed {seed}: {} books", live.len());
     for (token, levels) in &live {

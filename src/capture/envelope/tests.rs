@@ -12,7 +12,7 @@ fn frame_in(line: &str) -> Option<(Option<u64>, String)> {
 }
 
 #[test]
-fn a_frame_is_found_in_every_envelope_under_every_name() {
+fn a_frame_is_found_in_every_envelope_under_every_key() {
     let quoted = sonic_rs::to_string(FRAME).unwrap();
     let twice = sonic_rs::to_string(&quoted).unwrap();
     let list = format!("[{FRAME}]");
@@ -38,7 +38,7 @@ fn a_frame_is_found_in_every_envelope_under_every_name() {
 }
 
 #[test]
-fn the_receive_time_stands_beside_the_frame_under_usual_names() {
+fn the_receive_time_is_read_under_usual_keys() {
     for (time, ns) in [
         (r#""recv_ns":1786000000123000000"#, NS),
         (r#""recvTsNs":"1786000000123000000""#, NS),
@@ -66,7 +66,7 @@ fn the_receive_time_stands_beside_the_frame_under_usual_names() {
 }
 
 #[test]
-fn a_prefix_is_taken_off_and_its_time_read() {
+fn a_prefix_is_removed_and_its_time_read() {
     let quoted = sonic_rs::to_string(FRAME).unwrap();
     for (prefix, ns) in [
         ("1786000000123 ", Some(NS)),
@@ -87,7 +87,7 @@ fn a_prefix_is_taken_off_and_its_time_read() {
         for value in [FRAME, &quoted, &format!(r#"{{"data":{quoted}}}"#)] {
             let line = format!("{prefix}{value}");
             let expected = match prefix.trim().is_empty() && value == FRAME {
-                // Space before a frame is no envelope.
+                // Whitespace before a frame is no envelope.
                 true => None,
                 false => Some((ns, FRAME.to_owned())),
             };
@@ -101,7 +101,7 @@ fn a_prefix_is_taken_off_and_its_time_read() {
 }
 
 #[test]
-fn frames_as_received_and_other_texts_are_no_envelopes() {
+fn venue_frames_and_other_texts_are_no_envelopes() {
     for line in [
         FRAME,
         "PONG",
@@ -124,9 +124,9 @@ fn frames_as_received_and_other_texts_are_no_envelopes() {
 }
 
 #[test]
-fn turns_of_a_connection_are_read_beside_frames() {
+fn connection_events_are_read() {
     let what = |line: &'static str| read(line).map(|(facts, content)| (facts.connection, content));
-    for (word, content) in [
+    for (event, content) in [
         ("connected", Content::Opened),
         ("ws_open", Content::Opened),
         ("reconnected", Content::Opened),
@@ -134,9 +134,9 @@ fn turns_of_a_connection_are_read_beside_frames() {
         ("connection_closed", Content::Ended),
         ("gap", Content::Lost),
     ] {
-        let line = format!(r#"{{"recv_ns":5,"conn":3,"event":"{word}"}}"#);
+        let line = format!(r#"{{"recv_ns":5,"conn":3,"event":"{event}"}}"#);
         let (facts, seen) = read(&line).unwrap();
-        assert_eq!((facts.connection, seen), (Some(3), content), "{word}");
+        assert_eq!((facts.connection, seen), (Some(3), content), "{event}");
     }
     assert_eq!(what(r#"{"recv_ns":5,"event":"snapshot"}"#), None);
     let named = what(r#"{"conn":"a","event":"open"}"#).unwrap().0;
@@ -144,7 +144,7 @@ fn turns_of_a_connection_are_read_beside_frames() {
 }
 
 #[test]
-fn the_beginning_of_json_behind_a_prefix_is_found_in_torn_lines_too() {
+fn the_start_of_json_after_a_prefix_is_found_in_truncated_lines_too() {
     for (line, at) in [
         (r#"1786000000123 {"market":"0xab"#, 14),
         (r#"2026-08-06 07:06:40 [{"market":"#, 20),

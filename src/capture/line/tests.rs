@@ -1,4 +1,4 @@
-//! Records written and read back, and lines that are no records.
+//! Records written and read back, and other lines.
 use super::*;
 use proptest::prelude::*;
 
@@ -9,7 +9,7 @@ fn line(write: impl Fn(&mut Vec<u8>)) -> String {
     write(&mut out);
     let line = String::from_utf8(out).unwrap();
     assert_eq!(line.find('\n'), Some(line.len() - 1), "{line:?}");
-    // Whoever reads captures with other tools finds JSON.
+    // Other tools read captures as JSON.
     serde_json::from_str::<serde_json::Value>(&line).expect(&line);
     line.trim_end_matches('\n').to_owned()
 }
@@ -23,7 +23,7 @@ fn text_of(record: &Record<'_>) -> String {
 }
 
 #[test]
-fn every_text_comes_back_byte_for_byte() {
+fn every_text_is_restored_byte_for_byte() {
     for (frame, kind) in [
         (r#"{"market":"0xa1", "x":[1,{"y":"}"}]}"#, 't'),
         ("[]", 't'),
@@ -59,7 +59,7 @@ proptest! {
 }
 
 #[test]
-fn events_of_a_connection_come_back() {
+fn connection_events_are_restored() {
     fn what(line: &str) -> What<'_> {
         Record::read(line).what
     }
@@ -76,7 +76,7 @@ fn events_of_a_connection_come_back() {
 }
 
 #[test]
-fn other_key_orders_and_spaces_are_understood() {
+fn other_key_orders_and_spaces_are_accepted() {
     let line =
         r#"{ "k" : "t", "f" : {"market":"0xa1","t":5}, "s":42, "c":7 , "t":1790491135816123456 }"#;
     assert_eq!(text_of(&Record::read(line)), r#"{"market":"0xa1","t":5}"#);
@@ -85,7 +85,7 @@ fn other_key_orders_and_spaces_are_understood() {
 }
 
 #[test]
-fn broken_records_are_told_from_frames() {
+fn damaged_records_differ_from_frames() {
     for line in [
         r#"{"t":1,"c":2,"s":3,"k":"t","f":{"a":1}"#,
         r#"{"t":1,"c":2,"s":3,"k":"t"}"#,
@@ -94,7 +94,7 @@ fn broken_records_are_told_from_frames() {
         r#"{"t":-1,"c":2,"s":3,"k":"t","f":7}"#,
     ] {
         let record = Record::read(line);
-        // A frame that lost its last bracket is indistinguishable from one that was sent so.
+        // A frame without its last bracket may have been sent so.
         let inner = matches!(&record.what, What::Text(text) if text.ends_with(":1"));
         assert!(inner || matches!(record.what, What::Broken(_)), "{line}: {record:?}");
     }
@@ -123,7 +123,7 @@ fn wrapper_lines_give_their_frame_and_time() {
 }
 
 #[test]
-fn notes_of_a_shard_come_back_by_their_letters() {
+fn annotations_of_a_shard_are_restored() {
     for note in [
         Note::Begun,
         Note::Books,

@@ -1,4 +1,4 @@
-//! Cores: who may run where, what interrupts them, how they sleep.
+//! Cores: availability, interruptions, power states.
 //!
 //! Runs on:  main thread (pure).
 use super::{Finding, tune};
@@ -8,12 +8,12 @@ use crate::topology::format_cores;
 const ISOLATION: Option<&str> = Some("cpu-isolation");
 const POWER: Option<&str> = Some("cpu-power");
 
-/// Time taken by the hypervisor that shows in the last percentiles, percent.
+/// Steal time that affects the highest percentiles, percent.
 const STEAL_WARN_PERCENT: f64 = 1.0;
-/// Interrupts a second on a shard's core that are no accident.
+/// Interrupts per second on a shard's core from which a warning is given.
 const INTERRUPTS_WARN: f64 = 10.0;
 
-/// The shards' cores: those of the layout, or those that the profile sets apart.
+/// Shard cores: those of the profile, or else of the layout.
 fn shard_cores<'f>(facts: &'f Facts, profile: &'f Profile) -> &'f [u32] {
     if !profile.shard_cores.is_empty() {
         return &profile.shard_cores;
@@ -30,18 +30,19 @@ pub(super) fn cores(facts: &Facts, profile: &Profile) -> Finding {
     let mut found =
         format!("{usable} of {} online ({})", facts.online.len(), format_cores(&facts.usable));
     let Some(layout) = &facts.layout else {
-        return Finding::ok("cores", ISOLATION, found)
-            .bad("`ringbook topology` with the same flags says why the layout does not fit");
+        return Finding::ok("cores", ISOLATION, found).bad(
+            "the layout does not fit: run `ringbook topology` with the same flags for the reason",
+        );
     };
     found += &format!(", {} threads", layout.threads);
     let shut = facts.isolated.iter().filter(|core| !facts.usable.contains(core)).count();
     if shut > 0 {
         let all = format_cores(&facts.online);
-        let found = format!("{found}; {shut} isolated ones not usable");
+        let found = format!("{found}; {shut} isolated cores are not usable");
         return Finding::unless(
             false,
             Finding::ok("cores", ISOLATION, found),
-            format!("isolated cores must be named: CPUAffinity={all} or taskset -c {all}"),
+            format!("isolated cores must be listed: CPUAffinity={all} or taskset -c {all}"),
         );
     }
     let apart = &profile.shard_cores;
@@ -50,13 +51,13 @@ pub(super) fn cores(facts: &Facts, profile: &Profile) -> Finding {
         return Finding::unless(
             false,
             Finding::ok("cores", ISOLATION, found),
-            format!("the profile sets others apart: --shard-cores {}", format_cores(apart)),
+            format!("the profile reserves others: --shard-cores {}", format_cores(apart)),
         );
     }
     Finding::unless(
         usable >= layout.threads,
         Finding::ok("cores", ISOLATION, found),
-        "threads share cores: keep --idle park, or give the machine more cores",
+        "threads share cores: keep --idle park, or add cores",
     )
 }
 
@@ -75,10 +76,14 @@ pub(super) fn cpu_quota(facts: &Facts) -> Finding {
         return Finding::unless(
             false,
             ok,
-            "a spinning shard uses up its quota and is stopped for the rest of each period: no quota, or --idle park",
+            "a spinning shard exhausts the quota and is throttled: remove the quota (no quota), or use --idle park",
         );
     }
-    Finding::unless(fine, ok, "a thread that uses it up is stopped: CPUQuota= empty, cpu.max = max")
+    Finding::unless(
+        fine,
+        ok,
+        "a thread that exhausts it is throttled: CPUQuota= empty, cpu.max = max",
+    )
 }
 
 pub(super) fn isolation(facts: &Facts, profile: &Profile) -> Finding {
@@ -107,11 +112,7 @@ pub(super) fn isolation(facts: &Facts, profile: &Profile) -> Finding {
 
 pub(super) fn kernel_workers(facts: &Facts, profile: &Profile) -> Finding {
     let Some(cores) = &facts.worker_cores else {
-        return Finding::info(
-            "kernel-workers",
-            ISOLATION,
-            "the kernel does not say where they run",
-        );
+        return Finding::info("kernel-workers", ISOLATION, "not reported by the kernel");
     };
     let fine = !profile.shard_cores.iter().any(|core| cores.contains(core));
     let ok = Finding::ok("kernel-workers", ISOLATION, format!("on cores {}", format_cores(cores)));
@@ -122,7 +123,7 @@ pub(super) fn interrupts(facts: &Facts, profile: &Profile) -> Finding {
     const STAGE: Option<&str> = Some("irq-affinity");
     let shards = shard_cores(facts, profile);
     if facts.interrupts.is_empty() {
-        return Finding::info("interrupts", STAGE, "the kernel lists none");
+        return Finding::info("interrupts", STAGE, "the kernel lists no device interrupts");
     }
     let on_shards = |cores: &[(u32, f64)]| -> f64 {
         cores.iter().filter(|(core, _)| shards.contains(core)).map(|(_, rate)| rate).sum()
@@ -144,11 +145,7 @@ pub(super) fn interrupts(facts: &Facts, profile: &Profile) -> Finding {
 
 pub(super) fn governor(facts: &Facts, profile: &Profile) -> Finding {
     if facts.governors.is_empty() {
-        return Finding::info(
-            "governor",
-            POWER,
-            "no cpufreq here: the host of the machine decides",
-        );
+        return Finding::info("governor", POWER, "no cpufreq here: the hypervisor decides");
     }
     let found = facts.governors.join(", ");
     let ok = Finding::ok("governor", POWER, found);
@@ -160,11 +157,7 @@ pub(super) fn governor(facts: &Facts, profile: &Profile) -> Finding {
 pub(super) fn idle_states(facts: &Facts, profile: &Profile) -> Finding {
     let open = facts.idle_states.iter().filter(|state| !state.disabled);
     let Some(deepest) = open.max_by_key(|state| state.latency_us) else {
-        return Finding::info(
-            "idle-states",
-            POWER,
-            "no cpuidle here: the host of the machine decides",
-        );
+        return Finding::info("idle-states", POWER, "no cpuidle here: the hypervisor decides");
     };
     let found = format!("deepest {}, {} us to wake up", deepest.name, deepest.latency_us);
     let bound = profile.number("idle_latency_max_us");
@@ -174,15 +167,12 @@ pub(super) fn idle_states(facts: &Facts, profile: &Profile) -> Finding {
 
 pub(super) fn halt_polling(facts: &Facts, profile: &Profile) -> Finding {
     let Some(ns) = facts.halt_poll_ns else {
-        let why = if facts.is_virtual() {
-            "no haltpoll driver here"
-        } else {
-            "only for virtual machines"
-        };
+        let why =
+            if facts.is_virtual() { "no haltpoll driver" } else { "only for virtual machines" };
         return Finding::info("halt-polling", POWER, why);
     };
     let found = if ns == 0 {
-        "off: every idle moment goes to the hypervisor".to_owned()
+        "off: idle time goes to the hypervisor at once".to_owned()
     } else {
         format!("up to {} us before a halt", ns / 1000)
     };
@@ -192,29 +182,29 @@ pub(super) fn halt_polling(facts: &Facts, profile: &Profile) -> Finding {
 
 pub(super) fn steal(facts: &Facts) -> Finding {
     let Some(steal) = facts.steal else {
-        return Finding::info("steal", None, "the kernel does not say");
+        return Finding::info("steal", None, "not reported by the kernel");
     };
     let window = match steal.window_ms {
-        0 => "since the start".to_owned(),
+        0 => "since boot".to_owned(),
         ms => format!("in {:.1} s", ms as f64 / 1e3),
     };
     let ok = Finding::ok("steal", None, format!("{:.2} % {window}", steal.percent));
     Finding::unless(
         steal.percent < STEAL_WARN_PERCENT,
         ok,
-        "other guests take our time: a dedicated host; figures taken now are too slow",
+        "other guests use the processor: use a dedicated host; measurements are too slow",
     )
 }
 
 pub(super) fn load(facts: &Facts) -> Finding {
     let Some(load) = facts.load else {
-        return Finding::info("load", None, "the kernel does not say");
+        return Finding::info("load", None, "not reported by the kernel");
     };
     let cores = facts.online.len();
     let ok = Finding::ok("load", None, format!("{load:.2} on {cores} cores, last minute"));
     Finding::unless(
         load < (cores as f64 / 2.0).max(1.0),
         ok,
-        "others work here: figures taken now are too slow; `top` says who",
+        "other programs are running: measurements are too slow; `top` lists them",
     )
 }

@@ -1,4 +1,4 @@
-//! Memory: pages, swap, bounds, nodes.
+//! Memory: page size, swap, limits, NUMA.
 //!
 //! Runs on:  main thread (pure).
 use super::{Finding, tune};
@@ -6,12 +6,12 @@ use crate::host::{Facts, Profile};
 
 const PAGES: Option<&str> = Some("huge-pages");
 
-/// What an engine that follows every book may take with room, bytes.
+/// Memory for an engine that follows every book, with room, bytes.
 const MEMORY_WANTED_BYTES: u64 = 1 << 30;
 
 pub(super) fn huge_pages(facts: &Facts, profile: &Profile) -> Finding {
     let Some(found) = &facts.transparent_huge_pages else {
-        return Finding::info("huge-pages", PAGES, "this kernel has no transparent huge pages");
+        return Finding::info("huge-pages", PAGES, "no transparent huge pages in this kernel");
     };
     let fine = profile.word("transparent_huge_pages").is_none_or(|wanted| wanted == found);
     let ok = Finding::ok("huge-pages", PAGES, format!("transparent: {found}"));
@@ -20,7 +20,7 @@ pub(super) fn huge_pages(facts: &Facts, profile: &Profile) -> Finding {
 
 pub(super) fn swap(facts: &Facts) -> Finding {
     let Some((used, all)) = facts.swap_bytes else {
-        return Finding::info("swap", None, "the kernel does not say");
+        return Finding::info("swap", None, "not reported by the kernel");
     };
     if all == 0 {
         return Finding::ok("swap", None, "none");
@@ -29,7 +29,7 @@ pub(super) fn swap(facts: &Facts) -> Finding {
     Finding::unless(
         used == 0,
         Finding::ok("swap", None, found),
-        "a page that comes back from a disk stops a shard for milliseconds: swapoff -a, or MemorySwapMax=0",
+        "swapping in a page stops a shard for milliseconds: swapoff -a, or MemorySwapMax=0",
     )
 }
 
@@ -42,19 +42,19 @@ pub(super) fn memory_bound(facts: &Facts) -> Finding {
     Finding::unless(
         bytes >= MEMORY_WANTED_BYTES,
         ok,
-        "every book of the venue with its connections takes hundreds of MiB: MemoryMax=1G or more",
+        "following all books needs hundreds of MiB: MemoryMax=1G or more",
     )
 }
 
 pub(super) fn numa(facts: &Facts) -> Finding {
     match facts.numa_nodes {
-        0 => Finding::info("numa", None, "the kernel does not say"),
+        0 => Finding::info("numa", None, "not reported by the kernel"),
         1 => Finding::ok("numa", None, "1 node"),
         nodes => Finding::info(
             "numa",
             None,
             format!(
-                "{nodes} nodes: keep all shards on the network card's (/sys/class/net/*/device/numa_node)"
+                "{nodes} nodes: keep all shards on the network card's node (/sys/class/net/*/device/numa_node)"
             ),
         ),
     }

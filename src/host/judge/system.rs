@@ -1,4 +1,4 @@
-//! The kernel: what it allows, its network, its clocks.
+//! Kernel: resource limits, network, clocks.
 //!
 //! Runs on:  main thread (pure).
 use super::{Finding, Verdict, tune};
@@ -9,29 +9,29 @@ const LIMITS: Option<&str> = Some("limits");
 const NETWORK: Option<&str> = Some("network");
 const CLOCK: Option<&str> = Some("clock");
 
-/// Oldest kernel that the runtime's rings work with, and the oldest that is still tested here.
+/// Oldest supported kernel, and the oldest that is tested.
 const KERNEL_MIN: (u32, u32) = (5, 8);
 const KERNEL_WANTED: (u32, u32) = (6, 1);
-/// Locked memory that the runtime insists on, bytes; `io::executor` refuses to start below.
+/// Locked memory required by glommio, bytes; `io::executor` refuses to start with less.
 const LOCKED_MEMORY_MIN_BYTES: u64 = 512 * 1024;
-/// Locked memory for a few shards, bytes.
+/// Locked memory for several shards, bytes.
 const LOCKED_MEMORY_WANTED_BYTES: u64 = 8 << 20;
-/// Open files that the runtime and its first sockets take; `io::executor` refuses to start below.
+/// Open files required at startup; `io::executor` refuses to start with less.
 const OPEN_FILES_MIN: u64 = 128;
-/// Open files for some hundred connections and clients.
+/// Open files for several hundred connections and clients.
 const OPEN_FILES_WANTED: u64 = 4096;
 
 pub(super) fn kernel(facts: &Facts) -> Finding {
     let found = Finding::ok("kernel", None, format!("Linux {}", facts.kernel));
     match kernel_version(&facts.kernel) {
-        None => Finding::info("kernel", None, "its release cannot be read"),
+        None => Finding::info("kernel", None, "unknown release"),
         Some(version) if version < KERNEL_MIN => {
             found.bad("io_uring needs Linux 5.8 or newer: upgrade the kernel")
         }
         Some(version) => Finding::unless(
             version >= KERNEL_WANTED,
             found,
-            "Linux 6.1 or newer has what a modern io_uring needs",
+            "Linux 6.1 or newer has a complete io_uring",
         ),
     }
 }
@@ -79,7 +79,7 @@ pub(super) fn open_files(facts: &Facts, profile: &Profile) -> Finding {
 
 pub(super) fn socket_buffers(facts: &Facts, profile: &Profile) -> Finding {
     let (Some(most), Some(tcp)) = (facts.receive_buffer_max, facts.tcp_receive_max) else {
-        return Finding::info("socket-buffers", NETWORK, "the kernel does not say");
+        return Finding::info("socket-buffers", NETWORK, "not reported by the kernel");
     };
     let found = format!("rmem_max {} KiB, tcp_rmem up to {} KiB", most >> 10, tcp >> 10);
     let wanted = profile.number("socket_buffer_max_kib").map(|kib| kib << 10);
@@ -89,7 +89,7 @@ pub(super) fn socket_buffers(facts: &Facts, profile: &Profile) -> Finding {
 
 pub(super) fn busy_poll(facts: &Facts, profile: &Profile) -> Finding {
     let Some(us) = facts.busy_poll_us else {
-        return Finding::info("busy-poll", NETWORK, "this kernel is built without it");
+        return Finding::info("busy-poll", NETWORK, "not supported by this kernel");
     };
     let found = if us == 0 { "off".to_owned() } else { format!("{us} us") };
     let fine = profile.number("busy_poll_us").is_none_or(|wanted| wanted == us);
@@ -98,7 +98,7 @@ pub(super) fn busy_poll(facts: &Facts, profile: &Profile) -> Finding {
 
 pub(super) fn backlog(facts: &Facts, profile: &Profile) -> Finding {
     let Some(packets) = facts.netdev_backlog else {
-        return Finding::info("netdev-backlog", NETWORK, "the kernel does not say");
+        return Finding::info("netdev-backlog", NETWORK, "not reported by the kernel");
     };
     let fine = profile.number("netdev_backlog").is_none_or(|wanted| packets >= wanted);
     let ok = Finding::ok("netdev-backlog", NETWORK, format!("{packets} packets"));
@@ -107,26 +107,26 @@ pub(super) fn backlog(facts: &Facts, profile: &Profile) -> Finding {
 
 pub(super) fn slow_start(facts: &Facts, profile: &Profile) -> Finding {
     let Some(on) = facts.slow_start_after_idle else {
-        return Finding::info("slow-start", NETWORK, "the kernel does not say");
+        return Finding::info("slow-start", NETWORK, "not reported by the kernel");
     };
-    let word = if on { "on" } else { "off" };
-    let fine = profile.word("slow_start_after_idle").is_none_or(|wanted| wanted == word);
-    let ok = Finding::ok("slow-start", NETWORK, format!("after idle: {word}"));
+    let state = if on { "on" } else { "off" };
+    let fine = profile.word("slow_start_after_idle").is_none_or(|wanted| wanted == state);
+    let ok = Finding::ok("slow-start", NETWORK, format!("after idle: {state}"));
     Finding::unless(fine, ok, tune("network", profile))
 }
 
 pub(super) fn clock_source(facts: &Facts, profile: &Profile) -> Finding {
     let Some(source) = &facts.clock_source else {
-        return Finding::info("clock-source", CLOCK, "the kernel does not say");
+        return Finding::info("clock-source", CLOCK, "not reported by the kernel");
     };
     let ok = Finding::ok("clock-source", CLOCK, source.as_str());
     let wanted = profile.word("clock_source").unwrap_or("tsc");
     if !facts.clock_sources.iter().any(|it| it == wanted) {
-        let found = format!("{source}; {wanted} is not on offer");
+        let found = format!("{source}; {wanted} is not available");
         return Finding::unless(
             source == "tsc",
             Finding { found, ..ok },
-            "the hypervisor or the firmware hides the TSC: each time stamp of others is dearer",
+            "the hypervisor or firmware hides the TSC: every timestamp costs more",
         );
     }
     Finding::unless(source == wanted, ok, tune("clock", profile))
@@ -134,7 +134,7 @@ pub(super) fn clock_source(facts: &Facts, profile: &Profile) -> Finding {
 
 pub(super) fn tsc(facts: &Facts) -> Finding {
     if facts.cpu_flags.is_empty() {
-        return Finding::info("tsc", None, "this processor lists no flags");
+        return Finding::info("tsc", None, "the processor lists no flags");
     }
     let missing: Vec<&str> =
         ["constant_tsc", "nonstop_tsc"].into_iter().filter(|flag| !facts.has_flag(flag)).collect();
@@ -145,7 +145,7 @@ pub(super) fn tsc(facts: &Facts) -> Finding {
     Finding::unless(
         false,
         found,
-        "time stamps fall back to a system call; in a virtual machine, pass the host's processor through",
+        "timestamps fall back to a system call; in a virtual machine, pass the host's processor through",
     )
 }
 
@@ -154,7 +154,7 @@ pub(super) fn time_daemon(facts: &Facts) -> Finding {
         "time-daemon",
         None,
         format!(
-            "{} runs; whether it is in step: `chronyc tracking`, `timedatectl`",
+            "{} runs; check its offset with `chronyc tracking` or `timedatectl`",
             facts.time_daemons.join(", ")
         ),
     );
@@ -164,7 +164,7 @@ pub(super) fn time_daemon(facts: &Facts) -> Finding {
         return Finding::unless(
             false,
             none,
-            "delays against the venue's clock are wrong by our clock's error: apt install chrony",
+            "delays against the venue's clock have the error of the local clock: apt install chrony",
         );
     }
     ok
@@ -172,7 +172,7 @@ pub(super) fn time_daemon(facts: &Facts) -> Finding {
 
 pub(super) fn mitigations(facts: &Facts) -> Finding {
     let found = match facts.mitigations.as_slice() {
-        [] => "none needed, or the kernel does not say".to_owned(),
+        [] => "none, or not reported by the kernel".to_owned(),
         all => format!("{} active: {}", all.len(), all.join("; ")),
     };
     Finding::new("mitigations", None, Verdict::Info, found)

@@ -23,7 +23,7 @@ fn actions(slots: &mut Pool) -> Vec<Action<u32, &'static str>> {
     std::iter::from_fn(|| slots.take_action()).collect()
 }
 
-/// Opens all that is asked for, with numbers from `first` on.
+/// Opens all requested connections, with numbers from `first` on.
 fn open_all(slots: &mut Pool, first: u32, now_ns: u64) -> Vec<Action<u32, &'static str>> {
     let mut next = first;
     let mut others = Vec::new();
@@ -46,15 +46,15 @@ fn wait(slots: &mut Pool, now_ns: u64) -> Ticket {
     }
 }
 
-fn take(slots: &mut Pool, now_ns: u64) -> Lent<u32> {
+fn take(slots: &mut Pool, now_ns: u64) -> Lease<u32> {
     match slots.acquire(now_ns, u64::MAX, here(), |_| true) {
-        Acquired::Ready(lent) => lent,
+        Acquired::Ready(lease) => lease,
         other => panic!("{other:?}"),
     }
 }
 
 #[test]
-fn the_minimum_is_opened_and_kept_and_the_last_used_is_lent_first() {
+fn the_minimum_stays_open_and_the_last_used_is_leased_first() {
     let mut slots = Pool::new(SlotLimits { min: 2, ..LIMITS });
     slots.poll(0);
     assert!(open_all(&mut slots, 1, 0).is_empty());
@@ -66,10 +66,10 @@ fn the_minimum_is_opened_and_kept_and_the_last_used_is_lent_first() {
     let again = take(&mut slots, 4);
     assert!(again.is_reused() && again.connection == 1);
     slots.release(again, Condition::Reusable, 5);
-    // Idle for long, but they are the minimum.
+    // Idle for long, but part of the minimum.
     slots.poll(500 * SECOND_NS);
     assert!(actions(&mut slots).is_empty());
-    // Old is old: they are replaced.
+    // At the maximum age they are replaced.
     slots.poll(1_000 * SECOND_NS);
     let closed = open_all(&mut slots, 3, 1_000 * SECOND_NS);
     assert!(
@@ -83,7 +83,7 @@ fn the_minimum_is_opened_and_kept_and_the_last_used_is_lent_first() {
 }
 
 #[test]
-fn an_old_connection_is_not_lent_again_even_before_somebody_looks() {
+fn an_old_connection_is_not_leased_even_before_the_next_poll() {
     let mut slots = Pool::new(LIMITS);
     slots.poll(0);
     open_all(&mut slots, 1, 0);
@@ -95,16 +95,16 @@ fn an_old_connection_is_not_lent_again_even_before_somebody_looks() {
 }
 
 #[test]
-fn whoever_comes_later_stands_behind_and_a_broken_one_is_never_lent_again() {
+fn waiters_are_served_in_order_and_a_broken_connection_is_never_leased_again() {
     let mut slots = Pool::new(SlotLimits { max: 1, ..LIMITS });
     let first = wait(&mut slots, 0);
     let served = open_all(&mut slots, 1, 0);
-    let Ok([Action::Serve(ticket, lent)]) = <[_; 1]>::try_from(served) else { panic!() };
-    assert_eq!((ticket, lent.connection), (first, 1));
+    let Ok([Action::Serve(ticket, lease)]) = <[_; 1]>::try_from(served) else { panic!() };
+    assert_eq!((ticket, lease.connection), (first, 1));
     let (second, third) = (wait(&mut slots, 1), wait(&mut slots, 1));
-    assert!(actions(&mut slots).is_empty(), "one is the most");
-    slots.release(lent, Condition::Broken, 2);
-    // Its place is free: another is opened for those who wait.
+    assert!(actions(&mut slots).is_empty(), "the maximum is one");
+    slots.release(lease, Condition::Broken, 2);
+    // Another is opened for the waiter.
     let mut todo = actions(&mut slots).into_iter();
     assert!(matches!(todo.next(), Some(Action::Close(1, CloseReason::Broken))));
     let Some(Action::Open(opening)) = todo.next() else { panic!() };
@@ -117,61 +117,61 @@ fn whoever_comes_later_stands_behind_and_a_broken_one_is_never_lent_again() {
 }
 
 #[test]
-fn dead_idle_ones_are_skipped_and_replaced() {
+fn dead_idle_connections_are_skipped_and_replaced() {
     let mut slots = Pool::new(SlotLimits { min: 2, max: 2, ..LIMITS });
     slots.poll(0);
     open_all(&mut slots, 1, 0);
-    let lent = match slots.acquire(1, 9, here(), |connection| *connection == 1) {
-        Acquired::Ready(lent) => lent,
+    let lease = match slots.acquire(1, 9, here(), |connection| *connection == 1) {
+        Acquired::Ready(lease) => lease,
         other => panic!("{other:?}"),
     };
-    assert_eq!(lent.connection, 1);
+    assert_eq!(lease.connection, 1);
     assert!(matches!(actions(&mut slots)[..], [Action::Close(2, CloseReason::Broken)]));
-    slots.release(lent, Condition::Reusable, 2);
+    slots.release(lease, Condition::Reusable, 2);
     let ticket = match slots.acquire(3, 9, here(), |_| false) {
         Acquired::Wait(ticket) => ticket,
         other => panic!("{other:?}"),
     };
     let served = open_all(&mut slots, 3, 4);
     assert!(
-        matches!(&served[..], [Action::Close(1, _), Action::Serve(t, Lent { connection: 3, .. })] if *t == ticket),
+        matches!(&served[..], [Action::Close(1, _), Action::Serve(t, Lease { connection: 3, .. })] if *t == ticket),
         "{served:?}"
     );
 }
 
 #[test]
-fn a_failed_opening_is_the_first_waiters_unless_somebody_may_bring_one_back() {
+fn the_first_waiter_gets_an_open_error_unless_connections_are_leased() {
     let mut slots = Pool::new(SlotLimits { min: 0, max: 2, ..LIMITS });
     let (first, second) = (wait(&mut slots, 0), wait(&mut slots, 0));
     for (ticket, why) in [(first, "refused"), (second, "reset")] {
         let Some(Action::Open(opening)) = slots.take_action() else { panic!() };
         slots.open_failed(opening, why, 1);
         let failed = slots.actions.pop_back();
-        let Some(Action::Fail(failed, Refusal::OpenFailed(told))) = failed else { panic!() };
-        assert_eq!((failed, told), (ticket, why));
+        let Some(Action::Fail(failed, Refusal::OpenFailed(error))) = failed else { panic!() };
+        assert_eq!((failed, error), (ticket, why));
     }
     let third = wait(&mut slots, 2);
     let mut served = open_all(&mut slots, 7, 2);
-    let Some(Action::Serve(_, lent)) = served.pop() else { panic!() };
+    let Some(Action::Serve(_, lease)) = served.pop() else { panic!() };
     let fourth = wait(&mut slots, 3);
     let Some(Action::Open(opening)) = slots.take_action() else { panic!() };
     slots.open_failed(opening, "refused", 3);
     slots.poll(4);
-    assert!(actions(&mut slots).is_empty(), "it waits for the lent one, and there is a pause");
+    assert!(actions(&mut slots).is_empty(), "it waits for the leased one during the pause");
     slots.poll(3 + POOL_REOPEN_MIN_NS);
     let todo = actions(&mut slots);
     assert!(matches!(todo[..], [Action::Open(_)]), "{todo:?}");
-    slots.release(lent, Condition::Reusable, 5 + POOL_REOPEN_MIN_NS);
+    slots.release(lease, Condition::Reusable, 5 + POOL_REOPEN_MIN_NS);
     let todo = actions(&mut slots);
     assert!(matches!(&todo[..], [Action::Serve(t, _)] if *t == fourth && third < fourth));
 }
 
 #[test]
-fn time_ends_waiting_and_names_who_holds_for_too_long() {
+fn waiters_time_out_and_long_leases_are_reported() {
     let mut slots = Pool::new(SlotLimits { max: 1, ..LIMITS });
     slots.poll(0);
     open_all(&mut slots, 1, 0);
-    let lent = take(&mut slots, SECOND_NS);
+    let lease = take(&mut slots, SECOND_NS);
     let line = line!() + 1;
     let Acquired::Wait(ticket) = slots.acquire(2, 10 * SECOND_NS, here(), |_| true) else {
         panic!();
@@ -185,13 +185,13 @@ fn time_ends_waiting_and_names_who_holds_for_too_long() {
     assert_eq!(held.since_ns, SECOND_NS);
     assert!(held.place.file().ends_with("tests.rs") && held.place.line() != line);
     slots.poll(99 * SECOND_NS);
-    assert!(actions(&mut slots).is_empty(), "told once");
-    slots.release(lent, Condition::Reusable, 100 * SECOND_NS);
+    assert!(actions(&mut slots).is_empty(), "reported once");
+    slots.release(lease, Condition::Reusable, 100 * SECOND_NS);
     assert_eq!((slots.counts().leaks, slots.counts().timed_out), (1, 1));
 }
 
 #[test]
-fn a_stop_refuses_closes_and_waits_for_what_is_lent() {
+fn a_stop_refuses_closes_and_waits_for_leases() {
     let mut slots = Pool::new(SlotLimits { min: 2, max: 2, ..LIMITS });
     slots.poll(0);
     open_all(&mut slots, 1, 0);
@@ -220,29 +220,29 @@ fn a_stop_refuses_closes_and_waits_for_what_is_lent() {
 }
 
 #[test]
-fn probes_take_what_was_idle_for_longest_and_count_as_nobodys_use() {
+fn probes_lease_the_longest_idle_and_do_not_count_as_use() {
     let mut slots = Pool::new(SlotLimits { min: 0, ..LIMITS });
-    assert!(slots.lend_for_probe(0, here()).is_none());
+    assert!(slots.lease_for_probe(0, here()).is_none());
     let first = wait(&mut slots, 0);
     let mut served = open_all(&mut slots, 1, 0);
-    let Some(Action::Serve(ticket, lent)) = served.pop() else { panic!("{served:?}") };
+    let Some(Action::Serve(ticket, lease)) = served.pop() else { panic!("{served:?}") };
     assert_eq!(ticket, first);
     let ticket = wait(&mut slots, 1);
     open_all(&mut slots, 2, 1).into_iter().for_each(|action| match action {
-        Action::Serve(served, lent) => {
+        Action::Serve(served, lease) => {
             assert_eq!(served, ticket);
-            slots.release(lent, Condition::Reusable, 2);
+            slots.release(lease, Condition::Reusable, 2);
         }
         other => panic!("{other:?}"),
     });
-    slots.release(lent, Condition::Reusable, 3);
-    let probe = slots.lend_for_probe(4, here()).unwrap();
+    slots.release(lease, Condition::Reusable, 3);
+    let probe = slots.lease_for_probe(4, here()).unwrap();
     assert_eq!((probe.connection, slots.counts().acquired), (2, 2));
     slots.release(probe, Condition::Broken, 5);
     assert_eq!((slots.idle(), slots.counts().closed_broken), (1, 1));
 }
 
-/// One thing that happens; numbers choose among what there is.
+/// One step; numbers select among what exists.
 #[derive(Clone, Debug)]
 enum Event {
     Acquire { patience_ns: u64, dead: bool },
@@ -276,12 +276,12 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     })
 }
 
-/// The world around the slots: who holds what, who waits, what is being opened.
+/// The caller of the slots: leases, waiters, openings.
 #[derive(Default)]
 struct World {
     now_ns: u64,
     made: u32,
-    held: Vec<Lent<u32>>,
+    held: Vec<Lease<u32>>,
     opening: Vec<Opening>,
     waiting: Vec<Ticket>,
     served: u64,
@@ -296,9 +296,9 @@ impl World {
                 let before = slots.waiting();
                 let deadline_ns = self.now_ns + patience_ns;
                 match slots.acquire(self.now_ns, deadline_ns, here(), |_| !dead) {
-                    Acquired::Ready(lent) => {
-                        assert!(before == 0 && !dead, "nobody is overtaken");
-                        self.hold(lent);
+                    Acquired::Ready(lease) => {
+                        assert!(before == 0 && !dead, "no waiter is overtaken");
+                        self.hold(lease);
                     }
                     Acquired::Wait(ticket) => self.waiting.push(ticket),
                     Acquired::Refused(Refusal::Stopped) => assert!(self.stopped),
@@ -306,9 +306,9 @@ impl World {
                 }
             }
             Event::Release { which, reusable } if !self.held.is_empty() => {
-                let lent = self.held.swap_remove(which % self.held.len());
+                let lease = self.held.swap_remove(which % self.held.len());
                 let condition = if reusable { Condition::Reusable } else { Condition::Broken };
-                slots.release(lent, condition, self.now_ns);
+                slots.release(lease, condition, self.now_ns);
             }
             Event::Opened { which } if !self.opening.is_empty() => {
                 let opening = self.opening.swap_remove(which % self.opening.len());
@@ -323,8 +323,8 @@ impl World {
                 slots.cancel(self.waiting.remove(which % self.waiting.len()));
             }
             Event::Probe => {
-                if let Some(lent) = slots.lend_for_probe(self.now_ns, here()) {
-                    self.hold(lent);
+                if let Some(lease) = slots.lease_for_probe(self.now_ns, here()) {
+                    self.hold(lease);
                 }
             }
             Event::Pass(ns) => {
@@ -340,10 +340,10 @@ impl World {
         self.act(slots);
     }
 
-    fn hold(&mut self, lent: Lent<u32>) {
-        assert!(!self.closed.contains(&lent.connection), "{} was closed", lent.connection);
-        assert!(self.held.iter().all(|held| held.connection != lent.connection), "lent twice");
-        self.held.push(lent);
+    fn hold(&mut self, lease: Lease<u32>) {
+        assert!(!self.closed.contains(&lease.connection), "{} was closed", lease.connection);
+        assert!(self.held.iter().all(|held| held.connection != lease.connection), "lease twice");
+        self.held.push(lease);
     }
 
     fn act(&mut self, slots: &mut Pool) {
@@ -354,14 +354,14 @@ impl World {
                     self.opening.push(opening);
                 }
                 Action::Close(connection, _) => assert!(self.closed.insert(connection)),
-                Action::Serve(ticket, lent) => {
+                Action::Serve(ticket, lease) => {
                     assert_eq!(ticket, self.waiting.remove(0), "first come, first served");
                     self.served += 1;
-                    self.hold(lent);
+                    self.hold(lease);
                 }
                 Action::Fail(ticket, _) => {
                     let place = self.waiting.iter().position(|waiting| *waiting == ticket);
-                    self.waiting.remove(place.expect("nobody is refused twice"));
+                    self.waiting.remove(place.expect("a waiter is refused once"));
                 }
                 Action::Leak(held) => {
                     assert!(self.now_ns - held.since_ns >= LIMITS.held_max_ns);
@@ -377,12 +377,12 @@ impl World {
         assert!(slots.waiting() <= limits.waiting_max);
         let counts = slots.counts();
         let open = (slots.idle() + slots.in_use()) as u64;
-        assert_eq!(counts.opened, counts.closed() + open, "none is lost, none is made of nothing");
+        assert_eq!(counts.opened, counts.closed() + open, "opened connections are closed or open");
         assert_eq!(counts.closed(), self.closed.len() as u64);
-        assert!(!self.stopped || slots.idle() == 0, "a stopped pool keeps nothing");
-        // Nobody waits beside an idle connection, nor for one that nobody brings.
+        assert!(!self.stopped || slots.idle() == 0, "a stopped pool has no idle connection");
+        // No waiter waits while a connection is idle, or without any that may come.
         assert!(self.waiting.is_empty() || slots.idle() == 0);
-        assert!(self.waiting.is_empty() || !slots.is_drained(), "they would wait for ever");
+        assert!(self.waiting.is_empty() || !slots.is_drained(), "they would wait without end");
     }
 }
 
@@ -398,7 +398,7 @@ proptest! {
             world.happen(&mut slots, event);
             world.check(&slots, &limits);
         }
-        // From here on all goes well: everybody who waits is served, and the minimum is there.
+        // From here on nothing fails: all waiters are served, and the minimum is open.
         let waited = world.waiting.len() as u64;
         let served = world.served;
         while !world.opening.is_empty() || !world.held.is_empty() {
@@ -406,7 +406,7 @@ proptest! {
             world.happen(&mut slots, &Event::Release { which: 0, reusable: true });
             world.check(&slots, &limits);
         }
-        prop_assert_eq!(world.served - served, waited, "nobody starves");
+        prop_assert_eq!(world.served - served, waited, "no waiter starves");
         world.happen(&mut slots, &Event::Pass(POOL_REOPEN_MAX_NS));
         while !world.opening.is_empty() {
             world.happen(&mut slots, &Event::Opened { which: 0 });
@@ -418,9 +418,9 @@ proptest! {
     }
 }
 
-/// A kept connection was dead, so the others may be: who repeats gets none of them.
+/// An idle connection was dead, so the others may be: a retry gets a new one.
 #[test]
-fn who_asks_for_a_new_connection_gets_no_kept_one() {
+fn acquire_new_never_returns_a_reused_connection() {
     let new = |slots: &mut Pool, now_ns| match slots.acquire_new(now_ns, u64::MAX, here()) {
         Acquired::Wait(ticket) => ticket,
         other => panic!("{other:?}"),
@@ -429,17 +429,17 @@ fn who_asks_for_a_new_connection_gets_no_kept_one() {
     let tickets: Vec<Ticket> = (0..3).map(|_| wait(&mut slots, 0)).collect();
     let mut kept = Vec::new();
     for action in open_all(&mut slots, 1, 0) {
-        let Action::Serve(_, lent) = action else { panic!("{action:?}") };
-        kept.push(lent);
+        let Action::Serve(_, lease) = action else { panic!("{action:?}") };
+        kept.push(lease);
     }
     assert_eq!(kept.len(), tickets.len());
     let held = kept.pop().unwrap();
-    kept.into_iter().for_each(|lent| slots.release(lent, Condition::Reusable, 1));
+    kept.into_iter().for_each(|lease| slots.release(lease, Condition::Reusable, 1));
     assert_eq!((slots.idle(), slots.total()), (2, 3));
 
-    // All places are taken: the connection that was idle for longest gives way.
+    // At the maximum: the connection idle for longest is closed.
     let ticket = new(&mut slots, 2);
-    // Who comes behind it has no reason to wait with it.
+    // A later waiter that accepts reused connections does not wait.
     let other = take(&mut slots, 2);
     slots.release(other, Condition::Reusable, 3);
     let served = open_all(&mut slots, 10, 3);
@@ -447,7 +447,7 @@ fn who_asks_for_a_new_connection_gets_no_kept_one() {
     let Action::Serve(to, fresh) = &served[1] else { panic!("{served:?}") };
     assert_eq!((*to, fresh.connection, fresh.is_reused()), (ticket, 10, false));
 
-    // None is idle and all are lent: it waits for a place, not for what comes back.
+    // None is idle and all are leased: it waits for room, not for a returned connection.
     let _second = take(&mut slots, 4);
     let ticket = new(&mut slots, 4);
     assert!(actions(&mut slots).is_empty());

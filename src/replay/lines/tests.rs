@@ -1,4 +1,4 @@
-//! Values found in lines, over several lines, and in torn input.
+//! Values on one line, on several lines, and in truncated input.
 use super::*;
 use std::io::{BufReader, Read};
 
@@ -116,7 +116,7 @@ fn nul_bytes_end_a_value_and_are_passed_over_and_counted() {
         }
         assert_eq!(seen + lines.nuls(), nuls, "{text:?}");
     }
-    // However many there are, what stands behind them is read.
+    // However many there are, the value after them is read.
     let text = format!("{{}}\n{}[]\n", "\0".repeat(5000));
     assert_eq!(all(text.as_bytes(), 64, 100), ["1: {}", "2: []"]);
 }

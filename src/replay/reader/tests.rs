@@ -1,4 +1,4 @@
-//! Places of connections, and what does not look like text.
+//! Slots of connections; detection of binary input.
 use super::*;
 use crate::base::limits::REPLAY_CONNECTIONS_MAX;
 

@@ -323,5 +323,5 @@ fn an_event_whose_name_looks_like_an_error_is_none() {
     }
     let lines: Vec<String> = findings.strange.iter().map(ToString::to_string).collect();
     assert_eq!(lines.len(), 2, "{lines:?}");
-    assert!(lines.iter().all(|line| line.contains("what is not known")), "{lines:?}");
+    assert!(lines.iter().all(|line| line.contains("sent an unknown message")), "{lines:?}");
 }

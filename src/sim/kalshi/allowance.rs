@@ -1,8 +1,8 @@
-//! How often something may be done: tokens that come back with time.
+//! A token bucket.
 //!
 //! Runs on:  the venue's thread (pure; time is an argument).
 
-/// Tokens, at most so many at once.
+/// A token bucket with a maximum.
 #[derive(Debug)]
 pub(super) struct Allowance {
     per_second: f64,
@@ -12,17 +12,17 @@ pub(super) struct Allowance {
 }
 
 impl Allowance {
-    /// Full at first.
+    /// A full bucket.
     pub(super) const fn new(per_second: f64, most: f64) -> Self {
         Self { per_second, most, tokens: most, at_ms: 0 }
     }
 
-    /// So many a second, all of them at once if need be; 0 is without limit.
+    /// A bucket of `per_second` tokens per second and as maximum; `None` (no limit) for 0.
     pub(super) fn of_commands(per_second: u32) -> Option<Self> {
         (per_second > 0).then(|| Self::new(f64::from(per_second), f64::from(per_second)))
     }
 
-    /// Whether so many tokens were there; they are gone then.
+    /// Takes `cost` tokens if available; false otherwise.
     pub(super) fn take(&mut self, now_ms: u64, cost: f64) -> bool {
         let passed = now_ms.saturating_sub(self.at_ms) as f64 / 1000.0;
         self.at_ms = now_ms;

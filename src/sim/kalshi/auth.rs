@@ -1,4 +1,4 @@
-//! Who is let in: signatures of upgrades (kalshi/protocol.md, 1).
+//! Verification of signed upgrades (kalshi/protocol.md, 1).
 //!
 //! Runs on:  the venue's thread (pure).
 use super::super::config::SimError;
@@ -10,7 +10,7 @@ use ring::signature::{RSA_PSS_2048_8192_SHA256, UnparsedPublicKey};
 use rustls_pki_types::SubjectPublicKeyInfoDer;
 use rustls_pki_types::pem::PemObject as _;
 
-/// What is asked of a client.
+/// Requirements on a client.
 #[derive(Debug)]
 pub(super) struct Door {
     key_id: Option<String>,
@@ -32,7 +32,7 @@ impl Door {
         Ok(Self { key_id: config.key_id.clone(), key, skew_ms_max: config.skew_ms_max })
     }
 
-    /// Whether a request is signed by whom it should be, at about this time.
+    /// Whether a request is signed by the configured key at about the present time.
     pub(super) fn admits(&self, request: &Request, now_ms: u64) -> bool {
         let value = |name: &str| {
             let found = request.signed.iter().find(|(other, _)| other == name);
@@ -57,7 +57,7 @@ impl Door {
     }
 }
 
-/// The key within its wrapping: a sequence of an algorithm and a string of bits, which holds it.
+/// The PKCS#1 key inside a SubjectPublicKeyInfo.
 fn inner(spki: &[u8]) -> Option<Vec<u8>> {
     let (0x30, body, _) = element(spki)? else { return None };
     let (0x30, _, rest) = element(body)? else { return None };
@@ -65,7 +65,7 @@ fn inner(spki: &[u8]) -> Option<Vec<u8>> {
     bits.strip_prefix(&[0]).map(<[u8]>::to_vec)
 }
 
-/// Tag and content of the first element of DER, and what follows.
+/// Tag and content of the first DER element, and the rest.
 fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&tag, rest) = der.split_first()?;
     let (&first, mut rest) = rest.split_first()?;

@@ -1,8 +1,8 @@
-//! What a client's text asks for, and what is wrong with it (kalshi/protocol.md, 2).
+//! Parser for client commands, with Kalshi's error codes (kalshi/protocol.md, 2).
 //!
 //! Runs on:  the venue's thread (pure).
 //!
-//! A field of the wrong type makes the whole text unreadable (code 1); `null` is the same as a field that is left out.
+//! A field of the wrong type makes the whole text invalid (code 1); `null` equals a missing field.
 use sonic_rs::{JsonContainerTrait as _, JsonValueTrait as _, Value};
 
 /// Channels by their names.
@@ -11,7 +11,7 @@ pub(super) const CHANNELS: [&str; 5] = [
     "trade",
     "market_lifecycle_v2",
     "ticker",
-    // There are no combos: nothing is ever sent on it.
+    // The simulator has no combos: no message is sent on it.
     "multivariate_market_lifecycle",
 ];
 pub(super) const BOOKS: usize = 0;
@@ -20,22 +20,22 @@ pub(super) const LIFE: usize = 2;
 pub(super) const TICKERS: usize = 3;
 pub(super) const COMBO_LIFE: usize = 4;
 
-/// Whether messages of a channel are numbered.
+/// Whether messages of a channel have sequence numbers.
 pub(super) const fn is_numbered(channel: usize) -> bool {
     channel != TICKERS
 }
 
-/// Whether a subscription to a channel can be to some markets only.
+/// Whether a subscription to a channel can be restricted to markets.
 pub(super) const fn has_markets(channel: usize) -> bool {
     !matches!(channel, LIFE | COMBO_LIFE)
 }
 
-/// An error of the venue's: its code and its words (kalshi/protocol.md, 2.6).
+/// An error: code and text (kalshi/protocol.md, 2.6).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) code: u64,
     pub(super) words: &'static str,
-    /// The market that it is about.
+    /// The market concerned.
     pub(super) ticker: Option<String>,
 }
 
@@ -68,7 +68,7 @@ const fn words_of(code: u64) -> &'static str {
     }
 }
 
-/// Markets as a command names them.
+/// Markets named in a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Names {
     Tickers(Vec<String>),
@@ -85,7 +85,7 @@ impl Names {
 /// `subscribe`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Subscribe {
-    /// Each once.
+    /// Without duplicates.
     pub(super) channels: Vec<usize>,
     /// `None` is all markets.
     pub(super) names: Option<Names>,
@@ -94,7 +94,7 @@ pub(super) struct Subscribe {
     pub(super) send_initial_snapshot: bool,
 }
 
-/// What is to become of the markets of a subscription.
+/// Change of a subscription's markets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     Add { send_initial_snapshot: bool },
@@ -102,7 +102,7 @@ pub(super) enum Action {
     Snapshot,
 }
 
-/// A command that is well-formed.
+/// A well-formed command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Command {
     Subscribe(Subscribe),
@@ -111,7 +111,7 @@ pub(super) enum Command {
     List,
 }
 
-/// A text: its id, if it has one that counts, and what it asks for.
+/// Parses a text: its id, if valid, and the command.
 pub(super) fn parse(text: &str) -> (Option<u64>, Result<Command, Refusal>) {
     let unreadable = || Refusal::new(1);
     let value = match sonic_rs::from_str::<Value>(text) {
@@ -120,7 +120,7 @@ pub(super) fn parse(text: &str) -> (Option<u64>, Result<Command, Refusal>) {
     };
     let fields = Fields(&value);
     match fields.number("id") {
-        // An id of 0 is none.
+        // Id 0 counts as missing.
         Ok(id) => (id.filter(|&id| id > 0), command(&fields)),
         Err(refusal) => (None, Err(refusal)),
     }
@@ -170,8 +170,8 @@ fn subscribe(params: &Fields<'_>) -> Result<Command, Refusal> {
     }))
 }
 
-/// Whether a channel can be asked for with these markets: only books need them, only tickers take them by id, and
-/// their lifecycle messages comes for all of them.
+/// Whether a channel accepts these markets: only books require them, only tickers accept ids, and
+/// lifecycle messages are always for all markets.
 pub(super) fn fit(channel: usize, names: Option<&Names>) -> Result<(), Refusal> {
     let empty = match names {
         Some(Names::Tickers(list) | Names::Ids(list)) => list.is_empty(),
@@ -199,7 +199,7 @@ fn update(params: &Fields<'_>) -> Result<Command, Refusal> {
         Some(_) => return Err(Refusal::new(13)),
         None => return Err(Refusal::new(15)),
     };
-    // Only the list of tickers will do for snapshots.
+    // `get_snapshot` accepts only the list of tickers.
     if action == Action::Snapshot && params.get("market_ticker").is_some() {
         return Err(Refusal::new(11));
     }
@@ -210,7 +210,7 @@ fn update(params: &Fields<'_>) -> Result<Command, Refusal> {
     }
 }
 
-/// The markets of a command, each once; naming them in two ways is wrong.
+/// The markets of a command without duplicates; an error if named in two ways.
 fn names(params: &Fields<'_>) -> Result<Option<Names>, Refusal> {
     let one = |name: &str| Ok(params.text(name)?.map(|text| vec![text.to_owned()]));
     let found = [
@@ -227,14 +227,14 @@ fn names(params: &Fields<'_>) -> Result<Option<Names>, Refusal> {
     }
 }
 
-/// Each once, in the order of their first appearance.
+/// Without duplicates, in the order of first appearance.
 fn once<T: Clone + Eq + std::hash::Hash>(mut list: Vec<T>) -> Vec<T> {
     let mut seen = std::collections::HashSet::new();
     list.retain(|item| seen.insert(item.clone()));
     list
 }
 
-/// An object whose fields have the types that they should have, or the whole is refused.
+/// An object; a field of another type than requested is an error.
 struct Fields<'v>(&'v Value);
 
 impl Fields<'_> {

@@ -1,112 +1,112 @@
-//! What a simulated Kalshi is to be.
+//! Configuration of a simulated Kalshi.
 //!
 //! Runs on:  any.
 use super::super::config::SimError;
 use super::super::frame::MESSAGE_BYTES_MAX;
 use std::net::SocketAddr;
 
-/// What may wait for a client at most, whatever was asked for.
+/// Most bytes queued for a client, whatever is configured.
 pub(super) const OUTBOUND_BYTES_MAX: usize = 1024 * 1024 * 1024;
 
-/// On which scale the prices of bids for NO are reported to a client that does not say what it wants.
+/// Price scale of bids for NO for a client that does not specify one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum YesPrice {
-    /// What NO costs.
+    /// NO price.
     #[default]
     Off,
-    /// What YES costs.
+    /// YES price.
     On,
-    /// What YES costs, whatever the client says.
+    /// YES price, whatever the client specifies.
     Always,
 }
 
-/// The order of levels that are reported at what YES costs.
+/// Order of levels given as YES prices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum YesLevels {
-    /// The lowest price first, as everywhere.
+    /// Lowest price first, as elsewhere.
     #[default]
     Ascending,
-    /// The highest price first: the order of what NO costs is kept.
+    /// Highest price first: the order of the NO prices.
     Descending,
 }
 
-/// Whose commands are counted together.
+/// Scope of the command rate limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CommandScope {
-    /// Those of a connection.
+    /// Per connection.
     #[default]
     Connection,
-    /// Those of all connections.
+    /// All connections together.
     User,
 }
 
-/// Knobs of a simulated Kalshi. [`KalshiConfig::default`] is a small quiet one on a free loopback port. What the
-/// documentation leaves open (kalshi/protocol.md) is a knob.
+/// Configuration of a simulated Kalshi. [`KalshiConfig::default`] is a small quiet one on a free loopback port. What
+/// Kalshi's documentation leaves open (kalshi/protocol.md) is a setting.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KalshiConfig {
-    /// Address to listen on; port 0 takes a free one.
+    /// Listening address; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// TLS with a certificate authority of the venue's own; plain TCP otherwise.
+    /// TLS with a generated certificate authority; plain TCP otherwise.
     pub tls: bool,
-    /// Seed of markets and of what happens.
+    /// Seed of markets and activity.
     pub seed: u64,
     /// Markets at the start.
     pub markets: usize,
-    /// Orders and trades a second over all markets.
+    /// Orders and trades per second over all markets.
     pub rate: f64,
-    /// Of 10,000 of them, how many are trades.
+    /// Trades among 10,000 of them.
     pub trades_per_10_000: u64,
     /// Typical levels on one side of a book.
     pub levels: usize,
-    /// Nothing happens before it is resumed.
+    /// Start paused.
     pub paused: bool,
-    /// Markets that are made in a minute; every third opens 5 s later by time alone.
+    /// New markets per minute; every third opens 5 s later by time only.
     pub births_per_minute: f64,
-    /// Markets that end in a minute; every other closes by time alone.
+    /// Ended markets per minute; every second closes by time only.
     pub deaths_per_minute: f64,
-    /// Answer 429 beyond 20 REST requests a second.
+    /// Answer 429 above 20 REST requests per second.
     pub rate_limits: bool,
-    /// The only key that is let in; any if not given.
+    /// The only accepted key id; any if `None`.
     pub key_id: Option<String>,
-    /// The public key (PEM) that signatures are verified with; they are only required if not given.
+    /// Public key (PEM) that verifies signatures; if `None`, a signature is required but not verified.
     pub public_key: Option<Vec<u8>>,
-    /// Milliseconds by which the time of a signature may be off.
+    /// Accepted clock skew of a signature, milliseconds.
     pub skew_ms_max: u64,
-    /// Markets of one subscription; more are refused with code 26.
+    /// Most markets of one subscription; code 26 above.
     pub markets_per_subscription_max: usize,
-    /// Markets of all subscriptions of a connection; more are refused with code 26.
+    /// Most markets of all subscriptions of a connection; code 26 above.
     pub markets_per_session_max: usize,
-    /// Commands in a second, of whom `commands_scope` says; more are refused with code 27. 0 is without limit.
+    /// Commands per second within `commands_scope`; code 27 above. 0 is no limit.
     pub commands_per_second_max: u32,
-    /// Whose commands `commands_per_second_max` counts.
+    /// Scope of `commands_per_second_max`.
     pub commands_scope: CommandScope,
-    /// Commands to one subscription in a second; more are refused with code 27. 0 is without limit.
+    /// Commands per second to one subscription; code 27 above. 0 is no limit.
     pub commands_per_second_of_subscription_max: u32,
-    /// Bytes that wait for a client; a subscription for which there is no more room ends with code 25.
+    /// Most queued bytes of a client; a subscription that exceeds it ends with code 25.
     pub outbound_bytes_max: usize,
-    /// Bytes of a message from a client; a longer one ends the connection with close code 1009.
+    /// Longest client message, bytes; a longer one closes the connection with code 1009.
     pub message_bytes_max: usize,
-    /// Milliseconds between two pings.
+    /// Interval of pings, milliseconds.
     pub ping_ms: u64,
-    /// A client that has sent no pong for so many milliseconds is closed; 0 is never.
+    /// A client without a pong for this time is closed, milliseconds; 0 is never.
     pub pong_timeout_ms: u64,
-    /// What leaving out `use_yes_price` means.
+    /// Meaning of a missing `use_yes_price`.
     pub yes_price: YesPrice,
-    /// The order of levels under `use_yes_price`.
+    /// Order of levels under `use_yes_price`.
     pub yes_levels: YesLevels,
-    /// An `ok` that lists nothing has an empty `msg`, and not none.
+    /// An `ok` without a list has an empty `msg` instead of none.
     pub ok_empty_msg: bool,
-    /// An `ok` carries the list of markets although `skip_ticker_ack` was asked for.
+    /// An `ok` lists the markets in spite of `skip_ticker_ack`.
     pub ok_always_lists: bool,
-    /// A `get_snapshot` is answered by an `ok` before its snapshots.
+    /// A `get_snapshot` is answered with an `ok` before its snapshots.
     pub snapshot_ok_first: bool,
-    /// Only the first snapshot of a `get_snapshot` bears the command's id.
+    /// Only the first snapshot of a `get_snapshot` has the command's id.
     pub snapshot_id_on_first: bool,
-    /// Every message says when it was sent (`sending_ts_ms`).
+    /// Every message has its send time (`sending_ts_ms`).
     pub sending_ts: bool,
-    /// Answers to commands that wait come in another order.
+    /// Answers to waiting commands are sent in random order.
     pub shuffle_acks: bool,
-    /// Answers come so many milliseconds late.
+    /// Delay of answers, milliseconds.
     pub ack_delay_ms: u64,
 }
 
@@ -150,7 +150,7 @@ impl Default for KalshiConfig {
 }
 
 impl KalshiConfig {
-    /// Refuses what cannot be simulated.
+    /// Refuses an invalid configuration.
     pub(super) fn check(&self) -> Result<(), SimError> {
         let within = |name: &str, value: f64, most: f64| {
             if (0.0..=most).contains(&value) {

@@ -1,4 +1,4 @@
-//! All markets of the simulated Kalshi, and what happens to them as time goes by.
+//! Markets of the simulated Kalshi and their activity over time.
 //!
 //! Runs on:  the venue's thread (pure; time is an argument).
 use super::config::KalshiConfig;
@@ -7,18 +7,18 @@ use super::messages;
 use crate::base::random::Random;
 use std::collections::{HashMap, VecDeque};
 
-/// Happenings beyond this many in one turn wait for the next.
+/// Most actions per turn; the rest waits for the next turn.
 const ACTIONS_PER_TURN: f64 = 2_000.0;
-/// A market that is announced before it opens does so this much later.
+/// Delay from the announcement of a market to its opening.
 const OPENS_AFTER_MS: u64 = 5_000;
 
-/// Something that clients are notified of. Markets by their place.
+/// An event for clients. Markets are given by index.
 #[derive(Clone, Debug)]
 pub(super) enum Happening {
     Delta(u32, Change),
     Trade(u32, Deal, String),
     Ticker(u32),
-    /// Out of the blue, as at a market's close.
+    /// Unsolicited, as at a market's close.
     Snapshot(u32),
     Life(u32, &'static str, String),
 }
@@ -83,8 +83,8 @@ impl Exchange {
         self.active.len()
     }
 
-    /// Lets `elapsed_ms` pass until `now_ms`, milliseconds since the Unix epoch.
-    pub(super) fn play(&mut self, now_ms: u64, elapsed_ms: u64, reported: &mut Vec<Happening>) {
+    /// Advances by `elapsed_ms` to `now_ms`, milliseconds since the Unix epoch.
+    pub(super) fn play(&mut self, now_ms: u64, elapsed_ms: u64, told: &mut Vec<Happening>) {
         let seconds = elapsed_ms as f64 / 1000.0;
         let KalshiConfig { rate, births_per_minute, deaths_per_minute, .. } = self.config;
         for (due, rate) in
@@ -107,8 +107,8 @@ impl Exchange {
         }
     }
 
-    /// The next order or trade that is due; false when none is.
-    pub(super) fn act(&mut self, now_ms: u64, reported: &mut Vec<Happening>) -> bool {
+    /// Executes the next due order or trade; false if none is due.
+    pub(super) fn act(&mut self, now_ms: u64, told: &mut Vec<Happening>) -> bool {
         if self.due[0] < 1.0 || self.active.is_empty() {
             return false;
         }
@@ -134,8 +134,8 @@ impl Exchange {
         true
     }
 
-    /// A market is made; every third is only announced, and opens without a word.
-    fn bear(&mut self, now_ms: u64, reported: &mut Vec<Happening>) {
+    /// Adds a market; every third is only announced and opens later without a message.
+    fn bear(&mut self, now_ms: u64, told: &mut Vec<Happening>) {
         let place = self.add(now_ms);
         let market = &mut self.markets[place as usize];
         let later = place.is_multiple_of(3);
@@ -152,8 +152,8 @@ impl Exchange {
         }
     }
 
-    /// A market ends: determined and settled, or, every other time, closed by its time alone.
-    fn end(&mut self, now_ms: u64, reported: &mut Vec<Happening>) {
+    /// Ends a market: determined and settled, or, every second time, closed by its close time only.
+    fn end(&mut self, now_ms: u64, told: &mut Vec<Happening>) {
         if self.active.len() < 2 {
             return;
         }
@@ -190,12 +190,12 @@ impl Exchange {
     }
 
     fn schedule(&mut self, at_ms: u64, place: u32) {
-        // Everything is scheduled the same time ahead, so the order is that of time.
+        // Everything is scheduled with the same delay, so the queue is sorted by time.
         self.scheduled.push_back((at_ms, place));
     }
 
-    /// A market opens or closes by time alone: no message is sent (kalshi/protocol.md, 3.4).
-    fn on_time(&mut self, place: u32, now_ms: u64, reported: &mut Vec<Happening>) {
+    /// A market opens or closes by time without a message (kalshi/protocol.md, 3.4).
+    fn on_time(&mut self, place: u32, now_ms: u64, told: &mut Vec<Happening>) {
         let market = &mut self.markets[place as usize];
         market.updated_ms = now_ms;
         match market.phase {
@@ -212,7 +212,7 @@ impl Exchange {
         }
     }
 
-    /// At a market's close everything is taken away at one time, and then comes a snapshot with neither side
+    /// At the close of a market every level is removed at one time, followed by a snapshot without sides
     /// (kalshi/protocol.md, 5).
     fn clear(&mut self, place: u32, now_ms: u64, reported: &mut Vec<Happening>) {
         let changes = self.markets[place as usize].clear(now_ms);

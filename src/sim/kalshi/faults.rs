@@ -1,19 +1,19 @@
-//! What is still to go wrong on purpose, and what already has.
+//! Pending faults of the simulated Kalshi, and counts of injected ones.
 //!
 //! Runs on:  the venue's thread (pure).
 use std::collections::BTreeMap;
 
-/// A fault that waits for its occasion.
+/// A pending fault.
 #[derive(Debug)]
 struct Waiting {
     name: &'static str,
-    /// Only on this channel.
+    /// Restricts it to a channel.
     channel: Option<usize>,
     left: u64,
     ms: u64,
 }
 
-/// Faults that are still to be done, and counts of what was.
+/// Pending faults and counts of injected ones.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     waiting: Vec<Waiting>,
@@ -21,15 +21,15 @@ pub(super) struct Faults {
 }
 
 impl Faults {
-    /// The next `left` occasions, of one channel or of any, are to go wrong.
+    /// Injects a fault at the next `left` occasions, on one channel or any.
     pub(super) fn note(&mut self, name: &'static str, channel: Option<usize>, left: u64, ms: u64) {
         if left > 0 {
             self.waiting.push(Waiting { name, channel, left, ms });
         }
     }
 
-    /// Whether this is an occasion; gives the milliseconds that were noted. Those that were noted for any channel
-    /// are meant only where `any` holds.
+    /// Whether to inject a fault here; returns its milliseconds. A fault for any channel applies only
+    /// if `any`.
     pub(super) fn due(&mut self, name: &'static str, channel: usize, any: bool) -> Option<u64> {
         let meant = |w: &Waiting| w.name == name && w.channel.map_or(any, |c| c == channel);
         let place = self.waiting.iter().position(meant)?;
@@ -43,7 +43,7 @@ impl Faults {
         Some(ms)
     }
 
-    /// Whether this is an occasion of a fault that knows no channels.
+    /// Whether to inject a fault that has no channel.
     pub(super) fn due_anywhere(&mut self, name: &'static str) -> Option<u64> {
         self.due(name, usize::MAX, true)
     }

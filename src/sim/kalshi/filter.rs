@@ -1,4 +1,4 @@
-//! Which markets and events a REST query asks for, and which queries are refused (kalshi/protocol.md, 4).
+//! Filters of REST queries for markets and events (kalshi/protocol.md, 4).
 //!
 //! Runs on:  the venue's thread (pure).
 use super::super::request::{Answer, Query};
@@ -8,14 +8,14 @@ use std::ops::RangeInclusive;
 
 /// The series of every market.
 pub(super) const SERIES: &str = "KXSIM";
-/// What a page holds: the bounds of `limit`.
+/// Bounds of `limit` per page.
 pub(super) const MARKETS_LIMIT: RangeInclusive<usize> = 0..=1000;
 pub(super) const EVENTS_LIMIT: RangeInclusive<usize> = 1..=200;
 const MARKET_STATUSES: [&str; 5] = ["unopened", "open", "paused", "closed", "settled"];
-/// Events are never paused.
+/// Events cannot be paused.
 const EVENT_STATUSES: [&str; 4] = ["unopened", "open", "closed", "settled"];
 
-/// A whole number within bounds; anything else is refused.
+/// An integer within bounds; otherwise an error answer.
 pub(super) fn number(
     query: &Query,
     name: &str,
@@ -34,7 +34,7 @@ fn one_of<'q>(query: &'q Query, name: &str, known: &[&str]) -> Result<Option<&'q
     }
 }
 
-/// A span of one of a market's times, in seconds.
+/// A range of one of a market's times, seconds.
 #[derive(Debug)]
 struct Span {
     of: fn(&Market) -> Option<u64>,
@@ -50,7 +50,7 @@ impl Span {
     }
 }
 
-/// The times by which markets can be asked for, and the statuses with which they go together; an empty status goes
+/// Times that a query can filter by, and the statuses that allow them; an empty status allows all.
 /// with each.
 type Times = [(&'static str, fn(&Market) -> Option<u64>, &'static [&'static str]); 3];
 const TIMES: Times = [
@@ -59,7 +59,7 @@ const TIMES: Times = [
     ("settled", |market| market.settled_ms, &["settled"]),
 ];
 
-/// What a market must be.
+/// Conditions on a market.
 #[derive(Debug, Default)]
 pub(super) struct Filter<'q> {
     status: Option<&'q str>,
@@ -68,7 +68,7 @@ pub(super) struct Filter<'q> {
     series: Option<&'q str>,
     span: Option<Span>,
     updated_since: Option<usize>,
-    /// There are none.
+    /// Combos only; the simulator has none.
     combos_only: bool,
 }
 
@@ -99,7 +99,7 @@ impl<'q> Filter<'q> {
         }
     }
 
-    /// For `/events`: an event is shown if one of its markets fits.
+    /// For `/events`: an event is listed if one of its markets matches.
     pub(super) fn of_events(query: &'q Query) -> Result<Self, Answer> {
         let since = number(query, "min_close_ts", 0..=usize::MAX)?;
         let close = |since| Span { of: |market| Some(market.close_ms), since, until: None };
@@ -119,7 +119,7 @@ impl<'q> Filter<'q> {
             Some("unopened") => market.phase == Phase::Initialized,
             Some("closed") => market.phase == Phase::Closed,
             Some("settled") => market.phase == Phase::Finalized,
-            // No market is ever paused.
+            // The simulator pauses no market.
             Some(_) => false,
         };
         let updated = (market.updated_ms / 1000) as usize;
@@ -133,7 +133,7 @@ impl<'q> Filter<'q> {
     }
 }
 
-/// The one span of time that a query has; two of them are refused, and so is one that does not go with the status.
+/// The time range of a query. Two ranges, or one that its status does not allow, are refused.
 fn span(query: &Query, status: Option<&str>) -> Result<Option<Span>, Answer> {
     let mut found = None;
     for (name, of, statuses) in TIMES {

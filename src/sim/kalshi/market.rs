@@ -1,19 +1,19 @@
-//! One market of the simulated Kalshi: bids for YES and bids for NO, and what happens to them.
+//! One market of the simulated Kalshi: bids for YES and NO, and their changes.
 //!
 //! Runs on:  the venue's thread (pure).
-//! Bounds:   a side has at most as many levels as its grid has prices.
+//! Bounds:   a side has at most as many levels as its price grid.
 use super::config::KalshiConfig;
 use super::messages;
 use crate::base::random::Random;
 use std::collections::BTreeMap;
 
-/// One dollar in units of a price: 1/10,000 dollar.
+/// One dollar in price units of 1/10,000 dollar.
 pub(super) const DOLLAR: u32 = 10_000;
 
 /// A side of the book: price in 1/10,000 dollar, quantity in 1/100 contract.
 pub(super) type Bids = BTreeMap<u32, u64>;
 
-/// Where a market is in its life, as REST names it.
+/// Phase of a market as REST names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Initialized,
@@ -33,7 +33,7 @@ impl Phase {
     }
 }
 
-/// One level changed by so much.
+/// A change of one level by a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Change {
     pub(super) yes: bool,
@@ -41,7 +41,7 @@ pub(super) struct Change {
     pub(super) delta: i64,
 }
 
-/// Somebody took from the other side.
+/// A trade.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Deal {
     pub(super) yes_price: u32,
@@ -64,14 +64,14 @@ pub(super) struct Market {
     pub(super) open_ms: u64,
     pub(super) close_ms: u64,
     pub(super) settled_ms: Option<u64>,
-    /// When its phase or its times were last another.
+    /// Last change of its phase or times.
     pub(super) updated_ms: u64,
     pub(super) changed_ms: u64,
     pub(super) last_price: u32,
     /// 1/100 contract.
     pub(super) last_count: u64,
     pub(super) volume: u64,
-    /// What was paid for them, in 1/1,000,000 dollar.
+    /// Sum paid for them, 1e-6 dollar.
     pub(super) paid: u64,
     pub(super) tick: u32,
     middle: u32,
@@ -79,7 +79,7 @@ pub(super) struct Market {
 }
 
 impl Market {
-    /// The `number`-th market of the venue, with its first book.
+    /// Market `number` with its initial book.
     pub(super) fn new(
         number: u32,
         config: &KalshiConfig,
@@ -145,7 +145,7 @@ impl Market {
         Some(Change { yes, price, delta: size as i64 })
     }
 
-    /// Takes some or all of a level away.
+    /// Removes a level in part or whole.
     fn take(&mut self, yes: bool, random: &mut Random) -> Option<Change> {
         let side = self.side(yes);
         let place = random.below(side.len().max(1) as u64) as usize;
@@ -165,7 +165,7 @@ impl Market {
         Change { yes, price, delta: -(by as i64) }
     }
 
-    /// One order that comes or goes.
+    /// One order placed or cancelled.
     pub(super) fn change(&mut self, now_ms: u64, random: &mut Random) -> Option<Change> {
         self.changed_ms = now_ms;
         let yes = random.below(2) == 0;
@@ -178,7 +178,7 @@ impl Market {
     pub(super) fn deal(&mut self, now_ms: u64, random: &mut Random) -> Option<(Deal, Change)> {
         self.changed_ms = now_ms;
         let taker_yes = random.below(2) == 0;
-        // Who buys YES takes a bid for NO.
+        // A buyer of YES takes a bid for NO.
         let (&price, &size) = self.side(!taker_yes).last_key_value()?;
         let count = if random.below(3) == 0 { size } else { 1 + random.below(size) };
         let yes_price = if taker_yes { DOLLAR - price } else { price };
@@ -190,7 +190,7 @@ impl Market {
         Some((Deal { yes_price, count, taker_yes }, change))
     }
 
-    /// Its result, if it has one.
+    /// Its result, if determined.
     pub(super) fn result(&self) -> &'static str {
         match self.phase {
             Phase::Finalized if self.result_yes => "yes",
@@ -199,12 +199,12 @@ impl Market {
         }
     }
 
-    /// What a contract for YES is worth at the end.
+    /// Settlement value of a YES contract.
     pub(super) const fn settlement(&self) -> u32 {
         if self.result_yes { DOLLAR } else { 0 }
     }
 
-    /// Nothing is left: the changes that take everything away.
+    /// Empties the book; returns the changes.
     pub(super) fn clear(&mut self, now_ms: u64) -> Vec<Change> {
         self.changed_ms = now_ms;
         let mut all = Vec::new();

@@ -1,4 +1,4 @@
-//! Messages of the simulated Kalshi: bodies of messages, REST answers, steering.
+//! Encoders for messages, REST answers and control answers of the simulated Kalshi.
 //!
 //! Runs on:  the venue's thread (pure).
 use super::super::json::push_string;
@@ -7,12 +7,12 @@ use super::config::YesLevels;
 use super::market::{Bids, Change, DOLLAR, Deal, Market};
 use std::fmt::Write as _;
 
-/// A price of 1/10,000 dollar: four decimals, always.
+/// A price in units of 1/10,000 dollar with four decimals.
 pub(super) fn dollars(price: u32) -> String {
     format!("{}.{:04}", price / DOLLAR, price % DOLLAR)
 }
 
-/// A quantity of 1/100 contract: two decimals, always.
+/// A quantity in units of 1/100 contract with two decimals.
 pub(super) fn count(size: u64) -> String {
     format!("{}.{:02}", size / 100, size % 100)
 }
@@ -22,13 +22,13 @@ fn signed(delta: i64) -> String {
     format!("{sign}{}", count(delta.unsigned_abs()))
 }
 
-/// RFC 3339 with what is left of a second cut to three digits.
+/// RFC 3339 with milliseconds.
 pub(super) fn time(ms: u64) -> String {
     let at = jiff::Timestamp::from_millisecond(ms as i64).unwrap_or_default();
     format!("{at:.3}")
 }
 
-/// Something like a UUID, another for each number.
+/// A unique text in the shape of a UUID.
 pub(super) fn uuid(number: u64) -> String {
     let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     format!(
@@ -53,8 +53,7 @@ fn levels(side: &Bids) -> impl DoubleEndedIterator<Item = (u32, &u64)> {
     side.iter().map(|(&price, size)| (price, size))
 }
 
-/// `msg` of a snapshot; a side without bids is left out. Bids for NO are reported at what YES costs if an order for them
-/// is given.
+/// `msg` of a snapshot; an empty side is omitted. With `yes_price`, bids for NO are given as YES prices.
 pub(super) fn snapshot(market: &Market, yes_price: Option<YesLevels>) -> String {
     let Market { ticker, id, yes, no, .. } = market;
     let mut out = format!(r#"{{"market_ticker":"{ticker}","market_id":"{id}""#);
@@ -75,7 +74,7 @@ pub(super) fn snapshot(market: &Market, yes_price: Option<YesLevels>) -> String 
     out
 }
 
-/// `msg` of a change; one of NO is reported at what YES costs if `yes_price`.
+/// `msg` of a change; a change of NO is given as YES price if `yes_price`.
 pub(super) fn delta(market: &Market, change: Change, now_ms: u64, yes_price: bool) -> String {
     let Change { yes, price, delta } = change;
     let price = if yes_price && !yes { DOLLAR - price } else { price };
@@ -90,7 +89,7 @@ pub(super) fn delta(market: &Market, change: Change, now_ms: u64, yes_price: boo
     )
 }
 
-/// An error; `sid` where a subscription is over.
+/// An error; `sid` if it ends a subscription.
 pub(super) fn error(id: Option<u64>, sid: Option<u64>, refusal: &Refusal) -> String {
     let Refusal { code, words, ticker } = refusal;
     let mut out = String::from("{");
@@ -123,7 +122,7 @@ pub(super) fn trade(market: &Market, deal: Deal, id: &str, now_ms: u64) -> Strin
     )
 }
 
-/// What YES is bid for and asked for, and what NO is, with their sizes; an empty side reads as 0 and 1.
+/// Best bid and ask of YES and NO with sizes; an empty side is 0 or 1.
 struct Quotes {
     yes: (u32, u64),
     no: (u32, u64),
@@ -147,7 +146,7 @@ impl Quotes {
 /// `msg` of a ticker.
 pub(super) fn ticker(market: &Market, now_ms: u64) -> String {
     let quotes = Quotes::of(market);
-    // Nobody ever closes a position.
+    // Positions are never closed.
     let open = market.volume * u64::from(market.last_price) / 1_000_000;
     format!(
         r#"{{"market_id":"{}","market_ticker":"{}","price_dollars":"{}","yes_bid_dollars":"{}","yes_ask_dollars":"{}","volume_fp":"{}","open_interest_fp":"{}","dollar_volume":{},"dollar_open_interest":{open},"yes_bid_size_fp":"{}","yes_ask_size_fp":"{}","last_trade_size_fp":"{}","ts":{},"ts_ms":{now_ms},"time":"{}"}}"#,
@@ -172,7 +171,7 @@ pub(super) fn life(market: &Market, event: &str, more: &str) -> String {
     format!(r#"{{"market_ticker":"{}","event_type":"{event}"{more}}}"#, market.ticker)
 }
 
-/// The steps of a market's prices and what the venue calls them.
+/// The price grid of a market and its name.
 fn grid(market: &Market) -> String {
     let name = if market.tick == 10 { "deci_cent" } else { "linear_cent" };
     let step = dollars(market.tick);
@@ -181,7 +180,7 @@ fn grid(market: &Market) -> String {
     )
 }
 
-/// What `created` says besides.
+/// Additional keys of `created`.
 pub(super) fn created(market: &Market) -> String {
     format!(
         r#","exchange_index":0,"open_ts":{},"close_ts":{},{},"additional_metadata":{{"name":"a \"simulated\" market","title":"Will it happen?","yes_sub_title":"{}","no_sub_title":"{}","rules_primary":"If it happens, then the market resolves to Yes.","rules_secondary":"","event_ticker":"{}","expected_expiration_ts":{},"can_close_early":true,"strike_type":"greater","floor_strike":1}}"#,
@@ -200,7 +199,7 @@ pub(super) fn event(number: u32) -> String {
     format!("KXSIM-26NOV27E{number}")
 }
 
-/// A market as REST shows it.
+/// A market in the shape of REST.
 pub(super) fn rest_market(market: &Market) -> String {
     let (quotes, volume) = (Quotes::of(market), count(market.volume));
     let (ticker, event) = (&market.ticker, event(market.event));
@@ -234,7 +233,7 @@ pub(super) fn rest_market(market: &Market) -> String {
     out
 }
 
-/// Both sides in the words of REST, of the stream or of steering; so many of the best levels of each.
+/// Both sides with the given key names; at most `depth` best levels each.
 pub(super) fn sides(market: &Market, names: [&str; 2], depth: usize) -> String {
     let mut out = String::new();
     for (place, (name, side)) in names.iter().zip([&market.yes, &market.no]).enumerate() {
@@ -245,7 +244,7 @@ pub(super) fn sides(market: &Market, names: [&str; 2], depth: usize) -> String {
     out
 }
 
-/// A book for whoever steers.
+/// A book for a control request.
 pub(super) fn truth(market: &Market) -> String {
     format!(
         r#"{{"ticker":"{}","status":"{}",{},"ts_ms":{}}}"#,

@@ -3,8 +3,8 @@
 //! Runs on:  one thread of its own, started by [`KalshiVenue::start`].
 //! Owns:     one listening port with `/trade-api/v2`, `/trade-api/ws/v2` and `/sim`.
 //!
-//! Own books, own encoders, own numbers. From the inside out: `market`, `exchange` (what happens), `messages`
-//! (encoding), `session` (recipients and sequence numbers), `command` and `execute` (commands), `auth`, `filter`, `rest`, `server`.
+//! Books, encoders and numbers are separate from the engine's. Modules, bottom up: `market`, `exchange`, `messages`
+//! (encoders), `session` (subscriptions and numbers), `command`, `handle_command`, `auth`, `filter`, `rest`, `server`.
 mod allowance;
 mod auth;
 mod command;

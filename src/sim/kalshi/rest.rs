@@ -1,4 +1,4 @@
-//! REST of the simulated Kalshi, and what whoever steers may ask.
+//! REST and control answers of the simulated Kalshi.
 //!
 //! Runs on:  the venue's thread (pure).
 use super::super::request::{Answer, Request};
@@ -8,13 +8,13 @@ use super::market::{Market, Phase};
 use super::messages;
 use std::fmt::Write as _;
 
-/// What every path begins with.
+/// Prefix of every path.
 const ROOT: &str = "/trade-api/v2";
-/// Tokens of a request, of a second, and at most at once (kalshi/protocol.md, 4).
+/// Token bucket: cost of a request, tokens per second, maximum (kalshi/protocol.md, 4).
 pub(super) const COST: f64 = 10.0;
 pub(super) const TOKENS_PER_SECOND: f64 = 200.0;
 pub(super) const TOKENS_MAX: f64 = 400.0;
-/// Levels of a book that may be asked for; 0 is all of them.
+/// Most levels of a requested book; 0 requests all.
 const DEPTH_MAX: usize = 100;
 /// Books in one answer.
 const BOOKS_MAX: usize = 100;
@@ -45,7 +45,7 @@ pub(super) fn answer(exchange: &Exchange, request: &Request, admitted: bool) -> 
     answer.unwrap_or_else(|refusal| refusal)
 }
 
-/// Events by number, five markets each (kalshi/protocol.md, 4).
+/// Events by number, five markets per event (kalshi/protocol.md, 4).
 fn events(exchange: &Exchange, request: &Request) -> Result<Answer, Answer> {
     let query = &request.query;
     let limit = number(query, "limit", EVENTS_LIMIT)?.unwrap_or(*EVENTS_LIMIT.end());
@@ -134,7 +134,7 @@ fn market(exchange: &Exchange, request: &Request, rest: &str) -> Result<Answer, 
     Ok(Answer::ok(body.into_bytes()))
 }
 
-/// The book of one market for whoever steers, or of all that are open, one a line.
+/// Control request: the book of one market, or of all open markets, one per line.
 pub(super) fn truth(exchange: &Exchange, ticker: Option<&str>) -> Answer {
     let Some(ticker) = ticker else {
         let open = exchange.markets.iter().filter(|market| market.phase == Phase::Active);

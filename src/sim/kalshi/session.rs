@@ -1,4 +1,4 @@
-//! What the simulated Kalshi knows of each client, and what is sent to whom under which number.
+//! Subscriptions of the simulated Kalshi's clients, and the numbering of messages.
 //!
 //! Runs on:  the venue's thread (pure: texts out).
 use super::allowance::Allowance;
@@ -10,10 +10,10 @@ use super::messages;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 
-/// A client's place.
+/// Index of a client.
 pub(super) type Slot = usize;
 
-/// One subscription: one for each channel of a connection (kalshi/protocol.md, 2.7).
+/// One subscription; a connection has at most one per channel (kalshi/protocol.md, 2.7).
 #[derive(Debug)]
 pub(super) struct Subscription {
     pub(super) sid: u64,
@@ -21,11 +21,11 @@ pub(super) struct Subscription {
     pub(super) seq: u64,
     /// `None` is all markets.
     pub(super) markets: Option<HashSet<u32>>,
-    /// An `ok` lists the markets.
+    /// An `ok` lists its markets.
     pub(super) lists: bool,
     /// It lists them by id.
     pub(super) by_id: bool,
-    /// Bids for NO are reported as what YES is asked for.
+    /// Bids for NO are given as YES prices.
     pub(super) yes_price: bool,
     pub(super) allowance: Option<Allowance>,
 }
@@ -46,7 +46,7 @@ impl Session {
         self.subscriptions.iter().position(|s| s.sid == sid)
     }
 
-    /// Markets over all subscriptions; one to all markets counts for none.
+    /// Markets of all subscriptions; one to all markets counts as zero.
     pub(super) fn markets(&self) -> usize {
         self.subscriptions.iter().filter_map(|s| Some(s.markets.as_ref()?.len())).sum()
     }
@@ -56,7 +56,7 @@ impl Session {
 #[derive(Debug)]
 pub(super) struct Parcel {
     pub(super) slot: Slot,
-    /// The subscription that ends when the text does not fit into the client's buffer; `None` is sent anyway.
+    /// The subscription that ends if the text does not fit the client's buffer; `None`: sent anyway.
     pub(super) sid: Option<u64>,
     pub(super) text: String,
 }
@@ -65,15 +65,15 @@ pub(super) struct Parcel {
 #[derive(Debug)]
 pub(super) struct Sessions {
     pub(super) sessions: HashMap<Slot, Session>,
-    /// Clients that follow the book of a market.
+    /// Clients subscribed to the book of a market.
     pub(super) followers: HashMap<u32, Vec<Slot>>,
-    /// Of all clients together.
+    /// Bucket for all clients.
     pub(super) allowance: Option<Allowance>,
     pub(super) faults: Faults,
     /// In order.
     pub(super) outbox: Vec<Parcel>,
     pub(super) counts: BTreeMap<String, u64>,
-    /// What a session may do in a second, if it is counted by sessions.
+    /// Buckets per session, if the limit is per session.
     session_commands_per_second: u32,
 }
 
@@ -115,7 +115,7 @@ impl Sessions {
         self.sessions.len()
     }
 
-    /// Clients that have a subscription to a channel, or to any, in order.
+    /// Clients subscribed to a channel, or to any, in order.
     pub(super) fn on_channel(&self, channel: Option<usize>) -> Vec<Slot> {
         let has = |session: &Session| match channel {
             Some(channel) => session.place_of_channel(channel).is_some(),
@@ -136,7 +136,7 @@ impl Sessions {
         self.answer(slot, messages::error(id, None, refusal));
     }
 
-    /// Sends an answer, unless it is to be lost.
+    /// Sends an answer unless a fault drops it.
     pub(super) fn answer(&mut self, slot: Slot, text: String) {
         if self.faults.due_anywhere("lost-ack").is_none() {
             self.outbox.push(Parcel { slot, sid: None, text });
@@ -158,7 +158,7 @@ impl Sessions {
         self.send_data(slot, place, "orderbook_snapshot", id, &body);
     }
 
-    /// Takes the number that a message has, which is gone whatever becomes of the message, and begins its text.
+    /// Takes the next number for a message, which is used even if the message is not sent, and begins its text.
     fn begin(&mut self, slot: Slot, place: usize, kind: &str, id: Option<u64>) -> Option<String> {
         let subscription = &mut self.sessions.get_mut(&slot)?.subscriptions[place];
         let mut text = format!(r#"{{"type":"{kind}""#);
@@ -166,7 +166,7 @@ impl Sessions {
             let _ = write!(text, r#","id":{id}"#);
         }
         let _ = write!(text, r#","sid":{}"#, subscription.sid);
-        // The last answer has a number even where nothing else has.
+        // `unsubscribed` has a number on channels without numbers, too.
         if is_numbered(subscription.channel) || kind == "unsubscribed" {
             subscription.seq += 1;
             let _ = write!(text, r#","seq":{}"#, subscription.seq);
@@ -174,7 +174,7 @@ impl Sessions {
         Some(text)
     }
 
-    /// Sends an answer that has a number.
+    /// Sends a numbered answer.
     pub(super) fn send_answer(
         &mut self,
         slot: Slot,
@@ -191,7 +191,7 @@ impl Sessions {
         self.answer(slot, text);
     }
 
-    /// Sends what has happened, or what is there, unless a fault prevents it.
+    /// Sends a message unless a fault prevents it.
     pub(super) fn send_data(
         &mut self,
         slot: Slot,
@@ -203,7 +203,7 @@ impl Sessions {
         let Some(mut text) = self.begin(slot, place, kind, id) else { return };
         let Some(session) = self.sessions.get(&slot) else { return };
         let Subscription { sid, channel, .. } = session.subscriptions[place];
-        // Faults for any channel are meant for those whose loss can be seen.
+        // A fault for any channel applies only to messages whose loss is detectable.
         let any = is_numbered(channel);
         if self.faults.due("lost", channel, any).is_some() {
             return;
@@ -223,7 +223,7 @@ impl Sessions {
         self.outbox.push(Parcel { slot, sid, text });
     }
 
-    /// Forgets a subscription.
+    /// Removes a subscription.
     pub(super) fn drop_subscription(&mut self, slot: Slot, place: usize) {
         let Some(session) = self.sessions.get_mut(&slot) else { return };
         if session.subscriptions.remove(place).channel == BOOKS {
@@ -231,7 +231,7 @@ impl Sessions {
         }
     }
 
-    /// The venue ends a subscription of its own accord; gives the words for it, `None` if there is none.
+    /// The venue ends a subscription; returns the message about it, `None` if there is none.
     pub(super) fn end_subscription(&mut self, slot: Slot, sid: u64, code: u64) -> Option<String> {
         let place = self.sessions.get(&slot)?.place_of_sid(sid)?;
         self.drop_subscription(slot, place);
@@ -239,7 +239,7 @@ impl Sessions {
         Some(messages::error(None, Some(sid), &Refusal::new(code)))
     }
 
-    /// The same for a client's subscription to a channel, as a fault.
+    /// Ends a client's subscription to a channel (fault).
     pub(super) fn fail(&mut self, slot: Slot, channel: usize, code: u64) -> bool {
         let session = self.sessions.get(&slot);
         let sid = session.and_then(|s| Some(s.subscriptions[s.place_of_channel(channel)?].sid));
@@ -249,7 +249,7 @@ impl Sessions {
         done
     }
 
-    /// Tells everybody concerned what has happened.
+    /// Sends an event to its subscribers.
     pub(super) fn tell(&mut self, happening: &Happening, exchange: &Exchange, now_ms: u64) {
         let market = |place: u32| &exchange.markets[place as usize];
         match happening {
@@ -284,8 +284,8 @@ impl Sessions {
         }
     }
 
-    /// `body` says it on either scale of prices.
-    fn send_to_followers(&mut self, market: u32, kind: &str, body: &dyn Fn(bool) -> String) {
+    /// `body` encodes it for either price scale.
+    fn tell_followers(&mut self, market: u32, kind: &str, body: &dyn Fn(bool) -> String) {
         let mut bodies: [Option<String>; 2] = [None, None];
         for slot in self.followers.get(&market).cloned().unwrap_or_default() {
             let Some(session) = self.sessions.get(&slot) else { continue };

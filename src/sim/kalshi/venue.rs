@@ -1,4 +1,4 @@
-//! The handle of a running simulated Kalshi.
+//! Handle of a running simulated Kalshi.
 //!
 //! Runs on:  any; the venue itself is one thread.
 use super::super::certificate::make_authority;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-/// A running simulated Kalshi: REST, WebSocket and `/sim` on one port. It stops when dropped.
+/// A running simulated Kalshi: REST, WebSocket and `/sim` on one port. Stops when dropped.
 #[derive(Debug)]
 pub struct KalshiVenue {
     address: SocketAddr,
@@ -22,7 +22,7 @@ pub struct KalshiVenue {
 }
 
 impl KalshiVenue {
-    /// Makes the markets, listens, and starts the venue's thread.
+    /// Creates the markets, listens, and starts the venue's thread.
     ///
     /// # Errors
     /// See [`SimError`].
@@ -40,26 +40,26 @@ impl KalshiVenue {
         Ok(Self { address, ca_pem, waker, stop, thread: Some(thread) })
     }
 
-    /// Where it listens.
+    /// The bound address.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The certificate authority to trust, in PEM; `None` without TLS.
+    /// Its certificate authority in PEM; `None` without TLS.
     #[must_use]
     pub fn ca_pem(&self) -> Option<&str> {
         self.ca_pem.as_deref()
     }
 
-    /// Base of REST.
+    /// Base URL of REST.
     #[must_use]
     pub fn rest_url(&self) -> String {
         let scheme = if self.ca_pem.is_some() { "https" } else { "http" };
         format!("{scheme}://{}/trade-api/v2", self.address)
     }
 
-    /// The WebSocket.
+    /// URL of the WebSocket.
     #[must_use]
     pub fn ws_url(&self) -> String {
         let scheme = if self.ca_pem.is_some() { "wss" } else { "ws" };

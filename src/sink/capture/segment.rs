@@ -1,6 +1,6 @@
 //! The files of a capture: segments of zstd frames, their indices, the manifest.
 //!
-//! Runs on:  the capture's thread. Owns: the files.
+//! Runs on:  the thread `capture`. Owns: the files.
 use crate::base::limits::{CAPTURE_MANIFEST_RESERVE_BYTES, CAPTURE_MARKS_MAX};
 use crate::capture::index::Block;
 use crate::capture::line::write_header;
@@ -14,19 +14,19 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-/// Level 1 is the cheapest and, on what venues really send, the smallest.
+/// Level 1 is the fastest and, measured on venue data, the smallest.
 const LEVEL: i32 = 1;
 
-/// When a segment ends.
+/// Bounds of a segment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rotation {
-    /// At so many bytes.
+    /// Compressed size, bytes.
     pub(super) bytes: u64,
-    /// After so many nanoseconds.
+    /// Duration, nanoseconds.
     pub(super) ns: u64,
 }
 
-/// What has been written.
+/// What was written so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Totals {
     pub(super) records: u64,
@@ -36,34 +36,34 @@ pub(super) struct Totals {
     pub(super) written_wall_ns: u64,
 }
 
-/// What was written and is there no more.
+/// Records that were written and are not in the files any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Missing {
-    /// Frames, and trades in them.
+    /// Frames, and trades among them.
     pub(super) count: FrameCount,
-    /// What became of them.
+    /// Cause, for log and manifest.
     pub(super) cause: String,
 }
 
-/// A segment up to the end of one of its blocks.
+/// End of a block of a segment.
 #[derive(Clone, Copy, Debug, Default)]
 struct Mark {
-    /// All blocks together.
+    /// Sum of all blocks up to here.
     sum: Block,
-    /// Frames in them.
+    /// Frames in these blocks.
     count: FrameCount,
 }
 
-/// A segment that is being written.
+/// The segment being written.
 #[derive(Debug)]
 struct Segment {
     name: String,
     file: File,
     index: File,
     begun_wall_ns: u64,
-    /// As far as it is written.
+    /// End of the last written block.
     end: Mark,
-    /// Earlier ends, in order, in case the file is cut; every second one is forgotten when there are too many.
+    /// Earlier ends, in order, for a truncated file; every second one is dropped when there are too many.
     marks: Vec<Mark>,
 }
 
@@ -71,29 +71,29 @@ struct Segment {
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
-    /// The folder itself: no second process writes into it.
+    /// Locked: a second process cannot write to the folder.
     lock: File,
     manifest: File,
     rotation: Rotation,
     segment: Option<Segment>,
-    /// Segments of this process.
+    /// Segments of this process so far.
     number: u32,
     begun_wall_ns: u64,
     shards: u16,
     text: Vec<u8>,
-    /// Frames in the text.
+    /// Frames in `text`.
     count: FrameCount,
     block: Block,
     packed: Vec<u8>,
-    /// What the manifest is to be told once it can be written.
-    untold: Vec<Entry>,
+    /// Entries for the manifest that are not written yet.
+    pending: Vec<Entry>,
     latest_ns: u64,
     totals: Totals,
 }
 
 impl Folder {
-    /// Makes the folder if it is missing, and says in its manifest what is missing since an earlier run; gives
-    /// that too.
+    /// Creates the folder if missing, and records in the manifest the gap since an earlier run. Returns the folder
+    /// and the cause of that gap.
     pub(super) fn open(
         path: &Path,
         rotation: Rotation,
@@ -101,7 +101,7 @@ impl Folder {
         shards: u16,
     ) -> io::Result<(Self, Option<String>)> {
         std::fs::create_dir_all(path)?;
-        let lock = take(path)?;
+        let lock = lock_folder(path)?;
         let name = path.join(manifest::FILE);
         if std::fs::metadata(&name).is_ok_and(|metadata| !metadata.is_file()) {
             return Err(io::Error::other("its manifest is no regular file; name another folder"));
@@ -115,7 +115,7 @@ impl Folder {
         let gap = manifest::last_end(&earlier).map(|(end, stopped)| {
             let last = last_time(path).unwrap_or(0);
             let cause = if stopped {
-                "nothing ran"
+                "no engine ran"
             } else {
                 "the process ended without stopping; the end of its last segment may be torn"
             };
@@ -129,7 +129,7 @@ impl Folder {
         }
         let version = env!("CARGO_PKG_VERSION").to_owned();
         lines += &Entry::Started { at: wall_ns, version, shards }.to_line();
-        // A line that a killed process left torn ends here.
+        // Ends a line left incomplete by a killed process.
         if !earlier.is_empty() {
             lines.insert(0, '\n');
         }
@@ -148,59 +148,59 @@ impl Folder {
             count: FrameCount::default(),
             block: Block::default(),
             packed: Vec::new(),
-            untold: Vec::new(),
+            pending: Vec::new(),
             latest_ns: wall_ns,
             totals: Totals::default(),
         };
         Ok((folder, gap.map(|(_, cause)| cause.to_owned())))
     }
 
-    /// Where a record of that time is to be appended.
+    /// Buffer to append a record with this receive time to.
     pub(super) fn text(&mut self, receive_ns: u64) -> &mut Vec<u8> {
         self.block.add(receive_ns);
         self.latest_ns = self.latest_ns.max(receive_ns);
         &mut self.text
     }
 
-    /// The record that was appended last is a frame.
+    /// Counts the last appended record as a frame.
     pub(super) fn count_frame(&mut self, frame: FrameCount) {
         self.count += frame;
     }
 
-    /// Bytes of text that are not written yet.
+    /// Bytes of text not written yet.
     pub(super) fn waiting(&self) -> usize {
         self.text.len()
     }
 
-    /// The latest time of a record.
+    /// Latest receive time of a record.
     pub(super) fn latest(&self) -> u64 {
         self.latest_ns
     }
 
-    /// What has been written.
+    /// Totals written.
     pub(super) fn totals(&self) -> Totals {
         self.totals
     }
 
-    /// Has the manifest say something with the next write.
-    pub(super) fn tell(&mut self, entry: Entry) {
-        self.untold.push(entry);
+    /// Adds an entry to the manifest with the next write.
+    pub(super) fn add_entry(&mut self, entry: Entry) {
+        self.pending.push(entry);
     }
 
-    /// Writes what waits as one zstd frame, and what the manifest is to be told.
+    /// Writes the buffered text as one zstd frame, and the waiting manifest entries.
     ///
     /// # Errors
-    /// The disk's: *try again later*; nothing is lost, and nothing of it is in the files.
+    /// The disk failed: retry later. The buffer is unchanged and the files contain no part of it.
     pub(super) fn flush(&mut self, wall_ns: u64) -> io::Result<()> {
         self.rotate(wall_ns)?;
         let segment = match &mut self.segment {
             Some(segment) => segment,
             None => {
-                // Another number each time: what a failed attempt left behind is not in the way.
+                // A new number per attempt: a failed attempt may have left a file.
                 let number = self.number;
                 self.number += 1;
                 if !self.path.exists() {
-                    self.begin_manifest_again()?;
+                    self.recreate_manifest()?;
                 }
                 let segment = Segment::create(&self.path, self.begun_wall_ns, number, wall_ns)?;
                 self.totals.segments += 1;
@@ -216,7 +216,7 @@ impl Folder {
         }
         self.packed.clear();
         let mut encoder = zstd::stream::Encoder::new(&mut self.packed, LEVEL)?;
-        // Whoever reads it later can tell damage from data.
+        // A checksum lets readers detect damage.
         encoder.include_checksum(true)?;
         encoder.write_all(text)?;
         encoder.finish()?;
@@ -228,7 +228,7 @@ impl Folder {
         self.totals.bytes += block.bytes;
         self.totals.written_wall_ns = wall_ns;
         self.forget_text();
-        self.tell_manifest()
+        self.write_manifest()
     }
 
     fn forget_text(&mut self) {
@@ -237,8 +237,8 @@ impl Folder {
         self.block = Block::default();
     }
 
-    /// Looks whether the segment at hand is still what was written. Where it was deleted or cut, the manifest is told
-    /// of the gap, and the next block goes into another segment.
+    /// Checks that the segment was not deleted or truncated externally. If it was, adds a gap to the manifest and
+    /// continues in another segment.
     pub(super) fn check(&mut self) -> Option<Missing> {
         let end = self.segment.as_ref()?.end;
         let FileState { is_deleted, len } = state(&self.segment.as_ref()?.file).ok()?;
@@ -247,68 +247,68 @@ impl Folder {
         }
         let mut segment = self.segment.take()?;
         let (kept, what) =
-            if is_deleted { (Mark::default(), "deleted") } else { (segment.cut(len), "cut") };
+            if is_deleted { (Mark::default(), "deleted") } else { (segment.cut(len), "truncated") };
         let name = &segment.name;
-        let cause = format!("{name} was {what} by somebody else while it was being written");
+        let cause = format!("{name} was {what} by another program while it was written");
         let count = end.count.minus(kept.count);
         let from = if kept.sum.records == 0 { end.sum.from } else { kept.sum.to };
         let (to, connection, shard) = (end.sum.to, None, None);
         let (frames, trades) = (Some(count.frames), Some(count.trades));
         let why = cause.clone();
         if kept.sum.records > 0 {
-            // What is left of it is whole. A disk that fails now is met again by the next block.
+            // The remaining blocks are complete. If the disk fails now, the next block reports it.
             let _ = self.end(segment);
         } else if !is_deleted {
             segment.remove(&self.path);
         }
-        self.tell(Entry::Gap { from, to, connection, shard, frames, trades, cause: why });
-        let _ = self.tell_manifest();
+        self.add_entry(Entry::Gap { from, to, connection, shard, frames, trades, cause: why });
+        let _ = self.write_manifest();
         Some(Missing { count, cause })
     }
 
-    /// Gives up what waits, with the frames that never came as far: the manifest is told.
-    pub(super) fn give_up(&mut self, unsent: FrameCount, wall_ns: u64, cause: &str) -> FrameCount {
+    /// Discards the buffer and `unsent` frames and adds the gap to the manifest.
+    pub(super) fn discard(&mut self, unsent: FrameCount, wall_ns: u64, cause: &str) -> FrameCount {
         let mut count = std::mem::take(&mut self.count);
         count += unsent;
         let from = if self.block.records > 0 { self.block.from } else { self.latest_ns };
         let (to, cause) = (wall_ns, cause.to_owned());
         let (frames, trades) = (Some(count.frames), Some(count.trades));
         let (connection, shard) = (None, None);
-        self.tell(Entry::Gap { from, to, connection, shard, frames, trades, cause });
+        self.add_entry(Entry::Gap { from, to, connection, shard, frames, trades, cause });
         self.forget_text();
         count
     }
 
-    fn tell_manifest(&mut self) -> io::Result<()> {
-        if self.untold.is_empty() {
+    fn write_manifest(&mut self) -> io::Result<()> {
+        if self.pending.is_empty() {
             return Ok(());
         }
         if state(&self.manifest)?.is_deleted {
-            self.begin_manifest_again()?;
+            self.recreate_manifest()?;
         }
-        let lines: String = self.untold.iter().map(Entry::to_line).collect();
+        let lines: String = self.pending.iter().map(Entry::to_line).collect();
         self.manifest.write_all(lines.as_bytes())?;
-        self.untold.clear();
+        self.pending.clear();
         reserve(&self.manifest, CAPTURE_MANIFEST_RESERVE_BYTES);
         Ok(())
     }
 
-    /// The manifest was deleted, and the folder may be, too.
-    fn begin_manifest_again(&mut self) -> io::Result<()> {
+    /// The manifest was deleted, and possibly the folder.
+    fn recreate_manifest(&mut self) -> io::Result<()> {
         let name = self.path.join(manifest::FILE);
         if !self.path.exists() {
             std::fs::create_dir_all(&self.path)?;
-            self.lock = take(&self.path)?;
+            self.lock = lock_folder(&self.path)?;
         }
-        warn!("{} was deleted by somebody else; it begins anew", name.display());
+        warn!("{}: deleted by another program; created again", name.display());
         self.manifest = OpenOptions::new().create(true).append(true).open(name)?;
         let (at, shards) = (self.begun_wall_ns, self.shards);
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        self.untold.insert(0, Entry::Started { at, version, shards });
+        self.pending.insert(0, Entry::Started { at, version, shards });
         Ok(())
     }
 
-    /// Ends the segment at hand if it is large or old enough.
+    /// Ends the segment if it reached a bound.
     fn rotate(&mut self, wall_ns: u64) -> io::Result<()> {
         let Rotation { bytes, ns } = self.rotation;
         let done = |s: &mut Segment| s.end.sum.bytes >= bytes || wall_ns >= s.begun_wall_ns + ns;
@@ -318,30 +318,30 @@ impl Folder {
     fn end(&mut self, segment: Segment) -> io::Result<()> {
         let Block { from, to, records, bytes, text_bytes, .. } = segment.end.sum;
         if records == 0 {
-            // Nothing could be written into it.
+            // No block was written.
             segment.remove(&self.path);
             return Ok(());
         }
         segment.file.sync_all()?;
-        self.tell(Entry::Segment { file: segment.name, from, to, records, bytes, text_bytes });
-        self.tell_manifest()
+        self.add_entry(Entry::Segment { file: segment.name, from, to, records, bytes, text_bytes });
+        self.write_manifest()
     }
 
-    /// Ends everything.
+    /// Ends the segment and the manifest.
     ///
     /// # Errors
-    /// The disk's; what was written before is whole.
+    /// The disk failed; earlier blocks are complete.
     pub(super) fn finish(&mut self, wall_ns: u64) -> io::Result<()> {
         let ended = self.segment.take().map_or(Ok(()), |segment| self.end(segment));
-        self.tell(Entry::Stopped { at: wall_ns });
-        self.tell_manifest()?;
+        self.add_entry(Entry::Stopped { at: wall_ns });
+        self.write_manifest()?;
         self.manifest.sync_all()?;
         ended
     }
 }
 
-/// Locks the folder.
-fn take(path: &Path) -> io::Result<File> {
+/// Opens and locks the folder.
+fn lock_folder(path: &Path) -> io::Result<File> {
     let folder = File::open(path)?;
     match lock(&folder) {
         Ok(()) => {}
@@ -351,7 +351,10 @@ fn take(path: &Path) -> io::Result<File> {
             )));
         }
         Err(LockFault::Impossible(error)) => {
-            warn!("{}: cannot be locked ({error}); let no second engine use it", path.display());
+            warn!(
+                "{}: cannot be locked ({error}); make sure that no second engine uses it",
+                path.display()
+            );
         }
     }
     Ok(folder)
@@ -369,7 +372,7 @@ impl Segment {
         Ok(Self { name, file, index, begun_wall_ns: wall_ns, end, marks })
     }
 
-    /// Deletes a segment that holds nothing.
+    /// Deletes a segment without blocks.
     fn remove(&self, path: &Path) {
         let _ = std::fs::remove_file(path.join(&self.name));
         if let Some(stem) = self.name.strip_suffix(".ndjson.zst") {
@@ -377,7 +380,7 @@ impl Segment {
         }
     }
 
-    /// Goes back to the last block that is whole in `len` bytes; gives that place.
+    /// Goes back to the last block that is complete within `len` bytes; returns its end.
     fn cut(&mut self, len: u64) -> Mark {
         let whole = self.marks.iter().rev().find(|mark| mark.sum.bytes <= len);
         self.end = whole.copied().unwrap_or_default();
@@ -388,12 +391,12 @@ impl Segment {
     fn append(&mut self, packed: &[u8], block: &Block, count: FrameCount) -> io::Result<()> {
         let place = self.end.sum.bytes;
         if let Err(error) = self.file.write_all(packed) {
-            // Half a frame would hide what comes after it.
+            // Half a frame would hide the frames after it.
             self.file.set_len(place)?;
             io::Seek::seek(&mut self.file, io::SeekFrom::Start(place))?;
             return Err(error);
         }
-        // A line of the index that is missing costs a search, no record.
+        // A missing index line costs a search, no record.
         let _ = self.index.write_all(block.to_line().as_bytes());
         if self.marks.len() >= CAPTURE_MARKS_MAX {
             let mut place = 0;
@@ -414,14 +417,14 @@ impl Segment {
     }
 }
 
-/// `20261127T071500123Z`: sorts by time, and no file system minds it.
+/// `20261127T071500123Z`: sorts by time and is valid on every file system.
 fn stamp(wall_ns: u64) -> String {
     let at = Timestamp::from_nanosecond(i128::from(wall_ns)).unwrap_or(Timestamp::UNIX_EPOCH);
     let text = at.strftime("%Y%m%dT%H%M%S%3fZ").to_string();
     text.replace('.', "")
 }
 
-/// The latest time that an index of the folder knows.
+/// The latest time in an index of the folder.
 fn last_time(path: &Path) -> Option<u64> {
     let names = std::fs::read_dir(path).ok()?.flatten().map(|entry| entry.path());
     let last = names.filter(|path| path.extension().is_some_and(|e| e == "index")).max()?;

@@ -1,4 +1,4 @@
-//! Chunks in, files out, read back.
+//! Chunks written to files and read back.
 use super::*;
 use crate::base::id::{ShardId, TokenId};
 use crate::base::time::MILLISECOND_NS;
@@ -35,7 +35,7 @@ fn text(folder: &Path) -> String {
     without_headers(&String::from_utf8(bytes.collect()).unwrap())
 }
 
-/// Lines but for the first of each segment, which names the keys.
+/// Lines except the first of each segment, which declares the keys.
 fn without_headers(text: &str) -> String {
     let lines = text.lines().filter(|line| Record::read(line).what != What::Header);
     lines.map(|line| format!("{line}\n")).collect()
@@ -144,7 +144,7 @@ fn a_run_after_a_killed_one_says_what_is_missing() {
     files.finish(9_000_000_002).unwrap();
     drop(files);
     let (_, gap) = Folder::open(folder.path(), rotation, 10_000_000_000, 1).unwrap();
-    assert_eq!(gap.as_deref(), Some("nothing ran"));
+    assert_eq!(gap.as_deref(), Some("no engine ran"));
     let gaps: Vec<(u64, u64)> = events(folder.path())
         .iter()
         .filter_map(|entry| match entry {
@@ -179,14 +179,14 @@ fn write_frame(files: &mut Folder, receive_ns: u64) {
     files.count_frame(FrameCount::of_text(frame));
 }
 
-/// The gap that the manifest tells of, with its frames, and the records of each finished segment.
+/// Gaps in the manifest with their frames, and the number of records of each finished segment.
 fn told(folder: &Path) -> (Vec<(u64, u64, u64)>, Vec<u64>) {
     let (mut gaps, mut segments) = (Vec::new(), Vec::new());
     for entry in events(folder) {
         match entry {
             manifest::Entry::Gap { from, to, frames: Some(frames), trades, cause, .. } => {
                 assert_eq!(trades, Some(frames), "each of them is a trade");
-                assert!(cause.contains("by somebody else"), "{cause}");
+                assert!(cause.contains("by another program"), "{cause}");
                 gaps.push((from, to, frames));
             }
             manifest::Entry::Segment { records, .. } => segments.push(records),
@@ -204,8 +204,8 @@ fn a_segment_that_is_deleted_is_a_gap_with_its_frames_and_another_one_follows() 
     std::fs::remove_file(&path).unwrap();
     let missing = files.check().unwrap();
     assert_eq!(missing.count.frames, 6);
-    assert!(missing.cause.contains("was deleted by somebody else"), "{}", missing.cause);
-    assert_eq!(files.check(), None, "told once");
+    assert!(missing.cause.contains("was deleted by another program"), "{}", missing.cause);
+    assert_eq!(files.check(), None, "reported once");
     write_frame(&mut files, 4_000);
     files.flush(5_000).unwrap();
     files.finish(6_000).unwrap();
@@ -252,7 +252,7 @@ fn what_the_disk_never_took_is_counted_at_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("capture");
     let (mut tap, sink) = start(&path);
-    // No folder can be made where a file is.
+    // A folder cannot be created where a file is.
     std::fs::remove_dir_all(&path).unwrap();
     std::fs::write(&path, "").unwrap();
     for at in 0..5 {

@@ -1,4 +1,4 @@
-//! Lines that come back, also after a crash in the middle of one.
+//! Trades read back from the journal, including after a crash within a line.
 use super::*;
 use crate::base::id::{ConnectionId, MarketId, TokenId, Venue};
 
@@ -27,23 +27,23 @@ fn what_was_written_is_read_in_parts_until_it_is_consumed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
     let (mut journal, found) = Journal::open(&path).unwrap();
-    assert_eq!((found, journal.bytes()), (Found::default(), 0));
+    assert_eq!((found, journal.bytes()), (JournalContents::default(), 0));
     journal.append(&trades(0..7)).unwrap();
     let mut batch = Vec::new();
     journal.peek(5, &mut batch).unwrap();
     assert_eq!(batch, trades(0..5));
-    // Not stored: the same again. More comes behind it meanwhile.
+    // Not consumed: the same trades again. More are appended meanwhile.
     journal.append(&trades(7..9)).unwrap();
     journal.peek(5, &mut batch).unwrap();
     assert_eq!(batch, trades(0..5));
     journal.consume().unwrap();
     journal.peek(5, &mut batch).unwrap();
     assert_eq!(batch, trades(5..9));
-    // Before it is consumed, another process takes over: nothing is missing, some comes twice.
+    // Another process takes over before the trades are consumed: none is missing, some are repeated.
     let left = folder.path().join("left");
     std::fs::copy(&path, &left).unwrap();
     let (_, found) = Journal::open(&left).unwrap();
-    assert_eq!(found, Found { trades: 9, torn: 0 });
+    assert_eq!(found, JournalContents { trades: 9, incomplete: 0 });
     journal.consume().unwrap();
     assert_eq!((journal.bytes(), std::fs::metadata(&path).unwrap().len()), (0, 0));
     journal.peek(5, &mut batch).unwrap();
@@ -66,8 +66,12 @@ fn a_torn_line_costs_itself_only_wherever_it_breaks_off() {
         std::fs::write(&path, &text[..cut]).unwrap();
         let (mut journal, found) = Journal::open(&path).unwrap();
         let whole = cut + 1 == text.len();
-        let torn = u64::from(cut > first && !whole);
-        assert_eq!(found, Found { trades: 1 + u64::from(whole), torn }, "cut at {cut}");
+        let incomplete = u64::from(cut > first && !whole);
+        assert_eq!(
+            found,
+            JournalContents { trades: 1 + u64::from(whole), incomplete },
+            "cut at {cut}"
+        );
         journal.append(&trades(5..6)).unwrap();
         let mut batch = Vec::new();
         journal.peek(9, &mut batch).unwrap();
@@ -90,7 +94,7 @@ fn what_is_no_trade_is_counted_and_passed_over() {
     let other = line.replace("polymarket", "no venue");
     std::fs::write(&path, format!("{other}\0\0\0\nnull\n{{}}\n{line}")).unwrap();
     let (mut journal, found) = Journal::open(&path).unwrap();
-    assert_eq!(found, Found { trades: 1, torn: 4 });
+    assert_eq!(found, JournalContents { trades: 1, incomplete: 4 });
     let mut batch = Vec::new();
     journal.peek(9, &mut batch).unwrap();
     assert_eq!(batch, trades(0..1));
@@ -109,13 +113,13 @@ fn a_journal_that_is_deleted_is_written_again_with_what_the_database_lacks() {
     journal.peek(1, &mut batch).unwrap();
     std::fs::remove_file(&path).unwrap();
     assert_eq!(journal.check().unwrap(), None);
-    // One is under way and may be stored afterwards.
+    // One is in flight and may be stored afterwards.
     journal.consume().unwrap();
     journal.append(&trades(5..6)).unwrap();
     journal.peek(9, &mut batch).unwrap();
     assert_eq!(batch, trades(3..6));
     drop(journal);
-    assert_eq!(Journal::open(&path).unwrap().1, Found { trades: 4, torn: 0 });
+    assert_eq!(Journal::open(&path).unwrap().1, JournalContents { trades: 4, incomplete: 0 });
 }
 
 #[test]
@@ -128,7 +132,7 @@ fn a_journal_that_is_cut_says_what_is_left() {
     let (len, mut batch) = (std::fs::metadata(&path).unwrap().len(), Vec::new());
     std::fs::File::options().write(true).open(&path).unwrap().set_len(len / 2).unwrap();
     assert_eq!(journal.check().unwrap(), Some(2));
-    assert_eq!(journal.check().unwrap(), None, "told once");
+    assert_eq!(journal.check().unwrap(), None, "reported once");
     journal.append(&trades(7..8)).unwrap();
     journal.peek(9, &mut batch).unwrap();
     assert_eq!(batch[..2], trades(0..2));

@@ -1,4 +1,4 @@
-//! What is done next, and that nothing is forgotten and nothing overtakes.
+//! The next action; no trade is lost or reordered.
 use super::*;
 use crate::base::id::{ConnectionId, MarketId, TokenId, Venue};
 use crate::base::price::{Price, Quantity};
@@ -58,7 +58,7 @@ fn a_database_that_fails_is_left_alone_longer_each_time_and_its_batch_comes_firs
         }
         waits.push(wait_ns / MILLISECOND_NS);
         now_ns += wait_ns;
-        assert_eq!(ledger.begin_again()[0].venue_ms, 0);
+        assert_eq!(ledger.retry_batch()[0].venue_ms, 0);
     }
     assert_eq!(waits, [250, 500, 1_000, 2_000, 4_000, 5_000, 5_000]);
     assert_eq!((ledger.waiting(), ledger.journaled()), (10, 20));
@@ -73,17 +73,17 @@ fn what_the_database_does_not_take_goes_into_the_journal_also_while_it_is_only_s
     ledger.begin_memory();
     assert_eq!(ledger.poll(SINK_SPILL_AGE_NS - 1, false), Todo::Wait);
     assert_eq!(ledger.poll(SINK_SPILL_AGE_NS, false), Todo::Spill);
-    // The disk is full, too.
+    // The journal fails, too.
     ledger.on_spill_failed(SINK_SPILL_AGE_NS);
     assert_eq!(ledger.poll(2 * SINK_SPILL_AGE_NS - 1, false), Todo::Wait);
     assert_eq!(ledger.poll(2 * SINK_SPILL_AGE_NS, false), Todo::Spill);
     (0..SINK_MEMORY_TRADES_MAX as u64).for_each(|number| ledger.handle_trade(trade(number), 0));
-    assert_eq!(ledger.lost(), 1, "beyond all bounds");
+    assert_eq!(ledger.lost(), 1, "memory is full");
     assert_eq!(ledger.waiting(), SINK_MEMORY_TRADES_MAX as u64 + 10);
 }
 
 proptest! {
-    /// A database and a disk that fail as they like: whatever happens, each trade is stored, in order.
+    /// Database and disk fail at random: every trade is stored once, in order.
     #[test]
     fn every_trade_is_stored_in_the_order_in_which_it_came(
         fates in prop::collection::vec((0..4u8, 0..20u64, 1..900u64), 1..120),
@@ -93,14 +93,14 @@ proptest! {
         let (mut now_ns, mut next) = (0, 0);
         let mut batch: Vec<u64> = Vec::new();
         let mut from_journal = false;
-        // At the end all works.
+        // Faults end here.
         let calm = (0..400).map(|_| (0, 0, 900));
         for (fate, trades, wait_ms) in fates.into_iter().chain(calm) {
             (0..trades).for_each(|i| ledger.handle_trade(trade(next + i), now_ns));
             next += trades;
             now_ns += wait_ms * MILLISECOND_NS;
-            // What was handed over is answered now, later, or with a failure.
-            if ledger.is_under_way() && fate != 1 {
+            // The submitted batch is answered now, later, or with a failure.
+            if ledger.is_in_flight() && fate != 1 {
                 if fate == 2 {
                     ledger.on_failed(now_ns);
                 } else {
@@ -113,7 +113,7 @@ proptest! {
             let numbers = |trades: &[TradeRecord]| trades.iter().map(|t| t.venue_ms).collect();
             match ledger.poll(now_ns, false) {
                 Todo::Wait => {}
-                Todo::Retry => (from_journal, batch) = (false, numbers(ledger.begin_again())),
+                Todo::Retry => (from_journal, batch) = (false, numbers(ledger.retry_batch())),
                 Todo::StoreMemory => (from_journal, batch) = (false, numbers(ledger.begin_memory())),
                 Todo::StoreJournal => {
                     (from_journal, batch) = (true, journal.iter().copied().take(10).collect());

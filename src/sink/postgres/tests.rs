@@ -33,7 +33,7 @@ fn the_file_of_a_database_names_its_server_too() {
     assert_eq!(stem("me@db.test:6000/trades"), "db.test-6000-trades");
     assert_ne!(stem("me@db.test/trades"), stem("me@other.test/trades"));
     assert_ne!(stem("me@db.test:1/trades"), stem("me@db.test:2/trades"));
-    // Neither a folder above nor one below.
+    // Not a path to another folder.
     assert_eq!(stem("me@[::1]/..%2fx y"), "%3a%3a1-5432-..%2fx%20y");
 }
 

@@ -1,4 +1,4 @@
-//! Rows as they are read back by another connection.
+//! Rows read back through another connection.
 use super::*;
 use crate::base::id::{ConnectionId, MarketId, ShardId, TokenId, Venue};
 use crate::base::price::{Price, Quantity};
@@ -39,12 +39,12 @@ fn a_trade_is_stored_exactly_and_once() {
     let mut store = SqliteStore::open(&path).unwrap();
     assert_eq!(store.insert(&batch(&[trade(0), trade(1), trade(0)])).unwrap(), 2);
     assert_eq!(store.insert(&batch(&[trade(1), trade(2)])).unwrap(), 1);
-    // Each of these is another trade.
+    // Each of these is a different trade.
     let sold = TradeRecord { side: Side::Bid, ..trade(0) };
     let dearer = TradeRecord { price: Price(586_000), ..trade(0) };
     let larger = TradeRecord { quantity: Quantity(2_460_001), ..trade(0) };
     let other = TradeRecord { id: None, fee_rate_bps: None, ..trade(0) };
-    // This is not: another connection told it later.
+    // The same trade from another connection.
     let again = TradeRecord { receive_wall_ns: 7, connection: ConnectionId(1), ..trade(0) };
     assert_eq!(store.insert(&batch(&[sold, dearer, larger, other, again])).unwrap(), 4);
     let reader = Connection::open(&path).unwrap();
@@ -72,7 +72,7 @@ fn losses_stand_beside_the_trades_and_a_batch_is_stored_wholly_or_not_at_all() {
     let loss = Loss { shard: ShardId(1), wall_ns: 5, trades: 3 };
     store.insert(&Batch { losses: vec![loss], ..batch(&[trade(0)]) }).unwrap();
     assert_eq!(count(&path, "trade_losses"), 1);
-    // Somebody takes the second table away.
+    // The second table is dropped externally.
     Connection::open(&path).unwrap().execute("DROP TABLE trade_losses", []).unwrap();
     assert!(store.insert(&Batch { losses: vec![loss], ..batch(&[trade(1)]) }).is_err());
     assert_eq!(count(&path, "trades"), 1);
@@ -124,7 +124,7 @@ fn markets_are_kept_current_and_trades_say_the_outcome() {
         resolved_wall_ns: None,
         wall_ns: 5,
     };
-    // Unknown yet; known within the batch; a market told twice.
+    // Unknown; known within the batch; a market that is stored twice.
     let unknown = TradeRecord { token: TokenId::new("999").unwrap(), ..trade(0) };
     let known = Batch { markets: vec![open.clone(), open.clone()], ..batch(&[unknown, trade(1)]) };
     assert_eq!(store.insert(&known).unwrap(), 2);
@@ -139,7 +139,7 @@ fn markets_are_kept_current_and_trades_say_the_outcome() {
         wall_ns: 7,
         ..open.clone()
     };
-    // An older word that comes later does not take the outcome back.
+    // An older row that arrives later does not change the outcome.
     let later = MarketRow { wall_ns: 8, question: "Did it?".into(), ..open.clone() };
     let markets = vec![resolved.clone(), later];
     store.insert(&Batch { markets, ..Batch::default() }).unwrap();

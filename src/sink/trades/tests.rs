@@ -1,4 +1,4 @@
-//! The threads: everything arrives, also past a database that is held by somebody else.
+//! The threads: every trade is stored, including while another process locks the database.
 use super::*;
 use crate::base::id::{ConnectionId, MarketId, TokenId, Venue};
 use crate::base::limits::SINK_SPILL_AGE_NS;
@@ -77,7 +77,7 @@ fn every_trade_is_stored_before_the_sink_ends() {
 #[test]
 fn a_full_ring_is_told_and_written_down() {
     let folder = tempfile::tempdir().unwrap();
-    // Nobody takes anything before the sink starts.
+    // Nothing is received before the sink starts.
     let path = folder.path().join("trades.db");
     let address = StoreAddress::Sqlite(path);
     let batching = Batching { trades_max: 100, age_max_ns: MILLISECOND_NS };

@@ -1,12 +1,11 @@
-//! The catalogue (trade-api v2): request paths, and what answers say of markets, books, exchange.
+//! The catalog (trade-api v2): request paths and response parsers.
 //!
 //! Runs on:  the control core (pure).
-//! Bounds:   one answer's size is the caller's ([`limits::REST_BODY_BYTES_MAX`]); a text taken
-//!           from it is cut at [`limits::CATALOGUE_TEXT_BYTES_MAX`].
+//! Bounds:   the caller limits a response to [`limits::REST_BODY_BYTES_MAX`]; strings are cut at
+//!           [`limits::CATALOGUE_TEXT_BYTES_MAX`].
 //!
-//! A market is one book in terms of YES, whose token is the market's ticker. One bad entry is
-//! skipped and said; it never spoils the page. Prices and sizes are read from their texts, never
-//! through floating point.
+//! A market is one book in terms of YES, whose token is the market's ticker. An invalid entry is skipped and reported;
+//! the rest of the page is used. Prices and sizes are parsed from their text, never through floating point.
 mod entry;
 #[cfg(test)]
 mod tests;
@@ -19,80 +18,78 @@ use crate::venue::polymarket::catalog::{percent_encode, too_deep};
 use crate::venue::skip::{SkipReason, Skipped};
 use sonic_rs::{JsonValueTrait, LazyValue};
 
-/// Events on one page of `/events` (the venue's maximum); about 1,500 markets, 3 MB.
+/// Events per page of `/events` (the venue's maximum); about 1,500 markets, 3 MB.
 const PAGE_EVENTS: usize = 200;
-/// Markets on one page of `/markets` (the venue's maximum).
+/// Markets per page of `/markets` (the venue's maximum).
 const PAGE_MARKETS: usize = 1_000;
-/// Tickers of one request; 7 kB of path at most.
+/// Tickers per request; at most 7 kB of path.
 pub const TICKERS_PER_REQUEST: usize = 100;
 
-/// What one answer of the catalogue says.
+/// A parsed catalog response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KalshiPage {
-    /// Markets that trade, may trade again, or will, in the answer's order.
+    /// Markets that trade, are paused or have not opened, in the response's order.
     pub markets: Vec<Listed>,
-    /// Entries that could not be read.
+    /// Entries that could not be used.
     pub skipped: Vec<Skipped>,
-    /// Markets whose trading is over, decided or not.
+    /// Markets whose trading is over, determined or not.
     pub closed: Vec<Closed>,
-    /// Where the next page begins; `None` on the last one.
+    /// Cursor of the next page; `None` on the last one.
     pub next_cursor: Option<String>,
 }
 
-/// A market that is not over.
+/// A market whose trading is not over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// The market. Its start and end are the open and close time, its slug is the ticker: that is
-    /// the name that the interface takes in its paths.
+    /// The market. `start` and `end` are the open and close time; the slug is the ticker.
     pub info: MarketInfo,
-    /// When a [`MarketPhase::Initialized`] market opens, nanoseconds since the Unix epoch. The
-    /// stream says nothing then: set a timer. `None` in the other phases.
+    /// Open time of a [`MarketPhase::Initialized`] market, nanoseconds since the Unix epoch; the stream sends no
+    /// message then. `None` in other phases.
     pub opens_wall_ns: Option<u64>,
-    /// Where it is in its life.
+    /// Phase.
     pub status: MarketPhase,
 }
 
-/// Where a market that is not over is in its life.
+/// Phase of a market whose trading is not over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MarketPhase {
-    /// It will open at its open time.
+    /// Opens at its open time.
     Initialized,
-    /// It trades.
+    /// Trading.
     Active,
-    /// It is paused.
+    /// Paused.
     Inactive,
 }
 
-/// Why an answer cannot be used at all. *Retry the request.*
+/// Why a response cannot be used at all. *Retry the request.*
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CatalogError {
-    /// It is no JSON (an error page of a proxy, or cut off).
-    #[error("catalogue: no JSON at byte {offset}")]
+    /// Invalid JSON (an error page of a proxy, or truncated).
+    #[error("catalog: no JSON at byte {offset}")]
     NotJson {
-        /// Where it stops being JSON, bytes from the start.
+        /// Byte offset of the error.
         offset: usize,
     },
-    /// It nests deeper than [`limits::JSON_DEPTH_MAX`].
-    #[error("catalogue: nested too deeply at byte {offset}")]
+    /// Nested deeper than [`limits::JSON_DEPTH_MAX`].
+    #[error("catalog: nested too deeply at byte {offset}")]
     TooDeep {
-        /// Where it first does, bytes from the start.
+        /// Byte offset of the first such value.
         offset: usize,
     },
-    /// It is JSON, but not what was asked for.
-    #[error("catalogue: no {wanted}: {start}")]
+    /// JSON of an unexpected shape.
+    #[error("catalog: no {wanted}: {start}")]
     UnknownShape {
-        /// What was looked for.
+        /// The shape expected.
         wanted: &'static str,
-        /// Its beginning.
+        /// The beginning of the response.
         start: String,
     },
 }
 
-/// Reads any answer of `/events`, `/events/..`, `/markets` and `/markets/..`.
+/// Parses a response of `/events`, `/events/..`, `/markets` or `/markets/..`.
 ///
 /// # Errors
-/// [`CatalogError`] when the answer as a whole is unusable; a bad entry is in
-/// [`KalshiPage::skipped`].
+/// [`CatalogError`] if the response as a whole cannot be used; an invalid entry is in [`KalshiPage::skipped`].
 pub fn parse_events_page(body: &[u8]) -> Result<KalshiPage, CatalogError> {
     let root = parse(body)?;
     let mut page = KalshiPage::default();
@@ -103,7 +100,7 @@ pub fn parse_events_page(body: &[u8]) -> Result<KalshiPage, CatalogError> {
             add_event(&event, None, &mut page);
         }
     } else if let Some(event) = object("event") {
-        // Without `with_nested_markets` they lie beside their event.
+        // Without `with_nested_markets` the markets are beside their event.
         add_event(&event, list("markets"), &mut page);
     } else if let Some(markets) = list("markets") {
         for market in entries(&markets) {
@@ -120,7 +117,7 @@ pub fn parse_events_page(body: &[u8]) -> Result<KalshiPage, CatalogError> {
     Ok(page)
 }
 
-/// The same as any venue's catalogue tells it.
+/// [`parse_events_page`] as the page type that all venues share.
 ///
 /// # Errors
 /// As [`parse_events_page`]: *retry the request*.
@@ -132,17 +129,17 @@ pub fn parse_page(body: &[u8]) -> Result<Page, catalogue::CatalogError> {
     })?;
     Ok(Page {
         skipped: page.skipped,
-        // One that has not begun waits for its start; a paused one keeps its book.
+        // Not yet opened markets wait for their start; paused ones keep their book.
         markets: page.markets.into_iter().map(|listed| listed.info).collect(),
         closed: page.closed,
         next_cursor: page.next_cursor,
     })
 }
 
-/// Reads an answer of `/exchange/status`, which also comes with HTTP 500, 503 and 504.
+/// Parses a response of `/exchange/status`, which may have HTTP status 500, 503 or 504.
 ///
 /// # Errors
-/// [`CatalogError`] when it does not say whether the exchange works.
+/// [`CatalogError`] if the flags are missing.
 pub fn parse_exchange_status(body: &[u8]) -> Result<ExchangeStatus, CatalogError> {
     let root = parse(body)?;
     let flag = |key: &str| root.get(key).as_ref().and_then(LazyValue::as_bool);
@@ -156,7 +153,7 @@ pub fn parse_exchange_status(body: &[u8]) -> Result<ExchangeStatus, CatalogError
     Ok(ExchangeStatus { active: exchange_active, trading: trading_active, resumes_wall_ns })
 }
 
-/// The whole is checked first, so that below it every value is well formed.
+/// Validates the whole text first, so that every value read later is well formed.
 fn parse(body: &[u8]) -> Result<LazyValue<'_>, CatalogError> {
     if let Some(offset) = too_deep(body, limits::JSON_DEPTH_MAX) {
         return Err(CatalogError::TooDeep { offset });
@@ -175,7 +172,7 @@ fn entries<'a>(list: &LazyValue<'a>) -> impl Iterator<Item = LazyValue<'a>> + us
     list.clone().into_array_iter().into_iter().flatten().flatten()
 }
 
-/// Adds an event's markets; if it holds none, those `beside` it.
+/// Adds an event's markets, or `beside` if it has none.
 fn add_event(value: &LazyValue<'_>, beside: Option<LazyValue<'_>>, page: &mut KalshiPage) {
     let nested = value.get("markets");
     let usable = nested.as_ref().is_none_or(|list| list.is_array() || list.is_null());
@@ -195,7 +192,7 @@ fn add_event(value: &LazyValue<'_>, beside: Option<LazyValue<'_>>, page: &mut Ka
         }
     }
     if before == count(page) {
-        // An event is listed for one of its markets: they are somewhere else now.
+        // An event without markets: the response's structure may have changed.
         let ticker = value.get("event_ticker");
         let ticker = ticker.as_ref().and_then(LazyValue::as_str).unwrap_or_default();
         page.skipped.push(Skipped::new(None, ticker, SkipReason::NoMarkets));
@@ -208,25 +205,25 @@ fn add_market(value: &LazyValue<'_>, event: &entry::Event, page: &mut KalshiPage
         return;
     }
     match entry::Entry::read(value).judge(event) {
-        entry::Verdict::Listed(listed) => page.markets.push(*listed),
-        entry::Verdict::Closed(closed) => page.closed.push(closed),
-        entry::Verdict::Skip(skipped) => page.skipped.push(skipped),
+        entry::Classified::Listed(listed) => page.markets.push(*listed),
+        entry::Classified::Closed(closed) => page.closed.push(closed),
+        entry::Classified::Skip(skipped) => page.skipped.push(skipped),
     }
 }
 
 // ---- Request paths -------------------------------------------------------------------------
 
-/// Which events a scan asks for. An event is among them if one of its markets is.
+/// Events of a scan: those with at least one market in this state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventFilter {
-    /// With markets that trade.
+    /// Trading.
     Open,
-    /// With markets that will open.
+    /// Not yet opened.
     Unopened,
 }
 
-/// One page of the scan: events with all their markets, from the start or from a page's
-/// [`KalshiPage::next_cursor`]. Combinations of markets are not among them.
+/// One page of the event scan, with nested markets, from the start or from [`KalshiPage::next_cursor`]. Combos are not
+/// included.
 #[must_use]
 pub fn events_path(filter: EventFilter, cursor: Option<&str>) -> String {
     let status = match filter {
@@ -239,8 +236,7 @@ pub fn events_path(filter: EventFilter, cursor: Option<&str>) -> String {
     with_cursor(path, cursor)
 }
 
-/// One page of the open markets without their events; with `mve` the combinations of markets,
-/// too: hundreds of new ones a minute.
+/// One page of open markets without events; with `mve` combos too, of which hundreds are created per minute.
 #[must_use]
 pub fn markets_scan_path(cursor: Option<&str>, mve: bool) -> String {
     let filter = if mve { "" } else { "&mve_filter=exclude" };
@@ -248,7 +244,7 @@ pub fn markets_scan_path(cursor: Option<&str>, mve: bool) -> String {
     with_cursor(format!("/trade-api/v2/markets?limit={limit}&status=open{filter}"), cursor)
 }
 
-/// These markets, whatever their state; the first [`TICKERS_PER_REQUEST`] of them.
+/// The first [`TICKERS_PER_REQUEST`] of these markets, in any state.
 #[must_use]
 pub fn markets_path(tickers: &[MarketId]) -> String {
     let mut path = format!("/trade-api/v2/markets?limit={TICKERS_PER_REQUEST}&tickers=");
@@ -261,7 +257,7 @@ pub fn markets_path(tickers: &[MarketId]) -> String {
     path
 }
 
-/// The market of this name. A text that is no ticker is asked for as it is, so that the venue says that there is none.
+/// One market by ticker. A malformed ticker is sent too; the venue then returns an empty list.
 #[must_use]
 pub fn ticker_path(ticker: &str) -> String {
     let mut path = format!("/trade-api/v2/markets?limit={TICKERS_PER_REQUEST}&tickers=");
@@ -269,13 +265,13 @@ pub fn ticker_path(ticker: &str) -> String {
     path
 }
 
-/// Whether a market is a combination of markets, by its ticker.
+/// Whether a market is a combo, by its ticker.
 #[must_use]
 pub fn is_combo(market: &MarketId) -> bool {
     market.as_str().starts_with("KXMVE")
 }
 
-/// Whether a text has the form of a ticker: capitals, digits, `-`, `.`, and not digits alone.
+/// Whether a text has the form of a ticker: capitals, digits, `-`, `.`, and not digits only.
 #[must_use]
 pub fn is_ticker(text: &str) -> bool {
     let lower = text.bytes().any(|byte| byte.is_ascii_lowercase());
@@ -283,7 +279,7 @@ pub fn is_ticker(text: &str) -> bool {
     !lower && !digits && MarketId::new(text).is_some()
 }
 
-/// Whether the exchange works, for [`parse_exchange_status`].
+/// Path of the exchange status, for [`parse_exchange_status`].
 #[must_use]
 pub const fn status_path() -> &'static str {
     "/trade-api/v2/exchange/status"

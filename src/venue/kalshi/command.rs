@@ -1,4 +1,4 @@
-//! The texts of commands (kalshi/protocol.md, 2).
+//! Encoding of commands (kalshi/protocol.md, 2).
 //!
 //! Runs on:  shards (pure).
 use crate::base::id::TokenId;
@@ -10,16 +10,16 @@ use std::fmt::Write as _;
 pub enum Channel {
     /// Books.
     Books,
-    /// Best prices, of all markets.
+    /// Best prices of all markets.
     Tickers,
-    /// Trades, of all markets.
+    /// Trades of all markets.
     Trades,
-    /// The life of markets, of all of them.
+    /// Lifecycle events of all markets.
     Lifecycle,
 }
 
 impl Channel {
-    /// That of connections of this role.
+    /// The channel of connections of this role.
     #[must_use]
     pub const fn of(role: Role) -> Self {
         match role {
@@ -30,7 +30,7 @@ impl Channel {
         }
     }
 
-    /// Its name on the wire (kalshi/protocol.md, 2.2).
+    /// Name on the wire (kalshi/protocol.md, 2.2).
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -42,14 +42,14 @@ impl Channel {
     }
 }
 
-/// What is changed about a subscription.
+/// Action of `update_subscription`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Update {
     /// `add_markets`.
     Add,
     /// `delete_markets`.
     Delete,
-    /// `get_snapshot`: the stream of changes goes on.
+    /// `get_snapshot`: does not change the subscription.
     Snapshot,
 }
 
@@ -69,14 +69,14 @@ fn push_tickers(text: &mut String, tickers: &[TokenId]) {
         if place > 0 {
             text.push(',');
         }
-        // A token id has nothing that JSON would escape.
+        // A token id has no character that JSON escapes.
         let _ = write!(text, "\"{ticker}\"");
     }
     text.push(']');
 }
 
-/// `subscribe`. Without tickers it is for all markets. What `use_yes_price` stands for when it is left out is
-/// going to change, so it is always said (kalshi/protocol.md, 2.2).
+/// `subscribe`; without tickers for all markets. The default of `use_yes_price` is going to change, so it is always
+/// sent (kalshi/protocol.md, 2.2).
 #[must_use]
 pub fn subscribe(id: u64, channel: Channel, tickers: &[TokenId]) -> String {
     let mut text = format!(
@@ -103,7 +103,7 @@ pub fn update(id: u64, sid: u64, update: Update, tickers: &[TokenId]) -> String 
     text
 }
 
-/// `list_subscriptions`: an answer shows that commands are still heard.
+/// `list_subscriptions`: a liveness check.
 #[must_use]
 pub fn list(id: u64) -> String {
     format!(r#"{{"id":{id},"cmd":"list_subscriptions"}}"#)
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn commands_are_the_venues_json() {
+    fn commands_are_the_documented_json() {
         let tickers: Vec<TokenId> =
             ["A-1", "B-2.5"].iter().filter_map(|text| TokenId::new(text)).collect();
         let all = [

@@ -1,11 +1,11 @@
-//! A frame of Kalshi's WebSocket v2 into events, answers to commands and news.
+//! Decoder of Kalshi WebSocket v2 frames into events, command responses and lifecycle updates.
 //!
 //! Runs on:  shards, replay (pure). Owns: the scratch memory of one message.
-//! Bounds:   one pass; no allocation but for lifecycle messages, errors and escaped texts.
+//! Bounds:   one pass; allocates only for lifecycle messages, errors and escaped strings.
 //!
-//! A market is one book in terms of YES, and its token is its ticker: bids are the YES bids, asks the NO
-//! bids at one dollar less their price (kalshi/protocol.md, 3.1: only bids exist). `use_yes_price` is always sent as
-//! false, so the NO side always comes at its own price.
+//! A market is one book in terms of YES, and its token is its ticker: bids are the YES bids, asks the NO bids at one
+//! dollar minus their price (kalshi/protocol.md, 3.1: only bids exist). `use_yes_price` is always sent as false, so NO
+//! levels have NO prices.
 use super::message::{Fields, Scratch, read};
 use super::resolution;
 use crate::base::{
@@ -29,9 +29,9 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Reads one text frame and delivers it to `sink`; gives the number of messages.
+    /// Decodes one text frame into `sink`; returns the number of messages.
     ///
-    /// Never fails: what cannot be read is delivered as an [`Oddity`].
+    /// Never fails: unreadable input is delivered as an [`Oddity`].
     pub fn decode(&mut self, frame: &str, sink: &mut impl Sink) -> u32 {
         let offset = match read(frame, &mut self.scratch) {
             Ok(fields) if fields.is_object => {
@@ -41,13 +41,13 @@ impl Decoder {
             Ok(_) => 0,
             Err(error) => error.offset().min(frame.len()),
         };
-        // The venue sends objects only: whatever this was to be, its number is lost.
+        // The venue sends objects only: a sequence number may be lost.
         sink.on_lost();
         sink.on_oddity(&Oddity::BadFrame { offset, frame });
         0
     }
 
-    /// Goes on with an answer of the REST interface; see [`orderbooks`](super::orderbooks).
+    /// Decodes more of a REST response; see [`orderbooks`](super::orderbooks).
     pub fn decode_books_part(
         &mut self,
         text: &str,
@@ -58,7 +58,7 @@ impl Decoder {
         super::orderbooks::decode_part(text, progress, budget_bytes, &mut self.scratch, sink)
     }
 
-    /// What a frame is about.
+    /// Summary of a frame.
     pub fn outline<'a>(&mut self, frame: &'a str) -> Outline<'a> {
         match read(frame, &mut self.scratch) {
             Ok(fields) => {
@@ -77,7 +77,7 @@ impl Decoder {
     }
 }
 
-/// What a message is, by its `type` (kalshi/protocol.md, 2 and 3).
+/// Message type (kalshi/protocol.md, 2 and 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind<'a> {
     Snapshot,
@@ -85,8 +85,8 @@ enum Kind<'a> {
     Trade,
     Ticker,
     Lifecycle,
-    /// Of an event or its fees: no book is concerned.
-    Passed,
+    /// Events and fees: no book is concerned.
+    Ignored,
     Subscribed,
     Unsubscribed,
     Ok,
@@ -102,7 +102,7 @@ impl<'a> Kind<'a> {
             Some("trade") => Self::Trade,
             Some("ticker") => Self::Ticker,
             Some("market_lifecycle_v2" | "multivariate_market_lifecycle") => Self::Lifecycle,
-            Some("event_lifecycle" | "event_fee_update") => Self::Passed,
+            Some("event_lifecycle" | "event_fee_update") => Self::Ignored,
             Some("subscribed") => Self::Subscribed,
             Some("unsubscribed") => Self::Unsubscribed,
             Some("ok") => Self::Ok,
@@ -122,23 +122,22 @@ impl Kind<'_> {
         }
     }
 
-    /// What messages without `sid` count with.
+    /// Synthetic subscription id of messages without `sid`.
     const fn unnamed_sid(self) -> u64 {
         match self {
             Self::Trade => UNNAMED_SID_MIN,
             Self::Ticker => UNNAMED_SID_MIN + 1,
-            Self::Lifecycle | Self::Passed => UNNAMED_SID_MIN + 2,
+            Self::Lifecycle | Self::Ignored => UNNAMED_SID_MIN + 2,
             _ => UNNAMED_SID_MIN + 3,
         }
     }
 }
 
-/// Codes of errors (kalshi/protocol.md, 2.6) that say nothing of a subscription that is there: answers to commands.
-const ERRORS_OF_COMMANDS: [u64; 25] =
+/// Error codes that answer a command and leave existing subscriptions intact (kalshi/protocol.md, 2.6).
+const COMMAND_ERRORS: [u64; 25] =
     [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 18, 19, 20, 21, 22, 23, 24, 26, 27, 28];
 
-/// What a message says of a subscription. An error that nobody asked for and whose code is not known may have
-/// ended any.
+/// Subscription change of a message. An unrequested error of an unknown code may have ended any subscription.
 fn subscription<'a>(kind: Kind<'_>, fields: &Fields<'a>) -> Option<SubscriptionChange<'a>> {
     let sid = fields.sid;
     match (kind, fields.code) {
@@ -151,7 +150,7 @@ fn subscription<'a>(kind: Kind<'_>, fields: &Fields<'a>) -> Option<SubscriptionC
         (Kind::Error, Some(7)) if sid.is_some() => {
             Some(SubscriptionChange::Failed { sid, known: true })
         }
-        (Kind::Error, Some(code)) if ERRORS_OF_COMMANDS.contains(&code) => None,
+        (Kind::Error, Some(code)) if COMMAND_ERRORS.contains(&code) => None,
         (Kind::Error, _) if fields.id.is_none() => {
             Some(SubscriptionChange::Failed { sid, known: false })
         }
@@ -159,11 +158,11 @@ fn subscription<'a>(kind: Kind<'_>, fields: &Fields<'a>) -> Option<SubscriptionC
     }
 }
 
-/// Checks one message whole and hands it on.
+/// Validates one message and delivers it.
 fn deliver<S: Sink>(frame: &str, fields: Fields<'_>, scratch: &mut Scratch, sink: &mut S) {
     let kind = Kind::of(&fields);
     let (sid, seq, id) = (fields.sid, fields.seq, fields.id);
-    // Whatever the message turns out to be, it has taken its number.
+    // Even an invalid message has used its sequence number.
     let sequenced = kind != Kind::Subscribed;
     let counted = sid.or(seq.map(|_| kind.unnamed_sid()));
     let content = kind.content();
@@ -202,8 +201,7 @@ fn deliver<S: Sink>(frame: &str, fields: Fields<'_>, scratch: &mut Scratch, sink
     }
 }
 
-/// Whether it is about a book and does not say which, or is a change without its number: then a message before it
-/// may be missing, of any book.
+/// A book message without market, or a change without sequence number: a message of any book may be missing.
 fn is_lost(kind: Kind<'_>, fields: &Fields<'_>) -> bool {
     let nameless = fields.ticker.is_none_or(str::is_empty);
     match kind {
@@ -213,7 +211,7 @@ fn is_lost(kind: Kind<'_>, fields: &Fields<'_>) -> bool {
     }
 }
 
-/// What a message says to a command, if it answers one.
+/// The command response in a message, if any.
 fn reply<'a>(kind: Kind<'a>, fields: &'a Fields<'a>) -> Option<Reply<'a>> {
     let (id, sid) = (fields.id, fields.sid);
     Some(match kind {
@@ -231,7 +229,7 @@ fn reply<'a>(kind: Kind<'a>, fields: &'a Fields<'a>) -> Option<Reply<'a>> {
     })
 }
 
-/// A place near the message for the log: the last borrowed field's end.
+/// Byte offset near the message, for the log: the end of its last borrowed field.
 fn end_of(frame: &str, fields: &Fields<'_>) -> usize {
     [fields.kind, fields.ticker, fields.trade_id]
         .into_iter()
@@ -253,10 +251,10 @@ fn event<'a>(
 ) -> Result<Event<'a>, MessageFault> {
     let market = need(fields.ticker, "market_ticker")?;
     let token = market;
-    // A snapshot names no time of its own (kalshi/protocol.md, 3.1).
+    // A snapshot has no timestamp of its own (kalshi/protocol.md, 3.1).
     let timestamp_ms = fields.timestamp_ms.or(fields.sending_ts_ms).unwrap_or(0);
     Ok(match kind {
-        Kind::Snapshot if fields.hides_levels() => {
+        Kind::Snapshot if fields.has_unknown_levels() => {
             return Err(MessageFault::Missing("yes_dollars_fp"));
         }
         Kind::Snapshot => {
@@ -294,7 +292,7 @@ fn event<'a>(
             fee_rate_bps: None,
             transaction_hash: need(fields.trade_id, "trade_id")?,
         }),
-        // An empty side reads as bid 0 and ask 1 (kalshi/protocol.md, 5).
+        // An empty side is bid 0 or ask 1 (kalshi/protocol.md, 5).
         _ => Event::TopOfBook(TopOfBook {
             market,
             token,
@@ -305,7 +303,7 @@ fn event<'a>(
     })
 }
 
-/// News of a lifecycle message (kalshi/protocol.md, 3.4); `None` for what changes nothing here.
+/// Update of a lifecycle message (kalshi/protocol.md, 3.4); `None` if nothing relevant changes.
 fn news(mut fields: Fields<'_>) -> Result<Option<MarketNews>, MessageFault> {
     let ticker = need(fields.ticker, "market_ticker")?;
     let market = MarketId::new(ticker).ok_or(MessageFault::BadValue("market_ticker"))?;
@@ -337,7 +335,7 @@ fn news(mut fields: Fields<'_>) -> Result<Option<MarketNews>, MessageFault> {
     })
 }
 
-/// What is asked, with what YES stands for where that says more.
+/// The title, followed by the meaning of YES.
 fn question(title: Option<String>, yes: Option<String>) -> String {
     let mut text = title.unwrap_or_default();
     if let Some(yes) = yes.filter(|yes| !yes.is_empty()) {

@@ -1,14 +1,14 @@
-//! What is asked of the venue on one connection, and what its answers mean.
+//! Subscription state machine of one connection: commands, responses, sequence numbers.
 //!
-//! Runs on:  shards (pure; times are monotonic nanoseconds). Owns: commands that wait for their answer, the
-//!           subscription's number, its sequence, the books whose snapshot is owed.
-//! Bounds:   `COMMANDS_OPEN_MAX` commands unanswered, `TICKERS_PER_COMMAND` tickers each.
+//! Runs on:  shards (pure; times are monotonic nanoseconds). Owns: unanswered commands, the subscription id, its
+//!           sequence counter, the books whose snapshot is outstanding.
+//! Bounds:   `COMMANDS_OPEN_MAX` unanswered commands of `TICKERS_PER_COMMAND` tickers each.
 //!
-//! Answers arrive in any order and are matched by id (kalshi/protocol.md, 2.7). Only one `subscribe` is open at a time:
-//! its answer has the `sid` that every later command needs. A book counts as asked for until its snapshot is there,
-//! whatever the acknowledgements say. While a command that adds or deletes a market is not answered, no other one
-//! about the same market is sent: they may be carried out in any order, and `get_snapshot` answers for markets that
-//! are not subscribed too, whose books would never hear of a change.
+//! Responses arrive in any order and are matched by id (kalshi/protocol.md, 2.7). One `subscribe` is open at a time:
+//! its response has the `sid` that later commands need. A snapshot is outstanding until it arrives, whatever is
+//! acknowledged. While a command that adds or deletes a market is unanswered, no other command for that market is sent:
+//! the order of execution is undefined, and `get_snapshot` is also answered for unsubscribed markets, which receive no
+//! changes.
 use super::command::{self, Channel, Update};
 use crate::base::{
     id::TokenId,
@@ -21,20 +21,20 @@ use crate::base::{
 use crate::venue::{self, DialogCounts, Envelope, Reply, Sequences, Turn, Verdict};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
-/// Resubscriptions are counted over this long.
+/// Window over which resubscriptions are counted.
 const RESUBSCRIBE_WINDOW_NS: u64 = 60 * SECOND_NS;
 
-/// A command, for as long as it may have to be sent again.
+/// A command, kept while it may have to be repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Wish {
+enum Command {
     Subscribe(Vec<TokenId>),
     Update(Update, Vec<TokenId>),
     List,
 }
 
-impl Wish {
-    /// It asks for nothing.
-    fn is_idle(&self, channel: Channel) -> bool {
+impl Command {
+    /// Whether no market is left in it.
+    fn is_empty(&self, channel: Channel) -> bool {
         match self {
             Self::Subscribe(tokens) => tokens.is_empty() && channel == Channel::Books,
             Self::Update(_, tokens) => tokens.is_empty(),
@@ -45,40 +45,40 @@ impl Wish {
 
 #[derive(Clone, Debug)]
 struct Pending {
-    wish: Wish,
+    command: Command,
     deadline_ns: u64,
     tries: u32,
 }
 
-/// A book whose snapshot has not come.
+/// A requested snapshot that has not arrived.
 #[derive(Clone, Copy, Debug)]
-struct Owed {
-    asked_ns: u64,
+struct Outstanding {
+    requested_ns: u64,
     tries: u32,
 }
 
-impl Owed {
-    /// When it is asked for again. One that the venue never sends is asked for ever more rarely.
+impl Outstanding {
+    /// Time of the next request. The interval grows with the number of tries.
     const fn due_ns(self) -> u64 {
-        self.asked_ns + SNAPSHOT_WAIT_NS * (1 + (self.tries / SNAPSHOT_TRIES) as u64)
+        self.requested_ns + SNAPSHOT_WAIT_NS * (1 + (self.tries / SNAPSHOT_TRIES) as u64)
     }
 }
 
-/// What an error means for the command (kalshi/protocol.md, 2.6).
+/// Meaning of an error for its command (kalshi/protocol.md, 2.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Class {
-    /// The subscription is over: ask for it again.
+    /// The subscription has ended: subscribe again.
     Resubscribe,
-    /// Later.
+    /// Repeat after a pause.
     Retry,
-    /// The subscription holds as many markets as it may.
+    /// The subscription is at its market limit.
     Full,
-    /// One of the markets is not known: find out which.
+    /// One of the markets is unknown: bisect.
     Split,
-    /// The session is of no use.
+    /// The session is unusable.
     Reconnect,
-    /// A fault of ours, or a change of the protocol.
-    Ours,
+    /// An invalid command, or a change of the protocol.
+    Invalid,
 }
 
 const fn class(code: u64) -> Class {
@@ -88,136 +88,141 @@ const fn class(code: u64) -> Class {
         26 => Class::Full,
         11 | 14 | 16 => Class::Split,
         9 => Class::Reconnect,
-        _ => Class::Ours,
+        _ => Class::Invalid,
     }
 }
 
-/// One connection's commands and answers.
+/// Commands and responses of one connection.
 #[derive(Debug)]
 pub struct Dialog {
     channel: Channel,
     last_id: u64,
     sid: Option<u64>,
     /// The subscription that the venue ended last.
-    over: Option<u64>,
+    ended_sid: Option<u64>,
     sequences: Sequences,
     pending: BTreeMap<u64, Pending>,
-    /// To be sent again, with the number of times it was.
-    again: VecDeque<(Wish, u32)>,
+    /// Commands to repeat, with their number of tries.
+    again: VecDeque<(Command, u32)>,
     to_add: VecDeque<TokenId>,
     to_delete: VecDeque<TokenId>,
-    to_ask: VecDeque<TokenId>,
+    to_snapshot: VecDeque<TokenId>,
     to_list: bool,
-    owed: HashMap<TokenId, Owed>,
-    /// Nothing is sent before, and the pause that comes next.
+    outstanding: HashMap<TokenId, Outstanding>,
+    /// No command is sent before this time.
     not_before_ns: u64,
+    /// Pause after the next rate-limit response.
     pause_ns: u64,
-    heard_ns: u64,
+    /// Time of the last input, or of the begin of the session.
+    last_input_ns: u64,
     resubscribes: VecDeque<u64>,
     turns: VecDeque<Turn>,
     counts: DialogCounts,
 }
 
 impl Dialog {
-    /// Nothing asked yet.
+    /// A state machine without a session.
     #[must_use]
     pub fn new(channel: Channel) -> Self {
         Self {
             channel,
             last_id: 0,
             sid: None,
-            over: None,
+            ended_sid: None,
             sequences: Sequences::default(),
             pending: BTreeMap::new(),
             again: VecDeque::new(),
             to_add: VecDeque::new(),
             to_delete: VecDeque::new(),
-            to_ask: VecDeque::new(),
+            to_snapshot: VecDeque::new(),
             to_list: false,
-            owed: HashMap::new(),
+            outstanding: HashMap::new(),
             not_before_ns: 0,
             pause_ns: COMMAND_PAUSE_NS,
-            heard_ns: 0,
+            last_input_ns: 0,
             resubscribes: VecDeque::new(),
             turns: VecDeque::new(),
             counts: DialogCounts::default(),
         }
     }
 
-    /// The subscription is over and begins anew.
-    fn subscribe_anew(&mut self, tokens: &[TokenId]) {
+    /// Discards all command state and subscribes `tokens` again.
+    fn restart(&mut self, tokens: &[TokenId]) {
         self.sid = None;
         self.pending.clear();
         self.again.clear();
         self.to_delete.clear();
-        self.to_ask.clear();
+        self.to_snapshot.clear();
         self.to_list = false;
-        self.owed.clear();
+        self.outstanding.clear();
         self.to_add = tokens.iter().copied().collect();
         self.pause_ns = COMMAND_PAUSE_NS;
     }
 
-    /// These markets are to come or to go: what would be sent again about them says something else.
-    fn forget_repetitions(&mut self, tokens: &[TokenId]) {
-        for (wish, _) in &mut self.again {
-            if let Wish::Subscribe(of) | Wish::Update(_, of) = wish {
+    /// Removes these markets from queued repetitions: they are about to be added or deleted.
+    fn drop_repetitions(&mut self, tokens: &[TokenId]) {
+        for (command, _) in &mut self.again {
+            if let Command::Subscribe(of) | Command::Update(_, of) = command {
                 of.retain(|token| !tokens.contains(token));
             }
         }
         let channel = self.channel;
-        self.again.retain(|(wish, _)| !wish.is_idle(channel));
+        self.again.retain(|(command, _)| !command.is_empty(channel));
     }
 
-    /// A command is sent again, for the markets of which it is still wanted.
-    fn repeat(&mut self, mut wish: Wish, tries: u32) {
-        self.drop_unwanted(&mut wish);
-        if !wish.is_idle(self.channel) {
-            self.again.push_back((wish, tries));
+    /// Queues a command again, for the markets for which it still applies.
+    fn repeat(&mut self, mut command: Command, tries: u32) {
+        self.drop_unwanted(&mut command);
+        if !command.is_empty(self.channel) {
+            self.again.push_back((command, tries));
         }
     }
 
-    /// Takes the markets out of a command that are to leave, or to come back, since it was sent. Returns how many.
-    fn drop_unwanted(&self, wish: &mut Wish) -> usize {
-        let (tokens, since) = match wish {
-            Wish::Subscribe(tokens) | Wish::Update(Update::Add, tokens) => {
+    /// Removes markets that were deleted (or added again) since the command was sent. Returns their number.
+    fn drop_unwanted(&self, command: &mut Command) -> usize {
+        let (tokens, since) = match command {
+            Command::Subscribe(tokens) | Command::Update(Update::Add, tokens) => {
                 (tokens, &self.to_delete)
             }
-            Wish::Update(Update::Delete, tokens) => (tokens, &self.to_add),
-            Wish::Update(Update::Snapshot, _) | Wish::List => return 0,
+            Command::Update(Update::Delete, tokens) => (tokens, &self.to_add),
+            Command::Update(Update::Snapshot, _) | Command::List => return 0,
         };
         let before = tokens.len();
         tokens.retain(|token| !since.contains(token));
         before - tokens.len()
     }
 
-    /// Markets that commands without an answer add, or delete.
-    fn under_way(&self, adds: bool) -> HashSet<TokenId> {
-        let pending = self.pending.values().map(|pending| &pending.wish);
-        let wishes = pending.chain(self.again.iter().map(|(wish, _)| wish));
-        let tokens = wishes.filter_map(|wish| match wish {
-            Wish::Subscribe(tokens) | Wish::Update(Update::Add, tokens) => adds.then_some(tokens),
-            Wish::Update(Update::Delete, tokens) => (!adds).then_some(tokens),
-            Wish::Update(Update::Snapshot, _) | Wish::List => None,
+    /// Markets in unanswered commands that add them, or delete them.
+    fn unanswered(&self, adds: bool) -> HashSet<TokenId> {
+        let pending = self.pending.values().map(|pending| &pending.command);
+        let commands = pending.chain(self.again.iter().map(|(command, _)| command));
+        let tokens = commands.filter_map(|command| match command {
+            Command::Subscribe(tokens) | Command::Update(Update::Add, tokens) => {
+                adds.then_some(tokens)
+            }
+            Command::Update(Update::Delete, tokens) => (!adds).then_some(tokens),
+            Command::Update(Update::Snapshot, _) | Command::List => None,
         });
         tokens.flatten().copied().collect()
     }
 
-    /// Every book is suspect: asks for the snapshots of all that are subscribed. Those that are about to be may have
-    /// come and be suspect too; they are asked for later.
-    pub fn ask_all(&mut self, tokens: &[TokenId], now_ns: u64) {
-        let added = self.under_way(true);
-        self.to_ask.clear();
+    /// Requests the snapshots of all subscribed books. Those whose addition is unanswered follow later.
+    pub fn request_all(&mut self, tokens: &[TokenId], now_ns: u64) {
+        let added = self.unanswered(true);
+        self.to_snapshot.clear();
         for token in tokens.iter().filter(|token| !self.to_add.contains(token)) {
             if added.contains(token) {
-                self.owed.entry(*token).or_insert(Owed { asked_ns: now_ns, tries: 0 });
+                self.outstanding
+                    .entry(*token)
+                    .or_insert(Outstanding { requested_ns: now_ns, tries: 0 });
             } else {
-                self.to_ask.push_back(*token);
+                self.to_snapshot.push_back(*token);
             }
         }
     }
 
-    fn next_wish(&mut self) -> Option<Wish> {
-        /// The next few, but for those that must wait.
+    fn next_command(&mut self) -> Option<Command> {
+        /// The next markets that are not in `wait`.
         fn chunk(from: &mut VecDeque<TokenId>, wait: &HashSet<TokenId>) -> Option<Vec<TokenId>> {
             let mut waiting: VecDeque<TokenId> = VecDeque::new();
             let mut taken = Vec::new();
@@ -235,30 +240,30 @@ impl Dialog {
             (!taken.is_empty()).then_some(taken)
         }
         if std::mem::take(&mut self.to_list) {
-            return Some(Wish::List);
+            return Some(Command::List);
         }
         if self.sid.is_none() {
-            let open = |pending: &Pending| matches!(pending.wish, Wish::Subscribe(_));
+            let open = |pending: &Pending| matches!(pending.command, Command::Subscribe(_));
             if self.pending.values().any(open) {
                 return None;
             }
             if self.channel != Channel::Books {
-                return Some(Wish::Subscribe(Vec::new()));
+                return Some(Command::Subscribe(Vec::new()));
             }
-            return chunk(&mut self.to_add, &HashSet::new()).map(Wish::Subscribe);
+            return chunk(&mut self.to_add, &HashSet::new()).map(Command::Subscribe);
         }
-        if self.to_delete.is_empty() && self.to_add.is_empty() && self.to_ask.is_empty() {
+        if self.to_delete.is_empty() && self.to_add.is_empty() && self.to_snapshot.is_empty() {
             return None;
         }
-        let (added, deleted) = (self.under_way(true), self.under_way(false));
+        let (added, deleted) = (self.unanswered(true), self.unanswered(false));
         if let Some(tickers) = chunk(&mut self.to_delete, &added) {
-            return Some(Wish::Update(Update::Delete, tickers));
+            return Some(Command::Update(Update::Delete, tickers));
         }
         if let Some(tickers) = chunk(&mut self.to_add, &deleted) {
-            return Some(Wish::Update(Update::Add, tickers));
+            return Some(Command::Update(Update::Add, tickers));
         }
-        let tickers = chunk(&mut self.to_ask, &added)?;
-        Some(Wish::Update(Update::Snapshot, tickers))
+        let tickers = chunk(&mut self.to_snapshot, &added)?;
+        Some(Command::Update(Update::Snapshot, tickers))
     }
 
     fn take(&mut self, id: Option<u64>) -> Option<Pending> {
@@ -267,11 +272,12 @@ impl Dialog {
 
     fn on_subscribed(&mut self, id: Option<u64>, sid: Option<u64>) {
         let subscribing = match id {
-            Some(_) => self.take(id).is_some_and(|p| matches!(p.wish, Wish::Subscribe(_))),
-            // Older shapes name no command.
+            Some(_) => self.take(id).is_some_and(|p| matches!(p.command, Command::Subscribe(_))),
+            // Older response forms have no id.
             None => {
-                let open =
-                    |(id, p): (&u64, &Pending)| matches!(p.wish, Wish::Subscribe(_)).then_some(*id);
+                let open = |(id, p): (&u64, &Pending)| {
+                    matches!(p.command, Command::Subscribe(_)).then_some(*id)
+                };
                 let id = self.pending.iter().find_map(open);
                 self.take(id).is_some()
             }
@@ -286,27 +292,28 @@ impl Dialog {
         let pending = self.take(id);
         match (class(code), pending) {
             (Class::Resubscribe, pending) => {
-                // One whose number was never told is ours, if it is not the one from before.
-                let untold = self.sid.is_none() && sid != self.over;
-                let ours = sid.is_none() || sid == self.sid || untold;
-                // An answer to a command that named a subscription from before is about that one.
+                // Our `sid` is unknown until `subscribed` arrives; an error of any `sid` but the ended one is then
+                // ours.
+                let unknown = self.sid.is_none() && sid != self.ended_sid;
+                let ours = sid.is_none() || sid == self.sid || unknown;
+                // A response without `sid` to a command of an ended subscription concerns that one.
                 if ours && (pending.is_some() || id.is_none() || sid.is_some()) {
-                    self.over = sid.or(self.sid);
+                    self.ended_sid = sid.or(self.sid);
                     self.resubscribe(now_ns);
                 }
             }
             (Class::Reconnect, _) => {
-                self.turns.push_back(Turn::Reconnect("the venue wants authentication again"));
+                self.turns.push_back(Turn::Reconnect("the venue requires authentication again"));
             }
-            (Class::Retry, Some(Pending { wish, tries, .. })) => {
+            (Class::Retry, Some(Pending { command, tries, .. })) => {
                 self.counts.retries += 1;
                 self.not_before_ns = now_ns + self.pause_ns;
                 self.pause_ns = (self.pause_ns * 2).min(32 * COMMAND_PAUSE_NS);
-                self.repeat(wish, tries);
+                self.repeat(command, tries);
             }
-            (Class::Full, Some(Pending { wish, .. })) => self.on_full(wish),
-            (Class::Split, Some(Pending { wish, .. })) => self.split(wish),
-            (Class::Ours, Some(_)) => self.counts.refused += 1,
+            (Class::Full, Some(Pending { command, .. })) => self.on_full(command),
+            (Class::Split, Some(Pending { command, .. })) => self.split(command),
+            (Class::Invalid, Some(_)) => self.counts.refused += 1,
             (_, None) => {}
         }
     }
@@ -319,60 +326,61 @@ impl Dialog {
         self.sid = None;
         self.pending.clear();
         self.counts.resubscribes += 1;
-        let often = self.resubscribes.len() > RESUBSCRIBES_MAX;
-        self.turns.push_back(match often {
-            true => Turn::Reconnect("the venue ends the subscription again and again"),
+        let too_often = self.resubscribes.len() > RESUBSCRIBES_MAX;
+        self.turns.push_back(match too_often {
+            true => Turn::Reconnect("the venue ended the subscription repeatedly"),
             false => Turn::Resubscribe,
         });
     }
 
-    /// What the venue takes is learnt to the market: half of what was refused is tried at once, the other half
-    /// waits; where not even one fits, none of those that wait does.
-    fn on_full(&mut self, mut wish: Wish) {
-        if self.drop_unwanted(&mut wish) > 0 {
+    /// Bisects to the venue's limit: half of the refused markets is sent again, the other half queued; if one market
+    /// alone does not fit, all queued ones are given up.
+    fn on_full(&mut self, mut command: Command) {
+        if self.drop_unwanted(&mut command) > 0 {
             // Fewer than were refused: they may fit.
-            if !wish.is_idle(self.channel) {
-                self.again.push_front((wish, 0));
+            if !command.is_empty(self.channel) {
+                self.again.push_front((command, 0));
             }
             return;
         }
-        let (mut tokens, update) = match wish {
-            Wish::Subscribe(tokens) => (tokens, None),
-            Wish::Update(Update::Add, tokens) => (tokens, Some(Update::Add)),
-            Wish::Update(..) | Wish::List => return,
+        let (mut tokens, update) = match command {
+            Command::Subscribe(tokens) => (tokens, None),
+            Command::Update(Update::Add, tokens) => (tokens, Some(Update::Add)),
+            Command::Update(..) | Command::List => return,
         };
         if tokens.len() > 1 {
             for token in tokens.split_off(tokens.len() / 2).into_iter().rev() {
                 self.to_add.push_front(token);
             }
-            let half = update.map_or(Wish::Subscribe(tokens.clone()), |u| Wish::Update(u, tokens));
+            let half =
+                update.map_or(Command::Subscribe(tokens.clone()), |u| Command::Update(u, tokens));
             return self.again.push_front((half, 0));
         }
         tokens.extend(self.to_add.drain(..));
-        for (wish, _) in &mut self.again {
-            if let Wish::Subscribe(waiting) | Wish::Update(Update::Add, waiting) = wish {
+        for (command, _) in &mut self.again {
+            if let Command::Subscribe(waiting) | Command::Update(Update::Add, waiting) = command {
                 tokens.append(waiting);
             }
         }
         let channel = self.channel;
-        self.again.retain(|(wish, _)| !wish.is_idle(channel));
+        self.again.retain(|(command, _)| !command.is_empty(channel));
         for token in &tokens {
-            self.owed.remove(token);
+            self.outstanding.remove(token);
         }
         self.turns.push_back(Turn::Full { tokens });
     }
 
-    fn split(&mut self, mut wish: Wish) {
-        if self.drop_unwanted(&mut wish) > 0 {
-            return self.repeat(wish, 0);
+    fn split(&mut self, mut command: Command) {
+        if self.drop_unwanted(&mut command) > 0 {
+            return self.repeat(command, 0);
         }
-        let (tokens, update) = match wish {
-            Wish::Subscribe(tokens) => (tokens, None),
-            Wish::Update(update, tokens) => (tokens, Some(update)),
-            Wish::List => return,
+        let (tokens, update) = match command {
+            Command::Subscribe(tokens) => (tokens, None),
+            Command::Update(update, tokens) => (tokens, Some(update)),
+            Command::List => return,
         };
         if let [token] = tokens[..] {
-            self.owed.remove(&token);
+            self.outstanding.remove(&token);
             self.counts.refused += 1;
             return;
         }
@@ -380,66 +388,66 @@ impl Dialog {
         let (front, back) = (front.to_vec(), back.to_vec());
         match update {
             Some(update) => {
-                let halves = [front, back].map(|half| (Wish::Update(update, half), 0));
+                let halves = [front, back].map(|half| (Command::Update(update, half), 0));
                 self.again.extend(halves);
             }
-            // Only one `subscribe` may be open, and it has subscribed nothing yet.
+            // Only one `subscribe` may be open, and nothing is subscribed yet.
             None => {
                 self.to_add.extend(back);
-                self.again.push_back((Wish::Subscribe(front), 0));
+                self.again.push_back((Command::Subscribe(front), 0));
             }
         }
     }
 
-    /// Books whose snapshot has been asked for and has not come.
+    /// Number of outstanding snapshots.
     #[must_use]
-    pub fn owed(&self) -> usize {
-        self.owed.len()
+    pub fn outstanding(&self) -> usize {
+        self.outstanding.len()
     }
 }
 
 impl venue::Dialog for Dialog {
     fn begin(&mut self, tokens: &[TokenId], now_ns: u64) {
         self.sequences.reset();
-        self.over = None;
+        self.ended_sid = None;
         self.resubscribes.clear();
         self.turns.clear();
         self.not_before_ns = 0;
-        self.heard_ns = now_ns;
-        self.subscribe_anew(tokens);
+        self.last_input_ns = now_ns;
+        self.restart(tokens);
     }
 
     fn add(&mut self, tokens: &[TokenId]) {
         self.to_delete.retain(|token| !tokens.contains(token));
-        self.forget_repetitions(tokens);
+        self.drop_repetitions(tokens);
         self.to_add.extend(tokens);
     }
 
     fn delete(&mut self, tokens: &[TokenId]) {
         for token in tokens {
-            self.owed.remove(token);
+            self.outstanding.remove(token);
         }
         self.to_add.retain(|token| !tokens.contains(token));
-        self.to_ask.retain(|token| !tokens.contains(token));
-        self.forget_repetitions(tokens);
+        self.to_snapshot.retain(|token| !tokens.contains(token));
+        self.drop_repetitions(tokens);
         self.to_delete.extend(tokens);
     }
 
-    /// Asks for the snapshots of these books, which are subscribed, unless they are on their way.
+    /// Requests the snapshots of subscribed books, unless they are outstanding.
     fn ask(&mut self, tokens: &[TokenId]) -> bool {
-        let added = self.under_way(true);
+        let added = self.unanswered(true);
         for token in tokens {
-            let coming = self.owed.contains_key(token)
+            let coming = self.outstanding.contains_key(token)
                 || self.to_add.contains(token)
                 || added.contains(token);
-            if !coming && !self.to_ask.contains(token) {
-                self.to_ask.push_back(*token);
+            if !coming && !self.to_snapshot.contains(token) {
+                self.to_snapshot.push_back(*token);
             }
         }
         true
     }
 
-    /// A connection that brings nothing: a command shows whether it is alive.
+    /// Sends a command whose response shows that the connection is alive.
     fn probe(&mut self, book: Option<TokenId>) -> bool {
         match book {
             Some(token) if self.sid.is_some() => self.ask(&[token]),
@@ -450,42 +458,46 @@ impl venue::Dialog for Dialog {
         }
     }
 
-    /// The next command to send, if there is one and it may be sent.
+    /// The next command, if one may be sent.
     fn poll(&mut self, now_ns: u64) -> Option<String> {
         if now_ns < self.not_before_ns || self.pending.len() >= COMMANDS_OPEN_MAX {
             return None;
         }
-        let (wish, tries) = match self.again.pop_front() {
+        let (command, tries) = match self.again.pop_front() {
             Some(again) => again,
-            None => (self.next_wish()?, 0),
+            None => (self.next_command()?, 0),
         };
         self.last_id += 1;
         let id = self.last_id;
-        let text = match (&wish, self.sid) {
-            (Wish::Subscribe(tickers), _) => command::subscribe(id, self.channel, tickers),
-            (Wish::Update(update, tickers), Some(sid)) => {
+        let text = match (&command, self.sid) {
+            (Command::Subscribe(tickers), _) => command::subscribe(id, self.channel, tickers),
+            (Command::Update(update, tickers), Some(sid)) => {
                 command::update(id, sid, *update, tickers)
             }
-            (Wish::List, _) => command::list(id),
-            // The subscription is gone in the meantime: all is asked for anew.
-            (Wish::Update(..), None) => return None,
+            (Command::List, _) => command::list(id),
+            // The subscription has ended meanwhile: everything is subscribed again.
+            (Command::Update(..), None) => return None,
         };
-        match &wish {
-            Wish::Subscribe(tickers) | Wish::Update(Update::Add | Update::Snapshot, tickers) => {
+        match &command {
+            Command::Subscribe(tickers)
+            | Command::Update(Update::Add | Update::Snapshot, tickers) => {
                 for ticker in tickers {
-                    let owed = self.owed.entry(*ticker).or_insert(Owed { asked_ns: 0, tries: 0 });
-                    owed.asked_ns = now_ns;
+                    let outstanding = self
+                        .outstanding
+                        .entry(*ticker)
+                        .or_insert(Outstanding { requested_ns: 0, tries: 0 });
+                    outstanding.requested_ns = now_ns;
                 }
             }
-            Wish::Update(Update::Delete, _) | Wish::List => {}
+            Command::Update(Update::Delete, _) | Command::List => {}
         }
         self.counts.commands += 1;
         let deadline_ns = now_ns + COMMAND_TIMEOUT_NS;
-        self.pending.insert(id, Pending { wish, deadline_ns, tries });
+        self.pending.insert(id, Pending { command, deadline_ns, tries });
         Some(text)
     }
 
-    /// Takes the number of a message. [`Verdict::Hole`] is followed by [`Turn::Suspect`].
+    /// Checks a sequence number. [`Verdict::Hole`] is folloutstanding by [`Turn::Suspect`].
     fn on_envelope(&mut self, envelope: &Envelope) -> Verdict {
         let (Some(sid), Some(seq)) = (envelope.sid, envelope.seq) else { return Verdict::Next };
         let verdict = self.sequences.take((sid, seq), envelope.content, false);
@@ -501,14 +513,14 @@ impl venue::Dialog for Dialog {
         verdict
     }
 
-    /// A frame was no JSON: whatever it was to say is lost.
+    /// Invalid JSON: a message of any book may be lost.
     fn on_broken_frame(&mut self) -> bool {
         self.turns.push_back(Turn::Suspect);
         true
     }
 
     fn on_reply(&mut self, reply: &Reply<'_>, now_ns: u64) {
-        self.heard_ns = now_ns;
+        self.last_input_ns = now_ns;
         match *reply {
             Reply::Subscribed { id, sid, .. } => {
                 self.pause_ns = COMMAND_PAUSE_NS;
@@ -524,11 +536,13 @@ impl venue::Dialog for Dialog {
             Reply::Unsubscribed { id, .. } => _ = self.take(id),
             Reply::Snapshot { id, market } => {
                 if let Some(token) = TokenId::new(market) {
-                    self.owed.remove(&token);
+                    self.outstanding.remove(&token);
                 }
-                // Answered without an `ok` of its own (kalshi/protocol.md, 2.4).
-                let asked = id.and_then(|id| self.pending.get(&id));
-                if asked.is_some_and(|p| matches!(p.wish, Wish::Update(Update::Snapshot, _))) {
+                // A snapshot may be the only response (kalshi/protocol.md, 2.4).
+                let requested = id.and_then(|id| self.pending.get(&id));
+                if requested
+                    .is_some_and(|p| matches!(p.command, Command::Update(Update::Snapshot, _)))
+                {
                     self.take(id);
                 }
             }
@@ -536,53 +550,54 @@ impl venue::Dialog for Dialog {
         }
     }
 
-    /// Something sequenced or at least readable came.
+    /// Valid data arrived.
     fn on_data(&mut self, now_ns: u64) {
-        self.heard_ns = now_ns;
+        self.last_input_ns = now_ns;
     }
 
-    /// Does what is due: commands without answer, snapshots that did not come.
+    /// Repeats commands without response and snapshot requests; reconnects when they stay unanswered.
     fn handle_timeout(&mut self, now_ns: u64) {
         let late = |(id, pending): (&u64, &Pending)| (now_ns >= pending.deadline_ns).then_some(*id);
         while let Some(id) = self.pending.iter().find_map(late) {
-            let Some(Pending { wish, tries, .. }) = self.take(Some(id)) else { break };
+            let Some(Pending { command, tries, .. }) = self.take(Some(id)) else { break };
             self.counts.timeouts += 1;
-            if tries > 0 && self.heard_ns + COMMAND_TIMEOUT_NS <= now_ns {
-                self.turns.push_back(Turn::Reconnect("commands are not answered"));
+            if tries > 0 && self.last_input_ns + COMMAND_TIMEOUT_NS <= now_ns {
+                self.turns.push_back(Turn::Reconnect("commands get no response"));
                 return;
             }
-            if tries >= SNAPSHOT_TRIES && matches!(wish, Wish::Update(Update::Add, _)) {
-                // Whether these markets are subscribed cannot be known here.
+            if tries >= SNAPSHOT_TRIES && matches!(command, Command::Update(Update::Add, _)) {
+                // Whether these markets are subscribed is unknown.
                 self.turns.push_back(Turn::Reconnect("markets cannot be added"));
                 return;
             }
-            // A subscription that was carried out without an answer is answered `ok` the second time; a market that is
-            // not deleted stays subscribed beside its new connection for as long as this one lives.
+            // Repeated without limit: a second `subscribe` is answered `ok`; an undeleted market stays subscribed on
+            // two connections.
             let until_answered =
-                matches!(wish, Wish::Subscribe(_) | Wish::Update(Update::Delete, _));
+                matches!(command, Command::Subscribe(_) | Command::Update(Update::Delete, _));
             if tries < SNAPSHOT_TRIES || until_answered {
-                self.repeat(wish, tries + 1);
+                self.repeat(command, tries + 1);
             }
         }
         let mut silent = false;
         let mut ask = Vec::new();
-        for (token, owed) in &mut self.owed {
-            if owed.due_ns() > now_ns {
+        for (token, outstanding) in &mut self.outstanding {
+            if outstanding.due_ns() > now_ns {
                 continue;
             }
-            silent |= owed.tries >= SNAPSHOT_TRIES && self.heard_ns < owed.asked_ns;
-            owed.tries += 1;
-            owed.asked_ns = now_ns;
+            silent |= outstanding.tries >= SNAPSHOT_TRIES
+                && self.last_input_ns < outstanding.requested_ns;
+            outstanding.tries += 1;
+            outstanding.requested_ns = now_ns;
             ask.push(*token);
         }
         if silent {
-            self.turns.push_back(Turn::Reconnect("snapshots do not come"));
+            self.turns.push_back(Turn::Reconnect("snapshots do not arrive"));
             return;
         }
         if self.sid.is_some() && !ask.is_empty() {
-            // Those that are not subscribed for sure wait on.
-            let added = self.under_way(true);
-            self.to_ask.extend(ask.iter().filter(|token| !added.contains(token)));
+            // Markets whose addition is unanswered wait.
+            let added = self.unanswered(true);
+            self.to_snapshot.extend(ask.iter().filter(|token| !added.contains(token)));
         }
     }
 
@@ -590,14 +605,14 @@ impl venue::Dialog for Dialog {
         let turn = self.turns.pop_front()?;
         match turn {
             Turn::Suspect => {
-                // Several holes in a row are one.
+                // Consecutive gaps are one.
                 while self.turns.front() == Some(&Turn::Suspect) {
                     self.turns.pop_front();
                 }
-                self.ask_all(tokens, now_ns);
+                self.request_all(tokens, now_ns);
             }
             Turn::Resubscribe => {
-                self.subscribe_anew(tokens);
+                self.restart(tokens);
                 self.not_before_ns = now_ns + COMMAND_PAUSE_NS;
             }
             Turn::Reconnect(_) | Turn::Full { .. } => {}

@@ -1,10 +1,10 @@
-//! One message of Kalshi's WebSocket v2 as JSON: every key in any order, fields borrowed or exact.
+//! One Kalshi WebSocket v2 message as JSON: keys in any order, fields borrowed or exact.
 //!
-//! Runs on:  shards, replay (pure). Owns: scratch memory that is reused for every message.
-//! Bounds:   `LEVELS_PER_SIDE_MAX` levels a side; more is a fault.
+//! Runs on:  shards, replay (pure). Owns: scratch memory, reused for every message.
+//! Bounds:   `LEVELS_PER_SIDE_MAX` levels per side; more is a fault.
 //!
-//! The kind of a message stands in `type`, which may be its last key, so all keys of the envelope and of `msg`
-//! are gathered first and interpreted afterwards (kalshi/protocol.md, 2.1: the order of keys is not stable).
+//! All keys of the envelope and of `msg` are collected before interpretation: `type` may be the last key, and the order
+//! of keys is not stable (kalshi/protocol.md, 2.1).
 use crate::base::{
     limits::{LEVELS_PER_SIDE_MAX, STRANGE_BYTES_MAX},
     price::{Price, Quantity},
@@ -15,7 +15,7 @@ use crate::venue::json::{Scalar, ScalarSeed, Skip, other_values};
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
-/// One contract in units of [`Quantity`].
+/// One contract in [`Quantity`] units.
 const CONTRACT_UNITS: u64 = 1_000_000;
 
 /// Memory for one message at a time.
@@ -25,14 +25,14 @@ pub struct Scratch {
     pub yes: Vec<Level>,
     /// `no_dollars_fp`, as sent.
     pub no: Vec<Level>,
-    /// The same sides in older forms, for messages that have no other.
+    /// The sides in older forms, for messages without the current one.
     older: Older,
-    /// Keys that no known message has, each once, with commas between them; cut at `STRANGE_BYTES_MAX`.
+    /// Unknown keys, each once, separated by commas; cut at `STRANGE_BYTES_MAX`.
     pub unknown_keys: String,
 }
 
-/// Sides of a snapshot in the form until 2026-03 (kalshi/protocol.md, 3.1): `yes_dollars` and `no_dollars` hold
-/// `["0.0800",300]`, `yes` and `no` hold `[8,300]` in cents. Some messages have two forms or all three.
+/// Snapshot sides in the forms until 2026-03 (kalshi/protocol.md, 3.1): `yes_dollars` and `no_dollars` hold
+/// `["0.0800",300]`, `yes` and `no` hold `[8,300]` in cents. Some messages have two or three forms.
 #[derive(Debug, Default)]
 struct Older {
     dollars: [Vec<Level>; 2],
@@ -45,12 +45,12 @@ impl Older {
     }
 }
 
-/// The scalar fields of one message, of the envelope and of `msg`. Texts are borrowed from the frame.
+/// Scalar fields of the envelope and of `msg`. Strings are borrowed from the frame.
 #[derive(Clone, Debug, Default)]
 pub struct Fields<'a> {
     /// `type`.
     pub kind: Option<&'a str>,
-    /// `id`: the command that this answers; zero is none.
+    /// `id` of the answered command; zero counts as none.
     pub id: Option<u64>,
     /// `sid`, on the envelope or, in `subscribed`, within `msg`.
     pub sid: Option<u64>,
@@ -64,11 +64,11 @@ pub struct Fields<'a> {
     pub channel: Option<&'a str>,
     /// `code` of an error.
     pub code: Option<u64>,
-    /// `msg` of an error: its text.
+    /// `msg` of an error.
     pub text: Option<String>,
-    /// `ts_ms`, or `ts` where that is missing; milliseconds since the Unix epoch.
+    /// `ts_ms`, or else `ts`; milliseconds since the Unix epoch.
     pub timestamp_ms: Option<u64>,
-    /// `price_dollars`: of a delta, or the last price of a ticker.
+    /// `price_dollars`: price of a delta, or last price of a ticker.
     pub price: Option<Price>,
     /// `delta_fp`, signed units of [`Quantity`].
     pub delta: Option<i64>,
@@ -80,7 +80,7 @@ pub struct Fields<'a> {
     pub yes_price: Option<Price>,
     /// `count_fp`.
     pub count: Option<Quantity>,
-    /// `taker_outcome_side`, or `taker_side` where that is missing: true for `yes`.
+    /// `taker_outcome_side`, or else `taker_side`: true for `yes`.
     pub taker_yes: Option<bool>,
     /// `yes_bid_dollars`.
     pub yes_bid: Option<Price>,
@@ -94,19 +94,19 @@ pub struct Fields<'a> {
     pub close_ts: Option<u64>,
     /// `result`.
     pub result: Option<&'a str>,
-    /// `settlement_value`: what YES pays.
+    /// `settlement_value`: payout of YES.
     pub settlement_value: Option<Price>,
     /// `title` within `additional_metadata`.
     pub title: Option<String>,
     /// `yes_sub_title` within `additional_metadata`.
     pub yes_title: Option<String>,
-    /// `event_ticker`, there or within `msg`.
+    /// `event_ticker` within `additional_metadata` or `msg`.
     pub event_ticker: Option<&'a str>,
-    /// False when the frame is no JSON object at all.
+    /// False if the frame is no JSON object.
     pub is_object: bool,
-    /// The first thing that is wrong with the message.
+    /// First violation found.
     pub fault: Option<MessageFault>,
-    /// A list within `msg` under a key that nobody knows, of lists or objects, as levels are.
+    /// `msg` has an unknown key with a list of lists or objects, the shape of levels.
     pub unknown_list: bool,
     ts: Option<u64>,
     taker_side: Option<bool>,
@@ -153,8 +153,8 @@ keys! {
     "yes_ask" => YesAsk,
 }
 
-/// Keys that the venue sends and that do not concern a book (kalshi/protocol.md, 2 and 3; recordings of 2025 and 2026).
-const KEYS_WITHOUT_USE: [&str; 41] = [
+/// Known keys that are not used (kalshi/protocol.md, 2 and 3; recordings of 2025 and 2026).
+const IGNORED_KEYS: [&str; 41] = [
     "can_close_early",
     "cap_strike",
     "client_order_id",
@@ -198,15 +198,15 @@ const KEYS_WITHOUT_USE: [&str; 41] = [
     "yes_bid_size_fp",
 ];
 
-/// A key; one that nobody knows is noted.
+/// A key; unknown ones are recorded.
 struct KeySeed<'s> {
     unknown: &'s mut String,
 }
 
 impl KeySeed<'_> {
     fn note(self, name: &str) {
-        let known = KEYS_WITHOUT_USE.binary_search(&name).is_ok()
-            || self.unknown.split(',').any(|k| k == name);
+        let known =
+            IGNORED_KEYS.binary_search(&name).is_ok() || self.unknown.split(',').any(|k| k == name);
         if known || self.unknown.len() + name.len() >= STRANGE_BYTES_MAX {
             return;
         }
@@ -238,19 +238,19 @@ impl Visitor<'_> for KeySeed<'_> {
     }
 }
 
-/// Which object is read.
+/// The object being read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Envelope,
     Msg,
     Metadata,
-    /// A book of the REST interface, and what is within its `orderbook_fp` (kalshi/protocol.md, 4).
+    /// A REST book, and its `orderbook_fp` (kalshi/protocol.md, 4).
     RestBook,
     RestLevels,
 }
 
 impl Key {
-    /// Only the REST interface has it.
+    /// REST only.
     const fn is_rest(self) -> bool {
         matches!(self, Self::Ticker | Self::OrderbookFp)
     }
@@ -261,7 +261,7 @@ impl Key {
 }
 
 impl Fields<'_> {
-    /// Values that a message has in older forms only. Each newer form counts alone where it is there.
+    /// Falls back to the older forms of values whose current form is absent.
     fn take_older(&mut self, scratch: &mut Scratch) {
         let Scratch { yes, no, older, .. } = scratch;
         let sides = [
@@ -286,9 +286,9 @@ impl Fields<'_> {
         self.count = self.count.or(self.count_whole);
     }
 
-    /// Whether a snapshot has neither side in any form that is known, but a list under another name: levels in a
-    /// form that cannot be read, and no empty book.
-    pub(super) fn hides_levels(&self) -> bool {
+    /// Whether a snapshot has no known side but a list under an unknown key: levels in an unknown form rather than an
+    /// empty book.
+    pub(super) fn has_unknown_levels(&self) -> bool {
         const SIDES: [Key; 6] = [
             Key::YesDollarsFp,
             Key::NoDollarsFp,
@@ -302,10 +302,10 @@ impl Fields<'_> {
     }
 }
 
-/// Reads one message into `scratch` and gives its scalar fields.
+/// Reads one message into `scratch` and returns its scalar fields.
 ///
 /// # Errors
-/// The frame is no JSON.
+/// The frame is invalid JSON.
 pub(super) fn read<'de>(
     frame: &'de str,
     scratch: &mut Scratch,
@@ -320,10 +320,10 @@ pub(super) fn read<'de>(
     Ok(fields)
 }
 
-/// Reads one book of the REST interface: its ticker and levels.
+/// Reads one REST book: ticker and levels.
 ///
 /// # Errors
-/// The text is no JSON.
+/// The text is invalid JSON.
 pub(super) fn read_rest_book<'de>(
     text: &'de str,
     scratch: &mut Scratch,
@@ -347,7 +347,7 @@ fn read_at<'de>(
     Ok(fields)
 }
 
-/// The keys of the envelope, of `msg`, or of `additional_metadata`; or of a book of the REST interface.
+/// Reads the keys of one [`Place`].
 struct ObjectSeed<'s, 'de> {
     scratch: &'s mut Scratch,
     fields: &'s mut Fields<'de>,
@@ -368,8 +368,7 @@ impl<'de> Visitor<'de> for ObjectSeed<'_, 'de> {
         f.write_str("an object")
     }
 
-    // Within `msg` a list (the answer to list_subscriptions) or a text (of an error, in older forms) says
-    // nothing that is needed here.
+    // In `msg` the list of a `list_subscriptions` response and the text of an older error are not needed.
     other_values!((), |_| Ok(()); number, seq);
 
     fn visit_unit<E: de::Error>(self) -> Result<(), E> {
@@ -451,7 +450,7 @@ impl<'de> ObjectSeed<'_, 'de> {
         ObjectSeed { scratch: &mut *self.scratch, fields: &mut *self.fields, place }
     }
 
-    /// Two values of one key contradict each other.
+    /// A repeated key is a fault.
     fn once(&mut self, key: Key) {
         let bit = key.bit();
         if self.fields.seen & bit != 0 {
@@ -494,14 +493,14 @@ impl<'de> ObjectSeed<'_, 'de> {
             Key::CountFp => fields.count = value.decimal(name, fault, Quantity::parse),
             Key::TakerSide => fields.taker_side = yes_or_no(&value, name, &mut None),
             Key::TakerOutcomeSide => fields.taker_yes = yes_or_no(&value, name, &mut None),
-            // A ticker is a cross-check: one that cannot be read costs nothing.
+            // A ticker is a cross-check: an unreadable value is ignored.
             Key::YesBidDollars => fields.yes_bid = value.decimal(name, &mut None, Price::parse),
             Key::YesAskDollars => fields.yes_ask = value.decimal(name, &mut None, Price::parse),
             Key::EventType => fields.event_type = value.text(),
             Key::OpenTs => fields.open_ts = whole(&value),
             Key::CloseTs => fields.close_ts = whole(&value),
             Key::Result => fields.result = value.text(),
-            // One that cannot be read does not cost the result.
+            // An unreadable value does not invalidate the result.
             Key::SettlementValue => {
                 fields.settlement_value = value.decimal(name, &mut None, Price::parse);
             }
@@ -541,13 +540,13 @@ fn whole(value: &Scalar<'_>) -> Option<u64> {
     }
 }
 
-/// Whole cents, as until 2026-03.
+/// Whole cents, the form until 2026-03.
 fn cents(value: &Scalar<'_>) -> Option<Price> {
     let units = whole(value)?.checked_mul(u64::from(Price::ONE.0) / 100)?;
     u32::try_from(units).ok().map(Price).filter(|&price| price <= Price::ONE)
 }
 
-/// Whole contracts, as until 2026-03.
+/// Whole contracts, the form until 2026-03.
 fn contracts(value: &Scalar<'_>) -> Option<Quantity> {
     match value {
         Scalar::Number(number) => number.checked_mul(CONTRACT_UNITS).map(Quantity),
@@ -556,7 +555,7 @@ fn contracts(value: &Scalar<'_>) -> Option<Quantity> {
     }
 }
 
-/// Whole contracts with a sign.
+/// Signed whole contracts.
 fn whole_signed(value: &Scalar<'_>) -> Option<i64> {
     match value {
         Scalar::Number(number) => i64::try_from(number.checked_mul(CONTRACT_UNITS)?).ok(),
@@ -590,7 +589,8 @@ fn yes_or_no(
     side
 }
 
-/// `ts`: RFC 3339 in deltas, seconds in trades and tickers (kalshi/protocol.md, 3); milliseconds since the Unix epoch.
+/// `ts`: RFC 3339 in deltas, seconds in trades and tickers (kalshi/protocol.md, 3); as milliseconds since the Unix
+/// epoch.
 fn time_ms(value: &Scalar<'_>) -> Option<u64> {
     match value {
         Scalar::Number(seconds) => seconds.checked_mul(1000),
@@ -602,7 +602,7 @@ fn time_ms(value: &Scalar<'_>) -> Option<u64> {
     }
 }
 
-/// A signed decimal, as in `-100.00`; in units of [`Quantity`].
+/// A signed decimal such as `-100.00`, in [`Quantity`] units.
 fn parse_signed(text: &[u8]) -> Option<i64> {
     let (negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),
@@ -613,16 +613,16 @@ fn parse_signed(text: &[u8]) -> Option<i64> {
     Some(if negative { -units } else { units })
 }
 
-/// How a level writes its price.
+/// Form of a level's price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
-    /// `"0.0800"`; the quantity is text or, until 2026-03, a whole number.
+    /// `"0.0800"`; the quantity is a string or, until 2026-03, an integer.
     Dollars,
     /// `8`, until 2026-03.
     Cents,
 }
 
-/// `[["0.0800","300.00"], …]` straight into level memory.
+/// Reads `[["0.0800","300.00"], …]` into level memory.
 struct LevelsSeed<'s> {
     into: &'s mut Vec<Level>,
     key: Key,
@@ -643,7 +643,7 @@ impl<'de> Visitor<'de> for LevelsSeed<'_> {
         f.write_str("a list of levels")
     }
     other_values!((), |this: Self| this.refuse(); number, text, map);
-    // A side without levels may be null.
+    // An empty side may be null.
     fn visit_unit<E: de::Error>(self) -> Result<(), E> {
         Ok(())
     }
@@ -670,7 +670,7 @@ impl LevelsSeed<'_> {
     }
 }
 
-/// `["0.0800","300.00"]`; `None` when it is anything else.
+/// Reads `["0.0800","300.00"]`; `None` for another shape.
 struct LevelSeed {
     form: Form,
 }
@@ -706,7 +706,7 @@ impl<'de> Visitor<'de> for LevelSeed {
     }
 }
 
-/// A value of an unknown key: true for a list that begins with a list or an object. Numbers and texts are no levels.
+/// Reads the value of an unknown key: true for a list that begins with a list or an object, the shape of levels.
 struct ListSeed;
 
 impl<'de> DeserializeSeed<'de> for ListSeed {
@@ -753,14 +753,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_without_use_are_sorted_for_the_search() {
-        assert!(KEYS_WITHOUT_USE.is_sorted());
+    fn ignored_keys_are_sorted_for_the_search() {
+        assert!(IGNORED_KEYS.is_sorted());
         let of = |name: &&&str| Key::of(name) != Key::Unknown && !Key::of(name).is_rest();
-        assert_eq!(KEYS_WITHOUT_USE.iter().filter(of).count(), 0);
+        assert_eq!(IGNORED_KEYS.iter().filter(of).count(), 0);
     }
 
     #[test]
-    fn only_lists_of_lists_or_objects_may_hide_levels() {
+    fn only_lists_of_lists_or_objects_count_as_unknown_levels() {
         for (body, expected) in [
             (
                 r#"{"seqs":[3,4],"n":[1,null,[],{},[["]"]]],"e":[],"o":{"yes":[["0.5","1"]]}}"#,
@@ -773,7 +773,7 @@ mod tests {
         ] {
             let frame = format!(r#"{{"type":"orderbook_snapshot","msg":{body}}}"#);
             let fields = read(&frame, &mut Scratch::default()).unwrap();
-            assert_eq!(fields.hides_levels(), expected, "{body}");
+            assert_eq!(fields.has_unknown_levels(), expected, "{body}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Kalshi's WebSocket v2 and catalogue.
+//! Kalshi: WebSocket v2 and catalog.
 //!
 //! Runs on:  any (pure).
 #![doc = include_str!("protocol.md")]
@@ -23,30 +23,30 @@ use catalog::EventFilter;
 /// The venue.
 pub const VENUE: Venue = Venue::named("kalshi");
 
-/// 150 connections, 50 below the default limit of a user (kalshi/protocol.md, 1); redundant pairs for tickers, trades
-/// and lifecycle.
+/// 150 connections, 50 below a user's default limit (kalshi/protocol.md, 1); tickers, trades and lifecycle are
+/// redundant pairs.
 pub const CONNECTIONS: ConnectionTable =
     ConnectionTable { tickers: 2, trades: 2, lifecycle: 2, books: 144 };
 
-/// Longest word for a result that is kept, bytes. The venue's longest is `scalar`.
+/// Maximum length of a result, bytes. The venue's longest is `scalar`.
 const RESULT_BYTES_MAX: usize = 32;
 
-/// Requests a second and at once of the smallest tier: 200 tokens a second at 10 a request, two seconds' worth at
-/// once (kalshi/protocol.md, 4).
+/// Sustained requests per second and burst of the lowest tier: 200 tokens per second at 10 per request, burst of two
+/// seconds (kalshi/protocol.md, 4).
 pub const REST_RATE: (u32, u32) = (20, 40);
 
-/// Parts of a scan: what trades, or all; what has not begun.
+/// Parts of a scan: open markets (or all, with combos), and unopened ones.
 const OPEN: u8 = 0;
 const UNOPENED: u8 = 1;
 
-/// What is asked of Kalshi.
+/// The venue with its options.
 #[derive(Debug)]
 struct Kalshi {
-    /// Follow combos too (`KXMVE` tickers; kalshi/protocol.md, 3.5).
+    /// Follow combos (`KXMVE` tickers; kalshi/protocol.md, 3.5).
     combos: bool,
 }
 
-/// WebSocket v2 and trade-api v2; with `combos`, those are followed too (`KXMVE` tickers; kalshi/protocol.md, 3.5).
+/// WebSocket v2 and trade-api v2; `combos` follows combos too (`KXMVE` tickers; kalshi/protocol.md, 3.5).
 #[must_use]
 pub const fn feed(combos: bool) -> Feed {
     if combos { &Kalshi { combos: true } } else { &Kalshi { combos: false } }
@@ -64,11 +64,11 @@ impl Protocol for Kalshi {
             shared_streams: true,
             table: Some(CONNECTIONS),
             tokens_per_connection_max: limits::MARKETS_PER_SUBSCRIPTION_MAX,
-            // The venue pings every 10 s, in frames of the protocol's own (kalshi/protocol.md, 1).
+            // The venue sends WebSocket pings every 10 s (kalshi/protocol.md, 1).
             heartbeat: "",
             backoff_max_ns: limits::SIGNED_BACKOFF_MAX_NS,
             rest_rate: Some(REST_RATE),
-            // The lowest tier has 20 (kalshi/protocol.md, 4), which the user may need for other programs too.
+            // The lowest tier allows 20 (kalshi/protocol.md, 4), shared with the user's other programs.
             catalogue_requests_per_second: limits::DISCOVERY_PAGES_PER_SECOND / 2,
             books_request_limits: (orderbooks::BOOKS_PER_REQUEST, orderbooks::REQUESTS_PER_SECOND),
         }
@@ -137,7 +137,7 @@ impl Catalogue for Kalshi {
         catalog::markets_path(std::slice::from_ref(market))
     }
 
-    /// A market's readable name is its ticker.
+    /// A market's slug is its ticker.
     fn slug_path(&self, slug: &str) -> String {
         catalog::ticker_path(slug)
     }
@@ -175,15 +175,15 @@ impl Catalogue for Kalshi {
     }
 }
 
-/// How a market was decided: `result` and, for YES, `settlement_value` (kalshi/protocol.md, 3.4). An empty result means
-/// undecided; every other text is a decision, known here or not.
+/// The resolution from `result` and `settlement_value` of YES (kalshi/protocol.md, 3.4). An empty result is undecided;
+/// any other text is kept.
 fn resolution(token: TokenId, result: Option<&str>, settles_at: Option<Price>) -> Resolution {
-    let word = result.unwrap_or("").trim();
-    let word = &word[..word.floor_char_boundary(RESULT_BYTES_MAX)];
-    if word.is_empty() {
+    let text = result.unwrap_or("").trim();
+    let text = &text[..text.floor_char_boundary(RESULT_BYTES_MAX)];
+    if text.is_empty() {
         return Resolution::default();
     }
-    let result = word.to_ascii_lowercase();
+    let result = text.to_ascii_lowercase();
     let implied = match result.as_str() {
         "yes" => Some(Price::ONE),
         "no" => Some(Price::ZERO),

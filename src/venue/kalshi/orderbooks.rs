@@ -1,10 +1,10 @@
-//! Books of the REST interface (`GET /markets/orderbooks`): a witness, never a source.
+//! REST books (`GET /markets/orderbooks`): for cross-checks only.
 //!
-//! Runs on:  the control core asks, shards read (pure).
-//! Bounds:   [`BOOKS_PER_REQUEST`] a question; an answer is read in parts, book by book.
+//! Runs on:  the control core requests, shards decode (pure).
+//! Bounds:   [`BOOKS_PER_REQUEST`] per request; a response is decoded in parts, book by book.
 //!
-//! They have neither number nor time (kalshi/protocol.md, 4), so they cannot be put into the stream: all they can do
-//! is agree with a book, or give reason to ask for its snapshot on the connection.
+//! REST books have neither sequence number nor time (kalshi/protocol.md, 4), so they cannot replace a book: they
+//! confirm it, or cause a snapshot request on the connection.
 use super::message::{Scratch, read_rest_book};
 use crate::base::id::TokenId;
 use crate::market::event::{Event, Snapshot};
@@ -12,13 +12,12 @@ use crate::venue::json::end_of_object;
 use crate::venue::polymarket::catalog::percent_encode;
 use crate::venue::{MessageFault, Oddity, Progress, Sink};
 
-/// Tickers of one question, at most (kalshi/protocol.md, 4).
+/// Maximum tickers per request (kalshi/protocol.md, 4).
 pub const BOOKS_PER_REQUEST: usize = 100;
-/// Requests per second: a fifth of the lowest tier's 20 reads, of which the catalogue takes 12
-/// (kalshi/protocol.md, 4).
+/// Requests per second: a fifth of the lowest tier's 20 reads, of which the catalog takes 12 (kalshi/protocol.md, 4).
 pub const REQUESTS_PER_SECOND: u64 = 4;
 
-/// The path that answers with these books.
+/// Path of a request for these books.
 #[must_use]
 pub fn books_path(tokens: &[TokenId]) -> String {
     let mut path = String::from("/trade-api/v2/markets/orderbooks");
@@ -29,9 +28,9 @@ pub fn books_path(tokens: &[TokenId]) -> String {
     path
 }
 
-/// Goes on with an answer, for about `budget_bytes` of it; gives the number of books delivered by this part.
+/// Decodes about `budget_bytes` more of a response; returns the number of books delivered.
 ///
-/// Never fails: what cannot be read is delivered as an [`Oddity`].
+/// Never fails: unreadable input is delivered as an [`Oddity`].
 pub fn decode_part(
     text: &str,
     progress: &mut Progress,
@@ -70,7 +69,7 @@ pub fn decode_part(
     delivered
 }
 
-/// The first byte within the list of books.
+/// First byte after the `[` of the list of books.
 fn begin(text: &str) -> Option<usize> {
     const KEY: &str = "\"orderbooks\"";
     let behind = text.find(KEY)? + KEY.len();
@@ -118,9 +117,9 @@ mod tests {
     use crate::market::info::MarketNews;
 
     #[derive(Default)]
-    struct Heard(Vec<String>, u32);
+    struct Books(Vec<String>, u32);
 
-    impl Sink for Heard {
+    impl Sink for Books {
         fn on_event(&mut self, event: &Event<'_>) {
             let Event::Snapshot(book) = event else { panic!("{event:?}") };
             let side = |levels: &[crate::market::book::Level]| {
@@ -135,15 +134,15 @@ mod tests {
         }
     }
 
-    fn read(text: &str, budget: usize) -> Heard {
-        let (mut heard, mut progress) = (Heard::default(), Progress::default());
+    fn read(text: &str, budget: usize) -> Books {
+        let (mut read, mut progress) = (Books::default(), Progress::default());
         let mut parts = 0;
         while !progress.is_done() {
-            decode_part(text, &mut progress, budget, &mut Scratch::default(), &mut heard);
+            decode_part(text, &mut progress, budget, &mut Scratch::default(), &mut read);
             parts += 1;
-            assert!(parts <= text.len() + 1, "it stands still");
+            assert!(parts <= text.len() + 1, "no progress");
         }
-        heard
+        read
     }
 
     const ANSWER: &str = r#"{"orderbooks":[
@@ -153,14 +152,14 @@ mod tests {
     #[test]
     fn books_are_in_terms_of_yes_whatever_the_size_of_the_parts() {
         for budget in [1, 7, 100, usize::MAX] {
-            let heard = read(ANSWER, budget);
-            assert_eq!(heard.0, ["KX-A 0.15x100 | 0.2x7.25 0.19x1", "KX-]B  | "]);
-            assert_eq!(heard.1, 0);
+            let read = read(ANSWER, budget);
+            assert_eq!(read.0, ["KX-A 0.15x100 | 0.2x7.25 0.19x1", "KX-]B  | "]);
+            assert_eq!(read.1, 0);
         }
     }
 
     #[test]
-    fn what_cannot_be_read_costs_itself_only() {
+    fn an_unreadable_book_does_not_affect_others() {
         for (text, books, odd) in [
             ("", 0, 1),
             ("null", 0, 1),
@@ -175,13 +174,13 @@ mod tests {
             (r#"{"orderbooks":[{"ticker":"A"} "#, 1, 1),
             (r#"{"orderbooks":[[1]]}"#, 0, 1),
         ] {
-            let heard = read(text, 5);
-            assert_eq!((heard.0.len(), heard.1), (books, odd), "{text}");
+            let read = read(text, 5);
+            assert_eq!((read.0.len(), read.1), (books, odd), "{text}");
         }
     }
 
     #[test]
-    fn a_question_names_each_ticker() {
+    fn a_request_has_each_ticker() {
         let tokens = ["KX-A", "KX-B"].map(|name| TokenId::new(name).unwrap());
         let path = books_path(&tokens);
         assert_eq!(path, "/trade-api/v2/markets/orderbooks?tickers=KX-A&tickers=KX-B");

@@ -1,8 +1,8 @@
-//! Signatures: who asks, in headers of each request and upgrade.
+//! Request signatures: headers of REST requests and WebSocket upgrades.
 //!
-//! Runs on:  any (pure; time is an argument). A signature of a key of 2048 bits takes about a millisecond.
+//! Runs on:  any (pure; time is an argument). A signature with a 2048-bit key takes about 1 ms.
 //!
-//! RSA-PSS with SHA-256 over time, method and path, salted as long as the digest (kalshi/protocol.md, 1).
+//! RSA-PSS with SHA-256 over timestamp, method and path; the salt has the digest's length (kalshi/protocol.md, 1).
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::rand::SystemRandom;
@@ -11,10 +11,10 @@ use ring::signature::RSA_PSS_SHA256;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{PrivatePkcs1KeyDer, PrivatePkcs8KeyDer};
 
-/// Longest id of a key, in bytes: the venue's are UUIDs of 36.
+/// Maximum length of a key id, bytes: the venue's are UUIDs of 36.
 const KEY_ID_BYTES_MAX: usize = 128;
 
-/// A private key. Nothing shows it.
+/// A private key. `Debug` hides it.
 pub struct SigningKey {
     key: KeyPair,
     random: SystemRandom,
@@ -26,40 +26,40 @@ impl std::fmt::Debug for SigningKey {
     }
 }
 
-/// Why a file holds no usable key. *Say it and end.*
+/// Why a file has no usable key. *Report and exit.*
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// There is no private key in it.
+    /// No private key in the file.
     #[error(
         "holds no private key (a PEM that begins with BEGIN RSA PRIVATE KEY or BEGIN PRIVATE KEY)"
     )]
     NoPrivateKey,
-    /// It needs a password.
+    /// Password-protected.
     #[error("is encrypted; `openssl rsa -in FILE -out OTHER` writes it without a password")]
     Encrypted,
-    /// It is a key of another kind than RSA, or broken.
+    /// Not RSA, or malformed.
     #[error("is no usable RSA key of 2048 to 4096 bits")]
     NotRsa,
 }
 
-/// Why a request cannot be signed. *Say it; try again later.*
+/// Why a request cannot be signed. *Report; retry later.*
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignError {
-    /// The key's id does not fit a header.
+    /// The key id is not a valid header value.
     #[error("the key's id must be visible ASCII without spaces, at most 128 bytes")]
     KeyId,
-    /// The machine gives no randomness.
+    /// The system returned no randomness.
     #[error("a request cannot be signed: the system gives no randomness")]
     NoRandomness,
 }
 
 impl SigningKey {
-    /// Reads a key in PEM, as the venue gives it (PKCS#1) or in the newer form (PKCS#8).
+    /// Reads a key in PEM: PKCS#1, as the venue issues it, or PKCS#8.
     ///
     /// # Errors
     /// [`KeyError`].
     pub fn from_pem(pem: &[u8]) -> Result<Self, KeyError> {
-        let has = |words: &[u8]| pem.windows(words.len()).any(|window| window == words);
+        let has = |marker: &[u8]| pem.windows(marker.len()).any(|window| window == marker);
         if has(b"BEGIN ENCRYPTED PRIVATE KEY") || has(b"Proc-Type: 4,ENCRYPTED") {
             return Err(KeyError::Encrypted);
         }
@@ -76,8 +76,7 @@ impl SigningKey {
         Ok(Self { key, random: SystemRandom::new() })
     }
 
-    /// The headers of a request at `wall_ms`, milliseconds since the Unix epoch. `path` is the whole one; a query is
-    /// not signed.
+    /// Headers of a request at `wall_ms`, milliseconds since the Unix epoch. A query in `path` is not signed.
     ///
     /// # Errors
     /// [`SignError`].

@@ -1,19 +1,19 @@
-//! What the seam says of Kalshi: parts of a scan, names.
+//! Kalshi behind the venue interface: parts of a scan, names.
 use super::*;
 use crate::venue::polymarket;
 
 #[test]
 fn a_scan_goes_over_open_events_and_then_over_those_to_come() {
-    let catalogue = feed(false);
+    let catalog = feed(false);
     let mut cursor = Some(Cursor::default());
     let mut paths = Vec::new();
     for next in [Some("a"), None, Some("b"), None] {
         let at = cursor.unwrap();
-        paths.push(catalogue.scan_path(&at));
-        cursor = catalogue.next_cursor(&at, next.map(str::to_owned));
+        paths.push(catalog.scan_path(&at));
+        cursor = catalog.next_cursor(&at, next.map(str::to_owned));
     }
     assert_eq!(cursor, None);
-    let has = |place: usize, words: [&str; 2]| words.iter().all(|w| paths[place].contains(w));
+    let has = |place: usize, parts: [&str; 2]| parts.iter().all(|w| paths[place].contains(w));
     assert!(has(0, ["status=open", "with_nested_markets=true"]), "{paths:?}");
     assert!(!paths[0].contains("cursor=") && !paths[2].contains("cursor="), "{paths:?}");
     assert!(has(1, ["status=open", "cursor=a"]) && has(2, ["status=unopened", "limit=200"]));
@@ -26,9 +26,9 @@ fn a_scan_goes_over_open_events_and_then_over_those_to_come() {
     assert_eq!(polymarket::feed(true).next_cursor(&Cursor::default(), None), None);
 }
 
-/// A cursor is the venue's own text, whatever it says.
+/// A cursor is opaque.
 #[test]
-fn a_cursor_that_looks_like_a_word_of_ours_stays_in_its_part() {
+fn a_cursor_that_looks_like_a_filter_stays_in_its_part() {
     let next = feed(false).next_cursor(&Cursor::default(), Some("unopened x".into())).unwrap();
     let path = feed(false).scan_path(&next);
     assert!(path.contains("status=open") && path.contains("cursor=unopened"), "{path}");

@@ -1,18 +1,17 @@
-//! The catalogue (Gamma API): request paths, and markets out of answers.
+//! The catalog (Gamma API): request paths and response parser.
 //!
 //! Runs on:  the control core (pure).
-//! Bounds:   one answer's size is the caller's ([`limits::REST_BODY_BYTES_MAX`]); a text taken
-//!           from it is cut at [`limits::CATALOGUE_TEXT_BYTES_MAX`].
+//! Bounds:   the caller limits a response to [`limits::REST_BODY_BYTES_MAX`]; strings are cut at
+//!           [`limits::CATALOGUE_TEXT_BYTES_MAX`].
 //!
-//! Accepted shapes: a keyset page (`{"markets":[..],"next_cursor":".."}`, also with `events`), a
-//! bare array of markets or events, a single market, a single event. Arrays may be arrays or
-//! strings that hold one; numbers may be numbers or strings and are read from their text, never
-//! through floating point. One bad entry is skipped and said; it never spoils the page.
+//! Accepted shapes: a keyset page (`{"markets":[..],"next_cursor":".."}`, also with `events`), an array of markets or
+//! events, one market, one event. Arrays may be strings that hold one; numbers may be strings and are parsed from their
+//! text, never through floating point. An invalid entry is skipped and reported; the rest of the page is used.
 //!
-//! A market's tokens are chosen by its `version`, even where ids of several versions are present
-//! (polymarket/protocol.md, 6): `v1` has `clobTokenIds`, `v2` has
-//! `positionIds`. The venue's own clients refuse any other version, and so does this one. Without any `version`
-//! (answers recorded before 2026-08) the tokens are those of `clobTokenIds`, unless there are `positionIds` too.
+//! A market's tokens are selected by its `version`, even if ids of several versions are present
+//! (polymarket/protocol.md, 6): `clobTokenIds` for `v1`, `positionIds` for `v2`; other versions are refused, as by the
+//! venue's own clients. Without `version` (responses recorded before 2026-08) the tokens are `clobTokenIds`, unless
+//! `positionIds` are present too.
 mod depth;
 pub(in crate::venue) use depth::too_deep;
 mod entry;
@@ -27,54 +26,53 @@ use crate::venue::skip::{SkipReason, Skipped};
 use sonic_rs::{JsonValueTrait, LazyValue};
 use std::fmt::Write as _;
 
-/// What one answer of the catalogue says.
+/// A parsed catalog response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
-    /// Markets with a live order book, in the answer's order.
+    /// Markets with an order book, in the response's order.
     pub markets: Vec<MarketInfo>,
     /// Entries that are neither closed nor followed.
     pub skipped: Vec<Skipped>,
-    /// Markets that the venue has closed.
+    /// Closed markets.
     pub closed: Vec<Closed>,
-    /// Where the next page begins; `None` on the last one.
+    /// Cursor of the next page; `None` on the last one.
     pub next_cursor: Option<String>,
 }
 
-/// Why an answer cannot be used at all. *Retry the request.*
+/// Why a response cannot be used at all. *Retry the request.*
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CatalogError {
-    /// It is no JSON (an error page of a proxy, or cut off).
-    #[error("catalogue: no JSON at byte {offset}")]
+    /// Invalid JSON (an error page of a proxy, or truncated).
+    #[error("catalog: no JSON at byte {offset}")]
     NotJson {
-        /// Where it stops being JSON, bytes from the start.
+        /// Byte offset of the error.
         offset: usize,
     },
-    /// It nests deeper than [`limits::JSON_DEPTH_MAX`].
-    #[error("catalogue: nested too deeply at byte {offset}")]
+    /// Nested deeper than [`limits::JSON_DEPTH_MAX`].
+    #[error("catalog: nested too deeply at byte {offset}")]
     TooDeep {
-        /// Where it first does, bytes from the start.
+        /// Byte offset of the first such value.
         offset: usize,
     },
-    /// It is JSON, but none of the known shapes.
-    #[error("catalogue: neither markets nor events: {start}")]
+    /// JSON of an unknown shape.
+    #[error("catalog: neither markets nor events: {start}")]
     UnknownShape {
-        /// Its beginning.
+        /// The beginning of the response.
         start: String,
     },
 }
 
-/// Reads any answer of `/markets`, `/markets/keyset`, `/events`, `/events/keyset`,
-/// `/markets/slug/..` and `/events/slug/..`.
+/// Parses a response of `/markets`, `/markets/keyset`, `/events`, `/events/keyset`, `/markets/slug/..` or
+/// `/events/slug/..`.
 ///
 /// # Errors
-/// [`CatalogError`] when the answer as a whole is unusable; a bad entry is in
-/// [`Page::skipped`].
+/// [`CatalogError`] if the response as a whole cannot be used; an invalid entry is in [`Page::skipped`].
 pub fn parse_page(body: &[u8]) -> Result<Page, CatalogError> {
     if let Some(offset) = depth::too_deep(body, limits::JSON_DEPTH_MAX) {
         return Err(CatalogError::TooDeep { offset });
     }
     let not_json = |error: sonic_rs::Error| CatalogError::NotJson { offset: error.offset() };
-    // The whole is checked first, so that below every value is well formed.
+    // The whole text is validated first, so that every value read later is well formed.
     sonic_rs::from_slice::<serde::de::IgnoredAny>(body).map_err(not_json)?;
     let root: LazyValue<'_> = sonic_rs::from_slice(body).map_err(not_json)?;
     let mut page = Page::default();
@@ -122,16 +120,15 @@ fn add_entry(value: &LazyValue<'_>, page: &mut Page) {
 fn add_market(value: &LazyValue<'_>, page: &mut Page) {
     let entry = entry::Entry::read(value);
     match entry.judge() {
-        entry::Verdict::Streamable(info) => page.markets.push(*info),
-        entry::Verdict::Closed(closed) => page.closed.push(closed),
-        entry::Verdict::Skip(skipped) => page.skipped.push(skipped),
+        entry::Classified::Streamable(info) => page.markets.push(*info),
+        entry::Classified::Closed(closed) => page.closed.push(closed),
+        entry::Classified::Skip(skipped) => page.skipped.push(skipped),
     }
 }
 
 // ---- Request paths -------------------------------------------------------------------------
 
-/// One page of the scan: open markets, from the start or from a page's
-/// [`Page::next_cursor`].
+/// One page of the scan: open markets, from the start or from [`Page::next_cursor`].
 #[must_use]
 pub fn scan_path(cursor: Option<&str>) -> String {
     let limit = limits::DISCOVERY_PAGE_MARKETS;
@@ -143,8 +140,8 @@ pub fn scan_path(cursor: Option<&str>) -> String {
     path
 }
 
-/// How many of these markets, from the first on, one [`conditions_path`] asks about: one that may be of 31 bytes is
-/// asked for in both forms, and the venue takes [`limits::CONDITIONS_PER_REQUEST_MAX`] ids.
+/// Number of leading `markets` that fit into one [`conditions_path`]: an id that may have 31 bytes is sent in both
+/// forms, and the venue accepts [`limits::CONDITIONS_PER_REQUEST_MAX`] ids.
 pub fn conditions_per_request<'m>(markets: impl Iterator<Item = &'m MarketId>) -> usize {
     let mut ids = 0;
     let fits = |market: &&MarketId| {
@@ -154,8 +151,7 @@ pub fn conditions_per_request<'m>(markets: impl Iterator<Item = &'m MarketId>) -
     markets.take_while(fits).count()
 }
 
-/// The markets with these condition ids, open or (`closed`) closed ones; the first
-/// [`conditions_per_request`] of them.
+/// Open or (`closed`) closed markets with these condition ids; the first [`conditions_per_request`] of them.
 #[must_use]
 pub fn conditions_path(markets: &[MarketId], closed: bool) -> String {
     let markets = &markets[..conditions_per_request(markets.iter())];
@@ -169,7 +165,7 @@ pub fn conditions_path(markets: &[MarketId], closed: bool) -> String {
     path
 }
 
-/// The open market with this readable name.
+/// The open market with this slug.
 #[must_use]
 pub fn slug_path(slug: &str) -> String {
     let mut path = String::from("/markets?slug=");
@@ -177,13 +173,13 @@ pub fn slug_path(slug: &str) -> String {
     path
 }
 
-/// Whether a text has the form of a token's id: decimal digits.
+/// Whether a text has the form of a token id: decimal digits.
 #[must_use]
 pub fn is_token(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The open market that this token belongs to: by the parameter of its version, or by the `other`.
+/// The open market of this token, by the query parameter of its version, or (`other`) of the other version.
 #[must_use]
 pub fn token_path(token: &TokenId, other: bool) -> String {
     let key =
@@ -193,7 +189,7 @@ pub fn token_path(token: &TokenId, other: bool) -> String {
     path
 }
 
-/// Everything but RFC 3986's unreserved characters as `%XX`.
+/// Encodes all but RFC 3986's unreserved characters as `%XX`.
 pub(in crate::venue) fn percent_encode(text: &str, path: &mut String) {
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {

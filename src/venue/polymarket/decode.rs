@@ -1,12 +1,11 @@
-//! A frame of the market channel into events: object or array, any key order, any serialiser.
+//! Decoder of market-channel frames into events: object or array, any key order, any serializer.
 //!
 //! Runs on:  shards, replay (pure). Owns: the scratch memory of one message.
-//! Bounds:   one pass over an object, two over a list; no allocation but for `new_market` and escaped
-//!           texts. A list may be decoded in parts; an object is decoded at once.
+//! Bounds:   one pass over an object, two over a list; allocates only for `new_market` and escaped strings. A list may
+//!           be decoded in parts; an object is decoded at once.
 //!
-//! Messages of the venue's usual layouts are read by `scan`, all others by a full JSON parser.
-//! A message is delivered only after it was checked whole, and nothing of a frame that is no JSON
-//! to its end: nothing is ever applied by half.
+//! Usual layouts are read by `scan`, all others by a full JSON parser. A message is delivered only after it is
+//! validated as a whole, and a frame that is invalid JSON delivers nothing.
 use super::message::{Fields, MessageSeed, Scratch};
 use super::scan::{Body, Scanned, scan};
 use crate::base::{
@@ -25,7 +24,7 @@ use crate::venue::{MessageFault, Oddity, Sink};
 use serde::de::{self, DeserializeSeed, SeqAccess, Visitor};
 use std::fmt;
 
-/// Texts that the venue sends besides JSON, all harmless.
+/// The text response to a ping.
 const PONG: &str = "PONG";
 
 /// Decodes frames; one per thread.
@@ -35,18 +34,17 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Reads one text frame and delivers its messages to `sink` in order; gives their number.
+    /// Decodes one text frame and delivers its messages to `sink` in order; returns their number.
     ///
-    /// Never fails: what cannot be read is delivered as an [`Oddity`].
+    /// Never fails: unreadable input is delivered as an [`Oddity`].
     pub fn decode(&mut self, frame: &str, sink: &mut impl Sink) -> u32 {
         self.decode_part(frame, &mut Progress::default(), usize::MAX, sink)
     }
 
-    /// Goes on with a frame, for about `budget_bytes` of it: the first message that ends beyond is
-    /// the last one of this part. Gives the number of messages delivered by this part.
+    /// Decodes about `budget_bytes` more of a frame: up to the first message that ends beyond them. Returns the number
+    /// of messages delivered.
     ///
-    /// Only lists are divided, and only between their messages. What is no list of messages is
-    /// read at once; so is a list that turns out to be none, to say what is wrong with it.
+    /// Only lists are divided, and only between messages. Other frames are decoded at once, as are malformed lists.
     pub fn decode_part(
         &mut self,
         frame: &str,
@@ -60,7 +58,7 @@ impl Decoder {
                 progress.phase = Phase::Done;
                 return match scan(frame, 0, &mut self.scratch) {
                     Some(message) if message.end == frame.len() => {
-                        hand_over(frame, &message, &self.scratch, sink);
+                        deliver_scanned(frame, &message, &self.scratch, sink);
                         1
                     }
                     _ => self.decode_whole(frame, sink),
@@ -74,7 +72,7 @@ impl Decoder {
                 progress.phase = Phase::Done;
                 return self.decode_whole(frame, sink);
             }
-            // A part either checks or delivers.
+            // A part either validates or delivers.
             if progress.phase == Phase::Check || budget_bytes < usize::MAX {
                 return 0;
             }
@@ -85,7 +83,7 @@ impl Decoder {
         0
     }
 
-    /// Checks messages of a list up to `until`; false when this is no list of JSON objects.
+    /// Validates messages of a list up to `until`; false if the frame is no list of JSON objects.
     fn check(&mut self, frame: &str, progress: &mut Progress, until: usize) -> bool {
         let bytes = frame.as_bytes();
         while progress.at < until {
@@ -95,7 +93,7 @@ impl Decoder {
                 Some(Some(next)) if (progress.checked as usize) < MESSAGES_PER_FRAME_MAX => {
                     progress.at = next;
                 }
-                // The end of the list: from the beginning again.
+                // End of the list: deliver from its start.
                 Some(None) => {
                     (progress.phase, progress.at) = (Phase::Deliver, 1);
                     return true;
@@ -106,7 +104,7 @@ impl Decoder {
         true
     }
 
-    /// The end of the object that begins at `at`, if it is one and whole.
+    /// End of the object that begins at `at`; `None` if it is invalid JSON.
     fn check_one(&mut self, frame: &str, at: usize) -> Option<usize> {
         if let Some(message) = scan(frame, at, &mut self.scratch) {
             return Some(message.end);
@@ -128,11 +126,11 @@ impl Decoder {
             let at = progress.at;
             let end = match scan(frame, at, &mut self.scratch) {
                 Some(message) => {
-                    hand_over(frame, &message, &self.scratch, sink);
+                    deliver_scanned(frame, &message, &self.scratch, sink);
                     message.end
                 }
                 None => {
-                    // Both were there when the list was checked.
+                    // Cannot fail: the list has been validated.
                     let Some(end) = end_of_object(frame.as_bytes(), at) else { break };
                     let mut json = sonic_rs::Deserializer::from_str(&frame[at..end]);
                     let seed = MessageSeed { scratch: &mut self.scratch, frame };
@@ -153,8 +151,7 @@ impl Decoder {
         delivered
     }
 
-    /// By the full parser alone, in one go: any layout, and the word on what is wrong. The scan of
-    /// usual layouts must never say anything else.
+    /// Decodes a frame with the full parser only; the reference for `scan`, which must give the same result.
     pub fn decode_whole(&mut self, frame: &str, sink: &mut impl Sink) -> u32 {
         let body = frame.trim_start();
         let mut messages = 0;
@@ -192,12 +189,12 @@ impl Decoder {
     }
 }
 
-/// Whether a text that begins like no message holds one, or a part of one: a JSON text around it, bytes before it.
+/// Whether a text without a leading brace or bracket has a message or part of one in it.
 fn is_broken_json(text: &str) -> bool {
     text.contains(['{', '}']) || text.contains("\":")
 }
 
-/// Where the next message of a list begins, or that it was the last; `None` if neither follows.
+/// Offset of the list's next message, `Some(None)` at its end; `None` if neither follows.
 fn list_goes_on(bytes: &[u8], end: usize) -> Option<Option<usize>> {
     match (bytes.get(end)?, bytes.get(end + 1)) {
         (b']', None) => Some(None),
@@ -207,8 +204,8 @@ fn list_goes_on(bytes: &[u8], end: usize) -> Option<Option<usize>> {
     }
 }
 
-/// Delivers a message that was read by its layout.
-fn hand_over<S: Sink>(frame: &str, message: &Scanned<'_>, scratch: &Scratch, sink: &mut S) {
+/// Delivers a scanned message.
+fn deliver_scanned<S: Sink>(frame: &str, message: &Scanned<'_>, scratch: &Scratch, sink: &mut S) {
     let &Scanned { market, timestamp_ms, ref body, .. } = message;
     sink.on_event(&match *body {
         Body::Changes => {
@@ -257,8 +254,7 @@ impl<'de, S: Sink> DeserializeSeed<'de> for FrameSeed<'_, 'de, S> {
 }
 
 impl<'de, S: Sink> FrameSeed<'_, 'de, S> {
-    /// A frame of one message: delivered after its end was seen, so that nothing of a frame that
-    /// goes on with garbage is applied.
+    /// A frame of one message: delivered only after the end of the frame is parsed.
     fn read_one(
         self,
         json: &mut sonic_rs::Deserializer<sonic_rs::Read<'de>>,
@@ -293,7 +289,7 @@ impl<'de, S: Sink> Visitor<'de> for FrameSeed<'_, 'de, S> {
     }
 }
 
-/// What a message of the market channel is.
+/// Message type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind<'a> {
     Book,
@@ -307,7 +303,7 @@ enum Kind<'a> {
 }
 
 impl<'a> Kind<'a> {
-    /// By `event_type`; by content where that is missing, as in answers of the REST interface.
+    /// By `event_type`; by content if that is missing, as in REST responses.
     fn of(fields: &Fields<'a>) -> Self {
         match fields.event_type {
             Some("book") => Self::Book,
@@ -325,7 +321,7 @@ impl<'a> Kind<'a> {
     }
 }
 
-/// Checks one message of `frame` whole and hands it on. Its own `text` is the frame where its place is not known.
+/// Validates one message of `frame` and delivers it. `text` is the message, or the frame if its span is unknown.
 fn deliver<S: Sink>(
     (frame, text): (&str, &str),
     fields: &Fields<'_>,
@@ -341,7 +337,7 @@ fn deliver<S: Sink>(
         && !fields.may_change_a_book(name)
         && !wraps_a_change(text)
     {
-        // Whatever the keys of an unknown kind hold is its own affair.
+        // Unknown keys of an unknown message type are not reported.
         return sink.on_oddity(&Oddity::UnknownEvent(name));
     }
     let delivered = match (fields.fault, kind) {
@@ -351,7 +347,7 @@ fn deliver<S: Sink>(
             news(kind, fields, scratch).map(|news| sink.on_news(news))
         }
         (None, Kind::PriceChange) => {
-            // The older forms name the token once, on the envelope.
+            // Older forms have the token in the envelope.
             complete_old_changes(frame, fields, scratch)
                 .and_then(|()| changes(frame, fields, scratch).map(|event| sink.on_event(&event)))
         }
@@ -368,14 +364,13 @@ fn deliver<S: Sink>(
     }
 }
 
-/// Whether a message of no known kind holds others, or their text, that change books: the venue batches them, or a
-/// recorder's envelope is none that is known.
+/// Whether a message of unknown type contains other messages, as objects or text, that change books.
 fn wraps_a_change(text: &str) -> bool {
     let book = text.contains("\"bids") && text.contains("\"asks");
     text.trim_start().starts_with('{') && (book || text.contains("price_changes"))
 }
 
-/// A place near the message for the log: the last borrowed field's end.
+/// Byte offset near the message, for the log: the end of its last borrowed field.
 fn end_of(frame: &str, fields: &Fields<'_>) -> usize {
     [fields.event_type, fields.market, fields.asset_id]
         .into_iter()
@@ -390,7 +385,7 @@ fn need<T>(value: Option<T>, key: &'static str) -> Result<T, MessageFault> {
     value.ok_or(MessageFault::Missing(key))
 }
 
-/// The market in the form by which it is kept.
+/// The market in canonical form.
 fn market_of<'a>(fields: &Fields<'a>, scratch: &'a Scratch) -> Option<&'a str> {
     scratch.market.as_ref().map(MarketId::as_str).or(fields.market)
 }
@@ -463,7 +458,7 @@ fn changes<'a>(
     }))
 }
 
-/// Gives `changes` (before 2025-09-15) and the flat form of 2024-08 the shape of `price_changes`.
+/// Converts `changes` (before 2025-09-15) and the flat form of 2024-08 to the shape of `price_changes`.
 fn complete_old_changes(
     frame: &str,
     fields: &Fields<'_>,
@@ -493,7 +488,7 @@ fn complete_old_changes(
     let last = scratch.changes.len().saturating_sub(1);
     for (i, change) in scratch.changes.iter_mut().enumerate() {
         change.token = span;
-        // The envelope's hash describes the book after all of its changes.
+        // The envelope's hash is that of the book after all changes.
         change.hash = if i == last { fields.hash } else { None };
     }
     Ok(())
@@ -507,7 +502,7 @@ fn news(
     let market = fields.market.and_then(condition::market_id);
     let market = need(market, "market")?;
     if kind == Kind::MarketResolved {
-        // The outcome's name and what follows from it are the registry's to know.
+        // The registry completes the resolution with the outcome's name.
         let winner = fields.winning_asset_id.and_then(TokenId::new);
         let resolution = Resolution { winner, ..Resolution::default() };
         return Ok(MarketNews::Resolved { market, resolution });
@@ -516,7 +511,7 @@ fn news(
         Some("v2") if !scratch.positions.is_empty() => {
             std::mem::swap(&mut scratch.tokens, &mut scratch.positions);
         }
-        // What is subscribed stands in `assets_ids` whatever the version.
+        // `assets_ids` has the subscribed ids in every version.
         None | Some("" | "v1" | "v2") => {}
         Some(_) => return Err(MessageFault::BadValue("version")),
     }

@@ -1,12 +1,12 @@
-//! What is sent on a connection of the market channel: nothing is ever answered.
+//! Subscription commands of one connection; the venue sends no responses.
 //!
-//! Runs on:  shards (pure). Bounds: one text for each order of the control core.
+//! Runs on:  shards (pure). Bounds: one text per command of the control core.
 use super::subscribe;
 use crate::base::id::TokenId;
 use crate::venue;
 use std::collections::VecDeque;
 
-/// One connection's texts.
+/// Texts to send on one connection.
 #[derive(Debug)]
 pub struct Dialog {
     custom_features: bool,
@@ -14,7 +14,7 @@ pub struct Dialog {
 }
 
 impl Dialog {
-    /// Nothing to send yet.
+    /// A queue without texts.
     #[must_use]
     pub const fn new(custom_features: bool) -> Self {
         Self { custom_features, texts: VecDeque::new() }
@@ -22,7 +22,7 @@ impl Dialog {
 }
 
 impl venue::Dialog for Dialog {
-    /// The first message is sent once (polymarket/protocol.md, 2.1).
+    /// The first message may be sent only once (polymarket/protocol.md, 2.1).
     fn begin(&mut self, tokens: &[TokenId], _now_ns: u64) {
         self.texts.clear();
         self.texts.push_back(subscribe::first_message(tokens, self.custom_features));

@@ -1,10 +1,9 @@
-//! One message of the market channel as JSON: every key in any order, fields borrowed or exact.
+//! One market-channel message as JSON: keys in any order, fields borrowed or exact.
 //!
-//! Runs on:  shards, replay (pure). Owns: scratch memory that is reused for every message.
-//! Bounds:   `LEVELS_PER_SIDE_MAX` levels a side, the same number of changes; more is a fault.
+//! Runs on:  shards, replay (pure). Owns: scratch memory, reused for every message.
+//! Bounds:   `LEVELS_PER_SIDE_MAX` levels per side, the same number of changes; more is a fault.
 //!
-//! The kind of a message stands in `event_type`, usually its last key, so all keys are gathered
-//! first and interpreted afterwards: the order of keys says nothing.
+//! All keys are collected before interpretation: `event_type` is usually the last key, and the order of keys differs.
 use crate::base::{
     condition,
     id::{MarketId, TOKEN_BYTES_MAX, TokenId},
@@ -18,12 +17,12 @@ use crate::venue::json::{Scalar, ScalarSeed, Skip, other_values};
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
-/// Thirteen digits: the year 2286. More are microseconds or nanoseconds.
+/// 13 digits: the year 2286. Larger values are microseconds or nanoseconds.
 const TIMESTAMP_MS_MAX: u64 = 9_999_999_999_999;
-/// What a time from 2001 to 5138 is in seconds; in milliseconds all of it is before March 1973.
+/// Range of times in seconds, 2001 to 5138; as milliseconds they would be before March 1973.
 const SECONDS: std::ops::Range<u64> = 1_000_000_000..100_000_000_000;
 
-/// Memory for one message at a time: lists, and the rare texts of `new_market`.
+/// Scratch memory for one message: lists, and the strings of `new_market`.
 #[derive(Debug, Default)]
 pub struct Scratch {
     /// `bids`.
@@ -32,16 +31,15 @@ pub struct Scratch {
     pub asks: Vec<Level>,
     /// `price_changes` or `changes`.
     pub changes: Vec<ChangeSpan>,
-    /// `assets_ids`, or `clob_token_ids` where that is missing.
+    /// `assets_ids`, or else `clob_token_ids`.
     pub tokens: Vec<TokenId>,
     /// `position_ids`.
     pub positions: Vec<TokenId>,
-    /// `market` in the form by which it is kept, where the message has another.
+    /// Canonical form of `market`, if the message has another form.
     pub market: Option<MarketId>,
     /// `outcomes`.
     pub outcomes: Vec<String>,
-    /// Keys that no known message has, each once, with commas between them; cut at
-    /// `STRANGE_BYTES_MAX`. Nothing of what they hold is used.
+    /// Unknown keys, each once, separated by commas; cut at `STRANGE_BYTES_MAX`. Their values are ignored.
     pub unknown_keys: String,
 }
 
@@ -58,7 +56,7 @@ impl Scratch {
     }
 }
 
-/// The scalar fields of one message. Texts are borrowed from the frame.
+/// Scalar fields. Strings are borrowed from the frame.
 #[derive(Clone, Debug, Default)]
 pub struct Fields<'a> {
     /// `event_type`.
@@ -103,27 +101,27 @@ pub struct Fields<'a> {
     pub version: Option<&'a str>,
     /// `winning_asset_id`.
     pub winning_asset_id: Option<&'a str>,
-    /// `slug`; owned because it may hold escapes. Only in `new_market` and `market_resolved`.
+    /// `slug`; owned because it may have escapes. Only in `new_market` and `market_resolved`.
     pub slug: Option<String>,
-    /// `question`, likewise.
+    /// `question`, as `slug`.
     pub question: Option<String>,
-    /// False when the message is no JSON object at all.
+    /// False if the message is no JSON object.
     pub is_object: bool,
-    /// Keys with lists that were there, whatever they held.
+    /// List keys present, whatever their values.
     pub lists: Lists,
-    /// The first thing that is wrong with the message.
+    /// First violation found.
     pub fault: Option<MessageFault>,
     seen: u64,
 }
 
 impl Fields<'_> {
-    /// What stands where a message should, and is none.
+    /// A value that is no object.
     fn not_an_object() -> Self {
         Self { fault: Some(MessageFault::BadValue("message")), ..Self::default() }
     }
 
-    /// Whether a message whose `event_type` names no known kind holds what changes a book: one of a known kind with
-    /// a damaged name, or of a kind that this decoder has yet to learn.
+    /// Whether a message of an unknown `event_type` has content of a book change: a damaged type name, or a new message
+    /// type.
     pub(super) fn may_change_a_book(&self, event_type: &str) -> bool {
         let Lists { bids, asks, price_changes, old_changes, .. } = self.lists;
         let has = |key: Key| self.seen & (1 << key as u32) != 0;
@@ -133,7 +131,7 @@ impl Fields<'_> {
     }
 }
 
-/// Which lists a message had.
+/// List keys of a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lists {
     /// `bids`.
@@ -144,7 +142,7 @@ pub struct Lists {
     pub price_changes: bool,
     /// `changes`: the form before 2025-09-15.
     pub old_changes: bool,
-    /// `assets_ids`: where it is there, `clob_token_ids` says nothing.
+    /// `assets_ids`, not empty: `clob_token_ids` is then ignored.
     pub assets_ids: bool,
 }
 
@@ -176,9 +174,8 @@ keys! {
     "order_price_min_tick_size" => FirstTickSize,
 }
 
-/// Keys that the venue has sent and that say nothing to a book (polymarket/protocol.md, 3.5 to 3.6, and
-/// recordings of May to October 2026).
-const KEYS_WITHOUT_USE: [&str; 15] = [
+/// Known keys that are not used (polymarket/protocol.md, 3.5 to 3.6; recordings of May to October 2026).
+const IGNORED_KEYS: [&str; 15] = [
     "active",
     "condition_id",
     "description",
@@ -196,14 +193,14 @@ const KEYS_WITHOUT_USE: [&str; 15] = [
     "winning_outcome",
 ];
 
-/// A key; one that nobody knows is noted.
+/// A key; unknown ones are recorded.
 struct KeySeed<'s> {
     unknown: &'s mut String,
 }
 
 impl KeySeed<'_> {
     fn note(self, name: &str) {
-        let known = KEYS_WITHOUT_USE.contains(&name) || self.unknown.split(',').any(|k| k == name);
+        let known = IGNORED_KEYS.contains(&name) || self.unknown.split(',').any(|k| k == name);
         if known || self.unknown.len() + name.len() >= STRANGE_BYTES_MAX {
             return;
         }
@@ -236,7 +233,7 @@ impl Visitor<'_> for KeySeed<'_> {
 }
 
 impl<'de> Scalar<'de> {
-    /// A token id: a uint256 in decimal.
+    /// A token id: uint256 in decimal.
     fn token(&self, fault: &mut Option<MessageFault>) -> Option<&'de str> {
         let decimal = |text: &&str| {
             matches!(text.len(), 1..=TOKEN_BYTES_MAX) && text.bytes().all(|b| b.is_ascii_digit())
@@ -271,7 +268,7 @@ impl<'de> Scalar<'de> {
             _ => None,
         };
         let value = value.filter(|ms| {
-            // Seconds, or a finer unit than milliseconds: of no use beside the other times of a book.
+            // Seconds or a finer unit than milliseconds cannot be compared with a book's other times.
             *ms <= TIMESTAMP_MS_MAX && !SECONDS.contains(ms)
         });
         if value.is_none() {
@@ -281,7 +278,7 @@ impl<'de> Scalar<'de> {
     }
 }
 
-/// Reads one message object into `scratch` and gives its scalar fields.
+/// Reads one message object into `scratch` and returns its scalar fields.
 pub(super) struct MessageSeed<'s, 'de> {
     pub(super) scratch: &'s mut Scratch,
     pub(super) frame: &'de str,
@@ -350,7 +347,7 @@ impl<'de> MessageSeed<'_, 'de> {
                 let Scratch { changes: into, unknown_keys: unknown, .. } = &mut *self.scratch;
                 map.next_value_seed(ChangesSeed { into, key, fault, frame: self.frame, unknown })
             }
-            // The stream names what is subscribed in `assets_ids`, whatever stands beside it.
+            // `assets_ids` takes precedence, in any order of keys.
             Key::ClobTokenIds if lists.assets_ids => map.next_value::<Skip>().map(drop),
             Key::AssetsIds | Key::ClobTokenIds => {
                 self.scratch.tokens.clear();
@@ -375,7 +372,7 @@ fn read_scalar<'de>(key: Key, value: Scalar<'de>, fields: &mut Fields<'de>) {
     let fault = &mut fields.fault;
     match key {
         Key::EventType => fields.event_type = value.text(),
-        // The first counts where a key is repeated: it is the one that frames are routed by.
+        // The first value of a repeated key counts: frames are routed by it.
         Key::Market => {
             let market = value.text();
             if market.is_some_and(|id| !id.is_empty() && !id.starts_with("0x")) {
@@ -388,13 +385,13 @@ fn read_scalar<'de>(key: Key, value: Scalar<'de>, fields: &mut Fields<'de>) {
         Key::Hash => fields.hash = value.hash(),
         Key::Price => fields.price = value.decimal(key.name(), fault, Price::parse),
         Key::Size => fields.size = value.decimal(key.name(), fault, Quantity::parse),
-        // Where no event needs it an empty side means nothing.
+        // Events without side may have an empty one.
         Key::Side if value.text() == Some("") => {}
         Key::Side => fields.side = value.side(fault),
         Key::TickSize => fields.tick_size = value.decimal(key.name(), fault, Price::parse),
         Key::OldTickSize => fields.old_tick_size = value.decimal(key.name(), fault, Price::parse),
         Key::NewTickSize => fields.new_tick_size = value.decimal(key.name(), fault, Price::parse),
-        // A wrong first tick size must not cost a new market; the first snapshot has it again.
+        // An unreadable first tick size does not invalidate a new market; the first snapshot has it again.
         Key::FirstTickSize => {
             fields.first_tick_size = value.decimal(key.name(), &mut None, Price::parse);
         }
@@ -419,7 +416,7 @@ fn read_scalar<'de>(key: Key, value: Scalar<'de>, fields: &mut Fields<'de>) {
     }
 }
 
-/// `[{"price":"0.01","size":"5"}, …]` straight into level memory.
+/// Reads `[{"price":"0.01","size":"5"}, …]` into level memory.
 struct LevelsSeed<'s> {
     into: &'s mut Vec<Level>,
     key: Key,
@@ -468,7 +465,7 @@ impl LevelsSeed<'_> {
     }
 }
 
-/// `price_changes` (entries name their token) and the older `changes` (the envelope does).
+/// Reads `price_changes` (token per entry) and the older `changes` (token in the envelope).
 struct ChangesSeed<'s, 'de> {
     into: &'s mut Vec<ChangeSpan>,
     key: Key,
@@ -529,7 +526,7 @@ impl ChangesSeed<'_, '_> {
     }
 }
 
-/// One object with a price and a size: a level or a change.
+/// An object with a price and a size: a level or a change.
 #[derive(Default)]
 struct Entry {
     token: Span,
@@ -602,7 +599,7 @@ impl EntrySeed<'_, '_> {
     }
 }
 
-/// Where `text`, a part of `frame`, stands in it. Frames are far below 4 GiB (`FRAME_BYTES_MAX`).
+/// Span of `text`, a part of `frame`. Frames are below 4 GiB (`FRAME_BYTES_MAX`).
 fn span_of(frame: &str, text: &str) -> Span {
     let start = (text.as_ptr() as usize).wrapping_sub(frame.as_ptr() as usize);
     if start > frame.len() {
@@ -625,7 +622,7 @@ impl<'de> DeserializeSeed<'de> for TokensSeed<'_> {
 
 impl<'de> Visitor<'de> for TokensSeed<'_> {
     type Value = ();
-    other_values!((), |_| Ok(()); scalar, map); // said by `Missing` where it matters
+    other_values!((), |_| Ok(()); scalar, map); // reported as `Missing` if required
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of token ids")
     }
@@ -658,7 +655,7 @@ impl<'de> DeserializeSeed<'de> for OutcomesSeed<'_> {
 
 impl<'de> Visitor<'de> for OutcomesSeed<'_> {
     type Value = ();
-    other_values!((), |_| Ok(()); scalar, map); // names are for people only
+    other_values!((), |_| Ok(()); scalar, map); // names are optional
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of outcomes")
     }

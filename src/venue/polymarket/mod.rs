@@ -1,4 +1,4 @@
-//! Polymarket's market channel and catalogue.
+//! Polymarket: market channel and catalog.
 //!
 //! Runs on:  any (pure).
 #![doc = include_str!("protocol.md")]
@@ -17,15 +17,15 @@ use crate::base::id::{MarketId, TokenId, Venue};
 /// The venue.
 pub const VENUE: Venue = Venue::named("polymarket");
 
-/// What is asked of Polymarket.
+/// The venue with its options.
 #[derive(Debug)]
 struct Polymarket {
-    /// Ask for `new_market`, `market_resolved` and `best_bid_ask` too.
+    /// Subscribe to `new_market`, `market_resolved` and `best_bid_ask` too.
     custom_features: bool,
 }
 
-/// The market channel and the Gamma API; with `custom_features`, `new_market`, `market_resolved` and `best_bid_ask` are
-/// asked for too.
+/// The market channel and the Gamma API; `custom_features` subscribes to `new_market`, `market_resolved` and
+/// `best_bid_ask` too.
 #[must_use]
 pub const fn feed(custom_features: bool) -> Feed {
     if custom_features {

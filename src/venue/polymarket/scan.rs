@@ -1,24 +1,23 @@
-//! The venue's usual messages, read by their usual layout: every byte is compared with the guess.
+//! Fast reader for the usual layouts of the venue's messages.
 //!
 //! Runs on:  shards, replay (pure). Owns: nothing; writes into the decoder's scratch memory.
 //! Bounds:   one pass; no allocation once the scratch memory has grown.
 //!
-//! The venue has two serialisers (`,` and `, ` between members) and a fixed order of keys for each
-//! kind of message (recordings of 2026-05 to 2026-10). A scan succeeds only if the whole message is
-//! exactly of such a layout and every value is one that the full parser would take; on anything
-//! else, an escape or a strange number included, it gives `None` and the full parser decides. So
-//! the scan adds speed and no meaning; the two are compared in `decode/layouts.rs`.
+//! The venue has two serializers (`,` and `, ` between members) and a fixed order of keys per message type (recordings
+//! of 2026-05 to 2026-10). A scan succeeds only if the whole message has such a layout byte for byte and the full
+//! parser would accept every value; otherwise, for example for an escape or an unusual number, it returns `None` and
+//! the full parser decides. The scan changes the speed, never the result; `decode/layouts` compares the two.
 use super::message::Scratch;
 use crate::base::limits::LEVELS_PER_SIDE_MAX;
 use crate::base::price::{Price, Quantity};
 use crate::market::book::{Level, Side, image::BookHash};
 use crate::market::event::{ChangeSpan, Span};
 
-/// Bytes of a market id: `0x` and 64 digits.
+/// Length of a market id, bytes: `0x` and 64 digits.
 const MARKET_BYTES: usize = 66;
-/// A token id of a usual length ends within the eight bytes from here on: 72 to 79 digits.
+/// A token id of usual length, 72 to 79 digits, ends within 8 bytes from here.
 const TOKEN_END_FROM: usize = 72;
-/// Longest decimal text looked at.
+/// Maximum length of a decimal, bytes.
 const DECIMAL_BYTES_MAX: usize = 24;
 
 /// A message of a usual layout. Its lists are in the scratch memory.
@@ -28,13 +27,13 @@ pub(super) struct Scanned<'a> {
     pub(super) market: &'a str,
     /// `timestamp`, milliseconds.
     pub(super) timestamp_ms: u64,
-    /// What the message says.
+    /// Content.
     pub(super) body: Body<'a>,
-    /// Byte behind the message's closing brace.
+    /// Byte offset after the closing brace.
     pub(super) end: usize,
 }
 
-/// What a message of a usual layout says.
+/// Content of a scanned message.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Body<'a> {
     /// `price_change`: the changes are in the scratch memory.
@@ -52,14 +51,14 @@ pub(super) enum Body<'a> {
     },
 }
 
-/// `$a`, the separator of the serialiser at hand, `$b`.
+/// `$a`, the serializer's separator, `$b`.
 macro_rules! glued {
     ($spaced:expr, $a:literal, $b:literal) => {
         if $spaced { concat!($a, ", ", $b) } else { concat!($a, ",", $b) }
     };
 }
 
-/// Reads the message that begins at byte `from` of `frame`, if it is of a usual layout.
+/// Reads the message at byte `from` of `frame`, if it has a usual layout.
 #[inline]
 pub(super) fn scan<'a>(frame: &'a str, from: usize, scratch: &mut Scratch) -> Option<Scanned<'a>> {
     let mut cursor = Cursor { frame, bytes: frame.as_bytes(), at: from };
@@ -72,7 +71,7 @@ pub(super) fn scan<'a>(frame: &'a str, from: usize, scratch: &mut Scratch) -> Op
     }
 }
 
-/// A place in a frame. Every method gives `None` where the guess is wrong; the scan is then over.
+/// A position in a frame. A method that returns `None` ends the scan.
 struct Cursor<'a> {
     frame: &'a str,
     bytes: &'a [u8],
@@ -147,7 +146,7 @@ impl<'a> Cursor<'a> {
         token: &'a str,
         scratch: &mut Scratch,
     ) -> Option<(u64, Body<'a>)> {
-        // Of a dump: time and hash come first. Of a stream: they come behind the levels.
+        // In the initial dump time and hash precede the levels; in later messages they follow.
         if self.next_is(glued!(SPACED, "", "\"timestamp\":\"")) {
             let timestamp_ms = self.timestamp()?;
             self.eat(glued!(SPACED, "", "\"hash\":\""))?;
@@ -226,7 +225,7 @@ impl<'a> Cursor<'a> {
         Some((timestamp_ms, body))
     }
 
-    /// Whether `text` comes next; takes it if so.
+    /// Advances over `text` if it is next.
     #[inline(always)]
     fn next_is(&mut self, text: &'static str) -> bool {
         let end = self.at + text.len();
@@ -242,7 +241,7 @@ impl<'a> Cursor<'a> {
         self.next_is(text).then_some(())
     }
 
-    /// The eight bytes at `at`, the first one lowest.
+    /// The eight bytes at `at`, little-endian.
     #[inline(always)]
     fn word(&self, at: usize) -> Option<u64> {
         match self.bytes.get(at..at + 8) {
@@ -251,7 +250,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The last bytes of the frame, filled up with zeros, which are neither digits nor quotes.
+    /// The last bytes of the frame, padded with zeros, which are neither digits nor quotes.
     #[cold]
     fn last_word(&self, at: usize) -> Option<u64> {
         let rest = self.bytes.get(at..)?;
@@ -260,7 +259,7 @@ impl<'a> Cursor<'a> {
         Some(u64::from_le_bytes(bytes))
     }
 
-    /// The text of which `read` gives the length, and whose closing quote it takes.
+    /// The text whose length `read` returns; `read` also consumes its closing quote.
     #[inline(always)]
     fn text(&mut self, read: impl FnOnce(&mut Self) -> Option<usize>) -> Option<&'a str> {
         let start = self.at;
@@ -299,7 +298,7 @@ impl<'a> Cursor<'a> {
         text[..40].try_into().ok()
     }
 
-    /// A token id of 1 to 78 digits and its closing quote; gives the number of digits.
+    /// A token id of 1 to 78 digits and its closing quote; returns the number of digits.
     #[inline(always)]
     fn token(&mut self) -> Option<usize> {
         let last = self.word(self.at + TOKEN_END_FROM)?;
@@ -311,14 +310,14 @@ impl<'a> Cursor<'a> {
         for word in self.bytes[self.at..self.at + TOKEN_END_FROM].chunks_exact(8) {
             digits &= are_digits(u64::from_le_bytes(word.try_into().ok()?));
         }
-        let kept = low_bytes(rest);
-        digits &= are_digits((last & kept) | (ZEROS & !kept));
+        let mask = low_bytes(rest);
+        digits &= are_digits((last & mask) | (ZEROS & !mask));
         let len = TOKEN_END_FROM + rest as usize;
         self.at += len + 1;
         digits.then_some(len)
     }
 
-    /// A token id of an unusual length, as tests and small venues have them.
+    /// A token id of unusual length, as in tests.
     #[cold]
     fn odd_token(&mut self) -> Option<usize> {
         let rest = self.bytes.get(self.at..)?;
@@ -336,15 +335,15 @@ impl<'a> Cursor<'a> {
         self.eat("SELL\"").map(|()| Side::Ask)
     }
 
-    /// Thirteen digits and a closing quote: milliseconds from 2001 to 2286.
+    /// 13 digits and a closing quote: milliseconds from 2001 to 2286.
     #[inline(always)]
     fn timestamp(&mut self) -> Option<u64> {
         let high = eight_digits(self.word(self.at)?)?;
-        // With zeros in front it may be a time in seconds: for the full parser to judge.
+        // With leading zeros it may be seconds: left to the full parser.
         if high < 10_000_000 {
             return None;
         }
-        // Of the last eight digits, three are the last three of the first eight.
+        // These eight digits overlap the first eight by three.
         let low = eight_digits(self.word(self.at + 5)?)?;
         if self.bytes.get(self.at + 13) != Some(&b'"') {
             return None;
@@ -358,19 +357,19 @@ impl<'a> Cursor<'a> {
     fn price(&mut self) -> Option<Price> {
         let word = self.word(self.at)?;
         let len = self.decimal_len(word)?;
-        // `0.` and one to six digits; anything else is rare (`0`, `1`).
+        // `0.` and one to six digits; other forms (`0`, `1`) are rare.
         if word & 0xffff != u64::from(u16::from_le_bytes(*b"0.")) || !(3..=8).contains(&len) {
             return self.odd_decimal(Price::parse);
         }
-        let kept = low_bytes(len);
-        // `0.` becomes `00`, and the digits are filled up to six: eight digits, units of 1e-6.
-        let digits = ((word ^ (u64::from(b'.' ^ b'0') << 8)) & kept) | (ZEROS & !kept);
+        let mask = low_bytes(len);
+        // `0.` becomes `00` and the digits are padded to six: eight digits, units of 1e-6.
+        let digits = ((word ^ (u64::from(b'.' ^ b'0') << 8)) & mask) | (ZEROS & !mask);
         let units = eight_digits(digits)?;
         self.at += len as usize + 1;
         Some(Price(units as u32))
     }
 
-    /// A price, or nothing between the quotes; and the closing quote.
+    /// A price or an empty string, and the closing quote.
     #[inline(always)]
     fn price_or_nothing(&mut self) -> Option<Option<Price>> {
         if self.bytes.get(self.at) == Some(&b'"') {
@@ -392,7 +391,7 @@ impl<'a> Cursor<'a> {
         let (digits, count) = if point == len {
             (word, len)
         } else {
-            // The point goes, what is behind it moves up.
+            // Removes the point.
             let before = low_bytes(point);
             ((word & before) | ((word >> 8) & !before), len - 1)
         };
@@ -400,14 +399,14 @@ impl<'a> Cursor<'a> {
         if point == 0 || decimals > 6 || (decimals == 0 && count != len) {
             return self.odd_decimal(Quantity::parse);
         }
-        // Zeros in front: the first digit is the lowest byte. (`count` is at least one here.)
+        // Left-pads with zeros: the first digit is the lowest byte. `count` is at least one here.
         let shift = 8 * (8 - count);
         let units = eight_digits((digits << shift) | (ZEROS & !(!0 << shift)))?;
         self.at += len as usize + 1;
         Some(Quantity(units * POWERS[decimals as usize]))
     }
 
-    /// Bytes up to the closing quote: 0 to 8, or 9 for more.
+    /// Length up to the closing quote: 0 to 8, or 9 for more.
     #[inline(always)]
     fn decimal_len(&self, word: u64) -> Option<u32> {
         let len = first_quote(word);
@@ -426,9 +425,9 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Eight times `0`.
+/// Eight digits `0`.
 const ZEROS: u64 = u64::from_le_bytes(*b"00000000");
-/// What a number with so many decimals is multiplied with to count in units of 1e-6.
+/// Factor from a number with this many decimals to units of 1e-6.
 const POWERS: [u64; 7] = [1_000_000, 100_000, 10_000, 1_000, 100, 10, 1];
 
 const fn repeated(byte: u8) -> u64 {
@@ -441,7 +440,7 @@ const fn low_bytes(count: u32) -> u64 {
     if count >= 8 { !0 } else { !(!0 << (8 * count)) }
 }
 
-/// Place of the first `byte` in a word, 8 if it is not there.
+/// Index of the first `byte` in a word; 8 if absent.
 #[inline(always)]
 const fn first(word: u64, byte: u8) -> u32 {
     let same = word ^ repeated(byte);
@@ -462,8 +461,7 @@ const fn are_digits(word: u64) -> bool {
     high | (carried >> 4) == repeated(0x33)
 }
 
-/// Whether all eight bytes are of the two rows of ASCII that hold the digits and `a` to `o`: text
-/// that needs no escape in JSON, hexadecimal digits among it.
+/// Whether all eight bytes are in 0x30..=0x3f or 0x60..=0x6f: no JSON escapes; includes the hexadecimal digits.
 #[inline(always)]
 const fn are_plain(word: u64) -> bool {
     let rows = word & repeated(0xa0) == repeated(0x20);
@@ -472,7 +470,7 @@ const fn are_plain(word: u64) -> bool {
     rows & either
 }
 
-/// The number that eight digits say, the lowest byte first.
+/// The value of eight digits, first digit in the lowest byte.
 #[inline(always)]
 const fn eight_digits(word: u64) -> Option<u64> {
     if !are_digits(word) {
@@ -495,7 +493,7 @@ mod tests {
         Cursor { frame: text, bytes: text.as_bytes(), at: 0 }
     }
 
-    /// What the scan makes of a decimal, and what the exact parser does.
+    /// Compares the scan of a decimal with the exact parser.
     fn check(decimal: &str) {
         let text = format!("{decimal}\"}}                    ");
         let bytes = decimal.as_bytes();
@@ -559,7 +557,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_told_apart() {
+    fn byte_classes_are_exact() {
         assert_eq!(first(u64::from_le_bytes(*b"abcd\"efg"), b'"'), 4);
         assert_eq!(first(u64::from_le_bytes(*b"abcdefgh"), b'"'), 8);
         for byte in 0..=255u8 {

@@ -1,25 +1,25 @@
-//! What is sent on the market channel: subscriptions and pings (polymarket/protocol.md, 2).
+//! Encoding of subscriptions and pings on the market channel (polymarket/protocol.md, 2).
 //!
 //! Runs on:  shards (pure).
 use crate::base::id::TokenId;
 
-/// The heartbeat, every `limits::PING_INTERVAL_NS`, never before the first subscription (the
-/// venue closes with 1008 otherwise; polymarket/protocol.md, 2.2).
+/// Heartbeat, every `limits::PING_INTERVAL_NS`; before the first subscription the venue would close with 1008
+/// (polymarket/protocol.md, 2.2).
 pub const PING: &str = "PING";
 
-/// The first message of a connection, sent once: a second one is answered `INVALID OPERATION`.
+/// The first message of a connection; a second one would be answered `INVALID OPERATION`.
 #[must_use]
 pub fn first_message(tokens: &[TokenId], custom_features: bool) -> String {
     let mut out = String::with_capacity(128 + tokens.len() * 82);
     out.push_str(r#"{"assets_ids":"#);
     push_ids(&mut out, tokens);
-    // `initial_dump` is the default, but snapshots arrive more dependably when it is said.
+    // `initial_dump` is the default, but stating it makes snapshots more reliable (polymarket/protocol.md, 2.1).
     out.push_str(r#","type":"market","initial_dump":true"#);
     push_custom_features(&mut out, custom_features);
     out
 }
 
-/// More tokens on a connection that has had its first message. The venue does not answer.
+/// Subscribes more tokens after the first message. There is no response.
 #[must_use]
 pub fn subscribe(tokens: &[TokenId], custom_features: bool) -> String {
     let mut out = String::with_capacity(128 + tokens.len() * 82);
@@ -29,11 +29,10 @@ pub fn subscribe(tokens: &[TokenId], custom_features: bool) -> String {
     out
 }
 
-/// Path of the CLOB that answers with the books of many tokens (`POST`; at most 500, and those that it
-/// does not know are left out).
+/// CLOB path for the books of many tokens (`POST`; at most 500; unknown ones are omitted).
 pub const BOOKS_PATH: &str = "/books";
 
-/// What to send to [`BOOKS_PATH`].
+/// Body of a request to [`BOOKS_PATH`].
 #[must_use]
 pub fn books_body(tokens: &[TokenId]) -> String {
     let mut out = String::with_capacity(2 + tokens.len() * 96);
@@ -47,7 +46,7 @@ pub fn books_body(tokens: &[TokenId]) -> String {
     out
 }
 
-/// Fewer tokens. The venue does not answer.
+/// Unsubscribes tokens. There is no response.
 #[must_use]
 pub fn unsubscribe(tokens: &[TokenId]) -> String {
     let mut out = String::with_capacity(64 + tokens.len() * 82);

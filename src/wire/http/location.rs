@@ -1,8 +1,8 @@
-//! Where a redirect leads: a reference, resolved against the URL that was asked for (RFC 3986, 5.2).
+//! Resolution of the `Location` of a redirect against the request URL (RFC 3986, 5.2).
 //!
 //! Runs on:  any (pure).
 
-/// The absolute URL of `location`, without a fragment; `None` where `base` is none itself.
+/// The absolute URL of `location`, without fragment; `None` if `base` is not absolute.
 pub(super) fn resolve(base: &str, location: &str) -> Option<String> {
     let without_fragment = |text: &'_ str| text.split('#').next().unwrap_or_default().to_owned();
     let (base, location) = (without_fragment(base), without_fragment(location));
@@ -34,7 +34,7 @@ pub(super) fn resolve(base: &str, location: &str) -> Option<String> {
     Some(format!("{scheme}://{authority}{}", normal(&target)))
 }
 
-/// A path and query whose path begins with a slash and has no `.` and `..` segments.
+/// A path and query; the path begins with a slash and has no `.` and `..` segments.
 fn normal(path_and_query: &str) -> String {
     let query_at = path_and_query.find('?').unwrap_or(path_and_query.len());
     let (path, query) = path_and_query.split_at(query_at);
@@ -62,8 +62,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn references_are_resolved_as_the_standard_says() {
-        // The examples of RFC 3986, 5.4, as far as they are about http.
+    fn references_are_resolved_as_in_the_standard() {
+        // The examples of RFC 3986, 5.4, that apply to HTTP.
         let base = "http://a/b/c/d?q";
         for (location, expected) in [
             ("g", "http://a/b/c/g"),

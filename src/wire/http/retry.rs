@@ -1,23 +1,23 @@
-//! `Retry-After`: seconds, or a date in one of the three forms of HTTP (RFC 9110, 5.6.7 and 10.2.3).
+//! `Retry-After`: seconds, or a date in one of the three HTTP forms (RFC 9110, 5.6.7 and 10.2.3).
 //!
 //! Runs on:  any (pure).
 use crate::base::time::SECOND_NS;
 
-/// How long, or until when, a server wants to be left alone.
+/// The pause that a server requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryAfter {
-    /// For so many seconds; a number that does not fit is the largest.
+    /// Duration in seconds; saturates.
     Seconds(u64),
-    /// Until so many seconds after the Unix epoch; 0 for all that is before it.
+    /// End in seconds since the Unix epoch; 0 for earlier dates.
     Date(u64),
 }
 
 impl RetryAfter {
-    /// Reads the header's value; `None` for what is neither a number nor a date.
+    /// Parses the header value; `None` if it is neither a number nor a date.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
-        // Fractions are no HTTP, and are sent all the same.
+        // Fractions are invalid, but some servers send them.
         let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
         if !whole.is_empty()
             && [whole, fraction].iter().all(|t| t.bytes().all(|b| b.is_ascii_digit()))
@@ -29,7 +29,7 @@ impl RetryAfter {
         date(text).map(Self::Date)
     }
 
-    /// From `wall_ns` (since the Unix epoch) on, whole seconds, rounded up; 0 for a date that has passed.
+    /// Whole seconds from `wall_ns` (since the Unix epoch), rounded up; 0 for a past date.
     #[must_use]
     pub const fn seconds_from(self, wall_ns: u64) -> u64 {
         match self {
@@ -39,7 +39,7 @@ impl RetryAfter {
     }
 }
 
-/// A date as seconds after the Unix epoch.
+/// A date as seconds since the Unix epoch.
 fn date(text: &str) -> Option<u64> {
     http_date(text).or_else(|| {
         let date = jiff::fmt::rfc2822::parse(text).ok()?;
@@ -80,7 +80,7 @@ fn month_of(part: &str) -> Option<i8> {
     Some(place as i8 + 1)
 }
 
-/// Two digits are of this century or of the last one.
+/// Two-digit years are 1970 to 2069.
 fn year_of(part: &str) -> Option<i16> {
     let year: i16 = part.parse().ok()?;
     Some(match (part.len(), year) {
@@ -93,7 +93,7 @@ fn year_of(part: &str) -> Option<i16> {
 fn clock(part: &str) -> Option<(i8, i8, i8)> {
     let mut numbers = part.split(':').map(|number| number.parse::<i8>().ok());
     let (hour, minute) = (numbers.next()??, numbers.next()??);
-    // A leap second is the one before it.
+    // A leap second counts as second 59.
     let second = numbers.next().unwrap_or(Some(0))?.min(59);
     numbers.next().is_none().then_some((hour, minute, second))
 }
@@ -103,13 +103,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_three_forms_of_a_date_are_one_moment() {
+    fn all_three_forms_of_a_date_are_equal() {
         for text in [
             "Sun, 06 Nov 1994 08:49:37 GMT",
             "Sunday, 06-Nov-94 08:49:37 GMT",
             "Sun Nov  6 08:49:37 1994",
             " Sun, 6 Nov 1994 08:49:37 UTC ",
-            // A wrong day of the week changes nothing; another zone does.
+            // A wrong weekday is ignored; a time zone is not.
             "Mon, 06 Nov 1994 08:49:37 GMT",
             "Sun, 06 Nov 1994 09:49:37 +0100",
         ] {
@@ -118,7 +118,7 @@ mod tests {
         let at = RetryAfter::Date(784_111_777);
         assert_eq!(at.seconds_from(784_111_770 * SECOND_NS), 7);
         assert_eq!(at.seconds_from(784_111_769 * SECOND_NS + 1), 8, "rounded up");
-        assert_eq!(at.seconds_from(784_111_900 * SECOND_NS), 0, "it has passed");
+        assert_eq!(at.seconds_from(784_111_900 * SECOND_NS), 0, "a past date");
         let old = RetryAfter::parse("Thu, 01 Jan 1931 00:00:00 GMT");
         assert_eq!(old, Some(RetryAfter::Date(0)));
     }
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_nothing() {
+    fn other_values_are_refused() {
         for text in [
             "",
             "soon",

@@ -1,4 +1,4 @@
-//! Exchanges with answers of every kind, in pieces of every size.
+//! Exchanges with responses of every kind, split at every byte.
 use super::*;
 use flate2::{Compression, write::GzEncoder};
 
@@ -18,7 +18,7 @@ fn join(head: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-/// Feeds `bytes` whole, then split at every byte; all must give the same response.
+/// Feeds `bytes` whole, then split at every byte: the response must be the same.
 fn at_every_split(bytes: &[u8]) -> Response {
     let whole = get().handle_bytes(bytes).unwrap().expect("complete");
     for split in 0..bytes.len() {
@@ -38,7 +38,7 @@ fn at_every_split(bytes: &[u8]) -> Response {
 }
 
 #[test]
-fn requests_are_written_whole() {
+fn requests_are_encoded_completely() {
     let text = String::from_utf8(get().take_output()).unwrap();
     assert!(text.starts_with("GET /markets?limit=1 HTTP/1.1\r\n"), "{text}");
     assert!(text.contains("host: venue.test:8080\r\n"), "{text}");
@@ -176,12 +176,12 @@ fn interim_answers_are_skipped_and_others_are_returned_as_they_are() {
 }
 
 #[test]
-fn the_verdict_on_keep_alive() {
+fn keep_alive_follows_the_response() {
     let keeps = |bytes: &[u8]| get().handle_bytes(bytes).unwrap().unwrap().keep_alive;
     assert!(keeps(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n."));
     assert!(!keeps(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\n."));
     assert!(!keeps(b"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\n."));
-    // Unasked bytes behind the answer.
+    // Unexpected bytes after the response.
     assert!(!keeps(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n.HTTP/1.1 200 OK\r\n"));
 }
 
@@ -219,9 +219,9 @@ fn a_head_is_too_large_whole_and_in_pieces() {
     assert_eq!(result.last().unwrap().unwrap_err(), HttpError::HeadTooLarge);
 }
 
-/// Trailers up to their bound, each cut in its middle, so that something is always left unread.
+/// Trailers up to their limit, each split, so that unread input always remains.
 #[test]
-fn the_framing_of_a_body_does_not_pile_up() {
+fn consumed_framing_is_dropped() {
     let mut exchange = get();
     let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n.\r\n0\r\na:";
     assert!(exchange.handle_bytes(head).unwrap().is_none());
@@ -236,7 +236,7 @@ fn the_framing_of_a_body_does_not_pile_up() {
 }
 
 #[test]
-fn an_early_end_is_told_apart_from_no_answer() {
+fn an_early_end_differs_from_no_response() {
     assert_eq!(get().handle_eof().unwrap_err(), HttpError::ClosedBeforeAnswer);
     for part in [
         "HTTP/1.1 200",
@@ -299,17 +299,17 @@ fn answer(status: &str, headers: &str) -> Response {
 }
 
 #[test]
-fn redirects_lead_where_they_say_and_change_the_method_as_the_standard_says() {
-    let asked = "http://venue.test:8080/markets?limit=1";
+fn redirects_are_resolved_and_change_the_method_as_in_the_standard() {
+    let requested = "http://venue.test:8080/markets?limit=1";
     let moved = answer("301 Moved", "Location: ./other\r\n");
-    assert_eq!(moved.redirect(asked).as_deref(), Some("http://venue.test:8080/other"));
-    assert_eq!(answer("301 Moved", "").redirect(asked), None);
-    assert_eq!(answer("304 Not Modified", "Location: /x\r\n").redirect(asked), None);
+    assert_eq!(moved.redirect(requested).as_deref(), Some("http://venue.test:8080/other"));
+    assert_eq!(answer("301 Moved", "").redirect(requested), None);
+    assert_eq!(answer("304 Not Modified", "Location: /x\r\n").redirect(requested), None);
     let written = |request: &Request| {
         let text = Exchange::new(request, LIMIT).unwrap().take_output();
         String::from_utf8(text).unwrap()
     };
-    let post = Request::post_json(asked, b"[1]".to_vec()).header("x-key", "k");
+    let post = Request::post_json(requested, b"[1]".to_vec()).header("x-key", "k");
     for (status, method) in [(301, "GET"), (302, "GET"), (303, "GET"), (307, "POST"), (308, "POST")]
     {
         let text = written(&post.redirected(status, "http://venue.test:8080/x".into()));
@@ -318,22 +318,22 @@ fn redirects_lead_where_they_say_and_change_the_method_as_the_standard_says() {
         assert_eq!(text.contains("content-type"), method == "POST", "{text}");
         assert_eq!(text.ends_with("\r\n\r\n[1]"), method == "POST", "{text}");
     }
-    let put = Request::new(Method::PUT, asked, b"[2]".to_vec());
+    let put = Request::new(Method::PUT, requested, b"[2]".to_vec());
     assert!(put.is_idempotent() && !post.is_idempotent());
-    assert!(written(&put.redirected(302, asked.into())).starts_with("PUT /markets"));
-    assert!(written(&put.redirected(303, asked.into())).starts_with("GET /markets"));
-    let head = Request::new(Method::HEAD, asked, Vec::new());
-    let text = written(&head.redirected(303, asked.into()));
+    assert!(written(&put.redirected(302, requested.into())).starts_with("PUT /markets"));
+    assert!(written(&put.redirected(303, requested.into())).starts_with("GET /markets"));
+    let head = Request::new(Method::HEAD, requested, Vec::new());
+    let text = written(&head.redirected(303, requested.into()));
     assert!(text.starts_with("HEAD /markets") && !text.contains("content-length"), "{text}");
     let mut exchange = Exchange::new(&head, LIMIT).unwrap();
     let response = exchange.handle_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n");
     assert!(response.unwrap().unwrap().body.is_empty(), "an answer to HEAD has no body");
-    let delete = Request::new(Method::DELETE, asked, Vec::new());
+    let delete = Request::new(Method::DELETE, requested, Vec::new());
     assert!(written(&delete).starts_with("DELETE /markets"));
 }
 
 #[test]
-fn pauses_are_seconds_or_dates_and_only_where_they_are_asked_for() {
+fn pauses_are_seconds_or_dates_of_429_and_503_only() {
     let wall_ns = 1_445_412_470 * SECOND_NS;
     let date = "Retry-After: Wed, 21 Oct 2015 07:28:00 GMT\r\n";
     assert_eq!(answer("503 Busy", date).pause_ns(wall_ns), Some(10 * SECOND_NS));
@@ -344,7 +344,7 @@ fn pauses_are_seconds_or_dates_and_only_where_they_are_asked_for() {
     assert_eq!(answer("200 OK", "Retry-After: 3\r\n").pause_ns(0), None);
 }
 
-/// Feeds `front`, then `more` again and again; the error that ends it, and how many bytes that took.
+/// Feeds `front`, then `more` repeatedly; returns the error that ends it and the number of bytes fed.
 fn flooded(front: &[u8], more: &[u8]) -> (HttpError, usize) {
     let mut exchange = get();
     assert!(exchange.handle_bytes(front).unwrap().is_none());
@@ -358,9 +358,9 @@ fn flooded(front: &[u8], more: &[u8]) -> (HttpError, usize) {
     panic!("{} bytes are taken and there is no end", 10_000 * more.len());
 }
 
-/// Each of these goes on without an end and without a byte of body.
+/// Each continues without end and without body bytes.
 #[test]
-fn what_is_no_body_has_a_bound_too() {
+fn heads_and_framing_are_bounded() {
     let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".as_slice();
     let trailers = [chunked, b"2\r\n{}\r\n0\r\n"].concat();
     let extension = [b"1;".as_slice(), &b"x".repeat(1000), b"\r\na\r\n"].concat();
@@ -377,7 +377,7 @@ fn what_is_no_body_has_a_bound_too() {
         let (error, bytes) = flooded(front, &more);
         assert!(bytes <= 2 * (HTTP_HEAD_BYTES_MAX + 2 * LIMIT), "{error}: {bytes} bytes");
     }
-    // A few of them are in order.
+    // A few of them are valid.
     let mut exchange = get();
     let hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".repeat(3);
     let answer = [&hints[..], b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"].concat();
@@ -385,7 +385,7 @@ fn what_is_no_body_has_a_bound_too() {
 }
 
 #[test]
-fn a_redirect_names_its_target_on_one_line() {
+fn a_redirect_shows_its_target_on_one_line() {
     let head =
         "HTTP/1.1 302 Found\r\nLocation: http://elsewhere.test/x\r\nContent-Length: 0\r\n\r\n";
     let response = get().handle_bytes(head.as_bytes()).unwrap().unwrap();

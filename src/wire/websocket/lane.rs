@@ -1,68 +1,67 @@
-//! Which bytes of a stream are whole text frames that can be read where they lie.
+//! Scanner for whole text frames that can be read in place.
 //!
-//! Runs on:  shards (pure). Owns: a frame that arrives in pieces.
-//! Bounds:   `FRAME_BYTES_MAX` a frame, whose memory is touched as its bytes arrive; what was kept for one beyond
-//!           `LARGE_FRAME_BYTES` is given away. `CONTROL_FRAMES_PER_READ_MAX` frames a read that say nothing
-//!           (pings, pongs, empty ones); `FRAGMENT_BYTES_MIN` a fragment beyond `FRAGMENTS_FREE`.
+//! Runs on:  shards (pure). Owns: a partly received frame.
+//! Bounds:   `FRAME_BYTES_MAX` per frame, whose memory is touched as its bytes arrive and, beyond `LARGE_FRAME_BYTES`,
+//!           given away with it. `CONTROL_FRAMES_PER_READ_MAX` frames without content (pings, pongs, empty frames) per
+//!           read; `FRAGMENT_BYTES_MIN` per fragment beyond `FRAGMENTS_FREE`.
 //!
-//! A market feed is text frames, unmasked and unfragmented, and now and then something else. Those
-//! are taken here, without a copy where they lie whole in one read; every byte of anything else is
-//! passed on to the full WebSocket implementation, which alone knows what a violation is. Both see
-//! frames in the order of the stream. Compared with that implementation alone in `websocket/tests.rs`.
+//! A market feed is mostly unmasked, unfragmented text frames. Those are read here, without a copy if they are whole in
+//! one read; all other bytes go, in stream order, to tungstenite, which also judges protocol violations.
+//! `websocket/tests.rs` compares the result with tungstenite alone.
 use crate::base::limits::{
     CONTROL_FRAMES_PER_READ_MAX, FRAGMENT_BYTES_MIN, FRAGMENTS_FREE, FRAME_BYTES_MAX,
     LARGE_FRAME_BYTES,
 };
 
-/// Longest header looked at: two bytes and a length of eight. A mask is a violation anyway.
+/// Longest unmasked header: two bytes and a length of eight. A mask is a violation.
 const HEADER_BYTES_MAX: usize = 10;
 /// Final, text, no reserved bit.
 const WHOLE_TEXT: u8 = 0x81;
 
-/// What comes next in the stream.
+/// Next part of the stream.
 #[derive(Debug)]
 pub(super) enum Piece<'a> {
-    /// A whole text frame's payload; not yet checked to be UTF-8.
+    /// A whole text frame's payload; UTF-8 is not yet checked.
     Text(&'a [u8]),
-    /// The same, longer than [`LARGE_FRAME_BYTES`] and gathered from several reads.
+    /// A payload longer than [`LARGE_FRAME_BYTES`], assembled from several reads.
     Large(Vec<u8>),
-    /// Bytes for the full implementation.
+    /// Bytes for tungstenite.
     Other(&'a [u8]),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Before a frame's first byte, or within its header, of which `len` bytes are kept.
+    /// Before or within a frame's header.
     Header,
-    /// Within a text frame that is gathered.
+    /// Within a text frame that is assembled.
     Gather { left: usize },
-    /// Within a frame that is passed on.
+    /// Within a frame for tungstenite.
     Pass { left: u64 },
-    /// Everything is passed on for good.
+    /// All further bytes are for tungstenite.
     GivenUp,
-    /// The connection is to be closed: nothing more is read, and this is why.
+    /// Too many frames without content: nothing more is read. The value describes them.
     Flooded(&'static str),
 }
 
-/// Follows the frames of one stream.
+/// Frame scanner of one stream.
 #[derive(Debug)]
 pub(super) struct Lane {
     state: State,
     header: [u8; HEADER_BYTES_MAX],
     header_len: usize,
-    /// A fragmented message has begun and not ended.
+    /// Within a fragmented message.
     fragmented: bool,
-    /// Fragments of that message, and what they announced, bytes.
+    /// Fragments of that message, and their announced length, bytes.
     fragments: usize,
     fragment_bytes: u64,
-    /// Payload of the frame that is passed on, bytes.
+    /// Payload of the current frame for tungstenite, bytes.
     passing_bytes: u64,
-    /// Frames of this read that say nothing.
+    /// Frames without content in this read.
     empty_frames: usize,
     gathered: Vec<u8>,
 }
 
-/// What a header says.
+/// A parsed header.
 struct Header {
     bytes: usize,
     payload: u64,
@@ -83,13 +82,13 @@ impl Lane {
         }
     }
 
-    /// Another read begins.
+    /// A new read begins.
     #[inline]
     pub(super) const fn begin_read(&mut self) {
         self.empty_frames = 0;
     }
 
-    /// What the server floods the connection with, if it does.
+    /// Description of the flood, if the server floods the connection.
     #[inline]
     pub(super) const fn flood(&self) -> Option<&'static str> {
         match self.state {
@@ -98,7 +97,7 @@ impl Lane {
         }
     }
 
-    /// Bytes that have come of messages that have begun and not ended: what they take of memory.
+    /// Memory of incomplete messages: bytes received of them.
     pub(super) fn unfinished_bytes(&self) -> usize {
         let (announced, left) = match self.state {
             State::Gather { .. } => return self.gathered.len(),
@@ -110,7 +109,7 @@ impl Lane {
         usize::try_from(announced.saturating_sub(left)).unwrap_or(usize::MAX)
     }
 
-    /// Counts a frame that says nothing.
+    /// Counts a frame without content.
     const fn count_empty(&mut self) {
         self.empty_frames += 1;
         if self.empty_frames > CONTROL_FRAMES_PER_READ_MAX {
@@ -118,7 +117,7 @@ impl Lane {
         }
     }
 
-    /// Counts a fragment of a message, the last one too.
+    /// Counts a fragment, the last one included.
     fn count_fragment(&mut self, payload_bytes: u64, last: bool) {
         self.fragments += 1;
         self.fragment_bytes = self.fragment_bytes.saturating_add(payload_bytes);
@@ -131,19 +130,18 @@ impl Lane {
         }
     }
 
-    /// Bytes of memory kept for the next frame that arrives in pieces.
+    /// Capacity kept for the next partial frame, bytes.
     #[cfg(test)]
-    pub(super) fn kept_bytes(&self) -> usize {
+    pub(super) fn retained_bytes(&self) -> usize {
         self.gathered.capacity()
     }
 
-    /// From now on everything is passed on.
+    /// All further bytes are for tungstenite.
     pub(super) fn give_up(&mut self) {
         self.state = State::GivenUp;
     }
 
-    /// Takes the next piece from the front of `bytes`; `None` when they are used up. Call it again
-    /// until then: a piece says nothing about what follows it.
+    /// Takes the next token from the front of `bytes`; `None` when they are used up. Must be called until then.
     #[inline]
     pub(super) fn next<'s, 'b: 's>(&'s mut self, bytes: &mut &'b [u8]) -> Option<Piece<'s>> {
         loop {
@@ -197,8 +195,8 @@ impl Lane {
         }
     }
 
-    /// Reads a header that may be split, and decides who gets the frame. Gives the header's bytes
-    /// that are to be passed on, 0 for a frame that is gathered; `None` when more bytes are needed.
+    /// Reads a header, which may be split, and decides who handles the frame. Returns the number of header bytes for
+    /// tungstenite, 0 for an assembled frame; `None` if more bytes are needed.
     fn on_header(&mut self, bytes: &mut &[u8]) -> Option<usize> {
         let header = loop {
             if let Some(header) = self.parsed_header() {
@@ -217,13 +215,13 @@ impl Lane {
                 self.state = State::GivenUp;
             } else {
                 self.gathered.clear();
-                // Reserved at once, so that nothing is copied; the kernel gives pages as bytes are written to them.
+                // Reserved at once to avoid copies; the kernel provides pages as they are written.
                 self.gathered.reserve_exact(header.payload as usize);
                 self.state = State::Gather { left: header.payload as usize };
                 return Some(0);
             }
         } else {
-            // After a close nothing is text any more; what is no valid header is not ours to judge.
+            // After a close no text frame may follow; invalid headers are left to tungstenite.
             let known = matches!(opcode, 0..=2 | 8..=10) && first & 0x70 == 0 && !masked;
             self.state = match opcode {
                 _ if !known => State::GivenUp,
@@ -249,7 +247,7 @@ impl Lane {
         Some(header.bytes)
     }
 
-    /// The header in `self.header`, once it is complete.
+    /// The header, if complete.
     fn parsed_header(&self) -> Option<Header> {
         let have = &self.header[..self.header_len];
         let (_, length) = (have.first()?, have.get(1)?);
@@ -262,7 +260,7 @@ impl Lane {
     }
 }
 
-/// The payload of the whole text frame at the front of `bytes`, if one lies there.
+/// Payload of the whole text frame at the front of `bytes`, if there is one.
 #[inline]
 fn whole_text<'a>(bytes: &mut &'a [u8], fragmented: bool) -> Option<&'a [u8]> {
     let &[first, length, ..] = *bytes else { return None };
@@ -272,7 +270,7 @@ fn whole_text<'a>(bytes: &mut &'a [u8], fragmented: bool) -> Option<&'a [u8]> {
     let (start, len) = match length {
         0..=125 => (2, usize::from(length)),
         126 => (4, usize::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?))),
-        // Masked, or as long as several reads.
+        // Masked, or longer than one read.
         _ => return None,
     };
     let payload = bytes.get(start..start + len)?;

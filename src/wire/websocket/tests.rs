@@ -1,4 +1,4 @@
-//! The lane of text frames beside tungstenite alone: whatever the bytes, both deliver the same.
+//! Comparison of the text frame scanner with tungstenite alone: equal output for all input.
 //!
 //! More cases: `PROPTEST_CASES=200000 cargo test --release --lib websocket`.
 use super::*;
@@ -21,7 +21,7 @@ fn show(message: Incoming<'_>) -> String {
     }
 }
 
-/// What tungstenite alone makes of the pieces; `close_at` is the piece before which we close.
+/// Output of tungstenite alone; `close_at` is the part before which the client closes.
 fn alone(pieces: &[&[u8]], close_at: Option<usize>) -> Outcome {
     let mut socket = WebSocket::from_raw_socket(Memory::default(), Role::Client, Some(config()));
     let mut messages = Vec::new();
@@ -59,7 +59,7 @@ fn with_lane(pieces: &[&[u8]], close_at: Option<usize>) -> Outcome {
 }
 
 fn unmasked(mut outcome: Outcome) -> Outcome {
-    // Client frames are masked at random: lift the mask.
+    // Client frames have a random mask: remove it.
     let mut plain = Vec::new();
     let mut rest = &outcome.output[..];
     while let [first, length, a, b, c, d, tail @ ..] = rest {
@@ -77,7 +77,7 @@ fn frame_bytes(first: u8, payload: &[u8], long: bool) -> Vec<u8> {
     let mut bytes = text_frame(payload);
     bytes[0] = first;
     if long && payload.len() < 126 {
-        // Longer than need be.
+        // Longer length form than needed.
         bytes = [&[first, 126], &(payload.len() as u16).to_be_bytes()[..], payload].concat();
     }
     bytes
@@ -157,7 +157,7 @@ fn every_split_of_a_stream_delivers_the_same() {
 }
 
 #[test]
-fn the_memory_of_a_large_frame_is_given_away() {
+fn the_memory_of_a_large_frame_moves_to_the_caller() {
     let socket = WebSocket::from_raw_socket(Memory::default(), Role::Client, Some(config()));
     let mut socket = ClientSocket { socket, lane: Lane::new(), early: Vec::new(), pongs: 0 };
     let bytes = text_frame(&vec![b'x'; 2_000_000]);
@@ -170,5 +170,5 @@ fn the_memory_of_a_large_frame_is_given_away() {
         read.unwrap();
     }
     assert_eq!(large, 2_000_000);
-    assert!(socket.lane.kept_bytes() == 0, "{} bytes are kept", socket.lane.kept_bytes());
+    assert!(socket.lane.retained_bytes() == 0, "{} bytes are kept", socket.lane.retained_bytes());
 }

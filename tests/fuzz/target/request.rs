@@ -67,7 +67,7 @@ fn run(input: &[u8]) -> u64 {
     let plan = route::plan(&head, true);
     let plan = match &plan {
         Plan::Recycle(connection) => connection.to_string(),
-        Plan::Answer(answer) => {
+        Plan::Response(answer) => {
             assert!(matches!(answer.status, 200 | 400 | 403 | 404 | 405));
             format!("{}", answer.status)
         }

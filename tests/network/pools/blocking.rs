@@ -34,7 +34,7 @@ fn threads_outside_of_the_engine_ask_and_block() {
     let handle = pools.handle();
     assert_eq!(kind_of(handle.get("test", "/slow")), "timeout");
     let unknown = handle.get("other", "/").unwrap_err();
-    assert_eq!(unknown.to_string(), "there is no service called `other`");
+    assert_eq!(unknown.to_string(), "there is no service named `other`");
     assert_eq!(handle.post_json("test", "/post", b"{}".to_vec()).unwrap().body, b"/post");
     let report = handle.reports().unwrap().remove(0);
     assert_eq!((report.requests, report.failed), (202, 1));

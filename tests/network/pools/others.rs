@@ -2,7 +2,7 @@
 //!
 //! Each test says that it is skipped where its server is missing; CI installs both.
 use super::*;
-use ringbook::pool::line::Message;
+use ringbook::pool::connection::Message;
 use std::io::{BufRead as _, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;

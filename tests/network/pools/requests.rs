@@ -240,8 +240,8 @@ fn the_rate_is_kept_and_retry_after_is_obeyed() {
         assert_eq!(pool.get("/busy").await.unwrap().status, 503);
         let started = Instant::now();
         let error = pool.get("/").await.unwrap_err();
-        assert!(matches!(error, PoolError::RateLimited { asked_for: true, .. }), "{error}");
-        assert!(started.elapsed() < Duration::from_millis(500), "reported at once");
+        assert!(matches!(error, PoolError::RateLimited { by_service: true, .. }), "{error}");
+        assert!(started.elapsed() < Duration::from_millis(500), "told at once");
         assert_eq!(pool.report().errors.get("rate_limited"), Some(&1));
     });
 }

@@ -3,7 +3,7 @@
 //! Repeat a run with `RINGBOOK_POOL_SEED`; the seed is printed.
 use ringbook::base::random::Random;
 use ringbook::pool::slots::{
-    Acquired, Action, Condition, Lent, Opening, SlotLimits, Slots, Ticket,
+    Acquired, Action, Condition, Lease, Opening, SlotLimits, Slots, Ticket,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::Location;
@@ -66,7 +66,7 @@ struct World {
     open: BTreeSet<u32>,
     /// Those that died on their own.
     dead: BTreeSet<u32>,
-    held: BTreeMap<u32, Lent<u32>>,
+    held: BTreeMap<u32, Lease<u32>>,
     opening: Vec<Opening>,
     waiting: BTreeMap<Ticket, u64>,
     outage: bool,
@@ -142,9 +142,9 @@ impl World {
                 }
             }
             Event::Probe => {
-                if let Some(lent) = self.slots.lend_for_probe(self.now_ns, Location::caller()) {
+                if let Some(lease) = self.slots.lease_for_probe(self.now_ns, Location::caller()) {
                     self.tally.probes += 1;
-                    self.hold(lent);
+                    self.hold(lease);
                 }
                 self.later(30 * S, Event::Probe);
             }
@@ -161,7 +161,7 @@ impl World {
                 self.later(ns, Event::OutageBegins);
             }
             Event::Opened => self.open_one(),
-            Event::Done(connection) => self.give_back(connection),
+            Event::Done(connection) => self.return_connection(connection),
             Event::GoesAway(ticket) => {
                 if self.waiting.remove(&ticket).is_some() {
                     self.tally.went_away += 1;
@@ -180,11 +180,11 @@ impl World {
         let acquired =
             self.slots.acquire(now_ns, deadline_ns, place, |connection| !dead.contains(connection));
         match acquired {
-            Acquired::Ready(lent) => {
+            Acquired::Ready(lease) => {
                 assert!(self.waiting.is_empty(), "somebody was overtaken");
-                assert!(!self.dead.contains(&lent.connection), "it was looked at and dead");
+                assert!(!self.dead.contains(&lease.connection), "it was checked and dead");
                 self.tally.served += 1;
-                self.hold(lent);
+                self.hold(lease);
             }
             Acquired::Wait(ticket) => {
                 self.waiting.insert(ticket, now_ns);
@@ -198,28 +198,28 @@ impl World {
         self.act();
     }
 
-    fn hold(&mut self, lent: Lent<u32>) {
+    fn hold(&mut self, lease: Lease<u32>) {
         // Mostly some milliseconds, sometimes seconds, and now and then somebody forgets it.
         let ns = match self.random.below(10_000) {
             0 => 90 * S,
             1..20 => self.random.below(5 * S),
             _ => MS + self.random.below(100 * MS),
         };
-        let connection = lent.connection;
+        let connection = lease.connection;
         assert!(self.open.contains(&connection), "{connection} was closed");
-        assert!(self.held.insert(connection, lent).is_none(), "{connection} was lent twice");
+        assert!(self.held.insert(connection, lease).is_none(), "{connection} was leased twice");
         self.later(ns, Event::Done(connection));
     }
 
-    fn give_back(&mut self, connection: u32) {
-        let lent = self.held.remove(&connection).expect("it is held");
+    fn return_connection(&mut self, connection: u32) {
+        let lease = self.held.remove(&connection).expect("it is held");
         let condition = match self.random.below(1000) {
             0..10 => Condition::Broken,
             10..15 => Condition::Spent,
             _ if self.dead.contains(&connection) => Condition::Broken,
             _ => Condition::Reusable,
         };
-        self.slots.release(lent, condition, self.now_ns);
+        self.slots.release(lease, condition, self.now_ns);
     }
 
     fn open_one(&mut self) {
@@ -245,13 +245,13 @@ impl World {
                     assert!(self.open.remove(&connection), "{connection} was closed twice");
                     self.dead.remove(&connection);
                 }
-                Action::Serve(ticket, lent) => {
+                Action::Serve(ticket, lease) => {
                     let (first, since_ns) = self.waiting.pop_first().expect("somebody waits");
                     assert_eq!(ticket, first, "first come, first served");
                     let waited_ns = self.now_ns - since_ns;
                     self.tally.longest_wait_ns = self.tally.longest_wait_ns.max(waited_ns);
                     self.tally.served += 1;
-                    self.hold(lent);
+                    self.hold(lease);
                 }
                 Action::Fail(ticket, refusal) => {
                     self.waiting.remove(&ticket).expect("nobody is refused twice");
@@ -284,7 +284,7 @@ impl World {
                 self.open_one();
             }
             if let Some(connection) = self.held.keys().next().copied() {
-                self.give_back(connection);
+                self.return_connection(connection);
             }
             self.act();
         }

@@ -1,6 +1,6 @@
 //! Pools of WebSockets, against a server made of tungstenite on std threads.
 use super::*;
-use ringbook::pool::line::Message;
+use ringbook::pool::connection::Message;
 use ringbook::pool::statistics::HealthState;
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! One market of the catalogue: its fields as they come, and the verdict on it.
+//! One catalog market: its fields and its classification.
 //!
 //! Runs on:  the control core (pure).
 use super::super::resolution;
@@ -10,7 +10,7 @@ use crate::market::info::{Closed, MarketInfo, Outcome};
 use crate::venue::skip::{SkipReason, Skipped};
 use sonic_rs::{JsonValueTrait, LazyValue};
 
-/// What an event says about its markets.
+/// Event fields that apply to its markets.
 #[derive(Debug, Default)]
 pub(super) struct Event {
     title: String,
@@ -26,15 +26,15 @@ impl Event {
     }
 }
 
-/// The fields that matter; whatever is missing or unreadable has its default.
+/// Fields used; a missing or unreadable one has its default.
 #[derive(Debug, Default)]
 pub(super) struct Entry {
     ticker: Option<(MarketId, TokenId)>,
     status: Option<Status>,
-    /// As the venue writes it, where it is not known.
+    /// The `status` text, if it is unknown.
     status_text: String,
     result: Option<String>,
-    /// What YES pays; once in dollars, once in cents (until 2026-03).
+    /// Payout of YES: `settlement_value_dollars`, or `settlement_value` in cents (until 2026-03).
     settles_at: Option<Price>,
     settles_at_cents: Option<Price>,
     title: String,
@@ -50,19 +50,19 @@ enum Status {
     Over,
 }
 
-/// What is done with an entry.
+/// Classification of an entry.
 #[derive(Debug)]
-pub(super) enum Verdict {
-    /// It is not over.
+pub(super) enum Classified {
+    /// Tradable now or later.
     Listed(Box<Listed>),
-    /// It is.
+    /// Trading is over.
     Closed(Closed),
-    /// It cannot be used.
+    /// Unusable.
     Skip(Skipped),
 }
 
 impl Entry {
-    /// One pass over the object's keys; unknown ones are passed over.
+    /// One pass over the object's keys; unknown keys are ignored.
     pub(super) fn read(object: &LazyValue<'_>) -> Self {
         let mut entry = Self::default();
         for (key, value) in object.clone().into_object_iter().into_iter().flatten().flatten() {
@@ -94,9 +94,9 @@ impl Entry {
         entry
     }
 
-    pub(super) fn judge(self, event: &Event) -> Verdict {
+    pub(super) fn judge(self, event: &Event) -> Classified {
         let Some((market, token)) = self.ticker else {
-            return Verdict::Skip(Skipped::new(None, &self.title, SkipReason::BadId));
+            return Classified::Skip(Skipped::new(None, &self.title, SkipReason::BadId));
         };
         let phase = match self.status {
             Some(Status::Alive(phase)) => phase,
@@ -104,16 +104,16 @@ impl Entry {
                 let result = self.result.as_deref();
                 let settles_at = self.settles_at.or(self.settles_at_cents);
                 let resolution = resolution(token, result, settles_at);
-                return Verdict::Closed(Closed { market, resolution });
+                return Classified::Closed(Closed { market, resolution });
             }
             None => {
                 let status = format!("status {}", self.status_text);
                 let reason = SkipReason::UnknownStatus;
-                return Verdict::Skip(Skipped::new(Some(market), &status, reason));
+                return Classified::Skip(Skipped::new(Some(market), &status, reason));
             }
         };
         let opens = phase == MarketPhase::Initialized;
-        Verdict::Listed(Box::new(Listed {
+        Classified::Listed(Box::new(Listed {
             opens_wall_ns: self.open_wall_ns.filter(|_| opens),
             status: phase,
             info: MarketInfo {
@@ -130,8 +130,8 @@ impl Entry {
         }))
     }
 
-    /// The title, and what YES stands for where the title does not say it. The venue calls a
-    /// market's title deprecated; the event's takes its place.
+    /// The title, followed by the meaning of YES unless the title contains it. A market's `title` is deprecated by the
+    /// venue; the event's replaces it.
     fn question(&self, event: &Event) -> String {
         let title = if self.title.is_empty() { &event.title } else { &self.title };
         let yes = self.yes_sub_title.as_str();
@@ -144,14 +144,14 @@ impl Entry {
     }
 }
 
-/// A ticker is market and token at once; what fits neither id is refused.
+/// A ticker is both market and token id; `None` if it fits neither.
 fn ids(ticker: &str) -> Option<(MarketId, TokenId)> {
     MarketId::new(ticker).zip(TokenId::new(ticker))
 }
 
-/// Markets say other words than the filters that find them; both are understood.
-fn status(word: &str) -> Option<Status> {
-    Some(match word {
+/// Market statuses differ from the `status` query filters; both are accepted.
+fn status(name: &str) -> Option<Status> {
+    Some(match name {
         "initialized" | "unopened" => Status::Alive(MarketPhase::Initialized),
         "active" | "open" => Status::Alive(MarketPhase::Active),
         "inactive" | "paused" => Status::Alive(MarketPhase::Inactive),
@@ -160,7 +160,7 @@ fn status(word: &str) -> Option<Status> {
     })
 }
 
-/// The smallest step of any range of prices.
+/// Smallest step of any price range.
 fn smallest_step(ranges: &LazyValue<'_>) -> Option<Price> {
     let steps = entries(ranges).filter_map(|range| {
         let step = range.get("step")?;
@@ -174,13 +174,13 @@ fn text(value: &LazyValue<'_>) -> Option<String> {
     value.as_str().map(|text| cut(text).to_owned())
 }
 
-/// Cut at a character's end.
+/// Cut at a character boundary.
 fn cut(text: &str) -> &str {
     &text[..text.floor_char_boundary(limits::CATALOGUE_TEXT_BYTES_MAX)]
 }
 
-/// Nanoseconds since 1970 of `2026-08-07T06:46:28.97871Z`; `None` before 1970 (the venue writes
-/// the year 1 for "never"), after 2554 and for anything else.
+/// Nanoseconds since 1970 of `2026-08-07T06:46:28.97871Z`; `None` before 1970 (the venue writes the year 1 for
+/// "never"), after 2554 and for other forms.
 pub(super) fn wall_ns(value: &LazyValue<'_>) -> Option<u64> {
     let timestamp: jiff::Timestamp = value.as_str()?.parse().ok()?;
     u64::try_from(timestamp.as_nanosecond()).ok()

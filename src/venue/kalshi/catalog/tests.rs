@@ -1,4 +1,4 @@
-//! Answers in the forms of kalshi/protocol.md, 4, and a walk over recorded ones where they exist.
+//! Responses in the forms of kalshi/protocol.md, 4, and recorded ones where they exist.
 use super::*;
 use crate::base::id::TokenId;
 use crate::base::price::Price;
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 const TICKER: &str = "KXRAIN-26DEC01-T0.5";
 
-/// A market that trades, with further fields, which win over the standard ones when named again.
+/// A market that trades, with further fields, which replace the standard ones of the same name.
 fn market(ticker: &str, more: &str) -> String {
     let mut fields = vec![
         ("ticker", format!("\"{ticker}\"")),
@@ -94,7 +94,7 @@ fn every_shape_is_accepted() {
 }
 
 #[test]
-fn a_phase_decides_where_a_market_goes() {
+fn a_status_decides_the_classification() {
     use MarketPhase::*;
     let opens = Some(1_795_186_800_028_428_000);
     for (status, phase, opens) in [
@@ -113,7 +113,7 @@ fn a_phase_decides_where_a_market_goes() {
     }
     for status in ["closed", "determined", "disputed", "amended", "finalized", "settled"] {
         let won = TokenId::new(TICKER);
-        for (result, winner, word, settles_at) in [
+        for (result, winner, text, settles_at) in [
             (r#""yes""#, won, "yes", Some(1_000_000)),
             (r#""no""#, None, "no", Some(0)),
             (r#""no","settlement_value_dollars":"0.0000""#, None, "no", Some(0)),
@@ -129,9 +129,9 @@ fn a_phase_decides_where_a_market_goes() {
             ("1", None, "", None),
         ] {
             let page = one(&format!("\"result\":{result},\"status\":\"{status}\""));
-            let word = Some(word.to_owned()).filter(|word| !word.is_empty());
+            let text = Some(text.to_owned()).filter(|text| !text.is_empty());
             let settlement_value = settles_at.map(Price);
-            let resolution = Resolution { winner, result: word, settlement_value };
+            let resolution = Resolution { winner, result: text, settlement_value };
             let closed = Closed { market: id(TICKER), resolution };
             assert_eq!(page.closed, [closed], "{status} {result}");
             assert!(page.markets.is_empty() && page.skipped.is_empty(), "{status} {result}");
@@ -188,7 +188,7 @@ fn questions_steps_and_times_come_in_several_forms() {
 }
 
 #[test]
-fn an_event_without_markets_is_skipped_and_spoils_nothing() {
+fn an_event_without_markets_is_skipped_and_affects_no_other() {
     let good = market("GOOD-1", "");
     for bad in [r#""#, r#","markets":null"#, r#","markets":[]"#, r#","contracts":[{"ticker":"A"}]"#]
     {
@@ -203,7 +203,7 @@ fn an_event_without_markets_is_skipped_and_spoils_nothing() {
 }
 
 #[test]
-fn a_bad_entry_is_skipped_with_its_reason_and_spoils_nothing() {
+fn a_bad_entry_is_skipped_with_its_reason_and_affects_no_other() {
     use SkipReason::*;
     let cases = [
         (market(TICKER, r#""status":"surprise""#), Some(TICKER), UnknownStatus),
@@ -235,7 +235,7 @@ fn a_bad_entry_is_skipped_with_its_reason_and_spoils_nothing() {
         let [skipped] = &page.skipped[..] else { panic!("{bad}: {page:?}") };
         assert_eq!((skipped.market, skipped.reason), (None, NoObject), "{bad}");
     }
-    // A key that comes twice, and half of a character outside of the basic plane.
+    // A repeated key, and half of a surrogate pair.
     let odd = [market("A", r#""x":1,"x":2"#), market("B", r#""title":"\ud83d""#)].join(",");
     assert_eq!(read(&event("", &format!("{odd},{good}"))).markets.len(), 3);
     let small = market("kxrain-x_y.5", "");
@@ -243,7 +243,7 @@ fn a_bad_entry_is_skipped_with_its_reason_and_spoils_nothing() {
 }
 
 #[test]
-fn an_answer_that_is_no_catalogue_is_an_error() {
+fn a_response_of_another_shape_is_an_error() {
     let offset = |body: &str| match parse_events_page(body.as_bytes()) {
         Err(CatalogError::NotJson { offset }) => offset,
         other => panic!("{body}: {other:?}"),
@@ -274,11 +274,11 @@ fn an_answer_that_is_no_catalogue_is_an_error() {
         assert!(matches!(error, CatalogError::UnknownShape { .. }), "{body}: {error}");
     }
     let error = parse_events_page(b"{\"error\":1}").unwrap_err().to_string();
-    assert_eq!(error, "catalogue: no events or markets: {\"error\":1}");
+    assert_eq!(error, "catalog: no events or markets: {\"error\":1}");
 }
 
 #[test]
-fn the_exchange_says_whether_it_works() {
+fn the_exchange_status_is_read() {
     let read = |body: &str| parse_exchange_status(body.as_bytes());
     let status = read(
         r#"{"exchange_active":true,"trading_active":false,"exchange_estimated_resume_time":"2026-11-26T10:00:00Z",
@@ -372,7 +372,7 @@ fn recorded_answers_are_read() {
         eprintln!("note: no recordings beside this clone; skipped");
         return;
     };
-    // What sources wrapped around their recordings.
+    // Wrappers that sources put around their recordings.
     const WRAPPERS: [&str; 3] = ["response", "single", "orderbook"];
     let (mut pages, mut markets, mut states) = (0, 0, 0);
     for folder in [recordings.clone(), recordings.join("rest")] {
@@ -392,7 +392,7 @@ fn recorded_answers_are_read() {
             }
             for body in bodies {
                 if let Ok(page) = parse_events_page(body.as_bytes()) {
-                    // Some asked for events without their markets.
+                    // Some are of events without their markets.
                     let is_bare = |s: &Skipped| s.reason == SkipReason::NoMarkets;
                     assert!(page.skipped.iter().all(is_bare), "{name}: {:?}", page.skipped);
                     for Listed { info, status, .. } in &page.markets {

@@ -1,9 +1,9 @@
-//! Frames in the forms of kalshi/protocol.md, 2 and 3, and what is wrong with others.
+//! Frames in the forms of kalshi/protocol.md, 2 and 3, and invalid ones.
 use super::*;
 use crate::base::price::Quantity;
 use crate::market::book::Level;
 
-/// What a frame was read as, in words.
+/// The decoded frame as text.
 #[derive(Default)]
 struct Seen {
     lines: Vec<String>,
@@ -73,7 +73,7 @@ fn books_are_in_terms_of_yes() {
 }
 
 #[test]
-fn changes_say_by_how_much() {
+fn deltas_are_relative() {
     let delta = |side: &str, ts: &str| {
         format!(
             r#"{{"type":"orderbook_delta","sid":1,"seq":24,"msg":{{"market_ticker":"A-1","market_id":"x","price_dollars":"0.4300","delta_fp":"-100.00","side":"{side}",{ts}}}}}"#
@@ -89,7 +89,7 @@ fn changes_say_by_how_much() {
     assert!(read_frame(&delta("maybe", both))[1].contains("BadValue(\"side\")"));
     let short = r#"{"type":"orderbook_delta","sid":1,"seq":3,"msg":{"market_ticker":"A-1","price_dollars":"0.4300","side":"yes"}}"#;
     let seen = read_frame(short);
-    assert_eq!(seen[0], "1/3", "what is wrong has taken its number all the same");
+    assert_eq!(seen[0], "1/3", "an invalid message has used its number");
     assert!(seen[1].contains("Missing(\"delta_fp\")") && seen[1].contains("A-1"), "{seen:?}");
 }
 
@@ -105,7 +105,7 @@ fn trades_and_tickers_are_in_terms_of_yes() {
 }
 
 #[test]
-fn answers_come_in_every_shape() {
+fn responses_have_several_shapes() {
     for (frame, expected) in [
         (
             r#"{"type":"subscribed","id":2,"msg":{"channel":"orderbook_delta","sid":1}}"#,
@@ -137,7 +137,7 @@ fn answers_come_in_every_shape() {
 }
 
 #[test]
-fn the_life_of_markets_is_news() {
+fn lifecycle_messages_become_updates() {
     let news = |event: &str| {
         let frame = format!(
             r#"{{"type":"market_lifecycle_v2","sid":13,"seq":3,"msg":{{"market_ticker":"INXD-B4487",{event}}}}}"#
@@ -164,16 +164,16 @@ fn the_life_of_markets_is_news() {
         (r#""result":"""#, "None, result: None, settlement_value: None"),
         (r#""settlement_value":"1.0000""#, "None, result: None, settlement_value: None"),
     ] {
-        let said = news(&format!(r#""event_type":"determined",{result}"#));
-        assert!(said.contains(&format!("winner: {how}")), "{result}: {said}");
+        let update = news(&format!(r#""event_type":"determined",{result}"#));
+        assert!(update.contains(&format!("winner: {how}")), "{result}: {update}");
     }
     assert!(news(r#""event_type":"close_date_updated","close_ts":2"#).contains("2000000000"));
-    assert_eq!(news(r#""event_type":"metadata_updated""#), "13/3", "nothing here follows from it");
+    assert_eq!(news(r#""event_type":"metadata_updated""#), "13/3", "nothing relevant changes");
     assert!(news(r#""event_ty":"x""#).contains("Missing"));
 }
 
 #[test]
-fn what_is_not_known_is_counted_and_passed_over() {
+fn unknown_input_is_reported_and_skipped() {
     assert_eq!(read_frame(r#"{"type":"event_fee_update","sid":5,"seq":9,"msg":{}}"#), ["5/9"]);
     assert_eq!(read_frame(r#"{"type":"surprise","msg":{}}"#), [r#"UnknownEvent("surprise")"#]);
     let more = r#"{"type":"trade","sid":1,"seq":1,"sending_ts_ms":5,"msg":{"trade_id":"t","market_ticker":"A","yes_price_dollars":"0.1","count_fp":"1","taker_side":"yes","newness":{"a":[1,{}]},"newness":3}}"#;
@@ -192,7 +192,7 @@ fn what_is_not_known_is_counted_and_passed_over() {
 }
 
 #[test]
-fn what_came_before_is_not_delivered_again() {
+fn a_duplicate_is_not_delivered() {
     let frame = r#"{"type":"orderbook_delta","sid":1,"seq":24,"msg":{"market_ticker":"A","price_dollars":"0.43","delta_fp":"1.00","side":"yes"}}"#;
     let mut seen = Seen { repeated: true, ..Seen::default() };
     Decoder::default().decode(frame, &mut seen);
@@ -200,7 +200,7 @@ fn what_came_before_is_not_delivered_again() {
 }
 
 #[test]
-fn outlines_tell_market_and_number() {
+fn outlines_have_market_and_sequence_number() {
     let mut decoder = Decoder::default();
     let frame = r#"{"msg":{"market_ticker":"A"},"seq":4,"sid":1,"type":"orderbook_delta"}"#;
     let outline = decoder.outline(frame);
@@ -215,7 +215,7 @@ fn outlines_tell_market_and_number() {
 }
 
 #[test]
-fn quantities_beyond_a_word_are_exact() {
+fn large_quantities_are_exact() {
     let frame = r#"{"type":"orderbook_snapshot","sid":2,"seq":2,"msg":{"market_ticker":"A","yes_dollars_fp":[["0.0001","9999999999999.01"]]}}"#;
     assert_eq!(read_frame(frame)[2], "book A [9999999999999.01x0.0001] []");
     assert_eq!(Quantity::parse(b"9999999999999.01").unwrap().0, 9_999_999_999_999_010_000);

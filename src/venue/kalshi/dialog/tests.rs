@@ -1,4 +1,4 @@
-//! Conversations with a venue that answers late, in another order, not at all, or with errors.
+//! Responses that are late, in another order, missing, or errors.
 use super::*;
 use crate::venue::Dialog as _;
 
@@ -8,7 +8,7 @@ fn tokens(range: std::ops::Range<usize>) -> Vec<TokenId> {
     range.map(|number| TokenId::new(&format!("M-{number}")).unwrap()).collect()
 }
 
-/// A dialog that has begun with these tokens, at time 0.
+/// A state machine that has begun with these tokens, at time 0.
 fn begun(tokens: &[TokenId]) -> Dialog {
     let mut dialog = Dialog::new(Channel::Books);
     dialog.begin(tokens, 0);
@@ -38,17 +38,17 @@ fn one_subscribe_is_awaited_before_anything_is_added() {
     let markets = tokens(0..600);
     let mut dialog = begun(&markets);
     let first = all(&mut dialog, 0);
-    assert_eq!(first.len(), 1, "its answer tells the number that the others need");
+    assert_eq!(first.len(), 1, "its response has the sid that the others need");
     assert!(first[0].starts_with(r#"{"id":1,"cmd":"subscribe""#), "{}", first[0]);
     subscribed(&mut dialog, 1);
     let more = all(&mut dialog, 1);
     assert_eq!(more.len(), 2, "600 markets in chunks of 256");
     assert!(more.iter().all(|text| text.contains(r#""sids":[1]"#) && text.contains("add_markets")));
-    assert_eq!(dialog.owed(), 600);
+    assert_eq!(dialog.outstanding(), 600);
     snapshots(&mut dialog, &markets, None);
     dialog.on_reply(&Reply::Ok { id: Some(3), sid: Some(1) }, 1);
     dialog.on_reply(&Reply::Ok { id: Some(2), sid: Some(1) }, 1);
-    assert_eq!((dialog.owed(), dialog.pending.len()), (0, 0), "answers in any order");
+    assert_eq!((dialog.outstanding(), dialog.pending.len()), (0, 0), "answers in any order");
     dialog.handle_timeout(60 * SECOND);
     assert_eq!(all(&mut dialog, 60 * SECOND), Vec::<String>::new());
 }
@@ -67,7 +67,7 @@ fn channels_without_markets_subscribe_to_all() {
 }
 
 #[test]
-fn a_hole_asks_for_every_book_once() {
+fn a_gap_requests_every_snapshot_once() {
     let markets = tokens(0..300);
     let mut dialog = begun(&markets);
     all(&mut dialog, 0);
@@ -81,20 +81,20 @@ fn a_hole_asks_for_every_book_once() {
     assert_eq!(dialog.on_envelope(&envelope(6)), Verdict::Hole(2));
     assert_eq!(dialog.on_envelope(&envelope(6)), Verdict::Duplicate);
     assert_eq!(dialog.poll_turn(1, &markets), Some(Turn::Suspect));
-    assert_eq!(dialog.poll_turn(1, &markets), None, "two holes in a row are one");
-    let asked = all(&mut dialog, 1);
-    assert_eq!(asked.len(), 2);
-    assert!(asked.iter().all(|text| text.contains("get_snapshot")));
-    // Answered by snapshots that bear the id, without an `ok`.
+    assert_eq!(dialog.poll_turn(1, &markets), None, "two gaps in a row are one");
+    let requested = all(&mut dialog, 1);
+    assert_eq!(requested.len(), 2);
+    assert!(requested.iter().all(|text| text.contains("get_snapshot")));
+    // Answered by snapshots with the id, without an `ok`.
     snapshots(&mut dialog, &markets[..256], Some(3));
     snapshots(&mut dialog, &markets[256..], Some(4));
-    assert_eq!((dialog.owed(), dialog.pending.len()), (0, 0));
+    assert_eq!((dialog.outstanding(), dialog.pending.len()), (0, 0));
     let counts = dialog.counts();
     assert_eq!((counts.holes, counts.missing, counts.duplicates), (2, 3, 1));
 }
 
 #[test]
-fn a_lost_answer_is_asked_for_again_and_then_the_connection_is_given_up() {
+fn a_command_without_response_is_repeated_and_then_the_connection_is_closed() {
     let markets = tokens(0..2);
     let mut dialog = begun(&markets);
     all(&mut dialog, 0);
@@ -134,7 +134,7 @@ fn a_book_that_never_comes_is_no_reason_to_reconnect_where_others_do() {
         }
         assert_eq!(dialog.poll_turn(second * SECOND, &markets), None);
     }
-    assert!(dialog.counts().commands < 30, "ever more rarely: {}", dialog.counts().commands);
+    assert!(dialog.counts().commands < 30, "less and less often: {}", dialog.counts().commands);
 }
 
 #[test]
@@ -167,29 +167,30 @@ fn too_many_markets_go_elsewhere_and_too_many_commands_wait() {
     all(&mut dialog, 0);
     dialog.on_reply(&Reply::Ok { id: Some(2), sid: Some(1) }, 1);
     snapshots(&mut dialog, &markets[..512], None);
-    // The venue takes 520 markets, and answers everything in turn.
-    let (mut has, mut refused, mut told) = (512, Vec::new(), 3);
-    while told <= dialog.last_id {
-        let Some(Pending { wish: Wish::Update(_, of), .. }) = dialog.pending.get(&told) else {
+    // The venue accepts 520 markets and answers in order.
+    let (mut has, mut refused, mut answered) = (512, Vec::new(), 3);
+    while answered <= dialog.last_id {
+        let Some(Pending { command: Command::Update(_, of), .. }) = dialog.pending.get(&answered)
+        else {
             panic!("additions only");
         };
         let of = of.clone();
         if has + of.len() > 520 {
-            error(&mut dialog, Some(told), None, 26, SECOND);
+            error(&mut dialog, Some(answered), None, 26, SECOND);
         } else {
             has += of.len();
-            dialog.on_reply(&Reply::Ok { id: Some(told), sid: Some(1) }, SECOND);
+            dialog.on_reply(&Reply::Ok { id: Some(answered), sid: Some(1) }, SECOND);
             snapshots(&mut dialog, &of, None);
         }
         while let Some(Turn::Full { tokens }) = dialog.poll_turn(SECOND, &markets) {
             refused.extend(tokens);
         }
-        told += 1;
+        answered += 1;
         all(&mut dialog, SECOND);
     }
     assert_eq!((has, refused.len()), (520, 80), "as many as fit");
-    assert!(told < 60, "{told} commands");
-    assert_eq!(dialog.owed(), 0, "they are not waited for");
+    assert!(answered < 60, "{answered} commands");
+    assert_eq!(dialog.outstanding(), 0, "refused markets are not outstanding");
 
     dialog.add(&tokens(700..701));
     assert_eq!(all(&mut dialog, SECOND).len(), 1);
@@ -228,9 +229,9 @@ fn the_market_that_the_venue_does_not_know_is_found_by_halves() {
     assert_eq!(dialog.counts().refused, 1);
 }
 
-/// A book that only answers to `get_snapshot` would be live and hear of no change.
+/// An unsubscribed book that answers `get_snapshot` would be live without changes.
 #[test]
-fn what_is_not_known_to_be_subscribed_is_not_asked_for() {
+fn no_snapshot_is_requested_before_the_subscription_is_acknowledged() {
     let markets = tokens(0..3);
     let mut dialog = begun(&markets[..2]);
     all(&mut dialog, 0);
@@ -241,8 +242,11 @@ fn what_is_not_known_to_be_subscribed_is_not_asked_for() {
     dialog.on_broken_frame();
     assert_eq!(dialog.poll_turn(1, &markets), Some(Turn::Suspect));
     dialog.ask(&markets);
-    let asked = all(&mut dialog, 1).join(" ");
-    assert!(asked.contains("M-0") && asked.contains("M-1") && !asked.contains("M-2"), "{asked}");
+    let requested = all(&mut dialog, 1).join(" ");
+    assert!(
+        requested.contains("M-0") && requested.contains("M-1") && !requested.contains("M-2"),
+        "{requested}"
+    );
     dialog.on_reply(&Reply::Ok { id: Some(2), sid: Some(1) }, 1);
     dialog.handle_timeout(1 + SNAPSHOT_WAIT_NS);
     assert!(all(&mut dialog, 1 + SNAPSHOT_WAIT_NS).join(" ").contains("M-2"), "it is by then");
@@ -259,14 +263,14 @@ fn a_market_that_leaves_and_comes_back_is_subscribed_in_the_end() {
     dialog.delete(&markets[1..]);
     assert!(all(&mut dialog, 1).join(" ").contains("delete_markets"));
     dialog.add(&markets[1..]);
-    assert!(all(&mut dialog, 1).is_empty(), "the venue has not said that it is gone");
+    assert!(all(&mut dialog, 1).is_empty(), "the deletion is not acknowledged");
     error(&mut dialog, Some(2), None, 27, 1);
     let texts = all(&mut dialog, SECOND);
     assert_eq!(texts.len(), 1, "{texts:?}");
     assert!(texts[0].contains("add_markets"), "it is not deleted any more: {}", texts[0]);
 }
 
-/// The refusal of an addition comes after the order to delete one of its markets.
+/// The refusal of an addition arrives after one of its markets was deleted.
 #[test]
 fn a_market_that_leaves_while_its_addition_is_refused_is_not_added_again() {
     for code in [26, 16] {
@@ -317,7 +321,7 @@ fn a_deletion_is_repeated_until_it_is_answered() {
 }
 
 #[test]
-fn markets_that_leave_are_not_asked_for_any_more() {
+fn no_snapshot_of_a_deleted_market_is_requested() {
     let markets = tokens(0..4);
     let mut dialog = begun(&markets);
     all(&mut dialog, 0);
@@ -325,15 +329,15 @@ fn markets_that_leave_are_not_asked_for_any_more() {
     dialog.delete(&markets[..2]);
     let texts = all(&mut dialog, 1);
     assert!(texts[0].contains("delete_markets") && texts[0].contains("M-1"));
-    assert_eq!(dialog.owed(), 2);
+    assert_eq!(dialog.outstanding(), 2);
     dialog.delete(&markets[2..3]);
     dialog.add(&markets[2..3]);
     let texts = all(&mut dialog, 1);
     assert!(
         texts.iter().all(|text| !text.contains("delete")),
-        "back before it was told: {texts:?}"
+        "added again before it was sent: {texts:?}"
     );
-    // Answers of a session before mean nothing.
+    // Responses of an earlier session are ignored.
     error(&mut dialog, Some(999), None, 26, 1);
     assert_eq!(dialog.poll_turn(1, &markets), None);
 }

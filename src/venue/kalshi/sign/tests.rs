@@ -1,4 +1,4 @@
-//! A key made for these tests and used nowhere else, in both forms.
+//! A key pair that is used in these tests only, in both forms.
 use super::*;
 use ring::rsa::PublicKeyComponents;
 use ring::signature::RSA_PSS_2048_8192_SHA256;
@@ -28,7 +28,7 @@ fn both_forms_of_a_key_give_signatures_that_the_public_key_verifies() {
 }
 
 #[test]
-fn what_is_no_key_is_said_with_the_remedy() {
+fn an_invalid_key_file_is_refused_with_the_remedy() {
     let error = |pem: &[u8]| SigningKey::from_pem(pem).unwrap_err();
     assert_eq!(error(b""), KeyError::NoPrivateKey);
     assert_eq!(error(PUBLIC), KeyError::NoPrivateKey);
@@ -40,7 +40,7 @@ fn what_is_no_key_is_said_with_the_remedy() {
 }
 
 #[test]
-fn nothing_shows_the_key_and_its_id_cannot_break_a_header() {
+fn debug_hides_the_key_and_its_id_cannot_break_a_header() {
     let key = SigningKey::from_pem(PKCS1).unwrap();
     assert_eq!(format!("{key:?}"), "SigningKey(..)");
     for id in ["", "a b", "a\r\nx: y", "\u{e9}", &"x".repeat(129)] {

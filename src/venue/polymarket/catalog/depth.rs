@@ -1,12 +1,12 @@
-//! Nesting of a JSON text, checked before a parser that recurses sees it.
+//! Nesting depth of a JSON text.
 //!
 //! Runs on:  any (pure).
 //!
-//! sonic-rs 0.5.10 skips a value by recursion without a limit: a megabyte of `[` overflows the
-//! stack and takes the process down. So whatever comes from outside is measured first.
+//! sonic-rs 0.5.10 skips a value by unbounded recursion: a megabyte of `[` overflows the stack and aborts the process.
+//! External input is checked with this first.
 
-/// Where `json` first nests deeper than `depth_max`, bytes from its start; `None` if nowhere. Text
-/// that is no JSON gets some answer, never a panic.
+/// Byte offset where `json` first nests deeper than `depth_max`; `None` if nowhere. Never panics for invalid JSON, for
+/// which the result is arbitrary.
 pub(in crate::venue) fn too_deep(json: &[u8], depth_max: usize) -> Option<usize> {
     let mut depth = 0usize;
     let mut in_string = false;

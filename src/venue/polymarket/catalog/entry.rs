@@ -1,4 +1,4 @@
-//! One market of the catalogue: its fields as they come, and the verdict on it.
+//! One catalog market: its fields and its classification.
 //!
 //! Runs on:  the control core (pure).
 use super::depth;
@@ -10,54 +10,54 @@ use crate::market::info::{Closed, MarketInfo, Outcome, Resolution};
 use crate::venue::skip::{SkipReason, Skipped};
 use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
 
-/// The oracle's last status.
+/// Final status of the oracle.
 const RESOLVED: &str = "resolved";
 
-/// The fields that matter; whatever is missing or unreadable has its default.
+/// Fields used; a missing or unreadable one has its default.
 #[derive(Debug, Default)]
 pub(super) struct Entry {
     market: Option<MarketId>,
-    /// The venue's number of the market.
+    /// Numeric id of the market.
     number: String,
     version: Version,
     /// `clobTokenIds`.
     v1_tokens: Vec<String>,
     /// `positionIds`.
     v2_tokens: Vec<String>,
-    /// Of these, the ones of the market's version.
+    /// The token ids selected by `version`.
     tokens: Vec<String>,
     outcomes: Vec<String>,
     slug: String,
     question: String,
     start_wall_ns: Option<u64>,
     end_wall_ns: Option<u64>,
-    /// What each outcome is worth, by the venue; at the end 1 for the one that happened.
+    /// Prices of the outcomes as reported by the venue; 1 for the winner once resolved.
     prices: Vec<String>,
-    /// Where the venue's oracle is with it (`proposed`, `disputed`, `resolved`); empty where it does not say.
+    /// Status of the oracle (`proposed`, `disputed`, `resolved`); empty if absent.
     oracle: String,
     tick_size: Option<Price>,
     min_order_size: Option<Quantity>,
     neg_risk: bool,
-    /// `None` where a flag is missing or neither true nor false.
+    /// `None` if a flag is missing or not a boolean.
     active: Option<bool>,
     closed: bool,
     order_book: Option<bool>,
     accepting: Option<bool>,
-    /// It has a state as a combination of markets.
+    /// `comboStatus` is not empty.
     combo: bool,
-    /// It is traded by requests for quotes.
+    /// `rfqEnabled`.
     quotes: bool,
 }
 
-/// Which ids are a market's tokens.
+/// Selects the field with the token ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 enum Version {
-    /// The key is missing or empty: recorded before there was a second version.
+    /// Missing or empty: recorded before there was a second version.
     #[default]
     Missing,
     V1,
     V2,
-    /// None that is known.
+    /// An unknown version.
     Unknown(String),
 }
 
@@ -73,19 +73,19 @@ impl Version {
     }
 }
 
-/// What is done with an entry.
+/// Classification of an entry.
 #[derive(Debug)]
-pub(super) enum Verdict {
-    /// It has a live book.
+pub(super) enum Classified {
+    /// Has an order book.
     Streamable(Box<MarketInfo>),
-    /// The venue has closed it.
+    /// Closed by the venue.
     Closed(Closed),
-    /// It is not followed.
+    /// Not followed.
     Skip(Skipped),
 }
 
 impl Entry {
-    /// One pass over the object's keys; unknown ones are passed over.
+    /// One pass over the object's keys; unknown keys are ignored.
     pub(super) fn read(object: &LazyValue<'_>) -> Self {
         let mut entry = Self::default();
         for (key, value) in object.clone().into_object_iter().into_iter().flatten().flatten() {
@@ -104,7 +104,7 @@ impl Entry {
                 "question" => entry.question = text(&value).unwrap_or_default(),
                 "startDate" => entry.start_wall_ns = text(&value).and_then(|date| wall_ns(&date)),
                 "outcomePrices" => entry.prices = list(&value),
-                // The second is the name since protocol V2 (polymarket/protocol.md, 6).
+                // The name since protocol V2 is `resolutionStatus` (polymarket/protocol.md, 6).
                 "umaResolutionStatus" | "resolutionStatus" => {
                     let status = text(&value).unwrap_or_default().to_ascii_lowercase();
                     if entry.oracle != RESOLVED && !status.is_empty() {
@@ -136,9 +136,9 @@ impl Entry {
         entry
     }
 
-    /// How it was decided, by the prices of its outcomes. One of a dollar beside others of nothing has won. Equal
-    /// ones are a shared stake only where the oracle has resolved the market: they are also what a market without
-    /// trades has. Nothing is decided while the oracle is not done.
+    /// The resolution from the outcome prices: one at 1 and all others at 0 is the winner. Equal prices are a split
+    /// only if the oracle has resolved the market, as a market without trades has them too. While the oracle is in
+    /// another state nothing is decided.
     fn resolution(&self) -> Resolution {
         let parsed = self.prices.iter().map(|text| Price::parse(text.as_bytes()));
         let prices = parsed.collect::<Option<Vec<Price>>>().unwrap_or_default();
@@ -164,7 +164,7 @@ impl Entry {
         Resolution::default()
     }
 
-    /// The tokens with their outcomes' names.
+    /// Tokens with their outcome names.
     fn named(&self) -> Vec<Outcome> {
         let names = self.outcomes.iter();
         let pairs = self.tokens.iter().zip(names);
@@ -174,11 +174,11 @@ impl Entry {
         pairs.filter_map(outcome).collect()
     }
 
-    pub(super) fn judge(self) -> Verdict {
+    pub(super) fn judge(self) -> Classified {
         let Some(market) = self.market else { return self.skip(SkipReason::BadId) };
         if self.closed {
             let resolution = self.resolution();
-            return Verdict::Closed(Closed { market, resolution });
+            return Classified::Closed(Closed { market, resolution });
         }
         if let Some(reason) = self.without_book() {
             return self.skip(reason);
@@ -192,7 +192,7 @@ impl Entry {
         if tokens[0].token == tokens[1].token {
             return self.skip(SkipReason::BadToken);
         }
-        Verdict::Streamable(Box::new(MarketInfo {
+        Classified::Streamable(Box::new(MarketInfo {
             market,
             tokens,
             slug: self.slug,
@@ -205,12 +205,12 @@ impl Entry {
         }))
     }
 
-    /// Why there is no book, or none that can be found. What the venue says outright comes before what is missing.
+    /// Why there is no book. An explicit flag takes precedence over a missing one.
     fn without_book(&self) -> Option<SkipReason> {
         let flags = [self.active, self.order_book, self.accepting];
         let listed = flags == [Some(true); 3] && self.tokens.len() == 2;
-        // Markets of ordinary books may be traded by quotes or combined as well: only where a book is missing do these
-        // say why.
+        // A market with an order book may also have quotes or be part of combos: these are reasons only if the book is
+        // missing.
         Some(match flags {
             _ if self.combo && !listed => SkipReason::Combo,
             _ if self.quotes && !listed => SkipReason::QuotesOnly,
@@ -227,17 +227,17 @@ impl Entry {
         })
     }
 
-    fn skip(self, reason: SkipReason) -> Verdict {
+    fn skip(self, reason: SkipReason) -> Classified {
         let mut name = if self.slug.is_empty() { self.number } else { self.slug };
         if let Version::Unknown(version) = &self.version {
             name.truncate(name.floor_char_boundary(limits::SKIPPED_NAME_BYTES_MAX / 2));
             name = format!("{name}, version {version}");
         }
-        Verdict::Skip(Skipped::new(self.market, &name, reason))
+        Classified::Skip(Skipped::new(self.market, &name, reason))
     }
 }
 
-/// A string, unescaped, cut at a character's end.
+/// A string, unescaped, cut at a character boundary.
 fn text(value: &LazyValue<'_>) -> Option<String> {
     let text = value.as_str()?;
     let mut end = text.len().min(limits::CATALOGUE_TEXT_BYTES_MAX);
@@ -247,7 +247,7 @@ fn text(value: &LazyValue<'_>) -> Option<String> {
     Some(text[..end].to_owned())
 }
 
-/// The digits of a number, or the content of a string.
+/// The text of a number, or the content of a string.
 fn number(value: &LazyValue<'_>) -> Option<String> {
     match value.get_type() {
         JsonType::Number => Some(value.as_raw_str().to_owned()),
@@ -256,12 +256,12 @@ fn number(value: &LazyValue<'_>) -> Option<String> {
     }
 }
 
-/// `true` or `false`, also as a string; nothing else.
+/// A boolean, or a string that holds one.
 fn flag(value: &LazyValue<'_>) -> Option<bool> {
     value.as_bool().or_else(|| value.as_str()?.parse().ok())
 }
 
-/// An array of strings or numbers, or a string that holds one; empty when it is neither.
+/// An array of strings or numbers, or a string that holds one; empty for other types.
 fn list(value: &LazyValue<'_>) -> Vec<String> {
     if let Some(inner) = value.as_str() {
         if depth::too_deep(inner.as_bytes(), 1).is_some() {
@@ -279,8 +279,8 @@ fn list(value: &LazyValue<'_>) -> Vec<String> {
     texts
 }
 
-/// Nanoseconds since 1970 of `2026-03-12T09:25:00Z` or `2026-07-24 00:00:16+00`; `None` before
-/// 1970, after 2554 and for anything else.
+/// Nanoseconds since 1970 of `2026-03-12T09:25:00Z` or `2026-07-24 00:00:16+00`; `None` before 1970, after 2554 and for
+/// other forms.
 fn wall_ns(date: &str) -> Option<u64> {
     let timestamp: jiff::Timestamp = date.trim().parse().ok()?;
     u64::try_from(timestamp.as_nanosecond()).ok()

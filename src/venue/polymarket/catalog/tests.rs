@@ -1,4 +1,4 @@
-//! Answers in the forms of polymarket/protocol.md, 4, and a walk over recorded ones where they exist.
+//! Responses in the forms of polymarket/protocol.md, 4, and recorded ones where they exist.
 use super::*;
 use crate::base::price::{Price, Quantity};
 use crate::market::info::Resolution;
@@ -12,7 +12,7 @@ const POSITIONS: [&str; 2] = [
     "452312848587682254118947865467376451881589392431889467106046302242318843905",
 ];
 
-/// A streamable market with further fields, which win over the standard ones when named again.
+/// A streamable market with further fields, which replace the standard ones of the same name.
 fn market(condition: &str, more: &str) -> String {
     let mut fields = vec![
         ("conditionId", format!("\"{condition}\"")),
@@ -132,7 +132,7 @@ fn lists_numbers_and_dates_come_in_several_forms() {
 }
 
 #[test]
-fn what_gives_no_book_is_skipped_with_its_reason() {
+fn a_market_without_book_is_skipped_with_its_reason() {
     use SkipReason::*;
     let cases = [
         (r#""active":false"#, Inactive),
@@ -153,7 +153,7 @@ fn what_gives_no_book_is_skipped_with_its_reason() {
         (r#""conditionId":"0x\"""#, BadId),
     ];
     for (more, reason) in cases {
-        // A good neighbour on either side is not touched.
+        // Valid neighbours are not affected.
         let good = |digit| market(&CONDITION.replace('1', digit), "");
         let body = format!("[{},{},{}]", good("2"), market(CONDITION, more), good("3"));
         let page = parse_page(body.as_bytes()).unwrap();
@@ -165,7 +165,7 @@ fn what_gives_no_book_is_skipped_with_its_reason() {
 }
 
 #[test]
-fn what_is_closed_has_the_result_that_its_prices_and_its_oracle_give() {
+fn a_closed_market_is_resolved_by_its_prices_and_its_oracle() {
     let won = |token: &str, name: &str, settles_at| Resolution {
         winner: TokenId::new(token),
         result: Some(name.to_owned()),
@@ -247,7 +247,7 @@ fn tokens_are_those_of_the_version_even_where_both_are_present() {
         (format!(r#""version":"v2","positionIds":[{a},{b}]"#), &v2),
         (format!(r#""version":"v1",{positions}"#), &v1),
         (r#""version":"v1""#.to_owned(), &v1),
-        // Recorded before there was a version.
+        // Recorded before `version` existed.
         (r#""version":null"#.to_owned(), &v1),
         (r#""version":"","positionIds":[]"#.to_owned(), &v1),
         (format!(r#""version":null,{positions}"#), &Err(NoVersion)),
@@ -260,7 +260,7 @@ fn tokens_are_those_of_the_version_even_where_both_are_present() {
         (format!(r#""version":"v2","positionIds":["{a}"]"#), &Err(NotTwoTokens)),
         (format!(r#""version":"v2","positionIds":["{a}","{a}"]"#), &Err(BadToken)),
         (format!(r#""version":"v1",{positions},{none}"#), &Err(NotTwoTokens)),
-        // What the venue says of its book comes first.
+        // A false flag takes precedence.
         (format!(r#""version":"v3",{positions},"active":false"#), &Err(Inactive)),
     ] {
         assert_eq!(tokens(&more), *expected, "{more}");
@@ -280,7 +280,7 @@ fn the_winner_of_a_market_of_v2_is_a_position() {
     };
     assert_eq!(closed("v2").as_deref(), Some(b));
     assert_eq!(closed("v1").as_deref(), Some("1002"));
-    assert_eq!(closed("v3"), None, "it is closed; who has won cannot be told");
+    assert_eq!(closed("v3"), None, "it is closed with an unknown winner");
 }
 
 #[test]
@@ -317,7 +317,7 @@ fn combos_and_markets_of_quotes_have_no_book_by_rule() {
 }
 
 #[test]
-fn an_answer_that_is_no_catalogue_is_an_error() {
+fn a_response_of_another_shape_is_an_error() {
     let offset = |body: &str| match parse_page(body.as_bytes()) {
         Err(CatalogError::NotJson { offset }) => offset,
         other => panic!("{body}: {other:?}"),
@@ -355,7 +355,7 @@ fn paths_are_percent_encoded() {
     let position = TokenId::new(POSITIONS[1]).unwrap();
     assert_eq!(token_path(&position, false), format!("/markets?position_ids={position}"));
     assert_eq!(token_path(&position, true), format!("/markets?clob_token_ids={position}"));
-    // A condition that may be of 31 bytes is asked for in both forms, and a question has a hundred.
+    // A condition that may have 31 bytes is sent in both forms; a request has at most 100 ids.
     let short = format!("0x01{}", "b".repeat(60));
     let market = condition::market_id(&short).unwrap();
     let path = conditions_path(&[market], true);
@@ -373,7 +373,7 @@ proptest! {
     #[test]
     fn no_damage_makes_it_panic(at in any::<prop::sample::Index>(), byte: u8) {
         let mut body = format!(r#"{{"markets":[{}],"next_cursor":"x"}}"#, market(CONDITION, ""));
-        // Keep it text: JSON is UTF-8.
+        // The body stays UTF-8.
         let at = at.index(body.len());
         if body.is_char_boundary(at) && body.is_char_boundary(at + 1) {
             body.replace_range(at..=at, &char::from(byte % 128).to_string());

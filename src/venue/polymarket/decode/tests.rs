@@ -1,9 +1,9 @@
-//! Frames of every shape into events, and frames that are none.
+//! Frames of every shape, and invalid frames.
 use super::*;
 use crate::base::price::{Price, Quantity};
 use crate::market::book::Side;
 
-/// Everything delivered, as text, so that a test states what it expects in one line each.
+/// Everything delivered, one line each.
 #[derive(Default)]
 struct Log(Vec<String>);
 
@@ -123,7 +123,7 @@ fn a_condition_of_31_bytes_has_the_form_of_32_in_every_message() {
         r#"{"event_type":"new_market","market":"M","assets_ids":["11","22"],"timestamp":"7"}"#,
         r#"{"market":"M","asset_id":"11","bids":[{}],"asks":[],"timestamp":"5","event_type":"book"}"#,
     ];
-    // A fault's place in the frame depends on the length of what stands before it, and its text is what came.
+    // Offset and text of a fault depend on the length of the id.
     let decode = |frame: &str| -> Vec<String> {
         let lines = decode(frame).into_iter();
         let without = |line: String| match line.split_once("offset: ") {
@@ -138,7 +138,7 @@ fn a_condition_of_31_bytes_has_the_form_of_32_in_every_message() {
     for message in messages {
         let read = |market: &str| decode(&message.replace('M', market));
         assert_eq!(read(&short), read(&long), "{message}");
-        // And again after a message that needs no other form.
+        // Also in a list.
         let list = |market: &str| format!("[{},{}]", message.replace('M', market), messages[0]);
         assert_eq!(decode(&list(&short)), decode(&list(&long)), "{message}");
     }
@@ -174,7 +174,7 @@ fn a_new_market_has_the_tokens_of_its_version_and_of_assets_ids() {
 }
 
 #[test]
-fn what_is_no_message_is_counted_by_kind() {
+fn other_texts_are_reported_by_kind() {
     assert_eq!(decode("PONG"), ["Pong"]);
     assert_eq!(decode("NO NEW ASSETS"), [r#"UnknownText("NO NEW ASSETS")"#]);
     assert_eq!(decode("\"INVALID OPERATION\""), [r#"UnknownText("\"INVALID OPERATION\"")"#]);
@@ -184,7 +184,7 @@ fn what_is_no_message_is_counted_by_kind() {
 }
 
 #[test]
-fn a_bad_message_is_refused_whole_and_its_neighbours_are_not() {
+fn a_bad_message_is_refused_whole_and_does_not_affect_others() {
     let good = r#"{"market":"0xa1","asset_id":"11","bids":[],"asks":[],"timestamp":"5","event_type":"book"}"#;
     for (bad, fault) in [
         (r#""bids":[{"price":"0.1","size":"5"},{"price":"x","size":"5"}]"#, "BadValue(\"price\")"),

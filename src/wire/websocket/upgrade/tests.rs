@@ -1,4 +1,4 @@
-//! The upgrade, pings, closes and bounds of an open WebSocket.
+//! Upgrade, pings, closes and limits of a WebSocket.
 use super::*;
 use tungstenite::handshake::derive_accept_key;
 
@@ -47,7 +47,7 @@ fn texts(socket: &mut ClientSocket, bytes: &[u8]) -> Vec<String> {
 }
 
 #[test]
-fn bytes_may_arrive_one_by_one_and_frames_behind_the_answer_are_kept() {
+fn bytes_may_arrive_one_by_one_and_frames_after_the_response_are_kept() {
     let mut upgrade = Upgrade::start("wss://venue.test/ws/market", "ringbook/test").unwrap();
     let request = upgrade.take_output();
     let mut bytes = answer_to(&request, "");
@@ -55,8 +55,8 @@ fn bytes_may_arrive_one_by_one_and_frames_behind_the_answer_are_kept() {
     bytes.extend(frame(1, "x".repeat(5000).as_bytes()));
     let mut socket = None;
     let mut got = Vec::new();
-    // The answer in two pieces (tungstenite takes many tiny ones for an attack), the first
-    // frame glued to the second, everything behind that byte by byte.
+    // The response in two parts (tungstenite treats many tiny ones as an attack), the first
+    // frame right after the second, the rest byte by byte.
     let glued = bytes.len() - 5000;
     for piece in [&bytes[..40], &bytes[40..glued]] {
         socket = upgrade.handle_bytes(piece).unwrap().or(socket);
@@ -68,14 +68,14 @@ fn bytes_may_arrive_one_by_one_and_frames_behind_the_answer_are_kept() {
     assert_eq!(got, ["[1]".to_owned(), "x".repeat(5000)]);
 }
 
-/// The parser of the head passes over empty lines before it and takes lines that end without `\r`.
+/// The head parser skips leading empty lines and accepts lines without `\r`.
 #[test]
-fn the_head_ends_where_its_parser_says() {
+fn the_end_of_the_head_is_that_of_its_parser() {
     for (front, line_end) in [("", "\r\n"), ("\r\n\r\n", "\r\n"), ("", "\n"), ("\n", "\n")] {
         let mut upgrade = Upgrade::start("ws://127.0.0.1:9/ws/market", "ringbook/test").unwrap();
         let answer = String::from_utf8(answer_to(&upgrade.take_output(), "")).unwrap();
         let mut bytes = format!("{front}{}", answer.replace("\r\n", line_end)).into_bytes();
-        // The beginning of a frame right behind it.
+        // The beginning of a frame follows.
         bytes.extend(&frame(1, b"[1]")[..3]);
         let (first, rest) = bytes.split_at(front.len());
         let mut socket = None;
@@ -88,7 +88,7 @@ fn the_head_ends_where_its_parser_says() {
 }
 
 #[test]
-fn an_answer_of_empty_lines_ends_no_process() {
+fn a_response_of_empty_lines_is_an_error() {
     let mut upgrade = Upgrade::start("ws://127.0.0.1:9/ws/market", "ringbook/test").unwrap();
     assert!(upgrade.handle_bytes(b"\r\n\r\n").unwrap().is_none());
     let refused = upgrade.handle_bytes(b"nonsense\r\n\r\n");
@@ -111,7 +111,7 @@ fn a_ping_is_answered_and_a_close_is_delivered() {
 }
 
 #[test]
-fn refusals_and_broken_frames_are_told_apart() {
+fn refusals_and_broken_frames_are_distinct_errors() {
     let upgrade = || {
         let mut upgrade = Upgrade::start("ws://127.0.0.1:9/", "ringbook/test").unwrap();
         let request = upgrade.take_output();
@@ -139,18 +139,18 @@ fn refusals_and_broken_frames_are_told_apart() {
 }
 
 #[test]
-fn what_waits_to_be_sent_is_bounded() {
+fn the_output_is_bounded() {
     let mut socket = open();
     let text = "x".repeat(SEND_BUFFER_BYTES_MAX / 2);
     assert!(socket.send_text(&text).is_ok());
     assert_eq!(socket.send_text(&text), Err(WebSocketError::SendBufferFull));
 }
 
-/// What reads like `bytes`, again and again, are answered with: the error, or `None` after `turns` of them.
-fn flooded(front: &[u8], bytes: &[u8], turns: usize) -> Option<WebSocketError> {
+/// Feeds `bytes` in up to `rounds` reads; returns the error, if any.
+fn flooded(front: &[u8], bytes: &[u8], rounds: usize) -> Option<WebSocketError> {
     let mut socket = open();
     socket.handle_bytes(front, &mut |_| {}).unwrap();
-    for _ in 0..turns {
+    for _ in 0..rounds {
         socket.begin_read();
         if let Err(error) = socket.handle_bytes(bytes, &mut |_| {}) {
             return Some(error);
@@ -161,10 +161,10 @@ fn flooded(front: &[u8], bytes: &[u8], turns: usize) -> Option<WebSocketError> {
 }
 
 #[test]
-fn frames_that_say_nothing_end_the_connection() {
+fn floods_of_empty_frames_end_the_connection() {
     let begun = [0x01, 1, b'['];
     let flood = |error: Option<WebSocketError>| matches!(error, Some(WebSocketError::Flood(_)));
-    // Empty continuations, in one read or one by one, and those of a byte.
+    // Empty continuations, in one read or one by one, and those of one byte.
     assert!(flood(flooded(&begun, &[0x00, 0].repeat(20_000), 1)));
     assert!(flood(flooded(&begun, &[0x00, 0], 200)));
     assert!(flood(flooded(&begun, &[0x00, 1, b' '], 200)));
@@ -173,7 +173,7 @@ fn frames_that_say_nothing_end_the_connection() {
         assert!(flood(flooded(&[], &frame.repeat(20_000), 1)), "{frame:?}");
     }
     assert!(flood(flooded(&begun, &frame(9, b"").repeat(20_000), 1)));
-    // As many as a venue may send, for ever; and a large message in fragments of a usual size.
+    // The permitted number per read, without end; and a large message in fragments of usual size.
     assert_eq!(flooded(&[], &frame(9, b"p").repeat(100), 1_000), None);
     let fragment = [&[0x00, 126, 0x03, 0xe8][..], &[b' '; 1000]].concat();
     assert_eq!(flooded(&begun, &fragment.repeat(64), 100), None);
@@ -184,7 +184,7 @@ fn memory_of_unfinished_messages_grows_as_they_arrive_and_is_counted() {
     let announce = |first: u8, bytes: u64| [&[first, 127][..], &bytes.to_be_bytes()].concat();
     let mut socket = open();
     socket.handle_bytes(&announce(0x81, 31 << 20), &mut |_| {}).unwrap();
-    assert_eq!(socket.unfinished_bytes(), 0, "nothing came yet");
+    assert_eq!(socket.unfinished_bytes(), 0, "no input");
     let part = vec![b' '; 64 * 1024];
     for _ in 0..20 {
         socket.handle_bytes(&part, &mut |_| {}).unwrap();
@@ -194,7 +194,7 @@ fn memory_of_unfinished_messages_grows_as_they_arrive_and_is_counted() {
         socket.handle_bytes(&part, &mut |_| {}).unwrap();
     }
     assert_eq!(socket.unfinished_bytes(), 0, "it is whole");
-    // The same where the full implementation gathers them: binary ones, and fragments.
+    // The same for binary messages and fragments, which tungstenite assembles.
     for first in [0x82, 0x01] {
         let mut socket = open();
         socket.handle_bytes(&announce(first, 31 << 20), &mut |_| {}).unwrap();
@@ -210,7 +210,7 @@ fn memory_of_unfinished_messages_grows_as_they_arrive_and_is_counted() {
 }
 
 #[test]
-fn a_refusal_says_until_when_and_where_to() {
+fn a_refusal_has_retry_after_and_location() {
     let refusal = |head: &str| {
         let mut upgrade = Upgrade::start("ws://127.0.0.1:9/", "ringbook/test").unwrap();
         upgrade.handle_bytes(head.as_bytes()).unwrap_err()

@@ -1,17 +1,17 @@
-//! The scan of usual layouts beside the full parser: whatever the frame, both say the same.
+//! Comparison of the scan of usual layouts with the full parser: equal output for every frame.
 //!
 //! More cases: `PROPTEST_CASES=200000 cargo test --release --lib layouts`.
 use super::*;
 use proptest::prelude::*;
 
-/// Everything that a frame says, as text, without the place of a fault.
+/// Everything delivered as text, without fault offsets.
 #[derive(Default)]
-struct Said(Vec<String>);
+struct Output(Vec<String>);
 
-impl Sink for Said {
+impl Sink for Output {
     fn on_event(&mut self, event: &Event<'_>) {
         self.0.push(match event {
-            // Spans say nothing; what they cut out does.
+            // Spans depend on the frame; compare what they cut out.
             Event::Changes(changes) => {
                 let entries: Vec<String> = (changes.iter())
                     .map(|(token, change)| {
@@ -39,31 +39,31 @@ impl Sink for Said {
 }
 
 fn by_the_full_parser(frame: &str) -> Vec<String> {
-    let mut said = Said::default();
-    Decoder::default().decode_whole(frame, &mut said);
-    said.0
+    let mut output = Output::default();
+    Decoder::default().decode_whole(frame, &mut output);
+    output.0
 }
 
 fn at_once(frame: &str) -> Vec<String> {
-    let mut said = Said::default();
-    let count = Decoder::default().decode(frame, &mut said);
-    assert!(count as usize <= said.0.len() + usize::from(said.0.is_empty()) + 1);
-    said.0
+    let mut output = Output::default();
+    let count = Decoder::default().decode(frame, &mut output);
+    assert!(count as usize <= output.0.len() + usize::from(output.0.is_empty()) + 1);
+    output.0
 }
 
 fn in_parts(frame: &str, budgets: &[usize]) -> Vec<String> {
-    let (mut said, mut progress) = (Said::default(), Progress::default());
+    let (mut output, mut progress) = (Output::default(), Progress::default());
     let (mut decoder, mut parts) = (Decoder::default(), 0);
     for &budget in budgets.iter().cycle() {
         if progress.is_done() {
             break;
         }
-        // A part is never without progress: every list ends.
+        // Every part advances.
         parts += 1;
         assert!(parts <= 2 * frame.len() + 4, "no end");
-        decoder.decode_part(frame, &mut progress, budget, &mut said);
+        decoder.decode_part(frame, &mut progress, budget, &mut output);
     }
-    said.0
+    output.0
 }
 
 /// Whether the scan alone reads the frame.
@@ -128,7 +128,7 @@ fn change(spaced: bool) -> impl Strategy<Value = String> {
     )
 }
 
-/// A message of a layout that the venue has been seen to send.
+/// A message of a recorded layout.
 fn message(spaced: bool) -> impl Strategy<Value = String> {
     let comma = if spaced { ", " } else { "," };
     let changes =
@@ -225,7 +225,7 @@ fn a_byte() -> impl Strategy<Value = u8> {
 
 proptest! {
     #[test]
-    fn a_frame_says_the_same_however_it_is_read(
+    fn the_output_does_not_depend_on_the_reader(
         frame in frame(),
         budgets in prop::collection::vec(1..2000usize, 1..4),
     ) {
@@ -235,7 +235,7 @@ proptest! {
     }
 
     #[test]
-    fn so_does_a_broken_one(
+    fn nor_for_a_broken_frame(
         frame in frame(),
         breaks in prop::collection::vec((any::<usize>(), 0..6u8, a_byte()), 1..3),
         budgets in prop::collection::vec(1..2000usize, 1..4),
@@ -249,7 +249,7 @@ proptest! {
     }
 }
 
-/// Without this the scan could refuse everything and no test above would notice.
+/// The tests above would pass if the scan refused everything.
 #[test]
 fn the_usual_layouts_are_scanned() {
     let entry = |comma: &str| {
@@ -317,20 +317,20 @@ fn the_usual_layouts_are_scanned() {
 }
 
 #[test]
-fn a_list_is_read_in_parts_of_the_size_asked_for() {
+fn a_list_is_decoded_in_parts_of_the_budget() {
     let one = format!(
         r#"{{"market":"{MARKET}","asset_id":"{}","bids":[],"asks":[],"hash":"{}","timestamp":"1778204225252","event_type":"book"}}"#,
         "7".repeat(77),
         "a".repeat(40)
     );
     let frame = format!("[{}]", vec![one.as_str(); 100].join(","));
-    let (mut said, mut progress) = (Said::default(), Progress::default());
+    let (mut output, mut progress) = (Output::default(), Progress::default());
     let mut decoder = Decoder::default();
     let mut counts = Vec::new();
     while !progress.is_done() {
-        counts.push(decoder.decode_part(&frame, &mut progress, 10 * (one.len() + 1), &mut said));
+        counts.push(decoder.decode_part(&frame, &mut progress, 10 * (one.len() + 1), &mut output));
     }
-    // Ten parts that only look, ten that deliver.
-    assert_eq!((counts.len(), said.0.len()), (20, 100));
+    // Ten parts that validate, ten that deliver.
+    assert_eq!((counts.len(), output.0.len()), (20, 100));
     assert_eq!((&counts[..10], &counts[10..]), (&[0; 10][..], &[10; 10][..]));
 }

@@ -1,4 +1,4 @@
-//! The trades of a database as a table.
+//! Exports the trades of a database.
 //!
 //! Runs on:  the starting thread.
 use super::table::{TRADES, Table, Written, trade_columns};
@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Writes every trade, in the order of the venue's time; when `stop` is set, those until then.
+/// Writes every trade in the order of venue time, until `stop` is set.
 pub(super) fn export(
     address: &StoreAddress,
     folder: &Path,

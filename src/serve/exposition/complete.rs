@@ -1,7 +1,7 @@
-//! Every number of `/stats` is in `/metrics`: each is changed in turn, and the exposition must change with it.
+//! Test: every number of `/stats` is in `/metrics`. Each is changed in turn, and the encode must change.
 //!
 //! Runs on:  tests.
-use super::{ServeReport, exposition};
+use super::{ServeReport, encode};
 use crate::counter::capture::CaptureReport;
 use crate::counter::latency::{LatencySummary, Stage};
 use crate::counter::report::{
@@ -13,20 +13,20 @@ use crate::counter::trades::TradeReport;
 use serde_json::Value;
 use std::sync::Arc;
 
-/// Beginnings of the paths of numbers that are in `/stats` only.
+/// Path prefixes of numbers that are in `/stats` only.
 const EXCEPTIONS: &[(&str, &str)] = &[
-    ("venues[].shards[]", "numbers of shards are names"),
-    ("recycling.proofs[]", "a list of the last events; their sums are metrics"),
+    ("venues[].shards[]", "shard numbers are identifiers"),
+    ("recycling.proofs[]", "a list of recent events; their sums are metrics"),
     ("correctness.checks.", "the sum over the shards of ringbook_shard_tops_ and _hashes_"),
-    ("correctness.repairs.", "the sum over the shards of the metrics beside them"),
+    ("correctness.repairs.", "the sum over the shards of the shard metrics"),
     ("pool.connections[].dialog.", "150 connections make too many series; their sum is a metric"),
-    ("shards[].core", "the number of a CPU is a name"),
-    ("trades.connections_active", "ringbook_connections_active has it"),
-    ("trades.reconnections", "ringbook_reconnects has it"),
-    ("trades.last_reconnect_wall_ns", "ringbook_last_reconnect_age_seconds has it"),
+    ("shards[].core", "a CPU number is an identifier"),
+    ("trades.connections_active", "in ringbook_connections_active"),
+    ("trades.reconnections", "in ringbook_reconnects"),
+    ("trades.last_reconnect_wall_ns", "in ringbook_last_reconnect_age_seconds"),
 ];
 
-/// One of everything, so that each list and each option shows its numbers.
+/// A report with one element in each list and each option.
 pub(super) fn one_of_everything() -> EngineReport {
     let mut report = EngineReport {
         venues: vec![VenueReport { shards: vec![0], ..VenueReport::default() }],
@@ -50,7 +50,7 @@ pub(super) fn one_of_everything() -> EngineReport {
     report
 }
 
-/// Calls `visit` with the path and the value of each number and flag, in order.
+/// Calls `visit` with path and value of each number and flag, in order.
 fn leaves(value: &mut Value, path: &str, visit: &mut impl FnMut(&str, &mut Value)) {
     match value {
         Value::Object(fields) => {
@@ -69,7 +69,7 @@ fn leaves(value: &mut Value, path: &str, visit: &mut impl FnMut(&str, &mut Value
     }
 }
 
-/// What hides its numbers: lists and options that are empty.
+/// Paths of empty lists and options, which hide their numbers.
 fn hidden(value: &Value, path: &str, found: &mut Vec<String>) {
     match value {
         Value::Object(fields) => {
@@ -84,9 +84,9 @@ fn hidden(value: &Value, path: &str, found: &mut Vec<String>) {
 
 fn shown(json: &Value) -> String {
     let mut report: EngineReport = serde_json::from_value(json.clone()).unwrap();
-    // Keys that are constants of the program cannot be read back.
+    // `&'static str` keys cannot be deserialized.
     report.services[0].errors.insert("timeout", 1);
-    exposition(&Arc::new(report), &ServeReport::default())
+    encode(&Arc::new(report), &ServeReport::default())
 }
 
 #[test]
@@ -96,9 +96,9 @@ fn every_number_of_stats_is_in_metrics() {
     hidden(&json, "", &mut empty);
     let texts = [".health.reasons", ".health.notices", ".services.health.last_error"];
     empty.retain(|path| !texts.contains(&path.as_str()));
-    assert_eq!(empty, [""; 0], "fill these in `one_of_everything`, or their numbers are not seen");
+    assert_eq!(empty, [""; 0], "fill these in `one_of_everything`: their numbers are not tested");
 
-    // No two are equal, and the time of the report is later than all others.
+    // All values differ, and the time of the report is the latest.
     let mut count = 0_u32;
     leaves(&mut json, "", &mut |path, value| {
         count += 1;
@@ -135,9 +135,9 @@ fn every_number_of_stats_is_in_metrics() {
     }
     assert_eq!(
         forgotten, [""; 0],
-        "these are in /stats and not in /metrics: add rows to serve/catalogue, or an exception with its reason"
+        "these are in /stats and not in /metrics: add rows to serve/metrics, or an exception with its reason"
     );
     assert!(count > 250, "{count} numbers");
     let unused = EXCEPTIONS.iter().zip(used).filter(|(_, used)| !used).map(|(e, _)| e.0);
-    assert_eq!(unused.collect::<Vec<_>>(), [""; 0], "these exceptions name nothing any more");
+    assert_eq!(unused.collect::<Vec<_>>(), [""; 0], "these exceptions match nothing");
 }

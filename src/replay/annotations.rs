@@ -1,9 +1,9 @@
-//! What an engine's capture says of its books besides frames, done again.
+//! Applies the annotation records of an engine's capture.
 //!
-//! Runs on:  replay shards (pure; time is the record's).
+//! Runs on:  replay shards (pure; time is that of the record).
 //!
-//! A live shard writes down what others than the stream told its books, and when it looked after them. Done
-//! again in the same places, the same books come of it, and the proofs in the capture must hold.
+//! A live shard records every input of its books besides frames, and its housekeeping. Applied at the same points,
+//! they produce the same books; digest checkpoints in the capture verify that.
 use crate::base::condition;
 use crate::base::id::{MarketId, TokenId};
 use crate::base::limits::CHECKS_PER_HOUSEKEEPING;
@@ -17,7 +17,7 @@ use crate::shard::books::{Books, ConnectionSlot, HandoverProgress};
 use crate::shard::publish::Handler;
 use serde::Deserialize;
 
-/// The keys of a note that matter.
+/// Keys of an annotation.
 #[derive(Debug, Default, Deserialize)]
 struct Keys {
     #[serde(default)]
@@ -87,92 +87,92 @@ impl Opening {
     }
 }
 
-/// What the proofs in a capture said of the books of the replay.
+/// Results of the digest checkpoints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Proofs {
-    /// The same.
+pub(super) struct Checkpoints {
+    /// Equal digests.
     pub(super) equal: u64,
-    /// Not the same.
+    /// Different digests.
     pub(super) different: u64,
-    /// The book is not live here, because frames of it are not in the capture, or not in the range.
-    pub(super) untold: u64,
+    /// Not comparable: the book is not live here, because frames are missing in the capture or outside the range.
+    pub(super) skipped: u64,
 }
 
-impl Proofs {
-    /// Both together.
+impl Checkpoints {
+    /// Sum of both.
     pub(super) fn plus(self, other: Self) -> Self {
         Self {
             equal: self.equal + other.equal,
             different: self.different + other.different,
-            untold: self.untold + other.untold,
+            skipped: self.skipped + other.skipped,
         }
     }
 }
 
-/// One shard's view of the notes.
+/// State of one shard.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Notes {
-    pub(super) proofs: Proofs,
-    /// Shards of the engine that captured.
+pub(super) struct Annotations {
+    pub(super) checkpoints: Checkpoints,
+    /// Number of shards of the capturing engine.
     recorded_shards: u16,
-    /// Frames are missing: a book may lack what it had.
-    pub(super) lossy: bool,
+    /// Frames are missing: a book may differ for that reason.
+    pub(super) has_gaps: bool,
 }
 
-/// What only the worker can do about a note.
+/// What the worker has to do after an annotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Left {
+pub(super) enum Followup {
     Nothing,
-    /// Have these hashes compared from now on.
+    /// Compare these hashes from now on.
     Check(HashChecks),
-    /// It cannot be read.
-    Broken,
-    /// A proof failed.
+    /// Report an unreadable annotation.
+    Unreadable,
+    /// Report a different checkpoint.
     Different,
 }
 
-/// Who looks.
+/// Context of an annotation.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
-    /// The shard of the replay and the number of them.
+pub(super) struct AnnotationContext {
+    /// The replay's shard and their number.
     pub(super) shard: u16,
     pub(super) shards: u16,
-    /// The connection of the note.
+    /// The connection of the annotation.
     pub(super) connection: ConnectionSlot,
     /// The connection that it replaces.
     pub(super) from: Option<ConnectionSlot>,
     pub(super) at: Now,
 }
 
-impl Notes {
-    /// Whether an engine captured what was read last.
-    pub(super) const fn is_engines(&self) -> bool {
+impl Annotations {
+    /// Whether the input read last is an engine's capture.
+    pub(super) const fn is_engine_capture(&self) -> bool {
         self.recorded_shards > 0
     }
 
-    /// Does what the line says to those books that are here.
-    pub(super) fn on_note<H: Handler>(
+    /// Applies an annotation to the books of this shard.
+    pub(super) fn apply<H: Handler>(
         &mut self,
         note: Note,
         line: &str,
-        place: Place,
+        place: AnnotationContext,
         books: &mut Books<H>,
-    ) -> Left {
-        let Ok(keys) = sonic_rs::from_str::<Keys>(line) else { return Left::Broken };
-        let Place { shard, shards, connection, from, at } = place;
-        // Each shard looked after its own books, however many of them are here.
+    ) -> Followup {
+        let Ok(keys) = sonic_rs::from_str::<Keys>(line) else { return Followup::Unreadable };
+        let AnnotationContext { shard, shards, connection, from, at } = place;
+        // Each live shard did housekeeping of its own books; here only some of them may be present.
         let recorded = self.recorded_shards.max(1);
         let recorded_here = |market: &MarketId| shard_of(market.as_bytes(), recorded).0 == keys.d;
         match note {
             Note::Begun => {
                 self.recorded_shards = keys.shards;
-                return HashChecks::of(&keys.hashes).map_or(Left::Nothing, Left::Check);
+                return HashChecks::of(&keys.hashes).map_or(Followup::Nothing, Followup::Check);
             }
             Note::Books => {
                 let mine =
                     |opening: &BookOpening| shard_of(opening.market.as_bytes(), shards).0 == shard;
                 for opening in keys.books.iter().filter_map(Opening::read).filter(mine) {
-                    // Too many: the live shard had no room for it either.
+                    // Over the bound: the live shard refused it too.
                     let _ = books.open(&opening, connection);
                 }
             }
@@ -208,29 +208,34 @@ impl Notes {
                 books.settle_some(CHECKS_PER_HOUSEKEEPING, at.wall_ns, recorded_here);
                 while books.poll_some_behind(at.mono_ns, recorded_here).is_some() {}
             }
-            Note::Proof => return self.on_proof(&keys, shards, books),
+            Note::Proof => return self.on_checkpoint(&keys, shards, books),
         }
-        Left::Nothing
+        Followup::Nothing
     }
 
-    fn on_proof<H: Handler>(&mut self, keys: &Keys, shards: u16, books: &Books<H>) -> Left {
+    fn on_checkpoint<H: Handler>(
+        &mut self,
+        keys: &Keys,
+        shards: u16,
+        books: &Books<H>,
+    ) -> Followup {
         let (Tokens::One(token), Ok(said)) = (&keys.a, u64::from_str_radix(&keys.z, 16)) else {
-            return Left::Broken;
+            return Followup::Unreadable;
         };
         if shards > 1 && books.find(token).is_none() {
-            // Another shard's.
-            return Left::Nothing;
+            // A book of another shard.
+            return Followup::Nothing;
         }
         match books.digest(token) {
-            Some(ours) if ours == said => self.proofs.equal += 1,
-            // Without the beginning, a book is not here before its next snapshot.
-            None if self.lossy || self.recorded_shards == 0 => self.proofs.untold += 1,
+            Some(ours) if ours == said => self.checkpoints.equal += 1,
+            // A replay of a part of the capture has no book before its first snapshot.
+            None if self.has_gaps || self.recorded_shards == 0 => self.checkpoints.skipped += 1,
             _ => {
-                self.proofs.different += 1;
-                return Left::Different;
+                self.checkpoints.different += 1;
+                return Followup::Different;
             }
         }
-        Left::Nothing
+        Followup::Nothing
     }
 }
 

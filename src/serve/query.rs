@@ -1,8 +1,8 @@
-//! Questions to the control core and the shards, and their answers by ticket.
+//! Queries to the control core and the shards, and their answers by ticket.
 //!
-//! Runs on:  serve core. Owns: its ends of the rings, and images to be filled again.
-//! Bounds:   `SERVE_CONTROL_DEPTH` and `SERVE_SHARD_DEPTH` questions under way on each link, so
-//!           that an answer always finds room.
+//! Runs on:  serve core. Owns: its ends of the rings, and book images for reuse.
+//! Bounds:   `SERVE_CONTROL_DEPTH` and `SERVE_SHARD_DEPTH` outstanding queries per link, so that
+//!           an answer always has room.
 use super::event::{Bell, Event, Slot};
 use super::route::NoAnswer;
 use crate::base::id::{ConnectionId, TokenId};
@@ -22,24 +22,24 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Whose doorbell is rung after a question was sent.
+/// Which core's doorbell to ring after a query was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wake {
     /// The control core.
     Control,
-    /// The shard with this place in [`ServeLinks::shards`].
+    /// The shard at this index of [`ServeLinks::shards`].
     Shard(usize),
 }
 
 /// The serve core's ends of its links.
 pub struct ServeLinks {
-    /// Questions to the control core.
+    /// Queries to the control core.
     pub control_queries: Producer<ControlQuery>,
     /// Its answers.
     pub control_answers: Consumer<ControlAnswer>,
-    /// Questions to each shard and its answers, in the shards' order.
+    /// Queries to each shard and its answers, by shard.
     pub shards: Vec<(Producer<BookQuery>, Consumer<BookAnswer>)>,
-    /// Called after each question that was sent: rings the other core's doorbell.
+    /// Called after each query: rings the other core's doorbell.
     pub wake: Box<dyn Fn(Wake) + Send>,
 }
 
@@ -50,20 +50,20 @@ impl std::fmt::Debug for ServeLinks {
 }
 
 type Report = Arc<EngineReport>;
-/// What became of an order.
-type Ordered = Result<(), String>;
-type Found = Result<Option<Box<BookImage>>, NoAnswer>;
+/// Result of a command: the error is shown to the user.
+type CommandResult = Result<(), String>;
+type BookResult = Result<Option<Box<BookImage>>, NoAnswer>;
 
-/// What was asked and not yet answered.
-pub(super) struct Inquiries {
+/// Outstanding queries.
+pub(super) struct Queries {
     links: RefCell<Links>,
     next_ticket: Cell<u64>,
-    /// The report under way; who asks meanwhile waits for the same one.
-    report: RefCell<Option<ReportInquiry>>,
-    books: RefCell<HashMap<u64, BookInquiry>>,
-    orders: RefCell<HashMap<u64, Rc<Slot<Ordered>>>>,
-    /// Rung when the pump has something to look for.
-    asked: Bell,
+    /// The outstanding report; later requests wait for the same one.
+    report: RefCell<Option<PendingReport>>,
+    books: RefCell<HashMap<u64, PendingBook>>,
+    commands: RefCell<HashMap<u64, Rc<Slot<CommandResult>>>>,
+    /// Rung after a query was sent; wakes the pump.
+    sent: Bell,
     late: Cell<u64>,
     refused: Cell<u64>,
 }
@@ -76,20 +76,20 @@ struct Links {
     images: Vec<Box<BookImage>>,
 }
 
-struct ReportInquiry {
+struct PendingReport {
     ticket: u64,
     waiting: Vec<Rc<Slot<Report>>>,
 }
 
-struct BookInquiry {
-    slot: Rc<Slot<Found>>,
-    /// Shards that have not answered yet.
+struct PendingBook {
+    slot: Rc<Slot<BookResult>>,
+    /// Shards that have not answered.
     open: usize,
-    /// Shards that could not be asked.
-    unasked: usize,
+    /// Shards whose ring was full.
+    not_sent: usize,
 }
 
-impl Inquiries {
+impl Queries {
     pub(super) fn new(links: ServeLinks) -> Self {
         let shards_under_way = vec![0; links.shards.len()];
         let links = Links { links, control_under_way: 0, shards_under_way, images: Vec::new() };
@@ -98,38 +98,38 @@ impl Inquiries {
             next_ticket: Cell::new(1),
             report: RefCell::default(),
             books: RefCell::default(),
-            orders: RefCell::default(),
-            asked: Bell::default(),
+            commands: RefCell::default(),
+            sent: Bell::default(),
             late: Cell::new(0),
             refused: Cell::new(0),
         }
     }
 
-    /// Questions not answered in time, and questions not asked.
+    /// Queries that timed out, and queries that were not sent.
     pub(super) const fn counts(&self) -> (u64, u64) {
         (self.late.get(), self.refused.get())
     }
 
-    /// A report, shared with everybody who asks while it is under way.
+    /// The status report. Concurrent requests share one query.
     pub(super) async fn report(&self, timeout_ns: u64) -> Result<Report, NoAnswer> {
         self.take_answers();
         let slot = Rc::new(Slot::default());
-        self.ask_report(&slot).inspect_err(|_| self.refused.set(self.refused.get() + 1))?;
-        let place = ReportPlace { inquiries: self, slot };
-        self.asked.ring();
-        let answer = within(timeout_ns, place.slot.take()).await;
-        answer.ok_or_else(|| self.too_late())
+        self.send_report_query(&slot).inspect_err(|_| self.refused.set(self.refused.get() + 1))?;
+        let waiter = ReportWaiter { queries: self, slot };
+        self.sent.ring();
+        let answer = within(timeout_ns, waiter.slot.take()).await;
+        answer.ok_or_else(|| self.on_timeout())
     }
 
-    fn too_late(&self) -> NoAnswer {
+    fn on_timeout(&self) -> NoAnswer {
         self.late.set(self.late.get() + 1);
         NoAnswer::Late
     }
 
-    fn ask_report(&self, slot: &Rc<Slot<Report>>) -> Result<(), NoAnswer> {
+    fn send_report_query(&self, slot: &Rc<Slot<Report>>) -> Result<(), NoAnswer> {
         let mut under_way = self.report.borrow_mut();
-        if let Some(inquiry) = &mut *under_way {
-            inquiry.waiting.push(Rc::clone(slot));
+        if let Some(pending) = &mut *under_way {
+            pending.waiting.push(Rc::clone(slot));
             return Ok(());
         }
         let ticket = self.ticket();
@@ -141,34 +141,34 @@ impl Inquiries {
         }
         links.control_under_way += 1;
         (links.links.wake)(Wake::Control);
-        *under_way = Some(ReportInquiry { ticket, waiting: vec![Rc::clone(slot)] });
+        *under_way = Some(PendingReport { ticket, waiting: vec![Rc::clone(slot)] });
         Ok(())
     }
 
-    /// Orders the replacement of a connection; the reason of a refusal is for people.
+    /// Requests the replacement of a connection; the inner error is the reason of the refusal.
     pub(super) async fn recycle(
         &self,
         connection: ConnectionId,
         timeout_ns: u64,
-    ) -> Result<Ordered, NoAnswer> {
-        self.ask_control(|ticket| ControlQuery::Recycle { ticket, connection }, timeout_ns).await
+    ) -> Result<CommandResult, NoAnswer> {
+        self.query_control(|ticket| ControlQuery::Recycle { ticket, connection }, timeout_ns).await
     }
 
-    /// Why a book that no shard has is awaited, for people; `None` when nobody follows its token.
+    /// Why no shard holds the book of a followed token; `None` if the token is not followed.
     pub(super) async fn why_awaited(
         &self,
         token: TokenId,
         timeout_ns: u64,
     ) -> Result<Option<String>, NoAnswer> {
         let query = |ticket| ControlQuery::Awaited { ticket, token };
-        Ok(self.ask_control(query, timeout_ns).await?.err())
+        Ok(self.query_control(query, timeout_ns).await?.err())
     }
 
-    async fn ask_control(
+    async fn query_control(
         &self,
         query: impl FnOnce(u64) -> ControlQuery,
         timeout_ns: u64,
-    ) -> Result<Ordered, NoAnswer> {
+    ) -> Result<CommandResult, NoAnswer> {
         self.take_answers();
         let ticket = self.ticket();
         let slot = Rc::new(Slot::default());
@@ -184,40 +184,45 @@ impl Inquiries {
             links.control_under_way += 1;
             (links.links.wake)(Wake::Control);
         }
-        self.orders.borrow_mut().insert(ticket, Rc::clone(&slot));
-        let _place = OrderPlace { inquiries: self, ticket };
-        self.asked.ring();
+        self.commands.borrow_mut().insert(ticket, Rc::clone(&slot));
+        let _waiter = CommandWaiter { queries: self, ticket };
+        self.sent.ring();
         let answer = within(timeout_ns, slot.take()).await;
-        answer.ok_or_else(|| self.too_late())
+        answer.ok_or_else(|| self.on_timeout())
     }
 
-    /// The book of a token: every shard is asked, the one that holds it answers. Give the image
-    /// back with [`Inquiries::give_back`].
-    pub(super) async fn book(&self, token: TokenId, timeout_ns: u64) -> Found {
+    /// The book of a token. Every shard is queried; the one that holds it answers. Return the image
+    /// with [`Queries::give_back`].
+    pub(super) async fn book(&self, token: TokenId, timeout_ns: u64) -> BookResult {
         self.take_answers();
         let ticket = self.ticket();
         let slot = Rc::new(Slot::default());
-        let inquiry = self.ask_book(ticket, token, &slot);
-        if inquiry.open == 0 {
-            let found = inquiry.when_all_said_no();
+        let pending = self.send_book_queries(ticket, token, &slot);
+        if pending.open == 0 {
+            let found = pending.without_book();
             if found.is_err() {
                 self.refused.set(self.refused.get() + 1);
             }
             return found;
         }
-        self.books.borrow_mut().insert(ticket, inquiry);
-        let _place = BookPlace { inquiries: self, ticket };
-        self.asked.ring();
+        self.books.borrow_mut().insert(ticket, pending);
+        let _waiter = BookWaiter { queries: self, ticket };
+        self.sent.ring();
         let answer = within(timeout_ns, slot.take()).await;
-        answer.unwrap_or_else(|| Err(self.too_late()))
+        answer.unwrap_or_else(|| Err(self.on_timeout()))
     }
 
-    fn ask_book(&self, ticket: u64, token: TokenId, slot: &Rc<Slot<Found>>) -> BookInquiry {
-        let mut inquiry = BookInquiry { slot: Rc::clone(slot), open: 0, unasked: 0 };
+    fn send_book_queries(
+        &self,
+        ticket: u64,
+        token: TokenId,
+        slot: &Rc<Slot<BookResult>>,
+    ) -> PendingBook {
+        let mut pending = PendingBook { slot: Rc::clone(slot), open: 0, not_sent: 0 };
         let Links { links, shards_under_way, images, .. } = &mut *self.links.borrow_mut();
         for (i, (queries, _)) in links.shards.iter_mut().enumerate() {
             if shards_under_way[i] >= SERVE_SHARD_DEPTH {
-                inquiry.unasked += 1;
+                pending.not_sent += 1;
                 continue;
             }
             let image = images.pop();
@@ -226,19 +231,19 @@ impl Inquiries {
             match queries.try_send(BookQuery { ticket, token, image }) {
                 Ok(()) => {
                     shards_under_way[i] += 1;
-                    inquiry.open += 1;
+                    pending.open += 1;
                     (links.wake)(Wake::Shard(i));
                 }
                 Err(back) => {
-                    inquiry.unasked += 1;
+                    pending.not_sent += 1;
                     images.push(back.image);
                 }
             }
         }
-        inquiry
+        pending
     }
 
-    /// Keeps an image for the next question.
+    /// Stores an image for the next query.
     pub(super) fn give_back(&self, image: Box<BookImage>) {
         let images = &mut self.links.borrow_mut().images;
         if images.len() < SERVE_SHARD_DEPTH {
@@ -255,14 +260,14 @@ impl Inquiries {
     fn is_waiting(&self) -> bool {
         self.report.borrow().is_some()
             || !self.books.borrow().is_empty()
-            || !self.orders.borrow().is_empty()
+            || !self.commands.borrow().is_empty()
     }
 
-    /// Looks for answers while somebody waits for one, and sleeps otherwise; ends with `stop` once
-    /// nobody waits any more.
+    /// Polls for answers while a query is outstanding and sleeps otherwise. Ends after `stop` when none
+    /// is outstanding.
     pub(super) async fn pump(&self, stop: &Event) {
         loop {
-            or(self.asked.wait(), stop.wait()).await;
+            or(self.sent.wait(), stop.wait()).await;
             let mut interval_ns = SERVE_PUMP_MIN_NS;
             while self.is_waiting() {
                 if self.take_answers() {
@@ -277,7 +282,7 @@ impl Inquiries {
         }
     }
 
-    /// Hands every answer that is there to whoever waits for it; true if there was one.
+    /// Passes every available answer to its waiter; true if there was one.
     fn take_answers(&self) -> bool {
         let mut any = false;
         while let Some(answer) = self.next_control_answer() {
@@ -285,16 +290,16 @@ impl Inquiries {
             let (ticket, report) = match answer {
                 ControlAnswer::Report { ticket, report } => (ticket, report),
                 ControlAnswer::Ordered { ticket, result } => {
-                    if let Some(slot) = self.orders.borrow_mut().remove(&ticket) {
+                    if let Some(slot) = self.commands.borrow_mut().remove(&ticket) {
                         slot.put(result);
                     }
                     continue;
                 }
             };
             let mut under_way = self.report.borrow_mut();
-            if under_way.as_ref().is_some_and(|inquiry| inquiry.ticket == ticket) {
+            if under_way.as_ref().is_some_and(|pending| pending.ticket == ticket) {
                 let report: Report = Arc::from(report);
-                for slot in under_way.take().into_iter().flat_map(|inquiry| inquiry.waiting) {
+                for slot in under_way.take().into_iter().flat_map(|pending| pending.waiting) {
                     slot.put(Arc::clone(&report));
                 }
             }
@@ -326,71 +331,71 @@ impl Inquiries {
     fn on_book_answer(&self, answer: BookAnswer) {
         let BookAnswer { ticket, found, image } = answer;
         let mut books = self.books.borrow_mut();
-        let Some(inquiry) = books.get_mut(&ticket) else {
-            // Another shard had it, or the asker's time was over.
+        let Some(pending) = books.get_mut(&ticket) else {
+            // Another shard had it, or the query timed out.
             self.give_back(image);
             return;
         };
-        inquiry.open -= 1;
+        pending.open -= 1;
         if found {
-            inquiry.slot.put(Ok(Some(image)));
+            pending.slot.put(Ok(Some(image)));
             books.remove(&ticket);
             return;
         }
         self.give_back(image);
-        if inquiry.open == 0 {
-            inquiry.slot.put(inquiry.when_all_said_no());
+        if pending.open == 0 {
+            pending.slot.put(pending.without_book());
             books.remove(&ticket);
         }
     }
 }
 
-/// Whoever waits for the report; leaves when its time is over or the server stops.
-struct ReportPlace<'a> {
-    inquiries: &'a Inquiries,
+/// A request that waits for the report; withdrawn when dropped.
+struct ReportWaiter<'a> {
+    queries: &'a Queries,
     slot: Rc<Slot<Report>>,
 }
 
-impl Drop for ReportPlace<'_> {
+impl Drop for ReportWaiter<'_> {
     fn drop(&mut self) {
-        let mut under_way = self.inquiries.report.borrow_mut();
-        if let Some(ReportInquiry { waiting, .. }) = &mut *under_way {
+        let mut under_way = self.queries.report.borrow_mut();
+        if let Some(PendingReport { waiting, .. }) = &mut *under_way {
             waiting.retain(|slot| !Rc::ptr_eq(slot, &self.slot));
             if waiting.is_empty() {
-                // The next request asks anew; this answer is thrown away if it ever comes.
+                // The next request sends a new query; the answer to this one is discarded.
                 *under_way = None;
             }
         }
     }
 }
 
-/// Whoever waits for what became of an order; leaves when its time is over or the server stops.
-struct OrderPlace<'a> {
-    inquiries: &'a Inquiries,
+/// A request that waits for the result of a command; withdrawn when dropped.
+struct CommandWaiter<'a> {
+    queries: &'a Queries,
     ticket: u64,
 }
 
-impl Drop for OrderPlace<'_> {
+impl Drop for CommandWaiter<'_> {
     fn drop(&mut self) {
-        self.inquiries.orders.borrow_mut().remove(&self.ticket);
+        self.queries.commands.borrow_mut().remove(&self.ticket);
     }
 }
 
-/// Whoever waits for a book; leaves when its time is over or the server stops.
-struct BookPlace<'a> {
-    inquiries: &'a Inquiries,
+/// A request that waits for a book; withdrawn when dropped.
+struct BookWaiter<'a> {
+    queries: &'a Queries,
     ticket: u64,
 }
 
-impl Drop for BookPlace<'_> {
+impl Drop for BookWaiter<'_> {
     fn drop(&mut self) {
-        self.inquiries.books.borrow_mut().remove(&self.ticket);
+        self.queries.books.borrow_mut().remove(&self.ticket);
     }
 }
 
-impl BookInquiry {
-    /// No shard has the book; certain only if every shard was asked.
-    fn when_all_said_no(&self) -> Found {
-        if self.unasked == 0 { Ok(None) } else { Err(NoAnswer::Busy) }
+impl PendingBook {
+    /// The result when no shard has the book: certain only if every shard was queried.
+    fn without_book(&self) -> BookResult {
+        if self.not_sent == 0 { Ok(None) } else { Err(NoAnswer::Busy) }
     }
 }

@@ -1,4 +1,4 @@
-//! Handovers of a capture, replayed by fewer and by more shards than captured it.
+//! Handovers of a capture replayed with fewer and with more shards than captured it.
 use super::*;
 use crate::base::id::ShardId;
 use crate::base::time::{SECOND_NS, StillClock};
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 const MS: u64 = 1_000_000;
 
-/// Two markets that hash to different ones of two shards: to shard 0, to shard 1.
+/// Two markets of different shards of two: shard 0, shard 1.
 fn markets() -> [String; 2] {
     let of = |shard: u16| {
         let mut names = (1..).map(|number: u32| format!("0x{number:064x}"));
@@ -35,7 +35,7 @@ fn opening(market: &str, token: u32) -> String {
     format!(r#","books":[{{"m":"{market}","a":"{token}","n":false}}]"#)
 }
 
-/// Records, each with its time, connection, shard, kind and rest.
+/// Records with time, connection, shard, kind and rest.
 #[derive(Default)]
 struct Capture(String);
 
@@ -52,19 +52,19 @@ impl Capture {
         self.0 += &format!("{{\"t\":{t},\"c\":{connection},\"s\":0,\"k\":\"t\",\"f\":{frame}}}\n");
     }
 
-    /// State and size of the one bid of each book, after a replay by `shards` shards.
+    /// State and size of the only bid of each book after a replay with `shards` shards.
     fn replay(&self, shards: u16) -> BTreeMap<String, String> {
         let mut all = BTreeMap::new();
         for shard in 0..shards {
             let books = Books::new(ShardId(shard), Admission::Listed, ());
             let mut intake = Intake::new(crate::venue::ALL[0], books, StillClock(0));
-            let mut notes = Notes::default();
+            let mut notes = Annotations::default();
             for line in self.0.lines() {
                 let record = Record::read(line);
                 let connection = ConnectionSlot(record.connection.unwrap_or(0) as u32);
                 let at_ns = record.receive_ns.unwrap();
                 let at = Now { mono_ns: at_ns, wall_ns: at_ns };
-                let mut place = Place { shard, shards, connection, from: None, at };
+                let mut place = AnnotationContext { shard, shards, connection, from: None, at };
                 let note = match record.what {
                     What::Text(frame) => {
                         intake.on_frame(&frame, connection, at, &mut Findings::default());
@@ -83,8 +83,8 @@ impl Capture {
                     What::Note(note) => note,
                     other => panic!("{other:?}"),
                 };
-                let left = notes.on_note(note, line, place, &mut intake.books);
-                assert_ne!(left, Left::Broken, "{line}");
+                let left = notes.apply(note, line, place, &mut intake.books);
+                assert_ne!(left, Followup::Unreadable, "{line}");
             }
             let places: Vec<_> = intake.books.places().collect();
             for (token, _, index) in places {
@@ -105,7 +105,7 @@ fn trade(market: &str, token: u32, ms: u64) -> String {
     )
 }
 
-/// Connection 1 with both markets, live, in a capture of one shard; connection 2 is to replace it.
+/// Connection 1 carries both markets, live, in a capture of one shard; connection 2 will replace it.
 fn replacement([a, b]: &[String; 2]) -> Capture {
     let mut capture = Capture::default();
     capture.note(0, 0, 0, Note::Begun, r#","shards":1,"hashes":"off""#);
@@ -119,7 +119,7 @@ fn replacement([a, b]: &[String; 2]) -> Capture {
     capture
 }
 
-/// Both books after a replay by one shard, by two that have one of them each, and by three.
+/// Both books after a replay with one shard, with two that have one book each, and with three.
 fn assert_replays(capture: &Capture, first: &str, second: &str) {
     let expected = [("11", first), ("12", second)];
     let expected = expected.map(|(token, text)| (token.to_owned(), text.to_owned()));
@@ -135,14 +135,14 @@ fn a_market_moves_in_every_shard_of_a_replay_when_it_moved_in_the_engine() {
     let mut capture = replacement(&markets);
     capture.frame(5, 2, &book(b, 12));
     (1..=2).for_each(|connection| capture.frame(6, connection, &change(b, 12, 2, 1_001)));
-    // The new connection owes this trade: what it said of the other market was said before.
+    // This trade is outstanding on the new connection: it sent its messages of the other market earlier.
     capture.frame(6, 1, &trade(a, 11, 1_002));
     capture.note(7, 2, 0, Note::Switch, "");
     capture.note(7, 2, 0, Note::Progress, r#","owing":0,"first":1001,"newest":1001"#);
     capture.note(7, 0, 0, Note::Matched, "");
     capture.frame(8, 2, &change(a, 11, 5, 1_003));
     assert_replays(&capture, "live [1]", "live [2]");
-    // Whatever is not done here was done there.
+    // What the replay has not done by then was done in the engine.
     capture.note(9, 2, 0, Note::TakenOver, "");
     capture.note(10, 1, 0, Note::Closed, r#","a":["11","12"]"#);
     assert_replays(&capture, "live [5]", "live [2]");
@@ -167,7 +167,7 @@ fn a_handover_that_is_cut_short_is_given_up_by_all_shards_of_a_replay_or_by_none
             continue;
         }
         assert_replays(&capture, "not live [1]", "not live [1]");
-        // The connection that lost its socket speaks for its books again.
+        // The reconnected connection is the source of its books again.
         capture.note(9, 1, 0, Note::Opened, "");
         capture.frame(10, 1, &book(a, 11));
         assert_replays(&capture, "live [1]", "not live [1]");
@@ -189,7 +189,7 @@ fn one_shard_of_the_engine_does_not_hurry_the_handover_of_another() {
     capture.frame(5, 3, &book(a, 11));
     capture.frame(6, 1, &change(a, 11, 5, 1_001));
     capture.frame(7, 1, &change(a, 11, 6, 1_001));
-    // The shards' records come into the file in chunks: the other one is far ahead here.
+    // Records of different shards are interleaved in chunks: the other shard's are far ahead here.
     capture.note(60_000, 0, 1, Note::Matched, "");
     capture.note(8, 3, 0, Note::Switch, "");
     capture.note(8, 3, 0, Note::Progress, r#","owing":0,"newest":0"#);

@@ -1,4 +1,4 @@
-//! Folded reports lose no field: each is changed in turn, and the sum must change with it.
+//! Test: folding two reports loses no field. Each is changed in turn, and the sum must change.
 //!
 //! Runs on:  tests.
 use super::complete::one_of_everything;
@@ -6,17 +6,17 @@ use crate::counter::fold::Fold as _;
 use crate::counter::report::EngineReport;
 use serde_json::Value;
 
-/// Beginnings of the paths of what does not change the sum.
+/// Path prefixes of fields that do not affect the sum.
 const EXCEPTIONS: &[(&str, &str)] = &[
-    ("version", "one program"),
-    ("correctness.score", "made of the folded checks"),
-    ("recycling.success_rate", "made of the folded counts"),
-    ("latencies", "the supervisor adds up the histograms"),
-    ("services[].kind", "a constant, which cannot be read back"),
+    ("version", "a constant"),
+    ("correctness.score", "computed from the folded checks"),
+    ("recycling.success_rate", "computed from the folded counts"),
+    ("latencies", "the supervisor adds the histograms"),
+    ("services[].kind", "a constant that cannot be deserialized"),
 ];
-/// Of the other report only: one sink serves all venues, and both reports say the same of it.
+/// Taken from the other report only: one sink serves all venues, so both reports have the same figures.
 const SHARED: &[&str] = &["trades.", "capture."];
-/// What each venue adds to the sink's report.
+/// Fields of the sink's report that each venue adds to.
 const ADDED: &[&str] =
     &["trades.connections_active", "trades.reconnections", "trades.last_reconnect_wall_ns"];
 
@@ -37,7 +37,7 @@ fn leaves(value: &mut Value, path: &str, visit: &mut impl FnMut(&str, &mut Value
     }
 }
 
-/// One of everything, no two numbers the same.
+/// A report with one element in each list, all numbers different.
 fn filled(base: u64, flags: bool) -> Value {
     let mut report = one_of_everything();
     report.health.reasons.push(String::new());
@@ -64,7 +64,7 @@ fn folded(mine: &Value, other: &Value) -> Value {
     serde_json::to_value(sum).unwrap()
 }
 
-/// Values near this one.
+/// Values close to this one.
 fn changes(value: &Value) -> Vec<Value> {
     match value {
         Value::Bool(flag) => vec![(!flag).into()],
@@ -86,13 +86,13 @@ struct Pair {
 
 impl Pair {
     fn new(flags: bool) -> Self {
-        // Of a size that fits the smallest numbers.
+        // The range fits the smallest integer type.
         let reports = [filled(1_000, flags), filled(10_000, flags)];
         let sum = folded(&reports[0], &reports[1]);
         Self { reports, sum }
     }
 
-    /// Whether the leaf at this place of one of them has its part in the sum.
+    /// Whether the leaf at this position of one report affects the sum.
     fn counts(&self, report: usize, place: usize) -> bool {
         let mut leaf = Value::Null;
         self.visit(report, place, &mut |value| leaf = value.clone());
@@ -134,8 +134,8 @@ fn every_field_of_two_reports_is_in_their_sum() {
             lost.push(path);
         }
     }
-    assert_eq!(lost, [""; 0], "these are lost: see `counter::fold`");
-    assert!(used.iter().all(|used| *used), "an exception names nothing any more");
+    assert_eq!(lost, [""; 0], "fields lost by `counter::fold`");
+    assert!(used.iter().all(|used| *used), "an exception matches nothing");
 }
 
 #[test]

@@ -1,10 +1,9 @@
-//! One connection of a pool: HTTP, or a WebSocket that is open.
+//! One connection of a pool: HTTP, or an open WebSocket.
 //!
-//! Runs on:  the pool's core (glommio). Owns: one socket; what a WebSocket has said and nobody has taken.
-//! Bounds:   messages as `wire::websocket` bounds them; one read's worth of them, and `POOL_INBOX_MAX` of
-//!           `POOL_INBOX_BYTES_MAX` more while nobody takes them: idle, or while a pong is waited for. Loops over
-//!           reads give way before each ([`Connection::receive`]); time is the caller's, the upgrade's bytes are
-//!           `HANDSHAKE_BYTES_MAX`.
+//! Runs on:  the pool's core (glommio). Owns: one socket; messages of a WebSocket that were not yet taken.
+//! Bounds:   messages as in `wire::websocket`; the messages of one read, and `POOL_INBOX_MAX` of `POOL_INBOX_BYTES_MAX`
+//!           more while none are taken: idle, or waiting for a pong. Loops yield before each read
+//!           ([`Connection::receive`]); the caller sets timeouts; an upgrade has at most `HANDSHAKE_BYTES_MAX`.
 use super::error::PoolError;
 use super::service::Service;
 use super::slots::Condition;
@@ -17,12 +16,12 @@ use crate::wire::websocket::{ClientSocket, Incoming, Upgrade, WebSocketError};
 use std::cell::Cell;
 use std::collections::VecDeque;
 
-/// A message of a WebSocket.
+/// A WebSocket message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     /// Text.
     Text(String),
-    /// Anything else.
+    /// Anything that is not text.
     Binary(Vec<u8>),
 }
 
@@ -35,19 +34,19 @@ struct Socket {
     closed: bool,
 }
 
-/// A connection to a service. Whoever has it alone may use it.
+/// A connection to a service, with one user at a time.
 #[derive(Debug)]
-pub struct Line {
+pub struct PoolConnection {
     connection: Connection,
     socket: Option<Socket>,
     condition: Condition,
-    /// A pong is outstanding: given up now, nobody knows whether the server is there.
+    /// A pong is outstanding: if abandoned now, the connection's state is unknown.
     pinging: bool,
 }
 
-impl Line {
-    /// Resolves, connects, shakes hands, and does the upgrade where the service is a WebSocket. `stage` says
-    /// what is being waited for.
+impl PoolConnection {
+    /// Resolves, connects, does the TLS handshake and, for a WebSocket, the upgrade. `stage` is set to the current
+    /// step, for timeout errors.
     ///
     /// # Errors
     /// `Connection` and `WebSocket` of [`PoolError`].
@@ -60,18 +59,18 @@ impl Line {
         let timeout_ns = service.limits.connect_timeout_ns;
         let connection = Connection::open(target, resolver, timeout_ns, stage).await?;
         let condition = Condition::Reusable;
-        let mut line = Self { connection, socket: None, condition, pinging: false };
+        let mut connected = Self { connection, socket: None, condition, pinging: false };
         if service.kind.is_websocket() {
             stage.set("waiting for the upgrade to WebSocket");
-            let client = line.upgrade(&service.url()).await?;
+            let client = connected.upgrade(&service.url()).await?;
             let mut socket =
                 Socket { client, inbox: VecDeque::new(), inbox_bytes: 0, closed: false };
-            // Frames that came right behind the answer.
+            // Frames received with the response.
             socket.take(&[])?;
-            line.socket = Some(socket);
-            line.flush_socket().await?;
+            connected.socket = Some(socket);
+            connected.flush_socket().await?;
         }
-        Ok(line)
+        Ok(connected)
     }
 
     async fn upgrade(&mut self, url: &str) -> Result<ClientSocket, PoolError> {
@@ -90,14 +89,14 @@ impl Line {
         }
     }
 
-    /// Sends a request and waits for its response, however long that takes. A line whose exchange was given
-    /// up or has failed is broken from then on.
+    /// Sends a request and waits for its response, without a timeout. An abandoned or failed exchange leaves the
+    /// connection broken.
     ///
     /// # Errors
     /// `WrongKind`, `Connection` of [`PoolError`].
     pub async fn exchange(&mut self, exchange: &mut Exchange) -> Result<Response, PoolError> {
         if self.socket.is_some() {
-            return Err(PoolError::WrongKind { asked: "HTTP" });
+            return Err(PoolError::WrongKind { protocol: "HTTP" });
         }
         self.begin()?;
         let response = self.connection.run(exchange).await?;
@@ -114,12 +113,12 @@ impl Line {
         self.flush_socket().await
     }
 
-    /// The next message; `None` when there was none for `timeout_ns`. Nothing is lost by giving up.
+    /// The next message; `None` after `timeout_ns` without one. A timeout loses nothing.
     ///
     /// # Errors
-    /// `WrongKind`; `WebSocket` and `Connection` when the connection is over.
+    /// `WrongKind`; `WebSocket` and `Connection` if the connection has ended.
     pub async fn receive(&mut self, timeout_ns: u64) -> Result<Option<Message>, PoolError> {
-        // What has come is given out even after the close.
+        // Queued messages are delivered even after a close.
         if let Some(message) = self.socket()?.next_message() {
             return Ok(Some(message));
         }
@@ -134,10 +133,10 @@ impl Line {
         waited.await.transpose()
     }
 
-    /// Pings and waits for the pong; other messages are kept for [`Line::receive`].
+    /// Pings and waits for the pong; other messages are queued for [`PoolConnection::receive`].
     ///
     /// # Errors
-    /// `WrongKind`; `WebSocket` and `Connection` when the connection is over or `timeout_ns` has passed.
+    /// `WrongKind`; `WebSocket` and `Connection` if the connection has ended or `timeout_ns` has passed.
     pub async fn ping(&mut self, timeout_ns: u64) -> Result<(), PoolError> {
         self.pinging = true;
         let waited = within(timeout_ns, async {
@@ -149,7 +148,7 @@ impl Line {
                 self.read_socket().await?;
                 if !self.socket()?.has_room() {
                     self.condition = Condition::Broken;
-                    return Err(WebSocketError::Flood("messages that nobody asked for").into());
+                    return Err(WebSocketError::Flood("unexpected messages").into());
                 }
             }
             Ok(())
@@ -164,13 +163,13 @@ impl Line {
     }
 
     fn socket(&mut self) -> Result<&mut Socket, PoolError> {
-        self.socket.as_mut().ok_or(PoolError::WrongKind { asked: "WebSocket" })
+        self.socket.as_mut().ok_or(PoolError::WrongKind { protocol: "WebSocket" })
     }
 
-    /// Marks the line as broken for as long as something is under way.
+    /// Marks the connection as broken while an operation is running.
     fn begin(&mut self) -> Result<(), PoolError> {
         if self.condition == Condition::Broken {
-            let why = "the connection was given up in the middle of something".to_owned();
+            let why = "an operation on the connection was abandoned".to_owned();
             return Err(ConnectionError::Broken(why).into());
         }
         self.condition = Condition::Broken;
@@ -182,9 +181,9 @@ impl Line {
             self.condition = Condition::Broken;
             return Err(WebSocketError::Closed.into());
         }
-        // A read that is given up loses nothing, so the line stays as it was.
+        // An abandoned read loses nothing, so the condition is unchanged.
         let read = self.connection.receive().await;
-        let socket = self.socket.as_mut().ok_or(PoolError::WrongKind { asked: "WebSocket" })?;
+        let socket = self.socket.as_mut().ok_or(PoolError::WrongKind { protocol: "WebSocket" })?;
         let result = match read {
             Ok(Some(plaintext)) => socket.take(plaintext),
             Ok(None) => {
@@ -200,7 +199,7 @@ impl Line {
         self.flush_socket().await
     }
 
-    /// Sends what the WebSocket has to say, such as a pong.
+    /// Sends queued output, such as a pong.
     async fn flush_socket(&mut self) -> Result<(), PoolError> {
         let client = &mut self.socket()?.client;
         let output = client.output().to_vec();
@@ -214,7 +213,7 @@ impl Line {
         Ok(())
     }
 
-    /// Looks without waiting whether the server has closed or, on HTTP, has sent something unasked.
+    /// Checks without blocking whether the server has closed or, on HTTP, has sent unexpected bytes.
     pub fn is_usable(&mut self) -> bool {
         let Some(socket) = &mut self.socket else { return self.connection.is_usable() };
         let in_order =
@@ -222,7 +221,7 @@ impl Line {
         in_order && !socket.closed
     }
 
-    /// How it is given back.
+    /// Condition for its release.
     #[must_use]
     pub fn condition(&self) -> Condition {
         match &self.socket {
@@ -231,18 +230,18 @@ impl Line {
         }
     }
 
-    /// Says goodbye, as far as that goes without waiting; then it is to be dropped.
-    pub fn say_goodbye(&mut self) {
+    /// Sends a close without blocking; the connection must then be dropped.
+    pub fn close_gracefully(&mut self) {
         let mut last = Vec::new();
         if let Some(socket) = &mut self.socket {
             socket.client.close();
             last.extend_from_slice(socket.client.output());
         }
         if self.condition == Condition::Broken {
-            // In the middle of something, more bytes would be nonsense.
+            // Within an operation, more bytes would be invalid.
             return;
         }
-        self.connection.say_goodbye(&last);
+        self.connection.close_gracefully(&last);
     }
 }
 
@@ -256,7 +255,7 @@ impl Message {
 }
 
 impl Socket {
-    /// Whether more may come before somebody takes a message.
+    /// Whether the queue of untaken messages has room.
     fn has_room(&self) -> bool {
         self.inbox.len() <= POOL_INBOX_MAX && self.inbox_bytes <= POOL_INBOX_BYTES_MAX
     }
@@ -281,7 +280,7 @@ impl Socket {
             Incoming::Close { .. } => *closed = true,
         });
         match result {
-            // The messages before it are still to be taken.
+            // Messages before the close remain in the queue.
             Err(WebSocketError::Closed) => {
                 *closed = true;
                 Ok(())

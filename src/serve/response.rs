@@ -1,29 +1,29 @@
-//! An answer to a local client, and its bytes.
+//! An HTTP response to a local client, and its bytes.
 //!
 //! Runs on:  serve core (pure). Owns: its body.
 use std::fmt::Write as _;
 
-/// An answer before it is sent.
+/// A response.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct Response {
     /// HTTP status.
     pub status: u16,
     /// `Content-Type`.
     pub content_type: &'static str,
-    /// Further headers.
+    /// Additional headers.
     pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: Vec<u8>,
 }
 
-impl Answer {
-    /// An answer in JSON.
+impl Response {
+    /// A JSON response.
     #[must_use]
     pub fn json(status: u16, body: impl Into<Vec<u8>>) -> Self {
         Self { status, content_type: "application/json", headers: Vec::new(), body: body.into() }
     }
 
-    /// `{"error":"..."}` as the venue writes it. `text` must need no escapes.
+    /// `{"error":"..."}`, the shape that Polymarket uses. `text` must not need JSON escapes.
     #[must_use]
     pub fn error(status: u16, text: &str) -> Self {
         debug_assert!(!text.contains(['"', '\\']), "{text}");
@@ -37,7 +37,7 @@ impl Answer {
         self
     }
 
-    /// The bytes to send; without the body when the request was a `HEAD`.
+    /// The bytes to send; without the body for a `HEAD` request.
     #[must_use]
     pub fn to_bytes(&self, head_only: bool, keep_alive: bool) -> Vec<u8> {
         let mut head = String::with_capacity(256);
@@ -76,8 +76,8 @@ mod tests {
 
     #[test]
     fn bytes_of_an_answer() {
-        let answer = Answer::error(503, "wait").with("Retry-After", "1");
-        let text = String::from_utf8(answer.to_bytes(false, true)).unwrap();
+        let response = Response::error(503, "wait").with("Retry-After", "1");
+        let text = String::from_utf8(response.to_bytes(false, true)).unwrap();
         assert_eq!(
             text,
             format!(
@@ -87,7 +87,7 @@ mod tests {
                 env!("CARGO_PKG_VERSION")
             )
         );
-        let head = answer.to_bytes(true, false);
+        let head = response.to_bytes(true, false);
         assert!(head.ends_with(b"Connection: close\r\nRetry-After: 1\r\n\r\n"));
     }
 }

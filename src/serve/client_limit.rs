@@ -1,0 +1,209 @@
+//! Limit on local clients: permits, and eviction of idle or slow clients.
+//!
+//! Runs on:  serve core. Owns: one record per client.
+//! Bounds:   [`Bounds`]: ordinary permits, and reserved ones that serve only `/health` and `/metrics`.
+//!
+//! Records are ordered by an event counter, not by a clock: the client that became idle first is the longest idle one.
+use super::event::Event;
+use crate::base::limits::{
+    SERVE_CLIENTS_MAX, SERVE_CLIENTS_MIN, SERVE_FILES_ELSEWHERE, SERVE_RESERVED_MAX,
+};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// Most clients at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Clients that may request everything.
+    pub clients: usize,
+    /// Additional clients that may request only `/health` and `/metrics`.
+    pub reserved: usize,
+}
+
+impl Bounds {
+    /// Bounds for a process with `limit` file descriptors: clients take at most half of those that the rest of the
+    /// engine does not need.
+    #[must_use]
+    pub fn for_descriptors(limit: Option<u64>) -> Self {
+        let files = limit.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
+        let half = files.saturating_sub(SERVE_FILES_ELSEWHERE) / 2;
+        let clients = half.clamp(SERVE_CLIENTS_MIN, SERVE_CLIENTS_MAX);
+        Self { clients, reserved: (clients / 4).clamp(1, SERVE_RESERVED_MAX) }
+    }
+}
+
+/// What a client is doing. Smaller values are evicted first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Activity {
+    /// No byte of a request was received.
+    Idle,
+    /// Sends the head of a request.
+    SendingRequest,
+    /// Reads an answer.
+    ReadingAnswer,
+    /// Waits for its answer; never evicted.
+    Waiting,
+}
+
+struct ClientRecord {
+    activity: Activity,
+    since: u64,
+    reserved: bool,
+    evicted: Rc<Event>,
+}
+
+#[derive(Default)]
+struct Records {
+    events: u64,
+    next: u64,
+    clients: BTreeMap<u64, ClientRecord>,
+}
+
+/// All permits in use.
+pub(super) struct ClientLimit {
+    bounds: Bounds,
+    records: RefCell<Records>,
+}
+
+/// The permit of one client; released when dropped.
+pub(super) struct ClientPermit {
+    limit: Rc<ClientLimit>,
+    number: u64,
+    /// Only `/health` and `/metrics` are answered.
+    pub(super) reserved: bool,
+    /// Set when the client must close for another one.
+    pub(super) evicted: Rc<Event>,
+}
+
+impl ClientLimit {
+    pub(super) fn new(bounds: Bounds) -> Rc<Self> {
+        Rc::new(Self { bounds, records: RefCell::default() })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.records.borrow().clients.len()
+    }
+
+    /// A permit for a new client, and whether another client was evicted for it. `None`: all clients wait for answers.
+    pub(super) fn acquire(self: &Rc<Self>) -> (Option<ClientPermit>, bool) {
+        let Bounds { clients, reserved } = self.bounds;
+        if self.count(false) < clients {
+            return (Some(self.grant(false)), false);
+        }
+        // A client that reads slowly loses its permit only after the reserved permits are used up.
+        if self.evict(|client| !client.reserved && client.activity <= Activity::SendingRequest) {
+            return (Some(self.grant(false)), true);
+        }
+        if self.count(true) < reserved {
+            return (Some(self.grant(true)), false);
+        }
+        if self.evict(|client| client.reserved && client.activity <= Activity::ReadingAnswer) {
+            return (Some(self.grant(true)), true);
+        }
+        (None, false)
+    }
+
+    /// Evicts one client of any kind to free its file descriptor. False: none can be evicted.
+    pub(super) fn evict_any(&self) -> bool {
+        self.evict(|client| client.activity <= Activity::ReadingAnswer)
+    }
+
+    fn count(&self, reserved: bool) -> usize {
+        self.records.borrow().clients.values().filter(|client| client.reserved == reserved).count()
+    }
+
+    /// Evicts the client with the smallest activity, and among those the one in it for longest. False: no candidate.
+    fn evict(&self, may_go: impl Fn(&ClientRecord) -> bool) -> bool {
+        let mut records = self.records.borrow_mut();
+        let candidates = records.clients.iter().filter(|(_, client)| may_go(client));
+        let first = candidates.min_by_key(|(_, client)| (client.activity, client.since));
+        let Some(number) = first.map(|(number, _)| *number) else { return false };
+        if let Some(client) = records.clients.remove(&number) {
+            client.evicted.set();
+        }
+        true
+    }
+
+    fn grant(self: &Rc<Self>, reserved: bool) -> ClientPermit {
+        let mut records = self.records.borrow_mut();
+        records.events += 1;
+        records.next += 1;
+        let (number, since) = (records.next, records.events);
+        let evicted = Rc::new(Event::default());
+        let client = ClientRecord {
+            activity: Activity::Idle,
+            since,
+            reserved,
+            evicted: Rc::clone(&evicted),
+        };
+        records.clients.insert(number, client);
+        ClientPermit { limit: Rc::clone(self), number, reserved, evicted }
+    }
+}
+
+impl ClientPermit {
+    /// Records what the client does from now on.
+    pub(super) fn set(&self, activity: Activity) {
+        let mut records = self.limit.records.borrow_mut();
+        records.events += 1;
+        let since = records.events;
+        if let Some(client) = records.clients.get_mut(&self.number)
+            && client.activity != activity
+        {
+            (client.activity, client.since) = (activity, since);
+        }
+    }
+}
+
+impl Drop for ClientPermit {
+    fn drop(&mut self) {
+        self.limit.records.borrow_mut().clients.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_idle_client_is_evicted_first_and_none_that_waits_for_an_answer() {
+        let limit = ClientLimit::new(Bounds { clients: 3, reserved: 1 });
+        let acquire = || limit.acquire();
+        let clients: Vec<ClientPermit> = (0..3).map(|_| acquire().0.unwrap()).collect();
+        clients[0].set(Activity::Waiting);
+        clients[0].set(Activity::Idle);
+        let (fourth, evicted) = acquire();
+        assert!(evicted && clients[1].evicted.is_set(), "the second has been idle for longest");
+        let fourth = fourth.unwrap();
+        clients[2].set(Activity::SendingRequest);
+        clients[0].set(Activity::Waiting);
+        fourth.set(Activity::Waiting);
+        let fifth = acquire().0.unwrap();
+        assert!(clients[2].evicted.is_set(), "one that sends slowly goes when none is idle");
+        fifth.set(Activity::ReadingAnswer);
+        let health = acquire().0.unwrap();
+        assert!(health.reserved && !fifth.reserved);
+        health.set(Activity::Waiting);
+        assert!(acquire().0.is_none(), "all are being answered");
+        health.set(Activity::ReadingAnswer);
+        let (next, evicted) = acquire();
+        assert!(next.unwrap().reserved && evicted && health.evicted.is_set());
+        assert!(![&clients[0], &fourth, &fifth].iter().any(|permit| permit.evicted.is_set()));
+        assert!(limit.evict_any() && fifth.evicted.is_set());
+        drop((clients, fourth, fifth, health));
+        assert_eq!(limit.len(), 0);
+    }
+
+    #[test]
+    fn clients_leave_the_engine_its_descriptors() {
+        let clients = |limit| Bounds::for_descriptors(limit).clients;
+        assert_eq!((clients(None), clients(Some(65_536))), (SERVE_CLIENTS_MAX, SERVE_CLIENTS_MAX));
+        assert_eq!(clients(Some(256)), 64);
+        for limit in [0, 1, 128, 200, 512, 1024] {
+            let Bounds { clients, reserved } = Bounds::for_descriptors(Some(limit));
+            assert!(clients >= SERVE_CLIENTS_MIN && reserved >= 1, "{limit}");
+            assert!(limit < 256 || clients + reserved <= limit as usize / 2, "{limit}");
+        }
+    }
+}

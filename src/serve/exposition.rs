@@ -1,0 +1,283 @@
+//! `/metrics`: the status report as OpenMetrics text.
+//!
+//! Runs on:  serve core, per scrape (pure). Owns: nothing.
+use super::metrics::{
+    BUILD, CAPTURE, CONNECTION, CORRECTNESS, DIALOG, ENGINE, EXCHANGE, Kind, LATENCY, LINK, Metric,
+    PHASE, PHASE_QUANTILE, QUANTILE, Quantile, RECYCLING, REQUESTS, RESYNC, Requests, Row, SERVE,
+    SERVICE, SHARD, SKIP, TRADES, VENUE, Value,
+};
+use crate::counter::latency::LatencySummary;
+use crate::counter::report::EngineReport;
+use crate::counter::service::ServiceReport;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// `Content-Type` of the encode.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Counters of the local server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServeReport {
+    /// Connected clients.
+    pub clients: u64,
+    /// Clients refused because there were too many.
+    pub clients_refused: u64,
+    /// Idle clients closed for a new client.
+    pub clients_evicted: u64,
+    /// Clients that `accept` failed to return.
+    pub accept_errors: u64,
+    /// Queries to other cores that timed out.
+    pub answers_late: u64,
+    /// Queries not sent because too many were outstanding.
+    pub queries_refused: u64,
+    /// Requests answered, by route and status.
+    pub requests: BTreeMap<(&'static str, u16), u64>,
+}
+
+/// The complete encode with its end marker.
+#[must_use]
+pub fn encode(report: &Arc<EngineReport>, serve: &ServeReport) -> String {
+    let mut registry = Registry::default();
+    let reports = Reports { engine: Arc::clone(report), serve: serve.clone() };
+    registry.register_collector(Box::new(reports));
+    let mut text = String::with_capacity(64 * 1024);
+    text::encode(&mut text, &registry).expect("writing to a string cannot fail");
+    text
+}
+
+#[derive(Debug)]
+struct Reports {
+    engine: Arc<EngineReport>,
+    serve: ServeReport,
+}
+
+type Labels = Vec<(&'static str, String)>;
+
+impl Collector for Reports {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Self { engine, serve } = self;
+        let now_wall_ns = engine.now_wall_ns;
+        let mut out = Out { encoder: &mut encoder, now_wall_ns };
+        out.version(&engine.version)?;
+        out.rows(ENGINE, [(vec![], &**engine)])?;
+        let skipped = engine.lifecycle.skipped.iter();
+        out.rows(
+            SKIP,
+            skipped.map(|s| {
+                let labels = [("venue", s.venue.clone()), ("reason", s.reason.clone())];
+                let by_rule = ("by_rule", s.by_rule.to_string());
+                (labels.into_iter().chain([by_rule]).collect(), s)
+            }),
+        )?;
+        let venues = engine.venues.iter();
+        out.rows(VENUE, venues.map(|v| (vec![("venue", v.venue.clone())], v)))?;
+        out.rows(EXCHANGE, engine.exchange.iter().map(|e| (vec![], e)))?;
+        out.rows(DIALOG, [(vec![], &engine.pool.dialog)])?;
+        out.rows(CORRECTNESS, [(vec![], &engine.correctness)])?;
+        out.rows(RESYNC, [(vec![], &engine.correctness.resync)])?;
+        out.rows(RECYCLING, [(vec![], &engine.recycling)])?;
+        out.rows(TRADES, engine.trades.iter().map(|t| (vec![], t)))?;
+        out.rows(CAPTURE, engine.capture.iter().map(|c| (vec![], c)))?;
+        out.rows(SHARD, engine.shards.iter().map(|s| (vec![("shard", s.shard.to_string())], s)))?;
+        let connections = engine.pool.connections.iter();
+        out.rows(
+            CONNECTION,
+            connections.map(|c| {
+                (vec![("connection", c.id.to_string()), ("shard", c.shard.to_string())], c)
+            }),
+        )?;
+        let services = engine.services.iter();
+        out.rows(SERVICE, services.map(|s| (vec![("service", s.service.clone())], s)))?;
+        let phases: Vec<_> = engine.services.iter().flat_map(phases).collect();
+        let known = phases.iter().filter(|(_, latency)| latency.count > 0);
+        out.rows(PHASE_QUANTILE, known.flat_map(|(labels, latency)| quantiles(labels, latency)))?;
+        out.rows(PHASE, phases)?;
+        out.rows(LINK, engine.router.iter().map(|l| (vec![("link", l.name.clone())], l)))?;
+        let stages = engine.latencies.iter().filter(|l| l.count > 0);
+        out.rows(QUANTILE, stages.flat_map(|l| quantiles(&vec![("stage", l.stage.clone())], l)))?;
+        let stages = engine.latencies.iter();
+        out.rows(LATENCY, stages.map(|l| (vec![("stage", l.stage.clone())], l)))?;
+        out.rows(SERVE, [(vec![], serve)])?;
+        out.rows(
+            REQUESTS,
+            serve.requests.iter().map(|((route, status), count)| {
+                let labels = vec![("route", (*route).to_owned()), ("status", status.to_string())];
+                (labels, Requests { count: *count })
+            }),
+        )
+    }
+}
+
+/// The timed phases of a service.
+fn phases(service: &ServiceReport) -> Vec<(Labels, &LatencySummary)> {
+    let of = |phase: &str, latency| {
+        (vec![("service", service.service.clone()), ("phase", phase.to_owned())], latency)
+    };
+    if service.stream {
+        return vec![of("connect", &service.connect)];
+    }
+    vec![
+        of("acquire", &service.acquire),
+        of("connect", &service.connect),
+        of("request", &service.request),
+    ]
+}
+
+fn quantiles(labels: &Labels, latency: &LatencySummary) -> Vec<(Labels, Quantile)> {
+    let points = [
+        ("0", latency.min_ns),
+        ("0.5", latency.p50_ns),
+        ("0.9", latency.p90_ns),
+        ("0.99", latency.p99_ns),
+        ("0.999", latency.p999_ns),
+        ("1", latency.max_ns),
+    ];
+    let point = |(quantile, ns): (&str, u64)| {
+        let mut labels = labels.clone();
+        labels.push(("quantile", quantile.to_owned()));
+        (labels, Quantile { ns })
+    };
+    points.into_iter().map(point).collect()
+}
+
+struct Out<'a, 'b> {
+    encoder: &'a mut DescriptorEncoder<'b>,
+    now_wall_ns: u64,
+}
+
+impl Out<'_, '_> {
+    fn version(&mut self, version: &str) -> fmt::Result {
+        let Metric { name, meaning, .. } = BUILD;
+        let mut family = self.encoder.encode_descriptor(name, meaning, None, MetricType::Info)?;
+        family.encode_info(&vec![("version", version.to_owned())])
+    }
+
+    /// One family per row, one series in it per item with a value.
+    fn rows<T, I: std::borrow::Borrow<T>>(
+        &mut self,
+        rows: &[Row<T>],
+        items: impl IntoIterator<Item = (Labels, I)>,
+    ) -> fmt::Result {
+        let items: Vec<(Labels, I)> = items.into_iter().collect();
+        for Row { metric, read } in rows {
+            let kind = match metric.kind {
+                Kind::Counter => MetricType::Counter,
+                Kind::Gauge => MetricType::Gauge,
+                Kind::Info => MetricType::Info,
+            };
+            let mut family =
+                self.encoder.encode_descriptor(metric.name, metric.meaning, None, kind)?;
+            for (labels, item) in &items {
+                let value = read(item.borrow(), self.now_wall_ns);
+                if value == Value::Absent {
+                    continue;
+                }
+                if labels.is_empty() {
+                    write_value(&mut family, metric.kind, value)?;
+                } else {
+                    write_value(&mut family.encode_family(labels)?, metric.kind, value)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn write_value(encoder: &mut MetricEncoder<'_>, kind: Kind, value: Value) -> fmt::Result {
+    match (kind, value) {
+        (Kind::Counter, Value::Whole(n)) => encoder.encode_counter::<NoLabelSet, _, u64>(&n, None),
+        (Kind::Counter, Value::Real(x)) => encoder.encode_counter::<NoLabelSet, _, u64>(&x, None),
+        (Kind::Gauge, Value::Whole(n)) => encoder.encode_gauge(&n),
+        (Kind::Gauge, Value::Real(x)) => encoder.encode_gauge(&x),
+        (_, Value::Absent) | (Kind::Info, _) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod complete;
+#[cfg(test)]
+mod folded;
+
+#[cfg(test)]
+mod tests {
+    use super::super::metrics::all;
+    use super::*;
+    use crate::counter::report::{ConnectionReport, LinkReport, ShardReport};
+    use std::collections::HashSet;
+
+    fn report() -> Arc<EngineReport> {
+        let mut report = EngineReport {
+            version: "1.2.3".into(),
+            started_wall_ns: 1_000_000_000,
+            now_wall_ns: 61_500_000_000,
+            ..EngineReport::default()
+        };
+        report.shards = (0..2)
+            .map(|shard| ShardReport { shard, frames: u64::MAX, ..ShardReport::default() })
+            .collect();
+        report.pool.connections.push(ConnectionReport {
+            id: 7,
+            state: "active".into(),
+            pollution: 0.25,
+            last_pong_wall_ns: 61_000_000_000,
+            ..ConnectionReport::default()
+        });
+        report.router.push(LinkReport { name: "odd\"\\\nname".into(), ..LinkReport::default() });
+        report.latencies = crate::counter::latency::Latencies::default().summaries();
+        report.latencies[0].count = 3;
+        report.latencies[0].p50_ns = 1_500;
+        Arc::new(report)
+    }
+
+    #[test]
+    fn every_metric_has_a_name_of_its_own_a_unit_a_meaning_and_advice() {
+        let mut names = HashSet::new();
+        for metric in all() {
+            let Metric { name, unit, meaning, when_it_rises, .. } = metric;
+            assert!(names.insert(name), "{name} twice");
+            assert!(name.starts_with("ringbook_") && !name.ends_with("_total"), "{name}");
+            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
+            assert!(!unit.is_empty() && !meaning.is_empty() && !when_it_rises.is_empty(), "{name}");
+            // These texts are written without escaping.
+            assert!(!meaning.contains(['\n', '\\', '"']), "{name}");
+            assert_eq!(unit == "s", name.ends_with("_seconds"), "{name}");
+            assert_eq!(unit == "bytes", name.ends_with("_bytes"), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_metric_is_described_and_values_are_exact() {
+        let mut serve = ServeReport { clients: 2, ..ServeReport::default() };
+        serve.requests.insert(("/book", 404), 5);
+        let text = encode(&report(), &serve);
+        for metric in all() {
+            assert!(text.contains(&format!("# HELP {} {}\n", metric.name, metric.meaning)));
+            assert!(text.contains(&format!("# TYPE {} ", metric.name)));
+        }
+        for line in [
+            "ringbook_build_info{version=\"1.2.3\"} 1",
+            "ringbook_uptime_seconds 60.5",
+            "ringbook_healthy 0",
+            "ringbook_shard_frames_total{shard=\"1\"} 18446744073709551615",
+            "ringbook_connection_active{connection=\"7\",shard=\"0\"} 1",
+            "ringbook_connection_pollution_ratio{connection=\"7\",shard=\"0\"} 0.25",
+            "ringbook_connection_pong_age_seconds{connection=\"7\",shard=\"0\"} 0.5",
+            "ringbook_link_depth{link=\"odd\\\"\\\\\\nname\"} 0",
+            "ringbook_latency_seconds{stage=\"venue_to_read\",quantile=\"0.5\"} 0.0000015",
+            "ringbook_latency_samples_total{stage=\"wake_up\"} 0",
+            "ringbook_serve_clients 2",
+            "ringbook_serve_requests_total{route=\"/book\",status=\"404\"} 5",
+        ] {
+            assert!(text.contains(&format!("{line}\n")), "{line}\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+        // Values that were never measured have no series.
+        assert!(!text.contains("ringbook_connection_data_age_seconds{"));
+        assert!(!text.contains("ringbook_latency_seconds{stage=\"wake_up\""));
+    }
+}

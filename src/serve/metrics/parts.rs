@@ -1,0 +1,108 @@
+//! Metrics of parts: venues, exchange status, commands, REST book requests, recycling, service latencies.
+//!
+//! Runs on:  any (pure). Owns: nothing.
+use super::{Absent, Kind, Quantile, Real, Row, Rows, Value, Whole};
+use super::{age, flag, metric, seconds};
+use crate::counter::latency::LatencySummary;
+use crate::counter::report::{
+    CorrectnessReport, DialogReport, ExchangeReport, RecycleReport, ResyncReport, VenueReport,
+};
+
+/// A ratio; absent before the first event.
+fn ratio(value: Option<f64>) -> Value {
+    value.map_or(Absent, Real)
+}
+
+pub(in crate::serve) const VENUE: Rows<VenueReport> = rows! { "venue", VenueReport;
+    Gauge "venue_markets", "markets", "Markets of one venue in the registry", "nothing", |v, _| Whole(v.markets);
+    Gauge "venue_connections_active", "connections", "Connections of one venue that are up",
+        "when it falls: the venue or the network closes connections", |v, _| Whole(v.connections_active);
+    Gauge "venue_books", "books", "Books of one venue", "nothing", |v, _| Whole(v.books);
+    Gauge "venue_books_live", "books", "Live books of one venue",
+        "when it falls: see shard_books_awaiting and shard_books_stale", |v, _| Whole(v.books_live);
+    Counter "venue_trades", "trades", "Trades received from one venue", "nothing", |v, _| Whole(v.trades);
+};
+
+pub(in crate::serve) const EXCHANGE: Rows<ExchangeReport> = rows! { "", ExchangeReport;
+    Gauge "exchange_active", "1", "1 while the exchange accepts requests; absent if the venue does not report it",
+        "when it falls: maintenance at the venue", |e, _| flag(e.active);
+    Gauge "exchange_trading", "1", "1 while the exchange matches orders; absent if the venue does not report it",
+        "when it falls: trading hours or maintenance", |e, _| flag(e.trading);
+    Gauge "exchange_resumes_timestamp_seconds", "s", "When the exchange plans to resume, since the Unix epoch",
+        "nothing", |e, _| if e.resumes_wall_ns == 0 { Absent } else { seconds(e.resumes_wall_ns) };
+    Gauge "exchange_seen_age_seconds", "s", "Time since the exchange last reported its status",
+        "above a few minutes: its status cannot be requested", |e, now| age(e.seen_wall_ns, now);
+};
+
+pub(in crate::serve) const DIALOG: Rows<DialogReport> = rows! { "", DialogReport;
+    Counter "commands_sent", "commands", "Commands sent on connections of a venue that acknowledges them",
+        "nothing", |d, _| Whole(d.commands);
+    Counter "command_errors", "answers", "Commands answered with an error",
+        "the log has them; /stats says on which connection", |d, _| Whole(d.errors);
+    Counter "command_retries", "commands", "Commands sent again after the venue's rate limit",
+        "the rate limit of the venue: too many subscription changes", |d, _| Whole(d.retries);
+    Counter "command_timeouts", "commands", "Commands without an answer in time",
+        "the venue is slow or a connection is dead", |d, _| Whole(d.timeouts);
+    Counter "command_refusals", "tokens", "Tokens or commands refused by the venue",
+        "more markets on a connection than the venue allows", |d, _| Whole(d.refused);
+    Counter "resubscriptions", "subscriptions", "Subscriptions opened again after the venue ended them",
+        "the venue ends subscriptions; the log has its reason", |d, _| Whole(d.resubscribes);
+    Counter "sequence_holes", "holes", "Gaps in sequence numbers",
+        "messages are lost; the affected books are stale until their next snapshot",
+        |d, _| Whole(d.sequence_holes);
+    Counter "sequence_missing", "messages", "Messages missing by sequence number",
+        "as sequence_holes", |d, _| Whole(d.sequence_missing);
+    Counter "sequence_duplicates", "messages", "Messages with a repeated sequence number, dropped",
+        "the venue repeats itself", |d, _| Whole(d.sequence_duplicates);
+};
+
+pub(in crate::serve) const CORRECTNESS: Rows<CorrectnessReport> = rows! { "", CorrectnessReport;
+    Gauge "correctness_ratio", "1", "Share of checks in which a book was correct, 0 to 1",
+        "when it falls: see shard_tops_mismatched and shard_hashes_mismatched", |c, _| ratio(c.score);
+};
+
+pub(in crate::serve) const RESYNC: Rows<ResyncReport> = rows! { "", ResyncReport;
+    Counter "book_requests", "requests", "REST requests for books",
+        "books are not live, or differ", |r, _| Whole(r.requests);
+    Counter "book_request_tokens", "tokens", "Tokens in these requests", "nothing", |r, _| Whole(r.tokens);
+    Counter "book_request_answers", "requests", "Of these requests, answered with books",
+        "nothing", |r, _| Whole(r.answers);
+    Counter "book_requests_failed", "requests", "Of these requests, failed or refused",
+        "/health has the last error", |r, _| Whole(r.failed);
+    Gauge "book_request_tokens_waiting", "tokens", "Tokens queued for a REST book request",
+        "the rate limit is reached, or the REST interface is slow", |r, _| Whole(r.tokens_waiting);
+    Counter "book_request_tokens_dropped", "tokens", "Tokens dropped because the queue was full; requested again later",
+        "too many books are not live at once", |r, _| Whole(r.tokens_dropped);
+};
+
+pub(in crate::serve) const RECYCLING: Rows<RecycleReport> = rows! { "", RecycleReport;
+    Counter "recycles_begun", "connections", "Replacements started", "nothing", |r, _| Whole(r.initiated);
+    Counter "recycles_completed", "connections", "Replacements completed", "nothing", |r, _| Whole(r.completed);
+    Counter "recycles_failed", "connections", "Replacements aborted; the old connection stayed",
+        "/stats has the last reason", |r, _| Whole(r.failed);
+    Gauge "recycles_success_ratio", "1", "Share of ended replacements that completed, 0 to 1",
+        "when it falls: /stats has the last reason", |r, _| ratio(r.success_rate);
+    Gauge "recycles_under_way", "connections", "Replacements in progress", "nothing",
+        |r, _| Whole(r.under_way);
+    Counter "recycles_merges", "connections", "Replacements of several small connections by one",
+        "nothing", |r, _| Whole(r.merges);
+    Counter "recycles_connections_merged", "connections", "Connections saved by merging", "nothing",
+        |r, _| Whole(r.connections_merged);
+    Counter "recycles_markets_migrated", "markets", "Markets moved to a replacement",
+        "nothing", |r, _| Whole(r.markets_migrated);
+    Counter "recycles_overlap_seconds", "s", "Time with the same tokens on two connections, all replacements",
+        "nothing", |r, _| seconds(r.overlap_ns);
+    Counter "recycles_books_interrupted", "books", "Live books that were not live after their move",
+        "a replacement lost books: see recycling in /stats", |r, _| Whole(r.interrupted);
+};
+
+/// A quantile of one phase of one service.
+pub(in crate::serve) const PHASE_QUANTILE: Rows<Quantile> = rows! { "service,phase,quantile", Quantile;
+    Gauge "service_phase_seconds", "s", "Time to acquire, connect and request; quantile 0 is the minimum, 1 the maximum",
+        "the service is slow, or its pool too small", |q, _| seconds(q.ns);
+};
+
+pub(in crate::serve) const PHASE: Rows<LatencySummary> = rows! { "service,phase", LatencySummary;
+    Counter "service_phase_samples", "values", "Samples of service_phase_seconds",
+        "nothing", |l, _| Whole(l.count);
+};
