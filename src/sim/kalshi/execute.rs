@@ -18,7 +18,7 @@ struct Wish {
     by_id: bool,
     skip_ticker_ack: Option<bool>,
     yes_price: bool,
-    /// Tickers are reported at once.
+    /// Tickers are sent at once.
     initial: bool,
 }
 

@@ -351,7 +351,7 @@ impl Server {
                 match happening {
                     Happening::Ticker(place) => drop(moved.insert(place)),
                     // As the books are at this moment.
-                    other => self.sessions.tell(&other, &self.exchange, now_ms),
+                    other => self.sessions.publish(&other, &self.exchange, now_ms),
                 }
             }
             if !self.exchange.act(now_ms, &mut happenings) {
@@ -360,7 +360,7 @@ impl Server {
         }
         // A ticker has the best prices after all changes of its millisecond (kalshi/protocol.md, 5).
         for place in moved {
-            self.sessions.tell(&Happening::Ticker(place), &self.exchange, now_ms);
+            self.sessions.publish(&Happening::Ticker(place), &self.exchange, now_ms);
         }
     }
 

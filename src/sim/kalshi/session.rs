@@ -250,7 +250,7 @@ impl Sessions {
     }
 
     /// Sends an event to its subscribers.
-    pub(super) fn tell(&mut self, happening: &Happening, exchange: &Exchange, now_ms: u64) {
+    pub(super) fn publish(&mut self, happening: &Happening, exchange: &Exchange, now_ms: u64) {
         let market = |place: u32| &exchange.markets[place as usize];
         match happening {
             &Happening::Delta(place, change) => {
@@ -285,7 +285,7 @@ impl Sessions {
     }
 
     /// `body` encodes it for either price scale.
-    fn tell_followers(&mut self, market: u32, kind: &str, body: &dyn Fn(bool) -> String) {
+    fn send_to_followers(&mut self, market: u32, kind: &str, body: &dyn Fn(bool) -> String) {
         let mut bodies: [Option<String>; 2] = [None, None];
         for slot in self.followers.get(&market).cloned().unwrap_or_default() {
             let Some(session) = self.sessions.get(&slot) else { continue };
