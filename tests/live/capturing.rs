@@ -208,8 +208,8 @@ fn the_checkpoints_find_a_change(capture: &Path, folder: &Path) {
         }
         assert_eq!(output.status.code(), Some(1));
         assert!(count(&report(&output), "/capture/checkpoints_different") > 0);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(said.contains("books differ from the capture"), "{said}");
+        let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(printed.contains("books differ from the capture"), "{printed}");
         return;
     }
     panic!("100 frames were left out, each alone, and no proof failed");
@@ -241,7 +241,7 @@ fn a_killed_run_leaves_what_it_had_flushed_and_the_next_one_goes_on_behind_it() 
     assert!(output.status.success() || printed.contains("truncated"), "{printed}");
     let report = report(&output);
     assert!(count(&report, "/capture/checkpoints_equal") > 200, "{report:#}");
-    assert_eq!(count(&report, "/capture/checkpoints_different"), 0, "{said}");
+    assert_eq!(count(&report, "/capture/checkpoints_different"), 0, "{printed}");
     assert_eq!(report["files"].as_array().unwrap().len(), 3);
     let lines: u64 = std::fs::read_dir(folder.path())
         .unwrap()
