@@ -17,17 +17,17 @@ use ringbook::base::time::Now;
 use ringbook::io::clock::thread_cpu_ns;
 use ringbook::market::book::{Book, Level, Side};
 use ringbook::market::event::{ChangeSpan, Changes, Event, Snapshot};
-use ringbook::market::info::MarketNews;
+use ringbook::market::info::MarketUpdate;
 use ringbook::shard::books::{Admission, Books, ConnectionSlot};
 use ringbook::venue::polymarket::decode::Decoder;
-use ringbook::venue::{Oddity, Sink};
+use ringbook::venue::{DecodeNotice, Sink};
 use std::time::Duration;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// An event that outlives its frame's decoding.
-enum Kept {
+enum OwnedEvent {
     Snapshot { market: String, token: String, ms: u64, bids: Vec<Level>, asks: Vec<Level> },
     Changes { market: String, ms: u64, frame: String, changes: Vec<ChangeSpan> },
 }
@@ -35,21 +35,21 @@ enum Kept {
 #[derive(Default)]
 struct Keep {
     frame: String,
-    events: Vec<Kept>,
+    events: Vec<OwnedEvent>,
 }
 
 impl Sink for Keep {
     fn on_event(&mut self, event: &Event<'_>) {
         let ms = event.timestamp_ms();
         self.events.push(match event {
-            Event::Snapshot(e) => Kept::Snapshot {
+            Event::Snapshot(e) => OwnedEvent::Snapshot {
                 market: e.market.into(),
                 token: e.token.into(),
                 ms,
                 bids: e.bids.to_vec(),
                 asks: e.asks.to_vec(),
             },
-            Event::Changes(e) => Kept::Changes {
+            Event::Changes(e) => OwnedEvent::Changes {
                 market: e.market.into(),
                 ms,
                 frame: self.frame.clone(),
@@ -58,13 +58,13 @@ impl Sink for Keep {
             _ => return,
         });
     }
-    fn on_news(&mut self, _: MarketNews) {}
-    fn on_oddity(&mut self, oddity: &Oddity<'_>) {
-        panic!("{oddity:?} in generated frames");
+    fn on_market_update(&mut self, _: MarketUpdate) {}
+    fn on_decode_notice(&mut self, notice: &DecodeNotice<'_>) {
+        panic!("{notice:?} in generated frames");
     }
 }
 
-fn keep(frames: &[String]) -> Vec<Kept> {
+fn keep(frames: &[String]) -> Vec<OwnedEvent> {
     let (mut decoder, mut keep) = (Decoder::default(), Keep::default());
     for frame in frames {
         keep.frame.clone_from(frame);
@@ -73,10 +73,10 @@ fn keep(frames: &[String]) -> Vec<Kept> {
     keep.events
 }
 
-fn apply(books: &mut Books<()>, events: &[Kept]) {
+fn apply(books: &mut Books<()>, events: &[OwnedEvent]) {
     for event in events {
         let event = match event {
-            Kept::Snapshot { market, token, ms, bids, asks } => Event::Snapshot(Snapshot {
+            OwnedEvent::Snapshot { market, token, ms, bids, asks } => Event::Snapshot(Snapshot {
                 market,
                 token,
                 timestamp_ms: *ms,
@@ -88,7 +88,7 @@ fn apply(books: &mut Books<()>, events: &[Kept]) {
                 min_order_size: None,
                 neg_risk: None,
             }),
-            Kept::Changes { market, ms, frame, changes } => {
+            OwnedEvent::Changes { market, ms, frame, changes } => {
                 Event::Changes(Changes { market, timestamp_ms: *ms, frame, changes })
             }
         };
@@ -184,7 +184,7 @@ fn change(c: &mut Criterion) {
                 });
             }
         }
-        assert_eq!(state.1.counts().changes_stale + state.1.counts().foreign_tokens, 0);
+        assert_eq!(state.1.counts().changes_stale + state.1.counts().unknown_instruments, 0);
     }
     group.finish();
 }

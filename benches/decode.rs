@@ -4,9 +4,9 @@ mod frames;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ringbook::io::clock::thread_cpu_ns;
 use ringbook::market::event::Event;
-use ringbook::market::info::MarketNews;
+use ringbook::market::info::MarketUpdate;
 use ringbook::venue::polymarket::decode::Decoder;
-use ringbook::venue::{Oddity, Sink};
+use ringbook::venue::{DecodeNotice, Sink};
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -20,11 +20,11 @@ impl Sink for Eye {
     fn on_event(&mut self, event: &Event<'_>) {
         black_box(event);
     }
-    fn on_news(&mut self, news: MarketNews) {
+    fn on_market_update(&mut self, news: MarketUpdate) {
         black_box(news);
     }
-    fn on_oddity(&mut self, oddity: &Oddity<'_>) {
-        panic!("{oddity:?} in generated frames");
+    fn on_decode_notice(&mut self, notice: &DecodeNotice<'_>) {
+        panic!("{notice:?} in generated frames");
     }
 }
 

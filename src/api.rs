@@ -11,7 +11,7 @@ pub use crate::base::{
 };
 pub use crate::config::{Capture, Config, Kalshi, Polymarket, SettingError, Trades, VenueSettings};
 pub use crate::counter::report::EngineReport;
-pub use crate::link::main_control::{ControlNews, RefusedToken};
+pub use crate::link::main_control::{ControlEvent, RefusedToken};
 pub use crate::market::book::{
     Book, BookState, Level, Side, StaleReason,
     image::{BookFacts, BookHash},
@@ -66,7 +66,7 @@ impl EngineBuilder {
         self.set(|config| config.market(name).map(drop))
     }
 
-    /// Follows every market of the catalogues.
+    /// Follows every market of the catalogs.
     pub fn all_markets(self) -> Self {
         self.change(|config| _ = config.all_markets(true))
     }

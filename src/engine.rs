@@ -7,7 +7,7 @@
 mod running;
 mod wiring;
 
-pub use running::{Ending, Engine};
+pub use running::{Engine, ShutdownReport};
 
 use crate::config::SettingError;
 use crate::io::executor::StartError;

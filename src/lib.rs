@@ -252,7 +252,7 @@ pub mod wire;
 pub use api::*;
 #[doc(hidden)]
 pub use command::command_line;
-pub use engine::{Ending, Engine, EngineError};
+pub use engine::{Engine, EngineError, ShutdownReport};
 
 /// What the program `venue-sim` uses.
 #[doc(hidden)]

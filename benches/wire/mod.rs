@@ -3,12 +3,12 @@
 use super::frames::Frames;
 use ringbook::base::id::ShardId;
 use ringbook::io::clock::HostClock;
-use ringbook::market::{event::Event, info::MarketNews};
+use ringbook::market::{event::Event, info::MarketUpdate};
 use ringbook::session::{Message, Session};
 use ringbook::shard::books::{Admission, Books, ConnectionSlot};
 use ringbook::shard::intake::{Findings, Intake};
 use ringbook::venue::polymarket::decode::Decoder;
-use ringbook::venue::{Oddity, Sink};
+use ringbook::venue::{DecodeNotice, Sink};
 use ringbook::wire::tls::{TlsSession, client_config};
 use ringbook::wire::websocket::{ClientSocket, Upgrade};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -24,11 +24,11 @@ impl Sink for Eye {
     fn on_event(&mut self, event: &Event<'_>) {
         black_box(event);
     }
-    fn on_news(&mut self, news: MarketNews) {
+    fn on_market_update(&mut self, news: MarketUpdate) {
         black_box(news);
     }
-    fn on_oddity(&mut self, oddity: &Oddity<'_>) {
-        panic!("{oddity:?} in generated frames");
+    fn on_decode_notice(&mut self, notice: &DecodeNotice<'_>) {
+        panic!("{notice:?} in generated frames");
     }
 }
 

@@ -44,7 +44,7 @@ pub const RESUBSCRIBES_MAX: usize = 3;
 pub const TOPS_REMEMBERED: usize = 2_048;
 /// Trade ids that a shard stores, so that a trade from two connections is delivered once: 40 minutes at 25 trades per
 /// second.
-pub const TRADES_REMEMBERED: usize = 1 << 16;
+pub const TRADE_IDS_STORED_MAX: usize = 1 << 16;
 /// Trades of markets without a book that a shard stores until one opens: 1 MB, 80 s of 50 trades per second, combos
 /// included.
 pub const EARLY_TRADES_MAX: usize = 4_096;
@@ -73,7 +73,7 @@ pub const CONNECTIONS_NUMBERED_PER_VENUE: u32 = 1 << 24;
 pub const START_GATE_NS: u64 = 10 * SECOND_NS;
 /// Downtime of a table's connection after which its markets move to others: a dial that succeeds at once takes a tenth
 /// of it.
-pub const AWAY_PATIENCE_NS: u64 = SECOND_NS;
+pub const AWAY_TIMEOUT_NS: u64 = SECOND_NS;
 /// Interval at which the load of a table's connections is compared.
 pub const BALANCE_INTERVAL_NS: u64 = SECOND_NS;
 /// Markets moved per comparison, so that few books are stale at once.
@@ -104,10 +104,10 @@ pub const OUTAGE_FAILURES: u32 = 2;
 /// Interval of probe dials while the venue is down; other dials stop. Its return is detected within a second.
 pub const PROBE_INTERVAL_NS: u64 = SECOND_NS;
 /// Timeout of a probe instead of [`DIAL_TIMEOUT_NS`], so that few dials hang when the venue returns. Every
-/// [`PROBES_PER_PATIENT_ONE`]-th probe has the full timeout, for a slow venue.
+/// [`PROBES_PER_FULL_TIMEOUT`]-th probe has the full timeout, for a slow venue.
 pub const PROBE_TIMEOUT_NS: u64 = 3 * SECOND_NS;
 /// One of this many probes has [`DIAL_TIMEOUT_NS`].
-pub const PROBES_PER_PATIENT_ONE: u64 = 8;
+pub const PROBES_PER_FULL_TIMEOUT: u64 = 8;
 /// A connection that was up for less is redialed after a short delay, not at once.
 pub const CONNECTION_STABLE_NS: u64 = 5 * SECOND_NS;
 /// Pause of all dials after an HTTP 429 without `Retry-After`.
@@ -179,7 +179,7 @@ pub const ADAPTIVE_SPIN_NS: u64 = 50 * MICROSECOND_NS;
 /// While polling does not pay, one of this many pauses is polled to test whether it does.
 pub const ADAPTIVE_PROBE_PAUSES: u32 = 16;
 /// Commands that a shard handles per step.
-pub const ORDERS_PER_STEP: usize = 32;
+pub const COMMANDS_PER_STEP: usize = 32;
 /// Book queries that a shard answers per step.
 pub const QUERIES_PER_STEP: usize = 8;
 /// A group of messages with one timestamp ends after this time without another: its best prices and hash are then
@@ -187,7 +187,7 @@ pub const QUERIES_PER_STEP: usize = 8;
 pub const CHECK_SILENCE_NS: u64 = 200 * MILLISECOND_NS;
 /// Time that a hash waits for the trade that explains it. Trade messages arrive 30 to 100 ms after the book that they
 /// changed.
-pub const CHECK_PATIENCE_NS: u64 = 2 * SECOND_NS;
+pub const CHECK_TIMEOUT_NS: u64 = 2 * SECOND_NS;
 /// Pending hashes of a shard.
 pub const CHECK_CASES_MAX: usize = 256;
 /// Trades of a shard that are stored to explain hashes.
@@ -206,9 +206,9 @@ pub const BOOKS_REQUESTS_OPEN_MAX: usize = 4;
 pub const BOOKS_WAITING_MAX: usize = 1 << 17;
 /// A book without snapshot this long after its subscription is requested over REST. The dump of 400 tokens takes one to
 /// two seconds.
-pub const SNAPSHOT_PATIENCE_NS: u64 = 5 * SECOND_NS;
+pub const SNAPSHOT_TIMEOUT_NS: u64 = 5 * SECOND_NS;
 /// Interval of the snapshot check of a connection.
-pub const CENSUS_INTERVAL_NS: u64 = SECOND_NS;
+pub const SNAPSHOT_CHECK_INTERVAL_NS: u64 = SECOND_NS;
 /// A failed book request is repeated after this; doubles each time.
 pub const REPAIR_RETRY_MIN_NS: u64 = 2 * SECOND_NS;
 /// Longest interval between two requests for one book.
@@ -252,15 +252,15 @@ pub const MERGE_POSTPONED_NS: u64 = 60 * SECOND_NS;
 pub const RECYCLE_PROOFS_MAX: usize = 32;
 /// Messages stored by a handover because only one of its two connections has received them: ten seconds of a busy
 /// connection.
-pub const HANDOVER_KEPT_MAX: usize = 16_384;
+pub const HANDOVER_STORED_MAX: usize = 16_384;
 /// Stored messages of one market that both connections have received.
-pub const HANDOVER_SAID_MAX: usize = 64;
+pub const HANDOVER_RECEIVED_MAX: usize = 64;
 /// A market whose two connections never reach the same message is switched after this anyway.
 pub const HANDOVER_STEP_NS: u64 = 2 * SECOND_NS;
 /// A message that only the new connection has received for this long is considered lost on the old one, and applied.
 pub const HANDOVER_AGE_NS: u64 = 5 * SECOND_NS;
 /// A message outstanding on the new connection for this long is considered lost on it, if the connection is past it.
-pub const HANDOVER_OWED_NS: u64 = 5 * SECOND_NS;
+pub const HANDOVER_OUTSTANDING_NS: u64 = 5 * SECOND_NS;
 /// A connection is past a message when it has received one newer by this much, in milliseconds of venue time.
 pub const HANDOVER_PAST_MS: u64 = 1_000;
 /// Longest wait for a lagging connection.
@@ -276,7 +276,7 @@ pub const CLOCK_PLAUSIBLE_MS: u64 = 100 * 365 * 86_400_000;
 pub const ORDER_ERROR_MS: u64 = 60_000;
 /// A message already visible in the venue's REST interface may still be in transit for this long; a book without it by
 /// then is behind.
-pub const AUDIT_PATIENCE_NS: u64 = 2 * SECOND_NS;
+pub const AUDIT_TIMEOUT_NS: u64 = 2 * SECOND_NS;
 /// Maximum age of a REST book without a time: the duration of a request.
 pub const POLL_AGE_NS: u64 = 10 * SECOND_NS;
 /// Pending audits of a shard.
@@ -293,7 +293,7 @@ pub const DATA_SILENCE_GAPS: u64 = 8;
 /// Interval of housekeeping: timers, heartbeats.
 pub const HOUSEKEEPING_INTERVAL_NS: u64 = 100 * MILLISECOND_NS;
 /// Books whose memory usage is measured per housekeeping: 20,000 books per second.
-pub const BOOKS_WEIGHED_PER_HOUSEKEEPING: usize = 2048;
+pub const BOOKS_MEASURED_PER_HOUSEKEEPING: usize = 2048;
 
 const _: () = {
     assert!(CONTROL_SHARD_DEPTH >= 2 * CONNECTIONS_PER_SHARD_MAX);
@@ -371,7 +371,7 @@ pub const DISCOVERY_PAGES_MAX: usize = 5_000;
 /// Nesting of catalog JSON (a market in an event in a page is 6 deep): the parser recurses.
 pub const JSON_DEPTH_MAX: usize = 64;
 /// Maximum length of a name or question from the catalog; the rest is cut.
-pub const CATALOGUE_TEXT_BYTES_MAX: usize = 1024;
+pub const CATALOG_TEXT_BYTES_MAX: usize = 1024;
 /// Bytes of the name of a skipped catalog entry shown in the log.
 pub const SKIPPED_NAME_BYTES_MAX: usize = 80;
 /// Ids per market request: the venue's maximum.
@@ -543,7 +543,7 @@ pub const SERVE_ANSWER_TIMEOUT_NS: u64 = 2 * SECOND_NS;
 /// Events in transit to another shard: a second of 4,000 trades and tickers; 1 MB per link.
 pub const SHARD_SHARD_DEPTH: usize = 4_096;
 /// Events handled per step from each other shard.
-pub const PASSED_PER_STEP: usize = 64;
+pub const FORWARDED_PER_STEP: usize = 64;
 /// Trades in transit from a shard to the sink: eight seconds at 2,000 per second; 4 MB per shard.
 pub const SHARD_TRADE_DEPTH: usize = 16_384;
 /// Markets in transit to the sink; the rest waits in the control core.
@@ -596,7 +596,7 @@ pub const RESOLUTION_ASK_MIN_NS: u64 = 60 * SECOND_NS;
 /// Longest interval between requests for such a market.
 pub const RESOLUTION_ASK_MAX_NS: u64 = 3_600 * SECOND_NS;
 /// Time after which such a market is no longer requested (disputes take days).
-pub const RESOLUTION_PATIENCE_NS: u64 = 7 * 24 * 3_600 * SECOND_NS;
+pub const RESOLUTION_TIMEOUT_NS: u64 = 7 * 24 * 3_600 * SECOND_NS;
 /// Timeout of a database server.
 pub const STORE_TIMEOUT_NS: u64 = 5 * SECOND_NS;
 /// Timeout for a database file locked by another program.
@@ -620,12 +620,12 @@ pub const THREAD_END_NS: u64 = 2 * SECOND_NS;
 // ---- Logging -------------------------------------------------------------------------------
 
 /// Kinds of unknown messages of which a shard reports one each.
-pub const STRANGE_KINDS_MAX: usize = 32;
+pub const UNRECOGNIZED_KINDS_MAX: usize = 32;
 /// Bytes shown of such a message.
-pub const STRANGE_BYTES_MAX: usize = 80;
+pub const UNRECOGNIZED_BYTES_MAX: usize = 80;
 /// Percentage of unrecognized messages at which the engine is unhealthy.
-pub const STRANGE_PERCENT_MAX: u64 = 5;
+pub const SCHEMA_DRIFT_PERCENT_MAX: u64 = 5;
 /// Window of that percentage.
-pub const STRANGE_WINDOW_NS: u64 = 60 * SECOND_NS;
+pub const SCHEMA_DRIFT_WINDOW_NS: u64 = 60 * SECOND_NS;
 /// Log lines about malformed input, per kind and second; the rest is counted.
 pub const LOG_LINES_PER_SECOND: u64 = 5;

@@ -64,7 +64,7 @@ pub struct Stamp {
 
 /// Kinds of records with other input of books than frames, ends and losses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Note {
+pub enum AnnotationRecord {
     /// A shard started.
     Begun,
     /// Books were opened.
@@ -88,12 +88,12 @@ pub enum Note {
     /// Books were requested over REST.
     Asked,
     /// Housekeeping.
-    House,
+    Housekeeping,
     /// Digest of a book.
     Proof,
 }
 
-impl Note {
+impl AnnotationRecord {
     /// The value of `k`.
     #[must_use]
     pub const fn letter(self) -> &'static str {
@@ -109,7 +109,7 @@ impl Note {
             Self::Matched => "j",
             Self::TakenOver => "k",
             Self::Asked => "a",
-            Self::House => "i",
+            Self::Housekeeping => "i",
             Self::Proof => "z",
         }
     }
@@ -127,7 +127,7 @@ impl Note {
             r#""j""# => Self::Matched,
             r#""k""# => Self::TakenOver,
             r#""a""# => Self::Asked,
-            r#""i""# => Self::House,
+            r#""i""# => Self::Housekeeping,
             r#""z""# => Self::Proof,
             _ => return None,
         })
@@ -135,7 +135,13 @@ impl Note {
 }
 
 /// Appends an annotation record of a shard. `rest` is empty or begins with a comma.
-pub fn write_note(out: &mut Vec<u8>, stamp: Stamp, note: Note, shard: u16, rest: &str) {
+pub fn write_annotation(
+    out: &mut Vec<u8>,
+    stamp: Stamp,
+    note: AnnotationRecord,
+    shard: u16,
+    rest: &str,
+) {
     write_prefix(out, stamp, note.letter());
     out.extend_from_slice(format!(",\"d\":{shard}").as_bytes());
     out.extend_from_slice(rest.as_bytes());
@@ -143,7 +149,7 @@ pub fn write_note(out: &mut Vec<u8>, stamp: Stamp, note: Note, shard: u16, rest:
 }
 
 /// Appends a skipped text frame.
-pub fn write_passed(out: &mut Vec<u8>, stamp: Stamp, frame: &str) {
+pub fn write_forwarded(out: &mut Vec<u8>, stamp: Stamp, frame: &str) {
     write_prefix(out, stamp, "y");
     write_json_or_string(out, frame);
 }
@@ -297,13 +303,13 @@ pub enum What<'a> {
     /// This many frames are missing.
     Lost(u64),
     /// A skipped frame.
-    Passed,
+    ForwardedEvent,
     /// A REST response.
     Answer(Cow<'a, str>),
     /// The first record of a file; no content.
     Header,
     /// An annotation of a shard; its keys are in the line.
-    Note(Note),
+    Annotation(AnnotationRecord),
     /// A record of an unknown kind.
     UnknownKind,
     /// An unreadable record, with the reason.
@@ -423,13 +429,13 @@ impl<'a> Keys<'a> {
             (r#""o""#, _) => What::Opened { from },
             (r#""e""#, _) => What::Ended,
             (r#""l""#, _) => What::Lost(lost.unwrap_or(1)),
-            (r#""y""# | r#""n""#, _) => What::Passed,
+            (r#""y""# | r#""n""#, _) => What::ForwardedEvent,
             (r#""r""#, Some(answer)) if answer.starts_with('"') => match text(answer) {
                 What::Text(answer) => What::Answer(answer),
                 broken => broken,
             },
             (r#""r""#, Some(answer)) => What::Answer(Cow::Borrowed(answer)),
-            (kind, _) => Note::of(kind).map_or(What::UnknownKind, What::Note),
+            (kind, _) => AnnotationRecord::of(kind).map_or(What::UnknownKind, What::Annotation),
         }
     }
 }

@@ -33,7 +33,7 @@ struct Shown {
 /// What a comparison found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
-    /// Tokens that the catalogue lists.
+    /// Tokens that the catalog lists.
     pub tokens: usize,
     /// Books that are live and equal to the venue's in every level.
     pub equal: usize,
@@ -68,7 +68,7 @@ impl std::fmt::Display for Verdict {
 pub struct Comparison {
     /// Answers `/book?token_id=` with the engine's books.
     pub engine: BlockingClient,
-    /// The catalogue.
+    /// The catalog.
     pub gamma: BlockingClient,
     /// The venue's own books.
     pub venue: BlockingClient,
@@ -77,7 +77,7 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Compares every token that the catalogue lists. A difference is looked at once more after a
+    /// Compares every token that the catalog lists. A difference is looked at once more after a
     /// second, because the venue may have moved between the two requests.
     ///
     /// # Errors
@@ -140,7 +140,7 @@ impl Comparison {
             return self.compare(token, verdict);
         }
         if theirs.status != 200 {
-            // The market ended between catalogue and comparison.
+            // The market ended between catalog and comparison.
             *verdict.not_live.entry("gone at the venue".into()).or_default() += 1;
             return Ok(None);
         }

@@ -75,7 +75,7 @@ pub fn check(session: &Session, config: &Config) -> Result<Verdict, String> {
     let client = |service: Endpoint| BlockingClient::new(service, tls.clone());
     let mut comparison = Comparison {
         engine: client(engine.map_err(|error| error.to_string())?),
-        gamma: client(venue.catalogue.clone()),
+        gamma: client(venue.catalog.clone()),
         venue: client(venue.books.clone()),
         venue_path: "/sim/truth/",
     };

@@ -13,11 +13,11 @@ use crate::counter::{
     report::{CorrectnessReport, EngineReport},
     service::ServiceReport,
 };
-use crate::engine::{Ending, Engine, EngineError};
-use crate::io::blocking::{FirstLook, first_looks};
+use crate::engine::{Engine, EngineError, ShutdownReport};
+use crate::io::blocking::{ServiceCheck, check_services};
 use crate::io::executor::no_thread;
 use crate::io::{clock::HostClock, host::summary, output::complain};
-use crate::link::main_control::ControlNews;
+use crate::link::main_control::ControlEvent;
 use crate::topology::Topology;
 use crate::wire::tls::client_config;
 use log::{info, warn};
@@ -38,7 +38,7 @@ pub fn run(flags: &RunFlags) -> Result<ExitCode, Failure> {
     look_first(&config, &signals)?;
     let mut session = Session::start(&config)?;
     for venue in &config.venues {
-        info!("catalogue {}, stream {}", venue.catalogue.url, venue.ws.url);
+        info!("catalog {}, stream {}", venue.catalog.url, venue.ws.url);
     }
     let clock = HostClock::new();
     let duration_ns = (flags.duration > 0).then(|| flags.duration.saturating_mul(SECOND_NS));
@@ -58,15 +58,15 @@ fn look_first(config: &Config, signals: &Signals) -> Result<(), Failure> {
     let (mut flags, mut services) = (Vec::new(), Vec::new());
     for venue in &config.venues {
         flags.extend(venue.feed.address_flags());
-        services.extend([venue.catalogue.clone(), venue.ws.clone()]);
+        services.extend([venue.catalog.clone(), venue.ws.clone()]);
     }
-    let looks = first_looks(&services, &tls, || signals.asked());
+    let looks = check_services(&services, &tls, || signals.asked());
     let looks = looks.map_err(|error| Failure { line: error.to_string(), code: 1 })?;
     for ((flag, service), look) in flags.into_iter().zip(&services).zip(looks) {
         match look {
             // A venue that is away: the engine says so and tries again.
-            FirstLook::Fine | FirstLook::Away(_) => {}
-            FirstLook::Wrong(why) => {
+            ServiceCheck::Fine | ServiceCheck::Away(_) => {}
+            ServiceCheck::Wrong(why) => {
                 return Err(Failure { line: format!("{flag} {}: {why}", service.url), code: 1 });
             }
         }
@@ -158,20 +158,20 @@ impl Session {
 
     /// Takes the news and rewrites the status line.
     pub fn look(&mut self) {
-        while let Some(news) = self.engine.poll_news() {
+        while let Some(news) = self.engine.poll_event() {
             match news {
-                ControlNews::Report(report) => {
+                ControlEvent::Report(report) => {
                     self.status.show(&report);
                     self.report = Some(report);
                 }
-                ControlNews::Interval { start_wall_ns, duration_ns, latencies } => {
+                ControlEvent::Interval { start_wall_ns, duration_ns, latencies } => {
                     self.histograms.add(start_wall_ns, duration_ns, &latencies);
                     self.interval = Some(latencies);
                 }
-                ControlNews::Connections(all) => self.histograms.add_connections(&all),
-                ControlNews::Forced { .. }
-                | ControlNews::Recycling { .. }
-                | ControlNews::Stopped { .. } => {}
+                ControlEvent::Connections(all) => self.histograms.add_connections(&all),
+                ControlEvent::Forced { .. }
+                | ControlEvent::Recycling { .. }
+                | ControlEvent::Stopped { .. } => {}
             }
         }
     }
@@ -186,10 +186,10 @@ impl Session {
         let clock = HostClock::new();
         let begun_ns = clock.mono_ns();
         let ending = engine.stop(|news| match news {
-            ControlNews::Interval { start_wall_ns, duration_ns, latencies } => {
+            ControlEvent::Interval { start_wall_ns, duration_ns, latencies } => {
                 histograms.add(*start_wall_ns, *duration_ns, latencies);
             }
-            ControlNews::Connections(all) => histograms.add_connections(all),
+            ControlEvent::Connections(all) => histograms.add_connections(all),
             _ => {}
         });
         for left in &ending.left_behind {
@@ -226,7 +226,7 @@ impl Session {
 }
 
 /// What was to be kept and was not, a line each; exit code 1.
-fn missing(ending: &Ending) -> Vec<String> {
+fn missing(ending: &ShutdownReport) -> Vec<String> {
     let trades = ending.trades.as_ref().filter(|trades| !trades.is_complete()).map(|trades| {
         let (lost, queued) = (trades.lost, trades.queued);
         format!(

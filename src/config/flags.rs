@@ -152,7 +152,7 @@ pub struct RunFlags {
     #[arg(long, value_name = "VENUE", default_value = "polymarket")]
     pub venue: String,
 
-    /// Catalogue of markets of Polymarket.
+    /// Catalog of markets of Polymarket.
     #[arg(long, value_name = "URL", default_value = GAMMA_URL)]
     pub gamma_url: String,
 
@@ -391,7 +391,7 @@ pub struct CompareFlags {
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9300")]
     pub engine_url: String,
 
-    /// Catalogue of markets.
+    /// Catalog of markets.
     #[arg(long, value_name = "URL", default_value = GAMMA_URL)]
     pub gamma_url: String,
 

@@ -32,7 +32,7 @@ use venue::VenueConfig;
 
 /// The market channel of the real venue.
 pub const WS_URL: &str = "wss://ws-subscriptions-clob.polymarket.com/ws/market";
-/// The catalogue of the real venue.
+/// The catalog of the real venue.
 pub const GAMMA_URL: &str = "https://gamma-api.polymarket.com";
 /// The order book interface of the real venue.
 pub const CLOB_URL: &str = "https://clob.polymarket.com";
@@ -79,7 +79,7 @@ pub struct Config {
     pub(crate) markets: Vec<String>,
     /// Tokens whose markets to follow.
     pub(crate) tokens: Vec<TokenId>,
-    /// Whether to follow every market of the catalogue.
+    /// Whether to follow every market of the catalog.
     pub(crate) discover: bool,
     /// Who tells the shards that a socket is ready.
     pub(crate) driver: Driver,

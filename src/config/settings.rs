@@ -195,7 +195,7 @@ impl Config {
         Ok(self)
     }
 
-    /// Follows every market of the catalogue, or with `false` only those that are named, which is the default.
+    /// Follows every market of the catalog, or with `false` only those that are named, which is the default.
     pub fn all_markets(&mut self, all: bool) -> &mut Self {
         self.discover = all;
         self
@@ -353,19 +353,19 @@ impl Config {
                 "capture takes one venue: run another process for each other".into(),
             ));
         }
-        let may_be = |id: &TokenId| self.catalogues().any(|c| c.may_have_token(id));
+        let may_be = |id: &TokenId| self.catalogs().any(|c| c.may_have_token(id));
         match self.tokens.iter().find(|id| !may_be(id)) {
             Some(id) => Err(self.no_token(id.as_str())),
             None => Ok(()),
         }
     }
 
-    fn catalogues(&self) -> impl Iterator<Item = Feed> {
+    fn catalogs(&self) -> impl Iterator<Item = Feed> {
         self.venues.iter().map(|venue| venue.feed)
     }
 
     fn no_token(&self, text: &str) -> SettingError {
-        let forms: Vec<&str> = self.catalogues().map(|catalogue| catalogue.token_form()).collect();
+        let forms: Vec<&str> = self.catalogs().map(|catalog| catalog.token_form()).collect();
         SettingError(format!("token {text}: this is no token id ({})", forms.join(", or ")))
     }
 }

@@ -34,8 +34,8 @@ const fn hosts(demo: bool) -> [&'static str; 2] {
 pub struct VenueConfig {
     /// The venue, and what is asked of it.
     pub feed: Feed,
-    /// The catalogue.
-    pub catalogue: Endpoint,
+    /// The catalog.
+    pub catalog: Endpoint,
     /// The order book interface.
     pub books: Endpoint,
     /// The stream.
@@ -68,7 +68,7 @@ impl VenueSettings {
             let most = capabilities.tokens_per_connection_max;
             Ok(VenueConfig {
                 feed,
-                catalogue: rest.clone(),
+                catalog: rest.clone(),
                 books: rest,
                 ws: endpoint("ws-url", ws_url, ["ws", "wss"])?,
                 table: capabilities.table,
@@ -93,7 +93,7 @@ impl From<Kalshi> for VenueSettings {
     }
 }
 
-/// Polymarket's market channel, its catalogue and its REST books: public data, no key.
+/// Polymarket's market channel, its catalog and its REST books: public data, no key.
 ///
 /// The default is the real venue.
 #[derive(Clone, Debug)]
@@ -116,14 +116,14 @@ impl Default for Polymarket {
 }
 
 impl Polymarket {
-    /// A simulated venue, which answers catalogue and books on one host, as `venue-sim` does: addresses as in
+    /// A simulated venue, which answers catalog and books on one host, as `venue-sim` does: addresses as in
     /// `http://127.0.0.1:8080` and `ws://127.0.0.1:8080/ws/market`.
     #[must_use]
     pub fn at(http_url: &str, ws_url: &str) -> Self {
         Self::default().gamma_url(http_url).clob_url(http_url).ws_url(ws_url)
     }
 
-    /// Where the catalogue of markets is: `http://` or `https://`.
+    /// Where the catalog of markets is: `http://` or `https://`.
     #[must_use]
     pub fn gamma_url(self, url: impl Into<String>) -> Self {
         Self { gamma_url: url.into(), ..self }
@@ -151,7 +151,7 @@ impl Polymarket {
     fn check(&self) -> Result<VenueConfig, SettingError> {
         Ok(VenueConfig {
             feed: venue::polymarket::feed(self.custom_features),
-            catalogue: endpoint("gamma-url", &self.gamma_url, ["http", "https"])?,
+            catalog: endpoint("gamma-url", &self.gamma_url, ["http", "https"])?,
             books: endpoint("clob-url", &self.clob_url, ["http", "https"])?,
             ws: endpoint("ws-url", &self.ws_url, ["ws", "wss"])?,
             table: None,
@@ -251,7 +251,7 @@ impl Kalshi {
         let [rest, ws] = hosts(self.demo);
         let rest = self.rest_url.as_deref().unwrap_or(rest).trim_end_matches('/');
         let ws = self.ws_url.as_deref().unwrap_or(ws);
-        // The paths of the catalogue begin with this one, and signatures are made over whole paths.
+        // The paths of the catalog begin with this one, and signatures are made over whole paths.
         let Some(host) = rest.strip_suffix("/trade-api/v2") else {
             return Err(SettingError(format!("kalshi-rest-url {rest}: must end in /trade-api/v2")));
         };
@@ -279,7 +279,7 @@ impl Kalshi {
         }
         Ok(VenueConfig {
             feed: venue::kalshi::feed(self.combos),
-            catalogue: rest.clone(),
+            catalog: rest.clone(),
             books: rest,
             ws,
             table: Some(table),
@@ -349,7 +349,7 @@ struct Key {
 }
 
 impl Signer for Key {
-    fn when_refused(&self) -> &'static str {
+    fn refusal_hint(&self) -> &'static str {
         "check key id and key file (`Kalshi::with_key`, or --kalshi-key-id and --kalshi-key), which belong to prod or to \
          demo, and this machine's clock"
     }

@@ -15,7 +15,7 @@ use super::{
     dial_queue::DialQueue,
     dialer::{DialEnd, Dialer},
     discovery::{Discovery, Lookup, NameAnswer},
-    io_request::{Errand, Fetched},
+    io_request::{Fetched, IoRequest},
     lifecycle::Lifecycle,
     market_publisher::MarketPublisher,
     markets::Markets,
@@ -56,7 +56,7 @@ pub struct ControllerParts {
     pub shards: Vec<ShardProxy>,
     /// Where to dial.
     pub target: Target,
-    /// What to look for in the catalogue.
+    /// What to look for in the catalog.
     pub discovery: Discovery,
     /// How markets come and go.
     pub lifecycle: Lifecycle,
@@ -85,7 +85,7 @@ pub struct Controller {
     pub(super) publisher: MarketPublisher,
     pub(super) reporting: Reporting,
     pub(super) shards: Vec<ShardProxy>,
-    requests: VecDeque<Errand>,
+    requests: VecDeque<IoRequest>,
     pub(super) started: Now,
     stopping: bool,
 }
@@ -170,7 +170,7 @@ impl Controller {
         self.connections.warn_of_full_shards(&self.markets.registry);
         self.step_dials(now);
         while let Some(request) = self.snapshots.poll(now.mono_ns) {
-            self.requests.push_back(Errand::Books(request));
+            self.requests.push_back(IoRequest::Books(request));
         }
         self.shards.iter_mut().for_each(|shard| shard.flush(now));
         if self.dialer.is_busy() { DIALING_CYCLE_NS } else { QUIET_CYCLE_NS }
@@ -189,7 +189,7 @@ impl Controller {
     }
 
     /// The next request for a task.
-    pub fn poll_errand(&mut self) -> Option<Errand> {
+    pub fn poll_errand(&mut self) -> Option<IoRequest> {
         self.requests.pop_front()
     }
 
@@ -198,7 +198,7 @@ impl Controller {
         self.reporting.services = services;
     }
 
-    /// A request to the catalogue has ended.
+    /// A request to the catalog has ended.
     pub fn on_fetched(&mut self, fetched: Fetched, now: Now) {
         if self.markets.on_fetched(fetched, now) {
             self.connections.placement.request_check();
@@ -312,7 +312,7 @@ impl Controller {
             Report::ConnectionLatencies { connection, latencies } => {
                 self.reporting.on_connection_latencies(connection, latencies);
             }
-            Report::Strange { connection, what } => {
+            Report::Unrecognized { connection, what } => {
                 warn!("{}: {what}", self.placement().name(connection));
             }
             Report::Wanted { tokens, urgent } => self.snapshots.want(place, &tokens, urgent),
@@ -413,7 +413,7 @@ impl Controller {
     fn step_dials(&mut self, now: Now) {
         while let Some(connection) = self.dialer.begin_due(now.mono_ns) {
             self.connections.placement.on_dialling(connection);
-            self.requests.push_back(Errand::Resolve(connection));
+            self.requests.push_back(IoRequest::Resolve(connection));
         }
         for end in self.dialer.step(now) {
             self.on_dial_end(end, now);

@@ -16,7 +16,7 @@ mod tests;
 use crate::base::id::ConnectionId;
 use crate::base::limits::{
     BACKOFF_MAX_NS, CONNECTION_STABLE_NS, DIAL_INTERVAL_NS, DIAL_TIMEOUT_NS, DIALS_IN_PROGRESS_MAX,
-    OUTAGE_FAILURES, PROBE_INTERVAL_NS, PROBE_TIMEOUT_NS, PROBES_PER_PATIENT_ONE,
+    OUTAGE_FAILURES, PROBE_INTERVAL_NS, PROBE_TIMEOUT_NS, PROBES_PER_FULL_TIMEOUT,
     RETRY_AFTER_MAX_NS,
 };
 use crate::base::random::Random;
@@ -159,7 +159,7 @@ impl DialQueue {
         let mut timeout_ns = DIAL_TIMEOUT_NS;
         if self.is_outage() {
             self.probes += 1;
-            if !self.probes.is_multiple_of(PROBES_PER_PATIENT_ONE) {
+            if !self.probes.is_multiple_of(PROBES_PER_FULL_TIMEOUT) {
                 timeout_ns = PROBE_TIMEOUT_NS;
             }
         }

@@ -175,7 +175,7 @@ impl Dialer {
         );
         match &self.target.signer {
             Some(signer) if refused => {
-                format!("{error}: the key is not accepted; {}", signer.when_refused())
+                format!("{error}: the key is not accepted; {}", signer.refusal_hint())
             }
             _ => error.to_string(),
         }

@@ -1,4 +1,4 @@
-//! Discovery: which page of the venue's catalogue to ask for now, and what an answer means.
+//! Discovery: which page of the venue's catalog to ask for now, and what an answer means.
 //!
 //! Runs on:  the control core (pure). Times are monotonic nanoseconds.
 //! Owns:     the scan's place, the questions about single markets, the pace of requests.
@@ -23,11 +23,11 @@ use crate::counter::report::LifecycleReport;
 use crate::market::info::{Closed, MarketInfo};
 use crate::session::backoff::Backoff;
 use crate::venue::Feed;
-use crate::venue::catalogue::{Cursor, Page};
+use crate::venue::catalog::{Cursor, Page};
 use crate::venue::skip::{SkipReason, Skipped};
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
-/// A request to the catalogue, to be answered by [`Discovery::on_page`] or
+/// A request to the catalog, to be answered by [`Discovery::on_page`] or
 /// [`Discovery::on_failure`] before there is another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -76,7 +76,7 @@ pub struct NameAnswer {
     pub missing: Option<String>,
 }
 
-/// What an answer of the catalogue means.
+/// What an answer of the catalog means.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
     /// Markets that trade.
@@ -121,11 +121,11 @@ impl Question {
         Self { lookup, backoff: Backoff::new(), other: None }
     }
 
-    fn path(&self, catalogue: Feed) -> String {
+    fn path(&self, catalog: Feed) -> String {
         match &self.lookup {
-            Lookup::Market(market) => catalogue.market_path(market),
-            Lookup::Slug(slug) => catalogue.slug_path(slug),
-            Lookup::Token(token) => catalogue.token_path(token, self.other.is_some()),
+            Lookup::Market(market) => catalog.market_path(market),
+            Lookup::Slug(slug) => catalog.slug_path(slug),
+            Lookup::Token(token) => catalog.token_path(token, self.other.is_some()),
         }
     }
 }
@@ -142,10 +142,10 @@ struct Scan {
     skipped: u64,
 }
 
-/// Asks for the catalogue's pages. Decides; sends nothing itself.
+/// Asks for the catalog's pages. Decides; sends nothing itself.
 #[derive(Clone, Debug)]
 pub struct Discovery {
-    catalogue: Feed,
+    catalog: Feed,
     scanning: bool,
     random: Random,
     /// By the time when they are due, then in the order asked.
@@ -217,9 +217,9 @@ impl Discovery {
     /// Nothing asked yet. Without `scanning` only [`Discovery::look_up`] and
     /// [`Discovery::confirm`] lead to requests. `seed` fixes the jitter.
     #[must_use]
-    pub fn new(catalogue: Feed, scanning: bool, seed: u64) -> Self {
+    pub fn new(catalog: Feed, scanning: bool, seed: u64) -> Self {
         Self {
-            catalogue,
+            catalog,
             scanning,
             random: Random::new(seed),
             questions: BTreeMap::new(),
@@ -244,17 +244,17 @@ impl Discovery {
 
     /// Whose pages are asked for.
     #[must_use]
-    pub const fn catalogue(&self) -> Feed {
-        self.catalogue
+    pub const fn catalog(&self) -> Feed {
+        self.catalog
     }
 
     /// Whether what a person names may be a market of this venue, by its form.
     #[must_use]
     pub fn may_have(&self, lookup: &Lookup) -> bool {
         match lookup {
-            Lookup::Market(market) => self.catalogue.may_list(market.as_str()),
-            Lookup::Slug(slug) => self.catalogue.may_list(slug),
-            Lookup::Token(token) => self.catalogue.may_have_token(token),
+            Lookup::Market(market) => self.catalog.may_list(market.as_str()),
+            Lookup::Slug(slug) => self.catalog.may_list(slug),
+            Lookup::Token(token) => self.catalog.may_have_token(token),
         }
     }
 
@@ -286,7 +286,7 @@ impl Discovery {
         let task = if let Some(question) = question {
             Task::Lookup(question.remove())
         } else if self.scan.is_none() && !self.confirms.is_empty() {
-            let count = self.catalogue.confirm_count(&mut self.confirms.iter());
+            let count = self.catalog.confirm_count(&mut self.confirms.iter());
             let batch: Vec<MarketId> = self.confirms.drain(..count).collect();
             batch.iter().for_each(|market| _ = self.confirms_queued.remove(market));
             Task::Confirm(batch)
@@ -302,14 +302,14 @@ impl Discovery {
         let path = match &task {
             Task::Page => {
                 let cursor = self.scan.as_ref().map(|scan| scan.cursor.clone());
-                self.catalogue.scan_path(&cursor.unwrap_or_default())
+                self.catalog.scan_path(&cursor.unwrap_or_default())
             }
-            Task::Lookup(question) => question.path(self.catalogue),
-            Task::Confirm(markets) => self.catalogue.confirm_path(markets),
+            Task::Lookup(question) => question.path(self.catalog),
+            Task::Confirm(markets) => self.catalog.confirm_path(markets),
         };
         self.outstanding = Some(task);
         self.not_before_ns =
-            now_ns + SECOND_NS / self.catalogue.capabilities().catalogue_requests_per_second;
+            now_ns + SECOND_NS / self.catalog.capabilities().catalog_requests_per_second;
         Some(Request { path })
     }
 
@@ -325,7 +325,7 @@ impl Discovery {
             Task::Page => self.on_scan_page(now, page),
             Task::Confirm(_) => {
                 // Those that trade after all are left to the next scan.
-                let (closed, source) = (page.closed, Some(Source::Catalogue));
+                let (closed, source) = (page.closed, Some(Source::Catalog));
                 Answer { closed, source, ..Answer::default() }
             }
             Task::Lookup(question) => self.on_found(now, question, page),
@@ -355,7 +355,7 @@ impl Discovery {
     fn on_nothing(&mut self, now_ns: u64, question: Question, why: String) -> Option<NotFound> {
         let Question { lookup, other, .. } = question;
         match other {
-            None if matches!(lookup, Lookup::Token(_)) && self.catalogue.has_other_tokens() => {
+            None if matches!(lookup, Lookup::Token(_)) && self.catalog.has_other_tokens() => {
                 self.ask(now_ns, Question { other: Some(why), ..Question::new(lookup) });
                 None
             }
@@ -417,12 +417,12 @@ impl Discovery {
             return None;
         }
         let question_ns = self.questions.first_key_value().map(|(&(due_ns, _), _)| due_ns);
-        let catalogue_ns = if self.scan.is_some() || !self.confirms.is_empty() {
+        let catalog_ns = if self.scan.is_some() || !self.confirms.is_empty() {
             Some(self.retry_ns)
         } else {
             self.scanning.then(|| self.next_scan_ns.max(self.retry_ns))
         };
-        let due_ns = [question_ns, catalogue_ns].into_iter().flatten().min()?;
+        let due_ns = [question_ns, catalog_ns].into_iter().flatten().min()?;
         Some(due_ns.max(self.not_before_ns).max(now_ns))
     }
 
@@ -439,12 +439,12 @@ impl Discovery {
         let why = if self.scan_error.is_empty() { "it goes on" } else { &self.scan_error };
         let seconds = late_ns / SECOND_NS;
         let line = format!(
-            "no scan of the catalogue has completed for {seconds} s ({why}): new markets are missed; see the log"
+            "no scan of the catalog has completed for {seconds} s ({why}): new markets are missed; see the log"
         );
         (late_ns >= limits::SCAN_LATE_NS).then_some(line)
     }
 
-    /// What the catalogue is being asked that may bring this token, for people: a market that a
+    /// What the catalog is being asked that may bring this token, for people: a market that a
     /// person named, or the first scan. `None` when nothing is.
     #[must_use]
     pub fn is_asking(&self, token: &TokenId) -> Option<String> {
@@ -458,7 +458,7 @@ impl Discovery {
         let what = match lookups.find(names) {
             Some(lookup) => format!("{lookup} is being looked up"),
             None if self.scanning && self.counts.scans_completed == 0 => {
-                "the catalogue is being read for the first time".to_owned()
+                "the catalog is being read for the first time".to_owned()
             }
             None => return None,
         };
@@ -486,15 +486,15 @@ impl Discovery {
     }
 
     fn on_scan_page(&mut self, now: Now, mut page: Page) -> Answer {
-        let catalogue = self.catalogue;
-        let left_out = page.markets.extract_if(.., |info| catalogue.leaves_out(&info.market));
+        let catalog = self.catalog;
+        let left_out = page.markets.extract_if(.., |info| catalog.excludes(&info.market));
         let left_out = left_out.map(|i| Skipped::new(Some(i.market), "", SkipReason::Combo));
         page.skipped.extend(left_out);
         let skipped = page.skipped.len() as u64;
         let mut answer = Answer {
             markets: page.markets,
             skipped: page.skipped,
-            source: Some(Source::Catalogue),
+            source: Some(Source::Catalog),
             closed: page.closed,
             scan: self.scans_begun,
             ..Answer::default()
@@ -507,7 +507,7 @@ impl Discovery {
             let is_new = scan.firsts.insert(first.market);
             scan.repeated = if is_new { 0 } else { scan.repeated + 1 };
         }
-        match self.catalogue.next_cursor(&scan.cursor, page.next_cursor) {
+        match self.catalog.next_cursor(&scan.cursor, page.next_cursor) {
             None => {
                 self.complete(now);
                 answer.scan_completed = true;
@@ -545,7 +545,7 @@ impl Discovery {
         if self.warned.insert(why) {
             let pages = self.scan.as_ref().map_or(0, |scan| scan.pages);
             self.warnings.push_back(format!(
-                "the catalogue's scan is given up after {pages} pages: {why}; markets that it did not reach are \
+                "the catalog's scan is given up after {pages} pages: {why}; markets that it did not reach are \
                  missing, and the next scan tries again"
             ));
         }

@@ -6,7 +6,7 @@
 use super::controller::Controller;
 use super::skips::Drift;
 use crate::base::{
-    limits::{HEALTH_GRACE_NS, HEARTBEAT_MISSED_NS, STRANGE_PERCENT_MAX},
+    limits::{HEALTH_GRACE_NS, HEARTBEAT_MISSED_NS, SCHEMA_DRIFT_PERCENT_MAX},
     time::{Now, SECOND_NS},
 };
 use crate::counter::health::at_venue;
@@ -70,12 +70,12 @@ impl Controller {
             found.reasons.push("stopping".into());
         }
         let percent = self.reporting.schema.percent();
-        if percent >= STRANGE_PERCENT_MAX {
+        if percent >= SCHEMA_DRIFT_PERCENT_MAX {
             found.reason(format!(
                 "{percent} % of the venue's messages are not understood: its protocol has changed, the log shows samples"
             ));
         }
-        self.check_catalogue(&mut found, now);
+        self.check_catalog(&mut found, now);
         let idle = self.check_connections(&mut found, pool);
         let ids = self.shards.iter().map(|shard| shard.id);
         for (line, lasted) in self.reporting.lag.lines(ids, now.mono_ns) {
@@ -97,7 +97,7 @@ impl Controller {
         HealthReport { healthy: reasons.is_empty(), in_grace, reasons, notices, idle }
     }
 
-    fn check_catalogue(&self, found: &mut Findings<'_>, now: Now) {
+    fn check_catalog(&self, found: &mut Findings<'_>, now: Now) {
         let known = self.markets.registry.report();
         let lifecycle = self.markets.report();
         let error = &lifecycle.last_error;
@@ -105,16 +105,16 @@ impl Controller {
             found.reason(line);
         } else if lifecycle.scans_completed == 0 && !error.is_empty() {
             // Without markets there is nothing to do, however new the engine is.
-            let line = format!("the catalogue has not been read yet: {error}");
+            let line = format!("the catalog has not been read yet: {error}");
             found.reason_if(known.markets == 0, line);
         } else if !error.is_empty() {
-            found.notice(format!("the catalogue cannot be read now: {error}"));
+            found.notice(format!("the catalog cannot be read now: {error}"));
         }
         if known.markets_shared > 0 {
             let (count, venue) = (known.markets_shared, self.venue.name());
             found.notice(format!(
-                "{count} markets in the catalogue of {venue} have the tokens of another market: the same books \
-                 answer for both; look whether the venue has changed its catalogue"
+                "{count} markets in the catalog of {venue} have the tokens of another market: the same books \
+                 answer for both; look whether the venue has changed its catalog"
             ));
         }
         match self.markets.skips.drift(self.venue.name()) {

@@ -11,8 +11,8 @@ use crate::base::time::SECOND_NS;
 
 /// A request that only a task can carry out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Errand {
-    /// Fetch this path of the catalogue; then [`Controller::on_fetched`](super::controller::Controller::on_fetched).
+pub enum IoRequest {
+    /// Fetch this path of the catalog; then [`Controller::on_fetched`](super::controller::Controller::on_fetched).
     Fetch(String),
     /// Fetch the state of the exchange from this path; then
     /// [`Controller::on_status`](super::controller::Controller::on_status).

@@ -17,7 +17,7 @@ use crate::control::discovery::Answer;
 use crate::control::placement::Action;
 use crate::control::registry::{Refusal, Registered, Registry, Source, Status};
 use crate::counter::report::LifecycleReport;
-use crate::market::info::{Closed, MarketInfo, MarketNews};
+use crate::market::info::{Closed, MarketInfo, MarketUpdate};
 use crate::venue::skip::{SkipReason, Skipped};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -28,9 +28,9 @@ pub struct LifecycleOptions {
     pub scanning: bool,
     /// No more markets are registered from scans and the stream once so many are.
     pub markets_max: Option<u64>,
-    /// A market whose end has passed but which the catalogue still lists as trading stays, or
-    /// comes back. Otherwise it expires at its end whatever the catalogue says.
-    pub trust_catalogue_after_end: bool,
+    /// A market whose end has passed but which the catalog still lists as trading stays, or
+    /// comes back. Otherwise it expires at its end whatever the catalog says.
+    pub trust_catalog_after_end: bool,
     /// Markets open at their start without a word of the venue's: until then they only wait.
     pub opens_by_clock: bool,
 }
@@ -94,7 +94,7 @@ impl Lifecycle {
         }
     }
 
-    /// Takes over what the catalogue answered.
+    /// Takes over what the catalog answered.
     pub fn on_answer(&mut self, now: Now, answer: Answer, registry: &mut Registry) {
         self.refused.clear();
         let Some(source) = answer.source else { return };
@@ -129,9 +129,9 @@ impl Lifecycle {
 
     /// Takes over what the stream said. The same announcement comes on every connection; only the
     /// first counts.
-    pub fn on_news(&mut self, now: Now, news: MarketNews, registry: &mut Registry) {
+    pub fn on_market_update(&mut self, now: Now, news: MarketUpdate, registry: &mut Registry) {
         match news {
-            MarketNews::Announced(info) => {
+            MarketUpdate::Announced(info) => {
                 if !registry.is_known(&info.market)
                     && self.options.scanning
                     && self.add(now, info, Source::Stream, registry)
@@ -139,7 +139,7 @@ impl Lifecycle {
                     self.counts.markets_announced += 1;
                 }
             }
-            MarketNews::Resolved { market, resolution } => {
+            MarketUpdate::Resolved { market, resolution } => {
                 self.ended.remove(&market);
                 registry.resolve(&market, resolution, now.wall_ns);
                 self.unschedule(&market);
@@ -147,7 +147,7 @@ impl Lifecycle {
                     self.counts.markets_resolved += 1;
                 }
             }
-            MarketNews::Activated { market } => {
+            MarketUpdate::Activated { market } => {
                 if let Some((info, source)) = self.unschedule(&market) {
                     let info = MarketInfo { start_wall_ns: Some(now.wall_ns), ..info };
                     self.counts.markets_announced +=
@@ -158,8 +158,8 @@ impl Lifecycle {
                 }
             }
             // A market that pauses keeps its book.
-            MarketNews::Deactivated { .. } => {}
-            MarketNews::EndMoved { market, end_wall_ns } => {
+            MarketUpdate::Deactivated { .. } => {}
+            MarketUpdate::EndMoved { market, end_wall_ns } => {
                 let moved = |info: &MarketInfo| MarketInfo {
                     end_wall_ns: Some(end_wall_ns),
                     ..info.clone()
@@ -175,7 +175,7 @@ impl Lifecycle {
                     }
                 }
             }
-            MarketNews::Settled { market } => {
+            MarketUpdate::Settled { market } => {
                 self.ended.remove(&market);
                 self.unschedule(&market);
                 if registry.mark_expired(&market, now.mono_ns) {
@@ -253,7 +253,7 @@ impl Lifecycle {
         let market = info.market;
         let known = registry.market(&market).map(|record| record.source);
         let asked = source == Source::Manual || known == Some(Source::Manual);
-        let stays = self.options.trust_catalogue_after_end || asked;
+        let stays = self.options.trust_catalog_after_end || asked;
         if ended && stays {
             // It trades: its end does not bind.
             info.end_wall_ns = None;

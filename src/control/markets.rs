@@ -5,7 +5,7 @@
 use super::{
     discovery::{Answer, Discovery, Failure, NameAnswer, NotFound},
     exchange::Exchange,
-    io_request::{Errand, FetchError, Fetched},
+    io_request::{FetchError, Fetched, IoRequest},
     lifecycle::Lifecycle,
     placement::{Action, Placement},
     registry::{Record, Registry, Source, Status},
@@ -16,7 +16,7 @@ use crate::base::id::{MarketId, TokenId, Venue};
 use crate::base::time::{Now, SECOND_NS};
 use crate::counter::report::LifecycleReport;
 use crate::market::book::BookOpening;
-use crate::market::info::{Closed, MarketInfo, MarketNews};
+use crate::market::info::{Closed, MarketInfo, MarketUpdate};
 use crate::venue::skip::Skipped;
 use log::{info, warn};
 
@@ -27,7 +27,7 @@ const REFUSED: [u16; 4] = [400, 404, 410, 422];
 #[derive(Debug, Default)]
 pub(super) struct MarketsStep {
     /// Requests to the venue.
-    pub(super) requests: Vec<Errand>,
+    pub(super) requests: Vec<IoRequest>,
     /// Tokens to unsubscribe.
     pub(super) actions: Vec<Action>,
     /// Pending markets are to be placed now: nothing more comes to share their connections.
@@ -84,7 +84,7 @@ impl Markets {
     /// Markets that an earlier run stored.
     pub(super) fn restore(&mut self, markets: Vec<MarketInfo>, now: Now) {
         info!("{} markets are known from the database", markets.len());
-        let source = Some(Source::Catalogue);
+        let source = Some(Source::Catalog);
         let answer = Answer { markets, source, ..Answer::default() };
         self.lifecycle.on_answer(now, answer, &mut self.registry);
     }
@@ -99,13 +99,13 @@ impl Markets {
         if self.lifecycle.is_full(&self.registry) && self.discovery.end_scan(now) {
             step.place_now = true;
         }
-        if let Some(path) = self.discovery.catalogue().status_path()
+        if let Some(path) = self.discovery.catalog().status_path()
             && self.exchange.poll(now.mono_ns)
         {
-            step.requests.push(Errand::Status(path));
+            step.requests.push(IoRequest::Status(path));
         }
         if let Some(request) = self.discovery.poll(now.mono_ns) {
-            step.requests.push(Errand::Fetch(request.path));
+            step.requests.push(IoRequest::Fetch(request.path));
         }
         let upkeep = self.lifecycle.poll(now, &mut self.registry);
         self.discovery.confirm(upkeep.confirm);
@@ -114,10 +114,10 @@ impl Markets {
         step
     }
 
-    /// A request to the catalogue has ended. True when a scan is complete: pending markets are to be placed now.
+    /// A request to the catalog has ended. True when a scan is complete: pending markets are to be placed now.
     pub(super) fn on_fetched(&mut self, fetched: Fetched, now: Now) -> bool {
         let page = fetched.into_body().and_then(|body| {
-            let page = self.discovery.catalogue().parse_page(&body);
+            let page = self.discovery.catalog().parse_page(&body);
             page.map_err(|error| FetchError::unreadable(error.to_string()))
         });
         match page {
@@ -126,7 +126,7 @@ impl Markets {
                 self.on_answer(answer, now)
             }
             Err(error) => {
-                warn!("the catalogue did not answer: {}; it is asked again", error.reason);
+                warn!("the catalog did not answer: {}; it is asked again", error.reason);
                 let failure = Failure {
                     retry_after_ns: error.retry_after_ns(),
                     refused: error.status.is_some_and(|status| REFUSED.contains(&status)),
@@ -143,13 +143,13 @@ impl Markets {
     /// The state of the exchange was answered, with whatever status: a venue that is down says so with an error's.
     pub(super) fn on_status(&mut self, fetched: Fetched, now: Now) {
         let Fetched::Response { body, .. } = fetched else { return };
-        let status = self.discovery.catalogue().parse_status(&body);
+        let status = self.discovery.catalog().parse_status(&body);
         self.exchange.on_status(status, now);
     }
 
     /// The stream reports a change of a market.
-    pub(super) fn on_update(&mut self, update: MarketNews, now: Now) {
-        self.lifecycle.on_news(now, update, &mut self.registry);
+    pub(super) fn on_update(&mut self, update: MarketUpdate, now: Now) {
+        self.lifecycle.on_market_update(now, update, &mut self.registry);
     }
 
     /// Results of name lookups since this was last asked.
@@ -191,12 +191,12 @@ impl Markets {
         }
         if completed && scan == 1 {
             let known = self.registry.report();
-            info!("catalogue scan {scan}: {} markets, {} tokens", known.markets, known.tokens);
+            info!("catalog scan {scan}: {} markets, {} tokens", known.markets, known.tokens);
         }
         completed
     }
 
-    /// Books whose facts the catalogue has changed, by place of the shard: as of a market that the stream announced
+    /// Books whose facts the catalog has changed, by place of the shard: as of a market that the stream announced
     /// without its smallest order.
     pub(super) fn take_redescribed(&mut self, shards: usize) -> Vec<(usize, Box<[BookOpening]>)> {
         let mut tokens: Vec<Vec<TokenId>> = vec![Vec::new(); shards];
@@ -283,10 +283,8 @@ impl Markets {
             Some(MissingNames { first, count }) => format!("{first} ({count} such names)"),
             None if known.markets > 0 => "all that were known are over".into(),
             None if !scanning => "the venue has not answered about those that were named".into(),
-            None if self.report().scans_completed > 0 => {
-                "the catalogue lists no open market".into()
-            }
-            None => "the first scan of the catalogue has not ended".into(),
+            None if self.report().scans_completed > 0 => "the catalog lists no open market".into(),
+            None => "the first scan of the catalog has not ended".into(),
         };
         Some(format!("no market is followed: {why}"))
     }
@@ -321,7 +319,7 @@ fn log_skipped(venue: Venue, skipped: &Skipped) {
     if skipped.reason.is_drift() {
         warn!(
             "{venue} market {skipped} is not followed: {why}; others are counted as {name} in /stats, \
-             look whether the venue has changed its catalogue"
+             look whether the venue has changed its catalog"
         );
     } else {
         info!(

@@ -19,7 +19,7 @@ use crate::base::limits::{
     RECYCLE_SWITCH_TIMEOUT_NS, RECYCLE_UNHEALTHY_NS, RECYCLES_MAX,
 };
 use crate::base::time::Now;
-use crate::counter::report::{RecycleProof, RecycleReport};
+use crate::counter::report::{HandoverReport, RecycleReport};
 use crate::counter::shard::HandoverCounts;
 use merging::Merging;
 use std::collections::{BTreeMap, VecDeque};
@@ -158,7 +158,7 @@ pub struct Recycler {
     pauses: BTreeMap<ConnectionId, Pause>,
     unhealthy_since: BTreeMap<ConnectionId, u64>,
     counts: RecycleReport,
-    proofs: VecDeque<RecycleProof>,
+    proofs: VecDeque<HandoverReport>,
 }
 
 impl Recycler {
@@ -385,7 +385,7 @@ impl Recycler {
         to: ConnectionId,
         counts: HandoverCounts,
         now: Now,
-    ) -> Option<(Vec<TokenId>, RecycleProof)> {
+    ) -> Option<(Vec<TokenId>, HandoverReport)> {
         let attempt = self.attempts.remove(&to)?;
         self.pauses.retain(|id, _| !attempt.from.contains(id));
         let mut from = attempt.from.iter().map(|from| from.0);
@@ -396,7 +396,7 @@ impl Recycler {
         let began_ns = attempt.began.mono_ns;
         let span = |from_ns: u64, to_ns: u64| to_ns.saturating_sub(from_ns);
         let filled_ns = if attempt.filled_ns == 0 { ordered_ns } else { attempt.filled_ns };
-        let proof = RecycleProof {
+        let proof = HandoverReport {
             from: from.next().unwrap_or(0),
             merged: from.collect(),
             to: to.0,

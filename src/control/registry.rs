@@ -39,8 +39,8 @@ pub enum Status {
 /// Who told of a market.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
-    /// The venue's catalogue.
-    Catalogue,
+    /// The venue's catalog.
+    Catalog,
     /// The venue's stream (`new_market`).
     Stream,
     /// A person: registered even if it was removed before.
@@ -188,7 +188,7 @@ impl Registry {
 
     /// Adds a market, pending, with all its tokens. `now_ns` is monotonic.
     ///
-    /// A market that was removed counts as known, so that a catalogue that still lists it does
+    /// A market that was removed counts as known, so that a catalog that still lists it does
     /// not bring it back; only [`Source::Manual`] does.
     pub fn register(&mut self, info: MarketInfo, now_ns: u64, source: Source) -> Registered {
         if self.by_market.contains_key(&info.market) || self.is_shared(&info.market) {
@@ -220,7 +220,7 @@ impl Registry {
         let (status, connection) = (Status::Pending, None);
         self.retell(&info.market);
         let (since_ns, resolution) = (now_ns, None);
-        let urgent = source != Source::Catalogue;
+        let urgent = source != Source::Catalog;
         self.slots[slot as usize] = Some(Record {
             info,
             shard,
@@ -242,7 +242,7 @@ impl Registry {
         routing::shard_of(market.as_bytes(), self.shards)
     }
 
-    /// Takes over what the catalogue says anew about a registered market (end, tick, names).
+    /// Takes over what the catalog says anew about a registered market (end, tick, names).
     /// False, and nothing changed, when it is not registered or its tokens differ.
     pub fn refresh(&mut self, info: &MarketInfo) -> bool {
         let Some(&slot) = self.by_market.get(&info.market) else { return false };

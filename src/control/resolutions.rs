@@ -2,14 +2,14 @@
 //!
 //! Runs on:  the control core (pure; time is an argument). Owns: what is known of those markets, also when
 //!           the registry has forgotten them.
-//! Bounds:   `RESOLUTIONS_MAX` markets; each is given up after `RESOLUTION_PATIENCE_NS`.
+//! Bounds:   `RESOLUTIONS_MAX` markets; each is given up after `RESOLUTION_TIMEOUT_NS`.
 //!
 //! The stream names a result (`market_resolved`, `determined`) only to those who listen then, and the venue decides
 //! up to days after the end. A market without a winner (`no`, `scalar`, `void`, a shared stake) is decided too.
 use super::registry::{Record, Status};
 use crate::base::id::MarketId;
 use crate::base::limits::{
-    DISCOVERY_PAGE_MARKETS, RESOLUTION_ASK_MAX_NS, RESOLUTION_ASK_MIN_NS, RESOLUTION_PATIENCE_NS,
+    DISCOVERY_PAGE_MARKETS, RESOLUTION_ASK_MAX_NS, RESOLUTION_ASK_MIN_NS, RESOLUTION_TIMEOUT_NS,
     RESOLUTIONS_MAX,
 };
 use crate::market::info::Resolution;
@@ -20,7 +20,7 @@ struct Open {
     record: Record,
     since_ns: u64,
     next_ask_ns: u64,
-    patience_ns: u64,
+    timeout_ns: u64,
 }
 
 /// The markets, and those whose result is new.
@@ -46,7 +46,7 @@ impl Resolutions {
                     record: record.clone(),
                     since_ns: now_ns,
                     next_ask_ns: now_ns + RESOLUTION_ASK_MIN_NS,
-                    patience_ns: RESOLUTION_ASK_MIN_NS,
+                    timeout_ns: RESOLUTION_ASK_MIN_NS,
                 },
             );
         }
@@ -54,18 +54,18 @@ impl Resolutions {
 
     /// Markets to be asked about now, at most a page; each less often from time to time.
     pub fn poll(&mut self, now_ns: u64) -> Vec<MarketId> {
-        self.open.retain(|_, open| now_ns < open.since_ns + RESOLUTION_PATIENCE_NS);
+        self.open.retain(|_, open| now_ns < open.since_ns + RESOLUTION_TIMEOUT_NS);
         let due = self.open.iter_mut().filter(|(_, open)| now_ns >= open.next_ask_ns);
         due.take(DISCOVERY_PAGE_MARKETS)
             .map(|(market, open)| {
-                open.patience_ns = (2 * open.patience_ns).min(RESOLUTION_ASK_MAX_NS);
-                open.next_ask_ns = now_ns + open.patience_ns;
+                open.timeout_ns = (2 * open.timeout_ns).min(RESOLUTION_ASK_MAX_NS);
+                open.next_ask_ns = now_ns + open.timeout_ns;
                 *market
             })
             .collect()
     }
 
-    /// The catalogue has a closed market; once that is decided, it is not asked about any more.
+    /// The catalog has a closed market; once that is decided, it is not asked about any more.
     pub fn on_closed(&mut self, market: &MarketId, resolution: &Resolution, wall_ns: u64) {
         if !resolution.is_decided() {
             return;
@@ -113,7 +113,7 @@ mod tests {
         let mut registry = Registry::new(1);
         let info = info(number);
         let market = info.market;
-        registry.register(info, 0, Source::Catalogue);
+        registry.register(info, 0, Source::Catalog);
         registry.mark_subscribed(&market, ConnectionId(1), 1).unwrap();
         registry.mark_expired(&market, 2);
         registry.market(&market).unwrap().clone()
@@ -161,9 +161,9 @@ mod tests {
             record.resolution = None;
             resolutions.note(&record, 2);
             resolutions.on_closed(&record.info.market, &how, 4);
-            assert_eq!(resolutions.waiting(), 0, "{result}, from the catalogue");
+            assert_eq!(resolutions.waiting(), 0, "{result}, from the catalog");
             assert_eq!(resolutions.take_settled().unwrap().resolution, Some((how, 4)));
-            assert!(resolutions.poll(RESOLUTION_PATIENCE_NS - 1).is_empty(), "{result}");
+            assert!(resolutions.poll(RESOLUTION_TIMEOUT_NS - 1).is_empty(), "{result}");
         }
     }
 
@@ -177,7 +177,7 @@ mod tests {
         resolutions.note(&again, 5);
         assert_eq!(resolutions.waiting(), 0);
         resolutions.note(&record, 0);
-        assert!(resolutions.poll(RESOLUTION_PATIENCE_NS).is_empty());
+        assert!(resolutions.poll(RESOLUTION_TIMEOUT_NS).is_empty());
         assert_eq!(resolutions.waiting(), 0);
     }
 

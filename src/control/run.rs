@@ -3,7 +3,7 @@
 //! Runs on:  control core. Owns: the pools of each venue's REST services.
 use super::{
     controller::Controller,
-    io_request::{Errand, Fetched},
+    io_request::{Fetched, IoRequest},
     snapshot_requester::SnapshotRequest,
     supervisor::Supervisor,
 };
@@ -41,7 +41,7 @@ pub struct Sources {
     pub tls: Arc<ClientConfig>,
     /// Names to addresses.
     pub resolver: Resolver,
-    /// The REST services that catalogue and books are asked of; one where they are the same.
+    /// The REST services that catalog and books are asked of; one where they are the same.
     pub services: Vec<Service>,
 }
 
@@ -52,12 +52,12 @@ impl Sources {
     /// [`EndpointError`]: an address is of no use.
     pub fn services(
         feed: Feed,
-        catalogue: &Endpoint,
+        catalog: &Endpoint,
         books: &Endpoint,
         wanted: &[Service],
     ) -> Result<Vec<Service>, EndpointError> {
         let mut services: Vec<Service> = Vec::new();
-        for (name, endpoint) in feed.service_names().into_iter().zip([catalogue, books]) {
+        for (name, endpoint) in feed.service_names().into_iter().zip([catalog, books]) {
             if services.iter().any(|service| service.name == name) {
                 continue;
             }
@@ -88,7 +88,7 @@ enum Completion {
 #[derive(Clone)]
 struct Context {
     sources: Sources,
-    catalogue: Rc<Pool>,
+    catalog: Rc<Pool>,
     books: Rc<Pool>,
     inbox: Rc<RefCell<Vec<Completion>>>,
 }
@@ -104,10 +104,10 @@ impl VenueServices {
         let services = std::mem::take(&mut sources.services);
         let manager = Manager::new(services, &sources.resolver, &sources.tls);
         let manager = manager.expect("services of one venue have different names");
-        let [catalogue, books] = sources.feed.service_names().map(|name| {
+        let [catalog, books] = sources.feed.service_names().map(|name| {
             manager.pool(name).expect("both services of the venue are among its sources")
         });
-        Self { manager, context: Context { sources, catalogue, books, inbox: Rc::default() } }
+        Self { manager, context: Context { sources, catalog, books, inbox: Rc::default() } }
     }
 
     /// Hands the results to the controller of the venue.
@@ -143,8 +143,8 @@ pub async fn run(mut supervisor: Supervisor, sources: Vec<Sources>, mut clock: H
             venue.deliver(control, &clock);
         }
         let Some(rest_ns) = supervisor.step(clock.now()) else { return };
-        while let Some((place, errand)) = supervisor.poll_errand() {
-            send(errand, &venues[place].context);
+        while let Some((place, io_request)) = supervisor.poll_errand() {
+            send(io_request, &venues[place].context);
         }
         sleep(rest_ns).await;
     }
@@ -178,18 +178,18 @@ fn request(context: &Context, question: BooksQuestion) -> Result<Request, String
 }
 
 /// Starts a task for the request; it ends by itself, at the latest at its time limit.
-fn send(errand: Errand, context: &Context) {
+fn send(io_request: IoRequest, context: &Context) {
     let context = context.clone();
-    match errand {
-        Errand::Fetch(path) => spawn(async move {
-            let fetched = fetched(context.catalogue.get(&path).await);
+    match io_request {
+        IoRequest::Fetch(path) => spawn(async move {
+            let fetched = fetched(context.catalog.get(&path).await);
             context.inbox.borrow_mut().push(Completion::Fetched(fetched));
         }),
-        Errand::Status(path) => spawn(async move {
-            let fetched = fetched(context.catalogue.get(path).await);
+        IoRequest::Status(path) => spawn(async move {
+            let fetched = fetched(context.catalog.get(path).await);
             context.inbox.borrow_mut().push(Completion::Status(fetched));
         }),
-        Errand::Books(SnapshotRequest { shard, tokens }) => spawn(async move {
+        IoRequest::Books(SnapshotRequest { shard, tokens }) => spawn(async move {
             let question = context.sources.feed.books_request(&tokens);
             let fetched = match request(&context, question) {
                 Ok(request) => fetched(context.books.request(&request).await),
@@ -197,7 +197,7 @@ fn send(errand: Errand, context: &Context) {
             };
             context.inbox.borrow_mut().push(Completion::Books(shard, fetched));
         }),
-        Errand::Resolve(connection) => spawn(async move {
+        IoRequest::Resolve(connection) => spawn(async move {
             let ws = &context.sources.ws;
             let addresses = context.sources.resolver.resolve(&ws.host, ws.port).await;
             let addresses = addresses.map_err(|error| error.to_string());

@@ -2,9 +2,9 @@
 //!
 //! Runs on:  control core (pure; time is an argument).
 use super::shard_proxy::ShardProxy;
-use crate::base::limits::STRANGE_WINDOW_NS;
+use crate::base::limits::SCHEMA_DRIFT_WINDOW_NS;
 
-/// Messages, and those among them that cannot be interpreted, over windows of `STRANGE_WINDOW_NS`.
+/// Messages, and those among them that cannot be interpreted, over windows of `SCHEMA_DRIFT_WINDOW_NS`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SchemaDrift {
     since_ns: u64,
@@ -17,7 +17,7 @@ pub(super) struct SchemaDrift {
 impl SchemaDrift {
     /// Takes over the shards' sums so far.
     pub(super) fn update(&mut self, shards: &[ShardProxy], now_ns: u64) {
-        if now_ns < self.since_ns + STRANGE_WINDOW_NS {
+        if now_ns < self.since_ns + SCHEMA_DRIFT_WINDOW_NS {
             return;
         }
         let intakes = shards.iter().map(|shard| shard.heartbeat.intake);

@@ -9,7 +9,7 @@ use crate::base::{
 use crate::counter::report::LinkReport;
 use crate::io::{driver::Doorbell, socket::Stream};
 use crate::link::{
-    control_shard::{Order, Stamped},
+    control_shard::{ShardCommand, Stamped},
     shard_control::{Heartbeat, Report},
 };
 use crate::market::book::BookOpening;
@@ -38,7 +38,7 @@ pub struct ShardProxy {
     orders_gauge: Gauge<Stamped>,
     reports: Consumer<Report>,
     reports_gauge: Gauge<Report>,
-    backlog: VecDeque<Order>,
+    backlog: VecDeque<ShardCommand>,
     doorbell: Doorbell,
 }
 
@@ -77,12 +77,12 @@ impl ShardProxy {
         replaces: &[ConnectionId],
         now: Now,
     ) {
-        self.send(Order::Open { connection, books, role, replaces: replaces.into() }, now);
+        self.send(ShardCommand::Open { connection, books, role, replaces: replaces.into() }, now);
     }
 
     /// The replacement takes over.
     pub fn switch(&mut self, to: ConnectionId, now: Now) {
-        self.send(Order::Switch { to }, now);
+        self.send(ShardCommand::Switch { to }, now);
     }
 
     /// Take over a socket.
@@ -93,32 +93,32 @@ impl ShardProxy {
         session: Box<Session>,
         now: Now,
     ) {
-        self.send(Order::Attach { connection, stream, session }, now);
+        self.send(ShardCommand::Attach { connection, stream, session }, now);
     }
 
     /// More books on a connection.
     pub fn subscribe(&mut self, connection: ConnectionId, books: Box<[BookOpening]>, now: Now) {
-        self.send(Order::Subscribe { connection, books }, now);
+        self.send(ShardCommand::Subscribe { connection, books }, now);
     }
 
-    /// The catalogue says more about these books.
+    /// The catalog says more about these books.
     pub fn describe(&mut self, books: Box<[BookOpening]>, now: Now) {
-        self.send(Order::Describe { books }, now);
+        self.send(ShardCommand::Describe { books }, now);
     }
 
     /// Fewer books on a connection.
     pub fn unsubscribe(&mut self, connection: ConnectionId, tokens: Box<[TokenId]>, now: Now) {
-        self.send(Order::Unsubscribe { connection, tokens }, now);
+        self.send(ShardCommand::Unsubscribe { connection, tokens }, now);
     }
 
     /// Close a connection for good.
     pub fn close(&mut self, connection: ConnectionId, now: Now) {
-        self.send(Order::Close { connection }, now);
+        self.send(ShardCommand::Close { connection }, now);
     }
 
     /// Books as the venue's REST interface tells them.
     pub fn books(&mut self, text: String, now: Now) {
-        self.send(Order::Books { text }, now);
+        self.send(ShardCommand::Books { text }, now);
     }
 
     /// Whether there is room for market events beside what the shard must do: half of the ring is kept free.
@@ -129,17 +129,17 @@ impl ShardProxy {
 
     /// A market of the shard has come to another stage of its life.
     pub fn market(&mut self, event: MarketEvent, now: Now) {
-        self.send(Order::Market(Box::new(event)), now);
+        self.send(ShardCommand::Market(Box::new(event)), now);
     }
 
     /// Give back the filled histograms.
     pub fn swap_latencies(&mut self, now: Now) {
-        self.send(Order::SwapLatencies { empty: Box::default() }, now);
+        self.send(ShardCommand::SwapLatencies { empty: Box::default() }, now);
     }
 
     /// Close everything and end.
     pub fn stop(&mut self, now: Now) {
-        self.send(Order::Stop, now);
+        self.send(ShardCommand::Stop, now);
     }
 
     /// A heartbeat has arrived.
@@ -166,8 +166,8 @@ impl ShardProxy {
         self.doorbell.ring();
     }
 
-    fn send(&mut self, order: Order, now: Now) {
-        // Order is kept: nothing overtakes the backlog.
+    fn send(&mut self, order: ShardCommand, now: Now) {
+        // ShardCommand is kept: nothing overtakes the backlog.
         self.backlog.push_back(order);
         self.flush(now);
     }
@@ -187,8 +187,8 @@ impl ShardProxy {
             refused: self.orders_gauge.refused(),
             depth: (self.orders_gauge.depth() + self.backlog.len()) as u64,
             capacity: self.orders_gauge.capacity() as u64,
-            delay_mean_ns: beat.order_wait_ns.checked_div(beat.orders).unwrap_or(0),
-            delay_max_ns: beat.order_wait_max_ns,
+            delay_mean_ns: beat.command_wait_ns.checked_div(beat.orders).unwrap_or(0),
+            delay_max_ns: beat.command_wait_max_ns,
         };
         let reports = LinkReport {
             name: format!("{}_control", self.id),

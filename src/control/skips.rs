@@ -1,4 +1,4 @@
-//! What the catalogue lists and nobody follows, by reason: so that no market goes missing in silence.
+//! What the catalog lists and nobody follows, by reason: so that no market goes missing in silence.
 //!
 //! Runs on:  the control core (pure).
 //! Owns:     counts of the present scan, of the last complete one, and of markets asked for by name.
@@ -28,7 +28,7 @@ pub struct Skips {
     first: BTreeMap<SkipReason, String>,
 }
 
-/// How much of the catalogue cannot be followed.
+/// How much of the catalog cannot be followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Drift {
     /// No more than is usual.
@@ -85,7 +85,7 @@ impl Skips {
         self.last.as_ref().unwrap_or(&self.present)
     }
 
-    /// Entries that the catalogue lists as open.
+    /// Entries that the catalog lists as open.
     #[must_use]
     pub fn open(&self) -> u64 {
         self.listing().open
@@ -105,7 +105,7 @@ impl Skips {
         self.first.iter().map(report).collect()
     }
 
-    /// How much of the catalogue cannot be followed although it should have books.
+    /// How much of the catalog cannot be followed although it should have books.
     #[must_use]
     pub fn drift(&self, venue: &str) -> Drift {
         let Listing { open, skipped } = self.listing();
@@ -117,7 +117,7 @@ impl Skips {
         let reasons: Vec<String> =
             drift().map(|(reason, count)| format!("{} {count}", reason.name())).collect();
         let line = format!(
-            "{count} of {open} open markets in the catalogue of {venue} are not followed ({}): \
+            "{count} of {open} open markets in the catalog of {venue} are not followed ({}): \
              the venue may have changed its schema; the log names the first market of each reason",
             reasons.join(", ")
         );
@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(of(99, UnknownVersion, 1), Drift::Usual);
         assert_eq!(of(0, UnknownVersion, 0), Drift::Usual);
         let Drift::Notice(line) = of(95, UnknownVersion, 5) else { panic!("5 %") };
-        assert!(line.starts_with("5 of 100 open markets in the catalogue of polymarket"), "{line}");
+        assert!(line.starts_with("5 of 100 open markets in the catalog of polymarket"), "{line}");
         assert!(line.contains("unknown_version 5"), "{line}");
         assert!(matches!(of(197, UnknownVersion, 3), Drift::Notice(_)));
         assert!(matches!(of(901, UnknownVersion, 99), Drift::Notice(_)));

@@ -12,7 +12,7 @@ use crate::base::limits::{
     BOOKS_REQUESTS_OPEN_MAX, BOOKS_WAITING_MAX, RETRY_AFTER_DEFAULT_NS, RETRY_AFTER_MAX_NS,
 };
 use crate::base::time::SECOND_NS;
-use crate::counter::report::ResyncReport;
+use crate::counter::report::SnapshotRequestsReport;
 use log::debug;
 use std::collections::VecDeque;
 
@@ -45,7 +45,7 @@ pub struct SnapshotRequester {
     turn: usize,
     open: usize,
     next_ns: u64,
-    counts: ResyncReport,
+    counts: SnapshotRequestsReport,
 }
 
 impl SnapshotRequester {
@@ -60,7 +60,7 @@ impl SnapshotRequester {
             turn: 0,
             open: 0,
             next_ns: 0,
-            counts: ResyncReport::default(),
+            counts: SnapshotRequestsReport::default(),
         }
     }
 
@@ -140,8 +140,8 @@ impl SnapshotRequester {
 
     /// The counters.
     #[must_use]
-    pub fn report(&self) -> ResyncReport {
-        ResyncReport { tokens_waiting: self.count as u64, ..self.counts.clone() }
+    pub fn report(&self) -> SnapshotRequestsReport {
+        SnapshotRequestsReport { tokens_waiting: self.count as u64, ..self.counts.clone() }
     }
 }
 

@@ -6,11 +6,11 @@ use super::controller::Controller;
 use crate::base::time::Now;
 use crate::counter::fold::Fold as _;
 use crate::counter::report::{
-    CorrectnessReport, DialogReport, EngineReport, PoolReport, ShardReport, VenueReport,
+    CorrectnessReport, EngineReport, PoolReport, ShardReport, SubscriptionReport, VenueReport,
 };
 use crate::counter::shard::{CheckCounts, RepairCounts};
 use crate::link::shard_control::ConnectionBeat;
-use crate::venue::DialogCounts;
+use crate::venue::SubscriptionCounts;
 use std::collections::BTreeMap;
 
 impl Controller {
@@ -58,8 +58,8 @@ impl Controller {
         let checks = self.shards.iter().fold(none, |sum, s| sum.plus(&s.heartbeat.checks));
         let none = RepairCounts::default();
         let repairs = self.shards.iter().fold(none, |sum, s| sum.plus(&s.heartbeat.repairs));
-        let resync = self.snapshots.report();
-        CorrectnessReport { score: checks.score(), checks, repairs, resync }
+        let snapshot_requests = self.snapshots.report();
+        CorrectnessReport { score: checks.score(), checks, repairs, snapshot_requests }
     }
 
     fn pool_report(&self, now: Now) -> PoolReport {
@@ -115,7 +115,7 @@ impl Controller {
             changes_stale: beat.books.changes_stale,
             snapshots_refused: beat.books.snapshots_refused,
             clock_behind_ms: clock::behind_ms(beat.clock_offset_ms),
-            foreign_tokens: beat.books.foreign_tokens,
+            unknown_instruments: beat.books.unknown_instruments,
             trades_without_book: beat.books.trades_without_book,
             frame_mean_ns: beat.intake.frame_ns.checked_div(beat.intake.frames).unwrap_or(0),
             last_message_wall_ns: beat.last_data_wall_ns,
@@ -141,8 +141,8 @@ impl Controller {
     }
 }
 
-fn dialog_report(counts: &DialogCounts) -> DialogReport {
-    DialogReport {
+fn dialog_report(counts: &SubscriptionCounts) -> SubscriptionReport {
+    SubscriptionReport {
         commands: counts.commands,
         errors: counts.errors,
         retries: counts.retries,

@@ -10,7 +10,7 @@ mod tests;
 
 use super::controller::{Controller, DIALING_CYCLE_NS};
 use super::discovery::Lookup;
-use super::io_request::Errand;
+use super::io_request::IoRequest;
 use super::names::Names;
 use super::recycler::RecycleError;
 use super::reporting::{LinkGauges, link_reports};
@@ -21,7 +21,7 @@ use crate::counter::fold::Fold as _;
 use crate::counter::latency::Latencies;
 use crate::counter::report::EngineReport;
 use crate::link::{
-    main_control::{Command, ControlNews, RefusedToken},
+    main_control::{Command, ControlEvent, RefusedToken},
     serve_control::{ControlAnswer, ControlQuery},
 };
 use crate::ring::{Consumer, Producer};
@@ -39,7 +39,7 @@ pub struct SupervisorLinks {
     /// Commands of the main thread.
     pub commands: Consumer<Command>,
     /// News to the main thread.
-    pub news: Producer<ControlNews>,
+    pub news: Producer<ControlEvent>,
     /// Queries of the serve core.
     pub queries: Consumer<ControlQuery>,
     /// Answers to the serve core.
@@ -117,7 +117,7 @@ impl Supervisor {
     }
 
     /// The next thing that a task must do, and the place of the venue that wants it.
-    pub fn poll_errand(&mut self) -> Option<(usize, Errand)> {
+    pub fn poll_errand(&mut self) -> Option<(usize, IoRequest)> {
         let mut venues = self.venues.iter_mut().enumerate();
         venues.find_map(|(place, venue)| Some((place, venue.poll_errand()?)))
     }
@@ -159,12 +159,12 @@ impl Supervisor {
             match command {
                 Command::ForceSubscribe { ticket, tokens } => {
                     let (connections, refused) = self.force_subscribe(&tokens, now);
-                    let news = ControlNews::Forced { ticket, connections, refused };
+                    let news = ControlEvent::Forced { ticket, connections, refused };
                     let _ = self.links.news.try_send(news);
                 }
                 Command::Recycle { ticket, connection } => {
                     let result = self.force_recycle(connection).map_err(|error| error.to_string());
-                    let _ = self.links.news.try_send(ControlNews::Recycling { ticket, result });
+                    let _ = self.links.news.try_send(ControlEvent::Recycling { ticket, result });
                 }
                 Command::AddMarket(name) => self.look_up(&Lookup::parse(&name)),
                 // The next report asks the shards, the one after that has their answers.
@@ -254,7 +254,7 @@ impl Supervisor {
     fn send_report(&mut self, now: Now) {
         self.venues.iter_mut().for_each(|venue| venue.begin_interval(now));
         let report = Box::new(self.report(now));
-        let _ = self.links.news.try_send(ControlNews::Report(report));
+        let _ = self.links.news.try_send(ControlEvent::Report(report));
         let cut = self.interval_cut == 1;
         self.interval_cut = self.interval_cut.saturating_sub(1);
         if cut || now.mono_ns >= self.interval_since.mono_ns + HISTOGRAM_INTERVAL_NS {
@@ -265,7 +265,7 @@ impl Supervisor {
     fn send_interval(&mut self, now: Now) {
         let mut latencies = Box::new(std::mem::take(&mut self.held));
         self.venues.iter_mut().for_each(|venue| latencies.add(&venue.take_interval()));
-        let news = ControlNews::Interval {
+        let news = ControlEvent::Interval {
             start_wall_ns: self.interval_since.wall_ns,
             duration_ns: now.mono_ns - self.interval_since.mono_ns,
             latencies,
@@ -273,7 +273,7 @@ impl Supervisor {
         match self.links.news.try_send(news) {
             Ok(()) => self.interval_since = now,
             // The next interval will hold both.
-            Err(ControlNews::Interval { latencies, .. }) => self.held = *latencies,
+            Err(ControlEvent::Interval { latencies, .. }) => self.held = *latencies,
             Err(_) => {}
         }
     }
@@ -292,14 +292,14 @@ impl Supervisor {
             return Some(DIALING_CYCLE_NS);
         }
         let report = Box::new(self.report(now));
-        let _ = self.links.news.try_send(ControlNews::Report(report));
+        let _ = self.links.news.try_send(ControlEvent::Report(report));
         self.send_interval(now);
         let connections = self.venues.iter_mut().flat_map(Controller::take_connections);
         let connections: Vec<_> = connections.collect();
         if !connections.is_empty() {
-            let _ = self.links.news.try_send(ControlNews::Connections(connections));
+            let _ = self.links.news.try_send(ControlEvent::Connections(connections));
         }
-        let _ = self.links.news.try_send(ControlNews::Stopped { shards_left: left as u16 });
+        let _ = self.links.news.try_send(ControlEvent::Stopped { shards_left: left as u16 });
         None
     }
 }

@@ -1,4 +1,4 @@
-//! The pure parts together: a catalogue of the venue's size, dialled, lost and dialled again.
+//! The pure parts together: a catalog of the venue's size, dialled, lost and dialled again.
 pub(crate) mod fixture;
 
 use super::dial::DialError;
@@ -140,7 +140,7 @@ impl Engine {
 }
 
 #[test]
-fn a_whole_catalogue_is_subscribed_lost_regained_and_given_up() {
+fn a_whole_catalog_is_subscribed_lost_regained_and_given_up() {
     let mut engine = Engine::new();
     engine.run(30);
     engine.check();
@@ -345,7 +345,7 @@ fn after_most_markets_have_ended_few_connections_more_than_are_necessary_are_lef
     for (shards, markets) in [(1, 2_000), (2, 3_000)] {
         for (percent, churns) in ends {
             let mut churn = Churn::new(shards);
-            (0..markets).for_each(|_| churn.bear(Source::Catalogue));
+            (0..markets).for_each(|_| churn.bear(Source::Catalog));
             churn.placement.request_check();
             (0..4).for_each(|_| churn.step());
             for _ in 0..markets * percent / 100 {
@@ -391,7 +391,7 @@ fn an_hour_of_births_and_deaths_needs_few_connections_more_than_are_necessary() 
     for (shards, markets) in [(1, 877), (2, 1_700)] {
         for (who, death) in deaths {
             let mut churn = Churn::new(shards);
-            (0..markets).for_each(|_| churn.bear(Source::Catalogue));
+            (0..markets).for_each(|_| churn.bear(Source::Catalog));
             churn.placement.request_check();
             for step in 0..3_600 * 4 {
                 if step % 4 == 0 {

@@ -6,8 +6,8 @@
 //! order of lists.
 use super::capture::CaptureReport;
 use super::report::{
-    CorrectnessReport, DialogReport, EngineReport, ExchangeReport, HealthReport, LifecycleReport,
-    PoolReport, RecycleReport, RegistryReport, ResyncReport,
+    CorrectnessReport, EngineReport, ExchangeReport, HealthReport, LifecycleReport, PoolReport,
+    RecycleReport, RegistryReport, SnapshotRequestsReport, SubscriptionReport,
 };
 use super::shard::{CheckCounts, RepairCounts};
 use super::trades::TradeReport;
@@ -154,13 +154,13 @@ fold!(PoolReport {
     list: connections;
 });
 
-fold!(DialogReport {
+fold!(SubscriptionReport {
     sum: commands errors retries timeouts refused resubscribes sequence_holes sequence_missing
         sequence_duplicates;
 });
 
 fold!(CorrectnessReport {
-    report: checks repairs resync;
+    report: checks repairs snapshot_requests;
     derived: score;
 }, |sum: &mut CorrectnessReport| sum.score = sum.checks.score());
 
@@ -175,7 +175,7 @@ fold!(RepairCounts {
         polls_undecided polls_different silences frozen;
 });
 
-fold!(ResyncReport {
+fold!(SnapshotRequestsReport {
     sum: requests tokens answers failed tokens_waiting tokens_dropped;
     text: last_error;
 });

@@ -12,14 +12,14 @@ pub const CONDITIONS: &[&str] = &[
     "{missing} of {wanted} connections are being dialled",
     "no connection is open: {tokens} tokens wait for one",
     "{shard} has no connection left for its pending markets",
-    "the catalogue has not been read yet: {error}",
-    "the catalogue cannot be read now: {error}",
-    "no scan of the catalogue has completed for {seconds} s ({why}): new markets are missed; see the log",
+    "the catalog has not been read yet: {error}",
+    "the catalog cannot be read now: {error}",
+    "no scan of the catalog has completed for {seconds} s ({why}): new markets are missed; see the log",
     "no market is followed: {why}",
-    "{skipped} of {open} open markets in the catalogue of {venue} are not followed ({reasons}): the venue may have \
+    "{skipped} of {open} open markets in the catalog of {venue} are not followed ({reasons}): the venue may have \
      changed its schema; the log names the first market of each reason",
-    "{markets} markets in the catalogue of {venue} have the tokens of another market: the same books answer for both; \
-     look whether the venue has changed its catalogue",
+    "{markets} markets in the catalog of {venue} have the tokens of another market: the same books answer for both; \
+     look whether the venue has changed its catalog",
     "no book is live: {books} wait for a snapshot",
     "{stale} of {held} books are not live",
     "books cannot be fetched over REST now: {error}",

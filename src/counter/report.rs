@@ -61,13 +61,13 @@ pub struct CorrectnessReport {
     /// What the venue's REST interface did for the books.
     pub repairs: RepairCounts,
     /// The questions to it.
-    pub resync: ResyncReport,
+    pub snapshot_requests: SnapshotRequestsReport,
 }
 
 /// Questions to the venue's REST interface for books.
 #[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
 #[cfg_attr(test, derive(serde::Deserialize))]
-pub struct ResyncReport {
+pub struct SnapshotRequestsReport {
     /// Requests sent.
     pub requests: u64,
     /// Tokens in them.
@@ -111,7 +111,7 @@ pub struct RecycleReport {
     /// Why the last one failed.
     pub last_failure: String,
     /// The last ones, oldest first.
-    pub proofs: Vec<RecycleProof>,
+    pub proofs: Vec<HandoverReport>,
 }
 
 impl RecycleReport {
@@ -126,7 +126,7 @@ impl RecycleReport {
 /// Proof of one recycle.
 #[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
 #[cfg_attr(test, derive(serde::Deserialize))]
-pub struct RecycleProof {
+pub struct HandoverReport {
     /// The connection that was replaced.
     pub from: u32,
     /// The others that were replaced with it, by a merge.
@@ -261,7 +261,7 @@ pub struct PoolReport {
     /// Markets that left a connection of a fixed table, because it failed or for balance.
     pub markets_moved: u64,
     /// What was asked on all connections, and what came of it.
-    pub dialog: DialogReport,
+    pub dialog: SubscriptionReport,
     /// Every connection.
     pub connections: Vec<ConnectionReport>,
 }
@@ -305,13 +305,13 @@ pub struct ConnectionReport {
     /// Last frame with market data.
     pub last_data_wall_ns: u64,
     /// What was asked of the venue and answered, where it answers.
-    pub dialog: DialogReport,
+    pub dialog: SubscriptionReport,
 }
 
 /// What was asked on connections, and what came of it; zeros where a venue answers nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(serde::Deserialize))]
-pub struct DialogReport {
+pub struct SubscriptionReport {
     /// Commands sent.
     pub commands: u64,
     /// Answers that were errors.
@@ -398,7 +398,7 @@ pub struct ShardReport {
     /// By how much the host's clock is behind the venue's, as the times of messages show it, milliseconds.
     pub clock_behind_ms: u64,
     /// Messages about tokens that this shard does not hold.
-    pub foreign_tokens: u64,
+    pub unknown_instruments: u64,
     /// Trades of markets that had no book when they came: kept only where one opens within a minute.
     pub trades_without_book: u64,
     /// Mean time from read to applied for one frame, nanoseconds.
@@ -433,7 +433,7 @@ pub struct ShardReport {
 #[derive(Clone, Debug, Default, Serialize)]
 #[cfg_attr(test, derive(serde::Deserialize))]
 pub struct LifecycleReport {
-    /// Scans of the catalogue that reached the last page.
+    /// Scans of the catalog that reached the last page.
     pub scans_completed: u64,
     /// Scans that were given up.
     pub scans_failed: u64,
@@ -441,7 +441,7 @@ pub struct LifecycleReport {
     pub pages: u64,
     /// Requests that failed and were tried again.
     pub requests_failed: u64,
-    /// Markets first seen in the catalogue.
+    /// Markets first seen in the catalog.
     pub markets_discovered: u64,
     /// Markets first seen on the stream (`new_market`).
     pub markets_announced: u64,
@@ -451,9 +451,9 @@ pub struct LifecycleReport {
     pub markets_expired: u64,
     /// Markets removed after the grace period.
     pub markets_removed: u64,
-    /// Catalogue entries that could not be used (no order book, no tokens, bad fields).
+    /// Catalog entries that could not be used (no order book, no tokens, bad fields).
     pub markets_skipped: u64,
-    /// Markets that the catalogue lists and that are not closed, in the last complete scan.
+    /// Markets that the catalog lists and that are not closed, in the last complete scan.
     pub markets_listed: u64,
     /// Of these, markets that are not followed, by reason; every reason that was met since the start.
     pub skipped: Vec<SkipReport>,
@@ -463,7 +463,7 @@ pub struct LifecycleReport {
     pub last_error: String,
 }
 
-/// Markets of one venue's catalogue that are not followed for one reason.
+/// Markets of one venue's catalog that are not followed for one reason.
 #[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
 #[cfg_attr(test, derive(serde::Deserialize))]
 pub struct SkipReport {

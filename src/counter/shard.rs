@@ -43,7 +43,7 @@ pub struct BookCounts {
     /// Changes older than the book's snapshot: not applied.
     pub changes_stale: u64,
     /// Messages about tokens that are not held here.
-    pub foreign_tokens: u64,
+    pub unknown_instruments: u64,
     /// Trades that another connection had told already.
     pub trades_repeated: u64,
     /// Trades of markets that had no book when they came: kept only where one opens soon.

@@ -9,7 +9,7 @@ use crate::base::{
 };
 use crate::counter::{capture::CaptureReport, report::EngineReport, trades::TradeReport};
 use crate::io::{clock::HostClock, executor::Executor};
-use crate::link::main_control::{Command, ControlNews};
+use crate::link::main_control::{Command, ControlEvent};
 use crate::ring::{Consumer, Producer};
 use crate::sink::{capture::CaptureSink, trades::TradeSink};
 use crate::topology::Topology;
@@ -21,7 +21,7 @@ use std::time::Duration;
 
 /// The last figures of a stopped engine.
 #[derive(Debug)]
-pub struct Ending {
+pub struct ShutdownReport {
     /// The last status report, if there was one.
     pub report: Option<Box<EngineReport>>,
     /// The last counters of the trade database, where there was one.
@@ -39,7 +39,7 @@ pub struct Engine {
     pub(super) clock: HostClock,
     pub(super) serving: Option<SocketAddr>,
     pub(super) commands: Producer<Command>,
-    pub(super) news: Consumer<ControlNews>,
+    pub(super) news: Consumer<ControlEvent>,
     pub(super) serve_stop: Arc<AtomicBool>,
     pub(super) serve: Option<Executor<()>>,
     /// `None` once the engine has stopped.
@@ -69,7 +69,7 @@ impl Engine {
     }
 
     /// The next news of the control core; ask several times a second.
-    pub fn poll_news(&mut self) -> Option<ControlNews> {
+    pub fn poll_event(&mut self) -> Option<ControlEvent> {
         self.news.try_receive()
     }
 
@@ -81,7 +81,7 @@ impl Engine {
 
     /// Opens connections for these tokens at once, on every shard and at every venue concerned, by the same path as
     /// placement (same limits, no waiting for the threshold). The connections, and the tokens that none was opened for,
-    /// come as [`ControlNews::Forced`] with the ticket that this gives; `None` when the ring is full: ask again.
+    /// come as [`ControlEvent::Forced`] with the ticket that this gives; `None` when the ring is full: ask again.
     pub fn force_subscribe(&mut self, tokens: Vec<TokenId>) -> Option<u64> {
         self.last_ticket += 1;
         let ticket = self.last_ticket;
@@ -90,7 +90,7 @@ impl Engine {
     }
 
     /// Replaces a connection by a fresh one without a gap. Whether it waits for its turn comes as
-    /// [`ControlNews::Recycling`] with the ticket that this gives, what became of it is in the report;
+    /// [`ControlEvent::Recycling`] with the ticket that this gives, what became of it is in the report;
     /// `None` when the ring is full: ask again.
     pub fn force_recycle(&mut self, connection: ConnectionId) -> Option<u64> {
         self.last_ticket += 1;
@@ -99,19 +99,19 @@ impl Engine {
         self.commands.try_send(command).is_ok().then_some(ticket)
     }
 
-    /// Asks for the histograms of the interval so far, which come as [`ControlNews::Interval`]
+    /// Asks for the histograms of the interval so far, which come as [`ControlEvent::Interval`]
     /// within two seconds. False when the ring is full: ask again.
     pub fn cut_interval(&mut self) -> bool {
         self.commands.try_send(Command::CutInterval).is_ok()
     }
 
-    /// Stops in reverse order of the start, every stage bounded. `on_news` gets what the control core still sends (the last
+    /// Stops in reverse order of the start, every stage bounded. `on_event` gets what the control core still sends (the last
     /// interval of histograms is among it).
-    pub fn stop(mut self, on_news: impl FnMut(&ControlNews)) -> Ending {
-        self.shut_down(on_news)
+    pub fn stop(mut self, on_event: impl FnMut(&ControlEvent)) -> ShutdownReport {
+        self.shut_down(on_event)
     }
 
-    fn shut_down(&mut self, on_news: impl FnMut(&ControlNews)) -> Ending {
+    fn shut_down(&mut self, on_event: impl FnMut(&ControlEvent)) -> ShutdownReport {
         let mut left_behind = Vec::new();
         self.serve_stop.store(true, Ordering::Release);
         if let Some(serve) = self.serve.take()
@@ -119,7 +119,7 @@ impl Engine {
         {
             left_behind.push(error.to_string());
         }
-        let report = self.stop_control(&mut left_behind, on_news);
+        let report = self.stop_control(&mut left_behind, on_event);
         let threads = std::mem::take(&mut self.shards).into_iter().chain(self.control.take());
         if left_behind.is_empty() {
             let late = threads.filter_map(|t| t.join_within(limits::THREAD_END_NS).err());
@@ -128,14 +128,14 @@ impl Engine {
         // The shards have ended, or never will: what they published is in the rings.
         let trades = self.trades.take().map(TradeSink::stop);
         let capture = self.capture.take().map(CaptureSink::stop);
-        Ending { report, trades, capture, left_behind }
+        ShutdownReport { report, trades, capture, left_behind }
     }
 
     /// Stops the control core, which stops the shards. Gives its last report.
     fn stop_control(
         &mut self,
         left_behind: &mut Vec<String>,
-        mut on_news: impl FnMut(&ControlNews),
+        mut on_event: impl FnMut(&ControlEvent),
     ) -> Option<Box<EngineReport>> {
         let deadline_ns = self.clock.mono_ns() + STOP_TIMEOUT_NS + SECOND_NS;
         // The control core empties the ring every cycle; if it hangs, the deadline says so.
@@ -146,15 +146,15 @@ impl Engine {
         let mut last = None;
         loop {
             match self.news.try_receive() {
-                Some(ControlNews::Stopped { shards_left }) => {
+                Some(ControlEvent::Stopped { shards_left }) => {
                     if shards_left > 0 {
                         left_behind.push(format!("{shards_left} shards did not end in time"));
                     }
                     return last;
                 }
                 Some(news) => {
-                    on_news(&news);
-                    if let ControlNews::Report(report) = news {
+                    on_event(&news);
+                    if let ControlEvent::Report(report) = news {
                         last = Some(report);
                     }
                 }

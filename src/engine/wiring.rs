@@ -32,9 +32,9 @@ use crate::link::{
     main_control::MAIN_CONTROL_DEPTH,
     serve_control::{ControlAnswer, ControlQuery},
     serve_shard::{BookAnswer, BookQuery},
-    shard_capture::{CaptureSpring, capture_link},
+    shard_capture::{CaptureReceiver, capture_link},
     shard_shard::Peers,
-    shard_trade::{TradeSpring, TradeTap},
+    shard_trade::{TradeReceiver, TradeSender},
 };
 use crate::ring::{Consumer, LinkGauge, Producer, ring, timed};
 use crate::serve::{Listener, ServeLinks, Server, Wake};
@@ -62,9 +62,9 @@ struct BuiltShards<H> {
     serve: Vec<(Producer<BookQuery>, Consumer<BookAnswer>)>,
     doorbells: Vec<Doorbell>,
     /// Where trades come out, if they are kept.
-    trades: Vec<TradeSpring>,
+    trades: Vec<TradeReceiver>,
     /// Where captured chunks come out, if there is a capture.
-    captures: Vec<CaptureSpring>,
+    captures: Vec<CaptureReceiver>,
     /// Links without an end in the control core.
     links: Vec<(String, Box<dyn LinkGauge>)>,
 }
@@ -265,7 +265,7 @@ where
 
 fn sources(config: &Config, venue: &VenueConfig) -> Result<Sources, EngineError> {
     let tls = client_config(config.tls_ca.as_deref()).map_err(EngineError::Tls)?;
-    let services = Sources::services(venue.feed, &venue.catalogue, &venue.books, &config.services);
+    let services = Sources::services(venue.feed, &venue.catalog, &venue.books, &config.services);
     Ok(Sources {
         services: services.map_err(EngineError::Service)?,
         ws: venue.ws.clone(),
@@ -304,7 +304,7 @@ fn lifecycle(config: &Config, venue: &VenueConfig) -> Lifecycle {
         opens_by_clock: venue.feed.capabilities().opens_by_clock,
         scanning: config.discover,
         markets_max: config.markets_max.map(|max| max as u64),
-        trust_catalogue_after_end: true,
+        trust_catalog_after_end: true,
     })
 }
 
@@ -351,8 +351,8 @@ where
             Some(_) => {
                 let (producer, trades) = ring(limits::SHARD_TRADE_DEPTH);
                 built.links.push((format!("{id}_trades"), Box::new(producer.gauge())));
-                built.trades.push(TradeSpring { trades, gauge: producer.gauge() });
-                shard.tapped(TradeTap::new(venue.feed.venue(), producer))
+                built.trades.push(TradeReceiver { trades, gauge: producer.gauge() });
+                shard.tapped(TradeSender::new(venue.feed.venue(), producer))
             }
         };
         let shard = match &config.capture {
@@ -447,7 +447,7 @@ fn start_sink<H>(
 /// Starts the thread that captures, if there is to be one.
 fn start_capture(
     config: &Config,
-    springs: Vec<CaptureSpring>,
+    springs: Vec<CaptureReceiver>,
     clock: &HostClock,
 ) -> Result<Option<CaptureSink>, EngineError> {
     let Some(options) = &config.capture else { return Ok(None) };

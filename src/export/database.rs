@@ -2,7 +2,7 @@
 //!
 //! Runs on:  the starting thread.
 use super::table::{TRADES, Table, Written, trade_columns};
-use crate::sink::store::{KeptTrade, StoreAddress};
+use crate::sink::store::{StoreAddress, StoredTrade};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use parquet::data_type::ByteArray;
 use std::path::Path;
@@ -21,7 +21,7 @@ pub(super) fn export(
     let mut reader = address.read().map_err(explain)?;
     let bar = bar(reader.count().map_err(explain)?);
     let mut failure = None;
-    let mut add = |trade: &KeptTrade| {
+    let mut add = |trade: &StoredTrade| {
         bar.inc(1);
         if let Err(error) = push(&mut table, trade) {
             failure = Some(error);
@@ -45,7 +45,7 @@ fn bar(rows: u64) -> ProgressBar {
     bar
 }
 
-fn push(table: &mut Table, trade: &KeptTrade) -> Result<(), String> {
+fn push(table: &mut Table, trade: &StoredTrade) -> Result<(), String> {
     let text = |text: &str| ByteArray::from(text.as_bytes().to_vec());
     let some = |value: &str| (!value.is_empty()).then(|| text(value));
     table.push(|columns| {

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 /// Result of the reachability check of a service at startup.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FirstLook {
+pub enum ServiceCheck {
     /// Reachable; with TLS, the certificate is valid.
     Fine,
     /// Not reachable now, which may be temporary: *continue and retry*.
@@ -34,25 +34,25 @@ pub enum FirstLook {
 ///
 /// # Errors
 /// No thread can be started: one line with the remedy.
-pub fn first_looks(
+pub fn check_services(
     services: &[Endpoint],
     tls: &Arc<ClientConfig>,
     stopped: impl Fn() -> bool,
-) -> Result<Vec<FirstLook>, StartError> {
+) -> Result<Vec<ServiceCheck>, StartError> {
     let clock = HostClock::new();
     let deadline = Deadline { ends_ns: clock.mono_ns() + FIRST_LOOK_TIMEOUT_NS, clock };
     let late = |service: &Endpoint| {
         let seconds = FIRST_LOOK_TIMEOUT_NS / SECOND_NS;
-        FirstLook::Away(format!("{} has not answered within {seconds} s", service.host))
+        ServiceCheck::Away(format!("{} has not answered within {seconds} s", service.host))
     };
-    let mut looks: Vec<FirstLook> = services.iter().map(late).collect();
+    let mut looks: Vec<ServiceCheck> = services.iter().map(late).collect();
     let (sender, receiver) = channel();
     for (place, service) in services.iter().enumerate() {
         let (sender, service, tls) = (sender.clone(), service.clone(), Arc::clone(tls));
         let deadline = deadline.clone();
         let look = move || {
             // The receiver may be gone.
-            let _ = sender.send((place, first_look(&service, &tls, &deadline)));
+            let _ = sender.send((place, check_service(&service, &tls, &deadline)));
         };
         // A name lookup may exceed the timeout; its thread then ends by itself.
         let thread = std::thread::Builder::new().name("first-look".into()).spawn(look);
@@ -89,28 +89,28 @@ impl Deadline {
     }
 }
 
-fn first_look(service: &Endpoint, tls: &Arc<ClientConfig>, deadline: &Deadline) -> FirstLook {
+fn check_service(service: &Endpoint, tls: &Arc<ClientConfig>, deadline: &Deadline) -> ServiceCheck {
     let Endpoint { host, port, .. } = service;
     let addresses = match (host.as_str(), *port).to_socket_addrs() {
         Ok(addresses) => addresses,
         // Resolver text for a nonexistent name; other errors may be temporary.
         Err(error) if error.to_string().contains("not known") => {
-            return FirstLook::Wrong(format!(
+            return ServiceCheck::Wrong(format!(
                 "the host {host} does not exist ({error}); check the address"
             ));
         }
-        Err(error) => return FirstLook::Away(format!("{host}: {error}")),
+        Err(error) => return ServiceCheck::Away(format!("{host}: {error}")),
     };
     let mut away = format!("{host} has no address");
     for address in addresses {
         let Some(left) = deadline.left() else { break };
         match TcpStream::connect_timeout(&address, left) {
             Err(error) => away = format!("{host} ({address}): {error}"),
-            Ok(_) if !service.tls => return FirstLook::Fine,
+            Ok(_) if !service.tls => return ServiceCheck::Fine,
             Ok(socket) => return shake_hands(socket, host, tls, deadline),
         }
     }
-    FirstLook::Away(away)
+    ServiceCheck::Away(away)
 }
 
 fn shake_hands(
@@ -118,9 +118,9 @@ fn shake_hands(
     host: &str,
     tls: &Arc<ClientConfig>,
     deadline: &Deadline,
-) -> FirstLook {
-    let wrong = |error: &TlsError| FirstLook::Wrong(format!("{host}: {error}"));
-    let away = |error: std::io::Error| FirstLook::Away(format!("{host}: {error}"));
+) -> ServiceCheck {
+    let wrong = |error: &TlsError| ServiceCheck::Wrong(format!("{host}: {error}"));
+    let away = |error: std::io::Error| ServiceCheck::Away(format!("{host}: {error}"));
     let mut session = match TlsSession::new(tls, host) {
         Ok(session) => session,
         Err(error) => return wrong(&error),
@@ -130,7 +130,7 @@ fn shake_hands(
         // A read timeout alone does not bound a server that sends single bytes.
         let left = deadline.left();
         if left.is_none() {
-            return FirstLook::Away(format!("{host} has not finished its handshake"));
+            return ServiceCheck::Away(format!("{host} has not finished its handshake"));
         }
         let limited = socket.set_read_timeout(left).and_then(|()| socket.set_write_timeout(left));
         if let Err(error) = limited {
@@ -139,7 +139,7 @@ fn shake_hands(
         let mut output = Vec::new();
         session.poll_ciphertext(&mut output);
         let count = match socket.write_all(&output).and_then(|()| socket.read(&mut buffer)) {
-            Ok(0) => return FirstLook::Away(format!("{host} closed the connection")),
+            Ok(0) => return ServiceCheck::Away(format!("{host} closed the connection")),
             Ok(count) => count,
             Err(error) => return away(error),
         };
@@ -150,13 +150,13 @@ fn shake_hands(
             let _ = socket.write_all(&alert);
             return match error {
                 TlsError::Alert(_) | TlsError::Protocol(_) => {
-                    FirstLook::Away(format!("{host}: {error}"))
+                    ServiceCheck::Away(format!("{host}: {error}"))
                 }
                 error => wrong(&error),
             };
         }
     }
-    FirstLook::Fine
+    ServiceCheck::Fine
 }
 
 /// A client of one service.

@@ -139,7 +139,7 @@ pub fn read_index(source: &Source) -> Option<String> {
 
 /// The text of a small file, if it exists.
 #[must_use]
-pub fn read_beside(path: &Path) -> Option<String> {
+pub fn read_optional(path: &Path) -> Option<String> {
     std::fs::read_to_string(path).ok()
 }
 

@@ -126,7 +126,7 @@ impl<R: Read> GzipMembers<R> {
         let behind = self.packed.offset() + TRAILER_BYTES as u64;
         let why = "the checksum of a member differs";
         let damage = self.packed.skip(member, behind, why)?;
-        Err(Damage { unproven: true, ..damage }.into_error())
+        Err(Damage { unverified: true, ..damage }.into_error())
     }
 }
 
@@ -282,7 +282,7 @@ mod tests {
         bytes[one.len() - 8] ^= 1;
         let (text, errors) = read(&bytes);
         assert_eq!(text, texts.concat() + "next\n");
-        assert!(errors.len() == 1 && damage(&errors[0]).unproven, "{errors:?}");
+        assert!(errors.len() == 1 && damage(&errors[0]).unverified, "{errors:?}");
         // Bytes between members, and after them.
         let between = [&gzip("a\n", None)[..], &[0; 600], &gzip("b\n", None), &[0; 600]].concat();
         let (text, errors) = read(&between);

@@ -19,19 +19,19 @@ pub struct Damage {
     /// Whether reading resumes.
     pub resumed: bool,
     /// The checksum of the preceding output differs: it may be wrong.
-    pub unproven: bool,
+    pub unverified: bool,
     pub(super) why: String,
 }
 
 impl std::fmt::Display for Damage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { from, to, resumed, unproven, why } = self;
+        let Self { from, to, resumed, unverified, why } = self;
         f.write_str(why)?;
-        if *unproven {
+        if *unverified {
             write!(f, ": the text read from it may be wrong")?;
         }
         match (to - from, resumed) {
-            (0, _) if *unproven => Ok(()),
+            (0, _) if *unverified => Ok(()),
             (lost, true) => write!(
                 f,
                 ": bytes {from} to {to} are lost, {lost} bytes; reading resumes after them"
@@ -122,7 +122,7 @@ impl<R: Read> Packed<R> {
     pub(super) fn skip(&mut self, frame: u64, from: u64, why: &str) -> io::Result<Damage> {
         let lost = |to: u64, resumed| {
             let (from, why) = (from.min(to), why.to_owned());
-            Ok(Damage { from, to, resumed, unproven: false, why })
+            Ok(Damage { from, to, resumed, unverified: false, why })
         };
         self.at = self.place(frame + 1);
         loop {

@@ -15,7 +15,7 @@ pub fn pin_current(core: u32) -> bool {
 }
 
 /// Lowers the priority of the calling thread relative to latency-critical ones on the same core. Best effort.
-pub fn stand_back() {
+pub fn lower_priority() {
     let _ = rustix::process::nice(STAND_BACK);
 }
 
@@ -24,10 +24,10 @@ const STAND_BACK: i32 = 10;
 
 /// Joins a thread within a time limit; false if it is still running or has panicked.
 #[must_use]
-pub fn ends_within(thread: JoinHandle<()>, patience_ns: u64) -> bool {
-    let (patience, step) = (Duration::from_nanos(patience_ns), Duration::from_millis(2));
+pub fn ends_within(thread: JoinHandle<()>, timeout_ns: u64) -> bool {
+    let (timeout, step) = (Duration::from_nanos(timeout_ns), Duration::from_millis(2));
     let mut waited = Duration::ZERO;
-    while !thread.is_finished() && waited < patience {
+    while !thread.is_finished() && waited < timeout {
         std::thread::sleep(step);
         waited += step;
     }

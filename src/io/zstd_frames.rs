@@ -31,7 +31,7 @@ impl<R: Read> ZstdFrames<R> {
         let why = error.to_string();
         match self.packed.skip(frame, frame, &why) {
             // The output of the frame is complete but differs from the original.
-            Ok(damage) => Damage { unproven: why.contains("checksum"), ..damage }.into_error(),
+            Ok(damage) => Damage { unverified: why.contains("checksum"), ..damage }.into_error(),
             Err(error) => error,
         }
     }

@@ -1,6 +1,6 @@
 //! `control_shard`: what the control core orders of one shard.
 //!
-//! Runs on:  control core (producer), the shard (consumer), at most `ORDERS_PER_STEP` a step.
+//! Runs on:  control core (producer), the shard (consumer), at most `COMMANDS_PER_STEP` a step.
 //! Depth: `CONTROL_SHARD_DEPTH`. When full: control keeps the order and tries again next cycle.
 //! Healed by: the audit, which compares what a shard reports with what it should have.
 use crate::base::id::{ConnectionId, TokenId};
@@ -17,12 +17,12 @@ pub struct Stamped {
     /// When it entered the ring.
     pub sent_ns: u64,
     /// The order.
-    pub order: Order,
+    pub order: ShardCommand,
 }
 
 /// What a shard is told to do.
 #[derive(Debug)]
-pub enum Order {
+pub enum ShardCommand {
     /// Know this connection and open these books on it. No socket yet. Repeating it adds books.
     Open {
         /// The connection.
@@ -55,7 +55,7 @@ pub enum Order {
         /// The new books.
         books: Box<[BookOpening]>,
     },
-    /// The catalogue says more about these books than when they were opened.
+    /// The catalog says more about these books than when they were opened.
     Describe {
         /// The books.
         books: Box<[BookOpening]>,

@@ -23,14 +23,14 @@ pub enum Command {
     },
     /// Follow a market that discovery has not found: condition id, slug or token id.
     AddMarket(String),
-    /// Replace a connection by a fresh one, make before break ([`ControlNews::Recycling`]).
+    /// Replace a connection by a fresh one, make before break ([`ControlEvent::Recycling`]).
     Recycle {
         /// Given back in the answer.
         ticket: u64,
         /// Which.
         connection: ConnectionId,
     },
-    /// Send the histograms of the interval so far ([`ControlNews::Interval`], within two seconds:
+    /// Send the histograms of the interval so far ([`ControlEvent::Interval`], within two seconds:
     /// all that the shards have recorded by now is in it), and begin a new one.
     CutInterval,
     /// Stop the shards, then end.
@@ -48,7 +48,7 @@ pub struct RefusedToken {
 
 /// What the control core tells the main thread.
 #[derive(Debug)]
-pub enum ControlNews {
+pub enum ControlEvent {
     /// A picture of the engine, once a second.
     Report(Box<EngineReport>),
     /// The histograms of one interval.

@@ -8,7 +8,7 @@
 use crate::base::id::{ConnectionId, ShardId, TokenId};
 use crate::base::limits::CAPTURE_CHUNK_BYTES;
 use crate::base::policy::HashChecks;
-use crate::capture::line::Note;
+use crate::capture::line::AnnotationRecord;
 use crate::counter::loss::FrameCount;
 use crate::io::clock::ring_clock;
 use crate::market::book::BookOpening;
@@ -25,11 +25,11 @@ pub enum Kind {
     /// A text frame was received.
     Text,
     /// A text frame was received and passed over.
-    Passed,
+    ForwardedEvent,
     /// A binary frame was received; the payload is its base64.
     Binary,
     /// A binary frame was received and passed over; the payload is its base64.
-    BinaryPassed,
+    BinarySkipped,
     /// A text was sent.
     Sent,
     /// A connection ended; the payload says why.
@@ -39,14 +39,14 @@ pub enum Kind {
     /// An answer of the venue's REST interface.
     Answer,
     /// A note; the payload is the rest of its line.
-    Note(Note),
+    Annotation(AnnotationRecord),
 }
 
 impl Kind {
     /// Whether it is a frame of the venue.
     #[must_use]
     pub const fn is_frame(self) -> bool {
-        matches!(self, Self::Text | Self::Passed | Self::Binary | Self::BinaryPassed)
+        matches!(self, Self::Text | Self::ForwardedEvent | Self::Binary | Self::BinarySkipped)
     }
 }
 
@@ -81,7 +81,7 @@ impl Entry<'_> {
 /// What a frame counts as, if it is lost.
 fn count_of(kind: Kind, payload: &str) -> FrameCount {
     match kind {
-        Kind::Text | Kind::Passed => FrameCount::of_text(payload),
+        Kind::Text | Kind::ForwardedEvent => FrameCount::of_text(payload),
         _ => FrameCount::of_frames(1),
     }
 }
@@ -133,7 +133,7 @@ impl Chunk {
 
 /// The shard's end.
 #[derive(Debug)]
-pub struct CaptureTap {
+pub struct CaptureSender {
     shard: ShardId,
     full: Producer<Chunk>,
     empty: Consumer<Chunk>,
@@ -148,7 +148,7 @@ pub struct CaptureTap {
 
 /// The capture's end of one shard's link.
 #[derive(Debug)]
-pub struct CaptureSpring {
+pub struct CaptureReceiver {
     /// The shard.
     pub shard: ShardId,
     /// Full chunks.
@@ -165,7 +165,7 @@ struct Unsent {
     trades: AtomicU64,
 }
 
-impl CaptureSpring {
+impl CaptureReceiver {
     /// Frames that never came out of the shard, once it has ended: the ring was full to the end.
     #[must_use]
     pub fn unsent(&self) -> FrameCount {
@@ -176,17 +176,17 @@ impl CaptureSpring {
 
 /// Both ends of a new link with `chunks` chunks on it, besides the one at hand.
 #[must_use]
-pub fn capture_link(shard: ShardId, chunks: usize) -> (CaptureTap, CaptureSpring) {
+pub fn capture_link(shard: ShardId, chunks: usize) -> (CaptureSender, CaptureReceiver) {
     let (full, full_receiver) = crate::ring::timed(chunks + 1, ring_clock);
     let (empty_sender, empty) = crate::ring::ring(chunks + 1);
     let (unmade, open, dropped) = (chunks, Chunk::default(), FrameCount::default());
     let unsent = Arc::new(Unsent::default());
     let theirs = Arc::clone(&unsent);
-    let tap = CaptureTap { shard, full, empty, unmade, open, dropped, unsent };
-    (tap, CaptureSpring { shard, full: full_receiver, empty: empty_sender, unsent: theirs })
+    let tap = CaptureSender { shard, full, empty, unmade, open, dropped, unsent };
+    (tap, CaptureReceiver { shard, full: full_receiver, empty: empty_sender, unsent: theirs })
 }
 
-impl Drop for CaptureTap {
+impl Drop for CaptureSender {
     fn drop(&mut self) {
         let FrameCount { frames, trades } = [self.open.count(), self.dropped].into_iter().sum();
         self.unsent.trades.store(trades, Ordering::Relaxed);
@@ -194,7 +194,7 @@ impl Drop for CaptureTap {
     }
 }
 
-impl CaptureTap {
+impl CaptureSender {
     /// A view of the way to the capture, for the reports.
     #[must_use]
     pub fn gauge(&self) -> crate::ring::Gauge<Chunk> {
@@ -204,13 +204,13 @@ impl CaptureTap {
     /// A text frame that was received.
     #[inline]
     pub fn frame(&mut self, connection: ConnectionId, wall_ns: u64, frame: &str, passed: bool) {
-        let kind = if passed { Kind::Passed } else { Kind::Text };
+        let kind = if passed { Kind::ForwardedEvent } else { Kind::Text };
         self.droppable(kind, connection, wall_ns, frame);
     }
 
     /// A binary frame that was received. Rare: no venue sends any.
     fn binary(&mut self, connection: ConnectionId, wall_ns: u64, frame: &[u8], passed: bool) {
-        let kind = if passed { Kind::BinaryPassed } else { Kind::Binary };
+        let kind = if passed { Kind::BinarySkipped } else { Kind::Binary };
         self.droppable(kind, connection, wall_ns, &STANDARD.encode(frame));
     }
 
@@ -286,13 +286,18 @@ impl CaptureTap {
     }
 
     /// A note without more.
-    pub fn note(&mut self, note: Note, connection: ConnectionId, wall_ns: u64) {
-        self.keep(Kind::Note(note), connection, wall_ns, "");
+    pub fn note(&mut self, note: AnnotationRecord, connection: ConnectionId, wall_ns: u64) {
+        self.keep(Kind::Annotation(note), connection, wall_ns, "");
     }
 
     /// Housekeeping: dropped rather than kept, it comes again.
     pub fn house(&mut self, wall_ns: u64) {
-        self.droppable(Kind::Note(Note::House), ConnectionId(0), wall_ns, "");
+        self.droppable(
+            Kind::Annotation(AnnotationRecord::Housekeeping),
+            ConnectionId(0),
+            wall_ns,
+            "",
+        );
     }
 
     /// How far a replacement has come, as `Books::handover_progress` says it.
@@ -309,19 +314,19 @@ impl CaptureTap {
         if let Some(first_ms) = first_ms {
             let _ = write!(text, r#","first":{first_ms}"#);
         }
-        self.open.push(Kind::Note(Note::Progress), connection, wall_ns);
+        self.open.push(Kind::Annotation(AnnotationRecord::Progress), connection, wall_ns);
     }
 
     /// The shard begins.
     pub fn begun(&mut self, shards: u16, hashes: HashChecks, wall_ns: u64) {
         let rest = format!(r#","shards":{shards},"hashes":"{}""#, hashes.name());
-        self.keep(Kind::Note(Note::Begun), ConnectionId(0), wall_ns, &rest);
+        self.keep(Kind::Annotation(AnnotationRecord::Begun), ConnectionId(0), wall_ns, &rest);
     }
 
     /// Books that were opened, or described.
     pub fn books<'o>(
         &mut self,
-        note: Note,
+        note: AnnotationRecord,
         connection: ConnectionId,
         wall_ns: u64,
         books: impl Iterator<Item = &'o BookOpening>,
@@ -342,13 +347,13 @@ impl CaptureTap {
             text.push('}');
         }
         text.push(']');
-        self.open.push(Kind::Note(note), connection, wall_ns);
+        self.open.push(Kind::Annotation(note), connection, wall_ns);
     }
 
     /// Tokens that something happened to.
     pub fn tokens(
         &mut self,
-        note: Note,
+        note: AnnotationRecord,
         connection: ConnectionId,
         wall_ns: u64,
         from: Option<ConnectionId>,
@@ -366,14 +371,14 @@ impl CaptureTap {
             }
             text.push(']');
         }
-        self.open.push(Kind::Note(note), connection, wall_ns);
+        self.open.push(Kind::Annotation(note), connection, wall_ns);
     }
 
     /// A live book as it is.
     pub fn proof(&mut self, wall_ns: u64, token: &TokenId, digest: u64) {
         if self.has_room(128, wall_ns) {
             let _ = write!(self.open.text, r#","a":"{token}","z":"{digest:016x}""#);
-            self.open.push(Kind::Note(Note::Proof), ConnectionId(0), wall_ns);
+            self.open.push(Kind::Annotation(AnnotationRecord::Proof), ConnectionId(0), wall_ns);
         }
     }
 
@@ -395,7 +400,7 @@ mod tests {
 
     const AT: ConnectionId = ConnectionId(3);
 
-    fn drain(spring: &mut CaptureSpring) -> Vec<(Kind, u64, String)> {
+    fn drain(spring: &mut CaptureReceiver) -> Vec<(Kind, u64, String)> {
         let mut all = Vec::new();
         while let Some(mut chunk) = spring.full.try_receive() {
             all.extend(chunk.iter().map(|e| (e.kind, e.wall_ns, e.payload.to_owned())));
@@ -410,7 +415,7 @@ mod tests {
         let (mut tap, mut spring) = capture_link(ShardId(0), 2);
         tap.frame(AT, 1, "one", false);
         tap.sent(AT, 2, "two");
-        tap.tokens(Note::Dropped, AT, 3, None, &[TokenId::new("7").unwrap()]);
+        tap.tokens(AnnotationRecord::Dropped, AT, 3, None, &[TokenId::new("7").unwrap()]);
         tap.frame(AT, 4, "", true);
         assert!(tap.ship(5));
         let text = |text: &str| text.to_owned();
@@ -419,8 +424,8 @@ mod tests {
             [
                 (Kind::Text, 1, text("one")),
                 (Kind::Sent, 2, text("two")),
-                (Kind::Note(Note::Dropped), 3, text(r#","a":["7"]"#)),
-                (Kind::Passed, 4, text("")),
+                (Kind::Annotation(AnnotationRecord::Dropped), 3, text(r#","a":["7"]"#)),
+                (Kind::ForwardedEvent, 4, text("")),
             ]
         );
     }

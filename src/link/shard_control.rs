@@ -3,14 +3,14 @@
 //! Runs on:  the shard (producer), control core (consumer, every cycle of 2 to 10 ms).
 //! Depth: `SHARD_CONTROL_DEPTH`. When full: the report is dropped and counted; heartbeats carry
 //! the whole state twice a second, so the next one heals everything but news and histograms
-//! (news come again from the catalogue; a lost set of histograms is lost, and counted).
+//! (news come again from the catalog; a lost set of histograms is lost, and counted).
 use crate::base::id::{ConnectionId, ShardId, TokenId};
 use crate::base::time::Now;
 use crate::counter::latency::{ConnectionLatencies, Latencies};
 use crate::counter::shard::{BookCounts, CheckCounts, HandoverCounts, IntakeCounts, RepairCounts};
-use crate::market::info::MarketNews;
+use crate::market::info::MarketUpdate;
 use crate::session::SessionCounts;
-use crate::venue::{BadInput, DialogCounts, Unrecognized};
+use crate::venue::{BadInput, SubscriptionCounts, Unrecognized};
 
 /// What a shard reports.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub enum Report {
         counts: HandoverCounts,
     },
     /// The stream's own news about a market.
-    News(MarketNews),
+    News(MarketUpdate),
     /// Something could not be decoded; a sample, at a bounded rate.
     Bad {
         /// The connection.
@@ -48,7 +48,7 @@ pub enum Report {
         withheld: u64,
     },
     /// The first message of a kind that nobody knows, or the first error of its kind.
-    Strange {
+    Unrecognized {
         /// The connection.
         connection: ConnectionId,
         /// What came.
@@ -116,9 +116,9 @@ pub struct Heartbeat {
     /// Orders taken.
     pub orders: u64,
     /// Sum of the orders' waits in the ring, nanoseconds.
-    pub order_wait_ns: u64,
+    pub command_wait_ns: u64,
     /// Longest wait of an order.
-    pub order_wait_max_ns: u64,
+    pub command_wait_max_ns: u64,
     /// Every connection that the shard knows.
     pub connections: Vec<ConnectionBeat>,
 }
@@ -143,5 +143,5 @@ pub struct ConnectionBeat {
     /// What the present and all earlier sockets did; times are the present one's.
     pub session: SessionCounts,
     /// What was asked and answered.
-    pub dialog: DialogCounts,
+    pub dialog: SubscriptionCounts,
 }

@@ -1,6 +1,6 @@
 //! `shard_shard`: an event of a book that another shard owns, from the streams that are for all markets.
 //!
-//! Runs on:  the shard that received it (producer), the owner (consumer), at most `PASSED_PER_STEP` a step.
+//! Runs on:  the shard that received it (producer), the owner (consumer), at most `FORWARDED_PER_STEP` a step.
 //! Depth: `SHARD_SHARD_DEPTH`. When full: the event is lost, and counted by the link. No book is made of them:
 //! a trade is for whoever listens, best prices are a cross-check.
 //! Healed by: for trades the other connection of the pair, which brings each of them too.
@@ -13,7 +13,7 @@ use crate::ring::{Consumer, Producer};
 
 /// An event, with its texts.
 #[derive(Clone, Copy, Debug)]
-pub struct Passed {
+pub struct ForwardedEvent {
     /// The market.
     pub market: MarketId,
     /// The token.
@@ -51,7 +51,7 @@ pub enum What {
     },
 }
 
-impl Passed {
+impl ForwardedEvent {
     /// Copies an event that may be passed on; `None` for one of another kind, or with ids that fit nowhere.
     #[must_use]
     pub fn new(event: &Event<'_>, connection: ConnectionId, read_wall_ns: u64) -> Option<Self> {
@@ -104,14 +104,14 @@ impl Passed {
 #[derive(Debug, Default)]
 pub struct Peers {
     /// To each shard by its number; none to itself.
-    pub out: Vec<Option<(Producer<Passed>, Doorbell)>>,
+    pub out: Vec<Option<(Producer<ForwardedEvent>, Doorbell)>>,
     /// From every other shard.
-    pub incoming: Vec<Consumer<Passed>>,
+    pub incoming: Vec<Consumer<ForwardedEvent>>,
 }
 
 impl Peers {
     /// Passes an event on to its owner.
-    pub fn pass(&mut self, owner: ShardId, passed: Passed) {
+    pub fn pass(&mut self, owner: ShardId, passed: ForwardedEvent) {
         if let Some(Some((producer, bell))) = self.out.get_mut(usize::from(owner.0)) {
             // If refused, it is lost, and the link's gauge says so.
             let _ = producer.try_send(passed);

@@ -38,12 +38,12 @@ pub struct TradeRecord {
 
 /// The shard's end.
 #[derive(Debug)]
-pub struct TradeTap {
+pub struct TradeSender {
     venue: Venue,
     producer: Producer<TradeRecord>,
 }
 
-impl TradeTap {
+impl TradeSender {
     /// The end of a shard that listens to `venue`.
     #[must_use]
     pub const fn new(venue: Venue, producer: Producer<TradeRecord>) -> Self {
@@ -78,7 +78,7 @@ impl TradeTap {
 
 /// The sink's end of one shard's link.
 #[derive(Debug)]
-pub struct TradeSpring {
+pub struct TradeReceiver {
     /// The trades.
     pub trades: Consumer<TradeRecord>,
     /// How many of them found the ring full.

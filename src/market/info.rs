@@ -1,4 +1,4 @@
-//! What is known of a market from a venue's catalogue.
+//! What is known of a market from a venue's catalog.
 //!
 //! Runs on:  any (pure).
 use crate::base::{
@@ -149,7 +149,7 @@ pub struct Closed {
 
 /// What the stream itself says about a market's life.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MarketNews {
+pub enum MarketUpdate {
     /// A market was created (`new_market`).
     Announced(MarketInfo),
     /// A market is decided (`market_resolved`, `determined`).

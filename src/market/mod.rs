@@ -4,4 +4,4 @@
 pub mod book;
 pub mod event;
 pub mod info;
-pub mod kept;
+pub mod owned;

@@ -11,7 +11,7 @@ use crate::base::policy::HashChecks;
 use crate::base::price::{Price, Quantity};
 use crate::base::routing::shard_of;
 use crate::base::time::Now;
-use crate::capture::line::Note;
+use crate::capture::line::AnnotationRecord;
 use crate::market::book::BookOpening;
 use crate::shard::books::{Books, ConnectionSlot, HandoverProgress};
 use crate::shard::publish::Handler;
@@ -153,7 +153,7 @@ impl Annotations {
     /// Applies an annotation to the books of this shard.
     pub(super) fn apply<H: Handler>(
         &mut self,
-        note: Note,
+        note: AnnotationRecord,
         line: &str,
         place: AnnotationContext,
         books: &mut Books<H>,
@@ -164,11 +164,11 @@ impl Annotations {
         let recorded = self.recorded_shards.max(1);
         let recorded_here = |market: &MarketId| shard_of(market.as_bytes(), recorded).0 == keys.d;
         match note {
-            Note::Begun => {
+            AnnotationRecord::Begun => {
                 self.recorded_shards = keys.shards;
                 return HashChecks::of(&keys.hashes).map_or(Followup::Nothing, Followup::Check);
             }
-            Note::Books => {
+            AnnotationRecord::Books => {
                 let mine =
                     |opening: &BookOpening| shard_of(opening.market.as_bytes(), shards).0 == shard;
                 for opening in keys.books.iter().filter_map(Opening::read).filter(mine) {
@@ -176,39 +176,41 @@ impl Annotations {
                     let _ = books.open(&opening, connection);
                 }
             }
-            Note::Described => {
+            AnnotationRecord::Described => {
                 keys.books.iter().filter_map(Opening::read).for_each(|o| books.describe(&o));
             }
-            Note::Dropped => {
+            AnnotationRecord::Dropped => {
                 keys.tokens().iter().for_each(|token| books.close_on(token, connection));
             }
-            Note::Closed => {
+            AnnotationRecord::Closed => {
                 books.on_closed(connection, at);
                 keys.tokens().iter().for_each(|token| books.close_on(token, connection));
             }
-            Note::Opened => {
+            AnnotationRecord::Opened => {
                 if let Some(from) = from {
                     let here = |token: &TokenId| books.find(token.as_str()).is_some();
                     let tokens: Vec<TokenId> = keys.tokens().into_iter().filter(here).collect();
                     books.begin_handover(from, connection, &tokens);
                 }
             }
-            Note::Switch => books.switch(connection, at.mono_ns),
-            Note::Progress => {
+            AnnotationRecord::Switch => books.switch(connection, at.mono_ns),
+            AnnotationRecord::Progress => {
                 let (first_ms, newest_ms) = (keys.first, keys.newest);
                 let progress = HandoverProgress { owing: keys.owing, first_ms, newest_ms };
                 books.on_recorded_progress(connection, progress);
             }
-            Note::Matched => while books.poll_some_handover(at, recorded_here).is_some() {},
-            Note::TakenOver => books.on_recorded_end(connection, at),
-            Note::Asked => {
+            AnnotationRecord::Matched => {
+                while books.poll_some_handover(at, recorded_here).is_some() {}
+            }
+            AnnotationRecord::TakenOver => books.on_recorded_end(connection, at),
+            AnnotationRecord::Asked => {
                 keys.tokens().iter().for_each(|token| books.on_asked(token, at.mono_ns));
             }
-            Note::House => {
+            AnnotationRecord::Housekeeping => {
                 books.settle_some(CHECKS_PER_HOUSEKEEPING, at.wall_ns, recorded_here);
                 while books.poll_some_behind(at.mono_ns, recorded_here).is_some() {}
             }
-            Note::Proof => return self.on_checkpoint(&keys, shards, books),
+            AnnotationRecord::Proof => return self.on_checkpoint(&keys, shards, books),
         }
         Followup::Nothing
     }

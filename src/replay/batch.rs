@@ -5,7 +5,7 @@
 use crate::base::limits::{
     REPLAY_BATCH_BYTES, REPLAY_BATCH_FRAMES, REPLAY_BATCH_KEPT_BYTES, REPLAY_DEPTH,
 };
-use crate::capture::line::Note;
+use crate::capture::line::AnnotationRecord;
 use crate::ring::{Consumer, Producer, ring};
 use crate::shard::books::ConnectionSlot;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub(super) enum Task {
     /// An engine starts: no connection is open and no book is held.
     Begin,
     /// Apply the annotation; the connection may replace another one.
-    Note(Note, Option<ConnectionSlot>),
+    Annotation(AnnotationRecord, Option<ConnectionSlot>),
     /// Apply books of a REST answer.
     Answer,
     /// A text of the connection that cannot be decoded.

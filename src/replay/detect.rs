@@ -27,7 +27,7 @@ pub fn venue_of(files: &[Source]) -> Option<Feed> {
                 continue;
             }
             let What::Text(frame) = Record::read(text).what else { continue };
-            let certain = venue::ALL.into_iter().find(|feed| feed.is_certain_of(&frame));
+            let certain = venue::ALL.into_iter().find(|feed| feed.recognizes(&frame));
             if certain.is_some() {
                 return certain;
             }

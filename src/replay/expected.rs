@@ -83,7 +83,7 @@ impl Known {
             indexed: file::indices(folder).iter().filter_map(name).collect(),
             ..Self::default()
         };
-        let text = file::read_beside(&folder.join(manifest::FILE)).unwrap_or_default();
+        let text = file::read_optional(&folder.join(manifest::FILE)).unwrap_or_default();
         for entry in manifest::read(&text) {
             if let Entry::Segment { file, from, to, bytes, .. } = entry {
                 known.bytes.insert(file.clone(), bytes);

@@ -14,7 +14,7 @@ use super::sequence::{FrameInfo, Held, SequenceTracker};
 use super::worker::InputError;
 use crate::base::limits::{FRAME_BYTES_MAX, REPLAY_ERRORS_SHOWN, REPLAY_VALUE_BYTES_MAX};
 use crate::base::time::{Clock, MILLISECOND_NS};
-use crate::capture::line::{Note, Record, What};
+use crate::capture::line::{AnnotationRecord, Record, What};
 use crate::capture::outline::{Route, route};
 use crate::io::clock::HostClock;
 use crate::io::file::{self, Damage, Form, Source};
@@ -123,7 +123,7 @@ pub(super) struct FirstValue {
     /// The file has annotation records of an engine.
     pub(super) has_annotations: bool,
     /// The file has a value that is neither a frame nor a record.
-    pub(super) strange: bool,
+    pub(super) unrecognized: bool,
 }
 
 /// Faults of one file, reported once at its end.
@@ -276,7 +276,7 @@ impl<'a> Reader<'a> {
                         file.faulty = true;
                         break;
                     };
-                    if damage.unproven {
+                    if damage.unverified {
                         // Data before a damaged place may be wrong, even if nothing follows it.
                         let position =
                             Position { file: number as u32, line: lines.count(), offset: 0 };
@@ -457,18 +457,18 @@ impl<'a> Reader<'a> {
                 let slot = self.connections.slot_of(record.connection);
                 self.on_binary(&bytes, slot, record.receive_ns.unwrap_or(0), position);
             }
-            What::Passed => {
+            What::ForwardedEvent => {
                 self.file_frames += 1;
                 self.counts.frames_skipped += 1;
             }
             What::Sent => self.counts.sent += 1,
             What::Header => {}
             What::UnknownKind => {
-                self.firsts[position.file as usize].strange = true;
+                self.firsts[position.file as usize].unrecognized = true;
                 self.counts.unknown_kinds += 1;
             }
             What::Broken(why) => {
-                self.firsts[position.file as usize].strange = true;
+                self.firsts[position.file as usize].unrecognized = true;
                 self.counts.errors += 1;
                 self.add_error(position, why);
                 if text.contains(['{', '}']) {
@@ -529,7 +529,13 @@ impl<'a> Reader<'a> {
             What::Opened { from } if self.is_engine_capture() => {
                 self.counts.opened += 1;
                 let from = from.map(|from| self.connections.slot(from));
-                self.send_to_all(Task::Note(Note::Opened, from), text, slot, receive_ns, position);
+                self.send_to_all(
+                    Task::Annotation(AnnotationRecord::Opened, from),
+                    text,
+                    slot,
+                    receive_ns,
+                    position,
+                );
             }
             What::Opened { .. } => {
                 self.counts.opened += 1;
@@ -562,13 +568,13 @@ impl<'a> Reader<'a> {
             What::Answer(answer) => {
                 self.send_to_all(Task::Answer, answer, slot, receive_ns, position)
             }
-            What::Note(note) => {
+            What::Annotation(note) => {
                 self.firsts[position.file as usize].has_annotations = true;
-                if *note == Note::Begun {
+                if *note == AnnotationRecord::Begun {
                     self.begin(text, receive_ns, position);
                 }
-                self.send_to_all(Task::Note(*note, None), text, slot, receive_ns, position);
-                if *note == Note::Closed {
+                self.send_to_all(Task::Annotation(*note, None), text, slot, receive_ns, position);
+                if *note == AnnotationRecord::Closed {
                     record.connection.inspect(|&c| self.connections.ended(c));
                 }
             }
@@ -699,7 +705,7 @@ impl<'a> Reader<'a> {
         self.file_frames += 1;
         self.counts.frames += 1;
         self.counts.bytes += bytes.len() as u64;
-        self.firsts[position.file as usize].strange = true;
+        self.firsts[position.file as usize].unrecognized = true;
         if matches!(bytes.first(), Some(b'{' | b'[')) {
             self.counts.errors += 1;
             self.add_error(position, why);

@@ -49,7 +49,7 @@ pub struct ReplayReport {
     /// Changes older than the book's snapshot: not applied.
     pub changes_stale: u64,
     /// Messages about tokens without a book (invalid id, too many books).
-    pub foreign_tokens: u64,
+    pub unknown_instruments: u64,
     /// Trades already received on another connection.
     pub trades_repeated: u64,
     /// Gaps in sequence numbers.
@@ -257,7 +257,7 @@ impl ReplayReport {
         let rare = [
             ("early changes", self.changes_before_snapshot),
             ("old changes", self.changes_stale),
-            ("unknown tokens", self.foreign_tokens),
+            ("unknown tokens", self.unknown_instruments),
             ("trades repeated", self.trades_repeated),
             ("sequence holes", self.sequence_holes),
             ("sequence missing", self.sequence_missing),

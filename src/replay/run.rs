@@ -153,7 +153,7 @@ fn add_counts<H>(report: &mut ReplayReport, read: &ReaderCounts, results: &[Work
         report.trades += on_books.trades;
         report.changes_before_snapshot += on_books.changes_before_snapshot;
         report.changes_stale += on_books.changes_stale;
-        report.foreign_tokens += on_books.foreign_tokens;
+        report.unknown_instruments += on_books.unknown_instruments;
         report.trades_repeated += on_books.trades_repeated;
         report.checks = report.checks.plus(&result.checks);
         report.busy_ns += result.busy_ns;
@@ -192,8 +192,8 @@ fn not_understood<H>(
     let (venue, other) = (venue.name(), other.name());
     let mut lines = Vec::new();
     for (number, (source, first)) in plan.files().iter().zip(firsts).enumerate() {
-        let (understood, strange) = seen(number);
-        if understood || first.has_annotations || !(strange || first.strange) {
+        let (understood, unrecognized) = seen(number);
+        if understood || first.has_annotations || !(unrecognized || first.unrecognized) {
             continue;
         }
         lines.push(format!(

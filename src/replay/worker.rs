@@ -7,7 +7,7 @@ use crate::base::id::ShardId;
 use crate::base::limits::REPLAY_ERRORS_SHOWN;
 use crate::base::policy::HashChecks;
 use crate::base::time::{Clock, Now};
-use crate::capture::line::Note;
+use crate::capture::line::AnnotationRecord;
 use crate::counter::latency::Latencies;
 use crate::counter::shard::{BookCounts, CheckCounts, IntakeCounts};
 use crate::io::clock::{HostClock, thread_cpu_ns};
@@ -189,7 +189,7 @@ impl<H: Handler + Clone> Worker<H> {
                 Task::Begin => {
                     self.begin(self.books(Admission::Listed));
                 }
-                Task::Note(note, from) => self.on_annotation(note, from, item, frame),
+                Task::Annotation(note, from) => self.on_annotation(note, from, item, frame),
                 Task::Answer => {
                     let (mut progress, at) = (Progress::default(), recorded(item));
                     self.intake.on_rest_part(frame, &mut progress, usize::MAX, at);
@@ -224,9 +224,9 @@ impl<H: Handler + Clone> Worker<H> {
             self.intake.timed = true;
             Now { mono_ns: self.intake.clock.mono_ns(), wall_ns: item.receive_ns }
         };
-        let before = strange(&self.intake.counts);
+        let before = unrecognized(&self.intake.counts);
         self.intake.on_frame(frame, item.connection, read, &mut self.findings);
-        let is_strange = strange(&self.intake.counts) > before;
+        let is_strange = unrecognized(&self.intake.counts) > before;
         let is_data = self.findings.data || !self.findings.news.is_empty();
         let file = item.position.file as usize;
         if self.seen.len() <= file {
@@ -236,7 +236,13 @@ impl<H: Handler + Clone> Worker<H> {
         *seen = (seen.0 | is_data, seen.1 | is_strange);
     }
 
-    fn on_annotation(&mut self, note: Note, from: Option<ConnectionSlot>, item: &Item, line: &str) {
+    fn on_annotation(
+        &mut self,
+        note: AnnotationRecord,
+        from: Option<ConnectionSlot>,
+        item: &Item,
+        line: &str,
+    ) {
         let context = annotations::AnnotationContext {
             shard: self.shard.0,
             shards: self.shards,
@@ -306,7 +312,7 @@ impl<H: Handler + Clone> Worker<H> {
 }
 
 /// Unrecognized messages.
-fn strange(counts: &IntakeCounts) -> u64 {
+fn unrecognized(counts: &IntakeCounts) -> u64 {
     counts.unknown_events + counts.unknown_texts + counts.decode_errors
 }
 
@@ -332,7 +338,7 @@ fn sum(previous_passes: &BookCounts, now: &BookCounts) -> BookCounts {
             + now.changes_before_snapshot,
         changes_stale: previous_passes.changes_stale + now.changes_stale,
         snapshots_refused: previous_passes.snapshots_refused + now.snapshots_refused,
-        foreign_tokens: previous_passes.foreign_tokens + now.foreign_tokens,
+        unknown_instruments: previous_passes.unknown_instruments + now.unknown_instruments,
         trades_repeated: previous_passes.trades_repeated + now.trades_repeated,
         trades_without_book: previous_passes.trades_without_book + now.trades_without_book,
         ..*now

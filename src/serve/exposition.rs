@@ -79,7 +79,7 @@ impl Collector for Reports {
         out.rows(EXCHANGE, engine.exchange.iter().map(|e| (vec![], e)))?;
         out.rows(DIALOG, [(vec![], &engine.pool.dialog)])?;
         out.rows(CORRECTNESS, [(vec![], &engine.correctness)])?;
-        out.rows(RESYNC, [(vec![], &engine.correctness.resync)])?;
+        out.rows(RESYNC, [(vec![], &engine.correctness.snapshot_requests)])?;
         out.rows(RECYCLING, [(vec![], &engine.recycling)])?;
         out.rows(TRADES, engine.trades.iter().map(|t| (vec![], t)))?;
         out.rows(CAPTURE, engine.capture.iter().map(|c| (vec![], c)))?;

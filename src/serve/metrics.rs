@@ -260,7 +260,7 @@ pub(super) const SHARD: Rows<ShardReport> = rows! { "shard", ShardReport;
     Gauge "shard_clock_behind_seconds", "s", "Lag of the host's clock behind the timestamps of messages",
         "above 2 s: run chrony; books are not affected", |s, _| seconds(s.clock_behind_ms * MILLISECOND_NS);
     Counter "shard_unknown_instruments", "messages", "Messages about tokens that the shard does not hold",
-        "steadily: a subscription outlives its book", |s, _| Whole(s.foreign_tokens);
+        "steadily: a subscription outlives its book", |s, _| Whole(s.unknown_instruments);
     Counter "shard_trades_without_book", "trades",
         "Trades of markets without a book; stored if their book opens within a minute",
         "nothing; a trade stream may cover all markets", |s, _| Whole(s.trades_without_book);

@@ -40,7 +40,7 @@ impl Watch {
         self.arrivals = self.arrivals * fading + new as f64;
         self.span_ns = self.span_ns * fading + passed_ns as f64;
         let since_ns = last_ns.max(self.looked_ns);
-        if now_ns.saturating_sub(since_ns) < self.patience_ns() {
+        if now_ns.saturating_sub(since_ns) < self.timeout_ns() {
             return false;
         }
         self.looked_ns = now_ns;
@@ -49,10 +49,10 @@ impl Watch {
 
     /// Silence that is not worth a look, nanoseconds.
     #[must_use]
-    pub fn patience_ns(&self) -> u64 {
+    pub fn timeout_ns(&self) -> u64 {
         let gap_ns = self.span_ns / self.arrivals.max(1.0);
-        let patience_ns = (gap_ns * DATA_SILENCE_GAPS as f64) as u64;
-        patience_ns.clamp(DATA_SILENCE_MIN_NS, DATA_SILENCE_MAX_NS)
+        let timeout_ns = (gap_ns * DATA_SILENCE_GAPS as f64) as u64;
+        timeout_ns.clamp(DATA_SILENCE_MIN_NS, DATA_SILENCE_MAX_NS)
     }
 }
 
@@ -89,9 +89,9 @@ mod tests {
             let (mut watch, mut seen) = (Watch::default(), (0, 0));
             watch.begin(0);
             run(&mut watch, 0, 900, Some(gap_ns), &mut seen);
-            let patience_ns = watch.patience_ns();
+            let timeout_ns = watch.timeout_ns();
             let expected = patience_s * SECOND_NS;
-            assert!(patience_ns.abs_diff(expected) < expected / 4, "{gap_ns}: {patience_ns}");
+            assert!(timeout_ns.abs_diff(expected) < expected / 4, "{gap_ns}: {timeout_ns}");
             // As long as data comes at its pace, nobody looks.
             assert_eq!(run(&mut watch, 900 * SECOND_NS, 300, Some(gap_ns), &mut seen), 0);
         }

@@ -11,7 +11,7 @@ use crate::base::{
     time::Now,
 };
 use crate::counter::shard::{BookCounts, CheckCounts};
-use crate::link::{shard_shard::Passed, shard_trade::TradeTap};
+use crate::link::{shard_shard::ForwardedEvent, shard_trade::TradeSender};
 use crate::market::book::{
     Book, BookOpening, BookState, SideFull, StaleReason,
     image::{BookFacts, BookImage},
@@ -86,7 +86,7 @@ pub struct Books<H> {
     /// How many shards there are, and what other shards are to be told.
     shards: u16,
     first: u16,
-    passing: VecDeque<(ShardId, Passed)>,
+    passing: VecDeque<(ShardId, ForwardedEvent)>,
     handler: H,
     hasher: RandomState,
     by_token: Index,
@@ -95,7 +95,7 @@ pub struct Books<H> {
     free: Vec<BookIndex>,
     live_on: Vec<u32>,
     /// Where trades go besides the handler, and what connections are called there, by slot.
-    tap: Option<TradeTap>,
+    tap: Option<TradeSender>,
     names: Vec<ConnectionId>,
     /// Changes of the message at hand that were applied: book, place in the message.
     applied: Vec<(BookIndex, u32)>,
@@ -163,7 +163,7 @@ impl<H: Handler> Books<H> {
 
     /// The same with every trade sent on.
     #[must_use]
-    pub fn tapped(mut self, tap: TradeTap) -> Self {
+    pub fn tapped(mut self, tap: TradeSender) -> Self {
         self.tap = Some(tap);
         self
     }
@@ -255,7 +255,7 @@ impl<H: Handler> Books<H> {
         }
     }
 
-    /// Takes over what the catalogue says of an open book. The stream knows the tick size better.
+    /// Takes over what the catalog says of an open book. The stream knows the tick size better.
     pub fn describe(&mut self, opening: &BookOpening) {
         let Some(index) = self.find(opening.token.as_str()) else { return };
         let facts = &mut self.slots[index].facts;
@@ -373,7 +373,7 @@ impl<H: Handler> Books<H> {
         let Some(index) = self.admit(event.market, event.token) else { return };
         let listed = self.admission == Admission::Listed;
         if self.sequenced && listed && self.slots[index].connection != connection {
-            self.counts.foreign_tokens += 1;
+            self.counts.unknown_instruments += 1;
             return;
         }
         self.hang_on(index, connection);
@@ -578,7 +578,7 @@ impl<H: Handler> Books<H> {
                 }
             }
         }
-        self.counts.foreign_tokens += 1;
+        self.counts.unknown_instruments += 1;
         None
     }
 

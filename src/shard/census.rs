@@ -2,19 +2,19 @@
 //!
 //! Runs on:  shard cores, within housekeeping. Owns: nothing; questions go to the control core.
 //! Bounds:   as many tokens a question as the venue takes; a connection is counted once in
-//!           `CENSUS_INTERVAL_NS`, and its tokens are walked only when a book is missing; one part of an
+//!           `SNAPSHOT_CHECK_INTERVAL_NS`, and its tokens are walked only when a book is missing; one part of an
 //!           answer a step.
 use super::connections::{Connection, Waiting};
 use super::{Shard, books::ConnectionSlot, publish::Handler};
 use crate::base::{
     id::{ConnectionId, TokenId},
     limits::{
-        AUDIT_BOOKS, CENSUS_INTERVAL_NS, DATA_SILENCE_MIN_NS, LARGE_FRAME_PART_BYTES,
-        MIRRORS_PER_HOUSEKEEPING, SNAPSHOT_PATIENCE_NS,
+        AUDIT_BOOKS, DATA_SILENCE_MIN_NS, LARGE_FRAME_PART_BYTES, MIRRORS_PER_HOUSEKEEPING,
+        SNAPSHOT_CHECK_INTERVAL_NS, SNAPSHOT_TIMEOUT_NS,
     },
     time::{Clock, Now},
 };
-use crate::capture::line::Note;
+use crate::capture::line::AnnotationRecord;
 use crate::link::shard_control::Report;
 use crate::session::SessionError;
 use crate::venue::Progress;
@@ -85,7 +85,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             }
             let missing = (intake.books.live_on(slot) as usize) < connection.tokens.len();
             if missing && now.mono_ns >= connection.census_ns {
-                connection.census_ns = now.mono_ns + CENSUS_INTERVAL_NS;
+                connection.census_ns = now.mono_ns + SNAPSHOT_CHECK_INTERVAL_NS;
                 if sequenced {
                     intake.books.not_live_of(&connection.tokens, slot, &mut wanted);
                     connection.dialog.ask(&wanted);
@@ -124,7 +124,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             if let Some(capture) = &mut self.capture
                 && !self.capabilities.is_sequenced()
             {
-                capture.tokens(Note::Asked, ConnectionId(0), now.wall_ns, None, tokens);
+                capture.tokens(AnnotationRecord::Asked, ConnectionId(0), now.wall_ns, None, tokens);
             }
             let report = Report::Wanted { tokens: tokens.into(), urgent };
             if self.links.reports.try_send(report).is_err() {
@@ -138,7 +138,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     pub(super) fn postpone_census(&mut self, id: ConnectionId, now: Now) {
         let slot = self.connections.find(id);
         if let Some(connection) = slot.and_then(|slot| self.connections.get_mut(slot)) {
-            connection.census_ns = now.mono_ns + SNAPSHOT_PATIENCE_NS;
+            connection.census_ns = now.mono_ns + SNAPSHOT_TIMEOUT_NS;
         }
     }
 

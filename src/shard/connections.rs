@@ -5,7 +5,7 @@
 use super::books::ConnectionSlot;
 use crate::base::{
     id::{ConnectionId, TokenId},
-    limits::{CONNECTION_SLOTS_MAX, SNAPSHOT_PATIENCE_NS},
+    limits::{CONNECTION_SLOTS_MAX, SNAPSHOT_TIMEOUT_NS},
     time::Now,
 };
 use crate::counter::latency::ConnectionLatencies;
@@ -13,7 +13,7 @@ use crate::io::{driver::Readiness, socket::Stream};
 use crate::link::shard_control::ConnectionBeat;
 use crate::session::watch::Watch;
 use crate::session::{Session, SessionCounts, SessionError};
-use crate::venue::{Dialog, Progress};
+use crate::venue::{Progress, SubscriptionProtocol};
 use std::collections::VecDeque;
 use std::io::ErrorKind;
 
@@ -53,7 +53,7 @@ pub(super) struct Connection {
     pub(super) line: Option<Line>,
     pub(super) tokens: Vec<TokenId>,
     /// What is asked of the venue, and what its answers mean.
-    pub(super) dialog: Box<dyn Dialog>,
+    pub(super) dialog: Box<dyn SubscriptionProtocol>,
     pub(super) decode_errors: u64,
     pub(super) attached_ns: u64,
     /// When its books are counted next, monotonic nanoseconds.
@@ -87,7 +87,7 @@ impl Connections {
     pub(super) fn open(
         &mut self,
         id: ConnectionId,
-        dialog: impl FnOnce() -> Box<dyn Dialog>,
+        dialog: impl FnOnce() -> Box<dyn SubscriptionProtocol>,
     ) -> Option<ConnectionSlot> {
         if let Some(slot) = self.find(id) {
             return Some(slot);
@@ -182,8 +182,8 @@ impl Connection {
     /// Puts a socket under the connection.
     pub(super) fn attach(&mut self, stream: Box<dyn Stream>, session: Box<Session>, now_ns: u64) {
         self.attached_ns = now_ns;
-        self.census_ns = now_ns + SNAPSHOT_PATIENCE_NS;
-        self.audit_ns = now_ns + SNAPSHOT_PATIENCE_NS;
+        self.census_ns = now_ns + SNAPSHOT_TIMEOUT_NS;
+        self.audit_ns = now_ns + SNAPSHOT_TIMEOUT_NS;
         self.watch.begin(now_ns);
         let backlog = VecDeque::new();
         self.line = Some(Line { stream, session, backlog, held_bytes: 0, waits_for_room: false });

@@ -8,7 +8,7 @@ use crate::base::{
     limits::TOKENS_PER_CONNECTION_MAX,
     time::{Clock, Now},
 };
-use crate::capture::line::Note;
+use crate::capture::line::AnnotationRecord;
 use crate::link::shard_control::Report;
 use crate::market::book::BookOpening;
 use crate::session::SessionError;
@@ -56,7 +56,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             let of_old: Vec<TokenId> =
                 tokens.iter().copied().filter(|token| books.is_on(token, old)).collect();
             if let Some(capture) = &mut self.capture {
-                capture.tokens(Note::Opened, id, now.wall_ns, Some(from), &of_old);
+                capture.tokens(AnnotationRecord::Opened, id, now.wall_ns, Some(from), &of_old);
             }
             self.intake.books.begin_handover(old, slot, &of_old);
             begun = true;
@@ -64,14 +64,14 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         if let Some(capture) = &mut self.capture
             && !begun
         {
-            capture.tokens(Note::Opened, id, now.wall_ns, None, &[]);
+            capture.tokens(AnnotationRecord::Opened, id, now.wall_ns, None, &[]);
         }
     }
 
     pub(super) fn on_switch(&mut self, to: ConnectionId, now: Now) {
         let Some(slot) = self.connections.find(to) else { return };
         if let Some(capture) = &mut self.capture {
-            capture.note(Note::Switch, to, now.wall_ns);
+            capture.note(AnnotationRecord::Switch, to, now.wall_ns);
         }
         self.intake.books.switch(slot, now.mono_ns);
         self.look_after_handovers(now);
@@ -83,7 +83,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         if let Some(capture) = &mut self.capture
             && self.intake.books.has_handovers()
         {
-            capture.note(Note::Matched, ConnectionId(0), now.wall_ns);
+            capture.note(AnnotationRecord::Matched, ConnectionId(0), now.wall_ns);
         }
         while let Some(done) = self.intake.books.poll_handover(now) {
             let to = self.connections.get_mut(done.to);
@@ -94,7 +94,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
                 }
             }
             if let Some(capture) = &mut self.capture {
-                capture.note(Note::TakenOver, to, now.wall_ns);
+                capture.note(AnnotationRecord::TakenOver, to, now.wall_ns);
             }
             self.unsent.push_back(Report::HandedOver { to, counts: done.counts });
         }

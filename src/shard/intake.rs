@@ -5,17 +5,17 @@
 //!           formatted, logged or locked.
 use super::books::{Books, ConnectionSlot};
 use super::publish::Handler;
-use crate::base::limits::{STRANGE_BYTES_MAX, STRANGE_KINDS_MAX};
+use crate::base::limits::{UNRECOGNIZED_BYTES_MAX, UNRECOGNIZED_KINDS_MAX};
 use crate::base::text::one_line;
 use crate::base::time::{Clock, MILLISECOND_NS, Now};
 use crate::counter::latency::{Latencies, Stage};
 use crate::counter::shard::IntakeCounts;
 use crate::market::book::StaleReason;
-use crate::market::{event::Event, info::MarketNews};
+use crate::market::{event::Event, info::MarketUpdate};
 use crate::venue::Verdict;
 use crate::venue::{
-    BadInput, Decoder, Dialog, Envelope, Feed, MessageFault, Oddity, Progress, Reply, Sink,
-    Unrecognized,
+    BadInput, DecodeNotice, Decoder, Envelope, Feed, MessageFault, Progress, Reply, Sink,
+    SubscriptionProtocol, Unrecognized,
 };
 use std::mem::discriminant;
 
@@ -35,9 +35,9 @@ pub struct Findings {
     /// The first thing that could not be decoded.
     pub bad: Option<BadInput>,
     /// News about markets; rare.
-    pub news: Vec<MarketNews>,
+    pub news: Vec<MarketUpdate>,
     /// The first of each kind that nobody knows, and of each error.
-    pub strange: Vec<Unrecognized>,
+    pub unrecognized: Vec<Unrecognized>,
     /// Of the last message: read to books changed, nanoseconds.
     pub read_to_applied_ns: u64,
     /// Of the last message but snapshots: venue timestamp to read, nanoseconds.
@@ -58,7 +58,7 @@ pub struct Intake<H, C> {
     /// Whether messages are timed. Only a benchmark of the timing itself says no.
     pub timed: bool,
     decoder: Decoder,
-    /// Kinds of strange messages that were shown.
+    /// Kinds of unrecognized messages that were shown.
     shown: Vec<Unrecognized>,
 }
 
@@ -97,7 +97,7 @@ impl<H: Handler, C: Clock> Intake<H, C> {
         frame: &str,
         progress: &mut Progress,
         budget_bytes: usize,
-        (connection, dialog): (ConnectionSlot, Option<&mut Box<dyn Dialog>>),
+        (connection, dialog): (ConnectionSlot, Option<&mut Box<dyn SubscriptionProtocol>>),
         read: Now,
         findings: &mut Findings,
     ) {
@@ -116,7 +116,7 @@ impl<H: Handler, C: Clock> Intake<H, C> {
     pub fn on_binary(
         &mut self,
         text: &str,
-        (connection, dialog): (ConnectionSlot, Option<&mut Box<dyn Dialog>>),
+        (connection, dialog): (ConnectionSlot, Option<&mut Box<dyn SubscriptionProtocol>>),
         read: Now,
         findings: &mut Findings,
     ) {
@@ -132,7 +132,7 @@ impl<H: Handler, C: Clock> Intake<H, C> {
     #[inline]
     fn deliver<'a>(
         &'a mut self,
-        (connection, dialog): (ConnectionSlot, Option<&'a mut Box<dyn Dialog>>),
+        (connection, dialog): (ConnectionSlot, Option<&'a mut Box<dyn SubscriptionProtocol>>),
         read: Now,
         findings: &'a mut Findings,
     ) -> (&'a mut Decoder, Delivery<'a, H, C>) {
@@ -189,13 +189,13 @@ impl<H: Handler> Sink for RestDelivery<'_, H> {
         }
     }
 
-    fn on_news(&mut self, _news: MarketNews) {
+    fn on_market_update(&mut self, _news: MarketUpdate) {
         self.errors += 1;
     }
 
-    fn on_oddity(&mut self, oddity: &Oddity<'_>) {
+    fn on_decode_notice(&mut self, notice: &DecodeNotice<'_>) {
         // A new key costs no book. Otherwise nothing was applied; the books that are missing are asked for again.
-        self.errors += u64::from(!matches!(oddity, Oddity::UnknownKeys(_)));
+        self.errors += u64::from(!matches!(notice, DecodeNotice::UnknownKeys(_)));
     }
 }
 
@@ -206,7 +206,7 @@ struct Delivery<'a, H, C> {
     clock: &'a C,
     timed: bool,
     connection: ConnectionSlot,
-    dialog: Option<&'a mut Box<dyn Dialog>>,
+    dialog: Option<&'a mut Box<dyn SubscriptionProtocol>>,
     read: Now,
     findings: &'a mut Findings,
     shown: &'a mut Vec<Unrecognized>,
@@ -278,31 +278,31 @@ impl<H: Handler, C: Clock> Sink for Delivery<'_, H, C> {
         }
     }
 
-    fn on_news(&mut self, news: MarketNews) {
+    fn on_market_update(&mut self, news: MarketUpdate) {
         self.findings.data = true;
         self.findings.news.push(news);
     }
 
-    fn on_oddity(&mut self, oddity: &Oddity<'_>) {
-        match *oddity {
-            Oddity::Pong => self.findings.pong = true,
-            Oddity::UnknownText(text) => {
+    fn on_decode_notice(&mut self, notice: &DecodeNotice<'_>) {
+        match *notice {
+            DecodeNotice::Pong => self.findings.pong = true,
+            DecodeNotice::UnknownText(text) => {
                 self.counts.unknown_texts += 1;
                 self.show(Unrecognized::Message, text);
             }
-            Oddity::UnknownEvent(name) => {
+            DecodeNotice::UnknownEvent(name) => {
                 self.counts.unknown_events += 1;
                 self.show(Unrecognized::Message, name);
             }
-            Oddity::UnknownKeys(keys) => {
+            DecodeNotice::UnknownKeys(keys) => {
                 self.counts.unknown_keys += 1;
                 self.show(Unrecognized::Keys, keys);
             }
-            Oddity::BadFrame { offset, frame } => {
+            DecodeNotice::BadFrame { offset, frame } => {
                 self.books.on_damaged(frame, self.connection, self.read.wall_ns);
                 self.on_bad(BadInput { fault: None, offset });
             }
-            Oddity::BadMessage { fault, offset, market, token, text } => {
+            DecodeNotice::BadMessage { fault, offset, market, token, text } => {
                 match text {
                     "" => self.books.on_undecoded(market, token, self.read.wall_ns),
                     text => self.books.on_damaged(text, self.connection, self.read.wall_ns),
@@ -316,10 +316,10 @@ impl<H: Handler, C: Clock> Sink for Delivery<'_, H, C> {
 impl<H, C> Delivery<'_, H, C> {
     /// Shows the first of each kind; of kinds without number, some.
     fn show(&mut self, what: fn(String) -> Unrecognized, kind: &str) {
-        if self.shown.len() >= STRANGE_KINDS_MAX {
+        if self.shown.len() >= UNRECOGNIZED_KINDS_MAX {
             return;
         }
-        let kind = &kind[..kind.floor_char_boundary(STRANGE_BYTES_MAX)];
+        let kind = &kind[..kind.floor_char_boundary(UNRECOGNIZED_BYTES_MAX)];
         // An empty text costs no memory: only the first of a kind is copied.
         let variant = discriminant(&what(String::new()));
         let is_known = |shown: &Unrecognized| {
@@ -331,7 +331,7 @@ impl<H, C> Delivery<'_, H, C> {
         if !self.shown.iter().any(is_known) {
             let shown = what(kind.to_owned());
             self.shown.push(shown.clone());
-            self.findings.strange.push(shown);
+            self.findings.unrecognized.push(shown);
         }
     }
 

@@ -29,10 +29,10 @@ use crate::io::{
 use crate::link::{
     control_shard::Stamped,
     serve_shard::{BookAnswer, BookQuery},
-    shard_capture::CaptureTap,
+    shard_capture::CaptureSender,
     shard_control::Report,
     shard_shard::Peers,
-    shard_trade::TradeTap,
+    shard_trade::TradeSender,
 };
 use crate::ring::{Consumer, Producer};
 use crate::venue::{Capabilities, Feed};
@@ -85,7 +85,7 @@ pub struct Shard<H, C = HostClock> {
     /// Whether the frames of each connection are timed apart.
     times_connections: bool,
     /// Where all that comes and goes is written down, if it is.
-    capture: Option<CaptureTap>,
+    capture: Option<CaptureSender>,
     tally: Tally,
     schedule: Schedule,
 }
@@ -96,8 +96,8 @@ struct Tally {
     bytes: u64,
     last_data_wall_ns: u64,
     orders: u64,
-    order_wait_ns: u64,
-    order_wait_max_ns: u64,
+    command_wait_ns: u64,
+    command_wait_max_ns: u64,
     book_bytes: u64,
     bad_samples: u64,
     bad_withheld: u64,
@@ -175,14 +175,14 @@ impl<H: Handler, C: Clock> Shard<H, C> {
 
     /// The same with every trade sent on.
     #[must_use]
-    pub fn tapped(mut self, tap: TradeTap) -> Self {
+    pub fn tapped(mut self, tap: TradeSender) -> Self {
         self.intake.books = self.intake.books.tapped(tap);
         self
     }
 
     /// The same with all that comes and goes captured; there are `shards` shards.
     #[must_use]
-    pub fn captured(mut self, mut tap: CaptureTap, shards: u16) -> Self {
+    pub fn captured(mut self, mut tap: CaptureSender, shards: u16) -> Self {
         let wall_ns = self.intake.clock.now().wall_ns;
         tap.begun(shards, self.intake.books.hash_checks(), wall_ns);
         self.capture = Some(tap);

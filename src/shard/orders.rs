@@ -11,47 +11,49 @@ use crate::base::{
     id::{ConnectionId, TokenId},
     time::{Clock, Now},
 };
-use crate::capture::line::Note;
+use crate::capture::line::AnnotationRecord;
 use crate::io::socket::Stream;
-use crate::link::{control_shard::Order, shard_control::Report};
+use crate::link::{control_shard::ShardCommand, shard_control::Report};
 use crate::market::book::{BookOpening, StaleReason};
 use crate::session::{Session, SessionError};
-use crate::venue::{Dialog, Role, Turn};
+use crate::venue::{ProtocolAction, Role, SubscriptionProtocol};
 use std::collections::HashSet;
 
 impl<H: Handler, C: Clock> Shard<H, C> {
-    pub(super) fn on_order(&mut self, order: Order, now: Now) {
+    pub(super) fn on_order(&mut self, order: ShardCommand, now: Now) {
         match order {
-            Order::Open { connection, books, role, replaces } if replaces.is_empty() => {
+            ShardCommand::Open { connection, books, role, replaces } if replaces.is_empty() => {
                 self.on_open(connection, role, &books, now);
             }
-            Order::Open { connection, books, replaces, .. } => {
+            ShardCommand::Open { connection, books, replaces, .. } => {
                 self.on_open_replacement(connection, &replaces, &books);
             }
-            Order::Switch { to } => self.on_switch(to, now),
-            Order::Attach { connection, stream, session } => {
+            ShardCommand::Switch { to } => self.on_switch(to, now),
+            ShardCommand::Attach { connection, stream, session } => {
                 self.on_attach(connection, stream, session, now);
             }
-            Order::Subscribe { connection, books } => self.on_subscribe(connection, &books, now),
-            Order::Describe { books } => {
+            ShardCommand::Subscribe { connection, books } => {
+                self.on_subscribe(connection, &books, now)
+            }
+            ShardCommand::Describe { books } => {
                 if let Some(capture) = &mut self.capture {
-                    let (note, none) = (Note::Described, ConnectionId(0));
+                    let (note, none) = (AnnotationRecord::Described, ConnectionId(0));
                     capture.books(note, none, now.wall_ns, books.iter());
                 }
                 books.iter().for_each(|opening| self.intake.books.describe(opening));
             }
-            Order::Unsubscribe { connection, tokens } => {
+            ShardCommand::Unsubscribe { connection, tokens } => {
                 self.on_unsubscribe(connection, &tokens, now);
             }
-            Order::Close { connection } => self.on_close(connection, now),
-            Order::Market(event) => self.intake.books.on_market(&event),
-            Order::Books { text } => self.on_books(text, now),
-            Order::SwapLatencies { empty } => {
+            ShardCommand::Close { connection } => self.on_close(connection, now),
+            ShardCommand::Market(event) => self.intake.books.on_market(&event),
+            ShardCommand::Books { text } => self.on_books(text, now),
+            ShardCommand::SwapLatencies { empty } => {
                 let filled = std::mem::replace(&mut self.intake.latencies, empty);
                 // If refused, one interval of histograms is lost; the link counts it.
                 let _ = self.links.reports.try_send(Report::Latencies(filled));
             }
-            Order::Stop => self.on_stop(now),
+            ShardCommand::Stop => self.on_stop(now),
         }
     }
 
@@ -90,7 +92,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         if let Some(capture) = &mut self.capture
             && !opened.is_empty()
         {
-            capture.books(Note::Books, id, now.wall_ns, opened.iter());
+            capture.books(AnnotationRecord::Books, id, now.wall_ns, opened.iter());
         }
         added
     }
@@ -120,7 +122,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         if !replaces.is_empty() {
             self.begin_handovers(slot, &replaces, now);
         } else if let Some(capture) = &mut self.capture {
-            capture.tokens(Note::Opened, id, now.wall_ns, None, &[]);
+            capture.tokens(AnnotationRecord::Opened, id, now.wall_ns, None, &[]);
         }
         let Some(connection) = self.connections.get_mut(slot) else { return };
         let Some(line) = &mut connection.line else { return };
@@ -155,14 +157,19 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         let Some(connection) = self.connections.get_mut(slot) else { return };
         connection.tokens.retain(|token| !tokens.contains(token));
         if let Some(capture) = &mut self.capture {
-            capture.tokens(Note::Dropped, id, now.wall_ns, None, tokens);
+            capture.tokens(AnnotationRecord::Dropped, id, now.wall_ns, None, tokens);
         }
         tokens.iter().for_each(|token| self.intake.books.close_on(token, slot));
         self.ask_for(id, now, |dialog| dialog.delete(tokens));
     }
 
     /// Asks on a connection if its socket is up; a new socket subscribes everything anyway.
-    fn ask_for(&mut self, id: ConnectionId, now: Now, ask: impl FnOnce(&mut dyn Dialog)) {
+    fn ask_for(
+        &mut self,
+        id: ConnectionId,
+        now: Now,
+        ask: impl FnOnce(&mut dyn SubscriptionProtocol),
+    ) {
         let Some(slot) = self.connections.find(id) else { return };
         let Some(connection) = self.connections.get_mut(slot) else { return };
         if connection.line.is_some() {
@@ -177,16 +184,16 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         let Some(connection) = connections.get_mut(slot) else { return };
         let Connection { id, tokens, dialog, line: Some(line), .. } = connection else { return };
         let mut outcome = Ok(());
-        while let Some(turn) = dialog.poll_turn(now.mono_ns, tokens) {
+        while let Some(turn) = dialog.poll_action(now.mono_ns, tokens) {
             match turn {
                 // They were marked before anything that came behind the hole was applied.
-                Turn::Suspect => {}
-                Turn::Resubscribe => {
+                ProtocolAction::Suspect => {}
+                ProtocolAction::Resubscribe => {
                     let why = StaleReason::Disconnected;
                     intake.books.set_tokens_stale(tokens, slot, why, now.wall_ns);
                 }
-                Turn::Reconnect(why) => outcome = Err(SessionError::Unanswered(why)),
-                Turn::Full { tokens: refused } => {
+                ProtocolAction::Reconnect(why) => outcome = Err(SessionError::Unanswered(why)),
+                ProtocolAction::Full { tokens: refused } => {
                     tokens.retain(|token| !refused.contains(token));
                     refused.iter().for_each(|token| intake.books.close_on(token, slot));
                     let report = Report::Full { connection: *id, tokens: refused.into() };
@@ -214,7 +221,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         self.intake.books.on_closed(slot, now);
         let Some(connection) = self.connections.get_mut(slot) else { return };
         if let Some(capture) = &mut self.capture {
-            capture.tokens(Note::Closed, id, now.wall_ns, None, &connection.tokens);
+            capture.tokens(AnnotationRecord::Closed, id, now.wall_ns, None, &connection.tokens);
         }
         for token in std::mem::take(&mut connection.tokens) {
             self.intake.books.close_on(&token, slot);

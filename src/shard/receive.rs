@@ -50,8 +50,8 @@ impl Found {
             self.bad_count += u64::from(findings.bad_count);
             tally.sample(id, input, reports);
         }
-        for what in findings.strange.drain(..) {
-            let _ = reports.try_send(Report::Strange { connection: id, what });
+        for what in findings.unrecognized.drain(..) {
+            let _ = reports.try_send(Report::Unrecognized { connection: id, what });
         }
         for news in findings.news.drain(..) {
             let _ = reports.try_send(Report::News(news));

@@ -3,7 +3,7 @@
 //! Runs on:  shard cores; allocates for orders, news and heartbeats. For a frame only where a book
 //!           grows or the TLS library takes a buffer for its record.
 //! Bounds:   one wait's sockets, `READS_PER_CONNECTION` reads of each, one part of a large frame,
-//!           `ORDERS_PER_STEP` orders, `QUERIES_PER_STEP` queries a step.
+//!           `COMMANDS_PER_STEP` orders, `QUERIES_PER_STEP` queries a step.
 use super::{
     Shard,
     books::ConnectionSlot,
@@ -12,9 +12,9 @@ use super::{
 };
 use crate::base::{
     limits::{
-        BOOKS_WEIGHED_PER_HOUSEKEEPING, CHECKS_PER_HOUSEKEEPING, HEARTBEAT_INTERVAL_NS,
-        HOUSEKEEPING_INTERVAL_NS, ORDERS_PER_STEP, PASSED_PER_STEP, PROOFS_PER_HOUSEKEEPING,
-        QUERIES_PER_STEP,
+        BOOKS_MEASURED_PER_HOUSEKEEPING, CHECKS_PER_HOUSEKEEPING, COMMANDS_PER_STEP,
+        FORWARDED_PER_STEP, HEARTBEAT_INTERVAL_NS, HOUSEKEEPING_INTERVAL_NS,
+        PROOFS_PER_HOUSEKEEPING, QUERIES_PER_STEP,
     },
     time::{Clock, MILLISECOND_NS, Now, SECOND_NS},
 };
@@ -112,7 +112,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         for incoming in &mut links.peers.incoming {
             // One clock for all that wait: a step is far shorter than the sleep that makes them wait.
             let mut now_wall_ns = None;
-            for _ in 0..PASSED_PER_STEP {
+            for _ in 0..FORWARDED_PER_STEP {
                 let Some(passed) = incoming.try_receive() else { break };
                 let now_ns = *now_wall_ns.get_or_insert_with(|| intake.clock.now().wall_ns);
                 incoming.note_wait(now_ns.saturating_sub(passed.read_wall_ns));
@@ -124,17 +124,17 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     }
 
     fn take_orders(&mut self) -> usize {
-        for taken in 0..ORDERS_PER_STEP {
+        for taken in 0..COMMANDS_PER_STEP {
             let Some(stamped) = self.links.orders.try_receive() else { return taken };
             let now = self.intake.clock.now();
             let wait_ns = now.mono_ns.saturating_sub(stamped.sent_ns);
             self.intake.latencies.record(Stage::ControlRing, wait_ns);
             self.tally.orders += 1;
-            self.tally.order_wait_ns += wait_ns;
-            self.tally.order_wait_max_ns = self.tally.order_wait_max_ns.max(wait_ns);
+            self.tally.command_wait_ns += wait_ns;
+            self.tally.command_wait_max_ns = self.tally.command_wait_max_ns.max(wait_ns);
             self.on_order(stamped.order, now);
         }
-        ORDERS_PER_STEP
+        COMMANDS_PER_STEP
     }
 
     fn answer_queries(&mut self) -> usize {
@@ -157,7 +157,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         self.take_census(now);
         self.look_after_handovers(now);
         self.prove(PROOFS_PER_HOUSEKEEPING, now);
-        self.tally.book_bytes = self.intake.books.weigh(BOOKS_WEIGHED_PER_HOUSEKEEPING);
+        self.tally.book_bytes = self.intake.books.weigh(BOOKS_MEASURED_PER_HOUSEKEEPING);
         for place in 0..self.connections.slots() {
             let slot = ConnectionSlot(place);
             let Some(connection) = self.connections.get_mut(slot) else { continue };
@@ -250,8 +250,8 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             last_data_wall_ns: tally.last_data_wall_ns,
             clock_offset_ms: books.clock_offset_ms(),
             orders: tally.orders,
-            order_wait_ns: tally.order_wait_ns,
-            order_wait_max_ns: tally.order_wait_max_ns,
+            command_wait_ns: tally.command_wait_ns,
+            command_wait_max_ns: tally.command_wait_max_ns,
             connections: connections
                 .beats(|slot| books.live_on(slot), |slot| books.owing(slot))
                 .collect(),

@@ -5,7 +5,7 @@ use crate::base::{
     time::SECOND_NS,
 };
 use crate::io::socket::{Connecting, Socket, Stream};
-use crate::link::control_shard::Order;
+use crate::link::control_shard::ShardCommand;
 use crate::link::shard_capture::{Entry, Kind, capture_link};
 use crate::market::book::{BookOpening, image::BookImage};
 use crate::ring::ring;
@@ -53,7 +53,7 @@ impl Rig {
         Self { shard, orders, reports, queries, answers, listener, clock }
     }
 
-    fn order(&mut self, order: Order) {
+    fn order(&mut self, order: ShardCommand) {
         let stamped = Stamped { sent_ns: self.clock.mono_ns(), order };
         assert!(self.orders.try_send(stamped).is_ok());
         self.shard.step(0);
@@ -82,7 +82,7 @@ impl Rig {
             neg_risk: false,
         };
         let books = tokens.iter().map(opening).collect();
-        self.order(Order::Open {
+        self.order(ShardCommand::Open {
             connection,
             books,
             role: crate::venue::Role::Books,
@@ -96,7 +96,7 @@ impl Rig {
         let (peer, _) = self.listener.accept().unwrap();
         while socket.poll_connected().unwrap() != Connecting::Done {}
         let stream: Box<dyn Stream> = Box::new(socket);
-        self.order(Order::Attach { connection, stream, session: session() });
+        self.order(ShardCommand::Attach { connection, stream, session: session() });
         peer.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
         WebSocket::from_raw_socket(peer, Role::Server, None)
     }
@@ -186,7 +186,7 @@ fn a_connection_that_leaves_no_longer_touches_a_book_that_has_moved() {
     old.send(book(11, 5, "0.4")).unwrap();
     rig.until_shown(11, "live 0.4");
     // The venue is slow to answer our close and goes on sending.
-    rig.order(Order::Close { connection: A });
+    rig.order(ShardCommand::Close { connection: A });
     rig.open(B, &[11]);
     let mut new = rig.attach(B);
     new.send(book(11, 6, "0.5")).unwrap();
@@ -207,7 +207,7 @@ fn closing_a_connection_leaves_the_books_that_moved_to_another() {
     let mut rig = Rig::new();
     rig.open(A, &[11, 12]);
     rig.open(B, &[11]);
-    rig.order(Order::Close { connection: A });
+    rig.order(ShardCommand::Close { connection: A });
     assert_eq!((rig.shown(11), rig.shown(12)), ("awaiting_snapshot -".into(), "none".into()));
 }
 
@@ -238,7 +238,7 @@ fn a_replacement_that_is_given_up_when_it_has_taken_over_leaves_its_books_with_t
     rig.until("the snapshot did not come", |rig| {
         rig.shard.intake.books.owing(books::ConnectionSlot(1)) == Some(0)
     });
-    rig.order(Order::Switch { to: B });
+    rig.order(ShardCommand::Switch { to: B });
     let mut handed_over = false;
     rig.until("nothing was handed over", |rig| {
         while let Some(report) = rig.reports.try_receive() {
@@ -247,7 +247,7 @@ fn a_replacement_that_is_given_up_when_it_has_taken_over_leaves_its_books_with_t
         handed_over
     });
     // The control core had given it up before that report came.
-    rig.order(Order::Close { connection: B });
+    rig.order(ShardCommand::Close { connection: B });
     assert_eq!(rig.shown(11), "stale:disconnected 0.4");
     old.send(book(11, 6, "0.5")).unwrap();
     rig.until_shown(11, "live 0.5");
@@ -265,7 +265,7 @@ fn a_flood_does_not_keep_a_shard_from_stopping() {
     let quiet = rig.attach(B);
     let flood = std::thread::spawn(move || while flooding.send(book(11, 5, "0.4")).is_ok() {});
     rig.until_shown(11, "live 0.4");
-    rig.order(Order::Stop);
+    rig.order(ShardCommand::Stop);
     rig.until("the shard does not stop", |rig| rig.shard.schedule.stopped);
     let mut stopped = false;
     while let Some(report) = rig.reports.try_receive() {
@@ -280,10 +280,10 @@ fn a_flood_does_not_keep_a_shard_from_stopping() {
 fn an_order_to_a_connection_that_was_closed_is_nothing() {
     let mut rig = Rig::new();
     rig.open(A, &[11]);
-    rig.order(Order::Close { connection: A });
+    rig.order(ShardCommand::Close { connection: A });
     let mut peer = rig.attach(A);
     assert!(peer.read().is_err(), "the socket was dropped");
-    rig.order(Order::Close { connection: A });
+    rig.order(ShardCommand::Close { connection: A });
     assert_eq!(rig.shown(11), "none");
     assert_eq!(rig.shard.connections.slots(), 1);
     rig.open(B, &[11]);
@@ -327,7 +327,7 @@ fn a_binary_frame_makes_stale_what_it_names_or_all_of_its_connection() {
         let chunks = std::iter::from_fn(|| captured.full.try_receive());
         let entry = |e: Entry<'_>| (e.kind, e.connection, e.payload.to_owned());
         let all: Vec<_> = chunks.flat_map(|c| c.iter().map(entry).collect::<Vec<_>>()).collect();
-        let is_binary = |kind| matches!(kind, Kind::Binary | Kind::BinaryPassed);
+        let is_binary = |kind| matches!(kind, Kind::Binary | Kind::BinarySkipped);
         all.into_iter().filter(|(kind, ..)| is_binary(*kind)).collect::<Vec<_>>()
     };
     let base64 = STANDARD.encode(&named);
@@ -335,7 +335,7 @@ fn a_binary_frame_makes_stale_what_it_names_or_all_of_its_connection() {
     assert_eq!(binary(&mut rig), expected);
     // What a connection says that is about to leave is nobody's any more.
     live(&mut rig, &mut peer, &mut second, 10);
-    rig.order(Order::Close { connection: A });
+    rig.order(ShardCommand::Close { connection: A });
     rig.open_in(&market, B, &[11], &[]);
     second.send(book_in(&market, 11, 11, "0.6")).unwrap();
     rig.until_shown(11, "live 0.6");
@@ -345,6 +345,6 @@ fn a_binary_frame_makes_stale_what_it_names_or_all_of_its_connection() {
         passed = binary(rig);
         !passed.is_empty()
     });
-    assert_eq!(passed, [(Kind::BinaryPassed, A, base64)]);
+    assert_eq!(passed, [(Kind::BinarySkipped, A, base64)]);
     assert_eq!(rig.shown(11), "live 0.6");
 }

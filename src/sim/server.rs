@@ -661,13 +661,13 @@ impl Server {
         let passed_ms = now_ms - self.swept_ms;
         self.swept_ms = now_ms;
         let silent = |connection: &Connection| {
-            let patience = match &connection.client {
+            let timeout = match &connection.client {
                 Some(client) if !client.subscribed => SUBSCRIBE_MS_MAX,
                 // Clients of the channel may be silent: Polymarket does not close them for it.
                 Some(_) => u64::MAX,
                 None => IDLE_MS_MAX,
             };
-            now_ms.saturating_sub(connection.received_ms) > patience
+            now_ms.saturating_sub(connection.received_ms) > timeout
         };
         let silent = self.connections.slots().filter(|(_, connection)| silent(connection));
         for slot in silent.map(|(slot, _)| slot).collect::<Vec<_>>() {

@@ -14,16 +14,16 @@ use crate::base::limits::{
     SINK_DRAIN_NS, SINK_END_NS, SINK_LOOK_NS,
 };
 use crate::base::time::Now;
-use crate::capture::line::{self, Note, Stamp};
+use crate::capture::line::{self, AnnotationRecord, Stamp};
 use crate::capture::manifest::Entry as Event;
 use crate::counter::capture::{CaptureBoard, CaptureReport};
 use crate::counter::loss::FrameCount;
 use crate::io::{
     clock::HostClock,
     executor::no_thread,
-    threads::{ends_within, stand_back},
+    threads::{ends_within, lower_priority},
 };
-use crate::link::shard_capture::{CaptureSpring, Entry, Kind};
+use crate::link::shard_capture::{CaptureReceiver, Entry, Kind};
 use log::{error, info, warn};
 use segment::{Folder, Missing, Rotation};
 use std::collections::HashMap;
@@ -61,7 +61,7 @@ impl CaptureSink {
     /// One line: the folder cannot be used, or no thread can be started.
     pub fn start(
         options: &CaptureOptions,
-        receivers: Vec<CaptureSpring>,
+        receivers: Vec<CaptureReceiver>,
         url: &str,
         clock: HostClock,
     ) -> Result<Self, String> {
@@ -125,7 +125,7 @@ impl CaptureSink {
 
 /// The thread's state.
 struct Writer {
-    receivers: Vec<CaptureSpring>,
+    receivers: Vec<CaptureReceiver>,
     folder: Folder,
     url: String,
     /// Number of records per connection.
@@ -145,7 +145,7 @@ struct Writer {
 
 impl Writer {
     fn run(mut self) {
-        stand_back();
+        lower_priority();
         let mut stop_ns = None;
         loop {
             let now = self.clock.now();
@@ -292,18 +292,20 @@ fn write_line(out: &mut Vec<u8>, stamp: Stamp, shard: u16, url: &str, entry: &En
     let payload = entry.payload;
     match entry.kind {
         Kind::Text => line::write_text(out, stamp, payload),
-        Kind::Passed => line::write_passed(out, stamp, payload),
+        Kind::ForwardedEvent => line::write_forwarded(out, stamp, payload),
         Kind::Binary => line::write_base64(out, stamp, payload, false),
-        Kind::BinaryPassed => line::write_base64(out, stamp, payload, true),
+        Kind::BinarySkipped => line::write_base64(out, stamp, payload, true),
         Kind::Sent => line::write_sent(out, stamp, payload),
         Kind::Ended => line::write_ended(out, stamp, payload),
         Kind::Answer => line::write_answer(out, stamp, shard, payload),
         Kind::Lost => line::write_lost(out, stamp, entry.count().frames),
-        Kind::Note(Note::Opened) => {
+        Kind::Annotation(AnnotationRecord::Opened) => {
             let rest = format!(",\"url\":\"{url}\"{payload}");
-            line::write_note(out, stamp, Note::Opened, shard, &rest);
+            line::write_annotation(out, stamp, AnnotationRecord::Opened, shard, &rest);
         }
-        Kind::Note(record_event) => line::write_note(out, stamp, record_event, shard, payload),
+        Kind::Annotation(record_event) => {
+            line::write_annotation(out, stamp, record_event, shard, payload)
+        }
     }
 }
 
@@ -324,10 +326,10 @@ fn record_event(
         Kind::Ended => {
             down.insert(connection, (wall_ns, payload.to_owned()));
         }
-        Kind::Note(Note::Closed) => {
+        Kind::Annotation(AnnotationRecord::Closed) => {
             down.remove(&connection);
         }
-        Kind::Note(Note::Opened) => {
+        Kind::Annotation(AnnotationRecord::Opened) => {
             if let Some((from, cause)) = down.remove(&connection) {
                 let connection = Some(connection.0);
                 let (to, shard, frames, trades) = (wall_ns, None, None, None);

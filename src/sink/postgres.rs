@@ -5,7 +5,7 @@
 //! A batch is copied (`COPY`) into a temporary table without index and inserted from there with `ON CONFLICT DO
 //! NOTHING`, in one transaction: the fastest measured way to insert unique rows.
 use super::store::{
-    Batch, KeptTrade, KnownToken, Loss, Reader, Store, StoreError, TRADE_COLUMNS, gather,
+    Batch, KnownToken, Loss, Reader, Store, StoreError, StoredTrade, TRADE_COLUMNS, gather,
     open_markets_of,
 };
 use crate::base::id::{TradeId, Venue};
@@ -641,7 +641,7 @@ impl Reader for PostgresStore {
         count.and_then(|text| text.parse().ok()).ok_or_else(Self::out_of_order)
     }
 
-    fn each_trade(&mut self, each: &mut dyn FnMut(&KeptTrade) -> bool) -> Result<(), StoreError> {
+    fn each_trade(&mut self, each: &mut dyn FnMut(&StoredTrade) -> bool) -> Result<(), StoreError> {
         self.run("BEGIN")?;
         self.run(&format!(
             "DECLARE stored NO SCROLL CURSOR FOR SELECT {TRADE_COLUMNS} FROM trades ORDER BY venue_ms"
@@ -663,10 +663,10 @@ impl Reader for PostgresStore {
 }
 
 /// A row of [`TRADE_COLUMNS`].
-fn stored_trade(row: Vec<Option<String>>) -> Option<KeptTrade> {
+fn stored_trade(row: Vec<Option<String>>) -> Option<StoredTrade> {
     let [venue, market, token, outcome, price, size, side, venue_ms, receive_ns, id, fee] =
         <[_; 11]>::try_from(row).ok()?;
-    Some(KeptTrade {
+    Some(StoredTrade {
         venue: venue?,
         market: market?,
         token: token?,

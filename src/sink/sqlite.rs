@@ -2,7 +2,7 @@
 //!
 //! Runs on:  the thread `trade-store`, which may block for `SQLITE_BUSY_NS`.
 use super::store::{
-    Batch, KeptTrade, KnownToken, Loss, Reader, Store, StoreError, TRADE_COLUMNS, gather,
+    Batch, KnownToken, Loss, Reader, Store, StoreError, StoredTrade, TRADE_COLUMNS, gather,
     open_markets_of,
 };
 use crate::base::id::{TokenId, TradeId, Venue};
@@ -239,14 +239,14 @@ impl Reader for SqliteStore {
         Ok(count.cast_unsigned())
     }
 
-    fn each_trade(&mut self, each: &mut dyn FnMut(&KeptTrade) -> bool) -> Result<(), StoreError> {
+    fn each_trade(&mut self, each: &mut dyn FnMut(&StoredTrade) -> bool) -> Result<(), StoreError> {
         // The primary key begins with the time: no sort is needed.
         let query = format!("SELECT {TRADE_COLUMNS} FROM trades ORDER BY venue_ms");
         let mut statement = self.connection.prepare(&query)?;
         let mut rows = statement.query([])?;
         let whole = |value: i64| value.cast_unsigned();
         while let Some(row) = rows.next()? {
-            let trade = KeptTrade {
+            let trade = StoredTrade {
                 venue: row.get(0)?,
                 market: row.get(1)?,
                 token: row.get(2)?,

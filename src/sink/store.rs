@@ -40,7 +40,7 @@ pub(super) fn open_markets_of(venue: Venue) -> String {
     )
 }
 
-/// Groups tokens into markets. Invalid rows are skipped: the catalogue has these markets.
+/// Groups tokens into markets. Invalid rows are skipped: the catalog has these markets.
 pub(super) fn gather(
     tokens: impl IntoIterator<Item = KnownToken>,
     now_wall_ns: u64,
@@ -107,7 +107,7 @@ pub trait Store: Send {
     /// The markets stored as open by an earlier run that end at or after `now_wall_ns`.
     ///
     /// # Errors
-    /// [`StoreError`]: continue without; the catalogue has them too.
+    /// [`StoreError`]: continue without; the catalog has them too.
     fn open_markets(
         &mut self,
         venue: Venue,
@@ -117,7 +117,7 @@ pub trait Store: Send {
 
 /// A row of the table `trades`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct KeptTrade {
+pub struct StoredTrade {
     /// The venue's name.
     pub venue: String,
     /// The market.
@@ -154,7 +154,7 @@ pub trait Reader {
     ///
     /// # Errors
     /// The database's message.
-    fn each_trade(&mut self, each: &mut dyn FnMut(&KeptTrade) -> bool) -> Result<(), StoreError>;
+    fn each_trade(&mut self, each: &mut dyn FnMut(&StoredTrade) -> bool) -> Result<(), StoreError>;
 }
 
 /// The columns of a stored trade, in order.

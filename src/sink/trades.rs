@@ -14,10 +14,10 @@ use crate::counter::trades::{TradeBoard, TradeReport};
 use crate::io::{
     clock::HostClock,
     executor::no_thread,
-    threads::{ends_within, stand_back},
+    threads::{ends_within, lower_priority},
 };
 use crate::link::control_sink::MarketRow;
-use crate::link::shard_trade::{TradeRecord, TradeSpring};
+use crate::link::shard_trade::{TradeReceiver, TradeRecord};
 use crate::market::info::MarketInfo;
 use crate::ring::Consumer;
 use hdrhistogram::Histogram;
@@ -110,7 +110,7 @@ impl TradeSink {
     /// One line: the database or the journal cannot be used, or no thread can be started.
     pub fn start(
         options: &SinkOptions,
-        receivers: Vec<TradeSpring>,
+        receivers: Vec<TradeReceiver>,
         markets: Vec<Consumer<Box<MarketRow>>>,
         clock: HostClock,
     ) -> Result<Self, String> {
@@ -183,7 +183,7 @@ impl TradeSink {
         Arc::clone(&self.board)
     }
 
-    /// The open markets in the database: they can be followed before the catalogue was scanned.
+    /// The open markets in the database: they can be followed before the catalog was scanned.
     pub fn take_known(&mut self, venue: Venue) -> Vec<MarketInfo> {
         let found = self.known.iter_mut().find(|(known, _)| *known == venue);
         found.map(|(_, markets)| std::mem::take(markets)).unwrap_or_default()
@@ -212,7 +212,7 @@ struct Writer {
 
 impl Writer {
     fn run(mut self) {
-        stand_back();
+        lower_priority();
         while let Ok(batch) = self.batches.recv() {
             let begun_ns = self.clock.mono_ns();
             let result = self.execute(&batch);
@@ -238,7 +238,7 @@ impl Writer {
 
 /// The thread `trades`.
 struct Gatherer {
-    receivers: Vec<TradeSpring>,
+    receivers: Vec<TradeReceiver>,
     /// One per venue controller.
     market_rows: Vec<Consumer<Box<MarketRow>>>,
     /// Markets not stored in their present state; the next run sends them again if they never are.
@@ -434,10 +434,10 @@ impl Gatherer {
         {
             markets.push(row);
         }
-        let errand = Batch { trades, losses: std::mem::take(&mut self.losses), markets };
+        let io_request = Batch { trades, losses: std::mem::take(&mut self.losses), markets };
         // One batch is in flight at a time, so there is room; if the thread ended, the drain ends by its deadline.
         if let Some(batches) = &self.batches
-            && batches.try_send(errand).is_err()
+            && batches.try_send(io_request).is_err()
         {
             error!("the thread trade-store has ended");
         }

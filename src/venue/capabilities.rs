@@ -34,7 +34,7 @@ pub struct Capabilities {
     /// REST limit: sustained requests per second, and burst; `None` if each kind of request has its own limit.
     pub rest_rate: Option<(u32, u32)>,
     /// Catalog requests per second, all kinds together.
-    pub catalogue_requests_per_second: u64,
+    pub catalog_requests_per_second: u64,
     /// Maximum tokens per book request, and book requests per second.
     pub books_request_limits: (usize, u64),
 }
@@ -50,7 +50,7 @@ impl Capabilities {
         heartbeat: "",
         backoff_max_ns: limits::BACKOFF_MAX_NS,
         rest_rate: None,
-        catalogue_requests_per_second: limits::DISCOVERY_PAGES_PER_SECOND,
+        catalog_requests_per_second: limits::DISCOVERY_PAGES_PER_SECOND,
         books_request_limits: (limits::TOKENS_PER_BOOKS_REQUEST, limits::BOOKS_REQUESTS_PER_SECOND),
     };
 

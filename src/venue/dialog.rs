@@ -1,7 +1,7 @@
 //! Subscription commands and responses of one connection.
 //!
 //! Runs on:  shards (pure).
-use super::{DialogCounts, Envelope, Reply, Turn, Verdict};
+use super::{Envelope, ProtocolAction, Reply, SubscriptionCounts, Verdict};
 use crate::base::id::TokenId;
 use std::fmt::Debug;
 
@@ -9,7 +9,7 @@ use std::fmt::Debug;
 ///
 /// Only `begin`, `add`, `delete` and `poll` are required; a venue with sequence numbers or command responses implements
 /// the rest.
-pub trait Dialog: Debug + Send {
+pub trait SubscriptionProtocol: Debug + Send {
     /// A new session begins: subscribes `tokens` from the start.
     fn begin(&mut self, tokens: &[TokenId], now_ns: u64);
 
@@ -61,13 +61,13 @@ pub trait Dialog: Debug + Send {
     }
 
     /// The next action for the shard; `tokens` are all of the connection.
-    fn poll_turn(&mut self, now_ns: u64, tokens: &[TokenId]) -> Option<Turn> {
+    fn poll_action(&mut self, now_ns: u64, tokens: &[TokenId]) -> Option<ProtocolAction> {
         let _ = (now_ns, tokens);
         None
     }
 
     /// Command and sequence counters.
-    fn counts(&self) -> DialogCounts {
-        DialogCounts::default()
+    fn counts(&self) -> SubscriptionCounts {
+        SubscriptionCounts::default()
     }
 }

@@ -14,7 +14,7 @@
 //! | catalog: markets over REST | [`polymarket::catalog`] | `kalshi::catalog` |
 //! | sign: request signatures | not needed: public data | `kalshi::sign` |
 pub mod capabilities;
-pub mod catalogue;
+pub mod catalog;
 pub mod dialog;
 mod json;
 pub mod kalshi;
@@ -25,14 +25,14 @@ pub mod sequence;
 pub mod skip;
 
 pub use capabilities::{Capabilities, Updates};
-pub use catalogue::Catalogue;
-pub use dialog::Dialog;
-pub use named::{each_id_named_in, markets_named_in};
+pub use catalog::Catalog;
+pub use dialog::SubscriptionProtocol;
+pub use named::{for_each_id_in, markets_in};
 pub use protocol::{BooksQuestion, Decode, Decoder, Feed, Progress, Protocol};
 pub use sequence::{Sequences, Verdict};
 
 use crate::base::id::TokenId;
-use crate::market::{event::Event, info::MarketNews};
+use crate::market::{event::Event, info::MarketUpdate};
 
 /// The built-in venues with their default options.
 pub const ALL: [Feed; 2] = [polymarket::feed(true), kalshi::feed(false)];
@@ -88,7 +88,7 @@ pub trait Signer: std::fmt::Debug + Send + Sync {
     fn headers(&self, method: &str, path: &str, wall_ns: u64) -> Result<Headers, String>;
 
     /// What the user should check after the venue has refused a signature.
-    fn when_refused(&self) -> &'static str {
+    fn refusal_hint(&self) -> &'static str {
         "check the key"
     }
 }
@@ -150,7 +150,7 @@ pub enum SubscriptionChange<'a> {
 
 /// Action that the shard carries out for a subscription state machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum ProtocolAction {
     /// A sequence gap: the connection's books are stale until their snapshots, already requested, arrive.
     Suspect,
     /// The subscription has ended: the connection's books are stale and are subscribed again.
@@ -166,7 +166,7 @@ pub enum Turn {
 
 /// Command and sequence counters of one connection, over all its sockets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DialogCounts {
+pub struct SubscriptionCounts {
     /// Commands sent.
     pub commands: u64,
     /// Error responses.
@@ -267,21 +267,21 @@ pub trait Sink {
     fn on_event(&mut self, event: &Event<'_>);
 
     /// A change in a market's life. Rare; may have allocated.
-    fn on_news(&mut self, news: MarketNews);
+    fn on_market_update(&mut self, news: MarketUpdate);
 
     /// An input that is no event: counted, never fatal.
-    fn on_oddity(&mut self, oddity: &Oddity<'_>);
+    fn on_decode_notice(&mut self, notice: &DecodeNotice<'_>);
 }
 
 /// Input that a decoder counts and skips.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Oddity<'a> {
+pub enum DecodeNotice<'a> {
     /// The frame is invalid JSON at byte `offset`; nothing of it was delivered.
     /// *Count; mark the books of the ids in it stale.*
     BadFrame {
         /// Byte offset within the frame.
         offset: usize,
-        /// The frame, for [`each_id_named_in`] and [`markets_named_in`].
+        /// The frame, for [`for_each_id_in`] and [`markets_in`].
         frame: &'a str,
     },
     /// A JSON message that breaks the protocol; nothing of it was delivered.
@@ -295,7 +295,7 @@ pub enum Oddity<'a> {
         market: &'a str,
         /// Token concerned; empty if unknown or several.
         token: &'a str,
-        /// The message, or its frame, for [`each_id_named_in`]; empty if `market` and `token` suffice.
+        /// The message, or its frame, for [`for_each_id_in`]; empty if `market` and `token` suffice.
         text: &'a str,
     },
     /// A message of an unknown type. *Count.*
@@ -308,7 +308,7 @@ pub enum Oddity<'a> {
     Pong,
 }
 
-/// A sample of an unknown or error message, for the log of the control core. Cut at `STRANGE_BYTES_MAX`.
+/// A sample of an unknown or error message, for the log of the control core. Cut at `UNRECOGNIZED_BYTES_MAX`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unrecognized {
     /// A message of an unknown type, or a text that is not JSON.

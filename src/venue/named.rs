@@ -22,7 +22,7 @@ const OTHER_KEYS: [&str; 2] = ["hash", "transaction_hash"];
 
 /// Calls `each` with every id in `text`; `each` returns whether a book of that id exists. Returns false if a message of
 /// the text may concern a book without an id in it.
-pub fn each_id_named_in(text: &str, mut each: impl FnMut(&str) -> bool) -> bool {
+pub fn for_each_id_in(text: &str, mut each: impl FnMut(&str) -> bool) -> bool {
     let mut known = scan_layer(text, &mut each);
     let mut unescaped = None;
     for _ in 0..ROUNDS_MAX {
@@ -115,7 +115,7 @@ fn unescape(text: &str) -> Option<String> {
 }
 
 /// Values of all keys `market` in a frame that is invalid JSON.
-pub fn markets_named_in(frame: &str) -> impl Iterator<Item = &str> {
+pub fn markets_in(frame: &str) -> impl Iterator<Item = &str> {
     let behind_key = frame.split("\"market\"").skip(1);
     behind_key
         .filter_map(|rest| {
@@ -136,7 +136,7 @@ mod tests {
     /// The ids, and whether each message has one; no book exists.
     fn named(text: &str) -> (Vec<String>, bool) {
         let mut ids = Vec::new();
-        let known = each_id_named_in(text, |id| {
+        let known = for_each_id_in(text, |id| {
             ids.push(id.to_owned());
             false
         });

@@ -1,13 +1,13 @@
 //! The trait that a venue implements.
 //!
 //! Runs on:  any (pure).
-use super::{Capabilities, Catalogue, Dialog, Outline, Role, Sink, kalshi, polymarket};
+use super::{Capabilities, Catalog, Outline, Role, Sink, SubscriptionProtocol, kalshi, polymarket};
 use crate::base::id::{TokenId, Venue};
 use std::fmt::Debug;
 
-/// A venue and its options. A new venue implements this, [`Catalogue`], [`Dialog`] and [`Decode`]; nothing else in the
+/// A venue and its options. A new venue implements this, [`Catalog`], [`SubscriptionProtocol`] and [`Decode`]; nothing else in the
 /// engine changes.
-pub trait Protocol: Catalogue + Debug + Sync {
+pub trait Protocol: Catalog + Debug + Sync {
     /// The venue's name.
     fn venue(&self) -> Venue;
 
@@ -24,7 +24,7 @@ pub trait Protocol: Catalogue + Debug + Sync {
     fn stream_name(&self) -> &'static str;
 
     /// A new subscription state machine for a connection of this role.
-    fn dialog(&self, role: Role) -> Box<dyn Dialog>;
+    fn dialog(&self, role: Role) -> Box<dyn SubscriptionProtocol>;
 
     /// A frame decoder.
     fn decoder(&self) -> Decoder;
@@ -33,7 +33,7 @@ pub trait Protocol: Catalogue + Debug + Sync {
     fn books_request(&self, tokens: &[TokenId]) -> BooksQuestion;
 
     /// Whether this frame can only be this venue's; for captures that do not name their venue.
-    fn is_certain_of(&self, frame: &str) -> bool {
+    fn recognizes(&self, frame: &str) -> bool {
         let _ = frame;
         false
     }
@@ -54,7 +54,7 @@ pub struct BooksQuestion {
 /// Decodes the frames of a venue; one per thread.
 pub trait Decode: Debug + Send {
     /// Decodes one text frame and delivers its messages to `sink` in order; returns their number. Input that cannot be
-    /// read is delivered as an [`Oddity`](super::Oddity).
+    /// read is delivered as an [`DecodeNotice`](super::DecodeNotice).
     fn decode(&mut self, frame: &str, sink: &mut dyn Sink) -> u32;
 
     /// Decodes the response to a [`BooksQuestion`]; returns the number of books.

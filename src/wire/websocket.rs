@@ -2,19 +2,19 @@
 //!
 //! Runs on:  control core (upgrade), then shards (pure). Owns: bytes not yet parsed or sent.
 //! Bounds:   `FRAME_BYTES_MAX` per message, `SEND_BUFFER_BYTES_MAX` of output, `HTTP_HEAD_BYTES_MAX` of head,
-//!           `CONTROL_FRAMES_PER_READ_MAX`; fragments as in `lane`.
+//!           `CONTROL_FRAMES_PER_READ_MAX`; fragments as in `scanner`.
 //!
-//! Whole text frames go from the read buffer to the decoder without a copy (`lane`). tungstenite handles the handshake,
+//! Whole text frames go from the read buffer to the decoder without a copy (`scanner`). tungstenite handles the handshake,
 //! pings, closes, fragments, protocol violations and all output. Its read buffer is 4 KiB because it is zeroed before
 //! every read; its write buffer is off because the output goes to memory anyway (both measured).
-mod lane;
+mod scanner;
 
 #[cfg(test)]
 use crate::base::limits::LARGE_FRAME_BYTES;
 use crate::base::limits::{FRAME_BYTES_MAX, HTTP_HEAD_BYTES_MAX, SEND_BUFFER_BYTES_MAX};
 use crate::base::text::one_line;
 use crate::wire::http::{RetryAfter, redirect_line};
-use lane::{Lane, Piece};
+use scanner::{FrameScanner, FrameToken};
 use std::io::{ErrorKind, Read, Write};
 use tungstenite::handshake::{MidHandshake, client::ClientHandshake};
 use tungstenite::protocol::{WebSocketConfig, frame::coding::CloseCode};
@@ -219,7 +219,7 @@ impl Upgrade {
                 }
                 Ok(Some(ClientSocket {
                     socket,
-                    lane: Lane::new(),
+                    scanner: FrameScanner::new(),
                     early: early.to_vec(),
                     pongs: 0,
                 }))
@@ -269,7 +269,7 @@ pub enum Incoming<'a> {
 #[derive(Debug)]
 pub struct ClientSocket {
     socket: WebSocket<Memory>,
-    lane: Lane,
+    scanner: FrameScanner,
     /// Bytes received after the upgrade response.
     early: Vec<u8>,
     pongs: u64,
@@ -306,39 +306,39 @@ impl ClientSocket {
         mut bytes: &[u8],
         on_message: &mut impl FnMut(Incoming<'_>),
     ) -> Result<(), WebSocketError> {
-        let Self { socket, lane, pongs, .. } = self;
-        while let Some(token) = lane.next(&mut bytes) {
+        let Self { socket, scanner, pongs, .. } = self;
+        while let Some(token) = scanner.next(&mut bytes) {
             let broken = match token {
-                Piece::Text(payload) => match std::str::from_utf8(payload) {
+                FrameToken::Text(payload) => match std::str::from_utf8(payload) {
                     Ok(text) => {
                         on_message(Incoming::Text(text));
                         continue;
                     }
                     Err(_) => text_frame(payload),
                 },
-                Piece::Large(payload) => match String::from_utf8(payload) {
+                FrameToken::Large(payload) => match String::from_utf8(payload) {
                     Ok(text) => {
                         on_message(Incoming::Large(text));
                         continue;
                     }
                     Err(error) => text_frame(error.as_bytes()),
                 },
-                Piece::Other(bytes) => {
+                FrameToken::Other(bytes) => {
                     socket.get_mut().feed(bytes);
                     let read = read_messages(socket, pongs, on_message);
                     if read.is_err() {
-                        lane.give_up();
+                        scanner.give_up();
                     }
                     read?;
                     continue;
                 }
             };
             // Invalid UTF-8: tungstenite produces the error.
-            lane.give_up();
+            scanner.give_up();
             socket.get_mut().feed(&broken);
             read_messages(socket, pongs, on_message)?;
         }
-        match lane.flood() {
+        match scanner.flood() {
             Some(what) => Err(WebSocketError::Flood(what)),
             None => Ok(()),
         }
@@ -347,13 +347,13 @@ impl ClientSocket {
     /// Must be called before the bytes of each read: resets the per-read limits.
     #[inline]
     pub const fn begin_read(&mut self) {
-        self.lane.begin_read();
+        self.scanner.begin_read();
     }
 
     /// Bytes held of incomplete messages.
     #[must_use]
     pub fn unfinished_bytes(&self) -> usize {
-        self.lane.unfinished_bytes() + self.early.len()
+        self.scanner.unfinished_bytes() + self.early.len()
     }
 
     /// Queues a text message into the output.

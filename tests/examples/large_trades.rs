@@ -68,7 +68,7 @@ impl Handler for LargeTrades {
 pub(crate) fn run(
     venue: Polymarket,
     signals_max: usize,
-    patience: Duration,
+    timeout: Duration,
     out: &mut impl Write,
 ) -> Result<(), Box<dyn Error>> {
     let (sender, signals) = sync_channel(1_000);
@@ -76,7 +76,7 @@ pub(crate) fn run(
         .venue(venue)
         .all_markets()
         .start(|_shard| LargeTrades { seen: HashMap::new(), signals: sender.clone() })?;
-    let end = Instant::now() + patience;
+    let end = Instant::now() + timeout;
     for _ in 0..signals_max {
         let left = end.saturating_duration_since(Instant::now());
         let Ok(Signal { token, side, price }) = signals.recv_timeout(left) else { break };

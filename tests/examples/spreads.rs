@@ -39,7 +39,7 @@ impl Handler for Spreads {
 pub(crate) fn run(
     venue: Polymarket,
     changes: usize,
-    patience: Duration,
+    timeout: Duration,
     out: &mut impl Write,
 ) -> Result<(), Box<dyn Error>> {
     let (sender, lines) = sync_channel(10_000);
@@ -47,7 +47,7 @@ pub(crate) fn run(
         .venue(venue)
         .all_markets()
         .start(|_shard| Spreads { last: HashMap::new(), lines: sender.clone() })?;
-    let end = Instant::now() + patience;
+    let end = Instant::now() + timeout;
     for _ in 0..changes {
         let left = end.saturating_duration_since(Instant::now());
         let Ok(line) = lines.recv_timeout(left) else { break };

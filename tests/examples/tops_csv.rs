@@ -65,7 +65,7 @@ fn write_row(out: &mut impl Write, row: &Row) -> std::io::Result<()> {
 pub(crate) fn run(
     venue: Polymarket,
     rows_max: usize,
-    patience: Duration,
+    timeout: Duration,
     out: &mut impl Write,
 ) -> Result<(), Box<dyn Error>> {
     writeln!(out, "read_wall_ns,token,bid,bid_quantity,ask,ask_quantity")?;
@@ -74,7 +74,7 @@ pub(crate) fn run(
         .venue(venue)
         .all_markets()
         .start(|_shard| Tops { last: HashMap::new(), rows: sender.clone() })?;
-    let end = Instant::now() + patience;
+    let end = Instant::now() + timeout;
     for _ in 0..rows_max {
         let left = end.saturating_duration_since(Instant::now());
         let Ok(row) = rows.recv_timeout(left) else { break };

@@ -92,7 +92,7 @@ targets! {
     frames: 4_000,
     upgrade: 3_000,
     decode: 6_000,
-    catalogue: 4_000,
+    catalog: 4_000,
     exchange: 4_000,
     request: 6_000,
     replay: 400,

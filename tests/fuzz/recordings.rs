@@ -17,10 +17,10 @@ pub(crate) fn for_target(name: &str) -> Vec<Vec<u8>> {
     for file in files {
         let path = file.to_string_lossy().into_owned();
         let Ok(bytes) = std::fs::read(&file) else { continue };
-        let catalogue = path.contains("gamma") || path.contains("market");
+        let catalog = path.contains("gamma") || path.contains("market");
         match name {
             "decode" => all.extend(lines(&bytes)),
-            "catalogue" if catalogue && bytes.len() <= BYTES_MAX => all.push(bytes),
+            "catalog" if catalog && bytes.len() <= BYTES_MAX => all.push(bytes),
             "replay" if bytes.len() <= BYTES_MAX => all.push([&[0], &bytes[..]].concat()),
             _ => {}
         }

@@ -78,7 +78,7 @@ fn many_births_at_once_are_live_at_once() {
         assert!(connection["tokens"].as_u64().unwrap() <= most, "{connection}");
     }
     venue.pause();
-    // An announcement does not say the smallest order; the next scan of the catalogue does.
+    // An announcement does not say the smallest order; the next scan of the catalog does.
     let scans = count(&stats, "/lifecycle/scans_completed");
     let scanned = |stats: &_| count(stats, "/lifecycle/scans_completed") > scans;
     engine.wait_for("the next scan", TIMEOUT * 2, scanned);

@@ -75,7 +75,7 @@ impl Engine {
     pub(crate) fn wait_for(
         &mut self,
         what: &str,
-        patience: Duration,
+        timeout: Duration,
         wanted: impl Fn(&Value) -> bool,
     ) -> (Value, Duration) {
         let begun = Instant::now();
@@ -84,8 +84,8 @@ impl Engine {
             if wanted(&stats) {
                 return (stats, begun.elapsed());
             }
-            let late = begun.elapsed() > patience;
-            assert!(!late, "no {what} after {patience:?}: {stats:#}\n{}", self.program);
+            let late = begun.elapsed() > timeout;
+            assert!(!late, "no {what} after {timeout:?}: {stats:#}\n{}", self.program);
             std::thread::sleep(POLL_INTERVAL);
         }
     }

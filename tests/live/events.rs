@@ -3,7 +3,7 @@
 //! Runs on:  test threads; engine and venues run on threads of this process.
 use crate::http::Client;
 use crate::program::{POLL_INTERVAL, TIMEOUT};
-use ringbook::link::main_control::ControlNews;
+use ringbook::link::main_control::ControlEvent;
 use ringbook::sim::kalshi::{KalshiConfig, KalshiVenue};
 use ringbook::sim::{SimConfig, Venue as Simulated};
 use ringbook::{
@@ -140,8 +140,8 @@ fn a_handler_receives_the_life_of_markets_and_connections() {
     while !listener.0.lock().unwrap().connections[&id].iter().any(|c| c.starts_with("replaced")) {
         assert!(begun.elapsed() < TIMEOUT, "{:#?}", listener.0.lock().unwrap().connections);
         engine.force_recycle(ringbook::ConnectionId(id));
-        while let Some(news) = engine.poll_news() {
-            drop::<ControlNews>(news);
+        while let Some(news) = engine.poll_event() {
+            drop::<ControlEvent>(news);
         }
         std::thread::sleep(POLL_INTERVAL);
     }

@@ -10,7 +10,7 @@ use serde_json::Value;
 pub(crate) struct Followed {
     pub(crate) venue: Venue,
     pub(crate) engine: Engine,
-    /// Of the catalogue at the start.
+    /// Of the catalog at the start.
     pub(crate) tokens: Vec<String>,
 }
 

@@ -29,7 +29,7 @@ fn every_book_equals_the_venues_own_over_tls() {
     for zero in ["decode_errors", "unknown_events", "unknown_texts", "books_stale"] {
         assert_eq!(sum(&stats, zero), 0, "{zero}: {stats:#}");
     }
-    for zero in ["foreign_tokens", "changes_before_snapshot", "changes_stale"] {
+    for zero in ["unknown_instruments", "changes_before_snapshot", "changes_stale"] {
         assert_eq!(sum(&stats, zero), 0, "{zero}: {stats:#}");
     }
     assert_eq!(venue.stat("violations"), 0);

@@ -14,7 +14,7 @@ type Attack = fn(&mut TcpStream) -> Result<()>;
 /// How a request that is no upgrade is answered; with the request's first line.
 type Answer = fn(&mut TcpStream, &str) -> Result<()>;
 
-/// Catalogue, books and stream on one port.
+/// Catalog, books and stream on one port.
 fn server(answer: Answer, attack: Attack) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -64,7 +64,7 @@ fn read_head(stream: &mut TcpStream) -> Result<String> {
 }
 
 /// Markets for two connections of one shard; no books.
-fn catalogue(stream: &mut TcpStream, request: &str) -> Result<()> {
+fn catalog(stream: &mut TcpStream, request: &str) -> Result<()> {
     let market = |i: u64| {
         let token = |k: u64| format!("1{:074}", 2 * i + k);
         json!({
@@ -145,7 +145,7 @@ fn a_rest_server_that_never_ends_its_answer_stops_no_clock() {
     for answer in answers {
         let mut engine = engine(server(answer, waits), &[]);
         // With the last of them only the time of the request ends it.
-        engine.program.wait_for_line("the catalogue did not answer");
+        engine.program.wait_for_line("the catalog did not answer");
         assert_eq!(engine.get("/stats").status, 200);
         stops(engine);
     }
@@ -161,7 +161,7 @@ fn unfinished_frames_have_a_budget_and_their_connection_is_closed() {
         }
         waits(stream)
     };
-    let mut engine = engine(server(catalogue, attack), &[]);
+    let mut engine = engine(server(catalog, attack), &[]);
     let closed = |stats: &serde_json::Value| sum(stats, "closed_for_memory") > 0;
     let (stats, _) = engine.wait_for("connection closed for memory", TIMEOUT, closed);
     assert!(sum(&stats, "unfinished_bytes") <= 48 << 20, "{stats:#}");
@@ -183,7 +183,7 @@ fn frames_that_say_nothing_end_their_connection() {
         |stream| pours(stream, &frame(0x81, b"").repeat(20_000)),
     ];
     for attack in attacks {
-        let mut engine = engine(server(catalogue, attack), &[]);
+        let mut engine = engine(server(catalog, attack), &[]);
         let closed = |stats: &serde_json::Value| sum(stats, "closed_for_flood") > 0;
         engine.wait_for("connection closed for its flood", TIMEOUT, closed);
         engine.program.wait_for_line("the server floods the WebSocket with");
@@ -199,7 +199,7 @@ fn the_log_holds_no_request_and_nothing_that_steers_a_terminal() {
         stream.write_all(&frame(0x88, &[&1008u16.to_be_bytes()[..], reason].concat()))?;
         waits(stream)
     };
-    let mut engine = engine(server(catalogue, attack), &["--log", "trace"]);
+    let mut engine = engine(server(catalog, attack), &["--log", "trace"]);
     let line = engine.program.wait_for_line("code 1008");
     assert!(line.contains(r"\u{1b}[31mEVIL\u{9b}\u{202e}\n[2026 INFO] forged"), "{line}");
     let stats = engine.get("/stats").text().to_owned();
@@ -220,7 +220,7 @@ fn a_redirect_is_named_with_its_target() {
         write!(stream, "{head}\r\nLocation: http://elsewhere.test/markets\r\n\r\n")
     };
     let mut engine = engine(server(answer, waits), &[]);
-    let line = engine.program.wait_for_line("the catalogue did not answer");
+    let line = engine.program.wait_for_line("the catalog did not answer");
     assert!(line.contains("HTTP 302, a redirect to http://elsewhere.test/markets"), "{line}");
     stops(engine);
 }

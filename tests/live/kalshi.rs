@@ -233,7 +233,7 @@ fn every_kalshi_book_is_right_and_every_trade_is_kept_once() {
     assert_eq!(count(&stats, "/correctness/checks/tops_mismatched"), 0);
     assert!(count(&stats, "/correctness/repairs/audits_matched") > 100, "{stats:#}");
     assert_eq!(count(&stats, "/correctness/repairs/audits_mismatched"), 0);
-    // Catalogue and books are one service, the stream another.
+    // Catalog and books are one service, the stream another.
     let services = stats["services"].as_array().unwrap();
     let named = |place: usize| services[place]["service"].as_str().unwrap();
     assert_eq!((services.len(), named(0), named(1)), (2, "kalshi-rest", "kalshi-ws"));

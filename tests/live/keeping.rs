@@ -157,13 +157,13 @@ fn a_killed_process_leaves_a_database_that_the_next_one_goes_on_with() {
 }
 
 #[test]
-fn an_engine_follows_what_the_database_knows_before_the_catalogue_answers() {
+fn an_engine_follows_what_the_database_knows_before_the_catalog_answers() {
     let mut stage = Stage::set();
     let known = |stats: &Value| count(stats, "/trades/markets") >= TOKENS as u64 / 2;
     stage.engine.wait_for("markets in the table", TIMEOUT, known);
     stage.engine.program.signal(Signal::TERM);
     stage.engine.program.wait(TIMEOUT);
-    // While nobody looks, three markets are decided, and the catalogue becomes slow.
+    // While nobody looks, three markets are decided, and the catalog becomes slow.
     stage.venue.order("resume");
     stage.venue.order("resolve?count=3");
     stage.venue.wait_for("three ends", |venue| venue.stat("markets_resolved") >= 3);
@@ -173,7 +173,7 @@ fn an_engine_follows_what_the_database_knows_before_the_catalogue_answers() {
     let live = |stats: &Value| crate::engine::sum(stats, "books_live") >= most;
     let (stats, _) = stage.engine.wait_for("the books of the table", TIMEOUT, live);
     assert_eq!(count(&stats, "/lifecycle/scans_completed"), 0, "{stats:#}");
-    // The catalogue has the last word on those that have ended meanwhile.
+    // The catalog has the last word on those that have ended meanwhile.
     stage.venue.order("fault?kind=slow&by=0");
     let reconciled = |stats: &Value| count(stats, "/lifecycle/markets_expired") >= 3;
     stage.engine.wait_for("three ended markets", TIMEOUT, reconciled);

@@ -5,7 +5,7 @@ use crate::http::Client;
 use crate::program::{POLL_INTERVAL, TIMEOUT};
 use ringbook::base::id::{ConnectionId, ShardId, TokenId};
 use ringbook::counter::report::EngineReport;
-use ringbook::link::main_control::{ControlNews, RefusedToken};
+use ringbook::link::main_control::{ControlEvent, RefusedToken};
 use ringbook::market::book::{BookState, StaleReason};
 use ringbook::market::event::{TickSize, Trade};
 use ringbook::shard::publish::{BookView, Change, Handler};
@@ -183,18 +183,18 @@ impl Rig {
     }
 
     fn look(&mut self) {
-        while let Some(news) = self.engine.poll_news() {
+        while let Some(news) = self.engine.poll_event() {
             match news {
-                ControlNews::Report(report) => self.report = Some(report),
-                ControlNews::Forced { ticket, connections, refused } => {
+                ControlEvent::Report(report) => self.report = Some(report),
+                ControlEvent::Forced { ticket, connections, refused } => {
                     self.forced.insert(ticket, (connections, refused));
                 }
-                ControlNews::Recycling { ticket, result } => {
+                ControlEvent::Recycling { ticket, result } => {
                     self.recycling.insert(ticket, result);
                 }
-                ControlNews::Interval { .. }
-                | ControlNews::Connections(_)
-                | ControlNews::Stopped { .. } => {}
+                ControlEvent::Interval { .. }
+                | ControlEvent::Connections(_)
+                | ControlEvent::Stopped { .. } => {}
             }
         }
     }
@@ -302,7 +302,7 @@ fn a_handler_receives_everything_once_and_in_order() {
 }
 
 #[test]
-fn a_small_catalogue_is_live_at_once_and_what_is_not_pending_cannot_be_forced() {
+fn a_small_catalog_is_live_at_once_and_what_is_not_pending_cannot_be_forced() {
     // Forty tokens are less than the leftovers of a scan that are worth a connection: the first one waits for none.
     let mut rig = Rig::start(quiet(20, 50.0), |b| b.shards(1));
     rig.wait_for("40 live books", |rig| rig.live() == 40);
@@ -331,9 +331,9 @@ fn a_small_catalogue_is_live_at_once_and_what_is_not_pending_cannot_be_forced() 
 
 #[test]
 fn four_hundred_named_tokens_come_over_one_connection() {
-    let catalogue = Rig::following(quiet(230, 50.0), |b| b.market("none"));
-    let markets = catalogue.markets();
-    catalogue.stop();
+    let catalog = Rig::following(quiet(230, 50.0), |b| b.market("none"));
+    let markets = catalog.markets();
+    catalog.stop();
     let batch = &markets[..199];
     let mut rig = Rig::following(quiet(230, 50.0), |b| {
         batch.iter().fold(b.shards(1), |b, (slug, _)| b.market(slug))

@@ -30,10 +30,10 @@ fn a_venue_that_comes_up_late_is_followed() {
     let address = nobody();
     let (gamma, ws) = (format!("http://{address}"), format!("ws://{address}/ws/market"));
     let mut engine = Engine::with_flags(&flags(&gamma, &ws, &["--shards", "1"]));
-    engine.wait_health(503, "the catalogue has not been read yet");
+    engine.wait_health(503, "the catalog has not been read yet");
     let (_, health) = engine.health();
     assert!(health["reasons"][0].as_str().unwrap().contains(&address), "{health}");
-    engine.program.wait_for_line("the catalogue did not answer");
+    engine.program.wait_for_line("the catalog did not answer");
     let flags = ["--plain", "--markets", "60", "--levels", "6", "--listen", &address];
     let begun = Instant::now();
     let mut venue = Venue::start(&flags);
@@ -123,6 +123,6 @@ fn plain_and_tls_mixed_up_is_reported() {
     let gamma = tls.url.replace("https://", "http://");
     let ca = tls.ca.as_ref().unwrap().display().to_string();
     let mut engine = Engine::with_flags(&flags(&gamma, &tls.ws, &["--tls-ca", &ca]));
-    engine.wait_health(503, "the catalogue has not been read yet");
+    engine.wait_health(503, "the catalog has not been read yet");
     end(engine);
 }

@@ -77,10 +77,10 @@ impl Program {
     }
 
     /// Waits for its end and for the last of its output.
-    pub(crate) fn wait(&mut self, patience: Duration) -> ExitStatus {
+    pub(crate) fn wait(&mut self, timeout: Duration) -> ExitStatus {
         let begun = Instant::now();
         while self.is_running() {
-            assert!(begun.elapsed() < patience, "no end after {patience:?}: {self}");
+            assert!(begun.elapsed() < timeout, "no end after {timeout:?}: {self}");
             std::thread::sleep(Duration::from_millis(2));
         }
         self.readers.drain(..).for_each(|reader| reader.join().unwrap());

@@ -2,7 +2,7 @@
 //!
 //! Runs on:  test threads; venue and engine run on threads of this process.
 //!
-//! Its catalogue is lines of `ID open` or `ID over`. On its stream `+ID,ID` and `-ID` subscribe; it sends
+//! Its catalog is lines of `ID open` or `ID over`. On its stream `+ID,ID` and `-ID` subscribe; it sends
 //! `book ID TIME PRICE:SIZE… / PRICE:SIZE…`, `set ID TIME buy|sell PRICE SIZE` and `trade ID TIME buy|sell PRICE SIZE`.
 use crate::program::TIMEOUT;
 use ringbook::base::id::{MarketId, TokenId, Venue};
@@ -13,9 +13,11 @@ use ringbook::market::book::{BookState, Level, Side};
 use ringbook::market::event::{ChangeSpan, Changes, Event, Snapshot, Span, Trade};
 use ringbook::market::info::{Closed, MarketInfo, Outcome, Resolution};
 use ringbook::shard::publish::{BookView, Change, Handler};
-use ringbook::venue::catalogue::{CatalogError, Cursor, Page};
-use ringbook::venue::{BooksQuestion, Capabilities, Catalogue, Decode, Decoder, Dialog};
-use ringbook::venue::{Feed, MessageFault, Oddity, Protocol, Role, Sink};
+use ringbook::venue::catalog::{CatalogError, Cursor, Page};
+use ringbook::venue::{
+    BooksQuestion, Capabilities, Catalog, Decode, Decoder, SubscriptionProtocol,
+};
+use ringbook::venue::{DecodeNotice, Feed, MessageFault, Protocol, Role, Sink};
 use std::collections::{HashMap, VecDeque};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -44,7 +46,7 @@ impl Protocol for Toy {
     fn stream_name(&self) -> &'static str {
         "toy-stream"
     }
-    fn dialog(&self, _role: Role) -> Box<dyn Dialog> {
+    fn dialog(&self, _role: Role) -> Box<dyn SubscriptionProtocol> {
         Box::new(Texts::default())
     }
     fn decoder(&self) -> Decoder {
@@ -55,7 +57,7 @@ impl Protocol for Toy {
     }
 }
 
-impl Catalogue for Toy {
+impl Catalog for Toy {
     fn scan_path(&self, _cursor: &Cursor) -> String {
         "/markets?".into()
     }
@@ -107,7 +109,7 @@ fn joined(ids: &[impl ToString]) -> String {
 #[derive(Debug, Default)]
 struct Texts(VecDeque<String>);
 
-impl Dialog for Texts {
+impl SubscriptionProtocol for Texts {
     fn begin(&mut self, tokens: &[TokenId], _now_ns: u64) {
         self.0.clear();
         self.add(tokens);
@@ -184,7 +186,13 @@ impl Decode for Words {
         if deliver(frame, sink).is_none() {
             let fault = MessageFault::Missing("words");
             let (market, token, offset) = ("", "", frame.len());
-            sink.on_oddity(&Oddity::BadMessage { fault, offset, market, token, text: frame });
+            sink.on_decode_notice(&DecodeNotice::BadMessage {
+                fault,
+                offset,
+                market,
+                token,
+                text: frame,
+            });
         }
         1
     }
@@ -193,7 +201,7 @@ impl Decode for Words {
     }
 }
 
-/// Answers one request for the catalogue.
+/// Answers one request for the catalog.
 fn answer(mut client: TcpStream) {
     let mut buffer = [0; 4096];
     let Ok(len) = client.read(&mut buffer) else { return };
@@ -228,7 +236,7 @@ fn stream(client: TcpStream, is_first: bool) {
     }
 }
 
-/// The ports of the catalogue and of the stream, which are served for as long as the process runs.
+/// The ports of the catalog and of the stream, which are served for as long as the process runs.
 fn start() -> [u16; 2] {
     let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     let ports = listeners.each_ref().map(|listener| listener.local_addr().unwrap().port());

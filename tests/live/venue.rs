@@ -13,7 +13,7 @@ use tempfile::TempDir;
 const QUIET: [&str; 6] =
     ["--births-per-minute", "0", "--resolutions-per-minute", "0", "--ending-soon", "0"];
 
-/// A market as the catalogue lists it.
+/// A market as the catalog lists it.
 #[derive(Clone, Debug)]
 pub(crate) struct Listed {
     pub(crate) condition: String,
@@ -131,7 +131,7 @@ impl Venue {
         (response.status == 200).then(|| response.json())
     }
 
-    /// Every open market of the catalogue.
+    /// Every open market of the catalog.
     pub(crate) fn markets(&mut self) -> Vec<Listed> {
         let mut listed = Vec::new();
         let mut cursor = String::new();

@@ -1,4 +1,4 @@
-//! Markets of Protocol V2 beside those of V1, and catalogues of which a part cannot be followed.
+//! Markets of Protocol V2 beside those of V1, and catalogs of which a part cannot be followed.
 //!
 //! Runs on:  test threads, with one venue and one engine as processes.
 use crate::books::agree;
@@ -27,7 +27,7 @@ fn markets_of_both_versions_are_followed_by_their_own_ids() {
     let verdict = agree(&mut engine, &mut venue, &tokens);
     assert_eq!(verdict.equal, 120, "{verdict:?}");
     let stats = engine.stats();
-    for zero in ["foreign_tokens", "decode_errors", "unknown_keys"] {
+    for zero in ["unknown_instruments", "decode_errors", "unknown_keys"] {
         assert_eq!(sum(&stats, zero), 0, "{zero}: {stats:#}");
     }
     for zero in ["checks/hashes_mismatched", "repairs/answers_broken"] {
@@ -43,7 +43,7 @@ fn markets_named_by_condition_and_position_are_found() {
     let mut venue = Venue::start(&["--markets", "40", "--rate", "50", "--v2-share", "80"]);
     let markets = venue.markets();
     let short = markets.iter().find(|market| market.condition.len() == 64).unwrap();
-    // As the stream shows it, where the catalogue shows 31 bytes.
+    // As the stream shows it, where the catalog shows 31 bytes.
     let long = format!("{}00", short.condition);
     let other = markets.iter().find(|market| market.condition.len() == 66).unwrap();
     let flags = ["--no-discovery", "--market", &long, "--token", &other.tokens[1]];
@@ -54,8 +54,8 @@ fn markets_named_by_condition_and_position_are_found() {
     }
 }
 
-/// A catalogue of one page that answers every request; the rest of the venue is not there.
-fn catalogue(markets: &[Value]) -> String {
+/// A catalog of one page that answers every request; the rest of the venue is not there.
+fn catalog(markets: &[Value]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let body = json!({ "markets": markets }).to_string();
@@ -89,11 +89,11 @@ fn market(number: u32, version: &str) -> Value {
     })
 }
 
-/// `/health` and `/stats` of an engine that has read a catalogue of 100 markets, of which some have an unknown version.
+/// `/health` and `/stats` of an engine that has read a catalog of 100 markets, of which some have an unknown version.
 fn health_with(unknown: u32) -> (u16, Value, Value, String) {
     let version = |number| if number < unknown { "v3" } else { "v1" };
     let markets: Vec<Value> = (0..100).map(|number| market(number, version(number))).collect();
-    let url = catalogue(&markets);
+    let url = catalog(&markets);
     let flags = ["--gamma-url", &url, "--clob-url", &url, "--ws-url", "ws://127.0.0.1:9"];
     let mut engine = Engine::with_flags(&flags.map(str::to_owned));
     engine.wait_for("a scan", TIMEOUT, |stats| count(stats, "/lifecycle/scans_completed") > 0);
@@ -106,7 +106,7 @@ fn health_with(unknown: u32) -> (u16, Value, Value, String) {
 fn markets_that_cannot_be_followed_are_counted_and_told() {
     let line = |list: &Value| {
         let lines = list.as_array().unwrap().iter().filter_map(Value::as_str);
-        lines.filter(|line| line.contains("in the catalogue of")).collect::<Vec<_>>().join("; ")
+        lines.filter(|line| line.contains("in the catalog of")).collect::<Vec<_>>().join("; ")
     };
     let (_, health, stats, _) = health_with(1);
     assert_eq!(
@@ -118,7 +118,7 @@ fn markets_that_cannot_be_followed_are_counted_and_told() {
 
     let (_, health, stats, metrics) = health_with(5);
     let notice = line(&health["notices"]);
-    assert!(notice.starts_with("5 of 100 open markets in the catalogue of polymarket"), "{health}");
+    assert!(notice.starts_with("5 of 100 open markets in the catalog of polymarket"), "{health}");
     assert!(notice.contains("unknown_version 5") && line(&health["reasons"]).is_empty());
     assert_eq!(stats["lifecycle"]["skipped"][0]["markets"], 5);
     let metric =

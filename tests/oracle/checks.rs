@@ -44,7 +44,7 @@ fn text(value: &serde_json::Value) -> &str {
     value.as_str().unwrap()
 }
 
-/// Follows a session whose market the catalogue describes so.
+/// Follows a session whose market the catalog describes so.
 fn follow(
     messages: &[serde_json::Value],
     tick_size: u32,

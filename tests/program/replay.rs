@@ -171,7 +171,7 @@ const COUNTS: [&str; 12] = [
     "unknown_texts",
     "changes_before_snapshot",
     "changes_stale",
-    "foreign_tokens",
+    "unknown_instruments",
 ];
 
 #[test]

@@ -5,9 +5,9 @@ use crate::fault::Fault;
 use crate::frame::World as _;
 use crate::number;
 use crate::world::Stream;
-use ringbook::capture::line::{self, Note, Stamp};
+use ringbook::capture::line::{self, AnnotationRecord, Stamp};
 use ringbook::io::file::Source;
-use ringbook::link::shard_capture::{CaptureSpring, Entry, Kind};
+use ringbook::link::shard_capture::{CaptureReceiver, Entry, Kind};
 use ringbook::replay::{plan::Plan, plan::Speed, run};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ fn replayed(text: &str) -> BTreeMap<String, String> {
 }
 
 /// The lines of all that the shards received and did, in the order of time.
-fn lines(springs: &mut [CaptureSpring]) -> Vec<u8> {
+fn lines(springs: &mut [CaptureReceiver]) -> Vec<u8> {
     let mut entries = Vec::new();
     for spring in springs {
         let shard = spring.shard.0;
@@ -52,18 +52,20 @@ fn lines(springs: &mut [CaptureSpring]) -> Vec<u8> {
         *sequence += 1;
         match kind {
             Kind::Text => line::write_text(&mut out, stamp, &payload),
-            Kind::Passed => line::write_passed(&mut out, stamp, &payload),
+            Kind::ForwardedEvent => line::write_forwarded(&mut out, stamp, &payload),
             Kind::Binary => line::write_base64(&mut out, stamp, &payload, false),
-            Kind::BinaryPassed => line::write_base64(&mut out, stamp, &payload, true),
+            Kind::BinarySkipped => line::write_base64(&mut out, stamp, &payload, true),
             Kind::Sent => line::write_sent(&mut out, stamp, &payload),
             Kind::Ended => line::write_ended(&mut out, stamp, &payload),
             Kind::Answer => line::write_answer(&mut out, stamp, shard, &payload),
             Kind::Lost => panic!("the link of a shard was too short"),
-            Kind::Note(Note::Opened) => {
+            Kind::Annotation(AnnotationRecord::Opened) => {
                 let rest = format!(r#","url":"ws://venue/ws/market"{payload}"#);
-                line::write_note(&mut out, stamp, Note::Opened, shard, &rest);
+                line::write_annotation(&mut out, stamp, AnnotationRecord::Opened, shard, &rest);
             }
-            Kind::Note(note) => line::write_note(&mut out, stamp, note, shard, &payload),
+            Kind::Annotation(note) => {
+                line::write_annotation(&mut out, stamp, note, shard, &payload)
+            }
         }
     }
     out

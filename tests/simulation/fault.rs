@@ -32,10 +32,10 @@ pub(crate) enum Fault {
     Unavailable,
     /// Connections are refused.
     Refused,
-    /// The catalogue does not answer, or with an error.
-    CatalogueDown,
-    /// The catalogue answers late.
-    CatalogueSlow,
+    /// The catalog does not answer, or with an error.
+    CatalogDown,
+    /// The catalog answers late.
+    CatalogSlow,
     /// A request for books is not answered.
     BooksDown,
     /// The REST interface reports an old book.
@@ -59,7 +59,7 @@ pub(crate) enum Fault {
 }
 
 use Fault::{
-    Births, BooksDown, CatalogueDown, CatalogueSlow, ClockStep, ControlPause, Cut, Deaths, Doubled,
+    Births, BooksDown, CatalogDown, CatalogSlow, ClockStep, ControlPause, Cut, Deaths, Doubled,
     Drop, Freeze, FreezeMarket, Garbage, HalfOpen, Lost, LostSnapshot, Recycle, Refused, Reordered,
     ShardPause, StaleBook, TooMany, Unavailable,
 };
@@ -79,8 +79,8 @@ const RATES: [(Fault, u64); 23] = [
     (TooMany, 100),
     (Unavailable, 100),
     (Refused, 100),
-    (CatalogueDown, 30_000),
-    (CatalogueSlow, 50_000),
+    (CatalogDown, 30_000),
+    (CatalogSlow, 50_000),
     (BooksDown, 20_000),
     (StaleBook, 10_000),
     (ClockStep, 100),
@@ -109,13 +109,5 @@ pub(crate) fn choose(random: &mut Random) -> Faults {
 
 /// No message can be lost, spoiled or doubled in this run.
 pub(crate) fn is_lossless(faults: &Faults) -> bool {
-    faults.are_within(&[
-        Recycle,
-        Reordered,
-        CatalogueSlow,
-        CatalogueDown,
-        StaleBook,
-        BooksDown,
-        Births,
-    ])
+    faults.are_within(&[Recycle, Reordered, CatalogSlow, CatalogDown, StaleBook, BooksDown, Births])
 }

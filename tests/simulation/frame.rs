@@ -14,7 +14,7 @@ use ringbook::control::lifecycle::{Lifecycle, LifecycleOptions};
 use ringbook::control::registry::{Record, Status};
 use ringbook::control::shard_proxy::ShardProxy;
 use ringbook::control::supervisor::{Supervisor, SupervisorLinks};
-use ringbook::link::main_control::{Command, ControlNews};
+use ringbook::link::main_control::{Command, ControlEvent};
 use ringbook::link::serve_shard::{BookAnswer, BookQuery};
 use ringbook::market::book::image::BookImage;
 use ringbook::ring::{Consumer, Producer, ring};
@@ -209,7 +209,7 @@ pub(crate) struct Frame<H: Handler, Q> {
     pub(crate) clock: VirtualClock,
     pub(crate) control: Supervisor,
     pub(crate) commands: Producer<Command>,
-    pub(crate) news: Consumer<ControlNews>,
+    pub(crate) news: Consumer<ControlEvent>,
     pub(crate) shards: Vec<ShardRig<H>>,
     arrivals: Vec<(u64, Arrival<Q>)>,
     control_due_ns: u64,

@@ -381,7 +381,7 @@ impl Market {
         reported
     }
 
-    /// The market as the catalogue lists it.
+    /// The market as the catalog lists it.
     pub(crate) fn listing(&self) -> String {
         format!(
             r#"{{"conditionId":"{}","slug":"m{}","question":"?","outcomes":"[\"Yes\", \"No\"]","clobTokenIds":"[\"{}\", \"{}\"]","active":true,"closed":{},"enableOrderBook":true,"acceptingOrders":{},"orderPriceMinTickSize":0.01,"orderMinSize":5,"negRisk":false}}"#,

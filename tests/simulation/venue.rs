@@ -393,8 +393,8 @@ impl Venue {
         }
     }
 
-    /// The answer of the catalogue to a request.
-    pub(crate) fn catalogue(&self, path: &str) -> String {
+    /// The answer of the catalog to a request.
+    pub(crate) fn catalog(&self, path: &str) -> String {
         let asked = path.contains("condition_ids");
         let wanted = self
             .markets

@@ -16,10 +16,10 @@ use ringbook::base::random::Random;
 use ringbook::base::time::{Clock as _, MILLISECOND_NS, Now, SECOND_NS};
 use ringbook::control::controller::Controller;
 use ringbook::control::dial::Target;
-use ringbook::control::io_request::{Errand, Fetched};
+use ringbook::control::io_request::{Fetched, IoRequest};
 use ringbook::control::lifecycle::LifecycleOptions;
-use ringbook::link::main_control::{Command, ControlNews};
-use ringbook::link::shard_capture::{CaptureSpring, CaptureTap, capture_link};
+use ringbook::link::main_control::{Command, ControlEvent};
+use ringbook::link::shard_capture::{CaptureReceiver, CaptureSender, capture_link};
 use ringbook::market::book::{BookState, Level, image::BookImage};
 use ringbook::venue::Feed;
 use std::cell::RefCell;
@@ -83,7 +83,7 @@ fn target(board: Switchboard) -> Target {
 
 impl Stream {
     /// A run whose shards are captured.
-    pub(crate) fn captured(seed: u64) -> (Self, Vec<CaptureSpring>) {
+    pub(crate) fn captured(seed: u64) -> (Self, Vec<CaptureReceiver>) {
         let mut springs = Vec::new();
         let world = Self::with_taps(seed, &mut |shard| {
             let (tap, spring) = capture_link(shard, CAPTURE_CHUNKS);
@@ -93,7 +93,7 @@ impl Stream {
         (world, springs)
     }
 
-    fn with_taps(seed: u64, tap: &mut dyn FnMut(ShardId) -> Option<CaptureTap>) -> Self {
+    fn with_taps(seed: u64, tap: &mut dyn FnMut(ShardId) -> Option<CaptureSender>) -> Self {
         let mut random = Random::new(seed);
         let faults = fault::choose(&mut random);
         let (lossless, possible) = (fault::is_lossless(&faults), faults.names());
@@ -174,36 +174,36 @@ impl Stream {
     fn step_control(&mut self) {
         let now = self.frame.clock.now();
         if self.frame.step_control() {
-            while let Some((_, errand)) = self.frame.control.poll_errand() {
-                self.run_errand(errand, now);
+            while let Some((_, io_request)) = self.frame.control.poll_errand() {
+                self.run_errand(io_request, now);
             }
         }
     }
 
-    fn run_errand(&mut self, errand: Errand, now: Now) {
-        match errand {
-            Errand::Status(_) => {}
-            Errand::Fetch(path) => {
+    fn run_errand(&mut self, io_request: IoRequest, now: Now) {
+        match io_request {
+            IoRequest::Status(_) => {}
+            IoRequest::Fetch(path) => {
                 let (faults, random) = (&mut self.venue.faults, &mut self.frame.random);
-                let slow = faults.strikes(Fault::CatalogueSlow, random);
+                let slow = faults.strikes(Fault::CatalogSlow, random);
                 let delay_ms = 5 + random.below(if slow { 8_000 } else { 100 });
-                let fetched = if faults.strikes(Fault::CatalogueDown, random) {
+                let fetched = if faults.strikes(Fault::CatalogDown, random) {
                     match random.below(3) {
                         0 => Fetched::Failed("refused".into()),
                         1 => refused(429, Some(1), b""),
                         _ => refused(200, None, b"{"),
                     }
                 } else {
-                    answered(self.venue.catalogue(&path))
+                    answered(self.venue.catalog(&path))
                 };
                 self.frame.arrive(delay_ms * MILLISECOND_NS, Arrival::Fetched(fetched));
             }
-            Errand::Resolve(connection) => {
+            IoRequest::Resolve(connection) => {
                 let address: SocketAddr = ([127, 0, 0, 1], 1).into();
                 let controller = self.frame.control.venue_mut(0);
                 controller.on_resolved(connection, Ok(vec![address]), now);
             }
-            Errand::Books(request) => {
+            IoRequest::Books(request) => {
                 let tokens = request.tokens.iter().map(ToString::to_string).collect();
                 self.frame.ask_books(request.shard, tokens);
             }
@@ -401,7 +401,7 @@ impl World for Stream {
             self.step_control();
         }
         while let Some(news) = self.frame.news.try_receive() {
-            if let ControlNews::Report(report) = news
+            if let ControlEvent::Report(report) = news
                 && self.lossless
                 && let Some(proof) = report
                     .recycling

@@ -125,27 +125,31 @@ fn wrapper_lines_give_their_frame_and_time() {
 #[test]
 fn annotations_of_a_shard_are_restored() {
     for note in [
-        Note::Begun,
-        Note::Books,
-        Note::Described,
-        Note::Dropped,
-        Note::Closed,
-        Note::Switch,
-        Note::Progress,
-        Note::Matched,
-        Note::TakenOver,
-        Note::Asked,
-        Note::House,
-        Note::Proof,
+        AnnotationRecord::Begun,
+        AnnotationRecord::Books,
+        AnnotationRecord::Described,
+        AnnotationRecord::Dropped,
+        AnnotationRecord::Closed,
+        AnnotationRecord::Switch,
+        AnnotationRecord::Progress,
+        AnnotationRecord::Matched,
+        AnnotationRecord::TakenOver,
+        AnnotationRecord::Asked,
+        AnnotationRecord::Housekeeping,
+        AnnotationRecord::Proof,
     ] {
-        let line = line(|out| write_note(out, STAMP, note, 3, r#","a":["1"]"#));
+        let line = line(|out| write_annotation(out, STAMP, note, 3, r#","a":["1"]"#));
         assert!(line.contains(r#""d":3,"a":["1"]"#), "{line}");
-        assert_eq!(Record::read(&line).what, What::Note(note));
+        assert_eq!(Record::read(&line).what, What::Annotation(note));
     }
-    let opened = line(|out| write_note(out, STAMP, Note::Opened, 0, r#","from":12"#));
+    let opened =
+        line(|out| write_annotation(out, STAMP, AnnotationRecord::Opened, 0, r#","from":12"#));
     assert_eq!(Record::read(&opened).what, What::Opened { from: Some(12) });
     let frame = r#"{"market":"0xa1"}"#;
-    assert_eq!(Record::read(&line(|out| write_passed(out, STAMP, frame))).what, What::Passed);
+    assert_eq!(
+        Record::read(&line(|out| write_forwarded(out, STAMP, frame))).what,
+        What::ForwardedEvent
+    );
     for answer in ["[{\"market\":\"0x1\"}]", "[\n]", "oops\""] {
         let line = line(|out| write_answer(out, STAMP, 1, answer));
         assert_eq!(Record::read(&line).what, What::Answer(answer.into()), "{line}");

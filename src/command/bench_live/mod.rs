@@ -38,9 +38,9 @@ const LOOK: Duration = Duration::from_millis(20);
 const SETTLE: Duration = Duration::from_secs(2);
 /// Books are live within this time, and one second for each thousand tokens.
 /// A shard with next to no tokens waits for company first, which takes a minute.
-const LIVE_PATIENCE_NS: u64 = 90 * SECOND_NS;
+const LIVE_TIMEOUT_NS: u64 = 90 * SECOND_NS;
 /// Books are live again within this time after a step that broke connections.
-const HEAL_PATIENCE_NS: u64 = 30 * SECOND_NS;
+const REPAIR_TIMEOUT_NS: u64 = 30 * SECOND_NS;
 /// A connection that lets a quarter of this pile up at the venue ends its step.
 const BACKLOG_BYTES_MAX: usize = 1024 * 1024 * 1024;
 
@@ -148,11 +148,11 @@ fn start(
     let session = Session::of(engine, &config)?;
     let mut rig = Rig { venue, session, probe, clock, signals, warm_up_sent: 0, config };
     let tokens = u64::from(flags.markets) * 2;
-    let patience_ns = LIVE_PATIENCE_NS + tokens * SECOND_NS / 1000;
-    if !rig.wait_live(tokens, patience_ns) {
+    let timeout_ns = LIVE_TIMEOUT_NS + tokens * SECOND_NS / 1000;
+    if !rig.wait_live(tokens, timeout_ns) {
         let line = match rig.signals.asked() {
             true => "ended before every book was live".to_owned(),
-            false => format!("not every book was live after {} s", patience_ns / SECOND_NS),
+            false => format!("not every book was live after {} s", timeout_ns / SECOND_NS),
         };
         rig.session.stop()?;
         return Err(Failure { line, code: 1 });
@@ -165,8 +165,8 @@ fn start(
 impl Rig {
     /// True once so many books are live and no other is held; false when time is up or a signal
     /// came.
-    fn wait_live(&mut self, tokens: u64, patience_ns: u64) -> bool {
-        let deadline_ns = self.clock.mono_ns() + patience_ns;
+    fn wait_live(&mut self, tokens: u64, timeout_ns: u64) -> bool {
+        let deadline_ns = self.clock.mono_ns() + timeout_ns;
         while self.clock.mono_ns() < deadline_ns && !self.signals.asked() {
             self.session.look();
             let live = self.session.report.as_ref().map_or(0, |report| {
@@ -283,7 +283,7 @@ fn compare(rig: &mut Rig) -> Result<Books, Failure> {
     rig.venue.pause().map_err(explain)?;
     std::thread::sleep(SETTLE);
     let tokens = rig.venue.stats().live_markets * 2;
-    rig.wait_live(tokens, HEAL_PATIENCE_NS);
+    rig.wait_live(tokens, REPAIR_TIMEOUT_NS);
     info!("comparing {tokens} books with the venue's");
     let verdict = demo::check(&rig.session, &rig.config);
     let verdict = verdict.map_err(|line| Failure { line: format!("no check: {line}"), code: 1 })?;

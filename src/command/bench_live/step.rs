@@ -21,7 +21,7 @@ const LEAD_NS: u64 = 50 * MILLISECOND_NS;
 /// Messages that have not come this long after the last one did are lost.
 const QUIET_NS: u64 = 3 * SECOND_NS;
 /// The engine's own histograms come within this time.
-const INTERVAL_PATIENCE_NS: u64 = 4 * SECOND_NS;
+const INTERVAL_TIMEOUT_NS: u64 = 4 * SECOND_NS;
 
 /// Everything that a step shows.
 #[derive(Clone, Debug, Serialize)]
@@ -209,7 +209,7 @@ impl Rig {
     /// The engine's own figure since this was last asked.
     pub(super) fn read_to_applied(&mut self) -> LatencySummary {
         let stage = Stage::ReadToApplied;
-        let deadline_ns = self.clock.mono_ns() + INTERVAL_PATIENCE_NS;
+        let deadline_ns = self.clock.mono_ns() + INTERVAL_TIMEOUT_NS;
         if self.session.cut_interval() {
             while self.session.interval.is_none() && self.clock.mono_ns() < deadline_ns {
                 self.session.look();

@@ -76,7 +76,7 @@ impl Connections {
             Role::Books => return warn!("{name}: {why}; its books are stale until it is back"),
             Role::Tickers => ("best prices are not compared with the venue's", "no book is stale"),
             Role::Trades => ("trades are missed", "no trade is missed"),
-            Role::Lifecycle => ("markets come and go by the catalogue only", "no market is missed"),
+            Role::Lifecycle => ("markets come and go by the catalog only", "no market is missed"),
         };
         let other = self.placement.connections().find(|&(id, _, state)| {
             id != connection && state == ConnectionState::Active && self.placement.role(id) == role

@@ -36,8 +36,8 @@ impl Rig {
         while self.now_ns < deadline_ns {
             self.now_ns += SECOND_NS / 100;
             self.control.step(at(self.now_ns));
-            while let Some(errand) = self.control.poll_errand() {
-                if errand == Errand::Resolve(FROM) {
+            while let Some(io_request) = self.control.poll_errand() {
+                if io_request == IoRequest::Resolve(FROM) {
                     return true;
                 }
             }

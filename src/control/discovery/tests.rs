@@ -1,4 +1,4 @@
-//! Discovery against a small catalogue under virtual time.
+//! Discovery against a small catalog under virtual time.
 use super::*;
 use crate::base::time::MILLISECOND_NS;
 use crate::control::tests::fixture::{POLYMARKET, id, info_named};
@@ -53,7 +53,7 @@ fn a_scan_reads_page_after_page_and_begins_again_after_a_minute() {
     assert!(next(&mut discovery, &mut now).ends_with("after_cursor=a%3D"));
     assert_eq!(now, 5 * SECOND_NS + PACE_NS);
     let answer = discovery.on_page(at(now), page(2..3, None));
-    assert_eq!((answer.source, answer.scan_completed), (Some(Source::Catalogue), true));
+    assert_eq!((answer.source, answer.scan_completed), (Some(Source::Catalog), true));
     assert!(next(&mut discovery, &mut now).ends_with("closed=false"));
     assert_eq!(now, 5 * SECOND_NS + limits::DISCOVERY_INTERVAL_NS);
     let report = report(&discovery);
@@ -352,7 +352,7 @@ fn a_scan_can_be_ended_when_enough_is_known() {
 }
 
 proptest! {
-    /// A catalogue of random length with random failures is read once over, in order.
+    /// A catalog of random length with random failures is read once over, in order.
     #[test]
     fn every_page_is_read_once_in_order_whatever_fails(
         pages in 1u32..30,

@@ -1,6 +1,6 @@
 //! Conditions of `/health`, each begun and ended.
 use super::*;
-use crate::base::limits::{LAG_REASON_NS, STRANGE_WINDOW_NS};
+use crate::base::limits::{LAG_REASON_NS, SCHEMA_DRIFT_WINDOW_NS};
 use crate::control::discovery::{Discovery, Lookup};
 use crate::control::io_request::Fetched;
 use crate::control::registry::Source;
@@ -80,10 +80,10 @@ fn an_engine_that_does_not_understand_the_venue_is_not_healthy() {
         control.reporting.schema.update(&control.shards, mono_ns);
         settled(&control, LATER).health.reasons.len()
     };
-    assert_eq!(note(10_000, 499, STRANGE_WINDOW_NS), 0);
-    assert_eq!(note(10_100, 599, STRANGE_WINDOW_NS + 1), 0, "the window is not over");
-    assert_eq!(note(10_100, 599, 2 * STRANGE_WINDOW_NS), 1);
-    assert_eq!(note(20_100, 599, 3 * STRANGE_WINDOW_NS), 0, "it is understood again");
+    assert_eq!(note(10_000, 499, SCHEMA_DRIFT_WINDOW_NS), 0);
+    assert_eq!(note(10_100, 599, SCHEMA_DRIFT_WINDOW_NS + 1), 0, "the window is not over");
+    assert_eq!(note(10_100, 599, 2 * SCHEMA_DRIFT_WINDOW_NS), 1);
+    assert_eq!(note(20_100, 599, 3 * SCHEMA_DRIFT_WINDOW_NS), 0, "it is understood again");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The life of markets, from catalogue and stream to removal.
+//! The life of markets, from catalog and stream to removal.
 use super::*;
 use crate::base::time::SECOND_NS;
 use crate::control::tests::fixture::{id, info_with};
@@ -15,7 +15,7 @@ fn info(number: u32, end_s: Option<u64>) -> MarketInfo {
 }
 
 fn listing(scan: u64, markets: Vec<MarketInfo>, scan_completed: bool) -> Answer {
-    let source = Some(Source::Catalogue);
+    let source = Some(Source::Catalog);
     Answer { markets, source, scan, scan_completed, ..Answer::default() }
 }
 
@@ -23,11 +23,11 @@ fn found(market: MarketInfo) -> Answer {
     Answer { markets: vec![market], source: Some(Source::Manual), ..Answer::default() }
 }
 
-fn start(trust_catalogue_after_end: bool) -> (Lifecycle, Registry) {
+fn start(trust_catalog_after_end: bool) -> (Lifecycle, Registry) {
     let options = LifecycleOptions {
         scanning: true,
         markets_max: None,
-        trust_catalogue_after_end,
+        trust_catalog_after_end,
         opens_by_clock: false,
     };
     (Lifecycle::new(options), Registry::new(1))
@@ -76,7 +76,7 @@ fn a_market_expires_at_its_end_and_is_removed_after_the_grace() {
     assert_eq!(status(&registry, 1), None);
     // A late listing does not bring it back; a person does.
     lifecycle.on_answer(at(7201), listing(2, vec![info(1, None)], true), &mut registry);
-    lifecycle.on_news(at(7201), MarketNews::Announced(info(1, None)), &mut registry);
+    lifecycle.on_market_update(at(7201), MarketUpdate::Announced(info(1, None)), &mut registry);
     assert_eq!(status(&registry, 1), None);
     lifecycle.on_answer(at(7202), found(info(1, Some(100))), &mut registry);
     assert_eq!(status(&registry, 1), Some(Status::Pending));
@@ -94,20 +94,20 @@ fn a_market_expires_at_its_end_and_is_removed_after_the_grace() {
 fn the_stream_announces_once_and_resolves_at_once() {
     let (mut lifecycle, mut registry) = start(false);
     for _ in 0..146 {
-        lifecycle.on_news(at(1), MarketNews::Announced(info(1, Some(9))), &mut registry);
+        lifecycle.on_market_update(at(1), MarketUpdate::Announced(info(1, Some(9))), &mut registry);
     }
     assert_eq!(registry.pending_tokens_total(), 2);
-    let resolved = MarketNews::Resolved { market: id(1), resolution: Resolution::default() };
-    lifecycle.on_news(at(2), resolved.clone(), &mut registry);
-    lifecycle.on_news(at(2), resolved, &mut registry);
-    lifecycle.on_news(
+    let resolved = MarketUpdate::Resolved { market: id(1), resolution: Resolution::default() };
+    lifecycle.on_market_update(at(2), resolved.clone(), &mut registry);
+    lifecycle.on_market_update(at(2), resolved, &mut registry);
+    lifecycle.on_market_update(
         at(2),
-        MarketNews::Resolved { market: id(5), resolution: Resolution::default() },
+        MarketUpdate::Resolved { market: id(5), resolution: Resolution::default() },
         &mut registry,
     );
     assert_eq!(status(&registry, 1), Some(Status::Expired));
     assert_eq!(counts(&lifecycle), [0, 1, 1, 0, 0]);
-    lifecycle.on_news(at(20), MarketNews::Announced(info(3, Some(9))), &mut registry);
+    lifecycle.on_market_update(at(20), MarketUpdate::Announced(info(3, Some(9))), &mut registry);
     assert_eq!(status(&registry, 3), None, "its end has passed");
 }
 
@@ -123,17 +123,15 @@ fn a_market_that_a_scan_no_longer_lists_is_asked_about_and_expires_if_closed() {
     assert_eq!(lifecycle.next_due(61 * SECOND_NS), 61 * SECOND_NS);
     assert_eq!(lifecycle.poll(at(61), &mut registry).confirm, [id(2)]);
     assert_eq!(lifecycle.poll(at(62), &mut registry).confirm, []);
-    let (closed, source) = (
-        vec![Closed { market: id(2), resolution: Resolution::default() }],
-        Some(Source::Catalogue),
-    );
+    let (closed, source) =
+        (vec![Closed { market: id(2), resolution: Resolution::default() }], Some(Source::Catalog));
     lifecycle.on_answer(at(63), Answer { closed, source, ..Answer::default() }, &mut registry);
     assert_eq!(status(&registry, 2), Some(Status::Expired));
     assert_eq!(counts(&lifecycle), [3, 0, 0, 1, 0]);
 }
 
 #[test]
-fn a_catalogue_that_is_trusted_keeps_markets_beyond_their_end() {
+fn a_catalog_that_is_trusted_keeps_markets_beyond_their_end() {
     let (mut lifecycle, mut registry) = start(true);
     let list = |scan, at_s, lifecycle: &mut Lifecycle, registry: &mut Registry| {
         let markets = vec![info(1, Some(100)), info(2, Some(5))];
@@ -149,9 +147,9 @@ fn a_catalogue_that_is_trusted_keeps_markets_beyond_their_end() {
     lifecycle.poll(at(200), &mut registry);
     assert_eq!(status(&registry, 1), Some(Status::Subscribed));
     // A resolution is final.
-    lifecycle.on_news(
+    lifecycle.on_market_update(
         at(201),
-        MarketNews::Resolved { market: id(1), resolution: Resolution::default() },
+        MarketUpdate::Resolved { market: id(1), resolution: Resolution::default() },
         &mut registry,
     );
     list(3, 210, &mut lifecycle, &mut registry);
@@ -164,7 +162,7 @@ fn only_so_many_markets_are_registered_unasked() {
     let (mut lifecycle, mut registry) = (Lifecycle::new(options), Registry::new(1));
     let markets = (1..5).map(|number| info(number, None)).collect();
     lifecycle.on_answer(at(0), listing(1, markets, false), &mut registry);
-    lifecycle.on_news(at(0), MarketNews::Announced(info(8, None)), &mut registry);
+    lifecycle.on_market_update(at(0), MarketUpdate::Announced(info(8, None)), &mut registry);
     assert!(lifecycle.is_full(&registry));
     assert_eq!(registry.report().markets, 2);
     lifecycle.on_answer(at(0), found(info(9, None)), &mut registry);
@@ -172,7 +170,7 @@ fn only_so_many_markets_are_registered_unasked() {
 
     let options = LifecycleOptions::default();
     let (mut lifecycle, mut registry) = (Lifecycle::new(options), Registry::new(1));
-    lifecycle.on_news(at(0), MarketNews::Announced(info(8, None)), &mut registry);
+    lifecycle.on_market_update(at(0), MarketUpdate::Announced(info(8, None)), &mut registry);
     lifecycle.on_answer(at(0), found(info(9, None)), &mut registry);
     assert_eq!(registry.report().markets, 1, "without scanning only what is asked for");
     assert_eq!(lifecycle.poll(at(0), &mut registry).confirm, []);
@@ -186,17 +184,19 @@ fn a_market_that_gets_a_later_end_trades_again() {
     let options = LifecycleOptions {
         scanning: true,
         opens_by_clock: true,
-        trust_catalogue_after_end: true,
+        trust_catalog_after_end: true,
         ..Default::default()
     };
     let (mut lifecycle, mut registry) = (Lifecycle::new(options), Registry::new(1));
-    let later =
-        |seconds| MarketNews::EndMoved { market: id(1), end_wall_ns: EPOCH + seconds * SECOND_NS };
-    let activated = || MarketNews::Activated { market: id(1) };
+    let later = |seconds| MarketUpdate::EndMoved {
+        market: id(1),
+        end_wall_ns: EPOCH + seconds * SECOND_NS,
+    };
+    let activated = || MarketUpdate::Activated { market: id(1) };
     lifecycle.on_answer(at(0), listing(1, vec![info(1, Some(100))], true), &mut registry);
     lifecycle.poll(at(101), &mut registry);
     assert_eq!(status(&registry, 1), Some(Status::Expired));
-    lifecycle.on_news(at(102), later(200), &mut registry);
+    lifecycle.on_market_update(at(102), later(200), &mut registry);
     assert_eq!(status(&registry, 1), Some(Status::Pending), "only the clock had said so");
     lifecycle.poll(at(201), &mut registry);
     lifecycle.on_answer(at(202), listing(2, vec![info(1, Some(300))], true), &mut registry);
@@ -205,19 +205,19 @@ fn a_market_that_gets_a_later_end_trades_again() {
         let result = result.map(str::to_owned);
         let resolution = Resolution { result, ..Resolution::default() };
         Answer {
-            source: Some(Source::Catalogue),
+            source: Some(Source::Catalog),
             closed: vec![Closed { market: id(1), resolution }],
             ..Answer::default()
         }
     };
     lifecycle.on_answer(at(203), closed(None), &mut registry);
     assert_eq!(status(&registry, 1), Some(Status::Expired));
-    lifecycle.on_news(at(204), later(400), &mut registry);
+    lifecycle.on_market_update(at(204), later(400), &mut registry);
     assert_eq!(status(&registry, 1), Some(Status::Expired), "the venue has said so");
-    lifecycle.on_news(at(205), activated(), &mut registry);
+    lifecycle.on_market_update(at(205), activated(), &mut registry);
     assert_eq!(status(&registry, 1), Some(Status::Pending));
     lifecycle.on_answer(at(206), closed(Some("no")), &mut registry);
-    lifecycle.on_news(at(207), activated(), &mut registry);
+    lifecycle.on_market_update(at(207), activated(), &mut registry);
     assert_eq!(status(&registry, 1), Some(Status::Expired), "what is decided is decided");
 }
 
@@ -246,7 +246,7 @@ fn a_market_that_shares_its_books_ends_by_its_own_end_or_absence() {
     let closed = Closed { market: id(2), resolution: Resolution::default() };
     lifecycle.on_answer(
         at(5_002),
-        Answer { closed: vec![closed], source: Some(Source::Catalogue), ..Answer::default() },
+        Answer { closed: vec![closed], source: Some(Source::Catalog), ..Answer::default() },
         &mut registry,
     );
     assert_eq!(

@@ -4,7 +4,7 @@
 //! Bounds:   [`limits::MOVES_PER_CHECK`] markets move for balance at a time.
 //!
 //! A market goes to the connection of its shard that is up and carries the least. A connection that is down for
-//! longer than [`limits::AWAY_PATIENCE_NS`] gives its markets to the others; one that comes back takes its share
+//! longer than [`limits::AWAY_TIMEOUT_NS`] gives its markets to the others; one that comes back takes its share
 //! again, little by little. What the venue refused a connection as too much is its cap from then on.
 use super::{Action, Connection, ConnectionState, Placement, put};
 use crate::base::id::{ConnectionId, MarketId, ShardId, TokenId};
@@ -173,7 +173,7 @@ impl Placement {
         for (connection, shard) in down {
             let since_ns = *fixed.away.entry(connection).or_insert(now_ns);
             let others = self.books().any(|(_, known)| known.shard == shard && up(known.state));
-            let late = now_ns >= since_ns + limits::AWAY_PATIENCE_NS;
+            let late = now_ns >= since_ns + limits::AWAY_TIMEOUT_NS;
             let Some(load) = registry.load(connection).filter(|load| load.active() > 0) else {
                 continue;
             };

@@ -4,7 +4,7 @@
 use super::{Connection, ConnectionState, Placement};
 use crate::base::id::{ConnectionId, ShardId};
 use crate::control::registry::Registry;
-use crate::counter::report::{ConnectionReport, DialogReport, PoolReport};
+use crate::counter::report::{ConnectionReport, PoolReport, SubscriptionReport};
 use crate::venue::Role;
 
 impl ConnectionState {
@@ -71,7 +71,7 @@ impl Placement {
             reconnects: self.reconnects,
             last_reconnect_wall_ns: self.last_reconnect_wall_ns,
             markets_moved: self.moved(),
-            dialog: DialogReport::default(),
+            dialog: SubscriptionReport::default(),
             connections: self
                 .connections
                 .iter()

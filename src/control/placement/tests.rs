@@ -10,7 +10,7 @@ const INTERVAL: u64 = limits::PLACEMENT_INTERVAL_NS;
 
 fn register(registry: &mut Registry, numbers: std::ops::Range<u32>, now: u64) {
     for number in numbers {
-        let registered = registry.register(info(number), now, Source::Catalogue);
+        let registered = registry.register(info(number), now, Source::Catalog);
         assert_eq!(registered, Registered::New);
     }
 }
@@ -30,7 +30,7 @@ fn the_first_market_and_what_fits_into_spare_slots_do_not_wait() {
     register(&mut registry, 0..1, 1);
     assert_eq!(opened(&placement.poll(2, &mut registry)), [(ConnectionId(1), 2)]);
     // Not up yet, or up: whatever fits goes there in the next cycle, whoever told of it.
-    for (numbers, source) in [(1..60, Source::Catalogue), (60..200, Source::Stream)] {
+    for (numbers, source) in [(1..60, Source::Catalog), (60..200, Source::Stream)] {
         let tokens = 2 * numbers.len();
         for number in numbers {
             registry.register(info(number), 3, source);
@@ -73,7 +73,7 @@ fn a_market_that_must_not_wait_opens_a_connection_where_no_slot_is_free() {
     let named = |registry: &mut Registry| _ = registry.register(info(900), 1, Source::Manual);
     let announced = |registry: &mut Registry| _ = registry.register(info(900), 1, Source::Stream);
     let ends_soon = |registry: &mut Registry| {
-        registry.register(info(900), 1, Source::Catalogue);
+        registry.register(info(900), 1, Source::Catalog);
         registry.hasten(&id(900));
     };
     let cases: [&dyn Fn(&mut Registry); 3] = [&named, &announced, &ends_soon];

@@ -2,7 +2,7 @@
 //!
 //! Runs on:  the control core (pure). Bounds: with the registered ones at most [`Registry::markets_max`].
 //!
-//! A catalogue may list one set of tokens under two conditions. The tokens are subscribed once, for the market that
+//! A catalog may list one set of tokens under two conditions. The tokens are subscribed once, for the market that
 //! was registered first, the owner; whoever asks for a book asks by token, and trades are stored as the owner's. The
 //! books stay until both are over: an owner that ends first is kept as it is while another shares its books. What
 //! the venue decides of the other market is not stored, for no trade is stored under it.
@@ -59,7 +59,7 @@ impl Registry {
         true
     }
 
-    /// Takes over what the catalogue says anew about such a market.
+    /// Takes over what the catalog says anew about such a market.
     pub(super) fn refresh_shared(&mut self, info: &MarketInfo) {
         if let Some(sharer) = self.shared.by_market.get_mut(&info.market) {
             sharer.end_wall_ns = info.end_wall_ns;

@@ -192,7 +192,7 @@ fn apply(step: &Step, registry: &mut Registry, model: &mut Model) {
     let now = model.clock;
     match *step {
         Step::Register { number, tokens, end, manual } => {
-            let source = if manual { Source::Manual } else { Source::Catalogue };
+            let source = if manual { Source::Manual } else { Source::Catalog };
             let registered = registry.register(info_with(number, tokens, end), now, source);
             let new = model.register(number, tokens as usize, end, manual);
             assert_eq!(registered, if new { Registered::New } else { Registered::Known });
@@ -354,7 +354,7 @@ proptest! {
 fn a_connection_never_exceeds_the_limit_and_never_mixes_shards() {
     let mut registry = Registry::new(1);
     for number in 0..251 {
-        registry.register(info(number), 0, Source::Catalogue);
+        registry.register(info(number), 0, Source::Catalog);
     }
     let to = ConnectionId(1);
     for number in 0..250 {
@@ -368,8 +368,8 @@ fn a_connection_never_exceeds_the_limit_and_never_mixes_shards() {
     let mut registry = Registry::new(2);
     let on = |shard| (0..100).find(|&n| routing::shard_of(id(n).as_bytes(), 2) == ShardId(shard));
     let (a, b) = (on(0).unwrap(), on(1).unwrap());
-    registry.register(info(a), 0, Source::Catalogue);
-    registry.register(info(b), 0, Source::Catalogue);
+    registry.register(info(a), 0, Source::Catalog);
+    registry.register(info(b), 0, Source::Catalog);
     assert_eq!(registry.mark_subscribed(&id(a), to, 1), Ok(()));
     assert_eq!(registry.mark_subscribed(&id(b), to, 1), Err(PlaceError::OtherShard));
 }
@@ -393,9 +393,9 @@ fn markets_with_impossible_tokens_are_refused() {
 #[test]
 fn a_market_with_the_tokens_of_another_shares_its_books() {
     let mut registry = Registry::new(1);
-    registry.register(info(1), 0, Source::Catalogue);
+    registry.register(info(1), 0, Source::Catalog);
     let twin = MarketInfo { tokens: info(1).tokens, ..info(2) };
-    let register = |registry: &mut Registry| registry.register(twin.clone(), 0, Source::Catalogue);
+    let register = |registry: &mut Registry| registry.register(twin.clone(), 0, Source::Catalog);
     assert_eq!(register(&mut registry), Registered::New);
     assert_eq!(register(&mut registry), Registered::Known);
     let counts = |registry: &Registry| {
@@ -414,9 +414,9 @@ fn shared_books_stay_until_both_markets_are_over() {
     let (one, twin) = (id(1), MarketInfo { tokens: info(1).tokens, ..info(2) });
     let start = || {
         let mut registry = Registry::new(1);
-        registry.register(info(1), 0, Source::Catalogue);
+        registry.register(info(1), 0, Source::Catalog);
         registry.mark_subscribed(&one, ConnectionId(1), 0).unwrap();
-        registry.register(twin.clone(), 0, Source::Catalogue);
+        registry.register(twin.clone(), 0, Source::Catalog);
         registry
     };
     let status = |registry: &Registry| registry.market(&one).map(|record| record.status);
@@ -440,7 +440,7 @@ fn shared_books_stay_until_both_markets_are_over() {
     assert!(registry.mark_expired(&one, 2));
     assert_eq!(status(&registry), Some(Status::Expired));
     // The second is listed when the first is over and not removed yet.
-    assert_eq!(registry.register(twin.clone(), 3, Source::Catalogue), Registered::New);
+    assert_eq!(registry.register(twin.clone(), 3, Source::Catalog), Registered::New);
     assert_eq!(status(&registry), Some(Status::Subscribed));
     assert!(registry.mark_expired(&twin.market, 4));
     assert_eq!(status(&registry), Some(Status::Expired));
@@ -454,8 +454,8 @@ fn shared_books_stay_until_both_markets_are_over() {
 #[test]
 fn a_market_with_some_tokens_of_others_is_refused() {
     let mut registry = Registry::new(1);
-    registry.register(info(1), 0, Source::Catalogue);
-    registry.register(info(2), 0, Source::Catalogue);
+    registry.register(info(1), 0, Source::Catalog);
+    registry.register(info(2), 0, Source::Catalog);
     let [one, two, own] = [1, 2, 3].map(|number| info(number).tokens);
     let mixes = [
         vec![one[0].clone()],
@@ -467,7 +467,7 @@ fn a_market_with_some_tokens_of_others_is_refused() {
     for tokens in mixes {
         let mixed = MarketInfo { tokens, ..info(3) };
         let refused = Registered::Refused(Refusal::TokenTaken);
-        assert_eq!(registry.register(mixed.clone(), 0, Source::Catalogue), refused);
+        assert_eq!(registry.register(mixed.clone(), 0, Source::Catalog), refused);
         assert!(!registry.is_known(&mixed.market));
     }
     let report = registry.report();
@@ -477,7 +477,7 @@ fn a_market_with_some_tokens_of_others_is_refused() {
 #[test]
 fn refreshing_moves_the_end_and_refuses_other_tokens() {
     let mut registry = Registry::new(1);
-    registry.register(info_with(1, 2, Some(100)), 0, Source::Catalogue);
+    registry.register(info_with(1, 2, Some(100)), 0, Source::Catalog);
     assert!(registry.refresh(&info_with(1, 2, Some(500))));
     assert_eq!(registry.expiring_before(400).count(), 0);
     assert_eq!(registry.expiring_before(501).count(), 1);
@@ -492,7 +492,7 @@ fn a_hundred_thousand_markets_are_placed_expired_and_removed() {
     for number in 0..100_000 {
         let end = Some(u64::from(number));
         assert_eq!(
-            registry.register(info_with(number, 2, end), 0, Source::Catalogue),
+            registry.register(info_with(number, 2, end), 0, Source::Catalog),
             Registered::New
         );
     }
@@ -522,7 +522,7 @@ fn a_hundred_thousand_markets_are_placed_expired_and_removed() {
 #[test]
 fn a_registry_is_full_at_its_own_bound() {
     let mut registry = Registry::new(SHARDS).holding(2);
-    let mut add = |number| registry.register(info_with(number, 1, None), 0, Source::Catalogue);
+    let mut add = |number| registry.register(info_with(number, 1, None), 0, Source::Catalog);
     assert_eq!((add(1), add(2)), (Registered::New, Registered::New));
     assert_eq!(add(3), Registered::Refused(Refusal::Full));
     assert_eq!(Registry::new(SHARDS).markets_max(), limits::MARKETS_MAX);

@@ -18,7 +18,7 @@ fn control(feed: Feed, shards: impl IntoIterator<Item = u16>) -> Controller {
 struct Rig {
     supervisor: Supervisor,
     commands: Producer<Command>,
-    news: Consumer<ControlNews>,
+    news: Consumer<ControlEvent>,
     polymarket: usize,
     kalshi: usize,
 }
@@ -65,7 +65,7 @@ impl Rig {
         self.commands.try_send(Command::Recycle { ticket: 7, connection }).unwrap();
         self.supervisor.step(NOW);
         match self.news.try_receive() {
-            Some(ControlNews::Recycling { ticket: 7, result }) => result,
+            Some(ControlEvent::Recycling { ticket: 7, result }) => result,
             other => panic!("no answer but {other:?}"),
         }
     }
@@ -74,8 +74,8 @@ impl Rig {
     fn asked(&mut self) -> Vec<(usize, String)> {
         self.supervisor.step(NOW);
         let mut asked = Vec::new();
-        while let Some((place, errand)) = self.supervisor.poll_errand() {
-            if let Errand::Fetch(path) = errand {
+        while let Some((place, io_request)) = self.supervisor.poll_errand() {
+            if let IoRequest::Fetch(path) = io_request {
                 asked.push((place, path));
             }
         }
@@ -198,7 +198,7 @@ fn tokens_of_every_venue_and_shard_are_forced_and_those_that_cannot_be_are_named
         rig.supervisor.step(NOW);
         let register = |rig: &mut Rig, place: usize, name: &str| {
             let registry = &mut rig.supervisor.venue_mut(place).markets.registry;
-            registry.register(info_named(name), 1, Source::Catalogue);
+            registry.register(info_named(name), 1, Source::Catalog);
         };
         let names: Vec<String> = (1_000..1_520).map(|number| number.to_string()).collect();
         let (polymarket, kalshi) = (rig.polymarket, rig.kalshi);

@@ -19,9 +19,9 @@ pub struct BookFacts {
     pub timestamp_ms: u64,
     /// Hash that came with that message.
     pub hash: Option<BookHash>,
-    /// Smallest order, if the catalogue said.
+    /// Smallest order, if the catalog said.
     pub min_order_size: Option<Quantity>,
-    /// Smallest price step, if catalogue or stream said.
+    /// Smallest price step, if catalog or stream said.
     pub tick_size: Option<Price>,
     /// Part of a set of markets of which one wins.
     pub neg_risk: bool,

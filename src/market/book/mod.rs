@@ -26,9 +26,9 @@ pub struct BookOpening {
     pub market: MarketId,
     /// The token.
     pub token: TokenId,
-    /// Price step, if the catalogue said.
+    /// Price step, if the catalog said.
     pub tick_size: Option<Price>,
-    /// Smallest order, if the catalogue said.
+    /// Smallest order, if the catalog said.
     pub min_order_size: Option<Quantity>,
     /// Part of a set of markets of which one wins.
     pub neg_risk: bool,

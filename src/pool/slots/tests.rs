@@ -245,7 +245,7 @@ fn probes_lease_the_longest_idle_and_do_not_count_as_use() {
 /// One step; numbers select among what exists.
 #[derive(Clone, Debug)]
 enum Event {
-    Acquire { patience_ns: u64, dead: bool },
+    Acquire { timeout_ns: u64, dead: bool },
     Release { which: usize, reusable: bool },
     Opened { which: usize },
     OpenFailed { which: usize },
@@ -258,7 +258,7 @@ enum Event {
 fn events() -> impl Strategy<Value = Vec<Event>> {
     let event = prop_oneof![
         8 => (0..40 * SECOND_NS, prop::bool::weighted(0.1))
-            .prop_map(|(patience_ns, dead)| Event::Acquire { patience_ns, dead }),
+            .prop_map(|(timeout_ns, dead)| Event::Acquire { timeout_ns, dead }),
         6 => (any::<usize>(), prop::bool::weighted(0.8))
             .prop_map(|(which, reusable)| Event::Release { which, reusable }),
         6 => any::<usize>().prop_map(|which| Event::Opened { which }),
@@ -292,9 +292,9 @@ struct World {
 impl World {
     fn happen(&mut self, slots: &mut Pool, event: &Event) {
         match *event {
-            Event::Acquire { patience_ns, dead } => {
+            Event::Acquire { timeout_ns, dead } => {
                 let before = slots.waiting();
-                let deadline_ns = self.now_ns + patience_ns;
+                let deadline_ns = self.now_ns + timeout_ns;
                 match slots.acquire(self.now_ns, deadline_ns, here(), |_| !dead) {
                     Acquired::Ready(lease) => {
                         assert!(before == 0 && !dead, "no waiter is overtaken");

@@ -40,7 +40,7 @@ fn opening(market: &str, token: u32) -> String {
 struct Capture(String);
 
 impl Capture {
-    fn note(&mut self, ms: u64, connection: u32, shard: u16, note: Note, rest: &str) {
+    fn note(&mut self, ms: u64, connection: u32, shard: u16, note: AnnotationRecord, rest: &str) {
         let (t, k) = (SECOND_NS + ms * MS, note.letter());
         self.0 += &format!(
             "{{\"t\":{t},\"c\":{connection},\"s\":0,\"k\":\"{k}\",\"d\":{shard}{rest}}}\n"
@@ -78,9 +78,9 @@ impl Capture {
                     }
                     What::Opened { from } => {
                         place.from = from.map(|from| ConnectionSlot(from as u32));
-                        Note::Opened
+                        AnnotationRecord::Opened
                     }
-                    What::Note(note) => note,
+                    What::Annotation(note) => note,
                     other => panic!("{other:?}"),
                 };
                 let left = notes.apply(note, line, place, &mut intake.books);
@@ -108,13 +108,13 @@ fn trade(market: &str, token: u32, ms: u64) -> String {
 /// Connection 1 carries both markets, live, in a capture of one shard; connection 2 will replace it.
 fn replacement([a, b]: &[String; 2]) -> Capture {
     let mut capture = Capture::default();
-    capture.note(0, 0, 0, Note::Begun, r#","shards":1,"hashes":"off""#);
-    capture.note(1, 1, 0, Note::Books, &opening(a, 11));
-    capture.note(1, 1, 0, Note::Books, &opening(b, 12));
-    capture.note(2, 1, 0, Note::Opened, "");
+    capture.note(0, 0, 0, AnnotationRecord::Begun, r#","shards":1,"hashes":"off""#);
+    capture.note(1, 1, 0, AnnotationRecord::Books, &opening(a, 11));
+    capture.note(1, 1, 0, AnnotationRecord::Books, &opening(b, 12));
+    capture.note(2, 1, 0, AnnotationRecord::Opened, "");
     capture.frame(3, 1, &book(a, 11));
     capture.frame(3, 1, &book(b, 12));
-    capture.note(4, 2, 0, Note::Opened, r#","from":1,"a":["11","12"]"#);
+    capture.note(4, 2, 0, AnnotationRecord::Opened, r#","from":1,"a":["11","12"]"#);
     capture.frame(5, 2, &book(a, 11));
     capture
 }
@@ -137,14 +137,14 @@ fn a_market_moves_in_every_shard_of_a_replay_when_it_moved_in_the_engine() {
     (1..=2).for_each(|connection| capture.frame(6, connection, &change(b, 12, 2, 1_001)));
     // This trade is outstanding on the new connection: it sent its messages of the other market earlier.
     capture.frame(6, 1, &trade(a, 11, 1_002));
-    capture.note(7, 2, 0, Note::Switch, "");
-    capture.note(7, 2, 0, Note::Progress, r#","owing":0,"first":1001,"newest":1001"#);
-    capture.note(7, 0, 0, Note::Matched, "");
+    capture.note(7, 2, 0, AnnotationRecord::Switch, "");
+    capture.note(7, 2, 0, AnnotationRecord::Progress, r#","owing":0,"first":1001,"newest":1001"#);
+    capture.note(7, 0, 0, AnnotationRecord::Matched, "");
     capture.frame(8, 2, &change(a, 11, 5, 1_003));
     assert_replays(&capture, "live [1]", "live [2]");
     // What the replay has not done by then was done in the engine.
-    capture.note(9, 2, 0, Note::TakenOver, "");
-    capture.note(10, 1, 0, Note::Closed, r#","a":["11","12"]"#);
+    capture.note(9, 2, 0, AnnotationRecord::TakenOver, "");
+    capture.note(10, 1, 0, AnnotationRecord::Closed, r#","a":["11","12"]"#);
     assert_replays(&capture, "live [5]", "live [2]");
 }
 
@@ -158,20 +158,20 @@ fn a_handover_that_is_cut_short_is_given_up_by_all_shards_of_a_replay_or_by_none
             capture.frame(5, 2, &book(b, 12));
         }
         let rest = format!(r#","owing":{owing},"newest":0"#);
-        capture.note(8, 2, 0, Note::Progress, &rest);
+        capture.note(8, 2, 0, AnnotationRecord::Progress, &rest);
         capture.0 += &format!("{{\"t\":{},\"c\":1,\"s\":0,\"k\":\"e\"}}\n", SECOND_NS + 8 * MS);
         if owing == 0 {
             assert_replays(&capture, "live [1]", "live [1]");
-            capture.note(9, 1, 0, Note::Closed, r#","a":["11","12"]"#);
+            capture.note(9, 1, 0, AnnotationRecord::Closed, r#","a":["11","12"]"#);
             assert_replays(&capture, "live [1]", "live [1]");
             continue;
         }
         assert_replays(&capture, "not live [1]", "not live [1]");
         // The reconnected connection is the source of its books again.
-        capture.note(9, 1, 0, Note::Opened, "");
+        capture.note(9, 1, 0, AnnotationRecord::Opened, "");
         capture.frame(10, 1, &book(a, 11));
         assert_replays(&capture, "live [1]", "not live [1]");
-        capture.note(11, 2, 0, Note::Closed, r#","a":["11","12"]"#);
+        capture.note(11, 2, 0, AnnotationRecord::Closed, r#","a":["11","12"]"#);
         assert_replays(&capture, "live [1]", "not live [1]");
     }
 }
@@ -180,20 +180,20 @@ fn a_handover_that_is_cut_short_is_given_up_by_all_shards_of_a_replay_or_by_none
 fn one_shard_of_the_engine_does_not_hurry_the_handover_of_another() {
     let [a, b] = &markets();
     let mut capture = Capture::default();
-    capture.note(0, 0, 0, Note::Begun, r#","shards":2,"hashes":"off""#);
-    capture.note(1, 1, 0, Note::Books, &opening(a, 11));
-    capture.note(1, 2, 1, Note::Books, &opening(b, 12));
+    capture.note(0, 0, 0, AnnotationRecord::Begun, r#","shards":2,"hashes":"off""#);
+    capture.note(1, 1, 0, AnnotationRecord::Books, &opening(a, 11));
+    capture.note(1, 2, 1, AnnotationRecord::Books, &opening(b, 12));
     capture.frame(3, 1, &book(a, 11));
     capture.frame(3, 2, &book(b, 12));
-    capture.note(4, 3, 0, Note::Opened, r#","from":1,"a":["11"]"#);
+    capture.note(4, 3, 0, AnnotationRecord::Opened, r#","from":1,"a":["11"]"#);
     capture.frame(5, 3, &book(a, 11));
     capture.frame(6, 1, &change(a, 11, 5, 1_001));
     capture.frame(7, 1, &change(a, 11, 6, 1_001));
     // Records of different shards are interleaved in chunks: the other shard's are far ahead here.
-    capture.note(60_000, 0, 1, Note::Matched, "");
-    capture.note(8, 3, 0, Note::Switch, "");
-    capture.note(8, 3, 0, Note::Progress, r#","owing":0,"newest":0"#);
-    capture.note(8, 0, 0, Note::Matched, "");
+    capture.note(60_000, 0, 1, AnnotationRecord::Matched, "");
+    capture.note(8, 3, 0, AnnotationRecord::Switch, "");
+    capture.note(8, 3, 0, AnnotationRecord::Progress, r#","owing":0,"newest":0"#);
+    capture.note(8, 0, 0, AnnotationRecord::Matched, "");
     // The old connection is ahead of the new one.
     capture.frame(9, 3, &change(a, 11, 5, 1_001));
     assert_replays(&capture, "live [6]", "live [1]");

@@ -5,7 +5,7 @@ use super::{ServeReport, encode};
 use crate::counter::capture::CaptureReport;
 use crate::counter::latency::{LatencySummary, Stage};
 use crate::counter::report::{
-    ConnectionReport, EngineReport, ExchangeReport, LinkReport, RecycleProof, ShardReport,
+    ConnectionReport, EngineReport, ExchangeReport, HandoverReport, LinkReport, ShardReport,
     SkipReport, VenueReport,
 };
 use crate::counter::service::ServiceReport;
@@ -43,7 +43,7 @@ pub(super) fn one_of_everything() -> EngineReport {
         ..EngineReport::default()
     };
     report.pool.connections.push(ConnectionReport::default());
-    report.recycling.proofs.push(RecycleProof { merged: vec![0], ..RecycleProof::default() });
+    report.recycling.proofs.push(HandoverReport { merged: vec![0], ..HandoverReport::default() });
     report.lifecycle.skipped.push(SkipReport::default());
     report.recycling.success_rate = Some(0.0);
     report.correctness.score = Some(0.0);

@@ -146,8 +146,8 @@ fn sums_are_sums_and_a_part_that_one_venue_has_is_kept() {
     for pointer in [
         "/recycling/completed",
         "/recycling/markets_migrated",
-        "/correctness/resync/requests",
-        "/correctness/resync/tokens_waiting",
+        "/correctness/snapshot_requests/requests",
+        "/correctness/snapshot_requests/tokens_waiting",
         "/pool/connections_active",
         "/pool/dialog/commands",
         "/registry/tokens",

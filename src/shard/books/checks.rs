@@ -13,7 +13,7 @@ use super::{Books, Slot};
 use crate::base::condition;
 use crate::base::id::{BookIndex, MarketId};
 use crate::base::limits::{
-    CHECK_CASES_MAX, CHECK_PATIENCE_NS, CHECK_SILENCE_NS, CHECK_TRADES_MAX, HASH_SAMPLE,
+    CHECK_CASES_MAX, CHECK_SILENCE_NS, CHECK_TIMEOUT_NS, CHECK_TRADES_MAX, HASH_SAMPLE,
 };
 use crate::base::policy::HashChecks;
 use crate::base::price::Price;
@@ -242,7 +242,7 @@ impl Checks {
         // Their age is looked at here and not where they are kept: a replay may have other shards' trades beside them,
         // whose times are far from theirs where they stand in the file.
         let is_recent = |trade: &&RecentTrade| {
-            trade.market == *market && wall_ns <= trade.wall_ns.saturating_add(CHECK_PATIENCE_NS)
+            trade.market == *market && wall_ns <= trade.wall_ns.saturating_add(CHECK_TIMEOUT_NS)
         };
         let mut recent = self.trades.iter().rev().filter(is_recent);
         let traded = known.is_some_and(either) || recent.any(|trade| either(trade.price));
@@ -307,7 +307,7 @@ impl Checks {
         mine: impl Fn(BookIndex) -> bool,
     ) -> Option<Overdue> {
         let place = self.cases.iter().position(|case| mine(case.index))?;
-        let due = self.cases.get(place)?.since_wall_ns.saturating_add(CHECK_PATIENCE_NS);
+        let due = self.cases.get(place)?.since_wall_ns.saturating_add(CHECK_TIMEOUT_NS);
         if now_wall_ns < due {
             return None;
         }

@@ -5,7 +5,7 @@ use super::{Admission, Books, ConnectionSlot};
 use crate::base::{condition, id::BookIndex};
 use crate::market::book::StaleReason;
 use crate::shard::publish::Handler;
-use crate::venue::{each_id_named_in, markets_named_in};
+use crate::venue::{for_each_id_in, markets_in};
 
 impl<H: Handler> Books<H> {
     /// A text from `connection` could not be read: the books of every market that it names, by the market's id or
@@ -13,14 +13,14 @@ impl<H: Handler> Books<H> {
     pub fn on_damaged(&mut self, text: &str, connection: ConnectionSlot, wall_ns: u64) {
         if self.sequenced {
             // Messages are numbered: what is missing is found by the number of the next one.
-            for market in markets_named_in(text) {
+            for market in markets_in(text) {
                 self.on_undecoded(market, "", wall_ns);
             }
             return;
         }
         // Where books are implied another shard may hold this one, and any number of shards must come to one result.
         let elsewhere = self.admission != Admission::Listed;
-        let named = each_id_named_in(text, |id| self.on_named(id, wall_ns) || elsewhere);
+        let named = for_each_id_in(text, |id| self.on_named(id, wall_ns) || elsewhere);
         if !named && self.live_on(connection) > 0 {
             self.set_connection_stale(connection, StaleReason::UndecodedMessage, wall_ns);
         }

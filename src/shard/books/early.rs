@@ -9,7 +9,7 @@
 use super::Books;
 use crate::base::id::{BookIndex, ConnectionId};
 use crate::base::limits::{EARLY_TRADE_AGE_NS, EARLY_TRADES_MAX};
-use crate::link::shard_shard::Passed;
+use crate::link::shard_shard::ForwardedEvent;
 use crate::market::event::{Event, Trade};
 use crate::shard::publish::Handler;
 use std::collections::{HashMap, VecDeque};
@@ -17,13 +17,13 @@ use std::collections::{HashMap, VecDeque};
 /// Trades without a book, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Early {
-    trades: VecDeque<(u32, Passed)>,
+    trades: VecDeque<(u32, ForwardedEvent)>,
     /// How many there are of each hash of a token, so that a book that opens need not look at all of them.
     hashes: HashMap<u32, u32>,
 }
 
 impl Early {
-    fn push(&mut self, hash: u32, trade: Passed) {
+    fn push(&mut self, hash: u32, trade: ForwardedEvent) {
         let oldest_ns = trade.read_wall_ns.saturating_sub(EARLY_TRADE_AGE_NS);
         while let Some((hash, first)) = self.trades.front()
             && (first.read_wall_ns < oldest_ns || self.trades.len() >= EARLY_TRADES_MAX)
@@ -46,7 +46,7 @@ impl Early {
     }
 
     /// Takes the trades out that `is_it`, oldest first.
-    fn take(&mut self, hash: u32, is_it: impl Fn(&Passed) -> bool) -> Vec<Passed> {
+    fn take(&mut self, hash: u32, is_it: impl Fn(&ForwardedEvent) -> bool) -> Vec<ForwardedEvent> {
         let mut taken = Vec::new();
         if self.hashes.contains_key(&hash) {
             self.trades.retain(|(of, trade)| {
@@ -72,7 +72,7 @@ impl<H: Handler> Books<H> {
         wall_ns: u64,
     ) {
         self.counts.trades_without_book += 1;
-        if let Some(trade) = Passed::new(&Event::Trade(*event), name, wall_ns) {
+        if let Some(trade) = ForwardedEvent::new(&Event::Trade(*event), name, wall_ns) {
             let hash = self.hash(trade.token.as_bytes());
             self.early.push(hash, trade);
         }
@@ -97,7 +97,7 @@ mod tests {
     use crate::base::id::{MarketId, ShardId, TokenId, Venue};
     use crate::base::price::{Price, Quantity};
     use crate::base::time::{Now, SECOND_NS};
-    use crate::link::shard_trade::{TradeRecord, TradeTap};
+    use crate::link::shard_trade::{TradeRecord, TradeSender};
     use crate::market::book::{BookOpening, Side};
     use crate::ring::{Consumer, ring};
     use crate::shard::books::{Admission, ConnectionSlot};
@@ -108,7 +108,7 @@ mod tests {
     fn books() -> (Books<()>, Consumer<TradeRecord>) {
         let (producer, consumer) = ring(16_384);
         let books = Books::new(ShardId(0), Admission::Listed, ()).sequenced(true);
-        let mut books = books.tapped(TradeTap::new(Venue::named("kalshi"), producer));
+        let mut books = books.tapped(TradeSender::new(Venue::named("kalshi"), producer));
         books.name_connection(TRADES, ConnectionId(9));
         (books, consumer)
     }
@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(told(&mut sink), [4]);
         let counts = books.counts();
         assert_eq!((counts.trades, counts.trades_without_book), (3, 4));
-        assert_eq!((counts.trades_repeated, counts.foreign_tokens), (1, 0));
+        assert_eq!((counts.trades_repeated, counts.unknown_instruments), (1, 0));
     }
 
     #[test]

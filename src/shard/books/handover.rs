@@ -2,7 +2,7 @@
 //!
 //! Runs on:  shard cores (pure; time is an argument). Owns: what one of the two connections has said
 //!           and the other has not yet.
-//! Bounds:   `HANDOVER_KEPT_MAX` messages a handover; when there are more it is given up.
+//! Bounds:   `HANDOVER_STORED_MAX` messages a handover; when there are more it is given up.
 //!
 //! Both connections carry the same messages of a market in the same order, at different times. Until the
 //! switch the old one's are applied, as always. What the new one says is matched with them by content: what
@@ -15,14 +15,14 @@
 use super::{Books, ConnectionSlot};
 use crate::base::id::{MarketId, TokenId};
 use crate::base::limits::{
-    HANDOVER_AGE_NS, HANDOVER_KEPT_MAX, HANDOVER_LAG_MAX_NS, HANDOVER_OWED_NS, HANDOVER_PAST_MS,
-    HANDOVER_SAID_MAX, HANDOVER_STEP_NS,
+    HANDOVER_AGE_NS, HANDOVER_LAG_MAX_NS, HANDOVER_OUTSTANDING_NS, HANDOVER_PAST_MS,
+    HANDOVER_RECEIVED_MAX, HANDOVER_STEP_NS, HANDOVER_STORED_MAX,
 };
 use crate::base::time::Now;
 use crate::counter::shard::HandoverCounts;
 use crate::market::book::{BookState, StaleReason};
 use crate::market::event::{Changes, Event};
-use crate::market::kept::{Kept, fingerprint};
+use crate::market::owned::{OwnedEvent, fingerprint};
 use crate::shard::publish::Handler;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -35,7 +35,7 @@ struct Entry {
     trade: bool,
     /// Read before the new connection had delivered its snapshots.
     early: bool,
-    kept: Option<Kept>,
+    kept: Option<OwnedEvent>,
 }
 
 /// How far the new connection has come in the venue's time, all markets together, snapshots aside.
@@ -83,7 +83,7 @@ struct Lead {
     boundary: Vec<(u64, u64)>,
     /// Snapshots of the new connection that were newer than the book, and when they were read: what the
     /// old one had yet to say before them it may never say.
-    beyond: Vec<(u64, Kept)>,
+    beyond: Vec<(u64, OwnedEvent)>,
     /// The last messages that both have said: the venue may repeat one on one connection.
     said: VecDeque<u64>,
     /// Repetitions on the new connection, passed over: not owed when the old one repeats them too.
@@ -209,7 +209,7 @@ impl Lead {
             note(&mut self.repeated, print);
             return Verdict::Pass;
         }
-        let kept = Kept::new(event);
+        let kept = OwnedEvent::new(event);
         self.ahead.push_back(Entry { print, ms, read_ns, trade, early: false, kept });
         Verdict::Pass
     }
@@ -240,8 +240,9 @@ impl Lead {
         self.echo.retain(|(_, read_ns)| now_ns < read_ns + HANDOVER_LAG_MAX_NS);
         let past_ms = |ms: u64| heard.newest_ms >= ms + HANDOVER_PAST_MS;
         let keeps = |read_ns: u64, ms: u64| {
-            let patience_ns = if past_ms(ms) { HANDOVER_OWED_NS } else { HANDOVER_LAG_MAX_NS };
-            now_ns < read_ns + patience_ns
+            let timeout_ns =
+                if past_ms(ms) { HANDOVER_OUTSTANDING_NS } else { HANDOVER_LAG_MAX_NS };
+            now_ns < read_ns + timeout_ns
         };
         let floor_ms = self.floor_ms;
         self.boundary.retain(|(_, read_ns)| keeps(*read_ns, floor_ms));
@@ -255,7 +256,7 @@ impl Lead {
 
 /// Remembers one more of the last ones.
 fn note(last: &mut VecDeque<u64>, print: u64) {
-    if last.len() == HANDOVER_SAID_MAX {
+    if last.len() == HANDOVER_RECEIVED_MAX {
         last.pop_front();
     }
     last.push_back(print);
@@ -562,7 +563,7 @@ impl<H: Handler> Books<H> {
         let handover = self.handovers.iter().find(|h| h.is_under_way_to(to));
         handover.is_some_and(|handover| {
             let kept = handover.leads.values().map(|lead| lead.ahead.len() + lead.owed.len());
-            kept.sum::<usize>() > HANDOVER_KEPT_MAX
+            kept.sum::<usize>() > HANDOVER_STORED_MAX
         })
     }
 
@@ -662,7 +663,7 @@ impl<H: Handler> Books<H> {
         let handover = self.handovers.iter_mut().find(|h| h.is_under_way_to(to));
         let market = MarketId::new(event.market());
         let lead = handover.zip(market).and_then(|(h, market)| h.leads.get_mut(&market));
-        if let (Some(lead), Some(kept)) = (lead, Kept::new(event)) {
+        if let (Some(lead), Some(kept)) = (lead, OwnedEvent::new(event)) {
             lead.beyond.push((read_ns, kept));
         }
     }

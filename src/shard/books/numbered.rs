@@ -1,7 +1,7 @@
 //! Books of a venue that numbers its messages: relative changes, and two witnesses that cost nothing.
 //!
 //! Runs on:  shard cores, replay (pure; time is an argument). Owns: the ids of the trades told last.
-//! Bounds:   `TRADES_REMEMBERED`, `TOPS_REMEMBERED`, `AUDITS_OPEN_MAX` differences.
+//! Bounds:   `TRADE_IDS_STORED_MAX`, `TOPS_REMEMBERED`, `AUDITS_OPEN_MAX` differences.
 //!
 //! A ticker has the best prices after all changes of its millisecond (kalshi/protocol.md, 5). It arrives on another
 //! connection than the changes, before or after them. And a snapshot of a live book, asked for or not, must be what
@@ -10,12 +10,12 @@ use super::repairs::{Poll, Repairs, same};
 use super::{Books, ConnectionSlot, Slot, view};
 use crate::base::id::{BookIndex, ShardId, TokenId};
 use crate::base::limits::{
-    AUDIT_PATIENCE_NS, AUDITS_OPEN_MAX, POLL_AGE_NS, TOPS_REMEMBERED, TRADES_REMEMBERED,
+    AUDIT_TIMEOUT_NS, AUDITS_OPEN_MAX, POLL_AGE_NS, TOPS_REMEMBERED, TRADE_IDS_STORED_MAX,
 };
 use crate::base::price::Price;
 use crate::base::routing::shard_of;
 use crate::base::time::Now;
-use crate::link::shard_shard::Passed;
+use crate::link::shard_shard::ForwardedEvent;
 use crate::market::book::{AddError, Book, BookState, StaleReason};
 use crate::market::event::{Delta, Event, Snapshot, TopOfBook};
 use crate::shard::publish::{Change, Handler};
@@ -34,7 +34,7 @@ impl Remembered {
         if !self.known.insert(trade) {
             return false;
         }
-        if self.order.len() >= TRADES_REMEMBERED
+        if self.order.len() >= TRADE_IDS_STORED_MAX
             && let Some(oldest) = self.order.pop_front()
         {
             self.known.remove(&oldest);
@@ -90,18 +90,18 @@ impl<H: Handler> Books<H> {
             return false;
         }
         let name = self.names.get(connection.0 as usize).copied().unwrap_or_default();
-        let passed = Passed::new(event, name, read_wall_ns);
+        let passed = ForwardedEvent::new(event, name, read_wall_ns);
         self.passing.extend(passed.map(|passed| (owner, passed)));
         true
     }
 
     /// The next event that another shard is to be told, in order.
-    pub fn poll_passing(&mut self) -> Option<(ShardId, Passed)> {
+    pub fn poll_passing(&mut self) -> Option<(ShardId, ForwardedEvent)> {
         self.passing.pop_front()
     }
 
     /// An event that another shard received.
-    pub fn on_passed(&mut self, passed: &Passed) {
+    pub fn on_passed(&mut self, passed: &ForwardedEvent) {
         match passed.event() {
             Event::Trade(trade) => self.on_trade(&trade, passed.connection, passed.read_wall_ns),
             Event::TopOfBook(top) => self.on_top(&top, passed.read_wall_ns),
@@ -235,7 +235,7 @@ impl<H: Handler> Books<H> {
         loop {
             let Repairs { counts, polls, .. } = &mut self.repairs;
             let poll = *polls.front()?;
-            if now_ns < poll.read_ns + AUDIT_PATIENCE_NS {
+            if now_ns < poll.read_ns + AUDIT_TIMEOUT_NS {
                 return None;
             }
             polls.pop_front();

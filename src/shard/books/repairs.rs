@@ -14,7 +14,7 @@ use super::{Books, ConnectionSlot, Slot, view};
 use crate::base::{
     condition,
     id::{BookIndex, MarketId, TokenId},
-    limits::{AUDIT_PATIENCE_NS, AUDITS_OPEN_MAX, REPAIR_CHANGES_MAX},
+    limits::{AUDIT_TIMEOUT_NS, AUDITS_OPEN_MAX, REPAIR_CHANGES_MAX},
     limits::{REPAIR_RETRY_MAX_NS, REPAIR_RETRY_MIN_NS},
     time::Now,
 };
@@ -36,7 +36,7 @@ struct Repair {
     /// Changes were lost for lack of room: the answer on its way cannot be used.
     lossy: bool,
     next_ask_ns: u64,
-    patience_ns: u64,
+    timeout_ns: u64,
 }
 
 /// A live book of which the venue's other interface knows something newer.
@@ -112,7 +112,7 @@ impl Repairs {
             changes: Vec::new(),
             lossy: false,
             next_ask_ns: 0,
-            patience_ns: REPAIR_RETRY_MIN_NS,
+            timeout_ns: REPAIR_RETRY_MIN_NS,
         });
         if now_ns < repair.next_ask_ns {
             return false;
@@ -120,8 +120,8 @@ impl Repairs {
         if repair.lossy {
             repair.begin_anew(slot);
         }
-        repair.next_ask_ns = now_ns + repair.patience_ns;
-        repair.patience_ns = (2 * repair.patience_ns).min(REPAIR_RETRY_MAX_NS);
+        repair.next_ask_ns = now_ns + repair.timeout_ns;
+        repair.timeout_ns = (2 * repair.timeout_ns).min(REPAIR_RETRY_MAX_NS);
         self.counts.asked += 1;
         true
     }
@@ -233,7 +233,7 @@ impl<H: Handler> Books<H> {
             let two = slot.open && slot.sibling > index && other.sibling == index;
             let live = slot.state == BookState::Live && other.state == BookState::Live;
             let last_ns = slot.facts.updated_wall_ns.max(other.facts.updated_wall_ns);
-            if !two || !live || now_wall_ns.saturating_sub(last_ns) < AUDIT_PATIENCE_NS {
+            if !two || !live || now_wall_ns.saturating_sub(last_ns) < AUDIT_TIMEOUT_NS {
                 continue;
             }
             let counts = &mut self.repairs.counts;
@@ -361,7 +361,7 @@ impl<H: Handler> Books<H> {
             let is_mine = |audit: &Audit| slots.get(audit.index).is_none_or(|s| mine(&s.market));
             let place = self.repairs.audits.iter().position(is_mine)?;
             let audit = *self.repairs.audits.get(place)?;
-            if now_ns < audit.read.mono_ns + AUDIT_PATIENCE_NS {
+            if now_ns < audit.read.mono_ns + AUDIT_TIMEOUT_NS {
                 return None;
             }
             self.repairs.audits.remove(place);

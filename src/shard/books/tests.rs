@@ -74,7 +74,7 @@ fn a_book_is_live_only_after_its_snapshot_and_old_changes_do_not_touch_it() {
         snapshots: 1,
         changes_before_snapshot: 1,
         changes_stale: 1,
-        foreign_tokens: 1,
+        unknown_instruments: 1,
         books: 2,
         live: 1,
         awaiting: 1,
@@ -159,7 +159,7 @@ fn implied_books_open_on_the_shard_that_owns_their_market_and_nowhere_else() {
         feed(&mut intake, HERE, &book(11, 20, "0.4"));
         let own = shard_of(b"0x1", 3) == ShardId(shard);
         assert_eq!(intake.books.find("11").is_some(), own);
-        assert_eq!(intake.books.counts().foreign_tokens, 0);
+        assert_eq!(intake.books.counts().unknown_instruments, 0);
     }
 }
 
@@ -210,7 +210,7 @@ fn a_torn_frame_makes_the_books_of_the_markets_it_names_stale() {
 }
 
 #[test]
-fn the_catalogue_completes_an_announced_book_and_the_stream_keeps_its_tick_size() {
+fn the_catalog_completes_an_announced_book_and_the_stream_keeps_its_tick_size() {
     let mut intake = intake(&[(1, &[11])]);
     let tick = r#"{"market":"0x1","asset_id":"11","old_tick_size":"0.01","new_tick_size":"0.001","timestamp":"7","event_type":"tick_size_change"}"#;
     feed(&mut intake, HERE, tick);
@@ -287,7 +287,7 @@ fn a_message_finds_each_of_its_tokens_whatever_their_order() {
     for (i, size) in [(11, 9), (12, 8), (13, 7), (21, 6)] {
         assert_eq!(shown(&intake, i), format!("live [0.3x{size} 0.4x5] []"));
     }
-    assert_eq!((intake.books.counts().updates, intake.books.counts().foreign_tokens), (8, 1));
+    assert_eq!((intake.books.counts().updates, intake.books.counts().unknown_instruments), (8, 1));
 }
 
 #[test]
@@ -321,7 +321,7 @@ fn an_event_whose_name_looks_like_an_error_is_none() {
         let frame = format!(r#"{{"market":"0x1","event_type":"{name}","timestamp":"20"}}"#);
         intake.on_frame(&frame, HERE, Now::default(), &mut findings);
     }
-    let lines: Vec<String> = findings.strange.iter().map(ToString::to_string).collect();
+    let lines: Vec<String> = findings.unrecognized.iter().map(ToString::to_string).collect();
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert!(lines.iter().all(|line| line.contains("sent an unknown message")), "{lines:?}");
 }

@@ -57,7 +57,7 @@ impl Sessions {
         }
     }
 
-    /// The subscription that a command names, if it has patience left.
+    /// The subscription that a command names, if it has timeout left.
     fn named(&mut self, slot: Slot, sid: u64, now_ms: u64) -> Result<usize, Refusal> {
         let session = self.sessions.get_mut(&slot).ok_or(Refusal::new(7))?;
         let place = session.place_of_sid(sid).ok_or(Refusal::new(7))?;

@@ -5,7 +5,7 @@ use crate::base::time::MILLISECOND_NS;
 use crate::capture::line::{Record, What};
 use crate::capture::{index, manifest};
 use crate::counter::loss::FrameCount;
-use crate::link::shard_capture::{CaptureTap, capture_link};
+use crate::link::shard_capture::{CaptureSender, capture_link};
 use crate::session::Message;
 use std::path::Path;
 
@@ -20,7 +20,7 @@ fn options(folder: &Path) -> CaptureOptions {
     }
 }
 
-fn start(folder: &Path) -> (CaptureTap, CaptureSink) {
+fn start(folder: &Path) -> (CaptureSender, CaptureSink) {
     let (tap, spring) = capture_link(ShardId(0), 4);
     let url = "wss://venue.test/ws/market";
     (tap, CaptureSink::start(&options(folder), vec![spring], url, HostClock::new()).unwrap())
@@ -50,12 +50,18 @@ fn what_a_shard_says_is_in_the_files_in_order_and_the_manifest_knows_the_gaps() 
     let folder = tempfile::tempdir().unwrap();
     let (mut tap, sink) = start(folder.path());
     let frame = r#"{"market":"0x1","event_type":"book"}"#;
-    tap.tokens(Note::Opened, ONE, 1_000, None, &[]);
+    tap.tokens(AnnotationRecord::Opened, ONE, 1_000, None, &[]);
     tap.sent(ONE, 1_001, "PING");
     tap.frame(ONE, 1_002, frame, false);
     tap.frame(ONE, 1_003, "PONG", false);
     tap.ended(ONE, 1_004, "closed \"so\"");
-    tap.tokens(Note::Opened, ONE, 1_009, Some(ConnectionId(7)), &[TokenId::new("5").unwrap()]);
+    tap.tokens(
+        AnnotationRecord::Opened,
+        ONE,
+        1_009,
+        Some(ConnectionId(7)),
+        &[TokenId::new("5").unwrap()],
+    );
     tap.frame(ONE, 1_010, frame, true);
     tap.answer(1_011, "[]");
     let binary = Message::Binary(b"\xff\0{}");
@@ -77,10 +83,10 @@ fn what_a_shard_says_is_in_the_files_in_order_and_the_manifest_knows_the_gaps() 
     assert_eq!(what[3], What::Text("PONG".into()));
     assert_eq!(what[4], What::Ended);
     assert_eq!(what[5], What::Opened { from: Some(7) });
-    assert_eq!(what[6], What::Passed);
+    assert_eq!(what[6], What::ForwardedEvent);
     assert_eq!(what[7], What::Answer("[]".into()));
     assert_eq!(what[8], What::Binary(b"\xff\0{}".to_vec()));
-    assert_eq!(what[9], What::Passed);
+    assert_eq!(what[9], What::ForwardedEvent);
     assert!(lines[0].contains("\"url\":\"wss://venue.test/ws/market\""), "{}", lines[0]);
     assert!(lines[3].starts_with(r#"{"t":1003,"c":1,"s":3,"k":"x""#), "{}", lines[3]);
     let entries = events(folder.path());
@@ -284,7 +290,7 @@ fn a_folder_that_cannot_be_made_is_one_line() {
 #[test]
 fn the_first_record_of_every_segment_names_each_key_that_may_come() {
     use crate::capture::line::{
-        Stamp, write_answer, write_binary, write_ended, write_lost, write_note, write_opened,
+        Stamp, write_annotation, write_answer, write_binary, write_ended, write_lost, write_opened,
         write_sent, write_text,
     };
     let keys = |line: &str| -> Vec<String> {
@@ -306,7 +312,7 @@ fn the_first_record_of_every_segment_names_each_key_that_may_come() {
     write_lost(&mut out, stamp, 3);
     write_answer(&mut out, stamp, 0, "[]");
     let rest = r#","shards":2,"hashes":"all","from":1,"a":["1"],"z":"0","books":[]"#;
-    write_note(&mut out, stamp, Note::Begun, 0, rest);
+    write_annotation(&mut out, stamp, AnnotationRecord::Begun, 0, rest);
     for line in String::from_utf8(out).unwrap().lines() {
         for key in keys(line) {
             assert!(known.contains(&key), "{key} of {line}");

@@ -2,7 +2,7 @@
 //!
 //! Runs on:  the control core (pure).
 //! Bounds:   the caller limits a response to [`limits::REST_BODY_BYTES_MAX`]; strings are cut at
-//!           [`limits::CATALOGUE_TEXT_BYTES_MAX`].
+//!           [`limits::CATALOG_TEXT_BYTES_MAX`].
 //!
 //! A market is one book in terms of YES, whose token is the market's ticker. An invalid entry is skipped and reported;
 //! the rest of the page is used. Prices and sizes are parsed from their text, never through floating point.
@@ -13,7 +13,7 @@ mod tests;
 use crate::base::id::MarketId;
 use crate::base::limits;
 use crate::market::info::{Closed, ExchangeStatus, MarketInfo};
-use crate::venue::catalogue::{self, Page};
+use crate::venue::catalog::{self, Page};
 use crate::venue::polymarket::catalog::{percent_encode, too_deep};
 use crate::venue::skip::{SkipReason, Skipped};
 use sonic_rs::{JsonValueTrait, LazyValue};
@@ -121,11 +121,11 @@ pub fn parse_events_page(body: &[u8]) -> Result<KalshiPage, CatalogError> {
 ///
 /// # Errors
 /// As [`parse_events_page`]: *retry the request*.
-pub fn parse_page(body: &[u8]) -> Result<Page, catalogue::CatalogError> {
+pub fn parse_page(body: &[u8]) -> Result<Page, catalog::CatalogError> {
     let page = parse_events_page(body).map_err(|error| match error {
-        CatalogError::NotJson { offset } => catalogue::CatalogError::NotJson { offset },
-        CatalogError::TooDeep { offset } => catalogue::CatalogError::TooDeep { offset },
-        CatalogError::UnknownShape { start, .. } => catalogue::CatalogError::UnknownShape { start },
+        CatalogError::NotJson { offset } => catalog::CatalogError::NotJson { offset },
+        CatalogError::TooDeep { offset } => catalog::CatalogError::TooDeep { offset },
+        CatalogError::UnknownShape { start, .. } => catalog::CatalogError::UnknownShape { start },
     })?;
     Ok(Page {
         skipped: page.skipped,

@@ -10,16 +10,17 @@ use super::message::{Fields, Scratch, read};
 use super::resolution;
 use crate::base::{
     id::{MarketId, TokenId},
-    limits::CATALOGUE_TEXT_BYTES_MAX,
+    limits::CATALOG_TEXT_BYTES_MAX,
     price::Price,
     time::SECOND_NS,
 };
 use crate::market::book::Side;
 use crate::market::event::{Delta, Event, Snapshot, TopOfBook, Trade};
-use crate::market::info::{MarketInfo, MarketNews, Outcome};
+use crate::market::info::{MarketInfo, MarketUpdate, Outcome};
 use crate::venue::sequence::UNNAMED_SID_MIN;
 use crate::venue::{
-    BookContent, Envelope, MessageFault, Oddity, Outline, Progress, Reply, Sink, SubscriptionChange,
+    BookContent, DecodeNotice, Envelope, MessageFault, Outline, Progress, Reply, Sink,
+    SubscriptionChange,
 };
 
 /// Decodes frames; one per thread.
@@ -31,7 +32,7 @@ pub struct Decoder {
 impl Decoder {
     /// Decodes one text frame into `sink`; returns the number of messages.
     ///
-    /// Never fails: unreadable input is delivered as an [`Oddity`].
+    /// Never fails: unreadable input is delivered as an [`DecodeNotice`].
     pub fn decode(&mut self, frame: &str, sink: &mut impl Sink) -> u32 {
         let offset = match read(frame, &mut self.scratch) {
             Ok(fields) if fields.is_object => {
@@ -43,7 +44,7 @@ impl Decoder {
         };
         // The venue sends objects only: a sequence number may be lost.
         sink.on_lost();
-        sink.on_oddity(&Oddity::BadFrame { offset, frame });
+        sink.on_decode_notice(&DecodeNotice::BadFrame { offset, frame });
         0
     }
 
@@ -171,7 +172,7 @@ fn deliver<S: Sink>(frame: &str, fields: Fields<'_>, scratch: &mut Scratch, sink
     }
     let ticker = fields.ticker.unwrap_or("");
     if let Kind::Unknown(name) = kind {
-        return sink.on_oddity(&Oddity::UnknownEvent(name));
+        return sink.on_decode_notice(&DecodeNotice::UnknownEvent(name));
     }
     if is_lost(kind, &fields) {
         sink.on_lost();
@@ -184,7 +185,7 @@ fn deliver<S: Sink>(frame: &str, fields: Fields<'_>, scratch: &mut Scratch, sink
         (Some(fault), _) => Err(fault),
         (None, Kind::Lifecycle) => news(fields).map(|news| {
             if let Some(news) = news {
-                sink.on_news(news);
+                sink.on_market_update(news);
             }
         }),
         (None, Kind::Snapshot | Kind::Delta | Kind::Trade | Kind::Ticker) => {
@@ -195,9 +196,9 @@ fn deliver<S: Sink>(frame: &str, fields: Fields<'_>, scratch: &mut Scratch, sink
     if let Err(fault) = delivered {
         let book = matches!(kind, Kind::Snapshot | Kind::Delta);
         let (market, token) = if book { (ticker, ticker) } else { ("", "") };
-        sink.on_oddity(&Oddity::BadMessage { fault, offset, market, token, text: "" });
+        sink.on_decode_notice(&DecodeNotice::BadMessage { fault, offset, market, token, text: "" });
     } else if !scratch.unknown_keys.is_empty() {
-        sink.on_oddity(&Oddity::UnknownKeys(&scratch.unknown_keys));
+        sink.on_decode_notice(&DecodeNotice::UnknownKeys(&scratch.unknown_keys));
     }
 }
 
@@ -304,13 +305,13 @@ fn event<'a>(
 }
 
 /// Update of a lifecycle message (kalshi/protocol.md, 3.4); `None` if nothing relevant changes.
-fn news(mut fields: Fields<'_>) -> Result<Option<MarketNews>, MessageFault> {
+fn news(mut fields: Fields<'_>) -> Result<Option<MarketUpdate>, MessageFault> {
     let ticker = need(fields.ticker, "market_ticker")?;
     let market = MarketId::new(ticker).ok_or(MessageFault::BadValue("market_ticker"))?;
     let token = TokenId::new(ticker).ok_or(MessageFault::BadValue("market_ticker"))?;
     let ns = |seconds: Option<u64>| seconds.and_then(|s| s.checked_mul(SECOND_NS));
     Ok(match need(fields.event_type, "event_type")? {
-        "created" => Some(MarketNews::Announced(MarketInfo {
+        "created" => Some(MarketUpdate::Announced(MarketInfo {
             market,
             tokens: vec![Outcome { token, name: "Yes".to_owned() }],
             slug: ticker.to_owned(),
@@ -321,16 +322,16 @@ fn news(mut fields: Fields<'_>) -> Result<Option<MarketNews>, MessageFault> {
             min_order_size: None,
             neg_risk: false,
         })),
-        "activated" => Some(MarketNews::Activated { market }),
-        "deactivated" => Some(MarketNews::Deactivated { market }),
+        "activated" => Some(MarketUpdate::Activated { market }),
+        "deactivated" => Some(MarketUpdate::Deactivated { market }),
         "close_date_updated" => {
-            ns(fields.close_ts).map(|end_wall_ns| MarketNews::EndMoved { market, end_wall_ns })
+            ns(fields.close_ts).map(|end_wall_ns| MarketUpdate::EndMoved { market, end_wall_ns })
         }
         "determined" => {
             let resolution = resolution(token, fields.result, fields.settlement_value);
-            Some(MarketNews::Resolved { market, resolution })
+            Some(MarketUpdate::Resolved { market, resolution })
         }
-        "settled" => Some(MarketNews::Settled { market }),
+        "settled" => Some(MarketUpdate::Settled { market }),
         _ => None,
     })
 }
@@ -344,7 +345,7 @@ fn question(title: Option<String>, yes: Option<String>) -> String {
         }
         text.push_str(&yes);
     }
-    text.truncate(text.floor_char_boundary(CATALOGUE_TEXT_BYTES_MAX));
+    text.truncate(text.floor_char_boundary(CATALOG_TEXT_BYTES_MAX));
     text
 }
 

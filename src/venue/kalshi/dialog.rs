@@ -18,7 +18,7 @@ use crate::base::{
     },
     time::SECOND_NS,
 };
-use crate::venue::{self, DialogCounts, Envelope, Reply, Sequences, Turn, Verdict};
+use crate::venue::{self, Envelope, ProtocolAction, Reply, Sequences, SubscriptionCounts, Verdict};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 /// Window over which resubscriptions are counted.
@@ -94,7 +94,7 @@ const fn class(code: u64) -> Class {
 
 /// Commands and responses of one connection.
 #[derive(Debug)]
-pub struct Dialog {
+pub struct SubscriptionProtocol {
     channel: Channel,
     last_id: u64,
     sid: Option<u64>,
@@ -116,11 +116,11 @@ pub struct Dialog {
     /// Time of the last input, or of the begin of the session.
     last_input_ns: u64,
     resubscribes: VecDeque<u64>,
-    turns: VecDeque<Turn>,
-    counts: DialogCounts,
+    turns: VecDeque<ProtocolAction>,
+    counts: SubscriptionCounts,
 }
 
-impl Dialog {
+impl SubscriptionProtocol {
     /// A state machine without a session.
     #[must_use]
     pub fn new(channel: Channel) -> Self {
@@ -142,7 +142,7 @@ impl Dialog {
             last_input_ns: 0,
             resubscribes: VecDeque::new(),
             turns: VecDeque::new(),
-            counts: DialogCounts::default(),
+            counts: SubscriptionCounts::default(),
         }
     }
 
@@ -303,7 +303,9 @@ impl Dialog {
                 }
             }
             (Class::Reconnect, _) => {
-                self.turns.push_back(Turn::Reconnect("the venue requires authentication again"));
+                self.turns.push_back(ProtocolAction::Reconnect(
+                    "the venue requires authentication again",
+                ));
             }
             (Class::Retry, Some(Pending { command, tries, .. })) => {
                 self.counts.retries += 1;
@@ -328,8 +330,8 @@ impl Dialog {
         self.counts.resubscribes += 1;
         let too_often = self.resubscribes.len() > RESUBSCRIBES_MAX;
         self.turns.push_back(match too_often {
-            true => Turn::Reconnect("the venue ended the subscription repeatedly"),
-            false => Turn::Resubscribe,
+            true => ProtocolAction::Reconnect("the venue ended the subscription repeatedly"),
+            false => ProtocolAction::Resubscribe,
         });
     }
 
@@ -367,7 +369,7 @@ impl Dialog {
         for token in &tokens {
             self.outstanding.remove(token);
         }
-        self.turns.push_back(Turn::Full { tokens });
+        self.turns.push_back(ProtocolAction::Full { tokens });
     }
 
     fn split(&mut self, mut command: Command) {
@@ -406,7 +408,7 @@ impl Dialog {
     }
 }
 
-impl venue::Dialog for Dialog {
+impl venue::SubscriptionProtocol for SubscriptionProtocol {
     fn begin(&mut self, tokens: &[TokenId], now_ns: u64) {
         self.sequences.reset();
         self.ended_sid = None;
@@ -497,7 +499,7 @@ impl venue::Dialog for Dialog {
         Some(text)
     }
 
-    /// Checks a sequence number. [`Verdict::Hole`] is folloutstanding by [`Turn::Suspect`].
+    /// Checks a sequence number. [`Verdict::Hole`] is folloutstanding by [`ProtocolAction::Suspect`].
     fn on_envelope(&mut self, envelope: &Envelope) -> Verdict {
         let (Some(sid), Some(seq)) = (envelope.sid, envelope.seq) else { return Verdict::Next };
         let verdict = self.sequences.take((sid, seq), envelope.content, false);
@@ -507,7 +509,7 @@ impl venue::Dialog for Dialog {
             Verdict::Hole(missing) => {
                 self.counts.holes += 1;
                 self.counts.missing += missing;
-                self.turns.push_back(Turn::Suspect);
+                self.turns.push_back(ProtocolAction::Suspect);
             }
         }
         verdict
@@ -515,7 +517,7 @@ impl venue::Dialog for Dialog {
 
     /// Invalid JSON: a message of any book may be lost.
     fn on_broken_frame(&mut self) -> bool {
-        self.turns.push_back(Turn::Suspect);
+        self.turns.push_back(ProtocolAction::Suspect);
         true
     }
 
@@ -562,12 +564,12 @@ impl venue::Dialog for Dialog {
             let Some(Pending { command, tries, .. }) = self.take(Some(id)) else { break };
             self.counts.timeouts += 1;
             if tries > 0 && self.last_input_ns + COMMAND_TIMEOUT_NS <= now_ns {
-                self.turns.push_back(Turn::Reconnect("commands get no response"));
+                self.turns.push_back(ProtocolAction::Reconnect("commands get no response"));
                 return;
             }
             if tries >= SNAPSHOT_TRIES && matches!(command, Command::Update(Update::Add, _)) {
                 // Whether these markets are subscribed is unknown.
-                self.turns.push_back(Turn::Reconnect("markets cannot be added"));
+                self.turns.push_back(ProtocolAction::Reconnect("markets cannot be added"));
                 return;
             }
             // Repeated without limit: a second `subscribe` is answered `ok`; an undeleted market stays subscribed on
@@ -591,7 +593,7 @@ impl venue::Dialog for Dialog {
             ask.push(*token);
         }
         if silent {
-            self.turns.push_back(Turn::Reconnect("snapshots do not arrive"));
+            self.turns.push_back(ProtocolAction::Reconnect("snapshots do not arrive"));
             return;
         }
         if self.sid.is_some() && !ask.is_empty() {
@@ -601,26 +603,26 @@ impl venue::Dialog for Dialog {
         }
     }
 
-    fn poll_turn(&mut self, now_ns: u64, tokens: &[TokenId]) -> Option<Turn> {
+    fn poll_action(&mut self, now_ns: u64, tokens: &[TokenId]) -> Option<ProtocolAction> {
         let turn = self.turns.pop_front()?;
         match turn {
-            Turn::Suspect => {
+            ProtocolAction::Suspect => {
                 // Consecutive gaps are one.
-                while self.turns.front() == Some(&Turn::Suspect) {
+                while self.turns.front() == Some(&ProtocolAction::Suspect) {
                     self.turns.pop_front();
                 }
                 self.request_all(tokens, now_ns);
             }
-            Turn::Resubscribe => {
+            ProtocolAction::Resubscribe => {
                 self.restart(tokens);
                 self.not_before_ns = now_ns + COMMAND_PAUSE_NS;
             }
-            Turn::Reconnect(_) | Turn::Full { .. } => {}
+            ProtocolAction::Reconnect(_) | ProtocolAction::Full { .. } => {}
         }
         Some(turn)
     }
 
-    fn counts(&self) -> DialogCounts {
+    fn counts(&self) -> SubscriptionCounts {
         self.counts
     }
 }

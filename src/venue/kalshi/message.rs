@@ -6,7 +6,7 @@
 //! All keys of the envelope and of `msg` are collected before interpretation: `type` may be the last key, and the order
 //! of keys is not stable (kalshi/protocol.md, 2.1).
 use crate::base::{
-    limits::{LEVELS_PER_SIDE_MAX, STRANGE_BYTES_MAX},
+    limits::{LEVELS_PER_SIDE_MAX, UNRECOGNIZED_BYTES_MAX},
     price::{Price, Quantity},
 };
 use crate::market::book::Level;
@@ -27,7 +27,7 @@ pub struct Scratch {
     pub no: Vec<Level>,
     /// The sides in older forms, for messages without the current one.
     older: Older,
-    /// Unknown keys, each once, separated by commas; cut at `STRANGE_BYTES_MAX`.
+    /// Unknown keys, each once, separated by commas; cut at `UNRECOGNIZED_BYTES_MAX`.
     pub unknown_keys: String,
 }
 
@@ -207,7 +207,7 @@ impl KeySeed<'_> {
     fn note(self, name: &str) {
         let known =
             IGNORED_KEYS.binary_search(&name).is_ok() || self.unknown.split(',').any(|k| k == name);
-        if known || self.unknown.len() + name.len() >= STRANGE_BYTES_MAX {
+        if known || self.unknown.len() + name.len() >= UNRECOGNIZED_BYTES_MAX {
             return;
         }
         if !self.unknown.is_empty() {

@@ -10,9 +10,9 @@ pub mod message;
 pub mod orderbooks;
 pub mod sign;
 
-use super::catalogue::{CatalogError, Cursor, Page};
+use super::catalog::{CatalogError, Cursor, Page};
 use super::protocol::BooksQuestion;
-use super::{Capabilities, Catalogue, Decoder, Dialog, Feed, Protocol, Role, Updates};
+use super::{Capabilities, Catalog, Decoder, Feed, Protocol, Role, SubscriptionProtocol, Updates};
 use crate::base::id::{MarketId, TokenId, Venue};
 use crate::base::limits;
 use crate::base::policy::ConnectionTable;
@@ -69,7 +69,7 @@ impl Protocol for Kalshi {
             backoff_max_ns: limits::SIGNED_BACKOFF_MAX_NS,
             rest_rate: Some(REST_RATE),
             // The lowest tier allows 20 (kalshi/protocol.md, 4), shared with the user's other programs.
-            catalogue_requests_per_second: limits::DISCOVERY_PAGES_PER_SECOND / 2,
+            catalog_requests_per_second: limits::DISCOVERY_PAGES_PER_SECOND / 2,
             books_request_limits: (orderbooks::BOOKS_PER_REQUEST, orderbooks::REQUESTS_PER_SECOND),
         }
     }
@@ -86,8 +86,8 @@ impl Protocol for Kalshi {
         "kalshi-ws"
     }
 
-    fn dialog(&self, role: Role) -> Box<dyn Dialog> {
-        Box::new(dialog::Dialog::new(command::Channel::of(role)))
+    fn dialog(&self, role: Role) -> Box<dyn SubscriptionProtocol> {
+        Box::new(dialog::SubscriptionProtocol::new(command::Channel::of(role)))
     }
 
     fn decoder(&self) -> Decoder {
@@ -98,14 +98,14 @@ impl Protocol for Kalshi {
         BooksQuestion { path: orderbooks::books_path(tokens), body: None }
     }
 
-    fn is_certain_of(&self, frame: &str) -> bool {
+    fn recognizes(&self, frame: &str) -> bool {
         let mut decoder = decode::Decoder::default();
         let outline = decoder.outline(frame);
         outline.sequence.is_some() || outline.subscription.is_some() || outline.market.is_some()
     }
 }
 
-impl Catalogue for Kalshi {
+impl Catalog for Kalshi {
     fn scan_path(&self, cursor: &Cursor) -> String {
         let at = cursor.at.as_deref();
         match cursor.part {
@@ -158,7 +158,7 @@ impl Catalogue for Kalshi {
         "a ticker in capitals"
     }
 
-    fn leaves_out(&self, market: &MarketId) -> bool {
+    fn excludes(&self, market: &MarketId) -> bool {
         !self.combos && catalog::is_combo(market)
     }
 

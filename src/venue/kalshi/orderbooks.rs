@@ -10,7 +10,7 @@ use crate::base::id::TokenId;
 use crate::market::event::{Event, Snapshot};
 use crate::venue::json::end_of_object;
 use crate::venue::polymarket::catalog::percent_encode;
-use crate::venue::{MessageFault, Oddity, Progress, Sink};
+use crate::venue::{DecodeNotice, MessageFault, Progress, Sink};
 
 /// Maximum tickers per request (kalshi/protocol.md, 4).
 pub const BOOKS_PER_REQUEST: usize = 100;
@@ -30,7 +30,7 @@ pub fn books_path(tokens: &[TokenId]) -> String {
 
 /// Decodes about `budget_bytes` more of a response; returns the number of books delivered.
 ///
-/// Never fails: unreadable input is delivered as an [`Oddity`].
+/// Never fails: unreadable input is delivered as an [`DecodeNotice`].
 pub fn decode_part(
     text: &str,
     progress: &mut Progress,
@@ -79,20 +79,21 @@ fn begin(text: &str) -> Option<usize> {
 
 fn end_broken(text: &str, offset: usize, progress: &mut Progress, sink: &mut impl Sink) -> u32 {
     *progress = Progress::done();
-    sink.on_oddity(&Oddity::BadFrame { offset, frame: text });
+    sink.on_decode_notice(&DecodeNotice::BadFrame { offset, frame: text });
     0
 }
 
 fn deliver(text: &str, at: usize, end: usize, scratch: &mut Scratch, sink: &mut impl Sink) {
     let Ok(fields) = read_rest_book(&text[at..end], scratch) else {
-        return sink.on_oddity(&Oddity::BadFrame { offset: at, frame: text });
+        return sink.on_decode_notice(&DecodeNotice::BadFrame { offset: at, frame: text });
     };
-    let bad = |fault| Oddity::BadMessage { fault, offset: at, market: "", token: "", text: "" };
+    let bad =
+        |fault| DecodeNotice::BadMessage { fault, offset: at, market: "", token: "", text: "" };
     if let Some(fault) = fields.fault {
-        return sink.on_oddity(&bad(fault));
+        return sink.on_decode_notice(&bad(fault));
     }
     let Some(ticker) = fields.ticker else {
-        return sink.on_oddity(&bad(MessageFault::Missing("ticker")));
+        return sink.on_decode_notice(&bad(MessageFault::Missing("ticker")));
     };
     for level in &mut scratch.no {
         level.price = level.price.complement();
@@ -114,7 +115,7 @@ fn deliver(text: &str, at: usize, end: usize, scratch: &mut Scratch, sink: &mut 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::market::info::MarketNews;
+    use crate::market::info::MarketUpdate;
 
     #[derive(Default)]
     struct Books(Vec<String>, u32);
@@ -128,9 +129,9 @@ mod tests {
             };
             self.0.push(format!("{} {} | {}", book.token, side(book.bids), side(book.asks)));
         }
-        fn on_news(&mut self, _news: MarketNews) {}
-        fn on_oddity(&mut self, oddity: &Oddity<'_>) {
-            self.1 += u32::from(!matches!(oddity, Oddity::UnknownKeys(_)));
+        fn on_market_update(&mut self, _news: MarketUpdate) {}
+        fn on_decode_notice(&mut self, notice: &DecodeNotice<'_>) {
+            self.1 += u32::from(!matches!(notice, DecodeNotice::UnknownKeys(_)));
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Runs on:  the control core (pure).
 //! Bounds:   the caller limits a response to [`limits::REST_BODY_BYTES_MAX`]; strings are cut at
-//!           [`limits::CATALOGUE_TEXT_BYTES_MAX`].
+//!           [`limits::CATALOG_TEXT_BYTES_MAX`].
 //!
 //! Accepted shapes: a keyset page (`{"markets":[..],"next_cursor":".."}`, also with `events`), an array of markets or
 //! events, one market, one event. Arrays may be strings that hold one; numbers may be strings and are parsed from their

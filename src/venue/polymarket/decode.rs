@@ -17,10 +17,10 @@ use crate::market::book::Level;
 use crate::market::event::{
     ChangeSpan, Changes, Event, Snapshot, Span, TickSize, TopOfBook, Trade,
 };
-use crate::market::info::{MarketInfo, MarketNews, Outcome, Resolution};
+use crate::market::info::{MarketInfo, MarketUpdate, Outcome, Resolution};
 use crate::venue::json::{Skip, end_of_object};
 use crate::venue::protocol::{Phase, Progress};
-use crate::venue::{MessageFault, Oddity, Sink};
+use crate::venue::{DecodeNotice, MessageFault, Sink};
 use serde::de::{self, DeserializeSeed, SeqAccess, Visitor};
 use std::fmt;
 
@@ -36,7 +36,7 @@ pub struct Decoder {
 impl Decoder {
     /// Decodes one text frame and delivers its messages to `sink` in order; returns their number.
     ///
-    /// Never fails: unreadable input is delivered as an [`Oddity`].
+    /// Never fails: unreadable input is delivered as an [`DecodeNotice`].
     pub fn decode(&mut self, frame: &str, sink: &mut impl Sink) -> u32 {
         self.decode_part(frame, &mut Progress::default(), usize::MAX, sink)
     }
@@ -174,15 +174,15 @@ impl Decoder {
                 };
                 if let Err(error) = read {
                     let offset = error.offset().min(frame.len());
-                    sink.on_oddity(&Oddity::BadFrame { offset, frame });
+                    sink.on_decode_notice(&DecodeNotice::BadFrame { offset, frame });
                 }
             }
             _ => match body.trim_end() {
-                PONG => sink.on_oddity(&Oddity::Pong),
+                PONG => sink.on_decode_notice(&DecodeNotice::Pong),
                 text if is_broken_json(text) => {
-                    sink.on_oddity(&Oddity::BadFrame { offset: 0, frame });
+                    sink.on_decode_notice(&DecodeNotice::BadFrame { offset: 0, frame });
                 }
-                text => sink.on_oddity(&Oddity::UnknownText(text)),
+                text => sink.on_decode_notice(&DecodeNotice::UnknownText(text)),
             },
         }
         messages
@@ -338,13 +338,13 @@ fn deliver<S: Sink>(
         && !wraps_a_change(text)
     {
         // Unknown keys of an unknown message type are not reported.
-        return sink.on_oddity(&Oddity::UnknownEvent(name));
+        return sink.on_decode_notice(&DecodeNotice::UnknownEvent(name));
     }
     let delivered = match (fields.fault, kind) {
         _ if unknown.is_some() => Err(MessageFault::BadValue("event_type")),
         (Some(fault), _) => Err(fault),
         (None, Kind::NewMarket | Kind::MarketResolved) => {
-            news(kind, fields, scratch).map(|news| sink.on_news(news))
+            news(kind, fields, scratch).map(|news| sink.on_market_update(news))
         }
         (None, Kind::PriceChange) => {
             // Older forms have the token in the envelope.
@@ -358,9 +358,9 @@ fn deliver<S: Sink>(
         let market = market_of(fields, scratch).filter(|_| !news).unwrap_or("");
         let token = fields.asset_id.unwrap_or("");
         let (offset, text) = (end_of(frame, fields), if news { "" } else { text });
-        sink.on_oddity(&Oddity::BadMessage { fault, offset, market, token, text });
+        sink.on_decode_notice(&DecodeNotice::BadMessage { fault, offset, market, token, text });
     } else if !scratch.unknown_keys.is_empty() {
-        sink.on_oddity(&Oddity::UnknownKeys(&scratch.unknown_keys));
+        sink.on_decode_notice(&DecodeNotice::UnknownKeys(&scratch.unknown_keys));
     }
 }
 
@@ -498,14 +498,14 @@ fn news(
     kind: Kind<'_>,
     fields: &Fields<'_>,
     scratch: &mut Scratch,
-) -> Result<MarketNews, MessageFault> {
+) -> Result<MarketUpdate, MessageFault> {
     let market = fields.market.and_then(condition::market_id);
     let market = need(market, "market")?;
     if kind == Kind::MarketResolved {
         // The registry completes the resolution with the outcome's name.
         let winner = fields.winning_asset_id.and_then(TokenId::new);
         let resolution = Resolution { winner, ..Resolution::default() };
-        return Ok(MarketNews::Resolved { market, resolution });
+        return Ok(MarketUpdate::Resolved { market, resolution });
     }
     match fields.version {
         Some("v2") if !scratch.positions.is_empty() => {
@@ -524,7 +524,7 @@ fn news(
         .iter()
         .map(|&token| Outcome { token, name: names.next().unwrap_or_default() })
         .collect();
-    Ok(MarketNews::Announced(MarketInfo {
+    Ok(MarketUpdate::Announced(MarketInfo {
         market,
         tokens,
         slug: fields.slug.clone().unwrap_or_default(),

@@ -8,12 +8,12 @@ use std::collections::VecDeque;
 
 /// Texts to send on one connection.
 #[derive(Debug)]
-pub struct Dialog {
+pub struct SubscriptionProtocol {
     custom_features: bool,
     texts: VecDeque<String>,
 }
 
-impl Dialog {
+impl SubscriptionProtocol {
     /// A queue without texts.
     #[must_use]
     pub const fn new(custom_features: bool) -> Self {
@@ -21,7 +21,7 @@ impl Dialog {
     }
 }
 
-impl venue::Dialog for Dialog {
+impl venue::SubscriptionProtocol for SubscriptionProtocol {
     /// The first message may be sent only once (polymarket/protocol.md, 2.1).
     fn begin(&mut self, tokens: &[TokenId], _now_ns: u64) {
         self.texts.clear();

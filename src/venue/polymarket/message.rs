@@ -7,7 +7,7 @@
 use crate::base::{
     condition,
     id::{MarketId, TOKEN_BYTES_MAX, TokenId},
-    limits::{LEVELS_PER_SIDE_MAX, STRANGE_BYTES_MAX, TOKENS_PER_CONNECTION_MAX},
+    limits::{LEVELS_PER_SIDE_MAX, TOKENS_PER_CONNECTION_MAX, UNRECOGNIZED_BYTES_MAX},
     price::{Price, Quantity},
 };
 use crate::market::book::{Level, Side, image::BookHash};
@@ -39,7 +39,7 @@ pub struct Scratch {
     pub market: Option<MarketId>,
     /// `outcomes`.
     pub outcomes: Vec<String>,
-    /// Unknown keys, each once, separated by commas; cut at `STRANGE_BYTES_MAX`. Their values are ignored.
+    /// Unknown keys, each once, separated by commas; cut at `UNRECOGNIZED_BYTES_MAX`. Their values are ignored.
     pub unknown_keys: String,
 }
 
@@ -201,7 +201,7 @@ struct KeySeed<'s> {
 impl KeySeed<'_> {
     fn note(self, name: &str) {
         let known = IGNORED_KEYS.contains(&name) || self.unknown.split(',').any(|k| k == name);
-        if known || self.unknown.len() + name.len() >= STRANGE_BYTES_MAX {
+        if known || self.unknown.len() + name.len() >= UNRECOGNIZED_BYTES_MAX {
             return;
         }
         if !self.unknown.is_empty() {

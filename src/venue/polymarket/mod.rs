@@ -9,9 +9,9 @@ pub mod message;
 mod scan;
 pub mod subscribe;
 
-use super::catalogue::{CatalogError, Cursor, Page};
+use super::catalog::{CatalogError, Cursor, Page};
 use super::protocol::BooksQuestion;
-use super::{Capabilities, Catalogue, Decoder, Dialog, Feed, Protocol, Role};
+use super::{Capabilities, Catalog, Decoder, Feed, Protocol, Role, SubscriptionProtocol};
 use crate::base::id::{MarketId, TokenId, Venue};
 
 /// The venue.
@@ -56,8 +56,8 @@ impl Protocol for Polymarket {
         "polymarket-ws"
     }
 
-    fn dialog(&self, _role: Role) -> Box<dyn Dialog> {
-        Box::new(dialog::Dialog::new(self.custom_features))
+    fn dialog(&self, _role: Role) -> Box<dyn SubscriptionProtocol> {
+        Box::new(dialog::SubscriptionProtocol::new(self.custom_features))
     }
 
     fn decoder(&self) -> Decoder {
@@ -69,12 +69,12 @@ impl Protocol for Polymarket {
         BooksQuestion { path, body: Some(subscribe::books_body(tokens)) }
     }
 
-    fn is_certain_of(&self, frame: &str) -> bool {
+    fn recognizes(&self, frame: &str) -> bool {
         frame.contains(r#""event_type""#) && !frame.contains(r#""msg""#)
     }
 }
 
-impl Catalogue for Polymarket {
+impl Catalog for Polymarket {
     fn scan_path(&self, cursor: &Cursor) -> String {
         catalog::scan_path(cursor.at.as_deref())
     }

@@ -43,7 +43,8 @@ fn alone(pieces: &[&[u8]], close_at: Option<usize>) -> Outcome {
 
 fn with_lane(pieces: &[&[u8]], close_at: Option<usize>) -> Outcome {
     let socket = WebSocket::from_raw_socket(Memory::default(), Role::Client, Some(config()));
-    let mut socket = ClientSocket { socket, lane: Lane::new(), early: Vec::new(), pongs: 0 };
+    let mut socket =
+        ClientSocket { socket, scanner: FrameScanner::new(), early: Vec::new(), pongs: 0 };
     let mut messages = Vec::new();
     let mut result = Ok(());
     for (place, piece) in pieces.iter().enumerate() {
@@ -159,7 +160,8 @@ fn every_split_of_a_stream_delivers_the_same() {
 #[test]
 fn the_memory_of_a_large_frame_moves_to_the_caller() {
     let socket = WebSocket::from_raw_socket(Memory::default(), Role::Client, Some(config()));
-    let mut socket = ClientSocket { socket, lane: Lane::new(), early: Vec::new(), pongs: 0 };
+    let mut socket =
+        ClientSocket { socket, scanner: FrameScanner::new(), early: Vec::new(), pongs: 0 };
     let bytes = text_frame(&vec![b'x'; 2_000_000]);
     let mut large = 0;
     for part in bytes.chunks(16_384) {
@@ -170,5 +172,9 @@ fn the_memory_of_a_large_frame_moves_to_the_caller() {
         read.unwrap();
     }
     assert_eq!(large, 2_000_000);
-    assert!(socket.lane.retained_bytes() == 0, "{} bytes are kept", socket.lane.retained_bytes());
+    assert!(
+        socket.scanner.retained_bytes() == 0,
+        "{} bytes are kept",
+        socket.scanner.retained_bytes()
+    );
 }

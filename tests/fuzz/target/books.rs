@@ -471,7 +471,7 @@ fn run(input: &[u8]) -> u64 {
     };
     assert_eq!(sorted(&callbacks), sorted(&both.model.callbacks));
     behaviour((
-        [counts.updates, counts.snapshots, counts.changes_stale, counts.foreign_tokens]
+        [counts.updates, counts.snapshots, counts.changes_stale, counts.unknown_instruments]
             .map(|count| magnitude(count as usize)),
         [counts.live, counts.stale, counts.awaiting, u64::from(implied)],
     ))

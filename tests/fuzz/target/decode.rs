@@ -3,12 +3,12 @@
 //! Input: the frame; what is no UTF-8 is replaced, since no other frame comes so far.
 
 use super::{Target, behaviour, magnitude, messages};
-use ringbook::base::limits::{LEVELS_PER_SIDE_MAX, MESSAGES_PER_FRAME_MAX, STRANGE_BYTES_MAX};
+use ringbook::base::limits::{LEVELS_PER_SIDE_MAX, MESSAGES_PER_FRAME_MAX, UNRECOGNIZED_BYTES_MAX};
 use ringbook::market::book::{Level, Side};
 use ringbook::market::event::Event;
-use ringbook::market::info::MarketNews;
+use ringbook::market::info::MarketUpdate;
 use ringbook::venue::polymarket::decode::Decoder;
-use ringbook::venue::{MessageFault, Oddity, Progress, Sink, markets_named_in};
+use ringbook::venue::{DecodeNotice, MessageFault, Progress, Sink, markets_in};
 use serde::{Deserialize, Deserializer, de::MapAccess, de::SeqAccess, de::Visitor};
 use serde_json::Value;
 use std::collections::HashSet;
@@ -78,24 +78,24 @@ impl Sink for Log {
         });
         self.outputs.push(Output::Event(line(event)));
     }
-    fn on_news(&mut self, news: MarketNews) {
+    fn on_market_update(&mut self, news: MarketUpdate) {
         self.outputs.push(Output::News(format!("{news:?}")));
     }
-    fn on_oddity(&mut self, oddity: &Oddity<'_>) {
-        self.outputs.push(match *oddity {
-            Oddity::Pong => Output::Pong,
-            Oddity::UnknownText(text) => Output::Text(text.to_owned()),
-            Oddity::UnknownEvent(name) => Output::Unknown(name.to_owned()),
+    fn on_decode_notice(&mut self, notice: &DecodeNotice<'_>) {
+        self.outputs.push(match *notice {
+            DecodeNotice::Pong => Output::Pong,
+            DecodeNotice::UnknownText(text) => Output::Text(text.to_owned()),
+            DecodeNotice::UnknownEvent(name) => Output::Unknown(name.to_owned()),
             // Of the message before it; which keys are new is not judged here.
-            Oddity::UnknownKeys(keys) => {
-                return assert!(keys.len() < STRANGE_BYTES_MAX, "{keys:?}");
+            DecodeNotice::UnknownKeys(keys) => {
+                return assert!(keys.len() < UNRECOGNIZED_BYTES_MAX, "{keys:?}");
             }
-            Oddity::BadFrame { offset, frame } => {
+            DecodeNotice::BadFrame { offset, frame } => {
                 assert!(offset <= frame.len());
-                assert!(markets_named_in(frame).count() <= MESSAGES_PER_FRAME_MAX);
+                assert!(markets_in(frame).count() <= MESSAGES_PER_FRAME_MAX);
                 Output::NoJson
             }
-            Oddity::BadMessage { fault, offset, market, token, .. } => {
+            DecodeNotice::BadMessage { fault, offset, market, token, .. } => {
                 assert!(offset < usize::MAX / 2);
                 Output::Refused { fault, market: market.to_owned(), token: token.to_owned() }
             }

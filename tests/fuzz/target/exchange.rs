@@ -109,7 +109,7 @@ fn seeds() -> Vec<Vec<u8>> {
         [head.as_bytes(), body].concat()
     };
     let answers = [
-        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Note: a\r\n\r\nhello".to_vec(),
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-AnnotationRecord: a\r\n\r\nhello".to_vec(),
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;a=b\r\n world\r\n0\r\nx: 1\r\n\r\n".to_vec(),
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 429 Too Many\r\nRetry-After: 7\r\nContent-Length: 2\r\n\r\nno".to_vec(),
         b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 1\r\n\r\n.".to_vec(),

@@ -1,4 +1,4 @@
-//! Kalshi's frames: the decoder, its outline, the conversation and the catalogue, beside `serde_json`.
+//! Kalshi's frames: the decoder, its outline, the conversation and the catalog, beside `serde_json`.
 //!
 //! Input: frames, one a line; what is no UTF-8 is replaced.
 
@@ -6,9 +6,11 @@ use super::{Target, behaviour, magnitude};
 use ringbook::base::id::TokenId;
 use ringbook::base::limits::LEVELS_PER_SIDE_MAX;
 use ringbook::market::event::Event;
-use ringbook::market::info::MarketNews;
+use ringbook::market::info::MarketUpdate;
 use ringbook::venue::kalshi::{catalog, decode::Decoder};
-use ringbook::venue::{Dialog, Envelope, Oddity, Progress, Reply, Role, Sink, Turn};
+use ringbook::venue::{
+    DecodeNotice, Envelope, Progress, ProtocolAction, Reply, Role, Sink, SubscriptionProtocol,
+};
 use serde_json::Value;
 
 pub(super) const TARGET: Target = Target { name: "kalshi", run, seeds, words: WORDS };
@@ -56,7 +58,7 @@ struct Log {
     events: usize,
     bad_frame: bool,
     lost: bool,
-    dialog: Option<Box<dyn Dialog>>,
+    dialog: Option<Box<dyn SubscriptionProtocol>>,
     longest: usize,
     last: Option<(String, bool)>,
 }
@@ -76,7 +78,7 @@ impl Sink for Log {
             self.longest = self.longest.max(book.bids.len()).max(book.asks.len());
         }
     }
-    fn on_news(&mut self, _: MarketNews) {
+    fn on_market_update(&mut self, _: MarketUpdate) {
         self.events += 1;
     }
     fn on_lost(&mut self) {
@@ -87,8 +89,8 @@ impl Sink for Log {
             dialog.on_reply(reply, 1);
         }
     }
-    fn on_oddity(&mut self, oddity: &Oddity<'_>) {
-        self.bad_frame |= matches!(oddity, Oddity::BadFrame { .. });
+    fn on_decode_notice(&mut self, notice: &DecodeNotice<'_>) {
+        self.bad_frame |= matches!(notice, DecodeNotice::BadFrame { .. });
     }
 }
 
@@ -111,9 +113,9 @@ fn run(input: &[u8]) -> u64 {
         second_opinion(frame, &log);
         dialog = log.dialog.take().expect("it was lent");
         dialog.handle_timeout(now_ns);
-        while let Some(turn) = dialog.poll_turn(now_ns, &tokens) {
+        while let Some(turn) = dialog.poll_action(now_ns, &tokens) {
             turns += 1;
-            if matches!(turn, Turn::Reconnect(_)) {
+            if matches!(turn, ProtocolAction::Reconnect(_)) {
                 dialog.begin(&tokens, now_ns);
             }
         }

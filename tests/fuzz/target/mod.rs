@@ -4,7 +4,7 @@
 //! input did. It panics when the two differ.
 
 mod books;
-mod catalogue;
+mod catalog;
 mod decode;
 mod exchange;
 mod frames;
@@ -33,7 +33,7 @@ pub(crate) const TARGETS: &[Target] = &[
     frames::TARGET,
     upgrade::TARGET,
     decode::TARGET,
-    catalogue::TARGET,
+    catalog::TARGET,
     exchange::TARGET,
     request::TARGET,
     replay::TARGET,

@@ -5,7 +5,7 @@
 
 use super::{Target, behaviour, magnitude, messages};
 use flate2::{Compression, write::GzEncoder};
-use ringbook::capture::line::{self as capture, Note, Record, Stamp, What};
+use ringbook::capture::line::{self as capture, AnnotationRecord, Record, Stamp, What};
 use ringbook::io::file::Source;
 use ringbook::replay::plan::{Plan, Speed};
 use ringbook::replay::report::ReplayReport;
@@ -49,7 +49,7 @@ fn of_file(path: &Path, shards: u16) -> (Outcome, Option<ReplayReport>) {
                 unknown_texts,
                 changes_before_snapshot,
                 changes_stale,
-                foreign_tokens,
+                unknown_instruments,
                 books,
                 digest,
                 capture,
@@ -67,7 +67,7 @@ fn of_file(path: &Path, shards: u16) -> (Outcome, Option<ReplayReport>) {
                 unknown_texts,
                 changes_before_snapshot,
                 changes_stale,
-                foreign_tokens,
+                unknown_instruments,
             ];
             // Torn, NUL bytes, long lines, a few damages and how many more, nothing understood, not what was captured.
             assert!(report.troubles.len() <= 12, "{:?}", report.troubles);
@@ -85,7 +85,10 @@ fn has_notes(content: &[u8]) -> bool {
     lines.map(|line| Record::read(line).what).any(|what| {
         matches!(
             what,
-            What::Note(_) | What::Answer(_) | What::Passed | What::Opened { from: Some(_) }
+            What::Annotation(_)
+                | What::Answer(_)
+                | What::ForwardedEvent
+                | What::Opened { from: Some(_) }
         )
     })
 }
@@ -240,40 +243,47 @@ fn engine_capture_of(frames: &[String]) -> Vec<u8> {
         tokens.push(format!("\"{token}\""));
     }
     let (openings, tokens) = (openings.join(","), tokens.join(","));
-    let note = |sequence: usize, connection: u32, note: Note, rest: &str| {
+    let note = |sequence: usize, connection: u32, note: AnnotationRecord, rest: &str| {
         let mut line = Vec::new();
-        capture::write_note(&mut line, stamp(sequence, connection), note, 0, rest);
+        capture::write_annotation(&mut line, stamp(sequence, connection), note, 0, rest);
         line
     };
-    out.extend(note(0, 0, Note::Begun, r#","shards":1,"hashes":"all""#));
-    out.extend(note(0, 1, Note::Books, &format!(r#","books":[{openings}]"#)));
-    out.extend(note(0, 1, Note::Opened, ""));
+    out.extend(note(0, 0, AnnotationRecord::Begun, r#","shards":1,"hashes":"all""#));
+    out.extend(note(0, 1, AnnotationRecord::Books, &format!(r#","books":[{openings}]"#)));
+    out.extend(note(0, 1, AnnotationRecord::Opened, ""));
     for (place, frame) in frames.iter().enumerate() {
         capture::write_text(&mut out, stamp(place, 1), frame);
         match place % 12 {
-            1 => out.extend(note(place, 2, Note::Opened, &format!(r#","from":1,"a":[{tokens}]"#))),
+            1 => out.extend(note(
+                place,
+                2,
+                AnnotationRecord::Opened,
+                &format!(r#","from":1,"a":[{tokens}]"#),
+            )),
             2 | 3 => capture::write_text(&mut out, stamp(place, 2), frame),
-            4 => out.extend(note(place, 2, Note::Switch, "")),
-            5 => out.extend(note(place, 0, Note::Matched, "")),
-            6 => out.extend(note(place, 0, Note::House, "")),
-            7 => out.extend(note(place, 0, Note::Asked, &format!(r#","a":[{tokens}]"#))),
+            4 => out.extend(note(place, 2, AnnotationRecord::Switch, "")),
+            5 => out.extend(note(place, 0, AnnotationRecord::Matched, "")),
+            6 => out.extend(note(place, 0, AnnotationRecord::Housekeeping, "")),
+            7 => {
+                out.extend(note(place, 0, AnnotationRecord::Asked, &format!(r#","a":[{tokens}]"#)))
+            }
             8 => capture::write_answer(&mut out, stamp(place, 0), 0, &format!("[{frame}]")),
             9 => out.extend(note(
                 place,
                 0,
-                Note::Proof,
+                AnnotationRecord::Proof,
                 &format!(
                     r#","a":{},"z":"00000000000000ff""#,
                     tokens.split(',').next().unwrap_or("\"\"")
                 ),
             )),
-            10 => capture::write_passed(&mut out, stamp(place, 1), frame),
+            10 => capture::write_forwarded(&mut out, stamp(place, 1), frame),
             11 => capture::write_ended(&mut out, stamp(place, 1), "reset"),
             _ => {}
         }
     }
-    out.extend(note(frames.len(), 1, Note::Dropped, &format!(r#","a":[{tokens}]"#)));
-    out.extend(note(frames.len(), 2, Note::Closed, &format!(r#","a":[{tokens}]"#)));
+    out.extend(note(frames.len(), 1, AnnotationRecord::Dropped, &format!(r#","a":[{tokens}]"#)));
+    out.extend(note(frames.len(), 2, AnnotationRecord::Closed, &format!(r#","a":[{tokens}]"#)));
     out
 }
 

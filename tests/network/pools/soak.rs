@@ -21,7 +21,7 @@ const LIMITS: SlotLimits = SlotLimits {
     waiting_max: 1000,
 };
 
-/// How long a waiter has patience.
+/// How long a waiter has timeout.
 const PATIENCE_NS: u64 = 10 * S;
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -58,10 +58,10 @@ pub(crate) enum Fault {
     HalfPair,
     /// A third of the connections for books end at once and cannot be had.
     ThirdDead,
-    /// The catalogue does not answer, or with an error.
-    CatalogueDown,
-    /// The catalogue answers late.
-    CatalogueSlow,
+    /// The catalog does not answer, or with an error.
+    CatalogDown,
+    /// The catalog answers late.
+    CatalogSlow,
     /// A request for books is not answered.
     BooksDown,
     /// The REST interface reports an old book.
@@ -112,8 +112,8 @@ const RATES: [(Fault, u64); 34] = [
     (F::Refused, 100),
     (F::HalfPair, 150),
     (F::ThirdDead, 80),
-    (F::CatalogueDown, 30_000),
-    (F::CatalogueSlow, 50_000),
+    (F::CatalogDown, 30_000),
+    (F::CatalogSlow, 50_000),
     (F::BooksDown, 20_000),
     (F::StaleBook, 10_000),
     (F::ClockStep, 100),

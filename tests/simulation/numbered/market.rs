@@ -253,7 +253,7 @@ impl Market {
         )
     }
 
-    /// The market as the catalogue lists it.
+    /// The market as the catalog lists it.
     pub(crate) fn listing(&self) -> String {
         let status = match self.phase {
             Phase::Unopened => "initialized",

@@ -1,4 +1,4 @@
-//! The numbered venue's REST interface: catalogue, books, the state of the exchange.
+//! The numbered venue's REST interface: catalog, books, the state of the exchange.
 //!
 //! Runs on:  the simulation's thread.
 use super::fault::Fault;

@@ -14,7 +14,7 @@ use ringbook::control::dial::Target;
 use ringbook::control::lifecycle::LifecycleOptions;
 use ringbook::io::driver::Doorbell;
 use ringbook::link::shard_shard::Peers;
-use ringbook::link::shard_trade::{TradeRecord, TradeTap};
+use ringbook::link::shard_trade::{TradeRecord, TradeSender};
 use ringbook::market::book::Side;
 use ringbook::market::event;
 use ringbook::ring::{Consumer, ring};
@@ -127,7 +127,7 @@ pub(crate) fn build(
         proxies.push(proxy);
         trades.push(records);
         alone.push(rig.with(|shard| {
-            shard.auditing(AUDIT_NS).polling(AUDIT_NS).tapped(TradeTap::new(FEED.venue(), tap))
+            shard.auditing(AUDIT_NS).polling(AUDIT_NS).tapped(TradeSender::new(FEED.venue(), tap))
         }));
     }
     let bells: Vec<Doorbell> = alone.iter().map(|rig| rig.shard.doorbell()).collect();
@@ -141,7 +141,7 @@ pub(crate) fn build(
     let options = LifecycleOptions {
         scanning: true,
         opens_by_clock: FEED.capabilities().opens_by_clock,
-        trust_catalogue_after_end: true,
+        trust_catalog_after_end: true,
         markets_max: None,
     };
     let mut parts = controller_parts(FEED, proxies, target(board), options, seed);

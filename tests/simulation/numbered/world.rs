@@ -8,16 +8,16 @@ use crate::frame::{self, Arrival, Frame, VirtualClock, answered, refused};
 use crate::wire::Switchboard;
 use ringbook::base::random::Random;
 use ringbook::base::time::{Clock as _, MILLISECOND_NS, Now, SECOND_NS};
-use ringbook::control::io_request::{Errand, Fetched};
+use ringbook::control::io_request::{Fetched, IoRequest};
 use ringbook::counter::report::EngineReport;
-use ringbook::link::main_control::ControlNews;
+use ringbook::link::main_control::ControlEvent;
 use ringbook::venue::Feed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 /// The venue's clock begins here, nanoseconds since the Unix epoch.
 const EPOCH_NS: u64 = 1_790_000_000 * SECOND_NS;
-/// Of one seed in four faults happen for longer than a scan of the catalogue is away from the next.
+/// Of one seed in four faults happen for longer than a scan of the catalog is away from the next.
 const LONG_FAULTS_NS: u64 = 100 * SECOND_NS;
 pub(crate) const FEED: Feed = ringbook::venue::kalshi::feed(false);
 
@@ -101,32 +101,32 @@ impl World {
     fn step_control(&mut self) {
         let now = self.frame.clock.now();
         if self.frame.step_control() {
-            while let Some((_, errand)) = self.frame.control.poll_errand() {
-                self.run_errand(errand, now);
+            while let Some((_, io_request)) = self.frame.control.poll_errand() {
+                self.run_errand(io_request, now);
             }
         }
     }
 
-    fn run_errand(&mut self, errand: Errand, now: Now) {
+    fn run_errand(&mut self, io_request: IoRequest, now: Now) {
         let (faults, random) = (&mut self.venue.faults, &mut self.frame.random);
-        let slow = faults.strikes(Fault::CatalogueSlow, random);
+        let slow = faults.strikes(Fault::CatalogSlow, random);
         let delay_ns = (5 + random.below(if slow { 8_000 } else { 100 })) * MILLISECOND_NS;
-        match errand {
-            Errand::Status(path) => {
+        match io_request {
+            IoRequest::Status(path) => {
                 let fetched = self.fetch(path);
                 self.frame.arrive(delay_ns, Arrival::Status(fetched));
             }
-            Errand::Fetch(path) => {
+            IoRequest::Fetch(path) => {
                 let fetched = self.fetch(&path);
                 self.frame.arrive(delay_ns, Arrival::Fetched(fetched));
             }
-            Errand::Resolve(connection) => {
+            IoRequest::Resolve(connection) => {
                 // Its port reports the venue which connection it is.
                 let address: SocketAddr = ([127, 0, 0, 1], connection.0 as u16).into();
                 let controller = self.frame.control.venue_mut(0);
                 controller.on_resolved(connection, Ok(vec![address]), now);
             }
-            Errand::Books(request) => {
+            IoRequest::Books(request) => {
                 let path = FEED.books_request(&request.tokens).path;
                 self.frame.ask_books(request.shard, path);
             }
@@ -134,7 +134,7 @@ impl World {
     }
 
     fn fetch(&mut self, path: &str) -> Fetched {
-        if !self.venue.faults.strikes(Fault::CatalogueDown, &mut self.frame.random) {
+        if !self.venue.faults.strikes(Fault::CatalogDown, &mut self.frame.random) {
             return answered(self.venue.answer(path));
         }
         match self.frame.random.below(4) {
@@ -159,7 +159,7 @@ impl World {
     /// last seconds may be on their way between shards. Of a market without a book none is.
     pub(super) fn check_trades(&mut self, last: bool) -> Result<(), String> {
         let now_ns = self.frame.now_ns();
-        let patience_ns = if last { 0 } else { 5 * SECOND_NS };
+        let timeout_ns = if last { 0 } else { 5 * SECOND_NS };
         let paused = self.frame.shards.iter().any(|rig| now_ns < rig.paused_until_ns);
         let mut due = Vec::new();
         self.open_trades.extend(self.trades_looked_at..self.venue.trades.len());
@@ -169,7 +169,7 @@ impl World {
         self.open_trades.retain(|&id| reported.get(&(id as u64)) != Some(&1));
         for &id in &self.open_trades {
             let trade = &self.venue.trades[id];
-            if trade.read_ns.is_none_or(|at_ns| at_ns + patience_ns > now_ns) {
+            if trade.read_ns.is_none_or(|at_ns| at_ns + timeout_ns > now_ns) {
                 continue;
             }
             match self.outputs.reported.get(&(id as u64)) {
@@ -190,7 +190,7 @@ impl World {
                 self.frame.image(&trade.ticker, false).map_err(|why| self.frame.breach(&why))?;
             if image.is_none() {
                 self.bookless.insert(id);
-            } else if now_ns >= *self.missed.entry(id).or_insert(now_ns) + patience_ns {
+            } else if now_ns >= *self.missed.entry(id).or_insert(now_ns) + timeout_ns {
                 return Err(self
                     .frame
                     .breach(&format!("the trade {id} {trade:?} was not reported")));
@@ -283,7 +283,7 @@ impl frame::World for World {
         let reported = self.outputs.take_trades(&self.venue.trades);
         reported.map_err(|why| self.frame.breach(&why))?;
         while let Some(news) = self.frame.news.try_receive() {
-            if let ControlNews::Report(report) = news {
+            if let ControlEvent::Report(report) = news {
                 self.check_report(&report)?;
             }
         }

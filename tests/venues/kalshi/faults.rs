@@ -123,9 +123,9 @@ fn what_nobody_knows_comes_on_top_and_changes_nothing() {
     assert!(serde_json::from_str::<Value>(&text).is_err(), "{text}");
     venue.fault("kind=unknown-fields&count=5&channel=orderbook_delta");
     let all = moment(&venue, &mut client);
-    let strange = |m: &&Value| m.get("weather").is_some() && m["msg"].get("wind").is_some();
-    assert_eq!(all.iter().filter(strange).count(), 5);
-    assert!(all[..5].iter().all(|m| strange(&m)));
+    let unrecognized = |m: &&Value| m.get("weather").is_some() && m["msg"].get("wind").is_some();
+    assert_eq!(all.iter().filter(unrecognized).count(), 5);
+    assert!(all[..5].iter().all(|m| unrecognized(&m)));
     model.apply_all(&all);
     model.check(&venue);
 }

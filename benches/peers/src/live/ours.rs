@@ -3,7 +3,7 @@
 use super::CHANNEL;
 use super::client::Task;
 use super::recorder::Recorder;
-use ringbook::link::main_control::ControlNews;
+use ringbook::link::main_control::ControlEvent;
 use ringbook::{BookView, Change, Engine, Handler, Idle, Polymarket, TokenId};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -68,8 +68,8 @@ impl Ours {
     /// Hears the news; asks for one connection after the other, each with its own tokens, because
     /// placement by itself would put all of them on one.
     pub(super) fn look(&mut self) -> Result<(), String> {
-        while let Some(news) = self.engine.poll_news() {
-            let ControlNews::Forced { ticket, refused, .. } = news else { continue };
+        while let Some(news) = self.engine.poll_event() {
+            let ControlEvent::Forced { ticket, refused, .. } = news else { continue };
             if let Some((_, tokens)) = self.asked.take_if(|(asked, _)| *asked == ticket)
                 && !refused.is_empty()
             {

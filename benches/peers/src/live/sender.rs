@@ -52,13 +52,13 @@ impl Sent {
 
 /// One socket and what is sent on it, round and round.
 #[derive(Debug)]
-pub struct Lane {
+pub struct FrameScanner {
     stream: TcpStream,
     templates: Vec<Template>,
     next: usize,
 }
 
-impl Lane {
+impl FrameScanner {
     /// A socket that does not block.
     #[must_use]
     pub fn new(stream: TcpStream, templates: Vec<Template>) -> Self {
@@ -93,7 +93,7 @@ impl Lane {
 /// # Panics
 /// Never: the bounds of the histogram are constants.
 #[must_use]
-pub fn send(lanes: &mut [Lane], pace: Pace, shared: &Shared) -> Sent {
+pub fn send(lanes: &mut [FrameScanner], pace: Pace, shared: &Shared) -> Sent {
     let interval_ns = 1e9 / pace.rate;
     let warm_up = (pace.rate * pace.warm_up) as u64;
     let messages = ((pace.rate * pace.seconds) as u64).max(1);

@@ -1,10 +1,10 @@
-//! The venue: a catalogue, a market channel, and the sender behind them, on one pinned thread.
+//! The venue: a catalog, a market channel, and the sender behind them, on one pinned thread.
 
 use super::CHANNEL;
 use super::frame::{Market, server_frame};
 use super::recorder::Shared;
 use super::request::{client_frame, request};
-use super::sender::{Lane, Pace, Sent, send};
+use super::sender::{FrameScanner, Pace, Sent, send};
 use crate::host;
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
@@ -17,7 +17,7 @@ use std::time::Duration;
 /// Between two looks at all sockets while nothing is paced.
 const LOOK: Duration = Duration::from_micros(500);
 
-enum Order {
+enum ShardCommand {
     Send(Pace),
     End,
 }
@@ -33,7 +33,7 @@ enum Answer {
 pub struct Venue {
     /// Where it listens.
     pub address: SocketAddr,
-    orders: Sender<Order>,
+    orders: Sender<ShardCommand>,
     answers: Receiver<Answer>,
     thread: JoinHandle<()>,
 }
@@ -72,19 +72,19 @@ impl Venue {
     /// Waits until everything is subscribed; `meanwhile` is called several times a second.
     ///
     /// # Errors
-    /// It took longer than `patience`.
+    /// It took longer than `timeout`.
     pub fn wait_subscribed(
         &self,
-        patience: Duration,
+        timeout: Duration,
         mut meanwhile: impl FnMut() -> Result<(), String>,
     ) -> Result<(), String> {
-        let deadline_ns = host::mono_ns() + patience.as_nanos() as u64;
+        let deadline_ns = host::mono_ns() + timeout.as_nanos() as u64;
         loop {
             meanwhile()?;
             match self.answers.recv_timeout(Duration::from_millis(10)) {
                 Ok(Answer::Subscribed) => return Ok(()),
                 _ if host::mono_ns() > deadline_ns => {
-                    return Err(format!("not everything was subscribed within {patience:?}"));
+                    return Err(format!("not everything was subscribed within {timeout:?}"));
                 }
                 _ => {}
             }
@@ -93,7 +93,7 @@ impl Venue {
 
     /// Sends one run.
     pub fn send(&self, pace: Pace) {
-        let _ = self.orders.send(Order::Send(pace));
+        let _ = self.orders.send(ShardCommand::Send(pace));
     }
 
     /// How the run went, once it is over.
@@ -107,7 +107,7 @@ impl Venue {
 
     /// Closes everything.
     pub fn end(self) {
-        let _ = self.orders.send(Order::End);
+        let _ = self.orders.send(ShardCommand::End);
         let _ = self.thread.join();
     }
 }
@@ -127,7 +127,7 @@ struct Desk {
     by_token: HashMap<String, usize>,
     peers: Vec<Peer>,
     subscribed: bool,
-    lanes: Vec<Lane>,
+    lanes: Vec<FrameScanner>,
 }
 
 impl Desk {
@@ -145,14 +145,14 @@ impl Desk {
         }
     }
 
-    fn run(mut self, orders: &Receiver<Order>, answers: &Sender<Answer>, shared: &Shared) {
+    fn run(mut self, orders: &Receiver<ShardCommand>, answers: &Sender<Answer>, shared: &Shared) {
         loop {
             match orders.try_recv() {
-                Ok(Order::Send(pace)) => {
+                Ok(ShardCommand::Send(pace)) => {
                     let sent = send(&mut self.lanes, pace, shared);
                     let _ = answers.send(Answer::Sent(Box::new(sent)));
                 }
-                Ok(Order::End) | Err(TryRecvError::Disconnected) => return,
+                Ok(ShardCommand::End) | Err(TryRecvError::Disconnected) => return,
                 Err(TryRecvError::Empty) => {}
             }
             self.look();
@@ -180,7 +180,7 @@ impl Desk {
             markets.dedup();
             let templates = markets.iter().flat_map(|&market| self.markets[market].templates());
             if let Ok(stream) = peer.stream.try_clone() {
-                self.lanes.push(Lane::new(stream, templates.collect()));
+                self.lanes.push(FrameScanner::new(stream, templates.collect()));
             }
         }
     }
@@ -209,7 +209,7 @@ impl Desk {
             peer.input.drain(..request.length);
             match request.key {
                 Some(key) if request.path.starts_with(CHANNEL) => peer.upgrade(&key),
-                _ => peer.write(&http(&self.catalogue(&request.path))),
+                _ => peer.write(&http(&self.catalog(&request.path))),
             }
             return Some(());
         }
@@ -244,7 +244,7 @@ impl Desk {
     }
 
     /// The markets that a lookup asks for by token; a scan finds nothing.
-    fn catalogue(&self, path: &str) -> String {
+    fn catalog(&self, path: &str) -> String {
         let token = path.split_once("clob_token_ids=").map(|(_, rest)| rest);
         let token = token.map(|rest| rest.split('&').next().unwrap_or(rest));
         match token.and_then(|token| self.by_token.get(token)) {

@@ -21,7 +21,7 @@ impl Rig {
     fn list(&mut self, markets: std::ops::Range<usize>) {
         for number in markets {
             let info = info_named(&format!("KX-{number}"));
-            let registered = self.registry.register(info, self.now_ns, Source::Catalogue);
+            let registered = self.registry.register(info, self.now_ns, Source::Catalog);
             assert_eq!(registered, Registered::New);
         }
     }

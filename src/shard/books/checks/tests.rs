@@ -4,7 +4,7 @@
 use super::super::{Admission, Books, ConnectionSlot, StaleReason};
 use super::*;
 use crate::base::id::{ShardId, TokenId};
-use crate::base::limits::{CHECK_PATIENCE_NS, CHECK_SILENCE_NS};
+use crate::base::limits::{CHECK_SILENCE_NS, CHECK_TIMEOUT_NS};
 use crate::base::price::Quantity;
 use crate::base::time::{MILLISECOND_NS, Now, StillClock};
 use crate::market::book::{BookOpening, BookState, image::BookImage};
@@ -115,7 +115,7 @@ fn a_hash_of_v2_that_is_another_gets_no_verdict() {
             feed(&mut intake, venue.ms, &named(venue.change("0.3", size), token));
         }
         let end_ns = venue.ms * MILLISECOND_NS + CHECK_SILENCE_NS;
-        (0..10).for_each(|_| intake.books.settle(100_000, end_ns + 2 * CHECK_PATIENCE_NS));
+        (0..10).for_each(|_| intake.books.settle(100_000, end_ns + 2 * CHECK_TIMEOUT_NS));
         let counts = intake.books.checks();
         assert_eq!(counts.hashes_matched, 0, "the smallest order is another one");
         assert_eq!(counts.hashes_mismatched > 0, wrong > 0, "{token}: {counts:?}");
@@ -257,9 +257,9 @@ fn a_trade_whose_message_was_lost_is_learnt_from_the_hash() {
     feed(&mut intake, venue.ms, &venue.book());
     let silent_ns = venue.ms * MILLISECOND_NS + CHECK_SILENCE_NS;
     intake.books.settle(1, silent_ns);
-    intake.books.settle(1, silent_ns + CHECK_PATIENCE_NS - CHECK_SILENCE_NS - 1);
+    intake.books.settle(1, silent_ns + CHECK_TIMEOUT_NS - CHECK_SILENCE_NS - 1);
     assert_eq!(intake.books.checks().hashes_explained, 0, "it may still come");
-    intake.books.settle(1, silent_ns + CHECK_PATIENCE_NS);
+    intake.books.settle(1, silent_ns + CHECK_TIMEOUT_NS);
     let counts = *intake.books.checks();
     assert_eq!((counts.hashes_explained, counts.hashes_mismatched), (1, 0));
     assert_eq!(image(&intake).facts.last_trade, Some(Price(123_000)));

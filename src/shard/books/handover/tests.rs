@@ -9,11 +9,11 @@ use crate::base::random::Random;
 use crate::base::time::{MILLISECOND_NS, SECOND_NS, StillClock};
 use crate::market::book::{BookOpening, image::BookImage};
 use crate::market::event::Trade;
-use crate::market::info::MarketNews;
+use crate::market::info::MarketUpdate;
 use crate::shard::books::Admission;
 use crate::shard::intake::{Findings, Intake};
 use crate::shard::publish::{BookView, Change, Handler};
-use crate::venue::{Oddity, Sink};
+use crate::venue::{DecodeNotice, Sink};
 
 const OLD: ConnectionSlot = ConnectionSlot(0);
 const NEW: ConnectionSlot = ConnectionSlot(1);
@@ -393,13 +393,13 @@ struct Seen(Vec<(u64, u64)>);
 
 impl Sink for Seen {
     fn on_event(&mut self, event: &Event<'_>) {
-        let kept = Kept::new(event).expect("no top of book");
-        assert_eq!(format!("{:?}", Kept::new(&kept.event()).unwrap()), format!("{kept:?}"));
+        let kept = OwnedEvent::new(event).expect("no top of book");
+        assert_eq!(format!("{:?}", OwnedEvent::new(&kept.event()).unwrap()), format!("{kept:?}"));
         self.0.push((fingerprint(event), fingerprint(&kept.event())));
     }
-    fn on_news(&mut self, _: MarketNews) {}
-    fn on_oddity(&mut self, oddity: &Oddity<'_>) {
-        panic!("{oddity:?}");
+    fn on_market_update(&mut self, _: MarketUpdate) {}
+    fn on_decode_notice(&mut self, notice: &DecodeNotice<'_>) {
+        panic!("{notice:?}");
     }
 }
 
@@ -460,7 +460,7 @@ fn what_a_lost_replacement_had_said_is_not_told_again_by_the_old_connection() {
     assert_eq!(run.intake.books.on_line_end(NEW, now), LineEnd::GivenUp { to: NEW });
     run.feed(OLD, trade);
     run.feed(OLD, &trade.replace("0xabc", "0xabd"));
-    run.now_ns += HANDOVER_OWED_NS;
+    run.now_ns += HANDOVER_OUTSTANDING_NS;
     let later = run.now();
     assert!(run.intake.books.poll_handover(later).is_none());
     assert!(run.intake.books.handovers.is_empty());

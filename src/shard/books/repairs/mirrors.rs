@@ -13,7 +13,7 @@ struct Question {
     /// Of the messages that each book had, the number at which the venue's book was equal to it.
     equal: [Option<u64>; 2],
     next_wall_ns: u64,
-    patience_ns: u64,
+    timeout_ns: u64,
 }
 
 /// The markets, by the first of their two books.
@@ -30,7 +30,7 @@ impl Mirrors {
             updates,
             equal: [None; 2],
             next_wall_ns: 0,
-            patience_ns: REPAIR_RETRY_MIN_NS,
+            timeout_ns: REPAIR_RETRY_MIN_NS,
         };
         let question = self.asked.entry(first).or_insert(fresh);
         if question.updates != updates {
@@ -40,8 +40,8 @@ impl Mirrors {
         if confirmed || now_wall_ns < question.next_wall_ns {
             return false;
         }
-        question.next_wall_ns = now_wall_ns + question.patience_ns;
-        question.patience_ns = (2 * question.patience_ns).min(REPAIR_RETRY_MAX_NS);
+        question.next_wall_ns = now_wall_ns + question.timeout_ns;
+        question.timeout_ns = (2 * question.timeout_ns).min(REPAIR_RETRY_MAX_NS);
         true
     }
 

@@ -181,7 +181,7 @@ fn a_book_that_never_hears_what_rest_knows_is_behind() {
     intake.books.sweep(10, &mut wanted);
     assert_eq!(wanted, [token(11)]);
     rest(&mut intake, &book(11, 120, &[("0.4", "2")]), at(1_000));
-    let due_ns = SECOND_NS + AUDIT_PATIENCE_NS;
+    let due_ns = SECOND_NS + AUDIT_TIMEOUT_NS;
     assert!(intake.books.poll_behind(due_ns - 1).is_none(), "it may be on its way");
     assert_eq!(shown(&intake, 11), "live 0.4x1");
     let behind = intake.books.poll_behind(due_ns).expect("it never came");
@@ -230,13 +230,13 @@ fn two_books_of_a_market_at_rest_mirror_each_other_or_are_compared() {
     let both = r#"[{"market":"0x1","asset_id":"11","timestamp":"100","event_type":"book","bids":[{"price":"0.4","size":"1"}],"asks":[{"price":"0.7","size":"2"}]},{"market":"0x1","asset_id":"12","timestamp":"100","event_type":"book","bids":[{"price":"0.3","size":"2"}],"asks":[{"price":"0.6","size":"1"}]}]"#;
     feed(&mut intake, both);
     let mut wanted = Vec::new();
-    intake.books.witness(10, AUDIT_PATIENCE_NS - 1, &mut wanted);
+    intake.books.witness(10, AUDIT_TIMEOUT_NS - 1, &mut wanted);
     assert_eq!(intake.books.repairs().mirrors_matched, 0, "not at rest");
-    intake.books.witness(2, AUDIT_PATIENCE_NS, &mut wanted);
+    intake.books.witness(2, AUDIT_TIMEOUT_NS, &mut wanted);
     assert_eq!((intake.books.repairs().mirrors_matched, wanted.len()), (1, 0));
     // One of them misses a change that the other has.
     feed(&mut intake, &change(11, 101, "0.4", "5"));
-    intake.books.witness(2, AUDIT_PATIENCE_NS, &mut wanted);
+    intake.books.witness(2, AUDIT_TIMEOUT_NS, &mut wanted);
     assert_eq!(intake.books.repairs().mirrors_mismatched, 1);
     assert_eq!(wanted, [token(11), token(12)]);
 }

@@ -176,7 +176,7 @@ fn text(value: &LazyValue<'_>) -> Option<String> {
 
 /// Cut at a character boundary.
 fn cut(text: &str) -> &str {
-    &text[..text.floor_char_boundary(limits::CATALOGUE_TEXT_BYTES_MAX)]
+    &text[..text.floor_char_boundary(limits::CATALOG_TEXT_BYTES_MAX)]
 }
 
 /// Nanoseconds since 1970 of `2026-08-07T06:46:28.97871Z`; `None` before 1970 (the venue writes the year 1 for

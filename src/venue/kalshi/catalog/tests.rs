@@ -150,9 +150,9 @@ fn questions_steps_and_times_come_in_several_forms() {
     assert_eq!(question("", r#""title":"Who?","yes_sub_title":"""#), "Who?");
     assert_eq!(question("", r#""title":null,"yes_sub_title":"B""#), "B");
     assert_eq!(question(r#""title":"Who?","#, r#""title":"","yes_sub_title":"B""#), "Who?: B");
-    let long = "ü".repeat(limits::CATALOGUE_TEXT_BYTES_MAX);
+    let long = "ü".repeat(limits::CATALOG_TEXT_BYTES_MAX);
     let cut = question("", &format!(r#""title":"{long}","yes_sub_title":"x{long}""#));
-    assert_eq!(cut.len(), limits::CATALOGUE_TEXT_BYTES_MAX);
+    assert_eq!(cut.len(), limits::CATALOG_TEXT_BYTES_MAX);
 
     let step = |step: &str| format!(r#"{{"start":"0.0000","end":"1.0000","step":{step}}}"#);
     for (steps, tick) in [

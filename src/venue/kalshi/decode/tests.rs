@@ -40,7 +40,7 @@ impl Sink for Seen {
         });
     }
 
-    fn on_news(&mut self, news: MarketNews) {
+    fn on_market_update(&mut self, news: MarketUpdate) {
         self.lines.push(format!("{news:?}"));
     }
 
@@ -48,8 +48,8 @@ impl Sink for Seen {
         self.lines.push(format!("{reply:?}"));
     }
 
-    fn on_oddity(&mut self, oddity: &Oddity<'_>) {
-        self.lines.push(format!("{oddity:?}"));
+    fn on_decode_notice(&mut self, notice: &DecodeNotice<'_>) {
+        self.lines.push(format!("{notice:?}"));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Responses that are late, in another order, missing, or errors.
 use super::*;
-use crate::venue::Dialog as _;
+use crate::venue::SubscriptionProtocol as _;
 
 const SECOND: u64 = SECOND_NS;
 
@@ -9,27 +9,33 @@ fn tokens(range: std::ops::Range<usize>) -> Vec<TokenId> {
 }
 
 /// A state machine that has begun with these tokens, at time 0.
-fn begun(tokens: &[TokenId]) -> Dialog {
-    let mut dialog = Dialog::new(Channel::Books);
+fn begun(tokens: &[TokenId]) -> SubscriptionProtocol {
+    let mut dialog = SubscriptionProtocol::new(Channel::Books);
     dialog.begin(tokens, 0);
     dialog
 }
 
-fn all(dialog: &mut Dialog, now_ns: u64) -> Vec<String> {
+fn all(dialog: &mut SubscriptionProtocol, now_ns: u64) -> Vec<String> {
     std::iter::from_fn(|| dialog.poll(now_ns)).collect()
 }
 
-fn snapshots(dialog: &mut Dialog, tokens: &[TokenId], id: Option<u64>) {
+fn snapshots(dialog: &mut SubscriptionProtocol, tokens: &[TokenId], id: Option<u64>) {
     for token in tokens {
         dialog.on_reply(&Reply::Snapshot { id, market: token.as_str() }, 1);
     }
 }
 
-fn subscribed(dialog: &mut Dialog, id: u64) {
+fn subscribed(dialog: &mut SubscriptionProtocol, id: u64) {
     dialog.on_reply(&Reply::Subscribed { id: Some(id), sid: Some(1), channel: "" }, 1);
 }
 
-fn error(dialog: &mut Dialog, id: Option<u64>, sid: Option<u64>, code: u64, now_ns: u64) {
+fn error(
+    dialog: &mut SubscriptionProtocol,
+    id: Option<u64>,
+    sid: Option<u64>,
+    code: u64,
+    now_ns: u64,
+) {
     dialog.on_reply(&Reply::Error { id, sid, code, text: "" }, now_ns);
 }
 
@@ -55,7 +61,7 @@ fn one_subscribe_is_awaited_before_anything_is_added() {
 
 #[test]
 fn channels_without_markets_subscribe_to_all() {
-    let mut dialog = Dialog::new(Channel::Trades);
+    let mut dialog = SubscriptionProtocol::new(Channel::Trades);
     dialog.begin(&[], 0);
     let text = dialog.poll(0).unwrap();
     assert!(text.contains(r#""channels":["trade"]"#) && !text.contains("market_tickers"), "{text}");
@@ -80,8 +86,8 @@ fn a_gap_requests_every_snapshot_once() {
     assert_eq!(dialog.on_envelope(&envelope(3)), Verdict::Hole(1));
     assert_eq!(dialog.on_envelope(&envelope(6)), Verdict::Hole(2));
     assert_eq!(dialog.on_envelope(&envelope(6)), Verdict::Duplicate);
-    assert_eq!(dialog.poll_turn(1, &markets), Some(Turn::Suspect));
-    assert_eq!(dialog.poll_turn(1, &markets), None, "two gaps in a row are one");
+    assert_eq!(dialog.poll_action(1, &markets), Some(ProtocolAction::Suspect));
+    assert_eq!(dialog.poll_action(1, &markets), None, "two gaps in a row are one");
     let requested = all(&mut dialog, 1);
     assert_eq!(requested.len(), 2);
     assert!(requested.iter().all(|text| text.contains("get_snapshot")));
@@ -114,7 +120,10 @@ fn a_command_without_response_is_repeated_and_then_the_connection_is_closed() {
         dialog.handle_timeout(at * SECOND);
         all(&mut dialog, at * SECOND);
     }
-    assert!(matches!(dialog.poll_turn(22 * SECOND, &markets), Some(Turn::Reconnect(_))));
+    assert!(matches!(
+        dialog.poll_action(22 * SECOND, &markets),
+        Some(ProtocolAction::Reconnect(_))
+    ));
 }
 
 #[test]
@@ -132,7 +141,7 @@ fn a_book_that_never_comes_is_no_reason_to_reconnect_where_others_do() {
             let id = dialog.last_id;
             dialog.on_reply(&Reply::Ok { id: Some(id), sid: Some(1) }, second * SECOND);
         }
-        assert_eq!(dialog.poll_turn(second * SECOND, &markets), None);
+        assert_eq!(dialog.poll_action(second * SECOND, &markets), None);
     }
     assert!(dialog.counts().commands < 30, "less and less often: {}", dialog.counts().commands);
 }
@@ -147,7 +156,7 @@ fn a_subscription_that_the_venue_ends_begins_anew_and_not_for_ever() {
     let mut now_ns = SECOND;
     for _ in 0..RESUBSCRIBES_MAX {
         error(&mut dialog, None, Some(1), 25, now_ns);
-        assert_eq!(dialog.poll_turn(now_ns, &markets), Some(Turn::Resubscribe));
+        assert_eq!(dialog.poll_action(now_ns, &markets), Some(ProtocolAction::Resubscribe));
         now_ns += SECOND;
         let texts = all(&mut dialog, now_ns);
         assert!(texts[0].contains("subscribe") && texts[0].contains("M-2"), "{texts:?}");
@@ -155,7 +164,7 @@ fn a_subscription_that_the_venue_ends_begins_anew_and_not_for_ever() {
         subscribed(&mut dialog, id);
     }
     error(&mut dialog, None, Some(1), 10, now_ns);
-    assert!(matches!(dialog.poll_turn(now_ns, &markets), Some(Turn::Reconnect(_))));
+    assert!(matches!(dialog.poll_action(now_ns, &markets), Some(ProtocolAction::Reconnect(_))));
 }
 
 #[test]
@@ -182,7 +191,7 @@ fn too_many_markets_go_elsewhere_and_too_many_commands_wait() {
             dialog.on_reply(&Reply::Ok { id: Some(answered), sid: Some(1) }, SECOND);
             snapshots(&mut dialog, &of, None);
         }
-        while let Some(Turn::Full { tokens }) = dialog.poll_turn(SECOND, &markets) {
+        while let Some(ProtocolAction::Full { tokens }) = dialog.poll_action(SECOND, &markets) {
             refused.extend(tokens);
         }
         answered += 1;
@@ -240,7 +249,7 @@ fn no_snapshot_is_requested_before_the_subscription_is_acknowledged() {
     dialog.add(&markets[2..]);
     assert_eq!(all(&mut dialog, 1).len(), 1);
     dialog.on_broken_frame();
-    assert_eq!(dialog.poll_turn(1, &markets), Some(Turn::Suspect));
+    assert_eq!(dialog.poll_action(1, &markets), Some(ProtocolAction::Suspect));
     dialog.ask(&markets);
     let requested = all(&mut dialog, 1).join(" ");
     assert!(
@@ -315,7 +324,7 @@ fn a_deletion_is_repeated_until_it_is_answered() {
         dialog.on_data(second * SECOND);
         dialog.handle_timeout(second * SECOND);
         sent += all(&mut dialog, second * SECOND).len();
-        assert_eq!(dialog.poll_turn(second * SECOND, &markets[..1]), None);
+        assert_eq!(dialog.poll_action(second * SECOND, &markets[..1]), None);
     }
     assert_eq!(sent, 13, "once in five seconds");
 }
@@ -339,5 +348,5 @@ fn no_snapshot_of_a_deleted_market_is_requested() {
     );
     // Responses of an earlier session are ignored.
     error(&mut dialog, Some(999), None, 26, 1);
-    assert_eq!(dialog.poll_turn(1, &markets), None);
+    assert_eq!(dialog.poll_action(1, &markets), None);
 }

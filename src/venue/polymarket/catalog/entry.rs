@@ -240,7 +240,7 @@ impl Entry {
 /// A string, unescaped, cut at a character boundary.
 fn text(value: &LazyValue<'_>) -> Option<String> {
     let text = value.as_str()?;
-    let mut end = text.len().min(limits::CATALOGUE_TEXT_BYTES_MAX);
+    let mut end = text.len().min(limits::CATALOG_TEXT_BYTES_MAX);
     while !text.is_char_boundary(end) {
         end -= 1;
     }

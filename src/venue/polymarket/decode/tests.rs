@@ -40,11 +40,11 @@ impl Sink for Log {
         };
         self.0.push(line);
     }
-    fn on_news(&mut self, news: MarketNews) {
+    fn on_market_update(&mut self, news: MarketUpdate) {
         self.0.push(format!("{news:?}"));
     }
-    fn on_oddity(&mut self, oddity: &Oddity<'_>) {
-        self.0.push(format!("{oddity:?}"));
+    fn on_decode_notice(&mut self, notice: &DecodeNotice<'_>) {
+        self.0.push(format!("{notice:?}"));
     }
 }
 

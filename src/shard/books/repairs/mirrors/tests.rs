@@ -1,7 +1,7 @@
 //! Pairs of books that do not mirror each other, and how often the venue is asked for them.
 use super::*;
 use crate::base::id::{MarketId, ShardId, TokenId};
-use crate::base::limits::AUDIT_PATIENCE_NS;
+use crate::base::limits::AUDIT_TIMEOUT_NS;
 use crate::base::time::{MILLISECOND_NS, Now, SECOND_NS, StillClock};
 use crate::market::book::{BookOpening, image::BookImage};
 use crate::shard::books::{Admission, Books, ConnectionSlot};
@@ -179,7 +179,7 @@ fn a_pair_that_the_venue_has_otherwise_is_repaired() {
     pairs.answer_equal(&wanted[1..]);
     assert_eq!(pairs.state(0, 0), ("live", "0.4".into()), "its message may be on its way");
     let mut wanted = Vec::new();
-    for _ in 0..AUDIT_PATIENCE_NS / SECOND_NS {
+    for _ in 0..AUDIT_TIMEOUT_NS / SECOND_NS {
         wanted = pairs.second();
     }
     // The pair may be asked for in the same second.

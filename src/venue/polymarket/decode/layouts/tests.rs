@@ -24,13 +24,13 @@ impl Sink for Output {
             other => format!("{other:?}"),
         });
     }
-    fn on_news(&mut self, news: MarketNews) {
+    fn on_market_update(&mut self, news: MarketUpdate) {
         self.0.push(format!("{news:?}"));
     }
-    fn on_oddity(&mut self, oddity: &Oddity<'_>) {
-        self.0.push(match oddity {
-            Oddity::BadFrame { .. } => "bad frame".into(),
-            Oddity::BadMessage { fault, market, token, .. } => {
+    fn on_decode_notice(&mut self, notice: &DecodeNotice<'_>) {
+        self.0.push(match notice {
+            DecodeNotice::BadFrame { .. } => "bad frame".into(),
+            DecodeNotice::BadMessage { fault, market, token, .. } => {
                 format!("bad message {fault:?} {market} {token}")
             }
             other => format!("{other:?}"),

@@ -1,12 +1,12 @@
-//! Answers of the catalogue: the page reader beside `serde_json`.
+//! Answers of the catalog: the page reader beside `serde_json`.
 
 use super::{Target, behaviour, magnitude, messages};
-use ringbook::base::limits::{CATALOGUE_TEXT_BYTES_MAX, JSON_DEPTH_MAX};
+use ringbook::base::limits::{CATALOG_TEXT_BYTES_MAX, JSON_DEPTH_MAX};
 use ringbook::venue::polymarket::catalog::{self, CatalogError};
 use serde_json::Value;
 
 pub(super) const TARGET: Target = Target {
-    name: "catalogue",
+    name: "catalog",
     run,
     seeds,
     words: &[
@@ -80,7 +80,7 @@ fn run(input: &[u8]) -> u64 {
         assert_ne!(market.tokens[0].token, market.tokens[1].token);
         let names = market.tokens.iter().map(|outcome| &outcome.name);
         for text in names.chain([&market.slug, &market.question]) {
-            assert!(text.len() <= CATALOGUE_TEXT_BYTES_MAX);
+            assert!(text.len() <= CATALOG_TEXT_BYTES_MAX);
         }
         assert!(market.tick_size.is_none_or(|tick| tick.0 > 0));
         is_a_path(&catalog::slug_path(&market.slug));
@@ -95,7 +95,7 @@ fn run(input: &[u8]) -> u64 {
     behaviour((counts, reasons, page.next_cursor.is_some()))
 }
 
-/// Whatever the catalogue says, a request of ours is one line without a space.
+/// Whatever the catalog says, a request of ours is one line without a space.
 fn is_a_path(path: &str) {
     assert!(path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic()), "{path}");
 }

@@ -20,7 +20,7 @@ const WHOLE_TEXT: u8 = 0x81;
 
 /// Next part of the stream.
 #[derive(Debug)]
-pub(super) enum Piece<'a> {
+pub(super) enum FrameToken<'a> {
     /// A whole text frame's payload; UTF-8 is not yet checked.
     Text(&'a [u8]),
     /// A payload longer than [`LARGE_FRAME_BYTES`], assembled from several reads.
@@ -45,7 +45,7 @@ enum State {
 
 /// Frame scanner of one stream.
 #[derive(Debug)]
-pub(super) struct Lane {
+pub(super) struct FrameScanner {
     state: State,
     header: [u8; HEADER_BYTES_MAX],
     header_len: usize,
@@ -67,7 +67,7 @@ struct Header {
     payload: u64,
 }
 
-impl Lane {
+impl FrameScanner {
     pub(super) fn new() -> Self {
         Self {
             state: State::Header,
@@ -143,7 +143,7 @@ impl Lane {
 
     /// Takes the next token from the front of `bytes`; `None` when they are used up. Must be called until then.
     #[inline]
-    pub(super) fn next<'s, 'b: 's>(&'s mut self, bytes: &mut &'b [u8]) -> Option<Piece<'s>> {
+    pub(super) fn next<'s, 'b: 's>(&'s mut self, bytes: &mut &'b [u8]) -> Option<FrameToken<'s>> {
         loop {
             match self.state {
                 State::Header => {
@@ -153,11 +153,11 @@ impl Lane {
                         if payload.is_empty() {
                             self.count_empty();
                         }
-                        return Some(Piece::Text(payload));
+                        return Some(FrameToken::Text(payload));
                     }
                     let passed_on = self.on_header(bytes)?;
                     if passed_on > 0 {
-                        return Some(Piece::Other(&self.header[..passed_on]));
+                        return Some(FrameToken::Other(&self.header[..passed_on]));
                     }
                 }
                 State::Gather { left } => {
@@ -169,9 +169,9 @@ impl Lane {
                     }
                     self.state = State::Header;
                     return Some(if self.gathered.len() > LARGE_FRAME_BYTES {
-                        Piece::Large(std::mem::take(&mut self.gathered))
+                        FrameToken::Large(std::mem::take(&mut self.gathered))
                     } else {
-                        Piece::Text(&self.gathered)
+                        FrameToken::Text(&self.gathered)
                     });
                 }
                 State::Pass { left } => {
@@ -184,11 +184,11 @@ impl Lane {
                         return None;
                     }
                     self.state = State::Pass { left: left - part.len() as u64 };
-                    return Some(Piece::Other(part));
+                    return Some(FrameToken::Other(part));
                 }
                 State::GivenUp => {
                     let all = std::mem::take(bytes);
-                    return if all.is_empty() { None } else { Some(Piece::Other(all)) };
+                    return if all.is_empty() { None } else { Some(FrameToken::Other(all)) };
                 }
                 State::Flooded(_) => return None,
             }

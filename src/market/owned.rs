@@ -9,7 +9,7 @@ use std::hash::{BuildHasher as _, Hash as _, Hasher as _};
 
 /// An event with everything that it borrows.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub struct OwnedEvent {
     market: String,
     token: String,
     timestamp_ms: u64,
@@ -40,7 +40,7 @@ enum Body {
     },
 }
 
-impl Kept {
+impl OwnedEvent {
     /// Copies an event. `None` for the venue's own top of book, which changes nothing, and for relative changes,
     /// which no other connection can repeat.
     #[must_use]

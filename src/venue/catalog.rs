@@ -25,7 +25,7 @@ impl Cursor {
 }
 
 /// A venue's catalog of markets over REST: request paths and parsers.
-pub trait Catalogue {
+pub trait Catalog {
     /// Path of the scan page at `cursor`.
     fn scan_path(&self, cursor: &Cursor) -> String;
 
@@ -37,7 +37,7 @@ pub trait Catalogue {
     /// Path that returns the state of markets that may have closed.
     fn confirm_path(&self, markets: &[MarketId]) -> String;
 
-    /// Number of leading `markets` that fit into one [`Catalogue::confirm_path`].
+    /// Number of leading `markets` that fit into one [`Catalog::confirm_path`].
     fn confirm_count(&self, markets: &mut dyn Iterator<Item = &MarketId>) -> usize;
 
     /// Path of one market by its id.
@@ -49,7 +49,7 @@ pub trait Catalogue {
     /// Path of the market of a token. Where a token id has two forms, `other` selects the less likely one.
     fn token_path(&self, token: &TokenId, other: bool) -> String;
 
-    /// Whether a token not found by [`Catalogue::token_path`] may be found with `other`.
+    /// Whether a token not found by [`Catalog::token_path`] may be found with `other`.
     fn has_other_tokens(&self) -> bool {
         false
     }
@@ -71,7 +71,7 @@ pub trait Catalogue {
     }
 
     /// Whether scans omit this market because combinations of markets are not followed.
-    fn leaves_out(&self, market: &MarketId) -> bool {
+    fn excludes(&self, market: &MarketId) -> bool {
         let _ = market;
         false
     }
