@@ -30,7 +30,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         }
         self.hang_up_frozen(now);
         let mut wanted = std::mem::take(&mut self.wanted);
-        self.intake.books.witness(MIRRORS_PER_HOUSEKEEPING, now.wall_ns, &mut wanted);
+        self.intake.books.check_mirrors(MIRRORS_PER_HOUSEKEEPING, now.wall_ns, &mut wanted);
         self.ask(&mut wanted, false, now);
         self.wanted = wanted;
         self.sweep(self.audit_round_ns, now);
@@ -47,7 +47,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         }
         self.schedule.swept_ns = now.mono_ns;
         let mut wanted = std::mem::take(&mut self.wanted);
-        self.intake.books.sweep(tokens_max.min(live as usize), &mut wanted);
+        self.intake.books.next_for_rest(tokens_max.min(live as usize), &mut wanted);
         self.ask(&mut wanted, false, now);
         self.wanted = wanted;
     }
@@ -77,7 +77,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             if watch.poll(counts.data_turns, counts.last_data_ns, now.mono_ns) {
                 tally.silences += 1;
                 if !connection.dialog.probe(connection.tokens.first().copied()) {
-                    intake.books.live_of(&connection.tokens, slot, &mut wanted);
+                    intake.books.store.tokens_on(&connection.tokens, slot, true, &mut wanted);
                 }
             }
             if sequenced && audit_round_ns > 0 && now.mono_ns >= connection.audit_ns {
@@ -87,11 +87,16 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             if missing && now.mono_ns >= connection.census_ns {
                 connection.census_ns = now.mono_ns + SNAPSHOT_CHECK_INTERVAL_NS;
                 if sequenced {
-                    intake.books.not_live_of(&connection.tokens, slot, &mut wanted);
+                    intake.books.store.tokens_on(&connection.tokens, slot, false, &mut wanted);
                     connection.dialog.ask(&wanted);
                     wanted.clear();
                 } else {
-                    intake.books.census(&connection.tokens, slot, now.mono_ns, &mut wanted);
+                    intake.books.check_snapshots(
+                        &connection.tokens,
+                        slot,
+                        now.mono_ns,
+                        &mut wanted,
+                    );
                 }
             }
         }

@@ -28,7 +28,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         }
         let opened = self.connections.open(id, || feed.dialog(Role::Books));
         let Some(slot) = opened else { return };
-        self.intake.books.name_connection(slot, id);
+        self.intake.books.store.name_connection(slot, id);
         let Some(connection) = self.connections.get_mut(slot) else { return };
         if self.times_connections {
             connection.latencies.get_or_insert_default();
@@ -54,7 +54,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             let Some(old) = self.connections.find(from) else { continue };
             let books = &self.intake.books;
             let of_old: Vec<TokenId> =
-                tokens.iter().copied().filter(|token| books.is_on(token, old)).collect();
+                tokens.iter().copied().filter(|token| books.store.is_on(token, old)).collect();
             if let Some(capture) = &mut self.capture {
                 capture.tokens(AnnotationRecord::Opened, id, now.wall_ns, Some(from), &of_old);
             }
@@ -100,7 +100,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         }
         for place in 0..self.connections.slots() {
             let slot = ConnectionSlot(place);
-            if self.intake.books.is_overrun(slot) {
+            if self.intake.books.matcher.is_overrun(slot) {
                 self.hang_up(slot, &SessionError::Overrun);
             }
         }

@@ -46,7 +46,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
                 self.on_unsubscribe(connection, &tokens, now);
             }
             ShardCommand::Close { connection } => self.on_close(connection, now),
-            ShardCommand::Market(event) => self.intake.books.on_market(&event),
+            ShardCommand::Market(event) => self.intake.books.store.on_market(&event),
             ShardCommand::Books { text } => self.on_books(text, now),
             ShardCommand::SwapLatencies { empty } => {
                 let filled = std::mem::replace(&mut self.intake.latencies, empty);
@@ -68,7 +68,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         let feed = self.feed;
         let opened = self.connections.open(id, || feed.dialog(role));
         let Some(slot) = opened else { return Vec::new() };
-        self.intake.books.name_connection(slot, id);
+        self.intake.books.store.name_connection(slot, id);
         let Some(connection) = self.connections.get_mut(slot) else { return Vec::new() };
         if self.times_connections {
             connection.latencies.get_or_insert_default();
@@ -136,7 +136,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         self.converse(slot, now);
         // If refused, the next heartbeat says that the socket is up.
         let _ = self.links.reports.try_send(Report::Up { connection: id });
-        self.intake.books.on_connection(id, ConnectionChange::Up);
+        self.intake.books.store.on_connection(id, ConnectionChange::Up);
         // The venue's first bytes may have come with the answer to the upgrade.
         let outcome = self.handle_bytes(slot, 0, now);
         if let Err(error) = outcome {
@@ -190,7 +190,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
                 ProtocolAction::Suspect => {}
                 ProtocolAction::Resubscribe => {
                     let why = StaleReason::Disconnected;
-                    intake.books.set_tokens_stale(tokens, slot, why, now.wall_ns);
+                    intake.books.store.set_tokens_stale(tokens, slot, why, now.wall_ns);
                 }
                 ProtocolAction::Reconnect(why) => outcome = Err(SessionError::Unanswered(why)),
                 ProtocolAction::Full { tokens: refused } => {

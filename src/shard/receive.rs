@@ -4,7 +4,7 @@
 //! Bounds:   `READS_PER_CONNECTION` reads of a socket at a time, fewer after `FRAMES_PER_TURN` frames;
 //!           `LARGE_FRAME_PART_BYTES` of one large frame a step, and nothing is read from its socket until it is
 //!           done. `UNFINISHED_BYTES_MAX` of unfinished frames: the connection that holds the most of them is closed.
-use super::books::{ConnectionSlot, LineEnd};
+use super::books::{ConnectionSlot, DisconnectOutcome};
 use super::connections::{Connection, Waiting};
 use super::intake::Findings;
 use super::{
@@ -284,9 +284,11 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         let (id, by) = (connection.id, connection.replaced_by);
         // A replacement that was given up is closed before.
         match by.filter(|by| self.connections.find(*by).is_some()) {
-            Some(by) => self.intake.books.on_connection(id, ConnectionChange::Replaced { by }),
+            Some(by) => {
+                self.intake.books.store.on_connection(id, ConnectionChange::Replaced { by })
+            }
             None if was_up => {
-                self.intake.books.on_connection(id, ConnectionChange::Down { why: "closed" });
+                self.intake.books.store.on_connection(id, ConnectionChange::Down { why: "closed" });
             }
             None => {}
         }
@@ -327,11 +329,11 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             self.publish_closed(slot, true);
             return self.forget(slot);
         }
-        let taken_over = self.on_line_end(slot, now) == LineEnd::TakenOver;
+        let taken_over = self.on_line_end(slot, now) == DisconnectOutcome::TakenOver;
         let why = why.to_string();
         // What is taken over is reported as replaced, once it is closed.
         if !taken_over {
-            self.intake.books.on_connection(id, ConnectionChange::Down { why: &why });
+            self.intake.books.store.on_connection(id, ConnectionChange::Down { why: &why });
         }
         let report = Report::Down { connection: id, why, taken_over };
         // If refused, the next heartbeat says that the socket is gone.
@@ -339,15 +341,15 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     }
 
     /// What a connection has yet to say is lost: its books are stale, and a handover that it is part of ends.
-    pub(super) fn on_line_end(&mut self, slot: ConnectionSlot, now: Now) -> LineEnd {
+    pub(super) fn on_line_end(&mut self, slot: ConnectionSlot, now: Now) -> DisconnectOutcome {
         let books = &mut self.intake.books;
         let end = books.on_line_end(slot, now);
         if let Some(connection) = self.connections.get_mut(slot) {
             // Where another connection has taken over, none of them hangs on this one any more.
             let reason = StaleReason::Disconnected;
-            books.set_tokens_stale(&connection.tokens, slot, reason, now.wall_ns);
+            books.store.set_tokens_stale(&connection.tokens, slot, reason, now.wall_ns);
         }
-        if let LineEnd::GivenUp { to } = end
+        if let DisconnectOutcome::GivenUp { to } = end
             && let Some(replacement) = self.connections.get_mut(to)
         {
             replacement.retired = true;

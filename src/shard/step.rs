@@ -105,7 +105,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     /// Passes events on to the shards that own their books, and takes those of others.
     fn exchange(&mut self) -> usize {
         let Self { intake, links, .. } = self;
-        while let Some((owner, passed)) = intake.books.poll_passing() {
+        while let Some((owner, passed)) = intake.books.forwarder.poll() {
             links.peers.pass(owner, passed);
         }
         let mut taken = 0;
@@ -157,7 +157,8 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         self.take_census(now);
         self.look_after_handovers(now);
         self.prove(PROOFS_PER_HOUSEKEEPING, now);
-        self.tally.book_bytes = self.intake.books.weigh(BOOKS_MEASURED_PER_HOUSEKEEPING);
+        self.tally.book_bytes =
+            self.intake.books.store.memory_usage(BOOKS_MEASURED_PER_HOUSEKEEPING);
         for place in 0..self.connections.slots() {
             let slot = ConnectionSlot(place);
             let Some(connection) = self.connections.get_mut(slot) else { continue };
@@ -196,7 +197,10 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         let Self { intake, capture, large, answers, .. } = self;
         let Some(capture) = capture else { return };
         if large.is_empty() && answers.is_empty() {
-            intake.books.prove(count, |token, digest| capture.proof(now.wall_ns, token, digest));
+            intake
+                .books
+                .store
+                .checkpoint(count, |token, digest| capture.proof(now.wall_ns, token, digest));
         }
         capture.ship(now.wall_ns);
     }
@@ -240,7 +244,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             repairs: RepairCounts {
                 silences: tally.silences,
                 frozen: tally.frozen,
-                ..*books.repairs()
+                ..books.repairs()
             },
             book_bytes: tally.book_bytes,
             unfinished_bytes: tally.unfinished_bytes as u64,

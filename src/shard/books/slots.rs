@@ -2,9 +2,8 @@
 //!
 //! Runs on:  any (pure). Bounds: as many places as there were ever books at once; the last block
 //! is the only one with places to spare. One growing array would wait for 100 MB to be copied.
-use super::ConnectionSlot;
-use super::checks::Group;
-use crate::base::id::{BookIndex, MarketId, TokenId, Venue};
+use super::{ConnectionSlot, group::Group};
+use crate::base::id::{BookIndex, MarketId, TokenId};
 use crate::market::book::{Book, BookState, image::BookFacts};
 use crate::market::event::Snapshot;
 use std::hint::black_box;
@@ -36,23 +35,16 @@ const _: () = assert!(size_of::<Slot>() <= 512);
 const BLOCK: usize = 256;
 
 /// Books by their index.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Slots {
-    /// Whose books they are.
-    pub(super) venue: Venue,
     /// All but the last are full.
     blocks: Vec<Vec<Slot>>,
     len: usize,
-}
-
-impl Default for Slots {
-    fn default() -> Self {
-        Self { venue: crate::venue::ALL[0].venue(), blocks: Vec::new(), len: 0 }
-    }
+    free: Vec<BookIndex>,
 }
 
 impl Slot {
-    /// Takes over what a snapshot says besides its levels.
+    /// Takes over the fields of a snapshot other than its levels.
     pub(super) fn take_facts(&mut self, event: &Snapshot<'_>, wall_ns: u64) {
         self.snapshot_ms = event.timestamp_ms;
         let facts = &mut self.facts;
@@ -66,7 +58,7 @@ impl Slot {
         facts.updated_wall_ns = wall_ns;
     }
 
-    /// The same of a snapshot of the stream, which may be of an earlier time than the tick size of a live book.
+    /// The same for a snapshot of the stream, which may be older than the tick size of a live book (`tick_ms`).
     pub(super) fn take_stream_facts(&mut self, event: &Snapshot<'_>, tick_ms: u64, wall_ns: u64) {
         let known = self.facts.tick_size;
         self.take_facts(event, wall_ns);
@@ -88,12 +80,48 @@ impl Slots {
         self.len
     }
 
-    pub(super) fn push(&mut self, slot: Slot) {
+    /// Puts a book, its own sibling, in a free place or in a new one.
+    pub(super) fn insert(&mut self, mut slot: Slot) -> BookIndex {
+        if let Some(index) = self.free.pop() {
+            slot.sibling = index;
+            // The place may still stand in the verifier's queue.
+            slot.group.queued = self[index].group.queued;
+            self[index] = slot;
+            return index;
+        }
+        let index = BookIndex(self.len as u32);
+        slot.sibling = index;
         if self.len.is_multiple_of(BLOCK) {
             self.blocks.push(Vec::with_capacity(BLOCK));
         }
         self.blocks[self.len / BLOCK].push(slot);
         self.len += 1;
+        index
+    }
+
+    /// Frees a place and the levels of its book.
+    pub(super) fn remove(&mut self, index: BookIndex) {
+        let slot = &mut self[index];
+        (slot.open, slot.sibling, slot.book) = (false, index, Book::default());
+        self.free.push(index);
+    }
+
+    /// Calls `apply` with each book of a market; `first` is one of them.
+    pub(super) fn for_market(&mut self, first: BookIndex, mut apply: impl FnMut(&mut Slot)) {
+        let mut at = first;
+        loop {
+            let slot = &mut self[at];
+            apply(slot);
+            at = slot.sibling;
+            if at == first {
+                return;
+            }
+        }
+    }
+
+    /// Every place, free ones too.
+    pub(super) fn indices(&self) -> impl Iterator<Item = BookIndex> + use<> {
+        (0..self.len as u32).map(BookIndex)
     }
 
     pub(super) fn get(&self, index: BookIndex) -> Option<&Slot> {
@@ -114,6 +142,35 @@ impl Slots {
     pub(super) fn heap_bytes(&self) -> usize {
         self.blocks.len() * BLOCK * size_of::<Slot>()
             + self.blocks.capacity() * size_of::<Vec<Slot>>()
+    }
+}
+
+/// Visits all live books in turn, some at each call.
+#[derive(Debug, Default)]
+pub(super) struct Rotation {
+    last: usize,
+}
+
+impl Rotation {
+    /// The next `count` live books, or all where there are fewer.
+    pub(super) fn next_live(&mut self, slots: &Slots, count: usize, mut each: impl FnMut(&Slot)) {
+        let mut left = count;
+        for _ in 0..slots.len() {
+            if left == 0 {
+                return;
+            }
+            let slot = &slots[self.advance(slots)];
+            if slot.open && slot.state == BookState::Live {
+                each(slot);
+                left -= 1;
+            }
+        }
+    }
+
+    /// The next place; there is at least one.
+    pub(super) fn advance(&mut self, slots: &Slots) -> BookIndex {
+        self.last = (self.last + 1) % slots.len();
+        BookIndex(self.last as u32)
     }
 }
 

@@ -1,7 +1,9 @@
 //! Books through frames, and their states through faults.
 use super::*;
 use crate::base::price::Price;
+use crate::base::routing::shard_of;
 use crate::base::time::{Now, StillClock};
+use crate::market::event::{Event, Snapshot};
 use crate::shard::intake::{Findings, Intake};
 
 fn token(i: u32) -> TokenId {
@@ -142,7 +144,7 @@ fn opening_and_closing_in_any_order_keeps_index_and_siblings_whole() {
         assert_eq!(books.find(token(probe).as_str()).is_some(), open.contains(&probe));
         if let Some(first) = books.find(token(probe).as_str()) {
             let mut family = 0;
-            books.for_market(first, |_| family += 1);
+            books.store.slots.for_market(first, |_| family += 1);
             let expected = open.iter().filter(|&&o| o / 3 == probe / 3).count();
             assert_eq!(family, expected);
         }
@@ -259,7 +261,7 @@ fn a_quiet_book_weighs_little_with_all_that_belongs_to_it() {
             };
             books.on_event(&Event::Snapshot(snapshot), HERE, Now::default());
         }
-        let bytes = books.weigh(count) / count as u64;
+        let bytes = books.store.memory_usage(count) / count as u64;
         assert!(bytes <= bytes_max, "{bytes} bytes a book of {levels} levels a side");
     }
 }

@@ -1,19 +1,19 @@
 //! Which messages of a book are older than it, and which times cannot be right.
 //!
-//! Runs on:  shard cores, replay (pure; time is an argument).
+//! Runs on:  shard cores, replay (pure; time is an argument). Owns: the venue's clock; times of rare messages.
+//! Bounds:   two entries a book.
 //!
 //! A venue time is judged by the host's clock, set forward by what the messages of the shard show that it is behind
 //! (`clock`), and by the other times of its market: the first time of a market is taken, and what the REST interface
-//! says too is taken. A wall time of 0 means that it is not known, as in a recording without times.
-use super::{Books, ConnectionSlot, slots::Slot};
+//! reports too is taken. A wall time of 0 means that it is not known, as in a recording without times.
+use super::{ConnectionSlot, directory::Directory, slots::Slot, slots::Slots, store::Store};
 use crate::base::id::BookIndex;
 use crate::base::limits::{CLOCK_ERROR_MS, ORDER_ERROR_MS};
 use crate::market::book::{BookState, StaleReason};
 use crate::market::event::Event;
 use crate::shard::publish::Handler;
-use std::hash::BuildHasher as _;
-
-pub(super) use clock::VenueClock;
+use clock::VenueClock;
+use std::collections::BTreeMap;
 
 mod clock;
 
@@ -26,16 +26,57 @@ impl Slot {
     }
 }
 
-impl<H: Handler> Books<H> {
+/// What is known of venue times.
+#[derive(Debug, Default)]
+pub(super) struct VenueTimes {
+    clock: VenueClock,
+    /// Of the last changes of tick sizes, Unix milliseconds; rare.
+    ticks: BTreeMap<BookIndex, u64>,
+    /// Of snapshots from the future that were refused, Unix milliseconds.
+    refused_ms: BTreeMap<BookIndex, u64>,
+}
+
+impl VenueTimes {
     /// The host's clock less the venue's as the messages show it, milliseconds; below zero the host is behind.
-    #[must_use]
-    pub const fn clock_offset_ms(&self) -> Option<i64> {
+    pub(super) const fn clock_offset_ms(&self) -> Option<i64> {
         self.clock.offset_ms()
+    }
+
+    /// Whether a time is not ahead of the corrected clock by more than that may err.
+    pub(super) fn has_come(&self, ms: u64, wall_ns: u64) -> bool {
+        self.clock.has_come(ms, wall_ns)
+    }
+
+    /// Whether a time is ahead of the corrected clock at all.
+    pub(super) fn is_ahead(&self, ms: u64, wall_ns: u64) -> bool {
+        self.clock.is_ahead(ms, wall_ns)
+    }
+
+    /// When the tick size of a book changed last, Unix milliseconds; 0 for never.
+    pub(super) fn tick_ms(&self, index: BookIndex) -> u64 {
+        self.ticks.get(&index).copied().unwrap_or(0)
+    }
+
+    /// The tick size of a book changed.
+    pub(super) fn on_tick_size(&mut self, index: BookIndex, ms: u64) {
+        self.ticks.insert(index, ms);
+    }
+
+    /// A book is closed.
+    pub(super) fn forget(&mut self, index: BookIndex) {
+        self.ticks.remove(&index);
+        self.refused_ms.remove(&index);
     }
 
     /// Compares the time of a message with that of its receipt, unless it is a snapshot.
     #[inline]
-    pub(super) fn observe_time(&mut self, event: &Event<'_>, from: ConnectionSlot, wall_ns: u64) {
+    pub(super) fn observe(
+        &mut self,
+        event: &Event<'_>,
+        from: ConnectionSlot,
+        wall_ns: u64,
+        directory: &Directory,
+    ) {
         let (market, token) = match event {
             Event::Snapshot(_) => return,
             Event::Changes(changes) => (changes.market, ""),
@@ -44,55 +85,76 @@ impl<H: Handler> Books<H> {
             Event::TickSize(tick) => (tick.market, tick.token),
             Event::TopOfBook(top) => (top.market, top.token),
         };
-        let Self { clock, hasher, .. } = self;
         let name = if market.is_empty() { token } else { market };
-        clock.observe(from, event.timestamp_ms(), wall_ns, || hasher.hash_one(name) as u32);
+        let hash = || directory.hash_whole(name) as u32;
+        self.clock.observe(from, event.timestamp_ms(), wall_ns, hash);
     }
 
     /// Whether this venue time is one that neither the venue's clock nor a message of the market has reached.
     /// The first one of a market is taken all the same: the clock may not be known yet. What is older then makes the
     /// book stale.
-    pub(super) fn is_from_future(&self, index: BookIndex, ms: u64, wall_ns: u64) -> bool {
-        let slot = &self.slots[index];
-        let market_ms = slot.facts.timestamp_ms.max(self.slots[slot.sibling].facts.timestamp_ms);
+    fn is_from_future(&self, slots: &Slots, index: BookIndex, ms: u64, wall_ns: u64) -> bool {
+        let slot = &slots[index];
+        let market_ms = slot.facts.timestamp_ms.max(slots[slot.sibling].facts.timestamp_ms);
         !self.clock.has_come(ms, wall_ns) && market_ms > 0 && ms > market_ms + CLOCK_ERROR_MS
     }
 
-    /// Whether the REST interface's time of a book is from the future, and not what the stream has said too.
-    pub(super) fn is_answer_from_future(&self, index: BookIndex, ms: u64, wall_ns: u64) -> bool {
+    /// Whether the REST interface's time of a book is from the future, and not one that the stream reported too.
+    pub(super) fn is_answer_from_future(
+        &self,
+        slots: &Slots,
+        index: BookIndex,
+        ms: u64,
+        wall_ns: u64,
+    ) -> bool {
         let confirmed = self.refused_ms.get(&index).is_some_and(|refused_ms| ms >= *refused_ms);
-        !confirmed && self.is_from_future(index, ms, wall_ns)
+        !confirmed && self.is_from_future(slots, index, ms, wall_ns)
     }
 
     /// Whether a snapshot of the stream is taken. One from the future is not, for it would hide what follows; nor
     /// one that is older than its live book, for that would roll it back.
-    pub(super) fn takes_snapshot(&mut self, index: BookIndex, ms: u64, wall_ns: u64) -> bool {
-        if self.is_from_future(index, ms, wall_ns) {
+    pub(super) fn takes_snapshot<H: Handler>(
+        &mut self,
+        store: &mut Store<H>,
+        index: BookIndex,
+        ms: u64,
+        wall_ns: u64,
+    ) -> bool {
+        if self.is_from_future(&store.slots, index, ms, wall_ns) {
             self.refused_ms.insert(index, ms);
-            self.set_stale(index, StaleReason::TimesDisagree, wall_ns);
+            store.set_stale(index, StaleReason::TimesDisagree, wall_ns);
             return false;
         }
-        let slot = &self.slots[index];
+        let slot = &mut store.slots[index];
         let ours_ms = slot.facts.timestamp_ms;
         if slot.state == BookState::Live && ms < ours_ms {
             let ahead = slot.group.is_ahead && ms < slot.snapshot_ms;
             if ahead || ours_ms - ms > ORDER_ERROR_MS || !self.clock.has_come(ours_ms, wall_ns) {
-                self.set_stale(index, StaleReason::TimesDisagree, wall_ns);
+                store.set_stale(index, StaleReason::TimesDisagree, wall_ns);
             }
             return false;
         }
-        self.slots[index].group.is_ahead = self.clock.is_ahead(ms, wall_ns);
+        slot.group.is_ahead = self.clock.is_ahead(ms, wall_ns);
         true
     }
 
-    /// Whether a new tick size is taken: not one that is older than what the book knows.
-    pub(super) fn takes_tick_size(&mut self, index: BookIndex, ms: u64, wall_ns: u64) -> bool {
-        let known_ms = self.ticks.get(&index).copied().unwrap_or(0);
+    /// Whether a new tick size is taken: not one that is older than the book's. Messages that are `sequenced` have
+    /// their order from their numbers: no time of theirs makes a book stale for being early.
+    pub(super) fn takes_tick_size<H: Handler>(
+        &self,
+        store: &mut Store<H>,
+        index: BookIndex,
+        ms: u64,
+        wall_ns: u64,
+        sequenced: bool,
+    ) -> bool {
+        let known_ms = self.tick_ms(index);
         let too_old = ms < known_ms && known_ms - ms > ORDER_ERROR_MS;
-        if too_old || !self.sequenced && self.is_from_future(index, ms, wall_ns) {
-            self.set_stale(index, StaleReason::TimesDisagree, wall_ns);
+        let from_future = self.is_from_future(&store.slots, index, ms, wall_ns);
+        if too_old || !sequenced && from_future {
+            store.set_stale(index, StaleReason::TimesDisagree, wall_ns);
         }
-        ms >= known_ms && !self.is_from_future(index, ms, wall_ns)
+        ms >= known_ms && !from_future
     }
 }
 

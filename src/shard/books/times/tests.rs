@@ -3,7 +3,7 @@ use super::*;
 use crate::base::id::{MarketId, ShardId, TokenId};
 use crate::base::time::{MILLISECOND_NS, Now, StillClock};
 use crate::market::book::{BookOpening, image::BookImage};
-use crate::shard::books::{Admission, ConnectionSlot};
+use crate::shard::books::{Admission, Books, ConnectionSlot};
 use crate::shard::intake::{Findings, Intake};
 
 const HERE: ConnectionSlot = ConnectionSlot(0);
@@ -115,9 +115,10 @@ fn a_host_whose_clock_is_behind_has_its_books_all_the_same() {
     assert!(pair.first().0.is_some());
     let index = pair.intake.books.find(TOKENS[0]).unwrap();
     let wall_ns = pair.host_ms * MILLISECOND_NS;
-    assert!(pair.intake.books.is_from_future(index, T + HOUR, wall_ns));
-    assert!(!pair.intake.books.is_answer_from_future(index, T + HOUR, wall_ns));
-    assert!(pair.intake.books.is_answer_from_future(index, T + HOUR - 1, wall_ns));
+    let Books { times, store, .. } = &pair.intake.books;
+    assert!(times.is_from_future(&store.slots, index, T + HOUR, wall_ns));
+    let is_refused = |ms| times.is_answer_from_future(&store.slots, index, ms, wall_ns);
+    assert!(!is_refused(T + HOUR) && is_refused(T + HOUR - 1));
 }
 
 #[test]
@@ -217,7 +218,12 @@ impl Crowd {
     fn answer(&mut self, connection: u32, market: u32) {
         let token = TokenId::new(&format!("7{connection}0{market}")).unwrap();
         let mut wanted = Vec::new();
-        self.intake.books.census(&[token], ConnectionSlot(connection), u64::MAX / 2, &mut wanted);
+        self.intake.books.check_snapshots(
+            &[token],
+            ConnectionSlot(connection),
+            u64::MAX / 2,
+            &mut wanted,
+        );
         assert_eq!(wanted, [token]);
         self.answer_of(connection, market, self.venue_ms);
     }
@@ -306,7 +312,7 @@ fn an_answer_from_before_the_last_change_repairs_nothing_whatever_the_hosts_cloc
         let before_ms = crowd.venue_ms - 1;
         crowd.intake.books.on_undecoded("0x1100", "7100", 1);
         let (mut wanted, token) = (Vec::new(), TokenId::new("7100").unwrap());
-        crowd.intake.books.census(&[token], ConnectionSlot(1), 0, &mut wanted);
+        crowd.intake.books.check_snapshots(&[token], ConnectionSlot(1), 0, &mut wanted);
         crowd.answer_of(1, 0, before_ms);
         assert!(!crowd.is_live(1, 0), "{host_ms}: it was asked for before the change came");
         crowd.answer_of(1, 0, crowd.venue_ms);

@@ -64,9 +64,11 @@ fn until_the_old_ones_are_closed_what_they_still_say_is_passed_over() {
 
 #[test]
 fn the_end_of_a_socket_after_the_handover_moves_no_book() {
-    for (lost, end) in
-        [(OLD, LineEnd::TakenOver), (OTHER, LineEnd::TakenOver), (NEW, LineEnd::Alone)]
-    {
+    for (lost, end) in [
+        (OLD, DisconnectOutcome::TakenOver),
+        (OTHER, DisconnectOutcome::TakenOver),
+        (NEW, DisconnectOutcome::Alone),
+    ] {
         let mut run = handed_over(&mut Venue::new(5));
         let now = run.now();
         assert_eq!(run.intake.books.on_line_end(lost, now), end);
@@ -85,7 +87,7 @@ fn the_place_of_an_old_connection_that_was_closed_is_not_part_of_its_handover() 
     close(&mut run, OLD);
     // Another connection is in its place now.
     let now = run.now();
-    assert_eq!(run.intake.books.on_line_end(OLD, now), LineEnd::Alone);
+    assert_eq!(run.intake.books.on_line_end(OLD, now), DisconnectOutcome::Alone);
     assert!(run.intake.books.has_handovers());
     assert_eq!(run.intake.books.owing(NEW), Some(2));
     close(&mut run, OTHER);

@@ -3,6 +3,7 @@
 //! Runs on:  shard cores (pure; time is an argument). Bounds: one entry for each such market.
 use crate::base::id::BookIndex;
 use crate::base::limits::{REPAIR_RETRY_MAX_NS, REPAIR_RETRY_MIN_NS};
+use crate::market::book::{Book, Side};
 use std::collections::BTreeMap;
 
 /// One market, as its books were when the venue was asked for them.
@@ -58,6 +59,21 @@ impl Mirrors {
             self.asked.remove(&first);
         }
     }
+}
+
+/// Whether a bid at p is an ask at 1 - p of the other, on both sides.
+pub(super) fn are_mirrored(one: &Book, other: &Book) -> bool {
+    let across = |side: Side| {
+        let (ours, theirs) = match side {
+            Side::Bid => (&one.bids, &other.asks),
+            Side::Ask => (&one.asks, &other.bids),
+        };
+        ours.len() == theirs.len()
+            && ours.levels().zip(theirs.levels()).all(|(our, their)| {
+                our.price == their.price.complement() && our.quantity == their.quantity
+            })
+    };
+    across(Side::Bid) && across(Side::Ask)
 }
 
 #[cfg(test)]

@@ -77,9 +77,9 @@ impl Pairs {
         let (now, mut wanted) = (self.now(), Vec::new());
         let all: Vec<TokenId> =
             (0..self.count).flat_map(|pair| [token(pair, 0), token(pair, 1)]).collect();
-        self.intake.books.witness(2 * self.count as usize, now.wall_ns, &mut wanted);
+        self.intake.books.check_mirrors(2 * self.count as usize, now.wall_ns, &mut wanted);
         while self.intake.books.poll_behind(now.mono_ns).is_some() {}
-        self.intake.books.census(&all, HERE, now.mono_ns, &mut wanted);
+        self.intake.books.check_snapshots(&all, HERE, now.mono_ns, &mut wanted);
         wanted.iter().for_each(|token| *self.asked.entry(*token).or_default() += 1);
         wanted
     }
@@ -205,8 +205,8 @@ fn a_hundred_pairs_cost_two_hundred_questions() {
     assert_eq!(pairs.asked.values().sum::<u64>(), 212);
     assert_eq!((pairs.asked[&token(7, 0)], pairs.asked[&token(8, 0)]), (7, 1));
     // What mirrors again, or is gone, is not remembered.
-    assert_eq!(pairs.intake.books.repairs.mirrors.asked.len(), 100);
+    assert_eq!(pairs.intake.books.auditor.mirrors.asked.len(), 100);
     pairs.intake.books.close(&token(9, 1));
     pairs.intake.books.close(&token(9, 0));
-    assert_eq!(pairs.intake.books.repairs.mirrors.asked.len(), 99);
+    assert_eq!(pairs.intake.books.auditor.mirrors.asked.len(), 99);
 }

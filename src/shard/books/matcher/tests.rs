@@ -5,12 +5,14 @@ mod pairs;
 
 use super::*;
 use crate::base::id::ShardId;
+use crate::base::limits::{HANDOVER_AGE_NS, HANDOVER_OUTSTANDING_NS, HANDOVER_STEP_NS};
 use crate::base::random::Random;
 use crate::base::time::{MILLISECOND_NS, SECOND_NS, StillClock};
 use crate::market::book::{BookOpening, image::BookImage};
 use crate::market::event::Trade;
 use crate::market::info::MarketUpdate;
 use crate::shard::books::Admission;
+use crate::shard::books::Books;
 use crate::shard::intake::{Findings, Intake};
 use crate::shard::publish::{BookView, Change, Handler};
 use crate::venue::{DecodeNotice, Sink};
@@ -166,7 +168,7 @@ impl Run {
         (0..MARKETS)
             .map(|market| {
                 let index = self.intake.books.find(token(market).as_str()).unwrap();
-                self.intake.books.slots[index].connection.0
+                self.intake.books.store.slots[index].connection.0
             })
             .collect()
     }
@@ -311,7 +313,7 @@ fn the_old_connection_may_end_once_the_new_one_has_its_snapshots() {
     said[..10].iter().for_each(|(frame, ..)| run.feed(OLD, frame));
     said[..20].iter().for_each(|(frame, ..)| run.feed(NEW, frame));
     let now = run.now();
-    assert_eq!(run.intake.books.on_line_end(OLD, now), LineEnd::TakenOver);
+    assert_eq!(run.intake.books.on_line_end(OLD, now), DisconnectOutcome::TakenOver);
     assert_eq!(run.owners(), [NEW.0; MARKETS as usize]);
     said[20..].iter().for_each(|(frame, ..)| run.feed(NEW, frame));
     let counts = run.finish().counts;
@@ -331,7 +333,7 @@ fn without_its_snapshots_the_new_one_does_not_take_over() {
     run.feed(NEW, &venue.dump(0));
     assert_eq!(run.intake.books.owing(NEW), Some(2));
     let now = run.now();
-    assert_eq!(run.intake.books.on_line_end(OLD, now), LineEnd::GivenUp { to: NEW });
+    assert_eq!(run.intake.books.on_line_end(OLD, now), DisconnectOutcome::GivenUp { to: NEW });
     assert_eq!(run.owners(), [OLD.0; MARKETS as usize]);
     assert_eq!(run.intake.books.owing(NEW), None, "it is over");
 }
@@ -347,8 +349,8 @@ fn a_new_connection_that_is_lost_in_mid_switch_gives_its_books_back() {
     let now = run.now();
     assert!(run.intake.books.poll_handover(now).is_none());
     assert_eq!(run.owners(), [NEW.0, OLD.0, NEW.0]);
-    assert_eq!(run.intake.books.on_line_end(NEW, now), LineEnd::GivenUp { to: NEW });
-    assert_eq!(run.intake.books.on_line_end(NEW, now), LineEnd::Alone);
+    assert_eq!(run.intake.books.on_line_end(NEW, now), DisconnectOutcome::GivenUp { to: NEW });
+    assert_eq!(run.intake.books.on_line_end(NEW, now), DisconnectOutcome::Alone);
     assert_eq!(run.owners(), [OLD.0; MARKETS as usize]);
     let counts = run.intake.books.counts();
     assert_eq!((counts.live, counts.stale), (1, 2), "what had moved is asked for anew");
@@ -457,13 +459,13 @@ fn what_a_lost_replacement_had_said_is_not_told_again_by_the_old_connection() {
     assert!(run.intake.books.poll_handover(now).is_none());
     let trade = r#"{"market":"0x2","asset_id":"13","price":"0.5","size":"1","side":"BUY","timestamp":"2001","event_type":"last_trade_price","transaction_hash":"0xabc"}"#;
     run.feed(NEW, trade);
-    assert_eq!(run.intake.books.on_line_end(NEW, now), LineEnd::GivenUp { to: NEW });
+    assert_eq!(run.intake.books.on_line_end(NEW, now), DisconnectOutcome::GivenUp { to: NEW });
     run.feed(OLD, trade);
     run.feed(OLD, &trade.replace("0xabc", "0xabd"));
     run.now_ns += HANDOVER_OUTSTANDING_NS;
     let later = run.now();
     assert!(run.intake.books.poll_handover(later).is_none());
-    assert!(run.intake.books.handovers.is_empty());
+    assert!(run.intake.books.matcher.handovers.is_empty());
     let scribe = run.intake.books.into_handler();
     assert_eq!(scribe.seen["0x2"], ["13 trade 0xabc", "13 trade 0xabd"]);
 }
@@ -545,7 +547,7 @@ fn a_dump_that_the_old_connection_brings_late_does_not_take_a_book_back() {
     }
     let live = |run: &Run| {
         let books = &run.intake.books;
-        let slot = |m| &books.slots[books.find(token(m).as_str()).expect("it is held")];
+        let slot = |m| &books.store.slots[books.find(token(m).as_str()).expect("it is held")];
         (0..MARKETS).map(slot).map(|s| (s.state, s.facts.timestamp_ms)).collect::<Vec<_>>()
     };
     let before = live(&run);

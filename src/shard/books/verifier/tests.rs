@@ -4,8 +4,10 @@
 use super::super::{Admission, Books, ConnectionSlot, StaleReason};
 use super::*;
 use crate::base::id::{ShardId, TokenId};
+use crate::base::limits::HASH_SAMPLE;
 use crate::base::limits::{CHECK_SILENCE_NS, CHECK_TIMEOUT_NS};
 use crate::base::price::Quantity;
+use crate::base::random::mix;
 use crate::base::time::{MILLISECOND_NS, Now, StillClock};
 use crate::market::book::{BookOpening, BookState, image::BookImage};
 use crate::shard::intake::{Findings, Intake};

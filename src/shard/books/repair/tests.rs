@@ -1,6 +1,7 @@
-//! Books that REST mends, and books that it proves to be behind.
+//! Books that REST repairs, and books that it proves to be behind.
 use super::*;
 use crate::base::id::{MarketId, ShardId};
+use crate::base::limits::{AUDIT_TIMEOUT_NS, REPAIR_CHANGES_MAX};
 use crate::base::time::{MILLISECOND_NS, SECOND_NS, StillClock};
 use crate::market::book::{BookOpening, image::BookImage};
 use crate::shard::books::Admission;
@@ -71,7 +72,7 @@ fn shown(intake: &Intake<(), StillClock>, i: u32) -> String {
 fn census(intake: &mut Intake<(), StillClock>, tokens: &[u32], ms: u64) -> usize {
     let tokens: Vec<TokenId> = tokens.iter().map(|&i| token(i)).collect();
     let mut wanted = Vec::new();
-    intake.books.census(&tokens, HERE, ms * MILLISECOND_NS, &mut wanted);
+    intake.books.check_snapshots(&tokens, HERE, ms * MILLISECOND_NS, &mut wanted);
     wanted.len()
 }
 
@@ -90,7 +91,7 @@ fn a_snapshot_that_never_came_is_fetched_and_what_changed_meanwhile_is_applied()
     assert_eq!(shown(&intake, 12), "awaiting_snapshot ", "the venue left it out");
     feed(&mut intake, &change(11, 102, "0.5", "6"));
     assert_eq!(shown(&intake, 11), "live 0.3x3 0.5x6");
-    let counts = *intake.books.repairs();
+    let counts = intake.books.repairs();
     assert_eq!((counts.asked, counts.repaired), (2, 1));
     assert_eq!(intake.books.counts().changes_before_snapshot, 4);
 }
@@ -159,7 +160,7 @@ fn a_stale_book_is_mended_and_a_stream_snapshot_makes_the_answer_needless() {
     rest(&mut intake, &answer, at(5_100));
     assert_eq!(shown(&intake, 11), "live 0.4x2 0.5x5");
     assert_eq!(shown(&intake, 12), "live 0.6x6", "older than the book: not used");
-    let counts = *intake.books.repairs();
+    let counts = intake.books.repairs();
     assert_eq!((counts.repaired, counts.audits_older), (1, 1));
 }
 
@@ -178,7 +179,7 @@ fn live(tokens: &[u32]) -> Intake<(), StillClock> {
 fn a_book_that_never_hears_what_rest_knows_is_behind() {
     let mut intake = live(&[11]);
     let mut wanted = Vec::new();
-    intake.books.sweep(10, &mut wanted);
+    intake.books.next_for_rest(10, &mut wanted);
     assert_eq!(wanted, [token(11)]);
     rest(&mut intake, &book(11, 120, &[("0.4", "2")]), at(1_000));
     let due_ns = SECOND_NS + AUDIT_TIMEOUT_NS;
@@ -201,7 +202,7 @@ fn a_book_that_hears_it_in_time_is_not_behind_and_equal_levels_are_enough() {
     // The venue's time may move without a change of levels.
     rest(&mut intake, &book(11, 140, &[("0.4", "2")]), at(10_000));
     assert!(intake.books.poll_behind(19 * SECOND_NS).is_none());
-    let counts = *intake.books.repairs();
+    let counts = intake.books.repairs();
     assert_eq!((counts.audits_caught_up, counts.audits_matched, counts.audits_behind), (1, 1, 0));
 }
 
@@ -230,13 +231,13 @@ fn two_books_of_a_market_at_rest_mirror_each_other_or_are_compared() {
     let both = r#"[{"market":"0x1","asset_id":"11","timestamp":"100","event_type":"book","bids":[{"price":"0.4","size":"1"}],"asks":[{"price":"0.7","size":"2"}]},{"market":"0x1","asset_id":"12","timestamp":"100","event_type":"book","bids":[{"price":"0.3","size":"2"}],"asks":[{"price":"0.6","size":"1"}]}]"#;
     feed(&mut intake, both);
     let mut wanted = Vec::new();
-    intake.books.witness(10, AUDIT_TIMEOUT_NS - 1, &mut wanted);
+    intake.books.check_mirrors(10, AUDIT_TIMEOUT_NS - 1, &mut wanted);
     assert_eq!(intake.books.repairs().mirrors_matched, 0, "not at rest");
-    intake.books.witness(2, AUDIT_TIMEOUT_NS, &mut wanted);
+    intake.books.check_mirrors(2, AUDIT_TIMEOUT_NS, &mut wanted);
     assert_eq!((intake.books.repairs().mirrors_matched, wanted.len()), (1, 0));
     // One of them misses a change that the other has.
     feed(&mut intake, &change(11, 101, "0.4", "5"));
-    intake.books.witness(2, AUDIT_TIMEOUT_NS, &mut wanted);
+    intake.books.check_mirrors(2, AUDIT_TIMEOUT_NS, &mut wanted);
     assert_eq!(intake.books.repairs().mirrors_mismatched, 1);
     assert_eq!(wanted, [token(11), token(12)]);
 }
@@ -244,11 +245,11 @@ fn two_books_of_a_market_at_rest_mirror_each_other_or_are_compared() {
 #[test]
 fn a_sweep_goes_round_the_live_books_in_turn() {
     let mut intake = live(&[11, 12, 13, 14, 15]);
-    intake.books.set_tokens_stale(&[token(13)], HERE, StaleReason::FramesLost, 1);
+    intake.books.store.set_tokens_stale(&[token(13)], HERE, StaleReason::FramesLost, 1);
     let mut seen = Vec::new();
     for _ in 0..4 {
         let mut wanted = Vec::new();
-        intake.books.sweep(2, &mut wanted);
+        intake.books.next_for_rest(2, &mut wanted);
         assert_eq!(wanted.len(), 2);
         seen.extend(wanted.iter().map(|token| token.as_str().to_owned()));
     }

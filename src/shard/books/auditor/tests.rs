@@ -1,10 +1,11 @@
 //! What the REST interface of a venue that numbers its messages may say of a book.
 use super::*;
-use crate::base::id::MarketId;
-use crate::base::price::Quantity;
+use crate::base::id::ShardId;
+use crate::base::price::{Price, Quantity};
 use crate::base::time::SECOND_NS;
 use crate::market::book::{BookOpening, Level, Side};
-use crate::shard::books::Admission;
+use crate::market::event::{Delta, Event};
+use crate::shard::books::{Admission, Books};
 
 const HERE: ConnectionSlot = ConnectionSlot(3);
 
@@ -58,12 +59,12 @@ fn delta(books: &mut Books<()>, second: u64) {
 }
 
 fn counts(books: &Books<()>) -> (u64, u64, u64) {
-    let counts = &books.repairs.counts;
+    let counts = &books.repairs();
     (counts.polls_matched, counts.polls_undecided, counts.polls_different)
 }
 
 fn best(books: &Books<()>) -> String {
-    let book = &books.slots[books.find("KX-A").unwrap()].book;
+    let book = &books.store.slots[books.find("KX-A").unwrap()].book;
     book.best_bid().map_or(String::new(), |bid| format!("{}x{}", bid.price, bid.quantity))
 }
 
@@ -102,7 +103,7 @@ fn equal_levels_are_equal_however_lately_the_book_moved() {
     assert_eq!(counts(&books), (1, 0, 0));
     // A book that is not live cannot be compared, and no answer makes it live.
     let index = books.find("KX-A").unwrap();
-    books.set_stale(index, StaleReason::Disconnected, at(2).wall_ns);
+    books.store.set_stale(index, StaleReason::Disconnected, at(2).wall_ns);
     books.on_rest_book(&snapshot(&[level("0.4", "7")], &[]), at(90));
     assert_eq!((counts(&books), books.counts().live), ((1, 1, 0), 0));
 }
