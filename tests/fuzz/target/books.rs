@@ -25,9 +25,9 @@ const STEP: u32 = 10_000;
 
 /// What a handler is callbacks, one line each.
 #[derive(Debug, Default)]
-struct Told(Vec<String>);
+struct Callbacks(Vec<String>);
 
-impl Handler for Told {
+impl Handler for Callbacks {
     fn on_snapshot(&mut self, view: &BookView<'_>) {
         let (bids, asks) = (view.book.bids.len(), view.book.asks.len());
         self.0.push(format!("{} snapshot {bids} {asks}", view.token));
@@ -208,7 +208,7 @@ impl Program<'_> {
 }
 
 struct Both {
-    books: Books<Told>,
+    books: Books<Callbacks>,
     model: Model,
     time: u64,
 }
@@ -448,7 +448,7 @@ fn run(input: &[u8]) -> u64 {
     let mut program = Program(&input[..input.len().min(4_000)]);
     let implied = program.byte() % 3 == 0;
     let admission = if implied { Admission::Implied { shards: 1 } } else { Admission::Listed };
-    let books = Books::new(ShardId(0), admission, Told::default());
+    let books = Books::new(ShardId(0), admission, Callbacks::default());
     let model = Model { implied, ..Model::default() };
     let mut both = Both { books, model, time: 100 };
     let mut steps = 0usize;

@@ -1,9 +1,9 @@
-//! The numbered venue: who is connected, what they are reported, and what goes wrong.
+//! The numbered venue: who is connected, what they receive, and what goes wrong.
 //!
 //! Runs on:  the simulation's thread.
 use super::fault::{Fault, Faults};
 use super::line::{Channel, Habits, Line};
-use super::market::{Market, Phase, Told, contracts, dollars};
+use super::market::{LevelChange, Market, Phase, contracts, dollars};
 use super::reading::{Effect, What};
 use crate::wire::{ClientMessage, Switchboard, answer_to, frame, header, take_frame, take_head};
 use ringbook::base::random::Random;
@@ -302,9 +302,9 @@ impl Venue {
         for market in 0..self.markets.len() {
             let known = &mut self.markets[market];
             if known.phase == Phase::Unopened && known.open_ms <= now.ms {
-                let reported = known.fill(now.ms, random);
+                let changes = known.fill(now.ms, random);
                 self.faults.note(Fault::Opened);
-                self.tell(market, &reported, now, random);
+                self.send(market, &changes, now, random);
             }
             let known = &self.markets[market];
             if known.is_alive() && known.close_ms <= now.ms {
@@ -316,8 +316,8 @@ impl Venue {
 
     /// Trading ends: all orders go at one time, and empty snapshots come that nobody asked for.
     fn close(&mut self, market: usize, phase: Phase, now: Time, random: &mut Random) {
-        let reported = self.markets[market].empty(now.ms);
-        self.tell(market, &reported, now, random);
+        let changes = self.markets[market].empty(now.ms);
+        self.send(market, &changes, now, random);
         self.markets[market].phase = phase;
         for _ in 0..random.below(3) {
             for place in 0..self.lines.len() {
@@ -354,12 +354,12 @@ impl Venue {
     }
 
     /// Tells changes of a market to whoever subscribed to it.
-    fn tell(&mut self, market: usize, reported: &[Told], now: Time, random: &mut Random) {
+    fn send(&mut self, market: usize, changes: &[LevelChange], now: Time, random: &mut Random) {
         let sending = self.sending(now);
         let Self { lines, faults, markets, .. } = self;
         let known = &markets[market];
-        for reported in reported {
-            let text = known.delta(reported, now.ms, &dollars(reported.price));
+        for change in changes {
+            let text = known.delta(change, now.ms, &dollars(change.price));
             for line in lines.iter_mut().filter(|line| line.markets.contains(&market)) {
                 let silent =
                     |&(silent, until_ns): &(usize, u64)| silent == market && now.ns < until_ns;
@@ -370,9 +370,9 @@ impl Venue {
                 let spoilt = faults.strikes(Fault::Spoilt, random);
                 let what = match spoilt {
                     true => What::Spoilt { market },
-                    false => What::Delta { market, version: reported.version },
+                    false => What::Delta { market, version: change.version },
                 };
-                let bad = spoilt.then(|| known.delta(reported, now.ms, "0.12a"));
+                let bad = spoilt.then(|| known.delta(change, now.ms, "0.12a"));
                 let text = ("orderbook_delta", "", bad.as_deref().unwrap_or(&text));
                 line.number(Channel::Books, text, what, (now.ns, &sending), faults, random);
             }
@@ -385,14 +385,14 @@ impl Venue {
             return;
         }
         if !random.chance(1, 5) {
-            let reported = self.markets[market].act(now.ms, random);
-            return self.tell(market, &reported, now, random);
+            let changes = self.markets[market].act(now.ms, random);
+            return self.send(market, &changes, now, random);
         }
         let yes = random.chance(1, 2);
-        let Some((price, size, reported)) = self.markets[market].take(yes, now.ms, random) else {
+        let Some((price, size, change)) = self.markets[market].take(yes, now.ms, random) else {
             return;
         };
-        self.tell(market, &[reported], now, random);
+        self.send(market, &[change], now, random);
         let id = self.trades.len() as u64;
         let ticker = self.markets[market].ticker.clone();
         // Whoever takes a bid for YES is for NO.
@@ -516,8 +516,8 @@ impl Venue {
                 known.close_ms = close_ms * 1_000;
                 let rest = format!(r#""event_type":"close_date_updated","close_ts":{close_ms}"#);
                 self.say(market, &rest, now, random);
-                let reported = self.markets[market].fill(now.ms, random);
-                self.tell(market, &reported, now, random);
+                let changes = self.markets[market].fill(now.ms, random);
+                self.send(market, &changes, now, random);
                 self.say(market, r#""event_type":"activated""#, now, random);
             }
             Phase::Determined => {}
