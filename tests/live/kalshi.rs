@@ -195,6 +195,23 @@ fn assert_no_side(venue: &mut Kalshi, engine: &mut Engine) {
     assert_eq!(bids, asks.iter().map(|(p, s)| (10_000 - p, *s)).collect::<Levels>());
 }
 
+/// The 16 connections of the fixed table have the first numbers, and names by their task.
+fn assert_table(stats: &Value) {
+    let names: Vec<&str> = stats["pool"]["connections"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|connection| connection["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        (names[0], names[2], names[6], names[15]),
+        ("ticker-1", "trade-1", "orderbook-1", "orderbook-10")
+    );
+    let ids = stats["pool"]["connections"].as_array().unwrap().iter();
+    let ids: Vec<u64> = ids.map(|connection| count(connection, "/id")).collect();
+    assert_eq!(ids, (1..=16).collect::<Vec<_>>());
+}
+
 #[test]
 fn every_kalshi_book_is_right_and_every_trade_is_kept_once() {
     let flags = ["--markets", "150", "--rate", "600", "--trades", "500", "--paused"];
@@ -251,19 +268,7 @@ fn every_kalshi_book_is_right_and_every_trade_is_kept_once() {
         made.len() as u64,
         "each is reported once, by two connections"
     );
-    let names: Vec<&str> = stats["pool"]["connections"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|connection| connection["name"].as_str().unwrap())
-        .collect();
-    assert_eq!(
-        (names[0], names[2], names[6], names[15]),
-        ("ticker-1", "trade-1", "orderbook-1", "orderbook-10")
-    );
-    let ids = stats["pool"]["connections"].as_array().unwrap().iter();
-    let ids: Vec<u64> = ids.map(|connection| count(connection, "/id")).collect();
-    assert_eq!(ids, (1..=16).collect::<Vec<_>>());
+    assert_table(&stats);
     engine.program.signal(Signal::INT);
     assert!(engine.program.wait(TIMEOUT).success());
     let rows = stored(&database);
