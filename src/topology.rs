@@ -11,25 +11,14 @@ mod show;
 #[cfg(test)]
 mod tests;
 
+pub use crate::base::policy::Idle;
 pub use cores::{CoreListError, format_cores, parse_cores};
 
 use crate::base::limits;
 
-/// Behavior of an idle thread.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Idle {
-    /// Sleeps until there is work: cheap, with wake-up latency.
-    #[default]
-    Park,
-    /// Polls for the cost of a wake-up while that pays, then sleeps; may share a core.
-    Adaptive,
-    /// Polls without end: needs its own core, no wake-up latency.
-    Spin,
-}
-
 /// Layout settings; missing ones are chosen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LayoutFlags {
+pub struct RequestedLayout {
     /// Core of the control thread.
     pub control_core: Option<u32>,
     /// Cores of the shards, one each; empty: chosen. See [`parse_cores`].
@@ -130,7 +119,7 @@ impl Topology {
     ///
     /// # Errors
     /// [`TopologyError`]: an impossible request.
-    pub fn plan(flags: &LayoutFlags, usable: &[u32]) -> Result<Self, TopologyError> {
+    pub fn plan(flags: &RequestedLayout, usable: &[u32]) -> Result<Self, TopologyError> {
         let shards = check(flags, usable)?;
         let Chosen { control, shards, serve, mut notes } = choose(flags, shards, usable);
         let spins = flags.idle == Some(Idle::Spin) && may_spin(&shards, control, serve, usable);
@@ -186,7 +175,7 @@ impl Topology {
 }
 
 /// The number of shards, if the request is possible.
-fn check(flags: &LayoutFlags, usable: &[u32]) -> Result<usize, TopologyError> {
+fn check(flags: &RequestedLayout, usable: &[u32]) -> Result<usize, TopologyError> {
     if usable.is_empty() {
         return Err(TopologyError::NoCores);
     }
@@ -224,7 +213,7 @@ fn check(flags: &LayoutFlags, usable: &[u32]) -> Result<usize, TopologyError> {
 }
 
 /// Assigns a core to every thread: first the requested ones, then the remaining.
-fn choose(flags: &LayoutFlags, shards: usize, usable: &[u32]) -> Chosen {
+fn choose(flags: &RequestedLayout, shards: usize, usable: &[u32]) -> Chosen {
     let mut notes = Vec::new();
     let taken = |core: &u32| {
         flags.shard_cores.contains(core)

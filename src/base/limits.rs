@@ -39,6 +39,10 @@ pub const SNAPSHOT_WAIT_NS: u64 = 5 * SECOND_NS;
 pub const SNAPSHOT_TRIES: u32 = 3;
 /// Subscriptions ended by the venue within a minute before the connection is replaced.
 pub const RESUBSCRIBES_MAX: usize = 3;
+
+/// Messages of another subscription than the acknowledged one after which a connection is replaced: its own
+/// acknowledgement was lost.
+pub const OTHER_SUBSCRIPTION_MAX: u32 = 64;
 /// Best prices that a shard stores for late tickers: half a second at 4,000 changes per second; at worst a scan of 40
 /// kB per ticker.
 pub const TOPS_REMEMBERED: usize = 2_048;

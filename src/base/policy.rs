@@ -26,10 +26,37 @@ impl HashChecks {
         }
     }
 
+    /// All settings.
+    pub const ALL: [Self; 3] = [Self::Off, Self::Sampled, Self::All];
+
     /// The setting with that name.
     #[must_use]
     pub fn of(name: &str) -> Option<Self> {
-        [Self::Off, Self::Sampled, Self::All].into_iter().find(|checks| checks.name() == name)
+        Self::ALL.into_iter().find(|checks| checks.name() == name)
+    }
+}
+
+/// Behavior of an idle thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Idle {
+    /// Sleeps until a socket, a doorbell or a timer: cheap, with wake-up latency; may share a core.
+    #[default]
+    Park,
+    /// Polls for the cost of a wake-up while that pays, then sleeps; may share a core.
+    Adaptive,
+    /// Polls without end: needs its own core, no wake-up latency.
+    Spin,
+}
+
+impl Idle {
+    /// The value of `--idle`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Park => "park",
+            Self::Adaptive => "adaptive",
+            Self::Spin => "spin",
+        }
     }
 }
 

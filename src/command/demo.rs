@@ -11,7 +11,7 @@ use crate::base::time::{Clock as _, SECOND_NS};
 use crate::config::{Config, Polymarket, UsageError, flags::DemoFlags};
 use crate::io::{blocking::BlockingClient, clock::HostClock, output::print_line};
 use crate::sim::{SimConfig, SimError, Venue};
-use crate::topology::LayoutFlags;
+use crate::topology::RequestedLayout;
 use crate::wire::{endpoint::Endpoint, tls::client_config};
 use log::info;
 use std::process::ExitCode;
@@ -31,7 +31,7 @@ pub fn run(flags: &DemoFlags) -> Result<ExitCode, Failure> {
         layout.shards = Some(2);
     }
     let mut config = engine_config(layout, &venue)?;
-    config.driver = crate::config::driver(&flags.layout)?;
+    config.driver = flags.layout.driver;
     config.serve = Some(flags.serve);
     config.histograms = crate::config::histograms(flags.histograms.as_deref())?;
     let signals = listen()?;
@@ -98,7 +98,7 @@ fn sim_config(flags: &DemoFlags) -> SimConfig {
 ///
 /// # Errors
 /// The venue's addresses are none: a fault of ours.
-pub fn engine_config(layout: LayoutFlags, venue: &Venue) -> Result<Config, Failure> {
+pub fn engine_config(layout: RequestedLayout, venue: &Venue) -> Result<Config, Failure> {
     let mut config = Config::default();
     let settings = Polymarket::at(&venue.http_url(), &venue.ws_url());
     config.venue(settings).map_err(UsageError::from)?;

@@ -4,7 +4,10 @@
 use super::{
     CLOB_URL, GAMMA_URL, WS_URL, bench_live::BenchLiveFlags, export::ExportArgs, replay::ReplayArgs,
 };
-use clap::{Args, Parser, Subcommand};
+use crate::base::policy::{HashChecks, Idle};
+use crate::io::driver::Driver;
+use clap::builder::PossibleValue;
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -55,6 +58,48 @@ pub enum Command {
     Counters,
 }
 
+impl ValueEnum for Idle {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Park, Self::Adaptive, Self::Spin]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.name()))
+    }
+}
+
+impl ValueEnum for HashChecks {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.name()))
+    }
+}
+
+impl ValueEnum for Driver {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Epoll, Self::Native]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            Self::Epoll => "epoll",
+            Self::Native => "native",
+        }))
+    }
+}
+
+/// Kalshi's environments; keys belong to one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum KalshiEnvironment {
+    /// The exchange.
+    Prod,
+    /// The test exchange.
+    Demo,
+}
+
 /// Which thread runs where.
 #[derive(Args, Clone, Debug, Default)]
 pub struct LayoutFlags {
@@ -79,12 +124,12 @@ pub struct LayoutFlags {
     /// wake-up costs, while that pays, then sleep) or spin (poll; lowest delay, needs a core of its
     /// own). Default: park.
     #[arg(long, value_name = "POLICY")]
-    pub idle: Option<String>,
+    pub idle: Option<Idle>,
 
     /// Who tells a shard that a socket is ready: epoll (our own set) or native (the runtime's
-    /// reactor, slower; for comparison). Default: epoll.
-    #[arg(long, value_name = "DRIVER")]
-    pub driver: Option<String>,
+    /// reactor, slower; for comparison).
+    #[arg(long, value_name = "DRIVER", default_value = "epoll")]
+    pub driver: Driver,
 }
 
 /// Flags of `ringbook doctor`.
@@ -199,7 +244,7 @@ pub struct RunFlags {
     /// Which hashes of the venue's are compared with our books: off, sampled (one group of changes in
     /// 256) or all (some microseconds each). Best prices are always compared.
     #[arg(long, value_name = "WHICH", default_value = "sampled")]
-    pub verify_hash: String,
+    pub verify_hash: HashChecks,
 
     /// Compare every live book with the venue's REST interface once in so many seconds; 0 is never. A
     /// book or connection whose messages stopped unnoticed is found by that.
@@ -258,7 +303,7 @@ pub struct KalshiFlags {
 
     /// Which of the venue's environments: prod or demo. Keys belong to one of them.
     #[arg(long, value_name = "NAME", default_value = "prod")]
-    pub kalshi_env: String,
+    pub kalshi_env: KalshiEnvironment,
 
     /// Another REST interface, as in https://127.0.0.1:8444/trade-api/v2.
     #[arg(long, value_name = "URL")]

@@ -21,7 +21,7 @@ use crate::io::authority::ServeName;
 use crate::io::driver::Driver;
 use crate::pool::Service;
 use crate::sink::{capture::CaptureOptions, trades::SinkOptions};
-use crate::topology::{Idle, LayoutFlags, parse_cores};
+use crate::topology::{RequestedLayout, parse_cores};
 use crate::wire::endpoint::Endpoint;
 use flags::RunFlags;
 use settings::nanoseconds;
@@ -55,7 +55,7 @@ impl From<SettingError> for UsageError {
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Which thread runs where, as asked for.
-    pub(crate) layout: LayoutFlags,
+    pub(crate) layout: RequestedLayout,
     /// The venues that are followed; none twice.
     pub(crate) venues: Vec<VenueConfig>,
     /// A certificate authority to trust besides the usual ones, PEM.
@@ -96,7 +96,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            layout: LayoutFlags::default(),
+            layout: RequestedLayout::default(),
             venues: Vec::new(),
             tls_ca: None,
             serve: None,
@@ -148,7 +148,7 @@ impl Config {
             ));
         }
         let mut config = Self { layout: layout(&flags.layout)?, ..Self::default() };
-        config.driver(driver(&flags.layout)?);
+        config.driver(flags.layout.driver);
         let names: Vec<&str> = flags.venue.split(',').map(str::trim).collect();
         if (1..names.len()).any(|place| names[..place].contains(&names[place])) {
             return Err(UsageError(format!("--venue {}: each venue once", flags.venue)));
@@ -161,7 +161,7 @@ impl Config {
         config.lag_warn(Duration::from_secs(flags.lag_warn))?;
         config.histograms = histograms(flags.histograms.as_deref())?;
         config.connection_histograms = flags.connection_histograms;
-        config.verify_hash(hash_checks(&flags.verify_hash)?);
+        config.verify_hash(flags.verify_hash);
         config.audit(Duration::from_secs(flags.audit.into()));
         if let Some(file) = &flags.pools {
             config.pools(file)?;
@@ -239,44 +239,17 @@ pub fn histograms(dir: Option<&Path>) -> Result<Option<PathBuf>, UsageError> {
 ///
 /// # Errors
 /// [`UsageError`]: one line.
-pub fn layout(flags: &flags::LayoutFlags) -> Result<LayoutFlags, UsageError> {
+pub fn layout(flags: &flags::LayoutFlags) -> Result<RequestedLayout, UsageError> {
     let cores = |text: &String| {
         parse_cores(text).map_err(|error| UsageError(format!("--shard-cores {text}: {error}")))
     };
-    let idle = |text: &String| match text.as_str() {
-        "park" => Ok(Idle::Park),
-        "adaptive" => Ok(Idle::Adaptive),
-        "spin" => Ok(Idle::Spin),
-        _ => Err(UsageError(format!("--idle {text}: expected park, adaptive or spin"))),
-    };
-    Ok(LayoutFlags {
+    Ok(RequestedLayout {
         control_core: flags.control_core,
         shard_cores: flags.shard_cores.as_ref().map(cores).transpose()?.unwrap_or_default(),
         shards: flags.shards,
         serve_core: flags.serve_core,
-        idle: flags.idle.as_ref().map(idle).transpose()?,
+        idle: flags.idle,
     })
-}
-
-/// Reads `--verify-hash`.
-///
-/// # Errors
-/// [`UsageError`]: one line.
-pub fn hash_checks(text: &str) -> Result<HashChecks, UsageError> {
-    HashChecks::of(text)
-        .ok_or_else(|| UsageError(format!("--verify-hash {text}: expected off, sampled or all")))
-}
-
-/// Checks the flag of the receive path.
-///
-/// # Errors
-/// [`UsageError`]: one line.
-pub fn driver(flags: &flags::LayoutFlags) -> Result<Driver, UsageError> {
-    match flags.driver.as_deref() {
-        None | Some("epoll") => Ok(Driver::Epoll),
-        Some("native") => Ok(Driver::Native),
-        Some(text) => Err(UsageError(format!("--driver {text}: expected epoll or native"))),
-    }
 }
 
 fn trades(flags: &flags::TradeFlags) -> Option<Trades> {

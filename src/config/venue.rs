@@ -2,7 +2,10 @@
 //!
 //! Runs on:  main thread, before anything starts.
 use super::{CLOB_URL, GAMMA_URL, WS_URL};
-use super::{SettingError, UsageError, endpoint, flags::KalshiFlags, flags::RunFlags, nanoseconds};
+use super::{
+    SettingError, UsageError, endpoint, flags::KalshiEnvironment, flags::KalshiFlags,
+    flags::RunFlags, nanoseconds,
+};
 use crate::base::{
     limits::{MARKETS_PER_SUBSCRIPTION_MAX, TABLE_CONNECTIONS_MAX, TOKENS_PER_CONNECTION_TARGET},
     policy::ConnectionTable,
@@ -314,11 +317,6 @@ pub(super) fn from_flags(name: &str, flags: &RunFlags) -> Result<VenueSettings, 
 }
 
 fn kalshi(flags: &KalshiFlags) -> Result<Kalshi, UsageError> {
-    let demo = match flags.kalshi_env.as_str() {
-        "prod" => false,
-        "demo" => true,
-        other => return Err(UsageError(format!("--kalshi-env {other}: expected prod or demo"))),
-    };
     let (Some(id), Some(path)) = (&flags.kalshi_key_id, &flags.kalshi_key) else {
         return Err(UsageError(
             "--venue kalshi needs --kalshi-key-id and --kalshi-key: even public data is only sent to \
@@ -329,7 +327,7 @@ fn kalshi(flags: &KalshiFlags) -> Result<Kalshi, UsageError> {
     let table = ConnectionTable::parse(&flags.kalshi_connections)
         .ok_or_else(|| table_error(&flags.kalshi_connections))?;
     Ok(Kalshi {
-        demo,
+        demo: flags.kalshi_env == KalshiEnvironment::Demo,
         rest_url: flags.kalshi_rest_url.clone(),
         ws_url: flags.kalshi_ws_url.clone(),
         connections: table,

@@ -38,10 +38,10 @@ use crate::link::{
 };
 use crate::ring::{Consumer, LinkGauge, Producer, ring, timed};
 use crate::serve::{Listener, ServeLinks, Server, Wake};
-use crate::shard::{Idle, Shard, ShardLinks, publish::Handler};
+use crate::shard::{Shard, ShardLinks, publish::Handler};
 use crate::sink::capture::CaptureSink;
 use crate::sink::trades::{SinkOptions, TradeSink};
-use crate::topology::{self, ThreadPlan, Topology, TopologyError};
+use crate::topology::{Idle, ThreadPlan, Topology, TopologyError};
 use crate::wire::{endpoint::Endpoint, tls::client_config};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -461,11 +461,7 @@ fn start_shard<H: Handler + Send>(
     plan: &ThreadPlan,
     driver: Driver,
 ) -> Result<Executor<()>, EngineError> {
-    let idle = match plan.idle {
-        topology::Idle::Park => Idle::Park,
-        topology::Idle::Adaptive => Idle::Adaptive,
-        topology::Idle::Spin => Idle::Spin,
-    };
+    let idle = plan.idle;
     // Only the native driver leaves the waiting to the runtime.
     let spin_ns = match (driver, idle) {
         (Driver::Epoll, _) | (Driver::Native, Idle::Park) => 0,

@@ -221,7 +221,7 @@ impl Annotations {
         shards: u16,
         books: &Books<H>,
     ) -> Followup {
-        let (Tokens::One(token), Ok(said)) = (&keys.a, u64::from_str_radix(&keys.z, 16)) else {
+        let (Tokens::One(token), Ok(recorded)) = (&keys.a, u64::from_str_radix(&keys.z, 16)) else {
             return Followup::Unreadable;
         };
         if shards > 1 && books.find(token).is_none() {
@@ -229,7 +229,7 @@ impl Annotations {
             return Followup::Nothing;
         }
         match books.digest(token) {
-            Some(ours) if ours == said => self.checkpoints.equal += 1,
+            Some(ours) if ours == recorded => self.checkpoints.equal += 1,
             // A replay of a part of the capture has no book before its first snapshot.
             None if self.has_gaps || self.recorded_shards == 0 => self.checkpoints.skipped += 1,
             _ => {

@@ -378,10 +378,10 @@ impl<'a> Reader<'a> {
             let more = file.damages - DAMAGES_SHOWN;
             self.on_trouble(format!("{source}: {more} more damaged places"));
         }
-        let told = file.nuls > 0 || file.damages > 0 || file.faulty;
+        let reported = file.nuls > 0 || file.damages > 0 || file.faulty;
         let cut = self.missing.cut.contains(&number);
         self.hole |= cut;
-        if file.values == 0 && !told && !cut && self.plan.range().is_none() && !self.stopped() {
+        if file.values == 0 && !reported && !cut && self.plan.range().is_none() && !self.stopped() {
             self.hole = true;
             self.on_trouble(format!("{source}: the file is empty"));
         }
@@ -604,7 +604,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A frame of a venue with sequence numbers. One shard applies it; all are told about gaps.
+    /// A frame of a venue with sequence numbers. One shard applies it; gaps go to all.
     fn on_numbered(
         &mut self,
         found: FrameInfo,

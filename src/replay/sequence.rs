@@ -31,7 +31,7 @@ const HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of a channel name that are stored.
 const CHANNEL_BYTES: usize = 32;
 
-/// What the sequence number says about a frame.
+/// Classification of a frame by its sequence number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FrameInfo {
     /// The slot of its books: one per subscription.
@@ -384,6 +384,11 @@ fn on_engine_change(
             connection.acknowledged = Some(sid);
             connection.sequences.begin(sid);
         }
+        Some(SubscriptionChange::Confirmed { sid }) => {
+            if connection.sequences.confirm(sid) {
+                connection.acknowledged = Some(sid);
+            }
+        }
         Some(SubscriptionChange::Failed { sid, known: true })
             if sid.is_none() || sid == connection.acknowledged =>
         {
@@ -416,7 +421,12 @@ fn on_subscription_change(
             connection.known(sid).channel = Some(channel.to_owned());
         }
         Some(SubscriptionChange::Failed { sid: None, .. }) => info.end_all(connection),
-        Some(SubscriptionChange::Failed { .. } | SubscriptionChange::Ended { .. }) | None => {}
+        Some(
+            SubscriptionChange::Confirmed { .. }
+            | SubscriptionChange::Failed { .. }
+            | SubscriptionChange::Ended { .. },
+        )
+        | None => {}
     }
 }
 

@@ -3,18 +3,7 @@
 //! Runs on:  shard cores (pure; time is an argument). Owns: what the last pauses were like.
 //! Bounds:   a poll without result lasts [`ADAPTIVE_SPIN_NS`] at most under [`Idle::Adaptive`].
 use crate::base::limits::{ADAPTIVE_PROBE_PAUSES, ADAPTIVE_SPIN_NS, HOUSEKEEPING_INTERVAL_NS};
-
-/// What a shard does when it has nothing to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Idle {
-    /// Sleeps in the kernel until a socket, a bell or a timer: shares its core.
-    Park,
-    /// Polls for about as long as a sleep and a wake-up cost, then sleeps; and does not even poll
-    /// while that has rarely been worth it.
-    Adaptive,
-    /// Polls without sleeping: lowest delay, needs a core of its own.
-    Spin,
-}
+use crate::base::policy::Idle;
 
 /// Full marks of [`Pacer::worth`].
 const WORTH_MAX: u32 = 256;

@@ -14,8 +14,6 @@ pub mod publish;
 mod receive;
 mod step;
 
-pub use idle::Idle;
-
 use crate::base::{
     id::{ShardId, TokenId},
     limits::READ_BUFFER_BYTES,

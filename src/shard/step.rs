@@ -4,12 +4,8 @@
 //!           grows or the TLS library takes a buffer for its record.
 //! Bounds:   one wait's sockets, `READS_PER_CONNECTION` reads of each, one part of a large frame,
 //!           `COMMANDS_PER_STEP` orders, `QUERIES_PER_STEP` queries a step.
-use super::{
-    Shard,
-    books::ConnectionSlot,
-    idle::{Idle, Pacer},
-    publish::Handler,
-};
+use super::{Shard, books::ConnectionSlot, idle::Pacer, publish::Handler};
+use crate::base::policy::Idle;
 use crate::base::{
     limits::{
         BOOKS_MEASURED_PER_HOUSEKEEPING, CHECKS_PER_HOUSEKEEPING, COMMANDS_PER_STEP,

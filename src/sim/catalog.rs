@@ -275,7 +275,7 @@ fn push_market(out: &mut Vec<u8>, market: &Market, event: Option<&Event>) {
     object.text("liquidity", "20328.3747").text("startDate", &start);
     object.text(
         "description",
-        "This market resolves to \"Yes\" when the simulator says so.\nElse not.",
+        "This market resolves to \"Yes\" when the simulator decides so.\nElse not.",
     );
     object.texts_in_text("outcomes", &market.outcomes);
     object.texts_in_text("outcomePrices", &[&prices[0], &prices[1]]);

@@ -152,8 +152,8 @@ impl Connections {
 
     fn push(&mut self, slot: usize, frame: &[u8], admits: impl Fn(&Client) -> bool) {
         let Some(connection) = self.slots.get_mut(slot).and_then(Option::as_mut) else { return };
-        let hears = |c: &Client| !c.frozen && !c.half_open && admits(c);
-        let admitted = connection.client.as_deref().is_some_and(hears);
+        let receives = |c: &Client| !c.frozen && !c.half_open && admits(c);
+        let admitted = connection.client.as_deref().is_some_and(receives);
         if !admitted || connection.closing {
             return;
         }

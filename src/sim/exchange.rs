@@ -345,7 +345,7 @@ impl Exchange {
         match due {
             Due::Print(market, trade) => self.print(market, &trade, outlet),
             Due::Announce(market) => self.announce(market, outlet),
-            Due::Birth => self.bear(outlet),
+            Due::Birth => self.add_new_market(outlet),
             Due::End(market) => {
                 if self.markets[market].phase == Phase::Open {
                     self.markets[market].phase = Phase::Ended;
@@ -478,7 +478,7 @@ impl Exchange {
         self.counters.new_markets.add(1);
     }
 
-    fn bear(&mut self, outlet: &mut impl Outlet) {
+    fn add_new_market(&mut self, outlet: &mut impl Outlet) {
         let crypto = self.random.chance(8, 10);
         let theme = if crypto { Theme::Crypto } else { Theme::Question };
         let event = self.add_event(theme, false);

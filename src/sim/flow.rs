@@ -196,15 +196,15 @@ fn place(market: &mut Market, burst: &mut Burst, side: Side, distance: u64) {
 fn trade(market: &mut Market, burst: &mut Burst) -> bool {
     let aggressor = if market.random.chance(1, 2) { Side::Bid } else { Side::Ask };
     let resting = aggressor.opposite();
-    let sweeps = 1 + usize::from(market.random.chance(1, 6));
-    if market.book.side(resting).len() <= sweeps + 1 {
+    let steps = 1 + usize::from(market.random.chance(1, 6));
+    if market.book.side(resting).len() <= steps + 1 {
         return false;
     }
     let (mut traded, mut price) = (0, Price::ZERO);
-    for sweep in 1..=sweeps {
-        let best = *market.book.side(resting).last().expect("more levels than sweeps");
+    for step in 1..=steps {
+        let best = *market.book.side(resting).last().expect("more levels than steps");
         // Six decimals; the remaining size is truncated to two.
-        let all = sweep < sweeps || market.random.chance(1, 4);
+        let all = step < steps || market.random.chance(1, 4);
         let part = if all { best.size.0 } else { 1 + market.random.below(best.size.0) };
         let left = (best.size.0 - part) / CENT * CENT;
         burst.set(market, resting, best.price, Quantity(left));

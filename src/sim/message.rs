@@ -198,7 +198,7 @@ pub(super) fn push_new_market(
     let mut object = Object::new(out);
     object.text("id", &market.number.to_string()).text("question", &market.question);
     object.text("market", &market.condition).text("slug", &market.slug);
-    object.text("description", "This market resolves to \"Yes\" when the simulator says so.");
+    object.text("description", "This market resolves to \"Yes\" when the simulator decides so.");
     object.texts("assets_ids", &tokens).texts("outcomes", &market.outcomes);
     push_event_message(&mut object, event);
     object.text("timestamp", &timestamp_ms.to_string()).text("event_type", "new_market");

@@ -194,7 +194,7 @@ impl Server {
             self.connections.now_ms = self.clock.uptime_ms();
             self.play();
             self.keep_pace();
-            self.sweep();
+            self.check_connections();
             self.flush();
         }
     }
@@ -653,7 +653,7 @@ impl Server {
     }
 
     /// Once per second: closes silent connections and applies timed faults.
-    fn sweep(&mut self) {
+    fn check_connections(&mut self) {
         let now_ms = self.clock.uptime_ms();
         if now_ms < self.swept_ms + 1_000 {
             return;
@@ -661,7 +661,7 @@ impl Server {
         let passed_ms = now_ms - self.swept_ms;
         self.swept_ms = now_ms;
         let silent = |connection: &Connection| {
-            let timeout = match &connection.client {
+            let timeout_ms = match &connection.client {
                 Some(client) if !client.subscribed => SUBSCRIBE_MS_MAX,
                 // Clients of the channel may be silent: Polymarket does not close them for it.
                 Some(_) => u64::MAX,

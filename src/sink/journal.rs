@@ -2,7 +2,7 @@
 //!
 //! Runs on:  the thread `trades`; may block on the disk. Bounds: the disk.
 //!
-//! Lines are appended, read from the front, and kept until the database has stored them; the file is truncated when
+//! Lines are appended, read from the front, and remain until the database has stored them; the file is truncated when
 //! all are stored. After a crash some trades may be stored twice (the database ignores duplicates) and none is
 //! missing. An incomplete line (disk full, power failure) is skipped and counted.
 use crate::base::id::{ConnectionId, MarketId, TokenId, TradeId, Venue};
@@ -215,7 +215,7 @@ impl Journal {
     /// Appends trades and syncs the file.
     ///
     /// # Errors
-    /// Nothing was appended: keep the trades and retry.
+    /// Nothing was appended: the caller retries with the same trades.
     pub fn append<'a>(
         &mut self,
         trades: impl IntoIterator<Item = &'a TradeRecord>,

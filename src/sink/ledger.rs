@@ -191,9 +191,9 @@ impl Ledger {
         self.batch.clear();
     }
 
-    /// The journal was truncated externally: `kept` of its trades are readable or in flight. Returns the number lost.
-    pub fn on_journal_cut(&mut self, kept: u64) -> u64 {
-        let lost = self.journaled.saturating_sub(kept);
+    /// The journal was truncated externally: `left` of its trades are readable or in flight. Returns the number lost.
+    pub fn on_journal_cut(&mut self, left: u64) -> u64 {
+        let lost = self.journaled.saturating_sub(left);
         self.journaled -= lost;
         self.lost += lost;
         lost

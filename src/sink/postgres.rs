@@ -314,13 +314,13 @@ impl PostgresStore {
 
     fn log_in(&mut self, address: &PostgresAddress) -> Result<(), StoreError> {
         let PostgresAddress { user, database, .. } = address;
-        let said = [
+        let parameters = [
             ("user", user.as_str()),
             ("database", database.as_str()),
             ("application_name", "ringbook"),
             ("client_encoding", "UTF8"),
         ];
-        frontend::startup_message(said, &mut self.output)?;
+        frontend::startup_message(parameters, &mut self.output)?;
         let password = address.password()?;
         let needed = || {
             let file = "give it in the address, or in a file with passfile=";
@@ -514,7 +514,7 @@ const TRADES: &str = "
     FROM trade_stage s LEFT JOIN tokens t ON t.token = s.token AND t.venue = s.venue
     ON CONFLICT DO NOTHING";
 
-/// A known outcome is kept; a newer decision replaces an earlier one as a whole.
+/// A known outcome is not erased; a newer decision replaces an earlier one as a whole.
 const MARKETS: &str = "
     INSERT INTO markets SELECT * FROM market_stage
     ON CONFLICT (market, venue) DO UPDATE SET

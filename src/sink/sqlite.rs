@@ -78,7 +78,7 @@ const INSERT: &str = "
             ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
     ON CONFLICT DO NOTHING";
 
-/// A known outcome is kept; a newer decision replaces an earlier one as a whole.
+/// A known outcome is not erased; a newer decision replaces an earlier one as a whole.
 const MARKET: &str = "
     INSERT INTO markets (venue, market, slug, question, tick_e6, min_size_e6, neg_risk, start_ns, end_ns,
                          status, winner, resolved_ns, first_ns, updated_ns, result, settlement_value)

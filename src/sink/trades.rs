@@ -434,10 +434,10 @@ impl Gatherer {
         {
             markets.push(row);
         }
-        let io_request = Batch { trades, losses: std::mem::take(&mut self.losses), markets };
+        let batch = Batch { trades, losses: std::mem::take(&mut self.losses), markets };
         // One batch is in flight at a time, so there is room; if the thread ended, the drain ends by its deadline.
         if let Some(batches) = &self.batches
-            && batches.try_send(io_request).is_err()
+            && batches.try_send(batch).is_err()
         {
             error!("the thread trade-store has ended");
         }

@@ -1,18 +1,8 @@
 //! The topology as a table, for `ringbook topology` and the log.
 //!
 //! Runs on:  the main thread (pure).
-use super::{Idle, Topology};
+use super::Topology;
 use std::fmt;
-
-impl fmt::Display for Idle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Park => "park",
-            Self::Adaptive => "adaptive",
-            Self::Spin => "spin",
-        })
-    }
-}
 
 impl fmt::Display for Topology {
     /// Threads, links, notes; one line each, every line ends with a line feed.
@@ -20,7 +10,13 @@ impl fmt::Display for Topology {
         writeln!(f, "{:<12} {:>5}  {:<8} role", "thread", "core", "idle")?;
         for thread in self.threads() {
             let core = thread.core.map_or_else(|| "any".to_owned(), |core| core.to_string());
-            writeln!(f, "{:<12} {core:>5}  {:<8} {}", thread.name, thread.idle, thread.role)?;
+            writeln!(
+                f,
+                "{:<12} {core:>5}  {:<8} {}",
+                thread.name,
+                thread.idle.name(),
+                thread.role
+            )?;
         }
         writeln!(f, "\n{:<20} {:>6}", "link", "depth")?;
         for link in self.links() {

@@ -6,7 +6,7 @@ fn cores(count: u32) -> Vec<u32> {
     (0..count).collect()
 }
 
-fn plan(flags: &LayoutFlags, count: u32) -> Topology {
+fn plan(flags: &RequestedLayout, count: u32) -> Topology {
     Topology::plan(flags, &cores(count)).unwrap()
 }
 
@@ -16,8 +16,8 @@ fn places(topology: &Topology) -> (Option<u32>, Vec<u32>, Option<u32>) {
     (topology.control.core, shards, topology.serve.core)
 }
 
-fn spin() -> LayoutFlags {
-    LayoutFlags { idle: Some(Idle::Spin), ..LayoutFlags::default() }
+fn spin() -> RequestedLayout {
+    RequestedLayout { idle: Some(Idle::Spin), ..RequestedLayout::default() }
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn lists_of_cores_are_read_or_refused_precisely() {
 
 #[test]
 fn every_machine_has_a_default() {
-    let flags = LayoutFlags::default();
+    let flags = RequestedLayout::default();
     let one = plan(&flags, 1);
     assert_eq!(places(&one), (None, vec![0], None));
     assert_eq!(one.notes.len(), 2);
@@ -60,12 +60,12 @@ fn every_machine_has_a_default() {
 
 #[test]
 fn two_shards_on_two_cores_are_allowed() {
-    let two = plan(&LayoutFlags { shards: Some(2), ..spin() }, 2);
+    let two = plan(&RequestedLayout { shards: Some(2), ..spin() }, 2);
     assert_eq!(places(&two), (None, vec![0, 1], None));
     assert!(two.shards.iter().all(|shard| shard.idle == Idle::Adaptive));
     assert_eq!((two.control.idle, two.serve.idle), (Idle::Park, Idle::Park));
     assert!(two.notes.iter().any(|note| note.contains("spin is not possible")), "{:?}", two.notes);
-    let crowded = plan(&LayoutFlags { shards: Some(5), ..LayoutFlags::default() }, 2);
+    let crowded = plan(&RequestedLayout { shards: Some(5), ..RequestedLayout::default() }, 2);
     assert_eq!(places(&crowded), (None, vec![0, 1, 0, 1, 0], None));
     assert!(crowded.notes[0].contains("5 shards share 2 usable cores"));
 }
@@ -78,9 +78,9 @@ fn shards_spin_where_each_has_a_core_and_one_is_left() {
         assert!(topology.shards.iter().all(|shard| shard.idle == idle), "{count} cores");
         assert_eq!((topology.control.idle, topology.serve.idle), (Idle::Park, Idle::Park));
     }
-    let all = plan(&LayoutFlags { shards: Some(4), ..spin() }, 4);
+    let all = plan(&RequestedLayout { shards: Some(4), ..spin() }, 4);
     assert!(all.shards.iter().all(|shard| shard.idle == Idle::Adaptive));
-    let named = LayoutFlags {
+    let named = RequestedLayout {
         control_core: Some(0),
         serve_core: Some(0),
         shard_cores: vec![3, 1],
@@ -93,21 +93,22 @@ fn shards_spin_where_each_has_a_core_and_one_is_left() {
 
 #[test]
 fn impossible_requests_are_refused() {
-    let refuse = |flags: &LayoutFlags, usable: &[u32]| Topology::plan(flags, usable).unwrap_err();
-    let flags = |control, shards: &[u32], serve| LayoutFlags {
+    let refuse =
+        |flags: &RequestedLayout, usable: &[u32]| Topology::plan(flags, usable).unwrap_err();
+    let flags = |control, shards: &[u32], serve| RequestedLayout {
         control_core: control,
         shard_cores: shards.to_vec(),
         serve_core: serve,
-        ..LayoutFlags::default()
+        ..RequestedLayout::default()
     };
     let text = refuse(&flags(None, &[1, 9], None), &[0, 1, 2, 5]).to_string();
     assert_eq!(text, "--shard-cores: core 9 is not usable here; usable: 0-2,5");
     let text = refuse(&flags(Some(4), &[], None), &[0]).to_string();
     assert_eq!(text, "--control-core: core 4 is not usable here; usable: 0");
     assert!(refuse(&flags(None, &[], Some(4)), &[0]).to_string().starts_with("--serve-core"));
-    assert_eq!(refuse(&LayoutFlags::default(), &[]), TopologyError::NoCores);
+    assert_eq!(refuse(&RequestedLayout::default(), &[]), TopologyError::NoCores);
 
-    let twice = |flags: LayoutFlags| LayoutFlags { idle: Some(Idle::Spin), ..flags };
+    let twice = |flags: RequestedLayout| RequestedLayout { idle: Some(Idle::Spin), ..flags };
     let error = TopologyError::CoreTwice { core: 1 };
     assert_eq!(refuse(&twice(flags(None, &[1, 1], None)), &cores(4)), error);
     assert_eq!(refuse(&twice(flags(Some(1), &[1], None)), &cores(4)), error);
@@ -115,22 +116,23 @@ fn impossible_requests_are_refused() {
     let parked = plan(&flags(None, &[1, 1], None), 4);
     assert_eq!(parked.notes, ["core 1 is assigned to more than one shard"]);
 
-    let count = |shards| LayoutFlags { shards: Some(shards), ..LayoutFlags::default() };
+    let count = |shards| RequestedLayout { shards: Some(shards), ..RequestedLayout::default() };
     assert_eq!(refuse(&count(0), &[0]), TopologyError::ShardCount { shards: 0 });
     assert!(matches!(refuse(&count(u16::MAX), &[0]), TopologyError::ShardCount { .. }));
-    let both = LayoutFlags { shard_cores: vec![0, 1], ..count(3) };
+    let both = RequestedLayout { shard_cores: vec![0, 1], ..count(3) };
     let error = TopologyError::ShardsAndCores { shards: 3, cores: 2 };
     assert_eq!(refuse(&both, &cores(4)), error);
 }
 
 #[test]
 fn requested_cores_are_assigned_and_the_rest_is_spread() {
-    let flags = LayoutFlags { control_core: Some(2), shards: Some(2), ..LayoutFlags::default() };
+    let flags =
+        RequestedLayout { control_core: Some(2), shards: Some(2), ..RequestedLayout::default() };
     assert_eq!(places(&plan(&flags, 4)), (Some(2), vec![0, 1], Some(3)));
-    let flags = LayoutFlags { shard_cores: vec![0, 1, 2], ..LayoutFlags::default() };
+    let flags = RequestedLayout { shard_cores: vec![0, 1, 2], ..RequestedLayout::default() };
     assert_eq!(places(&plan(&flags, 4)), (Some(3), vec![0, 1, 2], Some(3)));
     // Usable cores may have gaps.
-    let topology = Topology::plan(&LayoutFlags::default(), &[4, 6, 9, 12]).unwrap();
+    let topology = Topology::plan(&RequestedLayout::default(), &[4, 6, 9, 12]).unwrap();
     assert_eq!(places(&topology), (Some(4), vec![6, 9], Some(12)));
 }
 
@@ -141,6 +143,6 @@ fn the_table_names_threads_links_and_depths() {
     assert!(text.contains("control          0  park     registry"), "{text}");
     assert!(text.contains("control_shard-1        1024\n"), "{text}");
     assert!(text.contains("control_serve            16\n"), "{text}");
-    assert!(plan(&LayoutFlags::default(), 1).to_string().contains("note: serve is not pinned"));
+    assert!(plan(&RequestedLayout::default(), 1).to_string().contains("note: serve is not pinned"));
     assert_eq!(plan(&spin(), 4).links().len(), 10);
 }

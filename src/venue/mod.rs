@@ -134,6 +134,11 @@ pub enum SubscriptionChange<'a> {
         /// Subscription id.
         sid: u64,
     },
+    /// Named by the response to a command.
+    Confirmed {
+        /// Subscription id.
+        sid: u64,
+    },
     /// Unsubscribed by a command.
     Ended {
         /// Subscription id.

@@ -44,6 +44,16 @@ impl Sequences {
         self.own = Some(sid);
     }
 
+    /// A response names the subscription (kalshi/protocol.md, 2.2): a number above the acknowledged one is a later
+    /// subscription whose own acknowledgement was lost. Returns whether it is.
+    pub fn confirm(&mut self, sid: u64) -> bool {
+        let is_later = self.own.is_none_or(|own| sid > own);
+        if is_later {
+            self.begin(sid);
+        }
+        is_later
+    }
+
     /// Checks the number of a message. A first number above 1 is a gap, except in a capture (`begins_anywhere`), whose
     /// beginning may be missing.
     ///
@@ -141,6 +151,10 @@ mod tests {
             sequences.begin(2);
             assert_eq!(sequences.take((2, 1), BookContent::Change, anywhere), Verdict::Next);
             assert_eq!(sequences.take((1, 4), BookContent::Change, anywhere), Verdict::Hole(0));
+            // So does one whose acknowledgement was lost, once a response names it.
+            assert_eq!(sequences.take((4, 1), BookContent::Change, anywhere), Verdict::Hole(0));
+            assert!(sequences.confirm(4) && !sequences.confirm(4) && !sequences.confirm(2));
+            assert_eq!(sequences.take((4, 2), BookContent::Change, anywhere), Verdict::Next);
             // Without an acknowledged subscription any `sid` is accepted.
             sequences.reset();
             assert_eq!(sequences.take((7, 1), BookContent::Change, anywhere), Verdict::Next);

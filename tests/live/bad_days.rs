@@ -49,7 +49,7 @@ fn check((code, lines): (Option<i32>, Vec<String>), expected: i32, words: &[&str
 
 #[test]
 fn unusable_flags_are_one_line_and_code_two() {
-    let cases: [(&[&str], &[&str]); 14] = [
+    let cases: [(&[&str], &[&str]); 13] = [
         (&["--shard-cores", "99"], &["--shard-cores", "99", "usable"]),
         (&["--control-core", "99"], &["--control-core", "99", "usable"]),
         (&["--serve-core", "4095"], &["--serve-core", "4095", "usable"]),
@@ -57,7 +57,6 @@ fn unusable_flags_are_one_line_and_code_two() {
         (&["--shard-cores", ","], &["--shard-cores"]),
         (&["--shards", "0"], &["--shards 0", "1 to"]),
         (&["--shards", "2", "--shard-cores", "0"], &["--shards 2", "--shard-cores"]),
-        (&["--idle", "fly"], &["--idle fly", "park, adaptive or spin"]),
         (&["--ws-url", "http://127.0.0.1/"], &["--ws-url", "wss://HOST"]),
         (&["--ws-url", "wss://"], &["--ws-url", "wss://HOST"]),
         (&["--gamma-url", "gamma.example"], &["--gamma-url", "https://HOST"]),
@@ -73,12 +72,16 @@ fn unusable_flags_are_one_line_and_code_two() {
 /// The argument parser speaks for itself: several lines, of which the first says it all.
 #[test]
 fn unknown_flags_are_named_and_code_two() {
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 9] = [
         (&["--bogus"], "--bogus"),
         (&["--serve", "nowhere"], "--serve"),
         (&["--duration", "soon"], "--duration"),
         (&["--markets-max", "-1"], "-1"),
         (&["--shard", "1"], "--shard"),
+        (&["--idle", "fly"], "--idle"),
+        (&["--driver", "fly"], "--driver"),
+        (&["--verify-hash", "some"], "--verify-hash"),
+        (&["--kalshi-env", "test"], "--kalshi-env"),
     ];
     for (line, word) in cases {
         let (code, lines) = flags(line);

@@ -23,7 +23,7 @@ use crate::io::{
     threads,
 };
 use crate::sim::{Host, SimConfig, SimError, Venue};
-use crate::topology::{LayoutFlags, Topology};
+use crate::topology::{RequestedLayout, Topology};
 use ladder::Verdict;
 use log::{info, warn};
 use probe::Probe;
@@ -90,7 +90,7 @@ pub fn run(flags: &BenchLiveFlags) -> Result<ExitCode, Failure> {
 }
 
 /// One shard unless more are asked for: what saturates then is a core.
-fn layout(flags: &BenchLiveFlags) -> Result<LayoutFlags, Failure> {
+fn layout(flags: &BenchLiveFlags) -> Result<RequestedLayout, Failure> {
     let mut layout = crate::config::layout(&flags.layout)?;
     if layout.shards.is_none() && layout.shard_cores.is_empty() {
         layout.shards = Some(1);
@@ -99,7 +99,7 @@ fn layout(flags: &BenchLiveFlags) -> Result<LayoutFlags, Failure> {
 }
 
 /// The core asked for, or else the last one without a shard, control core and serve core last.
-fn venue_core(flags: &BenchLiveFlags, layout: &LayoutFlags) -> Result<Option<u32>, Failure> {
+fn venue_core(flags: &BenchLiveFlags, layout: &RequestedLayout) -> Result<Option<u32>, Failure> {
     let usable = usable_cores();
     if let Some(core) = flags.venue_core {
         if !usable.contains(&core) {
@@ -129,7 +129,7 @@ fn create(path: &std::path::Path) -> Result<std::fs::File, UsageError> {
 /// Starts venue and engine, and waits until every book is live.
 fn start(
     flags: &BenchLiveFlags,
-    layout: LayoutFlags,
+    layout: RequestedLayout,
     venue_core: Option<u32>,
     steps: usize,
 ) -> Result<Rig, Failure> {
@@ -201,11 +201,11 @@ fn sim_config(flags: &BenchLiveFlags) -> SimConfig {
 
 fn engine_config(
     flags: &BenchLiveFlags,
-    layout: LayoutFlags,
+    layout: RequestedLayout,
     venue: &Venue,
 ) -> Result<Config, Failure> {
     let mut config = demo::engine_config(layout, venue)?;
-    config.driver = crate::config::driver(&flags.layout)?;
+    config.driver = flags.layout.driver;
     // Stamps stand where hashes would; and nothing but the flow is to be measured.
     config.hash_checks = HashChecks::Off;
     config.audit_round_ns = 0;
@@ -244,7 +244,7 @@ fn setting(flags: &BenchLiveFlags, rig: &Rig, venue_core: Option<u32>) -> Settin
         version: env!("CARGO_PKG_VERSION").to_owned(),
         machine: threads::machine_line(),
         threads: topology.threads().map(|t| (t.name.clone(), t.core)).collect(),
-        idle: topology.shards[0].idle.to_string(),
+        idle: topology.shards[0].idle.name().to_owned(),
         venue_core,
         markets: flags.markets,
         tokens: u64::from(flags.markets) * 2,
@@ -322,11 +322,11 @@ mod tests {
 
     #[test]
     fn the_venue_gets_a_core_of_its_own_where_there_is_one() {
-        let free = |flags: &LayoutFlags, usable: &[u32]| {
+        let free = |flags: &RequestedLayout, usable: &[u32]| {
             free_core(&Topology::plan(flags, usable).unwrap(), usable)
         };
-        let one = LayoutFlags { shards: Some(1), ..LayoutFlags::default() };
-        let two = LayoutFlags { shards: Some(2), ..LayoutFlags::default() };
+        let one = RequestedLayout { shards: Some(1), ..RequestedLayout::default() };
+        let two = RequestedLayout { shards: Some(2), ..RequestedLayout::default() };
         assert_eq!(free(&one, &[0, 1, 2, 3]), Some(3));
         assert_eq!(free(&two, &[0, 1]), None);
         let core = free(&one, &[0, 1]).unwrap();

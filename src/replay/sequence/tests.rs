@@ -121,9 +121,9 @@ fn a_change_of_a_subscription_without_snapshots_beside_one_with_them_is_of_any_b
         let classify = |frame: &String| numbers.classify(frame, HERE, false, 1, NOW).broken;
         frames.iter().map(classify).collect::<Vec<_>>()
     };
-    for foreign in ["9.1", "9.57", "-.1", "-.3", "-.57"] {
-        let frames = [snapshot(1, 1), of("1.2"), of(foreign), of("1.3")];
-        assert_eq!(broken(&frames), [false, false, true, false], "{foreign}");
+    for other in ["9.1", "9.57", "-.1", "-.3", "-.57"] {
+        let frames = [snapshot(1, 1), of("1.2"), of(other), of("1.3")];
+        assert_eq!(broken(&frames), [false, false, true, false], "{other}");
     }
     // A recording that begins in the middle, one with a replaced subscription, and its late messages.
     assert_eq!(broken(&["1.70", "2.9", "-.4"].map(of)), [false; 3]);

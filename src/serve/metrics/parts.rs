@@ -39,7 +39,7 @@ pub(in crate::serve) const DIALOG: Rows<SubscriptionReport> = rows! { "", Subscr
     Counter "commands_sent", "commands", "Commands sent on connections of a venue that acknowledges them",
         "nothing", |d, _| Whole(d.commands);
     Counter "command_errors", "answers", "Commands answered with an error",
-        "the log has them; /stats says on which connection", |d, _| Whole(d.errors);
+        "the log has them; /stats counts them per connection", |d, _| Whole(d.errors);
     Counter "command_retries", "commands", "Commands sent again after the venue's rate limit",
         "the rate limit of the venue: too many subscription changes", |d, _| Whole(d.retries);
     Counter "command_timeouts", "commands", "Commands without an answer in time",

@@ -34,18 +34,18 @@ pub(super) const fn has_markets(channel: usize) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) code: u64,
-    pub(super) words: &'static str,
+    pub(super) text: &'static str,
     /// The market concerned.
     pub(super) ticker: Option<String>,
 }
 
 impl Refusal {
     pub(super) const fn new(code: u64) -> Self {
-        Self { code, words: words_of(code), ticker: None }
+        Self { code, text: text_of(code), ticker: None }
     }
 }
 
-const fn words_of(code: u64) -> &'static str {
+const fn text_of(code: u64) -> &'static str {
     match code {
         1 => "Unable to process message",
         2 => "Params required",

@@ -5,7 +5,7 @@ use super::super::config::SimError;
 use super::super::frame::MESSAGE_BYTES_MAX;
 use std::net::SocketAddr;
 
-/// Most bytes queued for a client, whatever is configured.
+/// Most bytes queued for a client, independent of the configuration.
 pub(super) const OUTBOUND_BYTES_MAX: usize = 1024 * 1024 * 1024;
 
 /// Price scale of bids for NO for a client that does not specify one.
@@ -16,7 +16,7 @@ pub enum YesPrice {
     Off,
     /// YES price.
     On,
-    /// YES price, whatever the client specifies.
+    /// YES price, independent of the client's setting.
     Always,
 }
 

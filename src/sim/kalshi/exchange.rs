@@ -14,7 +14,7 @@ const OPENS_AFTER_MS: u64 = 5_000;
 
 /// An event for clients. Markets are given by index.
 #[derive(Clone, Debug)]
-pub(super) enum Happening {
+pub(super) enum MarketEvent {
     Delta(u32, Change),
     Trade(u32, Deal, String),
     Ticker(u32),

@@ -1,4 +1,4 @@
-//! How commands are carried out (kalshi/protocol.md, 2). A command that is refused has changed nothing.
+//! Executes client commands (kalshi/protocol.md, 2). A refused command changes nothing.
 //!
 //! Runs on:  the venue's thread (pure: texts in, texts out).
 use super::allowance::Allowance;
@@ -10,8 +10,8 @@ use super::exchange::Exchange;
 use super::messages;
 use super::session::{Sessions, Slot, Subscription};
 
-/// What a command asks for, with its markets found.
-struct Wish {
+/// A command with its markets resolved.
+struct Request {
     id: Option<u64>,
     /// `None` is all markets.
     markets: Option<Vec<u32>>,
@@ -23,12 +23,12 @@ struct Wish {
 }
 
 impl Sessions {
-    /// One command of a client, `now_ms` after the venue's start.
+    /// Handles one command of a client, `now_ms` after the venue's start.
     pub(super) fn on_text(&mut self, slot: Slot, text: &str, exchange: &Exchange, now_ms: u64) {
         self.count("commands");
         let (id, command) = command::parse(text);
         let result = self.admit(slot, now_ms).and(command).and_then(|command| match command {
-            Command::Subscribe(wish) => self.subscribe(slot, id, wish, exchange, now_ms),
+            Command::Subscribe(request) => self.subscribe(slot, id, request, exchange, now_ms),
             Command::Unsubscribe(sids) => self.unsubscribe(slot, id, &sids, now_ms),
             Command::Update { sid, action, names } => {
                 let place = self.named(slot, sid, now_ms)?;
@@ -44,11 +44,11 @@ impl Sessions {
         }
     }
 
-    /// Whether a client may say something at all.
+    /// Applies the command rate limits.
     fn admit(&mut self, slot: Slot, now_ms: u64) -> Result<(), Refusal> {
         let own = self.sessions.get_mut(&slot).and_then(|session| session.allowance.as_mut());
-        let patient = own.or(self.allowance.as_mut()).is_none_or(|a| a.take(now_ms, 1.0));
-        if !patient || self.faults.due_anywhere("error-27").is_some() {
+        let within_limit = own.or(self.allowance.as_mut()).is_none_or(|a| a.take(now_ms, 1.0));
+        if !within_limit || self.faults.due_anywhere("error-27").is_some() {
             return Err(Refusal::new(27));
         }
         match self.faults.due_anywhere("error-18") {
@@ -57,7 +57,7 @@ impl Sessions {
         }
     }
 
-    /// The subscription that a command names, if it has timeout left.
+    /// The subscription named in a command, within its rate limit.
     fn named(&mut self, slot: Slot, sid: u64, now_ms: u64) -> Result<usize, Refusal> {
         let session = self.sessions.get_mut(&slot).ok_or(Refusal::new(7))?;
         let place = session.place_of_sid(sid).ok_or(Refusal::new(7))?;
@@ -91,7 +91,7 @@ impl Sessions {
             YesPrice::On => asked.use_yes_price.unwrap_or(true),
             YesPrice::Always => true,
         };
-        let wish = Wish {
+        let request = Request {
             id,
             markets,
             by_id,
@@ -100,12 +100,12 @@ impl Sessions {
             initial: asked.send_initial_snapshot,
         };
         for channel in asked.channels {
-            self.subscribe_to(slot, channel, &wish, exchange);
+            self.subscribe_to(slot, channel, &request, exchange);
         }
         Ok(())
     }
 
-    /// Whether all channels take so many markets more: each within its own limit, all within the session's.
+    /// Checks the market limits of each channel and of the session.
     fn check_room(
         &self,
         slot: Slot,
@@ -119,7 +119,7 @@ impl Sessions {
             let place = session.place_of_channel(channel);
             let held = place.map(|place| &session.subscriptions[place].markets);
             let (held, new) = match (held, markets) {
-                // One to all markets takes none in.
+                // A subscription to all markets counts as zero.
                 (Some(None), _) | (_, None) => (0, 0),
                 (None, Some(markets)) => (0, markets.len()),
                 (Some(Some(held)), Some(markets)) => {
@@ -135,13 +135,13 @@ impl Sessions {
         Ok(())
     }
 
-    /// Does what was checked before.
-    fn subscribe_to(&mut self, slot: Slot, channel: usize, wish: &Wish, exchange: &Exchange) {
+    /// Executes a subscription that was checked.
+    fn subscribe_to(&mut self, slot: Slot, channel: usize, request: &Request, exchange: &Exchange) {
         let Some(session) = self.sessions.get_mut(&slot) else { return };
         if let Some(place) = session.place_of_channel(channel) {
             let subscription = &mut session.subscriptions[place];
-            subscription.lists = wish.skip_ticker_ack.map_or(subscription.lists, |skip| !skip);
-            return self.add_markets(slot, place, wish, exchange);
+            subscription.lists = request.skip_ticker_ack.map_or(subscription.lists, |skip| !skip);
+            return self.add_markets(slot, place, request, exchange);
         }
         session.last_sid += 1;
         let sid = session.last_sid;
@@ -149,26 +149,26 @@ impl Sessions {
             sid,
             channel,
             seq: 0,
-            markets: wish.markets.as_ref().map(|list| list.iter().copied().collect()),
-            lists: !wish.skip_ticker_ack.unwrap_or(false),
-            by_id: wish.by_id,
-            yes_price: wish.yes_price && channel == BOOKS,
+            markets: request.markets.as_ref().map(|list| list.iter().copied().collect()),
+            lists: !request.skip_ticker_ack.unwrap_or(false),
+            by_id: request.by_id,
+            yes_price: request.yes_price && channel == BOOKS,
             allowance: Allowance::of_commands(
                 exchange.config.commands_per_second_of_subscription_max,
             ),
         });
         let place = session.subscriptions.len() - 1;
-        let id = wish.id.map_or(String::new(), |id| format!(r#","id":{id}"#));
+        let id = request.id.map_or(String::new(), |id| format!(r#","id":{id}"#));
         let name = CHANNELS[channel];
         self.answer(
             slot,
             format!(r#"{{"type":"subscribed"{id},"msg":{{"channel":"{name}","sid":{sid}}}}}"#),
         );
-        let markets = wish.markets.as_deref().unwrap_or_default();
-        self.begin_with(slot, place, markets, wish.initial, exchange);
+        let markets = request.markets.as_deref().unwrap_or_default();
+        self.begin_with(slot, place, markets, request.initial, exchange);
     }
 
-    /// What a client gets of markets that are new to its subscription.
+    /// Initial messages for markets added to a subscription.
     fn begin_with(
         &mut self,
         slot: Slot,
@@ -198,16 +198,16 @@ impl Sessions {
         }
     }
 
-    fn add_markets(&mut self, slot: Slot, place: usize, wish: &Wish, exchange: &Exchange) {
+    fn add_markets(&mut self, slot: Slot, place: usize, request: &Request, exchange: &Exchange) {
         let Some(session) = self.sessions.get_mut(&slot) else { return };
         let subscription = &mut session.subscriptions[place];
-        let mut new: Vec<u32> = wish.markets.clone().unwrap_or_default();
+        let mut new: Vec<u32> = request.markets.clone().unwrap_or_default();
         match &mut subscription.markets {
             Some(markets) => new.retain(|&market| markets.insert(market)),
             None => new.clear(),
         }
-        self.send_ok(slot, place, wish.id, exchange);
-        self.begin_with(slot, place, &new, wish.initial, exchange);
+        self.send_ok(slot, place, request.id, exchange);
+        self.begin_with(slot, place, &new, request.initial, exchange);
     }
 
     fn send_ok(&mut self, slot: Slot, place: usize, id: Option<u64>, exchange: &Exchange) {
@@ -250,7 +250,7 @@ impl Sessions {
         match action {
             Action::Add { send_initial_snapshot: initial } => {
                 self.check_room(slot, &[channel], Some(&markets), exchange)?;
-                let wish = Wish {
+                let request = Request {
                     id,
                     markets: Some(markets),
                     by_id: names.is_ids(),
@@ -258,7 +258,7 @@ impl Sessions {
                     yes_price: false,
                     initial,
                 };
-                self.add_markets(slot, place, &wish, exchange);
+                self.add_markets(slot, place, &request, exchange);
                 Ok(())
             }
             Action::Delete => self.delete_markets(slot, id, place, &markets, exchange),
@@ -285,7 +285,7 @@ impl Sessions {
     ) -> Result<(), Refusal> {
         let Some(session) = self.sessions.get_mut(&slot) else { return Ok(()) };
         let subscription = &mut session.subscriptions[place];
-        // Nothing can be taken from all markets.
+        // Markets cannot be removed from a subscription to all.
         let held = subscription.markets.as_mut().ok_or(Refusal::new(11))?;
         for market in markets {
             held.remove(market);
@@ -301,7 +301,7 @@ impl Sessions {
         Ok(())
     }
 
-    /// One answer for each; none at all if one of them is not known.
+    /// One answer per subscription, or an error if one is unknown.
     fn unsubscribe(
         &mut self,
         slot: Slot,
@@ -333,7 +333,7 @@ impl Sessions {
     }
 }
 
-/// The markets of a command; one that is not known spoils it all.
+/// Resolves the markets of a command; an unknown one is an error.
 fn find(names: &Names, exchange: &Exchange) -> Result<Vec<u32>, Refusal> {
     let (list, by_id) = match names {
         Names::Tickers(list) => (list, false),

@@ -91,7 +91,7 @@ pub(super) fn delta(market: &Market, change: Change, now_ms: u64, yes_price: boo
 
 /// An error; `sid` if it ends a subscription.
 pub(super) fn error(id: Option<u64>, sid: Option<u64>, refusal: &Refusal) -> String {
-    let Refusal { code, words, ticker } = refusal;
+    let Refusal { code, text, ticker } = refusal;
     let mut out = String::from("{");
     if let Some(id) = id {
         let _ = write!(out, r#""id":{id},"#);
@@ -100,7 +100,7 @@ pub(super) fn error(id: Option<u64>, sid: Option<u64>, refusal: &Refusal) -> Str
     if let Some(sid) = sid {
         let _ = write!(out, r#""sid":{sid},"#);
     }
-    let _ = write!(out, r#""msg":{{"code":{code},"msg":"{words}""#);
+    let _ = write!(out, r#""msg":{{"code":{code},"msg":"{text}""#);
     if let Some(ticker) = ticker {
         let _ = write!(out, r#","market_ticker":{}"#, quoted(ticker));
     }

@@ -13,6 +13,7 @@ mod exchange;
 mod execute;
 mod faults;
 mod filter;
+mod handle_command;
 mod market;
 mod messages;
 mod rest;

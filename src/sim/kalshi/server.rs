@@ -32,12 +32,12 @@ use std::time::Duration;
 const LISTENER: Token = Token(usize::MAX);
 const WAKER: Token = Token(usize::MAX - 1);
 const READ_BYTES: usize = 64 * 1024;
-/// The loop looks at least this often at what is due.
+/// Longest sleep of the loop.
 const TURN: Duration = Duration::from_millis(2);
 const IDLE_TURN: Duration = Duration::from_millis(50);
-/// A client that lets this much more pile up than its subscriptions may is ended: it asks and does not listen.
+/// A client with this many more queued bytes than its subscriptions allow is closed: it sends without reading.
 const BACKLOG_BYTES_MORE: usize = 128 * 1024 * 1024;
-/// The venue pings with this body (kalshi/protocol.md, 1).
+/// Body of the venue's pings (kalshi/protocol.md, 1).
 const PING_BODY: &[u8] = b"heartbeat";
 const WS_PATH: &str = "/trade-api/ws/v2";
 const STEERING: [&str; 7] = [
@@ -49,14 +49,14 @@ const STEERING: [&str; 7] = [
     "/sim/resume",
     "/sim/fault",
 ];
-/// What befalls the next messages, on one channel or on any that is numbered.
+/// Faults of later messages, on one channel or on any numbered channel.
 const FAULTS_OF_MESSAGES: [&str; 3] = ["lost", "doubled", "unknown-fields"];
-/// What befalls the next commands or their answers.
+/// Faults of later commands or their answers.
 const FAULTS_OF_COMMANDS: [&str; 4] = ["lost-ack", "stall-ack", "error-18", "error-27"];
-/// What befalls clients, at once; `unknown-type` is another name of `unknown`.
+/// Faults of clients, applied at once; `unknown-type` is an alias of `unknown`.
 const FAULTS_OF_CLIENTS: [&str; 8] =
     ["cut", "half-open", "freeze", "error-10", "error-25", "garbage", "unknown", "unknown-type"];
-/// A stalled command is carried out so much later, if nothing else was asked for.
+/// Default delay of a stalled command.
 const STALL_MS: u64 = 5_000;
 
 /// The venue.
@@ -77,10 +77,10 @@ pub(super) struct Server {
     exchange: Exchange,
     sessions: Sessions,
     connections: BTreeMap<Slot, Connection>,
-    /// When each client was last known to answer pings.
+    /// Time of each client's last pong.
     ponged_ms: BTreeMap<Slot, u64>,
     last_slot: Slot,
-    /// Commands that wait for their turn, by the time of it.
+    /// Delayed commands by due time.
     waiting: Vec<(u64, Slot, String)>,
     random: Random,
     stop: Arc<AtomicBool>,
@@ -280,7 +280,7 @@ impl Server {
             };
             let (_, slot, text) = due.remove(place);
             self.sessions.on_text(slot, &text, &self.exchange, now_ms);
-            // Many commands at once must not fill a buffer that its socket could have emptied.
+            // Flush in between, so that many commands do not overflow a buffer whose socket is writable.
             self.deliver();
             let backlog = self.connections.get(&slot).map_or(0, Connection::backlog);
             if backlog > self.config.outbound_bytes_max / 2 {
@@ -333,7 +333,7 @@ impl Server {
         Ok(())
     }
 
-    /// Lets the exchange catch up with the clock.
+    /// Advances the exchange to the present.
     fn play(&mut self) {
         let now = self.clock.virtual_ms();
         let elapsed_ms = now.saturating_sub(self.played_ms);
@@ -349,7 +349,7 @@ impl Server {
         loop {
             for happening in happenings.drain(..) {
                 match happening {
-                    Happening::Ticker(place) => drop(moved.insert(place)),
+                    MarketEvent::Ticker(place) => drop(moved.insert(place)),
                     // As the books are at this moment.
                     other => self.sessions.publish(&other, &self.exchange, now_ms),
                 }
@@ -481,7 +481,7 @@ impl Server {
         Answer::ok(body.into_bytes())
     }
 
-    /// Does a fault to some clients of a channel, or notes it for what comes; gives how often.
+    /// Injects a fault into clients of a channel, or schedules it; returns the number of injections.
     fn fault(&mut self, request: &Request) -> Result<u64, Answer> {
         let query = &request.query;
         let unknown = |name: &str| Answer::error(400, &format!("no such {name}"));

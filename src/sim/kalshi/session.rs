@@ -4,7 +4,7 @@
 use super::allowance::Allowance;
 use super::command::{BOOKS, LIFE, Refusal, TICKERS, TRADES, is_numbered};
 use super::config::{CommandScope, KalshiConfig};
-use super::exchange::{Exchange, Happening};
+use super::exchange::{Exchange, MarketEvent};
 use super::faults::Faults;
 use super::messages;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -252,13 +252,13 @@ impl Sessions {
     /// Sends an event to its subscribers.
     pub(super) fn publish(&mut self, happening: &Happening, exchange: &Exchange, now_ms: u64) {
         let market = |place: u32| &exchange.markets[place as usize];
-        match happening {
-            &Happening::Delta(place, change) => {
+        match event {
+            &MarketEvent::Delta(place, change) => {
                 self.count("deltas");
                 let body = |yes_price| messages::delta(market(place), change, now_ms, yes_price);
                 self.send_to_followers(place, "orderbook_delta", &body);
             }
-            &Happening::Snapshot(place) => {
+            &MarketEvent::Snapshot(place) => {
                 self.count("snapshots");
                 let levels = exchange.config.yes_levels;
                 let body = |yes_price: bool| {
@@ -266,17 +266,17 @@ impl Sessions {
                 };
                 self.send_to_followers(place, "orderbook_snapshot", &body);
             }
-            Happening::Trade(place, deal, id) => {
+            MarketEvent::Trade(place, deal, id) => {
                 self.count("trades");
                 let body = messages::trade(market(*place), *deal, id, now_ms);
                 self.send_to_channel(TRADES, *place, "trade", &body);
             }
-            &Happening::Ticker(place) => {
+            &MarketEvent::Ticker(place) => {
                 self.count("tickers");
                 let body = messages::ticker(market(place), now_ms);
                 self.send_to_channel(TICKERS, place, "ticker", &body);
             }
-            Happening::Life(place, event, more) => {
+            MarketEvent::Life(place, event, more) => {
                 self.count("lifecycle");
                 let body = messages::life(market(*place), event, more);
                 self.send_to_channel(LIFE, *place, "market_lifecycle_v2", &body);

@@ -246,16 +246,16 @@ impl Folder {
             return None;
         }
         let mut segment = self.segment.take()?;
-        let (kept, what) =
+        let (left, what) =
             if is_deleted { (Mark::default(), "deleted") } else { (segment.cut(len), "truncated") };
         let name = &segment.name;
         let cause = format!("{name} was {what} by another program while it was written");
-        let count = end.count.minus(kept.count);
-        let from = if kept.sum.records == 0 { end.sum.from } else { kept.sum.to };
+        let count = end.count.minus(left.count);
+        let from = if left.sum.records == 0 { end.sum.from } else { left.sum.to };
         let (to, connection, shard) = (end.sum.to, None, None);
         let (frames, trades) = (Some(count.frames), Some(count.trades));
         let why = cause.clone();
-        if kept.sum.records > 0 {
+        if left.sum.records > 0 {
             // The remaining blocks are complete. If the disk fails now, the next block reports it.
             let _ = self.end(segment);
         } else if !is_deleted {

@@ -21,9 +21,9 @@ fn options(folder: &Path) -> CaptureOptions {
 }
 
 fn start(folder: &Path) -> (CaptureSender, CaptureSink) {
-    let (tap, spring) = capture_link(ShardId(0), 4);
+    let (sender, receiver) = capture_link(ShardId(0), 4);
     let url = "wss://venue.test/ws/market";
-    (tap, CaptureSink::start(&options(folder), vec![spring], url, HostClock::new()).unwrap())
+    (sender, CaptureSink::start(&options(folder), vec![receiver], url, HostClock::new()).unwrap())
 }
 
 /// Everything in the folder's segments, decompressed, in order.
@@ -48,26 +48,26 @@ fn events(folder: &Path) -> Vec<manifest::Entry> {
 #[test]
 fn what_a_shard_says_is_in_the_files_in_order_and_the_manifest_knows_the_gaps() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut tap, sink) = start(folder.path());
+    let (mut sender, sink) = start(folder.path());
     let frame = r#"{"market":"0x1","event_type":"book"}"#;
-    tap.tokens(AnnotationRecord::Opened, ONE, 1_000, None, &[]);
-    tap.sent(ONE, 1_001, "PING");
-    tap.frame(ONE, 1_002, frame, false);
-    tap.frame(ONE, 1_003, "PONG", false);
-    tap.ended(ONE, 1_004, "closed \"so\"");
-    tap.tokens(
+    sender.tokens(AnnotationRecord::Opened, ONE, 1_000, None, &[]);
+    sender.sent(ONE, 1_001, "PING");
+    sender.frame(ONE, 1_002, frame, false);
+    sender.frame(ONE, 1_003, "PONG", false);
+    sender.ended(ONE, 1_004, "closed \"so\"");
+    sender.tokens(
         AnnotationRecord::Opened,
         ONE,
         1_009,
         Some(ConnectionId(7)),
         &[TokenId::new("5").unwrap()],
     );
-    tap.frame(ONE, 1_010, frame, true);
-    tap.answer(1_011, "[]");
+    sender.frame(ONE, 1_010, frame, true);
+    sender.answer(1_011, "[]");
     let binary = Message::Binary(b"\xff\0{}");
-    tap.message(ONE, 1_012, &binary, false);
-    tap.message(ONE, 1_013, &binary, true);
-    assert!(tap.ship(1_014));
+    sender.message(ONE, 1_012, &binary, false);
+    sender.message(ONE, 1_013, &binary, true);
+    assert!(sender.ship(1_014));
     let report = sink.stop();
     assert_eq!((report.frames, report.records, report.lost, report.segments), (5, 10, 0, 1));
     assert_eq!(report.waiting_bytes, 0, "{}", report.line());
@@ -130,8 +130,8 @@ fn segments_rotate_and_their_indices_lead_to_each_block() {
         }
     }
     assert_eq!(seen, 12);
-    let told = events(folder.path());
-    let segments = told.iter().filter(|e| matches!(e, manifest::Entry::Segment { .. })).count();
+    let entries = events(folder.path());
+    let segments = entries.iter().filter(|e| matches!(e, manifest::Entry::Segment { .. })).count();
     assert_eq!(segments as u64, files.totals().segments);
 }
 
@@ -186,7 +186,7 @@ fn write_frame(files: &mut Folder, receive_ns: u64) {
 }
 
 /// Gaps in the manifest with their frames, and the number of records of each finished segment.
-fn told(folder: &Path) -> (Vec<(u64, u64, u64)>, Vec<u64>) {
+fn gaps_and_segments(folder: &Path) -> (Vec<(u64, u64, u64)>, Vec<u64>) {
     let (mut gaps, mut segments) = (Vec::new(), Vec::new());
     for entry in events(folder) {
         match entry {
@@ -215,13 +215,13 @@ fn a_segment_that_is_deleted_is_a_gap_with_its_frames_and_another_one_follows() 
     write_frame(&mut files, 4_000);
     files.flush(5_000).unwrap();
     files.finish(6_000).unwrap();
-    assert_eq!(told(folder.path()), (vec![(2_000, 2_022, 6)], vec![1]));
+    assert_eq!(gaps_and_segments(folder.path()), (vec![(2_000, 2_022, 6)], vec![1]));
     assert_eq!(text(folder.path()).lines().count(), 1);
 }
 
 #[test]
 fn a_segment_that_is_cut_keeps_its_whole_blocks_and_the_rest_is_a_gap() {
-    for (cut, kept, frames, from) in [(0, 0, 6, 2_000), (1, 0, 6, 2_000), (2, 1, 5, 2_000)] {
+    for (cut, left, frames, from) in [(0, 0, 6, 2_000), (1, 0, 6, 2_000), (2, 1, 5, 2_000)] {
         let folder = tempfile::tempdir().unwrap();
         let (mut files, path, ends) = three_blocks(folder.path());
         let len = [0, ends[0] - 1, ends[1] - 1][cut];
@@ -231,9 +231,13 @@ fn a_segment_that_is_cut_keeps_its_whole_blocks_and_the_rest_is_a_gap() {
         write_frame(&mut files, 4_000);
         files.flush(5_000).unwrap();
         files.finish(6_000).unwrap();
-        let segments = if kept == 0 { vec![1] } else { vec![kept, 1] };
-        assert_eq!(told(folder.path()), (vec![(from, 2_022, frames)], segments), "cut at {len}");
-        assert_eq!(text(folder.path()).lines().count() as u64, kept + 1, "cut at {len}");
+        let segments = if left == 0 { vec![1] } else { vec![left, 1] };
+        assert_eq!(
+            gaps_and_segments(folder.path()),
+            (vec![(from, 2_022, frames)], segments),
+            "cut at {len}"
+        );
+        assert_eq!(text(folder.path()).lines().count() as u64, left + 1, "cut at {len}");
     }
 }
 
@@ -247,7 +251,7 @@ fn a_folder_that_is_deleted_is_made_again() {
     write_frame(&mut files, 4_000);
     files.flush(5_000).unwrap();
     files.finish(6_000).unwrap();
-    assert_eq!(told(&path), (vec![(2_000, 2_022, 6)], vec![1]));
+    assert_eq!(gaps_and_segments(&path), (vec![(2_000, 2_022, 6)], vec![1]));
     assert!(matches!(events(&path)[0], manifest::Entry::Started { at: 1_000, .. }));
     let rotation = Rotation { bytes: u64::MAX, ns: u64::MAX / 4 };
     assert!(Folder::open(&path, rotation, 7_000, 1).is_err(), "the new folder is locked, too");
@@ -257,16 +261,16 @@ fn a_folder_that_is_deleted_is_made_again() {
 fn what_the_disk_never_took_is_counted_at_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("capture");
-    let (mut tap, sink) = start(&path);
+    let (mut sender, sink) = start(&path);
     // A folder cannot be created where a file is.
     std::fs::remove_dir_all(&path).unwrap();
     std::fs::write(&path, "").unwrap();
     for at in 0..5 {
-        tap.frame(ONE, 1_000 + at, r#"{"type":"trade"}"#, false);
+        sender.frame(ONE, 1_000 + at, r#"{"type":"trade"}"#, false);
     }
-    assert!(tap.ship(1_005));
-    tap.frame(ONE, 1_006, "{}", false);
-    drop(tap);
+    assert!(sender.ship(1_005));
+    sender.frame(ONE, 1_006, "{}", false);
+    drop(sender);
     let report = sink.stop();
     assert_eq!((report.frames, report.lost, report.lost_trades), (5, 6, 5), "{report:?}");
     assert!(!report.is_complete());
@@ -278,8 +282,8 @@ fn what_the_disk_never_took_is_counted_at_the_end() {
 #[test]
 fn a_folder_that_cannot_be_made_is_one_line() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let (_, spring) = capture_link(ShardId(0), 1);
-    let error = CaptureSink::start(&options(file.path()), vec![spring], "", HostClock::new());
+    let (_, receiver) = capture_link(ShardId(0), 1);
+    let error = CaptureSink::start(&options(file.path()), vec![receiver], "", HostClock::new());
     let line = error.err().unwrap();
     assert_eq!(
         line,

@@ -150,7 +150,7 @@ fn markets_are_kept_current_and_trades_say_the_outcome() {
     let decision = "SELECT coalesce(winner, '-') || ' ' || result || ' ' ||
                            coalesce(settlement_value, '-') FROM markets";
     assert_eq!(text(&path, decision), "728 No 0");
-    for (amended, kept) in [
+    for (amended, expected) in [
         (how(None, "split", Some(500_000)), "- split 0.5"),
         (how(None, "void", None), "- void -"),
         (how(None, "scalar", Some(123_456)), "- scalar 0.123456"),
@@ -158,7 +158,7 @@ fn markets_are_kept_current_and_trades_say_the_outcome() {
     ] {
         let markets = vec![MarketRow { resolution: amended, ..resolved.clone() }, open.clone()];
         store.insert(&Batch { markets, ..Batch::default() }).unwrap();
-        assert_eq!(text(&path, decision), kept);
+        assert_eq!(text(&path, decision), expected);
     }
 }
 
@@ -183,7 +183,8 @@ fn a_database_of_an_earlier_program_gets_the_new_columns_and_keeps_its_rows() {
     drop(earlier);
     drop(SqliteStore::open(&path).unwrap());
     drop(SqliteStore::open(&path).expect("each step is taken once"));
-    let kept = "SELECT winner || status || coalesce(result, '-') || coalesce(settlement_value, '-')
+    let expected =
+        "SELECT winner || status || coalesce(result, '-') || coalesce(settlement_value, '-')
                 FROM markets";
-    assert_eq!(text(&path, kept), "KXAresolved--");
+    assert_eq!(text(&path, expected), "KXAresolved--");
 }

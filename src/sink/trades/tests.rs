@@ -41,8 +41,9 @@ fn start(folder: tempfile::TempDir, depth: usize) -> Rig {
         batching: Batching { trades_max: 100, age_max_ns: 20 * MILLISECOND_NS },
     };
     let (producer, trades) = ring(depth);
-    let spring = TradeReceiver { trades, gauge: producer.gauge() };
-    let sink = TradeSink::start(&options, vec![spring], vec![ring(8).1], HostClock::new()).unwrap();
+    let receiver = TradeReceiver { trades, gauge: producer.gauge() };
+    let sink =
+        TradeSink::start(&options, vec![receiver], vec![ring(8).1], HostClock::new()).unwrap();
     Rig { _folder: folder, options, producer, sink }
 }
 
@@ -90,8 +91,9 @@ fn a_full_ring_is_told_and_written_down() {
     let (mut producer, trades) = ring(10);
     let refused = (0..14).filter(|&number| producer.try_send(trade(number)).is_err()).count();
     assert_eq!(refused, 4);
-    let spring = TradeReceiver { trades, gauge: producer.gauge() };
-    let sink = TradeSink::start(&options, vec![spring], vec![ring(8).1], HostClock::new()).unwrap();
+    let receiver = TradeReceiver { trades, gauge: producer.gauge() };
+    let sink =
+        TradeSink::start(&options, vec![receiver], vec![ring(8).1], HostClock::new()).unwrap();
     let report = sink.stop();
     assert_eq!((report.received, report.inserted, report.lost), (10, 10, 4));
     assert!(report.trouble(0).unwrap().starts_with("4 trades are lost"));

@@ -146,6 +146,7 @@ fn subscription<'a>(kind: Kind<'_>, fields: &Fields<'a>) -> Option<SubscriptionC
             let channel = fields.channel.unwrap_or("");
             sid.map(|sid| SubscriptionChange::Begun { channel, sid })
         }
+        (Kind::Ok, _) => sid.map(|sid| SubscriptionChange::Confirmed { sid }),
         (Kind::Unsubscribed, _) => sid.map(|sid| SubscriptionChange::Ended { sid }),
         (Kind::Error, Some(10 | 17 | 25)) => Some(SubscriptionChange::Failed { sid, known: true }),
         (Kind::Error, Some(7)) if sid.is_some() => {

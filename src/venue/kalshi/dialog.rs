@@ -13,8 +13,8 @@ use super::command::{self, Channel, Update};
 use crate::base::{
     id::TokenId,
     limits::{
-        COMMAND_PAUSE_NS, COMMAND_TIMEOUT_NS, COMMANDS_OPEN_MAX, RESUBSCRIBES_MAX, SNAPSHOT_TRIES,
-        SNAPSHOT_WAIT_NS, TICKERS_PER_COMMAND,
+        COMMAND_PAUSE_NS, COMMAND_TIMEOUT_NS, COMMANDS_OPEN_MAX, OTHER_SUBSCRIPTION_MAX,
+        RESUBSCRIBES_MAX, SNAPSHOT_TRIES, SNAPSHOT_WAIT_NS, TICKERS_PER_COMMAND,
     },
     time::SECOND_NS,
 };
@@ -101,6 +101,8 @@ pub struct SubscriptionProtocol {
     /// The subscription that the venue ended last.
     ended_sid: Option<u64>,
     sequences: Sequences,
+    /// Messages of another subscription in this session.
+    others: u32,
     pending: BTreeMap<u64, Pending>,
     /// Commands to repeat, with their number of tries.
     again: VecDeque<(Command, u32)>,
@@ -130,6 +132,7 @@ impl SubscriptionProtocol {
             sid: None,
             ended_sid: None,
             sequences: Sequences::default(),
+            others: 0,
             pending: BTreeMap::new(),
             again: VecDeque::new(),
             to_add: VecDeque::new(),
@@ -411,6 +414,7 @@ impl SubscriptionProtocol {
 impl venue::SubscriptionProtocol for SubscriptionProtocol {
     fn begin(&mut self, tokens: &[TokenId], now_ns: u64) {
         self.sequences.reset();
+        self.others = 0;
         self.ended_sid = None;
         self.resubscribes.clear();
         self.turns.clear();
@@ -499,7 +503,7 @@ impl venue::SubscriptionProtocol for SubscriptionProtocol {
         Some(text)
     }
 
-    /// Checks a sequence number. [`Verdict::Hole`] is folloutstanding by [`ProtocolAction::Suspect`].
+    /// Checks a sequence number. [`Verdict::Hole`] is followed by [`ProtocolAction::Suspect`].
     fn on_envelope(&mut self, envelope: &Envelope) -> Verdict {
         let (Some(sid), Some(seq)) = (envelope.sid, envelope.seq) else { return Verdict::Next };
         let verdict = self.sequences.take((sid, seq), envelope.content, false);
@@ -510,6 +514,11 @@ impl venue::SubscriptionProtocol for SubscriptionProtocol {
                 self.counts.holes += 1;
                 self.counts.missing += missing;
                 self.turns.push_back(ProtocolAction::Suspect);
+                self.others += u32::from(missing == 0);
+                if self.others == OTHER_SUBSCRIPTION_MAX {
+                    let why = "messages belong to a subscription that was not acknowledged";
+                    self.turns.push_back(ProtocolAction::Reconnect(why));
+                }
             }
         }
         verdict
@@ -533,6 +542,9 @@ impl venue::SubscriptionProtocol for SubscriptionProtocol {
             }
             Reply::Ok { id, sid } => {
                 self.pause_ns = COMMAND_PAUSE_NS;
+                if let Some(sid) = sid {
+                    self.sequences.confirm(sid);
+                }
                 self.on_subscribed(id, sid);
             }
             Reply::Unsubscribed { id, .. } => _ = self.take(id),

@@ -1,6 +1,6 @@
 //! Responses that are late, in another order, missing, or errors.
 use super::*;
-use crate::venue::SubscriptionProtocol as _;
+use crate::venue::{BookContent, SubscriptionProtocol as _};
 
 const SECOND: u64 = SECOND_NS;
 
@@ -349,4 +349,40 @@ fn no_snapshot_of_a_deleted_market_is_requested() {
     // Responses of an earlier session are ignored.
     error(&mut dialog, Some(999), None, 26, 1);
     assert_eq!(dialog.poll_action(1, &markets), None);
+}
+
+/// Simulation seed 60093: every later message counted as one of another subscription, and every book was requested
+/// again and again.
+#[test]
+fn a_subscription_whose_acknowledgement_is_lost_is_ours_once_a_response_names_it() {
+    let markets = tokens(0..3);
+    let mut dialog = begun(&markets);
+    all(&mut dialog, 0);
+    subscribed(&mut dialog, 1);
+    error(&mut dialog, None, Some(1), 25, 2);
+    assert_eq!(dialog.poll_action(2, &markets), Some(ProtocolAction::Resubscribe));
+    let again = 2 + COMMAND_PAUSE_NS;
+    assert_eq!(all(&mut dialog, again).len(), 1);
+    // The venue begins subscription 2; its `subscribed` is lost, and the repeated command is answered `ok`.
+    let change = |seq| Envelope {
+        sid: Some(2),
+        seq: Some(seq),
+        content: BookContent::Change,
+        ..Envelope::default()
+    };
+    assert_eq!(dialog.on_envelope(&change(1)), Verdict::Hole(0));
+    assert_eq!(dialog.poll_action(again, &markets), Some(ProtocolAction::Suspect));
+    dialog.on_reply(&Reply::Ok { id: Some(3), sid: Some(2) }, again);
+    assert_eq!(dialog.on_envelope(&change(2)), Verdict::Next);
+
+    // Nothing names it: the connection is replaced.
+    let mut dialog = begun(&markets);
+    all(&mut dialog, 0);
+    subscribed(&mut dialog, 1);
+    for seq in 1..=u64::from(OTHER_SUBSCRIPTION_MAX) {
+        assert!(dialog.poll_action(1, &markets).is_none_or(|turn| turn == ProtocolAction::Suspect));
+        assert_eq!(dialog.on_envelope(&change(seq)), Verdict::Hole(0));
+    }
+    assert_eq!(dialog.poll_action(1, &markets), Some(ProtocolAction::Suspect));
+    assert!(matches!(dialog.poll_action(1, &markets), Some(ProtocolAction::Reconnect(_))));
 }
