@@ -161,7 +161,7 @@ impl Server {
         Arc::clone(&self.waker)
     }
 
-    /// Runs until it is asked to stop.
+    /// Runs until stopped.
     pub(super) fn run(mut self) {
         let mut events = Events::with_capacity(1024);
         self.resume_if_running();
@@ -363,7 +363,7 @@ impl Server {
     fn receive(&mut self, slot: usize) {
         let now_ms = self.clock.uptime_ms();
         let Some(connection) = self.connections.get(slot) else { return };
-        connection.received_ms = now_ms;
+        connection.heard_ms = now_ms;
         let fate = connection.receive(&mut self.scratch);
         self.handle_input(slot);
         if fate == Fate::Over {
@@ -438,7 +438,7 @@ impl Server {
         }
         if route == Route::Free && !request.path.starts_with("/sim/truth/") {
             return match steering::parse(request) {
-                Ok(order) => self.run_command(order),
+                Ok(order) => self.obey(order),
                 Err((status, why)) => Answer::error(status, why),
             };
         }
@@ -491,7 +491,7 @@ impl Server {
         Ok(())
     }
 
-    fn run_command(&mut self, order: Order) -> Answer {
+    fn obey(&mut self, order: Order) -> Answer {
         let mut count = 0;
         match order {
             Order::Pause => self.clock.pause(),
@@ -667,7 +667,7 @@ impl Server {
                 Some(_) => u64::MAX,
                 None => IDLE_MS_MAX,
             };
-            now_ms.saturating_sub(connection.received_ms) > timeout
+            now_ms.saturating_sub(connection.heard_ms) > timeout_ms
         };
         let silent = self.connections.slots().filter(|(_, connection)| silent(connection));
         for slot in silent.map(|(slot, _)| slot).collect::<Vec<_>>() {

@@ -84,7 +84,7 @@ impl Exchange {
     }
 
     /// Advances by `elapsed_ms` to `now_ms`, milliseconds since the Unix epoch.
-    pub(super) fn play(&mut self, now_ms: u64, elapsed_ms: u64, happenings: &mut Vec<Happening>) {
+    pub(super) fn play(&mut self, now_ms: u64, elapsed_ms: u64, events: &mut Vec<MarketEvent>) {
         let seconds = elapsed_ms as f64 / 1000.0;
         let KalshiConfig { rate, births_per_minute, deaths_per_minute, .. } = self.config;
         for (due, rate) in
@@ -94,21 +94,21 @@ impl Exchange {
         }
         while self.scheduled.front().is_some_and(|&(at, _)| at <= now_ms) {
             if let Some((_, place)) = self.scheduled.pop_front() {
-                self.on_time(place, now_ms, happenings);
+                self.on_time(place, now_ms, events);
             }
         }
         while self.due[1] >= 1.0 {
             self.due[1] -= 1.0;
-            self.bear(now_ms, happenings);
+            self.add_new_market(now_ms, events);
         }
         while self.due[2] >= 1.0 {
             self.due[2] -= 1.0;
-            self.end(now_ms, happenings);
+            self.end(now_ms, events);
         }
     }
 
     /// Executes the next due order or trade; false if none is due.
-    pub(super) fn act(&mut self, now_ms: u64, happenings: &mut Vec<Happening>) -> bool {
+    pub(super) fn act(&mut self, now_ms: u64, events: &mut Vec<MarketEvent>) -> bool {
         if self.due[0] < 1.0 || self.active.is_empty() {
             return false;
         }
@@ -120,22 +120,24 @@ impl Exchange {
             if let Some((deal, change)) = market.deal(now_ms, &mut self.random) {
                 let id = messages::uuid(self.trade_ids.len() as u64 + 1_000_000);
                 self.trade_ids.push(id.clone());
-                happenings
-                    .extend([Happening::Trade(place, deal, id), Happening::Delta(place, change)]);
+                events.extend([
+                    MarketEvent::Trade(place, deal, id),
+                    MarketEvent::Delta(place, change),
+                ]);
             }
         } else if let Some(change) = market.change(now_ms, &mut self.random) {
-            happenings.push(Happening::Delta(place, change));
+            events.push(MarketEvent::Delta(place, change));
         }
         let market = &self.markets[place as usize];
         if (market.best(), market.volume) != before {
-            happenings.push(Happening::Ticker(place));
+            events.push(MarketEvent::Ticker(place));
         }
         self.changes += 1;
         true
     }
 
     /// Adds a market; every third is only announced and opens later without a message.
-    fn bear(&mut self, now_ms: u64, happenings: &mut Vec<Happening>) {
+    fn add_new_market(&mut self, now_ms: u64, events: &mut Vec<MarketEvent>) {
         let place = self.add(now_ms);
         let market = &mut self.markets[place as usize];
         let later = place.is_multiple_of(3);
@@ -146,14 +148,14 @@ impl Exchange {
             self.schedule(now_ms + OPENS_AFTER_MS, place);
         }
         let market = &self.markets[place as usize];
-        happenings.push(Happening::Life(place, "created", messages::created(market)));
+        events.push(MarketEvent::Life(place, "created", messages::created(market)));
         if !later {
-            happenings.push(Happening::Life(place, "activated", String::new()));
+            events.push(MarketEvent::Life(place, "activated", String::new()));
         }
     }
 
     /// Ends a market: determined and settled, or, every second time, closed by its close time only.
-    fn end(&mut self, now_ms: u64, happenings: &mut Vec<Happening>) {
+    fn end(&mut self, now_ms: u64, events: &mut Vec<MarketEvent>) {
         if self.active.len() < 2 {
             return;
         }
@@ -166,13 +168,13 @@ impl Exchange {
                 market.close_ms = now_ms + OPENS_AFTER_MS;
                 market.updated_ms = now_ms;
                 let more = format!(r#","close_ts":{}"#, market.close_ms.div_ceil(1000));
-                happenings.push(Happening::Life(place, "close_date_updated", more));
+                events.push(MarketEvent::Life(place, "close_date_updated", more));
                 self.schedule(now_ms + OPENS_AFTER_MS, place);
             }
             return;
         }
         self.active.swap_remove(at);
-        self.clear(place, now_ms, happenings);
+        self.clear(place, now_ms, events);
         let market = &mut self.markets[place as usize];
         market.phase = Phase::Finalized;
         market.result_yes = self.random.below(2) == 0;
@@ -184,9 +186,9 @@ impl Exchange {
             now_ms / 1000,
             messages::dollars(market.settlement())
         );
-        happenings.push(Happening::Life(place, "determined", more));
+        events.push(MarketEvent::Life(place, "determined", more));
         let more = format!(r#","settled_ts":{}"#, now_ms / 1000);
-        happenings.push(Happening::Life(place, "settled", more));
+        events.push(MarketEvent::Life(place, "settled", more));
     }
 
     fn schedule(&mut self, at_ms: u64, place: u32) {
@@ -195,7 +197,7 @@ impl Exchange {
     }
 
     /// A market opens or closes by time without a message (kalshi/protocol.md, 3.4).
-    fn on_time(&mut self, place: u32, now_ms: u64, happenings: &mut Vec<Happening>) {
+    fn on_time(&mut self, place: u32, now_ms: u64, events: &mut Vec<MarketEvent>) {
         let market = &mut self.markets[place as usize];
         market.updated_ms = now_ms;
         match market.phase {
@@ -206,7 +208,7 @@ impl Exchange {
             Phase::Active => {
                 market.phase = Phase::Closed;
                 self.active.retain(|&other| other != place);
-                self.clear(place, now_ms, happenings);
+                self.clear(place, now_ms, events);
             }
             Phase::Closed | Phase::Finalized => {}
         }
@@ -214,9 +216,9 @@ impl Exchange {
 
     /// At the close of a market every level is removed at one time, followed by a snapshot without sides
     /// (kalshi/protocol.md, 5).
-    fn clear(&mut self, place: u32, now_ms: u64, happenings: &mut Vec<Happening>) {
+    fn clear(&mut self, place: u32, now_ms: u64, events: &mut Vec<MarketEvent>) {
         let changes = self.markets[place as usize].clear(now_ms);
-        happenings.extend(changes.into_iter().map(|change| Happening::Delta(place, change)));
-        happenings.push(Happening::Snapshot(place));
+        events.extend(changes.into_iter().map(|change| MarketEvent::Delta(place, change)));
+        events.push(MarketEvent::Snapshot(place));
     }
 }

@@ -18,7 +18,7 @@ struct Request {
     by_id: bool,
     skip_ticker_ack: Option<bool>,
     yes_price: bool,
-    /// Tickers are sent at once.
+    /// Send tickers at once.
     initial: bool,
 }
 

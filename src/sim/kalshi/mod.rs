@@ -10,7 +10,6 @@ mod auth;
 mod command;
 mod config;
 mod exchange;
-mod execute;
 mod faults;
 mod filter;
 mod handle_command;

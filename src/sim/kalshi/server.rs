@@ -11,7 +11,7 @@ use super::allowance::Allowance;
 use super::auth::Door;
 use super::command::{BOOKS, CHANNELS};
 use super::config::KalshiConfig;
-use super::exchange::{Exchange, Happening};
+use super::exchange::{Exchange, MarketEvent};
 use super::messages;
 use super::rest;
 use super::session::{Parcel, Sessions, Slot};
@@ -72,7 +72,7 @@ pub(super) struct Server {
     clock: Clock,
     played_ms: u64,
     /// Time of the last messages, Unix milliseconds.
-    last_ms: u64,
+    told_ms: u64,
     pinged_ms: u64,
     exchange: Exchange,
     sessions: Sessions,
@@ -111,7 +111,7 @@ impl Server {
             allowance: Allowance::new(rest::TOKENS_PER_SECOND, rest::TOKENS_MAX),
             clock: Clock::new(config.paused),
             played_ms: 0,
-            last_ms: 0,
+            told_ms: 0,
             pinged_ms: 0,
             exchange: Exchange::new(config, wall_ms()),
             sessions: Sessions::new(config),
@@ -133,7 +133,7 @@ impl Server {
         Arc::clone(&self.waker)
     }
 
-    /// Runs until it is asked to stop.
+    /// Runs until stopped.
     pub(super) fn run(mut self) {
         let mut events = Events::with_capacity(1024);
         while !self.stop.load(Ordering::Acquire) {
@@ -161,7 +161,7 @@ impl Server {
                     }
                 }
             }
-            self.run_commands();
+            self.obey_commands();
             self.play();
             self.ping();
             self.deliver();
@@ -267,8 +267,8 @@ impl Server {
         }
     }
 
-    /// Carries out the commands whose time has come, in another order if so configured.
-    fn run_commands(&mut self) {
+    /// Executes due commands, in random order if configured.
+    fn obey_commands(&mut self) {
         let now_ms = self.clock.uptime_ms();
         let (mut due, later): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.waiting).into_iter().partition(|(at, ..)| *at <= now_ms);
@@ -342,8 +342,8 @@ impl Server {
             return;
         }
         // No two turns share a millisecond.
-        let now_ms = wall_ms().max(self.last_ms + 1);
-        self.last_ms = now_ms;
+        let now_ms = wall_ms().max(self.told_ms + 1);
+        self.told_ms = now_ms;
         let (mut happenings, mut moved) = (Vec::new(), BTreeSet::new());
         self.exchange.play(now_ms, elapsed_ms, &mut happenings);
         loop {
@@ -360,7 +360,7 @@ impl Server {
         }
         // A ticker has the best prices after all changes of its millisecond (kalshi/protocol.md, 5).
         for place in moved {
-            self.sessions.publish(&Happening::Ticker(place), &self.exchange, now_ms);
+            self.sessions.publish(&MarketEvent::Ticker(place), &self.exchange, now_ms);
         }
     }
 
@@ -386,7 +386,7 @@ impl Server {
         }
     }
 
-    /// Puts what is to be sent into frames. A subscription for which a client's buffer has no room is over
+    /// Encodes queued messages as frames. A subscription whose message does not fit the client's buffer ends
     /// (kalshi/protocol.md, 2.6: code 25).
     fn deliver(&mut self) {
         let mut outbox = std::mem::take(&mut self.sessions.outbox);
@@ -415,7 +415,7 @@ impl Server {
             }
             push_frame(&mut connection.output, Opcode::Text, text.as_bytes());
         }
-        // Nothing was queued meanwhile: the outbox is the old one, empty.
+        // Nothing was queued meanwhile: reuse the empty buffer.
         self.sessions.outbox = outbox;
     }
 
@@ -552,7 +552,7 @@ impl Server {
     }
 }
 
-/// Nothing is sent on such a connection any more, on purpose.
+/// A half-open connection (fault): nothing is sent on it.
 fn is_half_open(connection: &Connection) -> bool {
     connection.client.as_ref().is_some_and(|client| client.half_open)
 }

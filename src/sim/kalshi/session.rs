@@ -250,13 +250,13 @@ impl Sessions {
     }
 
     /// Sends an event to its subscribers.
-    pub(super) fn publish(&mut self, happening: &Happening, exchange: &Exchange, now_ms: u64) {
+    pub(super) fn publish(&mut self, event: &MarketEvent, exchange: &Exchange, now_ms: u64) {
         let market = |place: u32| &exchange.markets[place as usize];
         match event {
             &MarketEvent::Delta(place, change) => {
                 self.count("deltas");
                 let body = |yes_price| messages::delta(market(place), change, now_ms, yes_price);
-                self.send_to_followers(place, "orderbook_delta", &body);
+                self.tell_followers(place, "orderbook_delta", &body);
             }
             &MarketEvent::Snapshot(place) => {
                 self.count("snapshots");
@@ -264,28 +264,28 @@ impl Sessions {
                 let body = |yes_price: bool| {
                     messages::snapshot(market(place), yes_price.then_some(levels))
                 };
-                self.send_to_followers(place, "orderbook_snapshot", &body);
+                self.tell_followers(place, "orderbook_snapshot", &body);
             }
             MarketEvent::Trade(place, deal, id) => {
                 self.count("trades");
                 let body = messages::trade(market(*place), *deal, id, now_ms);
-                self.send_to_channel(TRADES, *place, "trade", &body);
+                self.tell_channel(TRADES, *place, "trade", &body);
             }
             &MarketEvent::Ticker(place) => {
                 self.count("tickers");
                 let body = messages::ticker(market(place), now_ms);
-                self.send_to_channel(TICKERS, place, "ticker", &body);
+                self.tell_channel(TICKERS, place, "ticker", &body);
             }
             MarketEvent::Life(place, event, more) => {
                 self.count("lifecycle");
                 let body = messages::life(market(*place), event, more);
-                self.send_to_channel(LIFE, *place, "market_lifecycle_v2", &body);
+                self.tell_channel(LIFE, *place, "market_lifecycle_v2", &body);
             }
         }
     }
 
     /// `body` encodes it for either price scale.
-    fn send_to_followers(&mut self, market: u32, kind: &str, body: &dyn Fn(bool) -> String) {
+    fn tell_followers(&mut self, market: u32, kind: &str, body: &dyn Fn(bool) -> String) {
         let mut bodies: [Option<String>; 2] = [None, None];
         for slot in self.followers.get(&market).cloned().unwrap_or_default() {
             let Some(session) = self.sessions.get(&slot) else { continue };
@@ -296,7 +296,7 @@ impl Sessions {
         }
     }
 
-    fn send_to_channel(&mut self, channel: usize, market: u32, kind: &str, body: &str) {
+    fn tell_channel(&mut self, channel: usize, market: u32, kind: &str, body: &str) {
         let wants = |s: &Subscription| {
             s.channel == channel && s.markets.as_ref().is_none_or(|m| m.contains(&market))
         };
