@@ -261,7 +261,7 @@ fn every_kalshi_book_is_right_and_every_trade_is_kept_once() {
     let polls = |name: &str| count(&stats, &format!("/correctness/repairs/polls_{name}"));
     assert!(polls("matched") > 100, "{stats:#}");
     assert_eq!(polls("different"), 0, "{stats:#}");
-    assert_eq!(count(&stats, "/pool/dialog/sequence_holes"), 0);
+    assert_eq!(count(&stats, "/pool/subscriptions/sequence_holes"), 0);
     assert!(made.len() > 50, "{}", made.len());
     assert_eq!(
         sum(&stats, "trades"),
@@ -314,9 +314,14 @@ fn kalshi_faults_cost_moments_and_no_book_is_wrong() {
     let back = |stats: &Value| count(stats, "/pool/reconnects") == 5;
     let (stats, _) = engine.wait_for("five new sockets", TIMEOUT, back);
     // Lost trades and lifecycle messages are holes as well.
-    assert_eq!(count(&stats, "/pool/dialog/sequence_missing"), 3, "{:#}", stats["pool"]["dialog"]);
-    assert_eq!(count(&stats, "/pool/dialog/sequence_duplicates"), 5);
-    assert!(count(&stats, "/pool/dialog/resubscribes") >= 4);
+    assert_eq!(
+        count(&stats, "/pool/subscriptions/sequence_missing"),
+        3,
+        "{:#}",
+        stats["pool"]["subscriptions"]
+    );
+    assert_eq!(count(&stats, "/pool/subscriptions/sequence_duplicates"), 5);
+    assert!(count(&stats, "/pool/subscriptions/resubscribes") >= 4);
     assert_eq!(count(&stats, "/correctness/checks/tops_mismatched"), 0);
     assert_eq!(sum(&stats, "unknown_events"), 2);
     venue.ask("POST", "/sim/pause");
@@ -560,10 +565,10 @@ fn a_capture_of_kalshi_replays_to_the_very_books() {
     let mut engine = venue.engine(&more);
     wait_live(&mut engine, 60);
     for (kind, channel, effect) in [
-        ("lost", None, "/pool/dialog/sequence_missing"),
-        ("error-10", None, "/pool/dialog/resubscribes"),
+        ("lost", None, "/pool/subscriptions/sequence_missing"),
+        ("error-10", None, "/pool/subscriptions/resubscribes"),
         ("cut", Some("orderbook_delta"), "/pool/reconnects"),
-        ("doubled", None, "/pool/dialog/sequence_duplicates"),
+        ("doubled", None, "/pool/subscriptions/sequence_duplicates"),
     ] {
         let before = count(&engine.stats(), effect);
         assert_eq!(venue.fault(kind, 1, channel), 1);
