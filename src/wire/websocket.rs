@@ -265,6 +265,18 @@ pub enum Incoming<'a> {
     },
 }
 
+impl Incoming<'_> {
+    /// The text, if it is one.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Large(text) => Some(text),
+            Self::Binary(_) | Self::Close { .. } => None,
+        }
+    }
+}
+
 /// An open WebSocket over memory.
 #[derive(Debug)]
 pub struct ClientSocket {

@@ -141,7 +141,10 @@ impl Venue {
     fn note_unheard(&mut self, markets: BTreeSet<usize>, now_ns: u64) {
         for market in markets {
             let mut others = self.lines.iter().filter(|line| !line.closing);
-            if !others.any(|line| line.markets.contains(&market)) {
+            let told = |line: &Line| {
+                line.markets.contains(&market) && line.delivered.contains_key(&market)
+            };
+            if !others.any(told) {
                 self.unheard.insert(market, now_ns);
             }
         }
