@@ -19,7 +19,7 @@ use ringbook::link::serve_shard::{BookAnswer, BookQuery};
 use ringbook::market::book::image::BookImage;
 use ringbook::ring::{Consumer, Producer, ring};
 use ringbook::shard::publish::Handler;
-use ringbook::shard::{Shard, ShardLinks};
+use ringbook::shard::{Shard, ShardConfig, ShardLinks};
 use ringbook::venue::Feed;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -128,6 +128,7 @@ impl<H: Handler> ShardRig<H> {
     pub(crate) fn new(
         place: usize,
         feed: Feed,
+        config: ShardConfig,
         clock: &VirtualClock,
         handler: H,
         random: &mut Random,
@@ -146,7 +147,7 @@ impl<H: Handler> ShardRig<H> {
             peers: Default::default(),
         };
         let id = ShardId(place as u16);
-        let shard = Shard::new(id, feed, handler, clock.clone(), links).unwrap();
+        let shard = Shard::new(id, feed, config, handler, clock.clone(), links).unwrap();
         let bell = shard.doorbell();
         let proxy = ShardProxy::new(id, None, order_sender, report_receiver, gauge, bell);
         (proxy, Self { shard, queries, answers, paused_until_ns: 0 })

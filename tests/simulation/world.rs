@@ -21,6 +21,7 @@ use ringbook::control::lifecycle::LifecycleOptions;
 use ringbook::link::main_control::{Command, ControlEvent};
 use ringbook::link::shard_capture::{CaptureReceiver, CaptureSender, capture_link};
 use ringbook::market::book::{BookState, Level, image::BookImage};
+use ringbook::shard::ShardConfig;
 use ringbook::venue::Feed;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -106,16 +107,18 @@ impl Stream {
         let (mut proxies, mut shards) = (Vec::new(), Vec::new());
         for place in 0..SHARDS {
             let recorder = Recorder(Rc::clone(&record));
-            let (proxy, rig) = ShardRig::new(place, FEED, &clock, recorder, &mut random);
+            let config = ShardConfig {
+                hash_checks: HashChecks::All,
+                audit_round_ns: AUDIT_NS,
+                ..ShardConfig::default()
+            };
+            let (proxy, rig) = ShardRig::new(place, FEED, config, &clock, recorder, &mut random);
             let tap = tap(ShardId(place as u16));
             proxies.push(proxy);
-            shards.push(rig.with(|shard| {
-                let shard = shard.checking(HashChecks::All).auditing(AUDIT_NS);
-                match tap {
-                    Some(tap) => shard.captured(tap, SHARDS as u16),
-                    None => shard,
-                }
-            }));
+            shards.push(match tap {
+                Some(tap) => rig.with(|shard| shard.with_capture(tap, SHARDS as u16)),
+                None => rig,
+            });
         }
         let merging = Merging::choose(seed, lossless);
         let options = LifecycleOptions { scanning: true, ..LifecycleOptions::default() };
@@ -405,7 +408,7 @@ impl World for Stream {
                 && self.lossless
                 && let Some(proof) = report
                     .recycling
-                    .proofs
+                    .handovers
                     .iter()
                     .find(|proof| proof.counts.differences > 0 || proof.interrupted > 0)
             {

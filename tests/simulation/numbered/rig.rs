@@ -18,6 +18,7 @@ use ringbook::link::shard_trade::{TradeRecord, TradeSender};
 use ringbook::market::book::Side;
 use ringbook::market::event;
 use ringbook::ring::{Consumer, ring};
+use ringbook::shard::ShardConfig;
 use ringbook::shard::publish::{BookView, Change, Handler};
 use ringbook::venue::{Headers, Signer};
 use std::cell::{Cell, RefCell};
@@ -122,17 +123,22 @@ pub(crate) fn build(
     let (mut proxies, mut alone, mut trades) = (Vec::new(), Vec::new(), Vec::new());
     for place in 0..SHARDS {
         let listener = Listener { updates: Rc::clone(&updates), trades: Rc::clone(&handed) };
-        let (proxy, rig) = ShardRig::new(place, FEED, &clock, listener, &mut random);
+        let config = ShardConfig {
+            audit_round_ns: AUDIT_NS,
+            poll_round_ns: AUDIT_NS,
+            ..ShardConfig::default()
+        };
+        let (proxy, rig) = ShardRig::new(place, FEED, config, &clock, listener, &mut random);
         let (tap, records) = ring(4096);
         proxies.push(proxy);
         trades.push(records);
-        alone.push(rig.with(|shard| {
-            shard.auditing(AUDIT_NS).polling(AUDIT_NS).tapped(TradeSender::new(FEED.venue(), tap))
-        }));
+        let trades = TradeSender::new(FEED.venue(), tap);
+        alone.push(rig.with(|shard| shard.with_trade_sender(trades)));
     }
     let bells: Vec<Doorbell> = alone.iter().map(|rig| rig.shard.doorbell()).collect();
     let linked = alone.into_iter().zip(peers(&bells));
-    let linked = linked.map(|(rig, peers)| rig.with(|shard| shard.beside(peers, SHARDS as u16, 0)));
+    let linked =
+        linked.map(|(rig, peers)| rig.with(|shard| shard.with_peers(peers, SHARDS as u16, 0)));
     // Those that are over count too, until they are removed an hour later; all fit one shard.
     let tokens_per_connection = match random.chance(1, 3) {
         true => markets_max / 3 + 2,
