@@ -393,7 +393,7 @@ fn what_kalshis_page_leaves_open_makes_no_difference() {
     let mut engine = venue.engine(&["--kalshi-connections", "1,1,1,3", "--audit", "5"]);
     wait_live(&mut engine, 110);
     venue.fault("lost", 2, None);
-    let noticed = |stats: &Value| count(stats, "/pool/dialog/sequence_missing") >= 2;
+    let noticed = |stats: &Value| count(stats, "/pool/subscriptions/sequence_missing") >= 2;
     engine.wait_for("two holes", TIMEOUT, noticed);
     wait_live(&mut engine, 110);
     assert_eq!(compare(&mut venue, &mut engine), 110);

@@ -95,7 +95,10 @@ fn another_core_asks_by_ring() {
         far
     });
     run(async move {
-        let (manager, pool) = manage(service(Kind::Http, address, |s| s.limits.max = 3), None);
+        let slow = service(Kind::Http, address, |s| {
+            (s.limits.max, s.limits.request_timeout_ns) = (3, 60 * S);
+        });
+        let (manager, pool) = manage(slow, None);
         glommio::spawn_local(served.serve(Rc::clone(&pool))).detach();
         until_joined(&asking).await;
         let mut far = asking.join().unwrap();
