@@ -252,10 +252,10 @@ fn missing(ending: &ShutdownReport) -> Vec<String> {
 fn correctness_line(correctness: &CorrectnessReport) -> String {
     let CorrectnessReport { score, checks, repairs, .. } = correctness;
     let Some(score) = score else {
-        return "books against the venue's word: nothing to compare".into();
+        return "books against the venue-reported value: nothing to compare".into();
     };
     format!(
-        "books against the venue's word: {:.4} % right; best prices {} right, {} wrong, {} untold; hashes {} right, {} explained later, {} wrong, {} unverifiable; over REST {} mended, {} compared equal, {} behind, {} wrong; {} frozen connections",
+        "books against the venue-reported value: {:.4} % right; best prices {} right, {} wrong, {} untold; hashes {} right, {} explained later, {} wrong, {} unverifiable; over REST {} mended, {} compared equal, {} behind, {} wrong; {} frozen connections",
         score * 100.0,
         checks.tops_matched,
         checks.tops_mismatched,

@@ -21,7 +21,7 @@ struct ShardLag {
     /// Since when each window was too old.
     since_ns: Option<u64>,
     /// When a window last had a message.
-    heard_ns: u64,
+    received_ns: u64,
     /// In the last such window, one message of ten was at least so old.
     age_ns: u64,
 }
@@ -41,12 +41,12 @@ impl Lag {
         let warn_ns = self.warn_ns;
         let Some(shard) = self.shards.get_mut(place) else { return };
         if ages.is_empty() {
-            if now_ns.saturating_sub(shard.heard_ns) >= LAG_FORGET_NS {
+            if now_ns.saturating_sub(shard.received_ns) >= LAG_FORGET_NS {
                 shard.since_ns = None;
             }
             return;
         }
-        shard.heard_ns = now_ns;
+        shard.received_ns = now_ns;
         shard.age_ns = ages.value_at_quantile(0.9);
         let late = warn_ns > 0 && shard.age_ns > warn_ns;
         shard.since_ns = late.then(|| shard.since_ns.unwrap_or(now_ns));

@@ -44,7 +44,7 @@ impl MarketPublisher {
             return;
         }
         for _ in 0..CONTROL_SINK_DEPTH {
-            let Some(market) = markets.registry.take_retold() else { break };
+            let Some(market) = markets.registry.take_republished() else { break };
             if !self.publish_market(&market, markets, shards, now) {
                 markets.registry.retell(&market);
                 return;

@@ -125,7 +125,7 @@ pub struct Registry {
     idle: BTreeSet<ConnectionId>,
     redescribed: Vec<MarketId>,
     /// Markets that the database does not know as they are; `None` when nobody asks.
-    retold: Option<BTreeSet<MarketId>>,
+    republished: Option<BTreeSet<MarketId>>,
     /// Markets whose tokens are another one's.
     shared: shared::Shared,
     remembered: HashMap<MarketId, u64, FixedState>,
@@ -163,7 +163,7 @@ impl Registry {
             loads: BTreeMap::new(),
             idle: BTreeSet::new(),
             redescribed: Vec::new(),
-            retold: None,
+            republished: None,
             shared: shared::Shared::default(),
             remembered: HashMap::default(),
             remembered_order: BTreeMap::new(),
@@ -363,20 +363,20 @@ impl Registry {
         self.change(slot, |record| record.resolution = Some((resolution, wall_ns)));
     }
 
-    /// From now on [`Registry::take_retold`] gives what has changed.
+    /// From now on [`Registry::take_republished`] gives what has changed.
     pub fn tell_changes(&mut self) {
-        self.retold.get_or_insert_default();
+        self.republished.get_or_insert_default();
     }
 
     /// The next market whose facts, end or outcome have changed; each once, however often it did.
-    pub fn take_retold(&mut self) -> Option<MarketId> {
-        self.retold.as_mut()?.pop_first()
+    pub fn take_republished(&mut self) -> Option<MarketId> {
+        self.republished.as_mut()?.pop_first()
     }
 
-    /// It is to be given by [`Registry::take_retold`] (again).
+    /// It is to be given by [`Registry::take_republished`] (again).
     pub fn retell(&mut self, market: &MarketId) {
-        if let Some(retold) = &mut self.retold {
-            retold.insert(*market);
+        if let Some(republished) = &mut self.republished {
+            republished.insert(*market);
         }
     }
 

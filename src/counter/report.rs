@@ -34,7 +34,7 @@ pub struct EngineReport {
     pub services: Vec<ServiceReport>,
     /// Links between cores.
     pub router: Vec<LinkReport>,
-    /// How right the books were wherever the venue's word allowed to tell.
+    /// How right the books were wherever the venue-reported value allowed to tell.
     pub correctness: CorrectnessReport,
     /// Shards, in order.
     pub shards: Vec<ShardReport>,
@@ -50,7 +50,7 @@ pub struct EngineReport {
     pub latencies: Vec<LatencySummary>,
 }
 
-/// Books against the venue's word, all shards together.
+/// Books against the venue-reported value, all shards together.
 #[derive(Clone, Debug, Default, Serialize)]
 #[cfg_attr(test, derive(serde::Deserialize))]
 pub struct CorrectnessReport {
@@ -405,7 +405,7 @@ pub struct ShardReport {
     pub frame_mean_ns: u64,
     /// Last market data.
     pub last_message_wall_ns: u64,
-    /// What comparing its books with the venue's word gave.
+    /// What comparing its books with the venue-reported value gave.
     pub checks: CheckCounts,
     /// What the venue's REST interface did for them.
     pub repairs: RepairCounts,

@@ -85,16 +85,16 @@ fn target(board: Switchboard) -> Target {
 impl Stream {
     /// A run whose shards are captured.
     pub(crate) fn captured(seed: u64) -> (Self, Vec<CaptureReceiver>) {
-        let mut springs = Vec::new();
+        let mut trade_receivers = Vec::new();
         let world = Self::with_taps(seed, &mut |shard| {
-            let (tap, spring) = capture_link(shard, CAPTURE_CHUNKS);
-            springs.push(spring);
-            Some(tap)
+            let (sender, receiver) = capture_link(shard, CAPTURE_CHUNKS);
+            trade_receivers.push(receiver);
+            Some(sender)
         });
-        (world, springs)
+        (world, trade_receivers)
     }
 
-    fn with_taps(seed: u64, tap: &mut dyn FnMut(ShardId) -> Option<CaptureSender>) -> Self {
+    fn with_taps(seed: u64, sender: &mut dyn FnMut(ShardId) -> Option<CaptureSender>) -> Self {
         let mut random = Random::new(seed);
         let faults = fault::choose(&mut random);
         let (lossless, possible) = (fault::is_lossless(&faults), faults.names());

@@ -427,7 +427,7 @@ fn shared_books_stay_until_both_markets_are_over() {
     registry.resolve(&one, yes, 5);
     assert!(registry.mark_expired(&one, 1) && !registry.mark_expired(&one, 1));
     assert_eq!(status(&registry), Some(Status::Subscribed));
-    assert_eq!(registry.take_retold(), Some(one), "its result is stored");
+    assert_eq!(registry.take_republished(), Some(one), "its result is stored");
     assert!(registry.market(&one).unwrap().resolution.is_some() && registry.is_outlived(&one));
     assert_eq!(registry.drop_expired(ConnectionId(1)), 0, "a reconnection keeps the books");
     assert!(registry.mark_expired(&twin.market, 2));
