@@ -75,12 +75,12 @@ fn lines(trade_receivers: &mut [CaptureReceiver]) -> Vec<u8> {
 fn replay(seed: u64) -> u64 {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("capture.ndjson");
-    let (mut world, mut springs) = Stream::captured(seed);
+    let (mut world, mut receivers) = Stream::captured(seed);
     let injected = world.run().unwrap_or_else(|breach| panic!("{breach}"));
     let live = world.live_levels();
-    std::fs::write(&path, lines(&mut trade_receivers)).unwrap();
+    std::fs::write(&path, lines(&mut receivers)).unwrap();
     let out = folder.path().join("books");
-    let shards = trade_receivers.len() as u16;
+    let shards = receivers.len() as u16;
     let files = vec![Source::Path(path)];
     let plan = Plan::new(files, shards, 1, Speed::Max, Some(out.clone())).unwrap();
     let report = run(&plan, &Arc::new(AtomicBool::new(false))).unwrap();

@@ -85,16 +85,16 @@ fn target(board: Switchboard) -> Target {
 impl Stream {
     /// A run whose shards are captured.
     pub(crate) fn captured(seed: u64) -> (Self, Vec<CaptureReceiver>) {
-        let mut trade_receivers = Vec::new();
-        let world = Self::with_taps(seed, &mut |shard| {
+        let mut receivers = Vec::new();
+        let world = Self::with_capture(seed, &mut |shard| {
             let (sender, receiver) = capture_link(shard, CAPTURE_CHUNKS);
-            trade_receivers.push(receiver);
+            receivers.push(receiver);
             Some(sender)
         });
-        (world, trade_receivers)
+        (world, receivers)
     }
 
-    fn with_taps(seed: u64, sender: &mut dyn FnMut(ShardId) -> Option<CaptureSender>) -> Self {
+    fn with_capture(seed: u64, sender: &mut dyn FnMut(ShardId) -> Option<CaptureSender>) -> Self {
         let mut random = Random::new(seed);
         let faults = fault::choose(&mut random);
         let (lossless, possible) = (fault::is_lossless(&faults), faults.names());
@@ -113,10 +113,10 @@ impl Stream {
                 ..ShardConfig::default()
             };
             let (proxy, rig) = ShardRig::new(place, FEED, config, &clock, recorder, &mut random);
-            let tap = tap(ShardId(place as u16));
+            let sender = sender(ShardId(place as u16));
             proxies.push(proxy);
-            shards.push(match tap {
-                Some(tap) => rig.with(|shard| shard.with_capture(tap, SHARDS as u16)),
+            shards.push(match sender {
+                Some(sender) => rig.with(|shard| shard.with_capture(sender, SHARDS as u16)),
                 None => rig,
             });
         }
@@ -177,13 +177,13 @@ impl Stream {
     fn step_control(&mut self) {
         let now = self.frame.clock.now();
         if self.frame.step_control() {
-            while let Some((_, io_request)) = self.frame.control.poll_errand() {
-                self.run_errand(io_request, now);
+            while let Some((_, io_request)) = self.frame.control.poll_io_request() {
+                self.run_io_request(io_request, now);
             }
         }
     }
 
-    fn run_errand(&mut self, io_request: IoRequest, now: Now) {
+    fn run_io_request(&mut self, io_request: IoRequest, now: Now) {
         match io_request {
             IoRequest::Status(_) => {}
             IoRequest::Fetch(path) => {
@@ -347,7 +347,7 @@ impl World for Stream {
     const TRADES_ON_NS: u64 = 60 * SECOND_NS;
 
     fn new(seed: u64) -> Self {
-        Self::with_taps(seed, &mut |_| None)
+        Self::with_capture(seed, &mut |_| None)
     }
 
     fn frame(&mut self) -> &mut Frame<Recorder, Vec<String>> {

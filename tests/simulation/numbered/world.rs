@@ -101,13 +101,13 @@ impl World {
     fn step_control(&mut self) {
         let now = self.frame.clock.now();
         if self.frame.step_control() {
-            while let Some((_, io_request)) = self.frame.control.poll_errand() {
-                self.run_errand(io_request, now);
+            while let Some((_, io_request)) = self.frame.control.poll_io_request() {
+                self.run_io_request(io_request, now);
             }
         }
     }
 
-    fn run_errand(&mut self, io_request: IoRequest, now: Now) {
+    fn run_io_request(&mut self, io_request: IoRequest, now: Now) {
         let (faults, random) = (&mut self.venue.faults, &mut self.frame.random);
         let slow = faults.strikes(Fault::CatalogSlow, random);
         let delay_ns = (5 + random.below(if slow { 8_000 } else { 100 })) * MILLISECOND_NS;
