@@ -1,6 +1,6 @@
 //! The repository's own rules: who may use whom, who may touch the machine, and how files look.
 //!
-//! The rules are the tables below. A breach is told as `file:line: what is wrong`. To change a
+//! The rules are the tables below. A breach is reported as `file:line: what is wrong`. To change a
 //! rule, change its row, and say why in the commit.
 #[path = "tidy/facade.rs"]
 mod facade;
@@ -12,6 +12,8 @@ mod guide;
 mod rules;
 #[path = "tidy/source.rs"]
 mod source;
+#[path = "tidy/words.rs"]
+mod words;
 
 use source::{Breach, Source};
 use std::path::Path;
@@ -33,7 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("session", &["base", "wire"]),
     ("topology", &["base"]),
     ("host", &["base", "topology"]),
-    // The facts of a host are gathered at the rim, into the layer that judges them.
+    // The facts of a host are gathered at the I/O boundary, into the layer that judges them.
     ("io", &["base", "wire", "host"]),
     ("pool", &["base", "ring", "counter", "wire", "io"]),
     ("link", &["base", "ring", "counter", "market", "capture", "venue", "session", "io"]),
@@ -89,8 +91,8 @@ struct Reach {
     why: &'static str,
 }
 
-/// The rim: what touches the machine, and what knows one library or one venue.
-const RIM: &[Reach] = &[
+/// The I/O boundary: what touches the machine, and what knows one library or one venue.
+const BOUNDARY: &[Reach] = &[
     Reach {
         names: &["glommio", "rustix", "socket2", "core_affinity", "libc", "std::os"],
         only: &["src/io/"],
@@ -99,7 +101,7 @@ const RIM: &[Reach] = &[
     Reach {
         names: &["mio"],
         only: &["src/sim/"],
-        why: "the simulated venue's rim; the engine's is io",
+        why: "the simulated venue's I/O boundary; the engine's is io",
     },
     Reach {
         names: &[
@@ -234,7 +236,7 @@ const EXCEPTIONS: &[Exception] = &[
     Exception {
         file: "src/bin/venue_sim.rs",
         name: "std::time::Instant",
-        why: "the main thread waits for --duration; this program has none of the engine's rim",
+        why: "the main thread waits for --duration; this program has none of the engine's I/O boundary",
     },
     Exception {
         file: "src/config/venue.rs",
@@ -298,8 +300,8 @@ fn no_layer_is_crossed() {
 }
 
 #[test]
-fn only_the_rim_touches_the_machine() {
-    report(&rules::rim(&tracked()));
+fn only_the_io_boundary_touches_the_machine() {
+    report(&rules::boundary(&tracked()));
 }
 
 #[test]
@@ -340,6 +342,11 @@ fn one_module_prints() {
 #[test]
 fn texts_are_clean() {
     report(&tracked().iter().flat_map(rules::text).collect::<Vec<_>>());
+}
+
+#[test]
+fn words_are_the_fields() {
+    report(&tracked().iter().flat_map(words::words).collect::<Vec<_>>());
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub struct ExportArgs {
     #[arg(value_name = "SOURCE", required = true)]
     pub sources: Vec<PathBuf>,
 
-    /// Whose frames captures hold: polymarket or kalshi [default: told by the first message; polymarket for `-`]
+    /// Whose frames captures hold: polymarket or kalshi [default: by the first message; polymarket for `-`]
     #[arg(long, value_name = "VENUE", value_parser = venue)]
     pub venue: Option<Feed>,
 

@@ -37,9 +37,9 @@ impl Cli {
 pub enum Command {
     /// Follow the venue live.
     Run(Box<RunFlags>),
-    /// Follow a venue of our own (embedded, over TLS on loopback) and check every book at the end.
+    /// Follow a simulated venue (embedded, over TLS on loopback) and check every book at the end.
     Demo(Box<DemoFlags>),
-    /// Measure latency against a venue of our own at rising rates, until something saturates.
+    /// Measure latency against a simulated venue at rising rates, until something saturates.
     BenchLive(Box<BenchLiveFlags>),
     /// Replay captures: the benchmark mode.
     Replay(ReplayArgs),

@@ -1,4 +1,4 @@
-//! One picture of the whole engine, made by the control core.
+//! Status report of the whole engine, built by the control core.
 //!
 //! Runs on:  any (pure). Shown by `/stats`, `/metrics`, `/health`, the status and the exit line.
 use super::capture::CaptureReport;
@@ -20,7 +20,7 @@ pub struct EngineReport {
     pub venues: Vec<VenueReport>,
     /// When the engine started.
     pub started_wall_ns: u64,
-    /// When this picture was made.
+    /// When this report was built.
     pub now_wall_ns: u64,
     /// Whether the venue trades at all, where it says so.
     pub exchange: Option<ExchangeReport>,
@@ -141,13 +141,13 @@ pub struct HandoverReport {
     pub dial_ns: u64,
     /// From there until it had delivered every snapshot.
     pub fill_ns: u64,
-    /// From there until it was told to take over.
+    /// From there until the command to take over.
     pub settle_ns: u64,
     /// How long both carried the tokens.
     pub overlap_ns: u64,
     /// Live books that were not live any more after the switch.
     pub interrupted: u64,
-    /// What both said meanwhile; `switch_ns` is the last phase.
+    /// What both sent meanwhile; `switch_ns` is the last phase.
     #[serde(flatten)]
     pub counts: HandoverCounts,
 }
@@ -212,7 +212,7 @@ pub struct ExchangeReport {
     pub trading: bool,
     /// When it means to go on, nanoseconds since the Unix epoch; 0 if it does not say.
     pub resumes_wall_ns: u64,
-    /// When it said so.
+    /// When it was reported.
     pub seen_wall_ns: u64,
 }
 
@@ -445,7 +445,7 @@ pub struct LifecycleReport {
     pub markets_discovered: u64,
     /// Markets first seen on the stream (`new_market`).
     pub markets_announced: u64,
-    /// Markets resolved as the stream said (`market_resolved`).
+    /// Markets resolved as the stream reported (`market_resolved`).
     pub markets_resolved: u64,
     /// Markets whose end passed.
     pub markets_expired: u64,

@@ -44,7 +44,7 @@ pub struct BookCounts {
     pub changes_stale: u64,
     /// Messages about tokens that are not held here.
     pub unknown_instruments: u64,
-    /// Trades that another connection had told already.
+    /// Trades that another connection had delivered already.
     pub trades_repeated: u64,
     /// Trades of markets that had no book when they came: kept only where one opens soon.
     pub trades_without_book: u64,
@@ -78,7 +78,7 @@ pub struct CheckCounts {
     pub hashes_unverifiable: u64,
 }
 
-/// Proof of one handover: what two connections said while both carried the same tokens.
+/// Proof of one handover: what two connections sent while both carried the same tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(serde::Deserialize))]
 pub struct HandoverCounts {
@@ -92,15 +92,15 @@ pub struct HandoverCounts {
     pub live_after: u64,
     /// Messages of both connections while both carried the tokens.
     pub messages: u64,
-    /// Messages that both said: the second one was removed.
+    /// Messages that both sent: the second one was removed.
     pub duplicates: u64,
-    /// Messages that the new connection said first, applied at the switch.
+    /// Messages that the new connection delivered first, applied at the switch.
     pub ahead: u64,
     /// Messages of the old connection after the switch: not applied.
     pub after_switch: u64,
-    /// Messages that only one of them said: lost on the other.
+    /// Messages that arrived on one of them only: lost on the other.
     pub differences: u64,
-    /// From the order to switch until nothing was owed, nanoseconds.
+    /// From the command to switch until nothing was outstanding, nanoseconds.
     pub switch_ns: u64,
     /// The old connection ended before the switch was ordered, and nothing was lost by that.
     pub cut_short: bool,
@@ -124,13 +124,13 @@ pub struct RepairCounts {
     pub audits_matched: u64,
     /// The answer was older than the book.
     pub audits_older: u64,
-    /// Same time, other message of it, or more of it to come: nothing can be said.
+    /// Same time, other message of it, or more of it to come: no verdict.
     pub audits_undecided: u64,
     /// Same time and hash, other levels: the book was wrong.
     pub audits_mismatched: u64,
-    /// The answer was newer, and the stream said the same soon after.
+    /// The answer was newer, and the stream sent the same soon after.
     pub audits_caught_up: u64,
-    /// The answer was newer, and the stream never said so: a message was lost.
+    /// The answer was newer, and the stream never sent it: a message was lost.
     pub audits_behind: u64,
     /// Markets at rest whose two books mirror each other.
     pub mirrors_matched: u64,
@@ -138,9 +138,9 @@ pub struct RepairCounts {
     pub mirrors_mismatched: u64,
     /// Live books of a venue that numbers its messages that had the levels of its REST interface.
     pub polls_matched: u64,
-    /// They had other levels and had just changed: nothing can be said.
+    /// They had other levels and had just changed: no verdict.
     pub polls_undecided: u64,
-    /// They had other levels though nothing was said of them around the answer: asked for again on their connection.
+    /// They had other levels though no message about them arrived around the answer: asked for again on their connection.
     pub polls_different: u64,
     /// Connections that were looked into because their data had stopped.
     pub silences: u64,

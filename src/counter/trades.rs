@@ -20,7 +20,7 @@ pub struct TradeReport {
     pub received: u64,
     /// Rows inserted.
     pub inserted: u64,
-    /// Trades that the database had already: told twice by the venue, or stored again after a crash.
+    /// Trades that the database had already: sent twice by the venue, or stored again after a crash.
     pub repeated: u64,
     /// Batches stored.
     pub batches: u64,
@@ -161,7 +161,7 @@ impl TradeReport {
         let ms = |us: u64| (us * MICROSECOND_NS) as f64 / 1e6;
         let (p50, p99) = (ms(self.batch_p50_us), ms(self.batch_p99_us));
         let mut line = format!(
-            "trades: {received} received, {inserted} inserted into {} in {batches} batches (p50 {p50:.1} ms, p99 {p99:.1} ms), {repeated} told twice, {journaled} journaled, {lost} lost",
+            "trades: {received} received, {inserted} inserted into {} in {batches} batches (p50 {p50:.1} ms, p99 {p99:.1} ms), {repeated} repeated, {journaled} journaled, {lost} lost",
             self.store
         );
         if *journaled > 0 {

@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_empty_chunk_frames_are_dropped_and_said_to_be_and_orders_are_kept() {
+    fn without_an_empty_chunk_frames_are_dropped_and_counted_and_commands_are_kept() {
         let (mut sender, mut receiver) = capture_link(ShardId(0), 1);
         let frame = "x".repeat(CAPTURE_CHUNK_BYTES);
         // One fills the chunk at hand, the second one takes the empty one; then there is none.

@@ -82,14 +82,13 @@ mod tests {
 
     #[test]
     fn a_busy_connection_is_looked_into_after_seconds_and_a_quiet_one_after_minutes() {
-        for (gap_ns, patience_s) in
-            [(SECOND_NS / 10, 5), (5 * SECOND_NS, 40), (60 * SECOND_NS, 120)]
+        for (gap_ns, timeout_s) in [(SECOND_NS / 10, 5), (5 * SECOND_NS, 40), (60 * SECOND_NS, 120)]
         {
             let (mut watch, mut seen) = (Watch::default(), (0, 0));
             watch.begin(0);
             run(&mut watch, 0, 900, Some(gap_ns), &mut seen);
             let timeout_ns = watch.timeout_ns();
-            let expected = patience_s * SECOND_NS;
+            let expected = timeout_s * SECOND_NS;
             assert!(timeout_ns.abs_diff(expected) < expected / 4, "{gap_ns}: {timeout_ns}");
             // Data at its pace: no check.
             assert_eq!(run(&mut watch, 900 * SECOND_NS, 300, Some(gap_ns), &mut seen), 0);

@@ -95,7 +95,7 @@ pub(super) struct Server {
     /// The current second since the start, and upgrades within it.
     upgrades: (u64, u32),
     faults_sent: u64,
-    swept_ms: u64,
+    checked_ms: u64,
     dropped_ms: u64,
     malformed_due: f64,
     scratch: Vec<u8>,
@@ -139,7 +139,7 @@ impl Server {
             old_books: OldBooks::default(),
             upgrades: (0, 0),
             faults_sent: 0,
-            swept_ms: 0,
+            checked_ms: 0,
             dropped_ms: 0,
             malformed_due: 0.0,
             scratch: vec![0; READ_BYTES],
@@ -655,11 +655,11 @@ impl Server {
     /// Once per second: closes silent connections and applies timed faults.
     fn check_connections(&mut self) {
         let now_ms = self.clock.uptime_ms();
-        if now_ms < self.swept_ms + 1_000 {
+        if now_ms < self.checked_ms + 1_000 {
             return;
         }
-        let passed_ms = now_ms - self.swept_ms;
-        self.swept_ms = now_ms;
+        let passed_ms = now_ms - self.checked_ms;
+        self.checked_ms = now_ms;
         let silent = |connection: &Connection| {
             let timeout_ms = match &connection.client {
                 Some(client) if !client.subscribed => SUBSCRIBE_MS_MAX,

@@ -2,7 +2,7 @@
 use super::rules;
 use super::source::{Breach, Source, blank, named};
 
-fn told(breaches: &[Breach]) -> Vec<String> {
+fn reported(breaches: &[Breach]) -> Vec<String> {
     breaches.iter().map(ToString::to_string).collect()
 }
 
@@ -16,12 +16,12 @@ fn each(rule: fn(&Source) -> Vec<Breach>) -> impl Fn(&[Source]) -> Vec<Breach> {
 }
 
 #[test]
-fn a_crossed_layer_is_told_with_its_place() {
+fn a_crossed_layer_is_reported_with_its_place() {
     let text = "//! A.\nuse crate::base::id::ShardId;\nuse crate::control::Control;\n";
     let breaches = rules::layers(&[Source::new("src/shard/mod.rs", text)]);
     let wanted =
         "src/shard/mod.rs:3: `shard` must not use `control` (here `crate::control::Control`)";
-    assert_eq!(told(&breaches), [wanted]);
+    assert_eq!(reported(&breaches), [wanted]);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn what_touches_the_machine_is_seen() {
         ("src/control/run.rs", "use crate::sim::Venue;"),
     ];
     for (file, text) in out_of_place {
-        assert_eq!(lines(rules::rim, file, text), [1], "{file}: {text}");
+        assert_eq!(lines(rules::boundary, file, text), [1], "{file}: {text}");
     }
     let in_place = [
         ("src/io/driver.rs", "use rustix::event::epoll; use glommio::timer;"),
@@ -119,13 +119,14 @@ fn what_touches_the_machine_is_seen() {
         ("tests/fetch.rs", "use glommio::Placement; use std::time::Instant;"),
     ];
     for (file, text) in in_place {
-        assert_eq!(lines(rules::rim, file, text), [0; 0], "{file}: {text}");
+        assert_eq!(lines(rules::boundary, file, text), [0; 0], "{file}: {text}");
     }
 }
 
 #[test]
 fn an_exception_does_not_outlive_its_reason() {
-    let breaches = told(&rules::rim(&[Source::new("src/command/demo.rs", "struct Demo;")]));
+    let breaches =
+        reported(&rules::boundary(&[Source::new("src/command/demo.rs", "struct Demo;")]));
     assert_eq!(breaches.len(), 1);
     assert!(breaches[0].starts_with("src/command/demo.rs:1: no longer names `crate::sim`"));
 }
@@ -163,9 +164,9 @@ fn silenced_lints_are_seen() {
     let lint = each(rules::lint);
     let bare = "fn f() {\n    unsafe { g() }\n}\n";
     assert_eq!(lines(&lint, "src/io/file.rs", bare), [2]);
-    let told = "fn f() {\n    // SAFETY: g has no conditions.\n    unsafe { g() }\n}\n";
-    assert_eq!(lines(&lint, "src/io/file.rs", told), [3]);
-    let reasoned = format!("#[expect(unsafe_code, reason = \"g is foreign\")]\n{told}");
+    let bare = "fn f() {\n    // SAFETY: g has no conditions.\n    unsafe { g() }\n}\n";
+    assert_eq!(lines(&lint, "src/io/file.rs", bare), [3]);
+    let reasoned = format!("#[expect(unsafe_code, reason = \"g is foreign\")]\n{bare}");
     assert_eq!(lines(&lint, "src/io/file.rs", &reasoned), [0; 0]);
     assert_eq!(lines(&lint, "src/io/file.rs", "// unsafe\nconst S: &str = \"unsafe\";"), [0; 0]);
     assert_eq!(lines(&lint, "src/io/file.rs", "#[allow(dead_code)]\nfn f() {}"), [1]);
@@ -224,7 +225,7 @@ fn unfinished_and_foreign_text_is_seen() {
         "fn f() {}\r",
         "fn f() {\t}",
         "let path = \"/work/x\";",
-        "// as the subagent said",
+        "// as the subagent wrote",
         "// see `.library/search`",
         "// see shared/stack.md",
     ];

@@ -1,7 +1,7 @@
 //! The rules, each from sources to breaches.
 use super::source::{Breach, Named, Source, named, tokens};
 use super::{
-    EMPTY_NAMES, EXCEPTIONS, Exception, FOREIGN, LAYERS, LINES_MAX, PRINTING, RECORDINGS, RIM,
+    BOUNDARY, EMPTY_NAMES, EXCEPTIONS, Exception, FOREIGN, LAYERS, LINES_MAX, PRINTING, RECORDINGS,
     TOP_LEVEL, UNFINISHED_MACROS, UNFINISHED_WORDS, VENUE_FREE, VENUE_NAMES,
 };
 
@@ -66,7 +66,7 @@ pub(crate) fn order() -> Vec<Breach> {
 
 /// What has its place is named there only; and no exception outlives its reason. Unit tests are
 /// free: they play the venue, the kernel and the other thread.
-pub(crate) fn rim(sources: &[Source]) -> Vec<Breach> {
+pub(crate) fn boundary(sources: &[Source]) -> Vec<Breach> {
     let mut breaches = Vec::new();
     let mut used = vec![false; EXCEPTIONS.len()];
     for source in sources.iter().filter(|source| source.file.starts_with("src/")) {
@@ -90,7 +90,7 @@ pub(crate) fn rim(sources: &[Source]) -> Vec<Breach> {
 }
 
 fn out_of_place(file: &str, name: &Named) -> Option<String> {
-    let reach = RIM.iter().find(|reach| {
+    let reach = BOUNDARY.iter().find(|reach| {
         !reach.only.iter().any(|place| file.starts_with(place))
             && reach.names.iter().any(|target| name.reaches(target))
     })?;

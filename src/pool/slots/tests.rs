@@ -388,7 +388,7 @@ impl World {
 
 proptest! {
     #[test]
-    fn whatever_happens_none_is_lost_lent_twice_or_overtaken(
+    fn whatever_happens_none_is_lost_leased_twice_or_overtaken(
         events in events(), min in 0usize..3, spare in 1usize..4, waiting_max in 1usize..12,
     ) {
         let limits = SlotLimits { min, max: min + spare, waiting_max, ..LIMITS };

@@ -72,7 +72,7 @@ pub(super) struct Server {
     clock: Clock,
     played_ms: u64,
     /// Time of the last messages, Unix milliseconds.
-    told_ms: u64,
+    last_sent_ms: u64,
     pinged_ms: u64,
     exchange: Exchange,
     sessions: Sessions,
@@ -111,7 +111,7 @@ impl Server {
             allowance: Allowance::new(rest::TOKENS_PER_SECOND, rest::TOKENS_MAX),
             clock: Clock::new(config.paused),
             played_ms: 0,
-            told_ms: 0,
+            last_sent_ms: 0,
             pinged_ms: 0,
             exchange: Exchange::new(config, wall_ms()),
             sessions: Sessions::new(config),
@@ -161,7 +161,7 @@ impl Server {
                     }
                 }
             }
-            self.obey_commands();
+            self.handle_commands();
             self.play();
             self.ping();
             self.deliver();
@@ -268,7 +268,7 @@ impl Server {
     }
 
     /// Executes due commands, in random order if configured.
-    fn obey_commands(&mut self) {
+    fn handle_commands(&mut self) {
         let now_ms = self.clock.uptime_ms();
         let (mut due, later): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.waiting).into_iter().partition(|(at, ..)| *at <= now_ms);
@@ -342,8 +342,8 @@ impl Server {
             return;
         }
         // No two turns share a millisecond.
-        let now_ms = wall_ms().max(self.told_ms + 1);
-        self.told_ms = now_ms;
+        let now_ms = wall_ms().max(self.last_sent_ms + 1);
+        self.last_sent_ms = now_ms;
         let (mut happenings, mut moved) = (Vec::new(), BTreeSet::new());
         self.exchange.play(now_ms, elapsed_ms, &mut happenings);
         loop {

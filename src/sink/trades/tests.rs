@@ -76,7 +76,7 @@ fn every_trade_is_stored_before_the_sink_ends() {
 }
 
 #[test]
-fn a_full_ring_is_told_and_written_down() {
+fn a_full_ring_is_counted_and_recorded() {
     let folder = tempfile::tempdir().unwrap();
     // Nothing is received before the sink starts.
     let path = folder.path().join("trades.db");
