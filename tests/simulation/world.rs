@@ -139,13 +139,13 @@ fn shard_rig(
     clock: &Rc<Cell<Now>>,
     record: &Rc<RefCell<Record>>,
 ) -> (ShardProxy, ShardRig) {
-    let (order_sender, orders) = ring(ring_of);
+    let (command_sender, commands) = ring(ring_of);
     let (reports, report_receiver) = ring(ring_of);
     let (queries, query_receiver) = ring(1024);
     let (answer_sender, answers) = ring(1024);
     let gauge = reports.gauge();
     let links = ShardLinks {
-        orders,
+        commands,
         reports,
         queries: query_receiver,
         answers: answer_sender,
@@ -161,7 +161,7 @@ fn shard_rig(
     let clock = VirtualClock(Rc::clone(clock));
     let shard = Shard::new(id, FEED, config, witness, clock, links).unwrap();
     let bell = shard.doorbell();
-    let proxy = ShardProxy::new(id, None, order_sender, report_receiver, gauge, bell);
+    let proxy = ShardProxy::new(id, None, command_sender, report_receiver, gauge, bell);
     (proxy, ShardRig { shard, queries, answers, paused_until_ns: 0 })
 }
 

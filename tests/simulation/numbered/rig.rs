@@ -155,14 +155,14 @@ fn shard(
     random: &mut Random,
 ) -> (ShardProxy, ShardRig) {
     let small = random.chance(1, 3);
-    let (order_sender, orders) = ring(if small { 8 } else { 1024 });
+    let (command_sender, commands) = ring(if small { 8 } else { 1024 });
     let (reports, report_receiver) = ring(if small { 8 } else { 1024 });
     let (queries, query_receiver) = ring(64);
     let (answer_sender, answers) = ring(64);
     let (sender, trades) = ring(4096);
     let gauge = reports.gauge();
     let links = ShardLinks {
-        orders,
+        commands,
         reports,
         queries: query_receiver,
         answers: answer_sender,
@@ -175,7 +175,7 @@ fn shard(
     let shard = Shard::new(id, FEED, config, listener, clock, links).unwrap();
     let shard = shard.with_trade_sender(TradeSender::new(FEED.venue(), sender));
     let bell = shard.doorbell();
-    let proxy = ShardProxy::new(id, None, order_sender, report_receiver, gauge, bell);
+    let proxy = ShardProxy::new(id, None, command_sender, report_receiver, gauge, bell);
     (proxy, ShardRig { shard, queries, answers, trades, paused_until_ns: 0 })
 }
 
