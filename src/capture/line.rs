@@ -38,7 +38,7 @@
 //! | `n` | binary frame skipped | as `b` |
 //! | `a` | books were requested over REST | `,"a":[tokens]` |
 //! | `r` | REST response | `,"f":<the response>` |
-//! | `i` | housekeeping | |
+//! | `i` | housekeeping | `,"read":<all input up to this time was applied, Unix nanoseconds; 0: unknown>`, may be missing |
 //! | `z` | digest of a live book | `,"a":"<token>","z":"<digest>"` |
 //!
 //! `c` is the connection number in the capturing process; a loss without `c` concerns every connection. `s` counts the
@@ -217,7 +217,7 @@ pub fn write_header(out: &mut Vec<u8>, receive_ns: u64) {
     write_prefix(out, Stamp { receive_ns, ..Stamp::default() }, "v");
     out.extend_from_slice(
         b",\"d\":0,\"n\":0,\"from\":0,\"shards\":0,\"hashes\":\"\",\"url\":\"\",\"why\":\"\",\"a\":\"\",\"z\":\"\",\
-          \"books\":\"\",\"owing\":0,\"first\":0,\"newest\":0,\"f\":\"\"}\n",
+          \"books\":\"\",\"owing\":0,\"first\":0,\"newest\":0,\"read\":0,\"f\":\"\"}\n",
     );
 }
 

@@ -243,6 +243,12 @@ impl Readiness {
         self.reported.len()
     }
 
+    /// Whether more sockets may have been ready than the last wait could report.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.reported.len() == EVENTS_PER_WAIT
+    }
+
     /// Report `place` of the last wait, `place` in `0..reported()`.
     #[must_use]
     pub fn ready(&self, place: usize) -> Ready {

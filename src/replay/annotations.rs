@@ -38,6 +38,8 @@ struct Keys {
     first: Option<u64>,
     #[serde(default)]
     newest: u64,
+    #[serde(default)]
+    read: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -207,7 +209,8 @@ impl Annotations {
                 keys.tokens().iter().for_each(|token| books.on_asked(token, at.mono_ns));
             }
             AnnotationRecord::Housekeeping => {
-                books.settle_some(CHECKS_PER_HOUSEKEEPING, at.wall_ns, recorded_here);
+                let read_wall_ns = keys.read.unwrap_or(at.wall_ns);
+                books.settle_some(CHECKS_PER_HOUSEKEEPING, read_wall_ns, recorded_here);
                 while books.poll_some_behind(at.mono_ns, recorded_here).is_some() {}
             }
             AnnotationRecord::Proof => return self.on_checkpoint(&keys, shards, books),

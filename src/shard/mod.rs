@@ -121,6 +121,10 @@ struct Tally {
 struct Schedule {
     /// The end of the last step.
     now_ns: u64,
+    /// The same, Unix nanoseconds.
+    now_wall_ns: u64,
+    /// In this step a socket may have been left with unread data.
+    unread: bool,
     housekeeping_ns: u64,
     heartbeat_ns: u64,
     bad_samples_ns: u64,

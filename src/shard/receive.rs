@@ -111,6 +111,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     pub(super) fn receive(&mut self, slot: ConnectionSlot) {
         let mut outcome = Ok(());
         let mut frames_before = None;
+        let mut drained = false;
         for _ in 0..READS_PER_CONNECTION {
             let Some(connection) = self.connections.get_mut(slot) else { return };
             let Some(transport) = &mut connection.transport else { return };
@@ -125,7 +126,10 @@ impl<H: Handler, C: Clock> Shard<H, C> {
                     break;
                 }
                 Ok(count) => count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    drained = true;
+                    break;
+                }
                 Err(_) => {
                     outcome = Err(transport.session.handle_end());
                     break;
@@ -134,10 +138,12 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             let read = self.intake.clock.now();
             self.tally.bytes += count as u64;
             outcome = self.handle_bytes(slot, count, read);
-            if outcome.is_err() || count < self.buffer.len() {
+            drained = count < self.buffer.len();
+            if outcome.is_err() || drained {
                 break;
             }
         }
+        self.schedule.unread |= !drained;
         self.update_held_bytes(slot);
         match outcome {
             Ok(()) if self.capabilities.is_sequenced() => {

@@ -60,6 +60,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
 
     fn work(&mut self) -> usize {
         let mut work = 0;
+        self.schedule.unread = self.readiness.is_full();
         for place in 0..self.readiness.reported() {
             let ready = self.readiness.ready(place);
             work += 1;
@@ -74,10 +75,10 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         work += self.decode_backlogs() + self.decode_answer();
         work += self.forward_events() + self.take_commands() + self.answer_queries();
         let now = self.intake.clock.now();
-        self.schedule.now_ns = now.mono_ns;
         if now.mono_ns >= self.schedule.housekeeping_ns {
             self.housekeeping(now);
         }
+        (self.schedule.now_ns, self.schedule.now_wall_ns) = (now.mono_ns, now.wall_ns);
         work
     }
 
@@ -146,10 +147,14 @@ impl<H: Handler, C: Clock> Shard<H, C> {
 
     fn housekeeping(&mut self, now: Now) {
         self.schedule.housekeeping_ns = now.mono_ns + HOUSEKEEPING_INTERVAL_NS;
+        // All that had arrived by the end of the last step is applied, unless a socket was left unread: a thread that
+        // did not run for a while takes no half-read group of messages for a whole one.
+        let all_read = !self.schedule.unread && self.large.is_empty() && self.answers.is_empty();
+        let read_wall_ns = if all_read { self.schedule.now_wall_ns } else { 0 };
         if let Some(capture) = &mut self.capture {
-            capture.house(now.wall_ns);
+            capture.housekeeping(now.wall_ns, read_wall_ns);
         }
-        self.intake.books.settle(CHECKS_PER_HOUSEKEEPING, now.wall_ns);
+        self.intake.books.settle(CHECKS_PER_HOUSEKEEPING, read_wall_ns);
         self.check_snapshots(now);
         self.poll_handovers(now);
         self.write_checkpoints(PROOFS_PER_HOUSEKEEPING, now);

@@ -12,7 +12,9 @@ use crate::ring::ring;
 use crate::session::Session;
 use crate::wire::websocket::Upgrade;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use std::cell::Cell;
 use std::net::{TcpListener, TcpStream};
+use std::rc::Rc;
 use tungstenite::handshake::derive_accept_key;
 use tungstenite::protocol::Role;
 use tungstenite::{Message, WebSocket};
@@ -21,20 +23,44 @@ const A: ConnectionId = ConnectionId(1);
 const B: ConnectionId = ConnectionId(2);
 
 /// A shard and the far ends of its links.
-struct Rig {
-    shard: Shard<()>,
+struct Rig<C = HostClock> {
+    shard: Shard<(), C>,
     commands: Producer<StampedCommand>,
     reports: Consumer<Report>,
     queries: Producer<BookQuery>,
     answers: Consumer<BookAnswer>,
     listener: TcpListener,
-    clock: HostClock,
+    clock: C,
 }
 
 type Peer = WebSocket<TcpStream>;
 
+/// A clock that advances by a pause at each reading: a thread that does not run for so long.
+#[derive(Clone, Default)]
+struct PausingClock(Rc<Cell<(u64, u64)>>);
+
+impl PausingClock {
+    fn pause(&self, ns: u64) {
+        self.0.set((self.0.get().0, ns));
+    }
+}
+
+impl Clock for PausingClock {
+    fn mono_ns(&self) -> u64 {
+        let (now_ns, pause_ns) = self.0.get();
+        self.0.set((now_ns + pause_ns, pause_ns));
+        now_ns + pause_ns
+    }
+}
+
 impl Rig {
     fn new() -> Self {
+        Self::with_clock(HostClock::new())
+    }
+}
+
+impl<C: Clock + Clone> Rig<C> {
+    fn with_clock(clock: C) -> Self {
         let (commands, command_receiver) = ring(1024);
         let (report_sender, reports) = ring(4096);
         let (queries, query_receiver) = ring(64);
@@ -46,7 +72,6 @@ impl Rig {
             queries: query_receiver,
             answers: answer_sender,
         };
-        let clock = HostClock::new();
         let feed = crate::venue::polymarket::feed(false);
         let shard =
             Shard::new(ShardId(0), feed, ShardConfig::default(), (), clock.clone(), links).unwrap();
@@ -348,4 +373,43 @@ fn a_binary_frame_makes_stale_what_it_names_or_all_of_its_connection() {
     });
     assert_eq!(passed, [(Kind::BinarySkipped, A, base64)]);
     assert_eq!(rig.shown(11), "live 0.6");
+}
+
+/// Two messages of one millisecond, the second of which arrives while the shard's thread does not run.
+#[test]
+fn a_half_read_group_is_not_compared_after_a_pause() {
+    let change = |price: &str, best: &str| {
+        Message::text(format!(
+            r#"{{"market":"0x1","price_changes":[{{"asset_id":"11","price":"{price}","size":"5","side":"BUY","hash":"{:040}","best_bid":"{best}","best_ask":"1"}}],"timestamp":"6","event_type":"price_change"}}"#,
+            0
+        ))
+    };
+    let clock = PausingClock::default();
+    let mut rig = Rig::with_clock(clock.clone());
+    rig.open(A, &[11]);
+    let mut peer = rig.attach(A);
+    peer.send(book(11, 5, "0.4")).unwrap();
+    let best = |rig: &Rig<PausingClock>| {
+        let mut image = BookImage::default();
+        rig.shard.intake.books.fill_image("11", &mut image);
+        image.bids.last().map(|level| level.price.to_string())
+    };
+    let step_until = |rig: &mut Rig<PausingClock>, wanted: &str| {
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while best(rig).as_deref() != Some(wanted) {
+            assert!(std::time::Instant::now() < end, "no {wanted}");
+            rig.shard.step(0);
+        }
+    };
+    step_until(&mut rig, "0.4");
+    clock.pause(SECOND_NS);
+    peer.send(change("0.5", "0.6")).unwrap();
+    step_until(&mut rig, "0.5");
+    clock.pause(0);
+    peer.send(change("0.6", "0.6")).unwrap();
+    step_until(&mut rig, "0.6");
+    clock.pause(SECOND_NS);
+    (0..3).for_each(|_| _ = rig.shard.step(0));
+    let checks = rig.shard.intake.books.checks();
+    assert_eq!((checks.tops_matched, checks.tops_mismatched), (1, 0));
 }
