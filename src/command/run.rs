@@ -297,16 +297,16 @@ fn last_line(report: &EngineReport) -> String {
     let seconds = report.now_wall_ns.saturating_sub(report.started_wall_ns) as f64 / 1e9;
     format!(
         "{seconds:.1} s: {} frames, {} bytes, {} messages, {} changes, {} snapshots, {} trades, {} undecodable, {} reconnects; {} markets, {} books in {} bytes",
-        sum(|shard| shard.frames),
+        sum(|shard| shard.intake.frames),
         sum(|shard| shard.bytes),
-        sum(|shard| shard.messages),
-        sum(|shard| shard.updates),
-        sum(|shard| shard.snapshots),
-        sum(|shard| shard.trades),
-        sum(|shard| shard.decode_errors),
+        sum(|shard| shard.intake.messages),
+        sum(|shard| shard.books.updates),
+        sum(|shard| shard.books.snapshots),
+        sum(|shard| shard.books.trades),
+        sum(|shard| shard.intake.decode_errors),
         report.pool.reconnects,
         report.registry.markets,
-        sum(|shard| shard.books),
+        sum(|shard| shard.books.books),
         sum(|shard| shard.book_bytes),
     )
 }

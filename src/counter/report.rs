@@ -4,7 +4,7 @@
 use super::capture::CaptureReport;
 use super::latency::LatencySummary;
 use super::service::ServiceReport;
-use super::shard::{CheckCounts, HandoverCounts, RepairCounts};
+use super::shard::{BookCounts, CheckCounts, HandoverCounts, IntakeCounts, RepairCounts};
 use super::trades::TradeReport;
 use serde::Serialize;
 
@@ -367,40 +367,16 @@ pub struct ShardReport {
     pub heartbeat_wall_ns: u64,
     /// Connections it owns.
     pub connections: u64,
-    /// WebSocket frames handled.
-    pub frames: u64,
     /// Bytes received.
     pub bytes: u64,
-    /// Venue messages decoded (an array frame holds many).
-    pub messages: u64,
-    /// Level changes applied.
-    pub updates: u64,
-    /// Snapshots applied.
-    pub snapshots: u64,
-    /// Trades seen.
-    pub trades: u64,
-    /// Frames or messages that could not be decoded.
-    pub decode_errors: u64,
-    /// Of these, binary frames: the venues send texts only.
-    pub binary_frames: u64,
-    /// Messages with an event type that is not known.
-    pub unknown_events: u64,
-    /// Messages of a known type with keys that are not known.
-    pub unknown_keys: u64,
-    /// Text frames that are no JSON and no `PONG`.
-    pub unknown_texts: u64,
-    /// Changes for a book that has no snapshot yet: not applied.
-    pub changes_before_snapshot: u64,
-    /// Changes older than the book: not applied.
-    pub changes_stale: u64,
-    /// Snapshots older than their live book, or ahead of all clocks: not applied.
-    pub snapshots_refused: u64,
     /// By how much the host's clock is behind the venue's, as the times of messages show it, milliseconds.
     pub clock_behind_ms: u64,
-    /// Messages about tokens that this shard does not hold.
-    pub unknown_instruments: u64,
-    /// Trades of markets that had no book when they came: kept only where one opens within a minute.
-    pub trades_without_book: u64,
+    /// Input.
+    #[serde(flatten)]
+    pub intake: IntakeCounts,
+    /// Books.
+    #[serde(flatten)]
+    pub books: BookCounts,
     /// Mean time from read to applied for one frame, nanoseconds.
     pub frame_mean_ns: u64,
     /// Last market data.
@@ -409,14 +385,6 @@ pub struct ShardReport {
     pub checks: CheckCounts,
     /// What the venue's REST interface did for them.
     pub repairs: RepairCounts,
-    /// Books held.
-    pub books: u64,
-    /// Of these, books that are live.
-    pub books_live: u64,
-    /// Books that wait for their first snapshot.
-    pub books_awaiting: u64,
-    /// Books that are known to be behind.
-    pub books_stale: u64,
     /// Heap bytes of the books and their index.
     pub book_bytes: u64,
     /// Memory of frames that have begun and not ended, and of large ones that wait to be decoded.
