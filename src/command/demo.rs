@@ -1,4 +1,4 @@
-//! `ringbook demo`: a venue of our own, followed over real sockets, and every book checked.
+//! `ringbook demo`: a simulated venue, followed over real sockets, and every book checked.
 //!
 //! Runs on:  main thread; the venue has threads of its own.
 use super::{

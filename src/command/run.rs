@@ -91,7 +91,7 @@ pub struct Session {
     status: StatusLine,
     /// What the figures are taken on.
     host: String,
-    /// The last picture of the engine.
+    /// The last status report.
     pub report: Option<Box<EngineReport>>,
     /// The last interval's histograms.
     pub interval: Option<Box<Latencies>>,
@@ -248,14 +248,14 @@ fn missing(ending: &ShutdownReport) -> Vec<String> {
     trades.into_iter().chain(capture).collect()
 }
 
-/// How right the books were wherever that could be told.
+/// Comparisons of books with venue-reported values, one line.
 fn correctness_line(correctness: &CorrectnessReport) -> String {
     let CorrectnessReport { score, checks, repairs, .. } = correctness;
     let Some(score) = score else {
-        return "books against the venue's word: nothing to compare".into();
+        return "books against venue-reported values: nothing to compare".into();
     };
     format!(
-        "books against the venue's word: {:.4} % right; best prices {} right, {} wrong, {} untold; hashes {} right, {} explained later, {} wrong, {} unverifiable; over REST {} mended, {} compared equal, {} behind, {} wrong; {} frozen connections",
+        "books against venue-reported values: {:.4} % right; best prices {} right, {} wrong, {} unverifiable; hashes {} right, {} explained later, {} wrong, {} unverifiable; over REST {} repaired, {} compared equal, {} behind, {} wrong; {} frozen connections",
         score * 100.0,
         checks.tops_matched,
         checks.tops_mismatched,

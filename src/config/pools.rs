@@ -1,4 +1,4 @@
-//! The file of `ringbook pools`: services in TOML, with every fault told at once.
+//! The file of `ringbook pools`: services in TOML, with all faults reported at once.
 //!
 //! Runs on:  main thread. Bounds: `POOL_SERVICES_MAX` services, `POOL_CONNECTIONS_MAX` connections each.
 //!
@@ -17,7 +17,7 @@ pub const EXAMPLE: &str = include_str!("pools.example.toml");
 /// Longest duration that may be configured: a week.
 const DURATION_MAX_S: f64 = 7.0 * 24.0 * 3600.0;
 
-/// Everything that is wrong with a file: one line each.
+/// All faults of a file: one line each.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub struct PoolsError(pub Vec<String>);
@@ -33,7 +33,7 @@ impl PoolsError {
 /// Reads the services of a file.
 ///
 /// # Errors
-/// [`PoolsError`]: the file cannot be read, or what is wrong with it. *The user must mend it.*
+/// [`PoolsError`]: the file cannot be read, or what is wrong with it. *The user must correct it.*
 pub fn load(path: &Path) -> Result<Vec<Service>, PoolsError> {
     let name = path.display();
     let bytes = file::read_small(path, SETTINGS_BYTES_MAX).map_err(|why| PoolsError(vec![why]))?;
@@ -140,7 +140,7 @@ impl<'a> Entry<'a> {
             self.fault(&format!("unknown key `{key}`{hint}"));
         }
         let service = self.place();
-        // Bounds are read even where the place is wrong, so that all faults are told.
+        // Bounds are read even where the place is wrong, so that all faults are reported.
         let mut service = service.unwrap_or_else(|| {
             let kind = self.table.get("kind").and_then(Value::as_str).and_then(Kind::of);
             let kind = kind.unwrap_or(Kind::Http);
@@ -257,7 +257,7 @@ impl<'a> Entry<'a> {
     }
 
     fn missing(&mut self, key: &str, expected: &str) {
-        // A value of another type was told already.
+        // A value of another type is reported already.
         if !self.table.contains_key(key) {
             self.fault(&format!("`{key}` is missing; expected {expected}"));
         }
@@ -384,7 +384,7 @@ kind = "http"
 idle_timeout_s = -1
 address = 7
 "#;
-        let told = faults(text);
+        let reported = faults(text);
         let expected = [
             "unknown key `colour`; services are written as [[service]] tables",
             "service one: unknown key `connect_timeout`; is it `connect_timeout_s`?",
@@ -401,7 +401,7 @@ address = 7
             "service number 4: address is of type integer; expected a text in quotes",
             "service number 4: idle_timeout_s = -1 is unusable; expected 0 to 604800",
         ];
-        assert_eq!(told, expected);
+        assert_eq!(reported, expected);
     }
 
     #[test]

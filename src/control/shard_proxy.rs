@@ -1,6 +1,6 @@
-//! The control core's side of one shard: orders out, reports in.
+//! The control core's side of one shard: commands out, reports in.
 //!
-//! Runs on:  control core. Owns: the producing end of `control_shard`, orders that did not fit.
+//! Runs on:  control core. Owns: the producing end of `control_shard`, commands that did not fit.
 //! Bounds:   the backlog holds what a full ring gave back; it is tried again every cycle.
 use crate::base::{
     id::{ConnectionId, ShardId, TokenId},
@@ -32,10 +32,10 @@ pub struct ShardProxy {
     pub heartbeat_seen_ns: u64,
     /// How long heartbeats waited in the ring: count, sum and longest, nanoseconds.
     pub report_waits: [u64; 3],
-    /// It said that it has ended.
+    /// It has ended.
     pub stopped: bool,
-    orders: Producer<Stamped>,
-    orders_gauge: Gauge<Stamped>,
+    commands: Producer<Stamped>,
+    commands_gauge: Gauge<Stamped>,
     reports: Consumer<Report>,
     reports_gauge: Gauge<Report>,
     backlog: VecDeque<ShardCommand>,
@@ -48,7 +48,7 @@ impl ShardProxy {
     pub fn new(
         id: ShardId,
         core: Option<u32>,
-        orders: Producer<Stamped>,
+        commands: Producer<Stamped>,
         reports: Consumer<Report>,
         reports_gauge: Gauge<Report>,
         doorbell: Doorbell,
@@ -60,8 +60,8 @@ impl ShardProxy {
             heartbeat_seen_ns: 0,
             report_waits: [0; 3],
             stopped: false,
-            orders_gauge: orders.gauge(),
-            orders,
+            commands_gauge: commands.gauge(),
+            commands,
             reports,
             reports_gauge,
             backlog: VecDeque::new(),
@@ -69,7 +69,7 @@ impl ShardProxy {
         }
     }
 
-    /// Know a connection and open its books.
+    /// Opens the books of a connection that is being dialed.
     pub fn open(
         &mut self,
         (connection, role): (ConnectionId, Role),
@@ -80,12 +80,12 @@ impl ShardProxy {
         self.send(ShardCommand::Open { connection, books, role, replaces: replaces.into() }, now);
     }
 
-    /// The replacement takes over.
+    /// Lets the replacement take over.
     pub fn switch(&mut self, to: ConnectionId, now: Now) {
         self.send(ShardCommand::Switch { to }, now);
     }
 
-    /// Take over a socket.
+    /// Hands over a socket.
     pub fn attach(
         &mut self,
         connection: ConnectionId,
@@ -96,27 +96,27 @@ impl ShardProxy {
         self.send(ShardCommand::Attach { connection, stream, session }, now);
     }
 
-    /// More books on a connection.
+    /// Adds books to a connection.
     pub fn subscribe(&mut self, connection: ConnectionId, books: Box<[BookOpening]>, now: Now) {
         self.send(ShardCommand::Subscribe { connection, books }, now);
     }
 
-    /// The catalog says more about these books.
+    /// Updates the facts of these books.
     pub fn describe(&mut self, books: Box<[BookOpening]>, now: Now) {
         self.send(ShardCommand::Describe { books }, now);
     }
 
-    /// Fewer books on a connection.
+    /// Removes books from a connection.
     pub fn unsubscribe(&mut self, connection: ConnectionId, tokens: Box<[TokenId]>, now: Now) {
         self.send(ShardCommand::Unsubscribe { connection, tokens }, now);
     }
 
-    /// Close a connection for good.
+    /// Closes a connection for good.
     pub fn close(&mut self, connection: ConnectionId, now: Now) {
         self.send(ShardCommand::Close { connection }, now);
     }
 
-    /// Books as the venue's REST interface tells them.
+    /// Books of the venue's REST interface.
     pub fn books(&mut self, text: String, now: Now) {
         self.send(ShardCommand::Books { text }, now);
     }
@@ -124,7 +124,7 @@ impl ShardProxy {
     /// Whether there is room for market events beside what the shard must do: half of the ring is kept free.
     #[must_use]
     pub fn has_spare_room(&self) -> bool {
-        self.backlog.is_empty() && self.orders_gauge.depth() < self.orders_gauge.capacity() / 2
+        self.backlog.is_empty() && self.commands_gauge.depth() < self.commands_gauge.capacity() / 2
     }
 
     /// A market of the shard has come to another stage of its life.
@@ -132,12 +132,12 @@ impl ShardProxy {
         self.send(ShardCommand::Market(Box::new(event)), now);
     }
 
-    /// Give back the filled histograms.
+    /// Requests the filled histograms.
     pub fn swap_latencies(&mut self, now: Now) {
         self.send(ShardCommand::SwapLatencies { empty: Box::default() }, now);
     }
 
-    /// Close everything and end.
+    /// Closes everything and ends the shard.
     pub fn stop(&mut self, now: Now) {
         self.send(ShardCommand::Stop, now);
     }
@@ -154,11 +154,11 @@ impl ShardProxy {
     /// Tries again what did not fit. Call once a cycle.
     pub fn flush(&mut self, now: Now) {
         if self.backlog.is_empty() {
-            // A bell for nothing would wake a sleeping shard a hundred times a second.
+            // Otherwise a sleeping shard would be woken a hundred times a second.
             return;
         }
         while let Some(order) = self.backlog.pop_front() {
-            if let Err(back) = self.orders.try_send(Stamped { sent_ns: now.mono_ns, order }) {
+            if let Err(back) = self.commands.try_send(Stamped { sent_ns: now.mono_ns, order }) {
                 self.backlog.push_front(back.order);
                 break;
             }
@@ -167,7 +167,7 @@ impl ShardProxy {
     }
 
     fn send(&mut self, order: ShardCommand, now: Now) {
-        // ShardCommand is kept: nothing overtakes the backlog.
+        // First in, first out: a command never overtakes the backlog.
         self.backlog.push_back(order);
         self.flush(now);
     }
@@ -181,12 +181,12 @@ impl ShardProxy {
     #[must_use]
     pub fn links(&self) -> [LinkReport; 2] {
         let beat = &self.heartbeat;
-        let orders = LinkReport {
+        let commands = LinkReport {
             name: format!("control_{}", self.id),
-            routed: self.orders_gauge.sent(),
-            refused: self.orders_gauge.refused(),
-            depth: (self.orders_gauge.depth() + self.backlog.len()) as u64,
-            capacity: self.orders_gauge.capacity() as u64,
+            routed: self.commands_gauge.sent(),
+            refused: self.commands_gauge.refused(),
+            depth: (self.commands_gauge.depth() + self.backlog.len()) as u64,
+            capacity: self.commands_gauge.capacity() as u64,
             delay_mean_ns: beat.command_wait_ns.checked_div(beat.orders).unwrap_or(0),
             delay_max_ns: beat.command_wait_max_ns,
         };
@@ -199,7 +199,7 @@ impl ShardProxy {
             delay_mean_ns: self.report_waits[1].checked_div(self.report_waits[0]).unwrap_or(0),
             delay_max_ns: self.report_waits[2],
         };
-        [orders, reports]
+        [commands, reports]
     }
 }
 
@@ -211,17 +211,18 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn the_bell_is_rung_for_an_order_and_not_for_nothing() {
+    fn the_doorbell_is_rung_for_a_command_only() {
         let mut set = Readiness::new().unwrap();
-        let (orders, _orders) = ring(8);
+        let (commands, _commands) = ring(8);
         let (reports, receiver) = ring(8);
         let gauge = reports.gauge();
-        let mut proxy = ShardProxy::new(ShardId(0), None, orders, receiver, gauge, set.doorbell());
+        let mut proxy =
+            ShardProxy::new(ShardId(0), None, commands, receiver, gauge, set.doorbell());
         let sleeper = std::thread::spawn(move || {
             set.wait(300_000_000, || true);
-            let disturbed = set.was_rung();
+            let rung = set.was_rung();
             set.wait(60_000_000_000, || true);
-            (disturbed, set.was_rung())
+            (rung, set.was_rung())
         });
         for _ in 0..200 {
             proxy.flush(Now::default());

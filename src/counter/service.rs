@@ -1,4 +1,4 @@
-//! What is told of one backend service and of the pool of connections to it.
+//! The report of one backend service and of its connection pool.
 //!
 //! Runs on:  any (pure).
 use super::latency::LatencySummary;
@@ -67,7 +67,7 @@ pub struct Occupation {
     pub waiting: usize,
 }
 
-/// What is told of one pool.
+/// The report of one pool.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[cfg_attr(test, derive(serde::Deserialize))]
 #[serde(remote = "Self")]
@@ -134,7 +134,7 @@ pub struct ServiceReport {
     pub health: Health,
 }
 
-/// What is told of a service of streams.
+/// The report of a WebSocket stream.
 #[derive(Serialize)]
 struct StreamReport<'a> {
     service: &'a str,

@@ -75,7 +75,7 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Counters of what was read; single writer.
+    /// Counters of input; single writer.
     IntakeCounts {
         Counter frames: "ringbook_shard_frames", "frames",
             "WebSocket frames received",
@@ -148,14 +148,14 @@ counters! {
             "Stale books",
             "if it stays up: connections are lost or messages cannot be decoded";
     } unlisted {
-        /// Trades that another connection had told already.
+        /// Trades that another connection had delivered already.
         #[serde(skip)]
         trades_repeated;
     }
 }
 
 counters! {
-    /// What became of comparing books with what the venue says of them; single writer.
+    /// Comparisons of books with venue-reported values; single writer.
     CheckCounts {
         Counter tops_matched: "ringbook_shard_tops_matched", "checks",
             "Checks in which the book's best prices equal the venue-reported ones",
@@ -181,7 +181,7 @@ counters! {
     }
 }
 
-/// Proof of one handover: what two connections said while both carried the same tokens.
+/// Result of one handover: messages of two connections while both carried the same tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(serde::Deserialize))]
 pub struct HandoverCounts {
@@ -195,22 +195,22 @@ pub struct HandoverCounts {
     pub live_after: u64,
     /// Messages of both connections while both carried the tokens.
     pub messages: u64,
-    /// Messages that both said: the second one was removed.
+    /// Messages that both delivered: the second one was removed.
     pub duplicates: u64,
-    /// Messages that the new connection said first, applied at the switch.
+    /// Messages that the new connection delivered first, applied at the switch.
     pub ahead: u64,
     /// Messages of the old connection after the switch: not applied.
     pub after_switch: u64,
-    /// Messages that only one of them said: lost on the other.
+    /// Messages that only one of them delivered: lost on the other.
     pub differences: u64,
-    /// From the order to switch until nothing was owed, nanoseconds.
+    /// From the order to switch until no message was outstanding, nanoseconds.
     pub switch_ns: u64,
     /// The old connection ended before the switch was ordered, and nothing was lost by that.
     pub cut_short: bool,
 }
 
 counters! {
-    /// What became of books that were asked for over the venue's REST interface; single writer.
+    /// Books requested over the venue's REST interface; single writer.
     RepairCounts {
         Counter asked: "ringbook_shard_books_asked", "books",
             "Books requested over REST because they were not live",
@@ -260,9 +260,9 @@ counters! {
     } unlisted {
         /// The answer was older than the book.
         audits_older;
-        /// Same time, other message of it, or more of it to come: nothing can be said.
+        /// Same time, other message of it, or more of it to come: no result.
         audits_undecided;
-        /// The answer was newer, and the stream said the same soon after.
+        /// The answer was newer, and the stream delivered the same soon after.
         audits_caught_up;
     }
 }

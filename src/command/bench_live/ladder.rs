@@ -90,7 +90,7 @@ pub(super) enum Verdict {
 
 impl Verdict {
     /// For people.
-    pub(super) const fn words(self) -> &'static str {
+    pub(super) const fn text(self) -> &'static str {
         match self {
             Self::KeptUp => "kept up",
             Self::VenueTooSlow => "venue late",
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn rates_rise_and_may_have_a_unit() {
         assert_eq!(parse_rates("500, 1k,2000,1M"), Ok(vec![500, 1_000, 2_000, 1_000_000]));
-        for (text, said) in [
+        for (text, expected) in [
             ("", "`` is no rate"),
             ("10,", "`` is no rate"),
             ("0", "`0` is no rate"),
@@ -147,7 +147,7 @@ mod tests {
             ("10k,1k", "1000 comes after 10000"),
         ] {
             let error = parse_rates(text).unwrap_err();
-            assert!(error.contains(said), "{text}: {error}");
+            assert!(error.contains(expected), "{text}: {error}");
         }
         let many: Vec<String> = (1..=65).map(|rate| rate.to_string()).collect();
         assert!(parse_rates(&many.join(",")).unwrap_err().contains("64 are the most"));

@@ -2,7 +2,7 @@
 //!
 //! Runs on:  main thread; venue and engine have threads of their own.
 //!
-//! From the inside out: `ladder` (the rungs and the verdict), `probe` (what the shards hear), `step`
+//! From the inside out: `ladder` (the rungs and the verdict), `probe` (latencies on the shards), `step`
 //! (one rung), `table` and `plot` (what is shown).
 mod ladder;
 mod plot;
@@ -310,13 +310,13 @@ mod tests {
         assert_eq!(tokens_per_connection(2_000, 190, 1), Ok(22));
         assert_eq!(tokens_per_connection(200, 1, 1), Ok(400));
         assert_eq!(tokens_per_connection(7, 7, 1), Ok(2));
-        for (markets, sockets, said) in [
+        for (markets, sockets, expected) in [
             (201, 1, "201 markets need 2 or more"),
             (7, 8, "there are 7 markets"),
             (1_000, 193, "192 are the most for 1 shards"),
         ] {
             let error = tokens_per_connection(markets, sockets, 1).unwrap_err();
-            assert!(error.contains(said), "{error}");
+            assert!(error.contains(expected), "{error}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! The plot: well-formed for any run, everything within the picture, labels apart.
+//! The plot: well-formed for any run, everything within the image, labels apart.
 use super::*;
 use crate::command::bench_live::table::Setting;
 use crate::counter::latency::LatencySummary;
