@@ -108,7 +108,12 @@ fn book(c: &mut Criterion) {
                 let mut total = Duration::ZERO;
                 for _ in 0..iterations {
                     let admission = Admission::Implied { shards: 1 };
-                    let mut books = Books::new(ShardId(0), admission, ());
+                    let mut books = Books::new(
+                        ShardId(0),
+                        ringbook::venue::polymarket::feed(true),
+                        admission,
+                        (),
+                    );
                     apply(&mut books, &dump);
                     let start_ns = thread_cpu_ns();
                     apply(&mut books, &stream);
@@ -136,7 +141,12 @@ fn sizes() -> impl Iterator<Item = (usize, u32)> {
 }
 
 fn filled(universe: &mut Universe, count: usize) -> Books<()> {
-    let mut books = Books::new(ShardId(0), Admission::Implied { shards: 1 }, ());
+    let mut books = Books::new(
+        ShardId(0),
+        ringbook::venue::polymarket::feed(true),
+        Admission::Implied { shards: 1 },
+        (),
+    );
     universe.fill(&mut books);
     assert_eq!(books.counts().live, count as u64);
     books
@@ -292,7 +302,7 @@ fn weigh(count: usize, levels: u32) {
     let mut books = filled(&mut universe, count);
     let resident = resident_bytes() - before;
     // Rounds of the weigher end with the sum of all.
-    let counted = books.weigh(count);
+    let counted = books.memory_usage(count);
     println!(
         "{count} books, {levels} levels a side: {} bytes a book counted, {} resident",
         counted / count as u64,

@@ -29,7 +29,8 @@ fn levels(cents: [u32; 4]) -> Vec<Level> {
 }
 
 fn load(count: usize) -> Books<()> {
-    let mut books = Books::new(ShardId(0), Admission::Listed, ()).sequenced(true);
+    let mut books =
+        Books::new(ShardId(0), ringbook::venue::kalshi::feed(false), Admission::Listed, ());
     let (bids, asks) = (levels([10, 20, 30, 40]), levels([90, 80, 70, 60]));
     for number in 0..count {
         let name = ticker(number);
@@ -82,7 +83,7 @@ fn main() {
     for count in [1_000, 100_000, 1_000_000] {
         let names: Vec<String> = (0..count).map(ticker).collect();
         let mut books = load(count);
-        let bytes = books.weigh(usize::MAX);
+        let bytes = books.memory_usage(usize::MAX);
         let mut rounds: Vec<f64> =
             (0..ROUNDS).map(|_| update(&mut books, &names, &mut random)).collect();
         rounds.sort_by(f64::total_cmp);

@@ -42,7 +42,12 @@ fn pipeline(c: &mut Criterion) {
                     let mut total = Duration::ZERO;
                     for _ in 0..iterations {
                         let admission = Admission::Implied { shards: 1 };
-                        let books = Books::new(ShardId(0), admission, ());
+                        let books = Books::new(
+                            ShardId(0),
+                            ringbook::venue::polymarket::feed(true),
+                            admission,
+                            (),
+                        );
                         let mut intake = Intake::new(
                             ringbook::venue::polymarket::feed(true),
                             books,

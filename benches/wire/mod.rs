@@ -4,7 +4,7 @@ use super::frames::Frames;
 use ringbook::base::id::ShardId;
 use ringbook::io::clock::HostClock;
 use ringbook::market::{event::Event, info::MarketUpdate};
-use ringbook::session::{Message, Session};
+use ringbook::session::Session;
 use ringbook::shard::books::{Admission, Books, ConnectionSlot};
 use ringbook::shard::intake::{Findings, Intake};
 use ringbook::venue::polymarket::decode::Decoder;
@@ -137,7 +137,12 @@ impl Client {
             sent(&mut server)
         };
         let reads = frames.stream.chunks(per_read).map(bytes_of).collect();
-        let books = Books::new(ShardId(0), Admission::Implied { shards: 1 }, ());
+        let books = Books::new(
+            ShardId(0),
+            ringbook::venue::polymarket::feed(true),
+            Admission::Implied { shards: 1 },
+            (),
+        );
         let mut intake = Intake::new(ringbook::venue::polymarket::feed(true), books, clock.clone());
         let mut findings = Findings::default();
         if let Stage::Books { timed } = stage {
@@ -158,9 +163,8 @@ impl Client {
         for bytes in &*reads {
             let read = clock.now();
             let result = session.handle_bytes(bytes, read.mono_ns, |message| {
-                let Message::Text(text) = message else { return };
+                let Some(text) = message.text() else { return };
                 count += 1;
-                let text = text.as_str();
                 match stage {
                     Stage::WebSocket | Stage::Tls => _ = black_box(text),
                     Stage::Decode => _ = decoder.decode(text, &mut Eye),

@@ -364,7 +364,7 @@ pub const EXCHANGE_STATUS_INTERVAL_NS: u64 = 60 * SECOND_NS;
 pub const EXPIRY_INTERVAL_NS: u64 = 30 * SECOND_NS;
 /// Interval at which expired markets are removed.
 pub const CLEANUP_INTERVAL_NS: u64 = 3600 * SECOND_NS;
-/// Time that an expired market is kept.
+/// Time that an expired market is retained.
 pub const CLEANUP_GRACE_NS: u64 = 3600 * SECOND_NS;
 /// Markets per page of `/markets/keyset` (the venue's maximum since 2026-05-14).
 pub const DISCOVERY_PAGE_MARKETS: usize = 100;

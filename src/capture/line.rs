@@ -31,8 +31,7 @@
 //! | `q` | the connection and its books were closed | `,"a":[tokens]` |
 //! | `o` | beside `url`: it will replace another connection | `,"from":<connection>,"a":[tokens]` |
 //! | `h` | the connection is to take over | |
-//! | `g` | progress of a replacement over all its markets | `,"owing":<live books without its
-//! snapshot>,"first":<ms>,"newest":<ms>` |
+//! | `g` | progress of a replacement | `,"owing":<live books without its snapshot>,"first":<ms>,"newest":<ms>` |
 //! | `j` | the messages of both connections were matched, for all replacements of the shard | |
 //! | `k` | the connection has taken over all markets | |
 //! | `y` | text frame skipped: another connection has taken over | as `t` and `x` |

@@ -1,7 +1,7 @@
 //! The recycler: which connections are replaced, when, and with what result. Decisions only.
 //!
 //! Runs on:  control core (pure; times are monotonic nanoseconds). Owns: the attempts under way.
-//! Bounds:   `RECYCLES_MAX` attempts at once, one for a connection; `RECYCLE_PROOFS_MAX` proofs kept.
+//! Bounds:   `RECYCLES_MAX` attempts at once, one for a connection; `RECYCLE_PROOFS_MAX` handovers kept.
 //!
 //! Make before break: a replacement is dialed and subscribes to the same markets. When it has delivered every
 //! snapshot and was up for `RECYCLE_SETTLE_NS` since, the shard is ordered to switch. A failure before that leaves the
@@ -158,7 +158,7 @@ pub struct Recycler {
     pauses: BTreeMap<ConnectionId, Pause>,
     unhealthy_since: BTreeMap<ConnectionId, u64>,
     counts: RecycleReport,
-    proofs: VecDeque<HandoverReport>,
+    handovers: VecDeque<HandoverReport>,
 }
 
 impl Recycler {
@@ -379,7 +379,7 @@ impl Recycler {
         }
     }
 
-    /// The replacement has everything. Gives the tokens that it subscribed to, and the proof.
+    /// The replacement has everything. Gives the tokens that it subscribed to, and the handover.
     pub fn on_handed_over(
         &mut self,
         to: ConnectionId,
@@ -396,7 +396,7 @@ impl Recycler {
         let began_ns = attempt.began.mono_ns;
         let span = |from_ns: u64, to_ns: u64| to_ns.saturating_sub(from_ns);
         let filled_ns = if attempt.filled_ns == 0 { ordered_ns } else { attempt.filled_ns };
-        let proof = HandoverReport {
+        let handover = HandoverReport {
             from: from.next().unwrap_or(0),
             merged: from.collect(),
             to: to.0,
@@ -411,15 +411,15 @@ impl Recycler {
         };
         self.counts.completed += 1;
         self.counts.merges += u64::from(attempt.reason == Reason::Merge);
-        self.counts.connections_merged += proof.merged.len() as u64;
+        self.counts.connections_merged += handover.merged.len() as u64;
         self.counts.markets_migrated += counts.markets;
-        self.counts.overlap_ns += proof.overlap_ns;
-        self.counts.interrupted += proof.interrupted;
-        if self.proofs.len() == RECYCLE_PROOFS_MAX {
-            self.proofs.pop_front();
+        self.counts.overlap_ns += handover.overlap_ns;
+        self.counts.interrupted += handover.interrupted;
+        if self.handovers.len() == RECYCLE_PROOFS_MAX {
+            self.handovers.pop_front();
         }
-        self.proofs.push_back(proof.clone());
-        Some((attempt.tokens, proof))
+        self.handovers.push_back(handover.clone());
+        Some((attempt.tokens, handover))
     }
 
     /// The counters.
@@ -428,7 +428,7 @@ impl Recycler {
         RecycleReport {
             under_way: self.attempts.len() as u64,
             success_rate: self.counts.rate(),
-            proofs: self.proofs.iter().cloned().collect(),
+            handovers: self.handovers.iter().cloned().collect(),
             ..self.counts.clone()
         }
     }

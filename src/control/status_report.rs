@@ -78,7 +78,7 @@ impl Controller {
         };
         for connection in &mut report.connections {
             let Some(beat) = beats.get(&connection.id) else { continue };
-            connection.dialog = dialog_report(&beat.dialog);
+            connection.subscriptions = dialog_report(&beat.dialog);
             connection.snapshots = u64::from(beat.live);
             connection.frames = beat.session.frames;
             connection.bytes = beat.session.bytes;
@@ -86,7 +86,7 @@ impl Controller {
             connection.last_ping_wall_ns = wall(beat.session.last_ping_ns);
             connection.last_pong_wall_ns = wall(beat.session.last_pong_ns);
             connection.last_data_wall_ns = wall(beat.session.last_data_ns);
-            report.dialog.fold(connection.dialog);
+            report.subscriptions.fold(connection.subscriptions);
         }
         report
     }
@@ -112,7 +112,7 @@ impl Controller {
             unfinished_bytes: beat.unfinished_bytes,
             closed_for_memory: beat.closed_for_memory,
             closed_for_flood: beat.closed_for_flood,
-            orders: beat.orders,
+            commands: beat.orders,
         }
     }
 

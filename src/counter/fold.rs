@@ -149,7 +149,7 @@ fold!(PoolReport {
     most: tokens_per_connection_target tokens_per_connection_max last_reconnect_wall_ns;
     sum: capacity_tokens connections_active connections_waiting connections_draining connections_opened
         dials_failed reconnects markets_moved;
-    report: dialog;
+    report: subscriptions;
     list: connections;
 });
 
@@ -171,11 +171,11 @@ fold!(SnapshotRequestsReport {
 fold!(RecycleReport {
     sum: initiated completed failed under_way merges connections_merged markets_migrated overlap_ns interrupted;
     text: last_failure;
-    list: proofs;
+    list: handovers;
     derived: success_rate;
 }, |sum: &mut RecycleReport| {
     sum.success_rate = sum.rate();
-    sum.proofs.sort_by_key(|proof| proof.began_wall_ns);
+    sum.handovers.sort_by_key(|handover| handover.began_wall_ns);
 });
 
 // One sink stores the trades of all venues; each venue adds its connections.

@@ -111,7 +111,7 @@ pub struct RecycleReport {
     /// Why the last one failed.
     pub last_failure: String,
     /// The last ones, oldest first.
-    pub proofs: Vec<HandoverReport>,
+    pub handovers: Vec<HandoverReport>,
 }
 
 impl RecycleReport {
@@ -261,7 +261,7 @@ pub struct PoolReport {
     /// Markets that left a connection of a fixed table, because it failed or for balance.
     pub markets_moved: u64,
     /// Commands on all connections, and their results.
-    pub dialog: SubscriptionReport,
+    pub subscriptions: SubscriptionReport,
     /// Every connection.
     pub connections: Vec<ConnectionReport>,
 }
@@ -305,7 +305,7 @@ pub struct ConnectionReport {
     /// Last frame with market data.
     pub last_data_wall_ns: u64,
     /// Commands and their results, where the venue answers.
-    pub dialog: SubscriptionReport,
+    pub subscriptions: SubscriptionReport,
 }
 
 /// Commands on connections and their results; zeros where a venue does not answer.
@@ -394,7 +394,7 @@ pub struct ShardReport {
     /// Connections closed because they sent too many frames that say nothing.
     pub closed_for_flood: u64,
     /// Orders taken from the control core.
-    pub orders: u64,
+    pub commands: u64,
 }
 
 /// Discovery and expiry.

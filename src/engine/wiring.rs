@@ -38,7 +38,7 @@ use crate::link::{
 };
 use crate::ring::{Consumer, LinkGauge, Producer, ring, timed};
 use crate::serve::{Listener, ServeLinks, Server, Wake};
-use crate::shard::{Shard, ShardLinks, publish::Handler};
+use crate::shard::{Shard, ShardConfig, ShardLinks, publish::Handler};
 use crate::sink::capture::CaptureSink;
 use crate::sink::trades::{SinkOptions, TradeSink};
 use crate::topology::{Idle, ThreadPlan, Topology, TopologyError};
@@ -339,20 +339,21 @@ where
         built.links.push((format!("{id}_serve"), Box::new(answers.gauge())));
         let peers = Peers::default();
         let links = ShardLinks { orders, reports, queries, answers, peers };
-        let shard = Shard::new(id, venue.feed, factory(id), clock.clone(), links);
+        let shard_config = ShardConfig {
+            hash_checks: config.hash_checks,
+            audit_round_ns: config.audit_round_ns,
+            poll_round_ns: venue.poll_round_ns,
+            times_connections: config.connection_histograms,
+        };
+        let shard = Shard::new(id, venue.feed, shard_config, factory(id), clock.clone(), links);
         let shard = shard.map_err(EngineError::Files)?;
-        let shard = shard
-            .timing_connections(config.connection_histograms)
-            .checking(config.hash_checks)
-            .auditing(config.audit_round_ns)
-            .polling(venue.poll_round_ns);
         let shard = match &config.trades {
             None => shard,
             Some(_) => {
                 let (producer, trades) = ring(limits::SHARD_TRADE_DEPTH);
                 built.links.push((format!("{id}_trades"), Box::new(producer.gauge())));
                 built.trades.push(TradeReceiver { trades, gauge: producer.gauge() });
-                shard.tapped(TradeSender::new(venue.feed.venue(), producer))
+                shard.with_trade_sender(TradeSender::new(venue.feed.venue(), producer))
             }
         };
         let shard = match &config.capture {
@@ -361,7 +362,7 @@ where
                 let (tap, spring) = capture_link(id, limits::SHARD_CAPTURE_CHUNKS);
                 built.links.push((format!("{id}_capture"), Box::new(tap.gauge())));
                 built.captures.push(spring);
-                shard.captured(tap, plans.len() as u16)
+                shard.with_capture(tap, plans.len() as u16)
             }
         };
         built.proxies.push(ShardProxy::new(
@@ -404,7 +405,7 @@ fn link_shards<H: Handler>(built: &mut BuiltShards<H>, base: usize) {
     let shards = std::mem::take(&mut built.shards);
     let beside = shards.into_iter().zip(peers);
     built.shards =
-        beside.map(|(shard, peers)| shard.beside(peers, count as u16, base as u16)).collect();
+        beside.map(|(shard, peers)| shard.with_peers(peers, count as u16, base as u16)).collect();
 }
 
 /// Starts the threads that keep trades, if any are to be kept, and links them with the controller of each venue.

@@ -43,7 +43,7 @@ pub fn check_services(
     let deadline = Deadline { ends_ns: clock.mono_ns() + FIRST_LOOK_TIMEOUT_NS, clock };
     let late = |service: &Endpoint| {
         let seconds = FIRST_LOOK_TIMEOUT_NS / SECOND_NS;
-        ServiceCheck::Away(format!("{} has not answered within {seconds} s", service.host))
+        ServiceCheck::Away(format!("{} did not respond within {seconds} s", service.host))
     };
     let mut looks: Vec<ServiceCheck> = services.iter().map(late).collect();
     let (sender, receiver) = channel();
@@ -208,7 +208,7 @@ impl BlockingClient {
         let deadline_ns = clock.mono_ns() + REST_TIMEOUT_NS;
         loop {
             if clock.mono_ns() >= deadline_ns {
-                return Err(describe(&"there is no whole answer in time"));
+                return Err(describe(&"the response is incomplete after the timeout"));
             }
             if let Some(tls) = &mut tls {
                 tls.poll_ciphertext(&mut output);

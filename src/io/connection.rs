@@ -36,7 +36,7 @@ pub enum ConnectionError {
     #[error(transparent)]
     Tls(TlsError),
     /// No complete response within the timeout. *Back off.*
-    #[error("no answer within {} ms while {stage}", .after_ns / MILLISECOND_NS)]
+    #[error("no response within {} ms while {stage}", .after_ns / MILLISECOND_NS)]
     Timeout {
         /// The step that timed out.
         stage: &'static str,
@@ -58,7 +58,9 @@ impl From<HttpError> for ConnectionError {
     fn from(error: HttpError) -> Self {
         match error {
             HttpError::BadRequest(_) => Self::BadRequest(error.to_string()),
-            HttpError::ClosedBeforeAnswer | HttpError::Truncated => Self::Broken(error.to_string()),
+            HttpError::ClosedBeforeResponse | HttpError::Truncated => {
+                Self::Broken(error.to_string())
+            }
             HttpError::BodyTooLarge { .. } | HttpError::HeadTooLarge => {
                 Self::TooLarge(error.to_string())
             }
@@ -115,7 +117,7 @@ impl Connection {
             plaintext: Vec::new(),
             received_bytes: 0,
         };
-        stage.set("shaking hands with TLS");
+        stage.set("negotiating TLS");
         connection.handshake().await?;
         Ok(connection)
     }

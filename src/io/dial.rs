@@ -72,7 +72,7 @@ pub async fn connect(addresses: &[SocketAddr], timeout_ns: u64) -> Result<Dialed
         match within(share_ns, connect_one(address)).await {
             Some(Ok(dialed)) => return Ok(dialed),
             Some(Err(error)) => tried.push((address, one_line(&error))),
-            None => tried.push((address, "no answer in time".to_owned())),
+            None => tried.push((address, "no response in time".to_owned())),
         }
     }
     Err(ConnectError { tried })

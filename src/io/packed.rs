@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read};
 
 /// Bytes per read.
 const CHUNK_BYTES: usize = 128 * 1024;
-/// Consumed bytes that are kept for the search of the next frame: damage is detected within a few blocks of 128 KiB,
+/// Consumed bytes that are retained for the search of the next frame: damage is detected within a few blocks of 128 KiB,
 /// which may have swallowed following frames.
 const HISTORY_BYTES: usize = 1024 * 1024;
 
@@ -47,7 +47,7 @@ impl Damage {
     }
 }
 
-/// Buffered compressed input; bytes before `at` are consumed, some of them kept.
+/// Buffered compressed input; bytes before `at` are consumed, some of them retained.
 pub(super) struct Packed<R> {
     raw: R,
     buffer: Vec<u8>,

@@ -98,7 +98,7 @@ impl Resolver {
     /// needs no lookup. No timeout: the caller has one.
     ///
     /// # Errors
-    /// pub async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, ResolveError> {
+    /// See [`ResolveError`].
     pub async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, ResolveError> {
         let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
         if let Ok(address) = bare.parse::<IpAddr>() {

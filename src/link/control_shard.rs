@@ -1,7 +1,7 @@
-//! `control_shard`: what the control core orders of one shard.
+//! `control_shard`: commands of the control core to one shard.
 //!
 //! Runs on:  control core (producer), the shard (consumer), at most `COMMANDS_PER_STEP` a step.
-//! Depth: `CONTROL_SHARD_DEPTH`. When full: control keeps the order and tries again next cycle.
+//! Depth: `CONTROL_SHARD_DEPTH`. When full: control keeps the command and tries again next cycle.
 //! Healed by: the audit, which compares what a shard reports with what it should have.
 use crate::base::id::{ConnectionId, TokenId};
 use crate::counter::latency::Latencies;
@@ -11,16 +11,16 @@ use crate::market::info::MarketEvent;
 use crate::session::Session;
 use crate::venue::Role;
 
-/// An order and when it was given, monotonic nanoseconds: the shard measures the ring's delay.
+/// A command and when it was sent, monotonic nanoseconds: the shard measures the ring's delay.
 #[derive(Debug)]
 pub struct Stamped {
     /// When it entered the ring.
     pub sent_ns: u64,
-    /// The order.
+    /// The command.
     pub order: ShardCommand,
 }
 
-/// What a shard is told to do.
+/// What a shard is to do.
 #[derive(Debug)]
 pub enum ShardCommand {
     /// Know this connection and open these books on it. No socket yet. Repeating it adds books.
@@ -34,7 +34,7 @@ pub enum ShardCommand {
         /// The connections from which it is to take them over; they stay there until `Switch`. None: it has them.
         replaces: Box<[ConnectionId]>,
     },
-    /// The replacement takes over the books; a report `HandedOver` says when it has.
+    /// The replacement takes over the books; a report `HandedOver` follows when it has.
     Switch {
         /// The replacement.
         to: ConnectionId,
@@ -55,7 +55,7 @@ pub enum ShardCommand {
         /// The new books.
         books: Box<[BookOpening]>,
     },
-    /// The catalog says more about these books than when they were opened.
+    /// The catalog has fields of these books that were not known when they were opened.
     Describe {
         /// The books.
         books: Box<[BookOpening]>,
@@ -72,7 +72,7 @@ pub enum ShardCommand {
         /// The connection.
         connection: ConnectionId,
     },
-    /// Books as the venue's REST interface tells them, asked for by a report `Wanted`.
+    /// Books of the venue's REST interface, asked for by a report `Wanted`.
     Books {
         /// The answer: a JSON list.
         text: String,
@@ -85,6 +85,6 @@ pub enum ShardCommand {
         /// An empty set.
         empty: Box<Latencies>,
     },
-    /// Close every socket and end. The last order.
+    /// Close every socket and end. The last command.
     Stop,
 }

@@ -2,7 +2,7 @@
 //!
 //! Runs on:  the control core (producer), the trade sink (consumer).
 //! Depth: `CONTROL_SINK_DEPTH`. When full: the control core keeps the market and tries next cycle; a
-//! market that changes meanwhile is told once, as it is then.
+//! market that changes meanwhile is sent once, as it is then.
 use crate::base::id::{MarketId, Venue};
 use crate::base::price::{Price, Quantity};
 use crate::counter::trades::TradeBoard;
@@ -22,7 +22,7 @@ pub enum MarketStatus {
 }
 
 impl MarketStatus {
-    /// The word in the table.
+    /// The value in the table.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -36,7 +36,7 @@ impl MarketStatus {
 /// One market as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MarketRow {
-    /// Who told of it.
+    /// The venue.
     pub venue: Venue,
     /// The market.
     pub market: MarketId,
@@ -52,9 +52,9 @@ pub struct MarketRow {
     pub min_order_size: Option<Quantity>,
     /// Part of a set of markets of which one wins.
     pub neg_risk: bool,
-    /// When it began, nanoseconds since the Unix epoch, if the venue says.
+    /// When it began, nanoseconds since the Unix epoch, if the venue reports it.
     pub start_wall_ns: Option<u64>,
-    /// When it ends, nanoseconds since the Unix epoch, if the venue says.
+    /// When it ends, nanoseconds since the Unix epoch, if the venue reports it.
     pub end_wall_ns: Option<u64>,
     /// Where it is in its life.
     pub status: MarketStatus,
@@ -66,7 +66,7 @@ pub struct MarketRow {
     pub wall_ns: u64,
 }
 
-/// The control core's end: what it tells the sink, and what the sink has done.
+/// The control core's end: what it sends to the sink, and what the sink has done.
 #[derive(Debug)]
 pub struct SinkEnd {
     /// Markets that have changed.

@@ -1,14 +1,14 @@
-//! `main_control` and `control_main`: the main thread commands, the control core tells.
+//! `main_control` and `control_main`: commands of the main thread, events of the control core.
 //!
-//! Runs on:  main thread (commands out, news in, several times a second) and control core
-//!           (commands in, news out, every cycle of 2 to 10 ms).
-//! When full: a command is given back to its caller; pictures are conflated (the next one is
+//! Runs on:  main thread (commands out, events in, several times a second) and control core
+//!           (commands in, events out, every cycle of 2 to 10 ms).
+//! When full: a command is given back to its caller; status reports are conflated (the next one is
 //! whole); an interval of histograms is merged into the next.
 use crate::base::id::{ConnectionId, TokenId};
 use crate::counter::latency::{ConnectionLatencies, Latencies};
 use crate::counter::report::EngineReport;
 
-/// Commands and news that fit.
+/// Commands and events that fit.
 pub const MAIN_CONTROL_DEPTH: usize = 64;
 
 /// What the main thread asks of the control core.
@@ -46,10 +46,10 @@ pub struct RefusedToken {
     pub why: String,
 }
 
-/// What the control core tells the main thread.
+/// What the control core reports to the main thread.
 #[derive(Debug)]
 pub enum ControlEvent {
-    /// A picture of the engine, once a second.
+    /// A status report of the engine, once a second.
     Report(Box<EngineReport>),
     /// The histograms of one interval.
     Interval {
@@ -79,7 +79,7 @@ pub enum ControlEvent {
         /// The reason is for people.
         result: Result<(), String>,
     },
-    /// Every shard has ended or its time was up; the last news.
+    /// Every shard has ended or its time was up; the last event.
     Stopped {
         /// Shards that did not end in time.
         shards_left: u16,

@@ -1,6 +1,6 @@
 //! The links between cores, one file each: message types, depth, what happens when one is full.
 //!
-//! Runs on:  both ends of each link. One producer and one consumer per link, nobody waits.
+//! Runs on:  both ends of each link. One producer and one consumer per link; neither waits.
 pub mod control_shard;
 pub mod control_sink;
 pub mod main_control;

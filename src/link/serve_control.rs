@@ -1,4 +1,4 @@
-//! `serve_control` and `control_serve`: the serve core asks for a picture of the engine.
+//! `serve_control` and `control_serve`: the serve core asks for a status report of the engine.
 //!
 //! Runs on:  serve core (asks), control core (answers at its next cycle, at most 10 ms later).
 //! When full: the request is answered with 503 and counted. Healed by the client's next request.
@@ -32,11 +32,11 @@ pub enum ControlQuery {
 /// The control core's answer.
 #[derive(Debug)]
 pub enum ControlAnswer {
-    /// The picture asked for.
+    /// The status report.
     Report {
         /// The ticket of the query.
         ticket: u64,
-        /// The picture.
+        /// The report.
         report: Box<EngineReport>,
     },
     /// To `Recycle`: the connection is being replaced, or why not. To `Awaited`: nobody follows the

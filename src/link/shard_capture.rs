@@ -2,7 +2,7 @@
 //!
 //! Runs on:  the shard (producer), the capture's thread (consumer, at least every `SINK_LOOK_NS`).
 //! Depth: `SHARD_CAPTURE_CHUNKS` chunks of `CAPTURE_CHUNK_BYTES`, which go round: full ones one way, empty
-//! ones back. When none is empty: frames are dropped and counted, and a marker says so where they are
+//! ones back. When none is empty: frames are dropped and counted, and a marker stands where they are
 //! missing. What only the shard knows (which books were opened, what took over from what) is rare and is never
 //! dropped: it waits in the chunk at hand, which grows.
 use crate::base::id::{ConnectionId, ShardId, TokenId};
@@ -13,7 +13,7 @@ use crate::counter::loss::FrameCount;
 use crate::io::clock::ring_clock;
 use crate::market::book::BookOpening;
 use crate::ring::{Consumer, Producer};
-use crate::session::Message;
+use crate::session::Incoming;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -24,21 +24,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub enum Kind {
     /// A text frame was received.
     Text,
-    /// A text frame was received and passed over.
-    ForwardedEvent,
+    /// A text frame was received and not applied.
+    TextSkipped,
     /// A binary frame was received; the payload is its base64.
     Binary,
-    /// A binary frame was received and passed over; the payload is its base64.
+    /// A binary frame was received and not applied; the payload is its base64.
     BinarySkipped,
     /// A text was sent.
     Sent,
-    /// A connection ended; the payload says why.
+    /// A connection ended; the payload is the reason.
     Ended,
     /// Frames were dropped here; the payload is their number and that of the trades in them.
     Lost,
     /// An answer of the venue's REST interface.
     Answer,
-    /// A note; the payload is the rest of its line.
+    /// An annotation; the payload is the rest of its line.
     Annotation(AnnotationRecord),
 }
 
@@ -46,7 +46,7 @@ impl Kind {
     /// Whether it is a frame of the venue.
     #[must_use]
     pub const fn is_frame(self) -> bool {
-        matches!(self, Self::Text | Self::ForwardedEvent | Self::Binary | Self::BinarySkipped)
+        matches!(self, Self::Text | Self::TextSkipped | Self::Binary | Self::BinarySkipped)
     }
 }
 
@@ -59,7 +59,7 @@ pub struct Entry<'a> {
     pub connection: ConnectionId,
     /// When, nanoseconds since the Unix epoch.
     pub wall_ns: u64,
-    /// What it says.
+    /// Its text.
     pub payload: &'a str,
 }
 
@@ -81,7 +81,7 @@ impl Entry<'_> {
 /// What a frame counts as, if it is lost.
 fn count_of(kind: Kind, payload: &str) -> FrameCount {
     match kind {
-        Kind::Text | Kind::ForwardedEvent => FrameCount::of_text(payload),
+        Kind::Text | Kind::TextSkipped => FrameCount::of_text(payload),
         _ => FrameCount::of_frames(1),
     }
 }
@@ -117,7 +117,7 @@ impl Chunk {
         })
     }
 
-    /// Frames in it, and those that a marker in it says are missing.
+    /// Frames in it, and those that its markers count as missing.
     #[must_use]
     pub fn count(&self) -> FrameCount {
         self.iter().map(|entry| entry.count()).sum()
@@ -142,7 +142,7 @@ pub struct CaptureSender {
     open: Chunk,
     /// Frames dropped since the last marker.
     dropped: FrameCount,
-    /// What the other end is told when this one is gone.
+    /// What the other end reads when this one is gone.
     unsent: Arc<Unsent>,
 }
 
@@ -204,7 +204,7 @@ impl CaptureSender {
     /// A text frame that was received.
     #[inline]
     pub fn frame(&mut self, connection: ConnectionId, wall_ns: u64, frame: &str, passed: bool) {
-        let kind = if passed { Kind::ForwardedEvent } else { Kind::Text };
+        let kind = if passed { Kind::TextSkipped } else { Kind::Text };
         self.droppable(kind, connection, wall_ns, frame);
     }
 
@@ -220,12 +220,15 @@ impl CaptureSender {
         &mut self,
         connection: ConnectionId,
         wall_ns: u64,
-        message: &Message<'_>,
+        message: &Incoming<'_>,
         passed: bool,
     ) {
         match message {
-            Message::Text(text) => self.frame(connection, wall_ns, text.as_str(), passed),
-            Message::Binary(bytes) => self.binary(connection, wall_ns, bytes, passed),
+            Incoming::Text(text) => self.frame(connection, wall_ns, text, passed),
+            Incoming::Large(text) => self.frame(connection, wall_ns, text, passed),
+            Incoming::Binary(bytes) => self.binary(connection, wall_ns, bytes, passed),
+            // The session ends with it.
+            Incoming::Close { .. } => {}
         }
     }
 
@@ -300,7 +303,7 @@ impl CaptureSender {
         );
     }
 
-    /// How far a replacement has come, as `Books::handover_progress` says it.
+    /// How far a replacement has come, as `Books::handover_progress` gives it.
     pub fn progress(
         &mut self,
         connection: ConnectionId,
@@ -425,7 +428,7 @@ mod tests {
                 (Kind::Text, 1, text("one")),
                 (Kind::Sent, 2, text("two")),
                 (Kind::Annotation(AnnotationRecord::Dropped), 3, text(r#","a":["7"]"#)),
-                (Kind::ForwardedEvent, 4, text("")),
+                (Kind::TextSkipped, 4, text("")),
             ]
         );
     }

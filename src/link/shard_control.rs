@@ -2,8 +2,8 @@
 //!
 //! Runs on:  the shard (producer), control core (consumer, every cycle of 2 to 10 ms).
 //! Depth: `SHARD_CONTROL_DEPTH`. When full: the report is dropped and counted; heartbeats carry
-//! the whole state twice a second, so the next one heals everything but news and histograms
-//! (news come again from the catalog; a lost set of histograms is lost, and counted).
+//! the whole state twice a second, so the next one heals everything but market updates and histograms
+//! (market updates come again from the catalog; a lost set of histograms is lost, and counted).
 use crate::base::id::{ConnectionId, ShardId, TokenId};
 use crate::base::time::Now;
 use crate::counter::latency::{ConnectionLatencies, Latencies};
@@ -33,10 +33,10 @@ pub enum Report {
     HandedOver {
         /// The replacement; the connections from which it has taken over may be closed.
         to: ConnectionId,
-        /// The proof.
+        /// What the two streams had in common, and where they differed.
         counts: HandoverCounts,
     },
-    /// The stream's own news about a market.
+    /// A message of the stream about a market's life.
     News(MarketUpdate),
     /// Something could not be decoded; a sample, at a bounded rate.
     Bad {
@@ -47,14 +47,14 @@ pub enum Report {
         /// Samples withheld since the last one.
         withheld: u64,
     },
-    /// The first message of a kind that nobody knows, or the first error of its kind.
+    /// The first message of an unrecognized kind, or the first error of its kind.
     Unrecognized {
         /// The connection.
         connection: ConnectionId,
         /// What came.
         what: Unrecognized,
     },
-    /// Books to be asked for over the venue's REST interface; the answer comes as an order. At most
+    /// Books to be asked for over the venue's REST interface; the answer comes as a command. At most
     /// `TOKENS_PER_BOOKS_REQUEST`.
     Wanted {
         /// Their tokens.
@@ -95,7 +95,7 @@ pub struct Heartbeat {
     pub intake: IntakeCounts,
     /// The books.
     pub books: BookCounts,
-    /// What comparing them with the venue's word gave.
+    /// What comparing best prices and hashes gave.
     pub checks: CheckCounts,
     /// What the venue's REST interface did for them.
     pub repairs: RepairCounts,
@@ -105,7 +105,7 @@ pub struct Heartbeat {
     pub unfinished_bytes: u64,
     /// Connections closed because they held the most of it when it was too much.
     pub closed_for_memory: u64,
-    /// Connections closed because they sent too many frames that say nothing.
+    /// Connections closed because they sent too many frames without content.
     pub closed_for_flood: u64,
     /// Bytes received.
     pub bytes: u64,
@@ -115,9 +115,9 @@ pub struct Heartbeat {
     pub clock_offset_ms: Option<i64>,
     /// Orders taken.
     pub orders: u64,
-    /// Sum of the orders' waits in the ring, nanoseconds.
+    /// Sum of the commands' waits in the ring, nanoseconds.
     pub command_wait_ns: u64,
-    /// Longest wait of an order.
+    /// Longest wait of a command.
     pub command_wait_max_ns: u64,
     /// Every connection that the shard knows.
     pub connections: Vec<ConnectionBeat>,

@@ -2,7 +2,7 @@
 //!
 //! Runs on:  the shard that received it (producer), the owner (consumer), at most `FORWARDED_PER_STEP` a step.
 //! Depth: `SHARD_SHARD_DEPTH`. When full: the event is lost, and counted by the link. No book is made of them:
-//! a trade is for whoever listens, best prices are a cross-check.
+//! a trade is information, best prices are a cross-check.
 //! Healed by: for trades the other connection of the pair, which brings each of them too.
 use crate::base::id::{ConnectionId, MarketId, ShardId, TokenId, TradeId};
 use crate::base::price::{Price, Quantity};
@@ -24,11 +24,11 @@ pub struct ForwardedEvent {
     pub read_wall_ns: u64,
     /// The connection that brought it.
     pub connection: ConnectionId,
-    /// What it says.
+    /// Its fields.
     pub what: What,
 }
 
-/// What an event says.
+/// The fields of an event.
 #[derive(Clone, Copy, Debug)]
 pub enum What {
     /// A trade.
@@ -39,7 +39,7 @@ pub enum What {
         quantity: Quantity,
         /// What the aggressor did.
         side: Side,
-        /// What the venue tells it apart by.
+        /// Hash of the settling transaction or trade id; empty if the venue sends none.
         id: Option<TradeId>,
     },
     /// The venue's own best prices.
@@ -52,7 +52,7 @@ pub enum What {
 }
 
 impl ForwardedEvent {
-    /// Copies an event that may be passed on; `None` for one of another kind, or with ids that fit nowhere.
+    /// Copies an event that may be forwarded; `None` for one of another kind, or with ids that fit nowhere.
     #[must_use]
     pub fn new(event: &Event<'_>, connection: ConnectionId, read_wall_ns: u64) -> Option<Self> {
         let (token, what) = match event {
@@ -113,7 +113,7 @@ impl Peers {
     /// Passes an event on to its owner.
     pub fn pass(&mut self, owner: ShardId, passed: ForwardedEvent) {
         if let Some(Some((producer, bell))) = self.out.get_mut(usize::from(owner.0)) {
-            // If refused, it is lost, and the link's gauge says so.
+            // If refused, it is lost, and the link's gauge counts it.
             let _ = producer.try_send(passed);
             bell.ring();
         }

@@ -12,7 +12,7 @@ use crate::ring::{Consumer, Gauge, Producer};
 /// One trade with all that is known of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TradeRecord {
-    /// Who told it.
+    /// The venue.
     pub venue: Venue,
     /// The market.
     pub market: MarketId,
@@ -28,11 +28,11 @@ pub struct TradeRecord {
     pub venue_ms: u64,
     /// When its frame was read, nanoseconds since the Unix epoch.
     pub receive_wall_ns: u64,
-    /// Hash of the settling transaction or the venue's number; `None` when the venue did not say.
+    /// Hash of the settling transaction or the venue's number; `None` when the venue sends none.
     pub id: Option<TradeId>,
-    /// Fee in basis points, if the venue said.
+    /// Fee in basis points, if the venue sends it.
     pub fee_rate_bps: Option<Quantity>,
-    /// The connection that told it.
+    /// The connection that delivered it.
     pub connection: ConnectionId,
 }
 
@@ -50,7 +50,7 @@ impl TradeSender {
         Self { venue, producer }
     }
 
-    /// Sends a trade on. A full ring counts it as refused, and the sink tells.
+    /// Sends a trade on. A full ring counts it as refused, and the sink reports that.
     #[inline]
     pub fn send(
         &mut self,

@@ -1,4 +1,4 @@
-//! What a venue says about a book, after decoding: numbers are exact, ids are borrowed text.
+//! Decoded venue messages about books: numbers are exact, ids are borrowed text.
 //!
 //! Runs on:  any (pure). Owns: nothing; an event lives as long as the frame it came from.
 use super::book::{Level, Side, image::BookHash};
@@ -109,7 +109,7 @@ pub struct Delta<'a> {
     pub market: &'a str,
     /// Venue id of the token.
     pub token: &'a str,
-    /// Venue time, milliseconds since the Unix epoch; 0 if the venue did not say.
+    /// Venue time, milliseconds since the Unix epoch; 0 if the venue sends none.
     pub timestamp_ms: u64,
     /// Which side.
     pub side: Side,
@@ -134,10 +134,9 @@ pub struct Trade<'a> {
     pub quantity: Quantity,
     /// What the aggressor did: `Bid` bought, `Ask` sold.
     pub side: Side,
-    /// Fee in basis points, if the venue said.
+    /// Fee in basis points, if the venue sends it.
     pub fee_rate_bps: Option<Quantity>,
-    /// What the venue tells the trade apart by: hash of the settling transaction, or a trade id; empty if it
-    /// did not say.
+    /// Identity of the trade: hash of the settling transaction, or a trade id; empty if the venue sends none.
     pub transaction_hash: &'a str,
 }
 
@@ -150,7 +149,7 @@ pub struct TickSize<'a> {
     pub token: &'a str,
     /// Venue time, milliseconds since the Unix epoch.
     pub timestamp_ms: u64,
-    /// The step before, if the venue said.
+    /// The step before, if the venue sends it.
     pub old: Option<Price>,
     /// The step from now on.
     pub new: Price,

@@ -17,9 +17,9 @@ pub struct MarketInfo {
     pub slug: String,
     /// The question.
     pub question: String,
-    /// When it began, nanoseconds since the Unix epoch; `None` when the venue does not say.
+    /// When it began, nanoseconds since the Unix epoch; `None` when the venue does not report it.
     pub start_wall_ns: Option<u64>,
-    /// When it ends, nanoseconds since the Unix epoch; `None` when the venue does not say.
+    /// When it ends, nanoseconds since the Unix epoch; `None` when the venue does not report it.
     pub end_wall_ns: Option<u64>,
     /// Smallest price step now; it may change.
     pub tick_size: Option<Price>,
@@ -55,7 +55,7 @@ pub struct Resolution {
     /// The token that pays a dollar. `None` while that is not known, where the stake is shared or given back, and
     /// where the market's only token has lost.
     pub winner: Option<TokenId>,
-    /// The venue's word for it, Kalshi: `yes`, `no`, `scalar`, `void`; Polymarket: the name of the outcome that won,
+    /// The venue-reported value, Kalshi: `yes`, `no`, `scalar`, `void`; Polymarket: the name of the outcome that won,
     /// or [`Resolution::SPLIT`]. `None` while the venue has not decided.
     pub result: Option<String>,
     /// What one share of the market's first token pays; `None` where the venue names no value, as of a void market.
@@ -143,11 +143,11 @@ pub struct MarketEvent {
 pub struct Closed {
     /// The market.
     pub market: MarketId,
-    /// How it was decided, as far as the venue says.
+    /// How it was decided, as far as the venue reports it.
     pub resolution: Resolution,
 }
 
-/// What the stream itself says about a market's life.
+/// A message of the stream about a market's life.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MarketUpdate {
     /// A market was created (`new_market`).
@@ -156,7 +156,7 @@ pub enum MarketUpdate {
     Resolved {
         /// The market.
         market: MarketId,
-        /// How, as far as the message says.
+        /// How, as far as the message has it.
         resolution: Resolution,
     },
     /// A market trades, for the first time or again (`activated`).

@@ -1,4 +1,4 @@
-//! An event that outlives its frame, and the fingerprint by which two copies of it are known.
+//! An event that outlives its frame, and a fingerprint that is equal for copies of one message.
 //!
 //! Runs on:  any (pure). Allocates: only while a connection takes over from another.
 use super::book::{Level, image::BookHash};

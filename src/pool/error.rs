@@ -59,7 +59,7 @@ pub enum PoolError {
         protocol: &'static str,
     },
     /// The probe's response is an error.
-    #[error("the probe was answered with HTTP {status}")]
+    #[error("the response to the probe was HTTP {status}")]
     Unhealthy {
         /// HTTP status.
         status: u16,

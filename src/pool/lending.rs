@@ -370,7 +370,7 @@ impl Pool {
                 Some(guard) => guard,
                 None => self.acquire_at(place, timeout_ns).await?,
             };
-            stage.set("waiting for the answer to a probe");
+            stage.set("waiting for the response to a probe");
             let reused = guard.is_reused();
             match self.probe_with(guard, timeout_ns).await {
                 // A reused connection may have been closed meanwhile: no statement about the service.

@@ -184,7 +184,7 @@ impl Pool {
         request: &Request,
         context: &RequestContext,
     ) -> (Result<Response, PoolError>, bool) {
-        context.stage.set("waiting for the answer");
+        context.stage.set("waiting for the response");
         match Exchange::new(request, self.service().limits.body_bytes_max) {
             Err(error) => (Err(ConnectionError::from(error).into()), false),
             Ok(mut exchange) => {

@@ -232,7 +232,7 @@ mod tests {
         let health = statistics.health();
         assert_eq!((health.state, health.since_ns), (HealthState::Down, 30));
         assert_eq!((health.last_probe_ns, health.probe_took_ns, health.probes), (40, 7, 3));
-        assert_eq!(health.last_error.as_deref(), Some("the probe was answered with HTTP 503"));
+        assert_eq!(health.last_error.as_deref(), Some("the response to the probe was HTTP 503"));
         // A connection does not clear a failed probe.
         statistics.on_opened(Ok(5), at(45));
         assert_eq!(statistics.health().state, HealthState::Down);

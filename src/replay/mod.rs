@@ -43,7 +43,8 @@ use std::sync::atomic::AtomicBool;
 ///
 /// Every token that appears gets a book.
 pub fn feed<'f, H: Handler>(handler: H, frames: impl IntoIterator<Item = &'f str>) -> H {
-    let books = Books::new(ShardId(0), Admission::Implied { shards: 1 }, handler);
+    let books =
+        Books::new(ShardId(0), crate::venue::ALL[0], Admission::Implied { shards: 1 }, handler);
     let mut intake = Intake::new(crate::venue::ALL[0], books, StillClock::default());
     let mut findings = Findings::default();
     for frame in frames {

@@ -384,10 +384,8 @@ fn on_engine_change(
             connection.acknowledged = Some(sid);
             connection.sequences.begin(sid);
         }
-        Some(SubscriptionChange::Confirmed { sid }) => {
-            if connection.sequences.confirm(sid) {
-                connection.acknowledged = Some(sid);
-            }
+        Some(SubscriptionChange::Confirmed { sid }) if connection.sequences.confirm(sid) => {
+            connection.acknowledged = Some(sid);
         }
         Some(SubscriptionChange::Failed { sid, known: true })
             if sid.is_none() || sid == connection.acknowledged =>

@@ -84,8 +84,7 @@ fn empty_books<H: Handler>(
     handler: H,
 ) -> Books<H> {
     // A recording lacks tick size and minimum order, which are inputs of a hash.
-    let books = Books::new(shard, admission, handler).checking(HashChecks::Off);
-    books.of_venue(feed.venue()).sequenced(feed.capabilities().is_sequenced())
+    Books::new(shard, feed, admission, handler).with_hash_checks(HashChecks::Off)
 }
 
 impl<H: Handler + Clone> Worker<H> {
@@ -183,7 +182,7 @@ impl<H: Handler + Clone> Worker<H> {
                 }
                 Task::EndedInCapture => {
                     let (at, why) = (recorded(item), StaleReason::Disconnected);
-                    self.intake.books.on_line_end(item.connection, at);
+                    self.intake.books.on_disconnect(item.connection, at);
                     self.intake.books.set_connection_stale(item.connection, why, item.receive_ns);
                 }
                 Task::Begin => {
@@ -255,7 +254,7 @@ impl<H: Handler + Clone> Worker<H> {
             Followup::Check(hashes) => {
                 let fresh = self.books(Admission::Listed);
                 let books = std::mem::replace(&mut self.intake.books, fresh);
-                self.intake.books = books.checking(hashes);
+                self.intake.books = books.with_hash_checks(hashes);
             }
             // Every shard reads it, one reports it.
             Followup::Unreadable if self.shard.0 > 0 => {}

@@ -1,9 +1,8 @@
-//! A bounded ring between two threads: one producer, one consumer, nobody waits.
+//! A bounded ring between two threads: one producer, one consumer, neither waits.
 //!
 //! Runs on:  any. Bounds: the capacity given to [`ring()`]; a full ring gives the message back.
 //!
-//! The halves cannot be cloned, so the type and not a comment says that there is one producer
-//! and one consumer. A full ring is counted by the producer and healed by whoever owns the link.
+//! The halves cannot be cloned, so the types guarantee one producer and one consumer. A full ring is counted by the producer and healed by the rule of its link.
 use crossbeam_queue::ArrayQueue;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -74,7 +73,7 @@ pub fn ring<T>(capacity: usize) -> (Producer<T>, Consumer<T>) {
 }
 
 /// The same, and each message's wait is measured with `clock`, which gives monotonic nanoseconds. For links with few
-/// messages: the clock is read twice for each. Elsewhere the consumer says what it knows with [`Consumer::note_wait`].
+/// messages: the clock is read twice for each. Elsewhere the consumer reports a wait with [`Consumer::note_wait`].
 #[must_use]
 pub fn timed<T>(capacity: usize, clock: fn() -> u64) -> (Producer<T>, Consumer<T>) {
     new(capacity, Some(clock))
@@ -97,7 +96,7 @@ impl<T> Producer<T> {
     /// Queues `message`, or gives it back when the ring is full.
     ///
     /// # Errors
-    /// The message itself; the refusal is counted. What it means is said by the link.
+    /// The message itself; the refusal is counted. The link defines what it means.
     pub fn try_send(&mut self, message: T) -> Result<(), T> {
         let sent_ns = self.shared.clock.map_or(0, |clock| clock());
         let result = self.shared.queue.push(Queued { sent_ns, message });
@@ -124,7 +123,7 @@ impl<T> Consumer<T> {
         Some(message)
     }
 
-    /// A message has waited for so long, where the ring has no clock of its own and the message says when it was sent.
+    /// A message has waited for so long, where the ring has no clock of its own and the message has its send time.
     pub fn note_wait(&mut self, ns: u64) {
         let add = |value: &AtomicU64, by| {
             // One consumer: a plain load and store is enough, no other thread writes these.

@@ -2,9 +2,9 @@
 //!
 //! Runs on:  serve core, per scrape (pure). Owns: nothing.
 use super::metrics::{
-    BUILD, CAPTURE, CONNECTION, CORRECTNESS, DIALOG, ENGINE, EXCHANGE, Kind, LATENCY, LINK, Metric,
-    PHASE, PHASE_QUANTILE, QUANTILE, Quantile, RECYCLING, REQUESTS, RESYNC, Requests, Row, SERVE,
-    SERVICE, SHARD, SKIP, TRADES, VENUE, Value, counter_metric,
+    BUILD, CAPTURE, CONNECTION, CORRECTNESS, ENGINE, EXCHANGE, Kind, LATENCY, LINK, Metric, PHASE,
+    PHASE_QUANTILE, QUANTILE, Quantile, RECYCLING, REQUESTS, Requests, Row, SERVE, SERVICE, SHARD,
+    SKIP, SNAPSHOT_REQUESTS, SUBSCRIPTIONS, TRADES, VENUE, Value, counter_metric,
 };
 use crate::counter::latency::LatencySummary;
 use crate::counter::report::{EngineReport, ShardReport};
@@ -78,9 +78,9 @@ impl Collector for Reports {
         let venues = engine.venues.iter();
         out.rows(VENUE, venues.map(|v| (vec![("venue", v.venue.clone())], v)))?;
         out.rows(EXCHANGE, engine.exchange.iter().map(|e| (vec![], e)))?;
-        out.rows(DIALOG, [(vec![], &engine.pool.dialog)])?;
+        out.rows(SUBSCRIPTIONS, [(vec![], &engine.pool.subscriptions)])?;
         out.rows(CORRECTNESS, [(vec![], &engine.correctness)])?;
-        out.rows(RESYNC, [(vec![], &engine.correctness.snapshot_requests)])?;
+        out.rows(SNAPSHOT_REQUESTS, [(vec![], &engine.correctness.snapshot_requests)])?;
         out.rows(RECYCLING, [(vec![], &engine.recycling)])?;
         out.rows(TRADES, engine.trades.iter().map(|t| (vec![], t)))?;
         out.rows(CAPTURE, engine.capture.iter().map(|c| (vec![], c)))?;

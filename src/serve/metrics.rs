@@ -70,9 +70,9 @@ pub fn all() -> Vec<Metric> {
         .chain(of(SKIP))
         .chain(of(VENUE))
         .chain(of(EXCHANGE))
-        .chain(of(DIALOG))
+        .chain(of(SUBSCRIPTIONS))
         .chain(of(CORRECTNESS))
-        .chain(of(RESYNC))
+        .chain(of(SNAPSHOT_REQUESTS))
         .chain(of(RECYCLING))
         .chain(of(TRADES))
         .chain(of(CAPTURE))
@@ -127,7 +127,8 @@ macro_rules! rows {
 
 mod parts;
 pub(super) use parts::{
-    CORRECTNESS, DIALOG, EXCHANGE, PHASE, PHASE_QUANTILE, RECYCLING, RESYNC, VENUE,
+    CORRECTNESS, EXCHANGE, PHASE, PHASE_QUANTILE, RECYCLING, SNAPSHOT_REQUESTS, SUBSCRIPTIONS,
+    VENUE,
 };
 
 /// Seconds from `then_wall_ns` to `now_wall_ns`; absent if it never happened (0).
@@ -267,7 +268,7 @@ pub(super) const SHARD: Rows<ShardReport> = rows! { "shard", ShardReport;
         "Connections closed because they sent too many frames without content",
         "the venue or a proxy is faulty or hostile; see the log", |s, _| Whole(s.closed_for_flood);
     Counter "shard_commands", "commands", "Commands of the control core handled",
-        "nothing", |s, _| Whole(s.orders);
+        "nothing", |s, _| Whole(s.commands);
 };
 
 pub(super) const CONNECTION: Rows<ConnectionReport> = rows! { "connection,shard", ConnectionReport;

@@ -11,8 +11,8 @@ use crate::base::limits::{
     CLOSE_TIMEOUT_NS, PING_INTERVAL_NS, SEND_BUFFER_BYTES_MAX, SILENCE_MAX_NS, UNFINISHED_BYTES_MAX,
 };
 use crate::wire::tls::{TlsError, TlsSession};
-pub use crate::wire::websocket::WebSocketError;
-use crate::wire::websocket::{ClientSocket, Incoming};
+use crate::wire::websocket::ClientSocket;
+pub use crate::wire::websocket::{Incoming, WebSocketError};
 
 /// Why a session is over. The caller closes the socket, marks the books and asks for a new one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,7 +28,7 @@ pub enum SessionError {
     ClosedByVenue {
         /// WebSocket close code; 1006 when the socket ended without one.
         code: u16,
-        /// The venue's words.
+        /// The venue's reason.
         reason: String,
     },
     /// No byte came for [`SILENCE_MAX_NS`].
@@ -37,7 +37,7 @@ pub enum SessionError {
     /// Pings are answered and no data comes, while the venue's books move on.
     #[error("data stopped while the venue's books moved on (pings are answered)")]
     Frozen,
-    /// The dialog with the venue has failed; what about it.
+    /// The venue did not answer as its protocol requires; what is missing.
     #[error("{0}")]
     Unanswered(&'static str),
     /// It was to replace another connection, and the two are too far apart.
@@ -53,50 +53,6 @@ pub enum SessionError {
     /// Our own close was answered, or its time is up.
     #[error("closed as asked")]
     Finished,
-}
-
-/// A whole message from the venue.
-#[derive(Debug)]
-pub enum Message<'a> {
-    /// A text, as all that the venue has to say.
-    Text(Text<'a>),
-    /// A binary message: the venue should never send one, and what it was to say is not known.
-    Binary(&'a [u8]),
-}
-
-/// A text message from the venue.
-#[derive(Debug)]
-pub enum Text<'a> {
-    /// Short enough to be read at once.
-    Short(&'a str),
-    /// Longer than `LARGE_FRAME_BYTES`: to be read in parts, so that other connections have their turn.
-    Large(String),
-}
-
-impl Text<'_> {
-    /// Whether it is to be read at once.
-    #[must_use]
-    pub const fn is_short(&self) -> bool {
-        matches!(self, Self::Short(_))
-    }
-
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Short(text) => text,
-            Self::Large(text) => text,
-        }
-    }
-
-    /// The text, copied if it is short.
-    #[must_use]
-    pub fn into_string(self) -> String {
-        match self {
-            Self::Short(text) => text.to_owned(),
-            Self::Large(text) => text,
-        }
-    }
 }
 
 /// What one session has seen and done. Times are monotonic nanoseconds, 0 for never.
@@ -162,7 +118,7 @@ impl Session {
         self.counts.last_byte_ns = now_ns;
     }
 
-    /// Takes bytes from the socket and delivers every whole message.
+    /// Takes bytes from the socket and delivers every whole message but a close, which ends the session.
     ///
     /// # Errors
     /// The session is over; messages before the error were delivered.
@@ -170,26 +126,18 @@ impl Session {
         &mut self,
         bytes: &[u8],
         now_ns: u64,
-        mut deliver: impl FnMut(Message<'_>),
+        mut deliver: impl FnMut(Incoming<'_>),
     ) -> Result<(), SessionError> {
         self.counts.bytes += bytes.len() as u64;
         self.counts.last_byte_ns = now_ns;
         let Self { tls, socket, counts, closed_by_venue, .. } = self;
         socket.begin_read();
         let mut on_message = |message: Incoming<'_>| match message {
-            Incoming::Text(text) => {
-                counts.frames += 1;
-                deliver(Message::Text(Text::Short(text)));
-            }
-            Incoming::Large(text) => {
-                counts.frames += 1;
-                deliver(Message::Text(Text::Large(text)));
-            }
-            Incoming::Binary(bytes) => {
-                counts.frames += 1;
-                deliver(Message::Binary(bytes));
-            }
             Incoming::Close { code, reason } => *closed_by_venue = Some((code, reason)),
+            message => {
+                counts.frames += 1;
+                deliver(message);
+            }
         };
         let result = match tls {
             None => socket.handle_bytes(bytes, &mut on_message).map_err(SessionError::WebSocket),
@@ -212,7 +160,7 @@ impl Session {
             }
             (_, Some(_)) if self.is_closing() => Err(SessionError::Finished),
             (_, Some((code, reason))) => Err(SessionError::ClosedByVenue { code, reason }),
-            // Goodbye in TLS alone: nothing will come any more, whatever the socket says.
+            // TLS `close_notify` alone: nothing will come any more, though the socket is open.
             (Ok(()), None) if ended => Err(self.handle_end()),
             // Answers to pings are queued without being asked for.
             (Ok(()), None) if self.output().len() > SEND_BUFFER_BYTES_MAX => {

@@ -146,9 +146,9 @@ fn messages_are_delivered_in_order_and_counted_with_their_bytes() {
     bytes.extend(server_frame(1, b"two"));
     let mut texts = Vec::new();
     for byte in &bytes {
-        let shown = |message: Message<'_>| match message {
-            Message::Text(text) => texts.push(text.as_str().to_owned()),
-            Message::Binary(bytes) => texts.push(format!("{bytes:?}")),
+        let shown = |message: Incoming<'_>| match message {
+            Incoming::Binary(bytes) => texts.push(format!("{bytes:?}")),
+            message => texts.extend(message.text().map(str::to_owned)),
         };
         session.handle_bytes(&[*byte], 7, shown).unwrap();
     }

@@ -1,10 +1,9 @@
-//! Whether a connection's silence is worth a look: quiet or frozen cannot be told by silence alone.
+//! Whether a connection's silence is to be checked: silence alone does not tell quiet from frozen.
 //!
 //! Runs on:  shard cores (pure; time is an argument). Owns: one connection's mean gap.
 //!
-//! A connection of busy markets is looked into after seconds, one of dead markets after minutes. The
-//! look itself (asking the venue's REST interface) gives the verdict; so a wrong suspicion costs a
-//! request and no connection.
+//! A connection of busy markets is checked after seconds, one of dead markets after minutes. The
+//! check (asking the venue's REST interface) decides, so a needless one costs a request and no connection.
 use crate::base::limits::{DATA_SILENCE_GAPS, DATA_SILENCE_MAX_NS, DATA_SILENCE_MIN_NS};
 use crate::base::time::SECOND_NS;
 
@@ -29,7 +28,7 @@ impl Watch {
     }
 
     /// Call it several times a second with the number of arrivals so far and the last one's time
-    /// (0 for never). True when the silence is worth a look now.
+    /// (0 for never). True when the silence is to be checked now.
     pub fn poll(&mut self, arrivals: u64, last_ns: u64, now_ns: u64) -> bool {
         let passed_ns = now_ns.saturating_sub(self.measured_ns);
         self.measured_ns = now_ns;
@@ -47,7 +46,7 @@ impl Watch {
         true
     }
 
-    /// Silence that is not worth a look, nanoseconds.
+    /// Silence that is not checked, nanoseconds.
     #[must_use]
     pub fn timeout_ns(&self) -> u64 {
         let gap_ns = self.span_ns / self.arrivals.max(1.0);
@@ -92,7 +91,7 @@ mod tests {
             let timeout_ns = watch.timeout_ns();
             let expected = patience_s * SECOND_NS;
             assert!(timeout_ns.abs_diff(expected) < expected / 4, "{gap_ns}: {timeout_ns}");
-            // As long as data comes at its pace, nobody looks.
+            // Data at its pace: no check.
             assert_eq!(run(&mut watch, 900 * SECOND_NS, 300, Some(gap_ns), &mut seen), 0);
         }
     }

@@ -16,12 +16,13 @@
 //! | `forwarder` | events of other shards' markets |
 use super::publish::Handler;
 use crate::base::{
-    id::{BookIndex, MarketId, ShardId, TokenId, Venue},
+    id::{BookIndex, MarketId, ShardId, TokenId},
     policy::HashChecks,
 };
 use crate::counter::shard::{BookCounts, CheckCounts, RepairCounts};
 use crate::link::shard_trade::TradeSender;
 use crate::market::book::{BookOpening, StaleReason, image::BookImage};
+use crate::venue::Feed;
 use auditor::Auditor;
 use forwarder::Forwarder;
 use matcher::StreamMatcher;
@@ -59,7 +60,7 @@ pub struct ConnectionSlot(pub u32);
 /// Which books a shard holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// Those that were opened; anything else is counted as foreign.
+    /// Those that were opened; anything else is counted as an unknown instrument.
     Listed,
     /// Every token that is mentioned and whose market hashes to this one of `shards` shards:
     /// replay, where subscriptions are implied by what appears.
@@ -94,12 +95,11 @@ pub struct Books<H> {
 }
 
 impl<H: Handler> Books<H> {
-    /// No books yet.
+    /// No books yet, of the venue of `feed`.
     #[must_use]
-    pub fn new(shard: ShardId, admission: Admission, handler: H) -> Self {
-        let venue = crate::venue::ALL[0].venue();
+    pub fn new(shard: ShardId, feed: Feed, admission: Admission, handler: H) -> Self {
         Self {
-            store: Store::new(shard, venue, admission, handler),
+            store: Store::new(shard, feed.venue(), admission, handler),
             verifier: Verifier::default(),
             times: VenueTimes::default(),
             auditor: Auditor::default(),
@@ -107,43 +107,28 @@ impl<H: Handler> Books<H> {
             matcher: StreamMatcher::default(),
             trades: Trades::default(),
             forwarder: Forwarder::default(),
-            sequenced: false,
+            sequenced: feed.capabilities().is_sequenced(),
             applied: Vec::new(),
         }
     }
 
-    /// The same for this venue; the default is Polymarket.
-    #[must_use]
-    pub fn of_venue(mut self, venue: Venue) -> Self {
-        self.store.venue = venue;
-        self
-    }
-
     /// The same with these hashes compared.
     #[must_use]
-    pub fn checking(mut self, hashes: HashChecks) -> Self {
+    pub fn with_hash_checks(mut self, hashes: HashChecks) -> Self {
         self.verifier.set_policy(hashes);
         self
     }
 
-    /// The same for a venue whose messages are numbered: only the connection that carries a book changes it, and
-    /// a trade that comes twice counts once.
+    /// The same with every trade sent to the sink.
     #[must_use]
-    pub const fn sequenced(mut self, sequenced: bool) -> Self {
-        self.sequenced = sequenced;
-        self
-    }
-
-    /// The same with every trade sent on.
-    #[must_use]
-    pub fn tapped(mut self, tap: TradeSender) -> Self {
-        self.trades.set_sink(tap);
+    pub fn with_trade_sender(mut self, sender: TradeSender) -> Self {
+        self.trades.set_sink(sender);
         self
     }
 
     /// The same as one of `shards` shards, with ids from `first` on, that forward events to one another.
     #[must_use]
-    pub const fn beside(mut self, shards: u16, first: u16) -> Self {
+    pub const fn with_shards(mut self, shards: u16, first: u16) -> Self {
         self.forwarder.set_shards(shards, first);
         self
     }
@@ -251,7 +236,7 @@ impl<H: Handler> Books<H> {
     }
 
     /// Heap bytes of all books; see `Store`.
-    pub fn weigh(&mut self, count: usize) -> u64 {
+    pub fn memory_usage(&mut self, count: usize) -> u64 {
         self.store.memory_usage(count)
     }
 

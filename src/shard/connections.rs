@@ -19,14 +19,14 @@ use std::io::ErrorKind;
 
 /// A socket and its protocol state.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct Transport {
     pub(super) stream: Box<dyn Stream>,
     pub(super) session: Box<Session>,
     /// Frames that wait for a large one before them; while there are any, nothing is read.
     pub(super) backlog: VecDeque<Waiting>,
     /// Memory of its unfinished frames and of its backlog, bytes, as the shard has counted it.
     pub(super) held_bytes: usize,
-    /// The kernel was asked to say when there is room to write.
+    /// The kernel was asked to report when there is room to write.
     waits_for_room: bool,
 }
 
@@ -50,23 +50,23 @@ impl Waiting {
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) id: ConnectionId,
-    pub(super) line: Option<Line>,
+    pub(super) transport: Option<Transport>,
     pub(super) tokens: Vec<TokenId>,
     /// What is asked of the venue, and what its answers mean.
-    pub(super) dialog: Box<dyn SubscriptionProtocol>,
+    pub(super) protocol: Box<dyn SubscriptionProtocol>,
     pub(super) decode_errors: u64,
     pub(super) attached_ns: u64,
     /// When its books are counted next, monotonic nanoseconds.
-    pub(super) census_ns: u64,
+    pub(super) snapshot_check_ns: u64,
     /// When some of its books are compared next, monotonic nanoseconds, and which were last.
     pub(super) audit_ns: u64,
     pub(super) audited: usize,
     pub(super) watch: Watch,
     /// The connections from which it takes over, once its socket is up.
     pub(super) replaces: Vec<ConnectionId>,
-    /// A replacement that was given up: what it still says is the old connections' to say.
+    /// A replacement that was given up: its messages are ignored.
     pub(super) retired: bool,
-    /// The connection that has taken over its books: what the handler is told when it is closed.
+    /// The connection that has taken over its books, reported to the handler when it is closed.
     pub(super) replaced_by: Option<ConnectionId>,
     /// To be forgotten when its socket is gone.
     pub(super) leaving: bool,
@@ -87,7 +87,7 @@ impl Connections {
     pub(super) fn open(
         &mut self,
         id: ConnectionId,
-        dialog: impl FnOnce() -> Box<dyn SubscriptionProtocol>,
+        protocol: impl FnOnce() -> Box<dyn SubscriptionProtocol>,
     ) -> Option<ConnectionSlot> {
         if let Some(slot) = self.find(id) {
             return Some(slot);
@@ -102,12 +102,12 @@ impl Connections {
         }
         self.slots[place] = Some(Connection {
             id,
-            line: None,
+            transport: None,
             tokens: Vec::new(),
-            dialog: dialog(),
+            protocol: protocol(),
             decode_errors: 0,
             attached_ns: 0,
-            census_ns: 0,
+            snapshot_check_ns: 0,
             audit_ns: 0,
             audited: 0,
             watch: Watch::default(),
@@ -121,7 +121,7 @@ impl Connections {
         Some(ConnectionSlot(place as u32))
     }
 
-    /// The slot of a known connection. A scan: orders are rare and connections few.
+    /// The slot of a known connection. A scan: commands are rare and connections few.
     pub(super) fn find(&self, id: ConnectionId) -> Option<ConnectionSlot> {
         let same = |c: &Option<Connection>| c.as_ref().is_some_and(|c| c.id == id && !c.leaving);
         self.slots.iter().position(same).map(|place| ConnectionSlot(place as u32))
@@ -144,16 +144,17 @@ impl Connections {
 
     /// The connection that holds the most memory, and how much, bytes.
     pub(super) fn largest_holder(&self) -> Option<(ConnectionSlot, usize)> {
-        let held =
-            |connection: &Option<Connection>| Some(connection.as_ref()?.line.as_ref()?.held_bytes);
+        let held = |connection: &Option<Connection>| {
+            Some(connection.as_ref()?.transport.as_ref()?.held_bytes)
+        };
         let holders = self.slots.iter().enumerate();
         let holders =
             holders.filter_map(|(place, c)| Some((ConnectionSlot(place as u32), held(c)?)));
         holders.max_by_key(|&(_, held)| held)
     }
 
-    pub(super) fn any_line(&self) -> bool {
-        self.slots.iter().flatten().any(|connection| connection.line.is_some())
+    pub(super) fn any_transport(&self) -> bool {
+        self.slots.iter().flatten().any(|connection| connection.transport.is_some())
     }
 
     pub(super) fn beats(
@@ -165,14 +166,14 @@ impl Connections {
             let connection = connection.as_ref().filter(|connection| !connection.leaving)?;
             Some(ConnectionBeat {
                 connection: connection.id,
-                up: connection.line.is_some(),
+                up: connection.transport.is_some(),
                 tokens: connection.tokens.len() as u32,
                 live: live_on(ConnectionSlot(place as u32)),
                 owing: owing(ConnectionSlot(place as u32)),
                 decode_errors: connection.decode_errors,
                 attached_ns: connection.attached_ns,
                 session: connection.counts(),
-                dialog: connection.dialog.counts(),
+                dialog: connection.protocol.counts(),
             })
         })
     }
@@ -182,26 +183,27 @@ impl Connection {
     /// Puts a socket under the connection.
     pub(super) fn attach(&mut self, stream: Box<dyn Stream>, session: Box<Session>, now_ns: u64) {
         self.attached_ns = now_ns;
-        self.census_ns = now_ns + SNAPSHOT_TIMEOUT_NS;
+        self.snapshot_check_ns = now_ns + SNAPSHOT_TIMEOUT_NS;
         self.audit_ns = now_ns + SNAPSHOT_TIMEOUT_NS;
         self.watch.begin(now_ns);
         let backlog = VecDeque::new();
-        self.line = Some(Line { stream, session, backlog, held_bytes: 0, waits_for_room: false });
+        self.transport =
+            Some(Transport { stream, session, backlog, held_bytes: 0, waits_for_room: false });
     }
 
     /// Takes the socket away; what it did is kept in the counters. Gives the memory that it held, bytes.
     pub(super) fn detach(&mut self, readiness: &mut Readiness, key: u32) -> usize {
         self.past = self.counts();
         self.attached_ns = 0;
-        let Some(line) = self.line.take() else { return 0 };
-        readiness.remove(&*line.stream, key);
-        line.held_bytes
+        let Some(transport) = self.transport.take() else { return 0 };
+        readiness.remove(&*transport.stream, key);
+        transport.held_bytes
     }
 
     /// Sums over all sockets; times of the present one, or of the last.
     fn counts(&self) -> SessionCounts {
-        let Some(line) = &self.line else { return self.past };
-        let now = line.session.counts();
+        let Some(transport) = &self.transport else { return self.past };
+        let now = transport.session.counts();
         SessionCounts {
             frames: self.past.frames + now.frames,
             bytes: self.past.bytes + now.bytes,
@@ -210,16 +212,16 @@ impl Connection {
     }
 }
 
-impl Line {
+impl Transport {
     /// Memory of its unfinished frames and of its backlog, bytes.
-    fn measure_held(&self) -> usize {
+    fn held_bytes_now(&self) -> usize {
         let backlog = self.backlog.iter().map(|waiting| waiting.text.capacity()).sum::<usize>();
         self.session.unfinished_bytes().saturating_add(backlog)
     }
 
     /// Counts anew what it holds; `sum` is of all connections of the shard.
-    pub(super) fn count_held(&mut self, sum: &mut usize) {
-        let held = self.measure_held();
+    pub(super) fn update_held_bytes(&mut self, sum: &mut usize) {
+        let held = self.held_bytes_now();
         *sum = sum.saturating_sub(self.held_bytes).saturating_add(held);
         self.held_bytes = held;
     }
@@ -265,12 +267,12 @@ mod tests {
     #[test]
     fn connections_that_leave_do_not_take_the_place_of_new_ones() {
         let mut connections = Connections::default();
-        let dialog = || crate::venue::kalshi::feed(false).dialog(Role::Books);
+        let protocol = || crate::venue::kalshi::feed(false).dialog(Role::Books);
         for id in 1..=CONNECTIONS_PER_SHARD_MAX as u32 {
-            let slot = connections.open(ConnectionId(id), dialog).expect("within the bound");
+            let slot = connections.open(ConnectionId(id), protocol).expect("within the bound");
             connections.get_mut(slot).expect("just opened").leaving = true;
         }
         let last = ConnectionId(CONNECTIONS_PER_SHARD_MAX as u32 + 1);
-        assert!(connections.open(last, dialog).is_some());
+        assert!(connections.open(last, protocol).is_some());
     }
 }

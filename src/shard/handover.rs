@@ -1,4 +1,4 @@
-//! A connection that takes over from another, or from several: opened beside them, switched to, proven.
+//! A connection that takes over from another, or from several: opened beside them, switched to, reported.
 //!
 //! Runs on:  shard cores. Owns: nothing; `books/handover` matches the two streams.
 use super::books::{ConnectionSlot, HandoverProgress};
@@ -30,7 +30,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         let Some(slot) = opened else { return };
         self.intake.books.store.name_connection(slot, id);
         let Some(connection) = self.connections.get_mut(slot) else { return };
-        if self.times_connections {
+        if self.config.times_connections {
             connection.latencies.get_or_insert_default();
         }
         let tokens = books.iter().map(|opening| opening.token).take(TOKENS_PER_CONNECTION_MAX);
@@ -74,11 +74,11 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             capture.note(AnnotationRecord::Switch, to, now.wall_ns);
         }
         self.intake.books.switch(slot, now.mono_ns);
-        self.look_after_handovers(now);
+        self.poll_handovers(now);
     }
 
     /// Moves markets whose turn it is, and reports a handover that has ended.
-    pub(super) fn look_after_handovers(&mut self, now: Now) {
+    pub(super) fn poll_handovers(&mut self, now: Now) {
         self.capture_progress(now);
         if let Some(capture) = &mut self.capture
             && self.intake.books.has_handovers()
@@ -101,7 +101,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         for place in 0..self.connections.slots() {
             let slot = ConnectionSlot(place);
             if self.intake.books.matcher.is_overrun(slot) {
-                self.hang_up(slot, &SessionError::Overrun);
+                self.disconnect(slot, &SessionError::Overrun);
             }
         }
         while let Some(report) = self.unsent.pop_front() {

@@ -36,7 +36,7 @@ pub struct Findings {
     pub bad: Option<BadInput>,
     /// News about markets; rare.
     pub news: Vec<MarketUpdate>,
-    /// The first of each kind that nobody knows, and of each error.
+    /// The first of each unrecognized kind, and of each error.
     pub unrecognized: Vec<Unrecognized>,
     /// Of the last message: read to books changed, nanoseconds.
     pub read_to_applied_ns: u64,
@@ -55,7 +55,7 @@ pub struct Intake<H, C> {
     pub latencies: Box<Latencies>,
     /// The clock of the host, or one that stands still.
     pub clock: C,
-    /// Whether messages are timed. Only a benchmark of the timing itself says no.
+    /// Whether messages are timed. False only in a benchmark of the timing itself.
     pub timed: bool,
     decoder: Decoder,
     /// Kinds of unrecognized messages that were shown.
@@ -90,18 +90,18 @@ impl<H: Handler, C: Clock> Intake<H, C> {
         self.on_part(frame, &mut progress, usize::MAX, (connection, None), read, findings);
     }
 
-    /// Applies about `budget_bytes` of a frame; what `progress` says was applied before. The dialog of the
+    /// Applies about `budget_bytes` of a frame; what `progress` covers was applied before. The protocol of the
     /// connection, where it has one, takes numbers and answers.
     pub fn on_part(
         &mut self,
         frame: &str,
         progress: &mut Progress,
         budget_bytes: usize,
-        (connection, dialog): (ConnectionSlot, Option<&mut Box<dyn SubscriptionProtocol>>),
+        (connection, protocol): (ConnectionSlot, Option<&mut Box<dyn SubscriptionProtocol>>),
         read: Now,
         findings: &mut Findings,
     ) {
-        let (decoder, mut delivery) = self.deliver((connection, dialog), read, findings);
+        let (decoder, mut delivery) = self.deliver((connection, protocol), read, findings);
         let messages = decoder.decode_part(frame, progress, budget_bytes, &mut delivery);
         let done_ns = delivery.done_ns;
         self.counts.messages += u64::from(messages);
@@ -111,16 +111,16 @@ impl<H: Handler, C: Clock> Intake<H, C> {
         }
     }
 
-    /// Takes a binary frame, `text` with what is no UTF-8 replaced. The venues send texts only: what it was to say
-    /// is not known, and the books that it may have been about are stale.
+    /// Takes a binary frame, `text` with what is no UTF-8 replaced. The venues send texts only: its meaning
+    /// is not known, and the books that it may concern are stale.
     pub fn on_binary(
         &mut self,
         text: &str,
-        (connection, dialog): (ConnectionSlot, Option<&mut Box<dyn SubscriptionProtocol>>),
+        (connection, protocol): (ConnectionSlot, Option<&mut Box<dyn SubscriptionProtocol>>),
         read: Now,
         findings: &mut Findings,
     ) {
-        let (_, mut delivery) = self.deliver((connection, dialog), read, findings);
+        let (_, mut delivery) = self.deliver((connection, protocol), read, findings);
         delivery.on_lost();
         delivery.books.on_damaged(text, connection, read.wall_ns);
         delivery.on_bad(BadInput { fault: Some(MessageFault::Binary), offset: 0 });
@@ -132,7 +132,7 @@ impl<H: Handler, C: Clock> Intake<H, C> {
     #[inline]
     fn deliver<'a>(
         &'a mut self,
-        (connection, dialog): (ConnectionSlot, Option<&'a mut Box<dyn SubscriptionProtocol>>),
+        (connection, protocol): (ConnectionSlot, Option<&'a mut Box<dyn SubscriptionProtocol>>),
         read: Now,
         findings: &'a mut Findings,
     ) -> (&'a mut Decoder, Delivery<'a, H, C>) {
@@ -149,7 +149,7 @@ impl<H: Handler, C: Clock> Intake<H, C> {
             clock,
             timed: *timed,
             connection,
-            dialog,
+            protocol,
             read,
             findings,
             shown,
@@ -206,7 +206,7 @@ struct Delivery<'a, H, C> {
     clock: &'a C,
     timed: bool,
     connection: ConnectionSlot,
-    dialog: Option<&'a mut Box<dyn SubscriptionProtocol>>,
+    protocol: Option<&'a mut Box<dyn SubscriptionProtocol>>,
     read: Now,
     findings: &'a mut Findings,
     shown: &'a mut Vec<Unrecognized>,
@@ -216,8 +216,8 @@ struct Delivery<'a, H, C> {
 
 impl<H: Handler, C: Clock> Sink for Delivery<'_, H, C> {
     fn on_envelope(&mut self, envelope: &Envelope) -> bool {
-        let Some(dialog) = &mut self.dialog else { return true };
-        match dialog.on_envelope(envelope) {
+        let Some(protocol) = &mut self.protocol else { return true };
+        match protocol.on_envelope(envelope) {
             Verdict::Next => true,
             Verdict::Duplicate => false,
             Verdict::Hole(_) => {
@@ -230,9 +230,9 @@ impl<H: Handler, C: Clock> Sink for Delivery<'_, H, C> {
     }
 
     fn on_lost(&mut self) {
-        // A replay tells all shards, as the frame came to one only.
-        if let Some(dialog) = &mut self.dialog
-            && dialog.on_broken_frame()
+        // In a replay all shards are called, though the frame came to one of them.
+        if let Some(protocol) = &mut self.protocol
+            && protocol.on_broken_frame()
         {
             let (why, wall_ns) = (StaleReason::UndecodedMessage, self.read.wall_ns);
             self.books.set_connection_stale(self.connection, why, wall_ns);
@@ -243,8 +243,8 @@ impl<H: Handler, C: Clock> Sink for Delivery<'_, H, C> {
         if let Reply::Error { code, text, .. } = reply {
             self.show(Unrecognized::Error, &format!("{code}: {}", one_line(text)));
         }
-        if let Some(dialog) = &mut self.dialog {
-            dialog.on_reply(reply, self.read.mono_ns);
+        if let Some(protocol) = &mut self.protocol {
+            protocol.on_reply(reply, self.read.mono_ns);
         }
     }
 

@@ -4,14 +4,14 @@
 //! Owns:     the shard's connections and the books that hash to it.
 //! Bounds:   see `step`: every part of a duty cycle is limited.
 pub mod books;
-mod census;
+mod commands;
 mod connections;
 mod handover;
 mod idle;
 pub mod intake;
-mod orders;
 pub mod publish;
 mod receive;
+mod snapshot_check;
 mod step;
 
 use crate::base::{
@@ -51,8 +51,22 @@ pub struct ShardLinks {
     pub queries: Consumer<BookQuery>,
     /// Answers to the serve core.
     pub answers: Producer<BookAnswer>,
-    /// The other shards, where events are passed on.
+    /// The other shards, to which events are forwarded.
     pub peers: Peers,
+}
+
+/// Settings of one shard.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ShardConfig {
+    /// Which hashes of books are compared with the venue's.
+    pub hash_checks: HashChecks,
+    /// Every live book is compared with the venue's REST interface once in so long, nanoseconds; 0 is never. Where
+    /// the venue numbers its messages, with a snapshot on its connection.
+    pub audit_round_ns: u64,
+    /// The same with the REST interface of a venue that numbers its messages.
+    pub poll_round_ns: u64,
+    /// Whether the frames of each connection are timed apart.
+    pub times_connections: bool,
 }
 
 /// One hot core's state.
@@ -76,12 +90,7 @@ pub struct Shard<H, C = HostClock> {
     wanted: Vec<TokenId>,
     /// Reports that control must not miss and that found the ring full.
     unsent: VecDeque<Report>,
-    /// Every live book is compared with the venue's REST interface once in so long; 0 is never.
-    audit_round_ns: u64,
-    /// The same where the venue numbers its messages.
-    poll_round_ns: u64,
-    /// Whether the frames of each connection are timed apart.
-    times_connections: bool,
+    config: ShardConfig,
     /// Where all that comes and goes is written down, if it is.
     capture: Option<CaptureSender>,
     tally: Tally,
@@ -116,7 +125,7 @@ struct Schedule {
     heartbeat_ns: u64,
     bad_samples_ns: u64,
     /// When books were last asked for to be compared.
-    swept_ns: u64,
+    audited_ns: u64,
     stopping: bool,
     stopped: bool,
 }
@@ -129,17 +138,18 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     pub fn new(
         id: ShardId,
         feed: Feed,
+        config: ShardConfig,
         handler: H,
         clock: C,
         links: ShardLinks,
     ) -> std::io::Result<Self> {
-        let capabilities = feed.capabilities();
-        let books = Books::new(id, Admission::Listed, handler).of_venue(feed.venue());
+        let books = Books::new(id, feed, Admission::Listed, handler);
+        let books = books.with_hash_checks(config.hash_checks);
         Ok(Self {
             id,
             feed,
-            capabilities,
-            intake: Intake::new(feed, books.sequenced(capabilities.is_sequenced()), clock),
+            capabilities: feed.capabilities(),
+            intake: Intake::new(feed, books, clock),
             connections: Connections::default(),
             readiness: Readiness::new()?,
             links,
@@ -149,63 +159,34 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             answers: VecDeque::new(),
             wanted: Vec::new(),
             unsent: VecDeque::new(),
-            audit_round_ns: 0,
-            poll_round_ns: 0,
-            times_connections: false,
+            config,
             capture: None,
             tally: Tally::default(),
             schedule: Schedule::default(),
         })
     }
 
-    /// The same, with the frames of each connection timed apart or not.
+    /// The same with every trade sent to the sink.
     #[must_use]
-    pub fn timing_connections(self, times_connections: bool) -> Self {
-        Self { times_connections, ..self }
-    }
-
-    /// The same with these hashes compared with the venue's.
-    #[must_use]
-    pub fn checking(mut self, hashes: HashChecks) -> Self {
-        self.intake.books = self.intake.books.checking(hashes);
+    pub fn with_trade_sender(mut self, sender: TradeSender) -> Self {
+        self.intake.books = self.intake.books.with_trade_sender(sender);
         self
     }
 
-    /// The same with every trade sent on.
+    /// The same with all frames and commands captured; there are `shards` shards.
     #[must_use]
-    pub fn tapped(mut self, tap: TradeSender) -> Self {
-        self.intake.books = self.intake.books.tapped(tap);
-        self
-    }
-
-    /// The same with all that comes and goes captured; there are `shards` shards.
-    #[must_use]
-    pub fn captured(mut self, mut tap: CaptureSender, shards: u16) -> Self {
+    pub fn with_capture(mut self, mut capture: CaptureSender, shards: u16) -> Self {
         let wall_ns = self.intake.clock.now().wall_ns;
-        tap.begun(shards, self.intake.books.hash_checks(), wall_ns);
-        self.capture = Some(tap);
+        capture.begun(shards, self.intake.books.hash_checks(), wall_ns);
+        self.capture = Some(capture);
         self
     }
 
-    /// The same with every live book compared with the venue's REST interface once in `round_ns`
-    /// nanoseconds; 0 is never.
-    #[must_use]
-    pub fn auditing(self, round_ns: u64) -> Self {
-        Self { audit_round_ns: round_ns, ..self }
-    }
-
-    /// The same with every live book of a venue that numbers its messages compared with its REST interface once in
-    /// `round_ns` nanoseconds; 0 is never.
-    #[must_use]
-    pub fn polling(self, round_ns: u64) -> Self {
-        Self { poll_round_ns: round_ns, ..self }
-    }
-
-    /// The same as one of `shards` shards, numbered from `first` on, that pass events on to one another by these
+    /// The same as one of `shards` shards, with ids from `first` on, that forward events to one another by these
     /// links.
     #[must_use]
-    pub fn beside(mut self, peers: Peers, shards: u16, first: u16) -> Self {
-        self.intake.books = self.intake.books.beside(shards, first);
+    pub fn with_peers(mut self, peers: Peers, shards: u16, first: u16) -> Self {
+        self.intake.books = self.intake.books.with_shards(shards, first);
         self.links.peers = peers;
         self
     }

@@ -1,4 +1,4 @@
-//! The user's own code on the shard core: what it is told and what it may look at.
+//! The user's own code on the shard core: its callbacks, and what each of them is passed.
 //!
 //! Runs on:  shard cores, between two messages: a slow handler delays the shard's own data.
 //!

@@ -6,7 +6,7 @@
 //!           done. `UNFINISHED_BYTES_MAX` of unfinished frames: the connection that holds the most of them is closed.
 use super::books::{ConnectionSlot, DisconnectOutcome};
 use super::connections::{Connection, Waiting};
-use super::intake::Findings;
+use super::intake::{Findings, Intake};
 use super::{
     Shard, Tally,
     publish::{ConnectionChange, Handler},
@@ -23,48 +23,68 @@ use crate::counter::latency::ConnectionLatencies;
 use crate::link::shard_control::Report;
 use crate::market::book::StaleReason;
 use crate::ring::Producer;
-use crate::session::{Message, SessionError, WebSocketError};
-use crate::venue::{BadInput, Progress};
+use crate::session::{Incoming, SessionError, WebSocketError};
+use crate::venue::{BadInput, Progress, SubscriptionProtocol};
 use std::io::ErrorKind;
 
 /// What the frames of one turn held.
-#[derive(Debug, Default)]
-struct Found {
+#[derive(Clone, Copy, Debug, Default)]
+struct TurnSummary {
     data: bool,
     pong: bool,
     bad_count: u64,
 }
 
-impl Found {
-    /// Adds what one frame held, and sends news on.
-    fn add(
-        &mut self,
-        id: ConnectionId,
-        findings: &mut Findings,
-        tally: &mut Tally,
-        reports: &mut Producer<Report>,
-    ) {
-        self.data |= findings.data;
-        self.pong |= findings.pong;
+/// Takes the frames of one connection into the books, and reports what else they hold.
+struct FrameReader<'a, H, C> {
+    slot: ConnectionSlot,
+    id: ConnectionId,
+    intake: &'a mut Intake<H, C>,
+    findings: &'a mut Findings,
+    protocol: &'a mut Box<dyn SubscriptionProtocol>,
+    latencies: &'a mut Option<Box<ConnectionLatencies>>,
+    tally: &'a mut Tally,
+    reports: &'a mut Producer<Report>,
+    summary: TurnSummary,
+}
+
+impl<H: Handler, C: Clock> FrameReader<'_, H, C> {
+    /// Applies about `budget_bytes` of a text frame; what `progress` covers was applied before.
+    #[inline]
+    fn on_text(&mut self, text: &str, progress: &mut Progress, budget_bytes: usize, read: Now) {
+        let from = (self.slot, Some(&mut *self.protocol));
+        self.intake.on_part(text, progress, budget_bytes, from, read, self.findings);
+        self.report();
+        if let Some(latencies) = self.latencies
+            && self.findings.data
+            && progress.is_done()
+        {
+            let Findings { venue_to_read_ns, read_to_applied_ns, .. } = *self.findings;
+            latencies.record(venue_to_read_ns, read_to_applied_ns);
+        }
+    }
+
+    fn on_binary(&mut self, text: &str, read: Now) {
+        let from = (self.slot, Some(&mut *self.protocol));
+        self.intake.on_binary(text, from, read, self.findings);
+        self.report();
+    }
+
+    /// Adds what one frame held, and sends market updates on.
+    fn report(&mut self) {
+        let Self { findings, summary, reports, id, .. } = self;
+        summary.data |= findings.data;
+        summary.pong |= findings.pong;
         if let Some(input) = findings.bad {
-            self.bad_count += u64::from(findings.bad_count);
-            tally.sample(id, input, reports);
+            summary.bad_count += u64::from(findings.bad_count);
+            self.tally.sample(*id, input, reports);
         }
         for what in findings.unrecognized.drain(..) {
-            let _ = reports.try_send(Report::Unrecognized { connection: id, what });
+            let _ = reports.try_send(Report::Unrecognized { connection: *id, what });
         }
         for news in findings.news.drain(..) {
             let _ = reports.try_send(Report::News(news));
         }
-    }
-}
-
-/// Records what a frame took on its connection, where that was asked for.
-fn time(latencies: &mut Option<Box<ConnectionLatencies>>, findings: &Findings) {
-    if let Some(latencies) = latencies
-        && findings.data
-    {
-        latencies.record(findings.venue_to_read_ns, findings.read_to_applied_ns);
     }
 }
 
@@ -93,21 +113,21 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         let mut frames_before = None;
         for _ in 0..READS_PER_CONNECTION {
             let Some(connection) = self.connections.get_mut(slot) else { return };
-            let Some(line) = &mut connection.line else { return };
-            let frames = line.session.counts().frames;
+            let Some(transport) = &mut connection.transport else { return };
+            let frames = transport.session.counts().frames;
             let read_frames = frames - *frames_before.get_or_insert(frames);
-            if !line.backlog.is_empty() || read_frames > FRAMES_PER_TURN {
+            if !transport.backlog.is_empty() || read_frames > FRAMES_PER_TURN {
                 break;
             }
-            let count = match line.stream.read(&mut self.buffer) {
+            let count = match transport.stream.read(&mut self.buffer) {
                 Ok(0) => {
-                    outcome = Err(line.session.handle_end());
+                    outcome = Err(transport.session.handle_end());
                     break;
                 }
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(_) => {
-                    outcome = Err(line.session.handle_end());
+                    outcome = Err(transport.session.handle_end());
                     break;
                 }
             };
@@ -118,25 +138,27 @@ impl<H: Handler, C: Clock> Shard<H, C> {
                 break;
             }
         }
-        self.count_held(slot);
+        self.update_held_bytes(slot);
         match outcome {
             Ok(()) if self.capabilities.is_sequenced() => {
-                self.converse(slot, self.intake.clock.now())
+                self.poll_protocol(slot, self.intake.clock.now())
             }
             Ok(()) => self.flush(slot),
-            Err(error) => self.hang_up(slot, &error),
+            Err(error) => self.disconnect(slot, &error),
         }
     }
 
     /// Counts the memory that a connection holds, and closes the largest holders while all hold too much.
-    fn count_held(&mut self, slot: ConnectionSlot) {
+    fn update_held_bytes(&mut self, slot: ConnectionSlot) {
         let Self { connections, tally, .. } = self;
-        let Some(Some(line)) = connections.get_mut(slot).map(|c| &mut c.line) else { return };
-        line.count_held(&mut tally.unfinished_bytes);
+        let Some(Some(transport)) = connections.get_mut(slot).map(|c| &mut c.transport) else {
+            return;
+        };
+        transport.update_held_bytes(&mut tally.unfinished_bytes);
         while self.tally.unfinished_bytes > UNFINISHED_BYTES_MAX {
             match self.connections.largest_holder() {
                 Some((holder, held)) if held > UNFINISHED_BYTES_FLOOR => {
-                    self.hang_up(holder, &SessionError::FrameMemory(held));
+                    self.disconnect(holder, &SessionError::FrameMemory(held));
                 }
                 _ => return,
             }
@@ -152,71 +174,75 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     ) -> Result<(), SessionError> {
         let Self { connections, intake, findings, links, buffer, tally, large, capture, .. } = self;
         let Some(connection) = connections.get_mut(slot) else { return Ok(()) };
-        let Connection {
+        let Connection { id, leaving, retired, transport, latencies, protocol, .. } = connection;
+        let Some(transport) = transport else { return Ok(()) };
+        // The venue may go on sending until it answers our close; the books are closed, or
+        // another connection carries them by now.
+        let (id, passed) = (*id, *leaving || *retired);
+        let reports = &mut links.reports;
+        let summary = TurnSummary::default();
+        let mut reader = FrameReader {
+            slot,
             id,
-            leaving,
-            retired,
-            ref mut line,
-            ref mut latencies,
-            ref mut dialog,
-            ..
-        } = *connection;
-        let Some(line) = line else { return Ok(()) };
-        let mut found = Found::default();
-        let (session, backlog) = (&mut line.session, &mut line.backlog);
+            intake,
+            findings,
+            protocol,
+            latencies,
+            tally,
+            reports,
+            summary,
+        };
+        let (session, backlog) = (&mut transport.session, &mut transport.backlog);
         let result = session.handle_bytes(&buffer[..count], read.mono_ns, |message| {
-            // The venue may go on sending until it answers our close; the books are closed, or
-            // another connection feeds them by now.
-            let passed = leaving || retired;
             if let Some(capture) = capture {
                 capture.message(id, read.wall_ns, &message, passed);
             }
             if passed {
                 return;
             }
+            let is_free = backlog.is_empty();
             match message {
-                Message::Binary(bytes) => {
-                    let text = String::from_utf8_lossy(bytes);
-                    if backlog.is_empty() {
-                        intake.on_binary(&text, (slot, Some(&mut *dialog)), read, findings);
-                        found.add(id, findings, tally, &mut links.reports);
-                    } else {
-                        backlog.push_back(Waiting::new(text.into_owned(), true, read));
-                    }
+                Incoming::Text(text) if is_free => {
+                    reader.on_text(text, &mut Progress::default(), usize::MAX, read);
+                }
+                Incoming::Text(text) => {
+                    backlog.push_back(Waiting::new(text.to_owned(), false, read));
                 }
                 // What is captured is read at once, however long: a replay cannot know what came between two parts.
-                Message::Text(text)
-                    if backlog.is_empty() && (text.is_short() || capture.is_some()) =>
-                {
-                    let mut progress = Progress::default();
-                    let from = (slot, Some(&mut *dialog));
-                    let text = text.as_str();
-                    intake.on_part(text, &mut progress, usize::MAX, from, read, findings);
-                    found.add(id, findings, tally, &mut links.reports);
-                    time(latencies, findings);
+                Incoming::Large(text) if is_free && capture.is_some() => {
+                    reader.on_text(&text, &mut Progress::default(), usize::MAX, read);
                 }
-                Message::Text(text) => {
-                    if backlog.is_empty() {
+                Incoming::Large(text) => {
+                    if is_free {
                         large.push_back(slot);
                     }
-                    backlog.push_back(Waiting::new(text.into_string(), false, read));
+                    backlog.push_back(Waiting::new(text, false, read));
                 }
+                Incoming::Binary(bytes) => {
+                    let text = String::from_utf8_lossy(bytes);
+                    match is_free {
+                        true => reader.on_binary(&text, read),
+                        false => backlog.push_back(Waiting::new(text.into_owned(), true, read)),
+                    }
+                }
+                Incoming::Close { .. } => {}
             }
         });
-        self.note(slot, &found, read);
+        let summary = reader.summary;
+        self.note(slot, summary, read);
         result
     }
 
-    fn note(&mut self, slot: ConnectionSlot, found: &Found, read: Now) {
+    fn note(&mut self, slot: ConnectionSlot, summary: TurnSummary, read: Now) {
         let Some(connection) = self.connections.get_mut(slot) else { return };
-        connection.decode_errors += found.bad_count;
-        let Some(line) = &mut connection.line else { return };
-        if found.pong {
-            line.session.on_pong(read.mono_ns);
+        connection.decode_errors += summary.bad_count;
+        let Some(transport) = &mut connection.transport else { return };
+        if summary.pong {
+            transport.session.on_pong(read.mono_ns);
         }
-        if found.data {
-            line.session.on_data(read.mono_ns);
-            connection.dialog.on_data(read.mono_ns);
+        if summary.data {
+            transport.session.on_data(read.mono_ns);
+            connection.protocol.on_data(read.mono_ns);
             self.tally.last_data_wall_ns = read.wall_ns;
         }
     }
@@ -228,57 +254,57 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         let Self { connections, intake, findings, links, tally, .. } = self;
         // A socket that has ended took its backlog with it: its books are stale.
         let Some(connection) = connections.get_mut(slot) else { return 1 };
-        let Connection {
-            id,
-            leaving,
-            retired,
-            ref mut line,
-            ref mut latencies,
-            ref mut dialog,
-            ..
-        } = *connection;
-        let Some(line) = line else { return 1 };
-        if leaving || retired {
-            line.backlog.clear();
+        let Connection { id, leaving, retired, transport, latencies, protocol, .. } = connection;
+        let Some(transport) = transport else { return 1 };
+        if *leaving || *retired {
+            transport.backlog.clear();
         }
-        let mut found = Found::default();
+        let (id, reports, summary) = (*id, &mut links.reports, TurnSummary::default());
+        let mut reader = FrameReader {
+            slot,
+            id,
+            intake,
+            findings,
+            protocol,
+            latencies,
+            tally,
+            reports,
+            summary,
+        };
         let mut left_bytes = LARGE_FRAME_PART_BYTES;
         let mut read = Now::default();
         while left_bytes > 0
-            && let Some(waiting) = line.backlog.front_mut()
+            && let Some(waiting) = transport.backlog.front_mut()
         {
             read = waiting.read;
             let Waiting { text, binary, progress, .. } = waiting;
-            let from = (slot, Some(&mut *dialog));
-            if *binary {
-                intake.on_binary(text, from, read, findings);
-            } else {
-                intake.on_part(text, progress, left_bytes, from, read, findings);
+            match *binary {
+                true => reader.on_binary(text, read),
+                false => reader.on_text(text, progress, left_bytes, read),
             }
-            found.add(id, findings, tally, &mut links.reports);
             left_bytes = left_bytes.saturating_sub(text.len());
             if *binary || progress.is_done() {
-                time(latencies, findings);
-                line.backlog.pop_front();
+                transport.backlog.pop_front();
             }
         }
-        if !line.backlog.is_empty() {
+        let summary = reader.summary;
+        if !transport.backlog.is_empty() {
             self.large.push_back(slot);
         }
-        line.count_held(&mut tally.unfinished_bytes);
-        self.note(slot, &found, read);
+        transport.update_held_bytes(&mut tally.unfinished_bytes);
+        self.note(slot, summary, read);
         1
     }
 
     pub(super) fn flush(&mut self, slot: ConnectionSlot) {
         let Some(connection) = self.connections.get_mut(slot) else { return };
-        let Some(line) = &mut connection.line else { return };
-        if let Err(error) = line.flush(&mut self.readiness, slot.0) {
-            self.hang_up(slot, &error);
+        let Some(transport) = &mut connection.transport else { return };
+        if let Err(error) = transport.flush(&mut self.readiness, slot.0) {
+            self.disconnect(slot, &error);
         }
     }
 
-    /// Tells the handler of a connection that is closed by order: replaced, or down if its socket was up until now.
+    /// Reports a connection that is closed by command to the handler: replaced, or down if its socket was up until now.
     pub(super) fn publish_closed(&mut self, slot: ConnectionSlot, was_up: bool) {
         let Some(connection) = self.connections.get_mut(slot) else { return };
         let (id, by) = (connection.id, connection.replaced_by);
@@ -312,7 +338,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     }
 
     /// A socket is over: books become stale, control hears why and dials again.
-    pub(super) fn hang_up(&mut self, slot: ConnectionSlot, why: &SessionError) {
+    pub(super) fn disconnect(&mut self, slot: ConnectionSlot, why: &SessionError) {
         let Some(connection) = self.connections.get_mut(slot) else { return };
         let held = connection.detach(&mut self.readiness, slot.0);
         self.tally.unfinished_bytes = self.tally.unfinished_bytes.saturating_sub(held);
@@ -329,21 +355,21 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             self.publish_closed(slot, true);
             return self.forget(slot);
         }
-        let taken_over = self.on_line_end(slot, now) == DisconnectOutcome::TakenOver;
+        let taken_over = self.on_disconnect(slot, now) == DisconnectOutcome::TakenOver;
         let why = why.to_string();
         // What is taken over is reported as replaced, once it is closed.
         if !taken_over {
             self.intake.books.store.on_connection(id, ConnectionChange::Down { why: &why });
         }
         let report = Report::Down { connection: id, why, taken_over };
-        // If refused, the next heartbeat says that the socket is gone.
+        // If refused, the next heartbeat reports that the socket is gone.
         let _ = self.links.reports.try_send(report);
     }
 
-    /// What a connection has yet to say is lost: its books are stale, and a handover that it is part of ends.
-    pub(super) fn on_line_end(&mut self, slot: ConnectionSlot, now: Now) -> DisconnectOutcome {
+    /// What a connection has not delivered is lost: its books are stale, and a handover that it is part of ends.
+    pub(super) fn on_disconnect(&mut self, slot: ConnectionSlot, now: Now) -> DisconnectOutcome {
         let books = &mut self.intake.books;
-        let end = books.on_line_end(slot, now);
+        let end = books.on_disconnect(slot, now);
         if let Some(connection) = self.connections.get_mut(slot) {
             // Where another connection has taken over, none of them hangs on this one any more.
             let reason = StaleReason::Disconnected;

@@ -1,9 +1,9 @@
-//! The duty cycle of a hot core: bytes, orders, queries, timers, report.
+//! The duty cycle of a hot core: bytes, commands, queries, timers, report.
 //!
-//! Runs on:  shard cores; allocates for orders, news and heartbeats. For a frame only where a book
+//! Runs on:  shard cores; allocates for commands, market updates and heartbeats. For a frame only where a book
 //!           grows or the TLS library takes a buffer for its record.
 //! Bounds:   one wait's sockets, `READS_PER_CONNECTION` reads of each, one part of a large frame,
-//!           `COMMANDS_PER_STEP` orders, `QUERIES_PER_STEP` queries a step.
+//!           `COMMANDS_PER_STEP` commands, `QUERIES_PER_STEP` queries a step.
 use super::{Shard, books::ConnectionSlot, idle::Pacer, publish::Handler};
 use crate::base::policy::Idle;
 use crate::base::{
@@ -22,7 +22,7 @@ use crate::link::{
 };
 
 impl<H: Handler, C: Clock> Shard<H, C> {
-    /// Runs until ordered to stop. Yields to other tasks of the executor twice a second.
+    /// Runs until the command to stop. Yields to other tasks of the executor twice a second.
     pub async fn run(mut self, idle: Idle, driver: Driver) -> H {
         if driver == Driver::Native {
             return self.run_native().await;
@@ -40,7 +40,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         self.intake.books.into_handler()
     }
 
-    /// The same with the runtime's reactor, which sleeps or spins as its executor was told to.
+    /// The same with the runtime's reactor, which sleeps or spins as its executor is configured.
     async fn run_native(mut self) -> H {
         self.readiness.go_native();
         let mut worked = false;
@@ -72,11 +72,11 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             }
         }
         work += self.decode_backlogs() + self.decode_answer();
-        work += self.exchange() + self.take_orders() + self.answer_queries();
+        work += self.forward_events() + self.take_commands() + self.answer_queries();
         let now = self.intake.clock.now();
         self.schedule.now_ns = now.mono_ns;
         if now.mono_ns >= self.schedule.housekeeping_ns {
-            self.keep_house(now);
+            self.housekeeping(now);
         }
         work
     }
@@ -99,7 +99,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     }
 
     /// Passes events on to the shards that own their books, and takes those of others.
-    fn exchange(&mut self) -> usize {
+    fn forward_events(&mut self) -> usize {
         let Self { intake, links, .. } = self;
         while let Some((owner, passed)) = intake.books.forwarder.poll() {
             links.peers.pass(owner, passed);
@@ -112,14 +112,14 @@ impl<H: Handler, C: Clock> Shard<H, C> {
                 let Some(passed) = incoming.try_receive() else { break };
                 let now_ns = *now_wall_ns.get_or_insert_with(|| intake.clock.now().wall_ns);
                 incoming.note_wait(now_ns.saturating_sub(passed.read_wall_ns));
-                intake.books.on_passed(&passed);
+                intake.books.on_forwarded(&passed);
                 taken += 1;
             }
         }
         taken
     }
 
-    fn take_orders(&mut self) -> usize {
+    fn take_commands(&mut self) -> usize {
         for taken in 0..COMMANDS_PER_STEP {
             let Some(stamped) = self.links.orders.try_receive() else { return taken };
             let now = self.intake.clock.now();
@@ -128,7 +128,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             self.tally.orders += 1;
             self.tally.command_wait_ns += wait_ns;
             self.tally.command_wait_max_ns = self.tally.command_wait_max_ns.max(wait_ns);
-            self.on_order(stamped.order, now);
+            self.on_command(stamped.order, now);
         }
         COMMANDS_PER_STEP
     }
@@ -138,39 +138,41 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             let Some(mut query) = self.links.queries.try_receive() else { return taken };
             let found = self.intake.books.fill_image(query.token.as_str(), &mut query.image);
             let answer = BookAnswer { ticket: query.ticket, found, image: query.image };
-            // If refused, the asker's request times out and says so.
+            // If refused, the request times out with an error.
             let _ = self.links.answers.try_send(answer);
         }
         QUERIES_PER_STEP
     }
 
-    fn keep_house(&mut self, now: Now) {
+    fn housekeeping(&mut self, now: Now) {
         self.schedule.housekeeping_ns = now.mono_ns + HOUSEKEEPING_INTERVAL_NS;
         if let Some(capture) = &mut self.capture {
             capture.house(now.wall_ns);
         }
         self.intake.books.settle(CHECKS_PER_HOUSEKEEPING, now.wall_ns);
-        self.take_census(now);
-        self.look_after_handovers(now);
-        self.prove(PROOFS_PER_HOUSEKEEPING, now);
+        self.check_snapshots(now);
+        self.poll_handovers(now);
+        self.write_checkpoints(PROOFS_PER_HOUSEKEEPING, now);
         self.tally.book_bytes =
             self.intake.books.store.memory_usage(BOOKS_MEASURED_PER_HOUSEKEEPING);
         for place in 0..self.connections.slots() {
             let slot = ConnectionSlot(place);
             let Some(connection) = self.connections.get_mut(slot) else { continue };
-            let (id, Some(line)) = (connection.id, &mut connection.line) else { continue };
-            match line.session.handle_timeout(now.mono_ns) {
+            let (id, Some(transport)) = (connection.id, &mut connection.transport) else {
+                continue;
+            };
+            match transport.session.handle_timeout(now.mono_ns) {
                 Ok(()) => {
-                    connection.dialog.handle_timeout(now.mono_ns);
+                    connection.protocol.handle_timeout(now.mono_ns);
                     if let Some(capture) = &mut self.capture
-                        && !line.session.heartbeat().is_empty()
-                        && line.session.counts().last_ping_ns == now.mono_ns
+                        && !transport.session.heartbeat().is_empty()
+                        && transport.session.counts().last_ping_ns == now.mono_ns
                     {
-                        capture.sent(id, now.wall_ns, line.session.heartbeat());
+                        capture.sent(id, now.wall_ns, transport.session.heartbeat());
                     }
-                    self.converse(slot, now);
+                    self.poll_protocol(slot, now);
                 }
-                Err(error) => self.hang_up(slot, &error),
+                Err(error) => self.disconnect(slot, &error),
             }
         }
         if now.mono_ns >= self.schedule.bad_samples_ns {
@@ -182,14 +184,14 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             self.intake.clock.align();
             self.report(now);
         }
-        if self.schedule.stopping && !self.connections.any_line() {
+        if self.schedule.stopping && !self.connections.any_transport() {
             self.finish(now);
         }
     }
 
     /// Writes the digests of `count` live books into the capture, where all that came is in the books, and sends
     /// what is captured on.
-    pub(super) fn prove(&mut self, count: usize, now: Now) {
+    pub(super) fn write_checkpoints(&mut self, count: usize, now: Now) {
         let Self { intake, capture, large, answers, .. } = self;
         let Some(capture) = capture else { return };
         if large.is_empty() && answers.is_empty() {
@@ -201,7 +203,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         capture.ship(now.wall_ns);
     }
 
-    /// The last words; tried for a second, because nothing comes after them.
+    /// The last reports; retried for a second, because nothing comes after them.
     fn finish(&mut self, now: Now) {
         self.report(now);
         for place in 0..self.connections.slots() {

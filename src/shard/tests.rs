@@ -48,7 +48,8 @@ impl Rig {
         };
         let clock = HostClock::new();
         let feed = crate::venue::polymarket::feed(false);
-        let shard = Shard::new(ShardId(0), feed, (), clock.clone(), links).unwrap();
+        let shard =
+            Shard::new(ShardId(0), feed, ShardConfig::default(), (), clock.clone(), links).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         Self { shard, orders, reports, queries, answers, listener, clock }
     }

@@ -53,7 +53,7 @@ impl<'de> de::Deserialize<'de> for Skip {
     }
 }
 
-/// A JSON value of which only strings, integers and booleans are kept.
+/// A JSON value of which only strings, integers and booleans are used.
 pub(in crate::venue) enum Scalar<'de> {
     Text(&'de str),
     Escaped(String),

@@ -327,7 +327,7 @@ pub enum Unrecognized {
 impl std::fmt::Display for Unrecognized {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Error(text) => write!(f, "the venue answered with error {text}"),
+            Self::Error(text) => write!(f, "the venue returned error {text}"),
             Self::Message(text) => {
                 write!(f, "the venue sent an unknown message, counted and ignored: {text:?}")
             }

@@ -30,25 +30,25 @@ pub enum HttpError {
     BadRequest(String),
     /// The server closed before the first byte of the response. On a reused connection this is the usual end of
     /// keep-alive: *repeat an idempotent request once*.
-    #[error("the server closed without an answer")]
-    ClosedBeforeAnswer,
+    #[error("the server closed without a response")]
+    ClosedBeforeResponse,
     /// The server closed within the response: *count and retry later*.
-    #[error("the server closed in the middle of its answer")]
+    #[error("the server closed in the middle of its response")]
     Truncated,
     /// The response head exceeds `HTTP_HEAD_BYTES_MAX`: *count and give up*.
-    #[error("the head of the answer exceeds {HTTP_HEAD_BYTES_MAX} bytes")]
+    #[error("the head of the response exceeds {HTTP_HEAD_BYTES_MAX} bytes")]
     HeadTooLarge,
     /// The inflated body exceeds the caller's limit: *count and give up*.
-    #[error("the body of the answer exceeds {bytes_max} bytes")]
+    #[error("the body of the response exceeds {bytes_max} bytes")]
     BodyTooLarge {
         /// The limit in bytes.
         bytes_max: usize,
     },
     /// Invalid HTTP, or a damaged compressed body: *count and retry later*.
-    #[error("the answer is not valid HTTP: {}", one_line(.0))]
+    #[error("the response is not valid HTTP: {}", one_line(.0))]
     Malformed(String),
     /// A content encoding that was not requested: *count and give up*.
-    #[error("the answer has the encoding `{}`, which was not requested", one_line(.0))]
+    #[error("the response has the encoding `{}`, which was not requested", one_line(.0))]
     UnknownEncoding(String),
 }
 
@@ -286,7 +286,7 @@ impl Exchange {
         self.input.extend_from_slice(bytes);
         loop {
             match self.phase.take() {
-                None => return Err(HttpError::Malformed("bytes after the answer".to_owned())),
+                None => return Err(HttpError::Malformed("bytes after the response".to_owned())),
                 Some(Phase::Head(call)) => match self.read_head(call)? {
                     Step::Wait => return Ok(None),
                     Step::Again => {}
@@ -303,10 +303,10 @@ impl Exchange {
     /// The server closed its side; this ends a body without length.
     ///
     /// # Errors
-    /// [`HttpError::ClosedBeforeAnswer`], or [`HttpError::Truncated`] if the response is incomplete.
+    /// [`HttpError::ClosedBeforeResponse`], or [`HttpError::Truncated`] if the response is incomplete.
     pub fn handle_eof(&mut self) -> Result<Response, HttpError> {
         if !self.answered {
-            return Err(HttpError::ClosedBeforeAnswer);
+            return Err(HttpError::ClosedBeforeResponse);
         }
         match self.phase.take() {
             // Only a close-delimited body can proceed before its end.

@@ -186,7 +186,7 @@ impl Upgrade {
                 Ok(Self { middle: Some(middle), head: HeadEnd::default(), head_bytes: 0 })
             }
             Err(HandshakeError::Failure(error)) => Err(bad(&error)),
-            Ok(_) => Err(WebSocketError::Protocol("an answer before the request".into())),
+            Ok(_) => Err(WebSocketError::Protocol("a response before the request".into())),
         }
     }
 
@@ -207,7 +207,7 @@ impl Upgrade {
         let (head, early) = bytes.split_at(self.head.find(bytes).unwrap_or(bytes.len()));
         self.head_bytes += head.len();
         if self.head_bytes > HTTP_HEAD_BYTES_MAX {
-            let what = format!("the head of its answer exceeds {HTTP_HEAD_BYTES_MAX} bytes");
+            let what = format!("the head of its response exceeds {HTTP_HEAD_BYTES_MAX} bytes");
             return Err(WebSocketError::Protocol(what));
         }
         middle.get_mut().get_mut().feed(head);
@@ -226,7 +226,7 @@ impl Upgrade {
             }
             // The head ended, but the parser found no end.
             Err(HandshakeError::Interrupted(_)) if !early.is_empty() => {
-                Err(WebSocketError::Protocol("the answer's head has no end".into()))
+                Err(WebSocketError::Protocol("the response's head has no end".into()))
             }
             Err(HandshakeError::Interrupted(middle)) => {
                 self.middle = Some(middle);
@@ -263,6 +263,18 @@ pub enum Incoming<'a> {
         /// Reason given by the server, on one line.
         reason: String,
     },
+}
+
+impl Incoming<'_> {
+    /// The text, if it is one.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Large(text) => Some(text),
+            Self::Binary(_) | Self::Close { .. } => None,
+        }
+    }
 }
 
 /// An open WebSocket over memory.

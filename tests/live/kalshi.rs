@@ -244,7 +244,7 @@ fn every_kalshi_book_is_right_and_every_trade_is_kept_once() {
     let polls = |name: &str| count(&stats, &format!("/correctness/repairs/polls_{name}"));
     assert!(polls("matched") > 100, "{stats:#}");
     assert_eq!(polls("different"), 0, "{stats:#}");
-    assert_eq!(count(&stats, "/pool/dialog/sequence_holes"), 0);
+    assert_eq!(count(&stats, "/pool/subscriptions/sequence_holes"), 0);
     assert!(made.len() > 50, "{}", made.len());
     assert_eq!(sum(&stats, "trades"), made.len() as u64, "each is told once, by two connections");
     let names: Vec<&str> = stats["pool"]["connections"]
@@ -305,9 +305,14 @@ fn kalshi_faults_cost_moments_and_no_book_is_wrong() {
     let back = |stats: &Value| count(stats, "/pool/reconnects") == 5;
     let (stats, _) = engine.wait_for("five new sockets", PATIENCE, back);
     // Lost trades and lifecycle messages are holes as well.
-    assert_eq!(count(&stats, "/pool/dialog/sequence_missing"), 3, "{:#}", stats["pool"]["dialog"]);
-    assert_eq!(count(&stats, "/pool/dialog/sequence_duplicates"), 5);
-    assert!(count(&stats, "/pool/dialog/resubscribes") >= 4);
+    assert_eq!(
+        count(&stats, "/pool/subscriptions/sequence_missing"),
+        3,
+        "{:#}",
+        stats["pool"]["subscriptions"]
+    );
+    assert_eq!(count(&stats, "/pool/subscriptions/sequence_duplicates"), 5);
+    assert!(count(&stats, "/pool/subscriptions/resubscribes") >= 4);
     assert_eq!(count(&stats, "/correctness/checks/tops_mismatched"), 0);
     assert_eq!(sum(&stats, "unknown_events"), 2);
     venue.ask("POST", "/sim/pause");
@@ -379,7 +384,7 @@ fn what_kalshis_page_leaves_open_makes_no_difference() {
     let mut engine = venue.engine(&["--kalshi-connections", "1,1,1,3", "--audit", "5"]);
     wait_live(&mut engine, 110);
     venue.fault("lost", 2, None);
-    let noticed = |stats: &Value| count(stats, "/pool/dialog/sequence_missing") >= 2;
+    let noticed = |stats: &Value| count(stats, "/pool/subscriptions/sequence_missing") >= 2;
     engine.wait_for("two holes", PATIENCE, noticed);
     wait_live(&mut engine, 110);
     assert_eq!(compare(&mut venue, &mut engine), 110);
@@ -551,10 +556,10 @@ fn a_capture_of_kalshi_replays_to_the_very_books() {
     let mut engine = venue.engine(&more);
     wait_live(&mut engine, 60);
     for (kind, channel, effect) in [
-        ("lost", None, "/pool/dialog/sequence_missing"),
-        ("error-10", None, "/pool/dialog/resubscribes"),
+        ("lost", None, "/pool/subscriptions/sequence_missing"),
+        ("error-10", None, "/pool/subscriptions/resubscribes"),
         ("cut", Some("orderbook_delta"), "/pool/reconnects"),
-        ("doubled", None, "/pool/dialog/sequence_duplicates"),
+        ("doubled", None, "/pool/subscriptions/sequence_duplicates"),
     ] {
         let before = count(&engine.stats(), effect);
         assert_eq!(venue.fault(kind, 1, channel), 1);

@@ -418,10 +418,10 @@ fn replaced_connections_lose_nothing_and_repeat_nothing() {
     eprintln!("{:#?}", report.recycling);
     assert_eq!((report.recycling.failed, report.recycling.interrupted), (0, 0));
     assert_eq!(report.pool.reconnects, 0);
-    for proof in &report.recycling.proofs {
-        let counts = proof.counts;
-        assert_eq!((counts.differences, counts.live_after), (0, counts.tokens), "{proof:?}");
-        assert!(counts.duplicates > 0, "both said the same: {proof:?}");
+    for handover in &report.recycling.handovers {
+        let counts = handover.counts;
+        assert_eq!((counts.differences, counts.live_after), (0, counts.tokens), "{handover:?}");
+        assert!(counts.duplicates > 0, "both said the same: {handover:?}");
     }
     assert_eq!(report.correctness.checks.tops_mismatched, 0);
     assert_eq!(report.correctness.checks.hashes_mismatched, 0);

@@ -15,7 +15,7 @@
 //! texts only: an echo that its send bound refuses is framed here.
 use ringbook::control::dial::{Dial, Progress, Target};
 use ringbook::io::socket::{Connecting, Socket, Stream};
-use ringbook::session::{Message as Delivered, Session, SessionError};
+use ringbook::session::{Session, SessionError};
 use ringbook::wire::websocket::{ClientSocket, Incoming, Upgrade};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::Value;
@@ -110,8 +110,8 @@ impl Connection {
             Self::Session { session, output, .. } => {
                 let result = session.handle_bytes(bytes, 0, |message| {
                     // Nothing is echoed for binary messages: the venues send texts only.
-                    if let Delivered::Text(text) = message {
-                        let payload = text.into_string().into_bytes();
+                    if let Some(text) = message.text() {
+                        let payload = text.as_bytes().to_vec();
                         into.push(Message { first: TEXT, payload });
                     }
                 });

@@ -253,11 +253,11 @@ fn silence_refusal_and_unknown_names_have_errors_of_their_own() {
         let started = Instant::now();
         let quiet = make(format!("http://127.0.0.1:{silent_port}"), local(), 200 * MS);
         let error = quiet.get("/").await.unwrap_err();
-        assert_eq!(error.to_string(), "no answer within 200 ms while waiting for the answer");
+        assert_eq!(error.to_string(), "no response within 200 ms while waiting for the response");
         assert!(started.elapsed() < Duration::from_secs(2));
         let quiet = make(format!("https://127.0.0.1:{silent_port}"), local(), 200 * MS);
         let error = quiet.get("/").await.unwrap_err();
-        assert!(matches!(error, ConnectionError::Timeout { stage: "shaking hands with TLS", .. }));
+        assert!(matches!(error, ConnectionError::Timeout { stage: "negotiating TLS", .. }));
 
         let two: Vec<IpAddr> = vec!["127.0.0.1".parse().unwrap(), "127.0.0.2".parse().unwrap()];
         let both = Resolver::with_lookup(0, move |_| Ok(two.clone())).unwrap();
@@ -323,7 +323,7 @@ fn an_address_that_swallows_everything_costs_its_share_of_the_time() {
     let started = Instant::now();
     run(async move {
         let error = connect(&[full], 300 * MS).await.unwrap_err();
-        assert_eq!(error.to_string(), format!("no connection to {full} (no answer in time)"));
+        assert_eq!(error.to_string(), format!("no connection to {full} (no response in time)"));
         let error = connect(&[], MS).await.unwrap_err();
         assert_eq!(error.to_string(), "there is no address to connect to");
         assert_eq!(within(5 * MS, std::future::pending::<()>()).await, None);

@@ -51,7 +51,9 @@ fn follow(
     neg_risk: bool,
     mut spoil: impl FnMut(usize, &mut String),
 ) -> (CheckCounts, u64) {
-    let books = Books::new(ShardId(0), Admission::Listed, ()).checking(HashChecks::All);
+    let books =
+        Books::new(ShardId(0), ringbook::venue::polymarket::feed(true), Admission::Listed, ())
+            .with_hash_checks(HashChecks::All);
     let mut intake =
         Intake::new(ringbook::venue::polymarket::feed(true), books, StillClock::default());
     for message in messages.iter().filter(|message| message.get("bids").is_some()) {

@@ -51,7 +51,7 @@ fn lines(springs: &mut [CaptureReceiver]) -> Vec<u8> {
         *sequence += 1;
         match kind {
             Kind::Text => line::write_text(&mut out, stamp, &payload),
-            Kind::ForwardedEvent => line::write_forwarded(&mut out, stamp, &payload),
+            Kind::TextSkipped => line::write_forwarded(&mut out, stamp, &payload),
             Kind::Binary => line::write_base64(&mut out, stamp, &payload, false),
             Kind::BinarySkipped => line::write_base64(&mut out, stamp, &payload, true),
             Kind::Sent => line::write_sent(&mut out, stamp, &payload),

@@ -60,13 +60,13 @@ fn simulation_short() {
 /// along by a replacement that was given up (63), a trade told again (132), a repetition that undid a later
 /// change and a snapshot from before (211, 436, 16626), false differences (236, 359, 361), a REST book compared with
 /// half of a group (10733), changes that were in one snapshot of a market and not in the other (15006), a book that was
-/// opened again because its connection was a replacement that was given up (30237), a late answer that was taken because
-/// the host's clock was behind what was known (30384).
+/// opened again because its connection was a replacement that was given up (30237, 61044), a late answer that was taken
+/// because the host's clock was behind what was known (30384).
 #[test]
 fn seeds_that_found_something() {
     [
         19, 63, 132, 211, 236, 359, 361, 436, 5080, 5124, 5139, 10468, 10733, 15006, 16626, 30237,
-        30384,
+        30384, 61044,
     ]
     .into_iter()
     .for_each(|seed| run(seed, 1));

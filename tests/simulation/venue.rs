@@ -137,11 +137,14 @@ impl Venue {
         gone.into_iter().for_each(|line| self.note_unheard(line.markets, now_ns));
     }
 
-    /// A connection tells these markets no more: those of them that no other tells.
+    /// A connection tells these markets no more: those of them of which the client has read nothing on another.
     fn note_unheard(&mut self, markets: BTreeSet<usize>, now_ns: u64) {
         for market in markets {
             let mut others = self.lines.iter().filter(|line| !line.closing);
-            if !others.any(|line| line.markets.contains(&market)) {
+            let told = |line: &Line| {
+                line.markets.contains(&market) && line.delivered.contains_key(&market)
+            };
+            if !others.any(told) {
                 self.unheard.insert(market, now_ns);
             }
         }

@@ -23,7 +23,7 @@ use ringbook::link::serve_shard::{BookAnswer, BookQuery};
 use ringbook::link::shard_capture::{CaptureReceiver, CaptureSender, capture_link};
 use ringbook::market::book::{BookState, Level, image::BookImage};
 use ringbook::ring::{Consumer, Producer, ring};
-use ringbook::shard::{Shard, ShardLinks};
+use ringbook::shard::{Shard, ShardConfig, ShardLinks};
 use ringbook::venue::Feed;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -153,8 +153,13 @@ fn shard_rig(
     };
     let witness = Witness(Rc::clone(record));
     let id = ShardId(place as u16);
-    let shard = Shard::new(id, FEED, witness, VirtualClock(Rc::clone(clock)), links).unwrap();
-    let shard = shard.checking(HashChecks::All).auditing(AUDIT_NS);
+    let config = ShardConfig {
+        hash_checks: HashChecks::All,
+        audit_round_ns: AUDIT_NS,
+        ..ShardConfig::default()
+    };
+    let clock = VirtualClock(Rc::clone(clock));
+    let shard = Shard::new(id, FEED, config, witness, clock, links).unwrap();
     let bell = shard.doorbell();
     let proxy = ShardProxy::new(id, None, order_sender, report_receiver, gauge, bell);
     (proxy, ShardRig { shard, queries, answers, paused_until_ns: 0 })
@@ -191,7 +196,7 @@ impl World {
             let ring_of = if random.chance(1, 3) { 8 } else { 1024 };
             let (proxy, mut rig) = shard_rig(place, ring_of, &clock, &record);
             if let Some(tap) = tap(ShardId(place as u16)) {
-                rig.shard = rig.shard.captured(tap, SHARDS as u16);
+                rig.shard = rig.shard.with_capture(tap, SHARDS as u16);
             }
             proxies.push(proxy);
             shards.push(rig);
@@ -401,13 +406,12 @@ impl World {
         while let Some(news) = self.news.try_receive() {
             if let ControlEvent::Report(report) = news
                 && self.lossless
-                && let Some(proof) = report
-                    .recycling
-                    .proofs
-                    .iter()
-                    .find(|proof| proof.counts.differences > 0 || proof.interrupted > 0)
+                && let Some(handover) =
+                    report.recycling.handovers.iter().find(|handover| {
+                        handover.counts.differences > 0 || handover.interrupted > 0
+                    })
             {
-                return Err(self.breach(&format!("a recycle was not clean: {proof:?}")));
+                return Err(self.breach(&format!("a recycle was not clean: {handover:?}")));
             }
         }
         if self.random.chance(1, 8) {

@@ -146,12 +146,12 @@ impl Connections {
         registry: &mut Registry,
         now: Now,
     ) -> Option<Action> {
-        let Some((tokens, proof)) = self.recycler.on_handed_over(to, counts, now) else {
+        let Some((tokens, handover)) = self.recycler.on_handed_over(to, counts, now) else {
             // The replacement was given up, and the command to close it is on its way: the shard moves the books back.
             warn!("{to} took over too late: its books go back to the connections that had them");
             return None;
         };
-        info!("recycled: {}", sonic_rs::to_string(&proof).unwrap_or_default());
+        info!("recycled: {}", sonic_rs::to_string(&handover).unwrap_or_default());
         if let Err(error) = self.placement.complete_replacement(to, now.mono_ns, registry) {
             let from = self.names(self.placement.replaces(to));
             warn!("{from}: not replaced: {error:?}; {to} is closed");

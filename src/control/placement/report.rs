@@ -71,7 +71,7 @@ impl Placement {
             reconnects: self.reconnects,
             last_reconnect_wall_ns: self.last_reconnect_wall_ns,
             markets_moved: self.moved(),
-            dialog: SubscriptionReport::default(),
+            subscriptions: SubscriptionReport::default(),
             connections: self
                 .connections
                 .iter()

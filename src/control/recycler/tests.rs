@@ -96,17 +96,17 @@ fn a_replacement_settles_before_it_takes_over() {
     assert_eq!(recycler.poll(ordered_ns + 1, &[]), [], "ordered once");
     let counts =
         HandoverCounts { markets: 7, live: 14, live_after: 14, ..HandoverCounts::default() };
-    let (_, proof) = recycler.on_handed_over(TO, counts, at(ordered_ns + 50)).unwrap();
-    assert_eq!((proof.from, proof.to), (FROM.0, TO.0));
-    assert_eq!((proof.dial_ns, proof.fill_ns), (100, 400));
-    assert_eq!((proof.settle_ns, proof.overlap_ns), (RECYCLE_SETTLE_NS, ordered_ns - 150));
+    let (_, handover) = recycler.on_handed_over(TO, counts, at(ordered_ns + 50)).unwrap();
+    assert_eq!((handover.from, handover.to), (FROM.0, TO.0));
+    assert_eq!((handover.dial_ns, handover.fill_ns), (100, 400));
+    assert_eq!((handover.settle_ns, handover.overlap_ns), (RECYCLE_SETTLE_NS, ordered_ns - 150));
     let report = recycler.report();
     assert_eq!((report.initiated, report.completed, report.failed), (1, 1, 0));
     assert_eq!(
         (report.markets_migrated, report.interrupted, report.success_rate),
         (7, 0, Some(1.0))
     );
-    assert_eq!(report.proofs.len(), 1);
+    assert_eq!(report.handovers.len(), 1);
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn one_merge_at_a_time_and_none_while_the_engine_is_not_healthy() {
     recycler.on_handed_over(TO, HandoverCounts::default(), at(9)).unwrap();
     let report = recycler.report();
     assert_eq!((report.merges, report.connections_merged, report.failed), (1, 2, 1));
-    let proof = &report.proofs[0];
-    assert_eq!((proof.from, &proof.merged[..], proof.to), (1, &[2, 3][..], 9));
-    assert_eq!(proof.reason, "merge");
+    let handover = &report.handovers[0];
+    assert_eq!((handover.from, &handover.merged[..], handover.to), (1, &[2, 3][..], 9));
+    assert_eq!(handover.reason, "merge");
 }

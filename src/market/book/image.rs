@@ -19,9 +19,9 @@ pub struct BookFacts {
     pub timestamp_ms: u64,
     /// Hash that came with that message.
     pub hash: Option<BookHash>,
-    /// Smallest order, if the catalog said.
+    /// Smallest order, if the catalog has it.
     pub min_order_size: Option<Quantity>,
-    /// Smallest price step, if catalog or stream said.
+    /// Smallest price step, if catalog or stream has it.
     pub tick_size: Option<Price>,
     /// Part of a set of markets of which one wins.
     pub neg_risk: bool,
@@ -90,8 +90,8 @@ impl BookImage {
     }
 
     /// Appends the book as one line of JSON in exactly the shape of the CLOB's `GET /book`
-    /// (key order included). What is not known is an empty string. A stale book has two keys more, so
-    /// that nobody takes it for a live one: `state`, and `stale_since` in milliseconds since 1970, as text
+    /// (key order included). What is not known is an empty string. A stale book has two keys more, which
+    /// a live one lacks: `state`, and `stale_since` in milliseconds since 1970, as text
     /// like `timestamp`.
     pub fn write_json(&self, out: &mut String) {
         self.write(out);

@@ -26,7 +26,7 @@ const LINES: usize = 3;
 
 /// Bits of a word below the price.
 const PRICE_SHIFT: u32 = 44;
-/// Prices of a word lie below. A seller's is told as what it lacks to this: higher is better.
+/// Prices of a word lie below. A seller's is stored as this minus the price: higher is better.
 const PRICE_END: u64 = u64::MAX >> PRICE_SHIFT;
 /// Set in words of buyers. A seller's price is not zero in a word: no word of a level is zero.
 const BID: u64 = 1 << 43;
@@ -34,7 +34,7 @@ const BID: u64 = 1 << 43;
 const CENTS: u64 = 1 << 42;
 /// A hundredth of a share, the venue's usual step, in units of [`Quantity`].
 const CENT: u64 = 10_000;
-/// What a word refuses, 1.1e9 shares: so the sum of a full side fits 64 bits.
+/// Quantities of a word lie below, 1.1e9 shares: so the sum of a full side fits 64 bits.
 const QUANTITY_END: u64 = 1 << 50;
 
 const _: () = {
@@ -94,7 +94,7 @@ impl Word {
         (price < PRICE_END).then_some(Self(low))
     }
 
-    /// The word with a quantity; `None` when it cannot say it exactly.
+    /// The word with a quantity; `None` when it cannot hold it exactly.
     fn with(self, quantity: Quantity) -> Option<Self> {
         if quantity.0 < CENTS {
             Some(Self(self.0 | quantity.0))
@@ -352,7 +352,7 @@ impl Ladder {
         }
     }
 
-    /// True when nobody is on this side.
+    /// True when this side has no level.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.best().is_none()
@@ -399,7 +399,7 @@ mod tests {
         ]
     }
 
-    /// Whole cents and not, few and many shares: every way in which a word can say it.
+    /// Whole cents and not, few and many shares: every form of a word.
     fn quantity() -> impl Strategy<Value = u64> {
         prop_oneof![
             60 => Just(0u64),
@@ -410,7 +410,7 @@ mod tests {
         ]
     }
 
-    /// Levels that no word can say; so few that most runs have long stretches without one.
+    /// Levels that no word can hold; so few that most runs have long stretches without one.
     fn level_of_any_kind() -> impl Strategy<Value = (u32, u64)> {
         prop_oneof![
             400 => (price(), quantity()),

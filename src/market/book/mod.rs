@@ -26,9 +26,9 @@ pub struct BookOpening {
     pub market: MarketId,
     /// The token.
     pub token: TokenId,
-    /// Price step, if the catalog said.
+    /// Price step, if the catalog has it.
     pub tick_size: Option<Price>,
-    /// Smallest order, if the catalog said.
+    /// Smallest order, if the catalog has it.
     pub min_order_size: Option<Quantity>,
     /// Part of a set of markets of which one wins.
     pub neg_risk: bool,
@@ -51,7 +51,7 @@ pub enum BookState {
     AwaitingSnapshot,
     /// Follows the venue.
     Live,
-    /// Was live and is known to be behind; the next snapshot mends it.
+    /// Was live and is known to be behind; the next snapshot repairs it.
     Stale {
         /// What happened.
         why: StaleReason,
@@ -65,13 +65,13 @@ pub enum BookState {
 pub enum StaleReason {
     /// Its connection closed; a new one is on its way.
     Disconnected,
-    /// A capture says that frames were lost here.
+    /// A capture has a marker of lost frames here.
     FramesLost,
     /// The venue sent more levels than [`crate::base::limits::LEVELS_PER_SIDE_MAX`].
     TooManyLevels,
     /// A message about it could not be decoded, so a change may be missing.
     UndecodedMessage,
-    /// What the venue says of it was not so, again and again.
+    /// Comparisons with the venue-reported best prices or hash failed repeatedly.
     Disproved,
     /// The venue's REST interface had a newer book, and no message about it came.
     Behind,
@@ -189,20 +189,19 @@ impl Book {
         self.asks.clear();
     }
 
-    /// Highest price that somebody pays.
+    /// Highest bid.
     #[must_use]
     pub fn best_bid(&self) -> Option<Level> {
         self.bids.best()
     }
 
-    /// Lowest price that somebody asks.
+    /// Lowest ask.
     #[must_use]
     pub fn best_ask(&self) -> Option<Level> {
         self.asks.best()
     }
 
-    /// Highest price that somebody pays for the other outcome of a market of two, and lowest that somebody asks for
-    /// it: one dollar less the best ask, and one dollar less the best bid.
+    /// Best bid and best ask of the other outcome of a market of two: one dollar less the best ask, and one dollar less the best bid.
     #[must_use]
     pub fn opposite_best(&self) -> (Option<Level>, Option<Level>) {
         let turned =

@@ -1,4 +1,4 @@
-//! The venue's hash of a book, made again from our own levels.
+//! The venue's hash of a book, computed from our own levels.
 //!
 //! Runs on:  any (pure). Bounds: one text a hash, of some 35 bytes a level.
 //!
@@ -18,7 +18,7 @@ pub struct Summary(Sha1);
 
 impl Summary {
     /// Hashes a book as it is now; `scratch` is memory to write in. `None` where the smallest order or
-    /// the tick size is not known: nothing can be said of its hash.
+    /// the tick size is not known: its hash cannot be computed.
     #[must_use]
     pub fn new(
         market: &MarketId,
@@ -52,7 +52,7 @@ impl Summary {
 
     /// The last trade price with which the book has this hash, among all that there are; they have three
     /// decimals. `Some(None)` is a market that was never traded; `None` a book that has another hash
-    /// whatever the price. A tenth of a millisecond: not for the way of a message.
+    /// whatever the price. A tenth of a millisecond: not for the hot path.
     #[must_use]
     pub fn find_last_trade(&self, hash: &BookHash) -> Option<Option<Price>> {
         let thousandths = (0..=1000).map(|count| Some(Price(count * 1000)));

@@ -427,14 +427,14 @@ fn acquire_new_never_returns_a_reused_connection() {
     };
     let mut slots = Pool::new(LIMITS);
     let tickets: Vec<Ticket> = (0..3).map(|_| wait(&mut slots, 0)).collect();
-    let mut kept = Vec::new();
+    let mut leases = Vec::new();
     for action in open_all(&mut slots, 1, 0) {
         let Action::Serve(_, lease) = action else { panic!("{action:?}") };
-        kept.push(lease);
+        leases.push(lease);
     }
-    assert_eq!(kept.len(), tickets.len());
-    let held = kept.pop().unwrap();
-    kept.into_iter().for_each(|lease| slots.release(lease, Condition::Reusable, 1));
+    assert_eq!(leases.len(), tickets.len());
+    let held = leases.pop().unwrap();
+    leases.into_iter().for_each(|lease| slots.release(lease, Condition::Reusable, 1));
     assert_eq!((slots.idle(), slots.total()), (2, 3));
 
     // At the maximum: the connection idle for longest is closed.

@@ -56,7 +56,12 @@ impl Capture {
     fn replay(&self, shards: u16) -> BTreeMap<String, String> {
         let mut all = BTreeMap::new();
         for shard in 0..shards {
-            let books = Books::new(ShardId(shard), Admission::Listed, ());
+            let books = Books::new(
+                ShardId(shard),
+                crate::venue::polymarket::feed(true),
+                Admission::Listed,
+                (),
+            );
             let mut intake = Intake::new(crate::venue::ALL[0], books, StillClock(0));
             let mut notes = Annotations::default();
             for line in self.0.lines() {
@@ -72,7 +77,7 @@ impl Capture {
                     }
                     What::Ended => {
                         let why = StaleReason::Disconnected;
-                        intake.books.on_line_end(connection, at);
+                        intake.books.on_disconnect(connection, at);
                         intake.books.set_connection_stale(connection, why, at_ns);
                         continue;
                     }

@@ -16,10 +16,13 @@ use std::sync::Arc;
 /// Path prefixes of numbers that are in `/stats` only.
 const EXCEPTIONS: &[(&str, &str)] = &[
     ("venues[].shards[]", "shard numbers are identifiers"),
-    ("recycling.proofs[]", "a list of recent events; their sums are metrics"),
+    ("recycling.handovers[]", "a list of recent events; their sums are metrics"),
     ("correctness.checks.", "the sum over the shards of ringbook_shard_tops_ and _hashes_"),
     ("correctness.repairs.", "the sum over the shards of the shard metrics"),
-    ("pool.connections[].dialog.", "150 connections make too many series; their sum is a metric"),
+    (
+        "pool.connections[].subscriptions.",
+        "150 connections make too many series; their sum is a metric",
+    ),
     ("shards[].core", "a CPU number is an identifier"),
     ("trades.connections_active", "in ringbook_connections_active"),
     ("trades.reconnections", "in ringbook_reconnects"),
@@ -43,7 +46,10 @@ pub(super) fn one_of_everything() -> EngineReport {
         ..EngineReport::default()
     };
     report.pool.connections.push(ConnectionReport::default());
-    report.recycling.proofs.push(HandoverReport { merged: vec![0], ..HandoverReport::default() });
+    report
+        .recycling
+        .handovers
+        .push(HandoverReport { merged: vec![0], ..HandoverReport::default() });
     report.lifecycle.skipped.push(SkipReport::default());
     report.recycling.success_rate = Some(0.0);
     report.correctness.score = Some(0.0);

@@ -149,7 +149,7 @@ fn sums_are_sums_and_a_part_that_one_venue_has_is_kept() {
         "/correctness/snapshot_requests/requests",
         "/correctness/snapshot_requests/tokens_waiting",
         "/pool/connections_active",
-        "/pool/dialog/commands",
+        "/pool/subscriptions/commands",
         "/registry/tokens",
         "/lifecycle/pages",
         "/trades/reconnections",

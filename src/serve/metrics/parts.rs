@@ -35,7 +35,7 @@ pub(in crate::serve) const EXCHANGE: Rows<ExchangeReport> = rows! { "", Exchange
         "above a few minutes: its status cannot be requested", |e, now| age(e.seen_wall_ns, now);
 };
 
-pub(in crate::serve) const DIALOG: Rows<SubscriptionReport> = rows! { "", SubscriptionReport;
+pub(in crate::serve) const SUBSCRIPTIONS: Rows<SubscriptionReport> = rows! { "", SubscriptionReport;
     Counter "commands_sent", "commands", "Commands sent on connections of a venue that acknowledges them",
         "nothing", |d, _| Whole(d.commands);
     Counter "command_errors", "answers", "Commands answered with an error",
@@ -62,7 +62,7 @@ pub(in crate::serve) const CORRECTNESS: Rows<CorrectnessReport> = rows! { "", Co
         "when it falls: see shard_tops_mismatched and shard_hashes_mismatched", |c, _| ratio(c.score);
 };
 
-pub(in crate::serve) const RESYNC: Rows<SnapshotRequestsReport> = rows! { "", SnapshotRequestsReport;
+pub(in crate::serve) const SNAPSHOT_REQUESTS: Rows<SnapshotRequestsReport> = rows! { "", SnapshotRequestsReport;
     Counter "book_requests", "requests", "REST requests for books",
         "books are not live, or differ", |r, _| Whole(r.requests);
     Counter "book_request_tokens", "tokens", "Tokens in these requests", "nothing", |r, _| Whole(r.tokens);

@@ -19,6 +19,8 @@ pub(super) struct Group {
     pub(super) is_ahead: bool,
     /// The best prices are those of a ticker, at the end of this millisecond; 0 for none.
     claim_ms: u64,
+    /// The book changed more than once in the millisecond of its last message; for relative changes only.
+    pub(super) several: bool,
     /// Comparisons in a row that failed: best prices, hashes.
     tops_wrong: u8,
     hashes_wrong: u8,

@@ -50,7 +50,7 @@ impl<H: Handler> Books<H> {
     }
 
     /// The socket of `slot` is gone.
-    pub fn on_line_end(&mut self, slot: ConnectionSlot, now: Now) -> DisconnectOutcome {
+    pub fn on_disconnect(&mut self, slot: ConnectionSlot, now: Now) -> DisconnectOutcome {
         let (outcome, moves) = self.matcher.on_disconnect(&mut self.store, slot, now);
         if let Some(place) = moves {
             self.move_markets(place, now);

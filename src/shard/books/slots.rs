@@ -10,7 +10,7 @@ use std::hint::black_box;
 use std::ops::{Index, IndexMut};
 
 /// One book and all that belongs to it, in the order in which an update needs it: two cache lines
-/// that find the book and say whether it follows, three with the best levels of both sides, two
+/// that find the book and hold its state, three with the best levels of both sides, two
 /// that note what changed it. The market is read only where books are implied. Not aligned to
 /// cache lines: that was no faster, and allocators waste a quarter on aligned blocks.
 #[derive(Debug)]

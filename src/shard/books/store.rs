@@ -38,7 +38,7 @@ struct MemoryUsage {
 #[derive(Debug)]
 pub(crate) struct Store<H> {
     pub(super) shard: ShardId,
-    pub(super) venue: Venue,
+    venue: Venue,
     pub(super) admission: Admission,
     pub(super) directory: Directory,
     pub(super) slots: Slots,

@@ -24,7 +24,8 @@ const HERE: ConnectionSlot = ConnectionSlot(0);
 const THERE: ConnectionSlot = ConnectionSlot(3);
 
 fn intake(markets: &[(u32, &[u32])]) -> Intake<(), StillClock> {
-    let mut books = Books::new(ShardId(0), Admission::Listed, ());
+    let mut books =
+        Books::new(ShardId(0), crate::venue::polymarket::feed(true), Admission::Listed, ());
     for (market, tokens) in markets {
         for &i in *tokens {
             books.open(&opening(*market, i), HERE).unwrap();
@@ -128,7 +129,8 @@ fn a_trade_sets_the_last_price_of_the_whole_market_and_no_level() {
 #[test]
 fn opening_and_closing_in_any_order_keeps_index_and_siblings_whole() {
     let mut random = crate::base::random::Random::new(5);
-    let mut books = Books::new(ShardId(0), Admission::Listed, ());
+    let mut books =
+        Books::new(ShardId(0), crate::venue::polymarket::feed(true), Admission::Listed, ());
     let mut open = std::collections::BTreeSet::new();
     for _ in 0..20_000 {
         let i = random.below(60) as u32;
@@ -156,7 +158,7 @@ fn opening_and_closing_in_any_order_keeps_index_and_siblings_whole() {
 fn implied_books_open_on_the_shard_that_owns_their_market_and_nowhere_else() {
     for shard in 0..3 {
         let admission = Admission::Implied { shards: 3 };
-        let books = Books::new(ShardId(shard), admission, ());
+        let books = Books::new(ShardId(shard), crate::venue::polymarket::feed(true), admission, ());
         let mut intake = Intake::new(crate::venue::polymarket::feed(true), books, StillClock(0));
         feed(&mut intake, HERE, &book(11, 20, "0.4"));
         let own = shard_of(b"0x1", 3) == ShardId(shard);
@@ -184,7 +186,12 @@ fn an_undecodable_change_of_unknown_token_makes_its_whole_market_stale() {
 
 #[test]
 fn an_implied_book_is_known_by_market_and_token() {
-    let books = Books::new(ShardId(0), Admission::Implied { shards: 1 }, ());
+    let books = Books::new(
+        ShardId(0),
+        crate::venue::polymarket::feed(true),
+        Admission::Implied { shards: 1 },
+        (),
+    );
     let mut intake = Intake::new(crate::venue::polymarket::feed(true), books, StillClock(0));
     feed(&mut intake, HERE, &book(11, 20, "0.4"));
     feed(&mut intake, HERE, &book(11, 21, "0.5").replace("\"0x1\"", "\"0x9\""));
@@ -243,7 +250,12 @@ fn a_quiet_book_weighs_little_with_all_that_belongs_to_it() {
     // A number of books just above a power of two: the worst of doubling.
     let count = 4_200;
     for (levels, bytes_max) in [(0, 1_024), (10, 1_024), (100, 4_096)] {
-        let mut books = Books::new(ShardId(0), Admission::Implied { shards: 1 }, ());
+        let mut books = Books::new(
+            ShardId(0),
+            crate::venue::polymarket::feed(true),
+            Admission::Implied { shards: 1 },
+            (),
+        );
         let (bids, asks) = (side(levels), side(levels));
         for i in 0..count {
             let (market, token) = (format!("0x{}", i / 2), format!("{i}"));
@@ -294,7 +306,12 @@ fn a_message_finds_each_of_its_tokens_whatever_their_order() {
 
 #[test]
 fn a_token_of_two_markets_keeps_its_books_apart_within_messages_of_two_changes() {
-    let books = Books::new(ShardId(0), Admission::Implied { shards: 1 }, ());
+    let books = Books::new(
+        ShardId(0),
+        crate::venue::polymarket::feed(true),
+        Admission::Implied { shards: 1 },
+        (),
+    );
     let mut intake = Intake::new(crate::venue::polymarket::feed(true), books, StillClock(0));
     for market in ["0x1", "0x9"] {
         for i in [11, 12] {

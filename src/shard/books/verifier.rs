@@ -20,7 +20,7 @@ use crate::base::limits::{CHECK_SILENCE_NS, TOPS_REMEMBERED};
 use crate::base::policy::HashChecks;
 use crate::base::price::Price;
 use crate::counter::shard::CheckCounts;
-use crate::market::book::{Book, BookState, StaleReason};
+use crate::market::book::{BookState, StaleReason};
 use crate::market::event::TopOfBook;
 use crate::shard::publish::Handler;
 use hashes::{HashVerifier, Overdue};
@@ -35,23 +35,34 @@ const SEARCH_COST: usize = 2048;
 /// later changes of its book.
 #[derive(Debug, Default)]
 struct PastTops {
-    tops: VecDeque<(BookIndex, u64, [Price; 2])>,
+    tops: VecDeque<PastTop>,
+}
+
+/// The best prices of a book at the end of a millisecond in which it changed.
+#[derive(Clone, Copy, Debug)]
+struct PastTop {
+    index: BookIndex,
+    timestamp_ms: u64,
+    top: [Price; 2],
+    /// It changed more than once in that millisecond: a ticker may show a state in between.
+    several: bool,
 }
 
 impl PastTops {
-    /// Keeps the best prices of a book as a millisecond left it.
-    fn push(&mut self, index: BookIndex, timestamp_ms: u64, book: &Book) {
+    /// Stores the best prices of a book at the end of the millisecond of its last message.
+    fn push(&mut self, index: BookIndex, slot: &Slot) {
         if self.tops.len() >= TOPS_REMEMBERED {
             self.tops.pop_front();
         }
-        self.tops.push_back((index, timestamp_ms, top_of(book)));
+        let (timestamp_ms, several) = (slot.facts.timestamp_ms, slot.group.several);
+        self.tops.push_back(PastTop { index, timestamp_ms, top: top_of(&slot.book), several });
     }
 
     /// The best prices of a book at the end of a millisecond in which it changed, if they are still known.
-    fn find(&self, index: BookIndex, timestamp_ms: u64) -> Option<[Price; 2]> {
-        let of = |&&(book, ms, _): &&(BookIndex, u64, _)| book == index && ms <= timestamp_ms;
-        let (_, ms, tops) = self.tops.iter().rev().find(of)?;
-        (*ms == timestamp_ms).then_some(*tops)
+    fn find(&self, index: BookIndex, timestamp_ms: u64) -> Option<PastTop> {
+        let of = |past: &&PastTop| past.index == index && past.timestamp_ms <= timestamp_ms;
+        let past = self.tops.iter().rev().find(of)?;
+        (past.timestamp_ms == timestamp_ms).then_some(*past)
     }
 }
 
@@ -120,7 +131,11 @@ impl Verifier {
 
     /// Compares the best prices of a book with the reported ones; true when the book is disproved.
     fn compare_top(&mut self, slot: &mut Slot) -> bool {
-        let equal = slot.group.is_top(&slot.book);
+        let mut equal = slot.group.is_top(&slot.book);
+        if equal == Some(false) && slot.group.claimed().is_some() && slot.group.several {
+            // The ticker of a state within the millisecond; that of its end did not arrive.
+            equal = None;
+        }
         self.note_top(slot, equal)
     }
 
@@ -156,10 +171,11 @@ impl Verifier {
                 store.set_stale(index, StaleReason::Disproved, wall_ns);
             }
         }
-        let slot = &store.slots[index];
+        let slot = &mut store.slots[index];
         if slot.state == BookState::Live && slot.facts.timestamp_ms < timestamp_ms {
-            self.past_tops.push(index, slot.facts.timestamp_ms, &slot.book);
+            self.past_tops.push(index, slot);
         }
+        slot.group.several = slot.facts.timestamp_ms == timestamp_ms;
     }
 
     /// The best prices that the venue reports with a time of their own.
@@ -185,7 +201,9 @@ impl Verifier {
         } else {
             // The book's own messages were faster.
             let past = self.past_tops.find(index, event.timestamp_ms);
-            if self.note_top(slot, past.map(|past| past == reported)) {
+            let equal = past.map(|past| (past.top == reported, past.several));
+            let equal = equal.and_then(|(equal, several)| (equal || !several).then_some(equal));
+            if self.note_top(slot, equal) {
                 store.set_stale(index, StaleReason::Disproved, wall_ns);
             }
         }

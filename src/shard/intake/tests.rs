@@ -42,7 +42,8 @@ fn a_change_of_another_subscription_or_of_none_makes_books_stale() {
 /// What a connection's book, and what is counted of it, are after each frame: whether it is live, updates, holes,
 /// messages missing and duplicates.
 fn rig() -> impl FnMut(&str) -> (u64, u64, u64, u64, u64) {
-    let mut books = Books::new(ShardId(0), Admission::Listed, ()).sequenced(true);
+    let mut books =
+        Books::new(ShardId(0), crate::venue::kalshi::feed(false), Admission::Listed, ());
     let opening = BookOpening {
         market: MarketId::new("KX-A").unwrap(),
         token: TokenId::new("KX-A").unwrap(),

@@ -6,7 +6,7 @@ use crate::capture::line::{Record, What};
 use crate::capture::{index, manifest};
 use crate::counter::loss::FrameCount;
 use crate::link::shard_capture::{CaptureSender, capture_link};
-use crate::session::Message;
+use crate::session::Incoming;
 use std::path::Path;
 
 const ONE: ConnectionId = ConnectionId(1);
@@ -64,7 +64,7 @@ fn what_a_shard_says_is_in_the_files_in_order_and_the_manifest_knows_the_gaps() 
     );
     sender.frame(ONE, 1_010, frame, true);
     sender.answer(1_011, "[]");
-    let binary = Message::Binary(b"\xff\0{}");
+    let binary = Incoming::Binary(b"\xff\0{}");
     sender.message(ONE, 1_012, &binary, false);
     sender.message(ONE, 1_013, &binary, true);
     assert!(sender.ship(1_014));

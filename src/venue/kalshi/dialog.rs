@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 /// Window over which resubscriptions are counted.
 const RESUBSCRIBE_WINDOW_NS: u64 = 60 * SECOND_NS;
 
-/// A command, kept while it may have to be repeated.
+/// A command, stored while it may have to be repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Command {
     Subscribe(Vec<TokenId>),

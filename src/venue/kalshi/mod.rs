@@ -176,7 +176,7 @@ impl Catalog for Kalshi {
 }
 
 /// The resolution from `result` and `settlement_value` of YES (kalshi/protocol.md, 3.4). An empty result is undecided;
-/// any other text is kept.
+/// any other text is stored.
 fn resolution(token: TokenId, result: Option<&str>, settles_at: Option<Price>) -> Resolution {
     let text = result.unwrap_or("").trim();
     let text = &text[..text.floor_char_boundary(RESULT_BYTES_MAX)];

@@ -228,8 +228,8 @@ fn consumed_framing_is_dropped() {
     let trailer = format!("{}\r\na:", "e".repeat(500));
     for _ in 0..100 {
         assert!(exchange.handle_bytes(trailer.as_bytes()).unwrap().is_none());
-        let kept = exchange.input.capacity();
-        assert!(kept <= 4 * trailer.len(), "{kept} bytes are kept");
+        let retained = exchange.input.capacity();
+        assert!(retained <= 4 * trailer.len(), "{retained} bytes are retained");
     }
     let response = exchange.handle_bytes(b"\r\n\r\n").unwrap().expect("complete");
     assert_eq!(response.body, b".");
@@ -237,7 +237,7 @@ fn consumed_framing_is_dropped() {
 
 #[test]
 fn an_early_end_differs_from_no_response() {
-    assert_eq!(get().handle_eof().unwrap_err(), HttpError::ClosedBeforeAnswer);
+    assert_eq!(get().handle_eof().unwrap_err(), HttpError::ClosedBeforeResponse);
     for part in [
         "HTTP/1.1 200",
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell",

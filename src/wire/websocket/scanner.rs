@@ -130,7 +130,7 @@ impl FrameScanner {
         }
     }
 
-    /// Capacity kept for the next partial frame, bytes.
+    /// Capacity retained for the next partial frame, bytes.
     #[cfg(test)]
     pub(super) fn retained_bytes(&self) -> usize {
         self.gathered.capacity()

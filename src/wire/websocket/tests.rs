@@ -174,7 +174,7 @@ fn the_memory_of_a_large_frame_moves_to_the_caller() {
     assert_eq!(large, 2_000_000);
     assert!(
         socket.scanner.retained_bytes() == 0,
-        "{} bytes are kept",
+        "{} bytes are retained",
         socket.scanner.retained_bytes()
     );
 }

@@ -448,7 +448,8 @@ fn run(input: &[u8]) -> u64 {
     let mut program = Program(&input[..input.len().min(4_000)]);
     let implied = program.byte() % 3 == 0;
     let admission = if implied { Admission::Implied { shards: 1 } } else { Admission::Listed };
-    let books = Books::new(ShardId(0), admission, Told::default());
+    let books =
+        Books::new(ShardId(0), ringbook::venue::polymarket::feed(true), admission, Told::default());
     let model = Model { implied, ..Model::default() };
     let mut both = Both { books, model, time: 100 };
     let mut steps = 0usize;

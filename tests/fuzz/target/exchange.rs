@@ -47,7 +47,7 @@ fn answer_to(pieces: &[&[u8]]) -> Result<Option<Response>, HttpError> {
     }
     match exchange.handle_eof() {
         Ok(response) => Ok(Some(response)),
-        Err(HttpError::Truncated | HttpError::ClosedBeforeAnswer) => Ok(None),
+        Err(HttpError::Truncated | HttpError::ClosedBeforeResponse) => Ok(None),
         Err(error) => Err(error),
     }
 }

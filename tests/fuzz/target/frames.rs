@@ -4,7 +4,7 @@
 
 use super::{Target, behaviour, magnitude, pieces};
 use ringbook::base::limits::{FRAME_BYTES_MAX, SEND_BUFFER_BYTES_MAX};
-use ringbook::session::{Message as Delivered, Session, SessionError};
+use ringbook::session::{Session, SessionError};
 use ringbook::wire::websocket::{ClientSocket, Incoming, Upgrade, WebSocketError};
 use std::io::{ErrorKind, Read, Write};
 use tungstenite::handshake::derive_accept_key;
@@ -169,10 +169,7 @@ fn session(pieces: &[&[u8]]) -> (Vec<String>, Option<SessionError>) {
     let mut texts = Vec::new();
     for piece in pieces {
         let result = session.handle_bytes(piece, 1, |message| {
-            texts.push(match message {
-                Delivered::Text(text) => show(text.as_str()),
-                Delivered::Binary(bytes) => format!("binary {bytes:?}"),
-            });
+            texts.push(show_incoming(message));
         });
         if let Err(end) = result {
             return (texts, Some(end));

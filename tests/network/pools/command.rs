@@ -59,8 +59,8 @@ fn a_table_of_what_is_up_and_what_is_down() {
         (row["up"].as_bool().unwrap(), row["error"].as_str().unwrap_or("").to_owned())
     };
     assert_eq!(told("alpha"), (true, String::new()));
-    assert_eq!(told("failing"), (false, "the probe was answered with HTTP 500".into()));
-    assert!(told("half-open").1.contains("no answer within 500 ms"), "{rows}");
+    assert_eq!(told("failing"), (false, "the response to the probe was HTTP 500".into()));
+    assert!(told("half-open").1.contains("no response within 500 ms"), "{rows}");
     assert!(told("gone").1.contains("connection refused"), "{rows}");
     // Without the authority, TLS is what is wrong.
     let output = ringbook(&["--config", &file, "--timeout", "500"]);

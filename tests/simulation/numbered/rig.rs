@@ -24,7 +24,7 @@ use ringbook::market::book::{Side, image::BookImage};
 use ringbook::market::event;
 use ringbook::ring::{Consumer, Producer, ring};
 use ringbook::shard::publish::{BookView, Change, Handler};
-use ringbook::shard::{Shard, ShardLinks};
+use ringbook::shard::{Shard, ShardConfig, ShardLinks};
 use ringbook::venue::{Headers, Signer};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -169,9 +169,11 @@ fn shard(
         peers: Peers::default(),
     };
     let id = ShardId(place as u16);
-    let shard = Shard::new(id, FEED, listener, VirtualClock(Rc::clone(clock)), links).unwrap();
-    let shard = shard.auditing(AUDIT_NS).polling(AUDIT_NS);
-    let shard = shard.tapped(TradeSender::new(FEED.venue(), tap));
+    let config =
+        ShardConfig { audit_round_ns: AUDIT_NS, poll_round_ns: AUDIT_NS, ..ShardConfig::default() };
+    let clock = VirtualClock(Rc::clone(clock));
+    let shard = Shard::new(id, FEED, config, listener, clock, links).unwrap();
+    let shard = shard.with_trade_sender(TradeSender::new(FEED.venue(), tap));
     let bell = shard.doorbell();
     let proxy = ShardProxy::new(id, None, order_sender, report_receiver, gauge, bell);
     (proxy, ShardRig { shard, queries, answers, trades, paused_until_ns: 0 })
@@ -195,7 +197,7 @@ pub(crate) fn build(
     let bells: Vec<Doorbell> = alone.iter().map(|rig| rig.shard.doorbell()).collect();
     let beside = alone.into_iter().zip(peers(&bells)).map(|(rig, peers)| {
         let ShardRig { shard, queries, answers, trades, .. } = rig;
-        let shard = shard.beside(peers, SHARDS as u16, 0);
+        let shard = shard.with_peers(peers, SHARDS as u16, 0);
         ShardRig { shard, queries, answers, trades, paused_until_ns: 0 }
     });
     let (commands, command_receiver) = ring(64);

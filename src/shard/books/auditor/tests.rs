@@ -37,7 +37,8 @@ fn snapshot<'a>(bids: &'a [Level], asks: &'a [Level]) -> Snapshot<'a> {
 
 /// A live book of one bid, heard of last at second 1.
 fn live() -> Books<()> {
-    let mut books = Books::new(ShardId(0), Admission::Listed, ()).sequenced(true);
+    let mut books =
+        Books::new(ShardId(0), crate::venue::kalshi::feed(false), Admission::Listed, ());
     let opening = BookOpening {
         market: MarketId::new("KX-A").unwrap(),
         token: TokenId::new("KX-A").unwrap(),

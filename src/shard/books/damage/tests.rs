@@ -51,7 +51,8 @@ fn messages(i: usize) -> Vec<String> {
 
 /// Two markets on one connection and a third on another, all live. The others are the ones that must stay live.
 fn live() -> Intake<(), StillClock> {
-    let mut books = Books::new(ShardId(0), Admission::Listed, ());
+    let mut books =
+        Books::new(ShardId(0), crate::venue::polymarket::feed(true), Admission::Listed, ());
     for i in 0..3 {
         for outcome in 0..2 {
             let opening = BookOpening {

@@ -121,7 +121,12 @@ struct Run {
 
 impl Run {
     fn new() -> Self {
-        let mut books = Books::new(ShardId(0), Admission::Listed, Scribe::default());
+        let mut books = Books::new(
+            ShardId(0),
+            crate::venue::polymarket::feed(true),
+            Admission::Listed,
+            Scribe::default(),
+        );
         for market in 0..MARKETS {
             let opening = BookOpening {
                 market: MarketId::new(&format!("0x{market}")).unwrap(),
@@ -313,7 +318,7 @@ fn the_old_connection_may_end_once_the_new_one_has_its_snapshots() {
     said[..10].iter().for_each(|(frame, ..)| run.feed(OLD, frame));
     said[..20].iter().for_each(|(frame, ..)| run.feed(NEW, frame));
     let now = run.now();
-    assert_eq!(run.intake.books.on_line_end(OLD, now), DisconnectOutcome::TakenOver);
+    assert_eq!(run.intake.books.on_disconnect(OLD, now), DisconnectOutcome::TakenOver);
     assert_eq!(run.owners(), [NEW.0; MARKETS as usize]);
     said[20..].iter().for_each(|(frame, ..)| run.feed(NEW, frame));
     let counts = run.finish().counts;
@@ -333,7 +338,7 @@ fn without_its_snapshots_the_new_one_does_not_take_over() {
     run.feed(NEW, &venue.dump(0));
     assert_eq!(run.intake.books.owing(NEW), Some(2));
     let now = run.now();
-    assert_eq!(run.intake.books.on_line_end(OLD, now), DisconnectOutcome::GivenUp { to: NEW });
+    assert_eq!(run.intake.books.on_disconnect(OLD, now), DisconnectOutcome::GivenUp { to: NEW });
     assert_eq!(run.owners(), [OLD.0; MARKETS as usize]);
     assert_eq!(run.intake.books.owing(NEW), None, "it is over");
 }
@@ -349,8 +354,8 @@ fn a_new_connection_that_is_lost_in_mid_switch_gives_its_books_back() {
     let now = run.now();
     assert!(run.intake.books.poll_handover(now).is_none());
     assert_eq!(run.owners(), [NEW.0, OLD.0, NEW.0]);
-    assert_eq!(run.intake.books.on_line_end(NEW, now), DisconnectOutcome::GivenUp { to: NEW });
-    assert_eq!(run.intake.books.on_line_end(NEW, now), DisconnectOutcome::Alone);
+    assert_eq!(run.intake.books.on_disconnect(NEW, now), DisconnectOutcome::GivenUp { to: NEW });
+    assert_eq!(run.intake.books.on_disconnect(NEW, now), DisconnectOutcome::Alone);
     assert_eq!(run.owners(), [OLD.0; MARKETS as usize]);
     let counts = run.intake.books.counts();
     assert_eq!((counts.live, counts.stale), (1, 2), "what had moved is asked for anew");
@@ -459,7 +464,7 @@ fn what_a_lost_replacement_had_said_is_not_told_again_by_the_old_connection() {
     assert!(run.intake.books.poll_handover(now).is_none());
     let trade = r#"{"market":"0x2","asset_id":"13","price":"0.5","size":"1","side":"BUY","timestamp":"2001","event_type":"last_trade_price","transaction_hash":"0xabc"}"#;
     run.feed(NEW, trade);
-    assert_eq!(run.intake.books.on_line_end(NEW, now), DisconnectOutcome::GivenUp { to: NEW });
+    assert_eq!(run.intake.books.on_disconnect(NEW, now), DisconnectOutcome::GivenUp { to: NEW });
     run.feed(OLD, trade);
     run.feed(OLD, &trade.replace("0xabc", "0xabd"));
     run.now_ns += HANDOVER_OUTSTANDING_NS;
@@ -526,7 +531,7 @@ fn what_was_applied_ahead_of_the_old_connection_is_not_told_again_by_it() {
         let now = run.now();
         assert!(run.intake.books.poll_handover(now).is_none());
         if lost {
-            run.intake.books.on_line_end(NEW, now);
+            run.intake.books.on_disconnect(NEW, now);
         }
         run.feed(OLD, &trade("0xabc"));
         run.feed(OLD, &trade("0xabd"));

@@ -15,7 +15,8 @@ fn token(i: u32) -> TokenId {
 }
 
 fn intake(tokens: &[u32]) -> Intake<(), StillClock> {
-    let mut books = Books::new(ShardId(0), Admission::Listed, ());
+    let mut books =
+        Books::new(ShardId(0), crate::venue::polymarket::feed(true), Admission::Listed, ());
     for &i in tokens {
         let opening = BookOpening {
             market: MarketId::new("0x1").unwrap(),

@@ -5,7 +5,7 @@
 //! A message cannot be received before it is sent: receive time less venue time is the delay less what the host is
 //! behind, and the smallest such difference is the best estimate. One market's times may be wrong, so of each
 //! connection the smallest difference counts that a second market supports. The times of one connection may be
-//! wrong, so the connections decide together: half of them must say that the host is behind before it is.
+//! wrong, so the connections decide together: the host counts as behind when half of them show it.
 //! Snapshots are no evidence: their time is the last change of the book, possibly days ago.
 //! A clock that is ahead is not corrected for: it looks like messages that are late, and a recording may hold those. On
 //! such a host a time from the future is noticed only where it is beyond the host's own.
@@ -42,13 +42,13 @@ impl Least {
         }
     }
 
-    /// What the market with the second smallest difference says; the only one where no other has spoken.
+    /// The second smallest difference, of another market; the smallest where there is only one market.
     fn supported_ms(&self) -> Option<i64> {
         self.second.or(self.first).map(|difference| difference.ms)
     }
 }
 
-/// What one connection's messages say.
+/// The smallest differences of one connection.
 #[derive(Clone, Copy, Debug, Default)]
 struct Window {
     now: Least,
@@ -148,7 +148,7 @@ impl VenueClock {
         self.decide();
     }
 
-    /// The smallest difference that half of the connections support; as before where none has spoken.
+    /// The smallest difference that half of the connections support; unchanged where there is none.
     fn decide(&mut self) {
         self.scratch.clear();
         self.scratch.extend(self.connections.iter().filter_map(Window::supported_ms));

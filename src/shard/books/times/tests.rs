@@ -21,7 +21,8 @@ struct Pair {
 
 impl Pair {
     fn new(host_ms: u64) -> Self {
-        let mut books = Books::new(ShardId(0), Admission::Listed, ());
+        let mut books =
+            Books::new(ShardId(0), crate::venue::polymarket::feed(true), Admission::Listed, ());
         for token in TOKENS {
             let opening = BookOpening {
                 market: MarketId::new(MARKET).unwrap(),
@@ -165,7 +166,12 @@ struct Crowd {
 impl Crowd {
     /// All books have their snapshot of `T`, and for a minute the first two markets of each connection moved.
     fn new(connections: u32, markets: u32, host_ms: i64) -> Self {
-        let books = Books::new(ShardId(0), Admission::Implied { shards: 1 }, ());
+        let books = Books::new(
+            ShardId(0),
+            crate::venue::polymarket::feed(true),
+            Admission::Implied { shards: 1 },
+            (),
+        );
         let intake = Intake::new(crate::venue::polymarket::feed(true), books, StillClock(0));
         let mut crowd = Self { intake, connections, markets, venue_ms: T, host_ms };
         for (connection, market) in crowd.all() {

@@ -15,8 +15,8 @@ const BOOKS: ConnectionSlot = ConnectionSlot(1);
 
 fn books() -> (Books<()>, Consumer<TradeRecord>) {
     let (producer, consumer) = ring(16_384);
-    let books = Books::new(ShardId(0), Admission::Listed, ()).sequenced(true);
-    let mut books = books.tapped(TradeSender::new(Venue::named("kalshi"), producer));
+    let books = Books::new(ShardId(0), crate::venue::kalshi::feed(false), Admission::Listed, ());
+    let mut books = books.with_trade_sender(TradeSender::new(Venue::named("kalshi"), producer));
     books.store.name_connection(TRADES, ConnectionId(9));
     (books, consumer)
 }

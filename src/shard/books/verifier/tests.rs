@@ -6,10 +6,11 @@ use super::*;
 use crate::base::id::{ShardId, TokenId};
 use crate::base::limits::HASH_SAMPLE;
 use crate::base::limits::{CHECK_SILENCE_NS, CHECK_TIMEOUT_NS};
-use crate::base::price::Quantity;
+use crate::base::price::{Price, Quantity};
 use crate::base::random::mix;
 use crate::base::time::{MILLISECOND_NS, Now, StillClock};
-use crate::market::book::{BookOpening, BookState, image::BookImage};
+use crate::market::book::{BookOpening, BookState, Side, image::BookImage};
+use crate::market::event::{Delta, Event, Snapshot, TopOfBook};
 use crate::shard::intake::{Findings, Intake};
 use sha1::{Digest as _, Sha1};
 
@@ -69,7 +70,9 @@ fn venue() -> Venue {
 }
 
 fn follower(hashes: HashChecks) -> Intake<(), StillClock> {
-    let mut books = Books::new(ShardId(0), Admission::Listed, ()).checking(hashes);
+    let mut books =
+        Books::new(ShardId(0), crate::venue::polymarket::feed(true), Admission::Listed, ())
+            .with_hash_checks(hashes);
     let opening = BookOpening {
         market: MarketId::new("0x1").unwrap(),
         token: TokenId::new("11").unwrap(),
@@ -99,7 +102,9 @@ fn a_hash_of_v2_that_is_another_gets_no_verdict() {
     let position = "452312848587682254118947865467376451881589392431889467106046302242318843904";
     let named = |text: String, token: &str| text.replace("\"11\"", &format!("\"{token}\""));
     for (token, wrong) in [("11", 3), (position, 0)] {
-        let mut books = Books::new(ShardId(0), Admission::Listed, ()).checking(HashChecks::All);
+        let mut books =
+            Books::new(ShardId(0), crate::venue::polymarket::feed(true), Admission::Listed, ())
+                .with_hash_checks(HashChecks::All);
         let opening = BookOpening {
             market: MarketId::new("0x1").unwrap(),
             token: TokenId::new(token).unwrap(),
@@ -310,4 +315,57 @@ fn one_of_so_many_hashes_is_compared_where_they_are_sampled() {
     assert!((1..=9).contains(&taken), "{taken} of three expected");
     assert_eq!(intake.books.checks().hashes_matched, taken as u64);
     assert_eq!(intake.books.checks().tops_matched, 3 * HASH_SAMPLE);
+}
+
+/// Best bids after each of two changes in one millisecond: a ticker may show the first (simulation seed 60099).
+#[test]
+fn a_ticker_of_a_state_within_a_millisecond_is_no_verdict() {
+    const AT: Now = Now { mono_ns: 1, wall_ns: 1 };
+    let change = |timestamp_ms, cents: u32, units| {
+        let (market, token, side) = ("KX-A", "KX-A", Side::Bid);
+        Event::Delta(Delta {
+            market,
+            token,
+            timestamp_ms,
+            side,
+            price: Price(cents * 10_000),
+            units,
+        })
+    };
+    let ticker = |timestamp_ms, cents: u32| {
+        let (market, token, best_ask) = ("KX-A", "KX-A", Some(Price::ONE));
+        let best_bid = Some(Price(cents * 10_000));
+        Event::TopOfBook(TopOfBook { market, token, timestamp_ms, best_bid, best_ask })
+    };
+    // Whether a later change arrives before the tickers, or after them.
+    for late in [true, false] {
+        let counts = |events: &[Event<'_>]| {
+            let mut books = Books::new(ShardId(0), Admission::Listed, ()).sequenced(true);
+            let (market, token) = (MarketId::new("KX-A").unwrap(), TokenId::new("KX-A").unwrap());
+            let (tick_size, min_order_size, neg_risk) = (None, None, false);
+            let opening = BookOpening { market, token, tick_size, min_order_size, neg_risk };
+            books.open(&opening, CONNECTION).unwrap();
+            let (market, token) = ("KX-A", "KX-A");
+            books.on_event(
+                &Event::Snapshot(Snapshot {
+                    market,
+                    token,
+                    timestamp_ms: 1,
+                    ..Snapshot::default()
+                }),
+                CONNECTION,
+                AT,
+            );
+            let next = [change(20, 10, 5)];
+            let (before, after): (&[_], &[_]) = if late { (&next, &[]) } else { (&[], &next) };
+            let two = [change(9, 40, 5), change(9, 50, 5)];
+            for event in two.iter().chain(before).chain(events).chain(after) {
+                books.on_event(event, CONNECTION, AT);
+            }
+            let checks = books.checks();
+            (checks.tops_matched, checks.tops_mismatched, checks.tops_unverifiable)
+        };
+        assert_eq!(counts(&[ticker(9, 50)]), (1, 0, 0));
+        assert_eq!(counts(&[ticker(9, 40)]), (0, 0, 1));
+    }
 }

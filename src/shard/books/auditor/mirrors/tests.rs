@@ -28,7 +28,8 @@ fn token(pair: u32, place: u32) -> TokenId {
 impl Pairs {
     /// The bid of each first book at 0.4 has no ask at 0.6 in the other.
     fn new(count: u32) -> Self {
-        let mut books = Books::new(ShardId(0), Admission::Listed, ());
+        let mut books =
+            Books::new(ShardId(0), crate::venue::polymarket::feed(true), Admission::Listed, ());
         for (pair, place) in (0..count).flat_map(|pair| [(pair, 0), (pair, 1)]) {
             let opening = BookOpening {
                 market: MarketId::new(&format!("0x{pair}")).unwrap(),

@@ -71,7 +71,7 @@ fn the_end_of_a_socket_after_the_handover_moves_no_book() {
     ] {
         let mut run = handed_over(&mut Venue::new(5));
         let now = run.now();
-        assert_eq!(run.intake.books.on_line_end(lost, now), end);
+        assert_eq!(run.intake.books.on_disconnect(lost, now), end);
         assert_eq!(run.owners(), [NEW.0; 3]);
         // It was given up all the same.
         close(&mut run, NEW);
@@ -87,7 +87,7 @@ fn the_place_of_an_old_connection_that_was_closed_is_not_part_of_its_handover() 
     close(&mut run, OLD);
     // Another connection is in its place now.
     let now = run.now();
-    assert_eq!(run.intake.books.on_line_end(OLD, now), DisconnectOutcome::Alone);
+    assert_eq!(run.intake.books.on_disconnect(OLD, now), DisconnectOutcome::Alone);
     assert!(run.intake.books.has_handovers());
     assert_eq!(run.intake.books.owing(NEW), Some(2));
     close(&mut run, OTHER);

@@ -133,7 +133,7 @@ fn one_of_the_merged_connections_may_end_once_the_new_one_has_every_snapshot() {
     old(&mut run, 0..10, false);
     said[..20].iter().for_each(|(frame, ..)| run.feed(NEW, frame));
     let now = run.now();
-    assert_eq!(run.intake.books.on_line_end(OTHER, now), DisconnectOutcome::TakenOver);
+    assert_eq!(run.intake.books.on_disconnect(OTHER, now), DisconnectOutcome::TakenOver);
     // The books of the one that is left move when both are in step.
     assert_eq!(run.owners(), [OLD.0, NEW.0, NEW.0]);
     old(&mut run, 10..30, true);
@@ -155,7 +155,7 @@ fn without_every_snapshot_all_books_stay_with_their_connections() {
         run.feed(NEW, &venue.dump(1));
         assert_eq!(run.intake.books.owing(NEW), Some(1));
         let now = run.now();
-        let end = run.intake.books.on_line_end(lost, now);
+        let end = run.intake.books.on_disconnect(lost, now);
         assert_eq!(end, DisconnectOutcome::GivenUp { to: NEW });
         assert_eq!(run.owners(), [OLD.0, OTHER.0, OTHER.0]);
         assert!(!run.intake.books.has_handovers());
@@ -184,6 +184,6 @@ fn what_a_lost_replacement_had_moved_goes_back_to_the_connection_it_came_from() 
     let owners: Vec<u32> =
         (0..MARKETS).map(|m| if m == ahead { old_of(m).0 } else { NEW.0 }).collect();
     assert_eq!(run.owners(), owners);
-    assert_eq!(run.intake.books.on_line_end(NEW, now), DisconnectOutcome::GivenUp { to: NEW });
+    assert_eq!(run.intake.books.on_disconnect(NEW, now), DisconnectOutcome::GivenUp { to: NEW });
     assert_eq!(run.owners(), [OLD.0, OTHER.0, OTHER.0]);
 }

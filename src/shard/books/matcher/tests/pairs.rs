@@ -10,7 +10,12 @@ struct Pair {
 
 impl Pair {
     fn new() -> Self {
-        let mut books = Books::new(ShardId(0), Admission::Listed, Scribe::default());
+        let mut books = Books::new(
+            ShardId(0),
+            crate::venue::polymarket::feed(true),
+            Admission::Listed,
+            Scribe::default(),
+        );
         let tokens = [token(10), token(11)];
         for token in tokens {
             let market = MarketId::new("0x9").unwrap();

@@ -1,4 +1,4 @@
-//! What a shard does with each order of the control core.
+//! Commands of the control core, handled by the shard.
 //!
 //! Runs on:  shard cores. Mirrors `control::shard_proxy`: `ShardProxy::open` ends in `on_open`.
 use super::{
@@ -20,7 +20,7 @@ use crate::venue::{ProtocolAction, Role, SubscriptionProtocol};
 use std::collections::HashSet;
 
 impl<H: Handler, C: Clock> Shard<H, C> {
-    pub(super) fn on_order(&mut self, order: ShardCommand, now: Now) {
+    pub(super) fn on_command(&mut self, order: ShardCommand, now: Now) {
         match order {
             ShardCommand::Open { connection, books, role, replaces } if replaces.is_empty() => {
                 self.on_open(connection, role, &books, now);
@@ -47,7 +47,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             }
             ShardCommand::Close { connection } => self.on_close(connection, now),
             ShardCommand::Market(event) => self.intake.books.store.on_market(&event),
-            ShardCommand::Books { text } => self.on_books(text, now),
+            ShardCommand::Books { text } => self.on_rest_answer(text, now),
             ShardCommand::SwapLatencies { empty } => {
                 let filled = std::mem::replace(&mut self.intake.latencies, empty);
                 // If refused, one interval of histograms is lost; the link counts it.
@@ -70,7 +70,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         let Some(slot) = opened else { return Vec::new() };
         self.intake.books.store.name_connection(slot, id);
         let Some(connection) = self.connections.get_mut(slot) else { return Vec::new() };
-        if self.times_connections {
+        if self.config.times_connections {
             connection.latencies.get_or_insert_default();
         }
         let mut added = Vec::with_capacity(books.len());
@@ -106,13 +106,13 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     ) {
         // Closed in the meantime: dropping the socket is all that is left to do.
         let Some(slot) = self.connections.find(id) else { return };
-        if self.connections.get_mut(slot).is_some_and(|connection| connection.line.is_some()) {
-            // What the old socket has yet to say is lost; the new one's snapshots repair the books.
+        if self.connections.get_mut(slot).is_some_and(|connection| connection.transport.is_some()) {
+            // What the old socket has not delivered is lost; the new one's snapshots repair the books.
             self.capture_progress(now);
             if let Some(capture) = &mut self.capture {
                 capture.ended(id, now.wall_ns, "another socket has come");
             }
-            self.on_line_end(slot, now);
+            self.on_disconnect(slot, now);
         }
         let Some(connection) = self.connections.get_mut(slot) else { return };
         let held = connection.detach(&mut self.readiness, slot.0);
@@ -125,30 +125,32 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             capture.tokens(AnnotationRecord::Opened, id, now.wall_ns, None, &[]);
         }
         let Some(connection) = self.connections.get_mut(slot) else { return };
-        let Some(line) = &mut connection.line else { return };
-        let started =
-            self.readiness.add(&*line.stream, slot.0).map_err(|_| line.session.handle_end());
+        let Some(transport) = &mut connection.transport else { return };
+        let started = self
+            .readiness
+            .add(&*transport.stream, slot.0)
+            .map_err(|_| transport.session.handle_end());
         if let Err(error) = started {
-            return self.hang_up(slot, &error);
+            return self.disconnect(slot, &error);
         }
-        connection.dialog.begin(&connection.tokens, now.mono_ns);
-        line.session.start_heartbeat(now.mono_ns);
-        self.converse(slot, now);
-        // If refused, the next heartbeat says that the socket is up.
+        connection.protocol.begin(&connection.tokens, now.mono_ns);
+        transport.session.start_heartbeat(now.mono_ns);
+        self.poll_protocol(slot, now);
+        // If refused, the next heartbeat reports that the socket is up.
         let _ = self.links.reports.try_send(Report::Up { connection: id });
         self.intake.books.store.on_connection(id, ConnectionChange::Up);
         // The venue's first bytes may have come with the answer to the upgrade.
         let outcome = self.handle_bytes(slot, 0, now);
         if let Err(error) = outcome {
-            self.hang_up(slot, &error);
+            self.disconnect(slot, &error);
         }
     }
 
     fn on_subscribe(&mut self, id: ConnectionId, books: &[BookOpening], now: Now) {
         let added = self.on_open(id, Role::Books, books, now);
         if !added.is_empty() {
-            self.postpone_census(id, now);
-            self.ask_for(id, now, |dialog| dialog.add(&added));
+            self.postpone_snapshot_check(id, now);
+            self.ask_for(id, now, |protocol| protocol.add(&added));
         }
     }
 
@@ -160,7 +162,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             capture.tokens(AnnotationRecord::Dropped, id, now.wall_ns, None, tokens);
         }
         tokens.iter().for_each(|token| self.intake.books.close_on(token, slot));
-        self.ask_for(id, now, |dialog| dialog.delete(tokens));
+        self.ask_for(id, now, |protocol| protocol.delete(tokens));
     }
 
     /// Asks on a connection if its socket is up; a new socket subscribes everything anyway.
@@ -172,19 +174,21 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     ) {
         let Some(slot) = self.connections.find(id) else { return };
         let Some(connection) = self.connections.get_mut(slot) else { return };
-        if connection.line.is_some() {
-            ask(&mut *connection.dialog);
-            self.converse(slot, now);
+        if connection.transport.is_some() {
+            ask(&mut *connection.protocol);
+            self.poll_protocol(slot, now);
         }
     }
 
-    /// Does what the dialog of a connection wants done, and sends what it has to say.
-    pub(super) fn converse(&mut self, slot: ConnectionSlot, now: Now) {
+    /// Does what the protocol of a connection wants done, and sends its messages.
+    pub(super) fn poll_protocol(&mut self, slot: ConnectionSlot, now: Now) {
         let Self { connections, intake, links, capture, .. } = self;
         let Some(connection) = connections.get_mut(slot) else { return };
-        let Connection { id, tokens, dialog, line: Some(line), .. } = connection else { return };
+        let Connection { id, tokens, protocol, transport: Some(transport), .. } = connection else {
+            return;
+        };
         let mut outcome = Ok(());
-        while let Some(turn) = dialog.poll_action(now.mono_ns, tokens) {
+        while let Some(turn) = protocol.poll_action(now.mono_ns, tokens) {
             match turn {
                 // They were marked before anything that came behind the hole was applied.
                 ProtocolAction::Suspect => {}
@@ -203,16 +207,16 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             }
         }
         while outcome.is_ok()
-            && let Some(text) = dialog.poll(now.mono_ns)
+            && let Some(text) = protocol.poll(now.mono_ns)
         {
             if let Some(capture) = capture {
                 capture.sent(*id, now.wall_ns, &text);
             }
-            outcome = line.session.send_text(&text);
+            outcome = transport.session.send_text(&text);
         }
         match outcome {
             Ok(()) => self.flush(slot),
-            Err(error) => self.hang_up(slot, &error),
+            Err(error) => self.disconnect(slot, &error),
         }
     }
 
@@ -232,19 +236,19 @@ impl<H: Handler, C: Clock> Shard<H, C> {
 
     fn on_stop(&mut self, now: Now) {
         self.schedule.stopping = true;
-        self.prove(usize::MAX, now);
+        self.write_checkpoints(usize::MAX, now);
         self.schedule.housekeeping_ns = now.mono_ns;
         for place in 0..self.connections.slots() {
             self.begin_close(ConnectionSlot(place), now);
         }
     }
 
-    /// Says goodbye; the session ends at the venue's answer or at its deadline.
+    /// Begins the closing handshake; the session ends at the venue's answer or at its deadline.
     fn begin_close(&mut self, slot: ConnectionSlot, now: Now) {
         let Some(connection) = self.connections.get_mut(slot) else { return };
-        match &mut connection.line {
-            Some(line) => {
-                line.session.close(now.mono_ns);
+        match &mut connection.transport {
+            Some(transport) => {
+                transport.session.close(now.mono_ns);
                 self.flush(slot);
             }
             None if connection.leaving => {

@@ -20,63 +20,66 @@ use crate::session::SessionError;
 use crate::venue::Progress;
 
 impl<H: Handler, C: Clock> Shard<H, C> {
-    pub(super) fn take_census(&mut self, now: Now) {
+    pub(super) fn check_snapshots(&mut self, now: Now) {
         for place in 0..self.connections.slots() {
-            self.count_books(ConnectionSlot(place), now);
+            self.check_connection(ConnectionSlot(place), now);
         }
         if self.capabilities.is_sequenced() {
-            self.ask_again_what_differs(now);
-            return self.sweep(self.poll_round_ns, now);
+            self.request_differing(now);
+            return self.audit_over_rest(self.config.poll_round_ns, now);
         }
-        self.hang_up_frozen(now);
+        self.close_frozen(now);
         let mut wanted = std::mem::take(&mut self.wanted);
         self.intake.books.check_mirrors(MIRRORS_PER_HOUSEKEEPING, now.wall_ns, &mut wanted);
-        self.ask(&mut wanted, false, now);
+        self.request_books(&mut wanted, false, now);
         self.wanted = wanted;
-        self.sweep(self.audit_round_ns, now);
+        self.audit_over_rest(self.config.audit_round_ns, now);
     }
 
     /// Asks for the next few live books, so that each has its turn once in `round_ns`; they are to be compared.
-    fn sweep(&mut self, round_ns: u64, now: Now) {
+    fn audit_over_rest(&mut self, round_ns: u64, now: Now) {
         let live = self.intake.books.counts().live;
         let (tokens_max, _) = self.capabilities.books_request_limits;
         let questions = live.div_ceil(tokens_max as u64).max(1);
-        if round_ns == 0 || live == 0 || now.mono_ns < self.schedule.swept_ns + round_ns / questions
+        if round_ns == 0
+            || live == 0
+            || now.mono_ns < self.schedule.audited_ns + round_ns / questions
         {
             return;
         }
-        self.schedule.swept_ns = now.mono_ns;
+        self.schedule.audited_ns = now.mono_ns;
         let mut wanted = std::mem::take(&mut self.wanted);
         self.intake.books.next_for_rest(tokens_max.min(live as usize), &mut wanted);
-        self.ask(&mut wanted, false, now);
+        self.request_books(&mut wanted, false, now);
         self.wanted = wanted;
     }
 
-    /// Books that differ from the REST interface, though nothing was said of them meanwhile: their snapshots on the
-    /// connection have a number, and so the last word.
-    fn ask_again_what_differs(&mut self, now: Now) {
+    /// Books that differ from the REST interface and did not change meanwhile: requests their snapshots on the
+    /// connection, whose place in the stream is known.
+    fn request_differing(&mut self, now: Now) {
         while let Some((slot, token)) = self.intake.books.poll_different(now.mono_ns) {
             if let Some(connection) = self.connections.get_mut(slot) {
-                connection.dialog.ask(&[token]);
+                connection.protocol.ask(&[token]);
             }
         }
     }
 
     /// Asks for the books of one connection that have no snapshot or are wrong, and for all of them
     /// when its data has stopped.
-    fn count_books(&mut self, slot: ConnectionSlot, now: Now) {
+    fn check_connection(&mut self, slot: ConnectionSlot, now: Now) {
         let mut wanted = std::mem::take(&mut self.wanted);
-        let (sequenced, audit_round_ns) = (self.capabilities.is_sequenced(), self.audit_round_ns);
+        let (sequenced, audit_round_ns) =
+            (self.capabilities.is_sequenced(), self.config.audit_round_ns);
         let Self { connections, intake, tally, .. } = self;
         if let Some(connection) = connections.get_mut(slot)
-            && let Some(line) = &connection.line
+            && let Some(transport) = &connection.transport
             && !connection.leaving
         {
-            let counts = line.session.counts();
+            let counts = transport.session.counts();
             let watch = &mut connection.watch;
             if watch.poll(counts.data_turns, counts.last_data_ns, now.mono_ns) {
                 tally.silences += 1;
-                if !connection.dialog.probe(connection.tokens.first().copied()) {
+                if !connection.protocol.probe(connection.tokens.first().copied()) {
                     intake.books.store.tokens_on(&connection.tokens, slot, true, &mut wanted);
                 }
             }
@@ -84,11 +87,11 @@ impl<H: Handler, C: Clock> Shard<H, C> {
                 audit(connection, audit_round_ns, now);
             }
             let missing = (intake.books.live_on(slot) as usize) < connection.tokens.len();
-            if missing && now.mono_ns >= connection.census_ns {
-                connection.census_ns = now.mono_ns + SNAPSHOT_CHECK_INTERVAL_NS;
+            if missing && now.mono_ns >= connection.snapshot_check_ns {
+                connection.snapshot_check_ns = now.mono_ns + SNAPSHOT_CHECK_INTERVAL_NS;
                 if sequenced {
                     intake.books.store.tokens_on(&connection.tokens, slot, false, &mut wanted);
-                    connection.dialog.ask(&wanted);
+                    connection.protocol.ask(&wanted);
                     wanted.clear();
                 } else {
                     intake.books.check_snapshots(
@@ -100,30 +103,30 @@ impl<H: Handler, C: Clock> Shard<H, C> {
                 }
             }
         }
-        self.ask(&mut wanted, true, now);
+        self.request_books(&mut wanted, true, now);
         self.wanted = wanted;
     }
 
     /// Books whose connection is silent although the venue has moved on: the connection is dead, however
-    /// dutifully it answers pings. A book that alone is behind is mended alone.
-    fn hang_up_frozen(&mut self, now: Now) {
+    /// well it answers pings. A book that alone is behind is repaired alone.
+    fn close_frozen(&mut self, now: Now) {
         while let Some(behind) = self.intake.books.poll_behind(now.mono_ns) {
             let Some(connection) = self.connections.get_mut(behind.connection) else { continue };
-            // The book is to be mended at once.
-            connection.census_ns = connection.census_ns.min(now.mono_ns);
-            let Some(line) = &connection.line else { continue };
-            let last_ns = line.session.counts().last_data_ns.max(connection.attached_ns);
+            // The book is to be repaired at once.
+            connection.snapshot_check_ns = connection.snapshot_check_ns.min(now.mono_ns);
+            let Some(transport) = &connection.transport else { continue };
+            let last_ns = transport.session.counts().last_data_ns.max(connection.attached_ns);
             let silent = last_ns < behind.read_ns
                 && now.mono_ns.saturating_sub(last_ns) >= DATA_SILENCE_MIN_NS;
             if silent {
                 self.tally.frozen += 1;
-                self.hang_up(behind.connection, &SessionError::Frozen);
+                self.disconnect(behind.connection, &SessionError::Frozen);
             }
         }
     }
 
     /// Sends what was gathered to the control core.
-    fn ask(&mut self, wanted: &mut Vec<TokenId>, urgent: bool, now: Now) {
+    fn request_books(&mut self, wanted: &mut Vec<TokenId>, urgent: bool, now: Now) {
         for tokens in wanted.chunks(self.capabilities.books_request_limits.0) {
             // Where messages are numbered an answer changes nothing, so that a replay has no need of it.
             if let Some(capture) = &mut self.capture
@@ -140,14 +143,14 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     }
 
     /// More tokens were subscribed: their snapshots have the full time to come.
-    pub(super) fn postpone_census(&mut self, id: ConnectionId, now: Now) {
+    pub(super) fn postpone_snapshot_check(&mut self, id: ConnectionId, now: Now) {
         let slot = self.connections.find(id);
         if let Some(connection) = slot.and_then(|slot| self.connections.get_mut(slot)) {
-            connection.census_ns = now.mono_ns + SNAPSHOT_TIMEOUT_NS;
+            connection.snapshot_check_ns = now.mono_ns + SNAPSHOT_TIMEOUT_NS;
         }
     }
 
-    pub(super) fn on_books(&mut self, text: String, now: Now) {
+    pub(super) fn on_rest_answer(&mut self, text: String, now: Now) {
         if let Some(capture) = &mut self.capture
             && !self.capabilities.is_sequenced()
         {
@@ -174,7 +177,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     }
 }
 
-/// Asks for the snapshots of the next few books of a connection, which must say what the books are at that
+/// Asks for the snapshots of the next few books of a connection, which must equal the books at that
 /// place of the stream.
 fn audit(connection: &mut Connection, round_ns: u64, now: Now) {
     let count = connection.tokens.len();
@@ -193,5 +196,5 @@ fn audit(connection: &mut Connection, round_ns: u64, now: Now) {
         .copied()
         .collect();
     connection.audited = begin + next.len();
-    connection.dialog.ask(&next);
+    connection.protocol.ask(&next);
 }
