@@ -9,13 +9,12 @@
 //! | message: one message as JSON, fields borrowed | [`polymarket::message`] | [`kalshi::message`] |
 //! | decode: frame to events | [`polymarket::decode`] | [`kalshi::decode`] |
 //! | subscribe: encoding of commands | [`polymarket::subscribe`] | [`kalshi::command`] |
-//! | dialog: subscription state machine | [`polymarket::dialog`] | [`kalshi::dialog`] |
+//! | subscription: state machine of commands | [`polymarket::subscription`] | [`kalshi::subscription`] |
 //! | sequence: gap detection | no sequence numbers | [`sequence`] |
 //! | catalog: markets over REST | [`polymarket::catalog`] | `kalshi::catalog` |
 //! | sign: request signatures | not needed: public data | `kalshi::sign` |
 pub mod capabilities;
 pub mod catalog;
-pub mod dialog;
 mod json;
 pub mod kalshi;
 mod named;
@@ -23,13 +22,14 @@ pub mod polymarket;
 pub mod protocol;
 pub mod sequence;
 pub mod skip;
+pub mod subscription;
 
 pub use capabilities::{Capabilities, Updates};
 pub use catalog::Catalog;
-pub use dialog::SubscriptionProtocol;
 pub use named::{for_each_id_in, markets_in};
 pub use protocol::{BooksQuestion, Decode, Decoder, Feed, Progress, Protocol};
 pub use sequence::{Sequences, Verdict};
+pub use subscription::SubscriptionProtocol;
 
 use crate::base::id::TokenId;
 use crate::market::{event::Event, info::MarketUpdate};

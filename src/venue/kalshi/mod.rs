@@ -5,10 +5,10 @@
 pub mod catalog;
 pub mod command;
 pub mod decode;
-pub mod dialog;
 pub mod message;
 pub mod orderbooks;
 pub mod sign;
+pub mod subscription;
 
 use super::catalog::{CatalogError, Cursor, Page};
 use super::protocol::BooksQuestion;
@@ -87,7 +87,7 @@ impl Protocol for Kalshi {
     }
 
     fn dialog(&self, role: Role) -> Box<dyn SubscriptionProtocol> {
-        Box::new(dialog::SubscriptionProtocol::new(command::Channel::of(role)))
+        Box::new(subscription::Subscriptions::new(command::Channel::of(role)))
     }
 
     fn decoder(&self) -> Decoder {

@@ -4,10 +4,10 @@
 #![doc = include_str!("protocol.md")]
 pub mod catalog;
 pub mod decode;
-pub mod dialog;
 pub mod message;
 mod scan;
 pub mod subscribe;
+pub mod subscription;
 
 use super::catalog::{CatalogError, Cursor, Page};
 use super::protocol::BooksQuestion;
@@ -57,7 +57,7 @@ impl Protocol for Polymarket {
     }
 
     fn dialog(&self, _role: Role) -> Box<dyn SubscriptionProtocol> {
-        Box::new(dialog::SubscriptionProtocol::new(self.custom_features))
+        Box::new(subscription::Subscriptions::new(self.custom_features))
     }
 
     fn decoder(&self) -> Decoder {

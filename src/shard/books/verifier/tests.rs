@@ -340,7 +340,8 @@ fn a_ticker_of_a_state_within_a_millisecond_is_no_verdict() {
     // Whether a later change arrives before the tickers, or after them.
     for late in [true, false] {
         let counts = |events: &[Event<'_>]| {
-            let mut books = Books::new(ShardId(0), Admission::Listed, ()).sequenced(true);
+            let feed = crate::venue::kalshi::feed(false);
+            let mut books = Books::new(ShardId(0), feed, Admission::Listed, ());
             let (market, token) = (MarketId::new("KX-A").unwrap(), TokenId::new("KX-A").unwrap());
             let (tick_size, min_order_size, neg_risk) = (None, None, false);
             let opening = BookOpening { market, token, tick_size, min_order_size, neg_risk };

@@ -3,17 +3,17 @@
 //! Runs on:  shards (pure). Bounds: one text per command of the control core.
 use super::subscribe;
 use crate::base::id::TokenId;
-use crate::venue;
+use crate::venue::SubscriptionProtocol;
 use std::collections::VecDeque;
 
 /// Texts to send on one connection.
 #[derive(Debug)]
-pub struct SubscriptionProtocol {
+pub struct Subscriptions {
     custom_features: bool,
     texts: VecDeque<String>,
 }
 
-impl SubscriptionProtocol {
+impl Subscriptions {
     /// A queue without texts.
     #[must_use]
     pub const fn new(custom_features: bool) -> Self {
@@ -21,7 +21,7 @@ impl SubscriptionProtocol {
     }
 }
 
-impl venue::SubscriptionProtocol for SubscriptionProtocol {
+impl SubscriptionProtocol for Subscriptions {
     /// The first message may be sent only once (polymarket/protocol.md, 2.1).
     fn begin(&mut self, tokens: &[TokenId], _now_ns: u64) {
         self.texts.clear();

@@ -18,7 +18,9 @@ use crate::base::{
     },
     time::SECOND_NS,
 };
-use crate::venue::{self, Envelope, ProtocolAction, Reply, Sequences, SubscriptionCounts, Verdict};
+use crate::venue::{
+    Envelope, ProtocolAction, Reply, Sequences, SubscriptionCounts, SubscriptionProtocol, Verdict,
+};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 /// Window over which resubscriptions are counted.
@@ -94,7 +96,7 @@ const fn class(code: u64) -> Class {
 
 /// Commands and responses of one connection.
 #[derive(Debug)]
-pub struct SubscriptionProtocol {
+pub struct Subscriptions {
     channel: Channel,
     last_id: u64,
     sid: Option<u64>,
@@ -118,11 +120,11 @@ pub struct SubscriptionProtocol {
     /// Time of the last input, or of the begin of the session.
     last_input_ns: u64,
     resubscribes: VecDeque<u64>,
-    turns: VecDeque<ProtocolAction>,
+    actions: VecDeque<ProtocolAction>,
     counts: SubscriptionCounts,
 }
 
-impl SubscriptionProtocol {
+impl Subscriptions {
     /// A state machine without a session.
     #[must_use]
     pub fn new(channel: Channel) -> Self {
@@ -144,7 +146,7 @@ impl SubscriptionProtocol {
             pause_ns: COMMAND_PAUSE_NS,
             last_input_ns: 0,
             resubscribes: VecDeque::new(),
-            turns: VecDeque::new(),
+            actions: VecDeque::new(),
             counts: SubscriptionCounts::default(),
         }
     }
@@ -306,7 +308,7 @@ impl SubscriptionProtocol {
                 }
             }
             (Class::Reconnect, _) => {
-                self.turns.push_back(ProtocolAction::Reconnect(
+                self.actions.push_back(ProtocolAction::Reconnect(
                     "the venue requires authentication again",
                 ));
             }
@@ -332,7 +334,7 @@ impl SubscriptionProtocol {
         self.pending.clear();
         self.counts.resubscribes += 1;
         let too_often = self.resubscribes.len() > RESUBSCRIBES_MAX;
-        self.turns.push_back(match too_often {
+        self.actions.push_back(match too_often {
             true => ProtocolAction::Reconnect("the venue ended the subscription repeatedly"),
             false => ProtocolAction::Resubscribe,
         });
@@ -372,7 +374,7 @@ impl SubscriptionProtocol {
         for token in &tokens {
             self.outstanding.remove(token);
         }
-        self.turns.push_back(ProtocolAction::Full { tokens });
+        self.actions.push_back(ProtocolAction::Full { tokens });
     }
 
     fn split(&mut self, mut command: Command) {
@@ -411,13 +413,13 @@ impl SubscriptionProtocol {
     }
 }
 
-impl venue::SubscriptionProtocol for SubscriptionProtocol {
+impl SubscriptionProtocol for Subscriptions {
     fn begin(&mut self, tokens: &[TokenId], now_ns: u64) {
         self.sequences.reset();
         self.others = 0;
         self.ended_sid = None;
         self.resubscribes.clear();
-        self.turns.clear();
+        self.actions.clear();
         self.not_before_ns = 0;
         self.last_input_ns = now_ns;
         self.restart(tokens);
@@ -513,11 +515,11 @@ impl venue::SubscriptionProtocol for SubscriptionProtocol {
             Verdict::Hole(missing) => {
                 self.counts.holes += 1;
                 self.counts.missing += missing;
-                self.turns.push_back(ProtocolAction::Suspect);
+                self.actions.push_back(ProtocolAction::Suspect);
                 self.others += u32::from(missing == 0);
                 if self.others == OTHER_SUBSCRIPTION_MAX {
                     let why = "messages belong to a subscription that was not acknowledged";
-                    self.turns.push_back(ProtocolAction::Reconnect(why));
+                    self.actions.push_back(ProtocolAction::Reconnect(why));
                 }
             }
         }
@@ -526,7 +528,7 @@ impl venue::SubscriptionProtocol for SubscriptionProtocol {
 
     /// Invalid JSON: a message of any book may be lost.
     fn on_broken_frame(&mut self) -> bool {
-        self.turns.push_back(ProtocolAction::Suspect);
+        self.actions.push_back(ProtocolAction::Suspect);
         true
     }
 
@@ -576,12 +578,12 @@ impl venue::SubscriptionProtocol for SubscriptionProtocol {
             let Some(Pending { command, tries, .. }) = self.take(Some(id)) else { break };
             self.counts.timeouts += 1;
             if tries > 0 && self.last_input_ns + COMMAND_TIMEOUT_NS <= now_ns {
-                self.turns.push_back(ProtocolAction::Reconnect("commands get no response"));
+                self.actions.push_back(ProtocolAction::Reconnect("commands get no response"));
                 return;
             }
             if tries >= SNAPSHOT_TRIES && matches!(command, Command::Update(Update::Add, _)) {
                 // Whether these markets are subscribed is unknown.
-                self.turns.push_back(ProtocolAction::Reconnect("markets cannot be added"));
+                self.actions.push_back(ProtocolAction::Reconnect("markets cannot be added"));
                 return;
             }
             // Repeated without limit: a second `subscribe` is answered `ok`; an undeleted market stays subscribed on
@@ -605,7 +607,7 @@ impl venue::SubscriptionProtocol for SubscriptionProtocol {
             ask.push(*token);
         }
         if silent {
-            self.turns.push_back(ProtocolAction::Reconnect("snapshots do not arrive"));
+            self.actions.push_back(ProtocolAction::Reconnect("snapshots do not arrive"));
             return;
         }
         if self.sid.is_some() && !ask.is_empty() {
@@ -616,12 +618,12 @@ impl venue::SubscriptionProtocol for SubscriptionProtocol {
     }
 
     fn poll_action(&mut self, now_ns: u64, tokens: &[TokenId]) -> Option<ProtocolAction> {
-        let turn = self.turns.pop_front()?;
-        match turn {
+        let action = self.actions.pop_front()?;
+        match action {
             ProtocolAction::Suspect => {
                 // Consecutive gaps are one.
-                while self.turns.front() == Some(&ProtocolAction::Suspect) {
-                    self.turns.pop_front();
+                while self.actions.front() == Some(&ProtocolAction::Suspect) {
+                    self.actions.pop_front();
                 }
                 self.request_all(tokens, now_ns);
             }
@@ -631,7 +633,7 @@ impl venue::SubscriptionProtocol for SubscriptionProtocol {
             }
             ProtocolAction::Reconnect(_) | ProtocolAction::Full { .. } => {}
         }
-        Some(turn)
+        Some(action)
     }
 
     fn counts(&self) -> SubscriptionCounts {
