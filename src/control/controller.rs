@@ -189,7 +189,7 @@ impl Controller {
     }
 
     /// The next request for a task.
-    pub fn poll_errand(&mut self) -> Option<IoRequest> {
+    pub fn poll_io_request(&mut self) -> Option<IoRequest> {
         self.requests.pop_front()
     }
 

@@ -143,7 +143,7 @@ pub async fn run(mut supervisor: Supervisor, sources: Vec<Sources>, mut clock: H
             venue.deliver(control, &clock);
         }
         let Some(rest_ns) = supervisor.step(clock.now()) else { return };
-        while let Some((place, io_request)) = supervisor.poll_errand() {
+        while let Some((place, io_request)) = supervisor.poll_io_request() {
             send(io_request, &venues[place].context);
         }
         sleep(rest_ns).await;

@@ -78,7 +78,7 @@ impl Controller {
         };
         for connection in &mut report.connections {
             let Some(beat) = beats.get(&connection.id) else { continue };
-            connection.subscriptions = dialog_report(&beat.dialog);
+            connection.subscriptions = subscription_report(&beat.subscription);
             connection.snapshots = u64::from(beat.live);
             connection.frames = beat.session.frames;
             connection.bytes = beat.session.bytes;
@@ -124,7 +124,7 @@ impl Controller {
     }
 }
 
-fn dialog_report(counts: &SubscriptionCounts) -> SubscriptionReport {
+fn subscription_report(counts: &SubscriptionCounts) -> SubscriptionReport {
     SubscriptionReport {
         commands: counts.commands,
         errors: counts.errors,

@@ -117,9 +117,9 @@ impl Supervisor {
     }
 
     /// The next thing that a task must do, and the place of the venue that wants it.
-    pub fn poll_errand(&mut self) -> Option<(usize, IoRequest)> {
+    pub fn poll_io_request(&mut self) -> Option<(usize, IoRequest)> {
         let mut venues = self.venues.iter_mut().enumerate();
-        venues.find_map(|(place, venue)| Some((place, venue.poll_errand()?)))
+        venues.find_map(|(place, venue)| Some((place, venue.poll_io_request()?)))
     }
 
     /// Asks for a market that a person named, of each venue that may have it; of all where the name says nothing.

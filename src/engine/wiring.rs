@@ -100,12 +100,12 @@ impl Engine {
         let (query_sender, queries) = timed(limits::SERVE_CONTROL_DEPTH, ring_clock);
         let (answers, answer_receiver) = timed(limits::SERVE_CONTROL_DEPTH, ring_clock);
         let (commands, command_receiver) = timed(MAIN_CONTROL_DEPTH, ring_clock);
-        let (news_sender, news) = timed(MAIN_CONTROL_DEPTH, ring_clock);
+        let (event_sender, news) = timed(MAIN_CONTROL_DEPTH, ring_clock);
         let mut links: Vec<(String, Box<dyn LinkGauge>)> = vec![
             ("serve_control".into(), Box::new(query_sender.gauge())),
             ("control_serve".into(), Box::new(answers.gauge())),
             ("main_control".into(), Box::new(commands.gauge())),
-            ("control_main".into(), Box::new(news_sender.gauge())),
+            ("control_main".into(), Box::new(event_sender.gauge())),
         ];
         let mut built = build(&topology, config, &clock, factory)?;
         let (trades, sinks) = start_sink(config, &mut built, &mut links, &clock)?;
@@ -114,7 +114,7 @@ impl Engine {
         let board = capture.as_ref().map(CaptureSink::board);
         let links = SupervisorLinks {
             commands: command_receiver,
-            news: news_sender,
+            news: event_sender,
             queries,
             answers,
             gauges: links,
@@ -359,10 +359,10 @@ where
         let shard = match &config.capture {
             None => shard,
             Some(_) => {
-                let (tap, spring) = capture_link(id, limits::SHARD_CAPTURE_CHUNKS);
-                built.links.push((format!("{id}_capture"), Box::new(tap.gauge())));
-                built.captures.push(spring);
-                shard.with_capture(tap, plans.len() as u16)
+                let (sender, receiver) = capture_link(id, limits::SHARD_CAPTURE_CHUNKS);
+                built.links.push((format!("{id}_capture"), Box::new(sender.gauge())));
+                built.captures.push(receiver);
+                shard.with_capture(sender, plans.len() as u16)
             }
         };
         built.proxies.push(ShardProxy::new(
@@ -418,7 +418,7 @@ fn start_sink<H>(
     let Some(options) = &config.trades else {
         return Ok((None, VecDeque::new()));
     };
-    let (mut springs, alone) = (Vec::new(), built.len() == 1);
+    let (mut trade_receivers, alone) = (Vec::new(), built.len() == 1);
     let (mut producers, mut receivers) = (Vec::new(), Vec::new());
     for BuiltVenue { venue, shards, .. } in built {
         let (markets, receiver) = timed(limits::CONTROL_SINK_DEPTH, ring_clock);
@@ -431,11 +431,11 @@ fn start_sink<H>(
         links.push((name, Box::new(markets.gauge())));
         producers.push((venue, markets));
         receivers.push(receiver);
-        springs.append(&mut shards.trades);
+        trade_receivers.append(&mut shards.trades);
     }
     let venues = producers.iter().map(|(venue, _)| *venue).collect();
     let options = SinkOptions { venues, ..options.clone() };
-    let sink = TradeSink::start(&options, springs, receivers, clock.clone());
+    let sink = TradeSink::start(&options, trade_receivers, receivers, clock.clone());
     let mut sink = sink.map_err(EngineError::Trades)?;
     let mut ends = VecDeque::new();
     for (venue, markets) in producers {
@@ -448,12 +448,12 @@ fn start_sink<H>(
 /// Starts the thread that captures, if there is to be one.
 fn start_capture(
     config: &Config,
-    springs: Vec<CaptureReceiver>,
+    trade_receivers: Vec<CaptureReceiver>,
     clock: &HostClock,
 ) -> Result<Option<CaptureSink>, EngineError> {
     let Some(options) = &config.capture else { return Ok(None) };
     let stream = config.venues.first().map_or("", |venue| venue.ws.url.as_str());
-    let sink = CaptureSink::start(options, springs, stream, clock.clone());
+    let sink = CaptureSink::start(options, trade_receivers, stream, clock.clone());
     sink.map(Some).map_err(EngineError::Capture)
 }
 

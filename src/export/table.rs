@@ -107,7 +107,7 @@ impl Table {
         let unfinished = folder.join(format!("{name}.parquet.unfinished"));
         let shown = unfinished.display();
         std::fs::create_dir_all(folder)
-            .map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+            .map_err(|error| format!("cannot create {}: {error}", folder.display()))?;
         let file =
             File::create(&unfinished).map_err(|error| format!("cannot write {shown}: {error}"))?;
         let schema =

@@ -182,8 +182,8 @@ pub fn capture_link(shard: ShardId, chunks: usize) -> (CaptureSender, CaptureRec
     let (unmade, open, dropped) = (chunks, Chunk::default(), FrameCount::default());
     let unsent = Arc::new(Unsent::default());
     let theirs = Arc::clone(&unsent);
-    let tap = CaptureSender { shard, full, empty, unmade, open, dropped, unsent };
-    (tap, CaptureReceiver { shard, full: full_receiver, empty: empty_sender, unsent: theirs })
+    let sender = CaptureSender { shard, full, empty, unmade, open, dropped, unsent };
+    (sender, CaptureReceiver { shard, full: full_receiver, empty: empty_sender, unsent: theirs })
 }
 
 impl Drop for CaptureSender {
@@ -403,27 +403,27 @@ mod tests {
 
     const AT: ConnectionId = ConnectionId(3);
 
-    fn drain(spring: &mut CaptureReceiver) -> Vec<(Kind, u64, String)> {
+    fn drain(receiver: &mut CaptureReceiver) -> Vec<(Kind, u64, String)> {
         let mut all = Vec::new();
-        while let Some(mut chunk) = spring.full.try_receive() {
+        while let Some(mut chunk) = receiver.full.try_receive() {
             all.extend(chunk.iter().map(|e| (e.kind, e.wall_ns, e.payload.to_owned())));
             chunk.clear();
-            assert!(spring.empty.try_send(chunk).is_ok());
+            assert!(receiver.empty.try_send(chunk).is_ok());
         }
         all
     }
 
     #[test]
     fn records_come_out_in_order_as_they_went_in() {
-        let (mut tap, mut spring) = capture_link(ShardId(0), 2);
-        tap.frame(AT, 1, "one", false);
-        tap.sent(AT, 2, "two");
-        tap.tokens(AnnotationRecord::Dropped, AT, 3, None, &[TokenId::new("7").unwrap()]);
-        tap.frame(AT, 4, "", true);
-        assert!(tap.ship(5));
+        let (mut sender, mut receiver) = capture_link(ShardId(0), 2);
+        sender.frame(AT, 1, "one", false);
+        sender.sent(AT, 2, "two");
+        sender.tokens(AnnotationRecord::Dropped, AT, 3, None, &[TokenId::new("7").unwrap()]);
+        sender.frame(AT, 4, "", true);
+        assert!(sender.ship(5));
         let text = |text: &str| text.to_owned();
         assert_eq!(
-            drain(&mut spring),
+            drain(&mut receiver),
             [
                 (Kind::Text, 1, text("one")),
                 (Kind::Sent, 2, text("two")),
@@ -435,47 +435,47 @@ mod tests {
 
     #[test]
     fn without_an_empty_chunk_frames_are_dropped_and_said_to_be_and_orders_are_kept() {
-        let (mut tap, mut spring) = capture_link(ShardId(0), 1);
+        let (mut sender, mut receiver) = capture_link(ShardId(0), 1);
         let frame = "x".repeat(CAPTURE_CHUNK_BYTES);
         // One fills the chunk at hand, the second one takes the empty one; then there is none.
-        (0..5).for_each(|at| tap.frame(AT, at, &frame, false));
-        tap.ended(AT, 9, "reset");
-        let seen = drain(&mut spring);
+        (0..5).for_each(|at| sender.frame(AT, at, &frame, false));
+        sender.ended(AT, 9, "reset");
+        let seen = drain(&mut receiver);
         assert_eq!(seen.iter().map(|(_, at, _)| *at).collect::<Vec<_>>(), [0]);
-        tap.frame(AT, 10, "after", false);
-        assert!(!tap.ship(11), "none is empty");
-        let rest = drain(&mut spring);
+        sender.frame(AT, 10, "after", false);
+        assert!(!sender.ship(11), "none is empty");
+        let rest = drain(&mut receiver);
         let short: Vec<_> = rest.iter().map(|(k, at, p)| (*k, *at, p.len().min(9))).collect();
         assert_eq!(short[..2], [(Kind::Text, 1, 9), (Kind::Ended, 9, 5)]);
-        assert!(tap.ship(12));
-        let rest = drain(&mut spring);
+        assert!(sender.ship(12));
+        let rest = drain(&mut receiver);
         assert_eq!(rest[0], (Kind::Lost, 10, "3 0".into()));
         assert_eq!(rest[1], (Kind::Text, 10, "after".into()));
-        assert_eq!(spring.unsent(), FrameCount::default());
+        assert_eq!(receiver.unsent(), FrameCount::default());
         // One that finds no room and no chunk at the end is known to the other end.
-        (0..4).for_each(|at| tap.frame(AT, 20 + at, &frame, false));
-        drop(tap);
-        let seen = drain(&mut spring).iter().filter(|(kind, ..)| *kind == Kind::Text).count();
-        assert_eq!(spring.unsent().frames + seen as u64, 4);
+        (0..4).for_each(|at| sender.frame(AT, 20 + at, &frame, false));
+        drop(sender);
+        let seen = drain(&mut receiver).iter().filter(|(kind, ..)| *kind == Kind::Text).count();
+        assert_eq!(receiver.unsent().frames + seen as u64, 4);
     }
 
     #[test]
     fn trades_in_lost_frames_are_counted() {
-        let (mut tap, mut spring) = capture_link(ShardId(0), 1);
+        let (mut sender, mut receiver) = capture_link(ShardId(0), 1);
         let trade = |i: usize| format!("{}{}", r#"{"type":"trade","x":""#, "x".repeat(i));
         let long = trade(CAPTURE_CHUNK_BYTES);
-        (0..4).for_each(|at| tap.frame(AT, at, &long, false));
-        drain(&mut spring);
-        assert!(tap.ship(5));
-        let mut chunk = spring.full.try_receive().expect("one that was full");
+        (0..4).for_each(|at| sender.frame(AT, at, &long, false));
+        drain(&mut receiver);
+        assert!(sender.ship(5));
+        let mut chunk = receiver.full.try_receive().expect("one that was full");
         assert_eq!(chunk.count(), FrameCount { frames: 1, trades: 1 });
         chunk.clear();
-        assert!(spring.empty.try_send(chunk).is_ok());
-        assert!(tap.ship(6));
-        let chunk = spring.full.try_receive().expect("the marker");
+        assert!(receiver.empty.try_send(chunk).is_ok());
+        assert!(sender.ship(6));
+        let chunk = receiver.full.try_receive().expect("the marker");
         assert_eq!(chunk.count(), FrameCount { frames: 2, trades: 2 });
-        tap.frame(AT, 7, &trade(1), true);
-        drop(tap);
-        assert_eq!(spring.unsent(), FrameCount { frames: 1, trades: 1 });
+        sender.frame(AT, 7, &trade(1), true);
+        drop(sender);
+        assert_eq!(receiver.unsent(), FrameCount { frames: 1, trades: 1 });
     }
 }

@@ -143,5 +143,5 @@ pub struct ConnectionBeat {
     /// What the present and all earlier sockets did; times are the present one's.
     pub session: SessionCounts,
     /// What was asked and answered.
-    pub dialog: SubscriptionCounts,
+    pub subscription: SubscriptionCounts,
 }

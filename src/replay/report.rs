@@ -18,7 +18,7 @@ pub struct ReplayReport {
     pub files: Vec<String>,
     /// Number of shards.
     pub shards: u16,
-    /// Passes asked for.
+    /// Passes requested.
     pub repeat: u32,
     /// `max` or a factor such as `2.5x`.
     pub speed: String,

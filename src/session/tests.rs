@@ -159,7 +159,7 @@ fn messages_are_delivered_in_order_and_counted_with_their_bytes() {
 }
 
 #[test]
-fn the_venue_closing_is_told_from_our_own_close() {
+fn the_venue_closing_is_distinguished_from_our_own_close() {
     let mut session = open();
     let frame = server_frame(8, &[&1008u16.to_be_bytes()[..], b"bad"].concat());
     let ended = session.handle_bytes(&frame, 1, |_| {});

@@ -66,7 +66,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         now: Now,
     ) -> Vec<TokenId> {
         let feed = self.feed;
-        let opened = self.connections.open(id, || feed.dialog(role));
+        let opened = self.connections.open(id, || feed.subscription(role));
         let Some(slot) = opened else { return Vec::new() };
         self.intake.books.store.name_connection(slot, id);
         let Some(connection) = self.connections.get_mut(slot) else { return Vec::new() };

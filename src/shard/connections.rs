@@ -173,7 +173,7 @@ impl Connections {
                 decode_errors: connection.decode_errors,
                 attached_ns: connection.attached_ns,
                 session: connection.counts(),
-                dialog: connection.protocol.counts(),
+                subscription: connection.protocol.counts(),
             })
         })
     }
@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn connections_that_leave_do_not_take_the_place_of_new_ones() {
         let mut connections = Connections::default();
-        let protocol = || crate::venue::kalshi::feed(false).dialog(Role::Books);
+        let protocol = || crate::venue::kalshi::feed(false).subscription(Role::Books);
         for id in 1..=CONNECTIONS_PER_SHARD_MAX as u32 {
             let slot = connections.open(ConnectionId(id), protocol).expect("within the bound");
             connections.get_mut(slot).expect("just opened").leaving = true;

@@ -26,7 +26,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         if from.iter().any(|&from| self.connections.find(from).is_none()) {
             return;
         }
-        let opened = self.connections.open(id, || feed.dialog(Role::Books));
+        let opened = self.connections.open(id, || feed.subscription(Role::Books));
         let Some(slot) = opened else { return };
         self.intake.books.store.name_connection(slot, id);
         let Some(connection) = self.connections.get_mut(slot) else { return };

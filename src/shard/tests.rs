@@ -295,8 +295,8 @@ fn an_order_to_a_connection_that_was_closed_is_nothing() {
 fn a_binary_frame_makes_stale_what_it_names_or_all_of_its_connection() {
     let (market, other) = (format!("0x{}", "a".repeat(64)), format!("0x{}", "b".repeat(64)));
     let mut rig = Rig::new();
-    let (tap, mut captured) = capture_link(ShardId(0), 4096);
-    rig.shard.capture = Some(tap);
+    let (sender, mut captured) = capture_link(ShardId(0), 4096);
+    rig.shard.capture = Some(sender);
     rig.open_in(&market, A, &[11], &[]);
     rig.open_in(&other, A, &[12], &[]);
     rig.open(B, &[13]);

@@ -95,7 +95,7 @@ pub enum SimError {
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, std::io::Error),
     /// Certificate or TLS configuration failed: a bug of the simulator.
-    #[error("cannot make a certificate: {0}")]
+    #[error("cannot create a certificate: {0}")]
     Certificate(String),
     /// The venue's thread or event loop could not be started.
     #[error("cannot start the venue: {0}")]

@@ -58,7 +58,7 @@ pub(super) struct Connection {
     /// On the list of connections to flush.
     pub(super) dirty: bool,
     /// Real milliseconds since the venue's start of the last received bytes.
-    pub(super) heard_ms: u64,
+    pub(super) received_ms: u64,
 }
 
 /// Result of a read or flush.
@@ -96,7 +96,7 @@ impl Connection {
             held_until_ms: 0,
             behind: None,
             dirty: false,
-            heard_ms: now_ms,
+            received_ms: now_ms,
         })
     }
 

@@ -363,7 +363,7 @@ impl Server {
     fn receive(&mut self, slot: usize) {
         let now_ms = self.clock.uptime_ms();
         let Some(connection) = self.connections.get(slot) else { return };
-        connection.heard_ms = now_ms;
+        connection.received_ms = now_ms;
         let fate = connection.receive(&mut self.scratch);
         self.handle_input(slot);
         if fate == Fate::Over {
@@ -667,7 +667,7 @@ impl Server {
                 Some(_) => u64::MAX,
                 None => IDLE_MS_MAX,
             };
-            now_ms.saturating_sub(connection.heard_ms) > timeout_ms
+            now_ms.saturating_sub(connection.received_ms) > timeout_ms
         };
         let silent = self.connections.slots().filter(|(_, connection)| silent(connection));
         for slot in silent.map(|(slot, _)| slot).collect::<Vec<_>>() {

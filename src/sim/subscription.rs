@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_are_told_apart() {
+    fn messages_are_distinguished() {
         let first = br#"{"assets_ids":["1","2"],"type":"market","initial_dump":true,"level":2}"#;
         let initial = parse_initial(first).unwrap();
         assert_eq!(initial.tokens, ["1", "2"]);

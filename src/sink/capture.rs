@@ -270,7 +270,7 @@ impl Writer {
             let why = self.board.read().error;
             let cause = match why.is_empty() {
                 true => "the process ended before the records were written".to_owned(),
-                false => format!("the disk took nothing until the process ended: {why}"),
+                false => format!("every write failed until the process ended: {why}"),
             };
             let count = self.folder.discard(unsent, now.wall_ns, &cause);
             let (frames, trades) = (count.frames, count.with_trades());

@@ -24,7 +24,7 @@ pub trait Protocol: Catalog + Debug + Sync {
     fn stream_name(&self) -> &'static str;
 
     /// A new subscription state machine for a connection of this role.
-    fn dialog(&self, role: Role) -> Box<dyn SubscriptionProtocol>;
+    fn subscription(&self, role: Role) -> Box<dyn SubscriptionProtocol>;
 
     /// A frame decoder.
     fn decoder(&self) -> Decoder;

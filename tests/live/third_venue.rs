@@ -46,7 +46,7 @@ impl Protocol for Toy {
     fn stream_name(&self) -> &'static str {
         "toy-stream"
     }
-    fn dialog(&self, _role: Role) -> Box<dyn SubscriptionProtocol> {
+    fn subscription(&self, _role: Role) -> Box<dyn SubscriptionProtocol> {
         Box::new(Texts::default())
     }
     fn decoder(&self) -> Decoder {

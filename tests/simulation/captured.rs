@@ -30,11 +30,11 @@ fn replayed(text: &str) -> BTreeMap<String, String> {
 }
 
 /// The lines of all that the shards received and did, in the order of time.
-fn lines(springs: &mut [CaptureReceiver]) -> Vec<u8> {
+fn lines(trade_receivers: &mut [CaptureReceiver]) -> Vec<u8> {
     let mut entries = Vec::new();
-    for spring in springs {
-        let shard = spring.shard.0;
-        while let Some(chunk) = spring.full.try_receive() {
+    for receiver in trade_receivers {
+        let shard = receiver.shard.0;
+        while let Some(chunk) = receiver.full.try_receive() {
             let of_chunk = chunk.iter();
             entries.extend(of_chunk.map(|e| {
                 let Entry { kind, connection, wall_ns, payload } = e;
@@ -74,12 +74,12 @@ fn lines(springs: &mut [CaptureReceiver]) -> Vec<u8> {
 fn replay(seed: u64) -> u64 {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("capture.ndjson");
-    let (mut world, mut springs) = World::captured(seed);
+    let (mut world, mut trade_receivers) = World::captured(seed);
     let injected = world.run().unwrap_or_else(|breach| panic!("{breach}"));
     let live = world.live_levels();
-    std::fs::write(&path, lines(&mut springs)).unwrap();
+    std::fs::write(&path, lines(&mut trade_receivers)).unwrap();
     let out = folder.path().join("books");
-    let shards = springs.len() as u16;
+    let shards = trade_receivers.len() as u16;
     let files = vec![Source::Path(path)];
     let plan = Plan::new(files, shards, 1, Speed::Max, Some(out.clone())).unwrap();
     let report = run(&plan, &Arc::new(AtomicBool::new(false))).unwrap();

@@ -172,16 +172,16 @@ impl World {
 
     /// The same with what its shards receive and do captured.
     pub(crate) fn captured(seed: u64) -> (Self, Vec<CaptureReceiver>) {
-        let mut springs = Vec::new();
+        let mut trade_receivers = Vec::new();
         let world = Self::with_taps(seed, &mut |shard| {
-            let (tap, spring) = capture_link(shard, CAPTURE_CHUNKS);
-            springs.push(spring);
-            Some(tap)
+            let (sender, receiver) = capture_link(shard, CAPTURE_CHUNKS);
+            trade_receivers.push(receiver);
+            Some(sender)
         });
-        (world, springs)
+        (world, trade_receivers)
     }
 
-    fn with_taps(seed: u64, tap: &mut dyn FnMut(ShardId) -> Option<CaptureSender>) -> Self {
+    fn with_taps(seed: u64, sender: &mut dyn FnMut(ShardId) -> Option<CaptureSender>) -> Self {
         let mut random = Random::new(seed);
         let faults = Faults::choose(&mut random);
         let (lossless, possible) = (faults.is_lossless(), faults.names());
@@ -195,14 +195,14 @@ impl World {
         for place in 0..SHARDS {
             let ring_of = if random.chance(1, 3) { 8 } else { 1024 };
             let (proxy, mut rig) = shard_rig(place, ring_of, &clock, &record);
-            if let Some(tap) = tap(ShardId(place as u16)) {
-                rig.shard = rig.shard.with_capture(tap, SHARDS as u16);
+            if let Some(sender) = sender(ShardId(place as u16)) {
+                rig.shard = rig.shard.with_capture(sender, SHARDS as u16);
             }
             proxies.push(proxy);
             shards.push(rig);
         }
         let (commands, command_receiver) = ring(64);
-        let (news_sender, news) = ring(64);
+        let (event_sender, news) = ring(64);
         let merging = Merging::choose(seed, lossless);
         let options = LifecycleOptions { scanning: true, ..LifecycleOptions::default() };
         let parts = ControllerParts {
@@ -220,7 +220,7 @@ impl World {
         };
         let links = SupervisorLinks {
             commands: command_receiver,
-            news: news_sender,
+            news: event_sender,
             queries: ring(1).1,
             answers: ring(1).0,
             gauges: Vec::new(),
@@ -457,12 +457,12 @@ impl World {
         if let Some(rest_ns) = self.control.step(now) {
             self.control_due_ns = now.mono_ns + rest_ns;
         }
-        while let Some((_, io_request)) = self.control.poll_errand() {
-            self.run_errand(io_request, now);
+        while let Some((_, io_request)) = self.control.poll_io_request() {
+            self.run_io_request(io_request, now);
         }
     }
 
-    fn run_errand(&mut self, io_request: IoRequest, now: Now) {
+    fn run_io_request(&mut self, io_request: IoRequest, now: Now) {
         let (faults, random) = (&mut self.venue.faults, &mut self.random);
         match io_request {
             IoRequest::Status(_) => {}

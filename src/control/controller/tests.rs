@@ -36,7 +36,7 @@ impl Rig {
         while self.now_ns < deadline_ns {
             self.now_ns += SECOND_NS / 100;
             self.control.step(at(self.now_ns));
-            while let Some(io_request) = self.control.poll_errand() {
+            while let Some(io_request) = self.control.poll_io_request() {
                 if io_request == IoRequest::Resolve(FROM) {
                     return true;
                 }

@@ -26,10 +26,10 @@ struct Rig {
 impl Rig {
     fn new(feeds: [Feed; 2]) -> Self {
         let (commands, command_receiver) = ring(8);
-        let (news_sender, news) = ring(8);
+        let (event_sender, news) = ring(8);
         let links = SupervisorLinks {
             commands: command_receiver,
-            news: news_sender,
+            news: event_sender,
             queries: ring(1).1,
             answers: ring(1).0,
             gauges: Vec::new(),
@@ -74,7 +74,7 @@ impl Rig {
     fn asked(&mut self) -> Vec<(usize, String)> {
         self.supervisor.step(NOW);
         let mut asked = Vec::new();
-        while let Some((place, io_request)) = self.supervisor.poll_errand() {
+        while let Some((place, io_request)) = self.supervisor.poll_io_request() {
             if let IoRequest::Fetch(path) = io_request {
                 asked.push((place, path));
             }

@@ -18,7 +18,7 @@ fn connections_have_places_of_their_own_within_the_bound() {
 }
 
 #[test]
-fn text_is_told_from_bytes_that_are_none() {
+fn text_is_distinguished_from_bytes_that_are_none() {
     for text in ["", "{}", "PONG\n", "{\"a\":\"\u{e9}\"}", "\u{feff}{}"] {
         assert!(!looks_binary(text.as_bytes()), "{text}");
     }

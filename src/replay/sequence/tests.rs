@@ -58,7 +58,7 @@ fn found(recording: &str) -> String {
 }
 
 #[test]
-fn sessions_repetitions_and_holes_are_told_apart() {
+fn sessions_repetitions_and_holes_are_distinguished() {
     for (recording, expected) in [
         ("s1 1.1 1.2 1.3", ". . . ."),
         ("1.70 1.71 1.73 1.74", ". . +1 ."),

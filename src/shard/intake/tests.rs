@@ -53,12 +53,12 @@ fn rig() -> impl FnMut(&str) -> (u64, u64, u64, u64, u64) {
     };
     books.open(&opening, HERE).unwrap();
     let mut intake = Intake::new(kalshi::feed(false), books, StillClock::default());
-    let mut dialog = kalshi::feed(false).dialog(Role::Books);
+    let mut subscription = kalshi::feed(false).subscription(Role::Books);
     move |frame: &str| {
         let (mut progress, mut findings) = (Progress::default(), Findings::default());
-        let from = (HERE, Some(&mut dialog));
+        let from = (HERE, Some(&mut subscription));
         intake.on_part(frame, &mut progress, usize::MAX, from, Now::default(), &mut findings);
-        let (counts, told) = (intake.books.counts(), dialog.counts());
+        let (counts, told) = (intake.books.counts(), subscription.counts());
         (counts.live, counts.updates, told.holes, told.missing, told.duplicates)
     }
 }

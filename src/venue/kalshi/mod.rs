@@ -86,7 +86,7 @@ impl Protocol for Kalshi {
         "kalshi-ws"
     }
 
-    fn dialog(&self, role: Role) -> Box<dyn SubscriptionProtocol> {
+    fn subscription(&self, role: Role) -> Box<dyn SubscriptionProtocol> {
         Box::new(subscription::Subscriptions::new(command::Channel::of(role)))
     }
 

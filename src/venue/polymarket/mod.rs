@@ -56,7 +56,7 @@ impl Protocol for Polymarket {
         "polymarket-ws"
     }
 
-    fn dialog(&self, _role: Role) -> Box<dyn SubscriptionProtocol> {
+    fn subscription(&self, _role: Role) -> Box<dyn SubscriptionProtocol> {
         Box::new(subscription::Subscriptions::new(self.custom_features))
     }
 

@@ -348,11 +348,11 @@ fn pauses_are_seconds_or_dates_of_429_and_503_only() {
 fn flooded(front: &[u8], more: &[u8]) -> (HttpError, usize) {
     let mut exchange = get();
     assert!(exchange.handle_bytes(front).unwrap().is_none());
-    for turn in 1..10_000 {
+    for round in 1..10_000 {
         match exchange.handle_bytes(more) {
             Ok(None) => {}
             Ok(Some(response)) => panic!("{response:?}"),
-            Err(error) => return (error, turn * more.len()),
+            Err(error) => return (error, round * more.len()),
         }
     }
     panic!("{} bytes are taken and there is no end", 10_000 * more.len());

@@ -58,7 +58,7 @@ struct Log {
     events: usize,
     bad_frame: bool,
     lost: bool,
-    dialog: Option<Box<dyn SubscriptionProtocol>>,
+    subscription: Option<Box<dyn SubscriptionProtocol>>,
     longest: usize,
     last: Option<(String, bool)>,
 }
@@ -66,8 +66,8 @@ struct Log {
 impl Sink for Log {
     fn on_envelope(&mut self, envelope: &Envelope) -> bool {
         self.envelope = envelope.sid.zip(envelope.seq);
-        self.dialog.as_mut().is_none_or(|dialog| {
-            dialog.on_envelope(envelope);
+        self.subscription.as_mut().is_none_or(|subscription| {
+            subscription.on_envelope(envelope);
             true
         })
     }
@@ -85,8 +85,8 @@ impl Sink for Log {
         self.lost = true;
     }
     fn on_reply(&mut self, reply: &Reply<'_>) {
-        if let Some(dialog) = &mut self.dialog {
-            dialog.on_reply(reply, 1);
+        if let Some(subscription) = &mut self.subscription {
+            subscription.on_reply(reply, 1);
         }
     }
     fn on_decode_notice(&mut self, notice: &DecodeNotice<'_>) {
@@ -98,12 +98,12 @@ fn run(input: &[u8]) -> u64 {
     let text = String::from_utf8_lossy(input);
     let mut decoder = Decoder::default();
     let tokens: Vec<TokenId> = (0..9).filter_map(|n| TokenId::new(&format!("A-{n}"))).collect();
-    let mut dialog = ringbook::venue::kalshi::feed(false).dialog(Role::Books);
-    dialog.begin(&tokens, 0);
+    let mut subscription = ringbook::venue::kalshi::feed(false).subscription(Role::Books);
+    subscription.begin(&tokens, 0);
     let (mut events, mut commands, mut turns) = (0, 0, 0);
     for (second, frame) in text.lines().enumerate().take(200) {
         let now_ns = second as u64 * 1_000_000_000;
-        let mut log = Log { dialog: Some(dialog), ..Log::default() };
+        let mut log = Log { subscription: Some(subscription), ..Log::default() };
         let messages = decoder.decode(frame, &mut log);
         let outline = decoder.outline(frame);
         // The outline is what readers go by who decode nothing.
@@ -111,15 +111,15 @@ fn run(input: &[u8]) -> u64 {
         assert_eq!(messages, u32::from(!log.bad_frame), "{frame}");
         assert!(log.longest <= LEVELS_PER_SIDE_MAX);
         second_opinion(frame, &log);
-        dialog = log.dialog.take().expect("it was lent");
-        dialog.handle_timeout(now_ns);
-        while let Some(turn) = dialog.poll_action(now_ns, &tokens) {
+        subscription = log.subscription.take().expect("it was lent");
+        subscription.handle_timeout(now_ns);
+        while let Some(turn) = subscription.poll_action(now_ns, &tokens) {
             turns += 1;
             if matches!(turn, ProtocolAction::Reconnect(_)) {
-                dialog.begin(&tokens, now_ns);
+                subscription.begin(&tokens, now_ns);
             }
         }
-        while let Some(command) = dialog.poll(now_ns) {
+        while let Some(command) = subscription.poll(now_ns) {
             let command: Value = serde_json::from_str(&command).expect("a command is JSON");
             assert!(command["id"].as_u64().is_some_and(|id| id > 0));
             commands += 1;

@@ -138,7 +138,7 @@ fn a_port_that_accepts_and_says_nothing_and_one_that_refuses() {
 }
 
 #[test]
-fn tls_failures_are_told_apart() {
+fn tls_failures_are_distinguished() {
     let (ours, other) = (Authority::new(), Authority::new());
     let any = "127.0.0.1:0".parse().unwrap();
     let good = Server::start_at(any, Some(ours.server("service.test")), Arc::new(echo_path));

@@ -159,7 +159,7 @@ fn shard(
     let (reports, report_receiver) = ring(if small { 8 } else { 1024 });
     let (queries, query_receiver) = ring(64);
     let (answer_sender, answers) = ring(64);
-    let (tap, trades) = ring(4096);
+    let (sender, trades) = ring(4096);
     let gauge = reports.gauge();
     let links = ShardLinks {
         orders,
@@ -173,7 +173,7 @@ fn shard(
         ShardConfig { audit_round_ns: AUDIT_NS, poll_round_ns: AUDIT_NS, ..ShardConfig::default() };
     let clock = VirtualClock(Rc::clone(clock));
     let shard = Shard::new(id, FEED, config, listener, clock, links).unwrap();
-    let shard = shard.with_trade_sender(TradeSender::new(FEED.venue(), tap));
+    let shard = shard.with_trade_sender(TradeSender::new(FEED.venue(), sender));
     let bell = shard.doorbell();
     let proxy = ShardProxy::new(id, None, order_sender, report_receiver, gauge, bell);
     (proxy, ShardRig { shard, queries, answers, trades, paused_until_ns: 0 })
@@ -201,7 +201,7 @@ pub(crate) fn build(
         ShardRig { shard, queries, answers, trades, paused_until_ns: 0 }
     });
     let (commands, command_receiver) = ring(64);
-    let (news_sender, news) = ring(64);
+    let (event_sender, news) = ring(64);
     // Those that are over count too, until they are removed an hour later; all fit one shard.
     let tokens_per_connection = match random.chance(1, 3) {
         true => markets_max / 3 + 2,
@@ -228,7 +228,7 @@ pub(crate) fn build(
     };
     let links = SupervisorLinks {
         commands: command_receiver,
-        news: news_sender,
+        news: event_sender,
         queries: ring(1).1,
         answers: ring(1).0,
         gauges: Vec::new(),

@@ -277,12 +277,12 @@ impl World {
         if let Some(rest_ns) = self.rig.control.step(now) {
             self.control_due_ns = now.mono_ns + rest_ns;
         }
-        while let Some((_, io_request)) = self.rig.control.poll_errand() {
-            self.run_errand(io_request, now);
+        while let Some((_, io_request)) = self.rig.control.poll_io_request() {
+            self.run_io_request(io_request, now);
         }
     }
 
-    fn run_errand(&mut self, io_request: IoRequest, now: Now) {
+    fn run_io_request(&mut self, io_request: IoRequest, now: Now) {
         let (faults, random) = (&mut self.venue.faults, &mut self.random);
         let slow = faults.strikes(Fault::CatalogSlow, random);
         let due_ns =

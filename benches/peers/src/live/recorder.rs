@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Largest delay that is told apart, nanoseconds.
+/// Largest delay that is distinguished, nanoseconds.
 const DELAY_NS_MAX: u64 = 60_000_000_000;
 
 /// One run as a client saw it.

@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_and_upgrades_are_told_apart() {
+    fn requests_and_upgrades_are_distinguished() {
         let read =
             request(b"GET /ws/market HTTP/1.1\r\nSec-WebSocket-Key: abc\r\n\r\nrest").unwrap();
         assert_eq!((read.path.as_str(), read.key.as_deref()), ("/ws/market", Some("abc")));

@@ -400,7 +400,7 @@ fn a_subscription_whose_acknowledgement_is_lost_is_ours_once_a_response_names_it
         assert!(
             subscriptions
                 .poll_action(1, &markets)
-                .is_none_or(|turn| turn == ProtocolAction::Suspect)
+                .is_none_or(|action| action == ProtocolAction::Suspect)
         );
         assert_eq!(subscriptions.on_envelope(&change(seq)), Verdict::Hole(0));
     }
