@@ -22,7 +22,7 @@ use std::path::Path;
 /// tests may also name what the layers in their row name.
 const LAYERS: &[(&str, &[&str])] = &[
     ("base", &[]),
-    // A venue of its own: an encoder that shared the decoder's bug would prove nothing.
+    // Simulated venues: an encoder that shared the decoder's bug would prove nothing.
     ("sim", &["base"]),
     ("ring", &[]),
     ("counter", &["base"]),

@@ -140,7 +140,7 @@ impl Market {
         )
     }
 
-    /// Changes one level and tells it for both outcomes.
+    /// Changes one level and reports it for both outcomes.
     fn change(&mut self, ms: u64, random: &mut Random) -> String {
         let bid = random.chance(1, 2);
         let [best_bid, best_ask] = self.best(0);

@@ -29,7 +29,7 @@ use super::quota::{Quota, Route};
 use super::request::{Answer, Request, Unacceptable};
 use super::routes;
 use super::stats::Counters;
-use super::steering::{self, Amount, Order};
+use super::steering::{self, Amount, ControlRequest};
 use crate::base::random::Random;
 use crate::base::time::Clock as PaceClock;
 
@@ -438,7 +438,7 @@ impl Server {
         }
         if route == Route::Free && !request.path.starts_with("/sim/truth/") {
             return match steering::parse(request) {
-                Ok(order) => self.obey(order),
+                Ok(order) => self.handle_control_request(order),
                 Err((status, why)) => Answer::error(status, why),
             };
         }
@@ -491,54 +491,54 @@ impl Server {
         Ok(())
     }
 
-    fn obey(&mut self, order: Order) -> Answer {
+    fn handle_control_request(&mut self, order: ControlRequest) -> Answer {
         let mut count = 0;
         match order {
-            Order::Pause => self.clock.pause(),
-            Order::Resume => self.resume(),
-            Order::Stats => {}
-            Order::Drop(amount) => count = self.drop_clients(amount),
-            Order::Freeze(amount) => count = self.freeze_clients(amount),
-            Order::FreezeMarkets(wanted) => count = self.freeze_markets(wanted),
-            Order::Refuse { status, for_ms } => {
+            ControlRequest::Pause => self.clock.pause(),
+            ControlRequest::Resume => self.resume(),
+            ControlRequest::Stats => {}
+            ControlRequest::Drop(amount) => count = self.drop_clients(amount),
+            ControlRequest::Freeze(amount) => count = self.freeze_clients(amount),
+            ControlRequest::FreezeMarkets(wanted) => count = self.freeze_markets(wanted),
+            ControlRequest::Refuse { status, for_ms } => {
                 let until_ms = self.clock.uptime_ms() + for_ms;
                 self.refusal = Some(Refusal { status, until_ms });
             }
-            Order::Fault { kind, rate, for_ms } => {
+            ControlRequest::Fault { kind, rate, for_ms } => {
                 let until_ms = self.clock.uptime_ms() + for_ms;
                 self.connections.faults.set(kind, rate, until_ms);
             }
-            Order::Stall { for_ms } => {
+            ControlRequest::Stall { for_ms } => {
                 self.counters.stalls.add(1);
                 std::thread::sleep(std::time::Duration::from_millis(for_ms));
             }
-            Order::Slow { by_ms, for_ms } => {
+            ControlRequest::Slow { by_ms, for_ms } => {
                 self.slow = (by_ms, self.clock.uptime_ms() + for_ms);
             }
-            Order::Clock { by_ms } => {
+            ControlRequest::Clock { by_ms } => {
                 self.counters.clock_steps.add(1);
                 self.exchange.step_clock(by_ms);
             }
-            Order::OldBooks { for_ms } => {
+            ControlRequest::OldBooks { for_ms } => {
                 self.old_books = OldBooks::until(self.clock.uptime_ms() + for_ms);
             }
-            Order::RefuseBooks { status, for_ms } => {
+            ControlRequest::RefuseBooks { status, for_ms } => {
                 let until_ms = self.clock.uptime_ms() + for_ms;
                 self.books_refusal = Some(Refusal { status, until_ms });
             }
-            Order::Malformed(wanted) => count = self.send_faults(wanted, false),
-            Order::Unknown(wanted) => count = self.send_faults(wanted, true),
-            Order::Birth(wanted) => {
+            ControlRequest::Malformed(wanted) => count = self.send_faults(wanted, false),
+            ControlRequest::Unknown(wanted) => count = self.send_faults(wanted, true),
+            ControlRequest::Birth(wanted) => {
                 self.exchange.order_births(wanted);
                 count = wanted;
             }
-            Order::Resolve(wanted) => count = self.exchange.order_resolutions(wanted),
-            Order::FinerTick(wanted) => count = self.exchange.order_finer_ticks(wanted),
+            ControlRequest::Resolve(wanted) => count = self.exchange.order_resolutions(wanted),
+            ControlRequest::FinerTick(wanted) => count = self.exchange.order_finer_ticks(wanted),
         }
         let mut body = Vec::new();
         let mut object = Object::new(&mut body);
         object.plain("paused", self.clock.is_paused()).plain("count", count);
-        if order == Order::Stats {
+        if order == ControlRequest::Stats {
             object.plain("virtual_ms", self.clock.virtual_ms());
             for (name, value) in self.counters.read().each() {
                 object.plain(name, value);

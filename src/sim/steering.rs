@@ -23,7 +23,7 @@ impl Amount {
 
 /// A control request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum ControlRequest {
     Pause,
     Resume,
     Stats,
@@ -77,46 +77,50 @@ pub(super) enum Order {
 const COUNT_MAX: u64 = 10_000;
 
 /// Parses a request under `/sim`; the error has status and text.
-pub(super) fn parse(request: &Request) -> Result<Order, (u16, &'static str)> {
+pub(super) fn parse(request: &Request) -> Result<ControlRequest, (u16, &'static str)> {
     let query = &request.query;
     if (request.method.as_str(), request.path.as_str()) == ("GET", "/sim/stats") {
-        return Ok(Order::Stats);
+        return Ok(ControlRequest::Stats);
     }
-    let order = match request.path.as_str() {
-        "/sim/pause" => Order::Pause,
-        "/sim/resume" => Order::Resume,
-        "/sim/drop" => Order::Drop(amount(query)?),
+    let control = match request.path.as_str() {
+        "/sim/pause" => ControlRequest::Pause,
+        "/sim/resume" => ControlRequest::Resume,
+        "/sim/drop" => ControlRequest::Drop(amount(query)?),
         "/sim/freeze" if query.first("markets").is_some() => {
-            Order::FreezeMarkets(number(query, "markets", 1, COUNT_MAX)?)
+            ControlRequest::FreezeMarkets(number(query, "markets", 1, COUNT_MAX)?)
         }
-        "/sim/freeze" => Order::Freeze(amount(query)?),
-        "/sim/refuse" => Order::Refuse { status: status(query)?, for_ms: duration(query)? },
+        "/sim/freeze" => ControlRequest::Freeze(amount(query)?),
+        "/sim/refuse" => {
+            ControlRequest::Refuse { status: status(query)?, for_ms: duration(query)? }
+        }
         "/sim/fault" => fault(query)?,
-        "/sim/malformed" => Order::Malformed(number(query, "count", 1, COUNT_MAX)?),
-        "/sim/unknown" => Order::Unknown(number(query, "count", 1, COUNT_MAX)?),
-        "/sim/birth" => Order::Birth(number(query, "count", 1, COUNT_MAX)?),
-        "/sim/resolve" => Order::Resolve(number(query, "count", 1, COUNT_MAX)?),
-        "/sim/tick" => Order::FinerTick(number(query, "count", 1, COUNT_MAX)?),
+        "/sim/malformed" => ControlRequest::Malformed(number(query, "count", 1, COUNT_MAX)?),
+        "/sim/unknown" => ControlRequest::Unknown(number(query, "count", 1, COUNT_MAX)?),
+        "/sim/birth" => ControlRequest::Birth(number(query, "count", 1, COUNT_MAX)?),
+        "/sim/resolve" => ControlRequest::Resolve(number(query, "count", 1, COUNT_MAX)?),
+        "/sim/tick" => ControlRequest::FinerTick(number(query, "count", 1, COUNT_MAX)?),
         _ => return Err((404, "no such path")),
     };
-    if request.method == "POST" { Ok(order) } else { Err((405, "use POST")) }
+    if request.method == "POST" { Ok(control) } else { Err((405, "use POST")) }
 }
 
 /// `/sim/fault`: `kind` is one of [`KINDS`], `stall`, `slow`, `clock`, `old-books` or `books`.
-fn fault(query: &Query) -> Result<Order, (u16, &'static str)> {
+fn fault(query: &Query) -> Result<ControlRequest, (u16, &'static str)> {
     let for_ms = duration(query)?;
     match query.first("kind") {
-        Some("stall") => Ok(Order::Stall { for_ms: for_ms.min(STALL_MS_MAX) }),
+        Some("stall") => Ok(ControlRequest::Stall { for_ms: for_ms.min(STALL_MS_MAX) }),
         Some("slow") => {
-            Ok(Order::Slow { by_ms: number(query, "by", 2_000, STALL_MS_MAX)?, for_ms })
+            Ok(ControlRequest::Slow { by_ms: number(query, "by", 2_000, STALL_MS_MAX)?, for_ms })
         }
-        Some("clock") => Ok(Order::Clock { by_ms: number(query, "by", 2_000, STALL_MS_MAX)? }),
-        Some("old-books") => Ok(Order::OldBooks { for_ms }),
-        Some("books") => Ok(Order::RefuseBooks { status: status(query)?, for_ms }),
+        Some("clock") => {
+            Ok(ControlRequest::Clock { by_ms: number(query, "by", 2_000, STALL_MS_MAX)? })
+        }
+        Some("old-books") => Ok(ControlRequest::OldBooks { for_ms }),
+        Some("books") => Ok(ControlRequest::RefuseBooks { status: status(query)?, for_ms }),
         Some(name) => {
             let known = KINDS.iter().find(|(known, _)| *known == name);
             let &(_, kind) = known.ok_or((400, KINDS_HELP))?;
-            Ok(Order::Fault { kind, rate: number(query, "rate", 100, 100_000)?, for_ms })
+            Ok(ControlRequest::Fault { kind, rate: number(query, "rate", 100, 100_000)?, for_ms })
         }
         None => Err((400, KINDS_HELP)),
     }

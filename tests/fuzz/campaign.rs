@@ -74,7 +74,7 @@ impl Campaign {
         )
     }
 
-    /// Cuts the input down while it still fails, and tells it.
+    /// Cuts the input down while it still fails, and reports it.
     fn fail(&self, mut input: Vec<u8>, panic: &(dyn std::any::Any + Send)) -> ! {
         let words = panic.downcast_ref::<String>().cloned();
         let words = words.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));

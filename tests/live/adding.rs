@@ -4,7 +4,7 @@
 use crate::books::{agree, compare};
 use crate::engine::{Engine, count, sum};
 use crate::followed::Followed;
-use crate::program::PATIENCE;
+use crate::program::TIMEOUT;
 use crate::venue::Venue;
 use std::time::{Duration, Instant};
 
@@ -31,18 +31,18 @@ fn a_few_markets_by_name_or_by_news_do_not_wait() {
     let mut by_scan = Engine::start(&venue, &["--shards", "1", "--no-custom-features"]);
     by_news.wait_live(120);
     by_scan.wait_live(120);
-    by_name.wait_for("three markets", PATIENCE, |stats| stats["registry"]["markets"] == 3);
-    by_name.program.said("no-such-market");
-    by_name.program.said("is opened on shard-0 for");
+    by_name.wait_for("three markets", TIMEOUT, |stats| stats["registry"]["markets"] == 3);
+    by_name.program.wait_for_line("no-such-market");
+    by_name.program.wait_for_line("is opened on shard-0 for");
     let births = Instant::now();
     venue.order("birth?count=3");
     let announced = |stats: &_| count(stats, "/lifecycle/markets_announced") == 3;
-    by_news.wait_for("news of three markets", PATIENCE, announced);
+    by_news.wait_for("news of three markets", TIMEOUT, announced);
     by_name.wait_for("books by name", AT_ONCE, |stats| live_everywhere(stats, 6));
     eprintln!("three markets by name: live {:?} after the start", begun.elapsed());
     by_news.wait_for("books by news", AT_ONCE, |stats| live_everywhere(stats, 126));
     eprintln!("three markets born: live {:?} later", births.elapsed());
-    let (stats, _) = by_scan.wait_for("scan", PATIENCE, |stats| stats["registry"]["markets"] == 63);
+    let (stats, _) = by_scan.wait_for("scan", TIMEOUT, |stats| stats["registry"]["markets"] == 63);
     assert_eq!(count(&stats, "/lifecycle/markets_announced"), 0, "{stats:#}");
     // On the connection that was there: no new one for six tokens.
     let stats = by_news.stats();
@@ -68,7 +68,7 @@ fn many_births_at_once_are_live_at_once() {
     venue.order("birth?count=205");
     // What fits on the first connection goes there; the others have one of their own.
     let there = |stats: &_| sum(stats, "books_live") == 530;
-    let (stats, _) = engine.wait_for("books of 205 births", PATIENCE, there);
+    let (stats, _) = engine.wait_for("books of 205 births", TIMEOUT, there);
     eprintln!("205 births: live after {:?}", begun.elapsed());
     assert_eq!(count(&stats, "/registry/markets"), 265, "{stats:#}");
     assert_eq!(count(&stats, "/lifecycle/markets_announced"), 205, "{stats:#}");
@@ -81,7 +81,7 @@ fn many_births_at_once_are_live_at_once() {
     // An announcement does not say the smallest order; the next scan of the catalog does.
     let scans = count(&stats, "/lifecycle/scans_completed");
     let scanned = |stats: &_| count(stats, "/lifecycle/scans_completed") > scans;
-    engine.wait_for("the next scan", PATIENCE * 2, scanned);
+    engine.wait_for("the next scan", TIMEOUT * 2, scanned);
     let tokens = venue.tokens();
     assert_eq!(agree(&mut engine, &mut venue, &tokens).equal, 530);
 }
@@ -95,7 +95,7 @@ fn resolved_markets_expire() {
     engine.wait_live(200);
     assert_eq!(venue.order("resolve?count=7")["count"], 7);
     let expired = |stats: &_| count(stats, "/registry/tokens_expired") == 14;
-    let (stats, _) = engine.wait_for("14 expired tokens", PATIENCE, expired);
+    let (stats, _) = engine.wait_for("14 expired tokens", TIMEOUT, expired);
     assert_eq!(count(&stats, "/lifecycle/markets_resolved"), 7, "{stats:#}");
     assert_eq!(count(&stats, "/registry/tokens_subscribed"), 186, "{stats:#}");
     let connection = &stats["pool"]["connections"][0];
@@ -106,7 +106,7 @@ fn resolved_markets_expire() {
     assert_eq!(open.len(), 93);
     let tokens: Vec<String> = open.iter().flat_map(|market| market.tokens.clone()).collect();
     assert_eq!(agree(&mut engine, &mut venue, &tokens).equal, 186);
-    // The last that was said about a resolved market was an empty book.
+    // The last message of a resolved market was an empty book.
     let gone = before.iter().filter(|market| !open.iter().any(|m| m.condition == market.condition));
     for token in gone.flat_map(|market| &market.tokens) {
         let book = engine.book(token).json();
@@ -117,9 +117,9 @@ fn resolved_markets_expire() {
     }
     // A reconnect asks for what is open only, and the rest stays as it was.
     venue.order("drop?connections=all");
-    engine.wait_for("reconnect", PATIENCE, |stats| stats["pool"]["reconnects"] == 1);
+    engine.wait_for("reconnect", TIMEOUT, |stats| stats["pool"]["reconnects"] == 1);
     let live = |stats: &_| sum(stats, "books_live") >= 186;
-    engine.wait_for("books of open markets", PATIENCE, live);
+    engine.wait_for("books of open markets", TIMEOUT, live);
     assert_eq!(agree(&mut engine, &mut venue, &tokens).equal, 186);
     assert_eq!(engine.health().0, 200);
 }
@@ -144,7 +144,7 @@ fn no_more_markets_than_wanted_are_followed() {
     engine.wait_live(80);
     venue.order("birth?count=5");
     let unasked = |stats: &_| sum(stats, "messages") > 200;
-    let (stats, _) = engine.wait_for("traffic", PATIENCE, unasked);
+    let (stats, _) = engine.wait_for("traffic", TIMEOUT, unasked);
     assert_eq!(count(&stats, "/registry/markets"), 40, "{stats:#}");
     venue.pause();
     let tokens = venue.tokens();

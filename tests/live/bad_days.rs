@@ -1,14 +1,14 @@
 //! Command lines and hosts on which `ringbook run` cannot start: one line, the right exit code.
 //!
 //! Runs on:  test threads; each case is a process that must end by itself.
-use crate::program::{PATIENCE, Program};
+use crate::program::{Program, TIMEOUT};
 use std::net::TcpListener;
 use std::process::Command;
 
 /// Runs to the end; gives the exit code and standard error.
 fn run(command: Command) -> (Option<i32>, Vec<String>) {
     let mut program = Program::start(command);
-    let status = program.wait(PATIENCE);
+    let status = program.wait(TIMEOUT);
     program.assert_clean();
     assert_eq!(program.stdout(), Vec::<String>::new(), "{program}");
     (status.code(), program.stderr())
@@ -119,7 +119,7 @@ fn unusable_files_and_addresses_are_one_line() {
 }
 
 #[test]
-fn histograms_that_cannot_be_written_at_the_end_are_said() {
+fn histograms_that_cannot_be_written_at_the_end_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("latencies.hlog")).unwrap();
     let dir = folder.path().display().to_string();

@@ -1,13 +1,13 @@
 //! `ringbook bench-live`, short: every step is there, everything arrives, every book is right.
 //!
 //! Runs on:  test threads.
-use crate::program::{LOOK, Program};
+use crate::program::{POLL_INTERVAL, Program};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
 /// A loaded machine may take its time.
-const PATIENCE: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_secs(180);
 
 fn bench(flags: &[&str]) -> Program {
     let mut command = Program::ringbook();
@@ -27,7 +27,7 @@ fn check(flags: &[&str], connections: u64) {
     all.push(svg.to_str().unwrap());
     all.extend(flags);
     let mut program = bench(&all);
-    let status = program.wait(PATIENCE);
+    let status = program.wait(TIMEOUT);
     assert_eq!(status.code(), Some(0), "{program}");
     program.assert_clean();
     let lines = program.stdout();
@@ -58,12 +58,12 @@ fn check(flags: &[&str], connections: u64) {
 }
 
 #[test]
-fn a_short_ladder_over_tls_hears_every_change() {
+fn a_short_ladder_over_tls_receives_every_change() {
     check(&[], 1);
 }
 
 #[test]
-fn a_short_ladder_over_several_plain_sockets_hears_every_change() {
+fn a_short_ladder_over_several_plain_sockets_receives_every_change() {
     check(&["--plain", "--sockets", "5"], 5);
 }
 
@@ -73,8 +73,8 @@ fn a_signal_ends_it_with_what_was_measured() {
         bench(&["--plain", "--rates", "100,200", "--warm-up", "0", "--seconds", "300"]);
     let begun = Instant::now();
     while !program.stdout().iter().any(|line| line.contains("verdict")) {
-        assert!(begun.elapsed() < PATIENCE && program.is_running(), "{program}");
-        std::thread::sleep(LOOK);
+        assert!(begun.elapsed() < TIMEOUT && program.is_running(), "{program}");
+        std::thread::sleep(POLL_INTERVAL);
     }
     std::thread::sleep(Duration::from_secs(2));
     program.signal(Signal::INT);
@@ -89,7 +89,7 @@ fn a_signal_ends_it_with_what_was_measured() {
 
 #[test]
 fn a_wrong_flag_is_one_line() {
-    for (flags, said) in [
+    for (flags, printed) in [
         (&["--rates", "10,5"][..], "--rates 10,5: 5 comes after 10"),
         (&["--rates", "fast"], "`fast` is no rate"),
         (&["--venue-core", "9999"], "--venue-core 9999: not usable here"),
@@ -99,10 +99,10 @@ fn a_wrong_flag_is_one_line() {
         (&["--shard-cores", "63"], "core 63 is not usable here"),
     ] {
         let mut program = bench(flags);
-        let status = program.wait(PATIENCE);
+        let status = program.wait(TIMEOUT);
         let lines = program.stderr();
         assert_eq!(status.code(), Some(2), "{flags:?}: {program}");
-        assert!(lines.last().is_some_and(|line| line.contains(said)), "{flags:?}: {lines:?}");
+        assert!(lines.last().is_some_and(|line| line.contains(printed)), "{flags:?}: {lines:?}");
         assert_eq!(lines.len(), 1, "{flags:?}: {lines:?}");
     }
 }

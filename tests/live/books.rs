@@ -2,7 +2,7 @@
 //!
 //! Runs on:  test threads.
 use crate::engine::Engine;
-use crate::program::{LOOK, PATIENCE};
+use crate::program::{POLL_INTERVAL, TIMEOUT};
 use crate::venue::Venue;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -96,8 +96,8 @@ pub(crate) fn agree(engine: &mut Engine, venue: &mut Venue, tokens: &[String]) -
         if verdict.is_good() {
             return verdict;
         }
-        let late = begun.elapsed() > PATIENCE;
+        let late = begun.elapsed() > TIMEOUT;
         assert!(!late, "{verdict:#?}\n{}", engine.program);
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }

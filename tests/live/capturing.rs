@@ -2,7 +2,7 @@
 //!
 //! Runs on:  test threads, with one venue and one engine as processes.
 use crate::engine::{Engine, count, sum};
-use crate::program::{PATIENCE, Program};
+use crate::program::{Program, TIMEOUT};
 use crate::venue::Venue;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -45,7 +45,7 @@ fn report(output: &Output) -> Value {
         .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
 }
 
-/// The books of a running engine whose venue stands still, when nothing that was said waits for a verdict any more.
+/// The books of a running engine whose venue stands still, once nothing waits for a verdict.
 fn books(engine: &mut Engine, tokens: &[String]) -> BTreeMap<String, Value> {
     let mut look = || -> BTreeMap<String, Value> {
         tokens.iter().map(|token| (token.clone(), engine.book(token).json())).collect()
@@ -59,7 +59,7 @@ fn books(engine: &mut Engine, tokens: &[String]) -> BTreeMap<String, Value> {
         if now == before {
             return now;
         }
-        assert!(begun.elapsed() < PATIENCE, "the books change though the venue stands still");
+        assert!(begun.elapsed() < TIMEOUT, "the books change though the venue stands still");
         before = now;
     }
 }
@@ -69,7 +69,7 @@ fn wait_recycled(engine: &mut Engine) {
     let figure = |stats: &Value, name: &str| count(stats, &format!("/recycling/{name}"));
     let rests = |stats: &Value| figure(stats, "completed") >= 2 && figure(stats, "under_way") == 0;
     loop {
-        engine.wait_for("recycles", PATIENCE, rests);
+        engine.wait_for("recycles", TIMEOUT, rests);
         let begun = figure(&engine.stats(), "initiated");
         // One that waits begins within a second.
         std::thread::sleep(Duration::from_millis(1500));
@@ -89,7 +89,7 @@ fn wait_written(engine: &mut Engine) {
         let depths = links.iter().filter(is_capture).map(|link| count(link, "/depth"));
         depths.sum::<u64>() <= 4 && count(stats, "/capture/waiting_bytes") < 100_000
     };
-    engine.wait_for("written capture", PATIENCE, is_written);
+    engine.wait_for("written capture", TIMEOUT, is_written);
 }
 
 /// The replay's books, without their states: a stopped engine's are stale.
@@ -107,7 +107,7 @@ fn replayed(path: &Path) -> BTreeMap<String, Value> {
 
 #[test]
 fn a_capture_with_cuts_lost_messages_and_recycles_replays_to_the_very_books() {
-    // Frames are dropped, and said to be, where others leave no time to the thread that writes: then again.
+    // Frames are dropped and counted where the writing thread gets no time: then again.
     assert!((0..4).any(|_| capture_and_replay()), "frames were lost in each of four captures");
 }
 
@@ -132,8 +132,8 @@ fn capture_and_replay() -> bool {
     // All are back: one that is away cannot be replaced.
     let cuts = venue.stat("cut");
     let back = |stats: &Value| count(stats, "/pool/reconnects") >= cuts;
-    engine.wait_for("new connections", PATIENCE, back);
-    engine.wait_for("binary frames", PATIENCE, |stats| sum(stats, "binary_frames") > 0);
+    engine.wait_for("new connections", TIMEOUT, back);
+    engine.wait_for("binary frames", TIMEOUT, |stats| sum(stats, "binary_frames") > 0);
     engine.wait_live(TOKENS);
     let stats = engine.stats();
     for connection in stats["pool"]["connections"].as_array().unwrap() {
@@ -149,8 +149,8 @@ fn capture_and_replay() -> bool {
     assert!(count(&stats, "/pool/reconnects") > 0, "the cuts cut nothing");
     wait_written(&mut engine);
     engine.program.signal(Signal::INT);
-    engine.program.wait(PATIENCE);
-    if !engine.program.said("capture: ").contains("; 0 frames lost") {
+    engine.program.wait(TIMEOUT);
+    if !engine.program.wait_for_line("capture: ").contains("; 0 frames lost") {
         return false;
     }
     let taken_over = text(&capture).matches(r#""k":"k","d":"#).count();
@@ -208,8 +208,8 @@ fn the_checkpoints_find_a_change(capture: &Path, folder: &Path) {
         }
         assert_eq!(output.status.code(), Some(1));
         assert!(count(&report(&output), "/capture/checkpoints_different") > 0);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(said.contains("books differ from the capture"), "{said}");
+        let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(printed.contains("books differ from the capture"), "{printed}");
         return;
     }
     panic!("100 frames were left out, each alone, and no proof failed");
@@ -224,24 +224,24 @@ fn a_killed_run_leaves_what_it_had_flushed_and_the_next_one_goes_on_behind_it() 
     for round in 1..=3_u64 {
         let mut engine = start(&venue, folder.path());
         let enough = |stats: &Value| count(stats, "/capture/records") > 100 * round;
-        let (stats, _) = engine.wait_for("records", PATIENCE, enough);
+        let (stats, _) = engine.wait_for("records", TIMEOUT, enough);
         written += count(&stats, "/capture/records");
         if round < 3 {
             engine.program.signal(Signal::KILL);
-            engine.program.wait(PATIENCE);
+            engine.program.wait(TIMEOUT);
             continue;
         }
         venue.pause();
         engine.program.signal(Signal::INT);
-        engine.program.wait(PATIENCE);
+        engine.program.wait(TIMEOUT);
     }
     let output = replay(folder.path(), &["--shards", "2"]);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    // A block that was being written when the process was killed is said to be torn.
-    assert!(output.status.success() || said.contains("truncated"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    // A block that was being written when the process was killed is reported as torn.
+    assert!(output.status.success() || printed.contains("truncated"), "{printed}");
     let report = report(&output);
     assert!(count(&report, "/capture/checkpoints_equal") > 200, "{report:#}");
-    assert_eq!(count(&report, "/capture/checkpoints_different"), 0, "{said}");
+    assert_eq!(count(&report, "/capture/checkpoints_different"), 0, "{printed}");
     assert_eq!(report["files"].as_array().unwrap().len(), 3);
     let lines: u64 = std::fs::read_dir(folder.path())
         .unwrap()
@@ -253,7 +253,7 @@ fn a_killed_run_leaves_what_it_had_flushed_and_the_next_one_goes_on_behind_it() 
         })
         .map(|block| count(&block, "/records"))
         .sum();
-    assert!(lines >= written, "{lines} records are in the files, {written} were said to be");
+    assert!(lines >= written, "{lines} records are in the files, {written} were reported");
     let manifest = std::fs::read_to_string(folder.path().join("manifest.ndjson")).unwrap();
     assert_eq!(manifest.matches("ended without stopping").count(), 2, "{manifest}");
     assert_eq!(manifest.matches("\"stopped\"").count(), 1, "{manifest}");
@@ -265,7 +265,7 @@ fn a_range_of_times_reads_what_is_in_it_and_nothing_else() {
     let mut venue = venue("600");
     let mut engine = start(&venue, folder.path());
     venue.order("resume");
-    engine.wait_for("records", PATIENCE, |stats| count(stats, "/capture/records") > 2000);
+    engine.wait_for("records", TIMEOUT, |stats| count(stats, "/capture/records") > 2000);
     // Frames on both sides of a block in the middle, which ends with every flush.
     let begun = Instant::now();
     loop {
@@ -276,12 +276,12 @@ fn a_range_of_times_reads_what_is_in_it_and_nothing_else() {
         if blocks >= 12 && count(&engine.stats(), "/capture/records") > 4000 {
             break;
         }
-        assert!(begun.elapsed() < PATIENCE, "{blocks} blocks");
+        assert!(begun.elapsed() < TIMEOUT, "{blocks} blocks");
         std::thread::sleep(Duration::from_millis(100));
     }
     venue.pause();
     engine.program.signal(Signal::INT);
-    engine.program.wait(PATIENCE);
+    engine.program.wait(TIMEOUT);
     let frames = |flags: &[&str]| {
         let output = replay(folder.path(), flags);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -301,8 +301,8 @@ fn a_range_of_times_reads_what_is_in_it_and_nothing_else() {
     assert!(before > 100 && after > 100, "{before} and {after} of {all}");
     assert_eq!(before + after, all);
     let output = replay(folder.path(), &["--from", "2100-01-01T00:00:00Z"]);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("no record was received between"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(printed.contains("no record was received between"), "{printed}");
     let output = replay(folder.path(), &["--from", "2026-01-01T00:00:00Z", "--to", "1"]);
     assert_eq!(output.status.code(), Some(2));
 }

@@ -1,9 +1,9 @@
-//! A real PostgreSQL server of the test's own, and what is stored in it.
+//! A real PostgreSQL server of the test, and what is stored in it.
 //!
 //! Runs on:  test threads; the server ends with its test. Where PostgreSQL is not installed the tests say
 //!           so and end.
 use crate::engine::{Engine, count};
-use crate::program::PATIENCE;
+use crate::program::TIMEOUT;
 use crate::venue::Venue as VenueProcess;
 use ringbook::base::id::{ConnectionId, MarketId, ShardId, TokenId, TradeId, Venue};
 use ringbook::base::price::{Price, Quantity};
@@ -44,7 +44,7 @@ struct Server {
 }
 
 impl Server {
-    /// `None` where PostgreSQL is not installed: the test says so and ends.
+    /// `None` where PostgreSQL is not installed: the tests report that they are skippeds.
     fn start() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
@@ -277,26 +277,26 @@ fn a_server_that_goes_away_and_comes_back_gets_every_trade_of_a_run() {
     engine.wait_live(TOKENS);
     venue.order("resume");
     let some = |stats: &Value| count(stats, "/trades/inserted") > 5;
-    engine.wait_for("rows", PATIENCE, some);
+    engine.wait_for("rows", TIMEOUT, some);
     server.stop();
     engine.wait_health(503, "has taken no trades for");
     let spilled = |stats: &Value| count(stats, "/trades/journaled") > 5;
-    engine.wait_for("a spill", PATIENCE, spilled);
+    engine.wait_for("a spill", TIMEOUT, spilled);
     server.start_again();
     engine.wait_health(200, "");
     let more = venue.stat("trades") + 10;
     venue.wait_for("more trades", |venue| venue.stat("trades") >= more);
     venue.pause();
-    let told = venue.stat("trades");
-    let stored = move |stats: &Value| count(stats, "/trades/inserted") == told;
-    engine.wait_for("every row", PATIENCE, stored);
+    let reported = venue.stat("trades");
+    let stored = move |stats: &Value| count(stats, "/trades/inserted") == reported;
+    engine.wait_for("every row", TIMEOUT, stored);
     engine.program.signal(Signal::INT);
-    engine.program.wait(PATIENCE);
-    let line = engine.program.said("trades: ");
+    engine.program.wait(TIMEOUT);
+    let line = engine.program.wait_for_line("trades: ");
     assert!(
-        line.contains(&format!("{told} received, {told} inserted into postgres://keeper@")),
+        line.contains(&format!("{reported} received, {reported} inserted into postgres://keeper@")),
         "{line}"
     );
     assert!(line.contains("0 journaled, 0 lost"), "{line}");
-    assert_eq!(server.rows(), told);
+    assert_eq!(server.rows(), reported);
 }

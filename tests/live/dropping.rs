@@ -3,7 +3,7 @@
 //! Runs on:  test threads, with one venue and one engine as processes.
 use crate::engine::{count, sum};
 use crate::followed::Followed;
-use crate::program::PATIENCE;
+use crate::program::TIMEOUT;
 use crate::venue::Venue;
 use std::time::{Duration, Instant};
 
@@ -66,7 +66,7 @@ fn dropped_connections_are_live_again_within_five_seconds() {
     assert!(count(&stats, "/pool/dials_failed") >= 2, "{stats:#}");
     assert_eq!(sum(&stats, "decode_errors"), 0);
     assert_eq!(run.engine.health().0, 200);
-    run.engine.program.said("its books are stale until it is back");
+    run.engine.program.wait_for_line("its books are stale until it is back");
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn a_venue_that_is_killed_and_comes_back_is_followed_again() {
     let Followed { venue, engine, .. } = Followed::start(&flags, &["--shards", "1"]);
     let (mut engine, bound) = (engine, live_again(begun.elapsed()));
     drop(venue);
-    engine.wait_for("stale books", PATIENCE, |stats| sum(stats, "books_stale") == 120);
+    engine.wait_for("stale books", TIMEOUT, |stats| sum(stats, "books_stale") == 120);
     let venue = Venue::start(&flags);
     let begun = Instant::now();
     engine.wait_live(120);

@@ -2,7 +2,7 @@
 //!
 //! Runs on:  test threads.
 use crate::http::{Client, Response};
-use crate::program::{LOOK, PATIENCE, Program};
+use crate::program::{POLL_INTERVAL, Program, TIMEOUT};
 use crate::venue::Venue;
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -30,7 +30,7 @@ impl Engine {
 
     /// A program that was started with `--serve 127.0.0.1:0`.
     pub(crate) fn of(mut program: Program) -> Self {
-        let line = program.said(" answers health");
+        let line = program.wait_for_line(" answers health");
         let url = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
         let client = Client::new(url, None);
         let address = url["http://".len()..].trim_end_matches('/').parse().unwrap();
@@ -55,9 +55,9 @@ impl Engine {
             if response.status == 200 {
                 return response.json();
             }
-            let busy = response.status == 503 && begun.elapsed() < PATIENCE;
+            let busy = response.status == 503 && begun.elapsed() < TIMEOUT;
             assert!(busy, "{} {}: {}", response.status, response.text(), self.program);
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 
@@ -86,7 +86,7 @@ impl Engine {
             }
             let late = begun.elapsed() > timeout;
             assert!(!late, "no {what} after {timeout:?}: {stats:#}\n{}", self.program);
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 
@@ -95,7 +95,7 @@ impl Engine {
         let all = move |stats: &Value| {
             sum(stats, "books_live") == tokens as u64 && sum(stats, "books") == tokens as u64
         };
-        self.wait_for(&format!("{tokens} live books"), PATIENCE, all).1
+        self.wait_for(&format!("{tokens} live books"), TIMEOUT, all).1
     }
 
     /// Waits until no message has come for so long, by the engine's own clock.
@@ -110,8 +110,8 @@ impl Engine {
             } else if u128::from(now_ns - last.1) >= silence.as_nanos() {
                 return;
             }
-            assert!(begun.elapsed() < PATIENCE, "messages still come: {stats:#}");
-            std::thread::sleep(LOOK);
+            assert!(begun.elapsed() < TIMEOUT, "messages still come: {stats:#}");
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 
@@ -123,9 +123,9 @@ impl Engine {
             if code == status && body.to_string().contains(text) {
                 return begun.elapsed();
             }
-            let late = begun.elapsed() > PATIENCE;
+            let late = begun.elapsed() > TIMEOUT;
             assert!(!late, "never {status} with `{text}`: {code} {body}\n{}", self.program);
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 }

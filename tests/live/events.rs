@@ -1,8 +1,8 @@
-//! What a handler is told besides books: markets, connections, tickers, of each venue.
+//! What a handler receives besides books: markets, connections, tickers, of each venue.
 //!
 //! Runs on:  test threads; engine and venues run on threads of this process.
 use crate::http::Client;
-use crate::program::{LOOK, PATIENCE};
+use crate::program::{POLL_INTERVAL, TIMEOUT};
 use ringbook::link::main_control::ControlEvent;
 use ringbook::sim::kalshi::{KalshiConfig, KalshiVenue};
 use ringbook::sim::{SimConfig, Venue as Simulated};
@@ -15,7 +15,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-/// What handlers of all shards were told.
+/// What handlers of all shards received.
 #[derive(Debug, Default)]
 struct Events {
     /// Stages of each market in order, with what its resolution says.
@@ -68,9 +68,9 @@ impl Listener {
             if wanted(&events) {
                 return;
             }
-            assert!(begun.elapsed() < PATIENCE, "no {what}: {events:#?}");
+            assert!(begun.elapsed() < TIMEOUT, "no {what}: {events:#?}");
             drop(events);
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 }
@@ -94,12 +94,12 @@ fn order(venue: &Simulated, what: &str) {
     assert_eq!(client.request("POST", &format!("/sim/{what}")).unwrap().status, 200);
 }
 
-fn stages(told: &[(MarketStage, String)]) -> Vec<MarketStage> {
-    told.iter().map(|(stage, _)| *stage).collect()
+fn stages(reported: &[(MarketStage, String)]) -> Vec<MarketStage> {
+    reported.iter().map(|(stage, _)| *stage).collect()
 }
 
 #[test]
-fn a_handler_is_told_of_the_life_of_markets_and_connections() {
+fn a_handler_receives_the_life_of_markets_and_connections() {
     use MarketStage::{Ended, New, Opened, Resolved};
     let venue = polymarket(10);
     let listener = Listener::default();
@@ -113,23 +113,24 @@ fn a_handler_is_told_of_the_life_of_markets_and_connections() {
     order(&venue, "birth?count=1");
     order(&venue, "resolve?count=1");
     listener.wait("11 markets and a resolution", |events| {
-        let resolved = |told: &Vec<(MarketStage, String)>| told.last().unwrap().0 == Resolved;
+        let resolved =
+            |reported: &Vec<(MarketStage, String)>| reported.last().unwrap().0 == Resolved;
         events.markets.len() == 11 && events.markets.values().any(resolved)
     });
-    for ((venue, market), told) in &listener.0.lock().unwrap().markets {
+    for ((venue, market), reported) in &listener.0.lock().unwrap().markets {
         assert_eq!(*venue, Venue::named("polymarket"));
-        let (of, is_over) = (stages(told), told.len() > 2);
-        assert_eq!(&of[..2], [New, Opened], "{market}: {told:?}");
+        let (of, is_over) = (stages(reported), reported.len() > 2);
+        assert_eq!(&of[..2], [New, Opened], "{market}: {reported:?}");
         if is_over {
-            assert_eq!(of, [New, Opened, Ended, Resolved], "{market}: {told:?}");
+            assert_eq!(of, [New, Opened, Ended, Resolved], "{market}: {reported:?}");
         }
-        let named = told.iter().filter(|(_, result)| !result.is_empty()).count();
-        assert_eq!(named, usize::from(is_over), "the result at the resolution: {told:?}");
+        let named = reported.iter().filter(|(_, result)| !result.is_empty()).count();
+        assert_eq!(named, usize::from(is_over), "the result at the resolution: {reported:?}");
     }
     order(&venue, "drop?connections=all");
     listener.wait("a connection that is up again", |events| {
-        events.connections.values().any(|told| {
-            let [first, down, again] = told.as_slice() else { return false };
+        events.connections.values().any(|reported| {
+            let [first, down, again] = reported.as_slice() else { return false };
             first == "up" && down.starts_with("down: ") && again == "up"
         })
     });
@@ -137,12 +138,12 @@ fn a_handler_is_told_of_the_life_of_markets_and_connections() {
     let begun = Instant::now();
     // A connection that is not up for the control core yet is refused: asked again.
     while !listener.0.lock().unwrap().connections[&id].iter().any(|c| c.starts_with("replaced")) {
-        assert!(begun.elapsed() < PATIENCE, "{:#?}", listener.0.lock().unwrap().connections);
+        assert!(begun.elapsed() < TIMEOUT, "{:#?}", listener.0.lock().unwrap().connections);
         engine.force_recycle(ringbook::ConnectionId(id));
         while let Some(news) = engine.poll_event() {
             drop::<ControlEvent>(news);
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
     }
     drop(engine);
     let connections = &listener.0.lock().unwrap().connections;
@@ -189,8 +190,8 @@ fn each_view_says_its_venue_and_tickers_come_from_kalshi() {
     listener.wait("the life of Kalshi's markets", |events| {
         let of_kalshi =
             events.markets.iter().filter(|((venue, _), _)| *venue == Venue::named("kalshi"));
-        let mut stages = of_kalshi.map(|(_, told)| stages(told));
-        events.markets.len() > 20 && stages.any(|told| told.contains(&MarketStage::Ended))
+        let mut stages = of_kalshi.map(|(_, reported)| stages(reported));
+        events.markets.len() > 20 && stages.any(|reported| reported.contains(&MarketStage::Ended))
     });
     drop(engine);
     let events = listener.0.lock().unwrap();
@@ -198,9 +199,9 @@ fn each_view_says_its_venue_and_tickers_come_from_kalshi() {
         let is_ticker = token.starts_with("KX");
         assert_eq!(*venue == Venue::named("kalshi"), is_ticker, "{token}");
     }
-    for ((_, market), told) in &events.markets {
-        assert_eq!(told[0].0, MarketStage::New, "{market}: {told:?}");
-        let opened = told.iter().filter(|(stage, _)| *stage == MarketStage::Opened).count();
-        assert!(opened <= 1 || told.iter().any(|(stage, _)| *stage == MarketStage::Ended));
+    for ((_, market), reported) in &events.markets {
+        assert_eq!(reported[0].0, MarketStage::New, "{market}: {reported:?}");
+        let opened = reported.iter().filter(|(stage, _)| *stage == MarketStage::Opened).count();
+        assert!(opened <= 1 || reported.iter().any(|(stage, _)| *stage == MarketStage::Ended));
     }
 }

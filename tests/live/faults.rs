@@ -4,7 +4,7 @@
 use crate::books::{Verdict, compare};
 use crate::engine::{Engine, sum};
 use crate::followed::Followed;
-use crate::program::{LOOK, PATIENCE};
+use crate::program::{POLL_INTERVAL, TIMEOUT};
 use crate::venue::Venue;
 use std::time::{Duration, Instant};
 
@@ -25,15 +25,15 @@ fn unread(stats: &serde_json::Value) -> u64 {
     sum(stats, "decode_errors") + sum(stats, "unknown_texts")
 }
 
-/// The verdict of books whose venue stands still, once what it said before has arrived.
+/// The verdict of books whose venue stands still, once what it sent before has arrived.
 fn settled(engine: &mut Engine, venue: &mut Venue, tokens: &[String]) -> Verdict {
     let begun = Instant::now();
     loop {
         let verdict = compare(engine, venue, tokens);
-        if verdict.differences.is_empty() || begun.elapsed() > PATIENCE {
+        if verdict.differences.is_empty() || begun.elapsed() > TIMEOUT {
             return verdict;
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 
@@ -46,7 +46,7 @@ fn malformed_frames_are_counted_logged_sparingly_and_harmless() {
         std::thread::sleep(Duration::from_millis(300));
     }
     let sent = 500 * KINDS;
-    engine.wait_for("count of them all", PATIENCE, |stats| unread(stats) >= sent);
+    engine.wait_for("count of them all", TIMEOUT, |stats| unread(stats) >= sent);
     let seconds = begun.elapsed().as_secs() + 2;
     assert_eq!(venue.stat("malformed"), sent);
     venue.pause();
@@ -80,7 +80,7 @@ fn undecoded_messages_mark_only_the_market_they_name() {
     let Followed { mut venue, mut engine, tokens } = start();
     // The first kinds name a market, each a random one.
     venue.order(&format!("malformed?count={NAMING}"));
-    engine.wait_for("count of them all", PATIENCE, |stats| unread(stats) >= NAMING);
+    engine.wait_for("count of them all", TIMEOUT, |stats| unread(stats) >= NAMING);
     venue.pause();
     let verdict = settled(&mut engine, &mut venue, &tokens);
     assert_eq!(verdict.differences, Vec::<String>::new());
@@ -94,7 +94,7 @@ fn undecoded_messages_mark_only_the_market_they_name() {
     // The others may concern any book of their connection: all are asked for over REST and live again.
     venue.order("resume");
     venue.order(&format!("malformed?count={}", KINDS - NAMING));
-    let (stats, _) = engine.wait_for("count of them all", PATIENCE, |stats| unread(stats) >= KINDS);
+    let (stats, _) = engine.wait_for("count of them all", TIMEOUT, |stats| unread(stats) >= KINDS);
     assert_eq!(stats["pool"]["reconnects"], 0, "{stats:#}");
     engine.wait_live(240);
     engine.program.assert_clean();
@@ -107,7 +107,7 @@ fn unknown_messages_and_keys_are_passed_over() {
     // Of five frames: two messages of unknown kinds, one without a kind, two in an array, and a
     // book with keys that came later, which is a book.
     let unknown = |stats: &_| sum(stats, "unknown_events") >= 500;
-    let (stats, _) = engine.wait_for("unknown events", PATIENCE, unknown);
+    let (stats, _) = engine.wait_for("unknown events", TIMEOUT, unknown);
     assert_eq!(sum(&stats, "decode_errors"), 0, "{stats:#}");
     assert_eq!(sum(&stats, "unknown_events"), 500, "{stats:#}");
     assert!(sum(&stats, "unknown_keys") >= 99, "{stats:#}");

@@ -3,7 +3,7 @@
 //! Runs on:  test threads, with both as processes.
 use crate::books::{Verdict, agree};
 use crate::engine::{Engine, count};
-use crate::program::PATIENCE;
+use crate::program::TIMEOUT;
 use crate::venue::Venue;
 use serde_json::Value;
 
@@ -32,7 +32,7 @@ impl Followed {
 
     /// Looks at `/stats` until it is as wanted.
     pub(crate) fn wait_for(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        self.engine.wait_for(what, PATIENCE, wanted).0
+        self.engine.wait_for(what, TIMEOUT, wanted).0
     }
 
     /// A count of `/stats` by its pointer.

@@ -3,7 +3,7 @@
 //! Runs on:  test threads, with one venue and one or more engines as processes.
 use crate::books::{KEYS, agree};
 use crate::engine::{Engine, count, sum};
-use crate::program::PATIENCE;
+use crate::program::TIMEOUT;
 use crate::venue::Venue;
 use std::time::Instant;
 
@@ -17,7 +17,7 @@ fn every_book_equals_the_venues_own_over_tls() {
     engine.wait_live(300);
     eprintln!("300 books live {:?} after the start of the process", begun.elapsed());
     let busy = |stats: &_| sum(stats, "updates") > 1_500 && sum(stats, "trades") > 5;
-    engine.wait_for("traffic", PATIENCE, busy);
+    engine.wait_for("traffic", TIMEOUT, busy);
     venue.pause();
     let verdict = agree(&mut engine, &mut venue, &tokens);
     eprintln!("{verdict:?}");
@@ -118,7 +118,7 @@ fn layouts_show_the_same_books() {
         let begun = Instant::now();
         engine.wait_live(240);
         eprintln!("{layout:?}: 240 books live after {:?}", begun.elapsed());
-        engine.wait_for("traffic", PATIENCE, |stats| sum(stats, "updates") > 150);
+        engine.wait_for("traffic", TIMEOUT, |stats| sum(stats, "updates") > 150);
         venue.pause();
         let verdict = agree(&mut engine, &mut venue, &tokens);
         assert_eq!((verdict.equal, verdict.same_hash), (240, 240), "{layout:?}: {verdict:?}");
@@ -130,7 +130,7 @@ fn layouts_show_the_same_books() {
         }
         assert_eq!(sum(&stats, "decode_errors"), 0);
         engine.program.signal(rustix::process::Signal::TERM);
-        assert!(engine.program.wait(PATIENCE).success(), "{}", engine.program);
+        assert!(engine.program.wait(TIMEOUT).success(), "{}", engine.program);
         engine.program.assert_clean();
     }
 }

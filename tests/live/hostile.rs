@@ -1,8 +1,8 @@
-//! Peers that flood, hold memory, or write into the log: the real `ringbook` against servers of the tests' own.
+//! Peers that flood, hold memory, or write into the log: the real `ringbook` against servers of the tests.
 //!
 //! Runs on:  test threads; a thread for each connection of the server, which ends with its peer.
 use crate::engine::{Engine, sum};
-use crate::program::PATIENCE;
+use crate::program::TIMEOUT;
 use rustix::process::Signal;
 use serde_json::json;
 use std::io::{Read, Result, Write};
@@ -93,10 +93,10 @@ fn engine(address: SocketAddr, more: &[&str]) -> Engine {
     Engine::with_flags(&flags)
 }
 
-/// The engine still hears a signal, and every one of its threads ends.
+/// The engine still handles a signal, and every one of its threads ends.
 fn stops(mut engine: Engine) {
     engine.program.signal(Signal::TERM);
-    let status = engine.program.wait(PATIENCE);
+    let status = engine.program.wait(TIMEOUT);
     assert_eq!(status.code(), Some(0), "{}", engine.program);
     engine.program.assert_clean();
 }
@@ -145,7 +145,7 @@ fn a_rest_server_that_never_ends_its_answer_stops_no_clock() {
     for answer in answers {
         let mut engine = engine(server(answer, waits), &[]);
         // With the last of them only the time of the request ends it.
-        engine.program.said("the catalog did not answer");
+        engine.program.wait_for_line("the catalog did not answer");
         assert_eq!(engine.get("/stats").status, 200);
         stops(engine);
     }
@@ -163,9 +163,9 @@ fn unfinished_frames_have_a_budget_and_their_connection_is_closed() {
     };
     let mut engine = engine(server(catalog, attack), &[]);
     let closed = |stats: &serde_json::Value| sum(stats, "closed_for_memory") > 0;
-    let (stats, _) = engine.wait_for("connection closed for memory", PATIENCE, closed);
+    let (stats, _) = engine.wait_for("connection closed for memory", TIMEOUT, closed);
     assert!(sum(&stats, "unfinished_bytes") <= 48 << 20, "{stats:#}");
-    let line = engine.program.said("its unfinished frames hold");
+    let line = engine.program.wait_for_line("its unfinished frames hold");
     assert!(line.contains("its books are stale until it is back"), "{line}");
     let metrics = engine.get("/metrics").text().to_owned();
     assert!(metrics.contains("ringbook_shard_closed_for_memory_total{"), "{metrics}");
@@ -185,8 +185,8 @@ fn frames_that_say_nothing_end_their_connection() {
     for attack in attacks {
         let mut engine = engine(server(catalog, attack), &[]);
         let closed = |stats: &serde_json::Value| sum(stats, "closed_for_flood") > 0;
-        engine.wait_for("connection closed for its flood", PATIENCE, closed);
-        engine.program.said("the server floods the WebSocket with");
+        engine.wait_for("connection closed for its flood", TIMEOUT, closed);
+        engine.program.wait_for_line("the server floods the WebSocket with");
         stops(engine);
     }
 }
@@ -200,7 +200,7 @@ fn the_log_holds_no_request_and_nothing_that_steers_a_terminal() {
         waits(stream)
     };
     let mut engine = engine(server(catalog, attack), &["--log", "trace"]);
-    let line = engine.program.said("code 1008");
+    let line = engine.program.wait_for_line("code 1008");
     assert!(line.contains(r"\u{1b}[31mEVIL\u{9b}\u{202e}\n[2026 INFO] forged"), "{line}");
     let stats = engine.get("/stats").text().to_owned();
     assert!(stats.contains("EVIL"), "{stats}");
@@ -220,7 +220,7 @@ fn a_redirect_is_named_with_its_target() {
         write!(stream, "{head}\r\nLocation: http://elsewhere.test/markets\r\n\r\n")
     };
     let mut engine = engine(server(answer, waits), &[]);
-    let line = engine.program.said("the catalog did not answer");
+    let line = engine.program.wait_for_line("the catalog did not answer");
     assert!(line.contains("HTTP 302, a redirect to http://elsewhere.test/markets"), "{line}");
     stops(engine);
 }

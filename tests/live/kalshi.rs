@@ -3,7 +3,7 @@
 //! Runs on:  test threads, with one venue and one engine as processes.
 use crate::engine::{Engine, count, sum};
 use crate::http::Client;
-use crate::program::{PATIENCE, Program};
+use crate::program::{Program, TIMEOUT};
 use crate::venue::{Simulator, Venue};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -129,7 +129,7 @@ fn fixed(value: &Value, digits: usize) -> u64 {
 
 /// Waits until so many books are there and live, and none is pending.
 fn wait_live(engine: &mut Engine, books: u64) {
-    engine.wait_for(&format!("{books} live books"), PATIENCE, move |stats| {
+    engine.wait_for(&format!("{books} live books"), TIMEOUT, move |stats| {
         sum(stats, "books_live") == books
             && sum(stats, "books") == books
             && count(stats, "/registry/tokens_pending") == 0
@@ -140,7 +140,7 @@ fn wait_live(engine: &mut Engine, books: u64) {
 fn wait_trades(venue: &mut Kalshi, engine: &mut Engine) {
     let made = venue.trades().len() as u64;
     // The shards' own figures come with their next reports.
-    engine.wait_for("every trade", PATIENCE, |stats| {
+    engine.wait_for("every trade", TIMEOUT, |stats| {
         count(stats, "/trades/inserted") >= made && sum(stats, "trades") >= made
     });
 }
@@ -151,8 +151,8 @@ fn compare(venue: &mut Kalshi, engine: &mut Engine) -> usize {
     let truth = venue.truth();
     let begun = Instant::now();
     let mut wrong = Vec::new();
-    // What was said before the pause may still be on its way.
-    while begun.elapsed() < PATIENCE {
+    // What was sent before the pause may still be on its way.
+    while begun.elapsed() < TIMEOUT {
         wrong = truth.iter().filter(|book| !equal(engine, book)).map(|b| b.0.clone()).collect();
         if wrong.is_empty() {
             break;
@@ -195,6 +195,23 @@ fn assert_no_side(venue: &mut Kalshi, engine: &mut Engine) {
     assert_eq!(bids, asks.iter().map(|(p, s)| (10_000 - p, *s)).collect::<Levels>());
 }
 
+/// The 16 connections of the fixed table have the first numbers, and names by their task.
+fn assert_table(stats: &Value) {
+    let names: Vec<&str> = stats["pool"]["connections"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|connection| connection["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        (names[0], names[2], names[6], names[15]),
+        ("ticker-1", "trade-1", "orderbook-1", "orderbook-10")
+    );
+    let ids = stats["pool"]["connections"].as_array().unwrap().iter();
+    let ids: Vec<u64> = ids.map(|connection| count(connection, "/id")).collect();
+    assert_eq!(ids, (1..=16).collect::<Vec<_>>());
+}
+
 #[test]
 fn every_kalshi_book_is_right_and_every_trade_is_kept_once() {
     let flags = ["--markets", "150", "--rate", "600", "--trades", "500", "--paused"];
@@ -220,9 +237,9 @@ fn every_kalshi_book_is_right_and_every_trade_is_kept_once() {
             && count(stats, "/correctness/repairs/polls_matched") > times
             && sum(stats, "trades") > times
     };
-    engine.wait_for("proofs", PATIENCE, |stats| proven(stats, 100));
+    engine.wait_for("proofs", TIMEOUT, |stats| proven(stats, 100));
     assert_eq!(compare(&mut venue, &mut engine), 150);
-    engine.wait_for("more proofs", PATIENCE, |stats| proven(stats, 160));
+    engine.wait_for("more proofs", TIMEOUT, |stats| proven(stats, 160));
     venue.ask("POST", "/sim/pause");
     wait_trades(&mut venue, &mut engine);
     assert_no_side(&mut venue, &mut engine);
@@ -246,22 +263,14 @@ fn every_kalshi_book_is_right_and_every_trade_is_kept_once() {
     assert_eq!(polls("different"), 0, "{stats:#}");
     assert_eq!(count(&stats, "/pool/subscriptions/sequence_holes"), 0);
     assert!(made.len() > 50, "{}", made.len());
-    assert_eq!(sum(&stats, "trades"), made.len() as u64, "each is told once, by two connections");
-    let names: Vec<&str> = stats["pool"]["connections"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|connection| connection["name"].as_str().unwrap())
-        .collect();
     assert_eq!(
-        (names[0], names[2], names[6], names[15]),
-        ("ticker-1", "trade-1", "orderbook-1", "orderbook-10")
+        sum(&stats, "trades"),
+        made.len() as u64,
+        "each is reported once, by two connections"
     );
-    let ids = stats["pool"]["connections"].as_array().unwrap().iter();
-    let ids: Vec<u64> = ids.map(|connection| count(connection, "/id")).collect();
-    assert_eq!(ids, (1..=16).collect::<Vec<_>>());
+    assert_table(&stats);
     engine.program.signal(Signal::INT);
-    assert!(engine.program.wait(PATIENCE).success());
+    assert!(engine.program.wait(TIMEOUT).success());
     let rows = stored(&database);
     assert_eq!(rows.len(), made.len());
     assert_eq!(rows.into_iter().collect::<HashSet<_>>(), made);
@@ -297,13 +306,13 @@ fn kalshi_faults_cost_moments_and_no_book_is_wrong() {
         assert_eq!(venue.fault(kind, times, channel), times, "{kind}");
         // About what half a second brings.
         let before = sum(&engine.stats(), "messages");
-        engine.wait_for("traffic", PATIENCE, |stats| sum(stats, "messages") > before + 500);
+        engine.wait_for("traffic", TIMEOUT, |stats| sum(stats, "messages") > before + 500);
         wait_live(&mut engine, 120);
     }
     assert_eq!(compare(&mut venue, &mut engine), 120);
     // One that had just come up is not dialed again at once.
     let back = |stats: &Value| count(stats, "/pool/reconnects") == 5;
-    let (stats, _) = engine.wait_for("five new sockets", PATIENCE, back);
+    let (stats, _) = engine.wait_for("five new sockets", TIMEOUT, back);
     // Lost trades and lifecycle messages are holes as well.
     assert_eq!(
         count(&stats, "/pool/subscriptions/sequence_missing"),
@@ -319,7 +328,7 @@ fn kalshi_faults_cost_moments_and_no_book_is_wrong() {
     wait_trades(&mut venue, &mut engine);
     let made = venue.trades();
     engine.program.signal(Signal::INT);
-    assert!(engine.program.wait(PATIENCE).success());
+    assert!(engine.program.wait(TIMEOUT).success());
     let rows = stored(&database);
     assert_eq!(rows.len(), rows.iter().collect::<HashSet<_>>().len(), "none twice");
     assert_eq!(
@@ -350,7 +359,7 @@ fn a_dead_kalshi_connection_gives_its_markets_to_others_and_takes_its_share_agai
     wait_live(&mut engine, 200);
     // Frozen: pings go on, data has stopped. The engine asks for a book, in vain, and dials again.
     assert_eq!(venue.fault("freeze", 1, Some("orderbook_delta")), 1);
-    engine.wait_for("new connection", PATIENCE, |stats| count(stats, "/pool/reconnects") == 1);
+    engine.wait_for("new connection", TIMEOUT, |stats| count(stats, "/pool/reconnects") == 1);
     wait_live(&mut engine, 200);
     assert_eq!(compare(&mut venue, &mut engine), 200);
 }
@@ -380,15 +389,15 @@ fn what_kalshis_page_leaves_open_makes_no_difference() {
     let flags: Vec<&str> =
         ["--markets", "110", "--rate", "400", "--trades", "300"].into_iter().chain(all).collect();
     let mut venue = Kalshi::start(&flags);
-    // Three connections of 40 hold 110 markets, but only once each has been told that it takes no more.
+    // Three connections of 40 hold 110 markets, but only once the venue has refused more on each.
     let mut engine = venue.engine(&["--kalshi-connections", "1,1,1,3", "--audit", "5"]);
     wait_live(&mut engine, 110);
     venue.fault("lost", 2, None);
     let noticed = |stats: &Value| count(stats, "/pool/subscriptions/sequence_missing") >= 2;
-    engine.wait_for("two holes", PATIENCE, noticed);
+    engine.wait_for("two holes", TIMEOUT, noticed);
     wait_live(&mut engine, 110);
     assert_eq!(compare(&mut venue, &mut engine), 110);
-    let (stats, _) = engine.wait_for("audits", PATIENCE, |stats| {
+    let (stats, _) = engine.wait_for("audits", TIMEOUT, |stats| {
         count(stats, "/correctness/repairs/audits_matched") > 100
     });
     assert_eq!(sum(&stats, "unknown_keys"), 0, "sending_ts_ms is known");
@@ -409,7 +418,7 @@ fn kalshi_markets_open_and_close_by_time_and_by_word() {
     ];
     let mut venue = Kalshi::start(&more);
     let mut engine = venue.engine(&["--kalshi-connections", "1,1,2,4"]);
-    engine.wait_for("markets that came and went", PATIENCE, |stats| {
+    engine.wait_for("markets that came and went", TIMEOUT, |stats| {
         count(stats, "/lifecycle/markets_announced") >= 6
             && count(stats, "/lifecycle/markets_resolved") >= 3
             && count(stats, "/lifecycle/markets_expired") >= 2
@@ -417,7 +426,7 @@ fn kalshi_markets_open_and_close_by_time_and_by_word() {
     venue.ask("POST", "/sim/pause");
     // Those that are announced open within five seconds, by time alone.
     let opened = |stats: &Value| count(stats, "/registry/tokens_pending") == 0;
-    engine.wait_for("the last announced market", PATIENCE, opened);
+    engine.wait_for("the last announced market", TIMEOUT, opened);
     assert!(venue.stat("/markets") > 45);
     let open = compare(&mut venue, &mut engine);
     assert!(open >= 30, "{open}");
@@ -472,11 +481,11 @@ fn no_venue_speaks_for_another() {
             assert_eq!(refused.status, 409, "{order}");
             assert!(refused.text().contains("not replaced while they work"), "{}", refused.text());
         }
-        engine.wait_for("a connection that was replaced", PATIENCE, |stats| {
+        engine.wait_for("a connection that was replaced", TIMEOUT, |stats| {
             count(stats, "/recycling/completed") == 1
         });
         // Both venues were asked for books over REST; the sum counts both.
-        let (stats, _) = engine.wait_for("audits and polls", PATIENCE, |stats| {
+        let (stats, _) = engine.wait_for("audits and polls", TIMEOUT, |stats| {
             let repairs = |name: &str| count(stats, &format!("/correctness/repairs/{name}"));
             repairs("audits_matched") + repairs("audits_older") > 2 && repairs("polls_matched") > 2
         });
@@ -485,7 +494,7 @@ fn no_venue_speaks_for_another() {
             |name: &str| services.iter().any(|s| s["service"] == name && count(s, "/requests") > 0);
         assert!(asked("polymarket-clob") && asked("kalshi-rest"), "{services:#?}");
         engine.program.signal(Signal::INT);
-        assert!(engine.program.wait(PATIENCE).success());
+        assert!(engine.program.wait(TIMEOUT).success());
         engine.program.assert_clean();
     }
 }
@@ -519,13 +528,13 @@ fn two_venues_are_followed_by_one_process() {
         count(stats, "/correctness/checks/tops_matched") > 100
             && count(stats, "/trades/inserted") > 10
     };
-    let (stats, _) = engine.wait_for("proofs", PATIENCE, proven);
+    let (stats, _) = engine.wait_for("proofs", TIMEOUT, proven);
     let venues = stats["venues"].as_array().unwrap();
-    let told: Vec<(&str, u64, u64)> = venues
+    let reported: Vec<(&str, u64, u64)> = venues
         .iter()
         .map(|v| (v["venue"].as_str().unwrap(), count(v, "/markets"), count(v, "/books_live")))
         .collect();
-    assert_eq!(told, [("polymarket", 40, 80), ("kalshi", 60, 60)]);
+    assert_eq!(reported, [("polymarket", 40, 80), ("kalshi", 60, 60)]);
     let ids = stats["pool"]["connections"].as_array().unwrap().iter();
     let ids: Vec<u64> = ids.map(|connection| count(connection, "/id")).collect();
     let (table, others): (Vec<u64>, Vec<u64>) = ids.into_iter().partition(|&id| id <= 8);
@@ -537,7 +546,7 @@ fn two_venues_are_followed_by_one_process() {
     assert_eq!(count(&stats, "/correctness/checks/tops_mismatched"), 0);
     assert_eq!(compare(&mut kalshi, &mut engine), 60);
     engine.program.signal(Signal::INT);
-    assert!(engine.program.wait(PATIENCE).success());
+    assert!(engine.program.wait(TIMEOUT).success());
     engine.program.assert_clean();
     let rows = stored(&database);
     assert!(rows.len() > 10 && rows.len() == rows.iter().collect::<HashSet<_>>().len());
@@ -563,17 +572,17 @@ fn a_capture_of_kalshi_replays_to_the_very_books() {
     ] {
         let before = count(&engine.stats(), effect);
         assert_eq!(venue.fault(kind, 1, channel), 1);
-        engine.wait_for(kind, PATIENCE, |stats| count(stats, effect) > before);
+        engine.wait_for(kind, TIMEOUT, |stats| count(stats, effect) > before);
         wait_live(&mut engine, 60);
     }
     engine.program.signal(Signal::INT);
-    assert!(engine.program.wait(PATIENCE).success());
+    assert!(engine.program.wait(TIMEOUT).success());
     for shards in ["1", "3"] {
         let mut command = Program::ringbook();
         command.args(["replay", "--venue", "kalshi", "--json", "--shards", shards]).arg(&folder);
         let mut replay = Program::start(command);
         // A proof that fails is exit code 1.
-        assert!(replay.wait(PATIENCE).success(), "{replay}");
+        assert!(replay.wait(TIMEOUT).success(), "{replay}");
         let report: Value = serde_json::from_str(&replay.stdout().join("\n")).unwrap();
         assert!(count(&report, "/capture/checkpoints_equal") > 60, "{report:#}");
         assert_eq!(count(&report, "/capture/checkpoints_different"), 0);
@@ -591,11 +600,11 @@ fn the_trades_of_other_kalshi_markets_are_not_kept() {
     let more = ["--kalshi-connections", "1,2,1,1", "--trades", &trades];
     let one = ["--market", &ticker, "--no-discovery", "--shards", "2"];
     let mut engine = venue.engine(&more.into_iter().chain(one).collect::<Vec<_>>());
-    engine.wait_for("trades of all markets", PATIENCE, |stats| {
+    engine.wait_for("trades of all markets", TIMEOUT, |stats| {
         sum(stats, "trades") > 5 && sum(stats, "trades_without_book") > 50
     });
     engine.program.signal(Signal::INT);
-    assert!(engine.program.wait(PATIENCE).success());
+    assert!(engine.program.wait(TIMEOUT).success());
     let database = rusqlite::Connection::open(&database).unwrap();
     let markets = "SELECT group_concat(DISTINCT market) FROM trades";
     let kept: String = database.query_row(markets, [], |row| row.get(0)).unwrap();
@@ -611,7 +620,7 @@ fn kalshi_keys_that_do_not_fit_are_one_line() {
         let mut command = Program::ringbook();
         command.arg("run").args(&flags);
         let mut program = Program::start(command);
-        let status = program.wait(PATIENCE);
+        let status = program.wait(TIMEOUT);
         program.assert_clean();
         (status.code(), program.stderr())
     };
@@ -639,7 +648,7 @@ fn kalshi_keys_that_do_not_fit_are_one_line() {
         let at = place(flags, "--kalshi-key-id") + 1;
         flags[at] = "another".into();
     });
-    let said =
+    let printed =
         lines.iter().find(|line| line.contains("401")).unwrap_or_else(|| panic!("{lines:?}"));
-    assert!(said.contains("--kalshi-key"), "with the remedy: {said}");
+    assert!(printed.contains("--kalshi-key"), "with the remedy: {printed}");
 }

@@ -2,7 +2,7 @@
 //!
 //! Runs on:  test threads, with one venue and one engine as processes.
 use crate::engine::{Engine, count};
-use crate::program::PATIENCE;
+use crate::program::TIMEOUT;
 use crate::venue::Venue;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -35,16 +35,16 @@ impl Stage {
         rows(&self.database(), "SELECT count(*) FROM trades")
     }
 
-    /// Lets the venue make so many trades, and waits until all of it has arrived and is told so.
+    /// Lets the venue make so many trades, and waits until all of it has arrived and is reported so.
     fn trade(&mut self, count_of_trades: u64) -> u64 {
         let enough = self.venue.stat("trades") + count_of_trades;
         self.venue.order("resume");
         self.venue.wait_for("trades", |venue| venue.stat("trades") >= enough);
         self.venue.pause();
-        let told = self.venue.stat("trades");
-        let arrived = |stats: &Value| count(stats, "/trades/received") >= told;
-        self.engine.wait_for("every trade", PATIENCE, arrived);
-        told
+        let reported = self.venue.stat("trades");
+        let arrived = |stats: &Value| count(stats, "/trades/received") >= reported;
+        self.engine.wait_for("every trade", TIMEOUT, arrived);
+        reported
     }
 }
 
@@ -62,7 +62,7 @@ fn start_without_waiting(venue: &Venue, folder: &Path) -> Engine {
 
 fn rows(database: &Path, query: &str) -> u64 {
     let reader = rusqlite::Connection::open(database).unwrap();
-    reader.busy_timeout(PATIENCE).unwrap();
+    reader.busy_timeout(TIMEOUT).unwrap();
     let count: i64 = reader.query_row(query, [], |row| row.get(0)).unwrap();
     u64::try_from(count).unwrap()
 }
@@ -77,22 +77,22 @@ fn every_trade_is_a_row_also_through_recycles_and_the_last_line_says_so() {
     }
     stage.trade(30);
     let done = |stats: &Value| count(stats, "/recycling/completed") >= 1;
-    stage.engine.wait_for("a recycle", PATIENCE, done);
-    let told = stage.trade(30);
+    stage.engine.wait_for("a recycle", TIMEOUT, done);
+    let reported = stage.trade(30);
     stage.venue.order("resume");
     stage.venue.order("resolve?count=3");
     let resolved = |stats: &Value| count(stats, "/lifecycle/markets_resolved") >= 3;
-    stage.engine.wait_for("three winners", PATIENCE, resolved);
+    stage.engine.wait_for("three winners", TIMEOUT, resolved);
     stage.venue.pause();
-    let told = told.max(stage.venue.stat("trades"));
-    let arrived = |stats: &Value| count(stats, "/trades/received") >= told;
-    stage.engine.wait_for("the last trades", PATIENCE, arrived);
+    let reported = reported.max(stage.venue.stat("trades"));
+    let arrived = |stats: &Value| count(stats, "/trades/received") >= reported;
+    stage.engine.wait_for("the last trades", TIMEOUT, arrived);
     stage.engine.program.signal(Signal::INT);
-    stage.engine.program.wait(PATIENCE);
-    let line = stage.engine.program.said("trades: ");
-    let wanted = format!("trades: {told} received, {told} inserted into sqlite:");
+    stage.engine.program.wait(TIMEOUT);
+    let line = stage.engine.program.wait_for_line("trades: ");
+    let wanted = format!("trades: {reported} received, {reported} inserted into sqlite:");
     assert!(line.contains(&wanted) && line.contains(" 0 lost"), "{line}");
-    assert_eq!(stage.rows(), told);
+    assert_eq!(stage.rows(), reported);
     let database = stage.database();
     let odd = "SELECT count(*) FROM trades WHERE venue != 'polymarket' OR price_e6 NOT BETWEEN 1 AND 999999
                OR size_e6 < 1 OR side NOT IN ('buy', 'sell') OR venue_ms < 1700000000000
@@ -101,7 +101,7 @@ fn every_trade_is_a_row_also_through_recycles_and_the_last_line_says_so() {
     let markets = rows(&database, "SELECT count(DISTINCT market) FROM trades");
     assert!(markets > 10, "{markets}");
     let named = "SELECT count(*) FROM trades WHERE outcome IN (SELECT outcome FROM tokens)";
-    assert_eq!(rows(&database, named), told, "every trade says its outcome");
+    assert_eq!(rows(&database, named), reported, "every trade says its outcome");
     let known = "SELECT count(*) FROM markets JOIN tokens USING (market) WHERE question != ''";
     assert_eq!(rows(&database, known), TOKENS as u64);
     let resolved = "SELECT count(*) FROM markets JOIN tokens ON token = winner
@@ -110,7 +110,7 @@ fn every_trade_is_a_row_also_through_recycles_and_the_last_line_says_so() {
 }
 
 #[test]
-fn a_database_that_is_held_is_told_at_once_and_nothing_is_lost() {
+fn a_database_that_is_held_is_reported_at_once_and_nothing_is_lost() {
     let mut stage = Stage::set();
     stage.trade(10);
     stage.engine.wait_health(200, "");
@@ -123,16 +123,16 @@ fn a_database_that_is_held_is_told_at_once_and_nothing_is_lost() {
     let health = health.to_string();
     let seconds = health.split_once(lead).map_or("0", |(_, rest)| rest.split(' ').next().unwrap());
     assert!(seconds.parse::<u64>().unwrap() < 10, "{health}");
-    let told = stage.trade(30);
+    let reported = stage.trade(30);
     let (stats, _) =
-        stage.engine.wait_for("a spill", PATIENCE, |stats| count(stats, "/trades/journaled") > 0);
+        stage.engine.wait_for("a spill", TIMEOUT, |stats| count(stats, "/trades/journaled") > 0);
     assert_eq!(count(&stats, "/trades/lost"), 0, "{stats:#}");
     holder.execute_batch("ROLLBACK").unwrap();
     stage.engine.wait_health(200, "");
-    let stored = move |stats: &Value| count(stats, "/trades/inserted") == told;
-    let (stats, _) = stage.engine.wait_for("every row", PATIENCE, stored);
+    let stored = move |stats: &Value| count(stats, "/trades/inserted") == reported;
+    let (stats, _) = stage.engine.wait_for("every row", TIMEOUT, stored);
     assert_eq!(count(&stats, "/trades/repeated"), 0);
-    assert_eq!(stage.rows(), told);
+    assert_eq!(stage.rows(), reported);
 }
 
 #[test]
@@ -140,19 +140,19 @@ fn a_killed_process_leaves_a_database_that_the_next_one_goes_on_with() {
     let mut stage = Stage::set();
     stage.venue.order("resume");
     let some = |stats: &Value| count(stats, "/trades/inserted") > 20;
-    let (stats, _) = stage.engine.wait_for("rows", PATIENCE, some);
+    let (stats, _) = stage.engine.wait_for("rows", TIMEOUT, some);
     stage.engine.program.signal(Signal::KILL);
-    stage.engine.program.wait(PATIENCE);
+    stage.engine.program.wait(TIMEOUT);
     let before = stage.rows();
-    assert!(before >= count(&stats, "/trades/inserted"), "what was told is stored");
+    assert!(before >= count(&stats, "/trades/inserted"), "what was reported is stored");
     let reader = rusqlite::Connection::open(stage.database()).unwrap();
     let verdict: String = reader.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(verdict, "ok");
     stage.engine = start(&stage.venue, stage.folder.path());
     let more = |stats: &Value| count(stats, "/trades/inserted") > 20;
-    stage.engine.wait_for("more rows", PATIENCE, more);
+    stage.engine.wait_for("more rows", TIMEOUT, more);
     stage.engine.program.signal(Signal::TERM);
-    stage.engine.program.wait(PATIENCE);
+    stage.engine.program.wait(TIMEOUT);
     assert!(stage.rows() > before);
 }
 
@@ -160,9 +160,9 @@ fn a_killed_process_leaves_a_database_that_the_next_one_goes_on_with() {
 fn an_engine_follows_what_the_database_knows_before_the_catalog_answers() {
     let mut stage = Stage::set();
     let known = |stats: &Value| count(stats, "/trades/markets") >= TOKENS as u64 / 2;
-    stage.engine.wait_for("markets in the table", PATIENCE, known);
+    stage.engine.wait_for("markets in the table", TIMEOUT, known);
     stage.engine.program.signal(Signal::TERM);
-    stage.engine.program.wait(PATIENCE);
+    stage.engine.program.wait(TIMEOUT);
     // While nobody looks, three markets are decided, and the catalog becomes slow.
     stage.venue.order("resume");
     stage.venue.order("resolve?count=3");
@@ -171,13 +171,13 @@ fn an_engine_follows_what_the_database_knows_before_the_catalog_answers() {
     stage.engine = start_without_waiting(&stage.venue, stage.folder.path());
     let most = TOKENS as u64 - 6;
     let live = |stats: &Value| crate::engine::sum(stats, "books_live") >= most;
-    let (stats, _) = stage.engine.wait_for("the books of the table", PATIENCE, live);
+    let (stats, _) = stage.engine.wait_for("the books of the table", TIMEOUT, live);
     assert_eq!(count(&stats, "/lifecycle/scans_completed"), 0, "{stats:#}");
     // The catalog has the last word on those that have ended meanwhile.
     stage.venue.order("fault?kind=slow&by=0");
     let reconciled = |stats: &Value| count(stats, "/lifecycle/markets_expired") >= 3;
-    stage.engine.wait_for("three ended markets", PATIENCE, reconciled);
-    // Their prices have settled: who has won is known although nobody listened when it was said.
+    stage.engine.wait_for("three ended markets", TIMEOUT, reconciled);
+    // Their prices have settled: who has won is known although no resolution was received.
     let database = stage.database();
     let won = "SELECT count(*) FROM markets JOIN tokens ON token = winner
                WHERE status = 'resolved' AND start_ns > 0";

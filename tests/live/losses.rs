@@ -1,8 +1,8 @@
-//! What was to be kept and is not: counted, said why, in the manifest, in the health and in the exit code.
+//! What was to be kept and is not: counted, with the cause, in manifest, health and exit code.
 //!
 //! Runs on:  test threads, with one venue and one engine as processes.
 use crate::engine::{Engine, count};
-use crate::program::{PATIENCE, Program};
+use crate::program::{Program, TIMEOUT};
 use crate::venue::Venue;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -17,7 +17,7 @@ fn venue(rate: &str, trades: &str) -> Venue {
 /// The segment that is being written, once frames are in it.
 fn active(engine: &mut Engine, folder: &Path) -> PathBuf {
     let written = |stats: &Value| count(stats, "/capture/records") > 500;
-    engine.wait_for("records", PATIENCE, written);
+    engine.wait_for("records", TIMEOUT, written);
     let mut paths: Vec<PathBuf> =
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
@@ -27,8 +27,8 @@ fn active(engine: &mut Engine, folder: &Path) -> PathBuf {
 /// Stops the engine, which must exit with 1 and say why; gives the frames of the manifest's gaps with this cause.
 fn end(engine: &mut Engine, folder: &Path, cause: &str) -> u64 {
     engine.program.signal(Signal::TERM);
-    assert_eq!(engine.program.wait(PATIENCE).code(), Some(1), "{}", engine.program);
-    let line = engine.program.said(" frames are not in ");
+    assert_eq!(engine.program.wait(TIMEOUT).code(), Some(1), "{}", engine.program);
+    let line = engine.program.wait_for_line(" frames are not in ");
     assert!(line.contains(cause) && line.contains("its manifest says when"), "{line}");
     engine.program.assert_clean();
     let manifest = std::fs::read_to_string(folder.join("manifest.ndjson")).unwrap();
@@ -60,7 +60,7 @@ fn an_active_segment_that_is_deleted_or_cut_is_a_loss() {
         let lost = count(&stats, "/capture/lost");
         assert!(lost > 0, "{stats:#}");
         let again = count(&stats, "/capture/records") + 100;
-        engine.wait_for("more records", PATIENCE, |s| count(s, "/capture/records") > again);
+        engine.wait_for("more records", TIMEOUT, |s| count(s, "/capture/records") > again);
         assert_eq!(end(&mut engine, &capture, what), lost, "{what}");
     }
 }
@@ -84,8 +84,8 @@ fn a_disk_that_is_full_to_the_end_is_a_loss_of_frames() {
     let mut engine = start_limited(&venue, 600, &flags);
     engine.wait_health(503, "cannot be written for");
     let waits = |stats: &Value| count(stats, "/capture/waiting_bytes") > 10_000;
-    engine.wait_for("waiting frames", PATIENCE, waits);
-    assert!(end(&mut engine, &capture, "every write failed until the process ended") > 0);
+    engine.wait_for("waiting frames", TIMEOUT, waits);
+    assert!(end(&mut engine, &capture, "the disk took nothing until the process ended") > 0);
     // What was written before is whole.
     let mut command = Program::ringbook();
     let output = command.args(["replay", "--json"]).arg(&capture).output().unwrap();
@@ -101,11 +101,11 @@ fn trades_that_neither_database_nor_journal_took_are_a_loss() {
     let flags = ["--trades", &database, "--trades-batch-ms", "50"];
     let mut engine = start_limited(&venue, 300, &flags);
     let waits = |stats: &Value| count(stats, "/trades/queued") > 4_000;
-    engine.wait_for("trades that nobody takes", PATIENCE, waits);
+    engine.wait_for("trades that nobody takes", TIMEOUT, waits);
     engine.program.signal(Signal::TERM);
-    assert_eq!(engine.program.wait(PATIENCE).code(), Some(1), "{}", engine.program);
-    engine.program.said(" trades are in neither sqlite:");
-    let line = engine.program.said("trades: ");
+    assert_eq!(engine.program.wait(TIMEOUT).code(), Some(1), "{}", engine.program);
+    engine.program.wait_for_line(" trades are in neither sqlite:");
+    let line = engine.program.wait_for_line("trades: ");
     assert!(!line.contains(" 0 lost"), "{line}");
     engine.program.assert_clean();
 }

@@ -2,7 +2,7 @@
 //!
 //! Runs on:  test threads; every process is killed when its test ends, whatever happens.
 //!
-//! Nothing here shares code with the engine but the rustls configuration of the test's own HTTP
+//! Nothing here shares code with the engine but the rustls configuration of the test HTTP
 //! client: books are compared as JSON, level by level, by `books`.
 #![allow(clippy::unwrap_used)] // tests
 

@@ -3,7 +3,7 @@
 //! Runs on:  test threads; engines and venues as processes.
 use crate::books::agree;
 use crate::engine::Engine;
-use crate::program::{PATIENCE, Program};
+use crate::program::{Program, TIMEOUT};
 use crate::venue::Venue;
 use rustix::process::Signal;
 use std::net::TcpListener;
@@ -21,7 +21,7 @@ fn flags(gamma: &str, ws: &str, more: &[&str]) -> Vec<String> {
 
 fn end(mut engine: Engine) {
     engine.program.signal(Signal::TERM);
-    assert_eq!(engine.program.wait(PATIENCE).code(), Some(0), "{}", engine.program);
+    assert_eq!(engine.program.wait(TIMEOUT).code(), Some(0), "{}", engine.program);
     engine.program.assert_clean();
 }
 
@@ -33,7 +33,7 @@ fn a_venue_that_comes_up_late_is_followed() {
     engine.wait_health(503, "the catalog has not been read yet");
     let (_, health) = engine.health();
     assert!(health["reasons"][0].as_str().unwrap().contains(&address), "{health}");
-    engine.program.said("the catalog did not answer");
+    engine.program.wait_for_line("the catalog did not answer");
     let flags = ["--plain", "--markets", "60", "--levels", "6", "--listen", &address];
     let begun = Instant::now();
     let mut venue = Venue::start(&flags);
@@ -59,7 +59,7 @@ fn a_market_channel_that_refuses_is_named_and_tried_again() {
     let notice = health["notices"][0].as_str().unwrap().to_owned();
     assert!(notice.contains("refused") && health["in_grace"] == true, "{health}");
     let failed = |stats: &serde_json::Value| stats["pool"]["dials_failed"].as_u64() >= Some(2);
-    engine.wait_for("second dial", PATIENCE, failed);
+    engine.wait_for("second dial", TIMEOUT, failed);
     let token = venue.tokens().pop().unwrap();
     let response = engine.book(&token);
     assert_eq!(response.status, 503, "{}", response.text());
@@ -72,8 +72,8 @@ fn refused(flags: &[String], expected: &[&str]) {
     let mut command = Program::ringbook();
     command.arg("run").args(flags);
     let mut run = Program::start(command);
-    assert_eq!(run.wait(PATIENCE).code(), Some(1), "{run}");
-    let line = run.said("ringbook: ");
+    assert_eq!(run.wait(TIMEOUT).code(), Some(1), "{run}");
+    let line = run.wait_for_line("ringbook: ");
     assert!(expected.iter().all(|part| line.contains(part)), "{line}");
     run.assert_clean();
 }
@@ -115,7 +115,7 @@ fn the_name_localhost_is_resolved_and_trusted() {
 }
 
 #[test]
-fn plain_and_tls_mixed_up_is_said() {
+fn plain_and_tls_mixed_up_is_reported() {
     let plain = Venue::start(&["--plain", "--markets", "60", "--levels", "6"]);
     let ws = plain.ws.replace("ws://", "wss://");
     refused(&flags(&plain.url, &ws, &["--shards", "1"]), &["--ws-url", "does not use TLS"]);

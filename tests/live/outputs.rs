@@ -2,7 +2,7 @@
 //!
 //! Runs on:  test threads, with the programs as processes.
 use crate::engine::Engine;
-use crate::program::{LOOK, PATIENCE, Program};
+use crate::program::{POLL_INTERVAL, Program, TIMEOUT};
 use crate::venue::Venue;
 use rustix::process::Signal;
 use std::fs::File;
@@ -29,9 +29,9 @@ impl Gone {
 }
 
 /// A process without readers that ends with its test.
-struct Unheard(std::process::Child);
+struct Unread(std::process::Child);
 
-impl Unheard {
+impl Unread {
     fn start(mut command: Command, gone: Gone) -> Self {
         command.stdin(Stdio::null()).stdout(gone.output()).stderr(gone.output());
         Self(command.spawn().unwrap())
@@ -47,13 +47,13 @@ impl Unheard {
             if let Some(status) = self.0.try_wait().unwrap() {
                 return status;
             }
-            assert!(begun.elapsed() < PATIENCE, "no end");
-            std::thread::sleep(LOOK);
+            assert!(begun.elapsed() < TIMEOUT, "no end");
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 }
 
-impl Drop for Unheard {
+impl Drop for Unread {
     fn drop(&mut self) {
         drop(self.0.kill());
         drop(self.0.wait());
@@ -63,8 +63,8 @@ impl Drop for Unheard {
 fn wait_for(what: &str, mut there: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !there() {
-        assert!(begun.elapsed() < PATIENCE, "never: {what}");
-        std::thread::sleep(LOOK);
+        assert!(begun.elapsed() < TIMEOUT, "never: {what}");
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 
@@ -97,7 +97,7 @@ fn every_subcommand_ends_as_usual_when_nobody_reads() {
         let heard = command().output().unwrap().status;
         assert!(heard.code().is_some(), "{line:?}: {heard}");
         for gone in [Gone::Pipe, Gone::Full] {
-            let unheard = Unheard::start(command(), gone).wait();
+            let unheard = Unread::start(command(), gone).wait();
             assert_eq!(unheard, heard, "{line:?} with {gone:?}");
         }
     }
@@ -110,7 +110,7 @@ fn a_demo_without_readers_compares_and_writes_its_histograms() {
         let mut command = Program::ringbook();
         command.args(["demo", "--markets", "60", "--duration", "4", "--histograms"]);
         command.arg(folder.path());
-        let status = Unheard::start(command, gone).wait();
+        let status = Unread::start(command, gone).wait();
         // 1: on a machine so slow that no book was live by then. A panic is 101, an abort a signal.
         assert!(matches!(status.code(), Some(0 | 1)), "{gone:?}: {status}");
         assert!(folder.path().join("latencies.hlog").exists(), "{gone:?}");
@@ -135,7 +135,7 @@ fn a_run_without_readers_stops_and_finishes_its_files() {
         command.args(["--capture", &path("capture"), "--capture-flush-ms", "50"]);
         command.args(["--trades", &format!("sqlite:{}", path("t.db"))]);
         command.args(["--histograms", &path("h")]);
-        let mut engine = Unheard::start(command, gone);
+        let mut engine = Unread::start(command, gone);
         wait_for("a segment", || has_begun(folder.path()));
         engine.signal(signal);
         assert_eq!(engine.wait().code(), Some(0), "{gone:?}");
@@ -153,7 +153,7 @@ fn a_simulated_venue_without_readers_runs_to_its_end() {
             let mut command = Command::new(env!("CARGO_BIN_EXE_venue-sim"));
             command.args(["--venue", venue, "--listen", "127.0.0.1:0", "--duration", "1"]);
             command.arg("--tls-ca-out").arg(folder.path().join("ca.pem"));
-            assert_eq!(Unheard::start(command, gone).wait().code(), Some(0), "{venue} {gone:?}");
+            assert_eq!(Unread::start(command, gone).wait().code(), Some(0), "{venue} {gone:?}");
         }
     }
 }
@@ -169,7 +169,7 @@ fn a_hangup_asks_to_stop_however_often_it_comes() {
     for signal in [Signal::HUP, Signal::HUP, Signal::TERM, Signal::HUP] {
         engine.program.signal(signal);
     }
-    assert_eq!(engine.program.wait(PATIENCE).code(), Some(0), "{}", engine.program);
+    assert_eq!(engine.program.wait(TIMEOUT).code(), Some(0), "{}", engine.program);
     assert!(folder.path().join("latencies.hlog").exists());
     engine.program.assert_clean();
 }
@@ -181,10 +181,10 @@ fn a_run_that_was_started_to_survive_its_terminal_does() {
     command.args(["-c", "trap '' HUP; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_ringbook"), "run"]);
     command.args(venue.addresses()).args(["--shards", "1"]);
     let mut program = Program::start(command);
-    program.said("`ringbook topology` has the links");
+    program.wait_for_line("`ringbook topology` has the links");
     program.signal(Signal::HUP);
     program.signal(Signal::TERM);
-    assert_eq!(program.wait(PATIENCE).code(), Some(0), "{program}");
+    assert_eq!(program.wait(TIMEOUT).code(), Some(0), "{program}");
     // A hangup that counted would have been the first of two.
     program.assert_clean();
 }

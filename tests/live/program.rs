@@ -9,9 +9,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Anything that has not happened after this long on a loaded machine will not happen.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(120);
 /// Between two looks.
-pub(crate) const LOOK: Duration = Duration::from_millis(20);
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 type Lines = Arc<Mutex<Vec<String>>>;
 
@@ -88,16 +88,16 @@ impl Program {
     }
 
     /// The first line of standard error that holds `text`.
-    pub(crate) fn said(&mut self, text: &str) -> String {
+    pub(crate) fn wait_for_line(&mut self, text: &str) -> String {
         let begun = Instant::now();
         loop {
             let running = self.is_running();
             if let Some(line) = self.stderr().into_iter().find(|line| line.contains(text)) {
                 return line;
             }
-            let late = begun.elapsed() > PATIENCE;
-            assert!(running && !late, "never said `{text}`: {self}");
-            std::thread::sleep(LOOK);
+            let late = begun.elapsed() > TIMEOUT;
+            assert!(running && !late, "never printed `{text}`: {self}");
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 

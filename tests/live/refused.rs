@@ -1,8 +1,8 @@
 //! A kernel that refuses: one line with the remedy, exit code 1, no panic.
 //!
 //! Runs on:  test threads. A few lines of Python deny a system call or threads and then become the program; where
-//!           there is no Python the tests say so and end.
-use crate::program::{PATIENCE, Program};
+//!           there is no Python the tests report that they are skipped.
+use crate::program::{Program, TIMEOUT};
 use std::net::TcpListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -50,8 +50,8 @@ fn a_denied_system_call_is_named_with_its_remedy() {
         (affinity, "sched_setaffinity"),
     ] {
         let Some(mut program) = start("deny", number) else { return };
-        assert_eq!(program.wait(PATIENCE).code(), Some(1), "{name}: {program}");
-        let line = program.said("ringbook: ");
+        assert_eq!(program.wait(TIMEOUT).code(), Some(1), "{name}: {program}");
+        let line = program.wait_for_line("ringbook: ");
         assert!(line.contains(&format!("the kernel refuses {name}")), "{line}");
         assert!(line.contains("seccomp profile"), "{line}");
         program.assert_clean();
@@ -59,11 +59,11 @@ fn a_denied_system_call_is_named_with_its_remedy() {
 }
 
 #[test]
-fn too_few_threads_are_said_with_the_remedy() {
+fn too_few_threads_are_reported_with_the_remedy() {
     let mut refused = 0;
     for count in [1, 2, 3, 4, 5, 6, 8, 10] {
         let Some(mut program) = start("threads", count) else { return };
-        let code = program.wait(PATIENCE).code();
+        let code = program.wait(TIMEOUT).code();
         if program.stderr().iter().any(|line| line.contains("Permission denied")) {
             eprintln!("skipped: another user may not execute {}", env!("CARGO_BIN_EXE_ringbook"));
             return;
@@ -71,7 +71,7 @@ fn too_few_threads_are_said_with_the_remedy() {
         assert!(matches!(code, Some(0 | 1)), "{count} threads: {code:?} {program}");
         if code == Some(1) {
             refused += 1;
-            let line = program.said("ringbook: ");
+            let line = program.wait_for_line("ringbook: ");
             assert!(line.contains("`ulimit -u 4096`"), "{count} threads: {line}");
         }
         program.assert_clean();
@@ -91,9 +91,9 @@ fn venues_that_accept_and_say_nothing_are_looked_at_together_for_one_deadline() 
     command.args(["--ws-url", &format!("wss://{}", url(2))]);
     let begun = Instant::now();
     let mut program = Program::start(command);
-    program.said("`ringbook topology` has the links");
+    program.wait_for_line("`ringbook topology` has the links");
     // One after the other they would take six seconds, and one that drips bytes for ever.
     eprintln!("looked for {:?}", begun.elapsed());
     assert!(begun.elapsed() > Duration::from_secs(2), "nobody was looked at");
-    assert_eq!(program.wait(PATIENCE).code(), Some(0), "{program}");
+    assert_eq!(program.wait(TIMEOUT).code(), Some(0), "{program}");
 }

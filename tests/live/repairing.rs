@@ -29,9 +29,9 @@ fn snapshots_that_never_come_are_fetched() {
     let mut run = Followed::start(&venue, &["--shards", "2", "--verify-hash", "all"]);
     let stats = run.engine.stats();
     assert!(repairs(&stats, "repaired") >= TOKENS / 10, "{stats:#}");
-    // Books are a service of their own, with a pool of connections, of which is told twice a second.
-    let is_told = |stats: &Value| stats["services"][1]["health"]["state"] == "up";
-    let stats = run.wait_for("the service of books", is_told);
+    // Books are a service of their own, with a pool of connections, of which is reported twice a second.
+    let is_reported = |stats: &Value| stats["services"][1]["health"]["state"] == "up";
+    let stats = run.wait_for("the service of books", is_reported);
     let books = &stats["services"][1];
     assert_eq!(books["service"], "polymarket-clob");
     assert!(count(books, "/requests") > 0 && count(books, "/failed") == 0, "{books:#}");

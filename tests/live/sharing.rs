@@ -2,7 +2,7 @@
 //!
 //! Runs on:  test threads, with one venue and two engines as processes.
 use crate::engine::Engine;
-use crate::program::{PATIENCE, Program};
+use crate::program::{Program, TIMEOUT};
 use crate::venue::Venue;
 use rustix::process::Signal;
 use std::os::unix::fs::symlink;
@@ -12,8 +12,8 @@ fn refused(venue: &Venue, first: &Engine, flags: &[&str], words: &str) {
     let mut command = Program::ringbook();
     command.arg("run").args(venue.addresses()).args(["--shards", "1"]).args(flags);
     let mut second = Program::start(command);
-    assert_eq!(second.wait(PATIENCE).code(), Some(1), "{second}");
-    let line = second.said("in use by");
+    assert_eq!(second.wait(TIMEOUT).code(), Some(1), "{second}");
+    let line = second.wait_for_line("in use by");
     let holder = format!("process {} (ringbook)", first.program.id());
     assert!(line.contains(&holder) && line.contains(words), "{line}");
     second.assert_clean();
@@ -36,7 +36,7 @@ fn a_journal_and_a_capture_have_one_engine_each() {
     let flags = ["--trades", &other, "--trades-journal", &journal];
     refused(&venue, &first, &flags, "--trades-journal");
     first.program.signal(Signal::TERM);
-    assert_eq!(first.program.wait(PATIENCE).code(), Some(0), "{}", first.program);
+    assert_eq!(first.program.wait(TIMEOUT).code(), Some(0), "{}", first.program);
     let manifest = std::fs::read_to_string(folder.path().join("capture/manifest.ndjson")).unwrap();
     let starts = manifest.matches("\"started\"").count();
     assert_eq!((starts, manifest.matches("\"gap\"").count()), (1, 0), "{manifest}");
@@ -44,7 +44,7 @@ fn a_journal_and_a_capture_have_one_engine_each() {
     let mut next = Engine::start(&venue, &["--shards", "1", "--capture", &capture]);
     next.wait_live(120);
     next.program.signal(Signal::TERM);
-    assert_eq!(next.program.wait(PATIENCE).code(), Some(0), "{}", next.program);
+    assert_eq!(next.program.wait(TIMEOUT).code(), Some(0), "{}", next.program);
 }
 
 #[test]
@@ -81,8 +81,8 @@ fn files_that_never_end_and_the_database_as_its_journal_are_refused() {
         command.args(["--clob-url", "http://127.0.0.1:1", "--ws-url", "ws://127.0.0.1:1"]);
         command.args(flags);
         let mut program = Program::start(command);
-        assert_eq!(program.wait(PATIENCE).code(), Some(code), "{program}");
-        program.said(words);
+        assert_eq!(program.wait(TIMEOUT).code(), Some(code), "{program}");
+        program.wait_for_line(words);
         program.assert_clean();
     }
 }
@@ -106,9 +106,9 @@ fn kalshi_over_plain_text_needs_a_flag_of_its_own() {
         command.args(["--kalshi-rest-url", rest, "--kalshi-ws-url", stream]);
         command.args(plain.then_some("--kalshi-plain-text"));
         let mut program = Program::start(command);
-        assert_eq!(program.wait(PATIENCE).code(), Some(code), "{rest} {stream}: {program}");
+        assert_eq!(program.wait(TIMEOUT).code(), Some(code), "{rest} {stream}: {program}");
         if code == 2 {
-            program.said("--kalshi-plain-text");
+            program.wait_for_line("--kalshi-plain-text");
         }
         program.assert_clean();
     }

@@ -2,7 +2,7 @@
 //!
 //! Runs on:  test threads, with one venue and one engine as processes.
 use crate::engine::{Engine, sum};
-use crate::program::PATIENCE;
+use crate::program::TIMEOUT;
 use crate::proxy::Proxy;
 use crate::venue::Venue;
 use base64::Engine as _;
@@ -31,7 +31,7 @@ const STAGES: [&str; 6] = [
 fn stop(engine: &mut Engine, signal: Signal) -> (Option<i32>, Duration) {
     let begun = Instant::now();
     engine.program.signal(signal);
-    let status = engine.program.wait(STOP + PATIENCE);
+    let status = engine.program.wait(STOP + TIMEOUT);
     let took = begun.elapsed();
     assert!(took < STOP, "{took:?}: {}", engine.program);
     engine.program.assert_clean();
@@ -103,7 +103,7 @@ fn sigterm_under_load_writes_histograms_and_leaves_nothing() {
     let flags = ["--histograms", &dir, "--connection-histograms", "--shards", "2"];
     let mut engine = Engine::start(&venue, &flags);
     engine.wait_live(400);
-    engine.wait_for("load", PATIENCE, |stats| sum(stats, "updates") > 4_000);
+    engine.wait_for("load", TIMEOUT, |stats| sum(stats, "updates") > 4_000);
     let engine_connections = engine.stats()["pool"]["connections"].as_array().unwrap().len();
     let children = format!("/proc/{0}/task/{0}/children", engine.program.id());
     assert_eq!(std::fs::read_to_string(children).unwrap_or_default().trim(), "");
@@ -128,7 +128,7 @@ fn sigterm_under_load_writes_histograms_and_leaves_nothing() {
     let sum: u64 = frames.values().sum();
     assert!(sum > 4_000 / 8 && sum <= texts["read_to_applied"], "{frames:?}");
     assert!(texts["venue_to_read"] > 0 && texts["control_ring"] > 0, "{texts:?}");
-    engine.program.said(" frames, ");
+    engine.program.wait_for_line(" frames, ");
     for stage in STAGES {
         let line = engine.program.stderr().into_iter().find(|line| line.starts_with(stage));
         let count = line.unwrap().split_whitespace().nth(1).unwrap().parse::<u64>().unwrap();
@@ -146,7 +146,7 @@ fn sigint_closes_each_websocket_with_a_close_frame() {
     let flags = ["--gamma-url", &venue.url, "--ws-url", &ws, "--shards", "1"];
     let mut engine = Engine::with_flags(&flags.map(str::to_owned));
     engine.wait_live(900);
-    engine.wait_for("load", PATIENCE, |stats| sum(stats, "updates") > 1_500);
+    engine.wait_for("load", TIMEOUT, |stats| sum(stats, "updates") > 1_500);
     let (code, took) = stop(&mut engine, Signal::INT);
     eprintln!("SIGINT under load: {took:?}");
     assert_eq!(code, Some(0), "{}", engine.program);
@@ -178,21 +178,21 @@ fn a_venue_that_does_not_answer_holds_nothing_up_and_a_second_signal_ends_at_onc
     assert_eq!(code, Some(0), "{}", engine.program);
     let begun = Instant::now();
     other.program.signal(Signal::TERM);
-    other.program.said("closing 1 connections");
+    other.program.wait_for_line("closing 1 connections");
     other.program.signal(Signal::INT);
-    let status = other.program.wait(PATIENCE);
+    let status = other.program.wait(TIMEOUT);
     eprintln!("second signal: {:?}", begun.elapsed());
     assert_eq!(status.code(), Some(128 + 2), "{}", other.program);
-    other.program.said("second signal");
+    other.program.wait_for_line("second signal");
     other.program.assert_clean();
     venue.process.program.signal(Signal::CONT);
 }
 
 #[test]
-fn a_duration_ends_by_itself_and_early_signals_are_heard() {
+fn a_duration_ends_by_itself_and_early_signals_are_handled() {
     let venue = Venue::start(&["--plain", "--markets", "60", "--levels", "6"]);
     let mut engine = Engine::start(&venue, &["--duration", "1"]);
-    assert_eq!(engine.program.wait(PATIENCE).code(), Some(0), "{}", engine.program);
+    assert_eq!(engine.program.wait(TIMEOUT).code(), Some(0), "{}", engine.program);
     engine.program.assert_clean();
     // As soon as it says where it answers: dials and scans are on their way.
     let mut engine = Engine::start(&venue, &[]);

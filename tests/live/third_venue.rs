@@ -4,7 +4,7 @@
 //!
 //! Its catalog is lines of `ID open` or `ID over`. On its stream `+ID,ID` and `-ID` subscribe; it sends
 //! `book ID TIME PRICE:SIZE… / PRICE:SIZE…`, `set ID TIME buy|sell PRICE SIZE` and `trade ID TIME buy|sell PRICE SIZE`.
-use crate::program::PATIENCE;
+use crate::program::TIMEOUT;
 use ringbook::base::id::{MarketId, TokenId, Venue};
 use ringbook::base::price::{Price, Quantity};
 use ringbook::config::VenueSettings;
@@ -289,8 +289,8 @@ fn a_venue_that_the_library_does_not_know_is_followed() {
         ["A", "B"].iter().all(|token| seen.lock().unwrap().get(*token).is_some_and(of))
     };
     while !done(&seen) {
-        assert!(begun.elapsed() < PATIENCE, "{:?}", seen.lock().unwrap());
-        std::thread::sleep(crate::program::LOOK);
+        assert!(begun.elapsed() < TIMEOUT, "{:?}", seen.lock().unwrap());
+        std::thread::sleep(crate::program::POLL_INTERVAL);
     }
     let ending = engine.stop(|_news| ());
     assert!(ending.left_behind.is_empty(), "{:?}", ending.left_behind);

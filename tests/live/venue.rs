@@ -2,7 +2,7 @@
 //!
 //! Runs on:  test threads.
 use crate::http::Client;
-use crate::program::{LOOK, PATIENCE, Program};
+use crate::program::{POLL_INTERVAL, Program, TIMEOUT};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::Command;
@@ -44,9 +44,9 @@ impl Simulator {
             if lines.iter().any(|line| line.starts_with("run ")) {
                 return Self { program, folder, lines };
             }
-            let waiting = program.is_running() && begun.elapsed() < PATIENCE;
+            let waiting = program.is_running() && begun.elapsed() < TIMEOUT;
             assert!(waiting, "the venue does not start: {program}");
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 
@@ -112,11 +112,11 @@ impl Venue {
         let begun = Instant::now();
         while !wanted(self) {
             assert!(
-                begun.elapsed() < PATIENCE,
-                "no {what} after {PATIENCE:?}: {}",
+                begun.elapsed() < TIMEOUT,
+                "no {what} after {TIMEOUT:?}: {}",
                 self.process.program
             );
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 

@@ -3,7 +3,7 @@
 //! Runs on:  test threads, with one venue and one engine as processes.
 use crate::books::agree;
 use crate::engine::{Engine, count, sum};
-use crate::program::PATIENCE;
+use crate::program::TIMEOUT;
 use crate::venue::Venue;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -22,7 +22,7 @@ fn markets_of_both_versions_are_followed_by_their_own_ids() {
         count(stats, "/correctness/checks/hashes_unverifiable") > 50
             && count(stats, "/correctness/checks/hashes_matched") > 50
     };
-    engine.wait_for("hashes of both kinds", PATIENCE, judged);
+    engine.wait_for("hashes of both kinds", TIMEOUT, judged);
     venue.pause();
     let verdict = agree(&mut engine, &mut venue, &tokens);
     assert_eq!(verdict.equal, 120, "{verdict:?}");
@@ -96,7 +96,7 @@ fn health_with(unknown: u32) -> (u16, Value, Value, String) {
     let url = catalog(&markets);
     let flags = ["--gamma-url", &url, "--clob-url", &url, "--ws-url", "ws://127.0.0.1:9"];
     let mut engine = Engine::with_flags(&flags.map(str::to_owned));
-    engine.wait_for("a scan", PATIENCE, |stats| count(stats, "/lifecycle/scans_completed") > 0);
+    engine.wait_for("a scan", TIMEOUT, |stats| count(stats, "/lifecycle/scans_completed") > 0);
     let (status, health) = engine.health();
     let metrics = engine.get("/metrics").text().to_owned();
     (status, health, engine.stats(), metrics)

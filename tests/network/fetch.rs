@@ -200,7 +200,7 @@ fn every_kind_of_answer_and_one_connection_for_those_that_allow_it() {
 
 #[test]
 fn a_kept_connection_that_died_is_replaced() {
-    // Every connection answers once and then closes, without having said so.
+    // Every connection answers once and then closes, unannounced.
     let (address, server) = serve(4, |_, stream| {
         stream.write_all(&whole(b"one")).unwrap();
         None

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 const ERRORS: &[&str] = &["errors", "decode_errors"];
 const MESSAGES: &[&str] = &["messages", "events"];
 const DIGEST: &[&str] = &["digest", "books_digest"];
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What `--json` prints.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,7 +131,7 @@ pub(crate) fn attempt(files: &[PathBuf], options: &[&str]) -> Result<Run, String
     let status = loop {
         match child.try_wait().unwrap() {
             Some(status) => break status,
-            None if start.elapsed() > PATIENCE => {
+            None if start.elapsed() > TIMEOUT => {
                 child.kill().unwrap();
                 child.wait().unwrap();
                 return Err(format!("{command:?} does not end"));

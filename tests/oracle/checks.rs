@@ -79,7 +79,7 @@ fn follow(
     (*intake.books.checks(), intake.books.counts().stale)
 }
 
-/// Times at which something was said of the first book: so many groups there are.
+/// Times at which a message came for the first book: so many groups there are.
 fn groups(messages: &[serde_json::Value]) -> u64 {
     let token = &messages[0]["asset_id"];
     let names = |message: &&serde_json::Value| {

@@ -61,25 +61,26 @@ fn a_capture_gives_trades_levels_and_tops_exactly() {
     std::fs::write(&source, capture()).unwrap();
     let output = export(&source, &out, &[]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let said = String::from_utf8(output.stdout).unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
     for (name, count) in [("trades", 1), ("levels", 6), ("tops", 3)] {
         let line = format!("{name}.parquet: {count} rows");
-        assert!(said.contains(&line), "{said}");
+        assert!(printed.contains(&line), "{printed}");
         assert_eq!(rows(&out.join(format!("{name}.parquet"))).len(), count);
     }
     let trade = &rows(&out.join("trades.parquet"))[0];
-    let told = ["token", "price", "size", "side", "id", "fee_bps"].map(|name| column(trade, name));
-    assert_eq!(told, ["7", "0.450000", "2.250000", "buy", "0xbeef", "7.000000"]);
+    let reported =
+        ["token", "price", "size", "side", "id", "fee_bps"].map(|name| column(trade, name));
+    assert_eq!(reported, ["7", "0.450000", "2.250000", "buy", "0xbeef", "7.000000"]);
     let levels = rows(&out.join("levels.parquet"));
-    let told = |row: &Row| ["kind", "side", "price", "size"].map(|name| column(row, name));
-    assert_eq!(told(&levels[3]), ["change", "bid", "0.430000", "5.000001"]);
-    assert_eq!(told(&levels[5]), ["change", "bid", "0.430000", "0.000000"]);
+    let reported = |row: &Row| ["kind", "side", "price", "size"].map(|name| column(row, name));
+    assert_eq!(reported(&levels[3]), ["change", "bid", "0.430000", "5.000001"]);
+    assert_eq!(reported(&levels[5]), ["change", "bid", "0.430000", "0.000000"]);
     assert_eq!(levels.iter().filter(|row| column(row, "kind") == "snapshot").count(), 3);
     let tops = rows(&out.join("tops.parquet"));
-    let told = |row: &Row| ["bid", "bid_size", "ask"].map(|name| column(row, name));
-    assert_eq!(told(&tops[0]), ["0.420000", "1.500000", "0.450000"]);
-    assert_eq!(told(&tops[1]), ["0.430000", "5.000001", "0.450000"]);
-    assert_eq!(told(&tops[2]), ["0.420000", "1.500000", "0.450000"]);
+    let reported = |row: &Row| ["bid", "bid_size", "ask"].map(|name| column(row, name));
+    assert_eq!(reported(&tops[0]), ["0.420000", "1.500000", "0.450000"]);
+    assert_eq!(reported(&tops[1]), ["0.430000", "5.000001", "0.450000"]);
+    assert_eq!(reported(&tops[2]), ["0.420000", "1.500000", "0.450000"]);
     python(&out, &[("trades", 1, "2.250000"), ("levels", 6, "43.500001")]);
     // A part of it, by time.
     let output = export(&source, &out, &["--since", "1790491135700000000", "--tables", "trades"]);
@@ -107,13 +108,13 @@ print(*d)
 print(p['receive_time'].dt.timestamp('ns').min())"
         );
         let output = Command::new(&python).args(["-c", &script]).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        let lines: Vec<&str> = said.lines().collect();
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        let lines: Vec<&str> = printed.lines().collect();
         assert_eq!(lines.len(), 3, "{}", String::from_utf8_lossy(&output.stderr));
-        assert!(lines[0].starts_with(&format!("{count} {size} Decimal(")), "{said}");
-        assert!(lines[0].contains("Datetime(time_unit='ns', time_zone='UTC')"), "{said}");
-        assert!(lines[1].starts_with(&format!("{count} {size} ")), "{said}");
-        assert!(lines[2].starts_with("17904911"), "{said}");
+        assert!(lines[0].starts_with(&format!("{count} {size} Decimal(")), "{printed}");
+        assert!(lines[0].contains("Datetime(time_unit='ns', time_zone='UTC')"), "{printed}");
+        assert!(lines[1].starts_with(&format!("{count} {size} ")), "{printed}");
+        assert!(lines[2].starts_with("17904911"), "{printed}");
     }
 }
 
@@ -163,14 +164,14 @@ fn what_cannot_be_exported_is_one_line() {
     ];
     for (source, flags, code, words) in cases {
         let output = export(Path::new(source), &out, flags);
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(code), "{source}: {said}");
-        assert!(said.contains(words) && said.lines().count() <= 2, "{source}: {said}");
+        let printed = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{source}: {printed}");
+        assert!(printed.contains(words) && printed.lines().count() <= 2, "{source}: {printed}");
     }
 }
 
 #[test]
-fn the_venue_of_a_recording_is_told_by_its_messages() {
+fn the_venue_of_a_recording_is_reported_by_its_messages() {
     let folder = tempfile::tempdir().unwrap();
     let (source, out) = (folder.path().join("kalshi.jsonl"), folder.path().join("out"));
     let lines = [

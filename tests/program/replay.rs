@@ -383,10 +383,10 @@ fn broken_lines_cost_only_themselves_and_are_named() {
         assert_eq!(number(&report, "errors"), 9, "{run}");
         assert_eq!(number(&report, "unknown_texts"), 1, "{run}");
         assert_eq!(number(&report, "snapshots"), 6, "{run}");
-        let said: Vec<&str> = run.stderr.lines().collect();
-        assert_eq!(said.len(), 6, "{run}");
-        assert!(said[5].contains("4 more"), "{run}");
-        assert!(said[0].contains(&format!("{file}, line 2, byte ")), "{run}");
+        let printed: Vec<&str> = run.stderr.lines().collect();
+        assert_eq!(printed.len(), 6, "{run}");
+        assert!(printed[5].contains("4 more"), "{run}");
+        assert!(printed[0].contains(&format!("{file}, line 2, byte ")), "{run}");
         let cut = lines[0].len() as u64 + 1 + 60;
         let offset = number(&report["first_errors"][0], "offset");
         assert!((cut - 2..=cut).contains(&offset), "{cut} {run}");
@@ -471,7 +471,7 @@ fn recorded_speed_keeps_recorded_intervals() {
 }
 
 #[test]
-fn what_cannot_be_replayed_is_said_in_one_line() {
+fn what_cannot_be_replayed_is_reported_in_one_line() {
     let folder = Folder::new();
     let good = folder.file("good", frames::book(1, 0, 5));
     let path = folder.0.path().to_str().unwrap();
@@ -614,8 +614,8 @@ fn nul_bytes_are_passed_over_and_books_behind_them_are_stale_until_their_snapsho
             for shards in ["1", "3"] {
                 let (code, live_now, stale_now, lines) = states(&[&file, "--shards", shards]);
                 assert_eq!((code, live_now, stale_now), (1, live, stale), "{text:?}");
-                let told = lines.iter().filter(|line| line.contains("4096 NUL bytes")).count();
-                assert_eq!(told, 1, "{lines:?}");
+                let reported = lines.iter().filter(|line| line.contains("4096 NUL bytes")).count();
+                assert_eq!(reported, 1, "{lines:?}");
             }
         }
     }
@@ -660,9 +660,9 @@ fn damage_in_a_gzip_file_costs_the_rest_of_its_member() {
     let (middle, len) = (bytes.len() / 2, bytes.len());
     bytes[middle..].fill(0xff);
     let (code, _, _, lines) = states(&[&folder.file("one.gz", &bytes)]);
-    let told = lines.iter().find(|line| line.contains("to the end are lost")).expect("a line");
-    assert!(code == 1 && told.contains("frames before that were replayed"), "{lines:?}");
-    let lost = told.split("are lost, ").nth(1).unwrap().split(' ').next().unwrap();
+    let reported = lines.iter().find(|line| line.contains("to the end are lost")).expect("a line");
+    assert!(code == 1 && reported.contains("frames before that were replayed"), "{lines:?}");
+    let lost = reported.split("are lost, ").nth(1).unwrap().split(' ').next().unwrap();
     let lost: usize = lost.parse().unwrap();
     assert!((len / 4..=len - middle).contains(&lost), "{lost} of {len}");
     // Its checksum alone is damaged: nothing of it is proven.
@@ -678,7 +678,7 @@ fn damage_in_a_gzip_file_costs_the_rest_of_its_member() {
 }
 
 #[test]
-fn what_a_manifest_or_an_index_names_and_is_not_there_is_told() {
+fn what_a_manifest_or_an_index_names_and_is_not_there_is_reported() {
     let folder = Folder::new();
     let segment = |m: usize| zstd((frames::book(m, 0, 5) + "\n").as_bytes());
     let name = |m: usize| format!("2026112{m}T000000000Z-000.ndjson.zst");
@@ -758,7 +758,7 @@ fn a_binary_frame_of_a_venue_that_numbers_its_messages_has_taken_a_number() {
 }
 
 #[test]
-fn a_recording_that_nobody_understands_is_said_to_be_one() {
+fn a_recording_that_nobody_understands_is_reported_to_be_one() {
     let folder = Folder::new();
     let kalshi = r#"{"type":"orderbook_snapshot","sid":1,"seq":1,"msg":{"market_ticker":"A"}}"#;
     for text in [
@@ -770,10 +770,10 @@ fn a_recording_that_nobody_understands_is_said_to_be_one() {
     ] {
         let file = folder.file("odd", &text);
         let (code, _, _, lines) = states(&[&file, "--shards", "2"]);
-        let told: Vec<_> =
+        let reported: Vec<_> =
             lines.iter().filter(|line| line.contains("no line is understood")).collect();
-        assert!(code == 1 && told.len() == 1, "{text:.40}: {lines:?}");
-        assert!(told[0].contains(&file) && told[0].contains("line 1 is: "), "{told:?}");
+        assert!(code == 1 && reported.len() == 1, "{text:.40}: {lines:?}");
+        assert!(reported[0].contains(&file) && reported[0].contains("line 1 is: "), "{reported:?}");
     }
     let good = folder.file("good", frames::book(0, 0, 5));
     let odd = folder.file("odd", "{\"a\":1}\n");

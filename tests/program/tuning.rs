@@ -71,7 +71,7 @@ io_uring=on
 clock_source=tsc
 ";
 
-/// What no profile may say, and how it is told.
+/// What no profile may say, and how it is reported.
 const BAD_PROFILES: &[(&str, &str)] = &[
     ("swappiness", "line 1: expected key=value"),
     ("swappiness = 1", "line 1: expected key=value"),
@@ -269,7 +269,7 @@ fn one_stage_is_one_stage() {
 }
 
 #[test]
-fn what_the_kernel_refuses_is_told_and_stops_nothing() {
+fn what_the_kernel_refuses_is_reported_and_stops_nothing() {
     let machine = Machine::new();
     let profile = machine.profile(PROFILE);
     // What is no file cannot be read; a file of the real kernel that nobody may write, not even root.

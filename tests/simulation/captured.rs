@@ -2,8 +2,9 @@
 //!
 //! Runs on:  the simulation's thread; the replay has threads of its own.
 use crate::fault::Fault;
+use crate::frame::World as _;
 use crate::number;
-use crate::world::World;
+use crate::world::Stream;
 use ringbook::capture::line::{self, AnnotationRecord, Stamp};
 use ringbook::io::file::Source;
 use ringbook::link::shard_capture::{CaptureReceiver, Entry, Kind};
@@ -74,12 +75,12 @@ fn lines(trade_receivers: &mut [CaptureReceiver]) -> Vec<u8> {
 fn replay(seed: u64) -> u64 {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("capture.ndjson");
-    let (mut world, mut trade_receivers) = World::captured(seed);
+    let (mut world, mut receivers) = Stream::captured(seed);
     let injected = world.run().unwrap_or_else(|breach| panic!("{breach}"));
     let live = world.live_levels();
-    std::fs::write(&path, lines(&mut trade_receivers)).unwrap();
+    std::fs::write(&path, lines(&mut receivers)).unwrap();
     let out = folder.path().join("books");
-    let shards = trade_receivers.len() as u16;
+    let shards = receivers.len() as u16;
     let files = vec![Source::Path(path)];
     let plan = Plan::new(files, shards, 1, Speed::Max, Some(out.clone())).unwrap();
     let report = run(&plan, &Arc::new(AtomicBool::new(false))).unwrap();
@@ -102,7 +103,7 @@ fn replay(seed: u64) -> u64 {
 #[test]
 fn a_capture_in_which_connections_are_merged_replays_to_the_very_books() {
     let seeds = number("SIMULATION_SEED", 1)..;
-    let seeds = seeds.filter(|&seed| World::new(seed).merges_in_steady_time());
+    let seeds = seeds.filter(|&seed| Stream::new(seed).merges_in_steady_time());
     let merges: u64 = seeds.take(3).map(replay).sum();
     assert!(merges > 0, "nothing was merged");
 }

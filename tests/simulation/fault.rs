@@ -2,7 +2,7 @@
 //!
 //! Runs on:  the simulation's thread.
 use ringbook::base::random::Random;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fault {
@@ -10,7 +10,7 @@ pub(crate) enum Fault {
     Cut,
     /// A connection ends after some hundred bytes.
     Drop,
-    /// A connection says nothing any more and hears nothing, and never ends.
+    /// A connection sends nothing and receives nothing, and never ends.
     HalfOpen,
     /// A connection answers pings, and that is all.
     Freeze,
@@ -38,7 +38,7 @@ pub(crate) enum Fault {
     CatalogSlow,
     /// A request for books is not answered.
     BooksDown,
-    /// The REST interface tells an old book.
+    /// The REST interface reports an old book.
     StaleBook,
     /// The host's wall clock is set.
     ClockStep,
@@ -91,58 +91,23 @@ const RATES: [(Fault, u64); 23] = [
     (Deaths, 100),
 ];
 
-/// The faults of one run.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Faults {
-    rates: BTreeMap<Fault, u64>,
-    pub(crate) injected: BTreeMap<Fault, u64>,
-    /// Those that struck since they were last taken.
-    pub(crate) struck: BTreeSet<Fault>,
+pub(crate) type Faults = crate::frame::Faults<Fault>;
+
+/// A choice of faults: of each seed's run some are on.
+pub(crate) fn choose(random: &mut Random) -> Faults {
+    let mut rates = BTreeMap::new();
+    // One run in eight has recycles and delays only: then nothing at all may be lost.
+    let calm = random.chance(1, 8);
+    for (fault, rate) in RATES {
+        let on = if calm { matches!(fault, Recycle | Reordered) } else { random.chance(2, 5) };
+        if on {
+            rates.insert(fault, rate);
+        }
+    }
+    Faults::new(rates)
 }
 
-impl Faults {
-    /// A choice of faults: of each seed's run some are on.
-    pub(crate) fn choose(random: &mut Random) -> Self {
-        let mut faults = Self::default();
-        // One run in eight has recycles and delays only: then nothing at all may be lost.
-        let calm = random.chance(1, 8);
-        for (fault, rate) in RATES {
-            let on = if calm { matches!(fault, Recycle | Reordered) } else { random.chance(2, 5) };
-            if on {
-                faults.rates.insert(fault, rate);
-            }
-        }
-        faults
-    }
-
-    /// Those that may strike.
-    pub(crate) fn names(&self) -> String {
-        let names: Vec<String> = self.rates.keys().map(|fault| format!("{fault:?}")).collect();
-        names.join(" ")
-    }
-
-    pub(crate) fn possible(&self, fault: Fault) -> bool {
-        self.rates.contains_key(&fault)
-    }
-
-    /// Whether the fault strikes now.
-    pub(crate) fn strikes(&mut self, fault: Fault, random: &mut Random) -> bool {
-        let Some(&rate) = self.rates.get(&fault) else { return false };
-        let strikes = random.chance(rate, 100_000);
-        if strikes {
-            *self.injected.entry(fault).or_default() += 1;
-            self.struck.insert(fault);
-        }
-        strikes
-    }
-
-    pub(crate) fn end(&mut self) {
-        self.rates.clear();
-    }
-
-    /// No message can be lost, spoiled or doubled in this run.
-    pub(crate) fn is_lossless(&self) -> bool {
-        let lossless = [Recycle, Reordered, CatalogSlow, CatalogDown, StaleBook, BooksDown, Births];
-        self.rates.keys().all(|fault| lossless.contains(fault))
-    }
+/// No message can be lost, spoiled or doubled in this run.
+pub(crate) fn is_lossless(faults: &Faults) -> bool {
+    faults.are_within(&[Recycle, Reordered, CatalogSlow, CatalogDown, StaleBook, BooksDown, Births])
 }

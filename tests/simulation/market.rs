@@ -21,7 +21,7 @@ pub(crate) struct Market {
     born_ms: u64,
     /// Every change, from which every state follows that a book was ever in.
     changes: Vec<Change>,
-    /// Books of both outcomes as the REST interface told them some time ago.
+    /// Books of both outcomes as the REST interface reports them some time ago.
     pub(crate) stale: [String; 2],
 }
 
@@ -147,12 +147,12 @@ impl Body {
         [&self.text[..self.hash_at], hash, &self.text[self.hash_at..end]].concat()
     }
 
-    /// A book as the REST interface tells it.
+    /// A book as the REST interface reports it.
     fn whole(&self, hash: &str) -> String {
         self.with(hash, self.text.len())
     }
 
-    /// A book as the stream tells it, without its last keys and open.
+    /// A book as the stream sends it, without its last keys and open.
     fn head(&self, hash: &str) -> String {
         self.with(hash, self.facts_at)
     }
@@ -260,7 +260,7 @@ impl Market {
         self.last_trade.map_or(String::new(), |cents| format!("0.{cents:02}0"))
     }
 
-    /// A book as the REST interface tells it.
+    /// A book as the REST interface reports it.
     pub(crate) fn book(&self, outcome: usize) -> String {
         let body = self.body(outcome);
         body.whole(&body.hash())
@@ -276,7 +276,7 @@ impl Market {
         body.head(&body.hash()) + &tail
     }
 
-    /// Best bid and best ask of an outcome, as messages tell them.
+    /// Best bid and best ask of an outcome, as messages report them.
     fn tops(&self, outcome: usize) -> (String, String) {
         let bid = self.sides.bids.last_key_value().map(|(&p, _)| p);
         let ask = self.sides.asks.first_key_value().map(|(&p, _)| p);
@@ -314,7 +314,7 @@ impl Market {
         self.changes.push(Change { ms: self.changed_ms, bid, cents, before });
     }
 
-    /// One to three orders, or a trade; what is said of it.
+    /// One to three orders, or a trade; its messages.
     pub(crate) fn act(
         &mut self,
         market: usize,
@@ -353,13 +353,13 @@ impl Market {
         let hashes = [bodies[0].hash(), bodies[1].hash()];
         let text =
             |&(bid, cents, s): &(bool, u32, u64)| message(self.change_text(bid, cents, s, &hashes));
-        let told = changes.iter().map(text);
-        let mut told: Vec<Message> = told.collect();
+        let reported = changes.iter().map(text);
+        let mut reported: Vec<Message> = reported.collect();
         if trade {
             let refresh = |outcome: usize| {
                 message(bodies[outcome].head(&hashes[outcome]) + r#","event_type":"book"}"#)
             };
-            told.extend([0, 1].map(refresh));
+            reported.extend([0, 1].map(refresh));
             *trades += 1;
             let transaction = format!("0x{trades:064x}");
             let delay_ms = 30 + random.below(60);
@@ -370,7 +370,7 @@ impl Market {
                 price(self.last_trade.unwrap()),
                 ms + delay_ms
             );
-            told.push(Message {
+            reported.push(Message {
                 market,
                 ms: ms + delay_ms,
                 text,
@@ -378,7 +378,7 @@ impl Market {
                 delay_ms,
             });
         }
-        told
+        reported
     }
 
     /// The market as the catalog lists it.

@@ -3,7 +3,7 @@
 //! Runs on:  the simulation's thread.
 use crate::fault::{Fault, Faults};
 use crate::market::{Market, Message};
-use crate::wire::{Pipe, Said, Switchboard, frame, take_frame, take_upgrade};
+use crate::wire::{ClientMessage, Pipe, Switchboard, frame, take_frame, take_upgrade};
 use ringbook::base::random::Random;
 use ringbook::base::time::MILLISECOND_NS;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -46,7 +46,7 @@ impl Line {
         !pipe.venue_left && !pipe.client_left
     }
 
-    /// It says what it should.
+    /// It sends what it should.
     pub(crate) fn is_sound(&self) -> bool {
         self.is_up() && !self.half_open && !self.frozen && self.upgraded
     }
@@ -77,7 +77,7 @@ pub(crate) struct Venue {
     pub(crate) doubled: BTreeSet<String>,
     pub(crate) violations: Vec<String>,
     /// Trades that were sent to a connection.
-    pub(crate) told: BTreeSet<String>,
+    pub(crate) reported: BTreeSet<String>,
     /// When the last connection of a market was closed or left it.
     pub(crate) unheard: BTreeMap<usize, u64>,
 }
@@ -104,12 +104,12 @@ impl Venue {
             hurt: BTreeMap::new(),
             doubled: BTreeSet::new(),
             violations: Vec::new(),
-            told: BTreeSet::new(),
+            reported: BTreeSet::new(),
             unheard: BTreeMap::new(),
         }
     }
 
-    /// One instant: new connections, what clients said, what happens in the markets, what is due.
+    /// One instant: new connections, what clients sent, what happens in the markets, what is due.
     pub(crate) fn step(&mut self, now_ns: u64, wall_ms: u64, busy: u64, random: &mut Random) {
         self.accept(random);
         self.misbehave(now_ns, random);
@@ -137,7 +137,7 @@ impl Venue {
         gone.into_iter().for_each(|line| self.note_unheard(line.markets, now_ns));
     }
 
-    /// A connection tells these markets no more: those of them of which the client has read nothing on another.
+    /// A connection carries these markets no more: those of them that no other carries.
     fn note_unheard(&mut self, markets: BTreeSet<usize>, now_ns: u64) {
         for market in markets {
             let mut others = self.lines.iter().filter(|line| !line.closing);
@@ -255,28 +255,28 @@ impl Venue {
             line.upgraded = true;
             line.push(now_ns, answer, Vec::new(), false);
         }
-        let mut said = Vec::new();
+        let mut sent = Vec::new();
         while let Some(next) = take_frame(&mut pipe.to_venue) {
-            said.push(next);
+            sent.push(next);
         }
         drop(pipe);
-        for said in said {
-            match said {
-                Said::Text(text) if text == "PING" => {
+        for sent in sent {
+            match sent {
+                ClientMessage::Text(text) if text == "PING" => {
                     if !self.lines[place].subscribed_once {
                         self.violations.push("PING before the first subscription".into());
                     }
                     self.lines[place].push(now_ns, frame(1, b"PONG"), Vec::new(), false);
                 }
-                Said::Text(text) => self.subscribe(place, &text, now_ns, random),
-                Said::Close => {
+                ClientMessage::Text(text) => self.subscribe(place, &text, now_ns, random),
+                ClientMessage::Close => {
                     let line = &mut self.lines[place];
                     line.closing = true;
                     line.push(now_ns, frame(8, &1000u16.to_be_bytes()), Vec::new(), false);
                     let markets = line.markets.clone();
                     self.note_unheard(markets, now_ns);
                 }
-                Said::Pong | Said::Other => {}
+                ClientMessage::Pong | ClientMessage::Other => {}
             }
         }
     }
@@ -347,7 +347,7 @@ impl Venue {
                 self.hurt.insert(market, now_ns);
                 continue;
             }
-            self.told.extend(message.trade.clone());
+            self.reported.extend(message.trade.clone());
             let bytes = frame(1, message.text.as_bytes());
             let says =
                 if message.trade.is_none() { vec![(market, message.ms)] } else { Vec::new() };

@@ -131,9 +131,9 @@ pub(crate) fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     out
 }
 
-/// What a client said.
+/// What a client sent.
 #[derive(Debug)]
-pub(crate) enum Said {
+pub(crate) enum ClientMessage {
     Text(String),
     Close,
     Pong,
@@ -141,7 +141,7 @@ pub(crate) enum Said {
 }
 
 /// The next whole frame of a client, taken off the front of `bytes`.
-pub(crate) fn take_frame(bytes: &mut VecDeque<u8>) -> Option<Said> {
+pub(crate) fn take_frame(bytes: &mut VecDeque<u8>) -> Option<ClientMessage> {
     let flat: &[u8] = bytes.make_contiguous();
     let (&first, &second) = (flat.first()?, flat.get(1)?);
     assert!(first & 0x80 != 0 && second & 0x80 != 0, "a client's frame is whole and masked");
@@ -153,14 +153,14 @@ pub(crate) fn take_frame(bytes: &mut VecDeque<u8>) -> Option<Said> {
     let mask: [u8; 4] = flat.get(head..head + 4)?.try_into().unwrap();
     let body = flat.get(head + 4..head + 4 + length)?;
     let body: Vec<u8> = body.iter().zip(mask.iter().cycle()).map(|(b, m)| b ^ m).collect();
-    let said = match first & 0x0f {
-        1 => Said::Text(String::from_utf8(body).unwrap()),
-        8 => Said::Close,
-        10 => Said::Pong,
-        _ => Said::Other,
+    let sent = match first & 0x0f {
+        1 => ClientMessage::Text(String::from_utf8(body).unwrap()),
+        8 => ClientMessage::Close,
+        10 => ClientMessage::Pong,
+        _ => ClientMessage::Other,
     };
     bytes.drain(..head + 4 + length);
-    Some(said)
+    Some(sent)
 }
 
 /// The answer to an upgrade request, once its head is whole.

@@ -14,7 +14,7 @@ use ringbook::{Polymarket, Price};
 use std::time::Duration;
 
 /// Far above what an example takes.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 fn venue() -> (Venue, Polymarket) {
     let config =
@@ -32,7 +32,7 @@ fn lines(out: Vec<u8>) -> Vec<String> {
 fn every_change_of_a_spread_is_printed() {
     let (_venue, settings) = venue();
     let mut out = Vec::new();
-    spreads::run(settings, 60, PATIENCE, &mut out).unwrap();
+    spreads::run(settings, 60, TIMEOUT, &mut out).unwrap();
     let lines = lines(out);
     assert_eq!(lines.len(), 60);
     let mut last = std::collections::HashMap::new();
@@ -48,7 +48,7 @@ fn every_change_of_a_spread_is_printed() {
 fn tops_are_written_as_csv() {
     let (_venue, settings) = venue();
     let mut out = Vec::new();
-    tops_csv::run(settings, 100, PATIENCE, &mut out).unwrap();
+    tops_csv::run(settings, 100, TIMEOUT, &mut out).unwrap();
     let lines = lines(out);
     assert_eq!(lines[0], "read_wall_ns,token,bid,bid_quantity,ask,ask_quantity");
     assert_eq!(lines.len(), 101);
@@ -66,7 +66,7 @@ fn tops_are_written_as_csv() {
 fn a_strategy_reacts_to_large_trades() {
     let (_venue, settings) = venue();
     let mut out = Vec::new();
-    large_trades::run(settings, 3, PATIENCE, &mut out).unwrap();
+    large_trades::run(settings, 3, TIMEOUT, &mut out).unwrap();
     let lines = lines(out);
     assert_eq!(lines.len(), 3);
     for line in &lines {

@@ -23,11 +23,11 @@ const TOKENS: [&str; 7] = ["11", "12", "21", "22", "31", "32", "no id"];
 /// Prices of a few levels, and of many.
 const STEP: u32 = 10_000;
 
-/// What a handler is told, one line each.
+/// What a handler is callbacks, one line each.
 #[derive(Debug, Default)]
-struct Told(Vec<String>);
+struct Callbacks(Vec<String>);
 
-impl Handler for Told {
+impl Handler for Callbacks {
     fn on_snapshot(&mut self, view: &BookView<'_>) {
         let (bids, asks) = (view.book.bids.len(), view.book.asks.len());
         self.0.push(format!("{} snapshot {bids} {asks}", view.token));
@@ -71,11 +71,11 @@ impl Naive {
     }
 }
 
-/// The books by market and token, and what a handler should have been told.
+/// The books by market and token, and what a handler should have been callbacks.
 #[derive(Debug, Default)]
 struct Model {
     books: BTreeMap<(usize, usize), Naive>,
-    told: Vec<String>,
+    callbacks: Vec<String>,
     implied: bool,
 }
 
@@ -101,7 +101,7 @@ impl Model {
         if book.state != state {
             let before = std::mem::replace(&mut book.state, state);
             let line = format!("{} {} -> {}", TOKENS[key.1], before.name(), state.name());
-            self.told.push(line);
+            self.callbacks.push(line);
         }
     }
 
@@ -137,7 +137,7 @@ impl Model {
             true => self.set_stale(key, StaleReason::TooManyLevels),
             false => self.set_state(key, BookState::Live),
         }
-        self.told.push(format!("{} snapshot {} {}", TOKENS[key.1], sizes.0, sizes.1));
+        self.callbacks.push(format!("{} snapshot {} {}", TOKENS[key.1], sizes.0, sizes.1));
     }
 
     fn changes(&mut self, market: usize, time: u64, changes: &[(usize, Side, Level)]) {
@@ -160,7 +160,7 @@ impl Model {
         }
         for (key, level) in applied {
             let best = self.books[&key].best();
-            self.told.push(format!("{} change {level:?} {best:?}", TOKENS[key.1]));
+            self.callbacks.push(format!("{} change {level:?} {best:?}", TOKENS[key.1]));
         }
     }
 }
@@ -208,7 +208,7 @@ impl Program<'_> {
 }
 
 struct Both {
-    books: Books<Told>,
+    books: Books<Callbacks>,
     model: Model,
     time: u64,
 }
@@ -337,7 +337,7 @@ impl Both {
         let Some(key) = self.model.admit(market, token) else { return };
         let siblings = self.model.books.iter_mut().filter(|(other, _)| other.0 == key.0);
         siblings.for_each(|(_, book)| book.last_trade = Some(price));
-        self.model.told.push(format!("{} trade {:?}", TOKENS[token], Some(price)));
+        self.model.callbacks.push(format!("{} trade {:?}", TOKENS[token], Some(price)));
     }
 
     fn tick(&mut self, market: usize, token: usize) {
@@ -367,7 +367,7 @@ impl Both {
             self.books.on_undecoded(MARKETS[market], "", 0);
             let keys: Vec<_> = self.model.books.keys().copied().filter(|k| k.0 == market).collect();
             keys.into_iter().for_each(|key| self.model.set_stale(key, why));
-            self.sort_told_since(before);
+            self.sort_reported_since(before);
         }
     }
 
@@ -386,17 +386,17 @@ impl Both {
             books.filter(|(_, b)| meant(b) && live(b)).map(|(&key, _)| key).collect();
         assert_eq!(marked, keys.len());
         keys.into_iter().for_each(|key| self.model.set_stale(key, why));
-        self.sort_told_since(before);
+        self.sort_reported_since(before);
     }
 
     fn books_told(&self) -> usize {
-        self.model.told.len()
+        self.model.callbacks.len()
     }
 
-    /// The model tells in the order of its keys. The engine's order is compared sorted, see
+    /// The model reports in the order of its keys. The engine's order is compared sorted, see
     /// [`Both::check`].
-    fn sort_told_since(&mut self, before: usize) {
-        self.model.told[before..].sort();
+    fn sort_reported_since(&mut self, before: usize) {
+        self.model.callbacks[before..].sort();
     }
 
     /// Books and counts agree.
@@ -448,8 +448,12 @@ fn run(input: &[u8]) -> u64 {
     let mut program = Program(&input[..input.len().min(4_000)]);
     let implied = program.byte() % 3 == 0;
     let admission = if implied { Admission::Implied { shards: 1 } } else { Admission::Listed };
-    let books =
-        Books::new(ShardId(0), ringbook::venue::polymarket::feed(true), admission, Told::default());
+    let books = Books::new(
+        ShardId(0),
+        ringbook::venue::polymarket::feed(true),
+        admission,
+        Callbacks::default(),
+    );
     let model = Model { implied, ..Model::default() };
     let mut both = Both { books, model, time: 100 };
     let mut steps = 0usize;
@@ -463,14 +467,14 @@ fn run(input: &[u8]) -> u64 {
     }
     both.check_levels();
     let counts = *both.books.counts();
-    let told = both.books.into_handler().0;
+    let callbacks = both.books.into_handler().0;
     // Marks of several books at once come in any order: each line is there as often.
     let sorted = |lines: &[String]| {
         let mut lines = lines.to_vec();
         lines.sort();
         lines
     };
-    assert_eq!(sorted(&told), sorted(&both.model.told));
+    assert_eq!(sorted(&callbacks), sorted(&both.model.callbacks));
     behaviour((
         [counts.updates, counts.snapshots, counts.changes_stale, counts.unknown_instruments]
             .map(|count| magnitude(count as usize)),

@@ -15,9 +15,9 @@ use std::collections::HashSet;
 
 pub(super) const TARGET: Target = Target { name: "decode", run, seeds, words: messages::WORDS };
 
-/// What a message said, in the words of the second opinion.
+/// What a message outputs, in the words of the second opinion.
 #[derive(Clone, Debug, PartialEq)]
-enum Said {
+enum Output {
     Event(String),
     News(String),
     Unknown(String),
@@ -29,7 +29,7 @@ enum Said {
 
 #[derive(Default)]
 struct Log {
-    said: Vec<Said>,
+    outputs: Vec<Output>,
     longest: usize,
 }
 
@@ -76,16 +76,16 @@ impl Sink for Log {
             Event::Changes(changes) => changes.changes.len(),
             _ => 0,
         });
-        self.said.push(Said::Event(line(event)));
+        self.outputs.push(Output::Event(line(event)));
     }
     fn on_market_update(&mut self, news: MarketUpdate) {
-        self.said.push(Said::News(format!("{news:?}")));
+        self.outputs.push(Output::News(format!("{news:?}")));
     }
     fn on_decode_notice(&mut self, notice: &DecodeNotice<'_>) {
-        self.said.push(match *notice {
-            DecodeNotice::Pong => Said::Pong,
-            DecodeNotice::UnknownText(text) => Said::Text(text.to_owned()),
-            DecodeNotice::UnknownEvent(name) => Said::Unknown(name.to_owned()),
+        self.outputs.push(match *notice {
+            DecodeNotice::Pong => Output::Pong,
+            DecodeNotice::UnknownText(text) => Output::Text(text.to_owned()),
+            DecodeNotice::UnknownEvent(name) => Output::Unknown(name.to_owned()),
             // Of the message before it; which keys are new is not judged here.
             DecodeNotice::UnknownKeys(keys) => {
                 return assert!(keys.len() < UNRECOGNIZED_BYTES_MAX, "{keys:?}");
@@ -93,22 +93,22 @@ impl Sink for Log {
             DecodeNotice::BadFrame { offset, frame } => {
                 assert!(offset <= frame.len());
                 assert!(markets_in(frame).count() <= MESSAGES_PER_FRAME_MAX);
-                Said::NoJson
+                Output::NoJson
             }
             DecodeNotice::BadMessage { fault, offset, market, token, .. } => {
                 assert!(offset < usize::MAX / 2);
-                Said::Refused { fault, market: market.to_owned(), token: token.to_owned() }
+                Output::Refused { fault, market: market.to_owned(), token: token.to_owned() }
             }
         });
     }
 }
 
-fn in_parts(frame: &str, budget: usize) -> Vec<Said> {
+fn in_parts(frame: &str, budget: usize) -> Vec<Output> {
     let (mut log, mut progress, mut decoder) =
         (Log::default(), Progress::default(), Decoder::default());
     for _ in 0..2 * frame.len() + 4 {
         if progress.is_done() {
-            return log.said;
+            return log.outputs;
         }
         decoder.decode_part(frame, &mut progress, budget, &mut log);
     }
@@ -122,34 +122,34 @@ fn run(input: &[u8]) -> u64 {
     assert!(log.longest <= LEVELS_PER_SIDE_MAX);
     let mut whole = Log::default();
     Decoder::default().decode_whole(&frame, &mut whole);
-    assert_eq!(log.said, whole.said, "the scan and the full parser");
+    assert_eq!(log.outputs, whole.outputs, "the scan and the full parser");
     for budget in [1, 64, 1 + input.len() / 3] {
-        assert_eq!(in_parts(&frame, budget), log.said, "parts of {budget}");
+        assert_eq!(in_parts(&frame, budget), log.outputs, "parts of {budget}");
     }
-    compare(&frame, &log.said);
-    let kinds: Vec<String> = log.said.iter().take(8).map(kind).collect();
+    compare(&frame, &log.outputs);
+    let kinds: Vec<String> = log.outputs.iter().take(8).map(kind).collect();
     behaviour((kinds, magnitude(count as usize), magnitude(log.longest)))
 }
 
-fn kind(said: &Said) -> String {
-    match said {
-        Said::Event(line) => line.split(' ').next().unwrap_or("").to_owned(),
-        Said::Refused { fault, .. } => format!("{fault:?}"),
-        Said::Text(_) => "text".into(),
-        Said::News(news) => news.chars().take(6).collect(),
+fn kind(outputs: &Output) -> String {
+    match outputs {
+        Output::Event(line) => line.split(' ').next().unwrap_or("").to_owned(),
+        Output::Refused { fault, .. } => format!("{fault:?}"),
+        Output::Text(_) => "text".into(),
+        Output::News(news) => news.chars().take(6).collect(),
         other => format!("{other:?}").chars().take(12).collect(),
     }
 }
 
 /// What `serde_json` and a naive reading make of the frame.
-fn compare(frame: &str, said: &[Said]) {
+fn compare(frame: &str, outputs: &[Output]) {
     if !frame.trim_start().starts_with(['{', '[']) {
         // A text with something of a message in it may be one that was damaged.
         let damaged = frame.contains('{') || frame.contains('}') || frame.contains("\":");
-        match said {
-            [Said::Pong | Said::Text(_)] => assert!(!damaged, "{said:?}"),
-            [Said::NoJson] => assert!(damaged, "{said:?}"),
-            _ => panic!("{said:?}"),
+        match outputs {
+            [Output::Pong | Output::Text(_)] => assert!(!damaged, "{outputs:?}"),
+            [Output::NoJson] => assert!(damaged, "{outputs:?}"),
+            _ => panic!("{outputs:?}"),
         }
         return;
     }
@@ -158,7 +158,7 @@ fn compare(frame: &str, said: &[Said]) {
         // The two draw their limits at other depths and at other numbers.
         Err(error) if is_a_matter_of_taste(&error) => return,
         Err(error) => {
-            assert!(said.contains(&Said::NoJson), "{error}: {said:?}");
+            assert!(outputs.contains(&Output::NoJson), "{error}: {outputs:?}");
             return;
         }
     };
@@ -176,20 +176,20 @@ fn compare(frame: &str, said: &[Said]) {
         one => std::slice::from_ref(one),
     };
     if list.len() > MESSAGES_PER_FRAME_MAX {
-        assert_eq!(said.last(), Some(&Said::NoJson), "more messages than the limit");
+        assert_eq!(outputs.last(), Some(&Output::NoJson), "more messages than the limit");
         return;
     }
-    assert!(!said.contains(&Said::NoJson), "{frame}");
-    assert_eq!(said.len(), list.len(), "one word for each message");
-    for (value, said) in list.iter().zip(said) {
+    assert!(!outputs.contains(&Output::NoJson), "{frame}");
+    assert_eq!(outputs.len(), list.len(), "one word for each message");
+    for (value, outputs) in list.iter().zip(outputs) {
         let expected = expected(value);
-        match (said, expected) {
-            (Said::Event(line), Some(expected)) => assert_eq!(*line, expected),
-            (Said::Refused { fault, .. }, Some(expected)) => {
+        match (outputs, expected) {
+            (Output::Event(line), Some(expected)) => assert_eq!(*line, expected),
+            (Output::Refused { fault, .. }, Some(expected)) => {
                 assert!(!is_read(value, *fault), "{fault:?} instead of {expected}");
             }
-            (said, Some(expected)) => panic!("{said:?} instead of {expected}"),
-            (Said::Event(line), None) => {
+            (outputs, Some(expected)) => panic!("{outputs:?} instead of {expected}"),
+            (Output::Event(line), None) => {
                 assert!(!is_decided(value), "`{line}` out of {value}");
             }
             _ => {}

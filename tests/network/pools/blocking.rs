@@ -65,7 +65,7 @@ fn a_request_under_way_is_waited_for_by_the_stop() {
 fn another_core_asks_by_ring() {
     let server = Server::start(echo_path);
     let address = server.address;
-    let (mut far, desk) = remote(8);
+    let (mut far, served) = remote(8);
     let asking = std::thread::spawn(move || {
         let (mut asked, mut answered, mut refused) = (0, 0, 0);
         let started = Instant::now();
@@ -95,8 +95,11 @@ fn another_core_asks_by_ring() {
         far
     });
     run(async move {
-        let (manager, pool) = manage(service(Kind::Http, address, |s| s.limits.max = 3), None);
-        glommio::spawn_local(desk.serve(Rc::clone(&pool))).detach();
+        let slow = service(Kind::Http, address, |s| {
+            (s.limits.max, s.limits.request_timeout_ns) = (3, 60 * S);
+        });
+        let (manager, pool) = manage(slow, None);
+        glommio::spawn_local(served.serve(Rc::clone(&pool))).detach();
         until_joined(&asking).await;
         let mut far = asking.join().unwrap();
         // A pool that stops says so to the other core, too.

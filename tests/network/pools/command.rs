@@ -54,14 +54,14 @@ fn a_table_of_what_is_up_and_what_is_down() {
     let output = ringbook(&["--config", &file, "--tls-ca", ca, "--timeout", "500", "--json"]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
     let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let told = |name: &str| {
+    let reported = |name: &str| {
         let row = rows.as_array().unwrap().iter().find(|row| row["name"] == name).unwrap();
         (row["up"].as_bool().unwrap(), row["error"].as_str().unwrap_or("").to_owned())
     };
-    assert_eq!(told("alpha"), (true, String::new()));
-    assert_eq!(told("failing"), (false, "the response to the probe was HTTP 500".into()));
-    assert!(told("half-open").1.contains("no response within 500 ms"), "{rows}");
-    assert!(told("gone").1.contains("connection refused"), "{rows}");
+    assert_eq!(reported("alpha"), (true, String::new()));
+    assert_eq!(reported("failing"), (false, "the response to the probe was HTTP 500".into()));
+    assert!(reported("half-open").1.contains("no response within 500 ms"), "{rows}");
+    assert!(reported("gone").1.contains("connection refused"), "{rows}");
     // Without the authority, TLS is what is wrong.
     let output = ringbook(&["--config", &file, "--timeout", "500"]);
     let table = text(&output.stdout);
@@ -70,14 +70,14 @@ fn a_table_of_what_is_up_and_what_is_down() {
 }
 
 #[test]
-fn bad_configurations_are_told_all_at_once_and_exit_with_2() {
+fn bad_configurations_are_reported_all_at_once_and_exit_with_2() {
     let (_folder, file) = config(
         "[[service]]\nname = \"a\"\nkind = \"gopher\"\naddress = \"x\"\nmin = 3\nmax = 2\n\
          [[service]]\nname = \"a\"\nkind = \"http\"\naddress = \"http://x\"\nspeed = 1\n",
     );
     let output = ringbook(&["--config", &file]);
-    let told = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{told}");
+    let reported = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{reported}");
     let expected = [
         "service a: unknown kind `gopher`; expected http, https, ws or wss",
         "service a: min 3 is above max 2; lower min or raise max",
@@ -85,8 +85,8 @@ fn bad_configurations_are_told_all_at_once_and_exit_with_2() {
         "service a: unknown key `speed`",
         "service a: address `http://x` is unusable; expected HOST or HOST:PORT, without a scheme and without a path",
     ];
-    let lines: Vec<&str> = told.lines().collect();
-    assert_eq!(lines.len(), expected.len(), "{told}");
+    let lines: Vec<&str> = reported.lines().collect();
+    assert_eq!(lines.len(), expected.len(), "{reported}");
     for (line, expected) in lines.iter().zip(expected) {
         assert!(line.contains(&format!("--config {file}: {expected}")), "{line}");
     }

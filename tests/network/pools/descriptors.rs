@@ -61,12 +61,12 @@ fn requests_leave_nothing(count: usize) {
         .env(ADDRESS, format!("{} {count}", server.address))
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     let complained = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}{complained}");
-    let line = said.lines().find_map(|line| line.split_once("asked ")).unwrap().1;
+    assert!(output.status.success(), "{printed}{complained}");
+    let line = printed.lines().find_map(|line| line.split_once("asked ")).unwrap().1;
     println!("asked {line}");
-    assert!(line.starts_with(&format!("{count} ")), "{said}");
+    assert!(line.starts_with(&format!("{count} ")), "{printed}");
     // Nearly all came in, the repeated ones twice; fresh connections die too and are not asked again.
     assert!(server.requests() >= count * 99 / 100, "{}", server.requests());
 }

@@ -22,7 +22,7 @@ fn a_restart_of_the_server_goes_unnoticed_by_those_who_ask_afterwards() {
         assert!(first.iter().all(|status| *status == Ok(200)), "{first:?}");
         assert!(pool.occupation().idle > 0);
         drop(server);
-        // Nobody is there: typed, at once, and every waiter hears of it.
+        // Nobody is there: typed, at once, and every waiter is notified.
         let started = Instant::now();
         let down = beside(20, ask).await;
         assert!(down.into_iter().all(|result| kind_of(result) == "connect"));
@@ -138,7 +138,7 @@ fn a_port_that_accepts_and_says_nothing_and_one_that_refuses() {
 }
 
 #[test]
-fn tls_failures_are_distinguished() {
+fn tls_failures_are_reported_apart() {
     let (ours, other) = (Authority::new(), Authority::new());
     let any = "127.0.0.1:0".parse().unwrap();
     let good = Server::start_at(any, Some(ours.server("service.test")), Arc::new(echo_path));

@@ -1,4 +1,4 @@
-//! Pools against servers of our own that misbehave, and against servers that are not ours.
+//! Pools against servers of the tests that misbehave, and against servers that are not ours.
 mod blocking;
 mod command;
 mod descriptors;

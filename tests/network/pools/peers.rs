@@ -74,12 +74,12 @@ fn theirs(address: SocketAddr, load: Load) -> Option<Figures> {
         .args([script, &url, load, &requests, &at_once, &CONNECTIONS.to_string()])
         .output()
         .ok()?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
         eprintln!("skipped: {}", String::from_utf8_lossy(&output.stderr));
         return None;
     }
-    let numbers: Vec<f64> = said.split_whitespace().map(|text| text.parse().unwrap()).collect();
+    let numbers: Vec<f64> = printed.split_whitespace().map(|text| text.parse().unwrap()).collect();
     Some(Figures(numbers.try_into().unwrap()))
 }
 

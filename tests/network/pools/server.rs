@@ -1,4 +1,4 @@
-//! A server made of std threads and sockets, which does what it is told, faults too.
+//! A server made of std threads and sockets, which does what a test asks for, faults too.
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::io::{Read, Write};

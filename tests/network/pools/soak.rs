@@ -300,8 +300,9 @@ impl World {
             open_failed: counts.open_failed,
             ..self.tally
         };
-        let told = tally.served + tally.timed_out + tally.failed + tally.refused + tally.went_away;
-        assert_eq!(tally.arrived, told, "everybody had an answer: {tally:?}");
+        let reported =
+            tally.served + tally.timed_out + tally.failed + tally.refused + tally.went_away;
+        assert_eq!(tally.arrived, reported, "everybody had an answer: {tally:?}");
         assert_eq!((counts.timed_out, counts.leaks), (tally.timed_out, tally.leaks));
         tally
     }

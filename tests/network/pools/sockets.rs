@@ -104,7 +104,7 @@ fn what_comes_while_it_is_idle_is_the_next_holders_and_an_end_is_seen() {
         let mut guard = pool.acquire().await.unwrap();
         assert!(!guard.is_reused());
         assert_eq!(guard.receive(S).await.unwrap(), Some(text("hello")));
-        // It ends under its holder, who is told; nobody gets it again.
+        // It ends under its holder, who is notified; nobody gets it again.
         guard.send_text("close").await.unwrap();
         assert_eq!(kind_of(guard.receive(S).await), "broken");
         drop(guard);
@@ -139,7 +139,7 @@ fn a_server_without_pongs_is_down_until_it_has_them() {
 }
 
 #[test]
-fn a_refused_upgrade_is_told_with_its_status() {
+fn a_refused_upgrade_is_reported_with_its_status() {
     let server = super::server::Server::start(super::server::echo_path);
     let address = server.address;
     run(async move {
@@ -172,6 +172,6 @@ fn a_websocket_in_tls() {
         drop(guard);
         assert_eq!(manager.stop(S).await, []);
     });
-    // It ends because the client said goodbye.
+    // It ends because the client closed the WebSocket.
     serving.join().unwrap();
 }

@@ -115,7 +115,7 @@ fn rearrange(random: &mut Random, map: &mut Map<String, Value>, shuffle: bool, o
     map.extend(entries);
 }
 
-/// The same message in other words: keys shuffled or added, a kind left out where it can be told.
+/// The same message in other words: keys shuffled or added, a kind left out where it can be reported.
 pub(crate) fn reword(random: &mut Random, message: &Value) -> Value {
     let mut message = message.clone();
     let (shuffle, odd) = (random.percent(30), random.percent(10));

@@ -254,7 +254,7 @@ impl Reference {
 
     /// Whether the message counts; a hole spoils every book of the stream. A number that comes back is a duplicate
     /// if it says the same. Otherwise it is of another session, as may be the first number after others: no book of
-    /// the connection is trusted then, nor if nothing tells.
+    /// the connection is trusted then, nor if nothing reports.
     fn follow(&mut self, stream: Stream, number: u64, text: &str, rest: &[&Record]) -> bool {
         self.sequenced += 1;
         match self.streams.get(&stream).copied() {

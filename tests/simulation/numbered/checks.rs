@@ -4,10 +4,13 @@
 use super::market::{Levels, Phase};
 use super::rig::{TABLE, hundredths, thousandths};
 use super::world::World;
-use ringbook::base::id::{ConnectionId, MarketId};
+use ringbook::base::id::MarketId;
+use ringbook::base::time::Clock as _;
 use ringbook::control::registry::Status;
 use ringbook::market::book::{BookState, Level, image::BookImage};
-use std::collections::BTreeMap;
+
+/// Connections that are not for books: those with the first numbers.
+const OTHERS: u16 = TABLE.tickers + TABLE.trades + TABLE.lifecycle;
 
 fn levels(of: &[Level]) -> Levels {
     let level = |level: &Level| {
@@ -22,23 +25,22 @@ fn both(image: &BookImage) -> (Levels, Levels) {
 }
 
 impl World {
-    /// Looks at some books: a live one is what its connection has told so far, nothing is missing before that.
+    /// Looks at some books: a live one is what its connection has sent so far, nothing is missing before that.
     pub(super) fn check_books(&mut self) -> Result<(), String> {
         for _ in 0..6 {
-            let market = self.random.below(self.venue.markets.len() as u64) as usize;
+            let market = self.frame.random.below(self.venue.markets.len() as u64) as usize;
             let ticker = self.venue.markets[market].ticker.clone();
-            let now_ns = self.now_ns();
-            let image = self.rig.image(&ticker, now_ns).map_err(|why| self.breach(&why))?;
+            let image = self.frame.image(&ticker, false).map_err(|why| self.frame.breach(&why))?;
             let time = self.time();
             self.venue.read(time);
-            let told = self.rig.take_trades(&self.venue.trades);
-            told.map_err(|why| self.breach(&why))?;
+            let reported = self.outputs.take_trades(&self.venue.trades);
+            reported.map_err(|why| self.frame.breach(&why))?;
             let Some(image) = image.filter(|image| image.state == BookState::Live) else {
                 continue;
             };
             if let Err(why) = self.compare(market, &both(&image)) {
                 let why = format!("{ticker} (market {market}) is live {why}");
-                return Err(self.breach(&format!("{why}; {}", self.whereabouts(market))));
+                return Err(self.frame.breach(&format!("{why}; {}", self.whereabouts(market))));
             }
         }
         Ok(())
@@ -49,7 +51,7 @@ impl World {
         let points = read.filter_map(|line| line.reading.points.get(&market));
         let points: Vec<_> = points.copied().collect();
         if points.is_empty() {
-            return Err("though no connection tells it".into());
+            return Err("though no connection carries it".into());
         }
         if points.iter().any(|point| point.wronged) {
             self.seen.wronged += 1;
@@ -65,56 +67,32 @@ impl World {
             return Ok(());
         }
         let theirs = known.at(right[0].version);
-        Err(format!("as {ours:?}, the venue told {theirs:?} ({points:?} of {})", known.version()))
+        Err(format!("as {ours:?}, the venue sent {theirs:?} ({points:?} of {})", known.version()))
     }
 
     pub(super) fn check_registry(&mut self) -> Result<(), String> {
-        let (registry, placement) =
-            (self.rig.control.venue(0).registry(), self.rig.control.venue(0).placement());
-        let mut by_connection: BTreeMap<ConnectionId, usize> = BTreeMap::new();
-        let mut wrong = None;
-        for record in registry.markets() {
-            let placed = record.connection.is_some();
-            if placed != (record.status == Status::Subscribed) && record.status != Status::Expired {
-                let (market, status) = (record.info.market, record.status);
-                wrong = Some(format!("{market} is {status:?} on {:?}", record.connection));
-            }
-            if let Some(connection) = record.connection {
-                *by_connection.entry(connection).or_default() += record.info.tokens.len();
-                if placement.shard(connection) != Some(record.shard) {
-                    wrong =
-                        Some(format!("{} is on another shard's {connection}", record.info.market));
-                }
-                let place = connection.0;
-                if place <= TABLE.total() - u32::from(TABLE.books) {
-                    wrong =
-                        Some(format!("{} is on {connection}, not for books", record.info.market));
-                }
-            }
-        }
-        for (&connection, &tokens) in &by_connection {
-            let load = registry.load(connection).map_or(0, |load| load.tokens);
-            if load != tokens || tokens > self.rig.tokens_per_connection {
-                wrong = Some(format!("{connection} carries {tokens} tokens, its load says {load}"));
-            }
-        }
+        let most = self.outputs.tokens_per_connection;
+        let mut wrong = self.frame.misplaced(most, |record| {
+            let connection = record.connection.filter(|id| id.0 <= u32::from(OTHERS));
+            connection.map(|id| format!("{} is on {id}, not for books", record.info.market))
+        });
         for (market, known) in self.venue.markets.iter().enumerate() {
-            // One that it moves from, one that it moves to, and one that has not heard that it left before.
+            // One that it moves from, one that it moves to, and one that was not notified that it left before.
             if self.venue.telling(market) > 3 {
-                wrong = Some(format!("{} is told on more than three connections", known.ticker));
+                wrong =
+                    Some(format!("{} is reported on more than three connections", known.ticker));
             }
         }
         let full = self.venue.lines.iter().find(|line| line.markets.len() > self.venue.habits.cap);
         if let Some(line) = full {
-            wrong = Some(format!("the venue tells {} too much", line.port));
+            wrong = Some(format!("the venue reports {} too much", line.port));
         }
-        wrong.map_or(Ok(()), |why| Err(self.breach(&why)))
+        wrong.map_or(Ok(()), |why| Err(self.frame.breach(&why)))
     }
 
     /// What is not right yet, if anything is not.
-    pub(super) fn unsettled(&mut self) -> Option<String> {
-        let first = TABLE.tickers + TABLE.trades + TABLE.lifecycle;
-        let at_work = self.venue.at_work(first + 1);
+    pub(super) fn difference(&mut self) -> Option<String> {
+        let at_work = self.venue.at_work(OTHERS + 1);
         if at_work.len() as u32 != TABLE.total() {
             return Some(format!("of the connections only {at_work:?} are at work"));
         }
@@ -123,7 +101,7 @@ impl World {
             let (ticker, phase, version) = (known.ticker.clone(), known.phase, known.version());
             if !known.is_alive() {
                 let id = MarketId::new(&ticker).unwrap();
-                let record = self.rig.control.venue(0).registry().market(&id);
+                let record = self.frame.control.venue(0).registry().market(&id);
                 let follows = record.is_some_and(|record| record.status != Status::Expired);
                 if follows && matches!(phase, Phase::Closed | Phase::Determined) {
                     return Some(format!("{ticker} is over: {}", self.whereabouts(market)));
@@ -131,8 +109,7 @@ impl World {
                 continue;
             }
             let theirs = known.at(version);
-            let now_ns = self.now_ns();
-            let image = match self.rig.image(&ticker, now_ns) {
+            let image = match self.frame.image(&ticker, false) {
                 Ok(Some(image)) => image,
                 Ok(None) => {
                     return Some(format!("{ticker} has no book: {}", self.whereabouts(market)));
@@ -147,7 +124,7 @@ impl World {
             }
             let telling = self.venue.telling(market);
             if telling != 1 {
-                let why = format!("{ticker} is told on {telling} connections");
+                let why = format!("{ticker} is reported on {telling} connections");
                 return Some(format!("{why}: {}", self.whereabouts(market)));
             }
         }
@@ -158,9 +135,9 @@ impl World {
     pub(super) fn whereabouts(&self, market: usize) -> String {
         let known = &self.venue.markets[market];
         let id = MarketId::new(&known.ticker).unwrap();
-        let record = self.rig.control.venue(0).registry().market(&id);
+        let record = self.frame.control.venue(0).registry().market(&id);
         let record = record.map(|record| {
-            let placement = self.rig.control.venue(0).placement();
+            let placement = self.frame.control.venue(0).placement();
             let state = record.connection.map(|id| (id, placement.state(id)));
             let (status, end) = (record.status, record.info.end_wall_ns);
             format!("{status:?} since {} on {state:?}, ends {end:?}", record.since_ns)
@@ -173,7 +150,7 @@ impl World {
             })
             .collect();
         let (open, close) = (known.open_ms, known.close_ms);
-        let now = self.clock.get().wall_ns / 1_000_000;
+        let now = self.frame.clock.now().wall_ns / 1_000_000;
         format!(
             "the venue: {:?} {open}..{close}, version {}, on {lines:?}; the engine at {now}: {record:?}",
             known.phase,

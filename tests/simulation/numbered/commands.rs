@@ -56,13 +56,13 @@ impl Venue {
         due.sort_by_key(|(at_ns, _)| *at_ns);
         for (_, task) in due {
             match task {
-                Task::Command(command) => self.obey(place, &command, now, random),
+                Task::Command(command) => self.run_command(place, &command, now, random),
                 Task::Ok(id) => self.send_ok(place, id, now, random),
             }
         }
     }
 
-    fn obey(&mut self, place: usize, command: &Value, now: Time, random: &mut Random) {
+    fn run_command(&mut self, place: usize, command: &Value, now: Time, random: &mut Random) {
         let id = command["id"].as_u64().expect("a command has an id");
         let params = &command["params"];
         match command["cmd"].as_str() {
@@ -136,7 +136,7 @@ impl Venue {
             return self.violations.push(format!("an unknown channel: {params}"));
         };
         if channel == Channel::Books && params["use_yes_price"] != Value::Bool(false) {
-            self.violations.push("use_yes_price is not said".into());
+            self.violations.push("use_yes_price is missing".into());
         }
         let wanted = tickers(params);
         if (channel == Channel::Books) == wanted.is_empty() {

@@ -2,7 +2,7 @@
 //!
 //! Runs on:  the simulation's thread.
 use ringbook::base::random::Random;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fault {
@@ -10,7 +10,7 @@ pub(crate) enum Fault {
     Cut,
     /// A connection ends after some hundred bytes.
     Drop,
-    /// A connection says nothing any more and hears nothing, and never ends.
+    /// A connection sends nothing and receives nothing, and never ends.
     HalfOpen,
     /// A connection pings and answers pings, and that is all.
     Freeze,
@@ -34,7 +34,7 @@ pub(crate) enum Fault {
     LostAck,
     /// A command is carried out and answered seconds later.
     LateAck,
-    /// A command is not heard.
+    /// A command is not received.
     LostCommand,
     /// A command is carried out behind later ones.
     Overtaken,
@@ -64,7 +64,7 @@ pub(crate) enum Fault {
     CatalogSlow,
     /// A request for books is not answered.
     BooksDown,
-    /// The REST interface tells an old book.
+    /// The REST interface reports an old book.
     StaleBook,
     /// The host's wall clock is set.
     ClockStep,
@@ -126,60 +126,21 @@ const RATES: [(Fault, u64); 34] = [
 /// What no number shows: rare, because then books may be wrong for a while.
 const SILENT: (Fault, u64) = (F::Silent, 100);
 
-/// The faults of one run.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Faults {
-    rates: BTreeMap<Fault, u64>,
-    pub(crate) injected: BTreeMap<Fault, u64>,
-    /// Those that struck since they were last taken.
-    pub(crate) struck: BTreeSet<Fault>,
-}
+pub(crate) type Faults = crate::frame::Faults<Fault>;
 
-impl Faults {
-    /// A choice of faults: of each seed's run some are on; of one in sixteen none but births and deaths.
-    pub(crate) fn choose(random: &mut Random) -> Self {
-        let mut faults = Self::default();
-        let calm = random.chance(1, 16);
-        for (fault, rate) in RATES {
-            let life = matches!(fault, F::Births | F::Deaths | F::Words);
-            let on = if calm { life } else { random.chance(2, 5) };
-            if on {
-                faults.rates.insert(fault, rate);
-            }
+/// A choice of faults: of each seed's run some are on; of one in sixteen none but births and deaths.
+pub(crate) fn choose(random: &mut Random) -> Faults {
+    let mut rates = BTreeMap::new();
+    let calm = random.chance(1, 16);
+    for (fault, rate) in RATES {
+        let life = matches!(fault, F::Births | F::Deaths | F::Words);
+        let on = if calm { life } else { random.chance(2, 5) };
+        if on {
+            rates.insert(fault, rate);
         }
-        if !calm && random.chance(1, 8) {
-            faults.rates.insert(SILENT.0, SILENT.1);
-        }
-        faults
     }
-
-    /// Those that may strike.
-    pub(crate) fn names(&self) -> String {
-        let names: Vec<String> = self.rates.keys().map(|fault| format!("{fault:?}")).collect();
-        names.join(" ")
+    if !calm && random.chance(1, 8) {
+        rates.insert(SILENT.0, SILENT.1);
     }
-
-    pub(crate) fn possible(&self, fault: Fault) -> bool {
-        self.rates.contains_key(&fault)
-    }
-
-    /// Whether the fault strikes now.
-    pub(crate) fn strikes(&mut self, fault: Fault, random: &mut Random) -> bool {
-        let Some(&rate) = self.rates.get(&fault) else { return false };
-        let strikes = random.chance(rate, 100_000);
-        if strikes {
-            self.note(fault);
-        }
-        strikes
-    }
-
-    /// It has struck by itself.
-    pub(crate) fn note(&mut self, fault: Fault) {
-        *self.injected.entry(fault).or_default() += 1;
-        self.struck.insert(fault);
-    }
-
-    pub(crate) fn end(&mut self) {
-        self.rates.clear();
-    }
+    Faults::new(rates)
 }

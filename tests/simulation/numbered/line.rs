@@ -132,7 +132,7 @@ impl Line {
         !self.pipe.lock().unwrap().client_left
     }
 
-    /// It says what it should.
+    /// It sends what it should.
     pub(crate) fn is_sound(&self) -> bool {
         self.is_up() && !self.half_open && !self.frozen && self.upgraded
     }

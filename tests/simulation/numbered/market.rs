@@ -41,15 +41,15 @@ pub(crate) struct Market {
     /// Every change; as many as there are is the version of the book.
     changes: Vec<Change>,
     pub(crate) changed_ms: u64,
-    /// Its ticker is to be told.
+    /// Its ticker is to be change.
     pub(crate) stirred: bool,
-    /// A book as the REST interface told it some time ago.
+    /// A book as the REST interface change it some time ago.
     stale: String,
 }
 
-/// A change as it is told.
+/// A change as it is change.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Told {
+pub(crate) struct LevelChange {
     pub(crate) yes: bool,
     pub(crate) price: u32,
     pub(crate) by: i64,
@@ -97,15 +97,15 @@ impl Market {
     }
 
     /// It begins, with some orders.
-    pub(crate) fn fill(&mut self, ms: u64, random: &mut Random) -> Vec<Told> {
+    pub(crate) fn fill(&mut self, ms: u64, random: &mut Random) -> Vec<LevelChange> {
         self.phase = Phase::Open;
-        let mut told = Vec::new();
+        let mut change = Vec::new();
         for _ in 0..2 * random.below(10) {
             let (yes, price) = (random.chance(1, 2), 1 + random.below(490) as u32);
-            told.push(self.set(yes, price, 1 + random.below(500_000), ms));
+            change.push(self.set(yes, price, 1 + random.below(500_000), ms));
         }
         self.stale = self.rest_book();
-        told
+        change
     }
 
     pub(crate) fn version(&self) -> usize {
@@ -135,7 +135,7 @@ impl Market {
         (yes.into_iter().collect(), asks)
     }
 
-    fn set(&mut self, yes: bool, price: u32, size: u64, ms: u64) -> Told {
+    fn set(&mut self, yes: bool, price: u32, size: u64, ms: u64) -> LevelChange {
         let side = if yes { &mut self.yes } else { &mut self.no };
         let before = match size {
             0 => side.remove(&price),
@@ -145,12 +145,12 @@ impl Market {
         self.changes.push(Change { yes, price, before });
         self.changed_ms = ms;
         self.stirred = true;
-        Told { yes, price, by: size as i64 - before as i64, version: self.changes.len() }
+        LevelChange { yes, price, by: size as i64 - before as i64, version: self.changes.len() }
     }
 
     /// One to three orders of one millisecond.
-    pub(crate) fn act(&mut self, ms: u64, random: &mut Random) -> Vec<Told> {
-        let mut told = Vec::new();
+    pub(crate) fn act(&mut self, ms: u64, random: &mut Random) -> Vec<LevelChange> {
+        let mut change = Vec::new();
         for _ in 0..1 + random.below(3) / 2 * random.below(3) {
             let yes = random.chance(1, 2);
             let (own, other) = if yes { (&self.yes, &self.no) } else { (&self.no, &self.yes) };
@@ -173,13 +173,13 @@ impl Market {
             };
             let same = own.get(&price).copied().unwrap_or(0) == size;
             if limit > 0 && !same {
-                told.push(self.set(yes, price, size, ms));
+                change.push(self.set(yes, price, size, ms));
             }
         }
         if random.chance(1, 50) {
             self.stale = self.rest_book();
         }
-        told
+        change
     }
 
     /// Somebody takes the best offer of a side: its price in terms of YES, the size, and the change.
@@ -188,16 +188,16 @@ impl Market {
         yes: bool,
         ms: u64,
         random: &mut Random,
-    ) -> Option<(u32, u64, Told)> {
+    ) -> Option<(u32, u64, LevelChange)> {
         let side = if yes { &self.yes } else { &self.no };
         let (&price, &size) = side.last_key_value()?;
         let taken = if random.chance(1, 2) { size } else { 1 + random.below(size) };
-        let told = self.set(yes, price, size - taken, ms);
-        Some((if yes { price } else { DOLLAR - price }, taken, told))
+        let change = self.set(yes, price, size - taken, ms);
+        Some((if yes { price } else { DOLLAR - price }, taken, change))
     }
 
     /// All orders are gone at once.
-    pub(crate) fn empty(&mut self, ms: u64) -> Vec<Told> {
+    pub(crate) fn empty(&mut self, ms: u64) -> Vec<LevelChange> {
         let all: Vec<(bool, u32)> = self
             .yes
             .keys()
@@ -207,7 +207,7 @@ impl Market {
         all.into_iter().map(|(yes, price)| self.set(yes, price, 0, ms)).collect()
     }
 
-    /// What a snapshot says; a side without orders is left out.
+    /// What a snapshot contains; a side without orders is left out.
     pub(crate) fn snapshot(&self) -> String {
         let mut text = format!(r#""market_ticker":"{0}","market_id":"id-{0}""#, self.ticker);
         for (name, side) in [("yes", &self.yes), ("no", &self.no)] {
@@ -218,12 +218,12 @@ impl Market {
         text
     }
 
-    pub(crate) fn delta(&self, told: &Told, ms: u64, price: &str) -> String {
+    pub(crate) fn delta(&self, change: &LevelChange, ms: u64, price: &str) -> String {
         format!(
             r#""market_ticker":"{0}","market_id":"id-{0}","price_dollars":"{price}","delta_fp":"{1}","side":"{2}","ts":"{3}","ts_ms":{ms}"#,
             self.ticker,
-            signed(told.by),
-            if told.yes { "yes" } else { "no" },
+            signed(change.by),
+            if change.yes { "yes" } else { "no" },
             rfc3339(ms),
         )
     }
@@ -272,7 +272,7 @@ impl Market {
         )
     }
 
-    /// The book as the REST interface tells it.
+    /// The book as the REST interface reports it.
     pub(crate) fn rest_book(&self) -> String {
         format!(
             r#"{{"ticker":"{}","orderbook_fp":{{"yes_dollars":[{}],"no_dollars":[{}]}}}}"#,

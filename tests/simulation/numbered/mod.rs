@@ -12,42 +12,14 @@ mod rig;
 mod venue;
 mod world;
 
-use crate::number;
-use fault::Fault;
-use std::collections::BTreeMap;
+use crate::{frame, number};
 use world::{Seen, World};
 
-/// Runs seeds one after the other and says what was injected and seen.
+/// Runs seeds one after the other and prints what was injected and seen.
 fn run(first: u64, count: u64) {
-    let _ = env_logger::builder().is_test(true).format_timestamp(None).try_init();
-    let mut injected: BTreeMap<Fault, u64> = BTreeMap::new();
     let mut all = Seen::default();
-    for seed in first..first + count {
-        let mut world = World::new(seed);
-        match world.run() {
-            Ok(faults) => {
-                faults.into_iter().for_each(|(f, n)| *injected.entry(f).or_default() += n)
-            }
-            Err(breach) => panic!("{breach}"),
-        }
-        let seen = world.seen;
-        all = Seen {
-            updates: all.updates + seen.updates,
-            checked: all.checked + seen.checked,
-            wronged: all.wronged + seen.wronged,
-            trades: all.trades + seen.trades,
-            trades_unheard: all.trades_unheard + seen.trades_unheard,
-            trades_bookless: all.trades_bookless + seen.trades_bookless,
-            holes: all.holes + seen.holes,
-            tops: all.tops + seen.tops,
-            audits: all.audits + seen.audits,
-            settled_ns: all.settled_ns.max(seen.settled_ns),
-        };
-    }
-    eprintln!("{count} seeds from {first}: {all:?}");
-    for (fault, count) in &injected {
-        eprintln!("{:>9} {fault:?}", count);
-    }
+    frame::run(first, count, |world: &World| all.add(&world.seen));
+    eprintln!("{all:?}");
     assert!(all.updates > 0 && all.checked > 0 && all.trades > 0, "nothing happened");
     assert!(all.tops > 0 && all.audits > 0, "nothing was compared");
     assert!(all.trades_bookless < all.trades, "most trades had no book");
@@ -68,7 +40,7 @@ fn numbered_seeds_that_found_something() {
 }
 
 #[test]
-#[ignore = "long: as many seeds as SIMULATION_SEEDS says"]
+#[ignore = "long: as many seeds as SIMULATION_SEEDS has"]
 fn numbered_long() {
     run(number("SIMULATION_SEED", 1), number("SIMULATION_SEEDS", 10_000));
 }

@@ -17,7 +17,7 @@ pub(crate) enum Effect {
     Broken,
     /// No frame: the subscription is over here.
     Over,
-    /// No frame: these markets are not told any more.
+    /// No frame: these markets are not reported any more.
     Dropped(Vec<usize>),
     /// No frame: a change was left out, and no number shows it.
     Wronged(usize),

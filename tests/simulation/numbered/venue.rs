@@ -1,11 +1,11 @@
-//! The numbered venue: who is connected, what they are told, and what goes wrong.
+//! The numbered venue: who is connected, what they receive, and what goes wrong.
 //!
 //! Runs on:  the simulation's thread.
 use super::fault::{Fault, Faults};
 use super::line::{Channel, Habits, Line};
-use super::market::{Market, Phase, Told, contracts, dollars};
+use super::market::{LevelChange, Market, Phase, contracts, dollars};
 use super::reading::{Effect, What};
-use crate::wire::{Said, Switchboard, answer_to, frame, header, take_frame, take_head};
+use crate::wire::{ClientMessage, Switchboard, answer_to, frame, header, take_frame, take_head};
 use ringbook::base::random::Random;
 use ringbook::base::time::{MILLISECOND_NS, SECOND_NS};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -15,7 +15,7 @@ use std::sync::Arc;
 const PING_NS: u64 = 10 * SECOND_NS;
 const PINGS_MAX: u32 = 4;
 
-/// A trade as it was told.
+/// A trade as it was reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Trade {
     pub(crate) ticker: String,
@@ -109,7 +109,7 @@ impl Venue {
         number
     }
 
-    /// One instant: new connections, what clients said, what happens in the markets, what is due.
+    /// One instant: new connections, what clients sent, what happens in the markets, what is due.
     pub(crate) fn step(&mut self, now: Time, busy: u64, random: &mut Random) {
         self.accept(now, random);
         self.misbehave(now, random);
@@ -267,9 +267,9 @@ impl Venue {
             line.upgraded = true;
             line.push(now.ns, answer_to(&head), Effect::Nothing, false);
         }
-        let mut said = Vec::new();
+        let mut sent = Vec::new();
         while let Some(next) = take_frame(&mut pipe.to_venue) {
-            said.push(next);
+            sent.push(next);
         }
         drop(pipe);
         if now.ns >= line.next_ping_ns {
@@ -280,19 +280,19 @@ impl Venue {
                 line.cut_after = Some(0);
             }
         }
-        for said in said {
-            match said {
-                Said::Text(text) if line.frozen => drop(text),
-                Said::Text(text) => {
+        for sent in sent {
+            match sent {
+                ClientMessage::Text(text) if line.frozen => drop(text),
+                ClientMessage::Text(text) => {
                     let value = serde_json::from_str(&text).expect("a client sends JSON");
                     line.hear(value, now.ns, &mut self.faults, random);
                 }
-                Said::Close => {
+                ClientMessage::Close => {
                     line.closing = true;
                     line.push(now.ns, frame(8, &1000u16.to_be_bytes()), Effect::Nothing, false);
                 }
-                Said::Pong => line.pings = 0,
-                Said::Other => {}
+                ClientMessage::Pong => line.pings = 0,
+                ClientMessage::Other => {}
             }
         }
     }
@@ -302,9 +302,9 @@ impl Venue {
         for market in 0..self.markets.len() {
             let known = &mut self.markets[market];
             if known.phase == Phase::Unopened && known.open_ms <= now.ms {
-                let told = known.fill(now.ms, random);
+                let changes = known.fill(now.ms, random);
                 self.faults.note(Fault::Opened);
-                self.tell(market, &told, now, random);
+                self.send(market, &changes, now, random);
             }
             let known = &self.markets[market];
             if known.is_alive() && known.close_ms <= now.ms {
@@ -316,8 +316,8 @@ impl Venue {
 
     /// Trading ends: all orders go at one time, and empty snapshots come that nobody asked for.
     fn close(&mut self, market: usize, phase: Phase, now: Time, random: &mut Random) {
-        let told = self.markets[market].empty(now.ms);
-        self.tell(market, &told, now, random);
+        let changes = self.markets[market].empty(now.ms);
+        self.send(market, &changes, now, random);
         self.markets[market].phase = phase;
         for _ in 0..random.below(3) {
             for place in 0..self.lines.len() {
@@ -347,19 +347,19 @@ impl Venue {
         let sending = self.sending(now);
         let known = &self.markets[market];
         let what = What::Snapshot { market, version: known.version() };
-        let said = known.snapshot();
-        let text = ("orderbook_snapshot", head, said.as_str());
+        let sent = known.snapshot();
+        let text = ("orderbook_snapshot", head, sent.as_str());
         let Self { lines, faults, .. } = self;
         lines[place].number(Channel::Books, text, what, (now.ns, &sending), faults, random);
     }
 
     /// Tells changes of a market to whoever subscribed to it.
-    fn tell(&mut self, market: usize, told: &[Told], now: Time, random: &mut Random) {
+    fn send(&mut self, market: usize, changes: &[LevelChange], now: Time, random: &mut Random) {
         let sending = self.sending(now);
         let Self { lines, faults, markets, .. } = self;
         let known = &markets[market];
-        for told in told {
-            let text = known.delta(told, now.ms, &dollars(told.price));
+        for change in changes {
+            let text = known.delta(change, now.ms, &dollars(change.price));
             for line in lines.iter_mut().filter(|line| line.markets.contains(&market)) {
                 let silent =
                     |&(silent, until_ns): &(usize, u64)| silent == market && now.ns < until_ns;
@@ -370,9 +370,9 @@ impl Venue {
                 let spoilt = faults.strikes(Fault::Spoilt, random);
                 let what = match spoilt {
                     true => What::Spoilt { market },
-                    false => What::Delta { market, version: told.version },
+                    false => What::Delta { market, version: change.version },
                 };
-                let bad = spoilt.then(|| known.delta(told, now.ms, "0.12a"));
+                let bad = spoilt.then(|| known.delta(change, now.ms, "0.12a"));
                 let text = ("orderbook_delta", "", bad.as_deref().unwrap_or(&text));
                 line.number(Channel::Books, text, what, (now.ns, &sending), faults, random);
             }
@@ -385,14 +385,14 @@ impl Venue {
             return;
         }
         if !random.chance(1, 5) {
-            let told = self.markets[market].act(now.ms, random);
-            return self.tell(market, &told, now, random);
+            let changes = self.markets[market].act(now.ms, random);
+            return self.send(market, &changes, now, random);
         }
         let yes = random.chance(1, 2);
-        let Some((price, size, told)) = self.markets[market].take(yes, now.ms, random) else {
+        let Some((price, size, change)) = self.markets[market].take(yes, now.ms, random) else {
             return;
         };
-        self.tell(market, &[told], now, random);
+        self.send(market, &[change], now, random);
         let id = self.trades.len() as u64;
         let ticker = self.markets[market].ticker.clone();
         // Whoever takes a bid for YES is for NO.
@@ -516,8 +516,8 @@ impl Venue {
                 known.close_ms = close_ms * 1_000;
                 let rest = format!(r#""event_type":"close_date_updated","close_ts":{close_ms}"#);
                 self.say(market, &rest, now, random);
-                let told = self.markets[market].fill(now.ms, random);
-                self.tell(market, &told, now, random);
+                let changes = self.markets[market].fill(now.ms, random);
+                self.send(market, &changes, now, random);
                 self.say(market, r#""event_type":"activated""#, now, random);
             }
             Phase::Determined => {}
@@ -534,7 +534,7 @@ impl Venue {
         }
     }
 
-    /// Sound connections that tell a market.
+    /// Sound connections that carry a market.
     pub(crate) fn telling(&self, market: usize) -> usize {
         let sound = self.lines.iter().filter(|line| line.is_sound());
         sound.filter(|line| line.markets.contains(&market)).count()
@@ -550,12 +550,12 @@ impl Venue {
 
 /// What is wrong with the signature of an upgrade.
 fn unsigned(head: &str, wall_ms: u64) -> Option<String> {
-    let said = header(head, "kalshi-access-timestamp").and_then(|text| text.parse::<u64>().ok());
-    let Some(said) = said else { return Some("an upgrade without a time".into()) };
-    let wanted = format!("signed {said}GET/trade-api/ws/v2");
+    let sent = header(head, "kalshi-access-timestamp").and_then(|text| text.parse::<u64>().ok());
+    let Some(sent) = sent else { return Some("an upgrade without a time".into()) };
+    let wanted = format!("signed {sent}GET/trade-api/ws/v2");
     if header(head, "kalshi-access-signature") != Some(&wanted) {
         return Some(format!("an upgrade is signed wrong: {head}"));
     }
     // A dial takes a while, and the clock may be set meanwhile.
-    (said.abs_diff(wall_ms) > 25_000).then(|| format!("signed {said}, it is {wall_ms}"))
+    (sent.abs_diff(wall_ms) > 25_000).then(|| format!("signed {sent}, it is {wall_ms}"))
 }

@@ -77,10 +77,10 @@ fn markets_open_and_close_by_time_alone() {
     let mut all = follow(&mut client, &mut model, Duration::from_millis(7_000));
     venue.steer("pause");
     all.extend(client.settle().0);
-    let mut told: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut reported: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for msg in all.iter().filter(|m| m["type"] == "market_lifecycle_v2").map(|m| &m["msg"]) {
         let (ticker, event) = (&msg["market_ticker"], &msg["event_type"]);
-        told.entry(ticker.as_str().unwrap()).or_default().push(event.as_str().unwrap());
+        reported.entry(ticker.as_str().unwrap()).or_default().push(event.as_str().unwrap());
     }
     let of = |status: &str| {
         let answer = venue.rest(&format!("/markets?limit=1000&status={status}"));
@@ -91,7 +91,7 @@ fn markets_open_and_close_by_time_alone() {
     assert!(!closed.is_empty());
     for ticker in &closed {
         assert_eq!(
-            told[ticker.as_str()].last(),
+            reported[ticker.as_str()].last(),
             Some(&"close_date_updated"),
             "and not a word since"
         );
@@ -100,9 +100,9 @@ fn markets_open_and_close_by_time_alone() {
         assert_eq!(venue.rest(&format!("/markets/{ticker}"))["market"]["status"], "closed");
     }
     assert!(closed.iter().any(|ticker| model.books.contains_key(ticker)));
-    let opened = of("open")
-        .into_iter()
-        .filter(|ticker| told.get(ticker.as_str()).is_some_and(|events| events == &["created"]));
+    let opened = of("open").into_iter().filter(|ticker| {
+        reported.get(ticker.as_str()).is_some_and(|events| events == &["created"])
+    });
     assert!(opened.count() > 0, "announced, and open without a word");
     assert!(!of("unopened").is_empty());
 }

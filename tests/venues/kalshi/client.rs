@@ -21,7 +21,7 @@ use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{Error, Message, WebSocket};
 
 /// How long a test waits for anything.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 const WS_PATH: &str = "/trade-api/ws/v2";
 const ROOT: &str = "/trade-api/v2";
 
@@ -63,7 +63,7 @@ impl Place {
 
     /// One request on a connection of its own.
     pub(crate) fn request(&self, method: &str, path: &str, headers: &[(String, String)]) -> Answer {
-        let mut stream = self.connect(PATIENCE);
+        let mut stream = self.connect(TIMEOUT);
         let more: String = headers.iter().map(|(k, v)| format!("{k}: {v}\r\n")).collect();
         let head =
             format!("{method} {path} HTTP/1.1\r\nhost: sim\r\nconnection: close\r\n{more}\r\n");
@@ -222,7 +222,7 @@ impl Client {
 
     /// The next text.
     pub(crate) fn text(&mut self) -> String {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         while Instant::now() < end {
             if let Some(Message::Text(text)) = self.poll().unwrap() {
                 return text.as_str().to_owned();
@@ -238,7 +238,7 @@ impl Client {
 
     /// Reads until a message satisfies `wanted`; gives all of them, that one last.
     pub(crate) fn until(&mut self, mut wanted: impl FnMut(&Value) -> bool) -> Vec<Value> {
-        let (mut all, end) = (Vec::new(), Instant::now() + PATIENCE);
+        let (mut all, end) = (Vec::new(), Instant::now() + TIMEOUT);
         while Instant::now() < end {
             all.push(self.next());
             if wanted(all.last().unwrap()) {
@@ -248,7 +248,7 @@ impl Client {
         panic!("what was waited for did not come within {} messages", all.len());
     }
 
-    /// Everything that was said before now, and what is subscribed to: its answer comes behind it.
+    /// Everything that was sent before now, and what is subscribed to: its answer comes behind it.
     pub(crate) fn settle(&mut self) -> (Vec<Value>, Value) {
         let id = self.send("list_subscriptions", json!({}));
         let mut all = self.until(|message| message["id"] == id);
@@ -257,7 +257,7 @@ impl Client {
         (all, list["msg"].clone())
     }
 
-    /// A command, and everything that is said until it has been carried out.
+    /// A command, and everything that is sent until it has been carried out.
     pub(crate) fn ask(&mut self, cmd: &str, params: Value) -> Vec<Value> {
         self.send(cmd, params);
         self.settle().0
@@ -271,14 +271,14 @@ impl Client {
         all[0]["msg"]["code"].as_u64().unwrap()
     }
 
-    /// Subscribes to books; gives what was said.
+    /// Subscribes to books; returns what was sent.
     pub(crate) fn books(&mut self, tickers: &[String]) -> Vec<Value> {
         self.ask("subscribe", json!({"channels": ["orderbook_delta"], "market_tickers": tickers}))
     }
 
     /// Reads until the connection is over; the close code, if one came.
     pub(crate) fn over(&mut self) -> Option<u16> {
-        let (mut code, end) = (None, Instant::now() + PATIENCE);
+        let (mut code, end) = (None, Instant::now() + TIMEOUT);
         while Instant::now() < end {
             match self.poll() {
                 Ok(Some(Message::Close(frame))) => code = frame.map(|f| u16::from(f.code)),

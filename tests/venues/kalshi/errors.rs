@@ -27,11 +27,11 @@ fn texts_that_say_nothing_are_refused() {
         (r#"{"id":0,"cmd":"sing"}"#, None, 5),
     ] {
         client.say(text);
-        let said = client.next();
-        assert_eq!(said["type"], "error", "{text}");
-        assert_eq!(said["msg"]["code"], code, "{text}");
-        assert!(said["msg"]["msg"].as_str().is_some_and(|words| words.len() > 5), "{said}");
-        assert_eq!(said.get("id").and_then(Value::as_u64), id, "{text}");
+        let received = client.next();
+        assert_eq!(received["type"], "error", "{text}");
+        assert_eq!(received["msg"]["code"], code, "{text}");
+        assert!(received["msg"]["msg"].as_str().is_some_and(|words| words.len() > 5), "{received}");
+        assert_eq!(received.get("id").and_then(Value::as_u64), id, "{text}");
     }
     client.say(r#"{"id":0,"cmd":"list_subscriptions"}"#);
     assert_eq!(client.next(), json!({"type": "ok", "msg": []}), "an id of 0 is none");
@@ -73,8 +73,8 @@ fn commands_that_cannot_be_carried_out_change_nothing() {
     }
     assert_eq!(client.settle().1, json!([]), "nothing was subscribed to, not even in part");
     let params = json!({"channels": books, "market_tickers": [a, "NO-SUCH"]});
-    let said = client.ask("subscribe", params);
-    assert_eq!(said[0]["msg"]["market_ticker"], "NO-SUCH");
+    let received = client.ask("subscribe", params);
+    assert_eq!(received[0]["msg"]["market_ticker"], "NO-SUCH");
     let all = client.ask("subscribe", json!({"channels": ["ticker", "ticker"]}));
     assert_eq!(kinds(&all), ["subscribed"], "a channel that is named twice");
     assert_eq!(all[0]["msg"]["sid"], 1, "no number was used up");
@@ -176,9 +176,9 @@ fn refused(clients: &mut [Client], cmd: &str, params: &Value) -> u64 {
     for turn in 0..10 {
         let client = &mut clients[turn % 2];
         let id = client.send(cmd, params.clone());
-        let said = client.until(|message| message["id"] == id).pop().unwrap();
-        if said["type"] == "error" {
-            assert_eq!(said["msg"]["code"], 27, "{said}");
+        let received = client.until(|message| message["id"] == id).pop().unwrap();
+        if received["type"] == "error" {
+            assert_eq!(received["msg"]["code"], 27, "{received}");
             count += 1;
         }
     }
@@ -275,7 +275,7 @@ fn nothing_comes_behind_the_end_of_a_subscription() {
     let snapshots = all.iter().filter(|m| m["type"] == "orderbook_snapshot");
     let big = snapshots.clone().max_by_key(|m| size(m)).unwrap();
     let small = snapshots.min_by_key(|m| size(m)).unwrap();
-    // The same markets. There is room for what is said before the books and for the small one, not for the big one.
+    // The same markets. There is room for what is sent before the books and for the small one, not for the big one.
     let most = size(small) + 190;
     assert!(size(big) > most, "{} {}", size(big), size(small));
     let narrow = venue(|config| {
@@ -284,8 +284,8 @@ fn nothing_comes_behind_the_end_of_a_subscription() {
     });
     let names = [big, small].map(|m| m["msg"]["market_ticker"].as_str().unwrap().to_owned());
     let mut client = Client::open(&narrow);
-    let said = client.books(&names);
-    assert_eq!(kinds(&said), ["subscribed", "error"], "{said:?}");
-    assert_eq!(said[1]["msg"]["code"], 25);
+    let received = client.books(&names);
+    assert_eq!(kinds(&received), ["subscribed", "error"], "{received:?}");
+    assert_eq!(received[1]["msg"]["code"], 25);
     assert_eq!(kinds(&client.books(&names[1..])), ["subscribed", "orderbook_snapshot"]);
 }

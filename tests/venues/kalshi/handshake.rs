@@ -1,5 +1,5 @@
 //! Who is let in, and who stays: signatures, pings, sizes.
-use super::client::{Client, Key, PATIENCE, headers};
+use super::client::{Client, Key, TIMEOUT, headers};
 use super::venue;
 use ringbook::sim::kalshi::KalshiConfig;
 use serde_json::json;
@@ -61,7 +61,7 @@ fn pings_come_and_are_answered() {
     client.socket.send(Message::Ping("are you there".into())).unwrap();
     let (mut pings, mut pongs, begun) = (0, 0, Instant::now());
     while pings < 3 || pongs < 1 {
-        assert!(begun.elapsed() < PATIENCE, "{pings} {pongs}");
+        assert!(begun.elapsed() < TIMEOUT, "{pings} {pongs}");
         match client.poll().unwrap() {
             Some(Message::Ping(body)) => {
                 assert_eq!(&body[..], b"heartbeat");
@@ -86,7 +86,7 @@ fn who_does_not_answer_pings_is_closed_and_who_does_stays() {
     let (mut silent, mut lively) = (Client::open(&venue), Client::open(&venue));
     let (mut bytes, mut chunk, begun) = (Vec::new(), [0; 1024], Instant::now());
     loop {
-        assert!(begun.elapsed() < PATIENCE);
+        assert!(begun.elapsed() < TIMEOUT);
         lively.settle();
         // Bytes are read and nobody looks at them, so that nothing is answered.
         match silent.socket.get_mut().read(&mut chunk) {

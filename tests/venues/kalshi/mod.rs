@@ -1,4 +1,4 @@
-//! The simulated Kalshi as a client meets it: real sockets, signatures, a decoder and books of the test's own.
+//! The simulated Kalshi as a client meets it: real sockets, signatures, a decoder and books of the test.
 
 mod calendar;
 mod client;

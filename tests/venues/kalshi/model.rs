@@ -21,13 +21,13 @@ pub(crate) struct Model {
     pub(crate) books: BTreeMap<String, Book>,
     pub(crate) seqs: BTreeMap<u64, u64>,
     pub(crate) counts: BTreeMap<String, u64>,
-    /// Bids for NO are told at what YES costs.
+    /// Bids for NO are reported at what YES costs.
     pub(crate) yes_price: bool,
     /// When each book last changed.
     pub(crate) changed: BTreeMap<String, u64>,
 }
 
-/// The levels of a side as they were said, which must be in the order that is expected.
+/// The levels of a side as they were sent, which must be in the order that is expected.
 pub(crate) fn levels(side: &Value) -> Vec<(i64, i64)> {
     let Some(list) = side.as_array() else { return Vec::new() };
     list.iter().map(|level| (fixed(&level[0], 4), fixed(&level[1], 2))).collect()

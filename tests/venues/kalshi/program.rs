@@ -1,4 +1,4 @@
-//! The program: its flags reach the venue, and what is wrong with them is said.
+//! The program: its flags reach the venue, and wrong ones are refused with a reason.
 use super::client::{Client, Place, kinds};
 use super::model::levels;
 use serde_json::json;
@@ -101,15 +101,15 @@ fn flags_of_rates_and_buffers_reach_the_venue() {
     assert_eq!(all.last().unwrap()["msg"]["code"], 25, "six books are more than 500 bytes");
     clients[1].settle();
     let id = clients[1].send("list_subscriptions", json!({}));
-    let said = clients[1].until(|m| m["id"] == id).pop().unwrap();
-    assert_eq!(said["msg"]["code"], 27, "the third of all clients");
+    let received = clients[1].until(|m| m["id"] == id).pop().unwrap();
+    assert_eq!(received["msg"]["code"], 27, "the third of all clients");
     std::thread::sleep(std::time::Duration::from_millis(900));
     // Neither has read since, so that neither has answered pings.
     assert_eq!(running.place.stat("/clients"), 0);
 }
 
 #[test]
-fn what_is_wrong_is_said() {
+fn what_is_wrong_is_reported() {
     for (flags, text) in [
         (["--kalshi-yes-price", "maybe"], "maybe"),
         (["--kalshi-yes-levels", "sideways"], "sideways"),
@@ -120,9 +120,9 @@ fn what_is_wrong_is_said() {
         (["--public-key", "Cargo.toml"], "RSA"),
     ] {
         let output = program(&["--plain"]).args(flags).output().unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{flags:?}: {said}");
-        assert!(said.contains(text), "{flags:?}: {said}");
+        let received = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{flags:?}: {received}");
+        assert!(received.contains(text), "{flags:?}: {received}");
     }
 }
 
@@ -130,6 +130,6 @@ fn what_is_wrong_is_said() {
 fn a_duration_ends_it() {
     let output = program(&["--plain", "--markets", "3", "--duration", "1"]).output().unwrap();
     assert!(output.status.success());
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.contains("ringbook run --venue kalshi"), "{said}");
+    let received = String::from_utf8(output.stdout).unwrap();
+    assert!(received.contains("ringbook run --venue kalshi"), "{received}");
 }

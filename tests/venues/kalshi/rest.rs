@@ -173,8 +173,8 @@ fn books_over_rest_are_those_of_the_stream_and_as_deep_as_asked() {
     venue.steer("resume");
     std::thread::sleep(Duration::from_millis(300));
     venue.steer("pause");
-    let said = client.settle().0;
-    model.apply_all(&said);
+    let received = client.settle().0;
+    model.apply_all(&received);
     for ticker in &tickers {
         let book = |depth: &str| {
             let answer = venue.rest(&format!("/markets/{ticker}/orderbook{depth}"));
@@ -201,7 +201,7 @@ fn books_over_rest_are_those_of_the_stream_and_as_deep_as_asked() {
         }
         assert_eq!(fixed(&market["yes_bid_size_fp"], 2), yes.1);
         assert_eq!(fixed(&market["yes_ask_size_fp"], 2), no.1);
-        let trades = said
+        let trades = received
             .iter()
             .filter(|m| m["type"] == "trade" && m["msg"]["market_ticker"] == ticker.as_str());
         let volume: i64 = trades.map(|m| fixed(&m["msg"]["count_fp"], 2)).sum();

@@ -101,8 +101,8 @@ fn more_markets_join_the_same_subscription() {
     assert_eq!(gone[0]["msg"]["market_tickers"], json!([tickers[0]]));
     assert_eq!(gone[0]["seq"], 7);
     venue.steer("resume");
-    let told = client.until(|m| m["type"] == "orderbook_delta" && m["seq"] == 60);
-    assert!(told.iter().all(|m| m["msg"]["market_ticker"] == tickers[0].as_str()));
+    let reported = client.until(|m| m["type"] == "orderbook_delta" && m["seq"] == 60);
+    assert!(reported.iter().all(|m| m["msg"]["market_ticker"] == tickers[0].as_str()));
 }
 
 #[test]
@@ -157,9 +157,9 @@ fn a_subscription_that_is_over_is_not_known_any_more() {
     assert_eq!(all[0]["seq"], 1, "even where nothing else has a number");
     for (code, sid) in [(10, 3), (25, 5)] {
         assert_eq!(venue.fault(&format!("kind=error-{code}")), 1);
-        let (said, list) = client.settle();
-        assert_eq!((&said[0]["msg"]["code"], &said[0]["sid"]), (&json!(code), &json!(sid)));
-        assert_eq!((said.len(), list), (1, json!([])), "it is over as well");
+        let (received, list) = client.settle();
+        assert_eq!((&received[0]["msg"]["code"], &received[0]["sid"]), (&json!(code), &json!(sid)));
+        assert_eq!((received.len(), list), (1, json!([])), "it is over as well");
         assert_eq!(client.code("unsubscribe", json!({"sids": [sid]})), 7);
         client.books(&tickers[..1]);
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 #[test]
-fn asks_are_told_on_the_scale_of_yes_if_asked_for() {
+fn asks_are_reported_on_the_scale_of_yes_if_asked_for() {
     let venue = venue(|_| {});
     let tickers = venue.tickers();
     let (mut no, mut yes) = (Client::open(&venue), Client::open(&venue));
@@ -22,9 +22,9 @@ fn asks_are_told_on_the_scale_of_yes_if_asked_for() {
         model.apply_all(&all);
         firsts.push(all);
     }
-    for (plain, told) in firsts[0].iter().zip(&firsts[1]).skip(1) {
-        assert_eq!(plain["msg"]["yes_dollars_fp"], told["msg"]["yes_dollars_fp"]);
-        let flipped = levels(&told["msg"]["no_dollars_fp"]).into_iter().rev();
+    for (plain, reported) in firsts[0].iter().zip(&firsts[1]).skip(1) {
+        assert_eq!(plain["msg"]["yes_dollars_fp"], reported["msg"]["yes_dollars_fp"]);
+        let flipped = levels(&reported["msg"]["no_dollars_fp"]).into_iter().rev();
         let flipped: Vec<(i64, i64)> =
             flipped.map(|(price, size)| (10_000 - price, size)).collect();
         assert_eq!(levels(&plain["msg"]["no_dollars_fp"]), flipped);
@@ -32,17 +32,17 @@ fn asks_are_told_on_the_scale_of_yes_if_asked_for() {
     venue.steer("resume");
     std::thread::sleep(Duration::from_millis(300));
     venue.steer("pause");
-    let said = [no.settle().0, yes.settle().0];
-    for (model, said) in models.iter_mut().zip(&said) {
-        model.apply_all(said);
+    let received = [no.settle().0, yes.settle().0];
+    for (model, received) in models.iter_mut().zip(&received) {
+        model.apply_all(received);
         model.check(&venue);
         assert!(model.counts["orderbook_delta"] > 100, "{:?}", model.counts);
     }
-    let no_deltas = said[0].iter().zip(&said[1]).filter(|(m, _)| m["msg"]["side"] == "no");
+    let no_deltas = received[0].iter().zip(&received[1]).filter(|(m, _)| m["msg"]["side"] == "no");
     assert!(no_deltas.clone().count() > 30);
-    for (plain, told) in no_deltas {
+    for (plain, reported) in no_deltas {
         let price = |m: &Value| fixed(&m["msg"]["price_dollars"], 4);
-        assert_eq!(price(plain) + price(told), 10_000, "{plain} {told}");
+        assert_eq!(price(plain) + price(reported), 10_000, "{plain} {reported}");
     }
     // What is asked for by snapshot is on the same scale.
     let params = json!({"sid": 1, "action": "get_snapshot", "market_tickers": tickers});
@@ -61,8 +61,8 @@ fn the_scale_that_is_not_asked_for_and_the_order_of_its_levels_are_open() {
         let mut client = Client::open(&venue);
         let channels = ["orderbook_delta"];
         let params = json!({"channels": channels, "market_ticker": ticker, "use_yes_price": flag});
-        let said = client.ask("subscribe", params);
-        let side = levels(&said[1]["msg"]["no_dollars_fp"]);
+        let received = client.ask("subscribe", params);
+        let side = levels(&received[1]["msg"]["no_dollars_fp"]);
         side.into_iter().map(|(price, _)| price).collect::<Vec<_>>()
     };
     let up = YesLevels::Ascending;
@@ -155,11 +155,11 @@ fn a_snapshot_is_sent_again_without_following_the_market() {
         let second = if id_on_first { Value::Null } else { json!(3) };
         assert_eq!(ids, [&json!(3), &second]);
         model.check(&venue);
-        // Nothing is told of the market that was only looked at: a change would find no number in order.
+        // Nothing is reported of the market that was only looked at: a change would find no number in order.
         model.books.remove(&tickers[4]);
         venue.steer("resume");
-        let told = client.until(|m| m["seq"].as_u64().is_some_and(|seq| seq >= 40));
-        model.apply_all(&told);
+        let reported = client.until(|m| m["seq"].as_u64().is_some_and(|seq| seq >= 40));
+        model.apply_all(&reported);
     }
 }
 
@@ -181,11 +181,11 @@ fn an_ok_lists_markets_or_not() {
         (all[0].get("msg").cloned(), json!({"market_tickers": tickers[..1]}))
     };
     for (lists, empty) in [(false, false), (true, false), (false, true), (true, true)] {
-        let (said, full) = ok(lists, empty, json!(false));
-        assert_eq!(said, Some(full));
-        let (said, full) = ok(lists, empty, json!(true));
+        let (received, full) = ok(lists, empty, json!(false));
+        assert_eq!(received, Some(full));
+        let (received, full) = ok(lists, empty, json!(true));
         let expected = if lists { Some(full) } else { empty.then(|| json!({})) };
-        assert_eq!(said, expected, "{lists} {empty}");
+        assert_eq!(received, expected, "{lists} {empty}");
     }
 }
 

@@ -17,7 +17,7 @@ use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{Error, Message, WebSocket};
 
 /// How long a test waits for anything.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(15);
 
 pub(crate) trait Stream: Read + Write + Send {}
 impl<T: Read + Write + Send> Stream for T {}
@@ -92,7 +92,7 @@ pub(crate) fn field<'h>(head: &'h str, name: &str) -> Option<&'h str> {
 
 /// One request on a connection of its own.
 pub(crate) fn request(venue: &Venue, method: &str, path: &str) -> Answer {
-    ask(&mut *connect(venue, PATIENCE), method, path, "")
+    ask(&mut *connect(venue, TIMEOUT), method, path, "")
 }
 
 pub(crate) fn get(venue: &Venue, path: &str) -> Value {
@@ -182,7 +182,7 @@ impl Channel {
 
     /// The next message.
     pub(crate) fn next(&mut self) -> Message {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         while Instant::now() < end {
             if let Some(message) = self.poll().unwrap() {
                 return message;
@@ -203,7 +203,7 @@ impl Channel {
     /// Reads until a text satisfies `wanted`; returns everything read, that text last.
     pub(crate) fn until(&mut self, mut wanted: impl FnMut(&str) -> bool) -> Vec<String> {
         let mut texts = Vec::new();
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         while Instant::now() < end {
             let text = self.text();
             texts.push(text);
@@ -224,7 +224,7 @@ impl Channel {
 
     /// Reads until the connection is over; the close code, if one came.
     pub(crate) fn over(&mut self) -> Option<(u16, String)> {
-        let (mut code, end) = (None, Instant::now() + PATIENCE);
+        let (mut code, end) = (None, Instant::now() + TIMEOUT);
         while Instant::now() < end {
             match self.poll() {
                 Ok(Some(Message::Close(frame))) => {

@@ -2,7 +2,7 @@
 use ringbook::sim::{SimConfig, Venue};
 use serde_json::Value;
 
-use super::client::{Channel, PATIENCE, all_tokens, ask, connect, get, post, request};
+use super::client::{Channel, TIMEOUT, all_tokens, ask, connect, get, post, request};
 use super::venue;
 
 #[test]
@@ -185,7 +185,7 @@ fn connections_are_late_and_markets_stop_on_request() {
     post(&venue, "/sim/fault?kind=late&rate=0");
     channel.text();
     assert!(begun.elapsed() >= std::time::Duration::from_millis(2_000), "{:?}", begun.elapsed());
-    // A market of which nothing is told any more: one after the other, all of them.
+    // A market of which nothing is reported any more: one after the other, all of them.
     let answer = post(&venue, "/sim/freeze?markets=10000");
     assert_eq!(answer["count"], 10_000);
     venue.pause().unwrap();
@@ -219,7 +219,7 @@ fn frames_of_different_markets_change_places_and_those_of_one_do_not() {
     venue.pause().unwrap();
     // What waits for another waits for 200 ms.
     std::thread::sleep(std::time::Duration::from_millis(400));
-    let told = [straight.drain(), shuffled.drain()];
+    let reported = [straight.drain(), shuffled.drain()];
     assert!(venue.stats().reordered_frames > 50, "{:?}", venue.stats());
     let by_market = |texts: &[String]| {
         let mut markets = std::collections::BTreeMap::<String, Vec<String>>::new();
@@ -231,9 +231,9 @@ fn frames_of_different_markets_change_places_and_those_of_one_do_not() {
         }
         markets
     };
-    assert!(told[0].len() > 300);
-    assert_ne!(told[0], told[1], "other orders");
-    assert_eq!(by_market(&told[0]), by_market(&told[1]), "and none within a market");
+    assert!(reported[0].len() > 300);
+    assert_ne!(reported[0], reported[1], "other orders");
+    assert_eq!(by_market(&reported[0]), by_market(&reported[1]), "and none within a market");
 }
 
 #[test]
@@ -246,10 +246,10 @@ fn the_clock_is_set_forward_on_request() {
     post(&venue, "/sim/fault?kind=clock&by=50000");
     venue.resume().unwrap();
     let texts = channel.until(|text| text.contains("price_change"));
-    let told: Value = serde_json::from_str(texts.last().unwrap()).unwrap();
-    let told_ms: u128 = told["timestamp"].as_str().unwrap().parse().unwrap();
+    let reported: Value = serde_json::from_str(texts.last().unwrap()).unwrap();
+    let last_ms: u128 = reported["timestamp"].as_str().unwrap().parse().unwrap();
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    assert!(told_ms > since.as_millis() + 30_000, "{told_ms} and {since:?}");
+    assert!(last_ms > since.as_millis() + 30_000, "{last_ms} and {since:?}");
     assert_eq!(venue.stats().clock_steps, 1);
 }
 
@@ -277,7 +277,7 @@ fn rest_answers_are_late_and_old_on_request() {
     assert_eq!(request(&venue, "GET", &path).body, first);
     let body = format!(r#"[{{"token_id":"{token}"}}]"#);
     let more = format!("accept: */*\r\n\r\n{body}");
-    let listed = ask(&mut *connect(&venue, PATIENCE), "POST", "/books", &more).body;
+    let listed = ask(&mut *connect(&venue, TIMEOUT), "POST", "/books", &more).body;
     assert_eq!(listed, [b"[", &first[..], b"]"].concat());
     assert_eq!(venue.stats().old_books, 2);
     post(&venue, "/sim/fault?kind=old-books&ms=0");

@@ -1,4 +1,4 @@
-//! The simulated venue as a client meets it: real sockets, a decoder and a book of the test's own.
+//! The simulated venue as a client meets it: real sockets, a decoder and a book of the test.
 
 mod client;
 mod faults;

@@ -20,7 +20,7 @@ pub(crate) struct Book {
     pub(crate) asks: BTreeMap<u64, (String, String)>,
     pub(crate) tick: String,
     pub(crate) last_trade: String,
-    /// What the last message said, to be checked when its timestamp is complete.
+    /// What the last message reported, to be checked when its timestamp is complete.
     pub(crate) timestamp: String,
     hash: String,
     best: Option<(String, String)>,
@@ -107,7 +107,7 @@ pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("{value} is no string")).to_owned()
 }
 
-/// What only REST tells.
+/// What only REST reports.
 #[derive(Clone, Debug)]
 pub(crate) struct Static {
     pub(crate) min_order_size: String,

@@ -55,10 +55,10 @@ fn what_is_wrong_is_one_clear_line() {
     ];
     for (flags, code, text) in cases {
         let output = program(flags).output().unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(code), "{flags:?}: {said}");
-        assert!(said.contains(text), "{flags:?}: {said}");
-        assert!(code == 2 || said.lines().count() == 1, "{said}");
+        let received = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{flags:?}: {received}");
+        assert!(received.contains(text), "{flags:?}: {received}");
+        assert!(code == 2 || received.lines().count() == 1, "{received}");
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use serde_json::Value;
 
-use super::client::{PATIENCE, all_tokens, ask, connect, field, get, market_tokens, post, request};
+use super::client::{TIMEOUT, all_tokens, ask, connect, field, get, market_tokens, post, request};
 use super::venue;
 
 #[test]
@@ -100,7 +100,7 @@ fn books_over_rest_are_the_truth() {
         tokens.iter().map(|token| serde_json::json!({"token_id": token})).collect();
     let unknown = serde_json::json!({"token_id": "12"});
     let body = serde_json::to_string(&[vec![unknown], wanted.clone()].concat()).unwrap();
-    let mut stream = connect(&venue, PATIENCE);
+    let mut stream = connect(&venue, TIMEOUT);
     let books = ask(&mut *stream, "POST", "/books", &format!("accept: */*\r\n\r\n{body}")).json();
     let books = books.as_array().unwrap();
     assert_eq!(books.len(), tokens.len(), "unknown tokens are left out");
@@ -134,7 +134,7 @@ fn books_over_rest_are_the_truth() {
 #[test]
 fn answers_are_compressed_when_asked_and_limited_when_too_many() {
     let venue = venue(|config| config.tls = true);
-    let mut stream = connect(&venue, PATIENCE);
+    let mut stream = connect(&venue, TIMEOUT);
     let packed = ask(&mut *stream, "GET", "/markets", "accept-encoding: gzip");
     assert_eq!(field(&packed.head, "content-encoding"), Some("gzip"));
     let mut text = String::new();

@@ -8,7 +8,7 @@ use super::client::{Channel, all_tokens, get, post};
 use super::model::{Model, Static, text};
 use super::venue;
 
-/// A model that knows what only REST tells.
+/// A model that knows what only REST reports.
 fn model_of(venue: &ringbook::sim::Venue, tokens: &[String]) -> Model {
     let mut model = Model::default();
     for token in tokens {

@@ -1,4 +1,4 @@
-//! What the engine's handlers are told, written down.
+//! What the engine's handlers receive, written down.
 //!
 //! Runs on:  the simulation's thread.
 use ringbook::market::event::Trade;
@@ -21,9 +21,9 @@ pub(crate) struct Record {
 }
 
 #[derive(Debug)]
-pub(crate) struct Witness(pub(crate) Rc<RefCell<Record>>);
+pub(crate) struct Recorder(pub(crate) Rc<RefCell<Record>>);
 
-impl Witness {
+impl Recorder {
     fn look(&self, view: &BookView<'_>, grows: bool) {
         let mut record = self.0.borrow_mut();
         record.seen += 1;
@@ -40,7 +40,7 @@ impl Witness {
     }
 }
 
-impl Handler for Witness {
+impl Handler for Recorder {
     fn on_snapshot(&mut self, view: &BookView<'_>) {
         self.look(view, true);
     }
