@@ -9,7 +9,7 @@ use crate::base::{
 use crate::counter::report::LinkReport;
 use crate::io::{driver::Doorbell, socket::Stream};
 use crate::link::{
-    control_shard::{ShardCommand, Stamped},
+    control_shard::{ShardCommand, StampedCommand},
     shard_control::{Heartbeat, Report},
 };
 use crate::market::book::BookOpening;
@@ -34,8 +34,8 @@ pub struct ShardProxy {
     pub report_waits: [u64; 3],
     /// It has ended.
     pub stopped: bool,
-    commands: Producer<Stamped>,
-    commands_gauge: Gauge<Stamped>,
+    commands: Producer<StampedCommand>,
+    commands_gauge: Gauge<StampedCommand>,
     reports: Consumer<Report>,
     reports_gauge: Gauge<Report>,
     backlog: VecDeque<ShardCommand>,
@@ -48,7 +48,7 @@ impl ShardProxy {
     pub fn new(
         id: ShardId,
         core: Option<u32>,
-        commands: Producer<Stamped>,
+        commands: Producer<StampedCommand>,
         reports: Consumer<Report>,
         reports_gauge: Gauge<Report>,
         doorbell: Doorbell,
@@ -157,18 +157,20 @@ impl ShardProxy {
             // Otherwise a sleeping shard would be woken a hundred times a second.
             return;
         }
-        while let Some(order) = self.backlog.pop_front() {
-            if let Err(back) = self.commands.try_send(Stamped { sent_ns: now.mono_ns, order }) {
-                self.backlog.push_front(back.order);
+        while let Some(command) = self.backlog.pop_front() {
+            if let Err(back) =
+                self.commands.try_send(StampedCommand { sent_ns: now.mono_ns, command })
+            {
+                self.backlog.push_front(back.command);
                 break;
             }
         }
         self.doorbell.ring();
     }
 
-    fn send(&mut self, order: ShardCommand, now: Now) {
+    fn send(&mut self, command: ShardCommand, now: Now) {
         // First in, first out: a command never overtakes the backlog.
-        self.backlog.push_back(order);
+        self.backlog.push_back(command);
         self.flush(now);
     }
 
@@ -187,7 +189,7 @@ impl ShardProxy {
             refused: self.commands_gauge.refused(),
             depth: (self.commands_gauge.depth() + self.backlog.len()) as u64,
             capacity: self.commands_gauge.capacity() as u64,
-            delay_mean_ns: beat.command_wait_ns.checked_div(beat.orders).unwrap_or(0),
+            delay_mean_ns: beat.command_wait_ns.checked_div(beat.commands).unwrap_or(0),
             delay_max_ns: beat.command_wait_max_ns,
         };
         let reports = LinkReport {
@@ -211,7 +213,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn the_doorbell_is_rung_for_a_command_only() {
+    fn the_bell_is_rung_for_a_command_and_not_for_nothing() {
         let mut set = Readiness::new().unwrap();
         let (commands, _commands) = ring(8);
         let (reports, receiver) = ring(8);
