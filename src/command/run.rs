@@ -91,7 +91,7 @@ pub struct Session {
     status: StatusLine,
     /// What the figures are taken on.
     host: String,
-    /// The last status report of the engine.
+    /// The last status report.
     pub report: Option<Box<EngineReport>>,
     /// The last interval's histograms.
     pub interval: Option<Box<Latencies>>,
@@ -248,14 +248,14 @@ fn missing(ending: &ShutdownReport) -> Vec<String> {
     trades.into_iter().chain(capture).collect()
 }
 
-/// Share of right books among those that could be verified.
+/// Comparisons of books with venue-reported values, one line.
 fn correctness_line(correctness: &CorrectnessReport) -> String {
     let CorrectnessReport { score, checks, repairs, .. } = correctness;
     let Some(score) = score else {
-        return "books against the venue-reported value: nothing to compare".into();
+        return "books against venue-reported values: nothing to compare".into();
     };
     format!(
-        "books against the venue-reported value: {:.4} % right; best prices {} right, {} wrong, {} unverifiable; hashes {} right, {} explained later, {} wrong, {} unverifiable; over REST {} repaired, {} compared equal, {} behind, {} wrong; {} frozen connections",
+        "books against venue-reported values: {:.4} % right; best prices {} right, {} wrong, {} unverifiable; hashes {} right, {} explained later, {} wrong, {} unverifiable; over REST {} repaired, {} compared equal, {} behind, {} wrong; {} frozen connections",
         score * 100.0,
         checks.tops_matched,
         checks.tops_mismatched,
@@ -297,16 +297,16 @@ fn last_line(report: &EngineReport) -> String {
     let seconds = report.now_wall_ns.saturating_sub(report.started_wall_ns) as f64 / 1e9;
     format!(
         "{seconds:.1} s: {} frames, {} bytes, {} messages, {} changes, {} snapshots, {} trades, {} undecodable, {} reconnects; {} markets, {} books in {} bytes",
-        sum(|shard| shard.frames),
+        sum(|shard| shard.intake.frames),
         sum(|shard| shard.bytes),
-        sum(|shard| shard.messages),
-        sum(|shard| shard.updates),
-        sum(|shard| shard.snapshots),
-        sum(|shard| shard.trades),
-        sum(|shard| shard.decode_errors),
+        sum(|shard| shard.intake.messages),
+        sum(|shard| shard.books.updates),
+        sum(|shard| shard.books.snapshots),
+        sum(|shard| shard.books.trades),
+        sum(|shard| shard.intake.decode_errors),
         report.pool.reconnects,
         report.registry.markets,
-        sum(|shard| shard.books),
+        sum(|shard| shard.books.books),
         sum(|shard| shard.book_bytes),
     )
 }

@@ -41,7 +41,7 @@ impl StatusLine {
 
     /// Shows the state of the engine.
     pub fn show(&mut self, report: &EngineReport) {
-        let messages: u64 = report.shards.iter().map(|shard| shard.messages).sum();
+        let messages: u64 = report.shards.iter().map(|shard| shard.intake.messages).sum();
         let now_ns = report.now_wall_ns;
         let before = self.before.replace((now_ns, messages));
         if !self.watched {
@@ -74,7 +74,7 @@ fn status(report: &EngineReport, rate: u64) -> String {
             format!("  read→book p50 {} p99 {}", micros(latency.p50_ns), micros(latency.p99_ns))
         },
     );
-    let errors = sum(|shard| shard.decode_errors);
+    let errors = sum(|shard| shard.intake.decode_errors);
     let trouble = match (&report.health.reasons[..], errors) {
         ([first, ..], _) => format!("  UNHEALTHY: {first}"),
         ([], 0) => String::new(),
@@ -83,7 +83,7 @@ fn status(report: &EngineReport, rate: u64) -> String {
     format!(
         "{:>4}s  {} of {} books live  {}/{} connections  {rate} msg/s{delay}{trouble}",
         report.now_wall_ns.saturating_sub(report.started_wall_ns) / 1_000_000_000,
-        sum(|shard| shard.books_live),
+        sum(|shard| shard.books.live),
         report.registry.tokens,
         report.pool.connections_active,
         report.pool.connections.len(),

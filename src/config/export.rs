@@ -24,7 +24,7 @@ pub struct ExportArgs {
     #[arg(value_name = "SOURCE", required = true)]
     pub sources: Vec<PathBuf>,
 
-    /// Whose frames captures hold: polymarket or kalshi [default: by the first message; polymarket for `-`]
+    /// Whose frames captures hold: polymarket or kalshi [default: recognized by the first message; polymarket for `-`]
     #[arg(long, value_name = "VENUE", value_parser = venue)]
     pub venue: Option<Feed>,
 
@@ -36,7 +36,7 @@ pub struct ExportArgs {
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
 
-    /// What is wanted of captures: some of trades, levels and tops
+    /// Tables to write of captures: some of trades, levels and tops
     #[arg(long, value_name = "TABLES", default_value = "trades,levels,tops")]
     pub tables: String,
 
@@ -53,7 +53,7 @@ impl ExportArgs {
     /// Checks the flags against each other.
     ///
     /// # Errors
-    /// Which is wrong and what to use instead, in words for a person: *say it, exit code 2*.
+    /// The wrong flag and what to use instead. *Print it, exit code 2.*
     pub fn plan(&self) -> Result<ExportPlan, String> {
         let tables = Tables::parse(&self.tables).map_err(|error| format!("--tables {error}"))?;
         let is_database = |path: &PathBuf| {

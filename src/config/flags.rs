@@ -1,4 +1,4 @@
-//! The command line as it is typed: flags and defaults, nothing checked but their form.
+//! The flags of the command line: names, help, defaults.
 //!
 //! Runs on:  main thread.
 use super::{
@@ -49,10 +49,9 @@ pub enum Command {
     Compare(CompareFlags),
     /// Print the threads, cores and links that a command line would start.
     Topology(LayoutFlags),
-    /// Look at the host, setting by setting: what is found, whether it will do, what to do about it.
-    /// Changes nothing.
+    /// Check the host, setting by setting: value, verdict, remedy. Changes nothing.
     Doctor(DoctorFlags),
-    /// Ask every service of a configuration whether it is there, and print a table.
+    /// Probe every service of a configuration and print a table.
     Pools(PoolsFlags),
     /// Print every metric of /metrics: name, unit, meaning, what to do when it rises.
     Counters,
@@ -100,7 +99,7 @@ pub enum KalshiEnvironment {
     Demo,
 }
 
-/// Which thread runs where.
+/// Threads and cores.
 #[derive(Args, Clone, Debug, Default)]
 pub struct LayoutFlags {
     /// Core of the control thread (registry, discovery, dials). Default: not pinned, or the first
@@ -126,7 +125,7 @@ pub struct LayoutFlags {
     #[arg(long, value_name = "POLICY")]
     pub idle: Option<Idle>,
 
-    /// Who tells a shard that a socket is ready: epoll (our own set) or native (the runtime's
+    /// Readiness driver of the shards: epoll (an epoll set of the shard) or native (the runtime's
     /// reactor, slower; for comparison).
     #[arg(long, value_name = "DRIVER", default_value = "epoll")]
     pub driver: Driver,
@@ -141,7 +140,7 @@ pub struct DoctorFlags {
     #[command(flatten)]
     pub layout: LayoutFlags,
 
-    /// What the host should be like: laptop, vm-2, server-32, or a file. Default: what fits it best.
+    /// Expected host: laptop, vm-2, server-32, or a file. Default: what fits it best.
     #[arg(long, value_name = "NAME|FILE")]
     pub profile: Option<String>,
 
@@ -189,7 +188,7 @@ pub struct PoolsFlags {
 /// missing; 2 for wrong flags.
 #[derive(Args, Clone, Debug)]
 pub struct RunFlags {
-    /// Which thread runs where.
+    /// Threads and cores.
     #[command(flatten)]
     pub layout: LayoutFlags,
 
@@ -209,7 +208,7 @@ pub struct RunFlags {
     #[arg(long, value_name = "URL", default_value = WS_URL)]
     pub ws_url: String,
 
-    /// Kalshi's side.
+    /// Kalshi.
     #[command(flatten)]
     pub kalshi: KalshiFlags,
 
@@ -290,7 +289,7 @@ pub struct RunFlags {
     pub duration: u64,
 }
 
-/// Kalshi: who asks, where, and over how many connections.
+/// Kalshi: key, addresses, connections.
 #[derive(Args, Clone, Debug)]
 pub struct KalshiFlags {
     /// Id of the API key (a UUID) that --kalshi-key belongs to.
@@ -313,7 +312,7 @@ pub struct KalshiFlags {
     #[arg(long, value_name = "URL")]
     pub kalshi_ws_url: Option<String>,
 
-    /// Allow http:// and ws:// in these addresses: signed requests travel unencrypted. For a venue of your own.
+    /// Allow http:// and ws:// in these addresses: signed requests travel unencrypted. For a simulated venue.
     #[arg(long)]
     pub kalshi_plain_text: bool,
 
@@ -336,10 +335,10 @@ pub struct KalshiFlags {
     pub kalshi_combos: bool,
 }
 
-/// Where trades are kept.
+/// The trade database.
 #[derive(Args, Clone, Debug)]
 pub struct TradeFlags {
-    /// Keep every trade in this database: sqlite:FILE, or postgres://USER@HOST/DATABASE (with
+    /// Store every trade in this database: sqlite:FILE, or postgres://USER@HOST/DATABASE (with
     /// passfile=FILE, sslmode=disable or verify-full, sslrootcert=FILE). Other programs may read it
     /// meanwhile.
     #[arg(long, value_name = "DATABASE")]
@@ -360,12 +359,11 @@ pub struct TradeFlags {
     pub trades_batch_ms: u64,
 }
 
-/// Where all that comes and goes is captured.
+/// The capture.
 #[derive(Args, Clone, Debug)]
 pub struct CaptureFlags {
-    /// Write every frame that comes, every text that goes and all that becomes of books beside them
-    /// into this folder; `ringbook replay DIR` makes the same books of it. The folder may hold
-    /// earlier captures.
+    /// Write every received frame, every sent text and the state changes of books into this folder;
+    /// `ringbook replay DIR` rebuilds the same books. The folder may hold earlier captures.
     #[arg(long, value_name = "DIR")]
     pub capture: Option<PathBuf>,
 
@@ -388,7 +386,7 @@ pub struct CaptureFlags {
 /// Flags of `ringbook demo`.
 #[derive(Args, Clone, Debug)]
 pub struct DemoFlags {
-    /// Which thread runs where.
+    /// Threads and cores.
     #[command(flatten)]
     pub layout: LayoutFlags,
 

@@ -54,7 +54,7 @@ impl From<SettingError> for UsageError {
 /// The default follows no venue; every other setting is that of `ringbook run` without flags.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Which thread runs where, as asked for.
+    /// Threads and cores as configured.
     pub(crate) layout: RequestedLayout,
     /// The venues that are followed; none twice.
     pub(crate) venues: Vec<VenueConfig>,
@@ -81,15 +81,15 @@ pub struct Config {
     pub(crate) tokens: Vec<TokenId>,
     /// Whether to follow every market of the catalog.
     pub(crate) discover: bool,
-    /// Who tells the shards that a socket is ready.
+    /// The readiness driver of the shards.
     pub(crate) driver: Driver,
     /// Follow at most so many markets.
     pub(crate) markets_max: Option<usize>,
     /// Bounds of the engine's own REST services that are not the usual ones, by name.
     pub(crate) services: Vec<Service>,
-    /// Where trades are kept; its venues are filled in at the start.
+    /// The trade database; its venues are filled in at the start.
     pub(crate) trades: Option<SinkOptions>,
-    /// Where all that comes and goes is captured.
+    /// The capture.
     pub(crate) capture: Option<CaptureOptions>,
 }
 

@@ -1,4 +1,4 @@
-//! The file of `ringbook pools`: services in TOML, with every fault reported at once.
+//! The file of `ringbook pools`: services in TOML, with all faults reported at once.
 //!
 //! Runs on:  main thread. Bounds: `POOL_SERVICES_MAX` services, `POOL_CONNECTIONS_MAX` connections each.
 //!
@@ -17,7 +17,7 @@ pub const EXAMPLE: &str = include_str!("pools.example.toml");
 /// Longest duration that may be configured: a week.
 const DURATION_MAX_S: f64 = 7.0 * 24.0 * 3600.0;
 
-/// Everything that is wrong with a file: one line each.
+/// All faults of a file: one line each.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub struct PoolsError(pub Vec<String>);
@@ -257,7 +257,7 @@ impl<'a> Entry<'a> {
     }
 
     fn missing(&mut self, key: &str, expected: &str) {
-        // A value of another type was reported already.
+        // A value of another type is reported already.
         if !self.table.contains_key(key) {
             self.fault(&format!("`{key}` is missing; expected {expected}"));
         }
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn all_faults_are_reported_at_once_each_with_its_service() {
+    fn all_faults_are_told_at_once_each_with_its_service() {
         let text = r#"
 colour = "blue"
 
@@ -405,7 +405,7 @@ address = 7
     }
 
     #[test]
-    fn a_file_without_a_list_of_services_is_refused() {
+    fn what_is_no_list_of_services_is_said() {
         assert_eq!(faults(""), ["there is no service; write at least one [[service]] table"]);
         let line = &faults("[[service]]\nname = \"x\nkind = 1\n")[0];
         assert!(line.starts_with("line 2: this is no TOML: "), "{line}");

@@ -65,7 +65,7 @@ impl ReplayArgs {
     /// Checks the flags against each other.
     ///
     /// # Errors
-    /// Which is wrong and what to use instead, in words for a person: *say it, exit code 2*.
+    /// The wrong flag and what to use instead. *Print it, exit code 2.*
     pub fn plan(&self) -> Result<Plan, String> {
         let files = files(&self.files)?;
         let range = range(self.from, self.to, ["--from", "--to"])?;

@@ -86,7 +86,7 @@ impl From<String> for Trades {
     }
 }
 
-/// The capture of all that comes and goes.
+/// The capture of all frames.
 #[derive(Clone, Debug)]
 pub struct Capture {
     folder: PathBuf,
@@ -248,7 +248,7 @@ impl Config {
         self
     }
 
-    /// Who tells the shards that a socket is ready.
+    /// The readiness driver of the shards.
     pub(crate) fn driver(&mut self, driver: Driver) -> &mut Self {
         self.driver = driver;
         self

@@ -18,7 +18,7 @@ use crate::link::shard_control::Heartbeat;
 use log::{debug, info, warn};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A socket that the shard reports as missing is redialled if it was handed over before this.
+/// A socket that the shard reports as missing is redialed if it was handed over before this.
 const AUDIT_AFTER_NS: u64 = 3 * SECOND_NS;
 
 /// The connections of one venue.
@@ -57,7 +57,7 @@ impl Connections {
         self.attached_ns.contains_key(&connection)
     }
 
-    /// The socket of a connection is gone while the engine stops: it is not dialled again.
+    /// The socket of a connection is gone while the engine stops: it is not dialed again.
     pub(super) fn detach(&mut self, connection: ConnectionId) {
         self.attached_ns.remove(&connection);
     }
@@ -95,7 +95,7 @@ impl Connections {
         redial
     }
 
-    /// The socket of a connection is gone after its replacement has taken over: it is not dialled again.
+    /// The socket of a connection is gone after its replacement has taken over: it is not dialed again.
     pub(super) fn on_taken_over(&mut self, connection: ConnectionId, why: &str) {
         let name = self.placement.name(connection);
         info!("{name}: {why}; its replacement has taken over");
@@ -127,7 +127,7 @@ impl Connections {
         self.placement.on_full(connection, tokens, now.mono_ns, registry);
     }
 
-    /// Connections whose socket is gone although nobody said so: a report found its ring full.
+    /// Connections whose socket is gone without a report: its ring was full.
     pub(super) fn lost(&self, heartbeat: &Heartbeat) -> Vec<ConnectionId> {
         let down = heartbeat.connections.iter().filter(|beat| !beat.up);
         let lost = down.map(|beat| beat.connection).filter(|id| {

@@ -108,7 +108,7 @@ impl Controller {
         let mut sink = parts.sink;
         let known = sink.as_mut().map(|sink| std::mem::take(&mut sink.known)).unwrap_or_default();
         if sink.is_some() {
-            registry.tell_changes();
+            registry.track_changes();
         }
         let mut markets = Markets::new(venue, registry, parts.discovery, parts.lifecycle);
         if !known.is_empty() {
@@ -143,7 +143,7 @@ impl Controller {
     /// From now on each stage of a market's life is reported to the handler of its shard.
     #[must_use]
     pub fn reporting_markets(mut self) -> Self {
-        self.markets.registry.tell_changes();
+        self.markets.registry.track_changes();
         self.publisher.report_stages();
         self
     }
@@ -412,7 +412,7 @@ impl Controller {
 
     fn step_dials(&mut self, now: Now) {
         while let Some(connection) = self.dialer.begin_due(now.mono_ns) {
-            self.connections.placement.on_dialling(connection);
+            self.connections.placement.on_dialing(connection);
             self.requests.push_back(IoRequest::Resolve(connection));
         }
         for end in self.dialer.step(now) {
@@ -462,7 +462,7 @@ impl Controller {
         self.reporting.take_connections()
     }
 
-    /// Tells the shards to end.
+    /// Orders the shards to end.
     pub(super) fn begin_stop(&mut self, now: Now) {
         info!("closing {} connections", self.connections.attached());
         self.stopping = true;

@@ -29,7 +29,7 @@ pub struct Target {
     pub tls: Option<Arc<ClientConfig>>,
     /// Who connects.
     pub connector: Arc<dyn Connector>,
-    /// What the venue wants to hear regularly once subscribed.
+    /// Text of the heartbeat that the venue expects once subscribed.
     pub heartbeat: &'static str,
     /// Who signs the upgrade, where the venue wants that.
     pub signer: Option<Arc<dyn Signer>>,
@@ -46,7 +46,7 @@ pub enum DialError {
     Connect {
         /// The address.
         address: Option<SocketAddr>,
-        /// The kernel's word.
+        /// The kernel's error.
         error: std::io::Error,
     },
     /// TLS failed.
@@ -287,7 +287,7 @@ impl Handshake {
         });
         tls.poll_ciphertext(output);
         if let Err(error) = fed {
-            // The alert tells the other side why.
+            // The alert carries the reason.
             let _ = self.send();
             return Err(DialError::Tls(error));
         }

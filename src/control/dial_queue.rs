@@ -4,7 +4,7 @@
 //! Owns:     each connection's backoff, the stagger between dials, the pause after a 429.
 //! Bounds:   one dial per [`DIAL_INTERVAL_NS`], [`DIALS_IN_PROGRESS_MAX`] in progress.
 //!
-//! A connection that asks is dialled as soon as the stagger lets it; one that failed waits for its
+//! A connection that asks is dialed as soon as the stagger lets it; one that failed waits for its
 //! own backoff. After [`OUTAGE_FAILURES`] failures in a row, whoever failed, the venue counts as
 //! down: then only a probe goes out every [`PROBE_INTERVAL_NS`], and backoffs do not matter. The
 //! first success ends the outage and makes every waiting connection due at once, spread by the
@@ -23,9 +23,9 @@ use crate::base::random::Random;
 use crate::session::backoff::Backoff;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What the queue knows of one connection.
+/// State of one connection in the queue.
 #[derive(Clone, Copy, Debug)]
-struct Line {
+struct Entry {
     phase: Phase,
     /// Of dials that failed; over with a dial that succeeds.
     backoff: Backoff,
@@ -38,7 +38,7 @@ enum Phase {
     /// It dials from this time on.
     Waiting { due_ns: u64 },
     /// Its dial is in progress since then.
-    Dialling { begun_ns: u64 },
+    Dialing { begun_ns: u64 },
     /// It came up then.
     Up { since_ns: u64 },
 }
@@ -58,7 +58,7 @@ pub struct DialQueue {
     random: Random,
     interval_ns: u64,
     backoff_max_ns: u64,
-    lines: BTreeMap<ConnectionId, Line>,
+    entries: BTreeMap<ConnectionId, Entry>,
     waiting: BTreeSet<(u64, ConnectionId)>,
     in_progress: usize,
     last_dial_ns: Option<u64>,
@@ -90,7 +90,7 @@ impl DialQueue {
             random: Random::new(seed),
             interval_ns: DIAL_INTERVAL_NS,
             backoff_max_ns: BACKOFF_MAX_NS,
-            lines: BTreeMap::new(),
+            entries: BTreeMap::new(),
             waiting: BTreeSet::new(),
             in_progress: 0,
             last_dial_ns: None,
@@ -120,14 +120,14 @@ impl DialQueue {
     /// waits or dials already.
     ///
     /// It is due at once, except when it had been up for less than [`CONNECTION_STABLE_NS`]: a
-    /// venue that accepts and then drops is not dialled in a loop, but after 1 s at first and up
+    /// venue that accepts and then drops is not dialed in a loop, but after 1 s at first and up
     /// to 30 s in the end.
     pub fn request(&mut self, connection: ConnectionId, now_ns: u64) {
-        let line = self.lines.get(&connection).copied();
-        let due_ns = match line {
-            Some(Line { phase: Phase::Waiting { .. } | Phase::Dialling { .. }, .. }) => return,
+        let entry = self.entries.get(&connection).copied();
+        let due_ns = match entry {
+            Some(Entry { phase: Phase::Waiting { .. } | Phase::Dialing { .. }, .. }) => return,
             None => now_ns,
-            Some(Line { phase: Phase::Up { since_ns }, mut flapping, .. }) => {
+            Some(Entry { phase: Phase::Up { since_ns }, mut flapping, .. }) => {
                 let stable = now_ns.saturating_sub(since_ns) >= CONNECTION_STABLE_NS;
                 let delay_ns = if stable {
                     flapping.reset();
@@ -135,8 +135,8 @@ impl DialQueue {
                 } else {
                     flapping.next_delay_ns(&mut self.random)
                 };
-                if let Some(line) = self.lines.get_mut(&connection) {
-                    line.flapping = flapping;
+                if let Some(entry) = self.entries.get_mut(&connection) {
+                    entry.flapping = flapping;
                 }
                 now_ns + delay_ns
             }
@@ -150,8 +150,8 @@ impl DialQueue {
             return None;
         }
         let (_, connection) = self.waiting.pop_first()?;
-        if let Some(line) = self.lines.get_mut(&connection) {
-            line.phase = Phase::Dialling { begun_ns: now_ns };
+        if let Some(entry) = self.entries.get_mut(&connection) {
+            entry.phase = Phase::Dialing { begun_ns: now_ns };
         }
         self.in_progress += 1;
         self.last_dial_ns = Some(now_ns);
@@ -169,10 +169,10 @@ impl DialQueue {
     /// A dial ended in a connection; how long it took, nanoseconds, if it was one of ours. Ends an outage:
     /// whoever waits is due now.
     pub fn on_success(&mut self, connection: ConnectionId, now_ns: u64) -> Option<u64> {
-        let line = self.lines.get_mut(&connection)?;
-        let Phase::Dialling { begun_ns } = line.phase else { return None };
-        line.phase = Phase::Up { since_ns: now_ns };
-        line.backoff.reset();
+        let entry = self.entries.get_mut(&connection)?;
+        let Phase::Dialing { begun_ns } = entry.phase else { return None };
+        entry.phase = Phase::Up { since_ns: now_ns };
+        entry.backoff.reset();
         self.in_progress -= 1;
         self.counts.succeeded += 1;
         let outage = self.is_outage();
@@ -192,8 +192,8 @@ impl DialQueue {
         now_ns: u64,
         retry_after_ns: Option<u64>,
     ) {
-        let Some(line) = self.lines.get(&connection).copied() else { return };
-        let Phase::Dialling { begun_ns } = line.phase else { return };
+        let Some(entry) = self.entries.get(&connection).copied() else { return };
+        let Phase::Dialing { begun_ns } = entry.phase else { return };
         self.in_progress -= 1;
         self.counts.failed += 1;
         if let Some(pause_ns) = retry_after_ns {
@@ -209,16 +209,16 @@ impl DialQueue {
         if retry_after_ns.is_none() {
             self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
         }
-        let mut backoff = line.backoff;
+        let mut backoff = entry.backoff;
         let delay_ns = backoff.next_delay_ns(&mut self.random);
         self.wait(connection, now_ns + delay_ns, backoff);
     }
 
     /// The connection is closed for good; a dial of it that is in progress no longer counts.
     pub fn cancel(&mut self, connection: ConnectionId) {
-        match self.lines.remove(&connection).map(|line| line.phase) {
+        match self.entries.remove(&connection).map(|entry| entry.phase) {
             Some(Phase::Waiting { due_ns }) => _ = self.waiting.remove(&(due_ns, connection)),
-            Some(Phase::Dialling { .. }) => self.in_progress -= 1,
+            Some(Phase::Dialing { .. }) => self.in_progress -= 1,
             Some(Phase::Up { .. }) | None => {}
         }
     }
@@ -265,9 +265,10 @@ impl DialQueue {
     }
 
     fn wait(&mut self, connection: ConnectionId, due_ns: u64, backoff: Backoff) {
-        let flapping = self.lines.get(&connection).map_or_else(Backoff::new, |line| line.flapping);
+        let flapping =
+            self.entries.get(&connection).map_or_else(Backoff::new, |entry| entry.flapping);
         let phase = Phase::Waiting { due_ns };
-        self.lines.insert(connection, Line { phase, backoff, flapping });
+        self.entries.insert(connection, Entry { phase, backoff, flapping });
         self.waiting.insert((due_ns, connection));
     }
 

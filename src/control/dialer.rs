@@ -62,7 +62,7 @@ pub(super) struct Dialer {
 }
 
 impl Dialer {
-    /// Nothing dialled yet; `name` is the stream's name among the services.
+    /// Nothing dialed yet; `name` is the stream's name among the services.
     pub(super) fn new(name: &'static str, target: Target, queue: DialQueue) -> Self {
         Self {
             queue,
@@ -73,7 +73,7 @@ impl Dialer {
         }
     }
 
-    /// The address that is dialled.
+    /// The address that is dialed.
     pub(super) fn url(&self) -> &str {
         &self.target.url
     }

@@ -359,7 +359,7 @@ impl Discovery {
                 self.ask(now_ns, Question { other: Some(why), ..Question::new(lookup) });
                 None
             }
-            // What the first answer said is more than that the second had nothing.
+            // The reason of the first answer says more than "not listed".
             Some(first) if why == NOT_LISTED => Some(NotFound { lookup, why: first }),
             _ => Some(NotFound { lookup, why }),
         }

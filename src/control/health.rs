@@ -129,11 +129,11 @@ impl Controller {
         let wanted = pool.connections.len() as u64;
         if wanted > 0 && pool.connections_active == 0 {
             let why = pool.connections.iter().map(|c| c.why.as_str()).find(|why| !why.is_empty());
-            let line = format!("no connection is up: {}", why.unwrap_or("dialling"));
+            let line = format!("no connection is up: {}", why.unwrap_or("dialing"));
             found.reason_after_grace(line);
         } else if pool.connections_active < wanted {
             let missing = wanted - pool.connections_active;
-            found.notice(format!("{missing} of {wanted} connections are being dialled"));
+            found.notice(format!("{missing} of {wanted} connections are being dialed"));
         }
         let tokens = self.markets.registry.pending_tokens_total();
         if tokens > 0 && wanted == 0 && found.reasons.is_empty() {

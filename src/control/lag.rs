@@ -2,8 +2,8 @@
 //!
 //! Runs on:  control core (pure; time is an argument). Owns: the last window of each shard.
 //!
-//! A connection that is read too slowly, by the venue's side or by ours, brings every message and nothing is
-//! missing: only its age tells. The age contains the difference of the two clocks.
+//! A connection that is written or read too slowly loses no message; only the age of its messages shows it. The age
+//! contains the difference of the two clocks.
 use crate::base::id::ShardId;
 use crate::base::limits::{LAG_FORGET_NS, LAG_REASON_NS, LAG_WARN_NS};
 use crate::base::time::SECOND_NS;
@@ -21,7 +21,7 @@ struct ShardLag {
     /// Since when each window was too old.
     since_ns: Option<u64>,
     /// When a window last had a message.
-    received_ns: u64,
+    message_ns: u64,
     /// In the last such window, one message of ten was at least so old.
     age_ns: u64,
 }
@@ -41,12 +41,12 @@ impl Lag {
         let warn_ns = self.warn_ns;
         let Some(shard) = self.shards.get_mut(place) else { return };
         if ages.is_empty() {
-            if now_ns.saturating_sub(shard.received_ns) >= LAG_FORGET_NS {
+            if now_ns.saturating_sub(shard.message_ns) >= LAG_FORGET_NS {
                 shard.since_ns = None;
             }
             return;
         }
-        shard.received_ns = now_ns;
+        shard.message_ns = now_ns;
         shard.age_ns = ages.value_at_quantile(0.9);
         let late = warn_ns > 0 && shard.age_ns > warn_ns;
         shard.since_ns = late.then(|| shard.since_ns.unwrap_or(now_ns));

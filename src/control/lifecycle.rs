@@ -5,8 +5,8 @@
 //! Owns:     when to look for ends and for what to remove; the markets seen by the present scan.
 //! Bounds:   `markets_max`, if set, for markets that nobody asked for by name.
 //!
-//! The venue may end a market without a word, so ends are looked for by time; and since a scan
-//! lists open markets only, a market that a scan no longer listed is asked about by id.
+//! The venue may end a market without a message, so ends are checked by time; and since a scan lists open markets
+//! only, a market that a scan no longer lists is requested by id.
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +21,7 @@ use crate::market::info::{Closed, MarketInfo, MarketUpdate};
 use crate::venue::skip::{SkipReason, Skipped};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// What is wanted.
+/// Which markets are registered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LifecycleOptions {
     /// Markets that nobody asked for by name are registered: from scans and from the stream.
@@ -31,11 +31,11 @@ pub struct LifecycleOptions {
     /// A market whose end has passed but which the catalog still lists as trading stays, or
     /// comes back. Otherwise it expires at its end whatever the catalog says.
     pub trust_catalog_after_end: bool,
-    /// Markets open at their start without a word of the venue's: until then they only wait.
+    /// Markets open at their start without a message; until then they wait.
     pub opens_by_clock: bool,
 }
 
-/// What [`Lifecycle::poll`] asks for.
+/// Requests of [`Lifecycle::poll`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Upkeep {
     /// Tokens to unsubscribe, by connection.
@@ -67,7 +67,7 @@ pub struct Lifecycle {
     counts: LifecycleReport,
 }
 
-/// It is over, and nobody has said how it ended.
+/// It is over and has no result yet.
 fn is_undecided(market: &MarketId, registry: &Registry) -> bool {
     let record = registry.market(market);
     record.is_some_and(|r| r.status == Status::Expired && r.resolution.is_none())
@@ -94,7 +94,7 @@ impl Lifecycle {
         }
     }
 
-    /// Takes over what the catalog answered.
+    /// An answer of the catalog.
     pub fn on_answer(&mut self, now: Now, answer: Answer, registry: &mut Registry) {
         self.refused.clear();
         let Some(source) = answer.source else { return };
@@ -127,7 +127,7 @@ impl Lifecycle {
         std::mem::take(&mut self.refused)
     }
 
-    /// Takes over what the stream said. The same announcement comes on every connection; only the
+    /// A market update of the stream. The same announcement comes on every connection; only the
     /// first counts.
     pub fn on_market_update(&mut self, now: Now, news: MarketUpdate, registry: &mut Registry) {
         match news {
@@ -153,7 +153,7 @@ impl Lifecycle {
                     self.counts.markets_announced +=
                         u64::from(self.add(now, info, source, registry));
                 } else if self.ended.remove(&market) || is_undecided(&market, registry) {
-                    // It was closed and trades again; its new end was told before (kalshi/protocol.md, 3.4).
+                    // It was closed and trades again; its new end came before (kalshi/protocol.md, 3.4).
                     registry.revive(&market, now.mono_ns);
                 }
             }
@@ -170,7 +170,7 @@ impl Lifecycle {
                     let info = moved(&record.info);
                     registry.refresh(&info);
                     if end_wall_ns > now.wall_ns && self.ended.remove(&market) {
-                        // Only the clock had said that it was over.
+                        // It had expired by the clock alone.
                         registry.revive(&market, now.mono_ns);
                     }
                 }
@@ -191,7 +191,7 @@ impl Lifecycle {
         self.options.markets_max.is_some_and(|max| registry.report().markets >= max)
     }
 
-    /// Expires what has ended, removes what expired long ago, and says what to ask about. Cheap
+    /// Expires what has ended, removes what expired long ago, and names markets to confirm. Cheap
     /// when nothing is due.
     pub fn poll(&mut self, now: Now, registry: &mut Registry) -> Upkeep {
         let mut upkeep = Upkeep::default();
@@ -200,7 +200,7 @@ impl Lifecycle {
             self.expire_ended(now, registry);
         }
         if self.options.opens_by_clock {
-            // Nothing else tells of it (kalshi/protocol.md, 3.4), and both looks cost nothing where nothing is due.
+            // No message announces it (kalshi/protocol.md, 3.4); both checks cost nothing where nothing is due.
             self.open_begun(now, registry);
             self.expire_ended(now, registry);
         }
@@ -267,7 +267,7 @@ impl Lifecycle {
             if !registry.refresh(&info) {
                 self.refuse(&info, SkipReason::OtherTokens);
             }
-            // Only the clock had said that it was over; it is listed as trading, or with a later end.
+            // It had expired by the clock alone; it is listed as trading, or with a later end.
             if (stays || !ended) && self.ended.remove(&market) {
                 registry.revive(&market, now.mono_ns);
             }
@@ -305,14 +305,14 @@ impl Lifecycle {
         }
     }
 
-    /// Keeps a market that has not begun, or what is new about it.
+    /// Stores a market that has not begun, or its new facts.
     fn schedule(&mut self, info: MarketInfo, source: Source, registry: &mut Registry) {
         self.unschedule(&info.market);
         let Some(start) = info.start_wall_ns else { return };
         if self.scheduled.len() >= registry.markets_max() {
             self.refuse(&info, SkipReason::Full);
         } else {
-            registry.retell(&info.market);
+            registry.mark_unpublished(&info.market);
             self.scheduled_starts.insert(info.market, start);
             self.scheduled.insert((start, info.market), (info, source));
         }

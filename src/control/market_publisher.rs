@@ -44,9 +44,9 @@ impl MarketPublisher {
             return;
         }
         for _ in 0..CONTROL_SINK_DEPTH {
-            let Some(market) = markets.registry.take_republished() else { break };
+            let Some(market) = markets.registry.take_unpublished() else { break };
             if !self.publish_market(&market, markets, shards, now) {
-                markets.registry.retell(&market);
+                markets.registry.mark_unpublished(&market);
                 return;
             }
         }

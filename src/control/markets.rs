@@ -224,7 +224,7 @@ impl Markets {
         tokens.iter().filter_map(opening).collect()
     }
 
-    /// Whether nothing more will be said of a market.
+    /// Whether no further change of a market will be published.
     pub(super) fn is_forgotten(&self, market: &MarketId) -> bool {
         self.registry.market(market).is_none()
             && !self.resolutions.is_waiting(market)
@@ -269,7 +269,7 @@ impl Markets {
         }
     }
 
-    /// Why no market is followed, if none is; `wanted` connections are open or being dialled.
+    /// Why no market is followed, if none is; `wanted` connections are open or being dialed.
     pub(super) fn why_none_followed(&self, wanted: u64) -> Option<String> {
         let known = self.registry.report();
         let scanning = self.lifecycle.is_scanning();

@@ -73,7 +73,7 @@ pub enum Action {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionState {
     /// A dial is in progress.
-    Dialling,
+    Dialing,
     /// It waits for its next dial.
     Waiting,
     /// It is up.
@@ -85,10 +85,10 @@ pub enum ConnectionState {
 /// Why [`Placement::force_subscribe`] opened nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ForceError {
-    /// None of the markets is registered and pending. *Tell who asked.*
+    /// None of the markets is registered and pending. *Report it to the caller.*
     #[error("none of the tokens is known and waits for a connection")]
     NothingPending,
-    /// The shard has [`limits::CONNECTIONS_PER_SHARD_MAX`] connections. *Tell who asked.*
+    /// The shard has [`limits::CONNECTIONS_PER_SHARD_MAX`] connections. *Report it to the caller.*
     #[error("the shard has as many connections as it may have")]
     NoConnectionLeft,
 }
@@ -279,8 +279,8 @@ impl Placement {
     }
 
     /// A dial of the connection has begun.
-    pub fn on_dialling(&mut self, connection: ConnectionId) {
-        self.set_state(connection, ConnectionState::Dialling, "");
+    pub fn on_dialing(&mut self, connection: ConnectionId) {
+        self.set_state(connection, ConnectionState::Dialing, "");
     }
 
     /// The connection is down and waits for its next dial; `why` is for people.
@@ -343,7 +343,7 @@ impl Placement {
         self.last_id += 1;
         let connection = ConnectionId(self.last_id);
         self.by_shard[usize::from(shard.0)].insert(connection);
-        let (state, why) = (ConnectionState::Waiting, "not dialled yet".to_owned());
+        let (state, why) = (ConnectionState::Waiting, "not dialed yet".to_owned());
         let (connected_wall_ns, connects) = (0, 0);
         let (replaces, replaced_by, role, place) = (Vec::new(), None, Role::Books, 0);
         let new = Connection {

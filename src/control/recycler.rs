@@ -1,11 +1,11 @@
-//! Recycler: which connections are replaced, when, and what became of it. Decisions only.
+//! The recycler: which connections are replaced, when, and with what result. Decisions only.
 //!
 //! Runs on:  control core (pure; times are monotonic nanoseconds). Owns: the attempts under way.
 //! Bounds:   `RECYCLES_MAX` attempts at once, one for a connection; `RECYCLE_PROOFS_MAX` handovers kept.
 //!
-//! Make before break: a replacement is dialled and subscribes to the same markets. When it has delivered every
-//! snapshot and was up for `RECYCLE_SETTLE_NS` since, the shard is told to switch. Whatever goes
-//! wrong before that leaves the old connections as they are, and the attempt has failed.
+//! Make before break: a replacement is dialed and subscribes to the same markets. When it has delivered every
+//! snapshot and was up for `RECYCLE_SETTLE_NS` since, the shard is ordered to switch. A failure before that leaves the
+//! old connections as they are.
 //!
 //! Connections of one shard that together fit on one are replaced by one (`merging`).
 mod merging;
@@ -35,12 +35,12 @@ pub enum Reason {
     Unhealthy,
     /// Its tokens and those of others of its shard fit on one connection.
     Merge,
-    /// Somebody asked for it.
+    /// Requested by a user.
     Asked,
 }
 
 impl Reason {
-    /// One word for reports.
+    /// The name in reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -97,12 +97,12 @@ pub enum Decision {
     Abandon {
         /// The replacement.
         to: ConnectionId,
-        /// What went wrong, for people.
+        /// The reason.
         why: &'static str,
     },
 }
 
-/// Why a recycle that was asked for does not begin.
+/// Why a requested replacement does not begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecycleError {
     /// No such connection is up.
@@ -113,20 +113,20 @@ pub enum RecycleError {
     UnderWay,
     /// It is one of a fixed table, which has no room for a replacement beside it.
     #[error(
-        "this venue's connections are a fixed number and are not replaced while they work; one that fails is dialled again by itself"
+        "this venue's connections are a fixed number and are not replaced while they work; one that fails is dialed again"
     )]
     Fixed,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Dialled, not up yet.
+    /// Dialed, not up yet.
     Opening,
     /// Up; snapshots are missing.
     Filling,
     /// Has every snapshot since then.
     Settling(u64),
-    /// The shard was told to switch then.
+    /// The shard was ordered to switch then.
     Switching(u64),
 }
 
@@ -168,7 +168,7 @@ impl Recycler {
         Self { merging: Merging::of_connections_of(tokens), ..Self::default() }
     }
 
-    /// Somebody wants this connection replaced, whatever its age; it waits for its turn.
+    /// Queues the replacement of this connection, whatever its age.
     ///
     /// # Errors
     /// [`RecycleError`]; nothing has changed then.
@@ -193,7 +193,7 @@ impl Recycler {
         while free > 0
             && let Some(from) = self.asked.pop_front()
         {
-            // Gone in the meantime, or about to be.
+            // It may be closed by now.
             if candidates.iter().any(|candidate| candidate.connection == from) {
                 decisions.push(Decision::Begin { from: vec![from], reason: Reason::Asked });
                 free -= 1;
@@ -422,7 +422,7 @@ impl Recycler {
         Some((attempt.tokens, handover))
     }
 
-    /// What was done so far.
+    /// The counters.
     #[must_use]
     pub fn report(&self) -> RecycleReport {
         RecycleReport {

@@ -36,7 +36,7 @@ pub enum Status {
     Expired,
 }
 
-/// Who told of a market.
+/// The source of a market.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
     /// The venue's catalog.
@@ -93,7 +93,7 @@ pub struct Record {
     pub status: Status,
     /// Its connection; always there when subscribed, never when pending.
     pub connection: Option<ConnectionId>,
-    /// Who told of it first.
+    /// Its first source.
     pub source: Source,
     /// When its status began, monotonic nanoseconds.
     pub since_ns: u64,
@@ -124,8 +124,8 @@ pub struct Registry {
     loads: BTreeMap<ConnectionId, Load>,
     idle: BTreeSet<ConnectionId>,
     redescribed: Vec<MarketId>,
-    /// Markets that the database does not know as they are; `None` when nobody asks.
-    republished: Option<BTreeSet<MarketId>>,
+    /// Markets whose last change is not published; `None` when nothing is published.
+    unpublished: Option<BTreeSet<MarketId>>,
     /// Markets whose tokens are another one's.
     shared: shared::Shared,
     remembered: HashMap<MarketId, u64, FixedState>,
@@ -163,7 +163,7 @@ impl Registry {
             loads: BTreeMap::new(),
             idle: BTreeSet::new(),
             redescribed: Vec::new(),
-            republished: None,
+            unpublished: None,
             shared: shared::Shared::default(),
             remembered: HashMap::default(),
             remembered_order: BTreeMap::new(),
@@ -218,7 +218,7 @@ impl Registry {
         }
         let sequence = self.next_sequence();
         let (status, connection) = (Status::Pending, None);
-        self.retell(&info.market);
+        self.mark_unpublished(&info.market);
         let (since_ns, resolution) = (now_ns, None);
         let urgent = source != Source::Catalog;
         self.slots[slot as usize] = Some(Record {
@@ -256,7 +256,7 @@ impl Registry {
             if facts(known) != facts(info) && self.record(slot).status == Status::Subscribed {
                 self.redescribed.push(info.market);
             }
-            self.retell(&info.market);
+            self.mark_unpublished(&info.market);
             let info = info.clone();
             self.change(slot, |record| record.info = info);
         }
@@ -264,7 +264,7 @@ impl Registry {
     }
 
     /// Subscribed markets whose tick size, smallest order or set changed since the last call:
-    /// their shards are to be told.
+    /// their shards are to be updated.
     pub fn take_redescribed(&mut self) -> Vec<MarketId> {
         std::mem::take(&mut self.redescribed)
     }
@@ -339,7 +339,7 @@ impl Registry {
         if self.record(slot).status == Status::Expired {
             return false;
         }
-        self.retell(market);
+        self.mark_unpublished(market);
         self.change(slot, |record| {
             record.status = Status::Expired;
             record.since_ns = now_ns;
@@ -359,24 +359,24 @@ impl Registry {
                 return;
             }
         }
-        self.retell(market);
+        self.mark_unpublished(market);
         self.change(slot, |record| record.resolution = Some((resolution, wall_ns)));
     }
 
-    /// From now on [`Registry::take_republished`] gives what has changed.
-    pub fn tell_changes(&mut self) {
-        self.republished.get_or_insert_default();
+    /// From now on [`Registry::take_unpublished`] gives what has changed.
+    pub fn track_changes(&mut self) {
+        self.unpublished.get_or_insert_default();
     }
 
     /// The next market whose facts, end or outcome have changed; each once, however often it did.
-    pub fn take_republished(&mut self) -> Option<MarketId> {
-        self.republished.as_mut()?.pop_first()
+    pub fn take_unpublished(&mut self) -> Option<MarketId> {
+        self.unpublished.as_mut()?.pop_first()
     }
 
-    /// It is to be given by [`Registry::take_republished`] (again).
-    pub fn retell(&mut self, market: &MarketId) {
-        if let Some(republished) = &mut self.republished {
-            republished.insert(*market);
+    /// It is to be given by [`Registry::take_unpublished`] (again).
+    pub fn mark_unpublished(&mut self, market: &MarketId) {
+        if let Some(unpublished) = &mut self.unpublished {
+            unpublished.insert(*market);
         }
     }
 
@@ -392,7 +392,7 @@ impl Registry {
             return false;
         }
         let on_none = record.connection.is_none();
-        self.retell(market);
+        self.mark_unpublished(market);
         if on_none {
             return self.mark_pending(market, now_ns);
         }

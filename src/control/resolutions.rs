@@ -81,7 +81,7 @@ impl Resolutions {
         self.settled.pop()
     }
 
-    /// It could not be told; it is given again.
+    /// It could not be published; it is returned again.
     pub fn keep_settled(&mut self, record: Record) {
         self.settled.push(record);
     }

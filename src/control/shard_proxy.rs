@@ -32,7 +32,7 @@ pub struct ShardProxy {
     pub heartbeat_seen_ns: u64,
     /// How long heartbeats waited in the ring: count, sum and longest, nanoseconds.
     pub report_waits: [u64; 3],
-    /// It said that it has ended.
+    /// It has ended.
     pub stopped: bool,
     commands: Producer<StampedCommand>,
     commands_gauge: Gauge<StampedCommand>,
@@ -69,7 +69,7 @@ impl ShardProxy {
         }
     }
 
-    /// Know a connection and open its books.
+    /// Opens the books of a connection that is being dialed.
     pub fn open(
         &mut self,
         (connection, role): (ConnectionId, Role),
@@ -80,12 +80,12 @@ impl ShardProxy {
         self.send(ShardCommand::Open { connection, books, role, replaces: replaces.into() }, now);
     }
 
-    /// The replacement takes over.
+    /// Lets the replacement take over.
     pub fn switch(&mut self, to: ConnectionId, now: Now) {
         self.send(ShardCommand::Switch { to }, now);
     }
 
-    /// Take over a socket.
+    /// Hands over a socket.
     pub fn attach(
         &mut self,
         connection: ConnectionId,
@@ -96,27 +96,27 @@ impl ShardProxy {
         self.send(ShardCommand::Attach { connection, stream, session }, now);
     }
 
-    /// More books on a connection.
+    /// Adds books to a connection.
     pub fn subscribe(&mut self, connection: ConnectionId, books: Box<[BookOpening]>, now: Now) {
         self.send(ShardCommand::Subscribe { connection, books }, now);
     }
 
-    /// The catalog says more about these books.
+    /// Updates the facts of these books.
     pub fn describe(&mut self, books: Box<[BookOpening]>, now: Now) {
         self.send(ShardCommand::Describe { books }, now);
     }
 
-    /// Fewer books on a connection.
+    /// Removes books from a connection.
     pub fn unsubscribe(&mut self, connection: ConnectionId, tokens: Box<[TokenId]>, now: Now) {
         self.send(ShardCommand::Unsubscribe { connection, tokens }, now);
     }
 
-    /// Close a connection for good.
+    /// Closes a connection for good.
     pub fn close(&mut self, connection: ConnectionId, now: Now) {
         self.send(ShardCommand::Close { connection }, now);
     }
 
-    /// Books as the venue's REST interface tells them.
+    /// Books of the venue's REST interface.
     pub fn books(&mut self, text: String, now: Now) {
         self.send(ShardCommand::Books { text }, now);
     }
@@ -132,12 +132,12 @@ impl ShardProxy {
         self.send(ShardCommand::Market(Box::new(event)), now);
     }
 
-    /// Give back the filled histograms.
+    /// Requests the filled histograms.
     pub fn swap_latencies(&mut self, now: Now) {
         self.send(ShardCommand::SwapLatencies { empty: Box::default() }, now);
     }
 
-    /// Close everything and end.
+    /// Closes everything and ends the shard.
     pub fn stop(&mut self, now: Now) {
         self.send(ShardCommand::Stop, now);
     }
@@ -154,7 +154,7 @@ impl ShardProxy {
     /// Tries again what did not fit. Call once a cycle.
     pub fn flush(&mut self, now: Now) {
         if self.backlog.is_empty() {
-            // A bell for nothing would wake a sleeping shard a hundred times a second.
+            // Otherwise a sleeping shard would be woken a hundred times a second.
             return;
         }
         while let Some(command) = self.backlog.pop_front() {
@@ -169,7 +169,7 @@ impl ShardProxy {
     }
 
     fn send(&mut self, command: ShardCommand, now: Now) {
-        // ShardCommand is kept: nothing overtakes the backlog.
+        // First in, first out: a command never overtakes the backlog.
         self.backlog.push_back(command);
         self.flush(now);
     }
@@ -215,15 +215,16 @@ mod tests {
     #[test]
     fn the_bell_is_rung_for_a_command_and_not_for_nothing() {
         let mut set = Readiness::new().unwrap();
-        let (orders, _orders) = ring(8);
+        let (commands, _commands) = ring(8);
         let (reports, receiver) = ring(8);
         let gauge = reports.gauge();
-        let mut proxy = ShardProxy::new(ShardId(0), None, orders, receiver, gauge, set.doorbell());
+        let mut proxy =
+            ShardProxy::new(ShardId(0), None, commands, receiver, gauge, set.doorbell());
         let sleeper = std::thread::spawn(move || {
             set.wait(300_000_000, || true);
-            let disturbed = set.was_rung();
+            let rung = set.was_rung();
             set.wait(60_000_000_000, || true);
-            (disturbed, set.was_rung())
+            (rung, set.was_rung())
         });
         for _ in 0..200 {
             proxy.flush(Now::default());

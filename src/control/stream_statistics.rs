@@ -1,6 +1,6 @@
 //! The stream as one of the services.
 //!
-//! Its connections are dialled by the control core and held by shards, and told like a pool's.
+//! Its connections are dialed by the control core and held by shards, and reported like those of a pool.
 //!
 //! Runs on:  control core (pure; time is an argument). Owns: counters and histograms.
 use super::dial::{DialError, Target};
@@ -14,7 +14,7 @@ use crate::pool::slots::SlotCounts;
 use crate::pool::statistics::Statistics;
 use crate::pool::{Kind, PoolError, Service};
 
-/// What is told of the stream.
+/// Statistics of the stream.
 #[derive(Debug)]
 pub(super) struct StreamStatistics {
     name: &'static str,
@@ -25,7 +25,7 @@ pub(super) struct StreamStatistics {
 }
 
 impl StreamStatistics {
-    /// Nothing dialled yet.
+    /// Nothing dialed yet.
     pub(super) fn new(name: &'static str, target: &Target) -> Self {
         let kind = if target.tls.is_some() { Kind::Wss } else { Kind::Ws };
         let (url, host) = (target.url.clone(), target.host.clone());
@@ -49,16 +49,16 @@ impl StreamStatistics {
     }
 
     /// The report, with what connections and dials say.
-    pub(super) fn report(&self, pool: &PoolReport, dialling: usize) -> ServiceReport {
+    pub(super) fn report(&self, pool: &PoolReport, dialing: usize) -> ServiceReport {
         let (up, waiting) = (pool.connections_active as usize, pool.connections_waiting as usize);
         let opened = pool.connections_opened + pool.reconnects;
         let occupation = Occupation {
             in_use: up,
             idle: 0,
-            opening: dialling,
-            waiting: waiting.saturating_sub(dialling),
+            opening: dialing,
+            waiting: waiting.saturating_sub(dialing),
         };
-        let told = Service::new(self.name, self.kind, &self.url)
+        let report = Service::new(self.name, self.kind, &self.url)
             .map(|service| self.statistics.report(&service, &SlotCounts::default(), occupation));
         ServiceReport {
             stream: true,
@@ -68,9 +68,9 @@ impl StreamStatistics {
             max: up + waiting,
             opened,
             closed: opened.saturating_sub(pool.connections_active),
-            // Nobody but the venue or the path ends one that is dialled again.
+            // Only the venue or the path ends a connection that is dialed again.
             closed_broken: pool.reconnects,
-            ..told.unwrap_or_default()
+            ..report.unwrap_or_default()
         }
     }
 }
@@ -104,7 +104,7 @@ mod tests {
         let mut stream = StreamStatistics::new("some-ws", &target());
         let at = |wall_ns| Now { mono_ns: 0, wall_ns };
         let mut pool = PoolReport { connections_waiting: 3, ..PoolReport::default() };
-        let mut told = vec![stream.report(&PoolReport::default(), 0), stream.report(&pool, 1)];
+        let mut reports = vec![stream.report(&PoolReport::default(), 0), stream.report(&pool, 1)];
         let report = stream.report(&pool, 1);
         assert_eq!((report.min, report.occupation.opening, report.occupation.waiting), (3, 1, 2));
         assert_eq!(report.health.state, HealthState::Unknown);
@@ -121,11 +121,11 @@ mod tests {
         assert_eq!((report.opened, report.closed, report.occupation.in_use), (5, 2, 3));
         assert_eq!((report.health.since_ns, report.connect.count), (9, 1));
         assert_eq!(report.closed_broken, 2);
-        told.push(report);
-        each_figure_moves(&told);
+        reports.push(report);
+        each_figure_moves(&reports);
     }
 
-    /// Every number that is told of the stream has another value in one of the reports.
+    /// Every number of the stream has another value in one of the reports.
     fn each_figure_moves(reports: &[ServiceReport]) {
         fn numbers(value: &Value, path: &str, into: &mut BTreeMap<String, BTreeSet<String>>) {
             match value {
@@ -142,12 +142,12 @@ mod tests {
         for report in reports {
             numbers(&serde_json::to_value(report).unwrap(), "", &mut figures);
         }
-        // What happens once is told by the reports behind it.
+        // Errors occur in one report only.
         figures.retain(|path, _| !path.starts_with(".errors."));
         let still: Vec<_> = figures.iter().filter(|(_, values)| values.len() < 2).collect();
         assert!(still.is_empty(), "{still:?}");
-        for told in [".occupation.in_use", ".closed_broken", ".connect.p99_ns", ".error_rate"] {
-            assert!(figures.contains_key(told), "{told}: {figures:?}");
+        for shown in [".occupation.in_use", ".closed_broken", ".connect.p99_ns", ".error_rate"] {
+            assert!(figures.contains_key(shown), "{shown}: {figures:?}");
         }
         for gone in [".requests", ".occupation.idle", ".leaks", ".health.probes", ".acquire.count"]
         {

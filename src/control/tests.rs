@@ -1,4 +1,4 @@
-//! The pure parts together: a catalog of the venue's size, dialled, lost and dialled again.
+//! The pure parts together: a catalog of the venue's size is subscribed, lost and subscribed again.
 pub(crate) mod fixture;
 
 use super::dial::DialError;
@@ -84,7 +84,7 @@ impl Engine {
         let actions = self.placement.poll(self.now, &mut self.registry);
         actions.into_iter().for_each(|action| self.act(action));
         while let Some(Dial { connection, .. }) = self.dials.poll(self.now) {
-            self.placement.on_dialling(connection);
+            self.placement.on_dialing(connection);
             if self.accepts {
                 let tokens = self.placement.subscription(connection, &self.registry);
                 self.sockets.insert(connection, tokens.into_iter().collect());

@@ -1,4 +1,4 @@
-//! What the capture has done, written by its thread alone and read by whoever reports.
+//! Figures of the capture. One writer, any readers.
 //!
 //! Runs on:  the capture's thread (writer), control core and main thread (readers).
 use super::figure::Figure;
@@ -6,7 +6,7 @@ use crate::counter::loss::FrameCount;
 use serde::Serialize;
 use std::sync::Mutex;
 
-/// The record of the capture.
+/// Frames captured, written and lost.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(serde::Deserialize))]
 pub struct CaptureReport {
@@ -32,20 +32,20 @@ pub struct CaptureReport {
     pub last_write_wall_ns: u64,
     /// Since when nothing can be written, nanoseconds since the Unix epoch; 0 while it can.
     pub failing_since_wall_ns: u64,
-    /// The disk's last complaint; empty while there is none.
+    /// The last error of the disk; empty while there is none.
     pub error: String,
     /// Why frames are not in the capture, the last time; empty while none are missing.
     pub loss: String,
 }
 
 impl CaptureReport {
-    /// What is lost.
+    /// Lost frames and trades.
     #[must_use]
     pub const fn lost_count(&self) -> FrameCount {
         FrameCount { frames: self.lost, trades: self.lost_trades }
     }
 
-    /// The last word, for people.
+    /// One line for people, at the end.
     #[must_use]
     pub fn line(&self) -> String {
         let Self { folder, frames, records, text_bytes, bytes, segments, lost, .. } = self;
@@ -61,7 +61,7 @@ impl CaptureReport {
         )
     }
 
-    /// What is wrong, if anything is.
+    /// The fault and its consequence, one line; `None` without one.
     #[must_use]
     pub fn trouble(&self, now_wall_ns: u64) -> Option<String> {
         let Self { folder, error, failing_since_wall_ns: since, lost, loss, .. } = self;
@@ -117,7 +117,7 @@ pub struct CaptureBoard {
 }
 
 impl CaptureBoard {
-    /// Nothing done yet.
+    /// All figures 0.
     #[must_use]
     pub fn new(folder: String) -> Self {
         Self { folder, ..Self::default() }
@@ -129,10 +129,10 @@ impl CaptureBoard {
         &self.folder
     }
 
-    /// Remembers the disk's words; empty: there are none.
-    pub fn complain(&self, words: &str) {
+    /// Sets the error of the disk; empty for none.
+    pub fn set_error(&self, text: &str) {
         if let Ok(mut error) = self.error.lock() {
-            words.clone_into(&mut error);
+            text.clone_into(&mut error);
         }
     }
 

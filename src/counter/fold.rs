@@ -9,7 +9,6 @@ use super::report::{
     CorrectnessReport, EngineReport, ExchangeReport, HealthReport, LifecycleReport, PoolReport,
     RecycleReport, RegistryReport, SnapshotRequestsReport, SubscriptionReport,
 };
-use super::shard::{CheckCounts, RepairCounts};
 use super::trades::TradeReport;
 
 /// Takes another report of the same kind in.
@@ -163,17 +162,6 @@ fold!(CorrectnessReport {
     report: checks repairs snapshot_requests;
     derived: score;
 }, |sum: &mut CorrectnessReport| sum.score = sum.checks.score());
-
-fold!(CheckCounts {
-    sum: tops_matched tops_mismatched tops_unverifiable hashes_matched hashes_explained hashes_mismatched
-        hashes_unverifiable;
-});
-
-fold!(RepairCounts {
-    sum: asked repaired answers_old answers_ahead answers_broken audits_matched audits_older audits_undecided
-        audits_mismatched audits_caught_up audits_behind mirrors_matched mirrors_mismatched polls_matched
-        polls_undecided polls_different silences frozen;
-});
 
 fold!(SnapshotRequestsReport {
     sum: requests tokens answers failed tokens_waiting tokens_dropped;

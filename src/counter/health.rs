@@ -9,7 +9,7 @@ pub const CONDITIONS: &[&str] = &[
     "the control core is too busy to report: it may hang",
     "stopping",
     "no connection is up: {why}",
-    "{missing} of {wanted} connections are being dialled",
+    "{missing} of {wanted} connections are being dialed",
     "no connection is open: {tokens} tokens wait for one",
     "{shard} has no connection left for its pending markets",
     "the catalog has not been read yet: {error}",

@@ -61,7 +61,7 @@ impl std::iter::Sum for FrameCount {
     }
 }
 
-/// Whether the word at `at` is the kind of a message: `"event_type":"last_trade_price"` (Polymarket) or
+/// Whether the string at `at` is the kind of a message: `"event_type":"last_trade_price"` (Polymarket) or
 /// `"type":"trade"` (Kalshi). A book has a key of the first name, too.
 fn is_trade(frame: &str, at: usize) -> bool {
     let (before, behind) = frame.split_at(at);

@@ -1,14 +1,14 @@
-//! Status report of the whole engine, built by the control core.
+//! The status report of the engine, built by the control core.
 //!
 //! Runs on:  any (pure). Shown by `/stats`, `/metrics`, `/health`, the status and the exit line.
 use super::capture::CaptureReport;
 use super::latency::LatencySummary;
 use super::service::ServiceReport;
-use super::shard::{CheckCounts, HandoverCounts, RepairCounts};
+use super::shard::{BookCounts, CheckCounts, HandoverCounts, IntakeCounts, RepairCounts};
 use super::trades::TradeReport;
 use serde::Serialize;
 
-/// Everything that can be seen of a running engine. Each number in it is in `/metrics` too, and a test compares
+/// State and counters of a running engine. Each number in it is in `/metrics` too, and a test compares
 /// them (`serve/metrics/complete.rs`); a struct that is added here derives `Deserialize` for that. Times are nanoseconds since the Unix epoch
 /// where they end in `_wall_ns`; 0 means never.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -22,9 +22,9 @@ pub struct EngineReport {
     pub started_wall_ns: u64,
     /// When this report was built.
     pub now_wall_ns: u64,
-    /// Whether the venue trades at all, where it says so.
+    /// Whether the exchange trades, where the venue reports it.
     pub exchange: Option<ExchangeReport>,
-    /// Whether the engine does its work, and if not, why.
+    /// Health of the engine.
     pub health: HealthReport,
     /// Markets and tokens by status.
     pub registry: RegistryReport,
@@ -34,7 +34,7 @@ pub struct EngineReport {
     pub services: Vec<ServiceReport>,
     /// Links between cores.
     pub router: Vec<LinkReport>,
-    /// How right the books were wherever the venue-reported value allowed to tell.
+    /// Books compared with venue-reported values.
     pub correctness: CorrectnessReport,
     /// Shards, in order.
     pub shards: Vec<ShardReport>,
@@ -50,7 +50,7 @@ pub struct EngineReport {
     pub latencies: Vec<LatencySummary>,
 }
 
-/// Books against the venue-reported value, all shards together.
+/// Books compared with venue-reported values, all shards together.
 #[derive(Clone, Debug, Default, Serialize)]
 #[cfg_attr(test, derive(serde::Deserialize))]
 pub struct CorrectnessReport {
@@ -58,13 +58,13 @@ pub struct CorrectnessReport {
     pub score: Option<f64>,
     /// The verdicts.
     pub checks: CheckCounts,
-    /// What the venue's REST interface did for the books.
+    /// Repairs and audits over the venue's REST interface.
     pub repairs: RepairCounts,
-    /// The questions to it.
+    /// The requests to it.
     pub snapshot_requests: SnapshotRequestsReport,
 }
 
-/// Questions to the venue's REST interface for books.
+/// Requests for books over the venue's REST interface.
 #[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
 #[cfg_attr(test, derive(serde::Deserialize))]
 pub struct SnapshotRequestsReport {
@@ -78,9 +78,9 @@ pub struct SnapshotRequestsReport {
     pub failed: u64,
     /// Why the last one failed; empty since one was answered.
     pub last_error: String,
-    /// Tokens that wait to be asked for.
+    /// Tokens that wait for a request.
     pub tokens_waiting: u64,
-    /// Tokens for which there was no room; their shards ask again.
+    /// Tokens dropped for want of room; their shards ask again.
     pub tokens_dropped: u64,
 }
 
@@ -141,18 +141,18 @@ pub struct HandoverReport {
     pub dial_ns: u64,
     /// From there until it had delivered every snapshot.
     pub fill_ns: u64,
-    /// From there until the command to take over.
+    /// From there until the shard was ordered to switch.
     pub settle_ns: u64,
     /// How long both carried the tokens.
     pub overlap_ns: u64,
     /// Live books that were not live any more after the switch.
     pub interrupted: u64,
-    /// What both sent meanwhile; `switch_ns` is the last phase.
+    /// Messages of both meanwhile; `switch_ns` is the last phase.
     #[serde(flatten)]
     pub counts: HandoverCounts,
 }
 
-/// Whether the engine does its work.
+/// Health of the engine.
 #[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
 #[cfg_attr(test, derive(serde::Deserialize))]
 pub struct HealthReport {
@@ -162,7 +162,7 @@ pub struct HealthReport {
     pub in_grace: bool,
     /// Faults, one line each with what follows; empty when healthy.
     pub reasons: Vec<String>,
-    /// Things that a person should know but that do not make the engine unhealthy.
+    /// Conditions that an operator should know; they do not make the engine unhealthy.
     pub notices: Vec<String>,
     /// Why no market is followed though names were given, which is a fault only if it is so at every venue: each name may
     /// be another venue's. Judged by [`HealthReport::settle`].
@@ -171,7 +171,7 @@ pub struct HealthReport {
 }
 
 impl HealthReport {
-    /// The verdict, once the reports of all venues are folded.
+    /// Decides `healthy`, once the reports of all venues are folded.
     pub fn settle(&mut self) {
         if let Some(line) = self.idle.take()
             && self.reasons.is_empty()
@@ -182,7 +182,7 @@ impl HealthReport {
     }
 }
 
-/// What one venue has of all that.
+/// The share of one venue.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(serde::Deserialize))]
 pub struct VenueReport {
@@ -202,7 +202,7 @@ pub struct VenueReport {
     pub trades: u64,
 }
 
-/// Whether the venue trades at all.
+/// State of the exchange.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(serde::Deserialize))]
 pub struct ExchangeReport {
@@ -210,9 +210,9 @@ pub struct ExchangeReport {
     pub active: bool,
     /// Orders are matched.
     pub trading: bool,
-    /// When it means to go on, nanoseconds since the Unix epoch; 0 if it does not say.
+    /// Announced time of resumption, nanoseconds since the Unix epoch; 0 without one.
     pub resumes_wall_ns: u64,
-    /// When it was reported.
+    /// When it reported that.
     pub seen_wall_ns: u64,
 }
 
@@ -246,7 +246,7 @@ pub struct PoolReport {
     pub capacity_tokens: u64,
     /// Connections that are up.
     pub connections_active: u64,
-    /// Connections that are being dialled or wait for their next dial.
+    /// Connections that are being dialed or wait for their next dial.
     pub connections_waiting: u64,
     /// Connections that carry nothing any more and are being closed.
     pub connections_draining: u64,
@@ -260,7 +260,7 @@ pub struct PoolReport {
     pub last_reconnect_wall_ns: u64,
     /// Markets that left a connection of a fixed table, because it failed or for balance.
     pub markets_moved: u64,
-    /// What was asked on all connections, and what came of it.
+    /// Commands on all connections, and their results.
     pub subscriptions: SubscriptionReport,
     /// Every connection.
     pub connections: Vec<ConnectionReport>,
@@ -276,7 +276,7 @@ pub struct ConnectionReport {
     pub name: String,
     /// The shard that owns it.
     pub shard: u16,
-    /// `dialling`, `waiting`, `active` or `closing`.
+    /// `dialing`, `waiting`, `active` or `closing`.
     pub state: String,
     /// Why it is not active, if it is not.
     pub why: String,
@@ -304,11 +304,11 @@ pub struct ConnectionReport {
     pub last_pong_wall_ns: u64,
     /// Last frame with market data.
     pub last_data_wall_ns: u64,
-    /// What was asked of the venue and answered, where it answers.
+    /// Commands and their results, where the venue answers.
     pub subscriptions: SubscriptionReport,
 }
 
-/// What was asked on connections, and what came of it; zeros where a venue answers nothing.
+/// Commands on connections and their results; zeros where a venue does not answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(serde::Deserialize))]
 pub struct SubscriptionReport {
@@ -316,7 +316,7 @@ pub struct SubscriptionReport {
     pub commands: u64,
     /// Answers that were errors.
     pub errors: u64,
-    /// Commands sent again because the venue wanted a pause.
+    /// Commands sent again after a pause that the venue asked for.
     pub retries: u64,
     /// Commands that were not answered in time.
     pub timeouts: u64,
@@ -367,56 +367,24 @@ pub struct ShardReport {
     pub heartbeat_wall_ns: u64,
     /// Connections it owns.
     pub connections: u64,
-    /// WebSocket frames handled.
-    pub frames: u64,
     /// Bytes received.
     pub bytes: u64,
-    /// Venue messages decoded (an array frame holds many).
-    pub messages: u64,
-    /// Level changes applied.
-    pub updates: u64,
-    /// Snapshots applied.
-    pub snapshots: u64,
-    /// Trades seen.
-    pub trades: u64,
-    /// Frames or messages that could not be decoded.
-    pub decode_errors: u64,
-    /// Of these, binary frames: the venues send texts only.
-    pub binary_frames: u64,
-    /// Messages with an event type that is not known.
-    pub unknown_events: u64,
-    /// Messages of a known type with keys that are not known.
-    pub unknown_keys: u64,
-    /// Text frames that are no JSON and no `PONG`.
-    pub unknown_texts: u64,
-    /// Changes for a book that has no snapshot yet: not applied.
-    pub changes_before_snapshot: u64,
-    /// Changes older than the book: not applied.
-    pub changes_stale: u64,
-    /// Snapshots older than their live book, or ahead of all clocks: not applied.
-    pub snapshots_refused: u64,
     /// By how much the host's clock is behind the venue's, as the times of messages show it, milliseconds.
     pub clock_behind_ms: u64,
-    /// Messages about tokens that this shard does not hold.
-    pub unknown_instruments: u64,
-    /// Trades of markets that had no book when they came: kept only where one opens within a minute.
-    pub trades_without_book: u64,
+    /// Input.
+    #[serde(flatten)]
+    pub intake: IntakeCounts,
+    /// Books.
+    #[serde(flatten)]
+    pub books: BookCounts,
     /// Mean time from read to applied for one frame, nanoseconds.
     pub frame_mean_ns: u64,
     /// Last market data.
     pub last_message_wall_ns: u64,
-    /// What comparing its books with the venue-reported value gave.
+    /// Results of comparing its books with venue-reported values.
     pub checks: CheckCounts,
-    /// What the venue's REST interface did for them.
+    /// Repairs and audits of them over REST.
     pub repairs: RepairCounts,
-    /// Books held.
-    pub books: u64,
-    /// Of these, books that are live.
-    pub books_live: u64,
-    /// Books that wait for their first snapshot.
-    pub books_awaiting: u64,
-    /// Books that are known to be behind.
-    pub books_stale: u64,
     /// Heap bytes of the books and their index.
     pub book_bytes: u64,
     /// Memory of frames that have begun and not ended, and of large ones that wait to be decoded.
@@ -445,7 +413,7 @@ pub struct LifecycleReport {
     pub markets_discovered: u64,
     /// Markets first seen on the stream (`new_market`).
     pub markets_announced: u64,
-    /// Markets resolved as the stream reported (`market_resolved`).
+    /// Markets resolved by a message of the stream (`market_resolved`).
     pub markets_resolved: u64,
     /// Markets whose end passed.
     pub markets_expired: u64,

@@ -1,84 +1,187 @@
-//! What a shard counts: input and books. Single writer, copied into heartbeats.
+//! Counters of a shard: input, books, checks, repairs. One writer; copied into heartbeats.
 //!
 //! Runs on:  any (pure).
-use super::fold::Fold as _;
+use super::fold::Fold;
 use serde::Serialize;
 
-/// Counters of what was read; single writer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct IntakeCounts {
-    /// Text and binary frames.
-    pub frames: u64,
-    /// Of these, binary ones, which no venue should send.
-    pub binary_frames: u64,
-    /// Venue messages within them.
-    pub messages: u64,
-    /// Of these, the ones about a book that could be decoded.
-    pub events: u64,
-    /// Frames or messages that could not be decoded.
-    pub decode_errors: u64,
-    /// Messages of an unknown kind.
-    pub unknown_events: u64,
-    /// Messages of a known kind with keys that are not known.
-    pub unknown_keys: u64,
-    /// Texts that are no JSON and no answer to a heartbeat.
-    pub unknown_texts: u64,
-    /// Sum of the times from read to applied, nanoseconds, over all frames.
-    pub frame_ns: u64,
+/// A counter of a shard, or a gauge, as `/metrics` and `ringbook counters` show it.
+#[derive(Debug)]
+pub struct CounterRow<T: 'static> {
+    /// Name in `/metrics`, without the suffix `_total`.
+    pub name: &'static str,
+    /// It may fall.
+    pub is_gauge: bool,
+    /// Unit.
+    pub unit: &'static str,
+    /// What it measures.
+    pub meaning: &'static str,
+    /// What to do when it rises (or falls, if stated).
+    pub when_it_rises: &'static str,
+    /// The value.
+    pub read: fn(&T) -> u64,
 }
 
-/// Counters of all books of a shard; single writer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct BookCounts {
-    /// Level changes applied.
-    pub updates: u64,
-    /// Snapshots applied.
-    pub snapshots: u64,
-    /// Snapshots older than their live book, or ahead of all clocks: not applied.
-    pub snapshots_refused: u64,
-    /// Trades seen.
-    pub trades: u64,
-    /// Changes of a book without snapshot: not applied.
-    pub changes_before_snapshot: u64,
-    /// Changes older than the book's snapshot: not applied.
-    pub changes_stale: u64,
-    /// Messages about tokens that are not held here.
-    pub unknown_instruments: u64,
-    /// Trades that another connection had delivered already.
-    pub trades_repeated: u64,
-    /// Trades of markets that had no book when they came: kept only where one opens soon.
-    pub trades_without_book: u64,
-    /// Books open.
-    pub books: u64,
-    /// Of these, live.
-    pub live: u64,
-    /// Of these, waiting for the first snapshot.
-    pub awaiting: u64,
-    /// Of these, known to be behind.
-    pub stale: u64,
+/// Declares a structure of counters, each with its place in `/stats` and its metric:
+/// `Counter field as "key of /stats": metric, unit, meaning, advice`; those under `unlisted` have no metric.
+macro_rules! counters {
+    (
+        $(#[$meta:meta])*
+        $type:ident {
+            $($kind:ident $field:ident $(as $key:literal)?: $name:literal, $unit:literal, $meaning:literal,
+                $advice:literal;)*
+        } $(unlisted { $($(#[$attribute:meta])* $unlisted:ident;)* })?
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+        #[cfg_attr(test, derive(serde::Deserialize))]
+        pub struct $type {
+            $(
+                #[doc = concat!($meaning, ".")]
+                $(#[serde(rename = $key)])?
+                pub $field: u64,
+            )*
+            $($($(#[$attribute])* pub $unlisted: u64,)*)?
+        }
+
+        impl $type {
+            /// The metrics of its counters.
+            pub const ROWS: &[CounterRow<Self>] = &[$(CounterRow {
+                name: $name,
+                is_gauge: counters!(@is_gauge $kind),
+                unit: $unit,
+                meaning: $meaning,
+                when_it_rises: $advice,
+                read: |counts| counts.$field,
+            }),*];
+
+            /// The sum of both.
+            #[must_use]
+            pub const fn plus(&self, other: &Self) -> Self {
+                Self {
+                    $($field: self.$field + other.$field,)*
+                    $($($unlisted: self.$unlisted + other.$unlisted,)*)?
+                }
+            }
+        }
+
+        impl Fold for $type {
+            fn fold(&mut self, other: Self) {
+                *self = self.plus(&other);
+            }
+        }
+    };
+    (@is_gauge Gauge) => { true };
+    (@is_gauge Counter) => { false };
 }
 
-/// What became of comparing books with what the venue says of them; single writer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(serde::Deserialize))]
-pub struct CheckCounts {
-    /// Best prices that were the venue's.
-    pub tops_matched: u64,
-    /// Best prices that were not.
-    pub tops_mismatched: u64,
-    /// Groups of changes without best prices, or out of order: nothing to compare.
-    pub tops_unverifiable: u64,
-    /// Hashes that were the venue's at once.
-    pub hashes_matched: u64,
-    /// Hashes that were the venue's with the price of a trade that arrived later, or never.
-    pub hashes_explained: u64,
-    /// Hashes that were not, whatever the price of the last trade.
-    pub hashes_mismatched: u64,
-    /// Hashes of which an ingredient was not known.
-    pub hashes_unverifiable: u64,
+counters! {
+    /// Counters of input; single writer.
+    IntakeCounts {
+        Counter frames: "ringbook_shard_frames", "frames",
+            "WebSocket frames received",
+            "nothing";
+        Counter binary_frames: "ringbook_shard_binary_frames", "frames",
+            "Binary frames received, which are not decoded",
+            "the venue changed its format; books of the connection are stale until repaired";
+        Counter messages: "ringbook_shard_messages", "messages",
+            "Venue messages decoded",
+            "nothing";
+        Counter decode_errors: "ringbook_shard_decode_errors", "messages",
+            "Frames or messages that could not be decoded",
+            "the venue changed its format; the log shows samples";
+        Counter unknown_events: "ringbook_shard_unknown_events", "messages",
+            "Messages of an unknown event type",
+            "the venue added an event type; known events are not affected";
+        Counter unknown_keys: "ringbook_shard_unknown_keys", "messages",
+            "Messages of a known type with unknown keys",
+            "the venue added a field; such messages use the slower parser";
+        Counter unknown_texts: "ringbook_shard_unknown_texts", "frames",
+            "Text frames that are neither JSON nor PONG",
+            "the log shows samples: often error texts of the venue";
+    } unlisted {
+        /// Of these, the ones about a book that could be decoded.
+        #[serde(skip)]
+        events;
+        /// Sum of the times from read to applied, nanoseconds, over all frames.
+        #[serde(skip)]
+        frame_ns;
+    }
 }
 
-/// Proof of one handover: what two connections sent while both carried the same tokens.
+counters! {
+    /// Counters of all books of a shard; single writer.
+    BookCounts {
+        Counter updates: "ringbook_shard_updates", "levels",
+            "Level changes applied",
+            "nothing";
+        Counter snapshots: "ringbook_shard_snapshots", "books",
+            "Snapshots applied",
+            "nothing";
+        Counter snapshots_refused: "ringbook_shard_snapshots_refused", "snapshots",
+            "Snapshots older than their live book, or with a future timestamp",
+            "check the clock of the host, or the venue's timestamps";
+        Counter trades: "ringbook_shard_trades", "trades",
+            "Trades received",
+            "nothing";
+        Counter changes_before_snapshot: "ringbook_shard_changes_before_snapshot", "changes",
+            "Changes of a book without a snapshot, not applied",
+            "steadily: snapshots do not arrive; use fewer tokens per connection";
+        Counter changes_stale: "ringbook_shard_changes_stale", "changes",
+            "Changes older than their book, not applied",
+            "nothing; the venue repeats changes around snapshots";
+        Counter unknown_instruments: "ringbook_shard_unknown_instruments", "messages",
+            "Messages about tokens that the shard does not hold",
+            "steadily: a subscription outlives its book";
+        Counter trades_without_book: "ringbook_shard_trades_without_book", "trades",
+            "Trades of markets without a book; stored if their book opens within a minute",
+            "nothing; a trade stream may cover all markets";
+        Gauge books: "ringbook_shard_books", "books",
+            "Books held",
+            "nothing";
+        Gauge live as "books_live": "ringbook_shard_books_live", "books",
+            "Live books",
+            "when it falls: see books_awaiting and books_stale";
+        Gauge awaiting as "books_awaiting": "ringbook_shard_books_awaiting", "books",
+            "Books waiting for their first snapshot",
+            "if it stays up: snapshots do not arrive; use fewer tokens per connection";
+        Gauge stale as "books_stale": "ringbook_shard_books_stale", "books",
+            "Stale books",
+            "if it stays up: connections are lost or messages cannot be decoded";
+    } unlisted {
+        /// Trades that another connection had delivered already.
+        #[serde(skip)]
+        trades_repeated;
+    }
+}
+
+counters! {
+    /// Comparisons of books with venue-reported values; single writer.
+    CheckCounts {
+        Counter tops_matched: "ringbook_shard_tops_matched", "checks",
+            "Checks in which the book's best prices equal the venue-reported ones",
+            "nothing";
+        Counter tops_mismatched: "ringbook_shard_tops_mismatched", "checks",
+            "Checks in which they differ",
+            "a change was lost or misread; a book that stays different becomes stale:disproved";
+        Counter tops_unverifiable: "ringbook_shard_tops_unverifiable", "checks",
+            "Changes without best prices, or out of order",
+            "steadily: the venue stopped sending best prices";
+        Counter hashes_matched: "ringbook_shard_hashes_matched", "checks",
+            "Checks in which the book's hash equals the venue-reported one",
+            "nothing";
+        Counter hashes_explained: "ringbook_shard_hashes_explained", "checks",
+            "Hashes that matched after a later trade",
+            "nothing; the venue hashes a trade before it publishes it";
+        Counter hashes_mismatched: "ringbook_shard_hashes_mismatched", "checks",
+            "Checks in which the hashes differ",
+            "a change was lost or misread, or the venue changed its hash";
+        Counter hashes_unverifiable: "ringbook_shard_hashes_unverifiable", "checks",
+            "Hashes with an unknown input, or of Protocol V2 and different",
+            "nothing; the catalog has no tick size or minimum order, or V2 hashes differently";
+    }
+}
+
+/// Result of one handover: messages of two connections while both carried the same tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(serde::Deserialize))]
 pub struct HandoverCounts {
@@ -92,81 +195,79 @@ pub struct HandoverCounts {
     pub live_after: u64,
     /// Messages of both connections while both carried the tokens.
     pub messages: u64,
-    /// Messages that both sent: the second one was removed.
+    /// Messages that both delivered: the second one was removed.
     pub duplicates: u64,
     /// Messages that the new connection delivered first, applied at the switch.
     pub ahead: u64,
     /// Messages of the old connection after the switch: not applied.
     pub after_switch: u64,
-    /// Messages that arrived on one of them only: lost on the other.
+    /// Messages that only one of them delivered: lost on the other.
     pub differences: u64,
-    /// From the command to switch until nothing was outstanding, nanoseconds.
+    /// From the order to switch until no message was outstanding, nanoseconds.
     pub switch_ns: u64,
     /// The old connection ended before the switch was ordered, and nothing was lost by that.
     pub cut_short: bool,
 }
 
-/// What became of books that were asked for over the venue's REST interface; single writer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(serde::Deserialize))]
-pub struct RepairCounts {
-    /// Books asked for because they were not live.
-    pub asked: u64,
-    /// Books that an answer made live.
-    pub repaired: u64,
-    /// Answers older than what was known at the asking: not used.
-    pub answers_old: u64,
-    /// Answers ahead of all clocks: not used.
-    pub answers_ahead: u64,
-    /// Answers whose levels do not have the hash that they say: not used.
-    pub answers_broken: u64,
-    /// Live books that were compared and had the same levels.
-    pub audits_matched: u64,
-    /// The answer was older than the book.
-    pub audits_older: u64,
-    /// Same time, other message of it, or more of it to come: no verdict.
-    pub audits_undecided: u64,
-    /// Same time and hash, other levels: the book was wrong.
-    pub audits_mismatched: u64,
-    /// The answer was newer, and the stream sent the same soon after.
-    pub audits_caught_up: u64,
-    /// The answer was newer, and the stream never sent it: a message was lost.
-    pub audits_behind: u64,
-    /// Markets at rest whose two books mirror each other.
-    pub mirrors_matched: u64,
-    /// Markets at rest whose two books do not: both were compared with the venue's then.
-    pub mirrors_mismatched: u64,
-    /// Live books of a venue that numbers its messages that had the levels of its REST interface.
-    pub polls_matched: u64,
-    /// They had other levels and had just changed: no verdict.
-    pub polls_undecided: u64,
-    /// They had other levels though no message about them arrived around the answer: asked for again on their connection.
-    pub polls_different: u64,
-    /// Connections that were looked into because their data had stopped.
-    pub silences: u64,
-    /// Of these, connections that were replaced because the venue's books had moved on.
-    pub frozen: u64,
-}
-
-impl RepairCounts {
-    /// Both together.
-    #[must_use]
-    pub fn plus(&self, other: &Self) -> Self {
-        let mut sum = *self;
-        sum.fold(*other);
-        sum
+counters! {
+    /// Books requested over the venue's REST interface; single writer.
+    RepairCounts {
+        Counter asked: "ringbook_shard_books_asked", "books",
+            "Books requested over REST because they were not live",
+            "snapshots do not arrive, or books are disproved";
+        Counter repaired: "ringbook_shard_books_repaired", "books",
+            "Books made live by a REST answer",
+            "as books_asked";
+        Counter answers_old: "ringbook_shard_rest_answers_old", "books",
+            "REST answers older than the stream",
+            "the venue's REST interface serves old books";
+        Counter answers_ahead: "ringbook_shard_rest_answers_ahead", "books",
+            "REST answers with a future timestamp",
+            "the host's clock is behind, or the venue's is ahead";
+        Counter answers_broken: "ringbook_shard_rest_answers_broken", "books",
+            "REST answers that do not match their own hash",
+            "the venue changed its hash, or a proxy alters its answers";
+        Counter audits_matched: "ringbook_shard_audits_matched", "books",
+            "Live books whose levels equal the REST answer",
+            "nothing";
+        Counter audits_mismatched: "ringbook_shard_audits_mismatched", "books",
+            "Live books with other levels at the same hash",
+            "a bug: report it with a capture";
+        Counter audits_behind: "ringbook_shard_audits_behind", "books",
+            "Live books that missed a message of the stream",
+            "the venue loses messages; the book is repaired";
+        Counter mirrors_matched: "ringbook_shard_mirrors_matched", "markets",
+            "Unchanging markets whose two books mirror each other",
+            "nothing";
+        Counter mirrors_mismatched: "ringbook_shard_mirrors_mismatched", "markets",
+            "Unchanging markets whose two books do not",
+            "one of them missed a message; both are compared over REST";
+        Counter polls_matched: "ringbook_shard_polls_matched", "books",
+            "Live books of numbered streams whose levels equal the REST answer",
+            "nothing";
+        Counter polls_undecided: "ringbook_shard_polls_undecided", "books",
+            "Such comparisons during which the book changed",
+            "nothing";
+        Counter polls_different: "ringbook_shard_polls_different", "books",
+            "Such books without a change and with other levels",
+            "see shard_audits_mismatched: the requested snapshot decides";
+        Counter silences: "ringbook_shard_silences", "connections",
+            "Connections checked because their data stopped",
+            "nothing; quiet markets send no data";
+        Counter frozen: "ringbook_shard_frozen", "connections",
+            "Connections replaced because they answered pings without data",
+            "the venue freezes connections";
+    } unlisted {
+        /// The answer was older than the book.
+        audits_older;
+        /// Same time, other message of it, or more of it to come: no result.
+        audits_undecided;
+        /// The answer was newer, and the stream delivered the same soon after.
+        audits_caught_up;
     }
 }
 
 impl CheckCounts {
-    /// Both together.
-    #[must_use]
-    pub fn plus(&self, other: &Self) -> Self {
-        let mut sum = *self;
-        sum.fold(*other);
-        sum
-    }
-
     /// Share of the verdicts in which the book was right, 0 to 1; `None` before the first. What
     /// could not be verified is in neither number.
     #[must_use]

@@ -1,4 +1,4 @@
-//! What the trade sink has done, written by it alone and read by whoever reports.
+//! Figures of the trade sink. One writer, any readers.
 //!
 //! Runs on:  the trade sink (writer), control core and main thread (readers).
 use super::figure::Figure;
@@ -6,7 +6,7 @@ use crate::base::time::{MICROSECOND_NS, SECOND_NS};
 use serde::Serialize;
 use std::sync::Mutex;
 
-/// The record of the trades: what came, what is stored, what waits.
+/// Trades received, stored and waiting.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(serde::Deserialize))]
 pub struct TradeReport {
@@ -48,7 +48,7 @@ pub struct TradeReport {
     pub batch_p99_us: u64,
     /// The longest.
     pub batch_max_us: u64,
-    /// The database's or the disk's last complaint; empty while there is none.
+    /// The database's or the disk's last error; empty while there is none.
     pub error: String,
     /// Connections that bring market data now.
     pub connections_active: u64,
@@ -109,7 +109,7 @@ board!(
 );
 
 impl TradeBoard {
-    /// All at nothing.
+    /// All figures 0.
     #[must_use]
     pub fn new(store: String, journal: String, started_wall_ns: u64) -> Self {
         let board = Self { store, journal, ..Self::default() };
@@ -117,8 +117,8 @@ impl TradeBoard {
         board
     }
 
-    /// What is wrong, or that nothing is.
-    pub fn complain(&self, error: &str) {
+    /// Sets the error; empty for none.
+    pub fn set_error(&self, error: &str) {
         if let Ok(mut text) = self.error.lock() {
             error.clone_into(&mut text);
         }
@@ -126,7 +126,7 @@ impl TradeBoard {
 }
 
 impl TradeReport {
-    /// What is wrong, in one line with what follows; `None` while all is well.
+    /// The fault and its consequence, one line; `None` without one.
     #[must_use]
     pub fn trouble(&self, now_wall_ns: u64) -> Option<String> {
         if self.lost > 0 {

@@ -90,7 +90,7 @@ impl Engine {
     }
 
     /// Replaces a connection by a fresh one without a gap. Whether it waits for its turn comes as
-    /// [`ControlEvent::Recycling`] with the ticket that this gives, what became of it is in the report;
+    /// [`ControlEvent::Recycling`] with the ticket that this gives, the result is in the report;
     /// `None` when the ring is full: ask again.
     pub fn force_recycle(&mut self, connection: ConnectionId) -> Option<u64> {
         self.last_ticket += 1;

@@ -328,18 +328,7 @@ fn explain(errors_shown: &BadInput) -> String {
 }
 
 /// Sum of the events of both; states of `now`.
-fn sum(previous_passes: &BookCounts, now: &BookCounts) -> BookCounts {
-    BookCounts {
-        updates: previous_passes.updates + now.updates,
-        snapshots: previous_passes.snapshots + now.snapshots,
-        trades: previous_passes.trades + now.trades,
-        changes_before_snapshot: previous_passes.changes_before_snapshot
-            + now.changes_before_snapshot,
-        changes_stale: previous_passes.changes_stale + now.changes_stale,
-        snapshots_refused: previous_passes.snapshots_refused + now.snapshots_refused,
-        unknown_instruments: previous_passes.unknown_instruments + now.unknown_instruments,
-        trades_repeated: previous_passes.trades_repeated + now.trades_repeated,
-        trades_without_book: previous_passes.trades_without_book + now.trades_without_book,
-        ..*now
-    }
+const fn sum(previous_passes: &BookCounts, now: &BookCounts) -> BookCounts {
+    let BookCounts { books, live, awaiting, stale, .. } = *now;
+    BookCounts { books, live, awaiting, stale, ..previous_passes.plus(now) }
 }

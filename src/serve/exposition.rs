@@ -4,11 +4,12 @@
 use super::metrics::{
     BUILD, CAPTURE, CONNECTION, CORRECTNESS, ENGINE, EXCHANGE, Kind, LATENCY, LINK, Metric, PHASE,
     PHASE_QUANTILE, QUANTILE, Quantile, RECYCLING, REQUESTS, Requests, Row, SERVE, SERVICE, SHARD,
-    SKIP, SNAPSHOT_REQUESTS, SUBSCRIPTIONS, TRADES, VENUE, Value,
+    SKIP, SNAPSHOT_REQUESTS, SUBSCRIPTIONS, TRADES, VENUE, Value, counter_metric,
 };
 use crate::counter::latency::LatencySummary;
-use crate::counter::report::EngineReport;
+use crate::counter::report::{EngineReport, ShardReport};
 use crate::counter::service::ServiceReport;
+use crate::counter::shard::{BookCounts, CheckCounts, CounterRow, IntakeCounts, RepairCounts};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
@@ -83,7 +84,13 @@ impl Collector for Reports {
         out.rows(RECYCLING, [(vec![], &engine.recycling)])?;
         out.rows(TRADES, engine.trades.iter().map(|t| (vec![], t)))?;
         out.rows(CAPTURE, engine.capture.iter().map(|c| (vec![], c)))?;
-        out.rows(SHARD, engine.shards.iter().map(|s| (vec![("shard", s.shard.to_string())], s)))?;
+        let shard = |s: &ShardReport| vec![("shard", s.shard.to_string())];
+        let shards = &engine.shards;
+        out.rows(SHARD, shards.iter().map(|s| (shard(s), s)))?;
+        out.counters(IntakeCounts::ROWS, shards.iter().map(|s| (shard(s), &s.intake)))?;
+        out.counters(BookCounts::ROWS, shards.iter().map(|s| (shard(s), &s.books)))?;
+        out.counters(CheckCounts::ROWS, shards.iter().map(|s| (shard(s), &s.checks)))?;
+        out.counters(RepairCounts::ROWS, shards.iter().map(|s| (shard(s), &s.repairs)))?;
         let connections = engine.pool.connections.iter();
         out.rows(
             CONNECTION,
@@ -164,24 +171,47 @@ impl Out<'_, '_> {
         items: impl IntoIterator<Item = (Labels, I)>,
     ) -> fmt::Result {
         let items: Vec<(Labels, I)> = items.into_iter().collect();
+        let now_wall_ns = self.now_wall_ns;
         for Row { metric, read } in rows {
-            let kind = match metric.kind {
-                Kind::Counter => MetricType::Counter,
-                Kind::Gauge => MetricType::Gauge,
-                Kind::Info => MetricType::Info,
-            };
-            let mut family =
-                self.encoder.encode_descriptor(metric.name, metric.meaning, None, kind)?;
-            for (labels, item) in &items {
-                let value = read(item.borrow(), self.now_wall_ns);
-                if value == Value::Absent {
-                    continue;
-                }
-                if labels.is_empty() {
-                    write_value(&mut family, metric.kind, value)?;
-                } else {
-                    write_value(&mut family.encode_family(labels)?, metric.kind, value)?;
-                }
+            self.family(metric, &items, |item| read(item.borrow(), now_wall_ns))?;
+        }
+        Ok(())
+    }
+
+    /// The same for counters that declare their metric themselves.
+    fn counters<'t, T: 't>(
+        &mut self,
+        rows: &[CounterRow<T>],
+        items: impl IntoIterator<Item = (Labels, &'t T)>,
+    ) -> fmt::Result {
+        let items: Vec<(Labels, &T)> = items.into_iter().collect();
+        for row in rows {
+            self.family(&counter_metric(row), &items, |item| Value::Whole((row.read)(item)))?;
+        }
+        Ok(())
+    }
+
+    fn family<I>(
+        &mut self,
+        metric: &Metric,
+        items: &[(Labels, I)],
+        read: impl Fn(&I) -> Value,
+    ) -> fmt::Result {
+        let kind = match metric.kind {
+            Kind::Counter => MetricType::Counter,
+            Kind::Gauge => MetricType::Gauge,
+            Kind::Info => MetricType::Info,
+        };
+        let mut family = self.encoder.encode_descriptor(metric.name, metric.meaning, None, kind)?;
+        for (labels, item) in items {
+            let value = read(item);
+            if value == Value::Absent {
+                continue;
+            }
+            if labels.is_empty() {
+                write_value(&mut family, metric.kind, value)?;
+            } else {
+                write_value(&mut family.encode_family(labels)?, metric.kind, value)?;
             }
         }
         Ok(())
@@ -207,7 +237,7 @@ mod folded;
 mod tests {
     use super::super::metrics::all;
     use super::*;
-    use crate::counter::report::{ConnectionReport, LinkReport, ShardReport};
+    use crate::counter::report::{ConnectionReport, LinkReport};
     use std::collections::HashSet;
 
     fn report() -> Arc<EngineReport> {
@@ -218,7 +248,11 @@ mod tests {
             ..EngineReport::default()
         };
         report.shards = (0..2)
-            .map(|shard| ShardReport { shard, frames: u64::MAX, ..ShardReport::default() })
+            .map(|shard| ShardReport {
+                shard,
+                intake: IntakeCounts { frames: u64::MAX, ..IntakeCounts::default() },
+                ..ShardReport::default()
+            })
             .collect();
         report.pool.connections.push(ConnectionReport {
             id: 7,

@@ -8,6 +8,7 @@ use crate::counter::capture::CaptureReport;
 use crate::counter::latency::LatencySummary;
 use crate::counter::report::{ConnectionReport, EngineReport, LinkReport, ShardReport, SkipReport};
 use crate::counter::service::{HealthState, ServiceReport};
+use crate::counter::shard::{BookCounts, CheckCounts, CounterRow, IntakeCounts, RepairCounts};
 use crate::counter::trades::TradeReport;
 
 /// How a value moves.
@@ -76,6 +77,10 @@ pub fn all() -> Vec<Metric> {
         .chain(of(TRADES))
         .chain(of(CAPTURE))
         .chain(of(SHARD))
+        .chain(counters(IntakeCounts::ROWS))
+        .chain(counters(BookCounts::ROWS))
+        .chain(counters(CheckCounts::ROWS))
+        .chain(counters(RepairCounts::ROWS))
         .chain(of(CONNECTION))
         .chain(of(SERVICE))
         .chain(of(PHASE_QUANTILE))
@@ -86,6 +91,16 @@ pub fn all() -> Vec<Metric> {
         .chain(of(SERVE))
         .chain(of(REQUESTS))
         .collect()
+}
+
+/// Metrics of counters that `counter::shard` declares.
+fn counters<T>(rows: &'static [CounterRow<T>]) -> impl Iterator<Item = Metric> {
+    rows.iter().map(counter_metric)
+}
+
+pub(super) const fn counter_metric<T>(row: &CounterRow<T>) -> Metric {
+    let kind = if row.is_gauge { Kind::Gauge } else { Kind::Counter };
+    metric(row.name, kind, row.unit, "shard", row.meaning, row.when_it_rises)
 }
 
 const fn metric(
@@ -232,103 +247,15 @@ pub(super) const SHARD: Rows<ShardReport> = rows! { "shard", ShardReport;
         |s, now| age(s.last_message_wall_ns, now);
     Gauge "shard_connections", "connections", "Connections of the shard",
         "nothing; if far from other shards: placement is uneven", |s, _| Whole(s.connections);
-    Counter "shard_frames", "frames", "WebSocket frames received", "nothing", |s, _| Whole(s.frames);
     Counter "shard_received_bytes", "bytes", "Bytes received from sockets",
         "nothing", |s, _| Whole(s.bytes);
-    Counter "shard_messages", "messages", "Venue messages decoded",
-        "nothing", |s, _| Whole(s.messages);
-    Counter "shard_updates", "levels", "Level changes applied", "nothing", |s, _| Whole(s.updates);
-    Counter "shard_snapshots", "books", "Snapshots applied", "nothing", |s, _| Whole(s.snapshots);
-    Counter "shard_trades", "trades", "Trades received", "nothing", |s, _| Whole(s.trades);
-    Counter "shard_decode_errors", "messages", "Frames or messages that could not be decoded",
-        "the venue changed its format; the log shows samples", |s, _| Whole(s.decode_errors);
-    Counter "shard_binary_frames", "frames", "Binary frames received, which are not decoded",
-        "the venue changed its format; books of the connection are stale until repaired",
-        |s, _| Whole(s.binary_frames);
-    Counter "shard_unknown_events", "messages", "Messages of an unknown event type",
-        "the venue added an event type; known events are not affected", |s, _| Whole(s.unknown_events);
-    Counter "shard_unknown_keys", "messages", "Messages of a known type with unknown keys",
-        "the venue added a field; such messages use the slower parser", |s, _| Whole(s.unknown_keys);
-    Counter "shard_unknown_texts", "frames", "Text frames that are neither JSON nor PONG",
-        "the log shows samples: often error texts of the venue", |s, _| Whole(s.unknown_texts);
-    Counter "shard_changes_before_snapshot", "changes", "Changes of a book without a snapshot, not applied",
-        "steadily: snapshots do not arrive; use fewer tokens per connection",
-        |s, _| Whole(s.changes_before_snapshot);
-    Counter "shard_changes_stale", "changes", "Changes older than their book, not applied",
-        "nothing; the venue repeats changes around snapshots", |s, _| Whole(s.changes_stale);
-    Counter "shard_snapshots_refused", "snapshots", "Snapshots older than their live book, or with a future timestamp",
-        "check the clock of the host, or the venue's timestamps", |s, _| Whole(s.snapshots_refused);
     Gauge "shard_clock_behind_seconds", "s", "Lag of the host's clock behind the timestamps of messages",
         "above 2 s: run chrony; books are not affected", |s, _| seconds(s.clock_behind_ms * MILLISECOND_NS);
-    Counter "shard_unknown_instruments", "messages", "Messages about tokens that the shard does not hold",
-        "steadily: a subscription outlives its book", |s, _| Whole(s.unknown_instruments);
-    Counter "shard_trades_without_book", "trades",
-        "Trades of markets without a book; stored if their book opens within a minute",
-        "nothing; a trade stream may cover all markets", |s, _| Whole(s.trades_without_book);
     Gauge "shard_frame_mean_seconds", "s", "Mean time from read to applied for one frame",
         "the core is slow: other processes, frequency, pinning", |s, _| seconds(s.frame_mean_ns);
-    Counter "shard_tops_matched", "checks", "Checks in which the book's best prices equal the venue-reported ones",
-        "nothing", |s, _| Whole(s.checks.tops_matched);
-    Counter "shard_tops_mismatched", "checks", "Checks in which they differ",
-        "a change was lost or misread; a book that stays different becomes stale:disproved",
-        |s, _| Whole(s.checks.tops_mismatched);
-    Counter "shard_tops_unverifiable", "checks", "Changes without best prices, or out of order",
-        "steadily: the venue stopped sending best prices", |s, _| Whole(s.checks.tops_unverifiable);
-    Counter "shard_hashes_matched", "checks", "Checks in which the book's hash equals the venue-reported one",
-        "nothing", |s, _| Whole(s.checks.hashes_matched);
-    Counter "shard_hashes_explained", "checks", "Hashes that matched after a later trade",
-        "nothing; the venue hashes a trade before it publishes it", |s, _| Whole(s.checks.hashes_explained);
-    Counter "shard_hashes_mismatched", "checks", "Checks in which the hashes differ",
-        "a change was lost or misread, or the venue changed its hash",
-        |s, _| Whole(s.checks.hashes_mismatched);
-    Counter "shard_hashes_unverifiable", "checks", "Hashes with an unknown input, or of Protocol V2 and different",
-        "nothing; the catalog has no tick size or minimum order, or V2 hashes differently",
-        |s, _| Whole(s.checks.hashes_unverifiable);
-    Counter "shard_books_asked", "books", "Books requested over REST because they were not live",
-        "snapshots do not arrive, or books are disproved", |s, _| Whole(s.repairs.asked);
-    Counter "shard_books_repaired", "books", "Books made live by a REST answer",
-        "as books_asked", |s, _| Whole(s.repairs.repaired);
-    Counter "shard_rest_answers_old", "books", "REST answers older than the stream",
-        "the venue's REST interface serves old books", |s, _| Whole(s.repairs.answers_old);
-    Counter "shard_rest_answers_ahead", "books", "REST answers with a future timestamp",
-        "the host's clock is behind, or the venue's is ahead", |s, _| Whole(s.repairs.answers_ahead);
-    Counter "shard_rest_answers_broken", "books", "REST answers that do not match their own hash",
-        "the venue changed its hash, or a proxy alters its answers",
-        |s, _| Whole(s.repairs.answers_broken);
-    Counter "shard_audits_matched", "books", "Live books whose levels equal the REST answer",
-        "nothing", |s, _| Whole(s.repairs.audits_matched);
-    Counter "shard_audits_mismatched", "books", "Live books with other levels at the same hash",
-        "a bug: report it with a capture", |s, _| Whole(s.repairs.audits_mismatched);
-    Counter "shard_audits_behind", "books", "Live books that missed a message of the stream",
-        "the venue loses messages; the book is repaired", |s, _| Whole(s.repairs.audits_behind);
-    Counter "shard_polls_matched", "books", "Live books of numbered streams whose levels equal the REST answer",
-        "nothing", |s, _| Whole(s.repairs.polls_matched);
-    Counter "shard_polls_undecided", "books", "Such comparisons during which the book changed",
-        "nothing", |s, _| Whole(s.repairs.polls_undecided);
-    Counter "shard_polls_different", "books", "Such books without a change and with other levels",
-        "see shard_audits_mismatched: the requested snapshot decides",
-        |s, _| Whole(s.repairs.polls_different);
     Counter "shard_audits_undecided", "books", "REST comparisons without a result",
         "nothing; the book changed during the request",
         |s, _| Whole(s.repairs.audits_older + s.repairs.audits_caught_up + s.repairs.audits_undecided);
-    Counter "shard_mirrors_matched", "markets", "Unchanging markets whose two books mirror each other",
-        "nothing", |s, _| Whole(s.repairs.mirrors_matched);
-    Counter "shard_mirrors_mismatched", "markets", "Unchanging markets whose two books do not",
-        "one of them missed a message; both are compared over REST",
-        |s, _| Whole(s.repairs.mirrors_mismatched);
-    Counter "shard_silences", "connections", "Connections checked because their data stopped",
-        "nothing; quiet markets send no data", |s, _| Whole(s.repairs.silences);
-    Counter "shard_frozen", "connections", "Connections replaced because they answered pings without data",
-        "the venue freezes connections", |s, _| Whole(s.repairs.frozen);
-    Gauge "shard_books", "books", "Books held", "nothing", |s, _| Whole(s.books);
-    Gauge "shard_books_live", "books", "Live books",
-        "when it falls: see books_awaiting and books_stale", |s, _| Whole(s.books_live);
-    Gauge "shard_books_awaiting", "books", "Books waiting for their first snapshot",
-        "if it stays up: snapshots do not arrive; use fewer tokens per connection",
-        |s, _| Whole(s.books_awaiting);
-    Gauge "shard_books_stale", "books", "Stale books",
-        "if it stays up: connections are lost or messages cannot be decoded",
-        |s, _| Whole(s.books_stale);
     Gauge "shard_book_bytes", "bytes", "Heap memory of the books and their index",
         "steadily at a constant number of books: deep books; plan memory", |s, _| Whole(s.book_bytes);
     Gauge "shard_unfinished_bytes", "bytes", "Memory of incomplete frames",

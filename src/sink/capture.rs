@@ -230,7 +230,7 @@ impl Writer {
                 if board.failing_since_wall_ns.get() > 0 {
                     info!("{}: can be written again", board.folder());
                     board.failing_since_wall_ns.set(0);
-                    board.complain("");
+                    board.set_error("");
                 }
                 self.begun_ns = now.mono_ns;
             }
@@ -240,7 +240,7 @@ impl Writer {
                     warn!("{}: cannot be written: {line}; records wait in memory", board.folder());
                     board.failing_since_wall_ns.set(now.wall_ns);
                 }
-                board.complain(&line);
+                board.set_error(&line);
                 self.retry_ns = now.mono_ns + CAPTURE_RETRY_NS;
             }
         }
@@ -280,7 +280,7 @@ impl Writer {
         if let Err(error) = self.folder.finish(now.wall_ns) {
             let line = format!("cannot be finished: {error}; its end may be missing");
             error!("{}: {line}", self.board.folder());
-            self.board.complain(&line);
+            self.board.set_error(&line);
             self.board.failing_since_wall_ns.set(now.wall_ns);
         }
         self.publish();

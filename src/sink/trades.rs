@@ -136,7 +136,7 @@ impl TradeSink {
         board.journaled.set(found.trades);
         if let Some(error) = down {
             board.down_since_wall_ns.set(clock.now().wall_ns);
-            board.complain(&error.message);
+            board.set_error(&error.message);
         }
         let (batches, batch_receiver) = sync_channel(1);
         let (outcome_sender, outcomes) = sync_channel(1);
@@ -352,7 +352,7 @@ impl Gatherer {
                 if board.down_since_wall_ns.get() > 0 {
                     info!("the database accepts trades again");
                     board.down_since_wall_ns.set(0);
-                    board.complain("");
+                    board.set_error("");
                 }
                 board.batches.add(u64::from(!trades.is_empty()));
                 board.markets.add(markets.len() as u64);
@@ -381,7 +381,7 @@ impl Gatherer {
                     board.down_since_wall_ns.set(now.wall_ns);
                 }
                 board.failures.add(1);
-                board.complain(&error.to_string());
+                board.set_error(&error.to_string());
                 self.ledger.on_failed(now.mono_ns);
                 false
             }
@@ -453,12 +453,12 @@ impl Gatherer {
                 let lost = self.ledger.on_journal_cut(left.max(in_flight));
                 let line = format!("{path}: truncated by another program; {lost} trades are lost");
                 error!("{line}");
-                self.board.complain(&line);
+                self.board.set_error(&line);
             }
             Err(error) => {
                 let line = format!("{path}: deleted by another program: {error}");
                 warn!("{line}; retrying");
-                self.board.complain(&line);
+                self.board.set_error(&line);
             }
         }
     }
@@ -474,7 +474,7 @@ impl Gatherer {
             Err(error) => {
                 let line = format!("journal {}: {error}", self.journal.path().display());
                 warn!("{line}; {count} trades wait in memory");
-                self.board.complain(&line);
+                self.board.set_error(&line);
                 self.ledger.on_spill_failed(now.mono_ns);
             }
         }

@@ -45,7 +45,7 @@ fn dropped_connections_are_live_again_within_five_seconds() {
         assert!(took < bound, "{status}: {took:?}\n{}", run.engine.program);
         assert!(run.venue.stat("refused") > 0);
     }
-    // One that was up for five seconds is dialled at once, one that was not a little later.
+    // One that was up for five seconds is dialed at once, one that was not a little later.
     run.wait_for("connections that last", |stats| {
         let connections = stats["pool"]["connections"].as_array().unwrap();
         let now_ns = count(stats, "/now_wall_ns");

@@ -310,7 +310,7 @@ fn kalshi_faults_cost_moments_and_no_book_is_wrong() {
         wait_live(&mut engine, 120);
     }
     assert_eq!(compare(&mut venue, &mut engine), 120);
-    // One that had just come up is not dialled again at once.
+    // One that had just come up is not dialed again at once.
     let back = |stats: &Value| count(stats, "/pool/reconnects") == 5;
     let (stats, _) = engine.wait_for("five new sockets", TIMEOUT, back);
     // Lost trades and lifecycle messages are holes as well.

@@ -403,7 +403,7 @@ fn replaced_connections_lose_nothing_and_repeat_nothing() {
     rig.wait_for("a report", |rig| {
         rig.report
             .as_ref()
-            .is_some_and(|r| r.shards.iter().map(|s| s.books_live).sum::<u64>() == 300)
+            .is_some_and(|r| r.shards.iter().map(|s| s.books.live).sum::<u64>() == 300)
     });
     rig.venue.resume().unwrap();
     rig.recycle_all();

@@ -6,6 +6,7 @@ use ringbook::base::limits::{
 };
 use ringbook::base::price::{Price, Quantity};
 use ringbook::counter::report::{EngineReport, LinkReport, ShardReport};
+use ringbook::counter::shard::IntakeCounts;
 use ringbook::link::serve_control::{ControlAnswer, ControlQuery};
 use ringbook::link::serve_shard::{BookAnswer, BookQuery};
 use ringbook::market::book::image::BookFacts;
@@ -130,8 +131,9 @@ fn report() -> EngineReport {
         ..EngineReport::default()
     };
     report.health.healthy = true;
+    let intake = IntakeCounts { frames: 10, ..IntakeCounts::default() };
     report.shards =
-        (0..2).map(|shard| ShardReport { shard, frames: 10, ..ShardReport::default() }).collect();
+        (0..2).map(|shard| ShardReport { shard, intake, ..ShardReport::default() }).collect();
     let name = "a \"quoted\" link".to_owned();
     report.router.push(LinkReport { name, routed: 3, ..LinkReport::default() });
     report.latencies = ringbook::counter::latency::Latencies::default().summaries();

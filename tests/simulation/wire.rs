@@ -24,7 +24,7 @@ pub(crate) struct Pipe {
     pub(crate) deaf: bool,
     /// Bytes that the client has read.
     pub(crate) taken: u64,
-    /// The port that was dialled.
+    /// The port that was dialed.
     pub(crate) port: u16,
 }
 

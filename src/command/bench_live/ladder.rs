@@ -90,7 +90,7 @@ pub(super) enum Verdict {
 
 impl Verdict {
     /// For people.
-    pub(super) const fn words(self) -> &'static str {
+    pub(super) const fn text(self) -> &'static str {
         match self {
             Self::KeptUp => "kept up",
             Self::VenueTooSlow => "venue late",

@@ -2,7 +2,7 @@
 //!
 //! Runs on:  main thread; venue and engine have threads of their own.
 //!
-//! From the inside out: `ladder` (the rungs and the verdict), `probe` (what the shards hear), `step`
+//! From the inside out: `ladder` (the rungs and the verdict), `probe` (latencies on the shards), `step`
 //! (one rung), `table` and `plot` (what is shown).
 mod ladder;
 mod plot;
@@ -170,7 +170,7 @@ impl Rig {
         while self.clock.mono_ns() < deadline_ns && !self.signals.asked() {
             self.session.look();
             let live = self.session.report.as_ref().map_or(0, |report| {
-                report.shards.iter().map(|shard| shard.books_live).sum::<u64>()
+                report.shards.iter().map(|shard| shard.books.live).sum::<u64>()
             });
             if live == tokens {
                 return true;

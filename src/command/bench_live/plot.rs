@@ -214,8 +214,8 @@ fn limit(out: &mut String, steps: &[&Step], rates: &Axis) {
     let Some(step) = steps.iter().find(|step| step.verdict != Verdict::KeptUp) else { return };
     let x = rates.at(step.rate as f64);
     line(out, "limit", (x, TOP - 6.0), (x, BOTTOM));
-    let words = format!("{}: {}", round_count(step.rate as f64), step.verdict.words());
-    text(out, (x, TOP - 10.0), "limittext", "end", &words);
+    let label = format!("{}: {}", round_count(step.rate as f64), step.verdict.text());
+    text(out, (x, TOP - 10.0), "limittext", "end", &label);
 }
 
 fn line(out: &mut String, class: &str, from: (f64, f64), to: (f64, f64)) {
@@ -226,17 +226,17 @@ fn line(out: &mut String, class: &str, from: (f64, f64), to: (f64, f64)) {
     );
 }
 
-fn text(out: &mut String, (x, y): (f64, f64), class: &str, anchor: &str, words: &str) {
+fn text(out: &mut String, (x, y): (f64, f64), class: &str, anchor: &str, content: &str) {
     let _ = write!(
         out,
         "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{}</text>",
-        escaped(words)
+        escaped(content)
     );
 }
 
-fn escaped(words: &str) -> String {
-    let mut out = String::with_capacity(words.len());
-    for letter in words.chars() {
+fn escaped(content: &str) -> String {
+    let mut out = String::with_capacity(content.len());
+    for letter in content.chars() {
         match letter {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),

@@ -1,4 +1,4 @@
-//! What the benchmark hears on the shards: the age of every stamped change, once its book is changed.
+//! The probe of the benchmark on each shard: the age of every stamped change, once its book is changed.
 //!
 //! Runs on:  shard cores (recording: no lock, no allocation), main thread (reading).
 //! Bounds:   one table of counters per shard and step, 37 KB.
@@ -18,14 +18,14 @@ const PER_OCTAVE: usize = 1 << (EXACT_BITS - 1);
 const VALUE_BITS: u32 = 40;
 const BUCKETS: usize = (1 << EXACT_BITS) + (VALUE_BITS - EXACT_BITS) as usize * PER_OCTAVE;
 
-/// What all shards have received.
+/// Changes on all shards.
 #[derive(Clone, Debug)]
 pub(super) struct Probe {
     /// By shard; each has one writer.
     shards: Vec<Arc<[Step]>>,
 }
 
-/// One step as one shard received it.
+/// One step on one shard.
 #[derive(Debug)]
 struct Step {
     /// What is applied later than this is not in time; monotonic nanoseconds.
@@ -36,9 +36,9 @@ struct Step {
     buckets: Box<[AtomicU64]>,
 }
 
-/// One step as all shards received it.
+/// One step on all shards.
 #[derive(Clone, Debug)]
-pub(super) struct StepArrivals {
+pub(super) struct StepProgress {
     /// Messages applied.
     pub received: u64,
     /// Of these, applied before the step's end.
@@ -76,7 +76,7 @@ impl Probe {
     }
 
     /// A step as it stands.
-    pub(super) fn arrivals(&self, step: u8) -> StepArrivals {
+    pub(super) fn progress(&self, step: u8) -> StepProgress {
         let bounds = Histogram::new_with_bounds(1, 1 << VALUE_BITS, 3);
         let mut latency = bounds.expect("the bounds are constant");
         let (mut received, mut in_time, mut max_ns) = (0, 0, 0);
@@ -96,7 +96,7 @@ impl Probe {
                 }
             }
         }
-        StepArrivals { received, in_time, latency }
+        StepProgress { received, in_time, latency }
     }
 }
 
@@ -229,16 +229,16 @@ mod tests {
             entry(&hash(1, 1), 8),
             entry(&hash(2, 0), 7),
             entry(&hash(0, 0), 7),
-            // No stamps: a step that does not exist, and a word.
+            // No stamps: a step that does not exist, and a text.
             entry(&hash(3, 0), 7),
             entry("what", 7),
         ];
         stopwatch = crate::replay::feed(stopwatch, frames.iter().map(String::as_str));
         drop(stopwatch);
-        let arrivals = [0, 1, 2].map(|step| probe.arrivals(step));
-        assert_eq!(arrivals.each_ref().map(|arrivals| arrivals.received), [1, 1, 1]);
-        assert_eq!(arrivals.each_ref().map(|arrivals| arrivals.in_time), [0, 1, 0]);
-        let latency = &arrivals[1].latency;
+        let progress = [0, 1, 2].map(|step| probe.progress(step));
+        assert_eq!(progress.each_ref().map(|progress| progress.received), [1, 1, 1]);
+        assert_eq!(progress.each_ref().map(|progress| progress.in_time), [0, 1, 0]);
+        let latency = &progress[1].latency;
         assert!((400_000..60_000_000_000).contains(&latency.max()), "{}", latency.max());
         assert_eq!((latency.len(), probe.received(1)), (1, 1));
     }

@@ -40,7 +40,7 @@ pub(super) struct Step {
     pub received: u64,
     /// Messages applied within the step.
     pub received_in_time: u64,
-    /// `received_in_time / intended`, at most 1: a change is sometimes sent in two messages.
+    /// `received_in_time / intended`, at most 1: a change may come in two messages.
     pub in_time_share: f64,
     /// Frames of any kind a second, books and trades included, warm-up included.
     pub frames_per_second: f64,
@@ -71,7 +71,7 @@ pub(super) struct Rig {
     pub venue: Venue,
     /// The engine.
     pub session: Session,
-    /// What the shards hear.
+    /// Latencies on the shards.
     pub probe: Probe,
     /// The clock that all three share.
     pub clock: HostClock,
@@ -121,15 +121,15 @@ impl Rig {
         self.warm_up_sent += report.warm_up_messages;
         self.drain(number, report.messages);
         let read_to_applied = self.read_to_applied();
-        let arrivals = self.probe.arrivals(number);
+        let progress = self.probe.progress(number);
         let venue_late = LatencySummary::of("venue_late", &report.lateness);
-        let latency = LatencySummary::of("send_to_applied", &arrivals.latency);
+        let latency = LatencySummary::of("send_to_applied", &progress.latency);
         let evidence = Evidence {
             intended: report.intended,
             offered_in_time: report.offered_in_time,
             sent: report.messages,
-            received: arrivals.received,
-            received_in_time: arrivals.in_time,
+            received: progress.received,
+            received_in_time: progress.in_time,
             venue_late_p99_ns: venue_late.p99_ns,
             latency_p99_ns: latency.p99_ns,
             backlog: report.given_up == Some(GivenUp::Backlog),
@@ -144,9 +144,9 @@ impl Rig {
             intended: report.intended,
             offered_in_time: report.offered_in_time,
             sent: report.messages,
-            received: arrivals.received,
-            received_in_time: arrivals.in_time,
-            in_time_share: (arrivals.in_time as f64 / report.intended.max(1) as f64).min(1.0),
+            received: progress.received,
+            received_in_time: progress.in_time,
+            in_time_share: (progress.in_time as f64 / report.intended.max(1) as f64).min(1.0),
             frames_per_second: report.frames as f64 / whole,
             held_up: report.held_up,
             latency,
@@ -160,7 +160,7 @@ impl Rig {
         })
     }
 
-    /// Reconnects so far, as of the last status report.
+    /// Reconnects so far, by the last status report.
     fn reconnects(&mut self) -> u64 {
         self.session.look();
         self.session.report.as_ref().map_or(0, |report| report.pool.reconnects)
@@ -194,12 +194,12 @@ impl Rig {
 
     /// Waits until all that was sent has been applied, or nothing comes any more.
     fn drain(&mut self, number: u8, sent: u64) {
-        let arrivals = |probe: &Probe| (probe.received(number), probe.received(0));
-        let mut last = (arrivals(&self.probe), self.clock.mono_ns());
+        let progress = |probe: &Probe| (probe.received(number), probe.received(0));
+        let mut last = (progress(&self.probe), self.clock.mono_ns());
         while last.0 != (sent, self.warm_up_sent) && self.clock.mono_ns() - last.1 < QUIET_NS {
             self.session.look();
             std::thread::sleep(LOOK);
-            let now = arrivals(&self.probe);
+            let now = progress(&self.probe);
             if now != last.0 {
                 last = (now, self.clock.mono_ns());
             }

@@ -153,7 +153,7 @@ pub(super) fn line(step: &Step) -> String {
         step.received,
         step.in_time_share * 100.0,
         step.venue_cpu,
-        step.verdict.words()
+        step.verdict.text()
     );
     if step.received != step.sent {
         let _ = write!(out, " ({} of {} sent never came)", step.sent - step.received, step.sent);
@@ -184,7 +184,7 @@ pub(super) fn ending(outcome: &Outcome) -> String {
              engine can take is not known\n",
         ),
         Some(verdict) => {
-            let _ = writeln!(out, "the last one: {}", verdict.words());
+            let _ = writeln!(out, "the last one: {}", verdict.text());
         }
         None if !steps.is_empty() => out.push_str("nothing saturated: the ladder may go higher\n"),
         None => {}

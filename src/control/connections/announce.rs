@@ -12,7 +12,7 @@ use crate::venue::Role;
 use log::{debug, info, warn};
 
 impl Connections {
-    /// A connection is dialled for the first time.
+    /// A connection is dialed for the first time.
     pub(in crate::control) fn log_open(&self, to: ConnectionId, shard: ShardId, tokens: usize) {
         let name = self.placement.name(to);
         let replaces = self.placement.replaces(to);

@@ -30,7 +30,7 @@ impl Rig {
         rig
     }
 
-    /// Whether the connection is dialled within this time.
+    /// Whether the connection is dialed within this time.
     fn dials_within(&mut self, span_ns: u64) -> bool {
         let deadline_ns = self.now_ns + span_ns;
         while self.now_ns < deadline_ns {
@@ -47,7 +47,7 @@ impl Rig {
 }
 
 #[test]
-fn an_old_connection_that_ended_when_its_replacement_was_given_up_is_dialled_again() {
+fn an_old_connection_that_ended_when_its_replacement_was_given_up_is_dialed_again() {
     for given_up in [false, true] {
         let mut rig = Rig::new();
         let now = at(rig.now_ns);

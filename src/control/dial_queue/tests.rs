@@ -113,7 +113,7 @@ fn a_429_pauses_everyone_for_as_long_as_it_says() {
 }
 
 #[test]
-fn a_connection_that_does_not_stay_up_is_not_dialled_in_a_loop() {
+fn a_connection_that_does_not_stay_up_is_not_dialed_in_a_loop() {
     let mut queue = DialQueue::new(1);
     let connection = ConnectionId(1);
     queue.request(connection, 0);
@@ -180,21 +180,21 @@ proptest! {
     fn stagger_hold_and_limits_hold_whatever_happens(seed: u64, steps in steps()) {
         let mut queue = DialQueue::new(seed);
         let mut now = 0;
-        let mut dialling: Vec<ConnectionId> = Vec::new();
+        let mut dialing: Vec<ConnectionId> = Vec::new();
         let (mut last_dial, mut hold) = (None::<u64>, 0);
         for step in steps {
             match step {
                 Step::Request(n) => queue.request(ConnectionId(n), now),
                 Step::Cancel(n) => {
                     queue.cancel(ConnectionId(n));
-                    dialling.retain(|&c| c != ConnectionId(n));
+                    dialing.retain(|&c| c != ConnectionId(n));
                 }
-                Step::Succeed(n) if !dialling.is_empty() => {
-                    let connection = dialling.swap_remove(n % dialling.len());
+                Step::Succeed(n) if !dialing.is_empty() => {
+                    let connection = dialing.swap_remove(n % dialing.len());
                     queue.on_success(connection, now);
                 }
-                Step::Fail(n, pause) if !dialling.is_empty() => {
-                    let connection = dialling.swap_remove(n % dialling.len());
+                Step::Fail(n, pause) if !dialing.is_empty() => {
+                    let connection = dialing.swap_remove(n % dialing.len());
                     queue.on_failure(connection, now, pause);
                     hold = hold.max(pause.map_or(0, |pause| now + pause));
                 }
@@ -205,18 +205,18 @@ proptest! {
             match queue.poll(now) {
                 Some(Dial { connection, .. }) => {
                     prop_assert_eq!(due, Some(now));
-                    prop_assert!(!dialling.contains(&connection));
+                    prop_assert!(!dialing.contains(&connection));
                     prop_assert!(last_dial.is_none_or(|last| now - last >= DIAL_INTERVAL_NS));
                     prop_assert!(now >= hold);
                     last_dial = Some(now);
-                    dialling.push(connection);
+                    dialing.push(connection);
                 }
                 None => prop_assert!(due.is_none_or(|due| due > now)),
             }
-            prop_assert_eq!(queue.in_progress(), dialling.len());
-            prop_assert!(dialling.len() <= DIALS_IN_PROGRESS_MAX);
-            for line in queue.lines.values() {
-                if let Phase::Waiting { due_ns } = line.phase {
+            prop_assert_eq!(queue.in_progress(), dialing.len());
+            prop_assert!(dialing.len() <= DIALS_IN_PROGRESS_MAX);
+            for entry in queue.entries.values() {
+                if let Phase::Waiting { due_ns } = entry.phase {
                     prop_assert!(due_ns <= now + BACKOFF_MAX_NS);
                 }
             }

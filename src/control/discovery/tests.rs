@@ -251,7 +251,7 @@ fn markets_asked_for_come_first_and_are_found_or_not() {
     assert!(next(&mut discovery, &mut now).contains("keyset"));
     discovery.on_page(at(now), page(0..1, None));
     assert!(next(&mut discovery, &mut now).ends_with("clob_token_ids=7"));
-    // It may be a token of the other kind, of which nothing tells but the venue.
+    // It may be a token of the other kind, which only the venue knows.
     assert_eq!(discovery.on_page(at(now), page(0..0, None)).not_found, None);
     assert!(next(&mut discovery, &mut now).ends_with("position_ids=7"));
     assert_eq!(discovery.on_page(at(now), page(0..0, None)).not_found.unwrap().lookup, token);
@@ -278,7 +278,7 @@ fn a_position_is_asked_for_as_one_and_then_as_a_token_of_the_first_version() {
         assert_eq!(discovery.on_page(at(now), found).markets.len(), 1);
     }
     assert_eq!(discovery.next_due(now), None);
-    // What the first answer said of the market is not lost.
+    // The reason of the first answer is kept.
     assert!(discovery.look_up(Lookup::Token(token)));
     next(&mut discovery, &mut now);
     let skipped = vec![Skipped::new(None, "x", SkipReason::NotAccepting)];

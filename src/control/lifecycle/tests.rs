@@ -197,7 +197,7 @@ fn a_market_that_gets_a_later_end_trades_again() {
     lifecycle.poll(at(101), &mut registry);
     assert_eq!(status(&registry, 1), Some(Status::Expired));
     lifecycle.on_market_update(at(102), later(200), &mut registry);
-    assert_eq!(status(&registry, 1), Some(Status::Pending), "only the clock had said so");
+    assert_eq!(status(&registry, 1), Some(Status::Pending), "by the clock alone");
     lifecycle.poll(at(201), &mut registry);
     lifecycle.on_answer(at(202), listing(2, vec![info(1, Some(300))], true), &mut registry);
     assert_eq!(status(&registry, 1), Some(Status::Pending), "it is listed with a later end");
@@ -213,7 +213,7 @@ fn a_market_that_gets_a_later_end_trades_again() {
     lifecycle.on_answer(at(203), closed(None), &mut registry);
     assert_eq!(status(&registry, 1), Some(Status::Expired));
     lifecycle.on_market_update(at(204), later(400), &mut registry);
-    assert_eq!(status(&registry, 1), Some(Status::Expired), "the venue has said so");
+    assert_eq!(status(&registry, 1), Some(Status::Expired), "by the venue");
     lifecycle.on_market_update(at(205), activated(), &mut registry);
     assert_eq!(status(&registry, 1), Some(Status::Pending));
     lifecycle.on_answer(at(206), closed(Some("no")), &mut registry);

@@ -117,7 +117,7 @@ impl Placement {
         if all_up || fixed.gate_ns.is_some_and(|gate_ns| now_ns >= gate_ns) {
             fixed.gate_ns = None;
         }
-        // Those that leave a connection are on their new one before the old one is told.
+        // Tokens are subscribed on their new connection before they leave the old one.
         let mut left = Vec::new();
         self.leave_away(&mut fixed, now_ns, registry, &mut left);
         if fixed.gate_ns.is_none() {

@@ -12,7 +12,7 @@ impl ConnectionState {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Dialling => "dialling",
+            Self::Dialing => "dialing",
             Self::Waiting => "waiting",
             Self::Active => "active",
             Self::Closing => "closing",
@@ -58,7 +58,7 @@ impl Placement {
     #[must_use]
     pub fn report(&self, registry: &Registry) -> PoolReport {
         let with = |state| self.connections.values().filter(move |c| c.state == state).count();
-        let waiting = with(ConnectionState::Waiting) + with(ConnectionState::Dialling);
+        let waiting = with(ConnectionState::Waiting) + with(ConnectionState::Dialing);
         PoolReport {
             tokens_per_connection_target: self.target as u64,
             tokens_per_connection_max: registry.tokens_per_connection() as u64,

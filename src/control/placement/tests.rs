@@ -29,7 +29,7 @@ fn the_first_market_and_what_fits_into_spare_slots_do_not_wait() {
     assert!(placement.poll(0, &mut registry).is_empty());
     register(&mut registry, 0..1, 1);
     assert_eq!(opened(&placement.poll(2, &mut registry)), [(ConnectionId(1), 2)]);
-    // Not up yet, or up: whatever fits goes there in the next cycle, whoever told of it.
+    // Not up yet, or up: whatever fits goes there in the next cycle, from either source.
     for (numbers, source) in [(1..60, Source::Catalog), (60..200, Source::Stream)] {
         let tokens = 2 * numbers.len();
         for number in numbers {

@@ -103,7 +103,7 @@ impl Registry {
         if !open || !self.is_owner(market) {
             return None;
         }
-        self.retell(market);
+        self.mark_unpublished(market);
         Some(self.shared.outlived.insert(*market))
     }
 

@@ -422,12 +422,12 @@ fn shared_books_stay_until_both_markets_are_over() {
     let status = |registry: &Registry| registry.market(&one).map(|record| record.status);
     // The one that has the tokens is decided first.
     let mut registry = start();
-    registry.tell_changes();
+    registry.track_changes();
     let yes = Resolution { result: Some("outcome 0".into()), ..Resolution::default() };
     registry.resolve(&one, yes, 5);
     assert!(registry.mark_expired(&one, 1) && !registry.mark_expired(&one, 1));
     assert_eq!(status(&registry), Some(Status::Subscribed));
-    assert_eq!(registry.take_republished(), Some(one), "its result is stored");
+    assert_eq!(registry.take_unpublished(), Some(one), "its result is stored");
     assert!(registry.market(&one).unwrap().resolution.is_some() && registry.is_outlived(&one));
     assert_eq!(registry.drop_expired(ConnectionId(1)), 0, "a reconnection keeps the books");
     assert!(registry.mark_expired(&twin.market, 2));
@@ -444,7 +444,7 @@ fn shared_books_stay_until_both_markets_are_over() {
     assert_eq!(status(&registry), Some(Status::Subscribed));
     assert!(registry.mark_expired(&twin.market, 4));
     assert_eq!(status(&registry), Some(Status::Expired));
-    // Only the clock had said that the first is over.
+    // The first has ended by the clock alone.
     let mut registry = start();
     assert!(registry.mark_expired(&one, 1) && registry.revive(&one, 2));
     assert!(registry.mark_expired(&twin.market, 3));

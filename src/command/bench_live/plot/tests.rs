@@ -1,4 +1,4 @@
-//! The plot: well-formed for any run, everything within the drawing, labels apart.
+//! The plot: well-formed for any run, everything within the image, labels apart.
 use super::*;
 use crate::command::bench_live::table::Setting;
 use crate::counter::latency::LatencySummary;
@@ -75,7 +75,7 @@ fn numbers(svg: &str, attribute: &str) -> Vec<f64> {
 }
 
 #[test]
-fn any_run_gives_a_well_formed_drawing() {
+fn any_run_gives_a_well_formed_picture() {
     let kept = |rate| step(rate, 20_000 + rate, Verdict::KeptUp);
     let runs = [
         vec![],
