@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn all_faults_are_told_at_once_each_with_its_service() {
+    fn all_faults_are_reported_at_once_each_with_its_service() {
         let text = r#"
 colour = "blue"
 
@@ -405,7 +405,7 @@ address = 7
     }
 
     #[test]
-    fn what_is_no_list_of_services_is_said() {
+    fn a_file_without_a_list_of_services_is_refused() {
         assert_eq!(faults(""), ["there is no service; write at least one [[service]] table"]);
         let line = &faults("[[service]]\nname = \"x\nkind = 1\n")[0];
         assert!(line.starts_with("line 2: this is no TOML: "), "{line}");

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn one_percent_is_usual_more_is_told_and_ten_are_a_fault() {
+    fn one_percent_is_usual_more_is_a_notice_and_ten_are_a_fault() {
         use SkipReason::UnknownVersion;
         assert_eq!(of(99, UnknownVersion, 1), Drift::Usual);
         assert_eq!(of(0, UnknownVersion, 0), Drift::Usual);

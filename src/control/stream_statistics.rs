@@ -100,7 +100,7 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     #[test]
-    fn dials_are_told_like_a_pools() {
+    fn dials_are_counted_like_a_pools() {
         let mut stream = StreamStatistics::new("some-ws", &target());
         let at = |wall_ns| Now { mono_ns: 0, wall_ns };
         let mut pool = PoolReport { connections_waiting: 3, ..PoolReport::default() };

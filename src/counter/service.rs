@@ -57,7 +57,7 @@ pub struct Health {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(serde::Deserialize))]
 pub struct Occupation {
-    /// Connections lent.
+    /// Connections leased.
     pub in_use: usize,
     /// Connections that wait for somebody.
     pub idle: usize,
@@ -74,7 +74,7 @@ pub struct Occupation {
 pub struct ServiceReport {
     /// The service's name.
     pub service: String,
-    /// Its connections are streams of market data: they are lent to nobody, asked nothing and not probed, and such
+    /// Its connections are streams of market data: they are leased to nobody, sent no requests and not probed, and such
     /// figures are left out.
     #[serde(skip)]
     pub stream: bool,
@@ -89,7 +89,7 @@ pub struct ServiceReport {
     pub max: usize,
     /// How full it is.
     pub occupation: Occupation,
-    /// Connections lent since the start.
+    /// Connections leased since the start.
     pub acquired: u64,
     /// Share of these that somebody had before, 0 to 1.
     pub reuse_rate: f64,
@@ -103,9 +103,9 @@ pub struct ServiceReport {
     pub timed_out: u64,
     /// Waiters that went away.
     pub cancelled: u64,
-    /// Connections lent for too long.
+    /// Connections leased for too long.
     pub leaks: u64,
-    /// Most connections lent at once.
+    /// Most connections leased at once.
     pub peak_in_use: usize,
     /// Most waiters at once.
     pub peak_waiting: usize,

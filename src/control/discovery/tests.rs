@@ -189,7 +189,7 @@ fn a_scan_that_never_ends_is_warned_of_once_and_makes_the_engine_late() {
 }
 
 #[test]
-fn what_is_asked_is_told_to_whoever_waits_for_a_book() {
+fn what_is_read_is_reported_to_whoever_waits_for_a_book() {
     let token = |text: &str| TokenId::new(text).unwrap();
     let mut discovery = Discovery::new(POLYMARKET, false, 1);
     assert_eq!(discovery.is_asking(&token("7")), None);

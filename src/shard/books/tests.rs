@@ -223,18 +223,18 @@ fn the_catalog_completes_an_announced_book_and_the_stream_keeps_its_tick_size() 
     let mut intake = intake(&[(1, &[11])]);
     let tick = r#"{"market":"0x1","asset_id":"11","old_tick_size":"0.01","new_tick_size":"0.001","timestamp":"7","event_type":"tick_size_change"}"#;
     feed(&mut intake, HERE, tick);
-    let told = BookOpening {
+    let reported = BookOpening {
         tick_size: Some(Price(10_000)),
         min_order_size: Some(crate::base::price::Quantity(5_000_000)),
         neg_risk: true,
         ..opening(1, 11)
     };
-    intake.books.describe(&told);
+    intake.books.describe(&reported);
     intake.books.describe(&opening(1, 99));
     let mut image = BookImage::default();
     assert!(intake.books.fill_image("11", &mut image));
     assert_eq!(image.facts.tick_size, Some(Price(1_000)));
-    assert_eq!(image.facts.min_order_size, told.min_order_size);
+    assert_eq!(image.facts.min_order_size, reported.min_order_size);
     assert!(image.facts.neg_risk);
 }
 

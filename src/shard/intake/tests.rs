@@ -58,8 +58,8 @@ fn rig() -> impl FnMut(&str) -> (u64, u64, u64, u64, u64) {
         let (mut progress, mut findings) = (Progress::default(), Findings::default());
         let from = (HERE, Some(&mut subscription));
         intake.on_part(frame, &mut progress, usize::MAX, from, Now::default(), &mut findings);
-        let (counts, told) = (intake.books.counts(), subscription.counts());
-        (counts.live, counts.updates, told.holes, told.missing, told.duplicates)
+        let (counts, reported) = (intake.books.counts(), subscription.counts());
+        (counts.live, counts.updates, reported.holes, reported.missing, reported.duplicates)
     }
 }
 

@@ -75,7 +75,7 @@ fn numbers(svg: &str, attribute: &str) -> Vec<f64> {
 }
 
 #[test]
-fn any_run_gives_a_well_formed_picture() {
+fn any_run_gives_a_well_formed_drawing() {
     let kept = |rate| step(rate, 20_000 + rate, Verdict::KeptUp);
     let runs = [
         vec![],

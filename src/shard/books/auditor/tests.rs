@@ -35,7 +35,7 @@ fn snapshot<'a>(bids: &'a [Level], asks: &'a [Level]) -> Snapshot<'a> {
     }
 }
 
-/// A live book of one bid, heard of last at second 1.
+/// A live book of one bid, received of last at second 1.
 fn live() -> Books<()> {
     let mut books =
         Books::new(ShardId(0), crate::venue::kalshi::feed(false), Admission::Listed, ());

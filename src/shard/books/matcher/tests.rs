@@ -21,7 +21,7 @@ const OLD: ConnectionSlot = ConnectionSlot(0);
 const NEW: ConnectionSlot = ConnectionSlot(1);
 const MARKETS: u32 = 3;
 
-/// Writes down what it is told, by market.
+/// Writes down what it is reported, by market.
 #[derive(Default)]
 struct Scribe {
     seen: BTreeMap<String, Vec<String>>,
@@ -54,7 +54,7 @@ struct Venue {
     random: Random,
     ms: u64,
     /// Frame, line that a handler is to see, market.
-    said: Vec<(String, String, u32)>,
+    delivered: Vec<(String, String, u32)>,
     books: Vec<BTreeMap<u32, u64>>,
     changed_ms: Vec<u64>,
 }
@@ -65,7 +65,7 @@ impl Venue {
         Self {
             random: Random::new(seed),
             ms: 1_000,
-            said: Vec::new(),
+            delivered: Vec::new(),
             books,
             changed_ms: vec![1_000; 3],
         }
@@ -75,12 +75,12 @@ impl Venue {
         // Many messages share a millisecond.
         self.ms += self.random.below(3) / 2;
         let market = self.random.below(MARKETS.into()) as u32;
-        let (token, ms, number) = (market + 11, self.ms, self.said.len());
+        let (token, ms, number) = (market + 11, self.ms, self.delivered.len());
         if self.random.chance(1, 5) {
             let frame = format!(
                 r#"{{"market":"0x{market}","asset_id":"{token}","price":"0.5","size":"1","side":"BUY","timestamp":"{ms}","event_type":"last_trade_price","transaction_hash":"0x{number}"}}"#
             );
-            self.said.push((frame, format!("{token} trade 0x{number}"), market));
+            self.delivered.push((frame, format!("{token} trade 0x{number}"), market));
             return;
         }
         let (price, size) = (1 + self.random.below(9) as u32, self.random.below(4));
@@ -93,7 +93,7 @@ impl Venue {
         let frame = format!(
             r#"{{"market":"0x{market}","price_changes":[{{"asset_id":"{token}","price":"0.0{price}","size":"{size}","side":"BUY","hash":"{number:040}"}}],"timestamp":"{ms}","event_type":"price_change"}}"#
         );
-        self.said.push((frame, format!("{token} 0.0{price}x{size}"), market));
+        self.delivered.push((frame, format!("{token} 0.0{price}x{size}"), market));
     }
 
     fn dump(&self, market: u32) -> String {
@@ -191,17 +191,17 @@ impl Run {
     }
 }
 
-/// Every book is with the new connection and right, and the handler saw what the venue said.
+/// Every book is with the new connection and right, and the handler saw what the venue delivered.
 fn check(run: Run, venue: &Venue, seed: u64) {
     assert_eq!(run.owners(), [NEW.0; MARKETS as usize]);
     run.assert_books(venue);
     let scribe = run.intake.books.into_handler();
     assert_eq!(scribe.not_live, 0);
     for market in 0..MARKETS {
-        let said = venue.said.iter().filter(|(_, _, m)| *m == market);
-        let said: Vec<&str> = said.map(|(_, line, _)| line.as_str()).collect();
+        let delivered = venue.delivered.iter().filter(|(_, _, m)| *m == market);
+        let delivered: Vec<&str> = delivered.map(|(_, line, _)| line.as_str()).collect();
         let seen = scribe.seen.get(&format!("0x{market}")).cloned().unwrap_or_default();
-        assert_eq!(seen, said, "market {market}, seed {seed}");
+        assert_eq!(seen, delivered, "market {market}, seed {seed}");
     }
 }
 
@@ -217,15 +217,15 @@ fn hand_over(seed: u64) -> HandoverCounts {
     for _ in 0..random.below(20) {
         venue.speak();
     }
-    while old < venue.said.len() && !random.chance(1, 10) {
-        let frame = venue.said[old].0.clone();
+    while old < venue.delivered.len() && !random.chance(1, 10) {
+        let frame = venue.delivered[old].0.clone();
         run.feed(OLD, &frame);
         old += 1;
     }
     run.begin();
     // Subscribed now: the dump comes before what the venue says from here on.
     let dumps: Vec<String> = (0..MARKETS).map(|market| venue.dump(market)).collect();
-    let (mut new, subscribed) = (venue.said.len(), venue.said.len());
+    let (mut new, subscribed) = (venue.delivered.len(), venue.delivered.len());
     let mut dumped = 0;
     let mut switched = false;
     let pace = 1 + random.below(9);
@@ -236,11 +236,11 @@ fn hand_over(seed: u64) -> HandoverCounts {
         if round < 150 && random.chance(1, 2) {
             venue.speak();
         }
-        if old < venue.said.len()
+        if old < venue.delivered.len()
             && (random.chance(pace, 10) || round > 250)
             && !(switched && stalls)
         {
-            let frame = venue.said[old].0.clone();
+            let frame = venue.delivered[old].0.clone();
             run.feed(OLD, &frame);
             old += 1;
         }
@@ -248,8 +248,8 @@ fn hand_over(seed: u64) -> HandoverCounts {
             if dumped < dumps.len() {
                 run.feed(NEW, &dumps[dumped]);
                 dumped += 1;
-            } else if new < venue.said.len() {
-                let frame = venue.said[new].0.clone();
+            } else if new < venue.delivered.len() {
+                let frame = venue.delivered[new].0.clone();
                 run.feed(NEW, &frame);
                 new += 1;
             }
@@ -313,14 +313,14 @@ fn the_old_connection_may_end_once_the_new_one_has_its_snapshots() {
     for _ in 0..30 {
         venue.speak();
     }
-    // The old one said a third of it, the new one two thirds, and then the old one is gone.
-    let said = venue.said.clone();
-    said[..10].iter().for_each(|(frame, ..)| run.feed(OLD, frame));
-    said[..20].iter().for_each(|(frame, ..)| run.feed(NEW, frame));
+    // The old one delivered a third of it, the new one two thirds, and then the old one is gone.
+    let delivered = venue.delivered.clone();
+    delivered[..10].iter().for_each(|(frame, ..)| run.feed(OLD, frame));
+    delivered[..20].iter().for_each(|(frame, ..)| run.feed(NEW, frame));
     let now = run.now();
     assert_eq!(run.intake.books.on_disconnect(OLD, now), DisconnectOutcome::TakenOver);
     assert_eq!(run.owners(), [NEW.0; MARKETS as usize]);
-    said[20..].iter().for_each(|(frame, ..)| run.feed(NEW, frame));
+    delivered[20..].iter().for_each(|(frame, ..)| run.feed(NEW, frame));
     let counts = run.finish().counts;
     assert!(counts.cut_short && counts.differences == 0, "{counts:?}");
     assert_eq!((counts.live, counts.live_after), (3, 3));
@@ -365,19 +365,19 @@ fn a_new_connection_that_is_lost_in_mid_switch_gives_its_books_back() {
 fn what_only_one_of_them_says_is_a_difference_and_is_not_lost() {
     let mut venue = Venue::new(5);
     let mut run = in_step(&mut venue);
-    let said = |ms: u64, price: u32| {
+    let delivered = |ms: u64, price: u32| {
         format!(
             r#"{{"market":"0x1","price_changes":[{{"asset_id":"12","price":"0.0{price}","size":"7","side":"BUY"}}],"timestamp":"{ms}","event_type":"price_change"}}"#
         )
     };
-    run.feed(OLD, &said(2_000, 1));
-    run.feed(NEW, &said(2_000, 1));
+    run.feed(OLD, &delivered(2_000, 1));
+    run.feed(NEW, &delivered(2_000, 1));
     // Lost on the old one: applied when it is old enough. Lost on the new one: applied at once.
-    run.feed(NEW, &said(2_001, 2));
+    run.feed(NEW, &delivered(2_001, 2));
     run.now_ns += HANDOVER_AGE_NS;
     let now = run.now();
     assert!(run.intake.books.poll_handover(now).is_none());
-    run.feed(OLD, &said(2_002, 3));
+    run.feed(OLD, &delivered(2_002, 3));
     run.intake.books.switch(NEW, run.now_ns);
     let counts = run.finish().counts;
     assert_eq!((counts.differences, counts.duplicates), (2, 1), "{counts:?}");
@@ -440,12 +440,12 @@ fn an_old_connection_that_stalled_before_the_snapshots_leaves_no_hole() {
     (0..MARKETS).for_each(|market| run.feed(OLD, &venue.dump(market)));
     // From here on the old one says nothing; the new one subscribes only after some of it.
     (0..40).for_each(|_| venue.speak());
-    let subscribed = venue.said.len();
+    let subscribed = venue.delivered.len();
     run.begin();
     (0..MARKETS).for_each(|market| run.feed(NEW, &venue.dump(market)));
     (0..20).for_each(|_| venue.speak());
-    let said = venue.said.clone();
-    said[subscribed..].iter().for_each(|(frame, ..)| run.feed(NEW, frame));
+    let delivered = venue.delivered.clone();
+    delivered[subscribed..].iter().for_each(|(frame, ..)| run.feed(NEW, frame));
     run.intake.books.switch(NEW, run.now_ns);
     let counts = run.finish().counts;
     assert!(counts.differences > 0, "the old one lost something: {counts:?}");
@@ -453,7 +453,7 @@ fn an_old_connection_that_stalled_before_the_snapshots_leaves_no_hole() {
 }
 
 #[test]
-fn what_a_lost_replacement_had_said_is_not_told_again_by_the_old_connection() {
+fn what_a_lost_replacement_had_delivered_is_not_reported_again_by_the_old_connection() {
     let mut venue = Venue::new(5);
     let mut run = in_step(&mut venue);
     // The market of the lone message is out of step, so that the handover goes on.
@@ -479,13 +479,13 @@ fn what_a_lost_replacement_had_said_is_not_told_again_by_the_old_connection() {
 fn a_message_that_the_venue_repeats_on_the_new_connection_does_not_undo_a_later_one() {
     let mut venue = Venue::new(5);
     let mut run = in_step(&mut venue);
-    let said = |size: u32| {
+    let delivered = |size: u32| {
         format!(
             r#"{{"market":"0x1","price_changes":[{{"asset_id":"12","price":"0.05","size":"{size}","side":"BUY"}}],"timestamp":"2000","event_type":"price_change"}}"#
         )
     };
-    [1, 2].iter().for_each(|&size| run.feed(OLD, &said(size)));
-    [1, 1, 2].iter().for_each(|&size| run.feed(NEW, &said(size)));
+    [1, 2].iter().for_each(|&size| run.feed(OLD, &delivered(size)));
+    [1, 1, 2].iter().for_each(|&size| run.feed(NEW, &delivered(size)));
     run.intake.books.switch(NEW, run.now_ns);
     let counts = run.finish().counts;
     assert_eq!((counts.ahead, counts.differences), (0, 0), "{counts:?}");
@@ -503,13 +503,13 @@ fn a_stale_book_does_not_take_a_snapshot_that_it_is_past() {
     let dumps: Vec<String> = (0..MARKETS).map(|market| venue.dump(market)).collect();
     run.intake.books.set_all_stale(StaleReason::UndecodedMessage, 1);
     (0..40).for_each(|_| venue.speak());
-    venue.said.iter().for_each(|(frame, ..)| run.feed(OLD, frame));
+    venue.delivered.iter().for_each(|(frame, ..)| run.feed(OLD, frame));
     dumps.iter().for_each(|dump| run.feed(NEW, dump));
     assert_eq!(run.intake.books.counts().live, 0, "they wait for a newer one");
 }
 
 #[test]
-fn what_was_applied_ahead_of_the_old_connection_is_not_told_again_by_it() {
+fn what_was_applied_ahead_of_the_old_connection_is_not_reported_again_by_it() {
     let trade = |hash: &str| {
         format!(
             r#"{{"market":"0x2","asset_id":"13","price":"0.5","size":"1","side":"BUY","timestamp":"2001","event_type":"last_trade_price","transaction_hash":"{hash}"}}"#
@@ -519,7 +519,7 @@ fn what_was_applied_ahead_of_the_old_connection_is_not_told_again_by_it() {
         let mut venue = Venue::new(5);
         let mut run = in_step(&mut venue);
         run.feed(NEW, &trade("0xabc"));
-        // What is owed keeps the handover going.
+        // What is outstanding keeps the handover going.
         run.now_ns += MILLISECOND_NS;
         let lone = r#"{"market":"0x1","price_changes":[{"asset_id":"12","price":"0.05","size":"7","side":"BUY"}],"timestamp":"2000","event_type":"price_change"}"#;
         run.feed(OLD, lone);
@@ -566,7 +566,7 @@ fn a_market_that_ends_while_it_moves_is_no_interruption() {
     let mut run = in_step(&mut venue);
     run.intake.books.switch(NEW, run.now_ns);
     run.now_ns += MILLISECOND_NS;
-    // What is owed keeps the handover going after the other markets have moved.
+    // What is outstanding keeps the handover going after the other markets have moved.
     let lone = r#"{"market":"0x1","price_changes":[{"asset_id":"12","price":"0.05","size":"7","side":"BUY"}],"timestamp":"2000","event_type":"price_change"}"#;
     run.feed(OLD, lone);
     let now = run.now();

@@ -69,8 +69,8 @@ fn shown(intake: &Intake<(), StillClock>, i: u32) -> String {
     format!("{} {}", image.state.name(), bids.join(" "))
 }
 
-/// What a census of the token asks for at this time.
-fn census(intake: &mut Intake<(), StillClock>, tokens: &[u32], ms: u64) -> usize {
+/// What a check of the token asks for at this time.
+fn check(intake: &mut Intake<(), StillClock>, tokens: &[u32], ms: u64) -> usize {
     let tokens: Vec<TokenId> = tokens.iter().map(|&i| token(i)).collect();
     let mut wanted = Vec::new();
     intake.books.check_snapshots(&tokens, HERE, ms * MILLISECOND_NS, &mut wanted);
@@ -81,7 +81,7 @@ fn census(intake: &mut Intake<(), StillClock>, tokens: &[u32], ms: u64) -> usize
 fn a_snapshot_that_never_came_is_fetched_and_what_changed_meanwhile_is_applied() {
     let mut intake = intake(&[11, 12]);
     feed(&mut intake, &change(11, 90, "0.1", "9"));
-    assert_eq!(census(&mut intake, &[11, 12], 5_000), 2);
+    assert_eq!(check(&mut intake, &[11, 12], 5_000), 2);
     // Between question and answer: older, of the same time and newer than the answer.
     feed(&mut intake, &change(11, 99, "0.2", "9"));
     feed(&mut intake, &change(11, 100, "0.3", "3"));
@@ -101,24 +101,24 @@ fn a_snapshot_that_never_came_is_fetched_and_what_changed_meanwhile_is_applied()
 fn an_answer_older_than_what_was_known_at_the_asking_is_not_used() {
     let mut intake = intake(&[11]);
     feed(&mut intake, &change(11, 90, "0.1", "9"));
-    assert_eq!(census(&mut intake, &[11], 5_000), 1);
+    assert_eq!(check(&mut intake, &[11], 5_000), 1);
     rest(&mut intake, &book(11, 89, &[("0.2", "2")]), at(5_100));
     assert_eq!(shown(&intake, 11), "awaiting_snapshot ");
     assert_eq!(intake.books.repairs().answers_old, 1);
     // Asked again after a pause, each twice as long; the next answer is good.
-    assert_eq!(census(&mut intake, &[11], 6_000), 0);
-    assert_eq!(census(&mut intake, &[11], 7_000), 1);
-    assert_eq!(census(&mut intake, &[11], 10_999), 0);
-    assert_eq!(census(&mut intake, &[11], 11_000), 1);
+    assert_eq!(check(&mut intake, &[11], 6_000), 0);
+    assert_eq!(check(&mut intake, &[11], 7_000), 1);
+    assert_eq!(check(&mut intake, &[11], 10_999), 0);
+    assert_eq!(check(&mut intake, &[11], 11_000), 1);
     rest(&mut intake, &book(11, 90, &[("0.1", "9")]), at(11_100));
     assert_eq!(shown(&intake, 11), "live 0.1x9");
-    assert_eq!(census(&mut intake, &[11], 99_000), 0);
+    assert_eq!(check(&mut intake, &[11], 99_000), 0);
 }
 
 #[test]
 fn an_answer_without_its_hash_is_not_used() {
     let mut intake = intake(&[11]);
-    assert_eq!(census(&mut intake, &[11], 5_000), 1);
+    assert_eq!(check(&mut intake, &[11], 5_000), 1);
     let hash = "0123456789012345678901234567890123456789";
     let spoilt =
         book(11, 89, &[("0.2", "2")]).replace(r#""bids""#, &format!(r#""hash":"{hash}","bids""#));
@@ -130,21 +130,21 @@ fn an_answer_without_its_hash_is_not_used() {
 #[test]
 fn too_many_changes_between_question_and_answer_begin_the_repair_anew() {
     let mut intake = intake(&[11]);
-    assert_eq!(census(&mut intake, &[11], 5_000), 1);
+    assert_eq!(check(&mut intake, &[11], 5_000), 1);
     for ms in 0..=REPAIR_CHANGES_MAX as u64 {
         feed(&mut intake, &change(11, ms + 1, "0.1", "1"));
     }
     let last_ms = REPAIR_CHANGES_MAX as u64 + 1;
     rest(&mut intake, &book(11, last_ms, &[("0.1", "1")]), at(5_100));
     assert_eq!(shown(&intake, 11), "awaiting_snapshot ", "a change may be missing");
-    assert_eq!(census(&mut intake, &[11], 10_000), 1);
+    assert_eq!(check(&mut intake, &[11], 10_000), 1);
     feed(&mut intake, &change(11, last_ms + 1, "0.2", "2"));
     rest(&mut intake, &book(11, last_ms, &[("0.1", "1")]), at(10_100));
     assert_eq!(shown(&intake, 11), "live 0.1x1 0.2x2");
 }
 
 #[test]
-fn a_stale_book_is_mended_and_a_stream_snapshot_makes_the_answer_needless() {
+fn a_stale_book_is_repaired_and_a_stream_snapshot_makes_the_answer_needless() {
     let mut intake = intake(&[11, 12]);
     for i in [11, 12] {
         let dumped =
@@ -152,7 +152,7 @@ fn a_stale_book_is_mended_and_a_stream_snapshot_makes_the_answer_needless() {
         feed(&mut intake, &dumped);
     }
     intake.books.set_all_stale(StaleReason::UndecodedMessage, 1);
-    assert_eq!(census(&mut intake, &[11, 12], 5_000), 2);
+    assert_eq!(check(&mut intake, &[11, 12], 5_000), 2);
     feed(&mut intake, &change(11, 20, "0.4", "2"));
     let newer =
         book(12, 30, &[("0.6", "6")]).replace("\"bids\"", "\"event_type\":\"book\",\"bids\"");
@@ -189,7 +189,7 @@ fn a_book_that_never_hears_what_rest_knows_is_behind() {
     let behind = intake.books.poll_behind(due_ns).expect("it never came");
     assert_eq!((behind.connection, behind.read_ns), (HERE, SECOND_NS));
     assert_eq!(shown(&intake, 11), "stale:behind 0.4x1");
-    assert_eq!(census(&mut intake, &[11], 4_000), 1);
+    assert_eq!(check(&mut intake, &[11], 4_000), 1);
     rest(&mut intake, &book(11, 120, &[("0.4", "2")]), at(4_100));
     assert_eq!(shown(&intake, 11), "live 0.4x2");
 }
@@ -244,7 +244,7 @@ fn two_books_of_a_market_at_rest_mirror_each_other_or_are_compared() {
 }
 
 #[test]
-fn a_sweep_goes_round_the_live_books_in_turn() {
+fn a_audit_goes_round_the_live_books_in_turn() {
     let mut intake = live(&[11, 12, 13, 14, 15]);
     intake.books.store.set_tokens_stale(&[token(13)], HERE, StaleReason::FramesLost, 1);
     let mut seen = Vec::new();

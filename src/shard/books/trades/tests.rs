@@ -43,7 +43,7 @@ fn open(books: &mut Books<()>, ticker: &str) {
     books.open(&opening, BOOKS).unwrap();
 }
 
-fn told(consumer: &mut Consumer<TradeRecord>) -> Vec<u64> {
+fn reported(consumer: &mut Consumer<TradeRecord>) -> Vec<u64> {
     std::iter::from_fn(|| consumer.try_receive()).map(|record| record.quantity.0).collect()
 }
 
@@ -54,14 +54,14 @@ fn only_trades_of_followed_markets_are_kept_and_early_ones_when_their_book_opens
     trade(&mut books, "KXMVE-COMBO", 2, 100);
     trade(&mut books, "KX-A", 3, 101);
     trade(&mut books, "KX-A", 3, 101);
-    assert_eq!(told(&mut sink), [] as [u64; 0]);
+    assert_eq!(reported(&mut sink), [] as [u64; 0]);
     open(&mut books, "KX-B");
-    assert_eq!(told(&mut sink), [] as [u64; 0]);
+    assert_eq!(reported(&mut sink), [] as [u64; 0]);
     open(&mut books, "KX-A");
-    assert_eq!(told(&mut sink), [1, 3], "in order, and each once");
+    assert_eq!(reported(&mut sink), [1, 3], "in order, and each once");
     trade(&mut books, "KX-A", 4, 102);
     trade(&mut books, "KXMVE-COMBO", 5, 102);
-    assert_eq!(told(&mut sink), [4]);
+    assert_eq!(reported(&mut sink), [4]);
     let counts = books.counts();
     assert_eq!((counts.trades, counts.trades_without_book), (3, 4));
     assert_eq!((counts.trades_repeated, counts.unknown_instruments), (1, 0));
@@ -75,10 +75,10 @@ fn a_market_that_moves_to_another_connection_loses_no_trade_and_one_that_is_gone
     books.close(&token);
     trade(&mut books, "KX-A", 1, 100);
     open(&mut books, "KX-A");
-    assert_eq!(told(&mut sink), [1]);
+    assert_eq!(reported(&mut sink), [1]);
     books.close(&token);
     trade(&mut books, "KX-A", 2, 101);
-    assert_eq!(told(&mut sink), [] as [u64; 0]);
+    assert_eq!(reported(&mut sink), [] as [u64; 0]);
 }
 
 #[test]
@@ -89,13 +89,13 @@ fn early_trades_are_bounded_by_age_and_number() {
     trade(&mut books, "KX-A", 2, 101);
     trade(&mut books, "KX-B", 3, 101 + age_s);
     open(&mut books, "KX-A");
-    assert_eq!(told(&mut sink), [2]);
+    assert_eq!(reported(&mut sink), [2]);
     for number in 0..EARLY_TRADES_MAX as u64 {
         trade(&mut books, "KX-C", 10 + number, 102 + age_s);
     }
     open(&mut books, "KX-B");
-    assert_eq!(told(&mut sink), [] as [u64; 0], "the others have taken its place");
+    assert_eq!(reported(&mut sink), [] as [u64; 0], "the others have taken its place");
     open(&mut books, "KX-C");
-    assert_eq!(told(&mut sink).len(), EARLY_TRADES_MAX);
+    assert_eq!(reported(&mut sink).len(), EARLY_TRADES_MAX);
     assert!(books.trades.early.trades.is_empty() && books.trades.early.hashes.is_empty());
 }

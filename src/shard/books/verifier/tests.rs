@@ -1,6 +1,6 @@
 //! Books against a venue that speaks the truth, and one that does not.
 //!
-//! Its hashes are made here from a text of our own; recorded ones are in `tests/checks.rs`.
+//! Its hashes are made here from a text made here; recorded ones are in `tests/checks.rs`.
 use super::super::{Admission, Books, ConnectionSlot, StaleReason};
 use super::*;
 use crate::base::id::{ShardId, TokenId};
@@ -159,8 +159,8 @@ fn a_group_is_judged_as_a_whole() {
     venue.ms += 10;
     // Both messages tell of the book after the second.
     venue.bids = vec![("0.3", "1"), ("0.5", "2")];
-    let told = [venue.change("0.5", "2"), venue.change("0.4", "0"), venue.change("0.3", "1")];
-    told.iter().for_each(|frame| feed(&mut intake, venue.ms, frame));
+    let reported = [venue.change("0.5", "2"), venue.change("0.4", "0"), venue.change("0.3", "1")];
+    reported.iter().for_each(|frame| feed(&mut intake, venue.ms, frame));
     intake.books.settle_all();
     let right = CheckCounts { tops_matched: 1, hashes_matched: 2, ..CheckCounts::default() };
     assert_eq!(*intake.books.checks(), right);
@@ -210,7 +210,7 @@ fn two_wrong_best_prices_in_a_row_disprove_a_book_and_one_does_not() {
 
 #[test]
 fn a_trade_that_comes_late_explains_a_hash() {
-    for (traded, told) in [("0.250", "0.25"), ("0.750", "0.25")] {
+    for (traded, reported) in [("0.250", "0.25"), ("0.750", "0.25")] {
         let (mut venue, mut intake) = (venue(), follower(HashChecks::All));
         feed(&mut intake, venue.ms, &venue.book());
         (venue.ms, venue.last_trade) = (venue.ms + 10, traded);
@@ -218,7 +218,7 @@ fn a_trade_that_comes_late_explains_a_hash() {
         venue.ms += 300;
         intake.books.settle(1, venue.ms * MILLISECOND_NS);
         assert_eq!(intake.books.checks().hashes_explained, 0);
-        feed(&mut intake, venue.ms, &venue.trade(told));
+        feed(&mut intake, venue.ms, &venue.trade(reported));
         let counts = *intake.books.checks();
         assert_eq!((counts.hashes_matched, counts.hashes_explained), (1, 1), "{traded}");
         // And what comes after it at once.

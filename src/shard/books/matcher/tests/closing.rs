@@ -26,16 +26,16 @@ fn a_replacement_that_is_closed_before_the_old_ones_gives_everything_back() {
     let mut run = handed_over(&mut venue);
     // The new connection is further than the old ones; then the control core, which had given it up, closes it.
     (0..20).for_each(|_| venue.speak());
-    let said = venue.said.clone();
-    said[..5].iter().for_each(|(frame, _, market)| run.feed(old_of(*market), frame));
-    said.iter().for_each(|(frame, ..)| run.feed(NEW, frame));
+    let delivered = venue.delivered.clone();
+    delivered[..5].iter().for_each(|(frame, _, market)| run.feed(old_of(*market), frame));
+    delivered.iter().for_each(|(frame, ..)| run.feed(NEW, frame));
     close(&mut run, NEW);
     assert_eq!(run.owners(), [OLD.0, OTHER.0, OTHER.0]);
     let counts = run.intake.books.counts();
     assert_eq!((counts.live, counts.stale), (0, 3), "they are asked for anew");
-    // The old ones say what the new one had said: no trade is applied twice. Their next snapshots count.
+    // The old ones say what the new one had delivered: no trade is applied twice. Their next snapshots count.
     let trades = counts.trades;
-    said[5..].iter().for_each(|(frame, _, market)| run.feed(old_of(*market), frame));
+    delivered[5..].iter().for_each(|(frame, _, market)| run.feed(old_of(*market), frame));
     assert_eq!(run.intake.books.counts().trades, trades);
     venue.ms += 1;
     venue.changed_ms = vec![venue.ms; 3];
@@ -49,7 +49,7 @@ fn until_the_old_ones_are_closed_what_they_still_say_is_passed_over() {
     let mut run = handed_over(&mut venue);
     for round in 0..20 {
         venue.speak();
-        let (frame, _, market) = venue.said[round].clone();
+        let (frame, _, market) = venue.delivered[round].clone();
         // The old connection first, or the new one.
         let order = if round % 2 == 0 { [NEW, old_of(market)] } else { [old_of(market), NEW] };
         order.into_iter().for_each(|slot| run.feed(slot, &frame));

@@ -39,11 +39,11 @@ fn merge(seed: u64) -> HandoverCounts {
     let mut random = Random::new(seed ^ 0x6d65);
     let mut venue = Venue::new(seed);
     let mut run = two_old(&venue);
-    // How far each slot has come in what the venue has said.
+    // How far each slot has come in what the venue has delivered.
     let mut read = [0; 3];
     let feed_next = |run: &mut Run, read: &mut [usize; 3], venue: &Venue, slot: ConnectionSlot| {
         let place = &mut read[slot.0 as usize];
-        while let Some((frame, _, market)) = venue.said.get(*place) {
+        while let Some((frame, _, market)) = venue.delivered.get(*place) {
             *place += 1;
             if slot == NEW || old_of(*market) == slot {
                 return run.feed(slot, frame);
@@ -56,7 +56,7 @@ fn merge(seed: u64) -> HandoverCounts {
     let dumps: Vec<String> = (0..MARKETS).map(|market| venue.dump(market)).collect();
     let mut dumps = dumps.iter();
     // The new connection says nothing of what was before.
-    let subscribed = venue.said.len();
+    let subscribed = venue.delivered.len();
     read[NEW.0 as usize] = subscribed;
     let paces = [1 + random.below(9), 1 + random.below(9), 1 + random.below(9)];
     // The old connections may stall after the switch: what they never say is ahead.
@@ -122,22 +122,22 @@ fn one_of_the_merged_connections_may_end_once_the_new_one_has_every_snapshot() {
         run.feed(NEW, &venue.dump(market));
     }
     (0..30).for_each(|_| venue.speak());
-    let said = venue.said.clone();
+    let delivered = venue.delivered.clone();
     let old = |run: &mut Run, range: std::ops::Range<usize>, gone: bool| {
-        for (frame, _, market) in &said[range] {
+        for (frame, _, market) in &delivered[range] {
             if !(gone && old_of(*market) == OTHER) {
                 run.feed(old_of(*market), frame);
             }
         }
     };
     old(&mut run, 0..10, false);
-    said[..20].iter().for_each(|(frame, ..)| run.feed(NEW, frame));
+    delivered[..20].iter().for_each(|(frame, ..)| run.feed(NEW, frame));
     let now = run.now();
     assert_eq!(run.intake.books.on_disconnect(OTHER, now), DisconnectOutcome::TakenOver);
     // The books of the one that is left move when both are in step.
     assert_eq!(run.owners(), [OLD.0, NEW.0, NEW.0]);
     old(&mut run, 10..30, true);
-    said[20..].iter().for_each(|(frame, ..)| run.feed(NEW, frame));
+    delivered[20..].iter().for_each(|(frame, ..)| run.feed(NEW, frame));
     let done = run.finish();
     assert_eq!(done.from, [OLD, OTHER]);
     assert!(done.counts.cut_short && done.counts.differences == 0, "{:?}", done.counts);
@@ -161,7 +161,7 @@ fn without_every_snapshot_all_books_stay_with_their_connections() {
         assert!(!run.intake.books.has_handovers());
         // The old ones say everything, and it is applied once.
         (0..30).for_each(|_| venue.speak());
-        for (frame, _, market) in venue.said.clone() {
+        for (frame, _, market) in venue.delivered.clone() {
             run.feed(old_of(market), &frame);
         }
         run.assert_books(&venue);
@@ -177,7 +177,7 @@ fn what_a_lost_replacement_had_moved_goes_back_to_the_connection_it_came_from() 
     run.intake.books.switch(NEW, run.now_ns);
     // Only what both are in step about moves.
     venue.speak();
-    let (frame, _, ahead) = venue.said[0].clone();
+    let (frame, _, ahead) = venue.delivered[0].clone();
     run.feed(NEW, &frame);
     let now = run.now();
     assert!(run.intake.books.poll_handover(now).is_none());
