@@ -1,6 +1,6 @@
 //! The repository's own rules: who may use whom, who may touch the machine, and how files look.
 //!
-//! The rules are the tables below. A breach is told as `file:line: what is wrong`. To change a
+//! The rules are the tables below. A breach is reported as `file:line: what is wrong`. To change a
 //! rule, change its row, and say why in the commit.
 #[path = "tidy/facade.rs"]
 mod facade;
@@ -33,7 +33,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("session", &["base", "wire"]),
     ("topology", &["base"]),
     ("host", &["base", "topology"]),
-    // The facts of a host are gathered at the rim, into the layer that judges them.
+    // The facts of a host are gathered at the I/O boundary, into the layer that judges them.
     ("io", &["base", "wire", "host"]),
     ("pool", &["base", "ring", "counter", "wire", "io"]),
     ("link", &["base", "ring", "counter", "market", "capture", "venue", "session", "io"]),
@@ -81,7 +81,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("bin", &["sim", "io"]),
 ];
 
-/// A thing that has its place: nothing outside `only` names one of `names`.
+/// A rule of place: nothing outside `only` names one of `names`.
 struct Reach {
     names: &'static [&'static str],
     /// Beginnings of file names.
@@ -89,8 +89,8 @@ struct Reach {
     why: &'static str,
 }
 
-/// The rim: what touches the machine, and what knows one library or one venue.
-const RIM: &[Reach] = &[
+/// The I/O boundary: what touches the machine, and what knows one library or one venue.
+const IO_BOUNDARY: &[Reach] = &[
     Reach {
         names: &["glommio", "rustix", "socket2", "core_affinity", "libc", "std::os"],
         only: &["src/io/"],
@@ -99,7 +99,7 @@ const RIM: &[Reach] = &[
     Reach {
         names: &["mio"],
         only: &["src/sim/"],
-        why: "the simulated venue's rim; the engine's is io",
+        why: "the simulated venue's I/O; the engine's is io",
     },
     Reach {
         names: &[
@@ -162,7 +162,7 @@ const RIM: &[Reach] = &[
     Reach {
         names: &["std::process", "signal_hook"],
         only: &["src/main.rs", "src/bin/", "src/command/"],
-        why: "only the command line ends the process or hears signals",
+        why: "only the command line ends the process or handles signals",
     },
     Reach {
         names: &["std::env"],
@@ -234,7 +234,7 @@ const EXCEPTIONS: &[Exception] = &[
     Exception {
         file: "src/bin/venue_sim.rs",
         name: "std::time::Instant",
-        why: "the main thread waits for --duration; this program has none of the engine's rim",
+        why: "the main thread waits for --duration; this program has none of the engine's I/O",
     },
     Exception {
         file: "src/config/venue.rs",
@@ -279,17 +279,17 @@ const TOP_LEVEL: &[&str] = &[
     "LICENSE-MIT",
 ];
 
-/// Words of unfinished work; macros are found in code, the others anywhere in a text.
+/// Marks of unfinished work; macros are found in code, the others anywhere in a text.
 const UNFINISHED_MACROS: &[&str] = &["todo", "unimplemented", "dbg"];
-const UNFINISHED_WORDS: &[&str] = &["TODO", "FIXME", "XXX", "HACK", "stub", "Stub"];
+const UNFINISHED_MARKERS: &[&str] = &["TODO", "FIXME", "XXX", "HACK", "stub", "Stub"];
 
 /// They panic when nobody reads any more, and with `panic = "abort"` that is the end before files are written.
 const PRINTING: &[&str] = &["print", "println", "eprint", "eprintln"];
 
-/// Where this was written is nobody's business: a clone must not name it.
-const FOREIGN: &[&str] =
+/// Paths outside a clone; a clone does not name them.
+const PRIVATE_PATHS: &[&str] =
     &["/work/", ".library", "subagent", "shared/", "protocol/polymarket.md", "protocol/kalshi.md"];
-/// The one exception: recordings that lie beside a clone and are no part of it.
+/// The one exception: recordings in a folder next to a clone.
 const RECORDINGS: &str = "../shared/fixtures";
 
 #[test]
@@ -298,8 +298,8 @@ fn no_layer_is_crossed() {
 }
 
 #[test]
-fn only_the_rim_touches_the_machine() {
-    report(&rules::rim(&tracked()));
+fn only_the_io_boundary_touches_the_machine() {
+    report(&rules::io_boundary(&tracked()));
 }
 
 #[test]
@@ -308,12 +308,12 @@ fn the_layers_have_an_order() {
 }
 
 #[test]
-fn files_are_rooms() {
+fn files_are_short_and_named() {
     report(&tracked().iter().flat_map(rules::room).collect::<Vec<_>>());
 }
 
 #[test]
-fn modules_say_what_they_are() {
+fn modules_have_a_header() {
     report(&tracked().iter().flat_map(rules::header).collect::<Vec<_>>());
 }
 
@@ -323,7 +323,7 @@ fn users_see_the_facade_only() {
 }
 
 #[test]
-fn lints_are_kept() {
+fn lints_are_not_silenced() {
     report(&tracked().iter().flat_map(rules::lint).collect::<Vec<_>>());
 }
 
@@ -358,7 +358,7 @@ fn the_guide_has_every_condition_of_health() {
 }
 
 #[test]
-fn protocol_references_lead_somewhere() {
+fn protocol_references_have_a_target() {
     report(&guide::references(&tracked()));
 }
 

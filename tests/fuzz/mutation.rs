@@ -34,12 +34,12 @@ const NUMBERS: &[&str] = &[
 /// Makes inputs out of a corpus.
 pub(crate) struct Mutator {
     random: Random,
-    words: &'static [&'static str],
+    dictionary: &'static [&'static str],
 }
 
 impl Mutator {
-    pub(crate) fn new(seed: u64, words: &'static [&'static str]) -> Self {
-        Self { random: Random::new(seed), words }
+    pub(crate) fn new(seed: u64, dictionary: &'static [&'static str]) -> Self {
+        Self { random: Random::new(seed), dictionary }
     }
 
     /// A new input.
@@ -189,9 +189,9 @@ impl Mutator {
     }
 
     fn add_word(&mut self, input: &mut Vec<u8>) {
-        if !self.words.is_empty() {
-            let word = self.words[self.below(self.words.len())].as_bytes();
-            self.put(input, word);
+        if !self.dictionary.is_empty() {
+            let fragment = self.dictionary[self.below(self.dictionary.len())].as_bytes();
+            self.put(input, fragment);
         }
     }
 

@@ -15,10 +15,10 @@ fn live_everywhere(stats: &serde_json::Value, books: u64) -> bool {
     sum(stats, "books_live") == books && sum(stats, "books") == books
 }
 
-/// A few markets by name, and a few that are born, get their place at once; without the stream's news
+/// A few markets by name, and a few that are born, get their place at once; without the stream's announcements
 /// they are found by the next scan.
 #[test]
-fn a_few_markets_by_name_or_by_news_do_not_wait() {
+fn markets_by_name_or_announcement_do_not_wait_for_a_scan() {
     let mut venue = Venue::start(&["--plain", "--markets", "60", "--rate", "50", "--levels", "6"]);
     let markets = venue.markets();
     let (slug, condition) = (markets[3].slug.as_str(), markets[5].condition.as_str());
@@ -27,9 +27,9 @@ fn a_few_markets_by_name_or_by_news_do_not_wait() {
     let absent = ["--market", "no-such-market", "--shards", "1"];
     let begun = Instant::now();
     let mut by_name = Engine::start(&venue, &[&named[..], &absent].concat());
-    let mut by_news = Engine::start(&venue, &["--shards", "1"]);
+    let mut by_message = Engine::start(&venue, &["--shards", "1"]);
     let mut by_scan = Engine::start(&venue, &["--shards", "1", "--no-custom-features"]);
-    by_news.wait_live(120);
+    by_message.wait_live(120);
     by_scan.wait_live(120);
     by_name.wait_for("three markets", TIMEOUT, |stats| stats["registry"]["markets"] == 3);
     by_name.program.wait_for_line("no-such-market");
@@ -37,25 +37,25 @@ fn a_few_markets_by_name_or_by_news_do_not_wait() {
     let births = Instant::now();
     venue.order("birth?count=3");
     let announced = |stats: &_| count(stats, "/lifecycle/markets_announced") == 3;
-    by_news.wait_for("news of three markets", TIMEOUT, announced);
+    by_message.wait_for("announcements of three markets", TIMEOUT, announced);
     by_name.wait_for("books by name", AT_ONCE, |stats| live_everywhere(stats, 6));
     eprintln!("three markets by name: live {:?} after the start", begun.elapsed());
-    by_news.wait_for("books by news", AT_ONCE, |stats| live_everywhere(stats, 126));
+    by_message.wait_for("books by announcement", AT_ONCE, |stats| live_everywhere(stats, 126));
     eprintln!("three markets born: live {:?} later", births.elapsed());
     let (stats, _) = by_scan.wait_for("scan", TIMEOUT, |stats| stats["registry"]["markets"] == 63);
     assert_eq!(count(&stats, "/lifecycle/markets_announced"), 0, "{stats:#}");
     // On the connection that was there: no new one for six tokens.
-    let stats = by_news.stats();
+    let stats = by_message.stats();
     assert_eq!(count(&stats, "/pool/connections_opened"), 1, "{stats:#}");
     assert_eq!(count(&stats, "/pool/reconnects"), 0, "{stats:#}");
     venue.pause();
     let all = venue.tokens();
-    assert_eq!(agree(&mut by_news, &mut venue, &all).equal, 126);
+    assert_eq!(agree(&mut by_message, &mut venue, &all).equal, 126);
     let three = [&markets[3], &markets[5], &markets[9]];
     let tokens: Vec<String> = three.iter().flat_map(|market| market.tokens.clone()).collect();
     assert_eq!(agree(&mut by_name, &mut venue, &tokens).equal, 6);
     assert_eq!(by_name.book(&markets[0].tokens[0]).status, 404);
-    // News of markets that nobody asked for are not followed.
+    // Announced markets that were not named are not followed.
     assert_eq!(by_name.stats()["registry"]["markets"], 3);
 }
 

@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 const TOKENS: usize = 200;
 
 /// Gone at the end, unless `RINGBOOK_TEST_KEEP` names a folder to keep it in: for looking at a capture afterwards.
-fn kept_folder() -> tempfile::TempDir {
+fn capture_folder() -> tempfile::TempDir {
     let Ok(keep) = std::env::var("RINGBOOK_TEST_KEEP") else { return tempfile::tempdir().unwrap() };
     let folder = tempfile::Builder::new().disable_cleanup(true).tempdir_in(keep).unwrap();
-    eprintln!("kept: {}", folder.path().display());
+    eprintln!("capture: {}", folder.path().display());
     folder
 }
 
@@ -106,14 +106,14 @@ fn replayed(path: &Path) -> BTreeMap<String, Value> {
 }
 
 #[test]
-fn a_capture_with_cuts_lost_messages_and_recycles_replays_to_the_very_books() {
+fn a_capture_with_cuts_lost_messages_and_recycles_replays_to_equal_books() {
     // Frames are dropped and counted where the writing thread gets no time: then again.
     assert!((0..4).any(|_| capture_and_replay()), "frames were lost in each of four captures");
 }
 
 /// False where frames are missing in the capture.
 fn capture_and_replay() -> bool {
-    let folder = kept_folder();
+    let folder = capture_folder();
     let mut venue = venue("250");
     let capture = folder.path().join("capture");
     let mut engine = start(&venue, &capture);
@@ -216,7 +216,7 @@ fn the_checkpoints_find_a_change(capture: &Path, folder: &Path) {
 }
 
 #[test]
-fn a_killed_run_leaves_what_it_had_flushed_and_the_next_one_goes_on_behind_it() {
+fn a_killed_run_leaves_its_flushed_frames_and_the_next_run_appends() {
     let folder = tempfile::tempdir().unwrap();
     let mut venue = venue("600");
     venue.order("resume");

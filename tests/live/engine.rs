@@ -31,7 +31,7 @@ impl Engine {
     /// A program that was started with `--serve 127.0.0.1:0`.
     pub(crate) fn of(mut program: Program) -> Self {
         let line = program.wait_for_line(" answers health");
-        let url = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
+        let url = line.split_whitespace().find(|part| part.starts_with("http://")).unwrap();
         let client = Client::new(url, None);
         let address = url["http://".len()..].trim_end_matches('/').parse().unwrap();
         Self { program, address, client }

@@ -1,4 +1,4 @@
-//! What a handler receives besides books: markets, connections, tickers, of each venue.
+//! What a handler receives in addition to books: markets, connections, tickers, of each venue.
 //!
 //! Runs on:  test threads; engine and venues run on threads of this process.
 use crate::http::Client;
@@ -140,21 +140,21 @@ fn a_handler_receives_the_life_of_markets_and_connections() {
     while !listener.0.lock().unwrap().connections[&id].iter().any(|c| c.starts_with("replaced")) {
         assert!(begun.elapsed() < TIMEOUT, "{:#?}", listener.0.lock().unwrap().connections);
         engine.force_recycle(ringbook::ConnectionId(id));
-        while let Some(news) = engine.poll_event() {
-            drop::<ControlEvent>(news);
+        while let Some(event) = engine.poll_event() {
+            drop::<ControlEvent>(event);
         }
         std::thread::sleep(POLL_INTERVAL);
     }
     drop(engine);
     let connections = &listener.0.lock().unwrap().connections;
-    // What is replaced is not reported as lost besides.
+    // What is replaced is not reported as lost too.
     let last = connections[&id].last().unwrap();
     let by = last.strip_prefix("replaced by ").unwrap();
     assert_eq!(connections[&by.parse().unwrap()][0], "up");
 }
 
 #[test]
-fn each_view_says_its_venue_and_tickers_come_from_kalshi() {
+fn each_view_has_its_venue_and_tickers_come_from_kalshi() {
     let keys = tempfile::tempdir().unwrap();
     let key = keys.path().join("key.pem");
     std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/keys/rsa-pkcs8.pem"), &key).unwrap();

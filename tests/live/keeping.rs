@@ -68,7 +68,7 @@ fn rows(database: &Path, query: &str) -> u64 {
 }
 
 #[test]
-fn every_trade_is_a_row_also_through_recycles_and_the_last_line_says_so() {
+fn every_trade_is_a_row_across_recycles_and_the_last_line_reports_it() {
     let mut stage = Stage::set();
     let stats = stage.engine.stats();
     let connections = stats["pool"]["connections"].as_array().unwrap().len();
@@ -94,14 +94,14 @@ fn every_trade_is_a_row_also_through_recycles_and_the_last_line_says_so() {
     assert!(line.contains(&wanted) && line.contains(" 0 lost"), "{line}");
     assert_eq!(stage.rows(), reported);
     let database = stage.database();
-    let odd = "SELECT count(*) FROM trades WHERE venue != 'polymarket' OR price_e6 NOT BETWEEN 1 AND 999999
+    let invalid = "SELECT count(*) FROM trades WHERE venue != 'polymarket' OR price_e6 NOT BETWEEN 1 AND 999999
                OR size_e6 < 1 OR side NOT IN ('buy', 'sell') OR venue_ms < 1700000000000
                OR receive_ns < 1700000000000000000 OR connection < 1 OR length(id) != 66";
-    assert_eq!(rows(&database, odd), 0);
+    assert_eq!(rows(&database, invalid), 0);
     let markets = rows(&database, "SELECT count(DISTINCT market) FROM trades");
     assert!(markets > 10, "{markets}");
     let named = "SELECT count(*) FROM trades WHERE outcome IN (SELECT outcome FROM tokens)";
-    assert_eq!(rows(&database, named), reported, "every trade says its outcome");
+    assert_eq!(rows(&database, named), reported, "every trade has its outcome");
     let known = "SELECT count(*) FROM markets JOIN tokens USING (market) WHERE question != ''";
     assert_eq!(rows(&database, known), TOKENS as u64);
     let resolved = "SELECT count(*) FROM markets JOIN tokens ON token = winner
@@ -173,7 +173,7 @@ fn an_engine_follows_what_the_database_knows_before_the_catalog_answers() {
     let live = |stats: &Value| crate::engine::sum(stats, "books_live") >= most;
     let (stats, _) = stage.engine.wait_for("the books of the table", TIMEOUT, live);
     assert_eq!(count(&stats, "/lifecycle/scans_completed"), 0, "{stats:#}");
-    // The catalog has the last word on those that have ended meanwhile.
+    // The catalog decides about those that have ended meanwhile.
     stage.venue.order("fault?kind=slow&by=0");
     let reconciled = |stats: &Value| count(stats, "/lifecycle/markets_expired") >= 3;
     stage.engine.wait_for("three ended markets", TIMEOUT, reconciled);

@@ -1,4 +1,4 @@
-//! The engine as a library: a user's handler, commands and news, against an embedded venue.
+//! The engine as a library: a user's handler, commands and events, against an embedded venue.
 //!
 //! Runs on:  test threads; engine and venue run on threads of this process.
 use crate::http::Client;
@@ -16,7 +16,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-/// What a handler was log about one token.
+/// What a handler received about one token.
 #[derive(Debug, Default)]
 struct TokenLog {
     state: BookState,
@@ -128,7 +128,7 @@ impl Handler for Recorder {
     }
 }
 
-/// An engine in this process, its news and its venue.
+/// An engine in this process, its events and its venue.
 struct Rig {
     engine: Engine,
     venue: Venue,
@@ -183,8 +183,8 @@ impl Rig {
     }
 
     fn look(&mut self) {
-        while let Some(news) = self.engine.poll_event() {
-            match news {
+        while let Some(event) = self.engine.poll_event() {
+            match event {
                 ControlEvent::Report(report) => self.report = Some(report),
                 ControlEvent::Forced { ticket, connections, refused } => {
                     self.forced.insert(ticket, (connections, refused));

@@ -1,4 +1,4 @@
-//! What was to be kept and is not: counted, with the cause, in manifest, health and exit code.
+//! Frames and trades that could not be stored: counted, with the cause, in manifest, health and exit code.
 //!
 //! Runs on:  test threads, with one venue and one engine as processes.
 use crate::engine::{Engine, count};

@@ -87,7 +87,7 @@ fn a_host_that_does_not_exist_is_named() {
 }
 
 #[test]
-fn a_certificate_of_nobody_or_of_another_name_is_refused_with_a_remedy() {
+fn an_untrusted_or_misnamed_certificate_is_refused_with_a_remedy() {
     let (venue, other) = (Venue::start(&["--markets", "5"]), Venue::start(&["--markets", "5"]));
     // No authority, and that of another venue.
     let theirs = other.ca.as_ref().unwrap().display().to_string();

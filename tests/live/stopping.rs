@@ -64,8 +64,8 @@ fn frames_of_connections(folder: &Path) -> BTreeMap<String, u64> {
     let text = std::fs::read_to_string(folder.join("connections.txt")).unwrap();
     let lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     lines
-        .filter(|words| words[1] == "read_to_applied")
-        .map(|words| (words[0].to_owned(), words[2].parse().unwrap()))
+        .filter(|fields| fields[1] == "read_to_applied")
+        .map(|fields| (fields[0].to_owned(), fields[2].parse().unwrap()))
         .collect()
 }
 
@@ -165,7 +165,7 @@ fn sigint_closes_each_websocket_with_a_close_frame() {
 }
 
 #[test]
-fn a_venue_that_does_not_answer_holds_nothing_up_and_a_second_signal_ends_at_once() {
+fn a_silent_venue_delays_no_stop_and_a_second_signal_ends_at_once() {
     let flags = ["--plain", "--markets", "60", "--rate", "100", "--levels", "6"];
     let venue = Venue::start(&flags);
     let mut engine = Engine::start(&venue, &["--shards", "1"]);

@@ -50,9 +50,9 @@ impl Simulator {
         }
     }
 
-    /// What it prints after `word` at its start.
-    pub(crate) fn printed(&self, word: &str) -> String {
-        let line = self.lines.iter().find_map(|line| line.strip_prefix(word));
+    /// What it prints after `keyword` at its start.
+    pub(crate) fn printed(&self, keyword: &str) -> String {
+        let line = self.lines.iter().find_map(|line| line.strip_prefix(keyword));
         line.unwrap().trim().to_owned()
     }
 

@@ -306,7 +306,7 @@ fn every_route_on_one_connection() {
 }
 
 #[test]
-fn books_are_found_wherever_they_live() {
+fn books_are_found_on_every_shard() {
     let engine = Engine::default();
     let mut client = engine.client();
     for _ in 0..3 {
@@ -474,7 +474,7 @@ fn slow_and_silent_clients_are_disconnected() {
 }
 
 #[test]
-fn a_client_that_takes_nothing_does_not_hold_the_others_up() {
+fn a_client_that_does_not_read_does_not_block_others() {
     let timeouts = Timeouts { write_ns: 20_000 * MS, ..timeouts() };
     let mut engine = Engine::start(Cores::Answer, 1, timeouts);
     let mut greedy = engine.client();
@@ -489,7 +489,7 @@ fn a_client_that_takes_nothing_does_not_hold_the_others_up() {
 }
 
 #[test]
-fn reports_asked_for_at_once_are_one_question() {
+fn concurrent_report_requests_share_a_query() {
     let engine = Engine::start(Cores::Slow, 1, timeouts());
     let clients: Vec<_> = (0..20)
         .map(|_| {
@@ -552,7 +552,7 @@ fn a_core_that_answers_late_serves_the_next_request() {
 }
 
 #[test]
-fn the_longest_idle_client_gives_its_place_to_a_newcomer() {
+fn the_longest_idle_client_is_closed_for_a_new_one() {
     let engine = Engine::default();
     let mut clients: Vec<_> = (0..SERVE_CLIENTS_MAX).map(|_| engine.client()).collect();
     // The last one is served, so the server has seen them all.
@@ -601,7 +601,7 @@ fn health_and_metrics_have_places_of_their_own() {
 }
 
 #[test]
-fn a_name_that_nobody_gave_is_refused() {
+fn an_unconfigured_host_name_is_refused() {
     let engine = Engine::default();
     let port = engine.address.port();
     let ask = |host: &str, path: &str| {
@@ -622,7 +622,7 @@ fn a_name_that_nobody_gave_is_refused() {
 }
 
 #[test]
-fn orders_that_nobody_may_give_are_refused_at_the_door() {
+fn invalid_and_cross_origin_commands_reach_no_core() {
     let engine = Engine::default();
     let mut client = engine.client();
     assert_eq!(client.ask("GET", "/admin/recycle?connection=1").status, 405);

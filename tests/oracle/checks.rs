@@ -1,6 +1,6 @@
-//! Recorded sessions against the venue's own word: best prices and hashes.
+//! Recorded sessions against venue-reported values: best prices and hashes.
 //!
-//! Skipped where the recordings are not beside this clone.
+//! Skipped where no recordings are next to this clone.
 
 use ringbook::base::id::{MarketId, ShardId, TokenId};
 use ringbook::base::policy::HashChecks;
@@ -20,7 +20,7 @@ fn messages(name: &str) -> Option<Vec<serde_json::Value>> {
     let shared = [root.join("../shared/fixtures"), root.join("../../shared/fixtures")];
     let found = shared.iter().map(|folder| folder.join("polymarket/sessions").join(name));
     let Some(path) = found.into_iter().find(|path| path.is_file()) else {
-        eprintln!("note: {name} is not beside this clone; skipped");
+        eprintln!("note: {name} is not next to this clone; skipped");
         return None;
     };
     let mut text = String::new();

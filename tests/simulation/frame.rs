@@ -1,4 +1,4 @@
-//! What both simulations have besides their venue.
+//! What both simulations share: everything but the venue.
 //!
 //! Virtual time, shards with their links, what is on its way from the network, faults, the log of a run, its course.
 //!
@@ -210,7 +210,7 @@ pub(crate) struct Frame<H: Handler, Q> {
     pub(crate) clock: VirtualClock,
     pub(crate) control: Supervisor,
     pub(crate) commands: Producer<Command>,
-    pub(crate) news: Consumer<ControlEvent>,
+    pub(crate) events: Consumer<ControlEvent>,
     pub(crate) shards: Vec<ShardRig<H>>,
     arrivals: Vec<(u64, Arrival<Q>)>,
     control_due_ns: u64,
@@ -230,10 +230,10 @@ impl<H: Handler, Q> Frame<H, Q> {
         (possible, test): (String, &'static str),
     ) -> Self {
         let (commands, command_receiver) = ring(64);
-        let (news_sender, news) = ring(64);
+        let (event_sender, events) = ring(64);
         let links = SupervisorLinks {
             commands: command_receiver,
-            news: news_sender,
+            news: event_sender,
             queries: ring(1).1,
             answers: ring(1).0,
             gauges: Vec::new(),
@@ -244,7 +244,7 @@ impl<H: Handler, Q> Frame<H, Q> {
             control: Supervisor::new(vec![control], links, clock.now()),
             clock,
             commands,
-            news,
+            events,
             shards,
             arrivals: Vec::new(),
             control_due_ns: 0,

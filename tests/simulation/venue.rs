@@ -79,7 +79,7 @@ pub(crate) struct Venue {
     /// Trades that were sent to a connection.
     pub(crate) reported: BTreeSet<String>,
     /// When the last connection of a market was closed or left it.
-    pub(crate) unheard: BTreeMap<usize, u64>,
+    pub(crate) uncovered: BTreeMap<usize, u64>,
 }
 
 impl Venue {
@@ -105,7 +105,7 @@ impl Venue {
             doubled: BTreeSet::new(),
             violations: Vec::new(),
             reported: BTreeSet::new(),
-            unheard: BTreeMap::new(),
+            uncovered: BTreeMap::new(),
         }
     }
 
@@ -134,18 +134,18 @@ impl Venue {
         });
         self.lines = stays;
         let gone: Vec<Line> = gone;
-        gone.into_iter().for_each(|line| self.note_unheard(line.markets, now_ns));
+        gone.into_iter().for_each(|line| self.note_uncovered(line.markets, now_ns));
     }
 
     /// A connection carries these markets no more: those of them that no other carries.
-    fn note_unheard(&mut self, markets: BTreeSet<usize>, now_ns: u64) {
+    fn note_uncovered(&mut self, markets: BTreeSet<usize>, now_ns: u64) {
         for market in markets {
             let mut others = self.lines.iter().filter(|line| !line.closing);
-            let told = |line: &Line| {
+            let covers = |line: &Line| {
                 line.markets.contains(&market) && line.delivered.contains_key(&market)
             };
-            if !others.any(told) {
-                self.unheard.insert(market, now_ns);
+            if !others.any(covers) {
+                self.uncovered.insert(market, now_ns);
             }
         }
     }
@@ -274,7 +274,7 @@ impl Venue {
                     line.closing = true;
                     line.push(now_ns, frame(8, &1000u16.to_be_bytes()), Vec::new(), false);
                     let markets = line.markets.clone();
-                    self.note_unheard(markets, now_ns);
+                    self.note_uncovered(markets, now_ns);
                 }
                 ClientMessage::Pong | ClientMessage::Other => {}
             }
@@ -302,7 +302,7 @@ impl Venue {
             ids.iter().filter_map(|id| tokens.get(id)).copied().collect();
         if operation == Some("unsubscribe") {
             line.markets.retain(|market| !named.iter().any(|(named, _)| named == market));
-            self.note_unheard(named.iter().map(|(market, _)| *market).collect(), now_ns);
+            self.note_uncovered(named.iter().map(|(market, _)| *market).collect(), now_ns);
             return;
         }
         let (mut books, mut says) = (Vec::new(), Vec::new());

@@ -162,11 +162,11 @@ impl Stream {
         let begun_again = std::mem::take(&mut self.record.borrow_mut().begun_again);
         for (token, seen_ns) in begun_again {
             let market = self.venue.markets.iter().position(|m| m.tokens.contains(&token));
-            let unheard = market.and_then(|market| self.venue.unheard.get(&market));
+            let uncovered = market.and_then(|market| self.venue.uncovered.get(&market));
             let registry = self.frame.control.venue(0).registry();
             let record = TokenId::new(&token).and_then(|token| registry.market_of(&token));
             let placed_ns = record.map_or(0, |record| record.since_ns + PLACED_BEFORE_NS);
-            if placed_ns < seen_ns || unheard.is_none_or(|&at_ns| at_ns < seen_ns) {
+            if placed_ns < seen_ns || uncovered.is_none_or(|&at_ns| at_ns < seen_ns) {
                 let why = format!("{token} begins again, last seen at {seen_ns} ns");
                 return Err(self.frame.breach(&format!("{why}; {}", self.whereabouts(&token))));
             }
@@ -403,8 +403,8 @@ impl World for Stream {
             self.frame.step_shards();
             self.step_control();
         }
-        while let Some(news) = self.frame.news.try_receive() {
-            if let ControlEvent::Report(report) = news
+        while let Some(event) = self.frame.events.try_receive() {
+            if let ControlEvent::Report(report) = event
                 && self.lossless
                 && let Some(proof) = report
                     .recycling

@@ -24,8 +24,8 @@ pub(crate) struct Target {
     pub(crate) run: fn(&[u8]) -> u64,
     /// Inputs to begin with.
     pub(crate) seeds: fn() -> Vec<Vec<u8>>,
-    /// What this kind of input is made of.
-    pub(crate) words: &'static [&'static str],
+    /// Fragments of such inputs, as a libFuzzer dictionary.
+    pub(crate) dictionary: &'static [&'static str],
 }
 
 /// All targets.

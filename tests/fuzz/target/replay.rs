@@ -1,4 +1,4 @@
-//! Files for the replay: plain, zstd and gzip; one shard beside three.
+//! Files for the replay: plain, zstd and gzip; one shard and three.
 //!
 //! Input: a byte that says how the rest is stored (plain, compressed by us, or as it is), then the
 //! content. Stored in a compressed form or read by more shards, it must say the same.
@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-pub(super) const TARGET: Target = Target { name: "replay", run, seeds, words: messages::WORDS };
+pub(super) const TARGET: Target =
+    Target { name: "replay", run, seeds, dictionary: messages::DICTIONARY };
 
 /// How much a run wrote down about its input.
 #[derive(Debug, PartialEq)]
@@ -114,7 +115,7 @@ fn each_token_has_one_market(content: &[u8]) -> bool {
         && texts.into_iter().all(|line| damaged_has_one_market(&line, &mut owners))
 }
 
-/// The same of a line that is no JSON: a token in it may stand beside a market that is not its own.
+/// The same of a line that is no JSON: a token in it may stand with a market that is not its own.
 fn damaged_has_one_market(line: &str, owners: &mut HashMap<String, String>) -> bool {
     let Some((_, rest)) = line.split_once(r#""market":""#) else { return true };
     if serde_json::from_str::<Value>(line).is_ok() {

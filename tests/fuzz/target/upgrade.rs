@@ -1,4 +1,4 @@
-//! Answers to the upgrade, with frames behind them: the engine's beside tungstenite's handshake.
+//! Answers to the upgrade, with frames behind them: the engine's handshake, cross-checked by tungstenite's.
 //!
 //! Input: how it is cut, then the stream, in which `@ACCEPT@` stands for the right key.
 
@@ -12,7 +12,7 @@ pub(super) const TARGET: Target = Target {
     name: "upgrade",
     run,
     seeds,
-    words: &[
+    dictionary: &[
         "@ACCEPT@",
         "\r\n",
         "\r\n\r\n",
@@ -44,7 +44,7 @@ enum Outcome {
     Waiting,
     Refused(u16),
     UnknownExtension,
-    /// In words that the engine and tungstenite share.
+    /// A description that the engine and tungstenite share.
     Broken(String),
     Open {
         messages: Vec<String>,

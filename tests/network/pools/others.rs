@@ -120,7 +120,7 @@ fn nginx_serves_the_pool_through_redirects_gzip_closes_and_a_restart() {
             let pool = Rc::clone(&pool);
             async move { pool.get("/small.json").await.unwrap().body }
         };
-        let bodies = beside(200, ask).await;
+        let bodies = concurrently(200, ask).await;
         assert!(bodies.iter().all(|body| body == br#"{"status":"ok","value":42}"#));
         let large = pool.get("/large.json").await.unwrap();
         assert_eq!((large.header("content-encoding"), large.body.len()), (Some("gzip"), 300_000));
@@ -133,9 +133,9 @@ fn nginx_serves_the_pool_through_redirects_gzip_closes_and_a_restart() {
         assert_eq!(pool.get("/busy").await.unwrap().status, 503);
         let started = std::time::Instant::now();
         assert_eq!(pool.get("/small.json").await.unwrap().status, 200);
-        assert!(started.elapsed() >= Duration::from_millis(900), "Retry-After is obeyed");
+        assert!(started.elapsed() >= Duration::from_millis(900), "Retry-After is respected");
         nginx.restart();
-        let bodies = beside(50, ask).await;
+        let bodies = concurrently(50, ask).await;
         assert!(bodies.iter().all(|body| body.len() == 26));
         let report = pool.report();
         assert_eq!((report.failed, report.redirected), (0, 1), "{:?}", report.errors);
@@ -199,7 +199,7 @@ fn the_websockets_package_of_python_serves_the_pool() {
                 assert_eq!(guard.receive(5 * S).await.unwrap(), text(&format!("echo {long}")));
             }
         };
-        beside(30, talk).await;
+        concurrently(30, talk).await;
         let report = pool.report();
         assert_eq!((report.acquired, report.opened), (30, 3));
         assert!(pool.probe(5 * S).await.is_ok());

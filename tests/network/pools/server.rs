@@ -147,8 +147,8 @@ fn read_request(stream: &mut dyn Duplex, nth: usize) -> Option<Ask> {
     if body.len() > have {
         stream.read_exact(&mut body[have..]).ok()?;
     }
-    let mut words = head.split(' ').map(str::to_owned);
-    let (method, path) = (words.next().unwrap(), words.next().unwrap());
+    let mut parts = head.split(' ').map(str::to_owned);
+    let (method, path) = (parts.next().unwrap(), parts.next().unwrap());
     Some(Ask { method, path, head, body, nth })
 }
 

@@ -57,7 +57,7 @@ fn text(text: &str) -> Message {
 }
 
 #[test]
-fn a_guard_talks_and_the_next_one_has_the_same_connection() {
+fn the_next_guard_reuses_the_connection() {
     let (address, accepted) = serve();
     run(async move {
         let (manager, pool) = manage(service(Kind::Ws, address, |s| s.limits.max = 2), None);
@@ -86,7 +86,7 @@ fn a_guard_talks_and_the_next_one_has_the_same_connection() {
 }
 
 #[test]
-fn what_comes_while_it_is_idle_is_the_next_holders_and_an_end_is_seen() {
+fn messages_received_while_idle_go_to_the_next_holder_and_a_close_is_detected() {
     let (address, accepted) = serve();
     run(async move {
         let (_manager, pool) = manage(service(Kind::Ws, address, |s| s.limits.max = 1), None);

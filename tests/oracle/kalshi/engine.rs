@@ -24,7 +24,7 @@ pub(crate) fn attempt(file: &PathBuf, shards: &str) -> Result<Run, String> {
     binary::attempt(std::slice::from_ref(file), &options)
 }
 
-fn word(doubt: Doubt) -> &'static str {
+fn state_name(doubt: Doubt) -> &'static str {
     match doubt {
         Doubt::FramesLost => "stale:frames_lost",
         Doubt::Disproved => "stale:disproved",
@@ -36,7 +36,7 @@ fn word(doubt: Doubt) -> &'static str {
 fn states(book: &Book) -> Vec<&'static str> {
     match book.live() {
         true => vec!["live"],
-        false => book.doubts.iter().map(|d| word(*d)).collect(),
+        false => book.doubts.iter().map(|d| state_name(*d)).collect(),
     }
 }
 

@@ -11,7 +11,7 @@ mod reference;
 mod replayed;
 mod stored;
 mod streams;
-mod wording;
+mod variants;
 
 /// The engine reads Kalshi. While it does not, the tests `engine_…` here say so and pass, unless
 /// `ORACLE_BINARY` names an engine that does.

@@ -14,7 +14,7 @@ pub(crate) type Stream = (u64, u64);
 pub(crate) enum Doubt {
     FramesLost,
     Disproved,
-    /// Something could not be read, or the connection went: the engine has its own word for it.
+    /// Something could not be read, or the connection went: the engine reports its own reason.
     Other,
 }
 
@@ -112,7 +112,7 @@ pub(crate) struct Reference {
     /// Deltas of stale and of unknown books.
     pub(crate) unapplied: u64,
     /// Those of them that belong to a live book of another stream.
-    pub(crate) foreign: u64,
+    pub(crate) other_stream: u64,
     pub(crate) disproved: u64,
     /// Levels that came to exactly nothing.
     pub(crate) zeros: u64,
@@ -332,7 +332,7 @@ impl Reference {
         let book = match book {
             Some(book) if book.stream == stream => book,
             other => {
-                self.foreign += u64::from(other.is_some());
+                self.other_stream += u64::from(other.is_some());
                 return self.unapplied += 1;
             }
         };
@@ -468,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hole_that_a_snapshot_shows_spares_that_snapshot() {
+    fn a_hole_before_a_snapshot_leaves_that_book_live() {
         let reference = run(&[
             snapshot(S, 1, "A", "1", ""),
             snapshot(S, 2, "B", "1", ""),

@@ -84,7 +84,7 @@ fn generated_kalshi_streams_without_trouble_are_honest() {
                 reference.duplicates,
                 reference.broken,
                 reference.disproved,
-                reference.foreign,
+                reference.other_stream,
                 reference.crossings,
                 reference.joined_late,
             ];
@@ -109,7 +109,7 @@ fn generated_kalshi_streams_cover_the_wire() {
     for seed in 0..SEEDS {
         let records = generate::records(seed, Trouble::Connections, false);
         let reference = Reference::of(&records);
-        assert_eq!(reference.foreign, 0, "seed {seed}: a delta of a book that moved");
+        assert_eq!(reference.other_stream, 0, "seed {seed}: a delta of a book that moved");
         live += reference.books.values().filter(|b| b.live()).count();
         lost += with(&reference, Doubt::FramesLost);
         disproved += with(&reference, Doubt::Disproved);

@@ -1,4 +1,4 @@
-//! Markets of the numbered venue: books of bids only, every change that they ever had, and the words about them.
+//! Markets of the numbered venue: books of bids only, every change that they ever had, and the messages about them.
 //!
 //! Runs on:  the simulation's thread. Prices are tenths of a cent, sizes hundredths of a contract; nothing of the
 //!           engine is used.

@@ -482,7 +482,7 @@ impl Venue {
         }
     }
 
-    /// A word about the life of one market that is neither its beginning nor its end.
+    /// A lifecycle message of one market that is neither its beginning nor its end.
     pub(crate) fn say_something(&mut self, now: Time, random: &mut Random) {
         let mut market = random.below(self.markets.len() as u64) as usize;
         let closed = self.markets.iter().position(|market| market.phase == Phase::Closed);

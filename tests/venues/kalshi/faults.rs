@@ -105,7 +105,7 @@ fn answers_are_lost_and_stalled_and_commands_refused() {
 }
 
 #[test]
-fn what_nobody_knows_comes_on_top_and_changes_nothing() {
+fn injected_unknown_messages_change_nothing() {
     let venue = venue(|_| {});
     let tickers = venue.tickers();
     let mut client = Client::open(&venue);

@@ -78,7 +78,7 @@ fn pings_come_and_are_answered() {
 }
 
 #[test]
-fn who_does_not_answer_pings_is_closed_and_who_does_stays() {
+fn a_client_is_closed_only_if_it_does_not_answer_pings() {
     let venue = venue(|config| {
         config.ping_ms = 100;
         config.pong_timeout_ms = 500;

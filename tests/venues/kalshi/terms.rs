@@ -1,4 +1,4 @@
-//! What a client may ask for besides, and what the venue's page leaves open.
+//! Optional request parameters, and what the venue's documentation leaves open.
 use super::client::{Client, kinds};
 use super::model::{Model, fixed, levels};
 use super::venue;

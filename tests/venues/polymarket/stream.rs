@@ -42,7 +42,7 @@ fn follow(venue: &ringbook::sim::Venue, channel: &mut Channel, model: &mut Model
 }
 
 #[test]
-fn the_stream_adds_up_to_the_truth_over_tls() {
+fn the_stream_over_tls_adds_up_to_the_simulated_books() {
     let venue = venue(|config| {
         config.tls = true;
         config.rate = 4_000.0;
@@ -95,7 +95,7 @@ fn the_stream_adds_up_to_the_truth_over_tls() {
 }
 
 #[test]
-fn live_messages_have_the_wire_s_shape() {
+fn live_messages_have_the_recorded_shape() {
     let venue = venue(|config| config.rate = 5_000.0);
     let tokens = all_tokens(&venue);
     let mut channel = Channel::open(&venue);

@@ -24,7 +24,7 @@ const DOLLAR: u32 = 1_000_000;
 /// Factors that make millionths of so many decimals.
 const FACTORS: [u64; 7] = [1_000_000, 100_000, 10_000, 1_000, 100, 10, 1];
 
-/// One side, best level last; asks are kept by `1 - price`.
+/// One side, best level last; asks are stored by `1 - price`.
 #[derive(Debug, Default)]
 struct Side {
     keys: Vec<u32>,
@@ -69,7 +69,7 @@ struct Book {
     facts: Facts,
 }
 
-/// What the whole scanner keeps besides levels.
+/// What the whole scanner stores in addition to levels.
 #[derive(Debug)]
 struct Facts {
     timestamp: u64,
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn the_whole_one_keeps_the_facts_of_a_change_with_and_without_spaces() {
+    fn the_whole_scanner_stores_the_fields_of_a_change_with_and_without_spaces() {
         let market = crate::live::frame::Market::new(5);
         let mut template = market.templates().remove(0);
         let spaced = String::from_utf8(template.stamped(0xabc, 0xdef)[4..].to_vec()).unwrap();
