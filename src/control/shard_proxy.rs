@@ -1,6 +1,6 @@
-//! The control core's side of one shard: orders out, reports in.
+//! The control core's side of one shard: commands out, reports in.
 //!
-//! Runs on:  control core. Owns: the producing end of `control_shard`, orders that did not fit.
+//! Runs on:  control core. Owns: the producing end of `control_shard`, commands that did not fit.
 //! Bounds:   the backlog holds what a full ring gave back; it is tried again every cycle.
 use crate::base::{
     id::{ConnectionId, ShardId, TokenId},
@@ -9,7 +9,7 @@ use crate::base::{
 use crate::counter::report::LinkReport;
 use crate::io::{driver::Doorbell, socket::Stream};
 use crate::link::{
-    control_shard::{ShardCommand, Stamped},
+    control_shard::{ShardCommand, StampedCommand},
     shard_control::{Heartbeat, Report},
 };
 use crate::market::book::BookOpening;
@@ -34,8 +34,8 @@ pub struct ShardProxy {
     pub report_waits: [u64; 3],
     /// It said that it has ended.
     pub stopped: bool,
-    orders: Producer<Stamped>,
-    orders_gauge: Gauge<Stamped>,
+    commands: Producer<StampedCommand>,
+    commands_gauge: Gauge<StampedCommand>,
     reports: Consumer<Report>,
     reports_gauge: Gauge<Report>,
     backlog: VecDeque<ShardCommand>,
@@ -48,7 +48,7 @@ impl ShardProxy {
     pub fn new(
         id: ShardId,
         core: Option<u32>,
-        orders: Producer<Stamped>,
+        commands: Producer<StampedCommand>,
         reports: Consumer<Report>,
         reports_gauge: Gauge<Report>,
         doorbell: Doorbell,
@@ -60,8 +60,8 @@ impl ShardProxy {
             heartbeat_seen_ns: 0,
             report_waits: [0; 3],
             stopped: false,
-            orders_gauge: orders.gauge(),
-            orders,
+            commands_gauge: commands.gauge(),
+            commands,
             reports,
             reports_gauge,
             backlog: VecDeque::new(),
@@ -124,7 +124,7 @@ impl ShardProxy {
     /// Whether there is room for market events beside what the shard must do: half of the ring is kept free.
     #[must_use]
     pub fn has_spare_room(&self) -> bool {
-        self.backlog.is_empty() && self.orders_gauge.depth() < self.orders_gauge.capacity() / 2
+        self.backlog.is_empty() && self.commands_gauge.depth() < self.commands_gauge.capacity() / 2
     }
 
     /// A market of the shard has come to another stage of its life.
@@ -157,18 +157,20 @@ impl ShardProxy {
             // A bell for nothing would wake a sleeping shard a hundred times a second.
             return;
         }
-        while let Some(order) = self.backlog.pop_front() {
-            if let Err(back) = self.orders.try_send(Stamped { sent_ns: now.mono_ns, order }) {
-                self.backlog.push_front(back.order);
+        while let Some(command) = self.backlog.pop_front() {
+            if let Err(back) =
+                self.commands.try_send(StampedCommand { sent_ns: now.mono_ns, command })
+            {
+                self.backlog.push_front(back.command);
                 break;
             }
         }
         self.doorbell.ring();
     }
 
-    fn send(&mut self, order: ShardCommand, now: Now) {
+    fn send(&mut self, command: ShardCommand, now: Now) {
         // ShardCommand is kept: nothing overtakes the backlog.
-        self.backlog.push_back(order);
+        self.backlog.push_back(command);
         self.flush(now);
     }
 
@@ -181,13 +183,13 @@ impl ShardProxy {
     #[must_use]
     pub fn links(&self) -> [LinkReport; 2] {
         let beat = &self.heartbeat;
-        let orders = LinkReport {
+        let commands = LinkReport {
             name: format!("control_{}", self.id),
-            routed: self.orders_gauge.sent(),
-            refused: self.orders_gauge.refused(),
-            depth: (self.orders_gauge.depth() + self.backlog.len()) as u64,
-            capacity: self.orders_gauge.capacity() as u64,
-            delay_mean_ns: beat.command_wait_ns.checked_div(beat.orders).unwrap_or(0),
+            routed: self.commands_gauge.sent(),
+            refused: self.commands_gauge.refused(),
+            depth: (self.commands_gauge.depth() + self.backlog.len()) as u64,
+            capacity: self.commands_gauge.capacity() as u64,
+            delay_mean_ns: beat.command_wait_ns.checked_div(beat.commands).unwrap_or(0),
             delay_max_ns: beat.command_wait_max_ns,
         };
         let reports = LinkReport {
@@ -199,7 +201,7 @@ impl ShardProxy {
             delay_mean_ns: self.report_waits[1].checked_div(self.report_waits[0]).unwrap_or(0),
             delay_max_ns: self.report_waits[2],
         };
-        [orders, reports]
+        [commands, reports]
     }
 }
 
@@ -211,7 +213,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn the_bell_is_rung_for_an_order_and_not_for_nothing() {
+    fn the_bell_is_rung_for_a_command_and_not_for_nothing() {
         let mut set = Readiness::new().unwrap();
         let (orders, _orders) = ring(8);
         let (reports, receiver) = ring(8);

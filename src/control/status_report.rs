@@ -129,7 +129,7 @@ impl Controller {
             unfinished_bytes: beat.unfinished_bytes,
             closed_for_memory: beat.closed_for_memory,
             closed_for_flood: beat.closed_for_flood,
-            commands: beat.orders,
+            commands: beat.commands,
         }
     }
 

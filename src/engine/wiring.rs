@@ -330,7 +330,7 @@ where
     };
     for (place, plan) in plans.iter().enumerate() {
         let id = ShardId((base + place) as u16);
-        let (order_sender, orders) = ring(limits::CONTROL_SHARD_DEPTH);
+        let (command_sender, commands) = ring(limits::CONTROL_SHARD_DEPTH);
         let (reports, report_receiver) = ring(limits::SHARD_CONTROL_DEPTH);
         let (query_sender, queries) = timed(limits::SERVE_SHARD_DEPTH, ring_clock);
         let (answers, answer_receiver) = timed(limits::SERVE_SHARD_DEPTH, ring_clock);
@@ -338,7 +338,7 @@ where
         built.links.push((format!("serve_{id}"), Box::new(query_sender.gauge())));
         built.links.push((format!("{id}_serve"), Box::new(answers.gauge())));
         let peers = Peers::default();
-        let links = ShardLinks { orders, reports, queries, answers, peers };
+        let links = ShardLinks { commands, reports, queries, answers, peers };
         let shard_config = ShardConfig {
             hash_checks: config.hash_checks,
             audit_round_ns: config.audit_round_ns,
@@ -368,7 +368,7 @@ where
         built.proxies.push(ShardProxy::new(
             id,
             plan.core,
-            order_sender,
+            command_sender,
             report_receiver,
             reports_gauge,
             shard.doorbell(),

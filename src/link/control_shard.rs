@@ -13,11 +13,11 @@ use crate::venue::Role;
 
 /// A command and when it was sent, monotonic nanoseconds: the shard measures the ring's delay.
 #[derive(Debug)]
-pub struct Stamped {
+pub struct StampedCommand {
     /// When it entered the ring.
     pub sent_ns: u64,
     /// The command.
-    pub order: ShardCommand,
+    pub command: ShardCommand,
 }
 
 /// What a shard is to do.

@@ -113,8 +113,8 @@ pub struct Heartbeat {
     pub last_data_wall_ns: u64,
     /// The host's clock less the venue's as messages show it, milliseconds; below zero the host is behind.
     pub clock_offset_ms: Option<i64>,
-    /// Orders taken.
-    pub orders: u64,
+    /// Commands handled.
+    pub commands: u64,
     /// Sum of the commands' waits in the ring, nanoseconds.
     pub command_wait_ns: u64,
     /// Longest wait of a command.

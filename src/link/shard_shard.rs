@@ -110,11 +110,11 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// Passes an event on to its owner.
-    pub fn pass(&mut self, owner: ShardId, passed: ForwardedEvent) {
+    /// Sends an event to its owner.
+    pub fn forward(&mut self, owner: ShardId, event: ForwardedEvent) {
         if let Some(Some((producer, bell))) = self.out.get_mut(usize::from(owner.0)) {
             // If refused, it is lost, and the link's gauge counts it.
-            let _ = producer.try_send(passed);
+            let _ = producer.try_send(event);
             bell.ring();
         }
     }

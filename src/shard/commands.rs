@@ -20,8 +20,8 @@ use crate::venue::{ProtocolAction, Role, SubscriptionProtocol};
 use std::collections::HashSet;
 
 impl<H: Handler, C: Clock> Shard<H, C> {
-    pub(super) fn on_command(&mut self, order: ShardCommand, now: Now) {
-        match order {
+    pub(super) fn on_command(&mut self, command: ShardCommand, now: Now) {
+        match command {
             ShardCommand::Open { connection, books, role, replaces } if replaces.is_empty() => {
                 self.on_open(connection, role, &books, now);
             }

@@ -25,7 +25,7 @@ use crate::io::{
     driver::{Doorbell, Readiness},
 };
 use crate::link::{
-    control_shard::Stamped,
+    control_shard::StampedCommand,
     serve_shard::{BookAnswer, BookQuery},
     shard_capture::CaptureSender,
     shard_control::Report,
@@ -43,8 +43,8 @@ use std::collections::VecDeque;
 /// The ends of the links that a shard holds.
 #[derive(Debug)]
 pub struct ShardLinks {
-    /// Orders from the control core.
-    pub orders: Consumer<Stamped>,
+    /// Commands from the control core.
+    pub commands: Consumer<StampedCommand>,
     /// Reports to the control core.
     pub reports: Producer<Report>,
     /// Book queries from the serve core.
@@ -102,7 +102,7 @@ pub struct Shard<H, C = HostClock> {
 struct Tally {
     bytes: u64,
     last_data_wall_ns: u64,
-    orders: u64,
+    commands: u64,
     command_wait_ns: u64,
     command_wait_max_ns: u64,
     book_bytes: u64,

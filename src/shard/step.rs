@@ -89,7 +89,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         let before_ns = intake.clock.mono_ns();
         let until_ns = schedule.housekeeping_ns.clamp(before_ns, before_ns + timeout_ns);
         readiness.wait(until_ns - before_ns, || {
-            links.orders.is_empty() && links.queries.is_empty() && links.peers.is_empty()
+            links.commands.is_empty() && links.queries.is_empty() && links.peers.is_empty()
         });
         if readiness.reported() == 0 && !readiness.was_rung() && until_ns > before_ns {
             // Woken by time alone: how late?
@@ -98,21 +98,21 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         }
     }
 
-    /// Passes events on to the shards that own their books, and takes those of others.
+    /// Forwards events to the shards that own their books, and takes those of others.
     fn forward_events(&mut self) -> usize {
         let Self { intake, links, .. } = self;
-        while let Some((owner, passed)) = intake.books.forwarder.poll() {
-            links.peers.pass(owner, passed);
+        while let Some((owner, event)) = intake.books.forwarder.poll() {
+            links.peers.forward(owner, event);
         }
         let mut taken = 0;
         for incoming in &mut links.peers.incoming {
             // One clock for all that wait: a step is far shorter than the sleep that makes them wait.
             let mut now_wall_ns = None;
             for _ in 0..FORWARDED_PER_STEP {
-                let Some(passed) = incoming.try_receive() else { break };
+                let Some(event) = incoming.try_receive() else { break };
                 let now_ns = *now_wall_ns.get_or_insert_with(|| intake.clock.now().wall_ns);
-                incoming.note_wait(now_ns.saturating_sub(passed.read_wall_ns));
-                intake.books.on_forwarded(&passed);
+                incoming.note_wait(now_ns.saturating_sub(event.read_wall_ns));
+                intake.books.on_forwarded(&event);
                 taken += 1;
             }
         }
@@ -121,14 +121,14 @@ impl<H: Handler, C: Clock> Shard<H, C> {
 
     fn take_commands(&mut self) -> usize {
         for taken in 0..COMMANDS_PER_STEP {
-            let Some(stamped) = self.links.orders.try_receive() else { return taken };
+            let Some(stamped) = self.links.commands.try_receive() else { return taken };
             let now = self.intake.clock.now();
             let wait_ns = now.mono_ns.saturating_sub(stamped.sent_ns);
             self.intake.latencies.record(Stage::ControlRing, wait_ns);
-            self.tally.orders += 1;
+            self.tally.commands += 1;
             self.tally.command_wait_ns += wait_ns;
             self.tally.command_wait_max_ns = self.tally.command_wait_max_ns.max(wait_ns);
-            self.on_command(stamped.order, now);
+            self.on_command(stamped.command, now);
         }
         COMMANDS_PER_STEP
     }
@@ -251,7 +251,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             bytes: tally.bytes,
             last_data_wall_ns: tally.last_data_wall_ns,
             clock_offset_ms: books.clock_offset_ms(),
-            orders: tally.orders,
+            commands: tally.commands,
             command_wait_ns: tally.command_wait_ns,
             command_wait_max_ns: tally.command_wait_max_ns,
             connections: connections

@@ -23,7 +23,7 @@ const B: ConnectionId = ConnectionId(2);
 /// A shard and the far ends of its links.
 struct Rig {
     shard: Shard<()>,
-    orders: Producer<Stamped>,
+    commands: Producer<StampedCommand>,
     reports: Consumer<Report>,
     queries: Producer<BookQuery>,
     answers: Consumer<BookAnswer>,
@@ -35,13 +35,13 @@ type Peer = WebSocket<TcpStream>;
 
 impl Rig {
     fn new() -> Self {
-        let (orders, order_receiver) = ring(1024);
+        let (commands, command_receiver) = ring(1024);
         let (report_sender, reports) = ring(4096);
         let (queries, query_receiver) = ring(64);
         let (answer_sender, answers) = ring(64);
         let links = ShardLinks {
             peers: Default::default(),
-            orders: order_receiver,
+            commands: command_receiver,
             reports: report_sender,
             queries: query_receiver,
             answers: answer_sender,
@@ -51,12 +51,12 @@ impl Rig {
         let shard =
             Shard::new(ShardId(0), feed, ShardConfig::default(), (), clock.clone(), links).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        Self { shard, orders, reports, queries, answers, listener, clock }
+        Self { shard, commands, reports, queries, answers, listener, clock }
     }
 
-    fn order(&mut self, order: ShardCommand) {
-        let stamped = Stamped { sent_ns: self.clock.mono_ns(), order };
-        assert!(self.orders.try_send(stamped).is_ok());
+    fn command(&mut self, command: ShardCommand) {
+        let stamped = StampedCommand { sent_ns: self.clock.mono_ns(), command };
+        assert!(self.commands.try_send(stamped).is_ok());
         self.shard.step(0);
     }
 
@@ -83,7 +83,7 @@ impl Rig {
             neg_risk: false,
         };
         let books = tokens.iter().map(opening).collect();
-        self.order(ShardCommand::Open {
+        self.command(ShardCommand::Open {
             connection,
             books,
             role: crate::venue::Role::Books,
@@ -97,7 +97,7 @@ impl Rig {
         let (peer, _) = self.listener.accept().unwrap();
         while socket.poll_connected().unwrap() != Connecting::Done {}
         let stream: Box<dyn Stream> = Box::new(socket);
-        self.order(ShardCommand::Attach { connection, stream, session: session() });
+        self.command(ShardCommand::Attach { connection, stream, session: session() });
         peer.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
         WebSocket::from_raw_socket(peer, Role::Server, None)
     }
@@ -187,7 +187,7 @@ fn a_connection_that_leaves_no_longer_touches_a_book_that_has_moved() {
     old.send(book(11, 5, "0.4")).unwrap();
     rig.until_shown(11, "live 0.4");
     // The venue is slow to answer our close and goes on sending.
-    rig.order(ShardCommand::Close { connection: A });
+    rig.command(ShardCommand::Close { connection: A });
     rig.open(B, &[11]);
     let mut new = rig.attach(B);
     new.send(book(11, 6, "0.5")).unwrap();
@@ -208,7 +208,7 @@ fn closing_a_connection_leaves_the_books_that_moved_to_another() {
     let mut rig = Rig::new();
     rig.open(A, &[11, 12]);
     rig.open(B, &[11]);
-    rig.order(ShardCommand::Close { connection: A });
+    rig.command(ShardCommand::Close { connection: A });
     assert_eq!((rig.shown(11), rig.shown(12)), ("awaiting_snapshot -".into(), "none".into()));
 }
 
@@ -239,7 +239,7 @@ fn a_replacement_that_is_given_up_when_it_has_taken_over_leaves_its_books_with_t
     rig.until("the snapshot did not come", |rig| {
         rig.shard.intake.books.owing(books::ConnectionSlot(1)) == Some(0)
     });
-    rig.order(ShardCommand::Switch { to: B });
+    rig.command(ShardCommand::Switch { to: B });
     let mut handed_over = false;
     rig.until("nothing was handed over", |rig| {
         while let Some(report) = rig.reports.try_receive() {
@@ -248,7 +248,7 @@ fn a_replacement_that_is_given_up_when_it_has_taken_over_leaves_its_books_with_t
         handed_over
     });
     // The control core had given it up before that report came.
-    rig.order(ShardCommand::Close { connection: B });
+    rig.command(ShardCommand::Close { connection: B });
     assert_eq!(rig.shown(11), "stale:disconnected 0.4");
     old.send(book(11, 6, "0.5")).unwrap();
     rig.until_shown(11, "live 0.5");
@@ -266,7 +266,7 @@ fn a_flood_does_not_keep_a_shard_from_stopping() {
     let quiet = rig.attach(B);
     let flood = std::thread::spawn(move || while flooding.send(book(11, 5, "0.4")).is_ok() {});
     rig.until_shown(11, "live 0.4");
-    rig.order(ShardCommand::Stop);
+    rig.command(ShardCommand::Stop);
     rig.until("the shard does not stop", |rig| rig.shard.schedule.stopped);
     let mut stopped = false;
     while let Some(report) = rig.reports.try_receive() {
@@ -278,13 +278,13 @@ fn a_flood_does_not_keep_a_shard_from_stopping() {
 }
 
 #[test]
-fn an_order_to_a_connection_that_was_closed_is_nothing() {
+fn a_command_to_a_connection_that_was_closed_is_nothing() {
     let mut rig = Rig::new();
     rig.open(A, &[11]);
-    rig.order(ShardCommand::Close { connection: A });
+    rig.command(ShardCommand::Close { connection: A });
     let mut peer = rig.attach(A);
     assert!(peer.read().is_err(), "the socket was dropped");
-    rig.order(ShardCommand::Close { connection: A });
+    rig.command(ShardCommand::Close { connection: A });
     assert_eq!(rig.shown(11), "none");
     assert_eq!(rig.shard.connections.slots(), 1);
     rig.open(B, &[11]);
@@ -336,7 +336,7 @@ fn a_binary_frame_makes_stale_what_it_names_or_all_of_its_connection() {
     assert_eq!(binary(&mut rig), expected);
     // What a connection says that is about to leave is nobody's any more.
     live(&mut rig, &mut peer, &mut second, 10);
-    rig.order(ShardCommand::Close { connection: A });
+    rig.command(ShardCommand::Close { connection: A });
     rig.open_in(&market, B, &[11], &[]);
     second.send(book_in(&market, 11, 11, "0.6")).unwrap();
     rig.until_shown(11, "live 0.6");

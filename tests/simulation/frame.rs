@@ -134,13 +134,13 @@ impl<H: Handler> ShardRig<H> {
         random: &mut Random,
     ) -> (ShardProxy, Self) {
         let depth = if random.chance(1, 3) { 8 } else { 1024 };
-        let (order_sender, orders) = ring(depth);
+        let (command_sender, commands) = ring(depth);
         let (reports, report_receiver) = ring(depth);
         let (queries, query_receiver) = ring(64);
         let (answer_sender, answers) = ring(64);
         let gauge = reports.gauge();
         let links = ShardLinks {
-            orders,
+            commands,
             reports,
             queries: query_receiver,
             answers: answer_sender,
@@ -149,7 +149,7 @@ impl<H: Handler> ShardRig<H> {
         let id = ShardId(place as u16);
         let shard = Shard::new(id, feed, config, handler, clock.clone(), links).unwrap();
         let bell = shard.doorbell();
-        let proxy = ShardProxy::new(id, None, order_sender, report_receiver, gauge, bell);
+        let proxy = ShardProxy::new(id, None, command_sender, report_receiver, gauge, bell);
         (proxy, Self { shard, queries, answers, paused_until_ns: 0 })
     }
 

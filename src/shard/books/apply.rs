@@ -54,10 +54,12 @@ impl<H: Handler> Books<H> {
     }
 
     /// An event that another shard received.
-    pub fn on_forwarded(&mut self, passed: &ForwardedEvent) {
-        match passed.event() {
-            Event::Trade(trade) => self.on_trade(&trade, passed.connection, passed.read_wall_ns),
-            Event::TopOfBook(top) => self.on_top(&top, passed.read_wall_ns),
+    pub fn on_forwarded(&mut self, forwarded: &ForwardedEvent) {
+        match forwarded.event() {
+            Event::Trade(trade) => {
+                self.on_trade(&trade, forwarded.connection, forwarded.read_wall_ns)
+            }
+            Event::TopOfBook(top) => self.on_top(&top, forwarded.read_wall_ns),
             _ => {}
         }
     }
