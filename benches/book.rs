@@ -26,7 +26,7 @@ use std::time::Duration;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// An event that outlives its frame's decoding.
+/// An owned event.
 enum OwnedEvent {
     Snapshot { market: String, token: String, ms: u64, bids: Vec<Level>, asks: Vec<Level> },
     Changes { market: String, ms: u64, frame: String, changes: Vec<ChangeSpan> },
@@ -301,7 +301,6 @@ fn print_memory(count: usize, levels: u32) {
     let before = resident_bytes();
     let mut books = filled(&mut universe, count);
     let resident = resident_bytes() - before;
-
     let counted = books.memory_usage(count);
     println!(
         "{count} books, {levels} levels a side: {} bytes a book counted, {} resident",

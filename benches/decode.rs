@@ -13,7 +13,7 @@ use std::time::Duration;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Looks at every event and keeps nothing.
+/// Reads every event and stores nothing.
 struct Eye;
 
 impl Sink for Eye {

@@ -1,7 +1,7 @@
 //! The repository's own rules: who may use whom, who may touch the machine, and how files look.
 //!
 //! The rules are the tables below. A breach is reported as `file:line: what is wrong`. To change a
-//! rule, change its row, and say why in the commit.
+//! rule, change its row, and give the reason in the commit.
 #[path = "tidy/facade.rs"]
 mod facade;
 #[path = "tidy/fakes.rs"]
@@ -259,7 +259,7 @@ const VENUE_NAMES: &[&str] = &["kalshi", "polymarket", "gamma", "clob"];
 /// Longest file.
 const LINES_MAX: usize = 800;
 
-/// Names that say nothing about what is inside.
+/// Names that do not describe the content.
 const EMPTY_NAMES: &[&str] = &[
     "util", "utils", "common", "helper", "helpers", "manager", "handler", "handlers", "type",
     "types", "misc",
@@ -283,7 +283,7 @@ const TOP_LEVEL: &[&str] = &[
 const UNFINISHED_MACROS: &[&str] = &["todo", "unimplemented", "dbg"];
 const UNFINISHED_MARKERS: &[&str] = &["TODO", "FIXME", "XXX", "HACK", "stub", "Stub"];
 
-/// They panic when nobody reads any more, and with `panic = "abort"` that is the end before files are written.
+/// They panic when the reader is gone, and with `panic = "abort"` that is the end before files are written.
 const PRINTING: &[&str] = &["print", "println", "eprint", "eprintln"];
 
 /// Paths outside a clone; a clone does not name them.

@@ -1,6 +1,6 @@
 //! Forms of a side that were tried for `market/book/ladder.rs`, and that one, behind one trait.
 //!
-//! Only what the measurement needs. Those that are not exact for every price or quantity say so.
+//! Only what the measurement needs. Those that are not exact for every price or quantity are marked.
 use ringbook::base::price::{Price, Quantity};
 use ringbook::market::book::{Book, Level, Side};
 use std::collections::BTreeMap;

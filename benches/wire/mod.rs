@@ -1,4 +1,4 @@
-//! Frames as a socket's bytes, and a client that goes as far with them as it is reported.
+//! Frames as a socket's bytes, and a client that processes them up to a chosen stage.
 #![allow(clippy::unwrap_used, reason = "a benchmark ends where its setting fails")]
 use super::frames::Frames;
 use ringbook::base::id::ShardId;

@@ -35,7 +35,7 @@ fn short(name: &str, inputs: u64) {
     assert!(campaign.behaviours() > 1, "{name}: all inputs behave alike");
 }
 
-/// As long as the environment says.
+/// For `FUZZ_SECONDS` of the environment.
 fn long(name: &str) {
     let seconds = std::env::var("FUZZ_SECONDS").map_or(20, |text| text.parse().unwrap());
     let mut campaign = Campaign::new(target::named(name), seed());
@@ -78,7 +78,7 @@ macro_rules! targets {
         mod many_inputs {
             $(
                 #[test]
-                #[ignore = "for as long as FUZZ_SECONDS says"]
+                #[ignore = "runs for FUZZ_SECONDS"]
                 fn $name() { super::long(stringify!($name)); }
             )+
         }

@@ -1,4 +1,4 @@
-//! How inputs are spoilt: bytes, numbers, lengths, nesting, repetition, and parts of other inputs.
+//! How inputs are mutated: bytes, numbers, lengths, nesting, repetition, and parts of other inputs.
 
 use ringbook::base::random::Random;
 
@@ -74,7 +74,7 @@ impl Mutator {
         match self.random.below(15) {
             0 => self.change_byte(input),
             1 => {
-                // Two bytes change places.
+                // Two bytes are swapped.
                 let (a, b) = (self.below(input.len()), self.below(input.len()));
                 if a < input.len() && b < input.len() {
                     input.swap(a, b);

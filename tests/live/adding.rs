@@ -35,7 +35,7 @@ fn markets_by_name_or_announcement_do_not_wait_for_a_scan() {
     by_name.program.wait_for_line("no-such-market");
     by_name.program.wait_for_line("is opened on shard-0 for");
     let births = Instant::now();
-    venue.order("birth?count=3");
+    venue.control("birth?count=3");
     let announced = |stats: &_| count(stats, "/lifecycle/markets_announced") == 3;
     by_message.wait_for("announcements of three markets", TIMEOUT, announced);
     by_name.wait_for("books by name", AT_ONCE, |stats| live_everywhere(stats, 6));
@@ -65,7 +65,7 @@ fn many_births_at_once_are_live_at_once() {
     let mut engine = Engine::start(&venue, &["--shards", "1"]);
     engine.wait_live(120);
     let begun = Instant::now();
-    venue.order("birth?count=205");
+    venue.control("birth?count=205");
     // What fits on the first connection goes there; the others have one of their own.
     let there = |stats: &_| sum(stats, "books_live") == 530;
     let (stats, _) = engine.wait_for("books of 205 births", TIMEOUT, there);
@@ -78,7 +78,7 @@ fn many_births_at_once_are_live_at_once() {
         assert!(connection["tokens"].as_u64().unwrap() <= most, "{connection}");
     }
     venue.pause();
-    // An announcement does not say the smallest order; the next scan of the catalog does.
+    // An announcement does not have the smallest order; the next scan of the catalog does.
     let scans = count(&stats, "/lifecycle/scans_completed");
     let scanned = |stats: &_| count(stats, "/lifecycle/scans_completed") > scans;
     engine.wait_for("the next scan", TIMEOUT * 2, scanned);
@@ -93,7 +93,7 @@ fn resolved_markets_expire() {
     let before = venue.markets();
     let mut engine = Engine::start(&venue, &["--shards", "1"]);
     engine.wait_live(200);
-    assert_eq!(venue.order("resolve?count=7")["count"], 7);
+    assert_eq!(venue.control("resolve?count=7")["count"], 7);
     let expired = |stats: &_| count(stats, "/registry/tokens_expired") == 14;
     let (stats, _) = engine.wait_for("14 expired tokens", TIMEOUT, expired);
     assert_eq!(count(&stats, "/lifecycle/markets_resolved"), 7, "{stats:#}");
@@ -116,7 +116,7 @@ fn resolved_markets_expire() {
         );
     }
     // A reconnect asks for what is open only, and the rest stays as it was.
-    venue.order("drop?connections=all");
+    venue.control("drop?connections=all");
     engine.wait_for("reconnect", TIMEOUT, |stats| stats["pool"]["reconnects"] == 1);
     let live = |stats: &_| sum(stats, "books_live") >= 186;
     engine.wait_for("books of open markets", TIMEOUT, live);
@@ -128,7 +128,7 @@ fn resolved_markets_expire() {
 fn finer_ticks_are_followed() {
     let venue = ["--plain", "--markets", "60", "--rate", "100", "--levels", "6"];
     let mut run = Followed::start(&venue, &["--shards", "1"]);
-    assert!(run.venue.order("tick?count=5")["count"].as_u64() >= Some(1));
+    assert!(run.venue.control("tick?count=5")["count"].as_u64() >= Some(1));
     let before = sum(&run.engine.stats(), "updates");
     run.wait_for("traffic", |stats| sum(stats, "updates") > before + 100);
     // `tick_size` is one of the keys that must be the venue's.
@@ -142,7 +142,7 @@ fn no_more_markets_than_wanted_are_followed() {
         Venue::start(&["--plain", "--markets", "250", "--rate", "100", "--levels", "6"]);
     let mut engine = Engine::start(&venue, &["--shards", "1", "--markets-max", "40"]);
     engine.wait_live(80);
-    venue.order("birth?count=5");
+    venue.control("birth?count=5");
     let unasked = |stats: &_| sum(stats, "messages") > 200;
     let (stats, _) = engine.wait_for("traffic", TIMEOUT, unasked);
     assert_eq!(count(&stats, "/registry/markets"), 40, "{stats:#}");

@@ -1,6 +1,6 @@
 //! A real PostgreSQL server of the test, and what is stored in it.
 //!
-//! Runs on:  test threads; the server ends with its test. Where PostgreSQL is not installed the tests say
+//! Runs on:  test threads; the server ends with its test. Where PostgreSQL is not installed the tests print
 //!           so and end.
 use crate::engine::{Engine, count};
 use crate::program::TIMEOUT;
@@ -44,7 +44,7 @@ struct Server {
 }
 
 impl Server {
-    /// `None` where PostgreSQL is not installed: the tests report that they are skippeds.
+    /// `None` where PostgreSQL is not installed: the tests report that they are skipped.
     fn start() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
@@ -275,7 +275,7 @@ fn a_server_that_goes_away_and_comes_back_gets_every_trade_of_a_run() {
     let flags = ["--trades", &store, "--trades-journal", &journal, "--trades-batch-ms", "50"];
     let mut engine = Engine::start(&venue, &flags);
     engine.wait_live(TOKENS);
-    venue.order("resume");
+    venue.control("resume");
     let some = |stats: &Value| count(stats, "/trades/inserted") > 5;
     engine.wait_for("rows", TIMEOUT, some);
     server.stop();

@@ -47,7 +47,7 @@ impl Engine {
         answer.unwrap_or_else(|e| panic!("POST {path}: {e}: {}", self.program))
     }
 
-    /// Asked again while the engine says that it has no time to answer, as on a busy machine.
+    /// Repeated while the engine answers 503, as on a busy machine.
     pub(crate) fn stats(&mut self) -> Value {
         let begun = Instant::now();
         loop {

@@ -18,7 +18,7 @@ use std::time::Instant;
 /// What handlers of all shards received.
 #[derive(Debug, Default)]
 struct Events {
-    /// Stages of each market in order, with what its resolution says.
+    /// Stages of each market in order, with its resolution.
     markets: BTreeMap<(Venue, String), Vec<(MarketStage, String)>>,
     /// What became of each connection, in order.
     connections: BTreeMap<u32, Vec<String>>,
@@ -89,7 +89,7 @@ fn polymarket(markets: usize) -> Simulated {
     Simulated::start(config).unwrap()
 }
 
-fn order(venue: &Simulated, what: &str) {
+fn control(venue: &Simulated, what: &str) {
     let mut client = Client::new(&venue.http_url(), None);
     assert_eq!(client.request("POST", &format!("/sim/{what}")).unwrap().status, 200);
 }
@@ -110,8 +110,8 @@ fn a_handler_receives_the_life_of_markets_and_connections() {
         .start(|_| listener.clone())
         .unwrap();
     listener.wait("20 books", |events| events.snapshots.len() == 20);
-    order(&venue, "birth?count=1");
-    order(&venue, "resolve?count=1");
+    control(&venue, "birth?count=1");
+    control(&venue, "resolve?count=1");
     listener.wait("11 markets and a resolution", |events| {
         let resolved =
             |reported: &Vec<(MarketStage, String)>| reported.last().unwrap().0 == Resolved;
@@ -127,7 +127,7 @@ fn a_handler_receives_the_life_of_markets_and_connections() {
         let named = reported.iter().filter(|(_, result)| !result.is_empty()).count();
         assert_eq!(named, usize::from(is_over), "the result at the resolution: {reported:?}");
     }
-    order(&venue, "drop?connections=all");
+    control(&venue, "drop?connections=all");
     listener.wait("a connection that is up again", |events| {
         events.connections.values().any(|reported| {
             let [first, down, again] = reported.as_slice() else { return false };

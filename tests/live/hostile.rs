@@ -21,7 +21,7 @@ fn server(answer: Answer, attack: Attack) -> SocketAddr {
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { return };
-            // Its end is the peer's, however that comes.
+            // It ends with the peer.
             std::thread::spawn(move || drop(serve(&mut stream, answer, attack)));
         }
     });
@@ -191,7 +191,7 @@ fn a_flood_of_empty_frames_closes_the_connection() {
     }
 }
 
-/// At the most talkative level too.
+/// At the most verbose level too.
 #[test]
 fn the_log_holds_no_request_and_nothing_that_steers_a_terminal() {
     let attack: Attack = |stream| {

@@ -1,4 +1,4 @@
-//! Nobody reads any more: closed pipes, a full disk, a terminal that is gone. The work is done all the same.
+//! Output that is not read: closed pipes, a full disk, a closed terminal. The work is completed.
 //!
 //! Runs on:  test threads, with the programs as processes.
 use crate::engine::Engine;
@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Instant;
 
-/// Where outputs go that nobody takes.
+/// Where unread output goes.
 #[derive(Clone, Copy, Debug)]
 enum Gone {
     /// A pipe whose reader has ended.

@@ -94,6 +94,6 @@ fn silent_venues_share_one_start_deadline() {
     program.wait_for_line("`ringbook topology` has the links");
     // One after the other they would take six seconds, and one that drips bytes for ever.
     eprintln!("looked for {:?}", begun.elapsed());
-    assert!(begun.elapsed() > Duration::from_secs(2), "nobody was looked at");
+    assert!(begun.elapsed() > Duration::from_secs(2), "no venue was waited for");
     assert_eq!(program.wait(TIMEOUT).code(), Some(0), "{program}");
 }

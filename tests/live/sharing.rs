@@ -1,4 +1,4 @@
-//! Two engines that were given the same files: the second one refuses, the first one notices nothing.
+//! Two engines that were given the same files: the second one refuses, the first one is not affected.
 //!
 //! Runs on:  test threads, with one venue and two engines as processes.
 use crate::engine::Engine;

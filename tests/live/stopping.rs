@@ -38,7 +38,7 @@ fn stop(engine: &mut Engine, signal: Signal) -> (Option<i32>, Duration) {
     (status.code(), took)
 }
 
-/// Values of each stage, as its text file says in its first line.
+/// Values of each stage, from the first line of its text file.
 fn counts_of_texts(folder: &Path) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     for stage in STAGES {
@@ -150,7 +150,7 @@ fn sigint_closes_each_websocket_with_a_close_frame() {
     let (code, took) = stop(&mut engine, Signal::INT);
     eprintln!("SIGINT under load: {took:?}");
     assert_eq!(code, Some(0), "{}", engine.program);
-    // The first look before the start connects and says nothing.
+    // The first look before the start connects and sends nothing.
     let mut tails = proxy.tails();
     tails.retain(|tail| !tail.is_empty());
     assert!(tails.len() >= 2, "{tails:?}");
@@ -194,7 +194,7 @@ fn a_duration_ends_by_itself_and_early_signals_are_handled() {
     let mut engine = Engine::start(&venue, &["--duration", "1"]);
     assert_eq!(engine.program.wait(TIMEOUT).code(), Some(0), "{}", engine.program);
     engine.program.assert_clean();
-    // As soon as it says where it answers: dials and scans are on their way.
+    // As soon as it prints its address: dials and scans are on their way.
     let mut engine = Engine::start(&venue, &[]);
     let (code, took) = stop(&mut engine, Signal::TERM);
     eprintln!("SIGTERM right after the start: {took:?}");

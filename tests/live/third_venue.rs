@@ -1,4 +1,4 @@
-//! A third venue, made of the public seam alone: the engine follows it like those that it knows.
+//! A third venue, made of the public traits alone: the engine follows it like the built-in ones.
 //!
 //! Runs on:  test threads; venue and engine run on threads of this process.
 //!
@@ -141,9 +141,8 @@ fn deliver(line: &str, sink: &mut dyn Sink) -> Option<()> {
     if kind == "book" {
         let mut sides = [Vec::new(), Vec::new()];
         let end = fields.iter().position(|field| *field == "/")?;
-        for (place, field) in fields.iter().enumerate().skip(3).filter(|(_, field)| **field != "/")
-        {
-            let (price, size) = field.split_once(':')?;
+        for (place, part) in fields.iter().enumerate().skip(3).filter(|(_, part)| **part != "/") {
+            let (price, size) = part.split_once(':')?;
             sides[usize::from(place > end)].push(level(price, size)?);
         }
         let [bids, asks] = &sides;
@@ -293,9 +292,9 @@ fn a_venue_that_the_library_does_not_know_is_followed() {
         assert!(begun.elapsed() < TIMEOUT, "{:?}", seen.lock().unwrap());
         std::thread::sleep(crate::program::POLL_INTERVAL);
     }
-    let ending = engine.stop(|_event| ());
-    assert!(ending.left_behind.is_empty(), "{:?}", ending.left_behind);
-    let report = ending.report.unwrap();
+    let report = engine.stop(|_event| ());
+    assert!(report.left_behind.is_empty(), "{:?}", report.left_behind);
+    let report = report.report.unwrap();
     assert_eq!(report.lifecycle.markets_discovered, 2, "the third is over");
     assert_eq!(seen.lock().unwrap().len(), 2);
 }

@@ -80,7 +80,7 @@ fn fetcher(base: &str, ca: Option<&[u8]>) -> Fetcher {
 trait Duplex: Read + Write {}
 impl<T: Read + Write> Duplex for T {}
 
-/// Reads one request: its head, and as much body as `content-length` says.
+/// Reads one request: its head, and as much body as `content-length` states.
 fn read_request(stream: &mut dyn Duplex) -> Option<String> {
     let mut bytes = Vec::new();
     let mut byte = [0];
@@ -450,7 +450,7 @@ fn tls_failures_name_the_remedy() {
         assert!(matches!(error, ConnectionError::Tls(TlsError::NameMismatch { .. })), "{error}");
         assert!(error.to_string().contains("elsewhere.test"), "{error}");
         assert!(!error.to_string().contains('\n'));
-        // A body that ends with the connection but without TLS's goodbye may be cut.
+        // A body that ends with the connection but without TLS's close_notify may be cut.
         let error = failure(base, Some(&ours)).await;
         assert!(matches!(error, ConnectionError::Broken(_)), "{error}");
         let error = failure(format!("https://venue.test:{plain_port}"), Some(&ours)).await;

@@ -1,4 +1,4 @@
-//! The local HTTP server on a glommio executor, with the other cores played by threads.
+//! The local HTTP server on a glommio executor, with the other cores simulated by threads.
 use glommio::{LocalExecutorBuilder, Placement};
 use ringbook::base::id::{MarketId, TokenId};
 use ringbook::base::limits::{
@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 const MS: u64 = 1_000_000;
 const BOOK: &str = r#"{"market":"0x7d","asset_id":"27","timestamp":"1786728198766","hash":"","bids":[{"price":"0.01","size":"5"}],"asks":[{"price":"0.99","size":"0.5"}],"min_order_size":"5","tick_size":"0.001","neg_risk":false,"last_trade_price":"0.004"}"#;
 
-/// How the played cores behave.
+/// How the simulated cores behave.
 #[derive(Clone, Copy, PartialEq)]
 enum Cores {
     Answer,
@@ -182,7 +182,7 @@ fn play_shard(
             continue;
         }
         while let Some(BookQuery { ticket, token, mut image }) = queries.try_receive() {
-            // Token 27 lives on shard 0, 28 on shard 1, and so on; 30 and above nowhere.
+            // Token 27 is on shard 0, 28 on shard 1, and so on; 30 and above nowhere.
             let number: usize = token.as_str().parse().unwrap_or(99);
             let found = (27..30).contains(&number) && (number - 27) % shards == shard;
             if found {
@@ -631,5 +631,5 @@ fn invalid_and_cross_origin_commands_reach_no_core() {
         "POST /admin/recycle?connection=1 HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil\r\n\r\n",
     );
     assert_eq!(client.receive(false).status, 403);
-    assert_eq!(engine.woken.load(Ordering::Relaxed), 0, "nobody was asked");
+    assert_eq!(engine.woken.load(Ordering::Relaxed), 0, "no core received it");
 }

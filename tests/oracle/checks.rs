@@ -154,7 +154,7 @@ fn a_lost_or_changed_message_does_not_stay_unnoticed() {
 #[test]
 fn a_book_that_stays_wrong_is_not_live() {
     let Some(messages) = messages("mikelin_session_20251028.jsonl") else { return };
-    // The last message of each group says a best bid that is not so.
+    // The last message of each group reports a wrong best bid.
     let (checks, stale) = follow(&messages, 10_000, false, |at, frame| {
         if (10..20).contains(&at) {
             *frame = frame.replace("\"best_bid\":\"0.", "\"best_bid\":\"0.0");

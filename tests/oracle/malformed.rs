@@ -1,4 +1,4 @@
-//! Broken messages between good ones: counted, never half applied, never contagious.
+//! Broken messages between good ones: counted, never half applied, without effect on other books.
 
 use crate::binary;
 use crate::compare::{self, Tolerance};
@@ -172,7 +172,7 @@ struct Case {
     ids: BTreeSet<String>,
     position: usize,
     time: u64,
-    /// Errors that the stream has without the broken line; none, one hopes.
+    /// Errors that the stream has without the broken line; normally none.
     errors: std::cell::OnceCell<u64>,
 }
 
@@ -392,7 +392,7 @@ fn an_unusual_message_in_an_array_hides_no_loss_of_another_market() {
             let lines = generate::lines(Form::Raw, [&book, &array].map(|t| (t.as_bytes(), true)));
             let run = binary::replay(&[generate::pack(folder.path(), "unusual", "", &lines)], &[]);
             let line = run.books.iter().find(|l| l.token == "71").unwrap();
-            // A stale book admits that something is missing; a live one must not miss it.
+            // A stale book reports that something is missing; a live one must not miss it.
             if !line.state.starts_with("stale:") {
                 let wrong = compare::differences(&reference, &run.books, &Tolerance::default());
                 failures.extend(wrong.iter().map(|w| format!("{unusual}: {w}")));
@@ -405,7 +405,7 @@ fn an_unusual_message_in_an_array_hides_no_loss_of_another_market() {
     assert!(failures.is_empty(), "{}", shorten(&mut failures));
 }
 
-/// Valid JSON of absurd depth under a key nobody knows: applied or refused, never a crash.
+/// Valid JSON of absurd depth under an unknown key: applied or refused, never a crash.
 #[test]
 fn absurd_depth_does_not_crash() {
     let case = (160..180).find_map(|seed| case(seed, true)).unwrap();

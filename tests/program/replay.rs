@@ -60,9 +60,9 @@ mod frames {
                 11 => book(m, step % 2, ms),
                 13 => format!(r#"{{"event_type":"moon","market":"{}"}}"#, market(m)),
                 15 if step < 60 => r#"{"market":"0x1","price_ch"#.into(),
-                // The market by itself says which books missed something.
+                // The market alone identifies the books that missed something.
                 17 if step > 340 => change(m, ms).replace("\"0.7\"", "\"7\""),
-                // No market: the token says it.
+                // No market: the token identifies it.
                 18 if step > 340 => format!(
                     r#"{{"asset_id":"{}","bids":[],"timestamp":"x","event_type":"book"}}"#,
                     token(m, 1)
@@ -314,7 +314,7 @@ fn every_form_of_input_gives_the_same_books() {
     let first = replay(&[&folder.file("first", &forms[0].1), "--json"]).json();
     assert_eq!((number(&first, "frames"), number(&first, "errors")), (81, 0));
     for (name, bytes) in &forms {
-        // The name says nothing on purpose.
+        // The name has no known extension.
         let file = folder.file("input.txt", bytes);
         let run = replay(&[&file, "--json", "--shards", "2"]);
         assert_eq!((run.code, &*run.stderr), (0, ""), "{name}: {run}");
@@ -572,7 +572,7 @@ fn an_interrupt_ends_the_replay_with_what_was_done() {
     drop(stdin);
 }
 
-/// What a replay says: exit code, live books, stale books, lines on standard error.
+/// Results of a replay: exit code, live books, stale books, lines on standard error.
 fn states(arguments: &[&str]) -> (i32, u64, u64, Vec<String>) {
     let mut arguments = arguments.to_vec();
     arguments.push("--json");

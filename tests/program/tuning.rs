@@ -71,7 +71,7 @@ io_uring=on
 clock_source=tsc
 ";
 
-/// What no profile may say, and how it is reported.
+/// Invalid profiles, and how they are reported.
 const BAD_PROFILES: &[(&str, &str)] = &[
     ("swappiness", "line 1: expected key=value"),
     ("swappiness = 1", "line 1: expected key=value"),
@@ -272,7 +272,7 @@ fn one_stage_is_one_stage() {
 fn what_the_kernel_refuses_is_reported_and_stops_nothing() {
     let machine = Machine::new();
     let profile = machine.profile(PROFILE);
-    // What is no file cannot be read; a file of the real kernel that nobody may write, not even root.
+    // What is no file cannot be read; a kernel file that is read-only even for root.
     let (no_file, not_to_be_written) = (
         machine.path("proc/irq/24/smp_affinity_list"),
         machine.path("proc/sys/net/core/busy_poll"),
@@ -379,8 +379,8 @@ fn a_state_directory_leads_nowhere_else() {
     let machine = Machine::new();
     let profile = machine.profile(PROFILE);
     machine.tune("init", &["--profile", &profile, "clock"]);
-    let victim = machine.path("etc/passwd");
-    std::fs::write(&victim, "root\n").unwrap();
+    let target = machine.path("etc/passwd");
+    std::fs::write(&target, "root\n").unwrap();
     let stage = machine.state().join("clock");
     let entry = std::fs::read_dir(&stage).unwrap().next().unwrap().unwrap().path();
     for path in ["/etc/passwd", "/sys/../etc/passwd", "/sys/a b", "relative"] {
@@ -388,7 +388,7 @@ fn a_state_directory_leads_nowhere_else() {
         let fini = machine.tune("fini", &["--force"]);
         assert_eq!(fini.code, 1, "{path}: {}", fini.out);
         fini.assert_line("clock source", "fault", "is damaged");
-        assert_eq!(std::fs::read_to_string(&victim).unwrap(), "root\n");
+        assert_eq!(std::fs::read_to_string(&target).unwrap(), "root\n");
     }
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
     std::fs::set_permissions(machine.state(), open).unwrap();
@@ -417,7 +417,7 @@ fn doctor(arguments: &[&str]) -> Answer {
     }
 }
 
-/// Names of the stages, as `tune list` says them.
+/// Names of the stages, as `tune list` prints them.
 fn stages() -> Vec<String> {
     let list = tune(&["list"]).out;
     let lines = list.lines().skip(1).take_while(|line| line.starts_with(' '));

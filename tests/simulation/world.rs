@@ -34,7 +34,7 @@ const EPOCH_NS: u64 = 1_780_000_000 * SECOND_NS;
 /// After a fault that no connection can notice by itself, a book may be wrong for so long: two rounds
 /// of audits, one of which the REST interface may spoil, and the way of a repair.
 const HEALS_WITHIN_NS: u64 = 60 * SECOND_NS;
-/// A shard says something of a book for so long after the control core has placed it elsewhere: both may be held up.
+/// A shard reports on a book for so long after the control core has placed it elsewhere: both may be held up.
 const PLACED_BEFORE_NS: u64 = 5 * SECOND_NS;
 /// Chunks of a captured shard: all of a run, so that a slow disk loses nothing.
 const CAPTURE_CHUNKS: usize = 4096;
@@ -261,8 +261,8 @@ impl Stream {
                 continue;
             }
             self.checked += 1;
-            let hurt_ns = self.venue.hurt.get(&market).copied();
-            if hurt_ns.is_some_and(|at_ns| self.frame.now_ns() < at_ns + HEALS_WITHIN_NS) {
+            let damaged_ns = self.venue.damaged.get(&market).copied();
+            if damaged_ns.is_some_and(|at_ns| self.frame.now_ns() < at_ns + HEALS_WITHIN_NS) {
                 continue;
             }
             let levels = levels(&image);
@@ -271,7 +271,7 @@ impl Stream {
                 let difference = self.venue.markets[market].difference(outcome, ms, &levels);
                 let now_ms = self.frame.clock.now().wall_ns / MILLISECOND_NS;
                 return Err(self.frame.breach(&format!(
-                    "{token} (market {market}) is live at {ms} as it never was; {difference}; it is {now_ms}; hurt {hurt_ns:?}"
+                    "{token} (market {market}) is live at {ms} as it never was; {difference}; it is {now_ms}; damaged {damaged_ns:?}"
                 )));
             }
         }
@@ -314,7 +314,7 @@ impl Stream {
         )
     }
 
-    /// No trade twice but those that the venue sent twice; none missing where nothing was lost.
+    /// No duplicate trade except those that the venue sent twice; none missing where nothing was lost.
     fn check_trades(&mut self) -> Result<(), String> {
         let record = self.record.borrow();
         let twice = record

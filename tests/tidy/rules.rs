@@ -203,7 +203,7 @@ pub(crate) fn printing(source: &Source) -> Vec<Breach> {
         let is_stream = before == "::" && matches!(name, "stdout" | "stderr");
         if is_macro || is_stream {
             let what =
-                format!("`{before}{name}`: printing fails when nobody reads; use io::output");
+                format!("`{before}{name}`: printing fails when the reader is gone; use io::output");
             breaches.push(source.breach(three[0].line, what));
         }
     }

@@ -1,6 +1,6 @@
 //! A shard's books under any sequence of events, cross-checked by sorted maps.
 //!
-//! Input: a program of two bytes and more a step, see [`step`]. The first byte says whether books
+//! Input: a program of two bytes and more a step, see [`step`]. The first byte decides whether books
 //! are opened by hand or implied by what appears.
 
 use super::{Target, behaviour, magnitude};

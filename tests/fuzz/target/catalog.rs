@@ -68,7 +68,7 @@ fn run(input: &[u8]) -> u64 {
         }
         (Ok(page), Err(error)) => {
             let text = error.to_string();
-            // Texts and numbers that nobody asks for are passed over unread.
+            // Texts and numbers that are not needed are skipped unread.
             let tolerated = ["out of range", "surrogate", "escape", "control character"];
             assert!(tolerated.iter().any(|part| text.contains(part)), "{text} passed");
             page
@@ -95,7 +95,7 @@ fn run(input: &[u8]) -> u64 {
     behaviour((counts, reasons, page.next_cursor.is_some()))
 }
 
-/// Whatever the catalog says, a request of ours is one line without a space.
+/// For every catalog content, a request is one line without a space.
 fn is_a_path(path: &str) {
     assert!(path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic()), "{path}");
 }

@@ -1,7 +1,7 @@
 //! Files for the replay: plain, zstd and gzip; one shard and three.
 //!
-//! Input: a byte that says how the rest is stored (plain, compressed by us, or as it is), then the
-//! content. Stored in a compressed form or read by more shards, it must say the same.
+//! Input: a byte that decides how the rest is stored (plain, compressed by us, or as it is), then the
+//! content. Stored in a compressed form or read by more shards, it must give the same result.
 
 use super::{Target, behaviour, magnitude, messages};
 use flate2::{Compression, write::GzEncoder};
@@ -79,7 +79,7 @@ fn of_file(path: &Path, shards: u16) -> (Outcome, Option<ReplayReport>) {
     }
 }
 
-/// What an engine's capture says of its books holds for as many shards as it had; with others it must do no
+/// What an engine's capture records of its books holds for as many shards as it had; with others it must do no
 /// harm.
 fn has_notes(content: &[u8]) -> bool {
     let lines = content.split(|&byte| byte == b'\n').filter_map(|l| std::str::from_utf8(l).ok());

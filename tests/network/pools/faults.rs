@@ -22,7 +22,7 @@ fn requests_after_a_server_restart_succeed() {
         assert!(first.iter().all(|status| *status == Ok(200)), "{first:?}");
         assert!(pool.occupation().idle > 0);
         drop(server);
-        // Nobody is there: typed, at once, and every waiter is notified.
+        // No listener: a typed error, at once, and every waiter is notified.
         let started = Instant::now();
         let down = concurrently(20, ask).await;
         assert!(down.into_iter().all(|result| kind_of(result) == "connect"));
@@ -95,7 +95,7 @@ fn half_open_slow_and_cut_each_have_their_error() {
             assert_eq!(pool.get("/fine").await.unwrap().body, b"/fine");
             assert_eq!(pool.occupation().idle, 1);
         }
-        // Bytes after an answer belong to nobody.
+        // Bytes after a response belong to no request.
         assert_eq!(pool.get("/extra").await.unwrap().body, b"ok");
         assert_eq!(pool.occupation().idle, 0);
         let report = pool.report();

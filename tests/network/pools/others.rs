@@ -1,6 +1,6 @@
 //! Servers that are not ours: nginx, and the `websockets` package of Python.
 //!
-//! Each test says that it is skipped where its server is missing; CI installs both.
+//! Each test prints that it is skipped where its server is missing; CI installs both.
 use super::*;
 use ringbook::pool::connection::Message;
 use std::io::{BufRead as _, BufReader};
@@ -14,7 +14,7 @@ struct Process(Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // nginx's workers end with their master only if it is asked kindly.
+        // nginx's workers end with their master only on SIGTERM or SIGQUIT.
         let _ = Command::new("kill").arg(self.0.id().to_string()).status();
         for _ in 0..200 {
             if matches!(self.0.try_wait(), Ok(Some(_))) {
@@ -40,7 +40,7 @@ fn free_port() -> u16 {
 }
 
 impl Nginx {
-    /// `None`, and a line that says so, where there is no nginx.
+    /// `None`, and a printed line, where there is no nginx.
     pub(crate) fn start() -> Option<Self> {
         let found = ["nginx", "/usr/sbin/nginx"].into_iter().find(|name| {
             let version = Command::new(name).arg("-v").stderr(Stdio::null()).status();
@@ -90,7 +90,7 @@ impl Nginx {
 
 fn configuration(root: &Path, port: u16) -> String {
     let root = root.display();
-    // Root keeps its rights: the folder of the test is nobody else's.
+    // Root keeps its rights: no other user reads the folder of the test.
     let user = if rustix::process::getuid().is_root() { "user root;" } else { "" };
     format!(
         "{user} daemon off; worker_processes 1; pid {root}/pid; error_log stderr crit;

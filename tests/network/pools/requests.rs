@@ -51,7 +51,7 @@ fn hundreds_of_connections_to_one_name_are_opened_at_once() {
             Service::new("test", Kind::Http, &format!("http://service.test:{port}")).unwrap();
         named.limits.max = 200;
         named.limits.min = 0;
-        // The first question takes long, and there is no room for two hundred behind it.
+        // The first request takes long, and there is no room for two hundred behind it.
         let slow = Resolver::with_lookup(60 * S, |_| {
             std::thread::sleep(Duration::from_millis(50));
             Ok(vec!["127.0.0.1".parse().unwrap()])

@@ -126,7 +126,7 @@ fn converse(stream: TcpStream, tls: Option<Arc<ServerConfig>>, shared: &Shared, 
     shared.open.lock().unwrap().retain(|open| open.peer_addr().ok() != peer || peer.is_none());
 }
 
-/// Reads one request: its head, and as much body as `content-length` says.
+/// Reads one request: its head, and as much body as `content-length` states.
 fn read_request(stream: &mut dyn Duplex, nth: usize) -> Option<Ask> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];

@@ -1,4 +1,4 @@
-//! Generated streams: an honest little venue with every liberty that the wire takes.
+//! Generated streams: a small consistent venue in every variant of the wire format.
 
 pub(crate) mod random;
 pub(crate) mod text;

@@ -1,4 +1,4 @@
-//! Messages as text: any key order, any white space, keys nobody knows.
+//! Messages as text: any key order, any white space, unknown keys.
 
 use super::random::Random;
 use serde_json::{Map, Value, json};

@@ -1,4 +1,4 @@
-//! An invented venue: connections, sids and markets with every liberty that the wire takes.
+//! A generated venue: connections, sids and markets in every variant of the wire format.
 
 use super::{Event, Record, variants};
 use crate::generate::random::Random;

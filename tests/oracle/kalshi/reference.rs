@@ -181,7 +181,7 @@ impl Reference {
             Event::Frame(text) => self.frame_before(connection, text, rest),
             Event::Opened | Event::Ended => {
                 self.doubt_all(connection);
-                self.forget(connection);
+                self.drop_connection(connection);
             }
             Event::Lost => {
                 self.losses += 1;
@@ -221,13 +221,13 @@ impl Reference {
         }
     }
 
-    fn forget(&mut self, connection: u64) {
+    fn drop_connection(&mut self, connection: u64) {
         self.streams.retain(|(c, _), _| *c != connection);
         self.texts.retain(|(c, _), _| *c != connection);
     }
 
     /// What message 1 is that comes again behind others: the first of another session (`true`), or late (`false`).
-    /// Those behind it say which; `None` if they do not.
+    /// The following messages decide; `None` if they do not.
     fn begins_again(&self, stream: Stream, rest: &[&Record]) -> Option<bool> {
         let (known, last) = (self.texts.get(&stream)?, *self.streams.get(&stream)?);
         let mut next = 2;
@@ -253,7 +253,7 @@ impl Reference {
     }
 
     /// Whether the message counts; a hole spoils every book of the stream. A number that comes back is a duplicate
-    /// if it says the same. Otherwise it is of another session, as may be the first number after others: no book of
+    /// if it is equal. Otherwise it is of another session, as may be the first number after others: no book of
     /// the connection is trusted then, nor if nothing reports.
     fn follow(&mut self, stream: Stream, number: u64, text: &str, rest: &[&Record]) -> bool {
         self.sequenced += 1;
@@ -274,7 +274,7 @@ impl Reference {
                     }
                 }
                 self.doubt_all(stream.0);
-                self.forget(stream.0);
+                self.drop_connection(stream.0);
             }
             Some(last) if number > last + 1 => {
                 self.holes += 1;
@@ -504,7 +504,7 @@ mod tests {
         let reference = run(&frames);
         assert_eq!(live(&reference), [false, false, false, true]);
         assert_eq!((reference.duplicates, reference.holes), (0, 0));
-        // The very first one again: what comes behind it says what it was.
+        // The very first one again: the next message decides what it was.
         frames[4] = snapshot(S, 1, "A", "1", "");
         assert_eq!(live(&run(&frames)), [false, false, false, true]);
         frames.push(change(S, 2, "A", "yes", "1"));

@@ -111,7 +111,7 @@ pub(crate) const RECORDINGS: [Recording; 7] = [
     },
 ];
 
-/// The recordings: next to this clone, or where `ORACLE_RECORDINGS` says.
+/// The recordings: next to this clone, or in `ORACLE_RECORDINGS`.
 pub(crate) fn folder() -> Option<PathBuf> {
     if let Some(named) = std::env::var_os("ORACLE_RECORDINGS") {
         return Some(Path::new(&named).join("kalshi"));

@@ -121,7 +121,7 @@ impl World {
                 self.frame.arrive(delay_ns, Arrival::Fetched(fetched));
             }
             IoRequest::Resolve(connection) => {
-                // Its port reports the venue which connection it is.
+                // The venue identifies a connection by its port.
                 let address: SocketAddr = ([127, 0, 0, 1], connection.0 as u16).into();
                 let controller = self.frame.control.venue_mut(0);
                 controller.on_resolved(connection, Ok(vec![address]), now);

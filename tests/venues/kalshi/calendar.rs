@@ -22,9 +22,9 @@ fn markets_are_created_and_settled() {
     let life = json!({"channels": ["market_lifecycle_v2"]});
     model.apply_all(&client.ask("subscribe", life));
     let opened: BTreeSet<String> = venue.tickers().into_iter().collect();
-    venue.steer("resume");
+    venue.control("resume");
     let mut all = follow(&mut client, &mut model, Duration::from_millis(1_500));
-    venue.steer("pause");
+    venue.control("pause");
     let rest = client.settle().0;
     model.apply_all(&rest);
     all.extend(rest);
@@ -73,9 +73,9 @@ fn markets_open_and_close_by_time_alone() {
     let mut model = Model::default();
     model.apply_all(&client.books(&venue.tickers()));
     client.ask("subscribe", json!({"channels": ["market_lifecycle_v2"]}));
-    venue.steer("resume");
+    venue.control("resume");
     let mut all = follow(&mut client, &mut model, Duration::from_millis(7_000));
-    venue.steer("pause");
+    venue.control("pause");
     all.extend(client.settle().0);
     let mut reported: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for msg in all.iter().filter(|m| m["type"] == "market_lifecycle_v2").map(|m| &m["msg"]) {

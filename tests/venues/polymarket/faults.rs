@@ -52,7 +52,7 @@ fn malformed_and_unknown_frames_are_injected() {
     let broken = channel.drain();
     assert_eq!(broken.len(), 22, "two of them are binary");
     let parsed = |text: &&String| serde_json::from_str::<Value>(text).is_ok();
-    assert!(broken.iter().filter(parsed).count() > 4, "some are only wrong in what they say");
+    assert!(broken.iter().filter(parsed).count() > 4, "some are valid JSON with invalid fields");
     assert!(broken.iter().filter(|text| !parsed(text)).count() > 4, "some are no JSON");
     assert_eq!(post(&venue, "/sim/unknown?count=10")["count"], 10);
     let unknown = channel.drain();
@@ -148,7 +148,7 @@ fn connections_are_cut_and_left_half_open_on_request() {
     assert_eq!(venue.stats().cut, 1);
     venue.pause().unwrap();
     post(&venue, "/sim/fault?kind=cut&rate=0");
-    let mut mute = open();
+    let mut silent = open();
     post(&venue, "/sim/fault?kind=half-open&rate=100000&ms=60000");
     venue.resume().unwrap();
     for _ in 0..500 {
@@ -159,7 +159,7 @@ fn connections_are_cut_and_left_half_open_on_request() {
     }
     let before = venue.stats();
     assert_eq!((before.half_open, before.connections), (1, 1), "it stays");
-    mute.say("PING");
+    silent.send_text("PING");
     std::thread::sleep(std::time::Duration::from_millis(300));
     assert_eq!(venue.stats().frames, before.frames, "not even a PONG");
 }

@@ -1,4 +1,4 @@
-//! The program: what it prints, how it ends, what it says when it cannot start.
+//! The program: what it prints, how it ends, what it reports when it cannot start.
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 

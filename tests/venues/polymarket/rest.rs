@@ -1,4 +1,4 @@
-//! Gamma and CLOB over HTTP: paging, filters, limits, and that REST shows the truth.
+//! Gamma and CLOB over HTTP: paging, filters, limits, and that REST equals the simulated books.
 use std::collections::HashSet;
 use std::io::Read;
 

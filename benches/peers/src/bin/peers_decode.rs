@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-/// The same allocator for everybody.
+/// The same allocator for every pipeline.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -124,7 +124,7 @@ fn books(entry: &Entry, file: &MessageFile) -> Result<(FinalBooks, u64), String>
     Ok((pipeline.books()?, pipeline.refused()))
 }
 
-/// A/B/C, A/B/C: what slows the machine for a while slows everybody.
+/// A/B/C, A/B/C: a slow period of the machine slows all of them.
 fn time(entries: &[&'static Entry], file: &MessageFile, rounds: usize) -> Vec<Figures> {
     let begun = |entry: &&'static Entry| Figures { name: entry.name, passes: Vec::new() };
     let mut all: Vec<Figures> = entries.iter().map(begun).collect();

@@ -9,7 +9,7 @@ pub fn differences(reference: &FinalBooks, books: &FinalBooks) -> Vec<String> {
     let missing = reference.keys().filter(|token| !books.contains_key(*token)).count();
     let extra = books.keys().filter(|token| !reference.contains_key(*token)).count();
     if missing + extra > 0 {
-        found.push(format!("{missing} books missing, {extra} that nobody else has"));
+        found.push(format!("{missing} books missing, {extra} that the reference does not have"));
     }
     let both = reference.iter().filter_map(|(token, is)| Some((token, is, books.get(token)?)));
     let wrong: Vec<_> = both.filter(|(_, is, have)| is != have).collect();
@@ -52,7 +52,7 @@ mod tests {
         let found = differences(&reference, &books("7", (420_000, 6))).join("; ");
         assert!(found.contains("at 420000e-6: 5 expected, 6 found"), "{found}");
         let found = differences(&reference, &books("8", (420_000, 5))).join("; ");
-        assert!(found.contains("1 books missing, 1 that nobody else has"), "{found}");
+        assert!(found.contains("1 books missing, 1 that the reference does not have"), "{found}");
         assert_eq!(level_count(&reference), 1);
     }
 }

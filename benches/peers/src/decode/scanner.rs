@@ -1,8 +1,8 @@
-//! A scanner that knows where the fields lie and believes what it finds: the yardstick.
+//! A scanner that assumes the layout of the fields and validates nothing: the lower bound.
 //!
 //! It looks for fields at the distances that the venue's layouts have (with or without a space
 //! behind commas) and validates nothing. There are two of it. The *bare* one looks at token, price,
-//! size and side only, and knows a token by 16 of its digits: nobody can do less. The *whole* one
+//! size and side only, and knows a token by 16 of its digits. The *whole* one
 //! does with each change what a book with its facts needs: it compares the whole token, keeps time
 //! and hash, and reads the venue's best bid and ask.
 
@@ -15,7 +15,7 @@ const MARKET_END: usize = 77;
 const TOKEN_DIGITS_MIN: usize = 60;
 /// Hexadecimal digits of a hash.
 const HASH_DIGITS: usize = 40;
-/// Which digits tell one token from another.
+/// Digits that distinguish tokens.
 const TOKEN_KEY: std::ops::Range<usize> = 8..24;
 /// Steps from the best level before a binary search.
 const STEPS_MAX: usize = 8;

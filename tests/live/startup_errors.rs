@@ -69,7 +69,7 @@ fn unusable_flags_are_one_line_and_code_two() {
     }
 }
 
-/// The argument parser speaks for itself: several lines, of which the first says it all.
+/// The argument parser prints several lines; the first names the flag.
 #[test]
 fn unknown_flags_are_named_and_code_two() {
     let cases: [(&[&str], &str); 9] = [
