@@ -1,7 +1,7 @@
 //! Events to books, decoding aside: CPU time and bytes.
 //!
 //! A message of a busy stream; one change by depth and number of books, with the look-up and
-//! without, the latter in every form of a side that was tried; what a book weighs.
+//! without, the latter in every form of a side that was tried; memory of a book.
 mod books;
 mod frames;
 mod ladders;
@@ -11,7 +11,7 @@ use criterion::measurement::WallTime;
 use criterion::{
     BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group,
 };
-use ladders::{Bitmap, Both, Form, Narrow, Tree, TwoArrays, Words};
+use ladders::{Bitmap, Both, Form, Narrow, Packed, Tree, TwoArrays};
 use ringbook::base::id::ShardId;
 use ringbook::base::time::Now;
 use ringbook::io::clock::thread_cpu_ns;
@@ -26,7 +26,7 @@ use std::time::Duration;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// An event that outlives its frame's decoding.
+/// An owned event.
 enum OwnedEvent {
     Snapshot { market: String, token: String, ms: u64, bids: Vec<Level>, asks: Vec<Level> },
     Changes { market: String, ms: u64, frame: String, changes: Vec<ChangeSpan> },
@@ -206,7 +206,7 @@ fn ladder(c: &mut Criterion) {
     group.sampling_mode(SamplingMode::Flat).throughput(Throughput::Elements(BATCH as u64));
     for (count, levels) in sizes() {
         form::<Book>(&mut group, count, levels);
-        form::<Both<Words>>(&mut group, count, levels);
+        form::<Both<Packed>>(&mut group, count, levels);
         form::<Both<Narrow>>(&mut group, count, levels);
         form::<Both<Bitmap>>(&mut group, count, levels);
         form::<Both<TwoArrays>>(&mut group, count, levels);
@@ -278,15 +278,15 @@ fn agree() {
         let expected = run::<Both<Tree>>(levels);
         assert!(expected[0].len() > levels as usize / 2);
         check::<Book>(levels, &expected);
-        check::<Both<Words>>(levels, &expected);
+        check::<Both<Packed>>(levels, &expected);
         check::<Both<Narrow>>(levels, &expected);
         check::<Both<Bitmap>>(levels, &expected);
         check::<Both<TwoArrays>>(levels, &expected);
     }
 }
 
-/// Books and levels of a child process that only weighs.
-const WEIGH: &str = "RINGBOOK_BENCH_WEIGH";
+/// Books and levels of a child process that only measures memory.
+const MEMORY: &str = "RINGBOOK_BENCH_MEMORY";
 
 fn resident_bytes() -> u64 {
     let text = std::fs::read_to_string("/proc/self/statm").expect("Linux has it");
@@ -294,14 +294,13 @@ fn resident_bytes() -> u64 {
     pages.expect("the second number is what is resident") * 4096
 }
 
-/// Prints what a book weighs: everything that `Books` holds by its own arithmetic, and how much
+/// Prints the memory of a book: everything that `Books` holds by its own arithmetic, and how much
 /// more of the process is resident. In a process of its own, because an allocator keeps memory.
-fn weigh(count: usize, levels: u32) {
+fn print_memory(count: usize, levels: u32) {
     let mut universe = Universe::new(count, levels);
     let before = resident_bytes();
     let mut books = filled(&mut universe, count);
     let resident = resident_bytes() - before;
-    // Rounds of the weigher end with the sum of all.
     let counted = books.memory_usage(count);
     println!(
         "{count} books, {levels} levels a side: {} bytes a book counted, {} resident",
@@ -310,14 +309,14 @@ fn weigh(count: usize, levels: u32) {
     );
 }
 
-fn weigh_all() {
+fn print_all_memory() {
     let Ok(program) = std::env::current_exe() else { return };
     for (count, levels) in
         [16_000, 200_000].into_iter().flat_map(|n| [5, 10, 30, 100].map(|l| (n, l)))
     {
         let child =
-            std::process::Command::new(&program).env(WEIGH, format!("{count} {levels}")).status();
-        assert!(child.is_ok_and(|status| status.success()), "the weighing process failed");
+            std::process::Command::new(&program).env(MEMORY, format!("{count} {levels}")).status();
+        assert!(child.is_ok_and(|status| status.success()), "the measuring process failed");
     }
 }
 
@@ -328,13 +327,13 @@ criterion_group! {
 }
 
 fn main() {
-    if let Ok(text) = std::env::var(WEIGH) {
+    if let Ok(text) = std::env::var(MEMORY) {
         let (count, levels) = text.split_once(' ').expect("books and levels");
-        weigh(count.parse().expect("books"), levels.parse().expect("levels"));
+        print_memory(count.parse().expect("books"), levels.parse().expect("levels"));
         return;
     }
     eprintln!("host: {}", ringbook::io::host::summary());
-    weigh_all();
+    print_all_memory();
     benches();
     Criterion::default().configure_from_args().final_summary();
 }

@@ -13,15 +13,15 @@ use std::time::Duration;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Looks at every event and keeps nothing.
+/// Reads every event and stores nothing.
 struct Eye;
 
 impl Sink for Eye {
     fn on_event(&mut self, event: &Event<'_>) {
         black_box(event);
     }
-    fn on_market_update(&mut self, news: MarketUpdate) {
-        black_box(news);
+    fn on_market_update(&mut self, update: MarketUpdate) {
+        black_box(update);
     }
     fn on_decode_notice(&mut self, notice: &DecodeNotice<'_>) {
         panic!("{notice:?} in generated frames");

@@ -3,7 +3,7 @@
 //! A count that a noisy machine does not change.
 //! Each row runs once in a process of its own under `valgrind --tool=callgrind`, which counts
 //! only inside [`counted`]. The cost of memory and of system calls is not in it, and the decryption is that of
-//! the processor which valgrind imitates. Says so and ends well where there is no valgrind.
+//! the processor which valgrind imitates. Without valgrind it prints a note and exits with 0.
 mod frames;
 mod wire;
 

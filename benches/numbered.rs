@@ -1,4 +1,4 @@
-//! A million small books of a venue that numbers its messages: bytes a book, and an update beside a thousand books.
+//! A million small books of a venue that numbers its messages: bytes a book, and an update among a thousand books.
 //!
 //! By direct load, without network: snapshots of four levels a side, then relative changes to books in no order. CPU
 //! time of this thread; five rounds, the middle one and the range.

@@ -1,7 +1,7 @@
 //! The repository's own rules: who may use whom, who may touch the machine, and how files look.
 //!
 //! The rules are the tables below. A breach is reported as `file:line: what is wrong`. To change a
-//! rule, change its row, and say why in the commit.
+//! rule, change its row, and give the reason in the commit.
 #[path = "tidy/facade.rs"]
 mod facade;
 #[path = "tidy/fakes.rs"]
@@ -83,7 +83,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("bin", &["sim", "io"]),
 ];
 
-/// A thing that has its place: nothing outside `only` names one of `names`.
+/// A rule of place: nothing outside `only` names one of `names`.
 struct Reach {
     names: &'static [&'static str],
     /// Beginnings of file names.
@@ -92,7 +92,7 @@ struct Reach {
 }
 
 /// The I/O boundary: what touches the machine, and what knows one library or one venue.
-const BOUNDARY: &[Reach] = &[
+const IO_BOUNDARY: &[Reach] = &[
     Reach {
         names: &["glommio", "rustix", "socket2", "core_affinity", "libc", "std::os"],
         only: &["src/io/"],
@@ -101,7 +101,7 @@ const BOUNDARY: &[Reach] = &[
     Reach {
         names: &["mio"],
         only: &["src/sim/"],
-        why: "the simulated venue's I/O boundary; the engine's is io",
+        why: "the simulated venue's I/O; the engine's is io",
     },
     Reach {
         names: &[
@@ -164,7 +164,7 @@ const BOUNDARY: &[Reach] = &[
     Reach {
         names: &["std::process", "signal_hook"],
         only: &["src/main.rs", "src/bin/", "src/command/"],
-        why: "only the command line ends the process or hears signals",
+        why: "only the command line ends the process or handles signals",
     },
     Reach {
         names: &["std::env"],
@@ -236,7 +236,7 @@ const EXCEPTIONS: &[Exception] = &[
     Exception {
         file: "src/bin/venue_sim.rs",
         name: "std::time::Instant",
-        why: "the main thread waits for --duration; this program has none of the engine's I/O boundary",
+        why: "the main thread waits for --duration; this program has none of the engine's I/O",
     },
     Exception {
         file: "src/config/venue.rs",
@@ -261,7 +261,7 @@ const VENUE_NAMES: &[&str] = &["kalshi", "polymarket", "gamma", "clob"];
 /// Longest file.
 const LINES_MAX: usize = 800;
 
-/// Names that say nothing about what is inside.
+/// Names that do not describe the content.
 const EMPTY_NAMES: &[&str] = &[
     "util", "utils", "common", "helper", "helpers", "manager", "handler", "handlers", "type",
     "types", "misc",
@@ -281,17 +281,17 @@ const TOP_LEVEL: &[&str] = &[
     "LICENSE-MIT",
 ];
 
-/// Words of unfinished work; macros are found in code, the others anywhere in a text.
+/// Marks of unfinished work; macros are found in code, the others anywhere in a text.
 const UNFINISHED_MACROS: &[&str] = &["todo", "unimplemented", "dbg"];
-const UNFINISHED_WORDS: &[&str] = &["TODO", "FIXME", "XXX", "HACK", "stub", "Stub"];
+const UNFINISHED_MARKERS: &[&str] = &["TODO", "FIXME", "XXX", "HACK", "stub", "Stub"];
 
-/// They panic when nobody reads any more, and with `panic = "abort"` that is the end before files are written.
+/// They panic when the reader is gone, and with `panic = "abort"` that is the end before files are written.
 const PRINTING: &[&str] = &["print", "println", "eprint", "eprintln"];
 
-/// Where this was written is nobody's business: a clone must not name it.
-const FOREIGN: &[&str] =
+/// Paths outside a clone; a clone does not name them.
+const PRIVATE_PATHS: &[&str] =
     &["/work/", ".library", "subagent", "shared/", "protocol/polymarket.md", "protocol/kalshi.md"];
-/// The one exception: recordings that lie beside a clone and are no part of it.
+/// The one exception: recordings in a folder next to a clone.
 const RECORDINGS: &str = "../shared/fixtures";
 
 #[test]
@@ -301,7 +301,7 @@ fn no_layer_is_crossed() {
 
 #[test]
 fn only_the_io_boundary_touches_the_machine() {
-    report(&rules::boundary(&tracked()));
+    report(&rules::io_boundary(&tracked()));
 }
 
 #[test]
@@ -310,12 +310,12 @@ fn the_layers_have_an_order() {
 }
 
 #[test]
-fn files_are_rooms() {
+fn files_are_short_and_named() {
     report(&tracked().iter().flat_map(rules::room).collect::<Vec<_>>());
 }
 
 #[test]
-fn modules_say_what_they_are() {
+fn modules_have_a_header() {
     report(&tracked().iter().flat_map(rules::header).collect::<Vec<_>>());
 }
 
@@ -325,7 +325,7 @@ fn users_see_the_facade_only() {
 }
 
 #[test]
-fn lints_are_kept() {
+fn lints_are_not_silenced() {
     report(&tracked().iter().flat_map(rules::lint).collect::<Vec<_>>());
 }
 
@@ -365,7 +365,7 @@ fn the_guide_has_every_condition_of_health() {
 }
 
 #[test]
-fn protocol_references_lead_somewhere() {
+fn protocol_references_have_a_target() {
     report(&guide::references(&tracked()));
 }
 

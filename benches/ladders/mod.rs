@@ -1,6 +1,6 @@
 //! Forms of a side that were tried for `market/book/ladder.rs`, and that one, behind one trait.
 //!
-//! Only what the measurement needs. Those that are not exact for every price or quantity say so.
+//! Only what the measurement needs. Those that are not exact for every price or quantity are marked.
 use ringbook::base::price::{Price, Quantity};
 use ringbook::market::book::{Book, Level, Side};
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ pub(crate) trait Form {
 
 /// What the engine uses.
 impl Form for Book {
-    const NAME: &'static str = "words, 8 in place";
+    const NAME: &'static str = "packed u64, 8 in place";
 
     fn new(_: u32) -> Self {
         Self::default()
@@ -117,11 +117,11 @@ impl OneSide for TwoArrays {
     }
 }
 
-/// One array of words (price above 44 bits of quantity), nothing in place. Less than 1.7e7 shares.
-pub(crate) struct Words(Vec<u64>);
+/// One array of u64 (price above 44 bits of quantity), nothing in place. Less than 1.7e7 shares.
+pub(crate) struct Packed(Vec<u64>);
 
-impl OneSide for Words {
-    const NAME: &'static str = "words";
+impl OneSide for Packed {
+    const NAME: &'static str = "packed u64";
 
     fn new(_: u32) -> Self {
         Self(Vec::new())

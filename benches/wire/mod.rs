@@ -1,4 +1,4 @@
-//! Frames as a socket's bytes, and a client that goes as far with them as it is reported.
+//! Frames as a socket's bytes, and a client that processes them up to a chosen stage.
 #![allow(clippy::unwrap_used, reason = "a benchmark ends where its setting fails")]
 use super::frames::Frames;
 use ringbook::base::id::ShardId;
@@ -24,8 +24,8 @@ impl Sink for Eye {
     fn on_event(&mut self, event: &Event<'_>) {
         black_box(event);
     }
-    fn on_market_update(&mut self, news: MarketUpdate) {
-        black_box(news);
+    fn on_market_update(&mut self, update: MarketUpdate) {
+        black_box(update);
     }
     fn on_decode_notice(&mut self, notice: &DecodeNotice<'_>) {
         panic!("{notice:?} in generated frames");

@@ -6,8 +6,8 @@ use crate::target::Target;
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Inputs that are kept because they did something new.
-const KEPT_MAX: usize = 4_096;
+/// Largest corpus; an input joins it when it shows a new behaviour.
+const CORPUS_MAX: usize = 4_096;
 /// Attempts to cut a failing input down.
 const CUTS_MAX: usize = 3_000;
 
@@ -30,7 +30,7 @@ impl Campaign {
         Self {
             target,
             seed,
-            mutator: Mutator::new(seed, target.words),
+            mutator: Mutator::new(seed, target.dictionary),
             corpus: unplayed.clone(),
             behaviours: HashSet::new(),
             unplayed,
@@ -50,7 +50,7 @@ impl Campaign {
         match catch_unwind(AssertUnwindSafe(|| (self.target.run)(&input))) {
             Ok(behaviour) => {
                 let new = self.behaviours.insert(behaviour);
-                if new && fresh && self.corpus.len() < KEPT_MAX {
+                if new && fresh && self.corpus.len() < CORPUS_MAX {
                     self.corpus.push(input);
                 }
             }
@@ -76,8 +76,9 @@ impl Campaign {
 
     /// Cuts the input down while it still fails, and reports it.
     fn fail(&self, mut input: Vec<u8>, panic: &(dyn std::any::Any + Send)) -> ! {
-        let words = panic.downcast_ref::<String>().cloned();
-        let words = words.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        let message = panic.downcast_ref::<String>().cloned();
+        let message =
+            message.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         std::panic::set_hook(Box::new(|_| ()));
         let (mut size, mut cuts) = (input.len() / 2, 0);
         while size > 0 && cuts < CUTS_MAX {
@@ -102,7 +103,7 @@ impl Campaign {
             self.target.name,
             self.inputs,
             self.seed,
-            words.unwrap_or_default(),
+            message.unwrap_or_default(),
             input.len(),
             file.display(),
             input[..input.len().min(2_000)].escape_ascii()

@@ -1,4 +1,4 @@
-//! Hostile input: whatever reads bytes from outside, fed with spoilt ones, beside a second opinion.
+//! Hostile input: whatever reads bytes from outside, fed malformed inputs, compared with an independent parser.
 //!
 //! ```text
 //! cargo test --test fuzz
@@ -35,7 +35,7 @@ fn short(name: &str, inputs: u64) {
     assert!(campaign.behaviours() > 1, "{name}: all inputs behave alike");
 }
 
-/// As long as the environment says.
+/// For `FUZZ_SECONDS` of the environment.
 fn long(name: &str) {
     let seconds = std::env::var("FUZZ_SECONDS").map_or(20, |text| text.parse().unwrap());
     let mut campaign = Campaign::new(target::named(name), seed());
@@ -47,10 +47,10 @@ fn long(name: &str) {
     assert!(campaign.behaviours() > 1, "{name}: all inputs behave alike");
 }
 
-/// Seeds and words of every target, as libFuzzer reads them: `tests/fuzz/guided/run`.
+/// Seeds and dictionary of every target, as libFuzzer reads them: `tests/fuzz/guided/run`.
 #[test]
 #[ignore = "writes into the folder that FUZZ_CORPUS names"]
-fn seeds_and_words_are_written() {
+fn seeds_and_dictionaries_are_written() {
     let folder = std::path::PathBuf::from(std::env::var("FUZZ_CORPUS").expect("FUZZ_CORPUS"));
     for target in target::TARGETS {
         let corpus = folder.join(target.name);
@@ -58,12 +58,15 @@ fn seeds_and_words_are_written() {
         for (place, seed) in (target.seeds)().iter().enumerate() {
             std::fs::write(corpus.join(format!("seed-{place}")), seed).unwrap();
         }
-        let words = target.words.iter().map(|word| {
-            let bytes = word.bytes().map(|byte| format!("\\x{byte:02x}"));
+        let dictionary = target.dictionary.iter().map(|fragment| {
+            let bytes = fragment.bytes().map(|byte| format!("\\x{byte:02x}"));
             format!("\"{}\"\n", bytes.collect::<String>())
         });
-        std::fs::write(folder.join(format!("{}.dict", target.name)), words.collect::<String>())
-            .unwrap();
+        std::fs::write(
+            folder.join(format!("{}.dict", target.name)),
+            dictionary.collect::<String>(),
+        )
+        .unwrap();
     }
 }
 
@@ -75,7 +78,7 @@ macro_rules! targets {
         mod many_inputs {
             $(
                 #[test]
-                #[ignore = "for as long as FUZZ_SECONDS says"]
+                #[ignore = "runs for FUZZ_SECONDS"]
                 fn $name() { super::long(stringify!($name)); }
             )+
         }

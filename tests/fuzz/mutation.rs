@@ -1,4 +1,4 @@
-//! How inputs are spoilt: bytes, numbers, lengths, nesting, repetition, and parts of other inputs.
+//! How inputs are mutated: bytes, numbers, lengths, nesting, repetition, and parts of other inputs.
 
 use ringbook::base::random::Random;
 
@@ -34,12 +34,12 @@ const NUMBERS: &[&str] = &[
 /// Makes inputs out of a corpus.
 pub(crate) struct Mutator {
     random: Random,
-    words: &'static [&'static str],
+    dictionary: &'static [&'static str],
 }
 
 impl Mutator {
-    pub(crate) fn new(seed: u64, words: &'static [&'static str]) -> Self {
-        Self { random: Random::new(seed), words }
+    pub(crate) fn new(seed: u64, dictionary: &'static [&'static str]) -> Self {
+        Self { random: Random::new(seed), dictionary }
     }
 
     /// A new input.
@@ -74,7 +74,7 @@ impl Mutator {
         match self.random.below(15) {
             0 => self.change_byte(input),
             1 => {
-                // Two bytes change places.
+                // Two bytes are swapped.
                 let (a, b) = (self.below(input.len()), self.below(input.len()));
                 if a < input.len() && b < input.len() {
                     input.swap(a, b);
@@ -189,9 +189,9 @@ impl Mutator {
     }
 
     fn add_word(&mut self, input: &mut Vec<u8>) {
-        if !self.words.is_empty() {
-            let word = self.words[self.below(self.words.len())].as_bytes();
-            self.put(input, word);
+        if !self.dictionary.is_empty() {
+            let fragment = self.dictionary[self.below(self.dictionary.len())].as_bytes();
+            self.put(input, fragment);
         }
     }
 

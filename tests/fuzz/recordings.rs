@@ -1,4 +1,4 @@
-//! What others recorded from the venue, as further seeds: read where it lies, if it is there.
+//! Recordings of the venue as further seeds: read in place where the folder exists.
 
 use std::path::Path;
 

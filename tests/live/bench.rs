@@ -52,9 +52,9 @@ fn check(flags: &[&str], connections: u64) {
     assert_eq!(number(&outcome, "/books/different"), 0);
     assert_eq!(number(&outcome, "/books/not_live"), 0);
     assert_eq!(number(&outcome, "/setting/connections"), connections);
-    let picture = std::fs::read_to_string(svg).unwrap();
-    assert!(picture.starts_with("<svg ") && picture.ends_with("</svg>\n"));
-    assert_eq!(picture.matches("<circle").count(), 5 * 2, "five lines of two steps");
+    let image = std::fs::read_to_string(svg).unwrap();
+    assert!(image.starts_with("<svg ") && image.ends_with("</svg>\n"));
+    assert_eq!(image.matches("<circle").count(), 5 * 2, "five lines of two steps");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What is captured replays to the very books, whatever happened meanwhile.
+//! A capture replays to equal books, whatever faults occurred.
 //!
 //! Runs on:  test threads, with one venue and one engine as processes.
 use crate::engine::{Engine, count, sum};
@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 const TOKENS: usize = 200;
 
 /// Gone at the end, unless `RINGBOOK_TEST_KEEP` names a folder to keep it in: for looking at a capture afterwards.
-fn kept_folder() -> tempfile::TempDir {
+fn capture_folder() -> tempfile::TempDir {
     let Ok(keep) = std::env::var("RINGBOOK_TEST_KEEP") else { return tempfile::tempdir().unwrap() };
     let folder = tempfile::Builder::new().disable_cleanup(true).tempdir_in(keep).unwrap();
-    eprintln!("kept: {}", folder.path().display());
+    eprintln!("capture: {}", folder.path().display());
     folder
 }
 
@@ -45,7 +45,7 @@ fn report(output: &Output) -> Value {
         .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
 }
 
-/// The books of a running engine whose venue stands still, once nothing waits for a verdict.
+/// The books of a running engine whose venue stands still, once no hash check is pending.
 fn books(engine: &mut Engine, tokens: &[String]) -> BTreeMap<String, Value> {
     let mut look = || -> BTreeMap<String, Value> {
         tokens.iter().map(|token| (token.clone(), engine.book(token).json())).collect()
@@ -53,7 +53,7 @@ fn books(engine: &mut Engine, tokens: &[String]) -> BTreeMap<String, Value> {
     let begun = Instant::now();
     let mut before = look();
     loop {
-        // Longer than a hash waits for the trade that explains it.
+        // Longer than a hash check waits for the trade that it needs.
         std::thread::sleep(Duration::from_millis(2500));
         let now = look();
         if now == before {
@@ -80,7 +80,7 @@ fn wait_recycled(engine: &mut Engine) {
     }
 }
 
-/// Until all that the shards have sent off is in the files. The thread that writes stands back behind all others, and
+/// Until all that the shards have sent off is in the files. The thread that writes has the lowest priority, and
 /// when the process ends it has no longer than ten seconds.
 fn wait_written(engine: &mut Engine) {
     let is_written = |stats: &Value| {
@@ -106,28 +106,28 @@ fn replayed(path: &Path) -> BTreeMap<String, Value> {
 }
 
 #[test]
-fn a_capture_with_cuts_lost_messages_and_recycles_replays_to_the_very_books() {
+fn a_capture_with_cuts_lost_messages_and_recycles_replays_to_equal_books() {
     // Frames are dropped and counted where the writing thread gets no time: then again.
     assert!((0..4).any(|_| capture_and_replay()), "frames were lost in each of four captures");
 }
 
 /// False where frames are missing in the capture.
 fn capture_and_replay() -> bool {
-    let folder = kept_folder();
+    let folder = capture_folder();
     let mut venue = venue("250");
     let capture = folder.path().join("capture");
     let mut engine = start(&venue, &capture);
-    venue.order("resume");
+    venue.control("resume");
     for fault in ["lost", "doubled", "cut"] {
-        venue.order(&format!("fault?kind={fault}&rate=200&ms=600000"));
+        venue.control(&format!("fault?kind={fault}&rate=200&ms=600000"));
     }
     // Of all kinds, a binary frame among them.
-    venue.order("malformed?count=66");
+    venue.control("malformed?count=66");
     let faults = [("lost_frames", 3), ("doubled_frames", 3), ("cut", 1)];
     let done = |venue: &mut Venue| faults.iter().all(|&(fault, times)| venue.stat(fault) >= times);
     venue.wait_for("faults", done);
     for fault in ["lost", "doubled", "cut"] {
-        venue.order(&format!("fault?kind={fault}&rate=0"));
+        venue.control(&format!("fault?kind={fault}&rate=0"));
     }
     // All are back: one that is away cannot be replaced.
     let cuts = venue.stat("cut");
@@ -192,7 +192,7 @@ fn text(capture: &Path) -> String {
     String::from_utf8(text).unwrap()
 }
 
-/// One frame of the capture is left out: a proof must fail, and the exit code say so.
+/// One frame of the capture is left out: a checkpoint must fail, and the exit code must report it.
 ///
 /// Not any frame will do: during a recycle a change comes on two connections, and a snapshot may
 /// stand behind it. So frames are left out one at a time, from the last one backwards.
@@ -216,10 +216,10 @@ fn the_checkpoints_find_a_change(capture: &Path, folder: &Path) {
 }
 
 #[test]
-fn a_killed_run_leaves_what_it_had_flushed_and_the_next_one_goes_on_behind_it() {
+fn a_killed_run_leaves_its_flushed_frames_and_the_next_run_appends() {
     let folder = tempfile::tempdir().unwrap();
     let mut venue = venue("600");
-    venue.order("resume");
+    venue.control("resume");
     let mut written = 0;
     for round in 1..=3_u64 {
         let mut engine = start(&venue, folder.path());
@@ -264,7 +264,7 @@ fn a_range_of_times_reads_what_is_in_it_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let mut venue = venue("600");
     let mut engine = start(&venue, folder.path());
-    venue.order("resume");
+    venue.control("resume");
     engine.wait_for("records", TIMEOUT, |stats| count(stats, "/capture/records") > 2000);
     // Frames on both sides of a block in the middle, which ends with every flush.
     let begun = Instant::now();

@@ -1,6 +1,6 @@
 //! A real PostgreSQL server of the test, and what is stored in it.
 //!
-//! Runs on:  test threads; the server ends with its test. Where PostgreSQL is not installed the tests say
+//! Runs on:  test threads; the server ends with its test. Where PostgreSQL is not installed the tests print
 //!           so and end.
 use crate::engine::{Engine, count};
 use crate::program::TIMEOUT;
@@ -44,7 +44,7 @@ struct Server {
 }
 
 impl Server {
-    /// `None` where PostgreSQL is not installed: the tests report that they are skippeds.
+    /// `None` where PostgreSQL is not installed: the tests report that they are skipped.
     fn start() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
@@ -177,9 +177,9 @@ fn a_resolved_market_stays_resolved(store: &mut PostgresStore) {
     }
     let question = store.first_value("SELECT question FROM markets").unwrap();
     assert_eq!(question.as_deref(), Some(market.question.as_str()));
-    let kept =
+    let stored =
         store.first_value("SELECT concat(status, winner, resolved_ns, neg_risk) FROM markets");
-    assert_eq!(kept.unwrap().as_deref(), Some("resolved7277t"));
+    assert_eq!(stored.unwrap().as_deref(), Some("resolved7277t"));
     let decision = store.first_value("SELECT concat(result, settlement_value) FROM markets");
     assert_eq!(decision.unwrap().as_deref(), Some("Yes\t0.5"));
     let outcome = "SELECT outcome FROM tokens";
@@ -209,7 +209,7 @@ fn rows_come_back(store: &mut PostgresStore) {
 }
 
 #[test]
-fn a_real_server_stores_trades_exactly_and_once_and_says_what_it_does_not_like() {
+fn a_real_server_stores_each_trade_once_and_reports_what_it_refuses() {
     let Some(mut server) = Server::start() else { return };
     let mut store = server.open();
     assert_eq!(store.insert(&batch(&[trade(0), trade(1), trade(0)])).unwrap(), 2);
@@ -250,7 +250,7 @@ fn a_real_server_stores_trades_exactly_and_once_and_says_what_it_does_not_like()
     store.first_value("INSERT INTO ringbook_schema VALUES (99)").unwrap();
     let error = PostgresStore::open(&server.address("keeper")).unwrap_err().to_string();
     assert!(error.contains("version 99"), "{error}");
-    let error = PostgresStore::open(&server.address("stranger")).unwrap_err().to_string();
+    let error = PostgresStore::open(&server.address("nobody")).unwrap_err().to_string();
     assert!(error.contains("password authentication failed"), "{error}");
     // The server goes away and comes back: an error, and then all is well with a new connection.
     store.first_value("DELETE FROM ringbook_schema WHERE version = 99").unwrap();
@@ -275,7 +275,7 @@ fn a_server_that_goes_away_and_comes_back_gets_every_trade_of_a_run() {
     let flags = ["--trades", &store, "--trades-journal", &journal, "--trades-batch-ms", "50"];
     let mut engine = Engine::start(&venue, &flags);
     engine.wait_live(TOKENS);
-    venue.order("resume");
+    venue.control("resume");
     let some = |stats: &Value| count(stats, "/trades/inserted") > 5;
     engine.wait_for("rows", TIMEOUT, some);
     server.stop();

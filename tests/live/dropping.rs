@@ -1,4 +1,4 @@
-//! Connections that end or fall silent: stale books, redials, resubscription.
+//! Connections that end or become silent: stale books, redials, resubscription.
 //!
 //! Runs on:  test threads, with one venue and one engine as processes.
 use crate::engine::{count, sum};
@@ -18,9 +18,9 @@ const TOKENS: u64 = 1200;
 /// of the refusal until every book is live.
 fn outage(run: &mut Followed, status: u16, ms: u64) -> Duration {
     let token = run.tokens.last().unwrap().clone();
-    run.venue.order(&format!("refuse?status={status}&ms={ms}"));
+    run.venue.control(&format!("refuse?status={status}&ms={ms}"));
     let accepts = Instant::now() + Duration::from_millis(ms);
-    let dropped = run.venue.order("drop?connections=all");
+    let dropped = run.venue.control("drop?connections=all");
     assert_eq!(dropped["count"], 3, "{dropped}");
     run.wait_for("stale books", |stats| sum(stats, "books_stale") == TOKENS);
     let response = run.engine.book(&token);
@@ -52,7 +52,7 @@ fn dropped_connections_are_live_again_within_five_seconds() {
         connections.iter().all(|c| now_ns > count(c, "/connected_wall_ns") + 5_500_000_000)
     });
     let begun = Instant::now();
-    run.venue.order("drop?connections=all");
+    run.venue.control("drop?connections=all");
     run.wait_for("third round of reconnects", |stats| count(stats, "/pool/reconnects") == 9);
     run.wait_live();
     eprintln!("drop: live again after {:?}", begun.elapsed());
@@ -95,10 +95,10 @@ fn a_venue_that_is_killed_and_comes_back_is_followed_again() {
 fn frozen_connections_do_no_harm_and_recover_when_they_end() {
     let venue = ["--plain", "--markets", "60", "--rate", "200", "--levels", "6"];
     let mut run = Followed::start(&venue, &["--shards", "1"]);
-    assert_eq!(run.venue.order("freeze?connections=all")["count"], 1);
+    assert_eq!(run.venue.control("freeze?connections=all")["count"], 1);
     run.engine.wait_still(Duration::from_secs(2));
     assert!(run.engine.program.is_running());
-    run.venue.order("drop?connections=all");
+    run.venue.control("drop?connections=all");
     run.wait_for("reconnect", |stats| count(stats, "/pool/reconnects") == 1);
     run.wait_live();
     run.assert_equal();

@@ -31,7 +31,7 @@ impl Engine {
     /// A program that was started with `--serve 127.0.0.1:0`.
     pub(crate) fn of(mut program: Program) -> Self {
         let line = program.wait_for_line(" answers health");
-        let url = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
+        let url = line.split_whitespace().find(|part| part.starts_with("http://")).unwrap();
         let client = Client::new(url, None);
         let address = url["http://".len()..].trim_end_matches('/').parse().unwrap();
         Self { program, address, client }
@@ -47,7 +47,7 @@ impl Engine {
         answer.unwrap_or_else(|e| panic!("POST {path}: {e}: {}", self.program))
     }
 
-    /// Asked again while the engine says that it has no time to answer, as on a busy machine.
+    /// Repeated while the engine answers 503, as on a busy machine.
     pub(crate) fn stats(&mut self) -> Value {
         let begun = Instant::now();
         loop {

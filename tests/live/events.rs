@@ -1,4 +1,4 @@
-//! What a handler receives besides books: markets, connections, tickers, of each venue.
+//! What a handler receives in addition to books: markets, connections, tickers, of each venue.
 //!
 //! Runs on:  test threads; engine and venues run on threads of this process.
 use crate::http::Client;
@@ -18,7 +18,7 @@ use std::time::Instant;
 /// What handlers of all shards received.
 #[derive(Debug, Default)]
 struct Events {
-    /// Stages of each market in order, with what its resolution says.
+    /// Stages of each market in order, with its resolution.
     markets: BTreeMap<(Venue, String), Vec<(MarketStage, String)>>,
     /// What became of each connection, in order.
     connections: BTreeMap<u32, Vec<String>>,
@@ -89,7 +89,7 @@ fn polymarket(markets: usize) -> Simulated {
     Simulated::start(config).unwrap()
 }
 
-fn order(venue: &Simulated, what: &str) {
+fn control(venue: &Simulated, what: &str) {
     let mut client = Client::new(&venue.http_url(), None);
     assert_eq!(client.request("POST", &format!("/sim/{what}")).unwrap().status, 200);
 }
@@ -110,8 +110,8 @@ fn a_handler_receives_the_life_of_markets_and_connections() {
         .start(|_| listener.clone())
         .unwrap();
     listener.wait("20 books", |events| events.snapshots.len() == 20);
-    order(&venue, "birth?count=1");
-    order(&venue, "resolve?count=1");
+    control(&venue, "birth?count=1");
+    control(&venue, "resolve?count=1");
     listener.wait("11 markets and a resolution", |events| {
         let resolved =
             |reported: &Vec<(MarketStage, String)>| reported.last().unwrap().0 == Resolved;
@@ -127,7 +127,7 @@ fn a_handler_receives_the_life_of_markets_and_connections() {
         let named = reported.iter().filter(|(_, result)| !result.is_empty()).count();
         assert_eq!(named, usize::from(is_over), "the result at the resolution: {reported:?}");
     }
-    order(&venue, "drop?connections=all");
+    control(&venue, "drop?connections=all");
     listener.wait("a connection that is up again", |events| {
         events.connections.values().any(|reported| {
             let [first, down, again] = reported.as_slice() else { return false };
@@ -140,21 +140,21 @@ fn a_handler_receives_the_life_of_markets_and_connections() {
     while !listener.0.lock().unwrap().connections[&id].iter().any(|c| c.starts_with("replaced")) {
         assert!(begun.elapsed() < TIMEOUT, "{:#?}", listener.0.lock().unwrap().connections);
         engine.force_recycle(ringbook::ConnectionId(id));
-        while let Some(news) = engine.poll_event() {
-            drop::<ControlEvent>(news);
+        while let Some(event) = engine.poll_event() {
+            drop::<ControlEvent>(event);
         }
         std::thread::sleep(POLL_INTERVAL);
     }
     drop(engine);
     let connections = &listener.0.lock().unwrap().connections;
-    // What is replaced is not reported as lost besides.
+    // What is replaced is not reported as lost too.
     let last = connections[&id].last().unwrap();
     let by = last.strip_prefix("replaced by ").unwrap();
     assert_eq!(connections[&by.parse().unwrap()][0], "up");
 }
 
 #[test]
-fn each_view_says_its_venue_and_tickers_come_from_kalshi() {
+fn each_view_has_its_venue_and_tickers_come_from_kalshi() {
     let keys = tempfile::tempdir().unwrap();
     let key = keys.path().join("key.pem");
     std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/keys/rsa-pkcs8.pem"), &key).unwrap();

@@ -42,7 +42,7 @@ fn malformed_frames_are_counted_logged_sparingly_and_harmless() {
     let Followed { mut venue, mut engine, tokens } = start();
     let begun = Instant::now();
     for _ in 0..5 {
-        venue.order(&format!("malformed?count={}", 100 * KINDS));
+        venue.control(&format!("malformed?count={}", 100 * KINDS));
         std::thread::sleep(Duration::from_millis(300));
     }
     let sent = 500 * KINDS;
@@ -69,7 +69,7 @@ fn malformed_frames_are_counted_logged_sparingly_and_harmless() {
     }
     eprintln!("after {sent} malformed frames: {verdict:?}");
     assert_eq!(verdict.differences, Vec::<String>::new());
-    // A book that may have missed a change says so; no other state is right here.
+    // A book that may have missed a change is stale; no other state is right here.
     let marked = verdict.others.get("stale:undecoded_message").copied().unwrap_or(0);
     assert_eq!(verdict.equal + marked, tokens.len(), "{verdict:?}");
     engine.program.assert_clean();
@@ -79,7 +79,7 @@ fn malformed_frames_are_counted_logged_sparingly_and_harmless() {
 fn undecoded_messages_mark_only_the_market_they_name() {
     let Followed { mut venue, mut engine, tokens } = start();
     // The first kinds name a market, each a random one.
-    venue.order(&format!("malformed?count={NAMING}"));
+    venue.control(&format!("malformed?count={NAMING}"));
     engine.wait_for("count of them all", TIMEOUT, |stats| unread(stats) >= NAMING);
     venue.pause();
     let verdict = settled(&mut engine, &mut venue, &tokens);
@@ -92,8 +92,8 @@ fn undecoded_messages_mark_only_the_market_they_name() {
         assert_eq!((&mine["bids"], &mine["asks"]), (&theirs["bids"], &theirs["asks"]), "{token}");
     }
     // The others may concern any book of their connection: all are asked for over REST and live again.
-    venue.order("resume");
-    venue.order(&format!("malformed?count={}", KINDS - NAMING));
+    venue.control("resume");
+    venue.control(&format!("malformed?count={}", KINDS - NAMING));
     let (stats, _) = engine.wait_for("count of them all", TIMEOUT, |stats| unread(stats) >= KINDS);
     assert_eq!(stats["pool"]["reconnects"], 0, "{stats:#}");
     engine.wait_live(240);
@@ -103,7 +103,7 @@ fn undecoded_messages_mark_only_the_market_they_name() {
 #[test]
 fn unknown_messages_and_keys_are_passed_over() {
     let Followed { mut venue, mut engine, tokens } = start();
-    venue.order("unknown?count=500");
+    venue.control("unknown?count=500");
     // Of five frames: two messages of unknown kinds, one without a kind, two in an array, and a
     // book with keys that came later, which is a book.
     let unknown = |stats: &_| sum(stats, "unknown_events") >= 500;

@@ -41,7 +41,7 @@ fn every_book_equals_the_venues_own_over_tls() {
     engine.program.assert_clean();
 }
 
-/// What `/stats` says adds up, and adds up to what the venue says.
+/// The counts of `/stats` add up, and equal those of the venue.
 fn check_statistics(stats: &serde_json::Value, venue: &mut Venue) {
     assert_eq!(count(stats, "/registry/markets"), 150);
     assert_eq!(count(stats, "/registry/tokens_subscribed"), 300);
@@ -113,7 +113,7 @@ fn layouts_show_the_same_books() {
         layouts.push((&["--shards", "1", "--idle", "spin"], 1));
     }
     for (layout, shards) in layouts {
-        venue.order("resume");
+        venue.control("resume");
         let mut engine = Engine::start(&venue, layout);
         let begun = Instant::now();
         engine.wait_live(240);

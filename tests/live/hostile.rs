@@ -21,7 +21,7 @@ fn server(answer: Answer, attack: Attack) -> SocketAddr {
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { return };
-            // Its end is the peer's, however that comes.
+            // It ends with the peer.
             std::thread::spawn(move || drop(serve(&mut stream, answer, attack)));
         }
     });
@@ -127,7 +127,7 @@ fn pours(stream: &mut TcpStream, bytes: &[u8]) -> Result<()> {
 }
 
 #[test]
-fn a_rest_server_that_never_ends_its_answer_stops_no_clock() {
+fn an_endless_rest_response_blocks_no_timer() {
     let answers: [Answer; 4] = [
         |stream, _| {
             let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n";
@@ -173,7 +173,7 @@ fn unfinished_frames_have_a_budget_and_their_connection_is_closed() {
 }
 
 #[test]
-fn frames_that_say_nothing_end_their_connection() {
+fn a_flood_of_empty_frames_closes_the_connection() {
     let attacks: [Attack; 3] = [
         |stream| {
             stream.write_all(&frame(0x01, b"["))?;
@@ -191,7 +191,7 @@ fn frames_that_say_nothing_end_their_connection() {
     }
 }
 
-/// At the most talkative level too.
+/// At the most verbose level too.
 #[test]
 fn the_log_holds_no_request_and_nothing_that_steers_a_terminal() {
     let attack: Attack = |stream| {
@@ -205,8 +205,8 @@ fn the_log_holds_no_request_and_nothing_that_steers_a_terminal() {
     let stats = engine.get("/stats").text().to_owned();
     assert!(stats.contains("EVIL"), "{stats}");
     for text in [engine.program.stderr().join(""), stats] {
-        for word in ["\x1b", "\u{9b}", "\u{202e}"] {
-            assert!(!text.contains(word), "{word:?} in {text:?}");
+        for control in ["\x1b", "\u{9b}", "\u{202e}"] {
+            assert!(!text.contains(control), "{control:?} in {text:?}");
         }
         assert!(!text.to_lowercase().contains("sec-websocket-key"), "{text}");
     }

@@ -1,4 +1,4 @@
-//! An HTTP/1.1 client of the tests: one connection, kept open, plain or TLS.
+//! An HTTP/1.1 client of the tests: one persistent connection, plain or TLS.
 //!
 //! Runs on:  test threads; blocks.
 use ringbook::wire::tls::client_config;

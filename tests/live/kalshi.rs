@@ -213,7 +213,7 @@ fn assert_table(stats: &Value) {
 }
 
 #[test]
-fn every_kalshi_book_is_right_and_every_trade_is_kept_once() {
+fn every_kalshi_book_is_right_and_every_trade_is_stored_once() {
     let flags = ["--markets", "150", "--rate", "600", "--trades", "500", "--paused"];
     let mut venue = Kalshi::start(&flags);
     let (database, trades) = venue.database();
@@ -352,7 +352,7 @@ fn kalshi_faults_cost_moments_and_no_book_is_wrong() {
 }
 
 #[test]
-fn a_dead_kalshi_connection_gives_its_markets_to_others_and_takes_its_share_again() {
+fn markets_of_a_dead_kalshi_connection_move_to_others_and_back() {
     let flags = ["--markets", "200", "--rate", "300"];
     let mut venue = Kalshi::start(&flags);
     let mut engine = venue.engine(&["--kalshi-connections", "0,1,1,5"]);
@@ -365,7 +365,7 @@ fn a_dead_kalshi_connection_gives_its_markets_to_others_and_takes_its_share_agai
 }
 
 #[test]
-fn what_kalshis_page_leaves_open_makes_no_difference() {
+fn what_kalshis_documentation_leaves_open_makes_no_difference() {
     let all = [
         "--shuffle-acks",
         "--ack-delay",
@@ -405,7 +405,7 @@ fn what_kalshis_page_leaves_open_makes_no_difference() {
 }
 
 #[test]
-fn kalshi_markets_open_and_close_by_time_and_by_word() {
+fn kalshi_markets_open_and_close_by_time_and_by_message() {
     let more = [
         "--markets",
         "40",
@@ -453,7 +453,7 @@ fn of_both(order: &str, kalshi: &Kalshi, polymarket: &Venue, more: &[&str]) -> V
 
 /// Names, tokens and connections go to the venue that has them, whichever `--venue` names first.
 #[test]
-fn no_venue_speaks_for_another() {
+fn names_and_tokens_go_to_the_venue_that_has_them() {
     let mut kalshi = Kalshi::start(&["--markets", "20", "--rate", "200"]);
     let mut polymarket = Venue::start(&["--markets", "20", "--rate", "200"]);
     let slug = polymarket.markets()[3].slug.clone();
@@ -553,7 +553,7 @@ fn two_venues_are_followed_by_one_process() {
 }
 
 #[test]
-fn a_capture_of_kalshi_replays_to_the_very_books() {
+fn a_capture_of_kalshi_replays_to_equal_books() {
     let flags = ["--markets", "60", "--rate", "300", "--trades", "300"];
     let mut venue = Kalshi::start(&flags);
     let folder = venue.file("capture");
@@ -593,7 +593,7 @@ fn a_capture_of_kalshi_replays_to_the_very_books() {
 }
 
 #[test]
-fn the_trades_of_other_kalshi_markets_are_not_kept() {
+fn trades_of_other_kalshi_markets_are_not_stored() {
     let mut venue = Kalshi::start(&["--markets", "10", "--rate", "100", "--trades", "1000"]);
     let ticker = venue.truth().swap_remove(3).0;
     let (database, trades) = venue.database();
@@ -607,8 +607,8 @@ fn the_trades_of_other_kalshi_markets_are_not_kept() {
     assert!(engine.program.wait(TIMEOUT).success());
     let database = rusqlite::Connection::open(&database).unwrap();
     let markets = "SELECT group_concat(DISTINCT market) FROM trades";
-    let kept: String = database.query_row(markets, [], |row| row.get(0)).unwrap();
-    assert_eq!(kept, ticker);
+    let stored: String = database.query_row(markets, [], |row| row.get(0)).unwrap();
+    assert_eq!(stored, ticker);
 }
 
 #[test]

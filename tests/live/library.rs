@@ -1,4 +1,4 @@
-//! The engine as a library: a user's handler, commands and news, against an embedded venue.
+//! The engine as a library: a user's handler, commands and events, against an embedded venue.
 //!
 //! Runs on:  test threads; engine and venue run on threads of this process.
 use crate::http::Client;
@@ -16,7 +16,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-/// What a handler was log about one token.
+/// What a handler received about one token.
 #[derive(Debug, Default)]
 struct TokenLog {
     state: BookState,
@@ -26,11 +26,11 @@ struct TokenLog {
     went_stale: u64,
     levels: [Vec<[String; 2]>; 2],
     shards: HashSet<u16>,
-    /// Updates of the book and its venue time, as last log.
+    /// Updates of the book and its venue time, as last reported.
     version: (u64, u64),
 }
 
-/// What all handlers were log.
+/// What all handlers received.
 #[derive(Debug, Default)]
 struct Record {
     tokens: HashMap<String, TokenLog>,
@@ -128,7 +128,7 @@ impl Handler for Recorder {
     }
 }
 
-/// An engine in this process, its news and its venue.
+/// An engine in this process, its events and its venue.
 struct Rig {
     engine: Engine,
     venue: Venue,
@@ -183,8 +183,8 @@ impl Rig {
     }
 
     fn look(&mut self) {
-        while let Some(news) = self.engine.poll_event() {
-            match news {
+        while let Some(event) = self.engine.poll_event() {
+            match event {
                 ControlEvent::Report(report) => self.report = Some(report),
                 ControlEvent::Forced { ticket, connections, refused } => {
                     self.forced.insert(ticket, (connections, refused));
@@ -215,7 +215,7 @@ impl Rig {
         record.tokens.values().filter(|log| log.state == BookState::Live).count()
     }
 
-    fn order(&self, what: &str) {
+    fn control(&self, what: &str) {
         let mut client = Client::new(&self.venue.http_url(), None);
         assert_eq!(client.request("POST", &format!("/sim/{what}")).unwrap().status, 200);
     }
@@ -272,7 +272,7 @@ fn a_handler_receives_everything_once_and_in_order() {
     rig.wait_for("200 live books", |rig| rig.live() == 200);
     rig.venue.resume().unwrap();
     rig.wait_for("trades", |rig| rig.venue.stats().trades >= 25);
-    rig.order("tick?count=3");
+    rig.control("tick?count=3");
     rig.wait_for("tick changes", |rig| rig.venue.stats().tick_size_changes >= 3);
     rig.venue.pause().unwrap();
     let stats = rig.venue.stats();
@@ -292,7 +292,7 @@ fn a_handler_receives_everything_once_and_in_order() {
     }
     rig.check();
     // All connections end: every book goes stale once, and comes back once.
-    rig.order("drop?connections=all");
+    rig.control("drop?connections=all");
     let again = |rig: &Rig| rig.recorder.record().tokens.values().all(|log| log.went_live == 2);
     rig.wait_for("books live again", again);
     assert!(rig.recorder.record().tokens.values().all(|log| log.went_stale == 1));
@@ -411,7 +411,7 @@ fn replaced_connections_lose_nothing_and_repeat_nothing() {
     rig.venue.pause().unwrap();
     let stats = rig.venue.stats();
     rig.wait_for("the last trade", |rig| rig.recorder.record().trades >= stats.trades);
-    // A hash waits two seconds for the trade that explains it.
+    // A hash check waits two seconds for the trade that it needs.
     let since = rig.report.as_ref().unwrap().now_wall_ns;
     rig.wait_for("the last verdict", |rig| {
         rig.report.as_ref().is_some_and(|report| report.now_wall_ns > since + 4_000_000_000)

@@ -1,4 +1,4 @@
-//! What was to be kept and is not: counted, with the cause, in manifest, health and exit code.
+//! Frames and trades that could not be stored: counted, with the cause, in manifest, health and exit code.
 //!
 //! Runs on:  test threads, with one venue and one engine as processes.
 use crate::engine::{Engine, count};
@@ -24,7 +24,7 @@ fn active(engine: &mut Engine, folder: &Path) -> PathBuf {
     paths.into_iter().rfind(|path| path.extension().is_some_and(|e| e == "zst")).unwrap()
 }
 
-/// Stops the engine, which must exit with 1 and say why; gives the frames of the manifest's gaps with this cause.
+/// Stops the engine, which must exit with 1 and print the cause; gives the frames of the manifest's gaps with this cause.
 fn end(engine: &mut Engine, folder: &Path, cause: &str) -> u64 {
     engine.program.signal(Signal::TERM);
     assert_eq!(engine.program.wait(TIMEOUT).code(), Some(1), "{}", engine.program);
@@ -101,7 +101,7 @@ fn trades_that_neither_database_nor_journal_took_are_a_loss() {
     let flags = ["--trades", &database, "--trades-batch-ms", "50"];
     let mut engine = start_limited(&venue, 300, &flags);
     let waits = |stats: &Value| count(stats, "/trades/queued") > 4_000;
-    engine.wait_for("trades that nobody takes", TIMEOUT, waits);
+    engine.wait_for("trades that are not stored", TIMEOUT, waits);
     engine.program.signal(Signal::TERM);
     assert_eq!(engine.program.wait(TIMEOUT).code(), Some(1), "{}", engine.program);
     engine.program.wait_for_line(" trades are in neither sqlite:");

@@ -7,7 +7,6 @@
 #![allow(clippy::unwrap_used)] // tests
 
 mod adding;
-mod bad_days;
 mod bench;
 mod books;
 mod capturing;
@@ -21,7 +20,6 @@ mod following;
 mod hostile;
 mod http;
 mod kalshi;
-mod keeping;
 mod library;
 mod losses;
 mod outage;
@@ -31,7 +29,9 @@ mod proxy;
 mod refused;
 mod repairing;
 mod sharing;
+mod startup_errors;
 mod stopping;
 mod third_venue;
+mod trade_storage;
 mod venue;
 mod versions;

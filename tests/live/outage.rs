@@ -1,4 +1,4 @@
-//! A venue that is away at the start, or that nobody should trust.
+//! A venue that is down at the start, or whose certificate is not trusted.
 //!
 //! Runs on:  test threads; engines and venues as processes.
 use crate::books::agree;
@@ -9,8 +9,8 @@ use rustix::process::Signal;
 use std::net::TcpListener;
 use std::time::Instant;
 
-/// An address of this machine where nobody listens.
-fn nobody() -> String {
+/// A local address without a listener.
+fn unused_address() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
@@ -27,7 +27,7 @@ fn end(mut engine: Engine) {
 
 #[test]
 fn a_venue_that_comes_up_late_is_followed() {
-    let address = nobody();
+    let address = unused_address();
     let (gamma, ws) = (format!("http://{address}"), format!("ws://{address}/ws/market"));
     let mut engine = Engine::with_flags(&flags(&gamma, &ws, &["--shards", "1"]));
     engine.wait_health(503, "the catalog has not been read yet");
@@ -51,7 +51,7 @@ fn a_venue_that_comes_up_late_is_followed() {
 #[test]
 fn a_market_channel_that_refuses_is_named_and_tried_again() {
     let mut venue = Venue::start(&["--plain", "--markets", "60", "--levels", "6"]);
-    let ws = format!("ws://{}/ws/market", nobody());
+    let ws = format!("ws://{}/ws/market", unused_address());
     let mut engine = Engine::with_flags(&flags(&venue.url, &ws, &["--shards", "1"]));
     // Within the grace after the start it is a notice, not yet a reason.
     engine.wait_health(200, "no connection is up: ");
@@ -87,7 +87,7 @@ fn a_host_that_does_not_exist_is_named() {
 }
 
 #[test]
-fn a_certificate_of_nobody_or_of_another_name_is_refused_with_a_remedy() {
+fn an_untrusted_or_misnamed_certificate_is_refused_with_a_remedy() {
     let (venue, other) = (Venue::start(&["--markets", "5"]), Venue::start(&["--markets", "5"]));
     // No authority, and that of another venue.
     let theirs = other.ca.as_ref().unwrap().display().to_string();

@@ -1,4 +1,4 @@
-//! Nobody reads any more: closed pipes, a full disk, a terminal that is gone. The work is done all the same.
+//! Output that is not read: closed pipes, a full disk, a closed terminal. The work is completed.
 //!
 //! Runs on:  test threads, with the programs as processes.
 use crate::engine::Engine;
@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Instant;
 
-/// Where outputs go that nobody takes.
+/// Where unread output goes.
 #[derive(Clone, Copy, Debug)]
 enum Gone {
     /// A pipe whose reader has ended.
@@ -69,7 +69,7 @@ fn wait_for(what: &str, mut there: impl FnMut() -> bool) {
 }
 
 #[test]
-fn every_subcommand_ends_as_usual_when_nobody_reads() {
+fn every_subcommand_ends_normally_when_its_output_is_not_read() {
     let folder = tempfile::tempdir().unwrap();
     let recording = folder.path().join("r.ndjson");
     std::fs::write(&recording, "{\"market\":\"0x1\"}\nPONG\n").unwrap();
@@ -94,11 +94,11 @@ fn every_subcommand_ends_as_usual_when_nobody_reads() {
             command.args(line);
             command
         };
-        let heard = command().output().unwrap().status;
-        assert!(heard.code().is_some(), "{line:?}: {heard}");
+        let expected = command().output().unwrap().status;
+        assert!(expected.code().is_some(), "{line:?}: {expected}");
         for gone in [Gone::Pipe, Gone::Full] {
-            let unheard = Unread::start(command(), gone).wait();
-            assert_eq!(unheard, heard, "{line:?} with {gone:?}");
+            let unread = Unread::start(command(), gone).wait();
+            assert_eq!(unread, expected, "{line:?} with {gone:?}");
         }
     }
 }
@@ -159,13 +159,13 @@ fn a_simulated_venue_without_readers_runs_to_its_end() {
 }
 
 #[test]
-fn a_hangup_asks_to_stop_however_often_it_comes() {
+fn repeated_hangups_stop_the_run_once() {
     let venue = Venue::start(&["--markets", "30"]);
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().display().to_string();
     let mut engine = Engine::start(&venue, &["--shards", "1", "--histograms", &dir]);
     engine.wait_live(60);
-    // The kernel and the shell both send it; a service manager sends it beside SIGTERM.
+    // The kernel and the shell both send it; a service manager sends it with SIGTERM.
     for signal in [Signal::HUP, Signal::HUP, Signal::TERM, Signal::HUP] {
         engine.program.signal(signal);
     }

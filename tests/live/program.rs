@@ -105,7 +105,7 @@ impl Program {
     pub(crate) fn assert_clean(&self) {
         for line in self.stderr().iter().chain(&self.stdout()) {
             let dirty = ["panicked", "RUST_BACKTRACE", "stack backtrace", "Error {", "Os {"];
-            assert!(!dirty.iter().any(|word| line.contains(word)), "{line}\n{self}");
+            assert!(!dirty.iter().any(|part| line.contains(part)), "{line}\n{self}");
         }
     }
 }

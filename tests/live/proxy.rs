@@ -1,4 +1,4 @@
-//! A plain TCP proxy that keeps the last bytes that each client sent.
+//! A plain TCP proxy that stores the last bytes that each client sent.
 //!
 //! Runs on:  one thread to accept, two for each connection; they end with their sockets.
 use std::collections::VecDeque;
@@ -6,8 +6,8 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// Bytes kept of each client.
-const KEPT: usize = 64;
+/// Last bytes stored of each client.
+const TAIL_BYTES: usize = 64;
 
 type Tails = Arc<Mutex<Vec<VecDeque<u8>>>>;
 
@@ -21,22 +21,22 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let tails = Tails::default();
-        let kept = Arc::clone(&tails);
+        let shared = Arc::clone(&tails);
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let Ok(server) = TcpStream::connect(target) else { continue };
                 let place = {
-                    let mut tails = kept.lock().unwrap();
+                    let mut tails = shared.lock().unwrap();
                     tails.push(VecDeque::new());
                     tails.len() - 1
                 };
                 let (from, into) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-                let tails = Arc::clone(&kept);
+                let tails = Arc::clone(&shared);
                 std::thread::spawn(move || {
                     copy(from, into, |bytes| {
                         let tail = &mut tails.lock().unwrap()[place];
                         tail.extend(bytes);
-                        let excess = tail.len().saturating_sub(KEPT);
+                        let excess = tail.len().saturating_sub(TAIL_BYTES);
                         tail.drain(..excess);
                     });
                 });

@@ -80,7 +80,7 @@ fn too_few_threads_are_reported_with_the_remedy() {
 }
 
 #[test]
-fn venues_that_accept_and_say_nothing_are_looked_at_together_for_one_deadline() {
+fn silent_venues_share_one_start_deadline() {
     let silent: Vec<TcpListener> =
         (0..3).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
     let url = |place: usize| silent[place].local_addr().unwrap();
@@ -94,6 +94,6 @@ fn venues_that_accept_and_say_nothing_are_looked_at_together_for_one_deadline() 
     program.wait_for_line("`ringbook topology` has the links");
     // One after the other they would take six seconds, and one that drips bytes for ever.
     eprintln!("looked for {:?}", begun.elapsed());
-    assert!(begun.elapsed() > Duration::from_secs(2), "nobody was looked at");
+    assert!(begun.elapsed() > Duration::from_secs(2), "no venue was waited for");
     assert_eq!(program.wait(TIMEOUT).code(), Some(0), "{program}");
 }

@@ -1,4 +1,4 @@
-//! Books that the stream does not keep right: fetched over REST, and proven by it.
+//! Books that missed messages of the stream: repaired and audited over REST.
 //!
 //! Runs on:  test threads, with one venue and one engine as processes.
 use crate::engine::count;
@@ -44,7 +44,7 @@ fn snapshots_that_never_come_are_fetched() {
 #[test]
 fn books_that_missed_a_message_are_repaired_without_a_reconnect() {
     let mut run = Followed::start(&VENUE, &ONE_SHARD);
-    run.venue.order("malformed?count=60");
+    run.venue.control("malformed?count=60");
     run.wait_for("repairs", |stats| repairs(stats, "repaired") >= 5);
     run.wait_live();
     assert_eq!(run.count("/pool/reconnects"), 0);
@@ -54,7 +54,7 @@ fn books_that_missed_a_message_are_repaired_without_a_reconnect() {
 #[test]
 fn a_connection_that_only_answers_pings_is_found_and_replaced() {
     let mut run = Followed::start(&VENUE, &ONE_SHARD);
-    run.venue.order("freeze?connections=all");
+    run.venue.control("freeze?connections=all");
     let stats = run.wait_for("a frozen connection", |stats| repairs(stats, "frozen") >= 1);
     assert!(repairs(&stats, "audits_behind") >= 1, "it was proven: {stats:#}");
     run.wait_live();
@@ -64,7 +64,7 @@ fn a_connection_that_only_answers_pings_is_found_and_replaced() {
 #[test]
 fn markets_that_fall_silent_are_repaired_alone() {
     let mut run = Followed::start(&VENUE, &["--shards", "1", "--audit", "4"]);
-    run.venue.order("freeze?markets=3");
+    run.venue.control("freeze?markets=3");
     run.wait_for("a book that is behind", |stats| repairs(stats, "audits_behind") >= 1);
     // Two more rounds of audits, while the venue stands still.
     run.venue.pause();
@@ -80,13 +80,13 @@ fn old_and_late_answers_late_connections_new_orders_and_clock_steps_do_no_harm()
     let venue = [&VENUE[..], &faults].concat();
     let mut run = Followed::start(&venue, &["--shards", "2", "--audit", "4"]);
     for order in ["malformed?count=30", "fault?kind=clock&by=5000"] {
-        run.venue.order(order);
+        run.venue.control(order);
     }
-    run.venue.order("fault?kind=old-books&ms=600000");
+    run.venue.control("fault?kind=old-books&ms=600000");
     let faults = ["old_books", "slow_answers", "late_frames", "reordered_frames"];
     run.venue.wait_for("faults", |venue| faults.iter().all(|fault| venue.stat(fault) > 0));
-    run.venue.order("fault?kind=old-books&ms=0");
-    run.venue.order("fault?kind=late&rate=0");
+    run.venue.control("fault?kind=old-books&ms=0");
+    run.venue.control("fault?kind=late&rate=0");
     // Longer than frames are held back, and than an old answer is on its way.
     wait_audits(&mut run, 2);
     run.wait_live();
@@ -111,14 +111,14 @@ fn lost_and_doubled_and_cut_frames_do_no_lasting_harm() {
     let flags = ["--shards", "2", "--verify-hash", "all", "--audit", "5"];
     let mut run = Followed::start(&VENUE, &flags);
     for fault in ["lost&rate=1000", "doubled&rate=2000", "cut&rate=300"] {
-        run.venue.order(&format!("fault?kind={fault}&ms=600000"));
+        run.venue.control(&format!("fault?kind={fault}&ms=600000"));
     }
-    run.venue.order("fault?kind=books&ms=2000");
+    run.venue.control("fault?kind=books&ms=2000");
     // Connections ended in mid-frame, too.
     let faults = ["lost_frames", "doubled_frames", "cut"];
     run.venue.wait_for("faults", |venue| faults.iter().all(|fault| venue.stat(fault) > 0));
     for fault in ["lost", "doubled", "cut"] {
-        run.venue.order(&format!("fault?kind={fault}&rate=0"));
+        run.venue.control(&format!("fault?kind={fault}&rate=0"));
     }
     // What was lost is noticed by the next hash or by an audit, and repaired.
     wait_audits(&mut run, 2);

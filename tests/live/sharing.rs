@@ -1,4 +1,4 @@
-//! Two engines that were given the same files: the second one refuses, the first one notices nothing.
+//! Two engines that were given the same files: the second one refuses, the first one is not affected.
 //!
 //! Runs on:  test threads, with one venue and two engines as processes.
 use crate::engine::Engine;
@@ -8,14 +8,14 @@ use rustix::process::Signal;
 use std::os::unix::fs::symlink;
 
 /// Starts a second engine; it must end by itself with one line that names the first.
-fn refused(venue: &Venue, first: &Engine, flags: &[&str], words: &str) {
+fn refused(venue: &Venue, first: &Engine, flags: &[&str], expected: &str) {
     let mut command = Program::ringbook();
     command.arg("run").args(venue.addresses()).args(["--shards", "1"]).args(flags);
     let mut second = Program::start(command);
     assert_eq!(second.wait(TIMEOUT).code(), Some(1), "{second}");
     let line = second.wait_for_line("in use by");
     let holder = format!("process {} (ringbook)", first.program.id());
-    assert!(line.contains(&holder) && line.contains(words), "{line}");
+    assert!(line.contains(&holder) && line.contains(expected), "{line}");
     second.assert_clean();
 }
 
@@ -75,14 +75,14 @@ fn files_that_never_end_and_the_database_as_its_journal_are_refused() {
         (&["--trades", &database, "--trades-journal", &path("t.db")], "the database itself", 2),
         (&["--trades", &database, "--trades-journal", &pipe], "no regular file", 1),
     ];
-    for (flags, words, code) in lines {
+    for (flags, expected, code) in lines {
         let mut command = Program::ringbook();
         command.args(["run", no, "--market", "x", "--gamma-url", "http://127.0.0.1:1"]);
         command.args(["--clob-url", "http://127.0.0.1:1", "--ws-url", "ws://127.0.0.1:1"]);
         command.args(flags);
         let mut program = Program::start(command);
         assert_eq!(program.wait(TIMEOUT).code(), Some(code), "{program}");
-        program.wait_for_line(words);
+        program.wait_for_line(expected);
         program.assert_clean();
     }
 }

@@ -38,7 +38,7 @@ fn stop(engine: &mut Engine, signal: Signal) -> (Option<i32>, Duration) {
     (status.code(), took)
 }
 
-/// Values of each stage, as its text file says in its first line.
+/// Values of each stage, from the first line of its text file.
 fn counts_of_texts(folder: &Path) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     for stage in STAGES {
@@ -64,8 +64,8 @@ fn frames_of_connections(folder: &Path) -> BTreeMap<String, u64> {
     let text = std::fs::read_to_string(folder.join("connections.txt")).unwrap();
     let lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     lines
-        .filter(|words| words[1] == "read_to_applied")
-        .map(|words| (words[0].to_owned(), words[2].parse().unwrap()))
+        .filter(|fields| fields[1] == "read_to_applied")
+        .map(|fields| (fields[0].to_owned(), fields[2].parse().unwrap()))
         .collect()
 }
 
@@ -150,7 +150,7 @@ fn sigint_closes_each_websocket_with_a_close_frame() {
     let (code, took) = stop(&mut engine, Signal::INT);
     eprintln!("SIGINT under load: {took:?}");
     assert_eq!(code, Some(0), "{}", engine.program);
-    // The first look before the start connects and says nothing.
+    // The first look before the start connects and sends nothing.
     let mut tails = proxy.tails();
     tails.retain(|tail| !tail.is_empty());
     assert!(tails.len() >= 2, "{tails:?}");
@@ -165,7 +165,7 @@ fn sigint_closes_each_websocket_with_a_close_frame() {
 }
 
 #[test]
-fn a_venue_that_does_not_answer_holds_nothing_up_and_a_second_signal_ends_at_once() {
+fn a_silent_venue_delays_no_stop_and_a_second_signal_ends_at_once() {
     let flags = ["--plain", "--markets", "60", "--rate", "100", "--levels", "6"];
     let venue = Venue::start(&flags);
     let mut engine = Engine::start(&venue, &["--shards", "1"]);
@@ -194,7 +194,7 @@ fn a_duration_ends_by_itself_and_early_signals_are_handled() {
     let mut engine = Engine::start(&venue, &["--duration", "1"]);
     assert_eq!(engine.program.wait(TIMEOUT).code(), Some(0), "{}", engine.program);
     engine.program.assert_clean();
-    // As soon as it says where it answers: dials and scans are on their way.
+    // As soon as it prints its address: dials and scans are on their way.
     let mut engine = Engine::start(&venue, &[]);
     let (code, took) = stop(&mut engine, Signal::TERM);
     eprintln!("SIGTERM right after the start: {took:?}");

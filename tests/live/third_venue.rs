@@ -1,4 +1,4 @@
-//! A third venue, made of the public seam alone: the engine follows it like those that it knows.
+//! A third venue, made of the public traits alone: the engine follows it like the built-in ones.
 //!
 //! Runs on:  test threads; venue and engine run on threads of this process.
 //!
@@ -47,10 +47,10 @@ impl Protocol for Toy {
         "toy-stream"
     }
     fn subscription(&self, _role: Role) -> Box<dyn SubscriptionProtocol> {
-        Box::new(Texts::default())
+        Box::new(Commands::default())
     }
     fn decoder(&self) -> Decoder {
-        Decoder::Other(Box::new(Words))
+        Decoder::Other(Box::new(LineDecoder))
     }
     fn books_request(&self, tokens: &[TokenId]) -> BooksQuestion {
         BooksQuestion { path: format!("/books?{}", joined(tokens)), body: None }
@@ -107,9 +107,9 @@ fn joined(ids: &[impl ToString]) -> String {
 }
 
 #[derive(Debug, Default)]
-struct Texts(VecDeque<String>);
+struct Commands(VecDeque<String>);
 
-impl SubscriptionProtocol for Texts {
+impl SubscriptionProtocol for Commands {
     fn begin(&mut self, tokens: &[TokenId], _now_ns: u64) {
         self.0.clear();
         self.add(tokens);
@@ -126,7 +126,7 @@ impl SubscriptionProtocol for Texts {
 }
 
 #[derive(Debug)]
-struct Words;
+struct LineDecoder;
 
 fn level(price: &str, size: &str) -> Option<Level> {
     let quantity = Quantity::parse(size.as_bytes())?;
@@ -135,14 +135,14 @@ fn level(price: &str, size: &str) -> Option<Level> {
 
 /// Delivers one line; `None` where it cannot be read.
 fn deliver(line: &str, sink: &mut dyn Sink) -> Option<()> {
-    let words: Vec<&str> = line.split_whitespace().collect();
-    let [kind, id, time, ..] = words[..] else { return None };
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let [kind, id, time, ..] = fields[..] else { return None };
     let timestamp_ms: u64 = time.parse().ok()?;
     if kind == "book" {
         let mut sides = [Vec::new(), Vec::new()];
-        let end = words.iter().position(|word| *word == "/")?;
-        for (place, word) in words.iter().enumerate().skip(3).filter(|(_, word)| **word != "/") {
-            let (price, size) = word.split_once(':')?;
+        let end = fields.iter().position(|field| *field == "/")?;
+        for (place, part) in fields.iter().enumerate().skip(3).filter(|(_, part)| **part != "/") {
+            let (price, size) = part.split_once(':')?;
             sides[usize::from(place > end)].push(level(price, size)?);
         }
         let [bids, asks] = &sides;
@@ -158,8 +158,8 @@ fn deliver(line: &str, sink: &mut dyn Sink) -> Option<()> {
         }));
         return Some(());
     }
-    let side = if *words.get(3)? == "buy" { Side::Bid } else { Side::Ask };
-    let level = level(words.get(4)?, words.get(5)?)?;
+    let side = if *fields.get(3)? == "buy" { Side::Bid } else { Side::Ask };
+    let level = level(fields.get(4)?, fields.get(5)?)?;
     let token = Span { start: kind.len() as u32 + 1, len: id.len() as u32 };
     let changes = [ChangeSpan { token, side, level, hash: None, best_bid: None, best_ask: None }];
     let (market, Level { price, quantity }) = (id, level);
@@ -181,10 +181,10 @@ fn deliver(line: &str, sink: &mut dyn Sink) -> Option<()> {
     Some(())
 }
 
-impl Decode for Words {
+impl Decode for LineDecoder {
     fn decode(&mut self, frame: &str, sink: &mut dyn Sink) -> u32 {
         if deliver(frame, sink).is_none() {
-            let fault = MessageFault::Missing("words");
+            let fault = MessageFault::Missing("fields");
             let (market, token, offset) = ("", "", frame.len());
             sink.on_decode_notice(&DecodeNotice::BadMessage {
                 fault,
@@ -292,9 +292,9 @@ fn a_venue_that_the_library_does_not_know_is_followed() {
         assert!(begun.elapsed() < TIMEOUT, "{:?}", seen.lock().unwrap());
         std::thread::sleep(crate::program::POLL_INTERVAL);
     }
-    let ending = engine.stop(|_news| ());
-    assert!(ending.left_behind.is_empty(), "{:?}", ending.left_behind);
-    let report = ending.report.unwrap();
+    let report = engine.stop(|_event| ());
+    assert!(report.left_behind.is_empty(), "{:?}", report.left_behind);
+    let report = report.report.unwrap();
     assert_eq!(report.lifecycle.markets_discovered, 2, "the third is over");
     assert_eq!(seen.lock().unwrap().len(), 2);
 }

@@ -50,9 +50,9 @@ impl Simulator {
         }
     }
 
-    /// What it prints after `word` at its start.
-    pub(crate) fn printed(&self, word: &str) -> String {
-        let line = self.lines.iter().find_map(|line| line.strip_prefix(word));
+    /// What it prints after `keyword` at its start.
+    pub(crate) fn printed(&self, keyword: &str) -> String {
+        let line = self.lines.iter().find_map(|line| line.strip_prefix(keyword));
         line.unwrap().trim().to_owned()
     }
 
@@ -75,7 +75,7 @@ pub(crate) struct Venue {
 }
 
 impl Venue {
-    /// Over TLS unless a flag says `--plain`.
+    /// Over TLS unless a flag is `--plain`.
     pub(crate) fn start(flags: &[&str]) -> Self {
         let process = Simulator::start(&[&QUIET, flags].concat());
         let (url, ws) = (process.printed("gamma "), process.printed("ws "));
@@ -95,7 +95,7 @@ impl Venue {
     }
 
     /// `POST /sim/…`; the answer.
-    pub(crate) fn order(&mut self, what: &str) -> Value {
+    pub(crate) fn control(&mut self, what: &str) -> Value {
         let path = format!("/sim/{what}");
         let response = self.client.request("POST", &path).unwrap();
         assert_eq!(response.status, 200, "{path}: {}", response.text());
@@ -104,7 +104,7 @@ impl Venue {
 
     /// Stops the scenario; what was sent before is still on its way.
     pub(crate) fn pause(&mut self) {
-        self.order("pause");
+        self.control("pause");
     }
 
     /// Looks until it is as wanted.

@@ -1,4 +1,4 @@
-//! Markets of Protocol V2 beside those of V1, and catalogs of which a part cannot be followed.
+//! Markets of Protocol V2 together with those of V1, and catalogs of which a part cannot be followed.
 //!
 //! Runs on:  test threads, with one venue and one engine as processes.
 use crate::books::agree;
@@ -103,7 +103,7 @@ fn health_with(unknown: u32) -> (u16, Value, Value, String) {
 }
 
 #[test]
-fn markets_that_cannot_be_followed_are_counted_and_told() {
+fn markets_that_cannot_be_followed_are_counted_and_reported() {
     let line = |list: &Value| {
         let lines = list.as_array().unwrap().iter().filter_map(Value::as_str);
         lines.filter(|line| line.contains("in the catalog of")).collect::<Vec<_>>().join("; ")

@@ -175,7 +175,7 @@ impl Connection {
             }
             let (stream, output) = self.parts();
             if result.is_err() {
-                // The answer to a close; whether the server still takes it is its affair.
+                // The answer to a close; the server may have closed already.
                 let _ = stream.write(output.make_contiguous());
                 return texts;
             }

@@ -80,7 +80,7 @@ fn fetcher(base: &str, ca: Option<&[u8]>) -> Fetcher {
 trait Duplex: Read + Write {}
 impl<T: Read + Write> Duplex for T {}
 
-/// Reads one request: its head, and as much body as `content-length` says.
+/// Reads one request: its head, and as much body as `content-length` states.
 fn read_request(stream: &mut dyn Duplex) -> Option<String> {
     let mut bytes = Vec::new();
     let mut byte = [0];
@@ -199,7 +199,7 @@ fn every_kind_of_answer_and_one_connection_for_those_that_allow_it() {
 }
 
 #[test]
-fn a_kept_connection_that_died_is_replaced() {
+fn a_dead_idle_connection_is_replaced() {
     // Every connection answers once and then closes, unannounced.
     let (address, server) = serve(4, |_, stream| {
         stream.write_all(&whole(b"one")).unwrap();
@@ -220,7 +220,7 @@ fn a_kept_connection_that_died_is_replaced() {
 }
 
 #[test]
-fn a_get_is_repeated_once_when_a_kept_connection_dies_under_it() {
+fn a_get_is_retried_once_when_its_reused_connection_closes() {
     let mut seen = 0;
     let (address, server) = serve(2, move |_, stream| {
         seen += 1;
@@ -240,7 +240,7 @@ fn a_get_is_repeated_once_when_a_kept_connection_dies_under_it() {
 }
 
 #[test]
-fn silence_refusal_and_unknown_names_have_errors_of_their_own() {
+fn silence_refusal_and_unknown_names_are_distinct_errors() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent_port = silent.local_addr().unwrap().port();
     let closed_port = {
@@ -310,7 +310,7 @@ fn the_second_address_is_tried_and_a_connection_outlives_its_executor() {
 }
 
 #[test]
-fn an_address_that_swallows_everything_costs_its_share_of_the_time() {
+fn an_unresponsive_address_uses_only_its_share_of_the_timeout() {
     // A listener whose queue is full drops the first packet of a connection.
     let listener =
         socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
@@ -396,7 +396,7 @@ fn serve_tls(
 }
 
 #[test]
-fn tls_with_an_authority_of_our_own() {
+fn tls_works_with_a_private_certificate_authority() {
     let authority = authority("ours");
     let (address, server) = serve_tls(server_config(&authority, "venue.test"), 2, true);
     let pem = authority.pem;
@@ -417,7 +417,7 @@ fn tls_with_an_authority_of_our_own() {
 }
 
 #[test]
-fn tls_failures_say_what_to_do() {
+fn tls_failures_name_the_remedy() {
     let (ours, other) = (authority("ours"), authority("other"));
     let twin = authority("ours").pem;
     let (address, server) = serve_tls(server_config(&ours, "venue.test"), 5, false);
@@ -450,7 +450,7 @@ fn tls_failures_say_what_to_do() {
         assert!(matches!(error, ConnectionError::Tls(TlsError::NameMismatch { .. })), "{error}");
         assert!(error.to_string().contains("elsewhere.test"), "{error}");
         assert!(!error.to_string().contains('\n'));
-        // A body that ends with the connection but without TLS's goodbye may be cut.
+        // A body that ends with the connection but without TLS's close_notify may be cut.
         let error = failure(base, Some(&ours)).await;
         assert!(matches!(error, ConnectionError::Broken(_)), "{error}");
         let error = failure(format!("https://venue.test:{plain_port}"), Some(&ours)).await;
@@ -460,7 +460,7 @@ fn tls_failures_say_what_to_do() {
     plain.join().unwrap();
 }
 
-/// Every kept connection is dead, as after a restart of the server: the request that finds one so is repeated over a
+/// Every idle connection is dead, as after a restart of the server: the request that finds one so is repeated over a
 /// new one.
 #[test]
 fn a_repeated_request_goes_over_a_new_connection() {
@@ -498,5 +498,5 @@ fn a_repeated_request_goes_over_a_new_connection() {
         let [requests, failed, opened, _, repeated] = fetcher.counts();
         assert_eq!([requests, failed, opened, repeated], [3, 0, 3, 1]);
     });
-    assert_eq!(server.join().unwrap(), 1, "one of the kept ones was tried");
+    assert_eq!(server.join().unwrap(), 1, "one of the idle ones was tried");
 }

@@ -1,4 +1,4 @@
-//! The local HTTP server on a glommio executor, with the other cores played by threads.
+//! The local HTTP server on a glommio executor, with the other cores simulated by threads.
 use glommio::{LocalExecutorBuilder, Placement};
 use ringbook::base::id::{MarketId, TokenId};
 use ringbook::base::limits::{
@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 const MS: u64 = 1_000_000;
 const BOOK: &str = r#"{"market":"0x7d","asset_id":"27","timestamp":"1786728198766","hash":"","bids":[{"price":"0.01","size":"5"}],"asks":[{"price":"0.99","size":"0.5"}],"min_order_size":"5","tick_size":"0.001","neg_risk":false,"last_trade_price":"0.004"}"#;
 
-/// How the played cores behave.
+/// How the simulated cores behave.
 #[derive(Clone, Copy, PartialEq)]
 enum Cores {
     Answer,
@@ -184,7 +184,7 @@ fn play_shard(
             continue;
         }
         while let Some(BookQuery { ticket, token, mut image }) = queries.try_receive() {
-            // Token 27 lives on shard 0, 28 on shard 1, and so on; 30 and above nowhere.
+            // Token 27 is on shard 0, 28 on shard 1, and so on; 30 and above nowhere.
             let number: usize = token.as_str().parse().unwrap_or(99);
             let found = (27..30).contains(&number) && (number - 27) % shards == shard;
             if found {
@@ -308,7 +308,7 @@ fn every_route_on_one_connection() {
 }
 
 #[test]
-fn books_are_found_wherever_they_live() {
+fn books_are_found_on_every_shard() {
     let engine = Engine::default();
     let mut client = engine.client();
     for _ in 0..3 {
@@ -476,7 +476,7 @@ fn slow_and_silent_clients_are_disconnected() {
 }
 
 #[test]
-fn a_client_that_takes_nothing_does_not_hold_the_others_up() {
+fn a_client_that_does_not_read_does_not_block_others() {
     let timeouts = Timeouts { write_ns: 20_000 * MS, ..timeouts() };
     let mut engine = Engine::start(Cores::Answer, 1, timeouts);
     let mut greedy = engine.client();
@@ -491,7 +491,7 @@ fn a_client_that_takes_nothing_does_not_hold_the_others_up() {
 }
 
 #[test]
-fn reports_asked_for_at_once_are_one_question() {
+fn concurrent_report_requests_share_a_query() {
     let engine = Engine::start(Cores::Slow, 1, timeouts());
     let clients: Vec<_> = (0..20)
         .map(|_| {
@@ -554,7 +554,7 @@ fn a_core_that_answers_late_serves_the_next_request() {
 }
 
 #[test]
-fn the_longest_idle_client_gives_its_place_to_a_newcomer() {
+fn the_longest_idle_client_is_closed_for_a_new_one() {
     let engine = Engine::default();
     let mut clients: Vec<_> = (0..SERVE_CLIENTS_MAX).map(|_| engine.client()).collect();
     // The last one is served, so the server has seen them all.
@@ -603,7 +603,7 @@ fn health_and_metrics_have_places_of_their_own() {
 }
 
 #[test]
-fn a_name_that_nobody_gave_is_refused() {
+fn an_unconfigured_host_name_is_refused() {
     let engine = Engine::default();
     let port = engine.address.port();
     let ask = |host: &str, path: &str| {
@@ -624,7 +624,7 @@ fn a_name_that_nobody_gave_is_refused() {
 }
 
 #[test]
-fn orders_that_nobody_may_give_are_refused_at_the_door() {
+fn invalid_and_cross_origin_commands_reach_no_core() {
     let engine = Engine::default();
     let mut client = engine.client();
     assert_eq!(client.ask("GET", "/admin/recycle?connection=1").status, 405);
@@ -633,5 +633,5 @@ fn orders_that_nobody_may_give_are_refused_at_the_door() {
         "POST /admin/recycle?connection=1 HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil\r\n\r\n",
     );
     assert_eq!(client.receive(false).status, 403);
-    assert_eq!(engine.woken.load(Ordering::Relaxed), 0, "nobody was asked");
+    assert_eq!(engine.woken.load(Ordering::Relaxed), 0, "no core received it");
 }

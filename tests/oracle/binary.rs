@@ -1,6 +1,6 @@
 //! The engine as a user sees it: `ringbook replay`, its report and its books.
 //!
-//! Names of report keys live here and nowhere else.
+//! Names of report keys are only here.
 
 use crate::decimal;
 use crate::hash::Levels;

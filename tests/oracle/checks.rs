@@ -1,6 +1,6 @@
-//! Recorded sessions against the venue's own word: best prices and hashes.
+//! Recorded sessions against venue-reported values: best prices and hashes.
 //!
-//! Skipped where the recordings are not beside this clone.
+//! Skipped where no recordings are next to this clone.
 
 use ringbook::base::id::{MarketId, ShardId, TokenId};
 use ringbook::base::policy::HashChecks;
@@ -20,7 +20,7 @@ fn messages(name: &str) -> Option<Vec<serde_json::Value>> {
     let shared = [root.join("../shared/fixtures"), root.join("../../shared/fixtures")];
     let found = shared.iter().map(|folder| folder.join("polymarket/sessions").join(name));
     let Some(path) = found.into_iter().find(|path| path.is_file()) else {
-        eprintln!("note: {name} is not beside this clone; skipped");
+        eprintln!("note: {name} is not next to this clone; skipped");
         return None;
     };
     let mut text = String::new();
@@ -154,7 +154,7 @@ fn a_lost_or_changed_message_does_not_stay_unnoticed() {
 #[test]
 fn a_book_that_stays_wrong_is_not_live() {
     let Some(messages) = messages("mikelin_session_20251028.jsonl") else { return };
-    // The last message of each group says a best bid that is not so.
+    // The last message of each group reports a wrong best bid.
     let (checks, stale) = follow(&messages, 10_000, false, |at, frame| {
         if (10..20).contains(&at) {
             *frame = frame.replace("\"best_bid\":\"0.", "\"best_bid\":\"0.0");

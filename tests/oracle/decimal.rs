@@ -1,6 +1,6 @@
 //! Exact decimals of the wire, scaled by a billion.
 
-/// Digits kept after the point: more than the venue ever sends.
+/// Digits after the point: more than the venue ever sends.
 const DIGITS: usize = 9;
 pub(crate) const ONE: i128 = 1_000_000_000;
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Fixture {
     pub(crate) files: &'static [&'static str],
     pub(crate) stored: Stored,
-    /// Recorded hashes, message by message: how many verify, of how many. `None`: cut or invented.
+    /// Recorded hashes, message by message: how many verify, of how many. `None`: cut or synthetic.
     pub(crate) hashes: Option<(usize, usize)>,
     /// Final books whose last recorded hash verifies.
     pub(crate) finals: usize,
@@ -88,8 +88,8 @@ pub(crate) const FIXTURES: &[Fixture] = &[
 const EXCLUDED: &[(&str, &str)] = &[
     ("live_singles/duplicate_hash.nautilus-4050", "fields noted from a log, not frames"),
     ("live_singles/price_change.live_2026-08-01.abbrev_ids", "market id shortened by the source"),
-    ("netqo_live_2026-08-14/market_resolved.synthetic", "invented, market id shortened"),
-    ("netqo_live_2026-08-14/tick_size_change.synthetic", "invented, ids shortened"),
+    ("netqo_live_2026-08-14/market_resolved.synthetic", "synthetic, market id shortened"),
+    ("netqo_live_2026-08-14/tick_size_change.synthetic", "synthetic, ids shortened"),
     ("nautilus_rust/ws_last_trade.json", "documentation, no event_type and nothing to infer from"),
     ("nautilus_rust/ws_tick_size_change.json", "documentation, no event_type, nothing to infer"),
     ("nautilus_rust/rtds_", "another channel"),

@@ -1,4 +1,4 @@
-//! Broken messages between good ones: counted, never half applied, never contagious.
+//! Broken messages between good ones: counted, never half applied, without effect on other books.
 
 use crate::binary;
 use crate::compare::{self, Tolerance};
@@ -156,8 +156,8 @@ fn faults(context: &Context) -> Vec<Broken> {
         let bytes = [&good.as_bytes()[..at], b"\xff\xc0", &good.as_bytes()[at..]].concat();
         add(format!("invalid UTF-8 in {name}"), bytes);
     }
-    let odd = [br#"{"note":"#.as_slice(), b"\"\xed\xa0\x80\",", &good.as_bytes()[1..]].concat();
-    add("invalid UTF-8 in an unknown key".into(), odd);
+    let unusual = [br#"{"note":"#.as_slice(), b"\"\xed\xa0\x80\",", &good.as_bytes()[1..]].concat();
+    add("invalid UTF-8 in an unknown key".into(), unusual);
     add("a megabyte of nesting".into(), vec![b'['; 1 << 20]);
     let deep = format!(r#"{{"x":{}"#, r#"{"x":["#.repeat(100_000));
     add("nested objects without end".into(), deep.into_bytes());
@@ -172,7 +172,7 @@ struct Case {
     ids: BTreeSet<String>,
     position: usize,
     time: u64,
-    /// Errors that the stream has without the broken line; none, one hopes.
+    /// Errors that the stream has without the broken line; normally none.
     errors: std::cell::OnceCell<u64>,
 }
 
@@ -320,7 +320,7 @@ fn an_unknown_event_that_may_change_a_book_makes_it_stale_until_the_next_snapsho
     };
     let folder = tempfile::tempdir().unwrap();
     let mut failures = Vec::new();
-    for odd in [
+    for unusual in [
         r#""price_changes":[{"asset_id":"71","price":"0.4","size":"2","side":"BUY"}]"#,
         r#""changes":[{"price":"0.4","size":"2","side":"BUY"}]"#,
         r#""asset_id":"71","bids":[],"asks":[]"#,
@@ -330,10 +330,11 @@ fn an_unknown_event_that_may_change_a_book_makes_it_stale_until_the_next_snapsho
         r#""events":[{"asset_id":"71","bids":[],"asks":[],"event_type":"book"}]"#,
         r#""events":["{\"price_changes\":[{\"asset_id\":\"71\",\"price\":\"0.4\"}]}"]"#,
     ] {
-        let counts = may_change_a_book(&format!("{{{odd}}}"));
-        let odd = format!(r#"{{"event_type":"order_flow","market":"{}",{odd}}}"#, market("a"));
+        let counts = may_change_a_book(&format!("{{{unusual}}}"));
+        let unusual =
+            format!(r#"{{"event_type":"order_flow","market":"{}",{unusual}}}"#, market("a"));
         let frames =
-            [book("a", "71", 100), book("b", "72", 100), odd.clone(), book("a", "71", 101)];
+            [book("a", "71", 100), book("b", "72", 100), unusual.clone(), book("a", "71", 101)];
         for renewed in [false, true] {
             let seen = &frames[..3 + usize::from(renewed)];
             let lines = generate::lines(Form::Raw, seen.iter().map(|t| (t.as_bytes(), true)));
@@ -342,11 +343,11 @@ fn an_unknown_event_that_may_change_a_book_makes_it_stale_until_the_next_snapsho
             if counts && !renewed {
                 tolerance.lost.insert("71".into());
             }
-            let good = seen.iter().filter(|t| **t != odd);
+            let good = seen.iter().filter(|t| **t != unusual);
             let wrong = compare::differences(&Reference::of(good), &run.books, &tolerance);
-            failures.extend(wrong.iter().map(|w| format!("{odd}: {w}")));
+            failures.extend(wrong.iter().map(|w| format!("{unusual}: {w}")));
             if run.report.errors != u64::from(counts) {
-                failures.push(format!("{odd}: {} errors", run.report.errors));
+                failures.push(format!("{unusual}: {} errors", run.report.errors));
             }
         }
     }
@@ -355,7 +356,7 @@ fn an_unknown_event_that_may_change_a_book_makes_it_stale_until_the_next_snapsho
 
 /// Known names with values of other types, in a message of another market or of no known kind.
 #[test]
-fn an_odd_message_in_an_array_loses_no_other_market_silently() {
+fn an_unusual_message_in_an_array_hides_no_loss_of_another_market() {
     let market = |digit: &str| format!("0x{}", digit.repeat(64));
     let book = format!(
         r#"{{"market":"{}","asset_id":"71","timestamp":"100","hash":"","bids":[],"asks":[],"event_type":"book"}}"#,
@@ -369,7 +370,7 @@ fn an_odd_message_in_an_array_loses_no_other_market_silently() {
     let folder = tempfile::tempdir().unwrap();
     let mut failures = Vec::new();
     for kind in ["order_flow", "price_change", "book"] {
-        for odd in [
+        for unusual in [
             r#""bids":"none""#,
             r#""bids":{}"#,
             r#""bids":7"#,
@@ -384,26 +385,27 @@ fn an_odd_message_in_an_array_loses_no_other_market_silently() {
             r#""bids":[],"asks":[]"#,
             r#""new_tick_size":"0.01""#,
         ] {
-            let counts = may_change_a_book(&format!("{{{odd}}}"));
-            let odd = format!(r#"{{"event_type":"{kind}","market":"{}",{odd}}}"#, market("b"));
-            let array = format!("[{odd},{good}]");
+            let counts = may_change_a_book(&format!("{{{unusual}}}"));
+            let unusual =
+                format!(r#"{{"event_type":"{kind}","market":"{}",{unusual}}}"#, market("b"));
+            let array = format!("[{unusual},{good}]");
             let lines = generate::lines(Form::Raw, [&book, &array].map(|t| (t.as_bytes(), true)));
-            let run = binary::replay(&[generate::pack(folder.path(), "odd", "", &lines)], &[]);
+            let run = binary::replay(&[generate::pack(folder.path(), "unusual", "", &lines)], &[]);
             let line = run.books.iter().find(|l| l.token == "71").unwrap();
-            // A stale book admits that something is missing; a live one must not miss it.
+            // A stale book reports that something is missing; a live one must not miss it.
             if !line.state.starts_with("stale:") {
                 let wrong = compare::differences(&reference, &run.books, &Tolerance::default());
-                failures.extend(wrong.iter().map(|w| format!("{odd}: {w}")));
+                failures.extend(wrong.iter().map(|w| format!("{unusual}: {w}")));
             }
             if kind == "order_flow" && run.report.errors != u64::from(counts) {
-                failures.push(format!("{odd}: {} errors", run.report.errors));
+                failures.push(format!("{unusual}: {} errors", run.report.errors));
             }
         }
     }
     assert!(failures.is_empty(), "{}", shorten(&mut failures));
 }
 
-/// Valid JSON of absurd depth under a key nobody knows: applied or refused, never a crash.
+/// Valid JSON of absurd depth under an unknown key: applied or refused, never a crash.
 #[test]
 fn absurd_depth_does_not_crash() {
     let case = (160..180).find_map(|seed| case(seed, true)).unwrap();

@@ -141,7 +141,7 @@ impl Reference {
                 self.trade(message, price);
                 self.trade(message, decimal::ONE - price);
             }
-            // `best_bid_ask` too: only ever a cross-check, it says nothing about a book.
+            // `best_bid_ask` too: only a cross-check, it does not change a book.
             _ => self.elsewhere(message),
         }
     }

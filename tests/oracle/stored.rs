@@ -16,13 +16,13 @@ pub(crate) enum Stored {
     Msg,
 }
 
-/// The recordings, beside this clone; none of them is part of the repository.
+/// The recordings, next to this clone; none of them is part of the repository.
 pub(crate) fn folder() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let shared = [root.join("../shared/fixtures"), root.join("../../shared/fixtures")];
     let found = shared.into_iter().map(|f| f.join("polymarket")).find(|f| f.is_dir());
     if found.is_none() {
-        eprintln!("note: no recordings beside this clone; skipped");
+        eprintln!("note: no recordings next to this clone; skipped");
     }
     found
 }

@@ -59,7 +59,7 @@ fn generated_streams_replay_to_the_reference() {
     assert_eq!(all.len() as u64, SEEDS, "different streams, equal digests");
 }
 
-/// The generator reaches what it is meant to reach, and its venue is honest.
+/// The generator covers every form, and its venue is consistent.
 #[test]
 fn generated_streams_cover_the_wire() {
     let mut sum = Reference::default();

@@ -162,11 +162,11 @@ fn what_cannot_be_exported_is_one_line() {
         ("-", &["--tables", "quotes"], 2, "expected some of trades, levels and tops"),
         ("-", &["--since", "5", "--until", "5"], 2, "--since must be before --until"),
     ];
-    for (source, flags, code, words) in cases {
+    for (source, flags, code, expected) in cases {
         let output = export(Path::new(source), &out, flags);
         let printed = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(code), "{source}: {printed}");
-        assert!(printed.contains(words) && printed.lines().count() <= 2, "{source}: {printed}");
+        assert!(printed.contains(expected) && printed.lines().count() <= 2, "{source}: {printed}");
     }
 }
 

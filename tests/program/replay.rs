@@ -43,7 +43,7 @@ mod frames {
         )
     }
 
-    /// Every kind of line: arrays over several markets, odd texts, broken frames, other key
+    /// Every kind of line: arrays over several markets, unusual texts, broken frames, other key
     /// orders, messages without a market.
     pub(crate) fn mixed() -> Vec<String> {
         const MARKETS: usize = 23;
@@ -60,9 +60,9 @@ mod frames {
                 11 => book(m, step % 2, ms),
                 13 => format!(r#"{{"event_type":"moon","market":"{}"}}"#, market(m)),
                 15 if step < 60 => r#"{"market":"0x1","price_ch"#.into(),
-                // The market by itself says which books missed something.
+                // The market alone identifies the books that missed something.
                 17 if step > 340 => change(m, ms).replace("\"0.7\"", "\"7\""),
-                // No market: the token says it.
+                // No market: the token identifies it.
                 18 if step > 340 => format!(
                     r#"{{"asset_id":"{}","bids":[],"timestamp":"x","event_type":"book"}}"#,
                     token(m, 1)
@@ -191,7 +191,7 @@ fn counts_books_and_digest_do_not_depend_on_shards_or_passes() {
     };
     let (one, books) = go("1", "1");
     assert_eq!(number(&one, "errors"), 9, "three of each kind: {one}");
-    assert_eq!(one["books"]["total"], 52, "23 markets and 3 strangers, two tokens each: {one}");
+    assert_eq!(one["books"]["total"], 52, "23 markets and 3 unknown ones, two tokens each: {one}");
     assert!(one["books"]["stale"].as_u64().unwrap() >= 3, "{one}");
     assert_eq!(one["books"]["awaiting_snapshot"], 6, "{one}");
     assert_eq!(number(&one, "unknown_texts"), 20);
@@ -314,7 +314,7 @@ fn every_form_of_input_gives_the_same_books() {
     let first = replay(&[&folder.file("first", &forms[0].1), "--json"]).json();
     assert_eq!((number(&first, "frames"), number(&first, "errors")), (81, 0));
     for (name, bytes) in &forms {
-        // The name says nothing on purpose.
+        // The name has no known extension.
         let file = folder.file("input.txt", bytes);
         let run = replay(&[&file, "--json", "--shards", "2"]);
         assert_eq!((run.code, &*run.stderr), (0, ""), "{name}: {run}");
@@ -329,12 +329,12 @@ fn every_form_of_input_gives_the_same_books() {
 }
 
 #[test]
-fn a_cut_file_is_replayed_as_far_as_it_goes_and_said_to_be_cut() {
+fn a_truncated_file_is_replayed_to_its_end_and_reported() {
     let folder = Folder::new();
     let lines: Vec<String> = (0..30_000).map(|i| frames::book(i % 50, 0, i)).collect();
     let text = lines.join("\n") + "\n";
     let cut = |bytes: &[u8]| bytes[..bytes.len() - 40].to_vec();
-    for (name, bytes, word) in [
+    for (name, bytes, expected) in [
         ("cut.zst", cut(&zstd(text.as_bytes())), "the zstd stream is truncated"),
         ("cut.gz", cut(&gzip(text.as_bytes())), "the gzip stream is truncated"),
         ("cut", cut(text.as_bytes()), "the last line (30000) is torn"),
@@ -347,7 +347,7 @@ fn a_cut_file_is_replayed_as_far_as_it_goes_and_said_to_be_cut() {
         assert!((20_000..30_000).contains(&frames), "{name}: {run}");
         assert_eq!(number(&report, "errors"), 0, "{name}: {run}");
         assert_eq!(run.stderr.lines().count(), 1, "{run}");
-        for part in [&*file, word, &format!("{frames} frames")] {
+        for part in [&*file, expected, &format!("{frames} frames")] {
             assert!(run.stderr.contains(part), "{part} in {run}");
         }
     }
@@ -395,7 +395,7 @@ fn broken_lines_cost_only_themselves_and_are_named() {
 }
 
 #[test]
-fn what_a_capture_says_of_connections_makes_books_stale() {
+fn connection_records_of_a_capture_make_books_stale() {
     use ringbook::capture::line::{
         Stamp, write_base64, write_binary, write_ended, write_lost, write_opened, write_text,
     };
@@ -479,7 +479,7 @@ fn what_cannot_be_replayed_is_reported_in_one_line() {
         (0..5000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let noise_file = folder.file("noise", &noise);
     let noise_zst = folder.file("noise.zst", zstd(&noise));
-    for (arguments, code, word) in [
+    for (arguments, code, expected) in [
         (vec!["/no/such/file"], 1, "no such file"),
         (vec![&*good, "/no/such/file"], 1, "no such file"),
         (vec![path], 1, "is a folder without a capture"),
@@ -490,7 +490,7 @@ fn what_cannot_be_replayed_is_reported_in_one_line() {
     ] {
         let run = replay(&arguments);
         assert_eq!((run.code, &*run.stdout), (code, ""), "{run}");
-        assert!(run.stderr.contains(word), "{word}: {run}");
+        assert!(run.stderr.contains(expected), "{expected}: {run}");
         assert_eq!(run.stderr.lines().count(), 1, "{run}");
     }
     assert!(Path::new(&good).metadata().unwrap().len() > 0);
@@ -518,11 +518,11 @@ fn what_cannot_be_replayed_is_reported_in_one_line() {
 }
 
 #[test]
-fn results_for_people_name_what_was_asked_for() {
+fn the_text_report_has_every_figure() {
     let folder = Folder::new();
     let file = folder.file("in", frames::mixed().join("\n"));
     let run = replay(&[&file, "--shards", "2"]);
-    for word in [
+    for label in [
         "frames",
         "messages",
         "bytes",
@@ -543,7 +543,7 @@ fn results_for_people_name_what_was_asked_for() {
         "read_to_applied",
         "digest",
     ] {
-        assert!(run.stdout.contains(word), "{word} in {run}");
+        assert!(run.stdout.contains(label), "{label} in {run}");
     }
 }
 
@@ -572,7 +572,7 @@ fn an_interrupt_ends_the_replay_with_what_was_done() {
     drop(stdin);
 }
 
-/// What a replay says: exit code, live books, stale books, lines on standard error.
+/// Results of a replay: exit code, live books, stale books, lines on standard error.
 fn states(arguments: &[&str]) -> (i32, u64, u64, Vec<String>) {
     let mut arguments = arguments.to_vec();
     arguments.push("--json");
@@ -758,17 +758,17 @@ fn a_binary_frame_of_a_venue_that_numbers_its_messages_has_taken_a_number() {
 }
 
 #[test]
-fn a_recording_that_nobody_understands_is_reported_to_be_one() {
+fn a_recording_without_a_known_message_is_reported() {
     let folder = Folder::new();
     let kalshi = r#"{"type":"orderbook_snapshot","sid":1,"seq":1,"msg":{"market_ticker":"A"}}"#;
     for text in [
         "{\"a\":1}\n{\"b\":2}\nPONG\n".to_owned(),
-        "some words\nmore words\n".to_owned(),
+        "some text\nmore text\n".to_owned(),
         "{\"blob\":\"x\"}\n".repeat(2000),
         format!("{kalshi}\n"),
         "{\"broken\":\n".repeat(3),
     ] {
-        let file = folder.file("odd", &text);
+        let file = folder.file("unknown", &text);
         let (code, _, _, lines) = states(&[&file, "--shards", "2"]);
         let reported: Vec<_> =
             lines.iter().filter(|line| line.contains("no line is understood")).collect();
@@ -776,8 +776,8 @@ fn a_recording_that_nobody_understands_is_reported_to_be_one() {
         assert!(reported[0].contains(&file) && reported[0].contains("line 1 is: "), "{reported:?}");
     }
     let good = folder.file("good", frames::book(0, 0, 5));
-    let odd = folder.file("odd", "{\"a\":1}\n");
-    let (code, live, _, lines) = states(&[&good, &odd]);
+    let unknown = folder.file("unknown", "{\"a\":1}\n");
+    let (code, live, _, lines) = states(&[&good, &unknown]);
     assert_eq!((code, live, lines.len()), (1, 1, 1), "{lines:?}");
     assert_eq!(states(&[&folder.file("kalshi", kalshi), "--venue", "kalshi"]).0, 0);
     assert_eq!(states(&[&folder.file("pongs", "PONG\nPONG\n")]).0, 0, "heartbeats only");

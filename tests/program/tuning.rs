@@ -71,7 +71,7 @@ io_uring=on
 clock_source=tsc
 ";
 
-/// What no profile may say, and how it is reported.
+/// Invalid profiles, and how they are reported.
 const BAD_PROFILES: &[(&str, &str)] = &[
     ("swappiness", "line 1: expected key=value"),
     ("swappiness = 1", "line 1: expected key=value"),
@@ -105,9 +105,9 @@ impl Answer {
         found.unwrap_or_else(|| panic!("no line `{name}` in\n{}\n{}", self.out, self.err))
     }
 
-    fn assert_line(&self, name: &str, word: &str, text: &str) {
+    fn assert_line(&self, name: &str, verdict: &str, text: &str) {
         let line = self.line(name);
-        assert_eq!(line[2..10].trim(), word, "{line}");
+        assert_eq!(line[2..10].trim(), verdict, "{line}");
         assert!(line.contains(text), "{line}: no `{text}`");
     }
 }
@@ -190,7 +190,7 @@ impl Machine {
 }
 
 #[test]
-fn init_changes_what_it_says_and_fini_puts_every_byte_back() {
+fn init_changes_what_check_lists_and_fini_restores_every_byte() {
     let machine = Machine::new();
     let profile = machine.profile(PROFILE);
     let before = machine.image();
@@ -211,8 +211,8 @@ fn init_changes_what_it_says_and_fini_puts_every_byte_back() {
     init.assert_line("interrupt 24 (virtio0-input)", "set", "0-3 -> 0-1");
     init.assert_line("core 2 sleeps not in C6", "set", "0 -> 1");
     assert!(!init.out.contains("sleeps not in POLL"));
-    let kept = machine.state().join("irq-affinity/+proc+irq+25+smp_affinity_list/effective");
-    assert_eq!(std::fs::read_to_string(kept).unwrap(), "2\n", "the core, not only the mask");
+    let saved = machine.state().join("irq-affinity/+proc+irq+25+smp_affinity_list/effective");
+    assert_eq!(std::fs::read_to_string(saved).unwrap(), "2\n", "the core, not only the mask");
     assert!(init.out.contains("\nclock: fully configured\n"), "{}", init.out);
     assert!(init.out.contains("cpu-isolation: partly configured"), "{}", init.out);
     for (file, text) in [
@@ -247,7 +247,7 @@ fn init_changes_what_it_says_and_fini_puts_every_byte_back() {
     assert_eq!(fini.code, 0, "{}\n{}", fini.out, fini.err);
     fini.assert_line("swappiness", "back", "0 -> 60");
     assert_eq!(machine.image(), before);
-    assert!(!machine.state().exists(), "nothing is kept any more");
+    assert!(!machine.state().exists(), "no saved state is left");
     let fini = machine.tune("fini", &[]);
     assert_eq!(fini.code, 0);
     assert!(fini.out.contains("clock: nothing was changed here"), "{}", fini.out);
@@ -272,7 +272,7 @@ fn one_stage_is_one_stage() {
 fn what_the_kernel_refuses_is_reported_and_stops_nothing() {
     let machine = Machine::new();
     let profile = machine.profile(PROFILE);
-    // What is no file cannot be read; a file of the real kernel that nobody may write, not even root.
+    // What is no file cannot be read; a kernel file that is read-only even for root.
     let (no_file, not_to_be_written) = (
         machine.path("proc/irq/24/smp_affinity_list"),
         machine.path("proc/sys/net/core/busy_poll"),
@@ -379,8 +379,8 @@ fn a_state_directory_leads_nowhere_else() {
     let machine = Machine::new();
     let profile = machine.profile(PROFILE);
     machine.tune("init", &["--profile", &profile, "clock"]);
-    let victim = machine.path("etc/passwd");
-    std::fs::write(&victim, "root\n").unwrap();
+    let target = machine.path("etc/passwd");
+    std::fs::write(&target, "root\n").unwrap();
     let stage = machine.state().join("clock");
     let entry = std::fs::read_dir(&stage).unwrap().next().unwrap().unwrap().path();
     for path in ["/etc/passwd", "/sys/../etc/passwd", "/sys/a b", "relative"] {
@@ -388,7 +388,7 @@ fn a_state_directory_leads_nowhere_else() {
         let fini = machine.tune("fini", &["--force"]);
         assert_eq!(fini.code, 1, "{path}: {}", fini.out);
         fini.assert_line("clock source", "fault", "is damaged");
-        assert_eq!(std::fs::read_to_string(&victim).unwrap(), "root\n");
+        assert_eq!(std::fs::read_to_string(&target).unwrap(), "root\n");
     }
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
     std::fs::set_permissions(machine.state(), open).unwrap();
@@ -417,7 +417,7 @@ fn doctor(arguments: &[&str]) -> Answer {
     }
 }
 
-/// Names of the stages, as `tune list` says them.
+/// Names of the stages, as `tune list` prints them.
 fn stages() -> Vec<String> {
     let list = tune(&["list"]).out;
     let lines = list.lines().skip(1).take_while(|line| line.starts_with(' '));
@@ -437,8 +437,8 @@ fn the_doctor_judges_this_host_and_knows_every_stage() {
         let open = matches!(text("verdict"), "warn" | "bad");
         assert_eq!(open, !text("remedy").is_empty(), "{setting}");
     }
-    for word in ["ok", "warn", "bad"] {
-        assert_eq!(report[word].as_u64().unwrap(), counts[word], "{word}: {report}");
+    for verdict in ["ok", "warn", "bad"] {
+        assert_eq!(report[verdict].as_u64().unwrap(), counts[verdict], "{verdict}: {report}");
     }
     assert_eq!(answer.code, i32::from(counts["bad"] > 0), "{report}");
     let judged: Vec<&str> = settings.iter().filter_map(|it| it["stage"].as_str()).collect();

@@ -101,7 +101,7 @@ fn replay(seed: u64) -> u64 {
 }
 
 #[test]
-fn a_capture_in_which_connections_are_merged_replays_to_the_very_books() {
+fn a_capture_in_which_connections_are_merged_replays_to_equal_books() {
     let seeds = number("SIMULATION_SEED", 1)..;
     let seeds = seeds.filter(|&seed| Stream::new(seed).merges_in_steady_time());
     let merges: u64 = seeds.take(3).map(replay).sum();

@@ -12,7 +12,7 @@ pub(crate) enum Fault {
     Drop,
     /// A connection sends nothing and receives nothing, and never ends.
     HalfOpen,
-    /// A connection answers pings, and that is all.
+    /// A connection answers pings and sends nothing else.
     Freeze,
     /// One market's messages stop on a connection.
     FreezeMarket,
@@ -20,7 +20,7 @@ pub(crate) enum Fault {
     Lost,
     /// A message is sent twice.
     Doubled,
-    /// Two messages of different markets change places.
+    /// Two messages of different markets are swapped.
     Reordered,
     /// A book is left out of a dump.
     LostSnapshot,
@@ -107,7 +107,7 @@ pub(crate) fn choose(random: &mut Random) -> Faults {
     Faults::new(rates)
 }
 
-/// No message can be lost, spoiled or doubled in this run.
+/// No message can be lost, malformed or duplicated in this run.
 pub(crate) fn is_lossless(faults: &Faults) -> bool {
     faults.are_within(&[Recycle, Reordered, CatalogSlow, CatalogDown, StaleBook, BooksDown, Births])
 }

@@ -1,4 +1,4 @@
-//! What both simulations have besides their venue.
+//! What both simulations share: everything but the venue.
 //!
 //! Virtual time, shards with their links, what is on its way from the network, faults, the log of a run, its course.
 //!
@@ -37,7 +37,7 @@ pub(crate) const QUIET_MAX_NS: u64 = 420 * SECOND_NS;
 /// Lines of the log that a failure shows.
 const LOG_LINES: usize = 60;
 
-/// The host's clocks; they move when a simulation says so.
+/// The host's clocks; they move when a simulation advances them.
 #[derive(Clone, Debug)]
 pub(crate) struct VirtualClock(Rc<Cell<Now>>);
 
@@ -171,7 +171,7 @@ pub(crate) enum Arrival<Q> {
     Books(usize, Fetched),
 }
 
-/// An answer of the REST interface that is none.
+/// A failed answer of the REST interface.
 pub(crate) fn refused(status: u16, retry_after_s: Option<u64>, body: &[u8]) -> Fetched {
     Fetched::Response { status, retry_after_s, body: body.to_vec() }
 }
@@ -210,7 +210,7 @@ pub(crate) struct Frame<H: Handler, Q> {
     pub(crate) clock: VirtualClock,
     pub(crate) control: Supervisor,
     pub(crate) commands: Producer<Command>,
-    pub(crate) news: Consumer<ControlEvent>,
+    pub(crate) events: Consumer<ControlEvent>,
     pub(crate) shards: Vec<ShardRig<H>>,
     arrivals: Vec<(u64, Arrival<Q>)>,
     control_due_ns: u64,
@@ -230,10 +230,10 @@ impl<H: Handler, Q> Frame<H, Q> {
         (possible, test): (String, &'static str),
     ) -> Self {
         let (commands, command_receiver) = ring(64);
-        let (news_sender, news) = ring(64);
+        let (event_sender, events) = ring(64);
         let links = SupervisorLinks {
             commands: command_receiver,
-            news: news_sender,
+            news: event_sender,
             queries: ring(1).1,
             answers: ring(1).0,
             gauges: Vec::new(),
@@ -244,7 +244,7 @@ impl<H: Handler, Q> Frame<H, Q> {
             control: Supervisor::new(vec![control], links, clock.now()),
             clock,
             commands,
-            news,
+            events,
             shards,
             arrivals: Vec::new(),
             control_due_ns: 0,
@@ -356,7 +356,7 @@ impl<H: Handler, Q> Frame<H, Q> {
         }
     }
 
-    /// What registry and placement disagree about, if anything; `more` says what else is wrong with a market. No
+    /// What registry and placement disagree about, if anything; `more` returns what else is wrong with a market. No
     /// connection carries more than `tokens_max` tokens.
     pub(crate) fn misplaced(
         &self,
@@ -384,7 +384,7 @@ impl<H: Handler, Q> Frame<H, Q> {
         for (&connection, &tokens) in &by_connection {
             let load = registry.load(connection).map_or(0, |load| load.tokens);
             if load != tokens || tokens > tokens_max {
-                wrong = Some(format!("{connection} carries {tokens} tokens, its load says {load}"));
+                wrong = Some(format!("{connection} carries {tokens} tokens, its load is {load}"));
             }
         }
         wrong
@@ -425,11 +425,11 @@ pub(crate) trait World: Sized {
     fn faults_ns(&self) -> u64 {
         FAULTS_NS
     }
-    /// Faults of the host, and lives that come at bad moments.
+    /// Faults of the host, and births and ends of markets.
     fn host_faults(&mut self);
     /// Lets time pass everywhere and looks at what must hold at any time. `busy` is how much is traded.
     fn step(&mut self, passed_ns: u64, busy: u64) -> Result<(), String>;
-    /// From now on nothing goes wrong any more.
+    /// Ends all faults.
     fn calm_down(&mut self);
     /// What is not right yet, if anything is not.
     fn unsettled(&mut self) -> Option<String>;

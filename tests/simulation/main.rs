@@ -1,4 +1,4 @@
-//! The whole engine in virtual time, from a seed, while the venue and the host do their worst.
+//! The whole engine in virtual time, from a seed, with faults of the venue and the host.
 //!
 //! Runs on:  one thread a seed. The control core, the shards, their rings, dials, sessions, decoder and books
 //!           are the real ones; the venue is a model of its own.
@@ -50,7 +50,7 @@ fn simulation_short() {
 /// opened again because its connection was a replacement that was given up (30237, 61044), a late answer that was taken
 /// because the host's clock was behind what was known (30384).
 #[test]
-fn seeds_that_found_something() {
+fn regression_seeds_pass() {
     [
         19, 63, 132, 211, 236, 359, 361, 436, 5080, 5124, 5139, 10468, 10733, 15006, 16626, 30237,
         30384, 61044,

@@ -184,7 +184,7 @@ impl Market {
         self.sides.levels(outcome)
     }
 
-    /// The states of the newest time at which `fits` says yes, the last one first, and that time.
+    /// The states of the newest time at which `fits` is true, the last one first, and that time.
     fn states(&self, fits: impl Fn(u64) -> bool) -> Option<(u64, Vec<Sides>)> {
         let mut sides = self.sides.clone();
         let (mut found, mut then_ms) = (Vec::new(), None);

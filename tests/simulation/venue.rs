@@ -1,4 +1,4 @@
-//! The venue: who is connected, what they subscribed to, what is on its way to them, and what goes wrong.
+//! The venue: connections, subscriptions, queued messages and faults.
 //!
 //! Runs on:  the simulation's thread.
 use crate::fault::{Fault, Faults};
@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex};
 struct Outgoing {
     due_ns: u64,
     bytes: Vec<u8>,
-    /// The market and time of what it says, if it says anything of one; for a dump, its markets.
-    says: Vec<(usize, u64)>,
+    /// The market and time of its content, if it has any; for a dump, its markets.
+    content: Vec<(usize, u64)>,
     data: bool,
 }
 
@@ -51,9 +51,9 @@ impl Line {
         self.is_up() && !self.half_open && !self.frozen && self.upgraded
     }
 
-    fn push(&mut self, now_ns: u64, bytes: Vec<u8>, says: Vec<(usize, u64)>, data: bool) {
+    fn push(&mut self, now_ns: u64, bytes: Vec<u8>, content: Vec<(usize, u64)>, data: bool) {
         self.last_due_ns = self.last_due_ns.max(now_ns + self.latency_ns);
-        self.outbox.push_back(Outgoing { due_ns: self.last_due_ns, bytes, says, data });
+        self.outbox.push_back(Outgoing { due_ns: self.last_due_ns, bytes, content, data });
     }
 }
 
@@ -71,15 +71,15 @@ pub(crate) struct Venue {
     refusal: Option<&'static str>,
     refusal_until_ns: u64,
     pub(crate) born: usize,
-    /// Markets of which a message was lost or spoiled on some connection, and when.
-    pub(crate) hurt: BTreeMap<usize, u64>,
+    /// Markets of which a message was lost or malformed on some connection, and when.
+    pub(crate) damaged: BTreeMap<usize, u64>,
     /// Trades that were sent twice.
     pub(crate) doubled: BTreeSet<String>,
     pub(crate) violations: Vec<String>,
     /// Trades that were sent to a connection.
     pub(crate) reported: BTreeSet<String>,
     /// When the last connection of a market was closed or left it.
-    pub(crate) unheard: BTreeMap<usize, u64>,
+    pub(crate) uncovered: BTreeMap<usize, u64>,
 }
 
 impl Venue {
@@ -101,11 +101,11 @@ impl Venue {
             faults,
             refusal: None,
             refusal_until_ns: 0,
-            hurt: BTreeMap::new(),
+            damaged: BTreeMap::new(),
             doubled: BTreeSet::new(),
             violations: Vec::new(),
             reported: BTreeSet::new(),
-            unheard: BTreeMap::new(),
+            uncovered: BTreeMap::new(),
         }
     }
 
@@ -134,18 +134,18 @@ impl Venue {
         });
         self.lines = stays;
         let gone: Vec<Line> = gone;
-        gone.into_iter().for_each(|line| self.note_unheard(line.markets, now_ns));
+        gone.into_iter().for_each(|line| self.note_uncovered(line.markets, now_ns));
     }
 
     /// A connection carries these markets no more: those of them that no other carries.
-    fn note_unheard(&mut self, markets: BTreeSet<usize>, now_ns: u64) {
+    fn note_uncovered(&mut self, markets: BTreeSet<usize>, now_ns: u64) {
         for market in markets {
             let mut others = self.lines.iter().filter(|line| !line.closing);
-            let told = |line: &Line| {
+            let covers = |line: &Line| {
                 line.markets.contains(&market) && line.delivered.contains_key(&market)
             };
-            if !others.any(told) {
-                self.unheard.insert(market, now_ns);
+            if !others.any(covers) {
+                self.uncovered.insert(market, now_ns);
             }
         }
     }
@@ -212,7 +212,7 @@ impl Venue {
         }
         if self.faults.strikes(Fault::HalfOpen, random) {
             line.half_open = true;
-            line.pipe.lock().unwrap().deaf = true;
+            line.pipe.lock().unwrap().unread = true;
         }
         if self.faults.strikes(Fault::Freeze, random) {
             line.frozen = true;
@@ -221,7 +221,7 @@ impl Venue {
             && let Some(&market) = line.markets.iter().next()
         {
             line.frozen_markets.insert(market);
-            self.hurt.insert(market, now_ns);
+            self.damaged.insert(market, now_ns);
         }
         if self.faults.strikes(Fault::Garbage, random) {
             let market = line.markets.iter().next().copied();
@@ -274,7 +274,7 @@ impl Venue {
                     line.closing = true;
                     line.push(now_ns, frame(8, &1000u16.to_be_bytes()), Vec::new(), false);
                     let markets = line.markets.clone();
-                    self.note_unheard(markets, now_ns);
+                    self.note_uncovered(markets, now_ns);
                 }
                 ClientMessage::Pong | ClientMessage::Other => {}
             }
@@ -302,20 +302,20 @@ impl Venue {
             ids.iter().filter_map(|id| tokens.get(id)).copied().collect();
         if operation == Some("unsubscribe") {
             line.markets.retain(|market| !named.iter().any(|(named, _)| named == market));
-            self.note_unheard(named.iter().map(|(market, _)| *market).collect(), now_ns);
+            self.note_uncovered(named.iter().map(|(market, _)| *market).collect(), now_ns);
             return;
         }
-        let (mut books, mut says) = (Vec::new(), Vec::new());
+        let (mut books, mut content) = (Vec::new(), Vec::new());
         for (market, outcome) in named {
             line.markets.insert(market);
             if self.faults.strikes(Fault::LostSnapshot, random) {
                 continue;
             }
             books.push(self.markets[market].dump(outcome));
-            says.push((market, self.markets[market].changed_ms));
+            content.push((market, self.markets[market].changed_ms));
         }
         let text = format!("[{}]", books.join(","));
-        line.push(now_ns, frame(1, text.as_bytes()), says, true);
+        line.push(now_ns, frame(1, text.as_bytes()), content, true);
     }
 
     fn trade(&mut self, now_ns: u64, wall_ms: u64, random: &mut Random) {
@@ -344,23 +344,24 @@ impl Venue {
                 continue;
             }
             if self.faults.strikes(Fault::Lost, random) {
-                self.hurt.insert(market, now_ns);
+                self.damaged.insert(market, now_ns);
                 continue;
             }
             self.reported.extend(message.trade.clone());
             let bytes = frame(1, message.text.as_bytes());
-            let says =
+            let content =
                 if message.trade.is_none() { vec![(market, message.ms)] } else { Vec::new() };
             let line = &mut self.lines[place];
             if self.faults.strikes(Fault::Doubled, random) {
-                line.push(now_ns, bytes.clone(), says.clone(), true);
+                line.push(now_ns, bytes.clone(), content.clone(), true);
                 self.doubled.extend(message.trade.clone());
             }
-            line.push(now_ns, bytes, says, true);
+            line.push(now_ns, bytes, content, true);
             let count = line.outbox.len();
             if count >= 2 && self.faults.possible(Fault::Reordered) {
-                let other =
-                    |out: &Outgoing| out.data && out.says.len() == 1 && out.says[0].0 != market;
+                let other = |out: &Outgoing| {
+                    out.data && out.content.len() == 1 && out.content[0].0 != market
+                };
                 if other(&line.outbox[count - 2])
                     && message.trade.is_none()
                     && self.faults.strikes(Fault::Reordered, random)
@@ -373,7 +374,7 @@ impl Venue {
         }
     }
 
-    /// New markets, listed at once and announced by nobody: the next scan finds them.
+    /// New markets, listed at once and not announced: the next scan finds them.
     pub(crate) fn bear(&mut self, count: usize, now_ms: u64, random: &mut Random) {
         for _ in 0..count {
             self.markets.push(Market::new(self.born, now_ms, random));
@@ -381,7 +382,7 @@ impl Venue {
         }
     }
 
-    /// Ends a market: the stream says so on every connection that carries it.
+    /// Ends a market: the stream reports it on every connection that carries it.
     pub(crate) fn resolve(&mut self, market: usize, now_ns: u64, wall_ms: u64) {
         let known = &mut self.markets[market];
         if !std::mem::replace(&mut known.open, false) {
@@ -422,14 +423,14 @@ impl Venue {
             let Some((place, market, outcome)) = known else { continue };
             let old = self.faults.strikes(Fault::StaleBook, random);
             if old {
-                self.hurt.insert(place, now_ns);
+                self.damaged.insert(place, now_ns);
             }
             found.push(if old { market.stale[outcome].clone() } else { market.book(outcome) });
         }
         format!("[{}]", found.join(","))
     }
 
-    /// From now on nothing goes wrong any more; what did stays as it is.
+    /// Ends all faults; their effects remain.
     pub(crate) fn calm_down(&mut self) {
         self.faults.end();
         self.refusal_until_ns = 0;
@@ -440,7 +441,7 @@ impl Venue {
 }
 
 impl Line {
-    /// Moves what is due to the client, as far as the connection's fate allows.
+    /// Moves what is due to the client, as far as the connection's faults allow.
     fn deliver(&mut self, now_ns: u64, random: &mut Random) {
         let mut pipe = self.pipe.lock().unwrap();
         if self.half_open || pipe.venue_left {
@@ -463,7 +464,7 @@ impl Line {
                 *left -= out.bytes.len();
             }
             pipe.to_client.extend(&out.bytes);
-            for (market, ms) in out.says {
+            for (market, ms) in out.content {
                 let newest = self.delivered.entry(market).or_default();
                 *newest = (*newest).max(ms);
             }

@@ -21,7 +21,7 @@ pub(crate) struct Pipe {
     /// As many bytes as one read gives.
     pub(crate) piece: usize,
     /// Nothing is taken from the client any more.
-    pub(crate) deaf: bool,
+    pub(crate) unread: bool,
     /// Bytes that the client has read.
     pub(crate) taken: u64,
     /// The port that was dialed.
@@ -49,7 +49,7 @@ impl Stream for ClientEnd {
         if pipe.venue_left {
             return Err(ErrorKind::BrokenPipe.into());
         }
-        if pipe.deaf {
+        if pipe.unread {
             return Err(ErrorKind::WouldBlock.into());
         }
         let count = bytes.len().min(pipe.piece.max(1) * 4);
@@ -76,7 +76,7 @@ pub(crate) struct Switchboard(Arc<Mutex<Board>>);
 struct Board {
     new: Vec<Arc<Mutex<Pipe>>>,
     refuses: bool,
-    /// Ports where nobody listens.
+    /// Ports without a listener.
     dead: BTreeSet<u16>,
 }
 
@@ -89,7 +89,7 @@ impl Switchboard {
         self.0.lock().unwrap().refuses = refuses;
     }
 
-    /// Nobody listens at this port from now on, or somebody does again.
+    /// Closes the listener of this port, or opens it again.
     pub(crate) fn kill(&self, port: u16, dead: bool) {
         let mut board = self.0.lock().unwrap();
         if dead {

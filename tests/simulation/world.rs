@@ -34,7 +34,7 @@ const EPOCH_NS: u64 = 1_780_000_000 * SECOND_NS;
 /// After a fault that no connection can notice by itself, a book may be wrong for so long: two rounds
 /// of audits, one of which the REST interface may spoil, and the way of a repair.
 const HEALS_WITHIN_NS: u64 = 60 * SECOND_NS;
-/// A shard says something of a book for so long after the control core has placed it elsewhere: both may be held up.
+/// A shard reports on a book for so long after the control core has placed it elsewhere: both may be held up.
 const PLACED_BEFORE_NS: u64 = 5 * SECOND_NS;
 /// Chunks of a captured shard: all of a run, so that a slow disk loses nothing.
 const CAPTURE_CHUNKS: usize = 4096;
@@ -162,11 +162,11 @@ impl Stream {
         let begun_again = std::mem::take(&mut self.record.borrow_mut().begun_again);
         for (token, seen_ns) in begun_again {
             let market = self.venue.markets.iter().position(|m| m.tokens.contains(&token));
-            let unheard = market.and_then(|market| self.venue.unheard.get(&market));
+            let uncovered = market.and_then(|market| self.venue.uncovered.get(&market));
             let registry = self.frame.control.venue(0).registry();
             let record = TokenId::new(&token).and_then(|token| registry.market_of(&token));
             let placed_ns = record.map_or(0, |record| record.since_ns + PLACED_BEFORE_NS);
-            if placed_ns < seen_ns || unheard.is_none_or(|&at_ns| at_ns < seen_ns) {
+            if placed_ns < seen_ns || uncovered.is_none_or(|&at_ns| at_ns < seen_ns) {
                 let why = format!("{token} begins again, last seen at {seen_ns} ns");
                 return Err(self.frame.breach(&format!("{why}; {}", self.whereabouts(&token))));
             }
@@ -261,8 +261,8 @@ impl Stream {
                 continue;
             }
             self.checked += 1;
-            let hurt_ns = self.venue.hurt.get(&market).copied();
-            if hurt_ns.is_some_and(|at_ns| self.frame.now_ns() < at_ns + HEALS_WITHIN_NS) {
+            let damaged_ns = self.venue.damaged.get(&market).copied();
+            if damaged_ns.is_some_and(|at_ns| self.frame.now_ns() < at_ns + HEALS_WITHIN_NS) {
                 continue;
             }
             let levels = levels(&image);
@@ -271,7 +271,7 @@ impl Stream {
                 let difference = self.venue.markets[market].difference(outcome, ms, &levels);
                 let now_ms = self.frame.clock.now().wall_ns / MILLISECOND_NS;
                 return Err(self.frame.breach(&format!(
-                    "{token} (market {market}) is live at {ms} as it never was; {difference}; it is {now_ms}; hurt {hurt_ns:?}"
+                    "{token} (market {market}) is live at {ms} as it never was; {difference}; it is {now_ms}; damaged {damaged_ns:?}"
                 )));
             }
         }
@@ -314,7 +314,7 @@ impl Stream {
         )
     }
 
-    /// No trade twice but those that the venue sent twice; none missing where nothing was lost.
+    /// No duplicate trade except those that the venue sent twice; none missing where nothing was lost.
     fn check_trades(&mut self) -> Result<(), String> {
         let record = self.record.borrow();
         let twice = record
@@ -403,8 +403,8 @@ impl World for Stream {
             self.frame.step_shards();
             self.step_control();
         }
-        while let Some(news) = self.frame.news.try_receive() {
-            if let ControlEvent::Report(report) = news
+        while let Some(event) = self.frame.events.try_receive() {
+            if let ControlEvent::Report(report) = event
                 && self.lossless
                 && let Some(proof) = report
                     .recycling

@@ -55,7 +55,7 @@ fn what_is_no_part_of_the_facade_is_found() {
         ("README.md", "use ringbook::engine::Engine;", 1),
         ("src/guide/pools.md", "use ringbook::pools::load;", 0),
         ("src/guide/running.md", "ringbook::engine::Engine", 0),
-        ("tests/examples/x.rs", "let news: ringbook::link::News;", 1),
+        ("tests/examples/x.rs", "let event: ringbook::link::ControlEvent;", 1),
         ("src/lib.rs", "pub mod shard;", 1),
         ("src/lib.rs", "mod shard;\n#[cfg(feature = \"internals\")]\npub mod shard;", 0),
     ] {

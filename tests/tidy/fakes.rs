@@ -1,8 +1,8 @@
-//! The rules against small sources that keep and break them.
+//! The rules against small sources that follow and break them.
 use super::rules;
 use super::source::{Breach, Source, blank, named};
 
-fn reported(breaches: &[Breach]) -> Vec<String> {
+fn printed(breaches: &[Breach]) -> Vec<String> {
     breaches.iter().map(ToString::to_string).collect()
 }
 
@@ -16,12 +16,12 @@ fn each(rule: fn(&Source) -> Vec<Breach>) -> impl Fn(&[Source]) -> Vec<Breach> {
 }
 
 #[test]
-fn a_crossed_layer_is_reported_with_its_place() {
+fn a_crossed_layer_is_reported_with_its_line() {
     let text = "//! A.\nuse crate::base::id::ShardId;\nuse crate::control::Control;\n";
     let breaches = rules::layers(&[Source::new("src/shard/mod.rs", text)]);
     let wanted =
         "src/shard/mod.rs:3: `shard` must not use `control` (here `crate::control::Control`)";
-    assert_eq!(reported(&breaches), [wanted]);
+    assert_eq!(printed(&breaches), [wanted]);
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn every_way_to_name_a_module_is_seen() {
     for (file, text) in crossed {
         assert_eq!(lines(rules::layers, file, text), [1], "{file}: {text}");
     }
-    let kept = [
+    let allowed = [
         ("src/shard/mod.rs", "use crate::{base::id, io::{self, clock}, shard::books};"),
         ("src/shard/books.rs", "use super::orders; use self::tests; use super::super::base;"),
         ("src/shard/mod.rs", "// use crate::control;\n/* crate::control /* crate::control */ */"),
@@ -68,7 +68,7 @@ fn every_way_to_name_a_module_is_seen() {
         ("src/lib.rs", "pub mod shard;"),
         ("tests/live/main.rs", "use ringbook::sim::Venue; use ringbook::control;"),
     ];
-    for (file, text) in kept {
+    for (file, text) in allowed {
         assert_eq!(lines(rules::layers, file, text), [0; 0], "{file}: {text}");
     }
 }
@@ -104,7 +104,7 @@ fn what_touches_the_machine_is_seen() {
         ("src/control/run.rs", "use crate::sim::Venue;"),
     ];
     for (file, text) in out_of_place {
-        assert_eq!(lines(rules::boundary, file, text), [1], "{file}: {text}");
+        assert_eq!(lines(rules::io_boundary, file, text), [1], "{file}: {text}");
     }
     let in_place = [
         ("src/io/driver.rs", "use rustix::event::epoll; use glommio::timer;"),
@@ -119,14 +119,14 @@ fn what_touches_the_machine_is_seen() {
         ("tests/fetch.rs", "use glommio::Placement; use std::time::Instant;"),
     ];
     for (file, text) in in_place {
-        assert_eq!(lines(rules::boundary, file, text), [0; 0], "{file}: {text}");
+        assert_eq!(lines(rules::io_boundary, file, text), [0; 0], "{file}: {text}");
     }
 }
 
 #[test]
 fn an_exception_does_not_outlive_its_reason() {
     let breaches =
-        reported(&rules::boundary(&[Source::new("src/command/demo.rs", "struct Demo;")]));
+        printed(&rules::io_boundary(&[Source::new("src/command/demo.rs", "struct Demo;")]));
     assert_eq!(breaches.len(), 1);
     assert!(breaches[0].starts_with("src/command/demo.rs:1: no longer names `crate::sim`"));
 }
@@ -149,12 +149,12 @@ fn long_files_and_empty_names_are_seen() {
 #[test]
 fn headers_are_asked_for() {
     let header = each(rules::header);
-    let good = "//! The words.\n//!\n//! Runs on:  any (pure).\nuse x;\n";
+    let good = "//! The terms.\n//!\n//! Runs on:  any (pure).\nuse x;\n";
     assert_eq!(lines(&header, "src/base/id.rs", good), [0; 0]);
-    assert_eq!(lines(&header, "src/base/id.rs", "//! The words.\nuse x;\n"), [1]);
-    assert_eq!(lines(&header, "src/base/id.rs", "//! The\n//! words.\n//! Runs on:  any.\n"), [1]);
+    assert_eq!(lines(&header, "src/base/id.rs", "//! The terms.\nuse x;\n"), [1]);
+    assert_eq!(lines(&header, "src/base/id.rs", "//! The\n//! terms.\n//! Runs on:  any.\n"), [1]);
     assert_eq!(lines(&header, "src/base/id.rs", "use x;\n//! Runs on:  any.\n"), [1, 1]);
-    assert_eq!(lines(&header, "src/base/tests.rs", "//! The words, tested.\n"), [0; 0]);
+    assert_eq!(lines(&header, "src/base/tests.rs", "//! The terms, tested.\n"), [0; 0]);
     assert_eq!(lines(&header, "tests/live/main.rs", "use x;\n"), [1]);
     assert_eq!(lines(&header, "README.md", "# ringbook\n"), [0; 0]);
 }
@@ -164,9 +164,9 @@ fn silenced_lints_are_seen() {
     let lint = each(rules::lint);
     let bare = "fn f() {\n    unsafe { g() }\n}\n";
     assert_eq!(lines(&lint, "src/io/file.rs", bare), [2]);
-    let bare = "fn f() {\n    // SAFETY: g has no conditions.\n    unsafe { g() }\n}\n";
-    assert_eq!(lines(&lint, "src/io/file.rs", bare), [3]);
-    let reasoned = format!("#[expect(unsafe_code, reason = \"g is foreign\")]\n{bare}");
+    let justified = "fn f() {\n    // SAFETY: g has no conditions.\n    unsafe { g() }\n}\n";
+    assert_eq!(lines(&lint, "src/io/file.rs", justified), [3]);
+    let reasoned = format!("#[expect(unsafe_code, reason = \"g is external\")]\n{justified}");
     assert_eq!(lines(&lint, "src/io/file.rs", &reasoned), [0; 0]);
     assert_eq!(lines(&lint, "src/io/file.rs", "// unsafe\nconst S: &str = \"unsafe\";"), [0; 0]);
     assert_eq!(lines(&lint, "src/io/file.rs", "#[allow(dead_code)]\nfn f() {}"), [1]);
@@ -212,7 +212,7 @@ fn printing_elsewhere_is_seen() {
 }
 
 #[test]
-fn unfinished_and_foreign_text_is_seen() {
+fn unfinished_text_and_private_paths_are_found() {
     let text = each(rules::text);
     let dirty = [
         "fn f() { todo!() }",
@@ -261,8 +261,8 @@ fn comments_and_literals_are_blanked_line_for_line() {
     let text = "a // b\n'x' 'l: \"s\\\"s\n s\" b'\\'' br##\"r\"# \"## r#type /* c\n/* d */ */ e";
     let code = blank(text);
     assert_eq!(code.lines().count(), text.lines().count());
-    let words: Vec<&str> = code.split_whitespace().collect();
-    assert_eq!(words, ["a", "'l:", "b", "r#type", "e"]);
+    let tokens: Vec<&str> = code.split_whitespace().collect();
+    assert_eq!(tokens, ["a", "'l:", "b", "r#type", "e"]);
 }
 
 #[test]

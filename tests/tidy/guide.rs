@@ -1,4 +1,4 @@
-//! The guide beside the program: flags, conditions of `/health`, widths, and references to protocol pages.
+//! The guide against the program: flags, conditions of `/health`, widths, and references to protocol pages.
 use super::source::{Breach, Source};
 use clap::{Command, CommandFactory as _};
 use ringbook::config::flags::Cli;
@@ -55,11 +55,11 @@ pub(crate) fn room(source: &Source) -> Vec<Breach> {
 fn flags(text: &str) -> BTreeMap<String, usize> {
     let mut found = BTreeMap::new();
     for (index, line) in text.lines().enumerate() {
-        let words = line.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
-        for word in words.map(|word| word.trim_end_matches('-')) {
-            let name = word.strip_prefix("--").filter(|name| !name.is_empty());
+        let tokens = line.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+        for token in tokens.map(|token| token.trim_end_matches('-')) {
+            let name = token.strip_prefix("--").filter(|name| !name.is_empty());
             if name.is_some_and(|name| name.starts_with(|c: char| c.is_ascii_lowercase())) {
-                found.entry(word.to_owned()).or_insert(index + 1);
+                found.entry(token.to_owned()).or_insert(index + 1);
             }
         }
     }
@@ -168,13 +168,13 @@ pub(crate) fn references(sources: &[Source]) -> Vec<Breach> {
 
 /// The numbers at the beginning of a text: `2`, `2.7`, `2 and 3`, `2.5 to 2.7`.
 fn sections(text: &str) -> Vec<&str> {
-    let words = text.split([' ', ',', ')', ':', ';']);
-    let numbers = words.take_while(|word| {
-        matches!(*word, "and" | "to") || word.starts_with(|c: char| c.is_ascii_digit())
+    let tokens = text.split([' ', ',', ')', ':', ';']);
+    let numbers = tokens.take_while(|token| {
+        matches!(*token, "and" | "to") || token.starts_with(|c: char| c.is_ascii_digit())
     });
     numbers
-        .filter(|word| word.starts_with(|c: char| c.is_ascii_digit()))
-        .map(|word| word.trim_end_matches('.'))
+        .filter(|token| token.starts_with(|c: char| c.is_ascii_digit()))
+        .map(|token| token.trim_end_matches('.'))
         .collect()
 }
 

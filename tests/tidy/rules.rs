@@ -1,11 +1,11 @@
 //! The rules, each from sources to breaches.
 use super::source::{Breach, Named, Source, named, tokens};
 use super::{
-    BOUNDARY, EMPTY_NAMES, EXCEPTIONS, Exception, FOREIGN, LAYERS, LINES_MAX, PRINTING, RECORDINGS,
-    TOP_LEVEL, UNFINISHED_MACROS, UNFINISHED_WORDS, VENUE_FREE, VENUE_NAMES,
+    EMPTY_NAMES, EXCEPTIONS, Exception, IO_BOUNDARY, LAYERS, LINES_MAX, PRINTING, PRIVATE_PATHS,
+    RECORDINGS, TOP_LEVEL, UNFINISHED_MACROS, UNFINISHED_MARKERS, VENUE_FREE, VENUE_NAMES,
 };
 
-/// This test spells the words that it looks for.
+/// This test contains the markers that it looks for.
 const SELF: &str = "tests/tidy";
 
 fn excepted(file: &str, named: &Named) -> Option<&'static Exception> {
@@ -65,8 +65,8 @@ pub(crate) fn order() -> Vec<Breach> {
 }
 
 /// What has its place is named there only; and no exception outlives its reason. Unit tests are
-/// free: they play the venue, the kernel and the other thread.
-pub(crate) fn boundary(sources: &[Source]) -> Vec<Breach> {
+/// exempt: they simulate the venue, the kernel and the other thread.
+pub(crate) fn io_boundary(sources: &[Source]) -> Vec<Breach> {
     let mut breaches = Vec::new();
     let mut used = vec![false; EXCEPTIONS.len()];
     for source in sources.iter().filter(|source| source.file.starts_with("src/")) {
@@ -90,7 +90,7 @@ pub(crate) fn boundary(sources: &[Source]) -> Vec<Breach> {
 }
 
 fn out_of_place(file: &str, name: &Named) -> Option<String> {
-    let reach = BOUNDARY.iter().find(|reach| {
+    let reach = IO_BOUNDARY.iter().find(|reach| {
         !reach.only.iter().any(|place| file.starts_with(place))
             && reach.names.iter().any(|target| name.reaches(target))
     })?;
@@ -203,14 +203,14 @@ pub(crate) fn printing(source: &Source) -> Vec<Breach> {
         let is_stream = before == "::" && matches!(name, "stdout" | "stderr");
         if is_macro || is_stream {
             let what =
-                format!("`{before}{name}`: printing fails when nobody reads; use io::output");
+                format!("`{before}{name}`: printing fails when the reader is gone; use io::output");
             breaches.push(source.breach(three[0].line, what));
         }
     }
     breaches
 }
 
-/// No unfinished work, no foreign places, no invisible characters.
+/// No unfinished work, no private paths, no invisible characters.
 pub(crate) fn text(source: &Source) -> Vec<Breach> {
     let mut breaches = Vec::new();
     let is_prose = [".rs", ".toml", ".md", ".sh", ".yml"].iter().any(|e| source.file.ends_with(e));
@@ -234,12 +234,12 @@ pub(crate) fn text(source: &Source) -> Vec<Breach> {
         if source.file.starts_with(SELF) {
             continue;
         }
-        let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
-        if let Some(word) = words.find(|word| UNFINISHED_WORDS.contains(word)) {
-            breaches.push(source.breach(number, format!("unfinished: {word}")));
+        let mut names = line.split(|c: char| !c.is_alphanumeric() && c != '_');
+        if let Some(name) = names.find(|name| UNFINISHED_MARKERS.contains(name)) {
+            breaches.push(source.breach(number, format!("unfinished: {name}")));
         }
         let ours = line.replace(RECORDINGS, "");
-        if let Some(place) = FOREIGN.iter().find(|place| ours.contains(**place)) {
+        if let Some(place) = PRIVATE_PATHS.iter().find(|place| ours.contains(**place)) {
             breaches.push(source.breach(number, format!("`{place}` is no part of a clone")));
         }
     }

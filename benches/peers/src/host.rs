@@ -1,4 +1,4 @@
-//! What the machine says of itself: clocks, cores, and the line that stands above every table.
+//! The host: clocks, cores, and the line that stands above every table.
 
 use rustix::time::{ClockId, clock_gettime};
 

@@ -1,6 +1,6 @@
 //! The targets of `tests/fuzz` under libFuzzer.
 //!
-//! `RINGBOOK_FUZZ_TARGET` says which one; what it finds is written into `artifacts/`. See `run` beside this file.
+//! `RINGBOOK_FUZZ_TARGET` selects the target; what it finds is written into `artifacts/`. See `run` in this folder.
 #![no_main]
 #![allow(clippy::unwrap_used)] // tests
 

@@ -1,6 +1,6 @@
-//! A shard's books under any sequence of events, beside sorted maps.
+//! A shard's books under any sequence of events, cross-checked by sorted maps.
 //!
-//! Input: a program of two bytes and more a step, see [`step`]. The first byte says whether books
+//! Input: a program of two bytes and more a step, see [`step`]. The first byte decides whether books
 //! are opened by hand or implied by what appears.
 
 use super::{Target, behaviour, magnitude};
@@ -15,7 +15,7 @@ use ringbook::shard::books::{Admission, Books, ConnectionSlot};
 use ringbook::shard::publish::{BookView, Change, Handler};
 use std::collections::BTreeMap;
 
-pub(super) const TARGET: Target = Target { name: "books", run, seeds, words: &[] };
+pub(super) const TARGET: Target = Target { name: "books", run, seeds, dictionary: &[] };
 
 const MARKETS: [&str; 3] = ["0xa1", "0xb2", "0xc3"];
 /// Two of each market, in order; one text that is no id comes last.
@@ -362,8 +362,8 @@ impl Both {
                 self.model.set_stale(key, why);
             }
         } else {
-            // In the order of the ring of siblings, which is nobody's business.
-            let before = self.books_told();
+            // The order of the ring of siblings is unspecified.
+            let before = self.callback_count();
             self.books.on_undecoded(MARKETS[market], "", 0);
             let keys: Vec<_> = self.model.books.keys().copied().filter(|k| k.0 == market).collect();
             keys.into_iter().for_each(|key| self.model.set_stale(key, why));
@@ -372,7 +372,7 @@ impl Both {
     }
 
     fn stale(&mut self, connection: u32) {
-        let before = self.books_told();
+        let before = self.callback_count();
         let (marked, why) = if connection == 2 {
             (self.books.set_all_stale(StaleReason::FramesLost, 0), StaleReason::FramesLost)
         } else {
@@ -389,7 +389,7 @@ impl Both {
         self.sort_reported_since(before);
     }
 
-    fn books_told(&self) -> usize {
+    fn callback_count(&self) -> usize {
         self.model.callbacks.len()
     }
 

@@ -1,4 +1,4 @@
-//! Answers of the catalog: the page reader beside `serde_json`.
+//! Answers of the catalog: the page reader, cross-checked by `serde_json`.
 
 use super::{Target, behaviour, magnitude, messages};
 use ringbook::base::limits::{CATALOG_TEXT_BYTES_MAX, JSON_DEPTH_MAX};
@@ -9,7 +9,7 @@ pub(super) const TARGET: Target = Target {
     name: "catalog",
     run,
     seeds,
-    words: &[
+    dictionary: &[
         "\"conditionId\":\"0xb2\"",
         "\"clobTokenIds\":\"[\\\"1\\\",\\\"2\\\"]\"",
         "\"markets\":[",
@@ -67,10 +67,10 @@ fn run(input: &[u8]) -> u64 {
             page
         }
         (Ok(page), Err(error)) => {
-            let words = error.to_string();
-            // Texts and numbers that nobody asks for are passed over unread.
-            let taste = ["out of range", "surrogate", "escape", "control character"];
-            assert!(taste.iter().any(|taste| words.contains(taste)), "{words} passed");
+            let text = error.to_string();
+            // Texts and numbers that are not needed are skipped unread.
+            let tolerated = ["out of range", "surrogate", "escape", "control character"];
+            assert!(tolerated.iter().any(|part| text.contains(part)), "{text} passed");
             page
         }
     };
@@ -95,7 +95,7 @@ fn run(input: &[u8]) -> u64 {
     behaviour((counts, reasons, page.next_cursor.is_some()))
 }
 
-/// Whatever the catalog says, a request of ours is one line without a space.
+/// For every catalog content, a request is one line without a space.
 fn is_a_path(path: &str) {
     assert!(path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic()), "{path}");
 }

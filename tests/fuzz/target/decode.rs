@@ -1,4 +1,4 @@
-//! Text frames: the decoder in one go, in parts and by its full parser alone, beside `serde_json`.
+//! Text frames: the decoder in one go, in parts and by its full parser alone, cross-checked by `serde_json`.
 //!
 //! Input: the frame; what is no UTF-8 is replaced, since no other frame comes so far.
 
@@ -13,13 +13,14 @@ use serde::{Deserialize, Deserializer, de::MapAccess, de::SeqAccess, de::Visitor
 use serde_json::Value;
 use std::collections::HashSet;
 
-pub(super) const TARGET: Target = Target { name: "decode", run, seeds, words: messages::WORDS };
+pub(super) const TARGET: Target =
+    Target { name: "decode", run, seeds, dictionary: messages::DICTIONARY };
 
-/// What a message outputs, in the words of the second opinion.
+/// What a message outputs, in a form that both parsers share.
 #[derive(Clone, Debug, PartialEq)]
 enum Output {
     Event(String),
-    News(String),
+    MarketUpdate(String),
     Unknown(String),
     Refused { fault: MessageFault, market: String, token: String },
     NoJson,
@@ -78,8 +79,8 @@ impl Sink for Log {
         });
         self.outputs.push(Output::Event(line(event)));
     }
-    fn on_market_update(&mut self, news: MarketUpdate) {
-        self.outputs.push(Output::News(format!("{news:?}")));
+    fn on_market_update(&mut self, update: MarketUpdate) {
+        self.outputs.push(Output::MarketUpdate(format!("{update:?}")));
     }
     fn on_decode_notice(&mut self, notice: &DecodeNotice<'_>) {
         self.outputs.push(match *notice {
@@ -136,7 +137,7 @@ fn kind(outputs: &Output) -> String {
         Output::Event(line) => line.split(' ').next().unwrap_or("").to_owned(),
         Output::Refused { fault, .. } => format!("{fault:?}"),
         Output::Text(_) => "text".into(),
-        Output::News(news) => news.chars().take(6).collect(),
+        Output::MarketUpdate(update) => update.chars().take(6).collect(),
         other => format!("{other:?}").chars().take(12).collect(),
     }
 }
@@ -156,7 +157,7 @@ fn compare(frame: &str, outputs: &[Output]) {
     let value = match serde_json::from_str::<Value>(frame) {
         Ok(value) => value,
         // The two draw their limits at other depths and at other numbers.
-        Err(error) if is_a_matter_of_taste(&error) => return,
+        Err(error) if is_a_difference_of_limits(&error) => return,
         Err(error) => {
             assert!(outputs.contains(&Output::NoJson), "{error}: {outputs:?}");
             return;
@@ -180,7 +181,7 @@ fn compare(frame: &str, outputs: &[Output]) {
         return;
     }
     assert!(!outputs.contains(&Output::NoJson), "{frame}");
-    assert_eq!(outputs.len(), list.len(), "one word for each message");
+    assert_eq!(outputs.len(), list.len(), "one output for each message");
     for (value, outputs) in list.iter().zip(outputs) {
         let expected = expected(value);
         match (outputs, expected) {
@@ -246,9 +247,9 @@ fn repeats_a_key(frame: &str) -> bool {
     serde_json::from_str::<Repeats>(frame).expect("it was read before").0
 }
 
-fn is_a_matter_of_taste(error: &serde_json::Error) -> bool {
-    let words = error.to_string();
-    ["recursion limit", "out of range", "surrogate", "hex escape"].iter().any(|w| words.contains(w))
+fn is_a_difference_of_limits(error: &serde_json::Error) -> bool {
+    let text = error.to_string();
+    ["recursion limit", "out of range", "surrogate", "hex escape"].iter().any(|w| text.contains(w))
 }
 
 /// A decimal with at most six places, in units of 1e-6.
@@ -297,7 +298,7 @@ fn price_if_any(value: &Value) -> bool {
 }
 
 /// Whether the naive reading looks at what was refused. The engine reads every key that it knows,
-/// such as the best prices beside a change, and refuses a message for any of them.
+/// such as the best prices of a change, and refuses a message for any of them.
 fn is_read(message: &Value, fault: MessageFault) -> bool {
     let (MessageFault::Missing(key)
     | MessageFault::BadValue(key)

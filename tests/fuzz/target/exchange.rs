@@ -1,4 +1,4 @@
-//! Answers to REST requests: whole beside in pieces, and what `httparse` says of their heads.
+//! Answers to REST requests: whole and in pieces, with heads cross-checked by `httparse`.
 //!
 //! Input: how it is cut, then the answer.
 
@@ -11,7 +11,7 @@ pub(super) const TARGET: Target = Target {
     name: "exchange",
     run,
     seeds,
-    words: &[
+    dictionary: &[
         "\r\n",
         "\r\n\r\n",
         "\n",

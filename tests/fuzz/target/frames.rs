@@ -1,4 +1,4 @@
-//! Frames of a server: the engine's socket and its session beside tungstenite alone.
+//! Frames of a server: the engine's socket and session, cross-checked by tungstenite.
 //!
 //! Input: how it is cut, then the stream.
 
@@ -11,7 +11,7 @@ use tungstenite::handshake::derive_accept_key;
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode};
 use tungstenite::{Error, Message, WebSocket};
 
-pub(super) const TARGET: Target = Target { name: "frames", run, seeds, words: &[] };
+pub(super) const TARGET: Target = Target { name: "frames", run, seeds, dictionary: &[] };
 
 /// What came of a stream.
 #[derive(Debug, PartialEq)]

@@ -1,4 +1,4 @@
-//! Kalshi's frames: the decoder, its outline, the conversation and the catalog, beside `serde_json`.
+//! Kalshi's frames: the decoder, its outline, the conversation and the catalog, cross-checked by `serde_json`.
 //!
 //! Input: frames, one a line; what is no UTF-8 is replaced.
 
@@ -13,9 +13,9 @@ use ringbook::venue::{
 };
 use serde_json::Value;
 
-pub(super) const TARGET: Target = Target { name: "kalshi", run, seeds, words: WORDS };
+pub(super) const TARGET: Target = Target { name: "kalshi", run, seeds, dictionary: DICTIONARY };
 
-const WORDS: &[&str] = &[
+const DICTIONARY: &[&str] = &[
     "\"type\":",
     "\"orderbook_snapshot\"",
     "\"orderbook_delta\"",
@@ -111,7 +111,7 @@ fn run(input: &[u8]) -> u64 {
         assert_eq!(messages, u32::from(!log.bad_frame), "{frame}");
         assert!(log.longest <= LEVELS_PER_SIDE_MAX);
         second_opinion(frame, &log);
-        subscription = log.subscription.take().expect("it was lent");
+        subscription = log.subscription.take().expect("the log returns it");
         subscription.handle_timeout(now_ns);
         while let Some(turn) = subscription.poll_action(now_ns, &tokens) {
             turns += 1;

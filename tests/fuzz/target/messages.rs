@@ -7,7 +7,7 @@ const NO: &str = "52114319501245915516055106046884209969926127482827954674443846
 const HASH: &str = "0123456789abcdef0123456789abcdef01234567";
 
 /// What messages are made of.
-pub(super) const WORDS: &[&str] = &[
+pub(super) const DICTIONARY: &[&str] = &[
     "\"event_type\":\"book\"",
     "\"event_type\":\"price_change\"",
     "\"market\":\"0xb2\"",

@@ -24,8 +24,8 @@ pub(crate) struct Target {
     pub(crate) run: fn(&[u8]) -> u64,
     /// Inputs to begin with.
     pub(crate) seeds: fn() -> Vec<Vec<u8>>,
-    /// What this kind of input is made of.
-    pub(crate) words: &'static [&'static str],
+    /// Fragments of such inputs, as a libFuzzer dictionary.
+    pub(crate) dictionary: &'static [&'static str],
 }
 
 /// All targets.
@@ -53,12 +53,12 @@ fn behaviour(what: impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// The order of magnitude of a count: enough to tell what an input did.
+/// The order of magnitude of a count: enough to distinguish what an input did.
 fn magnitude(count: usize) -> u32 {
     usize::BITS - count.leading_zeros()
 }
 
-/// An input's first byte says how the rest is cut into pieces.
+/// An input's first byte decides how the rest is cut into pieces.
 fn pieces(input: &[u8]) -> (u8, Vec<&[u8]>) {
     let Some((&plan, bytes)) = input.split_first() else { return (0, Vec::new()) };
     let size = match plan {

@@ -1,7 +1,7 @@
-//! Files for the replay: plain, zstd and gzip; one shard beside three.
+//! Files for the replay: plain, zstd and gzip; one shard and three.
 //!
-//! Input: a byte that says how the rest is stored (plain, compressed by us, or as it is), then the
-//! content. Stored in a compressed form or read by more shards, it must say the same.
+//! Input: a byte that decides how the rest is stored (plain, compressed by us, or as it is), then the
+//! content. Stored in a compressed form or read by more shards, it must give the same result.
 
 use super::{Target, behaviour, magnitude, messages};
 use flate2::{Compression, write::GzEncoder};
@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-pub(super) const TARGET: Target = Target { name: "replay", run, seeds, words: messages::WORDS };
+pub(super) const TARGET: Target =
+    Target { name: "replay", run, seeds, dictionary: messages::DICTIONARY };
 
 /// How much a run wrote down about its input.
 #[derive(Debug, PartialEq)]
@@ -78,7 +79,7 @@ fn of_file(path: &Path, shards: u16) -> (Outcome, Option<ReplayReport>) {
     }
 }
 
-/// What an engine's capture says of its books holds for as many shards as it had; with others it must do no
+/// What an engine's capture records of its books holds for as many shards as it had; with others it must do no
 /// harm.
 fn has_notes(content: &[u8]) -> bool {
     let lines = content.split(|&byte| byte == b'\n').filter_map(|l| std::str::from_utf8(l).ok());
@@ -114,7 +115,7 @@ fn each_token_has_one_market(content: &[u8]) -> bool {
         && texts.into_iter().all(|line| damaged_has_one_market(&line, &mut owners))
 }
 
-/// The same of a line that is no JSON: a token in it may stand beside a market that is not its own.
+/// The same of a line that is no JSON: a token in it may stand with a market that is not its own.
 fn damaged_has_one_market(line: &str, owners: &mut HashMap<String, String>) -> bool {
     let Some((_, rest)) = line.split_once(r#""market":""#) else { return true };
     if serde_json::from_str::<Value>(line).is_ok() {

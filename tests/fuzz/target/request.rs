@@ -9,7 +9,7 @@ pub(super) const TARGET: Target = Target {
     name: "request",
     run,
     seeds,
-    words: &[
+    dictionary: &[
         "GET ",
         "HEAD ",
         "POST ",

@@ -1,4 +1,4 @@
-//! Answers to the upgrade, with frames behind them: the engine's beside tungstenite's handshake.
+//! Answers to the upgrade, with frames behind them: the engine's handshake, cross-checked by tungstenite's.
 //!
 //! Input: how it is cut, then the stream, in which `@ACCEPT@` stands for the right key.
 
@@ -12,7 +12,7 @@ pub(super) const TARGET: Target = Target {
     name: "upgrade",
     run,
     seeds,
-    words: &[
+    dictionary: &[
         "@ACCEPT@",
         "\r\n",
         "\r\n\r\n",
@@ -44,7 +44,7 @@ enum Outcome {
     Waiting,
     Refused(u16),
     UnknownExtension,
-    /// In words that the engine and tungstenite share.
+    /// A description that the engine and tungstenite share.
     Broken(String),
     Open {
         messages: Vec<String>,
@@ -52,7 +52,7 @@ enum Outcome {
     },
 }
 
-/// The stream with the right key, cut as the plan says.
+/// The stream with the right key, cut by the plan.
 fn answer(stream: &[u8], request: &[u8]) -> Vec<u8> {
     let accept = derive_accept_key(key_of(request).as_bytes());
     assert_eq!(accept.len(), ACCEPT_BYTES);
@@ -154,7 +154,7 @@ fn run(input: &[u8]) -> u64 {
 fn seeds() -> Vec<Vec<u8>> {
     let head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                 Sec-WebSocket-Accept: @ACCEPT@\r\n";
-    let frames = "\u{1}".to_owned(); // A frame's beginning that says nothing yet.
+    let frames = "\u{1}".to_owned(); // An incomplete frame header.
     let answers = [
         format!("{head}\r\n"),
         format!("{head}Server: a\r\nDate: b\r\n\r\n"),

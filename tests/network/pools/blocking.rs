@@ -41,7 +41,7 @@ fn threads_outside_of_the_engine_ask_and_block() {
     assert!(report.peak_in_use <= 4 && report.reuse_rate > 0.9, "{report:?}");
     assert_eq!(pools.stop(S).unwrap(), []);
     let late = handle.get("test", "/").unwrap_err();
-    assert_eq!(late, PoolError::Busy, "nobody is there any more");
+    assert_eq!(late, PoolError::Busy, "the pool has stopped");
     let twice = BlockingPools::start(vec![asked.clone(), asked], None);
     assert!(twice.unwrap_err().0.contains("one name"));
 }
@@ -102,7 +102,7 @@ fn another_core_asks_by_ring() {
         glommio::spawn_local(served.serve(Rc::clone(&pool))).detach();
         until_joined(&asking).await;
         let mut far = asking.join().unwrap();
-        // A pool that stops says so to the other core, too.
+        // A pool that stops notifies the other core, too.
         assert_eq!(manager.stop(S).await, []);
         far.try_request(Request::get(format!("http://{address}/"))).unwrap();
         let mut answer = None;

@@ -122,7 +122,7 @@ fn asker() {
                 failed
             }
         };
-        let failed: usize = beside(40, ask).await.into_iter().sum();
+        let failed: usize = concurrently(40, ask).await.into_iter().sum();
         let report = pool.report();
         let during = descriptors();
         assert_eq!(manager.stop(S).await, []);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 #[test]
-fn a_restart_of_the_server_goes_unnoticed_by_those_who_ask_afterwards() {
+fn requests_after_a_server_restart_succeed() {
     let server = Server::start(echo_path);
     let address = server.address;
     run(async move {
@@ -18,17 +18,17 @@ fn a_restart_of_the_server_goes_unnoticed_by_those_who_ask_afterwards() {
             let pool = Rc::clone(&pool);
             async move { pool.get("/x").await.map(|response| response.status) }
         };
-        let first = beside(20, ask).await;
+        let first = concurrently(20, ask).await;
         assert!(first.iter().all(|status| *status == Ok(200)), "{first:?}");
         assert!(pool.occupation().idle > 0);
         drop(server);
-        // Nobody is there: typed, at once, and every waiter is notified.
+        // No listener: a typed error, at once, and every waiter is notified.
         let started = Instant::now();
-        let down = beside(20, ask).await;
+        let down = concurrently(20, ask).await;
         assert!(down.into_iter().all(|result| kind_of(result) == "connect"));
         assert!(started.elapsed() < Duration::from_secs(5));
         let server = Server::start_at(address, None, Arc::new(echo_path));
-        let again = beside(20, ask).await;
+        let again = concurrently(20, ask).await;
         assert!(again.iter().all(|status| *status == Ok(200)), "{again:?}");
         let occupation = pool.occupation();
         assert_eq!((occupation.in_use, occupation.waiting, occupation.opening), (0, 0, 0));
@@ -95,7 +95,7 @@ fn half_open_slow_and_cut_each_have_their_error() {
             assert_eq!(pool.get("/fine").await.unwrap().body, b"/fine");
             assert_eq!(pool.occupation().idle, 1);
         }
-        // Bytes after an answer belong to nobody.
+        // Bytes after a response belong to no request.
         assert_eq!(pool.get("/extra").await.unwrap().body, b"ok");
         assert_eq!(pool.occupation().idle, 0);
         let report = pool.report();

@@ -68,8 +68,8 @@ async fn until(mut holds: impl FnMut() -> bool) {
     panic!("it never came to hold");
 }
 
-/// Runs `count` futures beside each other; their results in order of completion.
-async fn beside<T: 'static, F: Future<Output = T> + 'static>(
+/// Runs `count` futures concurrently; their results in order of completion.
+async fn concurrently<T: 'static, F: Future<Output = T> + 'static>(
     count: usize,
     mut make: impl FnMut(usize) -> F,
 ) -> Vec<T> {

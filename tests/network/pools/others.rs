@@ -1,6 +1,6 @@
 //! Servers that are not ours: nginx, and the `websockets` package of Python.
 //!
-//! Each test says that it is skipped where its server is missing; CI installs both.
+//! Each test prints that it is skipped where its server is missing; CI installs both.
 use super::*;
 use ringbook::pool::connection::Message;
 use std::io::{BufRead as _, BufReader};
@@ -14,7 +14,7 @@ struct Process(Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // nginx's workers end with their master only if it is asked kindly.
+        // nginx's workers end with their master only on SIGTERM or SIGQUIT.
         let _ = Command::new("kill").arg(self.0.id().to_string()).status();
         for _ in 0..200 {
             if matches!(self.0.try_wait(), Ok(Some(_))) {
@@ -40,7 +40,7 @@ fn free_port() -> u16 {
 }
 
 impl Nginx {
-    /// `None`, and a line that says so, where there is no nginx.
+    /// `None`, and a printed line, where there is no nginx.
     pub(crate) fn start() -> Option<Self> {
         let found = ["nginx", "/usr/sbin/nginx"].into_iter().find(|name| {
             let version = Command::new(name).arg("-v").stderr(Stdio::null()).status();
@@ -90,7 +90,7 @@ impl Nginx {
 
 fn configuration(root: &Path, port: u16) -> String {
     let root = root.display();
-    // Root keeps its rights: the folder of the test is nobody else's.
+    // Root keeps its rights: no other user reads the folder of the test.
     let user = if rustix::process::getuid().is_root() { "user root;" } else { "" };
     format!(
         "{user} daemon off; worker_processes 1; pid {root}/pid; error_log stderr crit;
@@ -120,7 +120,7 @@ fn nginx_serves_the_pool_through_redirects_gzip_closes_and_a_restart() {
             let pool = Rc::clone(&pool);
             async move { pool.get("/small.json").await.unwrap().body }
         };
-        let bodies = beside(200, ask).await;
+        let bodies = concurrently(200, ask).await;
         assert!(bodies.iter().all(|body| body == br#"{"status":"ok","value":42}"#));
         let large = pool.get("/large.json").await.unwrap();
         assert_eq!((large.header("content-encoding"), large.body.len()), (Some("gzip"), 300_000));
@@ -133,9 +133,9 @@ fn nginx_serves_the_pool_through_redirects_gzip_closes_and_a_restart() {
         assert_eq!(pool.get("/busy").await.unwrap().status, 503);
         let started = std::time::Instant::now();
         assert_eq!(pool.get("/small.json").await.unwrap().status, 200);
-        assert!(started.elapsed() >= Duration::from_millis(900), "Retry-After is obeyed");
+        assert!(started.elapsed() >= Duration::from_millis(900), "Retry-After is respected");
         nginx.restart();
-        let bodies = beside(50, ask).await;
+        let bodies = concurrently(50, ask).await;
         assert!(bodies.iter().all(|body| body.len() == 26));
         let report = pool.report();
         assert_eq!((report.failed, report.redirected), (0, 1), "{:?}", report.errors);
@@ -199,7 +199,7 @@ fn the_websockets_package_of_python_serves_the_pool() {
                 assert_eq!(guard.receive(5 * S).await.unwrap(), text(&format!("echo {long}")));
             }
         };
-        beside(30, talk).await;
+        concurrently(30, talk).await;
         let report = pool.report();
         assert_eq!((report.acquired, report.opened), (30, 3));
         assert!(pool.probe(5 * S).await.is_ok());

@@ -38,15 +38,15 @@ fn ours(address: SocketAddr, load: Load) -> Figures {
                 took_ns
             }
         };
-        beside(AT_ONCE, |_| ask(10)).await;
+        concurrently(AT_ONCE, |_| ask(10)).await;
         let rounds = REQUESTS / AT_ONCE;
         let started = Instant::now();
         let mut took_ns = Vec::new();
         match load {
-            Load::Loops => took_ns = beside(AT_ONCE, |_| ask(rounds)).await.concat(),
+            Load::Loops => took_ns = concurrently(AT_ONCE, |_| ask(rounds)).await.concat(),
             Load::Bursts => {
                 for _ in 0..rounds {
-                    took_ns.extend(beside(AT_ONCE, |_| ask(1)).await.concat());
+                    took_ns.extend(concurrently(AT_ONCE, |_| ask(1)).await.concat());
                 }
             }
         }

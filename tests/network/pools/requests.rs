@@ -29,7 +29,7 @@ fn two_hundred_at_once_over_twenty_connections() {
                 }
             }
         };
-        beside(200, ask).await;
+        concurrently(200, ask).await;
         let report = pool.report();
         assert_eq!(manager.stop(S).await, []);
         report
@@ -51,7 +51,7 @@ fn hundreds_of_connections_to_one_name_are_opened_at_once() {
             Service::new("test", Kind::Http, &format!("http://service.test:{port}")).unwrap();
         named.limits.max = 200;
         named.limits.min = 0;
-        // The first question takes long, and there is no room for two hundred behind it.
+        // The first request takes long, and there is no room for two hundred behind it.
         let slow = Resolver::with_lookup(60 * S, |_| {
             std::thread::sleep(Duration::from_millis(50));
             Ok(vec!["127.0.0.1".parse().unwrap()])
@@ -63,7 +63,7 @@ fn hundreds_of_connections_to_one_name_are_opened_at_once() {
             let pool = Rc::clone(&pool);
             async move { pool.acquire().await.unwrap() }
         };
-        let guards = beside(200, take).await;
+        let guards = concurrently(200, take).await;
         assert_eq!((pool.occupation().in_use, pool.report().opened), (200, 200));
         drop(guards);
         assert!(pool.report().errors.is_empty(), "{:?}", pool.report().errors);
@@ -91,7 +91,7 @@ fn first_come_first_served() {
                 assert!(guard.is_usable());
             }
         };
-        beside(50, ask).await;
+        concurrently(50, ask).await;
         let order = order.take();
         assert!(order.is_sorted() && order.len() == 50, "{order:?}");
     });
@@ -141,9 +141,9 @@ fn redirects_are_followed_within_the_host_only() {
         let seen = format!("{} {}", ask.method, String::from_utf8_lossy(&ask.body));
         let bytes = match ask.path.as_str() {
             "/api/old" => see("302 Found", "new?a=1"),
-            "/api/new?a=1" | "/api/kept" => whole("200 OK", "", seen.as_bytes()),
-            "/api/see" => see("303 See Other", "/api/kept"),
-            "/api/keep" => see("307 Temporary Redirect", "/api/kept"),
+            "/api/new?a=1" | "/api/target" => whole("200 OK", "", seen.as_bytes()),
+            "/api/see" => see("303 See Other", "/api/target"),
+            "/api/keep" => see("307 Temporary Redirect", "/api/target"),
             "/api/away" => see("302 Found", "http://elsewhere.test/x"),
             "/api/loop" => see("301 Moved", "/api/loop"),
             other => panic!("{other}"),
@@ -167,8 +167,8 @@ fn redirects_are_followed_within_the_host_only() {
         assert_eq!((away.status, text(away).as_str()), (302, "elsewhere"));
         let looped = pool.get("/loop").await;
         assert!(matches!(looped, Err(PoolError::Redirects { .. })), "{looped:?}");
-        let foreign = pool.request(&Request::get("http://elsewhere.test/")).await;
-        assert_eq!(kind_of(foreign), "usage");
+        let other_host = pool.request(&Request::get("http://elsewhere.test/")).await;
+        assert_eq!(kind_of(other_host), "usage");
         let report = pool.report();
         assert_eq!((report.redirected, report.opened), (11, 1));
         assert_eq!(report.errors.get("protocol"), Some(&1));
@@ -176,7 +176,7 @@ fn redirects_are_followed_within_the_host_only() {
 }
 
 #[test]
-fn a_connection_that_died_is_repeated_once_where_that_is_allowed() {
+fn a_get_on_a_dead_reused_connection_is_retried_once_and_a_post_is_not() {
     // Reads the second request of each connection and closes without an answer.
     let server = Server::start(|ask, stream| ask.nth != 2 && echo_path(ask, stream));
     let address = server.address;
@@ -208,7 +208,7 @@ fn a_fresh_connection_that_dies_is_an_error_and_not_repeated() {
 }
 
 #[test]
-fn the_rate_is_kept_and_retry_after_is_obeyed() {
+fn the_rate_limit_and_retry_after_are_respected() {
     let count = Arc::new(AtomicUsize::new(0));
     let server = Server::start(move |ask, stream| {
         let bytes = match ask.path.as_str() {
@@ -271,7 +271,7 @@ fn keep_alive_off_and_old_age_close_connections() {
             s.limits.min = 1;
         });
         let (_manager, pool) = manage(idling, None);
-        let guards = beside(4, |_| {
+        let guards = concurrently(4, |_| {
             let pool = Rc::clone(&pool);
             async move { pool.acquire().await.unwrap() }
         });

@@ -126,7 +126,7 @@ fn converse(stream: TcpStream, tls: Option<Arc<ServerConfig>>, shared: &Shared, 
     shared.open.lock().unwrap().retain(|open| open.peer_addr().ok() != peer || peer.is_none());
 }
 
-/// Reads one request: its head, and as much body as `content-length` says.
+/// Reads one request: its head, and as much body as `content-length` states.
 fn read_request(stream: &mut dyn Duplex, nth: usize) -> Option<Ask> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
@@ -147,8 +147,8 @@ fn read_request(stream: &mut dyn Duplex, nth: usize) -> Option<Ask> {
     if body.len() > have {
         stream.read_exact(&mut body[have..]).ok()?;
     }
-    let mut words = head.split(' ').map(str::to_owned);
-    let (method, path) = (words.next().unwrap(), words.next().unwrap());
+    let mut parts = head.split(' ').map(str::to_owned);
+    let (method, path) = (parts.next().unwrap(), parts.next().unwrap());
     Some(Ask { method, path, head, body, nth })
 }
 

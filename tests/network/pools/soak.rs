@@ -21,8 +21,8 @@ const LIMITS: SlotLimits = SlotLimits {
     waiting_max: 1000,
 };
 
-/// How long a waiter has timeout.
-const PATIENCE_NS: u64 = 10 * S;
+/// Timeout of a waiter.
+const WAIT_TIMEOUT_NS: u64 = 10 * S;
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
@@ -132,7 +132,7 @@ impl World {
             Event::Poll => {
                 self.slots.poll(self.now_ns);
                 self.later(100 * MS, Event::Poll);
-                // An idle connection dies now and then: the server restarts, a router forgets.
+                // An idle connection dies now and then: the server restarts, a router drops it.
                 if self.random.chance(1, 300) {
                     let open: Vec<u32> = self.open.iter().copied().collect();
                     if !open.is_empty() {
@@ -175,13 +175,13 @@ impl World {
     fn arrive(&mut self) {
         self.tally.arrived += 1;
         let (now_ns, dead) = (self.now_ns, &self.dead);
-        let deadline_ns = now_ns + PATIENCE_NS;
+        let deadline_ns = now_ns + WAIT_TIMEOUT_NS;
         let place = Location::caller();
         let acquired =
             self.slots.acquire(now_ns, deadline_ns, place, |connection| !dead.contains(connection));
         match acquired {
             Acquired::Ready(lease) => {
-                assert!(self.waiting.is_empty(), "somebody was overtaken");
+                assert!(self.waiting.is_empty(), "a waiter was overtaken");
                 assert!(!self.dead.contains(&lease.connection), "it was checked and dead");
                 self.tally.served += 1;
                 self.hold(lease);
@@ -189,7 +189,7 @@ impl World {
             Acquired::Wait(ticket) => {
                 self.waiting.insert(ticket, now_ns);
                 if self.random.chance(1, 50) {
-                    let ns = self.random.below(PATIENCE_NS);
+                    let ns = self.random.below(WAIT_TIMEOUT_NS);
                     self.later(ns, Event::GoesAway(ticket));
                 }
             }
@@ -199,7 +199,7 @@ impl World {
     }
 
     fn hold(&mut self, lease: Lease<u32>) {
-        // Mostly some milliseconds, sometimes seconds, and now and then somebody forgets it.
+        // Mostly some milliseconds, sometimes seconds, and sometimes it is never given back.
         let ns = match self.random.below(10_000) {
             0 => 90 * S,
             1..20 => self.random.below(5 * S),
@@ -246,7 +246,7 @@ impl World {
                     self.dead.remove(&connection);
                 }
                 Action::Serve(ticket, lease) => {
-                    let (first, since_ns) = self.waiting.pop_first().expect("somebody waits");
+                    let (first, since_ns) = self.waiting.pop_first().expect("a waiter is there");
                     assert_eq!(ticket, first, "first come, first served");
                     let waited_ns = self.now_ns - since_ns;
                     self.tally.longest_wait_ns = self.tally.longest_wait_ns.max(waited_ns);
@@ -254,7 +254,7 @@ impl World {
                     self.hold(lease);
                 }
                 Action::Fail(ticket, refusal) => {
-                    self.waiting.remove(&ticket).expect("nobody is refused twice");
+                    self.waiting.remove(&ticket).expect("no waiter is refused twice");
                     match refusal {
                         ringbook::pool::slots::Refusal::Timeout => self.tally.timed_out += 1,
                         _ => self.tally.failed += 1,
@@ -273,10 +273,10 @@ impl World {
         assert_eq!(slots.waiting(), self.waiting.len());
         assert!(self.waiting.is_empty() || slots.idle() == 0);
         let late = self.waiting.values().next().map_or(0, |since_ns| self.now_ns - since_ns);
-        assert!(late <= PATIENCE_NS + 100 * MS, "somebody is forgotten: {late}");
+        assert!(late <= WAIT_TIMEOUT_NS + 100 * MS, "a waiter is not served: {late}");
     }
 
-    /// Everybody gives back what they have; then the pool stops.
+    /// All guards are given back; then the pool stops.
     fn end(mut self) -> Tally {
         self.outage = false;
         while !self.held.is_empty() || !self.opening.is_empty() {
@@ -302,7 +302,7 @@ impl World {
         };
         let reported =
             tally.served + tally.timed_out + tally.failed + tally.refused + tally.went_away;
-        assert_eq!(tally.arrived, reported, "everybody had an answer: {tally:?}");
+        assert_eq!(tally.arrived, reported, "every waiter had an answer: {tally:?}");
         assert_eq!((counts.timed_out, counts.leaks), (tally.timed_out, tally.leaks));
         tally
     }
@@ -323,7 +323,7 @@ fn soak(seed: u64, hours: u64) -> Tally {
 #[test]
 fn a_day_of_faults_loses_nothing() {
     let tally = soak(seed(), 24);
-    // The world was as bad as it is meant to be.
+    // All kinds of faults occurred.
     assert!(tally.outages > 0 && tally.open_failed > 0 && tally.failed > 0, "{tally:?}");
     assert!(tally.served > tally.arrived * 8 / 10, "{tally:?}");
     assert!(tally.opened < tally.served / 5, "connections are reused: {tally:?}");
@@ -342,6 +342,6 @@ fn a_day_for_each_of_a_hundred_seeds() {
     for further in 0..100 {
         let tally = soak(seed() + further, 24);
         assert!(tally.leaks > 0 && tally.went_away > 0, "{tally:?}");
-        assert!(tally.longest_wait_ns <= PATIENCE_NS + 100 * MS);
+        assert!(tally.longest_wait_ns <= WAIT_TIMEOUT_NS + 100 * MS);
     }
 }

@@ -9,7 +9,7 @@ use std::thread::sleep;
 use std::time::Duration;
 use tungstenite::{Message as Sent, WebSocket};
 
-/// Echoes; some texts are orders.
+/// Echoes; some texts are commands.
 fn converse(mut socket: WebSocket<TcpStream>) {
     loop {
         match socket.read() {
@@ -18,7 +18,7 @@ fn converse(mut socket: WebSocket<TcpStream>) {
                     let _ = socket.close(None);
                 }
                 "die" => return,
-                "deaf" => sleep(Duration::from_secs(1)),
+                "unresponsive" => sleep(Duration::from_secs(1)),
                 "twice" => {
                     socket.write(Sent::text("one")).unwrap();
                     socket.send(Sent::text("two")).unwrap();
@@ -57,7 +57,7 @@ fn text(text: &str) -> Message {
 }
 
 #[test]
-fn a_guard_talks_and_the_next_one_has_the_same_connection() {
+fn the_next_guard_reuses_the_connection() {
     let (address, accepted) = serve();
     run(async move {
         let (manager, pool) = manage(service(Kind::Ws, address, |s| s.limits.max = 2), None);
@@ -86,7 +86,7 @@ fn a_guard_talks_and_the_next_one_has_the_same_connection() {
 }
 
 #[test]
-fn what_comes_while_it_is_idle_is_the_next_holders_and_an_end_is_seen() {
+fn messages_received_while_idle_go_to_the_next_holder_and_a_close_is_detected() {
     let (address, accepted) = serve();
     run(async move {
         let (_manager, pool) = manage(service(Kind::Ws, address, |s| s.limits.max = 1), None);
@@ -104,7 +104,7 @@ fn what_comes_while_it_is_idle_is_the_next_holders_and_an_end_is_seen() {
         let mut guard = pool.acquire().await.unwrap();
         assert!(!guard.is_reused());
         assert_eq!(guard.receive(S).await.unwrap(), Some(text("hello")));
-        // It ends under its holder, who is notified; nobody gets it again.
+        // It ends under its holder, who is notified; it is not reused.
         guard.send_text("close").await.unwrap();
         assert_eq!(kind_of(guard.receive(S).await), "broken");
         drop(guard);
@@ -125,13 +125,13 @@ fn a_server_without_pongs_is_down_until_it_has_them() {
         let (_manager, pool) = manage(probed, None);
         until(|| pool.health().state == HealthState::Up && pool.health().probes > 1).await;
         let mut guard = pool.acquire().await.unwrap();
-        guard.send_text("deaf").await.unwrap();
+        guard.send_text("unresponsive").await.unwrap();
         drop(guard);
         let up_since_ns = pool.health().since_ns;
         // It may be down for a moment only: the next probe has another connection.
         until(|| pool.health().probes_failed >= 1).await;
         assert!(pool.health().last_error.unwrap().contains("within 200 ms"));
-        // The deaf connection is gone; a new one is answered.
+        // The unresponsive connection is closed; a new one is answered.
         until(|| pool.health().state == HealthState::Up).await;
         assert!(pool.health().since_ns > up_since_ns);
         assert!(pool.report().closed_broken >= 1);

@@ -1,4 +1,4 @@
-//! Generated streams: an honest little venue with every liberty that the wire takes.
+//! Generated streams: a small consistent venue in every variant of the wire format.
 
 pub(crate) mod random;
 pub(crate) mod text;
@@ -76,7 +76,7 @@ impl Writer {
     }
 
     fn message(&mut self, message: &Value) {
-        let message = text::reword(&mut self.random, message);
+        let message = text::variant(&mut self.random, message);
         let twice = self.random.percent(4);
         for _ in 0..=usize::from(twice) {
             self.waiting.push(message.clone());
@@ -110,7 +110,7 @@ pub(crate) fn stream(seed: u64) -> Stream {
     for market in &mut markets {
         let books = market.dump(&mut w.random, START - 1000);
         for book in &books {
-            let book = text::reword(&mut w.random, book);
+            let book = text::variant(&mut w.random, book);
             w.waiting.push(book);
         }
         if w.random.percent(20) {
@@ -165,8 +165,8 @@ pub(crate) fn lines<'a>(
     frames: impl IntoIterator<Item = (&'a [u8], bool)>,
 ) -> Vec<Vec<u8>> {
     let room = |json: bool| json || matches!(form, Form::Raw | Form::Escaped);
-    let kept = frames.into_iter().filter(|(_, json)| room(*json));
-    kept.enumerate().map(|(number, (text, _))| line(form, number, text)).collect()
+    let fitting = frames.into_iter().filter(|(_, json)| room(*json));
+    fitting.enumerate().map(|(number, (text, _))| line(form, number, text)).collect()
 }
 
 fn line(form: Form, number: usize, text: &[u8]) -> Vec<u8> {

@@ -1,4 +1,4 @@
-//! Messages as text: any key order, any white space, keys nobody knows.
+//! Messages as text: any key order, any white space, unknown keys.
 
 use super::random::Random;
 use serde_json::{Map, Value, json};
@@ -90,7 +90,7 @@ pub(crate) fn write(random: &mut Random, v: &Value) -> String {
 }
 
 fn unknown(random: &mut Random) -> (String, Value) {
-    let odd = [
+    let unusual = [
         ("sequence_id", json!("18")),
         ("note", json!("bids\":[{\"price\":\"0.9\",\"size\":\"1\"}] \\ ünï🏈 {[]}")),
         ("extra", json!({"price": "0.99", "bids": [{"price": "9", "size": "x"}], "hash": null})),
@@ -100,36 +100,36 @@ fn unknown(random: &mut Random) -> (String, Value) {
         ("sizes", json!(1.5)),
         ("", json!("")),
     ];
-    let (key, value) = random.pick(&odd).clone();
+    let (key, value) = random.pick(&unusual).clone();
     (key.into(), value)
 }
 
-fn rearrange(random: &mut Random, map: &mut Map<String, Value>, shuffle: bool, odd: bool) {
+fn rearrange(random: &mut Random, map: &mut Map<String, Value>, shuffle: bool, unusual: bool) {
     let mut entries: Vec<(String, Value)> = std::mem::take(map).into_iter().collect();
-    if odd {
+    if unusual {
         entries.push(unknown(random));
     }
-    if odd || shuffle {
+    if unusual || shuffle {
         random.shuffle(&mut entries);
     }
     map.extend(entries);
 }
 
-/// The same message in other words: keys shuffled or added, a kind left out where it can be reported.
-pub(crate) fn reword(random: &mut Random, message: &Value) -> Value {
+/// A variant of the message: keys shuffled or added, a kind left out where it can be reported.
+pub(crate) fn variant(random: &mut Random, message: &Value) -> Value {
     let mut message = message.clone();
-    let (shuffle, odd) = (random.percent(30), random.percent(10));
+    let (shuffle, unusual) = (random.percent(30), random.percent(10));
     let inferable = message.get("price_changes").is_some() || message["event_type"] == "book";
     let map = message.as_object_mut().unwrap();
     if inferable && random.percent(10) {
         map.shift_remove("event_type");
     }
-    rearrange(random, map, shuffle, odd);
+    rearrange(random, map, shuffle, unusual);
     for key in ["price_changes", "changes", "bids", "asks"] {
         let Some(Value::Array(items)) = map.get_mut(key) else { continue };
         for item in items.iter_mut().filter_map(Value::as_object_mut) {
-            let odd = odd && random.percent(20);
-            rearrange(random, item, shuffle, odd);
+            let unusual = unusual && random.percent(20);
+            rearrange(random, item, shuffle, unusual);
         }
     }
     message

@@ -1,4 +1,4 @@
-//! One invented market: an honest book of which the other token's is the mirror.
+//! One generated market: a consistent book, mirrored by the book of the other token.
 
 use super::random::Random;
 use crate::decimal;

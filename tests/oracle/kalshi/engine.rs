@@ -24,7 +24,7 @@ pub(crate) fn attempt(file: &PathBuf, shards: &str) -> Result<Run, String> {
     binary::attempt(std::slice::from_ref(file), &options)
 }
 
-fn word(doubt: Doubt) -> &'static str {
+fn state_name(doubt: Doubt) -> &'static str {
     match doubt {
         Doubt::FramesLost => "stale:frames_lost",
         Doubt::Disproved => "stale:disproved",
@@ -36,7 +36,7 @@ fn word(doubt: Doubt) -> &'static str {
 fn states(book: &Book) -> Vec<&'static str> {
     match book.live() {
         true => vec!["live"],
-        false => book.doubts.iter().map(|d| word(*d)).collect(),
+        false => book.doubts.iter().map(|d| state_name(*d)).collect(),
     }
 }
 
@@ -47,7 +47,7 @@ fn is_state(state: &str, wanted: &[&str]) -> bool {
     })
 }
 
-/// The levels whose price nobody disputes; nothing is applied to a stale book, so it keeps its own.
+/// The levels whose price is not disputed; nothing is applied to a stale book, so it keeps its own.
 fn undisputed(levels: &[(String, String)], disputed: &BTreeSet<String>) -> Vec<(String, String)> {
     levels.iter().filter(|(price, _)| !disputed.contains(price)).cloned().collect()
 }
@@ -74,12 +74,12 @@ fn one(book: &Book, line: &Line, may_be_stale: bool) -> Vec<String> {
     wrong
 }
 
-/// What is wrong with the engine's books; those of `spoilt` may be stale although the reference's
+/// What is wrong with the engine's books; those of `excused` may be stale although the reference's
 /// are not.
 pub(crate) fn differences(
     reference: &Reference,
     lines: &[Line],
-    spoilt: &dyn Fn(&Book) -> bool,
+    excused: &dyn Fn(&Book) -> bool,
 ) -> Vec<String> {
     let mut wrong = Vec::new();
     if !lines.is_sorted_by(|a, b| a.token < b.token) {
@@ -88,7 +88,7 @@ pub(crate) fn differences(
     let shown: BTreeMap<&str, &Line> = lines.iter().map(|l| (l.token.as_str(), l)).collect();
     for (ticker, book) in &reference.books {
         match shown.get(ticker.as_str()) {
-            Some(line) => wrong.extend(one(book, line, spoilt(book))),
+            Some(line) => wrong.extend(one(book, line, excused(book))),
             None => wrong.push(format!("{ticker}: no book")),
         }
     }
@@ -101,7 +101,7 @@ pub(crate) fn differences(
     wrong
 }
 
-/// What is wrong with the engine's counts. Whether it counts what it drops is its own affair, and
+/// What is wrong with the engine's counts. Whether it counts what it drops is not compared, and
 /// so is a hole before the first number of a stream, or one that the capture itself admits.
 pub(crate) fn miscounts(reference: &Reference, report: &Value) -> Vec<String> {
     let Reference { seen, fresh, holes, duplicates, applied, joined_late, losses, .. } = reference;

@@ -1,6 +1,6 @@
-//! An invented venue: connections, sids and markets with every liberty that the wire takes.
+//! A generated venue: connections, sids and markets in every variant of the wire format.
 
-use super::{Event, Record, wording};
+use super::{Event, Record, variants};
 use crate::generate::random::Random;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -55,7 +55,7 @@ struct Connection {
 /// The forms of an era.
 #[derive(Clone, Copy)]
 struct Era {
-    /// `ts_ms`, and no integers beside the texts.
+    /// `ts_ms`, and no integers with the texts.
     stamps: bool,
     /// `sending_ts_ms`.
     sending: bool,
@@ -192,15 +192,15 @@ impl World {
         }
     }
 
-    fn words(&mut self, mut message: Value) -> String {
+    fn variant(&mut self, mut message: Value) -> String {
         if self.era.sending {
             message["sending_ts_ms"] = json!(self.now + 3);
         }
-        wording::write(&mut self.random, &message)
+        variants::write(&mut self.random, &message)
     }
 
     fn unnumbered(&mut self, c: usize, message: Value) {
-        let text = self.words(message);
+        let text = self.variant(message);
         self.send(c, text, false);
     }
 
@@ -213,7 +213,7 @@ impl World {
     fn numbered(&mut self, c: usize, sid: u64, mut message: Value) {
         message["sid"] = json!(sid);
         message["seq"] = json!(self.number(c, sid));
-        let text = self.words(message);
+        let text = self.variant(message);
         self.send(c, text, true);
     }
 

@@ -153,7 +153,7 @@ fn check(after: &dyn Fn(&Reference, &Place) -> Vec<String>) {
         };
         let mut reference = before.clone();
         more.iter().for_each(|text| reference.frame(place.stream.0, text));
-        // Without its own word for it, the engine may doubt every book of the connection.
+        // Without its own reason for it, the engine may doubt every book of the connection.
         let concerned = |b: &Book| b.stream.0 == place.stream.0 && more.is_empty();
         let mut wrong = engine::differences(&reference, &run.books, &concerned);
         let named = run.books.iter().find(|l| l.token == place.ticker);

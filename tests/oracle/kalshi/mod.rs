@@ -1,7 +1,7 @@
 //! The oracle of Kalshi's order books: a second, naive implementation.
 //!
-//! Written from the venue's protocol alone. The recordings hold it to account; then the engine is
-//! held to it, over the same recordings and over invented streams.
+//! Written from the venue's protocol alone. It is verified against the recordings; then the engine is
+//! compared with it, over the same recordings and over generated streams.
 
 mod engine;
 mod generate;
@@ -11,9 +11,9 @@ mod reference;
 mod replayed;
 mod stored;
 mod streams;
-mod wording;
+mod variants;
 
-/// The engine reads Kalshi. While it does not, the tests `engine_…` here say so and pass, unless
+/// The engine reads Kalshi. While it does not, the tests `engine_…` here print that and pass, unless
 /// `ORACLE_BINARY` names an engine that does.
 const ENGINE_READS_KALSHI: bool = true;
 
@@ -25,7 +25,7 @@ pub(crate) enum Event {
     /// The connection is new: whatever it had before, under the same number, is behind it.
     Opened,
     Ended,
-    /// Frames were lost here, nobody knows which.
+    /// An unknown number of frames was lost here.
     Lost,
 }
 

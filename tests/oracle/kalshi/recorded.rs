@@ -85,7 +85,7 @@ fn kalshi_session_restarts_its_numbers_with_each_connection() {
     let reference = Reference::of(&stored::BTC.records(&folder));
     let streams: Vec<_> = reference.streams.iter().map(|(s, n)| (*s, *n)).collect();
     assert_eq!(streams, [((1, 2), 42_001), ((2, 2), 636), ((3, 2), 59_070)]);
-    assert_eq!((reference.joined_late, reference.foreign), (0, 0));
+    assert_eq!((reference.joined_late, reference.other_stream), (0, 0));
     let tops = |ticker: &str| reference.books[ticker].top();
     let closed = "KXBTC15M-26MAY140045-45";
     assert!(reference.books[closed].yes.is_empty() && reference.books[closed].no.is_empty());
@@ -112,9 +112,9 @@ fn quote(connection: u64, body: &Value) -> Option<Quote> {
     Some(Quote { book: (connection, ticker), time: body["ts_ms"].as_u64()?, top })
 }
 
-/// The venue's own word on the best prices and sizes, at the end of the millisecond it names.
+/// The venue-reported best prices and sizes, at the end of the millisecond it names.
 #[test]
-fn kalshi_tickers_say_what_the_rebuilt_books_say() {
+fn kalshi_tickers_equal_the_rebuilt_books() {
     let Some(folder) = stored::folder() else { return };
     for recording in &RECORDINGS {
         let mut reference = Reference::default();

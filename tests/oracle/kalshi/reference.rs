@@ -14,7 +14,7 @@ pub(crate) type Stream = (u64, u64);
 pub(crate) enum Doubt {
     FramesLost,
     Disproved,
-    /// Something could not be read, or the connection went: the engine has its own word for it.
+    /// Something could not be read, or the connection went: the engine reports its own reason.
     Other,
 }
 
@@ -112,7 +112,7 @@ pub(crate) struct Reference {
     /// Deltas of stale and of unknown books.
     pub(crate) unapplied: u64,
     /// Those of them that belong to a live book of another stream.
-    pub(crate) foreign: u64,
+    pub(crate) other_stream: u64,
     pub(crate) disproved: u64,
     /// Levels that came to exactly nothing.
     pub(crate) zeros: u64,
@@ -181,7 +181,7 @@ impl Reference {
             Event::Frame(text) => self.frame_before(connection, text, rest),
             Event::Opened | Event::Ended => {
                 self.doubt_all(connection);
-                self.forget(connection);
+                self.drop_connection(connection);
             }
             Event::Lost => {
                 self.losses += 1;
@@ -221,13 +221,13 @@ impl Reference {
         }
     }
 
-    fn forget(&mut self, connection: u64) {
+    fn drop_connection(&mut self, connection: u64) {
         self.streams.retain(|(c, _), _| *c != connection);
         self.texts.retain(|(c, _), _| *c != connection);
     }
 
     /// What message 1 is that comes again behind others: the first of another session (`true`), or late (`false`).
-    /// Those behind it say which; `None` if they do not.
+    /// The following messages decide; `None` if they do not.
     fn begins_again(&self, stream: Stream, rest: &[&Record]) -> Option<bool> {
         let (known, last) = (self.texts.get(&stream)?, *self.streams.get(&stream)?);
         let mut next = 2;
@@ -253,7 +253,7 @@ impl Reference {
     }
 
     /// Whether the message counts; a hole spoils every book of the stream. A number that comes back is a duplicate
-    /// if it says the same. Otherwise it is of another session, as may be the first number after others: no book of
+    /// if it is equal. Otherwise it is of another session, as may be the first number after others: no book of
     /// the connection is trusted then, nor if nothing reports.
     fn follow(&mut self, stream: Stream, number: u64, text: &str, rest: &[&Record]) -> bool {
         self.sequenced += 1;
@@ -274,7 +274,7 @@ impl Reference {
                     }
                 }
                 self.doubt_all(stream.0);
-                self.forget(stream.0);
+                self.drop_connection(stream.0);
             }
             Some(last) if number > last + 1 => {
                 self.holes += 1;
@@ -332,7 +332,7 @@ impl Reference {
         let book = match book {
             Some(book) if book.stream == stream => book,
             other => {
-                self.foreign += u64::from(other.is_some());
+                self.other_stream += u64::from(other.is_some());
                 return self.unapplied += 1;
             }
         };
@@ -468,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hole_that_a_snapshot_shows_spares_that_snapshot() {
+    fn a_hole_before_a_snapshot_leaves_that_book_live() {
         let reference = run(&[
             snapshot(S, 1, "A", "1", ""),
             snapshot(S, 2, "B", "1", ""),
@@ -504,7 +504,7 @@ mod tests {
         let reference = run(&frames);
         assert_eq!(live(&reference), [false, false, false, true]);
         assert_eq!((reference.duplicates, reference.holes), (0, 0));
-        // The very first one again: what comes behind it says what it was.
+        // The very first one again: the next message decides what it was.
         frames[4] = snapshot(S, 1, "A", "1", "");
         assert_eq!(live(&run(&frames)), [false, false, false, true]);
         frames.push(change(S, 2, "A", "yes", "1"));

@@ -111,14 +111,14 @@ pub(crate) const RECORDINGS: [Recording; 7] = [
     },
 ];
 
-/// The recordings: beside this clone, or where `ORACLE_RECORDINGS` says.
+/// The recordings: next to this clone, or in `ORACLE_RECORDINGS`.
 pub(crate) fn folder() -> Option<PathBuf> {
     if let Some(named) = std::env::var_os("ORACLE_RECORDINGS") {
         return Some(Path::new(&named).join("kalshi"));
     }
     let folder = stored::folder()?.parent()?.join("kalshi");
     if !folder.is_dir() {
-        eprintln!("note: no recordings of Kalshi beside this clone; skipped");
+        eprintln!("note: no recordings of Kalshi next to this clone; skipped");
         return None;
     }
     Some(folder)

@@ -73,7 +73,7 @@ fn engine_replays_many_kalshi_streams_to_the_reference() {
     }
 }
 
-/// An honest stream contradicts nothing.
+/// A stream without faults contradicts nothing.
 #[test]
 fn generated_kalshi_streams_without_trouble_are_honest() {
     for seed in 0..SEEDS {
@@ -84,7 +84,7 @@ fn generated_kalshi_streams_without_trouble_are_honest() {
                 reference.duplicates,
                 reference.broken,
                 reference.disproved,
-                reference.foreign,
+                reference.other_stream,
                 reference.crossings,
                 reference.joined_late,
             ];
@@ -104,12 +104,12 @@ fn with(reference: &Reference, doubt: Doubt) -> usize {
 #[test]
 fn generated_kalshi_streams_cover_the_wire() {
     let (mut live, mut lost, mut disproved, mut other, mut one_sided) = (0, 0, 0, 0, 0);
-    let (mut holes, mut duplicates, mut broken, mut lies) = (0, 0, 0, 0);
+    let (mut holes, mut duplicates, mut broken, mut contradictions) = (0, 0, 0, 0);
     let (mut applied, mut unapplied, mut trades, mut acks, mut streams) = (0, 0, 0, 0, 0);
     for seed in 0..SEEDS {
         let records = generate::records(seed, Trouble::Connections, false);
         let reference = Reference::of(&records);
-        assert_eq!(reference.foreign, 0, "seed {seed}: a delta of a book that moved");
+        assert_eq!(reference.other_stream, 0, "seed {seed}: a delta of a book that moved");
         live += reference.books.values().filter(|b| b.live()).count();
         lost += with(&reference, Doubt::FramesLost);
         disproved += with(&reference, Doubt::Disproved);
@@ -119,7 +119,7 @@ fn generated_kalshi_streams_cover_the_wire() {
         holes += reference.holes;
         duplicates += reference.duplicates;
         broken += reference.broken;
-        lies += reference.disproved;
+        contradictions += reference.disproved;
         applied += reference.applied;
         unapplied += reference.unapplied;
         trades += reference.fresh.trades;
@@ -129,10 +129,12 @@ fn generated_kalshi_streams_cover_the_wire() {
     println!(
         "{live} live, {lost} lost, {disproved} disproved, {other} other, {one_sided} one-sided"
     );
-    println!("{holes} holes, {duplicates} duplicates, {broken} broken, {lies} lies");
+    println!(
+        "{holes} holes, {duplicates} duplicates, {broken} broken, {contradictions} contradictions"
+    );
     println!("{applied} applied, {unapplied} not, {trades} trades, {acks} acks, {streams} streams");
     assert!(live > 100 && lost > 20 && disproved > 2 && other > 20 && one_sided > 5);
-    assert!(holes > 100 && duplicates > 100 && broken > 50 && lies > 20);
+    assert!(holes > 100 && duplicates > 100 && broken > 50 && contradictions > 20);
     assert!(applied > 5000 && unapplied > 1000 && trades > 500 && acks > 100 && streams > 100);
 }
 

@@ -77,8 +77,8 @@ impl World {
             connection.map(|id| format!("{} is on {id}, not for books", record.info.market))
         });
         for (market, known) in self.venue.markets.iter().enumerate() {
-            // One that it moves from, one that it moves to, and one that was not notified that it left before.
-            if self.venue.telling(market) > 3 {
+            // One that it moves from, one that it moves to, and one whose unsubscription is lost.
+            if self.venue.carriers(market) > 3 {
                 wrong =
                     Some(format!("{} is reported on more than three connections", known.ticker));
             }
@@ -122,9 +122,9 @@ impl World {
                 let why = format!("{ticker} is {state} as {ours:?}, the venue has {theirs:?}");
                 return Some(format!("{why}: {}", self.whereabouts(market)));
             }
-            let telling = self.venue.telling(market);
-            if telling != 1 {
-                let why = format!("{ticker} is reported on {telling} connections");
+            let carriers = self.venue.carriers(market);
+            if carriers != 1 {
+                let why = format!("{ticker} is reported on {carriers} connections");
                 return Some(format!("{why}: {}", self.whereabouts(market)));
             }
         }

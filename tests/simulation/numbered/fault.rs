@@ -12,7 +12,7 @@ pub(crate) enum Fault {
     Drop,
     /// A connection sends nothing and receives nothing, and never ends.
     HalfOpen,
-    /// A connection pings and answers pings, and that is all.
+    /// A connection pings and answers pings, and sends nothing else.
     Freeze,
     /// A connection's bytes are held back for some time, then all of them come.
     Stall,
@@ -22,7 +22,7 @@ pub(crate) enum Fault {
     Lost,
     /// A message is sent twice.
     Doubled,
-    /// Two messages change places.
+    /// Two messages are swapped.
     Reordered,
     /// A frame that is no message, in the place of one or by itself.
     Garbage,
@@ -38,11 +38,11 @@ pub(crate) enum Fault {
     LostCommand,
     /// A command is carried out behind later ones.
     Overtaken,
-    /// Error 27 or 18: later, please.
+    /// Error 27 or 18: to be repeated later.
     Busy,
     /// Error 10: the subscription is over.
     Ended,
-    /// Error 25: the subscription is over because nobody read it.
+    /// Error 25: the subscription is over because it was not read.
     Overflow,
     /// Error 26: the subscription holds as many markets as it may.
     Full,

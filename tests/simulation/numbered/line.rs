@@ -33,7 +33,7 @@ impl Channel {
 /// Habits of the venue that the protocol leaves open; the same for a whole run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Habits {
-    /// Messages say when they were sent.
+    /// Messages have their time of sending.
     pub(crate) says_sending: bool,
     /// Errors of a subscription take a number.
     pub(crate) numbers_errors: bool,
@@ -223,7 +223,7 @@ impl Line {
         }
     }
 
-    /// Moves what is due to the client, as far as the connection's fate allows.
+    /// Moves what is due to the client, as far as the connection's faults allow.
     pub(crate) fn deliver(&mut self, now_ns: u64, random: &mut Random) {
         let mut pipe = self.pipe.lock().unwrap();
         if self.half_open || pipe.venue_left || now_ns < self.stalled_until_ns {
@@ -254,7 +254,7 @@ impl Line {
         }
     }
 
-    /// Takes note of what the client has read since.
+    /// Records what the client has read since.
     pub(crate) fn read(&mut self) {
         let taken = self.pipe.lock().unwrap().taken;
         while self.sent.front().is_some_and(|(end, _)| *end <= taken) {

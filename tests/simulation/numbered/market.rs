@@ -1,4 +1,4 @@
-//! Markets of the numbered venue: books of bids only, every change that they ever had, and the words about them.
+//! Markets of the numbered venue: books of bids only, every change that they ever had, and the messages about them.
 //!
 //! Runs on:  the simulation's thread. Prices are tenths of a cent, sizes hundredths of a contract; nothing of the
 //!           engine is used.
@@ -41,13 +41,13 @@ pub(crate) struct Market {
     /// Every change; as many as there are is the version of the book.
     changes: Vec<Change>,
     pub(crate) changed_ms: u64,
-    /// Its ticker is to be change.
+    /// Its ticker is to be sent.
     pub(crate) stirred: bool,
-    /// A book as the REST interface change it some time ago.
+    /// A book as the REST interface reported it some time ago.
     stale: String,
 }
 
-/// A change as it is change.
+/// A change as it is sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LevelChange {
     pub(crate) yes: bool,
@@ -182,7 +182,7 @@ impl Market {
         change
     }
 
-    /// Somebody takes the best offer of a side: its price in terms of YES, the size, and the change.
+    /// Takes the best offer of a side: its price in terms of YES, the size, and the change.
     pub(crate) fn take(
         &mut self,
         yes: bool,

@@ -35,7 +35,7 @@ fn numbered_short() {
 /// again to the connection that it had left (1075), a second subscription whose acknowledgement was lost (60093), a
 /// ticker of a state within its millisecond that seemed to disprove a right book (60099).
 #[test]
-fn numbered_seeds_that_found_something() {
+fn numbered_regression_seeds_pass() {
     [2, 22, 207, 482, 1075, 60093, 60099].into_iter().for_each(|seed| run(seed, 1));
 }
 

@@ -1,4 +1,4 @@
-//! What whoever reads a connection of the numbered venue must know by the protocol alone.
+//! What a reader of a connection of the numbered venue can know by the protocol alone.
 //!
 //! Runs on:  the simulation's thread. The model's own count of numbers: nothing of the engine's.
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,9 +46,9 @@ pub(crate) enum What {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Point {
     pub(crate) version: usize,
-    /// Nobody may hold it for right until its next snapshot.
+    /// It must not count as right until its next snapshot.
     pub(crate) suspect: bool,
-    /// It is wrong, and nobody can know until then.
+    /// It is wrong, and that cannot be detected until then.
     pub(crate) wronged: bool,
 }
 

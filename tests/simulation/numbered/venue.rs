@@ -1,4 +1,4 @@
-//! The numbered venue: who is connected, what they receive, and what goes wrong.
+//! The numbered venue: connections, what they receive, and faults.
 //!
 //! Runs on:  the simulation's thread.
 use super::fault::{Fault, Faults};
@@ -11,7 +11,7 @@ use ringbook::base::time::{MILLISECOND_NS, SECOND_NS};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// The venue pings this often, and hangs up on whoever leaves so many unanswered.
+/// The venue pings this often, and closes a connection that leaves so many unanswered.
 const PING_NS: u64 = 10 * SECOND_NS;
 const PINGS_MAX: u32 = 4;
 
@@ -37,7 +37,7 @@ pub(crate) struct Venue {
     /// Upgrades are answered with this.
     refusal: Option<&'static str>,
     refusal_until_ns: u64,
-    /// Ports that nobody can dial, until then.
+    /// Ports that cannot be dialed, until then.
     dead: BTreeMap<u16, u64>,
     pub(crate) trades: Vec<Trade>,
     pub(crate) markets_max: usize,
@@ -132,7 +132,7 @@ impl Venue {
         });
     }
 
-    /// Takes note of what clients have read.
+    /// Records what clients have read.
     pub(crate) fn read(&mut self, now: Time) {
         let Self { lines, trades, .. } = self;
         for line in lines {
@@ -216,7 +216,7 @@ impl Venue {
         }
         if faults.strikes(Fault::HalfOpen, random) {
             line.half_open = true;
-            line.pipe.lock().unwrap().deaf = true;
+            line.pipe.lock().unwrap().unread = true;
         }
         if faults.strikes(Fault::Freeze, random) {
             line.frozen = true;
@@ -314,7 +314,7 @@ impl Venue {
         }
     }
 
-    /// Trading ends: all orders go at one time, and empty snapshots come that nobody asked for.
+    /// Trading ends: all orders go at one time, and unrequested empty snapshots are sent.
     fn close(&mut self, market: usize, phase: Phase, now: Time, random: &mut Random) {
         let changes = self.markets[market].empty(now.ms);
         self.send(market, &changes, now, random);
@@ -353,7 +353,7 @@ impl Venue {
         lines[place].number(Channel::Books, text, what, (now.ns, &sending), faults, random);
     }
 
-    /// Tells changes of a market to whoever subscribed to it.
+    /// Sends changes of a market to its subscribers.
     fn send(&mut self, market: usize, changes: &[LevelChange], now: Time, random: &mut Random) {
         let sending = self.sending(now);
         let Self { lines, faults, markets, .. } = self;
@@ -367,12 +367,12 @@ impl Venue {
                     line.mark(now.ns, Effect::Wronged(market));
                     continue;
                 }
-                let spoilt = faults.strikes(Fault::Spoilt, random);
-                let what = match spoilt {
+                let malformed = faults.strikes(Fault::Spoilt, random);
+                let what = match malformed {
                     true => What::Spoilt { market },
                     false => What::Delta { market, version: change.version },
                 };
-                let bad = spoilt.then(|| known.delta(change, now.ms, "0.12a"));
+                let bad = malformed.then(|| known.delta(change, now.ms, "0.12a"));
                 let text = ("orderbook_delta", "", bad.as_deref().unwrap_or(&text));
                 line.number(Channel::Books, text, what, (now.ns, &sending), faults, random);
             }
@@ -409,7 +409,7 @@ impl Venue {
         self.broadcast(Channel::Trades, "trade", &body, &What::Trade(id), now, random);
     }
 
-    /// Tells all who listen to a channel.
+    /// Sends to all subscribers of a channel.
     fn broadcast(
         &mut self,
         channel: Channel,
@@ -459,7 +459,7 @@ impl Venue {
         }
     }
 
-    fn say(&mut self, market: usize, rest: &str, now: Time, random: &mut Random) {
+    fn announce(&mut self, market: usize, rest: &str, now: Time, random: &mut Random) {
         let body = format!(r#""market_ticker":"{}",{rest}"#, self.markets[market].ticker);
         let kind = "market_lifecycle_v2";
         self.broadcast(Channel::Lifecycle, kind, &body, &What::Other, now, random);
@@ -478,11 +478,11 @@ impl Venue {
                 r#""event_type":"determined","result":"no","determination_ts":{},"settlement_value":"0.0000""#,
                 now.ms / 1_000
             );
-            self.say(market, &rest, now, random);
+            self.announce(market, &rest, now, random);
         }
     }
 
-    /// A word about the life of one market that is neither its beginning nor its end.
+    /// A lifecycle message of one market that is neither its beginning nor its end.
     pub(crate) fn say_something(&mut self, now: Time, random: &mut Random) {
         let mut market = random.below(self.markets.len() as u64) as usize;
         let closed = self.markets.iter().position(|market| market.phase == Phase::Closed);
@@ -493,7 +493,7 @@ impl Venue {
         match known.phase {
             Phase::Open if random.chance(1, 2) => {
                 known.phase = Phase::Paused;
-                self.say(
+                self.announce(
                     market,
                     r#""event_type":"deactivated","is_deactivated":true"#,
                     now,
@@ -502,29 +502,34 @@ impl Venue {
             }
             Phase::Paused => {
                 known.phase = Phase::Open;
-                self.say(market, r#""event_type":"activated","is_deactivated":false"#, now, random);
+                self.announce(
+                    market,
+                    r#""event_type":"activated","is_deactivated":false"#,
+                    now,
+                    random,
+                );
             }
             Phase::Open | Phase::Unopened => {
                 let close_ms = (now.ms.max(known.open_ms) + 5_000 + random.below(100_000)) / 1_000;
                 known.close_ms = close_ms * 1_000;
                 let rest = format!(r#""event_type":"close_date_updated","close_ts":{close_ms}"#);
-                self.say(market, &rest, now, random);
+                self.announce(market, &rest, now, random);
             }
             // It was closed, and trades again: its new end comes first.
             Phase::Closed => {
                 let close_ms = (now.ms + 60_000 + random.below(100_000)) / 1_000;
                 known.close_ms = close_ms * 1_000;
                 let rest = format!(r#""event_type":"close_date_updated","close_ts":{close_ms}"#);
-                self.say(market, &rest, now, random);
+                self.announce(market, &rest, now, random);
                 let changes = self.markets[market].fill(now.ms, random);
                 self.send(market, &changes, now, random);
-                self.say(market, r#""event_type":"activated""#, now, random);
+                self.announce(market, r#""event_type":"activated""#, now, random);
             }
             Phase::Determined => {}
         }
     }
 
-    /// From now on nothing goes wrong any more; what did stays as it is.
+    /// Ends all faults; their effects remain.
     pub(crate) fn calm_down(&mut self) {
         self.faults.end();
         self.refusal_until_ns = 0;
@@ -534,13 +539,13 @@ impl Venue {
         }
     }
 
-    /// Sound connections that carry a market.
-    pub(crate) fn telling(&self, market: usize) -> usize {
+    /// Healthy connections that carry a market.
+    pub(crate) fn carriers(&self, market: usize) -> usize {
         let sound = self.lines.iter().filter(|line| line.is_sound());
         sound.filter(|line| line.markets.contains(&market)).count()
     }
 
-    /// Ports of sound connections with a subscription; one for books needs none without markets.
+    /// Ports of healthy connections with a subscription; one for books needs none without markets.
     pub(crate) fn at_work(&self, first_for_books: u16) -> BTreeSet<u16> {
         let sound = self.lines.iter().filter(|line| line.is_sound());
         let works = |line: &&Line| line.port >= first_for_books || !line.subscriptions.is_empty();

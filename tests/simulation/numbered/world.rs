@@ -29,8 +29,8 @@ pub(crate) struct Seen {
     pub(crate) checked: u64,
     pub(crate) wronged: u64,
     pub(crate) trades: u64,
-    /// Trades that no connection has brought.
-    pub(crate) trades_unheard: u64,
+    /// Trades that no connection delivered.
+    pub(crate) trades_undelivered: u64,
     /// Trades whose market had no book.
     pub(crate) trades_bookless: u64,
     pub(crate) holes: u64,
@@ -46,7 +46,7 @@ impl Seen {
         self.checked += other.checked;
         self.wronged += other.wronged;
         self.trades += other.trades;
-        self.trades_unheard += other.trades_unheard;
+        self.trades_undelivered += other.trades_undelivered;
         self.trades_bookless += other.trades_bookless;
         self.holes += other.holes;
         self.tops += other.tops;
@@ -121,7 +121,7 @@ impl World {
                 self.frame.arrive(delay_ns, Arrival::Fetched(fetched));
             }
             IoRequest::Resolve(connection) => {
-                // Its port reports the venue which connection it is.
+                // The venue identifies a connection by its port.
                 let address: SocketAddr = ([127, 0, 0, 1], connection.0 as u16).into();
                 let controller = self.frame.control.venue_mut(0);
                 controller.on_resolved(connection, Ok(vec![address]), now);
@@ -199,8 +199,8 @@ impl World {
         if last {
             self.seen.trades = self.outputs.reported.len() as u64;
             self.seen.trades_bookless = self.bookless.len() as u64;
-            let unheard = self.venue.trades.iter().filter(|trade| trade.read_ns.is_none());
-            self.seen.trades_unheard = unheard.count() as u64;
+            let undelivered = self.venue.trades.iter().filter(|trade| trade.read_ns.is_none());
+            self.seen.trades_undelivered = undelivered.count() as u64;
             self.seen.updates = self.outputs.updates.get();
         }
         Ok(())
@@ -282,8 +282,8 @@ impl frame::World for World {
         self.venue.read(time);
         let reported = self.outputs.take_trades(&self.venue.trades);
         reported.map_err(|why| self.frame.breach(&why))?;
-        while let Some(news) = self.frame.news.try_receive() {
-            if let ControlEvent::Report(report) = news {
+        while let Some(event) = self.frame.events.try_receive() {
+            if let ControlEvent::Report(report) = event {
                 self.check_report(&report)?;
             }
         }

@@ -1,4 +1,4 @@
-//! The life of markets: by word, and by time alone.
+//! The life of markets: by message, and by time alone.
 use super::client::Client;
 use super::model::Model;
 use super::stream::follow;
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 #[test]
-fn markets_come_and_go() {
+fn markets_are_created_and_settled() {
     let venue = venue(|config| {
         config.markets = 150;
         config.births_per_minute = 3_000.0;
@@ -22,9 +22,9 @@ fn markets_come_and_go() {
     let life = json!({"channels": ["market_lifecycle_v2"]});
     model.apply_all(&client.ask("subscribe", life));
     let opened: BTreeSet<String> = venue.tickers().into_iter().collect();
-    venue.steer("resume");
+    venue.control("resume");
     let mut all = follow(&mut client, &mut model, Duration::from_millis(1_500));
-    venue.steer("pause");
+    venue.control("pause");
     let rest = client.settle().0;
     model.apply_all(&rest);
     all.extend(rest);
@@ -53,7 +53,7 @@ fn markets_come_and_go() {
         steps.insert(msg["price_ranges"][0]["step"].as_str().unwrap());
     }
     assert_eq!(steps.into_iter().collect::<Vec<_>>(), ["0.0010", "0.0100"]);
-    assert!(events("activated").count() < events("created").count(), "some open without a word");
+    assert!(events("activated").count() < events("created").count(), "some open without a message");
     assert!(events("close_date_updated").all(|msg| msg["close_ts"].is_u64()));
     assert!(events("close_date_updated").count() > 5);
     let empty =
@@ -73,9 +73,9 @@ fn markets_open_and_close_by_time_alone() {
     let mut model = Model::default();
     model.apply_all(&client.books(&venue.tickers()));
     client.ask("subscribe", json!({"channels": ["market_lifecycle_v2"]}));
-    venue.steer("resume");
+    venue.control("resume");
     let mut all = follow(&mut client, &mut model, Duration::from_millis(7_000));
-    venue.steer("pause");
+    venue.control("pause");
     all.extend(client.settle().0);
     let mut reported: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for msg in all.iter().filter(|m| m["type"] == "market_lifecycle_v2").map(|m| &m["msg"]) {
@@ -93,7 +93,7 @@ fn markets_open_and_close_by_time_alone() {
         assert_eq!(
             reported[ticker.as_str()].last(),
             Some(&"close_date_updated"),
-            "and not a word since"
+            "no message since"
         );
         let book = model.books.get(ticker);
         assert!(book.is_none_or(|book| book.iter().all(BTreeMap::is_empty)), "{ticker}");
@@ -103,6 +103,6 @@ fn markets_open_and_close_by_time_alone() {
     let opened = of("open").into_iter().filter(|ticker| {
         reported.get(ticker.as_str()).is_some_and(|events| events == &["created"])
     });
-    assert!(opened.count() > 0, "announced, and open without a word");
+    assert!(opened.count() > 0, "announced, and open without a message");
     assert!(!of("unopened").is_empty());
 }

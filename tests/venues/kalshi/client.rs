@@ -70,7 +70,7 @@ impl Place {
         stream.write_all(head.as_bytes()).unwrap();
         stream.flush().unwrap();
         let mut bytes = Vec::new();
-        // TLS may end without a goodbye; the length is checked below.
+        // TLS may end without close_notify; the length is checked below.
         drop(stream.read_to_end(&mut bytes));
         let all = String::from_utf8(bytes).unwrap();
         let (head, text) = all.split_once("\r\n\r\n").unwrap();
@@ -95,7 +95,7 @@ impl Place {
         self.request(method, &format!("{ROOT}{path}"), &[]).status
     }
 
-    pub(crate) fn steer(&self, path: &str) {
+    pub(crate) fn control(&self, path: &str) {
         self.answered("POST", &format!("/sim/{path}"));
     }
 
@@ -196,14 +196,14 @@ impl Client {
         Self::dial(place, &unverified()).unwrap()
     }
 
-    pub(crate) fn say(&mut self, text: &str) {
+    pub(crate) fn send_text(&mut self, text: &str) {
         self.socket.send(Message::text(text)).unwrap();
     }
 
     /// Sends a command; gives its id.
     pub(crate) fn send(&mut self, cmd: &str, params: Value) -> u64 {
         self.last_id += 1;
-        self.say(&json!({"id": self.last_id, "cmd": cmd, "params": params}).to_string());
+        self.send_text(&json!({"id": self.last_id, "cmd": cmd, "params": params}).to_string());
         self.last_id
     }
 

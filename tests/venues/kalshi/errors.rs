@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 #[test]
-fn texts_that_say_nothing_are_refused() {
+fn malformed_commands_are_refused() {
     let venue = venue(|_| {});
     let mut client = Client::open(&venue);
     for (text, id, code) in [
@@ -26,14 +26,14 @@ fn texts_that_say_nothing_are_refused() {
         (r#"{"id":7}"#, Some(7), 5),
         (r#"{"id":0,"cmd":"sing"}"#, None, 5),
     ] {
-        client.say(text);
+        client.send_text(text);
         let received = client.next();
         assert_eq!(received["type"], "error", "{text}");
         assert_eq!(received["msg"]["code"], code, "{text}");
-        assert!(received["msg"]["msg"].as_str().is_some_and(|words| words.len() > 5), "{received}");
+        assert!(received["msg"]["msg"].as_str().is_some_and(|text| text.len() > 5), "{received}");
         assert_eq!(received.get("id").and_then(Value::as_u64), id, "{text}");
     }
-    client.say(r#"{"id":0,"cmd":"list_subscriptions"}"#);
+    client.send_text(r#"{"id":0,"cmd":"list_subscriptions"}"#);
     assert_eq!(client.next(), json!({"type": "ok", "msg": []}), "an id of 0 is none");
 }
 

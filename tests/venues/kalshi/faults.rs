@@ -24,9 +24,9 @@ fn jumps(all: &[Value], sid: u64) -> Vec<(u64, u64)> {
 
 /// What is sent in a moment.
 fn moment(place: &Place, client: &mut Client) -> Vec<Value> {
-    place.steer("resume");
+    place.control("resume");
     std::thread::sleep(Duration::from_millis(300));
-    place.steer("pause");
+    place.control("pause");
     client.settle().0
 }
 
@@ -105,7 +105,7 @@ fn answers_are_lost_and_stalled_and_commands_refused() {
 }
 
 #[test]
-fn what_nobody_knows_comes_on_top_and_changes_nothing() {
+fn injected_unknown_messages_change_nothing() {
     let venue = venue(|_| {});
     let tickers = venue.tickers();
     let mut client = Client::open(&venue);
@@ -117,7 +117,7 @@ fn what_nobody_knows_comes_on_top_and_changes_nothing() {
         assert_eq!(kinds(&all), ["weather_report"]);
         assert_eq!(venue.stat(&format!("/faults/{kind}")), 1);
     }
-    assert_eq!(venue.fault("kind=garbage&channel=trade"), 0, "nobody is there");
+    assert_eq!(venue.fault("kind=garbage&channel=trade"), 0, "no subscriber");
     assert_eq!(venue.fault("kind=garbage"), 1);
     let text = client.text();
     assert!(serde_json::from_str::<Value>(&text).is_err(), "{text}");
@@ -135,7 +135,7 @@ fn connections_are_cut_frozen_and_left_half_open() {
     let venue = venue(|config| config.ping_ms = 100);
     let mut clients: Vec<Client> = (0..3).map(|_| everything(&venue)).collect();
     assert_eq!(venue.fault("kind=freeze&count=9"), 3);
-    venue.steer("resume");
+    venue.control("resume");
     let (mut pings, begun) = (0, Instant::now());
     while pings < 3 {
         assert!(begun.elapsed() < TIMEOUT);
@@ -156,7 +156,7 @@ fn connections_are_cut_frozen_and_left_half_open() {
             message.is_ok()
         });
     }
-    venue.steer("pause");
+    venue.control("pause");
     let mut last = everything(&venue);
     assert_eq!(venue.fault("kind=half-open&count=9"), 2);
     let begun = Instant::now();

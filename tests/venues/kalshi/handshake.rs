@@ -1,4 +1,4 @@
-//! Who is let in, and who stays: signatures, pings, sizes.
+//! Admission and limits: signatures, pings, message sizes.
 use super::client::{Client, Key, TIMEOUT, headers};
 use super::venue;
 use ringbook::sim::kalshi::KalshiConfig;
@@ -78,7 +78,7 @@ fn pings_come_and_are_answered() {
 }
 
 #[test]
-fn who_does_not_answer_pings_is_closed_and_who_does_stays() {
+fn a_client_is_closed_only_if_it_does_not_answer_pings() {
     let venue = venue(|config| {
         config.ping_ms = 100;
         config.pong_timeout_ms = 500;
@@ -88,7 +88,7 @@ fn who_does_not_answer_pings_is_closed_and_who_does_stays() {
     loop {
         assert!(begun.elapsed() < TIMEOUT);
         lively.settle();
-        // Bytes are read and nobody looks at them, so that nothing is answered.
+        // Bytes are read and not parsed, so that nothing is answered.
         match silent.socket.get_mut().read(&mut chunk) {
             Ok(0) => break,
             Ok(count) => bytes.extend_from_slice(&chunk[..count]),
@@ -108,9 +108,9 @@ fn a_message_that_is_too_long_ends_the_connection() {
     let venue = venue(|config| config.message_bytes_max = 300);
     let mut client = Client::open(&venue);
     let padded = |bytes: usize| format!("{:<bytes$}", r#"{"cmd":"list_subscriptions","id":77}"#);
-    client.say(&padded(300));
+    client.send_text(&padded(300));
     assert_eq!(client.next()["id"], 77);
-    client.say(&padded(301));
+    client.send_text(&padded(301));
     assert_eq!(client.over(), Some(1009));
     let mut client = Client::open(&venue);
     // The head of a frame of 2 MB is enough.

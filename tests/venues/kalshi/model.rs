@@ -81,7 +81,7 @@ impl Model {
         self.changed.insert(ticker.to_owned(), msg["ts_ms"].as_u64().unwrap());
     }
 
-    /// A ticker that follows the last change of its book in the same millisecond says the book's best prices.
+    /// A ticker that follows the last change of its book in the same millisecond has the book's best prices.
     fn compare(&mut self, msg: &Value) {
         let ticker = msg["market_ticker"].as_str().unwrap();
         if self.changed.get(ticker).copied() != msg["ts_ms"].as_u64() {

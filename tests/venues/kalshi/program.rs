@@ -75,7 +75,7 @@ fn flags_reach_the_venue() {
     assert_eq!(client.code("subscribe", params), 27);
     let params = json!({"channels": ["ticker"], "market_tickers": tickers[..5]});
     assert_eq!(client.code("subscribe", params), 26);
-    client.say(&" ".repeat(401));
+    client.send_text(&" ".repeat(401));
     assert_eq!(client.over(), Some(1009));
 }
 

@@ -92,9 +92,9 @@ fn filters_leave_what_fits() {
         config.births_per_minute = 2_400.0;
         config.deaths_per_minute = 2_400.0;
     });
-    venue.steer("resume");
+    venue.control("resume");
     std::thread::sleep(Duration::from_millis(700));
-    venue.steer("pause");
+    venue.control("pause");
     let all = venue.rest("/markets?limit=1000");
     let all = all["markets"].as_array().unwrap();
     let fit = |query: &str, fits: &dyn Fn(&Value) -> bool| {
@@ -170,9 +170,9 @@ fn books_over_rest_are_those_of_the_stream_and_as_deep_as_asked() {
     let mut model = Model::default();
     model.apply_all(&client.books(&tickers));
     client.ask("subscribe", json!({"channels": ["trade"]}));
-    venue.steer("resume");
+    venue.control("resume");
     std::thread::sleep(Duration::from_millis(300));
-    venue.steer("pause");
+    venue.control("pause");
     let received = client.settle().0;
     model.apply_all(&received);
     for ticker in &tickers {

@@ -33,9 +33,9 @@ fn books_tickers_and_trades_are_those_of_the_venue() {
     let subscribed = |m: &&Value| m["type"] == "subscribed";
     let named: Vec<String> = first.iter().filter(subscribed).map(Value::to_string).collect();
     assert!(named.iter().all(|text| text.contains(r#""id":1,"#) && !text.contains("seq")));
-    venue.steer("resume");
+    venue.control("resume");
     let mut all = follow(&mut client, &mut model, Duration::from_millis(800));
-    venue.steer("pause");
+    venue.control("pause");
     let (rest, list) = client.settle();
     model.apply_all(&rest);
     all.extend(rest);
@@ -100,7 +100,7 @@ fn more_markets_join_the_same_subscription() {
     assert_eq!(kinds(&gone), ["ok"]);
     assert_eq!(gone[0]["msg"]["market_tickers"], json!([tickers[0]]));
     assert_eq!(gone[0]["seq"], 7);
-    venue.steer("resume");
+    venue.control("resume");
     let reported = client.until(|m| m["type"] == "orderbook_delta" && m["seq"] == 60);
     assert!(reported.iter().all(|m| m["msg"]["market_ticker"] == tickers[0].as_str()));
 }
@@ -119,9 +119,9 @@ fn taking_markets_from_one_channel_leaves_the_others_alone() {
         all,
         [json!({"type": "ok", "id": 3, "sid": 2, "seq": 1, "msg": {"market_tickers": []}})]
     );
-    venue.steer("resume");
+    venue.control("resume");
     follow(&mut client, &mut model, Duration::from_millis(300));
-    venue.steer("pause");
+    venue.control("pause");
     model.apply_all(&client.settle().0);
     model.check(&venue);
     assert!(model.counts["orderbook_delta"] > 100, "{:?}", model.counts);
@@ -145,10 +145,10 @@ fn a_subscription_that_is_over_is_not_known_any_more() {
     );
     assert_eq!(client.settle().1, json!([]));
     assert_eq!(client.code("unsubscribe", json!({"sids": [1]})), 7);
-    venue.steer("resume");
+    venue.control("resume");
     std::thread::sleep(Duration::from_millis(200));
     assert_eq!(client.settle().0, Vec::<Value>::new(), "nothing comes");
-    venue.steer("pause");
+    venue.control("pause");
     let all = client.books(&tickers[..1]);
     assert_eq!((&all[0]["msg"]["sid"], &all[1]["seq"]), (&json!(3), &json!(1)), "it begins anew");
     client.ask("subscribe", json!({"channels": ["ticker"]}));

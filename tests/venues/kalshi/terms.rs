@@ -1,4 +1,4 @@
-//! What a client may ask for besides, and what the venue's page leaves open.
+//! Optional request parameters, and what the venue's documentation leaves open.
 use super::client::{Client, kinds};
 use super::model::{Model, fixed, levels};
 use super::venue;
@@ -29,9 +29,9 @@ fn asks_are_reported_on_the_scale_of_yes_if_asked_for() {
             flipped.map(|(price, size)| (10_000 - price, size)).collect();
         assert_eq!(levels(&plain["msg"]["no_dollars_fp"]), flipped);
     }
-    venue.steer("resume");
+    venue.control("resume");
     std::thread::sleep(Duration::from_millis(300));
-    venue.steer("pause");
+    venue.control("pause");
     let received = [no.settle().0, yes.settle().0];
     for (model, received) in models.iter_mut().zip(&received) {
         model.apply_all(received);
@@ -126,8 +126,8 @@ fn tickers_can_be_asked_for_by_id() {
     let mut both = [ids[0].as_str().unwrap(), ids[2].as_str().unwrap()];
     both.sort_unstable();
     assert_eq!(all[0]["msg"], json!({"market_ids": both}));
-    let nobody = "00000000-0000-4000-8000-000000000000";
-    assert_eq!(client.code("subscribe", params(json!({"market_id": nobody}))), 11);
+    let unknown = "00000000-0000-4000-8000-000000000000";
+    assert_eq!(client.code("subscribe", params(json!({"market_id": unknown}))), 11);
     let delete = json!({"sid": 2, "action": "delete_markets", "market_id": ids[0]});
     let all = client.ask("update_subscription", delete);
     assert_eq!(all[0]["msg"], json!({"market_ids": [ids[2]]}));
@@ -157,7 +157,7 @@ fn a_snapshot_is_sent_again_without_following_the_market() {
         model.check(&venue);
         // Nothing is reported of the market that was only looked at: a change would find no number in order.
         model.books.remove(&tickers[4]);
-        venue.steer("resume");
+        venue.control("resume");
         let reported = client.until(|m| m["seq"].as_u64().is_some_and(|seq| seq >= 40));
         model.apply_all(&reported);
     }

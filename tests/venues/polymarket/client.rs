@@ -148,7 +148,7 @@ impl Channel {
         Self::try_open(venue).unwrap_or_else(|refused| panic!("refused: {refused:?}"))
     }
 
-    pub(crate) fn say(&mut self, text: &str) {
+    pub(crate) fn send_text(&mut self, text: &str) {
         self.socket.send(Message::text(text)).unwrap();
     }
 
@@ -158,7 +158,7 @@ impl Channel {
 
     pub(crate) fn subscribe(&mut self, tokens: &[String], custom: bool) {
         let tokens = serde_json::to_string(tokens).unwrap();
-        self.say(&format!(
+        self.send_text(&format!(
             "{{\"assets_ids\":{tokens},\"type\":\"market\",\"initial_dump\":true,\"level\":2,\
              \"custom_feature_enabled\":{custom}}}"
         ));
@@ -216,7 +216,7 @@ impl Channel {
 
     /// Everything that was sent before now: the PONG to a PING comes behind it.
     pub(crate) fn drain(&mut self) -> Vec<String> {
-        self.say("PING");
+        self.send_text("PING");
         let mut texts = self.until(|text| text == "PONG");
         texts.pop();
         texts

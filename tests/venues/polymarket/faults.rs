@@ -42,7 +42,7 @@ fn connections_are_dropped_frozen_and_refused() {
 }
 
 #[test]
-fn malformed_and_unknown_frames_come_on_top() {
+fn malformed_and_unknown_frames_are_injected() {
     let venue = venue(|_| {});
     let tokens = all_tokens(&venue);
     let mut channel = Channel::open(&venue);
@@ -52,7 +52,7 @@ fn malformed_and_unknown_frames_come_on_top() {
     let broken = channel.drain();
     assert_eq!(broken.len(), 22, "two of them are binary");
     let parsed = |text: &&String| serde_json::from_str::<Value>(text).is_ok();
-    assert!(broken.iter().filter(parsed).count() > 4, "some are only wrong in what they say");
+    assert!(broken.iter().filter(parsed).count() > 4, "some are valid JSON with invalid fields");
     assert!(broken.iter().filter(|text| !parsed(text)).count() > 4, "some are no JSON");
     assert_eq!(post(&venue, "/sim/unknown?count=10")["count"], 10);
     let unknown = channel.drain();
@@ -76,7 +76,7 @@ fn books_are_lost_on_request() {
     let tokens = all_tokens(&most);
     let mut channel = Channel::open(&most);
     channel.subscribe(&tokens[..11], false);
-    assert!(channel.drain().is_empty(), "too many tokens: no dump, no word");
+    assert!(channel.drain().is_empty(), "too many tokens: no dump, no message");
     most.stop();
     let some = venue(|config| config.lost_books_percent = 30);
     let tokens = all_tokens(&some);
@@ -88,7 +88,7 @@ fn books_are_lost_on_request() {
 }
 
 #[test]
-fn what_cannot_start_says_why() {
+fn a_failed_start_reports_its_cause() {
     use ringbook::sim::{SimConfig, SimError, Venue};
     let first = venue(|_| {});
     let config = SimConfig { listen: first.address(), ..SimConfig::default() };
@@ -148,7 +148,7 @@ fn connections_are_cut_and_left_half_open_on_request() {
     assert_eq!(venue.stats().cut, 1);
     venue.pause().unwrap();
     post(&venue, "/sim/fault?kind=cut&rate=0");
-    let mut mute = open();
+    let mut silent = open();
     post(&venue, "/sim/fault?kind=half-open&rate=100000&ms=60000");
     venue.resume().unwrap();
     for _ in 0..500 {
@@ -159,7 +159,7 @@ fn connections_are_cut_and_left_half_open_on_request() {
     }
     let before = venue.stats();
     assert_eq!((before.half_open, before.connections), (1, 1), "it stays");
-    mute.say("PING");
+    silent.send_text("PING");
     std::thread::sleep(std::time::Duration::from_millis(300));
     assert_eq!(venue.stats().frames, before.frames, "not even a PONG");
 }
@@ -194,12 +194,12 @@ fn connections_are_late_and_markets_stop_on_request() {
     venue.resume().unwrap();
     wait(&|stats| stats.events() >= before.events() + 50);
     venue.pause().unwrap();
-    let heard = channel.drain().len() as u64;
-    assert!(heard < 5, "{heard} messages of some market that was not chosen in 10,000 draws");
+    let received = channel.drain().len() as u64;
+    assert!(received < 5, "{received} messages of some market that was not chosen in 10,000 draws");
 }
 
 #[test]
-fn frames_of_different_markets_change_places_and_those_of_one_do_not() {
+fn frames_are_reordered_between_markets_and_never_within_one() {
     let venue = venue(|config| config.markets = 20);
     let tokens = all_tokens(&venue);
     let (mut straight, mut shuffled) = (Channel::open(&venue), Channel::open(&venue));
@@ -285,7 +285,7 @@ fn rest_answers_are_late_and_old_on_request() {
 }
 
 #[test]
-fn a_fault_that_is_none_is_refused_at_the_start() {
+fn an_invalid_fault_is_refused_at_the_start() {
     for (name, rate) in [("lots", 1), ("lost", 100_001)] {
         let stream_faults = vec![(name.to_owned(), rate)];
         let config = SimConfig { stream_faults, ..SimConfig::default() };
@@ -295,7 +295,7 @@ fn a_fault_that_is_none_is_refused_at_the_start() {
 }
 
 #[test]
-fn books_are_refused_and_the_venue_stands_still_on_request() {
+fn books_are_refused_and_the_venue_pauses_on_request() {
     let venue = venue(|_| {});
     let tokens = all_tokens(&venue);
     let path = format!("/book?token_id={}", tokens[0]);

@@ -1,4 +1,4 @@
-//! The program: what it prints, how it ends, what it says when it cannot start.
+//! The program: what it prints, how it ends, what it reports when it cannot start.
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
@@ -10,14 +10,14 @@ fn program(flags: &[&str]) -> Command {
     command
 }
 
-/// Reads the lines that begin with a word each, `run` last.
+/// Reads the lines that begin with a keyword each, `run` last.
 fn announced(child: &mut Child) -> Vec<(String, String)> {
     let mut lines = Vec::new();
     for line in BufReader::new(child.stdout.take().unwrap()).lines() {
         let line = line.unwrap();
-        let (word, rest) = line.split_once(' ').unwrap();
-        lines.push((word.to_owned(), rest.trim().to_owned()));
-        if word == "run" {
+        let (keyword, rest) = line.split_once(' ').unwrap();
+        lines.push((keyword.to_owned(), rest.trim().to_owned()));
+        if keyword == "run" {
             break;
         }
     }
@@ -32,8 +32,8 @@ fn urls_are_printed_and_signals_end_it() {
     for signal in [Signal::INT, Signal::TERM] {
         let mut child = program(&flags).arg(&file).spawn().unwrap();
         let lines = announced(&mut child);
-        let words: Vec<&str> = lines.iter().map(|(word, _)| word.as_str()).collect();
-        assert_eq!(words, ["gamma", "clob", "ws", "ca", "run"]);
+        let keywords: Vec<&str> = lines.iter().map(|(keyword, _)| keyword.as_str()).collect();
+        assert_eq!(keywords, ["gamma", "clob", "ws", "ca", "run"]);
         assert!(lines[0].1.starts_with("https://127.0.0.1:"));
         assert!(lines[2].1.starts_with("wss://127.0.0.1:") && lines[2].1.ends_with("/ws/market"));
         assert!(lines[4].1.contains("--ws-url wss://") && lines[4].1.contains("--tls-ca "));

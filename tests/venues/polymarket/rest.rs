@@ -1,4 +1,4 @@
-//! Gamma and CLOB over HTTP: paging, filters, limits, and that REST shows the truth.
+//! Gamma and CLOB over HTTP: paging, filters, limits, and that REST equals the simulated books.
 use std::collections::HashSet;
 use std::io::Read;
 
@@ -90,7 +90,7 @@ fn markets_have_gamma_s_mixed_types_and_filters() {
 }
 
 #[test]
-fn books_over_rest_are_the_truth() {
+fn books_over_rest_equal_the_simulated_books() {
     let venue = venue(|_| {});
     let tokens = all_tokens(&venue);
     venue.resume().unwrap();

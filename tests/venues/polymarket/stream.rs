@@ -1,4 +1,4 @@
-//! The market channel: dumps, changes, hashes, and that all of it adds up to the truth.
+//! The market channel: dumps, changes, hashes, and that the stream adds up to the simulated books.
 use std::collections::HashSet;
 
 use serde_json::Value;
@@ -42,7 +42,7 @@ fn follow(venue: &ringbook::sim::Venue, channel: &mut Channel, model: &mut Model
 }
 
 #[test]
-fn the_stream_adds_up_to_the_truth_over_tls() {
+fn the_stream_over_tls_adds_up_to_the_simulated_books() {
     let venue = venue(|config| {
         config.tls = true;
         config.rate = 4_000.0;
@@ -95,7 +95,7 @@ fn the_stream_adds_up_to_the_truth_over_tls() {
 }
 
 #[test]
-fn live_messages_have_the_wire_s_shape() {
+fn live_messages_have_the_recorded_shape() {
     let venue = venue(|config| config.rate = 5_000.0);
     let tokens = all_tokens(&venue);
     let mut channel = Channel::open(&venue);
@@ -152,7 +152,7 @@ fn ping_rules_are_the_venue_s() {
     let tokens = all_tokens(&venue);
     // Before the first subscription.
     let mut channel = Channel::open(&venue);
-    channel.say("PING");
+    channel.send_text("PING");
     assert_eq!(channel.over(), Some((1008, "invalid subscription payload".to_owned())));
     let mut channel = Channel::open(&venue);
     channel.subscribe(&[], false);
@@ -161,13 +161,13 @@ fn ping_rules_are_the_venue_s() {
     let mut channel = Channel::open(&venue);
     channel.subscribe(&tokens[..2], false);
     assert!(channel.text().starts_with("[{"));
-    channel.say("PING");
+    channel.send_text("PING");
     assert_eq!(channel.text(), "PONG");
     channel.send(Message::Ping(b"abc".to_vec().into()));
     assert_eq!(channel.next(), Message::Pong(b"abc".to_vec().into()));
     channel.subscribe(&tokens[..2], false);
     assert_eq!(channel.text(), "INVALID OPERATION");
-    channel.say("{]");
+    channel.send_text("{]");
     assert_eq!(channel.text(), "INVALID OPERATION");
 
     let mut unknown = Channel::open(&venue);
@@ -210,16 +210,24 @@ fn subscriptions_change_while_connected() {
     channel.subscribe(&tokens[..2], false);
     channel.text();
     let list = |tokens: &[String]| serde_json::to_string(tokens).unwrap();
-    channel.say(&format!("{{\"operation\":\"subscribe\",\"assets_ids\":{}}}", list(&tokens[1..6])));
+    channel.send_text(&format!(
+        "{{\"operation\":\"subscribe\",\"assets_ids\":{}}}",
+        list(&tokens[1..6])
+    ));
     let books: Vec<Value> = serde_json::from_str(&channel.text()).unwrap();
     let fresh: Vec<&str> = books.iter().map(|book| book["asset_id"].as_str().unwrap()).collect();
     assert_eq!(fresh, tokens[2..6].iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(venue.stats().subscriptions, 6);
-    channel.say(&format!("{{\"operation\":\"subscribe\",\"assets_ids\":{}}}", list(&tokens[..6])));
+    channel.send_text(&format!(
+        "{{\"operation\":\"subscribe\",\"assets_ids\":{}}}",
+        list(&tokens[..6])
+    ));
     assert_eq!(channel.text(), "NO NEW ASSETS");
 
-    channel
-        .say(&format!("{{\"operation\":\"unsubscribe\",\"assets_ids\":{}}}", list(&tokens[2..])));
+    channel.send_text(&format!(
+        "{{\"operation\":\"unsubscribe\",\"assets_ids\":{}}}",
+        list(&tokens[2..])
+    ));
     assert!(channel.drain().is_empty());
     assert_eq!(venue.stats().subscriptions, 2);
     venue.resume().unwrap();

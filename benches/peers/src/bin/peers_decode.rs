@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-/// The same allocator for everybody.
+/// The same allocator for every pipeline.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -39,7 +39,7 @@ struct Flags {
     #[arg(long, value_name = "CORE")]
     core: Option<usize>,
 
-    /// Also tell resident memory of each pipeline's books, each in a process of its own.
+    /// Also report resident memory of each pipeline's books, each in a process of its own.
     #[arg(long)]
     memory: bool,
 
@@ -48,7 +48,7 @@ struct Flags {
     json: bool,
 
     #[arg(long, hide = true)]
-    weigh: bool,
+    measure_memory: bool,
 }
 
 /// What became of one pipeline's books.
@@ -75,8 +75,8 @@ fn run(flags: &Flags) -> Result<bool, String> {
     }
     let chosen = chosen(&flags.only)?;
     let file = MessageFile::read(&flags.file, flags.changes_only)?;
-    if flags.weigh {
-        println!("{}", weigh(chosen[0], &file));
+    if flags.measure_memory {
+        println!("{}", grown_bytes(chosen[0], &file));
         return Ok(true);
     }
     let reference = books(entry(REFERENCE)?, &file)?.0;
@@ -91,7 +91,7 @@ fn run(flags: &Flags) -> Result<bool, String> {
     let equal = verdicts.iter().filter(|verdict| verdict.differences.is_empty());
     let equal: Vec<&Entry> = equal.map(|verdict| verdict.entry).collect();
     let timed = if flags.rounds == 0 { Vec::new() } else { time(&equal, &file, flags.rounds) };
-    let memory = if flags.memory { weigh_all(&equal, flags)? } else { Vec::new() };
+    let memory = if flags.memory { memory_of_all(&equal, flags)? } else { Vec::new() };
     if flags.json {
         print_json(flags, &file, &reference, &verdicts, &timed, &memory);
     } else {
@@ -124,7 +124,7 @@ fn books(entry: &Entry, file: &MessageFile) -> Result<(FinalBooks, u64), String>
     Ok((pipeline.books()?, pipeline.refused()))
 }
 
-/// A/B/C, A/B/C: what slows the machine for a while slows everybody.
+/// A/B/C, A/B/C: a slow period of the machine slows all of them.
 fn time(entries: &[&'static Entry], file: &MessageFile, rounds: usize) -> Vec<Figures> {
     let begun = |entry: &&'static Entry| Figures { name: entry.name, passes: Vec::new() };
     let mut all: Vec<Figures> = entries.iter().map(begun).collect();
@@ -146,7 +146,7 @@ fn time(entries: &[&'static Entry], file: &MessageFile, rounds: usize) -> Vec<Fi
 }
 
 /// Bytes by which this process grew while it built its books; only true in a fresh process.
-fn weigh(entry: &Entry, file: &MessageFile) -> u64 {
+fn grown_bytes(entry: &Entry, file: &MessageFile) -> u64 {
     let before = host::resident_bytes();
     let mut pipeline = (entry.make)();
     pipeline.feed(file.dump());
@@ -156,18 +156,18 @@ fn weigh(entry: &Entry, file: &MessageFile) -> u64 {
     after.saturating_sub(before)
 }
 
-fn weigh_all(
+fn memory_of_all(
     entries: &[&'static Entry],
     flags: &Flags,
 ) -> Result<Vec<(&'static str, u64)>, String> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let one = |entry: &&'static Entry| {
         let mut child = Command::new(&program);
-        child.args(["--weigh", "--only", entry.name, "--file"]).arg(&flags.file);
+        child.args(["--measure-memory", "--only", entry.name, "--file"]).arg(&flags.file);
         child.args(flags.changes_only.then_some("--changes-only"));
         let output = child.output().map_err(|error| error.to_string())?;
         let text = String::from_utf8_lossy(&output.stdout);
-        let bytes = text.trim().parse().map_err(|_| format!("{}: no weight", entry.name))?;
+        let bytes = text.trim().parse().map_err(|_| format!("{}: no memory figure", entry.name))?;
         Ok((entry.name, bytes))
     };
     entries.iter().map(one).collect()
@@ -222,7 +222,7 @@ fn print_json(
     memory: &[(&'static str, u64)],
 ) {
     let verdict = |v: &Verdict| json!({"pipeline": v.entry.name, "equal": v.differences.is_empty(), "refused": v.refused, "differences": v.differences});
-    let weights = memory.iter().map(|(name, bytes)| json!({"pipeline": name, "bytes": bytes}));
+    let memory_rows = memory.iter().map(|(name, bytes)| json!({"pipeline": name, "bytes": bytes}));
     let report = json!({
         "host": host::description(),
         "file": flags.file,
@@ -234,7 +234,7 @@ fn print_json(
         "verdicts": verdicts.iter().map(verdict).collect::<Vec<Value>>(),
         "rounds": flags.rounds,
         "figures": figures::json(timed, file.stream().count()),
-        "memory": weights.collect::<Vec<Value>>(),
+        "memory": memory_rows.collect::<Vec<Value>>(),
     });
     println!("{report:#}");
 }

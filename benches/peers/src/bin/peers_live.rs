@@ -14,16 +14,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// The same allocator for everybody.
+/// The same allocator for every client.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Setting up: 190 connections take ringbook half a minute, for it does not storm a venue.
-const SET_UP_PATIENCE: Duration = Duration::from_secs(90);
+/// Setting up: 190 connections take ringbook half a minute, because its dials are rate-limited.
+const SET_UP_TIMEOUT: Duration = Duration::from_secs(90);
 /// Between two looks at a client on the main thread.
 const LOOK: Duration = Duration::from_millis(50);
 /// After the last message was written, a client has this long to have read it.
-const REST_PATIENCE_NS: u64 = 5_000_000_000;
+const REST_TIMEOUT_NS: u64 = 5_000_000_000;
 /// Between the last snapshot and the first run.
 const SETTLE: Duration = Duration::from_millis(300);
 
@@ -127,7 +127,7 @@ fn run_client(flags: &Flags, round: usize, sockets: usize, name: &str) -> Result
         shared: Arc::clone(&shared),
     };
     let mut client = Client::start(name, task)?;
-    let ready = venue.wait_subscribed(SET_UP_PATIENCE, || client.look());
+    let ready = venue.wait_subscribed(SET_UP_TIMEOUT, || client.look());
     let mut result = ready.and_then(|()| wait_books(&shared, books, &mut client));
     for &rate in &flags.rates {
         if result.is_ok() {
@@ -142,7 +142,7 @@ fn run_client(flags: &Flags, round: usize, sockets: usize, name: &str) -> Result
     }
     let ended = client.end();
     venue.end();
-    // What the client failed of says more than that it ended.
+    // The error of the client is more specific than its end.
     ended.and(result)
 }
 
@@ -174,7 +174,7 @@ fn wait_books(shared: &Shared, books: u64, client: &mut Client) -> Result<(), St
 }
 
 fn wait_measured(shared: &Shared, sent: &Sent, client: &mut Client) -> Option<Measured> {
-    let deadline_ns = host::mono_ns() + REST_PATIENCE_NS;
+    let deadline_ns = host::mono_ns() + REST_TIMEOUT_NS;
     loop {
         let measured = shared.take();
         let over = sent.broken.is_some() || host::mono_ns() > deadline_ns;

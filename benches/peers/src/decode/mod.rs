@@ -23,7 +23,7 @@ pub type Levels = BTreeMap<u64, u64>;
 /// Bids and asks of every token.
 pub type FinalBooks = BTreeMap<String, [Levels; 2]>;
 
-/// The hash of our own glue: the fastest one at hand for everybody.
+/// The hash function of every pipeline.
 pub type Hasher = foldhash::fast::RandomState;
 
 /// One client's way from a frame to a book.
@@ -70,7 +70,7 @@ pub const PIPELINES: &[Entry] = &[
     },
     Entry {
         name: "scanner-whole",
-        about: "the same, and time, hash, best bid and ask kept, whole tokens compared",
+        about: "the same, and time, hash, best bid and ask stored, whole tokens compared",
         make: || Box::<scanner::Scanner<true>>::default(),
     },
     Entry {

@@ -8,7 +8,7 @@ use ringbook::market::book::{Level, image::BookImage};
 use ringbook::shard::books::{Admission, Books, ConnectionSlot};
 use ringbook::shard::intake::{Findings, Intake};
 
-/// A clock that tells when a frame was read.
+/// A clock that reports when a frame was read.
 pub(super) trait ReadClock: Clock {
     fn read(&self) -> Now;
 }

@@ -77,7 +77,7 @@ impl Pipeline for Generic {
 pub(super) struct Hot {
     processor: WsBookUpdateProcessor,
     books: OrderBookManager,
-    /// It parses in place, so each frame is copied first, as from a socket buffer that is kept.
+    /// It parses in place, so each frame is copied first, as from a socket buffer that must stay intact.
     frame: Vec<u8>,
     refused: u64,
 }

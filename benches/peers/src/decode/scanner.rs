@@ -1,8 +1,8 @@
-//! A scanner that knows where the fields lie and believes what it finds: the yardstick.
+//! A scanner that assumes the layout of the fields and validates nothing: the lower bound.
 //!
 //! It looks for fields at the distances that the venue's layouts have (with or without a space
 //! behind commas) and validates nothing. There are two of it. The *bare* one looks at token, price,
-//! size and side only, and knows a token by 16 of its digits: nobody can do less. The *whole* one
+//! size and side only, and knows a token by 16 of its digits. The *whole* one
 //! does with each change what a book with its facts needs: it compares the whole token, keeps time
 //! and hash, and reads the venue's best bid and ask.
 
@@ -15,7 +15,7 @@ const MARKET_END: usize = 77;
 const TOKEN_DIGITS_MIN: usize = 60;
 /// Hexadecimal digits of a hash.
 const HASH_DIGITS: usize = 40;
-/// Which digits tell one token from another.
+/// Digits that distinguish tokens.
 const TOKEN_KEY: std::ops::Range<usize> = 8..24;
 /// Steps from the best level before a binary search.
 const STEPS_MAX: usize = 8;
@@ -24,7 +24,7 @@ const DOLLAR: u32 = 1_000_000;
 /// Factors that make millionths of so many decimals.
 const FACTORS: [u64; 7] = [1_000_000, 100_000, 10_000, 1_000, 100, 10, 1];
 
-/// One side, best level last; asks are kept by `1 - price`.
+/// One side, best level last; asks are stored by `1 - price`.
 #[derive(Debug, Default)]
 struct Side {
     keys: Vec<u32>,
@@ -69,7 +69,7 @@ struct Book {
     facts: Facts,
 }
 
-/// What the whole scanner keeps besides levels.
+/// What the whole scanner stores in addition to levels.
 #[derive(Debug)]
 struct Facts {
     timestamp: u64,
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn the_whole_one_keeps_the_facts_of_a_change_with_and_without_spaces() {
+    fn the_whole_scanner_stores_the_fields_of_a_change_with_and_without_spaces() {
         let market = crate::live::frame::Market::new(5);
         let mut template = market.templates().remove(0);
         let spaced = String::from_utf8(template.stamped(0xabc, 0xdef)[4..].to_vec()).unwrap();

@@ -1,4 +1,4 @@
-//! boomnet: a sweep over buffered sockets that never waits, and its IO service with two selectors.
+//! boomnet: a loop over buffered sockets that never waits, and its IO service with two selectors.
 
 use super::CHANNEL;
 use super::client::{Reader, Task};
@@ -48,7 +48,7 @@ fn read<S: io::Read + io::Write + ReadHint>(
 }
 
 /// Every socket in turn, without end: with one socket the spin of its examples.
-pub(super) fn sweep(task: Task) -> Result<(), String> {
+pub(super) fn poll_loop(task: Task) -> Result<(), String> {
     let open = |socket: usize| {
         let mut websocket = direct(&info(&task), task.address)?;
         websocket.send_text(true, Some(task.subscription(socket).as_bytes()))?;

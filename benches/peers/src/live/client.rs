@@ -66,11 +66,11 @@ impl Task {
 
 /// A running client.
 pub enum Client {
-    /// A thread that ends when it is told to.
+    /// A thread that ends at a stop signal.
     Thread {
         /// The thread.
         handle: JoinHandle<Result<(), String>>,
-        /// How it is told.
+        /// The stop signal and the recorder.
         shared: Arc<Shared>,
     },
     /// ringbook's engine.
@@ -87,7 +87,7 @@ impl Client {
             return Ok(Self::Engine(Box::new(ours::Ours::start(policy, task)?)));
         }
         let run: fn(Task) -> Result<(), String> = match name {
-            "boomnet" => boomnet::sweep,
+            "boomnet" => boomnet::poll_loop,
             "boomnet-service" => boomnet::direct_service,
             "boomnet-mio" => boomnet::mio_service,
             "tokio-tungstenite" => tokio::run,

@@ -63,7 +63,7 @@ impl Market {
         Self { id: format!("0x{:064x}", mixed(number)), tokens }
     }
 
-    /// What the catalog says of it.
+    /// Its catalog entry.
     #[must_use]
     pub fn entry(&self) -> String {
         let [yes, no] = &self.tokens;

@@ -30,7 +30,7 @@ impl Memory {
         Self { input, read: 0, filled: 0, output: Vec::new() }
     }
 
-    /// Where a socket's read goes; [`Memory::filled`] then says how much it was.
+    /// Where a socket's read goes; [`Memory::filled`] then takes its length.
     pub(super) fn input_mut(&mut self) -> &mut [u8] {
         &mut self.input
     }

@@ -65,11 +65,11 @@ impl Ours {
         Ok(Self { engine, waiting, asked: None })
     }
 
-    /// Hears the news; asks for one connection after the other, each with its own tokens, because
+    /// Reads the events; asks for one connection after the other, each with its own tokens, because
     /// placement by itself would put all of them on one.
     pub(super) fn look(&mut self) -> Result<(), String> {
-        while let Some(news) = self.engine.poll_event() {
-            let ControlEvent::Forced { ticket, refused, .. } = news else { continue };
+        while let Some(event) = self.engine.poll_event() {
+            let ControlEvent::Forced { ticket, refused, .. } = event else { continue };
             if let Some((_, tokens)) = self.asked.take_if(|(asked, _)| *asked == ticket)
                 && !refused.is_empty()
             {
@@ -82,15 +82,15 @@ impl Ours {
         {
             self.asked = match self.engine.force_subscribe(tokens.clone()) {
                 Some(ticket) => Some((ticket, tokens)),
-                None => return Err("the engine takes no orders".into()),
+                None => return Err("the engine takes no commands".into()),
             };
         }
         Ok(())
     }
 
     pub(super) fn end(self: Box<Self>) -> Result<(), String> {
-        let ending = self.engine.stop(|_| ());
-        match ending.left_behind.first() {
+        let report = self.engine.stop(|_| ());
+        match report.left_behind.first() {
             Some(left) => Err(left.clone()),
             None => Ok(()),
         }

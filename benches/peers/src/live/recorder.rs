@@ -25,7 +25,7 @@ pub struct Measured {
 /// What sender, client and main thread know of the present run.
 #[derive(Debug, Default)]
 pub struct Shared {
-    /// Number of the run; a new one makes the recorder forget.
+    /// Number of the run; a new one resets the recorder.
     run: AtomicU64,
     /// Messages meant to be sent before this are warm-up.
     measure_from_ns: AtomicU64,

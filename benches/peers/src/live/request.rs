@@ -1,4 +1,4 @@
-//! The little of HTTP and WebSocket that the venue hears: requests, and masked client frames.
+//! The little of HTTP and WebSocket that the venue reads: requests, and masked client frames.
 
 /// A request's path with its query, its WebSocket key, and its length in the buffer.
 #[derive(Debug, PartialEq, Eq)]

@@ -43,7 +43,7 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// Whether the intended times were not kept: the percentiles then tell of the sender too.
+    /// Whether the sender was late: the percentiles then include its delay.
     #[must_use]
     pub fn fell_behind(&self) -> bool {
         self.late.value_at_quantile(0.99) > LATE_NS || self.last_late_ns > LATE_NS
@@ -52,13 +52,13 @@ impl Sent {
 
 /// One socket and what is sent on it, round and round.
 #[derive(Debug)]
-pub struct FrameScanner {
+pub struct PacedSocket {
     stream: TcpStream,
     templates: Vec<Template>,
     next: usize,
 }
 
-impl FrameScanner {
+impl PacedSocket {
     /// A socket that does not block.
     #[must_use]
     pub fn new(stream: TcpStream, templates: Vec<Template>) -> Self {
@@ -88,12 +88,12 @@ impl FrameScanner {
     }
 }
 
-/// Sends one run over all lanes in turn.
+/// Sends one run over all sockets in turn.
 ///
 /// # Panics
 /// Never: the bounds of the histogram are constants.
 #[must_use]
-pub fn send(lanes: &mut [FrameScanner], pace: Pace, shared: &Shared) -> Sent {
+pub fn send(sockets: &mut [PacedSocket], pace: Pace, shared: &Shared) -> Sent {
     let interval_ns = 1e9 / pace.rate;
     let warm_up = (pace.rate * pace.warm_up) as u64;
     let messages = ((pace.rate * pace.seconds) as u64).max(1);
@@ -112,8 +112,8 @@ pub fn send(lanes: &mut [FrameScanner], pace: Pace, shared: &Shared) -> Sent {
         if n == warm_up {
             others = others_cpu_ns();
         }
-        let lane = n as usize % lanes.len();
-        match lanes[lane].send(intended_ns) {
+        let socket = n as usize % sockets.len();
+        match sockets[socket].send(intended_ns) {
             Ok((written_ns, blocked)) if n >= warm_up => {
                 sent.last_late_ns = written_ns.saturating_sub(intended_ns);
                 sent.late.saturating_record(sent.last_late_ns);
@@ -121,7 +121,7 @@ pub fn send(lanes: &mut [FrameScanner], pace: Pace, shared: &Shared) -> Sent {
             }
             Ok(_) => {}
             Err(error) => {
-                sent.broken = Some(format!("message {n} on socket {lane}: {error}"));
+                sent.broken = Some(format!("message {n} on socket {socket}: {error}"));
                 break;
             }
         }

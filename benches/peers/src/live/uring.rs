@@ -1,7 +1,7 @@
 //! Multishot receives of `io_uring` into buffers that the kernel picks, tungstenite over memory.
 //!
 //! What a third driver of ringbook's would be, measured before it is built. Each socket is armed
-//! once; the kernel then puts every arrival into the next free buffer of one ring and says so.
+//! once; the kernel then puts every arrival into the next free buffer of one ring and reports it.
 
 use super::client::{Reader, Task};
 use super::memory::{Memory, upgrade_request};

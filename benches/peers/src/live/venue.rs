@@ -4,7 +4,7 @@ use super::CHANNEL;
 use super::frame::{Market, server_frame};
 use super::recorder::Shared;
 use super::request::{client_frame, request};
-use super::sender::{FrameScanner, Pace, Sent, send};
+use super::sender::{PacedSocket, Pace, Sent, send};
 use crate::host;
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
@@ -17,7 +17,7 @@ use std::time::Duration;
 /// Between two looks at all sockets while nothing is paced.
 const LOOK: Duration = Duration::from_micros(500);
 
-enum ShardCommand {
+enum VenueCommand {
     Send(Pace),
     End,
 }
@@ -33,7 +33,7 @@ enum Answer {
 pub struct Venue {
     /// Where it listens.
     pub address: SocketAddr,
-    orders: Sender<ShardCommand>,
+    commands: Sender<VenueCommand>,
     answers: Receiver<Answer>,
     thread: JoinHandle<()>,
 }
@@ -53,20 +53,20 @@ impl Venue {
         let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
         listener.set_nonblocking(true).map_err(|error| error.to_string())?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
-        let (orders, received) = channel();
-        let (told, answers) = channel();
+        let (commands, received) = channel();
+        let (sender, answers) = channel();
         let (pinned, is_pinned) = channel();
         let thread = std::thread::spawn(move || {
             let result = host::pin(core).map_err(|error| format!("--sender-core {core}: {error}"));
             let failed = result.is_err();
             let _ = pinned.send(result);
             if !failed {
-                let desk = Desk::new(listener, sockets, &markets);
-                desk.run(&received, &told, &shared);
+                let server = Server::new(listener, sockets, &markets);
+                server.run(&received, &sender, &shared);
             }
         });
         is_pinned.recv().map_err(|error| error.to_string())??;
-        Ok(Self { address, orders, answers, thread })
+        Ok(Self { address, commands, answers, thread })
     }
 
     /// Waits until everything is subscribed; `meanwhile` is called several times a second.
@@ -93,7 +93,7 @@ impl Venue {
 
     /// Sends one run.
     pub fn send(&self, pace: Pace) {
-        let _ = self.orders.send(ShardCommand::Send(pace));
+        let _ = self.commands.send(VenueCommand::Send(pace));
     }
 
     /// How the run went, once it is over.
@@ -107,7 +107,7 @@ impl Venue {
 
     /// Closes everything.
     pub fn end(self) {
-        let _ = self.orders.send(ShardCommand::End);
+        let _ = self.commands.send(VenueCommand::End);
         let _ = self.thread.join();
     }
 }
@@ -120,17 +120,17 @@ struct Peer {
     closed: bool,
 }
 
-struct Desk {
+struct Server {
     listener: TcpListener,
     sockets: usize,
     markets: Vec<Market>,
     by_token: HashMap<String, usize>,
     peers: Vec<Peer>,
     subscribed: bool,
-    lanes: Vec<FrameScanner>,
+    paced: Vec<PacedSocket>,
 }
 
-impl Desk {
+impl Server {
     fn new(listener: TcpListener, sockets: usize, markets: &[Market]) -> Self {
         let numbered = markets.iter().enumerate();
         let tokens = numbered.flat_map(|(n, market)| market.tokens.clone().map(|token| (token, n)));
@@ -141,24 +141,24 @@ impl Desk {
             by_token: tokens.collect(),
             peers: Vec::new(),
             subscribed: false,
-            lanes: Vec::new(),
+            paced: Vec::new(),
         }
     }
 
-    fn run(mut self, orders: &Receiver<ShardCommand>, answers: &Sender<Answer>, shared: &Shared) {
+    fn run(mut self, commands: &Receiver<VenueCommand>, answers: &Sender<Answer>, shared: &Shared) {
         loop {
-            match orders.try_recv() {
-                Ok(ShardCommand::Send(pace)) => {
-                    let sent = send(&mut self.lanes, pace, shared);
+            match commands.try_recv() {
+                Ok(VenueCommand::Send(pace)) => {
+                    let sent = send(&mut self.paced, pace, shared);
                     let _ = answers.send(Answer::Sent(Box::new(sent)));
                 }
-                Ok(ShardCommand::End) | Err(TryRecvError::Disconnected) => return,
+                Ok(VenueCommand::End) | Err(TryRecvError::Disconnected) => return,
                 Err(TryRecvError::Empty) => {}
             }
             self.look();
             if !self.subscribed && self.is_subscribed() {
                 self.subscribed = true;
-                self.open_lanes();
+                self.open_paced();
                 let _ = answers.send(Answer::Subscribed);
             }
             std::thread::sleep(LOOK);
@@ -171,7 +171,7 @@ impl Desk {
             && open.map(|peer| peer.tokens.len()).sum::<usize>() == self.by_token.len()
     }
 
-    fn open_lanes(&mut self) {
+    fn open_paced(&mut self) {
         for peer in self.peers.iter().filter(|peer| !peer.tokens.is_empty()) {
             // Both tokens of a market are on one connection.
             let mut markets: Vec<usize> =
@@ -180,7 +180,7 @@ impl Desk {
             markets.dedup();
             let templates = markets.iter().flat_map(|&market| self.markets[market].templates());
             if let Ok(stream) = peer.stream.try_clone() {
-                self.lanes.push(FrameScanner::new(stream, templates.collect()));
+                self.paced.push(PacedSocket::new(stream, templates.collect()));
             }
         }
     }

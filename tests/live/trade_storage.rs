@@ -38,7 +38,7 @@ impl Stage {
     /// Lets the venue make so many trades, and waits until all of it has arrived and is reported so.
     fn trade(&mut self, count_of_trades: u64) -> u64 {
         let enough = self.venue.stat("trades") + count_of_trades;
-        self.venue.order("resume");
+        self.venue.control("resume");
         self.venue.wait_for("trades", |venue| venue.stat("trades") >= enough);
         self.venue.pause();
         let reported = self.venue.stat("trades");
@@ -68,7 +68,7 @@ fn rows(database: &Path, query: &str) -> u64 {
 }
 
 #[test]
-fn every_trade_is_a_row_also_through_recycles_and_the_last_line_says_so() {
+fn every_trade_is_a_row_across_recycles_and_the_last_line_reports_it() {
     let mut stage = Stage::set();
     let stats = stage.engine.stats();
     let connections = stats["pool"]["connections"].as_array().unwrap().len();
@@ -79,8 +79,8 @@ fn every_trade_is_a_row_also_through_recycles_and_the_last_line_says_so() {
     let done = |stats: &Value| count(stats, "/recycling/completed") >= 1;
     stage.engine.wait_for("a recycle", TIMEOUT, done);
     let reported = stage.trade(30);
-    stage.venue.order("resume");
-    stage.venue.order("resolve?count=3");
+    stage.venue.control("resume");
+    stage.venue.control("resolve?count=3");
     let resolved = |stats: &Value| count(stats, "/lifecycle/markets_resolved") >= 3;
     stage.engine.wait_for("three winners", TIMEOUT, resolved);
     stage.venue.pause();
@@ -94,14 +94,14 @@ fn every_trade_is_a_row_also_through_recycles_and_the_last_line_says_so() {
     assert!(line.contains(&wanted) && line.contains(" 0 lost"), "{line}");
     assert_eq!(stage.rows(), reported);
     let database = stage.database();
-    let odd = "SELECT count(*) FROM trades WHERE venue != 'polymarket' OR price_e6 NOT BETWEEN 1 AND 999999
+    let invalid = "SELECT count(*) FROM trades WHERE venue != 'polymarket' OR price_e6 NOT BETWEEN 1 AND 999999
                OR size_e6 < 1 OR side NOT IN ('buy', 'sell') OR venue_ms < 1700000000000
                OR receive_ns < 1700000000000000000 OR connection < 1 OR length(id) != 66";
-    assert_eq!(rows(&database, odd), 0);
+    assert_eq!(rows(&database, invalid), 0);
     let markets = rows(&database, "SELECT count(DISTINCT market) FROM trades");
     assert!(markets > 10, "{markets}");
     let named = "SELECT count(*) FROM trades WHERE outcome IN (SELECT outcome FROM tokens)";
-    assert_eq!(rows(&database, named), reported, "every trade says its outcome");
+    assert_eq!(rows(&database, named), reported, "every trade has its outcome");
     let known = "SELECT count(*) FROM markets JOIN tokens USING (market) WHERE question != ''";
     assert_eq!(rows(&database, known), TOKENS as u64);
     let resolved = "SELECT count(*) FROM markets JOIN tokens ON token = winner
@@ -116,7 +116,7 @@ fn a_database_that_is_held_is_reported_at_once_and_nothing_is_lost() {
     stage.engine.wait_health(200, "");
     let holder = rusqlite::Connection::open(stage.database()).unwrap();
     holder.execute_batch("BEGIN EXCLUSIVE").unwrap();
-    stage.venue.order("resume");
+    stage.venue.control("resume");
     let lead = "has taken no trades for ";
     stage.engine.wait_health(503, lead);
     let (_, health) = stage.engine.health();
@@ -138,7 +138,7 @@ fn a_database_that_is_held_is_reported_at_once_and_nothing_is_lost() {
 #[test]
 fn a_killed_process_leaves_a_database_that_the_next_one_goes_on_with() {
     let mut stage = Stage::set();
-    stage.venue.order("resume");
+    stage.venue.control("resume");
     let some = |stats: &Value| count(stats, "/trades/inserted") > 20;
     let (stats, _) = stage.engine.wait_for("rows", TIMEOUT, some);
     stage.engine.program.signal(Signal::KILL);
@@ -163,18 +163,18 @@ fn an_engine_follows_what_the_database_knows_before_the_catalog_answers() {
     stage.engine.wait_for("markets in the table", TIMEOUT, known);
     stage.engine.program.signal(Signal::TERM);
     stage.engine.program.wait(TIMEOUT);
-    // While nobody looks, three markets are decided, and the catalog becomes slow.
-    stage.venue.order("resume");
-    stage.venue.order("resolve?count=3");
+    // While no engine runs, three markets are decided, and the catalog becomes slow.
+    stage.venue.control("resume");
+    stage.venue.control("resolve?count=3");
     stage.venue.wait_for("three ends", |venue| venue.stat("markets_resolved") >= 3);
-    stage.venue.order("fault?kind=slow&by=5000&ms=60000");
+    stage.venue.control("fault?kind=slow&by=5000&ms=60000");
     stage.engine = start_without_waiting(&stage.venue, stage.folder.path());
     let most = TOKENS as u64 - 6;
     let live = |stats: &Value| crate::engine::sum(stats, "books_live") >= most;
     let (stats, _) = stage.engine.wait_for("the books of the table", TIMEOUT, live);
     assert_eq!(count(&stats, "/lifecycle/scans_completed"), 0, "{stats:#}");
-    // The catalog has the last word on those that have ended meanwhile.
-    stage.venue.order("fault?kind=slow&by=0");
+    // The catalog decides about those that have ended meanwhile.
+    stage.venue.control("fault?kind=slow&by=0");
     let reconciled = |stats: &Value| count(stats, "/lifecycle/markets_expired") >= 3;
     stage.engine.wait_for("three ended markets", TIMEOUT, reconciled);
     // Their prices have settled: who has won is known although no resolution was received.

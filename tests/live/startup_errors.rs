@@ -37,13 +37,13 @@ fn within(program: &str, wrap: &[&str]) -> (Option<i32>, Vec<String>) {
     run(command)
 }
 
-/// One line that begins with our name and holds every one of `words`.
-fn check((code, lines): (Option<i32>, Vec<String>), expected: i32, words: &[&str]) {
+/// One line that begins with our name and contains each of `parts`.
+fn check((code, lines): (Option<i32>, Vec<String>), expected: i32, parts: &[&str]) {
     assert_eq!(code, Some(expected), "{lines:#?}");
     assert_eq!(lines.len(), 1, "{lines:#?}");
     assert!(lines[0].starts_with("ringbook: "), "{}", lines[0]);
-    for word in words {
-        assert!(lines[0].contains(word), "no `{word}` in: {}", lines[0]);
+    for part in parts {
+        assert!(lines[0].contains(part), "no `{part}` in: {}", lines[0]);
     }
 }
 
@@ -64,12 +64,12 @@ fn unusable_flags_are_one_line_and_code_two() {
         (&["--token", "0xabc"], &["--token 0xabc", "decimal"]),
         (&["--no-discovery"], &["--no-discovery", "--market", "--token"]),
     ];
-    for (line, words) in cases {
-        check(flags(line), 2, words);
+    for (line, parts) in cases {
+        check(flags(line), 2, parts);
     }
 }
 
-/// The argument parser speaks for itself: several lines, of which the first says it all.
+/// The argument parser prints several lines; the first names the flag.
 #[test]
 fn unknown_flags_are_named_and_code_two() {
     let cases: [(&[&str], &str); 9] = [
@@ -83,10 +83,10 @@ fn unknown_flags_are_named_and_code_two() {
         (&["--verify-hash", "some"], "--verify-hash"),
         (&["--kalshi-env", "test"], "--kalshi-env"),
     ];
-    for (line, word) in cases {
+    for (line, part) in cases {
         let (code, lines) = flags(line);
         assert_eq!(code, Some(2), "{lines:#?}");
-        assert!(lines[0].starts_with("error: ") && lines[0].contains(word), "{lines:#?}");
+        assert!(lines[0].starts_with("error: ") && lines[0].contains(part), "{lines:#?}");
     }
 }
 

@@ -1,12 +1,12 @@
-//! Messages of Kalshi's in any words: key order, white space, keys nobody knows.
+//! Variants of Kalshi messages: key order, white space, unknown keys.
 
 use crate::generate::random::Random;
 use crate::generate::text;
 use serde_json::{Map, Value, json};
 
-/// Whole messages and familiar keys where they mean nothing.
+/// Unknown keys with values that look like messages.
 fn unknown(random: &mut Random) -> (String, Value) {
-    let odd = [
+    let unusual = [
         ("note", json!("\"type\":\"orderbook_snapshot\",\"seq\":9,\"msg\":{} \\ ünï🏈 {[]}")),
         ("extra", json!({"type": "orderbook_delta", "sid": 1, "seq": 1, "msg": {"side": "no"}})),
         ("levels", json!({"yes_dollars_fp": [["0.5000", "1.00"]], "no_dollars_fp": "x"})),
@@ -18,34 +18,34 @@ fn unknown(random: &mut Random) -> (String, Value) {
         ("client_order_id", json!("a\"b")),
         ("", json!("")),
     ];
-    let (key, value) = random.pick(&odd).clone();
+    let (key, value) = random.pick(&unusual).clone();
     (key.into(), value)
 }
 
-fn rearrange(random: &mut Random, map: &mut Map<String, Value>, shuffle: bool, odd: bool) {
+fn rearrange(random: &mut Random, map: &mut Map<String, Value>, shuffle: bool, unusual: bool) {
     let mut entries: Vec<(String, Value)> = std::mem::take(map).into_iter().collect();
-    if odd {
+    if unusual {
         entries.push(unknown(random));
     }
-    if odd || shuffle {
+    if unusual || shuffle {
         random.shuffle(&mut entries);
     }
     map.extend(entries);
 }
 
-/// The same message in other words, as one line.
+/// A variant of the message with the same fields, as one line.
 pub(crate) fn write(random: &mut Random, message: &Value) -> String {
     let mut message = message.clone();
-    let (shuffle, odd) = (random.percent(30), random.percent(10));
-    rearrange(random, message.as_object_mut().unwrap(), shuffle, odd);
+    let (shuffle, unusual) = (random.percent(30), random.percent(10));
+    rearrange(random, message.as_object_mut().unwrap(), shuffle, unusual);
     if let Some(Value::Object(body)) = message.get_mut("msg") {
-        rearrange(random, body, shuffle, odd);
+        rearrange(random, body, shuffle, unusual);
     }
     text::write(random, &message)
 }
 
 #[test]
-fn other_words_say_the_same() {
+fn variants_have_the_same_fields() {
     let message = json!({"type": "orderbook_delta", "sid": 1, "seq": 2, "msg": {"side": "yes"}});
     let mut random = Random::new(5);
     for _ in 0..200 {
