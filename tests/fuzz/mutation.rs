@@ -47,7 +47,7 @@ impl Mutator {
         let mut input = self.pick(corpus).to_vec();
         let steps = 1 + self.random.below(6);
         for _ in 0..steps {
-            self.spoil(&mut input, corpus);
+            self.mutate(&mut input, corpus);
             input.truncate(BYTES_MAX);
         }
         input
@@ -70,7 +70,7 @@ impl Mutator {
         start..start + size
     }
 
-    fn spoil(&mut self, input: &mut Vec<u8>, corpus: &[Vec<u8>]) {
+    fn mutate(&mut self, input: &mut Vec<u8>, corpus: &[Vec<u8>]) {
         match self.random.below(15) {
             0 => self.change_byte(input),
             1 => {

@@ -24,7 +24,7 @@ fn active(engine: &mut Engine, folder: &Path) -> PathBuf {
     paths.into_iter().rfind(|path| path.extension().is_some_and(|e| e == "zst")).unwrap()
 }
 
-/// Stops the engine, which must exit with 1 and print the cause; gives the frames of the manifest's gaps with this cause.
+/// Stops the engine, which must exit with 1 and print the cause; gives the frames of the manifest's gaps with it.
 fn end(engine: &mut Engine, folder: &Path, cause: &str) -> u64 {
     engine.program.signal(Signal::TERM);
     assert_eq!(engine.program.wait(TIMEOUT).code(), Some(1), "{}", engine.program);

@@ -49,7 +49,7 @@ fn follow(
     messages: &[serde_json::Value],
     tick_size: u32,
     neg_risk: bool,
-    mut spoil: impl FnMut(usize, &mut String),
+    mut alter: impl FnMut(usize, &mut String),
 ) -> (CheckCounts, u64) {
     let books =
         Books::new(ShardId(0), ringbook::venue::polymarket::feed(true), Admission::Listed, ())
@@ -69,7 +69,7 @@ fn follow(
     let mut findings = Findings::default();
     for (at, message) in messages.iter().enumerate() {
         let mut frame = message.to_string();
-        spoil(at, &mut frame);
+        alter(at, &mut frame);
         let wall_ns = text(&message["timestamp"]).parse::<u64>().unwrap() * 1_000_000;
         let read = Now { mono_ns: wall_ns, wall_ns };
         intake.books.settle(1_000, wall_ns);

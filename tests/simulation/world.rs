@@ -32,7 +32,7 @@ use std::sync::Arc;
 /// The venue's clock begins here, nanoseconds since the Unix epoch.
 const EPOCH_NS: u64 = 1_780_000_000 * SECOND_NS;
 /// After a fault that no connection can notice by itself, a book may be wrong for so long: two rounds
-/// of audits, one of which the REST interface may spoil, and the way of a repair.
+/// of audits, one of which a REST fault may prevent, and a repair.
 const HEALS_WITHIN_NS: u64 = 60 * SECOND_NS;
 /// A shard reports on a book for so long after the control core has placed it elsewhere: both may be held up.
 const PLACED_BEFORE_NS: u64 = 5 * SECOND_NS;

@@ -211,7 +211,7 @@ impl Reference {
         }
     }
 
-    /// A message that names a book and cannot be read spoils that book; without a name, all.
+    /// A message that names a book and cannot be read makes that book stale; without a name, all.
     fn unreadable(&mut self, connection: u64, ticker: &str) {
         self.broken += 1;
         match self.books.get_mut(ticker) {
@@ -252,9 +252,9 @@ impl Reference {
         None
     }
 
-    /// Whether the message counts; a hole spoils every book of the stream. A number that comes back is a duplicate
-    /// if it is equal. Otherwise it is of another session, as may be the first number after others: no book of
-    /// the connection is trusted then, nor if nothing reports.
+    /// Whether the message counts; a hole makes every book of the stream stale. A number that repeats is a
+    /// duplicate if its message is equal. Otherwise it is of another session, as may be the first number after
+    /// others: then, or if it cannot be decided, every book of the connection is stale.
     fn follow(&mut self, stream: Stream, number: u64, text: &str, rest: &[&Record]) -> bool {
         self.sequenced += 1;
         match self.streams.get(&stream).copied() {

@@ -27,7 +27,7 @@ pub(crate) enum Fault {
     /// A frame that is no message, in the place of one or by itself.
     Garbage,
     /// A change whose price cannot be read.
-    Spoilt,
+    Malformed,
     /// A snapshot that was asked for is not sent, and takes no number.
     LostSnapshot,
     /// A command is carried out and not answered.
@@ -80,8 +80,8 @@ pub(crate) enum Fault {
     Closed,
     /// A market begins by the clock.
     Opened,
-    /// A market pauses, goes on, or gets another end.
-    Words,
+    /// A market pauses, resumes, or gets another end.
+    Lifecycle,
 }
 
 use Fault as F;
@@ -97,7 +97,7 @@ const RATES: [(Fault, u64); 34] = [
     (F::Doubled, 1_000),
     (F::Reordered, 300),
     (F::Garbage, 100),
-    (F::Spoilt, 200),
+    (F::Malformed, 200),
     (F::LostSnapshot, 5_000),
     (F::LostAck, 5_000),
     (F::LateAck, 5_000),
@@ -121,7 +121,7 @@ const RATES: [(Fault, u64); 34] = [
     (F::ShardPause, 300),
     (F::Births, 300),
     (F::Deaths, 150),
-    (F::Words, 300),
+    (F::Lifecycle, 300),
 ];
 /// What no number shows: rare, because then books may be wrong for a while.
 const SILENT: (Fault, u64) = (F::Silent, 100);
@@ -133,7 +133,7 @@ pub(crate) fn choose(random: &mut Random) -> Faults {
     let mut rates = BTreeMap::new();
     let calm = random.chance(1, 16);
     for (fault, rate) in RATES {
-        let life = matches!(fault, F::Births | F::Deaths | F::Words);
+        let life = matches!(fault, F::Births | F::Deaths | F::Lifecycle);
         let on = if calm { life } else { random.chance(2, 5) };
         if on {
             rates.insert(fault, rate);

@@ -42,7 +42,7 @@ pub(crate) struct Market {
     changes: Vec<Change>,
     pub(crate) changed_ms: u64,
     /// Its ticker is to be sent.
-    pub(crate) stirred: bool,
+    pub(crate) ticker_due: bool,
     /// A book as the REST interface reported it some time ago.
     stale: String,
 }
@@ -91,7 +91,7 @@ impl Market {
             no: Side::new(),
             changes: Vec::new(),
             changed_ms: 0,
-            stirred: false,
+            ticker_due: false,
             stale: String::new(),
         }
     }
@@ -144,7 +144,7 @@ impl Market {
         let before = before.unwrap_or(0);
         self.changes.push(Change { yes, price, before });
         self.changed_ms = ms;
-        self.stirred = true;
+        self.ticker_due = true;
         LevelChange { yes, price, by: size as i64 - before as i64, version: self.changes.len() }
     }
 

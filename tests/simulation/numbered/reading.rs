@@ -36,7 +36,7 @@ pub(crate) enum What {
         version: usize,
     },
     /// A change that cannot be read.
-    Spoilt {
+    Malformed {
         market: usize,
     },
     Trade(u64),
@@ -105,7 +105,7 @@ impl Reading {
                     point.version = version;
                 }
             }
-            What::Spoilt { market } => {
+            What::Malformed { market } => {
                 if let Some(point) = self.points.get_mut(&market) {
                     point.suspect = true;
                 }

@@ -102,7 +102,7 @@ impl Venue {
         let mut market = Market::new(number, number / 3, open_ms, close_ms);
         if open_ms <= now.ms {
             market.fill(open_ms, random);
-            market.stirred = false;
+            market.ticker_due = false;
         }
         self.by_ticker.insert(market.ticker.clone(), number);
         self.markets.push(market);
@@ -367,9 +367,9 @@ impl Venue {
                     line.mark(now.ns, Effect::Wronged(market));
                     continue;
                 }
-                let malformed = faults.strikes(Fault::Spoilt, random);
+                let malformed = faults.strikes(Fault::Malformed, random);
                 let what = match malformed {
-                    true => What::Spoilt { market },
+                    true => What::Malformed { market },
                     false => What::Delta { market, version: change.version },
                 };
                 let bad = malformed.then(|| known.delta(change, now.ms, "0.12a"));
@@ -431,8 +431,8 @@ impl Venue {
     fn tell_tops(&mut self, now: Time) {
         let sending = self.sending(now);
         let Self { markets, lines, .. } = self;
-        for market in markets.iter_mut().filter(|market| market.stirred) {
-            market.stirred = false;
+        for market in markets.iter_mut().filter(|market| market.ticker_due) {
+            market.ticker_due = false;
             let body = market.top();
             for line in lines.iter_mut() {
                 if let Some(sid) = line.sid(Channel::Tickers) {

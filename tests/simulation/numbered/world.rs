@@ -257,7 +257,7 @@ impl frame::World for World {
             self.venue.decide(now, &mut self.frame.random);
         }
         let (faults, random) = (&mut self.venue.faults, &mut self.frame.random);
-        if faults.strikes(Fault::Words, random) {
+        if faults.strikes(Fault::Lifecycle, random) {
             self.venue.say_something(now, &mut self.frame.random);
         }
     }

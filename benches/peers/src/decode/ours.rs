@@ -42,8 +42,17 @@ pub(super) fn untimed() -> Ours<StillClock> {
 }
 
 fn new<C: Clock>(clock: C) -> Ours<C> {
-    let books = Books::new(ShardId(0), ringbook::venue::polymarket::feed(true), Admission::Implied { shards: 1 }, ());
-    Ours { intake: Intake::new(ringbook::venue::polymarket::feed(true), books, clock), findings: Findings::default(), refused: 0 }
+    let books = Books::new(
+        ShardId(0),
+        ringbook::venue::polymarket::feed(true),
+        Admission::Implied { shards: 1 },
+        (),
+    );
+    Ours {
+        intake: Intake::new(ringbook::venue::polymarket::feed(true), books, clock),
+        findings: Findings::default(),
+        refused: 0,
+    }
 }
 
 impl<C: ReadClock> Pipeline for Ours<C> {

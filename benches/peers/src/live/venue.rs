@@ -4,7 +4,7 @@ use super::CHANNEL;
 use super::frame::{Market, server_frame};
 use super::recorder::Shared;
 use super::request::{client_frame, request};
-use super::sender::{PacedSocket, Pace, Sent, send};
+use super::sender::{Pace, PacedSocket, Sent, send};
 use crate::host;
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
