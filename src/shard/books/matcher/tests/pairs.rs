@@ -133,7 +133,7 @@ fn without_a_snapshot_of_its_own_the_new_one_s_changes_are_not_applied_and_trade
     pair.age();
     assert_eq!(pair.shown(0), "2100 0.3x5 0.4x2");
     assert_eq!(pair.shown(1), "2300 0.4x3");
-    // Said by the old connection after all: it is no second trade.
+    // Sent by the old connection after all: it is no second trade.
     pair.run.feed(OLD, trade);
     assert_eq!(pair.run.intake.books.counts().trades, 1);
 }
