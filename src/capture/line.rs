@@ -148,7 +148,7 @@ pub fn write_annotation(
 }
 
 /// Appends a skipped text frame.
-pub fn write_forwarded(out: &mut Vec<u8>, stamp: Stamp, frame: &str) {
+pub fn write_text_skipped(out: &mut Vec<u8>, stamp: Stamp, frame: &str) {
     write_prefix(out, stamp, "y");
     write_json_or_string(out, frame);
 }
@@ -302,7 +302,7 @@ pub enum What<'a> {
     /// This many frames are missing.
     Lost(u64),
     /// A skipped frame.
-    ForwardedEvent,
+    Skipped,
     /// A REST response.
     Answer(Cow<'a, str>),
     /// The first record of a file; no content.
@@ -428,7 +428,7 @@ impl<'a> Keys<'a> {
             (r#""o""#, _) => What::Opened { from },
             (r#""e""#, _) => What::Ended,
             (r#""l""#, _) => What::Lost(lost.unwrap_or(1)),
-            (r#""y""# | r#""n""#, _) => What::ForwardedEvent,
+            (r#""y""# | r#""n""#, _) => What::Skipped,
             (r#""r""#, Some(answer)) if answer.starts_with('"') => match text(answer) {
                 What::Text(answer) => What::Answer(answer),
                 broken => broken,

@@ -25,7 +25,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// How often the main thread looks for news and signals.
+/// How often the main thread looks for events and signals.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Runs until a signal or `--duration`.
@@ -156,10 +156,10 @@ impl Session {
         self.engine.serving()
     }
 
-    /// Takes the news and rewrites the status line.
+    /// Takes the events and rewrites the status line.
     pub fn look(&mut self) {
-        while let Some(news) = self.engine.poll_event() {
-            match news {
+        while let Some(event) = self.engine.poll_event() {
+            match event {
                 ControlEvent::Report(report) => {
                     self.status.show(&report);
                     self.report = Some(report);
@@ -185,7 +185,7 @@ impl Session {
         status.clear();
         let clock = HostClock::new();
         let begun_ns = clock.mono_ns();
-        let ending = engine.stop(|news| match news {
+        let ending = engine.stop(|event| match event {
             ControlEvent::Interval { start_wall_ns, duration_ns, latencies } => {
                 histograms.add(*start_wall_ns, *duration_ns, latencies);
             }

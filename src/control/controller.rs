@@ -290,7 +290,7 @@ impl Controller {
                     self.carry_out(action, now);
                 }
             }
-            Report::News(update) => self.markets.on_update(update, now),
+            Report::MarketUpdate(update) => self.markets.on_update(update, now),
             Report::Bad { connection, input, withheld } => {
                 let more = if withheld == 0 {
                     String::new()

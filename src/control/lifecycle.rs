@@ -129,8 +129,8 @@ impl Lifecycle {
 
     /// A market update of the stream. The same announcement comes on every connection; only the
     /// first counts.
-    pub fn on_market_update(&mut self, now: Now, news: MarketUpdate, registry: &mut Registry) {
-        match news {
+    pub fn on_market_update(&mut self, now: Now, update: MarketUpdate, registry: &mut Registry) {
+        match update {
             MarketUpdate::Announced(info) => {
                 if !registry.is_known(&info.market)
                     && self.options.scanning

@@ -38,8 +38,8 @@ const HISTOGRAM_INTERVAL_NS: u64 = 60 * SECOND_NS;
 pub struct SupervisorLinks {
     /// Commands of the main thread.
     pub commands: Consumer<Command>,
-    /// News to the main thread.
-    pub news: Producer<ControlEvent>,
+    /// Events for the main thread.
+    pub events: Producer<ControlEvent>,
     /// Queries of the serve core.
     pub queries: Consumer<ControlQuery>,
     /// Answers to the serve core.
@@ -159,12 +159,12 @@ impl Supervisor {
             match command {
                 Command::ForceSubscribe { ticket, tokens } => {
                     let (connections, refused) = self.force_subscribe(&tokens, now);
-                    let news = ControlEvent::Forced { ticket, connections, refused };
-                    let _ = self.links.news.try_send(news);
+                    let event = ControlEvent::Forced { ticket, connections, refused };
+                    let _ = self.links.events.try_send(event);
                 }
                 Command::Recycle { ticket, connection } => {
                     let result = self.force_recycle(connection).map_err(|error| error.to_string());
-                    let _ = self.links.news.try_send(ControlEvent::Recycling { ticket, result });
+                    let _ = self.links.events.try_send(ControlEvent::Recycling { ticket, result });
                 }
                 Command::AddMarket(name) => self.look_up(&Lookup::parse(&name)),
                 // The next report asks the shards, the one after that has their answers.
@@ -254,7 +254,7 @@ impl Supervisor {
     fn send_report(&mut self, now: Now) {
         self.venues.iter_mut().for_each(|venue| venue.begin_interval(now));
         let report = Box::new(self.report(now));
-        let _ = self.links.news.try_send(ControlEvent::Report(report));
+        let _ = self.links.events.try_send(ControlEvent::Report(report));
         let cut = self.interval_cut == 1;
         self.interval_cut = self.interval_cut.saturating_sub(1);
         if cut || now.mono_ns >= self.interval_since.mono_ns + HISTOGRAM_INTERVAL_NS {
@@ -265,12 +265,12 @@ impl Supervisor {
     fn send_interval(&mut self, now: Now) {
         let mut latencies = Box::new(std::mem::take(&mut self.held));
         self.venues.iter_mut().for_each(|venue| latencies.add(&venue.take_interval()));
-        let news = ControlEvent::Interval {
+        let event = ControlEvent::Interval {
             start_wall_ns: self.interval_since.wall_ns,
             duration_ns: now.mono_ns - self.interval_since.mono_ns,
             latencies,
         };
-        match self.links.news.try_send(news) {
+        match self.links.events.try_send(event) {
             Ok(()) => self.interval_since = now,
             // The next interval will hold both.
             Err(ControlEvent::Interval { latencies, .. }) => self.held = *latencies,
@@ -292,14 +292,14 @@ impl Supervisor {
             return Some(DIALING_CYCLE_NS);
         }
         let report = Box::new(self.report(now));
-        let _ = self.links.news.try_send(ControlEvent::Report(report));
+        let _ = self.links.events.try_send(ControlEvent::Report(report));
         self.send_interval(now);
         let connections = self.venues.iter_mut().flat_map(Controller::take_connections);
         let connections: Vec<_> = connections.collect();
         if !connections.is_empty() {
-            let _ = self.links.news.try_send(ControlEvent::Connections(connections));
+            let _ = self.links.events.try_send(ControlEvent::Connections(connections));
         }
-        let _ = self.links.news.try_send(ControlEvent::Stopped { shards_left: left as u16 });
+        let _ = self.links.events.try_send(ControlEvent::Stopped { shards_left: left as u16 });
         None
     }
 }

@@ -39,7 +39,7 @@ pub struct Engine {
     pub(super) clock: HostClock,
     pub(super) serving: Option<SocketAddr>,
     pub(super) commands: Producer<Command>,
-    pub(super) news: Consumer<ControlEvent>,
+    pub(super) events: Consumer<ControlEvent>,
     pub(super) serve_stop: Arc<AtomicBool>,
     pub(super) serve: Option<Executor<()>>,
     /// `None` once the engine has stopped.
@@ -68,9 +68,9 @@ impl Engine {
         self.serving
     }
 
-    /// The next news of the control core; ask several times a second.
+    /// The next event of the control core; ask several times a second.
     pub fn poll_event(&mut self) -> Option<ControlEvent> {
-        self.news.try_receive()
+        self.events.try_receive()
     }
 
     /// Follows a market that discovery has not found (condition id or slug). False when the ring
@@ -145,16 +145,16 @@ impl Engine {
         }
         let mut last = None;
         loop {
-            match self.news.try_receive() {
+            match self.events.try_receive() {
                 Some(ControlEvent::Stopped { shards_left }) => {
                     if shards_left > 0 {
                         left_behind.push(format!("{shards_left} shards did not end in time"));
                     }
                     return last;
                 }
-                Some(news) => {
-                    on_event(&news);
-                    if let ControlEvent::Report(report) = news {
+                Some(event) => {
+                    on_event(&event);
+                    if let ControlEvent::Report(report) = event {
                         last = Some(report);
                     }
                 }

@@ -100,7 +100,7 @@ impl Engine {
         let (query_sender, queries) = timed(limits::SERVE_CONTROL_DEPTH, ring_clock);
         let (answers, answer_receiver) = timed(limits::SERVE_CONTROL_DEPTH, ring_clock);
         let (commands, command_receiver) = timed(MAIN_CONTROL_DEPTH, ring_clock);
-        let (event_sender, news) = timed(MAIN_CONTROL_DEPTH, ring_clock);
+        let (event_sender, events) = timed(MAIN_CONTROL_DEPTH, ring_clock);
         let mut links: Vec<(String, Box<dyn LinkGauge>)> = vec![
             ("serve_control".into(), Box::new(query_sender.gauge())),
             ("control_serve".into(), Box::new(answers.gauge())),
@@ -114,7 +114,7 @@ impl Engine {
         let board = capture.as_ref().map(CaptureSink::board);
         let links = SupervisorLinks {
             commands: command_receiver,
-            news: event_sender,
+            events: event_sender,
             queries,
             answers,
             gauges: links,
@@ -135,7 +135,7 @@ impl Engine {
             clock,
             serving,
             commands,
-            news,
+            events,
             serve_stop,
             serve,
             control: Some(cores.control),

@@ -37,7 +37,7 @@ pub enum Report {
         counts: HandoverCounts,
     },
     /// A message of the stream about a market's life.
-    News(MarketUpdate),
+    MarketUpdate(MarketUpdate),
     /// Something could not be decoded; a sample, at a bounded rate.
     Bad {
         /// The connection.

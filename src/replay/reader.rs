@@ -457,7 +457,7 @@ impl<'a> Reader<'a> {
                 let slot = self.connections.slot_of(record.connection);
                 self.on_binary(&bytes, slot, record.receive_ns.unwrap_or(0), position);
             }
-            What::ForwardedEvent => {
+            What::Skipped => {
                 self.file_frames += 1;
                 self.counts.frames_skipped += 1;
             }

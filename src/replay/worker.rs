@@ -173,7 +173,7 @@ impl<H: Handler + Clone> Worker<H> {
                 Task::FrameUncounted => {
                     self.swap_uncounted();
                     self.on_frame(item, frame);
-                    self.findings.news.clear();
+                    self.findings.updates.clear();
                     self.swap_uncounted();
                 }
                 Task::Ended => {
@@ -226,7 +226,7 @@ impl<H: Handler + Clone> Worker<H> {
         let before = unrecognized(&self.intake.counts);
         self.intake.on_frame(frame, item.connection, read, &mut self.findings);
         let is_strange = unrecognized(&self.intake.counts) > before;
-        let is_data = self.findings.data || !self.findings.news.is_empty();
+        let is_data = self.findings.data || !self.findings.updates.is_empty();
         let file = item.position.file as usize;
         if self.seen.len() <= file {
             self.seen.resize(file + 1, (false, false));
@@ -274,7 +274,7 @@ impl<H: Handler + Clone> Worker<H> {
 
     fn collect_errors(&mut self, item: &Item) {
         self.pongs += u64::from(self.findings.pong);
-        self.findings.news.clear();
+        self.findings.updates.clear();
         if let Some(bad) = self.findings.bad
             && self.passes == 0
             && self.errors_shown.len() < REPLAY_ERRORS_SHOWN

@@ -34,8 +34,8 @@ pub struct Findings {
     pub bad_count: u32,
     /// The first thing that could not be decoded.
     pub bad: Option<BadInput>,
-    /// News about markets; rare.
-    pub news: Vec<MarketUpdate>,
+    /// Market updates; rare.
+    pub updates: Vec<MarketUpdate>,
     /// The first of each unrecognized kind, and of each error.
     pub unrecognized: Vec<Unrecognized>,
     /// Of the last message: read to books changed, nanoseconds.
@@ -278,9 +278,9 @@ impl<H: Handler, C: Clock> Sink for Delivery<'_, H, C> {
         }
     }
 
-    fn on_market_update(&mut self, news: MarketUpdate) {
+    fn on_market_update(&mut self, update: MarketUpdate) {
         self.findings.data = true;
-        self.findings.news.push(news);
+        self.findings.updates.push(update);
     }
 
     fn on_decode_notice(&mut self, notice: &DecodeNotice<'_>) {

@@ -82,8 +82,8 @@ impl<H: Handler, C: Clock> FrameReader<'_, H, C> {
         for what in findings.unrecognized.drain(..) {
             let _ = reports.try_send(Report::Unrecognized { connection: *id, what });
         }
-        for news in findings.news.drain(..) {
-            let _ = reports.try_send(Report::News(news));
+        for update in findings.updates.drain(..) {
+            let _ = reports.try_send(Report::MarketUpdate(update));
         }
     }
 }

@@ -292,7 +292,7 @@ fn write_line(out: &mut Vec<u8>, stamp: Stamp, shard: u16, url: &str, entry: &En
     let payload = entry.payload;
     match entry.kind {
         Kind::Text => line::write_text(out, stamp, payload),
-        Kind::TextSkipped => line::write_forwarded(out, stamp, payload),
+        Kind::TextSkipped => line::write_text_skipped(out, stamp, payload),
         Kind::Binary => line::write_base64(out, stamp, payload, false),
         Kind::BinarySkipped => line::write_base64(out, stamp, payload, true),
         Kind::Sent => line::write_sent(out, stamp, payload),

@@ -272,7 +272,7 @@ pub trait Sink {
     fn on_event(&mut self, event: &Event<'_>);
 
     /// A change in a market's life. Rare; may have allocated.
-    fn on_market_update(&mut self, news: MarketUpdate);
+    fn on_market_update(&mut self, update: MarketUpdate);
 
     /// An input that is no event: counted, never fatal.
     fn on_decode_notice(&mut self, notice: &DecodeNotice<'_>);

@@ -52,7 +52,7 @@ fn lines(trade_receivers: &mut [CaptureReceiver]) -> Vec<u8> {
         *sequence += 1;
         match kind {
             Kind::Text => line::write_text(&mut out, stamp, &payload),
-            Kind::TextSkipped => line::write_forwarded(&mut out, stamp, &payload),
+            Kind::TextSkipped => line::write_text_skipped(&mut out, stamp, &payload),
             Kind::Binary => line::write_base64(&mut out, stamp, &payload, false),
             Kind::BinarySkipped => line::write_base64(&mut out, stamp, &payload, true),
             Kind::Sent => line::write_sent(&mut out, stamp, &payload),

@@ -233,7 +233,7 @@ impl<H: Handler, Q> Frame<H, Q> {
         let (event_sender, events) = ring(64);
         let links = SupervisorLinks {
             commands: command_receiver,
-            news: event_sender,
+            events: event_sender,
             queries: ring(1).1,
             answers: ring(1).0,
             gauges: Vec::new(),

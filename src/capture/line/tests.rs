@@ -147,8 +147,8 @@ fn annotations_of_a_shard_are_restored() {
     assert_eq!(Record::read(&opened).what, What::Opened { from: Some(12) });
     let frame = r#"{"market":"0xa1"}"#;
     assert_eq!(
-        Record::read(&line(|out| write_forwarded(out, STAMP, frame))).what,
-        What::ForwardedEvent
+        Record::read(&line(|out| write_text_skipped(out, STAMP, frame))).what,
+        What::Skipped
     );
     for answer in ["[{\"market\":\"0x1\"}]", "[\n]", "oops\""] {
         let line = line(|out| write_answer(out, STAMP, 1, answer));

@@ -18,7 +18,7 @@ fn control(feed: Feed, shards: impl IntoIterator<Item = u16>) -> Controller {
 struct Rig {
     supervisor: Supervisor,
     commands: Producer<Command>,
-    news: Consumer<ControlEvent>,
+    events: Consumer<ControlEvent>,
     polymarket: usize,
     kalshi: usize,
 }
@@ -26,10 +26,10 @@ struct Rig {
 impl Rig {
     fn new(feeds: [Feed; 2]) -> Self {
         let (commands, command_receiver) = ring(8);
-        let (event_sender, news) = ring(8);
+        let (event_sender, events) = ring(8);
         let links = SupervisorLinks {
             commands: command_receiver,
-            news: event_sender,
+            events: event_sender,
             queries: ring(1).1,
             answers: ring(1).0,
             gauges: Vec::new(),
@@ -38,7 +38,7 @@ impl Rig {
         let place = |feed| feeds.iter().position(|f| *f == feed).unwrap();
         let (polymarket, kalshi) = (place(POLYMARKET), place(KALSHI));
         let supervisor = Supervisor::new(venues, links, NOW);
-        Self { supervisor, commands, news, polymarket, kalshi }
+        Self { supervisor, commands, events, polymarket, kalshi }
     }
 
     /// One market of each, on a connection that is up.
@@ -64,7 +64,7 @@ impl Rig {
     fn recycle(&mut self, connection: ConnectionId) -> Result<(), String> {
         self.commands.try_send(Command::Recycle { ticket: 7, connection }).unwrap();
         self.supervisor.step(NOW);
-        match self.news.try_receive() {
+        match self.events.try_receive() {
             Some(ControlEvent::Recycling { ticket: 7, result }) => result,
             other => panic!("no answer but {other:?}"),
         }

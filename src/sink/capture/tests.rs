@@ -83,10 +83,10 @@ fn what_a_shard_says_is_in_the_files_in_order_and_the_manifest_knows_the_gaps() 
     assert_eq!(what[3], What::Text("PONG".into()));
     assert_eq!(what[4], What::Ended);
     assert_eq!(what[5], What::Opened { from: Some(7) });
-    assert_eq!(what[6], What::ForwardedEvent);
+    assert_eq!(what[6], What::Skipped);
     assert_eq!(what[7], What::Answer("[]".into()));
     assert_eq!(what[8], What::Binary(b"\xff\0{}".to_vec()));
-    assert_eq!(what[9], What::ForwardedEvent);
+    assert_eq!(what[9], What::Skipped);
     assert!(lines[0].contains("\"url\":\"wss://venue.test/ws/market\""), "{}", lines[0]);
     assert!(lines[3].starts_with(r#"{"t":1003,"c":1,"s":3,"k":"x""#), "{}", lines[3]);
     let entries = events(folder.path());

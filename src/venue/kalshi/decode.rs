@@ -184,9 +184,9 @@ fn deliver<S: Sink>(frame: &str, fields: Fields<'_>, scratch: &mut Scratch, sink
     let offset = end_of(frame, &fields);
     let delivered = match (fields.fault, kind) {
         (Some(fault), _) => Err(fault),
-        (None, Kind::Lifecycle) => news(fields).map(|news| {
-            if let Some(news) = news {
-                sink.on_market_update(news);
+        (None, Kind::Lifecycle) => market_update(fields).map(|update| {
+            if let Some(update) = update {
+                sink.on_market_update(update);
             }
         }),
         (None, Kind::Snapshot | Kind::Delta | Kind::Trade | Kind::Ticker) => {
@@ -306,7 +306,7 @@ fn event<'a>(
 }
 
 /// Update of a lifecycle message (kalshi/protocol.md, 3.4); `None` if nothing relevant changes.
-fn news(mut fields: Fields<'_>) -> Result<Option<MarketUpdate>, MessageFault> {
+fn market_update(mut fields: Fields<'_>) -> Result<Option<MarketUpdate>, MessageFault> {
     let ticker = need(fields.ticker, "market_ticker")?;
     let market = MarketId::new(ticker).ok_or(MessageFault::BadValue("market_ticker"))?;
     let token = TokenId::new(ticker).ok_or(MessageFault::BadValue("market_ticker"))?;

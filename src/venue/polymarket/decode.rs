@@ -344,7 +344,7 @@ fn deliver<S: Sink>(
         _ if unknown.is_some() => Err(MessageFault::BadValue("event_type")),
         (Some(fault), _) => Err(fault),
         (None, Kind::NewMarket | Kind::MarketResolved) => {
-            news(kind, fields, scratch).map(|news| sink.on_market_update(news))
+            market_update(kind, fields, scratch).map(|update| sink.on_market_update(update))
         }
         (None, Kind::PriceChange) => {
             // Older forms have the token in the envelope.
@@ -354,10 +354,10 @@ fn deliver<S: Sink>(
         (None, _) => event(kind, fields, scratch).map(|event| sink.on_event(&event)),
     };
     if let Err(fault) = delivered {
-        let news = matches!(kind, Kind::NewMarket | Kind::MarketResolved);
-        let market = market_of(fields, scratch).filter(|_| !news).unwrap_or("");
+        let update = matches!(kind, Kind::NewMarket | Kind::MarketResolved);
+        let market = market_of(fields, scratch).filter(|_| !update).unwrap_or("");
         let token = fields.asset_id.unwrap_or("");
-        let (offset, text) = (end_of(frame, fields), if news { "" } else { text });
+        let (offset, text) = (end_of(frame, fields), if update { "" } else { text });
         sink.on_decode_notice(&DecodeNotice::BadMessage { fault, offset, market, token, text });
     } else if !scratch.unknown_keys.is_empty() {
         sink.on_decode_notice(&DecodeNotice::UnknownKeys(&scratch.unknown_keys));
@@ -494,7 +494,7 @@ fn complete_old_changes(
     Ok(())
 }
 
-fn news(
+fn market_update(
     kind: Kind<'_>,
     fields: &Fields<'_>,
     scratch: &mut Scratch,

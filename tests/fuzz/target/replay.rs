@@ -86,10 +86,7 @@ fn has_notes(content: &[u8]) -> bool {
     lines.map(|line| Record::read(line).what).any(|what| {
         matches!(
             what,
-            What::Annotation(_)
-                | What::Answer(_)
-                | What::ForwardedEvent
-                | What::Opened { from: Some(_) }
+            What::Annotation(_) | What::Answer(_) | What::Skipped | What::Opened { from: Some(_) }
         )
     })
 }
@@ -278,7 +275,7 @@ fn engine_capture_of(frames: &[String]) -> Vec<u8> {
                     tokens.split(',').next().unwrap_or("\"\"")
                 ),
             )),
-            10 => capture::write_forwarded(&mut out, stamp(place, 1), frame),
+            10 => capture::write_text_skipped(&mut out, stamp(place, 1), frame),
             11 => capture::write_ended(&mut out, stamp(place, 1), "reset"),
             _ => {}
         }

@@ -40,8 +40,8 @@ impl Sink for Seen {
         });
     }
 
-    fn on_market_update(&mut self, news: MarketUpdate) {
-        self.lines.push(format!("{news:?}"));
+    fn on_market_update(&mut self, update: MarketUpdate) {
+        self.lines.push(format!("{update:?}"));
     }
 
     fn on_reply(&mut self, reply: &Reply<'_>) {
@@ -138,21 +138,22 @@ fn responses_have_several_shapes() {
 
 #[test]
 fn lifecycle_messages_become_updates() {
-    let news = |event: &str| {
+    let market_update = |event: &str| {
         let frame = format!(
             r#"{{"type":"market_lifecycle_v2","sid":13,"seq":3,"msg":{{"market_ticker":"INXD-B4487",{event}}}}}"#
         );
         read_frame(&frame).pop().unwrap()
     };
-    let created = news(
+    let created = market_update(
         r#""open_ts":1694635200,"close_ts":1694721600,"event_type":"created","exchange_index":0,"price_level_structure":"linear_cent",
         "additional_metadata":{"name":"x","title":"S&P \"500\"","yes_sub_title":"above 4487","event_ticker":"INXD","floor_strike":4487}"#,
     );
     assert!(created.starts_with("Announced(MarketInfo { market: \"INXD-B4487\""), "{created}");
     assert!(created.contains(r#"question: "S&P \"500\": above 4487""#), "{created}");
     assert!(created.contains("end_wall_ns: Some(1694721600000000000)"), "{created}");
-    assert!(news(r#""event_type":"activated""#).starts_with("Activated"));
-    let yes = news(r#""event_type":"determined","result":"yes","settlement_value":"1.0000""#);
+    assert!(market_update(r#""event_type":"activated""#).starts_with("Activated"));
+    let yes =
+        market_update(r#""event_type":"determined","result":"yes","settlement_value":"1.0000""#);
     assert!(yes.contains("winner: Some(\"INXD-B4487\")"), "{yes}");
     for (result, how) in [
         (r#""result":"no""#, r#"None, result: Some("no"), settlement_value: Some(Price(0))"#),
@@ -164,12 +165,18 @@ fn lifecycle_messages_become_updates() {
         (r#""result":"""#, "None, result: None, settlement_value: None"),
         (r#""settlement_value":"1.0000""#, "None, result: None, settlement_value: None"),
     ] {
-        let update = news(&format!(r#""event_type":"determined",{result}"#));
+        let update = market_update(&format!(r#""event_type":"determined",{result}"#));
         assert!(update.contains(&format!("winner: {how}")), "{result}: {update}");
     }
-    assert!(news(r#""event_type":"close_date_updated","close_ts":2"#).contains("2000000000"));
-    assert_eq!(news(r#""event_type":"metadata_updated""#), "13/3", "nothing relevant changes");
-    assert!(news(r#""event_ty":"x""#).contains("Missing"));
+    assert!(
+        market_update(r#""event_type":"close_date_updated","close_ts":2"#).contains("2000000000")
+    );
+    assert_eq!(
+        market_update(r#""event_type":"metadata_updated""#),
+        "13/3",
+        "nothing relevant changes"
+    );
+    assert!(market_update(r#""event_ty":"x""#).contains("Missing"));
 }
 
 #[test]

@@ -40,8 +40,8 @@ impl Sink for Log {
         };
         self.0.push(line);
     }
-    fn on_market_update(&mut self, news: MarketUpdate) {
-        self.0.push(format!("{news:?}"));
+    fn on_market_update(&mut self, update: MarketUpdate) {
+        self.0.push(format!("{update:?}"));
     }
     fn on_decode_notice(&mut self, notice: &DecodeNotice<'_>) {
         self.0.push(format!("{notice:?}"));
