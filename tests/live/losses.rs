@@ -85,7 +85,7 @@ fn a_disk_that_is_full_to_the_end_is_a_loss_of_frames() {
     engine.wait_health(503, "cannot be written for");
     let waits = |stats: &Value| count(stats, "/capture/waiting_bytes") > 10_000;
     engine.wait_for("waiting frames", TIMEOUT, waits);
-    assert!(end(&mut engine, &capture, "the disk took nothing until the process ended") > 0);
+    assert!(end(&mut engine, &capture, "every write failed until the process ended") > 0);
     // What was written before is whole.
     let mut command = Program::ringbook();
     let output = command.args(["replay", "--json"]).arg(&capture).output().unwrap();
