@@ -48,7 +48,8 @@
 //! | 6 | [`market::book`] | events to price levels |
 //! | 7 | [`shard::publish`] | changes to the handlers |
 //!
-//! No step allocates, locks, formats or logs per message of market data.
+//! No step allocates, locks, formats or logs per message of market data; while a connection is replaced, a message that
+//! is early on the new one is copied. `benches/instructions.rs` counts; no test enforces it.
 //!
 //! # Layers
 //!
@@ -107,7 +108,7 @@
 //! | link | carries | when full |
 //! |---|---|---|
 //! | [`link::control_shard`] | commands: open, attach, subscribe, close | stored, retried in the next cycle |
-//! | [`link::shard_control`] | heartbeats with counters, disconnects, market updates | counted; the next one resends |
+//! | [`link::shard_control`] | heartbeats with counters, disconnects, market updates | counted; repeated as its file says |
 //! | [`link::shard_shard`] | trades, tickers of another shard's markets | counted; the redundant connection has them |
 //! | [`link::shard_trade`] | every trade, with `--trades` | counted, recorded in the table `trade_losses` |
 //! | [`link::shard_capture`] | frames and book lifecycle, with `--capture` | dropped, counted, marked in the capture |
@@ -133,7 +134,7 @@
 //! assert!(Price::parse(b"0.4200001").is_none());
 //! ```
 //!
-//! - Every bound is a constant in [`base::limits`] with its arithmetic.
+//! - Bounds between threads and peers are constants in [`base::limits`] with their arithmetic.
 //! - A venue fault is counted and costs at most its connection. A network fault is retried. A broken invariant of the
 //!   engine panics and ends the process.
 //!

@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// input could not be read to its end or a file could not be written, 130 when stopped.
 #[must_use]
 pub fn execute(plan: &ExportPlan, stop: &Arc<AtomicBool>) -> u8 {
-    let (files, troubles) = match run(plan, stop) {
+    let (files, failures) = match run(plan, stop) {
         Ok(done) => done,
         Err(why) => {
             complain(&why);
@@ -33,10 +33,10 @@ pub fn execute(plan: &ExportPlan, stop: &Arc<AtomicBool>) -> u8 {
     for file in files {
         output::print_line(format_args!("{}: {} rows", file.path.display(), file.rows));
     }
-    for trouble in &troubles {
-        complain(trouble);
+    for failure in &failures {
+        complain(failure);
     }
-    match (stop.load(Ordering::Relaxed), troubles.is_empty()) {
+    match (stop.load(Ordering::Relaxed), failures.is_empty()) {
         (true, _) => 130,
         (false, false) => 1,
         (false, true) => 0,
@@ -59,12 +59,12 @@ fn run(
                 ReplayError::Input(why) | ReplayError::Usage(why) => why,
             })?;
             let Gathered { files, error } = gatherer.finish();
-            let mut troubles = report.troubles;
+            let mut failures = report.failures;
             if report.errors > 0 {
-                troubles.push(format!("{} inputs could not be decoded", report.errors));
+                failures.push(format!("{} inputs could not be decoded", report.errors));
             }
-            troubles.extend(error);
-            Ok((files, troubles))
+            failures.extend(error);
+            Ok((files, failures))
         }
         From::Database(address) => {
             database::export(address, &plan.folder, stop).map(|file| (vec![file], Vec::new()))

@@ -1,7 +1,7 @@
 //! Readiness of sockets through glommio's reactor: for comparison with `driver`.
 //!
 //! Runs on:  shard cores, inside the executor. Owns: one task and one duplicated descriptor per socket.
-//! Bounds:   the added sockets; a wait lasts at most [`LOOK_NS`], since no doorbell wakes the runtime and rings must be
+//! Bounds:   the added sockets; a wait lasts at most [`WAIT_MAX_NS`], since no doorbell wakes the runtime and rings must be
 //!           polled in between.
 use super::socket::Stream;
 use crate::base::time::MILLISECOND_NS;
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 /// Longest wait, nanoseconds.
-const LOOK_NS: u64 = MILLISECOND_NS;
+const WAIT_MAX_NS: u64 = MILLISECOND_NS;
 
 /// A socket watched by a task.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl Native {
                 state.shard = Some(context.waker().clone());
                 Poll::Pending
             });
-            or(some, super::executor::sleep(timeout_ns.min(LOOK_NS))).await;
+            or(some, super::executor::sleep(timeout_ns.min(WAIT_MAX_NS))).await;
         }
         for watched in &hold(&self.state).watched {
             let mut watched = hold(watched);

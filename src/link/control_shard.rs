@@ -2,7 +2,7 @@
 //!
 //! Runs on:  control core (producer), the shard (consumer), at most `COMMANDS_PER_STEP` a step.
 //! Depth: `CONTROL_SHARD_DEPTH`. When full: control keeps the command and tries again next cycle.
-//! Healed by: the audit, which compares what a shard reports with what it should have.
+//! Repaired by: control, which compares what a shard reports with what it should have.
 use crate::base::id::{ConnectionId, TokenId};
 use crate::counter::latency::Latencies;
 use crate::io::socket::Stream;

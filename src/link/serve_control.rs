@@ -1,7 +1,7 @@
 //! `serve_control` and `control_serve`: the serve core asks for a status report of the engine.
 //!
 //! Runs on:  serve core (asks), control core (answers at its next cycle, at most 10 ms later).
-//! When full: the request is answered with 503 and counted. Healed by the client's next request.
+//! When full: the request is answered with 503 and counted. Repaired by the client's next request.
 use crate::base::id::{ConnectionId, TokenId};
 use crate::counter::report::EngineReport;
 

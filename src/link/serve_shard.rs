@@ -1,7 +1,7 @@
 //! `serve_shard` and `shard_serve`: the serve core asks a shard for an image of one book.
 //!
 //! Runs on:  serve core (asks), the shard (answers between two frames).
-//! When full: the request is answered with 503 and counted. Healed by the client's next request.
+//! When full: the request is answered with 503 and counted. Repaired by the client's next request.
 use crate::base::id::TokenId;
 use crate::market::book::image::BookImage;
 

@@ -1,9 +1,9 @@
 //! `shard_control`: what one shard reports to the control core.
 //!
 //! Runs on:  the shard (producer), control core (consumer, every cycle of 2 to 10 ms).
-//! Depth: `SHARD_CONTROL_DEPTH`. When full: the report is dropped and counted; heartbeats carry
-//! the whole state twice a second, so the next one heals everything but market updates and histograms
-//! (market updates come again from the catalog; a lost set of histograms is lost, and counted).
+//! Depth: `SHARD_CONTROL_DEPTH`. When full: the report is dropped and counted. The next heartbeat, twice a second, has
+//! the whole state. Completed handovers and the last reports are sent again; market updates come again from the
+//! catalog; requests for books are repeated; a set of histograms is lost.
 use crate::base::id::{ConnectionId, ShardId, TokenId};
 use crate::base::time::Now;
 use crate::counter::latency::{ConnectionLatencies, Latencies};

@@ -3,7 +3,7 @@
 //! Runs on:  the shard that received it (producer), the owner (consumer), at most `FORWARDED_PER_STEP` a step.
 //! Depth: `SHARD_SHARD_DEPTH`. When full: the event is lost, and counted by the link. No book is made of them:
 //! a trade is information, best prices are a cross-check.
-//! Healed by: for trades the other connection of the pair, which brings each of them too.
+//! Repaired by: for trades the other connection of the pair, which brings each of them too.
 use crate::base::id::{ConnectionId, MarketId, ShardId, TokenId, TradeId};
 use crate::base::price::{Price, Quantity};
 use crate::io::driver::Doorbell;

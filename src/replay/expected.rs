@@ -16,7 +16,7 @@ const SEGMENT: &str = ".ndjson.zst";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Missing {
     /// One line per file.
-    pub(super) troubles: Vec<String>,
+    pub(super) failures: Vec<String>,
     /// Files (by number) before which a segment is missing.
     pub(super) before: BTreeSet<usize>,
     /// Files shorter than recorded.
@@ -50,7 +50,7 @@ pub(super) fn missing(plan: &Plan) -> Missing {
             times.is_some_and(|(&(from, to), range)| to < range.start || from >= range.end)
         };
         for name in known.lost().filter(|name| !is_outside(name)) {
-            missing.troubles.push(known.line(&folder, name));
+            missing.failures.push(known.line(&folder, name));
             missing.before.extend(files.iter().find(|(_, file)| file > name).map(|(n, _)| *n));
         }
     }
@@ -131,7 +131,7 @@ impl Missing {
             0 => String::new(),
             records => format!(", {records} records,"),
         };
-        self.troubles.push(format!(
+        self.failures.push(format!(
             "{source}: the file has {len} bytes, but {whole} according to {by}: the last {} bytes{of_them} are missing",
             whole - len
         ));

@@ -71,10 +71,10 @@ pub fn execute(plan: &Plan, json: bool, stop: &Arc<AtomicBool>) -> u8 {
     }
     let text = if json { report.to_json() + "\n" } else { report.to_text() };
     output::print(text);
-    for trouble in &report.troubles {
-        complain(trouble, 1);
+    for failure in &report.failures {
+        complain(failure, 1);
     }
-    match (report.interrupted, report.troubles.is_empty()) {
+    match (report.interrupted, report.failures.is_empty()) {
         (true, _) => 130,
         (false, false) => 1,
         (false, true) => 0,

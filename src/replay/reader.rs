@@ -74,7 +74,7 @@ pub enum ReplayError {
 pub(super) struct ReaderOutput {
     pub(super) counts: ReaderCounts,
     pub(super) errors_shown: Vec<InputError>,
-    pub(super) troubles: Vec<String>,
+    pub(super) failures: Vec<String>,
     pub(super) firsts: Vec<FirstValue>,
 }
 
@@ -106,7 +106,7 @@ pub(super) struct Reader<'a> {
     /// The first unparsable lines of the first pass.
     errors_shown: Vec<InputError>,
     /// One line per file that could not be read to its end.
-    troubles: Vec<String>,
+    failures: Vec<String>,
     /// Something is missing before the next value.
     hole: bool,
     missing: Missing,
@@ -168,7 +168,7 @@ impl<'a> Reader<'a> {
             file_frames: 0,
             counts: ReaderCounts::default(),
             errors_shown: Vec::new(),
-            troubles: Vec::new(),
+            failures: Vec::new(),
             hole: false,
             missing: Missing::default(),
             firsts: vec![FirstValue::default(); plan.files().len()],
@@ -178,7 +178,7 @@ impl<'a> Reader<'a> {
     /// Reads all files as often as planned or until stopped, then ends the input of the shards.
     pub(super) fn run(&mut self) -> Result<(), ReplayError> {
         self.missing = expected::missing(self.plan);
-        self.troubles.append(&mut self.missing.troubles);
+        self.failures.append(&mut self.missing.failures);
         for pass in 0..self.plan.repeat() {
             self.pass = pass;
             self.pace = Pace::of(self.plan.speed());
@@ -216,8 +216,8 @@ impl<'a> Reader<'a> {
 
     /// The results, after the channels are closed.
     pub(super) fn into_output(self) -> ReaderOutput {
-        let Self { counts, errors_shown, troubles, firsts, .. } = self;
-        ReaderOutput { counts, errors_shown, troubles, firsts }
+        let Self { counts, errors_shown, failures, firsts, .. } = self;
+        ReaderOutput { counts, errors_shown, failures, firsts }
     }
 
     fn stopped(&self) -> bool {
@@ -413,7 +413,7 @@ impl<'a> Reader<'a> {
 
     fn on_trouble(&mut self, why: String) {
         if self.pass == 0 {
-            self.troubles.push(why);
+            self.failures.push(why);
         }
     }
 

@@ -88,7 +88,7 @@ pub struct ReplayReport {
     /// The first undecodable inputs.
     pub first_errors: Vec<ErrorLine>,
     /// Files that could not be read to their end, one line each.
-    pub troubles: Vec<String>,
+    pub failures: Vec<String>,
 }
 
 /// Books after the last pass, by state.

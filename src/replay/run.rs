@@ -62,7 +62,7 @@ pub fn run_with<H: Handler + Clone + Send>(
     }
     let mut reader = Reader::new(plan, stop, clock.clone(), senders, Progress::new(total));
     let result = reader.run();
-    let ReaderOutput { counts, errors_shown, troubles, firsts } = reader.into_output();
+    let ReaderOutput { counts, errors_shown, failures, firsts } = reader.into_output();
     let results: Vec<WorkerResult<H>> = threads
         .into_iter()
         .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
@@ -77,12 +77,12 @@ pub fn run_with<H: Handler + Clone + Send>(
         speed: plan.speed().to_string(),
         interrupted: stop.load(Ordering::Relaxed),
         elapsed_ns: clock.mono_ns().saturating_sub(start_ns),
-        troubles,
+        failures,
         ..ReplayReport::default()
     };
     add_counts(&mut report, &counts, &results);
-    report.troubles.extend(not_understood(plan, &firsts, &results));
-    report.troubles.extend(different_checkpoint(plan, &report, &results));
+    report.failures.extend(not_understood(plan, &firsts, &results));
+    report.failures.extend(different_checkpoint(plan, &report, &results));
     report.first_errors = first_errors(plan, errors_shown, &results);
     report.set_rates();
     report.digest = write_books(&results, books_out, plan.books_out())?;

@@ -225,14 +225,14 @@ impl<H: Handler + Clone> Worker<H> {
         };
         let before = unrecognized(&self.intake.counts);
         self.intake.on_frame(frame, item.connection, read, &mut self.findings);
-        let is_strange = unrecognized(&self.intake.counts) > before;
+        let is_unrecognized = unrecognized(&self.intake.counts) > before;
         let is_data = self.findings.data || !self.findings.updates.is_empty();
         let file = item.position.file as usize;
         if self.seen.len() <= file {
             self.seen.resize(file + 1, (false, false));
         }
         let seen = &mut self.seen[file];
-        *seen = (seen.0 | is_data, seen.1 | is_strange);
+        *seen = (seen.0 | is_data, seen.1 | is_unrecognized);
     }
 
     fn on_annotation(
@@ -320,8 +320,8 @@ fn recorded(item: &Item) -> Now {
     Now { mono_ns: item.receive_ns, wall_ns: item.receive_ns }
 }
 
-fn explain(errors_shown: &BadInput) -> String {
-    match errors_shown.fault {
+fn explain(input: &BadInput) -> String {
+    match input.fault {
         Some(fault) => format!("message refused: {fault}"),
         None => "not JSON from here on".to_owned(),
     }

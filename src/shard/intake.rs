@@ -1,7 +1,7 @@
 //! One frame's way into the books: decode, apply, count, time. Live and replay alike.
 //!
 //! Runs on:  shard cores, replay (pure; the clock is an argument). Owns: decoder, books, counters.
-//! Bounds:   one clock read a message, a second one for each `STAGES_SAMPLED`-th; nothing is
+//! Bounds:   one clock read a message, a second one for each `STAGES_SAMPLED`-th; market data is not
 //!           formatted, logged or locked.
 use super::books::{Books, ConnectionSlot};
 use super::publish::Handler;

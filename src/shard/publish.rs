@@ -3,7 +3,8 @@
 //! Runs on:  shard cores, between two messages: a slow handler delays the shard's own data.
 //!
 //! One handler is made per shard, on the main thread, then moved to the shard; nothing is shared,
-//! so a handler needs no lock. It sees each book after the whole venue message was applied.
+//! so a handler needs no lock. Changes are reported after the whole venue message was
+//! applied; a book that stops being live is reported at once, within the message.
 use crate::base::id::{ConnectionId, MarketId, ShardId, TokenId, Venue};
 use crate::base::price::Price;
 use crate::market::book::{Book, BookState, Level, Side, image::BookFacts};
@@ -31,7 +32,7 @@ pub struct BookView<'a> {
     pub read_wall_ns: u64,
 }
 
-/// One level change, applied already.
+/// One level change. It was applied, unless the book is now `stale:too_many_levels`.
 #[derive(Clone, Copy, Debug)]
 pub struct Change {
     /// Which side.
@@ -92,8 +93,9 @@ pub enum ConnectionChange<'a> {
 
 /// Your own code on the shard core. Every method has an empty default.
 ///
-/// One handler is made per shard, on the starting thread, then moved to the shard: it needs no lock. It sees each book
-/// after the whole venue message was applied. A slow handler delays the data of its own shard.
+/// One handler is made per shard, on the starting thread, then moved to the shard: it needs no lock. Changes are
+/// reported after the whole venue message was applied; `on_status` is called within it. A slow handler delays the data
+/// of its own shard.
 ///
 /// Print every change of a spread:
 ///

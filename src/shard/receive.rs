@@ -1,6 +1,6 @@
 //! From a socket's bytes to applied frames, and what the end of a socket means.
 //!
-//! Runs on:  shard cores; allocates for nothing but frames that wait for a large one.
+//! Runs on:  shard cores; allocates for frames that wait for a large one, for market updates and at a disconnect.
 //! Bounds:   `READS_PER_CONNECTION` reads of a socket at a time, fewer after `FRAMES_PER_TURN` frames;
 //!           `LARGE_FRAME_PART_BYTES` of one large frame a step, and nothing is read from its socket until it is
 //!           done. `UNFINISHED_BYTES_MAX` of unfinished frames: the connection that holds the most of them is closed.

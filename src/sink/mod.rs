@@ -11,7 +11,8 @@
 //!
 //! The thread `trades` never waits for the database: it empties the rings and writes to the journal, a local file,
 //! what the database does not store within `SINK_SPILL_AGE_NS`. The thread `trade-store` executes one batch at a
-//! time. A database that is down or slow delays rows but loses none.
+//! time. A database that is down or slow delays rows; none is lost while
+//! the journal has room.
 pub mod capture;
 pub mod journal;
 pub mod ledger;

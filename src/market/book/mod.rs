@@ -65,7 +65,7 @@ pub enum BookState {
 pub enum StaleReason {
     /// Its connection closed; a new one is on its way.
     Disconnected,
-    /// A capture has a marker of lost frames here.
+    /// Sequence numbers are missing, or a capture records lost frames.
     FramesLost,
     /// The venue sent more levels than [`crate::base::limits::LEVELS_PER_SIDE_MAX`].
     TooManyLevels,

@@ -37,17 +37,17 @@ pub(super) struct Handover {
     /// When the command to switch came, monotonic.
     pub(super) switch_ns: Option<u64>,
     pub(super) stage: Stage,
-    /// What the capture reports of all its markets, in a replay, whose shards may have some of them each.
+    /// In a replay: the recorded progress of all its markets, of which this shard may have some.
     recorded: Option<HandoverProgress>,
 }
 
 /// How far a handover has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// Both connections count.
+    /// Both connections deliver; a message is applied from whichever has it first.
     UnderWay,
-    /// The new connection has every book, and that was reported. The old ones are closed next, or the new one is
-    /// where the control core had given it up before the report came: then the books go back.
+    /// The new connection has every book, and that was reported. Control closes the old ones next; if it had given up
+    /// the replacement before the report arrived, it closes the new one and the books return to the old ones.
     Done,
     /// The new connection is lost; what it delivered is skipped when the old one delivers it.
     GivenUp,
@@ -94,7 +94,7 @@ pub struct HandedOver {
 pub(super) enum Match {
     /// Apply it.
     Apply,
-    /// Nothing more.
+    /// Do not apply it: the other connection delivered it.
     Skip,
     /// Apply it as if this connection had delivered it.
     ApplyFor(ConnectionSlot),

@@ -71,8 +71,8 @@ fn of_file(path: &Path, shards: u16) -> (Outcome, Option<ReplayReport>) {
                 unknown_instruments,
             ];
             // Torn, NUL bytes, long lines, a few damages and how many more, nothing understood, not what was captured.
-            assert!(report.troubles.len() <= 12, "{:?}", report.troubles);
-            let torn = report.troubles.len();
+            assert!(report.failures.len() <= 12, "{:?}", report.failures);
+            let torn = report.failures.len();
             let text = format!("{counts:?} {books:?} {digest} {capture:?} {torn}");
             (Outcome::Report(text), Some(report))
         }
@@ -198,7 +198,7 @@ fn run(input: &[u8]) -> u64 {
         report.capture.ended,
         report.capture.frames_lost,
     ];
-    behaviour((counts.map(|count| magnitude(count as usize)), report.troubles.len()))
+    behaviour((counts.map(|count| magnitude(count as usize)), report.failures.len()))
 }
 
 fn capture_of(frames: &[String]) -> Vec<u8> {
