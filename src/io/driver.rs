@@ -81,6 +81,8 @@ pub struct Readiness {
     doorbell: Doorbell,
     reported: Vec<Ready>,
     rung: bool,
+    /// The last wait may not have reported every ready socket.
+    partial: bool,
 }
 
 impl std::fmt::Debug for Readiness {
@@ -112,7 +114,16 @@ impl Readiness {
         epoll::add(&epoll, &*doorbell.event, data, epoll::EventFlags::IN)?;
         let reported = Vec::with_capacity(EVENTS_PER_WAIT);
         let (full, memory) = (Vec::new(), Vec::new());
-        Ok(Self { native: None, full, memory, epoll, doorbell, reported, rung: false })
+        Ok(Self {
+            native: None,
+            full,
+            memory,
+            epoll,
+            doorbell,
+            reported,
+            rung: false,
+            partial: false,
+        })
     }
 
     /// Uses glommio's reactor for sockets added from now on. Must be called on the executor.
@@ -210,6 +221,7 @@ impl Readiness {
         let found = epoll::wait(&self.epoll, &mut events[..], Some(&timeout));
         self.doorbell.asleep.store(false, Ordering::Relaxed);
         self.rung = false;
+        self.partial = found.as_ref().map_or(true, |(found, _)| found.len() == EVENTS_PER_WAIT);
         for event in found.map(|(found, _)| found).unwrap_or_default() {
             // The structure is packed: fields must be copied before use.
             let epoll::Event { flags, data } = *event;
@@ -243,10 +255,11 @@ impl Readiness {
         self.reported.len()
     }
 
-    /// Whether more sockets may have been ready than the last wait could report.
+    /// Whether the last wait may not have reported every ready socket: more were ready than it has room for, or it was
+    /// interrupted.
     #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.reported.len() == EVENTS_PER_WAIT
+    pub fn is_partial(&self) -> bool {
+        self.partial
     }
 
     /// Report `place` of the last wait, `place` in `0..reported()`.

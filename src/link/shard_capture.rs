@@ -293,11 +293,11 @@ impl CaptureSender {
         self.keep(Kind::Annotation(note), connection, wall_ns, "");
     }
 
-    /// Housekeeping, with the time up to which all that had arrived is applied, 0 for none: dropped if there is no
-    /// room, since it repeats.
+    /// Housekeeping, with the time up to which all that had arrived is applied, 0 for none. Never dropped: it changes
+    /// the states of books.
     pub fn housekeeping(&mut self, wall_ns: u64, read_wall_ns: u64) {
         let kind = Kind::Annotation(AnnotationRecord::Housekeeping);
-        self.droppable(kind, ConnectionId(0), wall_ns, &format!(r#","read":{read_wall_ns}"#));
+        self.keep(kind, ConnectionId(0), wall_ns, &format!(r#","read":{read_wall_ns}"#));
     }
 
     /// How far a replacement has come, as `Books::handover_progress` gives it.

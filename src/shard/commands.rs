@@ -199,6 +199,9 @@ impl<H: Handler, C: Clock> Shard<H, C> {
                 ProtocolAction::Reconnect(why) => outcome = Err(SessionError::Unanswered(why)),
                 ProtocolAction::Full { tokens: refused } => {
                     tokens.retain(|token| !refused.contains(token));
+                    if let Some(capture) = capture {
+                        capture.tokens(AnnotationRecord::Dropped, *id, now.wall_ns, None, &refused);
+                    }
                     refused.iter().for_each(|token| intake.books.close_on(token, slot));
                     let report = Report::Full { connection: *id, tokens: refused.into() };
                     // If refused, they wait until control looks at what is missing.

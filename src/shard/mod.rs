@@ -125,6 +125,8 @@ struct Schedule {
     now_wall_ns: u64,
     /// In this step a socket may have been left with unread data.
     unread: bool,
+    /// All that had arrived by then is applied, Unix nanoseconds.
+    read_wall_ns: u64,
     housekeeping_ns: u64,
     heartbeat_ns: u64,
     bad_samples_ns: u64,

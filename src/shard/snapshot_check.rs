@@ -21,14 +21,18 @@ use crate::venue::Progress;
 
 impl<H: Handler, C: Clock> Shard<H, C> {
     pub(super) fn check_snapshots(&mut self, now: Now) {
+        let sequenced = self.capabilities.is_sequenced();
+        if !sequenced {
+            // First, as in the replay of a capture.
+            self.close_frozen(now);
+        }
         for place in 0..self.connections.slots() {
             self.check_connection(ConnectionSlot(place), now);
         }
-        if self.capabilities.is_sequenced() {
+        if sequenced {
             self.request_differing(now);
             return self.audit_over_rest(self.config.poll_round_ns, now);
         }
-        self.close_frozen(now);
         let mut wanted = std::mem::take(&mut self.wanted);
         self.intake.books.check_mirrors(MIRRORS_PER_HOUSEKEEPING, now.wall_ns, &mut wanted);
         self.request_books(&mut wanted, false, now);

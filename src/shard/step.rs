@@ -60,7 +60,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
 
     fn work(&mut self) -> usize {
         let mut work = 0;
-        self.schedule.unread = self.readiness.is_full();
+        self.schedule.unread = self.readiness.is_partial();
         for place in 0..self.readiness.reported() {
             let ready = self.readiness.ready(place);
             work += 1;
@@ -149,8 +149,10 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         self.schedule.housekeeping_ns = now.mono_ns + HOUSEKEEPING_INTERVAL_NS;
         // All that had arrived by the end of the last step is applied, unless a socket was left unread: a thread that
         // did not run for a while takes no half-read group of messages for a whole one.
-        let all_read = !self.schedule.unread && self.large.is_empty() && self.answers.is_empty();
-        let read_wall_ns = if all_read { self.schedule.now_wall_ns } else { 0 };
+        if !self.schedule.unread && self.large.is_empty() && self.answers.is_empty() {
+            self.schedule.read_wall_ns = self.schedule.now_wall_ns;
+        }
+        let read_wall_ns = self.schedule.read_wall_ns;
         if let Some(capture) = &mut self.capture {
             capture.housekeeping(now.wall_ns, read_wall_ns);
         }

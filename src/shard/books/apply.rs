@@ -203,9 +203,14 @@ impl<H: Handler> Books<H> {
     fn on_delta(&mut self, event: &Delta<'_>, connection: ConnectionSlot, wall_ns: u64) {
         let Self { store, verifier, .. } = self;
         let Some(index) = store.admit(event.market, event.token) else { return };
-        verifier.before_delta(store, index, event.timestamp_ms, wall_ns);
+        let is_applied =
+            |slot: &Slot| slot.state == BookState::Live && slot.connection == connection;
+        // Another connection's change does not show that a millisecond of the book is over.
+        if is_applied(&store.slots[index]) {
+            verifier.before_delta(store, index, event.timestamp_ms, wall_ns);
+        }
         let slot = &mut store.slots[index];
-        if slot.state != BookState::Live || slot.connection != connection {
+        if !is_applied(slot) {
             let counter = match slot.state {
                 BookState::AwaitingSnapshot => &mut store.counts.changes_before_snapshot,
                 _ => &mut store.counts.changes_stale,

@@ -21,6 +21,7 @@ use crate::base::{
 use crate::venue::{
     Envelope, ProtocolAction, Reply, Sequences, SubscriptionCounts, SubscriptionProtocol, Verdict,
 };
+use foldhash::quality::FixedState;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 /// Window over which resubscriptions are counted.
@@ -112,7 +113,7 @@ pub struct Subscriptions {
     to_delete: VecDeque<TokenId>,
     to_snapshot: VecDeque<TokenId>,
     to_list: bool,
-    outstanding: HashMap<TokenId, Outstanding>,
+    outstanding: HashMap<TokenId, Outstanding, FixedState>,
     /// No command is sent before this time.
     not_before_ns: u64,
     /// Pause after the next rate-limit response.
@@ -141,7 +142,7 @@ impl Subscriptions {
             to_delete: VecDeque::new(),
             to_snapshot: VecDeque::new(),
             to_list: false,
-            outstanding: HashMap::new(),
+            outstanding: HashMap::default(),
             not_before_ns: 0,
             pause_ns: COMMAND_PAUSE_NS,
             last_input_ns: 0,
@@ -154,6 +155,7 @@ impl Subscriptions {
     /// Discards all command state and subscribes `tokens` again.
     fn restart(&mut self, tokens: &[TokenId]) {
         self.sid = None;
+        self.others = 0;
         self.pending.clear();
         self.again.clear();
         self.to_delete.clear();
@@ -416,7 +418,6 @@ impl Subscriptions {
 impl SubscriptionProtocol for Subscriptions {
     fn begin(&mut self, tokens: &[TokenId], now_ns: u64) {
         self.sequences.reset();
-        self.others = 0;
         self.ended_sid = None;
         self.resubscribes.clear();
         self.actions.clear();
@@ -544,8 +545,8 @@ impl SubscriptionProtocol for Subscriptions {
             }
             Reply::Ok { id, sid } => {
                 self.pause_ns = COMMAND_PAUSE_NS;
-                if let Some(sid) = sid {
-                    self.sequences.confirm(sid);
+                if sid.is_some_and(|sid| self.sequences.confirm(sid)) {
+                    self.others = 0;
                 }
                 self.on_subscribed(id, sid);
             }

@@ -360,7 +360,10 @@ fn a_ticker_of_a_state_within_a_millisecond_is_no_verdict() {
             let next = [change(20, 10, 5)];
             let (before, after): (&[_], &[_]) = if late { (&next, &[]) } else { (&[], &next) };
             let two = [change(9, 40, 5), change(9, 50, 5)];
-            for event in two.iter().chain(before).chain(events).chain(after) {
+            two.iter().for_each(|event| books.on_event(event, CONNECTION, AT));
+            // A connection that the book has left is ahead; its change is not applied.
+            books.on_event(&change(20, 10, 5), ConnectionSlot(7), AT);
+            for event in before.iter().chain(events).chain(after) {
                 books.on_event(event, CONNECTION, AT);
             }
             let checks = books.checks();
