@@ -124,7 +124,8 @@ impl<H: Handler> Books<H> {
                 self.applied.push((index, place as u32));
             }
         }
-        for &(index, place) in &self.applied {
+        let Self { store, applied, .. } = self;
+        for &(index, place) in &*applied {
             let change = &event.changes[place as usize];
             let change = Change {
                 side: change.side,
@@ -132,7 +133,7 @@ impl<H: Handler> Books<H> {
                 venue_best_bid: change.best_bid,
                 venue_best_ask: change.best_ask,
             };
-            let (view, handler) = self.store.view(index, wall_ns);
+            let (view, handler) = store.view(index, wall_ns);
             handler.on_price_change(&view, &change);
         }
     }

@@ -27,6 +27,7 @@ impl Directory {
         self.hasher.hash_one(text)
     }
 
+    #[inline]
     pub(super) fn find(&self, slots: &Slots, token: &[u8]) -> Option<BookIndex> {
         let same = |place: u32| slots[BookIndex(place)].token.as_bytes() == token;
         self.by_token.find(self.hash(token), same).map(BookIndex)

@@ -69,6 +69,7 @@ impl<H> Store<H> {
 
     /// The book of a token.
     #[must_use]
+    #[inline]
     pub(super) fn find(&self, token: &str) -> Option<BookIndex> {
         self.directory.find(&self.slots, token.as_bytes())
     }
@@ -76,6 +77,7 @@ impl<H> Store<H> {
     /// The book of a token, as a message that also names the market means it. Where books are
     /// implied by what appears, a token that comes under two markets has two books: which shard
     /// sees a message depends on the market alone, and so must what it does.
+    #[inline]
     pub(super) fn find_in(&self, market: &str, token: &str) -> Option<BookIndex> {
         if self.admission == Admission::Listed || market.is_empty() {
             return self.find(token);
@@ -85,6 +87,7 @@ impl<H> Store<H> {
 
     /// The same without a hash, if `token` is a sibling of `found` or itself, and `found` was found
     /// for the same message: so it nearly always is. Siblings are of one market.
+    #[inline]
     pub(super) fn find_beside(
         &self,
         found: BookIndex,
@@ -234,11 +237,14 @@ impl<H: Handler> Store<H> {
     }
 
     /// The book of a token of `market`, opened if it is implied; counted when it is not held here.
+    #[inline]
     pub(super) fn admit(&mut self, market: &str, token: &str) -> Option<BookIndex> {
         let found = self.find_in(market, token);
-        if found.is_some() {
-            return found;
-        }
+        if found.is_some() { found } else { self.admit_unknown(market, token) }
+    }
+
+    #[cold]
+    fn admit_unknown(&mut self, market: &str, token: &str) -> Option<BookIndex> {
         if let Admission::Implied { shards } = self.admission {
             if shard_of(market.as_bytes(), shards) != self.shard {
                 return None;
@@ -277,6 +283,7 @@ impl<H: Handler> Store<H> {
 /// States.
 impl<H: Handler> Store<H> {
     /// What a handler is shown of a book, and the handler.
+    #[inline]
     pub(super) fn view(&mut self, index: BookIndex, read_wall_ns: u64) -> (BookView<'_>, &mut H) {
         let Self { slots, handler, .. } = self;
         let slot = &slots[index];
