@@ -649,6 +649,6 @@ fn kalshi_keys_that_do_not_fit_are_one_line() {
         flags[at] = "another".into();
     });
     let printed =
-        lines.iter().find(|line| line.contains("401")).unwrap_or_else(|| panic!("{lines:?}"));
+        lines.iter().find(|line| line.contains(" 401")).unwrap_or_else(|| panic!("{lines:?}"));
     assert!(printed.contains("--kalshi-key"), "with the remedy: {printed}");
 }
