@@ -293,11 +293,16 @@ impl CaptureSender {
         self.keep(Kind::Annotation(note), connection, wall_ns, "");
     }
 
-    /// Housekeeping, with the time up to which all that had arrived is applied, 0 for none. Never dropped: it changes
-    /// the states of books.
+    /// Housekeeping, with the time up to which all that had arrived is applied, 0 for none. It changes the states of
+    /// books, so it is dropped only behind lost frames, whose marker makes all books stale.
     pub fn housekeeping(&mut self, wall_ns: u64, read_wall_ns: u64) {
         let kind = Kind::Annotation(AnnotationRecord::Housekeeping);
-        self.keep(kind, ConnectionId(0), wall_ns, &format!(r#","read":{read_wall_ns}"#));
+        let rest = format!(r#","read":{read_wall_ns}"#);
+        if self.dropped.frames == 0 {
+            self.keep(kind, ConnectionId(0), wall_ns, &rest);
+        } else {
+            self.droppable(kind, ConnectionId(0), wall_ns, &rest);
+        }
     }
 
     /// How far a replacement has come, as `Books::handover_progress` gives it.
@@ -454,6 +459,25 @@ mod tests {
         drop(sender);
         let seen = drain(&mut receiver).iter().filter(|(kind, ..)| *kind == Kind::Text).count();
         assert_eq!(receiver.unsent().frames + seen as u64, 4);
+    }
+
+    #[test]
+    fn housekeeping_is_dropped_only_behind_lost_frames() {
+        let (mut sender, mut receiver) = capture_link(ShardId(0), 1);
+        let frame = "x".repeat(CAPTURE_CHUNK_BYTES);
+        (0..2).for_each(|at| sender.frame(AT, at, &frame, false));
+        sender.housekeeping(2, 2);
+        sender.frame(AT, 3, &frame, false);
+        sender.housekeeping(4, 4);
+        let mut seen = Vec::new();
+        for at in 5..9 {
+            seen.extend(drain(&mut receiver));
+            sender.ship(at);
+        }
+        let kind = Kind::Annotation(AnnotationRecord::Housekeeping);
+        let seen: Vec<u64> =
+            seen.iter().filter(|(of, ..)| *of == kind).map(|(_, at, _)| *at).collect();
+        assert_eq!(seen, [2]);
     }
 
     #[test]

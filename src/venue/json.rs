@@ -44,7 +44,7 @@ macro_rules! other_values {
 }
 
 /// A skipped value. Not serde's `IgnoredAny`: sonic-rs 0.5.10 skips that by unbounded recursion, so a megabyte of `[`
-/// would overflow the stack; this type obeys its limit of 255 levels.
+/// would overflow the stack; this type applies its limit of 255 levels.
 pub(in crate::venue) struct Skip;
 
 impl<'de> de::Deserialize<'de> for Skip {

@@ -129,10 +129,10 @@ pub(crate) fn build(
             ..ShardConfig::default()
         };
         let (proxy, rig) = ShardRig::new(place, FEED, config, &clock, listener, &mut random);
-        let (tap, records) = ring(4096);
+        let (sender, records) = ring(4096);
         proxies.push(proxy);
         trades.push(records);
-        let trades = TradeSender::new(FEED.venue(), tap);
+        let trades = TradeSender::new(FEED.venue(), sender);
         alone.push(rig.with(|shard| shard.with_trade_sender(trades)));
     }
     let bells: Vec<Doorbell> = alone.iter().map(|rig| rig.shard.doorbell()).collect();
