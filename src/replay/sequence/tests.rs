@@ -1,4 +1,5 @@
 //! Sessions, duplicates and gaps in recordings that no engine captured, as a table.
+use super::super::batch::Position;
 use super::*;
 
 const HERE: ConnectionSlot = ConnectionSlot(3);
