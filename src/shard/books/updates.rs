@@ -225,7 +225,7 @@ impl Updates {
         while let Some(&key) = self.closed.front() {
             let what = BookUpdateKind::Closed;
             let update = BookUpdate { key, read_wall_ns: 0, version: 0, what };
-            if !self.sender.as_mut().is_some_and(|sender| sender.try_send(update).is_ok()) {
+            if self.sender.as_mut().is_none_or(|sender| sender.try_send(update).is_err()) {
                 return 0;
             }
             self.unannounced = true;
