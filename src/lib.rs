@@ -74,7 +74,8 @@
 //! | [`shard`] | actual state: connections, books, the duty cycle of a shard core |
 //! | [`sink`] | storage: trade database and capture files, on threads that may block |
 //! | [`control`] | desired state: registry, discovery, placement, recycling, dials, REST |
-//! | [`serve`] | local HTTP server: health, statistics, metrics, books |
+//! | [`gateway`] | subscribed books in the venues' protocols and in ringbook's own, without sockets |
+//! | [`serve`] | local HTTP and WebSocket server: health, statistics, metrics, books, gateway |
 //! | [`replay`] | captures to books, through the shard's own code |
 //! | [`export`] | captures and databases to Parquet |
 //! | [`config`] | flags and settings, validated |
@@ -188,6 +189,10 @@ pub mod engine;
 mod export;
 #[cfg(feature = "internals")]
 pub mod export;
+#[cfg(not(feature = "internals"))]
+mod gateway;
+#[cfg(feature = "internals")]
+pub mod gateway;
 pub mod guide;
 #[cfg(not(feature = "internals"))]
 mod host;

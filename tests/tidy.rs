@@ -45,7 +45,8 @@ const LAYERS: &[(&str, &[&str])] = &[
         "control",
         &["base", "ring", "counter", "wire", "market", "venue", "session", "io", "pool", "link"],
     ),
-    ("serve", &["base", "ring", "counter", "wire", "market", "io", "pool", "link"]),
+    ("gateway", &["base", "market", "link"]),
+    ("serve", &["base", "ring", "counter", "wire", "market", "io", "pool", "link", "gateway"]),
     ("replay", &["base", "ring", "counter", "market", "capture", "venue", "io", "shard"]),
     ("export", &["base", "market", "io", "shard", "sink", "replay"]),
     // What a venue's flags mean, and its key.

@@ -10,3 +10,4 @@ pub mod shard_capture;
 pub mod shard_control;
 pub mod shard_shard;
 pub mod shard_trade;
+pub mod shard_updates;

@@ -1,0 +1,3 @@
+//! Kalshi's WebSocket protocol, as its server speaks it.
+//!
+//! Runs on:  serve core (pure). Owns: nothing.

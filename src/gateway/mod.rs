@@ -1,0 +1,69 @@
+//! The gateway: subscribed books for local clients, in the venues' protocols and in one of ringbook's own.
+//!
+//! Runs on:  serve core (pure). Owns: replicas of the subscribed books, and a session for each client.
+//! Bounds:   `GATEWAY_SUBSCRIPTIONS_MAX` books; the output of a client as [`hub`] says.
+//!
+//! A protocol folder turns text of a client into [`Request`]s and updates of a [`Replica`] into frames. It holds no
+//! book and no socket. [`hub`] holds the replicas, and who subscribes to them.
+pub mod hub;
+pub mod kalshi;
+pub mod polymarket;
+pub mod stream;
+
+use crate::base::id::{MarketId, TokenId, Venue};
+use crate::market::book::image::{BookFacts, BookImage};
+use crate::market::book::{Book, BookState};
+
+/// What a client asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// The updates of a book, beginning with its image.
+    Subscribe(TokenId),
+    /// No more updates of a book.
+    Unsubscribe(TokenId),
+    /// A text frame to this client, now.
+    Send(String),
+    /// Close the connection with this code and reason.
+    Close(u16, &'static str),
+}
+
+/// A subscribed book as the gateway holds it.
+#[derive(Debug)]
+pub struct Replica {
+    /// The venue.
+    pub venue: Venue,
+    /// The market.
+    pub market: MarketId,
+    /// The token.
+    pub token: TokenId,
+    /// Whether the levels can be trusted.
+    pub state: BookState,
+    /// Timestamps, hash, tick size and the like.
+    pub facts: BookFacts,
+    /// The levels.
+    pub book: Book,
+    /// Messages that have changed the book.
+    pub version: u64,
+    /// When the frame of the last update was read, nanoseconds since the Unix epoch.
+    pub read_wall_ns: u64,
+}
+
+impl Replica {
+    /// A replica from the first image of a book; `None` for an image that holds no book, or one with more levels than
+    /// a book may have.
+    #[must_use]
+    pub fn new(venue: Venue, image: &BookImage, version: u64, read_wall_ns: u64) -> Option<Self> {
+        let (market, token) = (image.market?, image.token?);
+        let mut replica = Self {
+            venue,
+            market,
+            token,
+            state: image.state,
+            facts: image.facts,
+            book: Book::default(),
+            version,
+            read_wall_ns,
+        };
+        replica.book.replace(&image.bids, &image.asks).is_ok().then_some(replica)
+    }
+}

@@ -1,0 +1,3 @@
+//! Polymarket's market channel, as its server speaks it.
+//!
+//! Runs on:  serve core (pure). Owns: nothing.

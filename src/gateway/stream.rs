@@ -1,0 +1,3 @@
+//! `/v1/stream`: ringbook's own stream of book updates, for both venues.
+//!
+//! Runs on:  serve core (pure). Owns: nothing.
