@@ -28,11 +28,12 @@ struct Rig {
 impl Rig {
     /// Each market with its tokens.
     fn new(feed: Feed, markets: &[(String, Vec<String>)]) -> Self {
-        let mut books = Books::new(ShardId(0), feed, Admission::Listed, ())
-            .with_hash_checks(HashChecks::Off);
+        let mut books =
+            Books::new(ShardId(0), feed, Admission::Listed, ()).with_hash_checks(HashChecks::Off);
         for (market, tokens) in markets {
             for token in tokens {
-                let (market, token) = (MarketId::new(market).unwrap(), TokenId::new(token).unwrap());
+                let (market, token) =
+                    (MarketId::new(market).unwrap(), TokenId::new(token).unwrap());
                 let (tick_size, min_order_size, neg_risk) = (None, None, false);
                 let opening = BookOpening { market, token, tick_size, min_order_size, neg_risk };
                 books.open(&opening, ConnectionSlot(1)).unwrap();
@@ -63,14 +64,19 @@ impl Rig {
             round(warm).iter().for_each(|frame| self.read(frame));
         }
         let updates = self.intake.books.counts().updates;
-        let frames: Vec<String> = (WARM_UP_ROUNDS..WARM_UP_ROUNDS + ROUNDS).flat_map(round).collect();
+        let frames: Vec<String> =
+            (WARM_UP_ROUNDS..WARM_UP_ROUNDS + ROUNDS).flat_map(round).collect();
         let mut of_frames = Vec::with_capacity(frames.len());
         for frame in &frames {
             of_frames.push(measure(|| self.read(frame)).count_total);
         }
         let counts = self.intake.books.counts();
         assert_eq!((counts.live, counts.stale), (books, 0));
-        assert!(counts.updates > updates + MARKETS * ROUNDS, "{} updates", counts.updates - updates);
+        assert!(
+            counts.updates > updates + MARKETS * ROUNDS,
+            "{} updates",
+            counts.updates - updates
+        );
         let guilty = frames.iter().zip(&of_frames).filter(|(_, count)| **count > 0);
         let guilty: Vec<_> = guilty.map(|(frame, count)| (count, frame)).take(5).collect();
         assert!(guilty.is_empty(), "{} allocations: {guilty:#?}", of_frames.iter().sum::<u64>());
@@ -136,7 +142,8 @@ fn polymarket_frames(round: u64) -> Vec<String> {
     }
     if round == 0 {
         // Snapshots of all books come first.
-        let (level, mut first) = (|cents: i64| format!(r#"{{"price":"0.{cents}","size":"100"}}"#), Vec::new());
+        let (level, mut first) =
+            (|cents: i64| format!(r#"{{"price":"0.{cents}","size":"100"}}"#), Vec::new());
         for (market, tokens) in (0..MARKETS).map(polymarket_market) {
             for token in tokens {
                 let (bids, asks) = (levels(30, 1, level), levels(70, -1, level));
@@ -160,7 +167,8 @@ fn has_snapshot(round: u64, number: u64) -> bool {
 
 /// Messages with a number on the subscription of books before a round.
 fn numbers_before(round: u64) -> u64 {
-    let snapshots = |round| (0..MARKETS).filter(|number| has_snapshot(round, *number)).count() as u64;
+    let snapshots =
+        |round| (0..MARKETS).filter(|number| has_snapshot(round, *number)).count() as u64;
     (0..round).map(|round| 2 * MARKETS + snapshots(round)).sum()
 }
 

@@ -194,7 +194,12 @@ fn deliver<S: Sink>(frame: &str, fields: Fields<'_>, scratch: &mut Scratch, sink
         }
         (
             None,
-            Kind::Subscribed | Kind::Unsubscribed | Kind::Ok | Kind::Error | Kind::Ignored | Kind::Unknown(_),
+            Kind::Subscribed
+            | Kind::Unsubscribed
+            | Kind::Ok
+            | Kind::Error
+            | Kind::Ignored
+            | Kind::Unknown(_),
         ) => Ok(()),
     };
     if let Err(fault) = delivered {

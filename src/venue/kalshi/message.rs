@@ -6,7 +6,7 @@
 //! All keys of the envelope and of `msg` are collected before interpretation: `type` may be the last key, and the order
 //! of keys is not stable (kalshi/protocol.md, 2.1).
 use crate::base::{
-    limits::{LEVELS_PER_SIDE_MAX},
+    limits::LEVELS_PER_SIDE_MAX,
     price::{Price, Quantity},
 };
 use crate::market::book::Level;
