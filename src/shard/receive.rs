@@ -49,9 +49,9 @@ struct FrameReader<'a, H, C> {
 }
 
 /// A connection that is up, as its frames are read.
-struct Receiving<'a, H, C> {
+struct Receiving<'c, 'a, H, C> {
     reader: FrameReader<'a, H, C>,
-    transport: &'a mut Transport,
+    transport: &'c mut Transport,
     /// Another connection carries its books by now, or they are closed: the venue may go on sending until it answers our
     /// close.
     passed: bool,
@@ -59,14 +59,14 @@ struct Receiving<'a, H, C> {
 
 impl Connection {
     #[inline]
-    fn receiving<'a, H, C>(
-        &'a mut self,
+    fn receiving<'c: 'a, 'a, H, C>(
+        &'c mut self,
         slot: ConnectionSlot,
         intake: &'a mut Intake<H, C>,
         findings: &'a mut Findings,
         tally: &'a mut Tally,
         reports: &'a mut Producer<Report>,
-    ) -> Option<Receiving<'a, H, C>> {
+    ) -> Option<Receiving<'c, 'a, H, C>> {
         let Self { id, leaving, retired, transport, latencies, protocol, .. } = self;
         let (id, summary, passed) = (*id, TurnSummary::default(), *leaving || *retired);
         let transport = transport.as_mut()?;

@@ -78,12 +78,14 @@ impl Connections {
             Role::Trades => ("trades are missed", "no trade is missed"),
             Role::Lifecycle => ("markets come and go by the catalog only", "no market is missed"),
         };
-        let other = self.placement.connections().find(|&(id, _, state)| {
-            id != connection && state == ConnectionState::Active && self.placement.role(id) == role
+        let other = self.placement.connections().find(|other| {
+            other.id != connection
+                && other.state == ConnectionState::Active
+                && self.placement.role(other.id) == role
         });
         match other {
-            Some((other, ..)) => {
-                let other = self.placement.name(other);
+            Some(other) => {
+                let other = self.placement.name(other.id);
                 info!("{name}: {why}; {until}, {other} goes on");
             }
             None => warn!("{name}: {why}; {what} until it is back, no book is stale"),

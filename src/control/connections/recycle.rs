@@ -4,7 +4,7 @@
 use super::Connections;
 use crate::base::limits::{RECYCLE_INTERVAL_NS, TOKENS_PER_CONNECTION_MAX};
 use crate::base::{id::ConnectionId, time::Now};
-use crate::control::placement::{Action, ConnectionState, ReplaceError};
+use crate::control::placement::{Action, ConnectionState, OpenConnection, ReplaceError};
 use crate::control::recycler::{Candidate, Decision, Reason, RecycleError};
 use crate::control::registry::Registry;
 use crate::control::shard_proxy::ShardProxy;
@@ -56,10 +56,10 @@ impl Connections {
         let beats = shards.iter().flat_map(|shard| &shard.heartbeat.connections);
         let beats: BTreeMap<ConnectionId, &ConnectionBeat> =
             beats.map(|beat| (beat.connection, beat)).collect();
-        let active = self.placement.connections().filter(|&(connection, _, state)| {
-            state == ConnectionState::Active && self.placement.is_whole(connection)
+        let active = self.placement.connections().filter(|open| {
+            open.state == ConnectionState::Active && self.placement.is_whole(open.id)
         });
-        let known = active.filter_map(|(connection, shard, _)| {
+        let known = active.filter_map(|OpenConnection { id: connection, shard, .. }| {
             let beat = beats.get(&connection).filter(|beat| beat.up)?;
             let load = registry.load(connection)?;
             Some(Candidate {
