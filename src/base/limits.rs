@@ -564,7 +564,7 @@ pub const GATEWAY_BUFFER_BYTES: usize = 8 * 1024 * 1024;
 pub const GATEWAY_STALL_NS: u64 = 10 * SECOND_NS;
 /// Bytes put into one write to a gateway client.
 pub const GATEWAY_WRITE_BYTES: usize = 64 * 1024;
-/// Shortest and longest interval of conflated best prices.
+/// Longest interval of conflated best prices.
 pub const GATEWAY_TOP_INTERVAL_MAX_NS: u64 = 3_600 * SECOND_NS;
 
 // ---- Sinks ---------------------------------------------------------------------------------

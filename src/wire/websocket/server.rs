@@ -1,7 +1,7 @@
 //! WebSocket server over memory: one client's frames in, messages and answers out.
 //!
 //! Runs on:  serve core (pure). Owns: bytes not yet parsed or sent.
-//! Bounds:   messages as [`ServerSocket::new`] is given; `SEND_BUFFER_BYTES_MAX` of answers; floods as in `MaskedFrames`.
+//! Bounds:   messages as [`ServerSocket::new`] is given; `SEND_BUFFER_BYTES_MAX` of answers; floods: `MaskedFrames`.
 //!
 //! tungstenite parses, answers pings and closes, and finds protocol violations. What the server sends by itself is
 //! encoded by [`frame`], once for all clients, and is not copied into the socket: the writer of a client puts shared
@@ -171,8 +171,8 @@ impl ServerSocket {
         }
     }
 
-    /// Queues a close frame; the client should answer with one, then `handle_bytes` returns [`ClientFault::Closed`]. The
-    /// reason is cut after 123 bytes.
+    /// Queues a close frame; the client should answer with one, then `handle_bytes` returns [`ClientFault::Closed`].
+    /// The reason is cut after 123 bytes.
     pub fn close(&mut self, code: u16, reason: &str) {
         let frame = CloseFrame { code: code.into(), reason: cut_reason(reason).into() };
         // An error means already closing or closed.
