@@ -180,6 +180,14 @@ pub const UPDATE_REQUESTS_DEPTH: usize = 4096;
 /// Updates of subscribed books from one shard, 1.5 MB: 100 ms of 80,000 messages per second. Beyond that a subscriber
 /// gets images.
 pub const SHARD_UPDATES_DEPTH: usize = 8192;
+/// Update requests that a shard takes in one step.
+pub const UPDATE_REQUESTS_PER_STEP: usize = 64;
+/// Images of marked books that a shard sends in one step: a copy of 2 kB each.
+pub const UPDATE_IMAGES_PER_STEP: usize = 16;
+/// Subscriptions of one shard, and of the gateway: every outcome of the exchange, twice over.
+pub const UPDATE_SUBSCRIPTIONS_MAX: usize = 1 << 18;
+/// Buffers for images that the serve core lends to one shard, 8 kB each.
+pub const UPDATE_BUFFERS_MAX: usize = 256;
 /// Queries from the serve core to the control core, and the responses.
 pub const SERVE_CONTROL_DEPTH: usize = 16;
 /// Polling time of an adaptive shard before it sleeps: about the cost of a sleep and wake-up (30 to 50 µs in a virtual

@@ -338,7 +338,7 @@ where
         built.links.push((format!("serve_{id}"), Box::new(query_sender.gauge())));
         built.links.push((format!("{id}_serve"), Box::new(answers.gauge())));
         let peers = Peers::default();
-        let links = ShardLinks { commands, reports, queries, answers, peers };
+        let links = ShardLinks { commands, reports, queries, answers, peers, updates: None };
         let shard_config = ShardConfig {
             hash_checks: config.hash_checks,
             audit_round_ns: config.audit_round_ns,

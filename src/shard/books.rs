@@ -14,6 +14,7 @@
 //! | `matcher` | replacements of connections |
 //! | `trades` | each trade once, early ones kept |
 //! | `forwarder` | events of other shards' markets |
+//! | `updates` | subscribed books, and what the serve core is told of them |
 use super::publish::Handler;
 use crate::base::{
     id::{BookIndex, MarketId, ShardId, TokenId},
@@ -48,6 +49,7 @@ mod slots;
 mod store;
 mod times;
 mod trades;
+mod updates;
 mod verifier;
 
 pub use auditor::Behind;
@@ -204,7 +206,7 @@ impl<H: Handler> Books<H> {
 
     /// Token, market and place of every open book, in no order.
     pub fn places(&self) -> impl Iterator<Item = (TokenId, MarketId, BookIndex)> {
-        let open = self.store.slots.iter().filter(|(_, slot)| slot.open);
+        let open = self.store.slots.iter().filter(|(_, slot)| slot.is_open());
         open.map(|(index, slot)| (slot.token, slot.market, index))
     }
 

@@ -88,7 +88,7 @@ impl Auditor {
             let index = self.pairs.advance(slots);
             let slot = &slots[index];
             let other = &slots[slot.sibling];
-            let two = slot.open && slot.sibling > index && other.sibling == index;
+            let two = slot.is_open() && slot.sibling > index && other.sibling == index;
             let live = slot.state == BookState::Live && other.state == BookState::Live;
             let last_ns = slot.facts.updated_wall_ns.max(other.facts.updated_wall_ns);
             if !two || !live || now_wall_ns.saturating_sub(last_ns) < AUDIT_TIMEOUT_NS {
@@ -174,7 +174,7 @@ impl Auditor {
             }
             self.audits.remove(place);
             let Some(slot) = slots.get(audit.index) else { continue };
-            let same = slot.open && slot.token == audit.token && slot.state == BookState::Live;
+            let same = slot.is_open() && slot.token == audit.token && slot.state == BookState::Live;
             if !same || slot.facts.timestamp_ms >= audit.venue_ms {
                 self.counts.audits_caught_up += 1;
                 continue;
@@ -226,7 +226,7 @@ impl Auditor {
             }
             self.differences.pop_front();
             let rests = |slot: &&Slot| {
-                slot.open
+                slot.is_open()
                     && slot.token == difference.token
                     && slot.state == BookState::Live
                     && slot.facts.updated_wall_ns == difference.updated_wall_ns

@@ -236,12 +236,25 @@ pub fn events_path(filter: EventFilter, cursor: Option<&str>) -> String {
     with_cursor(path, cursor)
 }
 
-/// One page of open markets without events; with `mve` combos too, of which hundreds are created per minute.
+/// Markets of a scan, by their own state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MarketFilter {
+    /// Trading.
+    Open,
+    /// Paused (state `inactive`); no event filter selects an event all of whose markets are paused.
+    Paused,
+}
+
+/// One page of markets in this state, without events; with `mve` combos too, of which hundreds are created per minute.
 #[must_use]
-pub fn markets_scan_path(cursor: Option<&str>, mve: bool) -> String {
-    let filter = if mve { "" } else { "&mve_filter=exclude" };
+pub fn markets_scan_path(filter: MarketFilter, cursor: Option<&str>, mve: bool) -> String {
+    let status = match filter {
+        MarketFilter::Open => "open",
+        MarketFilter::Paused => "paused",
+    };
+    let combos = if mve { "" } else { "&mve_filter=exclude" };
     let limit = PAGE_MARKETS;
-    with_cursor(format!("/trade-api/v2/markets?limit={limit}&status=open{filter}"), cursor)
+    with_cursor(format!("/trade-api/v2/markets?limit={limit}&status={status}{combos}"), cursor)
 }
 
 /// The first [`TICKERS_PER_REQUEST`] of these markets, in any state.

@@ -18,7 +18,7 @@ use crate::base::limits;
 use crate::base::policy::ConnectionTable;
 use crate::base::price::Price;
 use crate::market::info::{ExchangeStatus, Resolution};
-use catalog::EventFilter;
+use catalog::{EventFilter, MarketFilter};
 
 /// The venue.
 pub const VENUE: Venue = Venue::named("kalshi");
@@ -35,9 +35,11 @@ const RESULT_BYTES_MAX: usize = 32;
 /// seconds (kalshi/protocol.md, 4).
 pub const REST_RATE: (u32, u32) = (20, 40);
 
-/// Parts of a scan: open markets (or all, with combos), and unopened ones.
+/// Parts of a scan: events with an open market (with combos: open markets), events with an unopened market, paused
+/// markets.
 const OPEN: u8 = 0;
 const UNOPENED: u8 = 1;
+const PAUSED: u8 = 2;
 
 /// The venue with its options.
 #[derive(Debug)]
@@ -109,20 +111,21 @@ impl Catalog for Kalshi {
     fn scan_path(&self, cursor: &Cursor) -> String {
         let at = cursor.at.as_deref();
         match cursor.part {
-            _ if self.combos => catalog::markets_scan_path(at, true),
             UNOPENED => catalog::events_path(EventFilter::Unopened, at),
+            PAUSED => catalog::markets_scan_path(MarketFilter::Paused, at, self.combos),
+            _ if self.combos => catalog::markets_scan_path(MarketFilter::Open, at, true),
             _ => catalog::events_path(EventFilter::Open, at),
         }
     }
 
     fn next_cursor(&self, cursor: &Cursor, next: Option<String>) -> Option<Cursor> {
-        match next {
-            Some(next) => Some(Cursor { part: cursor.part, at: Some(next) }),
-            None if cursor.part == OPEN && !self.combos => {
-                Some(Cursor { part: UNOPENED, at: None })
-            }
-            None => None,
-        }
+        let part = match (&next, cursor.part) {
+            (Some(_), part) => part,
+            (None, OPEN) => UNOPENED,
+            (None, UNOPENED) => PAUSED,
+            (None, _) => return None,
+        };
+        Some(Cursor { part, at: next })
     }
 
     fn confirm_path(&self, markets: &[MarketId]) -> String {

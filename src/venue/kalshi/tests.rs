@@ -2,28 +2,41 @@
 use super::*;
 use crate::venue::polymarket;
 
-#[test]
-fn a_scan_goes_over_open_events_and_then_over_those_to_come() {
-    let catalog = feed(false);
+/// Paths of a scan whose pages name these cursors.
+fn scan(combos: bool, cursors: &[Option<&str>]) -> Vec<String> {
+    let catalog = feed(combos);
     let mut cursor = Some(Cursor::default());
     let mut paths = Vec::new();
-    for next in [Some("a"), None, Some("b"), None] {
+    for next in cursors {
         let at = cursor.unwrap();
         paths.push(catalog.scan_path(&at));
         cursor = catalog.next_cursor(&at, next.map(str::to_owned));
     }
-    assert_eq!(cursor, None);
+    assert_eq!(cursor, None, "{paths:?}");
+    paths
+}
+
+/// An event all of whose markets are paused is in neither list of events.
+#[test]
+fn a_scan_goes_over_open_events_unopened_events_and_paused_markets() {
+    let paths = scan(false, &[Some("a"), None, Some("b"), None, Some("c"), None]);
     let has = |place: usize, parts: [&str; 2]| parts.iter().all(|w| paths[place].contains(w));
-    assert!(has(0, ["status=open", "with_nested_markets=true"]), "{paths:?}");
-    assert!(!paths[0].contains("cursor=") && !paths[2].contains("cursor="), "{paths:?}");
-    assert!(has(1, ["status=open", "cursor=a"]) && has(2, ["status=unopened", "limit=200"]));
-    assert!(has(3, ["status=unopened", "cursor=b"]), "{paths:?}");
-    assert_eq!(
-        feed(true).next_cursor(&Cursor::default(), None),
-        None,
-        "with combos it is one part"
-    );
+    assert!(has(0, ["/events?status=open", "with_nested_markets=true"]), "{paths:?}");
+    assert!([0, 2, 4].iter().all(|&place| !paths[place].contains("cursor=")), "{paths:?}");
+    assert!(has(1, ["/events?status=open", "cursor=a"]), "{paths:?}");
+    assert!(has(2, ["/events?status=unopened", "limit=200"]), "{paths:?}");
+    assert!(has(3, ["/events?status=unopened", "cursor=b"]), "{paths:?}");
+    assert!(has(4, ["/markets?limit=1000&status=paused", "mve_filter=exclude"]), "{paths:?}");
+    assert!(has(5, ["/markets?limit=1000&status=paused", "cursor=c"]), "{paths:?}");
     assert_eq!(polymarket::feed(true).next_cursor(&Cursor::default(), None), None);
+}
+
+#[test]
+fn a_scan_with_combos_has_the_same_parts() {
+    let paths = scan(true, &[None, None, None]);
+    assert_eq!(paths[0], "/trade-api/v2/markets?limit=1000&status=open");
+    assert!(paths[1].contains("/events?status=unopened"), "{paths:?}");
+    assert_eq!(paths[2], "/trade-api/v2/markets?limit=1000&status=paused");
 }
 
 /// A cursor is opaque.

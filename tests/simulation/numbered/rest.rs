@@ -6,8 +6,14 @@ use super::market::{Market, Phase};
 use super::venue::Venue;
 use ringbook::base::random::Random;
 
-/// Events of one page: fewer than are asked for, so that there are several.
+/// Events or paused markets of one page: fewer than are asked for, so that there are several.
 const PAGE_EVENTS: usize = 7;
+const PAGE_MARKETS: usize = 3;
+
+/// Whether a path asks for the paused markets.
+pub(crate) fn asks_for_paused(path: &str) -> bool {
+    path.starts_with("/trade-api/v2/markets?") && values(path, "status") == ["paused"]
+}
 
 /// All values of a key in a query.
 fn values<'a>(path: &'a str, key: &str) -> Vec<&'a str> {
@@ -24,6 +30,7 @@ impl Venue {
                 r#"{"exchange_active":true,"trading_active":true}"#.to_owned()
             }
             "/trade-api/v2/events" => self.events(path),
+            "/trade-api/v2/markets" if asks_for_paused(path) => self.paused(path),
             "/trade-api/v2/markets" => {
                 let wanted = values(path, "tickers");
                 let found = wanted.iter().filter_map(|ticker| self.by_ticker.get(*ticker));
@@ -62,6 +69,16 @@ impl Venue {
         let listed: Vec<String> = listed.collect();
         let cursor = more.map_or(String::new(), |last| (last + 1).to_string());
         format!(r#"{{"events":[{}],"cursor":"{cursor}"}}"#, listed.join(","))
+    }
+
+    fn paused(&self, path: &str) -> String {
+        let begin: usize = values(path, "cursor").first().map_or(0, |c| c.parse().unwrap());
+        let paused = self.markets.iter().enumerate().skip(begin);
+        let mut paused = paused.filter(|(_, market)| market.phase == Phase::Paused);
+        let page: Vec<String> =
+            paused.by_ref().take(PAGE_MARKETS).map(|(_, market)| market.listing()).collect();
+        let cursor = paused.next().map_or(String::new(), |(place, _)| place.to_string());
+        format!(r#"{{"markets":[{}],"cursor":"{cursor}"}}"#, page.join(","))
     }
 
     /// The answer to a request for books.

@@ -2,6 +2,7 @@
 //!
 //! Runs on:  the simulation's thread.
 use super::fault::{self, Fault};
+use super::rest::asks_for_paused;
 use super::rig::{Listener, Outputs, build};
 use super::venue::{Time, Venue};
 use crate::frame::{self, Arrival, Frame, VirtualClock, answered, refused};
@@ -19,6 +20,8 @@ use std::net::SocketAddr;
 const EPOCH_NS: u64 = 1_790_000_000 * SECOND_NS;
 /// Of one seed in four faults happen for longer than a scan of the catalog is away from the next.
 const LONG_FAULTS_NS: u64 = 100 * SECOND_NS;
+/// Sets apart the draws for the scan's paused markets, so that the others are those of the seed.
+const PAUSED_SEED: u64 = 0x7061_7573_6564;
 pub(crate) const FEED: Feed = ringbook::venue::kalshi::feed(false);
 
 /// What was looked at, over all seeds.
@@ -60,6 +63,8 @@ pub(crate) struct World {
     pub(super) venue: Venue,
     pub(super) outputs: Outputs,
     pub(super) may_wrong: bool,
+    /// Draws of requests for paused markets.
+    paused_random: Random,
     /// Trades that were not reported yet, as far as all were looked at.
     open_trades: Vec<usize>,
     trades_looked_at: usize,
@@ -108,7 +113,11 @@ impl World {
     }
 
     fn run_io_request(&mut self, io_request: IoRequest, now: Now) {
-        let (faults, random) = (&mut self.venue.faults, &mut self.frame.random);
+        let random = match &io_request {
+            IoRequest::Fetch(path) if asks_for_paused(path) => &mut self.paused_random,
+            _ => &mut self.frame.random,
+        };
+        let faults = &mut self.venue.faults;
         let slow = faults.strikes(Fault::CatalogSlow, random);
         let delay_ns = (5 + random.below(if slow { 8_000 } else { 100 })) * MILLISECOND_NS;
         match io_request {
@@ -134,10 +143,14 @@ impl World {
     }
 
     fn fetch(&mut self, path: &str) -> Fetched {
-        if !self.venue.faults.strikes(Fault::CatalogDown, &mut self.frame.random) {
+        let random = match asks_for_paused(path) {
+            true => &mut self.paused_random,
+            false => &mut self.frame.random,
+        };
+        if !self.venue.faults.strikes(Fault::CatalogDown, random) {
             return answered(self.venue.answer(path));
         }
-        match self.frame.random.below(4) {
+        match random.below(4) {
             0 => Fetched::Failed("refused".into()),
             1 => too_many(429),
             2 => too_many(503),
@@ -228,6 +241,7 @@ impl frame::World for World {
             venue,
             outputs,
             may_wrong,
+            paused_random: Random::new(seed ^ PAUSED_SEED),
             open_trades: Vec::new(),
             trades_looked_at: 0,
             bookless: BTreeSet::new(),

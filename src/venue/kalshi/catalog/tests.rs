@@ -308,10 +308,10 @@ fn paths_are_encoded_and_bounded() {
         format!("{}&cursor=a%2Bb%2Fc%3D%3D%26x", open.replace("open", "unopened"))
     );
     let scan = "/trade-api/v2/markets?limit=1000&status=open";
-    assert_eq!(markets_scan_path(None, true), scan);
+    assert_eq!(markets_scan_path(MarketFilter::Open, None, true), scan);
     assert_eq!(
-        markets_scan_path(Some("Cg=="), false),
-        format!("{scan}&mve_filter=exclude&cursor=Cg%3D%3D")
+        markets_scan_path(MarketFilter::Paused, Some("Cg=="), false),
+        format!("{}&mve_filter=exclude&cursor=Cg%3D%3D", scan.replace("open", "paused"))
     );
     let tickers = [id("A-T1.5"), id("B")];
     assert_eq!(markets_path(&tickers), "/trade-api/v2/markets?limit=100&tickers=A-T1.5,B");
