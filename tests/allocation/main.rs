@@ -194,7 +194,8 @@ fn kalshi_frames(round: u64) -> Vec<String> {
             frames.push(format!(r#"{{"type":"ticker","sid":3,"msg":{{"market_ticker":"{ticker}","market_id":"","price_dollars":"0.5000","yes_bid_dollars":"0.4900","yes_ask_dollars":"0.5100","volume_fp":"1.00","open_interest_fp":"2.00","dollar_volume":1,"dollar_open_interest":2,"yes_bid_size_fp":"1.00","yes_ask_size_fp":"1.00","last_trade_size_fp":"1.00","ts":{},"ts_ms":{ms}}}}}"#, ms / 1000));
         }
         for (place, of) in ["yes", "no"].into_iter().enumerate() {
-            let (price, sign) = (30 + round / 2 % 19, if round % 2 == 0 { "" } else { "-" });
+            let (price, sign) =
+                (30 + round / 2 % 19, if round.is_multiple_of(2) { "" } else { "-" });
             frames.push(format!(
                 r#"{{"type":"orderbook_delta","sid":2,"seq":{},"msg":{{"market_ticker":"{ticker}","market_id":"","price_dollars":"0.{price}00","delta_fp":"{sign}50.00","side":"{of}","ts":"2026-11-27T00:00:00Z","ts_ms":{}}}}}"#,
                 seq(),
