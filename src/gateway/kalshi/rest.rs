@@ -5,8 +5,8 @@
 //!
 //! [`plan`] reads a request; [`answer`], [`status_answer`] and [`trades_answer`] write the answer from what it needs.
 //! Paths and shapes are those of the OpenAPI of docs.kalshi.com (2026-10). A book is answered while it is live: its
-//! shape has no place for a state, so a stale one is 503, and left out of a list. Requests about orders and accounts are
-//! not answered, and nothing is forwarded.
+//! shape has no place for a state, so a stale one is 503, and left out of a list. Requests about orders and accounts
+//! are not answered, and nothing is forwarded.
 use super::encode::{push_count, push_dollars, push_levels, push_time};
 use crate::base::id::TokenId;
 use crate::base::time::MILLISECOND_NS;
