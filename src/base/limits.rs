@@ -180,6 +180,14 @@ pub const UPDATE_REQUESTS_DEPTH: usize = 4096;
 /// Updates of subscribed books from one shard, 1.5 MB: 100 ms of 80,000 messages per second. Beyond that a subscriber
 /// gets images.
 pub const SHARD_UPDATES_DEPTH: usize = 8192;
+/// Update requests that a shard takes in one step.
+pub const UPDATE_REQUESTS_PER_STEP: usize = 64;
+/// Images of marked books that a shard sends in one step: a copy of 2 kB each.
+pub const UPDATE_IMAGES_PER_STEP: usize = 16;
+/// Subscriptions of one shard, and of the gateway: every outcome of the exchange, twice over.
+pub const UPDATE_SUBSCRIPTIONS_MAX: usize = 1 << 18;
+/// Buffers for images that the serve core lends to one shard, 8 kB each.
+pub const UPDATE_BUFFERS_MAX: usize = 256;
 /// Queries from the serve core to the control core, and the responses.
 pub const SERVE_CONTROL_DEPTH: usize = 16;
 /// Polling time of an adaptive shard before it sleeps: about the cost of a sleep and wake-up (30 to 50 µs in a virtual
@@ -550,6 +558,26 @@ pub const SERVE_PUMP_MAX_NS: u64 = MILLISECOND_NS;
 pub const SERVE_IMAGE_LEVELS: usize = 256;
 /// Timeout of a response from the control core or a shard to the serve core.
 pub const SERVE_ANSWER_TIMEOUT_NS: u64 = 2 * SECOND_NS;
+
+/// Body of a request of a local client: 3,000 token ids.
+pub const SERVE_BODY_BYTES_MAX: usize = 256 * 1024;
+
+// ---- Gateway -------------------------------------------------------------------------------
+
+/// Message of a gateway client: a subscription to 12,000 token ids.
+pub const GATEWAY_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+/// Encoded events that a client can resume from: a minute at 4,000 events per second.
+pub const GATEWAY_BACKLOG_EVENTS_MAX: usize = 262_144;
+/// Bytes of them, snapshots included.
+pub const GATEWAY_BACKLOG_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Frames queued for one gateway client, unless `--gateway-buffer` has another value.
+pub const GATEWAY_BUFFER_BYTES: usize = 8 * 1024 * 1024;
+/// A gateway client that takes no queued byte for this long is closed.
+pub const GATEWAY_STALL_NS: u64 = 10 * SECOND_NS;
+/// Bytes put into one write to a gateway client.
+pub const GATEWAY_WRITE_BYTES: usize = 64 * 1024;
+/// Longest interval of conflated best prices.
+pub const GATEWAY_TOP_INTERVAL_MAX_NS: u64 = 3_600 * SECOND_NS;
 
 // ---- Sinks ---------------------------------------------------------------------------------
 

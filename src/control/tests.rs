@@ -130,9 +130,9 @@ impl Engine {
         let active = self.registry.report().tokens_subscribed as usize;
         assert!(seen.len() >= active, "{} tokens on sockets, {active} active", seen.len());
         assert_eq!(self.registry.pending_tokens_total(), 0);
-        for (connection, _, state) in self.placement.connections() {
-            assert_eq!(state, ConnectionState::Active);
-            assert!(self.registry.active_tokens_of(connection).all(|token| seen.contains(&token)));
+        for open in self.placement.connections() {
+            assert_eq!(open.state, ConnectionState::Active);
+            assert!(self.registry.active_tokens_of(open.id).all(|token| seen.contains(&token)));
         }
     }
 }

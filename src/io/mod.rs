@@ -21,4 +21,5 @@ pub mod probe;
 pub mod resolve;
 pub mod socket;
 pub mod threads;
+pub mod wake;
 mod zstd_frames;

@@ -9,8 +9,10 @@
 //! A subscriber sees a book that was true at some version, then every change up to the next image.
 use crate::base::id::{TokenId, TradeId};
 use crate::base::price::{Price, Quantity};
+use crate::io::wake::TaskWaker;
 use crate::market::book::image::{BookHash, BookImage};
 use crate::market::book::{BookState, Level, Side};
+use crate::ring::{Consumer, Producer};
 
 /// The serve core's number of a subscribed book; the same for all shards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,13 +21,6 @@ pub struct SubscriptionKey(pub u32);
 impl SubscriptionKey {
     /// Of a book that nobody subscribes to.
     pub const NONE: Self = Self(u32::MAX);
-
-    /// Whether somebody subscribes to the book.
-    #[must_use]
-    #[inline]
-    pub const fn is_some(self) -> bool {
-        self.0 != u32::MAX
-    }
 }
 
 /// What the serve core asks of a shard.
@@ -141,4 +136,15 @@ pub struct TradeUpdate {
     pub fee_rate_bps: Option<Quantity>,
     /// Hash of the settling transaction or trade id, if the venue sends one.
     pub id: Option<TradeId>,
+}
+
+/// A shard's ends.
+#[derive(Debug)]
+pub struct UpdateLink {
+    /// From the serve core.
+    pub requests: Consumer<UpdateRequest>,
+    /// To the serve core.
+    pub updates: Producer<BookUpdate>,
+    /// Wakes the serve core.
+    pub waker: TaskWaker,
 }

@@ -23,6 +23,7 @@ use crate::base::{
 use crate::io::{
     clock::HostClock,
     driver::{Doorbell, Readiness},
+    wake::TaskWaker,
 };
 use crate::link::{
     control_shard::StampedCommand,
@@ -31,6 +32,7 @@ use crate::link::{
     shard_control::Report,
     shard_shard::Peers,
     shard_trade::TradeSender,
+    shard_updates::{UpdateLink, UpdateRequest},
 };
 use crate::ring::{Consumer, Producer};
 use crate::venue::{Capabilities, Feed};
@@ -53,6 +55,8 @@ pub struct ShardLinks {
     pub answers: Producer<BookAnswer>,
     /// The other shards, to which events are forwarded.
     pub peers: Peers,
+    /// Subscriptions of the serve core, where it takes any.
+    pub updates: Option<UpdateLink>,
 }
 
 /// Settings of one shard.
@@ -79,6 +83,7 @@ pub struct Shard<H, C = HostClock> {
     connections: Connections,
     readiness: Readiness,
     links: ShardLinks,
+    subscribers: Option<Subscribers>,
     /// One read, shared by all connections.
     buffer: Box<[u8]>,
     findings: Findings,
@@ -95,6 +100,14 @@ pub struct Shard<H, C = HostClock> {
     capture: Option<CaptureSender>,
     tally: Tally,
     schedule: Schedule,
+}
+
+/// The serve core's subscriptions; the other end of their link is in the books.
+#[derive(Debug)]
+struct Subscribers {
+    requests: Consumer<UpdateRequest>,
+    /// Wakes the serve core.
+    waker: TaskWaker,
 }
 
 /// Counters that belong to no book and no connection.
@@ -147,15 +160,20 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         config: ShardConfig,
         handler: H,
         clock: C,
-        links: ShardLinks,
+        mut links: ShardLinks,
     ) -> std::io::Result<Self> {
         let books = Books::new(id, feed, Admission::Listed, handler);
-        let books = books.with_hash_checks(config.hash_checks);
+        let mut books = books.with_hash_checks(config.hash_checks);
+        let updates = links.updates.take().map(|UpdateLink { requests, updates, waker }| {
+            books.store.set_update_sender(updates);
+            Subscribers { requests, waker }
+        });
         Ok(Self {
             id,
             feed,
             capabilities: feed.capabilities(),
             intake: Intake::new(feed, books, clock),
+            subscribers: updates,
             connections: Connections::default(),
             readiness: Readiness::new()?,
             links,

@@ -3,14 +3,15 @@
 //! Runs on:  shard cores; allocates for commands, market updates and heartbeats. For a frame only where a book
 //!           grows or the TLS library takes a buffer for its record.
 //! Bounds:   one wait's sockets, `READS_PER_CONNECTION` reads of each, one part of a large frame,
-//!           `COMMANDS_PER_STEP` commands, `QUERIES_PER_STEP` queries a step.
+//!           `COMMANDS_PER_STEP` commands, `QUERIES_PER_STEP` queries, `UPDATE_IMAGES_PER_STEP` images a step.
 use super::{Shard, books::ConnectionSlot, idle::Pacer, publish::Handler};
 use crate::base::policy::Idle;
 use crate::base::{
     limits::{
         BOOKS_MEASURED_PER_HOUSEKEEPING, CHECKS_PER_HOUSEKEEPING, COMMANDS_PER_STEP,
         FORWARDED_PER_STEP, HEARTBEAT_INTERVAL_NS, HOUSEKEEPING_INTERVAL_NS,
-        PROOFS_PER_HOUSEKEEPING, QUERIES_PER_STEP,
+        PROOFS_PER_HOUSEKEEPING, QUERIES_PER_STEP, UPDATE_IMAGES_PER_STEP,
+        UPDATE_REQUESTS_PER_STEP,
     },
     time::{Clock, MILLISECOND_NS, Now, SECOND_NS},
 };
@@ -74,6 +75,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         }
         work += self.decode_backlogs() + self.decode_answer();
         work += self.forward_events() + self.take_commands() + self.answer_queries();
+        work += self.send_updates();
         let now = self.intake.clock.now();
         if now.mono_ns >= self.schedule.housekeeping_ns {
             self.housekeeping(now);
@@ -83,14 +85,17 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     }
 
     fn wait(&mut self, timeout_ns: u64) {
-        let Self { readiness, links, intake, schedule, .. } = self;
+        let Self { readiness, links, intake, schedule, subscribers, .. } = self;
         if timeout_ns == 0 {
             return readiness.wait(0, || true);
         }
         let before_ns = intake.clock.mono_ns();
         let until_ns = schedule.housekeeping_ns.clamp(before_ns, before_ns + timeout_ns);
         readiness.wait(until_ns - before_ns, || {
-            links.commands.is_empty() && links.queries.is_empty() && links.peers.is_empty()
+            links.commands.is_empty()
+                && links.queries.is_empty()
+                && links.peers.is_empty()
+                && subscribers.as_ref().is_none_or(|s| s.requests.is_empty())
         });
         if readiness.reported() == 0 && !readiness.was_rung() && until_ns > before_ns {
             // Woken by time alone: how late?
@@ -143,6 +148,23 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             let _ = self.links.answers.try_send(answer);
         }
         QUERIES_PER_STEP
+    }
+
+    /// Takes requests for updates of books, sends images that did not fit before, and wakes the serve core.
+    fn send_updates(&mut self) -> usize {
+        let Self { intake, subscribers: Some(subscribers), .. } = self else { return 0 };
+        let store = &mut intake.books.store;
+        let mut taken = 0;
+        while taken < UPDATE_REQUESTS_PER_STEP
+            && let Some(request) = subscribers.requests.try_receive()
+        {
+            store.on_update_request(request);
+            taken += 1;
+        }
+        if store.send_updates(UPDATE_IMAGES_PER_STEP) {
+            subscribers.waker.wake();
+        }
+        taken
     }
 
     fn housekeeping(&mut self, now: Now) {

@@ -71,6 +71,7 @@ impl<C: Clock + Clone> Rig<C> {
             reports: report_sender,
             queries: query_receiver,
             answers: answer_sender,
+            updates: None,
         };
         let feed = crate::venue::polymarket::feed(false);
         let shard =

@@ -144,6 +144,7 @@ impl<H: Handler> ShardRig<H> {
             reports,
             queries: query_receiver,
             answers: answer_sender,
+            updates: None,
             peers: Default::default(),
         };
         let id = ShardId(place as u16);

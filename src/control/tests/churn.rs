@@ -133,7 +133,7 @@ impl Churn {
     /// necessary at the target.
     fn connections(&self) -> (usize, usize) {
         let open = self.placement.connections();
-        let open = open.filter(|(id, _, _)| self.placement.replaces(*id).is_empty()).count();
+        let open = open.filter(|open| self.placement.replaces(open.id).is_empty()).count();
         let mut tokens = vec![0; usize::from(self.registry.shards())];
         for record in self.registry.with_status(Status::Subscribed) {
             tokens[usize::from(record.shard.0)] += record.info.tokens.len();

@@ -7,6 +7,7 @@ use super::{Admission, Books, ConnectionSlot};
 use crate::base::id::{BookIndex, ConnectionId};
 use crate::base::time::Now;
 use crate::link::shard_shard::ForwardedEvent;
+use crate::link::shard_updates::BookUpdateKind;
 use crate::market::book::{AddError, BookState, SideFull, StaleReason};
 use crate::market::event::{
     ChangeSpan, Changes, Delta, Event, Snapshot, TickSize, TopOfBook, Trade,
@@ -98,8 +99,7 @@ impl<H: Handler> Books<H> {
             Ok(()) => store.set_state(index, BookState::Live, wall_ns),
             Err(SideFull) => store.set_stale(index, StaleReason::TooManyLevels, wall_ns),
         }
-        let (view, handler) = store.view(index, wall_ns);
-        handler.on_snapshot(&view);
+        store.publish_snapshot(index, wall_ns);
     }
 
     fn on_changes(&mut self, event: &Changes<'_>, wall_ns: u64) {
@@ -125,8 +125,19 @@ impl<H: Handler> Books<H> {
             }
         }
         let Self { store, applied, .. } = self;
+        let mut first = true;
         for &(index, place) in &*applied {
             let change = &event.changes[place as usize];
+            if store.slots[index].is_subscribed() {
+                store.updates.publish_change(
+                    &mut store.slots,
+                    index,
+                    event.timestamp_ms,
+                    change,
+                    first,
+                );
+                first = false;
+            }
             let change = Change {
                 side: change.side,
                 level: change.level,
@@ -234,6 +245,9 @@ impl<H: Handler> Books<H> {
                 return store.set_stale(index, why, wall_ns);
             }
         };
+        if store.slots[index].is_subscribed() {
+            store.updates.publish_delta(&mut store.slots, index, event, level);
+        }
         let change = Change { side, level, venue_best_bid: None, venue_best_ask: None };
         let (view, handler) = store.view(index, wall_ns);
         handler.on_price_change(&view, &change);
@@ -292,6 +306,14 @@ impl<H: Handler> Books<H> {
         verifier.on_trade(store, index, event.price, wall_ns);
         // The last trade price is one value per market, the same for all its tokens.
         store.slots.for_market(index, |slot| slot.facts.last_trade = Some(event.price));
+        if store.slots[index].is_subscribed() {
+            store.updates.publish(
+                &mut store.slots,
+                index,
+                wall_ns,
+                BookUpdateKind::of_trade(event),
+            );
+        }
         let (view, handler) = store.view(index, wall_ns);
         handler.on_trade(&view, event);
     }
@@ -307,6 +329,11 @@ impl<H: Handler> Books<H> {
         verifier.end_group_before(store, index, ms, wall_ns);
         store.slots[index].facts.tick_size = Some(event.new);
         times.on_tick_size(index, ms);
+        if store.slots[index].is_subscribed() {
+            let TickSize { timestamp_ms, old, new, .. } = *event;
+            let tick = BookUpdateKind::TickSize { timestamp_ms, old, new };
+            store.updates.publish(&mut store.slots, index, wall_ns, tick);
+        }
         let (view, handler) = store.view(index, wall_ns);
         handler.on_tick_size(&view, event);
     }
@@ -315,6 +342,11 @@ impl<H: Handler> Books<H> {
     fn on_top(&mut self, event: &TopOfBook<'_>, wall_ns: u64) {
         let Self { store, verifier, .. } = self;
         let Some(index) = store.admit(event.market, event.token) else { return };
+        if store.slots[index].is_subscribed() {
+            let TopOfBook { timestamp_ms, best_bid, best_ask, .. } = *event;
+            let ticker = BookUpdateKind::Ticker { timestamp_ms, best_bid, best_ask };
+            store.updates.publish(&mut store.slots, index, wall_ns, ticker);
+        }
         let (view, handler) = store.view(index, wall_ns);
         handler.on_ticker(&view, event);
         if self.sequenced && event.timestamp_ms > 0 {

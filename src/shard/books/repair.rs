@@ -108,8 +108,7 @@ impl<H: Handler> Books<H> {
             Ok(()) => store.set_state(index, BookState::Live, wall_ns),
             Err(_) => store.set_stale(index, StaleReason::TooManyLevels, wall_ns),
         }
-        let (view, handler) = store.view(index, wall_ns);
-        handler.on_snapshot(&view);
+        store.publish_snapshot(index, wall_ns);
     }
 
     /// The next book of which the venue had something newer so long ago that its message is not on its

@@ -2,8 +2,9 @@
 //!
 //! Runs on:  any (pure). Bounds: as many places as there were ever books at once; the last block
 //! is the only one with places to spare. One growing array would wait for 100 MB to be copied.
-use super::{ConnectionSlot, group::Group};
+use super::{ConnectionSlot, group::Group, updates::Mark};
 use crate::base::id::{BookIndex, MarketId, TokenId};
+use crate::link::shard_updates::SubscriptionKey;
 use crate::market::book::{Book, BookState, image::BookFacts};
 use crate::market::event::Snapshot;
 use std::hint::black_box;
@@ -17,7 +18,7 @@ use std::ops::{Index, IndexMut};
 #[repr(C)]
 pub(super) struct Slot {
     pub(super) token: TokenId,
-    pub(super) open: bool,
+    pub(super) occupancy: Occupancy,
     /// Another book of the same market; this one if there is none.
     pub(super) sibling: BookIndex,
     pub(super) connection: ConnectionSlot,
@@ -27,6 +28,20 @@ pub(super) struct Slot {
     pub(super) book: Book,
     pub(super) facts: BookFacts,
     pub(super) market: MarketId,
+    /// Whether the image of a subscribed book must be sent.
+    pub(super) mark: Mark,
+    /// The subscriber's number of a subscribed book.
+    pub(super) subscription: SubscriptionKey,
+}
+
+/// What a place holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Occupancy {
+    Free,
+    /// A book.
+    Open,
+    /// A book of which the serve core is told.
+    Subscribed,
 }
 
 const _: () = assert!(size_of::<Slot>() <= 512);
@@ -44,6 +59,17 @@ pub(super) struct Slots {
 }
 
 impl Slot {
+    /// Whether there is a book.
+    pub(super) fn is_open(&self) -> bool {
+        self.occupancy != Occupancy::Free
+    }
+
+    /// Whether the serve core is told of the book.
+    #[inline]
+    pub(super) fn is_subscribed(&self) -> bool {
+        self.occupancy == Occupancy::Subscribed
+    }
+
     /// Takes over the fields of a snapshot other than its levels.
     pub(super) fn take_facts(&mut self, event: &Snapshot<'_>, wall_ns: u64) {
         self.snapshot_ms = event.timestamp_ms;
@@ -86,6 +112,8 @@ impl Slots {
             slot.sibling = index;
             // The place may still stand in the verifier's queue.
             slot.group.queued = self[index].group.queued;
+            // And among the books whose image is to be sent.
+            slot.mark = self[index].mark;
             self[index] = slot;
             return index;
         }
@@ -102,7 +130,8 @@ impl Slots {
     /// Frees a place and the levels of its book.
     pub(super) fn remove(&mut self, index: BookIndex) {
         let slot = &mut self[index];
-        (slot.open, slot.sibling, slot.book) = (false, index, Book::default());
+        (slot.occupancy, slot.sibling) = (Occupancy::Free, index);
+        slot.book = Book::default();
         self.free.push(index);
     }
 
@@ -160,7 +189,7 @@ impl Rotation {
                 return;
             }
             let slot = &slots[self.advance(slots)];
-            if slot.open && slot.state == BookState::Live {
+            if slot.is_open() && slot.state == BookState::Live {
                 each(slot);
                 left -= 1;
             }

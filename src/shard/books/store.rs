@@ -3,7 +3,8 @@
 //! Runs on:  shard cores, replay (pure). Owns: the books, their index, the handler.
 //! Bounds:   `BOOKS_PER_SHARD_MAX`; a book allocates only while it grows. Books never move.
 use super::directory::Directory;
-use super::slots::{Rotation, Slot, Slots};
+use super::slots::{Occupancy, Rotation, Slot, Slots};
+use super::updates::{Mark, Updates};
 use super::{Admission, ConnectionSlot, ShardFull};
 use crate::base::{
     id::{BookIndex, ConnectionId, MarketId, ShardId, TokenId, Venue},
@@ -11,11 +12,13 @@ use crate::base::{
     routing::shard_of,
 };
 use crate::counter::shard::BookCounts;
+use crate::link::shard_updates::{BookUpdate, BookUpdateKind, SubscriptionKey, UpdateRequest};
 use crate::market::book::{
     Book, BookOpening, BookState, StaleReason,
     image::{BookFacts, BookImage},
 };
 use crate::market::info::MarketEvent;
+use crate::ring::Producer;
 use crate::shard::publish::{BookView, ConnectionChange, ConnectionView, Handler, MarketView};
 
 /// One connection, as far as books are concerned.
@@ -47,6 +50,7 @@ pub(crate) struct Store<H> {
     pub(super) counts: BookCounts,
     memory: MemoryUsage,
     checkpoints: Rotation,
+    pub(super) updates: Updates,
     pub(super) handler: H,
 }
 
@@ -63,6 +67,7 @@ impl<H> Store<H> {
             counts: BookCounts::default(),
             memory: MemoryUsage::default(),
             checkpoints: Rotation::default(),
+            updates: Updates::default(),
             handler,
         }
     }
@@ -122,7 +127,7 @@ impl<H> Store<H> {
 
     /// Copies the book at one place; false when none is open there.
     pub(super) fn fill_image_at(&self, index: BookIndex, image: &mut BookImage) -> bool {
-        let Some(slot) = self.slots.get(index).filter(|slot| slot.open) else {
+        let Some(slot) = self.slots.get(index).filter(|slot| slot.is_open()) else {
             return false;
         };
         image.fill(slot.market, slot.token, slot.state, slot.facts, &slot.book);
@@ -133,6 +138,24 @@ impl<H> Store<H> {
     pub(super) fn digest(&self, token: &str) -> Option<u64> {
         let slot = self.slot(token)?;
         (slot.state == BookState::Live).then(|| slot.digest())
+    }
+
+    /// Updates of subscribed books go to `sender`.
+    pub(crate) fn set_update_sender(&mut self, sender: Producer<BookUpdate>) {
+        self.updates.set_sender(sender);
+    }
+
+    /// A request of the serve core.
+    pub(crate) fn on_update_request(&mut self, request: UpdateRequest) {
+        let Self { updates, slots, directory, .. } = self;
+        let find = |slots: &Slots, token: &TokenId| directory.find(slots, token.as_bytes());
+        updates.on_request(slots, request, find);
+    }
+
+    /// Sends at most `count` images of marked books. Whether updates were sent since the last call.
+    pub(crate) fn send_updates(&mut self, count: usize) -> bool {
+        self.updates.send_marked(&mut self.slots, count);
+        self.updates.take_unannounced()
     }
 
     /// The next `count` live books in turn, each with its digest; fewer where there are fewer.
@@ -233,6 +256,7 @@ impl<H: Handler> Store<H> {
         self.directory.insert(&mut self.slots, index);
         self.counts.books += 1;
         self.counts.awaiting += 1;
+        self.updates.on_open(&mut self.slots, index);
         Ok(index)
     }
 
@@ -273,6 +297,7 @@ impl<H: Handler> Store<H> {
     /// Closes a book and frees its levels.
     pub(super) fn close(&mut self, index: BookIndex) {
         self.set_state(index, BookState::AwaitingSnapshot, 0);
+        self.updates.on_close(&mut self.slots, index);
         self.directory.remove(&mut self.slots, index);
         self.slots.remove(index);
         self.counts.books -= 1;
@@ -310,6 +335,10 @@ impl<H: Handler> Store<H> {
             slot.group.forget();
         }
         let connection = slot.connection;
+        // That a book is live is in its image.
+        if slot.is_subscribed() && state != BookState::Live {
+            self.updates.publish(&mut self.slots, index, wall_ns, BookUpdateKind::State(state));
+        }
         *self.counter_of(before) -= 1;
         *self.counter_of(state) += 1;
         match (before, state) {
@@ -319,6 +348,15 @@ impl<H: Handler> Store<H> {
         }
         let (view, handler) = self.view(index, wall_ns);
         handler.on_status(&view, before);
+    }
+
+    /// The whole book is new: tells the handler and the subscribers.
+    pub(super) fn publish_snapshot(&mut self, index: BookIndex, wall_ns: u64) {
+        if self.slots[index].is_subscribed() {
+            self.updates.publish_image(&mut self.slots, index, wall_ns);
+        }
+        let (view, handler) = self.view(index, wall_ns);
+        handler.on_snapshot(&view);
     }
 
     fn counter_of(&mut self, state: BookState) -> &mut u64 {
@@ -355,7 +393,7 @@ impl<H: Handler> Store<H> {
         let before = self.counts.live;
         for index in self.slots.indices() {
             let slot = &self.slots[index];
-            if slot.open && slot.connection == connection {
+            if slot.is_open() && slot.connection == connection {
                 self.set_stale(index, why, wall_ns);
             }
         }
@@ -412,10 +450,12 @@ impl Slot {
         Self {
             token: opening.token,
             market: opening.market,
-            open: true,
+            occupancy: Occupancy::Open,
             sibling: BookIndex::default(),
             connection,
             state: BookState::AwaitingSnapshot,
+            subscription: SubscriptionKey::NONE,
+            mark: Mark::None,
             snapshot_ms: 0,
             group: super::group::Group::default(),
             facts: BookFacts {
