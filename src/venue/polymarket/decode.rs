@@ -287,7 +287,9 @@ impl<'de, S: Sink> Visitor<'de> for FrameSeed<'_, 'de, S> {
                 return Err(de::Error::custom("more messages in one frame than the limit"));
             }
             let text = texts.next().and_then(Result::ok);
-            let text = text.as_ref().map_or(frame, sonic_rs::LazyValue::as_raw_str);
+            // A member that is no object names nothing itself.
+            let text = text.as_ref().filter(|_| fields.is_object);
+            let text = text.map_or(frame, sonic_rs::LazyValue::as_raw_str);
             deliver((frame, text), &fields, scratch, sink);
         }
     }
