@@ -1,0 +1,42 @@
+//! JSON of clients: bounded nesting, and text as a JSON string.
+//!
+//! Runs on:  serve core (pure).
+use crate::gateway::nests_deeper;
+use serde::Deserialize;
+
+/// Deepest nesting of a client's message; the protocol needs three levels.
+const DEPTH_MAX: usize = 16;
+
+/// Reads one JSON value; `None` if it is malformed, of another shape or nested deeper than [`DEPTH_MAX`].
+pub(super) fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {
+    if nests_deeper(text, DEPTH_MAX) {
+        return None;
+    }
+    sonic_rs::from_str(text).ok()
+}
+
+/// Appends `text` as a JSON string with its quotes.
+pub(super) fn push_text(out: &mut String, text: &str) {
+    // A string can always be written.
+    out.push_str(&sonic_rs::to_string(text).unwrap_or_else(|_| "\"\"".to_owned()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_whole_value_is_read() {
+        assert_eq!(read::<Vec<u8>>("[1,2]"), Some(vec![1, 2]));
+        for bad in ["[1,2]x", "[1", "{}", "", &"[".repeat(1 << 20)] {
+            assert_eq!(read::<Vec<u8>>(bad), None);
+        }
+    }
+
+    #[test]
+    fn text_is_escaped() {
+        let mut out = String::new();
+        push_text(&mut out, "\"a\\b\"\n\u{1}é");
+        assert_eq!(out, r#""\"a\\b\"\n\u0001é""#);
+    }
+}
