@@ -186,8 +186,10 @@ pub const UPDATE_REQUESTS_PER_STEP: usize = 64;
 pub const UPDATE_IMAGES_PER_STEP: usize = 16;
 /// Subscriptions of one shard, and of the gateway: every outcome of the exchange, twice over.
 pub const UPDATE_SUBSCRIPTIONS_MAX: usize = 1 << 18;
-/// Buffers for images that the serve core lends to one shard, 8 kB each.
+/// Buffers for images that a shard holds for the serve core.
 pub const UPDATE_BUFFERS_MAX: usize = 256;
+/// Buffers that the serve core lends to a shard, 8 kB each.
+pub const UPDATE_BUFFERS_LENT: usize = 128;
 /// Queries from the serve core to the control core, and the responses.
 pub const SERVE_CONTROL_DEPTH: usize = 16;
 /// Polling time of an adaptive shard before it sleeps: about the cost of a sleep and wake-up (30 to 50 µs in a virtual
@@ -554,6 +556,13 @@ pub const SERVE_PUMP_MAX_NS: u64 = MILLISECOND_NS;
 pub const SERVE_IMAGE_LEVELS: usize = 256;
 /// Timeout of a response from the control core or a shard to the serve core.
 pub const SERVE_ANSWER_TIMEOUT_NS: u64 = 2 * SECOND_NS;
+
+// ---- Gateway -------------------------------------------------------------------------------
+
+/// A client that subscribes waits this long for the books of its first frame; books that come later follow one by one.
+pub const GATEWAY_DUMP_WAIT_NS: u64 = 500 * MILLISECOND_NS;
+/// A book stays subscribed for this long after its last client has left, so that a client can resume.
+pub const GATEWAY_BOOK_LINGER_NS: u64 = 60 * SECOND_NS;
 
 // ---- Sinks ---------------------------------------------------------------------------------
 
