@@ -9,6 +9,7 @@
 //! | [`storing_trades`] | trades and markets in SQLite or PostgreSQL: schema, queries, outages |
 //! | [`capture_and_replay`] | recording a session, replaying it, formats of other recorders |
 //! | [`exports`] | Parquet tables for polars, pandas and DuckDB |
+//! | [`gateway`] | clients of the venues connect to ringbook: what is served, what differs |
 //! | [`pools`] | connection pools for other HTTP and WebSocket services |
 //! | [`performance`] | figures, `doctor`, `bench-live`, threads and cores |
 //! | [`operating`] | every notice and reason of `/health`, book states, metrics |
@@ -31,6 +32,9 @@ pub mod capture_and_replay {}
 
 #[doc = include_str!("guide/exports.md")]
 pub mod exports {}
+
+#[doc = include_str!("guide/gateway.md")]
+pub mod gateway {}
 
 #[doc = include_str!("guide/pools.md")]
 pub mod pools {}

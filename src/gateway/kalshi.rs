@@ -1,3 +1,29 @@
-//! Kalshi's WebSocket protocol, as its server speaks it.
+//! Kalshi's WebSocket v2 and its public REST interface, as its server speaks them.
 //!
-//! Runs on:  serve core (pure). Owns: nothing.
+//! Runs on:  serve core (pure). Owns: what each client subscribes to.
+//! Bounds:   `command::TEXT_BYTES_MAX` of one command, [`MARKETS_MAX`] markets of one client.
+//!
+//! [`Session`] reads the commands of one client of `/trade-api/ws/v2` and writes its frames. The part of a frame that
+//! is the same for all clients is encoded once ([`Bodies`]); type, `sid` and `seq` stand before it. A replica's book is
+//! in terms of YES and its token is the market's ticker: bids are the YES bids, asks the NO bids at one dollar minus
+//! their price. The protocol and its sources are described in `src/venue/kalshi/protocol.md`.
+//!
+//! What differs from the venue:
+//!
+//! - `ticker` and `trade` need tickers: without any they are refused with error 14, because the gateway holds the
+//!   subscribed books only and a part of all markets would look like all of them.
+//! - Channels of accounts and of other data are unknown (error 8), and markets have no ids in commands (error 11).
+//! - `market_id` is a name-based UUID of the ticker, since the engine does not hold the venue's.
+//! - `volume_fp`, `open_interest_fp`, `dollar_volume`, `dollar_open_interest` and `last_trade_size_fp` of a ticker are
+//!   zero and `is_block_trade` is false: not known, and strict clients refuse a message without them.
+//! - A snapshot has both sides; the venue leaves out an empty one, which strict clients refuse.
+//! - Tickers are sent when best prices, their quantities or the last price change.
+pub mod channel;
+mod command;
+pub mod encode;
+pub mod frames;
+pub mod session;
+mod updates;
+
+pub use frames::{Bodies, Frames};
+pub use session::{MARKETS_MAX, Options, Session};

@@ -17,7 +17,7 @@ use crate::market::book::{Book, BookState};
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// The updates of a book, beginning with its image.
+    /// The updates of a book, beginning with its image. A repeated one asks for the image again.
     Subscribe(TokenId),
     /// No more updates of a book.
     Unsubscribe(TokenId),

@@ -273,7 +273,7 @@ impl Ladder {
 
     /// The quantity at one price; zero where there is no level.
     #[must_use]
-    pub(super) fn quantity_at(&self, side: Side, price: Price) -> Quantity {
+    pub fn quantity_at(&self, side: Side, price: Price) -> Quantity {
         match &self.0 {
             Form::Packed(packed) => {
                 let Some(low) = Word::at(side, price) else { return Quantity::ZERO };
