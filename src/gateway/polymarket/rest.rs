@@ -1,0 +1,475 @@
+//! Answers of the CLOB's read-only interface.
+//!
+//! Runs on:  serve core (pure). Owns: nothing.
+//! Bounds:   `TOKENS_PER_REQUEST_MAX` tokens of one request.
+//!
+//! [`plan`] reads a request, [`answer`] writes the answer from the books that it needs. Paths and shapes are those of the
+//! API reference of docs.polymarket.com (market data, 2026-06) and of the official Python clients. A price is answered
+//! for a live book only; `/book`, `/books`, `/tick-size` and `/neg-risk` are answered for a stale one as well, the first
+//! two with its state. Requests about orders and accounts are not answered, and nothing is forwarded.
+use super::json::{self, push_text};
+use crate::base::id::{MarketId, TokenId};
+use crate::base::price::Price;
+use crate::base::time::SECOND_NS;
+use crate::market::book::image::BookImage;
+use crate::market::book::{BookState, Side};
+use crate::market::info::MarketInfo;
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// Most tokens of one request, as at the venue.
+pub const TOKENS_PER_REQUEST_MAX: usize = 500;
+
+/// The venue's answer for a token without a book.
+const NO_BOOK: &str = "No orderbook exists for the requested token id";
+const INVALID_TOKEN: &str = "Invalid token id";
+const INVALID_SIDE: &str = "Invalid side";
+const INVALID_PAYLOAD: &str = "Invalid payload";
+/// Paths about orders, accounts and rewards, and those that continue one of them after `/` or `-`.
+const NOT_OURS: [&str; 14] = [
+    "/auth",
+    "/balance-allowance",
+    "/builder",
+    "/cancel",
+    "/data",
+    "/fees",
+    "/heartbeats",
+    "/notifications",
+    "/order",
+    "/orders",
+    "/rebates",
+    "/rewards",
+    "/rfq",
+    "/v1/heartbeats",
+];
+
+/// An HTTP answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// `Content-Type`.
+    pub content_type: &'static str,
+    /// The body.
+    pub body: String,
+}
+
+impl Answer {
+    fn json(body: String) -> Self {
+        Self { status: 200, content_type: "application/json", body }
+    }
+
+    /// `{"error":"…"}`; the text needs no escapes.
+    fn error(status: u16, text: &str) -> Self {
+        Self { status, ..Self::json(format!(r#"{{"error":"{text}"}}"#)) }
+    }
+}
+
+/// What a request needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// Nothing more: the answer.
+    Answer(Answer),
+    /// The books of these tokens, for [`answer`].
+    Books {
+        /// The tokens, in the order of the request; a token may occur twice.
+        tokens: Vec<TokenId>,
+        /// What is asked of them.
+        kind: Kind,
+    },
+    /// What the registry knows of a market, for [`market_answer`].
+    Market(MarketKey),
+}
+
+/// What is asked of books.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `/book`
+    Book,
+    /// `/books`
+    Books,
+    /// `/price`: best bid for `BUY`, best ask for `SELL`.
+    Price(Side),
+    /// `/prices`, one side for each token.
+    Prices(Vec<Side>),
+    /// `/midpoint`
+    Midpoint,
+    /// `/midpoints`
+    Midpoints,
+    /// `/spread`
+    Spread,
+    /// `/spreads`
+    Spreads,
+    /// `/last-trade-price`
+    LastTradePrice,
+    /// `/last-trades-prices`
+    LastTradesPrices,
+    /// `/tick-size`
+    TickSize,
+    /// `/neg-risk`
+    NegRisk,
+}
+
+/// Names a market.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MarketKey {
+    /// `/clob-markets/{condition}`
+    Market(MarketId),
+    /// `/markets-by-token/{token}`
+    Token(TokenId),
+}
+
+/// Reads a request. `query` is the part after `?`, `now_wall_ns` the present time.
+#[must_use]
+pub fn plan(method: &str, path: &str, query: &str, body: &[u8], now_wall_ns: u64) -> Plan {
+    if is_not_ours(path) {
+        let text =
+            "ringbook answers market data only; send orders and account requests to the venue";
+        return Plan::Answer(Answer::error(501, text));
+    }
+    match method {
+        "GET" | "HEAD" => {
+            fixed(path, now_wall_ns).or_else(|| one(path, query)).or_else(|| listed(path, query))
+        }
+        "POST" => posted(path, body),
+        _ => None,
+    }
+    .unwrap_or_else(|| Plan::Answer(Answer::error(404, "no such path")))
+}
+
+fn is_not_ours(path: &str) -> bool {
+    let mut rest = NOT_OURS.iter().filter_map(|begin| path.strip_prefix(begin));
+    rest.any(|rest| rest.is_empty() || rest.starts_with(['/', '-']))
+}
+
+/// Paths without parameters.
+fn fixed(path: &str, now_wall_ns: u64) -> Option<Plan> {
+    let body = match path {
+        "/" | "/ok" => r#""OK""#.to_owned(),
+        "/version" => r#"{"version":2}"#.to_owned(),
+        "/time" => (now_wall_ns / SECOND_NS).to_string(),
+        _ => return None,
+    };
+    Some(Plan::Answer(Answer::json(body)))
+}
+
+/// Paths about one token or market.
+fn one(path: &str, query: &str) -> Option<Plan> {
+    let (name, in_path) = match path.get(1..)?.split_once('/') {
+        Some((name, rest)) => (name, Some(rest)),
+        None => (path.get(1..)?, None),
+    };
+    if name == "clob-markets" {
+        let key = in_path.and_then(MarketId::new).map(MarketKey::Market);
+        return Some(key.map_or_else(|| refused("Invalid market"), Plan::Market));
+    }
+    let token = in_path.or_else(|| value(query, "token_id")).and_then(TokenId::new);
+    let kind = match (name, in_path) {
+        ("markets-by-token", Some(_)) => {
+            let key = token.map(MarketKey::Token);
+            return Some(key.map_or_else(|| refused(INVALID_TOKEN), Plan::Market));
+        }
+        ("tick-size", _) => Kind::TickSize,
+        ("neg-risk", _) => Kind::NegRisk,
+        // The registry holds no fees: the venue's answer for a market without one.
+        ("fee-rate", _) => {
+            return Some(Plan::Answer(match token {
+                Some(_) => Answer::error(404, "fee rate not found for market"),
+                None => Answer::error(400, INVALID_TOKEN),
+            }));
+        }
+        ("book", None) => Kind::Book,
+        ("midpoint", None) => Kind::Midpoint,
+        ("spread", None) => Kind::Spread,
+        ("last-trade-price", None) => Kind::LastTradePrice,
+        ("price", None) => match value(query, "side").and_then(side) {
+            Some(side) => Kind::Price(side),
+            None if token.is_none() => return Some(refused(INVALID_TOKEN)),
+            None => return Some(refused(INVALID_SIDE)),
+        },
+        _ => return None,
+    };
+    Some(match token {
+        Some(token) => Plan::Books { tokens: vec![token], kind },
+        None => refused(INVALID_TOKEN),
+    })
+}
+
+/// Paths about many tokens, named in the query as `token_ids=1,2` (and `sides=BUY,SELL`).
+fn listed(path: &str, query: &str) -> Option<Plan> {
+    let kind = kind_of_many(path)?;
+    let list = |key| value(query, key).unwrap_or("").replace("%2C", ",").replace("%2c", ",");
+    let (tokens, sides) = (list("token_ids"), list("sides"));
+    if tokens.is_empty() {
+        return Some(refused(INVALID_PAYLOAD));
+    }
+    let sides = sides.split(',').map(Some).chain(std::iter::repeat(None));
+    Some(many(kind, tokens.split(',').zip(sides)))
+}
+
+/// Paths about many tokens, named in the body as `[{"token_id":"1","side":"BUY"}]`.
+fn posted(path: &str, body: &[u8]) -> Option<Plan> {
+    let kind = kind_of_many(path)?;
+    let items = std::str::from_utf8(body).ok().and_then(json::read::<Vec<Item<'_>>>);
+    let Some(items) = items else { return Some(refused(INVALID_PAYLOAD)) };
+    Some(many(kind, items.iter().map(|item| (&*item.token_id, item.side.as_deref()))))
+}
+
+#[derive(Deserialize)]
+struct Item<'a> {
+    #[serde(borrow)]
+    token_id: Cow<'a, str>,
+    #[serde(borrow)]
+    side: Option<Cow<'a, str>>,
+}
+
+fn kind_of_many(path: &str) -> Option<Kind> {
+    Some(match path {
+        "/books" => Kind::Books,
+        "/prices" => Kind::Prices(Vec::new()),
+        "/midpoints" => Kind::Midpoints,
+        "/spreads" => Kind::Spreads,
+        "/last-trades-prices" => Kind::LastTradesPrices,
+        _ => return None,
+    })
+}
+
+/// Tokens that cannot be ids are unknown tokens, which the venue leaves out.
+fn many<'a>(mut kind: Kind, items: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> Plan {
+    let mut tokens = Vec::new();
+    for (place, (token, side_name)) in items.enumerate() {
+        if place == TOKENS_PER_REQUEST_MAX {
+            return refused("Payload exceeds the limit");
+        }
+        let Some(token) = TokenId::new(token) else { continue };
+        if let Kind::Prices(sides) = &mut kind {
+            let Some(side) = side_name.and_then(side) else { return refused(INVALID_SIDE) };
+            sides.push(side);
+        }
+        tokens.push(token);
+    }
+    Plan::Books { tokens, kind }
+}
+
+fn refused(text: &str) -> Plan {
+    Plan::Answer(Answer::error(400, text))
+}
+
+/// The first value of a key in the query, not decoded.
+fn value<'a>(query: &'a str, key: &str) -> Option<&'a str> {
+    query.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='))
+}
+
+fn side(name: &str) -> Option<Side> {
+    if name.eq_ignore_ascii_case("buy") {
+        Some(Side::Bid)
+    } else if name.eq_ignore_ascii_case("sell") {
+        Some(Side::Ask)
+    } else {
+        None
+    }
+}
+
+/// The answer of a plan with books: for each of its tokens, in their order, the book, or `None` if there is none.
+#[must_use]
+pub fn answer(kind: &Kind, books: &[(TokenId, Option<&BookImage>)]) -> Answer {
+    match kind {
+        Kind::Books => all(books),
+        Kind::Prices(sides) => prices(sides, books),
+        Kind::Midpoints => map(books, |image| midpoint(image)),
+        Kind::Spreads => map(books, |image| spread(image)),
+        Kind::LastTradesPrices => last_trades(books),
+        single => match books.first().and_then(|(_, image)| *image) {
+            None => Answer::error(404, NO_BOOK),
+            Some(image) => of_one(single, image),
+        },
+    }
+}
+
+fn of_one(kind: &Kind, image: &BookImage) -> Answer {
+    let facts = &image.facts;
+    match kind {
+        Kind::TickSize => facts.tick_size.map_or_else(
+            || Answer::error(404, "market not found"),
+            |step| Answer::json(format!(r#"{{"minimum_tick_size":{step}}}"#)),
+        ),
+        Kind::NegRisk => Answer::json(format!(r#"{{"neg_risk":{}}}"#, facts.neg_risk)),
+        Kind::Book if image.state != BookState::AwaitingSnapshot => {
+            let mut body = String::with_capacity(512 + 40 * (image.bids.len() + image.asks.len()));
+            image.write_json(&mut body);
+            Answer::json(body)
+        }
+        _ if image.state != BookState::Live => {
+            let text = format!("the book is {}: no price until it is live", image.state.name());
+            Answer::error(503, &text)
+        }
+        Kind::LastTradePrice => Answer::json(last_trade(image, None)),
+        Kind::Price(side) => {
+            named("price", best(image, *side).map(|price| price.to_string()), "the side is empty")
+        }
+        Kind::Midpoint => named("mid", midpoint(image), "a side is empty"),
+        _ => named("spread", spread(image), "a side is empty"),
+    }
+}
+
+fn named(key: &str, value: Option<String>, missing: &str) -> Answer {
+    value.map_or_else(
+        || Answer::error(404, missing),
+        |value| Answer::json(format!(r#"{{"{key}":"{value}"}}"#)),
+    )
+}
+
+fn best(image: &BookImage, side: Side) -> Option<Price> {
+    let levels = if side == Side::Bid { &image.bids } else { &image.asks };
+    levels.last().map(|level| level.price)
+}
+
+/// The middle between the best prices, with up to seven decimals.
+fn midpoint(image: &BookImage) -> Option<String> {
+    let sum = best(image, Side::Bid)?.0 + best(image, Side::Ask)?.0;
+    let mut text = Price(sum / 2).to_string();
+    if sum % 2 == 1 {
+        // Half a unit of 1e-6: the seventh decimal.
+        let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+        text.push_str(if decimals == 0 { "." } else { "" });
+        text.extend(std::iter::repeat_n('0', 6 - decimals));
+        text.push('5');
+    }
+    Some(text)
+}
+
+/// Best ask minus best bid; negative while the book is crossed.
+fn spread(image: &BookImage) -> Option<String> {
+    let (bid, ask) = (best(image, Side::Bid)?, best(image, Side::Ask)?);
+    let sign = if bid > ask { "-" } else { "" };
+    Some(format!("{sign}{}", Price(ask.0.abs_diff(bid.0))))
+}
+
+/// The venue's answer for a market without trades is 0.5 without a side. The side of the last trade is not part of a
+/// book, so it is empty here also where there was one.
+fn last_trade(image: &BookImage, token: Option<&TokenId>) -> String {
+    let price = image.facts.last_trade.unwrap_or(Price(Price::ONE.0 / 2));
+    let mut body = format!(r#"{{"price":"{price}","side":"""#);
+    if let Some(token) = token {
+        // Writing to a string cannot fail.
+        let _ = write!(body, r#","token_id":"{token}""#);
+    }
+    body.push('}');
+    body
+}
+
+/// Books that wait for their first snapshot are left out, as unknown ones are.
+fn all(books: &[(TokenId, Option<&BookImage>)]) -> Answer {
+    list(
+        books,
+        |image| image.state != BookState::AwaitingSnapshot,
+        |out, _, image| {
+            image.write_json(out);
+        },
+    )
+}
+
+fn last_trades(books: &[(TokenId, Option<&BookImage>)]) -> Answer {
+    let is_live = |image: &BookImage| image.state == BookState::Live;
+    list(books, is_live, |out, token, image| out.push_str(&last_trade(image, Some(token))))
+}
+
+fn list(
+    books: &[(TokenId, Option<&BookImage>)],
+    wanted: impl Fn(&BookImage) -> bool,
+    write: impl Fn(&mut String, &TokenId, &BookImage),
+) -> Answer {
+    let mut body = String::from("[");
+    for (token, image) in books {
+        let Some(image) = image.filter(|image| wanted(image)) else { continue };
+        body.push_str(if body.len() > 1 { "," } else { "" });
+        write(&mut body, token, image);
+    }
+    body.push(']');
+    Answer::json(body)
+}
+
+/// `{"TOKEN":"value"}` of the live books that have one; the first place of a repeated token counts.
+fn map(
+    books: &[(TokenId, Option<&BookImage>)],
+    value: impl Fn(&BookImage) -> Option<String>,
+) -> Answer {
+    let mut body = String::from("{");
+    for (place, (token, image)) in books.iter().enumerate() {
+        let live = image.filter(|image| image.state == BookState::Live);
+        let Some(value) = live.and_then(&value) else { continue };
+        if books[..place].iter().any(|(earlier, _)| earlier == token) {
+            continue;
+        }
+        body.push_str(if body.len() > 1 { "," } else { "" });
+        let _ = write!(body, r#""{token}":"{value}""#);
+    }
+    body.push('}');
+    Answer::json(body)
+}
+
+/// `{"TOKEN":{"BUY":"0.45"}}` of the live books that have the price.
+fn prices(sides: &[Side], books: &[(TokenId, Option<&BookImage>)]) -> Answer {
+    let mut body = String::from("{");
+    for (place, (token, image)) in books.iter().enumerate() {
+        let Some(image) = image.filter(|image| image.state == BookState::Live) else { continue };
+        if books[..place].iter().any(|(earlier, _)| earlier == token) {
+            continue;
+        }
+        let asked = |side: Side| {
+            let mut places = books[place..].iter().zip(&sides[place..]);
+            places.any(|((other, _), wanted)| other == token && *wanted == side)
+        };
+        let sides = [(Side::Bid, "BUY"), (Side::Ask, "SELL")].into_iter();
+        let known = sides.filter(|(side, _)| asked(*side)).filter_map(|(side, name)| {
+            best(image, side).map(|price| format!(r#""{name}":"{price}""#))
+        });
+        let known: Vec<String> = known.collect();
+        if !known.is_empty() {
+            body.push_str(if body.len() > 1 { "," } else { "" });
+            let _ = write!(body, r#""{token}":{{{}}}"#, known.join(","));
+        }
+    }
+    body.push('}');
+    Answer::json(body)
+}
+
+/// The answer of a plan about a market. Of the venue's keys it has those that the registry knows.
+#[must_use]
+pub fn market_answer(key: &MarketKey, info: Option<&MarketInfo>) -> Answer {
+    let Some(info) = info else { return Answer::error(404, "market not found") };
+    let mut body = String::new();
+    match key {
+        MarketKey::Token(_) => {
+            let _ = write!(body, r#"{{"condition_id":"{}""#, info.market);
+            for (name, outcome) in
+                ["primary_token_id", "secondary_token_id"].iter().zip(&info.tokens)
+            {
+                let _ = write!(body, r#","{name}":"{}""#, outcome.token);
+            }
+        }
+        MarketKey::Market(_) => {
+            body.push_str(r#"{"t":["#);
+            for (place, outcome) in info.tokens.iter().enumerate() {
+                body.push_str(if place == 0 { "" } else { "," });
+                let _ = write!(body, r#"{{"t":"{}","o":"#, outcome.token);
+                push_text(&mut body, &outcome.name);
+                body.push('}');
+            }
+            let _ = write!(body, r#"],"c":"{}""#, info.market);
+            if let Some(size) = info.min_order_size {
+                let _ = write!(body, r#","mos":{size}"#);
+            }
+            if let Some(step) = info.tick_size {
+                let _ = write!(body, r#","mts":{step}"#);
+            }
+            let _ = write!(body, r#","nr":{}"#, info.neg_risk);
+        }
+    }
+    body.push('}');
+    Answer::json(body)
+}
+
+#[cfg(test)]
+mod tests;

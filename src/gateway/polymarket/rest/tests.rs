@@ -1,0 +1,262 @@
+//! Requests of the official clients, and the shapes that they parse.
+use super::*;
+use crate::base::price::Quantity;
+use crate::market::book::image::BookFacts;
+use crate::market::book::{Level, StaleReason};
+use crate::market::info::Outcome;
+
+const NOW: u64 = 1_790_491_135_999_000_000;
+
+fn get(path: &str, query: &str) -> Plan {
+    plan("GET", path, query, b"", NOW)
+}
+
+fn fixed_answer(plan: Plan) -> (u16, String) {
+    match plan {
+        Plan::Answer(answer) => (answer.status, answer.body),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn token(text: &str) -> TokenId {
+    TokenId::new(text).unwrap()
+}
+
+fn image(name: &str, bids: &[u32], asks: &[u32]) -> BookImage {
+    let levels = |prices: &[u32]| {
+        let one = |&price: &u32| Level { price: Price(price), quantity: Quantity(5_000_000) };
+        prices.iter().map(one).collect()
+    };
+    BookImage {
+        market: MarketId::new("0xa1"),
+        token: TokenId::new(name),
+        state: BookState::Live,
+        facts: BookFacts {
+            timestamp_ms: 7,
+            tick_size: Some(Price(1_000)),
+            last_trade: Some(Price(430_000)),
+            neg_risk: true,
+            ..BookFacts::default()
+        },
+        bids: levels(bids),
+        asks: levels(asks),
+    }
+}
+
+/// The answer to a `GET` about the books of the images; a token without an image has none.
+fn served(path: &str, query: &str, images: &[BookImage]) -> (u16, String) {
+    match get(path, query) {
+        Plan::Books { tokens, kind } => {
+            let find = |token: &TokenId| images.iter().find(|image| image.token == Some(*token));
+            let books: Vec<_> = tokens.into_iter().map(|token| (token, find(&token))).collect();
+            let answer = answer(&kind, &books);
+            assert_eq!(answer.content_type, "application/json");
+            (answer.status, answer.body)
+        }
+        other => fixed_answer(other),
+    }
+}
+
+#[test]
+fn answers_without_a_book() {
+    for (path, status, body) in [
+        ("/", 200, r#""OK""#),
+        ("/ok", 200, r#""OK""#),
+        ("/version", 200, r#"{"version":2}"#),
+        ("/time", 200, "1790491135"),
+        ("/orderbook/1", 404, r#"{"error":"no such path"}"#),
+        ("/nothing", 404, r#"{"error":"no such path"}"#),
+        ("/books/1", 404, r#"{"error":"no such path"}"#),
+        ("/fee-rate/1", 404, r#"{"error":"fee rate not found for market"}"#),
+        ("/fee-rate", 400, r#"{"error":"Invalid token id"}"#),
+    ] {
+        assert_eq!(fixed_answer(get(path, "")), (status, body.to_owned()), "{path}");
+    }
+    assert_eq!(fixed_answer(plan("HEAD", "/ok", "", b"", NOW)).0, 200);
+    assert_eq!(fixed_answer(plan("DELETE", "/book", "token_id=1", b"", NOW)).0, 404);
+    assert_eq!(fixed_answer(plan("GET", "", "", b"", NOW)).0, 404);
+}
+
+#[test]
+fn orders_and_accounts_are_not_answered() {
+    for (method, path) in [
+        ("POST", "/order"),
+        ("POST", "/orders"),
+        ("DELETE", "/cancel-all"),
+        ("GET", "/data/orders"),
+        ("GET", "/auth/derive-api-key"),
+        ("GET", "/balance-allowance/update"),
+        ("POST", "/v1/heartbeats"),
+        ("GET", "/order-scoring"),
+    ] {
+        let (status, body) = fixed_answer(plan(method, path, "", b"{}", NOW));
+        assert_eq!(status, 501, "{path}");
+        assert!(body.starts_with(r#"{"error":"ringbook answers market data only"#), "{body}");
+    }
+}
+
+#[test]
+fn each_request_about_one_token() {
+    let images = [image("1", &[10_000, 45_000], &[990_000, 46_000])];
+    for (path, query, status, body) in [
+        ("/price", "token_id=1&side=BUY", 200, r#"{"price":"0.045"}"#),
+        ("/price", "side=sell&token_id=1", 200, r#"{"price":"0.046"}"#),
+        ("/price", "token_id=1&side=both", 400, r#"{"error":"Invalid side"}"#),
+        ("/price", "side=BUY", 400, r#"{"error":"Invalid token id"}"#),
+        ("/price", "", 400, r#"{"error":"Invalid token id"}"#),
+        ("/midpoint", "token_id=1", 200, r#"{"mid":"0.0455"}"#),
+        ("/midpoint", "token_id=", 400, r#"{"error":"Invalid token id"}"#),
+        (
+            "/midpoint",
+            "token_id=2",
+            404,
+            r#"{"error":"No orderbook exists for the requested token id"}"#,
+        ),
+        ("/spread", "token_id=1", 200, r#"{"spread":"0.001"}"#),
+        ("/last-trade-price", "token_id=1", 200, r#"{"price":"0.43","side":""}"#),
+        ("/tick-size", "token_id=1", 200, r#"{"minimum_tick_size":0.001}"#),
+        ("/tick-size/1", "", 200, r#"{"minimum_tick_size":0.001}"#),
+        ("/neg-risk", "token_id=1", 200, r#"{"neg_risk":true}"#),
+        ("/neg-risk/2", "", 404, r#"{"error":"No orderbook exists for the requested token id"}"#),
+    ] {
+        assert_eq!(served(path, query, &images), (status, body.to_owned()), "{path}?{query}");
+    }
+    let mut text = String::new();
+    images[0].write_json(&mut text);
+    assert_eq!(served("/book", "token_id=1", &images), (200, text));
+}
+
+#[test]
+fn an_empty_side_has_no_price_and_no_trade_is_one_half() {
+    let mut bare = image("1", &[10_000], &[]);
+    bare.facts.last_trade = None;
+    bare.facts.tick_size = None;
+    let images = [bare];
+    for (path, query, status, body) in [
+        ("/price", "token_id=1&side=BUY", 200, r#"{"price":"0.01"}"#),
+        ("/price", "token_id=1&side=SELL", 404, r#"{"error":"the side is empty"}"#),
+        ("/midpoint", "token_id=1", 404, r#"{"error":"a side is empty"}"#),
+        ("/spread", "token_id=1", 404, r#"{"error":"a side is empty"}"#),
+        ("/last-trade-price", "token_id=1", 200, r#"{"price":"0.5","side":""}"#),
+        ("/tick-size", "token_id=1", 404, r#"{"error":"market not found"}"#),
+        ("/midpoints", "token_ids=1", 200, "{}"),
+        ("/prices", "token_ids=1,1&sides=SELL,BUY", 200, r#"{"1":{"BUY":"0.01"}}"#),
+    ] {
+        assert_eq!(served(path, query, &images), (status, body.to_owned()), "{path}?{query}");
+    }
+}
+
+#[test]
+fn a_book_that_is_not_live_has_no_price() {
+    let mut stale = image("1", &[10_000], &[20_000]);
+    stale.state = BookState::Stale { why: StaleReason::Disconnected, since_wall_ns: 9_000_000 };
+    let mut awaited = image("2", &[], &[]);
+    awaited.state = BookState::AwaitingSnapshot;
+    let images = [stale, awaited];
+    for path in ["/price", "/midpoint", "/spread", "/last-trade-price"] {
+        let (status, body) = served(path, "token_id=1&side=BUY", &images);
+        assert_eq!(status, 503);
+        let line = r#"{"error":"the book is stale:disconnected: no price until it is live"}"#;
+        assert_eq!(body, line, "{path}");
+    }
+    let (status, body) = served("/book", "token_id=1", &images);
+    assert!(status == 200 && body.ends_with(r#""state":"stale:disconnected","stale_since":"9"}"#));
+    assert_eq!(served("/book", "token_id=2", &images).0, 503);
+    assert_eq!(served("/tick-size", "token_id=1", &images).0, 200);
+    let (_, books) = served("/books", "token_ids=1,2,3", &images);
+    assert!(books.starts_with(r#"[{"market":"0xa1","asset_id":"1""#), "{books}");
+    assert_eq!(books.matches("asset_id").count(), 1, "only the one with levels");
+    for (path, empty) in
+        [("/prices", "{}"), ("/midpoints", "{}"), ("/spreads", "{}"), ("/last-trades-prices", "[]")]
+    {
+        let answer = served(path, "token_ids=1,2&sides=BUY,SELL", &images);
+        assert_eq!(answer, (200, empty.to_owned()), "{path}");
+    }
+}
+
+#[test]
+fn requests_about_many_tokens() {
+    let images = [image("1", &[450_000], &[460_001]), image("2", &[540_000], &[550_000])];
+    for (path, query, body) in [
+        ("/midpoints", "token_ids=1,2,3,1", r#"{"1":"0.4550005","2":"0.545"}"#),
+        ("/spreads", "token_ids=1%2C2", r#"{"1":"0.010001","2":"0.01"}"#),
+        (
+            "/prices",
+            "token_ids=1,2,1&sides=BUY,SELL,SELL",
+            r#"{"1":{"BUY":"0.45","SELL":"0.460001"},"2":{"SELL":"0.55"}}"#,
+        ),
+        ("/last-trades-prices", "token_ids=2,9", r#"[{"price":"0.43","side":"","token_id":"2"}]"#),
+    ] {
+        assert_eq!(served(path, query, &images), (200, body.to_owned()), "{path}?{query}");
+    }
+    assert_eq!(served("/midpoints", "", &images).0, 400);
+    assert_eq!(served("/prices", "token_ids=1,2&sides=BUY", &images).0, 400);
+}
+
+#[test]
+fn bodies_are_read_and_bounded() {
+    let post = |path: &str, body: &str| plan("POST", path, "", body.as_bytes(), NOW);
+    let books =
+        |ids: &[&str], kind| Plan::Books { tokens: ids.iter().map(|id| token(id)).collect(), kind };
+    let two =
+        r#"[{"token_id": "1", "side": ""}, {"token_id": "a b"}, {"token_id": "2", "x": [{}]}]"#;
+    assert_eq!(post("/books", two), books(&["1", "2"], Kind::Books));
+    assert_eq!(post("/books", "[]"), books(&[], Kind::Books));
+    let sides = r#"[{"token_id":"1","side":"SELL"},{"token_id":"1","side":"BUY"}]"#;
+    let prices = Kind::Prices(vec![Side::Ask, Side::Bid]);
+    assert_eq!(post("/prices", sides), books(&["1", "1"], prices));
+    for (path, body, why) in [
+        ("/prices", two, "Invalid side"),
+        ("/books", "", "Invalid payload"),
+        ("/books", "{}", "Invalid payload"),
+        ("/books", r#"[{"token_id":1}]"#, "Invalid payload"),
+        ("/spreads", r#"[{"side":"BUY"}]"#, "Invalid payload"),
+        ("/midpoints", &"[".repeat(100_000), "Invalid payload"),
+    ] {
+        let answer = (400, format!(r#"{{"error":"{why}"}}"#));
+        assert_eq!(fixed_answer(post(path, body)), answer, "{path}");
+    }
+    assert_eq!(fixed_answer(plan("POST", "/books", "", b"\xff", NOW)).0, 400);
+    assert_eq!(fixed_answer(post("/book", "[]")).0, 404);
+    let most = |count: usize| format!("[{}]", vec![r#"{"token_id":"1"}"#; count].join(","));
+    let Plan::Books { tokens, .. } = post("/books", &most(500)) else { panic!("500 are answered") };
+    assert_eq!(tokens.len(), 500);
+    let beyond = (400, r#"{"error":"Payload exceeds the limit"}"#.to_owned());
+    assert_eq!(fixed_answer(post("/books", &most(501))), beyond);
+}
+
+#[test]
+fn markets_have_what_the_registry_knows() {
+    let info = MarketInfo {
+        market: MarketId::new("0xa1").unwrap(),
+        tokens: vec![
+            Outcome { token: token("1"), name: "Yes \"!\"".into() },
+            Outcome { token: token("2"), name: "No".into() },
+        ],
+        slug: String::new(),
+        question: String::new(),
+        start_wall_ns: None,
+        end_wall_ns: None,
+        tick_size: Some(Price(1_000)),
+        min_order_size: Some(Quantity(5_000_000)),
+        neg_risk: true,
+    };
+    let of = |path: &str| match get(path, "") {
+        Plan::Market(key) => {
+            assert_eq!(market_answer(&key, None).status, 404);
+            market_answer(&key, Some(&info)).body
+        }
+        other => fixed_answer(other).1,
+    };
+    assert_eq!(
+        of("/clob-markets/0xa1"),
+        r#"{"t":[{"t":"1","o":"Yes \"!\""},{"t":"2","o":"No"}],"c":"0xa1","mos":5,"mts":0.001,"nr":true}"#
+    );
+    assert_eq!(
+        of("/markets-by-token/2"),
+        r#"{"condition_id":"0xa1","primary_token_id":"1","secondary_token_id":"2"}"#
+    );
+    assert_eq!(of("/clob-markets/"), r#"{"error":"Invalid market"}"#);
+    assert_eq!(of("/markets-by-token/%22"), r#"{"error":"Invalid token id"}"#);
+    assert_eq!(of("/markets-by-token"), r#"{"error":"no such path"}"#);
+}

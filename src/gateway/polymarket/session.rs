@@ -1,0 +1,202 @@
+//! One client of the market channel: its messages, read.
+//!
+//! Runs on:  serve core (pure). Owns: the options of one client.
+//! Bounds:   `TOKENS_PER_MESSAGE_MAX` tokens of one message; the tokens themselves are the hub's.
+//!
+//! Answers are the venue's where its own are known (polymarket/protocol.md, 2.1 to 2.3); otherwise the connection is
+//! closed with 1008 and the reason.
+use super::json;
+use crate::base::id::TokenId;
+use crate::gateway::Request;
+use serde::Deserialize;
+use serde::de::{self, Deserializer, SeqAccess, Visitor};
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fmt;
+
+/// Most tokens of one message: all books of the venue fit.
+pub const TOKENS_PER_MESSAGE_MAX: usize = 131_072;
+
+/// Close code for a message that breaks the protocol.
+const POLICY_VIOLATION: u16 = 1008;
+/// The venue's reason when no valid subscription comes first (nautilus_trader #4864).
+const INVALID_SUBSCRIPTION: &str = "invalid subscription payload";
+/// The venue's answer to a first message that comes again (nautilus_trader #3717).
+const INVALID_OPERATION: &str = "INVALID OPERATION";
+
+/// One client of the market channel.
+#[derive(Debug)]
+pub struct Session {
+    /// The first message was valid.
+    subscribed: bool,
+    /// A close was requested: the rest of the input is ignored.
+    closed: bool,
+    custom: bool,
+    dump: bool,
+    state: bool,
+}
+
+impl Session {
+    /// A client that has sent nothing yet; `wants_state` if its address has `state=1`.
+    #[must_use]
+    pub const fn new(wants_state: bool) -> Self {
+        Self { subscribed: false, closed: false, custom: false, dump: true, state: wants_state }
+    }
+
+    /// Whether it receives `best_bid_ask`, `new_market` and `market_resolved` (`custom_feature_enabled`).
+    #[must_use]
+    pub const fn custom(&self) -> bool {
+        self.custom
+    }
+
+    /// Whether the books of the last subscribing message are to be sent (`initial_dump`, by default true).
+    #[must_use]
+    pub const fn wants_dump(&self) -> bool {
+        self.dump
+    }
+
+    /// Whether it receives the event `state`.
+    #[must_use]
+    pub const fn wants_state(&self) -> bool {
+        self.state
+    }
+
+    /// Whether the first message was valid.
+    #[must_use]
+    pub const fn subscribed(&self) -> bool {
+        self.subscribed
+    }
+
+    /// Reads one text frame and appends what it asks for. A token that is named twice in it is requested once; a token
+    /// that is subscribed already is requested again, for the hub to ignore.
+    pub fn on_text(&mut self, text: &str, out: &mut Vec<Request>) {
+        if self.closed {
+            return;
+        }
+        let text = text.trim();
+        match (text, self.subscribed) {
+            ("PING", true) => out.push(Request::Send("PONG".to_owned())),
+            (_, false) => match json::read(text).and_then(first) {
+                Some(message) => {
+                    self.subscribed = true;
+                    self.custom = message.custom_feature_enabled.unwrap_or(false);
+                    self.subscribe(message, out);
+                }
+                None => self.close(INVALID_SUBSCRIPTION, out),
+            },
+            (_, true) => match json::read(text) {
+                Some(message) => self.update(message, out),
+                None => self.close("the message is no valid JSON object of this channel", out),
+            },
+        }
+    }
+
+    fn update(&mut self, message: Message<'_>, out: &mut Vec<Request>) {
+        match message.operation.as_deref() {
+            Some("subscribe" | "unsubscribe") if message.assets_ids.is_none() => {
+                self.close("assets_ids is missing", out);
+            }
+            Some("subscribe") => {
+                // Applied whether or not a token is new (polymarket/protocol.md, 2.1).
+                self.custom = message.custom_feature_enabled.unwrap_or(self.custom);
+                self.subscribe(message, out);
+            }
+            Some("unsubscribe") => {
+                out.extend(message.tokens().into_iter().map(Request::Unsubscribe));
+            }
+            _ => out.push(Request::Send(INVALID_OPERATION.to_owned())),
+        }
+    }
+
+    fn subscribe(&mut self, message: Message<'_>, out: &mut Vec<Request>) {
+        self.dump = message.initial_dump.unwrap_or(true);
+        out.extend(message.tokens().into_iter().map(Request::Subscribe));
+    }
+
+    fn close(&mut self, reason: &'static str, out: &mut Vec<Request>) {
+        self.closed = true;
+        out.push(Request::Close(POLICY_VIOLATION, reason));
+    }
+}
+
+/// The message, if it may be the first one: `type` is `market`, and the operation, if any, is `subscribe`.
+fn first(message: Message<'_>) -> Option<Message<'_>> {
+    let market = message.channel.as_ref().is_some_and(|name| name.eq_ignore_ascii_case("market"));
+    let subscribe = message.operation.as_ref().is_none_or(|operation| operation == "subscribe");
+    (market && subscribe && message.assets_ids.is_some()).then_some(message)
+}
+
+/// A message of a client; unknown keys are ignored.
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(borrow, rename = "type")]
+    channel: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    operation: Option<Cow<'a, str>>,
+    assets_ids: Option<Tokens>,
+    initial_dump: Option<bool>,
+    custom_feature_enabled: Option<bool>,
+}
+
+impl Message<'_> {
+    fn tokens(self) -> Vec<TokenId> {
+        self.assets_ids.map_or_else(Vec::new, |tokens| tokens.0)
+    }
+}
+
+/// Token ids, each once, in the order of their first place.
+struct Tokens(Vec<TokenId>);
+
+impl<'de> Deserialize<'de> for Tokens {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_seq(TokensVisitor)
+    }
+}
+
+struct TokensVisitor;
+
+impl<'de> Visitor<'de> for TokensVisitor {
+    type Value = Tokens;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of token ids")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Tokens, A::Error> {
+        let (mut tokens, mut seen) = (Vec::new(), HashSet::new());
+        while let Some(Token(token)) = seq.next_element()? {
+            if seen.insert(token) {
+                if tokens.len() == TOKENS_PER_MESSAGE_MAX {
+                    return Err(de::Error::custom("too many tokens"));
+                }
+                tokens.push(token);
+            }
+        }
+        Ok(Tokens(tokens))
+    }
+}
+
+struct Token(TokenId);
+
+impl<'de> Deserialize<'de> for Token {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_str(TokenVisitor)
+    }
+}
+
+struct TokenVisitor;
+
+impl Visitor<'_> for TokenVisitor {
+    type Value = Token;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a token id")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Token, E> {
+        TokenId::new(text).map(Token).ok_or_else(|| E::custom("no token id"))
+    }
+}
+
+#[cfg(test)]
+mod tests;
