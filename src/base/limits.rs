@@ -557,12 +557,35 @@ pub const SERVE_IMAGE_LEVELS: usize = 256;
 /// Timeout of a response from the control core or a shard to the serve core.
 pub const SERVE_ANSWER_TIMEOUT_NS: u64 = 2 * SECOND_NS;
 
+/// Body of a request of a local client: 3,000 token ids.
+pub const SERVE_BODY_BYTES_MAX: usize = 256 * 1024;
+
 // ---- Gateway -------------------------------------------------------------------------------
 
+/// Message of a gateway client: a subscription to 50,000 token ids.
+pub const GATEWAY_MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Encoded events that a client can resume from: a minute at 4,000 events per second.
+pub const GATEWAY_BACKLOG_EVENTS_MAX: usize = 262_144;
+/// Bytes of them, snapshots included.
+pub const GATEWAY_BACKLOG_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Frames queued for one gateway client, unless `--gateway-buffer` has another value.
+pub const GATEWAY_BUFFER_BYTES: usize = 8 * 1024 * 1024;
+/// A gateway client that takes no queued byte for this long is closed.
+pub const GATEWAY_STALL_NS: u64 = 10 * SECOND_NS;
+/// Bytes put into one write to a gateway client.
+pub const GATEWAY_WRITE_BYTES: usize = 64 * 1024;
 /// A client that subscribes waits this long for the books of its first frame; books that come later follow one by one.
 pub const GATEWAY_DUMP_WAIT_NS: u64 = 500 * MILLISECOND_NS;
 /// A book stays subscribed for this long after its last client has left, so that a client can resume.
 pub const GATEWAY_BOOK_LINGER_NS: u64 = 60 * SECOND_NS;
+/// Concurrent WebSocket clients of the gateway; fewer if the process has few descriptors.
+pub const GATEWAY_CLIENTS_MAX: usize = 4_096;
+/// Updates taken from one shard before the clients' tasks run.
+pub const GATEWAY_UPDATES_PER_TURN: usize = 1_024;
+/// Interval of the gateway's timers.
+pub const GATEWAY_TIMER_NS: u64 = 10 * MILLISECOND_NS;
+/// Longest interval of conflated best prices.
+pub const GATEWAY_TOP_INTERVAL_MAX_NS: u64 = 3_600 * SECOND_NS;
 
 // ---- Sinks ---------------------------------------------------------------------------------
 

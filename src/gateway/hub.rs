@@ -399,7 +399,7 @@ impl Hub {
                 }
             }
             Protocol::Market(_) => {
-                keys.iter().for_each(|&key| drop(client.books.insert(key, true)));
+                client.books.extend(keys.iter().map(|&key| (key, true)));
             }
             Protocol::Kalshi(_) => keys.iter().for_each(|&key| client.outbox.mark(key, false)),
             Protocol::Stream(session, _) => {

@@ -7,6 +7,7 @@
 //! book and no socket. [`hub`] holds the replicas, and who subscribes to them.
 pub mod hub;
 pub mod kalshi;
+pub mod outbox;
 pub mod polymarket;
 pub mod stream;
 
@@ -120,4 +121,19 @@ impl Replica {
         };
         replica.book.replace(&image.bids, &image.asks).is_ok().then_some(replica)
     }
+}
+
+/// Whether brackets of a client's JSON nest deeper than its protocol needs: the parser recurses, also into what it only
+/// skips, and overflows the stack at some 10,000. Brackets within strings count: no valid message has any.
+#[must_use]
+pub fn nests_deeper(text: &str, depth_max: usize) -> bool {
+    let mut depth = 0usize;
+    text.bytes().any(|byte| {
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > depth_max
+    })
 }

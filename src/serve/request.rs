@@ -1,11 +1,13 @@
 //! Parser for the head of an HTTP request.
 //!
-//! Runs on:  serve core (pure). Bounds: `SERVE_HEAD_BYTES_MAX`, `SERVE_HEADERS_MAX`.
+//! Runs on:  serve core (pure). Bounds: `SERVE_HEAD_BYTES_MAX`, `SERVE_HEADERS_MAX`, `SERVE_BODY_BYTES_MAX`.
 //!
 //! Uses httparse: `ureq-proto::server` requires the body to be read before answering and cannot answer a malformed
 //! head.
-use crate::base::limits::{SERVE_HEAD_BYTES_MAX, SERVE_HEADERS_MAX};
+use crate::base::limits::{SERVE_BODY_BYTES_MAX, SERVE_HEAD_BYTES_MAX, SERVE_HEADERS_MAX};
 use crate::io::authority::Authority;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 /// Method of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +37,37 @@ pub struct Head {
     pub keep_alive: bool,
     /// A web page may have sent the request (it has an `Origin`).
     pub from_page: bool,
-    /// A body follows. It is not read, so the connection must be closed.
-    pub has_body: bool,
+    /// The body that follows. If it is not read, the connection must be closed.
+    pub body: Body,
+    /// The client asks for a WebSocket; the headers are those that it needs.
+    pub upgrade: Option<UpgradeRequest>,
+}
+
+/// The body behind a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// None, or an empty one.
+    None,
+    /// A body of this many bytes, one at least.
+    Bytes(u64),
+    /// A body in chunks, of unknown length.
+    Chunked,
+}
+
+/// Why a body is not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyError {
+    /// Its length is unknown: 411.
+    LengthRequired,
+    /// More than `SERVE_BODY_BYTES_MAX` bytes: 413.
+    TooLarge,
+}
+
+/// A request for a WebSocket (RFC 6455, 4.2.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpgradeRequest {
+    /// `Sec-WebSocket-Key`: 16 bytes in base64.
+    pub key: String,
 }
 
 impl Head {
@@ -44,6 +75,27 @@ impl Head {
     #[must_use]
     pub fn query_value(&self, key: &str) -> Option<&str> {
         self.query.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='))
+    }
+
+    /// Whether a body follows.
+    #[must_use]
+    pub const fn has_body(&self) -> bool {
+        !matches!(self.body, Body::None)
+    }
+
+    /// Number of bytes to read behind the head.
+    ///
+    /// # Errors
+    /// The body is not read: the client receives the status, then the connection is closed.
+    pub fn body_bytes(&self) -> Result<usize, BodyError> {
+        match self.body {
+            Body::None => Ok(0),
+            Body::Chunked => Err(BodyError::LengthRequired),
+            Body::Bytes(bytes) => match usize::try_from(bytes) {
+                Ok(bytes) if bytes <= SERVE_BODY_BYTES_MAX => Ok(bytes),
+                _ => Err(BodyError::TooLarge),
+            },
+        }
     }
 }
 
@@ -56,6 +108,8 @@ pub enum HeadError {
     Malformed(&'static str),
     /// Neither HTTP/1.0 nor HTTP/1.1: 505.
     Version,
+    /// A WebSocket of another version than 13: 426.
+    WebSocketVersion,
 }
 
 /// Parses one head at the front of `bytes` and returns it with its length in bytes, or `None` while it is
@@ -86,12 +140,46 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, HeadError> {
     }
     let host = host.map(|text| Authority::parse(text).ok_or(BAD_HOST)).transpose()?;
     let (path, query) = target(request.path.unwrap_or_default(), method, host.as_ref())?;
-    let connection = fields.all("connection").collect::<Vec<_>>().join(",").to_ascii_lowercase();
-    let has_token = |token: &str| connection.split(',').any(|part| part.trim() == token);
-    let keep_alive = if http11 { !has_token("close") } else { has_token("keep-alive") };
-    let has_body = has_body(&fields, http11)?;
+    let connection = fields.all("connection").collect::<Vec<_>>().join(",");
+    let keep_alive = if http11 {
+        !has_token(&connection, "close")
+    } else {
+        has_token(&connection, "keep-alive")
+    };
+    let body = body(&fields, http11)?;
     let from_page = fields.all("origin").next().is_some();
-    Ok(Some((Head { method, path, query, host, keep_alive, from_page, has_body }, length)))
+    let upgrade = match fields.all("upgrade").any(|value| has_token(value, "websocket")) {
+        true if method != Method::Get || !http11 || body != Body::None => {
+            return Err(HeadError::Malformed("a WebSocket begins with GET, HTTP/1.1 and no body"));
+        }
+        true if !has_token(&connection, "upgrade") => {
+            return Err(HeadError::Malformed("Connection: Upgrade is missing"));
+        }
+        true => Some(upgrade(&fields)?),
+        false => None,
+    };
+    let head = Head { method, path, query, host, keep_alive, from_page, body, upgrade };
+    Ok(Some((head, length)))
+}
+
+/// Whether a list of tokens has this one, in any case.
+fn has_token(list: &str, token: &str) -> bool {
+    list.split(',').any(|part| part.trim().eq_ignore_ascii_case(token))
+}
+
+/// The headers of a WebSocket's upgrade (RFC 6455, 4.2.1).
+fn upgrade(fields: &Fields<'_>) -> Result<UpgradeRequest, HeadError> {
+    let version =
+        fields.only("sec-websocket-version", "there are two Sec-WebSocket-Version headers")?;
+    if version != Some("13") {
+        return Err(HeadError::WebSocketVersion);
+    }
+    let key = fields.only("sec-websocket-key", "there are two Sec-WebSocket-Key headers")?;
+    let is_key = |key: &&str| STANDARD.decode(key).is_ok_and(|bytes| bytes.len() == 16);
+    match key.filter(is_key) {
+        Some(key) => Ok(UpgradeRequest { key: key.to_owned() }),
+        None => Err(HeadError::Malformed("Sec-WebSocket-Key is not 16 bytes in base64")),
+    }
 }
 
 const BAD_HOST: HeadError = HeadError::Malformed("the Host header is malformed");
@@ -116,8 +204,8 @@ fn has_whole_line_ends(head: &[u8]) -> bool {
     lines == pairs && returns == pairs
 }
 
-/// Whether a body follows; an error if its length is ambiguous.
-fn has_body(fields: &Fields<'_>, http11: bool) -> Result<bool, HeadError> {
+/// The body that follows; an error if its length is ambiguous.
+fn body(fields: &Fields<'_>, http11: bool) -> Result<Body, HeadError> {
     let length = fields.only("content-length", "there are two Content-Length headers")?;
     let coding = fields.only("transfer-encoding", "there are two Transfer-Encoding headers")?;
     match (length, coding) {
@@ -127,13 +215,16 @@ fn has_body(fields: &Fields<'_>, http11: bool) -> Result<bool, HeadError> {
         (Some(length), None) => {
             let is_number = !length.is_empty() && length.bytes().all(|b| b.is_ascii_digit());
             match length.parse::<u64>() {
-                Ok(bytes) if is_number => Ok(bytes > 0),
+                Ok(0) if is_number => Ok(Body::None),
+                Ok(bytes) if is_number => Ok(Body::Bytes(bytes)),
                 _ => Err(HeadError::Malformed("Content-Length is not a number")),
             }
         }
-        (None, Some(coding)) if http11 && coding.eq_ignore_ascii_case("chunked") => Ok(true),
+        (None, Some(coding)) if http11 && coding.eq_ignore_ascii_case("chunked") => {
+            Ok(Body::Chunked)
+        }
         (None, Some(_)) => Err(HeadError::Malformed("Transfer-Encoding can only be chunked")),
-        (None, None) => Ok(false),
+        (None, None) => Ok(Body::None),
     }
 }
 
@@ -200,16 +291,16 @@ mod tests {
         assert_eq!((get.method, get.path.as_str()), (Method::Get, "/book"));
         assert_eq!(get.query_value("token_id"), Some("27"));
         assert_eq!(get.query_value("token"), None);
-        assert!(get.keep_alive && !get.has_body);
+        assert!(get.keep_alive && !get.has_body());
         assert!(!head("GET / HTTP/1.1\r\nhost: a\r\nConnection: Close\r\n\r\n").keep_alive);
         assert!(!head("GET / HTTP/1.0\r\n\r\n").keep_alive);
         assert!(head("HEAD / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").keep_alive);
         let absolute = head("GET http://a:1/stats?b HTTP/1.1\r\nHost: A:1\r\n\r\n");
         assert_eq!((absolute.path.as_str(), absolute.query.as_str()), ("/stats", "b"));
         let post = head("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n");
-        assert_eq!((post.method, post.has_body), (Method::Post, true));
-        assert!(head("GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n").has_body);
-        assert!(!head("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").has_body);
+        assert_eq!((post.method, post.body), (Method::Post, Body::Bytes(3)));
+        assert!(head("GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n").has_body());
+        assert!(!head("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").has_body());
     }
 
     #[test]
@@ -280,5 +371,70 @@ mod tests {
         let many = "a: b\r\n".repeat(SERVE_HEADERS_MAX + 1);
         let many = format!("GET / HTTP/1.1\r\n{many}\r\n");
         assert_eq!(parse(many.as_bytes()), Err(HeadError::TooLarge));
+    }
+    #[test]
+    fn bodies_are_bounded() {
+        let bytes = |fields: &str| {
+            head(&format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n")).body_bytes()
+        };
+        assert_eq!(bytes(""), Ok(0));
+        assert_eq!(bytes("Content-Length: 7\r\n"), Ok(7));
+        assert_eq!(bytes("Content-Length: 262144\r\n"), Ok(SERVE_BODY_BYTES_MAX));
+        assert_eq!(bytes("Content-Length: 262145\r\n"), Err(BodyError::TooLarge));
+        assert_eq!(bytes("Content-Length: 18446744073709551615\r\n"), Err(BodyError::TooLarge));
+        assert_eq!(bytes("Transfer-Encoding: chunked\r\n"), Err(BodyError::LengthRequired));
+    }
+
+    const UPGRADE: &str = "Upgrade: websocket\r\n";
+    const CONNECTION: &str = "Connection: Upgrade\r\n";
+    const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    const VERSION: &str = "Sec-WebSocket-Version: 13\r\n";
+
+    #[test]
+    fn a_websocket_is_requested_as_in_the_standard() {
+        let key = "dGhlIHNhbXBsZSBub25jZQ==".to_owned();
+        for (upgrade, connection) in [
+            (UPGRADE, CONNECTION),
+            ("uPGRADE: h2c, WebSocket\r\n", "connection: keep-alive, upgrade\r\n"),
+            (UPGRADE, "Connection: keep-alive\r\nConnection: UPGRADE\r\n"),
+        ] {
+            let start = "GET /v1/stream?kinds=top HTTP/1.1\r\nHost: a\r\n";
+            let text = format!("{start}{upgrade}{connection}{KEY}{VERSION}\r\n");
+            assert_eq!(head(&text).upgrade, Some(UpgradeRequest { key: key.clone() }), "{text}");
+        }
+        let other = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
+        assert_eq!(head(other).upgrade, None, "not asked for");
+    }
+
+    #[test]
+    fn a_malformed_request_for_a_websocket_is_refused() {
+        let get = "GET / HTTP/1.1\r\nHost: a\r\n";
+        let result = |start: &str, fields: &[&str]| {
+            parse(format!("{start}{}\r\n", fields.concat()).as_bytes()).unwrap_err()
+        };
+        for version in ["", "Sec-WebSocket-Version: 8\r\n", "Sec-WebSocket-Version: 13, 8\r\n"] {
+            let error = result(get, &[UPGRADE, CONNECTION, KEY, version]);
+            assert_eq!(error, HeadError::WebSocketVersion, "{version:?}");
+        }
+        for (start, fields) in [
+            (get, [UPGRADE, "", KEY, VERSION]),
+            (get, [UPGRADE, "Connection: keep-alive\r\n", KEY, VERSION]),
+            (get, [UPGRADE, CONNECTION, "", VERSION]),
+            (get, [UPGRADE, CONNECTION, "Sec-WebSocket-Key: c2hvcnQ=\r\n", VERSION]),
+            (get, [UPGRADE, CONNECTION, "Sec-WebSocket-Key: ?\r\n", VERSION]),
+            ("GET / HTTP/1.0\r\n", [UPGRADE, CONNECTION, KEY, VERSION]),
+            ("POST / HTTP/1.1\r\nHost: a\r\n", [UPGRADE, CONNECTION, KEY, VERSION]),
+            (
+                "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n",
+                [UPGRADE, CONNECTION, KEY, VERSION],
+            ),
+        ] {
+            let error = result(start, &fields);
+            assert!(matches!(error, HeadError::Malformed(_)), "{start}{fields:?}: {error:?}");
+        }
+        for twice in [KEY, VERSION] {
+            let error = result(get, &[UPGRADE, CONNECTION, KEY, VERSION, twice]);
+            assert!(matches!(error, HeadError::Malformed(_)), "{twice}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Runs on:  serve core (pure). Owns: nothing.
 use super::exposition::{self, ServeReport};
-use super::request::{Head, HeadError, Method};
+use super::request::{BodyError, Head, HeadError, Method};
 use super::response::Response;
 use crate::base::id::{ConnectionId, TokenId};
 use crate::base::text::visible_json;
@@ -143,6 +143,19 @@ pub fn bad_head(error: HeadError) -> Response {
         HeadError::TooLarge => Response::error(431, "the head of the request is too large"),
         HeadError::Malformed(why) => Response::error(400, why),
         HeadError::Version => Response::error(505, "only HTTP/1.0 and HTTP/1.1 are supported"),
+        HeadError::WebSocketVersion => {
+            let text = "only version 13 of the WebSocket protocol is supported";
+            Response::error(426, text).with("Sec-WebSocket-Version", "13")
+        }
+    }
+}
+
+/// The answer to a request whose body is not read.
+#[must_use]
+pub fn bad_body(error: BodyError) -> Response {
+    match error {
+        BodyError::LengthRequired => Response::error(411, "the body needs a Content-Length"),
+        BodyError::TooLarge => Response::error(413, "the body is too large"),
     }
 }
 
@@ -308,6 +321,7 @@ mod tests {
     use super::*;
     use crate::market::book::StaleReason;
     use crate::market::book::image::BookFacts;
+    use crate::serve::request::Body;
 
     fn head(method: Method, path: &str, query: &str) -> Head {
         let (path, query) = (path.to_owned(), query.to_owned());
@@ -318,7 +332,8 @@ mod tests {
             host: None,
             keep_alive: true,
             from_page: false,
-            has_body: false,
+            body: Body::None,
+            upgrade: None,
         }
     }
 

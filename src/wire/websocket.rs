@@ -8,6 +8,7 @@
 //! pings, closes, fragments, protocol violations and all output. Its read buffer is 4 KiB because it is zeroed before
 //! every read; its write buffer is off because the output goes to memory anyway (both measured).
 mod scanner;
+pub mod server;
 
 #[cfg(test)]
 use crate::base::limits::LARGE_FRAME_BYTES;

@@ -53,6 +53,7 @@ fn run(input: &[u8]) -> u64 {
                 HeadError::TooLarge => 431,
                 HeadError::Malformed(_) => 400,
                 HeadError::Version => 505,
+                HeadError::WebSocketVersion => 426,
             };
             assert_eq!(answer.status, expected);
             return behaviour(format!("{error:?}"));
@@ -77,7 +78,7 @@ fn run(input: &[u8]) -> u64 {
             "book".into()
         }
     };
-    behaviour((plan, head.keep_alive, head.has_body, route::name(&head)))
+    behaviour((plan, head.keep_alive, head.has_body(), route::name(&head)))
 }
 
 fn seeds() -> Vec<Vec<u8>> {

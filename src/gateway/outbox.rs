@@ -1,0 +1,300 @@
+//! The frames that one client has not taken: bounded by bytes and time, conflated before it is closed.
+//!
+//! Runs on:  serve core (pure). Owns: references to shared frames.
+//! Bounds:   `bytes_max`, of which the largest frame must be a part; `GATEWAY_STALL_NS` without progress.
+//!
+//! Above half of `bytes_max` the outbox takes no changes and images of books: it marks their books. Below a quarter the
+//! image of a marked book is due ([`Outbox::take_marked`]), one by one, so that they do not fill it again; from then on
+//! the book's changes are taken again. Trades, states and answers are always taken. Above `bytes_max`, or when the client
+//! takes no byte for too long, the client is closed with 1013.
+use crate::base::limits::GATEWAY_STALL_NS;
+use crate::link::shard_updates::SubscriptionKey;
+use foldhash::fast::FixedState;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+
+/// What a frame is, and so whether a later image can replace it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameClass {
+    /// A change of a book: right only if the client has everything before it.
+    Change(SubscriptionKey),
+    /// The image of a book.
+    Image(SubscriptionKey),
+    /// Anything else: never left out.
+    Other,
+}
+
+/// What became of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pushed {
+    /// It is queued.
+    Queued,
+    /// It is left out, the first one of its book: *queue a notice that the client's book is behind*.
+    Marked,
+    /// It is left out, as those of its book before it.
+    LeftOut,
+    /// There was no room: *close the client with 1013*.
+    Lost,
+}
+
+/// A book whose image is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MarkedBook {
+    /// The book.
+    pub key: SubscriptionKey,
+    /// Changes before the image were left out.
+    pub gap: bool,
+}
+
+/// Why a client is closed with 1013.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overflow {
+    /// `bytes_max` bytes are queued.
+    Full,
+    /// It has taken no byte for `GATEWAY_STALL_NS`.
+    Stalled,
+}
+
+/// Counters of an outbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutboxCounts {
+    /// Frames taken.
+    pub queued: u64,
+    /// Changes and images that an image replaces.
+    pub conflated: u64,
+    /// Frames lost because the outbox was full.
+    pub dropped: u64,
+}
+
+/// The queue of one client.
+#[derive(Debug)]
+pub struct Outbox {
+    frames: VecDeque<Rc<[u8]>>,
+    /// Bytes of `frames`, and those taken by the writer and not yet sent.
+    bytes: usize,
+    bytes_max: usize,
+    /// Marked books, and whether changes were left out.
+    marked: HashMap<SubscriptionKey, bool, FixedState>,
+    /// In the order of their marks; holds books too whose mark is gone.
+    order: VecDeque<SubscriptionKey>,
+    /// Since when bytes wait and none was sent.
+    waiting_since_ns: Option<u64>,
+    is_full: bool,
+    counts: OutboxCounts,
+}
+
+impl Outbox {
+    /// An empty outbox.
+    #[must_use]
+    pub fn new(bytes_max: usize) -> Self {
+        Self {
+            frames: VecDeque::new(),
+            bytes: 0,
+            bytes_max,
+            marked: HashMap::default(),
+            order: VecDeque::new(),
+            waiting_since_ns: None,
+            is_full: false,
+            counts: OutboxCounts::default(),
+        }
+    }
+
+    /// Queues a frame, or leaves it out and marks its book.
+    pub fn push(&mut self, frame: Rc<[u8]>, class: FrameClass, now_ns: u64) -> Pushed {
+        let (key, gap) = match class {
+            FrameClass::Change(key) => (key, true),
+            FrameClass::Image(key) => (key, false),
+            FrameClass::Other => return self.queue(frame, now_ns),
+        };
+        if self.has_room(key) {
+            return self.queue(frame, now_ns);
+        }
+        let was_marked = self.marked.contains_key(&key);
+        self.counts.conflated += 1;
+        self.mark(key, gap);
+        if was_marked { Pushed::LeftOut } else { Pushed::Marked }
+    }
+
+    /// Queues the image of a book that [`Outbox::take_marked`] has returned.
+    pub fn push_marked(&mut self, frame: Rc<[u8]>, now_ns: u64) -> Pushed {
+        self.queue(frame, now_ns)
+    }
+
+    fn queue(&mut self, frame: Rc<[u8]>, now_ns: u64) -> Pushed {
+        if self.is_full || self.bytes + frame.len() > self.bytes_max {
+            self.is_full = true;
+            self.counts.dropped += 1;
+            return Pushed::Lost;
+        }
+        if self.bytes == 0 {
+            self.waiting_since_ns = Some(now_ns);
+        }
+        self.bytes += frame.len();
+        self.frames.push_back(frame);
+        self.counts.queued += 1;
+        Pushed::Queued
+    }
+
+    /// The image of this book is due, when there is room: for the first image of a subscription (`gap` false), or one
+    /// in place of changes that were lost elsewhere (`gap` true).
+    pub fn mark(&mut self, key: SubscriptionKey, gap: bool) {
+        match self.marked.entry(key) {
+            Entry::Occupied(mut entry) => *entry.get_mut() |= gap,
+            Entry::Vacant(entry) => {
+                entry.insert(gap);
+                self.order.push_back(key);
+            }
+        }
+    }
+
+    /// The client has left the book: its image is not due.
+    pub fn unmark(&mut self, key: SubscriptionKey) {
+        if self.marked.remove(&key).is_some() {
+            self.order.retain(|&marked| marked != key);
+        }
+    }
+
+    /// The next book whose image is due, with its mark removed: queue the image with [`Outbox::push_marked`], and call
+    /// again. `None` while more than a quarter of `bytes_max` is queued.
+    pub fn take_marked(&mut self) -> Option<MarkedBook> {
+        if self.bytes > self.bytes_max / 4 {
+            return None;
+        }
+        let key = self.order.pop_front()?;
+        let gap = self.marked.remove(&key)?;
+        Some(MarkedBook { key, gap })
+    }
+
+    /// Whether a change or an image of the book would be queued.
+    #[must_use]
+    pub fn has_room(&self, key: SubscriptionKey) -> bool {
+        !self.marked.contains_key(&key) && self.bytes <= self.bytes_max / 2
+    }
+
+    /// Whether the book's changes are left out until its image.
+    #[must_use]
+    pub fn is_marked(&self, key: SubscriptionKey) -> bool {
+        self.marked.contains_key(&key)
+    }
+
+    /// Moves whole frames to the end of `into` until it has at least `bytes` bytes. They count as queued until
+    /// [`Outbox::on_sent`].
+    pub fn take(&mut self, into: &mut Vec<u8>, bytes: usize) {
+        while into.len() < bytes
+            && let Some(frame) = self.frames.pop_front()
+        {
+            into.extend_from_slice(&frame);
+        }
+    }
+
+    /// The client has taken bytes of frames (not of other output).
+    pub fn on_sent(&mut self, bytes: usize, now_ns: u64) {
+        self.bytes = self.bytes.saturating_sub(bytes);
+        self.waiting_since_ns = (self.bytes > 0).then_some(now_ns);
+    }
+
+    /// Whether the client is to be closed with 1013.
+    #[must_use]
+    pub fn overflow(&self, now_ns: u64) -> Option<Overflow> {
+        if self.is_full {
+            return Some(Overflow::Full);
+        }
+        let waited_ns = now_ns.saturating_sub(self.waiting_since_ns?);
+        (waited_ns >= GATEWAY_STALL_NS).then_some(Overflow::Stalled)
+    }
+
+    /// Whether no frame waits for [`Outbox::take`].
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// Bytes queued, or taken and not sent.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Counters.
+    #[must_use]
+    pub const fn counts(&self) -> OutboxCounts {
+        self.counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAX: usize = 100;
+
+    fn bytes(count: usize) -> Rc<[u8]> {
+        vec![b'x'; count].into()
+    }
+
+    fn drain(outbox: &mut Outbox, now_ns: u64) -> usize {
+        let mut taken = Vec::new();
+        outbox.take(&mut taken, usize::MAX);
+        outbox.on_sent(taken.len(), now_ns);
+        taken.len()
+    }
+
+    #[test]
+    fn a_book_is_conflated_above_half_and_its_image_is_due_below_a_quarter() {
+        let mut outbox = Outbox::new(MAX);
+        let [one, two] = [1, 2].map(SubscriptionKey);
+        assert_eq!(
+            outbox.push(bytes(51), FrameClass::Change(one), 0),
+            Pushed::Queued,
+            "nothing is queued yet"
+        );
+        assert_eq!(outbox.push(bytes(5), FrameClass::Change(one), 0), Pushed::Marked);
+        assert_eq!(outbox.push(bytes(5), FrameClass::Other, 0), Pushed::Queued, "never left out");
+        assert_eq!(outbox.push(bytes(5), FrameClass::Image(two), 0), Pushed::Marked);
+        assert_eq!(outbox.take_marked(), None);
+        let mut taken = Vec::new();
+        outbox.take(&mut taken, 1);
+        assert_eq!((taken.len(), outbox.bytes()), (51, 56), "taken and not sent");
+        outbox.on_sent(51, 1);
+        assert_eq!(outbox.bytes(), 5);
+        let result = outbox.push(bytes(5), FrameClass::Change(one), 1);
+        assert_eq!(result, Pushed::LeftOut, "its image comes first");
+        assert_eq!(outbox.take_marked(), Some(MarkedBook { key: one, gap: true }));
+        assert_eq!(outbox.push_marked(bytes(30), 1), Pushed::Queued);
+        assert!(!outbox.is_marked(one));
+        assert_eq!(outbox.take_marked(), None, "above a quarter again");
+        assert_eq!(outbox.push(bytes(1), FrameClass::Change(one), 1), Pushed::Queued);
+        assert_eq!(drain(&mut outbox, 2), 36);
+        assert_eq!(outbox.take_marked(), Some(MarkedBook { key: two, gap: false }));
+        assert_eq!((outbox.take_marked(), outbox.is_empty()), (None, true));
+        assert_eq!(outbox.counts(), OutboxCounts { queued: 4, conflated: 3, dropped: 0 });
+        outbox.mark(one, false);
+        outbox.mark(one, true);
+        outbox.mark(two, false);
+        outbox.unmark(one);
+        outbox.unmark(one);
+        assert_eq!(outbox.take_marked(), Some(MarkedBook { key: two, gap: false }));
+        assert_eq!(outbox.take_marked(), None);
+    }
+
+    #[test]
+    fn a_full_outbox_and_a_client_that_takes_nothing_are_an_overflow() {
+        let mut outbox = Outbox::new(MAX);
+        assert_eq!(outbox.push(bytes(60), FrameClass::Other, 7), Pushed::Queued);
+        assert_eq!(outbox.push(bytes(40), FrameClass::Other, 8), Pushed::Queued);
+        assert_eq!(outbox.overflow(7 + GATEWAY_STALL_NS - 1), None);
+        assert_eq!(outbox.overflow(7 + GATEWAY_STALL_NS), Some(Overflow::Stalled));
+        outbox.on_sent(1, 100);
+        assert_eq!(outbox.overflow(7 + GATEWAY_STALL_NS), None, "a byte is progress");
+        assert_eq!(outbox.push(bytes(2), FrameClass::Other, 100), Pushed::Lost);
+        assert_eq!(outbox.overflow(100), Some(Overflow::Full));
+        drain(&mut outbox, 101);
+        assert_eq!(outbox.overflow(101), Some(Overflow::Full), "a frame is lost: for ever");
+        assert_eq!(outbox.counts().dropped, 1);
+        let mut outbox = Outbox::new(MAX);
+        assert_eq!(outbox.push(bytes(60), FrameClass::Other, 0), Pushed::Queued);
+        drain(&mut outbox, 1);
+        assert_eq!(outbox.overflow(u64::MAX), None, "nothing waits");
+    }
+}

@@ -1,0 +1,148 @@
+//! Conflation of best prices for one client: the newest top of each book, at an interval.
+//!
+//! Runs on:  serve core (pure). Owns: the last sent top of each of the client's books.
+use crate::gateway::Replica;
+use crate::link::shard_updates::SubscriptionKey;
+use crate::market::book::{BookState, Level};
+use foldhash::fast::FixedState;
+use std::collections::{BTreeSet, HashMap};
+
+/// What a `top` event reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Top {
+    /// The state of the book.
+    pub state: BookState,
+    /// Best bid.
+    pub bid: Option<Level>,
+    /// Best ask.
+    pub ask: Option<Level>,
+}
+
+impl Top {
+    /// The top of a replica.
+    #[must_use]
+    pub fn from_replica(replica: &Replica) -> Self {
+        Self { state: replica.state, bid: replica.book.best_bid(), ask: replica.book.best_ask() }
+    }
+}
+
+/// The last sent top of a book.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    top: Top,
+    at_ns: u64,
+    /// When a newer top is due.
+    due_ns: Option<u64>,
+}
+
+/// The tops of one client. A new state is sent at once; new prices when the interval has passed since the last event of
+/// the book.
+#[derive(Debug)]
+pub struct Tops {
+    interval_ns: u64,
+    sent: HashMap<SubscriptionKey, Sent, FixedState>,
+    /// When a newer top is due, and of which book.
+    waiting: BTreeSet<(u64, u32)>,
+}
+
+impl Tops {
+    /// No books; `interval_ns` as in the client's options.
+    #[must_use]
+    pub fn new(interval_ns: u64) -> Self {
+        Self { interval_ns, sent: HashMap::default(), waiting: BTreeSet::new() }
+    }
+
+    /// The book's top is now `top`. True: send it; false: it is as before, or [`Tops::take_due`] returns the book later.
+    #[must_use]
+    pub fn on_top(&mut self, key: SubscriptionKey, top: Top, now_ns: u64) -> bool {
+        let Some(sent) = self.sent.get_mut(&key) else {
+            self.sent.insert(key, Sent { top, at_ns: now_ns, due_ns: None });
+            return true;
+        };
+        if sent.top.state == top.state {
+            if sent.top == top || sent.due_ns.is_some() {
+                return false;
+            }
+            let due_ns = sent.at_ns.saturating_add(self.interval_ns);
+            if due_ns > now_ns {
+                sent.due_ns = Some(due_ns);
+                self.waiting.insert((due_ns, key.0));
+                return false;
+            }
+        }
+        (sent.top, sent.at_ns) = (top, now_ns);
+        true
+    }
+
+    /// The next book whose interval has passed. Look up its top and pass it to [`Tops::on_top`], which says whether it
+    /// differs from what was sent.
+    pub fn take_due(&mut self, now_ns: u64) -> Option<SubscriptionKey> {
+        let (due_ns, key) =
+            self.waiting.first().copied().filter(|&(due_ns, _)| due_ns <= now_ns)?;
+        self.waiting.remove(&(due_ns, key));
+        let key = SubscriptionKey(key);
+        if let Some(sent) = self.sent.get_mut(&key) {
+            sent.due_ns = None;
+        }
+        Some(key)
+    }
+
+    /// When [`Tops::take_due`] has a book next.
+    #[must_use]
+    pub fn next_due_ns(&self) -> Option<u64> {
+        self.waiting.first().map(|&(due_ns, _)| due_ns)
+    }
+
+    /// The client has left the book.
+    pub fn remove(&mut self, key: SubscriptionKey) {
+        if let Some(Sent { due_ns: Some(due_ns), .. }) = self.sent.remove(&key) {
+            self.waiting.remove(&(due_ns, key.0));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::price::{Price, Quantity};
+    use crate::market::book::StaleReason;
+
+    fn top(bid: u32) -> Top {
+        let level = Level { price: Price(bid), quantity: Quantity(5) };
+        Top { state: BookState::Live, bid: Some(level), ask: None }
+    }
+
+    #[test]
+    fn prices_wait_for_the_interval_and_states_do_not() {
+        let mut tops = Tops::new(100);
+        let [one, two] = [1, 2].map(SubscriptionKey);
+        assert!(tops.on_top(one, top(10), 0));
+        assert!(tops.on_top(two, top(10), 50));
+        assert!(!tops.on_top(two, top(11), 60) && !tops.on_top(one, top(11), 70));
+        assert!(!tops.on_top(one, top(12), 80));
+        assert_eq!((tops.next_due_ns(), tops.take_due(99)), (Some(100), None));
+        assert_eq!(tops.take_due(100), Some(one), "the one that waits for longest");
+        assert!(tops.on_top(one, top(12), 100));
+        assert_eq!((tops.take_due(100), tops.take_due(150)), (None, Some(two)));
+        assert!(!tops.on_top(two, top(10), 150), "as it was sent");
+        let why = StaleReason::Disconnected;
+        let stale = Top { state: BookState::Stale { why, since_wall_ns: 1 }, ..top(12) };
+        assert!(!tops.on_top(one, top(13), 110));
+        assert!(tops.on_top(one, stale, 120), "at once");
+        assert_eq!(tops.take_due(200), Some(one));
+        assert!(!tops.on_top(one, stale, 200), "nothing newer");
+        assert!(tops.on_top(one, top(14), 230));
+        assert!(!tops.on_top(one, top(15), 231));
+        tops.remove(one);
+        assert_eq!((tops.take_due(1_000), tops.next_due_ns()), (None, None));
+        assert!(tops.on_top(one, top(15), 1_000), "a new subscription");
+    }
+
+    #[test]
+    fn without_an_interval_each_new_top_is_sent() {
+        let mut tops = Tops::new(0);
+        let key = SubscriptionKey(1);
+        let sent = [1, 1, 2, 2, 3].map(|bid| tops.on_top(key, top(bid), 7));
+        assert_eq!(sent, [true, false, true, false, true]);
+    }
+}
