@@ -123,6 +123,12 @@ impl EngineBuilder {
         self.set(|config| config.serve_name(name).map(drop))
     }
 
+    /// Serves books to local clients of the venues' own protocols, as `--gateway` does
+    /// ([`Engine::gateways`](crate::engine::Engine::gateways)).
+    pub fn gateway(self, address: impl Into<SocketAddr>) -> Self {
+        self.set(|config| config.gateway(address.into(), false).map(drop))
+    }
+
     /// Trusts the certificate authority of this file too (PEM).
     pub fn tls_ca(self, file: impl AsRef<Path>) -> Self {
         self.set(|config| config.tls_ca(file.as_ref()).map(drop))

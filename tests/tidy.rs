@@ -52,7 +52,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     // What a venue's flags mean, and its key.
     (
         "config",
-        &["base", "wire", "venue", "host", "io", "pool", "sink", "replay", "export", "topology"],
+        &[
+            "base", "wire", "venue", "host", "io", "pool", "sink", "gateway", "replay", "export",
+            "topology",
+        ],
     ),
     // What a library user names; the root exports it.
     (
@@ -66,7 +69,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "engine",
         &[
             "api", "base", "ring", "counter", "wire", "venue", "io", "pool", "link", "shard",
-            "control", "serve", "sink", "topology", "config",
+            "control", "gateway", "serve", "sink", "topology", "config",
         ],
     ),
     (

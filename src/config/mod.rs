@@ -13,6 +13,7 @@ pub mod venue;
 pub use settings::{Capture, SettingError, Trades};
 pub use venue::{Kalshi, Polymarket, VenueSettings};
 
+use crate::gateway::hub::Settings as GatewaySettings;
 use crate::base::id::TokenId;
 use crate::base::limits::LAG_WARN_NS;
 use crate::base::policy::HashChecks;
@@ -64,6 +65,10 @@ pub struct Config {
     pub(crate) serve: Option<SocketAddr>,
     /// Names under which local clients may address it, besides the usual ones.
     pub(crate) serve_names: Vec<ServeName>,
+    /// Where to serve books in the venues' protocols.
+    pub(crate) gateway: Option<SocketAddr>,
+    /// How clients of the gateway are treated.
+    pub(crate) gateway_settings: GatewaySettings,
     /// Messages that are older than this when they are read are reported, nanoseconds; 0 is never.
     pub(crate) lag_warn_ns: u64,
     /// Where to write histograms at exit.
@@ -101,6 +106,8 @@ impl Default for Config {
             tls_ca: None,
             serve: None,
             serve_names: Vec::new(),
+            gateway: None,
+            gateway_settings: GatewaySettings::default(),
             lag_warn_ns: LAG_WARN_NS,
             histograms: None,
             connection_histograms: false,
@@ -202,6 +209,13 @@ impl Config {
         for name in &flags.serve_names {
             self.serve_name(name)?;
         }
+        if let Some(address) = flags.gateway {
+            self.gateway(address, flags.gateway_insecure)?;
+        }
+        self.gateway_settings = GatewaySettings {
+            buffer_bytes: (flags.gateway_buffer as usize) << 20,
+            stale: flags.gateway_stale,
+        };
         Ok(())
     }
 }

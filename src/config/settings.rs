@@ -284,6 +284,32 @@ impl Config {
         Ok(self)
     }
 
+    /// Serves books in the venues' own protocols: Polymarket's at this address, Kalshi's on the second port after it,
+    /// `/v1/stream` at both; port 0 is a free one for each. Without TLS: an address that is not of this host needs
+    /// `insecure`.
+    ///
+    /// # Errors
+    /// The address is not of this host and `insecure` is false, or there is no second port after it.
+    pub fn gateway(
+        &mut self,
+        address: SocketAddr,
+        insecure: bool,
+    ) -> Result<&mut Self, SettingError> {
+        if !insecure && !address.ip().to_canonical().is_loopback() {
+            return Err(SettingError(format!(
+                "gateway {address}: without TLS anybody on the way can read and change what clients receive; use an address of this host, as 127.0.0.1:{}, or allow it (`insecure`, --gateway-insecure)",
+                address.port()
+            )));
+        }
+        if address.port() > u16::MAX - 2 {
+            return Err(SettingError(format!(
+                "gateway {address}: the gateway uses the two ports after it too; use a lower one"
+            )));
+        }
+        self.gateway = Some(address);
+        Ok(self)
+    }
+
     /// Messages that are older than this when they are read are reported by `/health`, at most 10 minutes; 0 is never.
     /// Default: 5 s.
     ///

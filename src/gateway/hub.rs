@@ -16,7 +16,7 @@ use crate::base::id::{TokenId, Venue};
 use crate::base::price::Quantity;
 use crate::base::limits::{
     GATEWAY_BACKLOG_BYTES_MAX, GATEWAY_BACKLOG_EVENTS_MAX, GATEWAY_BOOK_LINGER_NS,
-    GATEWAY_DUMP_WAIT_NS, SERVE_IMAGE_LEVELS, UPDATE_BUFFERS_LENT, UPDATE_SUBSCRIPTIONS_MAX,
+    GATEWAY_BUFFER_BYTES, GATEWAY_DUMP_WAIT_NS, SERVE_IMAGE_LEVELS, UPDATE_BUFFERS_LENT, UPDATE_SUBSCRIPTIONS_MAX,
 };
 use crate::base::time::{MICROSECOND_NS, Now};
 use crate::link::shard_updates::{LevelChange, SubscriptionKey, UpdateRequest};
@@ -40,6 +40,12 @@ pub struct Settings {
     pub buffer_bytes: usize,
     /// What a client of a venue's protocol is told when a book is stale.
     pub stale: StalePolicy,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { buffer_bytes: GATEWAY_BUFFER_BYTES, stale: StalePolicy::default() }
+    }
 }
 
 /// Counters of the hub.

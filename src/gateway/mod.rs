@@ -9,6 +9,7 @@ pub mod hub;
 pub mod kalshi;
 pub mod outbox;
 pub mod polymarket;
+pub mod rest;
 pub mod stream;
 
 use crate::base::id::{MarketId, TokenId, Venue};
@@ -52,6 +53,16 @@ pub enum Site {
 }
 
 impl Site {
+    /// The site of a venue, and its port after that of the gateway.
+    #[must_use]
+    pub fn of(venue: &Venue) -> Option<(Self, u16)> {
+        match venue.name() {
+            "polymarket" => Some((Self::Polymarket, 0)),
+            "kalshi" => Some((Self::Kalshi, 2)),
+            _ => None,
+        }
+    }
+
     /// The endpoint of a WebSocket's path and query; `None` where there is none, and one line for the client where the
     /// query has an error.
     ///
