@@ -23,6 +23,28 @@ pub(super) struct Position {
     pub(super) offset: u64,
 }
 
+/// Where an item comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Origin {
+    /// The slot of its connection or subscription.
+    pub(super) slot: ConnectionSlot,
+    /// Wall clock, nanoseconds; 0 without a receive time.
+    pub(super) receive_ns: u64,
+    pub(super) position: Position,
+}
+
+impl Origin {
+    /// Of no connection.
+    pub(super) const fn nowhere(receive_ns: u64, position: Position) -> Self {
+        Self { slot: ConnectionSlot(0), receive_ns, position }
+    }
+
+    /// The same on another slot.
+    pub(super) const fn on(self, slot: ConnectionSlot) -> Self {
+        Self { slot, ..self }
+    }
+}
+
 /// What the shard does with an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Task {
@@ -54,9 +76,7 @@ pub(super) enum Task {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Item {
     pub(super) task: Task,
-    pub(super) connection: ConnectionSlot,
-    pub(super) receive_ns: u64,
-    pub(super) position: Position,
+    pub(super) origin: Origin,
     start: u32,
     len: u32,
 }
@@ -69,17 +89,10 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    pub(super) fn push(
-        &mut self,
-        task: Task,
-        frame: &str,
-        connection: ConnectionSlot,
-        receive_ns: u64,
-        position: Position,
-    ) {
+    pub(super) fn push(&mut self, task: Task, frame: &str, origin: Origin) {
         let (start, len) = (self.text.len() as u32, frame.len() as u32);
         self.text.push_str(frame);
-        self.items.push(Item { task, connection, receive_ns, position, start, len });
+        self.items.push(Item { task, origin, start, len });
     }
 
     /// Items with their texts.

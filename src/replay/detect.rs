@@ -52,3 +52,29 @@ pub(super) fn looks_binary(head: &[u8]) -> bool {
     let is_json = matches!(begins, Some(b'{' | b'[' | b'"' | b'0'..=b'9') | None);
     nuls > 0 && (!is_json || (runs > 4 && nuls < 4 * runs))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_distinguished_from_bytes_that_are_none() {
+        for text in ["", "{}", "PONG\n", "{\"a\":\"\u{e9}\"}", "\u{feff}{}"] {
+            assert!(!looks_binary(text.as_bytes()), "{text}");
+        }
+        assert!(!looks_binary(b"{\"a\":\"\xff\"}"), "one bad byte in a frame is an error, no file");
+        assert!(!looks_binary(b"\"\xc3"), "a character cut by the buffer");
+        for text in [&b"{}\n\0\0\0"[..], b"\0\0\0\0{}\n", b"{\"a\":\0\0\0{}\n", b"\0\0"] {
+            assert!(!looks_binary(text), "a power cut: {text:?}");
+        }
+        for bytes in [
+            &b"\x7fELF\x02\0"[..],
+            b"PAR1\0",
+            b"\xfd7zXZ\0",
+            b"BZh9\xff1AY",
+            b"{\x00\"\x00a\x00\"\x00:\x001\x00}\x00",
+        ] {
+            assert!(looks_binary(bytes), "{bytes:?}");
+        }
+    }
+}

@@ -14,6 +14,7 @@ mod annotations;
 mod batch;
 mod connections;
 mod detect;
+mod dispatch;
 mod expected;
 mod lines;
 mod pace;

@@ -1,64 +1,23 @@
-//! Reads the files, parses their lines, sends frames to the shards that own them.
+//! Reads the files, parses their lines and passes each record to the dispatcher when it is due.
 //!
-//! Runs on:  the starting thread; blocks on slow shards, pipes and recorded times.
-//! Bounds:   one value, one open batch per shard; `REPLAY_CONNECTIONS_MAX` connections.
-use super::batch::{BatchSender, Position, Task, WorkerCommand};
-use super::connections::Connections;
+//! Runs on:  the starting thread; blocks on slow shards, pipes and recorded times. Bounds: one value.
+use super::batch::{BatchSender, Position};
 use super::detect::looks_binary;
+use super::dispatch::{DispatchOutput, Dispatcher};
 use super::expected::{self, Missing, part};
 use super::lines::{Condition, Lines, Value};
 use super::pace::Pace;
 use super::plan::Plan;
 use super::progress::Progress;
-use super::sequence::{FrameInfo, Held, SequenceTracker};
-use super::worker::InputError;
-use crate::base::limits::{FRAME_BYTES_MAX, REPLAY_ERRORS_SHOWN, REPLAY_VALUE_BYTES_MAX};
+use crate::base::limits::REPLAY_VALUE_BYTES_MAX;
 use crate::base::time::{Clock, MILLISECOND_NS};
-use crate::capture::line::{AnnotationRecord, Record, What};
-use crate::capture::outline::{Route, route};
+use crate::capture::line::{Record, What};
 use crate::io::clock::HostClock;
 use crate::io::file::{self, Damage, Form, Source};
-use crate::shard::books::ConnectionSlot;
-use crate::venue::{MessageFault, Verdict};
 use std::io::{BufRead, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-
-/// Counters of the reader over all passes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct ReaderCounts {
-    /// Frames that no shard counts: binary, too long, not UTF-8.
-    pub(super) frames: u64,
-    /// Their bytes.
-    pub(super) bytes: u64,
-    /// Unparsable lines.
-    pub(super) errors: u64,
-    /// Texts that are not UTF-8 and do not look like JSON.
-    pub(super) unknown_texts: u64,
-    /// Binary frames.
-    pub(super) binary_frames: u64,
-    /// Connections opened.
-    pub(super) opened: u64,
-    /// Connections ended.
-    pub(super) ended: u64,
-    /// Lost frames recorded in a capture.
-    pub(super) frames_lost: u64,
-    /// Texts sent by the capturing engine.
-    pub(super) sent: u64,
-    /// Records of unknown kind.
-    pub(super) unknown_kinds: u64,
-    /// Frames that the live engine skipped.
-    pub(super) frames_skipped: u64,
-    /// Gaps in sequence numbers.
-    pub(super) holes: u64,
-    /// Messages missing in these gaps.
-    pub(super) missing: u64,
-    /// Messages with a repeated number.
-    pub(super) duplicates: u64,
-    /// Restarted sessions on a connection whose end is not in the input.
-    pub(super) restarts: u64,
-}
 
 /// Why a replay has no results.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,15 +26,6 @@ pub enum ReplayError {
     Input(String),
     /// The flags do not fit the input; exit code 2.
     Usage(String),
-}
-
-/// Results of the reader.
-#[derive(Debug)]
-pub(super) struct ReaderOutput {
-    pub(super) counts: ReaderCounts,
-    pub(super) errors_shown: Vec<InputError>,
-    pub(super) failures: Vec<String>,
-    pub(super) firsts: Vec<FirstValue>,
 }
 
 /// Part of the error for a line without receive time.
@@ -87,43 +37,19 @@ pub(super) struct Reader<'a> {
     plan: &'a Plan,
     stop: &'a Arc<AtomicBool>,
     clock: HostClock,
-    senders: Vec<BatchSender>,
+    dispatcher: Dispatcher,
     progress: Progress,
     pace: Option<Pace>,
-    connections: Connections,
-    /// If the venue numbers its messages.
-    sequence: Option<SequenceTracker>,
-    /// Shards of the current engine that have started; empty if no engine captured the input.
-    begun: Vec<u64>,
     pass: u32,
     /// With a range of times: a record was within it.
     in_range: bool,
     /// With a range of times: lines without a time.
     untimed: u64,
-    /// Frames read from the current file.
-    file_frames: u64,
-    counts: ReaderCounts,
-    /// The first unparsable lines of the first pass.
-    errors_shown: Vec<InputError>,
     /// One line per file that could not be read to its end.
     failures: Vec<String>,
     /// Something is missing before the next value.
     hole: bool,
     missing: Missing,
-    /// The first value of each file.
-    firsts: Vec<FirstValue>,
-}
-
-/// The first value of a file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct FirstValue {
-    pub(super) line: u64,
-    /// Its beginning, for error messages; empty for an empty file.
-    pub(super) text: String,
-    /// The file has annotation records of an engine.
-    pub(super) has_annotations: bool,
-    /// The file has a value that is neither a frame nor a record.
-    pub(super) unrecognized: bool,
 }
 
 /// Faults of one file, reported once at its end.
@@ -156,22 +82,15 @@ impl<'a> Reader<'a> {
             plan,
             stop,
             clock,
-            senders,
+            dispatcher: Dispatcher::new(senders, plan.feed(), plan.files().len()),
             progress,
-            pace: Pace::of(plan.speed()),
-            connections: Connections::default(),
-            sequence: SequenceTracker::of(plan.feed()),
-            begun: Vec::new(),
+            pace: None,
             pass: 0,
             in_range: false,
             untimed: 0,
-            file_frames: 0,
-            counts: ReaderCounts::default(),
-            errors_shown: Vec::new(),
             failures: Vec::new(),
             hole: false,
             missing: Missing::default(),
-            firsts: vec![FirstValue::default(); plan.files().len()],
         }
     }
 
@@ -182,42 +101,33 @@ impl<'a> Reader<'a> {
         for pass in 0..self.plan.repeat() {
             self.pass = pass;
             self.pace = Pace::of(self.plan.speed());
-            self.connections = Connections::default();
-            self.sequence = SequenceTracker::of(self.plan.feed());
-            self.begun.clear();
             self.hole = false;
-            if pass > 0 {
-                self.senders.iter_mut().for_each(|sender| sender.send(WorkerCommand::Reset));
-            }
+            self.dispatcher.begin_pass(pass == 0);
             for number in 0..self.plan.files().len() {
                 self.read_file(number)?;
             }
-            self.discard_held();
-            self.senders.iter_mut().for_each(BatchSender::flush);
+            self.dispatcher.end_pass();
             if self.stopped() {
                 break;
             }
         }
         if self.plan.range().is_some() && !self.in_range && self.untimed == 0 {
-            self.pass = 0;
-            self.on_trouble("no record was received between --from and --to".to_owned());
+            self.failures.push("no record was received between --from and --to".to_owned());
         }
         if self.untimed > 0 {
-            let untimed = self.untimed;
-            self.pass = 0;
-            self.on_trouble(format!(
-                "{untimed} lines without receive time are skipped by --from and --to: only captures have times"
+            self.failures.push(format!(
+                "{} lines without receive time are skipped by --from and --to: only captures have times",
+                self.untimed
             ));
         }
-        self.senders.iter_mut().for_each(|sender| sender.send(WorkerCommand::Finish));
+        self.dispatcher.finish();
         self.progress.finish();
         Ok(())
     }
 
-    /// The results, after the channels are closed.
-    pub(super) fn into_output(self) -> ReaderOutput {
-        let Self { counts, errors_shown, failures, firsts, .. } = self;
-        ReaderOutput { counts, errors_shown, failures, firsts }
+    /// The results of the dispatcher, and one line per fault; afterwards the channels are closed.
+    pub(super) fn into_output(self) -> (DispatchOutput, Vec<String>) {
+        (self.dispatcher.into_output(), self.failures)
     }
 
     fn stopped(&self) -> bool {
@@ -226,7 +136,7 @@ impl<'a> Reader<'a> {
 
     fn read_file(&mut self, number: usize) -> Result<(), ReplayError> {
         let source = &self.plan.files()[number];
-        self.file_frames = 0;
+        self.dispatcher.file_frames = 0;
         self.hole |= self.missing.before.contains(&number);
         let part = self.plan.range().map_or(0..u64::MAX, |range| part(source, range));
         let mut input = match file::open_part(source, self.stop, part) {
@@ -280,13 +190,7 @@ impl<'a> Reader<'a> {
                         // Data before a damaged place may be wrong, even if nothing follows it.
                         let position =
                             Position { file: number as u32, line: lines.count(), offset: 0 };
-                        self.send_to_all(
-                            Task::FramesLostAnywhere,
-                            "",
-                            ConnectionSlot(0),
-                            0,
-                            position,
-                        );
+                        self.dispatcher.on_frames_lost_anywhere(0, position);
                     }
                 }
             }
@@ -307,12 +211,9 @@ impl<'a> Reader<'a> {
     ) -> Result<(), ReplayError> {
         match value.condition {
             Condition::Whole => self.on_value(value.bytes, position)?,
-            Condition::TooLong => {
-                self.on_frame_lost(value.bytes, position, TOO_LONG);
-                self.send_to_all(Task::FramesLostAnywhere, "", ConnectionSlot(0), 0, position);
-            }
+            Condition::TooLong => self.dispatcher.on_too_long(value.bytes, position),
             Condition::Cut => {
-                self.on_frame_lost(value.bytes, position, "cut off by NUL bytes");
+                self.dispatcher.on_frame_lost(value.bytes, position, "cut off by NUL bytes");
             }
             Condition::Torn => {
                 file.faulty = true;
@@ -320,7 +221,7 @@ impl<'a> Reader<'a> {
                 self.on_trouble(format!(
                     "{source}: the last line ({}) is torn: the file ends within its \
                      JSON; {} frames before it were replayed",
-                    position.line, self.file_frames
+                    position.line, self.dispatcher.file_frames
                 ));
             }
         }
@@ -336,7 +237,7 @@ impl<'a> Reader<'a> {
             }
             file.long += 1;
         }
-        let first = &mut self.firsts[number];
+        let first = &mut self.dispatcher.firsts[number];
         if first.text.is_empty() {
             let shown = &value.bytes[..value.bytes.len().min(FIRST_BYTES_SHOWN)];
             let more = if shown.len() < value.bytes.len() { "…" } else { "" };
@@ -397,7 +298,7 @@ impl<'a> Reader<'a> {
             self.on_trouble(format!(
                 "{source}: the {} stream is {what}; {} frames before that were replayed",
                 form.name(),
-                self.file_frames
+                self.dispatcher.file_frames
             ));
         }
     }
@@ -421,9 +322,7 @@ impl<'a> Reader<'a> {
         let text = match std::str::from_utf8(bytes) {
             Ok(text) => text,
             Err(error) => {
-                let offset = position.offset + error.valid_up_to() as u64;
-                self.on_frame_lost(bytes, Position { offset, ..position }, "not UTF-8");
-                self.on_damaged(&String::from_utf8_lossy(bytes), position);
+                self.dispatcher.on_not_utf8(bytes, error.valid_up_to(), position);
                 return Ok(());
             }
         };
@@ -432,68 +331,12 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         if std::mem::take(&mut self.hole) {
-            self.discard_held();
-            let receive_ns = record.receive_ns.unwrap_or(0);
-            self.send_to_all(Task::FramesLostAnywhere, "", ConnectionSlot(0), receive_ns, position);
+            self.dispatcher.discard_held();
+            self.dispatcher.on_frames_lost_anywhere(record.receive_ns.unwrap_or(0), position);
         }
         self.wait_until_due(&record, position)?;
-        match record.what {
-            What::Text(frame) if frame.len() > FRAME_BYTES_MAX => {
-                self.on_frame_lost(frame.as_bytes(), position, TOO_LONG);
-                let slot = self.connections.slot_of(record.connection);
-                let receive_ns = record.receive_ns.unwrap_or(0);
-                self.send_to_all(Task::FramesLost, "", slot, receive_ns, position);
-            }
-            What::Text(frame) => {
-                self.file_frames += 1;
-                // The frame is a part of the line at an offset of its own.
-                let inset = (frame.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize);
-                let inset = if inset < text.len() { inset as u64 } else { 0 };
-                let position = Position { offset: position.offset + inset, ..position };
-                let slot = self.connections.slot_of(record.connection);
-                self.on_text(&frame, slot, record.receive_ns.unwrap_or(0), position);
-            }
-            What::Binary(bytes) => {
-                let slot = self.connections.slot_of(record.connection);
-                self.on_binary(&bytes, slot, record.receive_ns.unwrap_or(0), position);
-            }
-            What::Skipped => {
-                self.file_frames += 1;
-                self.counts.frames_skipped += 1;
-            }
-            What::Sent => self.counts.sent += 1,
-            What::Header => {}
-            What::UnknownKind => {
-                self.firsts[position.file as usize].unrecognized = true;
-                self.counts.unknown_kinds += 1;
-            }
-            What::Broken(why) => {
-                self.firsts[position.file as usize].unrecognized = true;
-                self.counts.errors += 1;
-                self.add_error(position, why);
-                if text.contains(['{', '}']) {
-                    self.on_damaged(text, position);
-                }
-            }
-            _ => self.on_lifecycle(&record, text, position),
-        }
+        self.dispatcher.on_record(&record, text, position);
         Ok(())
-    }
-
-    fn on_binary(
-        &mut self,
-        bytes: &[u8],
-        slot: ConnectionSlot,
-        receive_ns: u64,
-        position: Position,
-    ) {
-        self.file_frames += 1;
-        self.counts.frames += 1;
-        self.counts.binary_frames += 1;
-        self.counts.bytes += bytes.len() as u64;
-        self.counts.errors += 1;
-        self.add_error(position, &MessageFault::Binary.to_string());
-        self.on_unreadable_frame(&String::from_utf8_lossy(bytes), slot, receive_ns, position);
     }
 
     /// Whether a range of times was given and the record is outside it.
@@ -512,248 +355,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A lifecycle record of a connection or book.
-    fn on_lifecycle(&mut self, record: &Record<'_>, text: &str, position: Position) {
-        self.discard_held();
-        let receive_ns = record.receive_ns.unwrap_or(0);
-        let known = record.connection.is_none_or(|c| self.connections.is_known(c));
-        let slot = self.connections.slot_of(record.connection);
-        if let (What::Opened { .. } | What::Ended, Some(sequence)) =
-            (&record.what, &mut self.sequence)
-        {
-            for slot in sequence.begin(slot) {
-                self.send_to_all(Task::Ended, "", slot, receive_ns, position);
-            }
-        }
-        match &record.what {
-            What::Opened { from } if self.is_engine_capture() => {
-                self.counts.opened += 1;
-                let from = from.map(|from| self.connections.slot(from));
-                self.send_to_all(
-                    Task::Annotation(AnnotationRecord::Opened, from),
-                    text,
-                    slot,
-                    receive_ns,
-                    position,
-                );
-            }
-            What::Opened { .. } => {
-                self.counts.opened += 1;
-                // Its end is missing, as after a killed process.
-                if known {
-                    self.send_to_all(Task::Ended, "", slot, receive_ns, position);
-                }
-            }
-            What::Ended => {
-                self.counts.ended += 1;
-                let task =
-                    if self.is_engine_capture() { Task::EndedInCapture } else { Task::Ended };
-                // In an engine's capture a connection exists until it is closed for good, and then has no
-                // books.
-                if !self.is_engine_capture() || known {
-                    self.send_to_all(task, "", slot, receive_ns, position);
-                }
-                if !self.is_engine_capture() || !known {
-                    record.connection.inspect(|&c| self.connections.ended(c));
-                }
-            }
-            What::Lost(frames) => {
-                self.counts.frames_lost = self.counts.frames_lost.saturating_add(*frames);
-                let task = record.connection.map_or(Task::FramesLostAnywhere, |_| Task::FramesLost);
-                for slot in self.sequence.as_ref().map_or_else(Vec::new, |n| n.slots(slot)) {
-                    self.send_to_all(task, "", slot, receive_ns, position);
-                }
-                self.send_to_all(task, "", slot, receive_ns, position);
-            }
-            What::Answer(answer) => {
-                self.send_to_all(Task::Answer, answer, slot, receive_ns, position)
-            }
-            What::Annotation(note) => {
-                self.firsts[position.file as usize].has_annotations = true;
-                if *note == AnnotationRecord::Begun {
-                    self.begin(text, receive_ns, position);
-                }
-                self.send_to_all(Task::Annotation(*note, None), text, slot, receive_ns, position);
-                if *note == AnnotationRecord::Closed {
-                    record.connection.inspect(|&c| self.connections.ended(c));
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn on_text(&mut self, frame: &str, slot: ConnectionSlot, receive_ns: u64, position: Position) {
-        if let Some(sequence) = &mut self.sequence {
-            let whole = !self.begun.is_empty();
-            let at = (receive_ns, position);
-            let found = sequence.classify(frame, slot, whole, self.plan.shards(), at);
-            return self.on_numbered(found, frame, slot, receive_ns, position);
-        }
-        match route(frame.as_bytes(), self.plan.shards()) {
-            Route::One(shard) => {
-                let open = self.senders[usize::from(shard.0)].open();
-                open.push(Task::Frame, frame, slot, receive_ns, position);
-            }
-            Route::All => {
-                let mut task = Task::Frame;
-                for sender in &mut self.senders {
-                    sender.open().push(task, frame, slot, receive_ns, position);
-                    task = Task::FrameUncounted;
-                }
-            }
-        }
-    }
-
-    /// A frame of a venue with sequence numbers. One shard applies it; gaps go to all.
-    fn on_numbered(
-        &mut self,
-        found: FrameInfo,
-        frame: &str,
-        slot: ConnectionSlot,
-        receive_ns: u64,
-        position: Position,
-    ) {
-        self.counts.restarts += u64::from(found.restarted);
-        self.count_repeated(&found.repeated);
-        for &stale_slot in &found.stale_slots {
-            self.send_to_all(Task::Ended, "", stale_slot, receive_ns, position);
-        }
-        for held in &found.released {
-            let Held { slot, shard, receive_ns, position, .. } = *held;
-            let open = self.senders[usize::from(shard.0)].open();
-            open.push(Task::Frame, &held.frame, slot, receive_ns, position);
-        }
-        match found.verdict {
-            _ if found.held => return,
-            Verdict::Next => {}
-            Verdict::Duplicate => {
-                self.count_duplicate(frame);
-                return;
-            }
-            Verdict::Hole(missing) => {
-                self.counts.holes += 1;
-                self.counts.missing += missing;
-                self.send_to_all(Task::SequenceGap, "", found.slot, receive_ns, position);
-            }
-        }
-        if found.broken {
-            // The subscription is unknown.
-            let slots = self.sequence.as_ref().map_or_else(Vec::new, |n| n.slots(slot));
-            for slot in slots.into_iter().chain([slot]) {
-                self.send_to_all(Task::SequenceGap, "", slot, receive_ns, position);
-            }
-        }
-        let slot = found.slot;
-        let open = self.senders[usize::from(found.shard.0)].open();
-        open.push(Task::Frame, frame, slot, receive_ns, position);
-    }
-
-    fn count_duplicate(&mut self, frame: &str) {
-        self.counts.duplicates += 1;
-        self.counts.frames += 1;
-        self.counts.bytes += frame.len() as u64;
-    }
-
-    fn count_repeated(&mut self, repeated: &[Held]) {
-        repeated.iter().for_each(|held| self.count_duplicate(&held.frame));
-    }
-
-    /// The held frames cannot be decided about: their books are stale.
-    fn discard_held(&mut self) {
-        let Some(sequence) = self.sequence.as_mut().filter(|sequence| sequence.holds()) else {
-            return;
-        };
-        let (held, slots) = sequence.discard_held();
-        self.count_repeated(&held);
-        let Some(Held { receive_ns, position, .. }) = held.last() else { return };
-        for slot in slots {
-            self.send_to_all(Task::Ended, "", slot, *receive_ns, *position);
-        }
-    }
-
-    /// Whether the input is an engine's capture, in which annotations open and close books.
-    fn is_engine_capture(&self) -> bool {
-        !self.begun.is_empty()
-    }
-
-    /// A shard of an engine starts. If the same shard started before, it is another engine.
-    fn begin(&mut self, line: &str, receive_ns: u64, position: Position) {
-        let shard = shard_in(line);
-        if self.begun.is_empty() || self.begun.contains(&shard) {
-            self.begun.clear();
-            self.connections = Connections::default();
-            self.send_to_all(Task::Begin, "", ConnectionSlot(0), receive_ns, position);
-        }
-        self.begun.push(shard);
-    }
-
-    fn send_to_all(
-        &mut self,
-        task: Task,
-        text: &str,
-        slot: ConnectionSlot,
-        receive_ns: u64,
-        position: Position,
-    ) {
-        for sender in &mut self.senders {
-            sender.open().push(task, text, slot, receive_ns, position);
-        }
-    }
-
-    /// A frame that cannot be given to a decoder.
-    fn on_frame_lost(&mut self, bytes: &[u8], position: Position, why: &str) {
-        self.file_frames += 1;
-        self.counts.frames += 1;
-        self.counts.bytes += bytes.len() as u64;
-        self.firsts[position.file as usize].unrecognized = true;
-        if matches!(bytes.first(), Some(b'{' | b'[')) {
-            self.counts.errors += 1;
-            self.add_error(position, why);
-        } else {
-            self.counts.unknown_texts += 1;
-        }
-    }
-
-    /// An unparsable line: the books named in it may have missed a change.
-    fn on_damaged(&mut self, line: &str, position: Position) {
-        let record = Record::read(line);
-        let receive_ns = record.receive_ns.unwrap_or(0);
-        if record.connection.is_none() && self.connections.any() {
-            // In a capture the connection of the line is unknown.
-            self.send_to_all(Task::FramesLostAnywhere, "", ConnectionSlot(0), receive_ns, position);
-            return;
-        }
-        let slot = self.connections.slot_of(record.connection);
-        let frame = match &record.what {
-            What::Text(frame) => frame,
-            _ => line,
-        };
-        self.on_unreadable_frame(frame, slot, receive_ns, position);
-    }
-
-    /// An unparsable frame. If messages are numbered, its number is lost too.
-    fn on_unreadable_frame(
-        &mut self,
-        frame: &str,
-        slot: ConnectionSlot,
-        receive_ns: u64,
-        position: Position,
-    ) {
-        self.discard_held();
-        if let Some(sequence) = &self.sequence {
-            for slot in sequence.slots(slot).into_iter().chain([slot]) {
-                self.send_to_all(Task::SequenceGap, "", slot, receive_ns, position);
-            }
-        }
-        self.send_to_all(Task::Damaged, frame, slot, receive_ns, position);
-    }
-
-    fn add_error(&mut self, position: Position, why: &str) {
-        if self.pass == 0 && self.errors_shown.len() < REPLAY_ERRORS_SHOWN {
-            self.errors_shown.push(InputError { position, why: why.to_owned() });
-        }
-    }
-
     fn wait_until_due(
         &mut self,
         record: &Record<'_>,
@@ -769,7 +370,7 @@ impl<'a> Reader<'a> {
         };
         let due_ns = pace.due_ns(receive_ns, self.clock.mono_ns());
         if due_ns > self.clock.mono_ns() {
-            self.senders.iter_mut().for_each(BatchSender::flush);
+            self.dispatcher.flush();
         }
         while !self.stopped() {
             let left_ns = due_ns.saturating_sub(self.clock.mono_ns());
@@ -783,18 +384,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The shard number of an annotation.
-fn shard_in(line: &str) -> u64 {
-    let rest = line.split_once(r#","d":"#).map_or("", |(_, rest)| rest);
-    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-    rest[..digits].parse().unwrap_or(0)
-}
-
 /// Damaged places of a file that are reported one by one.
 const DAMAGES_SHOWN: u64 = 5;
 /// Bytes of a file's first value in error messages.
 const FIRST_BYTES_SHOWN: usize = 120;
-const TOO_LONG: &str = "longer than a frame can be";
-
-#[cfg(test)]
-mod tests;

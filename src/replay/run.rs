@@ -3,10 +3,11 @@
 //! Runs on:  the starting thread.
 use super::annotations::Checkpoints;
 use super::batch::batch_channel;
+use super::dispatch::{DispatchCounts, DispatchOutput, FirstValue};
 use super::expected;
 use super::plan::Plan;
 use super::progress::Progress;
-use super::reader::{FirstValue, Reader, ReaderCounts, ReaderOutput, ReplayError};
+use super::reader::{Reader, ReplayError};
 use super::report::{BooksReport, CaptureReport, ErrorLine, ReplayReport, ShardLine};
 use super::worker::{InputError, Worker, WorkerResult};
 use crate::base::id::{BookIndex, MarketId, ShardId, TokenId};
@@ -62,7 +63,7 @@ pub fn run_with<H: Handler + Clone + Send>(
     }
     let mut reader = Reader::new(plan, stop, clock.clone(), senders, Progress::new(total));
     let result = reader.run();
-    let ReaderOutput { counts, errors_shown, failures, firsts } = reader.into_output();
+    let (DispatchOutput { counts, errors_shown, firsts }, failures) = reader.into_output();
     let results: Vec<WorkerResult<H>> = threads
         .into_iter()
         .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
@@ -115,7 +116,7 @@ fn check_files(plan: &Plan) -> Result<Option<u64>, ReplayError> {
     Ok(total.map(|total| total * u64::from(plan.repeat())))
 }
 
-fn add_counts<H>(report: &mut ReplayReport, read: &ReaderCounts, results: &[WorkerResult<H>]) {
+fn add_counts<H>(report: &mut ReplayReport, read: &DispatchCounts, results: &[WorkerResult<H>]) {
     report.frames = read.frames;
     report.bytes = read.bytes;
     report.errors = read.errors;

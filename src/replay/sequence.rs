@@ -15,7 +15,7 @@
 //! the messages that follow from 2, until one of them decides: a message that the previous session does not have
 //! restarts the session; a message that continues the previous session makes the held ones duplicates. If nothing
 //! decides, the books of the connection are stale.
-use super::batch::Position;
+use super::batch::Origin;
 use crate::base::{
     id::ShardId,
     limits::{REPLAY_CONNECTIONS_MAX, SIDS_PER_CONNECTION_MAX},
@@ -56,12 +56,10 @@ pub(super) struct FrameInfo {
 /// A held frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Held {
-    /// The slot of its connection; once released, of its subscription.
-    pub(super) slot: ConnectionSlot,
+    /// On the slot of its connection; once released, of its subscription.
+    pub(super) origin: Origin,
     pub(super) frame: String,
     pub(super) shard: ShardId,
-    pub(super) receive_ns: u64,
-    pub(super) position: Position,
     sid: u64,
     seq: u64,
     fingerprint: u64,
@@ -230,7 +228,7 @@ impl SequenceTracker {
     pub(super) fn discard_held(&mut self) -> (Vec<Held>, Vec<ConnectionSlot>) {
         let mut slots = Vec::new();
         let mut all = Vec::new();
-        while let Some(slot) = self.held.first().map(|held| held.slot) {
+        while let Some(slot) = self.held.first().map(|held| held.origin.slot) {
             let connection = &mut self.connections[slot.0 as usize];
             all.extend(take_held(&mut self.held, slot, None));
             connection.subscriptions.iter_mut().for_each(|s| s.restart_next = None);
@@ -260,11 +258,11 @@ impl SequenceTracker {
     pub(super) fn classify(
         &mut self,
         frame: &str,
-        slot: ConnectionSlot,
+        origin: Origin,
         is_engine_capture: bool,
         shards: u16,
-        (receive_ns, at): (u64, Position),
     ) -> FrameInfo {
+        let slot = origin.slot;
         let outline = self.decoder.outline(frame);
         let index = slot.0 as usize;
         if index >= self.connections.len() {
@@ -301,16 +299,7 @@ impl SequenceTracker {
         }
         if let Some((sid, seq)) = outline.sequence {
             let fingerprint = fingerprint(frame);
-            let held = Held {
-                slot,
-                frame: String::new(),
-                shard,
-                receive_ns,
-                position: at,
-                sid,
-                seq,
-                fingerprint,
-            };
+            let held = Held { origin, frame: String::new(), shard, sid, seq, fingerprint };
             self.take_number(frame, held, &mut info);
         }
         let connection = &mut self.connections[index];
@@ -331,7 +320,8 @@ impl SequenceTracker {
 
     /// Takes the number of a frame; finds the slot of its books and decides about held frames.
     fn take_number(&mut self, frame: &str, mut this: Held, info: &mut FrameInfo) {
-        let Held { slot, sid, seq, fingerprint, .. } = this;
+        let Held { sid, seq, fingerprint, .. } = this;
+        let slot = this.origin.slot;
         let connection = &mut self.connections[slot.0 as usize];
         match classify_number(connection, (sid, seq), fingerprint, info) {
             Number::Taken => {}
@@ -361,7 +351,7 @@ impl SequenceTracker {
                 if held.sid != sid {
                     subscription.take(held.seq, held.fingerprint);
                 }
-                held.slot = slot_of(subscription);
+                held.origin.slot = slot_of(subscription);
             }
         }
         let subscription = connection.known(sid);
@@ -433,7 +423,7 @@ fn take_held(held: &mut Vec<Held>, slot: ConnectionSlot, sid: Option<u64>) -> Ve
     if held.is_empty() {
         return Vec::new();
     }
-    let is_wanted = |held: &Held| held.slot == slot && sid.is_none_or(|sid| held.sid == sid);
+    let is_wanted = |held: &Held| held.origin.slot == slot && sid.is_none_or(|sid| held.sid == sid);
     let (taken, left) = std::mem::take(held).into_iter().partition(is_wanted);
     *held = left;
     taken

@@ -2,7 +2,7 @@
 //!
 //! Runs on:  a plain thread. Owns: the shard's books, counters and histograms.
 use super::annotations::{self, Annotations, Checkpoints, Followup};
-use super::batch::{Batch, BatchReceiver, Item, Position, Task, WorkerCommand};
+use super::batch::{Batch, BatchReceiver, Item, Origin, Position, Task, WorkerCommand};
 use crate::base::id::ShardId;
 use crate::base::limits::REPLAY_ERRORS_SHOWN;
 use crate::base::policy::HashChecks;
@@ -176,14 +176,10 @@ impl<H: Handler + Clone> Worker<H> {
                     self.findings.updates.clear();
                     self.swap_uncounted();
                 }
-                Task::Ended => {
-                    let why = StaleReason::Disconnected;
-                    self.intake.books.set_connection_stale(item.connection, why, item.receive_ns);
-                }
+                Task::Ended => self.set_stale(StaleReason::Disconnected, item),
                 Task::EndedInCapture => {
-                    let (at, why) = (recorded(item), StaleReason::Disconnected);
-                    self.intake.books.on_disconnect(item.connection, at);
-                    self.intake.books.set_connection_stale(item.connection, why, item.receive_ns);
+                    self.intake.books.on_disconnect(item.origin.slot, recorded(item));
+                    self.set_stale(StaleReason::Disconnected, item);
                 }
                 Task::Begin => {
                     self.begin(self.books(Admission::Listed));
@@ -195,23 +191,27 @@ impl<H: Handler + Clone> Worker<H> {
                 }
                 Task::FramesLost => {
                     self.annotations.has_gaps = true;
-                    let why = StaleReason::FramesLost;
-                    self.intake.books.set_connection_stale(item.connection, why, item.receive_ns);
+                    self.set_stale(StaleReason::FramesLost, item);
                 }
                 Task::Damaged => {
-                    self.intake.books.on_damaged(frame, item.connection, item.receive_ns);
+                    let Origin { slot, receive_ns, .. } = item.origin;
+                    self.intake.books.on_damaged(frame, slot, receive_ns);
                 }
-                Task::SequenceGap => {
-                    // The live shard detected it too.
-                    let why = StaleReason::FramesLost;
-                    self.intake.books.set_connection_stale(item.connection, why, item.receive_ns);
-                }
+                // The live shard detected it too.
+                Task::SequenceGap => self.set_stale(StaleReason::FramesLost, item),
                 Task::FramesLostAnywhere => {
                     self.annotations.has_gaps = true;
-                    self.intake.books.set_all_stale(StaleReason::FramesLost, item.receive_ns);
+                    self.intake
+                        .books
+                        .set_all_stale(StaleReason::FramesLost, item.origin.receive_ns);
                 }
             }
         }
+    }
+
+    fn set_stale(&mut self, why: StaleReason, item: &Item) {
+        let Origin { slot, receive_ns, .. } = item.origin;
+        self.intake.books.set_connection_stale(slot, why, receive_ns);
     }
 
     fn on_frame(&mut self, item: &Item, frame: &str) {
@@ -221,13 +221,13 @@ impl<H: Handler + Clone> Worker<H> {
             recorded(item)
         } else {
             self.intake.timed = true;
-            Now { mono_ns: self.intake.clock.mono_ns(), wall_ns: item.receive_ns }
+            Now { mono_ns: self.intake.clock.mono_ns(), wall_ns: item.origin.receive_ns }
         };
         let before = unrecognized(&self.intake.counts);
-        self.intake.on_frame(frame, item.connection, read, &mut self.findings);
+        self.intake.on_frame(frame, item.origin.slot, read, &mut self.findings);
         let is_unrecognized = unrecognized(&self.intake.counts) > before;
         let is_data = self.findings.data || !self.findings.updates.is_empty();
-        let file = item.position.file as usize;
+        let file = item.origin.position.file as usize;
         if self.seen.len() <= file {
             self.seen.resize(file + 1, (false, false));
         }
@@ -245,7 +245,7 @@ impl<H: Handler + Clone> Worker<H> {
         let context = annotations::AnnotationContext {
             shard: self.shard.0,
             shards: self.shards,
-            connection: item.connection,
+            connection: item.origin.slot,
             from,
             at: recorded(item),
         };
@@ -262,12 +262,12 @@ impl<H: Handler + Clone> Worker<H> {
                 self.intake.counts.decode_errors += 1;
                 if self.passes == 0 && self.errors_shown.len() < REPLAY_ERRORS_SHOWN {
                     let why = "annotation record cannot be read".to_owned();
-                    self.errors_shown.push(InputError { position: item.position, why });
+                    self.errors_shown.push(InputError { position: item.origin.position, why });
                 }
             }
             Followup::Different => {
                 let why = line.to_owned();
-                self.different.get_or_insert(InputError { position: item.position, why });
+                self.different.get_or_insert(InputError { position: item.origin.position, why });
             }
         }
     }
@@ -279,8 +279,8 @@ impl<H: Handler + Clone> Worker<H> {
             && self.passes == 0
             && self.errors_shown.len() < REPLAY_ERRORS_SHOWN
         {
-            let position =
-                Position { offset: item.position.offset + bad.offset as u64, ..item.position };
+            let mut position = item.origin.position;
+            position.offset += bad.offset as u64;
             self.errors_shown.push(InputError { position, why: explain(&bad) });
         }
     }
@@ -317,7 +317,8 @@ fn unrecognized(counts: &IntakeCounts) -> u64 {
 
 /// The time of a record for both clocks.
 fn recorded(item: &Item) -> Now {
-    Now { mono_ns: item.receive_ns, wall_ns: item.receive_ns }
+    let receive_ns = item.origin.receive_ns;
+    Now { mono_ns: receive_ns, wall_ns: receive_ns }
 }
 
 fn explain(input: &BadInput) -> String {

@@ -6,8 +6,11 @@ use std::collections::HashSet;
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use mio::net::TcpStream;
 use rustls::{ServerConfig, ServerConnection};
+use sha1::{Digest, Sha1};
 
 use super::exchange::TokenIndex;
 use super::frame::{Assembly, MESSAGE_BYTES_MAX};
@@ -98,6 +101,18 @@ impl Connection {
             dirty: false,
             received_ms: now_ms,
         })
+    }
+
+    /// Accepts an upgrade to WebSocket with this key.
+    pub(super) fn upgrade(&mut self, key: &str) {
+        let digest = Sha1::digest(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
+        let head = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\
+             sec-websocket-accept: {}\r\n\r\n",
+            BASE64.encode(digest)
+        );
+        self.output.extend_from_slice(head.as_bytes());
+        self.client = Some(Box::default());
     }
 
     /// Plaintext bytes to send.

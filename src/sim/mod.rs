@@ -9,12 +9,14 @@
 //!
 //! Modules, bottom up. State: `book`, `market`, `flow` (orders and trades), `scenario` (their times), `exchange`
 //! (virtual time), `pace` (scheduled times, for measurements). Encoding: `summary`, `message`, `catalog`, `fault`,
-//! `frame`. Protocol: `request`, `subscription`, `quota`, `channel`, `routes`, `steering`, `stream_fault`.
-//! Sockets: `connection`, `connections`, `server`. [`kalshi`] is a simulated Kalshi on the same base.
+//! `frame`. Protocol: `request`, `subscription`, `quota`, `admission`, `channel`, `routes`, `steering`,
+//! `stream_fault`, `client_faults`. Sockets: `sockets`, `connection`, `connections`, `server`. [`kalshi`] is a simulated Kalshi on the same base.
+mod admission;
 mod book;
 mod catalog;
 mod certificate;
 mod channel;
+mod client_faults;
 mod clock;
 mod config;
 mod connection;
@@ -34,6 +36,7 @@ mod request;
 mod routes;
 mod scenario;
 mod server;
+mod sockets;
 mod stats;
 mod steering;
 mod stream_fault;

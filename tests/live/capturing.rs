@@ -47,15 +47,15 @@ fn report(output: &Output) -> Value {
 
 /// The books of a running engine whose venue stands still, once no hash check is pending.
 fn books(engine: &mut Engine, tokens: &[String]) -> BTreeMap<String, Value> {
-    let mut look = || -> BTreeMap<String, Value> {
+    let look = |engine: &mut Engine| -> BTreeMap<String, Value> {
         tokens.iter().map(|token| (token.clone(), engine.book(token).json())).collect()
     };
     let begun = Instant::now();
-    let mut before = look();
+    let mut before = look(engine);
     loop {
         // Longer than a hash check waits for the trade that it needs.
-        std::thread::sleep(Duration::from_millis(2500));
-        let now = look();
+        engine.wait_still(Duration::from_millis(2500));
+        let now = look(engine);
         if now == before {
             return now;
         }
@@ -64,20 +64,21 @@ fn books(engine: &mut Engine, tokens: &[String]) -> BTreeMap<String, Value> {
     }
 }
 
-/// Until no replacement is under way or waits: a snapshot on one may change a book after it was asked for.
-fn wait_recycled(engine: &mut Engine) {
+/// Replaces every connection; returns when no replacement is under way or waits: a snapshot on one may change a book
+/// after it was asked for.
+fn recycle_all(engine: &mut Engine) {
+    let stats = engine.stats();
+    let connections = stats["pool"]["connections"].as_array().unwrap();
     let figure = |stats: &Value, name: &str| count(stats, &format!("/recycling/{name}"));
-    let rests = |stats: &Value| figure(stats, "completed") >= 2 && figure(stats, "under_way") == 0;
-    loop {
-        engine.wait_for("recycles", TIMEOUT, rests);
-        let begun = figure(&engine.stats(), "initiated");
-        // One that waits begins within a second.
-        std::thread::sleep(Duration::from_millis(1500));
-        let stats = engine.stats();
-        if rests(&stats) && figure(&stats, "initiated") == begun {
-            return;
-        }
+    let ended = |stats: &Value| figure(stats, "completed") + figure(stats, "failed");
+    let all = ended(&stats) + connections.len() as u64;
+    for connection in connections {
+        // 503: the control core is busy. 409: it is being replaced already.
+        let order = format!("/admin/recycle?connection={}", connection["id"]);
+        while engine.post(&order).status == 503 {}
     }
+    let rests = |stats: &Value| ended(stats) >= all && figure(stats, "under_way") == 0;
+    engine.wait_for("recycles", TIMEOUT, rests);
 }
 
 /// Until all that the shards have sent off is in the files. The thread that writes has the lowest priority, and
@@ -135,11 +136,7 @@ fn capture_and_replay() -> bool {
     engine.wait_for("new connections", TIMEOUT, back);
     engine.wait_for("binary frames", TIMEOUT, |stats| sum(stats, "binary_frames") > 0);
     engine.wait_live(TOKENS);
-    let stats = engine.stats();
-    for connection in stats["pool"]["connections"].as_array().unwrap() {
-        engine.post(&format!("/admin/recycle?connection={}", connection["id"]));
-    }
-    wait_recycled(&mut engine);
+    recycle_all(&mut engine);
     venue.pause();
     let tokens = venue.tokens();
     // What was lost is repaired by hashes or stays; both are to come out of the replay as they are.

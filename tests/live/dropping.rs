@@ -7,16 +7,11 @@ use crate::program::TIMEOUT;
 use crate::venue::Venue;
 use std::time::{Duration, Instant};
 
-/// A dropped connection is live again this long after the venue accepts, where a start takes `usual`: five seconds of
-/// backoff at most, a heartbeat, and what connecting and reading the books take on this machine at this moment.
-fn live_again(usual: Duration) -> Duration {
-    Duration::from_secs(6) + 2 * usual
-}
 const TOKENS: u64 = 1200;
 
-/// Drops every connection while the venue refuses upgrades for `ms`; gives the time from the end
-/// of the refusal until every book is live.
-fn outage(run: &mut Followed, status: u16, ms: u64) -> Duration {
+/// Drops every connection while the venue refuses upgrades for `ms`; returns when every book is live again. The delays
+/// between dials are tested in `control/dial_queue`, in virtual time.
+fn outage(run: &mut Followed, status: u16, ms: u64) {
     let token = run.tokens.last().unwrap().clone();
     run.venue.control(&format!("refuse?status={status}&ms={ms}"));
     let accepts = Instant::now() + Duration::from_millis(ms);
@@ -29,34 +24,22 @@ fn outage(run: &mut Followed, status: u16, ms: u64) -> Duration {
         assert_eq!((response.status, state.as_str()), (200, "stale:disconnected"));
     }
     run.wait_live();
-    accepts.elapsed()
+    eprintln!("{status}: live again {:?} after the venue accepts", accepts.elapsed());
 }
 
 #[test]
-fn dropped_connections_are_live_again_within_five_seconds() {
-    let begun = Instant::now();
+fn dropped_connections_are_live_again() {
     let venue = ["--markets", "600", "--rate", "150", "--levels", "8"];
     let mut run = Followed::start(&venue, &["--shards", "1"]);
-    let bound = live_again(begun.elapsed());
     assert_eq!(run.count("/pool/connections_active"), 3);
     for status in [503, 429] {
-        let took = outage(&mut run, status, 3_000);
-        eprintln!("{status}: live again {took:?} after the venue accepts");
-        assert!(took < bound, "{status}: {took:?}\n{}", run.engine.program);
-        assert!(run.venue.stat("refused") > 0);
+        let refused = run.venue.stat("refused");
+        outage(&mut run, status, 3_000);
+        assert!(run.venue.stat("refused") > refused);
     }
-    // One that was up for five seconds is dialed at once, one that was not a little later.
-    run.wait_for("connections that last", |stats| {
-        let connections = stats["pool"]["connections"].as_array().unwrap();
-        let now_ns = count(stats, "/now_wall_ns");
-        connections.iter().all(|c| now_ns > count(c, "/connected_wall_ns") + 5_500_000_000)
-    });
-    let begun = Instant::now();
     run.venue.control("drop?connections=all");
     run.wait_for("third round of reconnects", |stats| count(stats, "/pool/reconnects") == 9);
     run.wait_live();
-    eprintln!("drop: live again after {:?}", begun.elapsed());
-    assert!(begun.elapsed() < bound, "{:?}\n{}", begun.elapsed(), run.engine.program);
     assert_eq!(run.assert_equal().same_hash as u64, TOKENS);
     let stats = run.engine.stats();
     assert_eq!(count(&stats, "/pool/reconnects"), 9);
@@ -74,16 +57,11 @@ fn a_venue_that_is_killed_and_comes_back_is_followed_again() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let address = port.to_string();
     let flags = ["--plain", "--markets", "60", "--levels", "6", "--listen", &address];
-    let begun = Instant::now();
-    let Followed { venue, engine, .. } = Followed::start(&flags, &["--shards", "1"]);
-    let (mut engine, bound) = (engine, live_again(begun.elapsed()));
+    let Followed { venue, mut engine, .. } = Followed::start(&flags, &["--shards", "1"]);
     drop(venue);
     engine.wait_for("stale books", TIMEOUT, |stats| sum(stats, "books_stale") == 120);
     let venue = Venue::start(&flags);
-    let begun = Instant::now();
     engine.wait_live(120);
-    eprintln!("a new venue on the same port: live after {:?}", begun.elapsed());
-    assert!(begun.elapsed() < bound, "{:?}", begun.elapsed());
     let mut run = Followed { tokens: Vec::new(), venue, engine };
     run.tokens = run.venue.tokens();
     run.assert_equal();

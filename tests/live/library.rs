@@ -398,7 +398,7 @@ fn replaced_connections_lose_nothing_and_repeat_nothing() {
     let all = |b: EngineBuilder| b.shards(2).verify_hash(HashChecks::All);
     // An unoptimised engine must keep up on a busy machine: a group of messages that it reads in two parts 200 ms apart
     // is compared in the middle.
-    let mut rig = Rig::start(quiet(150, 400.0), all);
+    let mut rig = Rig::start(quiet(150, 1_500.0), all);
     rig.wait_for("300 live books", |rig| rig.live() == 300);
     rig.wait_for("a report", |rig| {
         rig.report

@@ -559,7 +559,11 @@ fn an_interrupt_ends_the_replay_with_what_was_done() {
     let text = [frames::book(1, 0, 5), frames::book(2, 0, 5), String::new()].join("\n");
     stdin.write_all(text.as_bytes()).unwrap();
     stdin.flush().unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(900));
+    while rustix::io::ioctl_fionread(&stdin).unwrap() > 0 {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    // It has read all of it, and parses it within this.
+    std::thread::sleep(std::time::Duration::from_millis(500));
     let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(interrupt.success());
     // The pipe stays open: a read that waits must be left.

@@ -58,7 +58,7 @@ pub fn book(out: &mut String, replica: &Replica) {
     refreshed_book(out, replica, bids, asks, hash_text(replica.facts.hash.as_ref()));
 }
 
-/// A book without levels, for a client that cannot be told that the book is stale. Its timestamp is that of the last
+/// A book without levels, for a client whose protocol has no state of a book. Its timestamp is that of the last
 /// message of the venue, so that the next `book` is not older.
 pub fn empty_book(out: &mut String, replica: &Replica) {
     refreshed_book(out, replica, std::iter::empty(), std::iter::empty(), "");

@@ -277,8 +277,8 @@ pub fn answer(kind: &Kind, books: &[(TokenId, Option<&BookImage>)]) -> Answer {
     match kind {
         Kind::Books => all(books),
         Kind::Prices(sides) => prices(sides, books),
-        Kind::Midpoints => map(books, |image| midpoint(image)),
-        Kind::Spreads => map(books, |image| spread(image)),
+        Kind::Midpoints => map(books, midpoint),
+        Kind::Spreads => map(books, spread),
         Kind::LastTradesPrices => last_trades(books),
         single => match books.first().and_then(|(_, image)| *image) {
             None => Answer::error(404, NO_BOOK),

@@ -308,6 +308,8 @@ struct Client {
     behind: BTreeMap<String, bool>,
     snapshots: usize,
     gaps: usize,
+    /// It resumes with one number for each book, not one for all.
+    for_each: bool,
 }
 
 impl Client {
@@ -315,7 +317,8 @@ impl Client {
         let event: Value = serde_json::from_str(line).unwrap();
         let token = event["token"].as_str().unwrap().to_owned();
         let sequence = event["sequence"].as_u64().unwrap();
-        assert!(sequence >= self.newest, "the order of the numbers");
+        assert!(self.for_each || sequence >= self.newest, "the order of the numbers");
+        assert!(self.last.get(&token).is_none_or(|&last| sequence >= last), "and of each book");
         self.newest = sequence;
         let levels = |name: &str| -> Vec<(String, String)> {
             serde_json::from_value(event[name].clone()).unwrap()
@@ -349,7 +352,9 @@ impl Client {
             }
             _ => {}
         }
-        self.last.insert(token, sequence);
+        if self.books.contains_key(&token) && !self.behind.contains_key(&token) {
+            self.last.insert(token, sequence);
+        }
     }
 }
 
@@ -361,8 +366,6 @@ struct World {
     client: Client,
     under_way: Vec<u8>,
     next_key: u32,
-    /// The client resumes with one number for each book, not one for all.
-    for_each: bool,
 }
 
 impl World {
@@ -371,10 +374,9 @@ impl World {
             books: Vec::new(),
             backlog: Backlog::new(1_000, 30, 100_000),
             outbox: Outbox::new(OUTBOX_BYTES),
-            client: Client::default(),
+            client: Client { for_each, ..Client::default() },
             under_way: Vec::new(),
             next_key: BOOKS as u32,
-            for_each,
         };
         for book in 0..BOOKS {
             let sequences = BookSequences { first: 0, last: 0 };
@@ -454,7 +456,7 @@ impl World {
             let is_behind = self.client.behind.remove(token).is_some();
             // The rules of the guide.
             let from_sequence = match self.client.last.get(token) {
-                Some(last) if self.for_each => last + 1,
+                Some(last) if self.client.for_each => last + 1,
                 Some(_) if !is_behind => self.client.newest + 1,
                 _ => {
                     self.client.books.remove(token);

@@ -1,8 +1,10 @@
 //! Sessions, duplicates and gaps in recordings that no engine captured, as a table.
+use super::super::batch::Position;
 use super::*;
 
 const HERE: ConnectionSlot = ConnectionSlot(3);
-const NOW: (u64, Position) = (7, Position { file: 0, line: 1, offset: 0 });
+const AT: Origin =
+    Origin { slot: HERE, receive_ns: 7, position: Position { file: 0, line: 1, offset: 0 } };
 
 fn frame(kind: &str, sid: Option<u64>, seq: Option<u64>, msg: &str) -> String {
     let sid = sid.map_or(String::new(), |sid| format!(r#","sid":{sid}"#));
@@ -41,7 +43,7 @@ fn of(word: &str) -> String {
 fn found(recording: &str) -> String {
     let mut numbers = SequenceTracker::of(crate::venue::kalshi::feed(false)).unwrap();
     let classify = |word: &str| {
-        let found = numbers.classify(&of(word), HERE, false, 1, NOW);
+        let found = numbers.classify(&of(word), AT, false, 1);
         let verdict = match found.verdict {
             _ if found.held => "?".to_owned(),
             Verdict::Next => ".".to_owned(),
@@ -118,7 +120,7 @@ fn a_change_of_a_subscription_without_snapshots_beside_one_with_them_is_of_any_b
     };
     let broken = |frames: &[String]| {
         let mut numbers = SequenceTracker::of(crate::venue::kalshi::feed(false)).unwrap();
-        let classify = |frame: &String| numbers.classify(frame, HERE, false, 1, NOW).broken;
+        let classify = |frame: &String| numbers.classify(frame, AT, false, 1).broken;
         frames.iter().map(classify).collect::<Vec<_>>()
     };
     for other in ["9.1", "9.57", "-.1", "-.3", "-.57"] {
@@ -130,7 +132,7 @@ fn a_change_of_a_subscription_without_snapshots_beside_one_with_them_is_of_any_b
     let replaced = [of("s1"), snapshot(1, 1), of("u1.2"), of("s2"), of("2.1"), of("1.7")];
     assert_eq!(broken(&replaced), [false; 6]);
     let mut numbers = SequenceTracker::of(crate::venue::kalshi::feed(false)).unwrap();
-    let mut classify = |frame: &str| numbers.classify(frame, HERE, true, 1, NOW).verdict;
+    let mut classify = |frame: &str| numbers.classify(frame, AT, true, 1).verdict;
     let frames = [of("s1"), snapshot(1, 1), of("9.1"), of("-.1"), of("1.2")];
     let [next, hole] = [Verdict::Next, Verdict::Hole(0)];
     assert_eq!(frames.each_ref().map(|frame| classify(frame)), [next, next, hole, hole, next]);
@@ -140,7 +142,7 @@ fn a_change_of_a_subscription_without_snapshots_beside_one_with_them_is_of_any_b
 fn an_engines_capture_says_itself_where_sessions_begin() {
     let mut numbers = SequenceTracker::of(crate::venue::kalshi::feed(false)).unwrap();
     let mut classify = |word: &str| {
-        let found = numbers.classify(&of(word), HERE, true, 1, NOW);
+        let found = numbers.classify(&of(word), AT, true, 1);
         (found.slot, found.verdict, !found.stale_slots.is_empty())
     };
     assert_eq!(classify("s1"), (HERE, Verdict::Next, false));
@@ -156,7 +158,7 @@ fn an_engines_capture_says_itself_where_sessions_begin() {
 #[test]
 fn places_are_one_for_each_subscription_and_fresh_in_each_session() {
     let mut numbers = SequenceTracker::of(crate::venue::kalshi::feed(false)).unwrap();
-    let mut at = |word: &str| numbers.classify(&of(word), HERE, false, 1, NOW).slot;
+    let mut at = |word: &str| numbers.classify(&of(word), AT, false, 1).slot;
     let (one, two) = (at("1.1"), at("2.1"));
     assert!(one != two && one != HERE);
     assert_eq!((at("1.2"), at("2.2")), (one, two));
@@ -169,7 +171,7 @@ fn places_are_one_for_each_subscription_and_fresh_in_each_session() {
 #[test]
 fn what_is_held_back_at_the_end_is_given_up_with_the_books_of_its_connection() {
     let mut numbers = SequenceTracker::of(crate::venue::kalshi::feed(false)).unwrap();
-    let mut classify = |word: &str| numbers.classify(&of(word), HERE, false, 1, NOW);
+    let mut classify = |word: &str| numbers.classify(&of(word), AT, false, 1);
     let (one, two) = (classify("1.1").slot, classify("2.1").slot);
     classify("1.2");
     assert!(classify("1.1").held);
@@ -179,7 +181,7 @@ fn what_is_held_back_at_the_end_is_given_up_with_the_books_of_its_connection() {
     assert!(!numbers.holds());
     // A session longer than the stored fingerprints, repeated as a whole.
     let last = REPEATS_KNOWN as u64 + 9;
-    let mut classify = |seq: u64| numbers.classify(&of(&format!("7.{seq}")), HERE, false, 1, NOW);
+    let mut classify = |seq: u64| numbers.classify(&of(&format!("7.{seq}")), AT, false, 1);
     (1..=last).for_each(|seq| assert!(classify(seq).stale_slots.is_empty()));
     (1..=REPEATS_KNOWN as u64).for_each(|seq| assert!(classify(seq).held, "{seq}"));
     assert_eq!(classify(REPEATS_KNOWN as u64 + 1).released.len(), REPEATS_KNOWN);

@@ -4,9 +4,10 @@
 //! Owns:     listener, connections, exchange, clock.
 use super::super::clock::{Clock, wall_ms};
 use super::super::config::SimError;
-use super::super::connection::{Client, Connection, Fate};
+use super::super::connection::{Connection, Fate};
 use super::super::frame::{Opcode, Violation, push_close, push_frame};
 use super::super::request::{Answer, Request, Unacceptable};
+use super::super::sockets::{Ready, Sockets};
 use super::allowance::Allowance;
 use super::auth::Door;
 use super::command::{BOOKS, CHANNELS};
@@ -16,21 +17,14 @@ use super::messages;
 use super::rest;
 use super::session::{Parcel, Sessions, Slot};
 use crate::base::random::Random;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use mio::net::TcpListener;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::Waker;
 use rustls::ServerConfig;
-use sha1::{Digest, Sha1};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-const LISTENER: Token = Token(usize::MAX);
-const WAKER: Token = Token(usize::MAX - 1);
 const READ_BYTES: usize = 64 * 1024;
 /// Longest sleep of the loop.
 const TURN: Duration = Duration::from_millis(2);
@@ -61,11 +55,7 @@ const STALL_MS: u64 = 5_000;
 
 /// The venue.
 pub(super) struct Server {
-    poll: Poll,
-    waker: Arc<Waker>,
-    listener: TcpListener,
-    address: SocketAddr,
-    tls: Option<Arc<ServerConfig>>,
+    sockets: Sockets,
     config: KalshiConfig,
     door: Door,
     allowance: Allowance,
@@ -93,19 +83,8 @@ impl Server {
         tls: Option<Arc<ServerConfig>>,
         stop: Arc<AtomicBool>,
     ) -> Result<Self, SimError> {
-        let refused = |error| SimError::Listen(config.listen, error);
-        let mut listener = TcpListener::bind(config.listen).map_err(refused)?;
-        let address = listener.local_addr().map_err(refused)?;
-        let poll = Poll::new().map_err(SimError::Start)?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKER).map_err(SimError::Start)?);
-        let registry = poll.registry();
-        registry.register(&mut listener, LISTENER, Interest::READABLE).map_err(SimError::Start)?;
         Ok(Self {
-            poll,
-            waker,
-            listener,
-            address,
-            tls,
+            sockets: Sockets::listen(config.listen, tls)?,
             config: config.clone(),
             door: Door::new(config)?,
             allowance: Allowance::new(rest::TOKENS_PER_SECOND, rest::TOKENS_MAX),
@@ -126,39 +105,27 @@ impl Server {
     }
 
     pub(super) const fn address(&self) -> SocketAddr {
-        self.address
+        self.sockets.address()
     }
 
     pub(super) fn waker(&self) -> Arc<Waker> {
-        Arc::clone(&self.waker)
+        self.sockets.waker()
     }
 
     /// Runs until stopped.
     pub(super) fn run(mut self) {
-        let mut events = Events::with_capacity(1024);
         while !self.stop.load(Ordering::Acquire) {
             let wait = if self.clock.is_paused() { IDLE_TURN } else { TURN };
-            match self.poll.poll(&mut events, Some(wait)) {
-                Err(error) if error.kind() != ErrorKind::Interrupted => {
-                    log::error!("the simulated venue cannot wait for sockets: {error}");
-                    return;
-                }
-                _ => {}
+            let Some(wake) = self.sockets.wait(wait) else { return };
+            if wake.accept {
+                self.accept();
             }
-            for event in &events {
-                match event.token() {
-                    LISTENER => self.accept(),
-                    WAKER => {}
-                    Token(slot) => {
-                        if let Some(connection) = self.connections.get_mut(&slot)
-                            && event.is_writable()
-                        {
-                            connection.full = false;
-                        }
-                        if event.is_readable() || event.is_read_closed() || event.is_error() {
-                            self.receive(slot);
-                        }
-                    }
+            for Ready { slot, readable, writable } in wake.ready {
+                if let Some(connection) = self.connections.get_mut(&slot) {
+                    connection.full &= !writable;
+                }
+                if readable {
+                    self.receive(slot);
                 }
             }
             self.handle_commands();
@@ -170,22 +137,10 @@ impl Server {
     }
 
     fn accept(&mut self) {
-        loop {
-            let mut socket = match self.listener.accept() {
-                Ok((socket, _)) => socket,
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(_) => return,
-            };
-            drop(socket.set_nodelay(true));
+        while let Some(socket) = self.sockets.accept() {
             self.last_slot += 1;
-            let slot = self.last_slot;
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            let registered = self.poll.registry().register(&mut socket, Token(slot), interest);
-            let made = registered.and_then(|()| {
-                Connection::new(socket, self.tls.as_ref(), 0).map_err(io::Error::other)
-            });
-            if let Ok(connection) = made {
-                self.connections.insert(slot, connection);
+            if let Some(connection) = self.sockets.open(socket, self.last_slot, 0) {
+                self.connections.insert(self.last_slot, connection);
             }
         }
     }
@@ -202,8 +157,8 @@ impl Server {
     fn end(&mut self, slot: Slot) {
         self.sessions.remove(slot);
         self.ponged_ms.remove(&slot);
-        if let Some(mut connection) = self.connections.remove(&slot) {
-            drop(self.poll.registry().deregister(&mut connection.socket));
+        if let Some(connection) = self.connections.remove(&slot) {
+            self.sockets.close(connection);
         }
     }
 
@@ -319,15 +274,8 @@ impl Server {
         if !self.door.admits(request, wall_ms()) {
             return Err(Answer::error(401, "unauthorized"));
         }
-        let digest = Sha1::digest(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
         let Some(connection) = self.connections.get_mut(&slot) else { return Ok(()) };
-        let head = format!(
-            "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\
-             sec-websocket-accept: {}\r\n\r\n",
-            BASE64.encode(digest)
-        );
-        connection.output.extend_from_slice(head.as_bytes());
-        connection.client = Some(Box::new(Client::default()));
+        connection.upgrade(key);
         self.sessions.add(slot);
         self.ponged_ms.insert(slot, self.clock.uptime_ms());
         Ok(())

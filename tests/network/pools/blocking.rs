@@ -48,7 +48,9 @@ fn threads_outside_of_the_engine_ask_and_block() {
 
 #[test]
 fn a_request_under_way_is_waited_for_by_the_stop() {
-    let server = Server::start(|ask, stream| {
+    let (begin, begun) = std::sync::mpsc::channel();
+    let server = Server::start(move |ask, stream| {
+        begin.send(()).unwrap();
         std::thread::sleep(Duration::from_millis(200));
         echo_path(ask, stream)
     });
@@ -56,8 +58,8 @@ fn a_request_under_way_is_waited_for_by_the_stop() {
         BlockingPools::start(vec![service(Kind::Http, server.address, |_| ())], None).unwrap();
     let handle = pools.handle();
     let asking = std::thread::spawn(move || handle.get("test", "/x"));
-    std::thread::sleep(Duration::from_millis(80));
-    assert_eq!(pools.stop(5 * S).unwrap(), []);
+    begun.recv().unwrap();
+    assert_eq!(pools.stop(60 * S).unwrap(), []);
     assert_eq!(asking.join().unwrap().unwrap().body, b"/x");
 }
 

@@ -112,7 +112,6 @@ fn a_waiter_that_goes_away_leaks_nothing_and_times_out_alone() {
         let error = pool.acquire().await.unwrap_err();
         assert!(matches!(error, PoolError::AcquireTimeout { in_use: 1, .. }), "{error}");
         assert!(started.elapsed() >= Duration::from_millis(100));
-        assert!(started.elapsed() < Duration::from_secs(3));
         // Dropped while it waits, and dropped in the moment in which it is served.
         let waiter = pool.acquire();
         let mut waiter = Box::pin(waiter);
@@ -238,10 +237,8 @@ fn the_rate_limit_and_retry_after_are_respected() {
         assert_eq!(pool.get("/limited").await.unwrap().status, 200);
         assert!(started.elapsed() >= Duration::from_millis(990), "{:?}", started.elapsed());
         assert_eq!(pool.get("/busy").await.unwrap().status, 503);
-        let started = Instant::now();
         let error = pool.get("/").await.unwrap_err();
         assert!(matches!(error, PoolError::RateLimited { by_service: true, .. }), "{error}");
-        assert!(started.elapsed() < Duration::from_secs(2), "refused at once");
         assert_eq!(pool.report().errors.get("rate_limited"), Some(&1));
     });
 }

@@ -21,7 +21,7 @@ use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{Error, Message, WebSocket};
 
 /// How long a test waits for anything.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 const WS_PATH: &str = "/trade-api/ws/v2";
 const ROOT: &str = "/trade-api/v2";
 
@@ -97,6 +97,23 @@ impl Place {
 
     pub(crate) fn control(&self, path: &str) {
         self.answered("POST", &format!("/sim/{path}"));
+    }
+
+    /// Waits until a counter of the venue is as wanted.
+    pub(crate) fn wait(&self, pointer: &str, wanted: impl Fn(u64) -> bool) {
+        let begun = Instant::now();
+        while !wanted(self.stat(pointer)) {
+            assert!(begun.elapsed() < TIMEOUT, "{pointer}: {}", self.asked("stats"));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Lets so many changes of books happen.
+    pub(crate) fn play(&self, changes: u64) {
+        let before = self.stat("/changes");
+        self.control("resume");
+        self.wait("/changes", |made| made >= before + changes);
+        self.control("pause");
     }
 
     pub(crate) fn fault(&self, query: &str) -> u64 {

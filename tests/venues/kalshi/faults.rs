@@ -24,9 +24,7 @@ fn jumps(all: &[Value], sid: u64) -> Vec<(u64, u64)> {
 
 /// What is sent in a moment.
 fn moment(place: &Place, client: &mut Client) -> Vec<Value> {
-    place.control("resume");
-    std::thread::sleep(Duration::from_millis(300));
-    place.control("pause");
+    place.play(500);
     client.settle().0
 }
 

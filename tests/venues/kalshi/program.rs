@@ -103,9 +103,8 @@ fn flags_of_rates_and_buffers_reach_the_venue() {
     let id = clients[1].send("list_subscriptions", json!({}));
     let received = clients[1].until(|m| m["id"] == id).pop().unwrap();
     assert_eq!(received["msg"]["code"], 27, "the third of all clients");
-    std::thread::sleep(std::time::Duration::from_millis(900));
-    // Neither has read since, so that neither has answered pings.
-    assert_eq!(running.place.stat("/clients"), 0);
+    // Neither reads, so that neither answers pings.
+    running.place.wait("/clients", |clients| clients == 0);
 }
 
 #[test]

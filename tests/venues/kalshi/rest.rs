@@ -4,7 +4,6 @@ use super::model::{Model, fixed, levels};
 use super::venue;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 fn names(answer: &Value, list: &str, key: &str) -> Vec<String> {
     let all = answer[list].as_array().unwrap().iter();
@@ -93,7 +92,7 @@ fn filters_leave_what_fits() {
         config.deaths_per_minute = 2_400.0;
     });
     venue.control("resume");
-    std::thread::sleep(Duration::from_millis(700));
+    venue.wait("/markets", |markets| markets >= 60 + 28);
     venue.control("pause");
     let all = venue.rest("/markets?limit=1000");
     let all = all["markets"].as_array().unwrap();
@@ -170,9 +169,7 @@ fn books_over_rest_are_those_of_the_stream_and_as_deep_as_asked() {
     let mut model = Model::default();
     model.apply_all(&client.books(&tickers));
     client.ask("subscribe", json!({"channels": ["trade"]}));
-    venue.control("resume");
-    std::thread::sleep(Duration::from_millis(300));
-    venue.control("pause");
+    venue.play(500);
     let received = client.settle().0;
     model.apply_all(&received);
     for ticker in &tickers {

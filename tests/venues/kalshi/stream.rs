@@ -145,10 +145,8 @@ fn a_subscription_that_is_over_is_not_known_any_more() {
     );
     assert_eq!(client.settle().1, json!([]));
     assert_eq!(client.code("unsubscribe", json!({"sids": [1]})), 7);
-    venue.control("resume");
-    std::thread::sleep(Duration::from_millis(200));
+    venue.play(300);
     assert_eq!(client.settle().0, Vec::<Value>::new(), "nothing comes");
-    venue.control("pause");
     let all = client.books(&tickers[..1]);
     assert_eq!((&all[0]["msg"]["sid"], &all[1]["seq"]), (&json!(3), &json!(1)), "it begins anew");
     client.ask("subscribe", json!({"channels": ["ticker"]}));

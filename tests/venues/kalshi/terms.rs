@@ -29,9 +29,7 @@ fn asks_are_reported_on_the_scale_of_yes_if_asked_for() {
             flipped.map(|(price, size)| (10_000 - price, size)).collect();
         assert_eq!(levels(&plain["msg"]["no_dollars_fp"]), flipped);
     }
-    venue.control("resume");
-    std::thread::sleep(Duration::from_millis(300));
-    venue.control("pause");
+    venue.play(500);
     let received = [no.settle().0, yes.settle().0];
     for (model, received) in models.iter_mut().zip(&received) {
         model.apply_all(received);

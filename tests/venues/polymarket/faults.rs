@@ -3,7 +3,7 @@ use ringbook::sim::{SimConfig, Venue};
 use serde_json::Value;
 
 use super::client::{Channel, TIMEOUT, all_tokens, ask, connect, get, post, request};
-use super::venue;
+use super::{venue, wait};
 
 #[test]
 fn connections_are_dropped_frozen_and_refused() {
@@ -17,7 +17,7 @@ fn connections_are_dropped_frozen_and_refused() {
     assert_eq!(venue.stats().connections, 3);
     assert_eq!(post(&venue, "/sim/freeze?connections=all")["count"], 3);
     venue.resume().unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(200));
+    wait(&venue, |stats| stats.events() >= 300);
     for channel in &mut channels {
         assert!(channel.drain().is_empty(), "a PONG and no data");
     }
@@ -110,19 +110,10 @@ fn frames_are_lost_and_doubled_on_request() {
     let before = venue.stats();
     post(&venue, "/sim/fault?kind=lost&rate=50000&ms=60000");
     venue.resume().unwrap();
-    let wait = |wanted: &dyn Fn(ringbook::sim::Stats) -> bool| {
-        for _ in 0..1_000 {
-            if wanted(venue.stats()) {
-                return;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
-        panic!("{:?}", venue.stats());
-    };
-    wait(&|stats| stats.lost_frames >= 20 && stats.events() >= 30);
+    wait(&venue, |stats| stats.lost_frames >= 20 && stats.events() >= 30);
     post(&venue, "/sim/fault?kind=lost&rate=0");
     post(&venue, "/sim/fault?kind=doubled&rate=100000&ms=60000");
-    wait(&|stats| stats.doubled_frames >= 20);
+    wait(&venue, |stats| stats.doubled_frames >= 20);
     venue.pause().unwrap();
     let stats = venue.stats();
     let got = channel.drain().len() as u64;
@@ -151,12 +142,7 @@ fn connections_are_cut_and_left_half_open_on_request() {
     let mut silent = open();
     post(&venue, "/sim/fault?kind=half-open&rate=100000&ms=60000");
     venue.resume().unwrap();
-    for _ in 0..500 {
-        if venue.stats().half_open == 1 {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+    wait(&venue, |stats| stats.half_open == 1);
     let before = venue.stats();
     assert_eq!((before.half_open, before.connections), (1, 1), "it stays");
     silent.send_text("PING");
@@ -173,14 +159,7 @@ fn connections_are_late_and_markets_stop_on_request() {
     channel.subscribe(&tokens, false);
     channel.text();
     venue.resume().unwrap();
-    let wait = |wanted: &dyn Fn(ringbook::sim::Stats) -> bool| {
-        let met = (0..1_000).any(|_| {
-            std::thread::sleep(std::time::Duration::from_millis(10));
-            wanted(venue.stats())
-        });
-        assert!(met, "{:?}", venue.stats());
-    };
-    wait(&|stats| stats.late_frames >= 1);
+    wait(&venue, |stats| stats.late_frames >= 1);
     let begun = std::time::Instant::now();
     post(&venue, "/sim/fault?kind=late&rate=0");
     channel.text();
@@ -192,7 +171,7 @@ fn connections_are_late_and_markets_stop_on_request() {
     channel.drain();
     let before = venue.stats();
     venue.resume().unwrap();
-    wait(&|stats| stats.events() >= before.events() + 50);
+    wait(&venue, |stats| stats.events() >= before.events() + 50);
     venue.pause().unwrap();
     let received = channel.drain().len() as u64;
     assert!(received < 5, "{received} messages of some market that was not chosen in 10,000 draws");
@@ -210,12 +189,7 @@ fn frames_are_reordered_between_markets_and_never_within_one() {
     // Half of all frames: both channels are shuffled, each in its own way.
     post(&venue, "/sim/fault?kind=reordered&rate=50000&ms=600000");
     venue.resume().unwrap();
-    for _ in 0..1_000 {
-        if venue.stats().events() > 400 {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+    wait(&venue, |stats| stats.events() > 400);
     venue.pause().unwrap();
     // What waits for another waits for 200 ms.
     std::thread::sleep(std::time::Duration::from_millis(400));
@@ -266,14 +240,8 @@ fn rest_answers_are_late_and_old_on_request() {
     let first = request(&venue, "GET", &path).body;
     venue.resume().unwrap();
     let moved = || venue.truth(&token).unwrap().into_bytes() != first;
-    for _ in 0..1_000 {
-        if moved() {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+    wait(&venue, |_| moved());
     venue.pause().unwrap();
-    assert!(moved());
     assert_eq!(request(&venue, "GET", &path).body, first);
     let body = format!(r#"[{{"token_id":"{token}"}}]"#);
     let more = format!("accept: */*\r\n\r\n{body}");

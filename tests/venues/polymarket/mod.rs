@@ -7,7 +7,9 @@ mod program;
 mod rest;
 mod stream;
 
-use ringbook::sim::{SimConfig, Venue};
+use client::TIMEOUT;
+use ringbook::sim::{SimConfig, Stats, Venue};
+use std::time::{Duration, Instant};
 
 /// A small venue that stands still at first.
 fn venue(change: impl FnOnce(&mut SimConfig)) -> Venue {
@@ -24,4 +26,13 @@ fn venue(change: impl FnOnce(&mut SimConfig)) -> Venue {
     };
     change(&mut config);
     Venue::start(config).unwrap()
+}
+
+/// Waits until the venue's counters are as wanted.
+fn wait(venue: &Venue, wanted: impl Fn(&Stats) -> bool) {
+    let begun = Instant::now();
+    while !wanted(&venue.stats()) {
+        assert!(begun.elapsed() < TIMEOUT, "{:?}", venue.stats());
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }

@@ -5,7 +5,7 @@ use std::io::Read;
 use serde_json::Value;
 
 use super::client::{TIMEOUT, all_tokens, ask, connect, field, get, market_tokens, post, request};
-use super::venue;
+use super::{venue, wait};
 
 #[test]
 fn paging_walks_every_market_exactly_once() {
@@ -94,7 +94,7 @@ fn books_over_rest_equal_the_simulated_books() {
     let venue = venue(|_| {});
     let tokens = all_tokens(&venue);
     venue.resume().unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    wait(&venue, |stats| stats.events() >= 500);
     venue.pause().unwrap();
     let wanted: Vec<Value> =
         tokens.iter().map(|token| serde_json::json!({"token_id": token})).collect();
