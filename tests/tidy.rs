@@ -61,8 +61,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "api",
         &[
-            "base", "counter", "wire", "market", "io", "pool", "link", "shard", "replay",
-            "topology", "config",
+            "base", "counter", "wire", "market", "io", "pool", "link", "gateway", "shard",
+            "replay", "topology", "config",
         ],
     ),
     (

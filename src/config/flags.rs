@@ -253,8 +253,8 @@ pub struct RunFlags {
     /// MiB that may wait for one gateway client; a client that is slower gets the latest book instead of each change,
     /// then is closed (code 1013).
     #[arg(long, value_name = "MIB", default_value_t = 8,
-          value_parser = clap::value_parser!(u64).range(1..=4096))]
-    pub gateway_buffer: u64,
+          value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub gateway_buffer: u32,
 
     /// Serve the gateway without TLS on an address that is not of this host.
     #[arg(long, requires = "gateway")]

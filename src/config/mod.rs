@@ -212,10 +212,7 @@ impl Config {
         if let Some(address) = flags.gateway {
             self.gateway(address, flags.gateway_insecure)?;
         }
-        self.gateway_settings = GatewaySettings {
-            buffer_bytes: (flags.gateway_buffer as usize) << 20,
-            stale: flags.gateway_stale,
-        };
+        self.gateway_stale(flags.gateway_stale).gateway_buffer_mib(flags.gateway_buffer)?;
         Ok(())
     }
 }

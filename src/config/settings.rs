@@ -2,6 +2,7 @@
 //!
 //! Runs on:  main thread, before anything starts.
 use super::{Config, VenueSettings, own_services};
+use crate::gateway::StalePolicy;
 use crate::base::id::TokenId;
 use crate::base::limits::{SETTINGS_BYTES_MAX, SHARDS_MAX};
 use crate::base::policy::HashChecks;
@@ -307,6 +308,24 @@ impl Config {
             )));
         }
         self.gateway = Some(address);
+        Ok(self)
+    }
+
+    /// What a client of a venue's protocol is told when a book is stale.
+    pub fn gateway_stale(&mut self, policy: StalePolicy) -> &mut Self {
+        self.gateway_settings.stale = policy;
+        self
+    }
+
+    /// MiB that may wait for one client of the gateway, 1 to 4,096.
+    ///
+    /// # Errors
+    /// Out of range.
+    pub fn gateway_buffer_mib(&mut self, mib: u32) -> Result<&mut Self, SettingError> {
+        if !(1..=4096).contains(&mib) {
+            return Err(SettingError(format!("gateway-buffer {mib}: must be 1 to 4096")));
+        }
+        self.gateway_settings.buffer_bytes = (mib as usize) << 20;
         Ok(self)
     }
 

@@ -10,7 +10,7 @@ mod deliver;
 
 use super::outbox::{FrameClass, Pushed};
 use super::stream::backlog::{Backlog, BookSequences, ResumedBook};
-use super::stream::{self, encode as stream_encode};
+use super::stream::encode as stream_encode;
 use super::{Endpoint, Replica, Request, StalePolicy, kalshi};
 use crate::base::id::{TokenId, Venue};
 use crate::base::price::Quantity;

@@ -192,10 +192,10 @@ impl Client {
         self.stream.read(buffer).await.unwrap_or(0)
     }
 
-    /// Writes all bytes; false if that fails or takes longer.
-    pub(super) async fn write_within(&mut self, bytes: &[u8], timeout_ns: u64) -> bool {
+    /// Writes all bytes; false if that fails, `None` if it takes longer.
+    pub(super) async fn write_within(&mut self, bytes: &[u8], timeout_ns: u64) -> Option<bool> {
         let write = async { self.stream.write_all(bytes).await.is_ok() };
-        within(timeout_ns, write).await.unwrap_or(false)
+        within(timeout_ns, write).await
     }
 
     /// Appends the received bytes to `input`; false at the end of the stream.

@@ -10,7 +10,7 @@ use crate::base::limits::{
     GATEWAY_WRITE_BYTES, SERVE_LINGER_NS,
 };
 use crate::base::id::Venue;
-use crate::base::time::{Clock, Now};
+use crate::base::time::Now;
 use crate::gateway::Endpoint;
 use crate::gateway::hub::{ClientId, Hub, HubCounts, Output, Settings};
 use crate::io::clock::HostClock;
@@ -269,7 +269,8 @@ impl Client {
             ClientMessage::Binary(_) | ClientMessage::Pong | ClientMessage::Close(_) => {}
         });
         let answers = socket.take_output();
-        let written = answers.is_empty() || self.write_within(&answers, GATEWAY_STALL_NS).await;
+        let written = answers.is_empty()
+            || self.write_within(&answers, GATEWAY_STALL_NS).await.unwrap_or(false);
         written && result.is_ok()
     }
 
@@ -289,8 +290,13 @@ impl Client {
                 Output::Nothing => return true,
                 Output::Frames if !socket.is_open() => return true,
                 Output::Frames => {
-                    if !self.write_within(output, GATEWAY_STALL_NS).await {
-                        return false;
+                    match self.write_within(output, GATEWAY_STALL_NS).await {
+                        Some(true) => {}
+                        Some(false) => return false,
+                        None => {
+                            gateway.hub.borrow_mut().on_stalled(*id);
+                            return false;
+                        }
                     }
                     let now = gateway.now();
                     gateway.hub.borrow_mut().on_sent(*id, output.len(), now);

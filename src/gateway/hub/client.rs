@@ -10,6 +10,9 @@ use crate::link::shard_updates::SubscriptionKey;
 use foldhash::fast::FixedState;
 use std::collections::HashMap;
 
+/// The reason in the close frame of a slow client.
+const SLOW: &str = "the client reads too slowly";
+
 /// What one client is to be sent next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
@@ -108,7 +111,7 @@ impl Client {
         if self.closing.is_some() || self.outbox.overflow(now.mono_ns).is_none() {
             return false;
         }
-        self.closing = Some((1013, "the client reads too slowly"));
+        self.closing = Some((1013, SLOW));
         true
     }
 }
@@ -136,6 +139,15 @@ impl super::Hub {
             _ if !into.is_empty() => Output::Frames,
             Some((code, reason)) => Output::Close(code, reason),
             None => Output::Nothing,
+        }
+    }
+
+    /// The client takes nothing: its connection ends.
+    pub fn on_stalled(&mut self, id: super::ClientId) {
+        let Some(client) = &mut self.clients[id.0 as usize] else { return };
+        if client.closing.is_none() {
+            client.closing = Some((1013, SLOW));
+            self.counts.closed_slow += 1;
         }
     }
 
