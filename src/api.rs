@@ -130,7 +130,7 @@ impl EngineBuilder {
         self.set(|config| config.gateway(address.into(), false).map(drop))
     }
 
-    /// What a client of a venue's protocol is told when a book is stale; an empty book by default.
+    /// What a client of a venue's protocol receives when a book is stale; an empty book by default.
     pub fn gateway_stale(self, policy: StalePolicy) -> Self {
         self.change(|config| _ = config.gateway_stale(policy))
     }

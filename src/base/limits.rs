@@ -189,7 +189,7 @@ pub const UPDATE_SUBSCRIPTIONS_MAX: usize = 1 << 18;
 /// Buffers for images that a shard holds for the serve core.
 pub const UPDATE_BUFFERS_MAX: usize = 256;
 /// Buffers that the serve core lends to a shard, 8 kB each.
-pub const UPDATE_BUFFERS_LENT: usize = 128;
+pub const UPDATE_BUFFERS_INITIAL: usize = 128;
 /// Queries from the serve core to the control core, and the responses.
 pub const SERVE_CONTROL_DEPTH: usize = 16;
 /// Polling time of an adaptive shard before it sleeps: about the cost of a sleep and wake-up (30 to 50 µs in a virtual

@@ -4,8 +4,8 @@
 use super::{
     CLOB_URL, GAMMA_URL, WS_URL, bench_live::BenchLiveFlags, export::ExportArgs, replay::ReplayArgs,
 };
-use crate::gateway::StalePolicy;
 use crate::base::policy::{HashChecks, Idle};
+use crate::gateway::StalePolicy;
 use crate::io::driver::Driver;
 use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -245,7 +245,7 @@ pub struct RunFlags {
     #[arg(long, value_name = "ADDRESS")]
     pub gateway: Option<SocketAddr>,
 
-    /// What a client of a venue's protocol is told when a book is stale: nothing until it is live again, an empty
+    /// What a client of a venue's protocol receives when a book is stale: nothing until it is live again, an empty
     /// book, or the end of the connection (close code 1012).
     #[arg(long, value_enum, value_name = "POLICY", default_value = "clear")]
     pub gateway_stale: StalePolicy,

@@ -13,11 +13,11 @@ pub mod venue;
 pub use settings::{Capture, SettingError, Trades};
 pub use venue::{Kalshi, Polymarket, VenueSettings};
 
-use crate::gateway::hub::Settings as GatewaySettings;
 use crate::base::id::TokenId;
 use crate::base::limits::LAG_WARN_NS;
 use crate::base::policy::HashChecks;
 use crate::base::time::SECOND_NS;
+use crate::gateway::hub::Settings as GatewaySettings;
 use crate::io::authority::ServeName;
 use crate::io::driver::Driver;
 use crate::pool::Service;

@@ -2,11 +2,11 @@
 //!
 //! Runs on:  main thread, before anything starts.
 use super::{Config, VenueSettings, own_services};
-use crate::gateway::StalePolicy;
 use crate::base::id::TokenId;
 use crate::base::limits::{SETTINGS_BYTES_MAX, SHARDS_MAX};
 use crate::base::policy::HashChecks;
 use crate::base::time::{MILLISECOND_NS, SECOND_NS};
+use crate::gateway::StalePolicy;
 use crate::io::{authority::ServeName, driver::Driver, file};
 use crate::sink::capture::CaptureOptions;
 use crate::sink::{ledger::Batching, store::StoreAddress, trades::SinkOptions};
@@ -311,7 +311,7 @@ impl Config {
         Ok(self)
     }
 
-    /// What a client of a venue's protocol is told when a book is stale.
+    /// What a client of a venue's protocol receives when a book is stale.
     pub fn gateway_stale(&mut self, policy: StalePolicy) -> &mut Self {
         self.gateway_settings.stale = policy;
         self

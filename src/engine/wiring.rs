@@ -37,7 +37,7 @@ use crate::link::{
     shard_capture::{CaptureReceiver, capture_link},
     shard_shard::Peers,
     shard_trade::{TradeReceiver, TradeSender},
-    shard_updates::UpdateLink,
+    shard_updates::{BookUpdate, UpdateLink, UpdateRequest},
 };
 use crate::ring::{Consumer, LinkGauge, Producer, ring, timed};
 use crate::serve::gateway::{GatewayLinks, ShardUpdates};
@@ -390,11 +390,9 @@ where
         let (updates, subscriber) = match config.gateway {
             None => (None, None),
             Some(_) => {
-                let (request_sender, requests) = ring(limits::UPDATE_REQUESTS_DEPTH);
-                let (updates, update_receiver) = ring(limits::SHARD_UPDATES_DEPTH);
-                built.links.push((format!("{id}_updates"), Box::new(updates.gauge())));
-                let link = UpdateLink { requests, updates, waker: sleeper.waker() };
-                (Some(link), Some((request_sender, update_receiver)))
+                let (link, ends) = update_link(sleeper);
+                built.links.push((format!("{id}_updates"), Box::new(link.updates.gauge())));
+                (Some(link), Some(ends))
             }
         };
         let links = ShardLinks { commands, reports, queries, answers, peers, updates };
@@ -406,24 +404,7 @@ where
         };
         let shard = Shard::new(id, venue.feed, shard_config, factory(id), clock.clone(), links);
         let shard = shard.map_err(EngineError::Files)?;
-        let shard = match &config.trades {
-            None => shard,
-            Some(_) => {
-                let (producer, trades) = ring(limits::SHARD_TRADE_DEPTH);
-                built.links.push((format!("{id}_trades"), Box::new(producer.gauge())));
-                built.trades.push(TradeReceiver { trades, gauge: producer.gauge() });
-                shard.with_trade_sender(TradeSender::new(venue.feed.venue(), producer))
-            }
-        };
-        let shard = match &config.capture {
-            None => shard,
-            Some(_) => {
-                let (sender, receiver) = capture_link(id, limits::SHARD_CAPTURE_CHUNKS);
-                built.links.push((format!("{id}_capture"), Box::new(sender.gauge())));
-                built.captures.push(receiver);
-                shard.with_capture(sender, plans.len() as u16)
-            }
-        };
+        let shard = link_sinks(shard, id, config, venue, plans.len(), &mut built);
         built.proxies.push(ShardProxy::new(
             id,
             plan.core,
@@ -446,6 +427,42 @@ where
         link_shards(&mut built, base);
     }
     Ok(built)
+}
+
+/// Links a shard with the threads that keep trades and captures, where they are kept.
+fn link_sinks<H: Handler>(
+    shard: Shard<H>,
+    id: ShardId,
+    config: &Config,
+    venue: &VenueConfig,
+    shards: usize,
+    built: &mut BuiltShards<H>,
+) -> Shard<H> {
+    let shard = match &config.trades {
+        None => shard,
+        Some(_) => {
+            let (producer, trades) = ring(limits::SHARD_TRADE_DEPTH);
+            built.links.push((format!("{id}_trades"), Box::new(producer.gauge())));
+            built.trades.push(TradeReceiver { trades, gauge: producer.gauge() });
+            shard.with_trade_sender(TradeSender::new(venue.feed.venue(), producer))
+        }
+    };
+    match &config.capture {
+        None => shard,
+        Some(_) => {
+            let (sender, receiver) = capture_link(id, limits::SHARD_CAPTURE_CHUNKS);
+            built.links.push((format!("{id}_capture"), Box::new(sender.gauge())));
+            built.captures.push(receiver);
+            shard.with_capture(sender, shards as u16)
+        }
+    }
+}
+
+/// The link of a shard with the gateway: both ends.
+fn update_link(sleeper: &Sleeper) -> (UpdateLink, (Producer<UpdateRequest>, Consumer<BookUpdate>)) {
+    let (request_sender, requests) = ring(limits::UPDATE_REQUESTS_DEPTH);
+    let (updates, receiver) = ring(limits::SHARD_UPDATES_DEPTH);
+    (UpdateLink { requests, updates, waker: sleeper.waker() }, (request_sender, receiver))
 }
 
 /// Links every shard with every other, where streams for all markets come on some connections.

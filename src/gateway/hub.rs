@@ -13,11 +13,12 @@ use super::stream::backlog::{Backlog, BookSequences, ResumedBook};
 use super::stream::encode as stream_encode;
 use super::{Endpoint, Replica, Request, StalePolicy, kalshi};
 use crate::base::id::{TokenId, Venue};
-use crate::base::price::Quantity;
 use crate::base::limits::{
     GATEWAY_BACKLOG_BYTES_MAX, GATEWAY_BACKLOG_EVENTS_MAX, GATEWAY_BOOK_LINGER_NS,
-    GATEWAY_BUFFER_BYTES, GATEWAY_DUMP_WAIT_NS, SERVE_IMAGE_LEVELS, UPDATE_BUFFERS_LENT, UPDATE_SUBSCRIPTIONS_MAX,
+    GATEWAY_BUFFER_BYTES, GATEWAY_DUMP_WAIT_NS, SERVE_IMAGE_LEVELS, UPDATE_BUFFERS_INITIAL,
+    UPDATE_SUBSCRIPTIONS_MAX,
 };
+use crate::base::price::Quantity;
 use crate::base::time::{MICROSECOND_NS, Now};
 use crate::link::shard_updates::{LevelChange, SubscriptionKey, UpdateRequest};
 use crate::market::book::Level;
@@ -38,7 +39,7 @@ pub struct ClientId(u32);
 pub struct Settings {
     /// Bytes that may wait for one client.
     pub buffer_bytes: usize,
-    /// What a client of a venue's protocol is told when a book is stale.
+    /// What a client of a venue's protocol receives when a book is stale.
     pub stale: StalePolicy,
 }
 
@@ -320,7 +321,7 @@ impl Hub {
         self.keys.insert(token, key);
         for shard in 0..self.shards.len() {
             if !self.has_buffers {
-                for _ in 0..UPDATE_BUFFERS_LENT {
+                for _ in 0..UPDATE_BUFFERS_INITIAL {
                     let image = Box::new(BookImage::with_capacity(SERVE_IMAGE_LEVELS));
                     self.requests.push_back((shard, UpdateRequest::Buffer(image)));
                 }
@@ -414,7 +415,11 @@ impl Hub {
                     let book = &self.books[&key];
                     match session.from_sequence(&book.token) {
                         Some(from_sequence) if book.replica.is_some() => {
-                            resumed.push(ResumedBook { key, from_sequence, sequences: book.sequences });
+                            resumed.push(ResumedBook {
+                                key,
+                                from_sequence,
+                                sequences: book.sequences,
+                            });
                         }
                         from => client.outbox.mark(key, from.is_some()),
                     }

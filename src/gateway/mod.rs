@@ -81,7 +81,7 @@ impl Site {
     }
 }
 
-/// What a client of a venue's protocol is told when a book is stale, since the protocol has no word for it.
+/// What a client of a venue's protocol receives when a book is stale, since the protocol has no word for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StalePolicy {
     /// Nothing until the book is live again.

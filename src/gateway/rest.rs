@@ -62,9 +62,7 @@ impl Plan {
             Self::Polymarket(Polymarket::Books { kind, .. }) => {
                 polymarket::rest::answer(kind, books)
             }
-            Self::Polymarket(Polymarket::Market(key)) => {
-                polymarket::rest::market_answer(key, None)
-            }
+            Self::Polymarket(Polymarket::Market(key)) => polymarket::rest::market_answer(key, None),
             Self::NotServed => Answer {
                 status: 501,
                 content_type: "application/json",

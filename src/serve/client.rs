@@ -105,9 +105,9 @@ impl Client {
             };
             let keep_alive = !end.is_near()
                 && !permit.reserved
-                && head.as_ref().is_some_and(|head| {
-                    head.keep_alive && (has_read_body || !head.has_body())
-                });
+                && head
+                    .as_ref()
+                    .is_some_and(|head| head.keep_alive && (has_read_body || !head.has_body()));
             let head_only = head.is_some_and(|head| head.method == Method::Head);
             let bytes = answer.to_bytes(head_only, keep_alive);
             permit.set(Activity::ReadingAnswer);

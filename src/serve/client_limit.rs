@@ -6,7 +6,8 @@
 //! Records are ordered by an event counter, not by a clock: the client that became idle first is the longest idle one.
 use super::event::Event;
 use crate::base::limits::{
-    GATEWAY_CLIENTS_MAX, SERVE_CLIENTS_MAX, SERVE_CLIENTS_MIN, SERVE_FILES_ELSEWHERE, SERVE_RESERVED_MAX,
+    GATEWAY_CLIENTS_MAX, SERVE_CLIENTS_MAX, SERVE_CLIENTS_MIN, SERVE_FILES_ELSEWHERE,
+    SERVE_RESERVED_MAX,
 };
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -2,14 +2,14 @@
 //!
 //! Runs on:  serve core: one task for the updates, one for each client. Owns: the hub, its ends of the links.
 //! Bounds:   `GATEWAY_UPDATES_PER_TURN` updates of a shard before the clients run; `GATEWAY_WRITE_BYTES` of one write.
+use super::Server;
 use super::client::{Client, End};
 use super::event::{Bell, Event};
-use super::Server;
+use crate::base::id::Venue;
 use crate::base::limits::{
     GATEWAY_MESSAGE_BYTES_MAX, GATEWAY_STALL_NS, GATEWAY_TIMER_NS, GATEWAY_UPDATES_PER_TURN,
     GATEWAY_WRITE_BYTES, SERVE_LINGER_NS,
 };
-use crate::base::id::Venue;
 use crate::base::time::Now;
 use crate::gateway::Endpoint;
 use crate::gateway::hub::{ClientId, Hub, HubCounts, Output, Settings};
@@ -227,13 +227,10 @@ impl Client {
             }
             // A client that sends without pause must not starve the others.
             yield_now().await;
-            let received = or(
-                async { Turn::Received(self.read(&mut buffer).await) },
-                async {
-                    connected.bell.wait().await;
-                    Turn::Output
-                },
-            );
+            let received = or(async { Turn::Received(self.read(&mut buffer).await) }, async {
+                connected.bell.wait().await;
+                Turn::Output
+            });
             let turn = or(received, async {
                 end.wait().await;
                 Turn::End

@@ -33,8 +33,8 @@ use client::Client;
 use client_limit::{Bounds, ClientLimit};
 use event::Event;
 use exposition::ServeReport;
-use gateway::Gateway;
 use futures_lite::future::or;
+use gateway::Gateway;
 use query::Queries;
 use request::{BodyError, Head};
 use response::Response;
@@ -341,9 +341,10 @@ impl Server {
         if late {
             return route::book(Err(NoAnswer::Late), 0);
         }
-        let books: Vec<_> = images.iter().map(|(token, found)| {
-            (*token, found.as_ref().ok().and_then(|image| image.as_deref()))
-        }).collect();
+        let books: Vec<_> = images
+            .iter()
+            .map(|(token, found)| (*token, found.as_ref().ok().and_then(|image| image.as_deref())))
+            .collect();
         let answer = plan.answer(&books);
         drop(books);
         for (_, found) in images {

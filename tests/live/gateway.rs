@@ -122,7 +122,9 @@ impl Follower {
             "change" => {
                 let book = self.books.get_mut(&token).expect("a snapshot comes first");
                 for (mine, name) in book.iter_mut().zip(["bids", "asks"]) {
-                    levels_of(&event[name]).into_iter().for_each(|(price, size)| set(mine, price, size));
+                    levels_of(&event[name])
+                        .into_iter()
+                        .for_each(|(price, size)| set(mine, price, size));
                 }
             }
             _ => {}
@@ -192,7 +194,12 @@ impl Rig {
         assert_eq!(client.request("POST", &format!("/sim/{what}")).unwrap().status, 200);
     }
 
-    fn wait(&self, followers: &mut [&mut Follower], what: &str, mut wanted: impl FnMut(&[&mut Follower]) -> bool) {
+    fn wait(
+        &self,
+        followers: &mut [&mut Follower],
+        what: &str,
+        mut wanted: impl FnMut(&[&mut Follower]) -> bool,
+    ) {
         let begun = Instant::now();
         loop {
             followers.iter_mut().for_each(|follower| follower.read());
@@ -219,7 +226,8 @@ fn clients_hold_the_venues_books_through_faults_upstream() {
     let mut market = Follower::connect(rig.address, "/ws/market?state=1");
     let mut stream = Follower::connect(rig.address, "/v1/stream");
     // Subscribed before there are books: each comes as soon as it is there.
-    market.send(&json!({"type": "market", "assets_ids": rig.tokens, "custom_feature_enabled": true}));
+    market
+        .send(&json!({"type": "market", "assets_ids": rig.tokens, "custom_feature_enabled": true}));
     stream.send(&json!({"subscribe": rig.tokens}));
     rig.wait(&mut [&mut market, &mut stream], "100 books", |all| {
         all.iter().all(|one| one.books.len() == 100)
@@ -233,7 +241,7 @@ fn clients_hold_the_venues_books_through_faults_upstream() {
             && all[1].kinds.contains_key("trade")
     });
     rig.settle(&mut [&mut market, &mut stream]);
-    // Every connection upstream ends: clients are told, and have the books again.
+    // Every connection upstream ends: clients learn it, and have the books again.
     rig.control("drop?connections=all");
     rig.wait(&mut [&mut market, &mut stream], "stale books", |all| {
         all[0].kinds.get("state") >= Some(&100) && all[1].kinds.get("state") >= Some(&100)
@@ -249,7 +257,7 @@ fn clients_hold_the_venues_books_through_faults_upstream() {
     assert_eq!((market.closed, stream.closed), (None, None));
     rig.engine.stop(|_| {});
     market.read();
-    assert_eq!(market.closed, Some(1001), "the end of the engine is told");
+    assert_eq!(market.closed, Some(1001), "the client learns of the end");
 }
 
 /// Its books are conflated while it takes nothing, then it is closed; another client of the same books has them all.

@@ -78,7 +78,7 @@ impl Engine {
         let server = LocalExecutorBuilder::new(Placement::Unbound)
             .io_memory(0)
             .spawn(move || async move {
-                let listeners = vec![(listener, Site::Engine)];
+                let listeners = vec![(listener, ringbook::serve::Site::Engine)];
                 Server::with_limits(links, listeners, &[], timeouts, bounds).run(ended).await
             })
             .unwrap();

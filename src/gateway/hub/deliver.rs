@@ -3,6 +3,7 @@
 //! Runs on:  serve core (pure). A frame that is the same for several clients is encoded once.
 use super::client::{Client, Protocol};
 use super::{ClientId, Hub, HubCounts, Subscribed};
+use crate::base::price::Price;
 use crate::base::price::Quantity;
 use crate::base::time::Now;
 use crate::gateway::outbox::{FrameClass, Pushed};
@@ -14,7 +15,6 @@ use crate::gateway::{Replica, StalePolicy, kalshi};
 use crate::link::shard_updates::{
     BookUpdate, BookUpdateKind, LevelChange, SubscriptionKey, TradeUpdate, UpdateRequest,
 };
-use crate::base::price::Price;
 use crate::market::book::{Book, BookState, Side};
 use crate::wire::websocket::server;
 use std::collections::VecDeque;
@@ -31,11 +31,17 @@ const DUMP_BOOKS: usize = 256;
 /// What has happened to a replica, which has it already.
 #[derive(Clone, Copy, Debug)]
 enum Event<'a> {
-    Image { lost: bool },
+    Image {
+        lost: bool,
+    },
     State,
     Closed,
     Trade(&'a TradeUpdate),
-    TickSize { timestamp_ms: u64, old: Option<Price>, new: Price },
+    TickSize {
+        timestamp_ms: u64,
+        old: Option<Price>,
+        new: Price,
+    },
     /// Changes of one venue message, each with the quantity before it.
     Changes(&'a [(SubscriptionKey, LevelChange, Quantity)]),
 }
@@ -55,7 +61,9 @@ impl Event<'_> {
         match self {
             Self::Image { .. } => FrameClass::Image(key),
             Self::Changes(_) => FrameClass::Change(key),
-            Self::State | Self::Closed | Self::Trade(_) | Self::TickSize { .. } => FrameClass::Other,
+            Self::State | Self::Closed | Self::Trade(_) | Self::TickSize { .. } => {
+                FrameClass::Other
+            }
         }
     }
 }
@@ -184,10 +192,17 @@ impl Hub {
             self.open_sibling(sibling);
         }
         self.publish(key, Event::Image { lost }, now);
-        let waiting: Vec<ClientId> = self.books[&key].clients.iter().copied().filter(|&id| {
-            let client = self.clients[id.0 as usize].as_ref();
-            client.is_some_and(|client| client.dump.as_ref().is_some_and(|d| d.keys.contains(&key)))
-        }).collect();
+        let waiting: Vec<ClientId> = self.books[&key]
+            .clients
+            .iter()
+            .copied()
+            .filter(|&id| {
+                let client = self.clients[id.0 as usize].as_ref();
+                client.is_some_and(|client| {
+                    client.dump.as_ref().is_some_and(|d| d.keys.contains(&key))
+                })
+            })
+            .collect();
         for id in waiting {
             if self.dump_is_complete(id) {
                 self.send_dump(id, now);
@@ -338,7 +353,9 @@ impl Hub {
             let Some(Subscribed { replica: Some(replica), .. }) = books.get(&key) else { continue };
             text.clear();
             match &mut client.protocol {
-                Protocol::Market(_) if replica.state == BookState::Live => market::book(text, replica),
+                Protocol::Market(_) if replica.state == BookState::Live => {
+                    market::book(text, replica)
+                }
                 Protocol::Market(_) => continue,
                 Protocol::Stream(session, tops) => {
                     let head = EventHead::from_replica(replica, backlog.last_sequence(), None);
