@@ -126,7 +126,8 @@ impl Engine {
             answers,
             gauges: links,
         };
-        let cores = start_cores(config, &topology, built, (links, sinks, board), &clock)?;
+        let control = ControlEnds { links, sinks, capture: board };
+        let cores = start_cores(config, &topology, built, control, &clock)?;
         let serve_stop = Arc::new(AtomicBool::new(false));
         let gateway = config.gateway.map(|_| GatewayLinks {
             shards: cores.updates,
@@ -231,15 +232,21 @@ struct Cores {
     doorbells: Vec<Doorbell>,
 }
 
-/// What the control core has besides its shards: links, each venue's end of the trade sink, the capture's figures.
-type ControlEnds = (SupervisorLinks, VecDeque<SinkEnd>, Option<Arc<CaptureBoard>>);
+/// What the control core has besides its shards.
+struct ControlEnds {
+    links: SupervisorLinks,
+    /// Each venue's end of the trade sink.
+    sinks: VecDeque<SinkEnd>,
+    /// The figures of the capture.
+    capture: Option<Arc<CaptureBoard>>,
+}
 
 /// Starts the shards of every venue, and the control core with a controller for each.
 fn start_cores<H: Handler + Send>(
     config: &Config,
     topology: &Topology,
     built: Vec<BuiltVenue<H>>,
-    (links, mut sinks, capture): ControlEnds,
+    ControlEnds { links, mut sinks, capture }: ControlEnds,
     clock: &HostClock,
 ) -> Result<Cores, EngineError> {
     let (mut shards, mut serve, mut doorbells) = (Vec::new(), Vec::new(), Vec::new());
