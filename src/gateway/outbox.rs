@@ -111,10 +111,10 @@ impl Outbox {
             FrameClass::State(key) if self.marked.contains_key(&key) => (key, false),
             FrameClass::State(_) | FrameClass::Other => return self.queue(frame, now_ns),
         };
-        let was_marked = self.marked.contains_key(&key);
-        if !was_marked && self.bytes <= self.bytes_max / 2 {
+        if self.has_room(key) {
             return self.queue(frame, now_ns);
         }
+        let was_marked = self.marked.contains_key(&key);
         self.counts.conflated += 1;
         self.mark(key, gap);
         if was_marked { Pushed::LeftOut } else { Pushed::Marked }
@@ -168,6 +168,12 @@ impl Outbox {
         let key = self.order.pop_front()?;
         let gap = self.marked.remove(&key)?;
         Some(MarkedBook { key, gap })
+    }
+
+    /// Whether a change or an image of the book would be queued.
+    #[must_use]
+    pub fn has_room(&self, key: SubscriptionKey) -> bool {
+        !self.marked.contains_key(&key) && self.bytes <= self.bytes_max / 2
     }
 
     /// Whether the book's changes are left out until its image.
