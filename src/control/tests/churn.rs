@@ -1,4 +1,6 @@
 //! Births and deaths of markets: how many connections are open, and how many are necessary.
+//!
+//! Runs on:  test threads.
 use super::fixture::{at, info};
 use crate::base::id::{ConnectionId, MarketId};
 use crate::base::limits;
@@ -172,7 +174,6 @@ fn after_most_markets_have_ended_few_connections_more_than_are_necessary_are_lef
             let what = format!(
                 "{shards} shards, {percent} % end, then churn {churns}: {before} connections become {open}, {necessary} are necessary"
             );
-            eprintln!("{what}; {} merges of {}", report.merges, report.initiated);
             // Where markets are born, a shard of few connections has one that is being filled.
             let bound = if churns { necessary + usize::from(shards) } else { 5 * necessary / 4 };
             assert!(open <= bound.max(5 * necessary / 4), "{what}");
@@ -209,7 +210,6 @@ fn an_hour_of_births_and_deaths_needs_few_connections_more_than_are_necessary() 
                 assert_eq!(churn.registry.pending_tokens_total(), 0, "nobody waits");
             }
             let (open, necessary) = churn.connections();
-            eprintln!("{who}, {shards} shards: {open} connections, {necessary} are necessary");
             assert!(4 * open <= 5 * necessary, "{who}: {open} connections for {necessary}");
         }
     }
@@ -246,7 +246,6 @@ fn check_after_shrink(shards: u16, markets: usize, percent: usize) {
     let what = format!(
         "{shards} shards, {percent} % of {markets} end: {before} connections, then {ratio} % of the necessary"
     );
-    eprintln!("{what}; {} merges of {}", report.merges, report.initiated);
     assert!(4 * sum_open <= 5 * sum_necessary, "{what}");
     // A replacement that is no merge is paid for by expired tokens; connections are at least half full.
     let expired = 2 * (5_400 + markets * percent / 100);
