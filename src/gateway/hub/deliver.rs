@@ -3,9 +3,10 @@
 //! Runs on:  serve core (pure). A frame that is the same for several clients is encoded once.
 use super::client::{Client, Protocol};
 use super::{ClientId, Hub, HubCounts, Subscribed};
+use crate::base::limits::GATEWAY_TRADES_MAX;
 use crate::base::price::Price;
 use crate::base::price::Quantity;
-use crate::base::time::Now;
+use crate::base::time::{MILLISECOND_NS, Now};
 use crate::gateway::outbox::{FrameClass, Pushed};
 use crate::gateway::polymarket::encode as market;
 use crate::gateway::stream::backlog::{Backlog, BacklogEvent};
@@ -16,6 +17,7 @@ use crate::link::shard_updates::{
     BookUpdate, BookUpdateKind, LevelChange, SubscriptionKey, TradeUpdate, UpdateRequest,
 };
 use crate::market::book::{Book, BookState, Side};
+use crate::market::info::{MarketEvent, MarketStage};
 use crate::wire::websocket::server;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -123,6 +125,9 @@ impl Hub {
     /// An update from a shard.
     pub fn on_update(&mut self, shard: usize, update: BookUpdate, now: Now) {
         let BookUpdate { key, read_wall_ns, version, what } = update;
+        if let BookUpdateKind::Market(event) = what {
+            return self.on_market(shard, &event, now);
+        }
         let is_continuation = matches!(what, BookUpdateKind::Change(change) if !change.first);
         if !is_continuation {
             self.end_message(now);
@@ -171,6 +176,10 @@ impl Hub {
             }
             BookUpdateKind::Trade(trade) => {
                 replica.facts.last_trade = Some(trade.price);
+                self.trades.push_back((replica.token, trade));
+                if self.trades.len() > GATEWAY_TRADES_MAX {
+                    self.trades.pop_front();
+                }
                 self.publish(key, Event::Trade(&trade), now);
             }
             BookUpdateKind::TickSize { timestamp_ms, old, new } => {
@@ -178,8 +187,64 @@ impl Hub {
                 self.publish(key, Event::TickSize { timestamp_ms, old, new }, now);
             }
             // Clients get best prices of the replica.
-            BookUpdateKind::Ticker { .. } | BookUpdateKind::Image { .. } => {}
+            BookUpdateKind::Ticker { .. }
+            | BookUpdateKind::Image { .. }
+            | BookUpdateKind::Market(_) => {}
         }
+    }
+
+    /// A market has come to another stage: all clients that want markets get it, whatever books they have.
+    fn on_market(&mut self, shard: usize, event: &MarketEvent, now: Now) {
+        let Self { clients, ready, counts, text, bodies, frames, backlog, .. } = self;
+        let mut queue = Queue { ready, counts, now };
+        let now_ms = now.wall_ns / MILLISECOND_NS;
+        let (mut market_frame, mut stream_frame) = (Lazy::default(), None);
+        bodies.begin();
+        for (place, client) in clients.iter_mut().enumerate() {
+            let (id, Some(client)) = (ClientId(place as u32), client) else { continue };
+            match &mut client.protocol {
+                Protocol::Market(session) if session.custom() => {
+                    let info = &event.info;
+                    let frame = match (event.stage, &event.resolution) {
+                        (MarketStage::New, _) => {
+                            market_frame.get(text, |text| market::new_market(text, info, now_ms))
+                        }
+                        (MarketStage::Resolved, Some(resolution)) => {
+                            market_frame.get(text, |text| {
+                                market::market_resolved(text, info, resolution, now_ms);
+                            })
+                        }
+                        _ => continue,
+                    };
+                    queue.push(id, client, frame, FrameClass::Other);
+                }
+                Protocol::Market(_) => {}
+                Protocol::Stream(session, _) if session.kinds.contain(Kind::Market) => {
+                    let frame = stream_frame.get_or_insert_with(|| {
+                        let venue = &self.shards[shard];
+                        text.clear();
+                        stream::market(text, backlog.next_sequence(), venue, event, now.wall_ns);
+                        let frame = frame(text);
+                        backlog.push(BacklogEvent {
+                            key: None,
+                            kind: Kind::Market,
+                            frame: Rc::clone(&frame),
+                        });
+                        frame
+                    });
+                    queue.push(id, client, frame, FrameClass::Other);
+                }
+                Protocol::Stream(..) => {}
+                Protocol::Kalshi(session) => {
+                    frames.clear();
+                    session.on_lifecycle(event, now.wall_ns, bodies, frames);
+                    for text in frames.iter() {
+                        queue.push(id, client, &frame(text), FrameClass::Other);
+                    }
+                }
+            }
+        }
+        self.catalog.on_event(event);
     }
 
     fn on_image(&mut self, key: SubscriptionKey, lost: bool, now: Now) {
@@ -265,14 +330,16 @@ impl Hub {
 
     /// Sends an event of a book to its clients, except changes to those of the market channel.
     fn publish(&mut self, key: SubscriptionKey, event: Event<'_>, now: Now) {
-        let Self { books, clients, ready, counts, text, bodies, frames, backlog, .. } = self;
+        let Self { books, clients, ready, counts, text, bodies, frames, backlog, catalog, .. } =
+            self;
         let Some(book) = books.get_mut(&key) else { return };
         let Some(replica) = &book.replica else { return };
+        let outcome = if book.is_streamed { catalog.outcome(&book.token) } else { None };
         let mut queue = Queue { ready, counts, now };
         let mut stream_frame = None;
         if book.is_streamed {
             let sequence = backlog.next_sequence();
-            let frame = write_event(text, replica, event, sequence);
+            let frame = write_event(text, replica, event, (sequence, outcome));
             book.sequences.last = sequence;
             store(backlog, key, event.kind(), &frame);
             stream_frame = Some(frame);
@@ -282,7 +349,8 @@ impl Hub {
         if is_new_top {
             book.top = top;
         }
-        let context = Context { key, event, replica, is_new_top, stale: self.settings.stale };
+        let stale = self.settings.stale;
+        let context = Context { key, event, replica, outcome, is_new_top, stale };
         bodies.begin();
         let (mut main, mut other, mut tops) = (Lazy::default(), Lazy::default(), Lazy::default());
         let mut requests = Vec::new();
@@ -344,7 +412,8 @@ impl Hub {
 
     /// Queues the images that a client waits for, as far as there is room.
     pub(super) fn refill(&mut self, id: ClientId, now: Now) {
-        let Self { books, clients, ready, counts, text, bodies, frames, backlog, .. } = self;
+        let Self { books, clients, ready, counts, text, bodies, frames, backlog, catalog, .. } =
+            self;
         let Some(client) = &mut clients[id.0 as usize] else { return };
         let mut queue = Queue { ready, counts, now };
         let mut requests = Vec::new();
@@ -358,7 +427,11 @@ impl Hub {
                 }
                 Protocol::Market(_) => continue,
                 Protocol::Stream(session, tops) => {
-                    let head = EventHead::from_replica(replica, backlog.last_sequence(), None);
+                    let head = EventHead::from_replica(
+                        replica,
+                        backlog.last_sequence(),
+                        catalog.outcome(&replica.token),
+                    );
                     if session.kinds.contain(Kind::Snapshot) {
                         let gap = marked.gap;
                         stream::snapshot(text, &head, &replica.book, &replica.facts, gap);
@@ -401,7 +474,7 @@ impl Hub {
 
     /// Sends the best prices whose interval has passed.
     pub(super) fn send_due_tops(&mut self, id: ClientId, now: Now) {
-        let Self { books, clients, ready, counts, text, backlog, .. } = self;
+        let Self { books, clients, ready, counts, text, backlog, catalog, .. } = self;
         let Some(client) = &mut clients[id.0 as usize] else { return };
         let mut queue = Queue { ready, counts, now };
         while let Protocol::Stream(_, tops) = &mut client.protocol
@@ -412,7 +485,11 @@ impl Hub {
                 continue;
             }
             text.clear();
-            let head = EventHead::from_replica(replica, backlog.last_sequence(), None);
+            let head = EventHead::from_replica(
+                replica,
+                backlog.last_sequence(),
+                catalog.outcome(&replica.token),
+            );
             stream::top(text, &head, replica.book.best_bid(), replica.book.best_ask());
             queue.push(id, client, &frame(text), FrameClass::Change(key));
         }
@@ -442,9 +519,14 @@ fn write_price_change(
 }
 
 /// The frame of an event in the stream.
-fn write_event(text: &mut String, replica: &Replica, event: Event<'_>, sequence: u64) -> Rc<[u8]> {
+fn write_event(
+    text: &mut String,
+    replica: &Replica,
+    event: Event<'_>,
+    (sequence, outcome): (u64, Option<&str>),
+) -> Rc<[u8]> {
     text.clear();
-    let head = EventHead::from_replica(replica, sequence, None);
+    let head = EventHead::from_replica(replica, sequence, outcome);
     match event {
         Event::Image { lost } => stream::snapshot(text, &head, &replica.book, &replica.facts, lost),
         Event::State => stream::state(text, &head),
@@ -467,6 +549,8 @@ struct Context<'a> {
     key: SubscriptionKey,
     event: Event<'a>,
     replica: &'a Replica,
+    /// Name of the token's outcome, for the stream.
+    outcome: Option<&'a str>,
     /// The best levels of the live book differ from those before.
     is_new_top: bool,
     stale: StalePolicy,
@@ -549,7 +633,7 @@ impl Context<'_> {
         frame: Option<&Rc<[u8]>>,
         (text, shared, last_sequence): (&mut String, &mut Lazy, u64),
     ) {
-        let Self { key, replica, event, .. } = *self;
+        let Self { key, replica, event, outcome, .. } = *self;
         let had_image = client.takes_changes(key);
         let Protocol::Stream(session, tops) = &mut client.protocol else { return };
         let wants = session.kinds.contain(event.kind());
@@ -562,7 +646,8 @@ impl Context<'_> {
             let pushed = queue.push(id, client, frame, event.class(key));
             if pushed == Pushed::Marked && matches!(event, Event::Changes(_)) {
                 let mut notice = String::new();
-                let head = EventHead::from_replica(replica, last_sequence.saturating_sub(1), None);
+                let head =
+                    EventHead::from_replica(replica, last_sequence.saturating_sub(1), outcome);
                 stream::behind(&mut notice, &head, Behind::SlowClient, queue.now.wall_ns);
                 queue.push(id, client, &self::frame(&notice), FrameClass::Other);
             }
@@ -572,7 +657,7 @@ impl Context<'_> {
         }
         if is_new_top {
             let frame = shared.get(text, |text| {
-                let head = EventHead::from_replica(replica, last_sequence, None);
+                let head = EventHead::from_replica(replica, last_sequence, outcome);
                 stream::top(text, &head, replica.book.best_bid(), replica.book.best_ask());
             });
             queue.push(id, client, frame, FrameClass::Change(key));
