@@ -3,10 +3,11 @@
 //! Runs on:  serve core (pure; time is an argument). Owns: replicas, sessions, outboxes, the backlog of the stream.
 //! Bounds:   `UPDATE_SUBSCRIPTIONS_MAX` books; the outbox of each client and the backlog as they say.
 //!
-//! A client has the image of a book before any change of it. `deliver` turns updates into frames, `client` is what the
-//! hub holds of one client.
+//! A client has the image of a book before any change of it. `deliver` turns updates into events for the clients of a
+//! book, `event` an event into frames of one client; `client` is what the hub holds of one.
 mod client;
 mod deliver;
+mod event;
 
 use super::catalog::Catalog;
 use super::outbox::{FrameClass, Pushed};
@@ -259,7 +260,7 @@ impl Hub {
     }
 
     fn push_text(&mut self, id: ClientId, text: &str, now: Now) {
-        self.push(id, deliver::frame(text), FrameClass::Other, now);
+        self.push(id, event::frame(text), FrameClass::Other, now);
     }
 
     fn handle(&mut self, id: ClientId, requests: Vec<Request>, now: Now) {
@@ -466,14 +467,25 @@ impl Hub {
                 client.outbox.mark(book.key, true);
             }
         }
-        for book in books.iter().filter(|book| !plan.gaps.contains(book)) {
+        for &key in &plan.states {
             if let Some(client) = &mut self.clients[id.0 as usize] {
-                client.books.insert(book.key, true);
+                client.books.insert(key, true);
             }
         }
         for event in plan.events {
             let class = event.class();
             self.push(id, event.frame, class, now);
+        }
+        // So the client knows that it is up to date.
+        for key in plan.states {
+            let Some(replica) = self.books[&key].replica.as_ref() else { continue };
+            let last = self.backlog.last_sequence();
+            let mut text = String::new();
+            stream_encode::state(
+                &mut text,
+                &stream_encode::EventHead::from_replica(replica, last, None),
+            );
+            self.push(id, event::frame(&text), FrameClass::State(key), now);
         }
     }
 

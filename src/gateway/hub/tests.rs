@@ -21,6 +21,7 @@ type Levels = [BTreeMap<u64, u64>; 2];
 struct Shard {
     books: [(Book, BookState, u64); 2],
     keys: [Option<SubscriptionKey>; 2],
+    #[expect(clippy::vec_box, reason = "the link carries boxes")]
     buffers: Vec<Box<BookImage>>,
     wall_ns: u64,
 }
