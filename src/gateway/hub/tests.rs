@@ -1,5 +1,7 @@
-//! The hub with a shard that the tests play: books of random updates, clients of every protocol that read when they
-//! please. A client's book is built from its frames alone.
+//! The hub with a shard that the tests play.
+//!
+//! Books of random updates, clients of every protocol that read when they please. A client's book is built from its
+//! frames alone.
 use super::*;
 use crate::base::id::MarketId;
 use crate::base::price::Price;
