@@ -448,14 +448,25 @@ impl Hub {
                 client.outbox.mark(book.key, true);
             }
         }
-        for book in books.iter().filter(|book| !plan.gaps.contains(book)) {
+        for &key in &plan.states {
             if let Some(client) = &mut self.clients[id.0 as usize] {
-                client.books.insert(book.key, true);
+                client.books.insert(key, true);
             }
         }
         for event in plan.events {
             let class = event.class();
             self.push(id, event.frame, class, now);
+        }
+        // So the client knows that it is up to date.
+        for key in plan.states {
+            let Some(replica) = self.books[&key].replica.as_ref() else { continue };
+            let last = self.backlog.last_sequence();
+            let mut text = String::new();
+            stream_encode::state(
+                &mut text,
+                &stream_encode::EventHead::from_replica(replica, last, None),
+            );
+            self.push(id, deliver::frame(&text), FrameClass::State(key), now);
         }
     }
 

@@ -61,9 +61,8 @@ impl Event<'_> {
         match self {
             Self::Image { .. } => FrameClass::Image(key),
             Self::Changes(_) => FrameClass::Change(key),
-            Self::State | Self::Closed | Self::Trade(_) | Self::TickSize { .. } => {
-                FrameClass::Other
-            }
+            Self::State => FrameClass::State(key),
+            Self::Closed | Self::Trade(_) | Self::TickSize { .. } => FrameClass::Other,
         }
     }
 }
@@ -414,9 +413,30 @@ impl Hub {
             text.clear();
             let head = EventHead::from_replica(replica, backlog.last_sequence(), None);
             stream::top(text, &head, replica.book.best_bid(), replica.book.best_ask());
-            queue.push(id, client, &frame(text), FrameClass::Change(key));
+            if push_top(&mut queue, id, client, &frame(text), key) == Pushed::Marked {
+                text.clear();
+                stream::behind(text, &head, Behind::SlowClient, now.wall_ns);
+                queue.push(id, client, &frame(text), FrameClass::Other);
+            }
         }
     }
+}
+
+/// Queues best prices. If they are left out, they count as not sent, so that they follow when there is room.
+fn push_top(
+    queue: &mut Queue<'_>,
+    id: ClientId,
+    client: &mut Client,
+    frame: &Rc<[u8]>,
+    key: SubscriptionKey,
+) -> Pushed {
+    let pushed = queue.push(id, client, frame, FrameClass::Image(key));
+    if pushed != Pushed::Queued
+        && let Protocol::Stream(_, tops) = &mut client.protocol
+    {
+        tops.remove(key);
+    }
+    pushed
 }
 
 fn store(backlog: &mut Backlog, key: SubscriptionKey, kind: Kind, frame: &Rc<[u8]>) {
@@ -556,16 +576,11 @@ impl Context<'_> {
         let is_new_top = session.kinds.contain(Kind::Top)
             && !matches!(event, Event::Trade(_) | Event::TickSize { .. })
             && tops.on_top(key, Top::from_replica(replica), queue.now.mono_ns);
+        let mut is_behind = false;
         if let Some(frame) = frame.filter(|_| wants)
             && (had_image || !matches!(event, Event::Changes(_)))
         {
-            let pushed = queue.push(id, client, frame, event.class(key));
-            if pushed == Pushed::Marked && matches!(event, Event::Changes(_)) {
-                let mut notice = String::new();
-                let head = EventHead::from_replica(replica, last_sequence.saturating_sub(1), None);
-                stream::behind(&mut notice, &head, Behind::SlowClient, queue.now.wall_ns);
-                queue.push(id, client, &self::frame(&notice), FrameClass::Other);
-            }
+            is_behind |= queue.push(id, client, frame, event.class(key)) == Pushed::Marked;
             if matches!(event, Event::Image { .. }) {
                 client.books.insert(key, true);
             }
@@ -575,7 +590,13 @@ impl Context<'_> {
                 let head = EventHead::from_replica(replica, last_sequence, None);
                 stream::top(text, &head, replica.book.best_bid(), replica.book.best_ask());
             });
-            queue.push(id, client, frame, FrameClass::Change(key));
+            is_behind |= push_top(queue, id, client, frame, key) == Pushed::Marked;
+        }
+        if is_behind {
+            let mut notice = String::new();
+            let head = EventHead::from_replica(replica, last_sequence.saturating_sub(1), None);
+            stream::behind(&mut notice, &head, Behind::SlowClient, queue.now.wall_ns);
+            queue.push(id, client, &self::frame(&notice), FrameClass::Other);
         }
         if matches!(event, Event::Closed) {
             client.books.insert(key, false);
