@@ -582,6 +582,10 @@ pub const GATEWAY_WRITE_BYTES: usize = 64 * 1024;
 pub const GATEWAY_DUMP_WAIT_NS: u64 = 500 * MILLISECOND_NS;
 /// A book stays subscribed for this long after its last client has left, so that a client can resume.
 pub const GATEWAY_BOOK_LINGER_NS: u64 = 60 * SECOND_NS;
+/// Markets whose facts the gateway holds: those of the whole exchange, twice over; 1 kB each.
+pub const GATEWAY_MARKETS_MAX: usize = 131_072;
+/// Trades that REST answers may list: a page of Kalshi's.
+pub const GATEWAY_TRADES_MAX: usize = 1_000;
 /// Concurrent WebSocket clients of the gateway; fewer if the process has few descriptors.
 pub const GATEWAY_CLIENTS_MAX: usize = 4_096;
 /// Updates taken from one shard before the clients' tasks run.
