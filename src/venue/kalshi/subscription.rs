@@ -166,10 +166,14 @@ impl Subscriptions {
         self.pause_ns = COMMAND_PAUSE_NS;
     }
 
-    /// Removes these markets from queued repetitions: they are about to be added or deleted.
+    /// Removes these markets from queued repetitions: they are about to be added or deleted. A command that had no
+    /// response may yet be executed: it is repeated, and what follows waits for its response.
     fn drop_repetitions(&mut self, tokens: &[TokenId]) {
-        for (command, _) in &mut self.again {
-            if let Command::Subscribe(of) | Command::Update(_, of) = command {
+        for (command, tries) in &mut self.again {
+            let snapshot = matches!(command, Command::Update(Update::Snapshot, _));
+            if (*tries == 0 || snapshot)
+                && let Command::Subscribe(of) | Command::Update(_, of) = command
+            {
                 of.retain(|token| !tokens.contains(token));
             }
         }
@@ -177,9 +181,11 @@ impl Subscriptions {
         self.again.retain(|(command, _)| !command.is_empty(channel));
     }
 
-    /// Queues a command again, for the markets for which it still applies.
+    /// Queues a command again, for the markets for which it still applies; for all if it may yet be executed.
     fn repeat(&mut self, mut command: Command, tries: u32) {
-        self.drop_unwanted(&mut command);
+        if tries == 0 {
+            self.drop_unwanted(&mut command);
+        }
         if !command.is_empty(self.channel) {
             self.again.push_back((command, tries));
         }
@@ -490,7 +496,8 @@ impl SubscriptionProtocol for Subscriptions {
         match &command {
             Command::Subscribe(tickers)
             | Command::Update(Update::Add | Update::Snapshot, tickers) => {
-                for ticker in tickers {
+                // One that is to be deleted is repeated for its response only.
+                for ticker in tickers.iter().filter(|ticker| !self.to_delete.contains(ticker)) {
                     let outstanding = self
                         .outstanding
                         .entry(*ticker)

@@ -4,6 +4,7 @@
 
 use super::{Target, behaviour, magnitude, pieces};
 use ringbook::base::limits::{FRAME_BYTES_MAX, SEND_BUFFER_BYTES_MAX};
+use ringbook::base::text::one_line;
 use ringbook::session::{Session, SessionError};
 use ringbook::wire::websocket::{ClientSocket, Incoming, Upgrade, WebSocketError};
 use std::io::{ErrorKind, Read, Write};
@@ -102,7 +103,9 @@ pub(super) fn read_alone(
             Ok(Message::Binary(bytes)) => messages.push(format!("binary {:?}", &bytes[..])),
             Ok(Message::Close(frame)) => {
                 let code = frame.as_ref().map_or(1005, |frame| u16::from(frame.code));
-                let reason = frame.map(|frame| frame.reason.to_string()).unwrap_or_default();
+                // The engine's messages are for the log.
+                let reason = frame.map(|frame| one_line(&frame.reason).into_owned());
+                let reason = reason.unwrap_or_default();
                 messages.push(format!("close {code} {reason}"));
             }
             Ok(_) => {}
@@ -224,6 +227,7 @@ fn seeds() -> Vec<Vec<u8>> {
         [&parts[..], &text, &close, &text].concat(),
         [&frame(0x82, b"\0\x01"), &text[..], &frame(0x89, &[7; 125])].concat(),
         [&text[..], &large, &text].concat(),
+        [&text[..], &frame(0x88, b"\x03\xe8b\x1b[0me")].concat(),
         frame(0x81, b"no \xff text"),
         vec![0x81, 127, 0, 0, 0, 0, 2, 0, 0, 1, b'x'],
         vec![0x81, 127, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],

@@ -328,6 +328,36 @@ fn a_market_that_leaves_while_its_addition_is_refused_is_not_added_again() {
     }
 }
 
+/// A command that had no response may be executed behind the next one.
+#[test]
+fn a_market_whose_addition_had_no_response_is_deleted_after_the_response_to_its_repetition() {
+    let markets = tokens(0..2);
+    for deleted_first in [true, false] {
+        let mut subscriptions = begun(&markets[..1]);
+        all(&mut subscriptions, 0);
+        subscribed(&mut subscriptions, 1);
+        snapshots(&mut subscriptions, &markets[..1], None);
+        subscriptions.add(&markets[1..]);
+        assert!(all(&mut subscriptions, 1)[0].contains("add_markets"));
+        subscriptions.on_data(COMMAND_TIMEOUT_NS);
+        if deleted_first {
+            subscriptions.delete(&markets[1..]);
+        }
+        subscriptions.handle_timeout(1 + COMMAND_TIMEOUT_NS);
+        if !deleted_first {
+            subscriptions.delete(&markets[1..]);
+        }
+        let again = all(&mut subscriptions, 2 + COMMAND_TIMEOUT_NS);
+        assert_eq!(again.len(), 1, "{again:?}");
+        assert!(again[0].contains("add_markets") && again[0].contains("\"M-1\""), "{again:?}");
+        assert_eq!(subscriptions.outstanding(), 0, "no snapshot of a deleted market");
+        subscriptions.on_reply(&Reply::Ok { id: Some(3), sid: Some(1) }, 3 + COMMAND_TIMEOUT_NS);
+        let last = all(&mut subscriptions, 4 + COMMAND_TIMEOUT_NS);
+        assert_eq!(last.len(), 1, "{last:?}");
+        assert!(last[0].contains("delete_markets") && last[0].contains("\"M-1\""), "{last:?}");
+    }
+}
+
 #[test]
 fn a_deletion_is_repeated_until_it_is_answered() {
     let markets = tokens(0..2);
