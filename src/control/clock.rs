@@ -1,17 +1,17 @@
-//! Whether the host's clock is behind the venue's, by what the shards see of it.
+//! Detects a host clock behind the venue's clock.
 //!
 //! Runs on:  control core (pure).
 //!
-//! Below zero the smallest difference of receive and venue time can only be the clocks; above zero it may be the
-//! network, which `lag` reports.
+//! Input is the smallest difference of receive and venue time. Below zero it can only be the clocks; above zero it may
+//! be the network, which `lag` reports.
 use crate::base::limits::CLOCK_ERROR_MS;
 
-/// By how much a host is behind whose clock has this difference to the venue's, milliseconds.
+/// Milliseconds that the host is behind, from the smallest difference of receive and venue time.
 pub(super) fn behind_ms(offset_ms: Option<i64>) -> u64 {
     offset_ms.unwrap_or(0).min(0).unsigned_abs()
 }
 
-/// The difference that is known, and whether it was logged.
+/// The last difference, and whether it was logged.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct HostClockCheck {
     behind_ms: u64,
@@ -19,8 +19,8 @@ pub(super) struct HostClockCheck {
 }
 
 impl HostClockCheck {
-    /// What each shard sees. All that see something must agree, for one may have a single connection whose times
-    /// are wrong. Gives a line for the log, once until the clock is right again.
+    /// Takes the smallest difference of each shard, milliseconds. The largest of them counts: a shard may have a single
+    /// connection with wrong times. Returns a log line when the host falls behind.
     pub(super) fn on_offsets(
         &mut self,
         offsets: impl Iterator<Item = Option<i64>>,
@@ -33,7 +33,7 @@ impl HostClockCheck {
         line.filter(|_| first)
     }
 
-    /// The notice, while the host is behind by more than a clock may err.
+    /// The notice of `/health`; `None` while the difference is at most `CLOCK_ERROR_MS`.
     pub(super) fn line(&self, venue: &str) -> Option<String> {
         (self.behind_ms > CLOCK_ERROR_MS).then(|| {
             format!(

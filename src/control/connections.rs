@@ -1,6 +1,6 @@
-//! The connections of one venue: which there are, which are up, and their replacement.
+//! Connections of one venue: placement, replacement, and which sockets shards hold.
 //!
-//! Runs on:  control core. Owns: placement, recycler, when each socket was handed to its shard.
+//! Runs on:  control core. Owns: placement, recycler, attach time of each socket.
 //! Bounds:   those of placement and recycler.
 mod announce;
 mod force;
@@ -18,7 +18,7 @@ use crate::link::shard_control::Heartbeat;
 use log::{debug, info, warn};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A socket that the shard reports as missing is redialed if it was handed over before this.
+/// A socket missing in heartbeats is redialed if it was attached this long before.
 const AUDIT_AFTER_NS: u64 = 3 * SECOND_NS;
 
 /// The connections of one venue.
@@ -27,16 +27,16 @@ pub(super) struct Connections {
     pub(super) placement: Placement,
     pub(super) recycler: Recycler,
     next_recycle_ns: u64,
-    /// When each connection's socket was handed to its shard, monotonic.
+    /// Attach time of each socket, monotonic nanoseconds.
     attached_ns: BTreeMap<ConnectionId, u64>,
-    /// Connections of a fixed table that are up without markets and not logged yet, by when they came up, monotonic.
+    /// Connections of a fixed table that are up without markets and not logged yet: time they came up, monotonic.
     unannounced: BTreeMap<ConnectionId, u64>,
     /// Shards without room that were logged.
     full_shards: BTreeSet<ShardId>,
 }
 
 impl Connections {
-    /// None is open.
+    /// No connection.
     pub(super) const fn new(placement: Placement, recycler: Recycler) -> Self {
         Self {
             placement,
@@ -48,7 +48,7 @@ impl Connections {
         }
     }
 
-    /// Sockets that shards have.
+    /// Number of sockets that shards hold.
     pub(super) fn attached(&self) -> usize {
         self.attached_ns.len()
     }
@@ -57,25 +57,25 @@ impl Connections {
         self.attached_ns.contains_key(&connection)
     }
 
-    /// The socket of a connection is gone while the engine stops: it is not dialed again.
+    /// A socket ended while the engine stops: no redial.
     pub(super) fn detach(&mut self, connection: ConnectionId) {
         self.attached_ns.remove(&connection);
     }
 
-    /// A dial has succeeded; the socket goes to its shard.
+    /// A dial succeeded; the socket goes to its shard.
     pub(super) fn on_dialed(&mut self, connection: ConnectionId, now: Now) {
         self.placement.on_active(connection, now.wall_ns);
         self.attached_ns.insert(connection, now.mono_ns);
     }
 
-    /// The shard has the socket.
+    /// The shard holds the socket.
     pub(super) fn on_up(&mut self, connection: ConnectionId, registry: &Registry, now: Now) {
         debug!("{} is up", self.placement.name(connection));
         self.announce_up(connection, registry, now);
         self.recycler.on_up(connection, now.mono_ns);
     }
 
-    /// The socket of a connection is gone. Gives the connections to dial.
+    /// A socket ended. Returns the connections to dial.
     pub(super) fn on_down(
         &mut self,
         connection: ConnectionId,
@@ -95,7 +95,7 @@ impl Connections {
         redial
     }
 
-    /// The socket of a connection is gone after its replacement has taken over: it is not dialed again.
+    /// A socket ended after its replacement took over: no redial.
     pub(super) fn on_taken_over(&mut self, connection: ConnectionId, why: &str) {
         let name = self.placement.name(connection);
         info!("{name}: {why}; its replacement has taken over");
@@ -103,7 +103,7 @@ impl Connections {
         self.placement.on_waiting(connection, why);
     }
 
-    /// The connection is closed for good.
+    /// The connection is closed and will not be dialed.
     pub(super) fn on_closed(
         &mut self,
         connection: ConnectionId,
@@ -114,7 +114,7 @@ impl Connections {
         self.placement.on_closed(connection, now.mono_ns, registry);
     }
 
-    /// The venue takes no more on this connection: its cap is learnt, and the tokens wait for another.
+    /// The venue refused more markets on this connection: its cap is set, and the tokens are pending again.
     pub(super) fn on_full(
         &mut self,
         connection: ConnectionId,
@@ -127,7 +127,7 @@ impl Connections {
         self.placement.on_full(connection, tokens, now.mono_ns, registry);
     }
 
-    /// Connections whose socket is gone without a report: its ring was full.
+    /// Connections whose socket ended without a report, because the ring was full.
     pub(super) fn lost(&self, heartbeat: &Heartbeat) -> Vec<ConnectionId> {
         let down = heartbeat.connections.iter().filter(|beat| !beat.up);
         let lost = down.map(|beat| beat.connection).filter(|id| {
@@ -137,7 +137,7 @@ impl Connections {
         lost.collect()
     }
 
-    /// Logs, once each time it begins, shards whose markets find no connection.
+    /// Logs each shard whose markets find no connection, once per occurrence.
     pub(super) fn warn_of_full_shards(&mut self, registry: &Registry) {
         let full: BTreeSet<ShardId> = self.placement.shards_without_room().collect();
         for shard in full.difference(&self.full_shards) {

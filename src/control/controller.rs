@@ -1,11 +1,11 @@
-//! The controller of one venue: its cycle, and what goes from one of its parts to another.
+//! Controller of one venue: its cycle, and the calls between its parts.
 //!
 //! Runs on:  control core, every 2 ms while a dial is in progress, else every 10 ms.
-//! Owns:     markets, connections, dialer, and the far ends of the links with the venue's shards.
-//! Bounds:   every ring is drained at most once around per cycle.
+//! Owns:     markets, connections, dialer, the control ends of the links with the venue's shards.
+//! Bounds:   at most one ring capacity of messages per ring and cycle.
 //!
-//! One cycle is synchronous and the only place that changes state; tasks only fetch bytes and hand them to
-//! [`Controller::on_fetched`], [`Controller::on_resolved`] and their like.
+//! A cycle does not wait and is the only place that changes state. Tasks fetch bytes and pass them to
+//! [`Controller::on_fetched`], [`Controller::on_resolved`] and the like.
 #[cfg(test)]
 mod tests;
 
@@ -42,33 +42,33 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// Between two cycles while a dial is in progress.
+/// Cycle interval while a dial is in progress.
 pub(super) const DIALING_CYCLE_NS: u64 = 2 * MILLISECOND_NS;
-/// Between two cycles otherwise: each park of the runtime disturbs the other cores.
+/// Cycle interval otherwise. Each park of the runtime disturbs the other cores.
 const QUIET_CYCLE_NS: u64 = 10 * MILLISECOND_NS;
 
-/// What the controller of one venue is made of; built on the main thread.
+/// Parts of a controller; built on the main thread.
 #[derive(Debug)]
 pub struct ControllerParts {
-    /// The venue, and what is asked of it.
+    /// The venue and its feed settings.
     pub feed: Feed,
     /// The shards, in order.
     pub shards: Vec<ShardProxy>,
-    /// Where to dial.
+    /// Address and TLS of the stream.
     pub target: Target,
-    /// What to look for in the catalog.
+    /// Catalog scans and lookups.
     pub discovery: Discovery,
-    /// How markets come and go.
+    /// Registration and expiry of markets.
     pub lifecycle: Lifecycle,
-    /// Tokens that placement puts on a connection.
+    /// Target number of tokens per connection.
     pub tokens_per_connection: usize,
-    /// The connections, where they are a fixed table.
+    /// The fixed connection table, if the venue has one.
     pub table: Option<ConnectionTable>,
-    /// Names and gauges of the links of its shards that the control core has no end of, for the report.
+    /// Names and gauges of links without an end on the control core, for the report.
     pub links: LinkGauges,
-    /// The trade sink, if there is one.
+    /// The end of the trade sink, if there is one.
     pub sink: Option<SinkEnd>,
-    /// The capture's figures, if there is one.
+    /// Counters of the capture, if there is one.
     pub capture: Option<Arc<CaptureBoard>>,
     /// Seed of the jitter.
     pub seed: u64,
@@ -91,7 +91,7 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// Nothing known, nothing open.
+    /// No market, no connection.
     #[must_use]
     pub fn new(parts: ControllerParts, now: Now) -> Self {
         let ControllerParts { feed, shards, table, tokens_per_connection: tokens, .. } = parts;
@@ -133,14 +133,14 @@ impl Controller {
         }
     }
 
-    /// Messages older than this when they are read are reported by `/health`, nanoseconds; 0 is never.
+    /// Sets the message age that `/health` reports, nanoseconds; 0 disables it.
     #[must_use]
     pub fn with_lag_warn(mut self, warn_ns: u64) -> Self {
         self.reporting.lag.warn_at(warn_ns);
         self
     }
 
-    /// From now on each stage of a market's life is reported to the handler of its shard.
+    /// Enables `on_market` reports to handlers.
     #[must_use]
     pub fn reporting_markets(mut self) -> Self {
         self.markets.registry.track_changes();
@@ -148,7 +148,7 @@ impl Controller {
         self
     }
 
-    /// One cycle. Gives how long to rest, nanoseconds.
+    /// Runs one cycle. Returns the time until the next, nanoseconds.
     pub fn step(&mut self, now: Now) -> u64 {
         self.take_reports(now);
         if self.stopping {
@@ -176,29 +176,29 @@ impl Controller {
         if self.dialer.is_busy() { DIALING_CYCLE_NS } else { QUIET_CYCLE_NS }
     }
 
-    /// The registry.
+    /// Registered markets.
     #[must_use]
     pub const fn registry(&self) -> &Registry {
         &self.markets.registry
     }
 
-    /// The connections.
+    /// Placement of markets on connections.
     #[must_use]
     pub const fn placement(&self) -> &Placement {
         &self.connections.placement
     }
 
-    /// The next request for a task.
+    /// Next request for a task.
     pub fn poll_io_request(&mut self) -> Option<IoRequest> {
         self.requests.pop_front()
     }
 
-    /// The pools of the REST services report.
+    /// Takes the reports of the REST service pools.
     pub fn on_services(&mut self, services: Vec<ServiceReport>) {
         self.reporting.services = services;
     }
 
-    /// A request to the catalog has ended.
+    /// Result of a catalog request.
     pub fn on_fetched(&mut self, fetched: Fetched, now: Now) {
         if self.markets.on_fetched(fetched, now) {
             self.connections.placement.request_check();
@@ -208,12 +208,12 @@ impl Controller {
         }
     }
 
-    /// A request for the state of the exchange has ended.
+    /// Result of an exchange status request.
     pub fn on_status(&mut self, fetched: Fetched, now: Now) {
         self.markets.on_status(fetched, now);
     }
 
-    /// A request for books has ended; `shard` is the place of the one that wants them.
+    /// Result of a book request for the shard with index `shard`.
     pub fn on_books(&mut self, shard: usize, fetched: Fetched, now: Now) {
         let Some(text) = self.snapshots.on_fetched(fetched, now.mono_ns) else { return };
         if let Some(shard) = self.shards.get_mut(shard) {
@@ -221,7 +221,7 @@ impl Controller {
         }
     }
 
-    /// The host of a dial is resolved, or cannot be.
+    /// Result of a name lookup for a dial.
     pub fn on_resolved(
         &mut self,
         connection: ConnectionId,
@@ -233,35 +233,35 @@ impl Controller {
         }
     }
 
-    /// Asks the venue for a market; the result is among the [`NameAnswer`]s. False when too many questions wait.
+    /// Looks up a market by name; the result is among the [`NameAnswer`]s. False if too many lookups are queued.
     pub(super) fn look_up(&mut self, lookup: Lookup) -> bool {
         self.markets.discovery.look_up(lookup)
     }
 
-    /// Results of name lookups since this was last asked.
+    /// Results of name lookups since the last call.
     pub(super) fn take_name_answers(&mut self) -> Vec<NameAnswer> {
         self.markets.take_name_answers()
     }
 
-    /// Why a book that no shard has is awaited, for people; `None` when nobody follows its token.
+    /// Why a book does not exist yet, for HTTP responses; `None` if its token is not followed.
     pub(super) fn why_awaited(&self, token: &TokenId, now: Now) -> Option<String> {
         self.markets.why_awaited(token, &self.connections.placement, now)
     }
 
-    /// Opens connections for those of these tokens, all of this venue, that wait for one.
+    /// Opens connections for the pending tokens among these, all of this venue.
     pub(super) fn force_subscribe(&mut self, tokens: &[TokenId], now: Now) -> Forced {
         self.connections.force_subscribe(tokens, &mut self.markets.registry, now)
     }
 
-    /// Replaces a connection, whatever its age.
+    /// Queues the replacement of a connection of any age.
     ///
     /// # Errors
-    /// [`RecycleError`]; nothing has changed then.
+    /// [`RecycleError`]; nothing has changed.
     pub fn force_recycle(&mut self, connection: ConnectionId) -> Result<(), RecycleError> {
         self.connections.force_recycle(connection)
     }
 
-    /// Merges connections of at least this age, nanoseconds, into one of at most so many tokens.
+    /// Sets the merge limits: least age in nanoseconds, most tokens.
     pub fn set_merging(&mut self, age_min_ns: u64, tokens_max: usize) {
         self.connections.set_merging(age_min_ns, tokens_max);
     }
@@ -436,33 +436,33 @@ impl Controller {
         }
     }
 
-    /// True once the stop has begun.
+    /// Whether the stop has begun.
     pub(super) const fn is_stopping(&self) -> bool {
         self.stopping
     }
 
-    /// Shards that have not ended.
+    /// Number of shards that have not ended.
     pub(super) fn shards_left(&self) -> usize {
         self.shards.iter().filter(|shard| !shard.stopped).count()
     }
 
-    /// What is due once in a report's interval, before the report.
+    /// Work due once per report interval, before the report.
     pub(super) fn begin_interval(&mut self, now: Now) {
         self.reporting.schema.update(&self.shards, now.mono_ns);
         self.shards.iter_mut().for_each(|shard| shard.swap_latencies(now));
     }
 
-    /// What was recorded since this was last asked.
+    /// Latencies recorded since the last call.
     pub(super) fn take_interval(&mut self) -> Latencies {
         self.reporting.take_interval()
     }
 
-    /// What the frames of each connection took, where it was asked for.
+    /// Latencies of each connection, if recorded.
     pub(super) fn take_connections(&mut self) -> Vec<(ConnectionId, Box<ConnectionLatencies>)> {
         self.reporting.take_connections()
     }
 
-    /// Orders the shards to end.
+    /// Commands the shards to end.
     pub(super) fn begin_stop(&mut self, now: Now) {
         info!("closing {} connections", self.connections.attached());
         self.stopping = true;

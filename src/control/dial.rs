@@ -1,9 +1,8 @@
-//! One dial: TCP, TLS and the WebSocket upgrade in steps that never wait.
+//! One dial: TCP, TLS and WebSocket upgrade in non-blocking steps.
 //!
-//! Runs on:  control core, stepped every cycle: handshakes (0.3 ms of CPU each) never touch a
-//!           shard. Owns: the socket until a shard takes it over.
-//! Bounds:   one deadline for everything; all addresses of the host are tried in turn. `READS_PER_CONNECTION`
-//!           reads a step and `HANDSHAKE_BYTES_MAX` in all: a server may always have more.
+//! Runs on:  control core, one step per cycle; a handshake takes 0.3 ms of CPU. Owns: the socket.
+//! Bounds:   one deadline for the whole dial; all addresses are tried in turn. `READS_PER_CONNECTION` reads per step,
+//!           `HANDSHAKE_BYTES_MAX` bytes per dial.
 use crate::base::limits::{HANDSHAKE_BYTES_MAX, READS_PER_CONNECTION};
 use crate::io::socket::{Connecting, Connector, Stream};
 use crate::session::Session;
@@ -18,27 +17,27 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// Where and how to dial.
+/// Address and credentials of a stream.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// The whole address, as in `wss://host/ws/market`.
+    /// URL, as in `wss://host/ws/market`.
     pub url: String,
     /// Host of the URL, for TLS.
     pub host: String,
     /// TLS settings; `None` for `ws://`.
     pub tls: Option<Arc<ClientConfig>>,
-    /// Who connects.
+    /// Opens sockets.
     pub connector: Arc<dyn Connector>,
-    /// Text of the heartbeat that the venue expects once subscribed.
+    /// Heartbeat text that the venue expects on a subscribed connection.
     pub heartbeat: &'static str,
-    /// Who signs the upgrade, where the venue wants that.
+    /// Signs the upgrade, if the venue requires it.
     pub signer: Option<Arc<dyn Signer>>,
 }
 
-/// Why a dial failed. The control core backs off and dials again.
+/// Why a dial failed. The caller dials again after a backoff.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
-    /// No address of the host answered; the last one's error.
+    /// No address accepted a connection; the error of the last one.
     #[error(
         "cannot connect{}: {error}",
         .address.map_or(String::new(), |address| format!(" to {address}"))
@@ -61,12 +60,12 @@ pub enum DialError {
     /// The connection ended during the handshake.
     #[error("the venue closed the connection during the handshake")]
     Ended,
-    /// Not done within the dial's time.
+    /// The deadline passed.
     #[error("timed out while {0}")]
     Timeout(&'static str),
 }
 
-/// How far a dial is.
+/// State of a dial after a step.
 #[derive(Debug)]
 pub enum Progress {
     /// Step again.
@@ -100,16 +99,16 @@ pub struct Dial {
     target: Target,
     addresses: VecDeque<SocketAddr>,
     deadline_ns: u64,
-    /// What time it was when the dial began, for its signature.
+    /// Wall time at the begin of the dial, for the signature.
     wall_ns: u64,
-    /// An address that does not answer by then gives way to the next one.
+    /// Time at which the next address is tried.
     address_deadline_ns: u64,
     phase: Phase,
     last_error: Option<(Option<SocketAddr>, std::io::Error)>,
 }
 
 impl Dial {
-    /// A dial of `target` at `addresses`, to be done before `deadline_ns` (monotonic). It is `wall_ns` now.
+    /// A dial of `target` at `addresses` with a monotonic deadline; `wall_ns` is the current wall time.
     #[must_use]
     pub fn new(target: Target, addresses: Vec<SocketAddr>, deadline_ns: u64, wall_ns: u64) -> Self {
         Self {
@@ -123,7 +122,7 @@ impl Dial {
         }
     }
 
-    /// Goes as far as it can without waiting. `buffer` is scratch memory for reads.
+    /// Proceeds without blocking. `buffer` is scratch memory for reads.
     pub fn step(&mut self, now_ns: u64, buffer: &mut [u8]) -> Progress {
         loop {
             if now_ns >= self.deadline_ns {
@@ -227,7 +226,7 @@ impl Dial {
     }
 }
 
-/// The path of an address, without its query.
+/// Path of a URL, without query.
 fn path_of(url: &str) -> &str {
     let behind = url.split_once("://").map_or(url, |(_, rest)| rest);
     let path = behind.find('/').map_or("/", |at| &behind[at..]);

@@ -1,15 +1,13 @@
-//! The dial queue: which connection may dial now.
+//! Dial queue: which connection may dial now.
 //!
-//! Runs on:  the control core (pure). All times are monotonic nanoseconds.
-//! Owns:     each connection's backoff, the stagger between dials, the pause after a 429.
+//! Runs on:  control core (pure; times are monotonic nanoseconds).
+//! Owns:     backoff of each connection, the interval between dials, the pause after HTTP 429.
 //! Bounds:   one dial per [`DIAL_INTERVAL_NS`], [`DIALS_IN_PROGRESS_MAX`] in progress.
 //!
-//! A connection that asks is dialed as soon as the stagger lets it; one that failed waits for its
-//! own backoff. After [`OUTAGE_FAILURES`] failures in a row, whoever failed, the venue counts as
-//! down: then only a probe goes out every [`PROBE_INTERVAL_NS`], and backoffs do not matter. The
-//! first success ends the outage and makes every waiting connection due at once, spread by the
-//! stagger. So 40 connections are up again within 5 s of the venue's return, however long it was
-//! away, and a venue that is down sees one dial a second and not hundreds.
+//! A connection is dialed when the interval allows; after a failure it waits for its own backoff. After
+//! [`OUTAGE_FAILURES`] failures in a row of any connections the venue is down: one probe per [`PROBE_INTERVAL_NS`],
+//! without backoff. A success ends the outage and makes all waiting connections due. So 40 connections are up within
+//! 5 s after an outage of any length, and a venue that is down receives one dial per second.
 #[cfg(test)]
 mod tests;
 
@@ -27,32 +25,32 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     phase: Phase,
-    /// Of dials that failed; over with a dial that succeeds.
+    /// Backoff after failed dials; reset by a success.
     backoff: Backoff,
-    /// Of connections that came up and did not stay; over with one that did.
+    /// Backoff after short-lived connections; reset by one that lasted.
     flapping: Backoff,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// It dials from this time on.
+    /// Earliest time of its dial.
     Waiting { due_ns: u64 },
-    /// Its dial is in progress since then.
+    /// Start of its dial.
     Dialing { begun_ns: u64 },
-    /// It came up then.
+    /// Time it came up.
     Up { since_ns: u64 },
 }
 
-/// A dial that may begin.
+/// A dial to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dial {
     /// The connection to dial.
     pub connection: ConnectionId,
-    /// The time it has, nanoseconds, for everything up to the WebSocket upgrade.
+    /// Time limit up to the WebSocket upgrade, nanoseconds.
     pub timeout_ns: u64,
 }
 
-/// Decides who dials when.
+/// Schedules the dials of one stream.
 #[derive(Clone, Debug)]
 pub struct DialQueue {
     random: Random,
@@ -74,16 +72,16 @@ pub struct DialQueue {
 pub struct DialCounts {
     /// Dials begun.
     pub begun: u64,
-    /// Dials that ended in a connection.
+    /// Successful dials.
     pub succeeded: u64,
-    /// Dials that failed.
+    /// Failed dials.
     pub failed: u64,
-    /// Failures with HTTP 429 and a pause.
+    /// Failures with HTTP 429 and a requested pause.
     pub throttled: u64,
 }
 
 impl DialQueue {
-    /// An empty queue; `seed` fixes the jitter.
+    /// An empty queue; `seed` determines the jitter.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self {
@@ -102,26 +100,23 @@ impl DialQueue {
         }
     }
 
-    /// The same with another interval between two dials.
+    /// Sets the interval between two dials.
     #[must_use]
     pub const fn every(mut self, interval_ns: u64) -> Self {
         self.interval_ns = interval_ns;
         self
     }
 
-    /// The same with another longest delay before a redial.
+    /// Sets the longest redial delay.
     #[must_use]
     pub const fn backing_off(mut self, max_ns: u64) -> Self {
         self.backoff_max_ns = max_ns;
         self
     }
 
-    /// A connection is new, or its socket is gone: it wants to dial. Nothing happens when it
-    /// waits or dials already.
+    /// Requests a dial for a new connection or one whose socket ended. No effect if it waits or dials already.
     ///
-    /// It is due at once, except when it had been up for less than [`CONNECTION_STABLE_NS`]: a
-    /// venue that accepts and then drops is not dialed in a loop, but after 1 s at first and up
-    /// to 30 s in the end.
+    /// Due at once, unless it was up for less than [`CONNECTION_STABLE_NS`]: then after 1 s, growing to 30 s.
     pub fn request(&mut self, connection: ConnectionId, now_ns: u64) {
         let entry = self.entries.get(&connection).copied();
         let due_ns = match entry {
@@ -144,7 +139,7 @@ impl DialQueue {
         self.wait(connection, due_ns, Backoff::up_to(self.backoff_max_ns));
     }
 
-    /// The dial to begin now, if one may. Ask again until `None`.
+    /// The next dial to begin now; call until `None`.
     pub fn poll(&mut self, now_ns: u64) -> Option<Dial> {
         if self.next_due(now_ns).is_none_or(|due_ns| due_ns > now_ns) {
             return None;
@@ -166,8 +161,8 @@ impl DialQueue {
         Some(Dial { connection, timeout_ns })
     }
 
-    /// A dial ended in a connection; how long it took, nanoseconds, if it was one of ours. Ends an outage:
-    /// whoever waits is due now.
+    /// A dial succeeded; returns its duration in nanoseconds if it was one of the queue. Ends an outage: all waiting
+    /// connections are due.
     pub fn on_success(&mut self, connection: ConnectionId, now_ns: u64) -> Option<u64> {
         let entry = self.entries.get_mut(&connection)?;
         let Phase::Dialing { begun_ns } = entry.phase else { return None };
@@ -184,8 +179,8 @@ impl DialQueue {
         Some(now_ns.saturating_sub(begun_ns))
     }
 
-    /// A dial failed. `retry_after_ns` is the pause that the venue asked for with HTTP 429; it
-    /// holds for every connection, at most [`RETRY_AFTER_MAX_NS`], and is no sign of an outage.
+    /// A dial failed. `retry_after_ns` is the pause requested with HTTP 429: it applies to all connections, is limited
+    /// to [`RETRY_AFTER_MAX_NS`] and does not count towards an outage.
     pub fn on_failure(
         &mut self,
         connection: ConnectionId,
@@ -214,7 +209,7 @@ impl DialQueue {
         self.wait(connection, now_ns + delay_ns, backoff);
     }
 
-    /// The connection is closed for good; a dial of it that is in progress no longer counts.
+    /// Removes a closed connection; the result of a dial in progress is ignored.
     pub fn cancel(&mut self, connection: ConnectionId) {
         match self.entries.remove(&connection).map(|entry| entry.phase) {
             Some(Phase::Waiting { due_ns }) => _ = self.waiting.remove(&(due_ns, connection)),
@@ -223,8 +218,8 @@ impl DialQueue {
         }
     }
 
-    /// When [`DialQueue::poll`] will next name a connection if nothing else happens; never before
-    /// `now_ns`. `None` when nobody waits or too many dials are in progress.
+    /// When [`DialQueue::poll`] returns a dial if nothing else happens, not before `now_ns`. `None` if none waits or
+    /// too many are in progress.
     #[must_use]
     pub fn next_due(&self, now_ns: u64) -> Option<u64> {
         let &(own_due_ns, _) = self.waiting.first()?;
@@ -240,19 +235,19 @@ impl DialQueue {
         Some(due_ns.max(self.hold_until_ns).max(now_ns))
     }
 
-    /// True while the venue is taken to be down: the last [`OUTAGE_FAILURES`] dials failed.
+    /// Whether the last [`OUTAGE_FAILURES`] dials failed.
     #[must_use]
     pub const fn is_outage(&self) -> bool {
         self.failures_in_a_row >= OUTAGE_FAILURES
     }
 
-    /// Connections that wait for their dial.
+    /// Number of waiting connections.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Dials in progress.
+    /// Number of dials in progress.
     #[must_use]
     pub const fn in_progress(&self) -> usize {
         self.in_progress

@@ -1,7 +1,7 @@
-//! The dials of one venue's stream: who dials when, and each dial under way.
+//! Dials of one venue's stream: schedule and sockets until they are up.
 //!
-//! Runs on:  control core. Owns: the dial queue, sockets until they are up, the stream's statistics.
-//! Bounds:   `DIALS_IN_PROGRESS_MAX` dials at once, each stepped once a cycle.
+//! Runs on:  control core. Owns: the dial queue, dials in progress, the stream's statistics.
+//! Bounds:   `DIALS_IN_PROGRESS_MAX` dials, each stepped once per cycle.
 use super::{
     dial::{Dial, DialError, Progress, Target},
     dial_queue::DialQueue,
@@ -21,8 +21,8 @@ use std::net::SocketAddr;
 /// Scratch memory for handshakes: a certificate chain fits.
 const HANDSHAKE_BUFFER_BYTES: usize = 16 * 1024;
 
-/// The pause that the venue asks of all dials at `wall_ns`, nanoseconds. A date that has passed is no pause, except with
-/// a 429, which means too many dials: the two clocks may differ.
+/// Pause requested by the venue for all dials, nanoseconds. A past date is no pause, except with HTTP 429: the clocks
+/// may differ.
 pub(super) fn pause_of(error: &DialError, wall_ns: u64) -> Option<u64> {
     let DialError::WebSocket(WebSocketError::Refused { status, retry_after, .. }) = error else {
         return None;
@@ -47,7 +47,7 @@ struct UnderWay {
 pub(super) enum DialEnd {
     /// The upgrade is complete.
     Up { connection: ConnectionId, stream: Box<dyn Stream>, session: Box<Session> },
-    /// It failed, for the reason `why`; the queue dials again after a backoff.
+    /// It failed because of `why`; the queue dials again after a backoff.
     Failed { connection: ConnectionId, why: String },
 }
 
@@ -62,7 +62,7 @@ pub(super) struct Dialer {
 }
 
 impl Dialer {
-    /// Nothing dialed yet; `name` is the stream's name among the services.
+    /// No dial; `name` is the stream's name among the services.
     pub(super) fn new(name: &'static str, target: Target, queue: DialQueue) -> Self {
         Self {
             queue,
@@ -73,17 +73,18 @@ impl Dialer {
         }
     }
 
-    /// The address that is dialed.
+    /// Address to dial.
     pub(super) fn url(&self) -> &str {
         &self.target.url
     }
 
-    /// Whether a dial is under way.
+    /// Whether a dial is in progress.
     pub(super) const fn is_busy(&self) -> bool {
         !self.under_way.is_empty()
     }
 
-    /// The next connection whose dial begins now, until `None`. Its host is to be resolved, see [`Dialer::on_resolved`].
+    /// The next connection whose dial begins now; call until `None`. Resolve its host, then call
+    /// [`Dialer::on_resolved`].
     pub(super) fn begin_due(&mut self, now_ns: u64) -> Option<ConnectionId> {
         let due = self.queue.poll(now_ns)?;
         let connection = due.connection;
@@ -92,7 +93,7 @@ impl Dialer {
         Some(connection)
     }
 
-    /// Steps every dial. Gives those that have ended.
+    /// Steps every dial. Returns those that ended.
     pub(super) fn step(&mut self, now: Now) -> Vec<DialEnd> {
         let mut ended = Vec::new();
         let mut place = 0;
@@ -127,7 +128,7 @@ impl Dialer {
         ended
     }
 
-    /// The host of a dial is resolved, or cannot be: then the dial has failed.
+    /// Result of the name lookup of a dial; an error fails the dial.
     pub(super) fn on_resolved(
         &mut self,
         connection: ConnectionId,
@@ -151,23 +152,23 @@ impl Dialer {
         }
     }
 
-    /// The connection is closed for good.
+    /// Cancels the dial of a closed connection.
     pub(super) fn cancel(&mut self, connection: ConnectionId) {
         self.queue.cancel(connection);
         self.under_way.retain(|dial| dial.connection != connection);
     }
 
-    /// Gives up every dial under way.
+    /// Cancels every dial.
     pub(super) fn stop(&mut self) {
         self.under_way.clear();
     }
 
-    /// The stream as one of the services.
+    /// Report of the stream as a service.
     pub(super) fn report(&self, pool: &PoolReport) -> ServiceReport {
         self.statistics.report(pool, self.queue.in_progress())
     }
 
-    /// The reason of a failure, with the remedy where the key is at fault.
+    /// Text of an error, with the remedy if the key is wrong.
     fn explain(&self, error: &DialError) -> String {
         let refused = matches!(
             error,

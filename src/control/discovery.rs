@@ -1,15 +1,14 @@
-//! Discovery: which page of the venue's catalog to ask for now, and what an answer means.
+//! Discovery: the next catalog page to request, and what a response means.
 //!
-//! Runs on:  the control core (pure). Times are monotonic nanoseconds.
-//! Owns:     the scan's place, the questions about single markets, the pace of requests.
+//! Runs on:  control core (pure; times are monotonic nanoseconds).
+//! Owns:     scan position, lookups of single markets, request pacing.
 //! Bounds:   one request outstanding, [`limits::DISCOVERY_PAGES_PER_SECOND`],
-//!           [`limits::DISCOVERY_PAGES_MAX`] pages a scan, [`limits::LOOKUPS_MAX`] questions.
+//!           [`limits::DISCOVERY_PAGES_MAX`] pages per scan, [`limits::LOOKUPS_MAX`] lookups.
 //!
-//! A scan begins every [`limits::DISCOVERY_INTERVAL_NS`] and reads page after page. A page that
-//! fails, with whatever status, is asked for again after a backoff, so that a scan goes on where it
-//! stopped; one that fails [`limits::SCAN_ATTEMPTS_MAX`] times, or leads in a circle, ends the scan.
-//! So do [`limits::PAGES_WITHOUT_NEW_MAX`] pages in a row that begin like an earlier one.
-//! Markets that a person asks for come first; markets that may have closed come between scans.
+//! A scan begins every [`limits::DISCOVERY_INTERVAL_NS`]. A page that fails is requested again after a backoff. A scan
+//! ends at the last page, at a page that fails [`limits::SCAN_ATTEMPTS_MAX`] times, at a cursor seen before, or after
+//! [`limits::PAGES_WITHOUT_NEW_MAX`] pages in a row that begin like an earlier one. Markets named by a user come first;
+//! markets that may have closed are requested between scans.
 #[cfg(test)]
 mod tests;
 
@@ -27,20 +26,19 @@ use crate::venue::catalog::{Cursor, Page};
 use crate::venue::skip::{SkipReason, Skipped};
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
-/// A request to the catalog, to be answered by [`Discovery::on_page`] or
-/// [`Discovery::on_failure`] before there is another.
+/// A catalog request. [`Discovery::on_page`] or [`Discovery::on_failure`] must follow before the next one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// Path and query, percent-encoded.
     pub path: String,
 }
 
-/// A market that a person asks for.
+/// A market named by a user.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Lookup {
     /// By its id.
     Market(MarketId),
-    /// By its readable name.
+    /// By slug or ticker.
     Slug(String),
     /// By one of its tokens.
     Token(TokenId),
@@ -49,12 +47,11 @@ pub enum Lookup {
 /// A request failed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Failure {
-    /// For people, as in `HTTP 503`.
+    /// Text, as in `HTTP 503`.
     pub reason: String,
-    /// The pause that the venue asked for, nanoseconds.
+    /// Pause requested by the venue, nanoseconds.
     pub retry_after_ns: Option<u64>,
-    /// The venue refused the question itself (400, 404, 410, 422): one about a single market would
-    /// be refused again.
+    /// The venue refused the request itself (400, 404, 410, 422): a lookup would be refused again.
     pub refused: bool,
 }
 

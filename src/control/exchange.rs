@@ -1,15 +1,15 @@
-//! The state of the whole exchange: whether the venue trades at all.
+//! Exchange status: whether the venue trades at all.
 //!
-//! Runs on:  the control core (pure). Bounds: one question a minute.
+//! Runs on:  control core (pure). Bounds: one request per minute.
 //!
-//! A venue that pauses is silent on every connection, and nothing is wrong with them.
+//! A venue that pauses is silent on every connection without a fault.
 use crate::base::limits::EXCHANGE_STATUS_INTERVAL_NS;
 use crate::base::time::Now;
 use crate::counter::report::ExchangeReport;
 use crate::market::info::ExchangeStatus;
 use log::{info, warn};
 
-/// What is known of the exchange.
+/// The last known status.
 #[derive(Clone, Debug, Default)]
 pub struct Exchange {
     next_ns: u64,
@@ -18,7 +18,7 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Whether it is time to ask.
+    /// Whether a request is due.
     pub fn poll(&mut self, now_ns: u64) -> bool {
         let due = now_ns >= self.next_ns;
         if due {
@@ -27,7 +27,7 @@ impl Exchange {
         due
     }
 
-    /// An answer; `None` for one that could not be read, which changes nothing.
+    /// Takes a response; `None` if it cannot be read, which changes nothing.
     pub fn on_status(&mut self, status: Option<ExchangeStatus>, now: Now) {
         let Some(status) = status else { return };
         let trades = status.active && status.trading;
@@ -46,7 +46,7 @@ impl Exchange {
         (self.status, self.seen_wall_ns) = (Some(status), now.wall_ns);
     }
 
-    /// The part of the report that is known here; `None` before the first answer.
+    /// The report; `None` before the first response.
     #[must_use]
     pub fn report(&self) -> Option<ExchangeReport> {
         self.status.map(|status| ExchangeReport {

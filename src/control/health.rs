@@ -1,6 +1,6 @@
-//! The health of one venue: what is wrong, and what a person should know.
+//! Health of one venue: reasons and notices.
 //!
-//! Runs on:  control core, when somebody asks and once a second.
+//! Runs on:  control core, on request and once per second.
 //!
 //! Every line is an instance of a condition of `counter::health`.
 use super::controller::Controller;
@@ -12,11 +12,11 @@ use crate::base::{
 use crate::counter::health::at_venue;
 use crate::counter::report::{HealthReport, PoolReport};
 
-/// The lines of a health report while it is made.
+/// Collects the lines of a health report.
 struct Findings<'a> {
-    /// Soon after the start: missing connections and books are no fault yet.
+    /// Within `HEALTH_GRACE_NS` of the start: missing connections and books are no fault.
     in_grace: bool,
-    /// The venue that lines name.
+    /// Venue named in the lines.
     venue: Option<&'a str>,
     reasons: Vec<String>,
     notices: Vec<String>,
@@ -39,14 +39,14 @@ impl Findings<'_> {
         if is_reason { self.reason(line) } else { self.notice(line) }
     }
 
-    /// A fault once the grace after the start is over.
+    /// Adds a fault, unless within the grace period.
     fn reason_after_grace(&mut self, line: String) {
         self.reason_if(!self.in_grace, line);
     }
 }
 
 impl Controller {
-    /// Whether a shard's heartbeat is current; before the first one it has the same time.
+    /// Whether a shard's heartbeat is current. Before the first one the start counts.
     pub(super) fn is_current(&self, place: usize, now: Now) -> bool {
         let seen_ns = self.shards[place].heartbeat_seen_ns.max(self.started.mono_ns);
         now.mono_ns.saturating_sub(seen_ns) < HEARTBEAT_MISSED_NS
@@ -124,7 +124,7 @@ impl Controller {
         }
     }
 
-    /// Gives why no market is followed, where that is to be judged for all venues together.
+    /// Returns why no market is followed, if that is judged for all venues together.
     fn check_connections(&self, found: &mut Findings<'_>, pool: &PoolReport) -> Option<String> {
         let wanted = pool.connections.len() as u64;
         if wanted > 0 && pool.connections_active == 0 {

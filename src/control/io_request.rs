@@ -1,15 +1,15 @@
-//! What the controller of a venue asks of a task, and what the task gives back.
+//! Requests of a controller to tasks, and their results.
 //!
 //! Runs on:  control core (pure).
 //!
-//! A cycle of the controller never waits: whatever waits for the network is a request, carried out by a task (`run`),
-//! whose result goes to the method that the request names.
+//! A cycle of the controller does not wait: a task (`run`) carries out what needs the network and passes the result to
+//! the method that the request names.
 use super::snapshot_requester::SnapshotRequest;
 use crate::base::id::ConnectionId;
 use crate::base::limits::RETRY_AFTER_DEFAULT_NS;
 use crate::base::time::SECOND_NS;
 
-/// A request that only a task can carry out.
+/// A request for a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IoRequest {
     /// Fetch this path of the catalog; then [`Controller::on_fetched`](super::controller::Controller::on_fetched).
@@ -24,44 +24,44 @@ pub enum IoRequest {
     Books(SnapshotRequest),
 }
 
-/// What a task fetched, or why it could not.
+/// Result of a fetch.
 #[derive(Debug)]
 pub enum Fetched {
-    /// The venue answered.
+    /// A response.
     Response {
         /// HTTP status.
         status: u16,
-        /// `Retry-After` in seconds, where there was one.
+        /// `Retry-After` in seconds, if present.
         retry_after_s: Option<u64>,
-        /// The body, inflated.
+        /// Body, decompressed.
         body: Vec<u8>,
     },
-    /// There was no answer; the reason, for people.
+    /// No response; the reason as text.
     Failed(String),
 }
 
-/// A fetch without a usable answer.
+/// A fetch without usable response.
 #[derive(Debug)]
 pub(super) struct FetchError {
-    /// For people, as in `HTTP 503`.
+    /// Text, as in `HTTP 503`.
     pub(super) reason: String,
-    /// HTTP status, where there was an answer.
+    /// HTTP status, if there was a response.
     pub(super) status: Option<u16>,
     retry_after_ns: Option<u64>,
 }
 
 impl FetchError {
-    /// An answer that cannot be read.
+    /// A response that cannot be read.
     pub(super) fn unreadable(reason: String) -> Self {
         Self { reason, status: None, retry_after_ns: None }
     }
 
-    /// The pause that the venue named, nanoseconds; may be 0.
+    /// Pause requested by the venue, nanoseconds; may be 0.
     pub(super) const fn retry_after_ns(&self) -> Option<u64> {
         self.retry_after_ns
     }
 
-    /// The pause to be kept: a date that has passed is none, a 429 without one has the default.
+    /// Pause to keep: none for a past date, the default for a 429 without `Retry-After`.
     pub(super) fn pause_ns(&self) -> Option<u64> {
         let pause_ns = self.retry_after_ns.filter(|&ns| ns > 0);
         pause_ns.or((self.status == Some(429)).then_some(RETRY_AFTER_DEFAULT_NS))
@@ -69,7 +69,7 @@ impl FetchError {
 }
 
 impl Fetched {
-    /// The body of an answer with status 200.
+    /// Body of a response with status 200.
     pub(super) fn into_body(self) -> Result<Vec<u8>, FetchError> {
         match self {
             Self::Response { status: 200, body, .. } => Ok(body),

@@ -1,15 +1,15 @@
-//! How old messages are when they are read, shard by shard.
+//! Age of messages when they are read, per shard.
 //!
 //! Runs on:  control core (pure; time is an argument). Owns: the last window of each shard.
 //!
-//! A connection that is written or read too slowly loses no message; only the age of its messages shows it. The age
-//! contains the difference of the two clocks.
+//! A connection that is written or read too slowly loses no message; only their age shows it. The age contains the
+//! difference of the two clocks.
 use crate::base::id::ShardId;
 use crate::base::limits::{LAG_FORGET_NS, LAG_REASON_NS, LAG_WARN_NS};
 use crate::base::time::SECOND_NS;
 use hdrhistogram::Histogram;
 
-/// What is known of the age of messages.
+/// Message age of one shard.
 #[derive(Clone, Debug)]
 pub(super) struct Lag {
     warn_ns: u64,
@@ -18,11 +18,11 @@ pub(super) struct Lag {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct ShardLag {
-    /// Since when each window was too old.
+    /// Start of the first of the windows in a row that were too old.
     since_ns: Option<u64>,
-    /// When a window last had a message.
+    /// Last window with a message.
     message_ns: u64,
-    /// In the last such window, one message of ten was at least so old.
+    /// 90th percentile of the age in the last such window.
     age_ns: u64,
 }
 
@@ -31,12 +31,12 @@ impl Lag {
         Self { warn_ns: LAG_WARN_NS, shards: vec![ShardLag::default(); shards] }
     }
 
-    /// Another bound; 0 is none.
+    /// Sets the limit, nanoseconds; 0 disables it.
     pub(super) fn warn_at(&mut self, warn_ns: u64) {
         self.warn_ns = warn_ns;
     }
 
-    /// A window of `venue_to_read` of one shard has ended.
+    /// Takes a finished window of `venue_to_read` of one shard.
     pub(super) fn on_window(&mut self, place: usize, ages: &Histogram<u64>, now_ns: u64) {
         let warn_ns = self.warn_ns;
         let Some(shard) = self.shards.get_mut(place) else { return };
@@ -52,7 +52,7 @@ impl Lag {
         shard.since_ns = late.then(|| shard.since_ns.unwrap_or(now_ns));
     }
 
-    /// A line for each shard whose messages are too old, and whether that has lasted.
+    /// A line per shard with messages that are too old, and whether it has lasted.
     pub(super) fn lines(
         &self,
         ids: impl Iterator<Item = ShardId>,

@@ -1,12 +1,11 @@
-//! The lifecycle of markets: registered, expired, removed.
+//! Lifecycle of markets: registered, expired, removed.
 //!
-//! Runs on:  the control core (pure). Ends are compared with the wall clock, waits with the
-//!           monotonic one.
-//! Owns:     when to look for ends and for what to remove; the markets seen by the present scan.
-//! Bounds:   `markets_max`, if set, for markets that nobody asked for by name.
+//! Runs on:  control core (pure). Ends are compared with the wall clock, waits with the monotonic clock.
+//! Owns:     times of the next checks; markets seen by the present scan.
+//! Bounds:   `markets_max`, if set, for markets not named by a user.
 //!
-//! The venue may end a market without a message, so ends are checked by time; and since a scan lists open markets
-//! only, a market that a scan no longer lists is requested by id.
+//! A venue may end a market without a message, so ends are checked by time; a scan lists open markets only, so a
+//! market that it no longer lists is requested by id.
 #[cfg(test)]
 mod tests;
 
@@ -24,14 +23,14 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 /// Which markets are registered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LifecycleOptions {
-    /// Markets that nobody asked for by name are registered: from scans and from the stream.
+    /// Registers markets of scans and of the stream, not only named ones.
     pub scanning: bool,
-    /// No more markets are registered from scans and the stream once so many are.
+    /// Limit of markets registered from scans and the stream.
     pub markets_max: Option<u64>,
-    /// A market whose end has passed but which the catalog still lists as trading stays, or
-    /// comes back. Otherwise it expires at its end whatever the catalog says.
+    /// A market whose end has passed stays or returns while the catalog lists it as trading. Otherwise it expires at
+    /// its end.
     pub trust_catalog_after_end: bool,
-    /// Markets open at their start without a message; until then they wait.
+    /// Markets open at their start without a message; they wait until then.
     pub opens_by_clock: bool,
 }
 
@@ -51,30 +50,30 @@ pub struct Lifecycle {
     next_expiry_ns: u64,
     next_cleanup_ns: Option<u64>,
     next_confirm_ns: Option<u64>,
-    /// Markets that the present scan has listed.
+    /// Markets listed by the present scan.
     seen: HashSet<MarketId>,
     scan: u64,
     scan_completed: bool,
-    /// Markets that have not begun, by their start.
+    /// Scheduled markets by start.
     scheduled: BTreeMap<(u64, MarketId), (MarketInfo, Source)>,
     scheduled_starts: HashMap<MarketId, u64>,
-    /// Markets that expired by the clock alone.
+    /// Markets expired by time.
     ended: HashSet<MarketId>,
-    /// Markets of the last answer that were not taken.
+    /// Markets of the last response that were not registered.
     refused: Vec<Skipped>,
-    /// The registry was full when a market came.
+    /// A market came while the registry was full.
     above_bound: bool,
     counts: LifecycleReport,
 }
 
-/// It is over and has no result yet.
+/// Ended without result.
 fn is_undecided(market: &MarketId, registry: &Registry) -> bool {
     let record = registry.market(market);
     record.is_some_and(|r| r.status == Status::Expired && r.resolution.is_none())
 }
 
 impl Lifecycle {
-    /// Nothing has happened yet.
+    /// No market.
     #[must_use]
     pub fn new(options: LifecycleOptions) -> Self {
         Self {
@@ -94,7 +93,7 @@ impl Lifecycle {
         }
     }
 
-    /// An answer of the catalog.
+    /// Takes a catalog response.
     pub fn on_answer(&mut self, now: Now, answer: Answer, registry: &mut Registry) {
         self.refused.clear();
         let Some(source) = answer.source else { return };
@@ -122,13 +121,12 @@ impl Lifecycle {
         self.scan_completed |= answer.scan_completed || answer.scan != 0 && self.is_full(registry);
     }
 
-    /// Markets of the last answer that were not taken, and why.
+    /// Markets of the last response that were not registered, with reasons.
     pub fn take_refused(&mut self) -> Vec<Skipped> {
         std::mem::take(&mut self.refused)
     }
 
-    /// A market update of the stream. The same announcement comes on every connection; only the
-    /// first counts.
+    /// Takes a market update of the stream. Announcements repeat on every connection; the first counts.
     pub fn on_market_update(&mut self, now: Now, update: MarketUpdate, registry: &mut Registry) {
         match update {
             MarketUpdate::Announced(info) => {
@@ -185,14 +183,13 @@ impl Lifecycle {
         }
     }
 
-    /// True when scans need not go on: as many markets are registered as are wanted.
+    /// Whether `markets_max` is reached, so that scans may stop.
     #[must_use]
     pub fn is_full(&self, registry: &Registry) -> bool {
         self.options.markets_max.is_some_and(|max| registry.report().markets >= max)
     }
 
-    /// Expires what has ended, removes what expired long ago, and names markets to confirm. Cheap
-    /// when nothing is due.
+    /// Expires ended markets, removes those expired long ago, returns markets to confirm. Cheap when nothing is due.
     pub fn poll(&mut self, now: Now, registry: &mut Registry) -> Upkeep {
         let mut upkeep = Upkeep::default();
         if now.mono_ns >= self.next_expiry_ns {
@@ -214,7 +211,7 @@ impl Lifecycle {
         upkeep
     }
 
-    /// When [`Lifecycle::poll`] next has something to do if nothing else happens.
+    /// When [`Lifecycle::poll`] is due if nothing else happens.
     #[must_use]
     pub fn next_due(&self, now_ns: u64) -> u64 {
         if self.scan_completed {
@@ -224,14 +221,13 @@ impl Lifecycle {
         others.fold(self.next_expiry_ns, u64::min).max(now_ns)
     }
 
-    /// Whether markets come from scans and the stream, and not only by name.
+    /// Whether markets of scans and the stream are registered.
     #[must_use]
     pub const fn is_scanning(&self) -> bool {
         self.options.scanning
     }
 
-    /// Writes what the lifecycle counts into the report: discovered, announced, resolved,
-    /// expired, removed, and adds what the registry refused to the skipped.
+    /// Adds its counters to the report, and refusals of the registry to the skipped markets.
     pub fn report(&self, report: &mut LifecycleReport) {
         report.markets_discovered = self.counts.markets_discovered;
         report.markets_announced = self.counts.markets_announced;
@@ -241,7 +237,7 @@ impl Lifecycle {
         report.markets_skipped += self.counts.markets_skipped;
     }
 
-    /// Registers a market, or takes over what is new about it. True when it is new.
+    /// Registers a market or updates its facts. True if new.
     fn add(
         &mut self,
         now: Now,
@@ -305,7 +301,7 @@ impl Lifecycle {
         }
     }
 
-    /// Stores a market that has not begun, or its new facts.
+    /// Stores a scheduled market or its new facts.
     fn schedule(&mut self, info: MarketInfo, source: Source, registry: &mut Registry) {
         self.unschedule(&info.market);
         let Some(start) = info.start_wall_ns else { return };
@@ -327,7 +323,7 @@ impl Lifecycle {
         self.scheduled.remove(&(start, *market))
     }
 
-    /// Registers the markets whose start has come.
+    /// Registers markets whose start has passed.
     fn open_begun(&mut self, now: Now, registry: &mut Registry) {
         while let Some(first) = self.scheduled.first_entry() {
             if first.key().0 > now.wall_ns {
@@ -339,27 +335,27 @@ impl Lifecycle {
         }
     }
 
-    /// Whether a market was not registered since too many are.
+    /// Whether a market was refused because of `markets_max`.
     #[must_use]
     pub const fn is_above_bound(&self) -> bool {
         self.above_bound
     }
 
-    /// The market with this token that is known and has not begun. O(scheduled markets).
+    /// The scheduled market with this token. O(scheduled markets).
     #[must_use]
     pub fn scheduled_with(&self, token: &TokenId) -> Option<&MarketInfo> {
         let has = |info: &&MarketInfo| info.tokens.iter().any(|outcome| outcome.token == *token);
         self.scheduled.values().map(|(info, _)| info).find(has)
     }
 
-    /// What is known of a market that has not begun.
+    /// A scheduled market.
     #[must_use]
     pub fn scheduled_market(&self, market: &MarketId) -> Option<&MarketInfo> {
         let start = *self.scheduled_starts.get(market)?;
         self.scheduled.get(&(start, *market)).map(|(info, _)| info)
     }
 
-    /// Markets that are known and have not begun.
+    /// Number of scheduled markets.
     #[must_use]
     pub fn scheduled(&self) -> usize {
         self.scheduled.len()
@@ -395,7 +391,7 @@ impl Lifecycle {
         left.into_iter().map(unsubscribe).collect()
     }
 
-    /// After a scan, the markets it did not list; without scans, every market once an interval.
+    /// Markets to confirm: after a scan those not listed; without scans every market, once per interval.
     fn absent(&mut self, now: Now, registry: &Registry) -> Vec<MarketId> {
         if !self.options.scanning {
             let first = now.mono_ns + limits::DISCOVERY_INTERVAL_NS;

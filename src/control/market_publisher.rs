@@ -1,8 +1,8 @@
-//! Changes of markets, on their way to handlers and to the trade database.
+//! Publishes market changes to handlers and to the trade database.
 //!
-//! Runs on:  control core. Owns: the last stage of every market that was reported to handlers, the end of `control_sink`.
-//! Bounds:   `CONTROL_SINK_DEPTH` markets a cycle; one stage a market that is registered or waits for its result,
-//!           and as many again.
+//! Runs on:  control core. Owns: the last stage reported of every market, the producer of `control_sink`.
+//! Bounds:   `CONTROL_SINK_DEPTH` markets per cycle; one stage per market that is registered or awaits its result,
+//!           and as many of removed markets.
 use super::markets::Markets;
 use super::registry::{Record, Status};
 use super::shard_proxy::ShardProxy;
@@ -16,15 +16,15 @@ use crate::market::info::{MarketEvent, MarketInfo, MarketStage, Resolution};
 use foldhash::fast::FixedState;
 use std::collections::HashMap;
 
-/// The least number of entries at which those of forgotten markets are looked for.
+/// Entries from which stages of removed markets are dropped.
 const PRUNED_FROM: usize = 4_096;
 
-/// Reports each change of a market once, in order.
+/// Publishes each change of a market once, in order.
 #[derive(Debug)]
 pub(super) struct MarketPublisher {
     venue: Venue,
     sink: Option<SinkEnd>,
-    /// `None` when handlers do not want to know.
+    /// `None` if handlers do not use `on_market`.
     stages: Option<ReportedStages>,
 }
 
@@ -33,12 +33,12 @@ impl MarketPublisher {
         Self { venue, sink, stages: None }
     }
 
-    /// From now on each stage of a market is reported to the handler of its shard.
+    /// Enables `on_market` reports to handlers.
     pub(super) fn report_stages(&mut self) {
         self.stages = Some(ReportedStages::default());
     }
 
-    /// Publishes markets that have changed, as many as there is room for; the others next cycle.
+    /// Publishes changed markets while the links have room; the rest in the next cycle.
     pub(super) fn step(&mut self, markets: &mut Markets, shards: &mut [ShardProxy], now: Now) {
         if self.sink.is_none() && self.stages.is_none() {
             return;
@@ -60,7 +60,7 @@ impl MarketPublisher {
         }
     }
 
-    /// False when there is no room for it.
+    /// False if the link is full.
     fn publish_market(
         &mut self,
         market: &MarketId,
@@ -97,7 +97,7 @@ impl MarketPublisher {
         })
     }
 
-    /// The counters of the trade database, with the connections that bring trades; `None` without a database.
+    /// Counters of the trade database and the connections that bring trades; `None` without a database.
     pub(super) fn trade_report(&self, pool: &PoolReport) -> Option<TradeReport> {
         let board = &self.sink.as_ref()?.board;
         Some(TradeReport {
@@ -109,11 +109,11 @@ impl MarketPublisher {
     }
 }
 
-/// The stages that handlers know.
+/// Stages reported to handlers.
 #[derive(Debug)]
 struct ReportedStages {
     reported: HashMap<MarketId, MarketStage, FixedState>,
-    /// Entries of forgotten markets are removed when there are so many.
+    /// Entries at which those of removed markets are dropped.
     prune_at: usize,
 }
 
@@ -124,7 +124,7 @@ impl Default for ReportedStages {
 }
 
 impl ReportedStages {
-    /// Reports what is new of a market to its shard. False when the shard has no room: try again next cycle.
+    /// Reports a new stage to the shard. False if its link is full.
     fn report(
         &mut self,
         info: &MarketInfo,
@@ -148,7 +148,7 @@ impl ReportedStages {
         true
     }
 
-    /// Forgets markets of which nothing more will be reported.
+    /// Drops markets without further changes.
     fn prune(&mut self, is_known: impl Fn(&MarketId) -> bool) {
         if self.reported.len() >= self.prune_at {
             self.reported.retain(|market, _| is_known(market));
@@ -157,7 +157,7 @@ impl ReportedStages {
     }
 }
 
-/// A row of the database's table of markets.
+/// A row of the table of markets.
 fn row(venue: Venue, record: &Record, wall_ns: u64) -> MarketRow {
     let Record { info, status, resolution, .. } = record;
     let status = match (resolution, status) {

@@ -1,4 +1,4 @@
-//! The markets of one venue: the registry and what keeps it up to date.
+//! Markets of one venue: the registry and its sources.
 //!
 //! Runs on:  control core. Owns: registry, discovery, lifecycle, exchange status, open resolutions.
 //! Bounds:   those of its parts.
@@ -20,24 +20,24 @@ use crate::market::info::{Closed, MarketInfo, MarketUpdate};
 use crate::venue::skip::Skipped;
 use log::{info, warn};
 
-/// HTTP statuses with which a venue refuses the question itself: the same question would be refused again.
+/// HTTP statuses that refuse the request itself: it would be refused again.
 const REFUSED: [u16; 4] = [400, 404, 410, 422];
 
-/// What a cycle of [`Markets`] asks for.
+/// Output of a cycle of [`Markets`].
 #[derive(Debug, Default)]
 pub(super) struct MarketsStep {
     /// Requests to the venue.
     pub(super) requests: Vec<IoRequest>,
     /// Tokens to unsubscribe.
     pub(super) actions: Vec<Action>,
-    /// Pending markets are to be placed now: nothing more comes to share their connections.
+    /// Place pending markets now: no more will come to share their connections.
     pub(super) place_now: bool,
 }
 
-/// Markets that were asked for by name and give no book.
+/// Named markets without a book.
 #[derive(Clone, Debug)]
 struct MissingNames {
-    /// The first, for people.
+    /// The first one, as text.
     first: String,
     count: usize,
 }
@@ -53,14 +53,14 @@ pub(super) struct Markets {
     pub(super) exchange: Exchange,
     pub(super) resolutions: Resolutions,
     missing: Option<MissingNames>,
-    /// Results of name lookups, for the supervisor.
+    /// Results of name lookups for the supervisor.
     name_answers: Vec<NameAnswer>,
-    /// It was logged that the registry is full.
+    /// The full registry was logged.
     full_logged: bool,
 }
 
 impl Markets {
-    /// Nothing is known.
+    /// No market.
     pub(super) fn new(
         venue: Venue,
         registry: Registry,
@@ -81,7 +81,7 @@ impl Markets {
         }
     }
 
-    /// Markets that an earlier run stored.
+    /// Takes markets stored by an earlier run.
     pub(super) fn restore(&mut self, markets: Vec<MarketInfo>, now: Now) {
         info!("{} markets are known from the database", markets.len());
         let source = Some(Source::Catalog);
@@ -89,7 +89,7 @@ impl Markets {
         self.lifecycle.on_answer(now, answer, &mut self.registry);
     }
 
-    /// One cycle.
+    /// Runs one cycle.
     pub(super) fn step(&mut self, now: Now) -> MarketsStep {
         let mut step = MarketsStep::default();
         while let Some(line) = self.discovery.take_warning() {
@@ -114,7 +114,7 @@ impl Markets {
         step
     }
 
-    /// A request to the catalog has ended. True when a scan is complete: pending markets are to be placed now.
+    /// Result of a catalog request. True if a scan is complete: place pending markets now.
     pub(super) fn on_fetched(&mut self, fetched: Fetched, now: Now) -> bool {
         let page = fetched.into_body().and_then(|body| {
             let page = self.discovery.catalog().parse_page(&body);
@@ -140,19 +140,19 @@ impl Markets {
         }
     }
 
-    /// The state of the exchange was answered, with whatever status: a venue that is down says so with an error's.
+    /// Response to an exchange status request, of any HTTP status.
     pub(super) fn on_status(&mut self, fetched: Fetched, now: Now) {
         let Fetched::Response { body, .. } = fetched else { return };
         let status = self.discovery.catalog().parse_status(&body);
         self.exchange.on_status(status, now);
     }
 
-    /// The stream reports a change of a market.
+    /// A market update of the stream.
     pub(super) fn on_update(&mut self, update: MarketUpdate, now: Now) {
         self.lifecycle.on_market_update(now, update, &mut self.registry);
     }
 
-    /// Results of name lookups since this was last asked.
+    /// Results of name lookups since the last call.
     pub(super) fn take_name_answers(&mut self) -> Vec<NameAnswer> {
         std::mem::take(&mut self.name_answers)
     }
@@ -196,8 +196,8 @@ impl Markets {
         completed
     }
 
-    /// Books whose facts the catalog has changed, by place of the shard: as of a market that the stream announced
-    /// without its smallest order.
+    /// Books with facts changed by the catalog, such as the smallest order of an announced market, by index of the
+    /// shard.
     pub(super) fn take_redescribed(&mut self, shards: usize) -> Vec<(usize, Box<[BookOpening]>)> {
         let mut tokens: Vec<Vec<TokenId>> = vec![Vec::new(); shards];
         for market in self.registry.take_redescribed() {
@@ -209,7 +209,7 @@ impl Markets {
         changed.map(|(place, tokens)| (place, self.openings(tokens))).collect()
     }
 
-    /// What a shard must know to open the books of these tokens.
+    /// Facts that a shard needs to open the books of these tokens.
     pub(super) fn openings(&self, tokens: &[TokenId]) -> Box<[BookOpening]> {
         let opening = |token: &TokenId| {
             let info = &self.registry.market_of(token)?.info;
@@ -224,21 +224,21 @@ impl Markets {
         tokens.iter().filter_map(opening).collect()
     }
 
-    /// Whether no further change of a market will be published.
+    /// Whether no further change of a market can follow.
     pub(super) fn is_forgotten(&self, market: &MarketId) -> bool {
         self.registry.market(market).is_none()
             && !self.resolutions.is_waiting(market)
             && self.lifecycle.scheduled_market(market).is_none()
     }
 
-    /// The record of a market that has changed; its resolution is followed from here on.
+    /// Record of a changed market; its resolution is followed from here on.
     pub(super) fn changed_record(&mut self, market: &MarketId, now_ns: u64) -> Option<Record> {
         let record = self.registry.market(market)?.clone();
         self.resolutions.note(&record, now_ns);
         Some(record)
     }
 
-    /// Why a book that no shard has is awaited, for people; `None` when nobody follows its token.
+    /// Why a book does not exist yet, for HTTP responses; `None` if its token is not followed.
     pub(super) fn why_awaited(
         &self,
         token: &TokenId,
@@ -269,7 +269,7 @@ impl Markets {
         }
     }
 
-    /// Why no market is followed, if none is; `wanted` connections are open or being dialed.
+    /// Why no market is followed, if none is; `wanted` is the number of connections open or dialed.
     pub(super) fn why_none_followed(&self, wanted: u64) -> Option<String> {
         let known = self.registry.report();
         let scanning = self.lifecycle.is_scanning();
@@ -289,7 +289,7 @@ impl Markets {
         Some(format!("no market is followed: {why}"))
     }
 
-    /// Logs, once each time it begins, that markets are not followed because the registry is full.
+    /// Logs, once per occurrence, that the registry is full.
     pub(super) fn warn_if_full(&mut self) {
         let full = self.lifecycle.is_above_bound();
         if full && !self.full_logged {
@@ -301,7 +301,7 @@ impl Markets {
         self.full_logged = full;
     }
 
-    /// The counters of discovery, lifecycle and skipped markets.
+    /// Counters of discovery, lifecycle and skipped markets.
     pub(super) fn report(&self) -> LifecycleReport {
         let mut report = LifecycleReport::default();
         self.discovery.report(&mut report);
@@ -312,7 +312,7 @@ impl Markets {
     }
 }
 
-/// The first market of its reason; the others are counted.
+/// A log line about the first market of its reason; others are only counted.
 fn log_skipped(venue: Venue, skipped: &Skipped) {
     let (venue, why) = (venue.name(), skipped.reason.explanation());
     let name = skipped.reason.name();
@@ -328,7 +328,7 @@ fn log_skipped(venue: Venue, skipped: &Skipped) {
     }
 }
 
-/// What people call a market.
+/// Slug of a market, or its id.
 fn name_of(info: &MarketInfo) -> String {
     if info.slug.is_empty() { info.market.to_string() } else { info.slug.clone() }
 }

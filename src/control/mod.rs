@@ -1,8 +1,8 @@
-//! What should be: every market, the connection it belongs on, and who dials when.
+//! Desired state: markets, the connections that carry them, dials, REST requests.
 //!
-//! Runs on:  control core. Owns: registry, placement, discovery, dials. Never names `shard`.
+//! Runs on:  control core. Owns: registry, placement, discovery, dials. Does not use `shard`.
 //!
-//! All decisions are pure (time comes in, actions come out); only `dial`, `controller` and `shard_proxy` act.
+//! Decisions are pure: time is an argument, actions are returned. `dial`, `controller` and `shard_proxy` execute them.
 mod clock;
 mod connections;
 pub mod controller;

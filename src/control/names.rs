@@ -1,29 +1,29 @@
-//! Names that a person gave and that several venues were asked for: found at one of them, or at none.
+//! Names given by a user that were looked up at several venues.
 //!
-//! Runs on:  the control core (pure).
-//! Bounds:   `LOOKUPS_MAX` names a venue: each is a question that waits there.
+//! Runs on:  control core (pure).
+//! Bounds:   `LOOKUPS_MAX` names per venue.
 use super::discovery::{Lookup, NameAnswer};
 use crate::base::id::Venue;
 
-/// A name, and what is known of it so far.
+/// A name and the responses so far.
 #[derive(Clone, Debug)]
 struct Asked {
     lookup: Lookup,
-    /// Venues that have not answered.
+    /// Venues without a response yet.
     open: Vec<Venue>,
-    /// Why the others have none.
+    /// Reasons of the venues that have no such market.
     missing: Vec<(Venue, String)>,
     found: bool,
 }
 
-/// Names that are being looked up.
+/// Names with open lookups.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Names {
     asked: Vec<Asked>,
 }
 
 impl Names {
-    /// These venues were asked.
+    /// A name was looked up at these venues.
     pub(super) fn on_asked(&mut self, lookup: &Lookup, open: Vec<Venue>) {
         if !open.is_empty() {
             let lookup = lookup.clone();
@@ -31,7 +31,7 @@ impl Names {
         }
     }
 
-    /// A venue has answered. Gives a line for people when that was the last one and none has it.
+    /// Response of a venue. Returns a log line if it was the last one and no venue has the market.
     pub(super) fn on_answer(&mut self, venue: Venue, answer: NameAnswer) -> Option<String> {
         let waits = |asked: &Asked| asked.lookup == answer.lookup && asked.open.contains(&venue);
         let place = self.asked.iter().position(waits)?;

@@ -21,6 +21,7 @@ mod report;
 mod tests;
 
 pub use replace::ReplaceError;
+pub use report::OpenConnection;
 
 use crate::base::id::{ConnectionId, MarketId, ShardId, TokenId};
 use crate::base::limits;

@@ -1,15 +1,14 @@
-//! The registry: every market the engine knows, its status and its connection.
+//! Registry: every market, its status and its connection.
 //!
-//! Runs on:  the control core, which is its only writer (pure: no clock, no socket).
-//! Owns:     the market records and their indexes.
-//! Bounds:   [`limits::MARKETS_MAX`] markets, or what the connections carry together if that is more,
+//! Runs on:  control core, the only writer (pure; time is an argument).
+//! Owns:     market records and their indexes.
+//! Bounds:   [`limits::MARKETS_MAX`] markets, or what the connections carry together if more,
 //!           [`limits::TOKENS_PER_MARKET_MAX`] tokens each,
-//!           [`limits::TOKENS_PER_CONNECTION_MAX`] tokens a connection,
-//!           [`limits::REMEMBERED_MARKETS_MAX`] ids of markets that were removed.
+//!           [`limits::TOKENS_PER_CONNECTION_MAX`] tokens per connection,
+//!           [`limits::REMEMBERED_MARKETS_MAX`] ids of removed markets.
 //!
-//! A market is the unit: its tokens change status and connection together. Every change goes
-//! through `Registry::change`, which takes the market out of all indexes and puts it back, so
-//! an index cannot be forgotten. Changes and lookups cost O(log n).
+//! Tokens of a market change status and connection together. Every change goes through `Registry::change`, which
+//! removes the market from all indexes and inserts it again. Changes and lookups cost O(log n).
 mod load;
 mod lookup;
 mod shared;
@@ -25,14 +24,14 @@ use crate::market::info::{MarketInfo, Resolution};
 use foldhash::fast::FixedState;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// Where a market is in its life.
+/// Status of a market.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Status {
-    /// It waits for a connection.
+    /// Waits for a connection.
     Pending,
-    /// It is on a connection.
+    /// On a connection.
     Subscribed,
-    /// It ended, resolved or closed; it may still be on a connection until it is removed.
+    /// Ended, resolved or closed; on a connection until removed.
     Expired,
 }
 
@@ -43,65 +42,65 @@ pub enum Source {
     Catalog,
     /// The venue's stream (`new_market`).
     Stream,
-    /// A person: registered even if it was removed before.
+    /// A user: registered even if it was removed before.
     Manual,
 }
 
-/// What became of [`Registry::register`].
+/// Result of [`Registry::register`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Registered {
-    /// It is pending now, or its books are those of another market.
+    /// Now pending, or sharing the books of another market.
     New,
-    /// It is registered already, or was and has been removed. Nothing changed.
+    /// Registered already, or removed before. Nothing changed.
     Known,
-    /// It cannot be registered. *Count and go on.*
+    /// Refused; the caller counts it.
     Refused(Refusal),
 }
 
-/// Why a market cannot be registered.
+/// Why a market is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// It has no token, the same token twice, or more than [`limits::TOKENS_PER_MARKET_MAX`].
+    /// No token, a repeated token, or more than [`limits::TOKENS_PER_MARKET_MAX`].
     Tokens,
-    /// One of its tokens, but not all, belongs to another market.
+    /// Some of its tokens belong to another market.
     TokenTaken,
-    /// [`Registry::markets_max`] markets are registered.
+    /// [`Registry::markets_max`] is reached.
     Full,
 }
 
-/// Why a market cannot be put on a connection.
+/// Why a market cannot be placed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlaceError {
-    /// No such market. *Count and go on.*
+    /// No such market; the caller counts it.
     Unknown,
-    /// It has expired. *Count and go on.*
+    /// Expired; the caller counts it.
     Expired,
-    /// The connection carries markets of another shard. *Choose another connection.*
+    /// The connection carries markets of another shard; choose another one.
     OtherShard,
-    /// The connection would exceed [`limits::TOKENS_PER_CONNECTION_MAX`]. *Choose another.*
+    /// The connection would exceed [`limits::TOKENS_PER_CONNECTION_MAX`]; choose another one.
     ConnectionFull,
 }
 
 /// One registered market.
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// What is known of it.
+    /// Its facts.
     pub info: MarketInfo,
-    /// The shard its books live on.
+    /// Shard of its books.
     pub shard: ShardId,
     /// Its status.
     pub status: Status,
-    /// Its connection; always there when subscribed, never when pending.
+    /// Its connection: set if subscribed, unset if pending.
     pub connection: Option<ConnectionId>,
     /// Its first source.
     pub source: Source,
-    /// When its status began, monotonic nanoseconds.
+    /// Start of its status, monotonic nanoseconds.
     pub since_ns: u64,
-    /// How the venue has decided it, and when, nanoseconds since the Unix epoch.
+    /// Result and its time, nanoseconds since the Unix epoch.
     pub resolution: Option<(Resolution, u64)>,
-    /// It must not wait for company while it is pending.
+    /// While pending it must be placed at once.
     pub urgent: bool,
-    /// Place in the queue of pending markets; grows with every wait that begins.
+    /// Position in the queue of pending markets; grows with every wait.
     sequence: u64,
 }
 
@@ -124,9 +123,9 @@ pub struct Registry {
     loads: BTreeMap<ConnectionId, Load>,
     idle: BTreeSet<ConnectionId>,
     redescribed: Vec<MarketId>,
-    /// Markets whose last change is not published; `None` when nothing is published.
+    /// Unpublished changed markets; `None` if nothing is published.
     unpublished: Option<BTreeSet<MarketId>>,
-    /// Markets whose tokens are another one's.
+    /// Markets that share the tokens of another one.
     shared: shared::Shared,
     remembered: HashMap<MarketId, u64, FixedState>,
     remembered_order: BTreeMap<u64, MarketId>,
@@ -139,12 +138,12 @@ pub struct Registry {
 struct Pending {
     queue: BTreeMap<u64, Slot>,
     tokens: usize,
-    /// Of these, markets that must not wait for company.
+    /// Those that must be placed at once.
     urgent: usize,
 }
 
 impl Registry {
-    /// An empty registry for `shards` shards (at least one).
+    /// An empty registry for at least one shard.
     #[must_use]
     pub fn new(shards: u16) -> Self {
         let shards = shards.max(1);
@@ -172,24 +171,23 @@ impl Registry {
         }
     }
 
-    /// The same for connections that carry at most so many tokens.
+    /// Sets the most tokens of a connection.
     #[must_use]
     pub const fn carrying(mut self, tokens_per_connection: usize) -> Self {
         self.tokens_per_connection = tokens_per_connection;
         self
     }
 
-    /// The same for at most so many markets, instead of [`limits::MARKETS_MAX`].
+    /// Sets the most markets, instead of [`limits::MARKETS_MAX`].
     #[must_use]
     pub const fn holding(mut self, markets_max: usize) -> Self {
         self.markets_max = markets_max;
         self
     }
 
-    /// Adds a market, pending, with all its tokens. `now_ns` is monotonic.
+    /// Adds a market with all its tokens, pending. `now_ns` is monotonic.
     ///
-    /// A market that was removed counts as known, so that a catalog that still lists it does
-    /// not bring it back; only [`Source::Manual`] does.
+    /// A removed market returns only from [`Source::Manual`], because a catalog may list it still.
     pub fn register(&mut self, info: MarketInfo, now_ns: u64, source: Source) -> Registered {
         if self.by_market.contains_key(&info.market) || self.is_shared(&info.market) {
             self.refresh_shared(&info);
@@ -236,14 +234,14 @@ impl Registry {
         Registered::New
     }
 
-    /// The shard of a market, registered or not.
+    /// Shard of a market, registered or not.
     #[must_use]
     pub fn shard_of(&self, market: &MarketId) -> ShardId {
         routing::shard_of(market.as_bytes(), self.shards)
     }
 
-    /// Takes over what the catalog says anew about a registered market (end, tick, names).
-    /// False, and nothing changed, when it is not registered or its tokens differ.
+    /// Updates end, tick size and names of a registered market. False, without change, if it is not registered or its
+    /// tokens differ.
     pub fn refresh(&mut self, info: &MarketInfo) -> bool {
         let Some(&slot) = self.by_market.get(&info.market) else { return false };
         let known = &self.record(slot).info;
@@ -263,16 +261,15 @@ impl Registry {
         true
     }
 
-    /// Subscribed markets whose tick size, smallest order or set changed since the last call:
-    /// their shards are to be updated.
+    /// Subscribed markets whose tick size, smallest order or set changed since the last call: update their shards.
     pub fn take_redescribed(&mut self) -> Vec<MarketId> {
         std::mem::take(&mut self.redescribed)
     }
 
-    /// Puts a market on a connection; one that is on another connection moves.
+    /// Places a market on a connection, or moves it there.
     ///
     /// # Errors
-    /// [`PlaceError`]; nothing has changed then.
+    /// [`PlaceError`]; nothing has changed.
     pub fn mark_subscribed(
         &mut self,
         market: &MarketId,
@@ -303,8 +300,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Takes a market off its connection, which the caller unsubscribes, and lets it wait again,
-    /// last in the queue but not for company. False when it is unknown or pending already.
+    /// Makes a market pending, last in the queue and urgent; the caller unsubscribes. False if unknown or pending.
     pub fn mark_pending(&mut self, market: &MarketId, now_ns: u64) -> bool {
         let Some(&slot) = self.by_market.get(market) else { return false };
         if self.record(slot).status == Status::Pending {
@@ -321,7 +317,7 @@ impl Registry {
         true
     }
 
-    /// A market that is pending does not wait for company: it gets a connection at once.
+    /// Makes a pending market urgent: it gets a connection at once.
     pub fn hasten(&mut self, market: &MarketId) {
         let Some(&slot) = self.by_market.get(market) else { return };
         if !self.record(slot).urgent {
@@ -329,8 +325,8 @@ impl Registry {
         }
     }
 
-    /// Marks a market expired; it stays on its connection. False when unknown or expired already. A market that
-    /// another one shares its books with stays as it is until that one is over too.
+    /// Marks a market expired; it stays on its connection. False if unknown or expired. A market whose books another
+    /// one shares stays until that one has ended.
     pub fn mark_expired(&mut self, market: &MarketId, now_ns: u64) -> bool {
         if let Some(is_new) = self.expire_shared(market, now_ns) {
             return is_new;
@@ -347,8 +343,7 @@ impl Registry {
         true
     }
 
-    /// The venue has decided a market, or says that it has without saying how. A venue may amend its decision: the
-    /// last one counts.
+    /// Takes the result of a market, or that it has one. Venues may amend a result: the last one counts.
     pub fn resolve(&mut self, market: &MarketId, resolution: Resolution, wall_ns: u64) {
         let Some(&slot) = self.by_market.get(market) else { return };
         let record = self.record(slot);
@@ -363,25 +358,25 @@ impl Registry {
         self.change(slot, |record| record.resolution = Some((resolution, wall_ns)));
     }
 
-    /// From now on [`Registry::take_unpublished`] gives what has changed.
+    /// Enables [`Registry::take_unpublished`].
     pub fn track_changes(&mut self) {
         self.unpublished.get_or_insert_default();
     }
 
-    /// The next market whose facts, end or outcome have changed; each once, however often it did.
+    /// Next market with changed facts, end or result; once for several changes.
     pub fn take_unpublished(&mut self) -> Option<MarketId> {
         self.unpublished.as_mut()?.pop_first()
     }
 
-    /// It is to be given by [`Registry::take_unpublished`] (again).
+    /// Marks a market as unpublished.
     pub fn mark_unpublished(&mut self, market: &MarketId) {
         if let Some(unpublished) = &mut self.unpublished {
             unpublished.insert(*market);
         }
     }
 
-    /// An expired market trades again after all: it is subscribed where it still is on a
-    /// connection, else pending. False when it is unknown or not expired.
+    /// Reverts the expiry of a market: subscribed if still on a connection, else pending. False if unknown or not
+    /// expired.
     pub fn revive(&mut self, market: &MarketId, now_ns: u64) -> bool {
         if self.revive_shared(market) {
             return true;
@@ -403,11 +398,10 @@ impl Registry {
         true
     }
 
-    /// Moves every market that is not expired from one connection to another; the expired stay.
-    /// The tokens moved.
+    /// Moves the markets that are not expired from one connection to another; returns their tokens.
     ///
     /// # Errors
-    /// [`PlaceError::OtherShard`] or [`PlaceError::ConnectionFull`]; nothing has moved then.
+    /// [`PlaceError::OtherShard`] or [`PlaceError::ConnectionFull`]; nothing has moved.
     pub fn reassign(
         &mut self,
         from: ConnectionId,
@@ -436,7 +430,7 @@ impl Registry {
         Ok(moved)
     }
 
-    /// A connection is gone: its active markets wait again, its expired ones lose it.
+    /// Removes a connection: active markets are pending, expired ones have no connection.
     pub fn release(&mut self, connection: ConnectionId, now_ns: u64) {
         self.drop_expired(connection);
         for slot in self.slots_on(connection, Status::Subscribed) {
@@ -446,8 +440,7 @@ impl Registry {
         self.idle.remove(&connection);
     }
 
-    /// Takes the expired markets off a connection, as when it reconnects without them. The
-    /// tokens that left.
+    /// Removes expired markets from a connection that reconnects without them; returns their tokens.
     pub fn drop_expired(&mut self, connection: ConnectionId) -> usize {
         let before = self.load(connection).map_or(0, |load| load.tokens_expired);
         for slot in self.slots_on(connection, Status::Expired) {
@@ -456,7 +449,7 @@ impl Registry {
         before
     }
 
-    /// Forgets a market but for its id, which stays known. Its last state, if there was one.
+    /// Removes a market but for its id. Returns its last state.
     pub fn remove(&mut self, market: &MarketId) -> Option<Record> {
         self.unshare(market);
         let slot = self.by_market.remove(market)?;
@@ -483,7 +476,7 @@ impl Registry {
 
     // ---- Indexes ---------------------------------------------------------------------------
 
-    /// The only way to change a record: out of every index, change, back in.
+    /// Changes a record: removed from every index, changed, inserted again.
     fn change(&mut self, slot: Slot, apply: impl FnOnce(&mut Record)) {
         let before = self.record(slot).connection;
         self.leave(slot);
@@ -546,7 +539,7 @@ impl Registry {
         }
     }
 
-    /// After a change: a connection without active markets is idle, one without any has no load.
+    /// Updates the load of a connection after a change: idle without active markets, no load without any.
     fn settle(&mut self, connection: ConnectionId) {
         let load = self.loads.get(&connection);
         if load.is_some_and(|load| load.active() > 0) {

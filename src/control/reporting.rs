@@ -1,6 +1,6 @@
-//! Figures that the controller of a venue collects for reports and decides nothing by.
+//! Figures collected for reports; no decision depends on them.
 //!
-//! Runs on:  control core. Owns: latencies, the services' last reports, gauges of links, lag, clock and schema checks.
+//! Runs on:  control core. Owns: latencies, reports of the services, gauges of links, lag, clock and schema checks.
 use super::{clock::HostClockCheck, lag::Lag, schema_drift::SchemaDrift, shard_proxy::ShardProxy};
 use crate::base::{
     id::{ConnectionId, Venue},
@@ -17,18 +17,18 @@ use std::sync::Arc;
 /// Names and gauges of links.
 pub(super) type LinkGauges = Vec<(String, Box<dyn LinkGauge>)>;
 
-/// What is collected for reports.
+/// Collected figures.
 #[derive(Debug)]
 pub(super) struct Reporting {
     venue: Venue,
-    /// Conditions of `/health` name the venue, for there are others.
+    /// Conditions of `/health` name the venue because there are several.
     pub(super) names_venue: bool,
-    /// The REST services, as their pools last reported.
+    /// Last reports of the REST service pools.
     pub(super) services: Vec<ServiceReport>,
     links: LinkGauges,
     capture: Option<Arc<CaptureBoard>>,
     pub(super) latencies: Latencies,
-    /// Of these, what was recorded since they were last taken.
+    /// Latencies since they were last taken.
     interval: Latencies,
     by_connection: Vec<(ConnectionId, Box<ConnectionLatencies>)>,
     pub(super) lag: Lag,
@@ -37,7 +37,7 @@ pub(super) struct Reporting {
 }
 
 impl Reporting {
-    /// Nothing collected.
+    /// No figure.
     pub(super) fn new(
         venue: Venue,
         shards: usize,
@@ -59,14 +59,14 @@ impl Reporting {
         }
     }
 
-    /// A shard gives its filled histograms.
+    /// Takes the histograms of a shard.
     pub(super) fn on_latencies(&mut self, place: usize, filled: &Latencies, now: Now) {
         self.lag.on_window(place, filled.stage(Stage::VenueToRead), now.mono_ns);
         self.latencies.add(filled);
         self.interval.add(filled);
     }
 
-    /// A connection has ended, and its frames were timed.
+    /// Takes the histograms of an ended connection.
     pub(super) fn on_connection_latencies(
         &mut self,
         connection: ConnectionId,
@@ -75,7 +75,7 @@ impl Reporting {
         self.by_connection.push((connection, latencies));
     }
 
-    /// A heartbeat has arrived: the clocks are compared again.
+    /// Compares the clocks by a heartbeat.
     pub(super) fn on_heartbeat(&mut self, shards: &[ShardProxy]) {
         let offsets = shards.iter().map(|shard| shard.heartbeat.clock_offset_ms);
         if let Some(line) = self.clock.on_offsets(offsets, self.venue.name()) {
@@ -83,28 +83,28 @@ impl Reporting {
         }
     }
 
-    /// What was recorded since this was last asked.
+    /// Latencies recorded since the last call.
     pub(super) fn take_interval(&mut self) -> Latencies {
         std::mem::take(&mut self.interval)
     }
 
-    /// What the frames of each connection took, where it was asked for.
+    /// Latencies of each connection, if recorded.
     pub(super) fn take_connections(&mut self) -> Vec<(ConnectionId, Box<ConnectionLatencies>)> {
         std::mem::take(&mut self.by_connection)
     }
 
-    /// The links with the shards, and those that the control core has no end of.
+    /// Reports of the links with shards and of those without an end here.
     pub(super) fn link_reports(&self, shards: &[ShardProxy]) -> Vec<LinkReport> {
         shards.iter().flat_map(ShardProxy::links).chain(link_reports(&self.links)).collect()
     }
 
-    /// The capture's counters, if there is a capture.
+    /// Counters of the capture, if there is one.
     pub(super) fn capture(&self) -> Option<CaptureReport> {
         self.capture.as_ref().map(|board| board.read())
     }
 }
 
-/// The links by their gauges.
+/// Reports of links by their gauges.
 pub(super) fn link_reports(links: &LinkGauges) -> impl Iterator<Item = LinkReport> {
     links.iter().map(|(name, gauge)| {
         let [routed, refused, depth, capacity] = gauge.read();

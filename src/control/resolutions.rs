@@ -1,11 +1,11 @@
-//! Markets that are over and not decided yet: asked about until they are.
+//! Ended markets without a result: requested until they have one.
 //!
-//! Runs on:  the control core (pure; time is an argument). Owns: what is known of those markets, also when
-//!           the registry has forgotten them.
-//! Bounds:   `RESOLUTIONS_MAX` markets; each is given up after `RESOLUTION_TIMEOUT_NS`.
+//! Runs on:  control core (pure; time is an argument). Owns: facts of those markets, also when the registry has
+//!           removed them.
+//! Bounds:   `RESOLUTIONS_MAX` markets; each is dropped after `RESOLUTION_TIMEOUT_NS`.
 //!
-//! The stream names a result (`market_resolved`, `determined`) only to those who listen then, and the venue decides
-//! up to days after the end. A market without a winner (`no`, `scalar`, `void`, a shared stake) is decided too.
+//! The stream sends a result (`market_resolved`, `determined`) once, up to days after the end. A market without a
+//! winner (`no`, `scalar`, `void`, a shared payout) has a result too.
 use super::registry::{Record, Status};
 use crate::base::id::MarketId;
 use crate::base::limits::{
@@ -23,7 +23,7 @@ struct Open {
     timeout_ns: u64,
 }
 
-/// The markets, and those whose result is new.
+/// Markets without result, and those whose result is new.
 #[derive(Clone, Debug, Default)]
 pub struct Resolutions {
     open: BTreeMap<MarketId, Open>,
@@ -31,7 +31,7 @@ pub struct Resolutions {
 }
 
 impl Resolutions {
-    /// Takes over what a market has become: over and not decided it is asked about, else not.
+    /// Takes a changed market: requested if ended without result, dropped otherwise.
     pub fn note(&mut self, record: &Record, now_ns: u64) {
         let market = record.info.market;
         let decided = record.resolution.as_ref().is_some_and(|(how, _)| how.is_decided());
@@ -52,7 +52,7 @@ impl Resolutions {
         }
     }
 
-    /// Markets to be asked about now, at most a page; each less often from time to time.
+    /// Markets to request now, at most a page; intervals grow.
     pub fn poll(&mut self, now_ns: u64) -> Vec<MarketId> {
         self.open.retain(|_, open| now_ns < open.since_ns + RESOLUTION_TIMEOUT_NS);
         let due = self.open.iter_mut().filter(|(_, open)| now_ns >= open.next_ask_ns);
@@ -65,7 +65,7 @@ impl Resolutions {
             .collect()
     }
 
-    /// The catalog has a closed market; once that is decided, it is not asked about any more.
+    /// A closed market of the catalog; dropped once it has a result.
     pub fn on_closed(&mut self, market: &MarketId, resolution: &Resolution, wall_ns: u64) {
         if !resolution.is_decided() {
             return;
@@ -76,24 +76,24 @@ impl Resolutions {
         self.settled.push(open.record);
     }
 
-    /// The next market whose result is new.
+    /// Next market with a new result.
     pub fn take_settled(&mut self) -> Option<Record> {
         self.settled.pop()
     }
 
-    /// It could not be published; it is returned again.
+    /// Puts back a market that could not be published.
     pub fn keep_settled(&mut self, record: Record) {
         self.settled.push(record);
     }
 
-    /// Whether a market is asked about, or its result is not reported yet.
+    /// Whether a market is requested or its result is not published yet.
     #[must_use]
     pub fn is_waiting(&self, market: &MarketId) -> bool {
         self.open.contains_key(market)
             || self.settled.iter().any(|record| record.info.market == *market)
     }
 
-    /// Markets that are asked about.
+    /// Number of markets requested.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.open.len()

@@ -1,6 +1,6 @@
-//! The control core's executor loop: steps the supervisor, carries out the requests of its venues.
+//! Executor loop of the control core: steps the supervisor and carries out the requests of its venues.
 //!
-//! Runs on:  control core. Owns: the pools of each venue's REST services.
+//! Runs on:  control core. Owns: the REST service pools of each venue.
 use super::{
     controller::Controller,
     io_request::{Fetched, IoRequest},
@@ -28,28 +28,28 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Where the controller of a venue gets what it does not know.
+/// Addresses and services of one venue.
 #[derive(Clone, Debug)]
 pub struct Sources {
     /// The market channel.
     pub ws: Endpoint,
-    /// What is sent to the venue.
+    /// Subscription protocol and requests of the venue.
     pub feed: Feed,
-    /// Who signs requests for books, where the venue wants that.
+    /// Signs book requests, if the venue requires it.
     pub signer: Option<Arc<dyn Signer>>,
     /// TLS settings for both.
     pub tls: Arc<ClientConfig>,
-    /// Names to addresses.
+    /// Name resolver.
     pub resolver: Resolver,
-    /// The REST services that catalog and books are asked of; one where they are the same.
+    /// REST services of catalog and books; one if they are the same.
     pub services: Vec<Service>,
 }
 
 impl Sources {
-    /// The REST services of a venue at these addresses, with the bounds of those of `wanted` that have their names.
+    /// REST services at these addresses, with the limits of those in `wanted` that have their names.
     ///
     /// # Errors
-    /// [`EndpointError`]: an address is of no use.
+    /// [`EndpointError`]: an address cannot be used.
     pub fn services(
         feed: Feed,
         catalog: &Endpoint,
@@ -84,7 +84,7 @@ enum Completion {
     Resolved(ConnectionId, Result<Vec<SocketAddr>, String>),
 }
 
-/// What a task needs to carry out a request and hand over its result.
+/// Context of a task.
 #[derive(Clone)]
 struct Context {
     sources: Sources,
@@ -93,7 +93,7 @@ struct Context {
     inbox: Rc<RefCell<Vec<Completion>>>,
 }
 
-/// A venue's REST pools, and the results of its tasks.
+/// REST pools of a venue and results of its tasks.
 struct VenueServices {
     manager: Manager,
     context: Context,
@@ -110,7 +110,7 @@ impl VenueServices {
         Self { manager, context: Context { sources, catalog, books, inbox: Rc::default() } }
     }
 
-    /// Hands the results to the controller of the venue.
+    /// Passes results to the controller.
     fn deliver(&self, control: &mut Controller, clock: &HostClock) {
         for completion in self.context.inbox.take() {
             match completion {
@@ -125,7 +125,7 @@ impl VenueServices {
     }
 }
 
-/// Steps until the supervisor says that all is over. The sources are those of its venues, in their order.
+/// Runs until the supervisor has stopped. `sources` are in the order of its venues.
 pub async fn run(mut supervisor: Supervisor, sources: Vec<Sources>, mut clock: HostClock) {
     let venues: Vec<VenueServices> = sources.into_iter().map(VenueServices::new).collect();
     let mut reported_ns = 0;
@@ -164,7 +164,7 @@ fn fetched(result: Result<Response, PoolError>) -> Fetched {
     }
 }
 
-/// The request that asks for books, signed where the venue wants that.
+/// A book request, signed if the venue requires it.
 fn request(context: &Context, question: BooksQuestion) -> Result<Request, String> {
     let url = context.books.url(&question.path);
     let (method, request) = match question.body {
@@ -177,7 +177,7 @@ fn request(context: &Context, question: BooksQuestion) -> Result<Request, String
     Ok(headers.into_iter().fold(request, |request, (name, value)| request.header(name, value)))
 }
 
-/// Starts a task for the request; it ends by itself, at the latest at its time limit.
+/// Starts a task for the request; it ends at its time limit at the latest.
 fn send(io_request: IoRequest, context: &Context) {
     let context = context.clone();
     match io_request {

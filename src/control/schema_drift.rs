@@ -1,21 +1,21 @@
-//! The share of a venue's messages that cannot be interpreted: a sign that its protocol has changed.
+//! Share of messages that cannot be interpreted: evidence of a protocol change.
 //!
 //! Runs on:  control core (pure; time is an argument).
 use super::shard_proxy::ShardProxy;
 use crate::base::limits::SCHEMA_DRIFT_WINDOW_NS;
 
-/// Messages, and those among them that cannot be interpreted, over windows of `SCHEMA_DRIFT_WINDOW_NS`.
+/// Messages and uninterpretable ones over windows of `SCHEMA_DRIFT_WINDOW_NS`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SchemaDrift {
     since_ns: u64,
-    /// Sums when the window began.
+    /// Sums at the start of the window.
     messages: u64,
     unrecognized: u64,
     percent: u64,
 }
 
 impl SchemaDrift {
-    /// Takes over the shards' sums so far.
+    /// Takes the sums of the shards.
     pub(super) fn update(&mut self, shards: &[ShardProxy], now_ns: u64) {
         if now_ns < self.since_ns + SCHEMA_DRIFT_WINDOW_NS {
             return;
@@ -31,7 +31,7 @@ impl SchemaDrift {
         *self = Self { since_ns: now_ns, messages, unrecognized, percent };
     }
 
-    /// Percent of the messages of the last whole window.
+    /// Uninterpretable messages in the last whole window, percent.
     pub(super) const fn percent(&self) -> u64 {
         self.percent
     }

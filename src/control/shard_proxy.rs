@@ -1,7 +1,7 @@
-//! The control core's side of one shard: commands out, reports in.
+//! Control end of the links with one shard: commands out, reports in.
 //!
-//! Runs on:  control core. Owns: the producing end of `control_shard`, commands that did not fit.
-//! Bounds:   the backlog holds what a full ring gave back; it is tried again every cycle.
+//! Runs on:  control core. Owns: the producer of `control_shard`, commands that did not fit.
+//! Bounds:   the backlog holds refused commands and is retried every cycle.
 use crate::base::{
     id::{ConnectionId, ShardId, TokenId},
     time::Now,
@@ -19,18 +19,18 @@ use crate::session::Session;
 use crate::venue::Role;
 use std::collections::VecDeque;
 
-/// The control core's side of one shard.
+/// Control end of one shard.
 #[derive(Debug)]
 pub struct ShardProxy {
-    /// Which shard.
+    /// Its id.
     pub id: ShardId,
-    /// The CPU it is pinned to, if it is.
+    /// Its CPU, if pinned.
     pub core: Option<u32>,
     /// Its last heartbeat.
     pub heartbeat: Heartbeat,
-    /// When that arrived, monotonic nanoseconds; 0 before the first.
+    /// Arrival of that heartbeat, monotonic nanoseconds; 0 before the first.
     pub heartbeat_seen_ns: u64,
-    /// How long heartbeats waited in the ring: count, sum and longest, nanoseconds.
+    /// Time of heartbeats in the ring: count, sum and maximum, nanoseconds.
     pub report_waits: [u64; 3],
     /// It has ended.
     pub stopped: bool,
@@ -43,7 +43,7 @@ pub struct ShardProxy {
 }
 
 impl ShardProxy {
-    /// The ends of the links to shard `id`.
+    /// With the ends of the links of shard `id`.
     #[must_use]
     pub fn new(
         id: ShardId,
@@ -80,12 +80,12 @@ impl ShardProxy {
         self.send(ShardCommand::Open { connection, books, role, replaces: replaces.into() }, now);
     }
 
-    /// Lets the replacement take over.
+    /// Commands the switch to a replacement.
     pub fn switch(&mut self, to: ConnectionId, now: Now) {
         self.send(ShardCommand::Switch { to }, now);
     }
 
-    /// Hands over a socket.
+    /// Passes a socket.
     pub fn attach(
         &mut self,
         connection: ConnectionId,
@@ -116,23 +116,23 @@ impl ShardProxy {
         self.send(ShardCommand::Close { connection }, now);
     }
 
-    /// Books of the venue's REST interface.
+    /// Passes books of a REST response.
     pub fn books(&mut self, text: String, now: Now) {
         self.send(ShardCommand::Books { text }, now);
     }
 
-    /// Whether there is room for market events beside what the shard must do: half of the ring is kept free.
+    /// Whether market events fit: half of the ring is reserved for other commands.
     #[must_use]
     pub fn has_spare_room(&self) -> bool {
         self.backlog.is_empty() && self.commands_gauge.depth() < self.commands_gauge.capacity() / 2
     }
 
-    /// A market of the shard has come to another stage of its life.
+    /// Reports a new stage of a market.
     pub fn market(&mut self, event: MarketEvent, now: Now) {
         self.send(ShardCommand::Market(Box::new(event)), now);
     }
 
-    /// Requests the filled histograms.
+    /// Requests the histograms.
     pub fn swap_latencies(&mut self, now: Now) {
         self.send(ShardCommand::SwapLatencies { empty: Box::default() }, now);
     }
@@ -142,7 +142,7 @@ impl ShardProxy {
         self.send(ShardCommand::Stop, now);
     }
 
-    /// A heartbeat has arrived.
+    /// Takes a heartbeat.
     pub fn on_heartbeat(&mut self, heartbeat: Heartbeat, now: Now) {
         let wait_ns = now.mono_ns.saturating_sub(heartbeat.at.mono_ns);
         let [count, sum_ns, max_ns] = self.report_waits;
@@ -151,7 +151,7 @@ impl ShardProxy {
         self.heartbeat_seen_ns = now.mono_ns;
     }
 
-    /// Tries again what did not fit. Call once a cycle.
+    /// Retries refused commands. Call once per cycle.
     pub fn flush(&mut self, now: Now) {
         if self.backlog.is_empty() {
             // Otherwise a sleeping shard would be woken a hundred times a second.

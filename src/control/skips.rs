@@ -1,47 +1,46 @@
-//! What the catalog lists and nobody follows, by reason: so that no market goes missing in silence.
+//! Markets that the catalog lists and the engine does not follow, by reason.
 //!
-//! Runs on:  the control core (pure).
-//! Owns:     counts of the present scan, of the last complete one, and of markets asked for by name.
-//! Bounds:   one entry a reason.
+//! Runs on:  control core (pure).
+//! Owns:     counts of the present scan, of the last complete one, and of markets named by a user.
+//! Bounds:   one entry per reason.
 use crate::base::limits::{SKIPPED_NOTICE_PERCENT, SKIPPED_REASON_PERCENT};
 use crate::counter::report::SkipReport;
 use crate::venue::skip::{SkipReason, Skipped};
 use std::collections::{BTreeMap, btree_map::Entry};
 
-/// What one scan has listed.
+/// Counts of one scan.
 #[derive(Clone, Debug, Default)]
 struct Listing {
-    /// Entries that are not closed.
+    /// Open entries.
     open: u64,
     skipped: BTreeMap<SkipReason, u64>,
 }
 
-/// Counts what is skipped, and names the first of each reason.
+/// Counts skipped markets; keeps the first of each reason.
 #[derive(Clone, Debug, Default)]
 pub struct Skips {
     scan: u64,
     present: Listing,
     last: Option<Listing>,
-    /// Markets asked for by name.
+    /// Named markets.
     asked: BTreeMap<SkipReason, u64>,
     /// The first of each reason since the start.
     first: BTreeMap<SkipReason, String>,
 }
 
-/// How much of the catalog cannot be followed.
+/// Severity of the share that cannot be followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Drift {
-    /// No more than is usual.
+    /// A usual share.
     Usual,
-    /// For people: more than that.
+    /// More than that; text.
     Notice(String),
-    /// For people: so much that the engine does not do its work.
+    /// So much that the engine does not do its work; text.
     Reason(String),
 }
 
 impl Skips {
-    /// A page of a scan: entries followed, and those that are not. Gives those to be logged: the first of each
-    /// reason since the start.
+    /// Takes a page of a scan. Returns entries to log: the first of each reason since the start.
     pub fn on_page(&mut self, scan: u64, followed: usize, skipped: Vec<Skipped>) -> Vec<Skipped> {
         if scan != self.scan {
             (self.scan, self.present) = (scan, Listing::default());
@@ -50,12 +49,12 @@ impl Skips {
         self.add_to_present(skipped)
     }
 
-    /// Entries of the present scan that were counted as followed and are not.
+    /// Entries of the present scan counted as followed that are not.
     pub fn on_refused(&mut self, skipped: Vec<Skipped>) -> Vec<Skipped> {
         self.add_to_present(skipped)
     }
 
-    /// Markets asked for by name; whoever asks logs them.
+    /// Named markets; the caller logs them.
     pub fn on_asked(&mut self, skipped: &[Skipped]) {
         for entry in skipped {
             *self.asked.entry(entry.reason).or_default() += 1;
@@ -63,7 +62,7 @@ impl Skips {
         }
     }
 
-    /// The present scan is complete.
+    /// Ends the present scan.
     pub fn complete(&mut self) {
         self.last = Some(self.present.clone());
     }
@@ -80,18 +79,18 @@ impl Skips {
         new
     }
 
-    /// Of the last complete scan; of the present one as long as there was none.
+    /// Counts of the last complete scan; of the present one before the first.
     fn listing(&self) -> &Listing {
         self.last.as_ref().unwrap_or(&self.present)
     }
 
-    /// Entries that the catalog lists as open.
+    /// Entries listed as open.
     #[must_use]
     pub fn open(&self) -> u64 {
         self.listing().open
     }
 
-    /// Every reason that was met since the start.
+    /// Reasons seen since the start.
     #[must_use]
     pub fn report(&self, venue: &str) -> Vec<SkipReport> {
         let counts = &self.listing().skipped;
@@ -105,7 +104,7 @@ impl Skips {
         self.first.iter().map(report).collect()
     }
 
-    /// How much of the catalog cannot be followed although it should have books.
+    /// Severity of the share that should have books and cannot be followed.
     #[must_use]
     pub fn drift(&self, venue: &str) -> Drift {
         let Listing { open, skipped } = self.listing();

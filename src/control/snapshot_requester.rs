@@ -1,11 +1,11 @@
-//! Requests for books over the venue's REST interface: which tokens are next, and how fast.
+//! Book requests over REST: which tokens are next, and at which rate.
 //!
-//! Runs on:  control core (pure; time is an argument). Owns: the tokens that wait.
-//! Bounds:   the venue's tokens a question and questions a second, `BOOKS_REQUESTS_OPEN_MAX`,
+//! Runs on:  control core (pure; time is an argument). Owns: waiting tokens.
+//! Bounds:   tokens per request and requests per second of the venue, `BOOKS_REQUESTS_OPEN_MAX`,
 //!           `BOOKS_WAITING_MAX`.
 //!
-//! Urgent tokens (no snapshot, a wrong book, a silent connection) go before comparisons. What finds no
-//! room or no answer is not remembered here: its shard asks again.
+//! Urgent tokens (no snapshot, a wrong book, a silent connection) precede comparisons. A token that is dropped or not
+//! answered is requested again by its shard.
 use super::io_request::{FetchError, Fetched};
 use crate::base::id::TokenId;
 use crate::base::limits::{
@@ -16,32 +16,32 @@ use crate::counter::report::SnapshotRequestsReport;
 use log::debug;
 use std::collections::VecDeque;
 
-/// One question to the venue.
+/// One request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotRequest {
-    /// Place of the shard that gets the answer.
+    /// Index of the shard that receives the response.
     pub shard: usize,
     /// The tokens.
     pub tokens: Vec<TokenId>,
 }
 
-/// Tokens of one shard that wait.
+/// Waiting tokens of one shard.
 #[derive(Clone, Debug, Default)]
 struct Waiting {
     urgent: VecDeque<TokenId>,
     others: VecDeque<TokenId>,
 }
 
-/// The questions of all shards.
+/// Requests of all shards.
 #[derive(Clone, Debug)]
 pub struct SnapshotRequester {
     waiting: Vec<Waiting>,
-    /// Tokens of one question.
+    /// Tokens per request.
     tokens_max: usize,
-    /// From one question to the next.
+    /// Interval of requests.
     gap_ns: u64,
     count: usize,
-    /// The shard whose turn is next.
+    /// The next shard in turn.
     turn: usize,
     open: usize,
     next_ns: u64,
@@ -49,7 +49,7 @@ pub struct SnapshotRequester {
 }
 
 impl SnapshotRequester {
-    /// Nothing waits; at most `tokens_max` tokens a question and `per_second` questions a second.
+    /// For at most `tokens_max` tokens per request and `per_second` requests per second.
     #[must_use]
     pub fn new(shards: usize, (tokens_max, per_second): (usize, u64)) -> Self {
         Self {
@@ -64,7 +64,7 @@ impl SnapshotRequester {
         }
     }
 
-    /// A shard wants these books.
+    /// Takes tokens of a shard.
     pub fn want(&mut self, shard: usize, tokens: &[TokenId], urgent: bool) {
         let Some(waiting) = self.waiting.get_mut(shard) else { return };
         // Comparisons leave half of the room to what is urgent.
@@ -78,7 +78,7 @@ impl SnapshotRequester {
         queue.extend(tokens);
     }
 
-    /// The next question, when it may be asked.
+    /// The next request, if due.
     pub fn poll(&mut self, now_ns: u64) -> Option<SnapshotRequest> {
         if self.count == 0 || self.open >= BOOKS_REQUESTS_OPEN_MAX || now_ns < self.next_ns {
             return None;
@@ -104,8 +104,7 @@ impl SnapshotRequester {
         Some(SnapshotRequest { shard, tokens })
     }
 
-    /// A request has ended. Gives the books of an answer, as the venue wrote them; what failed is asked for again by its
-    /// shard.
+    /// Result of a request. Returns the books as text of the venue; failed ones are requested again by the shard.
     pub fn on_fetched(&mut self, fetched: Fetched, now_ns: u64) -> Option<String> {
         let text = fetched.into_body().and_then(|body| {
             String::from_utf8(body).map_err(|error| FetchError::unreadable(error.to_string()))
@@ -138,7 +137,7 @@ impl SnapshotRequester {
         self.next_ns = self.next_ns.max(now_ns + pause_ns.min(RETRY_AFTER_MAX_NS));
     }
 
-    /// The counters.
+    /// Counters.
     #[must_use]
     pub fn report(&self) -> SnapshotRequestsReport {
         SnapshotRequestsReport { tokens_waiting: self.count as u64, ..self.counts.clone() }

@@ -1,6 +1,6 @@
-//! The status report of one venue.
+//! Status report of one venue.
 //!
-//! Runs on:  control core, when somebody asks and once a second.
+//! Runs on:  control core, on request and once per second.
 use super::clock;
 use super::controller::Controller;
 use crate::base::time::Now;
@@ -14,7 +14,7 @@ use crate::venue::SubscriptionCounts;
 use std::collections::BTreeMap;
 
 impl Controller {
-    /// The report of this venue now. The supervisor folds the reports of all venues and then settles their health.
+    /// Report of this venue. The supervisor folds the reports of all venues, then settles their health.
     #[must_use]
     pub fn report(&self, now: Now) -> EngineReport {
         let pool = self.pool_report(now);

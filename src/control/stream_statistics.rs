@@ -1,6 +1,4 @@
-//! The stream as one of the services.
-//!
-//! Its connections are dialed by the control core and held by shards, and reported like those of a pool.
+//! Statistics of the stream, reported like a service pool.
 //!
 //! Runs on:  control core (pure; time is an argument). Owns: counters and histograms.
 use super::dial::{DialError, Target};
@@ -14,7 +12,7 @@ use crate::pool::slots::SlotCounts;
 use crate::pool::statistics::Statistics;
 use crate::pool::{Kind, PoolError, Service};
 
-/// Statistics of the stream.
+/// Counters and histograms of the stream.
 #[derive(Debug)]
 pub(super) struct StreamStatistics {
     name: &'static str,
@@ -25,30 +23,30 @@ pub(super) struct StreamStatistics {
 }
 
 impl StreamStatistics {
-    /// Nothing dialed yet.
+    /// No dial.
     pub(super) fn new(name: &'static str, target: &Target) -> Self {
         let kind = if target.tls.is_some() { Kind::Wss } else { Kind::Ws };
         let (url, host) = (target.url.clone(), target.host.clone());
         Self { name, kind, url, host, statistics: Statistics::default() }
     }
 
-    /// A dial has taken so long, nanoseconds, to the end of the upgrade.
+    /// Duration of a successful dial up to the upgrade, nanoseconds.
     pub(super) fn on_up(&mut self, took_ns: u64, now: Now) {
         self.statistics.on_opened(Ok(took_ns), now);
     }
 
-    /// A dial has failed.
+    /// A failed dial.
     pub(super) fn on_failure(&mut self, error: &DialError, now: Now) {
         self.statistics.on_opened(Err(&of_a_pool(error)), now);
     }
 
-    /// The host of a dial has no address.
+    /// The name of the host cannot be resolved.
     pub(super) fn on_unresolved(&mut self, why: &str, now: Now) {
         let error = ResolveError::Failed { host: self.host.clone(), why: why.to_owned() };
         self.statistics.on_opened(Err(&ConnectionError::Resolve(error).into()), now);
     }
 
-    /// The report, with what connections and dials say.
+    /// Report with the figures of connections and dials.
     pub(super) fn report(&self, pool: &PoolReport, dialing: usize) -> ServiceReport {
         let (up, waiting) = (pool.connections_active as usize, pool.connections_waiting as usize);
         let opened = pool.connections_opened + pool.reconnects;

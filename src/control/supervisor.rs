@@ -1,10 +1,10 @@
-//! The venues of one engine: who answers a command or a query, and one report of all.
+//! Supervisor of the venues: routes commands and queries, folds reports.
 //!
 //! Runs on:  control core. Owns: the controller of each venue, the ends of the links with main thread and serve core.
-//! Bounds:   every ring is drained at most once around per cycle.
+//! Bounds:   at most one ring capacity of messages per ring and cycle.
 //!
-//! No venue is special. What names a market, a token or a connection goes to the controller that has it; what no
-//! controller has yet, as the name of a market that nobody has looked up, goes to each venue that may have it.
+//! A command that names a market, token or connection goes to the controller that has it. A name without an owner is
+//! looked up at each venue that may have it.
 #[cfg(test)]
 mod tests;
 
@@ -28,12 +28,12 @@ use crate::ring::{Consumer, Producer};
 use log::warn;
 use std::collections::BTreeMap;
 
-/// Reports for the main thread and interval histograms of the shards are made this often.
+/// Interval of reports to the main thread and of interval histograms.
 const REPORT_INTERVAL_NS: u64 = SECOND_NS;
-/// One line of the histogram log covers this long.
+/// Interval of a line of the histogram log.
 const HISTOGRAM_INTERVAL_NS: u64 = 60 * SECOND_NS;
 
-/// The supervisor's ends of its links.
+/// Ends of the supervisor's links.
 #[derive(Debug)]
 pub struct SupervisorLinks {
     /// Commands of the main thread.
@@ -44,27 +44,27 @@ pub struct SupervisorLinks {
     pub queries: Consumer<ControlQuery>,
     /// Answers to the serve core.
     pub answers: Producer<ControlAnswer>,
-    /// Names and gauges of the engine's links that are no venue's, for the report.
+    /// Names and gauges of links that belong to no venue, for the report.
     pub gauges: LinkGauges,
 }
 
-/// All venues of the engine.
+/// The venues of the engine.
 #[derive(Debug)]
 pub struct Supervisor {
     venues: Vec<Controller>,
     links: SupervisorLinks,
     names: Names,
-    /// What an interval has recorded that could not be sent.
+    /// Interval histograms that could not be sent yet.
     held: Latencies,
     interval_since: Now,
-    /// Reports until the interval is sent before its time; 0 when nobody asked for that.
+    /// Reports until an early interval is sent; 0 if none was requested.
     interval_cut: u8,
     next_report_ns: u64,
     stop_deadline_ns: Option<u64>,
 }
 
 impl Supervisor {
-    /// The supervisor of these controllers, at least one.
+    /// Supervisor of at least one controller.
     #[must_use]
     pub fn new(mut venues: Vec<Controller>, links: SupervisorLinks, now: Now) -> Self {
         number(&mut venues);
@@ -82,24 +82,24 @@ impl Supervisor {
         }
     }
 
-    /// The controller of a venue, by its place among all.
+    /// Controller of a venue, by index.
     ///
     /// # Panics
-    /// There are not so many.
+    /// No such index.
     #[must_use]
     pub fn venue(&self, place: usize) -> &Controller {
         &self.venues[place]
     }
 
-    /// The same, to bring it what its tasks fetched.
+    /// Controller of a venue, by index, for results of its tasks.
     ///
     /// # Panics
-    /// There are not so many.
+    /// No such index.
     pub fn venue_mut(&mut self, place: usize) -> &mut Controller {
         &mut self.venues[place]
     }
 
-    /// One cycle of every venue. Gives how long to rest, nanoseconds; `None` when all is over.
+    /// Runs one cycle of every venue. Returns the time until the next, nanoseconds; `None` when stopped.
     pub fn step(&mut self, now: Now) -> Option<u64> {
         self.take_commands(now);
         let rests = self.venues.iter_mut().map(|venue| venue.step(now));
@@ -116,13 +116,13 @@ impl Supervisor {
         Some(rest_ns)
     }
 
-    /// The next thing that a task must do, and the place of the venue that wants it.
+    /// Next request for a task, and the index of its venue.
     pub fn poll_io_request(&mut self) -> Option<(usize, IoRequest)> {
         let mut venues = self.venues.iter_mut().enumerate();
         venues.find_map(|(place, venue)| Some((place, venue.poll_io_request()?)))
     }
 
-    /// Asks for a market that a person named, of each venue that may have it; of all where the name says nothing.
+    /// Looks up a market by name at each venue that may have it; at all if the form of the name does not decide.
     pub fn look_up(&mut self, lookup: &Lookup) {
         let may = self.may_have(lookup);
         let mut asked: Vec<Venue> = Vec::new();
@@ -136,7 +136,7 @@ impl Supervisor {
         self.names.on_asked(lookup, asked);
     }
 
-    /// Which venues may have what a name stands for: those whose names look like that, or all if none's do.
+    /// Venues whose names have this form; all if none.
     fn may_have(&self, lookup: &Lookup) -> Vec<bool> {
         let may = self.venues.iter().map(|venue| venue.markets.discovery.may_have(lookup));
         let may: Vec<bool> = may.collect();
@@ -174,7 +174,7 @@ impl Supervisor {
         }
     }
 
-    /// Opens connections at every venue that has some of these tokens; the others are refused.
+    /// Opens connections at every venue that has some of these tokens; refuses the others.
     fn force_subscribe(
         &mut self,
         tokens: &[TokenId],
@@ -200,13 +200,13 @@ impl Supervisor {
         (connections, refused)
     }
 
-    /// Replaces a connection, whatever its age.
+    /// Queues the replacement of a connection of any age.
     fn force_recycle(&mut self, connection: ConnectionId) -> Result<(), RecycleError> {
         let owner = self.venues.iter_mut().find(|v| v.placement().state(connection).is_some());
         owner.ok_or(RecycleError::NotUp)?.force_recycle(connection)
     }
 
-    /// Why a book that no shard has is awaited, for people; `None` when nobody follows its token.
+    /// Why a book does not exist yet, for HTTP responses; `None` if its token is not followed.
     fn why_awaited(&self, token: &TokenId, now: Now) -> Option<String> {
         let lookup = Lookup::Token(*token);
         let may = self.may_have(&lookup);
@@ -234,7 +234,7 @@ impl Supervisor {
         }
     }
 
-    /// Everything that can be seen of the engine now.
+    /// Status report of the engine.
     #[must_use]
     pub fn report(&self, now: Now) -> EngineReport {
         let reports = self.venues.iter().map(|venue| venue.report(now));
@@ -304,7 +304,7 @@ impl Supervisor {
     }
 }
 
-/// Gives each venue numbers for its connections that no other has: fixed tables from 1 on, then those that grow.
+/// Assigns connection numbers that are unique in the engine: fixed tables from 1, then growing ones.
 fn number(venues: &mut [Controller]) {
     let tables = venues.iter().filter(|venue| venue.placement().is_fixed()).count() as u32;
     let (mut table, mut growing) = (0, tables * TABLE_CONNECTIONS_MAX);

@@ -132,9 +132,9 @@ impl Engine {
         let active = self.registry.report().tokens_subscribed as usize;
         assert!(seen.len() >= active, "{} tokens on sockets, {active} active", seen.len());
         assert_eq!(self.registry.pending_tokens_total(), 0);
-        for (connection, _, state) in self.placement.connections() {
-            assert_eq!(state, ConnectionState::Active);
-            assert!(self.registry.active_tokens_of(connection).all(|token| seen.contains(&token)));
+        for open in self.placement.connections() {
+            assert_eq!(open.state, ConnectionState::Active);
+            assert!(self.registry.active_tokens_of(open.id).all(|token| seen.contains(&token)));
         }
     }
 }
@@ -327,7 +327,7 @@ impl Churn {
     /// necessary at the target.
     fn connections(&self) -> (usize, usize) {
         let open = self.placement.connections();
-        let open = open.filter(|(id, _, _)| self.placement.replaces(*id).is_empty()).count();
+        let open = open.filter(|open| self.placement.replaces(open.id).is_empty()).count();
         let mut tokens = vec![0; usize::from(self.registry.shards())];
         for record in self.registry.with_status(Status::Subscribed) {
             tokens[usize::from(record.shard.0)] += record.info.tokens.len();

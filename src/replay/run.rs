@@ -10,12 +10,13 @@ use super::progress::Progress;
 use super::reader::{Reader, ReplayError};
 use super::report::{BooksReport, CaptureReport, ErrorLine, ReplayReport, ShardLine};
 use super::worker::{InputError, Worker, WorkerResult};
-use crate::base::id::{BookIndex, MarketId, ShardId, TokenId};
+use crate::base::id::ShardId;
 use crate::base::limits::{DECODE_STACK_BYTES, REPLAY_ERRORS_SHOWN};
 use crate::base::time::Clock;
 use crate::counter::latency::{Latencies, LatencySummary, Stage};
 use crate::io::{clock::HostClock, executor::no_thread, file, host};
 use crate::market::book::image::BookImage;
+use crate::shard::books::{Books, OpenBook};
 use crate::shard::publish::Handler;
 use sha1::{Digest, Sha1};
 use std::io::{BufWriter, Write};
@@ -248,12 +249,13 @@ fn write_books<H: Handler>(
     out: Option<std::fs::File>,
     path: Option<&Path>,
 ) -> Result<String, ReplayError> {
-    let mut places: Vec<(TokenId, MarketId, usize, BookIndex)> = Vec::new();
-    for (at, result) in results.iter().enumerate() {
-        places.extend(result.books.places().map(|(token, market, i)| (token, market, at, i)));
+    let mut open: Vec<(&Books<H>, OpenBook)> = Vec::new();
+    for WorkerResult { books, .. } in results {
+        open.extend(books.open_books().map(|book| (books, book)));
     }
-    places.sort_unstable_by(|a, b| {
-        (a.0.as_bytes(), a.1.as_bytes()).cmp(&(b.0.as_bytes(), b.1.as_bytes()))
+    open.sort_unstable_by(|(_, a), (_, b)| {
+        let order = a.token.as_bytes().cmp(b.token.as_bytes());
+        order.then_with(|| a.market.as_bytes().cmp(b.market.as_bytes()))
     });
     let mut out = out.map(|file| BufWriter::with_capacity(1 << 20, file));
     let mut digest = Sha1::new();
@@ -263,8 +265,8 @@ fn write_books<H: Handler>(
         let path = path.unwrap_or(Path::new("")).display();
         ReplayError::Input(format!("cannot write {path}: {error}"))
     };
-    for (_, _, at, index) in places {
-        results[at].books.fill_image_at(index, &mut image);
+    for (books, OpenBook { index, .. }) in open {
+        books.fill_image_at(index, &mut image);
         line.clear();
         image.write_json_with_state(&mut line);
         line.push('\n');

@@ -14,7 +14,7 @@
 //! | `matcher` | replacements of connections |
 //! | `trades` | each trade once, early ones kept |
 //! | `forwarder` | events of other shards' markets |
-//! | `updates` | subscribed books, and what the serve core is told of them |
+//! | `updates` | subscribed books, and what the serve core receives of them |
 use super::publish::Handler;
 use crate::base::{
     id::{BookIndex, MarketId, ShardId, TokenId},
@@ -75,6 +75,17 @@ pub enum Admission {
 /// The shard holds [`BOOKS_PER_SHARD_MAX`](crate::base::limits::BOOKS_PER_SHARD_MAX) books; the book was not opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShardFull;
+
+/// An open book and its place.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenBook {
+    /// Its token.
+    pub token: TokenId,
+    /// The market of the token.
+    pub market: MarketId,
+    /// For [`Books::fill_image_at`].
+    pub index: BookIndex,
+}
 
 /// The books of one shard.
 #[derive(Debug)]
@@ -204,10 +215,10 @@ impl<H: Handler> Books<H> {
         self.store.fill_image_at(index, image)
     }
 
-    /// Token, market and place of every open book, in no order.
-    pub fn places(&self) -> impl Iterator<Item = (TokenId, MarketId, BookIndex)> {
+    /// Every open book, in no order.
+    pub fn open_books(&self) -> impl Iterator<Item = OpenBook> {
         let open = self.store.slots.iter().filter(|(_, slot)| slot.is_open());
-        open.map(|(index, slot)| (slot.token, slot.market, index))
+        open.map(|(index, slot)| OpenBook { token: slot.token, market: slot.market, index })
     }
 
     /// Makes every live book stale; gives their number.

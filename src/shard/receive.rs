@@ -5,7 +5,7 @@
 //!           `LARGE_FRAME_PART_BYTES` of one large frame a step, and nothing is read from its socket until it is
 //!           done. `UNFINISHED_BYTES_MAX` of unfinished frames: the connection that holds the most of them is closed.
 use super::books::{ConnectionSlot, DisconnectOutcome};
-use super::connections::{Connection, Waiting};
+use super::connections::{Connection, Transport, Waiting};
 use super::intake::{Findings, Intake};
 use super::{
     Shard, Tally,
@@ -46,6 +46,43 @@ struct FrameReader<'a, H, C> {
     tally: &'a mut Tally,
     reports: &'a mut Producer<Report>,
     summary: TurnSummary,
+}
+
+/// A connection that is up, as its frames are read.
+struct Receiving<'c, 'a, H, C> {
+    reader: FrameReader<'a, H, C>,
+    transport: &'c mut Transport,
+    /// Another connection carries its books by now, or they are closed: the venue may go on sending until it answers our
+    /// close.
+    passed: bool,
+}
+
+impl Connection {
+    #[inline]
+    fn receiving<'c: 'a, 'a, H, C>(
+        &'c mut self,
+        slot: ConnectionSlot,
+        intake: &'a mut Intake<H, C>,
+        findings: &'a mut Findings,
+        tally: &'a mut Tally,
+        reports: &'a mut Producer<Report>,
+    ) -> Option<Receiving<'c, 'a, H, C>> {
+        let Self { id, leaving, retired, transport, latencies, protocol, .. } = self;
+        let (id, summary, passed) = (*id, TurnSummary::default(), *leaving || *retired);
+        let transport = transport.as_mut()?;
+        let reader = FrameReader {
+            slot,
+            id,
+            intake,
+            findings,
+            protocol,
+            latencies,
+            tally,
+            reports,
+            summary,
+        };
+        Some(Receiving { reader, transport, passed })
+    }
 }
 
 impl<H: Handler, C: Clock> FrameReader<'_, H, C> {
@@ -180,24 +217,9 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     ) -> Result<(), SessionError> {
         let Self { connections, intake, findings, links, buffer, tally, large, capture, .. } = self;
         let Some(connection) = connections.get_mut(slot) else { return Ok(()) };
-        let Connection { id, leaving, retired, transport, latencies, protocol, .. } = connection;
-        let Some(transport) = transport else { return Ok(()) };
-        // The venue may go on sending until it answers our close; the books are closed, or
-        // another connection carries them by now.
-        let (id, passed) = (*id, *leaving || *retired);
-        let reports = &mut links.reports;
-        let summary = TurnSummary::default();
-        let mut reader = FrameReader {
-            slot,
-            id,
-            intake,
-            findings,
-            protocol,
-            latencies,
-            tally,
-            reports,
-            summary,
-        };
+        let id = connection.id;
+        let receiving = connection.receiving(slot, intake, findings, tally, &mut links.reports);
+        let Some(Receiving { mut reader, transport, passed }) = receiving else { return Ok(()) };
         let (session, backlog) = (&mut transport.session, &mut transport.backlog);
         let result = session.handle_bytes(&buffer[..count], read.mono_ns, |message| {
             if let Some(capture) = capture {
@@ -260,23 +282,11 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         let Self { connections, intake, findings, links, tally, .. } = self;
         // A socket that has ended took its backlog with it: its books are stale.
         let Some(connection) = connections.get_mut(slot) else { return 1 };
-        let Connection { id, leaving, retired, transport, latencies, protocol, .. } = connection;
-        let Some(transport) = transport else { return 1 };
-        if *leaving || *retired {
+        let receiving = connection.receiving(slot, intake, findings, tally, &mut links.reports);
+        let Some(Receiving { mut reader, transport, passed }) = receiving else { return 1 };
+        if passed {
             transport.backlog.clear();
         }
-        let (id, reports, summary) = (*id, &mut links.reports, TurnSummary::default());
-        let mut reader = FrameReader {
-            slot,
-            id,
-            intake,
-            findings,
-            protocol,
-            latencies,
-            tally,
-            reports,
-            summary,
-        };
         let mut left_bytes = LARGE_FRAME_PART_BYTES;
         let mut read = Now::default();
         while left_bytes > 0

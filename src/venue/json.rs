@@ -109,7 +109,64 @@ impl<'de> Visitor<'de> for ScalarSeed {
     }
 }
 
-pub(in crate::venue) use other_values;
+/// The enum `Key` of a message's keys with `Unknown`, and `KeySeed`, which reads one and appends unknown keys that are not
+/// ignored to a text: each once, separated by commas, cut at `UNRECOGNIZED_BYTES_MAX`.
+macro_rules! keys {
+    (ignored: $ignored:expr; $($name:literal => $variant:ident),+ $(,)?) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        enum Key { $($variant,)+ Unknown }
+
+        impl Key {
+            fn of(name: &str) -> Self {
+                match name { $($name => Self::$variant,)+ _ => Self::Unknown }
+            }
+            const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ Self::Unknown => "?" }
+            }
+        }
+
+        struct KeySeed<'s> {
+            unknown: &'s mut String,
+        }
+
+        impl KeySeed<'_> {
+            fn note(self, name: &str) {
+                let ignored: fn(&str) -> bool = $ignored;
+                let known = ignored(name) || self.unknown.split(',').any(|k| k == name);
+                if known || self.unknown.len() + name.len() >= $crate::base::limits::UNRECOGNIZED_BYTES_MAX {
+                    return;
+                }
+                if !self.unknown.is_empty() {
+                    self.unknown.push(',');
+                }
+                self.unknown.push_str(name);
+            }
+        }
+
+        impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
+            type Value = Key;
+            fn deserialize<D: de::Deserializer<'de>>(self, from: D) -> Result<Key, D::Error> {
+                from.deserialize_identifier(self)
+            }
+        }
+
+        impl Visitor<'_> for KeySeed<'_> {
+            type Value = Key;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<Key, E> {
+                let key = Key::of(name);
+                if key == Key::Unknown {
+                    self.note(name);
+                }
+                Ok(key)
+            }
+        }
+    };
+}
+
+pub(in crate::venue) use {keys, other_values};
 
 impl<'de> Scalar<'de> {
     /// The string, if it has no escapes.

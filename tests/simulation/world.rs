@@ -377,7 +377,7 @@ impl World for Stream {
         }
         if recycle {
             let up: Vec<ConnectionId> =
-                self.frame.control.venue(0).placement().connections().map(|c| c.0).collect();
+                self.frame.control.venue(0).placement().connections().map(|open| open.id).collect();
             if !up.is_empty() {
                 let connection = up[self.frame.random.below(up.len() as u64) as usize];
                 let _ = self.frame.commands.try_send(Command::Recycle { ticket: 0, connection });

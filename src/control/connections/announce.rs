@@ -1,7 +1,6 @@
-//! Log lines about connections that are opened and lost.
+//! Log lines about opened and lost connections.
 //!
-//! Runs on:  control core.
-//! Bounds:   one entry a connection of a fixed table, for `START_GATE_NS` at most.
+//! Runs on:  control core. Bounds: one entry per connection of a fixed table, for `START_GATE_NS` at most.
 use super::Connections;
 use crate::base::id::{ConnectionId, ShardId};
 use crate::base::limits::START_GATE_NS;
@@ -12,7 +11,7 @@ use crate::venue::Role;
 use log::{debug, info, warn};
 
 impl Connections {
-    /// A connection is dialed for the first time.
+    /// Logs the first dial of a connection.
     pub(in crate::control) fn log_open(&self, to: ConnectionId, shard: ShardId, tokens: usize) {
         let name = self.placement.name(to);
         let replaces = self.placement.replaces(to);
@@ -29,8 +28,8 @@ impl Connections {
         }
     }
 
-    /// A connection of a fixed table is up. One for books is there before its markets: it is logged with the first of
-    /// them, or without after a while.
+    /// A connection of a fixed table is up. One for books is logged with its first markets, or without after
+    /// `START_GATE_NS`.
     pub(super) fn announce_up(&mut self, connection: ConnectionId, registry: &Registry, now: Now) {
         if !self.placement.is_fixed() {
             return;
@@ -50,7 +49,7 @@ impl Connections {
         }
     }
 
-    /// Logs connections that have waited for markets in vain.
+    /// Logs connections that are up without markets for longer than `START_GATE_NS`.
     pub(in crate::control) fn announce_idle(&mut self, now: Now) {
         while let Some((&connection, _)) =
             self.unannounced.iter().find(|(_, up_ns)| now.mono_ns >= **up_ns + START_GATE_NS)
@@ -68,7 +67,7 @@ impl Connections {
         }
     }
 
-    /// A connection is lost, and what that costs until it is back.
+    /// Logs a lost connection and the effect until it is back.
     pub(super) fn log_loss(&self, connection: ConnectionId, why: &str) {
         let name = self.placement.name(connection);
         let role = self.placement.role(connection);
@@ -78,19 +77,21 @@ impl Connections {
             Role::Trades => ("trades are missed", "no trade is missed"),
             Role::Lifecycle => ("markets come and go by the catalog only", "no market is missed"),
         };
-        let other = self.placement.connections().find(|&(id, _, state)| {
-            id != connection && state == ConnectionState::Active && self.placement.role(id) == role
+        let other = self.placement.connections().find(|other| {
+            other.id != connection
+                && other.state == ConnectionState::Active
+                && self.placement.role(other.id) == role
         });
         match other {
-            Some((other, ..)) => {
-                let other = self.placement.name(other);
+            Some(other) => {
+                let other = self.placement.name(other.id);
                 info!("{name}: {why}; {until}, {other} goes on");
             }
             None => warn!("{name}: {why}; {what} until it is back, no book is stale"),
         }
     }
 
-    /// What connections are called, one after the other.
+    /// Names of connections, separated by commas.
     pub(super) fn names(&self, connections: &[ConnectionId]) -> String {
         let names: Vec<String> = connections.iter().map(|&id| self.placement.name(id)).collect();
         names.join(", ")

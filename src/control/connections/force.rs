@@ -1,4 +1,4 @@
-//! Connections that a person asks for: opened at once for tokens that wait, on every shard concerned.
+//! Connections requested by a user: opened at once for pending tokens, on every shard concerned.
 //!
 //! Runs on:  control core.
 use super::Connections;
@@ -7,20 +7,20 @@ use crate::base::time::Now;
 use crate::control::placement::ForceError;
 use crate::control::registry::{Registry, Status};
 
-/// What became of tokens that a connection was asked for.
+/// Result of the request.
 #[derive(Debug, Default)]
 pub(in crate::control) struct Forced {
-    /// The connections that are opened.
+    /// Opened connections.
     pub(in crate::control) connections: Vec<ConnectionId>,
-    /// Tokens that are on one of them.
+    /// Tokens placed on one of them.
     pub(in crate::control) placed: Vec<TokenId>,
-    /// The others, and why.
+    /// Tokens not placed, each with the reason.
     pub(in crate::control) refused: Vec<(TokenId, Option<String>)>,
 }
 
 impl Connections {
-    /// Opens connections for those of these tokens, all of this venue, that wait for one: at least one for each shard,
-    /// more where they do not fit.
+    /// Opens connections for the tokens of this venue that are pending: at least one per shard, more if they do not
+    /// fit.
     pub(in crate::control) fn force_subscribe(
         &mut self,
         tokens: &[TokenId],
@@ -67,7 +67,7 @@ impl Connections {
         forced
     }
 
-    /// Why a token of this venue waits for no connection that could be opened for it.
+    /// Reason why no connection can be opened for a token; `None` if it is pending.
     fn why_not_waiting(&self, token: &TokenId, registry: &Registry) -> Option<String> {
         let record = registry.market_of(token)?;
         match record.status {

@@ -1,10 +1,10 @@
-//! Replacements as the recycler decides them: begun, given up, completed.
+//! Executes the recycler's decisions: replacements begun, abandoned, completed.
 //!
 //! Runs on:  control core.
 use super::Connections;
 use crate::base::limits::{RECYCLE_INTERVAL_NS, TOKENS_PER_CONNECTION_MAX};
 use crate::base::{id::ConnectionId, time::Now};
-use crate::control::placement::{Action, ConnectionState, ReplaceError};
+use crate::control::placement::{Action, ConnectionState, OpenConnection, ReplaceError};
 use crate::control::recycler::{Candidate, Decision, Reason, RecycleError};
 use crate::control::registry::Registry;
 use crate::control::shard_proxy::ShardProxy;
@@ -14,10 +14,10 @@ use log::{info, warn};
 use std::collections::BTreeMap;
 
 impl Connections {
-    /// Replaces a connection, whatever its age.
+    /// Queues the replacement of a connection of any age.
     ///
     /// # Errors
-    /// [`RecycleError`]; nothing has changed then.
+    /// [`RecycleError`]; nothing has changed.
     pub(in crate::control) fn force_recycle(
         &mut self,
         connection: ConnectionId,
@@ -30,12 +30,12 @@ impl Connections {
         self.recycler.ask(connection, is_up)
     }
 
-    /// Merges connections of at least this age, nanoseconds, into one of at most so many tokens.
+    /// Sets the merge limits: least age in nanoseconds, most tokens.
     pub(in crate::control) fn set_merging(&mut self, age_min_ns: u64, tokens_max: usize) {
         self.recycler.set_merging(age_min_ns, tokens_max.min(TOKENS_PER_CONNECTION_MAX));
     }
 
-    /// What the recycler decides now.
+    /// Due decisions of the recycler.
     pub(in crate::control) fn poll_recycler(
         &mut self,
         registry: &Registry,
@@ -51,15 +51,15 @@ impl Connections {
         self.recycler.poll(now.mono_ns, &candidates)
     }
 
-    /// Connections that are up, and no part of a replacement.
+    /// Connections that are up and not part of a replacement.
     fn candidates(&self, registry: &Registry, shards: &[ShardProxy], now: Now) -> Vec<Candidate> {
         let beats = shards.iter().flat_map(|shard| &shard.heartbeat.connections);
         let beats: BTreeMap<ConnectionId, &ConnectionBeat> =
             beats.map(|beat| (beat.connection, beat)).collect();
-        let active = self.placement.connections().filter(|&(connection, _, state)| {
-            state == ConnectionState::Active && self.placement.is_whole(connection)
+        let active = self.placement.connections().filter(|open| {
+            open.state == ConnectionState::Active && self.placement.is_whole(open.id)
         });
-        let known = active.filter_map(|(connection, shard, _)| {
+        let known = active.filter_map(|OpenConnection { id: connection, shard, .. }| {
             let beat = beats.get(&connection).filter(|beat| beat.up)?;
             let load = registry.load(connection)?;
             Some(Candidate {
@@ -74,7 +74,7 @@ impl Connections {
         known.collect()
     }
 
-    /// Opens a replacement, if the placement has room for one.
+    /// Opens a replacement if placement has room.
     pub(in crate::control) fn begin_replacement(
         &mut self,
         from: &[ConnectionId],
@@ -98,8 +98,7 @@ impl Connections {
         }
     }
 
-    /// Closes a replacement. Gives the connections to dial: old ones that ended when it had taken over, which is lost now
-    /// too.
+    /// Closes a replacement. Returns the connections to dial: old ones that had ended after it took over.
     pub(in crate::control) fn abandon_replacement(
         &mut self,
         to: ConnectionId,
@@ -111,8 +110,8 @@ impl Connections {
         from.into_iter().filter(|&from| !self.is_attached(from)).collect()
     }
 
-    /// A socket is gone: its replacement, if it was part of one, has failed. True when it was the new connection, which is
-    /// closed; and the connections to dial.
+    /// A socket ended: the replacement that it was part of has failed. Returns whether it was the new connection, which
+    /// is closed, and the connections to dial.
     pub(super) fn recycle_lost(
         &mut self,
         connection: ConnectionId,
@@ -126,8 +125,8 @@ impl Connections {
         }
     }
 
-    /// Whether a connection has books that no replacement is to take over: the replacement was given up before the
-    /// shard could report that it had taken over, and the books go back.
+    /// Whether a connection has books whose replacement was abandoned before the shard reported the takeover: they
+    /// return to it.
     pub(in crate::control) fn is_given_back(
         &self,
         connection: ConnectionId,
@@ -137,8 +136,8 @@ impl Connections {
         active && self.placement.replaced_by(connection).is_none()
     }
 
-    /// A replacement has taken over; the old connections are closed by the next placement. Gives what is to be done for
-    /// markets that expired meanwhile.
+    /// A replacement took over; placement closes the old connections. Returns actions for markets that expired
+    /// meanwhile.
     pub(in crate::control) fn on_handed_over(
         &mut self,
         to: ConnectionId,
@@ -163,7 +162,7 @@ impl Connections {
         (!expired.is_empty()).then_some(Action::Unsubscribe { connection: to, tokens: expired })
     }
 
-    /// How many snapshots each replacement has yet to deliver, by its shard's heartbeat.
+    /// Passes on how many snapshots each replacement lacks, from heartbeats.
     pub(in crate::control) fn on_heartbeat(&mut self, heartbeat: &Heartbeat, now: Now) {
         for beat in &heartbeat.connections {
             if let Some(owing) = beat.owing {

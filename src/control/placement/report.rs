@@ -20,6 +20,17 @@ impl ConnectionState {
     }
 }
 
+/// A connection that is not closed yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenConnection {
+    /// Its number.
+    pub id: ConnectionId,
+    /// The shard that owns it.
+    pub shard: ShardId,
+    /// Its state.
+    pub state: ConnectionState,
+}
+
 impl Placement {
     /// The state of a connection; `None` when it is unknown or closed.
     #[must_use]
@@ -34,8 +45,9 @@ impl Placement {
     }
 
     /// Every connection that is not closed yet, by number.
-    pub fn connections(&self) -> impl Iterator<Item = (ConnectionId, ShardId, ConnectionState)> {
-        self.connections.iter().map(|(&id, known)| (id, known.shard, known.state))
+    pub fn connections(&self) -> impl Iterator<Item = OpenConnection> {
+        let open = self.connections.iter();
+        open.map(|(&id, known)| OpenConnection { id, shard: known.shard, state: known.state })
     }
 
     /// Tokens that the connections for books which are not closing could carry together at the target.

@@ -375,7 +375,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 const SHARDS: u16 = 3;
 
 fn apply(step: Step, now: &mut u64, next: &mut u32, registry: &mut Registry, p: &mut Placement) {
-    let all: Vec<ConnectionId> = p.connections().map(|(connection, ..)| connection).collect();
+    let all: Vec<ConnectionId> = p.connections().map(|open| open.id).collect();
     let pick = |n: usize| all.get(n % all.len().max(1)).copied().unwrap_or(ConnectionId(0));
     match step {
         Step::Register(count) => {
@@ -408,7 +408,7 @@ fn apply(step: Step, now: &mut u64, next: &mut u32, registry: &mut Registry, p: 
 
 fn check(actions: &[Action], now: u64, registry: &Registry, placement: &Placement) {
     let mut placed = std::collections::HashSet::new();
-    for (connection, shard, state) in placement.connections() {
+    for OpenConnection { id: connection, shard, state } in placement.connections() {
         let tokens: Vec<TokenId> = registry.tokens_of(connection).collect();
         assert!(tokens.len() <= limits::TOKENS_PER_CONNECTION_MAX);
         assert!(tokens.iter().all(|token| placed.insert(*token)), "a token on two connections");
@@ -434,7 +434,7 @@ fn check(actions: &[Action], now: u64, registry: &Registry, placement: &Placemen
         if let Some(since) = registry.oldest_pending_since(shard) {
             assert!(now - since < 2 * INTERVAL, "a market waits too long");
         }
-        let open = placement.connections().filter(|&(_, of, _)| of == shard);
+        let open = placement.connections().filter(|open| open.shard == shard);
         assert!(open.count() <= limits::CONNECTIONS_PER_SHARD_MAX);
     }
     for action in actions {

@@ -52,7 +52,7 @@ impl Rig {
         }
         self.supervisor.step(NOW);
         for venue in &mut self.supervisor.venues {
-            let all: Vec<_> = venue.placement().connections().map(|(id, ..)| id).collect();
+            let all: Vec<_> = venue.placement().connections().map(|open| open.id).collect();
             all.into_iter()
                 .for_each(|connection| venue.connections.placement.on_active(connection, 1));
         }

@@ -4,7 +4,7 @@ use crate::base::id::ShardId;
 use crate::base::time::{SECOND_NS, StillClock};
 use crate::capture::line::{Record, What};
 use crate::market::book::{BookState, StaleReason, image::BookImage};
-use crate::shard::books::Admission;
+use crate::shard::books::{Admission, OpenBook};
 use crate::shard::intake::{Findings, Intake};
 use std::collections::BTreeMap;
 
@@ -91,8 +91,8 @@ impl Capture {
                 let left = notes.apply(note, line, place, &mut intake.books);
                 assert_ne!(left, Followup::Unreadable, "{line}");
             }
-            let places: Vec<_> = intake.books.places().collect();
-            for (token, _, index) in places {
+            let places: Vec<_> = intake.books.open_books().collect();
+            for OpenBook { token, index, .. } in places {
                 let mut image = BookImage::default();
                 assert!(intake.books.fill_image_at(index, &mut image));
                 let sizes: Vec<_> = image.bids.iter().map(|level| level.quantity.0 / MS).collect();

@@ -62,6 +62,8 @@ pub(super) struct Auditor {
     rest: Rotation,
     pairs: Rotation,
     mirrors: Mirrors,
+    /// A snapshot that is compared.
+    scratch: Book,
 }
 
 impl Auditor {
@@ -112,10 +114,10 @@ impl Auditor {
         if slot.state != BookState::Live {
             return;
         }
-        let Some(venue) = book_of(event) else { return };
-        match is_same(&venue, &slot.book) {
-            true => self.counts.audits_matched += 1,
-            false => self.counts.audits_mismatched += 1,
+        match has_levels(&mut self.scratch, event, &slot.book) {
+            Some(true) => self.counts.audits_matched += 1,
+            Some(false) => self.counts.audits_mismatched += 1,
+            None => {}
         }
     }
 
@@ -135,8 +137,8 @@ impl Auditor {
             counts.audits_older += 1;
             return;
         }
-        let Some(venue) = book_of(event) else { return };
-        if is_same(&venue, &slot.book) {
+        let Some(same) = has_levels(&mut self.scratch, event, &slot.book) else { return };
+        if same {
             counts.audits_matched += 1;
             let (first, updates) = (index.min(slot.sibling), slot.facts.updates);
             self.mirrors.on_equal(first, usize::from(first != index), updates);
@@ -196,13 +198,14 @@ impl Auditor {
         read: Now,
     ) {
         let (slot, counts) = (&slots[index], &mut self.counts);
-        let Some(venue) = book_of(event).filter(|_| slot.state == BookState::Live) else {
+        let same = has_levels(&mut self.scratch, event, &slot.book);
+        let Some(same) = same.filter(|_| slot.state == BookState::Live) else {
             counts.polls_undecided += 1;
             return;
         };
         let updated_wall_ns = slot.facts.updated_wall_ns;
         let full = self.differences.len() >= AUDITS_OPEN_MAX;
-        if is_same(&venue, &slot.book) {
+        if same {
             counts.polls_matched += 1;
         } else if updated_wall_ns + POLL_AGE_NS > read.wall_ns || full {
             counts.polls_undecided += 1;
@@ -242,14 +245,11 @@ impl Auditor {
     }
 }
 
-/// The levels of a snapshot; `None` when they are more than a book holds.
-fn book_of(event: &Snapshot<'_>) -> Option<Book> {
-    let mut book = Book::default();
-    book.replace(event.bids, event.asks).ok().map(|()| book)
-}
-
-fn is_same(one: &Book, other: &Book) -> bool {
-    one.bids.levels().eq(other.bids.levels()) && one.asks.levels().eq(other.asks.levels())
+/// Whether a snapshot has the levels of a book; `None` when it has more than a book holds.
+fn has_levels(scratch: &mut Book, event: &Snapshot<'_>, book: &Book) -> Option<bool> {
+    scratch.replace(event.bids, event.asks).ok()?;
+    let (bids, asks) = (scratch.bids.levels(), scratch.asks.levels());
+    Some(bids.eq(book.bids.levels()) && asks.eq(book.asks.levels()))
 }
 
 #[cfg(test)]

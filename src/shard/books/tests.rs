@@ -151,7 +151,7 @@ fn opening_and_closing_in_any_order_keeps_index_and_siblings_whole() {
             assert_eq!(family, expected);
         }
     }
-    assert_eq!(books.places().count(), open.len());
+    assert_eq!(books.open_books().count(), open.len());
 }
 
 #[test]
@@ -197,8 +197,8 @@ fn an_implied_book_is_known_by_market_and_token() {
     feed(&mut intake, HERE, &book(11, 21, "0.5").replace("\"0x1\"", "\"0x9\""));
     let mut lines: Vec<String> = Vec::new();
     let mut image = BookImage::default();
-    for (token, market, place) in intake.books.places() {
-        assert!(intake.books.fill_image_at(place, &mut image));
+    for OpenBook { token, market, index } in intake.books.open_books() {
+        assert!(intake.books.fill_image_at(index, &mut image));
         lines.push(format!("{market} {token} {}", image.bids[0].price));
     }
     assert_eq!(lines, ["0x1 11 0.4", "0x9 11 0.5"]);
@@ -321,8 +321,8 @@ fn a_token_of_two_markets_keeps_its_books_apart_within_messages_of_two_changes()
     let two = r#"{"market":"0x9","price_changes":[{"asset_id":"11","price":"0.3","size":"7","side":"BUY"},{"asset_id":"12","price":"0.2","size":"8","side":"BUY"}],"timestamp":"21","event_type":"price_change"}"#;
     feed(&mut intake, HERE, two);
     let mut image = BookImage::default();
-    for (token, market, place) in intake.books.places() {
-        assert!(intake.books.fill_image_at(place, &mut image));
+    for OpenBook { token, market, index } in intake.books.open_books() {
+        assert!(intake.books.fill_image_at(index, &mut image));
         let worst = match (market.as_str(), token.as_str()) {
             ("0x9", "11") => 300_000,
             ("0x9", _) => 200_000,

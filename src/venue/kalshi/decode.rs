@@ -192,7 +192,15 @@ fn deliver<S: Sink>(frame: &str, fields: Fields<'_>, scratch: &mut Scratch, sink
         (None, Kind::Snapshot | Kind::Delta | Kind::Trade | Kind::Ticker) => {
             event(kind, &fields, scratch).map(|event| sink.on_event(&event))
         }
-        (None, _) => Ok(()),
+        (
+            None,
+            Kind::Subscribed
+            | Kind::Unsubscribed
+            | Kind::Ok
+            | Kind::Error
+            | Kind::Ignored
+            | Kind::Unknown(_),
+        ) => Ok(()),
     };
     if let Err(fault) = delivered {
         let book = matches!(kind, Kind::Snapshot | Kind::Delta);
@@ -295,13 +303,20 @@ fn event<'a>(
             transaction_hash: need(fields.trade_id, "trade_id")?,
         }),
         // An empty side is bid 0 or ask 1 (kalshi/protocol.md, 5).
-        _ => Event::TopOfBook(TopOfBook {
+        Kind::Ticker => Event::TopOfBook(TopOfBook {
             market,
             token,
             timestamp_ms,
             best_bid: fields.yes_bid.filter(|&bid| bid != Price::ZERO),
             best_ask: fields.yes_ask.filter(|&ask| ask != Price::ONE),
         }),
+        Kind::Subscribed
+        | Kind::Unsubscribed
+        | Kind::Ok
+        | Kind::Error
+        | Kind::Lifecycle
+        | Kind::Ignored
+        | Kind::Unknown(_) => return Err(MessageFault::BadValue("type")),
     })
 }
 

@@ -6,12 +6,12 @@
 //! All keys of the envelope and of `msg` are collected before interpretation: `type` may be the last key, and the order
 //! of keys is not stable (kalshi/protocol.md, 2.1).
 use crate::base::{
-    limits::{LEVELS_PER_SIDE_MAX, UNRECOGNIZED_BYTES_MAX},
+    limits::LEVELS_PER_SIDE_MAX,
     price::{Price, Quantity},
 };
 use crate::market::book::Level;
 use crate::venue::MessageFault;
-use crate::venue::json::{Scalar, ScalarSeed, Skip, other_values};
+use crate::venue::json::{Scalar, ScalarSeed, Skip, keys, other_values};
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
@@ -121,22 +121,8 @@ pub struct Fields<'a> {
     seen: u64,
 }
 
-macro_rules! keys {
-    ($($name:literal => $variant:ident),+ $(,)?) => {
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        enum Key { $($variant,)+ Unknown }
-        impl Key {
-            fn of(name: &str) -> Self {
-                match name { $($name => Self::$variant,)+ _ => Self::Unknown }
-            }
-            const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)+ Self::Unknown => "?" }
-            }
-        }
-    };
-}
-
 keys! {
+    ignored: |name| IGNORED_KEYS.binary_search(&name).is_ok();
     "type" => Type, "id" => Id, "sid" => Sid, "seq" => Seq, "msg" => Msg,
     "sending_ts_ms" => SendingTsMs, "market_ticker" => MarketTicker, "channel" => Channel,
     "code" => Code, "ts_ms" => TsMs, "ts" => Ts, "price_dollars" => PriceDollars,
@@ -197,46 +183,6 @@ const IGNORED_KEYS: [&str; 41] = [
     "yes_ask_size_fp",
     "yes_bid_size_fp",
 ];
-
-/// A key; unknown ones are recorded.
-struct KeySeed<'s> {
-    unknown: &'s mut String,
-}
-
-impl KeySeed<'_> {
-    fn note(self, name: &str) {
-        let known =
-            IGNORED_KEYS.binary_search(&name).is_ok() || self.unknown.split(',').any(|k| k == name);
-        if known || self.unknown.len() + name.len() >= UNRECOGNIZED_BYTES_MAX {
-            return;
-        }
-        if !self.unknown.is_empty() {
-            self.unknown.push(',');
-        }
-        self.unknown.push_str(name);
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
-    type Value = Key;
-    fn deserialize<D: de::Deserializer<'de>>(self, from: D) -> Result<Key, D::Error> {
-        from.deserialize_identifier(self)
-    }
-}
-
-impl Visitor<'_> for KeySeed<'_> {
-    type Value = Key;
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-    fn visit_str<E: de::Error>(self, name: &str) -> Result<Key, E> {
-        let key = Key::of(name);
-        if key == Key::Unknown {
-            self.note(name);
-        }
-        Ok(key)
-    }
-}
 
 /// The object being read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -351,7 +351,10 @@ fn deliver<S: Sink>(
             complete_old_changes(frame, fields, scratch)
                 .and_then(|()| changes(frame, fields, scratch).map(|event| sink.on_event(&event)))
         }
-        (None, _) => event(kind, fields, scratch).map(|event| sink.on_event(&event)),
+        (None, Kind::Book | Kind::LastTradePrice | Kind::TickSizeChange | Kind::BestBidAsk) => {
+            event(kind, fields, scratch).map(|event| sink.on_event(&event))
+        }
+        (None, Kind::Unknown(_)) => Err(MessageFault::BadValue("event_type")),
     };
     if let Err(fault) = delivered {
         let update = matches!(kind, Kind::NewMarket | Kind::MarketResolved);
@@ -435,13 +438,16 @@ fn event<'a>(
             old: fields.old_tick_size,
             new: need(fields.new_tick_size, "new_tick_size")?,
         }),
-        _ => Event::TopOfBook(TopOfBook {
+        Kind::BestBidAsk => Event::TopOfBook(TopOfBook {
             market,
             token,
             timestamp_ms,
             best_bid: fields.best_bid.filter(|&p| p.0 != 0),
             best_ask: fields.best_ask,
         }),
+        Kind::PriceChange | Kind::NewMarket | Kind::MarketResolved | Kind::Unknown(_) => {
+            return Err(MessageFault::BadValue("event_type"));
+        }
     })
 }
 

@@ -7,13 +7,13 @@
 use crate::base::{
     condition,
     id::{MarketId, TOKEN_BYTES_MAX, TokenId},
-    limits::{LEVELS_PER_SIDE_MAX, TOKENS_PER_CONNECTION_MAX, UNRECOGNIZED_BYTES_MAX},
+    limits::{LEVELS_PER_SIDE_MAX, TOKENS_PER_CONNECTION_MAX},
     price::{Price, Quantity},
 };
 use crate::market::book::{Level, Side, image::BookHash};
 use crate::market::event::{ChangeSpan, Span};
 use crate::venue::MessageFault;
-use crate::venue::json::{Scalar, ScalarSeed, Skip, other_values};
+use crate::venue::json::{Scalar, ScalarSeed, Skip, keys, other_values};
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
@@ -146,22 +146,8 @@ pub struct Lists {
     pub assets_ids: bool,
 }
 
-macro_rules! keys {
-    ($($name:literal => $variant:ident),+ $(,)?) => {
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        enum Key { $($variant,)+ Unknown }
-        impl Key {
-            fn of(name: &str) -> Self {
-                match name { $($name => Self::$variant,)+ _ => Self::Unknown }
-            }
-            const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)+ Self::Unknown => "?" }
-            }
-        }
-    };
-}
-
 keys! {
+    ignored: |name| IGNORED_KEYS.contains(&name);
     "asset_id" => AssetId, "price" => Price, "size" => Size, "side" => Side, "hash" => Hash,
     "best_bid" => BestBid, "best_ask" => BestAsk, "market" => Market, "timestamp" => Timestamp,
     "event_type" => EventType, "price_changes" => PriceChanges, "bids" => Bids, "asks" => Asks,
@@ -192,45 +178,6 @@ const IGNORED_KEYS: [&str; 15] = [
     "taker_base_fee",
     "winning_outcome",
 ];
-
-/// A key; unknown ones are recorded.
-struct KeySeed<'s> {
-    unknown: &'s mut String,
-}
-
-impl KeySeed<'_> {
-    fn note(self, name: &str) {
-        let known = IGNORED_KEYS.contains(&name) || self.unknown.split(',').any(|k| k == name);
-        if known || self.unknown.len() + name.len() >= UNRECOGNIZED_BYTES_MAX {
-            return;
-        }
-        if !self.unknown.is_empty() {
-            self.unknown.push(',');
-        }
-        self.unknown.push_str(name);
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
-    type Value = Key;
-    fn deserialize<D: de::Deserializer<'de>>(self, from: D) -> Result<Key, D::Error> {
-        from.deserialize_identifier(self)
-    }
-}
-
-impl Visitor<'_> for KeySeed<'_> {
-    type Value = Key;
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-    fn visit_str<E: de::Error>(self, name: &str) -> Result<Key, E> {
-        let key = Key::of(name);
-        if key == Key::Unknown {
-            self.note(name);
-        }
-        Ok(key)
-    }
-}
 
 impl<'de> Scalar<'de> {
     /// A token id: uint256 in decimal.

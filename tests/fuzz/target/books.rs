@@ -11,7 +11,7 @@ use ringbook::base::time::Now;
 use ringbook::market::book::image::BookImage;
 use ringbook::market::book::{BookOpening, BookState, Level, Side, StaleReason};
 use ringbook::market::event::{ChangeSpan, Changes, Event, Snapshot, Span, TickSize, Trade};
-use ringbook::shard::books::{Admission, Books, ConnectionSlot};
+use ringbook::shard::books::{Admission, Books, ConnectionSlot, OpenBook};
 use ringbook::shard::publish::{BookView, Change, Handler};
 use std::collections::BTreeMap;
 
@@ -421,7 +421,7 @@ impl Both {
     /// Every level of every book agrees.
     fn check_levels(&self) {
         let mut places: BTreeMap<(String, String), _> = BTreeMap::new();
-        for (token, market, index) in self.books.places() {
+        for OpenBook { token, market, index } in self.books.open_books() {
             let before = places.insert((market.to_string(), token.to_string()), index);
             assert!(before.is_none(), "{market} {token} is there twice");
         }

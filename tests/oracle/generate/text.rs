@@ -89,8 +89,8 @@ pub(crate) fn write(random: &mut Random, v: &Value) -> String {
     out
 }
 
-fn unknown(random: &mut Random) -> (String, Value) {
-    let unusual = [
+fn unknown() -> [(&'static str, Value); 8] {
+    [
         ("sequence_id", json!("18")),
         ("note", json!("bids\":[{\"price\":\"0.9\",\"size\":\"1\"}] \\ ünï🏈 {[]}")),
         ("extra", json!({"price": "0.99", "bids": [{"price": "9", "size": "x"}], "hash": null})),
@@ -99,17 +99,22 @@ fn unknown(random: &mut Random) -> (String, Value) {
         ("Price", json!("2")),
         ("sizes", json!(1.5)),
         ("", json!("")),
-    ];
-    let (key, value) = random.pick(&unusual).clone();
-    (key.into(), value)
+    ]
 }
 
-fn rearrange(random: &mut Random, map: &mut Map<String, Value>, shuffle: bool, unusual: bool) {
+/// Shuffles the keys, and adds one of these.
+pub(crate) fn rearrange(
+    random: &mut Random,
+    map: &mut Map<String, Value>,
+    shuffle: bool,
+    unusual: Option<&[(&str, Value)]>,
+) {
     let mut entries: Vec<(String, Value)> = std::mem::take(map).into_iter().collect();
-    if unusual {
-        entries.push(unknown(random));
+    if let Some(unusual) = unusual {
+        let (key, value) = random.pick(unusual).clone();
+        entries.push((key.into(), value));
     }
-    if unusual || shuffle {
+    if unusual.is_some() || shuffle {
         random.shuffle(&mut entries);
     }
     map.extend(entries);
@@ -124,12 +129,14 @@ pub(crate) fn variant(random: &mut Random, message: &Value) -> Value {
     if inferable && random.percent(10) {
         map.shift_remove("event_type");
     }
-    rearrange(random, map, shuffle, unusual);
+    let unknown = unknown();
+    let added = |unusual: bool| unusual.then_some(&unknown[..]);
+    rearrange(random, map, shuffle, added(unusual));
     for key in ["price_changes", "changes", "bids", "asks"] {
         let Some(Value::Array(items)) = map.get_mut(key) else { continue };
         for item in items.iter_mut().filter_map(Value::as_object_mut) {
             let unusual = unusual && random.percent(20);
-            rearrange(random, item, shuffle, unusual);
+            rearrange(random, item, shuffle, added(unusual));
         }
     }
     message

@@ -2,11 +2,11 @@
 
 use crate::generate::random::Random;
 use crate::generate::text;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// Unknown keys with values that look like messages.
-fn unknown(random: &mut Random) -> (String, Value) {
-    let unusual = [
+fn unknown() -> [(&'static str, Value); 10] {
+    [
         ("note", json!("\"type\":\"orderbook_snapshot\",\"seq\":9,\"msg\":{} \\ ünï🏈 {[]}")),
         ("extra", json!({"type": "orderbook_delta", "sid": 1, "seq": 1, "msg": {"side": "no"}})),
         ("levels", json!({"yes_dollars_fp": [["0.5000", "1.00"]], "no_dollars_fp": "x"})),
@@ -17,26 +17,15 @@ fn unknown(random: &mut Random) -> (String, Value) {
         ("exchange_index", json!(0)),
         ("client_order_id", json!("a\"b")),
         ("", json!("")),
-    ];
-    let (key, value) = random.pick(&unusual).clone();
-    (key.into(), value)
-}
-
-fn rearrange(random: &mut Random, map: &mut Map<String, Value>, shuffle: bool, unusual: bool) {
-    let mut entries: Vec<(String, Value)> = std::mem::take(map).into_iter().collect();
-    if unusual {
-        entries.push(unknown(random));
-    }
-    if unusual || shuffle {
-        random.shuffle(&mut entries);
-    }
-    map.extend(entries);
+    ]
 }
 
 /// A variant of the message with the same fields, as one line.
 pub(crate) fn write(random: &mut Random, message: &Value) -> String {
     let mut message = message.clone();
     let (shuffle, unusual) = (random.percent(30), random.percent(10));
+    let (unknown, rearrange) = (unknown(), text::rearrange);
+    let unusual = unusual.then_some(&unknown[..]);
     rearrange(random, message.as_object_mut().unwrap(), shuffle, unusual);
     if let Some(Value::Object(body)) = message.get_mut("msg") {
         rearrange(random, body, shuffle, unusual);

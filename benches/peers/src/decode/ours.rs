@@ -5,7 +5,7 @@ use ringbook::base::id::ShardId;
 use ringbook::base::time::{Clock, Now, StillClock};
 use ringbook::io::clock::HostClock;
 use ringbook::market::book::{Level, image::BookImage};
-use ringbook::shard::books::{Admission, Books, ConnectionSlot};
+use ringbook::shard::books::{Admission, Books, ConnectionSlot, OpenBook};
 use ringbook::shard::intake::{Findings, Intake};
 
 /// A clock that reports when a frame was read.
@@ -71,8 +71,8 @@ impl<C: ReadClock> Pipeline for Ours<C> {
     fn books(&self) -> Result<FinalBooks, String> {
         let mut image = BookImage::default();
         let one = |level: &Level| (u64::from(level.price.0), level.quantity.0);
-        let books = self.intake.books.places().map(|(token, _, place)| {
-            self.intake.books.fill_image_at(place, &mut image);
+        let books = self.intake.books.open_books().map(|OpenBook { token, index, .. }| {
+            self.intake.books.fill_image_at(index, &mut image);
             let sides = [&image.bids, &image.asks].map(|side| side.iter().map(one).collect());
             (token.to_string(), sides)
         });

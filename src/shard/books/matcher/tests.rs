@@ -282,14 +282,15 @@ fn hand_over(seed: u64) -> HandoverCounts {
     counts
 }
 
+/// Hands over with so many seeds; duplicates and early messages of all.
+fn sums(seeds: u64, hand_over: impl Fn(u64) -> HandoverCounts) -> (u64, u64) {
+    let all = (0..seeds).map(hand_over);
+    all.fold((0, 0), |sums, counts| (sums.0 + counts.duplicates, sums.1 + counts.ahead))
+}
+
 #[test]
 fn whoever_is_ahead_a_handler_sees_each_message_once_and_in_order() {
-    let (mut duplicates, mut ahead) = (0, 0);
-    for seed in 0..400 {
-        let counts = hand_over(seed);
-        duplicates += counts.duplicates;
-        ahead += counts.ahead;
-    }
+    let (duplicates, ahead) = sums(400, hand_over);
     assert!(duplicates > 1_000 && ahead > 50, "{duplicates} duplicates, {ahead} ahead");
 }
 
@@ -303,6 +304,19 @@ fn in_step(venue: &mut Venue) -> Run {
     for market in 0..MARKETS {
         run.feed(NEW, &venue.dump(market));
     }
+    run
+}
+
+/// Switched, with one market out of step: it has not moved, so that the handover goes on.
+fn in_mid_switch() -> Run {
+    let mut run = in_step(&mut Venue::new(5));
+    run.feed(
+        OLD,
+        r#"{"market":"0x1","price_changes":[{"asset_id":"12","price":"0.05","size":"7","side":"BUY"}],"timestamp":"2000","event_type":"price_change"}"#,
+    );
+    run.intake.books.switch(NEW, run.now_ns);
+    let now = run.now();
+    assert!(run.intake.books.poll_handover(now).is_none());
     run
 }
 
@@ -345,14 +359,8 @@ fn without_its_snapshots_the_new_one_does_not_take_over() {
 
 #[test]
 fn a_new_connection_that_is_lost_in_mid_switch_gives_its_books_back() {
-    let mut venue = Venue::new(5);
-    let mut run = in_step(&mut venue);
-    // One market is out of step, so that it does not move at once.
-    let lone = r#"{"market":"0x1","price_changes":[{"asset_id":"12","price":"0.05","size":"7","side":"BUY"}],"timestamp":"2000","event_type":"price_change"}"#;
-    run.feed(OLD, lone);
-    run.intake.books.switch(NEW, run.now_ns);
+    let mut run = in_mid_switch();
     let now = run.now();
-    assert!(run.intake.books.poll_handover(now).is_none());
     assert_eq!(run.owners(), [NEW.0, OLD.0, NEW.0]);
     assert_eq!(run.intake.books.on_disconnect(NEW, now), DisconnectOutcome::GivenUp { to: NEW });
     assert_eq!(run.intake.books.on_disconnect(NEW, now), DisconnectOutcome::Alone);
@@ -454,14 +462,8 @@ fn an_old_connection_that_stalled_before_the_snapshots_leaves_no_hole() {
 
 #[test]
 fn what_a_lost_replacement_had_delivered_is_not_reported_again_by_the_old_connection() {
-    let mut venue = Venue::new(5);
-    let mut run = in_step(&mut venue);
-    // The market of the lone message is out of step, so that the handover goes on.
-    let lone = r#"{"market":"0x1","price_changes":[{"asset_id":"12","price":"0.05","size":"7","side":"BUY"}],"timestamp":"2000","event_type":"price_change"}"#;
-    run.feed(OLD, lone);
-    run.intake.books.switch(NEW, run.now_ns);
+    let mut run = in_mid_switch();
     let now = run.now();
-    assert!(run.intake.books.poll_handover(now).is_none());
     let trade = r#"{"market":"0x2","asset_id":"13","price":"0.5","size":"1","side":"BUY","timestamp":"2001","event_type":"last_trade_price","transaction_hash":"0xabc"}"#;
     run.feed(NEW, trade);
     assert_eq!(run.intake.books.on_disconnect(NEW, now), DisconnectOutcome::GivenUp { to: NEW });

@@ -104,12 +104,7 @@ fn merge(seed: u64) -> HandoverCounts {
 
 #[test]
 fn several_connections_are_merged_and_a_handler_sees_each_message_once_and_in_order() {
-    let (mut duplicates, mut ahead) = (0, 0);
-    for seed in 0..300 {
-        let counts = merge(seed);
-        duplicates += counts.duplicates;
-        ahead += counts.ahead;
-    }
+    let (duplicates, ahead) = sums(300, merge);
     assert!(duplicates > 1_000 && ahead > 20, "{duplicates} duplicates, {ahead} ahead");
 }
 
