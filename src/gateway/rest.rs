@@ -1,9 +1,10 @@
 //! The venues' REST interfaces: which books a request needs, and the answer.
 //!
 //! Runs on:  serve core (pure).
-use super::{Site, polymarket};
+use super::{Site, kalshi, polymarket};
 use crate::base::id::TokenId;
 use crate::market::book::image::BookImage;
+use crate::market::info::ExchangeStatus;
 
 pub use polymarket::rest::Answer;
 
@@ -27,8 +28,8 @@ pub struct Request<'a> {
 pub enum Plan {
     /// Of Polymarket's CLOB.
     Polymarket(polymarket::rest::Plan),
-    /// Not served.
-    NotServed,
+    /// Of Kalshi.
+    Kalshi(kalshi::rest::Plan),
 }
 
 /// Reads a request.
@@ -39,7 +40,7 @@ pub fn plan(site: Site, request: &Request<'_>) -> Plan {
         Site::Polymarket => {
             Plan::Polymarket(polymarket::rest::plan(method, path, query, body, now_wall_ns))
         }
-        Site::Kalshi => Plan::NotServed,
+        Site::Kalshi => Plan::Kalshi(kalshi::rest::plan(method, path, query)),
     }
 }
 
@@ -48,26 +49,40 @@ impl Plan {
     #[must_use]
     pub fn tokens(&self) -> &[TokenId] {
         match self {
-            Self::Polymarket(polymarket::rest::Plan::Books { tokens, .. }) => tokens,
-            Self::Polymarket(_) | Self::NotServed => &[],
+            Self::Polymarket(polymarket::rest::Plan::Books { tokens, .. })
+            | Self::Kalshi(kalshi::rest::Plan::Books { tokens, .. }) => tokens,
+            Self::Polymarket(_) | Self::Kalshi(_) => &[],
         }
     }
 
-    /// The answer; `books` are those of [`Plan::tokens`], in their order, `None` where there is none.
+    /// Whether the answer needs the state of the exchange.
     #[must_use]
-    pub fn answer(&self, books: &[(TokenId, Option<&BookImage>)]) -> Answer {
+    pub const fn needs_status(&self) -> bool {
+        matches!(self, Self::Kalshi(kalshi::rest::Plan::Status))
+    }
+
+    /// The answer; `books` are those of [`Plan::tokens`], in their order, `None` where there is none. `status` is the
+    /// exchange's, `None` while it is not known.
+    #[must_use]
+    pub fn answer(
+        &self,
+        books: &[(TokenId, Option<&BookImage>)],
+        status: Option<ExchangeStatus>,
+    ) -> Answer {
+        use kalshi::rest::Plan as Kalshi;
         use polymarket::rest::Plan as Polymarket;
         match self {
-            Self::Polymarket(Polymarket::Answer(answer)) => answer.clone(),
+            Self::Polymarket(Polymarket::Answer(answer)) | Self::Kalshi(Kalshi::Answer(answer)) => {
+                answer.clone()
+            }
             Self::Polymarket(Polymarket::Books { kind, .. }) => {
                 polymarket::rest::answer(kind, books)
             }
             Self::Polymarket(Polymarket::Market(key)) => polymarket::rest::market_answer(key, None),
-            Self::NotServed => Answer {
-                status: 501,
-                content_type: "application/json",
-                body: r#"{"error":"ringbook answers market data only"}"#.into(),
-            },
+            Self::Kalshi(Kalshi::Books { kind, .. }) => kalshi::rest::answer(*kind, books),
+            Self::Kalshi(Kalshi::Status) => kalshi::rest::status_answer(status),
+            // No trades are stored here.
+            Self::Kalshi(Kalshi::Trades { .. }) => kalshi::rest::trades_answer(&[]),
         }
     }
 }

@@ -29,6 +29,7 @@ use crate::io::authority::{Names, ServeName};
 use crate::io::clock::HostClock;
 use crate::io::executor::{sleep, spawn, yield_now};
 use crate::io::listen::{ClientStream, descriptor_limit};
+use crate::market::info::ExchangeStatus;
 use client::Client;
 use client_limit::{Bounds, ClientLimit};
 use event::Event;
@@ -345,7 +346,11 @@ impl Server {
             .iter()
             .map(|(token, found)| (*token, found.as_ref().ok().and_then(|image| image.as_deref())))
             .collect();
-        let answer = plan.answer(&books);
+        let status = match plan.needs_status() {
+            true => self.exchange_status().await,
+            false => None,
+        };
+        let answer = plan.answer(&books, status);
         drop(books);
         for (_, found) in images {
             if let Ok(Some(image)) = found {
@@ -358,6 +363,17 @@ impl Server {
             headers: Vec::new(),
             body: answer.body.into_bytes(),
         }
+    }
+
+    /// What the exchange has reported of itself.
+    async fn exchange_status(&self) -> Option<ExchangeStatus> {
+        let report = self.queries.report(self.timeouts.answer_ns).await.ok()?;
+        let exchange = report.exchange.filter(|exchange| exchange.seen_wall_ns > 0)?;
+        Some(ExchangeStatus {
+            active: exchange.active,
+            trading: exchange.trading,
+            resumes_wall_ns: Some(exchange.resumes_wall_ns).filter(|&ns| ns > 0),
+        })
     }
 
     fn wall_ns(&self) -> u64 {
