@@ -1,10 +1,13 @@
 //! The venues' REST interfaces: which books a request needs, and the answer.
 //!
 //! Runs on:  serve core (pure).
+use super::catalog::Catalog;
 use super::{Site, kalshi, polymarket};
 use crate::base::id::TokenId;
+use crate::link::shard_updates::TradeUpdate;
 use crate::market::book::image::BookImage;
 use crate::market::info::ExchangeStatus;
+use std::collections::VecDeque;
 
 pub use polymarket::rest::Answer;
 
@@ -44,6 +47,17 @@ pub fn plan(site: Site, request: &Request<'_>) -> Plan {
     }
 }
 
+/// What answers need besides books.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// The markets.
+    pub catalog: &'a Catalog,
+    /// Whether the exchange trades.
+    pub status: Option<ExchangeStatus>,
+    /// The last trades of subscribed books, newest last.
+    pub trades: &'a VecDeque<(TokenId, TradeUpdate)>,
+}
+
 impl Plan {
     /// The books that the answer needs.
     #[must_use]
@@ -55,34 +69,55 @@ impl Plan {
         }
     }
 
-    /// Whether the answer needs the state of the exchange.
+    /// Whether the answer needs to know whether the exchange trades.
     #[must_use]
     pub const fn needs_status(&self) -> bool {
         matches!(self, Self::Kalshi(kalshi::rest::Plan::Status))
     }
 
-    /// The answer; `books` are those of [`Plan::tokens`], in their order, `None` where there is none. `status` is the
-    /// exchange's, `None` while it is not known.
+    /// The answer; `books` are those of [`Plan::tokens`], in their order, `None` where there is none.
     #[must_use]
-    pub fn answer(
-        &self,
-        books: &[(TokenId, Option<&BookImage>)],
-        status: Option<ExchangeStatus>,
-    ) -> Answer {
-        use kalshi::rest::Plan as Kalshi;
-        use polymarket::rest::Plan as Polymarket;
+    pub fn answer(&self, books: &[(TokenId, Option<&BookImage>)], known: Known<'_>) -> Answer {
         match self {
-            Self::Polymarket(Polymarket::Answer(answer)) | Self::Kalshi(Kalshi::Answer(answer)) => {
-                answer.clone()
-            }
-            Self::Polymarket(Polymarket::Books { kind, .. }) => {
-                polymarket::rest::answer(kind, books)
-            }
-            Self::Polymarket(Polymarket::Market(key)) => polymarket::rest::market_answer(key, None),
-            Self::Kalshi(Kalshi::Books { kind, .. }) => kalshi::rest::answer(*kind, books),
-            Self::Kalshi(Kalshi::Status) => kalshi::rest::status_answer(status),
-            // No trades are stored here.
-            Self::Kalshi(Kalshi::Trades { .. }) => kalshi::rest::trades_answer(&[]),
+            Self::Polymarket(plan) => of_polymarket(plan, books, known.catalog),
+            Self::Kalshi(plan) => of_kalshi(plan, books, known),
+        }
+    }
+}
+
+fn of_polymarket(
+    plan: &polymarket::rest::Plan,
+    books: &[(TokenId, Option<&BookImage>)],
+    catalog: &Catalog,
+) -> Answer {
+    use polymarket::rest::{MarketKey, Plan, answer, market_answer};
+    match plan {
+        Plan::Answer(answer) => answer.clone(),
+        Plan::Books { kind, .. } => answer(kind, books),
+        Plan::Market(key) => {
+            let info = match key {
+                MarketKey::Market(market) => catalog.market(market),
+                MarketKey::Token(token) => catalog.market_of(token),
+            };
+            market_answer(key, info)
+        }
+    }
+}
+
+fn of_kalshi(
+    plan: &kalshi::rest::Plan,
+    books: &[(TokenId, Option<&BookImage>)],
+    known: Known<'_>,
+) -> Answer {
+    use kalshi::rest::{Plan, answer, status_answer, trades_answer};
+    match plan {
+        Plan::Answer(answer) => answer.clone(),
+        Plan::Books { kind, .. } => answer(*kind, books),
+        Plan::Status => status_answer(known.status),
+        Plan::Trades { token, limit } => {
+            let is_wanted = |trade: &&(TokenId, TradeUpdate)| token.is_none_or(|t| t == trade.0);
+            let newest = known.trades.iter().rev().filter(is_wanted).take(*limit);
+            trades_answer(&newest.copied().collect::<Vec<_>>())
         }
     }
 }
