@@ -153,7 +153,11 @@ impl Follower {
 }
 
 fn set(levels: &mut BTreeMap<String, String>, price: String, size: String) {
-    if size == "0" { drop(levels.remove(&price)) } else { drop(levels.insert(price, size)) }
+    if size == "0" {
+        levels.remove(&price);
+    } else {
+        levels.insert(price, size);
+    }
 }
 
 pub(crate) struct Rig {
