@@ -238,9 +238,13 @@ pub const REPAIR_CHANGES_MAX: usize = 4096;
 pub const RECYCLE_INTERVAL_NS: u64 = 250 * MILLISECOND_NS;
 /// Percentage of expired tokens at which a connection is replaced.
 pub const RECYCLE_POLLUTION_PERCENT: usize = 30;
+/// Percentage of a connection's slots taken, by expired tokens too, from which on it is nearly full.
+pub const RECYCLE_FULL_PERCENT: usize = 90;
+/// Percentage of expired tokens at which a nearly full connection is replaced: they take the slots of new markets.
+pub const RECYCLE_FULL_POLLUTION_PERCENT: usize = 20;
 /// Age of a socket at which it is replaced.
 pub const RECYCLE_AGE_NS: u64 = 24 * 3600 * SECOND_NS;
-/// A younger socket is replaced only if it is unhealthy, or on command.
+/// A younger socket is replaced only if it is unhealthy, nearly full or merged, or on command.
 pub const RECYCLE_AGE_MIN_NS: u64 = 300 * SECOND_NS;
 /// A connection is unhealthy when most of its books are not live for this long.
 pub const RECYCLE_UNHEALTHY_NS: u64 = 60 * SECOND_NS;
