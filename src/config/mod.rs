@@ -149,12 +149,8 @@ impl Config {
         }
         let mut config = Self { layout: layout(&flags.layout)?, ..Self::default() };
         config.driver(flags.layout.driver);
-        let names: Vec<&str> = flags.venue.split(',').map(str::trim).collect();
-        if (1..names.len()).any(|place| names[..place].contains(&names[place])) {
-            return Err(UsageError(format!("--venue {}: each venue once", flags.venue)));
-        }
-        for name in names {
-            config.venue(venue::from_flags(name, flags)?)?;
+        for feed in &flags.venues {
+            config.venue(venue::from_flags(*feed, flags)?)?;
         }
         config.set_followed(flags)?;
         config.set_served(flags)?;

@@ -272,7 +272,8 @@ impl Kalshi {
         let table = self.connections;
         if table.books == 0 || table.total() > TABLE_CONNECTIONS_MAX {
             let ConnectionTable { tickers, trades, lifecycle, books } = table;
-            return Err(table_error(&format!("{tickers},{trades},{lifecycle},{books}")));
+            let table = format!("{tickers},{trades},{lifecycle},{books}");
+            return Err(SettingError(format!("kalshi-connections {table}: {}", table_error())));
         }
         let markets = self.markets_per_connection;
         if !(1..=MARKETS_PER_SUBSCRIPTION_MAX as u32).contains(&markets) {
@@ -293,26 +294,25 @@ impl Kalshi {
     }
 }
 
-fn table_error(text: &str) -> SettingError {
-    SettingError(format!(
-        "kalshi-connections {text}: expected four numbers as in 2,2,2,144, at most {TABLE_CONNECTIONS_MAX} together, the last above 0"
-    ))
+fn table_error() -> String {
+    format!("expected four numbers as in 2,2,2,144, at most {TABLE_CONNECTIONS_MAX} together, the last above 0")
 }
 
-/// The venue of this name with its flags.
-pub(super) fn from_flags(name: &str, flags: &RunFlags) -> Result<VenueSettings, UsageError> {
-    match venue::of(name).map(|feed| feed.venue()) {
-        Some(venue::polymarket::VENUE) => Ok(Polymarket::default()
+/// The table of `--kalshi-connections`.
+pub(super) fn connection_table(text: &str) -> Result<ConnectionTable, String> {
+    ConnectionTable::parse(text).ok_or_else(table_error)
+}
+
+/// A venue with its flags.
+pub(super) fn from_flags(feed: Feed, flags: &RunFlags) -> Result<VenueSettings, UsageError> {
+    match feed.venue() {
+        venue::kalshi::VENUE => kalshi(&flags.kalshi).map(VenueSettings::from),
+        _ => Ok(Polymarket::default()
             .gamma_url(&flags.gamma_url)
             .clob_url(&flags.clob_url)
             .ws_url(&flags.ws_url)
             .custom_features(!flags.no_custom_features)
             .into()),
-        Some(venue::kalshi::VENUE) => kalshi(&flags.kalshi).map(VenueSettings::from),
-        _ => Err(UsageError(format!(
-            "--venue {name}: expected {}, or both with a comma between them",
-            venue::names()
-        ))),
     }
 }
 
@@ -324,13 +324,11 @@ fn kalshi(flags: &KalshiFlags) -> Result<Kalshi, UsageError> {
                 .into(),
         ));
     };
-    let table = ConnectionTable::parse(&flags.kalshi_connections)
-        .ok_or_else(|| table_error(&flags.kalshi_connections))?;
     Ok(Kalshi {
         demo: flags.kalshi_env == KalshiEnvironment::Demo,
         rest_url: flags.kalshi_rest_url.clone(),
         ws_url: flags.kalshi_ws_url.clone(),
-        connections: table,
+        connections: flags.kalshi_connections,
         ..Kalshi::with_key(id, path)
     }
     .plain_text(flags.kalshi_plain_text)
