@@ -1,4 +1,4 @@
-//! `ringbook topology`: the threads, cores and links of a command line.
+//! `ringbook topology`: threads, cores and links of a command line.
 //!
 //! Runs on:  main thread.
 use super::Failure;

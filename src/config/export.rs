@@ -50,10 +50,10 @@ pub struct ExportArgs {
 }
 
 impl ExportArgs {
-    /// Checks the flags against each other.
+    /// Checks the flags together.
     ///
     /// # Errors
-    /// The wrong flag and what to use instead. *Print it, exit code 2.*
+    /// One line with flag and remedy; exit code 2.
     pub fn plan(&self) -> Result<ExportPlan, String> {
         let is_database = |path: &PathBuf| {
             let text = path.to_string_lossy();
