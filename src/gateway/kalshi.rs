@@ -3,10 +3,11 @@
 //! Runs on:  serve core (pure). Owns: what each client subscribes to.
 //! Bounds:   `command::TEXT_BYTES_MAX` of one command, [`MARKETS_MAX`] markets of one client.
 //!
-//! [`Session`] reads the commands of one client of `/trade-api/ws/v2` and writes its frames. The part of a frame that
-//! is the same for all clients is encoded once ([`Bodies`]); type, `sid` and `seq` stand before it. A replica's book is
-//! in terms of YES and its token is the market's ticker: bids are the YES bids, asks the NO bids at one dollar minus
-//! their price. The protocol and its sources are described in `src/venue/kalshi/protocol.md`.
+//! [`Session`] reads the commands of one client of `/trade-api/ws/v2` and writes its frames; [`rest`] answers
+//! requests. The part of a frame that is the same for all clients is encoded once ([`Bodies`]); type, `sid` and `seq`
+//! stand before it. A replica's book is in terms of YES and its token is the market's ticker: bids are the YES bids,
+//! asks the NO bids at one dollar minus their price. The protocol and its sources are described in
+//! `src/venue/kalshi/protocol.md`.
 //!
 //! What differs from the venue:
 //!
@@ -22,6 +23,7 @@ pub mod channel;
 mod command;
 pub mod encode;
 pub mod frames;
+pub mod rest;
 pub mod session;
 mod updates;
 

@@ -1,7 +1,7 @@
 //! Polymarket's market channel and the read-only part of its CLOB interface, as their server speaks them.
 //!
 //! Runs on:  serve core (pure). Owns: nothing.
-//! Bounds:   `session::TOKENS_PER_MESSAGE_MAX`, `rest::TOKENS_PER_REQUEST_MAX`, `json::DEPTH_MAX`.
+//! Bounds:   `session::TOKENS_MAX`, `rest::TOKENS_PER_REQUEST_MAX`, `json::DEPTH_MAX`.
 //!
 //! The facts of the protocol are those of `src/venue/polymarket/protocol.md`. [`session`] reads what a client sends,
 //! [`encode`] writes what it receives, [`rest`] answers its requests.

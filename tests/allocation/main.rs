@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 use allocation_counter::measure;
 use ringbook::base::id::{MarketId, ShardId, TokenId};
+use ringbook::base::limits::TRADE_IDS_STORED_MAX;
 use ringbook::base::policy::HashChecks;
 use ringbook::base::time::{MILLISECOND_NS, Now};
 use ringbook::io::clock::HostClock;
@@ -221,5 +222,10 @@ fn no_message_of_polymarket_allocates() {
 fn no_message_of_kalshi_allocates() {
     let market = |number| (kalshi_ticker(number), vec![kalshi_ticker(number)]);
     let markets: Vec<_> = (0..MARKETS).map(market).collect();
-    Rig::new(kalshi::feed(false), &markets).check(MARKETS, kalshi_frames);
+    let mut rig = Rig::new(kalshi::feed(false), &markets);
+    // Ids of trades are remembered: as many as there is room for.
+    for number in 0..TRADE_IDS_STORED_MAX {
+        rig.read(&format!(r#"{{"type":"trade","msg":{{"trade_id":"{number}","market_ticker":"KX-OTHER","yes_price_dollars":"0.5000","count_fp":"7.00","taker_side":"yes","ts_ms":{BEGIN_MS}}}}}"#));
+    }
+    rig.check(MARKETS, kalshi_frames);
 }

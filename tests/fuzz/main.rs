@@ -13,6 +13,7 @@
 #![allow(clippy::unwrap_used)] // tests
 
 mod campaign;
+mod gateway_kalshi;
 mod mutation;
 mod recordings;
 mod target;
@@ -101,4 +102,5 @@ targets! {
     replay: 400,
     books: 3_000,
     kalshi: 4_000,
+    gateway_kalshi: 2_000,
 }

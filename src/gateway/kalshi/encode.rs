@@ -65,7 +65,7 @@ fn push_delta(out: &mut String, before: Quantity, after: Quantity) {
 }
 
 /// Appends RFC 3339 with milliseconds.
-fn push_time(out: &mut String, ms: u64) {
+pub fn push_time(out: &mut String, ms: u64) {
     let ms = i64::try_from(ms).unwrap_or(i64::MAX);
     let at = jiff::Timestamp::from_millisecond(ms).unwrap_or_default();
     // Writing to a string cannot fail.

@@ -1,7 +1,7 @@
 //! One client of the market channel: its messages, read.
 //!
-//! Runs on:  serve core (pure). Owns: the options of one client.
-//! Bounds:   `TOKENS_PER_MESSAGE_MAX` tokens of one message; the tokens themselves are the hub's.
+//! Runs on:  serve core (pure). Owns: options and subscribed tokens of one client.
+//! Bounds:   [`TOKENS_MAX`].
 //!
 //! Answers are the venue's where its own are known (polymarket/protocol.md, 2.1 to 2.3); otherwise the connection is
 //! closed with 1008 and the reason.
@@ -14,8 +14,8 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
-/// Most tokens of one message: all books of the venue fit.
-pub const TOKENS_PER_MESSAGE_MAX: usize = 131_072;
+/// Most tokens of one client, and of one message: all books of the venue fit.
+pub const TOKENS_MAX: usize = 131_072;
 
 /// Close code for a message that breaks the protocol.
 const POLICY_VIOLATION: u16 = 1008;
@@ -23,6 +23,9 @@ const POLICY_VIOLATION: u16 = 1008;
 const INVALID_SUBSCRIPTION: &str = "invalid subscription payload";
 /// The venue's answer to a first message that comes again (nautilus_trader #3717).
 const INVALID_OPERATION: &str = "INVALID OPERATION";
+/// The venue's answer to a later subscription without a new token.
+const NO_NEW_ASSETS: &str = "NO NEW ASSETS";
+const TOO_MANY: &str = "too many assets_ids";
 
 /// One client of the market channel.
 #[derive(Debug)]
@@ -31,6 +34,7 @@ pub struct Session {
     subscribed: bool,
     /// A close was requested: the rest of the input is ignored.
     closed: bool,
+    tokens: HashSet<TokenId>,
     custom: bool,
     dump: bool,
     state: bool,
@@ -39,8 +43,15 @@ pub struct Session {
 impl Session {
     /// A client that has sent nothing yet; `wants_state` if its address has `state=1`.
     #[must_use]
-    pub const fn new(wants_state: bool) -> Self {
-        Self { subscribed: false, closed: false, custom: false, dump: true, state: wants_state }
+    pub fn new(wants_state: bool) -> Self {
+        Self {
+            subscribed: false,
+            closed: false,
+            tokens: HashSet::new(),
+            custom: false,
+            dump: true,
+            state: wants_state,
+        }
     }
 
     /// Whether it receives `best_bid_ask`, `new_market` and `market_resolved` (`custom_feature_enabled`).
@@ -67,8 +78,13 @@ impl Session {
         self.subscribed
     }
 
-    /// Reads one text frame and appends what it asks for. A token that is named twice in it is requested once; a token
-    /// that is subscribed already is requested again, for the hub to ignore.
+    /// Whether the client subscribes to the token.
+    #[must_use]
+    pub fn follows(&self, token: &TokenId) -> bool {
+        self.tokens.contains(token)
+    }
+
+    /// Reads one text frame and appends what it asks for. A token that is subscribed already is not requested again.
     pub fn on_text(&mut self, text: &str, out: &mut Vec<Request>) {
         if self.closed {
             return;
@@ -80,7 +96,7 @@ impl Session {
                 Some(message) => {
                     self.subscribed = true;
                     self.custom = message.custom_feature_enabled.unwrap_or(false);
-                    self.subscribe(message, out);
+                    let _ = self.subscribe(message, out);
                 }
                 None => self.close(INVALID_SUBSCRIPTION, out),
             },
@@ -99,18 +115,30 @@ impl Session {
             Some("subscribe") => {
                 // Applied whether or not a token is new (polymarket/protocol.md, 2.1).
                 self.custom = message.custom_feature_enabled.unwrap_or(self.custom);
-                self.subscribe(message, out);
+                if self.subscribe(message, out) == 0 && !self.closed {
+                    out.push(Request::Send(NO_NEW_ASSETS.to_owned()));
+                }
             }
             Some("unsubscribe") => {
-                out.extend(message.tokens().into_iter().map(Request::Unsubscribe));
+                let active = message.tokens().into_iter().filter(|token| self.tokens.remove(token));
+                out.extend(active.map(Request::Unsubscribe));
             }
             _ => out.push(Request::Send(INVALID_OPERATION.to_owned())),
         }
     }
 
-    fn subscribe(&mut self, message: Message<'_>, out: &mut Vec<Request>) {
+    /// Returns the number of new tokens.
+    fn subscribe(&mut self, message: Message<'_>, out: &mut Vec<Request>) -> usize {
         self.dump = message.initial_dump.unwrap_or(true);
-        out.extend(message.tokens().into_iter().map(Request::Subscribe));
+        let mut new = message.tokens();
+        new.retain(|token| !self.tokens.contains(token));
+        if self.tokens.len() + new.len() > TOKENS_MAX {
+            self.close(TOO_MANY, out);
+            return 0;
+        }
+        self.tokens.extend(&new);
+        out.extend(new.iter().copied().map(Request::Subscribe));
+        new.len()
     }
 
     fn close(&mut self, reason: &'static str, out: &mut Vec<Request>) {
@@ -166,7 +194,7 @@ impl<'de> Visitor<'de> for TokensVisitor {
         let (mut tokens, mut seen) = (Vec::new(), HashSet::new());
         while let Some(Token(token)) = seq.next_element()? {
             if seen.insert(token) {
-                if tokens.len() == TOKENS_PER_MESSAGE_MAX {
+                if tokens.len() == TOKENS_MAX {
                     return Err(de::Error::custom("too many tokens"));
                 }
                 tokens.push(token);

@@ -8,6 +8,7 @@ mod catalog;
 mod decode;
 mod exchange;
 mod frames;
+pub(crate) mod gateway_kalshi;
 mod kalshi;
 mod messages;
 mod replay;
@@ -39,6 +40,7 @@ pub(crate) const TARGETS: &[Target] = &[
     replay::TARGET,
     books::TARGET,
     kalshi::TARGET,
+    gateway_kalshi::TARGET,
 ];
 
 /// The target of that name.

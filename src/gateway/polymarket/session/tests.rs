@@ -101,10 +101,12 @@ fn later_messages_change_the_subscription() {
     );
     // An active token with the option toggles it.
     let toggle = r#"{"operation":"subscribe","assets_ids":["2"],"custom_feature_enabled":false}"#;
-    assert_eq!(read(&mut session, toggle), subscribe(&["2"]));
+    assert_eq!(read(&mut session, toggle), [Request::Send("NO NEW ASSETS".into())]);
     assert!(!session.custom());
-    let fewer = r#"{"operation":"unsubscribe","assets_ids":["2","2"]}"#;
+    let fewer = r#"{"operation":"unsubscribe","assets_ids":["2","2","77"]}"#;
     assert_eq!(read(&mut session, fewer), [Request::Unsubscribe(token("2"))]);
+    assert!(session.follows(&token("3")) && !session.follows(&token("2")));
+    assert_eq!(read(&mut session, toggle), subscribe(&["2"]), "again, after it was left");
 }
 
 #[test]
@@ -132,9 +134,11 @@ fn any_number_of_tokens_up_to_the_bound() {
         format!(r#"{{"type":"market","assets_ids":[{}]}}"#, ids.join(","))
     };
     assert_eq!(read(&mut Session::new(false), &message(16_000)).len(), 16_000);
-    let most = read(&mut Session::new(false), &message(TOKENS_PER_MESSAGE_MAX));
-    assert_eq!(most.len(), TOKENS_PER_MESSAGE_MAX);
-    let beyond = read(&mut Session::new(false), &message(TOKENS_PER_MESSAGE_MAX + 1));
+    let mut session = Session::new(false);
+    assert_eq!(read(&mut session, &message(TOKENS_MAX)).len(), TOKENS_MAX);
+    let one_more = r#"{"operation":"subscribe","assets_ids":["x"]}"#;
+    assert_eq!(read(&mut session, one_more), [Request::Close(1008, TOO_MANY)]);
+    let beyond = read(&mut Session::new(false), &message(TOKENS_MAX + 1));
     assert_eq!(beyond, [Request::Close(1008, INVALID_SUBSCRIPTION)]);
 }
 
