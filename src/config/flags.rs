@@ -1,11 +1,11 @@
 //! The flags of the command line: names, help, defaults.
 //!
 //! Runs on:  main thread.
+use super::replay::venue;
+use super::venue::connection_table;
 use super::{
     CLOB_URL, GAMMA_URL, WS_URL, bench_live::BenchLiveFlags, export::ExportArgs, replay::ReplayArgs,
 };
-use super::replay::venue;
-use super::venue::connection_table;
 use crate::base::policy::{ConnectionTable, HashChecks, Idle};
 use crate::io::driver::Driver;
 use crate::venue::Feed;

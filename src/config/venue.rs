@@ -295,7 +295,9 @@ impl Kalshi {
 }
 
 fn table_error() -> String {
-    format!("expected four numbers as in 2,2,2,144, at most {TABLE_CONNECTIONS_MAX} together, the last above 0")
+    format!(
+        "expected four numbers as in 2,2,2,144, at most {TABLE_CONNECTIONS_MAX} together, the last above 0"
+    )
 }
 
 /// The table of `--kalshi-connections`.
