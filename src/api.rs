@@ -11,6 +11,7 @@ pub use crate::base::{
 };
 pub use crate::config::{Capture, Config, Kalshi, Polymarket, SettingError, Trades, VenueSettings};
 pub use crate::counter::report::EngineReport;
+pub use crate::gateway::StalePolicy;
 pub use crate::link::main_control::{ControlEvent, RefusedToken};
 pub use crate::market::book::{
     Book, BookState, Level, Side, StaleReason,
@@ -123,6 +124,22 @@ impl EngineBuilder {
         self.set(|config| config.serve_name(name).map(drop))
     }
 
+    /// Serves books to local clients of the venues' own protocols, as `--gateway` does
+    /// ([`Engine::gateways`](crate::engine::Engine::gateways)).
+    pub fn gateway(self, address: impl Into<SocketAddr>) -> Self {
+        self.set(|config| config.gateway(address.into(), false).map(drop))
+    }
+
+    /// What a client of a venue's protocol receives when a book is stale; an empty book by default.
+    pub fn gateway_stale(self, policy: StalePolicy) -> Self {
+        self.change(|config| _ = config.gateway_stale(policy))
+    }
+
+    /// MiB that may wait for one client of the gateway, 1 to 4,096; 8 by default.
+    pub fn gateway_buffer_mib(self, mib: u32) -> Self {
+        self.set(|config| config.gateway_buffer_mib(mib).map(drop))
+    }
+
     /// Trusts the certificate authority of this file too (PEM).
     pub fn tls_ca(self, file: impl AsRef<Path>) -> Self {
         self.set(|config| config.tls_ca(file.as_ref()).map(drop))
@@ -211,6 +228,12 @@ mod tests {
                 "127.0.0.1:9300",
                 "--serve-name",
                 "host",
+                "--gateway",
+                "127.0.0.1:9400",
+                "--gateway-stale",
+                "hold",
+                "--gateway-buffer",
+                "2",
                 "--capture",
                 "c",
                 "--idle",
@@ -220,6 +243,9 @@ mod tests {
                 .all_markets()
                 .serve(([127, 0, 0, 1], 9300))
                 .serve_name("host")
+                .gateway(([127, 0, 0, 1], 9400))
+                .gateway_stale(StalePolicy::Hold)
+                .gateway_buffer_mib(2)
                 .capture("c")
                 .idle(Idle::Spin),
         );

@@ -30,6 +30,9 @@ pub enum EngineError {
     /// The address for local clients cannot be used. Exit code 1.
     #[error("cannot answer local clients: {0}; set another address (`serve`, --serve)")]
     Listen(BindError),
+    /// The address of the gateway cannot be used. Exit code 1.
+    #[error("cannot serve the gateway: {0}; set another address (`gateway`, --gateway)")]
+    Gateway(BindError),
     /// A service's address is unusable. Exit code 2.
     #[error(transparent)]
     Service(EndpointError),
@@ -54,6 +57,7 @@ impl EngineError {
         match self {
             Self::Setting(_) | Self::Topology(_) | Self::Tls(_) | Self::Service(_) => 2,
             Self::Listen(..)
+            | Self::Gateway(..)
             | Self::Start(_)
             | Self::Files(_)
             | Self::Trades(_)

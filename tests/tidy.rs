@@ -45,28 +45,31 @@ const LAYERS: &[(&str, &[&str])] = &[
         "control",
         &["base", "ring", "counter", "wire", "market", "venue", "session", "io", "pool", "link"],
     ),
-    ("gateway", &["base", "market", "link"]),
+    ("gateway", &["base", "wire", "market", "link"]),
     ("serve", &["base", "ring", "counter", "wire", "market", "io", "pool", "link", "gateway"]),
     ("replay", &["base", "ring", "counter", "market", "capture", "venue", "io", "shard"]),
     ("export", &["base", "market", "io", "shard", "sink", "replay"]),
     // What a venue's flags mean, and its key.
     (
         "config",
-        &["base", "wire", "venue", "host", "io", "pool", "sink", "replay", "export", "topology"],
+        &[
+            "base", "wire", "venue", "host", "io", "pool", "sink", "gateway", "replay", "export",
+            "topology",
+        ],
     ),
     // What a library user names; the root exports it.
     (
         "api",
         &[
-            "base", "counter", "wire", "market", "io", "pool", "link", "shard", "replay",
-            "topology", "config",
+            "base", "counter", "wire", "market", "io", "pool", "link", "gateway", "shard",
+            "replay", "topology", "config",
         ],
     ),
     (
         "engine",
         &[
             "api", "base", "ring", "counter", "wire", "venue", "io", "pool", "link", "shard",
-            "control", "serve", "sink", "topology", "config",
+            "control", "gateway", "serve", "sink", "topology", "config",
         ],
     ),
     (

@@ -186,8 +186,10 @@ pub const UPDATE_REQUESTS_PER_STEP: usize = 64;
 pub const UPDATE_IMAGES_PER_STEP: usize = 16;
 /// Subscriptions of one shard, and of the gateway: every outcome of the exchange, twice over.
 pub const UPDATE_SUBSCRIPTIONS_MAX: usize = 1 << 18;
-/// Buffers for images that the serve core lends to one shard, 8 kB each.
+/// Buffers for images that a shard holds for the serve core.
 pub const UPDATE_BUFFERS_MAX: usize = 256;
+/// Buffers that the serve core lends to a shard, 8 kB each.
+pub const UPDATE_BUFFERS_INITIAL: usize = 128;
 /// Queries from the serve core to the control core, and the responses.
 pub const SERVE_CONTROL_DEPTH: usize = 16;
 /// Polling time of an adaptive shard before it sleeps: about the cost of a sleep and wake-up (30 to 50 µs in a virtual
@@ -560,8 +562,8 @@ pub const SERVE_BODY_BYTES_MAX: usize = 256 * 1024;
 
 // ---- Gateway -------------------------------------------------------------------------------
 
-/// Message of a gateway client: a subscription to 12,000 token ids.
-pub const GATEWAY_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+/// Message of a gateway client: a subscription to 50,000 token ids.
+pub const GATEWAY_MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Encoded events that a client can resume from: a minute at 4,000 events per second.
 pub const GATEWAY_BACKLOG_EVENTS_MAX: usize = 262_144;
 /// Bytes of them, snapshots included.
@@ -572,6 +574,16 @@ pub const GATEWAY_BUFFER_BYTES: usize = 8 * 1024 * 1024;
 pub const GATEWAY_STALL_NS: u64 = 10 * SECOND_NS;
 /// Bytes put into one write to a gateway client.
 pub const GATEWAY_WRITE_BYTES: usize = 64 * 1024;
+/// A client that subscribes waits this long for the books of its first frame; books that come later follow one by one.
+pub const GATEWAY_DUMP_WAIT_NS: u64 = 500 * MILLISECOND_NS;
+/// A book stays subscribed for this long after its last client has left, so that a client can resume.
+pub const GATEWAY_BOOK_LINGER_NS: u64 = 60 * SECOND_NS;
+/// Concurrent WebSocket clients of the gateway; fewer if the process has few descriptors.
+pub const GATEWAY_CLIENTS_MAX: usize = 4_096;
+/// Updates taken from one shard before the clients' tasks run.
+pub const GATEWAY_UPDATES_PER_TURN: usize = 1_024;
+/// Interval of the gateway's timers.
+pub const GATEWAY_TIMER_NS: u64 = 10 * MILLISECOND_NS;
 /// Longest interval of conflated best prices.
 pub const GATEWAY_TOP_INTERVAL_MAX_NS: u64 = 3_600 * SECOND_NS;
 

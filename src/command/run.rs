@@ -130,6 +130,9 @@ impl Session {
         if let Some(address) = engine.serving() {
             info!("http://{address}/ answers health, stats, metrics and book?token_id=");
         }
+        for (venue, address) in engine.gateways() {
+            info!("gateway: {} for its clients at {address}, /v1/stream too", venue.name());
+        }
         let host = summary();
         info!("host: {host}");
         let histograms = HistogramFiles::new(config.histograms.clone());

@@ -7,6 +7,7 @@ use super::{
     CLOB_URL, GAMMA_URL, WS_URL, bench_live::BenchLiveFlags, export::ExportArgs, replay::ReplayArgs,
 };
 use crate::base::policy::{ConnectionTable, HashChecks, Idle};
+use crate::gateway::StalePolicy;
 use crate::io::driver::Driver;
 use crate::venue::Feed;
 use clap::builder::PossibleValue;
@@ -89,6 +90,20 @@ impl ValueEnum for Driver {
         Some(PossibleValue::new(match self {
             Self::Epoll => "epoll",
             Self::Native => "native",
+        }))
+    }
+}
+
+impl ValueEnum for StalePolicy {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Hold, Self::Clear, Self::Close]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            Self::Hold => "hold",
+            Self::Clear => "clear",
+            Self::Close => "close",
         }))
     }
 }
@@ -227,6 +242,26 @@ pub struct RunFlags {
     /// address of --serve are answered anyway (any address, where that is 0.0.0.0 or `[::]`). Repeatable.
     #[arg(long = "serve-name", value_name = "NAME", requires = "serve")]
     pub serve_names: Vec<String>,
+
+    /// Serve books to clients of the venues' own protocols here, as in 127.0.0.1:9400: Polymarket's WebSocket and
+    /// CLOB on this port, Kalshi on the second port after it, /v1/stream on both.
+    #[arg(long, value_name = "ADDRESS")]
+    pub gateway: Option<SocketAddr>,
+
+    /// What a client of a venue's protocol receives when a book is stale: nothing until it is live again, an empty
+    /// book, or the end of the connection (close code 1012).
+    #[arg(long, value_enum, value_name = "POLICY", default_value = "clear")]
+    pub gateway_stale: StalePolicy,
+
+    /// MiB that may wait for one gateway client; a client that is slower gets the latest book instead of each change,
+    /// then is closed (code 1013).
+    #[arg(long, value_name = "MIB", default_value_t = 8,
+          value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub gateway_buffer: u32,
+
+    /// Serve the gateway without TLS on an address that is not of this host.
+    #[arg(long, requires = "gateway")]
+    pub gateway_insecure: bool,
 
     /// /health reports messages that are more than so many seconds old when they are read: as a notice, after 30 s
     /// as a fault. 0 is never.
@@ -392,6 +427,10 @@ pub struct DemoFlags {
     /// Threads and cores.
     #[command(flatten)]
     pub layout: LayoutFlags,
+
+    /// Serve books in Polymarket's own protocol and at /v1/stream here, as in 127.0.0.1:9400.
+    #[arg(long, value_name = "ADDRESS")]
+    pub gateway: Option<SocketAddr>,
 
     /// Markets of the embedded venue, two tokens each.
     #[arg(long, value_name = "COUNT", default_value_t = 2000)]

@@ -18,6 +18,7 @@ use crate::base::id::TokenId;
 use crate::base::limits::LAG_WARN_NS;
 use crate::base::policy::HashChecks;
 use crate::base::time::SECOND_NS;
+use crate::gateway::hub::Settings as GatewaySettings;
 use crate::io::authority::ServeName;
 use crate::io::driver::Driver;
 use crate::pool::Service;
@@ -65,6 +66,10 @@ pub struct Config {
     pub(crate) serve: Option<SocketAddr>,
     /// Accepted `Host` names besides the default ones.
     pub(crate) serve_names: Vec<ServeName>,
+    /// Where to serve books in the venues' protocols.
+    pub(crate) gateway: Option<SocketAddr>,
+    /// How clients of the gateway are treated.
+    pub(crate) gateway_settings: GatewaySettings,
     /// Message age that `/health` reports, nanoseconds; 0 disables it.
     pub(crate) lag_warn_ns: u64,
     /// Folder of the histograms written at exit.
@@ -101,6 +106,8 @@ impl Default for Config {
             tls_ca: None,
             serve: None,
             serve_names: Vec::new(),
+            gateway: None,
+            gateway_settings: GatewaySettings::default(),
             lag_warn_ns: LAG_WARN_NS,
             histograms: None,
             connection_histograms: false,
@@ -198,6 +205,10 @@ impl Config {
         for name in &flags.serve_names {
             self.serve_name(name)?;
         }
+        if let Some(address) = flags.gateway {
+            self.gateway(address, flags.gateway_insecure)?;
+        }
+        self.gateway_stale(flags.gateway_stale).gateway_buffer_mib(flags.gateway_buffer)?;
         Ok(())
     }
 }

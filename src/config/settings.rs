@@ -6,6 +6,7 @@ use crate::base::id::TokenId;
 use crate::base::limits::{SETTINGS_BYTES_MAX, SHARDS_MAX};
 use crate::base::policy::HashChecks;
 use crate::base::time::{MILLISECOND_NS, SECOND_NS};
+use crate::gateway::StalePolicy;
 use crate::io::{authority::ServeName, driver::Driver, file};
 use crate::sink::capture::CaptureOptions;
 use crate::sink::{ledger::Batching, store::StoreAddress, trades::SinkOptions};
@@ -280,6 +281,50 @@ impl Config {
             ))
         })?;
         self.serve_names.push(parsed);
+        Ok(self)
+    }
+
+    /// Serves books in the venues' own protocols: Polymarket's at this address, Kalshi's on the second port after it,
+    /// `/v1/stream` at both; port 0 is a free one for each. Without TLS: an address that is not of this host needs
+    /// `insecure`.
+    ///
+    /// # Errors
+    /// The address is not of this host and `insecure` is false, or there is no second port after it.
+    pub fn gateway(
+        &mut self,
+        address: SocketAddr,
+        insecure: bool,
+    ) -> Result<&mut Self, SettingError> {
+        if !insecure && !address.ip().to_canonical().is_loopback() {
+            return Err(SettingError(format!(
+                "gateway {address}: without TLS anybody on the way can read and change what clients receive; use an address of this host, as 127.0.0.1:{}, or allow it (`insecure`, --gateway-insecure)",
+                address.port()
+            )));
+        }
+        if address.port() > u16::MAX - 2 {
+            return Err(SettingError(format!(
+                "gateway {address}: the gateway uses the two ports after it too; use a lower one"
+            )));
+        }
+        self.gateway = Some(address);
+        Ok(self)
+    }
+
+    /// What a client of a venue's protocol receives when a book is stale.
+    pub fn gateway_stale(&mut self, policy: StalePolicy) -> &mut Self {
+        self.gateway_settings.stale = policy;
+        self
+    }
+
+    /// MiB that may wait for one client of the gateway, 1 to 4,096.
+    ///
+    /// # Errors
+    /// Out of range.
+    pub fn gateway_buffer_mib(&mut self, mib: u32) -> Result<&mut Self, SettingError> {
+        if !(1..=4096).contains(&mib) {
+            return Err(SettingError(format!("gateway-buffer {mib}: must be 1 to 4096")));
+        }
+        self.gateway_settings.buffer_bytes = (mib as usize) << 20;
         Ok(self)
     }
 

@@ -3,7 +3,7 @@
 //! Runs on:  main thread, which may block. Owns: the threads, the main thread's ends of `main_control`.
 use crate::api::EngineBuilder;
 use crate::base::{
-    id::{ConnectionId, TokenId},
+    id::{ConnectionId, TokenId, Venue},
     limits::{self, STOP_TIMEOUT_NS},
     time::{Clock, SECOND_NS},
 };
@@ -38,6 +38,7 @@ pub struct Engine {
     pub(super) topology: Topology,
     pub(super) clock: HostClock,
     pub(super) serving: Option<SocketAddr>,
+    pub(super) gateways: Vec<(Venue, SocketAddr)>,
     pub(super) commands: Producer<Command>,
     pub(super) events: Consumer<ControlEvent>,
     pub(super) serve_stop: Arc<AtomicBool>,
@@ -66,6 +67,12 @@ impl Engine {
     #[must_use]
     pub fn serving(&self) -> Option<SocketAddr> {
         self.serving
+    }
+
+    /// Where books are served in the protocol of each venue.
+    #[must_use]
+    pub fn gateways(&self) -> &[(Venue, SocketAddr)] {
+        &self.gateways
     }
 
     /// The next event of the control core; ask several times a second.

@@ -4,7 +4,7 @@
 use super::{Engine, EngineError};
 use crate::api::EngineBuilder;
 use crate::base::{
-    id::ShardId,
+    id::{ShardId, Venue},
     limits,
     time::{Clock, SECOND_NS},
 };
@@ -19,6 +19,7 @@ use crate::control::{
     supervisor::{Supervisor, SupervisorLinks},
 };
 use crate::counter::capture::CaptureBoard;
+use crate::gateway;
 use crate::io::authority::ServeName;
 use crate::io::{
     clock::{HostClock, ring_clock},
@@ -26,6 +27,7 @@ use crate::io::{
     executor::{Executor, check_host, check_pinning, no_thread},
     resolve::Resolver,
     socket::Tcp,
+    wake::Sleeper,
 };
 use crate::link::{
     control_sink::SinkEnd,
@@ -35,9 +37,11 @@ use crate::link::{
     shard_capture::{CaptureReceiver, capture_link},
     shard_shard::Peers,
     shard_trade::{TradeReceiver, TradeSender},
+    shard_updates::{BookUpdate, UpdateLink, UpdateRequest},
 };
 use crate::ring::{Consumer, LinkGauge, Producer, ring, timed};
-use crate::serve::{Listener, ServeLinks, Server, Wake};
+use crate::serve::gateway::{GatewayLinks, ShardUpdates};
+use crate::serve::{Listener, ServeLinks, Server, Site, Wake};
 use crate::shard::{Shard, ShardConfig, ShardLinks, publish::Handler};
 use crate::sink::capture::CaptureSink;
 use crate::sink::trades::{SinkOptions, TradeSink};
@@ -50,6 +54,7 @@ use std::sync::atomic::AtomicBool;
 
 /// Ends of the links of the serve core.
 struct ServeEnds {
+    gateway: Option<GatewayLinks>,
     shards: Vec<(Producer<BookQuery>, Consumer<BookAnswer>)>,
     queries: Producer<ControlQuery>,
     answers: Consumer<ControlAnswer>,
@@ -61,6 +66,8 @@ struct BuiltShards<H> {
     proxies: Vec<ShardProxy>,
     serve: Vec<(Producer<BookQuery>, Consumer<BookAnswer>)>,
     doorbells: Vec<Doorbell>,
+    /// The gateway's ends, if there is one.
+    updates: Vec<ShardUpdates>,
     /// Where trades come out, if they are kept.
     trades: Vec<TradeReceiver>,
     /// Where captured chunks come out, if there is a capture.
@@ -94,8 +101,8 @@ impl Engine {
         if let Some(core) = topology.threads().find_map(|thread| thread.core) {
             check_pinning(core).map_err(EngineError::Start)?;
         }
-        let listener = config.serve.map(listen).transpose()?;
-        let serving = listener.as_ref().map(Listener::address);
+        let Listeners { listeners, serving, gateways } = Listeners::bind(config)?;
+        let sleeper = Sleeper::default();
         let clock = HostClock::new();
         let (query_sender, queries) = timed(limits::SERVE_CONTROL_DEPTH, ring_clock);
         let (answers, answer_receiver) = timed(limits::SERVE_CONTROL_DEPTH, ring_clock);
@@ -107,7 +114,7 @@ impl Engine {
             ("main_control".into(), Box::new(commands.gauge())),
             ("control_main".into(), Box::new(event_sender.gauge())),
         ];
-        let mut built = build(&topology, config, &clock, factory)?;
+        let mut built = build(&topology, config, &clock, &sleeper, factory)?;
         let (trades, sinks) = start_sink(config, &mut built, &mut links, &clock)?;
         let captures = built.iter_mut().flat_map(|b| std::mem::take(&mut b.shards.captures));
         let capture = start_capture(config, captures.collect(), &clock)?;
@@ -122,19 +129,30 @@ impl Engine {
         let control = ControlEnds { links, sinks, capture: board };
         let cores = start_cores(config, &topology, built, control, &clock)?;
         let serve_stop = Arc::new(AtomicBool::new(false));
-        let ends =
-            ServeEnds { shards: cores.serve, queries: query_sender, answers: answer_receiver };
-        let serve = listener
-            .map(|listener| {
-                let names = config.serve_names.clone();
-                start_serve(listener, ends, cores.doorbells, (&topology, names), &serve_stop)
-            })
-            .transpose()?;
+        let gateway = config.gateway.map(|_| GatewayLinks {
+            shards: cores.updates,
+            sleeper,
+            settings: config.gateway_settings,
+            spin: topology.shards.iter().any(|thread| thread.idle == Idle::Spin),
+        });
+        let ends = ServeEnds {
+            gateway,
+            shards: cores.serve,
+            queries: query_sender,
+            answers: answer_receiver,
+        };
+        let serve = if listeners.is_empty() {
+            None
+        } else {
+            let names = config.serve_names.clone();
+            Some(start_serve(listeners, ends, cores.doorbells, (&topology, names), &serve_stop)?)
+        };
         let last_ticket = 0;
         Ok(Self {
             topology,
             clock,
             serving,
+            gateways,
             commands,
             events,
             serve_stop,
@@ -175,8 +193,34 @@ fn plan(config: &Config) -> Result<Topology, TopologyError> {
     Topology::plan(&layout, &usable)
 }
 
-fn listen(address: SocketAddr) -> Result<Listener, EngineError> {
-    crate::serve::bind(address).map_err(EngineError::Listen)
+/// The listeners of the serve core.
+struct Listeners {
+    listeners: Vec<(Listener, Site)>,
+    serving: Option<SocketAddr>,
+    gateways: Vec<(Venue, SocketAddr)>,
+}
+
+impl Listeners {
+    fn bind(config: &Config) -> Result<Self, EngineError> {
+        let (mut listeners, mut gateways) = (Vec::new(), Vec::new());
+        let mut serving = None;
+        if let Some(address) = config.serve {
+            let listener = crate::serve::bind(address).map_err(EngineError::Listen)?;
+            serving = Some(listener.address());
+            listeners.push((listener, Site::Engine));
+        }
+        for venue in config.venues.iter().filter_map(|venue| Some((venue, config.gateway?))) {
+            let (VenueConfig { feed, .. }, mut address) = venue;
+            let Some((site, offset)) = gateway::Site::of(&feed.venue()) else { continue };
+            if address.port() != 0 {
+                address.set_port(address.port().saturating_add(offset));
+            }
+            let listener = crate::serve::bind(address).map_err(EngineError::Gateway)?;
+            gateways.push((feed.venue(), listener.address()));
+            listeners.push((listener, Site::Gateway(site)));
+        }
+        Ok(Self { listeners, serving, gateways })
+    }
 }
 
 /// Shards and control core at work, and what the serve core needs of them.
@@ -184,6 +228,7 @@ struct Cores {
     shards: Vec<Executor<()>>,
     control: Executor<()>,
     serve: Vec<(Producer<BookQuery>, Consumer<BookAnswer>)>,
+    updates: Vec<ShardUpdates>,
     doorbells: Vec<Doorbell>,
 }
 
@@ -205,6 +250,7 @@ fn start_cores<H: Handler + Send>(
     clock: &HostClock,
 ) -> Result<Cores, EngineError> {
     let (mut shards, mut serve, mut doorbells) = (Vec::new(), Vec::new(), Vec::new());
+    let mut updates = Vec::new();
     let (mut venues, mut sources) = (Vec::new(), Vec::new());
     for BuiltVenue { venue, sources: its_sources, shards: built, base } in built {
         venues.push(ControllerParts {
@@ -225,6 +271,7 @@ fn start_cores<H: Handler + Send>(
             shards.push(start_shard(shard, plan, config.driver)?);
         }
         serve.extend(built.serve);
+        updates.extend(built.updates);
         doorbells.extend(built.doorbells);
     }
     let (lag_warn_ns, names) = (config.lag_warn_ns, names(config));
@@ -241,7 +288,7 @@ fn start_cores<H: Handler + Send>(
         run::run(supervisor, sources, clock).await;
     });
     let control = control.map_err(EngineError::Start)?;
-    Ok(Cores { shards, control, serve, doorbells })
+    Ok(Cores { shards, control, serve, updates, doorbells })
 }
 
 /// Builds the shards of every venue: as many for each, and one more for some where that does not go out even.
@@ -249,6 +296,7 @@ fn build<H, F>(
     topology: &Topology,
     config: &Config,
     clock: &HostClock,
+    sleeper: &Sleeper,
     mut factory: F,
 ) -> Result<Vec<BuiltVenue<H>>, EngineError>
 where
@@ -263,7 +311,7 @@ where
         let share = shards / count + usize::from(place < shards % count);
         let sources = sources(config, &venue)?;
         let plans = &topology.shards[base..base + share];
-        let shards = build_shards((plans, base), config, &venue, clock, &mut factory)?;
+        let shards = build_shards((plans, base), config, &venue, (clock, sleeper), &mut factory)?;
         built.push(BuiltVenue { venue, sources, shards, base });
         base += share;
     }
@@ -319,7 +367,7 @@ fn build_shards<H, F>(
     (plans, base): (&[ThreadPlan], usize),
     config: &Config,
     venue: &VenueConfig,
-    clock: &HostClock,
+    (clock, sleeper): (&HostClock, &Sleeper),
     factory: &mut F,
 ) -> Result<BuiltShards<H>, EngineError>
 where
@@ -331,6 +379,7 @@ where
         proxies: Vec::new(),
         serve: Vec::new(),
         doorbells: Vec::new(),
+        updates: Vec::new(),
         trades: Vec::new(),
         captures: Vec::new(),
         links: Vec::new(),
@@ -345,7 +394,15 @@ where
         built.links.push((format!("serve_{id}"), Box::new(query_sender.gauge())));
         built.links.push((format!("{id}_serve"), Box::new(answers.gauge())));
         let peers = Peers::default();
-        let links = ShardLinks { commands, reports, queries, answers, peers, updates: None };
+        let (updates, subscriber) = match config.gateway {
+            None => (None, None),
+            Some(_) => {
+                let (link, ends) = update_link(sleeper);
+                built.links.push((format!("{id}_updates"), Box::new(link.updates.gauge())));
+                (Some(link), Some(ends))
+            }
+        };
+        let links = ShardLinks { commands, reports, queries, answers, peers, updates };
         let shard_config = ShardConfig {
             hash_checks: config.hash_checks,
             audit_round_ns: config.audit_round_ns,
@@ -354,24 +411,7 @@ where
         };
         let shard = Shard::new(id, venue.feed, shard_config, factory(id), clock.clone(), links);
         let shard = shard.map_err(EngineError::Files)?;
-        let shard = match &config.trades {
-            None => shard,
-            Some(_) => {
-                let (producer, trades) = ring(limits::SHARD_TRADE_DEPTH);
-                built.links.push((format!("{id}_trades"), Box::new(producer.gauge())));
-                built.trades.push(TradeReceiver { trades, gauge: producer.gauge() });
-                shard.with_trade_sender(TradeSender::new(venue.feed.venue(), producer))
-            }
-        };
-        let shard = match &config.capture {
-            None => shard,
-            Some(_) => {
-                let (sender, receiver) = capture_link(id, limits::SHARD_CAPTURE_CHUNKS);
-                built.links.push((format!("{id}_capture"), Box::new(sender.gauge())));
-                built.captures.push(receiver);
-                shard.with_capture(sender, plans.len() as u16)
-            }
-        };
+        let shard = link_sinks(shard, id, config, venue, plans.len(), &mut built);
         built.proxies.push(ShardProxy::new(
             id,
             plan.core,
@@ -381,6 +421,12 @@ where
             shard.doorbell(),
         ));
         built.doorbells.push(shard.doorbell());
+        built.updates.extend(subscriber.map(|(requests, updates)| ShardUpdates {
+            venue: venue.feed.venue(),
+            requests,
+            updates,
+            bell: shard.doorbell(),
+        }));
         built.serve.push((query_sender, answer_receiver));
         built.shards.push(shard);
     }
@@ -388,6 +434,42 @@ where
         link_shards(&mut built, base);
     }
     Ok(built)
+}
+
+/// Links a shard with the threads that keep trades and captures, where they are kept.
+fn link_sinks<H: Handler>(
+    shard: Shard<H>,
+    id: ShardId,
+    config: &Config,
+    venue: &VenueConfig,
+    shards: usize,
+    built: &mut BuiltShards<H>,
+) -> Shard<H> {
+    let shard = match &config.trades {
+        None => shard,
+        Some(_) => {
+            let (producer, trades) = ring(limits::SHARD_TRADE_DEPTH);
+            built.links.push((format!("{id}_trades"), Box::new(producer.gauge())));
+            built.trades.push(TradeReceiver { trades, gauge: producer.gauge() });
+            shard.with_trade_sender(TradeSender::new(venue.feed.venue(), producer))
+        }
+    };
+    match &config.capture {
+        None => shard,
+        Some(_) => {
+            let (sender, receiver) = capture_link(id, limits::SHARD_CAPTURE_CHUNKS);
+            built.links.push((format!("{id}_capture"), Box::new(sender.gauge())));
+            built.captures.push(receiver);
+            shard.with_capture(sender, shards as u16)
+        }
+    }
+}
+
+/// The link of a shard with the gateway: both ends.
+fn update_link(sleeper: &Sleeper) -> (UpdateLink, (Producer<UpdateRequest>, Consumer<BookUpdate>)) {
+    let (request_sender, requests) = ring(limits::UPDATE_REQUESTS_DEPTH);
+    let (updates, receiver) = ring(limits::SHARD_UPDATES_DEPTH);
+    (UpdateLink { requests, updates, waker: sleeper.waker() }, (request_sender, receiver))
 }
 
 /// Links every shard with every other, where streams for all markets come on some connections.
@@ -483,7 +565,7 @@ fn start_shard<H: Handler + Send>(
 }
 
 fn start_serve(
-    listener: Listener,
+    listeners: Vec<(Listener, Site)>,
     ends: ServeEnds,
     doorbells: Vec<Doorbell>,
     (topology, names): (&Topology, Vec<ServeName>),
@@ -501,9 +583,10 @@ fn start_serve(
             control_queries: ends.queries,
             control_answers: ends.answers,
             shards: ends.shards,
+            gateway: ends.gateway,
             wake: Box::new(wake),
         };
-        Server::new(links, listener, names).run(stop).await;
+        Server::new(links, listeners, &names).run(stop).await;
     });
     executor.map_err(EngineError::Start)
 }

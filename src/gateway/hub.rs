@@ -1,3 +1,471 @@
 //! The hub: replicas of the subscribed books, and the clients that subscribe to them.
 //!
-//! Runs on:  serve core (pure). Owns: replicas and sessions.
+//! Runs on:  serve core (pure; time is an argument). Owns: replicas, sessions, outboxes, the backlog of the stream.
+//! Bounds:   `UPDATE_SUBSCRIPTIONS_MAX` books; the outbox of each client and the backlog as they say.
+//!
+//! A client has the image of a book before any change of it. `deliver` turns updates into frames, `client` is what the
+//! hub holds of one client.
+mod client;
+mod deliver;
+
+use super::outbox::{FrameClass, Pushed};
+use super::stream::backlog::{Backlog, BookSequences, ResumedBook};
+use super::stream::encode as stream_encode;
+use super::{Endpoint, Replica, Request, StalePolicy, kalshi};
+use crate::base::id::{TokenId, Venue};
+use crate::base::limits::{
+    GATEWAY_BACKLOG_BYTES_MAX, GATEWAY_BACKLOG_EVENTS_MAX, GATEWAY_BOOK_LINGER_NS,
+    GATEWAY_BUFFER_BYTES, GATEWAY_DUMP_WAIT_NS, SERVE_IMAGE_LEVELS, UPDATE_BUFFERS_INITIAL,
+    UPDATE_SUBSCRIPTIONS_MAX,
+};
+use crate::base::price::Quantity;
+use crate::base::time::{MICROSECOND_NS, Now};
+use crate::link::shard_updates::{LevelChange, SubscriptionKey, UpdateRequest};
+use crate::market::book::Level;
+use crate::market::book::image::BookImage;
+use client::{Client, Protocol};
+use foldhash::fast::FixedState;
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+
+pub use client::Output;
+
+/// A client's place in the hub, from [`Hub::connect`] to [`Hub::disconnect`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ClientId(u32);
+
+/// How the hub treats its clients.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Bytes that may wait for one client.
+    pub buffer_bytes: usize,
+    /// What a client of a venue's protocol receives when a book is stale.
+    pub stale: StalePolicy,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { buffer_bytes: GATEWAY_BUFFER_BYTES, stale: StalePolicy::default() }
+    }
+}
+
+/// Counters of the hub.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HubCounts {
+    /// Clients that connected.
+    pub connected: u64,
+    /// Clients that are connected.
+    pub clients: u64,
+    /// Subscribed books.
+    pub books: u64,
+    /// Frames queued for clients.
+    pub frames: u64,
+    /// Changes and images of books that were replaced by a later image, because their client was slow.
+    pub conflated: u64,
+    /// Clients that were closed because they were too slow.
+    pub closed_slow: u64,
+    /// Images of books whose updates did not fit into the ring of their shard.
+    pub ring_losses: u64,
+}
+
+/// One subscribed book.
+#[derive(Debug)]
+struct Subscribed {
+    token: TokenId,
+    /// `None` until the first image.
+    replica: Option<Replica>,
+    clients: Vec<ClientId>,
+    /// Of the stream's events.
+    sequences: BookSequences,
+    /// A client of the stream has subscribed to it.
+    is_streamed: bool,
+    /// Since when nobody subscribes to it.
+    unused_since_ns: Option<u64>,
+    /// Another token of the same market.
+    sibling: Option<TokenId>,
+    /// Subscribed to because the venue's message names both outcomes.
+    is_sibling: bool,
+    /// A client needs the quantity before each change.
+    needs_quantities: bool,
+    /// The best levels as of the last `best_bid_ask`.
+    top: (Option<Level>, Option<Level>),
+}
+
+/// Replicas, and who subscribes to them.
+#[derive(Debug)]
+pub struct Hub {
+    settings: Settings,
+    /// The venue of each shard.
+    shards: Vec<Venue>,
+    clients: Vec<Option<Client>>,
+    free: Vec<ClientId>,
+    books: HashMap<SubscriptionKey, Subscribed, FixedState>,
+    keys: HashMap<TokenId, SubscriptionKey, FixedState>,
+    next_key: u32,
+    requests: VecDeque<(usize, UpdateRequest)>,
+    /// Clients with output, each once.
+    ready: VecDeque<ClientId>,
+    backlog: Backlog,
+    /// Changes of one venue message: book, change, and the quantity before it.
+    message: Vec<(SubscriptionKey, LevelChange, Quantity)>,
+    /// Number of the message.
+    messages: u64,
+    bodies: kalshi::Bodies,
+    frames: kalshi::Frames,
+    text: String,
+    has_buffers: bool,
+    counts: HubCounts,
+}
+
+impl Hub {
+    /// A hub without clients; `shards` has the venue of each shard, `now_wall_ns` is the present time.
+    #[must_use]
+    pub fn new(shards: Vec<Venue>, settings: Settings, now_wall_ns: u64) -> Self {
+        let first = now_wall_ns / MICROSECOND_NS;
+        Self {
+            settings,
+            shards,
+            clients: Vec::new(),
+            free: Vec::new(),
+            books: HashMap::default(),
+            keys: HashMap::default(),
+            next_key: 0,
+            requests: VecDeque::new(),
+            ready: VecDeque::new(),
+            backlog: Backlog::new(first, GATEWAY_BACKLOG_EVENTS_MAX, GATEWAY_BACKLOG_BYTES_MAX),
+            message: Vec::new(),
+            messages: 0,
+            bodies: kalshi::Bodies::default(),
+            frames: kalshi::Frames::default(),
+            text: String::new(),
+            has_buffers: false,
+            counts: HubCounts::default(),
+        }
+    }
+
+    /// A client has connected.
+    pub fn connect(&mut self, endpoint: Endpoint, now: Now) -> ClientId {
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.clients.push(None);
+            ClientId(self.clients.len() as u32 - 1)
+        });
+        let mut requests = Vec::new();
+        let client = Client::new(endpoint, self.settings, &mut requests);
+        self.clients[id.0 as usize] = Some(client);
+        self.counts.connected += 1;
+        self.handle(id, requests, now);
+        id
+    }
+
+    /// A client has gone. Its place is given to another.
+    pub fn disconnect(&mut self, id: ClientId, now: Now) {
+        let Some(client) = self.clients[id.0 as usize].take() else { return };
+        self.counts.conflated += client.outbox.counts().conflated;
+        for key in client.books.into_keys() {
+            self.leave(key, id, now);
+        }
+        self.ready.retain(|&ready| ready != id);
+        self.free.push(id);
+    }
+
+    /// A text message of a client.
+    pub fn on_text(&mut self, id: ClientId, text: &str, now: Now) {
+        let Some(client) = &mut self.clients[id.0 as usize] else { return };
+        let mut requests = Vec::new();
+        client.on_text(text, &mut requests);
+        self.handle(id, requests, now);
+    }
+
+    /// Clients whose output has begun to wait since they were last returned.
+    pub fn poll_ready(&mut self) -> Option<ClientId> {
+        let id = self.ready.pop_front()?;
+        if let Some(client) = &mut self.clients[id.0 as usize] {
+            client.is_ready = false;
+        }
+        Some(id)
+    }
+
+    /// The next request to send, and the shard it is for.
+    pub fn poll_request(&mut self) -> Option<(usize, UpdateRequest)> {
+        self.requests.pop_front()
+    }
+
+    /// A request did not fit: it is the next again.
+    pub fn on_unsent(&mut self, shard: usize, request: UpdateRequest) {
+        self.requests.push_front((shard, request));
+    }
+
+    /// What is due: dumps, best prices, clients that take nothing, books that nobody needs. Call it every few
+    /// milliseconds.
+    pub fn handle_timeout(&mut self, now: Now) {
+        for place in 0..self.clients.len() {
+            let id = ClientId(place as u32);
+            let Some(client) = &mut self.clients[place] else { continue };
+            if client.check_outbox(now) {
+                self.counts.closed_slow += 1;
+                self.set_ready(id);
+                continue;
+            }
+            if client.dump.as_ref().is_some_and(|dump| dump.due_ns <= now.mono_ns) {
+                self.send_dump(id, now);
+            }
+            self.send_due_tops(id, now);
+        }
+        self.drop_unused(now);
+    }
+
+    /// Counters.
+    #[must_use]
+    pub fn counts(&self) -> HubCounts {
+        let clients = self.clients.iter().flatten();
+        let waiting: u64 = clients.clone().map(|client| client.outbox.counts().conflated).sum();
+        HubCounts {
+            clients: clients.count() as u64,
+            books: self.books.len() as u64,
+            conflated: self.counts.conflated + waiting,
+            ..self.counts
+        }
+    }
+
+    fn set_ready(&mut self, id: ClientId) {
+        if let Some(client) = &mut self.clients[id.0 as usize]
+            && !std::mem::replace(&mut client.is_ready, true)
+        {
+            self.ready.push_back(id);
+        }
+    }
+
+    /// Queues a frame for a client; what became of it.
+    fn push(&mut self, id: ClientId, frame: Rc<[u8]>, class: FrameClass, now: Now) -> Pushed {
+        let Some(client) = &mut self.clients[id.0 as usize] else { return Pushed::LeftOut };
+        let pushed = client.outbox.push(frame, class, now.mono_ns);
+        self.counts.frames += u64::from(pushed == Pushed::Queued);
+        self.set_ready(id);
+        pushed
+    }
+
+    fn push_text(&mut self, id: ClientId, text: &str, now: Now) {
+        self.push(id, deliver::frame(text), FrameClass::Other, now);
+    }
+
+    fn handle(&mut self, id: ClientId, requests: Vec<Request>, now: Now) {
+        let mut new = Vec::new();
+        for request in requests {
+            match request {
+                Request::Subscribe(token) => new.extend(self.subscribe(id, token)),
+                Request::Unsubscribe(token) => self.unsubscribe(id, token, now),
+                Request::Send(text) => self.push_text(id, &text, now),
+                Request::Close(code, reason) => self.close(id, code, reason),
+            }
+        }
+        self.begin(id, &new, now);
+    }
+
+    fn close(&mut self, id: ClientId, code: u16, reason: &'static str) {
+        if let Some(client) = &mut self.clients[id.0 as usize] {
+            client.closing.get_or_insert((code, reason));
+            self.set_ready(id);
+        }
+    }
+
+    /// Subscribes a client to a book; the book's key, unless there is no room for it.
+    fn subscribe(&mut self, id: ClientId, token: TokenId) -> Option<SubscriptionKey> {
+        let key = match self.keys.get(&token) {
+            Some(&key) => key,
+            None => self.open(token, false)?,
+        };
+        let book = self.books.get_mut(&key)?;
+        let client = self.clients[id.0 as usize].as_mut()?;
+        book.unused_since_ns = None;
+        if let std::collections::hash_map::Entry::Vacant(entry) = client.books.entry(key) {
+            entry.insert(false);
+            book.clients.push(id);
+        } else if matches!(client.protocol, Protocol::Market(_)) {
+            // The venue does not send a book again.
+            return None;
+        }
+        if !book.is_streamed && matches!(client.protocol, Protocol::Stream(..)) {
+            book.is_streamed = true;
+            book.sequences.first = self.backlog.next_sequence();
+        }
+        book.needs_quantities |= matches!(client.protocol, Protocol::Kalshi(_));
+        // A venue's message names both outcomes.
+        if matches!(client.protocol, Protocol::Market(_))
+            && let Some(sibling) = book.sibling
+        {
+            self.open_sibling(sibling);
+        }
+        Some(key)
+    }
+
+    /// Subscribes to a book at the shards.
+    fn open(&mut self, token: TokenId, is_sibling: bool) -> Option<SubscriptionKey> {
+        if self.books.len() >= UPDATE_SUBSCRIPTIONS_MAX {
+            return None;
+        }
+        let key = SubscriptionKey(self.next_key);
+        self.next_key += 1;
+        let book = Subscribed {
+            token,
+            replica: None,
+            clients: Vec::new(),
+            sequences: BookSequences { first: self.backlog.next_sequence(), last: 0 },
+            is_streamed: false,
+            unused_since_ns: None,
+            sibling: None,
+            is_sibling,
+            needs_quantities: false,
+            top: (None, None),
+        };
+        self.books.insert(key, book);
+        self.keys.insert(token, key);
+        for shard in 0..self.shards.len() {
+            if !self.has_buffers {
+                for _ in 0..UPDATE_BUFFERS_INITIAL {
+                    let image = Box::new(BookImage::with_capacity(SERVE_IMAGE_LEVELS));
+                    self.requests.push_back((shard, UpdateRequest::Buffer(image)));
+                }
+            }
+            self.requests.push_back((shard, UpdateRequest::Subscribe { token, key }));
+        }
+        self.has_buffers = true;
+        Some(key)
+    }
+
+    fn open_sibling(&mut self, token: TokenId) {
+        if !self.keys.contains_key(&token) {
+            self.open(token, true);
+        }
+    }
+
+    fn unsubscribe(&mut self, id: ClientId, token: TokenId, now: Now) {
+        let Some(&key) = self.keys.get(&token) else { return };
+        let Some(client) = &mut self.clients[id.0 as usize] else { return };
+        if client.books.remove(&key).is_some() {
+            client.forget(key);
+            self.leave(key, id, now);
+        }
+    }
+
+    /// A client has left a book.
+    fn leave(&mut self, key: SubscriptionKey, id: ClientId, now: Now) {
+        let Some(book) = self.books.get_mut(&key) else { return };
+        book.clients.retain(|&client| client != id);
+        if book.clients.is_empty() {
+            book.unused_since_ns = Some(now.mono_ns);
+        }
+    }
+
+    /// Ends the subscription of books that nobody has needed for a while: a client of the stream that reconnects
+    /// resumes.
+    fn drop_unused(&mut self, now: Now) {
+        let is_unused = |book: &Subscribed| {
+            book.clients.is_empty()
+                && book.unused_since_ns.is_some_and(|since_ns| {
+                    now.mono_ns.saturating_sub(since_ns) >= GATEWAY_BOOK_LINGER_NS
+                })
+        };
+        if !self.books.values().any(is_unused) {
+            return;
+        }
+        // Siblings are dropped with the book that they were opened for.
+        let mut unused: Vec<TokenId> = Vec::new();
+        for book in self.books.values().filter(|book| is_unused(book)) {
+            unused.push(book.token);
+            unused.extend(book.sibling.filter(|sibling| self.is_only_sibling(sibling)));
+        }
+        for token in unused {
+            let Some(key) = self.keys.remove(&token) else { continue };
+            self.books.remove(&key);
+            for shard in 0..self.shards.len() {
+                self.requests.push_back((shard, UpdateRequest::Unsubscribe { token }));
+            }
+        }
+    }
+
+    fn is_only_sibling(&self, token: &TokenId) -> bool {
+        let book = self.keys.get(token).and_then(|key| self.books.get(key));
+        book.is_some_and(|book| book.is_sibling && book.clients.is_empty())
+    }
+
+    /// Sends a client what there is of newly subscribed books.
+    fn begin(&mut self, id: ClientId, keys: &[SubscriptionKey], now: Now) {
+        if keys.is_empty() {
+            return;
+        }
+        let Some(client) = &mut self.clients[id.0 as usize] else { return };
+        match &client.protocol {
+            Protocol::Market(session) if session.wants_dump() => {
+                let dump = client.dump.get_or_insert_with(|| client::Dump {
+                    keys: Vec::new(),
+                    due_ns: now.mono_ns + GATEWAY_DUMP_WAIT_NS,
+                });
+                dump.keys.extend_from_slice(keys);
+                if self.dump_is_complete(id) {
+                    self.send_dump(id, now);
+                }
+            }
+            Protocol::Market(_) => {
+                client.books.extend(keys.iter().map(|&key| (key, true)));
+            }
+            Protocol::Kalshi(_) => keys.iter().for_each(|&key| client.outbox.mark(key, false)),
+            Protocol::Stream(session, _) => {
+                let mut resumed = Vec::new();
+                for &key in keys {
+                    let book = &self.books[&key];
+                    match session.from_sequence(&book.token) {
+                        Some(from_sequence) if book.replica.is_some() => {
+                            resumed.push(ResumedBook {
+                                key,
+                                from_sequence,
+                                sequences: book.sequences,
+                            });
+                        }
+                        from => client.outbox.mark(key, from.is_some()),
+                    }
+                }
+                self.resume(id, &resumed, now);
+            }
+        }
+        self.refill(id, now);
+    }
+
+    fn resume(&mut self, id: ClientId, books: &[ResumedBook], now: Now) {
+        let Some(Client { protocol: Protocol::Stream(session, _), .. }) =
+            &self.clients[id.0 as usize]
+        else {
+            return;
+        };
+        let plan = self.backlog.plan_resume(books, session.kinds, self.settings.buffer_bytes / 4);
+        for book in &plan.gaps {
+            let Some(replica) = self.books[&book.key].replica.as_ref() else { continue };
+            let sequence = book.from_sequence.saturating_sub(1);
+            let head = stream_encode::EventHead::from_replica(replica, sequence, None);
+            let mut text = String::new();
+            stream_encode::behind(&mut text, &head, stream_encode::Behind::Gap, now.wall_ns);
+            self.push_text(id, &text, now);
+            if let Some(client) = &mut self.clients[id.0 as usize] {
+                client.outbox.mark(book.key, true);
+            }
+        }
+        for book in books.iter().filter(|book| !plan.gaps.contains(book)) {
+            if let Some(client) = &mut self.clients[id.0 as usize] {
+                client.books.insert(book.key, true);
+            }
+        }
+        for event in plan.events {
+            let class = event.class();
+            self.push(id, event.frame, class, now);
+        }
+    }
+
+    fn dump_is_complete(&self, id: ClientId) -> bool {
+        let Some(dump) = self.clients[id.0 as usize].as_ref().and_then(|c| c.dump.as_ref()) else {
+            return false;
+        };
+        dump.keys.iter().all(|key| self.books.get(key).is_some_and(|book| book.replica.is_some()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ pub mod hub;
 pub mod kalshi;
 pub mod outbox;
 pub mod polymarket;
+pub mod rest;
 pub mod stream;
 
 use crate::base::id::{MarketId, TokenId, Venue};
@@ -26,6 +27,70 @@ pub enum Request {
     Send(String),
     /// Close the connection with this code and reason.
     Close(u16, &'static str),
+}
+
+/// Where a client connects: its protocol, and what its URL asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// Polymarket's market channel.
+    Market {
+        /// The event `state` is sent too.
+        wants_state: bool,
+    },
+    /// Kalshi's WebSocket.
+    Kalshi,
+    /// ringbook's own stream.
+    Stream(stream::Options),
+}
+
+/// The interface that a listener serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Site {
+    /// Polymarket's CLOB and its market channel.
+    Polymarket,
+    /// Kalshi.
+    Kalshi,
+}
+
+impl Site {
+    /// The site of a venue, and its port after that of the gateway.
+    #[must_use]
+    pub fn of(venue: &Venue) -> Option<(Self, u16)> {
+        match venue.name() {
+            "polymarket" => Some((Self::Polymarket, 0)),
+            "kalshi" => Some((Self::Kalshi, 2)),
+            _ => None,
+        }
+    }
+
+    /// The endpoint of a WebSocket's path and query; `None` where there is none, and one line for the client where the
+    /// query has an error.
+    ///
+    /// # Errors
+    /// The line.
+    pub fn endpoint(self, path: &str, query: &str) -> Result<Option<Endpoint>, String> {
+        let wants_state = query.split('&').any(|pair| pair == "state=1");
+        Ok(match (self, path) {
+            (_, "/v1/stream") => Some(Endpoint::Stream(stream::Options::parse(query)?)),
+            (Self::Polymarket, "/ws/market" | "/ws" | "/ws/") => {
+                Some(Endpoint::Market { wants_state })
+            }
+            (Self::Kalshi, "/trade-api/ws/v2" | "/") => Some(Endpoint::Kalshi),
+            _ => None,
+        })
+    }
+}
+
+/// What a client of a venue's protocol receives when a book is stale, since the protocol has no word for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StalePolicy {
+    /// Nothing until the book is live again.
+    Hold,
+    /// An empty book: no price is better than a wrong one.
+    #[default]
+    Clear,
+    /// The connection is closed with 1012.
+    Close,
 }
 
 /// A subscribed book as the gateway holds it.

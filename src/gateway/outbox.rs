@@ -5,7 +5,7 @@
 //!
 //! Above half of `bytes_max` the outbox takes no changes and images of books: it marks their books. Below a quarter the
 //! image of a marked book is due ([`Outbox::take_marked`]), one by one, so that they do not fill it again; from then on
-//! the book's changes are taken again. Trades, states and answers are always taken. Above `bytes_max`, or when the client
+//! the book's changes and states are taken again. Trades and answers are always taken. Above `bytes_max`, or when the client
 //! takes no byte for too long, the client is closed with 1013.
 use crate::base::limits::GATEWAY_STALL_NS;
 use crate::link::shard_updates::SubscriptionKey;
@@ -19,8 +19,11 @@ use std::rc::Rc;
 pub enum FrameClass {
     /// A change of a book: right only if the client has everything before it.
     Change(SubscriptionKey),
-    /// The image of a book.
+    /// The image of a book, or another frame that a later one replaces.
     Image(SubscriptionKey),
+    /// The state of a book: left out only while the image of its book is due, which has the state. A client must not
+    /// take a book as live that is behind.
+    State(SubscriptionKey),
     /// Anything else: never left out.
     Other,
 }
@@ -61,7 +64,7 @@ pub enum Overflow {
 pub struct OutboxCounts {
     /// Frames taken.
     pub queued: u64,
-    /// Changes and images that an image replaces.
+    /// Changes, images and states that an image replaces.
     pub conflated: u64,
     /// Frames lost because the outbox was full.
     pub dropped: u64,
@@ -105,12 +108,13 @@ impl Outbox {
         let (key, gap) = match class {
             FrameClass::Change(key) => (key, true),
             FrameClass::Image(key) => (key, false),
-            FrameClass::Other => return self.queue(frame, now_ns),
+            FrameClass::State(key) if self.marked.contains_key(&key) => (key, false),
+            FrameClass::State(_) | FrameClass::Other => return self.queue(frame, now_ns),
         };
-        let was_marked = self.marked.contains_key(&key);
-        if !was_marked && self.bytes <= self.bytes_max / 2 {
+        if self.has_room(key) {
             return self.queue(frame, now_ns);
         }
+        let was_marked = self.marked.contains_key(&key);
         self.counts.conflated += 1;
         self.mark(key, gap);
         if was_marked { Pushed::LeftOut } else { Pushed::Marked }
@@ -164,6 +168,12 @@ impl Outbox {
         let key = self.order.pop_front()?;
         let gap = self.marked.remove(&key)?;
         Some(MarkedBook { key, gap })
+    }
+
+    /// Whether a change or an image of the book would be queued.
+    #[must_use]
+    pub fn has_room(&self, key: SubscriptionKey) -> bool {
+        !self.marked.contains_key(&key) && self.bytes <= self.bytes_max / 2
     }
 
     /// Whether the book's changes are left out until its image.
@@ -254,6 +264,8 @@ mod tests {
         assert_eq!(outbox.bytes(), 5);
         let result = outbox.push(bytes(5), FrameClass::Change(one), 1);
         assert_eq!(result, Pushed::LeftOut, "its image comes first");
+        assert_eq!(outbox.push(bytes(5), FrameClass::State(one), 1), Pushed::LeftOut);
+        assert_eq!(outbox.push(bytes(0), FrameClass::State(SubscriptionKey(3)), 1), Pushed::Queued);
         assert_eq!(outbox.take_marked(), Some(MarkedBook { key: one, gap: true }));
         assert_eq!(outbox.push_marked(bytes(30), 1), Pushed::Queued);
         assert!(!outbox.is_marked(one));
@@ -262,7 +274,7 @@ mod tests {
         assert_eq!(drain(&mut outbox, 2), 36);
         assert_eq!(outbox.take_marked(), Some(MarkedBook { key: two, gap: false }));
         assert_eq!((outbox.take_marked(), outbox.is_empty()), (None, true));
-        assert_eq!(outbox.counts(), OutboxCounts { queued: 4, conflated: 3, dropped: 0 });
+        assert_eq!(outbox.counts(), OutboxCounts { queued: 5, conflated: 4, dropped: 0 });
         outbox.mark(one, false);
         outbox.mark(one, true);
         outbox.mark(two, false);

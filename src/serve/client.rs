@@ -5,9 +5,9 @@
 //!           read and each request.
 use super::client_limit::{Activity, ClientPermit};
 use super::event::Event;
-use super::request::{self, Head, HeadError, Method};
+use super::request::{self, BodyError, Head, HeadError, Method};
 use super::response::Response;
-use super::{Server, Timeouts, route};
+use super::{Server, Site, Timeouts, route};
 use crate::base::limits::{SERVE_LINGER_BYTES_MAX, SERVE_LINGER_NS};
 use crate::io::{dial::within, executor::yield_now, listen::ClientStream};
 use futures_lite::future::or;
@@ -21,7 +21,7 @@ pub(super) struct Client {
     stream: ClientStream,
     /// The peer address belongs to this host.
     is_local: bool,
-    input: Vec<u8>,
+    pub(super) input: Vec<u8>,
 }
 
 enum Next {
@@ -33,7 +33,7 @@ enum Next {
 
 /// Conditions on which the server closes the connection.
 #[derive(Clone, Copy)]
-struct End<'a> {
+pub(super) struct End<'a> {
     stopping: &'a Event,
     evicted: Option<&'a Event>,
 }
@@ -43,7 +43,7 @@ impl End<'_> {
         self.stopping.is_set() || self.evicted.is_some_and(Event::is_set)
     }
 
-    async fn wait(self) {
+    pub(super) async fn wait(self) {
         match self.evicted {
             Some(evicted) => or(self.stopping.wait(), evicted.wait()).await,
             None => self.stopping.wait().await,
@@ -63,21 +63,37 @@ impl Client {
     }
 
     /// Serves until either side closes, a timeout, an eviction or the end of the server.
-    pub(super) async fn run(mut self, server: &Server, permit: &ClientPermit) {
+    pub(super) async fn run(mut self, server: &Server, site: Site, permit: &ClientPermit) {
         let end = End { stopping: &server.stopping, evicted: Some(&permit.evicted) };
         loop {
             // Pipelined requests would otherwise starve other clients.
             yield_now().await;
+            let mut has_read_body = false;
             let (head, answer) = match self.next(&server.timeouts, end, permit).await {
                 Next::Request(head) => {
                     permit.set(Activity::Waiting);
-                    let answer = if permit.reserved && !route::is_reserved(&head) {
+                    let (route, answer) = if permit.reserved && !route::is_reserved(&head) {
                         server.refuse();
-                        route::too_many_clients()
+                        (route::name(&head), route::too_many_clients())
+                    } else if let Site::Gateway(site) = site {
+                        if let (Some(gateway), Ok(Some(endpoint)), Some(upgrade)) =
+                            (&server.gateway, site.endpoint(&head.path, &head.query), &head.upgrade)
+                        {
+                            server.count("gateway websocket", 101);
+                            return self
+                                .run_websocket(server, gateway, (&upgrade.key, endpoint), end)
+                                .await;
+                        }
+                        let body = self.read_body(&head, &server.timeouts, end).await;
+                        let Some(body) = body else { return };
+                        has_read_body = body.is_ok();
+                        let answer = server.gateway_answer(site, &head, body);
+                        ("gateway", or(answer, server.stopped()).await)
                     } else {
-                        or(server.answer(&head, self.is_local), server.stopped()).await
+                        let answer = server.answer(&head, self.is_local);
+                        (route::name(&head), or(answer, server.stopped()).await)
                     };
-                    server.count(route::name(&head), answer.status);
+                    server.count(route, answer.status);
                     (Some(head), answer)
                 }
                 Next::Bad(error) => {
@@ -89,7 +105,9 @@ impl Client {
             };
             let keep_alive = !end.is_near()
                 && !permit.reserved
-                && head.as_ref().is_some_and(|head| head.keep_alive && !head.has_body());
+                && head
+                    .as_ref()
+                    .is_some_and(|head| head.keep_alive && (has_read_body || !head.has_body()));
             let head_only = head.is_some_and(|head| head.method == Method::Head);
             let bytes = answer.to_bytes(head_only, keep_alive);
             permit.set(Activity::ReadingAnswer);
@@ -144,6 +162,42 @@ impl Client {
         }
     }
 
+    /// The body of a request, or why it is not read; `None` when the client has gone or is too slow.
+    async fn read_body(
+        &mut self,
+        head: &Head,
+        timeouts: &Timeouts,
+        end: End<'_>,
+    ) -> Option<Result<Vec<u8>, BodyError>> {
+        let length = match head.body_bytes() {
+            Ok(length) => length,
+            Err(error) => return Some(Err(error)),
+        };
+        let read = async {
+            while self.input.len() < length {
+                if !self.receive(end).await {
+                    return false;
+                }
+            }
+            true
+        };
+        if !within(timeouts.head_ns, read).await.unwrap_or(false) {
+            return None;
+        }
+        Some(Ok(self.input.drain(..length).collect()))
+    }
+
+    /// Reads some bytes; 0 at the end of the stream.
+    pub(super) async fn read(&mut self, buffer: &mut [u8]) -> usize {
+        self.stream.read(buffer).await.unwrap_or(0)
+    }
+
+    /// Writes all bytes; false if that fails, `None` if it takes longer.
+    pub(super) async fn write_within(&mut self, bytes: &[u8], timeout_ns: u64) -> Option<bool> {
+        let write = async { self.stream.write_all(bytes).await.is_ok() };
+        within(timeout_ns, write).await
+    }
+
     /// Appends the received bytes to `input`; false at the end of the stream.
     async fn receive(&mut self, end: End<'_>) -> bool {
         // A client that sends without pause must not starve other tasks and the timers that bound it.
@@ -159,7 +213,7 @@ impl Client {
         received > 0
     }
 
-    async fn send(&mut self, bytes: &[u8], timeout_ns: u64, end: End<'_>) -> bool {
+    pub(super) async fn send(&mut self, bytes: &[u8], timeout_ns: u64, end: End<'_>) -> bool {
         let write = async { self.stream.write_all(bytes).await.is_ok() };
         let stopped = async {
             end.wait().await;
@@ -171,7 +225,7 @@ impl Client {
 
     /// Shuts down the sending side and drains the receiving side: closing with unread bytes would send a reset,
     /// which discards the answer.
-    async fn linger(&mut self, end: End<'_>) {
+    pub(super) async fn linger(&mut self, end: End<'_>) {
         if self.stream.close().await.is_err() {
             return;
         }

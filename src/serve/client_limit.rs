@@ -6,7 +6,8 @@
 //! Records are ordered by an event counter, not by a clock: the client that became idle first is the longest idle one.
 use super::event::Event;
 use crate::base::limits::{
-    SERVE_CLIENTS_MAX, SERVE_CLIENTS_MIN, SERVE_FILES_ELSEWHERE, SERVE_RESERVED_MAX,
+    GATEWAY_CLIENTS_MAX, SERVE_CLIENTS_MAX, SERVE_CLIENTS_MIN, SERVE_FILES_ELSEWHERE,
+    SERVE_RESERVED_MAX,
 };
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -30,6 +31,14 @@ impl Bounds {
         let half = files.saturating_sub(SERVE_FILES_ELSEWHERE) / 2;
         let clients = half.clamp(SERVE_CLIENTS_MIN, SERVE_CLIENTS_MAX);
         Self { clients, reserved: (clients / 4).clamp(1, SERVE_RESERVED_MAX) }
+    }
+
+    /// The same for the clients of a gateway, of which none is reserved.
+    #[must_use]
+    pub fn of_gateway(limit: Option<u64>) -> Self {
+        let files = limit.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
+        let half = files.saturating_sub(SERVE_FILES_ELSEWHERE) / 2;
+        Self { clients: half.clamp(SERVE_CLIENTS_MIN, GATEWAY_CLIENTS_MAX), reserved: 0 }
     }
 }
 

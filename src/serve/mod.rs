@@ -10,6 +10,7 @@ mod client;
 pub mod client_limit;
 mod event;
 pub mod exposition;
+pub mod gateway;
 pub mod metrics;
 mod query;
 pub mod request;
@@ -23,6 +24,7 @@ use crate::base::limits::{
     SERVE_ACCEPT_LOG_NS, SERVE_ANSWER_TIMEOUT_NS, SERVE_HEAD_TIMEOUT_NS, SERVE_IDLE_NS,
     SERVE_STOP_POLL_NS, SERVE_TURNED_AWAY_MAX, SERVE_WRITE_TIMEOUT_NS,
 };
+use crate::gateway as gateway_protocol;
 use crate::io::authority::{Names, ServeName};
 use crate::io::clock::HostClock;
 use crate::io::executor::{sleep, spawn, yield_now};
@@ -32,10 +34,11 @@ use client_limit::{Bounds, ClientLimit};
 use event::Event;
 use exposition::ServeReport;
 use futures_lite::future::or;
+use gateway::Gateway;
 use query::Queries;
-use request::Head;
+use request::{BodyError, Head};
 use response::Response;
-use route::Plan;
+use route::{NoAnswer, Plan};
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -75,15 +78,31 @@ pub fn bind(address: SocketAddr) -> Result<Listener, BindError> {
     Listener::bind(address)
 }
 
+/// What a listener serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Site {
+    /// Health, statistics, metrics and books of the engine.
+    Engine,
+    /// Books in the protocol of a venue.
+    Gateway(crate::gateway::Site),
+}
+
+/// A listener and its clients.
+struct Door {
+    listener: Listener,
+    site: Site,
+    names: Names,
+    limit: Rc<ClientLimit>,
+}
+
 /// The server.
 pub struct Server {
-    listener: Listener,
+    doors: Vec<Door>,
+    gateway: Option<Gateway>,
     queries: Queries,
     timeouts: Timeouts,
     stopping: Event,
     clock: RefCell<HostClock>,
-    names: Names,
-    limit: Rc<ClientLimit>,
     accept_errors: RefCell<AcceptErrors>,
     rejecting: Cell<usize>,
     tasks: Cell<usize>,
@@ -92,36 +111,47 @@ pub struct Server {
 
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Server").field("listener", &self.listener).finish_non_exhaustive()
+        f.debug_struct("Server").field("doors", &self.doors.len()).finish_non_exhaustive()
     }
 }
 
 impl Server {
-    /// A server on a bound listener that accepts `names` as `Host`; idle until [`Server::run`].
+    /// A server on bound listeners that accepts `names` as `Host`; idle until [`Server::run`].
     #[must_use]
-    pub fn new(links: ServeLinks, listener: Listener, names: Vec<ServeName>) -> Rc<Self> {
+    pub fn new(
+        links: ServeLinks,
+        listeners: Vec<(Listener, Site)>,
+        names: &[ServeName],
+    ) -> Rc<Self> {
         let bounds = Bounds::for_descriptors(descriptor_limit());
-        Self::with_limits(links, listener, names, Timeouts::default(), bounds)
+        Self::with_limits(links, listeners, names, Timeouts::default(), bounds)
     }
 
     /// As [`Server::new`] with other timeouts and bounds.
     #[must_use]
     pub fn with_limits(
-        links: ServeLinks,
-        listener: Listener,
-        names: Vec<ServeName>,
+        mut links: ServeLinks,
+        listeners: Vec<(Listener, Site)>,
+        names: &[ServeName],
         timeouts: Timeouts,
         bounds: Bounds,
     ) -> Rc<Self> {
-        let names = Names::new(listener.address(), names);
-        Rc::new(Self {
+        let doors = listeners.into_iter().map(|(listener, site)| Door {
+            names: Names::new(listener.address(), names.to_vec()),
+            limit: ClientLimit::new(match site {
+                Site::Engine => bounds,
+                Site::Gateway(_) => Bounds::of_gateway(descriptor_limit()),
+            }),
             listener,
+            site,
+        });
+        Rc::new(Self {
+            doors: doors.collect(),
+            gateway: links.gateway.take().map(Gateway::new),
             queries: Queries::new(links),
             timeouts,
             stopping: Event::default(),
             clock: RefCell::new(HostClock::new()),
-            names,
-            limit: ClientLimit::new(bounds),
             accept_errors: RefCell::default(),
             rejecting: Cell::new(0),
             tasks: Cell::new(0),
@@ -134,21 +164,17 @@ impl Server {
     pub async fn run(self: Rc<Self>, stop: Arc<AtomicBool>) {
         self.spawn(|server| async move { server.queries.pump(&server.stopping).await });
         self.spawn(|server| async move { server.watch(&stop).await });
-        while !self.stopping.is_set() {
-            let next = or(async { Some(self.listener.accept().await) }, async {
-                self.stopping.wait().await;
-                None
-            });
-            match next.await {
-                Some(Ok(stream)) => {
-                    self.on_client(stream);
-                    // A stream of new clients must not starve the others.
-                    yield_now().await;
+        if self.gateway.is_some() {
+            self.spawn(|server| async move {
+                if let Some(gateway) = &server.gateway {
+                    gateway.pump(&server.stopping).await;
                 }
-                Some(Err(error)) => self.on_accept_error(&error),
-                None => {}
-            }
+            });
         }
+        for place in 0..self.doors.len() {
+            self.spawn(|server| async move { server.accept(place).await });
+        }
+        self.stopping.wait().await;
         // `stopping` has woken every task; each ends by itself.
         while self.tasks.get() > 0 {
             sleep(SERVE_STOP_POLL_NS / 10).await;
@@ -173,12 +199,33 @@ impl Server {
         self.stopping.set();
     }
 
-    fn on_client(self: &Rc<Self>, stream: ClientStream) {
+    /// Accepts the clients of one listener until the server stops.
+    async fn accept(self: &Rc<Self>, place: usize) {
+        let door = &self.doors[place];
+        while !self.stopping.is_set() {
+            let next = or(async { Some(door.listener.accept().await) }, async {
+                self.stopping.wait().await;
+                None
+            });
+            match next.await {
+                Some(Ok(stream)) => {
+                    self.on_client(stream, door);
+                    // A stream of new clients must not starve the others.
+                    yield_now().await;
+                }
+                Some(Err(error)) => self.on_accept_error(&error, door),
+                None => {}
+            }
+        }
+    }
+
+    fn on_client(self: &Rc<Self>, stream: ClientStream, door: &Door) {
         let client = Client::new(stream);
-        let (permit, evicted) = self.limit.acquire();
+        let site = door.site;
+        let (permit, evicted) = door.limit.acquire();
         self.counts.borrow_mut().clients_evicted += u64::from(evicted);
         if let Some(permit) = permit {
-            self.spawn(|server| async move { client.run(&server, &permit).await });
+            self.spawn(|server| async move { client.run(&server, site, &permit).await });
             return;
         }
         self.refuse();
@@ -196,8 +243,8 @@ impl Server {
     }
 
     /// Mostly "too many open files": the longest idle client is evicted to free its descriptor.
-    fn on_accept_error(&self, error: &std::io::Error) {
-        let evicted = self.limit.evict_any();
+    fn on_accept_error(&self, error: &std::io::Error, door: &Door) {
+        let evicted = door.limit.evict_any();
         {
             let mut counts = self.counts.borrow_mut();
             counts.accept_errors += 1;
@@ -212,8 +259,8 @@ impl Server {
 
     /// The answer to a request, after the queries it needs.
     async fn answer(&self, head: &Head, is_local: bool) -> Response {
-        if let Some(host) = head.host.as_ref().filter(|host| !self.names.contain(host)) {
-            return route::misdirected(host);
+        if let Some(answer) = self.misdirected(head, Site::Engine) {
+            return answer;
         }
         let answer_ns = self.timeouts.answer_ns;
         match route::plan(head, is_local) {
@@ -230,9 +277,7 @@ impl Server {
                 if matches!(found, Ok(None)) {
                     return route::awaited(self.queries.why_awaited(token, answer_ns).await);
                 }
-                let mut clock = self.clock.borrow_mut();
-                clock.align();
-                let now_wall_ns = clock.now().wall_ns;
+                let now_wall_ns = self.wall_ns();
                 match found {
                     Ok(Some(mut image)) => {
                         if opposite {
@@ -249,6 +294,78 @@ impl Server {
         }
     }
 
+    /// The answer to a request for a host that this is not.
+    fn misdirected(&self, head: &Head, site: Site) -> Option<Response> {
+        let door = self.doors.iter().find(|door| door.site == site)?;
+        let host = head.host.as_ref().filter(|host| !door.names.contain(host))?;
+        Some(route::misdirected(host))
+    }
+
+    /// The answer of the gateway to a request that is no WebSocket.
+    async fn gateway_answer(
+        &self,
+        site: gateway_protocol::Site,
+        head: &Head,
+        body: Result<Vec<u8>, BodyError>,
+    ) -> Response {
+        if let Some(answer) = self.misdirected(head, Site::Gateway(site)) {
+            return answer;
+        }
+        let body = match body {
+            Ok(body) => body,
+            Err(error) => return route::bad_body(error),
+        };
+        match site.endpoint(&head.path, &head.query) {
+            Err(line) if head.upgrade.is_some() => return Response::error(400, &line),
+            Ok(Some(_)) if head.upgrade.is_none() && head.path != "/" => {
+                let text = "this path is a WebSocket";
+                return Response::error(426, text).with("Upgrade", "websocket");
+            }
+            Ok(None) if head.upgrade.is_some() => return Response::error(404, "no such WebSocket"),
+            _ => {}
+        }
+        let method = head.method.name();
+        let request = gateway_protocol::rest::Request {
+            method,
+            path: &head.path,
+            query: &head.query,
+            body: &body,
+            now_wall_ns: self.wall_ns(),
+        };
+        let plan = gateway_protocol::rest::plan(site, &request);
+        let mut images = Vec::new();
+        for &token in plan.tokens() {
+            images.push((token, self.queries.book(token, self.timeouts.answer_ns).await));
+        }
+        let late = images.iter().any(|(_, found)| found.is_err());
+        if late {
+            return route::book(Err(NoAnswer::Late), 0);
+        }
+        let books: Vec<_> = images
+            .iter()
+            .map(|(token, found)| (*token, found.as_ref().ok().and_then(|image| image.as_deref())))
+            .collect();
+        let answer = plan.answer(&books);
+        drop(books);
+        for (_, found) in images {
+            if let Ok(Some(image)) = found {
+                self.queries.give_back(image);
+            }
+        }
+        Response {
+            status: answer.status,
+            content_type: answer.content_type,
+            headers: Vec::new(),
+            body: answer.body.into_bytes(),
+        }
+    }
+
+    fn wall_ns(&self) -> u64 {
+        let mut clock = self.clock.borrow_mut();
+        clock.align();
+        clock.now().wall_ns
+    }
+
     /// The answer to a request in progress when the server stops.
     async fn stopped(&self) -> Response {
         self.stopping.wait().await;
@@ -262,7 +379,8 @@ impl Server {
     /// The server's counters.
     fn report(&self) -> ServeReport {
         let mut report = self.counts.borrow().clone();
-        report.clients = self.limit.len() as u64;
+        report.clients = self.doors.iter().map(|door| door.limit.len() as u64).sum();
+        report.gateway = self.gateway.as_ref().map(Gateway::counts).unwrap_or_default();
         (report.answers_late, report.queries_refused) = self.queries.counts();
         report
     }

@@ -4,6 +4,7 @@
 //! Bounds:   `SERVE_CONTROL_DEPTH` and `SERVE_SHARD_DEPTH` outstanding queries per link, so that
 //!           an answer always has room.
 use super::event::{Bell, Event, Slot};
+use super::gateway::GatewayLinks;
 use super::route::NoAnswer;
 use crate::base::id::{ConnectionId, TokenId};
 use crate::base::limits::{
@@ -39,6 +40,8 @@ pub struct ServeLinks {
     pub control_answers: Consumer<ControlAnswer>,
     /// Queries to each shard and its answers, by shard.
     pub shards: Vec<(Producer<BookQuery>, Consumer<BookAnswer>)>,
+    /// Updates of subscribed books, where there is a gateway.
+    pub gateway: Option<GatewayLinks>,
     /// Called after each query: rings the other core's doorbell.
     pub wake: Box<dyn Fn(Wake) + Send>,
 }

@@ -22,6 +22,19 @@ pub enum Method {
     Other,
 }
 
+impl Method {
+    /// Its name; empty for one that is not served.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Other => "",
+        }
+    }
+}
+
 /// A request without its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {

@@ -14,7 +14,7 @@
 //! | `matcher` | replacements of connections |
 //! | `trades` | each trade once, early ones kept |
 //! | `forwarder` | events of other shards' markets |
-//! | `updates` | subscribed books, and what the serve core is told of them |
+//! | `updates` | subscribed books, and what the serve core receives of them |
 use super::publish::Handler;
 use crate::base::{
     id::{BookIndex, MarketId, ShardId, TokenId},

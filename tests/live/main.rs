@@ -17,6 +17,7 @@ mod events;
 mod faults;
 mod followed;
 mod following;
+mod gateway;
 mod hostile;
 mod http;
 mod kalshi;

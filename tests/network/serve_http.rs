@@ -72,12 +72,14 @@ impl Engine {
             let bit = if let Wake::Shard(i) = target { 2 << i } else { 1 };
             rung.fetch_or(bit, Ordering::Relaxed);
         });
-        let links = ServeLinks { control_queries, control_answers, shards: links, wake };
+        let gateway = None;
+        let links = ServeLinks { control_queries, control_answers, shards: links, gateway, wake };
         let ended = Arc::clone(&stop);
         let server = LocalExecutorBuilder::new(Placement::Unbound)
             .io_memory(0)
             .spawn(move || async move {
-                Server::with_limits(links, listener, Vec::new(), timeouts, bounds).run(ended).await
+                let listeners = vec![(listener, ringbook::serve::Site::Engine)];
+                Server::with_limits(links, listeners, &[], timeouts, bounds).run(ended).await
             })
             .unwrap();
         let server = std::thread::spawn(move || server.join().unwrap());

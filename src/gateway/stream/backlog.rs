@@ -50,6 +50,9 @@ pub struct ResumePlan {
     pub gaps: Vec<ResumedBook>,
     /// Events to queue behind the notices, oldest first.
     pub events: Vec<BacklogEvent>,
+    /// All other books: *queue their present state, with [`Backlog::last_sequence`], behind the events*. So the client
+    /// knows that it is up to date.
+    pub states: Vec<SubscriptionKey>,
 }
 
 /// How a client is brought up to date with a book.
@@ -69,7 +72,8 @@ impl BacklogEvent {
     pub const fn class(&self) -> FrameClass {
         match (self.key, self.kind) {
             (Some(key), Kind::Change) => FrameClass::Change(key),
-            (Some(key), Kind::Snapshot) => FrameClass::Image(key),
+            (Some(key), Kind::Snapshot | Kind::Top) => FrameClass::Image(key),
+            (Some(key), Kind::State) => FrameClass::State(key),
             _ => FrameClass::Other,
         }
     }
@@ -126,14 +130,12 @@ impl Backlog {
         let mut replayed = HashMap::with_hasher(FixedState::default());
         for book in books {
             match self.resume(book.from_sequence, book.sequences) {
-                Resume::UpToDate => {}
+                Resume::UpToDate => plan.states.push(book.key),
                 Resume::Replay => drop(replayed.insert(book.key, book)),
                 Resume::Gap => plan.gaps.push(*book),
             }
         }
-        let Some(first) = replayed.values().map(|book| book.from_sequence).min() else {
-            return plan;
-        };
+        let first = replayed.values().map(|book| book.from_sequence).min().unwrap_or(u64::MAX);
         let mut bytes = 0;
         for (event, sequence) in self.events_from(first).zip(first..) {
             let book = event.key.and_then(|key| replayed.get(&key));
@@ -143,9 +145,12 @@ impl Backlog {
                 plan.events.push(event.clone());
             }
         }
+        let replayed = books.iter().filter(|book| replayed.contains_key(&book.key));
         if bytes > bytes_max {
             plan.events.clear();
-            plan.gaps.extend(books.iter().filter(|book| replayed.contains_key(&book.key)));
+            plan.gaps.extend(replayed);
+        } else {
+            plan.states.extend(replayed.map(|book| book.key));
         }
         plan
     }

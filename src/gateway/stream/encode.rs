@@ -2,6 +2,7 @@
 //!
 //! Runs on:  serve core (pure). Owns: nothing.
 //!
+//! Only events that a slow client does not receive while its book is behind have the book's state.
 //! Prices and quantities are exact decimal strings; levels are `[price, size]`, best first. Fields of unknown value are
 //! left out. `guide/gateway.md` describes the fields.
 use super::Kind;
@@ -133,7 +134,7 @@ pub fn change(out: &mut String, head: &EventHead<'_>, changes: &[LevelChange]) {
 
 /// A trade.
 pub fn trade(out: &mut String, head: &EventHead<'_>, trade: &TradeUpdate) {
-    head.write(out, Kind::Trade);
+    head.write_before_state(out, Kind::Trade);
     push_price(out, "price", Some(trade.price));
     out.push_str(r#","size":""#);
     trade.quantity.push_to(out);
@@ -152,7 +153,7 @@ pub fn trade(out: &mut String, head: &EventHead<'_>, trade: &TradeUpdate) {
 
 /// A new price step.
 pub fn tick(out: &mut String, head: &EventHead<'_>, old: Option<Price>, new: Price) {
-    head.write(out, Kind::Tick);
+    head.write_before_state(out, Kind::Tick);
     push_price(out, "old", old);
     push_price(out, "new", Some(new));
     out.push('}');

@@ -56,7 +56,7 @@ fn replica(token: &str) -> Replica {
     }
 }
 
-const HEAD: &str = r#""venue":"polymarket","market":"0x7d","token":"27","outcome":"Yes","version":17,"venue_time":1786728198766,"receive_time":1786728198770000001,"state":"live""#;
+const HEAD: &str = r#""venue":"polymarket","market":"0x7d","token":"27","outcome":"Yes","version":17,"venue_time":1786728198766,"receive_time":1786728198770000001"#;
 
 #[test]
 fn events_are_as_the_guide_describes_them() {
@@ -68,8 +68,10 @@ fn events_are_as_the_guide_describes_them() {
         serde_json::from_str::<Value>(&text).expect(&text);
         text
     };
-    let event =
-        |kind: &str, rest: &str| format!(r#"{{"sequence":5,"kind":"{kind}",{HEAD}{rest}}}"#);
+    let event = |kind: &str, rest: &str| {
+        let state = if ["trade", "tick"].contains(&kind) { "" } else { r#","state":"live""# };
+        format!(r#"{{"sequence":5,"kind":"{kind}",{HEAD}{state}{rest}}}"#)
+    };
     assert_eq!(
         written(&|out| encode::snapshot(out, &head, &replica.book, &replica.facts, true)),
         event(
@@ -270,6 +272,10 @@ enum Step {
     Trade {
         book: usize,
     },
+    State {
+        book: usize,
+        is_live: bool,
+    },
     /// The book was not subscribed to for a while.
     Reopen {
         book: usize,
@@ -288,6 +294,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         12 => change.prop_map(|(book, side, price, quantity)| Step::Change { book, side, price, quantity }),
         1 => (book.clone(), 1u64..9).prop_map(|(book, quantity)| Step::Snapshot { book, quantity }),
         2 => book.clone().prop_map(|book| Step::Trade { book }),
+        2 => (book.clone(), any::<bool>()).prop_map(|(book, is_live)| Step::State { book, is_live }),
         1 => (book, 1u64..9).prop_map(|(book, quantity)| Step::Reopen { book, quantity }),
         3 => (1usize..2_000).prop_map(Step::Read),
         2 => Just(Step::Reconnect),
@@ -304,6 +311,8 @@ struct Client {
     /// Last sequence number of each book, and of all.
     last: BTreeMap<String, u64>,
     newest: u64,
+    /// Books that it trusts.
+    live: BTreeMap<String, bool>,
     /// Books that are out of date until their snapshot.
     behind: BTreeMap<String, bool>,
     snapshots: usize,
@@ -344,13 +353,14 @@ impl Client {
                     }
                 }
             }
-            "state" => {
-                let reason = event["reason"].as_str().unwrap();
-                assert!(["slow_client", "gap"].contains(&reason), "{reason}");
-                self.behind.insert(token, true);
-                return;
+            "state" if ["slow_client", "gap"].iter().any(|reason| event["reason"] == *reason) => {
+                self.behind.insert(token.clone(), true);
             }
             _ => {}
+        }
+        if let Some(state) = event["state"].as_str() {
+            assert!(state != "live" || !self.behind.contains_key(&token), "trusted while behind");
+            self.live.insert(token.clone(), state == "live");
         }
         if self.books.contains_key(&token) && !self.behind.contains_key(&token) {
             self.last.insert(token, sequence);
@@ -450,6 +460,7 @@ impl World {
     fn reconnect(&mut self) {
         self.outbox = Outbox::new(OUTBOX_BYTES);
         self.under_way.clear();
+        self.client.live.clear();
         let mut resumed = Vec::new();
         for (key, replica, sequences) in &self.books {
             let token = replica.token.as_str();
@@ -476,6 +487,14 @@ impl World {
             let text = std::str::from_utf8(&event.frame).unwrap();
             let sequence = serde_json::from_str::<Value>(text).unwrap()["sequence"].as_u64();
             self.push(event, sequence.unwrap());
+        }
+        for key in plan.states {
+            let (_, replica, _) = self.books.iter().find(|book| book.0 == key).unwrap();
+            let mut text = String::new();
+            let sequence = self.backlog.last_sequence();
+            encode::state(&mut text, &EventHead::from_replica(replica, sequence, None));
+            text.push('\n');
+            self.outbox.push(text.into_bytes().into(), FrameClass::State(key), 0);
         }
         assert_eq!(self.outbox.overflow(0), None);
         self.send_marked();
@@ -504,6 +523,11 @@ impl World {
                     id: None,
                 };
                 self.on_event(book, Kind::Trade, &|out, head, _| encode::trade(out, head, &trade));
+            }
+            Step::State { book, is_live } => {
+                let stale = BookState::Stale { why: StaleReason::Behind, since_wall_ns: 1 };
+                self.books[book].1.state = if is_live { BookState::Live } else { stale };
+                self.on_event(book, Kind::State, &|out, head, _| encode::state(out, head));
             }
             Step::Reopen { book, quantity } => {
                 // Nobody is subscribed while there is no client.
@@ -543,7 +567,9 @@ impl World {
                 let text = |l: Level| (l.price.to_string(), l.quantity.to_string());
                 ladder.levels().map(text).collect::<BTreeMap<_, _>>()
             });
-            assert_eq!(self.client.books[replica.token.as_str()], sides);
+            let token = replica.token.as_str();
+            assert_eq!(self.client.books[token], sides);
+            assert_eq!(self.client.live[token], replica.state == BookState::Live);
         }
     }
 }

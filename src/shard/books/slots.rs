@@ -40,7 +40,7 @@ pub(super) enum Occupancy {
     Free,
     /// A book.
     Open,
-    /// A book of which the serve core is told.
+    /// A book whose updates the serve core receives.
     Subscribed,
 }
 
@@ -64,7 +64,7 @@ impl Slot {
         self.occupancy != Occupancy::Free
     }
 
-    /// Whether the serve core is told of the book.
+    /// Whether the serve core receives its updates.
     #[inline]
     pub(super) fn is_subscribed(&self) -> bool {
         self.occupancy == Occupancy::Subscribed

@@ -1,4 +1,4 @@
-//! Subscribed books: what the serve core is told of them, and when the ring to it is full.
+//! Subscribed books: what the serve core receives of them, and when the ring to it is full.
 //!
 //! Runs on:  shard cores (pure). Owns: the producer of the ring, buffers for images, subscriptions of tokens.
 //! Bounds:   `UPDATE_SUBSCRIPTIONS_MAX` subscriptions, as many marked books, `UPDATE_BUFFERS_MAX` buffers.
@@ -35,7 +35,7 @@ pub(crate) struct Updates {
     buffers: Vec<Box<BookImage>>,
     /// Books with a mark, in the order in which their images go out.
     marked: VecDeque<BookIndex>,
-    /// Subscriptions whose book has closed, not yet told.
+    /// Subscriptions whose book has closed, not yet reported.
     closed: VecDeque<SubscriptionKey>,
     /// Something was sent since the serve core was last woken.
     unannounced: bool,

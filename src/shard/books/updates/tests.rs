@@ -1,4 +1,4 @@
-//! What a subscriber is told, and that what it holds is always a book that was true.
+//! What a subscriber receives, and that it always holds a book that was true.
 use super::*;
 use crate::base::id::{MarketId, ShardId};
 use crate::base::random::Random;
@@ -17,7 +17,7 @@ struct Rig {
     replica: Option<(Book, BookState, u64)>,
     /// Images that came after a loss.
     losses: usize,
-    told: Vec<String>,
+    received: Vec<String>,
 }
 
 impl Rig {
@@ -27,7 +27,7 @@ impl Rig {
         let (sender, updates) = ring(depth);
         books.store.set_update_sender(sender);
         let intake = Intake::new(feed, books, StillClock(0));
-        Self { intake, updates, replica: None, losses: 0, told: Vec::new() }
+        Self { intake, updates, replica: None, losses: 0, received: Vec::new() }
     }
 
     fn open(&mut self) {
@@ -73,7 +73,7 @@ impl Rig {
                     assert_eq!(sibling, TokenId::new("12"));
                     let mut book = Book::default();
                     book.replace(&image.bids, &image.asks).unwrap();
-                    self.told.push(format!("image {}", image.state.name()));
+                    self.received.push(format!("image {}", image.state.name()));
                     self.replica = Some((book, image.state, update.version));
                     self.losses += usize::from(lost);
                     self.request(UpdateRequest::Buffer(image));
@@ -82,19 +82,20 @@ impl Rig {
                     let (book, _, version) = self.replica.as_mut().expect("an image comes first");
                     book.set(change.side, change.level).unwrap();
                     *version = update.version;
-                    self.told.push(format!("change {} first {}", change.level.price, change.first));
+                    self.received
+                        .push(format!("change {} first {}", change.level.price, change.first));
                 }
                 BookUpdateKind::State(state) => {
                     self.replica.as_mut().expect("an image comes first").1 = state;
-                    self.told.push(state.name().into());
+                    self.received.push(state.name().into());
                 }
                 BookUpdateKind::Closed => {
                     self.replica = None;
-                    self.told.push("closed".into());
+                    self.received.push("closed".into());
                 }
-                other => {
-                    self.told.push(format!("{other:?}").split(['(', ' ']).next().unwrap().into())
-                }
+                other => self
+                    .received
+                    .push(format!("{other:?}").split(['(', ' ']).next().unwrap().into()),
             }
         }
     }
@@ -137,7 +138,7 @@ fn an_image_comes_first_then_everything_in_order() {
     rig.lend(2);
     rig.subscribe();
     rig.take(9);
-    assert!(rig.told.is_empty(), "there is no such book yet");
+    assert!(rig.received.is_empty(), "there is no such book yet");
     rig.open();
     rig.take(9);
     rig.frame(&book(1, "0.4"));
@@ -152,7 +153,7 @@ fn an_image_comes_first_then_everything_in_order() {
     assert!(rig.agrees());
     rig.intake.books.close(&TokenId::new("11").unwrap());
     rig.take(9);
-    let told = [
+    let received = [
         "image awaiting_snapshot",
         "image live",
         "change 0.3 first true",
@@ -163,11 +164,11 @@ fn an_image_comes_first_then_everything_in_order() {
         "awaiting_snapshot",
         "closed",
     ];
-    assert_eq!(rig.told, told);
+    assert_eq!(rig.received, received);
     rig.request(UpdateRequest::Unsubscribe { token: TokenId::new("11").unwrap() });
     rig.open();
     rig.take(9);
-    assert_eq!(rig.told.len(), told.len(), "nobody is told any more");
+    assert_eq!(rig.received.len(), received.len(), "nobody receives any more");
 }
 
 #[test]
@@ -186,11 +187,11 @@ fn a_full_ring_marks_the_book_and_its_image_says_that_trades_were_lost() {
     for _ in 0..4 {
         rig.take(1);
     }
-    assert!(rig.agrees(), "{:?}", rig.told);
+    assert!(rig.agrees(), "{:?}", rig.received);
     assert_eq!(rig.losses, 1);
     rig.frame(&changes(20, &[("0.1", 1)]));
     rig.take(1);
-    assert!(rig.agrees(), "changes go on after the image: {:?}", rig.told);
+    assert!(rig.agrees(), "changes go on after the image: {:?}", rig.received);
 }
 
 #[test]
@@ -200,10 +201,10 @@ fn without_a_buffer_the_image_waits_for_one() {
     rig.subscribe();
     rig.frame(&book(1, "0.4"));
     rig.take(9);
-    assert!(rig.told.is_empty());
+    assert!(rig.received.is_empty());
     rig.lend(1);
     rig.take(9);
-    assert_eq!(rig.told, ["image live"]);
+    assert_eq!(rig.received, ["image live"]);
     assert_eq!(rig.losses, 0, "nothing was lost before the first image");
 }
 
@@ -245,6 +246,6 @@ fn a_subscriber_always_ends_with_the_shards_book() {
         for _ in 0..8 {
             rig.take(100);
         }
-        assert!(rig.agrees(), "{:?}", rig.told);
+        assert!(rig.agrees(), "{:?}", rig.received);
     }
 }

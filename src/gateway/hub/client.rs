@@ -1,0 +1,160 @@
+//! What the hub holds of one client.
+//!
+//! Runs on:  serve core (pure).
+use super::Settings;
+use crate::base::time::Now;
+use crate::gateway::outbox::Outbox;
+use crate::gateway::stream::tops::Tops;
+use crate::gateway::{Endpoint, Request, StalePolicy, kalshi, polymarket, stream};
+use crate::link::shard_updates::SubscriptionKey;
+use foldhash::fast::FixedState;
+use std::collections::HashMap;
+
+/// The reason in the close frame of a slow client.
+const SLOW: &str = "the client reads too slowly";
+
+/// What one client is to be sent next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Nothing, until the client is ready again.
+    Nothing,
+    /// Frames were appended.
+    Frames,
+    /// A close frame with this code and reason, then the end.
+    Close(u16, &'static str),
+}
+
+/// A client's protocol.
+#[derive(Debug)]
+pub(super) enum Protocol {
+    Market(polymarket::Session),
+    Kalshi(Box<kalshi::Session>),
+    Stream(stream::Session, Tops),
+}
+
+/// Books of which a client awaits the first image, all in one frame.
+#[derive(Debug)]
+pub(super) struct Dump {
+    pub(super) keys: Vec<SubscriptionKey>,
+    /// When it is sent with the books that are there, monotonic nanoseconds.
+    pub(super) due_ns: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) protocol: Protocol,
+    pub(super) outbox: Outbox,
+    /// Subscribed books, and whether the client has an image that its changes continue.
+    pub(super) books: HashMap<SubscriptionKey, bool, FixedState>,
+    pub(super) dump: Option<Dump>,
+    /// The connection is to be closed with this code and reason.
+    pub(super) closing: Option<(u16, &'static str)>,
+    /// It stands in the list of those with output.
+    pub(super) is_ready: bool,
+    /// The last message of which it has the frame.
+    pub(super) message: u64,
+}
+
+impl Client {
+    pub(super) fn new(endpoint: Endpoint, settings: Settings, out: &mut Vec<Request>) -> Self {
+        let protocol = match endpoint {
+            Endpoint::Market { wants_state } => {
+                Protocol::Market(polymarket::Session::new(wants_state))
+            }
+            Endpoint::Kalshi => {
+                let clear_stale = settings.stale == StalePolicy::Clear;
+                let options = kalshi::Options { clear_stale };
+                Protocol::Kalshi(Box::new(kalshi::Session::new(options)))
+            }
+            Endpoint::Stream(options) => {
+                let session = stream::Session::new(&options, out);
+                Protocol::Stream(session, Tops::new(options.interval_ns))
+            }
+        };
+        Self {
+            protocol,
+            outbox: Outbox::new(settings.buffer_bytes),
+            books: HashMap::default(),
+            dump: None,
+            closing: None,
+            is_ready: false,
+            message: 0,
+        }
+    }
+
+    pub(super) fn on_text(&mut self, text: &str, out: &mut Vec<Request>) {
+        match &mut self.protocol {
+            Protocol::Market(session) => session.on_text(text, out),
+            Protocol::Kalshi(session) => session.on_text(text, out),
+            Protocol::Stream(session, _) => session.on_text(text, out),
+        }
+    }
+
+    /// The client has left a book.
+    pub(super) fn forget(&mut self, key: SubscriptionKey) {
+        self.outbox.unmark(key);
+        if let Protocol::Stream(_, tops) = &mut self.protocol {
+            tops.remove(key);
+        }
+        if let Some(dump) = &mut self.dump {
+            dump.keys.retain(|&waiting| waiting != key);
+        }
+    }
+
+    /// Whether a change of a book may be sent: the client has its image, and room.
+    pub(super) fn takes_changes(&self, key: SubscriptionKey) -> bool {
+        self.books.get(&key) == Some(&true)
+    }
+
+    /// Closes the client if it takes too little; whether it did so now.
+    pub(super) fn check_outbox(&mut self, now: Now) -> bool {
+        if self.closing.is_some() || self.outbox.overflow(now.mono_ns).is_none() {
+            return false;
+        }
+        self.closing = Some((1013, SLOW));
+        true
+    }
+}
+
+impl super::Hub {
+    /// Appends frames of a client to `into`, until it has at least `bytes` bytes.
+    pub fn take_output(
+        &mut self,
+        id: super::ClientId,
+        into: &mut Vec<u8>,
+        bytes: usize,
+        now: Now,
+    ) -> Output {
+        self.refill(id, now);
+        let Some(client) = &mut self.clients[id.0 as usize] else { return Output::Nothing };
+        if client.check_outbox(now) {
+            self.counts.closed_slow += 1;
+        }
+        // A client that is closed for its slowness receives no more of its old frames.
+        if let Some((code @ 1013, reason)) = client.closing {
+            return Output::Close(code, reason);
+        }
+        client.outbox.take(into, bytes);
+        match client.closing {
+            _ if !into.is_empty() => Output::Frames,
+            Some((code, reason)) => Output::Close(code, reason),
+            None => Output::Nothing,
+        }
+    }
+
+    /// The client takes nothing: its connection ends.
+    pub fn on_stalled(&mut self, id: super::ClientId) {
+        let Some(client) = &mut self.clients[id.0 as usize] else { return };
+        if client.closing.is_none() {
+            client.closing = Some((1013, SLOW));
+            self.counts.closed_slow += 1;
+        }
+    }
+
+    /// So many bytes of frames were sent to the client.
+    pub fn on_sent(&mut self, id: super::ClientId, bytes: usize, now: Now) {
+        if let Some(client) = &mut self.clients[id.0 as usize] {
+            client.outbox.on_sent(bytes, now.mono_ns);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The hub with a hand-fed shard.

@@ -1,0 +1,310 @@
+//! The gateway's I/O: updates from the shards into the hub, and WebSocket clients.
+//!
+//! Runs on:  serve core: one task for the updates, one for each client. Owns: the hub, its ends of the links.
+//! Bounds:   `GATEWAY_UPDATES_PER_TURN` updates of a shard before the clients run; `GATEWAY_WRITE_BYTES` of one write.
+use super::Server;
+use super::client::{Client, End};
+use super::event::{Bell, Event};
+use crate::base::id::Venue;
+use crate::base::limits::{
+    GATEWAY_MESSAGE_BYTES_MAX, GATEWAY_STALL_NS, GATEWAY_TIMER_NS, GATEWAY_UPDATES_PER_TURN,
+    GATEWAY_WRITE_BYTES, SERVE_LINGER_NS,
+};
+use crate::base::time::Now;
+use crate::gateway::Endpoint;
+use crate::gateway::hub::{ClientId, Hub, HubCounts, Output, Settings};
+use crate::io::clock::HostClock;
+use crate::io::driver::Doorbell;
+use crate::io::executor::{sleep, yield_now};
+use crate::io::wake::Sleeper;
+use crate::link::shard_updates::{BookUpdate, UpdateRequest};
+use crate::ring::{Consumer, Producer};
+use crate::wire::websocket::server::{ClientMessage, ServerSocket, accept, close_frame};
+use futures_lite::future::or;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// The serve core's ends of the links for updates with one shard.
+#[derive(Debug)]
+pub struct ShardUpdates {
+    /// The shard's venue.
+    pub venue: Venue,
+    /// To the shard.
+    pub requests: Producer<UpdateRequest>,
+    /// From the shard.
+    pub updates: Consumer<BookUpdate>,
+    /// Wakes the shard.
+    pub bell: Doorbell,
+}
+
+/// What the gateway needs of the engine.
+#[derive(Debug)]
+pub struct GatewayLinks {
+    /// By shard.
+    pub shards: Vec<ShardUpdates>,
+    /// Woken by the shards.
+    pub sleeper: Sleeper,
+    /// How clients are treated.
+    pub settings: Settings,
+    /// The serve core polls for updates instead of sleeping.
+    pub spin: bool,
+}
+
+/// The hub and its links.
+pub(super) struct Gateway {
+    hub: RefCell<Hub>,
+    shards: RefCell<Vec<ShardUpdates>>,
+    sleeper: Sleeper,
+    spin: bool,
+    clock: RefCell<HostClock>,
+    bells: RefCell<HashMap<ClientId, Rc<Bell>>>,
+    /// Requests wait in the hub, or clients have output.
+    work: Bell,
+}
+
+impl Gateway {
+    pub(super) fn new(links: GatewayLinks) -> Self {
+        let GatewayLinks { shards, sleeper, settings, spin } = links;
+        let venues = shards.iter().map(|shard| shard.venue).collect();
+        let clock = HostClock::new();
+        let hub = Hub::new(venues, settings, clock.now().wall_ns);
+        Self {
+            hub: RefCell::new(hub),
+            shards: RefCell::new(shards),
+            sleeper,
+            spin,
+            clock: RefCell::new(clock),
+            bells: RefCell::default(),
+            work: Bell::default(),
+        }
+    }
+
+    pub(super) fn counts(&self) -> HubCounts {
+        self.hub.borrow().counts()
+    }
+
+    fn now(&self) -> Now {
+        self.clock.borrow().now()
+    }
+
+    /// Moves updates and requests until `stop`.
+    pub(super) async fn pump(&self, stop: &Event) {
+        let mut timer_ns = 0;
+        while !stop.is_set() {
+            let now = self.now();
+            let mut worked = self.take_updates(now);
+            worked |= self.send_requests();
+            if now.mono_ns >= timer_ns {
+                timer_ns = now.mono_ns + GATEWAY_TIMER_NS;
+                self.clock.borrow_mut().align();
+                self.hub.borrow_mut().handle_timeout(now);
+            }
+            self.ring_ready();
+            if worked || (self.spin && self.counts_clients() > 0) {
+                yield_now().await;
+                continue;
+            }
+            let wait = or(self.sleeper.wait(), self.work.wait());
+            or(or(wait, sleep(GATEWAY_TIMER_NS)), stop.wait()).await;
+        }
+    }
+
+    fn counts_clients(&self) -> usize {
+        self.bells.borrow().len()
+    }
+
+    fn take_updates(&self, now: Now) -> bool {
+        let mut any = false;
+        let (mut shards, mut hub) = (self.shards.borrow_mut(), self.hub.borrow_mut());
+        for (place, shard) in shards.iter_mut().enumerate() {
+            for _ in 0..GATEWAY_UPDATES_PER_TURN {
+                let Some(update) = shard.updates.try_receive() else { break };
+                any = true;
+                hub.on_update(place, update, now);
+            }
+            hub.end_message(now);
+        }
+        any
+    }
+
+    /// Sends requests to the shards, as far as they fit.
+    fn send_requests(&self) -> bool {
+        let (mut shards, mut hub) = (self.shards.borrow_mut(), self.hub.borrow_mut());
+        let mut any = false;
+        while let Some((place, request)) = hub.poll_request() {
+            let shard = &mut shards[place];
+            if let Err(back) = shard.requests.try_send(request) {
+                shard.bell.ring();
+                hub.on_unsent(place, back);
+                break;
+            }
+            any = true;
+        }
+        if any {
+            shards.iter().for_each(|shard| shard.bell.ring());
+        }
+        any
+    }
+
+    fn ring_ready(&self) {
+        let bells = self.bells.borrow();
+        let mut hub = self.hub.borrow_mut();
+        while let Some(id) = hub.poll_ready() {
+            if let Some(bell) = bells.get(&id) {
+                bell.ring();
+            }
+        }
+    }
+
+    fn connect(&self, endpoint: Endpoint) -> (ClientId, Rc<Bell>) {
+        let now = self.now();
+        let id = self.hub.borrow_mut().connect(endpoint, now);
+        let bell = Rc::new(Bell::default());
+        bell.ring();
+        self.bells.borrow_mut().insert(id, Rc::clone(&bell));
+        self.work.ring();
+        (id, bell)
+    }
+
+    fn disconnect(&self, id: ClientId) {
+        self.bells.borrow_mut().remove(&id);
+        let now = self.now();
+        self.hub.borrow_mut().disconnect(id, now);
+    }
+
+    fn on_text(&self, id: ClientId, text: &str) {
+        let now = self.now();
+        self.hub.borrow_mut().on_text(id, text, now);
+        self.work.ring();
+    }
+}
+
+/// A connected client; disconnected from the hub when dropped.
+struct Connected<'a> {
+    gateway: &'a Gateway,
+    id: ClientId,
+    bell: Rc<Bell>,
+}
+
+impl Drop for Connected<'_> {
+    fn drop(&mut self) {
+        self.gateway.disconnect(self.id);
+    }
+}
+
+/// What a client's task does next.
+enum Turn {
+    Received(usize),
+    Output,
+    End,
+}
+
+impl Client {
+    /// Serves a WebSocket from its accepted upgrade to its end.
+    pub(super) async fn run_websocket(
+        mut self,
+        server: &Server,
+        gateway: &Gateway,
+        (key, endpoint): (&str, Endpoint),
+        end: End<'_>,
+    ) {
+        if !self.send(accept(key).as_bytes(), server.timeouts.write_ns, end).await {
+            return;
+        }
+        let (id, bell) = gateway.connect(endpoint);
+        let connected = Connected { gateway, id, bell };
+        let mut socket = ServerSocket::new(GATEWAY_MESSAGE_BYTES_MAX);
+        let mut output = Vec::new();
+        let early = std::mem::take(&mut self.input);
+        if !early.is_empty() && !self.handle(&connected, &mut socket, &early).await {
+            return;
+        }
+        let mut buffer = vec![0; 16 * 1024];
+        loop {
+            if !self.write(&connected, &mut socket, &mut output).await {
+                return self.linger(end).await;
+            }
+            // A client that sends without pause must not starve the others.
+            yield_now().await;
+            let received = or(async { Turn::Received(self.read(&mut buffer).await) }, async {
+                connected.bell.wait().await;
+                Turn::Output
+            });
+            let turn = or(received, async {
+                end.wait().await;
+                Turn::End
+            });
+            match turn.await {
+                Turn::Received(0) => return,
+                Turn::Received(count) => {
+                    if !self.handle(&connected, &mut socket, &buffer[..count]).await {
+                        return self.linger(end).await;
+                    }
+                }
+                Turn::Output => {}
+                Turn::End => {
+                    let frame = close_frame(1001, "the engine is stopping");
+                    let _ = self.write_within(&frame, SERVE_LINGER_NS).await;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Handles received bytes; false when the WebSocket has ended.
+    async fn handle(
+        &mut self,
+        client: &Connected<'_>,
+        socket: &mut ServerSocket,
+        bytes: &[u8],
+    ) -> bool {
+        let Connected { gateway, id, .. } = client;
+        let result = socket.handle_bytes(bytes, |message| match message {
+            ClientMessage::Text(text) => gateway.on_text(*id, text),
+            // Clients send commands as text.
+            ClientMessage::Binary(_) | ClientMessage::Pong | ClientMessage::Close(_) => {}
+        });
+        let answers = socket.take_output();
+        let written = answers.is_empty()
+            || self.write_within(&answers, GATEWAY_STALL_NS).await.unwrap_or(false);
+        written && result.is_ok()
+    }
+
+    /// Writes what waits for the client; false when the connection has ended.
+    async fn write(
+        &mut self,
+        client: &Connected<'_>,
+        socket: &mut ServerSocket,
+        output: &mut Vec<u8>,
+    ) -> bool {
+        let Connected { gateway, id, .. } = client;
+        loop {
+            output.clear();
+            let now = gateway.now();
+            let next = gateway.hub.borrow_mut().take_output(*id, output, GATEWAY_WRITE_BYTES, now);
+            match next {
+                Output::Nothing => return true,
+                Output::Frames if !socket.is_open() => return true,
+                Output::Frames => {
+                    match self.write_within(output, GATEWAY_STALL_NS).await {
+                        Some(true) => {}
+                        Some(false) => return false,
+                        None => {
+                            gateway.hub.borrow_mut().on_stalled(*id);
+                            return false;
+                        }
+                    }
+                    let now = gateway.now();
+                    gateway.hub.borrow_mut().on_sent(*id, output.len(), now);
+                    yield_now().await;
+                }
+                Output::Close(code, reason) => {
+                    let frame = close_frame(code, reason);
+                    let _ = self.write_within(&frame, SERVE_LINGER_NS).await;
+                    return false;
+                }
+            }
+        }
+    }
+}
