@@ -28,7 +28,7 @@ impl Tables {
                 "trades" => tables.trades = true,
                 "levels" => tables.levels = true,
                 "tops" => tables.tops = true,
-                _ => return Err(format!("expected some of trades, levels and tops")),
+                _ => return Err(format!("{name}: expected some of trades, levels and tops")),
             }
         }
         Ok(tables)
