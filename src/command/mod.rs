@@ -63,6 +63,12 @@ impl From<UsageError> for Failure {
 
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
-        Self { code: error.exit_code(), line: error.to_string() }
+        let code = error.exit_code();
+        let line = match error {
+            EngineError::Setting(error) => UsageError::from(error).0,
+            EngineError::Topology(error) => UsageError::from(error).0,
+            error => error.to_string(),
+        };
+        Self { line, code }
     }
 }

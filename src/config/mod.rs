@@ -23,7 +23,7 @@ use crate::io::authority::ServeName;
 use crate::io::driver::Driver;
 use crate::pool::Service;
 use crate::sink::{capture::CaptureOptions, trades::SinkOptions};
-use crate::topology::{RequestedLayout, parse_cores};
+use crate::topology::{RequestedLayout, TopologyError, parse_cores};
 use crate::wire::endpoint::Endpoint;
 use flags::RunFlags;
 use settings::nanoseconds;
@@ -48,6 +48,22 @@ impl From<SettingError> for UsageError {
     /// Settings and flags have the same names; one line per setting.
     fn from(error: SettingError) -> Self {
         Self(format!("--{}", error.0.replace('\n', "\n--")))
+    }
+}
+
+impl From<TopologyError> for UsageError {
+    fn from(error: TopologyError) -> Self {
+        Self(match error {
+            TopologyError::ShardsAndCores { shards, cores } => {
+                format!(
+                    "--shards {shards}, but --shard-cores has {cores} cores; give one of the two"
+                )
+            }
+            TopologyError::NoCores | TopologyError::CoreTwice { .. } => error.to_string(),
+            TopologyError::CoreNotUsable { .. } | TopologyError::ShardCount { .. } => {
+                format!("--{error}")
+            }
+        })
     }
 }
 
