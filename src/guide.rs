@@ -10,6 +10,7 @@
 //! | [`capture_and_replay`] | recording a session, replaying it, formats of other recorders |
 //! | [`exports`] | Parquet tables for polars, pandas and DuckDB |
 //! | [`gateway`] | clients of the venues connect to ringbook: what is served, what differs |
+//! | [`python`] | programs in Python on the gateway's own stream |
 //! | [`pools`] | connection pools for other HTTP and WebSocket services |
 //! | [`performance`] | figures, `doctor`, `bench-live`, threads and cores |
 //! | [`operating`] | every notice and reason of `/health`, book states, metrics |
@@ -35,6 +36,9 @@ pub mod exports {}
 
 #[doc = include_str!("guide/gateway.md")]
 pub mod gateway {}
+
+#[doc = include_str!("guide/python.md")]
+pub mod python {}
 
 #[doc = include_str!("guide/pools.md")]
 pub mod pools {}

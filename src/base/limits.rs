@@ -238,9 +238,13 @@ pub const REPAIR_CHANGES_MAX: usize = 4096;
 pub const RECYCLE_INTERVAL_NS: u64 = 250 * MILLISECOND_NS;
 /// Percentage of expired tokens at which a connection is replaced.
 pub const RECYCLE_POLLUTION_PERCENT: usize = 30;
+/// Percentage of a connection's slots taken, by expired tokens too, from which on it is nearly full.
+pub const RECYCLE_FULL_PERCENT: usize = 90;
+/// Percentage of expired tokens at which a nearly full connection is replaced: they take the slots of new markets.
+pub const RECYCLE_FULL_POLLUTION_PERCENT: usize = 20;
 /// Age of a socket at which it is replaced.
 pub const RECYCLE_AGE_NS: u64 = 24 * 3600 * SECOND_NS;
-/// A younger socket is replaced only if it is unhealthy, or on command.
+/// A younger socket is replaced only if it is unhealthy, nearly full or merged, or on command.
 pub const RECYCLE_AGE_MIN_NS: u64 = 300 * SECOND_NS;
 /// A connection is unhealthy when most of its books are not live for this long.
 pub const RECYCLE_UNHEALTHY_NS: u64 = 60 * SECOND_NS;
@@ -578,6 +582,10 @@ pub const GATEWAY_WRITE_BYTES: usize = 64 * 1024;
 pub const GATEWAY_DUMP_WAIT_NS: u64 = 500 * MILLISECOND_NS;
 /// A book stays subscribed for this long after its last client has left, so that a client can resume.
 pub const GATEWAY_BOOK_LINGER_NS: u64 = 60 * SECOND_NS;
+/// Markets whose facts the gateway holds: those of the whole exchange, twice over; 1 kB each.
+pub const GATEWAY_MARKETS_MAX: usize = 131_072;
+/// Trades that REST answers may list: a page of Kalshi's.
+pub const GATEWAY_TRADES_MAX: usize = 1_000;
 /// Concurrent WebSocket clients of the gateway; fewer if the process has few descriptors.
 pub const GATEWAY_CLIENTS_MAX: usize = 4_096;
 /// Updates taken from one shard before the clients' tasks run.

@@ -5,15 +5,16 @@
 //! Bounds:   [`limits::TOKENS_PER_CONNECTION_MAX`] tokens a connection,
 //!           [`limits::CONNECTIONS_PER_SHARD_MAX`] connections a shard.
 //!
-//! Spare slots first: whatever waits goes at once on a connection of its shard that has fewer than
-//! [`limits::TOKENS_PER_CONNECTION_TARGET`] tokens, the fullest that is up before the others, so
-//! that small ones run empty. Where no slot is free, a connection is opened at once for the
-//! shard's first market, for a whole connection's worth, and for a market that must not wait:
-//! named by a person, announced by the stream, or about to end ([`Registry::hasten`]). Leftovers of
-//! discovery wait for company: every [`limits::PLACEMENT_INTERVAL_NS`], and after a scan,
-//! [`limits::PENDING_TOKENS_WORTH_CONNECTION`] of them are worth a connection. Fewer wait at most two
-//! intervals: then they take slots up to the limit, or else a small connection. A connection whose
-//! last active market has gone is closed and not replaced.
+//! Spare slots first: whatever waits goes at once on a connection of its shard with fewer than
+//! [`limits::TOKENS_PER_CONNECTION_TARGET`] active tokens, the fullest that is up before the others,
+//! so that small ones run empty; expired tokens take slots between the target and the limit only.
+//! Where no slot is free, a connection is opened at once for the shard's first market, for a whole
+//! connection's worth, and for a market that must not wait: named by a person, announced by the
+//! stream, or about to end ([`Registry::hasten`]). Leftovers of discovery wait for company: every
+//! [`limits::PLACEMENT_INTERVAL_NS`], and after a scan, [`limits::PENDING_TOKENS_WORTH_CONNECTION`]
+//! of them are worth a connection. Fewer wait at most two intervals: then they take slots up to the
+//! limit, or else a small connection. A connection whose last active market has gone is closed and
+//! not replaced.
 mod fixed;
 mod replace;
 mod report;
@@ -430,13 +431,21 @@ impl Placement {
             .filter_map(|&connection| {
                 let known = &self.connections[&connection];
                 let ends = known.replaced_by.is_some() || known.state == ConnectionState::Closing;
-                let room = bound.saturating_sub(self.load(connection, registry));
+                let tokens = self.load(connection, registry);
+                let expired = registry.load(connection).map_or(0, |load| load.tokens_expired);
+                let free = bound.saturating_sub(tokens - expired);
+                let room = free.min(bound.max(self.slots()).saturating_sub(tokens));
                 let away = known.state != ConnectionState::Active;
                 (!ends && room > 0).then_some((away, room, connection))
             })
             .collect();
         open.sort_unstable();
         open.into_iter().map(|(_, room, connection)| (connection, room)).collect()
+    }
+
+    /// Most tokens of a connection with expired ones: a market that ended does not make the next one open a connection.
+    const fn slots(&self) -> usize {
+        self.target * limits::TOKENS_PER_CONNECTION_MAX / limits::TOKENS_PER_CONNECTION_TARGET
     }
 
     /// Tokens of a connection, those that it is to take over too.

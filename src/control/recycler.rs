@@ -7,16 +7,17 @@
 //! snapshot and was up for `RECYCLE_SETTLE_NS` since, the shard is ordered to switch. A failure before that leaves the
 //! old connections as they are.
 //!
-//! Connections of one shard that together fit on one are replaced by one (`merging`).
+//! Connections of one shard that together fit on one are replaced by one (`merging`); one that is replaced for its
+//! expired tokens takes the small ones of its shard along.
 mod merging;
 #[cfg(test)]
 mod tests;
 
 use crate::base::id::{ConnectionId, ShardId, TokenId};
 use crate::base::limits::{
-    RECYCLE_AGE_MIN_NS, RECYCLE_AGE_NS, RECYCLE_FILL_TIMEOUT_NS, RECYCLE_POLLUTION_PERCENT,
-    RECYCLE_PROOFS_MAX, RECYCLE_RETRY_MAX_NS, RECYCLE_RETRY_MIN_NS, RECYCLE_SETTLE_NS,
-    RECYCLE_SWITCH_TIMEOUT_NS, RECYCLE_UNHEALTHY_NS, RECYCLES_MAX,
+    RECYCLE_AGE_MIN_NS, RECYCLE_AGE_NS, RECYCLE_FILL_TIMEOUT_NS, RECYCLE_FULL_POLLUTION_PERCENT,
+    RECYCLE_POLLUTION_PERCENT, RECYCLE_PROOFS_MAX, RECYCLE_RETRY_MAX_NS, RECYCLE_RETRY_MIN_NS,
+    RECYCLE_SETTLE_NS, RECYCLE_SWITCH_TIMEOUT_NS, RECYCLE_UNHEALTHY_NS, RECYCLES_MAX,
 };
 use crate::base::time::Now;
 use crate::counter::report::{HandoverReport, RecycleReport};
@@ -27,7 +28,8 @@ use std::collections::{BTreeMap, VecDeque};
 /// Why a connection is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// At least `RECYCLE_POLLUTION_PERCENT` of its tokens have expired.
+    /// At least `RECYCLE_POLLUTION_PERCENT` of its tokens have expired, or `RECYCLE_FULL_POLLUTION_PERCENT` and it is
+    /// nearly full.
     Polluted,
     /// Its socket is `RECYCLE_AGE_NS` old.
     Aged,
@@ -212,8 +214,24 @@ impl Recycler {
             decisions.push(Decision::Begin { from, reason: Reason::Merge });
             free -= 1;
         }
-        let due = ready.iter().filter(|c| !is_begun(&decisions, c));
-        let mut due: Vec<(Reason, &Candidate)> = due
+        for (reason, candidate) in self.due(&ready, now_ns) {
+            if free > 0 && !is_begun(&decisions, candidate) {
+                let mut from = vec![candidate.connection];
+                if reason == Reason::Polluted {
+                    let others = ready.iter().filter(|c| !is_begun(&decisions, c)).collect();
+                    from.extend(self.merging.taken_along(candidate, others, now_ns));
+                }
+                decisions.push(Decision::Begin { from, reason });
+                free -= 1;
+            }
+        }
+        decisions
+    }
+
+    /// Connections that are to be replaced by themselves, the worst first.
+    fn due<'a>(&self, ready: &'a [Candidate], now_ns: u64) -> Vec<(Reason, &'a Candidate)> {
+        let mut due: Vec<(Reason, &Candidate)> = ready
+            .iter()
             .filter_map(|candidate| Some((self.reason(candidate, now_ns)?, candidate)))
             .collect();
         due.sort_by_key(|(reason, candidate)| {
@@ -224,13 +242,7 @@ impl Recycler {
             };
             (rank, std::cmp::Reverse(candidate.age_ns))
         });
-        let begin = |(reason, c): (Reason, &Candidate)| Decision::Begin {
-            from: vec![c.connection],
-            reason,
-        };
-        let begun: Vec<Decision> = due.into_iter().take(free).map(begin).collect();
-        decisions.extend(begun);
-        decisions
+        due
     }
 
     /// Merges connections that are at least so old into one with at most so many tokens, whatever is usual.
@@ -255,10 +267,12 @@ impl Recycler {
         if since_ns.is_some_and(|&since_ns| now_ns >= since_ns + RECYCLE_UNHEALTHY_NS) {
             return Some(Reason::Unhealthy);
         }
-        if age_ns < RECYCLE_AGE_MIN_NS {
-            return None;
-        }
-        if 100 * tokens_expired >= RECYCLE_POLLUTION_PERCENT * tokens {
+        let (age_min_ns, percent) = if self.merging.is_nearly_full(tokens) {
+            (self.merging.age_min_ns.min(RECYCLE_AGE_MIN_NS), RECYCLE_FULL_POLLUTION_PERCENT)
+        } else {
+            (RECYCLE_AGE_MIN_NS, RECYCLE_POLLUTION_PERCENT)
+        };
+        if age_ns >= age_min_ns && 100 * tokens_expired >= percent * tokens {
             return Some(Reason::Polluted);
         }
         (age_ns >= RECYCLE_AGE_NS).then_some(Reason::Aged)

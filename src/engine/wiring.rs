@@ -275,12 +275,13 @@ fn start_cores<H: Handler + Send>(
         doorbells.extend(built.doorbells);
     }
     let (lag_warn_ns, names) = (config.lag_warn_ns, names(config));
+    let wants_markets = H::WANTS_MARKETS || config.gateway.is_some();
     let clock = clock.clone();
     let control = Executor::start("control", topology.control.core, move || async move {
         let now = clock.now();
         let controller = |parts| {
             let controller = Controller::new(parts, now).with_lag_warn(lag_warn_ns);
-            if H::WANTS_MARKETS { controller.reporting_markets() } else { controller }
+            if wants_markets { controller.reporting_markets() } else { controller }
         };
         let venues = venues.into_iter().map(controller).collect();
         let mut supervisor = Supervisor::new(venues, links, now);

@@ -3,12 +3,15 @@
 //! Runs on:  serve core (pure; time is an argument). Owns: replicas, sessions, outboxes, the backlog of the stream.
 //! Bounds:   `UPDATE_SUBSCRIPTIONS_MAX` books; the outbox of each client and the backlog as they say.
 //!
-//! A client has the image of a book before any change of it. `deliver` turns updates into frames, `client` is what the
-//! hub holds of one client.
+//! A client has the image of a book before any change of it. `deliver` turns updates into events for the clients of a
+//! book, `event` an event into frames of one client; `client` is what the hub holds of one.
 mod client;
 mod deliver;
+mod event;
 
+use super::catalog::Catalog;
 use super::outbox::{FrameClass, Pushed};
+use super::rest::Known;
 use super::stream::backlog::{Backlog, BookSequences, ResumedBook};
 use super::stream::encode as stream_encode;
 use super::{Endpoint, Replica, Request, StalePolicy, kalshi};
@@ -20,9 +23,10 @@ use crate::base::limits::{
 };
 use crate::base::price::Quantity;
 use crate::base::time::{MICROSECOND_NS, Now};
-use crate::link::shard_updates::{LevelChange, SubscriptionKey, UpdateRequest};
+use crate::link::shard_updates::{LevelChange, SubscriptionKey, TradeUpdate, UpdateRequest};
 use crate::market::book::Level;
 use crate::market::book::image::BookImage;
+use crate::market::info::ExchangeStatus;
 use client::{Client, Protocol};
 use foldhash::fast::FixedState;
 use std::collections::{HashMap, VecDeque};
@@ -106,6 +110,9 @@ pub struct Hub {
     /// Clients with output, each once.
     ready: VecDeque<ClientId>,
     backlog: Backlog,
+    catalog: Catalog,
+    /// The last trades of subscribed books, newest last.
+    trades: VecDeque<(TokenId, TradeUpdate)>,
     /// Changes of one venue message: book, change, and the quantity before it.
     message: Vec<(SubscriptionKey, LevelChange, Quantity)>,
     /// Number of the message.
@@ -133,6 +140,8 @@ impl Hub {
             requests: VecDeque::new(),
             ready: VecDeque::new(),
             backlog: Backlog::new(first, GATEWAY_BACKLOG_EVENTS_MAX, GATEWAY_BACKLOG_BYTES_MAX),
+            catalog: Catalog::default(),
+            trades: VecDeque::new(),
             message: Vec::new(),
             messages: 0,
             bodies: kalshi::Bodies::default(),
@@ -214,6 +223,12 @@ impl Hub {
         self.drop_unused(now);
     }
 
+    /// What REST answers need besides books.
+    #[must_use]
+    pub const fn known(&self, status: Option<ExchangeStatus>) -> Known<'_> {
+        Known { catalog: &self.catalog, status, trades: &self.trades }
+    }
+
     /// Counters.
     #[must_use]
     pub fn counts(&self) -> HubCounts {
@@ -245,7 +260,7 @@ impl Hub {
     }
 
     fn push_text(&mut self, id: ClientId, text: &str, now: Now) {
-        self.push(id, deliver::frame(text), FrameClass::Other, now);
+        self.push(id, event::frame(text), FrameClass::Other, now);
     }
 
     fn handle(&mut self, id: ClientId, requests: Vec<Request>, now: Now) {
@@ -440,7 +455,11 @@ impl Hub {
         for book in &plan.gaps {
             let Some(replica) = self.books[&book.key].replica.as_ref() else { continue };
             let sequence = book.from_sequence.saturating_sub(1);
-            let head = stream_encode::EventHead::from_replica(replica, sequence, None);
+            let head = stream_encode::EventHead::from_replica(
+                replica,
+                sequence,
+                self.catalog.outcome(&replica.token),
+            );
             let mut text = String::new();
             stream_encode::behind(&mut text, &head, stream_encode::Behind::Gap, now.wall_ns);
             self.push_text(id, &text, now);
@@ -448,14 +467,25 @@ impl Hub {
                 client.outbox.mark(book.key, true);
             }
         }
-        for book in books.iter().filter(|book| !plan.gaps.contains(book)) {
+        for &key in &plan.states {
             if let Some(client) = &mut self.clients[id.0 as usize] {
-                client.books.insert(book.key, true);
+                client.books.insert(key, true);
             }
         }
         for event in plan.events {
             let class = event.class();
             self.push(id, event.frame, class, now);
+        }
+        // So the client knows that it is up to date.
+        for key in plan.states {
+            let Some(replica) = self.books[&key].replica.as_ref() else { continue };
+            let last = self.backlog.last_sequence();
+            let mut text = String::new();
+            stream_encode::state(
+                &mut text,
+                &stream_encode::EventHead::from_replica(replica, last, None),
+            );
+            self.push(id, event::frame(&text), FrameClass::State(key), now);
         }
     }
 

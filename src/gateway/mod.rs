@@ -5,6 +5,7 @@
 //!
 //! A protocol folder turns text of a client into [`Request`]s and updates of a [`Replica`] into frames. It holds no
 //! book and no socket. [`hub`] holds the replicas, and who subscribes to them.
+pub mod catalog;
 pub mod hub;
 pub mod kalshi;
 pub mod outbox;

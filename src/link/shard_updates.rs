@@ -12,6 +12,7 @@ use crate::base::price::{Price, Quantity};
 use crate::io::wake::TaskWaker;
 use crate::market::book::image::{BookHash, BookImage};
 use crate::market::book::{BookState, Level, Side};
+use crate::market::info::MarketEvent;
 use crate::ring::{Consumer, Producer};
 
 /// The serve core's number of a subscribed book; the same for all shards.
@@ -100,6 +101,8 @@ pub enum BookUpdateKind {
     State(BookState),
     /// The shard holds the book no longer; the subscription waits for it to be opened again.
     Closed,
+    /// A market of the shard has come to another stage; of no book, so the key is [`SubscriptionKey::NONE`].
+    Market(Box<MarketEvent>),
 }
 
 /// A new quantity at one price.

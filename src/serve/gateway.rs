@@ -5,7 +5,7 @@
 use super::Server;
 use super::client::{Client, End};
 use super::event::{Bell, Event};
-use crate::base::id::Venue;
+use crate::base::id::{TokenId, Venue};
 use crate::base::limits::{
     GATEWAY_MESSAGE_BYTES_MAX, GATEWAY_STALL_NS, GATEWAY_TIMER_NS, GATEWAY_UPDATES_PER_TURN,
     GATEWAY_WRITE_BYTES, SERVE_LINGER_NS,
@@ -13,11 +13,14 @@ use crate::base::limits::{
 use crate::base::time::Now;
 use crate::gateway::Endpoint;
 use crate::gateway::hub::{ClientId, Hub, HubCounts, Output, Settings};
+use crate::gateway::rest::{Answer, Plan};
 use crate::io::clock::HostClock;
 use crate::io::driver::Doorbell;
 use crate::io::executor::{sleep, yield_now};
 use crate::io::wake::Sleeper;
 use crate::link::shard_updates::{BookUpdate, UpdateRequest};
+use crate::market::book::image::BookImage;
+use crate::market::info::ExchangeStatus;
 use crate::ring::{Consumer, Producer};
 use crate::wire::websocket::server::{ClientMessage, ServerSocket, accept, close_frame};
 use futures_lite::future::or;
@@ -82,6 +85,16 @@ impl Gateway {
 
     pub(super) fn counts(&self) -> HubCounts {
         self.hub.borrow().counts()
+    }
+
+    /// The answer to a REST request; `books` are those that it needs.
+    pub(super) fn answer(
+        &self,
+        plan: &Plan,
+        books: &[(TokenId, Option<&BookImage>)],
+        status: Option<ExchangeStatus>,
+    ) -> Answer {
+        plan.answer(books, self.hub.borrow().known(status))
     }
 
     fn now(&self) -> Now {

@@ -24,11 +24,13 @@ use crate::base::limits::{
     SERVE_ACCEPT_LOG_NS, SERVE_ANSWER_TIMEOUT_NS, SERVE_HEAD_TIMEOUT_NS, SERVE_IDLE_NS,
     SERVE_STOP_POLL_NS, SERVE_TURNED_AWAY_MAX, SERVE_WRITE_TIMEOUT_NS,
 };
+use crate::counter::report::ExchangeReport;
 use crate::gateway as gateway_protocol;
 use crate::io::authority::{Names, ServeName};
 use crate::io::clock::HostClock;
 use crate::io::executor::{sleep, spawn, yield_now};
 use crate::io::listen::{ClientStream, descriptor_limit};
+use crate::market::info::ExchangeStatus;
 use client::Client;
 use client_limit::{Bounds, ClientLimit};
 use event::Event;
@@ -333,6 +335,13 @@ impl Server {
             now_wall_ns: self.wall_ns(),
         };
         let plan = gateway_protocol::rest::plan(site, &request);
+        let status = match plan.needs_status() {
+            true => match self.queries.report(self.timeouts.answer_ns).await {
+                Ok(report) => report.exchange.as_ref().map(exchange_status),
+                Err(why) => return route::book(Err(why), 0),
+            },
+            false => None,
+        };
         let mut images = Vec::new();
         for &token in plan.tokens() {
             images.push((token, self.queries.book(token, self.timeouts.answer_ns).await));
@@ -345,7 +354,8 @@ impl Server {
             .iter()
             .map(|(token, found)| (*token, found.as_ref().ok().and_then(|image| image.as_deref())))
             .collect();
-        let answer = plan.answer(&books);
+        let Some(gateway) = &self.gateway else { return route::not_found() };
+        let answer = gateway.answer(&plan, &books, status);
         drop(books);
         for (_, found) in images {
             if let Ok(Some(image)) = found {
@@ -384,6 +394,12 @@ impl Server {
         (report.answers_late, report.queries_refused) = self.queries.counts();
         report
     }
+}
+
+fn exchange_status(report: &ExchangeReport) -> ExchangeStatus {
+    let ExchangeReport { active, trading, resumes_wall_ns, .. } = *report;
+    let resumes_wall_ns = (resumes_wall_ns > 0).then_some(resumes_wall_ns);
+    ExchangeStatus { active, trading, resumes_wall_ns }
 }
 
 /// Limits log lines of `accept` errors to one per minute.

@@ -291,7 +291,7 @@ fn no_answer(who: &str, why: NoAnswer) -> Response {
     Response::error(503, &format!("{who}: {what}")).with("Retry-After", "1")
 }
 
-fn not_found() -> Response {
+pub(super) fn not_found() -> Response {
     let paths: Vec<String> = PATHS.iter().map(|(path, _)| format!("\"{path}\"")).collect();
     let body = format!(r#"{{"error":"no such path","paths":[{}]}}"#, paths.join(","));
     Response::json(404, body)

@@ -498,7 +498,8 @@ impl Body {
         }
         let decoder =
             self.inflating.get_or_insert_with(|| MultiGzDecoder::new(Bounded::new(bytes_max)));
-        let result = decoder.write_all(bytes);
+        // The decoder holds output back until the next write; the limit is for what has arrived.
+        let result = decoder.write_all(bytes).and_then(|()| decoder.flush());
         let full = decoder.get_ref().full;
         result.map_err(|e| gzip_error(&e, full, bytes_max))
     }

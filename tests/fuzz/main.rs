@@ -103,4 +103,5 @@ targets! {
     books: 3_000,
     kalshi: 4_000,
     gateway_kalshi: 2_000,
+    gateway_polymarket: 6_000,
 }

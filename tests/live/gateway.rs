@@ -15,15 +15,19 @@ use tungstenite::{Message, WebSocket};
 type Levels = [BTreeMap<String, String>; 2];
 
 /// A client with its own books.
-struct Follower {
-    socket: WebSocket<TcpStream>,
-    books: HashMap<String, Levels>,
+pub(crate) struct Follower {
+    pub(crate) socket: WebSocket<TcpStream>,
+    pub(crate) books: HashMap<String, Levels>,
     /// `state` of the last event of each book.
-    states: HashMap<String, String>,
-    kinds: HashMap<String, usize>,
+    pub(crate) states: HashMap<String, String>,
+    pub(crate) kinds: HashMap<String, usize>,
     /// Numbers of the stream's events.
-    sequences: Vec<u64>,
-    closed: Option<u16>,
+    pub(crate) sequences: Vec<u64>,
+    /// Number of the last event of each book.
+    pub(crate) last: HashMap<String, u64>,
+    /// Snapshots before which events are missing.
+    pub(crate) gaps: usize,
+    pub(crate) closed: Option<u16>,
 }
 
 fn levels_of(list: &Value) -> BTreeMap<String, String> {
@@ -36,7 +40,7 @@ fn levels_of(list: &Value) -> BTreeMap<String, String> {
 }
 
 impl Follower {
-    fn connect(address: SocketAddr, path: &str) -> Self {
+    pub(crate) fn connect(address: SocketAddr, path: &str) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         let (socket, _) = tungstenite::client(format!("ws://{address}{path}"), stream).unwrap();
@@ -47,16 +51,18 @@ impl Follower {
             states: HashMap::new(),
             kinds: HashMap::new(),
             sequences: Vec::new(),
+            last: HashMap::new(),
+            gaps: 0,
             closed: None,
         }
     }
 
-    fn send(&mut self, message: &Value) {
+    pub(crate) fn send(&mut self, message: &Value) {
         self.socket.send(Message::text(message.to_string())).unwrap();
     }
 
     /// Reads what has come.
-    fn read(&mut self) {
+    pub(crate) fn read(&mut self) {
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_millis(200) {
             match self.socket.read() {
@@ -113,7 +119,11 @@ impl Follower {
         }
         self.sequences.push(event["sequence"].as_u64().unwrap());
         let token = text("token");
-        self.states.insert(token.clone(), text("state"));
+        self.last.insert(token.clone(), event["sequence"].as_u64().unwrap());
+        if event["state"].is_string() {
+            self.states.insert(token.clone(), text("state"));
+        }
+        self.gaps += usize::from(event["gap"] == true);
         match event["kind"].as_str().unwrap() {
             "snapshot" => {
                 let levels = [levels_of(&event["bids"]), levels_of(&event["asks"])];
@@ -132,7 +142,7 @@ impl Follower {
     }
 
     /// Tokens whose book is not the venue's.
-    fn wrong(&self, venue: &Venue, tokens: &[String]) -> Vec<String> {
+    pub(crate) fn wrong(&self, venue: &Venue, tokens: &[String]) -> Vec<String> {
         let truth = |token: &String| -> Levels {
             let truth: Value = serde_json::from_str(&venue.truth(token).unwrap()).unwrap();
             [levels_of(&truth["bids"]), levels_of(&truth["asks"])]
@@ -143,22 +153,26 @@ impl Follower {
 }
 
 fn set(levels: &mut BTreeMap<String, String>, price: String, size: String) {
-    if size == "0" { drop(levels.remove(&price)) } else { drop(levels.insert(price, size)) }
+    if size == "0" {
+        levels.remove(&price);
+    } else {
+        levels.insert(price, size);
+    }
 }
 
-struct Rig {
-    venue: Venue,
-    engine: Engine,
-    address: SocketAddr,
-    tokens: Vec<String>,
+pub(crate) struct Rig {
+    pub(crate) venue: Venue,
+    pub(crate) engine: Engine,
+    pub(crate) address: SocketAddr,
+    pub(crate) tokens: Vec<String>,
 }
 
 impl Rig {
-    fn start(markets: usize, rate: f64) -> Self {
+    pub(crate) fn start(markets: usize, rate: f64) -> Self {
         Self::with(markets, rate, |builder| builder)
     }
 
-    fn with(
+    pub(crate) fn with(
         markets: usize,
         rate: f64,
         settings: impl FnOnce(EngineBuilder) -> EngineBuilder,
@@ -189,12 +203,12 @@ impl Rig {
         Self { venue, engine, address, tokens: tokens.collect() }
     }
 
-    fn control(&self, what: &str) {
+    pub(crate) fn control(&self, what: &str) {
         let mut client = Client::new(&self.venue.http_url(), None);
         assert_eq!(client.request("POST", &format!("/sim/{what}")).unwrap().status, 200);
     }
 
-    fn wait(
+    pub(crate) fn wait(
         &self,
         followers: &mut [&mut Follower],
         what: &str,
@@ -212,7 +226,7 @@ impl Rig {
     }
 
     /// Waits until the venue is silent and the followers' books are its books.
-    fn settle(&self, followers: &mut [&mut Follower]) {
+    pub(crate) fn settle(&self, followers: &mut [&mut Follower]) {
         self.venue.pause().unwrap();
         self.wait(followers, "equal books", |all| {
             all.iter().all(|one| one.wrong(&self.venue, &self.tokens).is_empty())

@@ -32,6 +32,7 @@ mod repairing;
 mod sharing;
 mod startup_errors;
 mod stopping;
+mod stream;
 mod third_venue;
 mod trade_storage;
 mod venue;

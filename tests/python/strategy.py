@@ -1,4 +1,4 @@
-"""Prints each spread of at least two cents of a live book: strategy.py ws://HOST:PORT/v1/stream TOKEN..."""
+"""Prints each spread of at least a cent of a live book: strategy.py ws://HOST:PORT/v1/stream TOKEN..."""
 import asyncio, json, sys
 from decimal import Decimal
 from websockets.asyncio.client import connect
@@ -22,7 +22,7 @@ def on_event(event):
                     del book[side][Decimal(price)]
         if event["state"] == "live" and book["bids"] and book["asks"]:
             bid, ask = max(book["bids"]), min(book["asks"])
-            if ask - bid >= Decimal("0.02"):
+            if ask - bid >= Decimal("0.01"):
                 print(token, bid, ask, ask - bid, flush=True)
 
 async def main():

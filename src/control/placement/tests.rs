@@ -114,7 +114,12 @@ fn while_a_connection_is_replaced_new_markets_go_on_its_replacement() {
     assert!(!placement.poll(3, &mut registry).contains(&Action::Close { connection: to }));
     placement.complete_replacement(to, 4, &mut registry).unwrap();
     assert!(placement.poll(4, &mut registry).contains(&Action::Close { connection: from }));
-    assert_eq!(registry.load(to).unwrap().active(), 200);
+    let load = registry.load(to).unwrap();
+    assert_eq!(
+        (load.tokens, load.active()),
+        (500, 300),
+        "others took the slots of its expired ones"
+    );
 }
 
 #[test]
@@ -193,6 +198,26 @@ fn spare_slots_are_filled_the_fullest_that_is_up_first() {
     register(&mut registry, 10..300, 2);
     placement.poll(2, &mut registry);
     assert_eq!(tokens(&registry), [400, 194, 6]);
+}
+
+#[test]
+fn expired_tokens_take_slots_above_the_target_only() {
+    let (mut registry, mut placement) = (Registry::new(1), Placement::new(1));
+    register(&mut registry, 0..200, 0);
+    assert_eq!(opened(&placement.poll(0, &mut registry)), [(ConnectionId(1), 400)]);
+    (0..60).for_each(|number| _ = registry.mark_expired(&id(number), 1));
+    register(&mut registry, 200..250, 1);
+    assert_eq!(opened(&placement.poll(INTERVAL, &mut registry)), []);
+    let load = registry.load(ConnectionId(1)).unwrap();
+    assert_eq!((load.tokens, load.active()), (500, 380), "the limit, not the target");
+    // Without expired tokens the target is where it ends.
+    register(&mut registry, 250..300, INTERVAL);
+    placement.request_check();
+    assert_eq!(opened(&placement.poll(INTERVAL, &mut registry)), [(ConnectionId(2), 100)]);
+    register(&mut registry, 300..500, INTERVAL);
+    placement.request_check();
+    assert_eq!(opened(&placement.poll(INTERVAL, &mut registry)), [(ConnectionId(3), 100)]);
+    assert_eq!(registry.load(ConnectionId(2)).unwrap().tokens, 400);
 }
 
 #[test]

@@ -78,6 +78,46 @@ fn so_many_at_once_the_worst_first_and_who_asks_goes_before() {
 }
 
 #[test]
+fn a_nearly_full_connection_is_replaced_sooner() {
+    let decide = |tokens_expired, tokens, age_ns| {
+        let live = tokens - tokens_expired;
+        let one = Candidate { tokens, tokens_expired, live, age_ns, ..candidate(1) };
+        begins(&Recycler::default().poll(0, &[one]))
+    };
+    let polluted = [(1, Reason::Polluted)];
+    assert_eq!(decide(90, 450, MERGE_AGE_MIN_NS), polluted);
+    assert_eq!(decide(90, 450, MERGE_AGE_MIN_NS - 1), []);
+    assert_eq!(decide(89, 450, RECYCLE_AGE_MIN_NS), []);
+    assert_eq!(decide(134, 449, MERGE_AGE_MIN_NS), [], "it has free slots");
+    assert_eq!(decide(135, 449, RECYCLE_AGE_MIN_NS), polluted);
+}
+
+#[test]
+fn a_connection_replaced_for_its_expired_tokens_takes_the_smallest_of_its_shard_along() {
+    let of = |id, tokens| Candidate { tokens, live: tokens, age_ns: 0, ..candidate(id) };
+    let polluted = Candidate { tokens: 500, tokens_expired: 150, live: 350, ..candidate(1) };
+    let taken = |recycler: &mut Recycler, all: &[Candidate]| {
+        let decisions = recycler.poll(0, all);
+        let [Decision::Begin { from, reason: Reason::Polluted }] = &decisions[..] else {
+            panic!("{decisions:?}");
+        };
+        from.iter().map(|from| from.0).collect::<Vec<u32>>()
+    };
+    let decide = |all: &[Candidate]| taken(&mut Recycler::default(), all);
+    assert_eq!(decide(&[of(2, 30), polluted, of(3, 4), of(4, 17)]), [1, 3, 4], "371 of 400");
+    assert_eq!(decide(&[polluted, of(2, 50)]), [1, 2], "the target");
+    assert_eq!(decide(&[polluted, of(2, 51)]), [1]);
+    let elsewhere = Candidate { shard: ShardId(1), ..of(2, 4) };
+    let ill = Candidate { live: 3, ..of(3, 4) };
+    let ended = Candidate { tokens_expired: 4, live: 0, ..of(4, 4) };
+    assert_eq!(decide(&[polluted, elsewhere, ill, ended]), [1]);
+    let mut recycler = Recycler::default();
+    recycler.postpone_merging(0);
+    assert_eq!(taken(&mut recycler, &[polluted, of(2, 4)]), [1], "the engine is not healthy");
+    assert_eq!(taken(&mut unmerging(), &[polluted, of(2, 4)]), [1]);
+}
+
+#[test]
 fn a_replacement_settles_before_it_takes_over() {
     let mut recycler = Recycler::default();
     recycler.on_begun(&[FROM], TO, Reason::Asked, Vec::new(), at(100));

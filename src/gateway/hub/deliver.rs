@@ -1,114 +1,27 @@
 //! Updates of books to frames for the clients that subscribe to them.
 //!
 //! Runs on:  serve core (pure). A frame that is the same for several clients is encoded once.
-use super::client::{Client, Protocol};
-use super::{ClientId, Hub, HubCounts, Subscribed};
-use crate::base::price::Price;
+use super::client::Protocol;
+use super::event::{Context, Event, Lazy, Queue, frame, push_top, write_event};
+use super::{ClientId, Hub, Subscribed};
+use crate::base::limits::GATEWAY_TRADES_MAX;
 use crate::base::price::Quantity;
-use crate::base::time::Now;
+use crate::base::time::{MILLISECOND_NS, Now};
+use crate::gateway::Replica;
 use crate::gateway::outbox::{FrameClass, Pushed};
 use crate::gateway::polymarket::encode as market;
 use crate::gateway::stream::backlog::{Backlog, BacklogEvent};
 use crate::gateway::stream::encode::{self as stream, Behind, EventHead};
 use crate::gateway::stream::{Kind, tops::Top};
-use crate::gateway::{Replica, StalePolicy, kalshi};
 use crate::link::shard_updates::{
-    BookUpdate, BookUpdateKind, LevelChange, SubscriptionKey, TradeUpdate, UpdateRequest,
+    BookUpdate, BookUpdateKind, LevelChange, SubscriptionKey, UpdateRequest,
 };
 use crate::market::book::{Book, BookState, Side};
-use crate::wire::websocket::server;
-use std::collections::VecDeque;
+use crate::market::info::{MarketEvent, MarketStage};
 use std::rc::Rc;
-
-/// One text frame.
-pub(super) fn frame(text: &str) -> Rc<[u8]> {
-    server::frame(text)
-}
 
 /// Books of one frame of an initial dump: half a megabyte.
 const DUMP_BOOKS: usize = 256;
-
-/// What has happened to a replica, which has it already.
-#[derive(Clone, Copy, Debug)]
-enum Event<'a> {
-    Image {
-        lost: bool,
-    },
-    State,
-    Closed,
-    Trade(&'a TradeUpdate),
-    TickSize {
-        timestamp_ms: u64,
-        old: Option<Price>,
-        new: Price,
-    },
-    /// Changes of one venue message, each with the quantity before it.
-    Changes(&'a [(SubscriptionKey, LevelChange, Quantity)]),
-}
-
-impl Event<'_> {
-    const fn kind(self) -> Kind {
-        match self {
-            Self::Image { .. } => Kind::Snapshot,
-            Self::State | Self::Closed => Kind::State,
-            Self::Trade(_) => Kind::Trade,
-            Self::TickSize { .. } => Kind::Tick,
-            Self::Changes(_) => Kind::Change,
-        }
-    }
-
-    const fn class(self, key: SubscriptionKey) -> FrameClass {
-        match self {
-            Self::Image { .. } => FrameClass::Image(key),
-            Self::Changes(_) => FrameClass::Change(key),
-            Self::State | Self::Closed | Self::Trade(_) | Self::TickSize { .. } => {
-                FrameClass::Other
-            }
-        }
-    }
-}
-
-/// Where frames go.
-struct Queue<'a> {
-    ready: &'a mut VecDeque<ClientId>,
-    counts: &'a mut HubCounts,
-    now: Now,
-}
-
-impl Queue<'_> {
-    fn push(
-        &mut self,
-        id: ClientId,
-        client: &mut Client,
-        frame: &Rc<[u8]>,
-        class: FrameClass,
-    ) -> Pushed {
-        let pushed = client.outbox.push(Rc::clone(frame), class, self.now.mono_ns);
-        self.counts.frames += u64::from(pushed == Pushed::Queued);
-        self.announce(id, client);
-        pushed
-    }
-
-    fn announce(&mut self, id: ClientId, client: &mut Client) {
-        if !std::mem::replace(&mut client.is_ready, true) {
-            self.ready.push_back(id);
-        }
-    }
-}
-
-/// A frame that is encoded when the first client needs it.
-#[derive(Default)]
-struct Lazy(Option<Rc<[u8]>>);
-
-impl Lazy {
-    fn get(&mut self, text: &mut String, write: impl FnOnce(&mut String)) -> &Rc<[u8]> {
-        self.0.get_or_insert_with(|| {
-            text.clear();
-            write(text);
-            frame(text)
-        })
-    }
-}
 
 fn quantity_at(book: &Book, change: &LevelChange) -> Quantity {
     let mut levels = match change.side {
@@ -123,6 +36,9 @@ impl Hub {
     /// An update from a shard.
     pub fn on_update(&mut self, shard: usize, update: BookUpdate, now: Now) {
         let BookUpdate { key, read_wall_ns, version, what } = update;
+        if let BookUpdateKind::Market(event) = what {
+            return self.on_market(shard, &event, now);
+        }
         let is_continuation = matches!(what, BookUpdateKind::Change(change) if !change.first);
         if !is_continuation {
             self.end_message(now);
@@ -171,6 +87,10 @@ impl Hub {
             }
             BookUpdateKind::Trade(trade) => {
                 replica.facts.last_trade = Some(trade.price);
+                self.trades.push_back((replica.token, trade));
+                if self.trades.len() > GATEWAY_TRADES_MAX {
+                    self.trades.pop_front();
+                }
                 self.publish(key, Event::Trade(&trade), now);
             }
             BookUpdateKind::TickSize { timestamp_ms, old, new } => {
@@ -178,8 +98,64 @@ impl Hub {
                 self.publish(key, Event::TickSize { timestamp_ms, old, new }, now);
             }
             // Clients get best prices of the replica.
-            BookUpdateKind::Ticker { .. } | BookUpdateKind::Image { .. } => {}
+            BookUpdateKind::Ticker { .. }
+            | BookUpdateKind::Image { .. }
+            | BookUpdateKind::Market(_) => {}
         }
+    }
+
+    /// A market has come to another stage: all clients that want markets get it, whatever books they have.
+    fn on_market(&mut self, shard: usize, event: &MarketEvent, now: Now) {
+        let Self { clients, ready, counts, text, bodies, frames, backlog, .. } = self;
+        let mut queue = Queue { ready, counts, now };
+        let now_ms = now.wall_ns / MILLISECOND_NS;
+        let (mut market_frame, mut stream_frame) = (Lazy::default(), None);
+        bodies.begin();
+        for (place, client) in clients.iter_mut().enumerate() {
+            let (id, Some(client)) = (ClientId(place as u32), client) else { continue };
+            match &mut client.protocol {
+                Protocol::Market(session) if session.custom() => {
+                    let info = &event.info;
+                    let frame = match (event.stage, &event.resolution) {
+                        (MarketStage::New, _) => {
+                            market_frame.get(text, |text| market::new_market(text, info, now_ms))
+                        }
+                        (MarketStage::Resolved, Some(resolution)) => {
+                            market_frame.get(text, |text| {
+                                market::market_resolved(text, info, resolution, now_ms);
+                            })
+                        }
+                        _ => continue,
+                    };
+                    queue.push(id, client, frame, FrameClass::Other);
+                }
+                Protocol::Market(_) => {}
+                Protocol::Stream(session, _) if session.kinds.contain(Kind::Market) => {
+                    let frame = stream_frame.get_or_insert_with(|| {
+                        let venue = &self.shards[shard];
+                        text.clear();
+                        stream::market(text, backlog.next_sequence(), venue, event, now.wall_ns);
+                        let frame = frame(text);
+                        backlog.push(BacklogEvent {
+                            key: None,
+                            kind: Kind::Market,
+                            frame: Rc::clone(&frame),
+                        });
+                        frame
+                    });
+                    queue.push(id, client, frame, FrameClass::Other);
+                }
+                Protocol::Stream(..) => {}
+                Protocol::Kalshi(session) => {
+                    frames.clear();
+                    session.on_lifecycle(event, now.wall_ns, bodies, frames);
+                    for text in frames.iter() {
+                        queue.push(id, client, &frame(text), FrameClass::Other);
+                    }
+                }
+            }
+        }
+        self.catalog.on_event(event);
     }
 
     fn on_image(&mut self, key: SubscriptionKey, lost: bool, now: Now) {
@@ -265,14 +241,16 @@ impl Hub {
 
     /// Sends an event of a book to its clients, except changes to those of the market channel.
     fn publish(&mut self, key: SubscriptionKey, event: Event<'_>, now: Now) {
-        let Self { books, clients, ready, counts, text, bodies, frames, backlog, .. } = self;
+        let Self { books, clients, ready, counts, text, bodies, frames, backlog, catalog, .. } =
+            self;
         let Some(book) = books.get_mut(&key) else { return };
         let Some(replica) = &book.replica else { return };
+        let outcome = if book.is_streamed { catalog.outcome(&book.token) } else { None };
         let mut queue = Queue { ready, counts, now };
         let mut stream_frame = None;
         if book.is_streamed {
             let sequence = backlog.next_sequence();
-            let frame = write_event(text, replica, event, sequence);
+            let frame = write_event(text, replica, event, (sequence, outcome));
             book.sequences.last = sequence;
             store(backlog, key, event.kind(), &frame);
             stream_frame = Some(frame);
@@ -282,7 +260,8 @@ impl Hub {
         if is_new_top {
             book.top = top;
         }
-        let context = Context { key, event, replica, is_new_top, stale: self.settings.stale };
+        let stale = self.settings.stale;
+        let context = Context { key, event, replica, outcome, is_new_top, stale };
         bodies.begin();
         let (mut main, mut other, mut tops) = (Lazy::default(), Lazy::default(), Lazy::default());
         let mut requests = Vec::new();
@@ -344,7 +323,8 @@ impl Hub {
 
     /// Queues the images that a client waits for, as far as there is room.
     pub(super) fn refill(&mut self, id: ClientId, now: Now) {
-        let Self { books, clients, ready, counts, text, bodies, frames, backlog, .. } = self;
+        let Self { books, clients, ready, counts, text, bodies, frames, backlog, catalog, .. } =
+            self;
         let Some(client) = &mut clients[id.0 as usize] else { return };
         let mut queue = Queue { ready, counts, now };
         let mut requests = Vec::new();
@@ -358,7 +338,11 @@ impl Hub {
                 }
                 Protocol::Market(_) => continue,
                 Protocol::Stream(session, tops) => {
-                    let head = EventHead::from_replica(replica, backlog.last_sequence(), None);
+                    let head = EventHead::from_replica(
+                        replica,
+                        backlog.last_sequence(),
+                        catalog.outcome(&replica.token),
+                    );
                     if session.kinds.contain(Kind::Snapshot) {
                         let gap = marked.gap;
                         stream::snapshot(text, &head, &replica.book, &replica.facts, gap);
@@ -401,7 +385,7 @@ impl Hub {
 
     /// Sends the best prices whose interval has passed.
     pub(super) fn send_due_tops(&mut self, id: ClientId, now: Now) {
-        let Self { books, clients, ready, counts, text, backlog, .. } = self;
+        let Self { books, clients, ready, counts, text, backlog, catalog, .. } = self;
         let Some(client) = &mut clients[id.0 as usize] else { return };
         let mut queue = Queue { ready, counts, now };
         while let Protocol::Stream(_, tops) = &mut client.protocol
@@ -412,9 +396,17 @@ impl Hub {
                 continue;
             }
             text.clear();
-            let head = EventHead::from_replica(replica, backlog.last_sequence(), None);
+            let head = EventHead::from_replica(
+                replica,
+                backlog.last_sequence(),
+                catalog.outcome(&replica.token),
+            );
             stream::top(text, &head, replica.book.best_bid(), replica.book.best_ask());
-            queue.push(id, client, &frame(text), FrameClass::Change(key));
+            if push_top(&mut queue, id, client, &frame(text), key) == Pushed::Marked {
+                text.clear();
+                stream::behind(text, &head, Behind::SlowClient, now.wall_ns);
+                queue.push(id, client, &frame(text), FrameClass::Other);
+            }
         }
     }
 }
@@ -438,197 +430,5 @@ fn write_price_change(
     });
     if let Some((market, timestamp_ms)) = first {
         market::price_change(text, &market, timestamp_ms, named);
-    }
-}
-
-/// The frame of an event in the stream.
-fn write_event(text: &mut String, replica: &Replica, event: Event<'_>, sequence: u64) -> Rc<[u8]> {
-    text.clear();
-    let head = EventHead::from_replica(replica, sequence, None);
-    match event {
-        Event::Image { lost } => stream::snapshot(text, &head, &replica.book, &replica.facts, lost),
-        Event::State => stream::state(text, &head),
-        Event::Closed => stream::closed(text, &head),
-        Event::Trade(trade) => stream::trade(text, &head.at(trade.timestamp_ms), trade),
-        Event::TickSize { timestamp_ms, old, new } => {
-            stream::tick(text, &head.at(timestamp_ms), old, new);
-        }
-        Event::Changes(changes) => {
-            let levels: Vec<LevelChange> = changes.iter().map(|&(_, change, _)| change).collect();
-            let timestamp_ms = levels.first().map_or(0, |change| change.timestamp_ms);
-            stream::change(text, &head.at(timestamp_ms), &levels);
-        }
-    }
-    frame(text)
-}
-
-/// An event of one book, for each of its clients.
-struct Context<'a> {
-    key: SubscriptionKey,
-    event: Event<'a>,
-    replica: &'a Replica,
-    /// The best levels of the live book differ from those before.
-    is_new_top: bool,
-    stale: StalePolicy,
-}
-
-impl Context<'_> {
-    fn to_market(
-        &self,
-        id: ClientId,
-        client: &mut Client,
-        queue: &mut Queue<'_>,
-        text: &mut String,
-        (main, other): (&mut Lazy, &mut Lazy),
-    ) {
-        let Self { key, replica, .. } = *self;
-        let Protocol::Market(session) = &client.protocol else { return };
-        let (wants_state, custom) = (session.wants_state(), session.custom());
-        let is_live = replica.state == BookState::Live;
-        let had_image = client.takes_changes(key);
-        match self.event {
-            Event::Image { .. } => {
-                let is_dumped = client.dump.as_ref().is_some_and(|dump| dump.keys.contains(&key));
-                if is_dumped || !is_live {
-                    return;
-                }
-                if wants_state && !had_image {
-                    let frame = other.get(text, |text| market::state(text, replica));
-                    queue.push(id, client, frame, FrameClass::Other);
-                }
-                let frame = main.get(text, |text| market::book(text, replica));
-                queue.push(id, client, frame, FrameClass::Image(key));
-                client.books.insert(key, true);
-            }
-            Event::State | Event::Closed => {
-                if wants_state {
-                    let frame = other.get(text, |text| market::state(text, replica));
-                    queue.push(id, client, frame, FrameClass::Other);
-                }
-                if !had_image || is_live {
-                    return;
-                }
-                client.books.insert(key, false);
-                client.outbox.unmark(key);
-                match self.stale {
-                    StalePolicy::Hold => {}
-                    StalePolicy::Clear => {
-                        let frame = main.get(text, |text| market::empty_book(text, replica));
-                        queue.push(id, client, frame, FrameClass::Other);
-                    }
-                    StalePolicy::Close => {
-                        client.closing.get_or_insert((1012, "a book is out of date"));
-                        queue.announce(id, client);
-                    }
-                }
-            }
-            Event::Trade(trade) => {
-                let frame = main.get(text, |text| market::last_trade_price(text, replica, trade));
-                queue.push(id, client, frame, FrameClass::Other);
-            }
-            Event::TickSize { timestamp_ms, old, new } => {
-                let write = |text: &mut String| {
-                    market::tick_size_change(text, replica, timestamp_ms, old, new);
-                };
-                queue.push(id, client, main.get(text, write), FrameClass::Other);
-            }
-            Event::Changes(_) if self.is_new_top && custom && had_image => {
-                let timestamp_ms = replica.facts.timestamp_ms;
-                let write = |text: &mut String| market::best_bid_ask(text, replica, timestamp_ms);
-                queue.push(id, client, main.get(text, write), FrameClass::Change(key));
-            }
-            Event::Changes(_) => {}
-        }
-    }
-
-    fn to_stream(
-        &self,
-        id: ClientId,
-        client: &mut Client,
-        queue: &mut Queue<'_>,
-        frame: Option<&Rc<[u8]>>,
-        (text, shared, last_sequence): (&mut String, &mut Lazy, u64),
-    ) {
-        let Self { key, replica, event, .. } = *self;
-        let had_image = client.takes_changes(key);
-        let Protocol::Stream(session, tops) = &mut client.protocol else { return };
-        let wants = session.kinds.contain(event.kind());
-        let is_new_top = session.kinds.contain(Kind::Top)
-            && !matches!(event, Event::Trade(_) | Event::TickSize { .. })
-            && tops.on_top(key, Top::from_replica(replica), queue.now.mono_ns);
-        if let Some(frame) = frame.filter(|_| wants)
-            && (had_image || !matches!(event, Event::Changes(_)))
-        {
-            let pushed = queue.push(id, client, frame, event.class(key));
-            if pushed == Pushed::Marked && matches!(event, Event::Changes(_)) {
-                let mut notice = String::new();
-                let head = EventHead::from_replica(replica, last_sequence.saturating_sub(1), None);
-                stream::behind(&mut notice, &head, Behind::SlowClient, queue.now.wall_ns);
-                queue.push(id, client, &self::frame(&notice), FrameClass::Other);
-            }
-            if matches!(event, Event::Image { .. }) {
-                client.books.insert(key, true);
-            }
-        }
-        if is_new_top {
-            let frame = shared.get(text, |text| {
-                let head = EventHead::from_replica(replica, last_sequence, None);
-                stream::top(text, &head, replica.book.best_bid(), replica.book.best_ask());
-            });
-            queue.push(id, client, frame, FrameClass::Change(key));
-        }
-        if matches!(event, Event::Closed) {
-            client.books.insert(key, false);
-            client.outbox.unmark(key);
-        }
-    }
-
-    fn to_kalshi(
-        &self,
-        id: ClientId,
-        client: &mut Client,
-        queue: &mut Queue<'_>,
-        bodies: &mut kalshi::Bodies,
-        frames: &mut kalshi::Frames,
-    ) {
-        let Self { key, replica, .. } = *self;
-        let has_room = client.outbox.has_room(key);
-        let had_image = client.takes_changes(key);
-        let Protocol::Kalshi(session) = &mut client.protocol else { return };
-        frames.clear();
-        match self.event {
-            // A sequence number that was given must be sent.
-            Event::Image { .. } | Event::Changes(_) if !has_room => {
-                client.outbox.mark(key, matches!(self.event, Event::Changes(_)));
-                queue.announce(id, client);
-                return;
-            }
-            Event::Image { .. } => {
-                session.on_image(replica, bodies, frames);
-                client.books.insert(key, true);
-            }
-            Event::Changes(changes) if had_image => {
-                for (_, change, before) in changes {
-                    bodies.begin();
-                    session.on_change(replica, *before, change, bodies, frames);
-                }
-            }
-            Event::Changes(_) | Event::TickSize { .. } => {}
-            Event::State => {
-                session.on_state(replica, bodies, frames);
-                if self.stale == StalePolicy::Close && replica.state != BookState::Live {
-                    client.closing.get_or_insert((1012, "a book is out of date"));
-                    queue.announce(id, client);
-                }
-            }
-            Event::Closed => {
-                session.on_closed(replica, bodies, frames);
-                client.books.insert(key, false);
-            }
-            Event::Trade(trade) => session.on_trade(replica, trade, bodies, frames),
-        }
-        for text in frames.iter() {
-            queue.push(id, client, &frame(text), FrameClass::Other);
-        }
     }
 }

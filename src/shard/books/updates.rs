@@ -14,6 +14,7 @@ use crate::link::shard_updates::{
 use crate::market::book::Level;
 use crate::market::book::image::BookImage;
 use crate::market::event::{ChangeSpan, Delta, Trade};
+use crate::market::info::MarketEvent;
 use crate::ring::Producer;
 use std::collections::{HashMap, VecDeque};
 
@@ -35,8 +36,8 @@ pub(crate) struct Updates {
     buffers: Vec<Box<BookImage>>,
     /// Books with a mark, in the order in which their images go out.
     marked: VecDeque<BookIndex>,
-    /// Subscriptions whose book has closed, not yet reported.
-    closed: VecDeque<SubscriptionKey>,
+    /// What is of no open book and did not fit: books that have closed, stages of markets.
+    other: VecDeque<(SubscriptionKey, BookUpdateKind)>,
     /// Something was sent since the serve core was last woken.
     unannounced: bool,
 }
@@ -103,8 +104,9 @@ impl Updates {
         let slot = &mut slots[index];
         let was_subscribed = slot.is_subscribed();
         slot.occupancy = Occupancy::Open;
-        if was_subscribed && self.closed.len() < UPDATE_SUBSCRIPTIONS_MAX {
-            self.closed.push_back(slot.subscription);
+        if was_subscribed {
+            let key = slot.subscription;
+            self.publish_other(key, BookUpdateKind::Closed);
         }
     }
 
@@ -178,6 +180,33 @@ impl Updates {
         }
     }
 
+    /// A market of this shard has come to another stage.
+    pub(super) fn publish_market(&mut self, event: &MarketEvent) {
+        if self.sender.is_some() {
+            let what = BookUpdateKind::Market(Box::new(event.clone()));
+            self.publish_other(SubscriptionKey::NONE, what);
+        }
+    }
+
+    /// Behind what waits already.
+    fn publish_other(&mut self, key: SubscriptionKey, what: BookUpdateKind) {
+        if self.other.len() < UPDATE_SUBSCRIPTIONS_MAX {
+            self.other.push_back((key, what));
+        }
+    }
+
+    fn send_other(
+        &mut self,
+        key: SubscriptionKey,
+        what: BookUpdateKind,
+    ) -> Result<(), BookUpdateKind> {
+        let Some(sender) = &mut self.sender else { return Err(what) };
+        let update = BookUpdate { key, read_wall_ns: 0, version: 0, what };
+        sender.try_send(update).map_err(|back| back.what)?;
+        self.unannounced = true;
+        Ok(())
+    }
+
     fn subscribe(&mut self, slots: &mut Slots, index: BookIndex, key: SubscriptionKey) {
         let slot = &mut slots[index];
         (slot.occupancy, slot.subscription) = (Occupancy::Subscribed, key);
@@ -222,14 +251,11 @@ impl Updates {
 
     /// Sends what did not fit before, as far as it fits now: at most `count` images. Gives their number.
     pub(super) fn send_marked(&mut self, slots: &mut Slots, count: usize) -> usize {
-        while let Some(&key) = self.closed.front() {
-            let what = BookUpdateKind::Closed;
-            let update = BookUpdate { key, read_wall_ns: 0, version: 0, what };
-            if self.sender.as_mut().is_none_or(|sender| sender.try_send(update).is_err()) {
+        while let Some((key, what)) = self.other.pop_front() {
+            if let Err(back) = self.send_other(key, what) {
+                self.other.push_front((key, back));
                 return 0;
             }
-            self.unannounced = true;
-            self.closed.pop_front();
         }
         for sent in 0..count {
             let Some(&index) = self.marked.front() else { return sent };

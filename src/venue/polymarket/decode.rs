@@ -277,6 +277,8 @@ impl<'de, S: Sink> Visitor<'de> for FrameSeed<'_, 'de, S> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         let Self { scratch, frame, sink, messages } = self;
+        // What a message wraps is looked for in its own text.
+        let mut texts = sonic_rs::to_array_iter(frame);
         loop {
             let seed = MessageSeed { scratch: &mut *scratch, frame };
             let Some(fields) = seq.next_element_seed(seed)? else { return Ok(()) };
@@ -284,7 +286,11 @@ impl<'de, S: Sink> Visitor<'de> for FrameSeed<'_, 'de, S> {
             if *messages as usize > MESSAGES_PER_FRAME_MAX {
                 return Err(de::Error::custom("more messages in one frame than the limit"));
             }
-            deliver((frame, frame), &fields, scratch, sink);
+            let text = texts.next().and_then(Result::ok);
+            // A member that is no object names nothing itself.
+            let text = text.as_ref().filter(|_| fields.is_object);
+            let text = text.map_or(frame, sonic_rs::LazyValue::as_raw_str);
+            deliver((frame, text), &fields, scratch, sink);
         }
     }
 }

@@ -203,6 +203,14 @@ fn bounds_hold_for_head_body_and_inflated_body() {
         bomb.len()
     );
     assert_eq!(get().handle_bytes(&join(&head, &bomb)).unwrap_err(), too_large);
+    // A little above the limit, without its last byte.
+    let little = gzip(&vec![0; LIMIT + 1]);
+    let cut = &little[..little.len() - 1];
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
+        little.len()
+    );
+    assert_eq!(get().handle_bytes(&join(&head, cut)).unwrap_err(), too_large);
 
     let mut long = get();
     let head = format!("HTTP/1.1 200 OK\r\nX: {}", "a".repeat(HTTP_HEAD_BYTES_MAX));

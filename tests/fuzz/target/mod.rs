@@ -9,6 +9,7 @@ mod decode;
 mod exchange;
 mod frames;
 pub(crate) mod gateway_kalshi;
+mod gateway_polymarket;
 mod kalshi;
 mod messages;
 mod replay;
@@ -41,6 +42,7 @@ pub(crate) const TARGETS: &[Target] = &[
     books::TARGET,
     kalshi::TARGET,
     gateway_kalshi::TARGET,
+    gateway_polymarket::TARGET,
 ];
 
 /// The target of that name.

@@ -183,6 +183,25 @@ fn other_texts_are_reported_by_kind() {
     assert_eq!(decode("{}"), [r#"UnknownEvent("")"#]);
 }
 
+/// In a list that the scan does not take (a space, a member that is no object) too.
+#[test]
+fn a_message_of_unknown_type_that_wraps_a_change_is_refused_in_every_list() {
+    let wrap = r#"{"market":"0xa1","data":{"asset_id":"11","bids":[],"asks":[]}}"#;
+    let other = r#"{"event_type":"moon","market":"0xa2"}"#;
+    for frame in [
+        wrap.to_owned(),
+        format!("[{wrap},{other}]"),
+        format!("[ {wrap}, {other}]"),
+        format!("[{wrap},{other},5]"),
+    ] {
+        let log = decode(&frame);
+        assert!(log[0].contains(r#"BadValue("event_type")"#), "{frame}: {log:?}");
+        assert!(log[0].contains(r#"\"11\""#) && !log[0].contains("0xa2"), "{frame}: {log:?}");
+        let unknown = r#"UnknownEvent("moon")"#.to_owned();
+        assert!(frame == wrap || log[1] == unknown, "{frame}: {log:?}");
+    }
+}
+
 #[test]
 fn a_bad_message_is_refused_whole_and_does_not_affect_others() {
     let good = r#"{"market":"0xa1","asset_id":"11","bids":[],"asks":[],"timestamp":"5","event_type":"book"}"#;
