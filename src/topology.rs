@@ -66,17 +66,17 @@ pub struct Topology {
     pub notes: Vec<String>,
 }
 
-/// Why a layout is refused. *Report and exit.*
+/// Why a layout is refused, in the names of the settings: flags have the same names.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TopologyError {
     /// The process may not run on any core.
     #[error("this process may not run on any core")]
     NoCores,
     /// A requested core is not usable.
-    #[error("{flag}: core {core} is not usable here; usable: {}", cores::format_cores(.usable))]
+    #[error("{setting}: core {core} is not usable here; usable: {}", cores::format_cores(.usable))]
     CoreNotUsable {
-        /// The flag.
-        flag: &'static str,
+        /// The setting.
+        setting: &'static str,
         /// The core.
         core: u32,
         /// Usable cores.
@@ -84,24 +84,24 @@ pub enum TopologyError {
     },
     /// The core of a spinning shard is also assigned to another thread.
     #[error(
-        "core {core} is assigned to two threads, one of them a spinning shard; use another core or --idle park"
+        "core {core} is assigned to two threads, one of them a spinning shard; use another core or idle park"
     )]
     CoreTwice {
         /// The core.
         core: u32,
     },
     /// The number of shards is 0 or above [`limits::SHARDS_MAX`].
-    #[error("--shards {shards}: must be 1 to {}", limits::SHARDS_MAX)]
+    #[error("shards {shards}: must be 1 to {}", limits::SHARDS_MAX)]
     ShardCount {
         /// The requested number.
         shards: usize,
     },
-    /// `--shards` and `--shard-cores` disagree.
-    #[error("--shards {shards}, but --shard-cores names {cores} cores")]
+    /// `shards` and `shard-cores` disagree.
+    #[error("shards {shards}, but shard-cores has {cores} cores; give one of the two")]
     ShardsAndCores {
         /// The requested number of shards.
         shards: usize,
-        /// The number of cores in `--shard-cores`.
+        /// The number of cores in `shard-cores`.
         cores: usize,
     },
 }
@@ -179,12 +179,12 @@ fn check(flags: &RequestedLayout, usable: &[u32]) -> Result<usize, TopologyError
     if usable.is_empty() {
         return Err(TopologyError::NoCores);
     }
-    let named = [("--control-core", flags.control_core), ("--serve-core", flags.serve_core)];
-    let named = named.into_iter().filter_map(|(flag, core)| core.map(|core| (flag, core)));
-    let shard_cores = flags.shard_cores.iter().map(|&core| ("--shard-cores", core));
-    for (flag, core) in named.clone().chain(shard_cores) {
+    let named = [("control-core", flags.control_core), ("serve-core", flags.serve_core)];
+    let named = named.into_iter().filter_map(|(setting, core)| Some((setting, core?)));
+    let shard_cores = flags.shard_cores.iter().map(|&core| ("shard-cores", core));
+    for (setting, core) in named.clone().chain(shard_cores) {
         if !usable.contains(&core) {
-            return Err(TopologyError::CoreNotUsable { flag, core, usable: usable.to_vec() });
+            return Err(TopologyError::CoreNotUsable { setting, core, usable: usable.to_vec() });
         }
     }
     let given = flags.shard_cores.len();

@@ -1,6 +1,6 @@
-//! `ringbook compare`: every book of a running engine against the venue's own, level by level.
+//! `ringbook compare`: compares every book of a running engine with the venue's, level by level.
 //!
-//! Runs on:  main thread; speaks HTTP to both, like any other client.
+//! Runs on:  main thread, as an HTTP client of both.
 use super::Failure;
 use crate::base::limits::{DISCOVERY_PAGES_MAX, RETRY_AFTER_MAX_NS};
 use crate::base::time::SECOND_NS;
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Differences shown one by one; the rest is counted.
+/// Differences shown; more are only counted.
 const DIFFERENCES_SHOWN: usize = 10;
 
 #[derive(Debug, Deserialize, PartialEq, Eq)]
@@ -30,22 +30,22 @@ struct Shown {
     asks: Vec<Level>,
 }
 
-/// What a comparison found.
+/// Result of a comparison.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
-    /// Tokens that the catalog lists.
+    /// Tokens of the catalog.
     pub tokens: usize,
-    /// Books that are live and equal to the venue's in every level.
+    /// Live books equal to the venue's in every level.
     pub equal: usize,
-    /// Of these, books whose timestamp and hash are the venue's too.
+    /// Those with equal timestamp and hash.
     pub same_hash: usize,
-    /// Books that are live and differ.
+    /// Live books that differ.
     pub different: usize,
-    /// Levels compared in the books that are equal.
+    /// Levels of the equal books.
     pub levels: usize,
-    /// Books that are not live, by state; tokens without a book are `none`.
+    /// Other books by state; tokens without a book are `none`.
     pub not_live: BTreeMap<String, usize>,
-    /// The first differences, for people.
+    /// The first differences as text.
     pub differences: Vec<String>,
 }
 
@@ -66,22 +66,22 @@ impl std::fmt::Display for Verdict {
 /// One engine and one venue.
 #[derive(Debug)]
 pub struct Comparison {
-    /// Answers `/book?token_id=` with the engine's books.
+    /// Client of the engine.
     pub engine: BlockingClient,
     /// The catalog.
     pub gamma: BlockingClient,
     /// The venue's own books.
     pub venue: BlockingClient,
-    /// Path before the token at the venue: `/book?token_id=` or `/sim/truth/`.
+    /// Path of a book without the token: `/book?token_id=` or `/sim/truth/`.
     pub venue_path: &'static str,
 }
 
 impl Comparison {
-    /// Compares every token that the catalog lists. A difference is looked at once more after a
-    /// second, because the venue may have moved between the two requests.
+    /// Compares every token of the catalog. A difference is checked again after a second, because the book may have
+    /// changed between the two requests.
     ///
     /// # Errors
-    /// One line: one of the three does not answer.
+    /// One line: engine, catalog or venue does not respond.
     pub fn run(&mut self) -> Result<Verdict, String> {
         let tokens = self.tokens()?;
         let mut verdict = Verdict { tokens: tokens.len(), ..Verdict::default() };
@@ -125,7 +125,7 @@ impl Comparison {
         Ok(tokens)
     }
 
-    /// `None` when equal or not comparable (then counted), else the difference.
+    /// The difference; `None` if equal, or not comparable, which is counted.
     fn compare(&mut self, token: &str, verdict: &mut Verdict) -> Result<Option<String>, String> {
         let mine = self.engine.get(&format!("/book?token_id={token}"))?;
         let state = mine.header("x-ringbook-state").unwrap_or("none").to_owned();
@@ -171,10 +171,10 @@ impl Comparison {
     }
 }
 
-/// Compares and prints; exit code 1 when a live book differs.
+/// Compares and prints; exit code 1 if a live book differs.
 ///
 /// # Errors
-/// A flag is unusable, or somebody does not answer.
+/// A flag is unusable, or a server does not respond.
 pub fn run(flags: &CompareFlags) -> Result<ExitCode, Failure> {
     let ca = tls_ca(flags.tls_ca.as_deref())?;
     let tls = client_config(ca.as_deref()).map_err(|error| UsageError(error.to_string()))?;
@@ -194,7 +194,7 @@ pub fn run(flags: &CompareFlags) -> Result<ExitCode, Failure> {
     let good = verdict.different == 0 && verdict.equal > 0;
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
-/// The pause that the venue wants after an answer 429, within bounds.
+/// Pause after HTTP 429, limited.
 fn pause_of(response: &Response) -> Duration {
     let wanted_s = response.retry_after_s(HostClock::new().now().wall_ns).unwrap_or(1);
     Duration::from_secs(wanted_s.clamp(1, RETRY_AFTER_MAX_NS / SECOND_NS))

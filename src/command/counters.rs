@@ -10,7 +10,7 @@ use std::process::ExitCode;
 /// Prints every metric with unit, labels, meaning and advice.
 ///
 /// # Errors
-/// None; the return type is that of all commands.
+/// None.
 pub fn run() -> Result<ExitCode, Failure> {
     let mut out = String::new();
     for metric in metrics::all() {

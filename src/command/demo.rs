@@ -1,6 +1,6 @@
-//! `ringbook demo`: a simulated venue, followed over real sockets, and every book checked.
+//! `ringbook demo`: follows a simulated venue over real sockets and checks every book.
 //!
-//! Runs on:  main thread; the venue has threads of its own.
+//! Runs on:  main thread; the venue has its own threads.
 use super::{
     Failure,
     compare::{Comparison, Verdict},
@@ -17,10 +17,10 @@ use log::info;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// What was sent before the pause has arrived after this long.
+/// Time in which messages sent before a pause arrive.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// Follows the embedded venue for `--duration` (or until a signal), then compares.
+/// Follows the embedded venue for `--duration` or until a signal, then compares.
 ///
 /// # Errors
 /// Venue or engine cannot start, or a live book differs.
@@ -70,7 +70,7 @@ pub fn run(flags: &DemoFlags) -> Result<ExitCode, Failure> {
 /// Compares every book with the venue's.
 ///
 /// # Errors
-/// One line: engine or venue does not answer.
+/// One line: engine or venue does not respond.
 pub fn check(session: &Session, config: &Config) -> Result<Verdict, String> {
     let address = session.serving().ok_or("nothing is served")?;
     let tls = client_config(config.tls_ca.as_deref()).map_err(|error| error.to_string())?;
@@ -98,10 +98,10 @@ fn sim_config(flags: &DemoFlags) -> SimConfig {
     }
 }
 
-/// An engine that follows everything of an embedded venue and serves on a free port.
+/// Settings of an engine that follows the whole venue and serves on a free port.
 ///
 /// # Errors
-/// The venue's addresses are none: a fault of ours.
+/// The venue's addresses are invalid: an internal error.
 pub fn engine_config(layout: RequestedLayout, venue: &Venue) -> Result<Config, Failure> {
     let mut config = Config::default();
     let settings = Polymarket::at(&venue.http_url(), &venue.ws_url());
@@ -116,7 +116,7 @@ pub fn engine_config(layout: RequestedLayout, venue: &Venue) -> Result<Config, F
     Ok(config)
 }
 
-/// What went wrong with the embedded venue, for people.
+/// Failure of the embedded venue.
 #[must_use]
 pub fn explain(error: SimError) -> Failure {
     let code = if matches!(error, SimError::Config(_)) { 2 } else { 1 };

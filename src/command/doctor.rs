@@ -1,4 +1,4 @@
-//! `ringbook doctor`: the host, setting by setting.
+//! `ringbook doctor`: rates the settings of the host.
 //!
 //! Runs on:  main thread; reads only.
 use super::Failure;
@@ -14,10 +14,10 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// How long interrupts and steal are watched.
+/// Time in which interrupts and steal are counted.
 const WINDOW: Duration = Duration::from_millis(500);
 
-/// Prints the verdicts.
+/// Prints the ratings.
 ///
 /// # Errors
 /// A flag or the profile is unusable.
@@ -44,7 +44,7 @@ pub fn run(flags: &DoctorFlags) -> Result<ExitCode, Failure> {
     Ok(if show::can_run(&findings) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// A profile of ours, or a file.
+/// A built-in profile or a file.
 fn profile(name: &str) -> Result<Profile, UsageError> {
     if !name.contains('/') && !name.contains('.') {
         return Profile::ours(name).map_err(|error| UsageError(format!("--{error}")));

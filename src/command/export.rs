@@ -1,11 +1,11 @@
-//! `ringbook export`: captures and databases as Parquet.
+//! `ringbook export`: captures and databases to Parquet.
 //!
-//! Runs on:  main thread; a replay has threads of its own.
+//! Runs on:  main thread; a replay has its own threads.
 use super::Failure;
 use crate::config::{UsageError, export::ExportArgs};
 use std::process::ExitCode;
 
-/// Exports; a signal stops it and finishes the files with what was read, a second one ends at once.
+/// Exports. A signal ends the input and completes the files; a second one ends the process.
 ///
 /// # Errors
 /// A flag is unusable.

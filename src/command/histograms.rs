@@ -1,6 +1,6 @@
-//! Latency histograms at exit: percentiles as text, intervals in HdrHistogram's log format.
+//! Latency histograms at exit: percentiles as text, intervals as HdrHistogram log.
 //!
-//! Runs on:  main thread, which may block on files.
+//! Runs on:  main thread; may block on files.
 use crate::base::id::ConnectionId;
 use crate::counter::latency::{ConnectionLatencies, Latencies, LatencySummary, Stage};
 use hdrhistogram::serialization::interval_log::Tag;
@@ -11,11 +11,11 @@ use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
-/// Quantiles of the text files.
+/// Quantiles in the text files.
 const QUANTILES: [f64; 14] =
     [0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9995, 0.9999, 0.99999, 1.0];
 
-/// Gathers intervals while the engine runs, writes the files at the end.
+/// Collects intervals; writes the files at the end.
 #[derive(Debug)]
 pub struct HistogramFiles {
     dir: Option<PathBuf>,
@@ -31,18 +31,18 @@ struct Interval {
     latencies: Box<Latencies>,
 }
 
-/// Intervals kept before the oldest are merged: at one a minute a day, 290 MB.
+/// Most intervals before the oldest are merged: a day of minutes, 290 MB.
 const INTERVALS_MAX: usize = 1440;
 
 impl HistogramFiles {
-    /// Without a folder only the sums are kept.
+    /// Without a folder only sums are kept.
     #[must_use]
     pub fn new(dir: Option<PathBuf>) -> Self {
         let (intervals, connections) = (Vec::new(), Vec::new());
         Self { dir, intervals, total: Latencies::default(), connections }
     }
 
-    /// One more interval.
+    /// Adds an interval.
     pub fn add(&mut self, start_wall_ns: u64, duration_ns: u64, latencies: &Latencies) {
         self.total.add(latencies);
         if self.dir.is_none() {
@@ -59,12 +59,12 @@ impl HistogramFiles {
         self.intervals.push(Interval { start_wall_ns, duration_ns, latencies });
     }
 
-    /// What the frames of each connection took.
+    /// Adds latencies of connections.
     pub fn add_connections(&mut self, all: &[(ConnectionId, Box<ConnectionLatencies>)]) {
         self.connections.extend_from_slice(all);
     }
 
-    /// One line a connection and stage, in the order of their numbers.
+    /// One line per connection and stage, by number.
     fn connection_table(&self) -> String {
         let mut out = format!(
             "{:<16} {:<16} {:>10} {:>12} {:>12} {:>12} {:>12}\n",
@@ -89,7 +89,7 @@ impl HistogramFiles {
         out
     }
 
-    /// The table of percentiles, for people.
+    /// Table of percentiles.
     #[must_use]
     pub fn table(&self) -> String {
         let mut out = format!(
@@ -109,10 +109,11 @@ impl HistogramFiles {
         out
     }
 
-    /// Writes `STAGE.txt` per stage, `connections.txt` if there are any, and `latencies.hlog`; gives the folder, if there is one.
+    /// Writes `STAGE.txt` per stage, `connections.txt` if there are any, and `latencies.hlog`; returns the folder, if
+    /// one is set.
     ///
     /// # Errors
-    /// The folder cannot be written; the message names the file.
+    /// A file cannot be written; the message names it.
     pub fn write(&self) -> Result<Option<&Path>, String> {
         let Some(dir) = &self.dir else { return Ok(None) };
         for stage in Stage::ALL {
@@ -174,7 +175,7 @@ impl HistogramFiles {
     }
 }
 
-/// Nanoseconds as a person reads them.
+/// Nanoseconds as text.
 #[must_use]
 pub fn duration(ns: u64) -> String {
     match ns {

@@ -1,6 +1,6 @@
-//! The subcommands: each turns flags into work and results into an exit code.
+//! Subcommands: flags to work, results to exit codes.
 //!
-//! Runs on:  main thread, never pinned.
+//! Runs on:  main thread, not pinned.
 pub mod bench_live;
 pub mod compare;
 pub mod counters;
@@ -20,7 +20,7 @@ use crate::engine::EngineError;
 use crate::io::output::complain;
 use std::process::ExitCode;
 
-/// The program `ringbook`: what its command line asks for.
+/// Main function of the program `ringbook`.
 #[must_use]
 pub fn command_line() -> ExitCode {
     let cli = Cli::of_this_process();
@@ -46,10 +46,10 @@ pub fn command_line() -> ExitCode {
     }
 }
 
-/// Why a command ended: one line for people, and the exit code (2 usage, 1 anything else).
+/// Failure of a command: one line and the exit code, 2 for usage, 1 otherwise.
 #[derive(Debug)]
 pub struct Failure {
-    /// What happened and what to do.
+    /// Line with the remedy.
     pub line: String,
     /// Exit code.
     pub code: u8,
@@ -63,6 +63,12 @@ impl From<UsageError> for Failure {
 
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
-        Self { code: error.exit_code(), line: error.to_string() }
+        let code = error.exit_code();
+        let line = match error {
+            EngineError::Setting(error) => UsageError::from(error).0,
+            EngineError::Topology(error) => UsageError::from(error).0,
+            error => error.to_string(),
+        };
+        Self { line, code }
     }
 }

@@ -1,6 +1,6 @@
-//! `ringbook pools`: asks every service of a configuration whether it is there.
+//! `ringbook pools`: probes every service of a configuration.
 //!
-//! Runs on:  main thread; the probes on an executor of their own.
+//! Runs on:  main thread; the probes run on an executor.
 use super::Failure;
 use crate::base::limits::{POOL_SERVICES_MAX, THREAD_END_NS};
 use crate::base::time::{MICROSECOND_NS, MILLISECOND_NS};
@@ -17,7 +17,7 @@ use serde::Serialize;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-/// What became of one probe.
+/// Result of a probe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Row {
     /// The service's name.
@@ -26,20 +26,20 @@ pub struct Row {
     pub kind: &'static str,
     /// Its address.
     pub address: String,
-    /// Whether it is there.
+    /// Whether it responded.
     pub up: bool,
-    /// Resolving, connecting, shaking hands, nanoseconds; `None` where that did not succeed.
+    /// Duration of name lookup, connect and handshake, nanoseconds; `None` if they failed.
     pub connect_ns: Option<u64>,
-    /// From asking to the answer, nanoseconds; `None` where there was none.
+    /// Duration of the request, nanoseconds; `None` without a response.
     pub probe_ns: Option<u64>,
-    /// Why it is not there.
+    /// Why it did not respond.
     pub error: Option<String>,
 }
 
 /// Probes and prints.
 ///
 /// # Errors
-/// The configuration cannot be used (exit code 2), or no thread can be started.
+/// The configuration is unusable (exit code 2), or no thread can start.
 pub fn run(flags: &PoolsFlags) -> Result<ExitCode, Failure> {
     if flags.example {
         print(pools::EXAMPLE);
@@ -65,7 +65,7 @@ pub fn run(flags: &PoolsFlags) -> Result<ExitCode, Failure> {
     Ok(if all_up { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-/// Probes all of them at the same time, for up to `timeout_ns`.
+/// Probes all services at once, up to `timeout_ns`.
 fn probe(
     mut services: Vec<Service>,
     tls: std::sync::Arc<rustls::ClientConfig>,
@@ -103,7 +103,7 @@ fn row(answer: &Result<u64, PoolError>, report: ServiceReport) -> Row {
     }
 }
 
-/// The rows below their titles, as wide as their widest.
+/// The table, with columns as wide as their content.
 #[must_use]
 pub fn table(rows: &[Row]) -> String {
     let time = |ns: Option<u64>| {

@@ -1,13 +1,13 @@
-//! `ringbook replay`: captures back into books, with numbers.
+//! `ringbook replay`: captures to books, with figures.
 //!
-//! Runs on:  main thread; readers and shards have threads of their own.
+//! Runs on:  main thread; reader and shards have their own threads.
 use super::Failure;
 use crate::config::{UsageError, replay::ReplayArgs};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// Replays and prints; a signal stops it and prints what was replayed, a second one ends at once.
+/// Replays and prints. A signal ends the input; a second one ends the process.
 ///
 /// # Errors
 /// A flag is unusable.
@@ -17,7 +17,7 @@ pub fn run(args: &ReplayArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(crate::replay::execute(&plan, args.json, &stop)))
 }
 
-/// A flag that the first signal sets; the second one ends the process.
+/// A flag set by the first signal; the second one ends the process.
 pub(super) fn stop_on_signals() -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     super::terminal::survive_file_limit();

@@ -1,4 +1,4 @@
-//! `ringbook run`: follow the venue until a signal.
+//! `ringbook run`: follows the venues until a signal.
 //!
 //! Runs on:  main thread.
 use super::{
@@ -25,7 +25,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// How often the main thread looks for events and signals.
+/// Interval in which events and signals are polled.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Runs until a signal or `--duration`.
@@ -50,8 +50,7 @@ pub fn run(flags: &RunFlags) -> Result<ExitCode, Failure> {
     session.stop()
 }
 
-/// Stops at once where waiting cannot help: a host that does not exist, a certificate that is not
-/// to be trusted. A venue that is merely away is waited for.
+/// Stops where waiting is useless: an unknown host, an untrusted certificate. An unreachable venue is waited for.
 fn look_first(config: &Config, signals: &Signals) -> Result<(), Failure> {
     let tls = client_config(config.tls_ca.as_deref());
     let tls = tls.map_err(|error| Failure { line: error.to_string(), code: 2 })?;
@@ -74,7 +73,7 @@ fn look_first(config: &Config, signals: &Signals) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Signals, or one clear line.
+/// Signal handlers.
 ///
 /// # Errors
 /// The kernel refuses a handler.
@@ -83,13 +82,13 @@ pub fn listen() -> Result<Signals, Failure> {
         .map_err(|error| Failure { line: no_thread("signals", &error).to_string(), code: 1 })
 }
 
-/// A running engine and what the main thread keeps of it.
+/// A running engine with the main thread's state.
 #[derive(Debug)]
 pub struct Session {
     engine: Engine,
     histograms: HistogramFiles,
     status: StatusLine,
-    /// What the figures are taken on.
+    /// The machine.
     host: String,
     /// The last status report.
     pub report: Option<Box<EngineReport>>,
@@ -106,7 +105,7 @@ impl Session {
         Self::of(Engine::start(config, |_| ()), config)
     }
 
-    /// Takes over an engine that was just started with this configuration.
+    /// Takes an engine started with this configuration.
     ///
     /// # Errors
     /// It did not start.
@@ -141,25 +140,25 @@ impl Session {
         Ok(Self { engine, histograms, status, host, report: None, interval: None })
     }
 
-    /// Which thread runs where.
+    /// Threads and cores.
     #[must_use]
     pub fn topology(&self) -> &Topology {
         self.engine.topology()
     }
 
-    /// Asks for the histograms of the interval so far; they come within two seconds.
+    /// Requests the histograms of the interval; they arrive within two seconds.
     pub fn cut_interval(&mut self) -> bool {
         self.interval = None;
         self.engine.cut_interval()
     }
 
-    /// Where local clients are answered.
+    /// Address of the local server.
     #[must_use]
     pub fn serving(&self) -> Option<SocketAddr> {
         self.engine.serving()
     }
 
-    /// Takes the events and rewrites the status line.
+    /// Takes events and updates the status line.
     pub fn look(&mut self) {
         while let Some(event) = self.engine.poll_event() {
             match event {
@@ -179,7 +178,7 @@ impl Session {
         }
     }
 
-    /// Stops the engine, writes the histograms, prints what it did.
+    /// Stops the engine, writes the histograms, prints a summary.
     ///
     /// # Errors
     /// The histograms cannot be written.
@@ -228,7 +227,7 @@ impl Session {
     }
 }
 
-/// What was to be kept and was not, a line each; exit code 1.
+/// Lost data, one line each; exit code 1.
 fn missing(ending: &ShutdownReport) -> Vec<String> {
     let trades = ending.trades.as_ref().filter(|trades| !trades.is_complete()).map(|trades| {
         let (lost, queued) = (trades.lost, trades.queued);
@@ -251,7 +250,7 @@ fn missing(ending: &ShutdownReport) -> Vec<String> {
     trades.into_iter().chain(capture).collect()
 }
 
-/// Comparisons of books with venue-reported values, one line.
+/// One line about comparisons of books with venue-reported values.
 fn correctness_line(correctness: &CorrectnessReport) -> String {
     let CorrectnessReport { score, checks, repairs, .. } = correctness;
     let Some(score) = score else {
@@ -275,7 +274,7 @@ fn correctness_line(correctness: &CorrectnessReport) -> String {
     )
 }
 
-/// What was asked of the REST services.
+/// Requests to the REST services.
 fn services_line(services: &[ServiceReport]) -> String {
     let asked = services.iter().filter(|service| service.requests > 0).map(|service| {
         let ServiceReport { service: name, requests, failed, opened, reuse_rate, request, .. } =

@@ -1,4 +1,4 @@
-//! The terminal: log lines, one status line that they do not tear, and signals.
+//! Terminal: log lines, a status line, signals.
 //!
 //! Runs on:  any thread may log; the status line belongs to the main thread.
 use crate::base::text::one_line;
@@ -8,8 +8,8 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Log lines go to standard error, with time and level, each on one line whatever a peer has put into it. Other
-/// crates speak only when it matters: their lines hold whole requests, signatures with them.
+/// Log to standard error: time, level, one line per record whatever a peer sent. Other crates log warnings only, since
+/// their records contain requests with signatures.
 pub fn start_logging(level: log::LevelFilter) {
     let result = env_logger::Builder::new()
         .filter_level(level.min(log::LevelFilter::Warn))
@@ -25,7 +25,7 @@ pub fn start_logging(level: log::LevelFilter) {
     drop(result);
 }
 
-/// One line that is rewritten in place, only where a person watches.
+/// A status line, rewritten in place, on terminals only.
 #[derive(Debug, Default)]
 pub struct StatusLine {
     watched: bool,
@@ -33,7 +33,7 @@ pub struct StatusLine {
 }
 
 impl StatusLine {
-    /// Silent when standard error is no terminal.
+    /// Disabled if standard error is no terminal.
     #[must_use]
     pub fn on_terminal() -> Self {
         Self { watched: output::stderr_is_terminal(), before: None }
@@ -54,7 +54,7 @@ impl StatusLine {
         output::show_status(&status(report, rate));
     }
 
-    /// Wipes it.
+    /// Clears it.
     pub fn clear(&self) {
         output::clear_status();
     }
@@ -90,8 +90,7 @@ fn status(report: &EngineReport, rate: u64) -> String {
     )
 }
 
-/// The signals that ask the program to stop: SIGINT, SIGTERM, and SIGHUP unless it was started to survive the
-/// end of its terminal (`nohup`).
+/// Signals that stop the program: SIGINT, SIGTERM, and SIGHUP unless ignored at the start (`nohup`).
 #[must_use]
 pub fn stop_signals() -> Vec<i32> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -102,25 +101,23 @@ pub fn stop_signals() -> Vec<i32> {
     signals
 }
 
-/// A file that reaches the limit of `ulimit -f` is an error of its write, as a full disk is, and not the end of the
-/// process.
+/// Makes a write beyond `ulimit -f` an error instead of the end of the process.
 pub fn survive_file_limit() {
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
 }
 
-/// SIGINT, SIGTERM and SIGHUP: the first asks to stop, a second SIGINT or SIGTERM ends the process at once. A
-/// terminal that closes sends SIGHUP more than once (the kernel and the shell do), and so does a service manager
-/// beside SIGTERM: SIGHUP never ends the process at once.
+/// The first signal requests a stop; a second SIGINT or SIGTERM ends the process. SIGHUP does not, because a closing
+/// terminal sends it more than once and service managers send it with SIGTERM.
 #[derive(Clone, Debug)]
 pub struct Signals {
     asked: Arc<AtomicBool>,
 }
 
 impl Signals {
-    /// Listens from now on.
+    /// Installs the handlers.
     ///
     /// # Errors
-    /// The kernel refuses a handler, or a thread.
+    /// The kernel refuses a handler or a thread.
     pub fn listen() -> std::io::Result<Self> {
         let asked = Arc::new(AtomicBool::new(false));
         let (seen, hard) = (Arc::clone(&asked), AtomicUsize::new(0));
@@ -140,7 +137,7 @@ impl Signals {
         Ok(Self { asked })
     }
 
-    /// True after the first signal.
+    /// Whether a stop was requested.
     #[must_use]
     pub fn asked(&self) -> bool {
         self.asked.load(Ordering::SeqCst)

@@ -1,4 +1,4 @@
-//! `ringbook topology`: the threads, cores and links of a command line.
+//! `ringbook topology`: threads, cores and links of a command line.
 //!
 //! Runs on:  main thread.
 use super::Failure;
@@ -13,8 +13,7 @@ use std::process::ExitCode;
 /// # Errors
 /// The layout does not fit this machine.
 pub fn run(flags: &LayoutFlags) -> Result<ExitCode, Failure> {
-    let topology = Topology::plan(&layout(flags)?, &usable_cores())
-        .map_err(|error| UsageError(error.to_string()))?;
+    let topology = Topology::plan(&layout(flags)?, &usable_cores()).map_err(UsageError::from)?;
     print(&topology);
     Ok(ExitCode::SUCCESS)
 }

@@ -37,8 +37,8 @@ pub struct ExportArgs {
     pub out: PathBuf,
 
     /// Tables to write of captures: some of trades, levels and tops
-    #[arg(long, value_name = "TABLES", default_value = "trades,levels,tops")]
-    pub tables: String,
+    #[arg(long, value_name = "TABLES", default_value = "trades,levels,tops", value_parser = Tables::parse)]
+    pub tables: Tables,
 
     /// Leave out what was received before this time
     #[arg(long, value_name = "TIME", value_parser = time)]
@@ -50,12 +50,11 @@ pub struct ExportArgs {
 }
 
 impl ExportArgs {
-    /// Checks the flags against each other.
+    /// Checks the flags together.
     ///
     /// # Errors
-    /// The wrong flag and what to use instead. *Print it, exit code 2.*
+    /// One line with flag and remedy; exit code 2.
     pub fn plan(&self) -> Result<ExportPlan, String> {
-        let tables = Tables::parse(&self.tables).map_err(|error| format!("--tables {error}"))?;
         let is_database = |path: &PathBuf| {
             let text = path.to_string_lossy();
             ["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| text.starts_with(scheme))
@@ -79,6 +78,6 @@ impl ExportArgs {
             }
             _ => return Err("export one database at a time, and captures apart from it".into()),
         };
-        Ok(ExportPlan { from, folder: self.out.clone(), tables })
+        Ok(ExportPlan { from, folder: self.out.clone(), tables: self.tables })
     }
 }

@@ -1,12 +1,15 @@
 //! The flags of the command line: names, help, defaults.
 //!
 //! Runs on:  main thread.
+use super::replay::venue;
+use super::venue::connection_table;
 use super::{
     CLOB_URL, GAMMA_URL, WS_URL, bench_live::BenchLiveFlags, export::ExportArgs, replay::ReplayArgs,
 };
-use crate::base::policy::{HashChecks, Idle};
+use crate::base::policy::{ConnectionTable, HashChecks, Idle};
 use crate::gateway::StalePolicy;
 use crate::io::driver::Driver;
+use crate::venue::Feed;
 use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
@@ -208,8 +211,8 @@ pub struct RunFlags {
     pub layout: LayoutFlags,
 
     /// The venue: polymarket or kalshi; or both with a comma between them, each with shards of its own.
-    #[arg(long, value_name = "VENUE", default_value = "polymarket")]
-    pub venue: String,
+    #[arg(long = "venue", value_name = "VENUE", default_value = "polymarket", value_delimiter = ',', value_parser = venue)]
+    pub venues: Vec<Feed>,
 
     /// Catalog of markets of Polymarket.
     #[arg(long, value_name = "URL", default_value = GAMMA_URL)]
@@ -255,6 +258,10 @@ pub struct RunFlags {
     #[arg(long, value_name = "MIB", default_value_t = 8,
           value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub gateway_buffer: u32,
+
+    /// Follow the markets that clients of the gateway subscribe to and that are not followed yet.
+    #[arg(long, requires = "gateway")]
+    pub gateway_follow: bool,
 
     /// Serve the gateway without TLS on an address that is not of this host.
     #[arg(long, requires = "gateway")]
@@ -352,8 +359,8 @@ pub struct KalshiFlags {
     pub kalshi_plain_text: bool,
 
     /// Connections for tickers, trades, the life of markets, and books.
-    #[arg(long, value_name = "T,T,L,B", default_value = "2,2,2,144")]
-    pub kalshi_connections: String,
+    #[arg(long, value_name = "T,T,L,B", default_value = "2,2,2,144", value_parser = connection_table)]
+    pub kalshi_connections: ConnectionTable,
 
     /// Put at most so many markets on one connection; what the venue refuses as too many is learnt.
     #[arg(long, value_name = "COUNT", default_value_t = 7500,

@@ -1,7 +1,8 @@
-//! Configuration: settings with their defaults and bounds, and the flags that set them.
+//! Settings with defaults and limits, and the flags that set them.
 //!
-//! Runs on:  main thread, before anything starts. Each setting of a [`Config`] is valid; whether they fit together
-//! is checked at the start.
+//! Runs on:  main thread, before anything starts.
+//!
+//! Each setting of a [`Config`] is valid; [`Config::check`] compares them with each other at the start.
 pub mod bench_live;
 pub mod export;
 pub mod flags;
@@ -22,7 +23,7 @@ use crate::io::authority::ServeName;
 use crate::io::driver::Driver;
 use crate::pool::Service;
 use crate::sink::{capture::CaptureOptions, trades::SinkOptions};
-use crate::topology::{RequestedLayout, parse_cores};
+use crate::topology::{RequestedLayout, TopologyError, parse_cores};
 use crate::wire::endpoint::Endpoint;
 use flags::RunFlags;
 use settings::nanoseconds;
@@ -31,68 +32,83 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use venue::VenueConfig;
 
-/// The market channel of the real venue.
+/// URL of Polymarket's market channel.
 pub const WS_URL: &str = "wss://ws-subscriptions-clob.polymarket.com/ws/market";
-/// The catalog of the real venue.
+/// URL of Polymarket's catalog.
 pub const GAMMA_URL: &str = "https://gamma-api.polymarket.com";
-/// The order book interface of the real venue.
+/// URL of Polymarket's REST order books.
 pub const CLOB_URL: &str = "https://clob.polymarket.com";
 
-/// A flag whose value cannot be used: one line that names flag, value and remedy. Exit code 2.
+/// An unusable flag: one line with flag, value and remedy. Exit code 2.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct UsageError(pub String);
 
 impl From<SettingError> for UsageError {
-    /// Settings have the names of their flags; each line is about one.
+    /// Settings and flags have the same names; one line per setting.
     fn from(error: SettingError) -> Self {
         Self(format!("--{}", error.0.replace('\n', "\n--")))
     }
 }
 
-/// Everything that the engine needs to run.
+impl From<TopologyError> for UsageError {
+    fn from(error: TopologyError) -> Self {
+        Self(match error {
+            TopologyError::ShardsAndCores { shards, cores } => {
+                format!(
+                    "--shards {shards}, but --shard-cores has {cores} cores; give one of the two"
+                )
+            }
+            TopologyError::NoCores | TopologyError::CoreTwice { .. } => error.to_string(),
+            TopologyError::CoreNotUsable { .. } | TopologyError::ShardCount { .. } => {
+                format!("--{error}")
+            }
+        })
+    }
+}
+
+/// Settings of an engine.
 ///
-/// The default follows no venue; every other setting is that of `ringbook run` without flags.
+/// The default follows no venue; other settings are those of `ringbook run` without flags.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Threads and cores as configured.
+    /// Requested threads and cores.
     pub(crate) layout: RequestedLayout,
-    /// The venues that are followed; none twice.
+    /// Venues to follow, each at most once.
     pub(crate) venues: Vec<VenueConfig>,
-    /// A certificate authority to trust besides the usual ones, PEM.
+    /// Additional certificate authority, PEM.
     pub(crate) tls_ca: Option<Vec<u8>>,
-    /// Where to answer health, statistics and books.
+    /// Address of the local HTTP server.
     pub(crate) serve: Option<SocketAddr>,
-    /// Names under which local clients may address it, besides the usual ones.
+    /// Accepted `Host` names besides the default ones.
     pub(crate) serve_names: Vec<ServeName>,
     /// Where to serve books in the venues' protocols.
     pub(crate) gateway: Option<SocketAddr>,
     /// How clients of the gateway are treated.
     pub(crate) gateway_settings: GatewaySettings,
-    /// Messages that are older than this when they are read are reported, nanoseconds; 0 is never.
+    /// Message age that `/health` reports, nanoseconds; 0 disables it.
     pub(crate) lag_warn_ns: u64,
-    /// Where to write histograms at exit.
+    /// Folder of the histograms written at exit.
     pub(crate) histograms: Option<PathBuf>,
-    /// Whether to keep histograms of each connection too.
+    /// Whether each connection has histograms.
     pub(crate) connection_histograms: bool,
-    /// Which books' hashes are compared with the venue's.
+    /// Which hashes are compared with the venue's.
     pub(crate) hash_checks: HashChecks,
-    /// Every live book is compared with the venue's REST interface once in so long, nanoseconds; 0 is
-    /// never.
+    /// Interval in which every live book is compared with the REST interface, nanoseconds; 0 disables it.
     pub(crate) audit_round_ns: u64,
-    /// Markets to follow by slug, condition id, token id or ticker.
+    /// Markets to follow: slugs, condition ids, token ids, tickers.
     pub(crate) markets: Vec<String>,
-    /// Tokens whose markets to follow.
+    /// Tokens whose markets are followed.
     pub(crate) tokens: Vec<TokenId>,
-    /// Whether to follow every market of the catalog.
+    /// Whether every market of the catalog is followed.
     pub(crate) discover: bool,
-    /// The readiness driver of the shards.
+    /// Readiness driver of the shards.
     pub(crate) driver: Driver,
-    /// Follow at most so many markets.
+    /// Most markets to follow.
     pub(crate) markets_max: Option<usize>,
-    /// Bounds of the engine's own REST services that are not the usual ones, by name.
+    /// Changed limits of the engine's REST services, by name.
     pub(crate) services: Vec<Service>,
-    /// The trade database; its venues are filled in at the start.
+    /// Trade database; its venues are set at the start.
     pub(crate) trades: Option<SinkOptions>,
     /// The capture.
     pub(crate) capture: Option<CaptureOptions>,
@@ -126,7 +142,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Services of `--pools` whose bounds nobody takes: they are not among those that this run asks over REST.
+    /// Services of `--pools` that this run does not use.
     #[must_use]
     pub fn ignored_services(&self) -> Vec<&str> {
         let asked: Vec<&str> = self.asked_services();
@@ -134,7 +150,7 @@ impl Config {
         names.filter(|name| !asked.contains(name)).collect()
     }
 
-    /// Services that this run asks over REST, each once.
+    /// REST services that this run uses.
     #[must_use]
     pub fn asked_services(&self) -> Vec<&'static str> {
         let names = self.venues.iter().flat_map(|venue| venue.feed.service_names());
@@ -143,12 +159,13 @@ impl Config {
         names
     }
 
-    /// Sets what the flags of `ringbook run` say, and reads the files that they name.
+    /// Settings from the flags of `ringbook run`; reads the files that they name.
     ///
     /// # Errors
     /// [`UsageError`]: one line.
     pub fn from_flags(flags: &RunFlags) -> Result<Self, UsageError> {
-        if flags.no_discovery && flags.markets.is_empty() && flags.tokens.is_empty() {
+        let is_asked = flags.gateway_follow && flags.gateway.is_some();
+        if flags.no_discovery && flags.markets.is_empty() && flags.tokens.is_empty() && !is_asked {
             return Err(UsageError(
                 "--no-discovery leaves nothing to follow: name markets with --market or --token"
                     .into(),
@@ -156,12 +173,8 @@ impl Config {
         }
         let mut config = Self { layout: layout(&flags.layout)?, ..Self::default() };
         config.driver(flags.layout.driver);
-        let names: Vec<&str> = flags.venue.split(',').map(str::trim).collect();
-        if (1..names.len()).any(|place| names[..place].contains(&names[place])) {
-            return Err(UsageError(format!("--venue {}: each venue once", flags.venue)));
-        }
-        for name in names {
-            config.venue(venue::from_flags(name, flags)?)?;
+        for feed in &flags.venues {
+            config.venue(venue::from_flags(*feed, flags)?)?;
         }
         config.set_followed(flags)?;
         config.set_served(flags)?;
@@ -183,7 +196,7 @@ impl Config {
         Ok(config)
     }
 
-    /// Which markets.
+    /// Markets to follow.
     fn set_followed(&mut self, flags: &RunFlags) -> Result<(), SettingError> {
         self.all_markets(!flags.no_discovery);
         for name in &flags.markets {
@@ -198,7 +211,7 @@ impl Config {
         Ok(())
     }
 
-    /// The local server, and who is trusted.
+    /// Local server and certificate authority.
     fn set_served(&mut self, flags: &RunFlags) -> Result<(), SettingError> {
         if let Some(file) = &flags.tls_ca {
             self.tls_ca(file)?;
@@ -212,20 +225,21 @@ impl Config {
         if let Some(address) = flags.gateway {
             self.gateway(address, flags.gateway_insecure)?;
         }
+        self.gateway_follow(flags.gateway_follow);
         self.gateway_stale(flags.gateway_stale).gateway_buffer_mib(flags.gateway_buffer)?;
         Ok(())
     }
 }
 
-/// Reads the file of bounds.
+/// Reads a file of limits.
 fn own_services(path: &Path) -> Result<Vec<Service>, SettingError> {
     pools::load(path).map_err(|error| SettingError(error.of("pools").to_string()))
 }
 
-/// Reads the certificate authority that `--tls-ca` names.
+/// Reads the file of `--tls-ca`.
 ///
 /// # Errors
-/// [`UsageError`]: the file cannot be read.
+/// [`UsageError`]: it cannot be read.
 pub fn tls_ca(path: Option<&Path>) -> Result<Option<Vec<u8>>, UsageError> {
     let mut config = Config::default();
     if let Some(path) = path {
@@ -234,10 +248,10 @@ pub fn tls_ca(path: Option<&Path>) -> Result<Option<Vec<u8>>, UsageError> {
     Ok(config.tls_ca)
 }
 
-/// Makes the folder that `--histograms` names, before anything runs.
+/// Creates the folder of `--histograms`.
 ///
 /// # Errors
-/// [`UsageError`]: it cannot be made.
+/// [`UsageError`]: it cannot be created.
 pub fn histograms(dir: Option<&Path>) -> Result<Option<PathBuf>, UsageError> {
     let Some(dir) = dir else { return Ok(None) };
     std::fs::create_dir_all(dir).map_err(|error| {
@@ -246,7 +260,7 @@ pub fn histograms(dir: Option<&Path>) -> Result<Option<PathBuf>, UsageError> {
     Ok(Some(dir.to_owned()))
 }
 
-/// Checks the flags of the core layout.
+/// Layout from its flags.
 ///
 /// # Errors
 /// [`UsageError`]: one line.

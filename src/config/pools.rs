@@ -1,8 +1,8 @@
-//! The file of `ringbook pools`: services in TOML, with all faults reported at once.
+//! Configuration file of `ringbook pools`: services in TOML; all faults are reported at once.
 //!
 //! Runs on:  main thread. Bounds: `POOL_SERVICES_MAX` services, `POOL_CONNECTIONS_MAX` connections each.
 //!
-//! The tables are read key by key and not by a derived reader, which would end at the first fault.
+//! Tables are read key by key, because a derived reader ends at the first fault.
 use crate::base::limits::{POOL_CONNECTIONS_MAX, POOL_SERVICES_MAX, SETTINGS_BYTES_MAX};
 use crate::base::time::SECOND_NS;
 use crate::io::file;
@@ -11,19 +11,19 @@ use crate::pool::service::{Kind, Service};
 use std::path::Path;
 use toml::{Table, Value};
 
-/// A configuration with every preset, to begin with.
+/// Example configuration with every preset.
 pub const EXAMPLE: &str = include_str!("pools.example.toml");
 
-/// Longest duration that may be configured: a week.
+/// Longest configurable duration: a week.
 const DURATION_MAX_S: f64 = 7.0 * 24.0 * 3600.0;
 
-/// All faults of a file: one line each.
+/// Faults of a file, one line each.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub struct PoolsError(pub Vec<String>);
 
 impl PoolsError {
-    /// The same, each line with the flag that names the file.
+    /// The faults, each prefixed with the flag that names the file.
     #[must_use]
     pub fn of(self, flag: &str) -> Self {
         Self(self.0.into_iter().map(|line| format!("{flag} {line}")).collect())
@@ -33,7 +33,7 @@ impl PoolsError {
 /// Reads the services of a file.
 ///
 /// # Errors
-/// [`PoolsError`]: the file cannot be read, or what is wrong with it. *The user must correct it.*
+/// [`PoolsError`]: the file cannot be read, or its faults.
 pub fn load(path: &Path) -> Result<Vec<Service>, PoolsError> {
     let name = path.display();
     let bytes = file::read_small(path, SETTINGS_BYTES_MAX).map_err(|why| PoolsError(vec![why]))?;
@@ -47,7 +47,7 @@ pub fn load(path: &Path) -> Result<Vec<Service>, PoolsError> {
 /// Reads the services of a text.
 ///
 /// # Errors
-/// [`PoolsError`]: everything that is wrong with it.
+/// [`PoolsError`]: its faults.
 pub fn parse(text: &str) -> Result<Vec<Service>, PoolsError> {
     let table: Table = text.parse().map_err(|error: toml::de::Error| {
         let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
@@ -88,7 +88,7 @@ pub fn parse(text: &str) -> Result<Vec<Service>, PoolsError> {
     if faults.is_empty() { Ok(read) } else { Err(PoolsError(faults)) }
 }
 
-/// One table, while it is read.
+/// A table being read.
 struct Entry<'a> {
     name: String,
     table: &'a Table,

@@ -62,10 +62,10 @@ pub struct ReplayArgs {
 }
 
 impl ReplayArgs {
-    /// Checks the flags against each other.
+    /// Checks the flags together.
     ///
     /// # Errors
-    /// The wrong flag and what to use instead. *Print it, exit code 2.*
+    /// One line with flag and remedy; exit code 2.
     pub fn plan(&self) -> Result<Plan, String> {
         let files = files(&self.files)?;
         let range = range(self.from, self.to, ["--from", "--to"])?;

@@ -1,4 +1,4 @@
-//! The setters of [`Config`]: each checks its value alone; [`Config::check`] checks them together.
+//! Setters of [`Config`]: each checks its value; [`Config::check`] checks them together.
 //!
 //! Runs on:  main thread, before anything starts.
 use super::{Config, VenueSettings, own_services};
@@ -16,17 +16,17 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// A setting whose value cannot be used: one line with setting, value and remedy.
+/// An unusable setting: one line with setting, value and remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct SettingError(pub(crate) String);
 
-/// The nanoseconds of a duration; the longest that fits, 584 years, where it is longer.
+/// Nanoseconds of a duration, at most 584 years.
 pub(super) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The database of trades.
+/// Trade database.
 #[derive(Clone, Debug)]
 pub struct Trades {
     database: String,
@@ -36,21 +36,20 @@ pub struct Trades {
 }
 
 impl Trades {
-    /// Trades go into this database: `sqlite:FILE` or `postgres://USER@HOST/DATABASE`.
+    /// Address: `sqlite:FILE` or `postgres://USER@HOST/DATABASE`.
     #[must_use]
     pub fn new(database: impl Into<String>) -> Self {
         let batch_age = Duration::from_millis(500);
         Self { database: database.into(), journal: None, batch: 5_000, batch_age }
     }
 
-    /// The file in which trades wait while the database is away. Default: beside it.
+    /// File for trades while the database is unavailable. Default: beside the database.
     #[must_use]
     pub fn journal(self, file: impl Into<PathBuf>) -> Self {
         Self { journal: Some(file.into()), ..self }
     }
 
-    /// At most so many trades are stored in one transaction, 1 to 50,000, and one waits for others at most so long,
-    /// 1 ms to a minute. Default: 5,000 and 500 ms.
+    /// Limits of a transaction: 1 to 50,000 trades, a wait of 1 ms to 1 minute. Default: 5,000 and 500 ms.
     #[must_use]
     pub fn batches(self, trades_max: u32, age_max: Duration) -> Self {
         Self { batch: trades_max, batch_age: age_max, ..self }
@@ -87,7 +86,7 @@ impl From<String> for Trades {
     }
 }
 
-/// The capture of all frames.
+/// Capture of all frames.
 #[derive(Clone, Debug)]
 pub struct Capture {
     folder: PathBuf,
@@ -97,7 +96,7 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Every frame is written into this folder, which may hold earlier captures.
+    /// Folder of the capture; it may hold earlier ones.
     #[must_use]
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
@@ -108,14 +107,14 @@ impl Capture {
         }
     }
 
-    /// A record waits for others at most so long, 10 ms to a minute: what a killed process may lose. Default: 1 s.
+    /// Longest wait of a record before it is written, 10 ms to 1 minute; a killed process loses that much. Default: 1
+    /// s.
     #[must_use]
     pub fn flush(self, flush: Duration) -> Self {
         Self { flush, ..self }
     }
 
-    /// A file ends at so many compressed bytes, 1 MB or more, or after so long, a minute to a week. Default: 1024 MB and
-    /// an hour.
+    /// Limits of a file: compressed bytes, at least 1 MB, and age, 1 minute to 1 week. Default: 1024 MB and 1 hour.
     #[must_use]
     pub fn files(self, bytes: u64, age: Duration) -> Self {
         Self { file_bytes: bytes, file_age: age, ..self }
@@ -156,12 +155,12 @@ fn within(name: &str, value: u64, [least, most]: [u64; 2]) -> Result<(), Setting
     Err(SettingError(format!("{name} {value}: must be {least} to {most}")))
 }
 
-/// Each setter checks its value; nothing has changed where it gives a [`SettingError`].
+/// Each setter checks its value; after a [`SettingError`] nothing has changed.
 impl Config {
-    /// Follows this venue too: [`Polymarket`](super::Polymarket) or [`Kalshi`](super::Kalshi), each at most once.
+    /// Adds a venue, [`Polymarket`](super::Polymarket) or [`Kalshi`](super::Kalshi), each at most once.
     ///
     /// # Errors
-    /// An address, a key or a number of the venue cannot be used, or the venue is followed already.
+    /// An address, key or number of the venue is unusable, or the venue was added before.
     pub fn venue(&mut self, venue: impl Into<VenueSettings>) -> Result<&mut Self, SettingError> {
         let venue = venue.into().0?;
         let name = venue.feed.venue();
@@ -172,7 +171,7 @@ impl Config {
         Ok(self)
     }
 
-    /// Follows this market: a slug, a condition id, a token id or a ticker.
+    /// Adds a market: slug, condition id, token id or ticker.
     ///
     /// # Errors
     /// The name is empty.
@@ -186,7 +185,7 @@ impl Config {
         Ok(self)
     }
 
-    /// Follows the market of this token. That a venue may have it is checked at the start.
+    /// Adds the market of a token. Whether a venue may have it is checked at the start.
     ///
     /// # Errors
     /// The text is no token id.
@@ -196,33 +195,33 @@ impl Config {
         Ok(self)
     }
 
-    /// Follows every market of the catalog, or with `false` only those that are named, which is the default.
+    /// Whether every market of the catalog is followed, or only those that are named. Default: no.
     pub fn all_markets(&mut self, all: bool) -> &mut Self {
         self.discover = all;
         self
     }
 
-    /// Follows at most so many markets.
+    /// Most markets to follow.
     pub fn markets_max(&mut self, count: usize) -> &mut Self {
         self.markets_max = Some(count);
         self
     }
 
-    /// The number of shards, all venues together; with more shards than cores they share cores. Default: one for each
-    /// usable core but two, at least one a venue.
+    /// Number of shards of all venues; more shards than cores share cores. Default: usable cores minus two, at least
+    /// one per venue.
     ///
     /// # Errors
-    /// It is 0 or above 256.
+    /// 0 or above 256.
     pub fn shards(&mut self, count: u16) -> Result<&mut Self, SettingError> {
         within("shards", count.into(), [1, SHARDS_MAX as u64])?;
         self.layout.shards = Some(count);
         Ok(self)
     }
 
-    /// The cores of the shards, one shard a core.
+    /// Cores of the shards, one each.
     ///
     /// # Errors
-    /// No core is named.
+    /// No core.
     pub fn shard_cores(&mut self, cores: &[u32]) -> Result<&mut Self, SettingError> {
         if cores.is_empty() {
             return Err(SettingError("shard-cores: no core is named".into()));
@@ -231,31 +230,31 @@ impl Config {
         Ok(self)
     }
 
-    /// The core of the control thread.
+    /// Core of the control thread.
     pub fn control_core(&mut self, core: u32) -> &mut Self {
         self.layout.control_core = Some(core);
         self
     }
 
-    /// The core of the serve thread.
+    /// Core of the serve thread.
     pub fn serve_core(&mut self, core: u32) -> &mut Self {
         self.layout.serve_core = Some(core);
         self
     }
 
-    /// What a shard does without work. Default: [`Idle::Park`].
+    /// Idle behavior of shards. Default: [`Idle::Park`].
     pub fn idle(&mut self, idle: Idle) -> &mut Self {
         self.layout.idle = Some(idle);
         self
     }
 
-    /// The readiness driver of the shards.
+    /// Readiness driver of the shards.
     pub(crate) fn driver(&mut self, driver: Driver) -> &mut Self {
         self.driver = driver;
         self
     }
 
-    /// Trusts the certificate authority of this file too (PEM).
+    /// Adds a certificate authority from a PEM file.
     ///
     /// # Errors
     /// The file cannot be read or is too large.
@@ -265,16 +264,16 @@ impl Config {
         Ok(self)
     }
 
-    /// Answers health, statistics, metrics and books over HTTP at this address; port 0 is a free one.
+    /// Serves health, statistics, metrics and books over HTTP at this address; port 0 is a free one.
     pub fn serve(&mut self, address: SocketAddr) -> &mut Self {
         self.serve = Some(address);
         self
     }
 
-    /// Answers local clients that use this name or address in `Host` too.
+    /// Adds an accepted `Host` name.
     ///
     /// # Errors
-    /// It is no host name and no IP address.
+    /// Neither host name nor IP address.
     pub fn serve_name(&mut self, name: &str) -> Result<&mut Self, SettingError> {
         let parsed = ServeName::parse(name).ok_or_else(|| {
             SettingError(format!(
@@ -317,6 +316,12 @@ impl Config {
         self
     }
 
+    /// Whether markets are followed that clients of the gateway subscribe to and that are not followed yet.
+    pub fn gateway_follow(&mut self, follow: bool) -> &mut Self {
+        self.gateway_settings.follow = follow;
+        self
+    }
+
     /// MiB that may wait for one client of the gateway, 1 to 4,096.
     ///
     /// # Errors
@@ -329,66 +334,66 @@ impl Config {
         Ok(self)
     }
 
-    /// Messages that are older than this when they are read are reported by `/health`, at most 10 minutes; 0 is never.
-    /// Default: 5 s.
+    /// Message age that `/health` reports, at most 10 minutes; 0 disables it. Default: 5 s.
     ///
     /// # Errors
-    /// It is above 10 minutes.
+    /// Above 10 minutes.
     pub fn lag_warn(&mut self, age: Duration) -> Result<&mut Self, SettingError> {
         within("lag-warn", age.as_secs(), [0, 600])?;
         self.lag_warn_ns = nanoseconds(age);
         Ok(self)
     }
 
-    /// Which of the venue's hashes are compared with the books. Default: [`HashChecks::Sampled`].
+    /// Which hashes are compared with the venue's. Default: [`HashChecks::Sampled`].
     pub fn verify_hash(&mut self, which: HashChecks) -> &mut Self {
         self.hash_checks = which;
         self
     }
 
-    /// Every live book of a venue whose messages have no numbers is compared with its REST interface once in so long; 0
-    /// is never. Default: 5 minutes.
+    /// Interval in which every live book is compared with the REST interface, for venues without sequence numbers; 0
+    /// disables it. Default: 5 minutes.
     pub fn audit(&mut self, round: Duration) -> &mut Self {
         self.audit_round_ns = nanoseconds(round);
         self
     }
 
-    /// Reads the bounds of the engine's REST services from a file as `ringbook pools --example` prints it.
+    /// Reads limits of the engine's REST services from a file as printed by `ringbook pools --example`.
     ///
     /// # Errors
-    /// A line for each fault of the file.
+    /// One line per fault of the file.
     pub fn pools(&mut self, file: &Path) -> Result<&mut Self, SettingError> {
         self.services = own_services(file)?;
         Ok(self)
     }
 
-    /// Stores every trade in a database, as in `"sqlite:trades.db"`.
+    /// Stores trades in a database, as in `"sqlite:trades.db"`.
     ///
     /// # Errors
-    /// The address or a file that it names cannot be used.
+    /// The address or a file that it names is unusable.
     pub fn trades(&mut self, trades: impl Into<Trades>) -> Result<&mut Self, SettingError> {
         self.trades = Some(trades.into().check()?);
         Ok(self)
     }
 
-    /// Writes every frame into a folder. For one venue only.
+    /// Captures all frames. For one venue only.
     ///
     /// # Errors
-    /// A bound is out of its range.
+    /// A limit is out of range.
     pub fn capture(&mut self, capture: impl Into<Capture>) -> Result<&mut Self, SettingError> {
         self.capture = Some(capture.into().check()?);
         Ok(self)
     }
 
-    /// Whether the settings fit together: [`Engine::start`](crate::engine::Engine::start) asks.
+    /// Checks the settings together; called by [`Engine::start`](crate::engine::Engine::start).
     ///
     /// # Errors
-    /// No venue or nothing to follow, a token that none of the venues can have, a capture of two venues.
+    /// No venue or nothing to follow, a token that no venue can have, a capture of two venues.
     pub fn check(&self) -> Result<(), SettingError> {
         if self.venues.is_empty() {
             return Err(SettingError("venue: none is named; name one to follow".into()));
         }
-        if !self.discover && self.markets.is_empty() && self.tokens.is_empty() {
+        let is_asked = self.gateway_settings.follow && self.gateway.is_some();
+        if !self.discover && self.markets.is_empty() && self.tokens.is_empty() && !is_asked {
             return Err(SettingError(
                 "market: nothing to follow; name a market or a token, or follow all markets".into(),
             ));

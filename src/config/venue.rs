@@ -1,4 +1,4 @@
-//! What is asked of each venue: addresses, the key, the connections.
+//! Settings of each venue: addresses, key, connections.
 //!
 //! Runs on:  main thread, before anything starts.
 use super::{CLOB_URL, GAMMA_URL, WS_URL};
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Hosts of an environment of Kalshi's: REST and WebSocket (kalshi/protocol.md, 1).
+/// REST and WebSocket URL of an environment of Kalshi (kalshi/protocol.md, 1).
 const fn hosts(demo: bool) -> [&'static str; 2] {
     if demo {
         [
@@ -32,10 +32,10 @@ const fn hosts(demo: bool) -> [&'static str; 2] {
     }
 }
 
-/// One venue as it is followed, checked.
+/// A venue to follow, checked.
 #[derive(Clone, Debug)]
 pub struct VenueConfig {
-    /// The venue, and what is asked of it.
+    /// The venue and its feed settings.
     pub feed: Feed,
     /// The catalog.
     pub catalog: Endpoint,
@@ -43,26 +43,26 @@ pub struct VenueConfig {
     pub books: Endpoint,
     /// The stream.
     pub ws: Endpoint,
-    /// The connections, where they are a fixed table.
+    /// The fixed connection table, if the venue has one.
     pub table: Option<ConnectionTable>,
-    /// Who signs requests, where the venue wants that.
+    /// Signs requests, if the venue requires it.
     pub signer: Option<Arc<dyn Signer>>,
-    /// Tokens that are put on one connection.
+    /// Target number of tokens per connection.
     pub tokens_per_connection: usize,
-    /// Every live book of a venue that numbers its messages is compared with its REST interface once in so long,
-    /// nanoseconds; 0 is never.
+    /// Interval in which every live book is compared with the REST interface, for venues with sequence numbers,
+    /// nanoseconds; 0 disables it.
     pub poll_round_ns: u64,
 }
 
 /// A venue with its settings: [`Polymarket`] or [`Kalshi`].
 ///
-/// A setting that cannot be used is reported when the venue is given to a configuration.
+/// An unusable setting is reported when the venue is added to a configuration.
 #[derive(Clone, Debug)]
 pub struct VenueSettings(pub(crate) Result<VenueConfig, SettingError>);
 
 impl VenueSettings {
-    /// A venue that this library does not know, which implements [`Protocol`](crate::venue::Protocol): the addresses of
-    /// its REST interface (`http://` or `https://`) and of its stream (`ws://` or `wss://`). Nothing is signed.
+    /// A venue that implements [`Protocol`](crate::venue::Protocol), with URLs of its REST interface (`http://` or
+    /// `https://`) and its stream (`ws://` or `wss://`). Requests are not signed.
     #[must_use]
     pub fn of(feed: Feed, rest_url: &str, ws_url: &str) -> Self {
         let check = || {
@@ -96,7 +96,7 @@ impl From<Kalshi> for VenueSettings {
     }
 }
 
-/// Polymarket's market channel, its catalog and its REST books: public data, no key.
+/// Polymarket: market channel, catalog and REST books; public data without a key.
 ///
 /// The default is the real venue.
 #[derive(Clone, Debug)]
@@ -119,33 +119,33 @@ impl Default for Polymarket {
 }
 
 impl Polymarket {
-    /// A simulated venue, which answers catalog and books on one host, as `venue-sim` does: addresses as in
-    /// `http://127.0.0.1:8080` and `ws://127.0.0.1:8080/ws/market`.
+    /// A simulated venue with catalog and books on one host, like `venue-sim`: URLs as in `http://127.0.0.1:8080` and
+    /// `ws://127.0.0.1:8080/ws/market`.
     #[must_use]
     pub fn at(http_url: &str, ws_url: &str) -> Self {
         Self::default().gamma_url(http_url).clob_url(http_url).ws_url(ws_url)
     }
 
-    /// Where the catalog of markets is: `http://` or `https://`.
+    /// URL of the catalog: `http://` or `https://`.
     #[must_use]
     pub fn gamma_url(self, url: impl Into<String>) -> Self {
         Self { gamma_url: url.into(), ..self }
     }
 
-    /// Where the REST order books are: `http://` or `https://`.
+    /// URL of the REST order books: `http://` or `https://`.
     #[must_use]
     pub fn clob_url(self, url: impl Into<String>) -> Self {
         Self { clob_url: url.into(), ..self }
     }
 
-    /// Where the market channel is: `ws://` or `wss://`.
+    /// URL of the market channel: `ws://` or `wss://`.
     #[must_use]
     pub fn ws_url(self, url: impl Into<String>) -> Self {
         Self { ws_url: url.into(), ..self }
     }
 
-    /// Whether the stream is asked for new and resolved markets. Without them discovery finds markets within a
-    /// minute. Default: yes.
+    /// Whether new and resolved markets are requested from the stream; otherwise discovery finds them within a minute.
+    /// Default: yes.
     #[must_use]
     pub fn custom_features(self, custom_features: bool) -> Self {
         Self { custom_features, ..self }
@@ -165,7 +165,7 @@ impl Polymarket {
     }
 }
 
-/// Kalshi's WebSocket v2 and REST interface. Every connection is signed with a key of the venue, also for public data.
+/// Kalshi: WebSocket v2 and REST interface. Connections are signed with a key, also for public data.
 #[derive(Clone, Debug)]
 pub struct Kalshi {
     key_id: String,
@@ -181,8 +181,8 @@ pub struct Kalshi {
 }
 
 impl Kalshi {
-    /// The venue's production environment, with the id of an API key (a UUID) and the file of its private key (PEM),
-    /// which nobody but its owner may read. The file is read when the venue is given to a configuration.
+    /// Production environment, with the id (UUID) and the private key file (PEM) of an API key. The file must be
+    /// readable by its owner only; it is read when the venue is added to a configuration.
     #[must_use]
     pub fn with_key(key_id: impl Into<String>, key_file: impl Into<PathBuf>) -> Self {
         Self {
@@ -199,52 +199,52 @@ impl Kalshi {
         }
     }
 
-    /// The venue's demo environment; keys belong to one environment.
+    /// Demo environment; keys belong to one environment.
     #[must_use]
     pub fn demo(self) -> Self {
         Self { demo: true, ..self }
     }
 
-    /// Another REST interface, as in `https://127.0.0.1:8444/trade-api/v2`.
+    /// URL of the REST interface, as in `https://127.0.0.1:8444/trade-api/v2`.
     #[must_use]
     pub fn rest_url(self, url: impl Into<String>) -> Self {
         Self { rest_url: Some(url.into()), ..self }
     }
 
-    /// Another WebSocket, as in `wss://127.0.0.1:8444/trade-api/ws/v2`.
+    /// URL of the WebSocket, as in `wss://127.0.0.1:8444/trade-api/ws/v2`.
     #[must_use]
     pub fn ws_url(self, url: impl Into<String>) -> Self {
         Self { ws_url: Some(url.into()), ..self }
     }
 
-    /// Whether `http://` and `ws://` are allowed, over which signed requests travel unencrypted: for a simulated venue.
-    /// Default: no.
+    /// Whether `http://` and `ws://` are allowed, for a simulated venue: signed requests are sent unencrypted. Default:
+    /// no.
     #[must_use]
     pub fn plain_text(self, plain_text: bool) -> Self {
         Self { plain_text, ..self }
     }
 
-    /// Connections for tickers, trades, the life of markets and books; at least one for books, at most 400 together.
-    /// Default: 2, 2, 2 and 144.
+    /// Connections for tickers, trades, lifecycle and books; at least one for books, at most 400 together. Default: 2,
+    /// 2, 2 and 144.
     #[must_use]
     pub fn connections(self, tickers: u16, trades: u16, lifecycle: u16, books: u16) -> Self {
         Self { connections: ConnectionTable { tickers, trades, lifecycle, books }, ..self }
     }
 
-    /// Markets on one connection at most, 1 to 10,000; what the venue refuses as too many is learnt. Default: 7,500.
+    /// Most markets per connection, 1 to 10,000; lowered when the venue refuses more. Default: 7,500.
     #[must_use]
     pub fn markets_per_connection(self, markets_per_connection: u32) -> Self {
         Self { markets_per_connection, ..self }
     }
 
-    /// Every live book is compared with the REST interface once in so long, whole seconds; 0 is never. Default: 15
+    /// Interval in which every live book is compared with the REST interface, whole seconds; 0 disables it. Default: 15
     /// minutes.
     #[must_use]
     pub fn rest_poll(self, rest_poll: Duration) -> Self {
         Self { rest_poll, ..self }
     }
 
-    /// Whether combos are followed too (tickers that begin with `KXMVE`). Default: no.
+    /// Whether combos (tickers that begin with `KXMVE`) are followed. Default: no.
     #[must_use]
     pub fn combos(self, combos: bool) -> Self {
         Self { combos, ..self }
@@ -272,7 +272,8 @@ impl Kalshi {
         let table = self.connections;
         if table.books == 0 || table.total() > TABLE_CONNECTIONS_MAX {
             let ConnectionTable { tickers, trades, lifecycle, books } = table;
-            return Err(table_error(&format!("{tickers},{trades},{lifecycle},{books}")));
+            let table = format!("{tickers},{trades},{lifecycle},{books}");
+            return Err(SettingError(format!("kalshi-connections {table}: {}", table_error())));
         }
         let markets = self.markets_per_connection;
         if !(1..=MARKETS_PER_SUBSCRIPTION_MAX as u32).contains(&markets) {
@@ -293,26 +294,27 @@ impl Kalshi {
     }
 }
 
-fn table_error(text: &str) -> SettingError {
-    SettingError(format!(
-        "kalshi-connections {text}: expected four numbers as in 2,2,2,144, at most {TABLE_CONNECTIONS_MAX} together, the last above 0"
-    ))
+fn table_error() -> String {
+    format!(
+        "expected four numbers as in 2,2,2,144, at most {TABLE_CONNECTIONS_MAX} together, the last above 0"
+    )
 }
 
-/// The venue of this name with its flags.
-pub(super) fn from_flags(name: &str, flags: &RunFlags) -> Result<VenueSettings, UsageError> {
-    match venue::of(name).map(|feed| feed.venue()) {
-        Some(venue::polymarket::VENUE) => Ok(Polymarket::default()
+/// The table of `--kalshi-connections`.
+pub(super) fn connection_table(text: &str) -> Result<ConnectionTable, String> {
+    ConnectionTable::parse(text).ok_or_else(table_error)
+}
+
+/// A venue with its flags.
+pub(super) fn from_flags(feed: Feed, flags: &RunFlags) -> Result<VenueSettings, UsageError> {
+    match feed.venue() {
+        venue::kalshi::VENUE => kalshi(&flags.kalshi).map(VenueSettings::from),
+        _ => Ok(Polymarket::default()
             .gamma_url(&flags.gamma_url)
             .clob_url(&flags.clob_url)
             .ws_url(&flags.ws_url)
             .custom_features(!flags.no_custom_features)
             .into()),
-        Some(venue::kalshi::VENUE) => kalshi(&flags.kalshi).map(VenueSettings::from),
-        _ => Err(UsageError(format!(
-            "--venue {name}: expected {}, or both with a comma between them",
-            venue::names()
-        ))),
     }
 }
 
@@ -324,13 +326,11 @@ fn kalshi(flags: &KalshiFlags) -> Result<Kalshi, UsageError> {
                 .into(),
         ));
     };
-    let table = ConnectionTable::parse(&flags.kalshi_connections)
-        .ok_or_else(|| table_error(&flags.kalshi_connections))?;
     Ok(Kalshi {
         demo: flags.kalshi_env == KalshiEnvironment::Demo,
         rest_url: flags.kalshi_rest_url.clone(),
         ws_url: flags.kalshi_ws_url.clone(),
-        connections: table,
+        connections: flags.kalshi_connections,
         ..Kalshi::with_key(id, path)
     }
     .plain_text(flags.kalshi_plain_text)

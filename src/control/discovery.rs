@@ -55,46 +55,46 @@ pub struct Failure {
     pub refused: bool,
 }
 
-/// A market that a person asked for gives no book.
+/// A named market without a book.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotFound {
-    /// What was asked for.
+    /// The name.
     pub lookup: Lookup,
-    /// Why it gives no book, for people.
+    /// The reason as text.
     pub why: String,
 }
 
-/// What a venue answered about a name.
+/// Response of a venue about a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameAnswer {
-    /// What was asked for.
+    /// The name.
     pub lookup: Lookup,
-    /// Why it gives no book, for people; `None` when it gives one.
+    /// Why it has no book, as text; `None` if it has one.
     pub missing: Option<String>,
 }
 
-/// What an answer of the catalog means.
+/// Content of a catalog response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// Markets that trade.
+    /// Trading markets.
     pub markets: Vec<MarketInfo>,
-    /// Who asked; `None` when the answer was not expected, and empty.
+    /// Source of the request; `None` for an unexpected, empty response.
     pub source: Option<Source>,
-    /// Entries that are not followed, and why.
+    /// Entries not followed, with reasons.
     pub skipped: Vec<Skipped>,
-    /// Markets that the venue has closed.
+    /// Closed markets.
     pub closed: Vec<Closed>,
-    /// The scan that this page belongs to, counted from 1; 0 when it belongs to none.
+    /// Scan of this page, from 1; 0 if of none.
     pub scan: u64,
-    /// This page was the scan's last: pending markets should be placed now.
+    /// Last page of its scan: place pending markets now.
     pub scan_completed: bool,
-    /// A market that a person asked for gives no book.
+    /// A named market without a book.
     pub not_found: Option<NotFound>,
-    /// What a person asked for and these markets are.
+    /// Name that these markets answer.
     pub found: Option<Lookup>,
 }
 
-/// Why a market is not found that the venue's answer does not hold.
+/// Reason for a market missing in the response.
 const NOT_LISTED: &str = "the venue lists no such open market";
 
 #[derive(Clone, Debug)]
@@ -104,12 +104,12 @@ enum Task {
     Confirm(Vec<MarketId>),
 }
 
-/// A market asked for, with its own backoff: one that fails holds up nothing else.
+/// A lookup with its own backoff, so that a failing one does not delay others.
 #[derive(Clone, Debug)]
 struct Question {
     lookup: Lookup,
     backoff: Backoff,
-    /// A token is asked for by its less likely kind, because the likely one found nothing for this reason.
+    /// The less likely kind of a token is looked up, because the likely one was not found for this reason.
     other: Option<String>,
 }
 
@@ -131,7 +131,7 @@ impl Question {
 struct Scan {
     cursor: Cursor,
     cursors: HashSet<Cursor>,
-    /// First markets of its pages, and pages in a row that began with one of these.
+    /// First markets of its pages, and pages in a row that began with one of them.
     firsts: HashSet<MarketId>,
     repeated: usize,
     pages: usize,
@@ -139,13 +139,13 @@ struct Scan {
     skipped: u64,
 }
 
-/// Asks for the catalog's pages. Decides; sends nothing itself.
+/// Schedules catalog requests; sends nothing itself.
 #[derive(Clone, Debug)]
 pub struct Discovery {
     catalog: Feed,
     scanning: bool,
     random: Random,
-    /// By the time when they are due, then in the order asked.
+    /// By due time, then in order of arrival.
     questions: BTreeMap<(u64, u64), Question>,
     asked: u64,
     confirms: VecDeque<MarketId>,
@@ -154,23 +154,23 @@ pub struct Discovery {
     scan: Option<Scan>,
     scans_begun: u64,
     next_scan_ns: u64,
-    /// Backoff of scan pages and confirmations, and the time until which it holds.
+    /// Backoff of scan pages and confirmations, and its end.
     backoff: Backoff,
     retry_ns: u64,
-    /// Pace and the venue's Retry-After, for every request.
+    /// Pacing and `Retry-After` of all requests.
     not_before_ns: u64,
-    /// When the first scan began, and when the last one completed.
+    /// Start of the first scan; end of the last complete one.
     begun_ns: Option<u64>,
     completed_ns: Option<u64>,
-    /// What the present scan, or the last one, failed of; empty once one has completed.
+    /// Why the present or last scan failed; empty after a complete one.
     scan_error: String,
-    /// Troubles of scans that were named in a warning since one completed.
+    /// Scan failures logged since the last complete scan.
     warned: HashSet<&'static str>,
     warnings: VecDeque<String>,
     counts: LifecycleReport,
 }
 
-/// Decimal digits from which on a name is a token id, a uint256, and no slug.
+/// Decimal digits from which a name is a token id (uint256) and no slug.
 const TOKEN_DIGITS_MIN: usize = 20;
 
 impl Lookup {
@@ -211,8 +211,8 @@ impl std::fmt::Display for Lookup {
 }
 
 impl Discovery {
-    /// Nothing asked yet. Without `scanning` only [`Discovery::look_up`] and
-    /// [`Discovery::confirm`] lead to requests. `seed` fixes the jitter.
+    /// No request. Without `scanning` only [`Discovery::look_up`] and [`Discovery::confirm`] cause requests. `seed`
+    /// determines the jitter.
     #[must_use]
     pub fn new(catalog: Feed, scanning: bool, seed: u64) -> Self {
         Self {
@@ -239,13 +239,13 @@ impl Discovery {
         }
     }
 
-    /// Whose pages are asked for.
+    /// The venue.
     #[must_use]
     pub const fn catalog(&self) -> Feed {
         self.catalog
     }
 
-    /// Whether what a person names may be a market of this venue, by its form.
+    /// Whether a name has the form of a market of this venue.
     #[must_use]
     pub fn may_have(&self, lookup: &Lookup) -> bool {
         match lookup {
@@ -255,7 +255,7 @@ impl Discovery {
         }
     }
 
-    /// Asks for a market, until the venue has answered. False when too many questions wait.
+    /// Looks up a market until the venue has responded. False if too many lookups are queued.
     pub fn look_up(&mut self, lookup: Lookup) -> bool {
         let room = self.questions.len() < limits::LOOKUPS_MAX;
         if room {
@@ -264,8 +264,8 @@ impl Discovery {
         room
     }
 
-    /// Asks, between scans, which of these markets the venue has closed. Those beyond
-    /// [`limits::LOOKUPS_MAX`] are left out; they come again after the next scan.
+    /// Requests the state of these markets between scans. Those beyond [`limits::LOOKUPS_MAX`] are dropped until the
+    /// next scan.
     pub fn confirm(&mut self, markets: impl IntoIterator<Item = MarketId>) {
         for market in markets {
             if self.confirms.len() < limits::LOOKUPS_MAX && self.confirms_queued.insert(market) {
@@ -274,7 +274,7 @@ impl Discovery {
         }
     }
 
-    /// The request to send now, if there is one.
+    /// The request to send now.
     pub fn poll(&mut self, now_ns: u64) -> Option<Request> {
         if self.next_due(now_ns).is_none_or(|due_ns| due_ns > now_ns) {
             return None;
@@ -310,7 +310,7 @@ impl Discovery {
         Some(Request { path })
     }
 
-    /// The answer to the outstanding request. One that nobody waits for is ignored.
+    /// Takes the response to the outstanding request; an unexpected one is ignored.
     pub fn on_page(&mut self, now: Now, page: Page) -> Answer {
         let Some(task) = self.outstanding.take() else { return Answer::default() };
         self.counts.last_error.clear();
@@ -329,7 +329,7 @@ impl Discovery {
         }
     }
 
-    /// The answer to a question about one market.
+    /// Takes the response to a lookup.
     fn on_found(&mut self, now: Now, question: Question, page: Page) -> Answer {
         let Page { mut markets, skipped, closed, .. } = page;
         markets.retain(|info| question.lookup.names(info));
@@ -348,7 +348,7 @@ impl Discovery {
         Answer { markets, ..answer }
     }
 
-    /// A question found no market: the other kind of a token is asked for, where there is one.
+    /// A lookup found no market: tries the other kind of a token.
     fn on_nothing(&mut self, now_ns: u64, question: Question, why: String) -> Option<NotFound> {
         let Question { lookup, other, .. } = question;
         match other {
@@ -362,8 +362,8 @@ impl Discovery {
         }
     }
 
-    /// The outstanding request failed: it is sent again after a backoff and no sooner than the
-    /// venue asked. A market that a person asked for and the venue refuses is not found.
+    /// The outstanding request failed: repeated after a backoff and the pause of the venue. A named market that the
+    /// venue refuses is not found.
     pub fn on_failure(&mut self, now_ns: u64, failure: Failure) -> Option<NotFound> {
         let task = self.outstanding.take()?;
         self.counts.requests_failed += 1;
@@ -396,8 +396,7 @@ impl Discovery {
         None
     }
 
-    /// No more markets are wanted: the present scan, if there is one, counts as completed. True
-    /// when it does: pending markets should be placed now.
+    /// No more markets are wanted: a running scan counts as complete. True if there was one: place pending markets now.
     pub fn end_scan(&mut self, now: Now) -> bool {
         let ends = self.scan.is_some() && !matches!(self.outstanding, Some(Task::Page));
         if ends {
@@ -406,8 +405,8 @@ impl Discovery {
         ends
     }
 
-    /// When [`Discovery::poll`] next names a request if nothing else happens; `None` while one is
-    /// outstanding or when there is nothing to ask.
+    /// When [`Discovery::poll`] returns a request if nothing else happens; `None` while one is outstanding or none is
+    /// needed.
     #[must_use]
     pub fn next_due(&self, now_ns: u64) -> Option<u64> {
         if self.outstanding.is_some() {
@@ -423,12 +422,12 @@ impl Discovery {
         Some(due_ns.max(self.not_before_ns).max(now_ns))
     }
 
-    /// The next thing that a person should know of scans; each once until a scan has completed.
+    /// Next log line about scans; each one once per complete scan.
     pub fn take_warning(&mut self) -> Option<String> {
         self.warnings.pop_front()
     }
 
-    /// Why no scan has completed for [`limits::SCAN_LATE_NS`], for people, when that is so.
+    /// Why no scan has completed for [`limits::SCAN_LATE_NS`], as text.
     #[must_use]
     pub fn is_late(&self, now_ns: u64) -> Option<String> {
         let since_ns = self.completed_ns.or(self.begun_ns).filter(|_| self.scanning)?;
@@ -441,8 +440,7 @@ impl Discovery {
         (late_ns >= limits::SCAN_LATE_NS).then_some(line)
     }
 
-    /// What the catalog is being asked that may bring this token, for people: a market that a
-    /// person named, or the first scan. `None` when nothing is.
+    /// Pending request that may bring this token, as text: a named market or the first scan.
     #[must_use]
     pub fn is_asking(&self, token: &TokenId) -> Option<String> {
         let outstanding = match &self.outstanding {
@@ -463,7 +461,7 @@ impl Discovery {
         Some(if error.is_empty() { what } else { format!("{what}; the last answer was: {error}") })
     }
 
-    /// Writes what discovery counts into the report: scans, pages, failures, skipped entries.
+    /// Adds its counters to the report: scans, pages, failures, skipped entries.
     pub fn report(&self, report: &mut LifecycleReport) {
         report.scans_completed = self.counts.scans_completed;
         report.scans_failed = self.counts.scans_failed;
@@ -537,7 +535,7 @@ impl Discovery {
         }
     }
 
-    /// The venue's pages cannot be followed to an end.
+    /// The pages of the venue have no end.
     fn break_off(&mut self, why: &'static str) {
         if self.warned.insert(why) {
             let pages = self.scan.as_ref().map_or(0, |scan| scan.pages);

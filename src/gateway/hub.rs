@@ -18,8 +18,8 @@ use super::{Endpoint, Replica, Request, StalePolicy, kalshi};
 use crate::base::id::{TokenId, Venue};
 use crate::base::limits::{
     GATEWAY_BACKLOG_BYTES_MAX, GATEWAY_BACKLOG_EVENTS_MAX, GATEWAY_BOOK_LINGER_NS,
-    GATEWAY_BUFFER_BYTES, GATEWAY_DUMP_WAIT_NS, SERVE_IMAGE_LEVELS, UPDATE_BUFFERS_INITIAL,
-    UPDATE_SUBSCRIPTIONS_MAX,
+    GATEWAY_BUFFER_BYTES, GATEWAY_DUMP_WAIT_NS, GATEWAY_FOLLOW_MAX, SERVE_IMAGE_LEVELS,
+    UPDATE_BUFFERS_INITIAL, UPDATE_SUBSCRIPTIONS_MAX,
 };
 use crate::base::price::Quantity;
 use crate::base::time::{MICROSECOND_NS, Now};
@@ -29,6 +29,7 @@ use crate::market::book::image::BookImage;
 use crate::market::info::ExchangeStatus;
 use client::{Client, Protocol};
 use foldhash::fast::FixedState;
+use serde::Serialize;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
@@ -45,16 +46,43 @@ pub struct Settings {
     pub buffer_bytes: usize,
     /// What a client of a venue's protocol receives when a book is stale.
     pub stale: StalePolicy,
+    /// Markets that clients subscribe to and that the engine does not follow are followed.
+    pub follow: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { buffer_bytes: GATEWAY_BUFFER_BYTES, stale: StalePolicy::default() }
+        Self { buffer_bytes: GATEWAY_BUFFER_BYTES, stale: StalePolicy::default(), follow: false }
     }
 }
 
+/// The hub and its clients, for `/stats`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct HubReport {
+    /// Counters of the hub.
+    #[serde(flatten)]
+    pub counts: HubCounts,
+    /// The connected clients.
+    pub connections: Vec<ClientReport>,
+}
+
+/// One client, for `/stats`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ClientReport {
+    /// `market`, `kalshi` or `stream`.
+    pub protocol: &'static str,
+    /// Subscribed books.
+    pub books: usize,
+    /// Bytes that wait for it.
+    pub queued_bytes: usize,
+    /// Frames queued for it so far.
+    pub frames: u64,
+    /// Changes that it received as a later book.
+    pub conflated: u64,
+}
+
 /// Counters of the hub.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HubCounts {
     /// Clients that connected.
     pub connected: u64,
@@ -107,6 +135,8 @@ pub struct Hub {
     keys: HashMap<TokenId, SubscriptionKey, FixedState>,
     next_key: u32,
     requests: VecDeque<(usize, UpdateRequest)>,
+    /// Tokens whose markets are to be followed.
+    follow: VecDeque<TokenId>,
     /// Clients with output, each once.
     ready: VecDeque<ClientId>,
     backlog: Backlog,
@@ -138,6 +168,7 @@ impl Hub {
             keys: HashMap::default(),
             next_key: 0,
             requests: VecDeque::new(),
+            follow: VecDeque::new(),
             ready: VecDeque::new(),
             backlog: Backlog::new(first, GATEWAY_BACKLOG_EVENTS_MAX, GATEWAY_BACKLOG_BYTES_MAX),
             catalog: Catalog::default(),
@@ -199,6 +230,11 @@ impl Hub {
         self.requests.pop_front()
     }
 
+    /// The next token whose market is to be followed.
+    pub fn poll_follow(&mut self) -> Option<TokenId> {
+        self.follow.pop_front()
+    }
+
     /// A request did not fit: it is the next again.
     pub fn on_unsent(&mut self, shard: usize, request: UpdateRequest) {
         self.requests.push_front((shard, request));
@@ -240,6 +276,13 @@ impl Hub {
             conflated: self.counts.conflated + waiting,
             ..self.counts
         }
+    }
+
+    /// Counters and clients.
+    #[must_use]
+    pub fn report(&self) -> HubReport {
+        let connections = self.clients.iter().flatten().map(Client::report).collect();
+        HubReport { counts: self.counts(), connections }
     }
 
     fn set_ready(&mut self, id: ClientId) {
@@ -317,6 +360,10 @@ impl Hub {
     fn open(&mut self, token: TokenId, is_sibling: bool) -> Option<SubscriptionKey> {
         if self.books.len() >= UPDATE_SUBSCRIPTIONS_MAX {
             return None;
+        }
+        let is_unknown = !is_sibling && self.catalog.market_of(&token).is_none();
+        if self.settings.follow && is_unknown && self.follow.len() < GATEWAY_FOLLOW_MAX {
+            self.follow.push_back(token);
         }
         let key = SubscriptionKey(self.next_key);
         self.next_key += 1;

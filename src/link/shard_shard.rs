@@ -48,6 +48,12 @@ pub enum What {
         bid: Option<Price>,
         /// Best ask.
         ask: Option<Price>,
+        /// Price of the last trade.
+        last: Option<Price>,
+        /// Contracts traded.
+        volume: Option<Quantity>,
+        /// Contracts that are open.
+        open_interest: Option<Quantity>,
     },
 }
 
@@ -60,7 +66,11 @@ impl ForwardedEvent {
                 let id = TradeId::new(e.transaction_hash);
                 (e.token, What::Trade { price: e.price, quantity: e.quantity, side: e.side, id })
             }
-            Event::TopOfBook(e) => (e.token, What::Top { bid: e.best_bid, ask: e.best_ask }),
+            Event::TopOfBook(e) => {
+                let (bid, ask, last) = (e.best_bid, e.best_ask, e.last_price);
+                let (volume, open_interest) = (e.volume, e.open_interest);
+                (e.token, What::Top { bid, ask, last, volume, open_interest })
+            }
             _ => return None,
         };
         Some(Self {
@@ -89,12 +99,15 @@ impl ForwardedEvent {
                 fee_rate_bps: None,
                 transaction_hash: id.as_ref().map_or("", TradeId::as_str),
             }),
-            What::Top { bid, ask } => Event::TopOfBook(TopOfBook {
+            &What::Top { bid, ask, last, volume, open_interest } => Event::TopOfBook(TopOfBook {
                 market,
                 token,
                 timestamp_ms,
-                best_bid: *bid,
-                best_ask: *ask,
+                best_bid: bid,
+                best_ask: ask,
+                last_price: last,
+                volume,
+                open_interest,
             }),
         }
     }

@@ -155,8 +155,8 @@ pub struct TickSize<'a> {
     pub new: Price,
 }
 
-/// The venue's own best bid and ask.
-#[derive(Clone, Copy, Debug)]
+/// The venue's own best bid and ask, and what it reports beside them.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct TopOfBook<'a> {
     /// Venue id of the market.
     pub market: &'a str,
@@ -168,6 +168,12 @@ pub struct TopOfBook<'a> {
     pub best_bid: Option<Price>,
     /// Best ask; `None` when the side is empty.
     pub best_ask: Option<Price>,
+    /// Price of the last trade; Kalshi only.
+    pub last_price: Option<Price>,
+    /// Contracts traded since the market opened; Kalshi only.
+    pub volume: Option<Quantity>,
+    /// Contracts that are open; Kalshi only.
+    pub open_interest: Option<Quantity>,
 }
 
 impl<'a> Event<'a> {

@@ -12,7 +12,7 @@ use crate::base::limits::{
 };
 use crate::base::time::Now;
 use crate::gateway::Endpoint;
-use crate::gateway::hub::{ClientId, Hub, HubCounts, Output, Settings};
+use crate::gateway::hub::{ClientId, Hub, HubReport, Output, Settings};
 use crate::gateway::rest::{Answer, Plan};
 use crate::io::clock::HostClock;
 use crate::io::driver::Doorbell;
@@ -64,6 +64,8 @@ pub(super) struct Gateway {
     bells: RefCell<HashMap<ClientId, Rc<Bell>>>,
     /// Requests wait in the hub, or clients have output.
     work: Bell,
+    /// A client has subscribed, perhaps to a market that is not followed.
+    follow: Bell,
 }
 
 impl Gateway {
@@ -80,11 +82,12 @@ impl Gateway {
             clock: RefCell::new(clock),
             bells: RefCell::default(),
             work: Bell::default(),
+            follow: Bell::default(),
         }
     }
 
-    pub(super) fn counts(&self) -> HubCounts {
-        self.hub.borrow().counts()
+    pub(super) fn report(&self) -> HubReport {
+        self.hub.borrow().report()
     }
 
     /// The answer to a REST request; `books` are those that it needs.
@@ -95,6 +98,19 @@ impl Gateway {
         status: Option<ExchangeStatus>,
     ) -> Answer {
         plan.answer(books, self.hub.borrow().known(status))
+    }
+
+    /// The next token whose market is to be followed; `None` when the server stops.
+    pub(super) async fn next_to_follow(&self, stop: &Event) -> Option<TokenId> {
+        loop {
+            if let Some(token) = self.hub.borrow_mut().poll_follow() {
+                return Some(token);
+            }
+            or(self.follow.wait(), stop.wait()).await;
+            if stop.is_set() {
+                return None;
+            }
+        }
     }
 
     fn now(&self) -> Now {
@@ -177,6 +193,7 @@ impl Gateway {
         bell.ring();
         self.bells.borrow_mut().insert(id, Rc::clone(&bell));
         self.work.ring();
+        self.follow.ring();
         (id, bell)
     }
 
@@ -190,6 +207,7 @@ impl Gateway {
         let now = self.now();
         self.hub.borrow_mut().on_text(id, text, now);
         self.work.ring();
+        self.follow.ring();
     }
 }
 

@@ -166,7 +166,8 @@ pub trait Handler: 'static {
     fn on_status(&mut self, view: &BookView<'_>, before: BookState) {
         let _ = (view, before);
     }
-    /// The venue's own best bid and ask: Kalshi's `ticker`, Polymarket's `best_bid_ask`. It does not change the book.
+    /// The venue's own best bid and ask: Kalshi's `ticker`, with last price, volume and open interest; Polymarket's
+    /// `best_bid_ask`. It does not change the book.
     fn on_ticker(&mut self, view: &BookView<'_>, ticker: &TopOfBook<'_>) {
         let _ = (view, ticker);
     }

@@ -102,10 +102,10 @@ fn impossible_requests_are_refused() {
         ..RequestedLayout::default()
     };
     let text = refuse(&flags(None, &[1, 9], None), &[0, 1, 2, 5]).to_string();
-    assert_eq!(text, "--shard-cores: core 9 is not usable here; usable: 0-2,5");
+    assert_eq!(text, "shard-cores: core 9 is not usable here; usable: 0-2,5");
     let text = refuse(&flags(Some(4), &[], None), &[0]).to_string();
-    assert_eq!(text, "--control-core: core 4 is not usable here; usable: 0");
-    assert!(refuse(&flags(None, &[], Some(4)), &[0]).to_string().starts_with("--serve-core"));
+    assert_eq!(text, "control-core: core 4 is not usable here; usable: 0");
+    assert!(refuse(&flags(None, &[], Some(4)), &[0]).to_string().starts_with("serve-core"));
     assert_eq!(refuse(&RequestedLayout::default(), &[]), TopologyError::NoCores);
 
     let twice = |flags: RequestedLayout| RequestedLayout { idle: Some(Idle::Spin), ..flags };

@@ -72,8 +72,10 @@ fn unusable_flags_are_one_line_and_code_two() {
 /// The argument parser prints several lines; the first names the flag.
 #[test]
 fn unknown_flags_are_named_and_code_two() {
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 11] = [
         (&["--bogus"], "--bogus"),
+        (&["--venue", "nyse"], "expected polymarket"),
+        (&["--kalshi-connections", "1,2"], "four numbers"),
         (&["--serve", "nowhere"], "--serve"),
         (&["--duration", "soon"], "--duration"),
         (&["--markets-max", "-1"], "-1"),

@@ -1,29 +1,28 @@
-//! The rungs of the ladder, and when one was too high.
+//! Rates of the benchmark, and the verdict on each step.
 //!
 //! Runs on:  main thread (pure).
 use crate::base::time::MILLISECOND_NS;
 use serde::Serialize;
 
-/// Most rungs.
+/// Most rates.
 pub(super) const RUNGS_MAX: usize = 64;
-/// Highest rung.
+/// Highest rate.
 const RATE_MAX: u64 = 1_000_000;
-/// Of what was due within a step, this part must have been done within it.
+/// Share of the due changes that must be applied within the step.
 const IN_TIME_SHARE: f64 = 0.99;
-/// The venue is too slow when it is later than this with one change of a hundred.
+/// Longest p99 lateness of the venue.
 pub(super) const VENUE_LATE_NS_MAX: u64 = 10 * MILLISECOND_NS;
-/// The engine is too slow when it needs longer than this with one change of a hundred, after the
-/// venue has sent it.
+/// Longest p99 latency of the engine after the venue has sent.
 pub(super) const ENGINE_LATE_NS_MAX: u64 = 100 * MILLISECOND_NS;
 
-/// The rule that [`verdict`] follows, for people.
+/// The rule of [`verdict`] as text.
 pub(super) const RULE: &str = "kept up: 99 % of a step's changes sent and applied within it, venue at \
      most 10 ms late at p99, engine at most 100 ms behind it at p99, nothing lost";
 
-/// The rates of `--rates`, rising.
+/// Rates of `--rates`, rising.
 ///
 /// # Errors
-/// What is wrong, for a person.
+/// One line.
 pub(super) fn parse_rates(text: &str) -> Result<Vec<u64>, String> {
     let rates =
         text.split(',').map(|rate| parse_rate(rate.trim())).collect::<Result<Vec<_>, _>>()?;
@@ -47,49 +46,49 @@ fn parse_rate(text: &str) -> Result<u64, String> {
     rate.ok_or_else(|| format!("`{text}` is no rate; numbers from 1 to {RATE_MAX}, such as 10k"))
 }
 
-/// What decides whether a step was kept up with.
+/// Figures of a step that decide its verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Evidence {
     /// Changes due within the step.
     pub intended: u64,
-    /// Of these, changes that the venue offered to its sockets within the step.
+    /// Those offered to the sockets within the step.
     pub offered_in_time: u64,
-    /// Messages that the venue sent, however late.
+    /// Messages sent, however late.
     pub sent: u64,
-    /// Messages that were applied, however late.
+    /// Messages applied, however late.
     pub received: u64,
-    /// Messages that were applied within the step.
+    /// Messages applied within the step.
     pub received_in_time: u64,
-    /// How late the venue was, p99.
+    /// Lateness of the venue, p99.
     pub venue_late_p99_ns: u64,
-    /// From the intended sending to the book, p99.
+    /// Intended send time to applied, p99.
     pub latency_p99_ns: u64,
-    /// Whether the venue gave up because its sockets stayed full.
+    /// Whether the venue ended the step because sockets stayed full.
     pub backlog: bool,
-    /// Whether the run was ended from outside within the step.
+    /// Whether a signal ended the step.
     pub cut: bool,
 }
 
-/// Whether a step was kept up with.
+/// Verdict on a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Verdict {
-    /// Venue and engine did it.
+    /// Venue and engine kept up.
     KeptUp,
-    /// The venue was not on time: nothing is known of the engine.
+    /// The venue was late: no statement about the engine.
     VenueTooSlow,
-    /// The engine could not take it.
+    /// The engine was late.
     EngineTooSlow,
-    /// Neither could, or they took each other's cores.
+    /// Both were late, or they shared cores.
     BothTooSlow,
-    /// Messages were lost: a connection fell, or a book was not followed.
+    /// Messages were lost: a connection ended, or a book was not followed.
     Lost,
-    /// The run was ended within the step.
+    /// Ended by a signal.
     Cut,
 }
 
 impl Verdict {
-    /// For people.
+    /// As text.
     pub(super) const fn text(self) -> &'static str {
         match self {
             Self::KeptUp => "kept up",

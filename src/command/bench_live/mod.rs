@@ -1,9 +1,9 @@
-//! `ringbook bench-live`: latency at rising rates against an embedded venue, until something saturates.
+//! `ringbook bench-live`: latency at rising rates against an embedded venue, until it saturates.
 //!
-//! Runs on:  main thread; venue and engine have threads of their own.
+//! Runs on:  main thread; venue and engine have their own threads.
 //!
-//! From the inside out: `ladder` (the rungs and the verdict), `probe` (latencies on the shards), `step`
-//! (one rung), `table` and `plot` (what is shown).
+//! Modules: `ladder` (rates and verdict), `probe` (latencies on the shards), `step` (one rate), `table` and `plot`
+//! (output).
 mod ladder;
 mod plot;
 mod probe;
@@ -32,19 +32,18 @@ use std::time::Duration;
 use step::{Length, Rig, Step};
 use table::{Books, Outcome, Setting};
 
-/// Between two looks.
+/// Poll interval.
 const LOOK: Duration = Duration::from_millis(20);
-/// What was sent before the pause has arrived after this long.
+/// Time in which messages sent before a pause arrive.
 const SETTLE: Duration = Duration::from_secs(2);
-/// Books are live within this time, and one second for each thousand tokens.
-/// A shard with next to no tokens waits for company first, which takes a minute.
+/// Time until all books are live, plus 1 s per 1,000 tokens: a shard with few tokens waits up to a minute for more.
 const LIVE_TIMEOUT_NS: u64 = 90 * SECOND_NS;
-/// Books are live again within this time after a step that broke connections.
+/// Time until books are live after a step that ended connections.
 const REPAIR_TIMEOUT_NS: u64 = 30 * SECOND_NS;
-/// A connection that lets a quarter of this pile up at the venue ends its step.
+/// A backlog of a quarter of this at the venue ends the step.
 const BACKLOG_BYTES_MAX: usize = 1024 * 1024 * 1024;
 
-/// Climbs until a step is not kept up with, then compares every book.
+/// Runs the steps until one is not kept up with, then compares every book.
 ///
 /// # Errors
 /// A flag is unusable, venue or engine cannot start, or a live book differs.
@@ -89,7 +88,7 @@ pub fn run(flags: &BenchLiveFlags) -> Result<ExitCode, Failure> {
     }
 }
 
-/// One shard unless more are asked for: what saturates then is a core.
+/// One shard unless requested, so that one core saturates.
 fn layout(flags: &BenchLiveFlags) -> Result<RequestedLayout, Failure> {
     let mut layout = crate::config::layout(&flags.layout)?;
     if layout.shards.is_none() && layout.shard_cores.is_empty() {
@@ -98,7 +97,7 @@ fn layout(flags: &BenchLiveFlags) -> Result<RequestedLayout, Failure> {
     Ok(layout)
 }
 
-/// The core asked for, or else the last one without a shard, control core and serve core last.
+/// The requested core, or the last one without a shard; those of control and serve core last.
 fn venue_core(flags: &BenchLiveFlags, layout: &RequestedLayout) -> Result<Option<u32>, Failure> {
     let usable = usable_cores();
     if let Some(core) = flags.venue_core {
@@ -126,7 +125,7 @@ fn create(path: &std::path::Path) -> Result<std::fs::File, UsageError> {
     })
 }
 
-/// Starts venue and engine, and waits until every book is live.
+/// Starts venue and engine; returns when every book is live.
 fn start(
     flags: &BenchLiveFlags,
     layout: RequestedLayout,
@@ -163,8 +162,7 @@ fn start(
 }
 
 impl Rig {
-    /// True once so many books are live and no other is held; false when time is up or a signal
-    /// came.
+    /// Whether exactly so many books become live before the timeout or a signal.
     fn wait_live(&mut self, tokens: u64, timeout_ns: u64) -> bool {
         let deadline_ns = self.clock.mono_ns() + timeout_ns;
         while self.clock.mono_ns() < deadline_ns && !self.signals.asked() {
@@ -220,7 +218,7 @@ fn engine_config(
     Ok(config)
 }
 
-/// Tokens on each of so many connections: whole markets of two.
+/// Tokens per connection: whole markets of two.
 fn tokens_per_connection(markets: usize, sockets: usize, shards: usize) -> Result<usize, String> {
     let tokens = 2 * markets.div_ceil(sockets);
     let most = limits::CONNECTIONS_PER_SHARD_MAX * 3 / 4 * shards;
@@ -278,7 +276,7 @@ fn climb(flags: &BenchLiveFlags, rates: &[u64], rig: &mut Rig) -> Result<Vec<Ste
     Ok(steps)
 }
 
-/// Lets the venue stand still and compares; connections that fell have time to come back.
+/// Pauses the venue and compares; ended connections have time to return.
 fn compare(rig: &mut Rig) -> Result<Books, Failure> {
     rig.venue.pause().map_err(explain)?;
     std::thread::sleep(SETTLE);

@@ -1,7 +1,7 @@
-//! The plot: percentiles by rate on two logarithmic axes, as SVG.
+//! Percentiles by rate on two logarithmic axes, as SVG.
 //!
 //! Runs on:  main thread (pure).
-//! Bounds:   900 x 500 units; it brings its own background, so that it reads on light and dark.
+//! Bounds:   900 x 500 units; it draws its own background.
 use super::ladder::Verdict;
 use super::step::Step;
 use super::table::Outcome;
@@ -10,12 +10,12 @@ use std::fmt::Write as _;
 
 const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 500.0;
-/// The field between the axes.
+/// Area between the axes.
 const LEFT: f64 = 78.0;
 const RIGHT: f64 = 766.0;
 const TOP: f64 = 78.0;
 const BOTTOM: f64 = 436.0;
-/// Between two labels at the right end of the lines.
+/// Distance of labels at the right end of lines.
 const LABEL_GAP: f64 = 16.0;
 
 const STYLE: &str = "\
@@ -28,7 +28,7 @@ text{font-family:system-ui,'DejaVu Sans',sans-serif;font-size:12px;fill:#3b4252}
 .limittext{fill:#c0392b}\
 .line{fill:none;stroke-width:2;stroke-linejoin:round}";
 
-/// One line of the plot: its name, its colour, its dashes, its value in a step.
+/// A line: name, colour, dashes, value of a step.
 struct Curve {
     name: &'static str,
     colour: &'static str,
@@ -53,7 +53,7 @@ const CURVES: [Curve; 5] = [
 struct Axis {
     from: f64,
     to: f64,
-    /// Where `from` and `to` stand.
+    /// Positions of `from` and `to`.
     place: (f64, f64),
 }
 
@@ -63,8 +63,8 @@ impl Axis {
         self.place.0 + share * (self.place.1 - self.place.0)
     }
 
-    /// 1, 2 and 5 times powers of ten within it, and whether each is to be labelled: above
-    /// `decades_max` decades, the powers of ten only.
+    /// 1, 2 and 5 times powers of ten in its range, and whether each has a label; above `decades_max` decades powers of
+    /// ten only.
     fn ticks(&self, decades_max: f64) -> Vec<(f64, bool)> {
         let decades = (self.to / self.from).log10();
         let lowest = self.from.log10().floor() as i32;
@@ -76,7 +76,7 @@ impl Axis {
     }
 }
 
-/// The plot of a run; without any step it says so.
+/// Plot of a run; a text if it has no step.
 pub(super) fn svg(outcome: &Outcome) -> String {
     let mut out = String::new();
     let _ = write!(
@@ -118,14 +118,14 @@ fn axes(steps: &[&Step]) -> (Axis, Axis) {
     (rates, times)
 }
 
-/// The next of 1, 2, 5 times a power of ten that is less.
+/// Next lower 1, 2 or 5 times a power of ten.
 fn below(value: f64) -> f64 {
     let power = 10f64.powf(value.log10().floor());
     let fitting = [5.0, 2.0, 1.0].into_iter().find(|digit| digit * power < value * 0.95);
     fitting.map_or(power / 2.0, |digit| digit * power)
 }
 
-/// The next of 1, 2, 5 times a power of ten that is more.
+/// Next higher 1, 2 or 5 times a power of ten.
 fn above(value: f64) -> f64 {
     let power = 10f64.powf(value.log10().floor());
     let fitting = [1.0, 2.0, 5.0].into_iter().find(|digit| digit * power > value * 1.05);
@@ -185,7 +185,7 @@ fn curves(out: &mut String, steps: &[&Step], rates: &Axis, times: &Axis) {
     legend(out, ends);
 }
 
-/// Each line's name at its right end, moved apart where they would touch.
+/// Names at the right ends of the lines, moved apart.
 fn legend(out: &mut String, mut ends: Vec<(f64, &Curve)>) {
     ends.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut floor = TOP - LABEL_GAP;
@@ -209,7 +209,7 @@ fn legend(out: &mut String, mut ends: Vec<(f64, &Curve)>) {
     }
 }
 
-/// Where it saturated: the first rate that was not kept up with.
+/// Mark of the first rate not kept up with.
 fn limit(out: &mut String, steps: &[&Step], rates: &Axis) {
     let Some(step) = steps.iter().find(|step| step.verdict != Verdict::KeptUp) else { return };
     let x = rates.at(step.rate as f64);

@@ -1,6 +1,6 @@
-//! The probe of the benchmark on each shard: the age of every stamped change, once its book is changed.
+//! Handler that records the age of every stamped change when its book is changed.
 //!
-//! Runs on:  shard cores (recording: no lock, no allocation), main thread (reading).
+//! Runs on:  shard cores (records without lock or allocation), main thread (reads).
 //! Bounds:   one table of counters per shard and step, 37 KB.
 use crate::base::time::Clock as _;
 use crate::io::clock::HostClock;
@@ -10,25 +10,24 @@ use hdrhistogram::Histogram;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Values below 2^this have a counter of their own; above, every octave has as many counters as
-/// half of that: an error below 0.8 %.
+/// Values below 2^this have their own counter; above, each octave has half as many: an error below 0.8 %.
 const EXACT_BITS: u32 = 8;
 const PER_OCTAVE: usize = 1 << (EXACT_BITS - 1);
-/// Largest value kept apart: 18 minutes.
+/// Largest value: 18 minutes.
 const VALUE_BITS: u32 = 40;
 const BUCKETS: usize = (1 << EXACT_BITS) + (VALUE_BITS - EXACT_BITS) as usize * PER_OCTAVE;
 
-/// Changes on all shards.
+/// Counters of all shards.
 #[derive(Clone, Debug)]
 pub(super) struct Probe {
-    /// By shard; each has one writer.
+    /// Per shard; each has one writer.
     shards: Vec<Arc<[Step]>>,
 }
 
 /// One step on one shard.
 #[derive(Debug)]
 struct Step {
-    /// What is applied later than this is not in time; monotonic nanoseconds.
+    /// End of the step, monotonic nanoseconds.
     end_ns: AtomicU64,
     received: AtomicU64,
     in_time: AtomicU64,
@@ -41,20 +40,20 @@ struct Step {
 pub(super) struct StepProgress {
     /// Messages applied.
     pub received: u64,
-    /// Of these, applied before the step's end.
+    /// Those applied before the end of the step.
     pub in_time: u64,
-    /// From the intended sending to the book applied, nanoseconds.
+    /// Intended send time to applied, nanoseconds.
     pub latency: Histogram<u64>,
 }
 
 impl Probe {
-    /// For so many steps besides the warm-up.
+    /// For so many steps and the warm-up.
     pub(super) fn new(steps: usize) -> Self {
         debug_assert!(steps < 256, "a stamp has two digits for the step");
         Self { shards: vec![steps_of(steps + 1)] }
     }
 
-    /// The handler of the next shard.
+    /// Handler of the next shard.
     pub(super) fn handler(&mut self, clock: HostClock) -> Stopwatch {
         let steps = Arc::clone(&self.shards[self.shards.len() - 1]);
         // One spare table is always there, so that the number of steps need not be kept.
@@ -62,7 +61,7 @@ impl Probe {
         Stopwatch { clock, steps }
     }
 
-    /// Says when a step will end.
+    /// Sets the end of a step.
     pub(super) fn set_end(&self, step: u8, end_ns: u64) {
         for steps in &self.shards {
             steps[usize::from(step)].end_ns.store(end_ns, Ordering::Relaxed);
@@ -75,7 +74,7 @@ impl Probe {
         self.shards.iter().map(of).sum()
     }
 
-    /// A step as it stands.
+    /// Current figures of a step.
     pub(super) fn progress(&self, step: u8) -> StepProgress {
         let bounds = Histogram::new_with_bounds(1, 1 << VALUE_BITS, 3);
         let mut latency = bounds.expect("the bounds are constant");
@@ -112,7 +111,7 @@ fn steps_of(count: usize) -> Arc<[Step]> {
     std::iter::repeat_with(step).take(count).collect()
 }
 
-/// The handler: reads a stamp, reads the clock, counts.
+/// Reads the stamp and the clock, counts.
 #[derive(Debug)]
 pub(super) struct Stopwatch {
     clock: HostClock,
@@ -150,7 +149,7 @@ impl Step {
     }
 }
 
-/// One writer: a load and a store are enough.
+/// One writer: load and store suffice.
 fn add(counter: &AtomicU64, amount: u64) {
     counter.store(counter.load(Ordering::Relaxed) + amount, Ordering::Relaxed);
 }
@@ -166,7 +165,7 @@ fn bucket_of(value: u64) -> usize {
     (1 << EXACT_BITS) + (octave as usize - 1) * PER_OCTAVE + within
 }
 
-/// The largest value of a bucket.
+/// Largest value of a bucket.
 fn top_of(bucket: usize) -> u64 {
     if bucket < 1 << EXACT_BITS {
         return bucket as u64;

@@ -1,6 +1,6 @@
-//! One rung of the ladder, measured.
+//! Measures one rate.
 //!
-//! Runs on:  main thread; it looks at clocks and counters every few milliseconds.
+//! Runs on:  main thread; polls clocks and counters every few milliseconds.
 use super::ladder::{Evidence, Verdict, verdict};
 use super::probe::Probe;
 use crate::base::time::{Clock as _, MILLISECOND_NS, SECOND_NS};
@@ -14,58 +14,57 @@ use serde::Serialize;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
-/// Between two looks.
+/// Poll interval.
 const LOOK: Duration = Duration::from_millis(5);
-/// From the order to the first beat: the venue has begun by then.
+/// Time from the command to the first beat.
 const LEAD_NS: u64 = 50 * MILLISECOND_NS;
-/// Messages that have not come this long after the last one did are lost.
+/// Messages that do not arrive within this time after the last one are lost.
 const QUIET_NS: u64 = 3 * SECOND_NS;
-/// The engine's own histograms come within this time.
+/// Timeout of the engine's histograms.
 const INTERVAL_TIMEOUT_NS: u64 = 4 * SECOND_NS;
 
-/// Everything that a step shows.
+/// Figures of a step.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Step {
-    /// Changes a second asked for.
+    /// Requested changes per second.
     pub rate: u64,
     /// Measured seconds.
     pub seconds: u64,
     /// Changes due within the step.
     pub intended: u64,
-    /// Of these, changes offered to the sockets within the step.
+    /// Those offered to the sockets within the step.
     pub offered_in_time: u64,
-    /// Messages sent, each of one change as both tokens see it, however late.
+    /// Messages sent, however late; each has one change of both tokens.
     pub sent: u64,
     /// Messages applied, however late.
     pub received: u64,
     /// Messages applied within the step.
     pub received_in_time: u64,
-    /// `received_in_time / intended`, at most 1: a change may come in two messages.
+    /// `received_in_time / intended`, at most 1: a change may take two messages.
     pub in_time_share: f64,
-    /// Frames of any kind a second, books and trades included, warm-up included.
+    /// Frames per second, all types, warm-up included.
     pub frames_per_second: f64,
     /// Beats after which a socket was full.
     pub held_up: u64,
-    /// From the intended sending to the book applied.
+    /// Intended send time to applied.
     pub latency: LatencySummary,
-    /// How late the venue was: from the intended sending to the kernel.
+    /// Lateness of the venue: intended send time to the kernel.
     pub venue_late: LatencySummary,
-    /// From the read of the socket to the book applied, as the engine measures it: all messages,
-    /// warm-up included. No counts when it did not come.
+    /// Read to applied as measured by the engine: all messages, warm-up included; empty if missing.
     pub read_to_applied: LatencySummary,
-    /// Share of a core that each shard used; a shard that spins uses all of it.
+    /// CPU share of each shard; 1 if it spins.
     pub shard_cpu: Vec<f64>,
-    /// Share of a core that the control core used.
+    /// CPU share of the control core.
     pub control_cpu: f64,
-    /// Share of a core that the venue used; it polls while it measures.
+    /// CPU share of the venue, which polls.
     pub venue_cpu: f64,
-    /// Connections that fell and came back during the step.
+    /// Reconnects during the step.
     pub reconnects: u64,
-    /// Whether it was kept up with.
+    /// The verdict.
     pub verdict: Verdict,
 }
 
-/// What a step needs.
+/// Context of a step.
 pub(super) struct Rig {
     /// The venue.
     pub venue: Venue,
@@ -73,27 +72,27 @@ pub(super) struct Rig {
     pub session: Session,
     /// Latencies on the shards.
     pub probe: Probe,
-    /// The clock that all three share.
+    /// Clock of venue, engine and probe.
     pub clock: HostClock,
     /// Ends the run.
     pub signals: Signals,
     /// Messages of warm-ups so far.
     pub warm_up_sent: u64,
-    /// Where engine and venue are.
+    /// Settings of the engine.
     pub config: Config,
 }
 
-/// How long a step lasts.
+/// Duration of a step.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Length {
     /// Measured seconds.
     pub seconds: u64,
-    /// Seconds before them.
+    /// Warm-up seconds.
     pub warm_up: u64,
 }
 
 impl Rig {
-    /// Measures at `rate` as step `number`, 1 to 255.
+    /// Measures `rate` as step `number`, 1 to 255.
     ///
     /// # Errors
     /// The venue has ended.
@@ -166,7 +165,7 @@ impl Rig {
         self.session.report.as_ref().map_or(0, |report| report.pool.reconnects)
     }
 
-    /// Rests, unless a signal ends the step; then the venue is stopped.
+    /// Waits; a signal ends the step and the flow.
     fn rest_until(&mut self, at_ns: u64) {
         while self.clock.mono_ns() < at_ns && !self.signals.asked() {
             self.session.look();
@@ -192,7 +191,7 @@ impl Rig {
         }
     }
 
-    /// Waits until all that was sent has been applied, or nothing comes any more.
+    /// Waits until all sent messages are applied or none arrive.
     fn drain(&mut self, number: u8, sent: u64) {
         let progress = |probe: &Probe| (probe.received(number), probe.received(0));
         let mut last = (progress(&self.probe), self.clock.mono_ns());
@@ -206,7 +205,7 @@ impl Rig {
         }
     }
 
-    /// The engine's own figure since this was last asked.
+    /// Read-to-applied latency since the last call.
     pub(super) fn read_to_applied(&mut self) -> LatencySummary {
         let stage = Stage::ReadToApplied;
         let deadline_ns = self.clock.mono_ns() + INTERVAL_TIMEOUT_NS;
@@ -222,7 +221,7 @@ impl Rig {
     }
 }
 
-/// Share of a core that the threads of a name used between two looks.
+/// CPU share of the threads of a name between two samples.
 fn busy(name: &str, before: &(u64, Vec<ThreadTime>), after: &(u64, Vec<ThreadTime>)) -> f64 {
     let of = |times: &[ThreadTime]| -> u64 {
         times.iter().filter(|thread| thread.name == name).map(|thread| thread.cpu_ns).sum()

@@ -1,4 +1,4 @@
-//! The benchmark's results: a table for people, JSON for programs.
+//! Output of the benchmark: a table, or JSON.
 //!
 //! Runs on:  main thread (pure).
 use super::ladder::Verdict;
@@ -7,7 +7,7 @@ use crate::command::histograms::duration;
 use serde::Serialize;
 use std::fmt::Write as _;
 
-/// Shards named one by one.
+/// Shards listed.
 const SHARDS_SHOWN: usize = 4;
 
 /// What was measured on what.
@@ -19,15 +19,15 @@ pub(super) struct Setting {
     pub machine: String,
     /// Threads of the engine and their cores.
     pub threads: Vec<(String, Option<u32>)>,
-    /// What a shard does without work.
+    /// Idle behavior.
     pub idle: String,
-    /// Core of the venue's thread, if it is pinned.
+    /// Core of the venue's thread, if pinned.
     pub venue_core: Option<u32>,
     /// Markets of the venue.
     pub markets: u32,
     /// Tokens, each with a book.
     pub tokens: u64,
-    /// Connections that were up at the start.
+    /// Connections at the start.
     pub connections: u64,
     /// Typical levels on one side of a book.
     pub levels: u32,
@@ -37,42 +37,42 @@ pub(super) struct Setting {
     pub tls: bool,
     /// Seed of the venue's scenario.
     pub seed: u64,
-    /// Seconds at each rate before it was measured.
+    /// Warm-up seconds per rate.
     pub warm_up: u64,
-    /// When a step counts as kept up with.
+    /// Rule of the verdict.
     pub rule: String,
 }
 
-/// The comparison at the end. Hashes are not compared: stamps stood in their place.
+/// Comparison at the end, without hashes: stamps replace them.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(super) struct Books {
-    /// Live books that equal the venue's in every level.
+    /// Live books equal to the venue's in every level.
     pub equal: usize,
     /// Their levels.
     pub levels: usize,
     /// Live books that differ.
     pub different: usize,
-    /// Books that are not live.
+    /// Other books.
     pub not_live: usize,
 }
 
-/// Everything that a run shows.
+/// Results of a run.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Outcome {
     /// What was measured on what.
     pub setting: Setting,
     /// The steps, rising.
     pub steps: Vec<Step>,
-    /// The highest rate that was kept up with; 0 for none.
+    /// Highest rate kept up with; 0 if none.
     pub highest_rate_kept: u64,
-    /// Why the ladder ended, where it was not at its end.
+    /// Why the steps ended early.
     pub ended_by: Option<Verdict>,
-    /// The comparison at the end, if it was possible.
+    /// Comparison at the end, if possible.
     pub books: Option<Books>,
 }
 
 impl Outcome {
-    /// Of the steps that were measured.
+    /// From the measured steps.
     pub(super) fn new(setting: Setting, steps: Vec<Step>, books: Option<Books>) -> Self {
         let kept = steps.iter().filter(|step| step.verdict == Verdict::KeptUp);
         let highest_rate_kept = kept.map(|step| step.rate).max().unwrap_or(0);
@@ -83,7 +83,7 @@ impl Outcome {
 }
 
 impl Setting {
-    /// The machine and what runs on it, in two short lines.
+    /// Machine and threads, two lines.
     pub(super) fn lines(&self) -> [String; 2] {
         let core = |core: Option<u32>| core.map_or_else(|| "any".to_owned(), |n| n.to_string());
         let shards = self.threads.iter().filter(|(name, _)| name.starts_with("shard")).count();
@@ -112,7 +112,7 @@ impl Setting {
     }
 }
 
-/// What stands above the lines.
+/// Lines above the steps.
 pub(super) fn heading(setting: &Setting) -> String {
     let [machine, layout] = setting.lines();
     let columns = format!(
@@ -138,7 +138,7 @@ pub(super) fn heading(setting: &Setting) -> String {
     format!("{machine}\n{layout}\n\n{groups}\n{columns}\n")
 }
 
-/// One step.
+/// Line of a step.
 pub(super) fn line(step: &Step) -> String {
     let late = &step.latency;
     let [p50, p90, p99, p999, max] =
@@ -167,7 +167,7 @@ pub(super) fn line(step: &Step) -> String {
     out + "\n"
 }
 
-/// What stands below them.
+/// Lines below the steps.
 pub(super) fn ending(outcome: &Outcome) -> String {
     let Outcome { steps, highest_rate_kept, ended_by, books, setting } = outcome;
     let mut out = format!("\n{}\n", setting.rule);
@@ -198,7 +198,7 @@ pub(super) fn ending(outcome: &Outcome) -> String {
     out
 }
 
-/// One object.
+/// JSON object.
 pub(super) fn json(outcome: &Outcome) -> String {
     sonic_rs::to_string(outcome).expect("numbers and texts are JSON")
 }

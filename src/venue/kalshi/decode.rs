@@ -309,6 +309,9 @@ fn event<'a>(
             timestamp_ms,
             best_bid: fields.yes_bid.filter(|&bid| bid != Price::ZERO),
             best_ask: fields.yes_ask.filter(|&ask| ask != Price::ONE),
+            last_price: fields.price.filter(|&price| price != Price::ZERO),
+            volume: fields.volume,
+            open_interest: fields.open_interest,
         }),
         Kind::Subscribed
         | Kind::Unsubscribed

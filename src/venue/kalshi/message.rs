@@ -86,6 +86,10 @@ pub struct Fields<'a> {
     pub yes_bid: Option<Price>,
     /// `yes_ask_dollars`.
     pub yes_ask: Option<Price>,
+    /// `volume_fp` of a ticker.
+    pub volume: Option<Quantity>,
+    /// `open_interest_fp` of a ticker.
+    pub open_interest: Option<Quantity>,
     /// `event_type` of a lifecycle message.
     pub event_type: Option<&'a str>,
     /// `open_ts`, seconds since the Unix epoch.
@@ -129,6 +133,7 @@ keys! {
     "delta_fp" => DeltaFp, "side" => Side, "yes_dollars_fp" => YesDollarsFp,
     "no_dollars_fp" => NoDollarsFp, "trade_id" => TradeId, "yes_price_dollars" => YesPriceDollars,
     "count_fp" => CountFp, "taker_side" => TakerSide, "taker_outcome_side" => TakerOutcomeSide,
+    "volume_fp" => VolumeFp, "open_interest_fp" => OpenInterestFp,
     "yes_bid_dollars" => YesBidDollars, "yes_ask_dollars" => YesAskDollars,
     "event_type" => EventType, "open_ts" => OpenTs, "close_ts" => CloseTs, "result" => Result,
     "settlement_value" => SettlementValue,
@@ -140,7 +145,7 @@ keys! {
 }
 
 /// Known keys that are not used (kalshi/protocol.md, 2 and 3; recordings of 2025 and 2026).
-const IGNORED_KEYS: [&str; 41] = [
+const IGNORED_KEYS: [&str; 39] = [
     "can_close_early",
     "cap_strike",
     "client_order_id",
@@ -166,7 +171,6 @@ const IGNORED_KEYS: [&str; 41] = [
     "no_price_dollars",
     "no_sub_title",
     "open_interest",
-    "open_interest_fp",
     "price_level_structure",
     "price_ranges",
     "rules_primary",
@@ -179,7 +183,6 @@ const IGNORED_KEYS: [&str; 41] = [
     "taker_book_side",
     "time",
     "volume",
-    "volume_fp",
     "yes_ask_size_fp",
     "yes_bid_size_fp",
 ];
@@ -440,6 +443,10 @@ impl<'de> ObjectSeed<'_, 'de> {
             Key::TakerSide => fields.taker_side = yes_or_no(&value, name, &mut None),
             Key::TakerOutcomeSide => fields.taker_yes = yes_or_no(&value, name, &mut None),
             // A ticker is a cross-check: an unreadable value is ignored.
+            Key::VolumeFp => fields.volume = value.decimal(name, &mut None, Quantity::parse),
+            Key::OpenInterestFp => {
+                fields.open_interest = value.decimal(name, &mut None, Quantity::parse);
+            }
             Key::YesBidDollars => fields.yes_bid = value.decimal(name, &mut None, Price::parse),
             Key::YesAskDollars => fields.yes_ask = value.decimal(name, &mut None, Price::parse),
             Key::EventType => fields.event_type = value.text(),

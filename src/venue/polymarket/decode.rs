@@ -450,6 +450,7 @@ fn event<'a>(
             timestamp_ms,
             best_bid: fields.best_bid.filter(|&p| p.0 != 0),
             best_ask: fields.best_ask,
+            ..TopOfBook::default()
         }),
         Kind::PriceChange | Kind::NewMarket | Kind::MarketResolved | Kind::Unknown(_) => {
             return Err(MessageFault::BadValue("event_type"));

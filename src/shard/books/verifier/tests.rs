@@ -335,7 +335,8 @@ fn a_ticker_of_a_state_within_a_millisecond_is_no_verdict() {
     let ticker = |timestamp_ms, cents: u32| {
         let (market, token, best_ask) = ("KX-A", "KX-A", Some(Price::ONE));
         let best_bid = Some(Price(cents * 10_000));
-        Event::TopOfBook(TopOfBook { market, token, timestamp_ms, best_bid, best_ask })
+        let rest = TopOfBook::default();
+        Event::TopOfBook(TopOfBook { market, token, timestamp_ms, best_bid, best_ask, ..rest })
     };
     // Whether a later change arrives before the tickers, or after them.
     for late in [true, false] {
