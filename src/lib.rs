@@ -117,6 +117,7 @@
 //! | [`link::control_sink`] | changed markets, with `--trades` | stored, retried in the next cycle |
 //! | [`link::serve_control`] | report queries and reports | HTTP 503, counted |
 //! | [`link::serve_shard`] | book queries and book images | HTTP 503, counted |
+//! | [`link::shard_updates`] | updates of the books that gateway clients subscribe to | the book's image is sent again |
 //! | [`link::main_control`] | commands; reports and histograms back | a command is returned; reports are conflated |
 //!
 //! # Invariants
@@ -140,7 +141,8 @@
 //! - A venue fault is counted and costs at most its connection. A network fault is retried. A broken invariant of the
 //!   engine panics and ends the process.
 //!
-//! There is no message bus yet: a new consumer is a link and a thread that may block, as in [`sink`].
+//! There is no message bus yet: it can use the updates of [`link::shard_updates`], on a thread that may block as in
+//! [`sink`].
 //!
 //! [`AwaitingSnapshot`]: market::book::BookState::AwaitingSnapshot
 //! [`Live`]: market::book::BookState::Live

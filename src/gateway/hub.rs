@@ -29,6 +29,7 @@ use crate::market::book::image::BookImage;
 use crate::market::info::ExchangeStatus;
 use client::{Client, Protocol};
 use foldhash::fast::FixedState;
+use serde::Serialize;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
@@ -53,8 +54,33 @@ impl Default for Settings {
     }
 }
 
+/// The hub and its clients, for `/stats`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct HubReport {
+    /// Counters of the hub.
+    #[serde(flatten)]
+    pub counts: HubCounts,
+    /// The connected clients.
+    pub connections: Vec<ClientReport>,
+}
+
+/// One client, for `/stats`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ClientReport {
+    /// `market`, `kalshi` or `stream`.
+    pub protocol: &'static str,
+    /// Subscribed books.
+    pub books: usize,
+    /// Bytes that wait for it.
+    pub queued_bytes: usize,
+    /// Frames queued for it so far.
+    pub frames: u64,
+    /// Changes that it received as a later book.
+    pub conflated: u64,
+}
+
 /// Counters of the hub.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HubCounts {
     /// Clients that connected.
     pub connected: u64,
@@ -240,6 +266,13 @@ impl Hub {
             conflated: self.counts.conflated + waiting,
             ..self.counts
         }
+    }
+
+    /// Counters and clients.
+    #[must_use]
+    pub fn report(&self) -> HubReport {
+        let connections = self.clients.iter().flatten().map(Client::report).collect();
+        HubReport { counts: self.counts(), connections }
     }
 
     fn set_ready(&mut self, id: ClientId) {

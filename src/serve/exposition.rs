@@ -10,7 +10,7 @@ use crate::counter::latency::LatencySummary;
 use crate::counter::report::{EngineReport, ShardReport};
 use crate::counter::service::ServiceReport;
 use crate::counter::shard::{BookCounts, CheckCounts, CounterRow, IntakeCounts, RepairCounts};
-use crate::gateway::hub::HubCounts;
+use crate::gateway::hub::HubReport;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
@@ -38,7 +38,7 @@ pub struct ServeReport {
     /// Queries not sent because too many were outstanding.
     pub queries_refused: u64,
     /// Counters of the gateway.
-    pub gateway: HubCounts,
+    pub gateway: HubReport,
     /// Requests answered, by route and status.
     pub requests: BTreeMap<(&'static str, u16), u64>,
 }

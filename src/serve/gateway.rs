@@ -12,7 +12,7 @@ use crate::base::limits::{
 };
 use crate::base::time::Now;
 use crate::gateway::Endpoint;
-use crate::gateway::hub::{ClientId, Hub, HubCounts, Output, Settings};
+use crate::gateway::hub::{ClientId, Hub, HubReport, Output, Settings};
 use crate::gateway::rest::{Answer, Plan};
 use crate::io::clock::HostClock;
 use crate::io::driver::Doorbell;
@@ -83,8 +83,8 @@ impl Gateway {
         }
     }
 
-    pub(super) fn counts(&self) -> HubCounts {
-        self.hub.borrow().counts()
+    pub(super) fn report(&self) -> HubReport {
+        self.hub.borrow().report()
     }
 
     /// The answer to a REST request; `books` are those that it needs.

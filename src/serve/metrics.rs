@@ -482,22 +482,22 @@ pub(super) const SERVE: Rows<ServeReport> = rows! { "", ServeReport;
     Counter "serve_queries_refused", "queries", "Queries not sent: too many were outstanding",
         "too many requests at once, or a core hangs", |s, _| Whole(s.queries_refused);
     Gauge "gateway_clients", "clients", "Connected WebSocket clients of the gateway",
-        "near 4096: clients leave connections open", |s, _| Whole(s.gateway.clients);
+        "near 4096: clients leave connections open", |s, _| Whole(s.gateway.counts.clients);
     Counter "gateway_clients_connected", "clients", "WebSocket clients that connected",
-        "clients reconnect: see gateway_clients_closed_slow", |s, _| Whole(s.gateway.connected);
+        "clients reconnect: see gateway_clients_closed_slow", |s, _| Whole(s.gateway.counts.connected);
     Gauge "gateway_books", "books", "Books with updates for the gateway",
-        "no limit is near", |s, _| Whole(s.gateway.books);
+        "no limit is near", |s, _| Whole(s.gateway.counts.books);
     Counter "gateway_frames", "frames", "Frames queued for clients",
-        "nothing to do", |s, _| Whole(s.gateway.frames);
+        "nothing to do", |s, _| Whole(s.gateway.counts.frames);
     Counter "gateway_frames_conflated", "frames", "Changes that a slow client received as a later book",
         "a client reads slowly: subscribe to less, or raise --gateway-buffer",
-        |s, _| Whole(s.gateway.conflated);
+        |s, _| Whole(s.gateway.counts.conflated);
     Counter "gateway_clients_closed_slow", "clients", "Clients closed because they read too slowly (code 1013)",
         "a client reads nothing for 10 s, or more waits than --gateway-buffer",
-        |s, _| Whole(s.gateway.closed_slow);
+        |s, _| Whole(s.gateway.counts.closed_slow);
     Counter "gateway_ring_losses", "books", "Images sent in place of updates that did not fit into a shard's ring",
         "the serve core is too slow: give it a core of its own (--serve-core)",
-        |s, _| Whole(s.gateway.ring_losses);
+        |s, _| Whole(s.gateway.counts.ring_losses);
 };
 
 /// Requests by route and status.

@@ -390,7 +390,7 @@ impl Server {
     fn report(&self) -> ServeReport {
         let mut report = self.counts.borrow().clone();
         report.clients = self.doors.iter().map(|door| door.limit.len() as u64).sum();
-        report.gateway = self.gateway.as_ref().map(Gateway::counts).unwrap_or_default();
+        report.gateway = self.gateway.as_ref().map(Gateway::report).unwrap_or_default();
         (report.answers_late, report.queries_refused) = self.queries.counts();
         report
     }

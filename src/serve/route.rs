@@ -8,6 +8,7 @@ use crate::base::id::{ConnectionId, TokenId};
 use crate::base::text::visible_json;
 use crate::base::time::{MILLISECOND_NS, SECOND_NS};
 use crate::counter::report::{EngineReport, HealthReport};
+use crate::gateway::hub::HubReport;
 use crate::io::authority::Authority;
 use crate::market::book::BookState;
 use crate::market::book::image::BookImage;
@@ -192,10 +193,12 @@ pub fn page(
         (Page::Health, Ok(report)) => health(&report),
         (Page::Health, Err(why)) => health_unknown(why),
         (_, Err(why)) => no_answer("control core", why),
-        (Page::Stats, Ok(report)) => match sonic_rs::to_vec(&*report) {
-            Ok(body) => Response::json(200, visible_json(body)),
-            Err(_) => Response::error(500, "the report cannot be written as JSON"),
-        },
+        (Page::Stats, Ok(report)) => {
+            match sonic_rs::to_vec(&Stats { report: &report, gateway: &serve.gateway }) {
+                Ok(body) => Response::json(200, visible_json(body)),
+                Err(_) => Response::error(500, "the report cannot be written as JSON"),
+            }
+        }
         (Page::Metrics, Ok(report)) => Response {
             status: 200,
             content_type: exposition::CONTENT_TYPE,
@@ -203,6 +206,13 @@ pub fn page(
             body: exposition::encode(&report, serve).into_bytes(),
         },
     }
+}
+
+#[derive(Serialize)]
+struct Stats<'a> {
+    #[serde(flatten)]
+    report: &'a EngineReport,
+    gateway: &'a HubReport,
 }
 
 #[derive(Serialize)]

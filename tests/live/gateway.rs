@@ -291,6 +291,12 @@ fn a_client_that_never_reads_harms_nobody_and_is_closed() {
     });
     rig.settle(&mut [&mut reader]);
     assert_eq!(reader.closed, None);
+    rig.wait(&mut [&mut reader], "one connection left", |_| {
+        let stats = http.get("/stats").json();
+        let clients = stats["gateway"]["connections"].as_array().unwrap().clone();
+        let [one] = &clients[..] else { return false };
+        one["protocol"] == json!("market") && one["books"] == json!(40)
+    });
     rig.engine.stop(|_| {});
 }
 

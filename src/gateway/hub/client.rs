@@ -1,7 +1,7 @@
 //! What the hub holds of one client.
 //!
 //! Runs on:  serve core (pure).
-use super::Settings;
+use super::{ClientReport, Settings};
 use crate::base::time::Now;
 use crate::gateway::outbox::Outbox;
 use crate::gateway::stream::tops::Tops;
@@ -87,6 +87,21 @@ impl Client {
             Protocol::Market(session) => session.on_text(text, out),
             Protocol::Kalshi(session) => session.on_text(text, out),
             Protocol::Stream(session, _) => session.on_text(text, out),
+        }
+    }
+
+    pub(super) fn report(&self) -> ClientReport {
+        let counts = self.outbox.counts();
+        ClientReport {
+            protocol: match self.protocol {
+                Protocol::Market(_) => "market",
+                Protocol::Kalshi(_) => "kalshi",
+                Protocol::Stream(..) => "stream",
+            },
+            books: self.books.len(),
+            queued_bytes: self.outbox.bytes(),
+            frames: counts.queued,
+            conflated: counts.conflated,
         }
     }
 

@@ -65,6 +65,9 @@ pub(crate) struct Hub {
     options: Options,
     books: BTreeMap<TokenId, Replica>,
     subscribed: BTreeSet<TokenId>,
+    /// Images that are due, and come after some changes.
+    late: Vec<TokenId>,
+    commands: u64,
     bodies: Bodies,
     frames: Frames,
 }
@@ -87,6 +90,8 @@ impl Hub {
             options,
             books: tokens.map(|token| (token, replica(token))).collect(),
             subscribed: BTreeSet::new(),
+            late: Vec::new(),
+            commands: 0,
             bodies: Bodies::default(),
             frames: Frames::default(),
         }
@@ -94,6 +99,8 @@ impl Hub {
 
     /// The frames that answer a command.
     pub(crate) fn command(&mut self, text: &str) -> Vec<String> {
+        self.commands += 1;
+        let is_late = self.commands.is_multiple_of(3);
         let mut requests = Vec::new();
         self.session.on_text(text, &mut requests);
         let mut out = Vec::new();
@@ -103,7 +110,10 @@ impl Hub {
                 Request::Subscribe(token) => {
                     self.subscribed.insert(token);
                     if self.books.contains_key(&token) {
-                        out.extend(self.image(token));
+                        match is_late {
+                            true => self.late.push(token),
+                            false => out.extend(self.image(token)),
+                        }
                     }
                 }
                 other => self.on_request(&other),
@@ -144,6 +154,11 @@ impl Hub {
 
     /// Something happens to one book; the frames that the client gets.
     pub(crate) fn step(&mut self, random: &mut Random) -> Vec<String> {
+        if random.chance(1, 4)
+            && let Some(token) = self.late.pop()
+        {
+            return self.image(token);
+        }
         let token = market(random.below(self.books.len() as u64) as usize);
         let frames = match random.below(20) {
             // Changes that are left out, and the image in their place.
@@ -381,6 +396,9 @@ impl Wanted {
     pub(crate) fn compare(&self, hub: &Hub, client: &Client) {
         for ticker in &self.tickers {
             let Some(replica) = hub.books.get(ticker) else { continue };
+            if hub.late.contains(ticker) {
+                continue;
+            }
             let turned = |price: Price| if self.yes_price { price.complement() } else { price };
             let expected = match replica.state {
                 BookState::Live => (
