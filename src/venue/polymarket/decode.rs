@@ -366,7 +366,10 @@ fn deliver<S: Sink>(
         let update = matches!(kind, Kind::NewMarket | Kind::MarketResolved);
         let market = market_of(fields, scratch).filter(|_| !update).unwrap_or("");
         let token = fields.asset_id.unwrap_or("");
-        let (offset, text) = (end_of(frame, [fields.event_type, fields.market, fields.asset_id]), if update { "" } else { text });
+        let (offset, text) = (
+            end_of(frame, [fields.event_type, fields.market, fields.asset_id]),
+            if update { "" } else { text },
+        );
         sink.on_decode_notice(&DecodeNotice::BadMessage { fault, offset, market, token, text });
     } else if !scratch.unknown_keys.is_empty() {
         sink.on_decode_notice(&DecodeNotice::UnknownKeys(&scratch.unknown_keys));
