@@ -584,6 +584,8 @@ pub const GATEWAY_DUMP_WAIT_NS: u64 = 500 * MILLISECOND_NS;
 pub const GATEWAY_BOOK_LINGER_NS: u64 = 60 * SECOND_NS;
 /// Markets whose facts the gateway holds: those of the whole exchange, twice over; 1 kB each.
 pub const GATEWAY_MARKETS_MAX: usize = 131_072;
+/// Tokens of unknown markets that wait to be asked for at the venue.
+pub const GATEWAY_FOLLOW_MAX: usize = 1_024;
 /// Trades that REST answers may list: a page of Kalshi's.
 pub const GATEWAY_TRADES_MAX: usize = 1_000;
 /// Concurrent WebSocket clients of the gateway; fewer if the process has few descriptors.

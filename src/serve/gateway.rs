@@ -64,6 +64,8 @@ pub(super) struct Gateway {
     bells: RefCell<HashMap<ClientId, Rc<Bell>>>,
     /// Requests wait in the hub, or clients have output.
     work: Bell,
+    /// A client has subscribed, perhaps to a market that is not followed.
+    follow: Bell,
 }
 
 impl Gateway {
@@ -80,6 +82,7 @@ impl Gateway {
             clock: RefCell::new(clock),
             bells: RefCell::default(),
             work: Bell::default(),
+            follow: Bell::default(),
         }
     }
 
@@ -95,6 +98,19 @@ impl Gateway {
         status: Option<ExchangeStatus>,
     ) -> Answer {
         plan.answer(books, self.hub.borrow().known(status))
+    }
+
+    /// The next token whose market is to be followed; `None` when the server stops.
+    pub(super) async fn next_to_follow(&self, stop: &Event) -> Option<TokenId> {
+        loop {
+            if let Some(token) = self.hub.borrow_mut().poll_follow() {
+                return Some(token);
+            }
+            or(self.follow.wait(), stop.wait()).await;
+            if stop.is_set() {
+                return None;
+            }
+        }
     }
 
     fn now(&self) -> Now {
@@ -177,6 +193,7 @@ impl Gateway {
         bell.ring();
         self.bells.borrow_mut().insert(id, Rc::clone(&bell));
         self.work.ring();
+        self.follow.ring();
         (id, bell)
     }
 
@@ -190,6 +207,7 @@ impl Gateway {
         let now = self.now();
         self.hub.borrow_mut().on_text(id, text, now);
         self.work.ring();
+        self.follow.ring();
     }
 }
 

@@ -169,7 +169,7 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) fn start(markets: usize, rate: f64) -> Self {
-        Self::with(markets, rate, |builder| builder)
+        Self::with(markets, rate, EngineBuilder::all_markets)
     }
 
     pub(crate) fn with(
@@ -190,7 +190,7 @@ impl Rig {
         };
         let venue = Venue::start(config).unwrap();
         let at = Polymarket::at(&venue.http_url(), &venue.ws_url());
-        let builder = settings(Engine::builder().venue(at).all_markets().shards(2));
+        let builder = settings(Engine::builder().venue(at).shards(2));
         let local = ([127, 0, 0, 1], 0);
         let engine = builder.gateway(local).serve(local).start(|_| ()).unwrap();
         let address = engine.gateways()[0].1;
@@ -277,7 +277,7 @@ fn clients_hold_the_venues_books_through_faults_upstream() {
 /// Its books are conflated while it takes nothing, then it is closed; another client of the same books has them all.
 #[test]
 fn a_client_that_never_reads_harms_nobody_and_is_closed() {
-    let rig = Rig::with(20, 3_000.0, |builder| builder.gateway_buffer_mib(1));
+    let rig = Rig::with(20, 3_000.0, |builder| builder.all_markets().gateway_buffer_mib(1));
     let mut idle = Follower::connect(rig.address, "/ws/market");
     let mut reader = Follower::connect(rig.address, "/ws/market");
     for client in [&mut idle, &mut reader] {
@@ -318,5 +318,19 @@ fn rest_answers_and_refusals_are_the_venues() {
     silent.socket.send(Message::text("PING")).unwrap();
     rig.wait(&mut [&mut silent], "a close", |all| all[0].closed.is_some());
     assert_eq!(silent.closed, Some(1008), "a PING before the subscription");
+    rig.engine.stop(|_| {});
+}
+
+#[test]
+fn a_market_that_nobody_follows_is_followed_for_a_client() {
+    let rig = Rig::with(10, 100.0, EngineBuilder::gateway_follow);
+    let mut follower = Follower::connect(rig.address, "/ws/market");
+    let two = &rig.tokens[6..8];
+    follower.send(&json!({"type": "market", "assets_ids": two}));
+    rig.wait(&mut [&mut follower], "two books", |all| all[0].books.len() == 2);
+    rig.venue.resume().unwrap();
+    rig.wait(&mut [&mut follower], "changes", |all| all[0].kinds.get("price_change") > Some(&5));
+    rig.venue.pause().unwrap();
+    rig.wait(&mut [&mut follower], "equal books", |all| all[0].wrong(&rig.venue, two).is_empty());
     rig.engine.stop(|_| {});
 }
