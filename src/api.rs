@@ -135,6 +135,11 @@ impl EngineBuilder {
         self.change(|config| _ = config.gateway_stale(policy))
     }
 
+    /// Follows the markets that clients of the gateway subscribe to and that are not followed yet.
+    pub fn gateway_follow(self) -> Self {
+        self.change(|config| _ = config.gateway_follow(true))
+    }
+
     /// MiB that may wait for one client of the gateway, 1 to 4,096; 8 by default.
     pub fn gateway_buffer_mib(self, mib: u32) -> Self {
         self.set(|config| config.gateway_buffer_mib(mib).map(drop))

@@ -576,6 +576,10 @@ pub const GATEWAY_BACKLOG_BYTES_MAX: usize = 128 * 1024 * 1024;
 pub const GATEWAY_BUFFER_BYTES: usize = 8 * 1024 * 1024;
 /// A gateway client that takes no queued byte for this long is closed.
 pub const GATEWAY_STALL_NS: u64 = 10 * SECOND_NS;
+/// Interval of pings to a gateway client, as Kalshi sends them.
+pub const GATEWAY_PING_NS: u64 = 10 * SECOND_NS;
+/// Pings without any byte from the client after which it is closed.
+pub const GATEWAY_PINGS_MAX: u32 = 6;
 /// Bytes put into one write to a gateway client.
 pub const GATEWAY_WRITE_BYTES: usize = 64 * 1024;
 /// A client that subscribes waits this long for the books of its first frame; books that come later follow one by one.
@@ -584,6 +588,8 @@ pub const GATEWAY_DUMP_WAIT_NS: u64 = 500 * MILLISECOND_NS;
 pub const GATEWAY_BOOK_LINGER_NS: u64 = 60 * SECOND_NS;
 /// Markets whose facts the gateway holds: those of the whole exchange, twice over; 1 kB each.
 pub const GATEWAY_MARKETS_MAX: usize = 131_072;
+/// Tokens of unknown markets that wait to be asked for at the venue.
+pub const GATEWAY_FOLLOW_MAX: usize = 1_024;
 /// Trades that REST answers may list: a page of Kalshi's.
 pub const GATEWAY_TRADES_MAX: usize = 1_000;
 /// Concurrent WebSocket clients of the gateway; fewer if the process has few descriptors.

@@ -259,6 +259,10 @@ pub struct RunFlags {
           value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub gateway_buffer: u32,
 
+    /// Follow the markets that clients of the gateway subscribe to and that are not followed yet.
+    #[arg(long, requires = "gateway")]
+    pub gateway_follow: bool,
+
     /// Serve the gateway without TLS on an address that is not of this host.
     #[arg(long, requires = "gateway")]
     pub gateway_insecure: bool,

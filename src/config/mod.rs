@@ -164,7 +164,8 @@ impl Config {
     /// # Errors
     /// [`UsageError`]: one line.
     pub fn from_flags(flags: &RunFlags) -> Result<Self, UsageError> {
-        if flags.no_discovery && flags.markets.is_empty() && flags.tokens.is_empty() {
+        let is_asked = flags.gateway_follow && flags.gateway.is_some();
+        if flags.no_discovery && flags.markets.is_empty() && flags.tokens.is_empty() && !is_asked {
             return Err(UsageError(
                 "--no-discovery leaves nothing to follow: name markets with --market or --token"
                     .into(),
@@ -224,6 +225,7 @@ impl Config {
         if let Some(address) = flags.gateway {
             self.gateway(address, flags.gateway_insecure)?;
         }
+        self.gateway_follow(flags.gateway_follow);
         self.gateway_stale(flags.gateway_stale).gateway_buffer_mib(flags.gateway_buffer)?;
         Ok(())
     }

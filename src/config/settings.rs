@@ -316,6 +316,12 @@ impl Config {
         self
     }
 
+    /// Whether markets are followed that clients of the gateway subscribe to and that are not followed yet.
+    pub fn gateway_follow(&mut self, follow: bool) -> &mut Self {
+        self.gateway_settings.follow = follow;
+        self
+    }
+
     /// MiB that may wait for one client of the gateway, 1 to 4,096.
     ///
     /// # Errors
@@ -386,7 +392,8 @@ impl Config {
         if self.venues.is_empty() {
             return Err(SettingError("venue: none is named; name one to follow".into()));
         }
-        if !self.discover && self.markets.is_empty() && self.tokens.is_empty() {
+        let is_asked = self.gateway_settings.follow && self.gateway.is_some();
+        if !self.discover && self.markets.is_empty() && self.tokens.is_empty() && !is_asked {
             return Err(SettingError(
                 "market: nothing to follow; name a market or a token, or follow all markets".into(),
             ));

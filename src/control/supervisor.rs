@@ -228,6 +228,10 @@ impl Supervisor {
                     let result = self.why_awaited(&token, now).map_or(Ok(()), Err);
                     ControlAnswer::Ordered { ticket, result }
                 }
+                ControlQuery::Follow { ticket, token } => {
+                    self.look_up(&Lookup::parse(token.as_str()));
+                    ControlAnswer::Ordered { ticket, result: Ok(()) }
+                }
             };
             // If refused, the asker's request times out and says so.
             let _ = self.links.answers.try_send(answer);

@@ -18,8 +18,8 @@ use super::{Endpoint, Replica, Request, StalePolicy, kalshi};
 use crate::base::id::{TokenId, Venue};
 use crate::base::limits::{
     GATEWAY_BACKLOG_BYTES_MAX, GATEWAY_BACKLOG_EVENTS_MAX, GATEWAY_BOOK_LINGER_NS,
-    GATEWAY_BUFFER_BYTES, GATEWAY_DUMP_WAIT_NS, SERVE_IMAGE_LEVELS, UPDATE_BUFFERS_INITIAL,
-    UPDATE_SUBSCRIPTIONS_MAX,
+    GATEWAY_BUFFER_BYTES, GATEWAY_DUMP_WAIT_NS, GATEWAY_FOLLOW_MAX, SERVE_IMAGE_LEVELS,
+    UPDATE_BUFFERS_INITIAL, UPDATE_SUBSCRIPTIONS_MAX,
 };
 use crate::base::price::Quantity;
 use crate::base::time::{MICROSECOND_NS, Now};
@@ -46,11 +46,13 @@ pub struct Settings {
     pub buffer_bytes: usize,
     /// What a client of a venue's protocol receives when a book is stale.
     pub stale: StalePolicy,
+    /// Markets that clients subscribe to and that the engine does not follow are followed.
+    pub follow: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { buffer_bytes: GATEWAY_BUFFER_BYTES, stale: StalePolicy::default() }
+        Self { buffer_bytes: GATEWAY_BUFFER_BYTES, stale: StalePolicy::default(), follow: false }
     }
 }
 
@@ -133,6 +135,8 @@ pub struct Hub {
     keys: HashMap<TokenId, SubscriptionKey, FixedState>,
     next_key: u32,
     requests: VecDeque<(usize, UpdateRequest)>,
+    /// Tokens whose markets are to be followed.
+    follow: VecDeque<TokenId>,
     /// Clients with output, each once.
     ready: VecDeque<ClientId>,
     backlog: Backlog,
@@ -164,6 +168,7 @@ impl Hub {
             keys: HashMap::default(),
             next_key: 0,
             requests: VecDeque::new(),
+            follow: VecDeque::new(),
             ready: VecDeque::new(),
             backlog: Backlog::new(first, GATEWAY_BACKLOG_EVENTS_MAX, GATEWAY_BACKLOG_BYTES_MAX),
             catalog: Catalog::default(),
@@ -223,6 +228,11 @@ impl Hub {
     /// The next request to send, and the shard it is for.
     pub fn poll_request(&mut self) -> Option<(usize, UpdateRequest)> {
         self.requests.pop_front()
+    }
+
+    /// The next token whose market is to be followed.
+    pub fn poll_follow(&mut self) -> Option<TokenId> {
+        self.follow.pop_front()
     }
 
     /// A request did not fit: it is the next again.
@@ -350,6 +360,10 @@ impl Hub {
     fn open(&mut self, token: TokenId, is_sibling: bool) -> Option<SubscriptionKey> {
         if self.books.len() >= UPDATE_SUBSCRIPTIONS_MAX {
             return None;
+        }
+        let is_unknown = !is_sibling && self.catalog.market_of(&token).is_none();
+        if self.settings.follow && is_unknown && self.follow.len() < GATEWAY_FOLLOW_MAX {
+            self.follow.push_back(token);
         }
         let key = SubscriptionKey(self.next_key);
         self.next_key += 1;

@@ -27,6 +27,13 @@ pub enum ControlQuery {
         /// The book's token.
         token: TokenId,
     },
+    /// Follow the market of a token that a client of the gateway has subscribed to.
+    Follow {
+        /// Given back in the answer.
+        ticket: u64,
+        /// The token or ticker.
+        token: TokenId,
+    },
 }
 
 /// The control core's answer.
@@ -40,7 +47,7 @@ pub enum ControlAnswer {
         report: Box<EngineReport>,
     },
     /// To `Recycle`: the connection is being replaced, or why not. To `Awaited`: nobody follows the
-    /// token, or why its book is awaited.
+    /// token, or why its book is awaited. To `Follow`: the venue is asked.
     Ordered {
         /// The ticket of the query.
         ticket: u64,

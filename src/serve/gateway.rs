@@ -7,8 +7,8 @@ use super::client::{Client, End};
 use super::event::{Bell, Event};
 use crate::base::id::{TokenId, Venue};
 use crate::base::limits::{
-    GATEWAY_MESSAGE_BYTES_MAX, GATEWAY_STALL_NS, GATEWAY_TIMER_NS, GATEWAY_UPDATES_PER_TURN,
-    GATEWAY_WRITE_BYTES, SERVE_LINGER_NS,
+    GATEWAY_MESSAGE_BYTES_MAX, GATEWAY_PING_NS, GATEWAY_PINGS_MAX, GATEWAY_STALL_NS,
+    GATEWAY_TIMER_NS, GATEWAY_UPDATES_PER_TURN, GATEWAY_WRITE_BYTES, SERVE_LINGER_NS,
 };
 use crate::base::time::Now;
 use crate::gateway::Endpoint;
@@ -64,6 +64,8 @@ pub(super) struct Gateway {
     bells: RefCell<HashMap<ClientId, Rc<Bell>>>,
     /// Requests wait in the hub, or clients have output.
     work: Bell,
+    /// A client has subscribed, perhaps to a market that is not followed.
+    follow: Bell,
 }
 
 impl Gateway {
@@ -80,6 +82,7 @@ impl Gateway {
             clock: RefCell::new(clock),
             bells: RefCell::default(),
             work: Bell::default(),
+            follow: Bell::default(),
         }
     }
 
@@ -95,6 +98,19 @@ impl Gateway {
         status: Option<ExchangeStatus>,
     ) -> Answer {
         plan.answer(books, self.hub.borrow().known(status))
+    }
+
+    /// The next token whose market is to be followed; `None` when the server stops.
+    pub(super) async fn next_to_follow(&self, stop: &Event) -> Option<TokenId> {
+        loop {
+            if let Some(token) = self.hub.borrow_mut().poll_follow() {
+                return Some(token);
+            }
+            or(self.follow.wait(), stop.wait()).await;
+            if stop.is_set() {
+                return None;
+            }
+        }
     }
 
     fn now(&self) -> Now {
@@ -177,6 +193,7 @@ impl Gateway {
         bell.ring();
         self.bells.borrow_mut().insert(id, Rc::clone(&bell));
         self.work.ring();
+        self.follow.ring();
         (id, bell)
     }
 
@@ -190,6 +207,7 @@ impl Gateway {
         let now = self.now();
         self.hub.borrow_mut().on_text(id, text, now);
         self.work.ring();
+        self.follow.ring();
     }
 }
 
@@ -210,8 +228,12 @@ impl Drop for Connected<'_> {
 enum Turn {
     Received(usize),
     Output,
+    Ping,
     End,
 }
+
+/// Body of a ping, as at Kalshi.
+const PING_BODY: &[u8] = b"heartbeat";
 
 impl Client {
     /// Serves a WebSocket from its accepted upgrade to its end.
@@ -234,6 +256,7 @@ impl Client {
             return;
         }
         let mut buffer = vec![0; 16 * 1024];
+        let (mut ping_ns, mut unanswered) = (gateway.now().mono_ns + GATEWAY_PING_NS, 0);
         loop {
             if !self.write(&connected, &mut socket, &mut output).await {
                 return self.linger(end).await;
@@ -244,18 +267,35 @@ impl Client {
                 connected.bell.wait().await;
                 Turn::Output
             });
-            let turn = or(received, async {
+            let wait_ns = ping_ns.saturating_sub(gateway.now().mono_ns);
+            let ping = async {
+                sleep(wait_ns).await;
+                Turn::Ping
+            };
+            let turn = or(or(received, ping), async {
                 end.wait().await;
                 Turn::End
             });
             match turn.await {
                 Turn::Received(0) => return,
                 Turn::Received(count) => {
+                    unanswered = 0;
                     if !self.handle(&connected, &mut socket, &buffer[..count]).await {
                         return self.linger(end).await;
                     }
                 }
                 Turn::Output => {}
+                Turn::Ping => {
+                    ping_ns = gateway.now().mono_ns + GATEWAY_PING_NS;
+                    unanswered += 1;
+                    socket.ping(PING_BODY);
+                    let ping = socket.take_output();
+                    if unanswered > GATEWAY_PINGS_MAX
+                        || self.write_within(&ping, GATEWAY_STALL_NS).await != Some(true)
+                    {
+                        return;
+                    }
+                }
                 Turn::End => {
                     let frame = close_frame(1001, "the engine is stopping");
                     let _ = self.write_within(&frame, SERVE_LINGER_NS).await;

@@ -172,6 +172,7 @@ impl Server {
                     gateway.pump(&server.stopping).await;
                 }
             });
+            self.spawn(|server| async move { server.follow_tokens().await });
         }
         for place in 0..self.doors.len() {
             self.spawn(|server| async move { server.accept(place).await });
@@ -199,6 +200,15 @@ impl Server {
             sleep(SERVE_STOP_POLL_NS).await;
         }
         self.stopping.set();
+    }
+
+    /// Has the markets followed that clients of the gateway ask for.
+    async fn follow_tokens(&self) {
+        let Some(gateway) = &self.gateway else { return };
+        while let Some(token) = gateway.next_to_follow(&self.stopping).await {
+            // If the control core does not answer, the client's book stays awaited; the refusal is counted.
+            let _ = self.queries.follow(token, self.timeouts.answer_ns).await;
+        }
     }
 
     /// Accepts the clients of one listener until the server stops.

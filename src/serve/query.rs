@@ -167,6 +167,12 @@ impl Queries {
         Ok(self.query_control(query, timeout_ns).await?.err())
     }
 
+    /// Has the market of a token followed.
+    pub(super) async fn follow(&self, token: TokenId, timeout_ns: u64) -> Result<(), NoAnswer> {
+        let query = |ticket| ControlQuery::Follow { ticket, token };
+        self.query_control(query, timeout_ns).await.map(drop)
+    }
+
     async fn query_control(
         &self,
         query: impl FnOnce(u64) -> ControlQuery,

@@ -28,6 +28,7 @@ pub(crate) struct Follower {
     /// Snapshots before which events are missing.
     pub(crate) gaps: usize,
     pub(crate) closed: Option<u16>,
+    pub(crate) pings: usize,
 }
 
 fn levels_of(list: &Value) -> BTreeMap<String, String> {
@@ -54,6 +55,7 @@ impl Follower {
             last: HashMap::new(),
             gaps: 0,
             closed: None,
+            pings: 0,
         }
     }
 
@@ -76,6 +78,7 @@ impl Follower {
                 Ok(Message::Close(frame)) => {
                     self.closed = Some(frame.map_or(1005, |frame| frame.code.into()));
                 }
+                Ok(Message::Ping(body)) => self.pings += usize::from(&body[..] == b"heartbeat"),
                 Ok(_) => {}
                 Err(tungstenite::Error::Io(_)) => return,
                 Err(_) => {
@@ -169,7 +172,7 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) fn start(markets: usize, rate: f64) -> Self {
-        Self::with(markets, rate, |builder| builder)
+        Self::with(markets, rate, EngineBuilder::all_markets)
     }
 
     pub(crate) fn with(
@@ -190,7 +193,7 @@ impl Rig {
         };
         let venue = Venue::start(config).unwrap();
         let at = Polymarket::at(&venue.http_url(), &venue.ws_url());
-        let builder = settings(Engine::builder().venue(at).all_markets().shards(2));
+        let builder = settings(Engine::builder().venue(at).shards(2));
         let local = ([127, 0, 0, 1], 0);
         let engine = builder.gateway(local).serve(local).start(|_| ()).unwrap();
         let address = engine.gateways()[0].1;
@@ -277,7 +280,7 @@ fn clients_hold_the_venues_books_through_faults_upstream() {
 /// Its books are conflated while it takes nothing, then it is closed; another client of the same books has them all.
 #[test]
 fn a_client_that_never_reads_harms_nobody_and_is_closed() {
-    let rig = Rig::with(20, 3_000.0, |builder| builder.gateway_buffer_mib(1));
+    let rig = Rig::with(20, 3_000.0, |builder| builder.all_markets().gateway_buffer_mib(1));
     let mut idle = Follower::connect(rig.address, "/ws/market");
     let mut reader = Follower::connect(rig.address, "/ws/market");
     for client in [&mut idle, &mut reader] {
@@ -291,6 +294,7 @@ fn a_client_that_never_reads_harms_nobody_and_is_closed() {
     });
     rig.settle(&mut [&mut reader]);
     assert_eq!(reader.closed, None);
+    assert!(reader.pings > 0, "the other one took longer than the interval of pings");
     rig.wait(&mut [&mut reader], "one connection left", |_| {
         let stats = http.get("/stats").json();
         let clients = stats["gateway"]["connections"].as_array().unwrap().clone();
@@ -318,5 +322,19 @@ fn rest_answers_and_refusals_are_the_venues() {
     silent.socket.send(Message::text("PING")).unwrap();
     rig.wait(&mut [&mut silent], "a close", |all| all[0].closed.is_some());
     assert_eq!(silent.closed, Some(1008), "a PING before the subscription");
+    rig.engine.stop(|_| {});
+}
+
+#[test]
+fn a_market_that_nobody_follows_is_followed_for_a_client() {
+    let rig = Rig::with(10, 100.0, EngineBuilder::gateway_follow);
+    let mut follower = Follower::connect(rig.address, "/ws/market");
+    let two = &rig.tokens[6..8];
+    follower.send(&json!({"type": "market", "assets_ids": two}));
+    rig.wait(&mut [&mut follower], "two books", |all| all[0].books.len() == 2);
+    rig.venue.resume().unwrap();
+    rig.wait(&mut [&mut follower], "changes", |all| all[0].kinds.get("price_change") > Some(&5));
+    rig.venue.pause().unwrap();
+    rig.wait(&mut [&mut follower], "equal books", |all| all[0].wrong(&rig.venue, two).is_empty());
     rig.engine.stop(|_| {});
 }

@@ -1,6 +1,8 @@
 //! Kalshi: the real `ringbook` against a simulated Kalshi over TLS, with signatures that are verified.
 //!
 //! Runs on:  test threads, with one venue and one engine as processes.
+mod gateway;
+
 use crate::engine::{Engine, count, sum};
 use crate::http::Client;
 use crate::program::{Program, TIMEOUT};

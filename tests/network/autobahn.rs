@@ -292,22 +292,27 @@ impl Server {
             connect(self.address, &format!("/runCase?case={case}&agent={agent}")).run(true);
         }
         connect(self.address, &format!("/updateReports?agent={agent}")).run(false);
-        let report = std::fs::read(self.reports.join("index.json")).unwrap();
-        let report: Value = serde_json::from_slice(&report).unwrap();
-        let verdicts = report[agent].as_object().unwrap();
-        assert_eq!(verdicts.len(), count, "every case has a verdict");
-        let (mut counts, mut bad) = (BTreeMap::new(), Vec::new());
-        for (case, verdict) in verdicts {
-            let behavior = verdict["behavior"].as_str().unwrap();
-            let closing = verdict["behaviorClose"].as_str().unwrap();
-            *counts.entry(behavior.to_owned()).or_default() += 1;
-            let fine = ["OK", "NON-STRICT", "INFORMATIONAL"];
-            if !fine.contains(&behavior) || !fine.contains(&closing) {
-                bad.push(format!("{case}: {behavior}, closing {closing}"));
-            }
-        }
+        let (counts, bad) = read_report(&self.reports, agent);
+        assert_eq!(counts.values().sum::<usize>(), count, "every case has a verdict");
         (counts, bad)
     }
+}
+
+/// The number of cases by verdict, and those that are bad.
+pub(crate) fn read_report(reports: &Path, agent: &str) -> (BTreeMap<String, usize>, Vec<String>) {
+    let report = std::fs::read(reports.join("index.json")).unwrap();
+    let report: Value = serde_json::from_slice(&report).unwrap();
+    let (mut counts, mut bad) = (BTreeMap::new(), Vec::new());
+    for (case, verdict) in report[agent].as_object().unwrap() {
+        let behavior = verdict["behavior"].as_str().unwrap();
+        let closing = verdict["behaviorClose"].as_str().unwrap();
+        *counts.entry(behavior.to_owned()).or_default() += 1;
+        let fine = ["OK", "NON-STRICT", "INFORMATIONAL"];
+        if !fine.contains(&behavior) || !fine.contains(&closing) {
+            bad.push(format!("{case}: {behavior}, closing {closing}"));
+        }
+    }
+    (counts, bad)
 }
 
 /// `AUTOBAHN_CASES=1.*,6.*` runs a part.

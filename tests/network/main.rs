@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // tests
 
 mod autobahn;
+mod autobahn_server;
 mod fetch;
 mod pools;
 mod serve_http;

@@ -156,6 +156,9 @@ fn control(
         }
         while let Some(query) = queries.try_receive() {
             let answer = match query {
+                ControlQuery::Follow { ticket, .. } => {
+                    ControlAnswer::Ordered { ticket, result: Ok(()) }
+                }
                 ControlQuery::Report { ticket } => {
                     count.fetch_add(1, Ordering::Relaxed);
                     ControlAnswer::Report { ticket, report: Box::new(report()) }

@@ -70,7 +70,7 @@ fn set(levels: &mut BTreeMap<u64, u64>, price: u64, size: u64) {
 impl Rig {
     fn new(venue: &str, buffer_bytes: usize, stale: StalePolicy) -> Self {
         let venue = Venue::parse(venue).unwrap();
-        let settings = Settings { buffer_bytes, stale };
+        let settings = Settings { buffer_bytes, stale, follow: true };
         let now = Now { mono_ns: SECOND_NS, wall_ns: 1_700_000_000 * SECOND_NS };
         let empty = || (Book::default(), BookState::AwaitingSnapshot, 0);
         let shard = Shard {
@@ -427,6 +427,8 @@ fn a_client_of_one_token_has_the_message_of_both_and_dumps_wait_for_books() {
     let mut rig = Rig::new("polymarket", 100_000, StalePolicy::Clear);
     let mut reader = rig.connect(Site::Polymarket, "/ws/market", "");
     rig.text(&reader, r#"{"type":"market","assets_ids":["11","999"]}"#);
+    let asked: Vec<_> = std::iter::from_fn(|| rig.hub.poll_follow()).collect();
+    assert_eq!(asked, ["11", "999"].map(|t| TokenId::new(t).unwrap()), "no market has them yet");
     rig.read_all(&mut reader);
     assert!(reader.books.is_empty(), "one book is not there yet");
     rig.now.mono_ns += GATEWAY_DUMP_WAIT_NS;
