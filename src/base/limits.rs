@@ -576,6 +576,10 @@ pub const GATEWAY_BACKLOG_BYTES_MAX: usize = 128 * 1024 * 1024;
 pub const GATEWAY_BUFFER_BYTES: usize = 8 * 1024 * 1024;
 /// A gateway client that takes no queued byte for this long is closed.
 pub const GATEWAY_STALL_NS: u64 = 10 * SECOND_NS;
+/// Interval of pings to a gateway client, as Kalshi sends them.
+pub const GATEWAY_PING_NS: u64 = 10 * SECOND_NS;
+/// Pings without any byte from the client after which it is closed.
+pub const GATEWAY_PINGS_MAX: u32 = 6;
 /// Bytes put into one write to a gateway client.
 pub const GATEWAY_WRITE_BYTES: usize = 64 * 1024;
 /// A client that subscribes waits this long for the books of its first frame; books that come later follow one by one.

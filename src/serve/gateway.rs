@@ -7,8 +7,8 @@ use super::client::{Client, End};
 use super::event::{Bell, Event};
 use crate::base::id::{TokenId, Venue};
 use crate::base::limits::{
-    GATEWAY_MESSAGE_BYTES_MAX, GATEWAY_STALL_NS, GATEWAY_TIMER_NS, GATEWAY_UPDATES_PER_TURN,
-    GATEWAY_WRITE_BYTES, SERVE_LINGER_NS,
+    GATEWAY_MESSAGE_BYTES_MAX, GATEWAY_PING_NS, GATEWAY_PINGS_MAX, GATEWAY_STALL_NS,
+    GATEWAY_TIMER_NS, GATEWAY_UPDATES_PER_TURN, GATEWAY_WRITE_BYTES, SERVE_LINGER_NS,
 };
 use crate::base::time::Now;
 use crate::gateway::Endpoint;
@@ -228,8 +228,12 @@ impl Drop for Connected<'_> {
 enum Turn {
     Received(usize),
     Output,
+    Ping,
     End,
 }
+
+/// Body of a ping, as at Kalshi.
+const PING_BODY: &[u8] = b"heartbeat";
 
 impl Client {
     /// Serves a WebSocket from its accepted upgrade to its end.
@@ -252,6 +256,7 @@ impl Client {
             return;
         }
         let mut buffer = vec![0; 16 * 1024];
+        let (mut ping_ns, mut unanswered) = (gateway.now().mono_ns + GATEWAY_PING_NS, 0);
         loop {
             if !self.write(&connected, &mut socket, &mut output).await {
                 return self.linger(end).await;
@@ -262,18 +267,35 @@ impl Client {
                 connected.bell.wait().await;
                 Turn::Output
             });
-            let turn = or(received, async {
+            let wait_ns = ping_ns.saturating_sub(gateway.now().mono_ns);
+            let ping = async {
+                sleep(wait_ns).await;
+                Turn::Ping
+            };
+            let turn = or(or(received, ping), async {
                 end.wait().await;
                 Turn::End
             });
             match turn.await {
                 Turn::Received(0) => return,
                 Turn::Received(count) => {
+                    unanswered = 0;
                     if !self.handle(&connected, &mut socket, &buffer[..count]).await {
                         return self.linger(end).await;
                     }
                 }
                 Turn::Output => {}
+                Turn::Ping => {
+                    ping_ns = gateway.now().mono_ns + GATEWAY_PING_NS;
+                    unanswered += 1;
+                    socket.ping(PING_BODY);
+                    let ping = socket.take_output();
+                    if unanswered > GATEWAY_PINGS_MAX
+                        || self.write_within(&ping, GATEWAY_STALL_NS).await != Some(true)
+                    {
+                        return;
+                    }
+                }
                 Turn::End => {
                     let frame = close_frame(1001, "the engine is stopping");
                     let _ = self.write_within(&frame, SERVE_LINGER_NS).await;

@@ -4,13 +4,16 @@
 //!
 //! A batch is copied (`COPY`) into a temporary table without index and inserted from there with `ON CONFLICT DO
 //! NOTHING`, in one transaction: the fastest measured way to insert unique rows.
+mod address;
+
+pub use address::PostgresAddress;
+
 use super::store::{
     Batch, KnownToken, Loss, Reader, Store, StoreError, StoredTrade, TRADE_COLUMNS, gather,
     open_markets_of,
 };
 use crate::base::id::{TradeId, Venue};
-use crate::base::limits::{SETTINGS_BYTES_MAX, STORE_TIMEOUT_NS};
-use crate::io::file::{read_private, read_small};
+use crate::base::limits::STORE_TIMEOUT_NS;
 use crate::io::line::Line;
 use crate::link::{control_sink::MarketRow, shard_trade::TradeRecord};
 use crate::market::book::Side;
@@ -27,7 +30,6 @@ use postgres_protocol::message::frontend;
 use std::fmt::Write as _;
 use std::io::{self, Read as _, Write as _};
 use std::ops::Range;
-use std::path::PathBuf;
 
 /// Schema migrations in order; `ringbook_schema` counts the applied ones. A released migration is never
 /// changed.
@@ -87,154 +89,6 @@ const STEPS: [&str; 2] = [
 
 /// Serializes migrations of engines that start at once. The number is arbitrary.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7245093112)";
-
-/// Address of a database on a server.
-#[derive(Clone, PartialEq, Eq)]
-pub struct PostgresAddress {
-    host: String,
-    port: u16,
-    user: String,
-    password: Option<String>,
-    password_file: Option<PathBuf>,
-    database: String,
-    /// TLS, with the certificate checked against `host`.
-    tls: bool,
-    authority_file: Option<PathBuf>,
-}
-
-impl std::fmt::Debug for PostgresAddress {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.shown())
-    }
-}
-
-impl PostgresAddress {
-    /// Parses what follows `postgres://`: `USER[:PASSWORD]@HOST[:PORT]/DATABASE[?KEY=VALUE&…]`. Keys:
-    /// `passfile` (file with the password), `sslmode` (`disable`, the default on this host, or `verify-full`),
-    /// `sslrootcert` (certificate authority to trust).
-    ///
-    /// # Errors
-    /// One line with the expected syntax.
-    pub fn parse(rest: &str) -> Result<Self, String> {
-        let expected = "expected postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE";
-        let (place, options) = rest.split_once('?').unwrap_or((rest, ""));
-        let (who, place) = place.rsplit_once('@').ok_or(expected)?;
-        let (server, database) = place.split_once('/').ok_or(expected)?;
-        let (user, password) = match who.split_once(':') {
-            Some((user, password)) => (user, Some(unescaped(password)?)),
-            None => (who, None),
-        };
-        let (host, port) = match server.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => {
-                (host, port.parse().map_err(|_| format!("port {port}: expected a number"))?)
-            }
-            _ => (server, 5_432),
-        };
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let (user, database) = (unescaped(user)?, unescaped(database)?);
-        if host.is_empty() || user.is_empty() || database.is_empty() {
-            return Err(expected.into());
-        }
-        let here = matches!(host.as_str(), "localhost" | "127.0.0.1" | "::1");
-        let (password_file, authority_file) = (None, None);
-        let mut address = Self {
-            host,
-            port,
-            user,
-            password,
-            password_file,
-            database,
-            tls: !here,
-            authority_file,
-        };
-        for option in options.split('&').filter(|option| !option.is_empty()) {
-            let (key, value) = option.split_once('=').unwrap_or((option, ""));
-            let value = unescaped(value)?;
-            match (key, value.as_str()) {
-                ("passfile", _) => address.password_file = Some(value.into()),
-                ("sslrootcert", _) => address.authority_file = Some(value.into()),
-                ("sslmode", "disable") => address.tls = false,
-                ("sslmode", "verify-full") => address.tls = true,
-                ("sslmode", _) => {
-                    return Err(format!("sslmode={value}: expected disable or verify-full"));
-                }
-                _ => return Err(format!("{key}: expected passfile, sslmode or sslrootcert")),
-            }
-        }
-        Ok(address)
-    }
-
-    /// The address without the password.
-    #[must_use]
-    pub fn shown(&self) -> String {
-        let Self { host, port, user, database, .. } = self;
-        format!("postgres://{user}@{host}:{port}/{database}")
-    }
-
-    /// A file name that is unique to this database of this server.
-    #[must_use]
-    pub fn file_stem(&self) -> String {
-        let Self { host, port, database, .. } = self;
-        let mut stem = String::new();
-        for byte in format!("{host}-{port}-{database}").bytes() {
-            if byte.is_ascii_alphanumeric() || b"-_.".contains(&byte) {
-                stem.push(char::from(byte));
-            } else {
-                // Writing to a string cannot fail.
-                let _ = write!(stem, "%{byte:02x}");
-            }
-        }
-        stem
-    }
-
-    /// The database name; earlier versions named the journal after it.
-    pub(super) fn database(&self) -> &str {
-        &self.database
-    }
-
-    /// Reads the files named in the address, to report errors before anything runs.
-    ///
-    /// # Errors
-    /// One line: a file cannot be used.
-    pub(super) fn check_files(&self) -> Result<(), StoreError> {
-        self.password()?;
-        self.authority()?;
-        Ok(())
-    }
-
-    fn authority(&self) -> Result<Option<Vec<u8>>, StoreError> {
-        let authority = self.authority_file.as_ref();
-        let authority = authority.map(|file| read_small(file, SETTINGS_BYTES_MAX)).transpose();
-        authority.map_err(|why| StoreError::new(format!("sslrootcert {why}")))
-    }
-
-    fn password(&self) -> Result<Option<String>, StoreError> {
-        let Some(file) = &self.password_file else { return Ok(self.password.clone()) };
-        let bytes = read_private(file).map_err(|why| StoreError::new(format!("passfile {why}")))?;
-        let text = String::from_utf8(bytes).map_err(|error| {
-            StoreError::new(format!("passfile {}: cannot be read: {error}", file.display()))
-        })?;
-        Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
-    }
-}
-
-/// Decodes `%41`.
-fn unescaped(text: &str) -> Result<String, String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let mut digit = || rest.next().and_then(|byte| char::from(byte).to_digit(16));
-        let (Some(high), Some(low)) = (digit(), digit()) else {
-            return Err("a % without two hexadecimal digits; write %25 for a % itself".into());
-        };
-        bytes.push((high * 16 + low) as u8);
-    }
-    String::from_utf8(bytes).map_err(|_| "the address is not UTF-8".into())
-}
 
 impl From<io::Error> for StoreError {
     fn from(error: io::Error) -> Self {
@@ -718,6 +572,3 @@ impl Drop for PostgresStore {
         let _ = self.send();
     }
 }
-
-#[cfg(test)]
-mod tests;

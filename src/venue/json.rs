@@ -168,6 +168,23 @@ macro_rules! keys {
 
 pub(in crate::venue) use {keys, other_values};
 
+/// A value that a message must have.
+#[inline]
+pub(in crate::venue) fn need<T>(value: Option<T>, key: &'static str) -> Result<T, MessageFault> {
+    value.ok_or(MessageFault::Missing(key))
+}
+
+/// Byte offset near a message of `frame`, for the log: the end of the last of its borrowed fields.
+#[inline]
+pub(in crate::venue) fn end_of(frame: &str, fields: [Option<&str>; 3]) -> usize {
+    let fields = fields.into_iter().flatten();
+    fields
+        .map(|text| (text.as_ptr() as usize).wrapping_sub(frame.as_ptr() as usize) + text.len())
+        .filter(|&end| end <= frame.len())
+        .max()
+        .unwrap_or(0)
+}
+
 impl<'de> Scalar<'de> {
     /// The string, if it has no escapes.
     pub(in crate::venue) fn text(&self) -> Option<&'de str> {

@@ -28,6 +28,7 @@ pub(crate) struct Follower {
     /// Snapshots before which events are missing.
     pub(crate) gaps: usize,
     pub(crate) closed: Option<u16>,
+    pub(crate) pings: usize,
 }
 
 fn levels_of(list: &Value) -> BTreeMap<String, String> {
@@ -54,6 +55,7 @@ impl Follower {
             last: HashMap::new(),
             gaps: 0,
             closed: None,
+            pings: 0,
         }
     }
 
@@ -76,6 +78,7 @@ impl Follower {
                 Ok(Message::Close(frame)) => {
                     self.closed = Some(frame.map_or(1005, |frame| frame.code.into()));
                 }
+                Ok(Message::Ping(body)) => self.pings += usize::from(&body[..] == b"heartbeat"),
                 Ok(_) => {}
                 Err(tungstenite::Error::Io(_)) => return,
                 Err(_) => {
@@ -291,6 +294,7 @@ fn a_client_that_never_reads_harms_nobody_and_is_closed() {
     });
     rig.settle(&mut [&mut reader]);
     assert_eq!(reader.closed, None);
+    assert!(reader.pings > 0, "the other one took longer than the interval of pings");
     rig.wait(&mut [&mut reader], "one connection left", |_| {
         let stats = http.get("/stats").json();
         let clients = stats["gateway"]["connections"].as_array().unwrap().clone();

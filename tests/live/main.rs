@@ -18,6 +18,7 @@ mod faults;
 mod followed;
 mod following;
 mod gateway;
+mod gateway_clients;
 mod hostile;
 mod http;
 mod kalshi;

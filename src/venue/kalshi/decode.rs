@@ -17,6 +17,7 @@ use crate::base::{
 use crate::market::book::Side;
 use crate::market::event::{Delta, Event, Snapshot, TopOfBook, Trade};
 use crate::market::info::{MarketInfo, MarketUpdate, Outcome};
+use crate::venue::json::{end_of, need};
 use crate::venue::sequence::UNNAMED_SID_MIN;
 use crate::venue::{
     BookContent, DecodeNotice, Envelope, MessageFault, Outline, Progress, Reply, Sink,
@@ -181,7 +182,7 @@ fn deliver<S: Sink>(frame: &str, fields: Fields<'_>, scratch: &mut Scratch, sink
     if let Some(reply) = reply(kind, &fields) {
         sink.on_reply(&reply);
     }
-    let offset = end_of(frame, &fields);
+    let offset = end_of(frame, [fields.kind, fields.ticker, fields.trade_id]);
     let delivered = match (fields.fault, kind) {
         (Some(fault), _) => Err(fault),
         (None, Kind::Lifecycle) => market_update(fields).map(|update| {
@@ -237,21 +238,6 @@ fn reply<'a>(kind: Kind<'a>, fields: &'a Fields<'a>) -> Option<Reply<'a>> {
         Kind::Snapshot => Reply::Snapshot { id, market: fields.ticker.unwrap_or("") },
         _ => return None,
     })
-}
-
-/// Byte offset near the message, for the log: the end of its last borrowed field.
-fn end_of(frame: &str, fields: &Fields<'_>) -> usize {
-    [fields.kind, fields.ticker, fields.trade_id]
-        .into_iter()
-        .flatten()
-        .map(|text| (text.as_ptr() as usize).wrapping_sub(frame.as_ptr() as usize) + text.len())
-        .filter(|&end| end <= frame.len())
-        .max()
-        .unwrap_or(0)
-}
-
-fn need<T>(value: Option<T>, key: &'static str) -> Result<T, MessageFault> {
-    value.ok_or(MessageFault::Missing(key))
 }
 
 fn event<'a>(

@@ -18,7 +18,7 @@ use crate::market::event::{
     ChangeSpan, Changes, Event, Snapshot, Span, TickSize, TopOfBook, Trade,
 };
 use crate::market::info::{MarketInfo, MarketUpdate, Outcome, Resolution};
-use crate::venue::json::{Skip, end_of_object};
+use crate::venue::json::{Skip, end_of, end_of_object, need};
 use crate::venue::protocol::{Phase, Progress};
 use crate::venue::{DecodeNotice, MessageFault, Sink};
 use serde::de::{self, DeserializeSeed, SeqAccess, Visitor};
@@ -366,7 +366,10 @@ fn deliver<S: Sink>(
         let update = matches!(kind, Kind::NewMarket | Kind::MarketResolved);
         let market = market_of(fields, scratch).filter(|_| !update).unwrap_or("");
         let token = fields.asset_id.unwrap_or("");
-        let (offset, text) = (end_of(frame, fields), if update { "" } else { text });
+        let (offset, text) = (
+            end_of(frame, [fields.event_type, fields.market, fields.asset_id]),
+            if update { "" } else { text },
+        );
         sink.on_decode_notice(&DecodeNotice::BadMessage { fault, offset, market, token, text });
     } else if !scratch.unknown_keys.is_empty() {
         sink.on_decode_notice(&DecodeNotice::UnknownKeys(&scratch.unknown_keys));
@@ -377,21 +380,6 @@ fn deliver<S: Sink>(
 fn wraps_a_change(text: &str) -> bool {
     let book = text.contains("\"bids") && text.contains("\"asks");
     text.trim_start().starts_with('{') && (book || text.contains("price_changes"))
-}
-
-/// Byte offset near the message, for the log: the end of its last borrowed field.
-fn end_of(frame: &str, fields: &Fields<'_>) -> usize {
-    [fields.event_type, fields.market, fields.asset_id]
-        .into_iter()
-        .flatten()
-        .map(|text| (text.as_ptr() as usize).wrapping_sub(frame.as_ptr() as usize) + text.len())
-        .filter(|&end| end <= frame.len())
-        .max()
-        .unwrap_or(0)
-}
-
-fn need<T>(value: Option<T>, key: &'static str) -> Result<T, MessageFault> {
-    value.ok_or(MessageFault::Missing(key))
 }
 
 /// The market in canonical form.

@@ -179,11 +179,11 @@ impl ServerSocket {
         let _ = self.socket.close(Some(frame));
     }
 
-    /// Queues a ping frame.
-    pub fn ping(&mut self) {
+    /// Queues a ping frame with this body.
+    pub fn ping(&mut self, body: &'static [u8]) {
         if self.is_open() {
             // An error means already closing or closed.
-            let _ = self.socket.send(Message::Ping(bytes::Bytes::new()));
+            let _ = self.socket.send(Message::Ping(bytes::Bytes::from_static(body)));
         }
     }
 

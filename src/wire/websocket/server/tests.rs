@@ -119,7 +119,7 @@ fn a_close_of_the_server_ends_with_the_clients() {
     socket.close(1013, &"slow ".repeat(40));
     assert!(!socket.is_open());
     socket.close(1000, "again");
-    socket.ping();
+    socket.ping(b"");
     let output = socket.take_output();
     assert_eq!((output.len(), &output[2..4]), (127, &1013u16.to_be_bytes()[..]));
     let mut messages = Vec::new();
