@@ -30,7 +30,7 @@ use crate::market::info::ExchangeStatus;
 use client::{Client, Protocol};
 use foldhash::fast::FixedState;
 use serde::Serialize;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 
 pub use client::Output;
@@ -134,6 +134,8 @@ pub struct Hub {
     books: HashMap<SubscriptionKey, Subscribed, FixedState>,
     keys: HashMap<TokenId, SubscriptionKey, FixedState>,
     next_key: u32,
+    /// Books that their last client has left, and when, in this order.
+    unused: VecDeque<(u64, SubscriptionKey)>,
     requests: VecDeque<(usize, UpdateRequest)>,
     /// Tokens whose markets are to be followed.
     follow: VecDeque<TokenId>,
@@ -167,6 +169,7 @@ impl Hub {
             books: HashMap::default(),
             keys: HashMap::default(),
             next_key: 0,
+            unused: VecDeque::new(),
             requests: VecDeque::new(),
             follow: VecDeque::new(),
             ready: VecDeque::new(),
@@ -296,6 +299,9 @@ impl Hub {
     /// Queues a frame for a client; what became of it.
     fn push(&mut self, id: ClientId, frame: Rc<[u8]>, class: FrameClass, now: Now) -> Pushed {
         let Some(client) = &mut self.clients[id.0 as usize] else { return Pushed::LeftOut };
+        if client.closing.is_some() {
+            return Pushed::LeftOut;
+        }
         let pushed = client.outbox.push(frame, class, now.mono_ns);
         self.counts.frames += u64::from(pushed == Pushed::Queued);
         self.set_ready(id);
@@ -330,7 +336,13 @@ impl Hub {
     fn subscribe(&mut self, id: ClientId, token: TokenId) -> Option<SubscriptionKey> {
         let key = match self.keys.get(&token) {
             Some(&key) => key,
-            None => self.open(token, false)?,
+            None => match self.open(token, false) {
+                Some(key) => key,
+                None => {
+                    self.close(id, 1013, "the gateway has no room for more books");
+                    return None;
+                }
+            },
         };
         let book = self.books.get_mut(&key)?;
         let client = self.clients[id.0 as usize].as_mut()?;
@@ -415,34 +427,44 @@ impl Hub {
         book.clients.retain(|&client| client != id);
         if book.clients.is_empty() {
             book.unused_since_ns = Some(now.mono_ns);
+            self.unused.push_back((now.mono_ns, key));
         }
     }
 
     /// Ends the subscription of books that nobody has needed for a while: a client of the stream that reconnects
     /// resumes.
     fn drop_unused(&mut self, now: Now) {
-        let is_unused = |book: &Subscribed| {
-            book.clients.is_empty()
-                && book.unused_since_ns.is_some_and(|since_ns| {
-                    now.mono_ns.saturating_sub(since_ns) >= GATEWAY_BOOK_LINGER_NS
-                })
-        };
-        if !self.books.values().any(is_unused) {
-            return;
-        }
-        // Siblings are dropped with the book that they were opened for.
-        let mut unused: Vec<TokenId> = Vec::new();
-        for book in self.books.values().filter(|book| is_unused(book)) {
-            unused.push(book.token);
-            unused.extend(book.sibling.filter(|sibling| self.is_only_sibling(sibling)));
-        }
-        for token in unused {
-            let Some(key) = self.keys.remove(&token) else { continue };
-            self.books.remove(&key);
-            for shard in 0..self.shards.len() {
-                self.requests.push_back((shard, UpdateRequest::Unsubscribe { token }));
+        while let Some(&(since_ns, key)) = self.unused.front()
+            && now.mono_ns.saturating_sub(since_ns) >= GATEWAY_BOOK_LINGER_NS
+        {
+            self.unused.pop_front();
+            let Some(book) = self.books.get(&key) else { continue };
+            if book.unused_since_ns != Some(since_ns) {
+                continue;
+            }
+            let (token, sibling) = (book.token, book.sibling);
+            if sibling.is_some_and(|sibling| self.has_clients(&sibling)) {
+                // The messages of the other outcome name it. It goes with that one.
+                if let Some(book) = self.books.get_mut(&key) {
+                    (book.is_sibling, book.unused_since_ns) = (true, None);
+                }
+                continue;
+            }
+            // A sibling is dropped with the book that it was opened for.
+            let sibling = sibling.filter(|sibling| self.is_only_sibling(sibling));
+            for token in sibling.into_iter().chain([token]) {
+                let Some(key) = self.keys.remove(&token) else { continue };
+                self.books.remove(&key);
+                for shard in 0..self.shards.len() {
+                    self.requests.push_back((shard, UpdateRequest::Unsubscribe { token }));
+                }
             }
         }
+    }
+
+    fn has_clients(&self, token: &TokenId) -> bool {
+        let book = self.keys.get(token).and_then(|key| self.books.get(key));
+        book.is_some_and(|book| !book.clients.is_empty())
     }
 
     fn is_only_sibling(&self, token: &TokenId) -> bool {
@@ -459,11 +481,17 @@ impl Hub {
         match &client.protocol {
             Protocol::Market(session) if session.wants_dump() => {
                 let dump = client.dump.get_or_insert_with(|| client::Dump {
-                    keys: Vec::new(),
+                    order: Vec::new(),
+                    keys: HashSet::default(),
+                    missing: HashSet::default(),
                     due_ns: now.mono_ns + GATEWAY_DUMP_WAIT_NS,
                 });
-                dump.keys.extend_from_slice(keys);
-                if self.dump_is_complete(id) {
+                dump.order.extend_from_slice(keys);
+                dump.keys.extend(keys);
+                let books = &self.books;
+                let is_missing = |key: &&SubscriptionKey| books[key].replica.is_none();
+                dump.missing.extend(keys.iter().filter(is_missing));
+                if dump.missing.is_empty() {
                     self.send_dump(id, now);
                 }
             }
@@ -534,13 +562,6 @@ impl Hub {
             );
             self.push(id, event::frame(&text), FrameClass::State(key), now);
         }
-    }
-
-    fn dump_is_complete(&self, id: ClientId) -> bool {
-        let Some(dump) = self.clients[id.0 as usize].as_ref().and_then(|c| c.dump.as_ref()) else {
-            return false;
-        };
-        dump.keys.iter().all(|key| self.books.get(key).is_some_and(|book| book.replica.is_some()))
     }
 }
 

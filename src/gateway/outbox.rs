@@ -154,9 +154,7 @@ impl Outbox {
 
     /// The client has left the book: its image is not due.
     pub fn unmark(&mut self, key: SubscriptionKey) {
-        if self.marked.remove(&key).is_some() {
-            self.order.retain(|&marked| marked != key);
-        }
+        self.marked.remove(&key);
     }
 
     /// The next book whose image is due, with its mark removed: queue the image with [`Outbox::push_marked`], and call
@@ -165,9 +163,12 @@ impl Outbox {
         if self.bytes > self.bytes_max / 4 {
             return None;
         }
-        let key = self.order.pop_front()?;
-        let gap = self.marked.remove(&key)?;
-        Some(MarkedBook { key, gap })
+        loop {
+            let key = self.order.pop_front()?;
+            if let Some(gap) = self.marked.remove(&key) {
+                return Some(MarkedBook { key, gap });
+            }
+        }
     }
 
     /// Whether a change or an image of the book would be queued.

@@ -78,6 +78,7 @@ impl Client {
                     } else if let Site::Gateway(site) = site {
                         if let (Some(gateway), Ok(Some(endpoint)), Some(upgrade)) =
                             (&server.gateway, site.endpoint(&head.path, &head.query), &head.upgrade)
+                            && server.misdirected(&head, Site::Gateway(site)).is_none()
                         {
                             server.count("gateway websocket", 101);
                             return self
@@ -196,6 +197,20 @@ impl Client {
     pub(super) async fn write_within(&mut self, bytes: &[u8], timeout_ns: u64) -> Option<bool> {
         let write = async { self.stream.write_all(bytes).await.is_ok() };
         within(timeout_ns, write).await
+    }
+
+    /// The same, ended when the connection is to close; then false.
+    pub(super) async fn write_until(
+        &mut self,
+        bytes: &[u8],
+        timeout_ns: u64,
+        end: End<'_>,
+    ) -> Option<bool> {
+        let ended = async {
+            end.wait().await;
+            Some(false)
+        };
+        or(self.write_within(bytes, timeout_ns), ended).await
     }
 
     /// Appends the received bytes to `input`; false at the end of the stream.

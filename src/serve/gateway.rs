@@ -103,13 +103,13 @@ impl Gateway {
     /// The next token whose market is to be followed; `None` when the server stops.
     pub(super) async fn next_to_follow(&self, stop: &Event) -> Option<TokenId> {
         loop {
+            if stop.is_set() {
+                return None;
+            }
             if let Some(token) = self.hub.borrow_mut().poll_follow() {
                 return Some(token);
             }
             or(self.follow.wait(), stop.wait()).await;
-            if stop.is_set() {
-                return None;
-            }
         }
     }
 
@@ -147,12 +147,19 @@ impl Gateway {
         let mut any = false;
         let (mut shards, mut hub) = (self.shards.borrow_mut(), self.hub.borrow_mut());
         for (place, shard) in shards.iter_mut().enumerate() {
-            for _ in 0..GATEWAY_UPDATES_PER_TURN {
-                let Some(update) = shard.updates.try_receive() else { break };
-                any = true;
+            let mut taken = 0;
+            while taken < GATEWAY_UPDATES_PER_TURN
+                && let Some(update) = shard.updates.try_receive()
+            {
+                taken += 1;
                 hub.on_update(place, update, now);
             }
+            any |= taken > 0;
             hub.end_message(now);
+            if taken == GATEWAY_UPDATES_PER_TURN {
+                // It may wait with images for which there is room now.
+                shard.bell.ring();
+            }
         }
         any
     }
@@ -232,6 +239,8 @@ enum Turn {
     End,
 }
 
+/// Writes to a client before what it sends is read.
+const WRITES_PER_TURN: usize = 4;
 /// Body of a ping, as at Kalshi.
 const PING_BODY: &[u8] = b"heartbeat";
 
@@ -252,13 +261,13 @@ impl Client {
         let mut socket = ServerSocket::new(GATEWAY_MESSAGE_BYTES_MAX);
         let mut output = Vec::new();
         let early = std::mem::take(&mut self.input);
-        if !early.is_empty() && !self.handle(&connected, &mut socket, &early).await {
+        if !early.is_empty() && !self.handle(&connected, &mut socket, &early, end).await {
             return;
         }
         let mut buffer = vec![0; 16 * 1024];
         let (mut ping_ns, mut unanswered) = (gateway.now().mono_ns + GATEWAY_PING_NS, 0);
         loop {
-            if !self.write(&connected, &mut socket, &mut output).await {
+            if !self.write(&connected, &mut socket, &mut output, end).await {
                 return self.linger(end).await;
             }
             // A client that sends without pause must not starve the others.
@@ -280,7 +289,7 @@ impl Client {
                 Turn::Received(0) => return,
                 Turn::Received(count) => {
                     unanswered = 0;
-                    if !self.handle(&connected, &mut socket, &buffer[..count]).await {
+                    if !self.handle(&connected, &mut socket, &buffer[..count], end).await {
                         return self.linger(end).await;
                     }
                 }
@@ -291,7 +300,7 @@ impl Client {
                     socket.ping(PING_BODY);
                     let ping = socket.take_output();
                     if unanswered > GATEWAY_PINGS_MAX
-                        || self.write_within(&ping, GATEWAY_STALL_NS).await != Some(true)
+                        || self.write_until(&ping, GATEWAY_STALL_NS, end).await != Some(true)
                     {
                         return;
                     }
@@ -311,6 +320,7 @@ impl Client {
         client: &Connected<'_>,
         socket: &mut ServerSocket,
         bytes: &[u8],
+        end: End<'_>,
     ) -> bool {
         let Connected { gateway, id, .. } = client;
         let result = socket.handle_bytes(bytes, |message| match message {
@@ -320,7 +330,7 @@ impl Client {
         });
         let answers = socket.take_output();
         let written = answers.is_empty()
-            || self.write_within(&answers, GATEWAY_STALL_NS).await.unwrap_or(false);
+            || self.write_until(&answers, GATEWAY_STALL_NS, end).await.unwrap_or(false);
         written && result.is_ok()
     }
 
@@ -330,9 +340,10 @@ impl Client {
         client: &Connected<'_>,
         socket: &mut ServerSocket,
         output: &mut Vec<u8>,
+        end: End<'_>,
     ) -> bool {
-        let Connected { gateway, id, .. } = client;
-        loop {
+        let Connected { gateway, id, bell } = client;
+        for _ in 0..WRITES_PER_TURN {
             output.clear();
             let now = gateway.now();
             let next = gateway.hub.borrow_mut().take_output(*id, output, GATEWAY_WRITE_BYTES, now);
@@ -340,7 +351,7 @@ impl Client {
                 Output::Nothing => return true,
                 Output::Frames if !socket.is_open() => return true,
                 Output::Frames => {
-                    match self.write_within(output, GATEWAY_STALL_NS).await {
+                    match self.write_until(output, GATEWAY_STALL_NS, end).await {
                         Some(true) => {}
                         Some(false) => return false,
                         None => {
@@ -359,5 +370,8 @@ impl Client {
                 }
             }
         }
+        // What the client sends is read first.
+        bell.ring();
+        true
     }
 }

@@ -163,6 +163,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         }
         if store.send_updates(UPDATE_IMAGES_PER_STEP) {
             subscribers.waker.wake();
+            taken += 1;
         }
         taken
     }

@@ -8,7 +8,7 @@ use crate::gateway::stream::tops::Tops;
 use crate::gateway::{Endpoint, Request, StalePolicy, kalshi, polymarket, stream};
 use crate::link::shard_updates::SubscriptionKey;
 use foldhash::fast::FixedState;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The reason in the close frame of a slow client.
 const SLOW: &str = "the client reads too slowly";
@@ -35,7 +35,11 @@ pub(super) enum Protocol {
 /// Books of which a client awaits the first image, all in one frame.
 #[derive(Debug)]
 pub(super) struct Dump {
-    pub(super) keys: Vec<SubscriptionKey>,
+    /// In the order of the request; holds books too that the client has left.
+    pub(super) order: Vec<SubscriptionKey>,
+    pub(super) keys: HashSet<SubscriptionKey, FixedState>,
+    /// Those without an image.
+    pub(super) missing: HashSet<SubscriptionKey, FixedState>,
     /// When it is sent with the books that are there, monotonic nanoseconds.
     pub(super) due_ns: u64,
 }
@@ -47,6 +51,8 @@ pub(super) struct Client {
     /// Subscribed books, and whether the client has an image that its changes continue.
     pub(super) books: HashMap<SubscriptionKey, bool, FixedState>,
     pub(super) dump: Option<Dump>,
+    /// Books that the client of the stream resumes, and that are not there yet.
+    pub(super) gaps: HashSet<SubscriptionKey, FixedState>,
     /// The connection is to be closed with this code and reason.
     pub(super) closing: Option<(u16, &'static str)>,
     /// It stands in the list of those with output.
@@ -76,6 +82,7 @@ impl Client {
             outbox: Outbox::new(settings.buffer_bytes),
             books: HashMap::default(),
             dump: None,
+            gaps: HashSet::default(),
             closing: None,
             is_ready: false,
             message: 0,
@@ -108,11 +115,13 @@ impl Client {
     /// The client has left a book.
     pub(super) fn forget(&mut self, key: SubscriptionKey) {
         self.outbox.unmark(key);
+        self.gaps.remove(&key);
         if let Protocol::Stream(_, tops) = &mut self.protocol {
             tops.remove(key);
         }
         if let Some(dump) = &mut self.dump {
-            dump.keys.retain(|&waiting| waiting != key);
+            dump.keys.remove(&key);
+            dump.missing.remove(&key);
         }
     }
 

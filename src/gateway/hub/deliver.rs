@@ -22,6 +22,9 @@ use std::rc::Rc;
 
 /// Books of one frame of an initial dump: half a megabyte.
 const DUMP_BOOKS: usize = 256;
+/// Bytes of a book without its levels, and of a level, in a dump.
+const DUMP_BOOK_BYTES: usize = 450;
+const DUMP_LEVEL_BYTES: usize = 36;
 
 fn quantity_at(book: &Book, change: &LevelChange) -> Quantity {
     let mut levels = match change.side {
@@ -52,10 +55,11 @@ impl Hub {
         let what = match what {
             BookUpdateKind::Image { image, sibling, lost } => {
                 book.sibling = sibling;
+                let before = book.replica.take();
                 book.replica = Replica::new(self.shards[shard], &image, version, read_wall_ns);
                 self.counts.ring_losses += u64::from(lost);
                 self.requests.push_back((shard, UpdateRequest::Buffer(image)));
-                return self.on_image(key, lost, now);
+                return self.on_image(key, lost, before.as_ref(), now);
             }
             what => what,
         };
@@ -158,8 +162,14 @@ impl Hub {
         self.catalog.on_event(event);
     }
 
-    fn on_image(&mut self, key: SubscriptionKey, lost: bool, now: Now) {
+    /// The whole book. What the image has instead of updates that did not fit is sent too: a state that is not live
+    /// before it, so that nobody trusts the book; a new price step; that the book is live behind it.
+    fn on_image(&mut self, key: SubscriptionKey, lost: bool, before: Option<&Replica>, now: Now) {
         let Some(book) = self.books.get(&key) else { return };
+        let Some(replica) = &book.replica else { return };
+        let (state, facts) = (replica.state, replica.facts);
+        let is_live = state == BookState::Live;
+        let is_other = before.is_none_or(|before| before.state != state);
         let wanted = book.clients.iter().any(|&id| {
             let client = self.clients[id.0 as usize].as_ref();
             client.is_some_and(|client| matches!(client.protocol, Protocol::Market(_)))
@@ -167,22 +177,28 @@ impl Hub {
         if let Some(sibling) = book.sibling.filter(|_| wanted) {
             self.open_sibling(sibling);
         }
+        if before.is_some() && is_other && !is_live {
+            self.publish(key, Event::State, now);
+        }
+        if let (Some(before), Some(new)) = (before, facts.tick_size)
+            && before.facts.tick_size != Some(new)
+        {
+            let (timestamp_ms, old) = (facts.timestamp_ms, before.facts.tick_size);
+            self.publish(key, Event::TickSize { timestamp_ms, old, new }, now);
+        }
         self.publish(key, Event::Image { lost }, now);
-        let waiting: Vec<ClientId> = self.books[&key]
-            .clients
-            .iter()
-            .copied()
-            .filter(|&id| {
-                let client = self.clients[id.0 as usize].as_ref();
-                client.is_some_and(|client| {
-                    client.dump.as_ref().is_some_and(|d| d.keys.contains(&key))
-                })
-            })
-            .collect();
-        for id in waiting {
-            if self.dump_is_complete(id) {
-                self.send_dump(id, now);
-            }
+        if is_other && is_live {
+            self.publish(key, Event::State, now);
+        }
+        let Self { books, clients, .. } = self;
+        let is_last = |id: &ClientId| {
+            let client = clients[id.0 as usize].as_mut();
+            let dump = client.and_then(|client| client.dump.as_mut());
+            dump.is_some_and(|dump| dump.missing.remove(&key) && dump.missing.is_empty())
+        };
+        let complete: Vec<ClientId> = books[&key].clients.iter().copied().filter(is_last).collect();
+        for id in complete {
+            self.send_dump(id, now);
         }
     }
 
@@ -297,13 +313,17 @@ impl Hub {
         let Some(dump) = client.dump.take() else { return };
         let mut queue = Queue { ready, counts, now };
         let live: Vec<(SubscriptionKey, &Replica)> = dump
-            .keys
+            .order
             .iter()
+            .filter(|key| dump.keys.contains(key))
             .filter_map(|&key| Some((key, books.get(&key)?.replica.as_ref()?)))
             .filter(|(_, replica)| replica.state == BookState::Live)
             .collect();
-        for (place, chunk) in live.chunks(DUMP_BOOKS).enumerate() {
-            let is_room = place == 0 || client.outbox.bytes() <= settings.buffer_bytes / 4;
+        let mut rest = &live[..];
+        while !rest.is_empty() {
+            let (chunk, others) = rest.split_at(books_of_frame(rest, settings.buffer_bytes / 8));
+            rest = others;
+            let is_room = client.outbox.bytes() <= settings.buffer_bytes / 4;
             if is_room {
                 text.clear();
                 market::initial_dump(text, chunk.iter().map(|&(_, replica)| replica));
@@ -330,7 +350,12 @@ impl Hub {
         let mut requests = Vec::new();
         while let Some(marked) = client.outbox.take_marked() {
             let key = marked.key;
-            let Some(Subscribed { replica: Some(replica), .. }) = books.get(&key) else { continue };
+            let Some(Subscribed { replica: Some(replica), .. }) = books.get(&key) else {
+                if marked.gap {
+                    client.gaps.insert(key);
+                }
+                continue;
+            };
             text.clear();
             match &mut client.protocol {
                 Protocol::Market(_) if replica.state == BookState::Live => {
@@ -411,6 +436,17 @@ impl Hub {
     }
 }
 
+/// Books that fit into a frame of about `bytes` bytes; at least one.
+fn books_of_frame(books: &[(SubscriptionKey, &Replica)], bytes: usize) -> usize {
+    let mut sum = 0;
+    let fits = |(_, replica): &&(SubscriptionKey, &Replica)| {
+        sum += DUMP_BOOK_BYTES
+            + DUMP_LEVEL_BYTES * (replica.book.bids.len() + replica.book.asks.len());
+        sum <= bytes
+    };
+    books.iter().take(DUMP_BOOKS).take_while(fits).count().max(1)
+}
+
 fn store(backlog: &mut Backlog, key: SubscriptionKey, kind: Kind, frame: &Rc<[u8]>) {
     backlog.push(BacklogEvent { key: Some(key), kind, frame: Rc::clone(frame) });
 }
@@ -420,15 +456,13 @@ fn write_price_change(
     books: &std::collections::HashMap<SubscriptionKey, Subscribed, foldhash::fast::FixedState>,
     message: &[(SubscriptionKey, LevelChange, Quantity)],
 ) {
-    let named = message.iter().filter_map(|(key, change, _)| {
-        let book = books.get(key)?;
-        Some((&book.token, change))
-    });
-    let first = message.first().and_then(|(key, change, _)| {
+    // A client has an empty book in place of one that is not live: changes of it would make a partial one.
+    let mut live = message.iter().filter_map(|(key, change, _)| {
         let replica = books.get(key)?.replica.as_ref()?;
-        Some((replica.market, change.timestamp_ms))
+        (replica.state == BookState::Live).then_some((replica, change))
     });
-    if let Some((market, timestamp_ms)) = first {
-        market::price_change(text, &market, timestamp_ms, named);
+    let named = live.clone().map(|(replica, change)| (&replica.token, change));
+    if let Some((replica, change)) = live.next() {
+        market::price_change(text, &replica.market, change.timestamp_ms, named);
     }
 }

@@ -75,6 +75,9 @@ impl Queue<'_> {
         frame: &Rc<[u8]>,
         class: FrameClass,
     ) -> Pushed {
+        if client.closing.is_some() {
+            return Pushed::LeftOut;
+        }
         let pushed = client.outbox.push(Rc::clone(frame), class, self.now.mono_ns);
         self.counts.frames += u64::from(pushed == Pushed::Queued);
         self.announce(id, client);
@@ -145,6 +148,10 @@ pub(super) fn write_event(
     frame(text)
 }
 
+const fn is_stale(replica: &Replica) -> bool {
+    matches!(replica.state, BookState::Stale { .. })
+}
+
 /// An event of one book, for each of its clients.
 pub(super) struct Context<'a> {
     pub(super) key: SubscriptionKey,
@@ -177,16 +184,12 @@ impl Context<'_> {
                 if is_dumped || !is_live {
                     return;
                 }
-                if wants_state && !had_image {
-                    let frame = other.get(text, |text| market::state(text, replica));
-                    queue.push(id, client, frame, FrameClass::Other);
-                }
                 let frame = main.get(text, |text| market::book(text, replica));
                 queue.push(id, client, frame, FrameClass::Image(key));
                 client.books.insert(key, true);
             }
             Event::State | Event::Closed => {
-                if wants_state {
+                if wants_state && (had_image || !is_live) {
                     let frame = other.get(text, |text| market::state(text, replica));
                     queue.push(id, client, frame, FrameClass::Other);
                 }
@@ -197,6 +200,8 @@ impl Context<'_> {
                 client.outbox.unmark(key);
                 match self.stale {
                     StalePolicy::Hold => {}
+                    // A market's ordinary end is no reason to end the connection.
+                    StalePolicy::Close if !is_stale(replica) => {}
                     StalePolicy::Clear => {
                         let frame = main.get(text, |text| market::empty_book(text, replica));
                         queue.push(id, client, frame, FrameClass::Other);
@@ -236,6 +241,10 @@ impl Context<'_> {
     ) {
         let Self { key, replica, event, outcome, .. } = *self;
         let had_image = client.takes_changes(key);
+        if matches!(event, Event::Image { .. }) && client.gaps.remove(&key) {
+            client.outbox.mark(key, true);
+            return queue.announce(id, client);
+        }
         let Protocol::Stream(session, tops) = &mut client.protocol else { return };
         let wants = session.kinds.contain(event.kind());
         let is_new_top = session.kinds.contain(Kind::Top)
@@ -300,9 +309,11 @@ impl Context<'_> {
                 }
             }
             Event::Changes(_) | Event::TickSize { .. } => {}
+            // The image has said so.
+            Event::State if replica.state == BookState::Live => {}
             Event::State => {
                 session.on_state(replica, bodies, frames);
-                if self.stale == StalePolicy::Close && replica.state != BookState::Live {
+                if self.stale == StalePolicy::Close && is_stale(replica) {
                     client.closing.get_or_insert((1012, "a book is out of date"));
                     queue.announce(id, client);
                 }

@@ -156,14 +156,21 @@ impl Rig {
                 let (why, since_wall_ns) = (StaleReason::Disconnected, self.shard.wall_ns);
                 let state = BookState::Stale { why, since_wall_ns };
                 self.shard.books[place].1 = state;
-                self.send(place, BookUpdateKind::State(state));
+                match random.below(2) {
+                    0 => self.send(place, BookUpdateKind::State(state)),
+                    // The state did not fit into the ring.
+                    _ => self.image(place, true),
+                }
             }
             _ => {
-                // One venue message about both books, as far as they are live.
+                // One venue message about both books. Absolute changes are applied to stale ones too.
+                let is_relative = self.hub.shards[0].name() == "kalshi";
                 let mut first = true;
                 for place in 0..2 {
-                    if self.shard.books[place].1 != BookState::Live {
-                        continue;
+                    match self.shard.books[place].1 {
+                        BookState::AwaitingSnapshot => continue,
+                        BookState::Stale { .. } if is_relative => continue,
+                        _ => {}
                     }
                     let side = if random.below(2) == 0 { Side::Bid } else { Side::Ask };
                     let price = Price(
@@ -221,11 +228,16 @@ impl Rig {
         }
     }
 
-    /// Whether a client has the book of a token, if that is live.
+    /// Whether a client has the book of a token, if that is live. If it is stale, a client of a venue's protocol has an
+    /// empty one, and a client of the stream knows the state.
     fn agrees(&self, reader: &Reader, place: usize) -> bool {
         let (book, state, _) = &self.shard.books[place];
         if *state != BookState::Live {
-            return true;
+            let is_empty = |levels: &Levels| levels.iter().all(BTreeMap::is_empty);
+            return match reader.states.get(TOKENS[place]) {
+                Some(state) => state != "live",
+                None => reader.books.get(TOKENS[place]).is_none_or(is_empty),
+            };
         }
         let side = |levels: Vec<Level>| -> BTreeMap<u64, u64> {
             levels.iter().map(|l| (u64::from(l.price.0), l.quantity.0)).collect()
@@ -449,4 +461,18 @@ fn a_client_of_one_token_has_the_message_of_both_and_dumps_wait_for_books() {
     let text = String::from_utf8_lossy(&output);
     let is_whole = text.contains(r#""asset_id":"11""#) && text.contains(r#""asset_id":"12""#);
     assert!(is_whole || !text.contains("price_change"), "{text}");
+}
+
+#[test]
+fn a_book_that_comes_after_it_was_resumed_has_a_gap() {
+    let mut rig = Rig::new("polymarket", 100_000, StalePolicy::Clear);
+    let endpoint = Site::Polymarket.endpoint("/v1/stream", "tokens=11&from_sequence=5");
+    let id = rig.hub.connect(endpoint.unwrap().unwrap(), rig.now);
+    rig.hub.handle_timeout(rig.now);
+    let mut output = Vec::new();
+    assert_eq!(rig.hub.take_output(id, &mut output, 1, rig.now), Output::Nothing);
+    rig.serve();
+    assert_eq!(rig.hub.take_output(id, &mut output, 1, rig.now), Output::Frames);
+    let text = String::from_utf8_lossy(&output);
+    assert!(text.contains(r#""gap":true"#), "{text}");
 }

@@ -129,14 +129,14 @@ impl<H: Handler> Books<H> {
         for &(index, place) in &*applied {
             let change = &event.changes[place as usize];
             if store.slots[index].is_subscribed() {
-                store.updates.publish_change(
+                let sent = store.updates.publish_change(
                     &mut store.slots,
                     index,
                     event.timestamp_ms,
                     change,
                     first,
                 );
-                first = false;
+                first &= !sent;
             }
             let change = Change {
                 side: change.side,

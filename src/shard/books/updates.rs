@@ -110,7 +110,7 @@ impl Updates {
         }
     }
 
-    /// Sends an update of a subscribed book; marks the book where it does not fit.
+    /// Sends an update of a subscribed book; marks the book where it does not fit. Whether it was sent.
     #[cold]
     #[inline(never)]
     pub(super) fn publish(
@@ -119,7 +119,7 @@ impl Updates {
         index: BookIndex,
         read_wall_ns: u64,
         what: BookUpdateKind,
-    ) {
+    ) -> bool {
         let slot = &mut slots[index];
         let (key, mark) = (slot.subscription, slot.mark);
         if mark != Mark::None {
@@ -127,7 +127,7 @@ impl Updates {
             if matches!(what, BookUpdateKind::Trade(_)) {
                 slot.mark = Mark::Lost;
             }
-            return;
+            return false;
         }
         let update = BookUpdate { key, read_wall_ns, version: slot.facts.updates, what };
         let sent = self.sender.as_mut().is_some_and(|sender| sender.try_send(update).is_ok());
@@ -135,9 +135,10 @@ impl Updates {
         if !sent {
             self.mark(slots, index, Mark::Lost);
         }
+        sent
     }
 
-    /// One change of a message, after the whole message was applied.
+    /// One change of a message, after the whole message was applied. Whether it was sent.
     #[cold]
     #[inline(never)]
     pub(super) fn publish_change(
@@ -147,11 +148,11 @@ impl Updates {
         timestamp_ms: u64,
         change: &ChangeSpan,
         first: bool,
-    ) {
+    ) -> bool {
         let ChangeSpan { side, level, hash, best_bid, best_ask, .. } = *change;
         let change = LevelChange { timestamp_ms, side, level, hash, best_bid, best_ask, first };
         let read_wall_ns = slots[index].facts.updated_wall_ns;
-        self.publish(slots, index, read_wall_ns, BookUpdateKind::Change(change));
+        self.publish(slots, index, read_wall_ns, BookUpdateKind::Change(change))
     }
 
     /// A relative change, which has made `level`.
