@@ -309,7 +309,7 @@ impl Context<'_> {
                 }
             }
             Event::Changes(_) | Event::TickSize { .. } => {}
-            // The image has said so.
+            // The image has shown it.
             Event::State if replica.state == BookState::Live => {}
             Event::State => {
                 session.on_state(replica, bodies, frames);
