@@ -556,10 +556,9 @@ impl Hub {
             let Some(replica) = self.books[&key].replica.as_ref() else { continue };
             let last = self.backlog.last_sequence();
             let mut text = String::new();
-            stream_encode::state(
-                &mut text,
-                &stream_encode::EventHead::from_replica(replica, last, None),
-            );
+            let outcome = self.catalog.outcome(&replica.token);
+            let head = stream_encode::EventHead::from_replica(replica, last, outcome);
+            stream_encode::state(&mut text, &head);
             self.push(id, event::frame(&text), FrameClass::State(key), now);
         }
     }

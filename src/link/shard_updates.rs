@@ -40,11 +40,6 @@ pub enum UpdateRequest {
         /// The book's token.
         token: TokenId,
     },
-    /// Send the book's image again.
-    Refresh {
-        /// The book's token.
-        token: TokenId,
-    },
     /// A buffer for the next image: allocated by the serve core, so that the shard need not.
     Buffer(Box<BookImage>),
 }

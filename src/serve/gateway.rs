@@ -130,7 +130,7 @@ impl Gateway {
                 self.hub.borrow_mut().handle_timeout(now);
             }
             self.ring_ready();
-            if worked || (self.spin && self.counts_clients() > 0) {
+            if worked || (self.spin && self.client_count() > 0) {
                 yield_now().await;
                 continue;
             }
@@ -139,7 +139,7 @@ impl Gateway {
         }
     }
 
-    fn counts_clients(&self) -> usize {
+    fn client_count(&self) -> usize {
         self.bells.borrow().len()
     }
 

@@ -2,8 +2,9 @@
 //!
 //! Runs on:  test threads; engine and venue run on threads of this process.
 use crate::http::Client;
+use crate::library::quiet;
 use crate::program::{POLL_INTERVAL, TIMEOUT};
-use ringbook::sim::{SimConfig, Venue};
+use ringbook::sim::Venue;
 use ringbook::{Engine, EngineBuilder, Polymarket};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
@@ -180,18 +181,7 @@ impl Rig {
         rate: f64,
         settings: impl FnOnce(EngineBuilder) -> EngineBuilder,
     ) -> Self {
-        let config = SimConfig {
-            tls: false,
-            paused: true,
-            markets,
-            rate,
-            levels: 8,
-            births_per_minute: 0.0,
-            resolutions_per_minute: 0.0,
-            ending_soon_percent: 0,
-            ..SimConfig::default()
-        };
-        let venue = Venue::start(config).unwrap();
+        let venue = Venue::start(quiet(markets, rate)).unwrap();
         let at = Polymarket::at(&venue.http_url(), &venue.ws_url());
         let builder = settings(Engine::builder().venue(at).shards(2));
         let local = ([127, 0, 0, 1], 0);

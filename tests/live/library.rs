@@ -138,7 +138,7 @@ struct Rig {
     recycling: HashMap<u64, Result<(), String>>,
 }
 
-fn quiet(markets: usize, rate: f64) -> SimConfig {
+pub(crate) fn quiet(markets: usize, rate: f64) -> SimConfig {
     SimConfig {
         tls: false,
         paused: true,

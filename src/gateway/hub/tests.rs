@@ -117,7 +117,6 @@ impl Rig {
                     let place = TOKENS.iter().position(|t| *t == token.as_str());
                     place.into_iter().for_each(|place| self.shard.keys[place] = None);
                 }
-                UpdateRequest::Refresh { .. } => {}
                 UpdateRequest::Buffer(image) => self.shard.buffers.push(image),
             }
         }

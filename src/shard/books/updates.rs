@@ -76,11 +76,6 @@ impl Updates {
                     slots[index].occupancy = Occupancy::Open;
                 }
             }
-            UpdateRequest::Refresh { token } => {
-                if let Some(index) = find(slots, &token).filter(|&i| slots[i].is_subscribed()) {
-                    self.mark(slots, index, Mark::Image);
-                }
-            }
             UpdateRequest::Buffer(image) => {
                 if self.buffers.len() < UPDATE_BUFFERS_MAX {
                     self.buffers.push(image);

@@ -22,6 +22,7 @@ use crate::venue::json::{Skip, end_of, end_of_object, need};
 use crate::venue::protocol::{Phase, Progress};
 use crate::venue::{DecodeNotice, MessageFault, Sink};
 use serde::de::{self, DeserializeSeed, SeqAccess, Visitor};
+use std::cell::LazyCell;
 use std::fmt;
 
 /// The text response to a ping.
@@ -135,7 +136,7 @@ impl Decoder {
                     let mut json = sonic_rs::Deserializer::from_str(&frame[at..end]);
                     let seed = MessageSeed { scratch: &mut self.scratch, frame };
                     let Ok(fields) = seed.deserialize(&mut json) else { break };
-                    deliver((frame, &frame[at..end]), &fields, &mut self.scratch, sink);
+                    deliver(frame, || &frame[at..end], &fields, &mut self.scratch, sink);
                     end
                 }
             };
@@ -263,7 +264,7 @@ impl<'de, S: Sink> FrameSeed<'_, 'de, S> {
         let fields = MessageSeed { scratch: &mut *scratch, frame }.deserialize(&mut *json)?;
         json.end()?;
         *messages += 1;
-        deliver((frame, frame), &fields, scratch, sink);
+        deliver(frame, || frame, &fields, scratch, sink);
         Ok(())
     }
 }
@@ -277,8 +278,9 @@ impl<'de, S: Sink> Visitor<'de> for FrameSeed<'_, 'de, S> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         let Self { scratch, frame, sink, messages } = self;
-        // What a message wraps is looked for in its own text.
+        // The text of a message is needed for a fault only: members before it are skipped then, each once.
         let mut texts = sonic_rs::to_array_iter(frame);
+        let mut skipped = 0;
         loop {
             let seed = MessageSeed { scratch: &mut *scratch, frame };
             let Some(fields) = seq.next_element_seed(seed)? else { return Ok(()) };
@@ -286,11 +288,16 @@ impl<'de, S: Sink> Visitor<'de> for FrameSeed<'_, 'de, S> {
             if *messages as usize > MESSAGES_PER_FRAME_MAX {
                 return Err(de::Error::custom("more messages in one frame than the limit"));
             }
-            let text = texts.next().and_then(Result::ok);
-            // A member that is no object names nothing itself.
-            let text = text.as_ref().filter(|_| fields.is_object);
-            let text = text.map_or(frame, sonic_rs::LazyValue::as_raw_str);
-            deliver((frame, text), &fields, scratch, sink);
+            let mut is_read = false;
+            let text = || {
+                is_read = true;
+                let text = texts.nth(skipped).and_then(Result::ok);
+                // A member that is no object names nothing itself.
+                let text = text.as_ref().filter(|_| fields.is_object);
+                text.and_then(|text| within(frame, text.as_raw_str())).unwrap_or(frame)
+            };
+            deliver(frame, text, &fields, scratch, sink);
+            skipped = if is_read { 0 } else { skipped + 1 };
         }
     }
 }
@@ -327,13 +334,22 @@ impl<'a> Kind<'a> {
     }
 }
 
-/// Validates one message of `frame` and delivers it. `text` is the message, or the frame if its span is unknown.
-fn deliver<S: Sink>(
-    (frame, text): (&str, &str),
+/// `part` with the lifetime of `frame`; `None` if it is not within it.
+fn within<'a>(frame: &'a str, part: &str) -> Option<&'a str> {
+    let start = (part.as_ptr() as usize).checked_sub(frame.as_ptr() as usize)?;
+    frame.get(start..start.checked_add(part.len())?)
+}
+
+/// Validates one message of `frame` and delivers it. `text` gives the message, or the frame if its span is unknown; it
+/// is called at most once, and only if the message is of unknown type or has a fault.
+fn deliver<'a, S: Sink>(
+    frame: &'a str,
+    text: impl FnOnce() -> &'a str,
     fields: &Fields<'_>,
     scratch: &mut Scratch,
     sink: &mut S,
 ) {
+    let text = LazyCell::new(text);
     let kind = Kind::of(fields);
     let unknown = match kind {
         Kind::Unknown(name) if fields.is_object => Some(name),
@@ -341,7 +357,7 @@ fn deliver<S: Sink>(
     };
     if let Some(name) = unknown
         && !fields.may_change_a_book(name)
-        && !wraps_a_change(text)
+        && !wraps_a_change(&text)
     {
         // Unknown keys of an unknown message type are not reported.
         return sink.on_decode_notice(&DecodeNotice::UnknownEvent(name));
@@ -368,7 +384,7 @@ fn deliver<S: Sink>(
         let token = fields.asset_id.unwrap_or("");
         let (offset, text) = (
             end_of(frame, [fields.event_type, fields.market, fields.asset_id]),
-            if update { "" } else { text },
+            if update { "" } else { &text },
         );
         sink.on_decode_notice(&DecodeNotice::BadMessage { fault, offset, market, token, text });
     } else if !scratch.unknown_keys.is_empty() {
