@@ -598,6 +598,8 @@ pub const GATEWAY_CLIENTS_MAX: usize = 4_096;
 pub const GATEWAY_UPDATES_PER_TURN: usize = 1_024;
 /// Interval of the gateway's timers.
 pub const GATEWAY_TIMER_NS: u64 = 10 * MILLISECOND_NS;
+/// Interval of the gateway's latencies to the control core.
+pub const GATEWAY_LATENCY_NS: u64 = 250 * MILLISECOND_NS;
 /// Longest interval of conflated best prices.
 pub const GATEWAY_TOP_INTERVAL_MAX_NS: u64 = 3_600 * SECOND_NS;
 

@@ -134,6 +134,7 @@ impl Engine {
             sleeper,
             settings: config.gateway_settings,
             spin: topology.shards.iter().any(|thread| thread.idle == Idle::Spin),
+            clock: clock.clone(),
         });
         let ends = ServeEnds {
             gateway,

@@ -24,6 +24,7 @@ use crate::market::info::ExchangeStatus;
 use crate::ring::{Consumer, Producer};
 use crate::wire::websocket::server::{ClientMessage, ServerSocket, accept, close_frame};
 use futures_lite::future::or;
+use hdrhistogram::Histogram;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -52,6 +53,8 @@ pub struct GatewayLinks {
     pub settings: Settings,
     /// The serve core polls for updates instead of sleeping.
     pub spin: bool,
+    /// The clock of the shards.
+    pub clock: HostClock,
 }
 
 /// The hub and its links.
@@ -70,9 +73,8 @@ pub(super) struct Gateway {
 
 impl Gateway {
     pub(super) fn new(links: GatewayLinks) -> Self {
-        let GatewayLinks { shards, sleeper, settings, spin } = links;
+        let GatewayLinks { shards, sleeper, settings, spin, clock } = links;
         let venues = shards.iter().map(|shard| shard.venue).collect();
-        let clock = HostClock::new();
         let hub = Hub::new(venues, settings, clock.now().wall_ns);
         Self {
             hub: RefCell::new(hub),
@@ -88,6 +90,11 @@ impl Gateway {
 
     pub(super) fn report(&self) -> HubReport {
         self.hub.borrow().report()
+    }
+
+    /// Latencies of frames since the last call; `None` if there are none.
+    pub(super) fn take_latency(&self) -> Option<Box<Histogram<u64>>> {
+        self.hub.borrow_mut().take_latency().map(Box::new)
     }
 
     /// The answer to a REST request; `books` are those that it needs.

@@ -50,6 +50,11 @@ impl Event<'_> {
         }
     }
 
+    /// Whether a read has caused it, so that its latency can be told. An image or a state may come without one.
+    pub(super) const fn is_read(self) -> bool {
+        matches!(self, Self::Changes(_) | Self::Trade(_) | Self::TickSize { .. })
+    }
+
     pub(super) const fn class(self, key: SubscriptionKey) -> FrameClass {
         match self {
             Self::Image { .. } => FrameClass::Image(key),
@@ -65,6 +70,8 @@ pub(super) struct Queue<'a> {
     pub(super) ready: &'a mut VecDeque<ClientId>,
     pub(super) counts: &'a mut HubCounts,
     pub(super) now: Now,
+    /// When the shard read what is sent, nanoseconds since the Unix epoch; 0 if no read caused it.
+    pub(super) read_wall_ns: u64,
 }
 
 impl Queue<'_> {
@@ -78,7 +85,8 @@ impl Queue<'_> {
         if client.closing.is_some() {
             return Pushed::LeftOut;
         }
-        let pushed = client.outbox.push(Rc::clone(frame), class, self.now.mono_ns);
+        let (queued_ns, read_wall_ns) = (self.now.mono_ns, self.read_wall_ns);
+        let pushed = client.outbox.push(Rc::clone(frame), class, queued_ns, read_wall_ns);
         self.counts.frames += u64::from(pushed == Pushed::Queued);
         self.announce(id, client);
         pushed
