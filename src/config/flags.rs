@@ -4,7 +4,10 @@
 use super::replay::venue;
 use super::venue::connection_table;
 use super::{
-    CLOB_URL, GAMMA_URL, WS_URL, bench_live::BenchLiveFlags, export::ExportArgs, replay::ReplayArgs,
+    CLOB_URL, GAMMA_URL, WS_URL,
+    bench_live::{BenchGatewayFlags, BenchLiveFlags},
+    export::ExportArgs,
+    replay::ReplayArgs,
 };
 use crate::base::policy::{ConnectionTable, HashChecks, Idle};
 use crate::gateway::StalePolicy;
@@ -45,6 +48,8 @@ pub enum Command {
     Demo(Box<DemoFlags>),
     /// Measure latency against a simulated venue at rising rates, until something saturates.
     BenchLive(Box<BenchLiveFlags>),
+    /// Measure latency and throughput of the gateway with clients of this process.
+    BenchGateway(Box<BenchGatewayFlags>),
     /// Replay captures: the benchmark mode.
     Replay(ReplayArgs),
     /// Write captures or a database of trades as Parquet.

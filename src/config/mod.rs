@@ -86,6 +86,8 @@ pub struct Config {
     pub(crate) gateway: Option<SocketAddr>,
     /// How clients of the gateway are treated.
     pub(crate) gateway_settings: GatewaySettings,
+    /// The serve core polls while the gateway has clients, whatever the shards do.
+    pub(crate) gateway_spin: bool,
     /// Message age that `/health` reports, nanoseconds; 0 disables it.
     pub(crate) lag_warn_ns: u64,
     /// Folder of the histograms written at exit.
@@ -124,6 +126,7 @@ impl Default for Config {
             serve_names: Vec::new(),
             gateway: None,
             gateway_settings: GatewaySettings::default(),
+            gateway_spin: false,
             lag_warn_ns: LAG_WARN_NS,
             histograms: None,
             connection_histograms: false,

@@ -133,7 +133,8 @@ impl Engine {
             shards: cores.updates,
             sleeper,
             settings: config.gateway_settings,
-            spin: topology.shards.iter().any(|thread| thread.idle == Idle::Spin),
+            spin: config.gateway_spin
+                || topology.shards.iter().any(|thread| thread.idle == Idle::Spin),
             clock: clock.clone(),
         });
         let ends = ServeEnds {

@@ -280,7 +280,11 @@ mod tests {
             "nothing is queued yet"
         );
         assert_eq!(outbox.push(bytes(5), FrameClass::Change(one), 0, 0), Pushed::Marked);
-        assert_eq!(outbox.push(bytes(5), FrameClass::Other, 0, 0), Pushed::Queued, "never left out");
+        assert_eq!(
+            outbox.push(bytes(5), FrameClass::Other, 0, 0),
+            Pushed::Queued,
+            "never left out"
+        );
         assert_eq!(outbox.push(bytes(5), FrameClass::Image(two), 0, 0), Pushed::Marked);
         assert_eq!(outbox.take_marked(), None);
         let mut taken = Vec::new();
@@ -291,7 +295,10 @@ mod tests {
         let result = outbox.push(bytes(5), FrameClass::Change(one), 1, 0);
         assert_eq!(result, Pushed::LeftOut, "its image comes first");
         assert_eq!(outbox.push(bytes(5), FrameClass::State(one), 1, 0), Pushed::LeftOut);
-        assert_eq!(outbox.push(bytes(0), FrameClass::State(SubscriptionKey(3)), 1, 0), Pushed::Queued);
+        assert_eq!(
+            outbox.push(bytes(0), FrameClass::State(SubscriptionKey(3)), 1, 0),
+            Pushed::Queued
+        );
         assert_eq!(outbox.take_marked(), Some(MarkedBook { key: one, gap: true }));
         assert_eq!(outbox.push_marked(bytes(30), 1), Pushed::Queued);
         assert!(!outbox.is_marked(one));

@@ -21,8 +21,8 @@ pub use crate::io::listen::{BindError, Listener};
 pub use query::{ServeLinks, Wake};
 
 use crate::base::limits::{
-    GATEWAY_LATENCY_NS, SERVE_ACCEPT_LOG_NS, SERVE_ANSWER_TIMEOUT_NS, SERVE_HEAD_TIMEOUT_NS, SERVE_IDLE_NS,
-    SERVE_STOP_POLL_NS, SERVE_TURNED_AWAY_MAX, SERVE_WRITE_TIMEOUT_NS,
+    GATEWAY_LATENCY_NS, SERVE_ACCEPT_LOG_NS, SERVE_ANSWER_TIMEOUT_NS, SERVE_HEAD_TIMEOUT_NS,
+    SERVE_IDLE_NS, SERVE_STOP_POLL_NS, SERVE_TURNED_AWAY_MAX, SERVE_WRITE_TIMEOUT_NS,
 };
 use crate::counter::report::ExchangeReport;
 use crate::gateway as gateway_protocol;
@@ -36,8 +36,8 @@ use client_limit::{Bounds, ClientLimit};
 use event::Event;
 use exposition::ServeReport;
 use futures_lite::future::or;
-use hdrhistogram::Histogram;
 use gateway::Gateway;
+use hdrhistogram::Histogram;
 use query::Queries;
 use request::{BodyError, Head};
 use response::Response;
