@@ -580,6 +580,8 @@ pub const GATEWAY_STALL_NS: u64 = 10 * SECOND_NS;
 pub const GATEWAY_PING_NS: u64 = 10 * SECOND_NS;
 /// Pings without any byte from the client after which it is closed.
 pub const GATEWAY_PINGS_MAX: u32 = 6;
+/// Gateway clients written to before the rings of the shards are looked at again.
+pub const GATEWAY_CLIENTS_PER_TURN: usize = 64;
 /// Bytes put into one write to a gateway client.
 pub const GATEWAY_WRITE_BYTES: usize = 64 * 1024;
 /// A client that subscribes waits this long for the books of its first frame; books that come later follow one by one.

@@ -41,6 +41,14 @@ pub use client::Output;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientId(u32);
 
+impl ClientId {
+    /// Small and dense: the place in a table of clients.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// How the hub treats its clients.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -305,7 +313,8 @@ impl Hub {
         HubReport { counts: self.counts(), connections }
     }
 
-    fn set_ready(&mut self, id: ClientId) {
+    /// Output of the client waits: [`Hub::poll_ready`] returns it.
+    pub fn set_ready(&mut self, id: ClientId) {
         if let Some(client) = &mut self.clients[id.0 as usize]
             && !std::mem::replace(&mut client.is_ready, true)
         {

@@ -7,6 +7,7 @@
 //! glommio binds with `SO_REUSEPORT`, so that a second program on the same port is no error, and adopts a bound socket
 //! only by an unsafe call; hence the thread. It inherits the CPU mask of the thread that calls [`Listener::bind`]: bind
 //! before pinning.
+use super::direct_socket::DirectSocket;
 use crate::base::limits::{SERVE_ACCEPT_QUEUE, SERVE_STOP_POLL_NS};
 use glommio::net::TcpStream;
 use socket2::Socket;
@@ -104,11 +105,11 @@ impl Listener {
         self.address
     }
 
-    /// The next client. One caller at a time.
+    /// The next client, and a handle for direct writes. One caller at a time.
     ///
     /// # Errors
     /// `accept` failed (it is retried), the thread has ended, or the socket cannot be configured.
-    pub async fn accept(&self) -> io::Result<ClientStream> {
+    pub async fn accept(&self) -> io::Result<(ClientStream, DirectSocket)> {
         let _guard = WakerGuard(&self.shared);
         let socket = poll_fn(|context| {
             let mut accepted = self.shared.lock();
@@ -128,7 +129,8 @@ impl Listener {
         .await?;
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
-        Ok(TcpStream::from(Socket::from(socket)))
+        let direct = DirectSocket::new(&socket)?;
+        Ok((TcpStream::from(Socket::from(socket)), direct))
     }
 }
 

@@ -6,6 +6,7 @@ pub mod blocking;
 pub mod clock;
 pub mod connection;
 pub mod dial;
+pub mod direct_socket;
 pub mod driver;
 pub mod executor;
 pub mod file;

@@ -9,7 +9,9 @@ use super::request::{self, BodyError, Head, HeadError, Method};
 use super::response::Response;
 use super::{Server, Site, Timeouts, route};
 use crate::base::limits::{SERVE_LINGER_BYTES_MAX, SERVE_LINGER_NS};
-use crate::io::{dial::within, executor::yield_now, listen::ClientStream};
+use crate::io::{
+    dial::within, direct_socket::DirectSocket, executor::yield_now, listen::ClientStream,
+};
 use futures_lite::future::or;
 use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _};
 use std::net::IpAddr;
@@ -19,6 +21,8 @@ const READ_BYTES: usize = 4096;
 
 pub(super) struct Client {
     stream: ClientStream,
+    /// For frames of the gateway, unless the stream is encrypted.
+    pub(super) direct: Option<DirectSocket>,
     /// The peer address belongs to this host.
     is_local: bool,
     pub(super) input: Vec<u8>,
@@ -57,9 +61,9 @@ fn is_this_host(address: IpAddr) -> bool {
 }
 
 impl Client {
-    pub(super) fn new(stream: ClientStream) -> Self {
+    pub(super) fn new(stream: ClientStream, direct: Option<DirectSocket>) -> Self {
         let is_local = stream.peer_addr().is_ok_and(|address| is_this_host(address.ip()));
-        Self { stream, is_local, input: Vec::new() }
+        Self { stream, direct, is_local, input: Vec::new() }
     }
 
     /// Serves until either side closes, a timeout, an eviction or the end of the server.

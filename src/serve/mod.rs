@@ -28,6 +28,7 @@ use crate::counter::report::ExchangeReport;
 use crate::gateway as gateway_protocol;
 use crate::io::authority::{Names, ServeName};
 use crate::io::clock::HostClock;
+use crate::io::direct_socket::DirectSocket;
 use crate::io::executor::{sleep, spawn, yield_now};
 use crate::io::listen::{ClientStream, descriptor_limit};
 use crate::market::info::ExchangeStatus;
@@ -240,8 +241,9 @@ impl Server {
                 None
             });
             match next.await {
-                Some(Ok(stream)) => {
-                    self.on_client(stream, door);
+                Some(Ok((stream, direct))) => {
+                    let direct = matches!(door.site, Site::Gateway(_)).then_some(direct);
+                    self.on_client(stream, direct, door);
                     // A stream of new clients must not starve the others.
                     yield_now().await;
                 }
@@ -251,8 +253,8 @@ impl Server {
         }
     }
 
-    fn on_client(self: &Rc<Self>, stream: ClientStream, door: &Door) {
-        let client = Client::new(stream);
+    fn on_client(self: &Rc<Self>, stream: ClientStream, direct: Option<DirectSocket>, door: &Door) {
+        let client = Client::new(stream, direct);
         let site = door.site;
         let (permit, evicted) = door.limit.acquire();
         self.counts.borrow_mut().clients_evicted += u64::from(evicted);

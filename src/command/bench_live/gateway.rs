@@ -8,7 +8,7 @@ mod table;
 
 use super::ladder::{self, RUNGS_MAX};
 use super::step::{Length, Rig};
-use super::{LOOK, create, explain, layout, setting, start, venue_core, write_plot};
+use super::{LOOK, create, layout, setting, start, venue_core, write_plot};
 use crate::base::time::{Clock as _, MILLISECOND_NS, SECOND_NS};
 use crate::command::{Failure, demo};
 use crate::config::{
@@ -21,10 +21,9 @@ use crate::io::output::{print, print_line};
 use books::{TextBook, TextBooks};
 use clients::{Clients, Plan};
 use serde::Deserialize;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use table::{ClientBooks, Counts, GatewayOutcome, GatewayStep, GatewayVerdict};
 
 /// Name of the clients' thread.
