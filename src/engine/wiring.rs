@@ -133,8 +133,7 @@ impl Engine {
             shards: cores.updates,
             sleeper,
             settings: config.gateway_settings,
-            spin: config.gateway_spin
-                || topology.shards.iter().any(|thread| thread.idle == Idle::Spin),
+            spin_ns: gateway_spin_ns(config, &topology),
             clock: clock.clone(),
         });
         let ends = ServeEnds {
@@ -193,6 +192,16 @@ fn plan(config: &Config) -> Result<Topology, TopologyError> {
         layout.shards = Some(asked.max(venues));
     }
     Topology::plan(&layout, &usable)
+}
+
+/// How long the serve core polls for updates before it sleeps: as the shards do.
+fn gateway_spin_ns(config: &Config, topology: &Topology) -> u64 {
+    let shards = |idle| topology.shards.iter().any(|thread| thread.idle == idle);
+    match (config.gateway_spin || shards(Idle::Spin), shards(Idle::Adaptive)) {
+        (true, _) => u64::MAX,
+        (false, true) => limits::ADAPTIVE_SPIN_NS,
+        (false, false) => 0,
+    }
 }
 
 /// The listeners of the serve core.

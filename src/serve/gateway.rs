@@ -55,8 +55,8 @@ pub struct GatewayLinks {
     pub sleeper: Sleeper,
     /// How clients are treated.
     pub settings: Settings,
-    /// The serve core polls for updates instead of sleeping.
-    pub spin: bool,
+    /// How long the serve core polls after an update while there are clients, before it sleeps.
+    pub spin_ns: u64,
     /// The clock of the shards.
     pub clock: HostClock,
 }
@@ -66,7 +66,7 @@ pub(super) struct Gateway {
     hub: RefCell<Hub>,
     shards: RefCell<Vec<ShardUpdates>>,
     sleeper: Sleeper,
-    spin: bool,
+    spin_ns: u64,
     clock: RefCell<HostClock>,
     /// By [`ClientId::index`].
     writers: RefCell<Vec<Option<Rc<ClientWriter>>>>,
@@ -82,14 +82,14 @@ pub(super) struct Gateway {
 
 impl Gateway {
     pub(super) fn new(links: GatewayLinks) -> Self {
-        let GatewayLinks { shards, sleeper, settings, spin, clock } = links;
+        let GatewayLinks { shards, sleeper, settings, spin_ns, clock } = links;
         let venues = shards.iter().map(|shard| shard.venue).collect();
         let hub = Hub::new(venues, settings, clock.now().wall_ns);
         Self {
             hub: RefCell::new(hub),
             shards: RefCell::new(shards),
             sleeper,
-            spin,
+            spin_ns,
             clock: RefCell::new(clock),
             writers: RefCell::default(),
             clients: Cell::new(0),
@@ -137,7 +137,7 @@ impl Gateway {
 
     /// Moves updates and requests until `stop`.
     pub(super) async fn pump(&self, stop: &Event) {
-        let mut timer_ns = 0;
+        let (mut timer_ns, mut worked_ns) = (0, 0);
         while !stop.is_set() {
             let now = self.now();
             let mut worked = self.take_updates(now);
@@ -148,7 +148,14 @@ impl Gateway {
                 self.hub.borrow_mut().handle_timeout(now);
             }
             worked |= self.write_ready(now);
-            if worked || (self.spin && self.clients.get() > 0) {
+            if worked {
+                worked_ns = now.mono_ns;
+            }
+            let is_polling = now.mono_ns.saturating_sub(worked_ns) < self.spin_ns;
+            if worked || (is_polling && self.clients.get() > 0) {
+                if !worked {
+                    self.poll_updates();
+                }
                 yield_now().await;
                 continue;
             }
@@ -176,6 +183,17 @@ impl Gateway {
             }
         }
         any
+    }
+
+    /// Looks for updates for a few microseconds, which is finer than yielding.
+    fn poll_updates(&self) {
+        let shards = self.shards.borrow();
+        for _ in 0..UPDATE_POLLS {
+            if shards.iter().any(|shard| !shard.updates.is_empty()) {
+                return;
+            }
+            std::hint::spin_loop();
+        }
     }
 
     /// Sends requests to the shards, as far as they fit.
@@ -321,6 +339,8 @@ enum Turn {
     End,
 }
 
+/// Looks at the rings between two yields.
+const UPDATE_POLLS: usize = 64;
 /// Writes to a client before what it sends is read.
 const WRITES_PER_TURN: usize = 4;
 /// Body of a ping, as at Kalshi.

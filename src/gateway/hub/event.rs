@@ -185,7 +185,6 @@ impl Context<'_> {
         let Protocol::Market(session) = &client.protocol else { return };
         let (wants_state, custom) = (session.wants_state(), session.custom());
         let is_live = replica.state == BookState::Live;
-        let had_image = client.takes_changes(key);
         match self.event {
             Event::Image { .. } => {
                 let is_dumped = client.dump.as_ref().is_some_and(|dump| dump.keys.contains(&key));
@@ -197,6 +196,7 @@ impl Context<'_> {
                 client.books.insert(key, true);
             }
             Event::State | Event::Closed => {
+                let had_image = client.takes_changes(key);
                 if wants_state && (had_image || !is_live) {
                     let frame = other.get(text, |text| market::state(text, replica));
                     queue.push(id, client, frame, FrameClass::Other);
@@ -230,7 +230,7 @@ impl Context<'_> {
                 };
                 queue.push(id, client, main.get(text, write), FrameClass::Other);
             }
-            Event::Changes(_) if self.is_new_top && custom && had_image => {
+            Event::Changes(_) if self.is_new_top && custom && client.takes_changes(key) => {
                 let timestamp_ms = replica.facts.timestamp_ms;
                 let write = |text: &mut String| market::best_bid_ask(text, replica, timestamp_ms);
                 queue.push(id, client, main.get(text, write), FrameClass::Change(key));
