@@ -99,7 +99,7 @@ impl Records {
     ///
     /// # Errors
     /// A file cannot be opened: one line. The next call continues with the next file.
-    pub fn next(&mut self) -> Result<Option<RawRecord<'_>>, ReplayError> {
+    pub fn next_record(&mut self) -> Result<Option<RawRecord<'_>>, ReplayError> {
         let Some(head) = self.read()? else { return Ok(None) };
         let Head { receive_ns, connection, kind } = head;
         let content = match kind {
@@ -195,7 +195,9 @@ mod tests {
         let recording = Recording { feed: crate::venue::ALL[0], files: vec![Source::Path(path)] };
         let mut records = recording.records(range, Arc::default());
         let mut found = Vec::new();
-        while let Some(RawRecord { receive_ns, connection, content }) = records.next().unwrap() {
+        while let Some(RawRecord { receive_ns, connection, content }) =
+            records.next_record().unwrap()
+        {
             found.push(format!("{receive_ns} {connection:?} {content:?}"));
         }
         found
