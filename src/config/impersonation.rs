@@ -53,7 +53,7 @@ impl Files {
 ///
 /// # Errors
 /// A file cannot be read or written, or the authority is of no use any more: one line with the remedy.
-pub fn prepare(
+pub(super) fn prepare(
     folder: &Path,
     address: IpAddr,
     names: &[&str],
@@ -105,7 +105,7 @@ fn hosts_text(address: IpAddr, names: &[&str]) -> String {
 
 /// What the user does with the files, one line each.
 #[must_use]
-pub fn advice(folder: &Path, address: SocketAddr) -> Vec<String> {
+pub(super) fn advice(folder: &Path, address: SocketAddr) -> Vec<String> {
     let Files { authority, hosts, .. } = Files::of(folder);
     let (authority, hosts) = (authority.display(), hosts.display());
     let mut lines = vec![
