@@ -9,6 +9,7 @@ use super::request::{self, BodyError, Head, HeadError, Method};
 use super::response::Response;
 use super::{Server, Site, Timeouts, route};
 use crate::base::limits::{SERVE_LINGER_BYTES_MAX, SERVE_LINGER_NS};
+use crate::gateway::Refusal;
 use crate::io::{dial::within, executor::yield_now, listen::ClientStream};
 use futures_lite::future::or;
 use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -76,14 +77,25 @@ impl Client {
                         server.refuse();
                         (route::name(&head), route::too_many_clients())
                     } else if let Site::Gateway(site) = site {
-                        if let (Some(gateway), Ok(Some(endpoint)), Some(upgrade)) =
-                            (&server.gateway, site.endpoint(&head.path, &head.query), &head.upgrade)
+                        if let (Some(gateway), Some(upgrade)) = (&server.gateway, &head.upgrade)
                             && server.misdirected(&head, Site::Gateway(site)).is_none()
                         {
-                            server.count("gateway websocket", 101);
-                            return self
-                                .run_websocket(server, gateway, (&upgrade.key, endpoint), end)
-                                .await;
+                            let key = &upgrade.key;
+                            match site.endpoint(&head.path, &head.query) {
+                                Ok(Some(endpoint)) => {
+                                    server.count("gateway websocket", 101);
+                                    return self
+                                        .run_websocket(server, gateway, (key, endpoint), end)
+                                        .await;
+                                }
+                                Err(Refusal::Close(code, reason)) => {
+                                    server.count("gateway websocket refused", 101);
+                                    return self
+                                        .close_websocket(server, key, (code, &reason), end)
+                                        .await;
+                                }
+                                Ok(None) | Err(Refusal::Answer(_)) => {}
+                            }
                         }
                         let body = self.read_body(&head, &server.timeouts, end).await;
                         let Some(body) = body else { return };
