@@ -532,8 +532,8 @@ pub const SERVE_FILES_ELSEWHERE: usize = 128;
 pub const SERVE_RESERVED_MAX: usize = 16;
 /// Interval at which errors of `accept` are logged, with their number.
 pub const SERVE_ACCEPT_LOG_NS: u64 = 60 * SECOND_NS;
-/// Request line and headers of a local client.
-pub const SERVE_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Request line and headers of a local client: options of the tardis interface with 200 token ids.
+pub const SERVE_HEAD_BYTES_MAX: usize = 20 * 1024;
 /// A local client that sends nothing for this long is disconnected.
 pub const SERVE_IDLE_NS: u64 = 60 * SECOND_NS;
 /// Time for a local client to send a request head, from its first byte.

@@ -61,10 +61,6 @@ impl Context<'_> {
                 session.on_stale(replica, reason, self.stale == StalePolicy::Clear, messages);
                 client.books.insert(key, false);
                 client.outbox.unmark(key);
-                if self.stale == StalePolicy::Close && is_stale(replica) {
-                    client.closing.get_or_insert((1012, "a book is out of date"));
-                    queue.announce(id, client);
-                }
             }
             Event::Image { .. }
             | Event::State
@@ -74,6 +70,11 @@ impl Context<'_> {
         }
         for (kind, text) in messages.iter() {
             queue.push(id, client, &frame(text), class(kind, key));
+        }
+        let has_ended = matches!(event, Event::State) && had_image && is_stale(replica);
+        if has_ended && self.stale == StalePolicy::Close {
+            client.closing.get_or_insert((1012, "a book is out of date"));
+            queue.announce(id, client);
         }
     }
 }

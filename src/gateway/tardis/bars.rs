@@ -59,7 +59,12 @@ impl BarState {
     }
 
     /// Adds a trade; the bar that it has completed, and the venue time of its last trade.
-    pub fn on_trade(&mut self, end: BarEnd, trade: &TradeUpdate, venue_ms: u64) -> Option<(Bar, u64)> {
+    pub fn on_trade(
+        &mut self,
+        end: BarEnd,
+        trade: &TradeUpdate,
+        venue_ms: u64,
+    ) -> Option<(Bar, u64)> {
         let price = trade.price;
         let bar = self.0.get_or_insert(Bar {
             open: price,

@@ -155,8 +155,7 @@ impl Session {
             interest.before(entry, &head, out);
             if entry.types.contains(&DataType::BookChange) {
                 let (bids, asks) = (replica.book.bids.levels(), replica.book.asks.levels());
-                let write =
-                    |text: &mut String| encode::book(text, &head, bids.rev(), asks.rev());
+                let write = |text: &mut String| encode::book(text, &head, bids.rev(), asks.rev());
                 out.add(MessageKind::Image, write);
             }
             interest.after(entry, replica, &head, out);
@@ -223,7 +222,7 @@ impl Session {
         let errors = self.errors;
         self.each(replica, |entry, interest| {
             if clear {
-                interest.clear(entry, &head, out);
+                Interest::push_cleared(entry, &head, out);
             }
             if entry.with_disconnects {
                 push_disconnect(replica, head.local_ns, out);
@@ -307,19 +306,20 @@ impl Interest {
         }
     }
 
-    /// Sends empty books and best prices.
-    fn clear(&mut self, entry: &Entry, head: &Head<'_>, out: &mut Messages) {
-        for (data_type, state) in entry.types.iter().zip(&mut self.snapshots) {
+    /// Empty books and best prices: they must not be left out.
+    fn push_cleared(entry: &Entry, head: &Head<'_>, out: &mut Messages) {
+        for data_type in &entry.types {
             match data_type {
-                DataType::BookChange => out.add(MessageKind::Image, |text| {
+                DataType::BookChange => out.add(MessageKind::Other, |text| {
                     encode::book(text, head, std::iter::empty(), std::iter::empty());
                 }),
                 DataType::BookTicker => {
-                    out.add(MessageKind::Image, |text| encode::book_ticker(text, head, None, None));
+                    out.add(MessageKind::Other, |text| encode::book_ticker(text, head, None, None));
                 }
                 DataType::Snapshot(what) => {
-                    *state = SnapshotState::default();
-                    push_snapshot(what, state, head, out);
+                    out.add(MessageKind::Other, |text| {
+                        encode::book_snapshot(text, head, what, &[], &[]);
+                    });
                 }
                 DataType::Trade | DataType::DerivativeTicker | DataType::Bar(_) => {}
             }

@@ -120,7 +120,8 @@ impl Options {
     /// # Errors
     /// One line for the client, which names the key.
     pub fn parse(text: &str) -> Result<Self, String> {
-        const WHAT: &str = "options= is a JSON object, or a list of objects, with exchange, symbols and dataTypes";
+        const WHAT: &str =
+            "options= is a JSON object, or a list of objects, with exchange, symbols and dataTypes";
         if nests_deeper(text, 4) {
             return Err(WHAT.to_owned());
         }
@@ -376,10 +377,24 @@ mod tests {
         assert_eq!(bar("trade_bar_100ticks"), BarEnd::Ticks(100));
         assert_eq!(bar("trade_bar_2.5vol"), BarEnd::Volume(Quantity(2_500_000)));
         for name in [
-            "", "trades", "quote_", "quote_5", "quote_s", "book_snapshot_5", "book_snapshot_0_1s",
-            "book_snapshot_1001_1s", "book_snapshot_5_grouped0_1s", "book_snapshot_5_group1_1s",
-            "book_snapshot_5_grouped0.1_1s_1s", "trade_bar_0s", "trade_bar_1", "trade_bar_-1ticks",
-            "trade_bar_0vol", "liquidation", "book_snapshot_5_99999999999999999999s", "quote_1441m",
+            "",
+            "trades",
+            "quote_",
+            "quote_5",
+            "quote_s",
+            "book_snapshot_5",
+            "book_snapshot_0_1s",
+            "book_snapshot_1001_1s",
+            "book_snapshot_5_grouped0_1s",
+            "book_snapshot_5_group1_1s",
+            "book_snapshot_5_grouped0.1_1s_1s",
+            "trade_bar_0s",
+            "trade_bar_1",
+            "trade_bar_-1ticks",
+            "trade_bar_0vol",
+            "liquidation",
+            "book_snapshot_5_99999999999999999999s",
+            "quote_1441m",
         ] {
             assert!(DataType::parse(name).is_err(), "{name}");
         }

@@ -81,7 +81,8 @@ fn update(
                 let price = grouped(level.price, grouping, side);
                 match &mut group {
                     Some(group) if group.price == price => {
-                        group.quantity = Quantity(group.quantity.0.saturating_add(level.quantity.0));
+                        group.quantity =
+                            Quantity(group.quantity.0.saturating_add(level.quantity.0));
                     }
                     _ => {
                         has_room = group.is_none_or(&mut put);

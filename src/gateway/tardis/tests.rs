@@ -31,9 +31,8 @@ fn replica() -> Replica {
 }
 
 fn session(types: &str, more: &str) -> Session {
-    let text = format!(
-        r#"{{"exchange":"polymarket","symbols":["27"],"dataTypes":[{types}]{more}}}"#
-    );
+    let text =
+        format!(r#"{{"exchange":"polymarket","symbols":["27"],"dataTypes":[{types}]{more}}}"#);
     Session::new(Options::parse(&text).unwrap())
 }
 
@@ -86,7 +85,8 @@ fn a_book_then_one_message_for_each_change() {
     let head = r#"{"type":"book_change","symbol":"27","exchange":"polymarket","isSnapshot":"#;
     let book = r#"true,"bids":[{"price":0.41,"amount":20},{"price":0.4,"amount":1.5}],"asks":[{"price":0.43,"amount":0.000007}],"#;
     assert_eq!(texts(&mut out), [format!("{head}{book}{TIMES}}}")]);
-    let changes = [(AT_MS, Side::Bid, level(410_000, 0)), (AT_MS, Side::Ask, level(420_000, 5_000_000))];
+    let changes =
+        [(AT_MS, Side::Bid, level(410_000, 0)), (AT_MS, Side::Ask, level(420_000, 5_000_000))];
     let bid = r#"false,"bids":[{"price":0.41,"amount":0}],"asks":[],"#;
     let ask = r#"false,"bids":[],"asks":[{"price":0.42,"amount":5}],"#;
     assert_eq!(
@@ -149,7 +149,7 @@ fn a_snapshot_at_each_change_of_its_levels() {
     assert!(change(&mut session, &mut replica, &third).is_empty());
 }
 
-/// Intervals of 10 s of venue time end at multiples of them, here at …190,000 ms and …200,000 ms.
+/// Intervals of 10 s of venue time end at multiples of them: the first one 1.234 s after `AT_MS`.
 #[test]
 fn a_snapshot_at_the_end_of_its_interval() {
     let mut replica = replica();
@@ -176,7 +176,8 @@ fn a_grouped_snapshot_sums_amounts() {
     let mut out = Messages::default();
     session.on_image(&replica, true, &mut out);
     let texts = texts(&mut out);
-    let levels = r#""grouping":0.05,"bids":[{"price":0.4,"amount":3}],"asks":[{"price":0.45,"amount":3}]"#;
+    let levels =
+        r#""grouping":0.05,"bids":[{"price":0.4,"amount":3}],"asks":[{"price":0.45,"amount":3}]"#;
     assert!(texts[0].contains(levels), "{texts:?}");
     // One level of the group: another sum. One of the next group: nothing.
     let inside = [(AT_MS, Side::Bid, level(400_000, 0))];
