@@ -172,7 +172,7 @@ pub fn trade_bar(out: &mut String, head: &Head<'_>, what: &BarType, bar: &Bar) {
     out.push_str(r#""}"#);
 }
 
-/// Nothing can be said of the symbols until their next snapshots; without symbols, of all of them.
+/// The symbols are out of date until their next snapshots; without symbols, all of them.
 pub fn disconnect(out: &mut String, venue: &Venue, local_ns: u64, symbols: &[TokenId]) {
     out.push_str(r#"{"type":"disconnect","exchange":""#);
     out.push_str(venue.name());

@@ -1,4 +1,6 @@
 //! Clients of the tardis interface: their books, best prices and snapshots are those of the shard.
+//!
+//! Runs on:  the test's thread.
 use super::*;
 use crate::gateway::Refusal;
 
