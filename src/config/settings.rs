@@ -392,8 +392,8 @@ impl Config {
         if self.venues.is_empty() {
             return Err(SettingError("venue: none is named; name one to follow".into()));
         }
-        let is_asked = self.gateway_settings.follow && self.gateway.is_some();
-        if !self.discover && self.markets.is_empty() && self.tokens.is_empty() && !is_asked {
+        let names_none = self.markets.is_empty() && self.tokens.is_empty();
+        if !self.discover && names_none && !self.awaits_clients() {
             return Err(SettingError(
                 "market: nothing to follow; name a market or a token, or follow all markets".into(),
             ));
@@ -408,6 +408,13 @@ impl Config {
             Some(id) => Err(self.no_token(id.as_str())),
             None => Ok(()),
         }
+    }
+
+    /// Whether only clients of the gateway name what is to be followed.
+    pub(crate) fn awaits_clients(&self) -> bool {
+        let names_none = self.markets.is_empty() && self.tokens.is_empty();
+        let follows = self.gateway_settings.follow && self.gateway.is_some();
+        follows && names_none && !self.discover
     }
 
     fn catalogs(&self) -> impl Iterator<Item = Feed> {
