@@ -11,6 +11,7 @@
 //! | [`exports`] | Parquet tables for polars, pandas and DuckDB |
 //! | [`gateway`] | clients of the venues connect to ringbook: what is served, what differs |
 //! | [`tardis`] | programs for tardis-machine on the gateway: paths, options, messages |
+//! | [`gateway_tls`] | TLS, the venues' names and signatures of the gateway |
 //! | [`python`] | programs in Python on the gateway's own stream |
 //! | [`pools`] | connection pools for other HTTP and WebSocket services |
 //! | [`performance`] | figures, `doctor`, `bench-live`, threads and cores |
@@ -40,6 +41,9 @@ pub mod gateway {}
 
 #[doc = include_str!("guide/tardis.md")]
 pub mod tardis {}
+
+#[doc = include_str!("guide/gateway_tls.md")]
+pub mod gateway_tls {}
 
 #[doc = include_str!("guide/python.md")]
 pub mod python {}
