@@ -10,6 +10,7 @@
 use super::direct_socket::DirectSocket;
 use crate::base::limits::{SERVE_ACCEPT_QUEUE, SERVE_STOP_POLL_NS};
 use glommio::net::TcpStream;
+use rustls::ServerConfig;
 use socket2::Socket;
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -20,8 +21,7 @@ use std::task::{Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// A connection to a local client, on the executor that accepted it.
-pub type ClientStream = TcpStream;
+pub use super::client_stream::{ClientStream, HandshakeError};
 
 /// The address cannot be bound. *The user must choose another.*
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +73,8 @@ pub struct Listener {
     socket: TcpListener,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    tls: Option<Arc<ServerConfig>>,
+    direct: bool,
 }
 
 impl std::fmt::Debug for Listener {
@@ -96,7 +98,21 @@ impl Listener {
             .name("accept".to_owned())
             .spawn(move || accept_all(&listener, &queue))
             .map_err(fail)?;
-        Ok(Self { address, socket, shared, thread: Some(thread) })
+        Ok(Self { address, socket, shared, thread: Some(thread), tls: None, direct: false })
+    }
+
+    /// Clients speak TLS, if there is a configuration.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Option<Arc<ServerConfig>>) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// Plain clients have a handle for writes that do not wait, which is a second descriptor.
+    #[must_use]
+    pub const fn with_direct_writes(mut self) -> Self {
+        self.direct = true;
+        self
     }
 
     /// The bound address, with the port chosen by the kernel.
@@ -105,11 +121,11 @@ impl Listener {
         self.address
     }
 
-    /// The next client, and a handle for direct writes. One caller at a time.
+    /// The next client. One caller at a time.
     ///
     /// # Errors
     /// `accept` failed (it is retried), the thread has ended, or the socket cannot be configured.
-    pub async fn accept(&self) -> io::Result<(ClientStream, DirectSocket)> {
+    pub async fn accept(&self) -> io::Result<ClientStream> {
         let _guard = WakerGuard(&self.shared);
         let socket = poll_fn(|context| {
             let mut accepted = self.shared.lock();
@@ -129,8 +145,9 @@ impl Listener {
         .await?;
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
-        let direct = DirectSocket::new(&socket)?;
-        Ok((TcpStream::from(Socket::from(socket)), direct))
+        let direct = self.direct && self.tls.is_none();
+        let direct = direct.then(|| DirectSocket::new(&socket)).transpose()?;
+        ClientStream::new(TcpStream::from(Socket::from(socket)), direct, self.tls.as_ref())
     }
 }
 

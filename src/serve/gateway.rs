@@ -15,9 +15,10 @@ use crate::base::limits::{
     SERVE_LINGER_NS,
 };
 use crate::base::time::Now;
-use crate::gateway::Endpoint;
 use crate::gateway::hub::{ClientId, Hub, HubReport, Output, Settings};
 use crate::gateway::rest::{Answer, Plan};
+use crate::gateway::signature::Keys;
+use crate::gateway::{Endpoint, Site};
 use crate::io::clock::HostClock;
 use crate::io::direct_socket::DirectSocket;
 use crate::io::driver::Doorbell;
@@ -59,6 +60,8 @@ pub struct GatewayLinks {
     pub spin_ns: u64,
     /// The clock of the shards.
     pub clock: HostClock,
+    /// Keys of clients that sign their requests.
+    pub keys: Keys,
 }
 
 /// The hub and its links.
@@ -67,6 +70,7 @@ pub(super) struct Gateway {
     shards: RefCell<Vec<ShardUpdates>>,
     sleeper: Sleeper,
     spin_ns: u64,
+    keys: Keys,
     clock: RefCell<HostClock>,
     /// By [`ClientId::index`].
     writers: RefCell<Vec<Option<Rc<ClientWriter>>>>,
@@ -82,7 +86,7 @@ pub(super) struct Gateway {
 
 impl Gateway {
     pub(super) fn new(links: GatewayLinks) -> Self {
-        let GatewayLinks { shards, sleeper, settings, spin_ns, clock } = links;
+        let GatewayLinks { shards, sleeper, settings, spin_ns, clock, keys } = links;
         let venues = shards.iter().map(|shard| shard.venue).collect();
         let hub = Hub::new(venues, settings, clock.now().wall_ns);
         Self {
@@ -90,6 +94,7 @@ impl Gateway {
             shards: RefCell::new(shards),
             sleeper,
             spin_ns,
+            keys,
             clock: RefCell::new(clock),
             writers: RefCell::default(),
             clients: Cell::new(0),
@@ -97,6 +102,16 @@ impl Gateway {
             work: Bell::default(),
             follow: Bell::default(),
         }
+    }
+
+    /// Whether the venue of an interface is followed.
+    pub(super) fn serves(&self, site: Site) -> bool {
+        self.shards.borrow().iter().any(|shard| shard.venue.name() == site.venue())
+    }
+
+    /// Keys of clients that sign their requests.
+    pub(super) const fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     pub(super) fn report(&self) -> HubReport {
@@ -349,7 +364,7 @@ const PING_BODY: &[u8] = b"heartbeat";
 impl Client {
     /// Serves a WebSocket from its accepted upgrade to its end.
     pub(super) async fn run_websocket(
-        mut self,
+        &mut self,
         server: &Server,
         gateway: &Gateway,
         (key, endpoint): (&str, Endpoint),
@@ -358,7 +373,7 @@ impl Client {
         if !self.send(accept(key).as_bytes(), server.timeouts.write_ns, end).await {
             return;
         }
-        let (id, writer) = gateway.connect(endpoint, self.direct.take());
+        let (id, writer) = gateway.connect(endpoint, self.stream.take_direct());
         let connected = Connected { gateway, id, writer };
         let mut socket = ServerSocket::new(GATEWAY_MESSAGE_BYTES_MAX);
         let mut output = Vec::new();
@@ -414,6 +429,21 @@ impl Client {
                     return;
                 }
             }
+        }
+    }
+
+    /// Accepts a WebSocket and closes it at once.
+    pub(super) async fn close_websocket(
+        &mut self,
+        server: &Server,
+        key: &str,
+        (code, reason): (u16, &str),
+        end: End<'_>,
+    ) {
+        if self.send(accept(key).as_bytes(), server.timeouts.write_ns, end).await {
+            let frame = close_frame(code, reason);
+            let _ = self.write_within(&frame, SERVE_LINGER_NS).await;
+            self.linger(end).await;
         }
     }
 
