@@ -136,16 +136,18 @@ def live(name, address, venue, tokens, count, seconds, pid, thread=None):
         client.socket.close()
 
 
-def replayed(address, tokens, count, pid):
+def replayed(address, tokens, count, seconds, pid):
     path = "/ws-replay?exchange=polymarket&from=2026-08-01T00:00&to=2026-08-01T00:01"
     text = json.dumps({"type": "market", "assets_ids": tokens})
     clients = [Client(address, path, text) for _ in range(count)]
     # It waits two seconds for subscriptions.
-    while not any(client.frames for client in clients):
+    while not any(client.frames or client.closed for client in clients):
         run(clients, 0.05)
     before, begun = cpu_seconds(pid), time.monotonic()
-    frames = run(clients, 60)
+    frames = run(clients, seconds)
     row("tardis-machine, replay", count, frames, time.monotonic() - begun, cpu_seconds(pid) - before)
+    for client in clients:
+        client.socket.close()
 
 
 def main():
@@ -207,7 +209,7 @@ def main():
             processes = [tardis]
             tardis.stdout.readline()
             for count in map(int, flags.clients.split(",")):
-                replayed(("127.0.0.1", 9389), tokens, count, tardis.pid)
+                replayed(("127.0.0.1", 9389), tokens, count, flags.seconds, tardis.pid)
     finally:
         for process in processes:
             process.terminate()

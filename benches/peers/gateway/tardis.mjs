@@ -11,7 +11,8 @@ const { init } = await import(pathToFileURL(`${folder}/node_modules/tardis-dev/d
 const once = readFileSync(file, 'utf8').trimEnd().split('\n')
 const lines = Array(10).fill(once).flat()
 const slice = gzipSync(lines.map((line, at) => `2026-08-01T00:00:${String(Math.floor((at * 60) / lines.length)).padStart(2, '0')}.0000000Z ${line}`).join('\n') + '\n')
-const service = http.createServer((request, response) => {
+// The filters with every token are in the URL.
+const service = http.createServer({ maxHeaderSize: 1 << 24 }, (request, response) => {
   response.writeHead(200, { 'content-encoding': 'gzip', 'x-slice-size': '1' })
   response.end(slice)
 })

@@ -50,7 +50,7 @@ impl Event<'_> {
         }
     }
 
-    /// Whether a read has caused it, so that its latency can be told. An image or a state may come without one.
+    /// Whether a read has caused it, so that its latency is known. An image or a state may come without one.
     pub(super) const fn is_read(self) -> bool {
         matches!(self, Self::Changes(_) | Self::Trade(_) | Self::TickSize { .. })
     }
