@@ -1,5 +1,6 @@
-//! Clients of Kalshi on the gateway: one that keeps books of its own, and `kalshi-sdk` where it is installed. Their
-//! signatures are verified.
+//! Clients of Kalshi on the gateway: one that keeps books of its own, and `kalshi-sdk` where it is installed.
+//!
+//! Their signatures are verified.
 //!
 //! Runs on:  test threads, with one venue and one engine as processes, and Python in its own.
 use super::{KEYS, Kalshi, Levels, fixed, wait_live};
