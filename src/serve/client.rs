@@ -9,6 +9,7 @@ use super::request::{self, BodyError, Head, HeadError, Method};
 use super::response::Response;
 use super::{Door, Server, Site, Timeouts, route};
 use crate::base::limits::{SERVE_LINGER_BYTES_MAX, SERVE_LINGER_NS};
+use crate::gateway::Refusal;
 use crate::io::{dial::within, executor::yield_now, listen::ClientStream, listen::HandshakeError};
 use futures_lite::future::or;
 use std::net::IpAddr;
@@ -168,12 +169,20 @@ impl Client {
         if let Some(answer) = server.refuse_signature(site, head) {
             return Some(Reply::new("gateway", answer));
         }
-        if let (Some(gateway), Ok(Some(endpoint)), Some(upgrade)) =
-            (&server.gateway, site.endpoint(&head.path, &head.query), &head.upgrade)
-        {
-            server.count("gateway websocket", 101);
-            self.run_websocket(server, gateway, (&upgrade.key, endpoint), end).await;
-            return None;
+        if let (Some(gateway), Some(upgrade)) = (&server.gateway, &head.upgrade) {
+            match site.endpoint(&head.path, &head.query) {
+                Ok(Some(endpoint)) => {
+                    server.count("gateway websocket", 101);
+                    self.run_websocket(server, gateway, (&upgrade.key, endpoint), end).await;
+                    return None;
+                }
+                Err(Refusal::Close(code, reason)) => {
+                    server.count("gateway websocket refused", 101);
+                    self.close_websocket(server, &upgrade.key, (code, &reason), end).await;
+                    return None;
+                }
+                Ok(None) | Err(Refusal::Answer(_)) => {}
+            }
         }
         let body = self.read_body(head, &server.timeouts, end).await?;
         let has_read_body = body.is_ok();

@@ -360,7 +360,9 @@ impl Server {
             Err(error) => return route::bad_body(error),
         };
         match site.endpoint(&head.path, &head.query) {
-            Err(line) if head.upgrade.is_some() => return Response::error(400, &line),
+            Err(gateway_protocol::Refusal::Answer(line)) if head.upgrade.is_some() => {
+                return Response::error(400, &line);
+            }
             Ok(Some(_)) if head.upgrade.is_none() && head.path != "/" => {
                 let text = "this path is a WebSocket";
                 return Response::error(426, text).with("Upgrade", "websocket");
