@@ -7,13 +7,13 @@
 use super::dial::{ConnectError, Dialed, connect};
 use super::executor::{sleep, yield_now};
 use super::resolve::{ResolveError, Resolver};
+use super::write_queue::WriteQueue;
 use crate::base::limits::{
     HANDSHAKE_BYTES_MAX, HTTP_SCRATCH_BYTES, LOOK_READS_MAX, RESOLVE_AGAIN_NS, RESOLVE_TRIES,
 };
 use crate::base::time::MILLISECOND_NS;
 use crate::wire::http::{Exchange, HttpError, Response};
 use crate::wire::tls::{TlsError, TlsSession};
-use super::write_queue::WriteQueue;
 use futures_lite::{AsyncRead as _, AsyncWriteExt as _, ready};
 use rustls::ClientConfig;
 use std::cell::Cell;
@@ -234,11 +234,12 @@ impl Connection {
         context: &mut Context<'_>,
     ) -> Poll<Result<bool, ConnectionError>> {
         self.received = 0;
-        let received = match ready!(Pin::new(&mut self.dialed.stream).poll_read(context, &mut self.buffer)) {
-            // Many servers close with a reset: treated as an end without `close_notify`.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
-            other => other.map_err(|e| broken(&e))?,
-        };
+        let received =
+            match ready!(Pin::new(&mut self.dialed.stream).poll_read(context, &mut self.buffer)) {
+                // Many servers close with a reset: treated as an end without `close_notify`.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
+                other => other.map_err(|e| broken(&e))?,
+            };
         self.received_bytes += received as u64;
         let Some(tls) = &mut self.tls else {
             self.received = received;

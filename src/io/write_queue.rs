@@ -24,6 +24,12 @@ impl WriteQueue {
         &mut self.bytes
     }
 
+    /// Discards what is not written.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.written = 0;
+    }
+
     /// Bytes not yet written.
     #[must_use]
     pub const fn len(&self) -> usize {
@@ -52,8 +58,7 @@ impl WriteQueue {
                 count => self.written += count,
             }
         }
-        self.bytes.clear();
-        self.written = 0;
+        self.clear();
         Poll::Ready(Ok(()))
     }
 }

@@ -94,8 +94,13 @@ impl PoolConnection {
             stage.set("waiting for the upgrade to WebSocket");
             let client = connected.upgrade(&mut upgrade).await?;
             let subprotocol = upgrade.subprotocol().map(str::to_owned);
-            let mut socket =
-                Socket { client, subprotocol, inbox: VecDeque::new(), inbox_bytes: 0, closed: false };
+            let mut socket = Socket {
+                client,
+                subprotocol,
+                inbox: VecDeque::new(),
+                inbox_bytes: 0,
+                closed: false,
+            };
             // Frames received with the response.
             socket.take(&[])?;
             connected.socket = Some(socket);

@@ -400,8 +400,7 @@ impl Pool {
         let stage = Cell::new("connecting");
         let after_ns = self.service.limits.connect_timeout_ns;
         let (service, target, resolver) = (&self.service, &self.target, &self.resolver);
-        let opened =
-            PoolConnection::open_with(service, target, resolver, &stage, Some(upgrade));
+        let opened = PoolConnection::open_with(service, target, resolver, &stage, Some(upgrade));
         let result = match within(after_ns, opened).await {
             Some(result) => result,
             None => Err(PoolError::timeout(stage.get(), after_ns)),

@@ -3,8 +3,8 @@
 //! Runs on:  serve core, per scrape (pure). Owns: nothing.
 use super::metrics::{
     BUILD, CAPTURE, CONNECTION, CORRECTNESS, ENGINE, EXCHANGE, Kind, LATENCY, LINK, Metric, PHASE,
-    PHASE_QUANTILE, QUANTILE, Quantile, RECYCLING, REQUESTS, Requests, Row, SERVE, SERVE_CLIENTS, SERVICE, SHARD,
-    SKIP, SNAPSHOT_REQUESTS, SUBSCRIPTIONS, TRADES, VENUE, Value, counter_metric,
+    PHASE_QUANTILE, QUANTILE, Quantile, RECYCLING, REQUESTS, Requests, Row, SERVE, SERVE_CLIENTS,
+    SERVICE, SHARD, SKIP, SNAPSHOT_REQUESTS, SUBSCRIPTIONS, TRADES, VENUE, Value, counter_metric,
 };
 use crate::counter::latency::LatencySummary;
 use crate::counter::report::{EngineReport, ShardReport};

@@ -124,8 +124,10 @@ struct Progress {
     sent: Cell<bool>,
     /// Bytes of a response were received.
     answered: Cell<bool>,
-    /// Status of the response, once its head is on its way to the client.
-    status: Cell<Option<u16>>,
+    /// Status of the response.
+    status: Cell<u16>,
+    /// Its head is on its way to the client.
+    begun: Cell<bool>,
     /// Whether the client's connection carries another request.
     keeps: Cell<bool>,
 }
@@ -204,7 +206,7 @@ impl Downstream {
         let cut = match result {
             Ok(()) => {
                 forward.end(false);
-                proxy.count(name, progress.status.get().unwrap_or_default());
+                proxy.count(name, progress.status.get());
                 return if progress.keeps.get() { After::Next } else { After::Linger };
             }
             Err(cut) => cut,
@@ -220,21 +222,22 @@ impl Downstream {
                 forward.end(false);
                 route::needs_http11()
             }
-            Cut::Body(error) => {
-                route::failed(&ConnectionError::BadRequest(error.to_string()).into(), name, &pool.health())
-            }
+            Cut::Body(error) => route::failed(
+                &ConnectionError::BadRequest(error.to_string()).into(),
+                name,
+                &pool.health(),
+            ),
             Cut::Service(error) => {
                 forward.end(true);
                 route::failed(&error, name, &pool.health())
             }
         };
         proxy.count(name, answer.status);
-        if progress.status.get().is_some() {
+        if progress.begun.get() {
             return After::Close;
         }
-        let unread = received.head.has_body() && !progress.sent.get();
-        let keep = self.finish(received, &answer, proxy).await;
-        if unread && keep == After::Next { After::Linger } else { keep }
+        self.output.clear();
+        self.finish(received, &answer, proxy).await
     }
 
     async fn attempts(
@@ -248,10 +251,8 @@ impl Downstream {
         let reused = guard.is_reused();
         let result = self.exchange(proxy, pool, forward, request, &mut guard).await;
         let progress = request.progress;
-        let died = matches!(
-            result,
-            Err(Cut::Service(PoolError::Connection(ConnectionError::Broken(_))))
-        );
+        let died =
+            matches!(result, Err(Cut::Service(PoolError::Connection(ConnectionError::Broken(_)))));
         let is_clean = !progress.answered.get() && !progress.body_taken.get();
         if !(died && reused && is_clean && request.request.is_idempotent) {
             return result.map_err(|cut| count(forward, cut));
@@ -440,6 +441,7 @@ impl Exchange<'_> {
             if taken > limit {
                 return Err(http(HttpError::BodyTooLarge { bytes_max: limit }));
             }
+            self.progress.begun.set(true);
             self.flush_down().await?;
             if rest.is_done() {
                 // Bytes behind the response belong to nobody.
@@ -510,10 +512,9 @@ impl Exchange<'_> {
         if chunks && self.received.is_http10() {
             return Err(Cut::NeedsHttp11);
         }
-        let keeps =
-            request.keep_alive && self.progress.sent.get() && !self.proxy.stopping.is_set();
+        let keeps = request.keep_alive && self.progress.sent.get() && !self.proxy.stopping.is_set();
         self.progress.keeps.set(keeps);
-        self.progress.status.set(Some(head.status));
+        self.progress.status.set(head.status);
         let mut client = self.client.borrow_mut();
         let out = client.output.bytes();
         out.extend_from_slice(&head.bytes);

@@ -97,7 +97,8 @@ pub fn origin_host(origin: &str) -> Option<Authority> {
 /// The answer to a request of a page of another host.
 #[must_use]
 pub fn foreign_page() -> Response {
-    let text = "web pages of other hosts cannot use the services; use a program, or a page of this host";
+    let text =
+        "web pages of other hosts cannot use the services; use a program, or a page of this host";
     Response::error(403, text)
 }
 

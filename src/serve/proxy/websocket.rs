@@ -146,11 +146,7 @@ fn drop_unread(client: &Downstream, end: &End) -> After {
 }
 
 /// The upgrade for a connection of the client's own; `None` if one of the pool's will do.
-fn upgrade(
-    pool: &Pool,
-    received: &Received,
-    path: &str,
-) -> Result<Option<Upgrade>, PoolError> {
+fn upgrade(pool: &Pool, received: &Received, path: &str) -> Result<Option<Upgrade>, PoolError> {
     let service = pool.service();
     let headers = forward_upgrade(&received.bytes).map_err(ConnectionError::from)?;
     let target = route::socket_target(service, path, &received.head.query);
@@ -306,13 +302,10 @@ impl Pump<'_> {
             if service_missed > FORWARD_PINGS_MAX {
                 return End::Service("the service does not answer pings");
             }
-            let flushed = or(
-                async { self.flush_down().await && self.flush_up().await },
-                async {
-                    sleep(SERVE_WRITE_TIMEOUT_NS).await;
-                    true
-                },
-            );
+            let flushed = or(async { self.flush_down().await && self.flush_up().await }, async {
+                sleep(SERVE_WRITE_TIMEOUT_NS).await;
+                true
+            });
             if !flushed.await {
                 return End::Client;
             }

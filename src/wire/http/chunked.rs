@@ -125,7 +125,8 @@ mod tests {
 
     /// Decodes a text given in portions; the body and the bytes behind it.
     fn decode(text: &[u8], portion: usize) -> Result<(Vec<u8>, Vec<u8>, bool), HttpError> {
-        let (mut decoder, mut input, mut body) = (ChunkedDecoder::default(), Vec::new(), Vec::new());
+        let (mut decoder, mut input, mut body) =
+            (ChunkedDecoder::default(), Vec::new(), Vec::new());
         for bytes in text.chunks(portion) {
             input.extend_from_slice(bytes);
             let used = decoder.decode(&input, |data| body.extend_from_slice(data))?;
@@ -167,7 +168,11 @@ mod tests {
             b"fffffffffffffffff\r\n",
             &endless,
         ] {
-            assert!(decode(text, 1024).is_err(), "{}", String::from_utf8_lossy(&text[..9.min(text.len())]));
+            assert!(
+                decode(text, 1024).is_err(),
+                "{}",
+                String::from_utf8_lossy(&text[..9.min(text.len())])
+            );
         }
     }
 }

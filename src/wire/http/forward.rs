@@ -50,10 +50,7 @@ pub struct RequestTarget<'a> {
 ///
 /// # Errors
 /// [`HttpError::BadRequest`] if `head` is not a request.
-pub fn forward_request(
-    head: &[u8],
-    to: RequestTarget<'_>,
-) -> Result<ForwardedRequest, HttpError> {
+pub fn forward_request(head: &[u8], to: RequestTarget<'_>) -> Result<ForwardedRequest, HttpError> {
     let mut headers = [EMPTY_HEADER; FORWARD_HEADERS_MAX];
     let request = parse_request(head, &mut headers)?;
     let method = request.method.unwrap_or_default();
@@ -322,7 +319,10 @@ mod tests {
             Sec-WebSocket-Protocol: a, b\r\nCookie: c\r\n\r\n";
         let headers = forward_upgrade(head).unwrap();
         assert_eq!(headers.len(), 2);
-        assert_eq!((&headers["cookie"], &headers["sec-websocket-protocol"]), (&"c".parse().unwrap(), &"a, b".parse().unwrap()));
+        assert_eq!(
+            (&headers["cookie"], &headers["sec-websocket-protocol"]),
+            (&"c".parse().unwrap(), &"a, b".parse().unwrap())
+        );
     }
 
     #[test]
@@ -345,7 +345,8 @@ mod tests {
         for head in ["HTTP/1.1 204 No Content\r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\n"] {
             assert_eq!(of(head), (Framing::Empty, true));
         }
-        let not_modified = response("HTTP/1.1 304 Same\r\nContent-Length: 9\r\n\r\n", false).unwrap();
+        let not_modified =
+            response("HTTP/1.1 304 Same\r\nContent-Length: 9\r\n\r\n", false).unwrap();
         assert_eq!(not_modified.bytes, b"HTTP/1.1 304 Same\r\nContent-Length: 9\r\n");
         let head = response("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", true).unwrap();
         assert_eq!(head.framing, Framing::Empty);

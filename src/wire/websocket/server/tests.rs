@@ -77,7 +77,8 @@ fn messages_pings_and_closes_are_answered() {
     bytes.extend(masked(0x82, &[1, 2]));
     bytes.extend(close(1001, "away"));
     let (messages, output, result) = of(&bytes);
-    let all = ["Text(\"é\")", "Pong", "Text(\"in parts\")", "Binary([1, 2])", "Close(1001, \"away\")"];
+    let all =
+        ["Text(\"é\")", "Pong", "Text(\"in parts\")", "Binary([1, 2])", "Close(1001, \"away\")"];
     assert_eq!(messages, all);
     assert_eq!(output, b"\x8a\x04ping\x88\x06\x03\xe9away");
     assert_eq!(result, Err(ClientFault::Closed));
