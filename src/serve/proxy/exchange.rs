@@ -490,10 +490,7 @@ impl Exchange<'_> {
                 return Err(http(HttpError::Malformed(what.to_owned())));
             }
             if !self.received.is_http10() {
-                let mut client = self.client.borrow_mut();
-                client.output.put(&head.bytes);
-                client.output.put(b"\r\n");
-                drop(client);
+                self.client.borrow_mut().output.put(&[&head.bytes[..], b"\r\n"].concat());
                 self.flush_down().await?;
             }
         }

@@ -29,7 +29,7 @@ const OWN_HEADERS: [&str; 4] = ["authorization", "cookie", "origin", "sec-websoc
 
 /// How a WebSocket ended.
 enum End {
-    /// One side closed, and the other one was told.
+    /// One side closed, and the other one has its close frame.
     Closed,
     /// The client's connection is gone.
     Client,
@@ -119,8 +119,8 @@ impl Downstream {
             server: RefCell::new(ServerSocket::new(FRAME_BYTES_MAX)),
             connection: RefCell::new(connection),
             peer: RefCell::new(client),
-            client_heard: Cell::new(true),
-            service_heard: Cell::new(true),
+            client_active: Cell::new(true),
+            service_active: Cell::new(true),
         };
         let stopping = async {
             proxy.stopping.wait().await;
@@ -166,8 +166,8 @@ struct Pump<'a> {
     /// The service's side of messages.
     peer: RefCell<&'a mut ClientSocket>,
     /// Bytes were received since the last round of pings.
-    client_heard: Cell<bool>,
-    service_heard: Cell<bool>,
+    client_active: Cell<bool>,
+    service_active: Cell<bool>,
 }
 
 impl Pump<'_> {
@@ -197,7 +197,7 @@ impl Pump<'_> {
             if !poll_fn(|context| self.client.borrow_mut().poll_read(context)).await {
                 return End::Client;
             }
-            self.client_heard.set(true);
+            self.client_active.set(true);
         }
     }
 
@@ -218,12 +218,14 @@ impl Pump<'_> {
     /// Messages of the service to the client.
     async fn down(&self, held: Vec<Message>, closed: bool) -> End {
         for message in held {
-            let mut client = self.client.borrow_mut();
-            match &message {
-                Message::Text(text) => put_message(true, text.as_bytes(), client.output.bytes()),
-                Message::Binary(bytes) => put_message(false, bytes, client.output.bytes()),
+            {
+                let mut client = self.client.borrow_mut();
+                let out = client.output.bytes();
+                match &message {
+                    Message::Text(text) => put_message(true, text.as_bytes(), out),
+                    Message::Binary(bytes) => put_message(false, bytes, out),
+                }
             }
-            drop(client);
             if !self.flush_down().await {
                 return End::Client;
             }
@@ -235,7 +237,7 @@ impl Pump<'_> {
             yield_now().await;
             let received = poll_fn(|context| self.connection.borrow_mut().poll_receive(context));
             match received.await {
-                Ok(true) => self.service_heard.set(true),
+                Ok(true) => self.service_active.set(true),
                 Ok(false) => return End::Service("the service closed the connection"),
                 Err(_) => return End::Service("the service's connection broke"),
             }
@@ -278,7 +280,7 @@ impl Pump<'_> {
         loop {
             sleep(FORWARD_PING_NS).await;
             let is_blocked = !self.client.borrow().output.is_empty();
-            if self.client_heard.take() || is_blocked {
+            if self.client_active.take() || is_blocked {
                 // A client that reads slowly delays its own pings; TCP ends one that is gone.
                 client_missed = 0;
             } else {
@@ -289,7 +291,7 @@ impl Pump<'_> {
                 drop(server);
                 self.client.borrow_mut().output.put(&ping);
             }
-            if self.service_heard.take() {
+            if self.service_active.take() {
                 service_missed = 0;
             } else {
                 service_missed += 1;
@@ -329,7 +331,7 @@ impl Pump<'_> {
             self.peer.borrow_mut().close_with(code, "");
         }
         let is_gone = matches!(end, End::Client);
-        let told = is_gone || self.flush_down().await;
+        let is_sent = is_gone || self.flush_down().await;
         if matches!(end, End::Service(_)) || !self.flush_up().await {
             return false;
         }
@@ -339,7 +341,7 @@ impl Pump<'_> {
             let received = poll_fn(|context| self.connection.borrow_mut().poll_receive(context));
             match received.await {
                 Ok(true) if self.take_from_service().1.is_none() => {}
-                _ => return told,
+                _ => return is_sent,
             }
         }
     }

@@ -85,7 +85,7 @@ fn raw(serve: impl Fn(TcpStream, Vec<u8>) + Send + 'static) -> SocketAddr {
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
         for mut stream in listener.incoming().map_while(Result::ok) {
-            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            stream.set_read_timeout(Some(TIMEOUT)).unwrap();
             let mut head = Vec::new();
             while !head.ends_with(b"\r\n\r\n") {
                 let mut byte = [0];
@@ -226,7 +226,7 @@ fn a_client_that_goes_away_cancels_its_request() {
     drop(second);
     wait_for("it has left the queue", || rig.number(0, "/occupation/waiting") == 0);
     drop(first);
-    assert_eq!(is_gone.recv_timeout(PATIENCE), Ok(0));
+    assert_eq!(is_gone.recv_timeout(TIMEOUT), Ok(0));
     wait_for("the lease has ended", || rig.number(0, "/occupation/in_use") == 0);
     let report = &rig.stop()[0];
     assert_eq!((report.requests, report.failed, report.cancelled), (0, 0, 1));
@@ -247,7 +247,7 @@ fn a_stop_lets_running_requests_end() {
     assert_eq!(idle.get("/").status, 200);
     let mut client = rig.client();
     client.send("GET /svc/last HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    is_asked.recv_timeout(PATIENCE).unwrap();
+    is_asked.recv_timeout(TIMEOUT).unwrap();
     rig.request_stop();
     assert!(idle.is_over());
     go.send(()).unwrap();

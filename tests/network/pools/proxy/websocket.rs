@@ -48,7 +48,7 @@ impl Echo {
 
     /// The code with which the next WebSocket ended that did.
     fn closed(&self) -> Option<u16> {
-        self.closes.recv_timeout(PATIENCE).unwrap()
+        self.closes.recv_timeout(TIMEOUT).unwrap()
     }
 }
 
@@ -108,7 +108,7 @@ fn dial(
     }
     let stream = TcpStream::connect(address).unwrap();
     stream.set_nodelay(true).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     match tungstenite::client(request, stream) {
         Ok((socket, response)) => {
             let chosen = response.headers().get("sec-websocket-protocol");
