@@ -32,6 +32,8 @@ pub struct LifecycleOptions {
     pub trust_catalog_after_end: bool,
     /// Markets open at their start without a message; they wait until then.
     pub opens_by_clock: bool,
+    /// Only clients of the gateway name markets: until one does, there is nothing to follow.
+    pub awaits_clients: bool,
 }
 
 /// Requests of [`Lifecycle::poll`].
@@ -225,6 +227,12 @@ impl Lifecycle {
     #[must_use]
     pub const fn is_scanning(&self) -> bool {
         self.options.scanning
+    }
+
+    /// Whether only clients of the gateway name markets.
+    #[must_use]
+    pub const fn awaits_clients(&self) -> bool {
+        self.options.awaits_clients
     }
 
     /// Adds its counters to the report, and refusals of the registry to the skipped markets.

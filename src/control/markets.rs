@@ -275,7 +275,11 @@ impl Markets {
         let scanning = self.lifecycle.is_scanning();
         let open = known.tokens_pending + known.tokens_subscribed;
         // A fixed table of connections is up before there is a market, and waits for the next scan's.
-        if open > 0 || self.lifecycle.scheduled() > 0 || (scanning && wanted > 0) {
+        if open > 0
+            || self.lifecycle.scheduled() > 0
+            || (scanning && wanted > 0)
+            || self.lifecycle.awaits_clients()
+        {
             return None;
         }
         let why = match &self.missing {

@@ -9,6 +9,7 @@
 //! before pinning.
 use crate::base::limits::{SERVE_ACCEPT_QUEUE, SERVE_STOP_POLL_NS};
 use glommio::net::TcpStream;
+use rustls::ServerConfig;
 use socket2::Socket;
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -19,8 +20,10 @@ use std::task::{Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// A connection to a local client, on the executor that accepted it.
-pub type ClientStream = TcpStream;
+pub use super::client_stream::{ClientStream, HandshakeError};
+
+/// A connection to a local client in plain text, on the executor that accepted it.
+pub type PlainStream = TcpStream;
 
 /// The address cannot be bound. *The user must choose another.*
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +75,7 @@ pub struct Listener {
     socket: TcpListener,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    tls: Option<Arc<ServerConfig>>,
 }
 
 impl std::fmt::Debug for Listener {
@@ -95,7 +99,14 @@ impl Listener {
             .name("accept".to_owned())
             .spawn(move || accept_all(&listener, &queue))
             .map_err(fail)?;
-        Ok(Self { address, socket, shared, thread: Some(thread) })
+        Ok(Self { address, socket, shared, thread: Some(thread), tls: None })
+    }
+
+    /// Clients speak TLS, if there is a configuration.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Option<Arc<ServerConfig>>) -> Self {
+        self.tls = tls;
+        self
     }
 
     /// The bound address, with the port chosen by the kernel.
@@ -109,6 +120,14 @@ impl Listener {
     /// # Errors
     /// `accept` failed (it is retried), the thread has ended, or the socket cannot be configured.
     pub async fn accept(&self) -> io::Result<ClientStream> {
+        ClientStream::new(self.accept_plain().await?, self.tls.as_ref())
+    }
+
+    /// [`Listener::accept`] without TLS.
+    ///
+    /// # Errors
+    /// As [`Listener::accept`].
+    pub async fn accept_plain(&self) -> io::Result<PlainStream> {
         let _guard = WakerGuard(&self.shared);
         let socket = poll_fn(|context| {
             let mut accepted = self.shared.lock();

@@ -32,7 +32,7 @@ use crate::io::authority::{Names, ServeName};
 use crate::io::clock::HostClock;
 use crate::io::dial::within;
 use crate::io::executor::{sleep, spawn, yield_now};
-use crate::io::listen::{ClientStream, Listener, descriptor_limit};
+use crate::io::listen::{Listener, PlainStream, descriptor_limit};
 use crate::pool::Manager;
 use client::Downstream;
 use futures_lite::future::or;
@@ -131,7 +131,7 @@ impl Proxy {
 
     async fn accept(self: &Rc<Self>) {
         while !self.stopping.is_set() {
-            let next = or(async { Some(self.listener.accept().await) }, async {
+            let next = or(async { Some(self.listener.accept_plain().await) }, async {
                 self.stopping.wait().await;
                 None
             });
@@ -147,7 +147,7 @@ impl Proxy {
         }
     }
 
-    fn on_client(self: &Rc<Self>, stream: ClientStream) {
+    fn on_client(self: &Rc<Self>, stream: PlainStream) {
         let client = Downstream::new(stream);
         let (permit, evicted) = self.limit.acquire();
         self.counts.borrow_mut().clients_evicted += u64::from(evicted);

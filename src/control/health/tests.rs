@@ -3,6 +3,7 @@ use super::*;
 use crate::base::limits::{LAG_REASON_NS, SCHEMA_DRIFT_WINDOW_NS};
 use crate::control::discovery::{Discovery, Lookup};
 use crate::control::io_request::Fetched;
+use crate::control::lifecycle::{Lifecycle, LifecycleOptions};
 use crate::control::registry::Source;
 use crate::control::tests::fixture::{POLYMARKET, id, info, parts, shard, token};
 use crate::counter::health::condition_of;
@@ -124,6 +125,16 @@ fn an_engine_that_follows_nothing_is_not_healthy_after_the_grace() {
     assert!(health.healthy && health.notices.contains(&line.to_owned()), "{health:?}");
     control.shards[0].heartbeat_seen_ns = LATER.mono_ns;
     assert_eq!(settled(&control, LATER).health.reasons, [line]);
+}
+
+#[test]
+fn an_engine_that_waits_for_clients_is_healthy_without_a_market() {
+    let mut control = control();
+    control.markets.registry.mark_expired(&id(1), LATER.mono_ns);
+    assert!(!settled(&control, LATER).health.healthy);
+    let options = LifecycleOptions { awaits_clients: true, ..LifecycleOptions::default() };
+    control.markets.lifecycle = Lifecycle::new(options);
+    assert!(settled(&control, LATER).health.healthy);
 }
 
 #[test]

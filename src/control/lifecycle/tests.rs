@@ -28,7 +28,7 @@ fn start(trust_catalog_after_end: bool) -> (Lifecycle, Registry) {
         scanning: true,
         markets_max: None,
         trust_catalog_after_end,
-        opens_by_clock: false,
+        ..Default::default()
     };
     (Lifecycle::new(options), Registry::new(1))
 }

@@ -25,6 +25,8 @@ const INVALID_SUBSCRIPTION: &str = "invalid subscription payload";
 const INVALID_OPERATION: &str = "INVALID OPERATION";
 /// The venue's answer to a later subscription without a new token.
 const NO_NEW_ASSETS: &str = "NO NEW ASSETS";
+/// The initial dump of no books, as of unknown tokens (polymarket/protocol.md, 2.3).
+const NO_BOOKS: &str = "[]";
 const TOO_MANY: &str = "too many assets_ids";
 
 /// One client of the market channel.
@@ -96,7 +98,9 @@ impl Session {
                 Some(message) => {
                     self.subscribed = true;
                     self.custom = message.custom_feature_enabled.unwrap_or(false);
-                    let _ = self.subscribe(message, out);
+                    if self.subscribe(message, out) == 0 && self.dump && !self.closed {
+                        out.push(Request::Send(NO_BOOKS.to_owned()));
+                    }
                 }
                 None => self.close(INVALID_SUBSCRIPTION, out),
             },

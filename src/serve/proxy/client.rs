@@ -14,7 +14,7 @@ use crate::base::limits::{
 };
 use crate::io::dial::within;
 use crate::io::executor::yield_now;
-use crate::io::listen::ClientStream;
+use crate::io::listen::PlainStream;
 use crate::io::write_queue::WriteQueue;
 use crate::wire::http::forward::request_header;
 use futures_lite::future::{or, pending};
@@ -25,7 +25,7 @@ use std::task::{Context, Poll};
 
 /// A client's connection.
 pub(super) struct Downstream {
-    stream: ClientStream,
+    stream: PlainStream,
     /// Received and not yet used.
     pub(super) input: Vec<u8>,
     /// To be written.
@@ -48,7 +48,7 @@ impl Received {
 }
 
 enum Next {
-    Request(Received),
+    Request(Box<Received>),
     Bad(HeadError),
     End,
 }
@@ -65,7 +65,7 @@ pub(super) enum After {
 }
 
 impl Downstream {
-    pub(super) fn new(stream: ClientStream) -> Self {
+    pub(super) fn new(stream: PlainStream) -> Self {
         let buffer = vec![0; HTTP_SCRATCH_BYTES].into();
         Self { stream, input: Vec::new(), output: WriteQueue::default(), buffer }
     }
@@ -203,7 +203,7 @@ impl Downstream {
                 Ok(Some((head, length))) => {
                     let rest = self.input.split_off(length);
                     let bytes = std::mem::replace(&mut self.input, rest);
-                    return Next::Request(Received { head, bytes });
+                    return Next::Request(Box::new(Received { head, bytes }));
                 }
                 Err(error) => return Next::Bad(error),
                 Ok(None) => {}

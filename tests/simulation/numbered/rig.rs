@@ -148,7 +148,7 @@ pub(crate) fn build(
         scanning: true,
         opens_by_clock: FEED.capabilities().opens_by_clock,
         trust_catalog_after_end: true,
-        markets_max: None,
+        ..LifecycleOptions::default()
     };
     let mut parts = controller_parts(FEED, proxies, target(board), options, seed);
     (parts.tokens_per_connection, parts.table) = (tokens_per_connection, Some(TABLE));
