@@ -362,6 +362,7 @@ fn lifecycle(config: &Config, venue: &VenueConfig) -> Lifecycle {
         markets_max: config.markets_max.map(|max| max as u64),
         trust_catalog_after_end: true,
         awaits_clients: config.awaits_clients(),
+        keeps_listings: config.gateway.is_some(),
     })
 }
 

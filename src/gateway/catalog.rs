@@ -86,6 +86,7 @@ mod tests {
             tick_size: None,
             min_order_size: None,
             neg_risk: false,
+            listing: None,
         };
         MarketEvent { stage, info, resolution: None }
     }

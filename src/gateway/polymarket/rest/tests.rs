@@ -240,6 +240,7 @@ fn markets_have_what_the_registry_knows() {
         tick_size: Some(Price(1_000)),
         min_order_size: Some(Quantity(5_000_000)),
         neg_risk: true,
+        listing: None,
     };
     let of = |path: &str| match get(path, "") {
         Plan::Market(key) => {
