@@ -14,6 +14,7 @@ use crate::counter::{
     service::ServiceReport,
 };
 use crate::engine::{Engine, EngineError, ShutdownReport};
+use crate::gateway::Site;
 use crate::io::blocking::{ServiceCheck, check_services};
 use crate::io::executor::no_thread;
 use crate::io::{clock::HostClock, host::summary, output::complain};
@@ -130,8 +131,9 @@ impl Session {
         if let Some(address) = engine.serving() {
             info!("http://{address}/ answers health, stats, metrics and book?token_id=");
         }
-        for (venue, address) in engine.gateways() {
-            info!("gateway: {} for its clients at {address}, /v1/stream too", venue.name());
+        for (site, address) in engine.gateways() {
+            let stream = if *site == Site::Gamma { "" } else { ", /v1/stream too" };
+            info!("gateway: {} for its clients at {address}{stream}", site.name());
         }
         let host = summary();
         info!("host: {host}");

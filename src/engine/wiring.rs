@@ -4,7 +4,7 @@
 use super::{Engine, EngineError};
 use crate::api::EngineBuilder;
 use crate::base::{
-    id::{ShardId, Venue},
+    id::ShardId,
     limits,
     time::{Clock, SECOND_NS},
 };
@@ -197,7 +197,7 @@ fn plan(config: &Config) -> Result<Topology, TopologyError> {
 struct Listeners {
     listeners: Vec<(Listener, Site)>,
     serving: Option<SocketAddr>,
-    gateways: Vec<(Venue, SocketAddr)>,
+    gateways: Vec<(gateway::Site, SocketAddr)>,
 }
 
 impl Listeners {
@@ -210,14 +210,16 @@ impl Listeners {
             listeners.push((listener, Site::Engine));
         }
         for venue in config.venues.iter().filter_map(|venue| Some((venue, config.gateway?))) {
-            let (VenueConfig { feed, .. }, mut address) = venue;
-            let Some((site, offset)) = gateway::Site::of(&feed.venue()) else { continue };
-            if address.port() != 0 {
-                address.set_port(address.port().saturating_add(offset));
+            let (VenueConfig { feed, .. }, base) = venue;
+            for &(site, offset) in gateway::Site::of(&feed.venue()) {
+                let mut address = base;
+                if address.port() != 0 {
+                    address.set_port(address.port().saturating_add(offset));
+                }
+                let listener = crate::serve::bind(address).map_err(EngineError::Gateway)?;
+                gateways.push((site, listener.address()));
+                listeners.push((listener, Site::Gateway(site)));
             }
-            let listener = crate::serve::bind(address).map_err(EngineError::Gateway)?;
-            gateways.push((feed.venue(), listener.address()));
-            listeners.push((listener, Site::Gateway(site)));
         }
         Ok(Self { listeners, serving, gateways })
     }

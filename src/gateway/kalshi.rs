@@ -23,6 +23,7 @@ pub mod channel;
 mod command;
 pub mod encode;
 pub mod frames;
+pub mod markets;
 pub mod rest;
 pub mod session;
 mod updates;

@@ -49,18 +49,30 @@ pub enum Endpoint {
 pub enum Site {
     /// Polymarket's CLOB and its market channel.
     Polymarket,
+    /// Polymarket's catalog.
+    Gamma,
     /// Kalshi.
     Kalshi,
 }
 
 impl Site {
-    /// The site of a venue, and its port after that of the gateway.
+    /// The sites of a venue, and their ports after that of the gateway.
     #[must_use]
-    pub fn of(venue: &Venue) -> Option<(Self, u16)> {
+    pub fn of(venue: &Venue) -> &'static [(Self, u16)] {
         match venue.name() {
-            "polymarket" => Some((Self::Polymarket, 0)),
-            "kalshi" => Some((Self::Kalshi, 2)),
-            _ => None,
+            "polymarket" => &[(Self::Polymarket, 0), (Self::Gamma, 1)],
+            "kalshi" => &[(Self::Kalshi, 2)],
+            _ => &[],
+        }
+    }
+
+    /// Its name in logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Polymarket => "polymarket",
+            Self::Gamma => "polymarket's catalog",
+            Self::Kalshi => "kalshi",
         }
     }
 
@@ -72,6 +84,7 @@ impl Site {
     pub fn endpoint(self, path: &str, query: &str) -> Result<Option<Endpoint>, String> {
         let wants_state = query.split('&').any(|pair| pair == "state=1");
         Ok(match (self, path) {
+            (Self::Gamma, _) => None,
             (_, "/v1/stream") => Some(Endpoint::Stream(stream::Options::parse(query)?)),
             (Self::Polymarket, "/ws/market" | "/ws" | "/ws/") => {
                 Some(Endpoint::Market { wants_state })

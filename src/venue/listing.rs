@@ -1,16 +1,16 @@
 //! Members of a catalog's object, kept as the venue sent them.
 //!
 //! Runs on:  the control core (pure).
-//! Bounds:   [`MEMBER_BYTES_MAX`] of a value, [`MEMBERS_BYTES_MAX`] of all members of an object.
+//! Bounds:   `MEMBER_BYTES_MAX` of a value, `MEMBERS_BYTES_MAX` of all members of an object.
 use sonic_rs::LazyValue;
 
 /// Longest value that is kept: descriptions and rules are longer.
-pub const MEMBER_BYTES_MAX: usize = 256;
+const MEMBER_BYTES_MAX: usize = 256;
 /// Most bytes of all members of one object.
-pub const MEMBERS_BYTES_MAX: usize = 2_048;
+const MEMBERS_BYTES_MAX: usize = 2_048;
 
 /// Appends `"name":value` if it fits and is not null. `name` needs no escapes.
-pub fn push_member(members: &mut String, name: &str, value: &LazyValue<'_>) {
+pub(super) fn push_member(members: &mut String, name: &str, value: &LazyValue<'_>) {
     let text = value.as_raw_str();
     let fits = text.len() <= MEMBER_BYTES_MAX
         && members.len() + name.len() + text.len() + 4 <= MEMBERS_BYTES_MAX;

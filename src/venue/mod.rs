@@ -17,7 +17,7 @@ pub mod capabilities;
 pub mod catalog;
 mod json;
 pub mod kalshi;
-pub(crate) mod listing;
+mod listing;
 mod named;
 pub mod polymarket;
 pub mod protocol;
