@@ -14,7 +14,6 @@ use crate::counter::{
     service::ServiceReport,
 };
 use crate::engine::{Engine, EngineError, ShutdownReport};
-use crate::gateway::Site;
 use crate::io::blocking::{ServiceCheck, check_services};
 use crate::io::executor::no_thread;
 use crate::io::{clock::HostClock, host::summary, output::complain};
@@ -132,7 +131,7 @@ impl Session {
             info!("http://{address}/ answers health, stats, metrics and book?token_id=");
         }
         for (site, address) in engine.gateways() {
-            let stream = if *site == Site::Gamma { "" } else { ", /v1/stream too" };
+            let stream = if site.has_stream() { ", /v1/stream too" } else { "" };
             info!("gateway: {} for its clients at {address}{stream}", site.name());
         }
         let host = summary();

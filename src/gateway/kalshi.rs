@@ -30,3 +30,8 @@ mod updates;
 
 pub use frames::{Bodies, Frames};
 pub use session::{MARKETS_MAX, Options, Session};
+
+use crate::base::id::Venue;
+
+/// Whose markets are listed.
+const VENUE: Venue = Venue::named("kalshi");

@@ -66,6 +66,12 @@ impl Site {
         }
     }
 
+    /// Whether it serves `/v1/stream`.
+    #[must_use]
+    pub const fn has_stream(self) -> bool {
+        !matches!(self, Self::Gamma)
+    }
+
     /// Its name in logs.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -14,3 +14,8 @@ pub mod rest;
 pub mod session;
 
 pub use session::Session;
+
+use crate::base::id::Venue;
+
+/// Whose markets are listed.
+const VENUE: Venue = Venue::named("polymarket");

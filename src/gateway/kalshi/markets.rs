@@ -7,6 +7,7 @@
 //! Paths, parameters and keys are those of the OpenAPI of docs.kalshi.com (2026-10). What the catalog has listed of a
 //! market stands as it was sent. Keys that the OpenAPI requires and the engine does not hold have a neutral value:
 //! clients refuse a market that lacks one. A filter by what is not held is refused with 501.
+use super::VENUE;
 use super::encode::{push_count, push_dollars, push_text, push_time};
 use super::rest::{bad_request, json, not_found, not_served};
 use crate::base::id::MarketId;
@@ -16,8 +17,6 @@ use crate::gateway::catalog::{Catalog, Listed, ListedEvent, PageRequest, Positio
 use crate::gateway::rest::{Answer, MarketKind, Plan, Row, Top, pairs, push_missing};
 use crate::market::book::Level;
 use crate::market::info::{EventListing, MarketStage};
-use crate::venue::kalshi::VENUE;
-use crate::venue::kalshi::catalog::is_combo;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::fmt::Write as _;
@@ -141,6 +140,11 @@ impl Filter {
             && self.series.as_deref().is_none_or(|name| series_of(id) == name)
             && markets.any(|one| self.is_state_wanted(one) && !is_combo(&one.info.market))
     }
+}
+
+/// Whether a market is a combo, by its ticker.
+fn is_combo(market: &MarketId) -> bool {
+    market.as_str().starts_with("KXMVE")
 }
 
 /// The series of a ticker: what comes before its first `-`.

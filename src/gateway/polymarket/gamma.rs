@@ -12,10 +12,10 @@ mod filter;
 #[cfg(test)]
 mod tests;
 
+use super::VENUE;
 use crate::base::id::MarketId;
 use crate::gateway::catalog::{Catalog, Listed, ListedEvent, Page, PageRequest, Position};
 use crate::gateway::rest::{Answer, MarketKind, Plan, Request, Row, pairs};
-use crate::venue::polymarket::VENUE;
 use encode::{number, push_event, push_market};
 use filter::{Filter, cursor};
 use std::fmt::Write as _;

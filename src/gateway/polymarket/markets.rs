@@ -5,6 +5,7 @@
 //!
 //! Keys are those of the API reference of docs.polymarket.com (2026-06); the official Rust client refuses an answer
 //! that lacks one, so what the engine does not hold has a neutral value: empty, `false`, 0.
+use super::VENUE;
 use super::json::push_text;
 use super::rest::middle;
 use crate::base::condition;
@@ -12,7 +13,6 @@ use crate::base::price::Price;
 use crate::gateway::catalog::{Catalog, Listed, PageRequest, Position};
 use crate::gateway::rest::{Answer, MarketKind, Plan, Row, pairs};
 use crate::market::info::{Listing, MarketInfo, MarketStage};
-use crate::venue::polymarket::VENUE;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::fmt::Write as _;

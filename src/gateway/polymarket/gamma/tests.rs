@@ -1,7 +1,7 @@
 //! Requests of the catalog's clients, and recorded objects given back.
 use super::*;
 use crate::base::price::{Price, Quantity};
-use crate::gateway::catalog::tests::of_gamma;
+use crate::gateway::catalog::tests::{of_gamma, recorded};
 use crate::gateway::rest::{Fetched, Known, Top};
 use crate::market::book::Level;
 use serde_json::{Value, json};
@@ -172,10 +172,9 @@ fn the_version_of_a_market_is_that_of_its_tokens() {
 
 #[test]
 fn recorded_objects_are_given_back_as_they_were() {
-    let folder = "/work/shared/fixtures/polymarket";
-    let event = std::fs::read_to_string(format!("{folder}/polygolem_2026-05-17/gamma-event.json"));
-    let market = std::fs::read_to_string(format!("{folder}/nautilus_rust/gamma_market.json"));
-    let (Ok(event), Ok(market)) = (event, market) else { return };
+    let event = recorded("polymarket/polygolem_2026-05-17/gamma-event.json");
+    let market = recorded("polymarket/nautilus_rust/gamma_market.json");
+    let (Some(event), Some(market)) = (event, market) else { return };
     let recorded: Value = serde_json::from_str(&market).unwrap();
     let catalog = of_gamma(&[&market]);
     let (_, list) = get("/markets", "", &catalog);

@@ -2,7 +2,7 @@
 use super::*;
 use crate::base::id::TokenId;
 use crate::base::price::Quantity;
-use crate::gateway::catalog::tests::of_gamma;
+use crate::gateway::catalog::tests::{of_gamma, recorded};
 use crate::gateway::rest::{Fetched, Known, Top};
 use crate::market::book::Level;
 use serde_json::Value;
@@ -43,8 +43,8 @@ fn a_market_has_every_key_of_the_venue() {
     let tokens = market["tokens"].as_array().unwrap();
     assert_eq!((&tokens[0]["token_id"], &tokens[0]["price"]), (&"11".into(), &0.405.into()));
     assert_eq!((&tokens[1]["outcome"], &tokens[1]["price"]), (&"No".into(), &0.595.into()));
-    let recorded = "/work/shared/fixtures/polymarket/nautilus_rust/clob_market_closed_binary_accepting_true.json";
-    if let Ok(text) = std::fs::read_to_string(recorded) {
+    let file = "polymarket/nautilus_rust/clob_market_closed_binary_accepting_true.json";
+    if let Some(text) = recorded(file) {
         let recorded: Value = serde_json::from_str(&text).unwrap();
         let keys = |value: &Value| {
             let keys = value.as_object().unwrap().keys().cloned();
