@@ -532,8 +532,8 @@ pub const SERVE_FILES_ELSEWHERE: usize = 128;
 pub const SERVE_RESERVED_MAX: usize = 16;
 /// Interval at which errors of `accept` are logged, with their number.
 pub const SERVE_ACCEPT_LOG_NS: u64 = 60 * SECOND_NS;
-/// Request line and headers of a local client.
-pub const SERVE_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Request line and headers of a local client: options of the tardis interface with 200 token ids.
+pub const SERVE_HEAD_BYTES_MAX: usize = 20 * 1024;
 /// A local client that sends nothing for this long is disconnected.
 pub const SERVE_IDLE_NS: u64 = 60 * SECOND_NS;
 /// Time for a local client to send a request head, from its first byte.
@@ -576,6 +576,8 @@ pub const GATEWAY_BACKLOG_BYTES_MAX: usize = 128 * 1024 * 1024;
 pub const GATEWAY_BUFFER_BYTES: usize = 8 * 1024 * 1024;
 /// A gateway client that takes no queued byte for this long is closed.
 pub const GATEWAY_STALL_NS: u64 = 10 * SECOND_NS;
+/// Difference between the timestamp of a signed request and the present time, milliseconds. The venue's is not known.
+pub const GATEWAY_SIGNATURE_AGE_MS: u64 = 30_000;
 /// Interval of pings to a gateway client, as Kalshi sends them.
 pub const GATEWAY_PING_NS: u64 = 10 * SECOND_NS;
 /// Pings without any byte from the client after which it is closed.
@@ -600,6 +602,16 @@ pub const GATEWAY_UPDATES_PER_TURN: usize = 1_024;
 pub const GATEWAY_TIMER_NS: u64 = 10 * MILLISECOND_NS;
 /// Longest interval of conflated best prices.
 pub const GATEWAY_TOP_INTERVAL_MAX_NS: u64 = 3_600 * SECOND_NS;
+/// Objects in the options of a client of the tardis interface.
+pub const TARDIS_ENTRIES_MAX: usize = 16;
+/// Kinds of messages of one of them.
+pub const TARDIS_TYPES_MAX: usize = 32;
+/// Symbols of a client of the tardis interface.
+pub const TARDIS_SYMBOLS_MAX: usize = 4_096;
+/// Levels of each side of a computed snapshot.
+pub const TARDIS_DEPTH_MAX: usize = 1_000;
+/// Levels that the computed snapshots of one client hold: 16 bytes each.
+pub const TARDIS_LEVELS_MAX: usize = 1_048_576;
 
 // ---- Sinks ---------------------------------------------------------------------------------
 

@@ -134,6 +134,7 @@ impl Engine {
             sleeper,
             settings: config.gateway_settings,
             spin: topology.shards.iter().any(|thread| thread.idle == Idle::Spin),
+            keys: config.gateway_access.keys.clone(),
         });
         let ends = ServeEnds {
             gateway,
@@ -209,16 +210,23 @@ impl Listeners {
             serving = Some(listener.address());
             listeners.push((listener, Site::Engine));
         }
+        let tls = config.gateway_access.tls();
+        // Clients name the venue's host, so one port is enough.
+        let by_name = config.gateway_access.impersonates.is_some();
         for venue in config.venues.iter().filter_map(|venue| Some((venue, config.gateway?))) {
             let (VenueConfig { feed, .. }, base) = venue;
             for &(site, offset) in gateway::Site::of(&feed.venue()) {
+                if let (true, Some((_, shared))) = (by_name, gateways.first()) {
+                    gateways.push((site, *shared));
+                    continue;
+                }
                 let mut address = base;
-                if address.port() != 0 {
+                if address.port() != 0 && !by_name {
                     address.set_port(address.port().saturating_add(offset));
                 }
                 let listener = crate::serve::bind(address).map_err(EngineError::Gateway)?;
                 gateways.push((site, listener.address()));
-                listeners.push((listener, Site::Gateway(site)));
+                listeners.push((listener.with_tls(tls.clone()), Site::Gateway(site)));
             }
         }
         Ok(Self { listeners, serving, gateways })
@@ -330,7 +338,7 @@ fn sources(config: &Config, venue: &VenueConfig) -> Result<Sources, EngineError>
         feed: venue.feed,
         signer: venue.signer.clone(),
         tls,
-        resolver: Resolver::new()
+        resolver: Resolver::serving(config.own_names())
             .map_err(|error| EngineError::Start(no_thread("resolve", &error)))?,
     })
 }

@@ -26,6 +26,7 @@ pub mod frames;
 pub mod markets;
 pub mod rest;
 pub mod session;
+pub mod signature;
 mod updates;
 
 pub use frames::{Bodies, Frames};

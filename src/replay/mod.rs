@@ -21,6 +21,7 @@ mod pace;
 pub mod plan;
 mod progress;
 mod reader;
+mod records;
 pub mod report;
 mod run;
 mod sequence;
@@ -28,6 +29,7 @@ mod worker;
 
 pub use detect::venue_of;
 pub use reader::ReplayError;
+pub use records::{Content, RawRecord, Recording, Records};
 pub use run::{run, run_with};
 
 use crate::base::id::ShardId;

@@ -13,6 +13,7 @@ use crate::base::limits::{
 use crate::base::time::Now;
 use crate::gateway::hub::{ClientId, Hub, HubReport, Output, Settings};
 use crate::gateway::rest::{self, Answer, Fetched, Plan, Request};
+use crate::gateway::signature::Keys;
 use crate::gateway::{Endpoint, Site};
 use crate::io::clock::HostClock;
 use crate::io::driver::Doorbell;
@@ -50,6 +51,8 @@ pub struct GatewayLinks {
     pub settings: Settings,
     /// The serve core polls for updates instead of sleeping.
     pub spin: bool,
+    /// Keys of clients that sign their requests.
+    pub keys: Keys,
 }
 
 /// The hub and its links.
@@ -58,6 +61,7 @@ pub(super) struct Gateway {
     shards: RefCell<Vec<ShardUpdates>>,
     sleeper: Sleeper,
     spin: bool,
+    keys: Keys,
     clock: RefCell<HostClock>,
     bells: RefCell<HashMap<ClientId, Rc<Bell>>>,
     /// Requests wait in the hub, or clients have output.
@@ -68,7 +72,7 @@ pub(super) struct Gateway {
 
 impl Gateway {
     pub(super) fn new(links: GatewayLinks) -> Self {
-        let GatewayLinks { shards, sleeper, settings, spin } = links;
+        let GatewayLinks { shards, sleeper, settings, spin, keys } = links;
         let venues = shards.iter().map(|shard| shard.venue).collect();
         let clock = HostClock::new();
         let hub = Hub::new(venues, settings, clock.now().wall_ns);
@@ -77,11 +81,22 @@ impl Gateway {
             shards: RefCell::new(shards),
             sleeper,
             spin,
+            keys,
             clock: RefCell::new(clock),
             bells: RefCell::default(),
             work: Bell::default(),
             follow: Bell::default(),
         }
+    }
+
+    /// Whether the venue of an interface is followed.
+    pub(super) fn serves(&self, site: Site) -> bool {
+        self.shards.borrow().iter().any(|shard| shard.venue.name() == site.venue())
+    }
+
+    /// Keys of clients that sign their requests.
+    pub(super) const fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     pub(super) fn report(&self) -> HubReport {
@@ -245,7 +260,7 @@ const PING_BODY: &[u8] = b"heartbeat";
 impl Client {
     /// Serves a WebSocket from its accepted upgrade to its end.
     pub(super) async fn run_websocket(
-        mut self,
+        &mut self,
         server: &Server,
         gateway: &Gateway,
         (key, endpoint): (&str, Endpoint),
@@ -309,6 +324,21 @@ impl Client {
                     return;
                 }
             }
+        }
+    }
+
+    /// Accepts a WebSocket and closes it at once.
+    pub(super) async fn close_websocket(
+        &mut self,
+        server: &Server,
+        key: &str,
+        (code, reason): (u16, &str),
+        end: End<'_>,
+    ) {
+        if self.send(accept(key).as_bytes(), server.timeouts.write_ns, end).await {
+            let frame = close_frame(code, reason);
+            let _ = self.write_within(&frame, SERVE_LINGER_NS).await;
+            self.linger(end).await;
         }
     }
 

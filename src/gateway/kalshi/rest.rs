@@ -57,6 +57,11 @@ pub(super) fn not_served() -> Answer {
     error(501, "not_implemented", NOT_SERVED)
 }
 
+/// The answer to a request that is not signed as it must be.
+pub fn unauthorized(text: &str) -> Answer {
+    error(401, "authentication_error", text)
+}
+
 pub(super) fn not_found() -> Answer {
     error(404, "not_found", "not found")
 }
