@@ -136,7 +136,8 @@ impl Session {
         }
         for (site, address) in engine.gateways() {
             let stream = if site.has_stream() { ", /v1/stream too" } else { "" };
-            info!("gateway: {} for its clients at {address}{stream}", site.name());
+            let tls = if config.gateway_access.tls().is_some() { ", with TLS" } else { "" };
+            info!("gateway: {} for its clients at {address}{stream}{tls}", site.name());
         }
         if let Some((_, address)) = engine.gateways().first() {
             config.gateway_access.advice(*address).iter().for_each(|line| info!("{line}"));

@@ -4,6 +4,7 @@
 use crate::gateway::Rig;
 use crate::http::Client;
 use crate::program::{POLL_INTERVAL, TIMEOUT};
+use crate::startup_errors::{check, flags};
 use ringbook::wire::tls::client_config;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -100,7 +101,7 @@ fn answer_to(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// A reset after what was sent is an end too.
-fn read_to_end(stream: &mut impl Read, into: &mut Vec<u8>) {
+pub(crate) fn read_to_end(stream: &mut impl Read, into: &mut Vec<u8>) {
     let mut part = [0; 4096];
     loop {
         match stream.read(&mut part) {
@@ -243,6 +244,48 @@ fn wrong_paths_and_messages_have_their_answers() {
     };
     assert_eq!(code, Some(1009));
     rig.engine.stop(|_| {});
+}
+
+#[test]
+fn unusable_certificates_and_keys_are_one_line() {
+    let one = Certificate::make();
+    let other = Certificate::make();
+    let path = |path: &PathBuf| path.to_str().unwrap().to_owned();
+    let (certificate, key) = (path(&one.certificate), path(&one.key));
+    let other_key = path(&other.key);
+    let folder = tempfile::tempdir().unwrap();
+    let in_folder = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    let expired = in_folder("expired.pem", params.self_signed(&pair).unwrap().pem().as_bytes());
+    let expired_key = in_folder("expired-key.pem", pair.serialize_pem().as_bytes());
+    std::fs::set_permissions(&expired_key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let open = in_folder("open.pem", &std::fs::read(&one.key).unwrap());
+    let gateway = ["--gateway", "127.0.0.1:0"];
+    let refused = |more: &[&str], parts: &[&str]| {
+        check(flags(&[&gateway[..], more].concat()), 2, parts);
+    };
+    let pair = |certificate, key| ["--gateway-cert", certificate, "--gateway-key", key];
+    refused(&pair(&certificate, &other_key), &["--gateway-key", "does not belong"]);
+    refused(&pair(&key, &key), &["--gateway-cert", "no usable certificate"]);
+    refused(&pair("/no/such.pem", &key), &["--gateway-cert", "/no/such.pem"]);
+    refused(&pair(&expired, &expired_key), &["--gateway-cert", "expired.pem: has expired"]);
+    refused(&pair(&certificate, &open), &["--gateway-key", "chmod 600"]);
+    refused(&["--gateway-verify", "a-key"], &["--gateway-verify a-key", "ID=public.pem"]);
+    let verify = format!("id={certificate}");
+    refused(&["--gateway-verify", &verify], &["--gateway-verify id=", "no RSA public key"]);
+    let below = format!("{certificate}/names");
+    refused(&["--gateway-impersonate", &below], &["--gateway-impersonate", "another folder"]);
+    check(flags(&pair(&certificate, &key)), 2, &["--gateway-cert needs --gateway"]);
+    let public = ["--gateway", "203.0.113.9:9400"];
+    check(flags(&public), 2, &["--gateway 203.0.113.9:9400", "--gateway-cert"]);
+    let with_tls = [&public[..], &pair(&certificate, &key)].concat();
+    check(flags(&with_tls), 1, &["203.0.113.9:9400: this host has no such address"]);
 }
 
 /// Connections that say nothing, garbage, half a handshake, or a request, as fast as this host makes them.
