@@ -23,6 +23,9 @@ use std::time::Duration;
 
 pub use super::client_stream::{ClientStream, HandshakeError};
 
+/// A connection to a local client in plain text, on the executor that accepted it.
+pub type PlainStream = TcpStream;
+
 /// The address cannot be bound. *The user must choose another.*
 #[derive(Debug, thiserror::Error)]
 pub struct BindError {
@@ -126,6 +129,21 @@ impl Listener {
     /// # Errors
     /// `accept` failed (it is retried), the thread has ended, or the socket cannot be configured.
     pub async fn accept(&self) -> io::Result<ClientStream> {
+        let socket = self.next_socket().await?;
+        let direct = self.direct && self.tls.is_none();
+        let direct = direct.then(|| DirectSocket::new(&socket)).transpose()?;
+        ClientStream::new(TcpStream::from(Socket::from(socket)), direct, self.tls.as_ref())
+    }
+
+    /// [`Listener::accept`] without TLS.
+    ///
+    /// # Errors
+    /// As [`Listener::accept`].
+    pub async fn accept_plain(&self) -> io::Result<PlainStream> {
+        Ok(TcpStream::from(Socket::from(self.next_socket().await?)))
+    }
+
+    async fn next_socket(&self) -> io::Result<std::net::TcpStream> {
         let _guard = WakerGuard(&self.shared);
         let socket = poll_fn(|context| {
             let mut accepted = self.shared.lock();
@@ -145,9 +163,7 @@ impl Listener {
         .await?;
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
-        let direct = self.direct && self.tls.is_none();
-        let direct = direct.then(|| DirectSocket::new(&socket)).transpose()?;
-        ClientStream::new(TcpStream::from(Socket::from(socket)), direct, self.tls.as_ref())
+        Ok(socket)
     }
 }
 

@@ -24,4 +24,5 @@ pub mod resolve;
 pub mod socket;
 pub mod threads;
 pub mod wake;
+pub mod write_queue;
 mod zstd_frames;
