@@ -357,10 +357,11 @@ impl Pump<'_> {
         loop {
             yield_now().await;
             let received = poll_fn(|context| self.connection.borrow_mut().poll_receive(context));
-            match received.await {
-                Ok(true) if self.take_from_service().1.is_none() => {}
-                _ => return is_sent,
+            if !matches!(received.await, Ok(true)) || self.take_from_service().1.is_some() {
+                return is_sent;
             }
+            // Behind its close frame the client gets no messages.
+            self.client.borrow_mut().output.clear();
         }
     }
 
