@@ -357,11 +357,13 @@ impl Pump<'_> {
         loop {
             yield_now().await;
             let received = poll_fn(|context| self.connection.borrow_mut().poll_receive(context));
-            if !matches!(received.await, Ok(true)) || self.take_from_service().1.is_some() {
-                return is_sent;
-            }
+            let is_open =
+                matches!(received.await, Ok(true)) && self.take_from_service().1.is_none();
             // Behind its close frame the client gets no messages.
             self.client.borrow_mut().output.clear();
+            if !is_open {
+                return is_sent;
+            }
         }
     }
 
