@@ -120,7 +120,7 @@ pub(super) fn advice(folder: &Path, address: SocketAddr) -> Vec<String> {
     ];
     if address.port() != 443 {
         lines.push(format!(
-            "impersonation: clients connect to port 443: listen there (--gateway {}:443), or redirect it to {}",
+            "impersonation: clients connect to port 443: listen on {}:443, or redirect that to port {}",
             address.ip(),
             address.port()
         ));
