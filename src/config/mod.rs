@@ -6,6 +6,7 @@
 pub mod bench_live;
 pub mod export;
 pub mod flags;
+pub mod gateway;
 pub mod pools;
 pub mod replay;
 mod settings;

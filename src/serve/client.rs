@@ -76,19 +76,25 @@ impl Client {
                         server.refuse();
                         (route::name(&head), route::too_many_clients())
                     } else if let Site::Gateway(site) = site {
-                        if let (Some(gateway), Ok(Some(endpoint)), Some(upgrade)) =
-                            (&server.gateway, site.endpoint(&head.path, &head.query), &head.upgrade)
-                            && server.misdirected(&head, Site::Gateway(site)).is_none()
-                        {
-                            server.count("gateway websocket", 101);
-                            return self
-                                .run_websocket(server, gateway, (&upgrade.key, endpoint), end)
-                                .await;
-                        }
+                        let refusal = match (server.websocket(site, &head), &head.upgrade) {
+                            (Some(Ok((gateway, endpoint))), Some(upgrade)) => {
+                                server.count("gateway websocket", 101);
+                                return self
+                                    .run_websocket(server, &gateway, (&upgrade.key, endpoint), end)
+                                    .await;
+                            }
+                            (Some(Err(refusal)), _) => Some(refusal),
+                            _ => None,
+                        };
                         let body = self.read_body(&head, &server.timeouts, end).await;
                         let Some(body) = body else { return };
                         has_read_body = body.is_ok();
-                        let answer = server.gateway_answer(site, &head, body);
+                        let answer = async {
+                            match refusal {
+                                Some(refusal) => refusal,
+                                None => server.gateway_answer(site, &head, body).await,
+                            }
+                        };
                         ("gateway", or(answer, server.stopped()).await)
                     } else {
                         let answer = server.answer(&head, self.is_local);

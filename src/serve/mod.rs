@@ -13,6 +13,7 @@ pub mod exposition;
 pub mod gateway;
 pub mod metrics;
 mod query;
+pub mod replays;
 pub mod request;
 pub mod response;
 pub mod route;
@@ -100,7 +101,7 @@ struct Door {
 /// The server.
 pub struct Server {
     doors: Vec<Door>,
-    gateway: Option<Gateway>,
+    gateway: Option<Rc<Gateway>>,
     queries: Queries,
     timeouts: Timeouts,
     stopping: Event,
@@ -149,7 +150,7 @@ impl Server {
         });
         Rc::new(Self {
             doors: doors.collect(),
-            gateway: links.gateway.take().map(Gateway::new),
+            gateway: links.gateway.take().map(|links| Rc::new(Gateway::new(links))),
             queries: Queries::new(links),
             timeouts,
             stopping: Event::default(),
@@ -345,7 +346,12 @@ impl Server {
             now_wall_ns: self.wall_ns(),
         };
         let plan = gateway_protocol::rest::plan(site, &request);
+        let is_replay = self.gateway.as_ref().is_some_and(|gateway| gateway.replays().is_some());
         let status = match plan.needs_status() {
+            // A recorded day trades.
+            true if is_replay => {
+                Some(ExchangeStatus { active: true, trading: true, resumes_wall_ns: None })
+            }
             true => match self.queries.report(self.timeouts.answer_ns).await {
                 Ok(report) => report.exchange.as_ref().map(exchange_status),
                 Err(why) => return route::book(Err(why), 0),
@@ -400,7 +406,7 @@ impl Server {
     fn report(&self) -> ServeReport {
         let mut report = self.counts.borrow().clone();
         report.clients = self.doors.iter().map(|door| door.limit.len() as u64).sum();
-        report.gateway = self.gateway.as_ref().map(Gateway::report).unwrap_or_default();
+        report.gateway = self.gateway.as_ref().map(|gateway| gateway.report()).unwrap_or_default();
         (report.answers_late, report.queries_refused) = self.queries.counts();
         report
     }
