@@ -130,6 +130,17 @@ impl EngineBuilder {
         self.set(|config| config.gateway(address.into(), false).map(drop))
     }
 
+    /// Serves the gateway with TLS; both files are PEM, and only their owner may read the key.
+    pub fn gateway_tls(self, certificate: impl AsRef<Path>, key: impl AsRef<Path>) -> Self {
+        self.set(|config| config.gateway_tls(certificate.as_ref(), key.as_ref()).map(drop))
+    }
+
+    /// Refuses requests to Kalshi's interface of the gateway that are not signed with the private key of this public key
+    /// (PEM), or of another one that was given.
+    pub fn gateway_verify(self, id: &str, file: impl AsRef<Path>) -> Self {
+        self.set(|config| config.gateway_verify(id, file.as_ref()).map(drop))
+    }
+
     /// What a client of a venue's protocol receives when a book is stale; an empty book by default.
     pub fn gateway_stale(self, policy: StalePolicy) -> Self {
         self.change(|config| _ = config.gateway_stale(policy))

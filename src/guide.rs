@@ -10,6 +10,7 @@
 //! | [`capture_and_replay`] | recording a session, replaying it, formats of other recorders |
 //! | [`exports`] | Parquet tables for polars, pandas and DuckDB |
 //! | [`gateway`] | clients of the venues connect to ringbook: what is served, what differs |
+//! | [`gateway_tls`] | TLS, the venues' names and signatures of the gateway |
 //! | [`python`] | programs in Python on the gateway's own stream |
 //! | [`pools`] | connection pools for other HTTP and WebSocket services |
 //! | [`performance`] | figures, `doctor`, `bench-live`, threads and cores |
@@ -36,6 +37,9 @@ pub mod exports {}
 
 #[doc = include_str!("guide/gateway.md")]
 pub mod gateway {}
+
+#[doc = include_str!("guide/gateway_tls.md")]
+pub mod gateway_tls {}
 
 #[doc = include_str!("guide/python.md")]
 pub mod python {}

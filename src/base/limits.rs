@@ -576,6 +576,8 @@ pub const GATEWAY_BACKLOG_BYTES_MAX: usize = 128 * 1024 * 1024;
 pub const GATEWAY_BUFFER_BYTES: usize = 8 * 1024 * 1024;
 /// A gateway client that takes no queued byte for this long is closed.
 pub const GATEWAY_STALL_NS: u64 = 10 * SECOND_NS;
+/// Difference between the timestamp of a signed request and the present time, milliseconds. The venue's is not known.
+pub const GATEWAY_SIGNATURE_AGE_MS: u64 = 30_000;
 /// Interval of pings to a gateway client, as Kalshi sends them.
 pub const GATEWAY_PING_NS: u64 = 10 * SECOND_NS;
 /// Pings without any byte from the client after which it is closed.

@@ -33,10 +33,7 @@ pub fn run(flags: &DemoFlags) -> Result<ExitCode, Failure> {
     let mut config = engine_config(layout, &venue)?;
     config.driver = flags.layout.driver;
     config.serve = Some(flags.serve);
-    if let Some(address) = flags.gateway {
-        let setting = config.gateway(address, false);
-        setting.map_err(|error| Failure { line: error.to_string(), code: 2 })?;
-    }
+    config.gateway_flags(flags.gateway, &flags.gateway_access).map_err(UsageError::from)?;
     config.histograms = crate::config::histograms(flags.histograms.as_deref())?;
     let signals = listen()?;
     info!("venue {} with {} markets, {} events/s", venue.http_url(), flags.markets, flags.rate);

@@ -2,7 +2,7 @@
 //!
 //! Runs on:  main thread; the server and the replays have their own threads.
 use super::Failure;
-use crate::config::{UsageError, gateway::GatewayArgs};
+use crate::config::{UsageError, replay_gateway::GatewayArgs};
 use crate::replay::server::ReplayServer;
 use crate::replay::sessions::{Recorded, Sessions};
 use crate::serve::Site;
@@ -27,11 +27,19 @@ pub fn run(args: &GatewayArgs) -> Result<ExitCode, Failure> {
         faults.iter().for_each(|line| warn!("gateway: {line}"));
         recorded.push(known);
     }
-    let mut listeners = Vec::new();
+    let venues: Vec<String> = recorded.iter().map(Recorded::venue).collect();
+    let access = args.access(venues.iter().map(String::as_str))?;
+    // Clients name the venue's host, so one port is enough.
+    let by_name = access.impersonates.is_some();
+    let mut listeners: Vec<(crate::serve::Listener, Site)> = Vec::new();
     for known in &recorded {
         let Some((site, offset)) = known.site() else { continue };
+        if by_name && let Some((listener, _)) = listeners.first() {
+            info!("gateway: {} at {} too; {}", known.venue(), listener.address(), known.span());
+            continue;
+        }
         let mut address = args.listen;
-        if address.port() != 0 {
+        if address.port() != 0 && !by_name {
             address.set_port(address.port().saturating_add(offset));
         }
         let listener = crate::serve::bind(address).map_err(|error| {
@@ -39,10 +47,13 @@ pub fn run(args: &GatewayArgs) -> Result<ExitCode, Failure> {
         })?;
         let (venue, span) = (known.venue(), known.span());
         info!("gateway: {venue} at {}, /v1/stream too; {span}", listener.address());
-        listeners.push((listener, Site::Gateway(site)));
+        listeners.push((listener.with_tls(access.tls()), Site::Gateway(site)));
+    }
+    if let Some((listener, _)) = listeners.first() {
+        access.advice(listener.address()).iter().for_each(|line| info!("{line}"));
     }
     let sessions = Sessions::new(recorded, defaults, settings, usize::from(args.replays));
-    let server = ReplayServer::start(sessions, listeners).map_err(fail)?;
+    let server = ReplayServer::start(sessions, listeners, access.keys).map_err(fail)?;
     while !signals.asked() {
         std::thread::sleep(LOOK_INTERVAL);
     }

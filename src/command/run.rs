@@ -59,6 +59,10 @@ fn look_first(config: &Config, signals: &Signals) -> Result<(), Failure> {
         flags.extend(venue.feed.address_flags());
         services.extend([venue.catalog.clone(), venue.ws.clone()]);
     }
+    let own = config.own_names();
+    if let Some(why) = services.iter().find_map(|service| own.find_fault(&service.host)) {
+        return Err(Failure { line: format!("--gateway-impersonate: {why}"), code: 1 });
+    }
     let looks = check_services(&services, &tls, || signals.asked());
     let looks = looks.map_err(|error| Failure { line: error.to_string(), code: 1 })?;
     for ((flag, service), look) in flags.into_iter().zip(&services).zip(looks) {
@@ -132,6 +136,9 @@ impl Session {
         }
         for (venue, address) in engine.gateways() {
             info!("gateway: {} for its clients at {address}, /v1/stream too", venue.name());
+        }
+        if let Some((_, address)) = engine.gateways().first() {
+            config.gateway_access.advice(*address).iter().for_each(|line| info!("{line}"));
         }
         let host = summary();
         info!("host: {host}");

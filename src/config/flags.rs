@@ -1,11 +1,12 @@
 //! The flags of the command line: names, help, defaults.
 //!
 //! Runs on:  main thread.
+use super::gateway::GatewayAccessFlags;
 use super::replay::venue;
 use super::venue::connection_table;
 use super::{
     CLOB_URL, GAMMA_URL, WS_URL, bench_live::BenchLiveFlags, export::ExportArgs,
-    gateway::GatewayArgs, replay::ReplayArgs,
+    replay::ReplayArgs, replay_gateway::GatewayArgs,
 };
 use crate::base::policy::{ConnectionTable, HashChecks, Idle};
 use crate::gateway::StalePolicy;
@@ -266,9 +267,9 @@ pub struct RunFlags {
     #[arg(long, requires = "gateway")]
     pub gateway_follow: bool,
 
-    /// Serve the gateway without TLS on an address that is not of this host.
-    #[arg(long, requires = "gateway")]
-    pub gateway_insecure: bool,
+    /// TLS and signatures of the gateway.
+    #[command(flatten)]
+    pub gateway_access: GatewayAccessFlags,
 
     /// /health reports messages that are more than so many seconds old when they are read: as a notice, after 30 s
     /// as a fault. 0 is never.
@@ -438,6 +439,10 @@ pub struct DemoFlags {
     /// Serve books in Polymarket's own protocol and at /v1/stream here, as in 127.0.0.1:9400.
     #[arg(long, value_name = "ADDRESS")]
     pub gateway: Option<SocketAddr>,
+
+    /// TLS and signatures of the gateway.
+    #[command(flatten)]
+    pub gateway_access: GatewayAccessFlags,
 
     /// Markets of the embedded venue, two tokens each.
     #[arg(long, value_name = "COUNT", default_value_t = 2000)]

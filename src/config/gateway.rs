@@ -1,108 +1,209 @@
-//! The flags of `ringbook gateway`.
+//! How clients reach the gateway: TLS, names of the venues, signatures; for every command that starts one.
 //!
-//! Runs on:  the starting thread.
-use super::replay::{files, range, time, venue};
-use crate::base::limits::{GATEWAY_REPLAYS, GATEWAY_REPLAYS_MAX};
-use crate::gateway::StalePolicy;
-use crate::gateway::hub::Settings;
-use crate::io::file;
-use crate::replay::plan::Speed;
-use crate::replay::sessions::{Defaults, parse_speed};
-use crate::replay::{Recording, venue_of};
-use crate::venue::Feed;
+//! Runs on:  main thread, before anything starts.
+use super::{Config, SettingError, impersonation};
+use crate::base::limits::SETTINGS_BYTES_MAX;
+use crate::base::time::SECOND_NS;
+use crate::gateway::{hosts, signature::Keys};
+use crate::io::{clock::HostClock, file, resolve::OwnNames};
+use crate::wire::tls::server::{Certificates, Identity, IdentityError, server_config};
+use clap::Args;
+use rustls::ServerConfig;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// Serve recorded days in the venues' own protocols: each WebSocket has a replay of its own.
-///
-/// A client chooses in its address: `?from=TIME&to=TIME&speed=SPEED`. It gets the books as of the beginning when it
-/// subscribes, then what was received up to the end, then close code 1000.
-///
-/// Exit code: 0; 1 when a file cannot be read or the address cannot be used; 2 for wrong flags.
-#[derive(Clone, Debug, clap::Args)]
-pub struct GatewayArgs {
-    /// Captures of `ringbook run --capture DIR`, or recordings as `ringbook replay` reads them; files or folders, of
-    /// one venue or of both
-    #[arg(value_name = "CAPTURE", required = true)]
-    pub captures: Vec<PathBuf>,
+/// TLS and signatures of the gateway.
+#[derive(Args, Clone, Debug, Default)]
+pub struct GatewayAccessFlags {
+    /// Serve the gateway with TLS and this certificate (PEM, with the authorities between it and a root).
+    #[arg(long, value_name = "FILE", requires = "gateway_key")]
+    pub gateway_cert: Option<PathBuf>,
 
-    /// Where to listen: Polymarket on this port, Kalshi on the second port after it; port 0 is a free one for each
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9400")]
-    pub listen: SocketAddr,
+    /// The certificate's private key (PEM). Nobody but its owner may read it.
+    #[arg(long, value_name = "FILE", requires = "gateway_cert")]
+    pub gateway_key: Option<PathBuf>,
 
-    /// Whose frames all captures hold: polymarket or kalshi [default: recognized by the first message of each]
-    #[arg(long, value_name = "VENUE", value_parser = venue)]
-    pub venue: Option<Feed>,
+    /// Serve the gateway with TLS on one port under the venues' own names, for clients whose addresses are fixed:
+    /// writes an authority, a certificate and lines for /etc/hosts into this folder, once.
+    #[arg(long, value_name = "DIR")]
+    pub gateway_impersonate: Option<PathBuf>,
 
-    /// Begin here for clients that do not say it (2026-11-27T07:15:00Z, or nanoseconds since 1970); REST requests are
-    /// answered as of then [default: the first record; for REST the last one]
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    pub from: Option<u64>,
+    /// Refuse requests to Kalshi's interface that are not signed with the private key of this public key (PEM).
+    /// Repeatable.
+    #[arg(long, value_name = "KEY-ID=FILE")]
+    pub gateway_verify: Vec<String>,
 
-    /// End here for clients that do not say it
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    pub to: Option<u64>,
-
-    /// Speed for clients that do not say it: `max`, or a multiple of the recorded speed such as 1 or 10
-    #[arg(long, value_name = "SPEED", default_value = "1", value_parser = parse_speed)]
-    pub speed: Speed,
-
-    /// Replays at once, two threads each; a further client is answered 503
-    #[arg(long, value_name = "COUNT", default_value_t = GATEWAY_REPLAYS,
-          value_parser = clap::value_parser!(u16).range(1..=i64::from(GATEWAY_REPLAYS_MAX)))]
-    pub replays: u16,
-
-    /// What a client of a venue's protocol receives when a book is stale: nothing until it is live again, an empty
-    /// book, or the end of the connection (close code 1012)
-    #[arg(long, value_enum, value_name = "POLICY", default_value = "clear")]
-    pub gateway_stale: StalePolicy,
-
-    /// MiB that may wait for one client; the replay waits for it
-    #[arg(long, value_name = "MIB", default_value_t = 8,
-          value_parser = clap::value_parser!(u32).range(1..=4096))]
-    pub gateway_buffer: u32,
-
-    /// Serve without TLS on an address that is not of this host
+    /// Serve the gateway without TLS on an address that is not of this host.
     #[arg(long)]
     pub gateway_insecure: bool,
 }
 
-impl GatewayArgs {
-    /// Checks the flags together.
+impl GatewayAccessFlags {
+    /// The first flag that is set.
+    fn first(&self) -> Option<&'static str> {
+        let flags = [
+            ("gateway-cert", self.gateway_cert.is_some()),
+            ("gateway-impersonate", self.gateway_impersonate.is_some()),
+            ("gateway-verify", !self.gateway_verify.is_empty()),
+            ("gateway-insecure", self.gateway_insecure),
+        ];
+        flags.into_iter().find(|(_, is_set)| *is_set).map(|(name, _)| name)
+    }
+}
+
+/// TLS and signatures of the gateway, checked.
+#[derive(Clone, Debug, Default)]
+pub struct GatewayAccess {
+    /// An address that is not of this host is allowed without TLS.
+    pub(crate) insecure: bool,
+    /// Public keys of clients.
+    pub(crate) keys: Keys,
+    /// The folder of `--gateway-impersonate`.
+    pub(crate) impersonates: Option<PathBuf>,
+    certificates: Certificates,
+}
+
+impl GatewayAccess {
+    /// Settings from the flags; `venues` are those that the gateway serves at `address`. Reads the files that the flags
+    /// name, and writes those of `--gateway-impersonate`.
     ///
     /// # Errors
-    /// One line with flag and remedy; exit code 2.
-    pub fn check(&self) -> Result<(Defaults, Settings), String> {
-        range(self.from, self.to, ["--from", "--to"])?;
-        let mut config = super::Config::default();
-        let result = config.gateway(self.listen, self.gateway_insecure);
-        result.map_err(|error| error.to_string().replacen("gateway", "--listen", 1))?;
-        let defaults = Defaults { from_ns: self.from, to_ns: self.to, speed: self.speed };
-        let buffer_bytes = (self.gateway_buffer as usize) << 20;
-        let settings = Settings { buffer_bytes, stale: self.gateway_stale, ..Settings::default() };
-        Ok((defaults, settings))
+    /// A file is unusable: one line.
+    pub fn from_flags<'v>(
+        flags: &GatewayAccessFlags,
+        address: SocketAddr,
+        venues: impl IntoIterator<Item = &'v str>,
+    ) -> Result<Self, SettingError> {
+        let mut access = Self { insecure: flags.gateway_insecure, ..Self::default() };
+        if let (Some(certificate), Some(key)) = (&flags.gateway_cert, &flags.gateway_key) {
+            access.certificate(certificate, key)?;
+        }
+        for text in &flags.gateway_verify {
+            let parts = text.split_once('=').filter(|(id, _)| !id.is_empty());
+            let (id, file) = parts.ok_or_else(|| {
+                SettingError(format!(
+                    "gateway-verify {text}: name a key's id and the file of its public key, as in ID=public.pem"
+                ))
+            })?;
+            access.verify(id, Path::new(file))?;
+        }
+        if let Some(folder) = &flags.gateway_impersonate {
+            let names = venues.into_iter().flat_map(hosts::names_of).collect::<Vec<_>>();
+            let identity = impersonation::prepare(folder, address.ip(), &names, wall_s());
+            let identity =
+                identity.map_err(|line| SettingError(format!("gateway-impersonate {line}")))?;
+            let names = names.into_iter().map(str::to_owned).collect();
+            access.certificates.named = Some((identity, names));
+            access.impersonates = Some(folder.clone());
+        }
+        Ok(access)
     }
 
-    /// The recordings, one for each venue.
+    /// Serves with TLS and this certificate (PEM).
     ///
     /// # Errors
-    /// A file cannot be read, or its venue is not recognized; exit code 1.
-    pub fn recordings(&self) -> Result<Vec<Recording>, String> {
-        let mut recordings: Vec<Recording> = Vec::new();
-        for path in &self.captures {
-            let mut files = files(std::slice::from_ref(path))?;
-            for source in &files {
-                file::look(source)?;
+    /// A file is unusable, others may read the key, the two do not belong together, or the certificate has expired.
+    pub fn certificate(&mut self, certificate: &Path, key: &Path) -> Result<(), SettingError> {
+        let fault = |name: &str, what: String| SettingError(format!("gateway-{name} {what}"));
+        let chain = file::read_small(certificate, SETTINGS_BYTES_MAX);
+        let chain = chain.map_err(|why| fault("cert", why))?;
+        let private = file::read_private(key).map_err(|why| fault("key", why))?;
+        let of = |error: IdentityError| match error {
+            IdentityError::Key(_) | IdentityError::Mismatch => {
+                fault("key", format!("{}: {error}", key.display()))
             }
-            let feed = self.venue.or_else(|| venue_of(&files)).ok_or_else(|| {
-                let path = path.display();
-                format!("{path}: no message of a venue is recognized: name the venue by --venue")
-            })?;
-            match recordings.iter_mut().find(|known| known.feed == feed) {
-                Some(known) => known.files.append(&mut files),
-                None => recordings.push(Recording { feed, files }),
-            }
-        }
-        Ok(recordings)
+            _ => fault("cert", format!("{}: {error}", certificate.display())),
+        };
+        let identity = Identity::from_pem(&chain, &private).map_err(of)?;
+        identity.check_period(wall_s()).map_err(of)?;
+        self.certificates.default = Some(identity);
+        Ok(())
     }
+
+    /// Verifies the signatures of a key's requests with its public key (PEM).
+    ///
+    /// # Errors
+    /// The file is unreadable or holds no RSA public key.
+    pub fn verify(&mut self, id: &str, path: &Path) -> Result<(), SettingError> {
+        let fault = |what: String| SettingError(format!("gateway-verify {id}={what}"));
+        let pem = file::read_small(path, SETTINGS_BYTES_MAX).map_err(fault)?;
+        let added = self.keys.add(id, &pem);
+        added.map_err(|why| fault(format!("{}: {why}", path.display())))
+    }
+
+    /// Whether the gateway may listen at this address.
+    ///
+    /// # Errors
+    /// It is not of this host, without TLS.
+    pub fn check(&self, address: SocketAddr) -> Result<(), SettingError> {
+        let is_safe = self.insecure || !self.certificates.is_empty();
+        if is_safe || address.ip().to_canonical().is_loopback() {
+            return Ok(());
+        }
+        Err(SettingError(format!(
+            "gateway {address}: without TLS anybody on the way can read and change what clients receive; give it a certificate (--gateway-cert, --gateway-key), use an address of this host, as 127.0.0.1:{}, or allow it (`insecure`, --gateway-insecure)",
+            address.port()
+        )))
+    }
+
+    /// The configuration of TLS; `None`: plain text.
+    #[must_use]
+    pub fn tls(&self) -> Option<Arc<ServerConfig>> {
+        server_config(self.certificates.clone())
+    }
+
+    /// The names that the gateway serves in the venues' place at `address`.
+    #[must_use]
+    pub fn own_names(&self, address: SocketAddr) -> OwnNames {
+        if self.impersonates.is_none() {
+            return OwnNames::default();
+        }
+        let names = hosts::HOSTS.iter().map(|(name, _)| *name).collect();
+        OwnNames { names, listen: Some(address.ip()) }
+    }
+
+    /// What is left to do after the start, one line each, for a gateway at `address`.
+    #[must_use]
+    pub fn advice(&self, address: SocketAddr) -> Vec<String> {
+        self.impersonates
+            .as_deref()
+            .map_or_else(Vec::new, |dir| impersonation::advice(dir, address))
+    }
+}
+
+impl Config {
+    /// The names that the gateway serves in the venues' place.
+    #[must_use]
+    pub(crate) fn own_names(&self) -> OwnNames {
+        let names = |address| self.gateway_access.own_names(address);
+        self.gateway.map(names).unwrap_or_default()
+    }
+
+    /// The gateway's address, TLS and signatures from their flags; after the venues.
+    ///
+    /// # Errors
+    /// A flag without `--gateway`, or an unusable one.
+    pub(crate) fn gateway_flags(
+        &mut self,
+        address: Option<SocketAddr>,
+        flags: &GatewayAccessFlags,
+    ) -> Result<(), SettingError> {
+        let Some(address) = address else {
+            return match flags.first() {
+                Some(flag) => Err(SettingError(format!("{flag} needs --gateway ADDRESS"))),
+                None => Ok(()),
+            };
+        };
+        let venues: Vec<_> = self.venues.iter().map(|venue| venue.feed.venue()).collect();
+        let names = venues.iter().map(|venue| venue.name());
+        self.gateway_access = GatewayAccess::from_flags(flags, address, names)?;
+        self.gateway(address, flags.gateway_insecure)?;
+        self.gateway_access.check(address)
+    }
+}
+
+/// Seconds since the Unix epoch.
+fn wall_s() -> u64 {
+    HostClock::new().now().wall_ns / SECOND_NS
 }

@@ -7,8 +7,10 @@ pub mod bench_live;
 pub mod export;
 pub mod flags;
 pub mod gateway;
+mod impersonation;
 pub mod pools;
 pub mod replay;
+pub mod replay_gateway;
 mod settings;
 pub mod venue;
 
@@ -27,6 +29,7 @@ use crate::sink::{capture::CaptureOptions, trades::SinkOptions};
 use crate::topology::{RequestedLayout, TopologyError, parse_cores};
 use crate::wire::endpoint::Endpoint;
 use flags::RunFlags;
+use gateway::GatewayAccess;
 use settings::nanoseconds;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -87,6 +90,8 @@ pub struct Config {
     pub(crate) gateway: Option<SocketAddr>,
     /// How clients of the gateway are treated.
     pub(crate) gateway_settings: GatewaySettings,
+    /// TLS and signatures of the gateway.
+    pub(crate) gateway_access: GatewayAccess,
     /// Message age that `/health` reports, nanoseconds; 0 disables it.
     pub(crate) lag_warn_ns: u64,
     /// Folder of the histograms written at exit.
@@ -125,6 +130,7 @@ impl Default for Config {
             serve_names: Vec::new(),
             gateway: None,
             gateway_settings: GatewaySettings::default(),
+            gateway_access: GatewayAccess::default(),
             lag_warn_ns: LAG_WARN_NS,
             histograms: None,
             connection_histograms: false,
@@ -223,9 +229,7 @@ impl Config {
         for name in &flags.serve_names {
             self.serve_name(name)?;
         }
-        if let Some(address) = flags.gateway {
-            self.gateway(address, flags.gateway_insecure)?;
-        }
+        self.gateway_flags(flags.gateway, &flags.gateway_access)?;
         self.gateway_follow(flags.gateway_follow);
         self.gateway_stale(flags.gateway_stale).gateway_buffer_mib(flags.gateway_buffer)?;
         Ok(())

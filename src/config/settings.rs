@@ -285,28 +285,46 @@ impl Config {
     }
 
     /// Serves books in the venues' own protocols: Polymarket's at this address, Kalshi's on the second port after it,
-    /// `/v1/stream` at both; port 0 is a free one for each. Without TLS: an address that is not of this host needs
-    /// `insecure`.
+    /// `/v1/stream` at both; port 0 is a free one for each. Without TLS an address that is not of this host needs
+    /// `insecure`, which [`Config::check`] checks.
     ///
     /// # Errors
-    /// The address is not of this host and `insecure` is false, or there is no second port after it.
+    /// There is no second port after it.
     pub fn gateway(
         &mut self,
         address: SocketAddr,
         insecure: bool,
     ) -> Result<&mut Self, SettingError> {
-        if !insecure && !address.ip().to_canonical().is_loopback() {
-            return Err(SettingError(format!(
-                "gateway {address}: without TLS anybody on the way can read and change what clients receive; use an address of this host, as 127.0.0.1:{}, or allow it (`insecure`, --gateway-insecure)",
-                address.port()
-            )));
-        }
         if address.port() > u16::MAX - 2 {
             return Err(SettingError(format!(
                 "gateway {address}: the gateway uses the two ports after it too; use a lower one"
             )));
         }
         self.gateway = Some(address);
+        self.gateway_access.insecure |= insecure;
+        Ok(self)
+    }
+
+    /// Serves the gateway with TLS; both files are PEM, and only their owner may read the key.
+    ///
+    /// # Errors
+    /// A file is unusable, the two do not belong together, or the certificate has expired.
+    pub fn gateway_tls(
+        &mut self,
+        certificate: &Path,
+        key: &Path,
+    ) -> Result<&mut Self, SettingError> {
+        self.gateway_access.certificate(certificate, key)?;
+        Ok(self)
+    }
+
+    /// Refuses requests to Kalshi's interface of the gateway that are not signed with the private key of this public key
+    /// (PEM), or of another one that was given.
+    ///
+    /// # Errors
+    /// The file is unreadable or holds no RSA public key.
+    pub fn gateway_verify(&mut self, id: &str, file: &Path) -> Result<&mut Self, SettingError> {
+        self.gateway_access.verify(id, file)?;
         Ok(self)
     }
 
@@ -387,7 +405,8 @@ impl Config {
     /// Checks the settings together; called by [`Engine::start`](crate::engine::Engine::start).
     ///
     /// # Errors
-    /// No venue or nothing to follow, a token that no venue can have, a capture of two venues.
+    /// No venue or nothing to follow, a token that no venue can have, a capture of two venues, a gateway without TLS on an
+    /// address that is not of this host.
     pub fn check(&self) -> Result<(), SettingError> {
         if self.venues.is_empty() {
             return Err(SettingError("venue: none is named; name one to follow".into()));
@@ -402,6 +421,9 @@ impl Config {
             return Err(SettingError(
                 "capture takes one venue: run another process for each other".into(),
             ));
+        }
+        if let Some(address) = self.gateway {
+            self.gateway_access.check(address)?;
         }
         let may_be = |id: &TokenId| self.catalogs().any(|c| c.may_have_token(id));
         match self.tokens.iter().find(|id| !may_be(id)) {

@@ -135,6 +135,7 @@ impl Engine {
             settings: config.gateway_settings,
             replays: None,
             spin: topology.shards.iter().any(|thread| thread.idle == Idle::Spin),
+            keys: config.gateway_access.keys.clone(),
         });
         let ends = ServeEnds {
             gateway,
@@ -210,15 +211,22 @@ impl Listeners {
             serving = Some(listener.address());
             listeners.push((listener, Site::Engine));
         }
+        let tls = config.gateway_access.tls();
+        // Clients name the venue's host, so one port is enough.
+        let by_name = config.gateway_access.impersonates.is_some();
         for venue in config.venues.iter().filter_map(|venue| Some((venue, config.gateway?))) {
             let (VenueConfig { feed, .. }, mut address) = venue;
             let Some((site, offset)) = gateway::Site::of(&feed.venue()) else { continue };
-            if address.port() != 0 {
+            if let (true, Some((_, shared))) = (by_name, gateways.first()) {
+                gateways.push((feed.venue(), *shared));
+                continue;
+            }
+            if address.port() != 0 && !by_name {
                 address.set_port(address.port().saturating_add(offset));
             }
             let listener = crate::serve::bind(address).map_err(EngineError::Gateway)?;
             gateways.push((feed.venue(), listener.address()));
-            listeners.push((listener, Site::Gateway(site)));
+            listeners.push((listener.with_tls(tls.clone()), Site::Gateway(site)));
         }
         Ok(Self { listeners, serving, gateways })
     }
@@ -329,7 +337,7 @@ fn sources(config: &Config, venue: &VenueConfig) -> Result<Sources, EngineError>
         feed: venue.feed,
         signer: venue.signer.clone(),
         tls,
-        resolver: Resolver::new()
+        resolver: Resolver::serving(config.own_names())
             .map_err(|error| EngineError::Start(no_thread("resolve", &error)))?,
     })
 }

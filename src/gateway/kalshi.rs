@@ -25,6 +25,7 @@ pub mod encode;
 pub mod frames;
 pub mod rest;
 pub mod session;
+pub mod signature;
 mod updates;
 
 pub use frames::{Bodies, Frames};

@@ -6,12 +6,15 @@
 //! A protocol folder turns text of a client into [`Request`]s and updates of a [`Replica`] into frames. It holds no
 //! book and no socket. [`hub`] holds the replicas, and who subscribes to them.
 pub mod catalog;
+pub mod hosts;
 pub mod hub;
 pub mod kalshi;
 pub mod outbox;
 pub mod polymarket;
 pub mod rest;
 pub mod stream;
+
+pub use kalshi::signature;
 
 use crate::base::id::{MarketId, TokenId, Venue};
 use crate::market::book::image::{BookFacts, BookImage};
@@ -61,6 +64,15 @@ impl Site {
             "polymarket" => Some((Self::Polymarket, 0)),
             "kalshi" => Some((Self::Kalshi, 2)),
             _ => None,
+        }
+    }
+
+    /// Name of the venue whose interface it is.
+    #[must_use]
+    pub const fn venue(self) -> &'static str {
+        match self {
+            Self::Polymarket => "polymarket",
+            Self::Kalshi => "kalshi",
         }
     }
 

@@ -9,6 +9,7 @@
 //! before pinning.
 use crate::base::limits::{SERVE_ACCEPT_QUEUE, SERVE_STOP_POLL_NS};
 use glommio::net::TcpStream;
+use rustls::ServerConfig;
 use socket2::Socket;
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -19,8 +20,7 @@ use std::task::{Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// A connection to a local client, on the executor that accepted it.
-pub type ClientStream = TcpStream;
+pub use super::client_stream::{ClientStream, HandshakeError};
 
 /// The address cannot be bound. *The user must choose another.*
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +72,7 @@ pub struct Listener {
     socket: TcpListener,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    tls: Option<Arc<ServerConfig>>,
 }
 
 impl std::fmt::Debug for Listener {
@@ -95,7 +96,14 @@ impl Listener {
             .name("accept".to_owned())
             .spawn(move || accept_all(&listener, &queue))
             .map_err(fail)?;
-        Ok(Self { address, socket, shared, thread: Some(thread) })
+        Ok(Self { address, socket, shared, thread: Some(thread), tls: None })
+    }
+
+    /// Clients speak TLS, if there is a configuration.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Option<Arc<ServerConfig>>) -> Self {
+        self.tls = tls;
+        self
     }
 
     /// The bound address, with the port chosen by the kernel.
@@ -128,7 +136,7 @@ impl Listener {
         .await?;
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
-        Ok(TcpStream::from(Socket::from(socket)))
+        ClientStream::new(TcpStream::from(Socket::from(socket)), self.tls.as_ref())
     }
 }
 

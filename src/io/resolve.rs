@@ -41,6 +41,51 @@ pub enum ResolveError {
     },
 }
 
+/// Names that this process serves itself. Where one of them leads to this host, clients find this process under it, and
+/// this process must not.
+#[derive(Clone, Debug, Default)]
+pub struct OwnNames {
+    /// The names, lower case.
+    pub names: Vec<&'static str>,
+    /// Where they are served.
+    pub listen: Option<IpAddr>,
+}
+
+impl OwnNames {
+    /// Addresses of `host` by the host's resolver; blocks.
+    ///
+    /// # Errors
+    /// Those of the resolver; or the name is one of these and leads to this host.
+    pub fn look_up(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+        let addresses = look_up_any(host)?;
+        match self.fault(host, &addresses) {
+            Some(line) => Err(io::Error::other(line)),
+            None => Ok(addresses),
+        }
+    }
+
+    /// One line about a name of these that leads to this host; blocks where `host` is one of these.
+    #[must_use]
+    pub fn find_fault(&self, host: &str) -> Option<String> {
+        let is_own = self.names.contains(&host);
+        // A resolver that fails is reported with the connection.
+        is_own.then(|| look_up_any(host).ok()).flatten().and_then(|all| self.fault(host, &all))
+    }
+
+    fn fault(&self, host: &str, addresses: &[IpAddr]) -> Option<String> {
+        let is_here = |address: &&IpAddr| address.is_loopback() || Some(**address) == self.listen;
+        let address = addresses.iter().find(is_here).filter(|_| self.names.contains(&host))?;
+        Some(format!(
+            "{host} leads to {address}, so this process would connect to itself; take the name out of this host's \
+             /etc/hosts, and give it to clients in a container, in a mount namespace or on another host"
+        ))
+    }
+}
+
+fn look_up_any(host: &str) -> io::Result<Vec<IpAddr>> {
+    Ok((host, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
+}
+
 type Answer = Result<Vec<IpAddr>, ResolveError>;
 type Lookup = Box<dyn FnMut(&str) -> io::Result<Vec<IpAddr>> + Send>;
 
@@ -73,9 +118,15 @@ impl Resolver {
     /// # Errors
     /// When the thread cannot be started.
     pub fn new() -> io::Result<Self> {
-        Self::with_lookup(RESOLVE_TTL_NS, |host| {
-            Ok((host, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
-        })
+        Self::serving(OwnNames::default())
+    }
+
+    /// As [`Resolver::new`], in a process that serves these names itself.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn serving(own: OwnNames) -> io::Result<Self> {
+        Self::with_lookup(RESOLVE_TTL_NS, move |host| own.look_up(host))
     }
 
     /// Starts the thread with another lookup function, and a cache lifetime of `ttl_ns`.
@@ -201,6 +252,21 @@ mod tests {
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_name_that_this_process_serves_is_not_found_on_this_host() {
+        let own = OwnNames { names: vec!["a.test", "b.test"], listen: Some(ip("192.0.2.7")) };
+        for address in ["127.0.0.1", "127.0.1.1", "::1", "192.0.2.7"] {
+            let addresses = [ip("192.0.2.1"), ip(address)];
+            let line = own.fault("a.test", &addresses).unwrap();
+            assert!(line.starts_with(&format!("a.test leads to {address}, so")), "{line}");
+            assert_eq!(own.fault("localhost", &addresses), None);
+        }
+        assert_eq!(own.fault("b.test", &[ip("192.0.2.1")]), None);
+        let own = OwnNames { names: vec!["localhost"], listen: None };
+        assert!(own.find_fault("localhost").is_some() && own.look_up("localhost").is_err());
+        assert!(OwnNames::default().look_up("localhost").is_ok());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Runs on:  a replay's threads (ready, end), serve core (begin, stop). Flags; nothing is lost when nobody looks.
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 /// How a replay has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,7 @@ pub struct ReplayGate {
     ready: AtomicBool,
     begin: AtomicBool,
     end: AtomicU8,
+    whole: AtomicU64,
     /// The subscriber has gone: the replay ends.
     pub stop: Arc<AtomicBool>,
 }
@@ -44,6 +45,17 @@ impl ReplayGate {
     #[must_use]
     pub fn has_begun(&self) -> bool {
         self.begin.load(Ordering::Acquire)
+    }
+
+    /// So many updates were sent, the last of them the last one of its message.
+    pub fn set_whole(&self, sent: u64) {
+        self.whole.store(sent, Ordering::Release);
+    }
+
+    /// Updates that may be taken: those of whole messages.
+    #[must_use]
+    pub fn whole(&self) -> u64 {
+        self.whole.load(Ordering::Acquire)
     }
 
     /// No more updates follow.

@@ -62,12 +62,14 @@ impl UpdateFeed {
         }
     }
 
-    /// Takes requests, sends what did not fit before, answers queries.
+    /// Takes requests, sends what did not fit before. Between two messages.
     fn serve<H>(&mut self, books: &mut Books<H>) {
         while let Some(request) = self.requests.try_receive() {
             books.on_update_request(request);
         }
-        if books.send_updates(UPDATE_IMAGES_PER_STEP) {
+        let has_sent = books.send_updates(UPDATE_IMAGES_PER_STEP);
+        self.gate.set_whole(self.gauge.sent());
+        if has_sent {
             self.waker.wake();
         }
     }

@@ -4,6 +4,7 @@
 use super::sessions::{RestLinks, Sessions};
 use crate::base::limits::THREAD_END_NS;
 use crate::gateway::hub::Settings;
+use crate::gateway::signature::Keys;
 use crate::io::executor::Executor;
 use crate::io::wake::Sleeper;
 use crate::link::replay_gate::ReplayGate;
@@ -22,11 +23,15 @@ pub struct ReplayServer {
 }
 
 impl ReplayServer {
-    /// Serves replays of `sessions` on bound listeners.
+    /// Serves replays of `sessions` on bound listeners; `keys` verify signatures.
     ///
     /// # Errors
     /// No thread can start.
-    pub fn start(sessions: Sessions, listeners: Vec<(Listener, Site)>) -> Result<Self, String> {
+    pub fn start(
+        sessions: Sessions,
+        listeners: Vec<(Listener, Site)>,
+        keys: Keys,
+    ) -> Result<Self, String> {
         let sleeper = Sleeper::default();
         let (mut shards, mut updates, mut gates) = (Vec::new(), Vec::new(), Vec::new());
         for rest in sessions.read_for_rest(&sleeper)? {
@@ -44,6 +49,7 @@ impl ReplayServer {
                 sleeper,
                 settings: Settings::default(),
                 spin: false,
+                keys,
                 replays: Some(Box::new(sessions)),
             };
             let links = ServeLinks {

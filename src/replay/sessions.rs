@@ -11,6 +11,7 @@ use crate::capture::index;
 use crate::capture::manifest::{self, Entry};
 use crate::gateway::Site;
 use crate::gateway::hub::Settings;
+use crate::gateway::signature::Keys;
 use crate::io::file::{self, Source};
 use crate::io::wake::{Sleeper, TaskWaker};
 use crate::link::replay_gate::{ReplayEnd, ReplayGate};
@@ -362,7 +363,8 @@ impl Replays for Sessions {
         let Started { updates, gate } = started.map_err(busy)?;
         let shards = vec![updates];
         let settings = Settings { waits: true, ..self.settings };
-        let links = GatewayLinks { shards, sleeper, settings, spin: false, replays: None };
+        let keys = Keys::default();
+        let links = GatewayLinks { shards, sleeper, settings, spin: false, keys, replays: None };
         Ok(ReplayLinks { links, gate })
     }
 }

@@ -7,11 +7,10 @@ use super::client_limit::{Activity, ClientPermit};
 use super::event::Event;
 use super::request::{self, BodyError, Head, HeadError, Method};
 use super::response::Response;
-use super::{Server, Site, Timeouts, route};
+use super::{Door, Server, Site, Timeouts, route};
 use crate::base::limits::{SERVE_LINGER_BYTES_MAX, SERVE_LINGER_NS};
-use crate::io::{dial::within, executor::yield_now, listen::ClientStream};
+use crate::io::{dial::within, executor::yield_now, listen::ClientStream, listen::HandshakeError};
 use futures_lite::future::or;
-use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _};
 use std::net::IpAddr;
 
 /// Bytes per read; a request has a few hundred.
@@ -29,6 +28,20 @@ enum Next {
     Bad(HeadError),
     /// The client closed or timed out, or the server stops.
     End,
+}
+
+/// The answer to one request.
+struct Reply {
+    /// For the counters.
+    route: &'static str,
+    answer: Response,
+    has_read_body: bool,
+}
+
+impl Reply {
+    fn new(route: &'static str, answer: Response) -> Self {
+        Self { route, answer, has_read_body: false }
+    }
 }
 
 /// Conditions on which the server closes the connection.
@@ -63,53 +76,29 @@ impl Client {
     }
 
     /// Serves until either side closes, a timeout, an eviction or the end of the server.
-    pub(super) async fn run(mut self, server: &Server, site: Site, permit: &ClientPermit) {
+    pub(super) async fn run(mut self, server: &Server, door: &Door, permit: &ClientPermit) {
         let end = End { stopping: &server.stopping, evicted: Some(&permit.evicted) };
+        if self.stream.is_tls() {
+            permit.set(Activity::SendingRequest);
+            if !self.shake_hands(server, end).await {
+                return;
+            }
+        }
         loop {
             // Pipelined requests would otherwise starve other clients.
             yield_now().await;
-            let mut has_read_body = false;
-            let (head, answer) = match self.next(&server.timeouts, end, permit).await {
+            let (head, reply) = match self.next(&server.timeouts, end, permit).await {
                 Next::Request(head) => {
                     permit.set(Activity::Waiting);
-                    let (route, answer) = if permit.reserved && !route::is_reserved(&head) {
-                        server.refuse();
-                        (route::name(&head), route::too_many_clients())
-                    } else if let Site::Gateway(site) = site {
-                        let refusal = match (server.websocket(site, &head), &head.upgrade) {
-                            (Some(Ok((gateway, endpoint))), Some(upgrade)) => {
-                                server.count("gateway websocket", 101);
-                                return self
-                                    .run_websocket(server, &gateway, (&upgrade.key, endpoint), end)
-                                    .await;
-                            }
-                            (Some(Err(refusal)), _) => Some(refusal),
-                            _ => None,
-                        };
-                        let body = self.read_body(&head, &server.timeouts, end).await;
-                        let Some(body) = body else { return };
-                        has_read_body = body.is_ok();
-                        let answer = async {
-                            match refusal {
-                                Some(refusal) => refusal,
-                                None => server.gateway_answer(site, &head, body).await,
-                            }
-                        };
-                        ("gateway", or(answer, server.stopped()).await)
-                    } else {
-                        let answer = server.answer(&head, self.is_local);
-                        (route::name(&head), or(answer, server.stopped()).await)
-                    };
-                    server.count(route, answer.status);
-                    (Some(head), answer)
+                    let reply = self.reply(server, door, &head, permit, end).await;
+                    let Some(reply) = reply else { return };
+                    (Some(head), reply)
                 }
-                Next::Bad(error) => {
-                    let answer = route::bad_head(error);
-                    server.count("malformed", answer.status);
-                    (None, answer)
-                }
+                Next::Bad(error) => (None, Reply::new("malformed", route::bad_head(error))),
                 Next::End => return,
             };
+            let Reply { route, answer, has_read_body } = reply;
+            server.count(route, answer.status);
             let keep_alive = !end.is_near()
                 && !permit.reserved
                 && head
@@ -129,9 +118,79 @@ impl Client {
         }
     }
 
+    /// Completes the TLS handshake within the time of a request's head. False: the connection has ended, after an alert,
+    /// or an HTTP answer for a client that sent plain text.
+    async fn shake_hands(&mut self, server: &Server, end: End<'_>) -> bool {
+        let ended = async {
+            end.wait().await;
+            Err(HandshakeError::Failed)
+        };
+        let handshake = or(self.stream.handshake(), ended);
+        let result = within(server.timeouts.head_ns, handshake).await;
+        server.count_handshake(result == Some(Ok(())));
+        match result {
+            Some(Ok(())) => return true,
+            Some(Err(HandshakeError::PlainText)) => {
+                let answer = route::plain_text();
+                server.count("plain text", answer.status);
+                if self.send(&answer.to_bytes(false, false), SERVE_LINGER_NS, end).await {
+                    self.linger(end).await;
+                }
+            }
+            // The alert was sent; a reset would discard it.
+            Some(Err(HandshakeError::Failed)) if !end.is_near() => self.linger(end).await,
+            Some(Err(HandshakeError::Failed)) | None => {}
+        }
+        false
+    }
+
+    /// The answer to a request; `None` when its WebSocket has ended, or the client has gone.
+    async fn reply(
+        &mut self,
+        server: &Server,
+        door: &Door,
+        head: &Head,
+        permit: &ClientPermit,
+        end: End<'_>,
+    ) -> Option<Reply> {
+        if permit.reserved && !route::is_reserved(head) {
+            server.refuse();
+            return Some(Reply::new(route::name(head), route::too_many_clients()));
+        }
+        let site = match server.site(door, head, self.stream.server_name()) {
+            Ok(Site::Gateway(site)) => site,
+            Ok(Site::Engine) => {
+                let answer = server.answer(head, self.is_local);
+                return Some(Reply::new(route::name(head), or(answer, server.stopped()).await));
+            }
+            Err(answer) => return Some(Reply::new("misdirected", answer)),
+        };
+        if let Some(answer) = server.refuse_signature(site, head) {
+            return Some(Reply::new("gateway", answer));
+        }
+        match (server.websocket(site, head), &head.upgrade) {
+            (Some(Ok((gateway, endpoint))), Some(upgrade)) => {
+                server.count("gateway websocket", 101);
+                self.run_websocket(server, &gateway, (&upgrade.key, endpoint), end).await;
+                return None;
+            }
+            (Some(Err(refusal)), _) => return Some(Reply::new("gateway", refusal)),
+            _ => {}
+        }
+        let body = self.read_body(head, &server.timeouts, end).await?;
+        let has_read_body = body.is_ok();
+        let answer = server.gateway_answer(site, head, body);
+        let answer = or(answer, server.stopped()).await;
+        Some(Reply { has_read_body, ..Reply::new("gateway", answer) })
+    }
+
     /// Sends the "too many clients" answer and closes.
+    /// With TLS it closes only: a handshake takes more time than an answer is worth.
     pub(super) async fn reject(mut self, answer: &Response, stopping: &Event) {
         let end = End { stopping, evicted: None };
+        if self.stream.is_tls() {
+            return;
+        }
         if self.send(&answer.to_bytes(false, false), SERVE_LINGER_NS, end).await {
             self.linger(end).await;
         }

@@ -33,6 +33,10 @@ pub struct ServeReport {
     pub clients_evicted: u64,
     /// Clients that `accept` failed to return.
     pub accept_errors: u64,
+    /// Clients that completed a TLS handshake.
+    pub tls_handshakes: u64,
+    /// Clients that did not: no TLS, an alert, the end of the connection or of the time for it.
+    pub tls_handshakes_failed: u64,
     /// Queries to other cores that timed out.
     pub answers_late: u64,
     /// Queries not sent because too many were outstanding.

@@ -13,9 +13,10 @@ use crate::base::limits::{
     REPLAY_STALL_NS, SERVE_LINGER_NS,
 };
 use crate::base::time::Now;
-use crate::gateway::Endpoint;
 use crate::gateway::hub::{ClientId, Hub, HubReport, Output, Settings};
 use crate::gateway::rest::{Answer, Plan};
+use crate::gateway::signature::Keys;
+use crate::gateway::{Endpoint, Site};
 use crate::io::clock::HostClock;
 use crate::io::driver::Doorbell;
 use crate::io::executor::{sleep, yield_now};
@@ -54,6 +55,8 @@ pub struct GatewayLinks {
     pub settings: Settings,
     /// The serve core polls for updates instead of sleeping.
     pub spin: bool,
+    /// Keys of clients that sign their requests.
+    pub keys: Keys,
     /// Each WebSocket has a replay of its own.
     pub replays: Option<Box<dyn Replays>>,
 }
@@ -72,6 +75,7 @@ pub(super) struct Gateway {
     shards: RefCell<Vec<ShardUpdates>>,
     sleeper: Sleeper,
     spin: bool,
+    keys: Keys,
     clock: RefCell<HostClock>,
     bells: RefCell<HashMap<ClientId, Rc<Bell>>>,
     /// Requests wait in the hub, or clients have output.
@@ -85,7 +89,7 @@ pub(super) struct Gateway {
 
 impl Gateway {
     pub(super) fn new(links: GatewayLinks) -> Self {
-        let GatewayLinks { shards, sleeper, settings, spin, replays } = links;
+        let GatewayLinks { shards, sleeper, settings, spin, keys, replays } = links;
         let venues = shards.iter().map(|shard| shard.venue).collect();
         let clock = HostClock::new();
         let hub = Hub::new(venues, settings, clock.now().wall_ns);
@@ -94,6 +98,7 @@ impl Gateway {
             shards: RefCell::new(shards),
             sleeper,
             spin,
+            keys,
             clock: RefCell::new(clock),
             bells: RefCell::default(),
             work: Bell::default(),
@@ -121,6 +126,16 @@ impl Gateway {
     /// How long a client may take no byte.
     const fn stall_ns(&self) -> u64 {
         if self.steering.is_some() { REPLAY_STALL_NS } else { GATEWAY_STALL_NS }
+    }
+
+    /// Whether the venue of an interface is followed.
+    pub(super) fn serves(&self, site: Site) -> bool {
+        self.shards.borrow().iter().any(|shard| shard.venue.name() == site.venue())
+    }
+
+    /// Keys of clients that sign their requests.
+    pub(super) const fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     pub(super) fn report(&self) -> HubReport {
@@ -205,14 +220,20 @@ impl Gateway {
         for (place, shard) in shards.iter_mut().enumerate() {
             let mut taken = 0;
             while taken < GATEWAY_UPDATES_PER_TURN
-                && (self.steering.is_none() || hub.has_room())
+                && self.steering.as_ref().is_none_or(|s| s.takes() && hub.has_room())
                 && let Some(update) = shard.updates.try_receive()
             {
                 taken += 1;
+                if let Some(steering) = &self.steering {
+                    steering.on_taken();
+                }
                 hub.on_update(place, update, now);
             }
             any |= taken > 0;
-            hub.end_message(now);
+            // Of a replay, whole messages come one after the other.
+            if self.steering.as_ref().is_none_or(|steering| !steering.takes()) {
+                hub.end_message(now);
+            }
             if taken == GATEWAY_UPDATES_PER_TURN {
                 // It may wait with images for which there is room now.
                 shard.wake();
@@ -312,7 +333,7 @@ const PING_BODY: &[u8] = b"heartbeat";
 impl Client {
     /// Serves a WebSocket from its accepted upgrade to its end.
     pub(super) async fn run_websocket(
-        self,
+        &mut self,
         server: &Server,
         gateway: &Gateway,
         place: (&str, Endpoint),
@@ -330,7 +351,7 @@ impl Client {
     }
 
     async fn run_on_hub(
-        mut self,
+        &mut self,
         server: &Server,
         gateway: &Gateway,
         (key, endpoint): (&str, Endpoint),

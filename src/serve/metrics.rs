@@ -477,6 +477,11 @@ pub(super) const SERVE: Rows<ServeReport> = rows! { "", ServeReport;
         "clients leave connections open: use fewer, or close them", |s, _| Whole(s.clients_evicted);
     Counter "serve_accept_errors", "clients", "Local HTTP clients that `accept` failed to return",
         "no file descriptors left: raise ulimit -n", |s, _| Whole(s.accept_errors);
+    Counter "serve_tls_handshakes", "clients", "Clients that completed a TLS handshake (--gateway-cert)",
+        "clients reconnect: use one connection for many requests", |s, _| Whole(s.tls_handshakes);
+    Counter "serve_tls_handshakes_failed", "clients", "Clients without a TLS handshake: plain text, an alert, or none in 10 s",
+        "a client does not trust the certificate or uses http://: see the page gateway_tls",
+        |s, _| Whole(s.tls_handshakes_failed);
     Counter "serve_answers_late", "answers", "Queries that another core did not answer in time",
         "a core hangs or is overloaded; see shard_healthy", |s, _| Whole(s.answers_late);
     Counter "serve_queries_refused", "queries", "Queries not sent: too many were outstanding",

@@ -25,9 +25,10 @@ use crate::base::limits::{
     SERVE_ACCEPT_LOG_NS, SERVE_ANSWER_TIMEOUT_NS, SERVE_HEAD_TIMEOUT_NS, SERVE_IDLE_NS,
     SERVE_STOP_POLL_NS, SERVE_TURNED_AWAY_MAX, SERVE_WRITE_TIMEOUT_NS,
 };
+use crate::base::time::MILLISECOND_NS;
 use crate::counter::report::ExchangeReport;
-use crate::gateway as gateway_protocol;
-use crate::io::authority::{Names, ServeName};
+use crate::gateway::{self as gateway_protocol, hosts, signature::SignedRequest};
+use crate::io::authority::{Authority, Names, ServeName};
 use crate::io::clock::HostClock;
 use crate::io::executor::{sleep, spawn, yield_now};
 use crate::io::listen::{ClientStream, descriptor_limit};
@@ -222,7 +223,7 @@ impl Server {
             });
             match next.await {
                 Some(Ok(stream)) => {
-                    self.on_client(stream, door);
+                    self.on_client(stream, place);
                     // A stream of new clients must not starve the others.
                     yield_now().await;
                 }
@@ -232,13 +233,15 @@ impl Server {
         }
     }
 
-    fn on_client(self: &Rc<Self>, stream: ClientStream, door: &Door) {
+    fn on_client(self: &Rc<Self>, stream: ClientStream, place: usize) {
         let client = Client::new(stream);
-        let site = door.site;
+        let door = &self.doors[place];
         let (permit, evicted) = door.limit.acquire();
         self.counts.borrow_mut().clients_evicted += u64::from(evicted);
         if let Some(permit) = permit {
-            self.spawn(|server| async move { client.run(&server, site, &permit).await });
+            self.spawn(
+                |server| async move { client.run(&server, &server.doors[place], &permit).await },
+            );
             return;
         }
         self.refuse();
@@ -249,6 +252,13 @@ impl Server {
                 server.rejecting.set(server.rejecting.get() - 1);
             });
         }
+    }
+
+    /// Counts the end of a TLS handshake.
+    fn count_handshake(&self, is_complete: bool) {
+        let mut counts = self.counts.borrow_mut();
+        counts.tls_handshakes += u64::from(is_complete);
+        counts.tls_handshakes_failed += u64::from(!is_complete);
     }
 
     fn refuse(&self) {
@@ -272,9 +282,6 @@ impl Server {
 
     /// The answer to a request, after the queries it needs.
     async fn answer(&self, head: &Head, is_local: bool) -> Response {
-        if let Some(answer) = self.misdirected(head, Site::Engine) {
-            return answer;
-        }
         let answer_ns = self.timeouts.answer_ns;
         match route::plan(head, is_local) {
             Plan::Response(answer) => answer,
@@ -307,11 +314,39 @@ impl Server {
         }
     }
 
+    /// What a request asks for: on a gateway's listener the interface of the venue's host that `Host` or the TLS
+    /// handshake names, else that of the listener.
+    ///
+    /// # Errors
     /// The answer to a request for a host that this is not.
-    fn misdirected(&self, head: &Head, site: Site) -> Option<Response> {
-        let door = self.doors.iter().find(|door| door.site == site)?;
-        let host = head.host.as_ref().filter(|host| !door.names.contain(host))?;
-        Some(route::misdirected(host))
+    fn site(&self, door: &Door, head: &Head, server_name: Option<&str>) -> Result<Site, Response> {
+        if let (Site::Gateway(_), Some(gateway)) = (door.site, &self.gateway) {
+            let host = head.host.as_ref().map(Authority::host);
+            let named = [host.as_deref(), server_name].into_iter().flatten();
+            if let Some(site) = named.into_iter().find_map(hosts::site) {
+                return match gateway.serves(site) {
+                    true => Ok(Site::Gateway(site)),
+                    false => Err(Response::error(421, "the engine does not follow this venue")),
+                };
+            }
+        }
+        match &head.host {
+            Some(host) if !door.names.contain(host) => Err(route::misdirected(host)),
+            _ => Ok(door.site),
+        }
+    }
+
+    /// The answer to a request for a gateway's site whose signature is wrong.
+    fn refuse_signature(&self, site: gateway_protocol::Site, head: &Head) -> Option<Response> {
+        let request = SignedRequest {
+            site,
+            method: head.method.name(),
+            path: &head.path,
+            is_upgrade: head.upgrade.is_some(),
+            signature: head.signature.as_ref(),
+        };
+        let now_ms = self.wall_ns() / MILLISECOND_NS;
+        self.gateway.as_ref()?.keys().check(&request, now_ms).err().map(response)
     }
 
     /// The answer of the gateway to a request that is no WebSocket.
@@ -321,9 +356,6 @@ impl Server {
         head: &Head,
         body: Result<Vec<u8>, BodyError>,
     ) -> Response {
-        if let Some(answer) = self.misdirected(head, Site::Gateway(site)) {
-            return answer;
-        }
         let body = match body {
             Ok(body) => body,
             Err(error) => return route::bad_body(error),
@@ -378,12 +410,7 @@ impl Server {
                 self.queries.give_back(image);
             }
         }
-        Response {
-            status: answer.status,
-            content_type: answer.content_type,
-            headers: Vec::new(),
-            body: answer.body.into_bytes(),
-        }
+        response(answer)
     }
 
     fn wall_ns(&self) -> u64 {
@@ -409,6 +436,15 @@ impl Server {
         report.gateway = self.gateway.as_ref().map(|gateway| gateway.report()).unwrap_or_default();
         (report.answers_late, report.queries_refused) = self.queries.counts();
         report
+    }
+}
+
+fn response(answer: gateway_protocol::rest::Answer) -> Response {
+    Response {
+        status: answer.status,
+        content_type: answer.content_type,
+        headers: Vec::new(),
+        body: answer.body.into_bytes(),
     }
 }
 

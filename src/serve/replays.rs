@@ -80,6 +80,8 @@ pub(super) struct Steering {
     /// Before the replay is ready no time passes for its client: when that began, and how long it was.
     frozen_ns: Cell<Option<u64>>,
     skew_ns: Cell<u64>,
+    /// Updates taken so far.
+    taken: Cell<u64>,
     /// When the client last sent something.
     pub(super) heard_ns: Cell<u64>,
 }
@@ -87,7 +89,7 @@ pub(super) struct Steering {
 impl Steering {
     pub(super) fn new(gate: Arc<ReplayGate>) -> Self {
         let (frozen_ns, skew_ns) = (Cell::new(None), Cell::new(0));
-        Self { gate, frozen_ns, skew_ns, heard_ns: Cell::new(0) }
+        Self { gate, frozen_ns, skew_ns, taken: Cell::new(0), heard_ns: Cell::new(0) }
     }
 
     /// The time of the client.
@@ -101,6 +103,15 @@ impl Steering {
             self.skew_ns.set(mono_ns.saturating_sub(frozen_ns));
         }
         mono_ns.saturating_sub(self.skew_ns.get())
+    }
+
+    /// Whether an update can be taken: one of a whole message. The taken ones are counted.
+    pub(super) fn takes(&self) -> bool {
+        self.taken.get() < self.gate.whole()
+    }
+
+    pub(super) fn on_taken(&self) {
+        self.taken.set(self.taken.get() + 1);
     }
 
     /// Whether the replay waits for its client to begin.
@@ -136,9 +147,6 @@ impl Server {
     ) -> Option<Result<(Rc<Gateway>, Endpoint), Response>> {
         let gateway = self.gateway.as_ref()?;
         head.upgrade.as_ref()?;
-        if self.misdirected(head, super::Site::Gateway(site)).is_some() {
-            return None;
-        }
         let Some(replays) = gateway.replays() else {
             let endpoint = site.endpoint(&head.path, &head.query).ok()??;
             return Some(Ok((Rc::clone(gateway), endpoint)));

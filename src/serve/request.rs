@@ -5,6 +5,7 @@
 //! Uses httparse: `ureq-proto::server` requires the body to be read before answering and cannot answer a malformed
 //! head.
 use crate::base::limits::{SERVE_BODY_BYTES_MAX, SERVE_HEAD_BYTES_MAX, SERVE_HEADERS_MAX};
+use crate::gateway::signature::{self, Signature};
 use crate::io::authority::Authority;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -54,6 +55,8 @@ pub struct Head {
     pub body: Body,
     /// The client asks for a WebSocket; the headers are those that it needs.
     pub upgrade: Option<UpgradeRequest>,
+    /// The signature of the request, if it has a header of one.
+    pub signature: Option<Signature>,
 }
 
 /// The body behind a head.
@@ -171,7 +174,8 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, HeadError> {
         true => Some(upgrade(&fields)?),
         false => None,
     };
-    let head = Head { method, path, query, host, keep_alive, from_page, body, upgrade };
+    let signature = signed(&fields)?;
+    let head = Head { method, path, query, host, keep_alive, from_page, body, upgrade, signature };
     Ok(Some((head, length)))
 }
 
@@ -193,6 +197,18 @@ fn upgrade(fields: &Fields<'_>) -> Result<UpgradeRequest, HeadError> {
         Some(key) => Ok(UpgradeRequest { key: key.to_owned() }),
         None => Err(HeadError::Malformed("Sec-WebSocket-Key is not 16 bytes in base64")),
     }
+}
+
+/// The headers of a signed request.
+fn signed(fields: &Fields<'_>) -> Result<Option<Signature>, HeadError> {
+    let value = |name| fields.only(name, "there are two headers of a signature");
+    let [key, timestamp, text] = signature::HEADERS;
+    let values = [value(key)?, value(timestamp)?, value(text)?];
+    if values == [None; 3] {
+        return Ok(None);
+    }
+    let [key, timestamp, text] = values.map(|value| value.unwrap_or_default().to_owned());
+    Ok(Some(Signature { key, timestamp, text }))
 }
 
 const BAD_HOST: HeadError = HeadError::Malformed("the Host header is malformed");

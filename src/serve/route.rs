@@ -170,6 +170,12 @@ pub fn misdirected(host: &Authority) -> Response {
     Response::error(421, &text)
 }
 
+/// The answer to plain text on a port with TLS.
+#[must_use]
+pub fn plain_text() -> Response {
+    Response::error(400, "this port speaks TLS: use https:// or wss://")
+}
+
 /// True for requests that reserved permits serve.
 #[must_use]
 pub fn is_reserved(head: &Head) -> bool {
@@ -344,6 +350,7 @@ mod tests {
             from_page: false,
             body: Body::None,
             upgrade: None,
+            signature: None,
         }
     }
 

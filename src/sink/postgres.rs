@@ -368,21 +368,12 @@ const TRADES: &str = "
     FROM trade_stage s LEFT JOIN tokens t ON t.token = s.token AND t.venue = s.venue
     ON CONFLICT DO NOTHING";
 
-/// A known outcome is not erased; a newer decision replaces an earlier one as a whole.
-const MARKETS: &str = "
+const MARKETS: &str = concat!(
+    "
     INSERT INTO markets SELECT * FROM market_stage
-    ON CONFLICT (market, venue) DO UPDATE SET
-        slug = excluded.slug, question = excluded.question, tick_e6 = excluded.tick_e6,
-        min_size_e6 = excluded.min_size_e6, neg_risk = excluded.neg_risk,
-        start_ns = coalesce(excluded.start_ns, markets.start_ns), end_ns = excluded.end_ns,
-        status = CASE WHEN markets.status = 'resolved' THEN markets.status ELSE excluded.status END,
-        winner = CASE WHEN excluded.result IS NULL THEN coalesce(excluded.winner, markets.winner)
-                      ELSE excluded.winner END,
-        settlement_value = CASE WHEN excluded.result IS NULL THEN markets.settlement_value
-                                ELSE excluded.settlement_value END,
-        result = coalesce(excluded.result, markets.result),
-        resolved_ns = coalesce(markets.resolved_ns, excluded.resolved_ns),
-        updated_ns = excluded.updated_ns";
+    ON CONFLICT (market, venue) DO UPDATE SET",
+    super::store::market_update!()
+);
 
 const TOKENS: &str = "
     INSERT INTO tokens SELECT * FROM token_stage

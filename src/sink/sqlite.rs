@@ -78,23 +78,14 @@ const INSERT: &str = "
             ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
     ON CONFLICT DO NOTHING";
 
-/// A known outcome is not erased; a newer decision replaces an earlier one as a whole.
-const MARKET: &str = "
+const MARKET: &str = concat!(
+    "
     INSERT INTO markets (venue, market, slug, question, tick_e6, min_size_e6, neg_risk, start_ns, end_ns,
                          status, winner, resolved_ns, first_ns, updated_ns, result, settlement_value)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13, ?14, ?15)
-    ON CONFLICT DO UPDATE SET
-        slug = excluded.slug, question = excluded.question, tick_e6 = excluded.tick_e6,
-        min_size_e6 = excluded.min_size_e6, neg_risk = excluded.neg_risk,
-        start_ns = coalesce(excluded.start_ns, markets.start_ns), end_ns = excluded.end_ns,
-        status = CASE WHEN markets.status = 'resolved' THEN markets.status ELSE excluded.status END,
-        winner = CASE WHEN excluded.result IS NULL THEN coalesce(excluded.winner, markets.winner)
-                      ELSE excluded.winner END,
-        settlement_value = CASE WHEN excluded.result IS NULL THEN markets.settlement_value
-                                ELSE excluded.settlement_value END,
-        result = coalesce(excluded.result, markets.result),
-        resolved_ns = coalesce(markets.resolved_ns, excluded.resolved_ns),
-        updated_ns = excluded.updated_ns";
+    ON CONFLICT DO UPDATE SET",
+    super::store::market_update!()
+);
 
 const TOKEN: &str = "
     INSERT INTO tokens (token, market, venue, place, outcome) VALUES (?1, ?2, ?3, ?4, ?5)

@@ -28,6 +28,25 @@ pub(super) struct KnownToken {
     pub(super) outcome: String,
 }
 
+/// What a market's row becomes: a known outcome is not erased; a newer decision replaces an earlier one as a whole.
+macro_rules! market_update {
+    () => {
+        "
+    slug = excluded.slug, question = excluded.question, tick_e6 = excluded.tick_e6,
+    min_size_e6 = excluded.min_size_e6, neg_risk = excluded.neg_risk,
+    start_ns = coalesce(excluded.start_ns, markets.start_ns), end_ns = excluded.end_ns,
+    status = CASE WHEN markets.status = 'resolved' THEN markets.status ELSE excluded.status END,
+    winner = CASE WHEN excluded.result IS NULL THEN coalesce(excluded.winner, markets.winner)
+                  ELSE excluded.winner END,
+    settlement_value = CASE WHEN excluded.result IS NULL THEN markets.settlement_value
+                            ELSE excluded.settlement_value END,
+    result = coalesce(excluded.result, markets.result),
+    resolved_ns = coalesce(markets.resolved_ns, excluded.resolved_ns),
+    updated_ns = excluded.updated_ns"
+    };
+}
+pub(super) use market_update;
+
 /// The query for [`gather`]: the tokens of a market in consecutive rows, in order.
 pub(super) fn open_markets_of(venue: Venue) -> String {
     format!(

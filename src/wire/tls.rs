@@ -3,6 +3,8 @@
 //! Runs on:  control core (handshake), then shards (pure). Owns: one rustls connection.
 //! Bounds:   one TLS record (16 KiB) of plaintext; the caller bounds the output, which it takes with
 //!           [`TlsSession::poll_ciphertext`].
+pub mod server;
+
 use crate::base::{limits::CERTIFICATE_BYTES_SHOWN, text};
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use rustls::{CertificateError, ClientConfig, ClientConnection, RootCertStore};

@@ -305,6 +305,9 @@ impl Venue {
             self.note_uncovered(named.iter().map(|(market, _)| *market).collect(), now_ns);
             return;
         }
+        // Until now they were on no connection that the venue knows: on one that was dead when they were subscribed to.
+        self.note_uncovered(named.iter().map(|(market, _)| *market).collect(), now_ns);
+        let line = &mut self.lines[place];
         let (mut books, mut content) = (Vec::new(), Vec::new());
         for (market, outcome) in named {
             line.markets.insert(market);

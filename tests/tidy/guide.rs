@@ -18,6 +18,7 @@ const OTHERS: &[&str] = &[
     "--nocapture",
     "--test-threads",
     "--cacert",
+    "--bind",
     "--help",
     "--no-deps",
     "--open",

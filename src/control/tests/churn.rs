@@ -72,6 +72,26 @@ impl Churn {
         }
     }
 
+    fn with_markets(shards: u16, markets: usize) -> Self {
+        let mut churn = Self::new(shards);
+        (0..markets).for_each(|_| churn.bear(Source::Catalog));
+        churn.placement.request_check();
+        churn
+    }
+
+    /// A second after the first connections opened, so many of a hundred markets end at once.
+    fn after_shrink(shards: u16, markets: usize, percent: usize) -> Self {
+        let mut churn = Self::with_markets(shards, markets);
+        (0..4).for_each(|_| churn.step());
+        (0..markets * percent / 100).for_each(|_| churn.bury_any());
+        churn
+    }
+
+    fn bury_any(&mut self) {
+        let place = self.random.below(self.living.len() as u64) as usize;
+        self.bury(place);
+    }
+
     /// A quarter of a second.
     fn step(&mut self) {
         self.now += limits::RECYCLE_INTERVAL_NS;
@@ -152,19 +172,11 @@ fn after_most_markets_have_ended_few_connections_more_than_are_necessary_are_lef
         [(38, false), (45, false), (50, false), (62, false), (75, true), (85, false), (95, true)];
     for (shards, markets) in [(1, 2_000), (2, 3_000)] {
         for (percent, churns) in ends {
-            let mut churn = Churn::new(shards);
-            (0..markets).for_each(|_| churn.bear(Source::Catalog));
-            churn.placement.request_check();
-            (0..4).for_each(|_| churn.step());
-            for _ in 0..markets * percent / 100 {
-                let place = churn.random.below(churn.living.len() as u64) as usize;
-                churn.bury(place);
-            }
+            let mut churn = Churn::after_shrink(shards, markets, percent);
             let (before, _) = churn.connections();
             for step in 0..1_800 * 4 {
                 if churns && step % 4 == 0 {
-                    let place = churn.random.below(churn.living.len() as u64) as usize;
-                    churn.bury(place);
+                    churn.bury_any();
                     churn.bear(Source::Stream);
                 }
                 churn.step();
@@ -197,9 +209,7 @@ fn an_hour_of_births_and_deaths_needs_few_connections_more_than_are_necessary() 
         [("anybody", random), ("the oldest", oldest), ("the young", young)];
     for (shards, markets) in [(1, 877), (2, 1_700)] {
         for (who, death) in deaths {
-            let mut churn = Churn::new(shards);
-            (0..markets).for_each(|_| churn.bear(Source::Catalog));
-            churn.placement.request_check();
+            let mut churn = Churn::with_markets(shards, markets);
             for step in 0..3_600 * 4 {
                 if step % 4 == 0 {
                     let place = death(&mut churn.random, churn.living.len());
@@ -217,20 +227,12 @@ fn an_hour_of_births_and_deaths_needs_few_connections_more_than_are_necessary() 
 
 /// The second half hour after an hour in which births and deaths go on at one a second.
 fn check_after_shrink(shards: u16, markets: usize, percent: usize) {
-    let mut churn = Churn::new(shards);
-    (0..markets).for_each(|_| churn.bear(Source::Catalog));
-    churn.placement.request_check();
-    (0..4).for_each(|_| churn.step());
-    for _ in 0..markets * percent / 100 {
-        let place = churn.random.below(churn.living.len() as u64) as usize;
-        churn.bury(place);
-    }
+    let mut churn = Churn::after_shrink(shards, markets, percent);
     let (before, _) = churn.connections();
     let (mut sum_open, mut sum_necessary) = (0, 0);
     for step in 0..5_400 * 4 {
         if step % 4 == 0 {
-            let place = churn.random.below(churn.living.len() as u64) as usize;
-            churn.bury(place);
+            churn.bury_any();
             churn.bear(Source::Stream);
         }
         churn.step();

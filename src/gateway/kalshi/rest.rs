@@ -75,6 +75,11 @@ fn json(body: String) -> Answer {
     Answer { status: 200, content_type: "application/json", body }
 }
 
+/// The answer to a request that is not signed as it must be.
+pub fn unauthorized(text: &str) -> Answer {
+    error(401, "authentication_error", text)
+}
+
 fn not_found() -> Answer {
     error(404, "not_found", "not found")
 }

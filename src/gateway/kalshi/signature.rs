@@ -1,0 +1,212 @@
+//! Verification of signed requests.
+//!
+//! Runs on:  serve core (pure; time is an argument). A verification takes some 40 µs. Owns: the clients' public keys.
+//!
+//! As at the venue (docs.kalshi.com, page "API keys"): RSA-PSS with SHA-256 and a salt of 32 bytes over timestamp, method
+//! and path without query. A WebSocket and `/markets/orderbooks` need a signature; on other requests a wrong one is
+//! refused. The clock skew that the venue accepts is not documented.
+use super::rest::{Answer, unauthorized};
+use crate::base::limits::GATEWAY_SIGNATURE_AGE_MS;
+use crate::gateway::Site;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ring::signature::{RSA_PSS_2048_8192_SHA256, UnparsedPublicKey};
+use rustls::pki_types::SubjectPublicKeyInfoDer;
+use rustls::pki_types::pem::PemObject as _;
+use std::collections::BTreeMap;
+
+/// Names of the headers: key id, timestamp in Unix milliseconds, signature in base64.
+pub const HEADERS: [&str; 3] =
+    ["kalshi-access-key", "kalshi-access-timestamp", "kalshi-access-signature"];
+
+/// Algorithm identifier of an RSA key: `rsaEncryption` (RFC 8017, A.1).
+const RSA: &[u8] = &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
+/// Bytes of a modulus, which may have a zero before it.
+const MODULUS_BYTES: std::ops::RangeInclusive<usize> = 256..=1025;
+
+/// Values of [`HEADERS`]; empty where a header is missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Signature {
+    /// Id of the key.
+    pub key: String,
+    /// Unix milliseconds.
+    pub timestamp: String,
+    /// Base64.
+    pub text: String,
+}
+
+/// What is signed of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct SignedRequest<'a> {
+    /// The interface.
+    pub site: Site,
+    /// `GET` or another.
+    pub method: &'a str,
+    /// The path.
+    pub path: &'a str,
+    /// It asks for a WebSocket.
+    pub is_upgrade: bool,
+    /// Its headers, if it has one of them.
+    pub signature: Option<&'a Signature>,
+}
+
+/// Public keys by their ids. Without any, signatures are not verified.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keys(BTreeMap<String, Vec<u8>>);
+
+impl Keys {
+    /// Adds a key: a PEM that begins with BEGIN PUBLIC KEY.
+    ///
+    /// # Errors
+    /// It is no RSA key of 2,048 to 8,192 bits, as the end of a sentence about the file.
+    pub fn add(&mut self, id: &str, pem: &[u8]) -> Result<(), &'static str> {
+        let wrong = "holds no RSA public key of 2048 to 8192 bits (a PEM that begins with BEGIN PUBLIC KEY); \
+                     `openssl rsa -in PRIVATE.pem -pubout` prints it";
+        let der = SubjectPublicKeyInfoDer::from_pem_slice(pem).map_err(|_| wrong)?;
+        let key = rsa_key(der.as_ref()).ok_or(wrong)?;
+        self.0.insert(id.to_owned(), key);
+        Ok(())
+    }
+
+    /// Checks a request at `now_ms`, Unix milliseconds.
+    ///
+    /// # Errors
+    /// The answer 401.
+    pub fn check(&self, request: &SignedRequest<'_>, now_ms: u64) -> Result<(), Answer> {
+        let SignedRequest { site, method, path, is_upgrade, signature } = *request;
+        let is_venues = site == Site::Kalshi && (path == "/" || path.starts_with("/trade-api/"));
+        if self.0.is_empty() || !is_venues {
+            return Ok(());
+        }
+        let Some(Signature { key, timestamp, text }) = signature else {
+            return match is_upgrade || path.ends_with("/markets/orderbooks") {
+                true => Err(unauthorized("the request must be signed")),
+                false => Ok(()),
+            };
+        };
+        let Some(public) = self.0.get(key) else {
+            return Err(unauthorized("the key is unknown"));
+        };
+        let time = timestamp.parse::<u64>();
+        if !time.is_ok_and(|time| time.abs_diff(now_ms) <= GATEWAY_SIGNATURE_AGE_MS) {
+            return Err(unauthorized("the timestamp is not within 30 s of the present time"));
+        }
+        let signed = format!("{timestamp}{method}{path}");
+        let public = UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, public);
+        let signature = STANDARD.decode(text).unwrap_or_default();
+        let verified = public.verify(signed.as_bytes(), &signature);
+        verified.map_err(|_| unauthorized("the signature is wrong"))
+    }
+}
+
+/// The PKCS#1 key inside a SubjectPublicKeyInfo (RFC 5280, 4.1), if it is one of RSA with a usable length.
+fn rsa_key(spki: &[u8]) -> Option<Vec<u8>> {
+    let (0x30, body, _) = element(spki)? else { return None };
+    let (0x30, algorithm, rest) = element(body)? else { return None };
+    let (0x03, bits, _) = element(rest)? else { return None };
+    let key = bits.strip_prefix(&[0])?;
+    let (0x30, numbers, _) = element(key)? else { return None };
+    let (0x02, modulus, _) = element(numbers)? else { return None };
+    let is_usable = algorithm.starts_with(RSA) && MODULUS_BYTES.contains(&modulus.len());
+    is_usable.then(|| key.to_vec())
+}
+
+/// Tag and content of the first DER element, and the rest.
+fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (&tag, rest) = der.split_first()?;
+    let (&first, mut rest) = rest.split_first()?;
+    let mut length = usize::from(first);
+    if first >= 0x80 {
+        let count = usize::from(first & 0x7f);
+        let bytes = rest.get(..count).filter(|_| count <= 4)?;
+        rest = &rest[count..];
+        length = bytes.iter().fold(0, |length, &byte| length << 8 | usize::from(byte));
+    }
+    Some((tag, rest.get(..length)?, rest.get(length..)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ring::rand::SystemRandom;
+    use ring::rsa::KeyPair;
+    use ring::signature::RSA_PSS_SHA256;
+    use rustls::pki_types::PrivatePkcs8KeyDer;
+
+    const PRIVATE: &[u8] = include_bytes!("../../../tests/keys/rsa-pkcs8.pem");
+    const PUBLIC: &[u8] = include_bytes!("../../../tests/keys/rsa-public.pem");
+    const NOW_MS: u64 = 1_790_000_000_000;
+    const WEBSOCKET: &str = "/trade-api/ws/v2";
+
+    fn sign(text: &str) -> String {
+        let der = PrivatePkcs8KeyDer::from_pem_slice(PRIVATE).unwrap();
+        let key = KeyPair::from_pkcs8(der.secret_pkcs8_der()).unwrap();
+        let mut signature = vec![0; key.public().modulus_len()];
+        key.sign(&RSA_PSS_SHA256, &SystemRandom::new(), text.as_bytes(), &mut signature).unwrap();
+        STANDARD.encode(signature)
+    }
+
+    fn signature(key: &str, time: u64, text: &str) -> Signature {
+        Signature { key: key.into(), timestamp: time.to_string(), text: sign(text) }
+    }
+
+    fn result(signature: Option<&Signature>, path: &str, is_upgrade: bool) -> Option<String> {
+        let mut keys = Keys::default();
+        keys.add("id", PUBLIC).unwrap();
+        let site = Site::Kalshi;
+        let request = SignedRequest { site, method: "GET", path, is_upgrade, signature };
+        let answer = keys.check(&request, NOW_MS).err()?;
+        assert_eq!(answer.status, 401);
+        assert!(answer.body.starts_with(r#"{"code":"authentication_error","#), "{}", answer.body);
+        Some(answer.body)
+    }
+
+    #[test]
+    fn a_signature_is_right_for_its_key_time_method_and_path() {
+        let text = |time: u64| format!("{time}GET{WEBSOCKET}");
+        let good = signature("id", NOW_MS - 30_000, &text(NOW_MS - 30_000));
+        assert_eq!(result(Some(&good), WEBSOCKET, true), None);
+        let wrong = |signature: &Signature, why: &str| {
+            let body = result(Some(signature), WEBSOCKET, true).unwrap();
+            assert!(body.contains(why), "{body}");
+        };
+        wrong(&Signature { key: "other".into(), ..good.clone() }, "key is unknown");
+        wrong(&signature("id", NOW_MS - 30_001, &text(NOW_MS - 30_001)), "timestamp");
+        wrong(&signature("id", NOW_MS + 30_001, &text(NOW_MS + 30_001)), "timestamp");
+        wrong(&Signature { timestamp: "now".into(), ..good.clone() }, "timestamp");
+        wrong(&Signature { timestamp: NOW_MS.to_string(), ..good.clone() }, "signature is wrong");
+        wrong(&Signature { text: String::new(), ..good.clone() }, "signature is wrong");
+        wrong(&Signature { text: "?".into(), ..good.clone() }, "signature is wrong");
+        wrong(&signature("id", NOW_MS, &format!("{NOW_MS}POST{WEBSOCKET}")), "signature is wrong");
+        wrong(&Signature::default(), "key is unknown");
+    }
+
+    #[test]
+    fn what_the_venue_answers_to_everybody_needs_no_signature() {
+        let many = "/trade-api/v2/markets/orderbooks";
+        for (path, is_upgrade) in [(WEBSOCKET, true), ("/", true), (many, false)] {
+            assert!(result(None, path, is_upgrade).is_some(), "{path}");
+        }
+        for path in ["/trade-api/v2/exchange/status", "/v1/stream"] {
+            assert_eq!(result(None, path, path == "/v1/stream"), None, "{path}");
+        }
+        let wrong = signature("id", NOW_MS, "another text");
+        assert!(result(Some(&wrong), "/trade-api/v2/exchange/status", false).is_some());
+        let request = SignedRequest {
+            site: Site::Kalshi,
+            method: "GET",
+            path: WEBSOCKET,
+            is_upgrade: true,
+            signature: Some(&wrong),
+        };
+        assert_eq!(Keys::default().check(&request, NOW_MS), Ok(()), "nothing is verified");
+    }
+
+    #[test]
+    fn only_an_rsa_key_is_taken() {
+        let elliptic = rcgen::KeyPair::generate().unwrap().public_key_pem();
+        for pem in [&b""[..], PRIVATE, elliptic.as_bytes(), &PUBLIC[..PUBLIC.len() / 2]] {
+            assert!(Keys::default().add("id", pem).is_err());
+        }
+    }
+}
