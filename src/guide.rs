@@ -11,6 +11,7 @@
 //! | [`exports`] | Parquet tables for polars, pandas and DuckDB |
 //! | [`gateway`] | clients of the venues connect to ringbook: what is served, what differs |
 //! | [`gateway_tls`] | TLS, the venues' names and signatures of the gateway |
+//! | [`replay_gateway`] | the same over recorded days: a range and a speed for each client, a mock venue |
 //! | [`python`] | programs in Python on the gateway's own stream |
 //! | [`pools`] | connection pools for other HTTP and WebSocket services |
 //! | [`performance`] | figures, `doctor`, `bench-live`, threads and cores |
@@ -40,6 +41,9 @@ pub mod gateway {}
 
 #[doc = include_str!("guide/gateway_tls.md")]
 pub mod gateway_tls {}
+
+#[doc = include_str!("guide/replay_gateway.md")]
+pub mod replay_gateway {}
 
 #[doc = include_str!("guide/python.md")]
 pub mod python {}
