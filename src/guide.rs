@@ -10,6 +10,7 @@
 //! | [`capture_and_replay`] | recording a session, replaying it, formats of other recorders |
 //! | [`exports`] | Parquet tables for polars, pandas and DuckDB |
 //! | [`gateway`] | clients of the venues connect to ringbook: what is served, what differs |
+//! | [`tardis`] | programs for tardis-machine on the gateway: paths, options, messages |
 //! | [`gateway_tls`] | TLS, the venues' names and signatures of the gateway |
 //! | [`replay_gateway`] | the same over recorded days: a range and a speed for each client, a mock venue |
 //! | [`python`] | programs in Python on the gateway's own stream |
@@ -38,6 +39,9 @@ pub mod exports {}
 
 #[doc = include_str!("guide/gateway.md")]
 pub mod gateway {}
+
+#[doc = include_str!("guide/tardis.md")]
+pub mod tardis {}
 
 #[doc = include_str!("guide/gateway_tls.md")]
 pub mod gateway_tls {}

@@ -488,6 +488,18 @@ pub const POOL_STOP_POLL_NS: u64 = 5 * MILLISECOND_NS;
 pub const POOL_INBOX_MAX: usize = 1_024;
 /// Bytes of queued messages.
 pub const POOL_INBOX_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;
+/// Headers of a request or response that is forwarded between a client and a service.
+pub const FORWARD_HEADERS_MAX: usize = 128;
+/// Bytes of a client that are read ahead while its request waits or runs.
+pub const FORWARD_AHEAD_BYTES_MAX: usize = 64 * 1024;
+/// Shortest interval of the probes that requests to a service that is down start.
+pub const POOL_DOWN_PROBE_NS: u64 = SECOND_NS;
+/// Interval of pings on both sides of a forwarded WebSocket on which nothing was received.
+pub const FORWARD_PING_NS: u64 = 20 * SECOND_NS;
+/// Pings without anything received after which a side of a forwarded WebSocket has gone.
+pub const FORWARD_PINGS_MAX: u32 = 3;
+/// Time for running requests to end after a stop.
+pub const FORWARD_DRAIN_NS: u64 = 10 * SECOND_NS;
 /// Upper bound of a pool's latency histograms: 30 KB each at two digits.
 pub const POOL_LATENCY_MAX_NS: u64 = 600 * SECOND_NS;
 /// Requests from another core or from threads outside the engine, queued or running.
@@ -532,8 +544,8 @@ pub const SERVE_FILES_ELSEWHERE: usize = 128;
 pub const SERVE_RESERVED_MAX: usize = 16;
 /// Interval at which errors of `accept` are logged, with their number.
 pub const SERVE_ACCEPT_LOG_NS: u64 = 60 * SECOND_NS;
-/// Request line and headers of a local client.
-pub const SERVE_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Request line and headers of a local client: options of the tardis interface with 200 token ids.
+pub const SERVE_HEAD_BYTES_MAX: usize = 20 * 1024;
 /// A local client that sends nothing for this long is disconnected.
 pub const SERVE_IDLE_NS: u64 = 60 * SECOND_NS;
 /// Time for a local client to send a request head, from its first byte.
@@ -602,6 +614,16 @@ pub const GATEWAY_UPDATES_PER_TURN: usize = 1_024;
 pub const GATEWAY_TIMER_NS: u64 = 10 * MILLISECOND_NS;
 /// Longest interval of conflated best prices.
 pub const GATEWAY_TOP_INTERVAL_MAX_NS: u64 = 3_600 * SECOND_NS;
+/// Objects in the options of a client of the tardis interface.
+pub const TARDIS_ENTRIES_MAX: usize = 16;
+/// Kinds of messages of one of them.
+pub const TARDIS_TYPES_MAX: usize = 32;
+/// Symbols of a client of the tardis interface.
+pub const TARDIS_SYMBOLS_MAX: usize = 4_096;
+/// Levels of each side of a computed snapshot.
+pub const TARDIS_DEPTH_MAX: usize = 1_000;
+/// Levels that the computed snapshots of one client hold: 16 bytes each.
+pub const TARDIS_LEVELS_MAX: usize = 1_048_576;
 
 /// Concurrent replays of `ringbook gateway` unless `--replays` has another value: two threads each.
 pub const GATEWAY_REPLAYS: u16 = 16;

@@ -4,16 +4,18 @@
 //! Bounds:   `UPDATE_SUBSCRIPTIONS_MAX` books; the outbox of each client and the backlog as they say.
 //!
 //! A client has the image of a book before any change of it. `deliver` turns updates into events for the clients of a
-//! book, `event` an event into frames of one client; `client` is what the hub holds of one.
+//! book, `event` and `tardis` an event into frames of one client; `client` is what the hub holds of one.
 mod client;
 mod deliver;
 mod event;
+mod tardis;
 
 use super::catalog::Catalog;
 use super::outbox::{FrameClass, Pushed};
 use super::rest::Known;
 use super::stream::backlog::{Backlog, BookSequences, ResumedBook};
 use super::stream::encode as stream_encode;
+use super::tardis::Messages;
 use super::{Endpoint, Replica, Request, StalePolicy, kalshi};
 use crate::base::id::{TokenId, Venue};
 use crate::base::limits::{
@@ -72,7 +74,7 @@ pub struct HubReport {
 /// One client, for `/stats`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ClientReport {
-    /// `market`, `kalshi` or `stream`.
+    /// `market`, `kalshi`, `stream` or `tardis`.
     pub protocol: &'static str,
     /// Subscribed books.
     pub books: usize,
@@ -154,6 +156,7 @@ pub struct Hub {
     messages: u64,
     bodies: kalshi::Bodies,
     frames: kalshi::Frames,
+    tardis: Messages,
     text: String,
     has_buffers: bool,
     counts: HubCounts,
@@ -183,6 +186,7 @@ impl Hub {
             messages: 0,
             bodies: kalshi::Bodies::default(),
             frames: kalshi::Frames::default(),
+            tardis: Messages::default(),
             text: String::new(),
             has_buffers: false,
             counts: HubCounts::default(),
@@ -527,7 +531,9 @@ impl Hub {
             Protocol::Market(_) => {
                 client.books.extend(keys.iter().map(|&key| (key, true)));
             }
-            Protocol::Kalshi(_) => keys.iter().for_each(|&key| client.outbox.mark(key, false)),
+            Protocol::Kalshi(_) | Protocol::Tardis(_) => {
+                keys.iter().for_each(|&key| client.outbox.mark(key, false));
+            }
             Protocol::Stream(session, _) => {
                 let mut resumed = Vec::new();
                 for &key in keys {

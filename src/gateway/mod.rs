@@ -13,6 +13,7 @@ pub mod outbox;
 pub mod polymarket;
 pub mod rest;
 pub mod stream;
+pub mod tardis;
 
 pub use kalshi::signature;
 
@@ -45,6 +46,17 @@ pub enum Endpoint {
     Kalshi,
     /// ringbook's own stream.
     Stream(stream::Options),
+    /// Normalized messages of the tardis interface.
+    Tardis(tardis::options::Options),
+}
+
+/// Why there is no WebSocket for a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// One line for an HTTP answer with status 400.
+    Answer(String),
+    /// The WebSocket is accepted and closed with this code and reason, as clients of the tardis interface expect it.
+    Close(u16, String),
 }
 
 /// The interface that a listener serves.
@@ -76,15 +88,21 @@ impl Site {
         }
     }
 
-    /// The endpoint of a WebSocket's path and query; `None` where there is none, and one line for the client where the
-    /// query has an error.
+    /// The endpoint of a WebSocket's path and query; `None` where there is none.
     ///
     /// # Errors
-    /// The line.
-    pub fn endpoint(self, path: &str, query: &str) -> Result<Option<Endpoint>, String> {
+    /// The query has an error.
+    pub fn endpoint(self, path: &str, query: &str) -> Result<Option<Endpoint>, Refusal> {
         let wants_state = query.split('&').any(|pair| pair == "state=1");
         Ok(match (self, path) {
-            (_, "/v1/stream") => Some(Endpoint::Stream(stream::Options::parse(query)?)),
+            (_, "/ws-stream-normalized") => {
+                let options = tardis::options::Options::from_query(query);
+                Some(Endpoint::Tardis(options.map_err(|line| Refusal::Close(1011, line))?))
+            }
+            (_, "/v1/stream") => {
+                let options = stream::Options::parse(query);
+                Some(Endpoint::Stream(options.map_err(Refusal::Answer)?))
+            }
             (Self::Polymarket, "/ws/market" | "/ws" | "/ws/") => {
                 Some(Endpoint::Market { wants_state })
             }

@@ -19,7 +19,7 @@ use crate::link::serve_shard::{BookAnswer, BookQuery};
 use crate::link::shard_updates::UpdateLink;
 use crate::ring::{Consumer, Producer, ring};
 use crate::serve::gateway::{GatewayLinks, ShardUpdates};
-use crate::serve::replays::{AskedRange, Refusal, ReplayLinks, Replays};
+use crate::serve::replays::{AskedRange, NoReplay, ReplayLinks, Replays};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -344,8 +344,8 @@ impl Drop for Ending {
 }
 
 impl Replays for Sessions {
-    fn start(&self, site: Site, asked: &AskedRange) -> Result<ReplayLinks, Refusal> {
-        let refuse = |status, line| Refusal { status, line };
+    fn start(&self, site: Site, asked: &AskedRange) -> Result<ReplayLinks, NoReplay> {
+        let refuse = |status, line| NoReplay { status, line };
         let is_of_site = |recorded: &&Recorded| recorded.site().is_some_and(|(of, _)| of == site);
         let Some(recorded) = self.recorded.iter().find(is_of_site) else {
             return Err(refuse(404, "the capture has no such venue".to_owned()));

@@ -5,6 +5,7 @@
 //!           read and each request.
 use super::client_limit::{Activity, ClientPermit};
 use super::event::Event;
+use super::replays::WebSocketRefusal;
 use super::request::{self, BodyError, Head, HeadError, Method};
 use super::response::Response;
 use super::{Door, Server, Site, Timeouts, route};
@@ -168,14 +169,23 @@ impl Client {
         if let Some(answer) = server.refuse_signature(site, head) {
             return Some(Reply::new("gateway", answer));
         }
-        match (server.websocket(site, head), &head.upgrade) {
-            (Some(Ok((gateway, endpoint))), Some(upgrade)) => {
-                server.count("gateway websocket", 101);
-                self.run_websocket(server, &gateway, (&upgrade.key, endpoint), end).await;
-                return None;
+        if let Some(upgrade) = &head.upgrade {
+            match server.websocket(site, head) {
+                Some(Ok((gateway, endpoint))) => {
+                    server.count("gateway websocket", 101);
+                    self.run_websocket(server, &gateway, (&upgrade.key, endpoint), end).await;
+                    return None;
+                }
+                Some(Err(WebSocketRefusal::Close(code, reason))) => {
+                    server.count("gateway websocket refused", 101);
+                    self.close_websocket(server, &upgrade.key, (code, &reason), end).await;
+                    return None;
+                }
+                Some(Err(WebSocketRefusal::Answer(answer))) => {
+                    return Some(Reply::new("gateway", answer));
+                }
+                None => {}
             }
-            (Some(Err(refusal)), _) => return Some(Reply::new("gateway", refusal)),
-            _ => {}
         }
         let body = self.read_body(head, &server.timeouts, end).await?;
         let has_read_body = body.is_ok();
@@ -306,7 +316,8 @@ impl Client {
     /// Shuts down the sending side and drains the receiving side: closing with unread bytes would send a reset,
     /// which discards the answer.
     pub(super) async fn linger(&mut self, end: End<'_>) {
-        if self.stream.close().await.is_err() {
+        // With TLS it writes, and the client may not read.
+        if !matches!(within(SERVE_LINGER_NS, self.stream.close()).await, Some(Ok(()))) {
             return;
         }
         let mut read = 0;

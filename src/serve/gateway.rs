@@ -418,6 +418,21 @@ impl Client {
         }
     }
 
+    /// Accepts a WebSocket and closes it at once.
+    pub(super) async fn close_websocket(
+        &mut self,
+        server: &Server,
+        key: &str,
+        (code, reason): (u16, &str),
+        end: End<'_>,
+    ) {
+        if self.send(accept(key).as_bytes(), server.timeouts.write_ns, end).await {
+            let frame = close_frame(code, reason);
+            let _ = self.write_within(&frame, SERVE_LINGER_NS).await;
+            self.linger(end).await;
+        }
+    }
+
     /// Handles received bytes; false when the WebSocket has ended.
     async fn handle(
         &mut self,
@@ -430,7 +445,7 @@ impl Client {
         let result = socket.handle_bytes(bytes, |message| match message {
             ClientMessage::Text(text) => gateway.on_text(*id, text),
             // Clients send commands as text.
-            ClientMessage::Binary(_) | ClientMessage::Pong | ClientMessage::Close(_) => {}
+            ClientMessage::Binary(_) | ClientMessage::Pong | ClientMessage::Close(..) => {}
         });
         let answers = socket.take_output();
         let written = answers.is_empty()

@@ -5,7 +5,7 @@ use super::Server;
 use super::gateway::{Gateway, GatewayLinks};
 use super::request::Head;
 use super::response::Response;
-use crate::gateway::{Endpoint, Site, stream};
+use crate::gateway::{Endpoint, Refusal, Site, stream};
 use crate::link::replay_gate::{ReplayEnd, ReplayGate};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -24,7 +24,7 @@ pub struct AskedRange {
 
 /// Why no replay begins: HTTP status, and one line for the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct NoReplay {
     /// HTTP status.
     pub status: u16,
     /// One line.
@@ -45,8 +45,8 @@ pub trait Replays: std::fmt::Debug + Send {
     /// Starts a replay for one WebSocket.
     ///
     /// # Errors
-    /// [`Refusal`].
-    fn start(&self, site: Site, range: &AskedRange) -> Result<ReplayLinks, Refusal>;
+    /// [`NoReplay`].
+    fn start(&self, site: Site, range: &AskedRange) -> Result<ReplayLinks, NoReplay>;
 }
 
 impl AskedRange {
@@ -138,32 +138,48 @@ impl Drop for Steering {
     }
 }
 
+/// Why a WebSocket is not served.
+pub(super) enum WebSocketRefusal {
+    /// It is accepted and closed with this code and reason, as the venue does.
+    Close(u16, String),
+    /// This is the answer.
+    Answer(Response),
+}
+
 impl Server {
     /// The gateway and the endpoint of a request for a WebSocket; `None` where it is answered as other requests.
     pub(super) fn websocket(
         &self,
         site: Site,
         head: &Head,
-    ) -> Option<Result<(Rc<Gateway>, Endpoint), Response>> {
+    ) -> Option<Result<(Rc<Gateway>, Endpoint), WebSocketRefusal>> {
         let gateway = self.gateway.as_ref()?;
-        head.upgrade.as_ref()?;
+        let refuse =
+            |status, line: &str| Some(Err(WebSocketRefusal::Answer(Response::error(status, line))));
         let Some(replays) = gateway.replays() else {
-            let endpoint = site.endpoint(&head.path, &head.query).ok()??;
-            return Some(Ok((Rc::clone(gateway), endpoint)));
+            return match site.endpoint(&head.path, &head.query) {
+                Ok(endpoint) => Some(Ok((Rc::clone(gateway), endpoint?))),
+                Err(Refusal::Close(code, reason)) => {
+                    Some(Err(WebSocketRefusal::Close(code, reason)))
+                }
+                Err(Refusal::Answer(_)) => None,
+            };
         };
-        let refuse = |line: &str| Response::error(400, line);
         let (range, query) = match AskedRange::take(&head.query) {
             Ok(parts) => parts,
-            Err(line) => return Some(Err(refuse(&line))),
+            Err(line) => return refuse(400, &line),
         };
         let endpoint = match site.endpoint(&head.path, &query) {
             Ok(endpoint) => endpoint?,
-            Err(line) => return Some(Err(refuse(&line))),
+            Err(Refusal::Close(code, reason)) => {
+                return Some(Err(WebSocketRefusal::Close(code, reason)));
+            }
+            Err(Refusal::Answer(line)) => return refuse(400, &line),
         };
-        Some(match replays.start(site, &range) {
-            Ok(replay) => Ok((Rc::new(Gateway::of_replay(replay)), endpoint)),
-            Err(Refusal { status, line }) => Err(Response::error(status, &line)),
-        })
+        match replays.start(site, &range) {
+            Ok(replay) => Some(Ok((Rc::new(Gateway::of_replay(replay)), endpoint))),
+            Err(NoReplay { status, line }) => refuse(status, &line),
+        }
     }
 }
 

@@ -36,6 +36,7 @@ mod sharing;
 mod startup_errors;
 mod stopping;
 mod stream;
+mod tardis;
 mod third_venue;
 mod trade_storage;
 mod venue;

@@ -5,13 +5,15 @@ use super::{ClientReport, Settings};
 use crate::base::time::Now;
 use crate::gateway::outbox::{Outbox, Overflow};
 use crate::gateway::stream::tops::Tops;
-use crate::gateway::{Endpoint, Request, StalePolicy, kalshi, polymarket, stream};
+use crate::gateway::{Endpoint, Request, StalePolicy, kalshi, polymarket, stream, tardis};
 use crate::link::shard_updates::SubscriptionKey;
 use foldhash::fast::FixedState;
 use std::collections::{HashMap, HashSet};
 
 /// The reason in the close frame of a slow client.
-const SLOW: &str = "the client reads too slowly";
+const SLOW: (u16, &str) = (1013, "the client reads too slowly");
+/// The same of a client of the tardis interface.
+const BACKPRESSURE: (u16, &str) = (1008, "Too much backpressure");
 
 /// What one client is to be sent next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +32,7 @@ pub(super) enum Protocol {
     Market(polymarket::Session),
     Kalshi(Box<kalshi::Session>),
     Stream(stream::Session, Tops),
+    Tardis(Box<tardis::Session>),
 }
 
 /// Books of which a client awaits the first image, all in one frame.
@@ -78,6 +81,11 @@ impl Client {
                 let session = stream::Session::new(&options, out);
                 Protocol::Stream(session, Tops::new(options.interval_ns))
             }
+            Endpoint::Tardis(options) => {
+                let session = tardis::Session::new(options);
+                session.subscribe(out);
+                Protocol::Tardis(Box::new(session))
+            }
         };
         Self {
             protocol,
@@ -97,6 +105,7 @@ impl Client {
             Protocol::Market(session) => session.on_text(text, out),
             Protocol::Kalshi(session) => session.on_text(text, out),
             Protocol::Stream(session, _) => session.on_text(text, out),
+            Protocol::Tardis(_) => {}
         }
     }
 
@@ -107,6 +116,7 @@ impl Client {
                 Protocol::Market(_) => "market",
                 Protocol::Kalshi(_) => "kalshi",
                 Protocol::Stream(..) => "stream",
+                Protocol::Tardis(_) => "tardis",
             },
             books: self.books.len(),
             queued_bytes: self.outbox.bytes(),
@@ -133,6 +143,14 @@ impl Client {
         self.books.get(&key) == Some(&true)
     }
 
+    /// Code and reason for a client that takes too little.
+    const fn too_slow(&self) -> (u16, &'static str) {
+        match self.protocol {
+            Protocol::Tardis(_) => BACKPRESSURE,
+            _ => SLOW,
+        }
+    }
+
     /// Closes the client if it takes too little; whether it did so now.
     pub(super) fn check_outbox(&mut self, now: Now) -> bool {
         let overflow = self.outbox.overflow(now.mono_ns);
@@ -140,7 +158,7 @@ impl Client {
         if self.closing.is_some() || !is_slow {
             return false;
         }
-        self.closing = Some((1013, SLOW));
+        self.closing = Some(self.too_slow());
         true
     }
 }
@@ -160,7 +178,9 @@ impl super::Hub {
             self.counts.closed_slow += 1;
         }
         // A client that is closed for its slowness receives no more of its old frames.
-        if let Some((code @ 1013, reason)) = client.closing {
+        if let Some((code, reason)) = client.closing
+            && (code == SLOW.0 || (code, reason) == BACKPRESSURE)
+        {
             return Output::Close(code, reason);
         }
         client.outbox.take(into, bytes);
@@ -175,7 +195,7 @@ impl super::Hub {
     pub fn on_stalled(&mut self, id: super::ClientId) {
         let Some(client) = &mut self.clients[id.0 as usize] else { return };
         if client.closing.is_none() {
-            client.closing = Some((1013, SLOW));
+            client.closing = Some(client.too_slow());
             self.counts.closed_slow += 1;
         }
     }

@@ -3,6 +3,7 @@
 //! Runs on:  serve core (pure). A frame that is the same for several clients is encoded once.
 use super::client::Protocol;
 use super::event::{Context, Event, Lazy, Queue, frame, push_top, write_event};
+use super::tardis::push_image;
 use super::{ClientId, Hub, Subscribed};
 use crate::base::limits::GATEWAY_TRADES_MAX;
 use crate::base::price::Quantity;
@@ -149,7 +150,7 @@ impl Hub {
                     });
                     queue.push(id, client, frame, FrameClass::Other);
                 }
-                Protocol::Stream(..) => {}
+                Protocol::Stream(..) | Protocol::Tardis(_) => {}
                 Protocol::Kalshi(session) => {
                     frames.clear();
                     session.on_lifecycle(event, now.wall_ns, bodies, frames);
@@ -259,6 +260,7 @@ impl Hub {
     fn publish(&mut self, key: SubscriptionKey, event: Event<'_>, now: Now) {
         let Self { books, clients, ready, counts, text, bodies, frames, backlog, catalog, .. } =
             self;
+        let messages = &mut self.tardis;
         let Some(book) = books.get_mut(&key) else { return };
         let Some(replica) = &book.replica else { return };
         let outcome = if book.is_streamed { catalog.outcome(&book.token) } else { None };
@@ -292,6 +294,7 @@ impl Hub {
                     let frame = stream_frame.as_ref();
                     context.to_stream(id, client, &mut queue, frame, (text, &mut tops, last));
                 }
+                Protocol::Tardis(_) => context.to_tardis(id, client, &mut queue, messages),
                 Protocol::Kalshi(_) => {
                     context.to_kalshi(id, client, &mut queue, bodies, frames);
                     let Protocol::Kalshi(session) = &mut client.protocol else { continue };
@@ -345,6 +348,7 @@ impl Hub {
     pub(super) fn refill(&mut self, id: ClientId, now: Now) {
         let Self { books, clients, ready, counts, text, bodies, frames, backlog, catalog, .. } =
             self;
+        let messages = &mut self.tardis;
         let Some(client) = &mut clients[id.0 as usize] else { return };
         let mut queue = Queue { ready, counts, now };
         let mut requests = Vec::new();
@@ -381,6 +385,12 @@ impl Hub {
                         }
                         let (bid, ask) = (replica.book.best_bid(), replica.book.best_ask());
                         stream::top(text, &head, bid, ask);
+                    }
+                }
+                Protocol::Tardis(session) => {
+                    let to = (&mut **session, &mut client.outbox);
+                    if !push_image(to, replica, messages, now.mono_ns) {
+                        continue;
                     }
                 }
                 Protocol::Kalshi(session) => {

@@ -148,7 +148,7 @@ pub(super) fn write_event(
     frame(text)
 }
 
-const fn is_stale(replica: &Replica) -> bool {
+pub(super) const fn is_stale(replica: &Replica) -> bool {
     matches!(replica.state, BookState::Stale { .. })
 }
 

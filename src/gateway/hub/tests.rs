@@ -14,6 +14,8 @@ use crate::market::book::{Book, BookState, Side, StaleReason};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
+mod tardis;
+
 const TOKENS: [&str; 2] = ["11", "12"];
 
 /// Both sides, price to size as numbers of 1e-6.
@@ -253,6 +255,7 @@ impl Reader {
             Value::Array(all) => all.iter().for_each(|event| self.on_market_event(event)),
             event if event["event_type"].is_string() => self.on_market_event(event),
             event if event["kind"].is_string() => self.on_stream_event(event),
+            event if event["exchange"].is_string() => self.on_tardis(event),
             event => self.on_kalshi(event),
         }
     }
