@@ -173,7 +173,7 @@ impl Gateway {
     fn steer(&self, now: Now) {
         let Some(steering) = &self.steering else { return };
         let mut hub = self.hub.borrow_mut();
-        let quiet_ns = now.mono_ns.saturating_sub(steering.heard_ns.get());
+        let quiet_ns = now.mono_ns.saturating_sub(steering.received_ns.get());
         if steering.is_waiting() && quiet_ns >= REPLAY_QUIET_NS && hub.has_begun() {
             steering.begin();
         }
@@ -271,7 +271,7 @@ impl Gateway {
 
     fn connect(&self, endpoint: Endpoint) -> (ClientId, Rc<Bell>) {
         let now = self.now();
-        self.hear(now);
+        self.note_received(now);
         let id = self.hub.borrow_mut().connect(endpoint, now);
         let bell = Rc::new(Bell::default());
         bell.ring();
@@ -287,15 +287,15 @@ impl Gateway {
         self.hub.borrow_mut().disconnect(id, now);
     }
 
-    fn hear(&self, now: Now) {
+    fn note_received(&self, now: Now) {
         if let Some(steering) = &self.steering {
-            steering.heard_ns.set(now.mono_ns);
+            steering.received_ns.set(now.mono_ns);
         }
     }
 
     fn on_text(&self, id: ClientId, text: &str) {
         let now = self.now();
-        self.hear(now);
+        self.note_received(now);
         self.hub.borrow_mut().on_text(id, text, now);
         self.work.ring();
         self.follow.ring();
