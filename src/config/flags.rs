@@ -9,6 +9,7 @@ use super::{
     bench_live::{BenchGatewayFlags, BenchLiveFlags},
     export::ExportArgs,
     replay::ReplayArgs,
+    replay_gateway::GatewayArgs,
 };
 use crate::base::policy::{ConnectionTable, HashChecks, Idle};
 use crate::gateway::StalePolicy;
@@ -53,6 +54,8 @@ pub enum Command {
     BenchGateway(Box<BenchGatewayFlags>),
     /// Replay captures: the benchmark mode.
     Replay(ReplayArgs),
+    /// Serve recorded days in the venues' own protocols.
+    Gateway(GatewayArgs),
     /// Write captures or a database of trades as Parquet.
     Export(ExportArgs),
     /// Compare every book of a running engine with the venue's own, level by level.

@@ -135,6 +135,7 @@ impl Engine {
             settings: config.gateway_settings,
             spin_ns: gateway_spin_ns(config, &topology),
             clock: clock.clone(),
+            replays: None,
             keys: config.gateway_access.keys.clone(),
         });
         let ends = ServeEnds {
@@ -149,7 +150,6 @@ impl Engine {
             let names = config.serve_names.clone();
             Some(start_serve(listeners, ends, cores.doorbells, (&topology, names), &serve_stop)?)
         };
-        let last_ticket = 0;
         Ok(Self {
             topology,
             clock,
@@ -163,7 +163,7 @@ impl Engine {
             shards: cores.shards,
             trades,
             capture,
-            last_ticket,
+            last_ticket: 0,
         })
     }
 }
@@ -450,7 +450,7 @@ where
             venue: venue.feed.venue(),
             requests,
             updates,
-            bell: shard.doorbell(),
+            bell: Some(shard.doorbell()),
         }));
         built.serve.push((query_sender, answer_receiver));
         built.shards.push(shard);

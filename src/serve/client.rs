@@ -5,11 +5,11 @@
 //!           read and each request.
 use super::client_limit::{Activity, ClientPermit};
 use super::event::Event;
+use super::replays::WebSocketRefusal;
 use super::request::{self, BodyError, Head, HeadError, Method};
 use super::response::Response;
 use super::{Door, Server, Site, Timeouts, route};
 use crate::base::limits::{SERVE_LINGER_BYTES_MAX, SERVE_LINGER_NS};
-use crate::gateway::Refusal;
 use crate::io::{dial::within, executor::yield_now, listen::ClientStream, listen::HandshakeError};
 use futures_lite::future::or;
 use std::net::IpAddr;
@@ -169,19 +169,22 @@ impl Client {
         if let Some(answer) = server.refuse_signature(site, head) {
             return Some(Reply::new("gateway", answer));
         }
-        if let (Some(gateway), Some(upgrade)) = (&server.gateway, &head.upgrade) {
-            match site.endpoint(&head.path, &head.query) {
-                Ok(Some(endpoint)) => {
+        if let Some(upgrade) = &head.upgrade {
+            match server.websocket(site, head) {
+                Some(Ok((gateway, endpoint))) => {
                     server.count("gateway websocket", 101);
-                    self.run_websocket(server, gateway, (&upgrade.key, endpoint), end).await;
+                    self.run_websocket(server, &gateway, (&upgrade.key, endpoint), end).await;
                     return None;
                 }
-                Err(Refusal::Close(code, reason)) => {
+                Some(Err(WebSocketRefusal::Close(code, reason))) => {
                     server.count("gateway websocket refused", 101);
                     self.close_websocket(server, &upgrade.key, (code, &reason), end).await;
                     return None;
                 }
-                Ok(None) | Err(Refusal::Answer(_)) => {}
+                Some(Err(WebSocketRefusal::Answer(answer))) => {
+                    return Some(Reply::new("gateway", answer));
+                }
+                None => {}
             }
         }
         let body = self.read_body(head, &server.timeouts, end).await?;
