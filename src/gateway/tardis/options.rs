@@ -165,10 +165,7 @@ impl Options {
 
 impl Entry {
     fn new(raw: RawEntry<'_>) -> Result<Self, String> {
-        let venue = match &*raw.exchange {
-            name @ ("polymarket" | "kalshi") => Venue::named(name),
-            _ => return Err("exchange: polymarket or kalshi".to_owned()),
-        };
+        let venue = exchange(&raw.exchange)?;
         let token = |text: &Cow<'_, str>| {
             TokenId::new(text).ok_or("symbols: token ids of Polymarket or tickers of Kalshi")
         };
@@ -236,6 +233,17 @@ fn instant_ns(text: &str) -> Option<u64> {
         Some(civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
     })?;
     u64::try_from(at.as_nanosecond()).ok()
+}
+
+/// The venue of an exchange's name.
+///
+/// # Errors
+/// One line for the client.
+pub fn exchange(name: &str) -> Result<Venue, String> {
+    match name {
+        "polymarket" | "kalshi" => Ok(Venue::named(name)),
+        _ => Err("exchange: polymarket or kalshi".to_owned()),
+    }
 }
 
 const NAMES: &str = "trade, book_change, book_ticker, derivative_ticker, \
