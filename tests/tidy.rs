@@ -47,7 +47,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("gateway", &["base", "wire", "market", "link"]),
     ("serve", &["base", "ring", "counter", "wire", "market", "io", "pool", "link", "gateway"]),
-    ("replay", &["base", "ring", "counter", "market", "capture", "venue", "io", "shard"]),
+    (
+        "replay",
+        &[
+            "base", "ring", "counter", "market", "capture", "venue", "io", "link", "shard",
+            "gateway", "serve",
+        ],
+    ),
     ("export", &["base", "market", "io", "shard", "sink", "replay"]),
     // What a venue's flags mean, and its key.
     (

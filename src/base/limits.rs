@@ -613,6 +613,23 @@ pub const TARDIS_DEPTH_MAX: usize = 1_000;
 /// Levels that the computed snapshots of one client hold: 16 bytes each.
 pub const TARDIS_LEVELS_MAX: usize = 1_048_576;
 
+/// Concurrent replays of `ringbook gateway` unless `--replays` has another value: two threads each.
+pub const GATEWAY_REPLAYS: u16 = 16;
+/// Upper bound of that.
+pub const GATEWAY_REPLAYS_MAX: u16 = 256;
+/// Updates in transit from a replay to its client: 4 MB.
+pub const REPLAY_UPDATES_DEPTH: usize = 32_768;
+/// A replay begins when its client has subscribed to nothing more for this long.
+pub const REPLAY_QUIET_NS: u64 = 250 * MILLISECOND_NS;
+/// A replay's client that takes no byte for this long is closed: a debugger may hold it for a while.
+pub const REPLAY_STALL_NS: u64 = 600 * SECOND_NS;
+/// Parts of one replay on their way to a client of the tardis interface.
+pub const TARDIS_PARTS_DEPTH: usize = 8;
+/// Bytes of one part, and messages.
+pub const TARDIS_PART_BYTES: usize = 64 * 1024;
+/// Clients of `/ws-replay` subscribe within this time of the first one of their session.
+pub const TARDIS_SUBSCRIBE_NS: u64 = 2 * SECOND_NS;
+
 // ---- Sinks ---------------------------------------------------------------------------------
 
 /// Events in transit to another shard: a second of 4,000 trades and tickers; 1 MB per link.

@@ -7,6 +7,7 @@ pub mod counters;
 pub mod demo;
 pub mod doctor;
 pub mod export;
+pub mod gateway;
 pub mod histograms;
 pub mod pools;
 pub mod replay;
@@ -30,6 +31,7 @@ pub fn command_line() -> ExitCode {
         Command::Demo(flags) => demo::run(&flags),
         Command::BenchLive(flags) => bench_live::run(&flags),
         Command::Replay(args) => replay::run(&args),
+        Command::Gateway(args) => gateway::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Compare(flags) => compare::run(&flags),
         Command::Topology(flags) => topology::run(&flags),

@@ -5,7 +5,8 @@ use super::gateway::GatewayAccessFlags;
 use super::replay::venue;
 use super::venue::connection_table;
 use super::{
-    CLOB_URL, GAMMA_URL, WS_URL, bench_live::BenchLiveFlags, export::ExportArgs, replay::ReplayArgs,
+    CLOB_URL, GAMMA_URL, WS_URL, bench_live::BenchLiveFlags, export::ExportArgs,
+    replay::ReplayArgs, replay_gateway::GatewayArgs,
 };
 use crate::base::policy::{ConnectionTable, HashChecks, Idle};
 use crate::gateway::StalePolicy;
@@ -48,6 +49,8 @@ pub enum Command {
     BenchLive(Box<BenchLiveFlags>),
     /// Replay captures: the benchmark mode.
     Replay(ReplayArgs),
+    /// Serve recorded days in the venues' own protocols.
+    Gateway(GatewayArgs),
     /// Write captures or a database of trades as Parquet.
     Export(ExportArgs),
     /// Compare every book of a running engine with the venue's own, level by level.

@@ -10,6 +10,7 @@ pub mod gateway;
 mod impersonation;
 pub mod pools;
 pub mod replay;
+pub mod replay_gateway;
 mod settings;
 pub mod venue;
 

@@ -3,7 +3,7 @@
 //! Runs on:  the starting thread.
 use crate::base::limits::REPLAY_SHARDS_MAX;
 use crate::io::file::{Source, segments};
-use crate::replay::plan::{Plan, Speed};
+use crate::replay::plan::{Plan, Speed, parse_time};
 use crate::venue::Feed;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -108,13 +108,7 @@ pub(super) fn venue(text: &str) -> Result<Feed, String> {
 
 /// Nanoseconds since the Unix epoch.
 pub(super) fn time(text: &str) -> Result<u64, String> {
-    if let Ok(ns) = text.parse() {
-        return Ok(ns);
-    }
-    let at: jiff::Timestamp = text.parse().map_err(|_| {
-        "expected a time such as 2026-11-27T07:15:00Z, or nanoseconds since 1970".to_owned()
-    })?;
-    u64::try_from(at.as_nanosecond()).map_err(|_| "a time after 1970 is expected".to_owned())
+    parse_time(text)
 }
 
 #[cfg(test)]

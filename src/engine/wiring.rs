@@ -133,6 +133,7 @@ impl Engine {
             shards: cores.updates,
             sleeper,
             settings: config.gateway_settings,
+            replays: None,
             spin: topology.shards.iter().any(|thread| thread.idle == Idle::Spin),
             keys: config.gateway_access.keys.clone(),
         });
@@ -435,7 +436,7 @@ where
             venue: venue.feed.venue(),
             requests,
             updates,
-            bell: shard.doorbell(),
+            bell: Some(shard.doorbell()),
         }));
         built.serve.push((query_sender, answer_receiver));
         built.shards.push(shard);

@@ -50,11 +50,14 @@ pub struct Settings {
     pub stale: StalePolicy,
     /// Markets that clients subscribe to and that the engine does not follow are followed.
     pub follow: bool,
+    /// Updates wait for the clients ([`Hub::has_room`]), so a client may take its time.
+    pub waits: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { buffer_bytes: GATEWAY_BUFFER_BYTES, stale: StalePolicy::default(), follow: false }
+        let (buffer_bytes, stale) = (GATEWAY_BUFFER_BYTES, StalePolicy::default());
+        Self { buffer_bytes, stale, follow: false, waits: false }
     }
 }
 
@@ -264,6 +267,32 @@ impl Hub {
             self.send_due_tops(id, now);
         }
         self.drop_unused(now);
+    }
+
+    /// Whether the frames of an update fit for every client, so that nothing is left out.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        let bytes_max = self.settings.buffer_bytes / 4;
+        let has_room = |client: &Client| {
+            let outbox = &client.outbox;
+            client.closing.is_some() || (outbox.bytes() <= bytes_max && !outbox.has_marked())
+        };
+        self.clients.iter().flatten().all(has_room)
+    }
+
+    /// Whether there is a subscribed book, and the clients have what there is of theirs.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        let is_dumped = |client: &Client| client.dump.is_none();
+        let is_subscribed = !self.books.is_empty() && self.requests.is_empty();
+        is_subscribed && self.clients.iter().flatten().all(is_dumped) && self.has_room()
+    }
+
+    /// Closes every client behind what is queued for it.
+    pub fn end(&mut self, code: u16, reason: &'static str) {
+        for place in 0..self.clients.len() {
+            self.close(ClientId(place as u32), code, reason);
+        }
     }
 
     /// What REST answers need besides books.

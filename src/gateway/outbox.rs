@@ -209,6 +209,12 @@ impl Outbox {
         (waited_ns >= GATEWAY_STALL_NS).then_some(Overflow::Stalled)
     }
 
+    /// Whether the image of a book is due.
+    #[must_use]
+    pub fn has_marked(&self) -> bool {
+        !self.marked.is_empty()
+    }
+
     /// Whether no frame waits for [`Outbox::take`].
     #[must_use]
     pub fn is_empty(&self) -> bool {

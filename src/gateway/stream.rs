@@ -179,7 +179,10 @@ fn number(text: &str) -> Option<u64> {
 }
 
 /// A value of a query without its percent escapes, which clients use for commas.
-fn decoded(value: &str) -> Result<Cow<'_, str>, String> {
+///
+/// # Errors
+/// One line for the client: an escape that is none.
+pub fn decoded(value: &str) -> Result<Cow<'_, str>, String> {
     if !value.contains('%') {
         return Ok(Cow::Borrowed(value));
     }

@@ -123,6 +123,8 @@ pub(super) enum WorkerCommand {
     Batch(Batch),
     /// End of a pass: drop all books.
     Reset,
+    /// The books are those of the range's beginning.
+    Ready,
     /// End of the input.
     Finish,
 }
@@ -193,13 +195,21 @@ impl BatchSender {
 impl BatchReceiver {
     /// The next command; `Finish` if the reader is gone.
     pub(super) fn wait(&mut self) -> WorkerCommand {
+        self.wait_with(|| {})
+    }
+
+    /// The same, with `idle` called at each look in vain.
+    pub(super) fn wait_with(&mut self, mut idle: impl FnMut()) -> WorkerCommand {
         let mut backoff = Backoff::default();
         loop {
             let closed = self.closed.load(Ordering::Acquire);
             match self.commands.try_receive() {
                 Some(command) => return command,
                 None if closed => return WorkerCommand::Finish,
-                None => backoff.wait(),
+                None => {
+                    idle();
+                    backoff.wait();
+                }
             }
         }
     }
@@ -224,19 +234,20 @@ impl Drop for BatchReceiver {
     }
 }
 
-/// Backoff while a ring is full or empty: up to 50 us per wait, far less than a full ring lasts.
+/// Backoff while a ring is full or empty: up to 50 us per wait, far less than a full ring lasts; 500 us after a while,
+/// as in a replay at recorded speed.
 #[derive(Debug, Default)]
-struct Backoff {
+pub(super) struct Backoff {
     turns: u32,
 }
 
 impl Backoff {
-    fn wait(&mut self) {
-        self.turns += 1;
-        if self.turns < 8 {
-            std::thread::yield_now();
-        } else {
-            std::thread::sleep(Duration::from_micros(50));
+    pub(super) fn wait(&mut self) {
+        self.turns = self.turns.saturating_add(1);
+        match self.turns {
+            ..8 => std::thread::yield_now(),
+            ..400 => std::thread::sleep(Duration::from_micros(50)),
+            _ => std::thread::sleep(Duration::from_micros(500)),
         }
     }
 }

@@ -126,6 +126,12 @@ impl Dispatcher {
         self.senders.iter_mut().for_each(BatchSender::flush);
     }
 
+    /// All that was sent so far is before the range's beginning.
+    pub(super) fn ready(&mut self) {
+        self.flush();
+        self.senders.iter_mut().for_each(|sender| sender.send(WorkerCommand::Ready));
+    }
+
     /// Ends the input of the shards.
     pub(super) fn finish(&mut self) {
         self.senders.iter_mut().for_each(|sender| sender.send(WorkerCommand::Finish));

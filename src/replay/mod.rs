@@ -16,6 +16,7 @@ mod connections;
 mod detect;
 mod dispatch;
 mod expected;
+mod feed;
 mod lines;
 mod pace;
 pub mod plan;
@@ -25,6 +26,9 @@ mod records;
 pub mod report;
 mod run;
 mod sequence;
+mod tardis;
+pub mod server;
+pub mod sessions;
 mod worker;
 
 pub use detect::venue_of;

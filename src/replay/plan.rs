@@ -48,6 +48,20 @@ impl std::fmt::Display for Speed {
     }
 }
 
+/// Nanoseconds since the Unix epoch, of a number or of a time as RFC 3339 writes it.
+///
+/// # Errors
+/// What is expected.
+pub fn parse_time(text: &str) -> Result<u64, String> {
+    if let Ok(ns) = text.parse() {
+        return Ok(ns);
+    }
+    let at: jiff::Timestamp = text.parse().map_err(|_| {
+        "expected a time such as 2026-11-27T07:15:00Z, or nanoseconds since 1970".to_owned()
+    })?;
+    u64::try_from(at.as_nanosecond()).map_err(|_| "a time after 1970 is expected".to_owned())
+}
+
 /// The plan of a replay.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {

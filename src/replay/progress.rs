@@ -29,6 +29,11 @@ impl Progress {
         Self { bar, before: 0, turns: 0 }
     }
 
+    /// One that is never drawn.
+    pub(super) fn hidden() -> Self {
+        Self { bar: ProgressBar::hidden(), before: 0, turns: 0 }
+    }
+
     /// Sets the bytes read of the current file. Updates the bar at intervals only.
     pub(super) fn at(&mut self, taken: u64) {
         self.turns = self.turns.wrapping_add(1);

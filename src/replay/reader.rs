@@ -14,6 +14,7 @@ use crate::base::time::{Clock, MILLISECOND_NS};
 use crate::capture::line::{Record, What};
 use crate::io::clock::HostClock;
 use crate::io::file::{self, Damage, Form, Source};
+use crate::link::replay_gate::ReplayGate;
 use std::io::{BufRead, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,6 +51,17 @@ pub(super) struct Reader<'a> {
     /// Something is missing before the next value.
     hole: bool,
     missing: Missing,
+    /// Until the range of a subscriber begins.
+    start: Option<Start>,
+}
+
+/// The beginning of a subscriber's range: what was received before only prepares the books.
+#[derive(Debug)]
+pub(super) struct Start {
+    /// Receive time, nanoseconds since the Unix epoch; 0 is the first record.
+    pub(super) from_ns: u64,
+    /// Opened by the subscriber.
+    pub(super) gate: Arc<ReplayGate>,
 }
 
 /// Faults of one file, reported once at its end.
@@ -91,7 +103,13 @@ impl<'a> Reader<'a> {
             failures: Vec::new(),
             hole: false,
             missing: Missing::default(),
+            start: None,
         }
+    }
+
+    /// The same, stopped at the beginning of a range until the subscriber is ready.
+    pub(super) fn starting(self, start: Start) -> Self {
+        Self { start: Some(start), ..self }
     }
 
     /// Reads all files as often as planned or until stopped, then ends the input of the shards.
@@ -100,13 +118,14 @@ impl<'a> Reader<'a> {
         self.failures.append(&mut self.missing.failures);
         for pass in 0..self.plan.repeat() {
             self.pass = pass;
-            self.pace = Pace::of(self.plan.speed());
+            self.pace = if self.start.is_none() { Pace::of(self.plan.speed()) } else { None };
             self.hole = false;
             self.dispatcher.begin_pass(pass == 0);
             for number in 0..self.plan.files().len() {
                 self.read_file(number)?;
             }
             self.dispatcher.end_pass();
+            self.start_at(None);
             if self.stopped() {
                 break;
             }
@@ -334,9 +353,26 @@ impl<'a> Reader<'a> {
             self.dispatcher.discard_held();
             self.dispatcher.on_frames_lost_anywhere(record.receive_ns.unwrap_or(0), position);
         }
+        self.start_at(Some(record.receive_ns));
         self.wait_until_due(&record, position)?;
         self.dispatcher.on_record(&record, text, position);
         Ok(())
+    }
+
+    /// Waits for the subscriber before the first record of its range, or at the end of the input (`None`).
+    fn start_at(&mut self, record: Option<Option<u64>>) {
+        let is_before = |start: &Start| {
+            record.is_some_and(|at_ns| at_ns.is_some_and(|at_ns| at_ns < start.from_ns))
+        };
+        if self.start.as_ref().is_none_or(is_before) {
+            return;
+        }
+        let Some(Start { gate, .. }) = self.start.take() else { return };
+        self.dispatcher.ready();
+        while !gate.has_begun() && !self.stopped() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.pace = Pace::of(self.plan.speed());
     }
 
     /// Whether a range of times was given and the record is outside it.

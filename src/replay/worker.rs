@@ -3,6 +3,7 @@
 //! Runs on:  a plain thread. Owns: the shard's books, counters and histograms.
 use super::annotations::{self, Annotations, Checkpoints, Followup};
 use super::batch::{Batch, BatchReceiver, Item, Origin, Position, Task, WorkerCommand};
+use super::feed::UpdateFeed;
 use crate::base::id::ShardId;
 use crate::base::limits::REPLAY_ERRORS_SHOWN;
 use crate::base::policy::HashChecks;
@@ -76,6 +77,7 @@ pub(super) struct Worker<H> {
     annotations: Annotations,
     different: Option<InputError>,
     seen: Vec<(bool, bool)>,
+    feed_out: Option<UpdateFeed>,
 }
 
 fn empty_books<H: Handler>(
@@ -116,13 +118,29 @@ impl<H: Handler + Clone> Worker<H> {
             annotations: Annotations::default(),
             different: None,
             seen: Vec::new(),
+            feed_out: None,
+        }
+    }
+
+    /// The same with updates for a subscriber.
+    pub(super) fn with_feed(mut self, mut feed: UpdateFeed) -> Self {
+        feed.attach(&mut self.intake.books);
+        self.feed_out = Some(feed);
+        self
+    }
+
+    fn next_command(&mut self) -> WorkerCommand {
+        let Self { receiver, feed_out, intake, .. } = self;
+        match feed_out {
+            Some(feed) => receiver.wait_with(|| feed.serve_begun(&mut intake.books)),
+            None => receiver.wait(),
         }
     }
 
     /// Runs until the end of the input.
     pub(super) fn run(mut self) -> WorkerResult<H> {
         loop {
-            match self.receiver.wait() {
+            match self.next_command() {
                 WorkerCommand::Batch(batch) => {
                     let start_ns = thread_cpu_ns();
                     self.on_batch(&batch);
@@ -133,8 +151,16 @@ impl<H: Handler + Clone> Worker<H> {
                     self.begin(self.books(Admission::Implied { shards: self.shards }));
                     self.passes += 1;
                 }
+                WorkerCommand::Ready => {
+                    if let Some(feed) = &mut self.feed_out {
+                        feed.hold(&mut self.intake.books);
+                    }
+                }
                 WorkerCommand::Finish => {
                     self.settle();
+                    if let Some(feed) = &mut self.feed_out {
+                        feed.send_all(&mut self.intake.books);
+                    }
                     return self.into_result();
                 }
             }
@@ -150,7 +176,10 @@ impl<H: Handler + Clone> Worker<H> {
     fn begin(&mut self, books: Books<H>) {
         self.settle();
         self.previous_passes = sum(&self.previous_passes, self.intake.books.counts());
-        self.intake.books = books;
+        let mut before = std::mem::replace(&mut self.intake.books, books);
+        if self.feed_out.is_some() {
+            before.pass_updates_to(&mut self.intake.books);
+        }
         self.annotations.has_gaps = false;
     }
 
@@ -164,47 +193,55 @@ impl<H: Handler + Clone> Worker<H> {
 
     fn on_batch(&mut self, batch: &Batch) {
         for (item, frame) in batch.iter() {
-            match item.task {
-                Task::Frame => {
-                    self.bytes += frame.len() as u64;
-                    self.on_frame(item, frame);
-                    self.collect_errors(item);
-                }
-                Task::FrameUncounted => {
-                    self.swap_uncounted();
-                    self.on_frame(item, frame);
-                    self.findings.updates.clear();
-                    self.swap_uncounted();
-                }
-                Task::Ended => self.set_stale(StaleReason::Disconnected, item),
-                Task::EndedInCapture => {
-                    self.intake.books.on_disconnect(item.origin.slot, recorded(item));
-                    self.set_stale(StaleReason::Disconnected, item);
-                }
-                Task::Begin => {
-                    self.begin(self.books(Admission::Listed));
-                }
-                Task::Annotation(note, from) => self.on_annotation(note, from, item, frame),
-                Task::Answer => {
-                    let (mut progress, at) = (Progress::default(), recorded(item));
-                    self.intake.on_rest_part(frame, &mut progress, usize::MAX, at);
-                }
-                Task::FramesLost => {
-                    self.annotations.has_gaps = true;
-                    self.set_stale(StaleReason::FramesLost, item);
-                }
-                Task::Damaged => {
-                    let Origin { slot, receive_ns, .. } = item.origin;
-                    self.intake.books.on_damaged(frame, slot, receive_ns);
-                }
-                // The live shard detected it too.
-                Task::SequenceGap => self.set_stale(StaleReason::FramesLost, item),
-                Task::FramesLostAnywhere => {
-                    self.annotations.has_gaps = true;
-                    self.intake
-                        .books
-                        .set_all_stale(StaleReason::FramesLost, item.origin.receive_ns);
-                }
+            if let Some(feed) = &mut self.feed_out {
+                feed.make_room(frame.len(), &mut self.intake.books);
+            }
+            self.on_item(item, frame);
+            if let Some(feed) = &mut self.feed_out {
+                feed.send_all(&mut self.intake.books);
+            }
+        }
+    }
+
+    fn on_item(&mut self, item: &Item, frame: &str) {
+        match item.task {
+            Task::Frame => {
+                self.bytes += frame.len() as u64;
+                self.on_frame(item, frame);
+                self.collect_errors(item);
+            }
+            Task::FrameUncounted => {
+                self.swap_uncounted();
+                self.on_frame(item, frame);
+                self.findings.updates.clear();
+                self.swap_uncounted();
+            }
+            Task::Ended => self.set_stale(StaleReason::Disconnected, item),
+            Task::EndedInCapture => {
+                self.intake.books.on_disconnect(item.origin.slot, recorded(item));
+                self.set_stale(StaleReason::Disconnected, item);
+            }
+            Task::Begin => {
+                self.begin(self.books(Admission::Listed));
+            }
+            Task::Annotation(note, from) => self.on_annotation(note, from, item, frame),
+            Task::Answer => {
+                let (mut progress, at) = (Progress::default(), recorded(item));
+                self.intake.on_rest_part(frame, &mut progress, usize::MAX, at);
+            }
+            Task::FramesLost => {
+                self.annotations.has_gaps = true;
+                self.set_stale(StaleReason::FramesLost, item);
+            }
+            Task::Damaged => {
+                let Origin { slot, receive_ns, .. } = item.origin;
+                self.intake.books.on_damaged(frame, slot, receive_ns);
+            }
+            // The live shard detected it too.
+            Task::SequenceGap => self.set_stale(StaleReason::FramesLost, item),
+            Task::FramesLostAnywhere => {
+                self.annotations.has_gaps = true;
+                self.intake.books.set_all_stale(StaleReason::FramesLost, item.origin.receive_ns);
             }
         }
     }

@@ -5,11 +5,12 @@
 //!           read and each request.
 use super::client_limit::{Activity, ClientPermit};
 use super::event::Event;
+use super::recorded::Recorded;
+use super::replays::NoWebSocket;
 use super::request::{self, BodyError, Head, HeadError, Method};
 use super::response::Response;
 use super::{Door, Server, Site, Timeouts, route};
 use crate::base::limits::{SERVE_LINGER_BYTES_MAX, SERVE_LINGER_NS};
-use crate::gateway::Refusal;
 use crate::io::{dial::within, executor::yield_now, listen::ClientStream, listen::HandshakeError};
 use futures_lite::future::or;
 use std::net::IpAddr;
@@ -169,20 +170,28 @@ impl Client {
         if let Some(answer) = server.refuse_signature(site, head) {
             return Some(Reply::new("gateway", answer));
         }
-        if let (Some(gateway), Some(upgrade)) = (&server.gateway, &head.upgrade) {
-            match site.endpoint(&head.path, &head.query) {
-                Ok(Some(endpoint)) => {
-                    server.count("gateway websocket", 101);
-                    self.run_websocket(server, gateway, (&upgrade.key, endpoint), end).await;
-                    return None;
-                }
-                Err(Refusal::Close(code, reason)) => {
-                    server.count("gateway websocket refused", 101);
-                    self.close_websocket(server, &upgrade.key, (code, &reason), end).await;
-                    return None;
-                }
-                Ok(None) | Err(Refusal::Answer(_)) => {}
+        if let Some(replays) = server.replays() {
+            match self.serve_recorded(server, replays, head, end).await {
+                Some(Recorded::Answer(answer)) => return Some(Reply::new("replay", answer)),
+                Some(Recorded::Ended) => return None,
+                None => {}
             }
+        }
+        match (server.websocket(site, head), &head.upgrade) {
+            (Some(Ok((gateway, endpoint))), Some(upgrade)) => {
+                server.count("gateway websocket", 101);
+                self.run_websocket(server, &gateway, (&upgrade.key, endpoint), end).await;
+                return None;
+            }
+            (Some(Err(NoWebSocket::Close(code, reason))), Some(upgrade)) => {
+                server.count("gateway websocket refused", 101);
+                self.close_websocket(server, &upgrade.key, (code, &reason), end).await;
+                return None;
+            }
+            (Some(Err(NoWebSocket::Answer(answer))), _) => {
+                return Some(Reply::new("gateway", answer));
+            }
+            _ => {}
         }
         let body = self.read_body(head, &server.timeouts, end).await?;
         let has_read_body = body.is_ok();

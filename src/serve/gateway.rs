@@ -5,10 +5,12 @@
 use super::Server;
 use super::client::{Client, End};
 use super::event::{Bell, Event};
+use super::replays::{ReplayLinks, Replays, Steering};
 use crate::base::id::{TokenId, Venue};
 use crate::base::limits::{
     GATEWAY_MESSAGE_BYTES_MAX, GATEWAY_PING_NS, GATEWAY_PINGS_MAX, GATEWAY_STALL_NS,
-    GATEWAY_TIMER_NS, GATEWAY_UPDATES_PER_TURN, GATEWAY_WRITE_BYTES, SERVE_LINGER_NS,
+    GATEWAY_TIMER_NS, GATEWAY_UPDATES_PER_TURN, GATEWAY_WRITE_BYTES, REPLAY_QUIET_NS,
+    REPLAY_STALL_NS, SERVE_LINGER_NS,
 };
 use crate::base::time::Now;
 use crate::gateway::hub::{ClientId, Hub, HubReport, Output, Settings};
@@ -38,8 +40,8 @@ pub struct ShardUpdates {
     pub requests: Producer<UpdateRequest>,
     /// From the shard.
     pub updates: Consumer<BookUpdate>,
-    /// Wakes the shard.
-    pub bell: Doorbell,
+    /// Wakes the shard; `None` where it polls.
+    pub bell: Option<Doorbell>,
 }
 
 /// What the gateway needs of the engine.
@@ -55,6 +57,16 @@ pub struct GatewayLinks {
     pub spin: bool,
     /// Keys of clients that sign their requests.
     pub keys: Keys,
+    /// Each WebSocket has a replay of its own.
+    pub replays: Option<Box<dyn Replays>>,
+}
+
+impl ShardUpdates {
+    fn wake(&self) {
+        if let Some(bell) = &self.bell {
+            bell.ring();
+        }
+    }
 }
 
 /// The hub and its links.
@@ -70,11 +82,14 @@ pub(super) struct Gateway {
     work: Bell,
     /// A client has subscribed, perhaps to a market that is not followed.
     follow: Bell,
+    replays: Option<Box<dyn Replays>>,
+    /// The shard is a replay for the only client.
+    steering: Option<Steering>,
 }
 
 impl Gateway {
     pub(super) fn new(links: GatewayLinks) -> Self {
-        let GatewayLinks { shards, sleeper, settings, spin, keys } = links;
+        let GatewayLinks { shards, sleeper, settings, spin, keys, replays } = links;
         let venues = shards.iter().map(|shard| shard.venue).collect();
         let clock = HostClock::new();
         let hub = Hub::new(venues, settings, clock.now().wall_ns);
@@ -88,7 +103,29 @@ impl Gateway {
             bells: RefCell::default(),
             work: Bell::default(),
             follow: Bell::default(),
+            replays,
+            steering: None,
         }
+    }
+
+    /// The gateway of one client and its replay.
+    pub(super) fn of_replay(replay: ReplayLinks) -> Self {
+        let ReplayLinks { links, gate } = replay;
+        Self { steering: Some(Steering::new(gate)), ..Self::new(links) }
+    }
+
+    pub(super) fn replays(&self) -> Option<&dyn Replays> {
+        self.replays.as_deref()
+    }
+
+    /// The client's own gateway, whose pump runs beside it.
+    pub(super) const fn is_own(&self) -> bool {
+        self.steering.is_some()
+    }
+
+    /// How long a client may take no byte.
+    const fn stall_ns(&self) -> u64 {
+        if self.steering.is_some() { REPLAY_STALL_NS } else { GATEWAY_STALL_NS }
     }
 
     /// Whether the venue of an interface is followed.
@@ -129,7 +166,25 @@ impl Gateway {
     }
 
     fn now(&self) -> Now {
-        self.clock.borrow().now()
+        let now = self.clock.borrow().now();
+        let mono_ns = self.steering.as_ref().map_or(now.mono_ns, |s| s.time(now.mono_ns));
+        Now { mono_ns, ..now }
+    }
+
+    /// Lets a replay begin once its client has what it subscribed to; closes the client behind the last update.
+    fn steer(&self, now: Now) {
+        let Some(steering) = &self.steering else { return };
+        let mut hub = self.hub.borrow_mut();
+        let quiet_ns = now.mono_ns.saturating_sub(steering.heard_ns.get());
+        if steering.is_waiting() && quiet_ns >= REPLAY_QUIET_NS && hub.has_begun() {
+            steering.begin();
+        }
+        if let Some((code, reason)) = steering.end()
+            && self.shards.borrow().iter().all(|shard| shard.updates.is_empty())
+            && hub.has_room()
+        {
+            hub.end(code, reason);
+        }
     }
 
     /// Moves updates and requests until `stop`.
@@ -139,6 +194,7 @@ impl Gateway {
             let now = self.now();
             let mut worked = self.take_updates(now);
             worked |= self.send_requests();
+            self.steer(now);
             if now.mono_ns >= timer_ns {
                 timer_ns = now.mono_ns + GATEWAY_TIMER_NS;
                 self.clock.borrow_mut().align();
@@ -164,16 +220,23 @@ impl Gateway {
         for (place, shard) in shards.iter_mut().enumerate() {
             let mut taken = 0;
             while taken < GATEWAY_UPDATES_PER_TURN
+                && self.steering.as_ref().is_none_or(|s| s.takes() && hub.has_room())
                 && let Some(update) = shard.updates.try_receive()
             {
                 taken += 1;
+                if let Some(steering) = &self.steering {
+                    steering.on_taken();
+                }
                 hub.on_update(place, update, now);
             }
             any |= taken > 0;
-            hub.end_message(now);
+            // Of a replay, whole messages come one after the other.
+            if self.steering.as_ref().is_none_or(|steering| !steering.takes()) {
+                hub.end_message(now);
+            }
             if taken == GATEWAY_UPDATES_PER_TURN {
                 // It may wait with images for which there is room now.
-                shard.bell.ring();
+                shard.wake();
             }
         }
         any
@@ -186,14 +249,14 @@ impl Gateway {
         while let Some((place, request)) = hub.poll_request() {
             let shard = &mut shards[place];
             if let Err(back) = shard.requests.try_send(request) {
-                shard.bell.ring();
+                shard.wake();
                 hub.on_unsent(place, back);
                 break;
             }
             any = true;
         }
         if any {
-            shards.iter().for_each(|shard| shard.bell.ring());
+            shards.iter().for_each(ShardUpdates::wake);
         }
         any
     }
@@ -210,6 +273,7 @@ impl Gateway {
 
     fn connect(&self, endpoint: Endpoint) -> (ClientId, Rc<Bell>) {
         let now = self.now();
+        self.hear(now);
         let id = self.hub.borrow_mut().connect(endpoint, now);
         let bell = Rc::new(Bell::default());
         bell.ring();
@@ -225,8 +289,15 @@ impl Gateway {
         self.hub.borrow_mut().disconnect(id, now);
     }
 
+    fn hear(&self, now: Now) {
+        if let Some(steering) = &self.steering {
+            steering.heard_ns.set(now.mono_ns);
+        }
+    }
+
     fn on_text(&self, id: ClientId, text: &str) {
         let now = self.now();
+        self.hear(now);
         self.hub.borrow_mut().on_text(id, text, now);
         self.work.ring();
         self.follow.ring();
@@ -262,6 +333,24 @@ const PING_BODY: &[u8] = b"heartbeat";
 impl Client {
     /// Serves a WebSocket from its accepted upgrade to its end.
     pub(super) async fn run_websocket(
+        &mut self,
+        server: &Server,
+        gateway: &Gateway,
+        place: (&str, Endpoint),
+        end: End<'_>,
+    ) {
+        let run = self.run_on_hub(server, gateway, place, end);
+        if !gateway.is_own() {
+            return run.await;
+        }
+        let pump = async {
+            gateway.pump(&server.stopping).await;
+            std::future::pending().await
+        };
+        or(run, pump).await;
+    }
+
+    async fn run_on_hub(
         &mut self,
         server: &Server,
         gateway: &Gateway,
@@ -315,7 +404,7 @@ impl Client {
                     socket.ping(PING_BODY);
                     let ping = socket.take_output();
                     if unanswered > GATEWAY_PINGS_MAX
-                        || self.write_until(&ping, GATEWAY_STALL_NS, end).await != Some(true)
+                        || self.write_until(&ping, gateway.stall_ns(), end).await != Some(true)
                     {
                         return;
                     }
@@ -360,7 +449,7 @@ impl Client {
         });
         let answers = socket.take_output();
         let written = answers.is_empty()
-            || self.write_until(&answers, GATEWAY_STALL_NS, end).await.unwrap_or(false);
+            || self.write_until(&answers, gateway.stall_ns(), end).await.unwrap_or(false);
         written && result.is_ok()
     }
 
@@ -381,7 +470,7 @@ impl Client {
                 Output::Nothing => return true,
                 Output::Frames if !socket.is_open() => return true,
                 Output::Frames => {
-                    match self.write_until(output, GATEWAY_STALL_NS, end).await {
+                    match self.write_until(output, gateway.stall_ns(), end).await {
                         Some(true) => {}
                         Some(false) => return false,
                         None => {
@@ -391,6 +480,10 @@ impl Client {
                     }
                     let now = gateway.now();
                     gateway.hub.borrow_mut().on_sent(*id, output.len(), now);
+                    if gateway.is_own() {
+                        // There may be room for what the replay has.
+                        gateway.work.ring();
+                    }
                     yield_now().await;
                 }
                 Output::Close(code, reason) => {

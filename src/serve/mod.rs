@@ -13,9 +13,13 @@ pub mod exposition;
 pub mod gateway;
 pub mod metrics;
 mod query;
+pub mod parts;
+mod recorded;
+pub mod replays;
 pub mod request;
 pub mod response;
 pub mod route;
+mod step;
 
 pub use crate::io::listen::{BindError, Listener};
 pub use query::{ServeLinks, Wake};
@@ -101,7 +105,7 @@ struct Door {
 /// The server.
 pub struct Server {
     doors: Vec<Door>,
-    gateway: Option<Gateway>,
+    gateway: Option<Rc<Gateway>>,
     queries: Queries,
     timeouts: Timeouts,
     stopping: Event,
@@ -110,6 +114,8 @@ pub struct Server {
     rejecting: Cell<usize>,
     tasks: Cell<usize>,
     counts: RefCell<ServeReport>,
+    /// Of `/ws-replay`.
+    sessions: step::Sessions,
 }
 
 impl std::fmt::Debug for Server {
@@ -150,7 +156,7 @@ impl Server {
         });
         Rc::new(Self {
             doors: doors.collect(),
-            gateway: links.gateway.take().map(Gateway::new),
+            gateway: links.gateway.take().map(|links| Rc::new(Gateway::new(links))),
             queries: Queries::new(links),
             timeouts,
             stopping: Event::default(),
@@ -159,6 +165,7 @@ impl Server {
             rejecting: Cell::new(0),
             tasks: Cell::new(0),
             counts: RefCell::default(),
+            sessions: step::Sessions::default(),
         })
     }
 
@@ -348,6 +355,11 @@ impl Server {
         self.gateway.as_ref()?.keys().check(&request, now_ms).err().map(response)
     }
 
+    /// Recordings in place of an engine.
+    fn replays(&self) -> Option<&dyn replays::Replays> {
+        self.gateway.as_ref()?.replays()
+    }
+
     /// The answer of the gateway to a request that is no WebSocket.
     async fn gateway_answer(
         &self,
@@ -379,7 +391,12 @@ impl Server {
             now_wall_ns: self.wall_ns(),
         };
         let plan = gateway_protocol::rest::plan(site, &request);
+        let is_replay = self.gateway.as_ref().is_some_and(|gateway| gateway.replays().is_some());
         let status = match plan.needs_status() {
+            // A recorded day trades.
+            true if is_replay => {
+                Some(ExchangeStatus { active: true, trading: true, resumes_wall_ns: None })
+            }
             true => match self.queries.report(self.timeouts.answer_ns).await {
                 Ok(report) => report.exchange.as_ref().map(exchange_status),
                 Err(why) => return route::book(Err(why), 0),
@@ -429,7 +446,7 @@ impl Server {
     fn report(&self) -> ServeReport {
         let mut report = self.counts.borrow().clone();
         report.clients = self.doors.iter().map(|door| door.limit.len() as u64).sum();
-        report.gateway = self.gateway.as_ref().map(Gateway::report).unwrap_or_default();
+        report.gateway = self.gateway.as_ref().map(|gateway| gateway.report()).unwrap_or_default();
         (report.answers_late, report.queries_refused) = self.queries.counts();
         report
     }

@@ -11,7 +11,7 @@ use super::request::{Head, Method};
 use super::response::Response;
 use crate::base::id::Venue;
 use crate::base::limits::{
-    GATEWAY_MESSAGE_BYTES_MAX, GATEWAY_WRITE_BYTES, SERVE_LINGER_NS, TARDIS_READ_STALL_NS,
+    GATEWAY_MESSAGE_BYTES_MAX, GATEWAY_WRITE_BYTES, REPLAY_STALL_NS, SERVE_LINGER_NS,
     TARDIS_SUBSCRIBE_NS,
 };
 use crate::base::time::{MINUTE_NS, MILLISECOND_NS};
@@ -26,6 +26,14 @@ use futures_lite::future::{or, poll_once};
 const FINISHED: u16 = 1000;
 const GONE: u16 = 1001;
 const FAILED: u16 = 1011;
+
+/// What became of a request of the interface.
+pub(super) enum Recorded {
+    /// An answer.
+    Answer(Response),
+    /// The connection has ended.
+    Ended,
+}
 
 /// Sources of one client, and what wakes it.
 struct Sources {
@@ -110,14 +118,13 @@ fn slice(exchange: &str, query: &str) -> Result<Vec<Reading>, String> {
     let filter = query_value(query, "filters")?.map_or(Ok(Filter::default()), |t| Filter::parse(&t))?;
     let from_ns = minutes.checked_mul(MINUTE_NS).and_then(|ns| ns.checked_add(from));
     let from_ns = from_ns.ok_or("offset= is too large")?;
-    Ok(vec![Reading::Raw {
+    let options = RawOptions {
         venue: options::exchange(exchange)?,
         range: Range { from_ns, to_ns: from_ns.saturating_add(MINUTE_NS) },
         filter,
-        form: Form::Line,
         with_disconnects: true,
-        gzip: true,
-    }])
+    };
+    Ok(vec![Reading::Raw { options, form: Form::Line, gzip: true }])
 }
 
 /// The request of a path; `None` where it is no path of the interface.
@@ -131,7 +138,8 @@ fn request(head: &Head) -> Option<Result<Request, String>> {
         "/health-check" => Ok(Request::Health),
         "/replay" => {
             let parsed = options().and_then(|text| RawOptions::parse(&text));
-            replay(parsed.map(|raw| vec![raw_reading(raw, Form::Object)]), Body::Lines)
+            let reading = |options| vec![Reading::Raw { options, form: Form::Object, gzip: false }];
+            replay(parsed.map(reading), Body::Lines)
         }
         "/replay-normalized" => {
             let parsed = options().and_then(|text| Options::parse(&text));
@@ -144,25 +152,20 @@ fn request(head: &Head) -> Option<Result<Request, String>> {
     })
 }
 
-fn raw_reading(raw: RawOptions, form: Form) -> Reading {
-    let RawOptions { venue, range, filter, with_disconnects } = raw;
-    Reading::Raw { venue, range, filter, form, with_disconnects, gzip: false }
-}
-
 fn health(now_wall_ns: u64) -> Response {
     let now_ms = now_wall_ns / MILLISECOND_NS;
     Response::json(200, format!(r#"{{"status":"Healthy","timestampMs":{now_ms}}}"#))
 }
 
 impl Client {
-    /// Answers a request of the interface: `Some` with an answer, `Err` when the connection has ended.
+    /// Serves a request of the interface; `None` for other paths.
     pub(super) async fn serve_recorded(
         &mut self,
         server: &Server,
         replays: &dyn Replays,
         head: &Head,
         end: End<'_>,
-    ) -> Option<Result<Response, ()>> {
+    ) -> Option<Recorded> {
         if let Some(upgrade) = &head.upgrade {
             let is_session = head.path == "/ws-replay";
             if !is_session && head.path != "/ws-replay-normalized" {
@@ -178,25 +181,28 @@ impl Client {
                 let _ = self.write_within(&frame, SERVE_LINGER_NS).await;
                 self.linger(end).await;
             }
-            return Some(Err(()));
+            return Some(Recorded::Ended);
         }
         let request = match request(head)? {
             Ok(request) => request,
-            Err(line) => return Some(Ok(Response::error(400, &line))),
+            Err(line) => return Some(Recorded::Answer(Response::error(400, &line))),
         };
         if head.method != Method::Get {
-            return Some(Ok(Response::error(405, "use GET").with("Allow", "GET")));
+            let answer = Response::error(405, "use GET").with("Allow", "GET");
+            return Some(Recorded::Answer(answer));
         }
         let (readings, body) = match request {
-            Request::Health => return Some(Ok(health(server.wall_ns()))),
+            Request::Health => return Some(Recorded::Answer(health(server.wall_ns()))),
             Request::Replay(readings, body) => (readings, body),
         };
         match Sources::start(replays, readings) {
-            Err(Refusal { status, line }) => Some(Ok(Response::error(status, &line))),
+            Err(Refusal { status, line }) => {
+                Some(Recorded::Answer(Response::error(status, &line)))
+            }
             Ok(sources) => {
                 server.count("replay", 200);
                 self.write_body(sources, body, end).await;
-                Some(Err(()))
+                Some(Recorded::Ended)
             }
         }
     }
@@ -233,7 +239,7 @@ impl Client {
             if !is_more {
                 bytes.extend_from_slice(b"0\r\n\r\n");
             }
-            if self.write_until(&bytes, TARDIS_READ_STALL_NS, end).await != Some(true) {
+            if self.write_until(&bytes, REPLAY_STALL_NS, end).await != Some(true) {
                 return;
             }
             if !is_more {
@@ -287,14 +293,8 @@ impl Client {
         if !step.session().is_subscribed() {
             return (FAILED, "no subscription was received from a client of the session".to_owned());
         }
-        let reading = Reading::Raw {
-            venue,
-            range,
-            filter,
-            form: Form::Message,
-            with_disconnects: false,
-            gzip: false,
-        };
+        let options = RawOptions { venue, range, filter, with_disconnects: false };
+        let reading = Reading::Raw { options, form: Form::Message, gzip: false };
         let sources = match Sources::start(replays, vec![reading]) {
             Ok(sources) => sources,
             Err(Refusal { line, .. }) => return (FAILED, line),
@@ -394,7 +394,7 @@ impl Client {
                 Some(Ok(true)) => {}
                 Some(Ok(false)) => return (FINISHED, finished.to_owned()),
             }
-            if self.write_until(&output, TARDIS_READ_STALL_NS, end).await != Some(true) {
+            if self.write_until(&output, REPLAY_STALL_NS, end).await != Some(true) {
                 return (GONE, String::new());
             }
             // Pings and the client's close.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tungstenite::{Message, WebSocket};
 
 /// Size by price, both as sent, of bids and asks.
-type Levels = [BTreeMap<String, String>; 2];
+pub(crate) type Levels = [BTreeMap<String, String>; 2];
 
 /// A client with its own books.
 pub(crate) struct Follower {

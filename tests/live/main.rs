@@ -31,6 +31,7 @@ mod program;
 mod proxy;
 mod refused;
 mod repairing;
+mod replayed;
 mod sharing;
 mod startup_errors;
 mod stopping;

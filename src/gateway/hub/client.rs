@@ -3,7 +3,7 @@
 //! Runs on:  serve core (pure).
 use super::{ClientReport, Settings};
 use crate::base::time::Now;
-use crate::gateway::outbox::Outbox;
+use crate::gateway::outbox::{Outbox, Overflow};
 use crate::gateway::stream::tops::Tops;
 use crate::gateway::{Endpoint, Request, StalePolicy, kalshi, polymarket, stream, tardis};
 use crate::link::shard_updates::SubscriptionKey;
@@ -62,6 +62,8 @@ pub(super) struct Client {
     pub(super) is_ready: bool,
     /// The last message of which it has the frame.
     pub(super) message: u64,
+    /// Updates wait for it.
+    waits: bool,
 }
 
 impl Client {
@@ -94,6 +96,7 @@ impl Client {
             closing: None,
             is_ready: false,
             message: 0,
+            waits: settings.waits,
         }
     }
 
@@ -150,7 +153,9 @@ impl Client {
 
     /// Closes the client if it takes too little; whether it did so now.
     pub(super) fn check_outbox(&mut self, now: Now) -> bool {
-        if self.closing.is_some() || self.outbox.overflow(now.mono_ns).is_none() {
+        let overflow = self.outbox.overflow(now.mono_ns);
+        let is_slow = overflow.is_some_and(|why| !(self.waits && why == Overflow::Stalled));
+        if self.closing.is_some() || !is_slow {
             return false;
         }
         self.closing = Some(self.too_slow());

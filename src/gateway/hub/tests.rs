@@ -72,7 +72,7 @@ fn set(levels: &mut BTreeMap<u64, u64>, price: u64, size: u64) {
 impl Rig {
     fn new(venue: &str, buffer_bytes: usize, stale: StalePolicy) -> Self {
         let venue = Venue::parse(venue).unwrap();
-        let settings = Settings { buffer_bytes, stale, follow: true };
+        let settings = Settings { buffer_bytes, stale, follow: true, waits: false };
         let now = Now { mono_ns: SECOND_NS, wall_ns: 1_700_000_000 * SECOND_NS };
         let empty = || (Book::default(), BookState::AwaitingSnapshot, 0);
         let shard = Shard {

@@ -147,7 +147,7 @@ impl Filter {
     }
 
     fn add(&mut self, channel: &str, symbols: Option<Vec<Cow<'_, str>>>) -> Result<(), String> {
-        let new = symbols.map(|all| all.into_iter().map(Cow::into_owned).collect::<HashSet<_, _>>());
+        let new: Symbols = symbols.map(|all| all.into_iter().map(Cow::into_owned).collect());
         let old = self.channels.entry(channel.to_owned()).or_insert_with(|| Some(HashSet::default()));
         match (old.as_mut(), new) {
             (Some(old), Some(new)) => old.extend(new),

@@ -5,6 +5,7 @@
 //!
 //! A book whose update does not fit is marked, and nothing more is sent of it until its image is. Without subscribers a
 //! message costs one branch for each of its books.
+use super::Books;
 use super::slots::{Occupancy, Slots};
 use crate::base::id::{BookIndex, TokenId, TradeId};
 use crate::base::limits::{UPDATE_BUFFERS_MAX, UPDATE_SUBSCRIPTIONS_MAX};
@@ -195,6 +196,11 @@ impl Updates {
         }
     }
 
+    /// Whether something waits for room or for a buffer.
+    fn has_unsent(&self) -> bool {
+        !self.marked.is_empty() || !self.other.is_empty()
+    }
+
     fn send_other(
         &mut self,
         key: SubscriptionKey,
@@ -270,6 +276,46 @@ impl Updates {
             self.marked.pop_front();
         }
         count
+    }
+}
+
+/// For a replay, which waits for its subscriber.
+impl<H> Books<H> {
+    /// Updates of subscribed books go to `sender`.
+    pub(crate) fn set_update_sender(&mut self, sender: Producer<BookUpdate>) {
+        self.store.set_update_sender(sender);
+    }
+
+    /// A request of the subscriber.
+    pub(crate) fn on_update_request(&mut self, request: UpdateRequest) {
+        self.store.on_update_request(request);
+    }
+
+    /// Sends at most `count` images of marked books. Whether updates were sent since the last call.
+    pub(crate) fn send_updates(&mut self, count: usize) -> bool {
+        self.store.send_updates(count)
+    }
+
+    /// Whether updates did not fit and are not sent yet.
+    pub(crate) fn has_unsent_updates(&self) -> bool {
+        self.store.updates.has_unsent()
+    }
+
+    /// A market is known.
+    pub(crate) fn publish_market(&mut self, event: &MarketEvent) {
+        self.store.updates.publish_market(event);
+    }
+
+    /// The books of this one are closed for the subscriber, whose subscriptions continue with `next`, which has no book
+    /// yet.
+    pub(crate) fn pass_updates_to(&mut self, next: &mut Self) {
+        let super::Store { updates, slots, .. } = &mut self.store;
+        for index in slots.indices() {
+            updates.on_close(slots, index);
+        }
+        let mut updates = std::mem::take(updates);
+        updates.marked.clear();
+        next.store.updates = updates;
     }
 }
 

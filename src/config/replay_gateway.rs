@@ -1,0 +1,123 @@
+//! The flags of `ringbook gateway`.
+//!
+//! Runs on:  the starting thread.
+use super::gateway::{GatewayAccess, GatewayAccessFlags};
+use super::replay::{files, range, time, venue};
+use super::{SettingError, UsageError};
+use crate::base::limits::{GATEWAY_REPLAYS, GATEWAY_REPLAYS_MAX};
+use crate::gateway::StalePolicy;
+use crate::gateway::hub::Settings;
+use crate::io::file;
+use crate::replay::plan::Speed;
+use crate::replay::sessions::{Defaults, parse_speed};
+use crate::replay::{Recording, venue_of};
+use crate::venue::Feed;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Serve recorded days in the venues' own protocols: each WebSocket has a replay of its own.
+///
+/// A client chooses in its address: `?from=TIME&to=TIME&speed=SPEED`. It gets the books as of the beginning when it
+/// subscribes, then what was received up to the end, then close code 1000.
+///
+/// Exit code: 0; 1 when a file cannot be read or the address cannot be used; 2 for wrong flags.
+#[derive(Clone, Debug, clap::Args)]
+pub struct GatewayArgs {
+    /// Captures of `ringbook run --capture DIR`, or recordings as `ringbook replay` reads them; files or folders, of
+    /// one venue or of both
+    #[arg(value_name = "CAPTURE", required = true)]
+    pub captures: Vec<PathBuf>,
+
+    /// Where to listen: Polymarket on this port, Kalshi on the second port after it; port 0 is a free one for each
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9400")]
+    pub listen: SocketAddr,
+
+    /// Whose frames all captures hold: polymarket or kalshi [default: recognized by the first message of each]
+    #[arg(long, value_name = "VENUE", value_parser = venue)]
+    pub venue: Option<Feed>,
+
+    /// Begin here for clients that do not say it (2026-11-27T07:15:00Z, or nanoseconds since 1970); REST requests are
+    /// answered as of then [default: the first record; for REST the last one]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub from: Option<u64>,
+
+    /// End here for clients that do not say it
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub to: Option<u64>,
+
+    /// Speed for clients that do not say it: `max`, or a multiple of the recorded speed such as 1 or 10
+    #[arg(long, value_name = "SPEED", default_value = "1", value_parser = parse_speed)]
+    pub speed: Speed,
+
+    /// Replays at once, two threads each; a further client is answered 503
+    #[arg(long, value_name = "COUNT", default_value_t = GATEWAY_REPLAYS,
+          value_parser = clap::value_parser!(u16).range(1..=i64::from(GATEWAY_REPLAYS_MAX)))]
+    pub replays: u16,
+
+    /// What a client of a venue's protocol receives when a book is stale: nothing until it is live again, an empty
+    /// book, or the end of the connection (close code 1012)
+    #[arg(long, value_enum, value_name = "POLICY", default_value = "clear")]
+    pub gateway_stale: StalePolicy,
+
+    /// MiB that may wait for one client; the replay waits for it
+    #[arg(long, value_name = "MIB", default_value_t = 8,
+          value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub gateway_buffer: u32,
+
+    /// TLS and signatures.
+    #[command(flatten)]
+    pub access: GatewayAccessFlags,
+}
+
+impl GatewayArgs {
+    /// Checks the flags together.
+    ///
+    /// # Errors
+    /// One line with flag and remedy; exit code 2.
+    pub fn check(&self) -> Result<(Defaults, Settings), String> {
+        range(self.from, self.to, ["--from", "--to"])?;
+        let defaults = Defaults { from_ns: self.from, to_ns: self.to, speed: self.speed };
+        let buffer_bytes = (self.gateway_buffer as usize) << 20;
+        let settings = Settings { buffer_bytes, stale: self.gateway_stale, ..Settings::default() };
+        Ok((defaults, settings))
+    }
+
+    /// TLS and signatures of the gateway.
+    ///
+    /// # Errors
+    /// One line with flag and remedy; exit code 2.
+    pub fn access<'v>(
+        &self,
+        venues: impl IntoIterator<Item = &'v str>,
+    ) -> Result<GatewayAccess, UsageError> {
+        let access = GatewayAccess::from_flags(&self.access, self.listen, venues)?;
+        // The address has another flag here.
+        let of_listen =
+            |error: SettingError| SettingError(error.0.replacen("gateway", "listen", 1));
+        access.check(self.listen).map_err(of_listen)?;
+        Ok(access)
+    }
+
+    /// The recordings, one for each venue.
+    ///
+    /// # Errors
+    /// A file cannot be read, or its venue is not recognized; exit code 1.
+    pub fn recordings(&self) -> Result<Vec<Recording>, String> {
+        let mut recordings: Vec<Recording> = Vec::new();
+        for path in &self.captures {
+            let mut files = files(std::slice::from_ref(path))?;
+            for source in &files {
+                file::look(source)?;
+            }
+            let feed = self.venue.or_else(|| venue_of(&files)).ok_or_else(|| {
+                let path = path.display();
+                format!("{path}: no message of a venue is recognized: name the venue by --venue")
+            })?;
+            match recordings.iter_mut().find(|known| known.feed == feed) {
+                Some(known) => known.files.append(&mut files),
+                None => recordings.push(Recording { feed, files }),
+            }
+        }
+        Ok(recordings)
+    }
+}

@@ -1,0 +1,384 @@
+//! Replays for the clients of a gateway: each has a range of the recording, two threads, and ends with its client.
+//!
+//! Runs on:  serve core (starts one), plain threads. Bounds: `--replays` at once.
+use super::expected;
+use super::feed::{FeedLinks, feed};
+use super::plan::{Plan, Speed, parse_time};
+use super::records::{Content, Recording};
+use crate::base::limits::{DECODE_STACK_BYTES, REPLAY_UPDATES_DEPTH, UPDATE_REQUESTS_DEPTH};
+use crate::base::time::SECOND_NS;
+use crate::capture::index;
+use crate::capture::manifest::{self, Entry};
+use crate::gateway::Site;
+use crate::gateway::hub::Settings;
+use crate::gateway::signature::Keys;
+use crate::io::file::{self, Source};
+use crate::io::wake::{Sleeper, TaskWaker};
+use crate::link::replay_gate::{ReplayEnd, ReplayGate};
+use crate::link::serve_shard::{BookAnswer, BookQuery};
+use crate::link::shard_updates::UpdateLink;
+use crate::ring::{Consumer, Producer, ring};
+use crate::serve::gateway::{GatewayLinks, ShardUpdates};
+use crate::serve::parts::Part;
+use crate::serve::replays::{AskedRange, Reading, Refusal, ReplayLinks, Replays};
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex};
+
+/// An engine's first records are older than its line in the manifest.
+const START_MARGIN_NS: u64 = 10 * SECOND_NS;
+/// Fault lines that are logged; a line is logged once.
+const LINES_MAX: usize = 100;
+
+/// A recording that replays are made of.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    pub(super) recording: Recording,
+    /// The first and the last receive time, as far as they are known without reading everything; nanoseconds since the
+    /// Unix epoch.
+    first_ns: Option<u64>,
+    last_ns: Option<u64>,
+    /// When engines began to record, ascending.
+    starts: Vec<u64>,
+}
+
+impl Recorded {
+    /// Looks at the files: one line for each that is missing or shorter than the capture says.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn open(recording: Recording) -> Result<(Self, Vec<String>), String> {
+        for source in &recording.files {
+            if file::look(source)?.len.is_none() {
+                return Err(format!("{source} can be read only once: save it to a file first"));
+            }
+        }
+        let plan = Plan::new(recording.files.clone(), 1, 1, Speed::Max, None)?;
+        let missing = expected::missing(&plan.of(recording.feed)).failures;
+        let last_block = recording.files.last().and_then(last_block);
+        let first_ns = recording.files.first().and_then(first_time).or_else(|| {
+            let mut records = recording.records(0..u64::MAX, Arc::default());
+            records.next_record().ok().flatten().map(|record| record.receive_ns)
+        });
+        let last_ns = last_block.map(|block| block.to);
+        let starts = starts(&recording.files);
+        Ok((Self { recording, first_ns, last_ns, starts }, missing))
+    }
+
+    /// The interface that its clients use; `None` for a venue without one.
+    #[must_use]
+    pub fn site(&self) -> Option<(Site, u16)> {
+        Site::of(&self.recording.feed.venue())
+    }
+
+    /// Name of the venue.
+    #[must_use]
+    pub fn venue(&self) -> String {
+        self.recording.feed.venue().name().to_owned()
+    }
+
+    /// What the recording has, for people.
+    #[must_use]
+    pub fn span(&self) -> String {
+        match (self.first_ns, self.last_ns) {
+            (Some(first_ns), Some(last_ns)) => format!("{} to {}", text(first_ns), text(last_ns)),
+            (Some(first_ns), None) => format!("what was received from {} on", text(first_ns)),
+            _ => "lines without receive times".to_owned(),
+        }
+    }
+
+    /// What a replay from `range.start` reads: from the start of the engine that was recording then, since its books
+    /// depend on all it has received. `None` is everything.
+    fn reads(&self, range: &Range<u64>) -> Option<Range<u64>> {
+        let start = self.starts.iter().rev().find(|&&at| at <= range.start);
+        let start = start.map_or(0, |at| at.saturating_sub(START_MARGIN_NS));
+        (start > 0 || range.end < u64::MAX).then_some(start..range.end)
+    }
+
+    pub(super) fn plan(&self, range: &Range<u64>, speed: Speed) -> Result<Plan, String> {
+        let plan = Plan::new(self.recording.files.clone(), 1, 1, speed, None)?;
+        Ok(plan.between(self.reads(range)).of(self.recording.feed))
+    }
+
+    /// Receive time of the last message; what an engine records after it is its own end, when no book is live.
+    fn last_message_ns(&self) -> Option<u64> {
+        let block = self.recording.files.last().and_then(last_block)?;
+        let mut records = self.recording.records(block.from..u64::MAX, Arc::default());
+        let mut last_ns = None;
+        while let Ok(Some(record)) = records.next_record() {
+            if matches!(record.content, Content::Text(_)) {
+                last_ns = last_ns.max(Some(record.receive_ns));
+            }
+        }
+        last_ns
+    }
+}
+
+fn first_time(source: &Source) -> Option<u64> {
+    let blocks = index::read(&file::read_index(source)?);
+    blocks.iter().map(|block| block.from).min()
+}
+
+fn last_block(source: &Source) -> Option<index::Block> {
+    index::read(&file::read_index(source)?).last().copied()
+}
+
+/// When engines began to record into the folder of these files, if that is one folder.
+fn starts(files: &[Source]) -> Vec<u64> {
+    let folder = |source: &Source| match source {
+        Source::Path(path) => path.parent().map(ToOwned::to_owned),
+        Source::Stdin => None,
+    };
+    let folders: BTreeSet<_> = files.iter().map(folder).collect();
+    let (Some(Some(folder)), 1) = (folders.first(), folders.len()) else { return Vec::new() };
+    let text = file::read_optional(&folder.join(manifest::FILE)).unwrap_or_default();
+    let start = |entry: &Entry| match entry {
+        Entry::Started { at, .. } => Some(*at),
+        _ => None,
+    };
+    let mut starts: Vec<u64> = manifest::read(&text).iter().filter_map(start).collect();
+    starts.sort_unstable();
+    starts
+}
+
+/// A time for people.
+fn text(at_ns: u64) -> String {
+    let at = jiff::Timestamp::from_nanosecond(i128::from(at_ns)).unwrap_or_default();
+    at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}
+
+/// What clients get that do not say it.
+#[derive(Clone, Copy, Debug)]
+pub struct Defaults {
+    /// Beginning, nanoseconds since the Unix epoch.
+    pub from_ns: Option<u64>,
+    /// End.
+    pub to_ns: Option<u64>,
+    /// Speed.
+    pub speed: Speed,
+}
+
+/// Starts the replays of a gateway.
+#[derive(Debug)]
+pub struct Sessions {
+    pub(super) recorded: Vec<Recorded>,
+    defaults: Defaults,
+    settings: Settings,
+    running: Arc<AtomicUsize>,
+    most: usize,
+    pub(super) logged: Logged,
+}
+
+/// Lines that were logged.
+pub(super) type Logged = Arc<Mutex<BTreeSet<String>>>;
+
+impl Sessions {
+    /// At most `most` at once.
+    #[must_use]
+    pub fn new(
+        recorded: Vec<Recorded>,
+        defaults: Defaults,
+        settings: Settings,
+        most: usize,
+    ) -> Self {
+        let (running, logged) = (Arc::default(), Arc::default());
+        Self { recorded, defaults, settings, running, most, logged }
+    }
+
+    /// Counts a replay that begins.
+    pub(super) fn begin(&self) -> Result<Running, Refusal> {
+        let most = self.most;
+        let line = || format!("{most} replays are running; end one, or raise --replays");
+        let running = Running::begin(&self.running, most);
+        running.ok_or_else(|| Refusal { status: 503, line: line() })
+    }
+
+    /// The range and the speed of a client.
+    fn asked(
+        &self,
+        recorded: &Recorded,
+        asked: &AskedRange,
+    ) -> Result<(Range<u64>, Speed), String> {
+        let time = |name: &str, text: &Option<String>, default: Option<u64>| match text {
+            None => Ok(default),
+            Some(text) => parse_time(text).map(Some).map_err(|why| format!("{name}=: {why}")),
+        };
+        let from_ns = time("from", &asked.from, self.defaults.from_ns)?.unwrap_or(0);
+        let to_ns = time("to", &asked.to, self.defaults.to_ns)?.unwrap_or(u64::MAX);
+        let speed = asked.speed.as_deref().map_or(Ok(self.defaults.speed), parse_speed);
+        let speed = speed.map_err(|why| format!("speed=: {why}"))?;
+        if from_ns >= to_ns {
+            return Err("from= must be before to=".to_owned());
+        }
+        let is_after = recorded.last_ns.is_some_and(|last_ns| from_ns > last_ns);
+        let is_before = recorded.first_ns.is_some_and(|first_ns| to_ns <= first_ns);
+        if is_after || is_before {
+            return Err(format!("nothing was recorded then; the capture has {}", recorded.span()));
+        }
+        Ok((from_ns..to_ns, speed))
+    }
+
+    /// Starts to read for REST requests, which are answered as of the default beginning, else as of the last message:
+    /// the serve core's ends.
+    ///
+    /// # Errors
+    /// No thread can start.
+    pub fn read_for_rest(&self, sleeper: &Sleeper) -> Result<Vec<RestLinks>, String> {
+        let start = |recorded: &Recorded| {
+            let last_ns = || recorded.last_message_ns().map(|at_ns| at_ns.saturating_add(1));
+            let at_ns = self.defaults.from_ns.or_else(last_ns).unwrap_or(u64::MAX);
+            let plan = recorded.plan(&(at_ns..at_ns), Speed::Max)?;
+            let (query_sender, queries) = ring(REST_DEPTH);
+            let (answers, answer_receiver) = ring(REST_DEPTH);
+            let queries = Some((queries, answers));
+            let started = self.spawn(recorded, (plan, u64::MAX), queries, sleeper.waker(), None)?;
+            Ok(RestLinks {
+                queries: query_sender,
+                answers: answer_receiver,
+                updates: started.updates,
+                gate: started.gate,
+            })
+        };
+        self.recorded.iter().map(start).collect()
+    }
+
+    fn spawn(
+        &self,
+        recorded: &Recorded,
+        (plan, from_ns): (Plan, u64),
+        queries: Option<(Consumer<BookQuery>, Producer<BookAnswer>)>,
+        waker: TaskWaker,
+        running: Option<Running>,
+    ) -> Result<Started, String> {
+        let gate = Arc::new(ReplayGate::default());
+        let (request_sender, requests) = ring(UPDATE_REQUESTS_DEPTH);
+        let (updates, receiver) = ring(REPLAY_UPDATES_DEPTH);
+        let ending = Ending { gate: Arc::clone(&gate), waker: waker.clone() };
+        let updates = UpdateLink { requests, updates, waker };
+        let links = FeedLinks { updates, queries, gate: Arc::clone(&gate) };
+        let logged = Arc::clone(&self.logged);
+        let run = move || {
+            let (_running, ending) = (running, ending);
+            match feed(&plan, from_ns, links) {
+                Ok(faults) => {
+                    faults.iter().for_each(|line| log(&logged, line));
+                    ending.gate.set_end(ReplayEnd::Complete);
+                }
+                Err(super::ReplayError::Input(line) | super::ReplayError::Usage(line)) => {
+                    log(&logged, &line);
+                }
+            }
+        };
+        std::thread::Builder::new()
+            .name("replay".to_owned())
+            .stack_size(DECODE_STACK_BYTES)
+            .spawn(run)
+            .map_err(|error| crate::io::executor::no_thread("replay", &error).to_string())?;
+        let venue = recorded.recording.feed.venue();
+        let updates =
+            ShardUpdates { venue, requests: request_sender, updates: receiver, bell: None };
+        Ok(Started { updates, gate })
+    }
+}
+
+/// Queries for books that wait for REST answers.
+const REST_DEPTH: usize = crate::base::limits::SERVE_SHARD_DEPTH;
+
+struct Started {
+    updates: ShardUpdates,
+    gate: Arc<ReplayGate>,
+}
+
+/// The serve core's ends of a recording that is read for REST requests. Dropping the gate's last user ends nothing: set
+/// its `stop`.
+#[derive(Debug)]
+pub struct RestLinks {
+    /// Queries for books.
+    pub queries: Producer<BookQuery>,
+    /// Their answers.
+    pub answers: Consumer<BookAnswer>,
+    /// The markets.
+    pub updates: ShardUpdates,
+    /// Its flags.
+    pub gate: Arc<ReplayGate>,
+}
+
+/// `max`, or a factor with or without `x`.
+///
+/// # Errors
+/// What is expected.
+pub fn parse_speed(text: &str) -> Result<Speed, String> {
+    text.parse().or_else(|_| format!("{text}x").parse())
+}
+
+pub(super) fn log(logged: &Logged, line: &str) {
+    let mut logged = logged.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if logged.len() < LINES_MAX && logged.insert(line.to_owned()) {
+        log::warn!("gateway: {line}");
+    }
+}
+
+/// Counts a running replay.
+#[derive(Debug)]
+pub(super) struct Running(Arc<AtomicUsize>);
+
+impl Running {
+    fn begin(running: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
+        let next = |count| (count < most).then_some(count + 1);
+        let begun = running.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        begun.is_ok().then(|| Self(Arc::clone(running)))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Tells the client of the end, whatever it is.
+struct Ending {
+    gate: Arc<ReplayGate>,
+    waker: TaskWaker,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if self.gate.end().is_none() {
+            self.gate.set_end(ReplayEnd::Failed);
+        }
+        self.waker.wake();
+    }
+}
+
+impl Replays for Sessions {
+    fn start(&self, site: Site, asked: &AskedRange) -> Result<ReplayLinks, Refusal> {
+        let refuse = |status, line| Refusal { status, line };
+        let is_of_site = |recorded: &&Recorded| recorded.site().is_some_and(|(of, _)| of == site);
+        let Some(recorded) = self.recorded.iter().find(is_of_site) else {
+            return Err(refuse(404, "the capture has no such venue".to_owned()));
+        };
+        let (range, speed) = self.asked(recorded, asked).map_err(|line| refuse(400, line))?;
+        let busy = |line| refuse(503, line);
+        let running = self.begin()?;
+        let plan = recorded.plan(&range, speed).map_err(busy)?;
+        let sleeper = Sleeper::default();
+        let work = (plan, range.start);
+        let started = self.spawn(recorded, work, None, sleeper.waker(), Some(running));
+        let Started { updates, gate } = started.map_err(busy)?;
+        let shards = vec![updates];
+        let settings = Settings { waits: true, ..self.settings };
+        let keys = Keys::default();
+        let links = GatewayLinks { shards, sleeper, settings, spin: false, keys, replays: None };
+        Ok(ReplayLinks { links, gate })
+    }
+
+    fn read(&self, reading: Reading, waker: TaskWaker) -> Result<Receiver<Part>, Refusal> {
+        super::tardis::start(self, reading, waker)
+    }
+}
+
+#[cfg(test)]
+mod tests;

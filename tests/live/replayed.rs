@@ -1,0 +1,218 @@
+//! `ringbook gateway CAPTURE`: clients of recorded days have the books of `ringbook replay`.
+//!
+//! Runs on:  test threads, with a venue, an engine and a gateway as processes.
+use crate::engine::Engine;
+use crate::gateway::Follower;
+use crate::http::Client;
+use crate::program::{POLL_INTERVAL, Program, TIMEOUT};
+use crate::venue::Venue;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Size by price of bids and asks, by token.
+pub(crate) type Books = BTreeMap<String, [BTreeMap<String, String>; 2]>;
+
+/// A `ringbook gateway` process.
+pub(crate) struct Replayed {
+    pub(crate) program: Program,
+    pub(crate) address: SocketAddr,
+}
+
+impl Replayed {
+    pub(crate) fn start(capture: &Path, flags: &[&str]) -> Self {
+        let mut command = Program::ringbook();
+        command.args(["gateway", "--listen", "127.0.0.1:0"]).args(flags).arg(capture);
+        let mut program = Program::start(command);
+        let line = program.wait_for_line("/v1/stream too");
+        let address = line.split(" at ").nth(1).unwrap().split(',').next().unwrap();
+        let address = address.parse().unwrap();
+        Self { program, address }
+    }
+
+    pub(crate) fn stop(mut self) {
+        self.program.signal(Signal::INT);
+        assert!(self.program.wait(TIMEOUT).success(), "{}", self.program);
+        self.program.assert_clean();
+    }
+}
+
+/// The books of `ringbook replay`.
+pub(crate) fn replay(capture: &Path, flags: &[&str]) -> Books {
+    let out = capture.with_extension("books");
+    let mut command = Program::ringbook();
+    command.arg("replay").arg(capture).args(flags).arg("--books-out").arg(&out);
+    assert!(command.output().unwrap().status.success());
+    let side = |levels: &Value| -> BTreeMap<String, String> {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let levels = levels.as_array().unwrap().iter();
+        levels.map(|level| (text(&level["price"]), text(&level["size"]))).collect()
+    };
+    let text = std::fs::read_to_string(&out).unwrap();
+    let book = |line: &str| {
+        let book: Value = serde_json::from_str(line).unwrap();
+        let token = book["asset_id"].as_str().unwrap().to_owned();
+        (token, [side(&book["bids"]), side(&book["asks"])])
+    };
+    text.lines().map(book).collect()
+}
+
+/// The time between the first and the last record of a capture, nanoseconds.
+pub(crate) fn middle(capture: &Path) -> u64 {
+    let manifest = std::fs::read_to_string(capture.join("manifest.ndjson")).unwrap();
+    let mut entries = manifest.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let segment = entries.find(|entry| entry["event"] == "segment").unwrap();
+    let time = |key: &str| segment[key].as_u64().unwrap();
+    u64::midpoint(time("from"), time("to"))
+}
+
+pub(crate) fn books(follower: &Follower) -> Books {
+    follower.books.iter().map(|(token, book)| (token.clone(), book.clone())).collect()
+}
+
+/// Reads until each is as wanted.
+pub(crate) fn read(
+    followers: &mut [&mut Follower],
+    what: &str,
+    wanted: impl Fn(&Follower) -> bool,
+) {
+    let begun = Instant::now();
+    while !followers.iter().all(|follower| wanted(follower)) {
+        followers.iter_mut().for_each(|follower| follower.read());
+        let kinds = &followers[0].kinds;
+        assert!(begun.elapsed() < TIMEOUT, "no {what}: {kinds:?} {:?}", followers[0].closed);
+        std::thread::sleep(POLL_INTERVAL / 10);
+    }
+}
+
+/// A capture of a venue with faults, in this folder.
+fn capture(folder: &Path) -> PathBuf {
+    let mut venue = Venue::start(&["--paused", "--plain", "--markets", "20", "--rate", "300"]);
+    let capture = folder.join("capture");
+    let shown = capture.display().to_string();
+    let flags = ["--shards", "2", "--capture", &shown, "--capture-flush-ms", "50"];
+    let mut engine = Engine::start(&venue, &flags);
+    engine.wait_live(40);
+    venue.control("resume");
+    let changes = |stats: &Value| crate::engine::sum(stats, "updates");
+    let more = |engine: &mut Engine, count: u64| {
+        let before = changes(&engine.stats());
+        engine.wait_for("changes", TIMEOUT, |stats| changes(stats) > before + count);
+    };
+    more(&mut engine, 600);
+    // Every book is stale for a while.
+    venue.control("drop?connections=all");
+    engine.wait_live(40);
+    venue.control("resume");
+    more(&mut engine, 600);
+    venue.pause();
+    engine.program.signal(Signal::INT);
+    engine.program.wait(TIMEOUT);
+    capture
+}
+
+fn subscribe(address: SocketAddr, path: &str, tokens: &[&String]) -> Follower {
+    let mut follower = Follower::connect(address, path);
+    if path.starts_with("/ws/market") {
+        follower.send(&json!({"type": "market", "assets_ids": tokens}));
+    } else {
+        follower.send(&json!({"subscribe": tokens}));
+    }
+    follower
+}
+
+#[test]
+fn clients_of_a_recorded_day_have_the_books_of_the_replay() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = capture(folder.path());
+    let last = replay(&capture, &[]);
+    let middle = middle(&capture);
+    let half = replay(&capture, &["--to", &middle.to_string()]);
+    assert_eq!((last.len(), half.len()), (40, 40));
+    assert_ne!(last, half);
+    let tokens: Vec<&String> = last.keys().collect();
+    // The engine's end leaves every book stale, and its levels are those of the replay.
+    let gateway = Replayed::start(&capture, &["--gateway-stale", "hold", "--speed", "max"]);
+    let at = |path: &str| subscribe(gateway.address, path, &tokens);
+    // Several ranges at once.
+    let mut whole = at("/ws/market");
+    let mut first = at(&format!("/ws/market?to={middle}"));
+    let mut second = at(&format!("/ws/market?from={middle}&speed=max"));
+    let mut paced = at(&format!("/ws/market?from={middle}&speed=100"));
+    let mut stream = at(&format!("/v1/stream?from={middle}"));
+    let mut all = [&mut whole, &mut first, &mut second, &mut paced, &mut stream];
+    read(&mut all, "end", |follower| follower.closed.is_some());
+    let expected = [&last, &half, &last, &last, &last];
+    for (number, (follower, expected)) in all.iter().zip(expected).enumerate() {
+        assert_eq!(follower.closed, Some(1000), "{number}");
+        assert_eq!(&books(follower), expected, "{number}");
+        assert_eq!(follower.gaps, 0);
+    }
+    // The books as of the beginning, before anything of the range.
+    let mut still = at(&format!("/ws/market?from={middle}&speed=0.001"));
+    read(&mut [&mut still], "the books of the beginning", |follower| follower.books.len() == 40);
+    assert_eq!(books(&still), half);
+    drop(still);
+    let mut http = Client::new(&format!("http://{}", gateway.address), None);
+    for path in ["/time", "/ok", "/version"] {
+        assert_eq!(http.get(path).status, 200, "{path}");
+    }
+    let token = tokens[0];
+    for path in ["tick-size?token_id=", "neg-risk?token_id=", "markets-by-token/", "book?token_id="]
+    {
+        let response = http.get(&format!("/{path}{token}"));
+        assert_eq!(response.status, 200, "{path}: {}", response.text());
+    }
+    gateway.stop();
+}
+
+#[test]
+fn what_cannot_be_replayed_is_refused_with_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("day.ndjson");
+    let frame = r#"{"market":"0xa1","asset_id":"7","timestamp":"1","event_type":"book","bids":[],"asks":[]}"#;
+    std::fs::write(&path, format!("{{\"t\":1000,\"c\":1,\"s\":0,\"k\":\"t\",\"f\":{frame}}}\n"))
+        .unwrap();
+    let gateway = Replayed::start(&path, &["--replays", "1"]);
+    let refused = |query: &str| {
+        let stream = std::net::TcpStream::connect(gateway.address).unwrap();
+        let url = format!("ws://{}/ws/market?{query}", gateway.address);
+        match tungstenite::client(url, stream) {
+            Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(response))) => {
+                let body = String::from_utf8_lossy(response.body().as_deref().unwrap_or_default());
+                (response.status().as_u16(), body.into_owned())
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(refused("from=yesterday").0, 400);
+    assert_eq!(refused("speed=0").0, 400);
+    assert_eq!(refused("from=8&to=7").0, 400);
+    let (status, body) = refused("to=900");
+    assert!(status == 400 && body.contains("1970-01-01T00:00:00.000Z"), "{status} {body}");
+    let held = Follower::connect(gateway.address, "/ws/market");
+    let (status, body) = refused("");
+    assert!(status == 503 && body.contains("1 replays are running"), "{status} {body}");
+    drop(held);
+    // The place is free again once the other replay has ended.
+    let begun = Instant::now();
+    let mut next = loop {
+        let stream = std::net::TcpStream::connect(gateway.address).unwrap();
+        let url = format!("ws://{}/ws/market?speed=max", gateway.address);
+        if tungstenite::client(url, stream).is_ok() {
+            break true;
+        }
+        assert!(begun.elapsed() < TIMEOUT);
+        std::thread::sleep(POLL_INTERVAL);
+    };
+    assert!(std::mem::take(&mut next));
+    gateway.stop();
+    let mut missing = Program::ringbook();
+    missing.arg("gateway").arg(folder.path().join("none"));
+    let output = missing.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no such file"));
+}
