@@ -26,9 +26,9 @@ mod records;
 pub mod report;
 mod run;
 mod sequence;
-mod tardis;
 pub mod server;
 pub mod sessions;
+mod tardis;
 mod worker;
 
 pub use detect::venue_of;

@@ -165,7 +165,7 @@ pub struct Defaults {
 pub struct Sessions {
     pub(super) recorded: Vec<Recorded>,
     defaults: Defaults,
-    settings: Settings,
+    pub(super) settings: Settings,
     running: Arc<AtomicUsize>,
     most: usize,
     pub(super) logged: Logged,

@@ -8,9 +8,9 @@ use super::sessions::{Recorded, Running, Sessions, log};
 use super::{Plan, ReplayError};
 use crate::base::id::{TokenId, TradeId};
 use crate::base::limits::{DECODE_STACK_BYTES, TARDIS_PART_BYTES, TARDIS_PARTS_DEPTH};
-use crate::gateway::Replica;
 use crate::gateway::tardis::raw::{Form, RawOptions};
 use crate::gateway::tardis::{Messages, Session};
+use crate::gateway::{Replica, StalePolicy};
 use crate::io::executor::no_thread;
 use crate::io::wake::TaskWaker;
 use crate::link::shard_updates::{LevelChange, TradeUpdate};
@@ -50,6 +50,7 @@ pub(super) fn start(
     let (sender, receiver) = sync_channel(TARDIS_PARTS_DEPTH);
     let output = Output::new(sender, waker);
     let logged = Arc::clone(&sessions.logged);
+    let clear = sessions.settings.stale == StalePolicy::Clear;
     let run = move || {
         let _running: Running = running;
         let (output, result) = match reading {
@@ -57,7 +58,7 @@ pub(super) fn start(
                 read_raw(&recorded, &options, (form, gzip), output)
             }
             Reading::Normalized { options, .. } => {
-                read_normalized(&plan, range.start, Session::new(options), output)
+                read_normalized(&plan, (range.start, clear), Session::new(options), output)
             }
         };
         let result = result.map_err(|error| {
@@ -175,7 +176,7 @@ fn read_raw(
 /// Books of the range as normalized messages, beginning with the books as of its beginning.
 fn read_normalized(
     plan: &Plan,
-    from_ns: u64,
+    (from_ns, clear): (u64, bool),
     session: Session,
     output: Output,
 ) -> (Output, Result<(), ReplayError>) {
@@ -184,6 +185,7 @@ fn read_normalized(
         session,
         output,
         from_ns,
+        clear,
         has_begun: false,
         books: BTreeMap::default(),
         messages: Messages::default(),
@@ -213,6 +215,8 @@ struct Normalizer {
     session: Session,
     output: Output,
     from_ns: u64,
+    /// A stale book is sent empty.
+    clear: bool,
     /// Messages are written; before, books are prepared.
     has_begun: bool,
     /// By token, and whether the client has the book.
@@ -326,18 +330,28 @@ impl Handler for Shared {
             fee_rate_bps: trade.fee_rate_bps,
             id: TradeId::new(trade.transaction_hash),
         };
-        self.lock().on_event(view, |_| {}, |session, replica, _, out| {
-            session.on_trade(replica, &trade, out);
-        });
+        self.lock().on_event(
+            view,
+            |_| {},
+            |session, replica, _, out| {
+                session.on_trade(replica, &trade, out);
+            },
+        );
     }
 
     fn on_status(&mut self, view: &BookView<'_>, _: BookState) {
-        self.lock().on_event(view, |_| {}, |session, replica, is_shown, out| {
-            if replica.state != BookState::Live && std::mem::take(is_shown) {
-                let name = replica.state.name();
-                let reason = name.split_once(':').map_or(name, |(_, reason)| reason);
-                session.on_stale(replica, reason, true, out);
-            }
-        });
+        let mut normalizer = self.lock();
+        let clear = normalizer.clear;
+        normalizer.on_event(
+            view,
+            |_| {},
+            |session, replica, is_shown, out| {
+                if replica.state != BookState::Live && std::mem::take(is_shown) {
+                    let name = replica.state.name();
+                    let reason = name.split_once(':').map_or(name, |(_, reason)| reason);
+                    session.on_stale(replica, reason, clear, out);
+                }
+            },
+        );
     }
 }

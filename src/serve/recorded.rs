@@ -5,16 +5,16 @@
 use super::Server;
 use super::client::{Client, End};
 use super::parts::{Merge, Source, Taken};
-use super::step::Step;
 use super::replays::{Reading, Refusal, Replays};
 use super::request::{Head, Method};
 use super::response::Response;
+use super::step::Step;
 use crate::base::id::Venue;
 use crate::base::limits::{
     GATEWAY_MESSAGE_BYTES_MAX, GATEWAY_WRITE_BYTES, REPLAY_STALL_NS, SERVE_LINGER_NS,
     TARDIS_SUBSCRIBE_NS,
 };
-use crate::base::time::{MINUTE_NS, MILLISECOND_NS};
+use crate::base::time::{MILLISECOND_NS, MINUTE_NS};
 use crate::gateway::tardis::options::{self, Options, Range, query_value};
 use crate::gateway::tardis::raw::{Filter, Form, RawOptions};
 use crate::io::executor::{sleep, yield_now};
@@ -67,11 +67,7 @@ impl Sources {
     ///
     /// # Errors
     /// The recording cannot be read: one line.
-    async fn take(
-        &mut self,
-        until_ns: u64,
-        mut write: impl FnMut(&[u8]),
-    ) -> Result<bool, String> {
+    async fn take(&mut self, until_ns: u64, mut write: impl FnMut(&[u8])) -> Result<bool, String> {
         loop {
             match self.merge.take(until_ns, GATEWAY_WRITE_BYTES, &mut write)? {
                 Taken::Some | Taken::Later => return Ok(true),
@@ -115,7 +111,8 @@ fn slice(exchange: &str, query: &str) -> Result<Vec<Reading>, String> {
     let from = Range::parse(&required(query, "from")?, "9999-01-01")?.from_ns;
     let offset = query_value(query, "offset")?.unwrap_or_else(|| "0".to_owned());
     let minutes: u64 = offset.parse().map_err(|_| "offset= is a number of minutes".to_owned())?;
-    let filter = query_value(query, "filters")?.map_or(Ok(Filter::default()), |t| Filter::parse(&t))?;
+    let filter =
+        query_value(query, "filters")?.map_or(Ok(Filter::default()), |t| Filter::parse(&t))?;
     let from_ns = minutes.checked_mul(MINUTE_NS).and_then(|ns| ns.checked_add(from));
     let from_ns = from_ns.ok_or("offset= is too large")?;
     let options = RawOptions {
@@ -196,9 +193,7 @@ impl Client {
             Request::Replay(readings, body) => (readings, body),
         };
         match Sources::start(replays, readings) {
-            Err(Refusal { status, line }) => {
-                Some(Recorded::Answer(Response::error(status, &line)))
-            }
+            Err(Refusal { status, line }) => Some(Recorded::Answer(Response::error(status, &line))),
             Ok(sources) => {
                 server.count("replay", 200);
                 self.write_body(sources, body, end).await;
@@ -274,8 +269,8 @@ impl Client {
         end: End<'_>,
     ) -> (u16, String) {
         let asked = required(query, "exchange").and_then(|name| options::exchange(&name));
-        let range = required(query, "from")
-            .and_then(|from| Range::parse(&from, &required(query, "to")?));
+        let range =
+            required(query, "from").and_then(|from| Range::parse(&from, &required(query, "to")?));
         let (venue, range) = match (asked, range) {
             (Ok(venue), Ok(range)) => (venue, range),
             (Err(line), _) | (_, Err(line)) => return (FAILED, line),
@@ -291,7 +286,10 @@ impl Client {
             Err(close) => return close,
         };
         if !step.session().is_subscribed() {
-            return (FAILED, "no subscription was received from a client of the session".to_owned());
+            return (
+                FAILED,
+                "no subscription was received from a client of the session".to_owned(),
+            );
         }
         let options = RawOptions { venue, range, filter, with_disconnects: false };
         let reading = Reading::Raw { options, form: Form::Message, gzip: false };
@@ -402,7 +400,10 @@ impl Client {
             if let Some(count) = poll_once(self.read(&mut buffer)).await {
                 let handled = socket.handle_bytes(&buffer[..count], |_| {}).is_ok();
                 let answers = socket.take_output();
-                if count == 0 || !handled || self.write_within(&answers, SERVE_LINGER_NS).await.is_none() {
+                if count == 0
+                    || !handled
+                    || self.write_within(&answers, SERVE_LINGER_NS).await.is_none()
+                {
                     return (FINISHED, String::new());
                 }
             }

@@ -89,7 +89,7 @@ pub(crate) fn read(
 }
 
 /// A capture of a venue with faults, in this folder.
-fn capture(folder: &Path) -> PathBuf {
+pub(crate) fn capture(folder: &Path) -> PathBuf {
     let mut venue = Venue::start(&["--paused", "--plain", "--markets", "20", "--rate", "300"]);
     let capture = folder.join("capture");
     let shown = capture.display().to_string();

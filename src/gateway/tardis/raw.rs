@@ -148,7 +148,8 @@ impl Filter {
 
     fn add(&mut self, channel: &str, symbols: Option<Vec<Cow<'_, str>>>) -> Result<(), String> {
         let new: Symbols = symbols.map(|all| all.into_iter().map(Cow::into_owned).collect());
-        let old = self.channels.entry(channel.to_owned()).or_insert_with(|| Some(HashSet::default()));
+        let old =
+            self.channels.entry(channel.to_owned()).or_insert_with(|| Some(HashSet::default()));
         match (old.as_mut(), new) {
             (Some(old), Some(new)) => old.extend(new),
             (_, None) => *old = None,
@@ -299,7 +300,8 @@ mod tests {
         assert!(!takes(&ticker, &DELTA.replace("KX-A", "KX-B")));
         let book = |id: &str| format!(r#"{{"event_type":"book","asset_id":"{id}"}}"#);
         let dump = format!("[{},{},{}]", book("7"), book("8"), book("9"));
-        let two = filter(r#"[{"channel":"book","symbols":["7"]},{"channel":"book","symbols":["9"]}]"#);
+        let two =
+            filter(r#"[{"channel":"book","symbols":["7"]},{"channel":"book","symbols":["9"]}]"#);
         assert_eq!(two.take(&dump).unwrap(), format!("[{},{}]", book("7"), book("9")));
         assert_eq!(one.take(&dump), None);
     }
