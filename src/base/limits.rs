@@ -488,6 +488,18 @@ pub const POOL_STOP_POLL_NS: u64 = 5 * MILLISECOND_NS;
 pub const POOL_INBOX_MAX: usize = 1_024;
 /// Bytes of queued messages.
 pub const POOL_INBOX_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;
+/// Headers of a request or response that is forwarded between a client and a service.
+pub const FORWARD_HEADERS_MAX: usize = 128;
+/// Bytes of a client that are read ahead while its request waits or runs.
+pub const FORWARD_AHEAD_BYTES_MAX: usize = 64 * 1024;
+/// Shortest interval of the probes that requests to a service that is down start.
+pub const POOL_DOWN_PROBE_NS: u64 = SECOND_NS;
+/// Interval of pings on both sides of a forwarded WebSocket on which nothing was received.
+pub const FORWARD_PING_NS: u64 = 20 * SECOND_NS;
+/// Pings without anything received after which a side of a forwarded WebSocket has gone.
+pub const FORWARD_PINGS_MAX: u32 = 3;
+/// Time for running requests to end after a stop.
+pub const FORWARD_DRAIN_NS: u64 = 10 * SECOND_NS;
 /// Upper bound of a pool's latency histograms: 30 KB each at two digits.
 pub const POOL_LATENCY_MAX_NS: u64 = 600 * SECOND_NS;
 /// Requests from another core or from threads outside the engine, queued or running.

@@ -34,6 +34,12 @@ impl Price {
         (units <= SCALE).then_some(Self(units as u32))
     }
 
+    /// Parses a tick size: as [`Price::parse`], and not zero.
+    #[must_use]
+    pub fn parse_tick_size(text: &[u8]) -> Option<Self> {
+        Self::parse(text).filter(|price| *price != Self::ZERO)
+    }
+
     /// The price of the other outcome: `1 - self`. Prices above one dollar do not occur.
     #[must_use]
     pub const fn complement(self) -> Self {

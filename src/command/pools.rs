@@ -1,21 +1,29 @@
-//! `ringbook pools`: probes every service of a configuration.
+//! `ringbook pools`: probes every service of a configuration, or forwards to them until a signal.
 //!
-//! Runs on:  main thread; the probes run on an executor.
+//! Runs on:  main thread; probes and pools run on an executor.
 use super::Failure;
-use crate::base::limits::{POOL_SERVICES_MAX, THREAD_END_NS};
+use crate::base::limits::{FORWARD_DRAIN_NS, POOL_SERVICES_MAX, THREAD_END_NS};
 use crate::base::time::{MICROSECOND_NS, MILLISECOND_NS};
 use crate::config::flags::PoolsFlags;
 use crate::config::{UsageError, pools, tls_ca};
-use crate::io::executor::{Executor, StartError, no_thread};
+use crate::io::authority::ServeName;
+use crate::io::executor::{Executor, StartError, check_host, no_thread};
+use crate::io::listen::Listener;
 use crate::io::output::print;
 use crate::io::resolve::Resolver;
 use crate::pool::error::PoolError;
 use crate::pool::statistics::ServiceReport;
 use crate::pool::{Manager, Service};
+use crate::serve::proxy::{Proxy, route::OWN_PATHS};
 use crate::wire::tls::client_config;
+use log::info;
 use serde::Serialize;
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Result of a probe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -51,6 +59,12 @@ pub fn run(flags: &PoolsFlags) -> Result<ExitCode, Failure> {
     };
     let services = pools::load(path)
         .map_err(|error| Failure { line: error.of("--config").to_string(), code: 2 })?;
+    if let Some(address) = flags.listen {
+        pools::check_paths(&services, &OWN_PATHS)
+            .map_err(|error| Failure { line: error.of("--config").to_string(), code: 2 })?;
+        let names = pools::listen_names(address, flags.listen_insecure, &flags.listen_names)?;
+        return listen(flags, services, address, names);
+    }
     let authority = tls_ca(flags.tls_ca.as_deref())?;
     let tls = client_config(authority.as_deref()).map_err(|e| UsageError(e.to_string()))?;
     let rows = probe(services, tls, flags.timeout * MILLISECOND_NS);
@@ -63,6 +77,83 @@ pub fn run(flags: &PoolsFlags) -> Result<ExitCode, Failure> {
     }
     let all_up = rows.iter().all(|row| row.up);
     Ok(if all_up { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// Interval in which signals are polled.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Forwards until a signal, then prints what the pools did.
+fn listen(
+    flags: &PoolsFlags,
+    services: Vec<Service>,
+    address: SocketAddr,
+    names: Vec<ServeName>,
+) -> Result<ExitCode, Failure> {
+    let failure = |line: String| Failure { line, code: 1 };
+    check_host().map_err(|error| failure(error.to_string()))?;
+    let authority = tls_ca(flags.tls_ca.as_deref())?;
+    let tls = client_config(authority.as_deref()).map_err(|e| UsageError(e.to_string()))?;
+    let listener =
+        Listener::bind(address).map_err(|error| failure(format!("--listen: {error}")))?;
+    let signals = super::run::listen()?;
+    let resolver =
+        Resolver::new().map_err(|error| failure(no_thread("resolve", &error).to_string()))?;
+    let address = listener.address();
+    let listed: Vec<&str> = services.iter().map(|service| service.name.as_str()).collect();
+    info!("http://{address}/SERVICE/… is forwarded to {}; /stats and /metrics", listed.join(", "));
+    let (stop, stopped) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (asked, ended) = (Arc::clone(&stop), Arc::clone(&stopped));
+    let executor = Executor::start("pools", None, move || async move {
+        let reports = match Manager::new(services, &resolver, &tls) {
+            Ok(manager) => Ok(Proxy::new(manager, listener, &names).run(asked).await),
+            Err(error) => Err(error),
+        };
+        ended.store(true, Ordering::Release);
+        reports
+    });
+    let executor = executor.map_err(|error| failure(error.to_string()))?;
+    while !signals.asked() && !stopped.load(Ordering::Acquire) {
+        std::thread::sleep(LOOK_INTERVAL);
+    }
+    stop.store(true, Ordering::Release);
+    let reports = executor.join_within(FORWARD_DRAIN_NS.saturating_add(THREAD_END_NS));
+    let reports = reports.map_err(|error| failure(error.to_string()))?;
+    let reports = reports.map_err(|error: PoolError| failure(error.to_string()))?;
+    if flags.json {
+        print(sonic_rs::to_string(&reports).expect("a report is plain data") + "\n");
+    } else {
+        print(statistics(&reports));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the pools did, one line per service.
+#[must_use]
+pub fn statistics(reports: &[ServiceReport]) -> String {
+    let titles = [
+        "service", "kind", "health", "requests", "failed", "repeated", "opened", "reused", "p50",
+        "p99",
+    ];
+    let ms = |count: u64, ns: u64| {
+        if count == 0 { "-".to_owned() } else { format!("{:.1} ms", ns as f64 / 1e6) }
+    };
+    let cells = reports.iter().map(|report| {
+        let request = &report.request;
+        vec![
+            report.service.clone(),
+            report.kind.to_owned(),
+            report.health.state.name().to_owned(),
+            report.requests.to_string(),
+            report.failed.to_string(),
+            report.repeated.to_string(),
+            report.opened.to_string(),
+            format!("{:.0} %", report.reuse_rate * 100.0),
+            ms(request.count, request.p50_ns),
+            ms(request.count, request.p99_ns),
+        ]
+    });
+    let titles = titles.map(str::to_owned).to_vec();
+    columns(std::iter::once(titles).chain(cells).collect(), 3)
 }
 
 /// Probes all services at once, up to `timeout_ns`.
@@ -116,25 +207,33 @@ pub fn table(rows: &[Row]) -> String {
     let cells = rows.iter().map(|row| {
         let health = if row.up { "up" } else { "down" }.to_owned();
         let (name, address) = (row.name.clone(), row.address.clone());
-        [name, row.kind.to_owned(), address, health, time(row.connect_ns), time(row.probe_ns)]
+        let times = [time(row.connect_ns), time(row.probe_ns)];
+        let mut cells = vec![name, row.kind.to_owned(), address, health];
+        cells.extend(times);
+        cells.extend(row.error.clone());
+        cells
     });
-    let lines: Vec<[String; 6]> = std::iter::once(titles).chain(cells).collect();
-    let widths: Vec<usize> = (0..6)
+    columns(std::iter::once(titles.to_vec()).chain(cells).collect(), 4)
+}
+
+/// Lines with columns as wide as their content: `left` ones, then numbers, which stand under each other by their units.
+/// What a line has beyond the columns of the first one follows as it is.
+fn columns(lines: Vec<Vec<String>>, left: usize) -> String {
+    let count = lines.first().map_or(0, Vec::len);
+    let widths: Vec<usize> = (0..count)
         .map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0))
         .collect();
     let mut out = String::new();
-    for (place, line) in lines.iter().enumerate() {
+    for line in &lines {
         let mut text = String::new();
         for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
-            // Times stand under each other by their units.
-            let _ = if column < 4 {
+            let _ = if column < left {
                 write!(text, "{cell:<width$}  ")
             } else {
                 write!(text, "{cell:>width$}  ")
             };
         }
-        let error = place.checked_sub(1).and_then(|row| rows[row].error.as_deref());
-        text.push_str(error.unwrap_or_default());
+        text.extend(line.iter().skip(count).map(String::as_str));
         let _ = writeln!(out, "{}", text.trim_end());
     }
     out
@@ -162,5 +261,21 @@ a        http  http://127.0.0.1:1  up      12.3 ms  1.2 ms
 longer   http  http://127.0.0.1:1  down    12.3 ms       -  no answer
 ";
         assert_eq!(table(&rows), expected);
+    }
+
+    #[test]
+    fn statistics_have_a_line_per_service() {
+        let mut report =
+            ServiceReport { service: "litellm".into(), kind: "http", ..Default::default() };
+        (report.requests, report.failed, report.opened, report.reuse_rate) = (1200, 3, 20, 0.98);
+        (report.request.count, report.request.p50_ns, report.request.p99_ns) =
+            (1200, 1_500_000, 9_000_000);
+        let idle = ServiceReport { service: "rvc".into(), kind: "http", ..Default::default() };
+        let expected = "\
+service  kind  health   requests  failed  repeated  opened  reused     p50     p99
+litellm  http  unknown      1200       3         0      20    98 %  1.5 ms  9.0 ms
+rvc      http  unknown         0       0         0       0     0 %       -       -
+";
+        assert_eq!(statistics(&[report, idle]), expected);
     }
 }

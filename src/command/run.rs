@@ -135,7 +135,8 @@ impl Session {
             info!("http://{address}/ answers health, stats, metrics and book?token_id=");
         }
         for (venue, address) in engine.gateways() {
-            info!("gateway: {} for its clients at {address}, /v1/stream too", venue.name());
+            let tls = if config.gateway_access.tls().is_some() { ", with TLS" } else { "" };
+            info!("gateway: {} for its clients at {address}, /v1/stream too{tls}", venue.name());
         }
         if let Some((_, address)) = engine.gateways().first() {
             config.gateway_access.advice(*address).iter().for_each(|line| info!("{line}"));

@@ -59,7 +59,8 @@ pub enum Command {
     Topology(LayoutFlags),
     /// Check the host, setting by setting: value, verdict, remedy. Changes nothing.
     Doctor(DoctorFlags),
-    /// Probe every service of a configuration and print a table.
+    /// Probe every service of a configuration and print a table; with --listen, keep their connections and forward
+    /// HTTP and WebSocket over them.
     Pools(PoolsFlags),
     /// Print every metric of /metrics: name, unit, meaning, what to do when it rises.
     Counters,
@@ -179,18 +180,32 @@ pub struct DoctorFlags {
 
 /// Flags of `ringbook pools`.
 ///
-/// Exit code: 0; 1 when a service is down; 2 for wrong flags or a wrong configuration.
+/// Exit code: 0; 1 when a service is down, or the pools cannot start; 2 for wrong flags or a wrong configuration.
 #[derive(Args, Clone, Debug)]
 pub struct PoolsFlags {
     /// Services, in TOML.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
+    /// Until a signal, forward http://ADDRESS/SERVICE/path and ws://ADDRESS/SERVICE over the services' pooled
+    /// connections, and answer /stats and /metrics; as in 127.0.0.1:9500.
+    #[arg(long, value_name = "ADDRESS", requires = "config", conflicts_with_all = ["example", "timeout"])]
+    pub listen: Option<SocketAddr>,
+
+    /// Listen without TLS on an address that is not of this host.
+    #[arg(long, requires = "listen")]
+    pub listen_insecure: bool,
+
+    /// Answer clients that use this name or address in `Host` too, whatever the port; localhost and the address of
+    /// --listen are answered anyway. Repeatable.
+    #[arg(long = "listen-name", value_name = "NAME", requires = "listen")]
+    pub listen_names: Vec<String>,
+
     /// Print a configuration to begin with, and end.
     #[arg(long)]
     pub example: bool,
 
-    /// Print one JSON array.
+    /// Print one JSON array; with --listen, at the end.
     #[arg(long)]
     pub json: bool,
 

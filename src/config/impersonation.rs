@@ -106,7 +106,9 @@ fn hosts_text(address: IpAddr, names: &[&str]) -> String {
 /// What the user does with the files, one line each.
 #[must_use]
 pub(super) fn advice(folder: &Path, address: SocketAddr) -> Vec<String> {
-    let Files { authority, hosts, .. } = Files::of(folder);
+    // Clients run in other folders.
+    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let Files { authority, hosts, .. } = Files::of(&folder);
     let (authority, hosts) = (authority.display(), hosts.display());
     let mut lines = vec![
         format!(
@@ -118,7 +120,7 @@ pub(super) fn advice(folder: &Path, address: SocketAddr) -> Vec<String> {
     ];
     if address.port() != 443 {
         lines.push(format!(
-            "impersonation: clients connect to port 443: listen there (--gateway {}:443), or redirect it to {}",
+            "impersonation: clients connect to port 443: listen on {}:443, or redirect that to port {}",
             address.ip(),
             address.port()
         ));

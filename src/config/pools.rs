@@ -3,11 +3,14 @@
 //! Runs on:  main thread. Bounds: `POOL_SERVICES_MAX` services, `POOL_CONNECTIONS_MAX` connections each.
 //!
 //! Tables are read key by key, because a derived reader ends at the first fault.
+use super::UsageError;
 use crate::base::limits::{POOL_CONNECTIONS_MAX, POOL_SERVICES_MAX, SETTINGS_BYTES_MAX};
 use crate::base::time::SECOND_NS;
+use crate::io::authority::ServeName;
 use crate::io::file;
 use crate::pool::rate::Rate;
 use crate::pool::service::{Kind, Service};
+use std::net::SocketAddr;
 use std::path::Path;
 use toml::{Table, Value};
 
@@ -86,6 +89,50 @@ pub fn parse(text: &str) -> Result<Vec<Service>, PoolsError> {
         read.extend(entry.read());
     }
     if faults.is_empty() { Ok(read) } else { Err(PoolsError(faults)) }
+}
+
+/// Checks the names of services as first segments of paths.
+///
+/// # Errors
+/// [`PoolsError`]: the names that are none.
+pub fn check_paths(services: &[Service], own: &[&str]) -> Result<(), PoolsError> {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+    let faults = services.iter().filter_map(|Service { name, .. }| {
+        if own.contains(&name.as_str()) {
+            return Some(format!("service {name}: /{name} is a page of the pools; choose another name"));
+        }
+        let is_segment = name.bytes().all(is_plain) && !name.bytes().all(|b| b == b'.');
+        (!is_segment).then(|| {
+            format!("service {name}: with --listen a name is part of a path; use letters, digits and - . _ ~")
+        })
+    });
+    let faults: Vec<String> = faults.collect();
+    if faults.is_empty() { Ok(()) } else { Err(PoolsError(faults)) }
+}
+
+/// Address and `Host` names of `--listen`.
+///
+/// # Errors
+/// [`UsageError`]: the address is not of this host and `insecure` is false, or a name is none.
+pub fn listen_names(
+    address: SocketAddr,
+    insecure: bool,
+    names: &[String],
+) -> Result<Vec<ServeName>, UsageError> {
+    if !insecure && !address.ip().to_canonical().is_loopback() {
+        return Err(UsageError(format!(
+            "--listen {address}: without TLS anybody on the way can read and change what clients receive, and everybody can use the services; use an address of this host, as 127.0.0.1:{}, or allow it (--listen-insecure)",
+            address.port()
+        )));
+    }
+    let parsed = names.iter().map(|name| {
+        ServeName::parse(name).ok_or_else(|| {
+            UsageError(format!(
+                "--listen-name {name}: this is no host name or IP address; give it without scheme, port and path"
+            ))
+        })
+    });
+    parsed.collect()
 }
 
 /// A table being read.
@@ -411,6 +458,38 @@ address = 7
         assert!(line.starts_with("line 2: this is no TOML: "), "{line}");
         assert!(faults("[service]\nname = \"x\"")[0].contains("write [[service]], not [service]"));
         assert!(faults("service = [1]")[0].contains("service 1: it is no table"));
+    }
+
+    #[test]
+    fn names_are_segments_and_addresses_of_this_host() {
+        let named =
+            |name: &str| Service::new(name, Kind::Http, "http://x.test").expect("it is an address");
+        let own = ["stats"];
+        let services = parse(EXAMPLE).unwrap();
+        assert_eq!(check_paths(&services, &own), Ok(()));
+        let PoolsError(reported) =
+            check_paths(&[named("stats"), named("a b"), named(".."), named("a/b")], &own)
+                .unwrap_err();
+        assert_eq!(reported.len(), 4, "{reported:?}");
+        assert_eq!(
+            reported[0],
+            "service stats: /stats is a page of the pools; choose another name"
+        );
+        assert!(reported[1].contains("letters, digits and - . _ ~"), "{reported:?}");
+        let names = |address: &str, insecure| {
+            listen_names(address.parse().unwrap(), insecure, &["pools.test".to_owned()])
+        };
+        assert_eq!(names("127.0.0.1:9500", false).unwrap().len(), 1);
+        assert!(names("0.0.0.0:9500", true).is_ok());
+        for address in ["0.0.0.0:9500", "[::]:9500", "10.0.0.1:9500"] {
+            let line = names(address, false).unwrap_err().0;
+            assert!(
+                line.contains("--listen-insecure") && line.contains("127.0.0.1:9500"),
+                "{line}"
+            );
+        }
+        let bad = listen_names("127.0.0.1:1".parse().unwrap(), false, &["a:1".to_owned()]);
+        assert!(bad.unwrap_err().0.starts_with("--listen-name a:1: "));
     }
 
     #[test]

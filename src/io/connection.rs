@@ -7,18 +7,22 @@
 use super::dial::{ConnectError, Dialed, connect};
 use super::executor::{sleep, yield_now};
 use super::resolve::{ResolveError, Resolver};
+use super::write_queue::WriteQueue;
 use crate::base::limits::{
     HANDSHAKE_BYTES_MAX, HTTP_SCRATCH_BYTES, LOOK_READS_MAX, RESOLVE_AGAIN_NS, RESOLVE_TRIES,
 };
 use crate::base::time::MILLISECOND_NS;
 use crate::wire::http::{Exchange, HttpError, Response};
 use crate::wire::tls::{TlsError, TlsSession};
-use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _};
+use futures_lite::{AsyncRead as _, AsyncWriteExt as _, ready};
 use rustls::ClientConfig;
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 /// Why there is no response. A status such as 429 or 500 is a response, not an error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -87,6 +91,9 @@ pub struct Connection {
     tls: Option<TlsSession>,
     buffer: Box<[u8]>,
     plaintext: Vec<u8>,
+    /// Bytes of the last read in `buffer`, without TLS.
+    received: usize,
+    output: WriteQueue,
     /// Ciphertext bytes read since connecting.
     received_bytes: u64,
 }
@@ -115,6 +122,8 @@ impl Connection {
             tls: session.map_err(ConnectionError::Tls)?,
             buffer: vec![0; HTTP_SCRATCH_BYTES].into(),
             plaintext: Vec::new(),
+            received: 0,
+            output: WriteQueue::default(),
             received_bytes: 0,
         };
         stage.set("negotiating TLS");
@@ -211,14 +220,30 @@ impl Connection {
     /// `Tls` and `Broken` of [`ConnectionError`].
     pub async fn receive(&mut self) -> Result<Option<&[u8]>, ConnectionError> {
         yield_now().await;
-        let received = match self.dialed.stream.read(&mut self.buffer).await {
-            // Many servers close with a reset: treated as an end without `close_notify`.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
-            other => other.map_err(|e| broken(&e))?,
-        };
+        let is_open = poll_fn(|context| self.poll_receive(context)).await?;
+        Ok(is_open.then(|| self.received()))
+    }
+
+    /// Reads once; false at the end of the stream, otherwise [`Connection::received`] has the plaintext. Callers yield
+    /// between reads.
+    ///
+    /// # Errors
+    /// `Tls` and `Broken` of [`ConnectionError`].
+    pub fn poll_receive(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<bool, ConnectionError>> {
+        self.received = 0;
+        let received =
+            match ready!(Pin::new(&mut self.dialed.stream).poll_read(context, &mut self.buffer)) {
+                // Many servers close with a reset: treated as an end without `close_notify`.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
+                other => other.map_err(|e| broken(&e))?,
+            };
         self.received_bytes += received as u64;
         let Some(tls) = &mut self.tls else {
-            return Ok((received > 0).then_some(&self.buffer[..received]));
+            self.received = received;
+            return Poll::Ready(Ok(received > 0));
         };
         let Self { plaintext, buffer, .. } = self;
         plaintext.clear();
@@ -226,11 +251,51 @@ impl Connection {
         let result = tls.handle_ciphertext(&buffer[..received], &mut sink);
         let over = received == 0 || (plaintext.is_empty() && tls.is_closed_by_server());
         if let Err(error) = result {
-            // Sends the alert; the server may be gone.
-            let _ = self.flush().await;
-            return Err(ConnectionError::Tls(error));
+            // Sends the alert without blocking; the server may be gone.
+            let mut alert = Vec::new();
+            tls.poll_ciphertext(&mut alert);
+            let _ = (&self.dialed.socket).write(&alert);
+            return Poll::Ready(Err(ConnectionError::Tls(error)));
         }
-        Ok((!over).then_some(&self.plaintext))
+        Poll::Ready(Ok(!over))
+    }
+
+    /// Plaintext of the last read.
+    #[must_use]
+    pub fn received(&self) -> &[u8] {
+        if self.tls.is_some() { &self.plaintext } else { &self.buffer[..self.received] }
+    }
+
+    /// Whether an end of the stream now is the server's own: always without TLS, otherwise after `close_notify`; an end
+    /// without it may be forged.
+    #[must_use]
+    pub fn is_end_genuine(&self) -> bool {
+        self.tls.as_ref().is_none_or(TlsSession::is_closed_by_server)
+    }
+
+    /// Queues bytes, to be written by [`Connection::poll_send`].
+    ///
+    /// # Errors
+    /// `Tls` of [`ConnectionError`].
+    pub fn queue(&mut self, bytes: &[u8]) -> Result<(), ConnectionError> {
+        match &mut self.tls {
+            None => self.output.put(bytes),
+            Some(tls) => tls.write_plaintext(bytes).map_err(ConnectionError::Tls)?,
+        }
+        Ok(())
+    }
+
+    /// Writes what is queued, and pending TLS output. Dropping the future of it loses nothing. Not to be mixed with
+    /// [`Connection::send`] while bytes are queued.
+    ///
+    /// # Errors
+    /// `Broken` of [`ConnectionError`].
+    pub fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
+        if let Some(tls) = &mut self.tls {
+            tls.poll_ciphertext(self.output.bytes());
+        }
+        let sent = self.output.poll_write(&mut self.dialed.stream, context);
+        sent.map_err(|error| broken(&error))
     }
 
     /// Checks without blocking that the server has neither closed nor sent unexpected bytes.

@@ -22,6 +22,9 @@ use std::time::Duration;
 
 pub use super::client_stream::{ClientStream, HandshakeError};
 
+/// A connection to a local client in plain text, on the executor that accepted it.
+pub type PlainStream = TcpStream;
+
 /// The address cannot be bound. *The user must choose another.*
 #[derive(Debug, thiserror::Error)]
 pub struct BindError {
@@ -117,6 +120,14 @@ impl Listener {
     /// # Errors
     /// `accept` failed (it is retried), the thread has ended, or the socket cannot be configured.
     pub async fn accept(&self) -> io::Result<ClientStream> {
+        ClientStream::new(self.accept_plain().await?, self.tls.as_ref())
+    }
+
+    /// [`Listener::accept`] without TLS.
+    ///
+    /// # Errors
+    /// As [`Listener::accept`].
+    pub async fn accept_plain(&self) -> io::Result<PlainStream> {
         let _guard = WakerGuard(&self.shared);
         let socket = poll_fn(|context| {
             let mut accepted = self.shared.lock();
@@ -136,7 +147,7 @@ impl Listener {
         .await?;
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
-        ClientStream::new(TcpStream::from(Socket::from(socket)), self.tls.as_ref())
+        Ok(TcpStream::from(Socket::from(socket)))
     }
 }
 

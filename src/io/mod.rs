@@ -23,4 +23,5 @@ pub mod resolve;
 pub mod socket;
 pub mod threads;
 pub mod wake;
+pub mod write_queue;
 mod zstd_frames;

@@ -28,10 +28,24 @@ pub enum Message {
 #[derive(Debug)]
 struct Socket {
     client: ClientSocket,
+    subprotocol: Option<String>,
     inbox: VecDeque<Message>,
     /// Bytes of the messages in the inbox.
     inbox_bytes: usize,
     closed: bool,
+}
+
+/// An open WebSocket in its parts.
+#[derive(Debug)]
+pub struct SocketParts<'a> {
+    /// The connection, TLS included.
+    pub connection: &'a mut Connection,
+    /// Frames and messages.
+    pub client: &'a mut ClientSocket,
+    /// Messages received before.
+    pub inbox: &'a mut VecDeque<Message>,
+    /// The server has closed; only the messages received before are left.
+    pub closed: bool,
 }
 
 /// A connection to a service, with one user at a time.
@@ -56,15 +70,37 @@ impl PoolConnection {
         resolver: &Resolver,
         stage: &Cell<&'static str>,
     ) -> Result<Self, PoolError> {
+        let upgrade = service.kind.is_websocket();
+        let upgrade = upgrade.then(|| Upgrade::start(&service.url(), USER_AGENT)).transpose()?;
+        Self::open_with(service, target, resolver, stage, upgrade).await
+    }
+
+    /// [`PoolConnection::open`] with the caller's upgrade, `None` for HTTP.
+    ///
+    /// # Errors
+    /// As [`PoolConnection::open`].
+    pub async fn open_with(
+        service: &Service,
+        target: &Target,
+        resolver: &Resolver,
+        stage: &Cell<&'static str>,
+        upgrade: Option<Upgrade>,
+    ) -> Result<Self, PoolError> {
         let timeout_ns = service.limits.connect_timeout_ns;
         let connection = Connection::open(target, resolver, timeout_ns, stage).await?;
         let condition = Condition::Reusable;
         let mut connected = Self { connection, socket: None, condition, pinging: false };
-        if service.kind.is_websocket() {
+        if let Some(mut upgrade) = upgrade {
             stage.set("waiting for the upgrade to WebSocket");
-            let client = connected.upgrade(&service.url()).await?;
-            let mut socket =
-                Socket { client, inbox: VecDeque::new(), inbox_bytes: 0, closed: false };
+            let client = connected.upgrade(&mut upgrade).await?;
+            let subprotocol = upgrade.subprotocol().map(str::to_owned);
+            let mut socket = Socket {
+                client,
+                subprotocol,
+                inbox: VecDeque::new(),
+                inbox_bytes: 0,
+                closed: false,
+            };
             // Frames received with the response.
             socket.take(&[])?;
             connected.socket = Some(socket);
@@ -73,8 +109,7 @@ impl PoolConnection {
         Ok(connected)
     }
 
-    async fn upgrade(&mut self, url: &str) -> Result<ClientSocket, PoolError> {
-        let mut upgrade = Upgrade::start(url, USER_AGENT)?;
+    async fn upgrade(&mut self, upgrade: &mut Upgrade) -> Result<ClientSocket, PoolError> {
         self.connection.send(&upgrade.take_output()).await?;
         loop {
             let Some(plaintext) = self.connection.receive().await? else {
@@ -102,6 +137,43 @@ impl PoolConnection {
         let response = self.connection.run(exchange).await?;
         self.condition = if response.keep_alive { Condition::Reusable } else { Condition::Spent };
         Ok(response)
+    }
+
+    /// The connection for an exchange whose bytes the caller moves. Broken until [`PoolConnection::end_exchange`].
+    ///
+    /// # Errors
+    /// `WrongKind`, `Connection` of [`PoolError`].
+    pub fn begin_exchange(&mut self) -> Result<&mut Connection, PoolError> {
+        if self.socket.is_some() {
+            return Err(PoolError::WrongKind { protocol: "HTTP" });
+        }
+        self.begin()?;
+        Ok(&mut self.connection)
+    }
+
+    /// The exchange is complete; `keep_alive`: the connection can carry another one.
+    pub const fn end_exchange(&mut self, keep_alive: bool) {
+        self.condition = if keep_alive { Condition::Reusable } else { Condition::Spent };
+    }
+
+    /// The parts of an open WebSocket whose messages the caller moves. Broken until [`PoolConnection::end_exchange`],
+    /// to which the caller passes false: another holder would receive what is meant for this one.
+    ///
+    /// # Errors
+    /// `WrongKind`, `Connection` of [`PoolError`].
+    pub fn begin_socket(&mut self) -> Result<SocketParts<'_>, PoolError> {
+        self.begin()?;
+        let Self { connection, socket, .. } = self;
+        let socket = socket.as_mut().ok_or(PoolError::WrongKind { protocol: "WebSocket" })?;
+        let Socket { client, inbox, closed, .. } = socket;
+        client.allow_large_messages();
+        Ok(SocketParts { connection, client, inbox, closed: *closed })
+    }
+
+    /// The subprotocol that the server of a WebSocket chose.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.socket.as_ref()?.subprotocol.as_deref()
     }
 
     /// Sends a text message.
@@ -267,7 +339,7 @@ impl Socket {
     }
 
     fn take(&mut self, plaintext: &[u8]) -> Result<(), PoolError> {
-        let Self { client, inbox, inbox_bytes, closed } = self;
+        let Self { client, inbox, inbox_bytes, closed, .. } = self;
         client.begin_read();
         let mut keep = |message: Message| {
             *inbox_bytes += message.bytes();

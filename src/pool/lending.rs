@@ -10,9 +10,9 @@ use super::connection::PoolConnection;
 use super::error::PoolError;
 use super::rate::Bucket;
 use super::service::Service;
-use super::slots::{Acquired, Action, Condition, Held, Lease, Refusal, Slots, Ticket};
-use super::statistics::{Health, Occupation, ServiceReport, Statistics};
-use crate::base::limits::POOL_STOP_POLL_NS;
+use super::slots::{Acquired, Action, Condition, Held, Lease, Place, Refusal, Slots, Ticket};
+use super::statistics::{Health, HealthState, Occupation, ServiceReport, Statistics};
+use crate::base::limits::{POOL_DOWN_PROBE_NS, POOL_STOP_POLL_NS};
 use crate::base::time::{Clock as _, MILLISECOND_NS, Now};
 use crate::io::clock::HostClock;
 use crate::io::connection::{ConnectionError, Target};
@@ -20,6 +20,7 @@ use crate::io::dial::within;
 use crate::io::executor::{sleep, spawn};
 use crate::io::resolve::Resolver;
 use crate::wire::http::{Exchange, Request};
+use crate::wire::websocket::Upgrade;
 use rustls::ClientConfig;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -44,6 +45,8 @@ pub struct Pool {
     /// Error of the last attempt to open a connection, until one succeeds.
     last_failure: RefCell<Option<String>>,
     next_probe_ns: Cell<u64>,
+    /// Before this, requests to a service that is down start no probe.
+    next_down_probe_ns: Cell<u64>,
     probing: Cell<bool>,
     me: Weak<Self>,
 }
@@ -81,6 +84,7 @@ impl Pool {
             statistics: RefCell::default(),
             last_failure: RefCell::default(),
             next_probe_ns: Cell::new(0),
+            next_down_probe_ns: Cell::new(0),
             probing: Cell::new(false),
             me: Weak::clone(me),
             service,
@@ -342,6 +346,77 @@ impl Pool {
         }
     }
 
+    /// Whether a request would most likely fail: the last probe failed, or the last connection could not be opened and
+    /// none is open.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        let (statistics, slots) = (self.statistics.borrow(), self.slots.borrow());
+        statistics.health().state == HealthState::Down
+            && (statistics.is_down_by_probe() || slots.in_use() + slots.idle() == 0)
+    }
+
+    /// Starts a probe of a service that is down, at most one per `POOL_DOWN_PROBE_NS`.
+    pub fn probe_soon(&self) {
+        let now_ns = self.clock.mono_ns();
+        let is_due = now_ns >= self.next_down_probe_ns.get() && !self.probing.get();
+        let is_paused = self.bucket.borrow().pause_ns(now_ns) > 0;
+        if !is_due || is_paused || self.slots.borrow().is_stopping() {
+            return;
+        }
+        self.next_down_probe_ns.set(now_ns + POOL_DOWN_PROBE_NS);
+        if let Some(pool) = self.me.upgrade() {
+            spawn(async move { pool.probe_idle().await });
+        }
+    }
+
+    /// Opens a WebSocket of the caller's own in a place of the pool; waits for one up to the acquire timeout.
+    pub(super) async fn acquire_upgraded(
+        &self,
+        place: &'static Location<'static>,
+        timeout_ns: u64,
+        upgrade: Upgrade,
+    ) -> Result<Guard, PoolError> {
+        let taken = self.slots.borrow_mut().take_place(self.clock.mono_ns(), place);
+        self.execute();
+        let mut placed = match taken {
+            Some(place) => Placed { pool: self, place: Some(place) },
+            None => {
+                let mut guard = self.acquire_at(place, timeout_ns).await?;
+                let connection = self.open_upgraded(upgrade).await?;
+                guard.close_gracefully();
+                *guard = connection;
+                return Ok(guard);
+            }
+        };
+        let connection = self.open_upgraded(upgrade).await?;
+        let place = placed.place.take().expect("it is taken once");
+        let lease = self.slots.borrow_mut().fill(place, connection);
+        self.statistics.borrow_mut().on_acquired(0);
+        Ok(self.guard(lease))
+    }
+
+    async fn open_upgraded(&self, upgrade: Upgrade) -> Result<PoolConnection, PoolError> {
+        let start_ns = self.clock.mono_ns();
+        let stage = Cell::new("connecting");
+        let after_ns = self.service.limits.connect_timeout_ns;
+        let (service, target, resolver) = (&self.service, &self.target, &self.resolver);
+        let opened = PoolConnection::open_with(service, target, resolver, &stage, Some(upgrade));
+        let result = match within(after_ns, opened).await {
+            Some(result) => result,
+            None => Err(PoolError::timeout(stage.get(), after_ns)),
+        };
+        let now = self.clock.now();
+        let mut statistics = self.statistics.borrow_mut();
+        match &result {
+            Ok(_) => statistics.on_opened(Ok(now.mono_ns - start_ns), now),
+            // The server has answered: what it refuses is this request.
+            Err(error @ PoolError::WebSocket(_)) => statistics.on_error(error.kind()),
+            Err(error) => statistics.on_opened(Err(error), now),
+        }
+        drop(statistics);
+        result
+    }
+
     /// Probes with the connection idle for longest, or a new one if there is none. Skipped while all are in use:
     /// requests then show the service's state.
     async fn probe_idle(&self) {
@@ -432,6 +507,21 @@ impl Pool {
             sleep(POOL_STOP_POLL_NS).await;
         }
         self.held()
+    }
+}
+
+/// A place for a connection that is being opened; abandoned when dropped.
+struct Placed<'a> {
+    pool: &'a Pool,
+    place: Option<Place>,
+}
+
+impl Drop for Placed<'_> {
+    fn drop(&mut self) {
+        if let Some(place) = self.place.take() {
+            self.pool.slots.borrow_mut().abandon(place, self.pool.clock.mono_ns());
+            self.pool.execute();
+        }
     }
 }
 

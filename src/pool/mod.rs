@@ -13,10 +13,12 @@
 //! | [`mod@connection`] | one connection: an HTTP exchange, or an open WebSocket |
 //! | [`lending`] | [`lending::Pool`] and [`lending::Guard`]: executes the slots' actions |
 //! | [`request`] | HTTP requests: rate limit, redirects, one retry |
+//! | [`forward`] | requests and WebSockets whose bytes the caller moves |
 //! | [`statistics`], [`error`] | reports and errors |
 pub mod blocking;
 pub mod connection;
 pub mod error;
+pub mod forward;
 pub mod lending;
 pub mod rate;
 pub mod remote;

@@ -14,10 +14,11 @@ use std::cell::Cell;
 use std::panic::Location;
 
 /// Context of one request.
-struct RequestContext {
-    place: &'static Location<'static>,
-    deadline_ns: u64,
-    stage: Cell<&'static str>,
+#[derive(Debug)]
+pub(super) struct RequestContext {
+    pub(super) place: &'static Location<'static>,
+    pub(super) deadline_ns: u64,
+    pub(super) stage: Cell<&'static str>,
 }
 
 impl Pool {
@@ -86,7 +87,7 @@ impl Pool {
     }
 
     /// Counts an error. Those of acquiring and opening are counted there.
-    fn count(&self, error: PoolError) -> PoolError {
+    pub(super) fn count(&self, error: PoolError) -> PoolError {
         self.statistics.borrow_mut().on_error(error.kind());
         error
     }
@@ -142,7 +143,7 @@ impl Pool {
         Ok(response)
     }
 
-    async fn wait_for_rate(&self, context: &RequestContext) -> Result<(), PoolError> {
+    pub(super) async fn wait_for_rate(&self, context: &RequestContext) -> Result<(), PoolError> {
         let now_ns = self.now().mono_ns;
         let timeout_ns = context.deadline_ns.saturating_sub(now_ns);
         let reserved = self.bucket.borrow_mut().reserve(now_ns, timeout_ns);
@@ -163,7 +164,7 @@ impl Pool {
         Ok(())
     }
 
-    async fn connection(
+    pub(super) async fn connection(
         &self,
         context: &RequestContext,
         new_only: bool,

@@ -201,7 +201,15 @@ impl Service {
     /// Base URL of requests, without a trailing slash.
     #[must_use]
     pub fn url(&self) -> String {
-        let mut url = format!("{}://", self.kind.name());
+        let mut url = format!("{}://{}", self.kind.name(), self.authority());
+        url.push_str(&self.path);
+        url
+    }
+
+    /// `Host` of requests: host, and the port unless it is the protocol's usual one.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        let mut url = String::new();
         // An IPv6 address needs brackets.
         let bracketed = self.host.contains(':');
         let host = &self.host;
@@ -210,7 +218,6 @@ impl Service {
         if self.port != usual {
             let _ = write!(url, ":{}", self.port);
         }
-        url.push_str(&self.path);
         url
     }
 

@@ -38,6 +38,14 @@ pub struct Ticket(u64);
 #[must_use = "the result of opening must be reported: `opened` or `open_failed`"]
 pub struct Opening(());
 
+/// A place among the connections for one that the caller opens; counts as leased.
+#[derive(Debug)]
+#[must_use = "a place is filled or abandoned"]
+pub struct Place {
+    id: u64,
+    born_ns: u64,
+}
+
 /// A leased connection, to be returned with [`Slots::release`].
 #[derive(Debug)]
 #[must_use = "a connection that is not released is lost to the pool"]
@@ -266,6 +274,37 @@ impl<C, E> Slots<C, E> {
             return Acquired::Refused(Refusal::Stopped);
         }
         self.wait(now_ns, Waiter { deadline_ns, new_only: true, place })
+    }
+
+    /// Takes a place for a connection that the caller opens itself, because it needs one of its own kind; an idle
+    /// connection is closed if there is no room. `None`: others wait, or all connections are leased or opening.
+    pub fn take_place(&mut self, now_ns: u64, place: &'static Location<'static>) -> Option<Place> {
+        if self.stopping || !self.waiting.is_empty() {
+            return None;
+        }
+        if self.total() >= self.limits.max {
+            let idle = self.idle.pop_front()?;
+            self.close(idle.connection, CloseReason::Spent);
+        }
+        let id = self.number();
+        self.leases.insert(id, Held { since_ns: now_ns, place, reported: false });
+        self.counts.acquired += 1;
+        self.counts.peak_in_use = self.counts.peak_in_use.max(self.leases.len());
+        Some(Place { id, born_ns: now_ns })
+    }
+
+    /// The connection of a place was opened.
+    pub const fn fill(&mut self, place: Place, connection: C) -> Lease<C> {
+        self.counts.opened += 1;
+        Lease { connection, id: place.id, born_ns: place.born_ns, uses: 1 }
+    }
+
+    /// The connection of a place was not opened.
+    pub fn abandon(&mut self, place: Place, now_ns: u64) {
+        let known = self.leases.remove(&place.id);
+        debug_assert!(known.is_some(), "a place is abandoned once");
+        self.counts.open_failed += 1;
+        self.open_for_waiters(now_ns);
     }
 
     fn wait(&mut self, now_ns: u64, waiter: Waiter) -> Acquired<C, E> {

@@ -139,6 +139,12 @@ impl Statistics {
         &self.health
     }
 
+    /// Whether the last probe failed; a new connection does not change that.
+    #[must_use]
+    pub const fn is_down_by_probe(&self) -> bool {
+        self.down_by_probe
+    }
+
     /// Share of failed requests; without requests, of failed connection attempts.
     fn error_rate(&self) -> f64 {
         let (failed, all) = match self.requests {

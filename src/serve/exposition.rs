@@ -3,8 +3,8 @@
 //! Runs on:  serve core, per scrape (pure). Owns: nothing.
 use super::metrics::{
     BUILD, CAPTURE, CONNECTION, CORRECTNESS, ENGINE, EXCHANGE, Kind, LATENCY, LINK, Metric, PHASE,
-    PHASE_QUANTILE, QUANTILE, Quantile, RECYCLING, REQUESTS, Requests, Row, SERVE, SERVICE, SHARD,
-    SKIP, SNAPSHOT_REQUESTS, SUBSCRIPTIONS, TRADES, VENUE, Value, counter_metric,
+    PHASE_QUANTILE, QUANTILE, Quantile, RECYCLING, REQUESTS, Requests, Row, SERVE, SERVE_CLIENTS,
+    SERVICE, SHARD, SKIP, SNAPSHOT_REQUESTS, SUBSCRIPTIONS, TRADES, VENUE, Value, counter_metric,
 };
 use crate::counter::latency::LatencySummary;
 use crate::counter::report::{EngineReport, ShardReport};
@@ -58,6 +58,46 @@ pub fn encode(report: &Arc<EngineReport>, serve: &ServeReport) -> String {
     text
 }
 
+/// The same for pools without an engine.
+#[must_use]
+pub fn encode_pools(
+    services: Vec<ServiceReport>,
+    serve: ServeReport,
+    requests: BTreeMap<(String, u16), u64>,
+    now_wall_ns: u64,
+) -> String {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(PoolReports { services, serve, requests, now_wall_ns }));
+    let mut text = String::with_capacity(64 * 1024);
+    text::encode(&mut text, &registry).expect("writing to a string cannot fail");
+    text
+}
+
+#[derive(Debug)]
+struct PoolReports {
+    services: Vec<ServiceReport>,
+    serve: ServeReport,
+    /// By route and status.
+    requests: BTreeMap<(String, u16), u64>,
+    now_wall_ns: u64,
+}
+
+impl Collector for PoolReports {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut out = Out { encoder: &mut encoder, now_wall_ns: self.now_wall_ns };
+        out.version(env!("CARGO_PKG_VERSION"))?;
+        out.services(&self.services)?;
+        out.rows(SERVE_CLIENTS, [(vec![], &self.serve)])?;
+        out.rows(
+            REQUESTS,
+            self.requests.iter().map(|((route, status), count)| {
+                let labels = vec![("route", route.clone()), ("status", status.to_string())];
+                (labels, Requests { count: *count })
+            }),
+        )
+    }
+}
+
 #[derive(Debug)]
 struct Reports {
     engine: Arc<EngineReport>,
@@ -105,17 +145,13 @@ impl Collector for Reports {
                 (vec![("connection", c.id.to_string()), ("shard", c.shard.to_string())], c)
             }),
         )?;
-        let services = engine.services.iter();
-        out.rows(SERVICE, services.map(|s| (vec![("service", s.service.clone())], s)))?;
-        let phases: Vec<_> = engine.services.iter().flat_map(phases).collect();
-        let known = phases.iter().filter(|(_, latency)| latency.count > 0);
-        out.rows(PHASE_QUANTILE, known.flat_map(|(labels, latency)| quantiles(labels, latency)))?;
-        out.rows(PHASE, phases)?;
+        out.services(&engine.services)?;
         out.rows(LINK, engine.router.iter().map(|l| (vec![("link", l.name.clone())], l)))?;
         let stages = engine.latencies.iter().filter(|l| l.count > 0);
         out.rows(QUANTILE, stages.flat_map(|l| quantiles(&vec![("stage", l.stage.clone())], l)))?;
         let stages = engine.latencies.iter();
         out.rows(LATENCY, stages.map(|l| (vec![("stage", l.stage.clone())], l)))?;
+        out.rows(SERVE_CLIENTS, [(vec![], serve)])?;
         out.rows(SERVE, [(vec![], serve)])?;
         out.rows(
             REQUESTS,
@@ -169,6 +205,16 @@ impl Out<'_, '_> {
         let Metric { name, meaning, .. } = BUILD;
         let mut family = self.encoder.encode_descriptor(name, meaning, None, MetricType::Info)?;
         family.encode_info(&vec![("version", version.to_owned())])
+    }
+
+    /// The families of pools.
+    fn services(&mut self, services: &[ServiceReport]) -> fmt::Result {
+        let labelled = services.iter().map(|s| (vec![("service", s.service.clone())], s));
+        self.rows(SERVICE, labelled)?;
+        let phases: Vec<_> = services.iter().flat_map(phases).collect();
+        let known = phases.iter().filter(|(_, latency)| latency.count > 0);
+        self.rows(PHASE_QUANTILE, known.flat_map(|(labels, latency)| quantiles(labels, latency)))?;
+        self.rows(PHASE, phases)
     }
 
     /// One family per row, one series in it per item with a value.

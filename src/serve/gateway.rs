@@ -445,7 +445,7 @@ impl Client {
         let result = socket.handle_bytes(bytes, |message| match message {
             ClientMessage::Text(text) => gateway.on_text(*id, text),
             // Clients send commands as text.
-            ClientMessage::Binary(_) | ClientMessage::Pong | ClientMessage::Close(_) => {}
+            ClientMessage::Binary(_) | ClientMessage::Pong | ClientMessage::Close(..) => {}
         });
         let answers = socket.take_output();
         let written = answers.is_empty()

@@ -88,6 +88,7 @@ pub fn all() -> Vec<Metric> {
         .chain(of(LINK))
         .chain(of(QUANTILE))
         .chain(of(LATENCY))
+        .chain(of(SERVE_CLIENTS))
         .chain(of(SERVE))
         .chain(of(REQUESTS))
         .collect()
@@ -467,7 +468,7 @@ pub(super) const LATENCY: Rows<LatencySummary> = rows! { "stage", LatencySummary
         "nothing", |l, _| Whole(l.count);
 };
 
-pub(super) const SERVE: Rows<ServeReport> = rows! { "", ServeReport;
+pub(super) const SERVE_CLIENTS: Rows<ServeReport> = rows! { "", ServeReport;
     Gauge "serve_clients", "clients", "Connected local HTTP clients",
         "near 256: clients leave connections open", |s, _| Whole(s.clients);
     Counter "serve_clients_refused", "clients", "Refused local HTTP clients",
@@ -477,6 +478,9 @@ pub(super) const SERVE: Rows<ServeReport> = rows! { "", ServeReport;
         "clients leave connections open: use fewer, or close them", |s, _| Whole(s.clients_evicted);
     Counter "serve_accept_errors", "clients", "Local HTTP clients that `accept` failed to return",
         "no file descriptors left: raise ulimit -n", |s, _| Whole(s.accept_errors);
+};
+
+pub(super) const SERVE: Rows<ServeReport> = rows! { "", ServeReport;
     Counter "serve_tls_handshakes", "clients", "Clients that completed a TLS handshake (--gateway-cert)",
         "clients reconnect: use one connection for many requests", |s, _| Whole(s.tls_handshakes);
     Counter "serve_tls_handshakes_failed", "clients", "Clients without a TLS handshake: plain text, an alert, or none in 10 s",

@@ -13,6 +13,7 @@ pub mod exposition;
 pub mod gateway;
 pub mod metrics;
 pub mod parts;
+pub mod proxy;
 mod query;
 mod recorded;
 pub mod replays;
@@ -281,7 +282,9 @@ impl Server {
         }
         let mut clock = self.clock.borrow_mut();
         clock.align();
-        if let Some(line) = self.accept_errors.borrow_mut().line(error, clock.now().mono_ns) {
+        if let Some(line) =
+            self.accept_errors.borrow_mut().line("--serve", error, clock.now().mono_ns)
+        {
             log::warn!("{line}");
         }
     }
@@ -475,7 +478,8 @@ struct AcceptErrors {
 }
 
 impl AcceptErrors {
-    fn line(&mut self, error: &std::io::Error, now_ns: u64) -> Option<String> {
+    /// `flag` is that of the listener.
+    fn line(&mut self, flag: &str, error: &std::io::Error, now_ns: u64) -> Option<String> {
         if self.logged_ns.is_some_and(|then| now_ns.saturating_sub(then) < SERVE_ACCEPT_LOG_NS) {
             self.withheld += 1;
             return None;
@@ -486,7 +490,7 @@ impl AcceptErrors {
             count => format!(" ({count} more since the last line)"),
         };
         Some(format!(
-            "--serve: a local client cannot be accepted: {error}{more}; it waits until another leaves: raise the descriptor limit (`ulimit -n`) or use fewer clients"
+            "{flag}: a local client cannot be accepted: {error}{more}; it waits until another leaves: raise the descriptor limit (`ulimit -n`) or use fewer clients"
         ))
     }
 }
@@ -499,8 +503,9 @@ mod tests {
     fn errors_of_accept_are_one_line_a_minute() {
         let mut errors = AcceptErrors::default();
         let error = std::io::Error::from_raw_os_error(24);
-        let lines: Vec<String> =
-            (0..1200).filter_map(|i| errors.line(&error, i * SERVE_STOP_POLL_NS)).collect();
+        let lines: Vec<String> = (0..1200)
+            .filter_map(|i| errors.line("--serve", &error, i * SERVE_STOP_POLL_NS))
+            .collect();
         assert_eq!(lines.len(), 2, "{lines:?}");
         assert!(lines[0].contains("Too many open files") && !lines[0].contains("more since"));
         assert!(lines[1].contains("(599 more since the last line)"), "{}", lines[1]);

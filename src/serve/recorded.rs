@@ -108,7 +108,8 @@ fn required(query: &str, name: &str) -> Result<String, String> {
 
 /// A minute of a data feed: `from=`, `offset=` minutes, `filters=`.
 fn slice(exchange: &str, query: &str) -> Result<Vec<Reading>, String> {
-    let from = Range::parse(&required(query, "from")?, "9999-01-01")?.from_ns;
+    let from = options::instant_ns(&required(query, "from")?);
+    let from = from.ok_or_else(|| format!("from= is {}", options::TIME_FORM))?;
     let offset = query_value(query, "offset")?.unwrap_or_else(|| "0".to_owned());
     let minutes: u64 = offset.parse().map_err(|_| "offset= is a number of minutes".to_owned())?;
     let filter =

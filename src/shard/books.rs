@@ -166,6 +166,7 @@ impl<H: Handler> Books<H> {
             return Ok(index);
         }
         let index = store.open(opening, connection)?;
+        self.times.forget(index);
         self.deliver_early(index);
         Ok(index)
     }

@@ -4,6 +4,8 @@
 //! Bounds:   `HTTP_HEAD_BYTES_MAX` for all heads of a response together (1xx included), and for consecutive framing
 //!           (chunk sizes, trailers) without body bytes; the caller's limit for the body as sent and as inflated, and
 //!           twice that for its framing.
+pub mod chunked;
+pub mod forward;
 mod location;
 mod retry;
 

@@ -118,6 +118,7 @@ pub struct Upgrade {
     /// Progress of the search for the end of the response head.
     head: HeadEnd,
     head_bytes: usize,
+    subprotocol: Option<String>,
 }
 
 /// Finds the end of an HTTP head in split input, with the head parser's rules: lines end with or without `\r`, and
@@ -172,23 +173,41 @@ impl Upgrade {
         user_agent: &str,
         headers: &[(&'static str, String)],
     ) -> Result<Self, WebSocketError> {
+        let bad = |error: &dyn std::fmt::Display| WebSocketError::BadUrl(error.to_string());
+        let mut map = http::HeaderMap::new();
+        let agent = http::HeaderValue::from_str(user_agent).map_err(|e| bad(&e))?;
+        map.insert(http::header::USER_AGENT, agent);
+        for (name, value) in headers {
+            map.insert(*name, http::HeaderValue::from_str(value).map_err(|e| bad(&e))?);
+        }
+        Self::start_forwarded(url, map)
+    }
+
+    /// [`Upgrade::start`] with these headers only, besides those of the handshake; `Sec-WebSocket-Protocol` may be one
+    /// of them.
+    ///
+    /// # Errors
+    /// [`WebSocketError::BadUrl`].
+    pub fn start_forwarded(url: &str, headers: http::HeaderMap) -> Result<Self, WebSocketError> {
         use tungstenite::client::IntoClientRequest;
         let bad = |error: &dyn std::fmt::Display| WebSocketError::BadUrl(error.to_string());
         let mut request = url.into_client_request().map_err(|e| bad(&e))?;
-        let agent = http::HeaderValue::from_str(user_agent).map_err(|e| bad(&e))?;
-        request.headers_mut().insert(http::header::USER_AGENT, agent);
-        for (name, value) in headers {
-            let value = http::HeaderValue::from_str(value).map_err(|e| bad(&e))?;
-            request.headers_mut().insert(*name, value);
-        }
+        request.headers_mut().extend(headers);
         let memory = Memory::default();
         match tungstenite::client::client_with_config(request, memory, Some(config())) {
             Err(HandshakeError::Interrupted(middle)) => {
-                Ok(Self { middle: Some(middle), head: HeadEnd::default(), head_bytes: 0 })
+                let head = HeadEnd::default();
+                Ok(Self { middle: Some(middle), head, head_bytes: 0, subprotocol: None })
             }
             Err(HandshakeError::Failure(error)) => Err(bad(&error)),
             Ok(_) => Err(WebSocketError::Protocol("a response before the request".into())),
         }
+    }
+
+    /// The subprotocol that the server chose, once the upgrade is complete.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.subprotocol.as_deref()
     }
 
     /// Takes the bytes to send.
@@ -218,6 +237,8 @@ impl Upgrade {
                     let name = name.to_str().unwrap_or("?").to_owned();
                     return Err(WebSocketError::UnknownExtension(name));
                 }
+                let subprotocol = response.headers().get("sec-websocket-protocol");
+                self.subprotocol = subprotocol.and_then(|v| v.to_str().ok()).map(str::to_owned);
                 Ok(Some(ClientSocket {
                     socket,
                     scanner: FrameScanner::new(),
@@ -384,6 +405,35 @@ impl ClientSocket {
         sent.map_err(|error| WebSocketError::Protocol(error.to_string()))
     }
 
+    /// Allows [`ClientSocket::forward`] messages of up to `FRAME_BYTES_MAX`; the caller sends the output after each.
+    pub fn allow_large_messages(&mut self) {
+        self.socket.set_config(|config| config.max_write_buffer_size = usize::MAX);
+    }
+
+    /// Queues a message of another connection, text or binary, whatever is queued already.
+    ///
+    /// # Errors
+    /// The connection is closing.
+    pub fn forward_text(&mut self, text: &str) -> Result<(), WebSocketError> {
+        self.forward(Message::text(text))
+    }
+
+    /// The same for a binary message.
+    ///
+    /// # Errors
+    /// The connection is closing.
+    pub fn forward_binary(&mut self, bytes: &[u8]) -> Result<(), WebSocketError> {
+        self.forward(Message::binary(bytes.to_vec()))
+    }
+
+    fn forward(&mut self, message: Message) -> Result<(), WebSocketError> {
+        if !self.socket.can_write() {
+            return Err(WebSocketError::Closed);
+        }
+        let sent = self.socket.send(message);
+        sent.map_err(|error| WebSocketError::Protocol(error.to_string()))
+    }
+
     /// Queues a ping frame; [`ClientSocket::pongs`] counts the responses.
     ///
     /// # Errors
@@ -410,6 +460,14 @@ impl ClientSocket {
         let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
         // An error means already closing or closed.
         let _ = self.socket.close(Some(frame));
+    }
+
+    /// Queues a close frame with this code, or without one for 1005, unless one was sent.
+    pub fn close_with(&mut self, code: u16, reason: &str) {
+        let frame = (code != 1005)
+            .then(|| CloseFrame { code: code.into(), reason: server::cut_reason(reason).into() });
+        // An error means already closing or closed.
+        let _ = self.socket.close(frame);
     }
 
     /// Queued output (before TLS).
@@ -455,20 +513,26 @@ fn read_messages(
 
 /// A server text frame with this payload.
 fn text_frame(payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![0x81];
+    let mut frame = Vec::new();
+    put_frame(0x81, payload, &mut frame);
+    frame
+}
+
+/// Appends a server frame; `start` is its first byte.
+fn put_frame(start: u8, payload: &[u8], out: &mut Vec<u8>) {
+    out.push(start);
     match payload.len() {
-        short @ 0..126 => frame.push(short as u8),
+        short @ 0..126 => out.push(short as u8),
         medium @ 126..0x1_0000 => {
-            frame.push(126);
-            frame.extend_from_slice(&(medium as u16).to_be_bytes());
+            out.push(126);
+            out.extend_from_slice(&(medium as u16).to_be_bytes());
         }
         long => {
-            frame.push(127);
-            frame.extend_from_slice(&(long as u64).to_be_bytes());
+            out.push(127);
+            out.extend_from_slice(&(long as u64).to_be_bytes());
         }
     }
-    frame.extend_from_slice(payload);
-    frame
+    out.extend_from_slice(payload);
 }
 
 #[cfg(test)]

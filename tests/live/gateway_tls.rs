@@ -1,17 +1,18 @@
 //! The gateway over TLS, under the venues' names, and against what is no request.
 //!
 //! Runs on:  test threads; engine and venue run on threads of this process, Python and Node in their own.
-use crate::gateway::Rig;
+use crate::gateway::{Follower, Rig};
 use crate::http::Client;
 use crate::program::{POLL_INTERVAL, TIMEOUT};
+use crate::startup_errors::{check, flags};
 use ringbook::wire::tls::client_config;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -100,7 +101,7 @@ fn answer_to(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// A reset after what was sent is an end too.
-fn read_to_end(stream: &mut impl Read, into: &mut Vec<u8>) {
+pub(crate) fn read_to_end(stream: &mut impl Read, into: &mut Vec<u8>) {
     let mut part = [0; 4096];
     loop {
         match stream.read(&mut part) {
@@ -245,20 +246,58 @@ fn wrong_paths_and_messages_have_their_answers() {
     rig.engine.stop(|_| {});
 }
 
-/// Connections that say nothing, garbage, half a handshake, or a request, as fast as this host makes them.
 #[test]
-fn a_flood_of_connections_leaves_the_engine_unharmed() {
-    let certificate = Certificate::make();
-    let rig = certificate.rig(10, 400.0);
-    rig.venue.resume().unwrap();
+fn unusable_certificates_and_keys_are_one_line() {
+    let one = Certificate::make();
+    let other = Certificate::make();
+    let path = |path: &PathBuf| path.to_str().unwrap().to_owned();
+    let (certificate, key) = (path(&one.certificate), path(&one.key));
+    let other_key = path(&other.key);
+    let folder = tempfile::tempdir().unwrap();
+    let in_folder = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    let expired = in_folder("expired.pem", params.self_signed(&pair).unwrap().pem().as_bytes());
+    let expired_key = in_folder("expired-key.pem", pair.serialize_pem().as_bytes());
+    std::fs::set_permissions(&expired_key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let open = in_folder("open.pem", &std::fs::read(&one.key).unwrap());
+    let gateway = ["--gateway", "127.0.0.1:0"];
+    let refused = |more: &[&str], parts: &[&str]| {
+        check(flags(&[&gateway[..], more].concat()), 2, parts);
+    };
+    let pair = |certificate, key| ["--gateway-cert", certificate, "--gateway-key", key];
+    refused(&pair(&certificate, &other_key), &["--gateway-key", "does not belong"]);
+    refused(&pair(&key, &key), &["--gateway-cert", "no usable certificate"]);
+    refused(&pair("/no/such.pem", &key), &["--gateway-cert", "/no/such.pem"]);
+    refused(&pair(&expired, &expired_key), &["--gateway-cert", "expired.pem: has expired"]);
+    refused(&pair(&certificate, &open), &["--gateway-key", "chmod 600"]);
+    refused(&["--gateway-verify", "a-key"], &["--gateway-verify a-key", "ID=public.pem"]);
+    let verify = format!("id={certificate}");
+    refused(&["--gateway-verify", &verify], &["--gateway-verify id=", "no RSA public key"]);
+    let below = format!("{certificate}/names");
+    refused(&["--gateway-impersonate", &below], &["--gateway-impersonate", "another folder"]);
+    check(flags(&pair(&certificate, &key)), 2, &["--gateway-cert needs --gateway"]);
+    let public = ["--gateway", "203.0.113.9:9400"];
+    check(flags(&public), 2, &["--gateway 203.0.113.9:9400", "--gateway-cert"]);
+    let with_tls = [&public[..], &pair(&certificate, &key)].concat();
+    check(flags(&with_tls), 1, &["203.0.113.9:9400: this host has no such address"]);
+}
+
+/// Connections that say nothing, garbage, half a handshake, or a request, 1,000 a second for 4 s.
+fn flood(rig: &Rig) {
     let begun = Instant::now();
     let mut count = 0u64;
-    let mut open = std::collections::VecDeque::new();
+    let mut open = VecDeque::new();
     let first: [&[u8]; 4] =
         [b"", b"\x16\x03\x01\x02\x00\x01", b"\xff\xff\xff\xff\xff\xff", b"GET / HTTP/1.1\r\n\r\n"];
     while begun.elapsed() < Duration::from_secs(4) {
         let due = (begun.elapsed().as_secs_f64() * 1_000.0) as u64;
-        while count < due.min(4_000) {
+        while count < due {
             let Ok(mut stream) = TcpStream::connect(rig.address) else { continue };
             let _ = stream.write_all(first[count as usize % 4]);
             count += 1;
@@ -270,13 +309,62 @@ fn a_flood_of_connections_leaves_the_engine_unharmed() {
         std::thread::sleep(Duration::from_millis(1));
     }
     drop(open);
-    let seconds = begun.elapsed().as_secs_f64();
-    eprintln!("{count} connections in {seconds:.1} s");
+    eprintln!("{count} connections in {:.1} s", begun.elapsed().as_secs_f64());
     let mut http = Client::new(&format!("http://{}", rig.engine.serving().unwrap()), None);
-    assert_eq!(http.get("/health").status, 200, "{}", http.get("/health").text());
+    let health = http.get("/health");
+    assert_eq!(health.status, 200, "{}", health.text());
+}
+
+#[test]
+fn a_flood_of_connections_leaves_the_engine_unharmed() {
+    let certificate = Certificate::make();
+    let rig = certificate.rig(10, 400.0);
+    rig.venue.resume().unwrap();
+    flood(&rig);
     rig.venue.pause().unwrap();
     let stream = secure(rig.address, "localhost", &certificate.pem);
     let (mut socket, _) = tungstenite::client("wss://localhost/ws/market", stream).unwrap();
     follow(&rig, &mut socket);
+    rig.engine.stop(|_| {});
+}
+
+#[test]
+fn a_flood_without_tls_and_half_closed_clients_harm_nobody() {
+    let rig = Rig::start(10, 400.0);
+    let mut follower = Follower::connect(rig.address, "/ws/market");
+    follower.send(&json!({"type": "market", "assets_ids": rig.tokens}));
+    rig.venue.resume().unwrap();
+    rig.wait(&mut [&mut follower], "books", |all| all[0].books.len() == rig.tokens.len());
+    flood(&rig);
+    rig.settle(&mut [&mut follower]);
+    assert_eq!(follower.closed, None);
+    // The sending side of a client ends: after a request it gets its answer, else nothing.
+    let half = |bytes: &[u8]| {
+        let mut stream = TcpStream::connect(rig.address).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+        stream.write_all(bytes).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut answer = Vec::new();
+        read_to_end(&mut stream, &mut answer);
+        String::from_utf8(answer).unwrap()
+    };
+    assert!(half(b"GET /ok HTTP/1.1\r\nHost: localhost\r\n\r\n").starts_with("HTTP/1.1 200"));
+    assert_eq!(half(b""), "");
+    assert_eq!(half(b"GET /ok HTTP/1.1\r\nHo"), "");
+    assert_eq!(half(b"POST /books HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n["), "");
+    let websocket = half(
+        b"GET /ws/market HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    );
+    assert!(websocket.starts_with("HTTP/1.1 101"), "{websocket}");
+    let handshake = answer_to(rig.address, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n");
+    let handshake = String::from_utf8(handshake).unwrap();
+    assert!(handshake.starts_with("HTTP/1.1 400"), "{handshake}");
+    wait_for(&rig, "serve_requests_total{route=\"malformed\",status=\"400\"}", 1);
+    let begun = Instant::now();
+    while metric(&rig, "gateway_clients") != 1 {
+        assert!(begun.elapsed() < TIMEOUT, "{} clients", metric(&rig, "gateway_clients"));
+        std::thread::sleep(POLL_INTERVAL);
+    }
     rig.engine.stop(|_| {});
 }

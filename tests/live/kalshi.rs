@@ -2,6 +2,7 @@
 //!
 //! Runs on:  test threads, with one venue and one engine as processes.
 mod gateway;
+mod names;
 mod replayed;
 
 use crate::engine::{Engine, count, sum};

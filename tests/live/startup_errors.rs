@@ -15,7 +15,7 @@ fn run(command: Command) -> (Option<i32>, Vec<String>) {
 }
 
 /// Runs `ringbook run` with `flags` and without a venue.
-fn flags(flags: &[&str]) -> (Option<i32>, Vec<String>) {
+pub(crate) fn flags(flags: &[&str]) -> (Option<i32>, Vec<String>) {
     let mut command = Program::ringbook();
     command.arg("run").args(flags);
     for (flag, url) in [("--gamma-url", "http://127.0.0.1:1"), ("--ws-url", "ws://127.0.0.1:1/ws")]
@@ -38,7 +38,7 @@ fn within(program: &str, wrap: &[&str]) -> (Option<i32>, Vec<String>) {
 }
 
 /// One line that begins with our name and contains each of `parts`.
-fn check((code, lines): (Option<i32>, Vec<String>), expected: i32, parts: &[&str]) {
+pub(crate) fn check((code, lines): (Option<i32>, Vec<String>), expected: i32, parts: &[&str]) {
     assert_eq!(code, Some(expected), "{lines:#?}");
     assert_eq!(lines.len(), 1, "{lines:#?}");
     assert!(lines[0].starts_with("ringbook: "), "{}", lines[0]);

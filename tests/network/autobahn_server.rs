@@ -56,7 +56,7 @@ fn echo(mut stream: TcpStream) -> std::io::Result<()> {
             let result = socket.handle_bytes(bytes, |message| match message {
                 ClientMessage::Text(text) => push_frame(&mut echoes, 0x81, text.as_bytes()),
                 ClientMessage::Binary(bytes) => push_frame(&mut echoes, 0x82, bytes),
-                ClientMessage::Close(_) | ClientMessage::Pong => {}
+                ClientMessage::Close(..) | ClientMessage::Pong => {}
             });
             let output = socket.take_output();
             if part == 1 {

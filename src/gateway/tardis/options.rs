@@ -213,11 +213,8 @@ impl Range {
     /// # Errors
     /// One line for the client.
     pub fn parse(from: &str, to: &str) -> Result<Self, String> {
-        let time = |name: &str, text: &str| {
-            instant_ns(text).ok_or_else(|| {
-                format!("{name}: an ISO 8601 date or time, as in 2026-11-01 or 2026-11-01T12:30Z")
-            })
-        };
+        let time =
+            |name: &str, text: &str| instant_ns(text).ok_or_else(|| format!("{name}: {TIME_FORM}"));
         let range = Self { from_ns: time("from", from)?, to_ns: time("to", to)? };
         match range.from_ns < range.to_ns {
             true => Ok(range),
@@ -226,7 +223,12 @@ impl Range {
     }
 }
 
-fn instant_ns(text: &str) -> Option<u64> {
+/// The form of a time, for people.
+pub const TIME_FORM: &str = "an ISO 8601 date or time, as in 2026-11-01 or 2026-11-01T12:30Z";
+
+/// A time in ISO 8601, nanoseconds since the Unix epoch.
+#[must_use]
+pub fn instant_ns(text: &str) -> Option<u64> {
     let zoned = text.parse::<jiff::Timestamp>().ok();
     let at = zoned.or_else(|| {
         let civil: jiff::civil::DateTime = text.trim_end_matches('Z').parse().ok()?;

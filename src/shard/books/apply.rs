@@ -90,7 +90,8 @@ impl<H: Handler> Books<H> {
             repairer.forget(index);
         }
         let result = slot.book.replace(event.bids, event.asks);
-        slot.take_stream_facts(event, times.tick_ms(index), wall_ns);
+        slot.take_stream_facts(event, times.tick(index).ms, wall_ns);
+        times.on_snapshot_tick(index, event);
         if event.hash.is_some() {
             slot.group.snapshot();
             verifier.queue(index, slot);

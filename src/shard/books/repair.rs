@@ -92,6 +92,7 @@ impl<H: Handler> Books<H> {
         slot.group.forget();
         let mut result = slot.book.replace(event.bids, event.asks);
         slot.take_facts(event, wall_ns);
+        times.on_snapshot_tick(index, event);
         slot.group.is_ahead = times.is_ahead(event.timestamp_ms, wall_ns);
         slot.group.snapshot();
         for (timestamp_ms, change) in changes {

@@ -10,7 +10,7 @@ use super::{ConnectionSlot, directory::Directory, slots::Slot, slots::Slots, sto
 use crate::base::id::BookIndex;
 use crate::base::limits::{CLOCK_ERROR_MS, ORDER_ERROR_MS};
 use crate::market::book::{BookState, StaleReason};
-use crate::market::event::Event;
+use crate::market::event::{Event, Snapshot};
 use crate::shard::publish::Handler;
 use clock::VenueClock;
 use std::collections::BTreeMap;
@@ -26,12 +26,21 @@ impl Slot {
     }
 }
 
+/// When a book's tick size is known to have been what it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct TickTime {
+    /// Of its last change, or of a later snapshot that has it, Unix milliseconds; 0 for never.
+    pub(super) ms: u64,
+    /// It is a snapshot's.
+    of_snapshot: bool,
+}
+
 /// What is known of venue times.
 #[derive(Debug, Default)]
 pub(super) struct VenueTimes {
     clock: VenueClock,
-    /// Of the last changes of tick sizes, Unix milliseconds; rare.
-    ticks: BTreeMap<BookIndex, u64>,
+    /// By book.
+    ticks: Vec<TickTime>,
     /// Of snapshots from the future that were refused, Unix milliseconds.
     refused_ms: BTreeMap<BookIndex, u64>,
 }
@@ -52,19 +61,35 @@ impl VenueTimes {
         self.clock.is_ahead(ms, wall_ns)
     }
 
-    /// When the tick size of a book changed last, Unix milliseconds; 0 for never.
-    pub(super) fn tick_ms(&self, index: BookIndex) -> u64 {
-        self.ticks.get(&index).copied().unwrap_or(0)
+    /// When the tick size of a book is known.
+    pub(super) fn tick(&self, index: BookIndex) -> TickTime {
+        self.ticks.get(index.0 as usize).copied().unwrap_or_default()
     }
 
     /// The tick size of a book changed.
     pub(super) fn on_tick_size(&mut self, index: BookIndex, ms: u64) {
-        self.ticks.insert(index, ms);
+        self.set_tick(index, TickTime { ms, of_snapshot: false });
     }
 
-    /// A book is closed.
+    /// A snapshot is taken, which may have the tick size.
+    pub(super) fn on_snapshot_tick(&mut self, index: BookIndex, event: &Snapshot<'_>) {
+        if event.tick_size.is_some() && event.timestamp_ms > self.tick(index).ms {
+            self.set_tick(index, TickTime { ms: event.timestamp_ms, of_snapshot: true });
+        }
+    }
+
+    /// Grows the list where a recording opens books by their messages; else [`VenueTimes::forget`] has.
+    fn set_tick(&mut self, index: BookIndex, tick: TickTime) {
+        let place = index.0 as usize;
+        if place >= self.ticks.len() {
+            self.ticks.resize(place + 1, TickTime::default());
+        }
+        self.ticks[place] = tick;
+    }
+
+    /// A book is opened or closed.
     pub(super) fn forget(&mut self, index: BookIndex) {
-        self.ticks.remove(&index);
+        self.set_tick(index, TickTime::default());
         self.refused_ms.remove(&index);
     }
 
@@ -139,7 +164,8 @@ impl VenueTimes {
     }
 
     /// Whether a new tick size is taken: not one that is older than the book's. Messages that are `sequenced` have
-    /// their order from their numbers: no time of theirs makes a book stale for being early.
+    /// their order from their numbers: no time of theirs makes a book stale for being early. A change from before a
+    /// snapshot that has the tick size is in the snapshot.
     pub(super) fn takes_tick_size<H: Handler>(
         &self,
         store: &mut Store<H>,
@@ -148,8 +174,8 @@ impl VenueTimes {
         wall_ns: u64,
         sequenced: bool,
     ) -> bool {
-        let known_ms = self.tick_ms(index);
-        let too_old = ms < known_ms && known_ms - ms > ORDER_ERROR_MS;
+        let TickTime { ms: known_ms, of_snapshot } = self.tick(index);
+        let too_old = ms < known_ms && known_ms - ms > ORDER_ERROR_MS && !of_snapshot;
         let from_future = self.is_from_future(&store.slots, index, ms, wall_ns);
         if too_old || !sequenced && from_future {
             store.set_stale(index, StaleReason::TimesDisagree, wall_ns);

@@ -173,16 +173,21 @@ fn deliver<S: Sink>(frame: &str, fields: Fields<'_>, scratch: &mut Scratch, sink
         return;
     }
     let ticker = fields.ticker.unwrap_or("");
-    if let Kind::Unknown(name) = kind {
-        return sink.on_decode_notice(&DecodeNotice::UnknownEvent(name));
-    }
     if is_lost(kind, &fields) {
         sink.on_lost();
+    }
+    let offset = end_of(frame, [fields.kind, fields.ticker, fields.trade_id]);
+    if let Kind::Unknown(name) = kind {
+        if fields.may_change_a_book() {
+            let (fault, market, token) = (MessageFault::BadValue("type"), ticker, ticker);
+            let bad = DecodeNotice::BadMessage { fault, offset, market, token, text: "" };
+            sink.on_decode_notice(&bad);
+        }
+        return sink.on_decode_notice(&DecodeNotice::UnknownEvent(name));
     }
     if let Some(reply) = reply(kind, &fields) {
         sink.on_reply(&reply);
     }
-    let offset = end_of(frame, [fields.kind, fields.ticker, fields.trade_id]);
     let delivered = match (fields.fault, kind) {
         (Some(fault), _) => Err(fault),
         (None, Kind::Lifecycle) => market_update(fields).map(|update| {
@@ -212,12 +217,14 @@ fn deliver<S: Sink>(frame: &str, fields: Fields<'_>, scratch: &mut Scratch, sink
     }
 }
 
-/// A book message without market, or a change without sequence number: a message of any book may be missing.
+/// A message that may change a book and names no market, or a change without sequence number: a message of any book
+/// may be missing.
 fn is_lost(kind: Kind<'_>, fields: &Fields<'_>) -> bool {
     let nameless = fields.ticker.is_none_or(str::is_empty);
     match kind {
         Kind::Snapshot => nameless,
         Kind::Delta => nameless || fields.seq.is_none(),
+        Kind::Unknown(_) => nameless && fields.may_change_a_book(),
         _ => false,
     }
 }

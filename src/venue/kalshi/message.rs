@@ -144,6 +144,10 @@ keys! {
     "yes_ask" => YesAsk,
 }
 
+/// Levels of one side, in each of their forms.
+const SIDES: [Key; 6] =
+    [Key::YesDollarsFp, Key::NoDollarsFp, Key::YesDollars, Key::NoDollars, Key::Yes, Key::No];
+
 /// Known keys that are not used (kalshi/protocol.md, 2 and 3; recordings of 2025 and 2026).
 const IGNORED_KEYS: [&str; 39] = [
     "can_close_early",
@@ -238,16 +242,22 @@ impl Fields<'_> {
     /// Whether a snapshot has no known side but a list under an unknown key: levels in an unknown form rather than an
     /// empty book.
     pub(super) fn has_unknown_levels(&self) -> bool {
-        const SIDES: [Key; 6] = [
-            Key::YesDollarsFp,
-            Key::NoDollarsFp,
-            Key::YesDollars,
-            Key::NoDollars,
-            Key::Yes,
-            Key::No,
-        ];
-        let known = SIDES.into_iter().any(|key| self.seen & key.bit() != 0);
-        !known && self.unknown_list
+        !self.has_any(&SIDES) && self.unknown_list
+    }
+
+    /// Whether a message of an unknown type may change a book: it has levels or a difference, names itself a message of
+    /// the channel, or does not say what it is.
+    pub(super) fn may_change_a_book(&self) -> bool {
+        let is_of_channel =
+            |kind: &str| kind.get(..9).is_some_and(|start| start.eq_ignore_ascii_case("orderbook"));
+        let is_message = self.ticker.is_some() || self.seq.is_some();
+        self.kind.map_or(is_message, is_of_channel)
+            || self.has_any(&SIDES)
+            || self.has_any(&[Key::DeltaFp, Key::Delta])
+    }
+
+    fn has_any(&self, keys: &[Key]) -> bool {
+        keys.iter().any(|key| self.seen & key.bit() != 0)
     }
 }
 

@@ -335,12 +335,16 @@ fn read_scalar<'de>(key: Key, value: Scalar<'de>, fields: &mut Fields<'de>) {
         // Events without side may have an empty one.
         Key::Side if value.text() == Some("") => {}
         Key::Side => fields.side = value.side(fault),
-        Key::TickSize => fields.tick_size = value.decimal(key.name(), fault, Price::parse),
+        Key::TickSize => {
+            fields.tick_size = value.decimal(key.name(), fault, Price::parse_tick_size);
+        }
         Key::OldTickSize => fields.old_tick_size = value.decimal(key.name(), fault, Price::parse),
-        Key::NewTickSize => fields.new_tick_size = value.decimal(key.name(), fault, Price::parse),
+        Key::NewTickSize => {
+            fields.new_tick_size = value.decimal(key.name(), fault, Price::parse_tick_size);
+        }
         // An unreadable first tick size does not invalidate a new market; the first snapshot has it again.
         Key::FirstTickSize => {
-            fields.first_tick_size = value.decimal(key.name(), &mut None, Price::parse);
+            fields.first_tick_size = value.decimal(key.name(), &mut None, Price::parse_tick_size);
         }
         Key::LastTradePrice => fields.last_trade = value.decimal(key.name(), fault, Price::parse),
         Key::MinOrderSize => {

@@ -155,6 +155,9 @@ impl<'a> Cursor<'a> {
             let mut tick_size = None;
             if self.next_is(glued!(SPACED, "", "\"tick_size\":\"")) {
                 tick_size = self.price_or_nothing()?;
+                if tick_size == Some(Price::ZERO) {
+                    return None;
+                }
             }
             let last_trade = if self.next_is(glued!(SPACED, "", "\"last_trade_price\":\"")) {
                 let last_trade = self.price_or_nothing()?;

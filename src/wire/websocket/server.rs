@@ -6,7 +6,7 @@
 //! tungstenite parses, answers pings and closes, and finds protocol violations. What the server sends by itself is
 //! encoded by [`frame`], once for all clients, and is not copied into the socket: the writer of a client puts shared
 //! frames and [`ServerSocket::take_output`] behind each other, both of whole frames.
-use super::{Memory, text_frame};
+use super::{Memory, put_frame, text_frame};
 use crate::base::limits::{
     CONTROL_FRAMES_PER_READ_MAX, FRAGMENT_BYTES_MIN, FRAGMENTS_FREE, SEND_BUFFER_BYTES_MAX,
 };
@@ -25,10 +25,18 @@ const REASON_BYTES_MAX: usize = 123;
 /// The response that accepts an upgrade with this `Sec-WebSocket-Key`. No extension and no subprotocol is chosen.
 #[must_use]
 pub fn accept(key: &str) -> String {
+    accept_with(key, None)
+}
+
+/// [`accept`] with the chosen subprotocol.
+#[must_use]
+pub fn accept_with(key: &str, subprotocol: Option<&str>) -> String {
     let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
+    let subprotocol =
+        subprotocol.map_or(String::new(), |name| format!("Sec-WebSocket-Protocol: {name}\r\n"));
     format!(
         "HTTP/1.1 101 Switching Protocols\r\nServer: {USER_AGENT}\r\nUpgrade: websocket\r\n\
-         Connection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
+         Connection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n{subprotocol}\r\n"
     )
 }
 
@@ -36,6 +44,11 @@ pub fn accept(key: &str) -> String {
 #[must_use]
 pub fn frame(text: &str) -> Rc<[u8]> {
     text_frame(text.as_bytes()).into()
+}
+
+/// Appends one frame with a whole message, text or binary.
+pub fn put_message(is_text: bool, payload: &[u8], out: &mut Vec<u8>) {
+    put_frame(if is_text { 0x81 } else { 0x82 }, payload, out);
 }
 
 /// One close frame. The reason is cut after 123 bytes.
@@ -48,7 +61,7 @@ pub fn close_frame(code: u16, reason: &str) -> Vec<u8> {
     frame
 }
 
-fn cut_reason(reason: &str) -> &str {
+pub(super) fn cut_reason(reason: &str) -> &str {
     &reason[..reason.floor_char_boundary(REASON_BYTES_MAX)]
 }
 
@@ -59,8 +72,8 @@ pub enum ClientMessage<'a> {
     Text(&'a str),
     /// A binary message.
     Binary(&'a [u8]),
-    /// The client closes; the value is its code, 1005 if there was none. The answer is in the output.
-    Close(u16),
+    /// The client closes, with its code, 1005 if there was none, and its reason. The answer is in the output.
+    Close(u16, &'a str),
     /// An answer to a ping, or an unsolicited one.
     Pong,
 }
@@ -139,9 +152,9 @@ impl ServerSocket {
                 Message::Binary(bytes) if is_open => on_message(ClientMessage::Binary(bytes)),
                 Message::Pong(_) => on_message(ClientMessage::Pong),
                 Message::Close(frame) => {
-                    on_message(ClientMessage::Close(
-                        frame.as_ref().map_or(1005, |f| f.code.into()),
-                    ));
+                    let (code, reason) =
+                        frame.as_ref().map_or((1005, ""), |f| (f.code.into(), f.reason.as_str()));
+                    on_message(ClientMessage::Close(code, reason));
                 }
                 _ => {}
             }
@@ -172,11 +185,12 @@ impl ServerSocket {
     }
 
     /// Queues a close frame; the client should answer with one, then `handle_bytes` returns [`ClientFault::Closed`].
-    /// The reason is cut after 123 bytes.
+    /// The reason is cut after 123 bytes; code 1005 stands for a frame without a code.
     pub fn close(&mut self, code: u16, reason: &str) {
-        let frame = CloseFrame { code: code.into(), reason: cut_reason(reason).into() };
+        let frame = (code != 1005)
+            .then(|| CloseFrame { code: code.into(), reason: cut_reason(reason).into() });
         // An error means already closing or closed.
-        let _ = self.socket.close(Some(frame));
+        let _ = self.socket.close(frame);
     }
 
     /// Queues a ping frame with this body.

@@ -90,7 +90,7 @@ impl Reference {
         };
         let (kind, operation) = (text("type")?, text("operation")?);
         let custom = flag("custom_feature_enabled")?;
-        let _ = flag("initial_dump")?;
+        let dump = flag("initial_dump")?.unwrap_or(true);
         let ids = match given("assets_ids") {
             None => None,
             Some(list) => {
@@ -103,7 +103,11 @@ impl Reference {
             let ids = ids.filter(|_| is_market && matches!(operation, None | Some("subscribe")))?;
             self.subscribed = true;
             self.custom = custom.unwrap_or(false);
-            return Some(self.add(ids));
+            let mut added = self.add(ids);
+            if added.is_empty() && dump {
+                added.push(Request::Send("[]".into()));
+            }
+            return Some(added);
         }
         match operation {
             Some("subscribe") => {

@@ -1,19 +1,23 @@
 //! Clients of Kalshi on the gateway: one that keeps books of its own, and `kalshi-sdk` where it is installed.
 //!
+//! Their signatures are verified.
+//!
 //! Runs on:  test threads, with one venue and one engine as processes, and Python in its own.
-use super::{Kalshi, Levels, fixed, wait_live};
+use super::{KEYS, Kalshi, Levels, fixed, wait_live};
 use crate::http::Client;
 use crate::program::{Program, TIMEOUT};
+use ringbook::venue::kalshi::sign::SigningKey;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
-use tungstenite::{Message, WebSocket};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tungstenite::{ClientRequestBuilder, Message, WebSocket};
 
 const MARKETS: u64 = 30;
+const PATH: &str = "/trade-api/ws/v2";
 
 /// A client with its own books, in the venue's terms: YES and NO bids.
 struct Follower {
@@ -28,8 +32,18 @@ impl Follower {
     fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(TIMEOUT)).unwrap();
-        let url = format!("ws://{address}/trade-api/ws/v2");
-        let (socket, _) = tungstenite::client(url, stream).unwrap();
+        let url = format!("ws://{address}{PATH}").parse().unwrap();
+        let pem = std::fs::read(Path::new(KEYS).join("rsa-pkcs8.pem")).unwrap();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let now_ms = u64::try_from(now.as_millis()).unwrap();
+        let headers = SigningKey::from_pem(&pem).unwrap().headers("any", now_ms, "GET", PATH);
+        let request = headers
+            .unwrap()
+            .into_iter()
+            .fold(ClientRequestBuilder::new(url), |request, (name, value)| {
+                request.with_header(name, value)
+            });
+        let (socket, _) = tungstenite::client(request, stream).unwrap();
         socket.get_ref().set_read_timeout(Some(Duration::from_millis(20))).unwrap();
         let (books, numbers, kinds) = (HashMap::new(), HashMap::new(), HashMap::new());
         Self { socket, books, numbers, kinds }
@@ -149,7 +163,8 @@ fn clients_of_kalshi_follow_the_gateway_as_they_follow_the_venue() {
     let markets = MARKETS.to_string();
     let mut venue = Kalshi::start(&["--markets", &markets, "--rate", "300"]);
     let flags = ["--kalshi-connections", "1,1,1,2", "--gateway", "127.0.0.1:0"];
-    let mut engine = venue.engine(&flags);
+    let key = format!("any={KEYS}/rsa-public.pem");
+    let mut engine = venue.engine(&[&flags[..], &["--gateway-verify", &key]].concat());
     let line = engine.program.wait_for_line("gateway: kalshi for its clients at ");
     let address = line.split("clients at ").nth(1).unwrap().split(',').next().unwrap();
     let address: SocketAddr = address.parse().unwrap();

@@ -5,6 +5,7 @@ mod descriptors;
 mod faults;
 mod others;
 mod peers;
+mod proxy;
 mod requests;
 mod server;
 mod soak;

@@ -126,7 +126,7 @@ fn converse(stream: TcpStream, tls: Option<Arc<ServerConfig>>, shared: &Shared, 
     shared.open.lock().unwrap().retain(|open| open.peer_addr().ok() != peer || peer.is_none());
 }
 
-/// Reads one request: its head, and as much body as `content-length` states.
+/// Reads one request: its head, and as much body as `content-length` states; of a chunked one, what came with the head.
 fn read_request(stream: &mut dyn Duplex, nth: usize) -> Option<Ask> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
@@ -140,10 +140,13 @@ fn read_request(stream: &mut dyn Duplex, nth: usize) -> Option<Ask> {
         }
     };
     let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let lower = head.to_ascii_lowercase();
+    let length = lower.lines().find_map(|line| line.strip_prefix("content-length: "));
     let mut body = bytes.split_off(end);
     let have = body.len();
-    body.resize(length.map_or(0, |length| length.parse().unwrap()), 0);
+    if !lower.contains("transfer-encoding: chunked") {
+        body.resize(length.map_or(0, |length| length.parse().unwrap()), 0);
+    }
     if body.len() > have {
         stream.read_exact(&mut body[have..]).ok()?;
     }

@@ -3,7 +3,7 @@
 //! Repeat a run with `RINGBOOK_POOL_SEED`; the seed is printed.
 use ringbook::base::random::Random;
 use ringbook::pool::slots::{
-    Acquired, Action, Condition, Lease, Opening, SlotLimits, Slots, Ticket,
+    Acquired, Action, Condition, Lease, Opening, Place, SlotLimits, Slots, Ticket,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::Location;
@@ -32,6 +32,8 @@ enum Event {
     OutageBegins,
     OutageEnds,
     Opened,
+    /// The connection of a place is open, or is not.
+    Placed,
     Done(u32),
     GoesAway(Ticket),
 }
@@ -44,6 +46,8 @@ struct Tally {
     timed_out: u64,
     failed: u64,
     refused: u64,
+    placed: u64,
+    abandoned: u64,
     went_away: u64,
     leaks: u64,
     opened: u64,
@@ -68,6 +72,7 @@ struct World {
     dead: BTreeSet<u32>,
     held: BTreeMap<u32, Lease<u32>>,
     opening: Vec<Opening>,
+    places: Vec<Place>,
     waiting: BTreeMap<Ticket, u64>,
     outage: bool,
     tally: Tally,
@@ -86,6 +91,7 @@ impl World {
             dead: BTreeSet::new(),
             held: BTreeMap::new(),
             opening: Vec::new(),
+            places: Vec::new(),
             waiting: BTreeMap::new(),
             outage: false,
             tally: Tally::default(),
@@ -161,6 +167,7 @@ impl World {
                 self.later(ns, Event::OutageBegins);
             }
             Event::Opened => self.open_one(),
+            Event::Placed => self.place_one(),
             Event::Done(connection) => self.return_connection(connection),
             Event::GoesAway(ticket) => {
                 if self.waiting.remove(&ticket).is_some() {
@@ -174,6 +181,18 @@ impl World {
 
     fn arrive(&mut self) {
         self.tally.arrived += 1;
+        // Some need a connection of their own.
+        let taken = self
+            .random
+            .chance(1, 20)
+            .then(|| self.slots.take_place(self.now_ns, Location::caller()));
+        if let Some(place) = taken.flatten() {
+            self.places.push(place);
+            let ns = MS + self.random.below(300 * MS);
+            self.later(ns, Event::Placed);
+            self.act();
+            return;
+        }
         let (now_ns, dead) = (self.now_ns, &self.dead);
         let deadline_ns = now_ns + WAIT_TIMEOUT_NS;
         let place = Location::caller();
@@ -233,6 +252,20 @@ impl World {
         self.slots.opened(opening, self.made, self.now_ns);
     }
 
+    fn place_one(&mut self) {
+        let place = self.places.swap_remove(0);
+        if self.outage || self.random.chance(1, 20) {
+            self.tally.abandoned += 1;
+            self.slots.abandon(place, self.now_ns);
+            return;
+        }
+        self.made += 1;
+        self.open.insert(self.made);
+        self.tally.placed += 1;
+        let lease = self.slots.fill(place, self.made);
+        self.hold(lease);
+    }
+
     fn act(&mut self) {
         while let Some(action) = self.slots.take_action() {
             match action {
@@ -268,8 +301,9 @@ impl World {
     fn check(&self) {
         let slots = &self.slots;
         assert!(slots.total() <= LIMITS.max);
-        assert_eq!(slots.idle() + slots.in_use(), self.open.len(), "descriptors");
-        assert_eq!((slots.in_use(), slots.opening()), (self.held.len(), self.opening.len()));
+        let leased = self.held.len() + self.places.len();
+        assert_eq!(slots.idle() + self.held.len(), self.open.len(), "descriptors");
+        assert_eq!((slots.in_use(), slots.opening()), (leased, self.opening.len()));
         assert_eq!(slots.waiting(), self.waiting.len());
         assert!(self.waiting.is_empty() || slots.idle() == 0);
         let late = self.waiting.values().next().map_or(0, |since_ns| self.now_ns - since_ns);
@@ -279,7 +313,10 @@ impl World {
     /// All guards are given back; then the pool stops.
     fn end(mut self) -> Tally {
         self.outage = false;
-        while !self.held.is_empty() || !self.opening.is_empty() {
+        while !self.held.is_empty() || !self.opening.is_empty() || !self.places.is_empty() {
+            if !self.places.is_empty() {
+                self.place_one();
+            }
             if !self.opening.is_empty() {
                 self.open_one();
             }
@@ -300,8 +337,13 @@ impl World {
             open_failed: counts.open_failed,
             ..self.tally
         };
-        let reported =
-            tally.served + tally.timed_out + tally.failed + tally.refused + tally.went_away;
+        let reported = tally.served
+            + tally.timed_out
+            + tally.failed
+            + tally.refused
+            + tally.went_away
+            + tally.placed
+            + tally.abandoned;
         assert_eq!(tally.arrived, reported, "every waiter had an answer: {tally:?}");
         assert_eq!((counts.timed_out, counts.leaks), (tally.timed_out, tally.leaks));
         tally
@@ -328,6 +370,7 @@ fn a_day_of_faults_loses_nothing() {
     assert!(tally.served > tally.arrived * 8 / 10, "{tally:?}");
     assert!(tally.opened < tally.served / 5, "connections are reused: {tally:?}");
     assert!(tally.leaks > 0 && tally.went_away > 0 && tally.timed_out > 0, "{tally:?}");
+    assert!(tally.placed > 1_000 && tally.abandoned > 0, "{tally:?}");
 }
 
 #[test]

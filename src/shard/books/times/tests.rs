@@ -153,6 +153,20 @@ fn an_older_tick_size_does_not_win() {
     assert_eq!(pair.image().facts.tick_size.unwrap().to_string(), "0.01");
 }
 
+#[test]
+fn a_tick_size_from_before_a_snapshot_that_has_it_does_not_win() {
+    for older_ms in [1, ORDER_ERROR_MS + 1, HOUR] {
+        let mut pair = Pair::new(T + HOUR);
+        pair.book(TOKENS[0], T + HOUR, "0.3");
+        pair.tick(T + HOUR - older_ms, "0.01", "0.001");
+        let image = pair.image();
+        assert_eq!(image.facts.tick_size.unwrap().to_string(), "0.01", "{older_ms}");
+        assert_eq!(image.state, BookState::Live, "{older_ms}");
+        pair.tick(T + HOUR, "0.01", "0.001");
+        assert_eq!(pair.image().facts.tick_size.unwrap().to_string(), "0.001", "{older_ms}");
+    }
+}
+
 /// A venue of so many connections, each with so many markets of one book pair, seen by a host whose clock is off.
 struct Crowd {
     intake: Intake<(), StillClock>,

@@ -183,6 +183,19 @@ fn lifecycle_messages_become_updates() {
 fn unknown_input_is_reported_and_skipped() {
     assert_eq!(read_frame(r#"{"type":"event_fee_update","sid":5,"seq":9,"msg":{}}"#), ["5/9"]);
     assert_eq!(read_frame(r#"{"type":"surprise","msg":{}}"#), [r#"UnknownEvent("surprise")"#]);
+    let bad = r#"BadMessage { fault: BadValue("type"), offset: "#;
+    for odd in [
+        r#"{"type":"orderbook_update","sid":1,"seq":2,"msg":{"market_ticker":"A"}}"#,
+        r#"{"type":null,"sid":1,"seq":2,"msg":{"market_ticker":"A"}}"#,
+        r#"{"type":"surprise","sid":1,"seq":2,"msg":{"market_ticker":"A","delta_fp":"1.00"}}"#,
+        r#"{"type":"surprise","sid":1,"seq":2,"msg":{"market_ticker":"A","no_dollars_fp":[]}}"#,
+    ] {
+        let seen = read_frame(odd);
+        assert!(seen[1].starts_with(bad) && seen[1].contains("\"A\""), "{odd}: {seen:?}");
+        assert!(seen[2].starts_with("UnknownEvent"), "{odd}: {seen:?}");
+    }
+    let fill = r#"{"type":"fill","sid":1,"seq":2,"msg":{"market_ticker":"A","side":"yes","count_fp":"1.00"}}"#;
+    assert_eq!(read_frame(fill), ["1/2", r#"UnknownEvent("fill")"#]);
     let more = r#"{"type":"trade","sid":1,"seq":1,"sending_ts_ms":5,"msg":{"trade_id":"t","market_ticker":"A","yes_price_dollars":"0.1","count_fp":"1","taker_side":"yes","newness":{"a":[1,{}]},"newness":3}}"#;
     let seen = read_frame(more);
     assert!(seen[1].starts_with("trade Bid"), "{seen:?}");

@@ -157,3 +157,41 @@ fn what_is_no_handshake_is_refused() {
     let endless = vec![0; 1 << 20];
     assert!(waiting.feed(&endless).is_err(), "the length of a message is bounded");
 }
+
+#[test]
+fn changed_handshakes_end_or_wait_for_more() {
+    let made = make("localhost", [2020, 4000]);
+    let certificates = Certificates { default: Some(identity(&made)), named: None };
+    let config = server_config(certificates).unwrap();
+    let trusted = client_config(None).unwrap();
+    let mut hello = Vec::new();
+    Pair::new().client.poll_ciphertext(&mut hello);
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut below = |limit: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % limit as u64) as usize
+    };
+    let mut refused = 0;
+    for _ in 0..2_000 {
+        let mut bytes = hello.clone();
+        for _ in 0..=below(6) {
+            let place = below(bytes.len());
+            bytes[place] = below(256) as u8;
+        }
+        if below(2) == 0 {
+            bytes.truncate(1 + below(bytes.len()));
+        }
+        let server = ServerSession::new(&config).unwrap();
+        let client = TlsSession::new(&trusted, "localhost").unwrap();
+        let mut pair = Pair { client, server, read: Vec::new(), ended: false };
+        let cut = below(bytes.len());
+        let result = pair.feed(&bytes[..cut]).and_then(|()| pair.feed(&bytes[cut..]));
+        refused += usize::from(result.is_err());
+        let mut output = Vec::new();
+        pair.server.poll_ciphertext(&mut output);
+        assert!(pair.server.is_handshaking() && pair.read.is_empty() && output.len() < 16_384);
+    }
+    assert!(refused > 70, "{refused}");
+}

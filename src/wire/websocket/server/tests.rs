@@ -77,11 +77,12 @@ fn messages_pings_and_closes_are_answered() {
     bytes.extend(masked(0x82, &[1, 2]));
     bytes.extend(close(1001, "away"));
     let (messages, output, result) = of(&bytes);
-    let all = ["Text(\"é\")", "Pong", "Text(\"in parts\")", "Binary([1, 2])", "Close(1001)"];
+    let all =
+        ["Text(\"é\")", "Pong", "Text(\"in parts\")", "Binary([1, 2])", "Close(1001, \"away\")"];
     assert_eq!(messages, all);
     assert_eq!(output, b"\x8a\x04ping\x88\x06\x03\xe9away");
     assert_eq!(result, Err(ClientFault::Closed));
-    assert_eq!(of(&masked(0x88, b"")).0, ["Close(1005)"]);
+    assert_eq!(of(&masked(0x88, b"")).0, ["Close(1005, \"\")"]);
 }
 
 #[test]
@@ -126,7 +127,7 @@ fn a_close_of_the_server_ends_with_the_clients() {
     let mut read = |bytes: &[u8]| socket.handle_bytes(bytes, |m| messages.push(format!("{m:?}")));
     assert_eq!(read(&masked(0x81, b"late")), Ok(()));
     assert_eq!(read(&close(1013, "")), Err(ClientFault::Closed));
-    assert_eq!(messages, ["Close(1013)"], "texts after the close are discarded");
+    assert_eq!(messages, ["Close(1013, \"\")"], "texts after the close are discarded");
     assert!(socket.take_output().is_empty());
 }
 

@@ -1,0 +1,356 @@
+//! Paths of the proxy, and the answers that it gives itself. Pure functions.
+//!
+//! Runs on:  the pools' core (pure). Owns: nothing.
+use super::super::request::{Head, Method};
+use super::super::response::Response;
+use crate::base::text::visible_json;
+use crate::base::time::{MILLISECOND_NS, SECOND_NS};
+use crate::counter::service::Health;
+use crate::io::authority::Authority;
+use crate::io::connection::ConnectionError;
+use crate::pool::{PoolError, Service};
+use crate::wire::websocket::WebSocketError;
+use serde::Serialize;
+
+/// First path segments that are no services.
+pub const OWN_PATHS: [&str; 2] = ["stats", "metrics"];
+
+/// What a request is for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Route<'a> {
+    /// `/`: the services.
+    Index,
+    /// `/stats`.
+    Stats,
+    /// `/metrics`.
+    Metrics,
+    /// A service.
+    Service {
+        /// Its name.
+        name: &'a str,
+        /// The path behind the name: empty, or with a slash at the front.
+        path: &'a str,
+    },
+}
+
+/// The route of a path.
+#[must_use]
+pub fn route(path: &str) -> Route<'_> {
+    let rest = path.strip_prefix('/').unwrap_or(path);
+    let end = rest.find('/').unwrap_or(rest.len());
+    let (name, path) = rest.split_at(end);
+    match (name, path) {
+        ("", "") => Route::Index,
+        ("stats", "") => Route::Stats,
+        ("metrics", "") => Route::Metrics,
+        (name, path) => Route::Service { name, path },
+    }
+}
+
+/// Path and query of an HTTP request on its service.
+#[must_use]
+pub fn http_target(service: &Service, path: &str, query: &str) -> String {
+    let prefix = service.path.as_str();
+    let path = if prefix.is_empty() && path.is_empty() { "/" } else { path };
+    let mark = if query.is_empty() { "" } else { "?" };
+    format!("{prefix}{path}{mark}{query}")
+}
+
+/// Path and query of a WebSocket on its service, if they are not the configured ones: the pool's own connections have
+/// those.
+#[must_use]
+pub fn socket_target(service: &Service, path: &str, query: &str) -> Option<String> {
+    let own = service.path.as_str();
+    let path = if path.is_empty() || path == "/" { own } else { path };
+    if query.is_empty() && path == own {
+        return None;
+    }
+    let path = if path.is_empty() { "/" } else { path };
+    let mark = if query.is_empty() { "" } else { "?" };
+    Some(format!("{path}{mark}{query}"))
+}
+
+/// `Location` as the client can use it: an address of the service becomes a path of the proxy. `None`: unchanged.
+#[must_use]
+pub fn locate(service: &Service, location: &str) -> Option<String> {
+    let origin = format!("{}://{}", service.kind.name(), service.authority());
+    let path = match location.strip_prefix(&origin) {
+        Some(rest) if rest.is_empty() || rest.starts_with(['/', '?', '#']) => rest,
+        None if location.starts_with('/') && !location.starts_with("//") => location,
+        _ => return None,
+    };
+    let below = path.strip_prefix(&service.path);
+    match below.filter(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#'])) {
+        Some(rest) => Some(format!("/{}{rest}", service.name)),
+        // Not below the service's path: no path of the proxy leads there.
+        None => Some(format!("{origin}{path}")),
+    }
+}
+
+/// Whether a page of this origin may use the services: its host is one of the proxy's own.
+#[must_use]
+pub fn origin_host(origin: &str) -> Option<Authority> {
+    let (_, host) = origin.split_once("://")?;
+    Authority::parse(host)
+}
+
+/// The answer to a request of a page of another host.
+#[must_use]
+pub fn foreign_page() -> Response {
+    let text =
+        "web pages of other hosts cannot use the services; use a program, or a page of this host";
+    Response::error(403, text)
+}
+
+/// The answer to a request whose `Host` is another server, as in DNS rebinding.
+#[must_use]
+pub fn misdirected(host: &Authority) -> Response {
+    let host = host.host();
+    let text = format!(
+        "these pools are not addressed as {host}; if that is right, start ringbook pools with --listen-name {host}"
+    );
+    Response::error(421, &text)
+}
+
+/// The answer for pages of the proxy to a method that they do not have.
+#[must_use]
+pub fn own_page(head: &Head) -> Option<Response> {
+    let reads = matches!(head.method, Method::Get | Method::Head);
+    (!reads).then(|| Response::error(405, "use GET").with("Allow", "GET, HEAD"))
+}
+
+#[derive(Serialize)]
+struct Listed<'a> {
+    name: &'a str,
+    kind: &'static str,
+    address: String,
+    state: &'static str,
+}
+
+#[derive(Serialize)]
+struct Services<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    services: Vec<Listed<'a>>,
+}
+
+/// The services with their states; as error for an unknown one.
+#[must_use]
+pub fn services<'a>(
+    unknown: Option<&str>,
+    services: impl Iterator<Item = (&'a Service, Health)>,
+) -> Response {
+    let listed = services.map(|(service, health)| Listed {
+        name: &service.name,
+        kind: service.kind.name(),
+        address: service.url(),
+        state: health.state.name(),
+    });
+    let error = unknown.map(|name| format!("there is no service named {name}"));
+    let status = if error.is_some() { 404 } else { 200 };
+    json(status, &Services { error, services: listed.collect() })
+}
+
+#[derive(Serialize)]
+struct Fault<'a> {
+    error: String,
+    service: &'a str,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_error: Option<&'a str>,
+}
+
+/// The answer for a service that is down.
+#[must_use]
+pub fn down(service: &str, health: &Health) -> Response {
+    let text = format!("the service {service} is down");
+    answer(503, "down", text, service, health).with("Retry-After", "1")
+}
+
+/// The answer of a request that got none from its service.
+#[must_use]
+pub fn failed(error: &PoolError, service: &str, health: &Health) -> Response {
+    let status = status(error);
+    let answer = answer(status, error.kind().name(), error.to_string(), service, health);
+    match (error, status) {
+        (PoolError::RateLimited { wait_ns, .. }, _) => {
+            answer.with("Retry-After", wait_ns.div_ceil(SECOND_NS).max(1).to_string())
+        }
+        (_, 503) => answer.with("Retry-After", "1"),
+        _ => answer,
+    }
+}
+
+fn answer(status: u16, kind: &str, error: String, service: &str, health: &Health) -> Response {
+    let fault = Fault {
+        error,
+        service,
+        state: health.state.name(),
+        since_ms: (health.since_ns > 0).then_some(health.since_ns / MILLISECOND_NS),
+        last_error: health.last_error.as_deref(),
+    };
+    json(status, &fault).with("X-Ringbook-Error", kind)
+}
+
+/// Status of an error: 429 for the rate limit, 503 if no connection was leased, 504 after the request timeout, 502 for
+/// a response that is none. A WebSocket that the service refuses has the service's status, if it is one of 4xx.
+fn status(error: &PoolError) -> u16 {
+    match error {
+        PoolError::RateLimited { .. } => 429,
+        PoolError::AcquireTimeout { .. }
+        | PoolError::QueueFull { .. }
+        | PoolError::Stopped
+        | PoolError::Busy => 503,
+        PoolError::Connection(error) => match error {
+            ConnectionError::Resolve(_) | ConnectionError::Connect(_) | ConnectionError::Tls(_) => {
+                503
+            }
+            ConnectionError::Timeout { .. } => 504,
+            ConnectionError::BadRequest(_) => 400,
+            ConnectionError::Broken(_)
+            | ConnectionError::TooLarge(_)
+            | ConnectionError::Protocol(_) => 502,
+        },
+        PoolError::WebSocket(WebSocketError::Refused { status: status @ 400..=499, .. }) => *status,
+        PoolError::WebSocket(WebSocketError::BadUrl(_)) => 400,
+        _ => 502,
+    }
+}
+
+/// The answer for a protocol that the service does not have.
+#[must_use]
+pub fn wrong_kind(service: &Service) -> Response {
+    let (name, kind) = (&service.name, service.kind.name());
+    if service.kind.is_websocket() {
+        let text = format!(
+            "the service {name} is a WebSocket (kind {kind}); for HTTP add a service of kind http at its address"
+        );
+        return Response::error(426, &text).with("Upgrade", "websocket");
+    }
+    let text = format!(
+        "the service {name} has no WebSocket (kind {kind}); add a service of kind ws at its address"
+    );
+    Response::error(400, &text)
+}
+
+/// The answer for a response without a length to a client of HTTP/1.0, which could not tell its end from a failure.
+#[must_use]
+pub fn needs_http11() -> Response {
+    Response::error(505, "the response has no length: use HTTP/1.1")
+}
+
+fn json(status: u16, value: &impl Serialize) -> Response {
+    match sonic_rs::to_vec(value) {
+        Ok(body) => Response::json(status, visible_json(body)),
+        Err(_) => Response::error(500, "the answer cannot be written as JSON"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::Kind;
+
+    fn service(kind: Kind, url: &str) -> Service {
+        Service::new("svc", kind, url).unwrap()
+    }
+
+    #[test]
+    fn paths_have_routes() {
+        assert_eq!(route("/"), Route::Index);
+        assert_eq!(route("/stats"), Route::Stats);
+        assert_eq!(route("/metrics"), Route::Metrics);
+        for (path, name, rest) in [
+            ("/svc", "svc", ""),
+            ("/svc/", "svc", "/"),
+            ("/svc/v1/x", "svc", "/v1/x"),
+            ("/stats/x", "stats", "/x"),
+            ("//x", "", "/x"),
+        ] {
+            assert_eq!(route(path), Route::Service { name, path: rest }, "{path}");
+        }
+    }
+
+    #[test]
+    fn targets_are_below_the_services_path() {
+        let plain = service(Kind::Http, "http://127.0.0.1:4000");
+        let based = service(Kind::Http, "http://127.0.0.1:4000/v1");
+        assert_eq!(http_target(&plain, "", ""), "/");
+        assert_eq!(http_target(&plain, "/a/../b", "x=1"), "/a/../b?x=1");
+        assert_eq!(http_target(&based, "", "x"), "/v1?x");
+        assert_eq!(http_target(&based, "/models", ""), "/v1/models");
+        let socket = service(Kind::Ws, "ws://127.0.0.1:8188/ws");
+        for path in ["", "/", "/ws"] {
+            assert_eq!(socket_target(&socket, path, ""), None, "{path}");
+            assert_eq!(socket_target(&socket, path, "a=1").as_deref(), Some("/ws?a=1"));
+        }
+        assert_eq!(socket_target(&socket, "/other", "").as_deref(), Some("/other"));
+    }
+
+    #[test]
+    fn locations_lead_back_through_the_proxy() {
+        let based = service(Kind::Http, "http://127.0.0.1:4000/v1");
+        for (location, expected) in [
+            ("/v1/x?y#z", Some("/svc/x?y#z")),
+            ("/v1", Some("/svc")),
+            ("/v10/x", Some("http://127.0.0.1:4000/v10/x")),
+            ("http://127.0.0.1:4000/v1/x", Some("/svc/x")),
+            ("http://127.0.0.1:40001/v1/x", None),
+            ("//elsewhere/x", None),
+            ("https://elsewhere/x", None),
+            ("relative", None),
+        ] {
+            assert_eq!(locate(&based, location).as_deref(), expected, "{location}");
+        }
+    }
+
+    #[test]
+    fn errors_have_a_status_each() {
+        let health = Health { last_error: Some("a \"b\"".into()), ..Health::default() };
+        let of = |error: &PoolError| {
+            let answer = failed(error, "svc", &health);
+            let retry = answer.headers.iter().find(|(name, _)| *name == "Retry-After");
+            (answer.status, retry.map(|(_, value)| value.clone()))
+        };
+        let second = Some("1".to_owned());
+        for (error, expected) in [
+            (PoolError::QueueFull { waiting: 3 }, (503, second.clone())),
+            (PoolError::Stopped, (503, second.clone())),
+            (
+                PoolError::AcquireTimeout { after_ns: 1, in_use: 1, last: None },
+                (503, second.clone()),
+            ),
+            (
+                PoolError::RateLimited { wait_ns: 1_500_000_000, by_service: false },
+                (429, Some("2".to_owned())),
+            ),
+            (PoolError::timeout("waiting for the response", 1), (504, None)),
+            (PoolError::Connection(ConnectionError::Broken("x".into())), (502, None)),
+            (
+                PoolError::WebSocket(WebSocketError::Refused {
+                    status: 401,
+                    retry_after: None,
+                    location: None,
+                }),
+                (401, None),
+            ),
+        ] {
+            assert_eq!(of(&error), expected, "{error}");
+        }
+        let down = down("svc", &health);
+        let body = std::str::from_utf8(&down.body).unwrap();
+        let expected = r#"{"error":"the service svc is down","service":"svc","state":"unknown","last_error":"a \"b\""}"#;
+        assert_eq!((down.status, body), (503, expected));
+        assert!(down.headers.contains(&("X-Ringbook-Error", "down".to_owned())));
+    }
+
+    #[test]
+    fn unknown_services_are_answered_with_the_known_ones() {
+        let one = service(Kind::Http, "http://127.0.0.1:4000/v1");
+        let answer = services(Some("x\""), [(&one, Health::default())].into_iter());
+        let expected = r#"{"error":"there is no service named x\"","services":[{"name":"svc","kind":"http","address":"http://127.0.0.1:4000/v1","state":"unknown"}]}"#;
+        assert_eq!((answer.status, std::str::from_utf8(&answer.body).unwrap()), (404, expected));
+    }
+}

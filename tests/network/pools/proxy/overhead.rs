@@ -1,0 +1,90 @@
+//! What the proxy adds to a request: the same stand-in asked directly and through it, in one run.
+use super::*;
+use std::net::TcpListener;
+
+const BODY: &[u8] = br#"{"status":"ok","value":42}"#;
+
+/// Answers each request at once; a request is less than one read, and a read no more than one request.
+fn stand_in() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            std::thread::spawn(move || {
+                stream.set_nodelay(true).unwrap();
+                let (mut buffer, answer) = ([0; 4096], whole("200 OK", "", BODY));
+                while let Ok(1..) = stream.read(&mut buffer) {
+                    if stream.write_all(&answer).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+/// Latencies in microseconds, ascending, of callers that each ask again as soon as they have an answer.
+fn ask(
+    address: SocketAddr,
+    path: &str,
+    callers: usize,
+    requests: usize,
+    pause: Duration,
+) -> Vec<f64> {
+    let asking = |_| {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        std::thread::spawn(move || {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.set_nodelay(true).unwrap();
+            let (mut buffer, mut took) = ([0; 4096], Vec::new());
+            for _ in 0..requests {
+                let begun = Instant::now();
+                stream.write_all(request.as_bytes()).unwrap();
+                let mut received = 0;
+                while received < BODY.len() || !buffer[..received].ends_with(BODY) {
+                    let count = stream.read(&mut buffer[received..]).unwrap();
+                    assert!(count > 0, "the connection ended");
+                    received += count;
+                }
+                took.push(begun.elapsed().as_secs_f64() * 1e6);
+                if !pause.is_zero() {
+                    std::thread::sleep(pause);
+                }
+            }
+            took
+        })
+    };
+    let asking: Vec<_> = (0..callers).map(asking).collect();
+    let mut took: Vec<f64> = asking.into_iter().flat_map(|one| one.join().unwrap()).collect();
+    took.sort_unstable_by(f64::total_cmp);
+    took
+}
+
+#[test]
+#[ignore = "a measurement; cargo test --release --test network -- --ignored proxy_overhead --nocapture"]
+fn proxy_overhead() {
+    let address = stand_in();
+    let rig = Rig::of(Kind::Http, address, |s| (s.limits.min, s.limits.max) = (100, 100));
+    wait_for("the connections are open", || rig.number(0, "/occupation/idle") == 100);
+    let at = |took: &[f64], share: f64| took[(took.len() as f64 * share) as usize];
+    for (name, callers, requests, pause) in [
+        ("1 caller, one request after another", 1, 20_000, Duration::ZERO),
+        ("100 callers, 20 requests a second each", 100, 200, Duration::from_millis(50)),
+        ("100 callers, one request after another", 100, 500, Duration::ZERO),
+    ] {
+        println!("{name}");
+        for round in 1..=3 {
+            let direct = ask(address, "/", callers, requests, pause);
+            let through = ask(rig.address, "/svc", callers, requests, pause);
+            let row = |share: f64| {
+                let (direct, through) = (at(&direct, share), at(&through, share));
+                format!(
+                    "direct {direct:>7.0}  through {through:>7.0}  added {:>7.0} us",
+                    through - direct
+                )
+            };
+            println!("  round {round}: p50 {}   p99 {}", row(0.5), row(0.99));
+        }
+    }
+}
