@@ -12,6 +12,7 @@
 //! | [`gateway`] | clients of the venues connect to ringbook: what is served, what differs |
 //! | [`tardis`] | programs for tardis-machine on the gateway: paths, options, messages |
 //! | [`gateway_tls`] | TLS, the venues' names and signatures of the gateway |
+//! | [`replay_gateway`] | the same over recorded days: a range and a speed for each client, a mock venue |
 //! | [`python`] | programs in Python on the gateway's own stream |
 //! | [`pools`] | connection pools for other HTTP and WebSocket services |
 //! | [`performance`] | figures, `doctor`, `bench-live`, threads and cores |
@@ -44,6 +45,9 @@ pub mod tardis {}
 
 #[doc = include_str!("guide/gateway_tls.md")]
 pub mod gateway_tls {}
+
+#[doc = include_str!("guide/replay_gateway.md")]
+pub mod replay_gateway {}
 
 #[doc = include_str!("guide/python.md")]
 pub mod python {}

@@ -245,8 +245,8 @@ impl Backoff {
     pub(super) fn wait(&mut self) {
         self.turns = self.turns.saturating_add(1);
         match self.turns {
-            ..8 => std::thread::yield_now(),
-            ..400 => std::thread::sleep(Duration::from_micros(50)),
+            0..8 => std::thread::yield_now(),
+            8..400 => std::thread::sleep(Duration::from_micros(50)),
             _ => std::thread::sleep(Duration::from_micros(500)),
         }
     }

@@ -144,8 +144,7 @@ fn markets<H: Handler>(books: &Books<H>) -> Vec<MarketEvent> {
         let first = books_of.first()?;
         books.fill_image_at(first.index, &mut image).then(|| event(first.market, books_of, &image))
     };
-    let mut of_market = of_market;
-    open.chunk_by(|a, b| a.market == b.market).filter_map(|chunk| of_market(chunk)).collect()
+    open.chunk_by(|a, b| a.market == b.market).filter_map(of_market).collect()
 }
 
 fn event(market: MarketId, books: &[OpenBook], image: &BookImage) -> MarketEvent {
